@@ -1,0 +1,37 @@
+// Builds dist/ (what users import and run) with its types, or, with --test, .test/ (every test as a program of its own).
+
+import { readdirSync, rmSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { build } from 'esbuild'
+
+const testing = process.argv.includes('--test')
+const outdir = testing ? '.test' : 'dist'
+const tests = readdirSync('test').filter((name) => name.endsWith('.test.ts'))
+
+rmSync(testing ? '.test/test' : 'dist', { recursive: true, force: true })
+await build({
+  entryPoints: testing
+    ? [...tests.map((name) => `test/${name}`), 'data/decode-worker.ts', 'cli/kindred.ts']
+    : ['index.ts', 'node.ts', 'cli/kindred.ts', 'data/decode-worker.ts'],
+  outbase: '.',
+  outdir,
+  bundle: true,
+  splitting: true,
+  chunkNames: 'chunks/[name]-[hash]',
+  format: 'esm',
+  platform: 'neutral',
+  mainFields: ['module', 'main'],
+  external: ['node:*', 'webgpu', 'sharp', 'commander', 'cli-progress', 'uvu', 'uvu/assert', 'uplot'],
+  target: 'es2022',
+  sourcemap: 'linked',
+  logLevel: 'warning',
+})
+if (!testing)
+  execFileSync('node_modules/.bin/tsc', [
+    '--emitDeclarationOnly',
+    '--noEmit',
+    'false',
+    '--declaration',
+    '--outDir',
+    'dist/types',
+  ])

@@ -1,0 +1,25 @@
+// What the engine throws besides ShapeError. WebGPU reports errors asynchronously; they surface at the next await.
+
+/** What WebGPU reported about a kernel or a command buffer: validation, memory, or WGSL that does not compile. */
+export class GpuError extends Error {
+  override readonly name = 'GpuError'
+}
+
+/** The device is gone (driver reset, unplugged, destroyed). Nothing on it can be read any more. */
+export class DeviceLostError extends Error {
+  override readonly name: string = 'DeviceLostError'
+}
+
+/** A WGSL compile error with the kernel's name and the numbered line it points at. */
+export function wgslError(
+  kernel: string,
+  source: string,
+  messages: readonly GPUCompilationMessage[],
+): GpuError {
+  const first = messages.find((m) => m.type === 'error')
+  if (!first) return new GpuError(`${kernel}: WGSL did not compile`)
+  const line = source.split('\n')[first.lineNum - 1] ?? ''
+  return new GpuError(
+    `${kernel}: WGSL error at line ${first.lineNum}: ${first.message}\n${String(first.lineNum).padStart(5)} | ${line.trimEnd()}`,
+  )
+}

@@ -1,0 +1,314 @@
+// One WebGPU device: what it has computed, the memory it reuses, and the kernels compiled for it.
+
+import {
+  type Dispatch,
+  type Kernel,
+  type Machine,
+  type Make,
+  type Op,
+  type Run,
+  type Shape,
+  type Tensor,
+  type Tensors,
+  type Values,
+  type Variable,
+  ShapeError,
+  show,
+  sizeOf,
+} from '../kernels/op.ts'
+import { Commands } from './commands.ts'
+import { DeviceLostError, type GpuError } from './errors.ts'
+import { Memory, type Storage, USAGE } from './memory.ts'
+import { Pipelines } from './pipelines.ts'
+import { Tape } from './tape.ts'
+import { byteSize, checkCount, dtypeOf, pack, unpack } from './values.ts'
+
+export interface GpuOptions {
+  /** True when `destroy` should destroy the device too. Leave it out for a device that an app already owns. */
+  readonly ownsDevice?: boolean
+}
+
+/** What `Gpu.step` may return: the tensors that outlive the step. */
+export type StepResult = Tensor | readonly Tensor[] | void
+
+/** A GPU that runs and differentiates ops. Make one with `openGpu()`, or with `new Gpu(device)` in an app that
+ *  owns a GPUDevice: the device stays the app's, none of its handlers is touched and it is never destroyed. */
+export class Gpu implements Machine {
+  readonly device: GPUDevice
+  /** True on a CPU adapter (software Vulkan). */
+  readonly software: boolean
+  readonly run: Run
+  readonly #owns: boolean
+  readonly #tape = new Tape()
+  readonly #commands: Commands
+  readonly #memory: Memory
+  readonly #pipelines: Pipelines
+  readonly #storages = new WeakMap<Tensor, Storage>()
+  readonly #wanted = new WeakSet<Tensor>() // tensors that a gradient may flow to
+  #errors: Promise<GpuError | null>[] = []
+  #lost: DeviceLostError | null = null
+  #survivors: readonly Storage[] = [] // what the last step returned
+  #steps = 0
+  #stepping = false
+
+  constructor(device: GPUDevice, { ownsDevice = false }: GpuOptions = {}) {
+    this.device = device
+    this.software = isSoftware(device.adapterInfo)
+    this.#owns = ownsDevice
+    const watch = (error: Promise<GpuError | null>) => {
+      this.#errors.push(error.catch(() => null)) // a scope rejects only when the device is lost, which is told elsewhere
+    }
+    this.#commands = new Commands(device, watch)
+    this.#memory = new Memory(device, () => this.#commands.clearBindGroups())
+    this.#pipelines = new Pipelines(device, watch)
+    this.run = Object.assign(this.#run, {
+      view: this.#view,
+      tensor: (values: Values, shape: Shape) => this.#upload(values, shape),
+      software: this.software,
+    }) as Run // the dispatch's types are checked at each call; here they are erased
+    void device.lost.then(({ reason, message }) => {
+      this.#lost ??= new DeviceLostError(
+        `the GPU device was lost (${reason}): ${message || 'no reason given'}`,
+      )
+    })
+  }
+
+  /** A tensor holding `values`, whose kind decides the dtype: Uint8Array u8, Int32Array and Uint32Array i32, else f32.
+   *  Made inside a step it dies with it; outside, it lives as long as you hold it. Throws ShapeError. */
+  tensor(values: Values, shape: Shape): Tensor {
+    const t = this.#upload(values, shape)
+    if (t.dtype === 'f32') this.#wanted.add(t)
+    return t
+  }
+
+  /** A tensor that lives until `destroy` and may be written in place: a parameter, a running statistic, a queue.
+   *  Throws ShapeError. */
+  variable(values: Values, shape: Shape): Variable {
+    checkCount(values, shape)
+    const dtype = dtypeOf(values)
+    const variable = { shape, dtype, gpu: this, mutable: true } as const
+    this.#storages.set(variable, this.#memory.keep(byteSize(dtype, shape)))
+    if (dtype === 'f32') this.#wanted.add(variable)
+    this.write(variable, values)
+    return variable
+  }
+
+  /** Overwrites a variable. Throws ShapeError when the count of values is not its size. */
+  write(variable: Variable, values: Values) {
+    checkCount(values, variable.shape)
+    this.#commands.write(this.#storage(variable), pack(values, variable.dtype))
+  }
+
+  /** The tensor's values, in row-major order, u8 and i32 as floats. What was dispatched so far is submitted at once, so the tensor may
+   *  die while you wait. Throws GpuError for what went wrong since the last await, DeviceLostError. */
+  async read(t: Tensor): Promise<Float32Array> {
+    this.#checkAlive()
+    const storage = this.#storage(t)
+    const bytes = Math.max(4, Math.ceil(storage.bytes / 4) * 4)
+    const staging = this.device.createBuffer({ size: bytes, usage: USAGE.MAP_READ | USAGE.COPY_DST })
+    this.#commands.copy(storage, staging)
+    this.#commands.flush()
+    try {
+      await staging.mapAsync(0x1) // GPUMapMode.READ
+    } catch (cause) {
+      await this.check()
+      throw cause
+    }
+    await this.check()
+    const values = unpack(staging.getMappedRange(), t.dtype, sizeOf(t.shape))
+    staging.destroy()
+    return values
+  }
+
+  /** Submits what was dispatched and waits until the GPU has done it. Throws like `read`. */
+  async sync(): Promise<void> {
+    this.#checkAlive()
+    this.#commands.flush()
+    await this.device.queue.onSubmittedWorkDone()
+    await this.check()
+  }
+
+  /** Throws the first GpuError or DeviceLostError reported since the last check. */
+  async check(): Promise<void> {
+    const errors = this.#errors
+    this.#errors = []
+    const failed = (await Promise.all(errors)).find((e) => e !== null)
+    this.#checkAlive()
+    if (failed) throw failed
+  }
+
+  /** Runs one training step as one command buffer. Every tensor made in it is reclaimed, save what it returns, which
+   *  lives until the next step ends. If the body throws, nothing of the step has happened. */
+  step<T extends StepResult>(body: () => T): T {
+    if (this.#stepping) throw new Error('Gpu.step: a step cannot run inside a step')
+    this.#checkAlive()
+    this.#commands.flush()
+    this.#stepping = true
+    try {
+      const { result, kept } = this.#memory.scope(body, (r) => this.#storagesOf(tensorsOf(r)))
+      this.#commands.flush()
+      for (const storage of this.#survivors) this.#memory.release(storage)
+      this.#survivors = kept
+      this.#memory.trim(++this.#steps)
+      return result
+    } catch (error) {
+      this.#commands.drop()
+      throw error
+    } finally {
+      this.#stepping = false
+    }
+  }
+
+  /** Runs `body` off the tape: nothing computed in it carries a gradient. */
+  noGrad<T>(body: () => T): T {
+    return this.#tape.pause(body)
+  }
+
+  /** Gradient of `output`, weighted by `cotangent` (ones by default), with respect to everything it was computed from. */
+  backward(output: Tensor, cotangent?: Tensor): Map<Tensor, Tensor> {
+    if (cotangent && cotangent.shape.join() !== output.shape.join())
+      throw new ShapeError(
+        `backward: the cotangent must have the output's shape, got ${show(cotangent.shape)} for ${show(output.shape)}`,
+      )
+    const ones = () => this.#upload(new Float32Array(sizeOf(output.shape)).fill(1), output.shape)
+    return this.#tape.backward(this.run, output, cotangent ?? ones())
+  }
+
+  apply<In extends Tensors, Out extends Tensors, A>(op: Op<In, Out, A>, attrs: A, inputs: In): Readonly<Out> {
+    this.#checkInputs(op, inputs)
+    const shapes = inputs.map((t) => t.shape) as { [I in keyof In]: Shape } // map keeps the tuple's length
+    op.shape(attrs, ...shapes)
+    const { result: outputs } = this.#memory.scope(
+      () => op.forward(this.run, attrs, ...inputs),
+      (made) => this.#storagesOf(made),
+    )
+    const needs = inputs.map((t) => this.#wanted.has(t))
+    const { backward } = op
+    if (!backward || this.#tape.paused || !needs.includes(true)) return outputs
+    for (const output of outputs) this.#wanted.add(output)
+    const pullback = (cotangents: readonly [Tensor, ...(Tensor | null)[]]) =>
+      this.#memory.scope(
+        () => backward.call(op, this.run, attrs, cotangents, inputs, outputs, needs),
+        (made) => this.#storagesOf(made),
+      ).result
+    this.#tape.record(inputs, outputs, pullback)
+    return outputs
+  }
+
+  /** Moves variables into one buffer, in order, each aligned to 256 bytes, values and all, and returns the whole as
+   *  one flat variable with each one's offset in elements. Optimizers update it in one dispatch. */
+  flatten(variables: readonly Variable[]): { flat: Variable; offsets: readonly number[] } {
+    const offsets: number[] = []
+    let count = 0
+    for (const v of variables) {
+      offsets.push(count)
+      count += Math.ceil(sizeOf(v.shape) / 64) * 64
+    }
+    const flat = this.variable(new Float32Array(count), [count])
+    const whole = this.#storage(flat)
+    for (const [i, v] of variables.entries()) {
+      const from = this.#storage(v)
+      const offset = (offsets[i] ?? 0) * 4
+      this.#commands.copy(from, whole, offset)
+      this.#storages.set(v, this.#memory.move(from, whole, offset))
+    }
+    this.#commands.flush()
+    return { flat, offsets }
+  }
+
+  /** Copies tensors into ranges of a variable, each at its offset in elements. */
+  gather(into: Variable, parts: readonly { readonly tensor: Tensor; readonly offset: number }[]) {
+    const whole = this.#storage(into)
+    for (const { tensor, offset } of parts) this.#commands.copy(this.#storage(tensor), whole, offset * 4)
+  }
+
+  /** Counts since the start, for tests and benches: what was compiled, dispatched, submitted, and bytes alive now. */
+  stats() {
+    return { ...this.#commands.counts, pipelines: this.#pipelines.size, bytes: this.#memory.bytes }
+  }
+
+  /** Frees every buffer; the device too if this Gpu opened it. */
+  destroy() {
+    this.#lost ??= new DeviceLostError('this Gpu was destroyed')
+    this.#commands.destroy()
+    this.#memory.destroy()
+    if (this.#owns) this.device.destroy()
+  }
+
+  #run = <const Makes extends readonly Make[] = []>(
+    kernel: Kernel,
+    { reads = [], updates = [], makes, params = {}, constants, groups }: Dispatch<Makes>,
+  ): Tensor[] => {
+    const pipeline = this.#pipelines.get(kernel, constants)
+    const made = (makes ?? []).map((make) => this.#alloc(make))
+    const storages = [...reads, ...updates, ...made].map((t) => this.#storage(t))
+    const [x, y = 1, z = 1] = groups
+    if (x * y * z > 0) this.#commands.dispatch(pipeline, kernel, storages, params, [x, y, z])
+    return made
+  }
+
+  #view = (x: Tensor, shape: Shape): Tensor => {
+    const view = { shape, dtype: x.dtype, gpu: this }
+    this.#storages.set(view, this.#storage(x))
+    return view
+  }
+
+  #alloc(make: Make): Tensor {
+    const { shape, dtype } = 'dtype' in make ? make : { shape: make, dtype: 'f32' as const }
+    const bytes = byteSize(dtype, shape)
+    const most = this.device.limits.maxStorageBufferBindingSize
+    if (bytes > most)
+      throw new Error(
+        `a tensor ${show(shape)} needs ${bytes} bytes and this adapter binds at most ${most}; use a smaller batch`,
+      )
+    const t = { shape, dtype, gpu: this }
+    this.#storages.set(t, this.#memory.alloc(bytes))
+    return t
+  }
+
+  #upload(values: Values, shape: Shape): Tensor {
+    checkCount(values, shape)
+    const t = this.#alloc({ shape, dtype: dtypeOf(values) })
+    this.#commands.write(this.#storage(t), pack(values, t.dtype))
+    return t
+  }
+
+  #storage(t: Tensor): Storage {
+    const storage = this.#storages.get(t)
+    if (!storage) throw new Error(`a tensor ${show(t.shape)} belongs to another Gpu`)
+    if (!storage.block) throw new Error(`a tensor ${show(t.shape)} was used after the step it was made in`)
+    return storage
+  }
+
+  #storagesOf(tensors: readonly (Tensor | null)[]): Storage[] {
+    return tensors.flatMap((t) => (t ? [this.#storage(t)] : []))
+  }
+
+  #checkInputs<In extends Tensors, Out extends Tensors, A>(op: Op<In, Out, A>, inputs: In) {
+    this.#checkAlive()
+    for (const [i, input] of inputs.entries()) {
+      this.#storage(input)
+      const wanted = op.accepts?.[i] ?? 'f32'
+      const fits = wanted === 'index' ? input.dtype !== 'u8' : input.dtype === wanted
+      if (!fits)
+        throw new ShapeError(
+          `${op.name}: input ${i} must be ${wanted}, got ${input.dtype} ${show(input.shape)}`,
+        )
+    }
+  }
+
+  #checkAlive() {
+    if (this.#lost) throw this.#lost
+  }
+}
+
+function tensorsOf(result: StepResult): readonly Tensor[] {
+  if (!result) return []
+  return 'gpu' in result ? [result] : result
+}
+
+/** A CPU adapter by its own word, or by the names of the software drivers that do not say so. */
+const isSoftware = (info: GPUAdapterInfo | undefined) =>
+  info !== undefined &&
+  (info.isFallbackAdapter ||
+    /llvmpipe|lavapipe|swiftshader/i.test(`${info.architecture} ${info.description}`))

@@ -1,0 +1,166 @@
+// GPU memory: buffers pooled by size, handed out in a fixed order so that the same step always gets the same buffers
+// (which is what lets bind groups be cached), and taken back when a step ends.
+
+/** Buffer usages by number: the WebGPU globals exist in browsers but not in Node. */
+export const USAGE = { MAP_READ: 0x1, COPY_SRC: 0x4, COPY_DST: 0x8, UNIFORM: 0x40, STORAGE: 0x80 } as const
+
+const ALIGN = 256 // WebGPU's default alignment of a storage binding, in bytes
+const PATIENCE = 64 // steps a pooled buffer may lie unused before it is given back to the driver
+
+/** A buffer of ours. `id` orders the pool; `used` is the last command buffer that touches it. */
+export interface Block {
+  readonly id: number
+  readonly buffer: GPUBuffer
+  used: number
+  idleSince: number
+}
+
+/** The range of a block that one or more tensors share. `block` is null once it was reclaimed. */
+export interface Storage {
+  block: Block | null
+  readonly offset: number
+  readonly bytes: number
+  /** A variable's: no step takes it back. */
+  readonly permanent: boolean
+}
+
+/** Creates, pools and destroys the buffers of one device. Sizes are in bytes. */
+export class Memory {
+  readonly #device: GPUDevice
+  readonly #free = new Map<number, Block[]>() // by size, each list in ascending order of id
+  readonly #all = new Set<Block>()
+  readonly #shared = new WeakSet<Block>() // blocks that hold several variables
+  readonly #collected: FinalizationRegistry<Block>
+  readonly #onEvict: () => void
+  #nextId = 0
+  #bytes = 0
+  #born: Storage[] | null = null
+
+  /** `onEvict` is told when buffers were destroyed, so that nothing cached refers to them. */
+  constructor(device: GPUDevice, onEvict: () => void) {
+    this.#device = device
+    this.#onEvict = onEvict
+    this.#collected = new FinalizationRegistry((block) => this.#recycle(block))
+  }
+
+  /** Bytes of buffers alive now, pooled ones included. */
+  get bytes(): number {
+    return this.#bytes
+  }
+
+  /** Storage that dies with the innermost scope, or, outside any, when nothing refers to it any more. */
+  alloc(bytes: number): Storage {
+    const storage: Storage = { block: this.#take(roundUp(bytes)), offset: 0, bytes, permanent: false }
+    if (this.#born) this.#born.push(storage)
+    else if (storage.block) this.#collected.register(storage, storage.block, storage)
+    return storage
+  }
+
+  /** Storage that lives until `destroy`. */
+  keep(bytes: number): Storage {
+    return { block: this.#take(roundUp(bytes)), offset: 0, bytes, permanent: true }
+  }
+
+  /** Runs `body`; what it allocates dies after it, save the storages that `pick` finds in its result. Those pass to the
+   *  enclosing scope, or, outside any, are also returned and live while something refers to them. */
+  scope<T>(body: () => T, pick: (result: T) => readonly Storage[]): { result: T; kept: readonly Storage[] } {
+    const outer = this.#born
+    const born: Storage[] = (this.#born = [])
+    let picked = new Set<Storage>()
+    try {
+      const result = body()
+      picked = new Set(pick(result))
+      return { result, kept: born.filter((storage) => picked.has(storage)) }
+    } finally {
+      this.#born = outer
+      for (const storage of born) {
+        if (!picked.has(storage)) this.release(storage)
+        else if (outer) outer.push(storage)
+        else if (storage.block) this.#collected.register(storage, storage.block, storage)
+      }
+    }
+  }
+
+  /** Takes a storage back, unless it is a variable's; tensors on it throw from now on. */
+  release(storage: Storage) {
+    if (!storage.block || storage.permanent) return
+    this.#collected.unregister(storage)
+    this.#recycle(storage.block)
+    storage.block = null
+  }
+
+  /** Moves a variable's values to `offset` bytes into `whole`: its own block goes back to the pool. */
+  move(storage: Storage, whole: Storage, offset: number): Storage {
+    if (
+      storage.block &&
+      storage.offset === 0 &&
+      storage.block !== whole.block &&
+      !this.#shared.has(storage.block)
+    )
+      this.#recycle(storage.block)
+    if (whole.block) this.#shared.add(whole.block)
+    return { block: whole.block, offset, bytes: storage.bytes, permanent: true }
+  }
+
+  /** Destroys pooled buffers that no step has wanted for a while. Called once per step with its number. */
+  trim(step: number) {
+    let evicted = false
+    for (const list of this.#free.values()) {
+      for (let i = list.length - 1; i >= 0; i--) {
+        const block = list[i]
+        if (block === undefined) continue
+        if (block.idleSince < 0) block.idleSince = step
+        else if (step - block.idleSince > PATIENCE) {
+          list.splice(i, 1)
+          this.#destroy(block)
+          evicted = true
+        }
+      }
+    }
+    if (evicted) this.#onEvict()
+  }
+
+  destroy() {
+    for (const block of this.#all) block.buffer.destroy()
+    this.#all.clear()
+    this.#free.clear()
+    this.#bytes = 0
+  }
+
+  #take(size: number): Block {
+    const block = this.#free.get(size)?.shift()
+    if (!block) return this.#create(size)
+    block.idleSince = -1
+    return block
+  }
+
+  #create(size: number): Block {
+    const usage = USAGE.STORAGE | USAGE.COPY_SRC | USAGE.COPY_DST
+    const buffer = this.#device.createBuffer({ label: `kindred ${size} B`, size, usage })
+    const block = { id: this.#nextId++, buffer, used: -1, idleSince: -1 }
+    this.#all.add(block)
+    this.#bytes += size
+    return block
+  }
+
+  #recycle(block: Block) {
+    if (!this.#all.has(block)) return
+    const size = block.buffer.size
+    const list = this.#free.get(size)
+    if (!list) {
+      this.#free.set(size, [block])
+      return
+    }
+    let at = list.length
+    while (at > 0 && (list[at - 1]?.id ?? -1) > block.id) at--
+    list.splice(at, 0, block)
+  }
+
+  #destroy(block: Block) {
+    this.#all.delete(block)
+    this.#bytes -= block.buffer.size
+    block.buffer.destroy()
+  }
+}
+
+const roundUp = (bytes: number) => Math.max(ALIGN, Math.ceil(bytes / ALIGN) * ALIGN)

@@ -1,0 +1,29 @@
+// The GPU in Node, through Dawn. The only file that imports 'webgpu'.
+
+import type { Gpu } from './gpu.ts'
+import { type OpenOptions, openFrom } from './open.ts'
+
+export interface NodeOptions extends OpenOptions {
+  /** Part of the adapter's name, to choose among several: 'NVIDIA', 'llvmpipe'. */
+  readonly adapter?: string
+  /** Dawn toggles by name; one that starts with '-' is switched off: ['skip_validation', '-timestamp_quantization']. */
+  readonly toggles?: readonly string[]
+}
+
+const alive = new Set<unknown>() // Dawn instances: Node crashes when one is collected while its device is used
+
+/** A Gpu in Node, through Dawn. Call destroy() when done. Throws Error when there is no adapter or no 'webgpu' package. */
+export async function openGpu({ adapter, toggles = [], ...options }: NodeOptions = {}): Promise<Gpu> {
+  const { create } = await import('webgpu').catch((cause: unknown) => {
+    throw new Error("the 'webgpu' package (Dawn) is not installed; npm install webgpu", { cause })
+  })
+  const on = toggles.filter((t) => !t.startsWith('-'))
+  const off = toggles.filter((t) => t.startsWith('-')).map((t) => t.slice(1))
+  const instance = create([
+    ...(adapter ? [`adapter=${adapter}`] : []),
+    ...(on.length > 0 ? [`enable-dawn-features=${on.join(',')}`] : []),
+    ...(off.length > 0 ? [`disable-dawn-features=${off.join(',')}`] : []),
+  ])
+  alive.add(instance)
+  return openFrom(instance, options)
+}

@@ -1,0 +1,79 @@
+// Compiled kernels, cached by everything they are made from: WGSL source and override constants.
+
+import type { Access, Kernel } from '../kernels/op.ts'
+import { type GpuError, wgslError } from './errors.ts'
+
+const COMPUTE_STAGE = 0x4
+
+export interface Pipeline {
+  readonly id: number
+  readonly name: string
+  readonly pipeline: GPUComputePipeline
+  readonly layout: GPUBindGroupLayout
+  /** Bytes of its Params, 0 if it has none. */
+  readonly paramBytes: number
+}
+
+/** The pipelines of one device. `watch` is given each compilation's error, or null, as a promise. */
+export class Pipelines {
+  readonly #device: GPUDevice
+  readonly #watch: (error: Promise<GpuError | null>) => void
+  readonly #cache = new Map<string, Map<string, Pipeline>>()
+  #nextId = 0
+
+  constructor(device: GPUDevice, watch: (error: Promise<GpuError | null>) => void) {
+    this.#device = device
+    this.#watch = watch
+  }
+
+  /** How many pipelines have been compiled. */
+  get size(): number {
+    return this.#nextId
+  }
+
+  get(kernel: Kernel, constants: Readonly<Record<string, number>> = {}): Pipeline {
+    const variants = this.#cache.get(kernel.source) ?? new Map<string, Pipeline>()
+    this.#cache.set(kernel.source, variants)
+    const key = JSON.stringify(constants)
+    const found = variants.get(key)
+    if (found) return found
+    const made = this.#compile(kernel, constants)
+    variants.set(key, made)
+    return made
+  }
+
+  #compile(kernel: Kernel, constants: Readonly<Record<string, number>>): Pipeline {
+    const device = this.#device
+    device.pushErrorScope('validation')
+    const module = device.createShaderModule({ label: kernel.name, code: kernel.source })
+    const layout = device.createBindGroupLayout({
+      label: kernel.name,
+      entries: kernel.bindings.map(layoutEntry),
+    })
+    const pipeline = device.createComputePipeline({
+      label: kernel.name,
+      layout: device.createPipelineLayout({ label: kernel.name, bindGroupLayouts: [layout] }),
+      compute: { module, entryPoint: kernel.name, constants },
+    })
+    this.#watch(
+      device.popErrorScope().then(async (error) => {
+        if (!error) return null
+        const { messages } = await module.getCompilationInfo()
+        const failure = wgslError(kernel.name, kernel.source, messages)
+        if (!messages.some((m) => m.type === 'error')) failure.message += `: ${error.message}`
+        return failure
+      }),
+    )
+    const paramBytes = Math.ceil(kernel.params.length / 4) * 16
+    return { id: this.#nextId++, name: kernel.name, pipeline, layout, paramBytes }
+  }
+}
+
+const layoutEntry = (access: Access, binding: number): GPUBindGroupLayoutEntry => ({
+  binding,
+  visibility: COMPUTE_STAGE,
+  buffer:
+    access === 'uniform'
+      ? { type: 'uniform', hasDynamicOffset: true }
+      : { type: access === 'read' ? 'read-only-storage' : 'storage' },
+})

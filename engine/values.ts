@@ -1,0 +1,37 @@
+// Numbers between JavaScript and the GPU: which dtype an array is, and its bytes.
+
+import { type DType, type Shape, type Values, ShapeError, show, sizeOf } from '../kernels/op.ts'
+
+/** The dtype that an array's kind stands for. */
+export function dtypeOf(values: Values): DType {
+  if (values instanceof Uint8Array) return 'u8'
+  return values instanceof Int32Array || values instanceof Uint32Array ? 'i32' : 'f32'
+}
+
+/** Throws ShapeError unless there is one value per element. */
+export function checkCount(values: Values, shape: Shape) {
+  if (shape.some((size) => !Number.isInteger(size) || size < 0))
+    throw new ShapeError(`tensor: sizes must be whole numbers, got ${show(shape)}`)
+  if (values.length !== sizeOf(shape))
+    throw new ShapeError(`tensor: ${show(shape)} holds ${sizeOf(shape)} values, got ${values.length}`)
+}
+
+/** Bytes of a tensor on the GPU. */
+export const byteSize = (dtype: DType, shape: Shape) => sizeOf(shape) * (dtype === 'u8' ? 1 : 4)
+
+/** The values' bytes, padded to whole words, in memory that is not shared (Dawn accepts no other). */
+export function pack(values: Values, dtype: DType): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(Math.ceil((values.length * (dtype === 'u8' ? 1 : 4)) / 4) * 4)
+  if (dtype === 'u8') bytes.set(values)
+  else if (dtype === 'i32') new Int32Array(bytes.buffer).set(values)
+  else new Float32Array(bytes.buffer).set(values)
+  return bytes
+}
+
+/** The first `count` numbers of mapped memory, copied. */
+export function unpack(memory: ArrayBuffer, dtype: DType, count: number): Float32Array {
+  if (dtype === 'f32') return new Float32Array(memory.slice(0, count * 4))
+  return Float32Array.from(
+    dtype === 'u8' ? new Uint8Array(memory, 0, count) : new Int32Array(memory, 0, count),
+  )
+}

@@ -1,0 +1,176 @@
+// The contract between the vocabulary (kernels/) and the machine (engine/).
+// This file imports nothing: kernels depend on it, the engine implements it.
+
+export type Shape = readonly number[]
+
+/** Element types: f32 for everything that is computed, i32 for labels and indices, u8 for images. */
+export type DType = 'f32' | 'i32' | 'u8'
+
+/** A block of numbers on the GPU. Ops never change a tensor; they read some and make new ones. */
+export interface Tensor {
+  readonly shape: Shape
+  readonly dtype: DType
+  readonly gpu: Machine
+}
+
+/** A tensor that lives on and is written in place: a parameter, a running statistic, a queue. */
+export interface Variable extends Tensor {
+  readonly mutable: true
+}
+
+/** Plain numbers that `Machine.tensor` accepts; the array's kind decides the dtype (number[] is f32). */
+export type Values = readonly number[] | Float32Array | Int32Array | Uint32Array | Uint8Array
+
+/** What an op may ask of the GPU that its inputs live on. */
+export interface Machine {
+  /** Runs the op on the inputs, records it for the backward pass, and returns its outputs. */
+  apply<In extends Tensors, Out extends Tensors, A>(op: Op<In, Out, A>, attrs: A, inputs: In): Readonly<Out>
+  /** Puts values on the GPU. */
+  tensor(values: Values, shape: Shape): Tensor
+  readonly run: Run
+}
+
+export type Tensors = readonly [Tensor, ...Tensor[]]
+
+/** A differentiable function of tensors: one file in kernels/, one test in test/. */
+export interface Op<In extends Tensors, Out extends Tensors = [Tensor], A = object> {
+  readonly name: string
+  /** What each input may be, in order; inputs not named must be f32. 'index' is f32 or i32 holding integers. */
+  readonly accepts?: readonly (DType | 'index')[]
+  /** The first output's shape; throws ShapeError. Needs no GPU and runs before anything is dispatched. */
+  shape(attrs: A, ...inputs: { [I in keyof In]: Shape }): Shape
+  /** Returns the outputs, then whatever the backward pass needs. Tensors made inside and not returned die at once. */
+  forward(run: Run, attrs: A, ...inputs: In): Readonly<Out>
+  /** Vector-Jacobian product: one gradient per input, null where none flows or `needs` says none is wanted.
+   *  The first output's cotangent is always there; the others' are null when nothing depends on them.
+   *  An op without a backward (augmentation, integer outputs) is a constant to the tape. */
+  backward?(
+    run: Run,
+    attrs: A,
+    cotangents: readonly [Tensor, ...(Tensor | null)[]],
+    inputs: In,
+    outputs: Readonly<Out>,
+    needs: readonly boolean[],
+  ): readonly (Tensor | null)[]
+}
+
+/** Makes an op callable: it asks its first input's own machine to run it, and returns the first output. */
+export function op<In extends Tensors, Out extends Tensors = [Tensor], A = object>(def: Op<In, Out, A>) {
+  return (attrs: A, ...inputs: In): Tensor => inputs[0].gpu.apply(def, attrs, inputs)[0]
+}
+
+/** Runs one kernel and returns one fresh tensor per entry of `makes`. Fresh tensors hold garbage: write every element. */
+export interface Run {
+  <const Makes extends readonly Make[] = []>(
+    kernel: Kernel,
+    dispatch: Dispatch<Makes>,
+  ): { [I in keyof Makes]: Tensor }
+  /** The same memory under another shape of the same size. */
+  view(x: Tensor, shape: Shape): Tensor
+  /** Puts values on the GPU for the time of this op. */
+  tensor(values: Values, shape: Shape): Tensor
+  /** True on a CPU adapter, where light kernels win. */
+  readonly software: boolean
+}
+
+/** A tensor to make: its shape (f32), or shape and element type. */
+export type Make = Shape | { readonly shape: Shape; readonly dtype: DType }
+
+export interface Dispatch<Makes extends readonly Make[]> {
+  /** Bound in order to the kernel's `var<storage, read>` declarations. */
+  readonly reads?: readonly Tensor[]
+  /** Bound in order to the first `var<storage, read_write>` declarations, and written in place. */
+  readonly updates?: readonly Variable[]
+  /** One fresh tensor per remaining `var<storage, read_write>` declaration. */
+  readonly makes?: Makes
+  /** Fields of the kernel's `struct Params`, by name. */
+  readonly params?: Readonly<Record<string, number>>
+  /** Values for `override` declarations; each set compiles its own pipeline. */
+  readonly constants?: Readonly<Record<string, number>>
+  /** Workgroups to run, at most 65,535 in each dimension. */
+  readonly groups: readonly [x: number, y?: number, z?: number]
+}
+
+export type Access = 'read' | 'read_write' | 'uniform'
+
+export interface Kernel {
+  /** The entry point's name, which is also the label that GPU debuggers and errors show. */
+  readonly name: string
+  readonly source: string
+  /** Access of each binding, by binding number. */
+  readonly bindings: readonly Access[]
+  readonly params: readonly (readonly [name: string, type: string])[]
+}
+
+/** A WGSL program. Its name, bindings and Params are read from its own source, so that they are written once.
+ *  Only other WGSL fits in the holes: numbers go in Params or overrides, never in the text. */
+export function kernel(strings: TemplateStringsArray, ...snippets: Wgsl[]): Kernel {
+  const source = wgsl(strings, ...snippets)
+  const [, name = ''] = source.match(/@compute[^{]*?fn (\w+)/) ?? []
+  const bindings: Access[] = []
+  for (const [, index, space, access] of source.matchAll(/@binding\((\d+)\)\s*var<(\w+)(?:,\s*(\w+))?>/g)) {
+    bindings[Number(index)] = space === 'uniform' ? 'uniform' : access === 'read' ? 'read' : 'read_write'
+  }
+  const [, fields = ''] = source.match(/struct Params \{([^}]*)\}/) ?? []
+  const params = [...fields.matchAll(/(\w+)\s*:\s*(\w+)/g)].map(
+    ([, field = '', type = '']) => [field, type] as const,
+  )
+  return { name, source, bindings, params }
+}
+
+/** WGSL that several kernels share. */
+export const wgsl = (strings: TemplateStringsArray, ...snippets: Wgsl[]) =>
+  String.raw(strings, ...snippets) as Wgsl // the brand exists only in the type
+
+export type Wgsl = string & { readonly [isWgsl]: true }
+declare const isWgsl: unique symbol
+
+/** Thrown by `shape` before anything is dispatched: `op: rule in words, got shapes`. */
+export class ShapeError extends Error {
+  override readonly name = 'ShapeError'
+}
+
+/** A shape as it is written in messages: [64, 128]. */
+export const show = (shape: Shape) => `[${shape.join(', ')}]`
+
+/** The number of elements of a shape. */
+export const sizeOf = (shape: Shape) => shape.reduce((a, b) => a * b, 1)
+
+/** The two dimensions of a matrix; throws ShapeError naming it otherwise. */
+export function matrix(shape: Shape, what: string): [rows: number, columns: number] {
+  const [rows, columns] = shape
+  if (shape.length !== 2 || rows === undefined || columns === undefined)
+    throw new ShapeError(`${what} must be a matrix [rows, columns], got ${show(shape)}`)
+  return [rows, columns]
+}
+
+/** The four dimensions of a batch of images; throws ShapeError naming it otherwise. */
+export function images(shape: Shape, what: string): [N: number, H: number, W: number, C: number] {
+  const [N, H, W, C] = shape
+  if (shape.length !== 4 || N === undefined || H === undefined || W === undefined || C === undefined)
+    throw new ShapeError(`${what} must be images [N, H, W, C], got ${show(shape)}`)
+  return [N, H, W, C]
+}
+
+/** The size of a dimension that the caller has already checked to exist. */
+export function dim(shape: Shape, axis: number): number {
+  const size = shape[axis]
+  if (size === undefined) throw new ShapeError(`no axis ${axis} in ${show(shape)}`)
+  return size
+}
+
+const GROUP = 64
+const MOST = 65535 // workgroups per dimension that every device allows
+
+/** Workgroups of 64 threads, folded over two dimensions, for one thread per element.
+ *  The kernel finds its element with `flat(id, groups)` from `flatIndex`. */
+export function elementwise(count: number): readonly [x: number, y: number] {
+  const groups = Math.ceil(count / GROUP)
+  const y = Math.max(1, Math.ceil(groups / MOST))
+  return [Math.ceil(groups / y), y]
+}
+
+/** `flat(id, groups)`: the element of this thread in a dispatch shaped by `elementwise`. */
+export const flatIndex = wgsl`
+  fn flat(id: vec3u, groups: vec3u) -> u32 { return id.y * groups.x * 64u + id.x; }
+`
