@@ -10,16 +10,15 @@ export class DeviceLostError extends Error {
   override readonly name: string = 'DeviceLostError'
 }
 
-/** A WGSL compile error with the kernel's name and the numbered line it points at. */
+/** A WGSL compile error with the kernel's name and the numbered line it points at; null if the WGSL is not at fault. */
 export function wgslError(
-  kernel: string,
-  source: string,
+  { name, source }: { readonly name: string; readonly source: string },
   messages: readonly GPUCompilationMessage[],
-): GpuError {
+): GpuError | null {
   const first = messages.find((m) => m.type === 'error')
-  if (!first) return new GpuError(`${kernel}: WGSL did not compile`)
+  if (!first) return null
   const line = source.split('\n')[first.lineNum - 1] ?? ''
   return new GpuError(
-    `${kernel}: WGSL error at line ${first.lineNum}: ${first.message}\n${String(first.lineNum).padStart(5)} | ${line.trimEnd()}`,
+    `${name}: WGSL error at line ${first.lineNum}: ${first.message}\n${String(first.lineNum).padStart(5)} | ${line.trimEnd()}`,
   )
 }

@@ -1,7 +1,7 @@
 // Compiled kernels, cached by everything they are made from: WGSL source and override constants.
 
 import type { Access, Kernel } from '../kernels/op.ts'
-import { type GpuError, wgslError } from './errors.ts'
+import { GpuError, wgslError } from './errors.ts'
 
 const COMPUTE_STAGE = 0x4
 
@@ -12,6 +12,8 @@ export interface Pipeline {
   readonly layout: GPUBindGroupLayout
   /** Bytes of its Params, 0 if it has none. */
   readonly paramBytes: number
+  /** Why it did not compile, once that is known. */
+  failure: GpuError | null
 }
 
 /** The pipelines of one device. `watch` is given each compilation's error, or null, as a promise. */
@@ -36,6 +38,7 @@ export class Pipelines {
     this.#cache.set(kernel.source, variants)
     const key = JSON.stringify(constants)
     const found = variants.get(key)
+    if (found?.failure) throw found.failure
     if (found) return found
     const made = this.#compile(kernel, constants)
     variants.set(key, made)
@@ -55,18 +58,27 @@ export class Pipelines {
       layout: device.createPipelineLayout({ label: kernel.name, bindGroupLayouts: [layout] }),
       compute: { module, entryPoint: kernel.name, constants },
     })
-    this.#watch(
-      device.popErrorScope().then(async (error) => {
-        if (!error) return null
-        const { messages } = await module.getCompilationInfo()
-        const failure = wgslError(kernel.name, kernel.source, messages)
-        if (!messages.some((m) => m.type === 'error')) failure.message += `: ${error.message}`
-        return failure
-      }),
-    )
     const paramBytes = Math.ceil(kernel.params.length / 4) * 16
-    return { id: this.#nextId++, name: kernel.name, pipeline, layout, paramBytes }
+    const made: Pipeline = {
+      id: this.#nextId++,
+      name: kernel.name,
+      pipeline,
+      layout,
+      paramBytes,
+      failure: null,
+    }
+    const explain = async (error: GPUError | null) => {
+      if (error) made.failure = await failureOf(kernel, module, error)
+      return made.failure
+    }
+    this.#watch(device.popErrorScope().then(explain))
+    return made
   }
+}
+
+async function failureOf(kernel: Kernel, module: GPUShaderModule, error: GPUError): Promise<GpuError> {
+  const { messages } = await module.getCompilationInfo()
+  return wgslError(kernel, messages) ?? new GpuError(`${kernel.name}: ${error.message}`)
 }
 
 const layoutEntry = (access: Access, binding: number): GPUBindGroupLayoutEntry => ({

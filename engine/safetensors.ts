@@ -80,7 +80,7 @@ function decodeTensor(
     throw new Error(
       `${what}: its data ends at byte ${end}, the file has ${data.length}; the file is truncated`,
     )
-  const bytes = data.slice(start, end).buffer
+  const bytes = new Uint8Array(data.subarray(start, end)).buffer // a copy: data may be a Node Buffer, unaligned
   const values = arrayOf(dtype, bytes)
   if (!values) throw new Error(`${what}: dtype ${dtype} is not supported; F32, I32, I64 and U8 are`)
   if (values.length !== sizeOf(shape))
