@@ -1,0 +1,112 @@
+import * as assert from 'uvu/assert'
+import { ntXent } from '../kernels/ntxent.ts'
+import { checkOp, close, random } from './check.ts'
+import { Golden, goldenNames } from './golden.ts'
+import { gpuSuite } from './gpu.ts'
+
+const test = gpuSuite('ntXent')
+
+/** Eq. 1 of the paper, written out. */
+function reference(N: number, D: number, T: number, normalized: boolean) {
+  return (z1: number[], z2: number[]): number[] => {
+    const rows = Array.from({ length: 2 * N }, (_, i) => {
+      const row = i < N ? z1.slice(i * D, (i + 1) * D) : z2.slice((i - N) * D, (i - N + 1) * D)
+      const length = normalized ? 1 : Math.hypot(...row)
+      return row.map((v) => v / length)
+    })
+    const s = (i: number, j: number) =>
+      (rows[i] ?? []).reduce((sum, v, c) => sum + v * (rows[j]?.[c] ?? NaN), 0) / T
+    const losses = rows.map((_, i) => {
+      const positive = s(i, (i + N) % (2 * N))
+      const others = rows.flatMap((__, j) => (j === i ? [] : [s(i, j)]))
+      const top = Math.max(...others)
+      return top + Math.log(others.reduce((sum, v) => sum + Math.exp(v - top), 0)) - positive
+    })
+    return [losses.reduce((a, b) => a + b) / (2 * N)]
+  }
+}
+
+for (const [N, D, T, normalized] of [
+  [2, 1, 0.5, true],
+  [3, 7, 0.5, false],
+  [32, 16, 0.1, false],
+  [33, 65, 0.2, false],
+  [9, 5, 0.01, false],
+  [40, 8, 10, true],
+] as const) {
+  test(`equals Eq. 1 for N = ${N}, D = ${D}, T = ${T}${normalized ? ', unit rows given' : ''}`, ({ gpu }) =>
+    checkOp(gpu, (a, b) => ntXent(a, b, T, { normalized }), reference(N, D, T, normalized), [
+      [N, D],
+      [N, D],
+    ]))
+}
+
+for (const name of goldenNames('ntxent_')) {
+  test(`${name} agrees with the original code`, async ({ gpu }) => {
+    const golden = new Golden(name)
+    const T = Number(golden.config['temperature'] ?? golden.config['tau'])
+    if (golden.has('in.z')) {
+      const [rows = 0, D = 0] = golden.shape('in.z')
+      const all = golden.values('in.z')
+      const half = (rows / 2) * D
+      const [a, b] = [
+        gpu.tensor(all.slice(0, half), [rows / 2, D]),
+        gpu.tensor(all.slice(half), [rows / 2, D]),
+      ]
+      const loss = ntXent(a, b, T)
+      const gradients = gpu.backward(loss)
+      const [da, db] = [gradients.get(a), gradients.get(b)]
+      if (!da || !db) throw new Error('no gradient')
+      const value = await gpu.read(loss)
+      golden.expect('out.loss', value)
+      golden.expect(
+        'out.google_loss',
+        value.map((v) => 2 * v),
+      ) // their loss_a + loss_b
+      golden.expect('grad.z', [...(await gpu.read(da)), ...(await gpu.read(db))])
+    } else {
+      const [a, b] = [golden.tensor(gpu, 'in.out_1'), golden.tensor(gpu, 'in.out_2')]
+      const loss = ntXent(a, b, T, { normalized: true })
+      const gradients = gpu.backward(loss)
+      await golden.match(gpu, 'out.loss', loss)
+      await golden.match(gpu, 'grad.out_1', gradients.get(a))
+      await golden.match(gpu, 'grad.out_2', gradients.get(b))
+    }
+    golden.done()
+  })
+}
+
+test('is log(2N - 1) when all embeddings are equal', async ({ gpu }) => {
+  for (const N of [2, 50, 512]) {
+    const z = () =>
+      gpu.tensor(
+        Array.from({ length: N * 4 }, (_, i) => [0.3, -0.2, 0.9, 0.1][i % 4] ?? 0),
+        [N, 4],
+      )
+    close(await gpu.read(ntXent(z(), z(), 0.5)), [Math.log(2 * N - 1)], 1e-6, `N = ${N}`)
+  }
+})
+
+test('keeps its digits when the loss is tiny', async ({ gpu }) => {
+  const [N, D, T] = [4, 8, 0.1]
+  const z = random(N * D, 5).map((v, i) => v * 0.01 + Number(i % D === Math.floor(i / D)))
+  const [a, b] = [gpu.tensor(z, [N, D]), gpu.tensor(z, [N, D])]
+  const loss = ntXent(a, b, T)
+  const [got = NaN] = await gpu.read(loss)
+  const [want = NaN] = reference(N, D, T, false)(z, z)
+  assert.ok(want < 1e-3, `the case is meant to be easy, loss ${want}`)
+  assert.ok(Math.abs(got - want) < 1e-4 * want, `got ${got}, expected ${want}`)
+})
+
+test('refuses what it cannot mean', ({ gpu }) => {
+  const z = gpu.tensor([1, 2, 3, 4], [2, 2])
+  assert.throws(() => ntXent(z, gpu.tensor([1, 2], [1, 2]), 0.5), /one shape, got \[2, 2\] and \[1, 2\]/)
+  assert.throws(() => ntXent(z, z, 0), /temperature must be a positive number, got 0/)
+  assert.throws(() => ntXent(z, z, NaN), /temperature must be a positive number, got NaN/)
+  assert.throws(
+    () => ntXent(gpu.tensor([1], [1, 1, 1]), z, 1),
+    /z1 must be a matrix \[rows, columns\], got \[1, 1, 1\]/,
+  )
+})
+
+test.run()
