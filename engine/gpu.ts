@@ -84,6 +84,7 @@ export class Gpu implements Machine {
   /** A tensor that lives until `destroy` and may be written in place: a parameter, a running statistic, a queue.
    *  Throws ShapeError. */
   variable(values: Values, shape: Shape): Variable {
+    this.#checkAlive()
     checkCount(values, shape)
     const dtype = dtypeOf(values)
     const variable = { shape, dtype, gpu: this, mutable: true } as const
@@ -267,6 +268,7 @@ export class Gpu implements Machine {
   }
 
   #upload(values: Values, shape: Shape): Tensor {
+    this.#checkAlive()
     checkCount(values, shape)
     const t = this.#alloc({ shape, dtype: dtypeOf(values) })
     this.#commands.write(this.#storage(t), pack(values, t.dtype))

@@ -1,15 +1,24 @@
+import { readFileSync, readdirSync } from 'node:fs'
 import * as assert from 'uvu/assert'
+import { kernel, op } from '../kernels/op.ts'
+import type { Tensor, Variable } from '../kernels/op.ts'
 import { add } from '../kernels/add.ts'
-import { checkOp } from './check.ts'
+import { mul } from '../kernels/mul.ts'
+import { relu } from '../kernels/relu.ts'
+import { threefry, threefry2x32 } from '../kernels/threefry.ts'
+import { DeviceLostError, GpuError } from '../engine/errors.ts'
+import { Gpu } from '../engine/gpu.ts'
+import { openGpu } from '../engine/node.ts'
 import { gpuSuite } from './gpu.ts'
 
 const test = gpuSuite('engine')
 
-test('adds', ({ gpu }) =>
-  checkOp(gpu, add, (a, b) => a.map((v, i) => v + (b[i] ?? NaN)), [
-    [7, 9],
-    [7, 9],
-  ]))
+/** The message of what a promise rejects with. */
+const failure = async (promise: Promise<unknown>) =>
+  promise.then(
+    () => assert.unreachable('it should have failed'),
+    (error: unknown) => error as Error,
+  )
 
 test('a tensor dies with its step, and what the step returns with the next', async ({ gpu }) => {
   const x = gpu.tensor([1, 2], [2])
@@ -19,21 +28,170 @@ test('a tensor dies with its step, and what the step returns with the next', asy
     return add(inner, x)
   })
   assert.equal([...(await gpu.read(kept))], [3, 6])
-  assert.throws(() => add(inner, x), /was used after the step it was made in/)
+  assert.throws(() => add(inner, x), /\[2\] was used after the step it was made in/)
   gpu.step(() => add(x, x))
   assert.throws(() => add(kept, x), /was used after the step it was made in/)
 })
 
-test('steps allocate nothing and make no bind group after the first few', async ({ gpu }) => {
+test('a step is one submit, allocates nothing and makes no bind group after the first few', ({ gpu }) => {
   const x = gpu.tensor([1, 2, 3], [3])
-  const step = () => gpu.step(() => add(add(x, gpu.tensor([4, 5, 6], [3])), x))
-  for (let i = 0; i < 4; i++) step()
+  const w = gpu.variable([1, 1, 1], [3])
+  const step = () =>
+    gpu.step(() => {
+      const y = mul(relu(add(mul(x, w), gpu.tensor([4, 5, 6], [3]))), x)
+      return gpu.backward(y).get(w) ?? y
+    })
+  for (let i = 0; i < 6; i++) step()
   const before = gpu.stats()
-  for (let i = 0; i < 20; i++) step()
+  for (let i = 0; i < 30; i++) step()
   const after = gpu.stats()
   assert.is(after.bytes, before.bytes)
   assert.is(after.bindGroups, before.bindGroups)
-  assert.is(after.submits - before.submits, 20)
+  assert.is(after.pipelines, before.pipelines)
+  assert.is(after.submits - before.submits, 30)
+})
+
+test('a step that throws has changed nothing, and the next one works', async ({ gpu }) => {
+  const w = gpu.variable([1, 2], [2])
+  assert.throws(
+    () =>
+      gpu.step(() => {
+        overwrite(gpu, w, 7)
+        throw new Error('stop')
+      }),
+    'stop',
+  )
+  assert.equal([...(await gpu.read(w))], [1, 2])
+  gpu.step(() => overwrite(gpu, w, 7))
+  assert.equal([...(await gpu.read(w))], [7, 7])
+  assert.throws(() => gpu.step(() => gpu.step(() => {})), /a step cannot run inside a step/)
+})
+
+const fill = kernel`
+  struct Params { value: f32 }
+  @group(0) @binding(0) var<storage, read_write> w: array<f32>;
+  @group(0) @binding(1) var<uniform>             p: Params;
+  @compute @workgroup_size(64)
+  fn fill(@builtin(global_invocation_id) id: vec3u) {
+    if (id.x < arrayLength(&w)) { w[id.x] = p.value; }
+  }
+`
+function overwrite(gpu: Gpu, w: Variable, value: number) {
+  gpu.run(fill, { updates: [w], params: { value }, groups: [1] })
+}
+
+test('gradients add over uses, stop at noGrad, and reach only what the output came from', async ({ gpu }) => {
+  const [a, b] = [gpu.tensor([2, 3], [2]), gpu.tensor([5, 7], [2])]
+  const square = mul(a, a)
+  const constant = gpu.noGrad(() => mul(b, b))
+  const unrelated = mul(b, b)
+  const gradients = gpu.backward(add(mul(square, constant), a))
+  const da = gradients.get(a)
+  assert.ok(da)
+  if (da) assert.equal([...(await gpu.read(da))], [2 * 2 * 25 + 1, 2 * 3 * 49 + 1])
+  assert.is(gradients.get(b), undefined)
+  assert.is(gradients.get(unrelated), undefined)
+  assert.throws(
+    () => gpu.backward(a, gpu.tensor([1], [1])),
+    /the cotangent must have the output's shape, got \[1\] for \[2\]/,
+  )
+})
+
+test('a mis-shaped call throws before anything is dispatched', ({ gpu }) => {
+  const before = gpu.stats().dispatches
+  assert.throws(() => add(gpu.tensor([1, 2], [2]), gpu.tensor([1, 2, 3], [3])), /add: .*\[2\].*\[3\]/)
+  assert.throws(() => gpu.tensor([1, 2, 3], [2, 2]), 'tensor: [2, 2] holds 4 values, got 3')
+  assert.throws(
+    () => relu(gpu.tensor(Uint8Array.of(1, 2, 3, 4), [4])),
+    'relu: input 0 must be f32, got u8 [4]',
+  )
+  assert.is(gpu.stats().dispatches, before)
+})
+
+test('WGSL that does not compile names its kernel and line, at the next await and ever after', async () => {
+  const gpu = await openGpu()
+  const broken = kernel`
+  @group(0) @binding(0) var<storage, read>       x: array<f32>;
+  @group(0) @binding(1) var<storage, read_write> y: array<f32>;
+  @compute @workgroup_size(1)
+  fn brokenKernel() { y[0] = x[0] + nothing; }
+`
+  const brokenOp = op<[x: Tensor]>({
+    name: 'broken',
+    shape: (_, x) => x,
+    forward: (run, _, x) => run(broken, { reads: [x], makes: [x.shape], groups: [1] }),
+  })
+  const y = brokenOp({}, gpu.tensor([1], [1]))
+  const error = await failure(gpu.read(y))
+  assert.instance(error, GpuError)
+  assert.match(error.message, /brokenKernel: WGSL error at line 5: .*nothing/)
+  assert.match(error.message, /5 \|   fn brokenKernel\(\) { y\[0\] = x\[0\] \+ nothing; }/)
+  assert.throws(() => brokenOp({}, gpu.tensor([1], [1])), /brokenKernel: WGSL error/)
+  gpu.destroy()
+})
+
+test('losing the device is an error of its own, at reads and at calls', async () => {
+  const gpu = await openGpu()
+  const x = gpu.tensor([1], [1])
+  gpu.device.destroy()
+  await gpu.device.lost
+  assert.instance(await failure(gpu.read(x)), DeviceLostError)
+  assert.throws(() => relu(x), /the GPU device was lost \(destroyed\)/)
+})
+
+test("an app's own device stays the app's: not destroyed, no handler taken", async ({ gpu }) => {
+  const theirs = gpu.device
+  const handler = theirs.onuncapturederror
+  const guest = new Gpu(theirs)
+  assert.equal([...(await guest.read(relu(guest.tensor([-1, 2], [2]))))], [0, 2])
+  assert.throws(() => add(guest.tensor([1], [1]), gpu.tensor([1], [1])), /belongs to another Gpu/)
+  guest.destroy()
+  assert.throws(() => guest.tensor([1], [1]), /this Gpu was destroyed/)
+  assert.is(theirs.onuncapturederror, handler)
+  assert.equal([...(await gpu.read(gpu.tensor([3], [1])))], [3])
+})
+
+test('a tensor larger than the adapter can bind is refused with its size', ({ gpu }) => {
+  const most = gpu.device.limits.maxStorageBufferBindingSize
+  const shape = [most / 4 + 1]
+  assert.throws(
+    () => gpu.run(fill, { makes: [shape], params: { value: 0 }, groups: [1] }),
+    `a tensor [${most / 4 + 1}] needs ${most + 4} bytes and this adapter binds at most ${most}; use a smaller batch`,
+  )
+})
+
+const draws = kernel`
+  struct Params { k0: u32, k1: u32 }
+  @group(0) @binding(0) var<storage, read_write> bits: array<vec2u>;
+  @group(0) @binding(1) var<uniform>             p:    Params;
+  ${threefry}
+  @compute @workgroup_size(64)
+  fn draws(@builtin(global_invocation_id) id: vec3u) {
+    if (id.x < arrayLength(&bits)) { bits[id.x] = threefry(vec2u(p.k0, p.k1), vec2u(id.x, 7u)); }
+  }
+`
+
+test('WGSL and TypeScript draw the same bits', async ({ gpu }) => {
+  const key = [0x12345678, 0xdeadbeef] as const
+  const bits = gpu.variable(new Int32Array(200), [100, 2])
+  gpu.run(draws, { updates: [bits], params: { k0: key[0], k1: key[1] }, groups: [2] })
+  const got = await gpu.read(bits) // i32 as floats: compare the upper bits, which survive
+  for (let i = 0; i < 100; i++) {
+    const want = threefry2x32(key, [i, 7]).map((u) => Math.fround(u | 0))
+    assert.equal([got[2 * i], got[2 * i + 1]], want)
+  }
+  // Random123's known answers (kat_vectors, threefry2x32 20 rounds)
+  assert.equal(threefry2x32([0, 0], [0, 0]), [0x6b200159, 0x99ba4efe])
+  assert.equal(threefry2x32([0x13198a2e, 0x03707344], [0x243f6a88, 0x85a308d3]), [0xc4923a9c, 0x483df7a0])
+})
+
+test('no WGSL variable goes without an initialiser', () => {
+  // Tint gives `var x: T;` inside a loop the value of the last iteration, not zero
+  for (const file of readdirSync('kernels')) {
+    const lines = readFileSync(`kernels/${file}`, 'utf8').split('\n')
+    const bare = lines.filter((line) => /^\s*var \w+\s*:[^=]+;/.test(line))
+    assert.equal(bare, [], `kernels/${file}`)
+  }
 })
 
 test.run()

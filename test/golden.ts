@@ -28,6 +28,8 @@ interface Case {
   readonly family: string
   readonly config: Readonly<Record<string, unknown>>
   readonly expect: Readonly<Record<string, Bound>>
+  readonly grad_norm_order?: readonly string[]
+  readonly after_norm_order?: readonly string[]
   readonly recipe?: readonly Recipe[]
   readonly recipe_inputs?: readonly Recipe[]
 }
@@ -58,6 +60,11 @@ export class Golden {
     this.#tensors = new Map(decodeSafetensors(readFileSync(folder + found.file), found.file).tensors)
     for (const recipe of [...(found.recipe ?? []), ...(found.recipe_inputs ?? [])])
       this.#tensors.set(recipe.name, grown(recipe))
+  }
+
+  /** The names that the entries of a list of norms stand for. */
+  order(key: 'grad_norm_order' | 'after_norm_order'): readonly string[] {
+    return this.#case[key] ?? []
   }
 
   get names(): string[] {

@@ -1,0 +1,66 @@
+// kindred doctor: which GPU is found, what it offers, and what is missing.
+
+import { version as os } from 'node:os'
+import { relu } from '../kernels/relu.ts'
+import { openGpu } from '../engine/node.ts'
+import { version } from './version.ts'
+
+const MIB = 2 ** 20
+
+interface Report {
+  readonly kindred: string
+  readonly node: string
+  readonly adapter: string
+  readonly vendor: string
+  readonly architecture: string
+  readonly software: boolean
+  readonly works: boolean
+  readonly largestTensorBytes: number
+  readonly f16: boolean
+  readonly subgroups: boolean
+  readonly timestamps: boolean
+}
+
+/** Prints the adapter, its limits and optional features, runs one kernel, and returns the exit code: 1 without a GPU. */
+export async function doctor(flags: { readonly adapter?: string; readonly json?: boolean }): Promise<number> {
+  const gpu = await openGpu(flags)
+  const { adapterInfo: info, limits, features } = gpu.device
+  const [, minus = NaN, plus = NaN] = await gpu.read(relu(gpu.tensor([0, -1, 2], [3])))
+  const works = minus === 0 && plus === 2
+  const report: Report = {
+    kindred: version(),
+    node: process.version,
+    adapter: info.description || info.device || info.architecture,
+    vendor: info.vendor,
+    architecture: info.architecture,
+    software: gpu.software,
+    works,
+    largestTensorBytes: limits.maxStorageBufferBindingSize,
+    f16: features.has('shader-f16'),
+    subgroups: features.has('subgroups'),
+    timestamps: features.has('timestamp-query'),
+  }
+  gpu.destroy()
+  console.log(flags.json ? JSON.stringify(report) : table(report))
+  return works ? 0 : 1
+}
+
+function table(report: Report): string {
+  const { adapter, software, works } = report
+  const yes = (has: boolean) => (has ? 'yes' : 'no')
+  const rows = [
+    ['kindred', `${report.kindred}, Node ${report.node}, ${os()}`],
+    ['adapter', adapter],
+    ['kind', software ? 'CPU (software Vulkan): for trying things and for tests' : `GPU (${report.vendor})`],
+    ['a kernel runs', works ? 'yes, and its result is right' : 'its RESULT IS WRONG: update the driver'],
+    ['largest tensor', `${Math.floor(report.largestTensorBytes / MIB)} MiB`],
+    ['16-bit floats', yes(report.f16)],
+    ['subgroups', yes(report.subgroups)],
+    ['timestamps', yes(report.timestamps)],
+  ]
+  const lines = rows.map(([what = '', value = '']) => `${what.padEnd(16)}${value}`)
+  const advice = software
+    ? '\nNo GPU was found, so a CPU does the work. If this machine has one, install its Vulkan driver and run this again.'
+    : ''
+  return lines.join('\n') + advice
+}

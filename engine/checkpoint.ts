@@ -1,0 +1,51 @@
+// Variables as they stand in a checkpoint: torchvision's layouts, so that a convolution's weight [H, W, I, O] here is
+// [O, I, H, W] there. Everything else is stored as it is.
+
+import { type Shape, show, sizeOf } from '../kernels/op.ts'
+import type { Gpu } from './gpu.ts'
+import type { Named } from './optimizer.ts'
+import type { SavedTensor } from './safetensors.ts'
+
+/** The variables' values, in torchvision's layouts. */
+export async function snapshot(gpu: Gpu, variables: Named): Promise<Map<string, SavedTensor>> {
+  const reads = Object.entries(variables).map(async ([name, variable]): Promise<[string, SavedTensor]> => {
+    const data = await gpu.read(variable)
+    return [name, variable.shape.length === 4 ? permute(data, variable.shape, [3, 2, 0, 1]) : { shape: variable.shape, data }]
+  })
+  return new Map(await Promise.all(reads))
+}
+
+/** Overwrites the variables with saved ones of the same names; others in `saved` are ignored. Throws Error naming what is
+ *  missing or has another shape, before anything is written. */
+export function restore(gpu: Gpu, variables: Named, saved: ReadonlyMap<string, SavedTensor>) {
+  const writes = Object.entries(variables).map(([name, variable]) => {
+    const found = saved.get(name)
+    if (!found || !(found.data instanceof Float32Array))
+      throw new Error(`checkpoint: ${name} is missing; it is of another model`)
+    const isConv = variable.shape.length === 4
+    const { data, shape } = isConv ? permute(found.data, found.shape, [2, 3, 1, 0]) : { ...found, data: found.data }
+    if (shape.join() !== variable.shape.join())
+      throw new Error(
+        `checkpoint: ${name} is ${show(found.shape)}, the model needs ${show(isConv ? oihw(variable.shape) : variable.shape)}; it is of another model or width`,
+      )
+    return { variable, data }
+  })
+  for (const { variable, data } of writes) gpu.write(variable, data)
+}
+
+const oihw = ([H = 0, W = 0, I = 0, O = 0]: Shape) => [O, I, H, W]
+
+/** Reorders the axes of a 4-d array: axis i of the result is axis order[i] of the source. */
+function permute(data: Float32Array, shape: Shape, order: readonly number[]) {
+  const strides = shape.map((_, axis) => sizeOf(shape.slice(axis + 1)))
+  const to = order.map((axis) => shape[axis] ?? 1)
+  const steps = order.map((axis) => strides[axis] ?? 0)
+  const [, B = 1, C = 1, D = 1] = to
+  const [sa = 0, sb = 0, sc = 0, sd = 0] = steps
+  const out = new Float32Array(data.length)
+  for (let i = 0; i < out.length; i++) {
+    const [a, b, c, d] = [Math.floor(i / (B * C * D)), Math.floor(i / (C * D)) % B, Math.floor(i / D) % C, i % D]
+    out[i] = data[a * sa + b * sb + c * sc + d * sd] ?? NaN
+  }
+  return { data: out, shape: to }
+}

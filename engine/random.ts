@@ -1,0 +1,33 @@
+// Seeded numbers on the CPU: initial weights, shuffles. Each draw is a pure function of (seed, stream, index).
+
+import { threefry2x32, uniform01 } from '../kernels/threefry.ts'
+
+/** A stream's number from its name, so that what is drawn for one name never depends on any other (FNV-1a). */
+export function streamOf(name: string): number {
+  let hash = 0x811c9dc5
+  for (let i = 0; i < name.length; i++) hash = Math.imul(hash ^ name.charCodeAt(i), 0x01000193)
+  return hash >>> 0
+}
+
+/** Checks that a seed is one: a whole number that 32 bits hold. Throws RangeError. */
+export function checkSeed(seed: number): number {
+  if (!Number.isInteger(seed) || seed < 0 || seed > 0xffffffff)
+    throw new RangeError(`seed: must be a whole number from 0 to 4294967295, got ${seed}`)
+  return seed
+}
+
+/** `count` values uniform in [lo, hi). */
+export function uniform(seed: number, stream: string, count: number, lo: number, hi: number): Float32Array {
+  const key = [checkSeed(seed), streamOf(stream)] as const
+  return Float32Array.from({ length: count }, (_, i) => lo + (hi - lo) * uniform01(threefry2x32(key, [i, 0])[0]))
+}
+
+/** `count` values of a normal distribution with mean 0 (Box & Muller 1958). */
+export function normal(seed: number, stream: string, count: number, std: number): Float32Array {
+  const key = [checkSeed(seed), streamOf(stream)] as const
+  return Float32Array.from({ length: count }, (_, i) => {
+    const [a, b] = threefry2x32(key, [i, 1])
+    const radius = Math.sqrt(-2 * Math.log(1 - uniform01(a))) // 1 - u lies in (0, 1]
+    return std * radius * Math.cos(2 * Math.PI * uniform01(b))
+  })
+}

@@ -1,0 +1,40 @@
+// Projection heads: features h [N, F] -> projections z [N, D]. Thrown away after training.
+
+import { relu } from '../kernels/relu.ts'
+import type { Gpu } from '../engine/gpu.ts'
+import { Builder, type Model } from './layers.ts'
+
+export interface HeadOptions {
+  /** Size of the features that come in. */
+  readonly features: number
+  /** Size of the hidden layer: 512 in the seed's style, the size of the features in the paper's. */
+  readonly hidden?: number
+  /** Size of the projections. */
+  readonly dim?: number
+  /** 'seed' (leftthomas/SimCLR): Linear without bias, BN, ReLU, Linear. 'paper' (SimCLR, as google-research/simclr
+   *  builds it): Linear without bias, BN, ReLU, Linear without bias, BN without shift, weights from N(0, 0.01²). */
+  readonly style?: 'seed' | 'paper'
+  readonly seed?: number
+}
+
+/** The two-layer head of SimCLR (https://arxiv.org/abs/2002.05709, section 2.1), in one of two styles. */
+export function projectionHead(gpu: Gpu, options: HeadOptions): Model {
+  const { features, dim = 128, style = 'seed', seed = 0 } = options
+  const { hidden = style === 'seed' ? 512 : features } = options
+  const build = new Builder(gpu, seed)
+  const paper = style === 'paper'
+  const std = paper ? 0.01 : 0
+  const first = build.linear('projection.0', [features, hidden], { bias: false, std })
+  const norm = build.norm('projection.1', hidden)
+  const second = build.linear('projection.3', [hidden, dim], { bias: !paper, std })
+  const last = paper ? build.norm('projection.4', dim, { shift: false }) : null
+  return {
+    parameters: build.parameters,
+    norms: build.norms,
+    features: dim,
+    forward(h, mode) {
+      const z = second(relu(norm(first(h, mode), mode)), mode)
+      return last ? last(z, mode) : z
+    },
+  }
+}

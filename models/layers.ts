@@ -1,0 +1,88 @@
+// The layers that models are made of: a function that makes named parameters and returns a forward.
+
+import { type Tensor, type Variable, sizeOf } from '../kernels/op.ts'
+import { type Running, batchNorm } from '../kernels/batch-norm.ts'
+import { conv2d } from '../kernels/conv2d.ts'
+import { linear } from '../kernels/linear.ts'
+import type { Gpu } from '../engine/gpu.ts'
+import { normal, uniform } from '../engine/random.ts'
+
+/** Whether batch norm uses and updates the batch's statistics (training) or the running ones. */
+export interface Mode {
+  readonly training: boolean
+}
+
+export type Layer = (x: Tensor, mode: Mode) => Tensor
+
+/** A network: its parameters by torchvision's names, its batch-norm statistics by layer, and its forward. */
+export interface Model {
+  readonly parameters: Readonly<Record<string, Variable>>
+  readonly norms: Readonly<Record<string, NormState>>
+  /** Size of each output row. */
+  readonly features: number
+  readonly forward: Layer
+}
+
+/** Running statistics of one batch norm, and how many batches they have seen. */
+export interface NormState extends Running {
+  batches: number
+}
+
+/** Collects a model's parameters while its layers are made. Initial values depend only on (seed, name). */
+export class Builder {
+  readonly gpu: Gpu
+  readonly parameters: Record<string, Variable> = {}
+  readonly norms: Record<string, NormState> = {}
+  readonly #seed: number
+
+  constructor(gpu: Gpu, seed: number) {
+    this.gpu = gpu
+    this.#seed = seed
+  }
+
+  /** A convolution without bias, weight [k, k, in, out] drawn from N(0, 2 / fan_out) as torchvision's ResNet
+   *  (He et al. 2015, mode 'fan_out'). */
+  conv(name: string, [C, K]: readonly [number, number], { size = 3, stride = 1 } = {}): Layer {
+    const padding = (size - 1) / 2 // an odd kernel then keeps the size at stride 1
+    const shape = [size, size, C, K]
+    const std = Math.sqrt(2 / (size * size * K))
+    const w = this.#parameter(
+      `${name}.weight`,
+      normal(this.#seed, `${name}.weight`, sizeOf(shape), std),
+      shape,
+    )
+    return (x) => conv2d(x, w, { stride, padding })
+  }
+
+  /** A batch norm over C channels, scale 1 (or 0) and shift 0; momentum 0.1 and eps 1e-5 as torch. `shift: false` leaves
+   *  the shift at 0 and out of the parameters. */
+  norm(name: string, C: number, { zero = false, shift = true } = {}): Layer {
+    const gamma = this.#parameter(`${name}.weight`, new Float32Array(C).fill(zero ? 0 : 1), [C])
+    const zeros = new Float32Array(C)
+    const beta = shift ? this.#parameter(`${name}.bias`, zeros, [C]) : this.gpu.variable(zeros, [C])
+    const mean = this.gpu.variable(zeros, [C])
+    const variance = this.gpu.variable(new Float32Array(C).fill(1), [C])
+    const state: NormState = { mean, variance, batches: 0 }
+    this.norms[name] = state
+    return (x, { training }) => {
+      if (training) state.batches++
+      return batchNorm(x, gamma, beta, state, { training })
+    }
+  }
+
+  /** A linear layer, weight [out, in]; torch's default initial values U(-1/√in, 1/√in), or N(0, std²) when `std` is given. */
+  linear(name: string, [C, K]: readonly [number, number], { bias = true, std = 0 } = {}): Layer {
+    const bound = 1 / Math.sqrt(C)
+    const stream = `${name}.weight`
+    const values =
+      std > 0 ? normal(this.#seed, stream, C * K, std) : uniform(this.#seed, stream, C * K, -bound, bound)
+    const w = this.#parameter(stream, values, [K, C])
+    if (!bias) return (x) => linear(x, w)
+    const b = this.#parameter(`${name}.bias`, uniform(this.#seed, `${name}.bias`, K, -bound, bound), [K])
+    return (x) => linear(x, w, b)
+  }
+
+  #parameter(name: string, values: Float32Array, shape: readonly number[]): Variable {
+    return (this.parameters[name] = this.gpu.variable(values, shape))
+  }
+}

@@ -1,0 +1,116 @@
+// Residual networks (He et al. 2016, https://arxiv.org/abs/1512.03385) as torchvision has them (stride on the 3x3 of a
+// bottleneck), without the classifier: images [N, H, W, 3] -> features h [N, F].
+
+import { globalAvgPool } from '../kernels/global-avg-pool.ts'
+import { maxPool } from '../kernels/max-pool.ts'
+import { relu } from '../kernels/relu.ts'
+import { add } from '../kernels/add.ts'
+import type { Gpu } from '../engine/gpu.ts'
+import { Builder, type Layer, type Model } from './layers.ts'
+
+export interface ResNetOptions {
+  /** 'imagenet': 7x7 stride 2 and max-pool. 'cifar': 3x3 stride 1, no pool, for images of about 32 px (SimCLR B.9). */
+  readonly stem?: 'cifar' | 'imagenet'
+  /** Channels of the first stage; 64 is the paper's, the later stages have 2, 4 and 8 times as many. */
+  readonly width?: number
+  /** Starts each residual branch at zero by the scale of its last norm, as google-research/simclr does. */
+  readonly zeroInitResidual?: boolean
+  readonly seed?: number
+}
+
+/** ResNet-18: features 8 x width. */
+export const resnet18 = (gpu: Gpu, options: ResNetOptions = {}) => resnet(gpu, [2, 2, 2, 2], basic, options)
+/** ResNet-34: features 8 x width. */
+export const resnet34 = (gpu: Gpu, options: ResNetOptions = {}) => resnet(gpu, [3, 4, 6, 3], basic, options)
+/** ResNet-50: features 32 x width. */
+export const resnet50 = (gpu: Gpu, options: ResNetOptions = {}) =>
+  resnet(gpu, [3, 4, 6, 3], bottleneck, options)
+
+interface Block {
+  readonly expansion: number
+  /** Channels in, channels inside; the block gives inside x expansion. */
+  readonly make: (build: Builder, name: string, sizes: Sizes, zero: boolean) => Layer
+}
+
+interface Sizes {
+  readonly C: number
+  readonly K: number
+  readonly stride: number
+}
+
+const basic: Block = {
+  expansion: 1,
+  make(build, name, { C, K, stride }, zero) {
+    const conv1 = build.conv(`${name}.conv1`, [C, K], { stride })
+    const bn1 = build.norm(`${name}.bn1`, K)
+    const conv2 = build.conv(`${name}.conv2`, [K, K])
+    const bn2 = build.norm(`${name}.bn2`, K, { zero })
+    const shortcut = downsample(build, name, { C, K, stride })
+    return (x, mode) => {
+      const y = relu(bn1(conv1(x, mode), mode))
+      return relu(add(bn2(conv2(y, mode), mode), shortcut(x, mode)))
+    }
+  },
+}
+
+const bottleneck: Block = {
+  expansion: 4,
+  make(build, name, { C, K, stride }, zero) {
+    const conv1 = build.conv(`${name}.conv1`, [C, K], { size: 1 })
+    const bn1 = build.norm(`${name}.bn1`, K)
+    const conv2 = build.conv(`${name}.conv2`, [K, K], { stride })
+    const bn2 = build.norm(`${name}.bn2`, K)
+    const conv3 = build.conv(`${name}.conv3`, [K, 4 * K], { size: 1 })
+    const bn3 = build.norm(`${name}.bn3`, 4 * K, { zero })
+    const shortcut = downsample(build, name, { C, K: 4 * K, stride })
+    return (x, mode) => {
+      const y = relu(bn1(conv1(x, mode), mode))
+      const z = relu(bn2(conv2(y, mode), mode))
+      return relu(add(bn3(conv3(z, mode), mode), shortcut(x, mode)))
+    }
+  },
+}
+
+/** The identity, or a strided 1x1 convolution and norm where the shape changes. */
+function downsample(build: Builder, name: string, { C, K, stride }: Sizes): Layer {
+  if (C === K && stride === 1) return (x) => x
+  const conv = build.conv(`${name}.downsample.0`, [C, K], { size: 1, stride })
+  const norm = build.norm(`${name}.downsample.1`, K)
+  return (x, mode) => norm(conv(x, mode), mode)
+}
+
+function resnet(
+  gpu: Gpu,
+  depths: readonly number[],
+  block: Block,
+  { stem = 'cifar', width = 64, zeroInitResidual = false, seed = 0 }: ResNetOptions,
+): Model {
+  if (!Number.isInteger(width) || width < 1)
+    throw new RangeError(`resnet: width must be a whole number of channels from 1 on, got ${width}`)
+  const build = new Builder(gpu, seed)
+  const layers = [stemOf(build, stem, width)]
+  let C = width
+  for (const [stage, depth] of depths.entries()) {
+    const K = width * 2 ** stage
+    for (let i = 0; i < depth; i++) {
+      const stride = stage > 0 && i === 0 ? 2 : 1
+      layers.push(block.make(build, `layer${stage + 1}.${i}`, { C, K, stride }, zeroInitResidual))
+      C = K * block.expansion
+    }
+  }
+  return {
+    parameters: build.parameters,
+    norms: build.norms,
+    features: C,
+    forward: (x, mode) => globalAvgPool(layers.reduce((h, layer) => layer(h, mode), x)),
+  }
+}
+
+function stemOf(build: Builder, stem: 'cifar' | 'imagenet', width: number): Layer {
+  const shape = stem === 'cifar' ? { size: 3 } : { size: 7, stride: 2 }
+  const conv1 = build.conv('conv1', [3, width], shape)
+  const bn1 = build.norm('bn1', width)
+  const convolved: Layer = (x, mode) => relu(bn1(conv1(x, mode), mode))
+  if (stem === 'cifar') return convolved
+  return (x, mode) => maxPool(convolved(x, mode), { size: 3, stride: 2, padding: 1 })
+}

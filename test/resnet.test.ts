@@ -1,0 +1,66 @@
+import * as assert from 'uvu/assert'
+import { add } from '../kernels/add.ts'
+import { mul } from '../kernels/mul.ts'
+import { sum } from '../kernels/sum.ts'
+import { snapshot } from '../engine/checkpoint.ts'
+import { resnet18, resnet34, resnet50 } from '../models/resnet.ts'
+import { loadModel, saveModel } from '../models/state.ts'
+import { Golden } from './golden.ts'
+import { build, evaluating, forward, matchGradients, ourName, training } from './golden-simclr.ts'
+import { gpuSuite } from './gpu.ts'
+
+const test = gpuSuite('resnet')
+
+for (const name of ['resnet18_w6_32px', 'resnet50_w4_16px']) {
+  test(`${name}: outputs, gradients and running statistics`, async ({ gpu }) => {
+    const golden = new Golden(name)
+    const model = build(gpu, golden)
+    const x = golden.images(gpu, 'in.x')
+    const before = forward(model, x, evaluating)
+    for (const [key, tensor] of Object.entries(before)) await golden.match(gpu, `out.eval.${key}`, tensor)
+    const trained = forward(model, x, training)
+    for (const [key, tensor] of Object.entries(trained)) await golden.match(gpu, `out.train.${key}`, tensor)
+    const weighted = (key: 'feature' | 'out') => sum(mul(trained[key], golden.tensor(gpu, `up.${key}`)))
+    const gradients = gpu.backward(add(weighted('feature'), weighted('out')))
+    await matchGradients(gpu, golden, 'grad.', model, gradients)
+    for (const part of [model.encoder, model.head])
+      for (const [key, { shape, data }] of await saveModel(gpu, part)) {
+        const theirs = golden.names.find((n) => n.startsWith('after.') && ourName(n.slice(6)) === key)
+        if (theirs) golden.expect(theirs, data instanceof Float32Array ? data : Array.from(data, Number))
+        else assert.not.match(key, /running|tracked/, `${key} ${String(shape)} has no golden value`)
+      }
+    golden.done()
+  })
+}
+
+test('resnet34 has 34 layers, the ImageNet stem shrinks by 4, and widths multiply', async ({ gpu }) => {
+  const model = resnet34(gpu, { stem: 'imagenet', width: 2 })
+  const convolutions = Object.entries(model.parameters).filter(([, p]) => p.shape.length === 4)
+  assert.is(convolutions.filter(([name]) => !name.includes('downsample')).length + 1, 34) // torchvision's has a classifier too
+  assert.equal(model.parameters['conv1.weight']?.shape, [7, 7, 3, 2])
+  assert.is(model.features, 16)
+  const h = gpu.noGrad(() => model.forward(gpu.tensor(new Float32Array(33 * 35 * 3), [1, 33, 35, 3]), evaluating))
+  assert.equal(h.shape, [1, 16])
+  assert.is(resnet50(gpu, { width: 1 }).features, 32)
+})
+
+test('the same seed gives the same weights; zeroInitResidual silences the branches', async ({ gpu }) => {
+  const weights = async (seed: number) => [...(await saveModel(gpu, resnet18(gpu, { width: 1, seed }))).values()]
+  assert.equal(await weights(3), await weights(3))
+  assert.not.equal(await weights(3), await weights(4))
+  const silent = await snapshot(gpu, resnet18(gpu, { width: 1, zeroInitResidual: true }).parameters)
+  assert.equal([...(silent.get('layer1.0.bn2.weight')?.data ?? [])], [0])
+  assert.equal([...(silent.get('layer1.0.bn1.weight')?.data ?? [])], [1])
+})
+
+test('a checkpoint of another width is refused by name, and nothing is changed', async ({ gpu }) => {
+  const [small, wide] = [resnet18(gpu, { width: 1 }), resnet18(gpu, { width: 2 })]
+  const other = await saveModel(gpu, wide)
+  assert.throws(
+    () => loadModel(gpu, small, other),
+    /conv1.weight is \[2, 3, 3, 3\], the model needs \[1, 3, 3, 3\]; it is of another model or width/,
+  )
+  assert.throws(() => resnet18(gpu, { width: 0 }), /width must be a whole number of channels from 1 on, got 0/)
+})
+
+test.run()

@@ -1,0 +1,178 @@
+import * as assert from 'uvu/assert'
+import type { Tensor, Variable } from '../kernels/op.ts'
+import { add } from '../kernels/add.ts'
+import { batchNorm } from '../kernels/batch-norm.ts'
+import { conv2d } from '../kernels/conv2d.ts'
+import { globalAvgPool } from '../kernels/global-avg-pool.ts'
+import { linear } from '../kernels/linear.ts'
+import { relu } from '../kernels/relu.ts'
+import { reshape } from '../kernels/reshape.ts'
+import type { Gpu } from '../engine/gpu.ts'
+import { snapshot } from '../engine/checkpoint.ts'
+import { type Optimizer, Adam, Sgd } from '../engine/optimizer.ts'
+import type { SavedTensor } from '../engine/safetensors.ts'
+import { constant } from '../engine/schedule.ts'
+import { simclr } from '../methods/simclr.ts'
+import { Builder, type Model, type NormState } from '../models/layers.ts'
+import { projectionHead } from '../models/heads.ts'
+import { variablesOf } from '../models/state.ts'
+import { random } from './check.ts'
+import { Golden, toHWIO, toNHWC } from './golden.ts'
+import { gpuSuite } from './gpu.ts'
+
+const test = gpuSuite('SimCLR')
+
+/** A torch Sequential described by strings: Conv2d, BatchNorm, ReLU, AdaptiveAvgPool, Linear, with the case's weights. */
+function sequential(gpu: Gpu, golden: Golden, root: 'f' | 'g'): Model {
+  const parameters: Record<string, Variable> = {}
+  const norms: Record<string, NormState> = {}
+  const own = (name: string) => {
+    const key = `w.${root}.${name}`
+    const source = { values: golden.values(key), shape: golden.shape(key) }
+    const { values, shape } = source.shape.length === 4 ? toHWIO(source.values, source.shape) : source
+    return (parameters[`${root}.${name}`] = gpu.variable(values, shape))
+  }
+  const layers = (golden.config[`${root}_index`] as string[]).map((layer, i): Model['forward'] => {
+    const stride = Number(layer.match(/stride=\((\d)/)?.[1] ?? 1)
+    const bias = golden.has(`w.${root}.${i}.bias`) ? own(`${i}.bias`) : null
+    const weight = golden.has(`w.${root}.${i}.weight`) ? own(`${i}.weight`) : null
+    if (layer.startsWith('ReLU')) return (x) => relu(x)
+    if (layer.startsWith('AdaptiveAvgPool')) return (x) => globalAvgPool(x)
+    if (!weight) throw new Error(`${layer} has no weight`)
+    if (layer.startsWith('Linear')) return (x) => (bias ? linear(x, weight, bias) : linear(x, weight))
+    if (layer.startsWith('Conv2d')) {
+      const convolve = (x: Tensor) => conv2d(x, weight, { stride, padding: 1 })
+      return (x) => (bias ? add(convolve(x), bias) : convolve(x))
+    }
+    const buffer = (name: string) =>
+      gpu.variable(golden.values(`buf.${root}.${i}.${name}`), golden.shape(`buf.${root}.${i}.${name}`))
+    const state: NormState = { mean: buffer('running_mean'), variance: buffer('running_var'), batches: 0 }
+    norms[`${root}.${i}`] = state
+    if (!bias) throw new Error(`${layer} has no bias`)
+    return (x, { training }) => {
+      state.batches += Number(training)
+      return batchNorm(x, weight, bias, state, { training })
+    }
+  })
+  return { parameters, norms, features: 0, forward: (x, mode) => layers.reduce((y, layer) => layer(y, mode), x) }
+}
+
+for (const name of ['train_tiny_adam_20', 'train_tiny_sgd_nobn_20']) {
+  test(`${name}: follows the original loop for 20 steps`, async ({ gpu }) => {
+    const golden = new Golden(name)
+    const { lr, weight_decay, momentum, temperature, num_batches } = golden.config
+    const [encoder, head] = [sequential(gpu, golden, 'f'), sequential(gpu, golden, 'g')]
+    const parameters = { ...encoder.parameters, ...head.parameters }
+    const weightDecay = Number(weight_decay)
+    const optimizer =
+      golden.config['optimizer'] === 'adam'
+        ? new Adam(parameters, { weightDecay })
+        : new Sgd(parameters, { weightDecay, momentum: Number(momentum) })
+    let first: Promise<Map<string, SavedTensor>> | null = null // the gradients of the first step, read before they die
+    const watched: Optimizer = {
+      t: 0,
+      state: optimizer.state,
+      offsets: optimizer.offsets,
+      step(gradients, rate) {
+        const named = Object.entries(parameters).map(([key, v]) => [key, gradients.get(v)] as const)
+        first ??= snapshot(gpu, Object.fromEntries(named) as Record<string, Variable>) // read like variables
+        optimizer.step(gradients, rate)
+      },
+    }
+    const [count = 1, N = 1, C = 3, H = 1, W = 1] = golden.shape('in.pos_1')
+    assert.is(count, num_batches)
+    const views = [1, 2].map((v) => {
+      const all = golden.values(`in.pos_${v}`)
+      const size = N * C * H * W
+      return Array.from({ length: count }, (_, b) => toNHWC(all.slice(b * size, (b + 1) * size), [N, C, H, W]))
+    })
+    const { step, state } = simclr(gpu, {
+      encoder,
+      head,
+      optimizer: watched,
+      schedule: constant(Number(lr)),
+      temperature: Number(temperature),
+      batchNorm: 'per-view',
+      views: (_, at) => {
+        const view = views[at.view]?.[at.step % count]
+        return gpu.tensor(view?.values ?? [], view?.shape ?? [])
+      },
+    })
+    const losses: number[] = []
+    for (let s = 0; s < Number(golden.config['steps']); s++) {
+      losses.push(...(await gpu.read(step(gpu.tensor([], [0])))))
+      if (s === 0) await compare(gpu, golden, 'after.step0.', parameters)
+    }
+    assert.is(state.step, 20)
+    for (const [key, { data }] of (await first) ?? []) golden.expect(`grad.step0.${key}`, data as Float32Array) // f32
+    golden.expect('out.losses', losses)
+    await compare(gpu, golden, 'after.', { ...variablesOf(encoder), ...variablesOf(head) })
+    for (const [key, norm] of Object.entries({ ...encoder.norms, ...head.norms }))
+      golden.expect(`after.${key}.num_batches_tracked`, [norm.batches])
+    golden.done()
+  })
+}
+
+async function compare(gpu: Gpu, golden: Golden, prefix: string, variables: Record<string, Variable>) {
+  for (const [name, { data }] of await snapshot(gpu, variables))
+    golden.expect(`${prefix}${name}`, data as Float32Array) // variables are f32
+}
+
+/** An encoder of one linear layer over flattened images, and a head, for toys. */
+function toy(gpu: Gpu, seed: number) {
+  const build = new Builder(gpu, seed)
+  const layer = build.linear('0', [8 * 8 * 3, 32])
+  const norm = build.norm('1', 32)
+  const encoder: Model = {
+    parameters: build.parameters,
+    norms: build.norms,
+    features: 32,
+    forward: (x, mode) => relu(norm(layer(reshape(x, [x.shape[0] ?? 0, -1]), mode), mode)),
+  }
+  return { encoder, head: projectionHead(gpu, { features: 32, hidden: 16, dim: 8, seed }) }
+}
+
+for (const batchNorm of ['per-view', 'joint'] as const) {
+  test(`learns to ignore what the augmentation changes, batch norm ${batchNorm}`, async ({ gpu }) => {
+    // an image's red channel is its identity; green and blue are drawn anew in every view
+    const { encoder, head } = toy(gpu, 1)
+    const parameters = { ...encoder.parameters, ...head.parameters }
+    let draw = 0
+    const noisy = (x: Tensor) => {
+      const noise = random(N * 192, ++draw).map((v, i) => (i % 3 === 0 ? 0 : v))
+      return add(x, gpu.tensor(noise, x.shape))
+    }
+    const N = 32
+    const { step } = simclr(gpu, {
+      encoder,
+      head,
+      optimizer: new Adam(parameters),
+      schedule: constant(3e-3),
+      temperature: 0.2,
+      batchNorm,
+      views: noisy,
+    })
+    const losses: number[] = []
+    for (let s = 0; s < 60; s++) {
+      const images = random(N * 192, 1000 + s).map((v, i) => (i % 3 === 0 ? v : 0))
+      losses.push((await gpu.read(step(gpu.tensor(images, [N, 8, 8, 3]))))[0] ?? NaN)
+    }
+    const mean = (xs: number[]) => xs.reduce((a, b) => a + b) / xs.length
+    const [start, end] = [mean(losses.slice(0, 5)), mean(losses.slice(-5))]
+    assert.ok(end < 0.6 * start, `loss went from ${start} to ${end}`)
+  })
+}
+
+test('two images are enough, and one is refused in words', async ({ gpu }) => {
+  const make = () => {
+    const { encoder, head } = toy(gpu, 2)
+    const optimizer = new Adam({ ...encoder.parameters, ...head.parameters })
+    const views = (x: Tensor) => x
+    return simclr(gpu, { encoder, head, optimizer, schedule: constant(1e-3), temperature: 0.5, batchNorm: 'per-view', views })
+  }
+  const batch = (N: number) => gpu.tensor(random(N * 192), [N, 8, 8, 3])
+  assert.ok(Number.isFinite((await gpu.read(make().step(batch(2))))[0]))
+  assert.throws(() => make().step(batch(1)), /batchNorm: .*more than one value per channel/i)
+})
+
+test.run()
