@@ -58,30 +58,26 @@ export class KnnProbe {
     const encode = (images: Tensor) =>
       l2Normalize(features(augment(images, transform, { seed: 0, step: 0, view: 0 })))
     const [bank, queries] = [await this.#embed(encode, this.bank), await this.#embed(encode, this.queries)]
-    const { predictions } = await knn(
-      gpu.tensor(bank.features, bank.shape),
-      labelsOf(this.bank),
-      gpu.tensor(queries.features, queries.shape),
-      {
-        k: this.k,
-        temperature: this.#temperature,
-        classes: this.bank.classes.length,
-      },
-    )
+    const { predictions } = await knn(bank, labelsOf(this.bank), queries, {
+      k: this.k,
+      temperature: this.#temperature,
+      classes: this.bank.classes.length,
+      normalized: true,
+    })
     return accuracy(predictions, labelsOf(this.queries))
   }
 
-  #embed(encode: (images: Tensor) => Tensor, dataset: Dataset) {
+  async #embed(encode: (images: Tensor) => Tensor, dataset: Dataset): Promise<Tensor> {
     const { height, width, channels } = dataset.image
-    const inOrder = batches(dataset, {
-      batch: Math.min(256, dataset.size),
-      seed: 0,
-      epoch: 0,
-      shuffle: false,
-      dropLast: false,
-    })
-    return embed(this.#gpu, encode, inOrder, [height, width, channels])
+    const { features, M, D } = await embed(this.#gpu, encode, inOrder(dataset), [height, width, channels])
+    return this.#gpu.tensor(features, [M, D])
   }
+}
+
+/** The whole set in its own order, in batches that `embed` takes. */
+async function* inOrder(dataset: Dataset) {
+  const all = { batch: Math.min(256, dataset.size), seed: 0, epoch: 0, shuffle: false, dropLast: false }
+  for await (const { images, indices } of batches(dataset, all)) yield { images, count: indices.length }
 }
 
 /** The seed's 200 neighbours, or a fiftieth of a bank too small for so many. */

@@ -1,8 +1,8 @@
-// kindred train simclr: the loop around the method. It feeds batches, writes metrics, saves and resumes, and measures
-// kNN accuracy as it goes. What it writes to metrics.jsonl depends on the configuration alone, never on the clock.
+// The loop around a method: it feeds batches, writes metrics, saves and resumes, and measures kNN accuracy as it goes.
+// What it writes to metrics.jsonl depends on the configuration alone, never on the clock.
 
 import { batches, steps } from '../data/loader.ts'
-import { type Split, subset } from '../data/dataset.ts'
+import { type Dataset, type Split, subset } from '../data/dataset.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { type Trainer, buildTrainer, loadTrainer, saveTrainer } from './build.ts'
 import type { TrainConfig } from './config.ts'
@@ -10,17 +10,30 @@ import { KnnProbe } from './knn.ts'
 import type { Progress } from './progress.ts'
 import type { Metric, RunFolder } from './run-folder.ts'
 
-export interface TrainingOptions {
+/** All that a training needs before it has a folder. */
+export interface Prepared {
   readonly gpu: Gpu
   readonly config: TrainConfig
-  readonly data: Split
-  readonly run: RunFolder
-  readonly progress: Progress
-  /** Set by Ctrl-C: the step under way is finished, saved, and training ends. */
-  readonly stop: { requested: boolean }
+  readonly images: Dataset
+  readonly trainer: Trainer
+  readonly stepsPerEpoch: number
+  /** Null when the set has no labels or no test images. */
+  readonly probe: KnnProbe | null
 }
 
-/** How a training ended. Accuracies are kNN top-1 in percent, null for an unlabelled set. */
+/** Builds the trainer and checks it against the data. Throws Error in words; nothing has been written yet. */
+export function prepare(gpu: Gpu, config: TrainConfig, data: Split): Prepared {
+  const images = config.subset === null ? data.train : subset(data.train, config.subset, config.seed)
+  const stepsPerEpoch = steps(images, { batch: config.batch })
+  const trainer = buildTrainer(gpu, config, stepsPerEpoch)
+  const labelled = images.labels !== null && data.test.size > 0
+  const probe = labelled
+    ? new KnnProbe(gpu, { train: images, test: data.test }, config.views, config.knn)
+    : null
+  return { gpu, config, images, trainer, stepsPerEpoch, probe }
+}
+
+/** How a training ended. Accuracies are kNN top-1 in percent, null where they were not measured. */
 export interface Outcome {
   readonly finished: boolean
   readonly step: number
@@ -33,81 +46,89 @@ export interface Outcome {
 
 const LATE = 3 // steps whose loss is still on its way: the GPU is never waited for within an epoch
 
-/** One training, from a fresh run folder or a resumed one, to its end or to Ctrl-C. */
+/** One training, into a fresh run folder or a resumed one, to its end or to Ctrl-C. */
 export class Training {
-  readonly #options: TrainingOptions
-  readonly #train: Split['train']
-  readonly #trainer: Trainer
-  readonly #stepsPerEpoch: number
-  readonly #probe: KnnProbe | null
+  readonly #prepared: Prepared
+  readonly #run: RunFolder
+  readonly #progress: Progress
+  /** Set by Ctrl-C: the step under way is finished and saved, and training ends. */
+  readonly #stop: { requested: boolean }
   readonly #pending: { step: number; loss: Promise<Float32Array> }[] = []
   #best = -Infinity
-  #saved = -1
+  #saved = -1 // the step of the last checkpoint
   #loss: number | null = null
 
-  constructor(options: TrainingOptions) {
-    const { gpu, config, data } = options
-    this.#options = options
-    this.#train = config.subset === null ? data.train : subset(data.train, config.subset, config.seed)
-    this.#stepsPerEpoch = steps(this.#train, { batch: config.batch })
-    this.#trainer = buildTrainer(gpu, config, this.#stepsPerEpoch)
-    const labelled = this.#train.labels !== null && data.test.size > 0
-    this.#probe = labelled
-      ? new KnnProbe(gpu, { train: this.#train, test: data.test }, config.views, config.knn)
-      : null
+  constructor(prepared: Prepared, run: RunFolder, progress: Progress, stop: { requested: boolean }) {
+    this.#prepared = prepared
+    this.#run = run
+    this.#progress = progress
+    this.#stop = stop
   }
 
-  /** Puts the training back to the run's newest checkpoint. */
-  async resume() {
-    const { gpu, run, progress } = this.#options
-    const { checkpoint, damaged } = await run.latest()
-    for (const line of damaged) progress.note(line)
-    if (checkpoint) loadTrainer(gpu, this.#trainer, checkpoint)
-    this.#saved = checkpoint ? checkpoint.step : -1
-    await run.truncateMetrics(checkpoint ? checkpoint.step : -1)
-    for (const { knn } of await run.metrics()) this.#best = Math.max(this.#best, knn ?? -Infinity)
-    progress.note(
-      checkpoint
-        ? `resumed ${run.dir} at step ${checkpoint.step}`
-        : `${run.dir} has no checkpoint yet; starting over`,
-    )
+  /** Steps from the beginning to the end. */
+  get total(): number {
+    return this.#prepared.config.epochs * this.#prepared.stepsPerEpoch
   }
 
-  /** Trains to the end, or until a stop is requested. Throws what went wrong; the last checkpoint is then intact. */
+  /** Trains to the end, or until a stop is requested, from the folder's newest checkpoint when it has one. Throws what went
+   *  wrong; the last checkpoint is then intact. */
   async finish(): Promise<Outcome> {
-    const { config, stop, progress } = this.#options
-    const total = config.epochs * this.#stepsPerEpoch
-    if (this.#saved < 0) await this.#measureBaselines()
-    while (this.#trainer.state.step < total && !stop.requested) await this.#epoch()
+    const { state } = this.#prepared.trainer
+    await this.#resume()
+    if (this.#saved < 0) await this.#begin()
+    while (state.step < this.total && !this.#stop.requested) await this.#epoch()
     await this.#drain(0)
-    if (this.#saved < this.#trainer.state.step) await this.#save()
-    progress.stop()
-    return this.#outcome(total)
+    if (this.#saved < state.step) await this.#save()
+    return this.#outcome()
+  }
+
+  /** Puts the training back to the newest checkpoint; what was measured after it is measured again. */
+  async #resume() {
+    const { gpu, trainer } = this.#prepared
+    const { checkpoint, damaged } = await this.#run.latest()
+    for (const line of damaged) this.#progress.note(line)
+    if (checkpoint) {
+      loadTrainer(gpu, trainer, checkpoint)
+      this.#saved = checkpoint.step
+      this.#progress.note(`${this.#run.dir}: going on from step ${checkpoint.step} of ${this.total}`)
+    }
+    await this.#run.truncateMetrics(this.#saved)
+    for (const { knn } of await this.#run.metrics()) this.#best = Math.max(this.#best, knn ?? -Infinity)
+  }
+
+  /** Measures what there is to beat, and saves the beginning. */
+  async #begin() {
+    const { probe, trainer } = this.#prepared
+    if (probe) {
+      const pixels = await probe.ofPixels()
+      const untrained = await probe.ofEncoder(trainer.encoder)
+      this.#tell({ step: 0, epoch: 0, pixels, untrained })
+    } else this.#progress.note('kNN accuracy is not measured: the set has no labels, or no test images')
+    await this.#save()
   }
 
   async #epoch() {
-    const { config, stop, gpu } = this.#options
-    const { state } = this.#trainer
-    const epoch = Math.floor(state.step / this.#stepsPerEpoch)
+    const { config, gpu, images, stepsPerEpoch, trainer } = this.#prepared
+    const { state } = trainer
     const { batch, seed } = config
-    const start = state.step % this.#stepsPerEpoch
-    const { height, width, channels } = this.#train.image
-    for await (const { images } of batches(this.#train, { batch, seed, epoch, start })) {
-      const loss = this.#trainer.step({ pixels: images, shape: [batch, height, width, channels] })
+    const { height, width, channels } = images.image
+    const [epoch, start] = [Math.floor(state.step / stepsPerEpoch), state.step % stepsPerEpoch]
+    for await (const { images: pixels } of batches(images, { batch, seed, epoch, start })) {
+      const loss = trainer.step({ pixels, shape: [batch, height, width, channels] })
       this.#pending.push({ step: state.step, loss: gpu.read(loss) })
       await this.#drain(LATE)
-      if (state.step % this.#stepsPerEpoch === 0) break // what belongs to the epoch's end comes before its checkpoint
-      if (stop.requested) return
+      if (state.step % stepsPerEpoch === 0) break // what belongs to the epoch's end comes before its checkpoint
+      if (this.#stop.requested) return
       if (this.#isDue()) await this.#save()
     }
     await this.#drain(0)
-    const knn = await this.#measure(epoch + 1)
-    if (config.checkpointEvery === 0 || knn.best || this.#isDue()) await this.#save(knn.best)
+    const best = await this.#measure(epoch + 1)
+    if (config.checkpointEvery === 0 || best || this.#isDue()) await this.#save(best)
   }
 
   #isDue(): boolean {
-    const { checkpointEvery } = this.#options.config
-    return checkpointEvery > 0 && this.#trainer.state.step % checkpointEvery === 0
+    const { checkpointEvery } = this.#prepared.config
+    return checkpointEvery > 0 && this.#prepared.trainer.state.step % checkpointEvery === 0
   }
 
   /** Waits for losses until at most `most` are still on their way. */
@@ -121,68 +142,56 @@ export class Training {
   }
 
   #log(step: number, loss: number) {
-    const { run, progress, config } = this.#options
+    const { config, stepsPerEpoch, trainer } = this.#prepared
     if (!Number.isFinite(loss))
       throw new Error(
-        `the loss became ${loss} at step ${step}; the last checkpoint (step ${Math.max(0, this.#saved)}) is intact; lower --lr or raise --temperature`,
+        `the loss became ${loss} at step ${step}; the checkpoint of step ${Math.max(0, this.#saved)} is intact; lower --lr or raise --temperature`,
       )
     this.#loss = loss
-    const lr = this.#trainer.schedule(step - 1)
-    run.append({ step, epoch: step / this.#stepsPerEpoch, loss, lr })
-    progress.update(step, { loss, images: config.batch })
+    this.#run.append({ step, epoch: step / stepsPerEpoch, loss, lr: trainer.schedule(step - 1) })
+    this.#progress.update(step, { loss, images: config.batch })
   }
 
-  async #measureBaselines() {
-    if (!this.#probe) {
-      this.#options.progress.note('the set has no labels or no test images: kNN accuracy is not measured')
-      return
-    }
-    const pixels = await this.#probe.ofPixels()
-    const untrained = await this.#probe.ofEncoder(this.#trainer.encoder)
-    this.#tell({ step: 0, epoch: 0, pixels, untrained })
-    await this.#save()
-  }
-
-  async #measure(epoch: number): Promise<{ best: boolean }> {
-    const { every } = this.#options.config.knn
-    const last = epoch === this.#options.config.epochs
-    if (!this.#probe || (!last && (every === 0 || epoch % every !== 0))) return { best: false }
-    const knn = await this.#probe.ofEncoder(this.#trainer.encoder)
-    this.#tell({ step: this.#trainer.state.step, epoch, knn })
+  /** Measures kNN accuracy when it is due, and returns whether it is the best yet. */
+  async #measure(epoch: number): Promise<boolean> {
+    const { config, probe, trainer } = this.#prepared
+    const due = epoch === config.epochs || (config.knn.every > 0 && epoch % config.knn.every === 0)
+    if (!probe || !due) return false
+    const knn = await probe.ofEncoder(trainer.encoder)
+    this.#tell({ step: trainer.state.step, epoch, knn })
     const best = knn > this.#best
     this.#best = Math.max(knn, this.#best)
-    return { best }
+    return best
   }
 
   #tell(metric: Metric) {
-    this.#options.run.append(metric)
+    this.#run.append(metric)
     const percent = (value: number | undefined) => `${(value ?? NaN).toFixed(1)}%`
-    this.#options.progress.note(
+    const words =
       metric.knn === undefined
-        ? `kNN top-1 before training: raw pixels ${percent(metric.pixels)}, untrained encoder ${percent(metric.untrained)}`
-        : `epoch ${metric.epoch}: kNN top-1 ${percent(metric.knn)}`,
-      metric,
-    )
+        ? `before training, kNN top-1: raw pixels ${percent(metric.pixels)}, untrained encoder ${percent(metric.untrained)}`
+        : `epoch ${metric.epoch}, kNN top-1: ${percent(metric.knn)}`
+    this.#progress.note(words, metric)
   }
 
   async #save(best = false) {
-    const { gpu, run } = this.#options
+    const { gpu, trainer } = this.#prepared
     await this.#drain(0) // every metric up to the checkpoint is on disk before it
-    const { tensors, metadata } = await saveTrainer(gpu, this.#trainer)
-    this.#saved = this.#trainer.state.step
-    await run.saveCheckpoint(this.#saved, tensors, metadata, { best })
+    const { tensors, metadata } = await saveTrainer(gpu, trainer)
+    await this.#run.saveCheckpoint(trainer.state.step, tensors, metadata, { best })
+    this.#saved = trainer.state.step
   }
 
-  async #outcome(total: number): Promise<Outcome> {
-    const metrics = await this.#options.run.metrics()
-    const last = (key: 'pixels' | 'untrained' | 'knn') =>
+  async #outcome(): Promise<Outcome> {
+    const metrics = await this.#run.metrics()
+    const last = (key: 'loss' | 'pixels' | 'untrained' | 'knn') =>
       metrics.findLast((m) => m[key] !== undefined)?.[key] ?? null
-    const { step } = this.#trainer.state
+    const { step } = this.#prepared.trainer.state
     return {
-      finished: step >= total,
+      finished: step >= this.total,
       step,
-      steps: total,
-      loss: this.#loss,
+      steps: this.total,
+      loss: this.#loss ?? last('loss'),
       pixels: last('pixels'),
       untrained: last('untrained'),
       trained: last('knn'),

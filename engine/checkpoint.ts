@@ -10,7 +10,12 @@ import type { SavedTensor } from './safetensors.ts'
 export async function snapshot(gpu: Gpu, variables: Named): Promise<Map<string, SavedTensor>> {
   const reads = Object.entries(variables).map(async ([name, variable]): Promise<[string, SavedTensor]> => {
     const data = await gpu.read(variable)
-    return [name, variable.shape.length === 4 ? permute(data, variable.shape, [3, 2, 0, 1]) : { shape: variable.shape, data }]
+    return [
+      name,
+      variable.shape.length === 4
+        ? permute(data, variable.shape, [3, 2, 0, 1])
+        : { shape: variable.shape, data },
+    ]
   })
   return new Map(await Promise.all(reads))
 }
@@ -23,7 +28,9 @@ export function restore(gpu: Gpu, variables: Named, saved: ReadonlyMap<string, S
     if (!found || !(found.data instanceof Float32Array))
       throw new Error(`checkpoint: ${name} is missing; it is of another model`)
     const isConv = variable.shape.length === 4
-    const { data, shape } = isConv ? permute(found.data, found.shape, [2, 3, 1, 0]) : { ...found, data: found.data }
+    const { data, shape } = isConv
+      ? permute(found.data, found.shape, [2, 3, 1, 0])
+      : { ...found, data: found.data }
     if (shape.join() !== variable.shape.join())
       throw new Error(
         `checkpoint: ${name} is ${show(found.shape)}, the model needs ${show(isConv ? oihw(variable.shape) : variable.shape)}; it is of another model or width`,
@@ -44,7 +51,12 @@ function permute(data: Float32Array, shape: Shape, order: readonly number[]) {
   const [sa = 0, sb = 0, sc = 0, sd = 0] = steps
   const out = new Float32Array(data.length)
   for (let i = 0; i < out.length; i++) {
-    const [a, b, c, d] = [Math.floor(i / (B * C * D)), Math.floor(i / (C * D)) % B, Math.floor(i / D) % C, i % D]
+    const [a, b, c, d] = [
+      Math.floor(i / (B * C * D)),
+      Math.floor(i / (C * D)) % B,
+      Math.floor(i / D) % C,
+      i % D,
+    ]
     out[i] = data[a * sa + b * sb + c * sc + d * sd] ?? NaN
   }
   return { data: out, shape: to }

@@ -9,7 +9,7 @@ import {
   type Run,
   type Shape,
   type Tensor,
-  type Tensors,
+  type Tensors as Inputs,
   type Values,
   type Variable,
   ShapeError,
@@ -21,7 +21,8 @@ import { DeviceLostError, type GpuError } from './errors.ts'
 import { Memory, type Storage, USAGE } from './memory.ts'
 import { Pipelines } from './pipelines.ts'
 import { Tape } from './tape.ts'
-import { byteSize, checkCount, dtypeOf, pack, unpack } from './values.ts'
+import { Tensors } from './tensors.ts'
+import { unpack } from './values.ts'
 
 export interface GpuOptions {
   /** True when `destroy` should destroy the device too. Leave it out for a device that an app already owns. */
@@ -43,7 +44,7 @@ export class Gpu implements Machine {
   readonly #commands: Commands
   readonly #memory: Memory
   readonly #pipelines: Pipelines
-  readonly #storages = new WeakMap<Tensor, Storage>()
+  readonly #tensors: Tensors
   readonly #wanted = new WeakSet<Tensor>() // tensors that a gradient may flow to
   #errors: Promise<GpuError | null>[] = []
   #lost: DeviceLostError | null = null
@@ -61,9 +62,11 @@ export class Gpu implements Machine {
     this.#commands = new Commands(device, watch)
     this.#memory = new Memory(device, () => this.#commands.clearBindGroups())
     this.#pipelines = new Pipelines(device, watch)
+    const largest = device.limits.maxStorageBufferBindingSize
+    this.#tensors = new Tensors(this, this.#memory, this.#commands, largest)
     this.run = Object.assign(this.#run, {
-      view: this.#view,
-      tensor: (values: Values, shape: Shape) => this.#upload(values, shape),
+      view: (x: Tensor, shape: Shape) => this.#tensors.view(x, shape),
+      tensor: (values: Values, shape: Shape) => this.#tensors.upload(values, shape),
       software: this.software,
     }) as Run // the dispatch's types are checked at each call; here they are erased
     void device.lost.then(({ reason, message }) => {
@@ -76,7 +79,8 @@ export class Gpu implements Machine {
   /** A tensor holding `values`, whose kind decides the dtype: Uint8Array u8, Int32Array and Uint32Array i32, else f32.
    *  Made inside a step it dies with it; outside, it lives as long as you hold it. Throws ShapeError. */
   tensor(values: Values, shape: Shape): Tensor {
-    const t = this.#upload(values, shape)
+    this.#checkAlive()
+    const t = this.#tensors.upload(values, shape)
     if (t.dtype === 'f32') this.#wanted.add(t)
     return t
   }
@@ -85,26 +89,21 @@ export class Gpu implements Machine {
    *  Throws ShapeError. */
   variable(values: Values, shape: Shape): Variable {
     this.#checkAlive()
-    checkCount(values, shape)
-    const dtype = dtypeOf(values)
-    const variable = { shape, dtype, gpu: this, mutable: true } as const
-    this.#storages.set(variable, this.#memory.keep(byteSize(dtype, shape)))
-    if (dtype === 'f32') this.#wanted.add(variable)
-    this.write(variable, values)
+    const variable = this.#tensors.variable(values, shape)
+    if (variable.dtype === 'f32') this.#wanted.add(variable)
     return variable
   }
 
   /** Overwrites a variable. Throws ShapeError when the count of values is not its size. */
   write(variable: Variable, values: Values) {
-    checkCount(values, variable.shape)
-    this.#commands.write(this.#storage(variable), pack(values, variable.dtype))
+    this.#tensors.write(variable, values)
   }
 
   /** The tensor's values, in row-major order, u8 and i32 as floats. What was dispatched so far is submitted at once, so the tensor may
    *  die while you wait. Throws GpuError for what went wrong since the last await, DeviceLostError. */
   async read(t: Tensor): Promise<Float32Array> {
     this.#checkAlive()
-    const storage = this.#storage(t)
+    const storage = this.#tensors.storage(t)
     const bytes = Math.max(4, Math.ceil(storage.bytes / 4) * 4)
     const staging = this.device.createBuffer({ size: bytes, usage: USAGE.MAP_READ | USAGE.COPY_DST })
     this.#commands.copy(storage, staging)
@@ -146,7 +145,7 @@ export class Gpu implements Machine {
     this.#commands.flush()
     this.#stepping = true
     try {
-      const { result, kept } = this.#memory.scope(body, (r) => this.#storagesOf(tensorsOf(r)))
+      const { result, kept } = this.#memory.scope(body, (r) => this.#tensors.storages(tensorsOf(r)))
       this.#commands.flush()
       for (const storage of this.#survivors) this.#memory.release(storage)
       this.#survivors = kept
@@ -171,17 +170,17 @@ export class Gpu implements Machine {
       throw new ShapeError(
         `backward: the cotangent must have the output's shape, got ${show(cotangent.shape)} for ${show(output.shape)}`,
       )
-    const ones = () => this.#upload(new Float32Array(sizeOf(output.shape)).fill(1), output.shape)
+    const ones = () => this.#tensors.upload(new Float32Array(sizeOf(output.shape)).fill(1), output.shape)
     return this.#tape.backward(this.run, output, cotangent ?? ones())
   }
 
-  apply<In extends Tensors, Out extends Tensors, A>(op: Op<In, Out, A>, attrs: A, inputs: In): Readonly<Out> {
+  apply<In extends Inputs, Out extends Inputs, A>(op: Op<In, Out, A>, attrs: A, inputs: In): Readonly<Out> {
     this.#checkInputs(op, inputs)
     const shapes = inputs.map((t) => t.shape) as { [I in keyof In]: Shape } // map keeps the tuple's length
     op.shape(attrs, ...shapes)
     const { result: outputs } = this.#memory.scope(
       () => op.forward(this.run, attrs, ...inputs),
-      (made) => this.#storagesOf(made),
+      (made) => this.#tensors.storages(made),
     )
     const needs = inputs.map((t) => this.#wanted.has(t))
     const { backward } = op
@@ -190,7 +189,7 @@ export class Gpu implements Machine {
     const pullback = (cotangents: readonly [Tensor, ...(Tensor | null)[]]) =>
       this.#memory.scope(
         () => backward.call(op, this.run, attrs, cotangents, inputs, outputs, needs),
-        (made) => this.#storagesOf(made),
+        (made) => this.#tensors.storages(made),
       ).result
     this.#tape.record(inputs, outputs, pullback)
     return outputs
@@ -206,21 +205,16 @@ export class Gpu implements Machine {
       count += Math.ceil(sizeOf(v.shape) / 64) * 64
     }
     const flat = this.variable(new Float32Array(count), [count])
-    const whole = this.#storage(flat)
-    for (const [i, v] of variables.entries()) {
-      const from = this.#storage(v)
-      const offset = (offsets[i] ?? 0) * 4
-      this.#commands.copy(from, whole, offset)
-      this.#storages.set(v, this.#memory.move(from, whole, offset))
-    }
+    for (const [i, v] of variables.entries()) this.#tensors.move(v, flat, (offsets[i] ?? 0) * 4)
     this.#commands.flush()
     return { flat, offsets }
   }
 
   /** Copies tensors into ranges of a variable, each at its offset in elements. */
   gather(into: Variable, parts: readonly { readonly tensor: Tensor; readonly offset: number }[]) {
-    const whole = this.#storage(into)
-    for (const { tensor, offset } of parts) this.#commands.copy(this.#storage(tensor), whole, offset * 4)
+    const whole = this.#tensors.storage(into)
+    for (const { tensor, offset } of parts)
+      this.#commands.copy(this.#tensors.storage(tensor), whole, offset * 4)
   }
 
   /** Counts since the start, for tests and benches: what was compiled, dispatched, submitted, and bytes alive now. */
@@ -240,56 +234,19 @@ export class Gpu implements Machine {
     kernel: Kernel,
     { reads = [], updates = [], makes, params = {}, constants, groups }: Dispatch<Makes>,
   ): Tensor[] => {
+    this.#checkAlive()
     const pipeline = this.#pipelines.get(kernel, constants)
-    const made = (makes ?? []).map((make) => this.#alloc(make))
-    const storages = [...reads, ...updates, ...made].map((t) => this.#storage(t))
+    const made = (makes ?? []).map((make) => this.#tensors.alloc(make))
+    const storages = this.#tensors.storages([...reads, ...updates, ...made])
     const [x, y = 1, z = 1] = groups
     if (x * y * z > 0) this.#commands.dispatch(pipeline, kernel, storages, params, [x, y, z])
     return made
   }
 
-  #view = (x: Tensor, shape: Shape): Tensor => {
-    const view = { shape, dtype: x.dtype, gpu: this }
-    this.#storages.set(view, this.#storage(x))
-    return view
-  }
-
-  #alloc(make: Make): Tensor {
-    const { shape, dtype } = 'dtype' in make ? make : { shape: make, dtype: 'f32' as const }
-    const bytes = byteSize(dtype, shape)
-    const most = this.device.limits.maxStorageBufferBindingSize
-    if (bytes > most)
-      throw new Error(
-        `a tensor ${show(shape)} needs ${bytes} bytes and this adapter binds at most ${most}; use a smaller batch`,
-      )
-    const t = { shape, dtype, gpu: this }
-    this.#storages.set(t, this.#memory.alloc(bytes))
-    return t
-  }
-
-  #upload(values: Values, shape: Shape): Tensor {
-    this.#checkAlive()
-    checkCount(values, shape)
-    const t = this.#alloc({ shape, dtype: dtypeOf(values) })
-    this.#commands.write(this.#storage(t), pack(values, t.dtype))
-    return t
-  }
-
-  #storage(t: Tensor): Storage {
-    const storage = this.#storages.get(t)
-    if (!storage) throw new Error(`a tensor ${show(t.shape)} belongs to another Gpu`)
-    if (!storage.block) throw new Error(`a tensor ${show(t.shape)} was used after the step it was made in`)
-    return storage
-  }
-
-  #storagesOf(tensors: readonly (Tensor | null)[]): Storage[] {
-    return tensors.flatMap((t) => (t ? [this.#storage(t)] : []))
-  }
-
-  #checkInputs<In extends Tensors, Out extends Tensors, A>(op: Op<In, Out, A>, inputs: In) {
+  #checkInputs<In extends Inputs, Out extends Inputs, A>(op: Op<In, Out, A>, inputs: In) {
     this.#checkAlive()
     for (const [i, input] of inputs.entries()) {
-      this.#storage(input)
+      this.#tensors.storage(input)
       const wanted = op.accepts?.[i] ?? 'f32'
       const fits = wanted === 'index' ? input.dtype !== 'u8' : input.dtype === wanted
       if (!fits)

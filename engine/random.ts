@@ -19,7 +19,10 @@ export function checkSeed(seed: number): number {
 /** `count` values uniform in [lo, hi). */
 export function uniform(seed: number, stream: string, count: number, lo: number, hi: number): Float32Array {
   const key = [checkSeed(seed), streamOf(stream)] as const
-  return Float32Array.from({ length: count }, (_, i) => lo + (hi - lo) * uniform01(threefry2x32(key, [i, 0])[0]))
+  return Float32Array.from(
+    { length: count },
+    (_, i) => lo + (hi - lo) * uniform01(threefry2x32(key, [i, 0])[0]),
+  )
 }
 
 /** `count` values of a normal distribution with mean 0 (Box & Muller 1958). */

@@ -1,34 +1,34 @@
-import { type Op, type Tensor, ShapeError, elementwise, flatIndex, kernel, op, show, sizeOf } from './op.ts'
+import { type Op, type Tensor, flatIndex, kernel, op } from './op.ts'
+import { affine } from './affine.ts'
+import { broadcastIndex, broadcastShape, combine, sumTo } from './broadcast.ts'
 
 const addKernel = kernel`
-  struct Params { count: u32 }
   @group(0) @binding(0) var<storage, read>       a:   array<f32>;
   @group(0) @binding(1) var<storage, read>       b:   array<f32>;
   @group(0) @binding(2) var<storage, read_write> out: array<f32>;
   @group(0) @binding(3) var<uniform>             p:   Params;
   ${flatIndex}
+  ${broadcastIndex}
   @compute @workgroup_size(64)
   fn add(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
     let i = flat(id, groups);
-    if (i < p.count) { out[i] = a[i] + b[i]; }
+    if (i < p.count) { out[i] = a[indexA(i)] + b[indexB(i)]; }
   }
 `
 
 /** Exported for the engine, which accumulates gradients with it. */
 export const addOp: Op<[a: Tensor, b: Tensor]> = {
   name: 'add',
-  shape(_, a, b) {
-    if (a.join() !== b.join()) throw new ShapeError(`add: shapes differ, ${show(a)} and ${show(b)}`)
-    return a
-  },
-  forward(run, _, a, b) {
-    const count = sizeOf(a.shape)
-    return run(addKernel, { reads: [a, b], makes: [a.shape], params: { count }, groups: elementwise(count) })
-  },
-  backward: (_run, _attrs, [dy]) => [dy, dy],
+  shape: (_, a, b) => broadcastShape('add', a, b),
+  forward: (run, _, a, b) => [combine(run, addKernel, a, b)],
+  backward: (run, _, [dy], [a, b], _outputs, [needsA, needsB]) => [
+    needsA ? sumTo(run, dy, a.shape) : null,
+    needsB ? sumTo(run, dy, b.shape) : null,
+  ],
 }
 
 const applyAdd = op(addOp)
 
-/** Elementwise sum of two tensors of one shape. Throws ShapeError. */
-export const add = (a: Tensor, b: Tensor) => applyAdd({}, a, b)
+/** a + b, elementwise, broadcasting as numpy does; b may be a number. Throws ShapeError. */
+export const add = (a: Tensor, b: Tensor | number): Tensor =>
+  typeof b === 'number' ? affine(a, 1, b) : applyAdd({}, a, b)

@@ -2,11 +2,11 @@
 //
 //   N images in a batch   t, t' augmentations   f encoder   g projection head   h = f(x)   z = g(h)   τ temperature
 
-import type { Tensor } from '../kernels/op.ts'
+import { type Tensor, dim } from '../kernels/op.ts'
 import { type Recipe, augment } from '../kernels/augment.ts'
 import { concat } from '../kernels/concat.ts'
-import { indexSelect } from '../kernels/gather.ts'
 import { ntXent } from '../kernels/ntxent.ts'
+import { slice } from '../kernels/slice.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import type { Optimizer } from '../engine/optimizer.ts'
 import type { Schedule } from '../engine/schedule.ts'
@@ -62,14 +62,6 @@ export function simclr(
 
 /** The two halves of a tensor's rows. */
 function halves(z: Tensor): [Tensor, Tensor] {
-  const N = (z.shape[0] ?? 0) / 2
-  const rows = Int32Array.from({ length: N }, (_, i) => i)
-  return [
-    indexSelect(z, 0, rows),
-    indexSelect(
-      z,
-      0,
-      rows.map((i) => i + N),
-    ),
-  ]
+  const rows = dim(z.shape, 0)
+  return [slice(z, 0, 0, rows / 2), slice(z, 0, rows / 2, rows)]
 }

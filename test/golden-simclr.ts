@@ -70,4 +70,3 @@ export async function matchGradients(
     else await golden.match(gpu, theirs, gradient)
   }
 }
-

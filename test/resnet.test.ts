@@ -39,13 +39,17 @@ test('resnet34 has 34 layers, the ImageNet stem shrinks by 4, and widths multipl
   assert.is(convolutions.filter(([name]) => !name.includes('downsample')).length + 1, 34) // torchvision's has a classifier too
   assert.equal(model.parameters['conv1.weight']?.shape, [7, 7, 3, 2])
   assert.is(model.features, 16)
-  const h = gpu.noGrad(() => model.forward(gpu.tensor(new Float32Array(33 * 35 * 3), [1, 33, 35, 3]), evaluating))
+  const h = gpu.noGrad(() =>
+    model.forward(gpu.tensor(new Float32Array(33 * 35 * 3), [1, 33, 35, 3]), evaluating),
+  )
   assert.equal(h.shape, [1, 16])
   assert.is(resnet50(gpu, { width: 1 }).features, 32)
 })
 
 test('the same seed gives the same weights; zeroInitResidual silences the branches', async ({ gpu }) => {
-  const weights = async (seed: number) => [...(await saveModel(gpu, resnet18(gpu, { width: 1, seed }))).values()]
+  const weights = async (seed: number) => [
+    ...(await saveModel(gpu, resnet18(gpu, { width: 1, seed }))).values(),
+  ]
   assert.equal(await weights(3), await weights(3))
   assert.not.equal(await weights(3), await weights(4))
   const silent = await snapshot(gpu, resnet18(gpu, { width: 1, zeroInitResidual: true }).parameters)
@@ -60,7 +64,10 @@ test('a checkpoint of another width is refused by name, and nothing is changed',
     () => loadModel(gpu, small, other),
     /conv1.weight is \[2, 3, 3, 3\], the model needs \[1, 3, 3, 3\]; it is of another model or width/,
   )
-  assert.throws(() => resnet18(gpu, { width: 0 }), /width must be a whole number of channels from 1 on, got 0/)
+  assert.throws(
+    () => resnet18(gpu, { width: 0 }),
+    /width must be a whole number of channels from 1 on, got 0/,
+  )
 })
 
 test.run()

@@ -1,0 +1,110 @@
+// The checkpoints of a run: step-00000123.safetensors, the newest few, and best.safetensors.
+
+import { copyFile, link, readdir, rename, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { SafetensorsFile } from '../engine/safetensors.ts'
+import { codeOf, load, save, writeError } from '../engine/node-files.ts'
+
+const NAME = /^step-(\d+)\.safetensors$/
+const BEST = 'best.safetensors'
+
+/** What a message about a failed write tells the user to do once the trouble is gone. */
+export const RETRY = 'run the same command with --resume'
+
+/** A checkpoint as it was found on disk. */
+export interface Checkpoint extends SafetensorsFile {
+  readonly step: number
+  readonly path: string
+}
+
+export interface Damaged {
+  readonly path: string
+  /** What is wrong with it, beginning with its path. */
+  readonly reason: string
+}
+
+export interface CheckpointOptions {
+  /** How many of the newest checkpoints stay; 2 unless told. */
+  readonly keep?: number
+  /** True when this one has the best kNN accuracy so far: it becomes best.safetensors as well. */
+  readonly best?: boolean
+}
+
+/** Resolves when the checkpoint of `step` is on disk in `folder`; older ones go only then. Throws Error in words, with the
+ *  checkpoints before it untouched. */
+export async function saveCheckpoint(
+  folder: string,
+  { step, tensors, metadata }: SafetensorsFile & { readonly step: number },
+  { keep = 2, best = false }: CheckpointOptions = {},
+) {
+  const path = join(folder, fileName(step))
+  await save(path, tensors, { ...metadata, step: String(step) }, { retry: RETRY })
+  if (best) await linkBest(folder, path)
+  const old = (await steps(folder)).slice(Math.max(1, keep)).map(fileName)
+  for (const name of old) await rm(join(folder, name), { force: true })
+}
+
+/** The newest checkpoint in `folder` that can be read, best.safetensors as a last resort, null when there is none at all;
+ *  and the newer ones that cannot be read. Throws Error when there are some and none can. */
+export async function newestCheckpoint(
+  folder: string,
+): Promise<{ readonly checkpoint: Checkpoint | null; readonly damaged: readonly Damaged[] }> {
+  const damaged: Damaged[] = []
+  const names = (await steps(folder)).map(fileName)
+  if ((await namesIn(folder)).includes(BEST)) names.push(BEST)
+  for (const path of names.map((name) => join(folder, name))) {
+    try {
+      return { checkpoint: await loadCheckpoint(path), damaged }
+    } catch (error) {
+      damaged.push({ path, reason: error instanceof Error ? error.message : String(error) })
+    }
+  }
+  if (damaged.length > 0)
+    throw new Error(
+      `${folder}: no checkpoint can be read; start again with another --out\n${damaged.map((d) => d.reason).join('\n')}`,
+    )
+  return { checkpoint: null, damaged }
+}
+
+/** best.safetensors of `folder`. Throws Error when there is none or it cannot be read. */
+export const bestCheckpoint = (folder: string) => loadCheckpoint(join(folder, BEST))
+
+async function loadCheckpoint(path: string): Promise<Checkpoint> {
+  const { tensors, metadata } = await load(path)
+  const step = Number(metadata['step'] ?? NaN)
+  if (!Number.isInteger(step)) throw new Error(`${path}: it holds no step; it is not a checkpoint of a run`)
+  return { tensors, metadata, step, path }
+}
+
+/** A second name for the file: checkpoints are never written in place. */
+async function linkBest(folder: string, path: string) {
+  const best = join(folder, BEST)
+  const temporary = join(folder, `.${BEST}.${process.pid}.tmp`)
+  try {
+    await rm(temporary, { force: true })
+    // not every file system has hard links
+    await link(path, temporary).catch(() => copyFile(path, temporary))
+    await rename(temporary, best)
+    await rm(temporary, { force: true }) // renaming between two names of one file leaves both
+  } catch (cause) {
+    await rm(temporary, { force: true }).catch(() => {}) // the first error is the one to tell
+    throw writeError(best, cause, { retry: RETRY })
+  }
+}
+
+const fileName = (step: number) => `step-${String(step).padStart(8, '0')}.safetensors`
+
+/** The steps that have a checkpoint, newest first. */
+async function steps(folder: string): Promise<number[]> {
+  const found = (await namesIn(folder)).flatMap((name) => NAME.exec(name)?.[1] ?? [])
+  return found.map(Number).sort((a, b) => b - a)
+}
+
+async function namesIn(folder: string): Promise<string[]> {
+  try {
+    return await readdir(folder)
+  } catch (cause) {
+    if (codeOf(cause) === 'ENOENT') return []
+    throw cause
+  }
+}

@@ -1,0 +1,195 @@
+// How far a run is: a bar in a terminal, a plain line now and then in a log, JSON lines for a program.
+
+import { type GenericBar, MultiBar } from 'cli-progress'
+
+export interface ProgressOptions {
+  /** One JSON object per line and nothing else. */
+  readonly json: boolean
+  /** What `images` of an update counts, in the plural. */
+  readonly unit?: string
+  /** Where it goes; standard output unless told. */
+  readonly stream?: NodeJS.WriteStream
+  /** Milliseconds between the lines of a log. */
+  readonly every?: number
+  /** The time in milliseconds. */
+  readonly now?: () => number
+}
+
+/** What an update may tell besides the step; other numbers appear only in JSON. */
+export interface Values {
+  readonly loss?: number
+  /** Images taken since the last update. */
+  readonly images?: number
+  readonly [other: string]: number | undefined
+}
+
+/** The output of one run. Nothing in it keeps the process alive. */
+export interface Progress {
+  /** Says how many steps the whole run has, and how many are done. */
+  start(total: number, done?: number): void
+  update(step: number, values?: Values): void
+  /** Prints a line of its own; `data` goes with it in JSON. */
+  note(line: string, data?: object): void
+  /** Ends the bar and prints the last update, if it was not yet. */
+  stop(): void
+}
+
+/** The output for a run, chosen by `json` and by whether the stream is a terminal. */
+export function progress({
+  json,
+  unit = 'images',
+  stream = process.stdout,
+  every = 10_000,
+  now = () => performance.now(),
+}: ProgressOptions): Progress {
+  const pace = new Pace(now)
+  if (json) return jsonLines(stream, pace)
+  return stream.isTTY ? terminal(stream, pace, unit) : log(stream, pace, { unit, every, now })
+}
+
+function jsonLines(stream: NodeJS.WriteStream, pace: Pace): Progress {
+  const print = (event: object) => stream.write(`${JSON.stringify(event)}\n`)
+  return {
+    start: (total, done) => pace.start(total, done),
+    update(step, values = {}) {
+      const { rate, eta } = pace.update(step, values)
+      print({ event: 'step', step, total: pace.total, ...values, rate, eta })
+    },
+    note: (text, data = {}) => print({ event: 'note', text, ...data }),
+    stop() {},
+  }
+}
+
+function log(
+  stream: NodeJS.WriteStream,
+  pace: Pace,
+  { unit, every, now }: { unit: string; every: number; now: () => number },
+): Progress {
+  let printed = -Infinity
+  let waiting: string | null = null
+  const flush = () => {
+    if (waiting === null) return
+    stream.write(`${waiting}\n`)
+    printed = now()
+    waiting = null
+  }
+  return {
+    start: (total, done) => pace.start(total, done),
+    update(step, values = {}) {
+      waiting = lineOf(step, values, pace, unit)
+      if (now() - printed >= every) flush()
+    },
+    note: (line) => void stream.write(`${line}\n`),
+    stop: flush,
+  }
+}
+
+function terminal(stream: NodeJS.WriteStream, pace: Pace, unit: string): Progress {
+  let bars: Bars | null = null
+  let bar: GenericBar | null = null
+  return {
+    start: (total, done) => pace.start(total, done),
+    update(step, values = {}) {
+      const line = lineOf(step, values, pace, unit)
+      const total = Math.max(pace.total, step)
+      bars ??= new Bars({
+        stream,
+        format: '{bar} {percentage}%  {line}',
+        barsize: 20,
+        linewrap: true,
+        ...glyphs,
+      })
+      bar ??= bars.create(total, step, { line })
+      bar.setTotal(total)
+      bar.update(step, { line })
+    },
+    note(line) {
+      if (!bars) return void stream.write(`${line}\n`)
+      bars.log(`${line}\n`)
+      bars.update()
+    },
+    stop() {
+      bars?.stop()
+      bars = bar = null
+    },
+  }
+}
+
+const glyphs = { barCompleteChar: '\u2588', barIncompleteChar: '\u2591' }
+
+/** Redraws on a timer, as its parent does, but one that does not keep the process alive. */
+class Bars extends MultiBar {
+  override create(total: number, start: number, payload: object): GenericBar {
+    const bar = super.create(total, start, payload)
+    this.#unref()
+    return bar
+  }
+
+  override update() {
+    super.update()
+    this.#unref()
+  }
+
+  #unref() {
+    const timer: unknown = Reflect.get(this, 'timer') // the parent's own, which its types leave out
+    if (typeof timer === 'object' && timer && 'unref' in timer && typeof timer.unref === 'function')
+      timer.unref()
+  }
+}
+
+const SPAN = 20_000 // milliseconds over which speed is measured
+
+/** Speed over the last while, and what it says of the time left. */
+class Pace {
+  total = 0
+  #images = 0
+  #marks: { readonly at: number; readonly step: number; readonly images: number }[] = []
+  readonly #now: () => number
+
+  constructor(now: () => number) {
+    this.#now = now
+  }
+
+  start(total: number, done = 0) {
+    this.total = total
+    this.#marks = [{ at: this.#now(), step: done, images: this.#images }]
+  }
+
+  /** Images per second, and seconds to the end of the run; undefined while they cannot be known. */
+  update(step: number, { images = 0 }: Values): { rate: number | undefined; eta: number | undefined } {
+    const at = this.#now()
+    this.#images += images
+    while (this.#marks.length > 2 && at - (this.#marks[1]?.at ?? at) > SPAN) this.#marks.shift()
+    const [first] = this.#marks
+    this.#marks.push({ at, step, images: this.#images })
+    if (!first || step <= first.step || at <= first.at) return { rate: undefined, eta: undefined }
+    const seconds = (at - first.at) / 1000
+    const done = this.#images - first.images
+    return {
+      rate: done > 0 ? done / seconds : undefined,
+      eta: this.total > 0 ? (seconds / (step - first.step)) * Math.max(0, this.total - step) : undefined,
+    }
+  }
+}
+
+function lineOf(step: number, values: Values, pace: Pace, unit: string): string {
+  const { rate, eta } = pace.update(step, values)
+  const parts = [pace.total > 0 ? `step ${step}/${pace.total}` : `step ${step}`]
+  if (values.loss !== undefined) parts.push(`loss ${values.loss.toFixed(4)}`)
+  if (rate !== undefined) parts.push(`${quantity(rate)} ${unit}/s`)
+  if (eta !== undefined && step < pace.total) parts.push(`ETA ${duration(eta)}`)
+  return parts.join('  ')
+}
+
+const quantity = (n: number) =>
+  n.toLocaleString('en-US', { maximumSignificantDigits: n < 100 ? 2 : Math.ceil(Math.log10(n + 1)) })
+
+/** Seconds as a person says them: 45s, 12m 05s, 3h 07m, 2d 4h. */
+export function duration(seconds: number): string {
+  const s = Math.round(seconds)
+  const two = (n: number) => String(n).padStart(2, '0')
+  if (s < 60) return `${s}s`
+  if (s < 3600) return `${Math.floor(s / 60)}m ${two(s % 60)}s`
+  if (s < 86_400) return `${Math.floor(s / 3600)}h ${two(Math.floor((s % 3600) / 60))}m`
+  return `${Math.floor(s / 86_400)}d ${Math.floor((s % 86_400) / 3600)}h`
+}

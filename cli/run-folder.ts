@@ -1,0 +1,228 @@
+// A run as a folder: config.json, metrics.jsonl, checkpoints/ and report.html.
+// Whatever happens to the process, the folder holds its last good state.
+
+import { closeSync, fsyncSync, openSync, writeSync } from 'node:fs'
+import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { SavedTensor } from '../engine/safetensors.ts'
+import { codeOf, readBytes, writeAtomic, writeError } from '../engine/node-files.ts'
+import {
+  type Checkpoint,
+  type CheckpointOptions,
+  RETRY,
+  bestCheckpoint,
+  newestCheckpoint,
+  saveCheckpoint,
+} from './checkpoints.ts'
+import { lock } from './lock.ts'
+
+/** Everything a run was started with, as config.json holds it. */
+export type Config = Readonly<Record<string, unknown>>
+
+/** One line of metrics.jsonl. `step` counts the optimizer steps done; what was not measured then is left out. */
+export interface Metric {
+  readonly step: number
+  /** Epochs done, in fractions within one. */
+  readonly epoch?: number
+  readonly loss?: number
+  /** Learning rate of the step. */
+  readonly lr?: number
+  /** kNN accuracies in percent: the encoder's, and, on the line of step 0, the untrained encoder's and raw pixels'. */
+  readonly knn?: number
+  readonly untrained?: number
+  readonly pixels?: number
+  readonly [other: string]: unknown
+}
+
+/** A new run in `dir`, which is created; this process holds it until `close`. Throws Error when it already holds a run, is
+ *  in use, or cannot be written. */
+export async function createRun(dir: string, config: Config): Promise<RunFolder> {
+  await makeFolder(dir)
+  return holding(dir, async (unlock) => {
+    for (const name of ['config.json', 'metrics.jsonl', 'checkpoints'])
+      if (await exists(join(dir, name)))
+        throw new Error(`${dir} already holds a run; resume it with --resume, or choose another --out`)
+    await writeAtomic(join(dir, 'config.json'), bytesOf(`${JSON.stringify(config, null, 2)}\n`))
+    await makeFolder(join(dir, 'checkpoints'))
+    return new RunFolder(dir, config, unlock)
+  })
+}
+
+/** The run in `dir`, for reading. Throws Error when it is not a run folder or its config.json is damaged. */
+export async function openRun(dir: string): Promise<RunFolder> {
+  return new RunFolder(dir, await readConfig(dir), null)
+}
+
+/** The run in `dir`, for going on with it: this process holds it until `close`, and what an interrupted write left behind
+ *  is removed. Throws like `openRun`, and when another process holds it. */
+export async function resumeRun(dir: string): Promise<RunFolder> {
+  const config = await readConfig(dir)
+  return holding(dir, async (unlock) => {
+    await makeFolder(join(dir, 'checkpoints'))
+    for (const folder of [dir, join(dir, 'checkpoints')])
+      for (const name of await readdir(folder))
+        if (name.startsWith('.') && name.endsWith('.tmp')) await rm(join(folder, name), { force: true })
+    const run = new RunFolder(dir, config, unlock)
+    await run.truncateMetrics(Infinity) // a line cut short would run into the next one
+    return run
+  })
+}
+
+/** Runs `body` with the lock on `dir`, which it passes on, or which is given back when it throws. */
+async function holding<T>(dir: string, body: (unlock: () => Promise<void>) => Promise<T>): Promise<T> {
+  const unlock = await lock(join(dir, 'lock'), dir)
+  try {
+    return await body(unlock)
+  } catch (error) {
+    await unlock()
+    throw error
+  }
+}
+
+/** A run folder; made by `createRun`, `openRun` or `resumeRun`. */
+export class RunFolder {
+  readonly dir: string
+  readonly config: Config
+  #unlock: (() => Promise<void>) | null // null when this process does not hold the run
+  #log: number | null = null // file descriptor of metrics.jsonl
+
+  constructor(dir: string, config: Config, unlock: (() => Promise<void>) | null) {
+    this.dir = dir
+    this.config = config
+    this.#unlock = unlock
+  }
+
+  /** Path of a file of the run. */
+  path(...names: readonly string[]): string {
+    return join(this.dir, ...names)
+  }
+
+  /** Appends one line to metrics.jsonl, where it survives the process being killed. Throws Error in words. */
+  append(metric: Metric) {
+    this.#checkHeld()
+    try {
+      this.#log ??= openSync(this.path('metrics.jsonl'), 'a')
+      writeSync(this.#log, `${JSON.stringify(metric)}\n`)
+    } catch (cause) {
+      throw writeError(this.path('metrics.jsonl'), cause, { retry: RETRY })
+    }
+  }
+
+  /** The lines of metrics.jsonl, in order; a last line cut short by a crash is left out. Throws Error on any other line
+   *  that is not a metric. */
+  async metrics(): Promise<Metric[]> {
+    const path = this.path('metrics.jsonl')
+    if (!(await exists(path))) return []
+    const lines = new TextDecoder().decode(await readBytes(path)).split('\n')
+    lines.pop() // '', or what was cut short
+    return lines.map((line, i) => {
+      const metric = asMetric(parse(line))
+      if (!metric) throw new Error(`${path}: line ${i + 1} is damaged; delete that line to go on without it`)
+      return metric
+    })
+  }
+
+  /** Resolves when no line of metrics.jsonl is of a later step: what a resumed run will measure again is dropped. */
+  async truncateMetrics(step: number) {
+    this.#checkHeld()
+    const kept = (await this.metrics()).filter((metric) => metric.step <= step)
+    this.#closeLog()
+    const lines = kept.map((metric) => `${JSON.stringify(metric)}\n`).join('')
+    await writeAtomic(this.path('metrics.jsonl'), bytesOf(lines), { retry: RETRY })
+  }
+
+  /** Resolves when the metrics so far and checkpoints/step-<step>.safetensors are on disk. The last `keep` checkpoints stay,
+   *  and best.safetensors. Throws Error in words, with the checkpoints before it untouched. */
+  async saveCheckpoint(
+    step: number,
+    tensors: ReadonlyMap<string, SavedTensor>,
+    metadata: Readonly<Record<string, string>>,
+    options: CheckpointOptions = {},
+  ) {
+    this.#checkHeld()
+    if (this.#log !== null) fsyncSync(this.#log)
+    await saveCheckpoint(this.path('checkpoints'), { step, tensors, metadata }, options)
+  }
+
+  /** The newest checkpoint that can be read, null when there is none yet, and one line about each newer one that is
+   *  damaged; when this process holds the run those are renamed to `*.damaged`. Throws Error when all are damaged. */
+  async latest(): Promise<{ readonly checkpoint: Checkpoint | null; readonly damaged: readonly string[] }> {
+    const { checkpoint, damaged } = await newestCheckpoint(this.path('checkpoints'))
+    if (this.#unlock) for (const { path } of damaged) await rename(path, `${path}.damaged`)
+    return { checkpoint, damaged: damaged.map(({ reason }) => reason) }
+  }
+
+  /** The checkpoint with the best kNN accuracy. Throws Error when there is none or it cannot be read. */
+  best(): Promise<Checkpoint> {
+    return bestCheckpoint(this.path('checkpoints'))
+  }
+
+  /** Gives the run back; nothing can be written to it any more. */
+  async close() {
+    this.#closeLog()
+    await this.#unlock?.()
+    this.#unlock = null
+  }
+
+  #closeLog() {
+    if (this.#log === null) return
+    fsyncSync(this.#log)
+    closeSync(this.#log)
+    this.#log = null
+  }
+
+  #checkHeld() {
+    if (!this.#unlock) throw new Error(`${this.dir} is not open for writing; resumeRun opens it`)
+  }
+}
+
+async function readConfig(dir: string): Promise<Config> {
+  const path = join(dir, 'config.json')
+  if (!(await exists(path)))
+    throw new Error(
+      (await exists(dir))
+        ? `${dir} is not a run folder: it has no config.json; give the --out folder of a training`
+        : `${dir} does not exist; give the --out folder of a training`,
+    )
+  const config = parse(new TextDecoder().decode(await readBytes(path)))
+  if (!isObject(config))
+    throw new Error(
+      `${path} is damaged: it is not a JSON object; restore it, or train again with another --out`,
+    )
+  return config
+}
+
+async function makeFolder(dir: string) {
+  try {
+    await mkdir(dir, { recursive: true })
+  } catch (cause) {
+    throw writeError(dir, cause)
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await stat(path)
+    return true
+  } catch (error) {
+    if (['ENOENT', 'ENOTDIR'].includes(codeOf(error))) return false
+    throw error
+  }
+}
+
+const bytesOf = (text: string) => new TextEncoder().encode(text)
+
+/** The value of a JSON text; undefined when it is not JSON. */
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
+
+const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+
+const asMetric = (value: unknown): Metric | null =>
+  isObject(value) && typeof value['step'] === 'number' ? { ...value, step: value['step'] } : null

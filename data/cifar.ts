@@ -1,0 +1,157 @@
+// CIFAR-10 and CIFAR-100 in the binary layout (https://www.cs.toronto.edu/~kriz/cifar.html): records of 1 label byte
+// (CIFAR-100: 2, coarse then fine) and 3 x 1024 bytes of red, green, blue, row by row.
+//
+// Of the *.bin files in a folder, those whose name starts with `test` are the test set, all others the training set,
+// in the order of their names. Both must be there: an evaluation on held-out training images would not be CIFAR.
+
+import { readFile, readdir, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { DataError, type Dataset, type Split, memoryDataset } from './dataset.ts'
+
+interface Layout {
+  readonly name: 'cifar10' | 'cifar100'
+  /** The folder that the official archive unpacks to. */
+  readonly folder: string
+  /** Bytes before the pixels; the last of them is the label. */
+  readonly labelBytes: number
+  readonly classes: number
+  /** The file that lists the class names, one a line. */
+  readonly names: string
+  /** A test file's usual name. */
+  readonly test: string
+  readonly train: string
+}
+
+const cifar10: Layout = {
+  name: 'cifar10',
+  folder: 'cifar-10-batches-bin',
+  labelBytes: 1,
+  classes: 10,
+  names: 'batches.meta.txt',
+  test: 'test_batch.bin',
+  train: 'data_batch_1.bin',
+}
+
+const cifar100: Layout = {
+  name: 'cifar100',
+  folder: 'cifar-100-binary',
+  labelBytes: 2,
+  classes: 100,
+  names: 'fine_label_names.txt',
+  test: 'test.bin',
+  train: 'train.bin',
+}
+
+const image = { height: 32, width: 32, channels: 3 } as const
+const PLANE = 1024
+const PIXELS = 3 * PLANE
+
+/** CIFAR-10's two halves from a folder of *.bin files or its parent. Throws DataError naming the file and the record. */
+export const openCifar10 = (path: string): Promise<Split> => open(path, cifar10)
+
+/** CIFAR-100's two halves, fine labels, from a folder of *.bin files or its parent. Throws DataError as openCifar10. */
+export const openCifar100 = (path: string): Promise<Split> => open(path, cifar100)
+
+async function open(path: string, layout: Layout): Promise<Split> {
+  const { folder, files } = await find(path, layout)
+  const isTest = (file: string) => file.startsWith('test')
+  const train = files.filter((file) => !isTest(file))
+  const test = files.filter(isTest)
+  const { name } = layout
+  if (test.length === 0)
+    throw new DataError(
+      `${name}: ${folder} must hold a test file, ${layout.test} or any .bin whose name starts with 'test', got ` +
+        `only ${train.join(', ')}`,
+    )
+  if (train.length === 0)
+    throw new DataError(
+      `${name}: ${folder} must hold a training file, such as ${layout.train}, got only ${test.join(', ')}`,
+    )
+  const classes = await classNames(folder, layout)
+  return {
+    train: await load(folder, train, classes, layout),
+    test: await load(folder, test, classes, layout),
+  }
+}
+
+/** The folder that holds the .bin files: the one given, or the usual one within it. */
+async function find(path: string, layout: Layout): Promise<{ folder: string; files: string[] }> {
+  const { name, folder } = layout
+  const found = await stat(path).catch(() => null)
+  if (!found) throw new DataError(`${name}: ${path} does not exist`)
+  if (!found.isDirectory())
+    throw new DataError(`${name}: ${path} must be the folder of the .bin files, got a file; pass the folder`)
+  const seen = await readdir(path)
+  if (!seen.some(isBinary) && seen.includes(folder)) return find(join(path, folder), layout)
+  const files = seen.filter(isBinary).sort()
+  if (files.length > 0) return { folder: path, files }
+  const packed = seen.find((file) => /\.(xz|gz|zip)$/.test(file))
+  const python = seen.find((file) => /^(data_batch_1|train|cifar-1.*-py.*)$/.test(file))
+  throw new DataError(
+    `${name}: ${path} must hold .bin files, found none` +
+      (packed ? `; unpack ${packed} first` : python ? `; get the binary version, not the Python one` : ''),
+  )
+}
+
+const isBinary = (file: string) => file.endsWith('.bin') && !file.startsWith('.')
+
+async function load(
+  folder: string,
+  files: readonly string[],
+  classes: string[],
+  layout: Layout,
+): Promise<Dataset> {
+  const { name, labelBytes } = layout
+  const record = labelBytes + PIXELS
+  const sizes = await Promise.all(files.map(async (file) => (await stat(join(folder, file))).size))
+  files.forEach((file, i) => checkSize(join(folder, file), sizes[i] ?? 0, layout))
+  const count = sizes.reduce((sum, size) => sum + size, 0) / record
+  const pixels = new Uint8Array(count * PIXELS)
+  const labels = new Int32Array(count)
+  let at = 0
+  for (const file of files) {
+    const bytes = await readFile(join(folder, file))
+    checkSize(join(folder, file), bytes.length, layout)
+    for (let from = 0; from < bytes.length && at < count; from += record, at++) {
+      const label = bytes[from + labelBytes - 1] ?? 0
+      if (label >= layout.classes)
+        throw new DataError(
+          `${name}: ${join(folder, file)}: record ${from / record} must have a label from 0 to ` +
+            `${layout.classes - 1}, got ${label}; this is not a ${name} file, or it is damaged`,
+        )
+      labels[at] = label
+      interleave(
+        bytes.subarray(from + labelBytes, from + record),
+        pixels.subarray(at * PIXELS, (at + 1) * PIXELS),
+      )
+    }
+  }
+  return memoryDataset({ name, image, classes, labels, pixels })
+}
+
+function checkSize(file: string, size: number, { name, labelBytes }: Layout) {
+  const record = labelBytes + PIXELS
+  if (size > 0 && size % record === 0) return
+  if (size === 0) throw new DataError(`${name}: ${file} is empty; get it again`)
+  const other = labelBytes === 1 ? 'cifar100' : 'cifar10'
+  throw new DataError(
+    `${name}: ${file} must be whole records of ${record} bytes, got ${size} bytes: record ` +
+      `${Math.floor(size / record)} (counted from 0) ends after ${size % record} bytes; ` +
+      (size % (other === 'cifar100' ? PIXELS + 2 : PIXELS + 1) === 0
+        ? `its size fits ${other}, so try ${other}:PATH`
+        : 'the file is cut short, so get it again'),
+  )
+}
+
+/** Planes [3, 1024] to pixels [1024, 3]. */
+function interleave(planes: Uint8Array, out: Uint8Array) {
+  for (let i = 0; i < PLANE; i++) for (let c = 0; c < 3; c++) out[3 * i + c] = planes[c * PLANE + i] ?? 0
+}
+
+/** The names in the folder's list when it has one of the right length, else the labels' numbers. */
+async function classNames(folder: string, { names, classes }: Layout): Promise<string[]> {
+  const text = await readFile(join(folder, names), 'utf8').catch(() => '')
+  const lines = text.split(/\r?\n/).filter((line) => line.trim() !== '')
+  if (lines.length === classes) return lines.map((line) => line.trim())
+  return Array.from({ length: classes }, (_, label) => `${label}`)
+}

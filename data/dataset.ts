@@ -1,0 +1,155 @@
+// What every source of images is to the rest: so many u8 images of one size, labels when there are any, and a way to
+// read some of them. No Node imports, so that a browser can bring its own.
+
+import { threefry2x32 } from '../kernels/threefry.ts'
+
+/** A set of images of one size. */
+export interface Dataset {
+  /** What kind of source it came from: 'cifar10', 'folder', 'procedural'. */
+  readonly name: string
+  /** Number of images. */
+  readonly size: number
+  /** Pixels; channels is always 3, grey sets are replicated to RGB. */
+  readonly image: { readonly height: number; readonly width: number; readonly channels: number }
+  /** The name of each class; empty when the set has no labels. */
+  readonly classes: readonly string[]
+  /** [size], each an index into `classes`; null when the set has no labels. */
+  readonly labels: Int32Array | null
+  /** [size], the file each image comes from, where each has its own. */
+  readonly files?: readonly string[]
+  /** The files that were left out, and why. */
+  readonly skipped: readonly Skipped[]
+  /** Copies the images at `indices` into `out`, u8 [N, H, W, C]. Throws DataError. */
+  read(indices: ArrayLike<number>, out: Uint8Array): Promise<void>
+  /** Lets go of open files. */
+  close?(): Promise<void>
+}
+
+export interface Skipped {
+  readonly file: string
+  readonly reason: string
+}
+
+/** The two halves of a source. */
+export interface Split {
+  readonly train: Dataset
+  readonly test: Dataset
+}
+
+/** Thrown when data cannot be used: what it is, the rule, the value, and the remedy. */
+export class DataError extends Error {
+  override readonly name = 'DataError'
+}
+
+/** Bytes of one image of the set. */
+export const imageBytes = ({ image }: Pick<Dataset, 'image'>) => image.height * image.width * image.channels
+
+/** A set whose pixels [size, H, W, C] are all in memory. Throws DataError when the counts do not agree. */
+export function memoryDataset(
+  set: Omit<Dataset, 'size' | 'skipped' | 'read'> & { pixels: Uint8Array },
+): Dataset {
+  const { pixels, ...rest } = set
+  const { name, image, labels } = set
+  const stride = imageBytes(set)
+  const size = pixels.length / stride
+  const { height, width, channels } = image
+  if (!Number.isInteger(size))
+    throw new DataError(
+      `${name}: pixels must be whole images of ${height} x ${width} x ${channels} bytes, got ${pixels.length} bytes`,
+    )
+  if (labels && labels.length !== size)
+    throw new DataError(
+      `${name}: there must be one label per image, got ${labels.length} labels and ${size} images`,
+    )
+  return {
+    ...rest,
+    size,
+    skipped: [],
+    async read(indices, out) {
+      checkRead({ name, size }, stride, indices, out)
+      for (let n = 0; n < indices.length; n++) {
+        const from = Number(indices[n]) * stride
+        out.set(pixels.subarray(from, from + stride), n * stride)
+      }
+    },
+  }
+}
+
+/** Throws DataError when `indices` reach outside the set or `out` cannot hold their images of `stride` bytes. */
+export function checkRead(
+  { name, size }: Pick<Dataset, 'name' | 'size'>,
+  stride: number,
+  indices: ArrayLike<number>,
+  out: Uint8Array,
+) {
+  if (out.length < indices.length * stride)
+    throw new DataError(
+      `${name}: ${indices.length} images need ${indices.length * stride} bytes, got room for ${out.length}`,
+    )
+  for (let n = 0; n < indices.length; n++) {
+    const index = Number(indices[n])
+    if (!(Number.isInteger(index) && index >= 0 && index < size))
+      throw new DataError(`${name}: an index must be from 0 to ${size - 1}, got ${index}`)
+  }
+}
+
+/** The images of `dataset` at `indices`, in that order, as a set of its own. Throws DataError. */
+export function select(dataset: Dataset, indices: ArrayLike<number>): Dataset {
+  const chosen = Uint32Array.from(indices)
+  checkRead(dataset, 0, chosen, new Uint8Array(0))
+  return {
+    ...dataset,
+    size: chosen.length,
+    ...(dataset.files && { files: Array.from(chosen, (i) => dataset.files?.[i] ?? '') }),
+    labels: dataset.labels && Int32Array.from(chosen, (i) => Number(dataset.labels?.[i])),
+    read: (wanted, out) => {
+      checkRead({ name: dataset.name, size: chosen.length }, imageBytes(dataset), wanted, out)
+      return dataset.read(
+        Uint32Array.from(wanted, (n) => Number(chosen[n])),
+        out,
+      )
+    },
+  }
+}
+
+/** `n` images of the set, chosen by `seed` alone, as many of each class as there are (counts differ by one at most
+ *  while no class runs out). The whole set, in its own order, when it has no more than `n`. */
+export function subset(dataset: Dataset, n: number, seed: number): Dataset {
+  if (!(Number.isInteger(n) && n > 0))
+    throw new DataError(`${dataset.name}: a subset must have at least 1 image, got ${n}`)
+  if (n >= dataset.size) return dataset
+  const groups = new Map<number, number[]>()
+  for (const index of permutation(dataset.size, [seed, SUBSET])) {
+    const label = dataset.labels?.[index] ?? 0
+    const group = groups.get(label)
+    if (group) group.push(index)
+    else groups.set(label, [index])
+  }
+  const queues = [...groups].sort(([a], [b]) => a - b).map(([, queue]) => queue)
+  const chosen: number[] = []
+  for (let round = 0; chosen.length < n; round++)
+    for (const queue of queues) {
+      const index = queue[round]
+      if (index !== undefined && chosen.length < n) chosen.push(index)
+    }
+  return select(
+    dataset,
+    chosen.sort((a, b) => a - b),
+  )
+}
+
+const SUBSET = 0x5ab5e7 // stream of the subset's draws
+
+/** 0 .. size-1 in an order that depends on the key alone (Fisher-Yates, one threefry draw per swap). */
+export function permutation(size: number, key: readonly [number, number]): Uint32Array<ArrayBuffer> {
+  const order = Uint32Array.from({ length: size }, (_, i) => i)
+  for (let i = size - 1; i > 0; i--) {
+    const [high, low] = threefry2x32(key, [i, 0])
+    // 53 random bits: the bias of scaling them to i + 1 values is below 2^-21 for any size that fits in memory
+    const j = Math.floor(((high >>> 5) * 2 ** 26 + (low >>> 6)) * 2 ** -53 * (i + 1))
+    const held = order[i] ?? 0
+    order[i] = order[j] ?? 0
+    order[j] = held
+  }
+  return order
+}

@@ -1,0 +1,151 @@
+// Decoded images of one size, from the cache as far as it has them and from the files otherwise. Held in memory up to
+// a limit, read from the cache's records beyond it.
+
+import { join } from 'node:path'
+import { type DecodeOptions, type Decoded, decodeAll } from './decode-pool.ts'
+import { DataError, type Skipped } from './dataset.ts'
+import type { ImageFile } from './image-files.ts'
+import { type Draft, type Entry, type OpenCache, draftCache, openCache } from './record-cache.ts'
+import { Records, readWhole } from './records.ts'
+
+export interface StoreOptions extends DecodeOptions {
+  /** Bytes of decoded images up to which they are held in memory, 1 GiB when not told. */
+  readonly memory?: number
+  /** Called for every image decoded; those that the cache has are not counted. */
+  readonly onProgress?: (progress: { readonly done: number; readonly total: number }) => void
+  /** Called when the cache cannot be written, with the reason. */
+  readonly onNotice?: (notice: string) => void
+}
+
+/** The decoded images. */
+export interface Store {
+  readonly records: Records
+  /** The files that have an image, with its record. */
+  readonly files: readonly { readonly path: string; readonly slot: number }[]
+  readonly skipped: readonly Skipped[]
+}
+
+/** The images of `files` below `root`; `cache` is the folder of their cache. Files that cannot be decoded are skipped,
+ *  a cache that cannot be written is done without. */
+export async function openStore(
+  root: string,
+  files: readonly ImageFile[],
+  { cache, ...options }: StoreOptions & { readonly cache: string },
+): Promise<Store> {
+  const record = options.size ** 2 * 3
+  const old = await openCache(cache, record)
+  const known = new Map<string, Entry>()
+  for (const { path, mtime, bytes } of files) {
+    const entry = old?.entries.get(path)
+    if (entry && entry.mtime === mtime && entry.bytes === bytes) known.set(path, entry)
+  }
+  if (old && known.size === files.length) {
+    const records = new Records(record, old.count, { handle: old.handle, limit: options.memory })
+    await records.load()
+    return describe(files, known, records)
+  }
+  try {
+    return await build({ root, files, known, old, cache, record, options })
+  } finally {
+    await old?.handle.close()
+  }
+}
+
+interface Plan {
+  readonly root: string
+  readonly files: readonly ImageFile[]
+  readonly known: ReadonlyMap<string, Entry>
+  readonly old: OpenCache | null
+  readonly cache: string
+  readonly record: number
+  readonly options: StoreOptions
+}
+
+/** Makes the records anew, copying what is known, and puts them in the old cache's place. */
+async function build(plan: Plan): Promise<Store> {
+  const { files, cache, record, options } = plan
+  const notice = (error: unknown) => {
+    options.onNotice?.(`folder: cannot write the cache in ${cache}, going on without: ${reasonOf(error)}`)
+    return null
+  }
+  const draft = await draftCache(cache, record).catch(notice)
+  try {
+    const records = new Records(record, files.length, {
+      handle: draft?.handle ?? null,
+      limit: options.memory,
+    })
+    const { entries, count, failure } = await fill(plan, records)
+    if (draft && failure) await draft.abandon()
+    else if (draft) await finish(draft, count, entries).catch(notice)
+    if (failure) notice(failure)
+    if (records.inMemory()) await records.release()
+    return describe(files, entries, records)
+  } catch (error) {
+    await draft?.abandon()
+    await draft?.handle.close().catch(() => undefined) // closed already when the records were let go of
+    throw error
+  }
+}
+
+async function finish(draft: Draft, count: number, entries: ReadonlyMap<string, Entry>) {
+  try {
+    await draft.finish(count, entries)
+  } catch (error) {
+    await draft.abandon()
+    throw error
+  }
+}
+
+/** Puts every file that can be decoded into a record; says where, and why the records' file failed when it did. */
+async function fill({ root, files, known, old, record, options }: Plan, records: Records) {
+  const entries = new Map<string, Entry>()
+  let count = 0
+  let failure: string | null = null
+  const put = async ({ path, mtime, bytes }: ImageFile, pixels: Uint8Array) => {
+    failure = (await records.put(count, pixels)) ?? failure
+    entries.set(path, { mtime, bytes, slot: count++ })
+  }
+  const copy = new Uint8Array(record)
+  const fresh: ImageFile[] = []
+  for (const file of files) {
+    const entry = known.get(file.path)
+    if (!entry || !old) fresh.push(file)
+    else if ('reason' in entry) entries.set(file.path, entry)
+    else {
+      await readWhole(old.handle, copy, entry.slot * record)
+      await put(file, copy)
+    }
+  }
+  let done = 0
+  let last = Promise.resolve() // records are put one at a time
+  const take = (result: Decoded) =>
+    (last = last.then(async () => {
+      const file = at(fresh, result.id)
+      if ('pixels' in result) await put(file, result.pixels)
+      else entries.set(file.path, { mtime: file.mtime, bytes: file.bytes, reason: result.reason })
+      options.onProgress?.({ done: ++done, total: fresh.length })
+    }))
+  const paths = fresh.map(({ path }) => join(root, path))
+  if (paths.length > 0) await decodeAll(paths, options, take)
+  return { entries, count, failure }
+}
+
+function at<T>(list: readonly T[], index: number): T {
+  const item = list[index]
+  if (item === undefined) throw new DataError(`folder: no item ${index} of ${list.length}`)
+  return item
+}
+
+const reasonOf = (error: unknown) => (error instanceof Error ? error.message : String(error))
+
+function describe(files: readonly ImageFile[], entries: ReadonlyMap<string, Entry>, records: Records): Store {
+  const good: { path: string; slot: number }[] = []
+  const skipped: Skipped[] = []
+  for (const { path } of files) {
+    const entry = entries.get(path)
+    if (!entry) continue
+    if ('slot' in entry) good.push({ path, slot: entry.slot })
+    else skipped.push({ file: path, reason: entry.reason })
+  }
+  return { records, files: good, skipped }
+}

@@ -1,0 +1,97 @@
+// Batches of an epoch, read ahead of the one who trains on them. The order depends on (seed, epoch) alone, so that a
+// run resumed in the middle of an epoch sees the batches that it would have seen.
+
+import { threefry2x32 } from '../kernels/threefry.ts'
+import { DataError, type Dataset, imageBytes, permutation } from './dataset.ts'
+
+export interface BatchOptions {
+  /** Images in a batch. */
+  readonly batch: number
+  readonly seed: number
+  readonly epoch: number
+  /** The first step to give, for a run that resumes within the epoch. */
+  readonly start?: number
+  /** False gives the set in its own order. */
+  readonly shuffle?: boolean
+  /** False gives what is left at the end as a smaller batch. */
+  readonly dropLast?: boolean
+  /** Batches read ahead. */
+  readonly prefetch?: number
+}
+
+export interface Batch {
+  /** Position in the epoch, from 0. */
+  readonly step: number
+  /** [N], positions in the set. */
+  readonly indices: Uint32Array<ArrayBuffer>
+  /** u8 [N, H, W, C]. */
+  readonly images: Uint8Array<ArrayBuffer>
+  /** [N], or null when the set has no labels. */
+  readonly labels: Int32Array<ArrayBuffer> | null
+}
+
+const EPOCH = 0x0e90c4 // stream of the orders' keys
+
+/** The number of batches in an epoch. Throws DataError when there is none. */
+export function steps(
+  dataset: Dataset,
+  { batch, dropLast = true }: Pick<BatchOptions, 'batch' | 'dropLast'>,
+) {
+  const { name, size } = dataset
+  if (!(Number.isInteger(batch) && batch > 0))
+    throw new DataError(`${name}: batch must be a positive integer, got ${batch}`)
+  if (size === 0) throw new DataError(`${name}: there are no images to make batches of`)
+  if (dropLast && batch > size)
+    throw new DataError(
+      `${name}: batch ${batch} is larger than the ${size} images; lower --batch to ${size} or less, or add images`,
+    )
+  return dropLast ? Math.floor(size / batch) : Math.ceil(size / batch)
+}
+
+/** The batches of an epoch in order, while up to `prefetch` further ones are being read. A failed read is thrown when
+ *  its batch is asked for. Throws DataError at once when no batch can be made. */
+export function batches(dataset: Dataset, options: BatchOptions): AsyncIterable<Batch> {
+  const { batch, seed, epoch, start = 0, shuffle = true, prefetch = 2 } = options
+  const end = steps(dataset, options)
+  for (const [what, value] of Object.entries({ start, epoch, prefetch }))
+    if (!(Number.isInteger(value) && value >= 0))
+      throw new DataError(`${dataset.name}: ${what} must be an integer from 0, got ${value}`)
+  if (!Number.isInteger(seed)) throw new DataError(`${dataset.name}: seed must be an integer, got ${seed}`)
+  const order = shuffle
+    ? permutation(dataset.size, threefry2x32([seed, EPOCH], [epoch, 0]))
+    : Uint32Array.from({ length: dataset.size }, (_, i) => i)
+  const load = (step: number) => readBatch(dataset, step, order.slice(step * batch, (step + 1) * batch))
+  return ahead(load, start, end, prefetch)
+}
+
+async function readBatch(dataset: Dataset, step: number, indices: Uint32Array<ArrayBuffer>): Promise<Batch> {
+  const images = new Uint8Array(indices.length * imageBytes(dataset))
+  await dataset.read(indices, images)
+  const { labels } = dataset
+  return { step, indices, images, labels: labels && Int32Array.from(indices, (i) => labels[i] ?? -1) }
+}
+
+/** load(from), load(from + 1), ... in order, with up to `most` loads under way beyond the one that is awaited. */
+async function* ahead<T>(load: (step: number) => Promise<T>, from: number, to: number, most: number) {
+  const pending: Promise<T>[] = []
+  let next = from
+  const fill = (count: number) => {
+    while (pending.length < count && next < to) {
+      const loading = load(next++)
+      loading.catch(() => undefined) // thrown again when its turn comes; until then it is not unhandled
+      pending.push(loading)
+    }
+  }
+  try {
+    for (;;) {
+      fill(most + 1)
+      const first = pending.shift()
+      if (!first) return
+      const item = await first
+      fill(most)
+      yield item
+    }
+  } finally {
+    await Promise.allSettled(pending) // whoever stops early may then close the set
+  }
+}

@@ -1,0 +1,55 @@
+// Data sets as they are named on a command line: cifar10:PATH, folder:PATH, procedural.
+
+import { existsSync, statSync } from 'node:fs'
+import { openCifar10, openCifar100 } from './cifar.ts'
+import { DataError, type Split } from './dataset.ts'
+import { openIdx } from './idx.ts'
+import { type FolderOptions, openImageFolder } from './image-folder.ts'
+import { procedural } from './procedural.ts'
+
+export interface OpenDataOptions extends Partial<FolderOptions> {
+  /** Seed of the procedural set. */
+  readonly seed?: number
+}
+
+type Open = (path: string, options: OpenDataOptions) => Split | Promise<Split>
+
+const SIDE = 32 // pixels, where the data do not say
+
+const kinds: Readonly<Record<string, Open>> = {
+  cifar10: needsPath('cifar10', openCifar10),
+  cifar100: needsPath('cifar100', openCifar100),
+  idx: needsPath('idx', openIdx),
+  folder: needsPath('folder', (path, options) =>
+    openImageFolder(path, { ...options, size: options.size ?? SIDE }),
+  ),
+  procedural: (counts, { size = SIDE, seed = 0 }) => procedural({ size, seed, ...parseCounts(counts) }),
+}
+
+const forms = 'cifar10:PATH, cifar100:PATH, idx:PATH, folder:PATH, procedural or procedural:TRAIN,TEST'
+
+/** The two halves of what `spec` names. `size` is the side in pixels of folder and procedural images; the others have
+ *  their own. Throws DataError when the spec is not one of the forms, or the data cannot be used. */
+export async function openData(spec: string, options: OpenDataOptions = {}): Promise<Split> {
+  const colon = spec.indexOf(':')
+  const kind = colon < 0 ? spec : spec.slice(0, colon)
+  const open = Object.hasOwn(kinds, kind) ? kinds[kind] : undefined
+  if (open) return open(colon < 0 ? '' : spec.slice(colon + 1), options)
+  const hint =
+    existsSync(spec) && statSync(spec).isDirectory() ? `; for a folder of images, folder:${spec}` : ''
+  throw new DataError(`data: must be one of ${forms}, got '${spec}'${hint}`)
+}
+
+function needsPath(kind: string, open: Open): Open {
+  return (path, options) => {
+    if (path === '') throw new DataError(`data: ${kind} needs a path, as in ${kind}:PATH`)
+    return open(path, options)
+  }
+}
+
+function parseCounts(text: string): { train?: number; test?: number } {
+  if (text === '') return {}
+  const [, train, test] = text.match(/^(\d+),(\d+)$/) ?? []
+  if (train && test) return { train: Number(train), test: Number(test) }
+  throw new DataError(`data: procedural takes two counts, as in procedural:5000,1000, got '${text}'`)
+}

@@ -1,0 +1,144 @@
+// The embedded set: small pictures of ten patterns (stripes, dots, bricks, ...), drawn from a seed, so that the main
+// job runs with no download. What an image keeps under SimCLR's augmentations is the arrangement of its edges, which
+// is the class; where the pattern lies, its angle, scale, colours and polarity, and what is behind it, are drawn at
+// random and tell nothing. Nearest neighbours by pixels are therefore near chance, and the class has to be learned.
+
+import { threefry2x32, uniform01 } from '../kernels/threefry.ts'
+import { type Dataset, DataError, type Split, checkRead } from './dataset.ts'
+import { type Draw, length, patterns } from './procedural-patterns.ts'
+
+export interface ProceduralOptions {
+  /** Height and width in pixels. */
+  readonly size?: number
+  /** Number of training images. */
+  readonly train?: number
+  /** Number of test images. */
+  readonly test?: number
+  readonly seed?: number
+}
+
+/** The embedded set's two halves, ten balanced classes each: image i has label i % 10 and depends on (seed, half, i,
+ *  size) alone. Images are drawn when first read. Throws DataError for sizes that are not positive integers. */
+export function procedural({
+  size = 32,
+  train = 5000,
+  test = 1000,
+  seed = 0,
+}: ProceduralOptions = {}): Split {
+  for (const [what, value] of Object.entries({ size, train, test }))
+    if (!(Number.isInteger(value) && value > 0))
+      throw new DataError(`procedural: ${what} must be a positive integer, got ${value}`)
+  return { train: half(size, train, [seed, 1]), test: half(size, test, [seed, 2]) }
+}
+
+function half(side: number, size: number, key: readonly [number, number]): Dataset {
+  const stride = side * side * 3
+  const pixels = new Uint8Array(size * stride)
+  const drawn = new Uint8Array(size)
+  const labels = Int32Array.from({ length: size }, (_, i) => i % patterns.length)
+  return {
+    name: 'procedural',
+    size,
+    image: { height: side, width: side, channels: 3 },
+    classes: patterns.map(({ name }) => name),
+    labels,
+    skipped: [],
+    async read(indices, out) {
+      checkRead({ name: 'procedural', size }, stride, indices, out)
+      for (let n = 0; n < indices.length; n++) {
+        const i = Number(indices[n])
+        const image = pixels.subarray(i * stride, (i + 1) * stride)
+        if (!drawn[i]) paint(image, side, i % patterns.length, draws(key, i))
+        drawn[i] = 1
+        out.set(image, n * stride)
+      }
+    },
+  }
+}
+
+/** The stream of random numbers of one image. */
+function draws(key: readonly [number, number], image: number): Draw {
+  let count = 0
+  return () => uniform01(threefry2x32(key, [image, count++])[0])
+}
+
+type Rgb = readonly [number, number, number]
+
+/** Two colours whose brightness differs by `contrast`, in a random order, anywhere in the cube otherwise. */
+function palette(draw: Draw): [Rgb, Rgb] {
+  const contrast = 60 + 120 * draw()
+  const low = 20 + (215 - contrast) * draw()
+  const pair: [Rgb, Rgb] = [colour(draw, low), colour(draw, low + contrast)]
+  return draw() < 0.5 ? pair : [pair[1], pair[0]]
+}
+
+/** A colour of about the given brightness (0-255) and random hue. */
+function colour(draw: Draw, brightness: number): Rgb {
+  const [r, g, b] = [draw() - 0.5, draw() - 0.5, draw() - 0.5]
+  const grey = 0.299 * r + 0.587 * g + 0.114 * b
+  const strength = 160 * draw()
+  return [
+    brightness + strength * (r - grey),
+    brightness + strength * (g - grey),
+    brightness + strength * (b - grey),
+  ]
+}
+
+const SAMPLES = 2 // per pixel and direction
+
+/** Fills image [side, side, 3] with the pattern of a class. Lengths are in units of the image's side. */
+function paint(image: Uint8Array, side: number, label: number, draw: Draw) {
+  const pattern = patterns[label]
+  if (!pattern) throw new DataError(`procedural: no class ${label}`)
+  const field = pattern.field(draw)
+  const period = ((4.5 + 3 * draw()) / 32) * pattern.scale
+  const angle = 2 * Math.PI * draw()
+  const [cos, sin] = [Math.cos(angle) / period, Math.sin(angle) / period]
+  const [u0, v0] = [20 * draw(), 20 * draw()]
+  const region = covered(draw)
+  const light = slope(draw, 50)
+  const [ink, paper] = palette(draw)
+  const [near, far] = palette(draw)
+  const fade = slope(draw, 1.2)
+  const samples = side * SAMPLES
+  for (let y = 0; y < side; y++)
+    for (let x = 0; x < side; x++) {
+      let shown = 0 // share of the pixel that the pattern covers, and of it that is ink
+      let inked = 0
+      for (let sy = 0; sy < SAMPLES; sy++)
+        for (let sx = 0; sx < SAMPLES; sx++) {
+          const X = (x * SAMPLES + sx + 0.5) / samples - 0.5
+          const Y = (y * SAMPLES + sy + 0.5) / samples - 0.5
+          const inside = unit(0.5 + region(X, Y) * samples)
+          if (inside === 0) continue
+          shown += inside / SAMPLES ** 2
+          const distance = field(u0 + cos * X - sin * Y, v0 + sin * X + cos * Y) * period
+          inked += (inside / SAMPLES ** 2) * unit(0.5 + distance * samples)
+        }
+      const [X, Y] = [(x + 0.5) / side - 0.5, (y + 0.5) / side - 0.5]
+      const t = unit(0.5 + fade(X, Y))
+      const lit = light(X, Y)
+      for (let c = 0 as 0 | 1 | 2; c < 3; c++) {
+        const behind = near[c] + (far[c] - near[c]) * t
+        const value = lit + behind * (1 - shown) + paper[c] * (shown - inked) + ink[c] * inked
+        image[(y * side + x) * 3 + c] = Math.round(Math.min(255, Math.max(0, value)))
+      }
+    }
+}
+
+const unit = (x: number) => (x < 0 ? 0 : x > 1 ? 1 : x)
+
+/** A plane that rises by up to `most` across the image, in a random direction. */
+function slope(draw: Draw, most: number) {
+  const angle = 2 * Math.PI * draw()
+  const rise = most * draw()
+  const [a, b] = [rise * Math.cos(angle), rise * Math.sin(angle)]
+  return (x: number, y: number) => a * x + b * y
+}
+
+/** The part of the image that the pattern covers: a disc about as large as the image, off its centre. Positive inside. */
+function covered(draw: Draw) {
+  const radius = 0.5 + 0.4 * draw()
+  const [x0, y0] = [0.4 * (draw() - 0.5), 0.4 * (draw() - 0.5)]
+  return (x: number, y: number) => radius - length(x - x0, y - y0)
+}

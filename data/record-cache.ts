@@ -1,0 +1,104 @@
+// Decoded images kept on disk, so that opening a folder again decodes only what is new: fixed-size records in one file,
+// and an index that says which record is which. Both are written under other names and renamed when whole, the index
+// last, and each writing has a records file of its own: a process that dies at any point leaves the old cache in force.
+
+import { randomBytes } from 'node:crypto'
+import { type FileHandle, mkdir, open, readFile, readdir, rename, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+
+/** What tells whether a file is the one that was decoded. */
+export interface Stamp {
+  readonly mtime: number
+  readonly bytes: number
+}
+
+/** What is known of a file: the record that holds it, or why there is none. */
+export type Entry = Stamp & ({ readonly slot: number } | { readonly reason: string })
+
+interface Index {
+  readonly version: number
+  /** Bytes of a record. */
+  readonly record: number
+  /** Name of the records file. */
+  readonly records: string
+  readonly count: number
+  readonly entries: Readonly<Record<string, Entry>>
+}
+
+const VERSION = 1 // of the layout and of the decoder: what another version wrote is not read
+const INDEX = 'index.json'
+
+/** The entries of a cache and its open records. */
+export interface OpenCache {
+  readonly entries: ReadonlyMap<string, Entry>
+  readonly count: number
+  readonly handle: FileHandle
+}
+
+/** The cache in `folder`, or null when there is none that is whole and of this kind. */
+export async function openCache(folder: string, record: number): Promise<OpenCache | null> {
+  try {
+    // what is read is checked below as far as it is used; entries that lie only cost a decode
+    const index = JSON.parse(await readFile(join(folder, INDEX), 'utf8')) as Partial<Index>
+    const { version, records, count = -1, entries } = index
+    if (version !== VERSION || index.record !== record || typeof records !== 'string' || !entries) return null
+    const handle = await open(join(folder, records))
+    if ((await handle.stat()).size === count * record)
+      return { entries: new Map(Object.entries(entries)), count, handle }
+    await handle.close()
+  } catch {
+    // no cache, or one that cannot be read: it is made again
+  }
+  return null
+}
+
+/** A place for records being made. */
+export interface Draft {
+  readonly handle: FileHandle
+  /** Puts the cache in force. */
+  finish(count: number, entries: ReadonlyMap<string, Entry>): Promise<void>
+  /** Removes what was written; `handle` stays open. */
+  abandon(): Promise<void>
+}
+
+/** A new records file in `folder`. Throws what the file system throws: a cache is a convenience, so go on without. */
+export async function draftCache(folder: string, record: number): Promise<Draft> {
+  await mkdir(folder, { recursive: true })
+  await sweep(folder)
+  const records = `records-${process.pid}-${randomBytes(6).toString('hex')}.bin`
+  const [draft, final] = [join(folder, `${records}.tmp`), join(folder, records)]
+  const handle = await open(draft, 'wx+')
+  return {
+    handle,
+    async finish(count, entries) {
+      await handle.truncate(count * record)
+      await handle.sync()
+      await rename(draft, final)
+      const index: Index = { version: VERSION, record, records, count, entries: Object.fromEntries(entries) }
+      await writeFile(`${final}.json.tmp`, JSON.stringify(index))
+      await rename(`${final}.json.tmp`, join(folder, INDEX))
+      const old = (await readdir(folder)).filter((file) => /^records-.*\.bin$/.test(file) && file !== records)
+      await Promise.all(old.map((file) => rm(join(folder, file), { force: true })))
+    },
+    async abandon() {
+      await Promise.all([draft, final, `${final}.json.tmp`].map((file) => rm(file, { force: true })))
+    },
+  }
+}
+
+/** Removes what processes that are no more have left unfinished. */
+async function sweep(folder: string) {
+  for (const file of await readdir(folder)) {
+    const [, pid] = file.match(/^records-(\d+)-.*\.tmp$/) ?? []
+    if (pid && !alive(Number(pid))) await rm(join(folder, file), { force: true })
+  }
+}
+
+function alive(pid: number) {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch {
+    return false
+  }
+}

@@ -1,0 +1,107 @@
+// Records of one size, by number: in memory, in a file, or in both while a cache is being made.
+
+import type { FileHandle } from 'node:fs/promises'
+import { DataError } from './dataset.ts'
+
+interface RecordsOptions {
+  readonly handle: FileHandle | null
+  /** Bytes up to which the records are held in memory, 1 GiB when not told. */
+  readonly limit?: number | undefined
+}
+
+export class Records {
+  readonly record: number
+  readonly count: number
+  #memory: Uint8Array<ArrayBuffer> | null
+  #handle: FileHandle | null
+
+  /** Room for `count` records of `record` bytes, in memory when that is no more than `limit` bytes or there is no
+   *  file. Owns the handle. Throws DataError when memory does not suffice. */
+  constructor(record: number, count: number, { handle, limit = 2 ** 30 }: RecordsOptions) {
+    this.record = record
+    this.count = count
+    this.#handle = handle
+    this.#memory = handle && record * count > limit ? null : allocate(record * count)
+  }
+
+  /** Reads what the file holds into memory, when it is to be there, and lets go of the file. */
+  async load() {
+    if (!this.#memory || !this.#handle) return
+    await readWhole(this.#handle, this.#memory, 0)
+    await this.release()
+  }
+
+  /** Writes the next record, one call at a time and in the order of their numbers. Returns why the file has failed,
+   *  when it just has: from then on memory alone is used. */
+  async put(slot: number, bytes: Uint8Array): Promise<string | null> {
+    this.#memory?.set(bytes, slot * this.record)
+    const handle = this.#handle
+    if (!handle) return null
+    try {
+      const { bytesWritten } = await handle.write(bytes, 0, bytes.length, slot * this.record)
+      if (bytesWritten === bytes.length) return null
+      throw new Error('the disk is full')
+    } catch (error) {
+      if (!this.#memory) {
+        this.#memory = allocate(this.record * this.count)
+        await readWhole(handle, this.#memory.subarray(0, slot * this.record), 0)
+        this.#memory.set(bytes, slot * this.record)
+      }
+      await this.release()
+      return error instanceof Error ? error.message : String(error)
+    }
+  }
+
+  /** True when no file is needed any more. */
+  inMemory() {
+    return this.#memory !== null
+  }
+
+  async read(slots: ArrayLike<number>, out: Uint8Array): Promise<void> {
+    const { record } = this
+    const [memory, handle] = [this.#memory, this.#handle]
+    if (memory)
+      for (let n = 0; n < slots.length; n++) {
+        const from = Number(slots[n]) * record
+        out.set(memory.subarray(from, from + record), n * record)
+      }
+    else if (handle)
+      await Promise.all(
+        Array.from(slots, (slot, n) =>
+          readWhole(handle, out.subarray(n * record, (n + 1) * record), slot * record),
+        ),
+      )
+    else throw new DataError('folder: the images have been closed')
+  }
+
+  /** Lets go of the file. */
+  async release() {
+    const handle = this.#handle
+    this.#handle = null
+    await handle?.close()
+  }
+}
+
+function allocate(bytes: number) {
+  try {
+    return new Uint8Array(bytes)
+  } catch (cause) {
+    const size = (bytes / 2 ** 30).toFixed(1)
+    throw new DataError(
+      `folder: the decoded images need ${size} GiB, too much for memory; free disk space or put the cache elsewhere`,
+      { cause },
+    )
+  }
+}
+
+/** Fills `out` from the file. Throws DataError when the file ends before. */
+export async function readWhole(handle: FileHandle, out: Uint8Array, position: number) {
+  for (let done = 0; done < out.length;) {
+    // a single read gives at most 2 GiB
+    const length = Math.min(out.length - done, 2 ** 30)
+    const { bytesRead } = await handle.read(out, done, length, position + done)
+    if (bytesRead === 0)
+      throw new DataError(`folder: the cache ends at byte ${position + done}; delete it and open again`)
+    done += bytesRead
+  }
+}

@@ -1,0 +1,96 @@
+// Tensors and the memory behind them: making, viewing, writing and finding it again.
+
+import {
+  type Make,
+  type Machine,
+  type Shape,
+  type Tensor,
+  type Values,
+  type Variable,
+  show,
+} from '../kernels/op.ts'
+import type { Commands } from './commands.ts'
+import type { Memory, Storage } from './memory.ts'
+import { byteSize, checkCount, dtypeOf, pack } from './values.ts'
+
+/** The tensors of one Gpu. */
+export class Tensors {
+  readonly #gpu: Machine
+  readonly #memory: Memory
+  readonly #commands: Commands
+  readonly #largest: number
+  readonly #storages = new WeakMap<Tensor, Storage>()
+
+  /** `largest` is the most bytes that one binding may have. */
+  constructor(gpu: Machine, memory: Memory, commands: Commands, largest: number) {
+    this.#gpu = gpu
+    this.#memory = memory
+    this.#commands = commands
+    this.#largest = largest
+  }
+
+  /** A tensor that holds garbage. */
+  alloc(make: Make): Tensor {
+    const { shape, dtype } = 'dtype' in make ? make : { shape: make, dtype: 'f32' as const }
+    const bytes = byteSize(dtype, shape)
+    this.#checkSize(shape, bytes)
+    const t = { shape, dtype, gpu: this.#gpu }
+    this.#storages.set(t, this.#memory.alloc(bytes))
+    return t
+  }
+
+  upload(values: Values, shape: Shape): Tensor {
+    checkCount(values, shape)
+    const t = this.alloc({ shape, dtype: dtypeOf(values) })
+    this.#commands.write(this.storage(t), pack(values, t.dtype))
+    return t
+  }
+
+  variable(values: Values, shape: Shape): Variable {
+    checkCount(values, shape)
+    const dtype = dtypeOf(values)
+    const bytes = byteSize(dtype, shape)
+    this.#checkSize(shape, bytes)
+    const variable = { shape, dtype, gpu: this.#gpu, mutable: true } as const
+    this.#storages.set(variable, this.#memory.keep(bytes))
+    this.write(variable, values)
+    return variable
+  }
+
+  write(variable: Variable, values: Values) {
+    checkCount(values, variable.shape)
+    this.#commands.write(this.storage(variable), pack(values, variable.dtype))
+  }
+
+  view(x: Tensor, shape: Shape): Tensor {
+    const view = { shape, dtype: x.dtype, gpu: this.#gpu }
+    this.#storages.set(view, this.storage(x))
+    return view
+  }
+
+  /** Puts a variable, values and all, at `offset` bytes of another one's memory. */
+  move(variable: Variable, whole: Variable, offset: number) {
+    const [from, to] = [this.storage(variable), this.storage(whole)]
+    this.#commands.copy(from, to, offset)
+    this.#storages.set(variable, this.#memory.move(from, to, offset))
+  }
+
+  /** The memory of a tensor. Throws Error when it belongs to another Gpu or its step has ended. */
+  storage(t: Tensor): Storage {
+    const storage = this.#storages.get(t)
+    if (!storage) throw new Error(`a tensor ${show(t.shape)} belongs to another Gpu`)
+    if (!storage.block) throw new Error(`a tensor ${show(t.shape)} was used after the step it was made in`)
+    return storage
+  }
+
+  storages(tensors: readonly (Tensor | null)[]): Storage[] {
+    return tensors.flatMap((t) => (t ? [this.storage(t)] : []))
+  }
+
+  #checkSize(shape: Shape, bytes: number) {
+    if (bytes > this.#largest)
+      throw new Error(
+        `a tensor ${show(shape)} needs ${bytes} bytes and this adapter binds at most ${this.#largest}; use a smaller batch`,
+      )
+  }
+}

@@ -1,0 +1,147 @@
+// Draws what happens to each image, one thread per image. Sample s of view v at step t takes its numbers from
+// Threefry with the key threefry([seed, stream], [t, v]) and the counter [s, draw]: a pure function of (seed,
+// step, view, sample, draw), whatever the batch is cut into.
+
+import {
+  blurKernel,
+  checkImages,
+  checkKernel,
+  checkRecipe,
+  checkSampling,
+  fixedBox,
+  outputSize,
+} from './augment-check.ts'
+import { ROW, augmentationStruct } from './augment-parameters.ts'
+import { type Recipe, defaults } from './augment-recipes.ts'
+import { type Run, type Shape, type Tensor, elementwise, flatIndex, kernel } from './op.ts'
+import { threefry, threefry2x32 } from './threefry.ts'
+
+/** Which numbers are drawn. */
+export interface Sampling {
+  readonly seed: number
+  readonly step: number
+  /** 0 and 1 for the two views of a batch. */
+  readonly view: number
+  /** The sample's number that the first image has: where a micro-batch begins in its batch. */
+  readonly offset?: number
+}
+
+const STREAM = 0x617567 // 'aug': keeps these draws apart from other uses of the seed
+
+// torchvision's RandomResizedCrop.get_params: ten attempts at a box, then a fixed one. round() is to even, as
+// Python's. The draws: attempt i of the crop i, its place 10, flip and grey 11, jitter and its order 12,
+// factors 13 and 14, blur 15.
+const drawKernel = kernel`
+  struct Params {
+    N: u32, key0: u32, key1: u32, offset: u32, H: f32, W: f32, attempts: u32,
+    scaleLow: f32, scaleHigh: f32, logRatioLow: f32, logRatioHigh: f32,
+    top: f32, left: f32, height: f32, width: f32, open: f32, flip: f32, jitter: f32,
+    brightness: f32, contrast: f32, saturation: f32, hue: f32, grayscale: f32, blur: f32, sigmaLow: f32, sigmaHigh: f32
+  }
+  ${augmentationStruct}
+  @group(0) @binding(0) var<storage, read_write> drawn: array<Augmentation>; // [N]
+  @group(0) @binding(1) var<uniform>             p:     Params;
+  ${flatIndex}
+  ${threefry}
+  fn uniforms(sample: u32, draw: u32) -> vec2f {
+    let bits = threefry(vec2u(p.key0, p.key1), vec2u(sample, draw));
+    return vec2f(uniform01(bits.x), uniform01(bits.y));
+  }
+  fn between(low: f32, high: f32, u: f32) -> f32 { return low + (high - low) * u; }
+  fn box(sample: u32) -> vec4f {
+    for (var i = 0u; i < p.attempts; i++) {
+      let u = uniforms(sample, i);
+      let area = between(p.scaleLow, p.scaleHigh, u.x) * p.H * p.W;
+      let ratio = exp(between(p.logRatioLow, p.logRatioHigh, u.y));
+      let size = round(sqrt(vec2f(area / ratio, area * ratio))); // height, width
+      let room = vec2f(p.H, p.W) - size;
+      if (all(size > vec2f(0)) && all(room >= vec2f(0))) {
+        return vec4f(min(floor(uniforms(sample, 10u) * (room + 1)), room), size);
+      }
+    }
+    return vec4f(p.top, p.left, p.height, p.width);
+  }
+  fn shuffled(u: f32) -> vec4f { // Fisher-Yates, its three choices read off one of 24 numbers
+    var order = vec4f(1, 2, 3, 4);
+    var code = min(u32(u * 24), 23u);
+    for (var last = 3u; last > 0u; last--) {
+      let pick = code % (last + 1u);
+      code /= last + 1u;
+      let kept = order[last];
+      order[last] = order[pick];
+      order[pick] = kept;
+    }
+    return order;
+  }
+  @compute @workgroup_size(64)
+  fn draw(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+    let n = flat(id, groups);
+    if (n >= p.N) { return; }
+    let sample = p.offset + n;
+    let range = vec4f(p.brightness, p.contrast, p.saturation, p.hue);
+    let coin = uniforms(sample, 11u);
+    let jitter = uniforms(sample, 12u);
+    let blur = uniforms(sample, 15u);
+    let u = vec4f(uniforms(sample, 13u), uniforms(sample, 14u));
+    let low = vec4f(max(vec3f(0), 1 - range.xyz), -range.w);
+    let high = vec4f(1 + range.xyz, range.w);
+    var order = vec4f(0);
+    if (jitter.x < p.jitter) {
+      order = shuffled(jitter.y);
+      for (var i = 0u; i < 4u; i++) { // an adjustment without range is not made, as in torchvision
+        if (range[u32(order[i]) - 1u] == 0) { order[i] = 0; }
+      }
+    }
+    let at = box(sample);
+    drawn[n] = Augmentation(
+      at.x, at.y, at.z, at.w,
+      p.open, select(0.0, 1.0, coin.x < p.flip), select(0.0, 1.0, coin.y < p.grayscale),
+      select(0.0, between(p.sigmaLow, p.sigmaHigh, blur.y), blur.x < p.blur),
+      order, low + (high - low) * u,
+    );
+  }
+`
+
+/** The output's shape; throws for images or a recipe that cannot be used. */
+export function augmentShape(recipe: Recipe, images: Shape): Shape {
+  checkRecipe(recipe)
+  const [N, H, W] = checkImages('augment', images)
+  const size = outputSize(recipe, [H, W])
+  fixedBox(recipe, [H, W])
+  if (recipe.blur) checkKernel('augment', blurKernel(recipe, size), size)
+  return [N, ...size, 3]
+}
+
+/** The table [N, 16] of what happens to each of the images [N, H, W, 3]. */
+export function draw(run: Run, images: Tensor, recipe: Recipe, sampling: Sampling): Tensor {
+  const [N, H, W] = checkImages('augment', images.shape)
+  const { seed, step, view, offset = 0 } = sampling
+  checkSampling({ seed, step, view, offset })
+  const [key0, key1] = threefry2x32([seed, STREAM], [step, view])
+  const { crop, flip = 0, grayscale = 0, jitter, blur } = recipe
+  const { p = 1, brightness = 0, contrast = 0, saturation = 0, hue = 0 } = jitter ?? { p: 0 }
+  const [scaleLow, scaleHigh] = crop?.scale ?? defaults.scale
+  const [ratioLow, ratioHigh] = crop?.ratio ?? defaults.ratio
+  const [sigmaLow, sigmaHigh] = blur?.sigma ?? defaults.sigma
+  const { top, left, height, width, open = false } = fixedBox(recipe, [H, W])
+  const params = {
+    ...{ N, key0, key1, offset, H, W, attempts: crop ? 10 : 0, scaleLow, scaleHigh },
+    ...{ logRatioLow: Math.log(ratioLow), logRatioHigh: Math.log(ratioHigh) },
+    ...{
+      top,
+      left,
+      height,
+      width,
+      open: Number(open),
+      flip,
+      jitter: p,
+      brightness,
+      contrast,
+      saturation,
+      hue,
+    },
+    ...{ grayscale, blur: blur ? (blur.p ?? 1) : 0, sigmaLow, sigmaHigh },
+  }
+  const [drawn] = run(drawKernel, { makes: [[N, ROW]], params, groups: elementwise(N) })
+  return drawn
+}

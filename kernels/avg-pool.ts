@@ -1,0 +1,88 @@
+// Mean of each window. Padding counts as zeros, and in the divisor (torch's count_include_pad).
+
+import { type Op, type Tensor, elementwise, flatIndex, kernel, op, sizeOf } from './op.ts'
+import { type PoolOptions, type Window, pooledShape, windowParams } from './pool-window.ts'
+
+const avgKernel = kernel`
+  struct Params {
+    count: u32, H: u32, W: u32, C: u32, outH: u32, outW: u32, size: u32, stride: u32, padding: u32
+  }
+  @group(0) @binding(0) var<storage, read>       x: array<f32>; // [N, H, W, C]
+  @group(0) @binding(1) var<storage, read_write> y: array<f32>; // [N, outH, outW, C]
+  @group(0) @binding(2) var<uniform>             p: Params;
+  ${flatIndex}
+  @compute @workgroup_size(64)
+  fn avgPool(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+    let i = flat(id, groups);
+    if (i >= p.count) { return; }
+    let n = i / (p.C * p.outW * p.outH);
+    let top = i / (p.C * p.outW) % p.outH * p.stride;
+    let left = i / p.C % p.outW * p.stride;
+    let rows = vec2u(max(top, p.padding), min(top + p.size, p.H + p.padding)) - p.padding;
+    let columns = vec2u(max(left, p.padding), min(left + p.size, p.W + p.padding)) - p.padding;
+    var sum = 0.0;
+    for (var h = rows.x; h < rows.y; h++) {
+      for (var w = columns.x; w < columns.y; w++) { sum += x[((n * p.H + h) * p.W + w) * p.C + i % p.C]; }
+    }
+    y[i] = sum / f32(p.size * p.size);
+  }
+`
+
+const backwardKernel = kernel`
+  struct Params {
+    count: u32, H: u32, W: u32, C: u32, outH: u32, outW: u32, size: u32, stride: u32, padding: u32
+  }
+  @group(0) @binding(0) var<storage, read>       dy: array<f32>; // [N, outH, outW, C]
+  @group(0) @binding(1) var<storage, read_write> dx: array<f32>; // [N, H, W, C]
+  @group(0) @binding(2) var<uniform>             p:  Params;
+  ${flatIndex}
+  // The windows that a row or column is in: [first, last).
+  fn windows(at: u32, most: u32) -> vec2u {
+    let end = at + p.padding + 1u;
+    return vec2u(select(0u, (end - p.size + p.stride - 1u) / p.stride, end > p.size), min((end - 1u) / p.stride + 1u, most));
+  }
+  @compute @workgroup_size(64)
+  fn avgPoolBackward(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+    let i = flat(id, groups);
+    if (i >= p.count) { return; }
+    let n = i / (p.C * p.W * p.H);
+    let rows = windows(i / (p.C * p.W) % p.H, p.outH);
+    let columns = windows(i / p.C % p.W, p.outW);
+    var sum = 0.0;
+    for (var h = rows.x; h < rows.y; h++) {
+      for (var w = columns.x; w < columns.y; w++) { sum += dy[((n * p.outH + h) * p.outW + w) * p.C + i % p.C]; }
+    }
+    dx[i] = sum / f32(p.size * p.size);
+  }
+`
+
+const avgPoolOp: Op<[x: Tensor], [Tensor], Window> = {
+  name: 'avgPool',
+  shape: (window, x) => pooledShape(x, window, 'avgPool'),
+  forward(run, window, x) {
+    const out = avgPoolOp.shape(window, x.shape)
+    const count = sizeOf(out)
+    return run(avgKernel, {
+      reads: [x],
+      makes: [out],
+      params: { count, ...windowParams(x.shape, out, window, 'avgPool') },
+      groups: elementwise(count),
+    })
+  },
+  backward(run, window, [dy], [x]) {
+    const count = sizeOf(x.shape)
+    return run(backwardKernel, {
+      reads: [dy],
+      makes: [x.shape],
+      params: { count, ...windowParams(x.shape, dy.shape, window, 'avgPool') },
+      groups: elementwise(count),
+    })
+  },
+}
+
+const apply = op(avgPoolOp)
+
+/** Mean of each window of x [N, H, W, C] -> [N, Ho, Wo, C], Ho = floor((H + 2 padding - size) / stride) + 1; padding
+ *  counts as zeros. Throws ShapeError. */
+export const avgPool = (x: Tensor, { size, stride = size, padding = 0 }: PoolOptions): Tensor =>
+  apply({ size, stride, padding }, x)

@@ -1,0 +1,69 @@
+// 2-d convolution (cross-correlation, as everywhere in deep learning):
+//   y[n, i, j, k] = sum over r, s, c of x[n, i stride - padding + r, j stride - padding + s, c] w[r, s, c, k]
+
+import { type Op, type Shape, type Tensor, ShapeError, images, op, show } from './op.ts'
+import { convWeightGradient } from './conv-weight-gradient.ts'
+import { type Pair, type Steps, convolve, convolveBack } from './convolve.ts'
+import { padReflect } from './pad-reflect.ts'
+
+const conv2dOp: Op<[x: Tensor, w: Tensor], [Tensor], Steps> = {
+  name: 'conv2d',
+  shape({ stride, padding }, x, w) {
+    const [N, H, W, C] = images(x, 'conv2d: x')
+    const [kH, kW, Cin, K] = weight(w)
+    if (C !== Cin)
+      throw new ShapeError(`conv2d: channels differ, x ${show(x)} has ${C} and w ${show(w)} takes ${Cin}`)
+    check(stride, 1, 'stride')
+    check(padding, 0, 'padding')
+    const outH = Math.floor((H + 2 * padding[0] - kH) / stride[0]) + 1
+    const outW = Math.floor((W + 2 * padding[1] - kW) / stride[1]) + 1
+    if (outH < 1 || outW < 1)
+      throw new ShapeError(
+        `conv2d: the kernel must fit in the padded image, got w ${show(w)}, x ${show(x)}, padding ${show(padding)}`,
+      )
+    return [N, outH, outW, K]
+  },
+  forward: (run, steps, x, w) => [convolve(run, x, w, conv2dOp.shape(steps, x.shape, w.shape), steps)],
+  backward: (run, steps, [dy], [x, w], _outputs, [dxNeeded, dwNeeded]) => [
+    dxNeeded ? convolveBack(run, dy, w, x.shape, steps) : null,
+    dwNeeded ? convWeightGradient(run, x, dy, w.shape, steps) : null,
+  ],
+}
+
+const apply = op(conv2dOp)
+
+export interface Conv2dOptions {
+  /** Pixels between windows, one number or [rows, columns]; 1 by default. */
+  readonly stride?: number | Pair
+  /** Pixels added on each side, one number or [rows, columns]; 0 by default. */
+  readonly padding?: number | Pair
+  /** What is added: zeros, or the image's own mirror image (smaller than the image). */
+  readonly padMode?: 'zeros' | 'reflect'
+}
+
+/** Convolution of x [N, H, W, Cin] with w [kH, kW, Cin, Cout] -> [N, Ho, Wo, Cout]; add the bias yourself.
+ *  Ho = floor((H + 2 padding - kH) / stride) + 1, and likewise Wo. Throws ShapeError. */
+export function conv2d(
+  x: Tensor,
+  w: Tensor,
+  { stride = 1, padding = 0, padMode = 'zeros' }: Conv2dOptions = {},
+): Tensor {
+  const steps = { stride: pair(stride), padding: pair(padding) }
+  if (padMode === 'zeros' || steps.padding.join() === '0,0') return apply(steps, x, w)
+  check(steps.padding, 0, 'padding')
+  return apply({ ...steps, padding: [0, 0] }, padReflect(x, steps.padding), w)
+}
+
+const pair = (value: number | Pair): Pair => (typeof value === 'number' ? [value, value] : value)
+
+function weight(w: Shape): [kH: number, kW: number, Cin: number, Cout: number] {
+  const [kH, kW, Cin, Cout] = w
+  if (w.length !== 4 || kH === undefined || kW === undefined || Cin === undefined || Cout === undefined)
+    throw new ShapeError(`conv2d: w must be [kH, kW, Cin, Cout], got ${show(w)}`)
+  return [kH, kW, Cin, Cout]
+}
+
+function check(value: Pair, least: number, what: string) {
+  if (value.some((v) => !Number.isInteger(v) || v < least))
+    throw new ShapeError(`conv2d: ${what} must be whole numbers of at least ${least}, got ${show(value)}`)
+}

@@ -1,0 +1,68 @@
+// Dropout (Srivastava et al. 2014, https://jmlr.org/papers/v15/srivastava14a.html), scaled while training so that nothing is
+// left to do in evaluation. Element i is dropped when draw i of the key is below p; the backward pass draws again.
+
+import { type Op, type Run, type Tensor, elementwise, flatIndex, kernel, op, sizeOf } from './op.ts'
+import { threefry, threefry2x32 } from './threefry.ts'
+
+const dropoutKernel = kernel`
+  struct Params { count: u32, key0: u32, key1: u32, p: f32, scale: f32 }
+  @group(0) @binding(0) var<storage, read>       x: array<f32>;
+  @group(0) @binding(1) var<storage, read_write> y: array<f32>;
+  @group(0) @binding(2) var<uniform>             p: Params;
+  ${flatIndex}
+  ${threefry}
+  @compute @workgroup_size(64)
+  fn dropout(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+    let i = flat(id, groups);
+    if (i >= p.count) { return; }
+    let draw = uniform01(threefry(vec2u(p.key0, p.key1), vec2u(i, 0u)).x);
+    y[i] = select(0.0, p.scale * x[i], draw >= p.p);
+  }
+`
+
+interface Attrs {
+  readonly p: number
+  readonly key: readonly [number, number]
+}
+
+const dropoutOp: Op<[x: Tensor], [y: Tensor], Attrs> = {
+  name: 'dropout',
+  shape: (_, x) => x,
+  forward: (run, attrs, x) => [masked(run, x, attrs)],
+  backward: (run, attrs, [dy]) => [masked(run, dy, attrs)],
+}
+
+function masked(run: Run, x: Tensor, { p, key: [key0, key1] }: Attrs): Tensor {
+  const count = sizeOf(x.shape)
+  const scale = p < 1 ? 1 / (1 - p) : 0
+  const [y] = run(dropoutKernel, {
+    reads: [x],
+    makes: [x.shape],
+    params: { count, key0, key1, p, scale },
+    groups: elementwise(count),
+  })
+  return y
+}
+
+const applyDropout = op(dropoutOp)
+
+export interface DropoutOptions {
+  readonly seed: number
+  /** Each step drops other elements. */
+  readonly step: number
+  /** Tells apart the dropouts of one step. */
+  readonly stream?: number
+  readonly training?: boolean
+}
+
+/** x with each element dropped with probability p and the others scaled by 1 / (1 - p); x itself when not training. Which are
+ *  dropped depends on seed, stream, step and position alone. Throws RangeError for p outside [0, 1]. */
+export function dropout(
+  x: Tensor,
+  p: number,
+  { seed, step, stream = 0, training = true }: DropoutOptions,
+): Tensor {
+  if (!(p >= 0 && p <= 1)) throw new RangeError(`dropout: p must lie in [0, 1], got ${p}`)
+  if (!training || p === 0) return x
+  return applyDropout({ p, key: threefry2x32([seed, stream], [step, 0]) }, x)
+}

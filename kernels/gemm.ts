@@ -1,0 +1,105 @@
+// Matrix product, batched, of operands given by strides, so that a transpose costs nothing but another pair of numbers.
+// Each thread sums 4 rows x 8 columns in registers, without barriers (kernels/convolve.ts says why that shape).
+
+import { type Run, type Shape, type Tensor, elementwise, kernel, sizeOf } from './op.ts'
+
+const ROWS = 256 // per workgroup
+const COLUMNS = 8
+
+const gemmKernel = kernel`
+  struct Params {
+    M: u32, N: u32, K: u32, aBatch: u32, aRow: u32, aColumn: u32, bBatch: u32, bRow: u32, bColumn: u32,
+    yRow: u32, yColumn: u32, biased: u32, biasRow: u32, biasColumn: u32, batches: u32
+  }
+  @group(0) @binding(0) var<storage, read>       a:    array<f32>; // [batches, M, K], by strides
+  @group(0) @binding(1) var<storage, read>       b:    array<f32>; // [batches, K, N], by strides
+  @group(0) @binding(2) var<storage, read>       bias: array<f32>; // per row or column, if biased
+  @group(0) @binding(3) var<storage, read_write> y:    array<f32>; // [batches, M, N], by strides
+  @group(0) @binding(4) var<uniform>             p:    Params;
+
+  @compute @workgroup_size(64)
+  fn gemm(
+    @builtin(local_invocation_index) lane: u32,
+    @builtin(workgroup_id) group: vec3u,
+    @builtin(num_workgroups) groups: vec3u,
+  ) {
+    let tile = group.y * groups.x + group.x;
+    let blocks = (p.N + 7u) / 8u;
+    let bands = (p.M + 255u) / 256u;
+    let batch = tile / blocks / bands;
+    let column = tile % blocks * 8u;
+    let row = (tile / blocks % bands * 64u + lane) * 4u;
+    if (row >= p.M || batch >= p.batches) { return; }
+
+    var start = array<u32, 4>(); // rows past M repeat the last and are never stored
+    for (var j = 0u; j < 4u; j++) { start[j] = batch * p.aBatch + min(row + j, p.M - 1u) * p.aRow; }
+    var offset = array<u32, 8>(); // columns past N likewise
+    for (var i = 0u; i < 8u; i++) { offset[i] = batch * p.bBatch + min(column + i, p.N - 1u) * p.bColumn; }
+
+    var sums = array<array<f32, 8>, 4>();
+    for (var k = 0u; k < p.K; k++) {
+      var factors = array<f32, 8>();
+      for (var i = 0u; i < 8u; i++) { factors[i] = b[offset[i] + k * p.bRow]; }
+      for (var j = 0u; j < 4u; j++) {
+        let value = a[start[j] + k * p.aColumn];
+        for (var i = 0u; i < 8u; i++) { sums[j][i] = fma(value, factors[i], sums[j][i]); }
+      }
+    }
+
+    for (var j = 0u; j < 4u; j++) {
+      for (var i = 0u; i < 8u; i++) {
+        if (row + j < p.M && column + i < p.N) {
+          var sum = sums[j][i];
+          if (p.biased == 1u) { sum += bias[(row + j) * p.biasRow + (column + i) * p.biasColumn]; }
+          y[batch * p.M * p.N + (row + j) * p.yRow + (column + i) * p.yColumn] = sum;
+        }
+      }
+    }
+  }
+`
+
+export interface Gemm {
+  readonly transA?: boolean
+  readonly transB?: boolean
+  /** One number per column, added to every row. */
+  readonly bias?: Tensor | null
+}
+
+/** The product's shape and the length of the sums: [M, N], or [batches, M, N] when a and b have three dimensions. */
+export function productShape(a: Shape, b: Shape, { transA = false, transB = false }: Gemm) {
+  const [batches, [M = 0, inner = 0], [K = 0, N = 0]] = [
+    a.length === 3 ? (a[0] ?? 0) : 1,
+    transA ? a.slice(-2).reverse() : a.slice(-2),
+    transB ? b.slice(-2).reverse() : b.slice(-2),
+  ]
+  return { batches, M, N, K, inner, shape: a.length === 3 ? [batches, M, N] : [M, N] }
+}
+
+/** op(a) op(b) + bias, where op transposes the last two dimensions if asked to; the caller has checked the shapes. */
+export function gemm(run: Run, a: Tensor, b: Tensor, options: Gemm): Tensor {
+  const { transA = false, transB = false, bias = null } = options
+  const { batches, M, N, K, shape } = productShape(a.shape, b.shape, options)
+  const left = { size: M, batch: M * K, along: transA ? 1 : K, sum: transA ? M : 1, y: N, bias: 0 }
+  const right = { size: N, batch: K * N, along: transB ? K : 1, sum: transB ? 1 : N, y: 1, bias: 1 }
+  // y^T = op(b)^T op(a)^T: the operand that fills the lanes better becomes the rows.
+  const swap = waste(N, M) < waste(M, N)
+  const [rows, columns] = swap ? [right, left] : [left, right]
+  const params = {
+    ...{ M: rows.size, aBatch: rows.batch, aRow: rows.along, aColumn: rows.sum },
+    ...{ N: columns.size, bBatch: columns.batch, bRow: columns.sum, bColumn: columns.along },
+    ...{ K, yRow: rows.y, yColumn: columns.y, biasRow: rows.bias, biasColumn: columns.bias },
+    ...{ biased: bias ? 1 : 0, batches },
+  }
+  const tiles = batches * Math.ceil(rows.size / ROWS) * Math.ceil(columns.size / COLUMNS)
+  const [y] = run(gemmKernel, {
+    reads: swap ? [b, a, bias ?? b] : [a, b, bias ?? b],
+    makes: [shape],
+    params,
+    groups: elementwise(sizeOf(shape) === 0 ? 0 : tiles * 64),
+  })
+  return y
+}
+
+/** Multiplications that the tiles make per useful one: eight lanes of four rows run together, by eight columns. */
+const waste = (rows: number, columns: number) =>
+  (Math.ceil(rows / 32) * 32 * Math.ceil(columns / COLUMNS) * COLUMNS) / (rows * columns)

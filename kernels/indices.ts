@@ -1,0 +1,52 @@
+// Labels and indices: whole numbers, given as a plain array (checked here, before anything runs) or as a tensor of i32 or
+// of f32 that holds whole numbers (which only the kernel sees).
+
+import { type Run, type Shape, type Tensor, elementwise, flatIndex, kernel, sizeOf } from './op.ts'
+
+/** Whole numbers as callers give them. */
+export type Indices = Tensor | readonly number[] | Int32Array | Uint32Array | Uint8Array
+
+export const isTensor = (indices: Indices): indices is Tensor => 'gpu' in indices
+
+/** The indices as a tensor on x's GPU, under `shape` (a list by default) if they are a plain array. Throws RangeError for one outside [0, size)
+ *  that is not `ignore` either. */
+export function indexTensor(
+  name: string,
+  x: Tensor,
+  indices: Indices,
+  { shape, size, ignore }: { readonly shape?: Shape; readonly size: number; readonly ignore?: number },
+): Tensor {
+  if (isTensor(indices)) return indices
+  for (const [i, index] of indices.entries())
+    if (index !== ignore && (!Number.isInteger(index) || index < 0 || index >= size))
+      throw new RangeError(
+        `${name}: indices must be whole numbers from 0 to ${size - 1}, got ${index} at ${i}`,
+      )
+  return x.gpu.tensor(Int32Array.from(indices), shape ?? [indices.length])
+}
+
+const roundKernel = kernel`
+  struct Params { count: u32 }
+  @group(0) @binding(0) var<storage, read>       x:   array<f32>;
+  @group(0) @binding(1) var<storage, read_write> out: array<i32>;
+  @group(0) @binding(2) var<uniform>             p:   Params;
+  ${flatIndex}
+  @compute @workgroup_size(64)
+  fn roundToIndex(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+    let i = flat(id, groups);
+    if (i < p.count) { out[i] = i32(round(x[i])); }
+  }
+`
+
+/** The indices as i32, which they may be already. For use inside ops. */
+export function asIntegers(run: Run, indices: Tensor): Tensor {
+  if (indices.dtype === 'i32') return indices
+  const count = sizeOf(indices.shape)
+  const [out] = run(roundKernel, {
+    reads: [indices],
+    makes: [{ shape: indices.shape, dtype: 'i32' }],
+    params: { count },
+    groups: elementwise(count),
+  })
+  return out
+}

@@ -1,0 +1,44 @@
+// Functions of one element at a time: each op writes its own WGSL, and runs it over one shape.
+
+import { type Kernel, type Run, type Tensor, elementwise, sizeOf, wgsl } from './op.ts'
+
+/** Runs a kernel over tensors of one shape; its Params are `count` and what `params` adds. */
+export function pointwise(
+  run: Run,
+  kernel: Kernel,
+  reads: readonly [Tensor, ...Tensor[]],
+  params: Readonly<Record<string, number>> = {},
+): Tensor {
+  const [{ shape }] = reads
+  const count = sizeOf(shape)
+  const [out] = run(kernel, {
+    reads,
+    makes: [shape],
+    params: { count, ...params },
+    groups: elementwise(count),
+  })
+  return out
+}
+
+/** `preciseTanh(x)`, within 2 units in the last place, saturating: WGSL's own may be off by 1e-5 and may overflow to NaN.
+ *  The polynomial near 0 is Cephes' (https://netlib.org/cephes/single.tgz, tanhf.c). */
+export const preciseTanh = wgsl`
+  fn preciseTanh(x: f32) -> f32 {
+    let size = min(abs(x), 10.0); // tanh(10) rounds to 1
+    let s = x * x;
+    let q = (((-5.70498872745e-3 * s + 2.06390887954e-2) * s - 5.37397155531e-2) * s + 1.33314422036e-1) * s;
+    let far = sign(x) * (1.0 - 2.0 / (exp(2.0 * size) + 1.0));
+    return select(far, x + x * s * (q - 3.33332819422e-1), size < 0.625);
+  }
+`
+
+/** `log1pUnit(x)`: log(1 + x) for x in [0, 1], precise however small x is. WGSL's log near 1 is only good to 5e-7.
+ *  log(1 + x) = 2 atanh(s) with s = x / (2 + x) <= 1/3, whose series is cut where terms fall below f32. */
+export const log1pUnit = wgsl`
+  fn log1pUnit(x: f32) -> f32 {
+    let s = x / (2.0 + x);
+    let q = s * s;
+    let tail = q * (1.0 / 3.0 + q * (1.0 / 5.0 + q * (1.0 / 7.0 + q * (1.0 / 9.0 + q * (1.0 / 11.0 + q / 13.0)))));
+    return 2.0 * (s + s * tail);
+  }
+`

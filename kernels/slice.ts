@@ -1,0 +1,72 @@
+import {
+  type Op,
+  type Shape,
+  type Tensor,
+  ShapeError,
+  dim,
+  elementwise,
+  flatIndex,
+  kernel,
+  op,
+  show,
+  sizeOf,
+} from './op.ts'
+import { axisOf, linesOf } from './axes.ts'
+import { readStrided, stridesOf } from './strided.ts'
+
+// Every element of dx is written: dy inside the slice, 0 outside it.
+const backwardKernel = kernel`
+  struct Params { count: u32, width: u32, start: u32, end: u32 }
+  @group(0) @binding(0) var<storage, read>       dy: array<f32>; // [A, end - start]
+  @group(0) @binding(1) var<storage, read_write> dx: array<f32>; // [A, width]
+  @group(0) @binding(2) var<uniform>             p:  Params;
+  ${flatIndex}
+  @compute @workgroup_size(64)
+  fn sliceBackward(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+    let i = flat(id, groups);
+    if (i >= p.count) { return; }
+    let e = i % p.width;
+    var value = 0.0;
+    if (e >= p.start && e < p.end) { value = dy[i / p.width * (p.end - p.start) + e - p.start]; }
+    dx[i] = value;
+  }
+`
+
+interface Attrs {
+  readonly axis: number
+  readonly start: number
+  readonly end: number
+}
+
+const sliceOp: Op<[x: Tensor], [y: Tensor], Attrs> = {
+  name: 'slice',
+  shape: cut,
+  forward(run, attrs, x) {
+    const strides = stridesOf(x.shape)
+    const offset = attrs.start * dim(strides, axisOf('slice', x.shape, attrs.axis))
+    return [readStrided(run, x, cut(attrs, x.shape), { strides, offset })]
+  },
+  backward(run, { axis, start, end }, [dy], [x]) {
+    const [, R, B] = linesOf(x.shape, axisOf('slice', x.shape, axis))
+    const count = sizeOf(x.shape)
+    return run(backwardKernel, {
+      reads: [dy],
+      makes: [x.shape],
+      params: { count, width: R * B, start: start * B, end: end * B },
+      groups: elementwise(count),
+    })
+  },
+}
+
+function cut({ axis, start, end }: Attrs, x: Shape): Shape {
+  const at = axisOf('slice', x, axis)
+  if (!Number.isInteger(start) || !Number.isInteger(end) || start < 0 || end < start || end > dim(x, at))
+    throw new ShapeError(`slice: ${start} to ${end} does not lie in axis ${axis} of ${show(x)}`)
+  return x.map((size, i) => (i === at ? end - start : size))
+}
+
+const applySlice = op(sliceOp)
+
+/** x from `start` up to, not including, `end` along an axis. Throws ShapeError. */
+export const slice = (x: Tensor, axis: number, start: number, end: number) =>
+  applySlice({ axis, start, end }, x)
