@@ -35,7 +35,7 @@ export interface Progress {
 }
 
 /** The output for a run, chosen by `json` and by whether the stream is a terminal. */
-export function progress({
+export function startProgress({
   json,
   unit = 'images',
   stream = process.stdout,

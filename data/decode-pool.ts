@@ -60,7 +60,7 @@ async function drain(
   for (let next = jobs.next(); !next.done; next = jobs.next()) {
     const [id, file] = next.value
     const answered = new Promise<Decoded>((resolve) => thread.once('message', resolve))
-    thread.postMessage({ id, file, size } satisfies Job)
+    thread.postMessage({ id, file, size } satisfies Job, [])
     await take(await Promise.race([answered, failed]))
   }
 }

@@ -29,8 +29,8 @@ export async function openIdx(path: string): Promise<Split> {
   if (!found.isDirectory())
     throw new DataError(`idx: ${path} must be the folder of the idx files, got a file; pass the folder`)
   const files = (await readdir(path)).sort()
-  const train = await part(path, files, 'train')
-  const test = await part(path, files, '(?:t10k|test)')
+  const train = await readPart(path, files, 'train')
+  const test = await readPart(path, files, '(?:t10k|test)')
   const only = train ?? test
   if (!only)
     throw new DataError(
@@ -49,7 +49,7 @@ export async function openIdx(path: string): Promise<Split> {
 }
 
 /** The images and labels whose names start as told (after any prefix, such as emnist-letters-), or null. */
-async function part(folder: string, files: readonly string[], which: string): Promise<Part | null> {
+async function readPart(folder: string, files: readonly string[], which: string): Promise<Part | null> {
   // sorted, so that the plain file stands before the .gz and is taken
   const images = files.find((file) => new RegExp(`^[^.]*${which}-images[-.]idx3-ubyte(\\.gz)?$`).test(file))
   if (!images) return null
@@ -127,7 +127,7 @@ function dataset({ pixels, labels, height, width }: Part, classes: readonly stri
 }
 
 async function classNames(folder: string, labels: readonly Uint8Array[]): Promise<string[]> {
-  const most = labels.reduce((most, part) => part.reduce((a, b) => Math.max(a, b), most), 0)
+  const most = Math.max(...labels.map((part) => part.reduce((a, b) => Math.max(a, b), 0)))
   const text = await readFile(join(folder, 'classes.txt'), 'utf8').catch(() => '')
   const lines = text.split(/\r?\n/).filter((line) => line.trim() !== '')
   if (lines.length > most) return lines.map((line) => line.trim())

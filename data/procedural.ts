@@ -5,7 +5,7 @@
 
 import { threefry2x32, uniform01 } from '../kernels/threefry.ts'
 import { type Dataset, DataError, type Split, checkRead } from './dataset.ts'
-import { type Draw, length, patterns } from './procedural-patterns.ts'
+import { type Draw, type Field, length, patterns } from './procedural-patterns.ts'
 
 export interface ProceduralOptions {
   /** Height and width in pixels. */
@@ -48,7 +48,7 @@ function half(side: number, size: number, key: readonly [number, number]): Datas
       for (let n = 0; n < indices.length; n++) {
         const i = Number(indices[n])
         const image = pixels.subarray(i * stride, (i + 1) * stride)
-        if (!drawn[i]) paint(image, side, i % patterns.length, draws(key, i))
+        if (!drawn[i]) paint(image, side, compose(i % patterns.length, draws(key, i)))
         drawn[i] = 1
         out.set(image, n * stride)
       }
@@ -84,26 +84,54 @@ function colour(draw: Draw, brightness: number): Rgb {
   ]
 }
 
-const SAMPLES = 2 // per pixel and direction
+/** What an image shows. Lengths are in units of its side, its middle is (0, 0). */
+interface Scene {
+  /** About the distance to the edge of the part that the pattern covers, positive inside. */
+  readonly region: Field
+  /** About the distance to the edge between ink and paper, positive on the ink. */
+  readonly pattern: Field
+  readonly ink: Rgb
+  readonly paper: Rgb
+  /** What is around the pattern fades from one colour to another. */
+  readonly near: Rgb
+  readonly far: Rgb
+  readonly fade: Field
+  /** Added to all of it. */
+  readonly light: Field
+}
 
-/** Fills image [side, side, 3] with the pattern of a class. Lengths are in units of the image's side. */
-function paint(image: Uint8Array, side: number, label: number, draw: Draw) {
+function compose(label: number, draw: Draw): Scene {
   const pattern = patterns[label]
   if (!pattern) throw new DataError(`procedural: no class ${label}`)
   const field = pattern.field(draw)
   const period = ((4.5 + 3 * draw()) / 32) * pattern.scale
   const angle = 2 * Math.PI * draw()
   const [cos, sin] = [Math.cos(angle) / period, Math.sin(angle) / period]
-  const [u0, v0] = [20 * draw(), 20 * draw()]
-  const region = covered(draw)
-  const light = slope(draw, 50)
+  const [u, v] = [20 * draw(), 20 * draw()]
   const [ink, paper] = palette(draw)
   const [near, far] = palette(draw)
-  const fade = slope(draw, 1.2)
+  return {
+    region: disc(draw),
+    pattern: (x, y) => field(u + cos * x - sin * y, v + sin * x + cos * y) * period,
+    ink,
+    paper,
+    near,
+    far,
+    fade: slope(draw, 1.2),
+    light: slope(draw, 50),
+  }
+}
+
+const SAMPLES = 2 // per pixel and direction
+const RGB = [0, 1, 2] as const
+
+/** Fills image [side, side, 3]. */
+function paint(image: Uint8Array, side: number, scene: Scene) {
+  const { region, pattern, ink, paper, near, far, fade, light } = scene
   const samples = side * SAMPLES
   for (let y = 0; y < side; y++)
     for (let x = 0; x < side; x++) {
-      let shown = 0 // share of the pixel that the pattern covers, and of it that is ink
+      let shown = 0 // samples in which the pattern is seen, and of these the ink
       let inked = 0
       for (let sy = 0; sy < SAMPLES; sy++)
         for (let sx = 0; sx < SAMPLES; sx++) {
@@ -111,16 +139,16 @@ function paint(image: Uint8Array, side: number, label: number, draw: Draw) {
           const Y = (y * SAMPLES + sy + 0.5) / samples - 0.5
           const inside = unit(0.5 + region(X, Y) * samples)
           if (inside === 0) continue
-          shown += inside / SAMPLES ** 2
-          const distance = field(u0 + cos * X - sin * Y, v0 + sin * X + cos * Y) * period
-          inked += (inside / SAMPLES ** 2) * unit(0.5 + distance * samples)
+          shown += inside
+          inked += inside * unit(0.5 + pattern(X, Y) * samples)
         }
       const [X, Y] = [(x + 0.5) / side - 0.5, (y + 0.5) / side - 0.5]
-      const t = unit(0.5 + fade(X, Y))
+      const faded = unit(0.5 + fade(X, Y))
       const lit = light(X, Y)
-      for (let c = 0 as 0 | 1 | 2; c < 3; c++) {
-        const behind = near[c] + (far[c] - near[c]) * t
-        const value = lit + behind * (1 - shown) + paper[c] * (shown - inked) + ink[c] * inked
+      const [a, b] = [shown / SAMPLES ** 2, inked / SAMPLES ** 2]
+      for (const c of RGB) {
+        const behind = near[c] + (far[c] - near[c]) * faded
+        const value = lit + behind * (1 - a) + paper[c] * (a - b) + ink[c] * b
         image[(y * side + x) * 3 + c] = Math.round(Math.min(255, Math.max(0, value)))
       }
     }
@@ -129,16 +157,16 @@ function paint(image: Uint8Array, side: number, label: number, draw: Draw) {
 const unit = (x: number) => (x < 0 ? 0 : x > 1 ? 1 : x)
 
 /** A plane that rises by up to `most` across the image, in a random direction. */
-function slope(draw: Draw, most: number) {
+function slope(draw: Draw, most: number): Field {
   const angle = 2 * Math.PI * draw()
   const rise = most * draw()
   const [a, b] = [rise * Math.cos(angle), rise * Math.sin(angle)]
-  return (x: number, y: number) => a * x + b * y
+  return (x, y) => a * x + b * y
 }
 
-/** The part of the image that the pattern covers: a disc about as large as the image, off its centre. Positive inside. */
-function covered(draw: Draw) {
+/** A disc about as large as the image, off its middle. */
+function disc(draw: Draw): Field {
   const radius = 0.5 + 0.4 * draw()
   const [x0, y0] = [0.4 * (draw() - 0.5), 0.4 * (draw() - 0.5)]
-  return (x: number, y: number) => radius - length(x - x0, y - y0)
+  return (x, y) => radius - length(x - x0, y - y0)
 }

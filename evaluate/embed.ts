@@ -13,7 +13,8 @@ export interface ImageBatch {
 export interface Embeddings {
   /** [M, D], in row-major order. */
   readonly features: Float32Array
-  readonly shape: readonly [M: number, D: number]
+  readonly M: number
+  readonly D: number
 }
 
 /** The features of every image of `batches`, in order. `image` is the [H, W, C] of one; `encode` takes u8 images [n, H, W, C]
@@ -44,5 +45,5 @@ export async function embed(
     features.set(part, at)
     at += part.length
   }
-  return { features, shape: [M, D] }
+  return { features, M, D }
 }

@@ -8,8 +8,8 @@ export type Indices = Tensor | readonly number[] | Int32Array | Uint32Array | Ui
 
 export const isTensor = (indices: Indices): indices is Tensor => 'gpu' in indices
 
-/** The indices as a tensor on x's GPU, under `shape` (a list by default) if they are a plain array. Throws RangeError for one outside [0, size)
- *  that is not `ignore` either. */
+/** The indices as a tensor on x's GPU; a plain array becomes one of `shape`, or a list. Throws RangeError for an index in
+ *  a plain array outside [0, size) that is not `ignore` either. */
 export function indexTensor(
   name: string,
   x: Tensor,

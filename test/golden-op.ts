@@ -1,3 +1,4 @@
+import * as assert from 'uvu/assert'
 import type { Tensor } from '../kernels/op.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { Golden } from './golden.ts'
@@ -27,4 +28,11 @@ export async function matchesGolden(
     if (differentiated.includes(input)) await golden.match(gpu, `grad.${input}`, gradients.get(tensor))
   }
   return golden
+}
+
+/** The gradient of y, weighted by `cotangent` (ones by default), at x. */
+export async function gradientAt(gpu: Gpu, y: Tensor, x: Tensor, cotangent?: Tensor): Promise<Float32Array> {
+  const gradient = gpu.backward(y, cotangent).get(x)
+  assert.ok(gradient, 'no gradient arrived')
+  return gpu.read(gradient ?? x)
 }

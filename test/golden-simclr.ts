@@ -25,7 +25,7 @@ export function ourName(theirs: string): string {
 /** A golden case's weights and buffers, by our names. */
 function saved(golden: Golden): Map<string, SavedTensor> {
   const entries = golden.names
-    .filter((name) => /^(w|buf)\./.test(name))
+    .filter((name) => /^(w|buf|f|g)\./.test(name)) // recipes have no prefix
     .map((name): [string, SavedTensor] => [
       ourName(name.replace(/^(w|buf)\./, '')),
       { data: golden.values(name), shape: golden.shape(name) },

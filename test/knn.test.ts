@@ -211,8 +211,8 @@ test('embeds every image of every batch, in order', async ({ gpu }) => {
     yield { images: Uint8Array.from({ length: 12 }, (_, i) => i) }
     yield { images: Uint8Array.from({ length: 8 }, (_, i) => 250 + i), count: 1 } // the rest is left from another batch
   }
-  const { features, shape } = await embed(gpu, flat, batches(), [1, 2, 3])
-  assert.equal(shape, [3, 6])
+  const { features, M, D } = await embed(gpu, flat, batches(), [1, 2, 3])
+  assert.equal([M, D], [3, 6])
   assert.equal([...features], [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 250, 251, 252, 253, 254, 255])
   const refused = async (encode: (images: Tensor) => Tensor, images: Uint8Array, message: string) => {
     const error = await embed(gpu, encode, [{ images }], [1, 2, 3]).catch((e: unknown) => e)

@@ -52,7 +52,7 @@ for (const transA of [false, true])
     })
 
 test('multiplies a batch of matrices', async ({ gpu }) => {
-  await checkOp(gpu, matmul, reference([3, 5, 4, 9], false, false), [
+  await checkOp(gpu, (a, b) => matmul(a, b), reference([3, 5, 4, 9], false, false), [
     [3, 5, 4],
     [3, 4, 9],
   ])
@@ -83,12 +83,9 @@ test('linear adds its bias to every row', async ({ gpu }) => {
 })
 
 test('refuses shapes that do not fit, naming them', ({ gpu }) => {
-  const t = (...shape: number[]) =>
-    gpu.tensor(
-      new Float32Array(shape.reduce((a, b) => a * b, 1)),
-      shape,
-    )
-  const told = (run: () => unknown, message: string) => assert.throws(run, (e: Error) => e.message === message)
+  const t = (...shape: number[]) => gpu.tensor(new Float32Array(shape.reduce((a, b) => a * b, 1)), shape)
+  const told = (run: () => unknown, message: string) =>
+    assert.throws(run, (e: Error) => e.message === message)
   told(() => matmul(t(17, 33), t(5, 8)), 'matmul: inner dimensions differ, [17, 33] x [5, 8]')
   told(
     () => matmul(t(4, 3), t(4, 3), { transB: true, transA: true }),
@@ -100,10 +97,7 @@ test('refuses shapes that do not fit, naming them', ({ gpu }) => {
     'matmul: a and b must both be matrices [rows, columns] or batches of them, got [4] and [4, 3]',
   )
   told(() => linear(t(2, 3), t(5, 4)), 'linear: features differ, x [2, 3] has 3 and w [5, 4] takes 4')
-  told(
-    () => linear(t(2, 3), t(5, 3), t(4)),
-    'linear: b must have one value per output, got [4] for w [5, 3]',
-  )
+  told(() => linear(t(2, 3), t(5, 3), t(4)), 'linear: b must have one value per output, got [4] for w [5, 3]')
 })
 
 for (const name of goldenNames('matmul_'))

@@ -1,0 +1,109 @@
+// The page that report.html is made of. Text from outside is escaped here and nowhere else.
+
+import type { Chart, Rows } from './report.ts'
+
+export interface Page {
+  readonly title: string
+  readonly figures: Rows
+  readonly config: Rows
+  readonly charts: readonly Chart[]
+  /** uPlot's own files, which go into the page. */
+  readonly uplot: { readonly script: string; readonly style: string }
+}
+
+/** A whole HTML page, without a reference to anything outside it. */
+export const page = ({ title, figures, config, charts, uplot }: Page): string => `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>${escaped(title)}: Kindred</title>
+<style>${uplot.style}${style}</style>
+</head>
+<body>
+<h1>${escaped(title)}</h1>
+${table(figures, 'figures')}
+<main id="charts">${charts.length === 0 ? '<p>Nothing has been measured yet.</p>' : ''}</main>
+<h2>Configuration</h2>
+${table(config, 'config')}
+<script>${uplot.script}</script>
+<script>const charts = ${JSON.stringify(charts).replaceAll('<', '\\u003c')}
+${script}</script>
+</body>
+</html>
+`
+
+const table = (rows: Rows, name: string) =>
+  `<table id="${name}">${rows.map(([key, value]) => `<tr><th>${escaped(key)}</th><td>${escaped(value)}</td></tr>`).join('')}</table>`
+
+const entities: Readonly<Record<string, string>> = {
+  '&': '&amp;',
+  '<': '&lt;',
+  '>': '&gt;',
+  '"': '&quot;',
+}
+
+const escaped = (text: string) => text.replace(/[&<>"]/g, (c) => entities[c] ?? c)
+
+const style = `
+:root {
+  color-scheme: light dark;
+  --text: #1c2128; --faint: #667080; --grid: #e4e7eb; --back: #ffffff;
+  --strong: #1f6feb; --pale: #b6d3fb; --second: #d9730d; --third: #6e7781;
+}
+@media (prefers-color-scheme: dark) {
+  :root {
+    --text: #e6e9ee; --faint: #97a1b0; --grid: #2b313a; --back: #14171c;
+    --strong: #6cb0ff; --pale: #2c4a73; --second: #f0a35e; --third: #a3adba;
+  }
+}
+body { margin: 2rem auto; padding: 0 1rem; max-width: 60rem; font: 15px/1.5 system-ui, sans-serif;
+  color: var(--text); background: var(--back); }
+h1, h2, h3 { font-weight: 600; margin: 1.5rem 0 0.5rem; }
+h3 { font-size: 1rem; margin-bottom: 0; }
+table { border-collapse: collapse; }
+th, td { padding: 0.15rem 1.5rem 0.15rem 0; text-align: left; vertical-align: top; font-weight: normal; }
+#charts th { padding: 0.15rem 0.5rem; }
+th { color: var(--faint); }
+td { font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
+.u-legend { color: var(--text); text-align: left; }
+.u-select { background: color-mix(in srgb, var(--strong) 20%, transparent); }
+`
+
+// Runs in the page. Canvas does not know the style sheet, so that the charts are made again when its colours change.
+const script = `
+const place = document.getElementById('charts')
+let made = []
+function draw() {
+  for (const plot of made) plot.destroy()
+  place.querySelectorAll('h3').forEach((title) => title.remove())
+  made = charts.map(make)
+}
+function make({ title, xLabel, x, curves }) {
+  const css = getComputedStyle(document.documentElement)
+  const colour = (name) => css.getPropertyValue('--' + name).trim()
+  const heading = document.createElement('h3')
+  heading.textContent = title
+  place.append(heading)
+  const axis = { stroke: colour('faint'), grid: { stroke: colour('grid'), width: 1 }, ticks: { stroke: colour('grid'), width: 1 } }
+  const series = curves.map((curve) => ({
+    label: curve.label,
+    stroke: colour(curve.colour),
+    width: curve.colour === 'pale' || curve.dashed ? 1.5 : 2,
+    points: { show: x.length <= 60 && !curve.dashed, size: 6 },
+    spanGaps: true,
+    value: (plot, v) => (v == null ? '' : String(Number(v.toPrecision(5)))),
+    ...(curve.dashed ? { dash: [6, 4] } : {}),
+  }))
+  return new uPlot({
+    width: place.clientWidth,
+    height: 280,
+    scales: { x: { time: false } },
+    axes: [{ ...axis, label: xLabel, labelSize: 24 }, { ...axis, size: 64 }],
+    series: [{ label: xLabel, value: (plot, v) => (v == null ? '' : String(v)) }, ...series],
+  }, [x, ...curves.map((curve) => curve.y)], place)
+}
+draw()
+matchMedia('(prefers-color-scheme: dark)').addEventListener('change', draw)
+addEventListener('resize', () => made.forEach((plot) => plot.setSize({ width: place.clientWidth, height: 280 })))
+`

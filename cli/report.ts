@@ -1,0 +1,150 @@
+// report.html: what a run did, in one file that needs nothing else: loss, learning rate and kNN accuracy as curves, the
+// figures they ended with, and the configuration.
+
+import { createRequire } from 'node:module'
+import { basename, resolve } from 'node:path'
+import { readBytes, writeAtomic } from '../engine/node-files.ts'
+import { page } from './report-page.ts'
+import { type Metric, openRun } from './run-folder.ts'
+
+const MOST = 4000 // points of a curve: more than a screen is wide
+
+/** A curve over x; null where nothing was measured. */
+export interface Curve {
+  readonly label: string
+  readonly y: readonly (number | null)[]
+  /** How it is drawn: the colour's name in the page's style sheet, and dashes for what does not change. */
+  readonly colour: 'strong' | 'pale' | 'second' | 'third'
+  readonly dashed?: boolean
+}
+
+export interface Chart {
+  readonly title: string
+  readonly xLabel: string
+  readonly x: readonly number[]
+  readonly curves: readonly Curve[]
+}
+
+export type Rows = readonly (readonly [name: string, value: string])[]
+
+/** Resolves to the path of report.html, written from what the run folder holds so far. Throws Error in words. */
+export async function writeReport(dir: string): Promise<string> {
+  const run = await openRun(dir)
+  const metrics = await run.metrics()
+  const html = page({
+    title: basename(resolve(dir)),
+    figures: figuresOf(metrics),
+    config: flat(run.config),
+    charts: [...lossCharts(metrics), ...accuracyCharts(metrics)],
+    uplot: { script: await ofUplot('uPlot.iife.min.js'), style: await ofUplot('uPlot.min.css') },
+  })
+  const path = run.path('report.html')
+  await writeAtomic(path, new TextEncoder().encode(html))
+  return path
+}
+
+async function ofUplot(name: string): Promise<string> {
+  const path = createRequire(import.meta.url).resolve(`uplot/dist/${name}`)
+  return new TextDecoder().decode(await readBytes(path))
+}
+
+const has =
+  <K extends 'loss' | 'lr' | 'knn'>(key: K) =>
+  (metric: Metric) =>
+    typeof metric[key] === 'number'
+
+/** Loss and learning rate against step. */
+function lossCharts(metrics: readonly Metric[]): Chart[] {
+  const steps = thinned(metrics.filter(has('loss')))
+  if (steps.length === 0) return []
+  const x = steps.map(({ step }) => step)
+  const loss = steps.map((metric) => metric.loss ?? null)
+  const charts: Chart[] = [
+    {
+      title: 'Loss',
+      xLabel: 'step',
+      x,
+      curves: [
+        { label: 'loss', y: loss, colour: 'pale' },
+        { label: 'running mean', y: smooth(loss, Math.ceil(loss.length / 50)), colour: 'strong' },
+      ],
+    },
+  ]
+  if (steps.some(has('lr')))
+    charts.push({
+      title: 'Learning rate',
+      xLabel: 'step',
+      x,
+      curves: [{ label: 'learning rate', y: steps.map(({ lr }) => lr ?? null), colour: 'strong' }],
+    })
+  return charts
+}
+
+/** kNN accuracy against epoch, from the untrained encoder on, beside what needs no training. */
+function accuracyCharts(metrics: readonly Metric[]): Chart[] {
+  const { untrained, pixels } = baselines(metrics)
+  const measured = metrics.filter(has('knn'))
+  if (measured.length === 0 && untrained === undefined) return []
+  const x = [0, ...measured.map(({ epoch, step }) => epoch ?? step)]
+  const all = (value: number | undefined) => x.map(() => value ?? null)
+  const curves: Curve[] = [
+    { label: 'encoder', y: [untrained ?? null, ...measured.map(({ knn }) => knn ?? null)], colour: 'strong' },
+  ]
+  if (untrained !== undefined)
+    curves.push({ label: 'untrained encoder', y: all(untrained), colour: 'second', dashed: true })
+  if (pixels !== undefined)
+    curves.push({ label: 'raw pixels', y: all(pixels), colour: 'third', dashed: true })
+  return [{ title: 'kNN accuracy, %', xLabel: 'epoch', x, curves }]
+}
+
+const baselines = (metrics: readonly Metric[]) => ({
+  untrained: metrics.find((metric) => typeof metric.untrained === 'number')?.untrained,
+  pixels: metrics.find((metric) => typeof metric.pixels === 'number')?.pixels,
+})
+
+function figuresOf(metrics: readonly Metric[]): Rows {
+  const rows: [string, string][] = [['steps done', String(metrics.at(-1)?.step ?? 0)]]
+  const loss = metrics.findLast(has('loss'))?.loss
+  if (loss !== undefined) rows.push(['last loss', loss.toFixed(4)])
+  const percent = (name: string, value: number | undefined) =>
+    value === undefined || rows.push([name, `${value.toFixed(1)}%`])
+  const measured = metrics.filter(has('knn')).map(({ knn = NaN }) => knn)
+  percent('kNN accuracy, last', measured.at(-1))
+  percent('kNN accuracy, best', measured.length > 0 ? Math.max(...measured) : undefined)
+  const { untrained, pixels } = baselines(metrics)
+  percent('kNN accuracy, untrained encoder', untrained)
+  percent('kNN accuracy, raw pixels', pixels)
+  return rows
+}
+
+/** Nested settings as one row each: knn.k. */
+function flat(settings: Readonly<Record<string, unknown>>, prefix = ''): Rows {
+  return Object.entries(settings).flatMap(([key, value]): Rows => {
+    const name = `${prefix}${key}`
+    if (typeof value === 'object' && value !== null && !Array.isArray(value))
+      return flat({ ...value }, `${name}.`)
+    return [[name, typeof value === 'string' ? value : JSON.stringify(value)]]
+  })
+}
+
+/** At most MOST metrics, evenly spread, the last among them; each with the mean loss of those it stands for. */
+function thinned(metrics: readonly Metric[]): Metric[] {
+  const size = Math.ceil(metrics.length / MOST)
+  if (size <= 1) return [...metrics]
+  const kept: Metric[] = []
+  for (let end = metrics.length; end > 0; end -= size) {
+    const group = metrics.slice(Math.max(0, end - size), end)
+    const last = group.at(-1)
+    const loss = group.reduce((sum, metric) => sum + (metric.loss ?? NaN), 0) / group.length
+    if (last) kept.push({ ...last, loss })
+  }
+  return kept.reverse()
+}
+
+/** The mean of each value and up to `span` on either side. */
+function smooth(values: readonly (number | null)[], span: number): (number | null)[] {
+  return values.map((_, i) => {
+    const near = values.slice(Math.max(0, i - span), i + span + 1).filter((v) => v !== null)
+    return near.length > 0 ? near.reduce((a, b) => a + b, 0) / near.length : null
+  })
+}

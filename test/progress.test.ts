@@ -1,0 +1,94 @@
+import { Writable } from 'node:stream'
+import { spawnSync } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { duration, startProgress } from '../cli/progress.ts'
+
+/** A stream that remembers what was written to it. */
+function sink(isTTY: boolean) {
+  const written: string[] = []
+  const stream = new Writable({
+    write(chunk: Buffer, _encoding, done) {
+      written.push(String(chunk))
+      done()
+    },
+  })
+  Object.assign(stream, { isTTY, columns: 100 })
+  return { stream: stream as NodeJS.WriteStream, text: () => written.join('') } // as much of one as is used
+}
+
+/** Twenty steps of 64 images, one a second. */
+function tenOfTwenty(options: { json: boolean; isTTY: boolean }) {
+  const { stream, text } = sink(options.isTTY)
+  let time = 0
+  const progress = startProgress({ json: options.json, stream, every: 4000, now: () => time })
+  progress.note('kNN before training: 10.0%', { knn: 10 })
+  progress.start(20, 10)
+  for (let step = 11; step <= 20; step++) {
+    time += 1000
+    progress.update(step, { loss: 6 - step / 10, images: 64 })
+    if (step === 15) progress.note('half of it')
+  }
+  progress.stop()
+  progress.stop()
+  return text()
+}
+
+function tests() {
+  const test = suite('progress')
+
+  test('prints a line now and then where there is no terminal', () => {
+    assert.equal(tenOfTwenty({ json: false, isTTY: false }).split('\n'), [
+      'kNN before training: 10.0%',
+      'step 11/20  loss 4.9000  64 images/s  ETA 9s',
+      'step 15/20  loss 4.5000  64 images/s  ETA 5s',
+      'half of it',
+      'step 19/20  loss 4.1000  64 images/s  ETA 1s',
+      'step 20/20  loss 4.0000  64 images/s',
+      '',
+    ])
+  })
+
+  test('prints nothing but JSON lines when asked', () => {
+    const lines = tenOfTwenty({ json: true, isTTY: true })
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line) as unknown)
+    assert.is(lines.length, 12)
+    assert.equal(lines[0], { event: 'note', text: 'kNN before training: 10.0%', knn: 10 })
+    assert.equal(lines[1], { event: 'step', step: 11, total: 20, loss: 4.9, images: 64, rate: 64, eta: 9 })
+  })
+
+  test('draws a bar in a terminal, with notes above it', () => {
+    const text = tenOfTwenty({ json: false, isTTY: true })
+    assert.ok(text.startsWith('kNN before training: 10.0%\n'))
+    assert.match(text, /half of it\n/)
+    assert.match(text, /\u2588{20} 100% {2}step 20\/20 {2}loss 4\.0000 {2}64 images\/s/)
+    assert.not(
+      text.includes('\x1b7'),
+      'the cursor is not put back to where it was, which notes have scrolled away',
+    )
+  })
+
+  test('says durations as a person does', () => {
+    const said = [0, 59.4, 59.6, 725, 11_220, 187_300].map(duration)
+    assert.equal(said, ['0s', '59s', '1m 00s', '12m 05s', '3h 07m', '2d 4h'])
+  })
+
+  test('does not keep the process alive', () => {
+    const { status } = spawnSync(process.execPath, [fileURLToPath(import.meta.url), 'leave'], {
+      timeout: 5000,
+    })
+    assert.is(status, 0)
+  })
+
+  test.run()
+}
+
+if (process.argv[2] === 'leave') {
+  const progress = startProgress({ json: false, stream: sink(true).stream })
+  progress.start(10)
+  progress.update(1)
+  progress.note('a line') // and no stop
+} else tests()
