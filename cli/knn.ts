@@ -54,7 +54,6 @@ export class KnnProbe {
   }
 
   async #measure(features: (x: Tensor) => Tensor, transform: Recipe): Promise<number> {
-    const gpu = this.#gpu
     const encode = (images: Tensor) =>
       l2Normalize(features(augment(images, transform, { seed: 0, step: 0, view: 0 })))
     const [bank, queries] = [await this.#embed(encode, this.bank), await this.#embed(encode, this.queries)]

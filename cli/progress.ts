@@ -104,9 +104,10 @@ function terminal(stream: NodeJS.WriteStream, pace: Pace, unit: string): Progres
       bar.update(step, { line })
     },
     note(line) {
-      if (!bars) return void stream.write(`${line}\n`)
-      bars.log(`${line}\n`)
-      bars.update()
+      if (bars) {
+        bars.log(`${line}\n`)
+        bars.update()
+      } else stream.write(`${line}\n`)
     },
     stop() {
       bars?.stop()

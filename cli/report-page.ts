@@ -1,6 +1,22 @@
 // The page that report.html is made of. Text from outside is escaped here and nowhere else.
 
-import type { Chart, Rows } from './report.ts'
+/** A curve over x; null where nothing was measured. */
+export interface Curve {
+  readonly label: string
+  readonly y: readonly (number | null)[]
+  /** How it is drawn: the colour's name in the page's style sheet, and dashes for what does not change. */
+  readonly colour: 'strong' | 'pale' | 'second' | 'third'
+  readonly dashed?: boolean
+}
+
+export interface Chart {
+  readonly title: string
+  readonly xLabel: string
+  readonly x: readonly number[]
+  readonly curves: readonly Curve[]
+}
+
+export type Rows = readonly (readonly [name: string, value: string])[]
 
 export interface Page {
   readonly title: string

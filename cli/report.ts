@@ -4,28 +4,10 @@
 import { createRequire } from 'node:module'
 import { basename, resolve } from 'node:path'
 import { readBytes, writeAtomic } from '../engine/node-files.ts'
-import { page } from './report-page.ts'
+import { type Chart, type Curve, type Rows, page } from './report-page.ts'
 import { type Metric, openRun } from './run-folder.ts'
 
 const MOST = 4000 // points of a curve: more than a screen is wide
-
-/** A curve over x; null where nothing was measured. */
-export interface Curve {
-  readonly label: string
-  readonly y: readonly (number | null)[]
-  /** How it is drawn: the colour's name in the page's style sheet, and dashes for what does not change. */
-  readonly colour: 'strong' | 'pale' | 'second' | 'third'
-  readonly dashed?: boolean
-}
-
-export interface Chart {
-  readonly title: string
-  readonly xLabel: string
-  readonly x: readonly number[]
-  readonly curves: readonly Curve[]
-}
-
-export type Rows = readonly (readonly [name: string, value: string])[]
 
 /** Resolves to the path of report.html, written from what the run folder holds so far. Throws Error in words. */
 export async function writeReport(dir: string): Promise<string> {
@@ -48,10 +30,7 @@ async function ofUplot(name: string): Promise<string> {
   return new TextDecoder().decode(await readBytes(path))
 }
 
-const has =
-  <K extends 'loss' | 'lr' | 'knn'>(key: K) =>
-  (metric: Metric) =>
-    typeof metric[key] === 'number'
+const has = (key: 'loss' | 'lr' | 'knn') => (metric: Metric) => typeof metric[key] === 'number'
 
 /** Loss and learning rate against step. */
 function lossCharts(metrics: readonly Metric[]): Chart[] {
@@ -84,7 +63,7 @@ function lossCharts(metrics: readonly Metric[]): Chart[] {
 function accuracyCharts(metrics: readonly Metric[]): Chart[] {
   const { untrained, pixels } = baselines(metrics)
   const measured = metrics.filter(has('knn'))
-  if (measured.length === 0 && untrained === undefined) return []
+  if (measured.length === 0) return []
   const x = [0, ...measured.map(({ epoch, step }) => epoch ?? step)]
   const all = (value: number | undefined) => x.map(() => value ?? null)
   const curves: Curve[] = [

@@ -3,15 +3,15 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Split } from '../data/dataset.ts'
-import { openData } from '../data/open.ts'
 import { DeviceLostError } from '../engine/errors.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { openGpu } from '../engine/node.ts'
 import { type TrainConfig, type TrainFlags, UsageError, configOf } from './config.ts'
+import { openImages } from './images.ts'
 import { type Progress, startProgress } from './progress.ts'
 import { writeReport } from './report.ts'
 import { type RunFolder, createRun, openRun, resumeRun } from './run-folder.ts'
-import { type Outcome, Training } from './train.ts'
+import { type Outcome, type Prepared, Training, prepare } from './train.ts'
 import { version } from './version.ts'
 
 export interface SimclrFlags extends TrainFlags {
@@ -26,48 +26,145 @@ const INTERRUPTED = 130
 /** Trains from the start, or from a run's last checkpoint, and returns the exit code. Throws Error in one line. */
 export async function trainSimclr(flags: SimclrFlags): Promise<number> {
   const resuming = folderToResume(flags)
-  const saved = resuming === null ? null : ((await openRun(resuming)).config as unknown as TrainConfig) // as we wrote it
+  const saved = resuming === null ? null : await savedConfig(resuming)
+  const progress = startProgress({ json: flags.json ?? false })
   const gpu = await openGpu(flags.adapter === undefined ? {} : { adapter: flags.adapter })
   try {
     const config = saved ?? configOf(flags, gpu.software)
-    const progress = startProgress({ json: flags.json ?? false })
-    const data = await open(config, progress)
-    const dir = resuming ?? flags.out ?? nextFree(config)
-    const make = async () => (resuming === null ? createRun(dir, described(config, gpu)) : resumeRun(dir))
-    return await train({ gpu, config, data, progress, make })
+    const data = await openImages(config, progress)
+    try {
+      const prepared = prepare(gpu, config, data)
+      const run =
+        resuming === null
+          ? await createRun(flags.out ?? nextFree(config), described(config, gpu))
+          : await resumeRun(resuming)
+      return await train(prepared, run, data, progress)
+    } finally {
+      await Promise.all([data.train.close?.(), data.test.close?.()])
+    }
   } finally {
+    progress.stop()
     gpu.destroy()
   }
 }
 
-interface Parts {
-  readonly gpu: Gpu
-  readonly config: TrainConfig
-  readonly data: Split
-  readonly progress: Progress
-  readonly make: () => Promise<RunFolder>
-}
-
-async function train({ gpu, config, data, progress, make }: Parts): Promise<number> {
+async function train(prepared: Prepared, run: RunFolder, data: Split, progress: Progress): Promise<number> {
   const stop = { requested: false }
-  const training = new Training({ gpu, config, data, progress, stop }) // before there is a folder: what is wrong is told first
-  const run = await make()
   const release = onInterrupt(stop, progress)
   try {
-    const outcome = await training.run(run)
+    introduce(prepared, run, data, progress)
+    const outcome = await new Training(prepared, run, progress, stop).finish()
     await writeReport(run.dir)
-    tell(outcome, run, progress)
+    progress.stop()
+    tell(outcome, prepared, run, progress)
     return outcome.finished ? 0 : INTERRUPTED
   } catch (error) {
     if (!(error instanceof DeviceLostError)) throw error
-    throw new Error(
-      `${error.message}; the last checkpoint is intact: go on with kindred train simclr --resume ${run.dir}`,
-      { cause: error },
-    )
+    const remedy = `the last checkpoint is intact; go on with: kindred train simclr --resume ${run.dir}`
+    throw new Error(`${error.message}; ${remedy}`, { cause: error })
   } finally {
     release()
-    progress.stop()
     await run.close()
-    await Promise.all([data.train.close?.(), data.test.close?.()])
   }
+}
+
+/** The run that --resume means, or null. Throws UsageError for flags that a resumed run cannot take. */
+function folderToResume({
+  resume,
+  out,
+  json: _json,
+  adapter: _adapter,
+  ...others
+}: SimclrFlags): string | null {
+  if (resume === undefined) return null
+  const dir = resume === true ? out : resume
+  if (dir === undefined) throw new UsageError('--resume: name the run folder, as in --resume runs/a')
+  const [extra] = Object.keys(others)
+  if (extra !== undefined)
+    throw new UsageError(`--resume goes on with the run's own settings; leave out --${dashed(extra)}`)
+  return dir
+}
+
+const dashed = (name: string) => name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
+
+async function savedConfig(dir: string): Promise<TrainConfig> {
+  const { config } = await openRun(dir)
+  if (config['method'] !== 'simclr')
+    throw new Error(`${dir}: config.json is not of a SimCLR run, its method is ${String(config['method'])}`)
+  return config as unknown as TrainConfig // written by `described`
+}
+
+/** The first of runs/<data>-1, -2, ... that does not exist. */
+function nextFree({ data, preset }: TrainConfig): string {
+  const name = preset === 'simclr-demo' ? 'demo' : `simclr-${data.split(':')[0] ?? 'run'}`
+  for (let n = 1; ; n++) {
+    const dir = join('runs', `${name}-${n}`)
+    if (!existsSync(dir)) return dir
+  }
+}
+
+/** The configuration and what it ran on, as config.json holds them. */
+function described(config: TrainConfig, gpu: Gpu) {
+  const { description, architecture, vendor } = gpu.device.adapterInfo
+  return {
+    ...config,
+    about: { kindred: version(), node: process.version, adapter: description || architecture || vendor },
+  }
+}
+
+function introduce(
+  { config, gpu, images, stepsPerEpoch }: Prepared,
+  run: RunFolder,
+  data: Split,
+  progress: Progress,
+) {
+  const { model, batch, epochs } = config
+  const total = epochs * stepsPerEpoch
+  progress.start(total)
+  progress.note(
+    `SimCLR: ${model.name} of width ${model.width} on ${images.size} images of ${images.name}, batch ${batch}, ${epochs} epochs (${total} steps), seed ${config.seed}`,
+  )
+  const { description, architecture } = gpu.device.adapterInfo
+  const kind = gpu.software ? ' (a CPU: fine for small models; see kindred doctor)' : ''
+  progress.note(`on ${description || architecture}${kind}, into ${run.dir}`)
+  const skipped = [...data.train.skipped, ...data.test.skipped]
+  if (skipped.length > 0) progress.note(`${skipped.length} damaged images are left out`)
+}
+
+/** Ctrl-C once finishes the step and saves; twice ends at once. Returns what takes the handler away again. */
+function onInterrupt(stop: { requested: boolean }, progress: Progress): () => void {
+  const interrupt = () => {
+    if (stop.requested) process.exit(INTERRUPTED)
+    stop.requested = true
+    progress.note('stopping after this step and saving; Ctrl-C again to stop without saving')
+  }
+  process.on('SIGINT', interrupt)
+  process.on('SIGTERM', interrupt)
+  return () => {
+    process.off('SIGINT', interrupt)
+    process.off('SIGTERM', interrupt)
+  }
+}
+
+function tell(outcome: Outcome, { probe }: Prepared, run: RunFolder, progress: Progress) {
+  if (!outcome.finished) {
+    progress.note(
+      `stopped and saved at step ${outcome.step} of ${outcome.steps}; go on with: kindred train simclr --resume ${run.dir}`,
+      { run: run.dir, ...outcome },
+    )
+    return
+  }
+  const percent = (value: number | null) => (value === null ? '-' : `${value.toFixed(1)}%`)
+  const lines = [`done: ${outcome.steps} steps, last loss ${outcome.loss?.toFixed(4) ?? '-'}`]
+  if (probe)
+    lines.push(
+      '',
+      `kNN top-1 (k ${probe.k}, ${probe.bank.size} neighbours to choose from, ${probe.queries.size} test images)`,
+      `  raw pixels         ${percent(outcome.pixels).padStart(6)}`,
+      `  untrained encoder  ${percent(outcome.untrained).padStart(6)}`,
+      `  trained encoder    ${percent(outcome.trained).padStart(6)}`,
+      '',
+    )
+  lines.push(`run folder: ${run.dir} (report.html shows the curves)`)
+  progress.note(lines.join('\n'), { run: run.dir, ...outcome })
 }

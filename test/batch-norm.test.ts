@@ -56,7 +56,7 @@ for (const shape of [
 test('normalises more rows than 64 chunks of 64, as exactly as few', async ({ gpu }) => {
   const [M, C] = [5000, 64]
   const x = random(M * C).map((v) => Math.fround(100 + v))
-  const ones = new Array<number>(C).fill(1)
+  const ones = Array.from({ length: C }, () => 1)
   const running = { mean: gpu.variable(new Float32Array(C), [C]), variance: gpu.variable(ones, [C]) }
   const y = batchNorm(gpu.tensor(x, [M, C]), gpu.tensor(ones, [C]), gpu.tensor(ones, [C]), running, {
     training: true,

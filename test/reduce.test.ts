@@ -1,5 +1,5 @@
 import * as assert from 'uvu/assert'
-import { type Shape, type Tensor, sizeOf } from '../kernels/op.ts'
+import { type Shape, sizeOf } from '../kernels/op.ts'
 import { logSumExp } from '../kernels/logsumexp.ts'
 import { argmax, max } from '../kernels/max.ts'
 import { mean } from '../kernels/mean.ts'

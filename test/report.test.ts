@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import type { Chart } from '../cli/report.ts'
+import type { Chart } from '../cli/report-page.ts'
 import { writeReport } from '../cli/report.ts'
 import { type Metric, createRun } from '../cli/run-folder.ts'
 
@@ -54,13 +54,11 @@ function drawn(html: string): {
     getComputedStyle: () => ({ getPropertyValue: () => ' #123456' }),
     matchMedia: () => ({ addEventListener() {} }),
     addEventListener() {},
-    uPlot: class {
-      constructor(options: { series: unknown[] }, data: unknown[][]) {
-        plots.push({ options, data })
-      }
+    uPlot: function (options: { series: unknown[] }, data: unknown[][]) {
+      plots.push({ options, data })
     },
   }) as Chart[]
-  return { charts, plots }
+  return { charts: JSON.parse(JSON.stringify(charts)) as Chart[], plots } // out of the other realm
 }
 
 test('draws loss, learning rate and kNN accuracy', async ({ dir }) => {

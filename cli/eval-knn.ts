@@ -1,0 +1,75 @@
+// kindred eval knn: how well a run's encoder separates classes that it never saw, beside raw pixels.
+
+import { openGpu } from '../engine/node.ts'
+import { load } from '../engine/node-files.ts'
+import { loadModel } from '../models/state.ts'
+import { buildEncoder } from './build.ts'
+import { type TrainConfig, UsageError } from './config.ts'
+import { openImages } from './images.ts'
+import { KnnProbe } from './knn.ts'
+import { startProgress } from './progress.ts'
+import { openRun } from './run-folder.ts'
+
+export interface EvalKnnFlags {
+  readonly data?: string
+  readonly checkpoint?: string
+  readonly k?: number
+  readonly temperature?: number
+  readonly bank?: number
+  readonly queries?: number
+  readonly adapter?: string
+  readonly json?: boolean
+}
+
+/** Prints kNN top-1 of raw pixels, the untrained and the trained encoder, and returns the exit code. Throws Error in words. */
+export async function evalKnn(dir: string, flags: EvalKnnFlags): Promise<number> {
+  const run = await openRun(dir)
+  const config = run.config as unknown as TrainConfig // as kindred train wrote it
+  const found =
+    flags.checkpoint === undefined ? (await run.latest()).checkpoint : await load(flags.checkpoint)
+  if (!found) throw new UsageError(`${dir} has no checkpoint yet; let the training reach its first`)
+  const progress = startProgress({ json: flags.json ?? false })
+  const gpu = await openGpu(flags.adapter === undefined ? {} : { adapter: flags.adapter })
+  try {
+    const images = { data: flags.data ?? config.data, size: config.size, seed: config.seed }
+    const data = await openImages(images, progress)
+    const { k, temperature, bank, queries } = flags
+    const options = { ...config.knn, ...defined({ k, temperature, bank, queries }) }
+    const probe = new KnnProbe(gpu, data, config.views, options)
+    const encoder = buildEncoder(gpu, config)
+    const pixels = await probe.ofPixels()
+    const untrained = await probe.ofEncoder(encoder)
+    loadModel(gpu, encoder, found.tensors)
+    const trained = await probe.ofEncoder(encoder)
+    const step = Number(found.metadata['step'])
+    const result = {
+      run: dir,
+      step,
+      k: probe.k,
+      temperature: options.temperature,
+      bank: probe.bank.size,
+      queries: probe.queries.size,
+      pixels,
+      untrained,
+      trained,
+    }
+    const row = (what: string, value: number) => `  ${what.padEnd(18)} ${value.toFixed(1).padStart(5)}%`
+    progress.note(
+      [
+        `kNN top-1 at step ${step} (k ${probe.k}, temperature ${options.temperature}, ${probe.bank.size} neighbours to choose from, ${probe.queries.size} test images)`,
+        row('raw pixels', pixels),
+        row('untrained encoder', untrained),
+        row('trained encoder', trained),
+      ].join('\n'),
+      result,
+    )
+    await Promise.all([data.train.close?.(), data.test.close?.()])
+    return 0
+  } finally {
+    gpu.destroy()
+  }
+}
+
+/** The entries that have a value. */
+const defined = (entries: Record<string, number | undefined>) =>
+  Object.fromEntries(Object.entries(entries).filter(([, value]) => value !== undefined))

@@ -1,0 +1,35 @@
+// The images that a configuration names, loaded with progress and complaints in words.
+
+import type { Split } from '../data/dataset.ts'
+import { openData } from '../data/open.ts'
+import type { TrainConfig } from './config.ts'
+import type { Progress } from './progress.ts'
+
+const SMALL = 32 // up to this size the test transform uses the whole image; above it cuts an eighth off (see testTransform)
+
+/** Training and test images of a run. Each file that cannot be decoded is named. Throws DataError. */
+export async function openImages(
+  { data, size, seed }: Pick<TrainConfig, 'data' | 'size' | 'seed'>,
+  progress: Progress,
+): Promise<Split> {
+  const side = size > SMALL && data.startsWith('folder') ? Math.round((size * 8) / 7) : size
+  const split = await openData(data, {
+    size: side,
+    seed,
+    onProgress: decoding(progress),
+    onNotice: (notice) => progress.note(notice),
+  })
+  for (const { file, reason } of [...split.train.skipped, ...split.test.skipped])
+    progress.note(`skipped ${file}: ${reason}`, { skipped: file, reason })
+  return split
+}
+
+/** Tells how far decoding is, every few seconds. */
+function decoding(progress: Progress) {
+  let told = performance.now()
+  return ({ done, total }: { readonly done: number; readonly total: number }) => {
+    if (performance.now() - told < 3000) return
+    told = performance.now()
+    progress.note(`decoding images: ${done} of ${total}`)
+  }
+}
