@@ -9,11 +9,11 @@ const COLUMNS = 8
 const gemmKernel = kernel`
   struct Params {
     M: u32, N: u32, K: u32, aBatch: u32, aRow: u32, aColumn: u32, bBatch: u32, bRow: u32, bColumn: u32,
-    yRow: u32, yColumn: u32, biased: u32, biasRow: u32, biasColumn: u32, batches: u32
+    yRow: u32, yColumn: u32, biased: u32, batches: u32
   }
   @group(0) @binding(0) var<storage, read>       a:    array<f32>; // [batches, M, K], by strides
   @group(0) @binding(1) var<storage, read>       b:    array<f32>; // [batches, K, N], by strides
-  @group(0) @binding(2) var<storage, read>       bias: array<f32>; // per row or column, if biased
+  @group(0) @binding(2) var<storage, read>       bias: array<f32>; // [N], if biased
   @group(0) @binding(3) var<storage, read_write> y:    array<f32>; // [batches, M, N], by strides
   @group(0) @binding(4) var<uniform>             p:    Params;
 
@@ -27,14 +27,19 @@ const gemmKernel = kernel`
     let blocks = (p.N + 7u) / 8u;
     let bands = (p.M + 255u) / 256u;
     let batch = tile / blocks / bands;
-    let column = tile % blocks * 8u;
-    let row = (tile / blocks % bands * 64u + lane) * 4u;
-    if (row >= p.M || batch >= p.batches) { return; }
+    let firstRow = (tile / blocks % bands * 64u + lane) * 4u;
+    let firstColumn = tile % blocks * 8u;
+    if (firstRow >= p.M || batch >= p.batches) { return; }
 
-    var start = array<u32, 4>(); // rows past M repeat the last and are never stored
-    for (var j = 0u; j < 4u; j++) { start[j] = batch * p.aBatch + min(row + j, p.M - 1u) * p.aRow; }
-    var offset = array<u32, 8>(); // columns past N likewise
-    for (var i = 0u; i < 8u; i++) { offset[i] = batch * p.bBatch + min(column + i, p.N - 1u) * p.bColumn; }
+    // Rows and columns past the end repeat the last: the thread that has it stores the same number again.
+    var row = array<u32, 4>();
+    for (var j = 0u; j < 4u; j++) { row[j] = min(firstRow + j, p.M - 1u); }
+    var column = array<u32, 8>();
+    for (var i = 0u; i < 8u; i++) { column[i] = min(firstColumn + i, p.N - 1u); }
+    var start = array<u32, 4>();
+    for (var j = 0u; j < 4u; j++) { start[j] = batch * p.aBatch + row[j] * p.aRow; }
+    var offset = array<u32, 8>();
+    for (var i = 0u; i < 8u; i++) { offset[i] = batch * p.bBatch + column[i] * p.bColumn; }
 
     var sums = array<array<f32, 8>, 4>();
     for (var k = 0u; k < p.K; k++) {
@@ -46,14 +51,11 @@ const gemmKernel = kernel`
       }
     }
 
-    for (var j = 0u; j < 4u; j++) {
-      for (var i = 0u; i < 8u; i++) {
-        if (row + j < p.M && column + i < p.N) {
-          var sum = sums[j][i];
-          if (p.biased == 1u) { sum += bias[(row + j) * p.biasRow + (column + i) * p.biasColumn]; }
-          y[batch * p.M * p.N + (row + j) * p.yRow + (column + i) * p.yColumn] = sum;
-        }
-      }
+    for (var i = 0u; i < 8u; i++) {
+      var more = 0.0;
+      if (p.biased == 1u) { more = bias[column[i]]; }
+      let to = batch * p.M * p.N + column[i] * p.yColumn;
+      for (var j = 0u; j < 4u; j++) { y[to + row[j] * p.yRow] = sums[j][i] + more; }
     }
   }
 `
@@ -79,16 +81,15 @@ export function productShape(a: Shape, b: Shape, { transA = false, transB = fals
 export function gemm(run: Run, a: Tensor, b: Tensor, options: Gemm): Tensor {
   const { transA = false, transB = false, bias = null } = options
   const { batches, M, N, K, shape } = productShape(a.shape, b.shape, options)
-  const left = { size: M, batch: M * K, along: transA ? 1 : K, sum: transA ? M : 1, y: N, bias: 0 }
-  const right = { size: N, batch: K * N, along: transB ? K : 1, sum: transB ? 1 : N, y: 1, bias: 1 }
+  const left = { size: M, batch: M * K, along: transA ? 1 : K, sum: transA ? M : 1, y: N }
+  const right = { size: N, batch: K * N, along: transB ? K : 1, sum: transB ? 1 : N, y: 1 }
   // y^T = op(b)^T op(a)^T: the operand that fills the lanes better becomes the rows.
-  const swap = waste(N, M) < waste(M, N)
+  const swap = !bias && waste(N, M) < waste(M, N)
   const [rows, columns] = swap ? [right, left] : [left, right]
   const params = {
     ...{ M: rows.size, aBatch: rows.batch, aRow: rows.along, aColumn: rows.sum },
     ...{ N: columns.size, bBatch: columns.batch, bRow: columns.sum, bColumn: columns.along },
-    ...{ K, yRow: rows.y, yColumn: columns.y, biasRow: rows.bias, biasColumn: columns.bias },
-    ...{ biased: bias ? 1 : 0, batches },
+    ...{ K, yRow: rows.y, yColumn: columns.y, biased: bias ? 1 : 0, batches },
   }
   const tiles = batches * Math.ceil(rows.size / ROWS) * Math.ceil(columns.size / COLUMNS)
   const [y] = run(gemmKernel, {

@@ -9,6 +9,6 @@ export function gpuSuite(name: string) {
     context.gpu = await openGpu()
   })
   test.after.each((context) => context.gpu.sync())
-  test.after((context) => context.gpu.destroy())
+  test.after((context) => context.gpu?.destroy())
   return test
 }
