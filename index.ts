@@ -23,3 +23,77 @@ export {
   encodeSafetensors,
 } from './engine/safetensors.ts'
 export { restore, snapshot } from './engine/checkpoint.ts'
+
+export {
+  type DType,
+  type Kernel,
+  type Machine,
+  type Op,
+  type Run,
+  type Shape,
+  type Tensor,
+  type Values,
+  type Variable,
+  ShapeError,
+  kernel,
+  op,
+  wgsl,
+} from './kernels/op.ts'
+export { adaptiveAvgPool } from './kernels/adaptive-avg-pool.ts'
+export { add } from './kernels/add.ts'
+export { type Recipe, type Sampling, augment, drawAugmentations } from './kernels/augment.ts'
+export {
+  adjustBrightness,
+  adjustContrast,
+  adjustHue,
+  adjustSaturation,
+  augmentWith,
+  flipHorizontal,
+  gaussianBlur,
+  normalize,
+  resizedCrop,
+  toGrayscale,
+} from './kernels/augment-functional.ts'
+export { cifarRecipe, imagenetRecipe, testTransform } from './kernels/augment-recipes.ts'
+export { avgPool } from './kernels/avg-pool.ts'
+export { type BatchNormOptions, type Running, batchNorm } from './kernels/batch-norm.ts'
+export { concat } from './kernels/concat.ts'
+export { type Conv2dOptions, conv2d } from './kernels/conv2d.ts'
+export { type CrossEntropyOptions, crossEntropy } from './kernels/cross-entropy.ts'
+export { div } from './kernels/div.ts'
+export { type DropoutOptions, dropout } from './kernels/dropout.ts'
+export { exp } from './kernels/exp.ts'
+export { gather, indexSelect } from './kernels/gather.ts'
+export { globalAvgPool } from './kernels/global-avg-pool.ts'
+export { l2Normalize } from './kernels/l2-normalize.ts'
+export { leakyRelu } from './kernels/leaky-relu.ts'
+export { linear } from './kernels/linear.ts'
+export { logSoftmax } from './kernels/log-softmax.ts'
+export { log } from './kernels/log.ts'
+export { logSumExp } from './kernels/logsumexp.ts'
+export { type MatmulOptions, matmul } from './kernels/matmul.ts'
+export { argmax, max } from './kernels/max.ts'
+export { maxPool } from './kernels/max-pool.ts'
+export { mean } from './kernels/mean.ts'
+export { mul } from './kernels/mul.ts'
+export { ntXent } from './kernels/ntxent.ts'
+export { relu } from './kernels/relu.ts'
+export { reshape } from './kernels/reshape.ts'
+export { sigmoid } from './kernels/sigmoid.ts'
+export { slice } from './kernels/slice.ts'
+export { softplus } from './kernels/softplus.ts'
+export { sqrt } from './kernels/sqrt.ts'
+export { sub } from './kernels/sub.ts'
+export { sum } from './kernels/sum.ts'
+export { tanh } from './kernels/tanh.ts'
+export { threefry2x32, uniform01 } from './kernels/threefry.ts'
+export { transpose } from './kernels/transpose.ts'
+
+export { type HeadOptions, projectionHead } from './models/heads.ts'
+export { type Layer, type Mode, type Model, type NormState, Builder } from './models/layers.ts'
+export { type ResNetOptions, resnet18, resnet34, resnet50 } from './models/resnet.ts'
+export { loadModel, saveModel, variablesOf } from './models/state.ts'
+export { type SimclrOptions, simclr } from './methods/simclr.ts'
+export { type Preset, type SimclrSettings, simclrPresets } from './methods/simclr-presets.ts'
+export { type Embeddings, embed } from './evaluate/embed.ts'
+export { type KnnOptions, type KnnResult, accuracy, knn } from './evaluate/knn.ts'

@@ -25,8 +25,8 @@ export interface Values {
 
 /** The output of one run. Nothing in it keeps the process alive. */
 export interface Progress {
-  /** Says how many steps the whole run has, and how many are done. */
-  start(total: number, done?: number): void
+  /** Says how many steps the whole run has. Speed is measured from the first update on. */
+  start(total: number): void
   update(step: number, values?: Values): void
   /** Prints a line of its own; `data` goes with it in JSON. */
   note(line: string, data?: object): void
@@ -50,7 +50,7 @@ export function startProgress({
 function jsonLines(stream: NodeJS.WriteStream, pace: Pace): Progress {
   const print = (event: object) => stream.write(`${JSON.stringify(event)}\n`)
   return {
-    start: (total, done) => pace.start(total, done),
+    start: (total) => pace.start(total),
     update(step, values = {}) {
       const { rate, eta } = pace.update(step, values)
       print({ event: 'step', step, total: pace.total, ...values, rate, eta })
@@ -74,7 +74,7 @@ function log(
     waiting = null
   }
   return {
-    start: (total, done) => pace.start(total, done),
+    start: (total) => pace.start(total),
     update(step, values = {}) {
       waiting = lineOf(step, values, pace, unit)
       if (now() - printed >= every) flush()
@@ -88,7 +88,7 @@ function terminal(stream: NodeJS.WriteStream, pace: Pace, unit: string): Progres
   let bars: Bars | null = null
   let bar: GenericBar | null = null
   return {
-    start: (total, done) => pace.start(total, done),
+    start: (total) => pace.start(total),
     update(step, values = {}) {
       const line = lineOf(step, values, pace, unit)
       const total = Math.max(pace.total, step)
@@ -151,9 +151,9 @@ class Pace {
     this.#now = now
   }
 
-  start(total: number, done = 0) {
+  start(total: number) {
     this.total = total
-    this.#marks = [{ at: this.#now(), step: done, images: this.#images }]
+    this.#marks = [] // the first step, which compiles the kernels, would tell nothing of those to come
   }
 
   /** Images per second, and seconds to the end of the run; undefined while they cannot be known. */

@@ -17,7 +17,8 @@ export function axisOf(name: string, shape: Shape, axis: number): number {
   return axis < 0 ? axis + shape.length : axis
 }
 
-/** The axes counted from the front, ascending; all when undefined. Throws ShapeError for one that is absent or named twice. */
+/** The axes counted from the front, ascending; all when undefined. Throws ShapeError for one that is absent
+ *  or named twice. */
 export function axesOf(name: string, shape: Shape, axes: Axes): number[] {
   if (axes === undefined) return shape.map((_, i) => i)
   const list = typeof axes === 'number' ? [axes] : axes
@@ -31,7 +32,8 @@ export function axesOf(name: string, shape: Shape, axes: Axes): number[] {
 export const reducedShape = (shape: Shape, axes: readonly number[], keepDims = false): Shape =>
   keepDims ? shape.map((size, i) => (axes.includes(i) ? 1 : size)) : shape.filter((_, i) => !axes.includes(i))
 
-/** An array as lines along axes [from, to): A before, R along them, B after, so that line (a, b) is x[(a R + r) B + b]. */
+/** An array as lines along axes [from, to): A before, R along them, B after, so that line (a, b) is x[(a R +
+ *  r) B + b]. */
 export const linesOf = (shape: Shape, from: number, to = from + 1): [A: number, R: number, B: number] => [
   sizeOf(shape.slice(0, from)),
   sizeOf(shape.slice(from, to)),

@@ -1,5 +1,5 @@
-// Elementwise functions of two tensors whose shapes differ as numpy allows: aligned at the end, sizes are equal or 1.
-// The gradient of what was repeated is the sum over its repetitions.
+// Elementwise functions of two tensors whose shapes differ as numpy allows: aligned at the end, sizes are
+// equal or 1. The gradient of what was repeated is the sum over its repetitions.
 
 import {
   type Kernel,
@@ -33,7 +33,8 @@ export const broadcastIndex = wgsl`
   }
 `
 
-/** The shape of `name(a, b)`; throws ShapeError where neither size is 1 and they differ, or axes alternate too often. */
+/** The shape of `name(a, b)`; throws ShapeError where neither size is 1 and they differ, or axes alternate
+ *  too often. */
 export function broadcastShape(name: string, a: Shape, b: Shape): Shape {
   const rank = Math.max(a.length, b.length)
   const shape = Array.from({ length: rank }, (_, i) => {
@@ -72,7 +73,8 @@ export function combine(run: Run, kernel: Kernel, a: Tensor, b: Tensor): Tensor 
   return out
 }
 
-/** The gradient of an input of `shape` that was broadcast: dy summed over what was repeated, times `scale`. */
+/** The gradient of an input of `shape` that was broadcast: dy summed over what was repeated, times `scale`.
+ *  */
 export function sumTo(run: Run, dy: Tensor, shape: Shape, scale = 1): Tensor {
   const missing = dy.shape.length - shape.length
   const repeated = dy.shape.flatMap((size, i) => ((shape[i - missing] ?? 1) === 1 && size !== 1 ? [i] : []))

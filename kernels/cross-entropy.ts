@@ -1,6 +1,7 @@
-// The mean over rows of -log softmax(x)[label]. With m the largest logit, e = exp(x - m), and `others` the sum of e over all
-// classes but the label's, a row's loss is log1p(others / e[label]) and its gradient at the label -others / (others + e[label]):
-// neither loses digits when a row is nearly learnt, as log(sum) and softmax - 1 do.
+// The mean over rows of -log softmax(x)[label]. With m the largest logit, e = exp(x - m), and `others` the
+// sum of e over all classes but the label's, a row's loss is log1p(others / e[label]) and its gradient at the
+// label -others / (others + e[label]): neither loses digits when a row is nearly learnt, as log(sum) and
+// softmax - 1 do.
 
 import { type Op, type Tensor, ShapeError, elementwise, flatIndex, kernel, matrix, op, show } from './op.ts'
 import { type Indices, asIntegers, indexTensor } from './indices.ts'
@@ -136,9 +137,9 @@ export interface CrossEntropyOptions {
   readonly ignoreIndex?: number
 }
 
-/** The mean over rows of -log softmax(logits)[label], as torch's cross_entropy: logits [N, C], labels [N] -> []. NaN when
- *  every row is ignored. Differentiable in the logits. A label that is no class throws RangeError in a plain array, and
- *  makes the loss NaN in a tensor. Throws ShapeError. */
+/** The mean over rows of -log softmax(logits)[label], as torch's cross_entropy: logits [N, C], labels [N] ->
+ *  []. NaN when every row is ignored. Differentiable in the logits. A label that is no class throws
+ *  RangeError in a plain array, and makes the loss NaN in a tensor. Throws ShapeError. */
 export function crossEntropy(
   logits: Tensor,
   labels: Indices,

@@ -34,7 +34,7 @@ const divOp: Op<[a: Tensor, b: Tensor]> = {
 
 const applyDiv = op(divOp)
 
-/** a / b, elementwise, broadcasting as numpy does; b may be a number, and then its reciprocal is what is multiplied.
- *  Throws ShapeError. */
+/** a / b, elementwise, broadcasting as numpy does; b may be a number, and then its reciprocal is what is
+ *  multiplied. Throws ShapeError. */
 export const div = (a: Tensor, b: Tensor | number): Tensor =>
   typeof b === 'number' ? affine(a, 1 / b, 0) : applyDiv({}, a, b)

@@ -1,5 +1,6 @@
-// Dropout (Srivastava et al. 2014, https://jmlr.org/papers/v15/srivastava14a.html), scaled while training so that nothing is
-// left to do in evaluation. Element i is dropped when draw i of the key is below p; the backward pass draws again.
+// Dropout (Srivastava et al. 2014, https://jmlr.org/papers/v15/srivastava14a.html), scaled while training so
+// that nothing is left to do in evaluation. Element i is dropped when draw i of the key is below p; the
+// backward pass draws again.
 
 import { type Op, type Run, type Tensor, elementwise, flatIndex, kernel, op, sizeOf } from './op.ts'
 import { threefry, threefry2x32 } from './threefry.ts'
@@ -55,8 +56,9 @@ export interface DropoutOptions {
   readonly training?: boolean
 }
 
-/** x with each element dropped with probability p and the others scaled by 1 / (1 - p); x itself when not training. Which are
- *  dropped depends on seed, stream, step and position alone. Throws RangeError for p outside [0, 1]. */
+/** x with each element dropped with probability p and the others scaled by 1 / (1 - p); x itself when not
+ *  training. Which are dropped depends on seed, stream, step and position alone. Throws RangeError for p
+ *  outside [0, 1]. */
 export function dropout(
   x: Tensor,
   p: number,

@@ -1,5 +1,6 @@
-// y[a, k, b] = x[a, i, b], with i = index[a, k, b] (gather) or index[k] (indexSelect). Where an index repeats, its gradients
-// add up in the order of k: each element of x looks for itself among the indices, so that no two threads write one place.
+// y[a, k, b] = x[a, i, b], with i = index[a, k, b] (gather) or index[k] (indexSelect). Where an index
+// repeats, its gradients add up in the order of k: each element of x looks for itself among the indices, so
+// that no two threads write one place.
 
 import {
   type Op,
@@ -114,9 +115,9 @@ function gathered({ axis, shared }: Attrs, x: Shape, index: Shape): Shape {
 
 const applyGather = op(gatherOp)
 
-/** Along an axis, the elements of x that the indices name, line by line as torch.gather: x [A, R, B], indices [A, K, B]
- *  -> [A, K, B] (a plain array is taken in that order). Differentiable in x; repeats add up. An index outside x throws
- *  RangeError in a plain array and gives NaN in a tensor. Throws ShapeError. */
+/** Along an axis, the elements of x that the indices name, line by line as torch.gather: x [A, R, B], indices
+ *  [A, K, B] -> [A, K, B] (a plain array is taken in that order). Differentiable in x; repeats add up. An
+ *  index outside x throws RangeError in a plain array and gives NaN in a tensor. Throws ShapeError. */
 export function gather(x: Tensor, axis: number, indices: Indices): Tensor {
   if (isTensor(indices)) return applyGather({ axis, shared: false }, x, indices)
   const at = axisOf('gather', x.shape, axis)
@@ -131,8 +132,8 @@ export function gather(x: Tensor, axis: number, indices: Indices): Tensor {
 }
 
 /** Along an axis, the slices of x that the indices [K] name, as torch.index_select: x [A, R, B] -> [A, K, B].
- *  Differentiable in x; repeats add up. An index outside x throws RangeError in a plain array and gives NaN in a tensor.
- *  Throws ShapeError. */
+ *  Differentiable in x; repeats add up. An index outside x throws RangeError in a plain array and gives NaN
+ *  in a tensor. Throws ShapeError. */
 export function indexSelect(x: Tensor, axis: number, indices: Indices): Tensor {
   const size = dim(x.shape, axisOf('indexSelect', x.shape, axis))
   return applyGather({ axis, shared: true }, x, indexTensor('indexSelect', x, indices, { size }))

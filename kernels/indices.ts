@@ -1,5 +1,5 @@
-// Labels and indices: whole numbers, given as a plain array (checked here, before anything runs) or as a tensor of i32 or
-// of f32 that holds whole numbers (which only the kernel sees).
+// Labels and indices: whole numbers, given as a plain array (checked here, before anything runs) or as a
+// tensor of i32 or of f32 that holds whole numbers (which only the kernel sees).
 
 import { type Run, type Shape, type Tensor, elementwise, flatIndex, kernel, sizeOf } from './op.ts'
 
@@ -8,8 +8,8 @@ export type Indices = Tensor | readonly number[] | Int32Array | Uint32Array | Ui
 
 export const isTensor = (indices: Indices): indices is Tensor => 'gpu' in indices
 
-/** The indices as a tensor on x's GPU; a plain array becomes one of `shape`, or a list. Throws RangeError for an index in
- *  a plain array outside [0, size) that is not `ignore` either. */
+/** The indices as a tensor on x's GPU; a plain array becomes one of `shape`, or a list. Throws RangeError for
+ *  an index in a plain array outside [0, size) that is not `ignore` either. */
 export function indexTensor(
   name: string,
   x: Tensor,

@@ -31,8 +31,8 @@ const forwardKernel = kernel`
   }
 `
 
-// y = x / |x|.  dx = (dy - y (y·dy)) / |x|.  Where |x| <= eps there is no direction to turn: dx = 0, where torch has dy / eps,
-// which would throw a network with a dead row to 1e12.
+// y = x / |x|.  dx = (dy - y (y·dy)) / |x|.  Where |x| <= eps there is no direction to turn: dx = 0, where
+// torch has dy / eps, which would throw a network with a dead row to 1e12.
 const backwardKernel = kernel`
   struct Params { count: u32, R: u32, B: u32, eps: f32 }
   @group(0) @binding(0) var<storage, read>       y:    array<f32>; // [A, R, B]
@@ -94,7 +94,7 @@ const l2NormalizeOp: Op<[x: Tensor], [y: Tensor, norm: Tensor], Attrs> = {
 
 const applyL2Normalize = op(l2NormalizeOp)
 
-/** x scaled to unit length along `axis`, as x / max(|x|, eps): rows of [N, C] by default. A zero row stays zero and its
- *  gradient is zero. Throws ShapeError. */
+/** x scaled to unit length along `axis`, as x / max(|x|, eps): rows of [N, C] by default. A zero row stays
+ *  zero and its gradient is zero. Throws ShapeError. */
 export const l2Normalize = (x: Tensor, { axis = -1, eps = 1e-12 }: Partial<Attrs> = {}) =>
   applyL2Normalize({ axis, eps }, x)

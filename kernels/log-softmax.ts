@@ -76,5 +76,6 @@ const logSoftmaxOp: Op<[x: Tensor], [y: Tensor], { axis: number }> = {
 
 const applyLogSoftmax = op(logSoftmaxOp)
 
-/** log(softmax(x)) along an axis, stable for logits of any size: rows of [N, C] by default. Throws ShapeError. */
+/** log(softmax(x)) along an axis, stable for logits of any size: rows of [N, C] by default. Throws
+ *  ShapeError. */
 export const logSoftmax = (x: Tensor, axis = -1) => applyLogSoftmax({ axis }, x)

@@ -75,6 +75,7 @@ const logSumExpOp: Op<[x: Tensor], [y: Tensor], Attrs> = {
 
 const applyLogSumExp = op(logSumExpOp)
 
-/** log(sum(exp(x))) along an axis, stable for x of any size; -Infinity masks an element. Throws ShapeError. */
+/** log(sum(exp(x))) along an axis, stable for x of any size; -Infinity masks an element. Throws ShapeError.
+ *  */
 export const logSumExp = (x: Tensor, axis = -1, { keepDims = false }: Keep = {}) =>
   applyLogSumExp({ axis, keepDims }, x)

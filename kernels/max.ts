@@ -1,5 +1,6 @@
-// The largest element along an axis and where it is first met. A thread looks through at most 128 elements, those at its own
-// distance from each other; what is left is looked through the same way, so that long lines are split in ordered stages.
+// The largest element along an axis and where it is first met. A thread looks through at most 128 elements,
+// those at its own distance from each other; what is left is looked through the same way, so that long lines
+// are split in ordered stages.
 
 import {
   type Op,
@@ -148,8 +149,9 @@ function notEmpty(name: string, shape: Shape, axis: number): number {
 const applyMax = op(maxOp)
 const applyArgmax = op(argmaxOp)
 
-/** The largest element of x over `axes` (all by default; negative ones count from the end). The gradient goes to the first
- *  maximum in row-major order. Reduced axes leave the shape, unless `keepDims`. Throws ShapeError. */
+/** The largest element of x over `axes` (all by default; negative ones count from the end). The gradient goes
+ *  to the first maximum in row-major order. Reduced axes leave the shape, unless `keepDims`. Throws
+ *  ShapeError. */
 export function max(x: Tensor, axes?: Axes, { keepDims = false }: Keep = {}): Tensor {
   const over = axesOf('max', x.shape, axes)
   const shape = reducedShape(x.shape, over, keepDims)

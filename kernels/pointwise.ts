@@ -20,8 +20,8 @@ export function pointwise(
   return out
 }
 
-/** `preciseTanh(x)`, within 2 units in the last place, saturating: WGSL's own may be off by 1e-5 and may overflow to NaN.
- *  The polynomial near 0 is Cephes' (https://netlib.org/cephes/single.tgz, tanhf.c). */
+/** `preciseTanh(x)`, to 3e-7 of its value, saturating: WGSL's own may be off by 1e-5 and may
+ *  overflow to NaN. The polynomial near 0 is Cephes' (https://netlib.org/cephes/single.tgz, tanhf.c). */
 export const preciseTanh = wgsl`
   fn preciseTanh(x: f32) -> f32 {
     let size = min(abs(x), 10.0); // tanh(10) rounds to 1
@@ -32,8 +32,9 @@ export const preciseTanh = wgsl`
   }
 `
 
-/** `log1pUnit(x)`: log(1 + x) for x in [0, 1], precise however small x is. WGSL's log near 1 is only good to 5e-7.
- *  log(1 + x) = 2 atanh(s) with s = x / (2 + x) <= 1/3, whose series is cut where terms fall below f32. */
+/** `log1pUnit(x)`: log(1 + x) for x in [0, 1], precise however small x is. WGSL's log near 1 is only good to
+ *  5e-7. log(1 + x) = 2 atanh(s) with s = x / (2 + x) <= 1/3, whose series is cut where terms fall below f32.
+ *  */
 export const log1pUnit = wgsl`
   fn log1pUnit(x: f32) -> f32 {
     let s = x / (2.0 + x);

@@ -1,5 +1,6 @@
-// Sums in ordered stages. A thread adds at most 128 numbers, those at its own distance from each other, so that neighbours
-// read neighbours; what is left is added the same way. The order never changes, and error grows as in a pairwise sum.
+// Sums in ordered stages. A thread adds at most 128 numbers, those at its own distance from each other, so
+// that neighbours read neighbours; what is left is added the same way. The order never changes, and error
+// grows as in a pairwise sum.
 
 import { type Run, type Shape, type Tensor, elementwise, flatIndex, kernel, show, sizeOf } from './op.ts'
 import { scaled } from './affine.ts'
@@ -25,8 +26,8 @@ const sumKernel = kernel`
   }
 `
 
-/** What a reduction reduces and leaves: `over`, the axes counted from the front; `kept`, the shape with these of size 1;
- *  `count`, how many elements make one. Throws ShapeError. */
+/** What a reduction reduces and leaves: `over`, the axes counted from the front; `kept`, the shape with these
+ *  of size 1; `count`, how many elements make one. Throws ShapeError. */
 export function reduction(name: string, shape: Shape, axes: Axes) {
   const over = axesOf(name, shape, axes)
   const kept = reducedShape(shape, over, true)
@@ -34,7 +35,8 @@ export function reduction(name: string, shape: Shape, axes: Axes) {
   return { over, kept, count: sizeOf(over.map((axis) => shape[axis] ?? 1)) }
 }
 
-/** The sum of x over `axes` (ascending, counted from the front) times `scale`; reduced axes stay, with size 1. */
+/** The sum of x over `axes` (ascending, counted from the front) times `scale`; reduced axes stay, with size
+ *  1. */
 export function sumAxes(run: Run, x: Tensor, axes: readonly number[], scale = 1): Tensor {
   const shape = reducedShape(x.shape, axes, true)
   const ranges = neighbours(x.shape, axes)

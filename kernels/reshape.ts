@@ -20,6 +20,6 @@ function resolve(shape: Shape, x: Shape): Shape {
 
 const applyReshape = op(reshapeOp)
 
-/** The same elements, in row-major order, under another shape; one size may be -1 and follows from the rest. Copies nothing.
- *  Throws ShapeError. */
+/** The same elements, in row-major order, under another shape; one size may be -1 and follows from the rest.
+ *  Copies nothing. Throws ShapeError. */
 export const reshape = (x: Tensor, shape: Shape) => applyReshape({ shape }, x)

@@ -2,8 +2,8 @@ import { type Op, type Tensor, flatIndex, kernel, op } from './op.ts'
 import { log1pUnit, pointwise } from './pointwise.ts'
 import { logistic } from './sigmoid.ts'
 
-// log(1 + exp(x)) = max(x, 0) + log1p(exp(-|x|)), which never overflows. Above 20 the second term is less than half a unit
-// in the last place of x, where torch too returns x itself.
+// log(1 + exp(x)) = max(x, 0) + log1p(exp(-|x|)), which never overflows. Above 20 the second term is less
+// than half a unit in the last place of x, where torch too returns x itself.
 const forwardKernel = kernel`
   struct Params { count: u32 }
   @group(0) @binding(0) var<storage, read>       x: array<f32>;

@@ -13,7 +13,8 @@ import {
   wgsl,
 } from './op.ts'
 
-/** `place(i, sizes, strides)`: where element i, of a row-major array whose last three sizes are given, lies in memory. */
+/** `place(i, sizes, strides)`: where element i, of a row-major array whose last three sizes are given, lies
+ *  in memory. */
 export const place = wgsl`
   fn place(i: u32, sizes: vec3u, strides: vec4u) -> u32 {
     let z = i / sizes.z;
@@ -24,8 +25,8 @@ export const place = wgsl`
 
 type Four = readonly [number, number, number, number]
 
-/** Sizes and the strides of two operands brought to four axes, by merging those that both walk as one and dropping those of
- *  size 1. Throws ShapeError, beginning with `what`, when more than four remain. */
+/** Sizes and the strides of two operands brought to four axes, by merging those that both walk as one and
+ *  dropping those of size 1. Throws ShapeError, beginning with `what`, when more than four remain. */
 export function collapse(what: string, sizes: Shape, a: Shape, b: Shape = a) {
   const axes: { size: number; a: number; b: number }[] = []
   for (const [i, size] of sizes.entries()) {

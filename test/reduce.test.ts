@@ -10,7 +10,8 @@ import { gpuSuite } from './gpu.ts'
 
 const test = gpuSuite('reduce')
 
-/** The elements of x grouped by what remains of their position without `axes`, each group in row-major order. */
+/** The elements of x grouped by what remains of their position without `axes`, each group in row-major order.
+ *  */
 function groups(x: number[], shape: Shape, axes: readonly number[]): number[][] {
   const found = new Map<string, number[]>()
   for (const [i, v] of x.entries()) {
@@ -161,10 +162,8 @@ test('golden: sums and means', async ({ gpu }) => {
     'mean_dim_1_b',
   ]) {
     const reduce = name.startsWith('sum') ? sum : mean
-    const golden = await matchesGolden(
-      gpu,
-      name,
-      ([x], { config }) => reduce(x, config['dim'] as number[], { keepDims: config['keepdim'] === true }), // the case's own list
+    const golden = await matchesGolden(gpu, name, ([x], { config }) =>
+      reduce(x, config['dim'] as number[] /* in every such case */, { keepDims: config['keepdim'] === true }),
     )
     golden.done()
   }

@@ -181,8 +181,8 @@ test('golden: gather, index_select, cat', async ({ gpu }) => {
 test('golden: permute, reshape, channel padding', async ({ gpu }) => {
   for (const name of ['permute_b', 'transpose_2d_b']) {
     const golden = await matchesGolden(gpu, name, ([x], { config }) =>
-      transpose(x, config['perm'] as number[]),
-    ) // the case's own list
+      transpose(x, config['perm'] as number[] /* in every such case */),
+    )
     golden.done()
   }
   ;(

@@ -1,0 +1,9 @@
+// kindred/node: all of kindred, with Dawn, files and data sets. Its openGpu goes through Dawn.
+
+export * from './index.ts'
+export { type NodeOptions, openGpu } from './engine/node.ts'
+export { load, save } from './engine/node-files.ts'
+export { DataError, type Dataset, type Split, subset } from './data/dataset.ts'
+export { type Batch, type BatchOptions, batches, steps } from './data/loader.ts'
+export { type OpenDataOptions, openData } from './data/open.ts'
+export { procedural } from './data/procedural.ts'

@@ -1,0 +1,296 @@
+import { mkdir, mkdtemp, readFile, readdir, rm, symlink, truncate, utimes, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import sharp from 'sharp'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import type { Dataset } from '../data/dataset.ts'
+import { type FolderOptions, openImageFolder, openImages } from '../data/image-folder.ts'
+import { openData } from '../data/open.ts'
+import { refusal } from './refusal.ts'
+
+const test = suite<{ folder: string; cache: string }>('folder')
+test.before.each(async (context) => {
+  const base = await mkdtemp(join(tmpdir(), 'kindred-folder-'))
+  context.folder = join(base, 'photos')
+  context.cache = join(base, 'cache')
+  await mkdir(context.folder)
+})
+test.after.each(({ folder }) => rm(dirname(folder), { recursive: true }))
+
+type Colour = readonly [number, number, number]
+
+/** Writes an image of one colour, in the format of the path's extension. */
+async function picture(path: string, [r, g, b]: Colour = [200, 100, 50], width = 20, height = 12) {
+  await mkdir(dirname(path), { recursive: true })
+  await sharp({ create: { width, height, channels: 3, background: { r, g, b } } })
+    .toFormat(
+      path.toLowerCase().endsWith('png') ? 'png' : path.toLowerCase().endsWith('webp') ? 'webp' : 'jpeg',
+    )
+    .toFile(path)
+}
+
+async function pixels(set: Dataset): Promise<Uint8Array> {
+  const out = new Uint8Array(set.size * set.image.height * set.image.width * 3)
+  await set.read(
+    Array.from({ length: set.size }, (_, i) => i),
+    out,
+  )
+  return out
+}
+
+/** Opens with two threads, and counts what is decoded. */
+async function opened(folder: string, options: Partial<FolderOptions> & { cache: string }) {
+  let decoded = 0
+  const notices: string[] = []
+  const split = await openImageFolder(folder, {
+    size: 8,
+    workers: 2,
+    onProgress: ({ total }) => (decoded = total),
+    onNotice: (notice) => notices.push(notice),
+    ...options,
+  })
+  return { ...split, decoded, notices }
+}
+
+/** Asserts that a pixel is the colour, as far as JPEG keeps it. */
+function near(pixel: Uint8Array, colour: Colour) {
+  colour.forEach((value, c) =>
+    assert.ok(Math.abs((pixel[c] ?? -1) - value) <= 4, `[${[...pixel.subarray(0, 3)]}] is not [${colour}]`),
+  )
+}
+
+test('every folder is a class, at any depth, whatever the case of the extension', async ({
+  folder,
+  cache,
+}) => {
+  for (let i = 0; i < 10; i++) {
+    await picture(join(folder, `cat/${i}.JPG`), [250, 0, 0])
+    await picture(join(folder, `dog/deep/er/${i}.webp`), [0, 0, 250])
+  }
+  await picture(join(folder, 'cat/.hidden.png'))
+  await writeFile(join(folder, 'cat/notes.txt'), 'no image')
+  const { train, test: held } = await opened(folder, { cache })
+  assert.equal([train.size, held.size], [16, 4])
+  assert.equal(train.classes, ['cat', 'dog'])
+  assert.equal([...(held.labels ?? [])], [0, 0, 1, 1])
+  assert.equal(train.image, { height: 8, width: 8, channels: 3 })
+  const all = await pixels(train)
+  train.labels?.forEach((label, i) => near(all.subarray(i * 192), label === 0 ? [250, 0, 0] : [0, 0, 250]))
+  assert.equal(new Set([...(train.files ?? []), ...(held.files ?? [])]).size, 20)
+})
+
+test('the split is the same at every opening, and the image at every size of the rest', async ({
+  folder,
+  cache,
+}) => {
+  for (let i = 0; i < 20; i++) await picture(join(folder, `${i}.png`), [i * 10, 0, 0])
+  const first = await opened(folder, { cache })
+  const again = await opened(folder, { cache: `${cache}-2` })
+  assert.equal(again.test.files, first.test.files)
+  assert.is(first.test.size, 4)
+  assert.is(first.train.labels, null)
+  assert.equal(first.train.classes, [])
+  const none = await opened(folder, { cache, testShare: 0 })
+  assert.equal([none.train.size, none.test.size], [20, 0])
+  const images = await openImages(folder, { size: 8, cache })
+  assert.is(images.size, 20)
+  const all = await pixels(images)
+  images.files.forEach((file, i) => near(all.subarray(i * 192), [parseInt(file) * 10, 0, 0]))
+})
+
+test('folders called train and val are the split', async ({ folder, cache }) => {
+  await picture(join(folder, 'train/cat/1.png'))
+  await picture(join(folder, 'train/dog/1.png'))
+  await picture(join(folder, 'train/dog/2.png'))
+  await picture(join(folder, 'val/dog/3.png'))
+  await picture(join(folder, 'other/bird/1.png'))
+  const { train, test: held } = await opened(folder, { cache })
+  assert.equal(train.files, ['train/cat/1.png', 'train/dog/1.png', 'train/dog/2.png'])
+  assert.equal(held.files, ['val/dog/3.png'])
+  assert.equal([...(train.labels ?? []), ...(held.labels ?? [])], [0, 1, 1, 1])
+  assert.equal(train.classes, ['cat', 'dog'])
+})
+
+test('images beside the class folders are skipped with a reason', async ({ folder, cache }) => {
+  for (const path of ['cat/1.png', 'cat/2.png', 'dog/1.png', 'dog/2.png', 'stray.png'])
+    await picture(join(folder, path))
+  const { train } = await opened(folder, { cache })
+  assert.equal(train.skipped, [{ file: 'stray.png', reason: 'is in none of the class folders' }])
+})
+
+test('grey, transparent, 16-bit, CMYK and rotated images come out upright in RGB', async ({
+  folder,
+  cache,
+}) => {
+  const create = { width: 16, height: 8, channels: 4 as const, background: { r: 0, g: 0, b: 0, alpha: 0 } }
+  await sharp({ create }).png().toFile(join(folder, '1-clear.png'))
+  const solid = { ...create, background: { r: 90, g: 90, b: 90, alpha: 1 } }
+  await sharp({ create: solid }).toColourspace('b-w').png().toFile(join(folder, '2-grey.png'))
+  await sharp(new Uint16Array(16 * 8 * 3).fill(40000), { raw: { width: 16, height: 8, channels: 3 } })
+    .toColourspace('rgb16')
+    .png()
+    .toFile(join(folder, '3-deep.png'))
+  await sharp({ create: { ...solid, background: '#fff' } })
+    .toColourspace('cmyk')
+    .jpeg()
+    .toFile(join(folder, '4-cmyk.jpg'))
+  // stored with its red half on the left, to be shown turned by 180 degrees
+  const sides = Buffer.from(
+    Array.from({ length: 16 * 8 }, (_, i) => (i % 16 < 8 ? [250, 0, 0] : [0, 0, 250])).flat(),
+  )
+  await sharp(sides, { raw: { width: 16, height: 8, channels: 3 } })
+    .withMetadata({ orientation: 3 })
+    .jpeg({ quality: 100, chromaSubsampling: '4:4:4' })
+    .toFile(join(folder, '5-turned.jpg'))
+  const images = await openImages(folder, { size: 8, cache })
+  assert.equal(images.skipped, [])
+  const all = await pixels(images)
+  near(all, [255, 255, 255])
+  near(all.subarray(192), [90, 90, 90])
+  near(all.subarray(2 * 192), [156, 156, 156]) // 40000 / 257
+  near(all.subarray(3 * 192), [255, 255, 255])
+  near(all.subarray(4 * 192), [0, 0, 250])
+  near(all.subarray(4 * 192 + 7 * 3), [250, 0, 0])
+})
+
+test('the middle of an oblong image is kept', async ({ folder, cache }) => {
+  const wide = Buffer.from(
+    Array.from({ length: 48 * 16 }, (_, i) => (((i % 48) - 15.5) ** 2 < 2 ? 0 : i % 48)).map((v) => v * 5),
+  )
+  await sharp(wide, { raw: { width: 48, height: 16, channels: 1 } })
+    .png()
+    .toFile(join(folder, 'wide.png'))
+  const images = await openImages(folder, { size: 16, cache })
+  const all = await pixels(images)
+  // columns 16 to 31 of 48, at their own size
+  assert.equal(
+    Array.from({ length: 16 }, (_, x) => all[x * 3]),
+    Array.from({ length: 16 }, (_, x) => (x < 1 ? 0 : (16 + x) * 5)),
+  )
+})
+
+test('a damaged image is skipped by name, and what is left is used', async ({ folder, cache }) => {
+  for (let i = 0; i < 4; i++) await picture(join(folder, `${i}.jpg`), [9, 9, 9], 64, 64)
+  await truncate(join(folder, '1.jpg'), (await readFile(join(folder, '1.jpg'))).length - 60)
+  await writeFile(join(folder, '4.png'), 'not an image')
+  await writeFile(join(folder, '5.webp'), '')
+  await symlink(join(folder, 'nowhere.jpg'), join(folder, '6.jpg'))
+  const { train, test: held } = await opened(folder, { cache })
+  assert.is(train.size + held.size, 3)
+  assert.equal(train.skipped.map(({ file }) => file).sort(), ['1.jpg', '4.png', '5.webp', '6.jpg'])
+  for (const { reason } of train.skipped) assert.ok(reason.length > 0 && !reason.includes('\n'), reason)
+})
+
+test('a second opening decodes only what is new or changed', async ({ folder, cache }) => {
+  for (let i = 0; i < 5; i++) await picture(join(folder, `${i}.png`), [i * 40, 0, 0])
+  await writeFile(join(folder, 'broken.png'), 'no')
+  assert.is((await opened(folder, { cache })).decoded, 6)
+  assert.is((await opened(folder, { cache })).decoded, 0)
+  await picture(join(folder, '22.png'), [7, 70, 7])
+  await picture(join(folder, '3.png'), [1, 200, 1])
+  await utimes(join(folder, '3.png'), 1e9, 1e9)
+  await rm(join(folder, '0.png'))
+  const changed = await opened(folder, { cache, testShare: 0 })
+  assert.is(changed.decoded, 2)
+  assert.equal(changed.train.files, ['1.png', '2.png', '22.png', '3.png', '4.png'])
+  assert.equal(
+    changed.train.skipped.map(({ file }) => file),
+    ['broken.png'],
+  )
+  const all = await pixels(changed.train)
+  const colours: Colour[] = [[40, 0, 0], [80, 0, 0], [7, 70, 7], [1, 200, 1], [160, 0, 0]] // prettier-ignore
+  colours.forEach((colour, i) => near(all.subarray(i * 192), colour))
+  assert.is((await opened(folder, { cache })).decoded, 0)
+  assert.is((await opened(folder, { cache, size: 16 })).decoded, 6)
+})
+
+test('what is too large for memory is read from the cache', async ({ folder, cache }) => {
+  for (let i = 0; i < 8; i++) await picture(join(folder, `${i}.png`), [i * 30, 5, 5])
+  const held = await opened(folder, { cache: `${cache}-2` })
+  for (const round of [1, 2]) {
+    const { train, test: rest, decoded } = await opened(folder, { cache, memory: 100 })
+    assert.is(decoded, round === 1 ? 8 : 0)
+    assert.equal(await pixels(train), await pixels(held.train))
+    await train.close?.()
+    await train.close?.()
+    assert.equal(await pixels(rest), await pixels(held.test))
+    await rest.close?.()
+    assert.is(await refusal(() => pixels(rest)), 'folder: the images have been closed')
+  }
+})
+
+test('a damaged cache is made again, and what a dead process left is removed', async ({ folder, cache }) => {
+  for (let i = 0; i < 3; i++) await picture(join(folder, `${i}.png`), [i * 30, 5, 5])
+  const first = await pixels((await opened(folder, { cache })).train)
+  const [inner = ''] = await readdir(cache)
+  const home = join(cache, inner)
+  const [records = ''] = (await readdir(home)).filter((file) => file.endsWith('.bin'))
+  await truncate(join(home, records), 100)
+  const dead = 2 ** 22 + 1 // above the largest process id there is
+  await writeFile(join(home, `records-${dead}-ab.bin.tmp`), 'half')
+  const again = await opened(folder, { cache })
+  assert.is(again.decoded, 3)
+  assert.equal(await pixels(again.train), first)
+  assert.is((await readdir(home)).length, 2)
+  await writeFile(join(home, 'index.json'), '{"version":')
+  assert.is((await opened(folder, { cache })).decoded, 3)
+})
+
+test('a cache that cannot be written is done without', async ({ folder, cache }) => {
+  for (let i = 0; i < 3; i++) await picture(join(folder, `${i}.png`), [i * 30, 5, 5])
+  await writeFile(cache, 'a file where the folder should be')
+  const { train, notices } = await opened(folder, { cache, memory: 100 })
+  assert.is(notices.length, 1)
+  assert.match(notices[0] ?? '', /^folder: cannot write the cache in .*, going on without: /)
+  near(await pixels(train), [0, 5, 5])
+})
+
+test('a folder of no use is refused in words', async ({ folder, cache }) => {
+  const refused = (path: string, options = {}) => refusal(() => opened(path, { cache, ...options }))
+  assert.is(
+    await refused(folder),
+    `folder: ${folder} must hold JPEG, PNG or WebP images (.jpg, .jpeg, .png, .webp), found none at any depth`,
+  )
+  assert.is(await refused(join(folder, 'nowhere')), `folder: ${join(folder, 'nowhere')} does not exist`)
+  await writeFile(join(folder, 'a.png'), 'not an image')
+  const file = join(folder, 'a.png')
+  assert.is(await refused(file), `folder: ${file} must be a folder of images, got a file`)
+  assert.match(
+    await refused(folder),
+    /^folder: .*: none of the 1 images can be decoded; the first: a\.png: Input file contains unsupported image format$/,
+  )
+  await picture(join(folder, 'b.png'))
+  assert.is(await refused(folder, { size: 0 }), 'folder: size must be a positive number of pixels, got 0')
+  assert.is(
+    await refused(folder, { testShare: 1 }),
+    'folder: testShare must be at least 0 and less than 1, got 1',
+  )
+  assert.match(
+    await refused(folder, { worker: new URL('file:///no/such/worker.js') }),
+    /^folder: a decoding thread failed: /,
+  )
+})
+
+test('a data set is named by its kind', async ({ folder, cache }) => {
+  await picture(join(folder, '1.png'))
+  await picture(join(folder, '2.png'))
+  const { train } = await openData(`folder:${folder}`, { cache, size: 4 })
+  assert.equal([train.name, train.image.height], ['folder', 4])
+  const drawn = await openData('procedural:20,10', { size: 16 })
+  assert.equal([drawn.train.size, drawn.test.size, drawn.train.image.width], [20, 10, 16])
+  assert.is((await openData('procedural')).train.size, 5000)
+  const forms = 'cifar10:PATH, cifar100:PATH, idx:PATH, folder:PATH, procedural or procedural:TRAIN,TEST'
+  assert.is(await refusal(() => openData('mnist:x')), `data: must be one of ${forms}, got 'mnist:x'`)
+  assert.is(
+    await refusal(() => openData(folder)),
+    `data: must be one of ${forms}, got '${folder}'; for a folder of images, folder:${folder}`,
+  )
+  assert.is(await refusal(() => openData('idx')), 'data: idx needs a path, as in idx:PATH')
+  assert.is(
+    await refusal(() => openData('procedural:5')),
+    `data: procedural takes two counts, as in procedural:5000,1000, got '5'`,
+  )
+})
+
+test.run()
