@@ -27,11 +27,4 @@ await build({
   logLevel: 'warning',
 })
 if (!testing)
-  execFileSync('node_modules/.bin/tsc', [
-    '--emitDeclarationOnly',
-    '--noEmit',
-    'false',
-    '--declaration',
-    '--outDir',
-    'dist/types',
-  ])
+  execFileSync('node_modules/.bin/tsc', ['--project', 'tsconfig.types.json'], { stdio: 'inherit' })

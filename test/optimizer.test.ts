@@ -2,15 +2,7 @@ import * as assert from 'uvu/assert'
 import type { Tensor, Variable } from '../kernels/op.ts'
 import { sizeOf } from '../kernels/op.ts'
 import type { Gpu } from '../engine/gpu.ts'
-import {
-  type AdamOptions,
-  type Optimizer,
-  type SgdOptions,
-  Adam,
-  AdamW,
-  Lars,
-  Sgd,
-} from '../engine/optimizer.ts'
+import { type Optimizer, Adam, AdamW, Lars, Sgd } from '../engine/optimizer.ts'
 import { Golden, goldenNames } from './golden.ts'
 import { gpuSuite } from './gpu.ts'
 
@@ -70,9 +62,9 @@ for (const name of goldenNames('sgd_', 'adam')) {
       Object.entries({ momentum, nesterov, weightDecay, betas, eps }).filter(([, v]) => v !== undefined),
     )
     const make: Make = (parameters) => {
-      if (golden.config['optimizer'] === 'sgd') return new Sgd(parameters, options as SgdOptions)
+      if (golden.config['optimizer'] === 'sgd') return new Sgd(parameters, options)
       const Kind = golden.config['optimizer'] === 'adamw' ? AdamW : Adam
-      return new Kind(parameters, options as AdamOptions)
+      return new Kind(parameters, options)
     }
     const indices = [0, 1, 2, 3].filter((i) => golden.has(`in.p${i}`))
     const names = indices.map((i) => [`in.p${i}`, `in.g${i}`] as [string, string])

@@ -141,8 +141,8 @@ function toy(gpu: Gpu, seed: number) {
   return { encoder, head: projectionHead(gpu, { features: 32, hidden: 16, dim: 8, seed }) }
 }
 
-for (const batchNorm of ['per-view', 'joint'] as const) {
-  test(`learns to ignore what the augmentation changes, batch norm ${batchNorm}`, async ({ gpu }) => {
+for (const statistics of ['per-view', 'joint'] as const) {
+  test(`learns to ignore what the augmentation changes, batch norm ${statistics}`, async ({ gpu }) => {
     // an image's red channel is its identity; green and blue are drawn anew in every view
     const { encoder, head } = toy(gpu, 1)
     const parameters = { ...encoder.parameters, ...head.parameters }
@@ -158,7 +158,7 @@ for (const batchNorm of ['per-view', 'joint'] as const) {
       optimizer: new Adam(parameters),
       schedule: constant(1e-2),
       temperature: 0.2,
-      batchNorm,
+      batchNorm: statistics,
       views: noisy,
     })
     const losses: number[] = []
