@@ -102,9 +102,9 @@ export function select(dataset: Dataset, indices: ArrayLike<number>): Dataset {
     size: chosen.length,
     ...(dataset.files && { files: Array.from(chosen, (i) => dataset.files?.[i] ?? '') }),
     labels: dataset.labels && Int32Array.from(chosen, (i) => Number(dataset.labels?.[i])),
-    read: (wanted, out) => {
+    async read(wanted, out) {
       checkRead({ name: dataset.name, size: chosen.length }, imageBytes(dataset), wanted, out)
-      return dataset.read(
+      await dataset.read(
         Uint32Array.from(wanted, (n) => Number(chosen[n])),
         out,
       )

@@ -121,18 +121,22 @@ async function open(
       `folder: ${root}: none of the ${files.length} images can be decoded${because(store.skipped[0])}`,
     )
   }
-  const labels = Int32Array.from(store.files, ({ path }) => classes.indexOf(folderOf(path, halves) ?? ''))
+  const folders = store.files.map(({ path }) => folderOf(path, halves) ?? '')
+  const used = new Set(folders)
+  const present = classes.filter((name) => used.has(name)) // a class of which nothing can be decoded is none
+  const numbers = new Map(present.map((name, i) => [name, i]))
+  const labels = Int32Array.from(folders, (name) => numbers.get(name) ?? -1)
   return {
     name: 'folder',
     size: count,
     image: { height: size, width: size, channels: 3 },
-    classes,
-    labels: classes.length > 0 ? labels : null,
+    classes: present.length < 2 ? [] : present,
+    labels: present.length < 2 ? null : labels,
     skipped: [...skipped, ...store.skipped],
     files: store.files.map(({ path }) => path),
-    read(indices, out) {
+    async read(indices, out) {
       checkRead({ name: 'folder', size: count }, records.record, indices, out)
-      return records.read(
+      await records.read(
         Array.from(indices, (i) => store.files[i]?.slot ?? 0),
         out,
       )

@@ -10,7 +10,7 @@
 
 import { type Run, type Shape, type Tensor, type Wgsl, elementwise, images, kernel, wgsl } from './op.ts'
 
-const PIXELS = 256 // per workgroup
+const PIXELS = 256 // per workgroup, 4 per thread
 const CHANNELS = 8
 
 const body = wgsl`
@@ -20,6 +20,7 @@ const body = wgsl`
   }
   @group(0) @binding(0) var<storage, read> x: array<f32>; // [N, H, W, C]
   @group(0) @binding(3) var<uniform>       p: Params;
+  override taps = 1u; // taps of a row done together: 3 in rows of 3 with step 1, where pixels share what they read
 
   @compute @workgroup_size(64)
   fn convolve(
@@ -32,54 +33,63 @@ const body = wgsl`
     let first = (phase + phases - vec2u(p.padH, p.padW) % phases) % phases;
     let shift = vec2i((first + vec2u(p.padH, p.padW) - phase) / phases);
     let size = (vec2u(p.outH, p.outW) + phases - 1u - first) / phases;
-    let taps = (vec2u(p.kH, p.kW) + phases - 1u - phase) / phases;
+    let reach = (vec2u(p.kH, p.kW) + phases - 1u - phase) / phases; // taps of this phase
 
     let tile = group.y * groups.x + group.x;
     let blocks = (p.K + 7u) / 8u;
     let k = tile % blocks * 8u;
-    let m = (tile / blocks * 64u + lane) * 4u;
-    if (m >= p.N * size.x * size.y) { return; }
-
-    var at = array<vec3u, 4>(); // n, row and column within the phase
-    at[0] = vec3u(m / (size.x * size.y), m / size.y % size.x, m % size.y);
+    // Four pixels in reading order. Those past the end repeat the last: the thread that has it stores it again.
+    let start = (tile / blocks * 64u + lane) * 4u;
+    let last = p.N * size.x * size.y;
+    if (start >= last) { return; }
+    var at = array<vec3u, 4>(); // n, and the row and column within the phase
+    at[0] = vec3u(start / (size.x * size.y), start / size.y % size.x, start % size.y);
     for (var j = 1u; j < 4u; j++) {
-      at[j] = at[j - 1u] + vec3u(0u, 0u, 1u);
-      if (at[j].z == size.y) { at[j] = vec3u(at[j].x, at[j].y + 1u, 0u); }
-      if (at[j].y == size.x) { at[j] = vec3u(at[j].x + 1u, 0u, at[j].z); }
+      at[j] = at[j - 1u];
+      if (start + j < last) {
+        at[j].z += 1u;
+        if (at[j].z == size.y) { at[j] = vec3u(at[j].x, at[j].y + 1u, 0u); }
+        if (at[j].y == size.x) { at[j] = vec3u(at[j].x + 1u, 0u, 0u); }
+      }
     }
 
     var sums = array<array<vec4f, 2>, 4>();
-    for (var r = 0u; r < taps.x; r++) {
-      for (var s = 0u; s < taps.y; s++) {
-        var base = array<u32, 4>();
-        var inside = array<bool, 4>();
-        for (var j = 0u; j < 4u; j++) {
-          let h = i32(at[j].y * p.stepH) + p.dir * (i32(r) - shift.x);
-          let v = i32(at[j].z * p.stepW) + p.dir * (i32(s) - shift.y);
-          inside[j] = at[j].x < p.N && u32(h) < p.H && u32(v) < p.W; // a negative one is huge as u32
-          base[j] = select(0u, ((at[j].x * p.H + u32(h)) * p.W + u32(v)) * p.C, inside[j]);
+    for (var r = 0u; r < reach.x; r++) {
+      for (var s = 0u; s < reach.y; s += taps) {
+        // What the pixels read at the leftmost of these taps, then what the last pixel reads at the others.
+        var base = array<u32, 6>();
+        var inside = array<bool, 6>();
+        for (var q = 0u; q < 3u + taps; q++) {
+          let pixel = at[min(q, 3u)];
+          let h = u32(i32(pixel.y * p.stepH) + p.dir * (i32(r) - shift.x));
+          let left = select(i32(s) - shift.y, shift.y - i32(s + taps - 1u), p.dir < 0);
+          let v = u32(i32(pixel.z * p.stepW) + left + i32(max(q, 3u)) - 3);
+          inside[q] = h < p.H && v < p.W; // a negative one is huge as u32
+          base[q] = select(0u, ((pixel.x * p.H + h) * p.W + v) * p.C, inside[q]);
         }
         let tap = (phase.x + r * phases.x) * p.kW + phase.y + s * phases.y;
         for (var c = 0u; c < p.C; c++) {
-          // Channels past K read what lies behind and are never stored.
-          let w0 = weights((tap * p.C + c) * p.K + k);
-          let w1 = weights((tap * p.C + c) * p.K + k + 4u);
-          for (var j = 0u; j < 4u; j++) {
-            let value = select(0.0, x[base[j] + c], inside[j]);
-            sums[j][0] = fma(vec4f(value), w0, sums[j][0]);
-            sums[j][1] = fma(vec4f(value), w1, sums[j][1]);
+          var values = array<f32, 6>();
+          for (var q = 0u; q < 3u + taps; q++) { values[q] = select(0.0, x[base[q] + c], inside[q]); }
+          for (var t = 0u; t < taps; t++) {
+            // Channels past K read what lies behind and are never stored.
+            let i = ((tap + select(t, taps - 1u - t, p.dir < 0)) * p.C + c) * p.K + k;
+            let w0 = weights(i);
+            let w1 = weights(i + 4u);
+            for (var j = 0u; j < 4u; j++) {
+              sums[j][0] = fma(vec4f(values[j + t]), w0, sums[j][0]);
+              sums[j][1] = fma(vec4f(values[j + t]), w1, sums[j][1]);
+            }
           }
         }
       }
     }
 
     for (var j = 0u; j < 4u; j++) {
-      if (at[j].x < p.N) {
-        let o = first + at[j].yz * phases;
-        let to = ((at[j].x * p.outH + o.x) * p.outW + o.y) * p.K + k;
-        store(to, p.K - k, sums[j][0]);
-        if (k + 4u < p.K) { store(to + 4u, p.K - k - 4u, sums[j][1]); }
-      }
+      let o = first + at[j].yz * phases;
+      let to = ((at[j].x * p.outH + o.x) * p.outW + o.y) * p.K + k;
+      store(to, p.K - k, sums[j][0]);
+      if (k + 4u < p.K) { store(to + 4u, p.K - k - 4u, sums[j][1]); }
     }
   }
 `
@@ -165,14 +175,16 @@ function dispatch(
   const [N, H, W, C] = images(x.shape, 'conv2d: x')
   const [, outH, outW, K] = images(out, 'conv2d: y')
   const [kH, kW] = images(w.shape, 'conv2d: w')
-  const { phasesH, phasesW } = steps
+  const { phasesH, phasesW, stepW } = steps
   const pixels = N * Math.ceil(outH / phasesH) * Math.ceil(outW / phasesW)
   const tiles = Math.ceil(pixels / PIXELS) * Math.ceil(K / CHANNELS)
+  const sharing = kW === 3 && stepW === 1 && phasesW === 1 && outW % 4 === 0
   const [gx, gy] = elementwise(tiles * 64)
   const [y] = run(K % 4 === 0 ? convolve4 : convolve1, {
     reads: [x, w],
     makes: [out],
     params: { N, H, W, C, outH, outW, K, kH, kW, ...steps },
+    constants: { taps: sharing ? 3 : 1 },
     groups: [gx, gy, phasesH * phasesW],
   })
   return y

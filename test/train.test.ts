@@ -1,0 +1,208 @@
+// Stories through the command line, as a user types it.
+
+import { type ChildProcess, spawn } from 'node:child_process'
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { decodeSafetensors } from '../engine/safetensors.ts'
+
+const test = suite<{ dir: string }>('kindred train')
+test.before((context) => {
+  context.dir = mkdtempSync(join(tmpdir(), 'kindred-train-'))
+})
+test.after((context) => rmSync(context.dir, { recursive: true, force: true }))
+
+const cli = '.test/cli/kindred.js'
+const tiny =
+  '--data procedural:64,32 --stem imagenet --width 2 --batch 16 --epochs 3 --knn-every 2 --checkpoint-every 3'.split(
+    ' ',
+  )
+
+interface Result {
+  readonly code: number | null
+  readonly out: string
+  readonly err: string
+}
+
+function start(args: readonly string[]): {
+  child: ChildProcess
+  done: Promise<Result>
+  said: (words: RegExp) => Promise<void>
+} {
+  const child = spawn(process.execPath, [cli, ...args], { stdio: ['ignore', 'pipe', 'pipe'] })
+  let [out, err] = ['', '']
+  const waiting: { words: RegExp; tell: () => void }[] = []
+  child.stdout.on('data', (chunk) => {
+    out += String(chunk)
+    for (const { words, tell } of waiting) if (words.test(out)) tell()
+  })
+  child.stderr.on('data', (chunk) => (err += String(chunk)))
+  const done = new Promise<Result>((tell) => child.on('close', (code) => tell({ code, out, err })))
+  return { child, done, said: (words) => new Promise((tell) => waiting.push({ words, tell })) }
+}
+const kindred = (...args: string[]) => start(args).done
+
+const metrics = (run: string) => readFileSync(join(run, 'metrics.jsonl'), 'utf8')
+
+test('trains, measures before and after, and leaves a run folder', async ({ dir }) => {
+  const run = join(dir, 'a')
+  const { code, out, err } = await kindred('train', 'simclr', ...tiny, '--out', run)
+  assert.is(code, 0, err)
+  assert.match(
+    out,
+    /raw pixels +\d+\.\d%[^]*untrained encoder +\d+\.\d%[^]*trained encoder +\d+\.\d%[^]*run folder: /,
+  )
+  const lines = metrics(run)
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Record<string, number>)
+  const losses = lines.filter((line) => 'loss' in line)
+  assert.equal(
+    losses.map((line) => line['step']),
+    Array.from({ length: 12 }, (_, i) => i + 1),
+  )
+  assert.equal(
+    lines.filter((line) => 'knn' in line).map((line) => line['epoch']),
+    [2, 3],
+  )
+  assert.equal(lines[0]?.['step'], 0)
+  for (const name of ['config.json', 'report.html', 'checkpoints/step-00000012.safetensors'])
+    assert.ok(existsSync(join(run, name)), name)
+  const { tensors } = decodeSafetensors(readFileSync(join(run, 'checkpoints/step-00000012.safetensors')))
+  assert.equal(tensors.get('conv1.weight')?.shape, [2, 3, 7, 7]) // torchvision's layout
+  assert.ok(tensors.has('layer4.1.bn2.running_var') && tensors.has('layer4.1.bn2.num_batches_tracked'))
+})
+
+test('the same seed gives the same bits, another seed others', async ({ dir }) => {
+  const [again, other] = [join(dir, 'again'), join(dir, 'other')]
+  await kindred('train', 'simclr', ...tiny, '--out', again)
+  await kindred('train', 'simclr', ...tiny, '--seed', '1', '--out', other)
+  assert.is(metrics(again), metrics(join(dir, 'a')))
+  assert.is.not(metrics(other), metrics(join(dir, 'a')))
+})
+
+test('killed at any moment, --resume goes on bit for bit', async ({ dir }) => {
+  const run = join(dir, 'killed')
+  const first = start(['train', 'simclr', ...tiny, '--json', '--out', run])
+  await first.said(/"step":5,/)
+  first.child.kill('SIGKILL')
+  await first.done
+  const second = start(['train', 'simclr', '--json', '--resume', run])
+  await second.said(/"step":8,/)
+  second.child.kill('SIGKILL')
+  await second.done
+  const { code, err } = await kindred('train', 'simclr', '--resume', run)
+  assert.is(code, 0, err)
+  assert.is(metrics(run), metrics(join(dir, 'a')))
+  const last = 'checkpoints/step-00000012.safetensors'
+  assert.ok(
+    readFileSync(join(run, last)).equals(readFileSync(join(dir, 'a', last))),
+    'the last checkpoint differs',
+  )
+})
+
+test('Ctrl-C saves and says how to go on; going on ends the same', async ({ dir }) => {
+  const run = join(dir, 'stopped')
+  const first = start(['train', 'simclr', ...tiny, '--json', '--out', run])
+  await first.said(/"step":4,/)
+  first.child.kill('SIGINT')
+  const { code, out } = await first.done
+  assert.is(code, 130)
+  assert.match(out, /stopped and saved at step \d+ of 12; go on with: kindred train simclr --resume /)
+  assert.is((await kindred('train', 'simclr', '--resume', run)).code, 0)
+  assert.is(metrics(run), metrics(join(dir, 'a')))
+  const done = await kindred('train', 'simclr', '--resume', run)
+  assert.is(done.code, 0)
+  assert.match(done.out, /trained encoder +\d/)
+})
+
+test('eval knn measures the run again, with its own k and temperature', async ({ dir }) => {
+  const { code, out, err } = await kindred(
+    'eval',
+    'knn',
+    join(dir, 'a'),
+    '--json',
+    '--k',
+    '3',
+    '--temperature',
+    '0.07',
+  )
+  assert.is(code, 0, err)
+  const result = JSON.parse(out.trim().split('\n').at(-1) ?? '') as Record<string, number>
+  assert.is(result['k'], 3)
+  assert.is(result['temperature'], 0.07)
+  assert.is(result['step'], 12)
+  assert.ok((result['trained'] ?? -1) >= 0 && (result['trained'] ?? 101) <= 100)
+})
+
+const refusals: [string, string[], number, RegExp][] = [
+  ['an unknown data source', ['--data', 'cifar9:x'], 1, /^kindred: data: must be one of .*got 'cifar9:x'/],
+  ['a missing folder', ['--data', 'folder:/nowhere/at/all'], 1, /^kindred: .*\/nowhere\/at\/all/],
+  [
+    'an unknown model',
+    ['--model', 'resnet19'],
+    2,
+    /^kindred: --model: must be one of resnet18, resnet34, resnet50, got resnet19/,
+  ],
+  [
+    'a batch larger than the data',
+    ['--data', 'procedural:30,10', '--batch', '64'],
+    1,
+    /^kindred: procedural: batch 64 is larger than the 30 images; lower --batch/,
+  ],
+  [
+    'a folder that cannot be written',
+    ['--data', 'procedural:64,32', '--batch', '16', '--width', '2', '--out', '/dev/null/x'],
+    1,
+    /^kindred: .*\/dev\/null\/x/,
+  ],
+  [
+    'a run that exists',
+    ['--data', 'procedural:64,32', '--batch', '16', '--out', 'A'],
+    1,
+    /already holds a run; resume it with --resume, or choose another --out/,
+  ],
+  [
+    'settings on a resumed run',
+    ['--resume', 'A', '--batch', '7'],
+    2,
+    /^kindred: --resume goes on with the run's own settings; leave out --batch/,
+  ],
+  ['a folder that is no run', ['--resume', '/'], 1, /^kindred: \/ is not a run folder/],
+]
+for (const [what, args, code, words] of refusals) {
+  test(`${what} is one clear line and exit code ${code}`, async ({ dir }) => {
+    const result = await kindred(
+      'train',
+      'simclr',
+      ...args.map((arg) => (arg === 'A' ? join(dir, 'a') : arg)),
+    )
+    const told = result.err
+      .split('\n')
+      .filter((line) => line !== '' && !line.startsWith('Warning: max'))
+      .join('\n')
+    assert.is(result.code, code, told)
+    assert.match(told, words)
+    assert.is(told.split('\n').length, 1)
+  })
+}
+
+test('a damaged newest checkpoint is named, and the one before it is used', async ({ dir }) => {
+  const run = join(dir, 'a')
+  const checkpoints = readdirSync(join(run, 'checkpoints'))
+    .filter((name) => name.startsWith('step'))
+    .sort()
+  const newest = join(run, 'checkpoints', checkpoints.at(-1) ?? '')
+  const good = readFileSync(newest)
+  writeFileSync(newest, good.subarray(0, good.length / 2))
+  const before = metrics(run)
+  const { code, out, err } = await kindred('train', 'simclr', '--resume', run)
+  assert.is(code, 0, err)
+  assert.match(out, /step-00000012\.safetensors/)
+  assert.is(metrics(run), before)
+  assert.ok(readFileSync(newest).equals(good))
+})
+
+test.run()
