@@ -91,7 +91,7 @@ export { transpose } from './kernels/transpose.ts'
 
 export { type HeadOptions, projectionHead } from './models/heads.ts'
 export { type Layer, type Mode, type Model, type NormState, Builder } from './models/layers.ts'
-export { type ResNetOptions, resnet18, resnet34, resnet50 } from './models/resnet.ts'
+export { type ResNetOptions, resnet18, resnet34, resnet50, resnet8 } from './models/resnet.ts'
 export { loadModel, saveModel, variablesOf } from './models/state.ts'
 export { type SimclrOptions, simclr } from './methods/simclr.ts'
 export { type Preset, type SimclrSettings, simclrPresets } from './methods/simclr-presets.ts'

@@ -6,12 +6,12 @@ import { Adam, Lars } from '../engine/optimizer.ts'
 import type { SavedTensor } from '../engine/safetensors.ts'
 import { type Schedule, constant, cosine, warmup } from '../engine/schedule.ts'
 import { projectionHead } from '../models/heads.ts'
-import { resnet18, resnet34, resnet50 } from '../models/resnet.ts'
+import { resnet18, resnet34, resnet50, resnet8 } from '../models/resnet.ts'
 import { loadModel, saveModel } from '../models/state.ts'
 import { simclr } from '../methods/simclr.ts'
 import type { TrainConfig } from './config.ts'
 
-const encoders = { resnet18, resnet34, resnet50 }
+const encoders = { resnet8, resnet18, resnet34, resnet50 }
 
 export type Trainer = ReturnType<typeof buildTrainer>
 

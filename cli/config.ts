@@ -76,7 +76,7 @@ export function configOf(flags: TrainFlags, software: boolean): TrainConfig {
     ...settings,
     model: {
       ...settings.model,
-      name: oneOf('--model', flags.model, ['resnet18', 'resnet34', 'resnet50']) ?? settings.model.name,
+      name: oneOf('--model', flags.model, ['resnet8', 'resnet18', 'resnet34', 'resnet50']) ?? settings.model.name,
       stem: oneOf('--stem', flags.stem, ['cifar', 'imagenet']) ?? settings.model.stem,
       width: flags.width ?? settings.model.width,
     },

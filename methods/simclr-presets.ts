@@ -5,7 +5,7 @@ import { type Recipe, cifarRecipe, imagenetRecipe } from '../kernels/augment-rec
 /** Everything about a SimCLR run but its data, its length and its seed. */
 export interface SimclrSettings {
   readonly model: {
-    readonly name: 'resnet18' | 'resnet34' | 'resnet50'
+    readonly name: 'resnet8' | 'resnet18' | 'resnet34' | 'resnet50'
     readonly stem: 'cifar' | 'imagenet'
     readonly width: number
     readonly zeroInitResidual: boolean

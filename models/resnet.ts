@@ -18,6 +18,9 @@ export interface ResNetOptions {
   readonly seed?: number
 }
 
+/** ResNet-8, the smallest of the paper's CIFAR family (section 4.2 with n = 1; 16 is its width): features 4 x width. For
+ *  images of about 32 px where ResNet-18 is too much, as on a CPU. */
+export const resnet8 = (gpu: Gpu, options: ResNetOptions = {}) => resnet(gpu, [1, 1, 1], basic, options)
 /** ResNet-18: features 8 x width. */
 export const resnet18 = (gpu: Gpu, options: ResNetOptions = {}) => resnet(gpu, [2, 2, 2, 2], basic, options)
 /** ResNet-34: features 8 x width. */
