@@ -71,6 +71,8 @@ export interface Run {
   tensor(values: Values, shape: Shape): Tensor
   /** True on a CPU adapter, where light kernels win. */
   readonly software: boolean
+  /** The fewest threads that a subgroup may have; 0 where WGSL's subgroups are missing. */
+  readonly subgroupSize: number
 }
 
 /** A tensor to make: its shape (f32), or shape and element type. */
