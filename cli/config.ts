@@ -76,7 +76,8 @@ export function configOf(flags: TrainFlags, software: boolean): TrainConfig {
     ...settings,
     model: {
       ...settings.model,
-      name: oneOf('--model', flags.model, ['resnet8', 'resnet18', 'resnet34', 'resnet50']) ?? settings.model.name,
+      name:
+        oneOf('--model', flags.model, ['resnet8', 'resnet18', 'resnet34', 'resnet50']) ?? settings.model.name,
       stem: oneOf('--stem', flags.stem, ['cifar', 'imagenet']) ?? settings.model.stem,
       width: flags.width ?? settings.model.width,
     },
@@ -85,7 +86,7 @@ export function configOf(flags: TrainFlags, software: boolean): TrainConfig {
     schedule: { ...settings.schedule, lr: flags.lr ?? settings.schedule.lr },
     epochs: flags.epochs ?? settings.epochs,
     knn: {
-      every: flags.knnEvery ?? 5,
+      every: flags.knnEvery ?? (preset === 'simclr-demo' ? 1 : 5),
       k: flags.k ?? null,
       temperature: flags.knnTemperature ?? settings.knn.temperature,
       bank: flags.knnBank ?? (software ? 2000 : null),

@@ -27,6 +27,8 @@ import { unpack } from './values.ts'
 export interface GpuOptions {
   /** True when `destroy` should destroy the device too. Leave it out for a device that an app already owns. */
   readonly ownsDevice?: boolean
+  /** Called when waiting for the GPU begins; what it returns is called when the wait ends. */
+  readonly onWait?: () => () => void
 }
 
 /** What `Gpu.step` may return: the tensors that outlive the step. */
@@ -40,6 +42,7 @@ export class Gpu implements Machine {
   readonly software: boolean
   readonly run: Run
   readonly #owns: boolean
+  readonly #onWait: () => () => void
   readonly #tape = new Tape()
   readonly #commands: Commands
   readonly #memory: Memory
@@ -52,7 +55,8 @@ export class Gpu implements Machine {
   #steps = 0
   #stepping = false
 
-  constructor(device: GPUDevice, { ownsDevice = false }: GpuOptions = {}) {
+  constructor(device: GPUDevice, { ownsDevice = false, onWait = () => () => {} }: GpuOptions = {}) {
+    this.#onWait = onWait
     this.device = device
     this.software = isSoftware(device.adapterInfo)
     this.#owns = ownsDevice
@@ -109,11 +113,14 @@ export class Gpu implements Machine {
     const staging = this.device.createBuffer({ size: bytes, usage: USAGE.MAP_READ | USAGE.COPY_DST })
     this.#commands.copy(storage, staging)
     this.#commands.flush()
+    const waited = this.#onWait()
     try {
       await staging.mapAsync(0x1) // GPUMapMode.READ
     } catch (cause) {
       await this.check()
       throw cause
+    } finally {
+      waited()
     }
     await this.check()
     const values = unpack(staging.getMappedRange(), t.dtype, sizeOf(t.shape))
@@ -125,7 +132,8 @@ export class Gpu implements Machine {
   async sync(): Promise<void> {
     this.#checkAlive()
     this.#commands.flush()
-    await this.device.queue.onSubmittedWorkDone()
+    const waited = this.#onWait()
+    await this.device.queue.onSubmittedWorkDone().finally(waited)
     await this.check()
   }
 

@@ -25,5 +25,23 @@ export async function openGpu({ adapter, toggles = [], ...options }: NodeOptions
     ...(off.length > 0 ? [`disable-dawn-features=${off.join(',')}`] : []),
   ])
   alive.add(instance)
-  return openFrom(instance, options)
+  return openFrom(instance, options, { onWait })
+}
+
+// While one of its promises is pending, Dawn polls in a loop that burns a core, which a CPU adapter would rather
+// compute with. Sleeping a millisecond in each turn of the event loop leaves it the core.
+const cell = new Int32Array(new SharedArrayBuffer(4))
+let waits = 0
+
+function onWait(): () => void {
+  if (waits++ === 0) setImmediate(nap)
+  return () => {
+    waits--
+  }
+}
+
+function nap() {
+  if (waits === 0) return
+  Atomics.wait(cell, 0, 0, 1)
+  setImmediate(nap)
 }

@@ -1,6 +1,6 @@
 // Opening a GPU from a WebGPU entry point: a browser's navigator.gpu, or Dawn's in Node (engine/node.ts).
 
-import { Gpu } from './gpu.ts'
+import { type GpuOptions, Gpu } from './gpu.ts'
 
 export interface OpenOptions {
   /** 'high-performance' (the default) or 'low-power', where there are two GPUs. */
@@ -14,6 +14,7 @@ export interface OpenOptions {
 export async function openFrom(
   entry: GPU,
   { powerPreference = 'high-performance', precision = 'f32' }: OpenOptions,
+  options: GpuOptions = {},
 ) {
   if (precision !== 'f32') throw new Error(`openGpu: precision must be 'f32', got '${String(precision)}'`)
   const adapter = await entry.requestAdapter({ powerPreference })
@@ -23,7 +24,7 @@ export async function openFrom(
     requiredFeatures: [...adapter.features] as GPUFeatureName[], // the adapter's own names
     requiredLimits: limitsOf(adapter),
   })
-  return new Gpu(device, { ownsDevice: true })
+  return new Gpu(device, { ...options, ownsDevice: true })
 }
 
 /** A Gpu in a browser, through navigator.gpu. Throws Error where there is no WebGPU. */

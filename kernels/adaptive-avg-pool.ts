@@ -3,7 +3,6 @@
 
 import {
   type Op,
-  type Run,
   type Shape,
   type Tensor,
   ShapeError,
@@ -68,7 +67,7 @@ const backwardKernel = kernel`
   }
 `
 
-export interface Grid {
+interface Grid {
   readonly size: readonly [h: number, w: number]
 }
 
@@ -87,16 +86,11 @@ export const adaptiveAvgPoolOp: Op<[x: Tensor], [Tensor], Grid> = {
     const params = { count, ...gridParams(x.shape, attrs) }
     return run(avgKernel, { reads: [x], makes: [out], params, groups: elementwise(count) })
   },
-  backward: (run, attrs, [dy], [x]) => [adaptiveAvgPoolGradient(run, attrs, dy, x.shape)],
-}
-
-/** Gradient of adaptiveAvgPool with respect to its input, whose shape is `x`, from dy [N, oh, ow, C] or, of one cell,
- *  [N, C]. */
-export function adaptiveAvgPoolGradient(run: Run, grid: Grid, dy: Tensor, x: Shape): Tensor {
-  const count = sizeOf(x)
-  const params = { count, ...gridParams(x, grid) }
-  const [dx] = run(backwardKernel, { reads: [dy], makes: [x], params, groups: elementwise(count) })
-  return dx
+  backward(run, attrs, [dy], [x]) {
+    const count = sizeOf(x.shape)
+    const params = { count, ...gridParams(x.shape, attrs) }
+    return run(backwardKernel, { reads: [dy], makes: [x.shape], params, groups: elementwise(count) })
+  },
 }
 
 function gridParams(x: Shape, { size: [outH, outW] }: Grid) {

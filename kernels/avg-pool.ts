@@ -1,7 +1,7 @@
 // Mean of each window. Padding counts as zeros, and in the divisor (torch's count_include_pad).
 
 import { type Op, type Tensor, elementwise, flatIndex, kernel, op, sizeOf } from './op.ts'
-import { type PoolOptions, type Window, pooledShape, windowParams } from './pool-window.ts'
+import { type PoolOptions, type Window, place, pooledShape, windowParams, windows } from './pool-window.ts'
 
 const avgKernel = kernel`
   struct Params {
@@ -11,18 +11,19 @@ const avgKernel = kernel`
   @group(0) @binding(1) var<storage, read_write> y: array<f32>; // [N, outH, outW, C]
   @group(0) @binding(2) var<uniform>             p: Params;
   ${flatIndex}
+  ${place}
   @compute @workgroup_size(64)
   fn avgPool(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
     let i = flat(id, groups);
     if (i >= p.count) { return; }
-    let n = i / (p.C * p.outW * p.outH);
-    let top = i / (p.C * p.outW) % p.outH * p.stride;
-    let left = i / p.C % p.outW * p.stride;
+    let o = place(i, p.outH, p.outW, p.C);
+    let top = o.y * p.stride;
+    let left = o.z * p.stride;
     let rows = vec2u(max(top, p.padding), min(top + p.size, p.H + p.padding)) - p.padding;
     let columns = vec2u(max(left, p.padding), min(left + p.size, p.W + p.padding)) - p.padding;
     var sum = 0.0;
     for (var h = rows.x; h < rows.y; h++) {
-      for (var w = columns.x; w < columns.y; w++) { sum += x[((n * p.H + h) * p.W + w) * p.C + i % p.C]; }
+      for (var w = columns.x; w < columns.y; w++) { sum += x[((o.x * p.H + h) * p.W + w) * p.C + o.w]; }
     }
     y[i] = sum / f32(p.size * p.size);
   }
@@ -36,21 +37,18 @@ const backwardKernel = kernel`
   @group(0) @binding(1) var<storage, read_write> dx: array<f32>; // [N, H, W, C]
   @group(0) @binding(2) var<uniform>             p:  Params;
   ${flatIndex}
-  // The windows that a row or column is in: [first, last).
-  fn windows(at: u32, most: u32) -> vec2u {
-    let end = at + p.padding + 1u;
-    return vec2u(select(0u, (end - p.size + p.stride - 1u) / p.stride, end > p.size), min((end - 1u) / p.stride + 1u, most));
-  }
+  ${place}
+  ${windows}
   @compute @workgroup_size(64)
   fn avgPoolBackward(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
     let i = flat(id, groups);
     if (i >= p.count) { return; }
-    let n = i / (p.C * p.W * p.H);
-    let rows = windows(i / (p.C * p.W) % p.H, p.outH);
-    let columns = windows(i / p.C % p.W, p.outW);
+    let at = place(i, p.H, p.W, p.C);
+    let rows = windows(at.y, p.size, p.stride, p.padding, p.outH);
+    let columns = windows(at.z, p.size, p.stride, p.padding, p.outW);
     var sum = 0.0;
     for (var h = rows.x; h < rows.y; h++) {
-      for (var w = columns.x; w < columns.y; w++) { sum += dy[((n * p.outH + h) * p.outW + w) * p.C + i % p.C]; }
+      for (var w = columns.x; w < columns.y; w++) { sum += dy[((at.x * p.outH + h) * p.outW + w) * p.C + at.w]; }
     }
     dx[i] = sum / f32(p.size * p.size);
   }

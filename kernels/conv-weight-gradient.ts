@@ -3,77 +3,99 @@
 // kernel adds in a fixed order, so that two runs give the same bits.
 
 import { type Run, type Shape, type Tensor, elementwise, flatIndex, images, kernel, sizeOf } from './op.ts'
+import { sharing, threadsFor } from './lanes.ts'
 import type { Steps } from './convolve.ts'
 
-const ROWS = 256 // of dW, per workgroup
 const COLUMNS = 8
 const PARTIAL_BYTES = 1 << 25 // of scratch at most; every adapter binds four times as much
 
-const partialKernel = kernel`
+const partialKernel = sharing(
+  ({ head, lane, eight }) => kernel`
+  ${head}
   struct Params {
     N: u32, H: u32, W: u32, C: u32, outH: u32, outW: u32, K: u32, kH: u32, kW: u32,
     strideH: u32, strideW: u32, padH: u32, padW: u32, lines: u32
   }
-  @group(0) @binding(0) var<storage, read>       x:  array<f32>; // [N, H, W, C]
-  @group(0) @binding(1) var<storage, read>       dy: array<f32>; // [N, outH, outW, K]
-  @group(0) @binding(2) var<storage, read_write> dw: array<f32>; // [splits, kH, kW, C, K]
-  @group(0) @binding(3) var<uniform>             p:  Params;
+  @group(0) @binding(0) var<storage, read>       x:       array<f32>; // [N, H, W, C]
+  @group(0) @binding(1) var<storage, read>       factors: array<f32>; // dy [N, outH, outW, K]
+  @group(0) @binding(2) var<storage, read_write> dw:      array<f32>; // [splits, kH, kW, C, K]
+  @group(0) @binding(3) var<uniform>             p:       Params;
+  override threads: u32 = 64u;
+  override rows: u32 = 4u; // of dW per thread: any 4, or the 3 of a row of 3 taps with stride 1, which share what they read
+  ${eight}
 
-  @compute @workgroup_size(64)
-  fn convWeightGradient(
-    @builtin(local_invocation_index) lane: u32,
-    @builtin(workgroup_id) group: vec3u,
-  ) {
-    let rows = p.kH * p.kW * p.C;
-    let row = (group.x * 64u + lane) * 4u;
+  @compute @workgroup_size(threads)
+  fn convWeightGradient(${lane}, @builtin(workgroup_id) group: vec3u) {
+    let count = p.kH * p.kW * p.C;
+    let thread = group.x * threads + lane;
     let k = group.y * 8u;
-    if (row >= rows) { return; }
-
+    share(neighbor, k, p.K, 1u);
+    var row = array<u32, 4>();
     var r = array<i32, 4>();
     var s = array<i32, 4>();
     var c = array<u32, 4>();
-    for (var j = 0u; j < 4u; j++) {
-      let tap = (row + j) / p.C;
-      c[j] = (row + j) % p.C;
+    for (var j = 0u; j < rows; j++) {
+      row[j] = select(thread * 4u + j, (thread / p.C * 3u + j) * p.C + thread % p.C, rows == 3u);
+      let tap = row[j] / p.C;
       r[j] = i32(tap / p.kW) - i32(p.padH);
       s[j] = i32(tap % p.kW) - i32(p.padW);
+      c[j] = row[j] % p.C;
     }
 
-    var sums = array<array<vec4f, 2>, 4>();
+    var sums = array<array<f32, 8>, 4>();
     let end = min((group.z + 1u) * p.lines, p.N * p.outH);
-    for (var line = group.z * p.lines; line < end; line++) {
-      let n = line / p.outH;
+    let begin = group.z * p.lines;
+    var n = begin / p.outH;
+    var h = begin - n * p.outH;
+    for (var line = begin; line < end; line++) {
       var start = array<u32, 4>();
       var width = array<u32, 4>(); // of the image, or 0 where the tap's row lies in the padding
-      for (var j = 0u; j < 4u; j++) {
-        let h = u32(i32(line % p.outH * p.strideH) + r[j]); // a negative one is huge as u32
-        width[j] = select(0u, p.W, h < p.H);
-        start[j] = (n * p.H + h) * p.W;
+      for (var j = 0u; j < rows; j++) {
+        let source = u32(i32(h * p.strideH) + r[j]); // a negative one is huge as u32
+        width[j] = select(0u, p.W, source < p.H);
+        start[j] = (n * p.H + source) * p.W * p.C + c[j];
+      }
+      var values = array<f32, 4>();
+      if (rows == 3u) {
+        for (var j = 1u; j < 3u; j++) {
+          let v = u32(s[j] - 1);
+          values[j] = select(0.0, x[select(0u, start[0] + v * p.C, v < width[0])], v < width[0]);
+        }
       }
       for (var o = 0u; o < p.outW; o++) {
-        // Columns past K read what lies behind and are never stored.
-        let at = (line * p.outW + o) * p.K + k;
-        let dy0 = vec4f(dy[at], dy[at + 1u], dy[at + 2u], dy[at + 3u]);
-        let dy1 = vec4f(dy[at + 4u], dy[at + 5u], dy[at + 6u], dy[at + 7u]);
-        for (var j = 0u; j < 4u; j++) {
-          let v = u32(i32(o * p.strideW) + s[j]);
-          let inside = v < width[j];
-          let value = select(0.0, x[select(0u, (start[j] + v) * p.C + c[j], inside)], inside);
-          sums[j][0] = fma(vec4f(value), dy0, sums[j][0]);
-          sums[j][1] = fma(vec4f(value), dy1, sums[j][1]);
+        if (rows == 3u) { // the next pixel's taps are this one's, moved by one
+          let v = u32(i32(o) + s[2]);
+          values[0] = values[1];
+          values[1] = values[2];
+          values[2] = select(0.0, x[select(0u, start[0] + v * p.C, v < width[0])], v < width[0]);
+        } else {
+          for (var j = 0u; j < rows; j++) {
+            let v = u32(i32(o * p.strideW) + s[j]);
+            values[j] = select(0.0, x[select(0u, start[j] + v * p.C, v < width[j])], v < width[j]);
+          }
         }
+        let dy = eight((line * p.outW + o) * p.K);
+        for (var j = 0u; j < rows; j++) {
+          for (var i = 0u; i < 8u; i++) { sums[j][i] = fma(values[j], dy[i], sums[j][i]); }
+        }
+      }
+      h += 1u;
+      if (h == p.outH) {
+        h = 0u;
+        n += 1u;
       }
     }
 
-    for (var j = 0u; j < 4u; j++) {
-      for (var i = 0u; i < 8u; i++) {
-        if (row + j < rows && k + i < p.K) {
-          dw[(group.z * rows + row + j) * p.K + k + i] = sums[j][i / 4u][i % 4u];
-        }
+    for (var j = 0u; j < rows; j++) {
+      if (row[j] < count) {
+        let to = (group.z * count + row[j]) * p.K;
+        // Columns past the last repeat it, and are stored there once more.
+        for (var i = 0u; i < 8u; i++) { dw[to + min(k + i, p.K - 1u)] = sums[j][i]; }
       }
     }
   }
-`
+`,
+)
 
 const sumKernel = kernel`
   struct Params { count: u32, splits: u32 }
@@ -103,16 +125,19 @@ export function convWeightGradient(
   const [, outH, outW] = images(dy.shape, 'conv2d: dy')
   const [kH, kW, , K] = images(out, 'conv2d: w')
   const count = sizeOf(out)
-  const tiles = [Math.ceil((kH * kW * C) / ROWS), Math.ceil(K / COLUMNS)] as const
+  const threads = threadsFor(run)
+  const rows = kW === 3 && stride[1] === 1 ? 3 : 4
+  const tiles = [Math.ceil((kH * kW * C) / rows / threads), Math.ceil(K / COLUMNS)] as const
   const lines = linesPerSplit(N * outH, tiles[0] * tiles[1], count, run.software)
   const splits = Math.ceil((N * outH) / lines)
-  const [partial] = run(partialKernel, {
+  const [partial] = run(partialKernel(run), {
     reads: [x, dy],
     makes: [[splits, ...out]],
     params: {
       ...{ N, H, W, C, outH, outW, K, kH, kW, lines },
       ...{ strideH: stride[0], strideW: stride[1], padH: padding[0], padW: padding[1] },
     },
+    constants: { threads, rows },
     groups: [...tiles, splits],
   })
   if (splits === 1) return run.view(partial, out)

@@ -5,66 +5,78 @@
 // taps are r = f + t q, and they read the input at i step + dir (t - shift):
 //   forward:       q = 1,      step = stride, dir = +1, shift = padding
 //   data gradient: q = stride, step = 1,      dir = -1, shift = (first + padding - f) / stride
-// Each thread sums 4 pixels x 8 channels in registers, without barriers. On a CPU adapter a thread is one SIMD lane:
-// reading x costs a gather, and a weight, whose address all lanes share, one scalar load, hence more channels than pixels.
+// Each thread sums 4 pixels x 8 channels in registers, without barriers.
 
-import { type Run, type Shape, type Tensor, type Wgsl, elementwise, images, kernel, wgsl } from './op.ts'
+import { type Run, type Shape, type Tensor, elementwise, images, kernel } from './op.ts'
+import { sharing, threadsFor } from './lanes.ts'
 
-const PIXELS = 256 // per workgroup, 4 per thread
+const PIXELS = 4 // per thread
 const CHANNELS = 8
 
-const body = wgsl`
+const convolveKernel = sharing(
+  ({ head, lane, eight }) => kernel`
+  ${head}
   struct Params {
     N: u32, H: u32, W: u32, C: u32, outH: u32, outW: u32, K: u32, kH: u32, kW: u32,
-    phasesH: u32, phasesW: u32, stepH: u32, stepW: u32, padH: u32, padW: u32, dir: i32
+    phasesH: u32, phasesW: u32, stepH: u32, stepW: u32, padH: u32, padW: u32, dir: i32,
+    tapStride: u32, inStride: u32, outStride: u32
   }
-  @group(0) @binding(0) var<storage, read> x: array<f32>; // [N, H, W, C]
-  @group(0) @binding(3) var<uniform>       p: Params;
-  override taps = 1u; // taps of a row done together: 3 in rows of 3 with step 1, where pixels share what they read
+  @group(0) @binding(0) var<storage, read>       x:      array<f32>; // [N, H, W, C]
+  @group(0) @binding(1) var<storage, read>       factors: array<f32>; // the weight [kH, kW, C, K], by strides
+  @group(0) @binding(2) var<storage, read_write> y:      array<f32>; // [N, outH, outW, K]
+  @group(0) @binding(3) var<uniform>             p:      Params;
+  override threads: u32 = 64u;
+  override taps: u32 = 1u; // of a row, done together: 3 where it has 3 and pixels of a row share what they read
+  ${eight}
 
-  @compute @workgroup_size(64)
+  // Exact for sides of images, and for a CPU adapter much cheaper than division of integers.
+  fn quotient(a: vec2u, b: vec2u) -> vec2u { return vec2u((vec2f(a) + 0.5) / vec2f(b)); }
+  fn remainder(a: vec2u, b: vec2u) -> vec2u { return a - quotient(a, b) * b; }
+
+  @compute @workgroup_size(threads)
   fn convolve(
-    @builtin(local_invocation_index) lane: u32,
+    ${lane},
     @builtin(workgroup_id) group: vec3u,
     @builtin(num_workgroups) groups: vec3u,
   ) {
     let phases = vec2u(p.phasesH, p.phasesW);
-    let phase = vec2u(group.z / p.phasesW, group.z % p.phasesW);
-    let first = (phase + phases - vec2u(p.padH, p.padW) % phases) % phases;
-    let shift = vec2i((first + vec2u(p.padH, p.padW) - phase) / phases);
-    let size = (vec2u(p.outH, p.outW) + phases - 1u - first) / phases;
-    let reach = (vec2u(p.kH, p.kW) + phases - 1u - phase) / phases; // taps of this phase
+    let padding = vec2u(p.padH, p.padW);
+    let phaseRow = quotient(vec2u(group.z), vec2u(p.phasesW)).x;
+    let phase = vec2u(phaseRow, group.z - phaseRow * p.phasesW);
+    let first = remainder(phase + phases - remainder(padding, phases), phases);
+    let shift = vec2i(quotient(first + padding - phase, phases));
+    let size = quotient(vec2u(p.outH, p.outW) + phases - 1u - first, phases);
+    let reach = quotient(vec2u(p.kH, p.kW) + phases - 1u - phase, phases); // taps of this phase
 
     let tile = group.y * groups.x + group.x;
     let blocks = (p.K + 7u) / 8u;
-    let k = tile % blocks * 8u;
-    // Four pixels in reading order. Those past the end repeat the last: the thread that has it stores it again.
-    let start = (tile / blocks * 64u + lane) * 4u;
-    let last = p.N * size.x * size.y;
-    if (start >= last) { return; }
+    let band = tile / blocks;
+    let k = (tile - band * blocks) * 8u;
+    share(neighbor, k, p.K, p.outStride);
+    let start = (band * threads + lane) * 4u;
+    let count = p.N * size.x * size.y;
     var at = array<vec3u, 4>(); // n, and the row and column within the phase
-    at[0] = vec3u(start / (size.x * size.y), start / size.y % size.x, start % size.y);
+    let row = start / max(size.y, 1u);
+    let image = row / max(size.x, 1u);
+    at[0] = vec3u(image, row - image * size.x, start - row * size.y);
     for (var j = 1u; j < 4u; j++) {
-      at[j] = at[j - 1u];
-      if (start + j < last) {
-        at[j].z += 1u;
-        if (at[j].z == size.y) { at[j] = vec3u(at[j].x, at[j].y + 1u, 0u); }
-        if (at[j].y == size.x) { at[j] = vec3u(at[j].x + 1u, 0u, 0u); }
-      }
+      at[j] = at[j - 1u] + vec3u(0u, 0u, 1u);
+      if (at[j].z == size.y) { at[j] = vec3u(at[j].x, at[j].y + 1u, 0u); }
+      if (at[j].y == size.x) { at[j] = vec3u(at[j].x + 1u, 0u, at[j].z); }
     }
 
-    var sums = array<array<vec4f, 2>, 4>();
+    var sums = array<array<f32, 8>, 4>();
     for (var r = 0u; r < reach.x; r++) {
       for (var s = 0u; s < reach.y; s += taps) {
-        // What the pixels read at the leftmost of these taps, then what the last pixel reads at the others.
+        // What the four pixels read at the leftmost of these taps, then what the last reads at the others.
         var base = array<u32, 6>();
         var inside = array<bool, 6>();
         for (var q = 0u; q < 3u + taps; q++) {
           let pixel = at[min(q, 3u)];
-          let h = u32(i32(pixel.y * p.stepH) + p.dir * (i32(r) - shift.x));
+          let h = u32(i32(pixel.y * p.stepH) + p.dir * (i32(r) - shift.x)); // a negative one is huge as u32
           let left = select(i32(s) - shift.y, shift.y - i32(s + taps - 1u), p.dir < 0);
-          let v = u32(i32(pixel.z * p.stepW) + left + i32(max(q, 3u)) - 3);
-          inside[q] = h < p.H && v < p.W; // a negative one is huge as u32
+          let v = u32(i32(pixel.z * p.stepW + max(q, 3u) - 3u) + left);
+          inside[q] = pixel.x < p.N && h < p.H && v < p.W;
           base[q] = select(0u, ((pixel.x * p.H + h) * p.W + v) * p.C, inside[q]);
         }
         let tap = (phase.x + r * phases.x) * p.kW + phase.y + s * phases.y;
@@ -72,13 +84,9 @@ const body = wgsl`
           var values = array<f32, 6>();
           for (var q = 0u; q < 3u + taps; q++) { values[q] = select(0.0, x[base[q] + c], inside[q]); }
           for (var t = 0u; t < taps; t++) {
-            // Channels past K read what lies behind and are never stored.
-            let i = ((tap + select(t, taps - 1u - t, p.dir < 0)) * p.C + c) * p.K + k;
-            let w0 = weights(i);
-            let w1 = weights(i + 4u);
+            let weights = eight((tap + select(t, taps - 1u - t, p.dir < 0)) * p.tapStride + c * p.inStride);
             for (var j = 0u; j < 4u; j++) {
-              sums[j][0] = fma(vec4f(values[j + t]), w0, sums[j][0]);
-              sums[j][1] = fma(vec4f(values[j + t]), w1, sums[j][1]);
+              for (var i = 0u; i < 8u; i++) { sums[j][i] = fma(values[j + t], weights[i], sums[j][i]); }
             }
           }
         }
@@ -86,46 +94,16 @@ const body = wgsl`
     }
 
     for (var j = 0u; j < 4u; j++) {
-      let o = first + at[j].yz * phases;
-      let to = ((at[j].x * p.outH + o.x) * p.outW + o.y) * p.K + k;
-      store(to, p.K - k, sums[j][0]);
-      if (k + 4u < p.K) { store(to + 4u, p.K - k - 4u, sums[j][1]); }
+      if (start + j < count) {
+        let o = first + at[j].yz * phases;
+        let to = ((at[j].x * p.outH + o.x) * p.outW + o.y) * p.K;
+        // Channels past the last repeat it, and are stored there once more.
+        for (var i = 0u; i < 8u; i++) { y[to + min(k + i, p.K - 1u)] = sums[j][i]; }
+      }
     }
   }
-`
-
-const inFours: Wgsl = wgsl`
-  @group(0) @binding(1) var<storage, read>       w: array<vec4f>; // [kH, kW, C, K]
-  @group(0) @binding(2) var<storage, read_write> y: array<vec4f>; // [N, outH, outW, K]
-  fn weights(i: u32) -> vec4f { return w[i / 4u]; }
-  fn store(i: u32, left: u32, v: vec4f) { y[i / 4u] = v; }
-`
-const inOnes: Wgsl = wgsl`
-  @group(0) @binding(1) var<storage, read>       w: array<f32>; // [kH, kW, C, K]
-  @group(0) @binding(2) var<storage, read_write> y: array<f32>; // [N, outH, outW, K]
-  fn weights(i: u32) -> vec4f { return vec4f(w[i], w[i + 1u], w[i + 2u], w[i + 3u]); }
-  fn store(i: u32, left: u32, v: vec4f) {
-    for (var c = 0u; c < 4u; c++) {
-      if (c < left) { y[i + c] = v[c]; }
-    }
-  }
-`
-const convolve4 = kernel`${body}${inFours}`
-const convolve1 = kernel`${body}${inOnes}`
-
-const swapKernel = kernel`
-  struct Params { count: u32, C: u32, K: u32 }
-  @group(0) @binding(0) var<storage, read>       w:   array<f32>; // [kH, kW, C, K]
-  @group(0) @binding(1) var<storage, read_write> out: array<f32>; // [kH, kW, K, C]
-  @group(0) @binding(2) var<uniform>             p:   Params;
-  @compute @workgroup_size(64)
-  fn swapChannels(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-    let i = id.y * groups.x * 64u + id.x;
-    if (i >= p.count) { return; }
-    let tap = i / (p.C * p.K);
-    out[i] = w[(tap * p.C + i % p.C) * p.K + i / p.C % p.K];
-  }
-`
+`,
+)
 
 /** Rows and columns: [h, w]. */
 export type Pair = readonly [h: number, w: number]
@@ -137,9 +115,11 @@ export interface Steps {
 
 /** Convolution of x [N, H, W, C] with w [kH, kW, C, K], without bias, of shape `out` [N, outH, outW, K]. */
 export function convolve(run: Run, x: Tensor, w: Tensor, out: Shape, { stride, padding }: Steps): Tensor {
+  const [, , C, K] = images(w.shape, 'conv2d: w')
   return dispatch(run, x, w, out, {
     ...{ phasesH: 1, phasesW: 1, stepH: stride[0], stepW: stride[1] },
     ...{ padH: padding[0], padW: padding[1], dir: 1 },
+    ...{ tapStride: C * K, inStride: K, outStride: 1 },
   })
 }
 
@@ -151,41 +131,32 @@ export function convolveBack(
   out: Shape,
   { stride, padding }: Steps,
 ): Tensor {
-  const [kH, kW, C, K] = images(w.shape, 'conv2d: w')
-  const count = kH * kW * C * K
-  const [swapped] = run(swapKernel, {
-    reads: [w],
-    makes: [[kH, kW, K, C]],
-    params: { count, C, K },
-    groups: elementwise(count),
-  })
-  return dispatch(run, dy, swapped, out, {
+  const [, , C, K] = images(w.shape, 'conv2d: w')
+  return dispatch(run, dy, w, out, {
     ...{ phasesH: stride[0], phasesW: stride[1], stepH: 1, stepW: 1 },
     ...{ padH: padding[0], padW: padding[1], dir: -1 },
+    ...{ tapStride: C * K, inStride: 1, outStride: K },
   })
 }
 
-function dispatch(
-  run: Run,
-  x: Tensor,
-  w: Tensor,
-  out: Shape,
-  steps: Record<'phasesH' | 'phasesW' | 'stepH' | 'stepW' | 'padH' | 'padW' | 'dir', number>,
-) {
+type Walk = 'phasesH' | 'phasesW' | 'stepH' | 'stepW' | 'padH' | 'padW' | 'dir'
+type Strides = 'tapStride' | 'inStride' | 'outStride'
+
+function dispatch(run: Run, x: Tensor, w: Tensor, out: Shape, steps: Record<Walk | Strides, number>): Tensor {
   const [N, H, W, C] = images(x.shape, 'conv2d: x')
   const [, outH, outW, K] = images(out, 'conv2d: y')
   const [kH, kW] = images(w.shape, 'conv2d: w')
   const { phasesH, phasesW, stepW } = steps
   const pixels = N * Math.ceil(outH / phasesH) * Math.ceil(outW / phasesW)
-  const tiles = Math.ceil(pixels / PIXELS) * Math.ceil(K / CHANNELS)
-  const sharing = kW === 3 && stepW === 1 && phasesW === 1 && outW % 4 === 0
-  const [gx, gy] = elementwise(tiles * 64)
-  const [y] = run(K % 4 === 0 ? convolve4 : convolve1, {
+  const threads = threadsFor(run)
+  const tiles = Math.ceil(pixels / PIXELS / threads) * Math.ceil(K / CHANNELS)
+  const shared = kW === 3 && stepW === 1 && phasesW === 1 && outW % 4 === 0
+  const [y] = run(convolveKernel(run), {
     reads: [x, w],
     makes: [out],
     params: { N, H, W, C, outH, outW, K, kH, kW, ...steps },
-    constants: { taps: sharing ? 3 : 1 },
-    groups: [gx, gy, phasesH * phasesW],
+    constants: { threads, taps: shared ? 3 : 1 },
+    groups: [...elementwise(tiles * 64), phasesH * phasesW],
   })
   return y
 }

@@ -2,7 +2,7 @@
 // row-major order, as torch's does; each input pixel gathers it from the windows that it is in.
 
 import { type Op, type Tensor, elementwise, flatIndex, kernel, op, sizeOf } from './op.ts'
-import { type PoolOptions, type Window, pooledShape, windowParams } from './pool-window.ts'
+import { type PoolOptions, type Window, place, pooledShape, windowParams, windows } from './pool-window.ts'
 
 const maxKernel = kernel`
   struct Params {
@@ -13,20 +13,21 @@ const maxKernel = kernel`
   @group(0) @binding(2) var<storage, read_write> index: array<u32>; // like y: where in its image the maximum is
   @group(0) @binding(3) var<uniform>             p:     Params;
   ${flatIndex}
+  ${place}
   @compute @workgroup_size(64)
   fn maxPool(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
     let i = flat(id, groups);
     if (i >= p.count) { return; }
-    let n = i / (p.C * p.outW * p.outH);
-    let top = i / (p.C * p.outW) % p.outH * p.stride;
-    let left = i / p.C % p.outW * p.stride;
+    let o = place(i, p.outH, p.outW, p.C);
+    let top = o.y * p.stride;
+    let left = o.z * p.stride;
     let rows = vec2u(max(top, p.padding), min(top + p.size, p.H + p.padding)) - p.padding;
     let columns = vec2u(max(left, p.padding), min(left + p.size, p.W + p.padding)) - p.padding;
     var at = rows.x * p.W + columns.x;
-    var best = x[(n * p.H * p.W + at) * p.C + i % p.C];
+    var best = x[(o.x * p.H * p.W + at) * p.C + o.w];
     for (var h = rows.x; h < rows.y; h++) {
       for (var w = columns.x; w < columns.y; w++) {
-        let value = x[((n * p.H + h) * p.W + w) * p.C + i % p.C];
+        let value = x[((o.x * p.H + h) * p.W + w) * p.C + o.w];
         if (value > best) {
           best = value;
           at = h * p.W + w;
@@ -47,23 +48,20 @@ const backwardKernel = kernel`
   @group(0) @binding(2) var<storage, read_write> dx:    array<f32>; // [N, H, W, C]
   @group(0) @binding(3) var<uniform>             p:     Params;
   ${flatIndex}
-  // The windows that a row or column is in: [first, last).
-  fn windows(at: u32, most: u32) -> vec2u {
-    let end = at + p.padding + 1u;
-    return vec2u(select(0u, (end - p.size + p.stride - 1u) / p.stride, end > p.size), min((end - 1u) / p.stride + 1u, most));
-  }
+  ${place}
+  ${windows}
   @compute @workgroup_size(64)
   fn maxPoolBackward(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
     let i = flat(id, groups);
     if (i >= p.count) { return; }
-    let n = i / (p.C * p.W * p.H);
-    let here = i / p.C % (p.W * p.H);
-    let rows = windows(here / p.W, p.outH);
-    let columns = windows(here % p.W, p.outW);
+    let at = place(i, p.H, p.W, p.C);
+    let here = at.y * p.W + at.z;
+    let rows = windows(at.y, p.size, p.stride, p.padding, p.outH);
+    let columns = windows(at.z, p.size, p.stride, p.padding, p.outW);
     var sum = 0.0;
     for (var h = rows.x; h < rows.y; h++) {
       for (var w = columns.x; w < columns.y; w++) {
-        let o = ((n * p.outH + h) * p.outW + w) * p.C + i % p.C;
+        let o = ((at.x * p.outH + h) * p.outW + w) * p.C + at.w;
         if (index[o] == here) { sum += dy[o]; }
       }
     }

@@ -1,6 +1,29 @@
 // What the pooling ops share: windows of `size` pixels every `stride` pixels over a padded image.
 
-import { type Shape, ShapeError, images, show } from './op.ts'
+import { type Shape, ShapeError, images, show, wgsl } from './op.ts'
+
+/** `place(i, H, W, C)`: element i of [N, H, W, C] as (n, h, w, c), with three divisions. */
+export const place = wgsl`
+  fn place(i: u32, H: u32, W: u32, C: u32) -> vec4u {
+    let pixel = i / C;
+    let line = pixel / W;
+    let n = line / H;
+    return vec4u(n, line - n * H, pixel - line * W, i - pixel * C);
+  }
+`
+
+/** `windows(at, size, stride, padding, most)`: the windows [first, last) of most that row or column at is in. The
+ *  division is exact for sides of images, and for a CPU adapter much cheaper than one of integers. */
+export const windows = wgsl`
+  fn quotient(a: u32, b: u32) -> u32 { return u32((f32(a) + 0.5) / f32(b)); }
+  fn windows(at: u32, size: u32, stride: u32, padding: u32, most: u32) -> vec2u {
+    let end = at + padding + 1u;
+    return vec2u(
+      select(0u, quotient(end - size + stride - 1u, stride), end > size),
+      min(quotient(end - 1u, stride) + 1u, most),
+    );
+  }
+`
 
 export interface PoolOptions {
   /** Rows and columns of a window. */

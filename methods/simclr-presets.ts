@@ -74,21 +74,22 @@ const imagenet: Preset = {
   }),
 }
 
-/** The demonstration: a ResNet-18 an eighth as wide with a stem that shrinks at once, so that a CPU can train it. */
+/** The demonstration: ResNet-8 on the built-in images. Crops keep at least 0.3 of the image, so that a few periods of a pattern
+ *  stay visible, and the temperature is low, which a small batch likes. */
 const demo: Preset = {
   about:
-    'a narrow ResNet-18 with an early-shrinking stem, for the built-in images on a CPU adapter, a few minutes',
+    'ResNet-8 on the built-in images, a few minutes on a CPU: Adam 3e-3, temperature 0.2, batch 128, 5 epochs',
   size: 32,
-  settings: (size, batch = 64) => ({
-    model: { name: 'resnet18', stem: 'imagenet', width: 16, zeroInitResidual: false },
+  settings: (size, batch = 128) => ({
+    model: { name: 'resnet8', stem: 'cifar', width: 16, zeroInitResidual: false },
     head: { style: 'seed', hidden: 128, dim: 64 },
     views: { ...cifarRecipe(size), crop: { scale: [0.3, 1], ratio: [3 / 4, 4 / 3] } },
     batchNorm: 'per-view',
     temperature: 0.2,
     optimizer: { name: 'adam', weightDecay: 1e-6 },
-    schedule: { name: 'cosine', lr: 2e-3, warmupEpochs: 1 },
+    schedule: { name: 'cosine', lr: 3e-3, warmupEpochs: 1 },
     batch,
-    epochs: 12,
+    epochs: 5,
     knn: { temperature: 0.1 },
   }),
 }

@@ -1,0 +1,55 @@
+// Matrix products and convolutions have two ways to share numbers between threads (kernels/lanes.ts). A machine takes
+// one; here both are run on it.
+
+import * as assert from 'uvu/assert'
+import { convWeightGradient } from '../kernels/conv-weight-gradient.ts'
+import { convolve, convolveBack } from '../kernels/convolve.ts'
+import { gemm } from '../kernels/gemm.ts'
+import { type Run, type Shape, type Tensor, sizeOf } from '../kernels/op.ts'
+import type { Gpu } from '../engine/gpu.ts'
+import { close, random } from './check.ts'
+import { gpuSuite } from './gpu.ts'
+
+const test = gpuSuite('lanes')
+
+/** The machine's `run`, telling kernels that it is a GPU, or a CPU adapter with subgroups of eight. */
+function posing(gpu: Gpu, software: boolean): Run {
+  const { view, tensor } = gpu.run
+  const run = (...[kernel, dispatch]: Parameters<Run>) => gpu.run(kernel, dispatch)
+  const told = { view, tensor, software, subgroupSize: software ? 8 : 0 }
+  return Object.assign(run, told) as Run // it passes on what gpu.run, which is typed, returns
+}
+
+const filled = (gpu: Gpu, shape: Shape, seed: number) => gpu.tensor(random(sizeOf(shape), seed), shape)
+
+async function compare(gpu: Gpu, compute: (run: Run) => Tensor, what: string) {
+  const { subgroupMinSize = 0 } = gpu.device.adapterInfo as { subgroupMinSize?: number } // newer than the types
+  const onGpu = await gpu.read(compute(posing(gpu, false)))
+  assert.ok(onGpu.some((v) => v !== 0))
+  if (gpu.device.features.has('subgroups') && subgroupMinSize >= 8)
+    close(await gpu.read(compute(posing(gpu, true))), onGpu, 1e-5, what)
+}
+
+for (const [x, w, stride, padding] of [
+  [[2, 8, 8, 5], [3, 3, 5, 11], 1, 1],
+  [[3, 9, 7, 3], [3, 2, 3, 8], 2, 1],
+  [[1, 20, 20, 2], [1, 1, 2, 17], 1, 0],
+] as const)
+  test(`a convolution of [${x.join(', ')}] is the same in either way`, async ({ gpu }) => {
+    const steps = { stride: [stride, stride], padding: [padding, padding] } as const
+    const side = (i: 1 | 2, k: 0 | 1) => Math.floor((x[i] + 2 * padding - w[k]) / stride) + 1
+    const out = [x[0], side(1, 0), side(2, 1), w[3]]
+    const [image, weight, dy] = [filled(gpu, x, 1), filled(gpu, w, 2), filled(gpu, out, 3)]
+    await compare(gpu, (run) => convolve(run, image, weight, out, steps), 'y')
+    await compare(gpu, (run) => convolveBack(run, dy, weight, x, steps), 'dx')
+    await compare(gpu, (run) => convWeightGradient(run, image, dy, w, steps), 'dw')
+  })
+
+test('a matrix product is the same in either way', async ({ gpu }) => {
+  const [a, b, bias] = [filled(gpu, [70, 9], 1), filled(gpu, [13, 9], 2), filled(gpu, [13], 3)]
+  await compare(gpu, (run) => gemm(run, a, b, { transB: true, bias }), 'a b^T + bias')
+  await compare(gpu, (run) => gemm(run, b, a, { transB: true }), 'b a^T')
+  await compare(gpu, (run) => gemm(run, a, a, { transA: true }), 'a^T a')
+})
+
+test.run()
