@@ -35,6 +35,8 @@ export {
   type Values,
   type Variable,
   ShapeError,
+  elementwise,
+  flatIndex,
   kernel,
   op,
   wgsl,
@@ -42,6 +44,12 @@ export {
 export { adaptiveAvgPool } from './kernels/adaptive-avg-pool.ts'
 export { add } from './kernels/add.ts'
 export { type Recipe, type Sampling, augment, drawAugmentations } from './kernels/augment.ts'
+export {
+  type Augmentation,
+  type CropBox,
+  packAugmentations,
+  unpackAugmentations,
+} from './kernels/augment-parameters.ts'
 export {
   adjustBrightness,
   adjustContrast,

@@ -5,7 +5,7 @@ import { load } from '../engine/node-files.ts'
 import { loadModel } from '../models/state.ts'
 import { buildEncoder } from './build.ts'
 import { type TrainConfig, UsageError } from './config.ts'
-import { openImages } from './images.ts'
+import { openImages, skippedOf } from './images.ts'
 import { KnnProbe } from './knn.ts'
 import { startProgress } from './progress.ts'
 import { openRun } from './run-folder.ts'
@@ -32,7 +32,7 @@ export async function evalKnn(dir: string, flags: EvalKnnFlags): Promise<number>
   const gpu = await openGpu(flags.adapter === undefined ? {} : { adapter: flags.adapter })
   try {
     const images = { data: flags.data ?? config.data, size: config.size, seed: config.seed }
-    const data = await openImages(images, progress)
+    const data = await openImages(images, flags.json ? silent : progress)
     const { k, temperature, bank, queries } = flags
     const options = { ...config.knn, ...defined({ k, temperature, bank, queries }) }
     const probe = new KnnProbe(gpu, data, config.views, options)
@@ -52,6 +52,7 @@ export async function evalKnn(dir: string, flags: EvalKnnFlags): Promise<number>
       pixels,
       untrained,
       trained,
+      skippedFiles: skippedOf(data).length,
     }
     const row = (what: string, value: number) => `  ${what.padEnd(18)} ${value.toFixed(1).padStart(5)}%`
     progress.note(
@@ -69,6 +70,9 @@ export async function evalKnn(dir: string, flags: EvalKnnFlags): Promise<number>
     gpu.destroy()
   }
 }
+
+/** Where notes go when one line of JSON is all that may be printed. */
+const silent = { start() {}, update() {}, note() {}, stop() {} }
 
 /** The entries that have a value. */
 const defined = (entries: Record<string, number | undefined>) =>

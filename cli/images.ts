@@ -1,6 +1,6 @@
 // The images that a configuration names, loaded with progress and complaints in words.
 
-import type { Split } from '../data/dataset.ts'
+import type { Skipped, Split } from '../data/dataset.ts'
 import { openData } from '../data/open.ts'
 import type { TrainConfig } from './config.ts'
 import type { Progress } from './progress.ts'
@@ -19,9 +19,14 @@ export async function openImages(
     onProgress: decoding(progress),
     onNotice: (notice) => progress.note(notice),
   })
-  for (const { file, reason } of [...split.train.skipped, ...split.test.skipped])
+  for (const { file, reason } of skippedOf(split))
     progress.note(`skipped ${file}: ${reason}`, { skipped: file, reason })
   return split
+}
+
+/** The files left out of either half, each once. */
+export function skippedOf({ train, test }: Split): Skipped[] {
+  return [...new Map([...train.skipped, ...test.skipped].map((skipped) => [skipped.file, skipped])).values()]
 }
 
 /** Tells how far decoding is, every few seconds. */

@@ -13,6 +13,7 @@ const program = new Command('kindred')
   .description('Contrastive representation learning on WebGPU: train an encoder from unlabelled images.')
   .version(version())
   .showHelpAfterError('(--help explains every option)')
+  .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : 2))
   .addHelpText(
     'after',
     `
@@ -53,7 +54,11 @@ train
     '--batch-norm <kind>',
     "per-view (as the popular PyTorch code) or joint over both views (as the paper's)",
   )
-  .option('--size <px>', 'side of the images that a folder is loaded at', count)
+  .option(
+    '--size <px>',
+    'side of the views, and of the images that are loaded from a folder or drawn, in pixels',
+    count,
+  )
   .option('--subset <n>', 'train on this many images only', count)
   .option('--seed <n>', 'everything random follows from it', whole)
   .option('--knn-every <epochs>', 'measure kNN accuracy every so many epochs; 0 for only at the end', whole)

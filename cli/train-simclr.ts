@@ -7,7 +7,7 @@ import { DeviceLostError } from '../engine/errors.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { openGpu } from '../engine/node.ts'
 import { type TrainConfig, type TrainFlags, UsageError, configOf } from './config.ts'
-import { openImages } from './images.ts'
+import { openImages, skippedOf } from './images.ts'
 import { type Progress, startProgress } from './progress.ts'
 import { writeReport } from './report.ts'
 import { type RunFolder, createRun, openRun, resumeRun } from './run-folder.ts'
@@ -127,8 +127,9 @@ function introduce(
   const { description, architecture } = gpu.device.adapterInfo
   const kind = gpu.software ? ' (a CPU: fine for small models; see kindred doctor)' : ''
   progress.note(`on ${description || architecture}${kind}, into ${run.dir}`)
-  const skipped = [...data.train.skipped, ...data.test.skipped]
-  if (skipped.length > 0) progress.note(`${skipped.length} damaged images are left out`)
+  const left = skippedOf(data).length
+  if (left > 0)
+    progress.note(`${left} ${left === 1 ? 'file was' : 'files were'} skipped`, { skippedFiles: left })
 }
 
 /** Ctrl-C once finishes the step and saves; twice ends at once. Returns what takes the handler away again. */

@@ -115,7 +115,9 @@ export class Training {
     const [epoch, start] = [Math.floor(state.step / stepsPerEpoch), state.step % stepsPerEpoch]
     for await (const { images: pixels } of batches(images, { batch, seed, epoch, start })) {
       const loss = trainer.step({ pixels, shape: [batch, height, width, channels] })
-      this.#pending.push({ step: state.step, loss: gpu.read(loss) })
+      const reading = gpu.read(loss)
+      reading.catch(() => undefined) // thrown when its turn comes; until then it is not unhandled
+      this.#pending.push({ step: state.step, loss: reading })
       await this.#drain(LATE)
       if (state.step % stepsPerEpoch === 0) break // what belongs to the epoch's end comes before its checkpoint
       if (this.#stop.requested) return

@@ -6,7 +6,7 @@ import { GpuError } from './errors.ts'
 import { type Storage, USAGE } from './memory.ts'
 import type { Pipeline } from './pipelines.ts'
 
-const UNIFORM_BYTES = 1 << 18 // parameters of one command buffer; beyond that it is flushed and another begun
+const UNIFORM_BYTES = 1 << 20 // parameters of one command buffer, 4,096 dispatches at least; beyond that another is begun
 
 type Command =
   | {

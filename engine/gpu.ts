@@ -147,7 +147,8 @@ export class Gpu implements Machine {
   }
 
   /** Runs one training step as one command buffer. Every tensor made in it is reclaimed, save what it returns, which
-   *  lives until the next step ends. If the body throws, nothing of the step has happened. */
+   *  lives until the next step ends. If the body throws, what it dispatched is dropped and no variable has changed; a
+   *  read inside the body submits what came before it. */
   step<T extends StepResult>(body: () => T): T {
     if (this.#stepping) throw new Error('Gpu.step: a step cannot run inside a step')
     this.#checkAlive()
@@ -217,6 +218,11 @@ export class Gpu implements Machine {
     for (const [i, v] of variables.entries()) this.#tensors.move(v, flat, (offsets[i] ?? 0) * 4)
     this.#commands.flush()
     return { flat, offsets }
+  }
+
+  /** Whether a variable that `flatten` moved still lies in that flat variable, and not in a later one. */
+  isWithin(variable: Variable, flat: Variable): boolean {
+    return this.#tensors.isWithin(variable, flat)
   }
 
   /** Copies tensors into ranges of a variable, each at its offset in elements. */

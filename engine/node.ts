@@ -25,23 +25,35 @@ export async function openGpu({ adapter, toggles = [], ...options }: NodeOptions
     ...(off.length > 0 ? [`disable-dawn-features=${off.join(',')}`] : []),
   ])
   alive.add(instance)
-  return openFrom(instance, options, { onWait })
+  try {
+    return await openFrom(instance, options, { onWait })
+  } catch (cause) {
+    if (adapter === undefined) throw cause
+    throw new Error(
+      `no WebGPU adapter's name contains '${adapter}'; leave the name out to see what there is`,
+      { cause },
+    )
+  }
 }
 
 // While one of its promises is pending, Dawn polls in a loop that burns a core, which a CPU adapter would rather
 // compute with. Sleeping a millisecond in each turn of the event loop leaves it the core.
 const cell = new Int32Array(new SharedArrayBuffer(4))
 let waits = 0
+let napping = false
 
 function onWait(): () => void {
-  if (waits++ === 0) setImmediate(nap)
+  waits++
+  if (!napping) setImmediate(nap)
+  napping = true
   return () => {
     waits--
   }
 }
 
 function nap() {
-  if (waits === 0) return
+  napping = waits > 0
+  if (!napping) return
   Atomics.wait(cell, 0, 0, 1)
   setImmediate(nap)
 }

@@ -69,6 +69,8 @@ class FlatParameters {
 
   /** Copies the gradients into the flat buffer, and tells the kernels which parameters have one. */
   collect(gradients: ReadonlyMap<Tensor, Tensor>) {
+    if (!this.variables.every((variable) => this.gpu.isWithin(variable, this.weight)))
+      throw new Error('optimizer: its parameters were given to a newer optimizer; step that one instead')
     const parts = this.variables.flatMap((variable, i) => {
       const tensor = gradients.get(variable)
       return tensor ? [{ tensor, offset: this.offsets[i] ?? 0, parameter: i }] : []

@@ -58,17 +58,31 @@ export function decodeSafetensors(file: Uint8Array, name = 'safetensors'): Safet
   let metadata: Record<string, string> = {}
   for (const [key, value] of Object.entries(header)) {
     if (key === '__metadata__') metadata = value as Record<string, string> // the format: strings to strings
-    else tensors.set(key, decodeTensor(value as Entry, data, `${name}: ${key}`)) // checked by decodeTensor
+    else if (isEntry(value)) tensors.set(key, decodeTensor(value, data, `${name}: ${key}`))
+    else
+      throw new Error(
+        `${name}: ${key} is not described by dtype, shape and data_offsets; the file is damaged or not safetensors`,
+      )
   }
   return { tensors, metadata }
 }
 
 function parseHeader(text: string, name: string): Record<string, unknown> {
+  let header: unknown = null
   try {
-    return JSON.parse(text) as Record<string, unknown> // a JSON object by the format; its entries are checked
+    header = JSON.parse(text)
   } catch (cause) {
     throw new Error(`${name}: the header is not JSON; the file is damaged or not safetensors`, { cause })
   }
+  if (typeof header !== 'object' || header === null || Array.isArray(header))
+    throw new Error(`${name}: the header is not a JSON object; the file is damaged or not safetensors`)
+  return { ...header }
+}
+
+function isEntry(value: unknown): value is Entry {
+  const { dtype, shape, data_offsets: offsets } = (value ?? {}) as Partial<Record<keyof Entry, unknown>> // any field may lack
+  const counts = (list: unknown) => Array.isArray(list) && list.every((n) => Number.isInteger(n) && n >= 0)
+  return typeof dtype === 'string' && counts(shape) && counts(offsets) && (offsets as unknown[]).length === 2
 }
 
 function decodeTensor(

@@ -75,6 +75,11 @@ export class Tensors {
     this.#storages.set(variable, this.#memory.move(from, to, offset))
   }
 
+  /** Whether a variable still lies in the memory of `whole`. */
+  isWithin(variable: Variable, whole: Variable): boolean {
+    return this.storage(variable).block === this.storage(whole).block
+  }
+
   /** The memory of a tensor. Throws Error when it belongs to another Gpu or its step has ended. */
   storage(t: Tensor): Storage {
     const storage = this.#storages.get(t)

@@ -32,7 +32,8 @@ export interface SimclrOptions {
 /** Images on the GPU already, or u8 pixels to upload: [N, H, W, 3]. */
 export type ImageBatch = Tensor | { readonly pixels: Uint8Array; readonly shape: readonly number[] }
 
-/** SimCLR training: `step(batch)` makes one step and returns its loss [], to be read before the next step but one. */
+/** SimCLR training: `step(batch)` makes one step and returns its loss [], which dies when the next step ends:
+ *  call `gpu.read(loss)` before that, and await it whenever you like. */
 export function simclr(
   gpu: Gpu,
   { encoder, head, optimizer, schedule, temperature, batchNorm, views, seed = 0 }: SimclrOptions,

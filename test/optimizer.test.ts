@@ -142,6 +142,15 @@ test('LARS leaves biases and norm parameters to plain momentum by default', asyn
   assert.ok(Math.abs((w0 ?? 0) - (3 - trust * 0.3)) < 1e-6)
 })
 
+test('parameters that a newer optimizer took are not silently left to the older one', ({ gpu }) => {
+  const w = gpu.variable([1, 2], [2])
+  const older = new Sgd({ w })
+  const newer = new Adam({ w })
+  const gradients = () => new Map([[w, gpu.tensor([1, 1], [2])]])
+  assert.throws(() => older.step(gradients(), 0.1), /its parameters were given to a newer optimizer/)
+  newer.step(gradients(), 0.1)
+})
+
 test('an optimizer with no gradient to use says so', ({ gpu }) => {
   const optimizer = new Sgd({ w: gpu.variable([1], [1]) })
   assert.throws(() => optimizer.step(new Map(), 0.1), /none of 1 parameters received a gradient/)
