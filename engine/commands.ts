@@ -2,7 +2,7 @@
 // Error scopes are open only inside flush, so that a caller's own device keeps its own errors.
 
 import type { Kernel } from '../kernels/op.ts'
-import { GpuError } from './errors.ts'
+import { GpuError, type Watch } from './errors.ts'
 import { type Storage, USAGE } from './memory.ts'
 import type { Pipeline } from './pipelines.ts'
 
@@ -28,7 +28,7 @@ interface Binding {
 /** Collects dispatches and copies, and submits them as one command buffer. */
 export class Commands {
   readonly #device: GPUDevice
-  readonly #watch: (error: Promise<GpuError | null>) => void
+  readonly #watch: Watch
   readonly #uniforms: GPUBuffer
   readonly #params = new DataView(new ArrayBuffer(UNIFORM_BYTES))
   readonly #align: number
@@ -39,7 +39,7 @@ export class Commands {
   #dispatches = 0
   #bindGroupsMade = 0
 
-  constructor(device: GPUDevice, watch: (error: Promise<GpuError | null>) => void) {
+  constructor(device: GPUDevice, watch: Watch) {
     this.#device = device
     this.#watch = watch
     this.#align = device.limits.minUniformBufferOffsetAlignment

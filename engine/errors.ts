@@ -5,6 +5,9 @@ export class GpuError extends Error {
   override readonly name = 'GpuError'
 }
 
+/** Takes note of an error that WebGPU will report, or null when it will not. */
+export type Watch = (error: Promise<GpuError | null>) => void
+
 /** The device is gone (driver reset, unplugged, destroyed). Nothing on it can be read any more. */
 export class DeviceLostError extends Error {
   override readonly name: string = 'DeviceLostError'

@@ -17,7 +17,7 @@ import {
   sizeOf,
 } from '../kernels/op.ts'
 import { Commands } from './commands.ts'
-import { DeviceLostError, type GpuError } from './errors.ts'
+import { DeviceLostError, type GpuError, type Watch } from './errors.ts'
 import { Memory, type Storage, USAGE } from './memory.ts'
 import { Pipelines } from './pipelines.ts'
 import { Tape } from './tape.ts'
@@ -49,7 +49,7 @@ export class Gpu implements Machine {
   readonly #pipelines: Pipelines
   readonly #tensors: Tensors
   readonly #wanted = new WeakSet<Tensor>() // tensors that a gradient may flow to
-  #errors: Promise<GpuError | null>[] = []
+  readonly #errors = new Set<Promise<GpuError | null>>() // those not yet known to be null
   #lost: DeviceLostError | null = null
   #survivors: readonly Storage[] = [] // what the last step returned
   #steps = 0
@@ -60,11 +60,13 @@ export class Gpu implements Machine {
     this.device = device
     this.software = isSoftware(device.adapterInfo)
     this.#owns = ownsDevice
-    const watch = (error: Promise<GpuError | null>) => {
-      this.#errors.push(error.catch(() => null)) // a scope rejects only when the device is lost, which is told elsewhere
+    const watch: Watch = (error) => {
+      const told = error.catch(() => null) // a scope rejects only when the device is lost, which is told elsewhere
+      this.#errors.add(told)
+      void told.then((failure) => failure ?? this.#errors.delete(told))
     }
     this.#commands = new Commands(device, watch)
-    this.#memory = new Memory(device, () => this.#commands.clearBindGroups())
+    this.#memory = new Memory(device, watch, () => this.#commands.clearBindGroups())
     this.#pipelines = new Pipelines(device, watch)
     const largest = device.limits.maxStorageBufferBindingSize
     this.#tensors = new Tensors(this, this.#memory, this.#commands, largest)
@@ -139,8 +141,8 @@ export class Gpu implements Machine {
 
   /** Throws the first GpuError or DeviceLostError reported since the last check. */
   async check(): Promise<void> {
-    const errors = this.#errors
-    this.#errors = []
+    const errors = [...this.#errors]
+    for (const error of errors) this.#errors.delete(error)
     const failed = (await Promise.all(errors)).find((e) => e !== null)
     this.#checkAlive()
     if (failed) throw failed

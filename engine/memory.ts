@@ -1,6 +1,8 @@
 // GPU memory: buffers pooled by size, handed out in a fixed order so that the same step always gets the same buffers
 // (which is what lets bind groups be cached), and taken back when a step ends.
 
+import { GpuError, type Watch } from './errors.ts'
+
 /** Buffer usages by number: the WebGPU globals exist in browsers but not in Node. */
 export const USAGE = { MAP_READ: 0x1, COPY_SRC: 0x4, COPY_DST: 0x8, UNIFORM: 0x40, STORAGE: 0x80 } as const
 
@@ -32,13 +34,15 @@ export class Memory {
   readonly #shared = new WeakSet<Block>() // blocks that hold several variables
   readonly #collected: FinalizationRegistry<Block>
   readonly #onEvict: () => void
+  readonly #watch: Watch
   #nextId = 0
   #bytes = 0
   #born: Storage[] | null = null
 
   /** `onEvict` is told when buffers were destroyed, so that nothing cached refers to them. */
-  constructor(device: GPUDevice, onEvict: () => void) {
+  constructor(device: GPUDevice, watch: Watch, onEvict: () => void) {
     this.#device = device
+    this.#watch = watch
     this.#onEvict = onEvict
     this.#collected = new FinalizationRegistry((block) => this.#recycle(block))
   }
@@ -136,7 +140,15 @@ export class Memory {
 
   #create(size: number): Block {
     const usage = USAGE.STORAGE | USAGE.COPY_SRC | USAGE.COPY_DST
+    this.#device.pushErrorScope('out-of-memory')
     const buffer = this.#device.createBuffer({ label: `kindred ${size} B`, size, usage })
+    const held = this.#bytes
+    this.#watch(
+      this.#device.popErrorScope().then((error) => {
+        const told = `out of GPU memory: ${size} bytes more were asked for with ${held} in use; use a smaller batch or model`
+        return error && new GpuError(told)
+      }),
+    )
     const block = { id: this.#nextId++, buffer, used: -1, idleSince: -1 }
     this.#all.add(block)
     this.#bytes += size

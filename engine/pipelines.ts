@@ -1,7 +1,7 @@
 // Compiled kernels, cached by everything they are made from: WGSL source and override constants.
 
 import type { Access, Kernel } from '../kernels/op.ts'
-import { GpuError, wgslError } from './errors.ts'
+import { GpuError, type Watch, wgslError } from './errors.ts'
 
 const COMPUTE_STAGE = 0x4
 
@@ -19,11 +19,11 @@ export interface Pipeline {
 /** The pipelines of one device. `watch` is given each compilation's error, or null, as a promise. */
 export class Pipelines {
   readonly #device: GPUDevice
-  readonly #watch: (error: Promise<GpuError | null>) => void
+  readonly #watch: Watch
   readonly #cache = new Map<string, Map<string, Pipeline>>()
   #nextId = 0
 
-  constructor(device: GPUDevice, watch: (error: Promise<GpuError | null>) => void) {
+  constructor(device: GPUDevice, watch: Watch) {
     this.#device = device
     this.#watch = watch
   }
