@@ -74,7 +74,7 @@ export class Gpu implements Machine {
       view: (x: Tensor, shape: Shape) => this.#tensors.view(x, shape),
       tensor: (values: Values, shape: Shape) => this.#tensors.upload(values, shape),
       software: this.software,
-      subgroupSize: device.features.has('subgroups') ? device.adapterInfo.subgroupMinSize : 0,
+      subgroupSize: device.features.has('subgroups') ? (device.adapterInfo?.subgroupMinSize ?? 0) : 0,
     }) as Run // the dispatch's types are checked at each call; here they are erased
     void device.lost.then(({ reason, message }) => {
       this.#lost ??= new DeviceLostError(
