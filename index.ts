@@ -1,6 +1,7 @@
 // kindred: the library, for browsers and Node. Files and Dawn are in 'kindred/node'.
 
-export { Gpu, type GpuOptions, type StepResult } from './engine/gpu.ts'
+export { Gpu, type GpuOptions } from './engine/gpu.ts'
+export type { StepResult } from './engine/steps.ts'
 export { type OpenOptions, openGpu } from './engine/open.ts'
 export { DeviceLostError, GpuError } from './engine/errors.ts'
 export {

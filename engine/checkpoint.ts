@@ -25,8 +25,9 @@ export async function snapshot(gpu: Gpu, variables: Named): Promise<Map<string, 
 export function restore(gpu: Gpu, variables: Named, saved: ReadonlyMap<string, SavedTensor>) {
   const writes = Object.entries(variables).map(([name, variable]) => {
     const found = saved.get(name)
-    if (!found || !(found.data instanceof Float32Array))
-      throw new Error(`checkpoint: ${name} is missing; it is of another model`)
+    if (!found) throw new Error(`checkpoint: ${name} is missing; it is of another model`)
+    if (!(found.data instanceof Float32Array))
+      throw new Error(`checkpoint: ${name} must be F32, and is not; it is of another program`)
     const isConv = variable.shape.length === 4
     const { data, shape } = isConv
       ? permute(found.data, found.shape, [2, 3, 1, 0])

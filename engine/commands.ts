@@ -1,12 +1,14 @@
 // The commands of a step, collected in JavaScript and encoded into one command buffer when they are flushed.
-// Error scopes are open only inside flush, so that a caller's own device keeps its own errors.
+// Error scopes are open only while the engine itself calls WebGPU, so that a caller's own device keeps its own errors.
 
 import type { Kernel } from '../kernels/op.ts'
 import { GpuError, type Watch } from './errors.ts'
-import { type Storage, USAGE } from './memory.ts'
+import { type Block, type Storage, USAGE } from './memory.ts'
 import type { Pipeline } from './pipelines.ts'
 
 const UNIFORM_BYTES = 1 << 20 // parameters of one command buffer, 4,096 dispatches at least; beyond that another is begun
+
+const MOST_BIND_GROUPS = 16384 // work that never repeats would pile them up
 
 type Command =
   | {
@@ -69,6 +71,11 @@ export class Commands {
     this.#pending.push({ kind: 'dispatch', pipeline, bindings, offset, groups })
   }
 
+  /** Whether commands that are not yet submitted use a block. */
+  isWaiting(block: Block): boolean {
+    return block.used === this.#serial
+  }
+
   /** Copies a storage into another buffer at a byte offset. */
   copy(from: Storage, to: GPUBuffer | Storage, at = 0) {
     const source = this.#bind(from)
@@ -82,9 +89,11 @@ export class Commands {
 
   /** Writes bytes into a storage now; commands already collected that use its buffer are submitted first. */
   write(to: Storage, bytes: Uint8Array<ArrayBuffer>) {
-    if (to.block && to.block.used === this.#serial) this.flush()
-    const { buffer, offset } = this.#bind(to)
-    this.#device.queue.writeBuffer(buffer, offset, bytes)
+    const { block, offset } = to
+    if (!block) return
+    if (this.isWaiting(block)) this.flush()
+    block.writes++
+    this.#device.queue.writeBuffer(block.buffer, offset, bytes)
   }
 
   /** Forgets what was collected and not yet submitted. */
@@ -149,6 +158,7 @@ export class Commands {
     for (const b of bindings) key += `,${b.id}:${b.offset}:${b.bytes}`
     let group = this.#bindGroups.get(key)
     if (!group) {
+      if (this.#bindGroups.size >= MOST_BIND_GROUPS) this.#bindGroups.clear()
       const entries: GPUBindGroupEntry[] = bindings.map((b, binding) => ({
         binding,
         resource: { buffer: b.buffer, offset: b.offset, size: b.bytes },

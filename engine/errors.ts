@@ -5,6 +5,24 @@ export class GpuError extends Error {
   override readonly name = 'GpuError'
 }
 
+/** The errors that WebGPU has reported or may still report of what was asked of it. */
+export class Reports {
+  readonly #open = new Set<Promise<GpuError | null>>() // those not yet known to be null
+
+  readonly watch: Watch = (error) => {
+    const told = error.catch(() => null) // a scope rejects only when the device is lost, which is told elsewhere
+    this.#open.add(told)
+    void told.then((failure) => failure ?? this.#open.delete(told))
+  }
+
+  /** The first error since the last call, once all are known; null if there was none. */
+  async first(): Promise<GpuError | null> {
+    const reports = [...this.#open]
+    this.#open.clear()
+    return (await Promise.all(reports)).find((error) => error !== null) ?? null
+  }
+}
+
 /** Takes note of an error that WebGPU will report, or null when it will not. */
 export type Watch = (error: Promise<GpuError | null>) => void
 

@@ -17,10 +17,12 @@ import {
   sizeOf,
 } from '../kernels/op.ts'
 import { Commands } from './commands.ts'
-import { DeviceLostError, type GpuError, type Watch } from './errors.ts'
-import { Memory, type Storage, USAGE } from './memory.ts'
+import { DeviceLostError, Reports } from './errors.ts'
+import { Memory, USAGE } from './memory.ts'
 import { Pipelines } from './pipelines.ts'
+import { type StepResult, Steps } from './steps.ts'
 import { Tape } from './tape.ts'
+import { traitsOf } from './traits.ts'
 import { Tensors } from './tensors.ts'
 import { unpack } from './values.ts'
 
@@ -30,9 +32,6 @@ export interface GpuOptions {
   /** Called when waiting for the GPU begins; what it returns is called when the wait ends. */
   readonly onWait?: () => () => void
 }
-
-/** What `Gpu.step` may return: the tensors that outlive the step. */
-export type StepResult = Tensor | readonly Tensor[] | void
 
 /** A GPU that runs and differentiates ops. Make one with `openGpu()`, or with `new Gpu(device)` in an app that
  *  owns a GPUDevice: the device stays the app's, none of its handlers is touched and it is never destroyed. */
@@ -49,32 +48,28 @@ export class Gpu implements Machine {
   readonly #pipelines: Pipelines
   readonly #tensors: Tensors
   readonly #wanted = new WeakSet<Tensor>() // tensors that a gradient may flow to
-  readonly #errors = new Set<Promise<GpuError | null>>() // those not yet known to be null
+  readonly #reports = new Reports()
+  readonly #steps: Steps
   #lost: DeviceLostError | null = null
-  #survivors: readonly Storage[] = [] // what the last step returned
-  #steps = 0
-  #stepping = false
 
   constructor(device: GPUDevice, { ownsDevice = false, onWait = () => () => {} }: GpuOptions = {}) {
     this.#onWait = onWait
     this.device = device
-    this.software = isSoftware(device.adapterInfo)
+    const { software, subgroupSize } = traitsOf(device)
+    this.software = software
     this.#owns = ownsDevice
-    const watch: Watch = (error) => {
-      const told = error.catch(() => null) // a scope rejects only when the device is lost, which is told elsewhere
-      this.#errors.add(told)
-      void told.then((failure) => failure ?? this.#errors.delete(told))
-    }
+    const { watch } = this.#reports
     this.#commands = new Commands(device, watch)
     this.#memory = new Memory(device, watch, () => this.#commands.clearBindGroups())
     this.#pipelines = new Pipelines(device, watch)
     const largest = device.limits.maxStorageBufferBindingSize
     this.#tensors = new Tensors(this, this.#memory, this.#commands, largest)
+    this.#steps = new Steps(this.#memory, this.#commands, this.#tensors)
     this.run = Object.assign(this.#run, {
       view: (x: Tensor, shape: Shape) => this.#tensors.view(x, shape),
       tensor: (values: Values, shape: Shape) => this.#tensors.upload(values, shape),
-      software: this.software,
-      subgroupSize: device.features.has('subgroups') ? (device.adapterInfo?.subgroupMinSize ?? 0) : 0,
+      software,
+      subgroupSize,
     }) as Run // the dispatch's types are checked at each call; here they are erased
     void device.lost.then(({ reason, message }) => {
       this.#lost ??= new DeviceLostError(
@@ -103,6 +98,7 @@ export class Gpu implements Machine {
 
   /** Overwrites a variable. Throws ShapeError when the count of values is not its size. */
   write(variable: Variable, values: Values) {
+    this.#checkAlive()
     this.#tensors.write(variable, values)
   }
 
@@ -115,25 +111,26 @@ export class Gpu implements Machine {
     const staging = this.device.createBuffer({ size: bytes, usage: USAGE.MAP_READ | USAGE.COPY_DST })
     this.#commands.copy(storage, staging)
     this.#commands.flush()
+    this.#steps.tick()
     const waited = this.#onWait()
     try {
       await staging.mapAsync(0x1) // GPUMapMode.READ
-    } catch (cause) {
       await this.check()
+      return unpack(staging.getMappedRange(), t.dtype, sizeOf(t.shape))
+    } catch (cause) {
+      await this.check() // says better why mapping failed
       throw cause
     } finally {
       waited()
+      staging.destroy()
     }
-    await this.check()
-    const values = unpack(staging.getMappedRange(), t.dtype, sizeOf(t.shape))
-    staging.destroy()
-    return values
   }
 
   /** Submits what was dispatched and waits until the GPU has done it. Throws like `read`. */
   async sync(): Promise<void> {
     this.#checkAlive()
     this.#commands.flush()
+    this.#steps.tick()
     const waited = this.#onWait()
     await this.device.queue.onSubmittedWorkDone().finally(waited)
     await this.check()
@@ -141,46 +138,33 @@ export class Gpu implements Machine {
 
   /** Throws the first GpuError or DeviceLostError reported since the last check. */
   async check(): Promise<void> {
-    const errors = [...this.#errors]
-    for (const error of errors) this.#errors.delete(error)
-    const failed = (await Promise.all(errors)).find((e) => e !== null)
+    const failure = await this.#reports.first()
     this.#checkAlive()
-    if (failed) throw failed
+    if (failure) throw failure
   }
 
   /** Runs one training step as one command buffer. Every tensor made in it is reclaimed, save what it returns, which
    *  lives until the next step ends. If the body throws, what it dispatched is dropped and no variable has changed; a
    *  read inside the body submits what came before it. */
   step<T extends StepResult>(body: () => T): T {
-    if (this.#stepping) throw new Error('Gpu.step: a step cannot run inside a step')
     this.#checkAlive()
-    this.#commands.flush()
-    this.#stepping = true
-    try {
-      const { result, kept } = this.#memory.scope(body, (r) => this.#tensors.storages(tensorsOf(r)))
-      this.#commands.flush()
-      for (const storage of this.#survivors) this.#memory.release(storage)
-      this.#survivors = kept
-      this.#memory.trim(++this.#steps)
-      return result
-    } catch (error) {
-      this.#commands.drop()
-      throw error
-    } finally {
-      this.#stepping = false
-    }
+    return this.#steps.run(body)
   }
 
-  /** Runs `body` off the tape: nothing computed in it carries a gradient. */
+  /** Runs `body` off the tape: nothing computed in it carries a gradient. Throws Error for an async body, whose later half
+   *  would run on the tape again. */
   noGrad<T>(body: () => T): T {
-    return this.#tape.pause(body)
+    const result = this.#tape.pause(body)
+    if (result instanceof Promise)
+      throw new Error('Gpu.noGrad: the body must not be async; await outside of it')
+    return result
   }
 
   /** Gradient of `output`, weighted by `cotangent` (ones by default), with respect to everything it was computed from. */
   backward(output: Tensor, cotangent?: Tensor): Map<Tensor, Tensor> {
-    if (cotangent && cotangent.shape.join() !== output.shape.join())
+    if (cotangent && (cotangent.shape.join() !== output.shape.join() || cotangent.dtype !== 'f32'))
       throw new ShapeError(
-        `backward: the cotangent must have the output's shape, got ${show(cotangent.shape)} for ${show(output.shape)}`,
+        `backward: the cotangent must be f32 of the output's shape, got ${cotangent.dtype} ${show(cotangent.shape)} for ${show(output.shape)}`,
       )
     const ones = () => this.#tensors.upload(new Float32Array(sizeOf(output.shape)).fill(1), output.shape)
     return this.#tape.backward(this.run, output, cotangent ?? ones())
@@ -198,11 +182,18 @@ export class Gpu implements Machine {
     const { backward } = op
     if (!backward || this.#tape.paused || !needs.includes(true)) return outputs
     for (const output of outputs) this.#wanted.add(output)
-    const pullback = (cotangents: readonly [Tensor, ...(Tensor | null)[]]) =>
-      this.#memory.scope(
+    const unchanged = this.#tensors.watch([...inputs, ...outputs])
+    const pullback = (cotangents: readonly [Tensor, ...(Tensor | null)[]]) => {
+      const changed = unchanged()
+      if (changed)
+        throw new Error(
+          `${op.name}: a variable ${show(changed.shape)} was changed between forward and backward; call backward first`,
+        )
+      return this.#memory.scope(
         () => backward.call(op, this.run, attrs, cotangents, inputs, outputs, needs),
         (made) => this.#tensors.storages(made),
       ).result
+    }
     this.#tape.record(inputs, outputs, pullback)
     return outputs
   }
@@ -229,6 +220,8 @@ export class Gpu implements Machine {
 
   /** Copies tensors into ranges of a variable, each at its offset in elements. */
   gather(into: Variable, parts: readonly { readonly tensor: Tensor; readonly offset: number }[]) {
+    this.#checkAlive()
+    this.#tensors.touch([into])
     const whole = this.#tensors.storage(into)
     for (const { tensor, offset } of parts)
       this.#commands.copy(this.#tensors.storage(tensor), whole, offset * 4)
@@ -255,6 +248,7 @@ export class Gpu implements Machine {
     const pipeline = this.#pipelines.get(kernel, constants)
     const made = (makes ?? []).map((make) => this.#tensors.alloc(make))
     const storages = this.#tensors.storages([...reads, ...updates, ...made])
+    this.#tensors.touch(updates)
     const [x, y = 1, z = 1] = groups
     if (x * y * z > 0) this.#commands.dispatch(pipeline, kernel, storages, params, [x, y, z])
     return made
@@ -266,9 +260,10 @@ export class Gpu implements Machine {
       this.#tensors.storage(input)
       const wanted = op.accepts?.[i] ?? 'f32'
       const fits = wanted === 'index' ? input.dtype !== 'u8' : input.dtype === wanted
+      const words = wanted === 'index' ? 'f32 or i32' : wanted
       if (!fits)
         throw new ShapeError(
-          `${op.name}: input ${i} must be ${wanted}, got ${input.dtype} ${show(input.shape)}`,
+          `${op.name}: input ${i} must be ${words}, got ${input.dtype} ${show(input.shape)}`,
         )
     }
   }
@@ -277,14 +272,3 @@ export class Gpu implements Machine {
     if (this.#lost) throw this.#lost
   }
 }
-
-function tensorsOf(result: StepResult): readonly Tensor[] {
-  if (!result) return []
-  return 'gpu' in result ? [result] : result
-}
-
-/** A CPU adapter by its own word, or by the names of the software drivers that do not say so. */
-const isSoftware = (info: GPUAdapterInfo | undefined) =>
-  info !== undefined &&
-  (info.isFallbackAdapter ||
-    /llvmpipe|lavapipe|swiftshader/i.test(`${info.architecture} ${info.description}`))

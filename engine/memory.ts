@@ -15,16 +15,23 @@ export interface Block {
   readonly buffer: GPUBuffer
   used: number
   idleSince: number
+  /** How often it was written in place. */
+  writes: number
 }
 
 /** The range of a block that one or more tensors share. `block` is null once it was reclaimed. */
 export interface Storage {
   block: Block | null
-  readonly offset: number
+  offset: number
   readonly bytes: number
   /** A variable's: no step takes it back. */
   readonly permanent: boolean
+  /** Set so that moving to another block does not count as a write: see `version`. */
+  bias: number
 }
+
+/** A number that grows when the storage is written in place. */
+export const version = ({ block, bias }: Storage) => (block?.writes ?? 0) + bias
 
 /** Creates, pools and destroys the buffers of one device. Sizes are in bytes. */
 export class Memory {
@@ -52,9 +59,11 @@ export class Memory {
     return this.#bytes
   }
 
-  /** Storage that dies with the innermost scope, or, outside any, when nothing refers to it any more. */
-  alloc(bytes: number): Storage {
-    const storage: Storage = { block: this.#take(roundUp(bytes)), offset: 0, bytes, permanent: false }
+  /** Storage that dies with the innermost scope, or, outside any, when nothing refers to it any more. Of the pooled blocks
+   *  only those that suit are taken. */
+  alloc(bytes: number, suits: (block: Block) => boolean = () => true): Storage {
+    const block = this.#take(roundUp(bytes), suits)
+    const storage: Storage = { block, offset: 0, bytes, permanent: false, bias: 0 }
     if (this.#born) this.#born.push(storage)
     else if (storage.block) this.#collected.register(storage, storage.block, storage)
     return storage
@@ -62,7 +71,7 @@ export class Memory {
 
   /** Storage that lives until `destroy`. */
   keep(bytes: number): Storage {
-    return { block: this.#take(roundUp(bytes)), offset: 0, bytes, permanent: true }
+    return { block: this.#take(roundUp(bytes), () => true), offset: 0, bytes, permanent: true, bias: 0 }
   }
 
   /** Runs `body`; what it allocates dies after it, save the storages that `pick` finds in its result. Those pass to the
@@ -93,17 +102,16 @@ export class Memory {
     storage.block = null
   }
 
-  /** Moves a variable's values to `offset` bytes into `whole`: its own block goes back to the pool. */
-  move(storage: Storage, whole: Storage, offset: number): Storage {
-    if (
-      storage.block &&
-      storage.offset === 0 &&
-      storage.block !== whole.block &&
-      !this.#shared.has(storage.block)
-    )
-      this.#recycle(storage.block)
+  /** Puts a variable's storage, and with it every view of it, at `offset` bytes into `whole`; its own block goes back to
+   *  the pool. The values are the caller's to copy, before anything else is dispatched. */
+  move(storage: Storage, whole: Storage, offset: number) {
+    const { block } = storage
+    const before = version(storage)
     if (whole.block) this.#shared.add(whole.block)
-    return { block: whole.block, offset, bytes: storage.bytes, permanent: true }
+    storage.block = whole.block
+    storage.offset = offset
+    storage.bias = before - (whole.block?.writes ?? 0)
+    if (block && block !== whole.block && !this.#shared.has(block)) this.#recycle(block)
   }
 
   /** Destroys pooled buffers that no step has wanted for a while. Called once per step with its number. */
@@ -131,8 +139,10 @@ export class Memory {
     this.#bytes = 0
   }
 
-  #take(size: number): Block {
-    const block = this.#free.get(size)?.shift()
+  #take(size: number, suits: (block: Block) => boolean): Block {
+    const list = this.#free.get(size) ?? []
+    const at = list.findIndex(suits)
+    const [block] = at < 0 ? [] : list.splice(at, 1)
     if (!block) return this.#create(size)
     block.idleSince = -1
     return block
@@ -149,7 +159,7 @@ export class Memory {
         return error && new GpuError(told)
       }),
     )
-    const block = { id: this.#nextId++, buffer, used: -1, idleSince: -1 }
+    const block = { id: this.#nextId++, buffer, used: -1, idleSince: -1, writes: 0 }
     this.#all.add(block)
     this.#bytes += size
     return block

@@ -1,7 +1,7 @@
 // Optimizers over flat buffers: constructing one moves the parameters into one buffer, and a step is a few dispatches
 // however many parameters there are.
 
-import { type Tensor, type Variable, sizeOf } from '../kernels/op.ts'
+import { type Tensor, type Variable, ShapeError, show, sizeOf } from '../kernels/op.ts'
 import { type Layout, BLOCK, adam, sgd } from '../kernels/update.ts'
 import { lars } from '../kernels/update-lars.ts'
 import { Gpu } from './gpu.ts'
@@ -38,12 +38,19 @@ class FlatParameters {
   readonly weight: Variable
   readonly grad: Variable
   readonly layout: Layout & { readonly ranges: Variable }
+  readonly #names: readonly string[]
   readonly #treatments: readonly Treatment[]
   #active = ''
 
   constructor(parameters: Named, treat: (name: string, parameter: Variable) => Treatment) {
     this.variables = Object.values(parameters)
+    this.#names = Object.keys(parameters)
     const [first] = this.variables
+    const twice = this.variables.findIndex((variable, i) => this.variables.indexOf(variable) < i)
+    if (twice >= 0)
+      throw new Error(
+        `optimizer: ${this.#names[twice]} is the same variable as another parameter; name it once`,
+      )
     if (!first || !(first.gpu instanceof Gpu))
       throw new Error('optimizer: there are no parameters to optimise')
     this.gpu = first.gpu
@@ -73,6 +80,10 @@ class FlatParameters {
       throw new Error('optimizer: its parameters were given to a newer optimizer; step that one instead')
     const parts = this.variables.flatMap((variable, i) => {
       const tensor = gradients.get(variable)
+      if (tensor && (tensor.shape.join() !== variable.shape.join() || tensor.dtype !== 'f32'))
+        throw new ShapeError(
+          `optimizer: the gradient of ${this.#names[i]} must be f32 ${show(variable.shape)}, got ${tensor.dtype} ${show(tensor.shape)}`,
+        )
       return tensor ? [{ tensor, offset: this.offsets[i] ?? 0, parameter: i }] : []
     })
     if (parts.length === 0)
@@ -134,7 +145,9 @@ export interface AdamOptions {
   readonly weightDecay?: number
 }
 
-/** Adam with weight decay coupled into the gradient, as torch.optim.Adam defines it. */
+/** Adam with weight decay coupled into the gradient, as torch.optim.Adam defines it, with one difference: its bias correction
+ *  counts the optimizer's steps, where torch counts each parameter's own, so that a parameter whose first gradient comes late
+ *  begins with smaller steps. */
 export class Adam implements Optimizer {
   t = 0
   readonly state: Named

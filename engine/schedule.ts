@@ -19,7 +19,7 @@ export const step =
 export const cosine =
   (lr: number, total: number, min = 0): Schedule =>
   (t) =>
-    min + (lr - min) * 0.5 * (1 + Math.cos((Math.PI * Math.min(t, total)) / total))
+    total > 0 ? min + (lr - min) * 0.5 * (1 + Math.cos((Math.PI * Math.min(t, total)) / total)) : min
 
 /** A linear climb over `steps`, then `after`, whose own time begins when the climb ends. The climb goes to after(0):
  *  from 0 at t = 0 as google-research/simclr has it, or, with `first: 'nonzero'`, from after(0) / steps as AMDIM has it. */

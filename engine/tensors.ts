@@ -10,7 +10,7 @@ import {
   show,
 } from '../kernels/op.ts'
 import type { Commands } from './commands.ts'
-import type { Memory, Storage } from './memory.ts'
+import { type Memory, type Storage, version } from './memory.ts'
 import { byteSize, checkCount, dtypeOf, pack } from './values.ts'
 
 /** The tensors of one Gpu. */
@@ -41,8 +41,14 @@ export class Tensors {
 
   upload(values: Values, shape: Shape): Tensor {
     checkCount(values, shape)
-    const t = this.alloc({ shape, dtype: dtypeOf(values) })
-    this.#commands.write(this.storage(t), pack(values, t.dtype))
+    const dtype = dtypeOf(values)
+    const bytes = byteSize(dtype, shape)
+    this.#checkSize(shape, bytes)
+    // a block that waiting commands use could not be written before they are submitted
+    const storage = this.#memory.alloc(bytes, (block) => !this.#commands.isWaiting(block))
+    const t = { shape, dtype, gpu: this.#gpu }
+    this.#storages.set(t, storage)
+    this.#commands.write(storage, pack(values, dtype))
     return t
   }
 
@@ -72,7 +78,24 @@ export class Tensors {
   move(variable: Variable, whole: Variable, offset: number) {
     const [from, to] = [this.storage(variable), this.storage(whole)]
     this.#commands.copy(from, to, offset)
-    this.#storages.set(variable, this.#memory.move(from, to, offset))
+    this.#memory.move(from, to, offset)
+  }
+
+  /** Takes note that variables are about to be written in place. */
+  touch(variables: readonly Variable[]) {
+    for (const variable of variables) {
+      const { block } = this.storage(variable)
+      if (block) block.writes++
+    }
+  }
+
+  /** A function that tells which of the tensors, of those in a variable's memory, was written since now; null if none was. */
+  watch(tensors: readonly Tensor[]): () => Tensor | null {
+    const seen = tensors.flatMap((tensor) => {
+      const storage = this.storage(tensor)
+      return storage.permanent ? [{ tensor, storage, before: version(storage) }] : []
+    })
+    return () => seen.find(({ storage, before }) => version(storage) !== before)?.tensor ?? null
   }
 
   /** Whether a variable still lies in the memory of `whole`. */

@@ -44,7 +44,7 @@ export function simclr(
   const g = (h: Tensor) => head.forward(h, training)
   const t = (images: Tensor, view: number) =>
     typeof views === 'function'
-      ? views(images, { step: state.step, view })
+      ? gpu.noGrad(() => views(images, { step: state.step, view })) // no gradient goes to the images
       : augment(images, views, { seed, step: state.step, view })
 
   const step = (batch: ImageBatch): Tensor =>

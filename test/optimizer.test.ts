@@ -151,6 +151,20 @@ test('parameters that a newer optimizer took are not silently left to the older 
   newer.step(gradients(), 0.1)
 })
 
+test('gradients of another shape and parameters named twice are refused', ({ gpu }) => {
+  const w = gpu.variable([1], [1])
+  const optimizer = new Sgd({ w })
+  const wrong = new Map([[w, gpu.tensor([1, 2], [2])]])
+  assert.throws(
+    () => optimizer.step(wrong, 0.1),
+    /^optimizer: the gradient of w must be f32 \[1\], got f32 \[2\]$/,
+  )
+  assert.throws(
+    () => new Sgd({ a: w, b: w }),
+    /^optimizer: b is the same variable as another parameter; name it once$/,
+  )
+})
+
 test('an optimizer with no gradient to use says so', ({ gpu }) => {
   const optimizer = new Sgd({ w: gpu.variable([1], [1]) })
   assert.throws(() => optimizer.step(new Map(), 0.1), /none of 1 parameters received a gradient/)
