@@ -65,7 +65,7 @@ export function configOf(flags: TrainFlags, software: boolean): TrainConfig {
   const found = simclrPresets[preset]
   if (!found) throw choice('--preset', preset, Object.keys(simclrPresets))
   const size = flags.size ?? (small ? 32 : found.size)
-  const settings = found.settings(size, flags.batch)
+  const settings = onMachine(found.settings(size, flags.batch), flags, software)
   return {
     method: 'simclr',
     preset,
@@ -95,6 +95,18 @@ export function configOf(flags: TrainFlags, software: boolean): TrainConfig {
     checkpointEvery: flags.checkpointEvery ?? 0,
   }
 }
+
+/** The settings, with an encoder that a CPU can train in reasonable time where the flags choose none. */
+function onMachine(settings: SimclrSettings, flags: TrainFlags, software: boolean): SimclrSettings {
+  const chosen = flags.preset ?? flags.model ?? flags.width ?? flags.stem
+  if (!software || chosen !== undefined || flags.data === undefined) return settings
+  return { ...settings, model: { ...settings.model, name: 'resnet8', stem: 'cifar', width: 16 } }
+}
+
+/** The batch for so many images when the flags name none: the preset's, or the largest power of two that gives an epoch of
+ *  at least two steps. */
+export const fittingBatch = (batch: number, images: number) =>
+  Math.min(batch, Math.max(2, 2 ** Math.floor(Math.log2(Math.max(1, images / 2)))))
 
 function oneOf<T extends string>(flag: string, value: string | undefined, allowed: readonly T[]): T | null {
   if (value === undefined) return null

@@ -39,11 +39,18 @@ train
   .option('--out <folder>', 'run folder to make (default: the next free one under runs/)')
   .option('--resume [folder]', 'go on with the run in this folder (or in --out) from its last checkpoint')
   .addOption(new Option('--preset <name>', 'settings to begin with, see below'))
-  .option('--model <name>', 'encoder: resnet8, resnet18, resnet34 or resnet50')
+  .option(
+    '--model <name>',
+    "encoder: resnet8, resnet18, resnet34 or resnet50 (default: the preset's; resnet8 of width 16 on a CPU)",
+  )
   .option('--width <channels>', "channels of the encoder's first stage; 64 is the paper's", count)
   .option('--stem <kind>', 'cifar (3x3, keeps the size) or imagenet (7x7 stride 2 and max-pool)')
   .option('--epochs <n>', 'times through the data', count)
-  .option('--batch <n>', 'images per step; each is compared with every other one of its batch', count)
+  .option(
+    '--batch <n>',
+    "images per step; each is compared with every other one of its batch (default: the preset's, fewer for a small set)",
+    count,
+  )
   .option('--lr <rate>', 'learning rate per step, before the schedule', positive)
   .option(
     '--temperature <t>',

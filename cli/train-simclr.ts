@@ -6,7 +6,7 @@ import type { Split } from '../data/dataset.ts'
 import { DeviceLostError } from '../engine/errors.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { openGpu } from '../engine/node.ts'
-import { type TrainConfig, type TrainFlags, UsageError, configOf } from './config.ts'
+import { type TrainConfig, type TrainFlags, UsageError, configOf, fittingBatch } from './config.ts'
 import { openImages, skippedOf } from './images.ts'
 import { type Progress, startProgress } from './progress.ts'
 import { writeReport } from './report.ts'
@@ -30,8 +30,9 @@ export async function trainSimclr(flags: SimclrFlags): Promise<number> {
   const progress = startProgress({ json: flags.json ?? false })
   const gpu = await openGpu(flags.adapter === undefined ? {} : { adapter: flags.adapter })
   try {
-    const config = saved ?? configOf(flags, gpu.software)
-    const data = await openImages(config, progress)
+    const first = saved ?? configOf(flags, gpu.software)
+    const data = await openImages(first, progress)
+    const config = saved ?? fitted(first, flags, data, gpu)
     try {
       const prepared = prepare(gpu, config, data)
       const run =
@@ -46,6 +47,14 @@ export async function trainSimclr(flags: SimclrFlags): Promise<number> {
     progress.stop()
     gpu.destroy()
   }
+}
+
+/** The configuration, with a batch that fits the data where the flags name none. */
+function fitted(config: TrainConfig, flags: SimclrFlags, { train: { size } }: Split, gpu: Gpu): TrainConfig {
+  const batch = fittingBatch(config.batch, Math.min(size, config.subset ?? size))
+  return flags.batch === undefined && batch < config.batch
+    ? configOf({ ...flags, batch }, gpu.software)
+    : config
 }
 
 async function train(prepared: Prepared, run: RunFolder, data: Split, progress: Progress): Promise<number> {
