@@ -112,13 +112,15 @@ function nextFree({ data, preset }: TrainConfig): string {
   }
 }
 
-/** The configuration and what it ran on, as config.json holds them. */
-function described(config: TrainConfig, gpu: Gpu) {
-  const { description, architecture, vendor } = gpu.device.adapterInfo
-  return {
-    ...config,
-    about: { kindred: version(), node: process.version, adapter: description || architecture || vendor },
-  }
+/** The configuration and what it runs on, as config.json holds them. */
+const described = (config: TrainConfig, gpu: Gpu) => ({
+  ...config,
+  about: { kindred: version(), node: process.version, adapter: adapterOf(gpu) },
+})
+
+function adapterOf({ device }: Gpu): string {
+  const { description, architecture, vendor } = device.adapterInfo
+  return description || architecture || vendor
 }
 
 function introduce(
@@ -127,15 +129,18 @@ function introduce(
   data: Split,
   progress: Progress,
 ) {
-  const { model, batch, epochs } = config
+  const { model, batch, epochs, seed } = config
   const total = epochs * stepsPerEpoch
   progress.start(total)
   progress.note(
-    `SimCLR: ${model.name} of width ${model.width} on ${images.size} images of ${images.name}, batch ${batch}, ${epochs} epochs (${total} steps), seed ${config.seed}`,
+    `SimCLR: ${model.name} of width ${model.width} on ${images.size} images of ${images.name}, batch ${batch}, ${epochs} epochs (${total} steps), seed ${seed}`,
   )
-  const { description, architecture } = gpu.device.adapterInfo
+  const adapter = adapterOf(gpu)
   const kind = gpu.software ? ' (a CPU: fine for small models; see kindred doctor)' : ''
-  progress.note(`on ${description || architecture}${kind}, into ${run.dir}`)
+  progress.note(`on ${adapter}${kind}, into ${run.dir}`)
+  const { adapter: first } = (run.config['about'] ?? {}) as { adapter?: string } // as `described` wrote it
+  if (first !== undefined && first !== adapter)
+    progress.note(`the run began on ${first}: from here on its bits will differ, its quality not`)
   const left = skippedOf(data).length
   if (left > 0)
     progress.note(`${left} ${left === 1 ? 'file was' : 'files were'} skipped`, { skippedFiles: left })
