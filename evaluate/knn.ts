@@ -6,7 +6,7 @@ import { knnVote } from '../kernels/knn-vote.ts'
 import { l2Normalize } from '../kernels/l2-normalize.ts'
 import { Gpu } from '../engine/gpu.ts'
 
-const MOST = 16 * 2 ** 20 // similarities at a time: 64 MiB
+const CHUNK = 16 * 2 ** 20 // similarities at a time: 64 MiB
 
 export interface KnnOptions {
   /** Neighbours that vote; the number of features when there are fewer. 200 as in the paper. */
@@ -17,6 +17,8 @@ export interface KnnOptions {
   readonly classes?: number
   /** True when the rows of features and queries have unit length already. */
   readonly normalized?: boolean
+  /** Similarities made at a time, of 4 bytes each, though never fewer than one query's; 2^24 unless told. */
+  readonly chunk?: number
 }
 
 export interface KnnResult {
@@ -27,13 +29,14 @@ export interface KnnResult {
 }
 
 /** The classes of queries [Q, D] by the vote of their nearest features [M, D], whose labels are [M]; both are normalised
- *  first. Equally near features count in order of index. Similarities are made a few queries at a time. Throws ShapeError,
- *  and Error for labels out of range, for k or temperature out of range, and for features that are not finite. */
+ *  first. Equally near features count in order of index. Similarities are made a few queries at a time. Steps may run
+ *  while you wait; with `normalized`, none of them may be the end of features or queries. Throws ShapeError, and Error for
+ *  labels, k, temperature or chunk out of range, and for features that are not finite. */
 export async function knn(
   features: Tensor,
   labels: ArrayLike<number> | Tensor,
   queries: Tensor,
-  { k: wanted = 200, temperature = 0.5, classes: told, normalized = false }: KnnOptions = {},
+  { k: wanted = 200, temperature = 0.5, classes: told, normalized = false, chunk = CHUNK }: KnnOptions = {},
 ): Promise<KnnResult> {
   const { gpu } = features
   if (!(gpu instanceof Gpu)) throw new Error('knn: features must be a tensor of a Gpu')
@@ -41,19 +44,18 @@ export async function knn(
   if (!(Number.isInteger(wanted) && wanted >= 1))
     throw new Error(`knn: k must be a whole number from 1, got ${wanted}`)
   if (!(temperature > 0)) throw new Error(`knn: temperature must be above 0, got ${temperature}`)
+  if (!(chunk >= 1)) throw new Error(`knn: chunk must be at least 1, got ${chunk}`)
   const k = Math.min(wanted, M)
+  // before anything is awaited, since a step may be the end of what an earlier one returned
+  const [f, q] = normalized ? [features, queries] : gpu.noGrad(() => unitRows(features, queries))
   const { bankLabels, classes } = checkLabels(
     'gpu' in labels ? await gpu.read(labels) : labels,
     features,
     told,
   )
-  // what a step returns lives until the next one: long enough for all that follows, and no longer
-  const [f, q] = normalized
-    ? [features, queries]
-    : gpu.step(() => gpu.noGrad(() => unitRows(features, queries)))
   const y = gpu.tensor(bankLabels, [M])
   const result = { scores: new Float32Array(Q * classes), predictions: new Int32Array(Q) }
-  const rows = Math.max(1, Math.min(65535, Math.floor(MOST / Math.max(M, classes))))
+  const rows = Math.max(1, Math.min(65535, Math.floor(chunk / Math.max(M, classes))))
   for (let start = 0; start < Q; start += rows) {
     const end = Math.min(Q, start + rows)
     const { votes, largest } = gpu.noGrad(() => knnVote(q, f, y, { start, end, k, temperature, classes }))

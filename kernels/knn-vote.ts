@@ -125,6 +125,8 @@ interface Attrs {
   readonly k: number
   readonly temperature: number
   readonly classes: number
+  /** Threads that look for the nearest of one query: 64, on a CPU adapter 8, unless told. */
+  readonly threads?: number
 }
 
 const knnVoteOp: Op<
@@ -135,14 +137,14 @@ const knnVoteOp: Op<
   name: 'knnVote',
   accepts: ['f32', 'f32', 'i32'],
   shape: votesShape,
-  forward(run, { start, end, k, temperature, classes }, queries, features, labels) {
+  forward(run, { start, end, k, temperature, classes, threads }, queries, features, labels) {
     const [n, M] = [end - start, dim(features.shape, 0)]
     const similarity = matmul(slice(queries, 0, start, end), features, { transB: true })
     const [nearest] = run(nearestKernel, {
       reads: [similarity],
       makes: [{ shape: [n, k], dtype: 'i32' }],
       params: { M, k, indexBits: 32 - Math.clz32(M - 1) },
-      constants: { THREADS: run.software ? 8 : 64 }, // a CPU runs the threads one vector at a time
+      constants: { THREADS: threads ?? (run.software ? 8 : 64) }, // a CPU runs the threads one vector at a time
       groups: [n],
     })
     const count = n * classes

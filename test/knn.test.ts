@@ -1,11 +1,13 @@
 import * as assert from 'uvu/assert'
-import { type Tensor, ShapeError } from '../kernels/op.ts'
+import { ShapeError } from '../kernels/op.ts'
+import { knnVote } from '../kernels/knn-vote.ts'
+import { relu } from '../kernels/relu.ts'
 import { slice } from '../kernels/slice.ts'
 import { accuracy, knn } from '../evaluate/knn.ts'
-import { embed } from '../evaluate/embed.ts'
 import { close, random } from './check.ts'
 import { Golden, goldenNames } from './golden.ts'
 import { gpuSuite } from './gpu.ts'
+import { refuses } from './refusal.ts'
 
 const test = gpuSuite('knn')
 
@@ -140,6 +142,60 @@ test('predicts at temperature 0.01, where scores overflow', async ({ gpu }) => {
   assert.equal([...scores.slice(3)], [Math.fround(Math.exp(-100)), 0])
 })
 
+test('several at once, in chunks and with steps in between, agree with float64', async ({ gpu }) => {
+  const p = { M: 63, Q: 11, D: 7, classes: 3, k: 10, temperature: 0.2 }
+  const data = problem(p)
+  const expected = reference(data, p)
+  const whole = gpu.tensor([...data.features, ...data.queries], [p.M + p.Q, p.D])
+  const labels = gpu.tensor(Int32Array.from(data.labels), [p.M])
+  const [features, queries] = gpu.step(
+    () => [slice(whole, 0, 0, p.M), slice(whole, 0, p.M, p.M + p.Q)] as const,
+  )
+  const calls = { waiting: 3 }
+  const ask = (chunk: number) =>
+    knn(features, labels, queries, { ...p, chunk }).finally(() => {
+      calls.waiting--
+    })
+  const results = Promise.all([ask(1), ask(4 * p.M + 1), ask(1000)]) // 1, 4 and 11 queries at a time
+  let steps = 0
+  for (; calls.waiting > 0; steps++) {
+    gpu.step(() => relu(whole))
+    await new Promise(setImmediate)
+  }
+  for (const [i, { scores, predictions }] of (await results).entries()) {
+    close(scores, expected, 1e-4, `scores ${i}`)
+    assert.equal([...predictions], argmax(expected, p.classes))
+  }
+  assert.ok(steps > 1, 'no step ran in between')
+})
+
+test('the vote agrees with float64 with 8 and with 64 threads, from any query on', async ({ gpu }) => {
+  const p = { M: 130, Q: 7, D: 5, classes: 4, k: 37, temperature: 0.3 }
+  const data = problem(p)
+  const unit = (x: readonly number[]) =>
+    x.map((v, i) => v / Math.hypot(...x.slice(i - (i % p.D), i - (i % p.D) + p.D)))
+  const features = gpu.tensor(unit(data.features), [p.M, p.D])
+  const queries = gpu.tensor(unit(data.queries), [p.Q, p.D])
+  const labels = gpu.tensor(Int32Array.from(data.labels), [p.M])
+  const expected = reference(data, p)
+  for (const threads of [8, 64])
+    for (const [start, end] of [
+      [0, 7],
+      [2, 5],
+      [6, 7],
+    ] as const) {
+      const vote = knnVote(queries, features, labels, { ...p, start, end, threads })
+      const [votes, largest] = await Promise.all([gpu.read(vote.votes), gpu.read(vote.largest)])
+      const scores = votes.map((v, i) => v && v * Math.exp((largest[i] ?? NaN) / p.temperature))
+      close(
+        scores,
+        expected.slice(start * p.classes, end * p.classes),
+        1e-4,
+        `${start} to ${end}, ${threads} threads`,
+      )
+    }
+})
+
 test('takes what a step returned, and labels from the GPU', async ({ gpu }) => {
   const whole = gpu.tensor(random(6 * 4), [6, 4])
   const [features, queries] = gpu.step(() => [slice(whole, 0, 0, 4), slice(whole, 0, 1, 3)] as const)
@@ -186,6 +242,7 @@ test('refuses what it cannot judge', async ({ gpu }) => {
   await refused('knn: k must be a whole number from 1, got 0', features, labels, queries, { k: 0 })
   await refused('knn: k must be a whole number from 1, got 1.5', features, labels, queries, { k: 1.5 })
   await refused('knn: temperature must be above 0, got 0', features, labels, queries, { temperature: 0 })
+  await refused('knn: chunk must be at least 1, got NaN', features, labels, queries, { chunk: NaN })
   for (const bad of [NaN, -NaN, Infinity])
     await refused(
       'knn: features or queries are not finite; the encoder has diverged',
@@ -198,28 +255,8 @@ test('refuses what it cannot judge', async ({ gpu }) => {
 
 test('accuracy is a percentage', () => {
   assert.is(accuracy([1, 2, 3, 4], Int32Array.of(1, 2, 0, 4)), 75)
-  assert.throws(
-    () => accuracy([1], [1, 2]),
-    'accuracy: there must be one prediction per label, got 1 for 2 labels',
-  )
-  assert.throws(() => accuracy([], []), /got 0 for 0 labels/)
-})
-
-test('embeds every image of every batch, in order', async ({ gpu }) => {
-  const flat = (images: Tensor) => gpu.run.view(images, [images.shape[0] ?? 0, 6])
-  async function* batches() {
-    yield { images: Uint8Array.from({ length: 12 }, (_, i) => i) }
-    yield { images: Uint8Array.from({ length: 8 }, (_, i) => 250 + i), count: 1 } // the rest is left from another batch
-  }
-  const { features, M, D } = await embed(gpu, flat, batches(), [1, 2, 3])
-  assert.equal([M, D], [3, 6])
-  assert.equal([...features], [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 250, 251, 252, 253, 254, 255])
-  const refused = async (encode: (images: Tensor) => Tensor, images: Uint8Array, message: string) => {
-    const error = await embed(gpu, encode, [{ images }], [1, 2, 3]).catch((e: unknown) => e)
-    assert.is(error instanceof Error && error.message, message)
-  }
-  await refused((images) => images, new Uint8Array(12), 'embed: encode must return [2, D], got [2, 1, 2, 3]')
-  await refused(flat, new Uint8Array(8), 'embed: a batch must be whole images [1, 2, 3], got 8 bytes')
+  refuses(() => accuracy([1], [1, 2]), 'accuracy: there must be one prediction per label, got 1 for 2 labels')
+  refuses(() => accuracy([], []), 'accuracy: there must be one prediction per label, got 0 for 0 labels')
 })
 
 test('does not pile up memory', async ({ gpu }) => {

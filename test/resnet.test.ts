@@ -8,6 +8,7 @@ import { loadModel, saveModel } from '../models/state.ts'
 import { Golden } from './golden.ts'
 import { build, evaluating, forward, matchGradients, ourName, training } from './golden-simclr.ts'
 import { gpuSuite } from './gpu.ts'
+import { refuses } from './refusal.ts'
 
 const test = gpuSuite('resnet')
 
@@ -59,11 +60,24 @@ test('the same seed gives the same weights; zeroInitResidual silences the branch
 
 test('a checkpoint of another width is refused by name, and nothing is changed', async ({ gpu }) => {
   const [small, wide] = [resnet18(gpu, { width: 1 }), resnet18(gpu, { width: 2 })]
+  const before = await saveModel(gpu, small)
   const other = await saveModel(gpu, wide)
   assert.throws(
     () => loadModel(gpu, small, other),
     /conv1.weight is \[2, 3, 3, 3\], the model needs \[1, 3, 3, 3\]; it is of another model or width/,
   )
+  const last = 'layer4.1.bn2.running_var' // what is looked at last; all before it would fit
+  const fits = new Map(await saveModel(gpu, resnet18(gpu, { width: 1, seed: 5 })))
+  for (const name of fits.keys())
+    if (name.endsWith('tracked')) fits.set(name, { shape: [], data: BigInt64Array.of(7n) })
+  const almost = new Map([...fits, ...[...other].filter(([name]) => name === last)])
+  refuses(
+    () => loadModel(gpu, small, almost),
+    `checkpoint: ${last} is [16], the model needs [8]; it is of another model or width`,
+  )
+  assert.equal([...(await saveModel(gpu, small))], [...before])
+  loadModel(gpu, small, fits)
+  assert.equal([...(await saveModel(gpu, small))], [...fits])
   assert.throws(
     () => resnet18(gpu, { width: 0 }),
     /width must be a whole number of channels from 1 on, got 0/,

@@ -5,6 +5,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { type SavedTensor, decodeSafetensors, encodeSafetensors } from '../engine/safetensors.ts'
 import { load, save, writeAtomic, writeError } from '../engine/node-files.ts'
+import { refuses } from './refusal.ts'
 
 const test = suite<{ dir: string }>('safetensors')
 test.before.each((context) => {
@@ -135,7 +136,7 @@ test('refuses what is not safetensors', async ({ dir }) => {
 
 test('refuses a tensor whose values do not fill its shape', () => {
   const wrong = new Map([['x', { shape: [2, 2], data: new Float32Array(3) }]])
-  assert.throws(
+  refuses(
     () => encodeSafetensors({ tensors: wrong, metadata: {} }),
     'safetensors: x has 3 values for shape [2, 2]',
   )
