@@ -117,7 +117,7 @@ const mergeSumsKernel = kernel`
 /** How the rows of [M, C] are dealt out to threads that take `rows` each: the params of `chunks`, and the dispatch. */
 export function deal(M: number, C: number, rows: number) {
   const lanes = Math.max(1, Math.floor(64 / Math.max(1, C)))
-  const parts = Math.ceil(M / (lanes * rows)) * lanes
+  const parts = Math.max(1, Math.ceil(M / (lanes * rows))) * lanes // sums over no rows are 0
   return { params: { M, C, lanes, rows, parts }, parts, groups: elementwise(parts * C) }
 }
 

@@ -157,7 +157,7 @@ const batchNormOp: Op<[x: Tensor, gamma: Tensor, beta: Tensor], [y: Tensor, stat
     }
     if (!training && !running)
       throw new ShapeError('batchNorm: running statistics are needed outside training, got null')
-    if (training && sizeOf(x) === C)
+    if (training && sizeOf(x) <= C)
       throw new ShapeError(`batchNorm: training needs more than one value per channel, got x ${show(x)}`)
     return x
   },
@@ -218,7 +218,8 @@ function runningStats(run: Run, running: Running | null, C: number, eps: number)
 const apply = op(batchNormOp)
 
 /** x [..., C] normalised per channel, times gamma [C], plus beta [C]. In training, running statistics, if given, are
- *  updated in place, before the step that calls this ends. Throws ShapeError, also for a batch of one value per channel. */
+ *  updated in place, before the step that calls this ends. Throws ShapeError, also for a batch of one value per channel
+ *  or none, and for running statistics that are not f32 [C] on x's Gpu. */
 export function batchNorm(
   x: Tensor,
   gamma: Tensor,
@@ -226,5 +227,14 @@ export function batchNorm(
   running: Running | null,
   { training, momentum = 0.1, eps = 1e-5 }: BatchNormOptions,
 ): Tensor {
+  for (const name of ['mean', 'variance'] as const) {
+    const statistic = running?.[name]
+    if (!statistic) continue
+    const { dtype, shape } = statistic
+    if (dtype !== 'f32')
+      throw new ShapeError(`batchNorm: running ${name} must be f32, got ${dtype} ${show(shape)}`)
+    if (statistic.gpu !== x.gpu)
+      throw new ShapeError(`batchNorm: running ${name} ${show(shape)} belongs to another Gpu than x`)
+  }
   return apply({ training, momentum, eps, running }, x, gamma, beta)
 }

@@ -6,6 +6,8 @@ import { convWeightGradient } from './conv-weight-gradient.ts'
 import { type Pair, type Steps, convolve, convolveBack } from './convolve.ts'
 import { padReflect } from './pad-reflect.ts'
 
+const MOST_PHASES = 65535 // of the data gradient: workgroups per dimension that every device allows
+
 const conv2dOp: Op<[x: Tensor, w: Tensor], [Tensor], Steps> = {
   name: 'conv2d',
   shape({ stride, padding }, x, w) {
@@ -15,6 +17,10 @@ const conv2dOp: Op<[x: Tensor, w: Tensor], [Tensor], Steps> = {
       throw new ShapeError(`conv2d: channels differ, x ${show(x)} has ${C} and w ${show(w)} takes ${Cin}`)
     check(stride, 1, 'stride')
     check(padding, 0, 'padding')
+    if (stride[0] * stride[1] > MOST_PHASES)
+      throw new ShapeError(
+        `conv2d: stride may be at most ${MOST_PHASES}, rows times columns, got ${show(stride)}`,
+      )
     const outH = Math.floor((H + 2 * padding[0] - kH) / stride[0]) + 1
     const outW = Math.floor((W + 2 * padding[1] - kW) / stride[1]) + 1
     if (outH < 1 || outW < 1)
@@ -48,13 +54,18 @@ export function conv2d(
   w: Tensor,
   { stride = 1, padding = 0, padMode = 'zeros' }: Conv2dOptions = {},
 ): Tensor {
-  const steps = { stride: pair(stride), padding: pair(padding) }
+  const steps = { stride: pair(stride, 'stride'), padding: pair(padding, 'padding') }
   if (padMode === 'zeros' || steps.padding.join() === '0,0') return apply(steps, x, w)
   check(steps.padding, 0, 'padding')
   return apply({ ...steps, padding: [0, 0] }, padReflect(x, steps.padding), w)
 }
 
-const pair = (value: number | Pair): Pair => (typeof value === 'number' ? [value, value] : value)
+function pair(value: number | readonly number[], what: string): Pair {
+  const [h, w, more] = typeof value === 'number' ? [value, value] : value
+  if (h === undefined || w === undefined || more !== undefined)
+    throw new ShapeError(`conv2d: ${what} must be a number or [rows, columns], got ${JSON.stringify(value)}`)
+  return [h, w]
+}
 
 function weight(w: Shape): [kH: number, kW: number, Cin: number, Cout: number] {
   const [kH, kW, Cin, Cout] = w

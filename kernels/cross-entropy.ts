@@ -4,7 +4,7 @@
 // softmax - 1 do.
 
 import { type Op, type Tensor, ShapeError, elementwise, flatIndex, kernel, matrix, op, show } from './op.ts'
-import { type Indices, asIntegers, indexTensor } from './indices.ts'
+import { type Indices, NO_INDEX, asIntegers, indexTensor } from './indices.ts'
 import { lines, linewise } from './lines.ts'
 import { log1pUnit } from './pointwise.ts'
 import { sumAxes } from './reduce.ts'
@@ -65,7 +65,7 @@ const meanKernel = kernel`
 `
 
 const backwardKernel = kernel`
-  struct Params { count: u32, N: u32, C: u32, ignore: i32 }
+  struct Params { count: u32, N: u32, C: u32, ignore: i32, nan: f32 }
   @group(0) @binding(0) var<storage, read>       x:      array<f32>; // [N, C]
   @group(0) @binding(1) var<storage, read>       labels: array<i32>; // [N]
   @group(0) @binding(2) var<storage, read>       stats:  array<f32>; // [2, N]: m, others
@@ -81,7 +81,9 @@ const backwardKernel = kernel`
     let n = i / p.C;
     let label = labels[n];
     var d = 0.0;
-    if (label != p.ignore && label >= 0 && label < i32(p.C)) {
+    if (label != p.ignore && (label < 0 || label >= i32(p.C))) {
+      d = p.nan;
+    } else if (label != p.ignore) {
       let m = stats[n];
       let others = stats[p.N + n];
       let total = others + exp(x[n * p.C + u32(label)] - m);
@@ -123,7 +125,7 @@ const crossEntropyOp: Op<[x: Tensor, labels: Tensor], Outputs, { ignore: number 
     const [dx] = run(backwardKernel, {
       reads: [x, asIntegers(run, labels), stats, sums, dloss],
       makes: [x.shape],
-      params: { count: N * C, N, C, ignore },
+      params: { count: N * C, N, C, ignore, nan: NaN },
       groups: elementwise(N * C),
     })
     return [dx, null]
@@ -139,12 +141,14 @@ export interface CrossEntropyOptions {
 
 /** The mean over rows of -log softmax(logits)[label], as torch's cross_entropy: logits [N, C], labels [N] ->
  *  []. NaN when every row is ignored. Differentiable in the logits. A label that is no class throws
- *  RangeError in a plain array, and makes the loss NaN in a tensor. Throws ShapeError. */
+ *  RangeError in a plain array, and in a tensor makes the loss and the row's gradient NaN. Throws ShapeError. */
 export function crossEntropy(
   logits: Tensor,
   labels: Indices,
   { ignoreIndex = -100 }: CrossEntropyOptions = {},
 ): Tensor {
+  if (!Number.isInteger(ignoreIndex) || Math.abs(ignoreIndex) >= -NO_INDEX)
+    throw new RangeError(`crossEntropy: ignoreIndex must be a whole number below 2^31, got ${ignoreIndex}`)
   const [, size] = matrix(logits.shape, 'crossEntropy: logits')
   const index = indexTensor('crossEntropy', logits, labels, { size, ignore: ignoreIndex })
   return applyCrossEntropy({ ignore: ignoreIndex }, logits, index)

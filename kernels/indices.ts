@@ -25,27 +25,35 @@ export function indexTensor(
   return x.gpu.tensor(Int32Array.from(indices), shape ?? [indices.length])
 }
 
-const roundKernel = kernel`
-  struct Params { count: u32 }
-  @group(0) @binding(0) var<storage, read>       x:   array<f32>;
+/** What stands for an f32 that is no i32: no index, and never ignored. */
+export const NO_INDEX = -0x80000000
+
+const integerKernel = kernel`
+  struct Params { count: u32, noIndex: i32 }
+  @group(0) @binding(0) var<storage, read>       x:   array<u32>; // the bits of f32: a compiler may assume no NaN
   @group(0) @binding(1) var<storage, read_write> out: array<i32>;
   @group(0) @binding(2) var<uniform>             p:   Params;
   ${flatIndex}
   @compute @workgroup_size(64)
-  fn roundToIndex(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+  fn toIntegers(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
     let i = flat(id, groups);
-    if (i < p.count) { out[i] = i32(round(x[i])); }
+    if (i >= p.count) { return; }
+    let v = bitcast<f32>(x[i]);
+    let small = (x[i] & 0x7fffffffu) < 0x4f000000u; // |v| < 2^31
+    var index = p.noIndex;
+    if (small && v == trunc(v)) { index = i32(v); }
+    out[i] = index;
   }
 `
 
-/** The indices as i32, which they may be already. For use inside ops. */
+/** The indices as i32, which they may be already; NO_INDEX where one is not whole. For use inside ops. */
 export function asIntegers(run: Run, indices: Tensor): Tensor {
   if (indices.dtype === 'i32') return indices
   const count = sizeOf(indices.shape)
-  const [out] = run(roundKernel, {
+  const [out] = run(integerKernel, {
     reads: [indices],
     makes: [{ shape: indices.shape, dtype: 'i32' }],
-    params: { count },
+    params: { count, noIndex: NO_INDEX },
     groups: elementwise(count),
   })
   return out

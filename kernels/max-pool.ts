@@ -2,6 +2,7 @@
 // row-major order, as torch's does; each input pixel gathers it from the windows that it is in.
 
 import { type Op, type Tensor, elementwise, flatIndex, kernel, op, sizeOf } from './op.ts'
+import { beats } from './pointwise.ts'
 import { type PoolOptions, type Window, place, pooledShape, windowParams, windows } from './pool-window.ts'
 
 const maxKernel = kernel`
@@ -14,6 +15,7 @@ const maxKernel = kernel`
   @group(0) @binding(3) var<uniform>             p:     Params;
   ${flatIndex}
   ${place}
+  ${beats}
   @compute @workgroup_size(64)
   fn maxPool(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
     let i = flat(id, groups);
@@ -28,7 +30,7 @@ const maxKernel = kernel`
     for (var h = rows.x; h < rows.y; h++) {
       for (var w = columns.x; w < columns.y; w++) {
         let value = x[((o.x * p.H + h) * p.W + w) * p.C + o.w];
-        if (value > best) {
+        if (beats(value, best)) {
           best = value;
           at = h * p.W + w;
         }
@@ -96,6 +98,6 @@ const maxPoolOp: Op<[x: Tensor], [y: Tensor, index: Tensor], Window> = {
 const apply = op(maxPoolOp)
 
 /** Maximum of each window of x [N, H, W, C] -> [N, Ho, Wo, C], Ho = floor((H + 2 padding - size) / stride) + 1.
- *  Throws ShapeError. */
+ *  A window with a NaN gives NaN. Throws ShapeError. */
 export const maxPool = (x: Tensor, { size, stride = size, padding = 0 }: PoolOptions): Tensor =>
   apply({ size, stride, padding }, x)

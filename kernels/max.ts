@@ -16,6 +16,7 @@ import {
   sizeOf,
 } from './op.ts'
 import { type Axes, type Keep, axesOf, axisOf, linesOf, neighbours, reducedShape } from './axes.ts'
+import { beats } from './pointwise.ts'
 import { reshape } from './reshape.ts'
 
 const STAGE = 128 // elements that one thread may look through
@@ -27,6 +28,7 @@ const firstKernel = kernel`
   @group(0) @binding(2) var<storage, read_write> index: array<i32>; // [A, width], the place along the axis
   @group(0) @binding(3) var<uniform>             p:     Params;
   ${flatIndex}
+  ${beats}
   @compute @workgroup_size(64)
   fn maxFirstStage(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
     let i = flat(id, groups);
@@ -34,7 +36,7 @@ const firstKernel = kernel`
     let row = i / p.width * p.length;
     var best = i % p.width;
     for (var e = best + p.width; e < p.length; e += p.width) {
-      if (x[row + e] > x[row + best]) { best = e; }
+      if (beats(x[row + e], x[row + best])) { best = e; }
     }
     most[i] = x[row + best];
     index[i] = i32(best / p.B);
@@ -49,6 +51,7 @@ const nextKernel = kernel`
   @group(0) @binding(3) var<storage, read_write> index:   array<i32>; // [A, width]
   @group(0) @binding(4) var<uniform>             p:       Params;
   ${flatIndex}
+  ${beats}
   @compute @workgroup_size(64)
   fn maxNextStage(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
     let i = flat(id, groups);
@@ -56,8 +59,8 @@ const nextKernel = kernel`
     let row = i / p.width * p.length;
     var best = row + i % p.width;
     for (var e = best + p.width; e < row + p.length; e += p.width) {
-      let first = x[e] == x[best] && indices[e] < indices[best];
-      if (x[e] > x[best] || first) { best = e; }
+      let first = !beats(x[best], x[e]) && indices[e] < indices[best];
+      if (beats(x[e], x[best]) || first) { best = e; }
     }
     most[i] = x[best];
     index[i] = indices[best];
@@ -149,10 +152,11 @@ function notEmpty(name: string, shape: Shape, axis: number): number {
 const applyMax = op(maxOp)
 const applyArgmax = op(argmaxOp)
 
-/** The largest element of x over `axes` (all by default; negative ones count from the end). The gradient goes
- *  to the first maximum in row-major order. Reduced axes leave the shape, unless `keepDims`. Throws
- *  ShapeError. */
+/** The largest element of x over `axes` (all by default; negative ones count from the end), or NaN if there is
+ *  one. The gradient goes to the first maximum in row-major order. Reduced axes leave the shape, unless
+ *  `keepDims`. Throws ShapeError. */
 export function max(x: Tensor, axes?: Axes, { keepDims = false }: Keep = {}): Tensor {
+  if (x.dtype !== 'f32') throw new ShapeError(`max: input 0 must be f32, got ${x.dtype} ${show(x.shape)}`)
   const over = axesOf('max', x.shape, axes)
   const shape = reducedShape(x.shape, over, keepDims)
   let most = x
@@ -163,6 +167,6 @@ export function max(x: Tensor, axes?: Axes, { keepDims = false }: Keep = {}): Te
   return reshape(most, shape)
 }
 
-/** Where the first maximum along an axis lies, as i32. Not differentiable. Throws ShapeError. */
+/** Where the first maximum along an axis lies (the first NaN if there is one), as i32. Not differentiable. Throws ShapeError. */
 export const argmax = (x: Tensor, axis: number, { keepDims = false }: Keep = {}): Tensor =>
   applyArgmax({ axis, keepDims }, x)

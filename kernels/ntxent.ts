@@ -8,6 +8,8 @@
 // Keeping the negatives apart from the positive loses no digits when the loss is small; the running maximum holds at any
 // temperature. One workgroup owns one row; nothing of size N^2 is stored.
 
+import { lines, linewise } from './lines.ts'
+import { log1pUnit } from './pointwise.ts'
 import {
   type Shape,
   type Tensor,
@@ -26,7 +28,7 @@ const unitKernel = kernel`
   @group(0) @binding(0) var<storage, read>       z1:    array<f32>; // [N, D]
   @group(0) @binding(1) var<storage, read>       z2:    array<f32>; // [N, D]
   @group(0) @binding(2) var<storage, read_write> z:     array<f32>; // [2N, D], unit rows
-  @group(0) @binding(3) var<storage, read_write> scale: array<f32>; // [2N], 1 / length
+  @group(0) @binding(3) var<storage, read_write> scale: array<f32>; // [2N], 1 / length; 0 where there is no direction
   @group(0) @binding(4) var<uniform>             p:     Params;
   ${flatIndex}
   fn view(row: u32, c: u32) -> f32 {
@@ -39,14 +41,16 @@ const unitKernel = kernel`
     if (row >= 2u * p.N) { return; }
     var square = 0.0;
     for (var c = 0u; c < p.D; c++) { square += view(row, c) * view(row, c); }
-    let s = select(1.0 / max(sqrt(square), 1e-12), 1.0, p.normalized == 1u); // torch.nn.functional.normalize's eps
-    scale[row] = s;
+    let length = sqrt(square);
+    let s = select(1.0 / max(length, 1e-12), 1.0, p.normalized == 1u); // torch.nn.functional.normalize's eps
+    scale[row] = select(s, 0.0, p.normalized == 0u && length <= 1e-12); // as l2Normalize: a dead row gets no gradient
     for (var c = 0u; c < p.D; c++) { z[row * p.D + c] = view(row, c) * s; }
   }
 `
 
 const common = wgsl`
   struct Params { rows: u32, D: u32, T: f32, normalized: u32 }
+  ${lines}
   const LANES = 64u;
   const LOWEST = -3.0e38;
 
@@ -66,19 +70,21 @@ const rowsKernel = kernel`
   var<workgroup> tops: array<f32, LANES>;
   var<workgroup> sums: array<f32, LANES>;
 
-  fn log1p(x: f32) -> f32 { // to full relative precision: log(1 + x) alone rounds small x away
-    if (x < 1e-3) { return x * (1.0 - x * (0.5 - x / 3.0)); }
-    return log(1.0 + x);
-  }
+  ${log1pUnit}
 
   @compute @workgroup_size(LANES)
-  fn ntxentRows(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
-    let i = group.x + group.y * 65535u;
-    let positive = positiveOf(i % p.rows);
+  fn ntxentRows(
+    @builtin(workgroup_id) group: vec3u,
+    @builtin(num_workgroups) groups: vec3u,
+    @builtin(local_invocation_index) lane: u32,
+  ) {
+    let i = lineIndex(group, groups);
+    if (i >= p.rows) { return; } // the whole workgroup: where rows are folded, some are left over
+    let positive = positiveOf(i);
     var top = LOWEST;
     var sum = 0.0;
     for (var j = lane; j < p.rows; j += LANES) {
-      if (j == i || j == positive || i >= p.rows) { continue; }
+      if (j == i || j == positive) { continue; }
       let s = similarity(i, j);
       if (s > top) {
         sum = sum * exp(top - s) + 1.0;
@@ -90,7 +96,7 @@ const rowsKernel = kernel`
     tops[lane] = top;
     sums[lane] = sum;
     workgroupBarrier();
-    if (lane > 0u || i >= p.rows) { return; }
+    if (lane > 0u) { return; }
     for (var k = 1u; k < LANES; k++) { top = max(top, tops[k]); }
     sum = 0.0;
     for (var k = 0u; k < LANES; k++) { sum += sums[k] * exp(tops[k] - top); }
@@ -101,7 +107,7 @@ const rowsKernel = kernel`
     }
     let negatives = top + log(sum);
     let d = negatives - s;
-    let loss = max(d, 0.0) + log1p(exp(-abs(d)));
+    let loss = max(d, 0.0) + log1pUnit(exp(-abs(d)));
     let share = select(exp(d) / (1.0 + exp(d)), 1.0 / (1.0 + exp(-d)), d > 0.0);
     stats[i] = vec4f(loss, s + loss, share, 0.0);
   }
@@ -138,8 +144,13 @@ const backwardKernel = kernel`
   var<workgroup> G: array<f32, LANES>;
 
   @compute @workgroup_size(LANES)
-  fn ntxentBackward(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
-    let i = min(group.x + group.y * 65535u, p.rows - 1u);
+  fn ntxentBackward(
+    @builtin(workgroup_id) group: vec3u,
+    @builtin(num_workgroups) groups: vec3u,
+    @builtin(local_invocation_index) lane: u32,
+  ) {
+    let i = lineIndex(group, groups);
+    if (i >= p.rows) { return; }
     let positive = positiveOf(i);
     for (var c = lane; c < p.D; c += LANES) { dz[i * p.D + c] = 0.0; }
     for (var j0 = 0u; j0 < p.rows; j0 += LANES) {
@@ -163,10 +174,7 @@ const backwardKernel = kernel`
     // through the normalisation: dx = (dz - (dz·z) z) / |x|
     var dot = 0.0;
     for (var c = lane; c < p.D; c += LANES) { dot += dz[i * p.D + c] * z[i * p.D + c]; }
-    G[lane] = dot;
-    workgroupBarrier();
-    dot = 0.0;
-    for (var k = 0u; k < LANES; k++) { dot += G[k]; }
+    dot = lineSum(lane, dot);
     if (p.normalized == 1u) { dot = 0.0; }
     let weight = dloss[0] * scale[i] / (f32(p.rows) * p.T);
     for (var c = lane; c < p.D; c += LANES) {
@@ -209,9 +217,6 @@ function sizes({ temperature }: Options, z1: Shape, z2: Shape) {
   return { N, D }
 }
 
-/** One workgroup per row, folded where there are more rows than a dimension allows. */
-const onePerRow = (rows: number) => [Math.min(rows, 65535), Math.ceil(rows / 65535)] as const
-
 const ntXentOp = op<
   [z1: Tensor, z2: Tensor],
   [loss: Tensor, z: Tensor, scale: Tensor, stats: Tensor],
@@ -235,7 +240,7 @@ const ntXentOp = op<
       groups: elementwise(rows),
     })
     const params = { rows, D, T: attrs.temperature, normalized }
-    const [stats] = run(rowsKernel, { reads: [z], makes: [[rows, 4]], params, groups: onePerRow(rows) })
+    const [stats] = run(rowsKernel, { reads: [z], makes: [[rows, 4]], params, groups: linewise(rows) })
     const [loss] = run(meanKernel, { reads: [stats], makes: [[]], params, groups: [1] })
     return [loss, z, scale, stats]
   },
@@ -247,7 +252,7 @@ const ntXentOp = op<
       reads: [z, scale, stats, dloss],
       makes: [[rows, D]],
       params: { rows, D, T: attrs.temperature, normalized: Number(attrs.normalized) },
-      groups: onePerRow(rows),
+      groups: linewise(rows),
     })
     const count = N * D
     return run(splitKernel, {

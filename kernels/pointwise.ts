@@ -20,10 +20,23 @@ export function pointwise(
   return out
 }
 
+/** `notANumber(x)`, told by its bits: a compiler may assume that no NaN ever takes part in a comparison. */
+export const notANumber = wgsl`
+  fn notANumber(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }
+`
+
+/** `beats(a, b)`: whether a comes before b in a search for the maximum, which a NaN wins, as in torch. */
+export const beats = wgsl`
+  ${notANumber}
+  fn beats(a: f32, b: f32) -> bool { return !notANumber(b) && (notANumber(a) || a > b); }
+`
+
 /** `preciseTanh(x)`, to 3e-7 of its value, saturating: WGSL's own may be off by 1e-5 and may
  *  overflow to NaN. The polynomial near 0 is Cephes' (https://netlib.org/cephes/single.tgz, tanhf.c). */
 export const preciseTanh = wgsl`
+  ${notANumber}
   fn preciseTanh(x: f32) -> f32 {
+    if (notANumber(x)) { return x; } // which min would hide
     let size = min(abs(x), 10.0); // tanh(10) rounds to 1
     let s = x * x;
     let q = (((-5.70498872745e-3 * s + 2.06390887954e-2) * s - 5.37397155531e-2) * s + 1.33314422036e-1) * s;

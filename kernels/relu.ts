@@ -1,5 +1,5 @@
 import { type Op, type Tensor, flatIndex, kernel, op } from './op.ts'
-import { pointwise } from './pointwise.ts'
+import { notANumber, pointwise } from './pointwise.ts'
 
 const forwardKernel = kernel`
   struct Params { count: u32 }
@@ -7,14 +7,16 @@ const forwardKernel = kernel`
   @group(0) @binding(1) var<storage, read_write> y: array<f32>;
   @group(0) @binding(2) var<uniform>             p: Params;
   ${flatIndex}
+  ${notANumber}
   @compute @workgroup_size(64)
   fn reluForward(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
     let i = flat(id, groups);
-    if (i < p.count) { y[i] = select(x[i], 0.0, x[i] < 0.0); } // NaN stays NaN, which max would hide
+    if (i >= p.count) { return; }
+    y[i] = select(x[i], 0.0, x[i] < 0.0 && !notANumber(x[i])); // NaN stays NaN, which max would hide
   }
 `
 
-// y tells where x was positive, so that x need not be kept.
+// y tells where x was positive, so that x need not be kept. NaN hands the gradient on, as in torch.
 const backwardKernel = kernel`
   struct Params { count: u32 }
   @group(0) @binding(0) var<storage, read>       y:  array<f32>;
@@ -22,10 +24,11 @@ const backwardKernel = kernel`
   @group(0) @binding(2) var<storage, read_write> dx: array<f32>;
   @group(0) @binding(3) var<uniform>             p:  Params;
   ${flatIndex}
+  ${notANumber}
   @compute @workgroup_size(64)
   fn reluBackward(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
     let i = flat(id, groups);
-    if (i < p.count) { dx[i] = select(0.0, dy[i], y[i] > 0.0); }
+    if (i < p.count) { dx[i] = select(0.0, dy[i], y[i] > 0.0 || notANumber(y[i])); }
   }
 `
 
@@ -38,5 +41,5 @@ const reluOp: Op<[x: Tensor]> = {
 
 const applyRelu = op(reluOp)
 
-/** max(x, 0), elementwise. The gradient at 0 is 0. */
+/** max(x, 0), elementwise. The gradient at 0 is 0. NaN stays NaN. */
 export const relu = (x: Tensor) => applyRelu({}, x)

@@ -39,5 +39,5 @@ const tanhOp: Op<[x: Tensor]> = {
 
 const applyTanh = op(tanhOp)
 
-/** tanh(x), elementwise, to f32 accuracy; saturates at +-1 for any size of x. */
+/** tanh(x), elementwise, to f32 accuracy; saturates at +-1 for any size of x. NaN stays NaN. */
 export const tanh = (x: Tensor) => applyTanh({}, x)

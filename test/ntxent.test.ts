@@ -98,6 +98,49 @@ test('keeps its digits when the loss is tiny', async ({ gpu }) => {
   assert.ok(Math.abs(got - want) < 1e-4 * want, `got ${got}, expected ${want}`)
 })
 
+test('a lone image has no loss, and a dead row no gradient', async ({ gpu }) => {
+  const [a, b] = [gpu.tensor([1, 2], [1, 2]), gpu.tensor([2, 1], [1, 2])]
+  const alone = ntXent(a, b, 0.5)
+  assert.equal([...(await gpu.read(alone))], [0])
+  assert.equal([...(await gpu.read(gpu.backward(alone).get(a) ?? b))], [0, 0])
+
+  const [z1, z2] = [gpu.tensor([0, 0, 1, 2], [2, 2]), gpu.tensor([2, 1, 1, 1], [2, 2])]
+  const loss = ntXent(z1, z2, 0.5)
+  const gradient = await gpu.read(gpu.backward(loss).get(z1) ?? z1)
+  assert.equal([gradient[0], gradient[1]], [0, 0]) // as l2Normalize: no direction, no gradient
+  assert.ok(Number.isFinite((await gpu.read(loss))[0]) && Math.hypot(gradient[2] ?? 0, gradient[3] ?? 0) > 0)
+})
+
+for (const wanted of [1e-4, 1e-3, 1e-2, 1e-1]) {
+  test(`a loss near ${wanted} keeps its digits, and so does its gradient`, async ({ gpu }) => {
+    const [N, D] = [4, 8]
+    const base = random(N * D, 5).map((v, i) => v * 0.01 + Number(i % D === Math.floor(i / D)))
+    const value = (T: number) => reference(N, D, T, false)(base, base)[0] ?? NaN
+    let [low, high] = [0.02, 5] // the temperature that gives the wanted loss
+    for (let i = 0; i < 60; i++)
+      [low, high] = value((low + high) / 2) < wanted ? [(low + high) / 2, high] : [low, (low + high) / 2]
+    const [a, b] = [gpu.tensor(base, [N, D]), gpu.tensor(base, [N, D])]
+    const loss = ntXent(a, b, low)
+    const [got = NaN] = await gpu.read(loss)
+    assert.ok(Math.abs(got - value(low)) < 1e-4 * wanted, `got ${got}, expected ${value(low)}`)
+    const gradient = await gpu.read(gpu.backward(loss).get(a) ?? a)
+    const direction = random(N * D, 9)
+    const along = (eps: number) =>
+      reference(
+        N,
+        D,
+        low,
+        false,
+      )(
+        base.map((v, i) => v + eps * (direction[i] ?? 0)),
+        base,
+      )[0] ?? NaN
+    const numeric = (along(1e-5) - along(-1e-5)) / 2e-5
+    const analytic = gradient.reduce((sum, g, i) => sum + g * (direction[i] ?? 0), 0)
+    assert.ok(Math.abs(analytic - numeric) < 1e-3 * Math.abs(numeric), `got ${analytic}, expected ${numeric}`)
+  })
+}
+
 test('refuses what it cannot mean', ({ gpu }) => {
   const z = gpu.tensor([1, 2, 3, 4], [2, 2])
   assert.throws(() => ntXent(z, gpu.tensor([1, 2], [1, 2]), 0.5), /one shape, got \[2, 2\] and \[1, 2\]/)
