@@ -61,9 +61,10 @@ export function conv2d(
 }
 
 function pair(value: number | readonly number[], what: string): Pair {
-  const [h, w, more] = typeof value === 'number' ? [value, value] : value
-  if (h === undefined || w === undefined || more !== undefined)
-    throw new ShapeError(`conv2d: ${what} must be a number or [rows, columns], got ${JSON.stringify(value)}`)
+  if (typeof value === 'number') return [value, value]
+  const [h, w] = value
+  if (value.length !== 2 || h === undefined || w === undefined)
+    throw new ShapeError(`conv2d: ${what} must be a number or [rows, columns], got ${show(value)}`)
   return [h, w]
 }
 

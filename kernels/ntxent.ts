@@ -8,9 +8,8 @@
 // Keeping the negatives apart from the positive loses no digits when the loss is small; the running maximum holds at any
 // temperature. One workgroup owns one row; nothing of size N^2 is stored.
 
-import { lines, linewise } from './lines.ts'
-import { log1pUnit } from './pointwise.ts'
 import {
+  type Op,
   type Shape,
   type Tensor,
   ShapeError,
@@ -22,6 +21,9 @@ import {
   show,
   wgsl,
 } from './op.ts'
+import { lines, linewise } from './lines.ts'
+import { log1pUnit } from './pointwise.ts'
+import { readStrided } from './strided.ts'
 
 const unitKernel = kernel`
   struct Params { N: u32, D: u32, normalized: u32 }
@@ -51,8 +53,6 @@ const unitKernel = kernel`
 const common = wgsl`
   struct Params { rows: u32, D: u32, T: f32, normalized: u32 }
   ${lines}
-  const LANES = 64u;
-  const LOWEST = -3.0e38;
 
   fn similarity(i: u32, j: u32) -> f32 {
     var dot = 0.0;
@@ -67,23 +67,19 @@ const rowsKernel = kernel`
   @group(0) @binding(1) var<storage, read_write> stats: array<vec4f>; // [2N]: loss, logsumexp of all, share of the negatives, 0
   @group(0) @binding(2) var<uniform>             p:     Params;
   ${common}
-  var<workgroup> tops: array<f32, LANES>;
-  var<workgroup> sums: array<f32, LANES>;
-
   ${log1pUnit}
 
-  @compute @workgroup_size(LANES)
+  @compute @workgroup_size(64)
   fn ntxentRows(
-    @builtin(workgroup_id) group: vec3u,
-    @builtin(num_workgroups) groups: vec3u,
+    @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
     @builtin(local_invocation_index) lane: u32,
   ) {
     let i = lineIndex(group, groups);
     if (i >= p.rows) { return; } // the whole workgroup: where rows are folded, some are left over
     let positive = positiveOf(i);
-    var top = LOWEST;
+    var top = -0x1.fffffep+127f;
     var sum = 0.0;
-    for (var j = lane; j < p.rows; j += LANES) {
+    for (var j = lane; j < p.rows; j += 64u) {
       if (j == i || j == positive) { continue; }
       let s = similarity(i, j);
       if (s > top) {
@@ -93,19 +89,15 @@ const rowsKernel = kernel`
         sum += exp(s - top);
       }
     }
-    tops[lane] = top;
-    sums[lane] = sum;
-    workgroupBarrier();
+    let most = lineMax(lane, top);
+    let total = lineSum(lane, sum * exp(top - most));
     if (lane > 0u) { return; }
-    for (var k = 1u; k < LANES; k++) { top = max(top, tops[k]); }
-    sum = 0.0;
-    for (var k = 0u; k < LANES; k++) { sum += sums[k] * exp(tops[k] - top); }
     let s = similarity(i, positive);
-    if (sum == 0.0) { // N = 1: there are no negatives
+    if (total == 0.0) { // N = 1: there are no negatives
       stats[i] = vec4f(0.0, s, 0.0, 0.0);
       return;
     }
-    let negatives = top + log(sum);
+    let negatives = most + log(total);
     let d = negatives - s;
     let loss = max(d, 0.0) + log1pUnit(exp(-abs(d)));
     let share = select(exp(d) / (1.0 + exp(d)), 1.0 / (1.0 + exp(-d)), d > 0.0);
@@ -118,18 +110,13 @@ const meanKernel = kernel`
   @group(0) @binding(0) var<storage, read>       stats: array<vec4f>; // [2N]
   @group(0) @binding(1) var<storage, read_write> loss:  array<f32>;   // []
   @group(0) @binding(2) var<uniform>             p:     Params;
-  var<workgroup> sums: array<f32, 64>;
-
+  ${lines}
   @compute @workgroup_size(64)
   fn ntxentMean(@builtin(local_invocation_index) lane: u32) {
     var sum = 0.0;
     for (var i = lane; i < p.rows; i += 64u) { sum += stats[i].x; }
-    sums[lane] = sum;
-    workgroupBarrier();
-    if (lane > 0u) { return; }
-    sum = 0.0;
-    for (var k = 0u; k < 64u; k++) { sum += sums[k]; }
-    loss[0] = sum / f32(p.rows);
+    let total = lineSum(lane, sum);
+    if (lane == 0u) { loss[0] = total / f32(p.rows); }
   }
 `
 
@@ -141,19 +128,18 @@ const backwardKernel = kernel`
   @group(0) @binding(4) var<storage, read_write> dz:    array<f32>;   // [2N, D]
   @group(0) @binding(5) var<uniform>             p:     Params;
   ${common}
-  var<workgroup> G: array<f32, LANES>;
+  var<workgroup> G: array<f32, 64>;
 
-  @compute @workgroup_size(LANES)
+  @compute @workgroup_size(64)
   fn ntxentBackward(
-    @builtin(workgroup_id) group: vec3u,
-    @builtin(num_workgroups) groups: vec3u,
+    @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
     @builtin(local_invocation_index) lane: u32,
   ) {
     let i = lineIndex(group, groups);
     if (i >= p.rows) { return; }
     let positive = positiveOf(i);
-    for (var c = lane; c < p.D; c += LANES) { dz[i * p.D + c] = 0.0; }
-    for (var j0 = 0u; j0 < p.rows; j0 += LANES) {
+    for (var c = lane; c < p.D; c += 64u) { dz[i * p.D + c] = 0.0; }
+    for (var j0 = 0u; j0 < p.rows; j0 += 64u) {
       let j = j0 + lane;
       var g = 0.0;
       if (j == positive) {
@@ -164,39 +150,22 @@ const backwardKernel = kernel`
       }
       G[lane] = g;
       workgroupBarrier();
-      for (var c = lane; c < p.D; c += LANES) {
+      for (var c = lane; c < p.D; c += 64u) {
         var sum = 0.0;
-        for (var k = 0u; k < min(LANES, p.rows - j0); k++) { sum += G[k] * z[(j0 + k) * p.D + c]; }
+        for (var k = 0u; k < min(64u, p.rows - j0); k++) { sum += G[k] * z[(j0 + k) * p.D + c]; }
         dz[i * p.D + c] += sum;
       }
       workgroupBarrier();
     }
     // through the normalisation: dx = (dz - (dz·z) z) / |x|
-    var dot = 0.0;
-    for (var c = lane; c < p.D; c += LANES) { dot += dz[i * p.D + c] * z[i * p.D + c]; }
-    dot = lineSum(lane, dot);
-    if (p.normalized == 1u) { dot = 0.0; }
+    var sum = 0.0;
+    for (var c = lane; c < p.D; c += 64u) { sum += dz[i * p.D + c] * z[i * p.D + c]; }
+    let dot = select(lineSum(lane, sum), 0.0, p.normalized == 1u);
     let weight = dloss[0] * scale[i] / (f32(p.rows) * p.T);
-    for (var c = lane; c < p.D; c += LANES) {
+    for (var c = lane; c < p.D; c += 64u) {
       let e = i * p.D + c;
       dz[e] = (dz[e] - dot * z[e]) * weight;
     }
-  }
-`
-
-const splitKernel = kernel`
-  struct Params { count: u32 }
-  @group(0) @binding(0) var<storage, read>       dz:  array<f32>; // [2N, D]
-  @group(0) @binding(1) var<storage, read_write> dz1: array<f32>; // [N, D]
-  @group(0) @binding(2) var<storage, read_write> dz2: array<f32>; // [N, D]
-  @group(0) @binding(3) var<uniform>             p:   Params;
-  ${flatIndex}
-  @compute @workgroup_size(64)
-  fn ntxentSplit(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-    let e = flat(id, groups);
-    if (e >= p.count) { return; }
-    dz1[e] = dz[e];
-    dz2[e] = dz[p.count + e];
   }
 `
 
@@ -217,11 +186,10 @@ function sizes({ temperature }: Options, z1: Shape, z2: Shape) {
   return { N, D }
 }
 
-const ntXentOp = op<
-  [z1: Tensor, z2: Tensor],
-  [loss: Tensor, z: Tensor, scale: Tensor, stats: Tensor],
-  Options
->({
+type Outputs = [loss: Tensor, z: Tensor, scale: Tensor, stats: Tensor]
+
+/** Exported for its test, which folds the dispatch. */
+export const ntXentOp: Op<[z1: Tensor, z2: Tensor], Outputs, Options> = {
   name: 'ntXent',
 
   shape(attrs, z1, z2) {
@@ -254,21 +222,14 @@ const ntXentOp = op<
       params: { rows, D, T: attrs.temperature, normalized: Number(attrs.normalized) },
       groups: linewise(rows),
     })
-    const count = N * D
-    return run(splitKernel, {
-      reads: [dz],
-      makes: [
-        [N, D],
-        [N, D],
-      ],
-      params: { count },
-      groups: elementwise(count),
-    })
+    return [0, N * D].map((offset) => readStrided(run, dz, [N, D], { strides: [D, 1], offset }))
   },
-})
+}
+
+const applyNtXent = op(ntXentOp)
 
 /** The mean NT-Xent loss of two views z1 [N, D] and z2 [N, D] of N images -> [], at a temperature above 0. Rows are
- *  normalised inside unless `normalized` says that they are unit already. Equals log(2N - 1) when all rows are equal.
- *  Throws ShapeError, and RangeError for the temperature. */
+ *  normalised inside unless `normalized` says that they are unit already; a zero row gets no gradient. Equals
+ *  log(2N - 1) when all rows are equal. Throws ShapeError, and RangeError for the temperature. */
 export const ntXent = (z1: Tensor, z2: Tensor, temperature: number, { normalized = false } = {}) =>
-  ntXentOp({ temperature, normalized }, z1, z2)
+  applyNtXent({ temperature, normalized }, z1, z2)

@@ -1,10 +1,11 @@
 import * as assert from 'uvu/assert'
 import { batchNorm } from '../kernels/batch-norm.ts'
-import type { Tensor } from '../kernels/op.ts'
-import type { Gpu } from '../engine/gpu.ts'
+import type { Tensor, Variable } from '../kernels/op.ts'
+import { Gpu } from '../engine/gpu.ts'
 import { checkOp, close, random } from './check.ts'
 import { Golden, goldenNames } from './golden.ts'
 import { gpuSuite } from './gpu.ts'
+import { refuses } from './refusal.ts'
 
 const test = gpuSuite('batchNorm')
 
@@ -110,6 +111,33 @@ test('refuses what it cannot normalise', ({ gpu }) => {
     true,
     'batchNorm: training needs more than one value per channel, got x [1, 1, 1, 3]',
   )
+})
+
+test('refuses an empty batch in training, and outside it computes nothing of it', async ({ gpu }) => {
+  const t = (...shape: number[]) => gpu.tensor(new Float32Array(shape.reduce((a, b) => a * b, 1)), shape)
+  const running = { mean: gpu.variable([0, 0, 0], [3]), variance: gpu.variable([1, 1, 1], [3]) }
+  const [x, gamma] = [t(0, 3), t(3)]
+  refuses(
+    () => batchNorm(x, gamma, t(3), running, { training: true }),
+    'batchNorm: training needs more than one value per channel, got x [0, 3]',
+  )
+  const y = batchNorm(x, gamma, t(3), running, { training: false })
+  assert.equal(y.shape, [0, 3])
+  assert.equal([...(await gpu.read(gpu.backward(y).get(gamma) ?? x))], [0, 0, 0])
+})
+
+test('refuses running statistics that are not f32, one per channel, of its own Gpu', ({ gpu }) => {
+  const t = (...shape: number[]) => gpu.tensor(new Float32Array(shape.reduce((a, b) => a * b, 1)), shape)
+  const fine = gpu.variable([1, 1, 1], [3])
+  const told = (mean: Variable, variance: Variable, message: string) => {
+    const train = () => batchNorm(t(2, 3), t(3), t(3), { mean, variance }, { training: true })
+    refuses(train, `batchNorm: ${message}`)
+  }
+  told(gpu.variable([1, 1], [2]), fine, 'mean must have one value per channel, got [2] for x [2, 3]')
+  told(fine, gpu.variable(Int32Array.of(1, 1, 1), [3]), 'running variance must be f32, got i32 [3]')
+  const other = new Gpu(gpu.device)
+  told(other.variable([1, 1, 1], [3]), fine, 'running mean [3] belongs to another Gpu than x')
+  other.destroy()
 })
 
 for (const name of goldenNames('batchnorm'))

@@ -84,6 +84,9 @@ test('takes other steps along rows than along columns', async ({ gpu }) => {
   await check(gpu, { x: [1, 9, 5, 2], w: [2, 1, 1], stride: [4, 2] })
 })
 
+test('takes strides far beyond the image', ({ gpu }) =>
+  check(gpu, { x: [1, 4, 3, 1], w: [2, 2, 1], stride: [2, 32767] }))
+
 test('reflects the image, and folds the gradient back', async ({ gpu }) => {
   const padMode = 'reflect'
   await check(gpu, { x: [2, 4, 5, 3], w: [3, 3, 2], padding: [1, 1], padMode })
@@ -131,6 +134,25 @@ test('refuses shapes that do not fit, naming them', ({ gpu }) => {
     'conv2d: the kernel must fit in the padded image, got w [5, 5, 3, 2], x [1, 4, 5, 3], padding [0, 0]',
   )
   told(t(4, 5, 3), t(3, 3, 3, 2), {}, 'conv2d: x must be images [N, H, W, C], got [4, 5, 3]')
+  told(
+    x,
+    t(3, 3, 3, 2),
+    { stride: [256, 256] },
+    'conv2d: stride may be at most 65535, rows times columns, got [256, 256]',
+  )
+  // Callers without types can give any list.
+  told(
+    x,
+    t(3, 3, 3, 2),
+    { stride: [1] as unknown as [number, number] },
+    'conv2d: stride must be a number or [rows, columns], got [1]',
+  )
+  told(
+    x,
+    t(3, 3, 3, 2),
+    { padding: [1, 1, 1, 1] as unknown as [number, number] },
+    'conv2d: padding must be a number or [rows, columns], got [1, 1, 1, 1]',
+  )
   told(x, t(3, 3, 3), {}, 'conv2d: w must be [kH, kW, Cin, Cout], got [3, 3, 3]')
   told(x, t(3, 3, 3, 2), { stride: 0 }, 'conv2d: stride must be whole numbers of at least 1, got [0, 0]')
   told(

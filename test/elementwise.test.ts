@@ -192,4 +192,13 @@ test('tanh, sigmoid and softplus are accurate where they are tiny and saturate w
   await relative(softplus, (v) => Math.max(v, 0) + Math.log1p(Math.exp(-Math.abs(v))), 1.1e-5)
 })
 
+test('NaN stays NaN, and relu hands the gradient on there, as in torch', async ({ gpu }) => {
+  const x = gpu.tensor([NaN, -1, 2], [3])
+  for (const op of [relu, leakyRelu, tanh, sigmoid, softplus]) {
+    const [first, ...others] = await gpu.read(op(x))
+    assert.ok(Number.isNaN(first) && others.every(Number.isFinite), op.name)
+  }
+  assert.equal([...(await gradientAt(gpu, relu(x), x, gpu.tensor([5, 6, 7], [3])))], [5, 0, 7])
+})
+
 test.run()

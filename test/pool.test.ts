@@ -109,6 +109,15 @@ test('the gradient of a maximum goes to the first of equals', async ({ gpu }) =>
   assert.equal([...(await gpu.read(dx ?? x))], [1, 2, 0, 4, 8, 0, 0, 0, 0])
 })
 
+test('a window with a NaN has no other maximum', async ({ gpu }) => {
+  for (const at of [0, 1, 3]) {
+    const x = new Float32Array([1, 2, 3, 4, 5, 6, 7, 8])
+    x[at] = NaN
+    const y = maxPool(gpu.tensor(x, [2, 2, 2, 1]), { size: 2 })
+    assert.equal([...(await gpu.read(y))], [NaN, 8], `NaN at ${at}`)
+  }
+})
+
 test('refuses windows that do not fit', ({ gpu }) => {
   const x = gpu.tensor(new Float32Array(12), [1, 2, 3, 2])
   const told = (run: () => unknown, message: string) =>

@@ -116,6 +116,21 @@ test('of equal maxima the first counts, however the line is split', async ({ gpu
   }
 })
 
+test('a NaN is the maximum, and the first one counts, however the line is split', async ({ gpu }) => {
+  assert.equal([...(await gpu.read(max(gpu.tensor([1, NaN, 3], [3]))))], [NaN])
+  for (const count of [3, 128, 300, 20000]) {
+    const values = Float32Array.from({ length: count }, (_, i) => i)
+    const first = Math.floor(count / 3)
+    values[first] = values[count - 1] = NaN
+    const x = gpu.tensor(values, [count])
+    const expected = new Float32Array(count)
+    expected[first] = 1
+    assert.equal([...(await gpu.read(max(x)))], [NaN])
+    assert.equal([...(await gpu.read(argmax(x, 0)))], [first])
+    assert.equal(await gradientAt(gpu, max(x), x), expected)
+  }
+})
+
 test('logSumExp', async ({ gpu }) => {
   const reference = (v: number[]) => Math.log(total(v.map(Math.exp)))
   for (const [shape, axis] of [
@@ -144,6 +159,10 @@ test('axes that do not exist are refused', ({ gpu }) => {
   assert.throws(
     () => max(gpu.tensor([], [2, 0]), 1),
     says('max: axis 1 of [2, 0] has nothing to choose from'),
+  )
+  assert.throws(
+    () => max(gpu.tensor(Uint8Array.of(1, 2), [1, 2])),
+    says('max: input 0 must be f32, got u8 [1, 2]'),
   )
   assert.throws(
     () => sum(gpu.tensor(random(32), [2, 2, 2, 2, 2]), [1, 3]),

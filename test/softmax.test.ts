@@ -130,6 +130,30 @@ test('labels that cannot be', async ({ gpu }) => {
   assert.ok(Number.isNaN(await read(crossEntropy(x, [-100, -100]))))
 })
 
+test('a label in a tensor that is no class makes its row NaN, and no other', async ({ gpu }) => {
+  const x = gpu.tensor(random(12), [4, 3])
+  for (const labels of [
+    gpu.tensor(Int32Array.of(0, 3, 2, -100), [4]),
+    gpu.tensor(Int32Array.of(0, -1, 2, -100), [4]),
+    ...[0.5, -100.4, NaN, Infinity, -1e30].map((label) => gpu.tensor([0, label, 2, -100], [4])),
+  ]) {
+    const loss = crossEntropy(x, labels)
+    assert.ok(Number.isNaN((await gpu.read(loss))[0]))
+    const gradient = await gradientAt(gpu, loss, x)
+    for (const [i, d] of gradient.entries())
+      assert.is(Number.isNaN(d), i >= 3 && i < 6, `gradient ${i}: ${d}`)
+    assert.equal([...gradient.slice(9)], [0, 0, 0])
+  }
+  assert.throws(
+    () => crossEntropy(x, gpu.tensor(Uint8Array.of(0, 1, 2, 0), [4])),
+    says('crossEntropy: input 1 must be f32 or i32, got u8 [4]'),
+  )
+  assert.throws(
+    () => crossEntropy(x, [0, 0, 0, 0], { ignoreIndex: 0.5 }),
+    says('crossEntropy: ignoreIndex must be a whole number below 2^31, got 0.5'),
+  )
+})
+
 test('golden: cross_entropy', async ({ gpu }) => {
   for (const name of [
     'cross_entropy',
