@@ -12,7 +12,6 @@ import {
   type Tensors as Inputs,
   type Values,
   type Variable,
-  ShapeError,
   show,
   sizeOf,
 } from '../kernels/op.ts'
@@ -24,7 +23,7 @@ import { type StepResult, Steps } from './steps.ts'
 import { Tape } from './tape.ts'
 import { traitsOf } from './traits.ts'
 import { Tensors } from './tensors.ts'
-import { unpack } from './values.ts'
+import { checkCotangent, checkDtypes, unpack } from './values.ts'
 
 export interface GpuOptions {
   /** True when `destroy` should destroy the device too. Leave it out for a device that an app already owns. */
@@ -160,18 +159,18 @@ export class Gpu implements Machine {
     return result
   }
 
-  /** Gradient of `output`, weighted by `cotangent` (ones by default), with respect to everything it was computed from. */
+  /** Gradient of `output`, weighted by `cotangent` (ones by default), with respect to everything it was computed from.
+   *  Throws ShapeError, and Error when a variable was changed since the forward. */
   backward(output: Tensor, cotangent?: Tensor): Map<Tensor, Tensor> {
-    if (cotangent && (cotangent.shape.join() !== output.shape.join() || cotangent.dtype !== 'f32'))
-      throw new ShapeError(
-        `backward: the cotangent must be f32 of the output's shape, got ${cotangent.dtype} ${show(cotangent.shape)} for ${show(output.shape)}`,
-      )
+    if (cotangent) checkCotangent(cotangent, output)
     const ones = () => this.#tensors.upload(new Float32Array(sizeOf(output.shape)).fill(1), output.shape)
     return this.#tape.backward(this.run, output, cotangent ?? ones())
   }
 
   apply<In extends Inputs, Out extends Inputs, A>(op: Op<In, Out, A>, attrs: A, inputs: In): Readonly<Out> {
-    this.#checkInputs(op, inputs)
+    this.#checkAlive()
+    this.#tensors.storages(inputs) // throws for one that is gone, or another Gpu's
+    checkDtypes(op, inputs)
     const shapes = inputs.map((t) => t.shape) as { [I in keyof In]: Shape } // map keeps the tuple's length
     op.shape(attrs, ...shapes)
     const { result: outputs } = this.#memory.scope(
@@ -252,20 +251,6 @@ export class Gpu implements Machine {
     const [x, y = 1, z = 1] = groups
     if (x * y * z > 0) this.#commands.dispatch(pipeline, kernel, storages, params, [x, y, z])
     return made
-  }
-
-  #checkInputs<In extends Inputs, Out extends Inputs, A>(op: Op<In, Out, A>, inputs: In) {
-    this.#checkAlive()
-    for (const [i, input] of inputs.entries()) {
-      this.#tensors.storage(input)
-      const wanted = op.accepts?.[i] ?? 'f32'
-      const fits = wanted === 'index' ? input.dtype !== 'u8' : input.dtype === wanted
-      const words = wanted === 'index' ? 'f32 or i32' : wanted
-      if (!fits)
-        throw new ShapeError(
-          `${op.name}: input ${i} must be ${words}, got ${input.dtype} ${show(input.shape)}`,
-        )
-    }
   }
 
   #checkAlive() {

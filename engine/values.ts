@@ -1,6 +1,6 @@
 // Numbers between JavaScript and the GPU: which dtype an array is, and its bytes.
 
-import { type DType, type Shape, type Values, ShapeError, show, sizeOf } from '../kernels/op.ts'
+import { type DType, type Shape, type Tensor, type Values, ShapeError, show, sizeOf } from '../kernels/op.ts'
 
 /** The dtype that an array's kind stands for. */
 export function dtypeOf(values: Values): DType {
@@ -34,4 +34,25 @@ export function unpack(memory: ArrayBuffer, dtype: DType, count: number): Float3
   return Float32Array.from(
     dtype === 'u8' ? new Uint8Array(memory, 0, count) : new Int32Array(memory, 0, count),
   )
+}
+
+/** Throws ShapeError unless every input is of the dtype that the op accepts there. */
+export function checkDtypes(
+  { name, accepts = [] }: { readonly name: string; readonly accepts?: readonly (DType | 'index')[] },
+  inputs: readonly Tensor[],
+) {
+  for (const [i, { dtype, shape }] of inputs.entries()) {
+    const wanted = accepts[i] ?? 'f32'
+    const fits = wanted === 'index' ? dtype !== 'u8' : dtype === wanted
+    const words = wanted === 'index' ? 'f32 or i32' : wanted
+    if (!fits) throw new ShapeError(`${name}: input ${i} must be ${words}, got ${dtype} ${show(shape)}`)
+  }
+}
+
+/** Throws ShapeError unless the cotangent can weigh the output. */
+export function checkCotangent({ dtype, shape }: Tensor, output: Tensor) {
+  if (dtype !== 'f32' || shape.join() !== output.shape.join())
+    throw new ShapeError(
+      `backward: the cotangent must be f32 of the output's shape, got ${dtype} ${show(shape)} for ${show(output.shape)}`,
+    )
 }
