@@ -95,6 +95,7 @@ export { sqrt } from './kernels/sqrt.ts'
 export { sub } from './kernels/sub.ts'
 export { sum } from './kernels/sum.ts'
 export { tanh } from './kernels/tanh.ts'
+export { translateReflect } from './kernels/translate-reflect.ts'
 export { threefry2x32, uniform01 } from './kernels/threefry.ts'
 export { transpose } from './kernels/transpose.ts'
 

@@ -2,9 +2,11 @@ import type { Tensor } from '../kernels/op.ts'
 import * as F from '../kernels/augment-functional.ts'
 import type { Adjustment } from '../kernels/augment-parameters.ts'
 import { type Rgb, cifarRecipe } from '../kernels/augment-recipes.ts'
+import { translateReflect } from '../kernels/translate-reflect.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { Golden, goldenNames, toNHWC } from './golden.ts'
 import { gpuSuite } from './gpu.ts'
+import { refuses } from './refusal.ts'
 
 const test = gpuSuite('augment-functional')
 
@@ -78,5 +80,18 @@ for (const name of goldenNames('aug_float')) {
     golden.done()
   })
 }
+
+test('aug_amdim_translate: moves by whole pixels and mirrors at the edges', async ({ gpu }) => {
+  const golden = new Golden('aug_amdim_translate')
+  const { values, shape } = toNHWC(golden.values('in.img'), [1, ...golden.shape('in.img')])
+  const image = gpu.tensor(values, shape)
+  for (const [dx, dy] of golden.config['shifts'] as [number, number][])
+    await golden.matchImages(gpu, `out.dx${dx}_dy${dy}`, translateReflect(image, dx, dy))
+  golden.done()
+  refuses(
+    () => translateReflect(gpu.tensor(new Float32Array(12), [1, 2, 2, 3]), 0, -2),
+    'translateReflect: shifts must be whole pixels, fewer than the image has, got dx 0, dy -2 for 2 x 2',
+  )
+})
 
 test.run()
