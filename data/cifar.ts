@@ -1,8 +1,9 @@
 // CIFAR-10 and CIFAR-100 in the binary layout (https://www.cs.toronto.edu/~kriz/cifar.html): records of 1 label byte
 // (CIFAR-100: 2, coarse then fine) and 3 x 1024 bytes of red, green, blue, row by row.
 //
-// Of the *.bin files in a folder, those whose name starts with `test` are the test set, all others the training set,
-// in the order of their names. Both must be there: an evaluation on held-out training images would not be CIFAR.
+// The archive's own files are taken where they are, and nothing beside them, so that a subset kept in the same folder is
+// not read twice. Otherwise those *.bin files whose name starts with `test` are the test set, all others the training
+// set, in the order of their names. Both must be there: an evaluation on held-out training images would not be CIFAR.
 
 import { readFile, readdir, stat } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -20,6 +21,8 @@ interface Layout {
   /** A test file's usual name. */
   readonly test: string
   readonly train: string
+  /** The names of the archive's training files. */
+  readonly own: RegExp
 }
 
 const cifar10: Layout = {
@@ -30,6 +33,7 @@ const cifar10: Layout = {
   names: 'batches.meta.txt',
   test: 'test_batch.bin',
   train: 'data_batch_1.bin',
+  own: /^data_batch_\d+\.bin$/,
 }
 
 const cifar100: Layout = {
@@ -40,6 +44,7 @@ const cifar100: Layout = {
   names: 'fine_label_names.txt',
   test: 'test.bin',
   train: 'train.bin',
+  own: /^train\.bin$/,
 }
 
 const image = { height: 32, width: 32, channels: 3 } as const
@@ -55,8 +60,11 @@ export const openCifar100 = (path: string): Promise<Split> => open(path, cifar10
 async function open(path: string, layout: Layout): Promise<Split> {
   const { folder, files } = await find(path, layout)
   const isTest = (file: string) => file.startsWith('test')
-  const train = files.filter((file) => !isTest(file))
-  const test = files.filter(isTest)
+  const train = preferred(
+    files.filter((file) => !isTest(file)),
+    (file) => layout.own.test(file),
+  )
+  const test = preferred(files.filter(isTest), (file) => file === layout.test)
   const { name } = layout
   if (test.length === 0)
     throw new DataError(
@@ -72,6 +80,12 @@ async function open(path: string, layout: Layout): Promise<Split> {
     train: await load(folder, train, classes, layout),
     test: await load(folder, test, classes, layout),
   }
+}
+
+/** Those that are as they should be, or all when none is. */
+function preferred(files: string[], isOwn: (file: string) => boolean): string[] {
+  const own = files.filter(isOwn)
+  return own.length > 0 ? own : files
 }
 
 /** The folder that holds the .bin files: the one given, or the usual one within it. */

@@ -55,6 +55,22 @@ test('the parent of the usual folder does as well, and class names are taken fro
   assert.equal(train.classes, names)
 })
 
+test("the archive's own files are not mixed with a subset beside them", async ({ folder }) => {
+  for (const name of [
+    'data_batch_1.bin',
+    'data_batch_2.bin',
+    'test_batch.bin',
+    'train_10k.bin',
+    'test_2k.bin',
+  ])
+    await writeFile(join(folder, name), file(record([name.length % 10], 0)))
+  const { train, test: held } = await openCifar10(folder)
+  assert.is(train.size, 2)
+  assert.is(held.size, 1)
+  await rm(join(folder, 'test_batch.bin'))
+  assert.equal([...((await openCifar10(folder)).test.labels ?? [])], ['test_2k.bin'.length % 10])
+})
+
 test('CIFAR-100 gives the fine labels', async ({ folder }) => {
   await writeFile(join(folder, 'train.bin'), file(record([19, 99], 5), record([1, 42], 6)))
   await writeFile(join(folder, 'test.bin'), file(record([0, 0], 7)))
