@@ -19,11 +19,13 @@ export async function openFrom(
   if (precision !== 'f32') throw new Error(`openGpu: precision must be 'f32', got '${String(precision)}'`)
   const adapter = await entry.requestAdapter({ powerPreference })
   if (!adapter) throw new Error(noAdapter)
-  const device = await adapter.requestDevice({
-    label: 'kindred',
-    requiredFeatures: [...adapter.features] as GPUFeatureName[], // the adapter's own names
-    requiredLimits: limitsOf(adapter),
-  })
+  const wanted = { label: 'kindred', requiredLimits: limitsOf(adapter) }
+  const features = [...adapter.features] as GPUFeatureName[] // the adapter's own names
+  const device = await adapter
+    .requestDevice({ ...wanted, requiredFeatures: features })
+    .catch(() =>
+      adapter.requestDevice({ ...wanted, requiredFeatures: features.filter((f) => useful.includes(f)) }),
+    )
   return new Gpu(device, { ...options, ownsDevice: true })
 }
 
@@ -36,6 +38,9 @@ export async function openGpu(options: OpenOptions = {}): Promise<Gpu> {
     )
   return openFrom(entry, options)
 }
+
+/** The features that kernels or benches may use, should an adapter not give all of its at once. */
+const useful: readonly string[] = ['shader-f16', 'subgroups', 'timestamp-query']
 
 function limitsOf(adapter: GPUAdapter): Record<string, number> {
   const limits: Record<string, number> = {}
