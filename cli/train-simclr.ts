@@ -3,6 +3,7 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Split } from '../data/dataset.ts'
+import { steps } from '../data/loader.ts'
 import { DeviceLostError } from '../engine/errors.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { openGpu } from '../engine/node.ts'
@@ -11,7 +12,7 @@ import { openImages, skippedOf } from './images.ts'
 import { type Progress, startProgress } from './progress.ts'
 import { writeReport } from './report.ts'
 import { type RunFolder, createRun, openRun, resumeRun } from './run-folder.ts'
-import { type Outcome, type Prepared, Training, prepare } from './train.ts'
+import { type Outcome, type Prepared, Training, prepare, trainingImages } from './train.ts'
 import { version } from './version.ts'
 
 export interface SimclrFlags extends TrainFlags {
@@ -28,12 +29,14 @@ export async function trainSimclr(flags: SimclrFlags): Promise<number> {
   const resuming = folderToResume(flags)
   const saved = resuming === null ? null : await savedConfig(resuming)
   const progress = startProgress({ json: flags.json ?? false })
-  const gpu = await openGpu(flags.adapter === undefined ? {} : { adapter: flags.adapter })
+  const draft = saved ?? configOf(flags, false)
+  const data = await openImages(draft, progress) // what is wrong with the data is told before a GPU is looked for
   try {
-    const first = saved ?? configOf(flags, gpu.software)
-    const data = await openImages(first, progress)
-    const config = saved ?? fitted(first, flags, data, gpu)
+    const batch = batchFor(draft, flags, data)
+    steps(trainingImages(draft, data), { batch }) // throws when there is not one
+    const gpu = await openGpu(flags.adapter === undefined ? {} : { adapter: flags.adapter })
     try {
+      const config = saved ?? configOf({ ...flags, batch }, gpu.software)
       const prepared = prepare(gpu, config, data)
       const run =
         resuming === null
@@ -41,21 +44,17 @@ export async function trainSimclr(flags: SimclrFlags): Promise<number> {
           : await resumeRun(resuming)
       return await train(prepared, run, data, progress)
     } finally {
-      await Promise.all([data.train.close?.(), data.test.close?.()])
+      gpu.destroy()
     }
   } finally {
     progress.stop()
-    gpu.destroy()
+    await Promise.all([data.train.close?.(), data.test.close?.()])
   }
 }
 
-/** The configuration, with a batch that fits the data where the flags name none. */
-function fitted(config: TrainConfig, flags: SimclrFlags, { train: { size } }: Split, gpu: Gpu): TrainConfig {
-  const batch = fittingBatch(config.batch, Math.min(size, config.subset ?? size))
-  return flags.batch === undefined && batch < config.batch
-    ? configOf({ ...flags, batch }, gpu.software)
-    : config
-}
+/** The batch that the flags or the run name, or one that fits the data. */
+const batchFor = ({ batch, subset }: TrainConfig, flags: SimclrFlags, { train: { size } }: Split): number =>
+  flags.batch ?? (flags.resume === undefined ? fittingBatch(batch, Math.min(size, subset ?? size)) : batch)
 
 async function train(prepared: Prepared, run: RunFolder, data: Split, progress: Progress): Promise<number> {
   const stop = { requested: false }

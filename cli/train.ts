@@ -21,9 +21,13 @@ export interface Prepared {
   readonly probe: KnnProbe | null
 }
 
+/** The images that a configuration trains on. */
+export const trainingImages = ({ subset: count, seed }: TrainConfig, { train }: Split): Dataset =>
+  count === null ? train : subset(train, count, seed)
+
 /** Builds the trainer and checks it against the data. Throws Error in words; nothing has been written yet. */
 export function prepare(gpu: Gpu, config: TrainConfig, data: Split): Prepared {
-  const images = config.subset === null ? data.train : subset(data.train, config.subset, config.seed)
+  const images = trainingImages(config, data)
   const stepsPerEpoch = steps(images, { batch: config.batch })
   const trainer = buildTrainer(gpu, config, stepsPerEpoch)
   const labelled = images.labels !== null && data.test.size > 0
