@@ -24,6 +24,9 @@ export async function openImages(
   return split
 }
 
+/** Lets go of both halves. */
+export const closeImages = ({ train, test }: Split) => Promise.all([train.close?.(), test.close?.()])
+
 /** The files left out of either half, each once. */
 export function skippedOf({ train, test }: Split): Skipped[] {
   return [...new Map([...train.skipped, ...test.skipped].map((skipped) => [skipped.file, skipped])).values()]

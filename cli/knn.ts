@@ -73,6 +73,16 @@ export class KnnProbe {
   }
 }
 
+/** The rows of the table that every measurement ends in: accuracies in percent, null where there is none. */
+export function knnRows(measured: Record<'pixels' | 'untrained' | 'trained', number | null>): string[] {
+  const percent = (value: number | null) => (value === null ? '-' : `${value.toFixed(1)}%`).padStart(6)
+  return [
+    `  raw pixels         ${percent(measured.pixels)}`,
+    `  untrained encoder  ${percent(measured.untrained)}`,
+    `  trained encoder    ${percent(measured.trained)}`,
+  ]
+}
+
 /** The whole set in its own order, in batches that `embed` takes. */
 async function* inOrder(dataset: Dataset) {
   const all = { batch: Math.min(256, dataset.size), seed: 0, epoch: 0, shuffle: false, dropLast: false }

@@ -8,7 +8,8 @@ import { DeviceLostError } from '../engine/errors.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { openGpu } from '../engine/node.ts'
 import { type TrainConfig, type TrainFlags, UsageError, configOf, fittingBatch } from './config.ts'
-import { openImages, skippedOf } from './images.ts'
+import { closeImages, openImages, skippedOf } from './images.ts'
+import { knnRows } from './knn.ts'
 import { type Progress, startProgress } from './progress.ts'
 import { writeReport } from './report.ts'
 import { type RunFolder, createRun, openRun, resumeRun } from './run-folder.ts'
@@ -48,7 +49,7 @@ export async function trainSimclr(flags: SimclrFlags): Promise<number> {
     }
   } finally {
     progress.stop()
-    await Promise.all([data.train.close?.(), data.test.close?.()])
+    await closeImages(data)
   }
 }
 
@@ -168,15 +169,12 @@ function tell(outcome: Outcome, { probe }: Prepared, run: RunFolder, progress: P
     )
     return
   }
-  const percent = (value: number | null) => (value === null ? '-' : `${value.toFixed(1)}%`)
   const lines = [`done: ${outcome.steps} steps, last loss ${outcome.loss?.toFixed(4) ?? '-'}`]
   if (probe)
     lines.push(
       '',
       `kNN top-1 (k ${probe.k}, ${probe.bank.size} neighbours to choose from, ${probe.queries.size} test images)`,
-      `  raw pixels         ${percent(outcome.pixels).padStart(6)}`,
-      `  untrained encoder  ${percent(outcome.untrained).padStart(6)}`,
-      `  trained encoder    ${percent(outcome.trained).padStart(6)}`,
+      ...knnRows(outcome),
       '',
     )
   lines.push(`run folder: ${run.dir} (report.html shows the curves)`)

@@ -5,6 +5,7 @@ import type { Kernel } from '../kernels/op.ts'
 import { GpuError, type Watch } from './errors.ts'
 import { type Block, type Storage, USAGE } from './memory.ts'
 import type { Pipeline } from './pipelines.ts'
+import { wholeWords } from './values.ts'
 
 const UNIFORM_BYTES = 1 << 20 // parameters of one command buffer, 4,096 dispatches at least; beyond that another is begun
 
@@ -66,7 +67,10 @@ export class Commands {
   ) {
     if (this.#paramBytes + pipeline.paramBytes + this.#align > UNIFORM_BYTES) this.flush()
     const offset = this.#paramBytes
-    if (pipeline.paramBytes > 0) this.#writeParams(kernel, params)
+    if (pipeline.paramBytes > 0) {
+      this.#writeParams(kernel, params)
+      this.#paramBytes = Math.ceil((offset + pipeline.paramBytes) / this.#align) * this.#align
+    }
     const bindings = storages.map((s) => this.#bind(s))
     this.#pending.push({ kind: 'dispatch', pipeline, bindings, offset, groups })
   }
@@ -79,12 +83,8 @@ export class Commands {
   /** Copies a storage into another buffer at a byte offset. */
   copy(from: Storage, to: GPUBuffer | Storage, at = 0) {
     const source = this.#bind(from)
-    const target = 'block' in to ? this.#bind(to) : null
-    this.#pending.push(
-      target
-        ? { kind: 'copy', from: source, buffer: target.buffer, at: target.offset + at }
-        : { kind: 'copy', from: source, buffer: to as GPUBuffer, at }, // not a Storage, so a GPUBuffer
-    )
+    const { buffer, offset } = 'block' in to ? this.#bind(to) : { buffer: to, offset: 0 }
+    this.#pending.push({ kind: 'copy', from: source, buffer, at: offset + at })
   }
 
   /** Writes bytes into a storage now; commands already collected that use its buffer are submitted first. */
@@ -139,7 +139,7 @@ export class Commands {
         pass?.end()
         pass = null
         const { from, buffer, at } = command
-        encoder.copyBufferToBuffer(from.buffer, from.offset, buffer, at, roundTo4(from.bytes))
+        encoder.copyBufferToBuffer(from.buffer, from.offset, buffer, at, wholeWords(from.bytes))
         continue
       }
       pass ??= encoder.beginComputePass({ label: 'kindred' })
@@ -179,7 +179,7 @@ export class Commands {
     const block = storage.block
     if (!block) throw new Error('a tensor was used after the step it was made in')
     block.used = this.#serial
-    return { id: block.id, buffer: block.buffer, offset: storage.offset, bytes: roundTo4(storage.bytes) }
+    return { id: block.id, buffer: block.buffer, offset: storage.offset, bytes: wholeWords(storage.bytes) }
   }
 
   #writeParams(kernel: Kernel, values: Readonly<Record<string, number>>) {
@@ -192,9 +192,5 @@ export class Commands {
       else this.#params.setUint32(at, value, true)
       at += 4
     }
-    const end = this.#paramBytes + Math.ceil(kernel.params.length / 4) * 16
-    this.#paramBytes = Math.ceil(end / this.#align) * this.#align
   }
 }
-
-const roundTo4 = (bytes: number) => Math.max(4, Math.ceil(bytes / 4) * 4)

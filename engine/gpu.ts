@@ -23,7 +23,7 @@ import { type StepResult, Steps } from './steps.ts'
 import { Tape } from './tape.ts'
 import { traitsOf } from './traits.ts'
 import { Tensors } from './tensors.ts'
-import { checkCotangent, checkDtypes, unpack } from './values.ts'
+import { checkCotangent, checkDtypes, unpack, wholeWords } from './values.ts'
 
 export interface GpuOptions {
   /** True when `destroy` should destroy the device too. Leave it out for a device that an app already owns. */
@@ -106,8 +106,8 @@ export class Gpu implements Machine {
   async read(t: Tensor): Promise<Float32Array> {
     this.#checkAlive()
     const storage = this.#tensors.storage(t)
-    const bytes = Math.max(4, Math.ceil(storage.bytes / 4) * 4)
-    const staging = this.device.createBuffer({ size: bytes, usage: USAGE.MAP_READ | USAGE.COPY_DST })
+    const size = wholeWords(storage.bytes)
+    const staging = this.device.createBuffer({ size, usage: USAGE.MAP_READ | USAGE.COPY_DST })
     this.#commands.copy(storage, staging)
     this.#commands.flush()
     this.#steps.tick()

@@ -3,14 +3,14 @@
 import { threefry2x32, uniform01 } from '../kernels/threefry.ts'
 
 /** A stream's number from its name, so that what is drawn for one name never depends on any other (FNV-1a). */
-export function streamOf(name: string): number {
+function streamOf(name: string): number {
   let hash = 0x811c9dc5
   for (let i = 0; i < name.length; i++) hash = Math.imul(hash ^ name.charCodeAt(i), 0x01000193)
   return hash >>> 0
 }
 
 /** Checks that a seed is one: a whole number that 32 bits hold. Throws RangeError. */
-export function checkSeed(seed: number): number {
+function checkSeed(seed: number): number {
   if (!Number.isInteger(seed) || seed < 0 || seed > 0xffffffff)
     throw new RangeError(`seed: must be a whole number from 0 to 4294967295, got ${seed}`)
   return seed

@@ -1,7 +1,7 @@
 // What has been computed from what. Each tensor knows the entry that made it, so a graph that nobody holds is collected
 // like any other object, and a backward pass sees only what its output was computed from.
 
-import type { Run, Tensor } from '../kernels/op.ts'
+import { type Run, type Tensor, sizeOf } from '../kernels/op.ts'
 import { addOp } from '../kernels/add.ts'
 
 type Gradients = readonly (Tensor | null)[]
@@ -69,5 +69,4 @@ export class Tape {
   }
 }
 
-const zeros = (run: Run, like: Tensor) =>
-  run.tensor(new Float32Array(like.shape.reduce((a, b) => a * b, 1)), like.shape)
+const zeros = (run: Run, like: Tensor) => run.tensor(new Float32Array(sizeOf(like.shape)), like.shape)

@@ -19,6 +19,9 @@ export function checkCount(values: Values, shape: Shape) {
 /** Bytes of a tensor on the GPU. */
 export const byteSize = (dtype: DType, shape: Shape) => sizeOf(shape) * (dtype === 'u8' ? 1 : 4)
 
+/** Bytes rounded up to whole words, one at the least: what copies and bindings are made of. */
+export const wholeWords = (bytes: number) => Math.max(4, Math.ceil(bytes / 4) * 4)
+
 /** The values' bytes, padded to whole words, in memory that is not shared (Dawn accepts no other). */
 export function pack(values: Values, dtype: DType): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(Math.ceil((values.length * (dtype === 'u8' ? 1 : 4)) / 4) * 4)

@@ -34,7 +34,7 @@ export interface CropBox {
 export const ROW = 16
 
 /** The adjustments by their number in a row, from 1; 0 is none. */
-export const adjustments: readonly Adjustment[] = ['brightness', 'contrast', 'saturation', 'hue']
+const adjustments: readonly Adjustment[] = ['brightness', 'contrast', 'saturation', 'hue']
 
 /** One row of the GPU's table. */
 export const augmentationStruct = wgsl`

@@ -3,7 +3,7 @@ import { affine } from './affine.ts'
 import { broadcastIndex, broadcastShape, combine, sumTo } from './broadcast.ts'
 
 /** Exported for logSoftmax, which subtracts each line's logsumexp. */
-export const subKernel = kernel`
+const subKernel = kernel`
   @group(0) @binding(0) var<storage, read>       a:   array<f32>;
   @group(0) @binding(1) var<storage, read>       b:   array<f32>;
   @group(0) @binding(2) var<storage, read_write> out: array<f32>;
