@@ -5,10 +5,11 @@ import { load } from '../engine/node-files.ts'
 import { loadModel } from '../models/state.ts'
 import { buildEncoder } from './build.ts'
 import { type TrainConfig, UsageError } from './config.ts'
-import { openImages, skippedOf } from './images.ts'
-import { KnnProbe } from './knn.ts'
+import { closeImages, openImages, skippedOf } from './images.ts'
+import { KnnProbe, knnRows } from './knn.ts'
 import { startProgress } from './progress.ts'
 import { openRun } from './run-folder.ts'
+import { trainingImages } from './train.ts'
 
 export interface EvalKnnFlags {
   readonly data?: string
@@ -35,7 +36,9 @@ export async function evalKnn(dir: string, flags: EvalKnnFlags): Promise<number>
     const data = await openImages(images, flags.json ? silent : progress)
     const { k, temperature, bank, queries } = flags
     const options = { ...config.knn, ...defined({ k, temperature, bank, queries }) }
-    const probe = new KnnProbe(gpu, data, config.views, options)
+    // the run's own set is measured as the run measured it, a --subset included
+    const train = flags.data === undefined ? trainingImages(config, data) : data.train
+    const probe = new KnnProbe(gpu, { train, test: data.test }, config.views, options)
     const encoder = buildEncoder(gpu, config)
     const pixels = await probe.ofPixels()
     const untrained = await probe.ofEncoder(encoder)
@@ -54,17 +57,14 @@ export async function evalKnn(dir: string, flags: EvalKnnFlags): Promise<number>
       trained,
       skippedFiles: skippedOf(data).length,
     }
-    const row = (what: string, value: number) => `  ${what.padEnd(18)} ${value.toFixed(1).padStart(5)}%`
     progress.note(
       [
         `kNN top-1 at step ${step} (k ${probe.k}, temperature ${options.temperature}, ${probe.bank.size} neighbours to choose from, ${probe.queries.size} test images)`,
-        row('raw pixels', pixels),
-        row('untrained encoder', untrained),
-        row('trained encoder', trained),
+        ...knnRows(result),
       ].join('\n'),
       result,
     )
-    await Promise.all([data.train.close?.(), data.test.close?.()])
+    await closeImages(data)
     return 0
   } finally {
     gpu.destroy()

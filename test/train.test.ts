@@ -137,6 +137,16 @@ test('eval knn measures the run again, with its own k and temperature', async ({
   assert.ok((result['trained'] ?? -1) >= 0 && (result['trained'] ?? 101) <= 100)
 })
 
+test('eval knn gives a run on a subset the number that its training ended with', async ({ dir }) => {
+  const run = join(dir, 'subset')
+  await kindred('train', 'simclr', ...tiny, '--subset', '40', '--out', run)
+  const { out, err } = await kindred('eval', 'knn', run, '--json')
+  const result = JSON.parse(out) as Record<string, number>
+  assert.is(result['bank'], 40, err)
+  const last = metrics(run).trim().split('\n').at(-1) ?? ''
+  assert.is(result['trained'], (JSON.parse(last) as Record<string, number>)['knn'])
+})
+
 const refusals: [string, string[], number, RegExp][] = [
   ['an unknown data source', ['--data', 'cifar9:x'], 1, /^kindred: data: must be one of .*got 'cifar9:x'/],
   ['a missing folder', ['--data', 'folder:/nowhere/at/all'], 1, /^kindred: .*\/nowhere\/at\/all/],
