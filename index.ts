@@ -30,6 +30,7 @@ export {
   type Kernel,
   type Machine,
   type Op,
+  type Precision,
   type Run,
   type Shape,
   type Tensor,

@@ -6,6 +6,7 @@ import {
   type Machine,
   type Make,
   type Op,
+  type Precision,
   type Run,
   type Shape,
   type Tensor,
@@ -21,13 +22,17 @@ import { Memory, USAGE } from './memory.ts'
 import { Pipelines } from './pipelines.ts'
 import { type StepResult, Steps } from './steps.ts'
 import { Tape } from './tape.ts'
-import { traitsOf } from './traits.ts'
+import { type Kernels, settingsOf } from './traits.ts'
 import { Tensors } from './tensors.ts'
 import { checkCotangent, checkDtypes, unpack, wholeWords } from './values.ts'
 
 export interface GpuOptions {
   /** True when `destroy` should destroy the device too. Leave it out for a device that an app already owns. */
   readonly ownsDevice?: boolean
+  /** Arithmetic of matrix products and convolutions: 'f32' (the default), 'f16x3' or 'f16'. */
+  readonly precision?: Precision
+  /** For tests: 'gpu' runs a GPU's kernels on any adapter, 'matrices' those for subgroup matrices, emulated. */
+  readonly kernels?: Kernels
   /** Called when waiting for the GPU begins; what it returns is called when the wait ends. */
   readonly onWait?: () => () => void
 }
@@ -51,11 +56,15 @@ export class Gpu implements Machine {
   readonly #steps: Steps
   #lost: DeviceLostError | null = null
 
-  constructor(device: GPUDevice, { ownsDevice = false, onWait = () => () => {} }: GpuOptions = {}) {
+  /** Throws Error when the device lacks what the precision takes. */
+  constructor(
+    device: GPUDevice,
+    { ownsDevice = false, onWait = () => () => {}, precision = 'f32', kernels = 'device' }: GpuOptions = {},
+  ) {
     this.#onWait = onWait
     this.device = device
-    const { software, subgroupSize } = traitsOf(device)
-    this.software = software
+    const settings = settingsOf(device, precision, kernels)
+    this.software = settings.software
     this.#owns = ownsDevice
     const { watch } = this.#reports
     this.#commands = new Commands(device, watch)
@@ -67,8 +76,7 @@ export class Gpu implements Machine {
     this.run = Object.assign(this.#run, {
       view: (x: Tensor, shape: Shape) => this.#tensors.view(x, shape),
       tensor: (values: Values, shape: Shape) => this.#tensors.upload(values, shape),
-      software,
-      subgroupSize,
+      ...settings,
     }) as Run // the dispatch's types are checked at each call; here they are erased
     void device.lost.then(({ reason, message }) => {
       this.#lost ??= new DeviceLostError(

@@ -1,7 +1,7 @@
 // The GPU in Node, through Dawn. The only file that imports 'webgpu'.
 
 import type { Gpu } from './gpu.ts'
-import { type OpenOptions, openFrom } from './open.ts'
+import { type OpenOptions, NO_ADAPTER, openFrom } from './open.ts'
 
 export interface NodeOptions extends OpenOptions {
   /** Part of the adapter's name, to choose among several: 'NVIDIA', 'llvmpipe'. */
@@ -10,6 +10,9 @@ export interface NodeOptions extends OpenOptions {
   readonly toggles?: readonly string[]
 }
 
+/** What Dawn wants to hear before it offers 16-bit floats on NVIDIA, and subgroup matrices anywhere. */
+const halves = ['vulkan_enable_f16_on_nvidia', 'allow_unsafe_apis']
+
 const alive = new Set<unknown>() // Dawn instances: Node crashes when one is collected while its device is used
 
 /** A Gpu in Node, through Dawn. Call destroy() when done. Throws Error when there is no adapter or no 'webgpu' package. */
@@ -17,8 +20,8 @@ export async function openGpu({ adapter, toggles = [], ...options }: NodeOptions
   const { create } = await import('webgpu').catch((cause: unknown) => {
     throw new Error("the 'webgpu' package (Dawn) is not installed; npm install webgpu", { cause })
   })
-  const on = toggles.filter((t) => !t.startsWith('-'))
   const off = toggles.filter((t) => t.startsWith('-')).map((t) => t.slice(1))
+  const on = [...toggles.filter((t) => !t.startsWith('-')), ...halves.filter((t) => !off.includes(t))]
   const instance = create([
     ...(adapter ? [`adapter=${adapter}`] : []),
     ...(on.length > 0 ? [`enable-dawn-features=${on.join(',')}`] : []),
@@ -28,7 +31,7 @@ export async function openGpu({ adapter, toggles = [], ...options }: NodeOptions
   try {
     return await openFrom(instance, options, { onWait })
   } catch (cause) {
-    if (adapter === undefined) throw cause
+    if (adapter === undefined || !(cause instanceof Error) || cause.message !== NO_ADAPTER) throw cause
     throw new Error(
       `no WebGPU adapter's name contains '${adapter}'; leave the name out to see what there is`,
       { cause },

@@ -1,24 +1,25 @@
 // Opening a GPU from a WebGPU entry point: a browser's navigator.gpu, or Dawn's in Node (engine/node.ts).
 
+import type { Precision } from '../kernels/op.ts'
 import { type GpuOptions, Gpu } from './gpu.ts'
 
 export interface OpenOptions {
   /** 'high-performance' (the default) or 'low-power', where there are two GPUs. */
   readonly powerPreference?: GPUPowerPreference
-  /** Arithmetic of convolutions and matrix products. f32 is exact and the only one yet. */
-  readonly precision?: 'f32'
+  /** Arithmetic of matrix products and convolutions: 'f32', the default, is exact; 'f16x3' keeps f32's accuracy on tensor
+   *  cores where the device has them; 'f16' rounds factors to 16-bit floats, faster yet, and wants scaled gradients. */
+  readonly precision?: Precision
 }
 
 /** A Gpu on the adapter that `entry` gives, with every optional feature and the highest limits it offers.
- *  Throws Error when there is no adapter, with what to do about it. */
+ *  Throws Error when there is no adapter, or it lacks what the precision takes, with what to do about it. */
 export async function openFrom(
   entry: GPU,
   { powerPreference = 'high-performance', precision = 'f32' }: OpenOptions,
   options: GpuOptions = {},
 ) {
-  if (precision !== 'f32') throw new Error(`openGpu: precision must be 'f32', got '${String(precision)}'`)
   const adapter = await entry.requestAdapter({ powerPreference })
-  if (!adapter) throw new Error(noAdapter)
+  if (!adapter) throw new Error(NO_ADAPTER)
   const wanted = { label: 'kindred', requiredLimits: limitsOf(adapter) }
   const features = [...adapter.features] as GPUFeatureName[] // the adapter's own names
   const device = await adapter
@@ -26,7 +27,12 @@ export async function openFrom(
     .catch(() =>
       adapter.requestDevice({ ...wanted, requiredFeatures: features.filter((f) => useful.includes(f)) }),
     )
-  return new Gpu(device, { ...options, ownsDevice: true })
+  try {
+    return new Gpu(device, { ...options, precision, ownsDevice: true })
+  } catch (cause) {
+    device.destroy()
+    throw cause
+  }
 }
 
 /** A Gpu in a browser, through navigator.gpu. Throws Error where there is no WebGPU. */
@@ -40,7 +46,12 @@ export async function openGpu(options: OpenOptions = {}): Promise<Gpu> {
 }
 
 /** The features that kernels or benches may use, should an adapter not give all of its at once. */
-const useful: readonly string[] = ['shader-f16', 'subgroups', 'timestamp-query']
+const useful: readonly string[] = [
+  'shader-f16',
+  'subgroups',
+  'timestamp-query',
+  'chromium-experimental-subgroup-matrix',
+]
 
 function limitsOf(adapter: GPUAdapter): Record<string, number> {
   const limits: Record<string, number> = {}
@@ -51,5 +62,6 @@ function limitsOf(adapter: GPUAdapter): Record<string, number> {
   return limits
 }
 
-const noAdapter =
+/** What is said where there is no adapter. */
+export const NO_ADAPTER =
   "no WebGPU adapter; on Linux, install your GPU vendor's Vulkan driver, or Mesa 25 or later for the CPU (./setup does it)"

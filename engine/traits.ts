@@ -1,12 +1,62 @@
-// What kernels may want to know of a device.
+// What kernels may want to know of a device, and whether it can do what the user asks.
 
-/** Whether a CPU does the work, by its own word or by the names of software drivers that do not say so, and the fewest
- *  threads that a subgroup may have (0 where there are none). */
+import type { Precision } from '../kernels/op.ts'
+
+/** Which kernels run: those that suit the device, or, in tests on any device, those of a GPU, its subgroup matrices
+ *  computed in plain WGSL if 'matrices'. */
+export type Kernels = 'device' | 'gpu' | 'matrices'
+
+/** Whether a CPU does the work, by its own word or by the names of software drivers that do not say so, the fewest
+ *  threads that a subgroup may have (0 where there are none), whether it has f16 and matrices for subgroups of 32. */
 export function traitsOf({ adapterInfo, features }: GPUDevice) {
-  const info: Partial<GPUAdapterInfo> = adapterInfo ?? {} // older browsers have none
+  const info: Partial<GPUAdapterInfo & MatrixInfo> = adapterInfo ?? {} // older browsers have none
   const names = `${info.architecture} ${info.description}`
+  const f16 = features.has('shader-f16')
   return {
     software: (info.isFallbackAdapter ?? false) || /llvmpipe|lavapipe|swiftshader/i.test(names),
     subgroupSize: features.has('subgroups') ? (info.subgroupMinSize ?? 0) : 0,
+    f16,
+    matrices:
+      f16 &&
+      features.has('chromium-experimental-subgroup-matrix') &&
+      info.subgroupMinSize === 32 &&
+      info.subgroupMaxSize === 32 &&
+      (info.subgroupMatrixConfigs ?? []).some(fits),
   }
 }
+
+/** The device's traits as kernels see them under the user's options. Throws Error when it lacks what they take. */
+export function settingsOf(device: GPUDevice, precision: Precision, kernels: Kernels) {
+  const known: readonly string[] = ['f32', 'f16x3', 'f16']
+  if (!known.includes(precision))
+    throw new Error(`Gpu: precision must be 'f32', 'f16x3' or 'f16', got '${precision}'`)
+  const traits = traitsOf(device)
+  const emulated = kernels === 'matrices'
+  if ((precision !== 'f32' || emulated) && !traits.f16)
+    throw new Error(
+      `Gpu: precision '${precision}' needs 16-bit floats, and this device was opened without 'shader-f16'; request the feature if its adapter has it, or use precision 'f32'`,
+    )
+  return {
+    ...traits,
+    precision,
+    emulated,
+    matrices: emulated || traits.matrices,
+    software: kernels === 'device' && traits.software,
+  }
+}
+
+/** Newer than the types, and experimental. */
+interface MatrixInfo {
+  readonly subgroupMatrixConfigs: readonly MatrixConfig[]
+}
+
+interface MatrixConfig {
+  readonly componentType: string
+  readonly resultComponentType: string
+  readonly M: number
+  readonly N: number
+  readonly K: number
+}
+
+const fits = ({ componentType, resultComponentType, M, N, K }: MatrixConfig) =>
+  componentType === 'f16' && resultComponentType === 'f32' && M === 16 && N === 16 && K === 16

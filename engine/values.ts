@@ -17,7 +17,9 @@ export function checkCount(values: Values, shape: Shape) {
 }
 
 /** Bytes of a tensor on the GPU. */
-export const byteSize = (dtype: DType, shape: Shape) => sizeOf(shape) * (dtype === 'u8' ? 1 : 4)
+export const byteSize = (dtype: DType, shape: Shape) => sizeOf(shape) * elementBytes[dtype]
+
+const elementBytes = { f32: 4, i32: 4, u8: 1, f16: 2 } as const
 
 /** Bytes rounded up to whole words, one at the least: what copies and bindings are made of. */
 export const wholeWords = (bytes: number) => Math.max(4, Math.ceil(bytes / 4) * 4)
@@ -34,9 +36,17 @@ export function pack(values: Values, dtype: DType): Uint8Array<ArrayBuffer> {
 /** The first `count` numbers of mapped memory, copied. */
 export function unpack(memory: ArrayBuffer, dtype: DType, count: number): Float32Array {
   if (dtype === 'f32') return new Float32Array(memory.slice(0, count * 4))
+  if (dtype === 'f16') return Float32Array.from(new Uint16Array(memory, 0, count), fromHalf)
   return Float32Array.from(
     dtype === 'u8' ? new Uint8Array(memory, 0, count) : new Int32Array(memory, 0, count),
   )
+}
+
+/** The number that an f16's bits stand for: a sign, 5 bits of exponent, 10 of fraction (IEEE 754 binary16). */
+function fromHalf(bits: number): number {
+  const [sign, exponent, fraction] = [bits >> 15 ? -1 : 1, (bits >> 10) & 31, bits & 1023]
+  if (exponent === 31) return fraction ? NaN : sign * Infinity
+  return sign * (exponent ? (1024 + fraction) * 2 ** (exponent - 25) : fraction * 2 ** -24)
 }
 
 /** Throws ShapeError unless every input is of the dtype that the op accepts there. */
@@ -46,7 +56,7 @@ export function checkDtypes(
 ) {
   for (const [i, { dtype, shape }] of inputs.entries()) {
     const wanted = accepts[i] ?? 'f32'
-    const fits = wanted === 'index' ? dtype !== 'u8' : dtype === wanted
+    const fits = wanted === 'index' ? dtype === 'f32' || dtype === 'i32' : dtype === wanted
     const words = wanted === 'index' ? 'f32 or i32' : wanted
     if (!fits) throw new ShapeError(`${name}: input ${i} must be ${words}, got ${dtype} ${show(shape)}`)
   }

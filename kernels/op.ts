@@ -3,8 +3,14 @@
 
 export type Shape = readonly number[]
 
-/** Element types: f32 for everything that is computed, i32 for labels and indices, u8 for images. */
-export type DType = 'f32' | 'i32' | 'u8'
+/** Element types: f32 for everything that is computed, i32 for labels and indices, u8 for images, f16 for what an op
+ *  keeps to itself. */
+export type DType = 'f32' | 'i32' | 'u8' | 'f16'
+
+/** Arithmetic of matrix products and convolutions; all sums are kept in f32 whatever it is. 'f32' is exact; 'f16x3' lets
+ *  tensor cores come close to it, by three products of halves; 'f16' allows factors to be rounded to f16 (11 bits, as
+ *  TF32 has). A device without what it takes computes more exactly. */
+export type Precision = 'f32' | 'f16x3' | 'f16'
 
 /** A block of numbers on the GPU. Ops never change a tensor; they read some and make new ones. */
 export interface Tensor {
@@ -71,6 +77,14 @@ export interface Run {
   tensor(values: Values, shape: Shape): Tensor
   /** True on a CPU adapter, where light kernels win. */
   readonly software: boolean
+  /** What the user allows; f16x3 and f16 imply that the device has f16. */
+  readonly precision: Precision
+  /** Whether kernels may say `enable f16`. */
+  readonly f16: boolean
+  /** Whether there are subgroup matrices, f16 by f16 to f32 of 16 x 16 x 16, in subgroups of 32 threads. */
+  readonly matrices: boolean
+  /** True in tests that compute those matrices in plain WGSL. */
+  readonly emulated: boolean
   /** The fewest threads that a subgroup may have; 0 where WGSL's subgroups are missing. */
   readonly subgroupSize: number
 }

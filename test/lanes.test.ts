@@ -9,25 +9,21 @@ import { type Run, type Shape, type Tensor, sizeOf } from '../kernels/op.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { close, random } from './check.ts'
 import { gpuSuite } from './gpu.ts'
+import { posing } from './posing.ts'
 
 const test = gpuSuite('lanes')
 
-/** The machine's `run`, telling kernels that it is a GPU, or a CPU adapter with subgroups of eight. */
-function posing(gpu: Gpu, software: boolean): Run {
-  const { view, tensor } = gpu.run
-  const run = (...[kernel, dispatch]: Parameters<Run>) => gpu.run(kernel, dispatch)
-  const told = { view, tensor, software, subgroupSize: software ? 8 : 0 }
-  return Object.assign(run, told) as Run // it passes on what gpu.run, which is typed, returns
-}
+/** The machine's `run`, telling kernels that it is a GPU without subgroups, or a CPU adapter with subgroups of eight. */
+const as = (gpu: Gpu, software: boolean) => posing(gpu, { software, subgroupSize: software ? 8 : 0 })
 
 const filled = (gpu: Gpu, shape: Shape, seed: number) => gpu.tensor(random(sizeOf(shape), seed), shape)
 
 async function compare(gpu: Gpu, compute: (run: Run) => Tensor, what: string) {
   const { subgroupMinSize = 0 } = gpu.device.adapterInfo as { subgroupMinSize?: number } // newer than the types
-  const onGpu = await gpu.read(compute(posing(gpu, false)))
+  const onGpu = await gpu.read(compute(as(gpu, false)))
   assert.ok(onGpu.some((v) => v !== 0))
   if (gpu.device.features.has('subgroups') && subgroupMinSize >= 8)
-    close(await gpu.read(compute(posing(gpu, true))), onGpu, 1e-5, what)
+    close(await gpu.read(compute(as(gpu, true))), onGpu, 1e-5, what)
 }
 
 for (const [x, w, stride, padding] of [
