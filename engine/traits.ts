@@ -8,7 +8,7 @@ export type Kernels = 'device' | 'gpu' | 'matrices'
 
 /** Whether a CPU does the work, by its own word or by the names of software drivers that do not say so, the fewest
  *  threads that a subgroup may have (0 where there are none), whether it has f16 and matrices for subgroups of 32. */
-export function traitsOf({ adapterInfo, features }: GPUDevice) {
+export function traitsOf({ adapterInfo, features, limits }: GPUDevice) {
   const info: Partial<GPUAdapterInfo & MatrixInfo> = adapterInfo ?? {} // older browsers have none
   const names = `${info.architecture} ${info.description}`
   const f16 = features.has('shader-f16')
@@ -21,6 +21,7 @@ export function traitsOf({ adapterInfo, features }: GPUDevice) {
       features.has('chromium-experimental-subgroup-matrix') &&
       info.subgroupMinSize === 32 &&
       info.subgroupMaxSize === 32 &&
+      limits.maxComputeWorkgroupStorageSize >= 32768 && // what their tiles need
       (info.subgroupMatrixConfigs ?? []).some(fits),
   }
 }

@@ -60,7 +60,7 @@ const unitKernel = kernel`
 `
 
 const attendKernel = tiled(
-  ({ head, thread, score, pull }) => kernel`
+  ({ head, entry, enter, score, pull }) => kernel`
   ${head}
   struct Params { rows: u32, D: u32, columns: u32, along: u32, sum: u32, scale: f32, span: u32 }
   @group(0) @binding(0) var<storage, read>       rows:       array<f32>; // q [C, rows]
@@ -92,32 +92,32 @@ const attendKernel = tiled(
   }
 
   @compute @workgroup_size(THREADS)
-  fn infonceAttend(${thread}, @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u) {
-    enter(index, neighbor);
+  fn infonceAttend(${entry}, @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u) {
+    ${enter}
     let row = group.x * ROWS;
     let begin = group.y * p.span;
     let own = groupOf(thread);
     var top = vec4f(-0x1.fffffep+127f);
     var sum = vec4f();
-    for (var column = begin; column < min(begin + p.span, p.columns); column += 64u) {
-      score(row, column);
+    for (var column = begin; column < min(begin + p.span, p.columns); column += COLUMNS) {
+      score(row, column, team);
       var highest = top;
-      for (var k = 0u; k < 64u / SLICES; k++) {
+      for (var k = 0u; k < COLUMNS / SLICES; k++) {
         let c = k * SLICES + sliceOf(thread);
-        if (column + c < p.columns) { highest = max(highest, tile[c * PITCH + own]); }
+        if (column + c < p.columns) { highest = max(highest, tileAt(c, own)); }
       }
       highest = most(highest);
       var more = vec4f();
-      for (var k = 0u; k < 64u / SLICES; k++) {
+      for (var k = 0u; k < COLUMNS / SLICES; k++) {
         let c = k * SLICES + sliceOf(thread);
-        let weight = select(vec4f(), exp(tile[c * PITCH + own] - highest), column + c < p.columns);
-        tile[c * PITCH + own] = weight;
+        let weight = select(vec4f(), exp(tileAt(c, own) - highest), column + c < p.columns);
+        setTile(c, own, weight);
         more += weight;
       }
       let keep = exp(top - highest);
       sum = sum * keep + total(more);
       top = highest;
-      pull(row, column, group.y * ((p.D + 7u) / 8u * 8u) * p.rows, column == begin, keep);
+      pull(row, column, group.y * ((p.D + 7u) / 8u * 8u) * p.rows, column == begin, keep, team);
     }
     if (thread < GROUPS) {
       for (var r = 0u; r < 4u; r++) {

@@ -17,7 +17,7 @@ import { log1pUnit } from './pointwise.ts'
 import { tiled } from './tiles.ts'
 
 const statisticsKernel = tiled(
-  ({ head, thread, score }) => kernel`
+  ({ head, entry, enter, score }) => kernel`
   ${head}
   @group(0) @binding(0) var<storage, read>       rows:    array<f32>; // [D, 2V]
   @group(0) @binding(1) var<storage, read>       columns: array<f32>; // [D, 2V]
@@ -34,9 +34,9 @@ const statisticsKernel = tiled(
   ${statistics}
 
   @compute @workgroup_size(THREADS)
-  fn ntxentStatistics(${thread}, @builtin(workgroup_id) group: vec3u) {
-    enter(index, neighbor);
-    statistics(group.x);
+  fn ntxentStatistics(${entry}, @builtin(workgroup_id) group: vec3u) {
+    ${enter}
+    statistics(group.x, team);
   }
 `,
 )
@@ -98,7 +98,7 @@ const meanKernel = kernel`
 `
 
 const pullKernel = tiled(
-  ({ head, thread, score, pull }) => kernel`
+  ({ head, entry, enter, score, pull }) => kernel`
   ${head}
   @group(0) @binding(0) var<storage, read>       rows:    array<f32>; // [D, 2V]
   @group(0) @binding(1) var<storage, read>       columns: array<f32>; // [D, 2V]
@@ -126,9 +126,9 @@ const pullKernel = tiled(
   ${pullRows}
 
   @compute @workgroup_size(THREADS)
-  fn ntxentPull(${thread}, @builtin(workgroup_id) group: vec3u) {
-    enter(index, neighbor);
-    pullRows(group.x, group.y);
+  fn ntxentPull(${entry}, @builtin(workgroup_id) group: vec3u) {
+    ${enter}
+    pullRows(group.x, group.y, team);
   }
 `,
 )

@@ -4,30 +4,30 @@
 import { type Kernel, type Run, type Tensor, kernel, wgsl } from './op.ts'
 import { type Pairs, type UnitRows, pairsParams } from './pairs.ts'
 import { eightRows, rowwise } from './rowwise.ts'
-import { TILE, tileRows } from './tiles.ts'
+import { TILE, fourRows, tileRows } from './tiles.ts'
 
-/** WGSL of `pullRows(item, split)`, the whole of a workgroup's work: partial[split] [D, 2V] = Σ_j weigh(i, j, s_ij) z_j over a
+/** WGSL of `pullRows(item, split, team)`, the whole of a workgroup's work: partial[split] [D, 2V] = Σ_j weigh(i, j, s_ij) z_j over a
  *  share of the columns. The kernel declares `prepare(i)`, called once, and `weigh(i, j, s)`, 0 where i or j is
  *  padding. */
 export const pullRows = wgsl`
-  fn pullRows(item: u32, split: u32) {
+  ${fourRows}
+  fn pullRows(item: u32, split: u32, team: u32) {
     let row = item * ROWS;
     let group = groupOf(thread);
-    let i = vec4u(row + group * 4u) + vec4u(0u, 1u, 2u, 3u);
+    let i = fourRows(row + group * 4u);
     prepare(i);
     let other = select(p.view, 0u, row >= p.view);
     let first = select(0u, other, p.across == 1u);
     let end = select(p.rows, other + p.view, p.across == 1u);
     let begin = first + split * p.span;
-    for (var column = begin; column < min(begin + p.span, end); column += 64u) {
-      score(row, column);
-      for (var k = 0u; k < 64u / SLICES; k++) {
+    for (var column = begin; column < min(begin + p.span, end); column += COLUMNS) {
+      score(row, column, team);
+      for (var k = 0u; k < COLUMNS / SLICES; k++) {
         let c = k * SLICES + sliceOf(thread);
-        let at = c * PITCH + group;
-        tile[at] = weigh(i, column + c, tile[at]);
+        setTile(c, group, weigh(i, column + c, tileAt(c, group)));
       }
       fence();
-      pull(row, column, split * ((p.D + 7u) / 8u * 8u) * p.rows, column == begin, vec4f(1.0));
+      pull(row, column, split * ((p.D + 7u) / 8u * 8u) * p.rows, column == begin, vec4f(1.0), team);
     }
   }
 `

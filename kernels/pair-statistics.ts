@@ -5,9 +5,9 @@
 
 import { type Kernel, type Run, type Tensor, wgsl } from './op.ts'
 import { type Pairs, type UnitRows, pairsParams } from './pairs.ts'
-import { padded } from './tiles.ts'
+import { fourRows, padded } from './tiles.ts'
 
-/** WGSL of `statistics(item)`, the whole of a workgroup's work. The kernel binds `partial` [planes, blocks, 2V] and declares
+/** WGSL of `statistics(item, team)`, the whole of a workgroup's work. The kernel binds `partial` [planes, blocks, 2V] and declares
  *  `counts(i, j)`, whether the rows i and the row j take part in each other's sums, and `extra(i, j, s)`, what is
  *  summed in a third plane where `EXTRA` is true; both are symmetric. */
 export const statistics = wgsl`
@@ -21,9 +21,9 @@ export const statistics = wgsl`
     return min(blockBegin(block) + p.span, end);
   }
   fn place(plane: u32, block: u32, row: u32) -> u32 { return (plane * p.blocks + block % p.blocks) * p.rows + row; }
-  fn fourRows(first: u32) -> vec4u { return vec4u(first) + vec4u(0u, 1u, 2u, 3u); }
+  ${fourRows}
 
-  fn statistics(item: u32) {
+  fn statistics(item: u32, team: u32) {
     var I = item / p.blocks;
     var J = p.blocks + item % p.blocks;
     if (p.across == 0u) { // the item-th pair of I <= J
@@ -31,28 +31,28 @@ export const statistics = wgsl`
       J = item;
       for (; J >= p.blocks; I++) { J -= p.blocks - I - 1u; }
     }
-    for (var row = blockBegin(I); row < blockEnd(I); row += ROWS) { statisticsOfRows(row, I, J); }
+    for (var row = blockBegin(I); row < blockEnd(I); row += ROWS) { statisticsOfRows(row, I, J, team); }
   }
 
   // Of ROWS rows over the columns of block J, and of those columns over these rows.
-  fn statisticsOfRows(row: u32, I: u32, J: u32) {
+  fn statisticsOfRows(row: u32, I: u32, J: u32, team: u32) {
     let group = groupOf(thread);
     let slice = sliceOf(thread);
     let i = fourRows(row + group * 4u);
     var top = vec4f(LOWEST);
     var sum = vec4f();
     var more = vec4f();
-    for (var column = blockBegin(J); column < blockEnd(J); column += 64u) {
-      score(row, column);
+    for (var column = blockBegin(J); column < blockEnd(J); column += COLUMNS) {
+      score(row, column, team);
       var most = top;
-      for (var k = 0u; k < 64u / SLICES; k++) {
+      for (var k = 0u; k < COLUMNS / SLICES; k++) {
         let c = k * SLICES + slice;
-        most = max(most, select(vec4f(LOWEST), tile[c * PITCH + group], counts(i, column + c)));
+        most = max(most, select(vec4f(LOWEST), tileAt(c, group), counts(i, column + c)));
       }
       sum *= exp(top - most);
-      for (var k = 0u; k < 64u / SLICES; k++) {
+      for (var k = 0u; k < COLUMNS / SLICES; k++) {
         let c = k * SLICES + slice;
-        let s = tile[c * PITCH + group];
+        let s = tileAt(c, group);
         sum += select(vec4f(), exp(s - most), counts(i, column + c));
         if (EXTRA) { more += extra(i, column + c, s); }
       }
@@ -60,15 +60,15 @@ export const statistics = wgsl`
       if (I != J) { statisticsOfColumns(row, column, I); }
       fence();
     }
-    tile[thread] = top;
-    tile[64u + thread] = sum;
-    tile[128u + thread] = more;
+    setTile(0u, thread, top); // the tile's memory serves to exchange
+    setTile(8u, thread, sum);
+    setTile(16u, thread, more);
     fence();
     if (slice == 0u) {
       for (var other = thread + GROUPS; other < THREADS; other += GROUPS) {
-        let most = max(top, tile[other]);
-        sum = sum * exp(top - most) + tile[64u + other] * exp(tile[other] - most);
-        more += tile[128u + other];
+        let most = max(top, tileAt(0u, other));
+        sum = sum * exp(top - most) + tileAt(8u, other) * exp(tileAt(0u, other) - most);
+        more += tileAt(16u, other);
         top = most;
       }
       for (var r = 0u; r < 4u; r++) {
@@ -84,19 +84,19 @@ export const statistics = wgsl`
     fence();
     let fresh = row == blockBegin(I);
     let groups = groupsOf(thread);
-    for (var k = 0u; k < 64u / TOGETHER; k++) {
+    for (var k = 0u; k < COLUMNS / TOGETHER; k++) {
       let c = k * TOGETHER + thread % TOGETHER;
       let j = column + c;
       var tops = vec4f(LOWEST);
       for (var g = groups.x; g < groups.y; g++) {
-        tops = max(tops, select(vec4f(LOWEST), tile[c * PITCH + g], counts(fourRows(row + g * 4u), j)));
+        tops = max(tops, select(vec4f(LOWEST), tileAt(c, g), counts(fourRows(row + g * 4u), j)));
       }
       let top = overRowsMax(max(max(tops.x, tops.y), max(tops.z, tops.w)));
       var sums = vec4f();
       var more = vec4f();
       for (var g = groups.x; g < groups.y; g++) {
         let i = fourRows(row + g * 4u);
-        let s = tile[c * PITCH + g];
+        let s = tileAt(c, g);
         sums += select(vec4f(), exp(s - top), counts(i, j));
         if (EXTRA) { more += extra(i, j, s); }
       }

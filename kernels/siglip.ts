@@ -21,7 +21,7 @@ const pair = wgsl`
 `
 
 const sumsKernel = tiled(
-  ({ head, thread, score }) => kernel`
+  ({ head, entry, enter, score }) => kernel`
   ${head}
   @group(0) @binding(0) var<storage, read>       rows:     array<f32>; // [D, 2V]
   @group(0) @binding(1) var<storage, read>       columns:  array<f32>; // [D, 2V]
@@ -33,21 +33,20 @@ const sumsKernel = tiled(
   ${score}
   ${pair}
   ${log1pUnit}
-  var<workgroup> found: array<array<vec4f, 3>, THREADS>;
 
   @compute @workgroup_size(THREADS)
-  fn sigLipSums(${thread}, @builtin(workgroup_id) group: vec3u) {
-    enter(index, neighbor);
+  fn sigLipSums(${entry}, @builtin(workgroup_id) group: vec3u) {
+    ${enter}
     let row = group.x * ROWS;
     let own = groupOf(thread);
     let i = vec4u(row + own * 4u) + vec4u(0u, 1u, 2u, 3u);
     let begin = p.view + group.y * p.span;
     var total = array<vec4f, 3>();
-    for (var column = begin; column < min(begin + p.span, p.rows); column += 64u) {
-      score(row, column);
-      for (var k = 0u; k < 64u / SLICES; k++) {
+    for (var column = begin; column < min(begin + p.span, p.rows); column += COLUMNS) {
+      score(row, column, team);
+      for (var k = 0u; k < COLUMNS / SLICES; k++) {
         let c = k * SLICES + sliceOf(thread);
-        let s = tile[c * PITCH + own];
+        let s = tileAt(c, own);
         let x = logit(s);
         let y = label(i, column + c);
         let both = exists(i) & exists(vec4u(column + c));
@@ -60,11 +59,11 @@ const sumsKernel = tiled(
       }
       fence();
     }
-    found[thread] = total;
+    for (var k = 0u; k < 3u; k++) { setTile(8u * k, thread, total[k]); } // the tile's memory serves to exchange
     fence();
     if (thread >= GROUPS) { return; }
     for (var other = thread + GROUPS; other < THREADS; other += GROUPS) {
-      for (var k = 0u; k < 3u; k++) { total[k] += found[other][k]; }
+      for (var k = 0u; k < 3u; k++) { total[k] += tileAt(8u * k, other); }
     }
     for (var k = 0u; k < 3u; k++) {
       for (var r = 0u; r < 4u; r++) { sums[(k * p.blocks + group.y) * p.view + i[r]] = total[k][r]; }
@@ -93,7 +92,7 @@ const totalKernel = kernel`
 `
 
 const pullKernel = tiled(
-  ({ head, thread, score, pull }) => kernel`
+  ({ head, entry, enter, score, pull }) => kernel`
   ${head}
   @group(0) @binding(0) var<storage, read>       rows:     array<f32>; // [D, 2V]
   @group(0) @binding(1) var<storage, read>       columns:  array<f32>; // [D, 2V]
@@ -114,9 +113,9 @@ const pullKernel = tiled(
   ${pullRows}
 
   @compute @workgroup_size(THREADS)
-  fn sigLipPull(${thread}, @builtin(workgroup_id) group: vec3u) {
-    enter(index, neighbor);
-    pullRows(group.x, group.y);
+  fn sigLipPull(${entry}, @builtin(workgroup_id) group: vec3u) {
+    ${enter}
+    pullRows(group.x, group.y, team);
   }
 `,
 )

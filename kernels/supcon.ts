@@ -13,7 +13,7 @@ import { pairParams, pairsOf, unitRows } from './pairs.ts'
 import { tiled } from './tiles.ts'
 
 const statisticsKernel = tiled(
-  ({ head, thread, score }) => kernel`
+  ({ head, entry, enter, score }) => kernel`
   ${head}
   @group(0) @binding(0) var<storage, read>       rows:    array<f32>; // [D, 2V]
   @group(0) @binding(1) var<storage, read>       columns: array<f32>; // [D, 2V]
@@ -36,9 +36,9 @@ const statisticsKernel = tiled(
   ${statistics}
 
   @compute @workgroup_size(THREADS)
-  fn supConStatistics(${thread}, @builtin(workgroup_id) group: vec3u) {
-    enter(index, neighbor);
-    statistics(group.x);
+  fn supConStatistics(${entry}, @builtin(workgroup_id) group: vec3u) {
+    ${enter}
+    statistics(group.x, team);
   }
 `,
 )
@@ -76,7 +76,7 @@ const rowsKernel = kernel`
 `
 
 const pullKernel = tiled(
-  ({ head, thread, score, pull }) => kernel`
+  ({ head, entry, enter, score, pull }) => kernel`
   ${head}
   @group(0) @binding(0) var<storage, read>       rows:    array<f32>; // [D, 2V]
   @group(0) @binding(1) var<storage, read>       columns: array<f32>; // [D, 2V]
@@ -107,9 +107,9 @@ const pullKernel = tiled(
   ${pullRows}
 
   @compute @workgroup_size(THREADS)
-  fn supConPull(${thread}, @builtin(workgroup_id) group: vec3u) {
-    enter(index, neighbor);
-    pullRows(group.x, group.y);
+  fn supConPull(${entry}, @builtin(workgroup_id) group: vec3u) {
+    ${enter}
+    pullRows(group.x, group.y, team);
   }
 `,
 )
