@@ -2,9 +2,10 @@
 //
 //   name, title, axis    of its folder, of its plot, of what grows
 //   problems(flags)      the sizes to time, smallest first; checks: those to verify on
-//   sizeOf(problem), rows(problem)  the number on the axis; the rows of the reference's logits
+//   sizeOf(problem)      the number on the axis
 //   work(problem)        FLOPs {forward, both}, and bytes of inputs and outputs, bytes: {forward, both}
-//   logits(problem)      bytes of what an unfused loss stores
+//   largestInput(problem), logits(problem)  bytes of the largest input, and of what an unfused loss stores
+//   floor(size, flags)   bytes of inputs and outputs at a size of the axis
 //   reference(problem)   {loss, gradients} in float64
 //   exportOf(variant)    what Kindred must export
 

@@ -4,7 +4,7 @@ import { race } from './race.js'
 import { digits } from './numbers.js'
 import { errorsOf } from './verify.js'
 
-const CHECKED = 1024 // rows up to which every contestant is held to the float64 reference
+const CHECKED = 2 ** 23 // bytes of logits up to which every contestant is held to the float64 reference
 const WRONG = 1e-3 // relative difference to the reference, or to the first contestant, beyond which one is called wrong
 
 /** Results of every contestant at every size, and notes about who was left out and who is wrong. */
@@ -26,7 +26,7 @@ export async function raceAll(bench, entrants, { flags, device, progress }) {
     going = fit
     if (going.length === 0) continue
     progress.at(`${bench.axis} ${bench.sizeOf(problem)}`)
-    const values = bench.rows(problem) <= CHECKED
+    const values = bench.logits(problem) <= CHECKED
     const raced = await race(going, problem, { runs, patience: flags.patience, values, progress })
     judge(bench, problem, raced, notes)
     results.push(...raced)
@@ -37,10 +37,11 @@ export async function raceAll(bench, entrants, { flags, device, progress }) {
 
 /** Why a contestant cannot or should not take part at this size; undefined if it may. */
 function cannot(entrant, { bench, problem, device, flags, results }) {
-  const logits = bench.logits(problem)
   const mib = (bytes) => `${digits(bytes / 2 ** 20)} MiB`
-  if (entrant.needsLogits && logits > device.largest)
-    return `its logits take ${mib(logits)}, and a buffer of this device holds ${mib(device.largest)} at most`
+  const [input, logits] = [bench.largestInput(problem), bench.logits(problem)]
+  const [what, bytes] = entrant.needsLogits && logits > input ? ['logits', logits] : ['input', input]
+  if (bytes > device.largest)
+    return `its ${what} would take ${mib(bytes)}, and a buffer of this device holds ${mib(device.largest)}`
   const last = results.findLast((result) => result.entrant === entrant)
   if (!last) return undefined
   const growth = bench.work(problem).both / bench.work(last.problem).both
