@@ -9,6 +9,15 @@ import { variants } from './ntxent/variants.js'
 
 const GRID = [256, 512, 1024, 2048, 4096, 8192, 16384, 32768, 65536, 131072] // rows, 2N
 
+/** Sizes 2N, each even. */
+function evenSizes(text) {
+  const all = sizes(text)
+  if (all !== 'grid' && all.some((n) => n % 2 === 1))
+    throw new InvalidArgumentError('two views of each image make an even number of rows.')
+  return all
+}
+
+/** Names of variants, or all of them. */
 function known(text) {
   const names = text === 'all' ? Object.keys(variants) : list(text)
   const unknown = names.find((name) => !(name in variants))
@@ -20,13 +29,18 @@ function known(text) {
 const about = Object.entries(variants).map(([name, v]) => `  ${name.padEnd(8)} ${v.about}`)
 const flags = parseOptions('ntxent', 'Time the fused contrastive losses over pairs of views.', (command) =>
   command
-    .option('--n <list>', "rows 2N, a list or 'grid' (256 to 131072, as far as it goes)", sizes, 'grid')
+    .option('--n <list>', "rows 2N, a list or 'grid' (256 to 131072, as far as it goes)", evenSizes, 'grid')
     .option('--d <n>', 'features of a view', count, 128)
     .option('--variant <list>', 'losses to time, or all; see below', known, ['ntxent'])
     .addHelpText('after', `\nVariants:\n${about.join('\n')}`),
 )
 
-const problem = (N, D) => ({ N, D, temperature: flags.temperature ?? 0.5, seed: 1 })
+const problem = (N, D, temperature = 0.5) => ({
+  N,
+  D,
+  temperature: flags.temperature ?? temperature,
+  seed: 1,
+})
 const bytes = ({ N, D }) => ({ forward: 8 * N * D + 4, both: 16 * N * D + 4 })
 
 await main(
@@ -45,7 +59,8 @@ await main(
       [64, 128],
       [100, 96],
       [129, 130],
-    ].map(([N, D]) => problem(N, D)),
+      [64, 128, 0.07],
+    ].map((size) => problem(...size)),
     sizeOf: ({ N }) => 2 * N,
     work: ({ variant = 'ntxent', ...size }) => ({ ...variants[variant].work(size), bytes: bytes(size) }),
     largestInput: ({ N, D }) => 4 * N * D,

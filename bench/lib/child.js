@@ -44,7 +44,7 @@ async function prepare({ values, ...command }) {
 function describe({ device, info }) {
   const { maxStorageBufferBindingSize, maxBufferSize } = device.limits
   return {
-    adapter: info.device || info.description || info.architecture,
+    adapter: (info.device || info.description || info.architecture).replace(/-+$/, ''),
     vendor: info.vendor,
     driver: info.description,
     software: isSoftware(info),

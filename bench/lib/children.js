@@ -7,16 +7,16 @@ import { fileURLToPath } from 'node:url'
 const program = fileURLToPath(new URL('child.js', import.meta.url))
 const bench = new URL('../', import.meta.url)
 
-/** The command that starts a contestant. A Python file is its own program. */
-function commandOf(module) {
+/** The command that starts a contestant. One with a Python interpreter is its own program. */
+function commandOf({ module, python }) {
   const path = fileURLToPath(new URL(module, bench))
-  return module.endsWith('.py') ? ['python3', [path, '--serve']] : [process.execPath, [program, path]]
+  return python ? [python, [path, '--serve']] : [process.execPath, [program, path]]
 }
 
-/** Starts a contestant's process. `ask` resolves to its answer, and rejects with the error it tells, when it ends, or when
+/** Starts the process of a contestant {module, python}. `ask` resolves to its answer, and rejects with the error it tells, when it ends, or when
  *  it says nothing for `patience` seconds. */
-export function startChild(module, patience) {
-  const [command, args] = commandOf(module)
+export function startChild(entrant, patience) {
+  const [command, args] = commandOf(entrant)
   const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'pipe'] })
   let waiting = null
   let told = ''

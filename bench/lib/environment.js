@@ -35,19 +35,19 @@ export const isInstalled = (name) => existsSync(new URL(`bench/node_modules/${na
 /** Its version. */
 export const peerVersion = (name) => versionOf(`bench/node_modules/${name}/package.json`)
 
-/** What python3 has: its torch and GPU, or why it cannot race. */
-export function torchHere() {
+/** What a Python interpreter has: torch's version, or why it cannot race. */
+export function torchHere(python) {
   const script =
     'import torch; print(torch.__version__, torch.cuda.get_device_name() if torch.cuda.is_available() else "")'
   try {
-    const line = execFileSync('python3', ['-c', script], {
+    const line = execFileSync(python, ['-c', script], {
       encoding: 'utf8',
       stdio: ['ignore', 'pipe', 'ignore'],
     })
     const [version, ...device] = line.trim().split(' ')
     if (device.length === 0) return { missing: `torch ${version} sees no CUDA device` }
-    return { version, device: device.join(' ') }
+    return { version }
   } catch {
-    return { missing: 'python3 has no torch' }
+    return { missing: `${python} has no torch` }
   }
 }

@@ -2,9 +2,10 @@
 
 import { race } from './race.js'
 import { digits } from './numbers.js'
-import { errorsOf } from './verify.js'
+import { errorsOf, tolerances } from './verify.js'
 
 const CHECKED = 2 ** 23 // bytes of logits up to which every contestant is held to the float64 reference
+const CROWDED = 2 ** 28 // bytes of logits beyond which the contestants' memory may not fit beside each other's
 const WRONG = 1e-3 // relative difference to the reference, or to the first contestant, beyond which one is called wrong
 
 /** Results of every contestant at every size, and notes about who was left out and who is wrong. */
@@ -27,7 +28,10 @@ export async function raceAll(bench, entrants, { flags, device, progress }) {
     if (going.length === 0) continue
     progress.at(`${bench.axis} ${bench.sizeOf(problem)}`)
     const values = bench.logits(problem) <= CHECKED
-    const raced = await race(going, problem, { runs, patience: flags.patience, values, progress })
+    const heats = bench.logits(problem) > CROWDED ? going.map((entrant) => [entrant]) : [going]
+    const raced = []
+    for (const heat of heats)
+      raced.push(...(await race(heat, problem, { runs, patience: flags.patience, values, progress })))
     judge(bench, problem, raced, notes)
     results.push(...raced)
     going = going.filter((entrant) => !raced.find((r) => r.entrant === entrant).error)
@@ -71,7 +75,8 @@ function judge(bench, problem, raced, notes) {
       }
     }
     const { loss, gradient, against = 'float64' } = result.errors
-    result.wrong = !(loss <= WRONG && gradient <= (entrant.tolerance ?? WRONG))
+    const most = entrant.tolerance ?? Math.max(WRONG, tolerances[entrant.settings.dtype])
+    result.wrong = !(loss <= most && gradient <= most)
     if (result.wrong)
       notes.push(
         `${entrant.name} differs at ${bench.axis} = ${bench.sizeOf(problem)}: loss by ${digits(loss)}, gradient by ${digits(gradient)} (relative, to ${against})`,

@@ -1,6 +1,7 @@
 // The command line that the benches share.
 
-import { Command, InvalidArgumentError, Option } from 'commander'
+import { fileURLToPath } from 'node:url'
+import { Command, InvalidArgumentError } from 'commander'
 
 const printed = `
 Printed: adapter, driver, versions, date; the device's ceilings (a large matmul and a large copy by Kindred's own kernels);
@@ -11,7 +12,7 @@ Time is by the clock, over batches of calls that end by waiting for the GPU; on 
 
 Every contestant runs in a process of its own, and all are timed in turns, so ratios are of one run. Results go to a JSON file
 and a plot (SVG) in the output folder. The exit code is 1 when a loss or gradient of Kindred's is not that of the float64
-reference, or when a contestant that was asked for cannot run.`
+reference, or when it fails at a size; a peer that fails is only named.`
 
 /** A bench's options, with its own added by `extend(command)`, parsed. */
 export function parseOptions(name, description, extend) {
@@ -38,23 +39,33 @@ export function parseOptions(name, description, extend) {
     )
     .option('--only <list>', 'only contestants whose name contains one of these words', list)
     .option('--no-peers', 'without TensorFlow.js, jax-js and PyTorch')
+    .option('--python <program>', 'the interpreter that has torch, with CUDA', 'python3')
     .option('--adapter <name>', "part of the GPU's name, to choose among several")
     .option('--json [file]', 'print the results as JSON and nothing else, or write them to this file')
     .option('--markdown', 'print the table as Markdown, for bench/RESULTS.md')
-    .addOption(new Option('--out <folder>', 'where the JSON and the plot go').default('bench/out'))
+    .option('--out <folder>', 'where the JSON and the plot go (default: bench/out)')
     .option('--verify-only', 'check against the reference and time nothing')
     .addHelpText('after', printed)
   extend(command)
   command.parse()
-  return { ...command.opts(), command: `node bench/${name}.js ${process.argv.slice(2).join(' ')}`.trim() }
+  const out = fileURLToPath(new URL('../out', import.meta.url))
+  return {
+    out,
+    ...command.opts(),
+    command: `node bench/${name}.js ${process.argv.slice(2).join(' ')}`.trim(),
+  }
 }
 
 /** A list of words, separated by commas. */
 export const list = (text) => text.split(',').filter(Boolean)
 
-/** A list of whole numbers, or 'grid'. */
+/** A list of whole numbers, smallest first, or 'grid'. */
 export function sizes(text) {
-  return text === 'grid' ? 'grid' : list(text).map(count)
+  return text === 'grid'
+    ? 'grid'
+    : list(text)
+        .map(count)
+        .sort((a, b) => a - b)
 }
 
 /** A whole number from 1 on. */

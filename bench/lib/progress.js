@@ -6,17 +6,18 @@ import { SingleBar } from 'cli-progress'
 export function startProgress() {
   const bar = new SingleBar({
     stream: process.stderr,
-    format: '{bar} {value} of {total} measurements  {rate}/s  ETA {eta_formatted}  {where} {doing}',
+    format: '{bar} {value} of {total} measurements  {rate}/s  ETA {left}  {where} {doing}',
     barsize: 20,
     hideCursor: true,
-    etaBuffer: 20,
     noTTYOutput: true,
     notTTYSchedule: 10_000, // ms between the lines of a log
   })
   const start = performance.now()
   let [done, total, where, doing] = [0, 0, '', '']
   const show = () => {
-    const payload = { where, doing, rate: ((1000 * done) / (performance.now() - start)).toFixed(2) }
+    const seconds = (performance.now() - start) / 1000
+    const left = done > 0 ? `${Math.ceil((seconds / done) * (total - done))} s` : 'unknown'
+    const payload = { where, doing, left, rate: (done / seconds).toFixed(2) }
     if (bar.isActive) bar.update(done, payload)
     else bar.start(total, done, payload)
     bar.setTotal(total)

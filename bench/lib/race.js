@@ -7,7 +7,7 @@ import { startChild } from './children.js'
 export async function race(entrants, problem, { runs, patience, values, progress }) {
   const racers = entrants.map((entrant) => ({
     entrant,
-    child: startChild(entrant.module, patience),
+    child: startChild(entrant, patience),
     times: {},
   }))
   try {

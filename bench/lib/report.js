@@ -30,13 +30,18 @@ export function rowOf({ entrant, problem, ready, times, error }, { bench, device
   return row
 }
 
-const sameDevice = (a, b) => a.adapter === b.adapter
+// Dawn writes a device's name in lower case and with dashes, CUDA as its maker does.
+const slug = (name) => name.toLowerCase().replaceAll(/[^a-z0-9]+/g, '-')
+const sameDevice = (a, b) => slug(a.adapter) === slug(b.adapter)
 
-/** Each row's time over that of the first contestant at its size. */
+/** Adds to each row its time over that of the first contestant at its size, where that one took part. */
 export function withRatios(rows) {
-  const first = new Map()
-  for (const row of rows) if (!row.error && !first.has(row.size)) first.set(row.size, row.both.time.median)
-  return rows.map((row) => (row.error ? row : { ...row, ratio: row.both.time.median / first.get(row.size) }))
+  const times = new Map(
+    rows
+      .filter((row) => row.both && row.contestant === rows[0].contestant)
+      .map(({ size, both }) => [size, both.time.median]),
+  )
+  return rows.map((row) => (row.both ? { ...row, ratio: row.both.time.median / times.get(row.size) } : row))
 }
 
 const headings = (bench, basis) => [
@@ -62,7 +67,7 @@ function cells(row) {
     row.contestant,
     spread(forward.time),
     spread(both.time),
-    `${digits(row.ratio)}x`,
+    Number.isNaN(row.ratio) ? '-' : `${digits(row.ratio)}x`,
     digits(both.gflops),
     percent(both.ofMatmul),
     digits(both.gbps),

@@ -21,12 +21,15 @@ export function errorsOf({ loss, gradients }, expected) {
 /** Checks each entrant on each problem and returns {name, problem, loss, gradient, passed} of each. */
 export async function verify(entrants, problems, { patience, reference, progress }) {
   const checks = []
-  for (const { name, module, settings, problem: own } of entrants) {
-    const child = startChild(module, patience)
+  for (const { name, settings, problem: own, ...entrant } of entrants) {
+    const child = startChild(entrant, patience)
     try {
       for (const problem of problems.map((p) => ({ ...p, ...own }))) {
         progress.doing(`verifying ${name}`)
-        const errors = errorsOf(await child.ask({ do: 'check', problem, settings }), reference(problem))
+        const answer = await child.ask({ do: 'check', problem, settings }).catch((cause) => {
+          throw new Error(`${name}: ${cause.message}`, { cause })
+        })
+        const errors = errorsOf(answer, reference(problem))
         const within = (error) => error <= tolerances[settings.dtype] // NaN is not
         checks.push({ name, problem, ...errors, passed: within(errors.loss) && within(errors.gradient) })
         progress.step(`verifying ${name}`)

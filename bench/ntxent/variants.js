@@ -62,7 +62,7 @@ export const variants = {
   },
   dcl: {
     export: 'dcl',
-    about: 'DCL: the positive left out of the denominator, arXiv:2110.06848, Eq. 6',
+    about: 'DCL: the positive left out of the denominator, arXiv:2110.06848',
     call: (kindred, { z1, z2 }, { temperature }) => kindred.dcl(z1, z2, temperature),
     reference: amongAll((s, i, { positive }) =>
       contrast(s, (j) => j !== i && j !== positive(i), [[positive(i), 1]]),
@@ -96,7 +96,7 @@ export const variants = {
   },
   sigLip: {
     export: 'sigLip',
-    about: 'SigLIP: a sigmoid for every pair, scale 1 / temperature, bias -10, arXiv:2303.15343, Eq. 1',
+    about: 'SigLIP: a sigmoid for every pair, scale 1 / temperature, bias -10, arXiv:2303.15343',
     call: (kindred, { z1, z2 }, { temperature }) => kindred.sigLip(z1, z2, 1 / temperature, -10),
     reference: across((s, i) => {
       let loss = 0
