@@ -72,7 +72,7 @@ async function run(bench, flags) {
 
 async function exportsOfBuild() {
   if (!existsSync(dist)) throw new Error('dist/ is missing; run ./setup first')
-  return new Set(Object.keys(await import(dist)))
+  return new Set(Object.keys(await import(dist.href)))
 }
 
 /** Every variant that this build has, at each precision that takes part. */
@@ -82,7 +82,11 @@ async function verifyAll(bench, ours, { exported, flags, progress }) {
   if (absent.length > 0) say(`not in this build: ${absent.join(', ')}`)
   const settings = [...new Map(ours.map((entrant) => [entrant.settings.dtype, entrant])).values()]
   const entrants = settings.flatMap((entrant) =>
-    variants.map((variant) => ({ ...entrant, ...(variant && { problem: { variant } }) })),
+    variants.map((variant) => ({
+      ...entrant,
+      name: ['kindred', entrant.settings.dtype, variant].filter(Boolean).join(' '),
+      problem: variant && { variant },
+    })),
   )
   const problems = bench.checks
   progress.expect(entrants.length * problems.length)

@@ -22,7 +22,8 @@ const copyKernel = kernel`
 export async function open(_, settings) {
   const gpu = await openEngine(settings)
   const size = gpu.software ? 512 : 4096
-  const count = (gpu.software ? 16 : 64) << 20 // floats; more than a cache holds
+  const most = Math.floor(gpu.device.limits.maxStorageBufferBindingSize / 4)
+  const count = Math.min((gpu.software ? 16 : 64) << 20, most & ~3) // floats; more than a cache holds
   const a = gpu.tensor(new Float32Array(size * size).fill(0.5), [size, size])
   const x = gpu.tensor(new Float32Array(count), [count])
   const dispatch = {
@@ -36,6 +37,7 @@ export async function open(_, settings) {
       matmul: () => gpu.step(() => matmul(a, a)),
       copy: () => gpu.step(() => gpu.run(copyKernel, dispatch)[0]),
     },
+    check: () => gpu.check(),
     work: { matmul: 2 * size ** 3, copy: 8 * count },
   }
 }

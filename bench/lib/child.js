@@ -9,6 +9,7 @@
 //   calls   named functions that enqueue one call each and keep nothing
 //   flush   submits what the library may still hold back (optional)
 //   read    resolves to {loss, gradients} (optional)
+//   check   rejects when the GPU reported an error (optional)
 //   close   lets go of the device (optional)
 //   work    FLOPs or bytes of each call, where the contestant chooses them (optional)
 
@@ -23,7 +24,7 @@ console.log = console.warn = console.info = console.error // standard output is 
 let contestant
 
 async function openContestant({ problem, settings }) {
-  const { open } = await import(pathToFileURL(process.argv[2]))
+  const { open } = await import(pathToFileURL(process.argv[2]).href)
   contestant?.close?.()
   contestant = await open(problem, settings)
 }
@@ -67,6 +68,7 @@ for await (const line of createInterface({ input: process.stdin })) {
   let answer
   try {
     answer = await commands[command.do](command)
+    await contestant.check?.()
     if (failures.length > 0) throw new Error(failures[0])
   } catch (error) {
     answer = { error: String(error.message).split('\n')[0], stack: error.stack }

@@ -23,6 +23,7 @@ export async function engine(settings, build) {
       const [value, ...gradients] = await Promise.all(both().map((t) => gpu.read(t)))
       return { loss: value[0], gradients }
     },
+    check: () => gpu.check(), // its errors are caught in scopes of its own
     close: () => gpu.destroy(),
   }
 }

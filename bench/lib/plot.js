@@ -93,7 +93,7 @@ const floorSeries = (name, sizes, floor) => ({
 
 const sizeAxis = (gridIndex, name, sizes) => ({
   ...{ gridIndex, type: 'log', logBase: 2, name, nameLocation: 'middle', nameGap: 30 },
-  ...{ min: sizes[0], max: sizes.at(-1), axisLabel: { formatter: plain } },
+  ...{ min: sizes[0], max: sizes.at(-1), axisLabel: { formatter: (size) => String(Math.round(size)) } },
 })
 
 const plain = (value) => (value >= 1e6 ? value.toExponential(0) : String(Number(value.toPrecision(3))))
