@@ -2,6 +2,7 @@
 // than the step itself, so totals are for comparing kernels with each other.
 
 import { writeFileSync } from 'node:fs'
+import { median } from './peers/step-measure.js'
 
 const MOST = 4096 // timestamps that one query set may hold
 const QUERY_RESOLVE = 0x200
@@ -9,11 +10,17 @@ const COPY_SRC = 0x4
 const COPY_DST = 0x8
 const MAP_READ = 0x1
 
-/** Runs `step` once on the device with timestamps; each dispatch as { name, start, ms }, start in ms since the first. Throws
- *  Error where the adapter has no timestamp-query. */
-export async function profile(device, step, settle) {
+/** Runs `step` on the device with timestamps; each dispatch as { name, start, ms }, start in ms since the first, ms the median
+ *  of `runs`. Throws Error where the adapter has no timestamp-query. */
+export async function profile(device, step, settle, runs) {
   if (!device.features.has('timestamp-query'))
     throw new Error('--profile: this adapter has no timestamp-query')
+  const all = []
+  for (let run = 0; run < runs; run++) all.push(await once(device, step, settle))
+  return all[0].map((dispatch, i) => ({ ...dispatch, ms: median(all.map((times) => times[i].ms)) }))
+}
+
+async function once(device, step, settle) {
   const dispatches = []
   const sets = []
   const stamps = () => {

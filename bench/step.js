@@ -89,7 +89,7 @@ async function ours() {
   script.length = 0
   const timed = await time(once, Number(flags.runs))
   if (flags.profile) {
-    const dispatches = await profile(gpu.device, step, () => gpu.sync())
+    const dispatches = await profile(gpu.device, step, () => gpu.sync(), Number(flags.runs))
     if (!flags.json) console.log(table(dispatches).join('\n'))
     if (positionals[0]) writeTrace(positionals[0], dispatches)
   }

@@ -1,7 +1,9 @@
-// Matrix products and convolutions have two ways to share numbers between threads (kernels/lanes.ts). A machine takes
-// one; here both are run on it.
+// Matrix products and convolutions have two ways to share numbers between threads (kernels/lanes.ts), batch norm has two
+// to merge sums. A machine takes one; here both are run on it.
 
 import * as assert from 'uvu/assert'
+import { batchNormBackward } from '../kernels/batch-norm-backward.ts'
+import { batchStats } from '../kernels/batch-stats.ts'
 import { convWeightGradient } from '../kernels/conv-weight-gradient.ts'
 import { convolve, convolveBack } from '../kernels/convolve.ts'
 import { gemm } from '../kernels/gemm.ts'
@@ -50,6 +52,17 @@ test('a matrix product is the same in either way', async ({ gpu }) => {
   await compare(gpu, (run) => gemm(run, a, b, { transB: true, bias }), 'a b^T + bias')
   await compare(gpu, (run) => gemm(run, b, a, { transB: true }), 'b a^T')
   await compare(gpu, (run) => gemm(run, a, a, { transA: true }), 'a^T a')
+})
+
+test('batch norm, which merges sums in one thread or in 64, is the same in either way', async ({ gpu }) => {
+  const [x, dy, c] = [filled(gpu, [700, 8], 1), filled(gpu, [700, 8], 2), filled(gpu, [8], 3)]
+  const settings = { eps: 1e-5, momentum: 0.1 }
+  await compare(gpu, (run) => batchStats(run, x, null, settings), 'stats')
+  const stats = batchStats(gpu.run, x, null, settings)
+  const wanted = { training: true, rectified: false, residual: false, dx: true, sums: true }
+  const gradients = (run: Run) => batchNormBackward(run, dy, { x, gamma: c, beta: c, y: x, stats }, wanted)
+  await compare(gpu, (run) => gradients(run).dGamma, 'dgamma')
+  await compare(gpu, (run) => gradients(run).dBeta, 'dbeta')
 })
 
 test.run()
