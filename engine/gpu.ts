@@ -217,15 +217,6 @@ export class Gpu implements Machine {
     return this.#tensors.isWithin(variable, flat)
   }
 
-  /** Copies tensors into ranges of a variable, each at its offset in elements. */
-  gather(into: Variable, parts: readonly { readonly tensor: Tensor; readonly offset: number }[]) {
-    this.#checkAlive()
-    this.#tensors.touch([into])
-    const whole = this.#tensors.storage(into)
-    for (const { tensor, offset } of parts)
-      this.#commands.copy(this.#tensors.storage(tensor), whole, offset * 4)
-  }
-
   /** Counts since the start, for tests and benches: what was compiled, dispatched, submitted, and bytes alive now. */
   stats() {
     return { ...this.#commands.counts, pipelines: this.#pipelines.size, bytes: this.#memory.bytes }

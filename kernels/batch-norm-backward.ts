@@ -6,7 +6,8 @@
 // convolution keeps anyway; then dz is the residual's gradient too, and written once.
 
 import { type Run, type Tensor, kernel } from './op.ts'
-import { acrossParts, byWidth, deal, extent, perChannel, relu, rows, rowsPerSum } from './batch-rows.ts'
+import { acrossParts, deal, extent, perChannel, relu, rows, rowsPerSum } from './batch-rows.ts'
+import { byWidth } from './widths.ts'
 
 const ROWS = 16 // that one thread of the second pass takes
 

@@ -6,7 +6,8 @@
 
 import { type Op, type Run, type Tensor, ShapeError, dim, kernel, op, show, sizeOf } from './op.ts'
 import { batchNormBackward } from './batch-norm-backward.ts'
-import { byWidth, deal, extent, relu, rows } from './batch-rows.ts'
+import { deal, extent, relu, rows } from './batch-rows.ts'
+import { byWidth } from './widths.ts'
 import { type Running, batchStats, runningStats } from './batch-stats.ts'
 
 export type { Running }

@@ -1,17 +1,8 @@
 // How the rows of [M, C] are dealt out to threads, for batch normalisation. A thread takes one channel, or four where C
-// allows it, which halves what a load costs, on a GPU and on a CPU adapter alike.
+// allows it.
 
-import {
-  type Kernel,
-  type Run,
-  type Tensor,
-  type Wgsl,
-  dim,
-  elementwise,
-  flatIndex,
-  sizeOf,
-  wgsl,
-} from './op.ts'
+import { type Run, type Tensor, dim, elementwise, flatIndex, sizeOf, wgsl } from './op.ts'
+import { widthOf } from './widths.ts'
 
 /** `part(i)`: the rows and the channels of thread i. A thread takes every lanes-th row of its chunk, so that neighbours
  *  read neighbouring numbers even where there are few channels. What it makes has its place in [parts, C]. */
@@ -27,23 +18,6 @@ export const rows = wgsl`
     return Part(start, end, (end - start + p.lanes - 1u) / p.lanes, i % p.C);
   }
 `
-
-const one = wgsl`
-  alias F = f32;
-  alias U = u32;
-`
-const four = wgsl`
-  alias F = vec4f;
-  alias U = vec4u;
-`
-
-/** The kernel that `make` writes in terms of F, a thread's channels, and U, as many u32, for tensors of C channels. */
-export function byWidth(make: (types: Wgsl) => Kernel): (C: number) => Kernel {
-  const [narrow, wide] = [make(one), make(four)]
-  return (C) => (widthOf(C) === 4 ? wide : narrow)
-}
-
-const widthOf = (C: number) => (C % 4 === 0 ? 4 : 1)
 
 /** Params of `rows` for x [..., C], where a thread takes about `each` rows, the count of parts, and the dispatch. */
 export function deal(x: Tensor, each: number) {

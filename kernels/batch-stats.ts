@@ -12,7 +12,8 @@ import {
   kernel,
   wgsl,
 } from './op.ts'
-import { acrossParts, byWidth, deal, extent, perChannel, rows, rowsPerSum } from './batch-rows.ts'
+import { acrossParts, deal, extent, perChannel, rows, rowsPerSum } from './batch-rows.ts'
+import { byWidth } from './widths.ts'
 
 const momentsKernel = byWidth(
   (types) => kernel`
