@@ -19,6 +19,7 @@ import { Commands } from './commands.ts'
 import { DeviceLostError, Reports } from './errors.ts'
 import { Memory, USAGE } from './memory.ts'
 import { Pipelines } from './pipelines.ts'
+import { Spent } from './spent.ts'
 import { type StepResult, Steps } from './steps.ts'
 import { Tape } from './tape.ts'
 import { traitsOf } from './traits.ts'
@@ -159,12 +160,14 @@ export class Gpu implements Machine {
     return result
   }
 
-  /** Gradient of `output`, weighted by `cotangent` (ones by default), with respect to everything it was computed from.
+  /** Gradient of `output`, weighted by `cotangent` (ones by default), with respect to everything it was computed from; within
+   *  a step, only to what was not computed itself, so that the others' memory can be used again at once.
    *  Throws ShapeError, and Error when a variable was changed since the forward. */
   backward(output: Tensor, cotangent?: Tensor): Map<Tensor, Tensor> {
     if (cotangent) checkCotangent(cotangent, output)
     const ones = () => this.#tensors.upload(new Float32Array(sizeOf(output.shape)).fill(1), output.shape)
-    return this.#tape.backward(this.run, output, cotangent ?? ones())
+    const spent = this.#steps.running ? new Spent(this.#tensors, this.#memory) : null
+    return this.#tape.backward(this.run, output, cotangent ?? ones(), spent)
   }
 
   apply<In extends Inputs, Out extends Inputs, A>(op: Op<In, Out, A>, attrs: A, inputs: In): Readonly<Out> {
