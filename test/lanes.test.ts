@@ -36,6 +36,10 @@ for (const [x, w, stride, padding] of [
   [[2, 8, 8, 5], [3, 3, 5, 11], 1, 1],
   [[3, 9, 7, 3], [3, 2, 3, 8], 2, 1],
   [[1, 20, 20, 2], [1, 1, 2, 17], 1, 0],
+  [[2, 6, 8, 16], [3, 3, 16, 32], 1, 1],
+  [[3, 9, 7, 16], [3, 3, 16, 16], 2, 1],
+  [[1, 5, 4, 4], [5, 3, 4, 16], 1, 2],
+  [[1, 9, 4, 32], [1, 1, 32, 16], 2, 0],
 ] as const)
   test(`a convolution of [${x.join(', ')}] is the same in either way`, async ({ gpu }) => {
     const steps = { stride: [stride, stride], padding: [padding, padding] } as const
