@@ -2,7 +2,7 @@
 // like any other object, and a backward pass sees only what its output was computed from.
 
 import { type Run, type Tensor, sizeOf } from '../kernels/op.ts'
-import { addOp } from '../kernels/add.ts'
+import { accumulate } from '../kernels/accumulate.ts'
 import type { Spent } from './spent.ts'
 
 type Gradients = readonly (Tensor | null)[]
@@ -82,7 +82,7 @@ export class Tape {
 }
 
 function added(run: Run, sum: Tensor, more: Tensor, spent: Spent | null): Tensor {
-  const [total] = addOp.forward(run, {}, sum, more)
+  const total = accumulate(run, sum, more)
   spent?.hold(total)
   spent?.drop(sum)
   spent?.drop(more)

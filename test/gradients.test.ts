@@ -1,12 +1,15 @@
 // Which gradients a backward pass gives, and what becomes of the others.
 
 import * as assert from 'uvu/assert'
+import { accumulate } from '../kernels/accumulate.ts'
 import { add } from '../kernels/add.ts'
 import { mul } from '../kernels/mul.ts'
 import type { Tensor } from '../kernels/op.ts'
 import { relu } from '../kernels/relu.ts'
 import { sum } from '../kernels/sum.ts'
+import { random } from './check.ts'
 import { gpuSuite } from './gpu.ts'
+import { refuses } from './refusal.ts'
 
 const test = gpuSuite('gradients')
 
@@ -61,6 +64,21 @@ test('a deep chain of gradients takes the memory of a few', ({ gpu }) => {
     gpu.backward(sum(h))
   })
   assert.ok(gpu.stats().bytes - before < 24 * 4096 * 4, `${gpu.stats().bytes - before} bytes`)
+})
+
+test('sums of gradients go by fours where they can, and refuse what does not fit', async ({ gpu }) => {
+  for (const n of [1, 3, 4, 64, 257, 260]) {
+    const [a, b] = [random(n, 1).map(Math.fround), random(n, 2).map(Math.fround)]
+    const sums = await gpu.read(accumulate(gpu.run, gpu.tensor(a, [n]), gpu.tensor(b, [n])))
+    assert.equal(
+      [...sums],
+      a.map((v, i) => Math.fround(v + (b[i] ?? NaN))),
+    )
+  }
+  refuses(
+    () => accumulate(gpu.run, gpu.tensor([1, 2], [2]), gpu.tensor([1, 2], [1, 2])),
+    'backward: gradients of one tensor differ in shape, [2] and [1, 2]',
+  )
 })
 
 test.run()
