@@ -48,7 +48,7 @@ const isCase = Object.entries({ ...CASE, method: 'supervised', model: 'resnet18'
   ([name, value]) => !(name in options) || options[name] === value,
 )
 
-/** Counts the multiply-adds (two FLOPs each) of convolutions and matrix products, with the gradients that they need, while
+/** Counts the multiply-adds (two FLOPs each) of convolutions and linear layers, with the gradients that they need, while
  *  `body` runs. A convolution of at most 4 channels reads images, to which no gradient flows. */
 function flopsOf(gpu, body) {
   const apply = gpu.apply
@@ -96,7 +96,13 @@ async function ours() {
   const { description, vendor, device } = gpu.device.adapterInfo
   gpu.destroy()
   return {
-    ...{ library: 'Kindred', adapter: description || `${vendor} ${device}`, ...options, precision },
+    ...{
+      library: 'Kindred',
+      adapter: description || `${vendor} ${device}`,
+      ...options,
+      precision,
+      exact: precision !== 'f16',
+    },
     ...{ losses, ...counted, ...timed, scriptMs: median(script), flops },
     viewsPerSecond: (1000 * views) / timed.wallMs,
   }
@@ -132,7 +138,7 @@ function report(measured, flops) {
       result.scriptMs,
       (ms) => `${ms.toFixed(2)} ms of them in JavaScript, before the GPU is waited for`,
     ),
-    `${(flops / 1e9).toFixed(2)} GFLOP in convolutions and matrix products, ${result.tflops.toPrecision(3)} TFLOP/s`,
+    `${(flops / 1e9).toFixed(2)} GFLOP in convolutions and linear layers, ${result.tflops.toPrecision(3)} TFLOP/s`,
     ...known(result.viewsPerSecond, (rate) => `${rate.toFixed(1)} views/s`),
     ...known(
       result.dispatches,
