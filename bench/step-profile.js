@@ -10,14 +10,14 @@ const COPY_SRC = 0x4
 const COPY_DST = 0x8
 const MAP_READ = 0x1
 
-/** Runs `step` on the device with timestamps; each dispatch as { name, start, ms }, start in ms since the first, ms the median
- *  of `runs`. Throws Error where the adapter has no timestamp-query. */
+/** Runs `step` on the device with timestamps; each dispatch as { name, start, duration, ms }: start, in ms since the first, and
+ *  duration are the last run's, ms is the median of `runs`. Throws Error where the adapter has no timestamp-query. */
 export async function profile(device, step, settle, runs) {
   if (!device.features.has('timestamp-query'))
     throw new Error('--profile: this adapter has no timestamp-query')
   const all = []
   for (let run = 0; run < runs; run++) all.push(await once(device, step, settle))
-  return all[0].map((dispatch, i) => ({ ...dispatch, ms: median(all.map((times) => times[i].ms)) }))
+  return all.at(-1).map((dispatch, i) => ({ ...dispatch, ms: median(all.map((run) => run[i].duration)) }))
 }
 
 async function once(device, step, settle) {
@@ -45,7 +45,7 @@ async function once(device, step, settle) {
   const first = times[0] ?? 0n
   return dispatches.map((name, i) => {
     const [begin, end] = [times[2 * i] ?? 0n, times[2 * i + 1] ?? 0n]
-    return { name, start: Number(begin - first) / 1e6, ms: Number(end - begin) / 1e6 }
+    return { name, start: Number(begin - first) / 1e6, duration: Number(end - begin) / 1e6 }
   })
 }
 
@@ -112,9 +112,9 @@ export function table(dispatches) {
 
 /** Writes the dispatches as a trace that chrome://tracing and Perfetto open. */
 export function writeTrace(path, dispatches) {
-  const traceEvents = dispatches.map(({ name, start, ms }) => ({
+  const traceEvents = dispatches.map(({ name, start, duration }) => ({
     ...{ name, ph: 'X', cat: 'gpu', pid: 1, tid: 1 },
-    ...{ ts: start * 1000, dur: ms * 1000 }, // in microseconds
+    ...{ ts: start * 1000, dur: duration * 1000 }, // in microseconds
   }))
   writeFileSync(path, JSON.stringify({ traceEvents }))
 }
