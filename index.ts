@@ -6,6 +6,7 @@ export { type OpenOptions, openGpu } from './engine/open.ts'
 export { DeviceLostError, GpuError } from './engine/errors.ts'
 export {
   type AdamOptions,
+  type FlatOptimizer,
   type LarsOptions,
   type Named,
   type Optimizer,
@@ -16,6 +17,7 @@ export {
   Sgd,
   biasOrNorm,
 } from './engine/optimizer.ts'
+export { MovingAverage } from './engine/moving-average.ts'
 export { type Schedule, constant, cosine, step, warmup } from './engine/schedule.ts'
 export {
   type SafetensorsFile,
