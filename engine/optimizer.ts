@@ -1,7 +1,7 @@
 // Optimizers over flat buffers: constructing one moves the parameters into one buffer, and a step is a few dispatches
 // however many parameters there are.
 
-import { type Tensor, type Variable, ShapeError, show, sizeOf } from '../kernels/op.ts'
+import { type Scalar, type Tensor, type Variable, ShapeError, show, sizeOf } from '../kernels/op.ts'
 import { type Layout, BLOCK, adam, sgd } from '../kernels/update.ts'
 import { lars } from '../kernels/update-lars.ts'
 import { Gpu } from './gpu.ts'
@@ -12,8 +12,9 @@ export type Named = Readonly<Record<string, Variable>>
 /** What every optimizer offers. */
 export interface Optimizer {
   /** Updates the parameters in place. `gradients` is what Gpu.backward returns; parameters it lacks are left alone, as in
-   *  PyTorch. `lr` is the learning rate of this step. Throws Error when no parameter has a gradient. */
-  step(gradients: ReadonlyMap<Tensor, Tensor>, lr: number): void
+   *  PyTorch. `lr` is the learning rate of this step, in a captured step a function. Throws Error when no parameter has a
+   *  gradient. */
+  step(gradients: ReadonlyMap<Tensor, Tensor>, lr: Scalar): void
   /** Steps taken; set it when resuming. */
   t: number
   /** The state to save and restore: one flat variable per role, laid out as `offsets` says. */
@@ -68,6 +69,8 @@ class FlatParameters {
       settings: this.gpu.variable(new Float32Array(offsets.length * 4), [offsets.length, 4]),
       ranges: this.gpu.variable(Int32Array.from(ranges), [offsets.length, 2]),
     }
+    this.#write(new Set(offsets.keys())) // as it will be, unless a parameter gets no gradient
+    this.#active = [...offsets.keys()].join()
   }
 
   zeros(): Variable {
@@ -94,6 +97,13 @@ class FlatParameters {
     if (active !== this.#active) this.#write(new Set(parts.map((part) => part.parameter)))
     this.#active = active
     this.gpu.gather(this.grad, parts)
+  }
+
+  /** Counts a step, in replays too; a captured step would keep a learning rate that is a plain number for ever. */
+  begin(optimizer: Optimizer, lr: Scalar) {
+    this.gpu.everyStep(() => optimizer.t++)
+    if (typeof lr === 'number')
+      this.gpu.keepEager(`the learning rate ${lr} is a plain number; give a function, () => lr`)
   }
 
   #write(active: ReadonlySet<number>) {
@@ -131,10 +141,10 @@ export class Sgd implements Optimizer {
     this.offsets = this.#flat.offsets
   }
 
-  step(gradients: ReadonlyMap<Tensor, Tensor>, lr: number) {
+  step(gradients: ReadonlyMap<Tensor, Tensor>, lr: Scalar) {
     const { gpu, layout, weight, grad } = this.#flat
     this.#flat.collect(gradients)
-    this.t++
+    this.#flat.begin(this, lr)
     sgd(gpu.run, layout, { weight, grad, velocity: this.#velocity }, { lr, ...this.#options })
   }
 }
@@ -170,10 +180,11 @@ export class Adam implements Optimizer {
     this.offsets = this.#flat.offsets
   }
 
-  step(gradients: ReadonlyMap<Tensor, Tensor>, lr: number) {
+  step(gradients: ReadonlyMap<Tensor, Tensor>, lr: Scalar) {
     const { gpu, layout, weight, grad } = this.#flat
     this.#flat.collect(gradients)
-    const params = { lr, ...this.#options, decoupled: this.#decoupled, t: ++this.t }
+    this.#flat.begin(this, lr)
+    const params = { lr, ...this.#options, decoupled: this.#decoupled, t: () => this.t }
     adam(gpu.run, layout, { weight, grad, ...this.#moments }, params)
   }
 }
@@ -226,10 +237,10 @@ export class Lars implements Optimizer {
     this.offsets = this.#flat.offsets
   }
 
-  step(gradients: ReadonlyMap<Tensor, Tensor>, lr: number) {
+  step(gradients: ReadonlyMap<Tensor, Tensor>, lr: Scalar) {
     const { gpu, layout, weight, grad } = this.#flat
     this.#flat.collect(gradients)
-    this.t++
+    this.#flat.begin(this, lr)
     lars(gpu.run, layout, { weight, grad, velocity: this.#velocity }, { lr, ...this.#options })
   }
 }
