@@ -78,21 +78,19 @@ export class Captured<In extends readonly Input[], T extends StepResult> {
     return this.#replays
   }
 
+  /** Bytes of the replays' temporaries, which share memory, and the fewest that any plan could do with; null before the first. */
+  get memory(): { readonly bytes: number; readonly least: number } | null {
+    return this.#replay?.memory ?? null
+  }
+
   /** Runs the step on these inputs: as `Gpu.step` does, with the same bits, but replayed where it can be. Throws what the body
    *  throws, and Error when a rehearsal finds that earlier replays did not do what the body would have done. */
   run(...values: Given<In>): T {
-    const given: readonly Value[] = values
-    if (!this.#isOn) return this.#gpu.steps.run(() => this.#body(...this.#bind(given)))
-    const settings = textOf(this.#gpu.settings())
-    const kind = given.map((one) => this.#describe(one)).join(', ')
-    const key = `${kind}; ${settings}`
-    const isOther = this.#kind !== null && key !== this.#kind
-    const isNew = isOther && key !== this.#last
-    this.#last = key
-    this.#reason = isNew ? `its inputs or settings were ${this.#kind}, now ${key}` : null
-    if (isNew) return this.#gpu.steps.run(() => this.#body(...this.#bind(given)))
-    if (isOther || this.#kind === null) this.#begin(key, given)
-    this.#load(given)
+    this.#gpu.steps.checkIdle()
+    this.#reason = null
+    if (!this.#fits(values) || !this.#isOn)
+      return this.#gpu.steps.run(() => this.#body(...this.#bind(values)))
+    this.#load(values)
     if (this.#replay && !this.#replay.isCurrent())
       this.#forget('a variable or tensor that it uses has moved or gone')
     return this.#replay && this.#trace ? this.#again(this.#replay, this.#trace) : this.#traced()
@@ -111,19 +109,29 @@ export class Captured<In extends readonly Input[], T extends StepResult> {
     this.#reason = reason
   }
 
-  #begin(kind: string, given: readonly Value[]) {
+  /** Whether the inputs are like those that are traced. The first ever are, and so are others given twice in a row. */
+  #fits(given: readonly Value[]): boolean {
+    const kind = `${given.map((one) => this.#describe(one)).join(', ')}; ${textOf(this.#gpu.settings())}`
+    const isRepeated = kind === this.#last
+    this.#last = kind
+    if (kind === this.#kind || !this.#isOn) return true
+    if (this.#kind !== null && !isRepeated) {
+      this.#reason = `its inputs or settings were ${this.#kind}, now ${kind}`
+      return false
+    }
     this.release()
-    const { tensors } = this.#gpu
-    this.#inputs = given.map((one) => {
-      if (typeof one !== 'object') return one
-      const tensor = tensors.alloc({
-        shape: one.shape,
-        dtype: isTensor(one) ? one.dtype : dtypeOf(one.values),
-      })
-      if (this.#isWanted(one)) this.#gpu.wanted.add(tensor)
-      return tensor
-    })
+    this.#inputs = given.map((one) => this.#inputLike(one))
     this.#kind = this.#last = kind
+    return true
+  }
+
+  /** A tensor like this one, to be traced with and to hold the values of every later call. */
+  #inputLike(one: Value): Input {
+    if (typeof one !== 'object') return one
+    const dtype = isTensor(one) ? one.dtype : dtypeOf(one.values)
+    const tensor = this.#gpu.tensors.alloc({ shape: one.shape, dtype })
+    if (this.#isWanted(one)) this.#gpu.wanted.add(tensor)
+    return tensor
   }
 
   /** Runs the step as any other and writes it down; what it did twice in a row will be replayed. */
@@ -131,17 +139,13 @@ export class Captured<In extends readonly Input[], T extends StepResult> {
     const before = this.#trace
     const trace = new Trace(before)
     this.#trace = null
-    const result = this.#gpu.steps.run(() => this.#body(...(this.#inputs as In)), trace) // #begin made them so
+    const result = this.#gpu.steps.run(() => this.#body(...(this.#inputs as In)), trace) // #fits made them so
     const change = trace.obstacle ?? (before && difference(before, trace))
     this.#reason ??= change
-    if (trace.obstacle !== null) return result
     this.#trace = trace
-    const tensors = listOf(result)
-    this.#returned = {
-      isList: Array.isArray(result),
-      wanted: tensors.map((t) => this.#gpu.wanted.has(t)),
-    }
-    if (before && change === null) this.#capture(trace)
+    const wanted = listOf(result).map((t) => this.#gpu.wanted.has(t))
+    this.#returned = { isList: Array.isArray(result), wanted }
+    if (before && before.obstacle === null && change === null) this.#capture(trace)
     return result
   }
 

@@ -160,8 +160,8 @@ export class Gpu implements Machine {
 
   /** Does something that is not the GPU's, such as counting, now, and again each time that a captured step is replayed. */
   everyStep(action: () => void) {
-    action()
-    this.#commands.trace?.act(action)
+    if (this.#commands.trace) this.#commands.trace.act(action)
+    else action()
   }
 
   /** Keeps the captured step under way from being replayed, and says why. */

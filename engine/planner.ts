@@ -61,7 +61,7 @@ export function plan(
 }
 
 /** The most bytes in use at one time: no plan needs less. */
-export function floor(needs: readonly Need[]): number {
+export function leastBytes(needs: readonly Need[]): number {
   const change = new Map<number, number>()
   for (const need of needs) {
     const [from, to] = lifetime(need)

@@ -4,7 +4,7 @@
 import type { Commands } from './commands.ts'
 import { type Binding, type Block, type Memory, type Storage, bindingOf } from './memory.ts'
 import { writeParam } from './params.ts'
-import { type Need, plan } from './planner.ts'
+import { type Need, leastBytes, plan } from './planner.ts'
 import type { Copied, Dispatched, Moment, Output, Ref, Trace } from './trace.ts'
 import { wholeWords } from './values.ts'
 
@@ -35,6 +35,8 @@ export class Replay {
   readonly #moments: readonly (() => void)[]
   readonly #written: ReadonlySet<Block>
   readonly #dispatches: number
+  #planned = 0
+  #least = 0
 
   /** Gives the step its memory, which `release` takes back. */
   constructor(trace: Trace, memory: Memory, commands: Commands) {
@@ -91,6 +93,11 @@ export class Replay {
     for (const storage of this.#held) this.#memory.release(storage)
   }
 
+  /** Bytes that the step's temporaries share, and the fewest that any plan could do with. */
+  get memory(): { readonly bytes: number; readonly least: number } {
+    return { bytes: this.#planned, least: this.#least }
+  }
+
   #place({ commands, temporaries, outputs }: Trace): Binding[] {
     const uses = temporaries.map((): { command: number; writes: boolean }[] => [])
     for (const [command, { uses: all }] of commands.entries())
@@ -102,6 +109,8 @@ export class Replay {
       return { bytes: temporaries[ref]?.bytes ?? 0, uses: uses[ref] ?? [], outlives: returned.has(ref) }
     })
     const { places, slots } = plan(needs, ALIGN)
+    this.#planned = slots.reduce((sum, bytes) => sum + bytes, 0)
+    this.#least = leastBytes(needs)
     const buffers = slots.map((bytes) => this.#take(bytes))
     const byRef = new Map(planned.map((ref, i) => [ref, places[i]]))
     return temporaries.map(({ bytes, constant }, ref) => {

@@ -24,6 +24,11 @@ export class Steps {
     this.#tensors = tensors
   }
 
+  /** Throws Error while a step is running. */
+  checkIdle() {
+    if (this.#running) throw new Error('Gpu.step: a step cannot run inside a step')
+  }
+
   /** Runs a step, submits it, and reclaims what it made, save what it returns: that lives until a step ends that does
    *  not return it again. What it commands is written into `trace`. */
   run<T extends StepResult>(body: () => T, trace: Trace | null = null): T {
@@ -58,7 +63,7 @@ export class Steps {
   }
 
   #alone<T>(step: () => T): T {
-    if (this.#running) throw new Error('Gpu.step: a step cannot run inside a step')
+    this.checkIdle()
     this.#commands.flush()
     this.#running = true
     try {

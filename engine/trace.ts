@@ -1,7 +1,7 @@
 // What one step commanded, written down while it ran: enough to tell whether two steps do the same, and to do it again.
 // Storage that came to life in the step is a temporary, known by its number; all other storage is named by its place.
 
-import { type Kernel, type Scalar, type Tensor, show } from '../kernels/op.ts'
+import { type Kernel, type Scalar, type Tensor, show, valueOf } from '../kernels/op.ts'
 import type { Block, Storage } from './memory.ts'
 import type { Pipeline } from './pipelines.ts'
 
@@ -67,11 +67,15 @@ export class Trace {
   obstacle: string | null = null
   readonly #refs = new Map<Storage, Ref>()
   readonly #before: Trace | null
+  readonly #functions: readonly (() => number)[] // of the step before
+  #values: readonly number[] // what they give, as far as actions have changed it
 
   /** `before` is the trace of an earlier step, whose functions must give this step's values. */
   constructor(before: Trace | null, rehearsal = false) {
     this.#before = before
     this.rehearsal = rehearsal
+    this.#functions = before?.moments.flatMap((m) => (m.kind === 'param' ? [m.value] : [])) ?? []
+    this.#values = this.#functions.map(valueOf)
   }
 
   dispatch(
@@ -98,8 +102,11 @@ export class Trace {
     this.temporaries.push({ bytes: to.bytes, constant: bytes })
   }
 
-  /** Something that JavaScript does in every step. */
+  /** Does something that JavaScript does in every step. */
   act(action: () => void) {
+    this.#checkStill()
+    action()
+    this.#values = this.#functions.map(valueOf)
     this.moments.push({ kind: 'action', act: action })
   }
 
@@ -109,7 +116,9 @@ export class Trace {
     if (this.rehearsal) throw new Error(why)
   }
 
+  /** Ends the step, with what it returned. */
   returns(tensors: readonly Tensor[], storages: readonly Storage[]) {
+    this.#checkStill()
     this.outputs = storages.flatMap((storage, i) => {
       const tensor = tensors[i]
       if (!tensor) return []
@@ -128,6 +137,15 @@ export class Trace {
     if (isTemporary) this.temporaries.push({ bytes: storage.bytes, constant: null })
     else if (storage.block) this.outer.push({ storage, block: storage.block, offset: storage.offset })
     return { ref, writes }
+  }
+
+  /** What functions read may change in a step by actions alone: nothing else of its JavaScript is done in a replay. */
+  #checkStill() {
+    const at = this.#functions.findIndex((value, i) => !Object.is(value(), this.#values[i]))
+    if (at >= 0)
+      this.refuse(
+        `a number that params are computed from went from ${this.#values[at]} to ${this.#functions[at]?.()} within the step; let it change in gpu.everyStep, or between steps`,
+      )
   }
 
   /** A function that remembers a number of its own step, instead of reading what lives on, would give old values. */
