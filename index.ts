@@ -1,6 +1,7 @@
 // kindred: the library, for browsers and Node. Files and Dawn are in 'kindred/node'.
 
 export { Gpu, type GpuOptions } from './engine/gpu.ts'
+export type { CaptureOptions, Captured, Given, Input, Upload } from './engine/capture.ts'
 export type { StepResult } from './engine/steps.ts'
 export { type OpenOptions, openGpu } from './engine/open.ts'
 export { DeviceLostError, GpuError } from './engine/errors.ts'
@@ -31,6 +32,7 @@ export {
   type Machine,
   type Op,
   type Run,
+  type Scalar,
   type Shape,
   type Tensor,
   type Values,
