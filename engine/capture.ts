@@ -12,7 +12,7 @@ import type { Storage } from './memory.ts'
 import { Replay } from './replay.ts'
 import { type StepResult, type Steps, listOf } from './steps.ts'
 import { Trace, difference } from './trace.ts'
-import { dtypeOf } from './values.ts'
+import { checkCount, dtypeOf } from './values.ts'
 
 /** Values to put on the GPU for one step. */
 export interface Upload {
@@ -128,6 +128,7 @@ export class Captured<In extends readonly Input[], T extends StepResult> {
   /** A tensor like this one, to be traced with and to hold the values of every later call. */
   #inputLike(one: Value): Input {
     if (typeof one !== 'object') return one
+    if (!isTensor(one)) checkCount(one.values, one.shape)
     const dtype = isTensor(one) ? one.dtype : dtypeOf(one.values)
     const tensor = this.#gpu.tensors.alloc({ shape: one.shape, dtype })
     if (this.#isWanted(one)) this.#gpu.wanted.add(tensor)

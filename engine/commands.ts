@@ -126,16 +126,25 @@ export class Commands {
 
   /** Submits what `encode` encodes, as one command buffer; it returns how many dispatches that are. */
   submit(encode: (encoder: GPUCommandEncoder) => number) {
-    const { device } = this
     this.#serial++
+    this.guard(() => {
+      const encoder = this.device.createCommandEncoder({ label: 'kindred' })
+      this.#dispatches += encode(encoder)
+      this.device.queue.submit([encoder.finish()])
+    })
+  }
+
+  /** Takes note of the errors of the WebGPU calls that `body` makes. */
+  guard(body: () => void) {
+    const { device } = this
     device.pushErrorScope('out-of-memory')
     device.pushErrorScope('internal')
     device.pushErrorScope('validation')
-    const encoder = device.createCommandEncoder({ label: 'kindred' })
-    this.#dispatches += encode(encoder)
-    device.queue.submit([encoder.finish()])
-    for (let scope = 0; scope < 3; scope++) {
-      this.#watch(device.popErrorScope().then((error) => (error ? new GpuError(error.message) : null)))
+    try {
+      body()
+    } finally {
+      for (let scope = 0; scope < 3; scope++)
+        this.#watch(device.popErrorScope().then((error) => (error ? new GpuError(error.message) : null)))
     }
   }
 

@@ -26,6 +26,7 @@ export class Replay {
   readonly #memory: Memory
   readonly #commands: Commands
   readonly #held: Storage[] = []
+  #lent: Storage[] = [] // to what the last run returned
   readonly #bindings: readonly Binding[] // of the temporaries
   readonly #params: DataView<ArrayBuffer>
   readonly #starts: readonly number[] // each command's first byte in the params
@@ -52,9 +53,14 @@ export class Replay {
     for (const [i, command] of trace.commands.entries()) this.#write(command, starts[i] ?? 0)
     this.#upload(this.#uniforms, this.#params.buffer)
     const groups = new Map<string, GPUBindGroup>()
-    this.#ready = trace.commands.map((command, i) =>
-      command.kind === 'copy' ? this.#copy(command) : this.#dispatch(command, starts[i] ?? 0, groups),
-    )
+    const ready: Ready[] = []
+    commands.guard(() => {
+      for (const [i, command] of trace.commands.entries())
+        ready.push(
+          command.kind === 'copy' ? this.#copy(command) : this.#dispatch(command, starts[i] ?? 0, groups),
+        )
+    })
+    this.#ready = ready
     this.#dispatches = trace.commands.filter(({ kind }) => kind === 'dispatch').length
     this.#moments = trace.moments.map((moment) => this.#repeat(moment))
     const written = trace.commands.flatMap(({ uses }) => uses.filter((use) => use.writes && use.ref < 0))
@@ -70,6 +76,7 @@ export class Replay {
 
   /** Submits the step. Counts go on and functions are asked for their numbers, unless a rehearsal of this step has done it. */
   run(rehearsal: Trace | null) {
+    this.#lent = []
     if (rehearsal) this.#takeOver(rehearsal)
     else for (const act of this.#moments) act()
     for (const block of this.#written) block.writes++
@@ -80,7 +87,10 @@ export class Replay {
   /** Storage, until it is released, of what the step returned; null for what was there before it. */
   output({ ref }: Output): Storage | null {
     const binding = this.#bindings[ref]
-    return binding ? this.#memory.lend(binding) : null
+    if (!binding) return null
+    const storage = this.#memory.lend(binding)
+    this.#lent.push(storage)
+    return storage
   }
 
   /** A block that may stand in for the memory of a rehearsal. */
@@ -88,9 +98,9 @@ export class Replay {
     return this.#uniforms.block
   }
 
-  /** Gives the memory back. */
+  /** Gives the memory back; what the last run returned dies with it. */
   release() {
-    for (const storage of this.#held) this.#memory.release(storage)
+    for (const storage of [...this.#lent, ...this.#held]) this.#memory.release(storage)
   }
 
   /** Bytes that the step's temporaries share, and the fewest that any plan could do with. */
