@@ -151,11 +151,8 @@ export class Gpu implements Machine {
       this.#checkAlive()
       return { ...this.run, tapePaused: this.#parts.tape.paused }
     }
-    return new Captured(
-      { ...this.#parts, commands: this.#commands, steps: this.#steps, settings },
-      body,
-      options,
-    )
+    const parts = { ...this.#parts, commands: this.#commands, steps: this.#steps, settings }
+    return new Captured(parts, body, options)
   }
 
   /** Does something that is not the GPU's, such as counting, now, and again each time that a captured step is replayed. */

@@ -99,7 +99,7 @@ export class Trace {
   /** Constants that an op uploaded. */
   upload(to: Storage, bytes: Uint8Array<ArrayBuffer>) {
     this.#refs.set(to, this.temporaries.length)
-    this.temporaries.push({ bytes: to.bytes, constant: bytes })
+    this.temporaries.push({ bytes: to.bytes, constant: bytes.slice() }) // they may be their owner's
   }
 
   /** Does something that JavaScript does in every step. */

@@ -1,5 +1,5 @@
 import * as assert from 'uvu/assert'
-import type { Tensor, Variable } from '../kernels/op.ts'
+import { type Tensor, type Variable, kernel } from '../kernels/op.ts'
 import { add } from '../kernels/add.ts'
 import { crossEntropy } from '../kernels/cross-entropy.ts'
 import { dropout } from '../kernels/dropout.ts'
@@ -278,6 +278,47 @@ test('a number that changes after many replays is found by a rehearsal, which th
   )
   assert.equal([...(await gpu.read(run()))], [15])
   captured.release()
+})
+
+const enqueueKernel = kernel`
+  struct Params { N: u32, start: u32, momentum: f32 }
+  @group(0) @binding(0) var<storage, read>       keys:  array<f32>; // [N]
+  @group(0) @binding(1) var<storage, read_write> queue: array<f32>; // [K]
+  @group(0) @binding(2) var<storage, read_write> mean:  array<f32>; // [N]
+  @group(0) @binding(3) var<uniform>             p:     Params;
+  @compute @workgroup_size(64)
+  fn enqueue(@builtin(global_invocation_id) id: vec3u) {
+    if (id.x >= p.N) { return; }
+    queue[p.start + id.x] = keys[id.x];
+    mean[id.x] = p.momentum * mean[id.x] + (1 - p.momentum) * keys[id.x];
+  }
+`
+
+test("a method's own state replays: the pointer of a queue, the momentum of a moving average", async ({
+  gpu,
+}) => {
+  const results = []
+  for (const replay of [false, true]) {
+    const [queue, mean] = [gpu.variable(new Float32Array(6), [6]), gpu.variable([0, 0], [2])]
+    const state = { step: 0, pointer: 0 }
+    const captured = gpu.capture(
+      (keys: Tensor) => {
+        const params = { N: 2, start: () => state.pointer, momentum: () => 1 - 1 / (state.step + 1) }
+        gpu.run(enqueueKernel, { reads: [keys], updates: [queue, mean], params, groups: [1] })
+        gpu.everyStep(() => {
+          state.pointer = (state.pointer + 2) % 6
+          state.step++
+        })
+      },
+      { replay },
+    )
+    for (let i = 0; i < 11; i++) captured.run({ values: [i, -i], shape: [2] })
+    assert.is(captured.replays, replay ? 9 : 0, `${captured.reason}`)
+    results.push([...(await gpu.read(queue)), ...(await gpu.read(mean))])
+    captured.release()
+  }
+  assert.equal(results[1]?.slice(0, 6), [9, -9, 10, -10, 8, -8])
+  assert.equal(results[1], results[0])
 })
 
 test('a variable that moves is followed, by tracing again', async ({ gpu }) => {
