@@ -2,9 +2,9 @@
 // shares it with temporaries that live at other times. Two rules: ranges in use at one time do not overlap, and no command
 // reads one part of a slot and writes another (WebGPU refuses to bind one buffer both ways in one dispatch).
 //
-// Large ones first, each into the tightest gap that fits (greedy by size: Pisarchyk and Lee 2020, arXiv:2001.03288, section
-// 4.2, with several buffers instead of one). Slots are as large as the first that went in, so they are not one arena, in
-// which the GPU would have to finish every dispatch before the next begins.
+// Large ones first, each into the tightest gap that fits (greedy by size, as in Pisarchyk and Lee 2020, arXiv:2001.03288, with
+// several buffers instead of one). A slot is as large as the first that went in, so they are not one arena, in which the
+// GPU would have to finish every dispatch before the next begins.
 
 /** When a temporary is needed, and how. */
 export interface Need {
@@ -20,6 +20,8 @@ export interface Place {
   /** Bytes from the slot's beginning. */
   readonly offset: number
 }
+
+const SHARED = 1 << 16 // bytes of a slot for small temporaries: one buffer for each of them would be a crowd
 
 interface Slot {
   readonly bytes: number
@@ -42,7 +44,7 @@ export function plan(
   const places: Place[] = needs.map(() => ({ slot: 0, offset: 0 }))
   const order = [...needs.entries()].sort(([i, a], [j, b]) => b.bytes - a.bytes || i - j)
   for (const [i, need] of order) {
-    const bytes = Math.max(1, Math.ceil(need.bytes / align)) * align
+    const bytes = aligned(need, align)
     const [from, to] = lifetime(need)
     let best = { slot: -1, offset: 0, left: Infinity }
     for (const [s, slot] of slots.entries()) {
@@ -50,28 +52,34 @@ export function plan(
       const gap = tightest(slot, from, to, bytes)
       if (gap && gap.left < best.left) best = { slot: s, ...gap }
     }
-    if (best.slot < 0)
-      best = { slot: slots.push({ bytes, tenants: [], writes: new Map() }) - 1, offset: 0, left: 0 }
+    if (best.slot < 0) {
+      const slot = { bytes: Math.max(bytes, SHARED), tenants: [], writes: new Map() }
+      best = { slot: slots.push(slot) - 1, offset: 0, left: 0 }
+    }
     const { slot, offset } = best
     slots[slot]?.tenants.push({ from, to, offset, bytes })
     for (const { command, writes } of need.uses) slots[slot]?.writes.set(command, writes)
     places[i] = { slot, offset }
   }
-  return { places, slots: slots.map((slot) => slot.bytes) }
+  const extent = ({ tenants }: Slot) => Math.max(...tenants.map((t) => t.offset + t.bytes))
+  return { places, slots: slots.map(extent) }
 }
 
-/** The most bytes in use at one time: no plan needs less. */
-export function leastBytes(needs: readonly Need[]): number {
+/** The most bytes in use at one time, in ranges of multiples of `align`: no plan needs less. */
+export function leastBytes(needs: readonly Need[], align: number): number {
   const change = new Map<number, number>()
   for (const need of needs) {
     const [from, to] = lifetime(need)
-    change.set(from, (change.get(from) ?? 0) + need.bytes)
-    change.set(to + 1, (change.get(to + 1) ?? 0) - need.bytes)
+    const bytes = aligned(need, align)
+    change.set(from, (change.get(from) ?? 0) + bytes)
+    change.set(to + 1, (change.get(to + 1) ?? 0) - bytes)
   }
   let [held, most] = [0, 0]
   for (const [, bytes] of [...change].sort(([a], [b]) => a - b)) most = Math.max(most, (held += bytes))
   return most
 }
+
+const aligned = ({ bytes }: Need, align: number) => Math.max(1, Math.ceil(bytes / align)) * align
 
 /** The first and the last command that a temporary must last for. */
 function lifetime({ uses, outlives }: Need): [from: number, to: number] {

@@ -120,7 +120,7 @@ export class Replay {
     })
     const { places, slots } = plan(needs, ALIGN)
     this.#planned = slots.reduce((sum, bytes) => sum + bytes, 0)
-    this.#least = leastBytes(needs)
+    this.#least = leastBytes(needs, ALIGN)
     const buffers = slots.map((bytes) => this.#take(bytes))
     const byRef = new Map(planned.map((ref, i) => [ref, places[i]]))
     return temporaries.map(({ bytes, constant }, ref) => {
