@@ -75,6 +75,9 @@ export interface Run {
   view(x: Tensor, shape: Shape): Tensor
   /** Puts values on the GPU for the time of this op. */
   tensor(values: Values, shape: Shape): Tensor
+  /** Computes something in one of several ways that give the same bits: the fastest one measured on this device, or, where
+   *  nothing was measured under that name, the one guessed. */
+  race<T>(name: string, ways: number, guess: number, compute: (way: number) => T): T
   /** True on a CPU adapter, where light kernels win. */
   readonly software: boolean
   /** What the user allows; f16x3 and f16 imply that the device has f16. */
