@@ -16,6 +16,7 @@ import {
   show,
   sizeOf,
 } from '../kernels/op.ts'
+import { Tuner } from './autotune.ts'
 import { Commands } from './commands.ts'
 import { DeviceLostError, Reports } from './errors.ts'
 import { Memory, USAGE } from './memory.ts'
@@ -44,6 +45,8 @@ export class Gpu implements Machine {
   /** True on a CPU adapter (software Vulkan). */
   readonly software: boolean
   readonly run: Run
+  /** Measures which kernels are the fastest on this device, when told to. */
+  readonly tuner: Tuner
   readonly #owns: boolean
   readonly #onWait: () => () => void
   readonly #tape = new Tape()
@@ -73,11 +76,12 @@ export class Gpu implements Machine {
     const largest = device.limits.maxStorageBufferBindingSize
     this.#tensors = new Tensors(this, this.#memory, this.#commands, largest)
     this.#steps = new Steps(this.#memory, this.#commands, this.#tensors)
+    const scratch = (body: () => unknown) => void this.#memory.scope(body, () => [])
+    this.tuner = new Tuner(device, () => this.#commands.flush(), scratch)
     this.run = Object.assign(this.#run, {
       view: (x: Tensor, shape: Shape) => this.#tensors.view(x, shape),
       tensor: (values: Values, shape: Shape) => this.#tensors.upload(values, shape),
-      race: (_name: string, _ways: number, guess: number, compute: (way: number) => unknown) =>
-        compute(guess),
+      race: this.tuner.race,
       ...settings,
     }) as Run // the dispatch's types are checked at each call; here they are erased
     void device.lost.then(({ reason, message }) => {

@@ -2,17 +2,17 @@
 // x[its tap (r, s), c] dy[pixel, k]. Rows are (r, s, c), columns k. The sum over pixels is split over workgroups, whose partial
 // sums are added in a fixed order.
 
-import { type Run, type Shape, type Tensor, images, wgsl } from './op.ts'
+import { type Run, type Shape, type Tensor, images, sizeOf, wgsl } from './op.ts'
 import type { Steps } from './conv-steps.ts'
 import { isProduct } from './convolve-tiled.ts'
 import { gemmTiled } from './gemm-tiled.ts'
 import { sumSplits } from './sum-splits.ts'
-import { type Family, element, four, put } from './tile.ts'
+import { type Family, element, four, isWhole, put } from './tile.ts'
 import { type Tiled, depthFor, partsFor, runTiled, tiled } from './tile-plan.ts'
 
 // A row of taps reads kW * C neighbours of an image row, so that rows of dW are read by fours. Where kW * C is no multiple of
 // four, as many rows of nothing are put between the rows of taps.
-const family = (x: boolean, y: boolean): Family => ({
+const family = (x: boolean, dy: boolean, y: boolean): Family => ({
   name: wgsl`convWeightGradient`,
   along: { a: false, b: false },
   whole: y,
@@ -22,11 +22,11 @@ const family = (x: boolean, y: boolean): Family => ({
       strideH: u32, strideW: u32, padH: u32, padW: u32, slices: u32, nextN: u32, nextH: u32, nextW: u32
     }
     @group(0) @binding(0) var<storage, read>       x:  array<${element(x)}>; // [images, H, W, C]
-    @group(0) @binding(1) var<storage, read>       dy: array<${element(y)}>; // [pixels, N]
+    @group(0) @binding(1) var<storage, read>       dy: array<${element(dy)}>; // [pixels, N]
     @group(0) @binding(2) var<storage, read_write> y:  array<${element(y)}>; // dW [parts, kH * taps, N], taps = kW * C
     @group(0) @binding(3) var<uniform>             p:  Params;
     ${four(wgsl`x`, x)}
-    ${four(wgsl`dy`, y)}
+    ${four(wgsl`dy`, dy)}
     ${put(y)}
     struct Place { pixel: u32, n: u32, h: u32, w: u32 }
     struct RowA { h: i32, v: i32, j: u32 } // the image row and element of it that pixel (0, 0) reads; the element of the tap row
@@ -88,9 +88,9 @@ const family = (x: boolean, y: boolean): Family => ({
 
 const forms = new Map<string, Tiled>()
 
-function formOf(x: boolean, y: boolean): Tiled {
-  const key = `${x} ${y}`
-  const found = forms.get(key) ?? tiled('convWeightGradient', family(x, y))
+function formOf(x: boolean, dy: boolean, y: boolean): Tiled {
+  const key = `${x} ${dy} ${y}`
+  const found = forms.get(key) ?? tiled('convWeightGradient', family(x, dy, y))
   forms.set(key, found)
   return found
 }
@@ -115,7 +115,7 @@ export function convWeightGradientTiled(run: Run, x: Tensor, dy: Tensor, out: Sh
   const lines = Math.floor(depth / outW) // a slice further: whole rows of pixels, then pixels
   const partial = runTiled(
     run,
-    formOf(C % 4 === 0, K % 4 === 0),
+    formOf(C % 4 === 0, K % 4 === 0, isWhole(K, sizeOf(out))),
     { ...size, layers },
     {
       reads: [x, dy],

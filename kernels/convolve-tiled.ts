@@ -5,10 +5,10 @@
 // C is: three channels need no path of their own. The data gradient of stride s falls into s x s phases of pixels that the same
 // taps reach (see convolve.ts); there a run is the channels of one tap.
 
-import { type Run, type Shape, type Tensor, images, wgsl } from './op.ts'
+import { type Run, type Shape, type Tensor, images, sizeOf, wgsl } from './op.ts'
 import type { Steps } from './conv-steps.ts'
 import { gemmTiled } from './gemm-tiled.ts'
-import { type Family, element, four, put } from './tile.ts'
+import { type Family, element, four, isWhole, put } from './tile.ts'
 import { type Tiled, runTiled, tiled } from './tile-plan.ts'
 
 /** Which way, and which buffers can be bound as vec4s. */
@@ -134,7 +134,7 @@ export function convolveTiled(run: Run, x: Tensor, w: Tensor, out: Shape, steps:
     return run.view(gemmTiled(run, run.view(x, [N * H * W, C]), run.view(w, [C, K]), {}), out)
   return runTiled(
     run,
-    formOf({ back: false, x: C % 4 === 0, w: K % 4 === 0, y: K % 4 === 0 }),
+    formOf({ back: false, x: C % 4 === 0, w: K % 4 === 0, y: isWhole(K, sizeOf(out)) }),
     { M: N * outH * outW, N: K, K: kH * kW * C, layers: 1 },
     {
       reads: [x, w],
@@ -160,7 +160,7 @@ export function convolveBackTiled(run: Run, dy: Tensor, w: Tensor, out: Shape, s
   const pixels = N * Math.ceil(outH / phasesH) * Math.ceil(outW / phasesW)
   return runTiled(
     run,
-    formOf({ back: true, x: K % 4 === 0, w: K % 4 === 0, y: C % 4 === 0 }),
+    formOf({ back: true, x: K % 4 === 0, w: K % 4 === 0, y: isWhole(C, sizeOf(out)) }),
     { M: pixels, N: C, K: kH * kW * K, layers: phasesH * phasesW },
     {
       reads: [dy, w],

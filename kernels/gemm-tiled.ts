@@ -3,7 +3,7 @@
 import { type Run, type Tensor, wgsl } from './op.ts'
 import { type Gemm, productShape } from './product-shape.ts'
 import { sumSplits } from './sum-splits.ts'
-import { type Family, element, four, put } from './tile.ts'
+import { type Family, element, four, isWhole, put } from './tile.ts'
 import { type Tiled, depthFor, partsFor, runTiled, tiled } from './tile-plan.ts'
 
 /** What differs between products: which way the factors lie, and which buffers can be bound as vec4s. */
@@ -96,7 +96,7 @@ export function gemmTiled(run: Run, a: Tensor, b: Tensor, options: Gemm): Tensor
   const { transA = false, transB = false, bias = null } = options
   const { batches, M, N, K, shape } = productShape(a.shape, b.shape, options)
   const [aStride, bStride] = [transA ? M : K, transB ? K : N]
-  const form = { transA, transB, a: aStride % 4 === 0, b: bStride % 4 === 0, y: N % 4 === 0 }
+  const form = { transA, transB, a: aStride % 4 === 0, b: bStride % 4 === 0, y: isWhole(N, M * N) }
   const parts = bias ? 1 : partsFor({ M, N, K, layers: batches })
   const all = Math.ceil(K / depthFor(run))
   const slices = Math.ceil(all / parts) // of a part; the last may have fewer, and none may have nothing

@@ -86,6 +86,8 @@ export interface Run {
   readonly f16: boolean
   /** Whether there are subgroup matrices, f16 by f16 to f32 of 16 x 16 x 16, in subgroups of 32 threads. */
   readonly matrices: boolean
+  /** Bytes of memory that a workgroup may share. */
+  readonly workgroupBytes: number
   /** True in tests that compute those matrices in plain WGSL. */
   readonly emulated: boolean
   /** The fewest threads that a subgroup may have; 0 where WGSL's subgroups are missing. */

@@ -41,8 +41,17 @@ const registerTiles = [
 ]
 const matrixTiles = [matrices(4, 4, 2), matrices(2, 2, 4), matrices(2, 2, 2)]
 
-/** The tiles of the engine that computes products on this machine. */
-export const tilesFor = (run: Run): readonly Tile[] => (useMatrices(run) ? matrixTiles : registerTiles)
+/** The tiles of the engine that computes products on this machine, those that its workgroups have the memory for. */
+export const tilesFor = (run: Run): readonly Tile[] =>
+  (useMatrices(run) ? matrixTiles : registerTiles).filter((tile) => bytesOf(run, tile) <= run.workgroupBytes)
+
+/** Bytes of workgroup memory that a tile takes: the staged slices, and on matrices their rows' ends and the sums' way out. */
+function bytesOf(run: Run, { M, N, constants: { teamsX = 0, teamsY = 0 } }: Tile): number {
+  const depth = depthFor(run)
+  if (!useMatrices(run)) return (M + N) * depth * 4
+  const parts = run.precision === 'f16x3' ? 2 : 1
+  return (M + N) * (depth + 8) * 2 * parts + teamsX * teamsY * 1024
+}
 
 /** How many k of the sum that engine takes at a time. */
 export const depthFor = (run: Run): number =>
@@ -130,5 +139,12 @@ export function runTiled(
     })
     return made
   }
-  return run.race(`${name} ${M}x${N}x${K} ${layers}`, tiles.length, guess(tiles, size), compute)
+  const engine = `${run.precision}${useMatrices(run) ? ' matrices' : ''} ${tiles.length}`
+  const layered = layers > 1 ? ` by ${layers}` : ''
+  return run.race(
+    `${name} ${M} x ${N} x ${K}${layered}, ${engine}`,
+    tiles.length,
+    guess(tiles, size),
+    compute,
+  )
 }

@@ -174,5 +174,9 @@ export const put = (wide: boolean): Wgsl =>
       }
     `
 
+/** Whether a product of `columns` columns and `count` numbers in all is bound as vec4s: it needs room for the 16 x 16 that a
+ *  team stores at once, without which the kernel would not be let run. */
+export const isWhole = (columns: number, count: number): boolean => columns % 4 === 0 && count >= 256
+
 /** The element type that a storage buffer is bound as. */
 export const element = (wide: boolean): Wgsl => (wide ? wgsl`vec4f` : wgsl`f32`)
