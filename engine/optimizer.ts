@@ -5,6 +5,7 @@ import { type Tensor, type Variable, ShapeError, show, sizeOf } from '../kernels
 import { type Layout, BLOCK, adam, sgd } from '../kernels/update.ts'
 import { lars } from '../kernels/update-lars.ts'
 import { Gpu } from './gpu.ts'
+import type { LossScaler } from './loss-scaler.ts'
 
 /** Parameters by name, in order. */
 export type Named = Readonly<Record<string, Variable>>
@@ -12,8 +13,9 @@ export type Named = Readonly<Record<string, Variable>>
 /** What every optimizer offers. */
 export interface Optimizer {
   /** Updates the parameters in place. `gradients` is what Gpu.backward returns; parameters it lacks are left alone, as in
-   *  PyTorch. `lr` is the learning rate of this step. Throws Error when no parameter has a gradient. */
-  step(gradients: ReadonlyMap<Tensor, Tensor>, lr: number): void
+   *  PyTorch. `lr` is the learning rate of this step; `scaler` is the one whose scale the loss was multiplied by, if any.
+   *  Throws Error when no parameter has a gradient. */
+  step(gradients: ReadonlyMap<Tensor, Tensor>, lr: number, scaler?: LossScaler): void
   /** Steps taken; set it when resuming. */
   t: number
   /** The state to save and restore: one flat variable per role, laid out as `offsets` says. */
@@ -37,7 +39,7 @@ class FlatParameters {
   readonly offsets: readonly number[]
   readonly weight: Variable
   readonly grad: Variable
-  readonly layout: Layout & { readonly ranges: Variable }
+  readonly layout: Layout & { readonly settings: Variable; readonly ranges: Variable }
   readonly #names: readonly string[]
   readonly #treatments: readonly Treatment[]
   #active = ''
@@ -74,8 +76,8 @@ class FlatParameters {
     return this.gpu.variable(new Float32Array(sizeOf(this.weight.shape)), this.weight.shape)
   }
 
-  /** Copies the gradients into the flat buffer, and tells the kernels which parameters have one. */
-  collect(gradients: ReadonlyMap<Tensor, Tensor>) {
+  /** Copies the gradients into the flat buffer, and returns the layout that tells the kernels which parameters have one. */
+  collect(gradients: ReadonlyMap<Tensor, Tensor>, scaler?: LossScaler) {
     if (!this.variables.every((variable) => this.gpu.isWithin(variable, this.weight)))
       throw new Error('optimizer: its parameters were given to a newer optimizer; step that one instead')
     const parts = this.variables.flatMap((variable, i) => {
@@ -94,6 +96,7 @@ class FlatParameters {
     if (active !== this.#active) this.#write(new Set(parts.map((part) => part.parameter)))
     this.#active = active
     this.gpu.gather(this.grad, parts)
+    return scaler ? scaler.unscale(this.layout, this.grad) : this.layout
   }
 
   #write(active: ReadonlySet<number>) {
@@ -131,9 +134,9 @@ export class Sgd implements Optimizer {
     this.offsets = this.#flat.offsets
   }
 
-  step(gradients: ReadonlyMap<Tensor, Tensor>, lr: number) {
-    const { gpu, layout, weight, grad } = this.#flat
-    this.#flat.collect(gradients)
+  step(gradients: ReadonlyMap<Tensor, Tensor>, lr: number, scaler?: LossScaler) {
+    const { gpu, weight, grad } = this.#flat
+    const layout = this.#flat.collect(gradients, scaler)
     this.t++
     sgd(gpu.run, layout, { weight, grad, velocity: this.#velocity }, { lr, ...this.#options })
   }
@@ -170,9 +173,9 @@ export class Adam implements Optimizer {
     this.offsets = this.#flat.offsets
   }
 
-  step(gradients: ReadonlyMap<Tensor, Tensor>, lr: number) {
-    const { gpu, layout, weight, grad } = this.#flat
-    this.#flat.collect(gradients)
+  step(gradients: ReadonlyMap<Tensor, Tensor>, lr: number, scaler?: LossScaler) {
+    const { gpu, weight, grad } = this.#flat
+    const layout = this.#flat.collect(gradients, scaler)
     const params = { lr, ...this.#options, decoupled: this.#decoupled, t: ++this.t }
     adam(gpu.run, layout, { weight, grad, ...this.#moments }, params)
   }
@@ -226,9 +229,9 @@ export class Lars implements Optimizer {
     this.offsets = this.#flat.offsets
   }
 
-  step(gradients: ReadonlyMap<Tensor, Tensor>, lr: number) {
-    const { gpu, layout, weight, grad } = this.#flat
-    this.#flat.collect(gradients)
+  step(gradients: ReadonlyMap<Tensor, Tensor>, lr: number, scaler?: LossScaler) {
+    const { gpu, weight, grad } = this.#flat
+    const layout = this.#flat.collect(gradients, scaler)
     this.t++
     lars(gpu.run, layout, { weight, grad, velocity: this.#velocity }, { lr, ...this.#options })
   }

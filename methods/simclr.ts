@@ -8,6 +8,7 @@ import { concat } from '../kernels/concat.ts'
 import { ntXent } from '../kernels/ntxent.ts'
 import { slice } from '../kernels/slice.ts'
 import type { Gpu } from '../engine/gpu.ts'
+import type { LossScaler } from '../engine/loss-scaler.ts'
 import type { Optimizer } from '../engine/optimizer.ts'
 import type { Schedule } from '../engine/schedule.ts'
 import type { Model } from '../models/layers.ts'
@@ -27,6 +28,8 @@ export interface SimclrOptions {
   /** How a view is made from images: a recipe, or a function when you bring your own. */
   readonly views: Recipe | ((images: Tensor, at: { readonly step: number; readonly view: number }) => Tensor)
   readonly seed?: number
+  /** Scales the loss, for a Gpu of precision f16. */
+  readonly scaler?: LossScaler
 }
 
 /** Images on the GPU already, or u8 pixels to upload: [N, H, W, 3]. */
@@ -36,7 +39,7 @@ export type ImageBatch = Tensor | { readonly pixels: Uint8Array; readonly shape:
  *  call `gpu.read(loss)` before that, and await it whenever you like. */
 export function simclr(
   gpu: Gpu,
-  { encoder, head, optimizer, schedule, temperature, batchNorm, views, seed = 0 }: SimclrOptions,
+  { encoder, head, optimizer, schedule, temperature, batchNorm, views, seed = 0, scaler }: SimclrOptions,
 ) {
   const state = { step: 0 }
   const training = { training: true }
@@ -53,7 +56,8 @@ export function simclr(
       const [x1, x2] = [t(x, 0), t(x, 1)] //                             two augmentations t ~ T, t' ~ T
       const [z1, z2] = batchNorm === 'joint' ? halves(g(f(concat([x1, x2], 0)))) : [g(f(x1)), g(f(x2))]
       const loss = ntXent(z1, z2, temperature) //                        Eq. 1, the mean over all 2N
-      optimizer.step(gpu.backward(loss), schedule(state.step)) //        update f and g to minimise it
+      const gradients = gpu.backward(loss, scaler?.scale)
+      optimizer.step(gradients, schedule(state.step), scaler) //         update f and g to minimise it
       state.step++
       return loss
     })
