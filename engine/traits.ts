@@ -23,6 +23,7 @@ export function traitsOf({ adapterInfo, features, limits }: GPUDevice) {
       features.has('chromium-experimental-subgroup-matrix') &&
       info.subgroupMinSize === 32 &&
       info.subgroupMaxSize === 32 &&
+      limits.maxComputeWorkgroupStorageSize >= 32768 && // what their tiles need
       (info.subgroupMatrixConfigs ?? []).some(fits),
   }
 }

@@ -5,231 +5,204 @@
 //   dz_i = 1/(2N T) Σ_j G_ij z_j,  G_ij = P_ij + P_ji for negatives, -(share_i + share_j) for the positive,
 //   where P_ij = exp(s_ij - logsumexp_all_i) and share_i = 1/(1 + exp(-d_i)) is what the negatives take from the positive
 //
-// Keeping the negatives apart from the positive loses no digits when the loss is small; the running maximum holds at any
-// temperature. One workgroup owns one row; nothing of size N^2 is stored.
+// Keeping the negatives apart from the positive loses no digits when the loss is small. Nothing of size N^2 is stored:
+// kernels/pairs.ts streams the similarities, forward for each row's statistics and backward once more for G.
 
-import {
-  type Op,
-  type Shape,
-  type Tensor,
-  ShapeError,
-  elementwise,
-  flatIndex,
-  kernel,
-  matrix,
-  op,
-  show,
-  wgsl,
-} from './op.ts'
-import { lines, linewise } from './lines.ts'
+import { type Op, type Run, type Shape, type Tensor, dim, elementwise, flatIndex, kernel, op } from './op.ts'
+import { lines } from './lines.ts'
+import { pullApart, pullRows } from './pair-pull.ts'
+import { runStatistics, statistics } from './pair-statistics.ts'
+import { type Pairs, pairParams, pairsOf, unitRows } from './pairs.ts'
 import { log1pUnit } from './pointwise.ts'
-import { readStrided } from './strided.ts'
+import { tiled } from './tiles.ts'
 
-const unitKernel = kernel`
-  struct Params { N: u32, D: u32, normalized: u32 }
-  @group(0) @binding(0) var<storage, read>       z1:    array<f32>; // [N, D]
-  @group(0) @binding(1) var<storage, read>       z2:    array<f32>; // [N, D]
-  @group(0) @binding(2) var<storage, read_write> z:     array<f32>; // [2N, D], unit rows
-  @group(0) @binding(3) var<storage, read_write> scale: array<f32>; // [2N], 1 / length; 0 where there is no direction
-  @group(0) @binding(4) var<uniform>             p:     Params;
-  ${flatIndex}
-  fn view(row: u32, c: u32) -> f32 {
-    if (row < p.N) { return z1[row * p.D + c]; }
-    return z2[(row - p.N) * p.D + c];
+const statisticsKernel = tiled(
+  ({ head, entry, enter, score }) => kernel`
+  ${head}
+  @group(0) @binding(0) var<storage, read>       rows:    array<f32>; // [D, 2V]
+  @group(0) @binding(1) var<storage, read>       columns: array<f32>; // [D, 2V]
+  @group(0) @binding(2) var<storage, read_write> partial: array<f32>; // [2, blocks, 2V]
+  @group(0) @binding(3) var<uniform>             p:       Params;
+  ${pairParams}
+  ${score}
+
+  const EXTRA = false;
+  fn extra(i: vec4u, j: u32, s: vec4f) -> vec4f { return vec4f(); }
+  fn counts(i: vec4u, j: u32) -> vec4<bool> { // the negatives: rows of other images
+    return exists(i) & exists(vec4u(j)) & (image(i) != image(vec4u(j)));
   }
-  @compute @workgroup_size(64)
-  fn ntxentUnit(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-    let row = flat(id, groups);
-    if (row >= 2u * p.N) { return; }
-    var square = 0.0;
-    for (var c = 0u; c < p.D; c++) { square += view(row, c) * view(row, c); }
-    let length = sqrt(square);
-    let s = select(1.0 / max(length, 1e-12), 1.0, p.normalized == 1u); // torch.nn.functional.normalize's eps
-    scale[row] = select(s, 0.0, p.normalized == 0u && length <= 1e-12); // as l2Normalize: a dead row gets no gradient
-    for (var c = 0u; c < p.D; c++) { z[row * p.D + c] = view(row, c) * s; }
+  ${statistics}
+
+  @compute @workgroup_size(THREADS)
+  fn ntxentStatistics(${entry}, @builtin(workgroup_id) group: vec3u) {
+    ${enter}
+    statistics(group.x, team);
   }
-`
+`,
+)
 
-const common = wgsl`
-  struct Params { rows: u32, D: u32, T: f32, normalized: u32 }
-  ${lines}
-
-  fn similarity(i: u32, j: u32) -> f32 {
-    var dot = 0.0;
-    for (var c = 0u; c < p.D; c++) { dot += z[i * p.D + c] * z[j * p.D + c]; }
-    return dot / p.T;
-  }
-  fn positiveOf(i: u32) -> u32 { return (i + p.rows / 2u) % p.rows; }
-`
-
+// Planes of what is known of each row: its loss; the logsumexp that its negatives' weights are relative to; its pull on the
+// positive; and its similarity to it.
 const rowsKernel = kernel`
-  @group(0) @binding(0) var<storage, read>       z:     array<f32>;   // [2N, D]
-  @group(0) @binding(1) var<storage, read_write> stats: array<vec4f>; // [2N]: loss, logsumexp of all, share of the negatives, 0
-  @group(0) @binding(2) var<uniform>             p:     Params;
-  ${common}
+  struct Params { N: u32, view: u32, D: u32, blocks: u32, scale: f32, decoupled: u32 }
+  @group(0) @binding(0) var<storage, read>       zT:      array<f32>; // [D, 2V]
+  @group(0) @binding(1) var<storage, read>       partial: array<f32>; // [2, blocks, 2V]
+  @group(0) @binding(2) var<storage, read_write> found:   array<f32>; // [loss | lse | share | positive, 2V]
+  @group(0) @binding(3) var<uniform>             p:       Params;
+  ${flatIndex}
   ${log1pUnit}
-
   @compute @workgroup_size(64)
-  fn ntxentRows(
-    @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
-    @builtin(local_invocation_index) lane: u32,
-  ) {
-    let i = lineIndex(group, groups);
-    if (i >= p.rows) { return; } // the whole workgroup: where rows are folded, some are left over
-    let positive = positiveOf(i);
+  fn ntxentRows(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+    let i = flat(id, groups);
+    let rows = 2u * p.view;
+    if (i >= rows) { return; }
     var top = -0x1.fffffep+127f;
+    for (var b = 0u; b < p.blocks; b++) { top = max(top, partial[b * rows + i]); }
     var sum = 0.0;
-    for (var j = lane; j < p.rows; j += 64u) {
-      if (j == i || j == positive) { continue; }
-      let s = similarity(i, j);
-      if (s > top) {
-        sum = sum * exp(top - s) + 1.0;
-        top = s;
-      } else {
-        sum += exp(s - top);
-      }
-    }
-    let most = lineMax(lane, top);
-    let total = lineSum(lane, sum * exp(top - most));
-    if (lane > 0u) { return; }
-    let s = similarity(i, positive);
-    if (total == 0.0) { // N = 1: there are no negatives
-      stats[i] = vec4f(0.0, s, 0.0, 0.0);
-      return;
-    }
-    let negatives = most + log(total);
+    for (var b = 0u; b < p.blocks; b++) { sum += partial[(p.blocks + b) * rows + i] * exp(partial[b * rows + i] - top); }
+    let positive = select(i + p.view, i - p.view, i >= p.view);
+    var s = 0.0;
+    for (var c = 0u; c < p.D; c++) { s += zT[c * rows + i] * zT[c * rows + positive]; }
+    s *= p.scale;
+    let alone = sum == 0.0; // padding, or N = 1: there are no negatives
+    let negatives = top + log(sum);
     let d = negatives - s;
-    let loss = max(d, 0.0) + log1pUnit(exp(-abs(d)));
-    let share = select(exp(d) / (1.0 + exp(d)), 1.0 / (1.0 + exp(-d)), d > 0.0);
-    stats[i] = vec4f(loss, s + loss, share, 0.0);
+    var loss = d;
+    var lse = negatives;
+    var share = 1.0;
+    if (p.decoupled == 0u) {
+      loss = max(d, 0.0) + log1pUnit(exp(-abs(d)));
+      lse = s + loss;
+      share = select(exp(d) / (1.0 + exp(d)), 1.0 / (1.0 + exp(-d)), d > 0.0);
+    }
+    found[i] = select(loss, 0.0, alone);
+    found[rows + i] = select(lse, s, alone);
+    found[2u * rows + i] = select(share, 0.0, alone);
+    found[3u * rows + i] = s;
   }
 `
 
 const meanKernel = kernel`
-  struct Params { rows: u32 }
-  @group(0) @binding(0) var<storage, read>       stats: array<vec4f>; // [2N]
-  @group(0) @binding(1) var<storage, read_write> loss:  array<f32>;   // []
-  @group(0) @binding(2) var<uniform>             p:     Params;
+  struct Params { rows: u32, factor: f32 }
+  @group(0) @binding(0) var<storage, read>       losses: array<f32>; // [rows]
+  @group(0) @binding(1) var<storage, read_write> loss:   array<f32>; // []
+  @group(0) @binding(2) var<uniform>             p:      Params;
   ${lines}
   @compute @workgroup_size(64)
   fn ntxentMean(@builtin(local_invocation_index) lane: u32) {
     var sum = 0.0;
-    for (var i = lane; i < p.rows; i += 64u) { sum += stats[i].x; }
+    for (var i = lane; i < p.rows; i += 64u) { sum += losses[i]; }
     let total = lineSum(lane, sum);
-    if (lane == 0u) { loss[0] = total / f32(p.rows); }
+    if (lane == 0u) { loss[0] = total * p.factor; }
   }
 `
 
-const backwardKernel = kernel`
-  @group(0) @binding(0) var<storage, read>       z:     array<f32>;   // [2N, D]
-  @group(0) @binding(1) var<storage, read>       scale: array<f32>;   // [2N]
-  @group(0) @binding(2) var<storage, read>       stats: array<vec4f>; // [2N]
-  @group(0) @binding(3) var<storage, read>       dloss: array<f32>;   // []
-  @group(0) @binding(4) var<storage, read_write> dz:    array<f32>;   // [2N, D]
-  @group(0) @binding(5) var<uniform>             p:     Params;
-  ${common}
-  var<workgroup> G: array<f32, 64>;
+const pullKernel = tiled(
+  ({ head, entry, enter, score, pull }) => kernel`
+  ${head}
+  @group(0) @binding(0) var<storage, read>       rows:    array<f32>; // [D, 2V]
+  @group(0) @binding(1) var<storage, read>       columns: array<f32>; // [D, 2V]
+  @group(0) @binding(2) var<storage, read>       pulled:  array<f32>; // [2V, D]
+  @group(0) @binding(3) var<storage, read>       found:   array<f32>; // [loss | lse | share | ..., 2V]
+  @group(0) @binding(4) var<storage, read_write> partial: array<f32>; // [splits, D padded to 8, 2V]
+  @group(0) @binding(5) var<uniform>             p:       Params;
+  ${pairParams}
+  ${score}
+  ${pull}
 
-  @compute @workgroup_size(64)
-  fn ntxentBackward(
-    @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
-    @builtin(local_invocation_index) lane: u32,
-  ) {
-    let i = lineIndex(group, groups);
-    if (i >= p.rows) { return; }
-    let positive = positiveOf(i);
-    for (var c = lane; c < p.D; c += 64u) { dz[i * p.D + c] = 0.0; }
-    for (var j0 = 0u; j0 < p.rows; j0 += 64u) {
-      let j = j0 + lane;
-      var g = 0.0;
-      if (j == positive) {
-        g = -(stats[i].z + stats[j].z);
-      } else if (j < p.rows && j != i) {
-        let s = similarity(i, j);
-        g = exp(s - stats[i].y) + exp(s - stats[j].y);
-      }
-      G[lane] = g;
-      workgroupBarrier();
-      for (var c = lane; c < p.D; c += 64u) {
-        var sum = 0.0;
-        for (var k = 0u; k < min(64u, p.rows - j0); k++) { sum += G[k] * z[(j0 + k) * p.D + c]; }
-        dz[i * p.D + c] += sum;
-      }
-      workgroupBarrier();
-    }
-    // through the normalisation: dx = (dz - (dz·z) z) / |x|
-    var sum = 0.0;
-    for (var c = lane; c < p.D; c += 64u) { sum += dz[i * p.D + c] * z[i * p.D + c]; }
-    let dot = select(lineSum(lane, sum), 0.0, p.normalized == 1u);
-    let weight = dloss[0] * scale[i] / (f32(p.rows) * p.T);
-    for (var c = lane; c < p.D; c += 64u) {
-      let e = i * p.D + c;
-      dz[e] = (dz[e] - dot * z[e]) * weight;
+  var<private> lse: vec4f = vec4f();
+  var<private> shares: vec4f = vec4f(); // of both views of the image
+  fn prepare(i: vec4u) {
+    for (var r = 0u; r < 4u; r++) {
+      lse[r] = found[p.rows + i[r]];
+      shares[r] = found[2u * p.rows + i[r]] + found[2u * p.rows + (i[r] + p.view) % p.rows];
     }
   }
-`
+  fn weigh(i: vec4u, j: u32, s: vec4f) -> vec4f {
+    let both = exists(i) & exists(vec4u(j));
+    let negative = select(vec4f(), exp(s - lse) + exp(s - found[p.rows + j]), both);
+    return select(negative, select(-shares, vec4f(), i == vec4u(j)), image(i) == image(vec4u(j)));
+  }
+  ${pullRows}
+
+  @compute @workgroup_size(THREADS)
+  fn ntxentPull(${entry}, @builtin(workgroup_id) group: vec3u) {
+    ${enter}
+    pullRows(group.x, group.y, team);
+  }
+`,
+)
 
 interface Options {
   readonly temperature: number
   readonly normalized: boolean
 }
 
-/** Checks shapes and temperature, and names the sizes: N images, D features. */
-function sizes({ temperature }: Options, z1: Shape, z2: Shape) {
-  const [N, D] = matrix(z1, 'ntXent: z1')
-  if (z1.join() !== z2.join())
-    throw new ShapeError(`ntXent: the two views must have one shape, got ${show(z1)} and ${show(z2)}`)
-  if (N === 0 || D === 0)
-    throw new ShapeError(`ntXent: needs at least one row and one feature, got ${show(z1)}`)
-  if (!(temperature > 0 && Number.isFinite(temperature)))
-    throw new RangeError(`ntXent: the temperature must be a positive number, got ${temperature}`)
-  return { N, D }
+/** What sets the relatives of NT-Xent apart: each row is compared only with the other view's rows (across), or its
+ *  positive is left out of the sum (decoupled), and may then be weighed by `weigh`, which returns `found` anew. */
+export interface Kind {
+  readonly across?: boolean
+  readonly decoupled?: boolean
+  readonly weigh?: (run: Run, found: Tensor, pairs: Pairs) => Tensor
 }
 
-type Outputs = [loss: Tensor, z: Tensor, scale: Tensor, stats: Tensor]
+type Outputs = [loss: Tensor, z: Tensor, zT: Tensor, scale: Tensor, found: Tensor]
 
-/** Exported for its test, which folds the dispatch. */
-export const ntXentOp: Op<[z1: Tensor, z2: Tensor], Outputs, Options> = {
-  name: 'ntXent',
+/** The op `name` of two views, as its kind says. */
+export function contrast(name: string, kind: Kind): Op<[z1: Tensor, z2: Tensor], Outputs, Options> {
+  const { across = false, decoupled = false, weigh } = kind
+  const layout = (attrs: Options, z1: Shape, z2: Shape) => pairsOf(name, attrs.temperature, z1, z2, across)
+  return {
+    name,
 
-  shape(attrs, z1, z2) {
-    sizes(attrs, z1, z2)
-    return []
-  },
+    shape(attrs, z1, z2) {
+      layout(attrs, z1, z2)
+      return []
+    },
 
-  forward(run, attrs, z1, z2) {
-    const { N, D } = sizes(attrs, z1.shape, z2.shape)
-    const normalized = Number(attrs.normalized)
-    const rows = 2 * N
-    const [z, scale] = run(unitKernel, {
-      reads: [z1, z2],
-      makes: [[rows, D], [rows]],
-      params: { N, D, normalized },
-      groups: elementwise(rows),
-    })
-    const params = { rows, D, T: attrs.temperature, normalized }
-    const [stats] = run(rowsKernel, { reads: [z], makes: [[rows, 4]], params, groups: linewise(rows) })
-    const [loss] = run(meanKernel, { reads: [stats], makes: [[]], params, groups: [1] })
-    return [loss, z, scale, stats]
-  },
+    forward(run, attrs, z1, z2) {
+      const pairs = layout(attrs, z1.shape, z2.shape)
+      const { N, view, D, T } = pairs
+      const { z, zT, scale } = unitRows(run, z1, z2, pairs, attrs.normalized)
+      const partial = runStatistics(run, statisticsKernel, pairs, { z, zT, scale })
+      const [rows] = run(rowsKernel, {
+        reads: [zT, partial],
+        makes: [[4, 2 * view]],
+        params: { N, view, D, blocks: dim(partial.shape, 1), scale: 1 / T, decoupled: Number(decoupled) },
+        groups: elementwise(2 * view),
+      })
+      const found = weigh ? weigh(run, rows, pairs) : rows
+      return [meanOfRows(run, found, 1 / (2 * N)), z, zT, scale, found]
+    },
 
-  backward(run, attrs, [dloss], [z1], [, z, scale, stats]) {
-    const [N, D] = matrix(z1.shape, 'ntXent: z1')
-    const rows = 2 * N
-    const [dz] = run(backwardKernel, {
-      reads: [z, scale, stats, dloss],
-      makes: [[rows, D]],
-      params: { rows, D, T: attrs.temperature, normalized: Number(attrs.normalized) },
-      groups: linewise(rows),
-    })
-    return [0, N * D].map((offset) => readStrided(run, dz, [N, D], { strides: [D, 1], offset }))
-  },
+    backward(run, attrs, [dloss], [z1, z2], [, z, zT, scale, found]) {
+      const pairs = layout(attrs, z1.shape, z2.shape)
+      const factor = 1 / (2 * pairs.N * pairs.T)
+      return pullApart(
+        run,
+        pullKernel,
+        pairs,
+        { z, zT, scale },
+        { reads: [found], dloss, factor, normalized: attrs.normalized },
+      )
+    },
+  }
 }
 
+/** The first row of `found` [planes, rows] summed and multiplied with a factor -> []. */
+export function meanOfRows(run: Run, found: Tensor, factor: number): Tensor {
+  const params = { rows: dim(found.shape, 1), factor }
+  const [loss] = run(meanKernel, { reads: [found], makes: [[]], params, groups: [1] })
+  return loss
+}
+
+/** Exported for its test. */
+export const ntXentOp = contrast('ntXent', {})
 const applyNtXent = op(ntXentOp)
 
 /** The mean NT-Xent loss of two views z1 [N, D] and z2 [N, D] of N images -> [], at a temperature above 0. Rows are
  *  normalised inside unless `normalized` says that they are unit already; a zero row gets no gradient. Equals
- *  log(2N - 1) when all rows are equal. Throws ShapeError, and RangeError for the temperature. */
+ *  log(2N - 1) when all rows are equal, 0 for N = 1; NaN or infinity in any row makes it NaN. Memory is O(N D). Throws
+ *  ShapeError, and RangeError for the temperature. */
 export const ntXent = (z1: Tensor, z2: Tensor, temperature: number, { normalized = false } = {}) =>
   applyNtXent({ temperature, normalized }, z1, z2)

@@ -1,45 +1,53 @@
 import * as assert from 'uvu/assert'
 import { ntXent, ntXentOp } from '../kernels/ntxent.ts'
-import type { Run } from '../kernels/op.ts'
 import { checkOp, close, random } from './check.ts'
 import { Golden, goldenNames } from './golden.ts'
 import { gpuSuite } from './gpu.ts'
+import { dot, logSumExp, unitRows } from './similarities.ts'
+import { variants } from './variants.ts'
 
 const test = gpuSuite('ntXent')
 
 /** Eq. 1 of the paper, written out. */
 function reference(N: number, D: number, T: number, normalized: boolean) {
   return (z1: number[], z2: number[]): number[] => {
-    const rows = Array.from({ length: 2 * N }, (_, i) => {
-      const row = i < N ? z1.slice(i * D, (i + 1) * D) : z2.slice((i - N) * D, (i - N + 1) * D)
-      const length = normalized ? 1 : Math.hypot(...row)
-      return row.map((v) => v / length)
-    })
-    const s = (i: number, j: number) =>
-      (rows[i] ?? []).reduce((sum, v, c) => sum + v * (rows[j]?.[c] ?? NaN), 0) / T
-    const losses = rows.map((_, i) => {
-      const positive = s(i, (i + N) % (2 * N))
-      const others = rows.flatMap((__, j) => (j === i ? [] : [s(i, j)]))
-      const top = Math.max(...others)
-      return top + Math.log(others.reduce((sum, v) => sum + Math.exp(v - top), 0)) - positive
+    const rows = unitRows([...z1, ...z2], D, normalized)
+    const losses = rows.map((row, i) => {
+      const s = rows.map((other) => dot(row, other) / T)
+      return logSumExp(s.filter((_, j) => j !== i)) - (s[(i + N) % (2 * N)] ?? NaN)
     })
     return [losses.reduce((a, b) => a + b) / (2 * N)]
   }
 }
 
-for (const [N, D, T, normalized] of [
+const cases = [
+  [1, 3, 0.5, false],
   [2, 1, 0.5, true],
   [3, 7, 0.5, false],
   [32, 16, 0.1, false],
   [33, 65, 0.2, false],
+  [64, 8, 0.5, false], // a tile for each view
+  [65, 24, 0.5, false], // one row more
+  [150, 9, 0.05, false], // several blocks of tiles
   [9, 5, 0.01, false],
   [40, 8, 10, true],
-] as const) {
-  test(`equals Eq. 1 for N = ${N}, D = ${D}, T = ${T}${normalized ? ', unit rows given' : ''}`, ({ gpu }) =>
-    checkOp(gpu, (a, b) => ntXent(a, b, T, { normalized }), reference(N, D, T, normalized), [
-      [N, D],
-      [N, D],
-    ]))
+  [3, 515, 0.3, false],
+] as const
+
+for (const [variant, apply] of variants(ntXentOp)) {
+  for (const [N, D, temperature, normalized] of cases) {
+    const given = normalized ? ', unit rows given' : ''
+    test(`equals Eq. 1 for N = ${N}, D = ${D}, T = ${temperature}${given}${variant}`, ({ gpu }) =>
+      checkOp(
+        gpu,
+        (a, b) => apply({ temperature, normalized }, a, b),
+        reference(N, D, temperature, normalized),
+        [
+          [N, D],
+          [N, D],
+        ],
+      ))
+  }
 }
 
 for (const name of goldenNames('ntxent_')) {
@@ -99,22 +107,6 @@ test('keeps its digits when the loss is tiny', async ({ gpu }) => {
   assert.ok(Math.abs(got - want) < 1e-4 * want, `got ${got}, expected ${want}`)
 })
 
-test('workgroups left over by a folded dispatch write nothing', async ({ gpu }) => {
-  const [a, b] = [gpu.tensor(random(15, 3), [5, 3]), gpu.tensor(random(15, 4), [5, 3])]
-  const options = { temperature: 0.5, normalized: false }
-  const gradients = async (rowGroups: readonly [number, number]) => {
-    const run = (...[kernel, dispatch]: Parameters<Run>) =>
-      gpu.run(kernel, dispatch.groups[0] === 10 ? { ...dispatch, groups: rowGroups } : dispatch)
-    const folded = Object.assign(run, { ...gpu.run }) as Run // it passes on what gpu.run, which is typed, returns
-    const outputs = ntXentOp.forward(folded, options, a, b)
-    const made = ntXentOp.backward?.(folded, options, [gpu.tensor([1], [])], [a, b], outputs, [true, true])
-    return Promise.all([...outputs, ...(made ?? [])].map((t) => gpu.read(t ?? a)))
-  }
-  const whole = await gradients([10, 1])
-  assert.equal(await gradients([4, 3]), whole)
-  assert.equal(await gradients([10, 70]), whole)
-})
-
 test('a lone image has no loss, and a dead row no gradient', async ({ gpu }) => {
   const [a, b] = [gpu.tensor([1, 2], [1, 2]), gpu.tensor([2, 1], [1, 2])]
   const alone = ntXent(a, b, 0.5)
@@ -163,6 +155,39 @@ test('is log(1 + 2 exp(-1 / T)) when two images are at right angles', async ({ g
   for (let T = 0.1; T < 0.4; T += 0.01) {
     const [got = NaN] = await gpu.read(ntXent(z, z, T))
     close([got / Math.log1p(2 * Math.exp(-1 / Math.fround(T)))], [1], 2e-6, `T = ${T}, loss ${got}: ratio`)
+  }
+})
+
+test('NaN and infinity in any row make the loss NaN', async ({ gpu }) => {
+  const fine = gpu.tensor(random(12, 3), [4, 3])
+  for (const bad of [NaN, Infinity, -Infinity]) {
+    const z = gpu.tensor([...random(11, 4), bad], [4, 3])
+    for (const loss of [ntXent(z, fine, 0.5), ntXent(fine, z, 0.5)])
+      assert.ok(Number.isNaN((await gpu.read(loss))[0]), `${bad}`)
+  }
+})
+
+test('two runs give the same bits', async ({ gpu }) => {
+  const once = async () => {
+    const [a, b] = [gpu.tensor(random(150 * 9, 1), [150, 9]), gpu.tensor(random(150 * 9, 2), [150, 9])]
+    const loss = ntXent(a, b, 0.1)
+    const gradients = gpu.backward(loss)
+    return Promise.all([loss, gradients.get(a) ?? b, gradients.get(b) ?? a].map((t) => gpu.read(t)))
+  }
+  assert.equal(await once(), await once())
+})
+
+test('forward and backward are six dispatches, whatever the size', async ({ gpu }) => {
+  for (const [N, D] of [
+    [3, 2],
+    [200, 40],
+  ] as const) {
+    const [a, b] = [gpu.tensor(random(N * D, 1), [N, D]), gpu.tensor(random(N * D, 2), [N, D])]
+    await gpu.sync()
+    const before = gpu.stats().dispatches
+    gpu.backward(ntXent(a, b, 0.5))
+    await gpu.sync()
+    assert.is(gpu.stats().dispatches - before, 6)
   }
 })
 

@@ -1,0 +1,316 @@
+// InfoNCE against a queue, the loss of Momentum Contrast (He et al. 2020, https://arxiv.org/abs/1911.05722, Eq. 1).
+//
+//   q [N, C] queries, k [N, C] their keys, queue [K, C] keys of earlier batches, unit rows     T temperature
+//   loss = 1/N Σ_n log(1 + exp(d_n)),  d_n = logsumexp_j q_n·queue_j / T - q_n·k_n / T
+//   dq_n = share_n / (N T) (Σ_j p_nj queue_j - k_n),  share_n = 1/(1 + exp(-d_n)),  p_n = softmax_j(q_n·queue_j / T)
+//
+// Keys are constants, so Σ_j p_nj queue_j is attention's output, and one pass over the queue gives the loss and dq: each
+// workgroup takes some queries and a share of the queue, keeps (top, sum) and Σ exp(s - top) queue_j, and rescales them when
+// a larger similarity turns up. Shares are combined in order. No logits are stored: memory is O(N C).
+
+import {
+  type Op,
+  type Run,
+  type Shape,
+  type Tensor,
+  ShapeError,
+  dim,
+  elementwise,
+  flatIndex,
+  kernel,
+  matrix,
+  op,
+  show,
+} from './op.ts'
+import { meanOfRows } from './ntxent.ts'
+import { log1pUnit } from './pointwise.ts'
+import { eightRows, rowwise } from './rowwise.ts'
+import { TILE, padded, tileRows, tiled } from './tiles.ts'
+
+const unitKernel = kernel`
+  struct Params { N: u32, C: u32, rows: u32, normalized: u32 }
+  @group(0) @binding(0) var<storage, read>       q:     array<f32>; // [N, C]
+  @group(0) @binding(1) var<storage, read>       k:     array<f32>; // [N, C]
+  @group(0) @binding(2) var<storage, read_write> qT:    array<f32>; // [C, rows], unit, zero where padded
+  @group(0) @binding(3) var<storage, read_write> kT:    array<f32>; // [C, rows], likewise
+  @group(0) @binding(4) var<storage, read_write> scale: array<f32>; // [rows], 1 / |q|; 0 where there is no direction
+  @group(0) @binding(5) var<uniform>             p:     Params;
+  ${flatIndex}
+  @compute @workgroup_size(64)
+  fn infonceUnit(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+    let n = flat(id, groups);
+    if (n >= p.rows) { return; }
+    var squares = vec2f();
+    if (n < p.N) {
+      for (var c = 0u; c < p.C; c++) {
+        let value = vec2f(q[n * p.C + c], k[n * p.C + c]);
+        squares += value * value;
+      }
+    }
+    let length = sqrt(squares);
+    let s = select(1.0 / max(length, vec2f(1e-12)), vec2f(1.0), p.normalized == 1u);
+    scale[n] = select(s.x, 0.0, p.normalized == 0u && length.x <= 1e-12);
+    for (var c = 0u; c < p.C; c++) {
+      var value = vec2f();
+      if (n < p.N) { value = vec2f(q[n * p.C + c], k[n * p.C + c]) * s; }
+      qT[c * p.rows + n] = value.x;
+      kT[c * p.rows + n] = value.y;
+    }
+  }
+`
+
+const attendKernel = tiled(
+  ({ head, entry, enter, score, pull }) => kernel`
+  ${head}
+  struct Params { rows: u32, D: u32, columns: u32, along: u32, sum: u32, scale: f32, span: u32 }
+  @group(0) @binding(0) var<storage, read>       rows:       array<f32>; // q [C, rows]
+  @group(0) @binding(1) var<storage, read>       columns:    array<f32>; // queue [K, C]
+  @group(0) @binding(2) var<storage, read>       pulled:     array<f32>; // queue [K, C]
+  @group(0) @binding(3) var<storage, read_write> statistics: array<f32>; // [top | sum, splits, rows]
+  @group(0) @binding(4) var<storage, read_write> partial:    array<f32>; // [splits, C padded to 8, rows]
+  @group(0) @binding(5) var<uniform>             p:          Params;
+  ${score}
+  ${pull}
+  var<workgroup> found: array<vec4f, THREADS>;
+
+  // The most or the sum of what the threads found that share a group of rows.
+  fn most(own: vec4f) -> vec4f {
+    found[thread] = own;
+    fence();
+    var top = own;
+    for (var s = 0u; s < SLICES; s++) { top = max(top, found[groupOf(thread) + s * GROUPS]); }
+    fence();
+    return top;
+  }
+  fn total(own: vec4f) -> vec4f {
+    found[thread] = own;
+    fence();
+    var sum = vec4f();
+    for (var s = 0u; s < SLICES; s++) { sum += found[groupOf(thread) + s * GROUPS]; }
+    fence();
+    return sum;
+  }
+
+  @compute @workgroup_size(THREADS)
+  fn infonceAttend(${entry}, @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u) {
+    ${enter}
+    let row = group.x * ROWS;
+    let begin = group.y * p.span;
+    let own = groupOf(thread);
+    var top = vec4f(-0x1.fffffep+127f);
+    var sum = vec4f();
+    for (var column = begin; column < min(begin + p.span, p.columns); column += COLUMNS) {
+      score(row, column, team);
+      var highest = top;
+      for (var k = 0u; k < COLUMNS / SLICES; k++) {
+        let c = k * SLICES + sliceOf(thread);
+        if (column + c < p.columns) { highest = max(highest, tileAt(c, own)); }
+      }
+      highest = most(highest);
+      var more = vec4f();
+      for (var k = 0u; k < COLUMNS / SLICES; k++) {
+        let c = k * SLICES + sliceOf(thread);
+        let weight = select(vec4f(), exp(tileAt(c, own) - highest), column + c < p.columns);
+        setTile(c, own, weight);
+        more += weight;
+      }
+      let keep = exp(top - highest);
+      sum = sum * keep + total(more);
+      top = highest;
+      pull(row, column, group.y * ((p.D + 7u) / 8u * 8u) * p.rows, column == begin, keep, team);
+    }
+    if (thread < GROUPS) {
+      for (var r = 0u; r < 4u; r++) {
+        let at = group.y * p.rows + row + own * 4u + r;
+        statistics[at] = top[r];
+        statistics[groups.y * p.rows + at] = sum[r];
+      }
+    }
+  }
+`,
+)
+
+const rowsKernel = kernel`
+  struct Params { N: u32, C: u32, rows: u32, splits: u32, scale: f32 }
+  @group(0) @binding(0) var<storage, read>       qT:         array<f32>; // [C, rows]
+  @group(0) @binding(1) var<storage, read>       kT:         array<f32>; // [C, rows]
+  @group(0) @binding(2) var<storage, read>       statistics: array<f32>; // [top | sum, splits, rows]
+  @group(0) @binding(3) var<storage, read_write> found:      array<f32>; // [loss | top | share / sum, rows]
+  @group(0) @binding(4) var<uniform>             p:          Params;
+  ${flatIndex}
+  ${log1pUnit}
+  @compute @workgroup_size(64)
+  fn infonceRows(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+    let n = flat(id, groups);
+    if (n >= p.rows) { return; }
+    var top = -0x1.fffffep+127f;
+    for (var s = 0u; s < p.splits; s++) { top = max(top, statistics[s * p.rows + n]); }
+    var sum = 0.0;
+    for (var s = 0u; s < p.splits; s++) {
+      sum += statistics[(p.splits + s) * p.rows + n] * exp(statistics[s * p.rows + n] - top);
+    }
+    var positive = 0.0;
+    for (var c = 0u; c < p.C; c++) { positive += qT[c * p.rows + n] * kT[c * p.rows + n]; }
+    let d = top + log(sum) - positive * p.scale;
+    let share = select(exp(d) / (1.0 + exp(d)), 1.0 / (1.0 + exp(-d)), d > 0.0);
+    found[n] = select(max(d, 0.0) + log1pUnit(exp(-abs(d))), 0.0, n >= p.N);
+    found[p.rows + n] = top;
+    found[2u * p.rows + n] = share / sum;
+  }
+`
+
+const backwardKernel = kernel`
+  struct Params { N: u32, C: u32, rows: u32, splits: u32, factor: f32, normalized: u32 }
+  @group(0) @binding(0) var<storage, read>       qT:         array<f32>; // [C, rows]
+  @group(0) @binding(1) var<storage, read>       kT:         array<f32>; // [C, rows]
+  @group(0) @binding(2) var<storage, read>       scale:      array<f32>; // [rows]
+  @group(0) @binding(3) var<storage, read>       statistics: array<f32>; // [top | sum, splits, rows]
+  @group(0) @binding(4) var<storage, read>       partial:    array<f32>; // [splits, C padded to 8, rows]
+  @group(0) @binding(5) var<storage, read>       found:      array<f32>; // [loss | top | share / sum, rows]
+  @group(0) @binding(6) var<storage, read>       dloss:      array<f32>; // []
+  @group(0) @binding(7) var<storage, read_write> dq:         array<f32>; // [N, C]
+  @group(0) @binding(8) var<uniform>             p:          Params;
+  ${rowwise}
+  fn pulled(n: u32, c: u32) -> f32 { // share (Σ_j p_j queue_j - k)
+    let size = (p.C + 7u) / 8u * 8u * p.rows;
+    let top = found[p.rows + n];
+    var sum = 0.0;
+    var weights = 0.0;
+    for (var s = 0u; s < p.splits; s++) {
+      let keep = exp(statistics[s * p.rows + n] - top);
+      sum += partial[s * size + c * p.rows + n] * keep;
+      weights += statistics[(p.splits + s) * p.rows + n] * keep;
+    }
+    return found[2u * p.rows + n] * (sum - weights * kT[c * p.rows + n]);
+  }
+  // Through the normalisation: dx = (dq - (dq·q) q) / |x|
+  @compute @workgroup_size(64)
+  fn infonceBackward(
+    @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
+    @builtin(local_invocation_index) thread: u32,
+  ) {
+    let n = rowOf(group, groups, thread);
+    var along = 0.0;
+    for (var c = sliceOf(thread); c < p.C; c += 8u) { along += pulled(n, c) * qT[c * p.rows + n]; }
+    along = select(rowSum(thread, along), 0.0, p.normalized == 1u);
+    let weight = dloss[0] * scale[n] * p.factor;
+    if (n >= p.N) { return; }
+    for (var c = sliceOf(thread); c < p.C; c += 8u) {
+      dq[n * p.C + c] = (pulled(n, c) - along * qT[c * p.rows + n]) * weight;
+    }
+  }
+`
+
+interface Options {
+  readonly temperature: number
+  readonly normalized: boolean
+}
+
+/** Checks shapes and temperature, and names the sizes. */
+function sizes({ temperature }: Options, q: Shape, k: Shape, queue: Shape) {
+  const [N, C] = matrix(q, 'infoNce: q')
+  const [K, width] = matrix(queue, 'infoNce: queue')
+  if (q.join() !== k.join())
+    throw new ShapeError(`infoNce: queries and keys must have one shape, got ${show(q)} and ${show(k)}`)
+  if (width !== C)
+    throw new ShapeError(
+      `infoNce: the queue's rows must be as long as the queries, got ${show(queue)} for ${show(q)}`,
+    )
+  if (N === 0 || C === 0 || K === 0)
+    throw new ShapeError(
+      `infoNce: needs a query, a feature and a row in the queue, got ${show(q)} and ${show(queue)}`,
+    )
+  if (!(temperature > 0 && Number.isFinite(temperature)))
+    throw new RangeError(`infoNce: the temperature must be a positive number, got ${temperature}`)
+  return { N, C, K, rows: padded(N) }
+}
+
+const ENOUGH = 512 // workgroups that fill a large GPU
+const MOST_BYTES = 1 << 25 // of partial sums, unless one alone is larger
+
+/** The workgroups of rows, how many shares the queue is dealt out in, and how many keys each has at most. */
+function shares(run: Run, { C, K, rows }: { readonly C: number; readonly K: number; readonly rows: number }) {
+  const tiles = rows / tileRows(run)
+  const deep = Math.ceil(C / 8) * 8
+  const chunks = Math.ceil(K / TILE)
+  const most = Math.max(1, Math.floor(MOST_BYTES / (deep * rows * 4)))
+  const span = Math.ceil(chunks / Math.min(chunks, most, Math.ceil((run.software ? 16 : ENOUGH) / tiles)))
+  return { tiles, deep, splits: Math.ceil(chunks / span), span: span * TILE }
+}
+
+type Inputs = [q: Tensor, k: Tensor, queue: Tensor]
+type Outputs = [
+  loss: Tensor,
+  qT: Tensor,
+  kT: Tensor,
+  scale: Tensor,
+  statistics: Tensor,
+  partial: Tensor,
+  found: Tensor,
+]
+
+/** Exported for its test. */
+export const infoNceOp: Op<Inputs, Outputs, Options> = {
+  name: 'infoNce',
+
+  shape(attrs, q, k, queue) {
+    sizes(attrs, q, k, queue)
+    return []
+  },
+
+  forward(run, attrs, q, k, queue) {
+    const { N, C, K, rows } = sizes(attrs, q.shape, k.shape, queue.shape)
+    const scale = 1 / attrs.temperature
+    const [qT, kT, lengths] = run(unitKernel, {
+      reads: [q, k],
+      makes: [[C, rows], [C, rows], [rows]],
+      params: { N, C, rows, normalized: Number(attrs.normalized) },
+      groups: elementwise(rows),
+    })
+    const { tiles, deep, splits, span } = shares(run, { C, K, rows })
+    const [statistics, partial] = run(attendKernel(run), {
+      reads: [qT, queue, queue],
+      makes: [
+        [2, splits, rows],
+        [splits, deep, rows],
+      ],
+      params: { rows, D: C, columns: K, along: C, sum: 1, scale, span },
+      groups: [tiles, splits],
+    })
+    const [found] = run(rowsKernel, {
+      reads: [qT, kT, statistics],
+      makes: [[3, rows]],
+      params: { N, C, rows, splits, scale },
+      groups: elementwise(rows),
+    })
+    return [meanOfRows(run, found, 1 / N), qT, kT, lengths, statistics, partial, found]
+  },
+
+  backward(run, { temperature, normalized }, [dloss], [q], [, qT, kT, scale, statistics, partial, found]) {
+    const [N, C] = matrix(q.shape, 'infoNce: q')
+    const [dq] = run(backwardKernel, {
+      reads: [qT, kT, scale, statistics, partial, found, dloss],
+      makes: [[N, C]],
+      params: {
+        ...{ N, C, rows: padded(N), splits: dim(statistics.shape, 1) },
+        ...{ factor: 1 / (N * temperature), normalized: Number(normalized) },
+      },
+      groups: eightRows(N),
+    })
+    return [dq, null, null]
+  },
+}
+
+const applyInfoNce = op(infoNceOp)
+
+/** MoCo's loss (Eq. 1) of queries q [N, C] whose positives are the keys k [N, C] and whose negatives are all rows of the
+ *  queue [K, C], unit rows -> []; the gradient goes to q alone. q and k are normalised inside unless `normalized` says that
+ *  they are unit already; a zero query gets no gradient. Equals log(1 + K) when all similarities are equal; NaN or infinity
+ *  anywhere makes it NaN. Memory is O(N C). Throws ShapeError, and RangeError for the temperature. */
+export const infoNce = (
+  q: Tensor,
+  k: Tensor,
+  queue: Tensor,
+  temperature: number,
+  { normalized = false } = {},
+) => applyInfoNce({ temperature, normalized }, q, k, queue)

@@ -1,0 +1,79 @@
+// Tiles on a CPU adapter: a workgroup is one subgroup of eight, each thread with four rows of its own, so that no barrier is
+// needed (Mesa's lavapipe splits a kernel at every barrier and keeps nothing in registers across); the columns' numbers
+// are loaded once per subgroup and broadcast (kernels/lanes.ts says why).
+
+import { wgsl } from './op.ts'
+import type { Tiles } from './tiles.ts'
+
+export const lanes: Tiles = {
+  head: wgsl`
+    enable subgroups;
+    const ROWS = 32u;
+    const COLUMNS = 64u;
+    const THREADS = 8u;
+    const GROUPS = 8u;
+    const SLICES = 1u;
+    const TOGETHER = 1u;
+    fn groupOf(thread: u32) -> u32 { return thread; }
+    fn sliceOf(thread: u32) -> u32 { return 0u; }
+    fn groupsOf(thread: u32) -> vec2u { return vec2u(thread, thread + 1u); }
+    fn overRowsMax(x: f32) -> f32 { return subgroupMax(x); }
+    fn overRowsSum(x: f32) -> f32 { return subgroupAdd(x); }
+    fn fence() {}
+  `,
+  entry: wgsl`@builtin(local_invocation_index) index: u32, @builtin(subgroup_invocation_id) team: u32`,
+  enter: wgsl`thread = index;`,
+  score: wgsl`
+    var<workgroup> tile: array<vec4f, 512>; // [COLUMNS, GROUPS]
+    var<private> thread: u32 = 0u;
+    fn tileAt(c: u32, group: u32) -> vec4f { return tile[c * GROUPS + group]; }
+    fn setTile(c: u32, group: u32, v: vec4f) { tile[c * GROUPS + group] = v; }
+    fn spread(own: f32) -> array<f32, 8> {
+      return array<f32, 8>(
+        subgroupBroadcast(own, 0u), subgroupBroadcast(own, 1u), subgroupBroadcast(own, 2u), subgroupBroadcast(own, 3u),
+        subgroupBroadcast(own, 4u), subgroupBroadcast(own, 5u), subgroupBroadcast(own, 6u), subgroupBroadcast(own, 7u),
+      );
+    }
+    fn score(row: u32, column: u32, team: u32) {
+      let first = row + thread * 4u;
+      for (var block = 0u; block < 8u; block++) {
+        let at = min(column + block * 8u + team % 8u, p.columns - 1u) * p.along;
+        var sums = array<array<f32, 8>, 4>();
+        for (var k = 0u; k < p.D; k++) {
+          let numbers = spread(columns[at + k * p.sum]);
+          for (var r = 0u; r < 4u; r++) {
+            let value = rows[k * p.rows + first + r];
+            for (var i = 0u; i < 8u; i++) { sums[r][i] = fma(value, numbers[i], sums[r][i]); }
+          }
+        }
+        for (var i = 0u; i < 8u; i++) {
+          setTile(block * 8u + i, thread, vec4f(sums[0][i], sums[1][i], sums[2][i], sums[3][i]) * p.scale);
+        }
+      }
+    }
+  `,
+  pull: wgsl`
+    fn pull(row: u32, column: u32, begin: u32, fresh: bool, keep: vec4f, team: u32) {
+      let first = begin + row + thread * 4u;
+      for (var d = 0u; d < p.D; d += 8u) {
+        let feature = min(d + team % 8u, p.D - 1u);
+        var sums = array<array<f32, 8>, 4>();
+        if (!fresh) {
+          for (var r = 0u; r < 4u; r++) {
+            for (var i = 0u; i < 8u; i++) { sums[r][i] = partial[first + (d + i) * p.rows + r] * keep[r]; }
+          }
+        }
+        for (var c = 0u; c < COLUMNS; c++) {
+          let numbers = spread(pulled[min(column + c, p.columns - 1u) * p.D + feature]);
+          let weight = tileAt(c, thread);
+          for (var r = 0u; r < 4u; r++) {
+            for (var i = 0u; i < 8u; i++) { sums[r][i] = fma(weight[r], numbers[i], sums[r][i]); }
+          }
+        }
+        for (var r = 0u; r < 4u; r++) {
+          for (var i = 0u; i < 8u; i++) { partial[first + (d + i) * p.rows + r] = sums[r][i]; }
+        }
+      }
+    }
+  `,
+}
