@@ -6,6 +6,7 @@ export { type OpenOptions, openGpu } from './engine/open.ts'
 export { DeviceLostError, GpuError } from './engine/errors.ts'
 export {
   type AdamOptions,
+  type FlatOptimizer,
   type LarsOptions,
   type Named,
   type Optimizer,
@@ -17,6 +18,7 @@ export {
   biasOrNorm,
 } from './engine/optimizer.ts'
 export { type LossScalerOptions, LossScaler } from './engine/loss-scaler.ts'
+export { MovingAverage } from './engine/moving-average.ts'
 export { type Schedule, constant, cosine, step, warmup } from './engine/schedule.ts'
 export {
   type SafetensorsFile,

@@ -21,6 +21,7 @@ import { Commands } from './commands.ts'
 import { DeviceLostError, Reports } from './errors.ts'
 import { Memory, USAGE } from './memory.ts'
 import { Pipelines } from './pipelines.ts'
+import { Spent } from './spent.ts'
 import { type StepResult, Steps } from './steps.ts'
 import { Tape } from './tape.ts'
 import { type Kernels, settingsOf } from './traits.ts'
@@ -173,12 +174,14 @@ export class Gpu implements Machine {
     return result
   }
 
-  /** Gradient of `output`, weighted by `cotangent` (ones by default), with respect to everything it was computed from.
+  /** Gradient of `output`, weighted by `cotangent` (ones by default), with respect to everything it was computed from; within
+   *  a step, only to what was not computed itself, so that the others' memory can be used again at once.
    *  Throws ShapeError, and Error when a variable was changed since the forward. */
   backward(output: Tensor, cotangent?: Tensor): Map<Tensor, Tensor> {
     if (cotangent) checkCotangent(cotangent, output)
     const ones = () => this.#tensors.upload(new Float32Array(sizeOf(output.shape)).fill(1), output.shape)
-    return this.#tape.backward(this.run, output, cotangent ?? ones())
+    const spent = this.#steps.running ? new Spent(this.#tensors, this.#memory) : null
+    return this.#tape.backward(this.run, output, cotangent ?? ones(), spent)
   }
 
   apply<In extends Inputs, Out extends Inputs, A>(op: Op<In, Out, A>, attrs: A, inputs: In): Readonly<Out> {
@@ -229,15 +232,6 @@ export class Gpu implements Machine {
   /** Whether a variable that `flatten` moved still lies in that flat variable, and not in a later one. */
   isWithin(variable: Variable, flat: Variable): boolean {
     return this.#tensors.isWithin(variable, flat)
-  }
-
-  /** Copies tensors into ranges of a variable, each at its offset in elements. */
-  gather(into: Variable, parts: readonly { readonly tensor: Tensor; readonly offset: number }[]) {
-    this.#checkAlive()
-    this.#tensors.touch([into])
-    const whole = this.#tensors.storage(into)
-    for (const { tensor, offset } of parts)
-      this.#commands.copy(this.#tensors.storage(tensor), whole, offset * 4)
   }
 
   /** Counts since the start, for tests and benches: what was compiled, dispatched, submitted, and bytes alive now. */

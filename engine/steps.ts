@@ -23,6 +23,10 @@ export class Steps {
     this.#tensors = tensors
   }
 
+  get running(): boolean {
+    return this.#running
+  }
+
   /** Runs a step, submits it, and reclaims what it made, save what it returns: that lives until a step ends that does
    *  not return it again. */
   run<T extends StepResult>(body: () => T): T {

@@ -2,7 +2,8 @@
 // like any other object, and a backward pass sees only what its output was computed from.
 
 import { type Run, type Tensor, sizeOf } from '../kernels/op.ts'
-import { addOp } from '../kernels/add.ts'
+import { accumulate } from '../kernels/accumulate.ts'
+import type { Spent } from './spent.ts'
 
 type Gradients = readonly (Tensor | null)[]
 
@@ -39,17 +40,28 @@ export class Tape {
     }
   }
 
-  /** Gradient of `output`, whose own is `cotangent`, with respect to everything it was computed from. */
-  backward(run: Run, output: Tensor, cotangent: Tensor): Map<Tensor, Tensor> {
+  /** Gradient of `output`, whose own is `cotangent`, with respect to everything it was computed from. With `spent`, only
+   *  of what was not computed itself: the other gradients are given to it when they have been handed on. */
+  backward(run: Run, output: Tensor, cotangent: Tensor, spent: Spent | null): Map<Tensor, Tensor> {
     const gradients = new Map([[output, cotangent]])
-    for (const entry of this.#history(output)) {
+    const history = this.#history(output)
+    spent?.pin([cotangent, ...history.flatMap(({ inputs, outputs }) => [...inputs, ...outputs])])
+    for (const entry of history) {
       const [first, ...others] = entry.outputs.map((o) => gradients.get(o) ?? null)
       const main = entry.outputs[0]
       if (!main || (!first && others.every((g) => g === null))) continue
       const inputGradients = entry.pullback([first ?? zeros(run, main), ...others])
+      for (const gradient of inputGradients) if (gradient) spent?.hold(gradient)
       for (const [i, input] of entry.inputs.entries()) {
         const [sum, more] = [gradients.get(input), inputGradients[i]]
-        if (more) gradients.set(input, sum ? addOp.forward(run, {}, sum, more)[0] : more)
+        if (more) gradients.set(input, sum ? added(run, sum, more, spent) : more)
+      }
+      if (!spent) continue
+      for (const [i, gradient] of [first, ...others].entries()) {
+        const of = entry.outputs[i]
+        if (!gradient || !of) continue
+        gradients.delete(of)
+        spent.drop(gradient)
       }
     }
     return gradients
@@ -67,6 +79,14 @@ export class Tape {
     }
     return [...found].sort((a, b) => b.order - a.order)
   }
+}
+
+function added(run: Run, sum: Tensor, more: Tensor, spent: Spent | null): Tensor {
+  const total = accumulate(run, sum, more)
+  spent?.hold(total)
+  spent?.drop(sum)
+  spent?.drop(more)
+  return total
 }
 
 const zeros = (run: Run, like: Tensor) => run.tensor(new Float32Array(sizeOf(like.shape)), like.shape)

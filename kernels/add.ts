@@ -16,7 +16,7 @@ const addKernel = kernel`
   }
 `
 
-/** Exported for the engine, which accumulates gradients with it. */
+/** Exported so that its shape rule can be tested without a GPU. */
 export const addOp: Op<[a: Tensor, b: Tensor]> = {
   name: 'add',
   shape: (_, a, b) => broadcastShape('add', a, b),

@@ -3,6 +3,7 @@
 // kernel adds in a fixed order, so that two runs give the same bits.
 
 import { type Run, type Shape, type Tensor, images, kernel, sizeOf } from './op.ts'
+import { CPU_COLUMNS, partialCpuKernel, suitsCpu } from './conv-weight-gradient-cpu.ts'
 import { convWeightGradientTiled } from './conv-weight-gradient-tiled.ts'
 import { sharing, threadsFor } from './lanes.ts'
 import type { Steps } from './convolve.ts'
@@ -109,18 +110,20 @@ export function convWeightGradient(run: Run, x: Tensor, dy: Tensor, out: Shape, 
   const [kH, kW, , K] = images(out, 'conv2d: w')
   const count = sizeOf(out)
   const threads = threadsFor(run)
+  const onCpu = suitsCpu(run, { kW, strideW: stride[1], outW, K })
   const rows = kW === 3 && stride[1] === 1 ? 3 : 4
-  const tiles = [Math.ceil((kH * kW * C) / rows / threads), Math.ceil(K / COLUMNS)] as const
+  const columns = onCpu ? CPU_COLUMNS : COLUMNS
+  const tiles = [Math.ceil((kH * kW * C) / rows / threads), Math.ceil(K / columns)] as const
   const lines = linesPerSplit(N * outH, tiles[0] * tiles[1], count, run.software)
   const splits = Math.ceil((N * outH) / lines)
-  const [partial] = run(partialKernel(run), {
+  const [partial] = run(onCpu ? partialCpuKernel : partialKernel(run), {
     reads: [x, dy],
     makes: [[splits, ...out]],
     params: {
       ...{ N, H, W, C, outH, outW, K, kH, kW, lines },
       ...{ strideH: stride[0], strideW: stride[1], padH: padding[0], padW: padding[1] },
     },
-    constants: { threads, rows },
+    constants: onCpu ? { threads } : { threads, rows },
     groups: [...tiles, splits],
   })
   return sumSplits(run, partial, out)

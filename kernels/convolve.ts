@@ -5,10 +5,11 @@
 // taps are r = f + t q, and they read the input at i step + dir (t - shift):
 //   forward:       q = 1,      step = stride, dir = +1, shift = padding
 //   data gradient: q = stride, step = 1,      dir = -1, shift = (first + padding - f) / stride
-// Each thread sums 4 pixels x 8 channels in registers, without barriers.
+// Each thread sums 4 pixels x 8 channels in registers, without barriers; on a CPU adapter 16 where the channels allow it.
 
 import { type Run, type Shape, type Tensor, elementwise, images, kernel, sizeOf } from './op.ts'
 import type { Pair, Steps } from './conv-steps.ts'
+import { CPU_CHANNELS, convolveCpuKernel, suitsCpu } from './convolve-cpu.ts'
 import { convolveBackTiled, convolveTiled } from './convolve-tiled.ts'
 import { sharing, threadsFor } from './lanes.ts'
 
@@ -143,13 +144,15 @@ function dispatch(run: Run, x: Tensor, w: Tensor, out: Shape, steps: Record<Walk
   const { phasesH, phasesW, stepW } = steps
   const pixels = N * Math.ceil(outH / phasesH) * Math.ceil(outW / phasesW)
   const threads = threadsFor(run)
-  const tiles = Math.ceil(pixels / PIXELS / threads) * Math.ceil(K / CHANNELS)
+  const onCpu = suitsCpu(run, C, K)
+  const tiles = Math.ceil(pixels / PIXELS / threads) * Math.ceil(K / (onCpu ? CPU_CHANNELS : CHANNELS))
   const shared = kW === 3 && stepW === 1 && phasesW === 1 && outW % 4 === 0
-  const [y] = run(convolveKernel(run), {
+  const transposed = onCpu ? { transposed: Number(steps.outStride > 1) } : {}
+  const [y] = run(onCpu ? convolveCpuKernel : convolveKernel(run), {
     reads: [x, w],
     makes: [out],
     params: { N, H, W, C, outH, outW, K, kH, kW, ...steps },
-    constants: { threads, taps: shared ? 3 : 1 },
+    constants: { threads, taps: shared ? 3 : 1, ...transposed },
     groups: [...elementwise(tiles * 64), phasesH * phasesW],
   })
   return y

@@ -34,20 +34,28 @@ export const lanes: Tiles = {
         subgroupBroadcast(own, 4u), subgroupBroadcast(own, 5u), subgroupBroadcast(own, 6u), subgroupBroadcast(own, 7u),
       );
     }
+    fn columnAt(column: u32) -> u32 { return min(column, p.columns - 1u) * p.along; }
     fn score(row: u32, column: u32, team: u32) {
       let first = row + thread * 4u;
-      for (var block = 0u; block < 8u; block++) {
-        let at = min(column + block * 8u + team % 8u, p.columns - 1u) * p.along;
-        var sums = array<array<f32, 8>, 4>();
+      for (var block = 0u; block < 4u; block++) { // of sixteen columns
+        let at = columnAt(column + block * 16u + team % 8u);
+        let next = columnAt(column + block * 16u + 8u + team % 8u);
+        var sums = array<array<array<f32, 8>, 4>, 2>();
         for (var k = 0u; k < p.D; k++) {
-          let numbers = spread(columns[at + k * p.sum]);
+          let numbers = array(spread(columns[at + k * p.sum]), spread(columns[next + k * p.sum]));
           for (var r = 0u; r < 4u; r++) {
             let value = rows[k * p.rows + first + r];
-            for (var i = 0u; i < 8u; i++) { sums[r][i] = fma(value, numbers[i], sums[r][i]); }
+            for (var half = 0u; half < 2u; half++) {
+              for (var i = 0u; i < 8u; i++) { sums[half][r][i] = fma(value, numbers[half][i], sums[half][r][i]); }
+            }
           }
         }
-        for (var i = 0u; i < 8u; i++) {
-          setTile(block * 8u + i, thread, vec4f(sums[0][i], sums[1][i], sums[2][i], sums[3][i]) * p.scale);
+        for (var half = 0u; half < 2u; half++) {
+          let own = sums[half];
+          for (var i = 0u; i < 8u; i++) {
+            let column = vec4f(own[0][i], own[1][i], own[2][i], own[3][i]) * p.scale;
+            setTile(block * 16u + half * 8u + i, thread, column);
+          }
         }
       }
     }

@@ -15,11 +15,11 @@ const common = wgsl`
 
 const momentumKernel = kernel`
   struct Params { count: u32, momentum: f32 }
-  @group(0) @binding(0) var<storage, read>       grad:     array<f32>;
+  @group(0) @binding(0) var<storage, read>       grad:     array<vec4f>;
   @group(0) @binding(1) var<storage, read>       owner:    array<i32>;
   @group(0) @binding(2) var<storage, read>       settings: array<Setting>;
-  @group(0) @binding(3) var<storage, read>       weight:   array<f32>;
-  @group(0) @binding(4) var<storage, read_write> velocity: array<f32>;
+  @group(0) @binding(3) var<storage, read>       weight:   array<vec4f>;
+  @group(0) @binding(4) var<storage, read_write> velocity: array<vec4f>;
   @group(0) @binding(5) var<uniform>             p:        Params;
   ${common}
   ${flatIndex}
@@ -27,7 +27,7 @@ const momentumKernel = kernel`
   fn larsMomentum(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
     let i = flat(id, groups);
     if (i >= p.count) { return; }
-    let setting = settings[owner[i / 64u]];
+    let setting = settings[owner[i / 16u]];
     if (setting.present == 0.0) { return; }
     velocity[i] = p.momentum * velocity[i] + grad[i] + setting.weightDecay * weight[i];
   }
@@ -35,7 +35,7 @@ const momentumKernel = kernel`
 
 // The direction whose norm sets the trust ratio, and along which the weight moves.
 const direction = wgsl`
-  fn direction(i: u32, weightDecay: f32) -> f32 {
+  fn direction(i: u32, weightDecay: f32) -> vec4f {
     let g = grad[i] + weightDecay * weight[i];
     if (p.classic == 1u) { return g; }
     return select(velocity[i], p.momentum * velocity[i] + g, p.nesterov == 1u);
@@ -44,11 +44,11 @@ const direction = wgsl`
 
 const normsKernel = kernel`
   struct Params { blocks: u32, momentum: f32, classic: u32, nesterov: u32 }
-  @group(0) @binding(0) var<storage, read>       grad:     array<f32>;
+  @group(0) @binding(0) var<storage, read>       grad:     array<vec4f>;
   @group(0) @binding(1) var<storage, read>       owner:    array<i32>;
   @group(0) @binding(2) var<storage, read>       settings: array<Setting>;
-  @group(0) @binding(3) var<storage, read>       weight:   array<f32>;
-  @group(0) @binding(4) var<storage, read>       velocity: array<f32>;
+  @group(0) @binding(3) var<storage, read>       weight:   array<vec4f>;
+  @group(0) @binding(4) var<storage, read>       velocity: array<vec4f>;
   @group(0) @binding(5) var<storage, read_write> squares:  array<vec2f>; // [blocks]: |w|^2, |direction|^2
   @group(0) @binding(6) var<uniform>             p:        Params;
   ${common}
@@ -60,10 +60,10 @@ const normsKernel = kernel`
     if (block >= p.blocks) { return; }
     let weightDecay = settings[owner[block]].weightDecay;
     var sum = vec2f(0.0);
-    for (var k = 0u; k < 64u; k++) {
-      let w = weight[block * 64u + k];
-      let d = direction(block * 64u + k, weightDecay);
-      sum += vec2f(w * w, d * d);
+    for (var k = 0u; k < 16u; k++) {
+      let w = weight[block * 16u + k];
+      let d = direction(block * 16u + k, weightDecay);
+      sum += vec2f(dot(w, w), dot(d, d));
     }
     squares[block] = sum;
   }
@@ -99,12 +99,12 @@ const trustKernel = kernel`
 
 const applyKernel = kernel`
   struct Params { count: u32, lr: f32, momentum: f32, classic: u32, nesterov: u32 }
-  @group(0) @binding(0) var<storage, read>       grad:     array<f32>;
+  @group(0) @binding(0) var<storage, read>       grad:     array<vec4f>;
   @group(0) @binding(1) var<storage, read>       owner:    array<i32>;
   @group(0) @binding(2) var<storage, read>       settings: array<Setting>;
   @group(0) @binding(3) var<storage, read>       trust:    array<f32>;
-  @group(0) @binding(4) var<storage, read_write> weight:   array<f32>;
-  @group(0) @binding(5) var<storage, read_write> velocity: array<f32>;
+  @group(0) @binding(4) var<storage, read_write> weight:   array<vec4f>;
+  @group(0) @binding(5) var<storage, read_write> velocity: array<vec4f>;
   @group(0) @binding(6) var<uniform>             p:        Params;
   ${common}
   ${flatIndex}
@@ -113,7 +113,7 @@ const applyKernel = kernel`
   fn larsApply(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
     let i = flat(id, groups);
     if (i >= p.count) { return; }
-    let parameter = owner[i / 64u];
+    let parameter = owner[i / 16u];
     let setting = settings[parameter];
     if (setting.present == 0.0) { return; }
     let change = p.lr * trust[parameter] * direction(i, setting.weightDecay);
@@ -147,8 +147,8 @@ export function lars(
   }: { readonly weight: Variable; readonly grad: Tensor; readonly velocity: Variable },
   { lr, momentum, eta, ...flags }: LarsParams,
 ) {
-  const count = sizeOf(grad.shape)
-  const blocks = count / 64
+  const count = sizeOf(grad.shape) / 4 // four at a time
+  const blocks = count / 16
   const parameters = sizeOf(ranges.shape) / 2
   const params = {
     count,

@@ -29,53 +29,64 @@ const common = wgsl`
 
 const sgdKernel = kernel`
   struct Params { count: u32, lr: f32, momentum: f32, nesterov: u32 }
-  @group(0) @binding(0) var<storage, read>       grad:     array<f32>;
+  @group(0) @binding(0) var<storage, read>       grad:     array<vec4f>;
   @group(0) @binding(1) var<storage, read>       owner:    array<i32>;
   @group(0) @binding(2) var<storage, read>       settings: array<Setting>;
-  @group(0) @binding(3) var<storage, read_write> weight:   array<f32>;
-  @group(0) @binding(4) var<storage, read_write> velocity: array<f32>;
+  @group(0) @binding(3) var<storage, read_write> weight:   array<vec4f>;
+  @group(0) @binding(4) var<storage, read_write> velocity: array<vec4f>;
   @group(0) @binding(5) var<uniform>             p:        Params;
+  override moving: bool = true; // momentum is not 0: otherwise the velocity is neither read nor written
   ${common}
   @compute @workgroup_size(64)
   fn sgd(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
     let i = flat(id, groups);
     if (i >= p.count) { return; }
-    let setting = settings[owner[i / 64u]];
+    let setting = settings[owner[i / 16u]];
     if (setting.present == 0.0) { return; }
     let g = grad[i] + setting.weightDecay * weight[i];
+    if (!moving) {
+      weight[i] -= p.lr * g;
+      return;
+    }
     let v = p.momentum * velocity[i] + g;
     velocity[i] = v;
     weight[i] -= p.lr * select(v, g + p.momentum * v, p.nesterov == 1u);
   }
 `
 
-/** v <- momentum v + g + weightDecay w;  w <- w - lr v, or - lr (g + momentum v) with Nesterov (torch.optim.SGD). */
+/** v <- momentum v + g + weightDecay w;  w <- w - lr v, or - lr (g + momentum v) with Nesterov (torch.optim.SGD). Without
+ *  momentum the velocity stays as it is. */
 export const sgd = (
   run: Run,
   layout: Layout,
   flat: { readonly weight: Variable; readonly grad: Tensor; readonly velocity: Variable },
   { nesterov, ...params }: { readonly lr: number; readonly momentum: number; readonly nesterov: boolean },
 ) =>
-  update(run, sgdKernel, layout, flat.grad, [flat.weight, flat.velocity], {
-    ...params,
-    nesterov: Number(nesterov),
-  })
+  update(
+    run,
+    sgdKernel,
+    layout,
+    flat.grad,
+    [flat.weight, flat.velocity],
+    { ...params, nesterov: Number(nesterov) },
+    { moving: Number(params.momentum !== 0) },
+  )
 
 const adamKernel = kernel`
   struct Params { count: u32, lr: f32, keep1: f32, take1: f32, keep2: f32, take2: f32, eps: f32, stepSize: f32, scale: f32, decoupled: u32 }
-  @group(0) @binding(0) var<storage, read>       grad:     array<f32>;
+  @group(0) @binding(0) var<storage, read>       grad:     array<vec4f>;
   @group(0) @binding(1) var<storage, read>       owner:    array<i32>;
   @group(0) @binding(2) var<storage, read>       settings: array<Setting>;
-  @group(0) @binding(3) var<storage, read_write> weight:   array<f32>;
-  @group(0) @binding(4) var<storage, read_write> first:    array<f32>;
-  @group(0) @binding(5) var<storage, read_write> second:   array<f32>;
+  @group(0) @binding(3) var<storage, read_write> weight:   array<vec4f>;
+  @group(0) @binding(4) var<storage, read_write> first:    array<vec4f>;
+  @group(0) @binding(5) var<storage, read_write> second:   array<vec4f>;
   @group(0) @binding(6) var<uniform>             p:        Params;
   ${common}
   @compute @workgroup_size(64)
   fn adam(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
     let i = flat(id, groups);
     if (i >= p.count) { return; }
-    let setting = settings[owner[i / 64u]];
+    let setting = settings[owner[i / 16u]];
     if (setting.present == 0.0) { return; }
     var w = weight[i];
     var g = grad[i];
@@ -123,12 +134,14 @@ function update(
   grad: Tensor,
   updates: readonly Variable[],
   params: Readonly<Record<string, number>>,
+  constants: Readonly<Record<string, number>> = {},
 ) {
-  const count = sizeOf(grad.shape)
+  const count = sizeOf(grad.shape) / 4 // four at a time
   run(program, {
     reads: [grad, owner, settings],
     updates,
     params: { count, ...params },
+    constants,
     groups: elementwise(count),
   })
 }

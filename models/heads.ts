@@ -1,6 +1,5 @@
 // Projection heads: features h [N, F] -> projections z [N, D]. Thrown away after training.
 
-import { relu } from '../kernels/relu.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { Builder, type Model } from './layers.ts'
 
@@ -33,7 +32,7 @@ export function projectionHead(gpu: Gpu, options: HeadOptions): Model {
     norms: build.norms,
     features: dim,
     forward(h, mode) {
-      const z = second(relu(norm(first(h, mode), mode)), mode)
+      const z = second(norm(first(h, mode), mode, { relu: true }), mode)
       return last ? last(z, mode) : z
     },
   }

@@ -14,6 +14,13 @@ export interface Mode {
 
 export type Layer = (x: Tensor, mode: Mode) => Tensor
 
+/** A batch norm, and what may follow it in the same pass over the images: adding a residual, and ReLU. */
+export type Norm = (
+  x: Tensor,
+  mode: Mode,
+  then?: { readonly residual?: Tensor; readonly relu?: boolean },
+) => Tensor
+
 /** A network: its parameters by torchvision's names, its batch-norm statistics by layer, and its forward. */
 export interface Model {
   readonly parameters: Readonly<Record<string, Variable>>
@@ -56,7 +63,7 @@ export class Builder {
 
   /** A batch norm over C channels, scale 1 (or 0) and shift 0; momentum 0.1 and eps 1e-5 as torch. `shift: false` leaves
    *  the shift at 0 and out of the parameters. */
-  norm(name: string, C: number, { zero = false, shift = true } = {}): Layer {
+  norm(name: string, C: number, { zero = false, shift = true } = {}): Norm {
     const gamma = this.#parameter(`${name}.weight`, new Float32Array(C).fill(zero ? 0 : 1), [C])
     const zeros = new Float32Array(C)
     const beta = shift ? this.#parameter(`${name}.bias`, zeros, [C]) : this.gpu.variable(zeros, [C])
@@ -64,9 +71,9 @@ export class Builder {
     const variance = this.gpu.variable(new Float32Array(C).fill(1), [C])
     const state: NormState = { mean, variance, batches: 0 }
     this.norms[name] = state
-    return (x, { training }) => {
+    return (x, { training }, then) => {
       if (training) state.batches++
-      return batchNorm(x, gamma, beta, state, { training })
+      return batchNorm(x, gamma, beta, state, { training, ...then })
     }
   }
 

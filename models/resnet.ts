@@ -3,8 +3,6 @@
 
 import { globalAvgPool } from '../kernels/global-avg-pool.ts'
 import { maxPool } from '../kernels/max-pool.ts'
-import { relu } from '../kernels/relu.ts'
-import { add } from '../kernels/add.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { Builder, type Layer, type Model } from './layers.ts'
 
@@ -50,8 +48,8 @@ const basic: Block = {
     const bn2 = build.norm(`${name}.bn2`, K, { zero })
     const shortcut = downsample(build, name, { C, K, stride })
     return (x, mode) => {
-      const y = relu(bn1(conv1(x, mode), mode))
-      return relu(add(bn2(conv2(y, mode), mode), shortcut(x, mode)))
+      const y = bn1(conv1(x, mode), mode, { relu: true })
+      return bn2(conv2(y, mode), mode, { residual: shortcut(x, mode), relu: true })
     }
   },
 }
@@ -67,9 +65,9 @@ const bottleneck: Block = {
     const bn3 = build.norm(`${name}.bn3`, 4 * K, { zero })
     const shortcut = downsample(build, name, { C, K: 4 * K, stride })
     return (x, mode) => {
-      const y = relu(bn1(conv1(x, mode), mode))
-      const z = relu(bn2(conv2(y, mode), mode))
-      return relu(add(bn3(conv3(z, mode), mode), shortcut(x, mode)))
+      const y = bn1(conv1(x, mode), mode, { relu: true })
+      const z = bn2(conv2(y, mode), mode, { relu: true })
+      return bn3(conv3(z, mode), mode, { residual: shortcut(x, mode), relu: true })
     }
   },
 }
@@ -113,7 +111,7 @@ function stemOf(build: Builder, stem: 'cifar' | 'imagenet', width: number): Laye
   const shape = stem === 'cifar' ? { size: 3 } : { size: 7, stride: 2 }
   const conv1 = build.conv('conv1', [3, width], shape)
   const bn1 = build.norm('bn1', width)
-  const convolved: Layer = (x, mode) => relu(bn1(conv1(x, mode), mode))
+  const convolved: Layer = (x, mode) => bn1(conv1(x, mode), mode, { relu: true })
   if (stem === 'cifar') return convolved
   return (x, mode) => maxPool(convolved(x, mode), { size: 3, stride: 2, padding: 1 })
 }

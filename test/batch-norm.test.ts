@@ -2,6 +2,7 @@ import * as assert from 'uvu/assert'
 import { batchNorm } from '../kernels/batch-norm.ts'
 import type { Tensor, Variable } from '../kernels/op.ts'
 import { Gpu } from '../engine/gpu.ts'
+import { batchNormReference as reference } from './batch-norm-reference.ts'
 import { checkOp, close, random } from './check.ts'
 import { Golden, goldenNames } from './golden.ts'
 import { gpuSuite } from './gpu.ts'
@@ -9,28 +10,11 @@ import { refuses } from './refusal.ts'
 
 const test = gpuSuite('batchNorm')
 
-const eps = 1e-5
-
 interface Config {
   readonly train: boolean
   readonly momentum: number
   readonly eps: number
   readonly steps: number
-}
-
-/** Normalises each of C columns by its own mean and variance, or by those given. */
-function reference(C: number, given?: { mean: readonly number[]; variance: readonly number[] }) {
-  return (x: number[], gamma: number[], beta: number[]) => {
-    const y: number[] = []
-    for (let c = 0; c < C; c++) {
-      const column = x.filter((_, i) => i % C === c)
-      const mean = given?.mean[c] ?? column.reduce((a, b) => a + b, 0) / column.length
-      const variance = given?.variance[c] ?? column.reduce((a, b) => a + (b - mean) ** 2, 0) / column.length
-      for (const [m, value] of column.entries())
-        y[m * C + c] = ((value - mean) / Math.sqrt(variance + eps)) * (gamma[c] ?? NaN) + (beta[c] ?? NaN)
-    }
-    return y
-  }
 }
 
 // Rows in chunks of 64 times the lanes (64 / C), merged 64 at a time.

@@ -47,6 +47,7 @@ async function check(gpu: Gpu, engine: Engine, product: Product) {
 
 for (const [name, engine] of Object.entries(engines)) {
   test(`${name}: odd sizes, in batches`, async ({ gpu }) => {
+    if (name === 'f16 in registers') return // as f32, but for the type of what is staged
     if (!gpu.run.f16 && engine.precision !== 'f32') return
     await check(gpu, engine, { size: [1, 1, 1, 1] })
     await check(gpu, engine, { size: [1, 67, 21, 35] })
@@ -71,7 +72,11 @@ test('f32: one transposed, with a bias or without', async ({ gpu }) => {
 for (const name of ['f32', 'f16 on matrices'] as const)
   test(`${name}: every tile gives the same bits`, async ({ gpu }) => {
     if (!gpu.run.f16) return
-    const { tensors, options, sums, terms } = operands(gpu, { size: [1, 136, 40, 148] })
+    const { tensors, options, sums, terms } = operands(gpu, {
+      size: [1, 136, 40, 148],
+      transA: true,
+      transB: true,
+    })
     const bits = new Set<string>()
     for (const way of tilesFor(gpuRun(gpu, engines[name])).keys()) {
       const y = await gpu.read(gemm(gpuRun(gpu, engines[name], way), ...tensors, options))

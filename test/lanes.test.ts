@@ -1,7 +1,9 @@
-// Matrix products and convolutions have two ways to share numbers between threads (kernels/lanes.ts). A machine takes
-// one; here both are run on it.
+// Matrix products and convolutions have two ways to share numbers between threads (kernels/lanes.ts), batch norm has two
+// to merge sums. A machine takes one; here both are run on it.
 
 import * as assert from 'uvu/assert'
+import { batchNormBackward } from '../kernels/batch-norm-backward.ts'
+import { batchStats } from '../kernels/batch-stats.ts'
 import { convWeightGradient } from '../kernels/conv-weight-gradient.ts'
 import { convolve, convolveBack } from '../kernels/convolve.ts'
 import { gemm } from '../kernels/gemm.ts'
@@ -30,6 +32,10 @@ for (const [x, w, stride, padding] of [
   [[2, 8, 8, 5], [3, 3, 5, 11], 1, 1],
   [[3, 9, 7, 3], [3, 2, 3, 8], 2, 1],
   [[1, 20, 20, 2], [1, 1, 2, 17], 1, 0],
+  [[2, 6, 8, 16], [3, 3, 16, 32], 1, 1],
+  [[3, 9, 7, 16], [3, 3, 16, 16], 2, 1],
+  [[1, 5, 4, 4], [5, 3, 4, 16], 1, 2],
+  [[1, 9, 4, 32], [1, 1, 32, 16], 2, 0],
 ] as const)
   test(`a convolution of [${x.join(', ')}] is the same in either way`, async ({ gpu }) => {
     const steps = { stride: [stride, stride], padding: [padding, padding] } as const
@@ -46,6 +52,17 @@ test('a matrix product is the same in either way', async ({ gpu }) => {
   await compare(gpu, (run) => gemm(run, a, b, { transB: true, bias }), 'a b^T + bias')
   await compare(gpu, (run) => gemm(run, b, a, { transB: true }), 'b a^T')
   await compare(gpu, (run) => gemm(run, a, a, { transA: true }), 'a^T a')
+})
+
+test('batch norm, which merges sums in one thread or in 64, is the same in either way', async ({ gpu }) => {
+  const [x, dy, c] = [filled(gpu, [700, 8], 1), filled(gpu, [700, 8], 2), filled(gpu, [8], 3)]
+  const settings = { eps: 1e-5, momentum: 0.1 }
+  await compare(gpu, (run) => batchStats(run, x, null, settings), 'stats')
+  const stats = batchStats(gpu.run, x, null, settings)
+  const wanted = { training: true, rectified: false, residual: false, dx: true, sums: true }
+  const gradients = (run: Run) => batchNormBackward(run, dy, { x, gamma: c, beta: c, y: x, stats }, wanted)
+  await compare(gpu, (run) => gradients(run).dGamma, 'dgamma')
+  await compare(gpu, (run) => gradients(run).dBeta, 'dbeta')
 })
 
 test.run()

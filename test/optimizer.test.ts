@@ -3,6 +3,7 @@ import type { Tensor, Variable } from '../kernels/op.ts'
 import { sizeOf } from '../kernels/op.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { type Optimizer, Adam, AdamW, Lars, Sgd } from '../engine/optimizer.ts'
+import { random } from './check.ts'
 import { Golden, goldenNames } from './golden.ts'
 import { gpuSuite } from './gpu.ts'
 
@@ -115,6 +116,29 @@ for (const name of goldenNames('lars_')) {
     golden.done()
   })
 }
+
+test('collects gradients of every size, in a dispatch for seven', async ({ gpu }) => {
+  const sizes = [1, 3, 4, 63, 64, 65, 255, 256, 257, 260, 1000, 1001, 8, 12, 16, 20, 5000, 7]
+  const parameters = Object.fromEntries(
+    sizes.map((n, i) => [`p${i}`, gpu.variable(new Float32Array(n), [n])]),
+  )
+  const values = sizes.map((n, i) => random(n, i + 1).map(Math.fround))
+  const optimizer = new Sgd(parameters)
+  const before = gpu.stats().dispatches
+  gpu.step(() => {
+    const gradients = Object.values(parameters).map((variable, i): [Tensor, Tensor] => [
+      variable,
+      gpu.tensor(values[i] ?? [], variable.shape),
+    ])
+    optimizer.step(new Map(gradients), 1)
+  })
+  assert.is(gpu.stats().dispatches - before, 2 + 2 + 1) // nine of whole fours, nine others, and the update
+  for (const [i, variable] of Object.values(parameters).entries())
+    assert.equal(
+      [...(await gpu.read(variable))],
+      values[i]?.map((v) => -v),
+    )
+})
 
 test('a parameter without a gradient is left alone, weight decay included', async ({ gpu }) => {
   const [used, unused] = [gpu.variable([1, 2], [2]), gpu.variable([3, 4], [2])]

@@ -97,7 +97,10 @@ export const variants = {
   sigLip: {
     export: 'sigLip',
     about: 'SigLIP: a sigmoid for every pair, scale 1 / temperature, bias -10, arXiv:2303.15343',
-    call: (kindred, { z1, z2 }, { temperature }) => kindred.sigLip(z1, z2, 1 / temperature, -10),
+    call(kindred, { z1, z2 }, { temperature }) {
+      const scalar = (value) => z1.gpu.tensor([value], [])
+      return kindred.sigLip(z1, z2, scalar(-Math.log(temperature)), scalar(-10))
+    },
     reference: across((s, i) => {
       let loss = 0
       for (const [j, value] of s.entries()) {

@@ -1,0 +1,120 @@
+// Where a step's GPU time goes: every dispatch in a compute pass of its own, between two timestamps. That takes longer
+// than the step itself, so totals are for comparing kernels with each other.
+
+import { writeFileSync } from 'node:fs'
+import { median } from './peers/step-measure.js'
+
+const MOST = 4096 // timestamps that one query set may hold
+const QUERY_RESOLVE = 0x200
+const COPY_SRC = 0x4
+const COPY_DST = 0x8
+const MAP_READ = 0x1
+
+/** Runs `step` on the device with timestamps; each dispatch as { name, start, duration, ms }: start, in ms since the first, and
+ *  duration are the last run's, ms is the median of `runs`. Throws Error where the adapter has no timestamp-query. */
+export async function profile(device, step, settle, runs) {
+  if (!device.features.has('timestamp-query'))
+    throw new Error('--profile: this adapter has no timestamp-query')
+  const all = []
+  for (let run = 0; run < runs; run++) all.push(await once(device, step, settle))
+  return all.at(-1).map((dispatch, i) => ({ ...dispatch, ms: median(all.map((run) => run[i].duration)) }))
+}
+
+async function once(device, step, settle) {
+  const dispatches = []
+  const sets = []
+  const stamps = () => {
+    const index = (dispatches.length * 2) % MOST
+    if (index === 0) sets.push(device.createQuerySet({ type: 'timestamp', count: MOST }))
+    return { querySet: sets.at(-1), beginningOfPassWriteIndex: index, endOfPassWriteIndex: index + 1 }
+  }
+  const original = device.createCommandEncoder
+  device.createCommandEncoder = (descriptor) => {
+    const encoder = original.call(device, descriptor)
+    return {
+      copyBufferToBuffer: (...args) => encoder.copyBufferToBuffer(...args),
+      clearBuffer: (...args) => encoder.clearBuffer(...args),
+      finish: () => encoder.finish(),
+      beginComputePass: () => passes(encoder, stamps, dispatches),
+    }
+  }
+  await step()
+  device.createCommandEncoder = original
+  await settle()
+  const times = await resolve(device, sets)
+  const first = times[0] ?? 0n
+  return dispatches.map((name, i) => {
+    const [begin, end] = [times[2 * i] ?? 0n, times[2 * i + 1] ?? 0n]
+    return { name, start: Number(begin - first) / 1e6, duration: Number(end - begin) / 1e6 }
+  })
+}
+
+/** What looks like one compute pass and is one for each dispatch. */
+function passes(encoder, stamps, dispatches) {
+  const state = { pipeline: null, group: [] }
+  return {
+    setPipeline(pipeline) {
+      state.pipeline = pipeline
+    },
+    setBindGroup(...args) {
+      state.group = args
+    },
+    setImmediates() {
+      throw new Error('--profile: immediates are not carried over')
+    },
+    dispatchWorkgroups(...counts) {
+      const pass = encoder.beginComputePass({ timestampWrites: stamps() })
+      pass.setPipeline(state.pipeline)
+      pass.setBindGroup(...state.group)
+      pass.dispatchWorkgroups(...counts)
+      pass.end()
+      dispatches.push(state.pipeline.label)
+    },
+    end() {},
+  }
+}
+
+async function resolve(device, sets) {
+  const times = []
+  for (const set of sets) {
+    const size = MOST * 8
+    const resolved = device.createBuffer({ size, usage: QUERY_RESOLVE | COPY_SRC })
+    const staging = device.createBuffer({ size, usage: MAP_READ | COPY_DST })
+    const encoder = device.createCommandEncoder()
+    encoder.resolveQuerySet(set, 0, MOST, resolved, 0)
+    encoder.copyBufferToBuffer(resolved, 0, staging, 0, size)
+    device.queue.submit([encoder.finish()])
+    await staging.mapAsync(MAP_READ)
+    times.push(...new BigUint64Array(staging.getMappedRange().slice(0)))
+    for (const gone of [resolved, staging, set]) gone.destroy()
+  }
+  return times
+}
+
+/** Dispatches by kernel, the longest first: lines of text. */
+export function table(dispatches) {
+  const kernels = new Map()
+  for (const { name, ms } of dispatches) {
+    const row = kernels.get(name) ?? { name, count: 0, ms: 0 }
+    kernels.set(name, { name, count: row.count + 1, ms: row.ms + ms })
+  }
+  const total = dispatches.reduce((sum, { ms }) => sum + ms, 0)
+  const rows = [...kernels.values()].sort((a, b) => b.ms - a.ms)
+  return [
+    `${'kernel'.padEnd(28)}${'dispatches'.padStart(11)}${'ms'.padStart(10)}${'share'.padStart(8)}`,
+    ...rows.map(
+      ({ name, count, ms }) =>
+        `${name.padEnd(28)}${String(count).padStart(11)}${ms.toFixed(2).padStart(10)}${`${((100 * ms) / total).toFixed(1)} %`.padStart(8)}`,
+    ),
+    `${'all'.padEnd(28)}${String(dispatches.length).padStart(11)}${total.toFixed(2).padStart(10)}`,
+  ]
+}
+
+/** Writes the dispatches as a trace that chrome://tracing and Perfetto open. */
+export function writeTrace(path, dispatches) {
+  const traceEvents = dispatches.map(({ name, start, duration }) => ({
+    ...{ name, ph: 'X', cat: 'gpu', pid: 1, tid: 1 },
+    ...{ ts: start * 1000, dur: duration * 1000 }, // in microseconds
+  }))
+  writeFileSync(path, JSON.stringify({ traceEvents }))
+}

@@ -1,0 +1,184 @@
+#!/usr/bin/env node
+// One training step: checked, counted, timed. `node bench/step.js` after `npm run build` runs the case on which libraries are
+// compared (bench/peers/step-data.js), `--peers` runs these too, each in a process of its own.
+
+import { execFileSync } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { pathToFileURL } from 'node:url'
+import { parseArgs } from 'node:util'
+import { openGpu } from '../dist/node.js'
+import { CASE, LOSSES, TOLERANCES } from './peers/step-data.js'
+import { count, instrument, median, time } from './peers/step-measure.js'
+import { profile, table, writeTrace } from './step-profile.js'
+import { methods, models } from './step-methods.js'
+
+const usage = `usage: node bench/step.js [options]
+  --method ${Object.keys(methods).join(' | ')}   (supervised)
+  --model ${Object.keys(models).join(' | ')}   (resnet18)
+  --stem cifar | imagenet   --width N   --batch N   --size PIXELS   --runs N
+  --precision f32   --adapter NAME
+  --peers          TensorFlow.js, jax-js and PyTorch as well, where they are installed (supervised only)
+  --profile [FILE] time of each kernel, and with FILE a trace for chrome://tracing
+  --json           one line of JSON per library`
+
+const { values: flags, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    method: { type: 'string', default: 'supervised' },
+    model: { type: 'string', default: 'resnet18' },
+    stem: { type: 'string', default: 'cifar' },
+    width: { type: 'string', default: String(CASE.width) },
+    batch: { type: 'string', default: String(CASE.batch) },
+    size: { type: 'string', default: String(CASE.size) },
+    runs: { type: 'string', default: '7' },
+    precision: { type: 'string', default: 'f32' },
+    adapter: { type: 'string' },
+    peers: { type: 'boolean', default: false },
+    profile: { type: 'boolean', default: false },
+    json: { type: 'boolean', default: false },
+    help: { type: 'boolean', default: false },
+  },
+})
+const options = {
+  ...{ method: flags.method, model: flags.model, stem: flags.stem },
+  ...{ width: Number(flags.width), batch: Number(flags.batch), size: Number(flags.size) },
+}
+const isCase = Object.entries({ ...CASE, method: 'supervised', model: 'resnet18', stem: 'cifar' }).every(
+  ([name, value]) => !(name in options) || options[name] === value,
+)
+
+/** Counts the multiply-adds (two FLOPs each) of convolutions and linear layers, with the gradients that they need, while
+ *  `body` runs. A convolution of at most 4 channels reads images, to which no gradient flows. */
+function flopsOf(gpu, body) {
+  const apply = gpu.apply
+  let flops = 0
+  gpu.apply = function (op, attrs, inputs) {
+    const outputs = apply.call(gpu, op, attrs, inputs)
+    const [{ shape: x }, w] = inputs
+    const size = outputs[0].shape.reduce((a, b) => a * b, 1)
+    if (op.name === 'conv2d') flops += 2 * size * w.shape[0] * w.shape[1] * x.at(-1) * (x.at(-1) > 4 ? 3 : 2)
+    if (op.name === 'linear') flops += 2 * size * x[1] * 3
+    return outputs
+  }
+  body()
+  gpu.apply = apply
+  return flops
+}
+
+async function ours() {
+  const dawn = createRequire(new URL('../dist/node.js', import.meta.url)).resolve('webgpu') // that of dist/
+  const { globals } = await import(pathToFileURL(dawn).href)
+  instrument(globals)
+  const { adapter, precision } = flags
+  const gpu = await openGpu({ precision, ...(adapter === undefined ? {} : { adapter }) })
+  const { step, views } = methods[options.method](gpu, options)
+  const read = async () => (await gpu.read(step()))[0]
+  const losses = []
+  const flops = flopsOf(gpu, () => losses.push(read()))
+  losses[0] = await losses[0]
+  for (let i = 1; i < 4; i++) losses.push(await read())
+  const script = []
+  const once = async () => {
+    const start = performance.now()
+    step()
+    script.push(performance.now() - start)
+    await gpu.sync()
+  }
+  const counted = await count(once)
+  script.length = 0
+  const timed = await time(once, Number(flags.runs))
+  if (flags.profile) {
+    const dispatches = await profile(gpu.device, step, () => gpu.sync(), Number(flags.runs))
+    if (!flags.json) console.log(table(dispatches).join('\n'))
+    if (positionals[0]) writeTrace(positionals[0], dispatches)
+  }
+  const { description, vendor, device } = gpu.device.adapterInfo
+  gpu.destroy()
+  return {
+    ...{
+      library: 'Kindred',
+      adapter: description || `${vendor} ${device}`,
+      ...options,
+      precision,
+      exact: precision !== 'f16',
+    },
+    ...{ losses, ...counted, ...timed, scriptMs: median(script), flops },
+    viewsPerSecond: (1000 * views) / timed.wallMs,
+  }
+}
+
+/** Throws Error unless the losses are those that every library must report; with rounded operands they need only be finite. */
+function verify({ library, losses, exact = true }) {
+  const known = isCase && exact
+  const wrong = losses.findIndex((loss, i) =>
+    known ? !(Math.abs(loss - LOSSES[i]) <= TOLERANCES[i]) : !Number.isFinite(loss),
+  )
+  if (wrong >= 0)
+    throw new Error(
+      `${library}: loss ${wrong} is ${losses[wrong]}, should be ${known ? LOSSES[wrong] : 'finite'}`,
+    )
+  return known
+}
+
+function report(measured, flops) {
+  const result = { ...measured, flops, tflops: flops / measured.wallMs / 1e9 }
+  const verified = verify(result)
+  if (flags.json) {
+    console.log(JSON.stringify(result))
+    return
+  }
+  const mb = (bytes) => `${(bytes / 1e6).toFixed(1)} MB`
+  const known = (value, show) => (value === undefined ? [] : [show(value)])
+  const lines = [
+    `losses ${result.losses.map((loss) => loss.toFixed(5)).join(', ')}${verified ? ', as they must be' : ''}`,
+    ...known(result.cpuMs, (ms) => `${ms.toFixed(0)} ms of CPU time a step, median of ${result.runs}`),
+    `${result.wallMs.toFixed(1)} ms of wall time`,
+    ...known(
+      result.scriptMs,
+      (ms) => `${ms.toFixed(2)} ms of them in JavaScript, before the GPU is waited for`,
+    ),
+    `${(flops / 1e9).toFixed(2)} GFLOP in convolutions and linear layers, ${result.tflops.toPrecision(3)} TFLOP/s`,
+    ...known(result.viewsPerSecond, (rate) => `${rate.toFixed(1)} views/s`),
+    ...known(
+      result.dispatches,
+      (n) =>
+        `${n} dispatches, ${result.copies} copies, ${result.submits} submits, ${result.bindGroups} bind groups and ${result.buffersCreated} buffers created; ${mb(result.boundBytes)} bound`,
+    ),
+    ...known(result.peakBytes, (bytes) => `${mb(bytes)} of buffers at most`),
+  ]
+  console.log(`${result.library}${result.adapter ? ` on ${result.adapter}` : ''}\n  ${lines.join('\n  ')}`)
+}
+
+/** Runs a peer where it is installed, and reports what it prints, a line of JSON each. */
+function peer(command, args, installed, flops) {
+  if (!installed) return
+  const cwd = new URL('.', import.meta.url).pathname
+  const out = execFileSync(command, args, { cwd, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] })
+  for (const line of out.split('\n')) if (line.startsWith('{')) report(JSON.parse(line), flops)
+}
+
+const has = (name) => existsSync(new URL(`node_modules/${name}`, import.meta.url))
+
+function hasTorch() {
+  try {
+    execFileSync('python3', ['-c', 'import torch; assert torch.cuda.is_available()'], { stdio: 'ignore' })
+    return true
+  } catch {
+    return false
+  }
+}
+
+if (flags.help) console.log(usage)
+else {
+  const { flops, ...measured } = await ours()
+  report(measured, flops)
+  const run = (command, args, installed) => peer(command, args, installed, flops)
+  if (flags.peers && isCase) {
+    run(process.execPath, ['peers/step-tfjs.js', flags.runs], has('@tensorflow/tfjs-backend-webgpu'))
+    run(process.execPath, ['peers/step-jaxjs.js', flags.runs], has('@jax-js/jax'))
+  }
+  const { model, stem, width, batch, size } = options
+  const torch = ['torch/step.py', model, stem, width, batch, size, flags.runs].map(String)
+  if (flags.peers && options.method === 'supervised') run('python3', torch, hasTorch())
+}

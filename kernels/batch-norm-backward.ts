@@ -1,0 +1,211 @@
+// The gradients of batch normalisation. With x^ the normalised x, mean() over the batch, and dz the gradient of what was
+// normalised (dy, where ReLU let it through):
+//   dbeta = sum(dz)    dgamma = sum(dz x^)    dx = gamma / deviation (dz - mean(dz) - x^ mean(dz x^))
+// Outside training the statistics are constants and only the first term of dx stays (share = 0). Two passes over the
+// images. Where ReLU let through is told by x^ gamma + beta, computed again, or, under a residual, by y, which the next
+// convolution keeps anyway; then dz is the residual's gradient too, and written once.
+
+import { type Run, type Tensor, kernel } from './op.ts'
+import { acrossParts, deal, extent, perChannel, relu, rows, rowsPerSum } from './batch-rows.ts'
+import { byWidth } from './widths.ts'
+
+const ROWS = 16 // that one thread of the second pass takes
+
+const sumsKernel = byWidth(
+  (types) => kernel`
+  struct Params { M: u32, C: u32, lanes: u32, rows: u32, parts: u32 }
+  ${types}
+  @group(0) @binding(0) var<storage, read>       dy:    array<F>; // [M, C]
+  @group(0) @binding(1) var<storage, read>       x:     array<F>; // [M, C]
+  @group(0) @binding(2) var<storage, read>       stats: array<F>; // [mean | 1 / deviation, C]
+  @group(0) @binding(3) var<storage, read>       gamma: array<F>; // [C]
+  @group(0) @binding(4) var<storage, read>       beta:  array<F>; // [C]
+  @group(0) @binding(5) var<storage, read_write> out:   array<F>; // [sums of dz | of dz x^, parts, C]
+  @group(0) @binding(6) var<uniform>             p:     Params;
+  override rectified: bool = false;
+  ${rows}
+  ${relu}
+  @compute @workgroup_size(64)
+  fn batchNormSums(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+    let i = flat(id, groups);
+    if (i >= p.parts * p.C) { return; }
+    let t = part(i);
+    let mean = stats[t.channel];
+    let scale = stats[p.C + t.channel];
+    let slope = gamma[t.channel];
+    let shift = beta[t.channel];
+    var sum = F();
+    var product = F();
+    for (var m = t.start; m < t.end; m += p.lanes) {
+      let at = m * p.C + t.channel;
+      let normal = (x[at] - mean) * scale;
+      var dz = dy[at];
+      if (rectified) { dz = through(fma(normal, slope, shift), dz); }
+      sum += dz;
+      product = fma(dz, normal, product);
+    }
+    out[i] = sum;
+    out[p.parts * p.C + i] = product;
+  }
+`,
+)
+
+const residualSumsKernel = byWidth(
+  (types) => kernel`
+  struct Params { M: u32, C: u32, lanes: u32, rows: u32, parts: u32 }
+  ${types}
+  @group(0) @binding(0) var<storage, read>       dy:    array<F>; // [M, C]
+  @group(0) @binding(1) var<storage, read>       x:     array<F>; // [M, C]
+  @group(0) @binding(2) var<storage, read>       stats: array<F>; // [mean | 1 / deviation, C]
+  @group(0) @binding(3) var<storage, read>       y:     array<F>; // [M, C]
+  @group(0) @binding(4) var<storage, read_write> dz:    array<F>; // [M, C]
+  @group(0) @binding(5) var<storage, read_write> out:   array<F>; // [sums of dz | of dz x^, parts, C]
+  @group(0) @binding(6) var<uniform>             p:     Params;
+  ${rows}
+  ${relu}
+  @compute @workgroup_size(64)
+  fn batchNormResidualSums(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+    let i = flat(id, groups);
+    if (i >= p.parts * p.C) { return; }
+    let t = part(i);
+    let mean = stats[t.channel];
+    let scale = stats[p.C + t.channel];
+    var sum = F();
+    var product = F();
+    for (var m = t.start; m < t.end; m += p.lanes) {
+      let at = m * p.C + t.channel;
+      let d = through(y[at], dy[at]);
+      dz[at] = d;
+      sum += d;
+      product = fma(d, (x[at] - mean) * scale, product);
+    }
+    out[i] = sum;
+    out[p.parts * p.C + i] = product;
+  }
+`,
+)
+
+const mergeKernel = kernel`
+  struct Params { C: u32, parts: u32 }
+  @group(0) @binding(0) var<storage, read>       sums:   array<f32>; // [sums of dz | of dz x^, parts, C]
+  @group(0) @binding(1) var<storage, read_write> dBeta:  array<f32>; // [C]
+  @group(0) @binding(2) var<storage, read_write> dGamma: array<f32>; // [C]
+  @group(0) @binding(3) var<uniform>             p:      Params;
+  ${acrossParts}
+  @compute @workgroup_size(64)
+  fn batchNormMerge(
+    @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
+    @builtin(local_invocation_index) thread: u32,
+  ) {
+    let here = place(group, groups, thread);
+    let c = min(here.channel, p.C - 1u);
+    var sum = vec2f();
+    for (var i = here.lane; i < p.parts; i += lanes) {
+      sum += vec2f(sums[i * p.C + c], sums[(p.parts + i) * p.C + c]);
+    }
+    let beta = total(thread, sum.x);
+    let gamma = total(thread, sum.y);
+    if (here.channel >= p.C || here.lane > 0u) { return; }
+    dBeta[c] = beta;
+    dGamma[c] = gamma;
+  }
+`
+
+const backwardKernel = byWidth(
+  (types) => kernel`
+  struct Params { M: u32, C: u32, lanes: u32, rows: u32, parts: u32, share: f32 }
+  ${types}
+  @group(0) @binding(0) var<storage, read>       dy:     array<F>; // [M, C], or dz unless rectified
+  @group(0) @binding(1) var<storage, read>       x:      array<F>; // [M, C]
+  @group(0) @binding(2) var<storage, read>       stats:  array<F>; // [mean | 1 / deviation, C]
+  @group(0) @binding(3) var<storage, read>       gamma:  array<F>; // [C]
+  @group(0) @binding(4) var<storage, read>       beta:   array<F>; // [C]
+  @group(0) @binding(5) var<storage, read>       dBeta:  array<F>; // [C], read in training only
+  @group(0) @binding(6) var<storage, read>       dGamma: array<F>; // [C], read in training only
+  @group(0) @binding(7) var<storage, read_write> dx:     array<F>; // [M, C]
+  @group(0) @binding(8) var<uniform>             p:      Params;
+  override rectified: bool = false;
+  ${rows}
+  ${relu}
+  @compute @workgroup_size(64)
+  fn batchNormBackward(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+    let i = flat(id, groups);
+    if (i >= p.parts * p.C) { return; }
+    let t = part(i);
+    let mean = stats[t.channel];
+    let scale = stats[p.C + t.channel];
+    let slope = gamma[t.channel];
+    let shift = beta[t.channel];
+    var meanOfD = F();
+    var meanOfProduct = F();
+    if (p.share > 0.0) {
+      meanOfD = dBeta[t.channel] * p.share;
+      meanOfProduct = dGamma[t.channel] * p.share;
+    }
+    for (var m = t.start; m < t.end; m += p.lanes) {
+      let at = m * p.C + t.channel;
+      let normal = (x[at] - mean) * scale;
+      var dz = dy[at];
+      if (rectified) { dz = through(fma(normal, slope, shift), dz); }
+      if (p.share > 0.0) { dz -= meanOfD + normal * meanOfProduct; }
+      dx[at] = slope * scale * dz;
+    }
+  }
+`,
+)
+
+/** What the forward pass had and made. */
+export interface Normalized {
+  readonly x: Tensor
+  readonly gamma: Tensor
+  readonly beta: Tensor
+  readonly y: Tensor
+  readonly stats: Tensor
+}
+
+/** The gradients of x (null unless wanted), gamma, beta, and what was added. `rectified`: a ReLU came last. */
+export function batchNormBackward(
+  run: Run,
+  dy: Tensor,
+  { x, gamma, beta, y, stats }: Normalized,
+  wanted: {
+    readonly training: boolean
+    readonly rectified: boolean
+    readonly residual: boolean
+    readonly dx: boolean
+    readonly sums: boolean
+  },
+) {
+  const { M, C } = extent(x)
+  const masked = wanted.rectified && wanted.residual // the mask is applied by the first pass, for both gradients
+  const again = { rectified: Number(wanted.rectified && !wanted.residual) }
+  const { params, parts, groups } = deal(x, rowsPerSum(run, x))
+  const dealt = { params, groups }
+  let [dz, sums]: [Tensor, Tensor | null] = [dy, null]
+  if (masked)
+    [dz, sums] = run(residualSumsKernel(C), {
+      ...dealt,
+      reads: [dy, x, stats, y],
+      makes: [x.shape, [2, parts, C]],
+    })
+  else if (wanted.sums || wanted.training)
+    [sums] = run(sumsKernel(C), {
+      ...dealt,
+      reads: [dy, x, stats, gamma, beta],
+      makes: [[2, parts, C]],
+      constants: again,
+    })
+  const [dBeta, dGamma] = sums
+    ? run(mergeKernel, { reads: [sums], makes: [[C], [C]], params: { C, parts }, ...perChannel(run, C) })
+    : [gamma, gamma]
+  const pass = deal(x, ROWS)
+  const dx = () =>
+    run(backwardKernel(C), {
+      reads: [dz, x, stats, gamma, beta, dBeta, dGamma],
+      makes: [x.shape],
+      params: { ...pass.params, share: wanted.training ? 1 / M : 0 },
+      constants: again,
+      groups: pass.groups,
+    })[0]
+  return { dx: wanted.dx ? dx() : null, dGamma, dBeta, dResidual: dz }
+}

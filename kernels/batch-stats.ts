@@ -1,0 +1,146 @@
+// Statistics of every channel of [M, C]: sums over chunks of rows, then over the chunks, both in a fixed order, so that two
+// runs give the same bits and no thread sums a long column alone. The variance is summed about the mean of each chunk and
+// then of all, never as E[x^2] - E[x]^2.
+
+import {
+  type Run,
+  type Tensor,
+  type Variable,
+  type Wgsl,
+  elementwise,
+  flatIndex,
+  kernel,
+  wgsl,
+} from './op.ts'
+import { acrossParts, deal, extent, perChannel, rows, rowsPerSum } from './batch-rows.ts'
+import { byWidth } from './widths.ts'
+
+const momentsKernel = byWidth(
+  (types) => kernel`
+  struct Params { M: u32, C: u32, lanes: u32, rows: u32, parts: u32 }
+  ${types}
+  @group(0) @binding(0) var<storage, read>       x:   array<F>; // [M, C]
+  @group(0) @binding(1) var<storage, read_write> out: array<F>; // [mean | squared deviations, parts, C]
+  @group(0) @binding(2) var<uniform>             p:   Params;
+  ${rows}
+  @compute @workgroup_size(64)
+  fn batchMoments(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+    let i = flat(id, groups);
+    if (i >= p.parts * p.C) { return; }
+    let t = part(i);
+    var sum = F();
+    for (var m = t.start; m < t.end; m += p.lanes) { sum += x[m * p.C + t.channel]; }
+    let mean = sum / f32(max(t.count, 1u));
+    var squares = F();
+    for (var m = t.start; m < t.end; m += p.lanes) {
+      let d = x[m * p.C + t.channel] - mean;
+      squares = fma(d, d, squares);
+    }
+    out[i] = mean;
+    out[p.parts * p.C + i] = squares;
+  }
+`,
+)
+
+// The mean is taken relative to the first chunk's, which keeps the digits of a large one.
+const statsKernel = (running: { readonly bindings: Wgsl; readonly follow: Wgsl }) => kernel`
+  struct Params { M: u32, C: u32, lanes: u32, rows: u32, parts: u32, eps: f32, momentum: f32 }
+  @group(0) @binding(0) var<storage, read>       moments:  array<f32>; // [mean | squared deviations, parts, C]
+  ${running.bindings}
+  ${rows}
+  ${acrossParts}
+  @compute @workgroup_size(64)
+  fn batchStats(
+    @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
+    @builtin(local_invocation_index) thread: u32,
+  ) {
+    let here = place(group, groups, thread);
+    let c = min(here.channel, p.C - 1u);
+    let first = moments[c];
+    var sum = 0.0;
+    for (var i = here.lane; i < p.parts; i += lanes) {
+      sum = fma(f32(part(i * p.C).count), moments[i * p.C + c] - first, sum);
+    }
+    let mean = first + total(thread, sum) / f32(p.M);
+    var squares = 0.0;
+    for (var i = here.lane; i < p.parts; i += lanes) {
+      let d = moments[i * p.C + c] - mean;
+      squares += fma(f32(part(i * p.C).count) * d, d, moments[(p.parts + i) * p.C + c]);
+    }
+    let deviations = total(thread, squares);
+    if (here.channel >= p.C || here.lane > 0u) { return; }
+    stats[c] = mean;
+    stats[p.C + c] = 1.0 / sqrt(deviations / f32(p.M) + p.eps);
+    ${running.follow}
+  }
+`
+
+const untracked = statsKernel({
+  bindings: wgsl`
+  @group(0) @binding(1) var<storage, read_write> stats:    array<f32>; // [mean | 1 / deviation, C]
+  @group(0) @binding(2) var<uniform>             p:        Params;
+`,
+  follow: wgsl``,
+})
+
+const tracked = statsKernel({
+  bindings: wgsl`
+  @group(0) @binding(1) var<storage, read_write> runningMean:     array<f32>; // [C]
+  @group(0) @binding(2) var<storage, read_write> runningVariance: array<f32>; // [C]
+  @group(0) @binding(3) var<storage, read_write> stats:           array<f32>; // [mean | 1 / deviation, C]
+  @group(0) @binding(4) var<uniform>             p:               Params;
+`,
+  follow: wgsl`
+    runningMean[c] = mix(runningMean[c], mean, p.momentum);
+    runningVariance[c] = mix(runningVariance[c], deviations / f32(p.M - 1u), p.momentum);
+  `,
+})
+
+const runningKernel = kernel`
+  struct Params { C: u32, eps: f32 }
+  @group(0) @binding(0) var<storage, read>       mean:     array<f32>; // [C]
+  @group(0) @binding(1) var<storage, read>       variance: array<f32>; // [C]
+  @group(0) @binding(2) var<storage, read_write> stats:    array<f32>; // [mean | 1 / deviation, C]
+  @group(0) @binding(3) var<uniform>             p:        Params;
+  ${flatIndex}
+  @compute @workgroup_size(64)
+  fn runningStats(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+    let c = flat(id, groups);
+    if (c >= p.C) { return; }
+    stats[c] = mean[c];
+    stats[p.C + c] = 1.0 / sqrt(variance[c] + p.eps);
+  }
+`
+
+/** Running statistics: one mean and one variance per channel, written in place while training. */
+export interface Running {
+  readonly mean: Variable
+  readonly variance: Variable
+}
+
+/** Mean and 1 / deviation [2, C] of the batch; `running`, if any, follows with share `momentum`, its variance unbiased. */
+export function batchStats(
+  run: Run,
+  x: Tensor,
+  running: Running | null,
+  { eps, momentum }: { readonly eps: number; readonly momentum: number },
+): Tensor {
+  const { C } = extent(x)
+  const { params, parts, groups } = deal(x, rowsPerSum(run, x))
+  const [moments] = run(momentsKernel(C), { reads: [x], makes: [[2, parts, C]], params, groups })
+  const [stats] = run(running ? tracked : untracked, {
+    reads: [moments],
+    updates: running ? [running.mean, running.variance] : [],
+    makes: [[2, C]],
+    params: { ...params, C, eps, momentum },
+    ...perChannel(run, C),
+  })
+  return stats
+}
+
+/** Mean and 1 / deviation [2, C] as the running statistics have them. */
+export function runningStats(run: Run, { mean, variance }: Running, C: number, eps: number): Tensor {
+  const reads = [mean, variance]
+  const [stats] = run(runningKernel, { reads, makes: [[2, C]], params: { C, eps }, groups: elementwise(C) })
+  return stats
+}
