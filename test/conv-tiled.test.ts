@@ -2,6 +2,8 @@
 
 import { convWeightGradient } from '../kernels/conv-weight-gradient.ts'
 import { conv2d } from '../kernels/conv2d.ts'
+import { linear } from '../kernels/linear.ts'
+import { slice } from '../kernels/slice.ts'
 import { convolve, convolveBack } from '../kernels/convolve.ts'
 import { Gpu } from '../engine/gpu.ts'
 import * as assert from 'uvu/assert'
@@ -124,10 +126,15 @@ test('a machine that computes as a GPU does differentiates as any other', async 
     const [image, weight] = [machine.tensor(x, [2, 7, 6, 4]), machine.tensor(w, [3, 3, 4, 8])]
     const y = conv2d(image, weight, { stride: 2, padding: 1 })
     const gradients = machine.backward(y)
-    return [y, gradients.get(image) ?? y, gradients.get(weight) ?? y].map((t) => machine.read(t))
+    const [rows, w2, b] = [machine.tensor(x, [84, 4]), machine.tensor(w, [72, 4]), machine.tensor(w, [288])]
+    const layer = linear(rows, w2, slice(b, 0, 0, 72))
+    const cotangent = machine.tensor(random(84 * 72, 5), [84, 72])
+    const db = machine.backward(layer, cotangent).get(b) ?? y
+    return [y, gradients.get(image) ?? y, gradients.get(weight) ?? y, db].map((t) => machine.read(t))
   })
   const [expected = [], got = []] = await Promise.all(results.map((reads) => Promise.all(reads)))
-  for (const [i, what] of ['y', 'dx', 'dw'].entries()) close(got[i] ?? [], expected[i] ?? [], 1e-5, what)
+  for (const [i, what] of ['y', 'dx', 'dw', 'db'].entries())
+    close(got[i] ?? [], expected[i] ?? [], 1e-5, what)
   await guest.sync()
   guest.destroy()
 })
