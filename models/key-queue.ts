@@ -4,7 +4,7 @@
 import type { Tensor, Variable } from '../kernels/op.ts'
 import { enqueue } from '../kernels/enqueue.ts'
 import type { Gpu } from '../engine/gpu.ts'
-import { normal } from '../engine/random.ts'
+import { randomUnitRows } from '../engine/random.ts'
 
 /** A queue of K unit keys of C numbers, at first random directions, as the paper's code has them. */
 export class KeyQueue {
@@ -30,13 +30,7 @@ export class KeyQueue {
       throw new Error(
         `KeyQueue: ${K} keys of ${C} numbers need ${K * C * 4} bytes and this adapter binds at most ${largest}; use at most ${Math.floor(largest / (C * 4))} keys`,
       )
-    const values = normal(seed, 'queue', K * C, 1)
-    for (let k = 0; k < K; k++) {
-      const row = values.subarray(k * C, (k + 1) * C)
-      const length = Math.hypot(...row)
-      for (const [c, value] of row.entries()) row[c] = value / length
-    }
-    this.keys = gpu.variable(values, [K, C])
+    this.keys = gpu.variable(randomUnitRows(seed, 'queue', K, C), [K, C])
   }
 
   /** Replaces the oldest keys by keys [N, C], unit rows, in one dispatch. Throws ShapeError. */
