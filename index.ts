@@ -1,6 +1,7 @@
 // kindred: the library, for browsers and Node. Files and Dawn are in 'kindred/node'.
 
 export { Gpu, type GpuOptions } from './engine/gpu.ts'
+export type { CaptureOptions, Captured, Given, Input, Upload } from './engine/capture.ts'
 export type { StepResult } from './engine/steps.ts'
 export { type OpenOptions, openGpu } from './engine/open.ts'
 export { DeviceLostError, GpuError } from './engine/errors.ts'
@@ -17,6 +18,7 @@ export {
   Sgd,
   biasOrNorm,
 } from './engine/optimizer.ts'
+export { type LossScalerOptions, LossScaler } from './engine/loss-scaler.ts'
 export { MovingAverage } from './engine/moving-average.ts'
 export { type Schedule, constant, cosine, rising, step, warmup } from './engine/schedule.ts'
 export {
@@ -34,6 +36,7 @@ export {
   type Op,
   type Precision,
   type Run,
+  type Scalar,
   type Shape,
   type Tensor,
   type Values,

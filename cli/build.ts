@@ -32,16 +32,20 @@ export interface Trainer {
   readonly optimizer: FlatOptimizer
   readonly schedule: Schedule
   readonly state: { step: number }
+  /** Why the last step was not replayed, and how many were. */
+  readonly captured: { readonly reason: string | null; readonly replays: number }
   /** What the method keeps besides. */
   readonly kept: Saved
 }
 
 type Of<M extends TrainConfig['method']> = Extract<TrainConfig, { readonly method: M }>
 
-/** What a training runs on: the length of an epoch in steps, and how many images there are. */
+/** What a training runs on: the length of an epoch in steps, how many images there are, and whether steps are replayed, with
+ *  the same bits. */
 export interface Extent {
   readonly stepsPerEpoch: number
   readonly images: number
+  readonly capture: boolean
 }
 
 /** The encoder of a run, with initial weights. */
@@ -80,11 +84,16 @@ export function buildTrainer(gpu: Gpu, config: TrainConfig, extent: Extent): Tra
 
 const nothing: Saved = { models: {}, variables: {}, counters: {} }
 
-function simclrTrainer(gpu: Gpu, config: Of<'simclr'>, { stepsPerEpoch }: Extent): Trainer {
+function simclrTrainer(gpu: Gpu, config: Of<'simclr'>, { stepsPerEpoch, capture }: Extent): Trainer {
   const tower = buildTower(gpu, config)
   const optimizer = optimizerOf(config, parametersOf(tower))
   const schedule = scheduleOf(config, stepsPerEpoch)
-  return { ...simclr(gpu, { ...config, ...tower, optimizer, schedule }), optimizer, schedule, kept: nothing }
+  return {
+    ...simclr(gpu, { ...config, ...tower, optimizer, schedule, capture }),
+    optimizer,
+    schedule,
+    kept: nothing,
+  }
 }
 
 function mocoTrainer(gpu: Gpu, config: Of<'moco'>, extent: Extent, K: number): Trainer {
@@ -96,7 +105,7 @@ function mocoTrainer(gpu: Gpu, config: Of<'moco'>, extent: Extent, K: number): T
   const trainer = moco(gpu, {
     ...{ query, key, optimizer, schedule, queue, symmetric, splits, shuffle },
     momentum: momentumOf(config, extent),
-    ...{ temperature: config.temperature, views: config.views, seed: config.seed },
+    ...{ temperature: config.temperature, views: config.views, seed: config.seed, capture: extent.capture },
   })
   const kept: Saved = {
     models: { 'key.': key.encoder, 'key.head.': key.head },
@@ -117,29 +126,33 @@ function mocoV3Trainer(gpu: Gpu, config: Of<'moco'>, extent: Extent): Trainer {
   const schedule = scheduleOf(config, extent.stepsPerEpoch)
   const trainer = mocoV3(gpu, {
     ...{ query, key, predictor, optimizer, schedule, momentum: momentumOf(config, extent) },
-    ...{ temperature: config.temperature, views: config.views, seed: config.seed },
+    ...{ temperature: config.temperature, views: config.views, seed: config.seed, capture: extent.capture },
   })
   const models = { '': predictor, 'key.': key.encoder, 'key.head.': key.head }
   return { ...trainer, optimizer, schedule, kept: { ...nothing, models } }
 }
 
-function memoryBankTrainer(gpu: Gpu, config: Of<'memory-bank'>, { stepsPerEpoch, images }: Extent): Trainer {
+function memoryBankTrainer(
+  gpu: Gpu,
+  config: Of<'memory-bank'>,
+  { stepsPerEpoch, images, capture }: Extent,
+): Trainer {
   const tower = buildTower(gpu, config)
   const optimizer = optimizerOf(config, parametersOf(tower))
   const schedule = scheduleOf(config, stepsPerEpoch)
   const bank = new MemoryBank(gpu, { n: images, C: tower.head.features, seed: config.seed })
-  const trainer = memoryBank(gpu, { ...config, ...tower, bank, optimizer, schedule })
+  const trainer = memoryBank(gpu, { ...config, ...tower, bank, optimizer, schedule, capture })
   const variables = { 'bank.rows': bank.rows, 'bank.logZ': bank.logZ }
   return { ...trainer, optimizer, schedule, kept: { ...nothing, variables } }
 }
 
-function endToEndTrainer(gpu: Gpu, config: Of<'end-to-end'>, { stepsPerEpoch }: Extent): Trainer {
+function endToEndTrainer(gpu: Gpu, config: Of<'end-to-end'>, { stepsPerEpoch, capture }: Extent): Trainer {
   const [query, key] = [buildTower(gpu, config), buildTower(gpu, config)]
   const keys = Object.entries(parametersOf(key)).map(([name, value]) => [`key.${name}`, value] as const)
   const optimizer = optimizerOf(config, { ...parametersOf(query), ...Object.fromEntries(keys) })
   const schedule = scheduleOf(config, stepsPerEpoch)
   const models = { 'key.': key.encoder, 'key.head.': key.head }
-  const trainer = endToEnd(gpu, { ...config, query, key, optimizer, schedule })
+  const trainer = endToEnd(gpu, { ...config, query, key, optimizer, schedule, capture })
   return { ...trainer, optimizer, schedule, kept: { ...nothing, models } }
 }
 

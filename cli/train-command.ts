@@ -22,6 +22,8 @@ export interface CommandFlags extends TrainFlags {
   readonly out?: string
   readonly resume?: string | true
   readonly adapter?: string
+  /** False runs steps one by one instead of replaying them. */
+  readonly capture?: boolean
   readonly json?: boolean
 }
 
@@ -40,7 +42,7 @@ export async function trainMethod(method: Method, flags: CommandFlags): Promise<
     const gpu = await openGpu(flags.adapter === undefined ? {} : { adapter: flags.adapter })
     try {
       const config = saved ?? configOf(method, { ...flags, batch }, gpu.software)
-      const prepared = prepare(gpu, config, data)
+      const prepared = prepare(gpu, config, data, flags.capture)
       const run =
         resuming === null
           ? await createRun(flags.out ?? nextFree(config), described(config, gpu))
@@ -86,6 +88,7 @@ function folderToResume({
   json: _json,
   adapter: _adapter,
   shuffle = true, // commander always gives it
+  capture: _capture,
   ...others
 }: CommandFlags): string | null {
   if (resume === undefined) return null

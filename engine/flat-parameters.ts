@@ -1,10 +1,11 @@
 // The parameters of an optimizer in one flat buffer, their gradients in another of the same layout, and the tables that tell
 // kernels whose each block is.
 
-import { type Tensor, type Variable, ShapeError, show, sizeOf } from '../kernels/op.ts'
+import { type Scalar, type Tensor, type Variable, ShapeError, show, sizeOf } from '../kernels/op.ts'
 import { collect } from '../kernels/collect.ts'
 import { type Layout, BLOCK } from '../kernels/update.ts'
 import { Gpu } from './gpu.ts'
+import type { LossScaler } from './loss-scaler.ts'
 
 /** Parameters by name, in order. */
 export type Named = Readonly<Record<string, Variable>>
@@ -22,7 +23,7 @@ export class FlatParameters {
   readonly offsets: readonly number[]
   readonly weight: Variable
   readonly grad: Variable
-  readonly layout: Layout & { readonly ranges: Variable }
+  readonly layout: Layout & { readonly settings: Variable; readonly ranges: Variable }
   readonly #names: readonly string[]
   readonly #treatments: readonly Treatment[]
   #active = ''
@@ -53,14 +54,16 @@ export class FlatParameters {
       settings: this.gpu.variable(new Float32Array(offsets.length * 4), [offsets.length, 4]),
       ranges: this.gpu.variable(Int32Array.from(ranges), [offsets.length, 2]),
     }
+    this.#write(new Set(offsets.keys())) // as it will be, unless a parameter gets no gradient
+    this.#active = [...offsets.keys()].join()
   }
 
   zeros(): Variable {
     return this.gpu.variable(new Float32Array(sizeOf(this.weight.shape)), this.weight.shape)
   }
 
-  /** Copies the gradients into the flat buffer, and tells the kernels which parameters have one. */
-  collect(gradients: ReadonlyMap<Tensor, Tensor>) {
+  /** Copies the gradients into the flat buffer, and returns the layout that tells the kernels which parameters have one. */
+  collect(gradients: ReadonlyMap<Tensor, Tensor>, scaler?: LossScaler) {
     if (!this.variables.every((variable) => this.gpu.isWithin(variable, this.weight)))
       throw new Error('optimizer: its parameters were given to a newer optimizer; step that one instead')
     const parts = this.variables.flatMap((variable, i) => {
@@ -79,6 +82,14 @@ export class FlatParameters {
     if (active !== this.#active) this.#write(new Set(parts.map((part) => part.parameter)))
     this.#active = active
     collect(this.gpu.run, this.grad, parts)
+    return scaler ? scaler.unscale(this.layout, this.grad) : this.layout
+  }
+
+  /** Counts a step, in replays too; a captured step would keep a learning rate that is a plain number for ever. */
+  begin(optimizer: { t: number }, lr: Scalar) {
+    this.gpu.everyStep(() => optimizer.t++)
+    if (typeof lr === 'number')
+      this.gpu.keepEager(`the learning rate ${lr} is a plain number; give a function, () => lr`)
   }
 
   #write(active: ReadonlySet<number>) {

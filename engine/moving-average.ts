@@ -1,6 +1,6 @@
 // A second set of parameters that follows the first: MoCo's momentum encoder.
 
-import { type Variable, show } from '../kernels/op.ts'
+import { type Scalar, type Variable, show } from '../kernels/op.ts'
 import { ema } from '../kernels/ema.ts'
 import { Gpu } from './gpu.ts'
 import type { FlatOptimizer, Named } from './optimizer.ts'
@@ -40,8 +40,8 @@ export class MovingAverage {
     this.#k = this.#gpu.flatten(this.#variables).flat
   }
 
-  /** Moves every parameter towards the optimizer's by the share 1 - m. */
-  update(m: number) {
+  /** Moves every parameter towards the optimizer's by the share 1 - m, in a captured step a function. */
+  update(m: Scalar) {
     if (!this.#variables.every((variable) => this.#gpu.isWithin(variable, this.#k)))
       throw new Error('MovingAverage: its parameters were given to another optimizer or average since')
     ema(this.#gpu.run, this.#k, this.#optimizer.weights, m)

@@ -1,18 +1,20 @@
 // Optimizers over flat buffers: constructing one moves the parameters into one buffer, and a step is a few dispatches
 // however many parameters there are.
 
-import type { Tensor, Variable } from '../kernels/op.ts'
+import type { Scalar, Tensor, Variable } from '../kernels/op.ts'
 import { adam, sgd } from '../kernels/update.ts'
 import { lars } from '../kernels/update-lars.ts'
 import { type Named, FlatParameters } from './flat-parameters.ts'
+import type { LossScaler } from './loss-scaler.ts'
 
 export type { Named }
 
 /** What every optimizer offers. */
 export interface Optimizer {
   /** Updates the parameters in place. `gradients` is what Gpu.backward returns; parameters it lacks are left alone, as in
-   *  PyTorch. `lr` is the learning rate of this step. Throws Error when no parameter has a gradient. */
-  step(gradients: ReadonlyMap<Tensor, Tensor>, lr: number): void
+   *  PyTorch. `lr` is the learning rate of this step, in a captured step a function; `scaler` is the one whose scale the
+   *  loss was multiplied by, if any. Throws Error when no parameter has a gradient. */
+  step(gradients: ReadonlyMap<Tensor, Tensor>, lr: Scalar, scaler?: LossScaler): void
   /** Steps taken; set it when resuming. */
   t: number
   /** The state to save and restore: one flat variable per role, laid out as `offsets` says. */
@@ -59,10 +61,10 @@ export class Sgd implements FlatOptimizer {
     this.offsets = this.#flat.offsets
   }
 
-  step(gradients: ReadonlyMap<Tensor, Tensor>, lr: number) {
-    const { gpu, layout, weight, grad } = this.#flat
-    this.#flat.collect(gradients)
-    this.t++
+  step(gradients: ReadonlyMap<Tensor, Tensor>, lr: Scalar, scaler?: LossScaler) {
+    const { gpu, weight, grad } = this.#flat
+    const layout = this.#flat.collect(gradients, scaler)
+    this.#flat.begin(this, lr)
     sgd(gpu.run, layout, { weight, grad, velocity: this.#velocity }, { lr, ...this.#options })
   }
 }
@@ -102,10 +104,11 @@ export class Adam implements FlatOptimizer {
     this.offsets = this.#flat.offsets
   }
 
-  step(gradients: ReadonlyMap<Tensor, Tensor>, lr: number) {
-    const { gpu, layout, weight, grad } = this.#flat
-    this.#flat.collect(gradients)
-    const params = { lr, ...this.#options, decoupled: this.#decoupled, t: ++this.t }
+  step(gradients: ReadonlyMap<Tensor, Tensor>, lr: Scalar, scaler?: LossScaler) {
+    const { gpu, weight, grad } = this.#flat
+    const layout = this.#flat.collect(gradients, scaler)
+    this.#flat.begin(this, lr)
+    const params = { lr, ...this.#options, decoupled: this.#decoupled, t: () => this.t }
     adam(gpu.run, layout, { weight, grad, ...this.#moments }, params)
   }
 }
@@ -162,10 +165,10 @@ export class Lars implements FlatOptimizer {
     this.offsets = this.#flat.offsets
   }
 
-  step(gradients: ReadonlyMap<Tensor, Tensor>, lr: number) {
-    const { gpu, layout, weight, grad } = this.#flat
-    this.#flat.collect(gradients)
-    this.t++
+  step(gradients: ReadonlyMap<Tensor, Tensor>, lr: Scalar, scaler?: LossScaler) {
+    const { gpu, weight, grad } = this.#flat
+    const layout = this.#flat.collect(gradients, scaler)
+    this.#flat.begin(this, lr)
     lars(gpu.run, layout, { weight, grad, velocity: this.#velocity }, { lr, ...this.#options })
   }
 }

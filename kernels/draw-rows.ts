@@ -1,6 +1,16 @@
 // Rows drawn uniformly with replacement, by Threefry: draw i is a pure function of (seed, step, i).
 
-import { type Op, type Tensor, dim, elementwise, flatIndex, kernel, matrix } from './op.ts'
+import {
+  type Op,
+  type Scalar,
+  type Tensor,
+  derive,
+  dim,
+  elementwise,
+  flatIndex,
+  kernel,
+  matrix,
+} from './op.ts'
 import { threefry, threefry2x32 } from './threefry.ts'
 
 const STREAM = 0xba4c // keeps these draws apart from other uses of the seed
@@ -29,7 +39,7 @@ const drawKernel = kernel`
 interface Attrs {
   readonly count: number
   readonly seed: number
-  readonly step: number
+  readonly step: Scalar
 }
 
 const drawOp: Op<[x: Tensor], [Tensor], Attrs> = {
@@ -42,7 +52,8 @@ const drawOp: Op<[x: Tensor], [Tensor], Attrs> = {
   },
   forward(run, { count: K, seed, step }, x) {
     const [rows, C] = [dim(x.shape, 0), dim(x.shape, 1)]
-    const [key0, key1] = threefry2x32([seed, STREAM], [step, 0])
+    const word = (i: 0 | 1) => derive(step, (t) => threefry2x32([seed, STREAM], [t, 0])[i])
+    const [key0, key1] = [word(0), word(1)]
     const params = { count: K * C, key0, key1, rows, C }
     return run(drawKernel, { reads: [x], makes: [[K, C]], params, groups: elementwise(K * C) })
   },
@@ -50,11 +61,15 @@ const drawOp: Op<[x: Tensor], [Tensor], Attrs> = {
 
 /** `count` rows of x [n, C], each drawn uniformly from all of them -> [count, C]; which ones depends on (seed, step) and n
  *  alone. Carries no gradient. Throws ShapeError, and RangeError for a count below 1. */
-export const drawRows = (x: Tensor, count: number, at: { readonly seed: number; readonly step: number }) =>
+export const drawRows = (x: Tensor, count: number, at: { readonly seed: number; readonly step: Scalar }) =>
   x.gpu.apply(drawOp, { count, ...at }, [x])[0]
 
 /** The rows of n that `drawRows` takes, computed on the CPU; exported for its test. */
-export function drawnRows(n: number, count: number, { seed, step }: Omit<Attrs, 'count'>): number[] {
+export function drawnRows(
+  n: number,
+  count: number,
+  { seed, step }: { readonly seed: number; readonly step: number },
+): number[] {
   const key = threefry2x32([seed, STREAM], [step, 0])
   return Array.from({ length: count }, (_, i) => Math.floor((threefry2x32(key, [i, 0])[0] * n) / 2 ** 32))
 }

@@ -75,6 +75,9 @@ export interface Run {
   view(x: Tensor, shape: Shape): Tensor
   /** Puts values on the GPU for the time of this op. */
   tensor(values: Values, shape: Shape): Tensor
+  /** Computes something in one of several ways that give the same bits: the fastest one measured on this device, or, where
+   *  nothing was measured under that name, the one guessed. */
+  race<T>(name: string, ways: number, guess: number, compute: (way: number) => T): T
   /** True on a CPU adapter, where light kernels win. */
   readonly software: boolean
   /** What the user allows; f16x3 and f16 imply that the device has f16. */
@@ -83,6 +86,8 @@ export interface Run {
   readonly f16: boolean
   /** Whether there are subgroup matrices, f16 by f16 to f32 of 16 x 16 x 16, in subgroups of 32 threads. */
   readonly matrices: boolean
+  /** Bytes of memory that a workgroup may share. */
+  readonly workgroupBytes: number
   /** True in tests that compute those matrices in plain WGSL. */
   readonly emulated: boolean
   /** The fewest threads that a subgroup may have; 0 where WGSL's subgroups are missing. */
@@ -100,12 +105,23 @@ export interface Dispatch<Makes extends readonly Make[]> {
   /** One fresh tensor per remaining `var<storage, read_write>` declaration. */
   readonly makes?: Makes
   /** Fields of the kernel's `struct Params`, by name. */
-  readonly params?: Readonly<Record<string, number>>
+  readonly params?: Readonly<Record<string, Scalar>>
   /** Values for `override` declarations; each set compiles its own pipeline. */
   readonly constants?: Readonly<Record<string, number>>
   /** Workgroups to run, at most 65,535 in each dimension. */
   readonly groups: readonly [x: number, y?: number, z?: number]
 }
+
+/** A number; or, where every step needs its own, a function that says what it is now: a captured step asks it again each
+ *  time. It must have no effects, and read state that lives on (`() => state.step`), not a number of one call. */
+export type Scalar = number | (() => number)
+
+/** What a scalar is now. */
+export const valueOf = (scalar: Scalar) => (typeof scalar === 'number' ? scalar : scalar())
+
+/** A number computed from a scalar, as changeable as that is. */
+export const derive = (from: Scalar, compute: (value: number) => number): Scalar =>
+  typeof from === 'number' ? compute(from) : () => compute(from())
 
 export type Access = 'read' | 'read_write' | 'uniform'
 

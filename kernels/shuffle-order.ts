@@ -1,7 +1,17 @@
 // A random order of N rows and its inverse, on the GPU. Row n draws a number from Threefry, and its place is how many rows
 // drew a smaller one: a pure function of (seed, step, N).
 
-import { type Op, type Tensor, ShapeError, dim, elementwise, flatIndex, kernel } from './op.ts'
+import {
+  type Op,
+  type Scalar,
+  type Tensor,
+  ShapeError,
+  derive,
+  dim,
+  elementwise,
+  flatIndex,
+  kernel,
+} from './op.ts'
 import { threefry, threefry2x32 } from './threefry.ts'
 
 const STREAM = 0x5f1e // keeps these draws apart from other uses of the seed
@@ -42,7 +52,7 @@ const rankKernel = kernel`
 
 interface Attrs {
   readonly seed: number
-  readonly step: number
+  readonly step: Scalar
 }
 
 const orderOp: Op<[x: Tensor], [order: Tensor, inverse: Tensor], Attrs> = {
@@ -53,7 +63,8 @@ const orderOp: Op<[x: Tensor], [order: Tensor, inverse: Tensor], Attrs> = {
   },
   forward(run, { seed, step }, x) {
     const N = dim(x.shape, 0)
-    const [key0, key1] = threefry2x32([seed, STREAM], [step, 0])
+    const word = (i: 0 | 1) => derive(step, (t) => threefry2x32([seed, STREAM], [t, 0])[i])
+    const [key0, key1] = [word(0), word(1)]
     const indices = { shape: [N], dtype: 'i32' } as const
     const groups = elementwise(N)
     const [drawn] = run(drawKernel, { makes: [indices], params: { N, key0, key1 }, groups })

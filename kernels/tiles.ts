@@ -13,7 +13,7 @@
 import { type Kernel, type Run, type Wgsl, wgsl } from './op.ts'
 import { onMatrices, useMatrices } from './subgroup-matrix.ts'
 import { lanes } from './tiles-cpu.ts'
-import { grid } from './tiles-gpu.ts'
+import { grid, halfGrid } from './tiles-gpu.ts'
 import { rounded, splitTiles } from './tiles-matrices.ts'
 
 /** Rows are padded to a multiple of this, a whole number of tiles on every machine, and columns are dealt out by it. */
@@ -41,14 +41,15 @@ export interface Tiles {
 
 /** The kernel that `make` builds around the way to compute tiles that suits the machine. */
 export function tiled(make: (by: Tiles) => Kernel): (run: Run) => Kernel {
-  const [onGpu, onCpu] = [make(grid), make(lanes)]
+  const [onGpu, onCpu, withHalves] = [make(grid), make(lanes), make(halfGrid)]
   const [inHalves, inParts] = [
     onMatrices((by) => make(rounded(by))),
     onMatrices((by) => make(splitTiles(by))),
   ]
   return (run) => {
     if (useMatrices(run)) return run.precision === 'f16' ? inHalves(run) : inParts(run)
-    return hasLanes(run) ? onCpu : onGpu
+    if (hasLanes(run)) return onCpu
+    return run.precision === 'f16' ? withHalves : onGpu
   }
 }
 

@@ -4,10 +4,11 @@
 import type { Tensor } from '../kernels/op.ts'
 import { clip } from '../kernels/clip.ts'
 import type { Gpu } from '../engine/gpu.ts'
+import type { LossScaler } from '../engine/loss-scaler.ts'
 import type { Optimizer } from '../engine/optimizer.ts'
 import type { Schedule } from '../engine/schedule.ts'
 import { type Tower, through } from '../models/tower.ts'
-import { type ImageBatch, type Views, imagesOf, viewsOf } from './views.ts'
+import { type ImageBatch, type Views, given, viewsOf } from './views.ts'
 
 export interface EndToEndOptions {
   /** f_q, and f_k: another network, or the same. */
@@ -20,26 +21,34 @@ export interface EndToEndOptions {
   readonly temperature: number
   readonly views: Views
   readonly seed?: number
+  /** Whether steps are captured and replayed, with the same bits (the default), or run one by one. */
+  readonly capture?: boolean
+  /** Scales the loss, for a Gpu of precision f16. */
+  readonly scaler?: LossScaler
 }
 
 /** End-to-end training: `step(batch)` makes one step and returns its loss [], which dies when the next step ends. The loss is
  *  Eq. 1 with the batch's N - 1 other keys as negatives, and, as the keys have a gradient too, the mean of both directions. */
 export function endToEnd(gpu: Gpu, options: EndToEndOptions) {
-  const { query, key, optimizer, schedule, temperature, views, seed = 0 } = options
+  const { query, key, optimizer, schedule, temperature, views } = options
+  const { seed = 0, capture = true, scaler } = options
   const state = { step: 0 }
   const aug = viewsOf(gpu, views, { seed, state })
   const mode = { training: true }
 
-  const step = (batch: ImageBatch): Tensor =>
-    gpu.step(() => {
-      const x = imagesOf(gpu, batch)
+  const captured = gpu.capture(
+    (x: Tensor) => {
       const [x_q, x_k] = [aug(x, 0), aug(x, 1)] //                   two randomly augmented versions
       const [q, k] = [through(query, x_q, mode), through(key, x_k, mode)]
       const loss = clip(q, k, temperature) //                        Eq. 1, normalised inside
-      optimizer.step(gpu.backward(loss), schedule(state.step)) //    update f_q and f_k
-      state.step++
+      const gradients = gpu.backward(loss, scaler?.scale)
+      optimizer.step(gradients, () => schedule(state.step), scaler) // update f_q and f_k
+      gpu.everyStep(() => state.step++)
       return loss
-    })
+    },
+    { replay: capture },
+  )
 
-  return { step, ...query, key, optimizer, state }
+  const step = (batch: ImageBatch): Tensor => captured.run(given(batch))
+  return { step, ...query, key, optimizer, state, captured }
 }

@@ -65,9 +65,9 @@ const v3 = (size: number, batch: number): MocoSettings => ({
   momentum: { start: 0.99, rising: true },
 })
 
-/** The built-in images: as simclr-demo, with what MoCo adds made small. An average over 20 steps follows a run of 195. */
+/** The built-in images: as simclr-demo, with what MoCo adds made small. An average over 20 steps follows a run of 195. Without splits
+ *  a query would know its key by the batch that both come from, as the queue's keys come from others. */
 export const demo = (size: number, batch = 128): MocoSettings => ({
-  ...plain,
   model: { name: 'resnet8', stem: 'cifar', width: 16, zeroInitResidual: false },
   head: { style: 'linear', dim: 64 },
   views: demoRecipe(size),
@@ -79,6 +79,9 @@ export const demo = (size: number, batch = 128): MocoSettings => ({
   knn: { temperature: 0.1 },
   queue: 1024,
   momentum: constantM(0.95),
+  symmetric: false,
+  bnSplits: 8,
+  shuffle: true,
 })
 
 /** MoCo's presets by name. */
@@ -152,6 +155,7 @@ export const mocoPresets: Readonly<Record<string, PresetOf<MocoSettings>>> = {
     size: 32,
     settings: (size, batch) => ({
       ...demo(size, batch),
+      ...plain,
       head: { style: 'v3', hidden: 128, dim: 64 },
       queue: null,
       momentum: { start: 0.95, rising: true },

@@ -8,13 +8,14 @@ import { concat } from '../kernels/concat.ts'
 import { infoNce } from '../kernels/infonce.ts'
 import { l2Normalize } from '../kernels/l2-normalize.ts'
 import type { Gpu } from '../engine/gpu.ts'
+import type { LossScaler } from '../engine/loss-scaler.ts'
 import { MovingAverage } from '../engine/moving-average.ts'
 import type { FlatOptimizer } from '../engine/optimizer.ts'
 import type { Schedule } from '../engine/schedule.ts'
 import { type Tower, parametersOf, through } from '../models/tower.ts'
 import type { KeyQueue } from '../models/key-queue.ts'
 import { shuffled } from './shuffled.ts'
-import { type ImageBatch, type Views, imagesOf, viewsOf } from './views.ts'
+import { type ImageBatch, type Views, given, viewsOf } from './views.ts'
 
 export interface MocoOptions {
   /** f_q; `key` is f_k, of the same shapes. */
@@ -34,41 +35,46 @@ export interface MocoOptions {
   readonly symmetric?: boolean
   /** Batch norm over that many groups of each batch, as over that many GPUs; 1 by default. */
   readonly splits?: number
-  /** Whether the keys' batch is shuffled, so that groups hide nothing ("Shuffling BN", section 3.3). */
+  /** Whether the keys' batch is shuffled first ("Shuffling BN", section 3.3). */
   readonly shuffle?: boolean
   readonly seed?: number
+  /** Whether steps are captured and replayed, with the same bits (the default), or run one by one. */
+  readonly capture?: boolean
+  /** Scales the loss, for a Gpu of precision f16. */
+  readonly scaler?: LossScaler
 }
 
 /** MoCo training: `step(batch)` makes one step and returns its loss [], which dies when the next step ends. The key encoder
  *  begins as a copy of the query encoder. Throws Error unless the two have the same shapes. */
 export function moco(gpu: Gpu, options: MocoOptions) {
   const { query, key, optimizer, schedule, queue, momentum, temperature: T, views } = options
-  const { symmetric = false, splits = 1, shuffle = splits > 1, seed = 0 } = options
+  const { symmetric = false, splits = 1, shuffle = splits > 1, seed = 0, capture = true, scaler } = options
   const state = { step: 0 }
   const mode = { training: true, splits }
   const aug = viewsOf(gpu, views, { seed, state })
   const average = new MovingAverage(optimizer, parametersOf(key))
   average.update(0) //                                                       f_k.params = f_q.params
   const f_q = (x: Tensor) => through(query, x, mode)
-  const f_k = shuffle
-    ? shuffled((x: Tensor) => through(key, x, mode), { seed, state })
-    : (x: Tensor) => through(key, x, mode)
+  const plain = (x: Tensor) => through(key, x, mode)
+  const f_k = shuffle ? shuffled(plain, { seed, state }) : plain
   const keys = (x: Tensor) => gpu.noGrad(() => l2Normalize(f_k(x))) //       no gradient to keys
-
-  const step = (batch: ImageBatch): Tensor =>
-    gpu.step(() => {
-      const x = imagesOf(gpu, batch)
+  const captured = gpu.capture(
+    (x: Tensor) => {
       const [x_q, x_k] = [aug(x, 0), aug(x, 1)] //                           two randomly augmented versions
       const k = keys(x_k)
       const half = infoNce(f_q(x_q), k, queue.keys, T) //                    Eq. 1, the queue as it was before this batch
       const other = symmetric ? keys(x_q) : null
       const loss = other ? add(half, infoNce(f_q(x_k), other, queue.keys, T)) : half
-      optimizer.step(gpu.backward(loss), schedule(state.step)) //            update f_q
-      average.update(momentum(state.step)) //                                f_k = m f_k + (1 - m) f_q
+      const gradients = gpu.backward(loss, scaler?.scale)
+      optimizer.step(gradients, () => schedule(state.step), scaler) //       update f_q
+      average.update(() => momentum(state.step)) //                          f_k = m f_k + (1 - m) f_q
       queue.enqueue(other ? concat([other, k], 0) : k) //                    and dequeue the oldest
-      state.step++
+      gpu.everyStep(() => state.step++)
       return loss
-    })
+    },
+    { replay: capture },
+  )
 
-  return { step, ...query, key, optimizer, state, queue }
+  const step = (batch: ImageBatch): Tensor => captured.run(given(batch))
+  return { step, ...query, key, optimizer, state, queue, captured }
 }

@@ -13,6 +13,6 @@ export const shuffled =
     { seed, state }: { readonly seed: number; readonly state: { readonly step: number } },
   ) =>
   (x: Tensor): Tensor => {
-    const { order, inverse } = shuffleOrder(x, { seed, step: state.step })
+    const { order, inverse } = shuffleOrder(x, { seed, step: () => state.step })
     return indexSelect(encode(indexSelect(x, 0, order)), 0, inverse)
   }

@@ -3,6 +3,7 @@
 import type { Tensor } from '../kernels/op.ts'
 import { type Recipe, augment } from '../kernels/augment.ts'
 import type { Gpu } from '../engine/gpu.ts'
+import type { Upload } from '../engine/capture.ts'
 
 /** Images on the GPU already, or u8 pixels to upload: [N, H, W, 3]. */
 export type ImageBatch = Tensor | { readonly pixels: Uint8Array; readonly shape: readonly number[] }
@@ -18,7 +19,7 @@ export const viewsOf =
   (gpu: Gpu, views: Views, { seed, state }: { readonly seed: number; readonly state: { step: number } }) =>
   (images: Tensor, view: 0 | 1): Tensor => {
     if (typeof views === 'function') return gpu.noGrad(() => views(images, { step: state.step, view }))
-    return augment(images, recipeOf(views, view), { seed, step: state.step, view })
+    return augment(images, recipeOf(views, view), { seed, step: () => state.step, view })
   }
 
 /** The recipe of a view. */
@@ -28,6 +29,6 @@ export const recipeOf = (views: Recipe | readonly [Recipe, Recipe], view: 0 | 1)
 const isPair = (views: Recipe | readonly [Recipe, Recipe]): views is readonly [Recipe, Recipe] =>
   Array.isArray(views)
 
-/** The batch on the GPU. */
-export const imagesOf = (gpu: Gpu, batch: ImageBatch): Tensor =>
-  'pixels' in batch ? gpu.tensor(batch.pixels, batch.shape) : batch
+/** The batch as a captured step takes it. */
+export const given = (batch: ImageBatch): Tensor | Upload =>
+  'pixels' in batch ? { values: batch.pixels, shape: batch.shape } : batch

@@ -1,7 +1,7 @@
 // The dictionary of Instance Discrimination (Wu et al. 2018, https://arxiv.org/abs/1805.01978): one slot per image of the
 // training set, the feature that the image had when it was last seen.
 
-import { type Tensor, type Variable, sizeOf } from '../kernels/op.ts'
+import { type Scalar, type Tensor, type Variable, sizeOf } from '../kernels/op.ts'
 import { bankUpdate } from '../kernels/bank-update.ts'
 import { drawRows } from '../kernels/draw-rows.ts'
 import { enqueue } from '../kernels/enqueue.ts'
@@ -45,7 +45,7 @@ export class MemoryBank {
   }
 
   /** `count` features drawn uniformly from all -> [count, C]; which ones depends on (seed, step) and n alone. */
-  draw(count: number, at: { readonly seed: number; readonly step: number }): Tensor {
+  draw(count: number, at: { readonly seed: number; readonly step: Scalar }): Tensor {
     return drawRows(this.rows, count, at)
   }
 

@@ -1,4 +1,4 @@
-import type { Tensor, Variable } from '../kernels/op.ts'
+import type { Scalar, Tensor, Variable } from '../kernels/op.ts'
 import { affine } from '../kernels/affine.ts'
 import { concat } from '../kernels/concat.ts'
 import { globalAvgPool } from '../kernels/global-avg-pool.ts'
@@ -73,7 +73,7 @@ function watched(gpu: Gpu, inner: FlatOptimizer, parameters: Record<string, Vari
   const first: Promise<Map<string, SavedTensor>>[] = []
   const optimizer = Object.create(inner, {
     step: {
-      value(gradients: ReadonlyMap<Tensor, Tensor>, lr: number) {
+      value(gradients: ReadonlyMap<Tensor, Tensor>, lr: Scalar) {
         if (first.length === 0) {
           const found = Object.entries(parameters).map(([name, p]) => [name, gradients.get(p)] as const)
           first.push(snapshot(gpu, Object.fromEntries(found) as Record<string, Variable>)) // read before they die

@@ -7,8 +7,10 @@ import { globalAvgPool } from '../kernels/global-avg-pool.ts'
 import { linear } from '../kernels/linear.ts'
 import { relu } from '../kernels/relu.ts'
 import { reshape } from '../kernels/reshape.ts'
+import { slice } from '../kernels/slice.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { snapshot } from '../engine/checkpoint.ts'
+import { LossScaler } from '../engine/loss-scaler.ts'
 import { type Optimizer, Adam, Sgd } from '../engine/optimizer.ts'
 import type { SavedTensor } from '../engine/safetensors.ts'
 import { constant } from '../engine/schedule.ts'
@@ -16,7 +18,7 @@ import { simclr } from '../methods/simclr.ts'
 import { Builder, type Model, type NormState } from '../models/layers.ts'
 import { projectionHead } from '../models/heads.ts'
 import { variablesOf } from '../models/state.ts'
-import { random } from './check.ts'
+import { close, random } from './check.ts'
 import { Golden, toHWIO, toNHWC } from './golden.ts'
 import { gpuSuite } from './gpu.ts'
 
@@ -50,7 +52,7 @@ function sequential(gpu: Gpu, golden: Golden, root: 'f' | 'g'): Model {
     norms[`${root}.${i}`] = state
     if (!bias) throw new Error(`${layer} has no bias`)
     return (x, { training }) => {
-      state.batches += Number(training)
+      if (training) gpu.everyStep(() => state.batches++)
       return batchNorm(x, weight, bias, state, { training })
     }
   })
@@ -87,31 +89,30 @@ for (const name of ['train_tiny_adam_20', 'train_tiny_sgd_nobn_20']) {
     }
     const [count = 1, N = 1, C = 3, H = 1, W = 1] = golden.shape('in.pos_1')
     assert.is(count, num_batches)
-    const views = [1, 2].map((v) => {
-      const all = golden.values(`in.pos_${v}`)
-      const size = N * C * H * W
-      return Array.from({ length: count }, (_, b) =>
-        toNHWC(all.slice(b * size, (b + 1) * size), [N, C, H, W]),
-      )
+    const size = N * C * H * W
+    const batches = Array.from({ length: count }, (_, b) => {
+      const views = [1, 2].flatMap((v) => {
+        const values = golden.values(`in.pos_${v}`).slice(b * size, (b + 1) * size)
+        return [...toNHWC(values, [N, C, H, W]).values]
+      })
+      return gpu.tensor(views, [2 * N, H, W, C]) // the first view of all, then the second
     })
-    const { step, state } = simclr(gpu, {
+    const { step, state, captured } = simclr(gpu, {
       encoder,
       head,
       optimizer: watched,
       schedule: constant(Number(lr)),
       temperature: Number(temperature),
       batchNorm: 'per-view',
-      views: (_, at) => {
-        const view = views[at.view]?.[at.step % count]
-        return gpu.tensor(view?.values ?? [], view?.shape ?? [])
-      },
+      views: (x, { view }) => slice(x, 0, view * N, (view + 1) * N),
     })
     const losses: number[] = []
     for (let s = 0; s < Number(golden.config['steps']); s++) {
-      losses.push(...(await gpu.read(step(gpu.tensor([], [0])))))
+      losses.push(...(await gpu.read(step(batches[s % count] ?? gpu.tensor([], [0])))))
       if (s === 0) await compare(gpu, golden, 'after.step0.', parameters)
     }
     assert.is(state.step, 20)
+    assert.is(captured.replays, 17, `${captured.reason}`) // all but the first, which reads, and two that are traced
     for (const [key, { data }] of (await first[0]) ?? [])
       golden.expect(`grad.step0.${key}`, data as Float32Array) // f32
     golden.expect('out.losses', losses)
@@ -190,6 +191,22 @@ test('two images are enough, and one is refused in words', async ({ gpu }) => {
   const batch = (N: number) => gpu.tensor(random(N * 192), [N, 8, 8, 3])
   assert.ok(Number.isFinite((await gpu.read(make().step(batch(2))))[0]))
   assert.throws(() => make().step(batch(1)), /batchNorm: .*more than one value per channel/i)
+})
+
+test('a scaled loss trains to the same losses', async ({ gpu }) => {
+  const runs = []
+  for (const scaler of [null, new LossScaler(gpu, { scale: 4096 })]) {
+    const { encoder, head } = toy(gpu, 3)
+    const optimizer = new Adam({ ...encoder.parameters, ...head.parameters })
+    const views = (_: Tensor, { step, view }: { readonly step: number; readonly view: number }) =>
+      gpu.tensor(random(8 * 192, 7 + step * 2 + view), [8, 8, 8, 3])
+    const settings = { encoder, head, optimizer, schedule: constant(1e-2), temperature: 0.5, views } as const
+    const { step } = simclr(gpu, { ...settings, batchNorm: 'joint', ...(scaler ? { scaler } : {}) })
+    const losses: number[] = []
+    for (let i = 0; i < 4; i++) losses.push(...(await gpu.read(step(gpu.tensor([], [0])))))
+    runs.push(losses)
+  }
+  close(runs[1] ?? [], runs[0] ?? [], 1e-6, 'losses') // powers of two change no digit, save where numbers underflow
 })
 
 test.run()
