@@ -3,9 +3,10 @@
 
 import { Command } from 'commander'
 import { UsageError } from './choice.ts'
+import { type CompareFlags, compare } from './compare.ts'
 import { doctor } from './doctor.ts'
 import { evalKnn } from './eval-knn.ts'
-import { count, positive, whole } from './numbers.ts'
+import { count, counts, positive, whole } from './numbers.ts'
 import { listPresets } from './presets.ts'
 import { type CommandFlags, trainMethod } from './train-command.ts'
 import { sources, trainCommands } from './train-options.ts'
@@ -30,6 +31,28 @@ Begin here:
 const train = program.command('train').description('train an encoder without labels')
 for (const { method, add } of trainCommands)
   add(train).action((flags: CommandFlags) => finish(trainMethod(method, flags)))
+
+program
+  .command('compare')
+  .description(
+    'train MoCo, a memory bank and end-to-end with various numbers of negatives, and plot kNN accuracy',
+  )
+  .option('--data <source>', `${sources} (default: procedural, 2000 images)`)
+  .option(
+    '--out <folder>',
+    'folder of the comparison; the same command goes on with it (default: runs/compare)',
+  )
+  .option('--negatives <list>', 'numbers of negatives, as in 32,128,512 (the default)', counts)
+  .option('--subset <n>', 'train on this many images', count)
+  .option('--model <name>', 'encoder (default: resnet8)')
+  .option('--width <channels>', "channels of the encoder's first stage (default: 8)", count)
+  .option('--epochs <n>', 'times through the data (default: 5)', count)
+  .option('--batch <n>', 'images per step; end-to-end takes its number of negatives (default: 64)', count)
+  .option('--lr <rate>', "learning rate (default: the preset's, for all)", positive)
+  .option('--seed <n>', 'everything random follows from it', whole)
+  .option('--adapter <name>', "part of the GPU's name, to choose among several")
+  .option('--json', 'print machine-readable lines only')
+  .action((flags: CompareFlags) => finish(compare(flags)))
 
 program
   .command('presets')

@@ -27,3 +27,7 @@ export function positive(text: string) {
 export function share(text: string) {
   return parsed(text, 'a number from 0 to 1', (v) => v >= 0 && v <= 1)
 }
+/** Whole numbers from 1 on, separated by commas. */
+export function counts(text: string) {
+  return text.split(',').map(count)
+}

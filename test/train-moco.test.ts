@@ -124,4 +124,37 @@ test('presets of every method are listed with where they come from', async () =>
     assert.ok(names.includes(name), name)
 })
 
+test('compares the mechanisms, goes on where it was stopped, and refuses other settings', async ({ dir }) => {
+  const out = join(dir, 'compare')
+  const args = [
+    'compare',
+    '--negatives',
+    '8,64',
+    '--subset',
+    '64',
+    '--batch',
+    '8',
+    '--width',
+    '2',
+    '--epochs',
+    '1',
+    '--out',
+    out,
+  ]
+  const first = start([...args, '--json'])
+  await first.said(/memory-bank-8/)
+  first.child.kill('SIGKILL')
+  await first.done
+  const { code, out: said, err } = await kindred(...args)
+  assert.is(code, 0, err)
+  assert.match(
+    said,
+    /negatives +end-to-end +memory-bank +moco\n +8( +\d+\.\d%){3}\n +64 +-( +\d+\.\d%){2}\nraw pixels/,
+  )
+  assert.match(readFileSync(join(out, 'compare.html'), 'utf8'), /<polyline/)
+  const other = await kindred(...args, '--seed', '1')
+  assert.is(other.code, 2)
+  assert.match(other.err, /holds a comparison with other settings/)
+})
+
 test.run()
