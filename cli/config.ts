@@ -19,6 +19,8 @@ export interface TrainConfig extends SimclrSettings {
   readonly size: number
   /** How many training images are used; null for all. */
   readonly subset: number | null
+  /** Images encoded at a time; null for a batch at once. */
+  readonly chunk: number | null
   readonly seed: number
   /** kNN: every how many epochs, over how many neighbours (null: 200, or a fiftieth of a small bank), with how many
    *  training images as bank and how many test images (null for all). */
@@ -44,6 +46,7 @@ export interface TrainFlags {
   readonly width?: number
   readonly epochs?: number
   readonly batch?: number
+  readonly chunk?: number
   readonly lr?: number
   readonly temperature?: number
   readonly batchNorm?: string
@@ -72,6 +75,7 @@ export function configOf(flags: TrainFlags, software: boolean): TrainConfig {
     data,
     size,
     subset: flags.subset ?? null,
+    chunk: flags.chunk ?? null,
     seed: flags.seed ?? 0,
     ...settings,
     model: {

@@ -51,6 +51,11 @@ train
     "images per step; each is compared with every other one of its batch (default: the preset's, fewer for a small set)",
     count,
   )
+  .option(
+    '--chunk <n>',
+    'images encoded at a time, so that any batch fits the memory at the price of a second forward (default: all)',
+    count,
+  )
   .option('--lr <rate>', 'learning rate per step, before the schedule', positive)
   .option(
     '--temperature <t>',

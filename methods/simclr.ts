@@ -10,7 +10,9 @@ import { slice } from '../kernels/slice.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import type { Optimizer } from '../engine/optimizer.ts'
 import type { Schedule } from '../engine/schedule.ts'
-import type { Model } from '../models/layers.ts'
+import type { Mode, Model } from '../models/layers.ts'
+import { type Chunk, type Pixels, chunksOf, cutPixels } from './chunks.ts'
+import { type Encode, gradientCache, plainGradient } from './gradient-cache.ts'
 
 export interface SimclrOptions {
   readonly encoder: Model
@@ -24,18 +26,29 @@ export interface SimclrOptions {
    *  view by itself, as leftthomas/SimCLR calls the network twice ('per-view', N rows, running statistics moved twice). The
    *  two are not equal: choose the one of the results you compare with. */
   readonly batchNorm: 'per-view' | 'joint'
-  /** How a view is made from images: a recipe, or a function when you bring your own. */
-  readonly views: Recipe | ((images: Tensor, at: { readonly step: number; readonly view: number }) => Tensor)
+  /** How a view is made from images: a recipe, or a function when you bring your own. `offset` is the first image's number in
+   *  the batch. With `chunk` a function is called twice for the same images, and must give the same both times. */
+  readonly views: Recipe | ((images: Tensor, at: ViewOf) => Tensor)
+  /** Images that are encoded at a time, at most, so that a larger batch needs no more memory for activations; all of them
+   *  unless given. The gradient stays the whole batch's, save that batch norm's statistics are those of a chunk. */
+  readonly chunk?: number | null
   readonly seed?: number
   /** Whether steps are captured and replayed, with the same bits (the default), or run one by one. */
   readonly capture?: boolean
 }
 
+/** Which view of which images is to be made. */
+export interface ViewOf {
+  readonly step: number
+  readonly view: number
+  readonly offset: number
+}
+
 /** Images on the GPU already, or u8 pixels to upload: [N, H, W, 3]. */
-export type ImageBatch = Tensor | { readonly pixels: Uint8Array; readonly shape: readonly number[] }
+export type ImageBatch = Tensor | Pixels
 
 /** SimCLR training: `step(batch)` makes one step and returns its loss [], which dies when the next step ends:
- *  call `gpu.read(loss)` before that, and await it whenever you like. */
+ *  call `gpu.read(loss)` before that, and await it whenever you like. Throws RangeError for a chunk that is no count. */
 export function simclr(
   gpu: Gpu,
   {
@@ -46,25 +59,39 @@ export function simclr(
     temperature,
     batchNorm,
     views,
+    chunk = null,
     seed = 0,
     capture = true,
   }: SimclrOptions,
 ) {
+  if (chunk !== null && (!Number.isInteger(chunk) || chunk < 1))
+    throw new RangeError(`simclr: chunk must be a whole number of images from 1 on, got ${chunk}`)
+  const most = chunk ?? Infinity
   const state = { step: 0 }
-  const training = { training: true }
-  const f = (x: Tensor) => encoder.forward(x, training)
-  const g = (h: Tensor) => head.forward(h, training)
-  const t = (images: Tensor, view: number) =>
+  const t = ({ images, offset }: Chunk, view: number) =>
     typeof views === 'function'
-      ? gpu.noGrad(() => views(images, { step: state.step, view })) // no gradient goes to the images
-      : augment(images, views, { seed, step: () => state.step, view })
+      ? gpu.noGrad(() => views(images(), { step: state.step, view, offset })) // no gradient goes to the images
+      : augment(images(), views, { seed, step: () => state.step, view, offset })
+  const gf = (x: Tensor, mode: Mode) => head.forward(encoder.forward(x, mode), mode)
+
+  const isJoint = batchNorm === 'joint'
+  const projections = (x: Chunk): Encode[] =>
+    isJoint
+      ? [(mode) => gf(concat([t(x, 0), t(x, 1)], 0), mode)]
+      : [(mode) => gf(t(x, 0), mode), (mode) => gf(t(x, 1), mode)]
+  const eq1 = (z: readonly Tensor[]) => {
+    const pairs = isJoint ? z.flatMap(halves) : z
+    const [z1, z2] = [everySecond(pairs, 0), everySecond(pairs, 1)]
+    return ntXent(z1, z2, temperature) // the mean over all 2N
+  }
 
   const captured = gpu.capture(
-    (x: Tensor) => {
-      const [x1, x2] = [t(x, 0), t(x, 1)] //                               two augmentations t ~ T, t' ~ T
-      const [z1, z2] = batchNorm === 'joint' ? halves(g(f(concat([x1, x2], 0)))) : [g(f(x1)), g(f(x2))]
-      const loss = ntXent(z1, z2, temperature) //                          Eq. 1, the mean over all 2N
-      optimizer.step(gpu.backward(loss), () => schedule(state.step)) //    update f and g to minimise it
+    (...batch: Tensor[]) => {
+      const chunks = chunksOf(batch, most) //                              one, unless the batch is to be cut
+      const z = chunks.flatMap(projections) //                             of two augmentations t ~ T, t' ~ T
+      const gradient = chunks.length > 1 ? gradientCache : plainGradient
+      const { loss, gradients } = gradient(gpu, z, eq1)
+      optimizer.step(gradients, () => schedule(state.step)) //             update f and g to minimise it
       gpu.everyStep(() => state.step++)
       return loss
     },
@@ -72,7 +99,7 @@ export function simclr(
   )
 
   const step = (batch: ImageBatch): Tensor =>
-    captured.run('pixels' in batch ? { values: batch.pixels, shape: batch.shape } : batch)
+    captured.run(...('pixels' in batch ? cutPixels(batch, most) : [batch]))
 
   return { step, encoder, head, optimizer, state, captured }
 }
@@ -81,4 +108,10 @@ export function simclr(
 function halves(z: Tensor): [Tensor, Tensor] {
   const rows = dim(z.shape, 0)
   return [slice(z, 0, 0, rows / 2), slice(z, 0, rows / 2, rows)]
+}
+
+/** The rows of every second tensor, from the first or the second on. */
+function everySecond(z: readonly Tensor[], from: 0 | 1): Tensor {
+  const chosen = z.filter((_, i) => i % 2 === from)
+  return chosen.length === 1 && chosen[0] ? chosen[0] : concat(chosen, 0)
 }

@@ -10,6 +10,8 @@ import { normal, uniform } from '../engine/random.ts'
 /** Whether batch norm uses and updates the batch's statistics (training) or the running ones. */
 export interface Mode {
   readonly training: boolean
+  /** False to train without moving running statistics and their counts: for a second pass over the same images. */
+  readonly tracking?: boolean
 }
 
 export type Layer = (x: Tensor, mode: Mode) => Tensor
@@ -71,9 +73,9 @@ export class Builder {
     const variance = this.gpu.variable(new Float32Array(C).fill(1), [C])
     const state: NormState = { mean, variance, batches: 0 }
     this.norms[name] = state
-    return (x, { training }, then) => {
-      if (training) this.gpu.everyStep(() => state.batches++)
-      return batchNorm(x, gamma, beta, state, { training, ...then })
+    return (x, { training, tracking = true }, then) => {
+      if (training && tracking) this.gpu.everyStep(() => state.batches++)
+      return batchNorm(x, gamma, beta, training && !tracking ? null : state, { training, ...then })
     }
   }
 
