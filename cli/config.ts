@@ -1,6 +1,7 @@
 // The configuration of a training: the preset, changed by what the command line says, whole enough to be run again from
 // config.json alone.
 
+import { evenly } from '../methods/chunks.ts'
 import type { SimclrSettings } from '../methods/simclr-presets.ts'
 import { simclrPresets } from '../methods/simclr-presets.ts'
 
@@ -69,13 +70,15 @@ export function configOf(flags: TrainFlags, software: boolean): TrainConfig {
   if (!found) throw choice('--preset', preset, Object.keys(simclrPresets))
   const size = flags.size ?? (small ? 32 : found.size)
   const settings = onMachine(found.settings(size, flags.batch), flags, software)
+  const batchNorm = oneOf('--batch-norm', flags.batchNorm, ['per-view', 'joint']) ?? settings.batchNorm
+  const chunk = chunkOf(flags.chunk, settings.batch, batchNorm)
   return {
     method: 'simclr',
     preset,
     data,
     size,
     subset: flags.subset ?? null,
-    chunk: flags.chunk ?? null,
+    chunk,
     seed: flags.seed ?? 0,
     ...settings,
     model: {
@@ -85,7 +88,7 @@ export function configOf(flags: TrainFlags, software: boolean): TrainConfig {
       stem: oneOf('--stem', flags.stem, ['cifar', 'imagenet']) ?? settings.model.stem,
       width: flags.width ?? settings.model.width,
     },
-    batchNorm: oneOf('--batch-norm', flags.batchNorm, ['per-view', 'joint']) ?? settings.batchNorm,
+    batchNorm,
     temperature: flags.temperature ?? settings.temperature,
     schedule: { ...settings.schedule, lr: flags.lr ?? settings.schedule.lr },
     epochs: flags.epochs ?? settings.epochs,
@@ -105,6 +108,21 @@ function onMachine(settings: SimclrSettings, flags: TrainFlags, software: boolea
   const chosen = flags.preset ?? flags.model ?? flags.width ?? flags.stem
   if (!software || chosen !== undefined || flags.data === undefined) return settings
   return { ...settings, model: { ...settings.model, name: 'resnet8', stem: 'cifar', width: 16 } }
+}
+
+/** --chunk, unless it leaves an image alone, which has no statistics in the projection head's batch norm. */
+function chunkOf(
+  chunk: number | undefined,
+  batch: number,
+  batchNorm: TrainConfig['batchNorm'],
+): number | null {
+  if (chunk === undefined) return null
+  const fewest = Math.min(...evenly(batch, chunk).map(([start, end]) => end - start))
+  if (fewest < 2 && batch > 1 && batchNorm === 'per-view')
+    throw new UsageError(
+      `--chunk: batch norm per view needs 2 images or more at a time, got 1 of a batch of ${batch} in chunks of ${chunk}`,
+    )
+  return chunk
 }
 
 /** The batch for so many images when the flags name none: the preset's, or the largest power of two that gives an epoch of

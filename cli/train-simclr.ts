@@ -132,11 +132,12 @@ function introduce(
   data: Split,
   progress: Progress,
 ) {
-  const { model, batch, epochs, seed } = config
+  const { model, batch, chunk, epochs, seed } = config
+  const cut = (chunk ?? batch) < batch ? ` in chunks of ${chunk}` : '' // a run of an older version has none
   const total = epochs * stepsPerEpoch
   progress.start(total)
   progress.note(
-    `SimCLR: ${model.name} of width ${model.width} on ${images.size} images of ${images.name}, batch ${batch}, ${epochs} epochs (${total} steps), seed ${seed}`,
+    `SimCLR: ${model.name} of width ${model.width} on ${images.size} images of ${images.name}, batch ${batch}${cut}, ${epochs} epochs (${total} steps), seed ${seed}`,
   )
   const adapter = adapterOf(gpu)
   const kind = gpu.software ? ' (a CPU: fine for small models; see kindred doctor)' : ''

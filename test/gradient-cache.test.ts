@@ -260,7 +260,7 @@ test('a fold keeps what its last turn returned, and reclaims the rest', async ({
   const x = gpu.tensor([1, 2], [2])
   const lost: Tensor[] = []
   const total = gpu.step(() => {
-    const [last] = gpu.fold([2, 3, 4], [x], ([before = x], factor) => {
+    const [last] = gpu.fold([2, 3, 4], [x], ([before], factor) => {
       if (lost.length > 0)
         refuses(() => mul(lost.at(-1) ?? x, x), 'a tensor [2] was used after the step it was made in')
       const temporary = mul(before, gpu.tensor([factor], [1]))

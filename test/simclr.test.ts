@@ -99,7 +99,7 @@ for (const [name, chunk] of [
         const values = golden.values(`in.pos_${v}`).slice(b * size, (b + 1) * size)
         return toNHWC(values, [N, C, H, W]).values
       })
-      const views = Float32Array.from({ length: 2 * size }, (_, i) => {
+      const views = Float32Array.from({ length: 2 * size }, (_value, i) => {
         const [pixel, c] = [Math.floor(i / (2 * C)), i % (2 * C)]
         return (c < C ? x1[pixel * C + c] : x2[pixel * C + c - C]) ?? NaN
       })
