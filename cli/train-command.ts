@@ -138,10 +138,12 @@ function introduce(
   progress: Progress,
 ) {
   const { model, batch, epochs, seed } = config
+  const chunk = (config.method === 'simclr' && config.chunk) || batch
+  const cut = chunk < batch ? ` in chunks of ${chunk}` : ''
   const total = epochs * stepsPerEpoch
   progress.start(total)
   progress.note(
-    `${methods[config.method].title}: ${model.name} of width ${model.width} on ${images.size} images of ${images.name}, batch ${batch}, ${epochs} epochs (${total} steps), seed ${seed}`,
+    `${methods[config.method].title}: ${model.name} of width ${model.width} on ${images.size} images of ${images.name}, batch ${batch}${cut}, ${epochs} epochs (${total} steps), seed ${seed}`,
   )
   const adapter = adapterOf(gpu)
   const kind = gpu.software ? ' (a CPU: fine for small models; see kindred doctor)' : ''
