@@ -66,7 +66,7 @@ export const memoryBankPresets: Readonly<Record<string, PresetOf<MemoryBankSetti
   },
   'memory-bank-demo': {
     about:
-      'ResNet-8 on the built-in images, minutes on a CPU: InfoNCE with 1024 negatives, Adam 1.5e-3, 10 epochs',
+      'ResNet-8 on the built-in images, minutes on a CPU: InfoNCE with 1024 negatives, Adam 3e-3, 10 epochs',
     size: 32,
     settings: (size, batch) => ({
       ...withoutMoco(demo(size, batch)),
@@ -96,7 +96,7 @@ export const endToEndPresets: Readonly<Record<string, PresetOf<EndToEndSettings>
     size: 32,
     settings: (size, batch) => ({
       ...withoutMoco(demo(size, batch)),
-      schedule: { name: 'cosine', lr: 3e-3, warmupEpochs: 1 },
+      temperature: 0.2,
     }),
   },
 }
