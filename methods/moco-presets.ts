@@ -65,9 +65,8 @@ const v3 = (size: number, batch: number): MocoSettings => ({
   momentum: { start: 0.99, rising: true },
 })
 
-/** The built-in images: as simclr-demo, with what MoCo adds made small. Keys older than the encoder's last
- *  change are told by their age: it learns more slowly than SimCLR's. Without splits
- *  a query would know its key by the batch that both come from, as the queue's keys come from others. */
+/** The built-in images: as simclr-demo, with what MoCo adds made small. Splits, since a query could otherwise tell its key by
+ *  the batch that both come from: the queue's keys come from others. */
 export const demo = (size: number, batch = 128): MocoSettings => ({
   model: { name: 'resnet8', stem: 'cifar', width: 16, zeroInitResidual: false },
   head: { style: 'linear', dim: 64 },
@@ -142,7 +141,7 @@ export const mocoPresets: Readonly<Record<string, PresetOf<MocoSettings>>> = {
   },
   'moco-v1-demo': {
     about:
-      'ResNet-8 on the built-in images, minutes on a CPU: linear head, K 1024, m 0.99, T 0.1, Adam 3e-3, 5 epochs',
+      'ResNet-8 on the built-in images, for a CPU: linear head, K 1024, m 0.99, T 0.1, Adam 3e-3, 5 epochs',
     size: 32,
     settings: demo,
   },
