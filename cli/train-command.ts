@@ -151,6 +151,10 @@ function introduce(
   const { adapter: first } = (run.config['about'] ?? {}) as { adapter?: string } // as `described` wrote it
   if (first !== undefined && first !== adapter)
     progress.note(`the run began on ${first}: from here on its bits will differ, its quality not`)
+  if (config.method === 'moco' && config.queue !== null && config.queue > images.size)
+    progress.note(
+      `the queue's ${config.queue} keys are more than the ${images.size} images: old keys of a query's own image are among its negatives; a smaller --queue avoids that`,
+    )
   const left = skippedOf(data).length
   if (left > 0)
     progress.note(`${left} ${left === 1 ? 'file was' : 'files were'} skipped`, { skippedFiles: left })
