@@ -8,6 +8,7 @@ import { DeviceLostError } from '../engine/errors.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { openGpu } from '../engine/node.ts'
 import { type TrainConfig, type TrainFlags, UsageError, configOf, fittingBatch } from './config.ts'
+import type { Resident } from './feed.ts'
 import { closeImages, openImages, skippedOf } from './images.ts'
 import { knnRows } from './knn.ts'
 import { type Progress, startProgress } from './progress.ts'
@@ -22,6 +23,8 @@ export interface SimclrFlags extends TrainFlags {
   readonly adapter?: string
   /** False runs steps one by one instead of replaying them. */
   readonly capture?: boolean
+  /** Whether the training images lie on the GPU. */
+  readonly resident?: Resident
   readonly json?: boolean
 }
 
@@ -40,7 +43,7 @@ export async function trainSimclr(flags: SimclrFlags): Promise<number> {
     const gpu = await openGpu(flags.adapter === undefined ? {} : { adapter: flags.adapter })
     try {
       const config = saved ?? configOf({ ...flags, batch }, gpu.software)
-      const prepared = prepare(gpu, config, data, flags.capture)
+      const prepared = await prepare(gpu, config, data, flags)
       const run =
         resuming === null
           ? await createRun(flags.out ?? nextFree(config), described(config, gpu))
@@ -86,6 +89,7 @@ function folderToResume({
   json: _json,
   adapter: _adapter,
   capture: _capture,
+  resident: _resident,
   ...others
 }: SimclrFlags): string | null {
   if (resume === undefined) return null

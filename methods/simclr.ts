@@ -12,6 +12,9 @@ import type { LossScaler } from '../engine/loss-scaler.ts'
 import type { Optimizer } from '../engine/optimizer.ts'
 import type { Schedule } from '../engine/schedule.ts'
 import type { Model } from '../models/layers.ts'
+import { type ImageBatch, imagesOf, inputsOf } from './image-batch.ts'
+
+export type { ImageBatch } from './image-batch.ts'
 
 export interface SimclrOptions {
   readonly encoder: Model
@@ -34,9 +37,6 @@ export interface SimclrOptions {
   readonly scaler?: LossScaler
 }
 
-/** Images on the GPU already, or u8 pixels to upload: [N, H, W, 3]. */
-export type ImageBatch = Tensor | { readonly pixels: Uint8Array; readonly shape: readonly number[] }
-
 /** SimCLR training: `step(batch)` makes one step and returns its loss [], which dies when the next step ends:
  *  call `gpu.read(loss)` before that, and await it whenever you like. */
 export function simclr(gpu: Gpu, options: SimclrOptions) {
@@ -52,7 +52,8 @@ export function simclr(gpu: Gpu, options: SimclrOptions) {
       : augment(images, views, { seed, step: () => state.step, view })
 
   const captured = gpu.capture(
-    (x: Tensor) => {
+    (...batch: [Tensor, ...Tensor[]]) => {
+      const x = imagesOf(batch)
       const [x1, x2] = [t(x, 0), t(x, 1)] //                               two augmentations t ~ T, t' ~ T
       const [z1, z2] = batchNorm === 'joint' ? halves(g(f(concat([x1, x2], 0)))) : [g(f(x1)), g(f(x2))]
       const loss = ntXent(z1, z2, temperature) //                          Eq. 1, the mean over all 2N
@@ -64,8 +65,7 @@ export function simclr(gpu: Gpu, options: SimclrOptions) {
     { replay: capture },
   )
 
-  const step = (batch: ImageBatch): Tensor =>
-    captured.run('pixels' in batch ? { values: batch.pixels, shape: batch.shape } : batch)
+  const step = (batch: ImageBatch): Tensor => captured.run(...inputsOf(batch))
 
   return { step, encoder, head, optimizer, state, captured }
 }
