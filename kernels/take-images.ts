@@ -46,7 +46,7 @@ const takeKernel = kernel`
   }
 `
 
-const takeOp: Op<[set: Tensor, numbers: Tensor], [Tensor]> = {
+const takeOp: Op<[set: Tensor, numbers: Tensor]> = {
   name: 'takeImages',
   accepts: ['u8', 'i32'],
   shape: (_, set, numbers) => taken(set, numbers),
