@@ -10,8 +10,14 @@ import { type ImageBatch, residentBytes, residentImages } from '../methods/image
 /** Whether the training images lie on the GPU: where they take at most half of what the adapter binds at once, or as told. */
 export type Resident = 'auto' | 'on' | 'off'
 
+/** A batch as a step takes it, and its images' positions in the set. */
+export interface Fed {
+  readonly images: ImageBatch
+  readonly indices: Uint32Array
+}
+
 /** The batches of an epoch in order. */
-export type Feed = (at: BatchOptions) => AsyncIterable<ImageBatch>
+export type Feed = (at: BatchOptions) => AsyncIterable<Fed>
 
 const SHARE = 0.5
 
@@ -24,12 +30,12 @@ export async function openFeed(gpu: Gpu, images: Dataset, resident: Resident): P
   const set = await residentImages(gpu, images)
   return async function* numbers(at) {
     for await (const { indices } of batches(images, { ...at, pixels: false }))
-      yield { set, indices: Int32Array.from(indices) }
+      yield { images: { set, indices: Int32Array.from(indices) }, indices }
   }
 }
 
-async function* streamed(images: Dataset, at: BatchOptions): AsyncIterable<ImageBatch> {
+async function* streamed(images: Dataset, at: BatchOptions): AsyncIterable<Fed> {
   const { height, width, channels } = images.image
   for await (const { images: pixels, indices } of batches(images, at))
-    yield { pixels, shape: [indices.length, height, width, channels] }
+    yield { images: { pixels, shape: [indices.length, height, width, channels] }, indices }
 }

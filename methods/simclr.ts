@@ -3,7 +3,6 @@
 //   N images in a batch   t, t' augmentations   f encoder   g projection head   h = f(x)   z = g(h)   τ temperature
 
 import { type Tensor, dim } from '../kernels/op.ts'
-import { type Recipe, augment } from '../kernels/augment.ts'
 import { concat } from '../kernels/concat.ts'
 import { ntXent } from '../kernels/ntxent.ts'
 import { slice } from '../kernels/slice.ts'
@@ -13,8 +12,7 @@ import type { Optimizer } from '../engine/optimizer.ts'
 import type { Schedule } from '../engine/schedule.ts'
 import type { Model } from '../models/layers.ts'
 import { type ImageBatch, imagesOf, inputsOf } from './image-batch.ts'
-
-export type { ImageBatch } from './image-batch.ts'
+import { type Views, viewsOf } from './views.ts'
 
 export interface SimclrOptions {
   readonly encoder: Model
@@ -28,8 +26,7 @@ export interface SimclrOptions {
    *  view by itself, as leftthomas/SimCLR calls the network twice ('per-view', N rows, running statistics moved twice). The
    *  two are not equal: choose the one of the results you compare with. */
   readonly batchNorm: 'per-view' | 'joint'
-  /** How a view is made from images: a recipe, or a function when you bring your own. */
-  readonly views: Recipe | ((images: Tensor, at: { readonly step: number; readonly view: number }) => Tensor)
+  readonly views: Views
   readonly seed?: number
   /** Whether steps are captured and replayed, with the same bits (the default), or run one by one. */
   readonly capture?: boolean
@@ -46,10 +43,7 @@ export function simclr(gpu: Gpu, options: SimclrOptions) {
   const training = { training: true }
   const f = (x: Tensor) => encoder.forward(x, training)
   const g = (h: Tensor) => head.forward(h, training)
-  const t = (images: Tensor, view: number) =>
-    typeof views === 'function'
-      ? gpu.noGrad(() => views(images, { step: state.step, view })) // no gradient goes to the images
-      : augment(images, views, { seed, step: () => state.step, view })
+  const t = viewsOf(gpu, views, { seed, state })
 
   const captured = gpu.capture(
     (...batch: [Tensor, ...Tensor[]]) => {

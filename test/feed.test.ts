@@ -36,7 +36,8 @@ for (const [what, images] of Object.entries({ whole: set, subset: subset(set, 11
       const found: number[][][] = []
       for (const feed of [resident, streamed]) {
         const batches: number[][] = []
-        for await (const batch of feed({ batch: 4, seed: 7, ...at })) batches.push(await pixelsOf(gpu, batch))
+        for await (const fed of feed({ batch: 4, seed: 7, ...at }))
+          batches.push([...fed.indices, ...(await pixelsOf(gpu, fed.images))])
         found.push(batches)
       }
       assert.equal(found[0], found[1])

@@ -1,0 +1,26 @@
+// How the methods get their views of a batch of images.
+
+import type { Tensor } from '../kernels/op.ts'
+import { type Recipe, augment } from '../kernels/augment.ts'
+import type { Gpu } from '../engine/gpu.ts'
+
+/** How a view is made from images: a recipe, one for each view, or a function when you bring your own. */
+export type Views =
+  | Recipe
+  | readonly [Recipe, Recipe]
+  | ((images: Tensor, at: { readonly step: number; readonly view: number }) => Tensor)
+
+/** Makes view 0 or 1 of images, off the tape, by draws that depend on (seed, state.step, view, sample) alone. */
+export const viewsOf =
+  (gpu: Gpu, views: Views, { seed, state }: { readonly seed: number; readonly state: { step: number } }) =>
+  (images: Tensor, view: 0 | 1): Tensor => {
+    if (typeof views === 'function') return gpu.noGrad(() => views(images, { step: state.step, view }))
+    return augment(images, recipeOf(views, view), { seed, step: () => state.step, view })
+  }
+
+/** The recipe of a view. */
+export const recipeOf = (views: Recipe | readonly [Recipe, Recipe], view: 0 | 1): Recipe =>
+  isPair(views) ? views[view] : views
+
+const isPair = (views: Recipe | readonly [Recipe, Recipe]): views is readonly [Recipe, Recipe] =>
+  Array.isArray(views)
