@@ -1,10 +1,13 @@
 // What bench/step.js can train, by name: functions that build everything and return one step and the views it sees.
 
 import {
+  Adam,
   Builder,
   KeyQueue,
   MemoryBank,
+  Lars,
   Sgd,
+  batches,
   cifarRecipe,
   constant,
   crossEntropy,
@@ -13,7 +16,9 @@ import {
   memoryBank,
   moco,
   parametersOf,
+  procedural,
   projectionHead,
+  residentImages,
   resnet18,
   resnet34,
   resnet50,
@@ -24,8 +29,9 @@ import { CASE, classifierWeights, convWeights, images, labels } from './peers/st
 
 export const models = { resnet8, resnet18, resnet34, resnet50 }
 
-/** Each takes (gpu, { model, stem, width, batch, size }) and returns { step, views }: `step()` submits one training step and
- *  returns its loss, a tensor; `views` are the images that it shows the encoder. A new method is one entry more. */
+/** Each takes (gpu, { model, stem, width, batch, size, replay, stream }) and returns { step, views, captured, next }: `step(batch)`
+ *  submits one training step and returns its loss, a tensor; `views` are the images that it shows the encoder; `captured` says
+ *  whether steps are replayed; `next`, where there is a data path, gives the next batch. A new method is one entry more. */
 export const methods = {
   /** Cross-entropy on ten classes, SGD: the step that the other libraries are compared on. */
   supervised(gpu, options) {
@@ -38,13 +44,15 @@ export const methods = {
     const y = gpu.tensor(labels(batch, CASE.classes), [batch])
     const optimizer = new Sgd({ ...encoder.parameters, ...build.parameters })
     const training = { training: true }
-    const step = () =>
-      gpu.step(() => {
+    const captured = gpu.capture(
+      () => {
         const loss = crossEntropy(classify(encoder.forward(x, training), training), y)
-        optimizer.step(gpu.backward(loss), CASE.lr)
+        optimizer.step(gpu.backward(loss), () => CASE.lr)
         return loss
-      })
-    return { step, views: batch }
+      },
+      { replay: options.replay },
+    )
+    return { step: () => captured.run(), views: batch, captured }
   },
 
   /** SimCLR as its paper's code has it: two augmented views in one batch, NT-Xent, SGD with momentum. */
@@ -55,13 +63,13 @@ export const methods = {
     const trainer = simclr(gpu, {
       ...{ encoder, head, temperature: 0.5, batchNorm: 'joint', views: cifarRecipe(size) },
       optimizer: new Sgd({ ...encoder.parameters, ...head.parameters }, { momentum: 0.9 }),
-      schedule: constant(0.03),
+      ...{ schedule: constant(0.03), capture: options.replay },
     })
     const pixels = Uint8Array.from(images(batch, size), (value) =>
       Math.min(255, Math.max(0, 128 + 64 * value)),
     )
     const batchOnGpu = gpu.tensor(pixels, [batch, size, size, 3])
-    return { step: () => trainer.step(batchOnGpu), views: 2 * batch }
+    return { step: () => trainer.step(batchOnGpu), views: 2 * batch, captured: trainer.captured }
   },
 
   /** MoCo v1 on CIFAR-10's settings without splits: two encoders, a queue of 4,096 keys, SGD with momentum. */
@@ -71,7 +79,7 @@ export const methods = {
     const queue = new KeyQueue(gpu, { K: 4096, C: 128 })
     const trainer = moco(gpu, { ...rest, query, key, optimizer, queue, momentum: constant(0.99) })
     const x = pixelsOnGpu(gpu, options)
-    return { step: () => trainer.step(x), views: 2 * options.batch }
+    return { step: () => trainer.step(x), views: 2 * options.batch, captured: trainer.captured }
   },
 
   /** Instance Discrimination: one view, 4,096 negatives from a bank of 50,000 features. */
@@ -83,7 +91,7 @@ export const methods = {
     const trainer = memoryBank(gpu, { ...rest, ...query, ...settings, bank, optimizer })
     const x = pixelsOnGpu(gpu, options)
     const indices = Array.from({ length: options.batch }, (_, i) => i)
-    return { step: () => trainer.step(x, indices), views: options.batch }
+    return { step: () => trainer.step(x, indices), views: options.batch, captured: trainer.captured }
   },
 
   /** The end-to-end mechanism: two encoders, both by gradient. */
@@ -94,8 +102,37 @@ export const methods = {
     const optimizer = new Sgd(parameters, { momentum: 0.9 })
     const trainer = endToEnd(gpu, { ...rest, query, key, optimizer })
     const x = pixelsOnGpu(gpu, options)
-    return { step: () => trainer.step(x), views: 2 * options.batch }
+    return { step: () => trainer.step(x), views: 2 * options.batch, captured: trainer.captured }
   },
+
+  /** SimCLR as `kindred train simclr` runs it, data path and all: images on the GPU, or streamed; two views, each with batch
+   *  statistics of its own; Adam. */
+  'simclr-training': (gpu, options) => fullTraining(gpu, options, (p) => new Adam(p, { weightDecay: 1e-6 })),
+
+  /** The same with LARS, both views in one batch, as large batches are trained. */
+  'simclr-lars': (gpu, options) =>
+    fullTraining(gpu, { ...options, batchNorm: 'joint' }, (p) => new Lars(p, { weightDecay: 1e-6 })),
+}
+
+async function fullTraining(gpu, { batchNorm = 'per-view', ...options }, makeOptimizer) {
+  const { batch, size } = options
+  const encoder = models[options.model](gpu, options)
+  const head = projectionHead(gpu, { features: encoder.features, hidden: 512, dim: 128 })
+  const { step, captured } = simclr(gpu, {
+    ...{ encoder, head, batchNorm, temperature: 0.5, views: cifarRecipe(size), capture: options.replay },
+    optimizer: makeOptimizer({ ...encoder.parameters, ...head.parameters }),
+    schedule: constant(1e-3),
+  })
+  const { train } = procedural({ size, train: 8 * batch, test: 10 })
+  const feed = endless(train, options.stream ? null : await residentImages(gpu, train), options)
+  return { step, captured, views: 2 * batch, next: async () => (await feed.next()).value }
+}
+
+/** Batches of a set, epoch by epoch: numbers of images that are on the GPU, or pixels. */
+async function* endless(data, set, { batch, size }) {
+  for (let epoch = 0; ; epoch++)
+    for await (const { indices, images: pixels } of batches(data, { batch, seed: 0, epoch, pixels: !set }))
+      yield set ? { set, indices: Int32Array.from(indices) } : { pixels, shape: [batch, size, size, 3] }
 }
 
 /** Query and key networks with a linear head, and the settings that MoCo and its rivals share. */

@@ -9,6 +9,7 @@ import type { Gpu } from '../engine/gpu.ts'
 import { openGpu } from '../engine/node.ts'
 import { UsageError } from './choice.ts'
 import { type TrainConfig, type TrainFlags, configOf, fittingBatch } from './config.ts'
+import type { Resident } from './feed.ts'
 import { closeImages, openImages, skippedOf } from './images.ts'
 import { knnRows } from './knn.ts'
 import { type Method, methods } from './presets.ts'
@@ -24,6 +25,8 @@ export interface CommandFlags extends TrainFlags {
   readonly adapter?: string
   /** False runs steps one by one instead of replaying them. */
   readonly capture?: boolean
+  /** Whether the training images lie on the GPU. */
+  readonly resident?: Resident
   readonly json?: boolean
 }
 
@@ -42,7 +45,7 @@ export async function trainMethod(method: Method, flags: CommandFlags): Promise<
     const gpu = await openGpu(flags.adapter === undefined ? {} : { adapter: flags.adapter })
     try {
       const config = saved ?? configOf(method, { ...flags, batch }, gpu.software)
-      const prepared = prepare(gpu, config, data, flags.capture)
+      const prepared = await prepare(gpu, config, data, flags)
       const run =
         resuming === null
           ? await createRun(flags.out ?? nextFree(config), described(config, gpu))
@@ -89,6 +92,7 @@ function folderToResume({
   adapter: _adapter,
   shuffle = true, // commander always gives it
   capture: _capture,
+  resident: _resident,
   ...others
 }: CommandFlags): string | null {
   if (resume === undefined) return null
