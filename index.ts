@@ -1,6 +1,7 @@
 // kindred: the library, for browsers and Node. Files and Dawn are in 'kindred/node'.
 
 export { Gpu, type GpuOptions } from './engine/gpu.ts'
+export type { CaptureOptions, Captured, Given, Input, Upload } from './engine/capture.ts'
 export type { StepResult } from './engine/steps.ts'
 export { type OpenOptions, openGpu } from './engine/open.ts'
 export { DeviceLostError, GpuError } from './engine/errors.ts'
@@ -34,6 +35,7 @@ export {
   type Op,
   type Precision,
   type Run,
+  type Scalar,
   type Shape,
   type Tensor,
   type Values,

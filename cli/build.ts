@@ -19,8 +19,8 @@ export type Trainer = ReturnType<typeof buildTrainer>
 export const buildEncoder = (gpu: Gpu, { model, seed }: Pick<TrainConfig, 'model' | 'seed'>) =>
   encoders[model.name](gpu, { ...model, seed })
 
-/** SimCLR as the configuration says, at step 0. */
-export function buildTrainer(gpu: Gpu, config: TrainConfig, stepsPerEpoch: number) {
+/** SimCLR as the configuration says, at step 0; `capture` false runs every step one by one, to the same bits. */
+export function buildTrainer(gpu: Gpu, config: TrainConfig, stepsPerEpoch: number, capture = true) {
   const encoder = buildEncoder(gpu, config)
   const head = projectionHead(gpu, { ...config.head, features: encoder.features, seed: config.seed })
   const parameters = { ...encoder.parameters, ...head.parameters }
@@ -30,7 +30,7 @@ export function buildTrainer(gpu: Gpu, config: TrainConfig, stepsPerEpoch: numbe
       ? new Adam(parameters, { weightDecay })
       : new Lars(parameters, { weightDecay })
   const schedule = scheduleOf(config, stepsPerEpoch)
-  return { ...simclr(gpu, { ...config, encoder, head, optimizer, schedule }), schedule }
+  return { ...simclr(gpu, { ...config, encoder, head, optimizer, schedule, capture }), schedule }
 }
 
 /** The learning rate at each step: warm-up and decay are given in epochs. */

@@ -75,6 +75,7 @@ train
   .option('--knn-queries <n>', 'test images to classify (default: all; 1000 on a CPU)', count)
   .option('--checkpoint-every <steps>', 'steps between checkpoints (default: once an epoch)', count)
   .option('--adapter <name>', "part of the GPU's name, to choose among several")
+  .option('--no-capture', 'run every step one by one instead of replaying it: slower, the same bits')
   .option('--json', 'print machine-readable lines only')
   .addHelpText(
     'after',

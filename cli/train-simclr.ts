@@ -20,6 +20,8 @@ export interface SimclrFlags extends TrainFlags {
   readonly out?: string
   readonly resume?: string | true
   readonly adapter?: string
+  /** False runs steps one by one instead of replaying them. */
+  readonly capture?: boolean
   readonly json?: boolean
 }
 
@@ -38,7 +40,7 @@ export async function trainSimclr(flags: SimclrFlags): Promise<number> {
     const gpu = await openGpu(flags.adapter === undefined ? {} : { adapter: flags.adapter })
     try {
       const config = saved ?? configOf({ ...flags, batch }, gpu.software)
-      const prepared = prepare(gpu, config, data)
+      const prepared = prepare(gpu, config, data, flags.capture)
       const run =
         resuming === null
           ? await createRun(flags.out ?? nextFree(config), described(config, gpu))
@@ -83,6 +85,7 @@ function folderToResume({
   out,
   json: _json,
   adapter: _adapter,
+  capture: _capture,
   ...others
 }: SimclrFlags): string | null {
   if (resume === undefined) return null

@@ -26,10 +26,10 @@ export const trainingImages = ({ subset: count, seed }: TrainConfig, { train }: 
   count === null ? train : subset(train, count, seed)
 
 /** Builds the trainer and checks it against the data. Throws Error in words; nothing has been written yet. */
-export function prepare(gpu: Gpu, config: TrainConfig, data: Split): Prepared {
+export function prepare(gpu: Gpu, config: TrainConfig, data: Split, capture = true): Prepared {
   const images = trainingImages(config, data)
   const stepsPerEpoch = steps(images, { batch: config.batch })
-  const trainer = buildTrainer(gpu, config, stepsPerEpoch)
+  const trainer = buildTrainer(gpu, config, stepsPerEpoch, capture)
   const labelled = images.labels !== null && data.test.size > 0
   const probe = labelled
     ? new KnnProbe(gpu, { train: images, test: data.test }, config.views, config.knn)
@@ -48,7 +48,7 @@ export interface Outcome {
   readonly trained: number | null
 }
 
-const LATE = 3 // steps whose loss is still on its way: the GPU is never waited for within an epoch
+const LATE = 2 // steps whose loss is still on its way: the GPU has work, and what waits for it stays bounded
 
 /** One training, into a fresh run folder or a resumed one, to its end or to Ctrl-C. */
 export class Training {
@@ -61,6 +61,7 @@ export class Training {
   #best = -Infinity
   #saved = -1 // the step of the last checkpoint
   #loss: number | null = null
+  #reason: string | null = null // why a step was not replayed, as last told
 
   constructor(prepared: Prepared, run: RunFolder, progress: Progress, stop: { requested: boolean }) {
     this.#prepared = prepared
@@ -119,6 +120,7 @@ export class Training {
     const [epoch, start] = [Math.floor(state.step / stepsPerEpoch), state.step % stepsPerEpoch]
     for await (const { images: pixels } of batches(images, { batch, seed, epoch, start })) {
       const loss = trainer.step({ pixels, shape: [batch, height, width, channels] })
+      this.#explain(trainer.captured.reason)
       const reading = gpu.read(loss)
       reading.catch(() => undefined) // thrown when its turn comes; until then it is not unhandled
       this.#pending.push({ step: state.step, loss: reading })
@@ -130,6 +132,13 @@ export class Training {
     await this.#drain(0)
     const best = await this.#measure(epoch + 1)
     if (config.checkpointEvery === 0 || best || this.#isDue()) await this.#save(best)
+  }
+
+  /** Tells once why steps are run one by one instead of replayed: slower, to the same bits. */
+  #explain(reason: string | null) {
+    if (reason !== null && reason !== this.#reason)
+      this.#progress.note(`step ${this.#prepared.trainer.state.step} was not replayed: ${reason}`)
+    this.#reason = reason ?? this.#reason
   }
 
   #isDue(): boolean {

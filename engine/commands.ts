@@ -1,11 +1,12 @@
 // The commands of a step, collected in JavaScript and encoded into one command buffer when they are flushed.
 // Error scopes are open only while the engine itself calls WebGPU, so that a caller's own device keeps its own errors.
 
-import type { Kernel } from '../kernels/op.ts'
+import { type Kernel, type Scalar, valueOf } from '../kernels/op.ts'
 import { GpuError, type Watch } from './errors.ts'
-import { type Block, type Storage, USAGE } from './memory.ts'
+import { type Binding, type Block, type Storage, USAGE, bindingOf } from './memory.ts'
+import { inOrder, writeParam } from './params.ts'
 import type { Pipeline } from './pipelines.ts'
-import { wholeWords } from './values.ts'
+import type { Trace } from './trace.ts'
 
 const UNIFORM_BYTES = 1 << 20 // parameters of one command buffer, 4,096 dispatches at least; beyond that another is begun
 
@@ -21,20 +22,16 @@ type Command =
     }
   | { readonly kind: 'copy'; readonly from: Binding; readonly buffer: GPUBuffer; readonly at: number }
 
-interface Binding {
-  readonly id: number
-  readonly buffer: GPUBuffer
-  readonly offset: number
-  readonly bytes: number
-}
-
 /** Collects dispatches and copies, and submits them as one command buffer. */
 export class Commands {
-  readonly #device: GPUDevice
+  readonly device: GPUDevice
+  /** Bytes that the Params of a dispatch are aligned to. */
+  readonly align: number
+  /** Where the commands of the step under way are written down, if they are. */
+  trace: Trace | null = null
   readonly #watch: Watch
   readonly #uniforms: GPUBuffer
   readonly #params = new DataView(new ArrayBuffer(UNIFORM_BYTES))
-  readonly #align: number
   readonly #bindGroups = new Map<string, GPUBindGroup>()
   #pending: Command[] = []
   #paramBytes = 0
@@ -43,9 +40,9 @@ export class Commands {
   #bindGroupsMade = 0
 
   constructor(device: GPUDevice, watch: Watch) {
-    this.#device = device
+    this.device = device
     this.#watch = watch
-    this.#align = device.limits.minUniformBufferOffsetAlignment
+    this.align = device.limits.minUniformBufferOffsetAlignment
     this.#uniforms = device.createBuffer({
       label: 'kindred params',
       size: UNIFORM_BYTES,
@@ -62,15 +59,17 @@ export class Commands {
     pipeline: Pipeline,
     kernel: Kernel,
     storages: readonly Storage[],
-    params: Readonly<Record<string, number>>,
+    params: Readonly<Record<string, Scalar>>,
     groups: readonly [number, number, number],
   ) {
-    if (this.#paramBytes + pipeline.paramBytes + this.#align > UNIFORM_BYTES) this.flush()
+    const scalars = inOrder(kernel, params)
+    const values = scalars.map(valueOf)
+    this.trace?.dispatch({ pipeline, kernel, groups }, storages, { params: scalars, values })
+    if (this.trace?.rehearsal) return
+    if (this.#paramBytes + pipeline.paramBytes + this.align > UNIFORM_BYTES) this.flush()
     const offset = this.#paramBytes
-    if (pipeline.paramBytes > 0) {
-      this.#writeParams(kernel, params)
-      this.#paramBytes = Math.ceil((offset + pipeline.paramBytes) / this.#align) * this.#align
-    }
+    for (const [field, value] of values.entries()) writeParam(this.#params, offset, kernel, field, value)
+    this.#paramBytes = Math.ceil((offset + pipeline.paramBytes) / this.align) * this.align
     const bindings = storages.map((s) => this.#bind(s))
     this.#pending.push({ kind: 'dispatch', pipeline, bindings, offset, groups })
   }
@@ -80,20 +79,31 @@ export class Commands {
     return block.used === this.#serial
   }
 
-  /** Copies a storage into another buffer at a byte offset. */
-  copy(from: Storage, to: GPUBuffer | Storage, at = 0) {
-    const source = this.#bind(from)
-    const { buffer, offset } = 'block' in to ? this.#bind(to) : { buffer: to, offset: 0 }
-    this.#pending.push({ kind: 'copy', from: source, buffer, at: offset + at })
+  /** Copies a storage into another one at a byte offset. */
+  copy(from: Storage, to: Storage, at = 0) {
+    this.trace?.copy(from, to, at)
+    if (this.trace?.rehearsal) return
+    const { block, offset } = this.#bind(to)
+    this.#pending.push({ kind: 'copy', from: this.#bind(from), buffer: block.buffer, at: offset + at })
+  }
+
+  /** Copies a storage into a buffer that JavaScript will read. */
+  copyOut(from: Storage, buffer: GPUBuffer) {
+    this.trace?.refuse('gpu.read was called in the step; return the tensor and read it after')
+    this.#pending.push({ kind: 'copy', from: this.#bind(from), buffer, at: 0 })
   }
 
   /** Writes bytes into a storage now; commands already collected that use its buffer are submitted first. */
   write(to: Storage, bytes: Uint8Array<ArrayBuffer>) {
     const { block, offset } = to
     if (!block) return
+    if (to.permanent)
+      this.trace?.refuse('a variable was written from JavaScript in the step; do it between steps')
+    else this.trace?.upload(to, bytes)
+    if (this.trace?.rehearsal) return
     if (this.isWaiting(block)) this.flush()
     block.writes++
-    this.#device.queue.writeBuffer(block.buffer, offset, bytes)
+    this.device.queue.writeBuffer(block.buffer, offset, bytes)
   }
 
   /** Forgets what was collected and not yet submitted. */
@@ -105,20 +115,49 @@ export class Commands {
   /** Encodes and submits everything collected so far. */
   flush() {
     if (this.#pending.length === 0) return
-    const device = this.#device
     const commands = this.#pending
     const bytes = this.#paramBytes
-    this.#pending = []
-    this.#paramBytes = 0
+    this.drop()
+    this.submit((encoder) => {
+      if (bytes > 0) this.device.queue.writeBuffer(this.#uniforms, 0, this.#params.buffer, 0, bytes)
+      return this.#encode(encoder, commands)
+    })
+  }
+
+  /** Submits what `encode` encodes, as one command buffer; it returns how many dispatches that are. */
+  submit(encode: (encoder: GPUCommandEncoder) => number) {
     this.#serial++
+    this.guard(() => {
+      const encoder = this.device.createCommandEncoder({ label: 'kindred' })
+      this.#dispatches += encode(encoder)
+      this.device.queue.submit([encoder.finish()])
+    })
+  }
+
+  /** Takes note of the errors of the WebGPU calls that `body` makes. */
+  guard(body: () => void) {
+    const { device } = this
     device.pushErrorScope('out-of-memory')
     device.pushErrorScope('internal')
     device.pushErrorScope('validation')
-    if (bytes > 0) device.queue.writeBuffer(this.#uniforms, 0, this.#params.buffer, 0, bytes)
-    device.queue.submit([this.#encode(commands)])
-    for (let scope = 0; scope < 3; scope++) {
-      this.#watch(device.popErrorScope().then((error) => (error ? new GpuError(error.message) : null)))
+    try {
+      body()
+    } finally {
+      for (let scope = 0; scope < 3; scope++)
+        this.#watch(device.popErrorScope().then((error) => (error ? new GpuError(error.message) : null)))
     }
+  }
+
+  /** A pipeline's bind group, with its Params in `uniforms` at a dynamic offset. */
+  bindGroup(pipeline: Pipeline, bindings: readonly Binding[], uniforms: GPUBuffer): GPUBindGroup {
+    const entries: GPUBindGroupEntry[] = bindings.map((b, binding) => ({
+      binding,
+      resource: { buffer: b.block.buffer, offset: b.offset, size: b.bytes },
+    }))
+    if (pipeline.paramBytes > 0)
+      entries.push({ binding: bindings.length, resource: { buffer: uniforms, size: pipeline.paramBytes } })
+    this.#bindGroupsMade++
+    return this.device.createBindGroup({ label: pipeline.name, layout: pipeline.layout, entries })
   }
 
   /** Forgets the cached bind groups: buffers they name were destroyed. */
@@ -131,66 +170,42 @@ export class Commands {
     this.#uniforms.destroy()
   }
 
-  #encode(commands: readonly Command[]): GPUCommandBuffer {
-    const encoder = this.#device.createCommandEncoder({ label: 'kindred' })
+  #encode(encoder: GPUCommandEncoder, commands: readonly Command[]): number {
     let pass: GPUComputePassEncoder | null = null
+    let dispatches = 0
     for (const command of commands) {
       if (command.kind === 'copy') {
         pass?.end()
         pass = null
         const { from, buffer, at } = command
-        encoder.copyBufferToBuffer(from.buffer, from.offset, buffer, at, wholeWords(from.bytes))
+        encoder.copyBufferToBuffer(from.block.buffer, from.offset, buffer, at, from.bytes)
         continue
       }
       pass ??= encoder.beginComputePass({ label: 'kindred' })
       const { pipeline, offset, groups } = command
       pass.setPipeline(pipeline.pipeline)
-      pass.setBindGroup(0, this.#bindGroup(command), pipeline.paramBytes > 0 ? [offset] : [])
+      pass.setBindGroup(0, this.#cachedGroup(command), pipeline.paramBytes > 0 ? [offset] : [])
       pass.dispatchWorkgroups(...groups)
-      this.#dispatches++
+      dispatches++
     }
     pass?.end()
-    return encoder.finish()
+    return dispatches
   }
 
-  #bindGroup({ pipeline, bindings }: Command & { kind: 'dispatch' }): GPUBindGroup {
+  #cachedGroup({ pipeline, bindings }: Command & { kind: 'dispatch' }): GPUBindGroup {
     let key = String(pipeline.id)
-    for (const b of bindings) key += `,${b.id}:${b.offset}:${b.bytes}`
+    for (const b of bindings) key += `,${b.block.id}:${b.offset}:${b.bytes}`
     let group = this.#bindGroups.get(key)
     if (!group) {
       if (this.#bindGroups.size >= MOST_BIND_GROUPS) this.#bindGroups.clear()
-      const entries: GPUBindGroupEntry[] = bindings.map((b, binding) => ({
-        binding,
-        resource: { buffer: b.buffer, offset: b.offset, size: b.bytes },
-      }))
-      if (pipeline.paramBytes > 0)
-        entries.push({
-          binding: bindings.length,
-          resource: { buffer: this.#uniforms, size: pipeline.paramBytes },
-        })
-      group = this.#device.createBindGroup({ label: pipeline.name, layout: pipeline.layout, entries })
+      group = this.bindGroup(pipeline, bindings, this.#uniforms)
       this.#bindGroups.set(key, group)
-      this.#bindGroupsMade++
     }
     return group
   }
 
   #bind(storage: Storage): Binding {
-    const block = storage.block
-    if (!block) throw new Error('a tensor was used after the step it was made in')
-    block.used = this.#serial
-    return { id: block.id, buffer: block.buffer, offset: storage.offset, bytes: wholeWords(storage.bytes) }
-  }
-
-  #writeParams(kernel: Kernel, values: Readonly<Record<string, number>>) {
-    let at = this.#paramBytes
-    for (const [field, type] of kernel.params) {
-      const value = values[field]
-      if (value === undefined) throw new Error(`${kernel.name}: no value for param ${field}`)
-      if (type === 'f32') this.#params.setFloat32(at, value, true)
-      else if (type === 'i32') this.#params.setInt32(at, value, true)
-      else this.#params.setUint32(at, value, true)
-      at += 4
-    }
+    if (storage.block) storage.block.used = this.#serial
+    return bindingOf(storage)
   }
 }

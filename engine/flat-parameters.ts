@@ -1,7 +1,7 @@
 // The parameters of an optimizer in one flat buffer, their gradients in another of the same layout, and the tables that tell
 // kernels whose each block is.
 
-import { type Tensor, type Variable, ShapeError, show, sizeOf } from '../kernels/op.ts'
+import { type Scalar, type Tensor, type Variable, ShapeError, show, sizeOf } from '../kernels/op.ts'
 import { collect } from '../kernels/collect.ts'
 import { type Layout, BLOCK } from '../kernels/update.ts'
 import { Gpu } from './gpu.ts'
@@ -53,6 +53,8 @@ export class FlatParameters {
       settings: this.gpu.variable(new Float32Array(offsets.length * 4), [offsets.length, 4]),
       ranges: this.gpu.variable(Int32Array.from(ranges), [offsets.length, 2]),
     }
+    this.#write(new Set(offsets.keys())) // as it will be, unless a parameter gets no gradient
+    this.#active = [...offsets.keys()].join()
   }
 
   zeros(): Variable {
@@ -79,6 +81,13 @@ export class FlatParameters {
     if (active !== this.#active) this.#write(new Set(parts.map((part) => part.parameter)))
     this.#active = active
     collect(this.gpu.run, this.grad, parts)
+  }
+
+  /** Counts a step, in replays too; a captured step would keep a learning rate that is a plain number for ever. */
+  begin(optimizer: { t: number }, lr: Scalar) {
+    this.gpu.everyStep(() => optimizer.t++)
+    if (typeof lr === 'number')
+      this.gpu.keepEager(`the learning rate ${lr} is a plain number; give a function, () => lr`)
   }
 
   #write(active: ReadonlySet<number>) {

@@ -16,16 +16,19 @@ import {
   show,
   sizeOf,
 } from '../kernels/op.ts'
+import { type Parts, applyOp } from './apply.ts'
+import { type CaptureOptions, Captured, type Input } from './capture.ts'
 import { Commands } from './commands.ts'
 import { DeviceLostError, Reports } from './errors.ts'
-import { Memory, USAGE } from './memory.ts'
+import { Memory } from './memory.ts'
 import { Pipelines } from './pipelines.ts'
+import { Readback } from './readback.ts'
 import { Spent } from './spent.ts'
 import { type StepResult, Steps } from './steps.ts'
 import { Tape } from './tape.ts'
 import { type Kernels, settingsOf } from './traits.ts'
 import { Tensors } from './tensors.ts'
-import { checkCotangent, checkDtypes, unpack, wholeWords } from './values.ts'
+import { checkCotangent } from './values.ts'
 
 export interface GpuOptions {
   /** True when `destroy` should destroy the device too. Leave it out for a device that an app already owns. */
@@ -46,13 +49,12 @@ export class Gpu implements Machine {
   readonly software: boolean
   readonly run: Run
   readonly #owns: boolean
-  readonly #onWait: () => () => void
-  readonly #tape = new Tape()
   readonly #commands: Commands
   readonly #memory: Memory
   readonly #pipelines: Pipelines
   readonly #tensors: Tensors
-  readonly #wanted = new WeakSet<Tensor>() // tensors that a gradient may flow to
+  readonly #readback: Readback
+  readonly #parts: Parts
   readonly #reports = new Reports()
   readonly #steps: Steps
   #lost: DeviceLostError | null = null
@@ -62,7 +64,6 @@ export class Gpu implements Machine {
     device: GPUDevice,
     { ownsDevice = false, onWait = () => () => {}, precision = 'f32', kernels = 'device' }: GpuOptions = {},
   ) {
-    this.#onWait = onWait
     this.device = device
     const settings = settingsOf(device, precision, kernels)
     this.software = settings.software
@@ -71,6 +72,7 @@ export class Gpu implements Machine {
     this.#commands = new Commands(device, watch)
     this.#memory = new Memory(device, watch, () => this.#commands.clearBindGroups())
     this.#pipelines = new Pipelines(device, watch)
+    this.#readback = new Readback(this.#commands, onWait, () => this.check())
     const largest = device.limits.maxStorageBufferBindingSize
     this.#tensors = new Tensors(this, this.#memory, this.#commands, largest)
     this.#steps = new Steps(this.#memory, this.#commands, this.#tensors)
@@ -79,6 +81,8 @@ export class Gpu implements Machine {
       tensor: (values: Values, shape: Shape) => this.#tensors.upload(values, shape),
       ...settings,
     }) as Run // the dispatch's types are checked at each call; here they are erased
+    const [memory, tensors, run] = [this.#memory, this.#tensors, this.run]
+    this.#parts = { memory, tensors, run, tape: new Tape(), wanted: new WeakSet() }
     void device.lost.then(({ reason, message }) => {
       this.#lost ??= new DeviceLostError(
         `the GPU device was lost (${reason}): ${message || 'no reason given'}`,
@@ -90,8 +94,11 @@ export class Gpu implements Machine {
    *  Made inside a step it dies with it; outside, it lives as long as you hold it. Throws ShapeError. */
   tensor(values: Values, shape: Shape): Tensor {
     this.#checkAlive()
+    this.#commands.trace?.refuse(
+      `a tensor ${show(shape)} was made of values in the step; pass it as an input`,
+    )
     const t = this.#tensors.upload(values, shape)
-    if (t.dtype === 'f32') this.#wanted.add(t)
+    if (t.dtype === 'f32') this.#parts.wanted.add(t)
     return t
   }
 
@@ -100,7 +107,7 @@ export class Gpu implements Machine {
   variable(values: Values, shape: Shape): Variable {
     this.#checkAlive()
     const variable = this.#tensors.variable(values, shape)
-    if (variable.dtype === 'f32') this.#wanted.add(variable)
+    if (variable.dtype === 'f32') this.#parts.wanted.add(variable)
     return variable
   }
 
@@ -114,24 +121,9 @@ export class Gpu implements Machine {
    *  die while you wait. Throws GpuError for what went wrong since the last await, DeviceLostError. */
   async read(t: Tensor): Promise<Float32Array> {
     this.#checkAlive()
-    const storage = this.#tensors.storage(t)
-    const size = wholeWords(storage.bytes)
-    const staging = this.device.createBuffer({ size, usage: USAGE.MAP_READ | USAGE.COPY_DST })
-    this.#commands.copy(storage, staging)
-    this.#commands.flush()
+    const reading = this.#readback.read(this.#tensors.storage(t), t.dtype, sizeOf(t.shape))
     this.#steps.tick()
-    const waited = this.#onWait()
-    try {
-      await staging.mapAsync(0x1) // GPUMapMode.READ
-      await this.check()
-      return unpack(staging.getMappedRange(), t.dtype, sizeOf(t.shape))
-    } catch (cause) {
-      await this.check() // says better why mapping failed
-      throw cause
-    } finally {
-      waited()
-      staging.destroy()
-    }
+    return reading
   }
 
   /** Submits what was dispatched and waits until the GPU has done it. Throws like `read`. */
@@ -139,9 +131,7 @@ export class Gpu implements Machine {
     this.#checkAlive()
     this.#commands.flush()
     this.#steps.tick()
-    const waited = this.#onWait()
-    await this.device.queue.onSubmittedWorkDone().finally(waited)
-    await this.check()
+    await this.#readback.pace(0)
   }
 
   /** Throws the first GpuError or DeviceLostError reported since the last check. */
@@ -159,10 +149,44 @@ export class Gpu implements Machine {
     return this.#steps.run(body)
   }
 
+  /** A step that is traced while it runs, and replayed without running its JavaScript once it has commanded the same twice in a
+   *  row. `body` is called with tensors that hold what `run` is given; numbers of its own that change from step to step must
+   *  be functions (`Scalar`), and counts must go on in `everyStep`. */
+  capture<In extends readonly Input[], T extends StepResult>(
+    body: (...inputs: In) => T,
+    options: CaptureOptions = {},
+  ): Captured<In, T> {
+    const settings = () => {
+      this.#checkAlive()
+      return { ...this.run, tapePaused: this.#parts.tape.paused }
+    }
+    const parts = { ...this.#parts, commands: this.#commands, steps: this.#steps, settings }
+    return new Captured(parts, body, options)
+  }
+
+  /** Does something that is not the GPU's, such as counting, now, and again each time that a captured step is replayed. */
+  everyStep(action: () => void) {
+    if (this.#commands.trace) this.#commands.trace.act(action)
+    else action()
+  }
+
+  /** Keeps the captured step under way from being replayed, and says why. */
+  keepEager(reason: string) {
+    this.#commands.trace?.refuse(reason)
+  }
+
+  /** Waits until at most `most` of the calls before this one have work on the GPU: a loop that awaits it once per step
+   *  stays so many steps ahead of the GPU. Throws like `read`. */
+  async pace(most = 2): Promise<void> {
+    this.#checkAlive()
+    this.#commands.flush()
+    await this.#readback.pace(most)
+  }
+
   /** Runs `body` off the tape: nothing computed in it carries a gradient. Throws Error for an async body, whose later half
    *  would run on the tape again. */
   noGrad<T>(body: () => T): T {
-    const result = this.#tape.pause(body)
+    const result = this.#parts.tape.pause(body)
     if (result instanceof Promise)
       throw new Error('Gpu.noGrad: the body must not be async; await outside of it')
     return result
@@ -175,52 +199,18 @@ export class Gpu implements Machine {
     if (cotangent) checkCotangent(cotangent, output)
     const ones = () => this.#tensors.upload(new Float32Array(sizeOf(output.shape)).fill(1), output.shape)
     const spent = this.#steps.running ? new Spent(this.#tensors, this.#memory) : null
-    return this.#tape.backward(this.run, output, cotangent ?? ones(), spent)
+    return this.#parts.tape.backward(this.run, output, cotangent ?? ones(), spent)
   }
 
   apply<In extends Inputs, Out extends Inputs, A>(op: Op<In, Out, A>, attrs: A, inputs: In): Readonly<Out> {
     this.#checkAlive()
-    this.#tensors.storages(inputs) // throws for one that is gone, or another Gpu's
-    checkDtypes(op, inputs)
-    const shapes = inputs.map((t) => t.shape) as { [I in keyof In]: Shape } // map keeps the tuple's length
-    op.shape(attrs, ...shapes)
-    const { result: outputs } = this.#memory.scope(
-      () => op.forward(this.run, attrs, ...inputs),
-      (made) => this.#tensors.storages(made),
-    )
-    const needs = inputs.map((t) => this.#wanted.has(t))
-    const { backward } = op
-    if (!backward || this.#tape.paused || !needs.includes(true)) return outputs
-    for (const output of outputs) this.#wanted.add(output)
-    const unchanged = this.#tensors.watch([...inputs, ...outputs])
-    const pullback = (cotangents: readonly [Tensor, ...(Tensor | null)[]]) => {
-      const changed = unchanged()
-      if (changed)
-        throw new Error(
-          `${op.name}: a variable ${show(changed.shape)} was changed between forward and backward; call backward first`,
-        )
-      return this.#memory.scope(
-        () => backward.call(op, this.run, attrs, cotangents, inputs, outputs, needs),
-        (made) => this.#tensors.storages(made),
-      ).result
-    }
-    this.#tape.record(inputs, outputs, pullback)
-    return outputs
+    return applyOp(this.#parts, op, attrs, inputs)
   }
 
   /** Moves variables into one buffer, in order, each aligned to 256 bytes, values and all, and returns the whole as
    *  one flat variable with each one's offset in elements. Optimizers update it in one dispatch. */
   flatten(variables: readonly Variable[]): { flat: Variable; offsets: readonly number[] } {
-    const offsets: number[] = []
-    let count = 0
-    for (const v of variables) {
-      offsets.push(count)
-      count += Math.ceil(sizeOf(v.shape) / 64) * 64
-    }
-    const flat = this.variable(new Float32Array(count), [count])
-    for (const [i, v] of variables.entries()) this.#tensors.move(v, flat, (offsets[i] ?? 0) * 4)
-    this.#commands.flush()
-    return { flat, offsets }
+    return this.#tensors.flatten(variables)
   }
 
   /** Whether a variable that `flatten` moved still lies in that flat variable, and not in a later one. */
@@ -230,7 +220,8 @@ export class Gpu implements Machine {
 
   /** Counts since the start, for tests and benches: what was compiled, dispatched, submitted, and bytes alive now. */
   stats() {
-    return { ...this.#commands.counts, pipelines: this.#pipelines.size, bytes: this.#memory.bytes }
+    const buffers = this.#memory.made + this.#readback.made
+    return { ...this.#commands.counts, buffers, pipelines: this.#pipelines.size, bytes: this.#memory.bytes }
   }
 
   /** Frees every buffer; the device too if this Gpu opened it. */
@@ -238,6 +229,7 @@ export class Gpu implements Machine {
     this.#lost ??= new DeviceLostError('this Gpu was destroyed')
     this.#commands.destroy()
     this.#memory.destroy()
+    this.#readback.destroy()
     if (this.#owns) this.device.destroy()
   }
 

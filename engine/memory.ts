@@ -2,6 +2,7 @@
 // (which is what lets bind groups be cached), and taken back when a step ends.
 
 import { GpuError, type Watch } from './errors.ts'
+import { wholeWords } from './values.ts'
 
 /** Buffer usages by number: the WebGPU globals exist in browsers but not in Node. */
 export const USAGE = { MAP_READ: 0x1, COPY_SRC: 0x4, COPY_DST: 0x8, UNIFORM: 0x40, STORAGE: 0x80 } as const
@@ -30,6 +31,19 @@ export interface Storage {
   bias: number
 }
 
+/** A range of a block, in whole words, as kernels are given it. */
+export interface Binding {
+  readonly block: Block
+  readonly offset: number
+  readonly bytes: number
+}
+
+/** Where a storage lies. Throws Error when it was taken back. */
+export function bindingOf({ block, offset, bytes }: Storage): Binding {
+  if (!block) throw new Error('a tensor was used after the step it was made in')
+  return { block, offset, bytes: wholeWords(bytes) }
+}
+
 /** A number that grows when the storage is written in place. */
 export const version = ({ block, bias }: Storage) => (block?.writes ?? 0) + bias
 
@@ -42,8 +56,10 @@ export class Memory {
   readonly #collected: FinalizationRegistry<Block>
   readonly #onEvict: () => void
   readonly #watch: Watch
+  readonly #lent = new WeakSet<Storage>() // on a captured step's memory, which is not the pool's
   #nextId = 0
   #bytes = 0
+  #standIn: Block | null = null
   #born: Storage[] | null = null
 
   /** `onEvict` is told when buffers were destroyed, so that nothing cached refers to them. */
@@ -59,10 +75,32 @@ export class Memory {
     return this.#bytes
   }
 
+  /** How many buffers were created. */
+  get made(): number {
+    return this.#nextId
+  }
+
+  /** Runs `body`, whose commands are not submitted, with one block standing in for all that it allocates. */
+  rehearse(standIn: Block, body: () => void) {
+    this.#standIn = standIn
+    try {
+      this.scope(body, () => [])
+    } finally {
+      this.#standIn = null
+    }
+  }
+
+  /** Storage on memory that is someone else's, until it is released. */
+  lend({ block, offset, bytes }: Binding): Storage {
+    const storage: Storage = { block, offset, bytes, permanent: false, bias: 0 }
+    this.#lent.add(storage)
+    return storage
+  }
+
   /** Storage that dies with the innermost scope, or, outside any, when nothing refers to it any more. Of the pooled blocks
    *  only those that suit are taken. */
   alloc(bytes: number, suits: (block: Block) => boolean = () => true): Storage {
-    const block = this.#take(roundUp(bytes), suits)
+    const block = this.#standIn ?? this.#take(roundUp(bytes), suits)
     const storage: Storage = { block, offset: 0, bytes, permanent: false, bias: 0 }
     if (this.#born) this.#born.push(storage)
     else if (storage.block) this.#collected.register(storage, storage.block, storage)
@@ -98,7 +136,7 @@ export class Memory {
   release(storage: Storage) {
     if (!storage.block || storage.permanent) return
     this.#collected.unregister(storage)
-    this.#recycle(storage.block)
+    if (!this.#lent.has(storage)) this.#recycle(storage.block)
     storage.block = null
   }
 
@@ -132,6 +170,12 @@ export class Memory {
     if (evicted) this.#onEvict()
   }
 
+  /** Destroys all pooled buffers. */
+  drain() {
+    for (const list of this.#free.values()) for (const block of list.splice(0)) this.#destroy(block)
+    this.#onEvict()
+  }
+
   destroy() {
     for (const block of this.#all) block.buffer.destroy()
     this.#all.clear()
@@ -149,7 +193,7 @@ export class Memory {
   }
 
   #create(size: number): Block {
-    const usage = USAGE.STORAGE | USAGE.COPY_SRC | USAGE.COPY_DST
+    const usage = USAGE.STORAGE | USAGE.UNIFORM | USAGE.COPY_SRC | USAGE.COPY_DST
     this.#device.pushErrorScope('out-of-memory')
     const buffer = this.#device.createBuffer({ label: `kindred ${size} B`, size, usage })
     const held = this.#bytes
@@ -166,7 +210,7 @@ export class Memory {
   }
 
   #recycle(block: Block) {
-    if (!this.#all.has(block)) return
+    if (!this.#all.has(block) || block === this.#standIn) return
     const size = block.buffer.size
     const list = this.#free.get(size)
     if (!list) {

@@ -1,7 +1,7 @@
 // Optimizers over flat buffers: constructing one moves the parameters into one buffer, and a step is a few dispatches
 // however many parameters there are.
 
-import type { Tensor, Variable } from '../kernels/op.ts'
+import type { Scalar, Tensor, Variable } from '../kernels/op.ts'
 import { adam, sgd } from '../kernels/update.ts'
 import { lars } from '../kernels/update-lars.ts'
 import { type Named, FlatParameters } from './flat-parameters.ts'
@@ -11,8 +11,9 @@ export type { Named }
 /** What every optimizer offers. */
 export interface Optimizer {
   /** Updates the parameters in place. `gradients` is what Gpu.backward returns; parameters it lacks are left alone, as in
-   *  PyTorch. `lr` is the learning rate of this step. Throws Error when no parameter has a gradient. */
-  step(gradients: ReadonlyMap<Tensor, Tensor>, lr: number): void
+   *  PyTorch. `lr` is the learning rate of this step, in a captured step a function. Throws Error when no parameter has a
+   *  gradient. */
+  step(gradients: ReadonlyMap<Tensor, Tensor>, lr: Scalar): void
   /** Steps taken; set it when resuming. */
   t: number
   /** The state to save and restore: one flat variable per role, laid out as `offsets` says. */
@@ -59,10 +60,10 @@ export class Sgd implements FlatOptimizer {
     this.offsets = this.#flat.offsets
   }
 
-  step(gradients: ReadonlyMap<Tensor, Tensor>, lr: number) {
+  step(gradients: ReadonlyMap<Tensor, Tensor>, lr: Scalar) {
     const { gpu, layout, weight, grad } = this.#flat
     this.#flat.collect(gradients)
-    this.t++
+    this.#flat.begin(this, lr)
     sgd(gpu.run, layout, { weight, grad, velocity: this.#velocity }, { lr, ...this.#options })
   }
 }
@@ -102,10 +103,11 @@ export class Adam implements FlatOptimizer {
     this.offsets = this.#flat.offsets
   }
 
-  step(gradients: ReadonlyMap<Tensor, Tensor>, lr: number) {
+  step(gradients: ReadonlyMap<Tensor, Tensor>, lr: Scalar) {
     const { gpu, layout, weight, grad } = this.#flat
     this.#flat.collect(gradients)
-    const params = { lr, ...this.#options, decoupled: this.#decoupled, t: ++this.t }
+    this.#flat.begin(this, lr)
+    const params = { lr, ...this.#options, decoupled: this.#decoupled, t: () => this.t }
     adam(gpu.run, layout, { weight, grad, ...this.#moments }, params)
   }
 }
@@ -162,10 +164,10 @@ export class Lars implements FlatOptimizer {
     this.offsets = this.#flat.offsets
   }
 
-  step(gradients: ReadonlyMap<Tensor, Tensor>, lr: number) {
+  step(gradients: ReadonlyMap<Tensor, Tensor>, lr: Scalar) {
     const { gpu, layout, weight, grad } = this.#flat
     this.#flat.collect(gradients)
-    this.t++
+    this.#flat.begin(this, lr)
     lars(gpu.run, layout, { weight, grad, velocity: this.#velocity }, { lr, ...this.#options })
   }
 }

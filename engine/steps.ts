@@ -2,8 +2,9 @@
 
 import type { Tensor } from '../kernels/op.ts'
 import type { Commands } from './commands.ts'
-import type { Memory, Storage } from './memory.ts'
+import type { Block, Memory, Storage } from './memory.ts'
 import type { Tensors } from './tensors.ts'
+import type { Trace } from './trace.ts'
 
 /** What a step may return: the tensors that outlive it. */
 export type StepResult = Tensor | readonly Tensor[] | void
@@ -27,19 +28,50 @@ export class Steps {
     return this.#running
   }
 
-  /** Runs a step, submits it, and reclaims what it made, save what it returns: that lives until a step ends that does
-   *  not return it again. */
-  run<T extends StepResult>(body: () => T): T {
+  /** Throws Error while a step is running. */
+  checkIdle() {
     if (this.#running) throw new Error('Gpu.step: a step cannot run inside a step')
+  }
+
+  /** Runs a step, submits it, and reclaims what it made, save what it returns: that lives until a step ends that does
+   *  not return it again. What it commands is written into `trace`. */
+  run<T extends StepResult>(body: () => T, trace: Trace | null = null): T {
+    return this.#alone(() => {
+      const traced = this.#traced(body, trace)
+      const { result, kept } = this.#memory.scope(traced, (made) => this.#tensors.storages(listOf(made)))
+      this.#commands.flush()
+      this.#survive(listOf(result), kept)
+      return result
+    })
+  }
+
+  /** Writes what a step would command into `trace`, and does none of it: `standIn` is the memory of all its tensors. */
+  rehearse(body: () => StepResult, trace: Trace, standIn: Block) {
+    this.#alone(() => this.#memory.rehearse(standIn, this.#traced(body, trace)))
+  }
+
+  /** Runs a step that `submit` submits, which returns the tensors that outlive it, and their storages if the step made them. */
+  replay(
+    submit: () => { readonly outputs: readonly Tensor[]; readonly made: readonly Storage[] },
+  ): readonly Tensor[] {
+    return this.#alone(() => {
+      const { outputs, made } = submit()
+      this.#survive(outputs, made)
+      return outputs
+    })
+  }
+
+  /** Lets time pass for pooled memory, which is given back when nothing wants it for long. Steps and reads count. */
+  tick() {
+    if (!this.#running) this.#memory.trim(++this.#ticks)
+  }
+
+  #alone<T>(step: () => T): T {
+    this.checkIdle()
     this.#commands.flush()
     this.#running = true
     try {
-      const { result, kept } = this.#memory.scope(body, (made) => this.#tensors.storages(listOf(made)))
-      this.#commands.flush()
-      const returned = new Set(this.#tensors.storages(listOf(result)))
-      for (const storage of this.#survivors) if (!returned.has(storage)) this.#memory.release(storage)
-      this.#survivors = [...kept, ...this.#survivors.filter((storage) => returned.has(storage))]
-      return result
+      return step()
     } catch (error) {
       this.#commands.drop()
       throw error
@@ -49,13 +81,28 @@ export class Steps {
     }
   }
 
-  /** Lets time pass for pooled memory, which is given back when nothing wants it for long. Steps and reads count. */
-  tick() {
-    if (!this.#running) this.#memory.trim(++this.#ticks)
+  #traced<T extends StepResult>(body: () => T, trace: Trace | null): () => T {
+    return () => {
+      this.#commands.trace = trace
+      try {
+        const result = body()
+        trace?.returns(listOf(result), this.#tensors.storages(listOf(result)))
+        return result
+      } finally {
+        this.#commands.trace = null
+      }
+    }
+  }
+
+  #survive(outputs: readonly Tensor[], kept: readonly Storage[]) {
+    const returned = new Set(this.#tensors.storages(outputs))
+    for (const storage of this.#survivors) if (!returned.has(storage)) this.#memory.release(storage)
+    this.#survivors = [...kept, ...this.#survivors.filter((storage) => returned.has(storage))]
   }
 }
 
-function listOf(result: StepResult): readonly Tensor[] {
+/** The tensors of a step's result. */
+export function listOf(result: StepResult): readonly Tensor[] {
   if (!result) return []
   return 'gpu' in result ? [result] : result
 }

@@ -1,7 +1,7 @@
 // What has been computed from what. Each tensor knows the entry that made it, so a graph that nobody holds is collected
 // like any other object, and a backward pass sees only what its output was computed from.
 
-import { type Run, type Tensor, sizeOf } from '../kernels/op.ts'
+import { type Run, type Tensor, show, sizeOf } from '../kernels/op.ts'
 import { accumulate } from '../kernels/accumulate.ts'
 import type { Spent } from './spent.ts'
 
@@ -27,6 +27,13 @@ export class Tape {
   record(inputs: readonly Tensor[], outputs: readonly Tensor[], pullback: Entry['pullback']) {
     const entry = { order: this.#order++, inputs, outputs, pullback }
     for (const output of outputs) this.#makers.set(output, entry)
+  }
+
+  /** Remembers that how a tensor came about is not known any more: a backward pass that reaches it throws. */
+  end(output: Tensor) {
+    this.record([], [output], () => {
+      throw new Error(`a tensor ${show(output.shape)} has no gradient after the step it was made in`)
+    })
   }
 
   /** Runs `body` off the record: nothing computed inside carries a gradient. */

@@ -8,6 +8,7 @@ import {
   type Values,
   type Variable,
   show,
+  sizeOf,
 } from '../kernels/op.ts'
 import type { Commands } from './commands.ts'
 import { type Memory, type Storage, version } from './memory.ts'
@@ -63,15 +64,29 @@ export class Tensors {
     return variable
   }
 
-  write(variable: Variable, values: Values) {
+  write(variable: Tensor, values: Values) {
     checkCount(values, variable.shape)
     this.#commands.write(this.storage(variable), pack(values, variable.dtype))
   }
 
   view(x: Tensor, shape: Shape): Tensor {
-    const view = { shape, dtype: x.dtype, gpu: this.#gpu }
-    this.#storages.set(view, this.storage(x))
-    return view
+    return this.on(this.storage(x), { shape, dtype: x.dtype })
+  }
+
+  /** A tensor on memory that there is already. */
+  on(storage: Storage, { shape, dtype }: Pick<Tensor, 'shape' | 'dtype'>): Tensor {
+    const t = { shape, dtype, gpu: this.#gpu }
+    this.#storages.set(t, storage)
+    return t
+  }
+
+  copy(from: Tensor, to: Tensor) {
+    this.#commands.copy(this.storage(from), this.storage(to))
+  }
+
+  /** Takes the memory of tensors back before its time. */
+  release(tensors: readonly Tensor[]) {
+    for (const storage of this.storages(tensors)) this.#memory.release(storage)
   }
 
   /** Puts a variable, values and all, at `offset` bytes of another one's memory. */
@@ -79,6 +94,20 @@ export class Tensors {
     const [from, to] = [this.storage(variable), this.storage(whole)]
     this.#commands.copy(from, to, offset)
     this.#memory.move(from, to, offset)
+  }
+
+  /** Moves variables into one flat one, in order, each aligned to 256 bytes, and tells each one's offset in elements. */
+  flatten(variables: readonly Variable[]): { flat: Variable; offsets: readonly number[] } {
+    const offsets: number[] = []
+    let count = 0
+    for (const v of variables) {
+      offsets.push(count)
+      count += Math.ceil(sizeOf(v.shape) / 64) * 64
+    }
+    const flat = this.variable(new Float32Array(count), [count])
+    for (const [i, v] of variables.entries()) this.move(v, flat, (offsets[i] ?? 0) * 4)
+    this.#commands.flush()
+    return { flat, offsets }
   }
 
   /** Takes note that variables are about to be written in place. */

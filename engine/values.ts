@@ -24,8 +24,11 @@ const elementBytes = { f32: 4, i32: 4, u8: 1, f16: 2 } as const
 /** Bytes rounded up to whole words, one at the least: what copies and bindings are made of. */
 export const wholeWords = (bytes: number) => Math.max(4, Math.ceil(bytes / 4) * 4)
 
-/** The values' bytes, padded to whole words, in memory that is not shared (Dawn accepts no other). */
+/** The values' bytes, padded to whole words, in memory that is not shared (Dawn accepts no other): their own where that is so,
+ *  for use at once. */
 export function pack(values: Values, dtype: DType): Uint8Array<ArrayBuffer> {
+  if ('buffer' in values && values.buffer instanceof ArrayBuffer && values.byteLength % 4 === 0)
+    if (dtypeOf(values) === dtype) return new Uint8Array(values.buffer, values.byteOffset, values.byteLength)
   const bytes = new Uint8Array(Math.ceil((values.length * (dtype === 'u8' ? 1 : 4)) / 4) * 4)
   if (dtype === 'u8') bytes.set(values)
   else if (dtype === 'i32') new Int32Array(bytes.buffer).set(values)

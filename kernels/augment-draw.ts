@@ -13,13 +13,23 @@ import {
 } from './augment-check.ts'
 import { ROW, augmentationStruct } from './augment-parameters.ts'
 import { type Recipe, defaults } from './augment-recipes.ts'
-import { type Run, type Shape, type Tensor, elementwise, flatIndex, kernel } from './op.ts'
+import {
+  type Run,
+  type Scalar,
+  type Shape,
+  type Tensor,
+  derive,
+  elementwise,
+  flatIndex,
+  kernel,
+} from './op.ts'
 import { threefry, threefry2x32 } from './threefry.ts'
 
 /** Which numbers are drawn. */
 export interface Sampling {
   readonly seed: number
-  readonly step: number
+  /** The step's number; in a captured step, `() => state.step`. */
+  readonly step: Scalar
   /** 0 and 1 for the two views of a batch. */
   readonly view: number
   /** The sample's number that the first image has: where a micro-batch begins in its batch. */
@@ -116,8 +126,12 @@ export function augmentShape(recipe: Recipe, images: Shape): Shape {
 export function draw(run: Run, images: Tensor, recipe: Recipe, sampling: Sampling): Tensor {
   const [N, H, W] = checkImages('augment', images.shape)
   const { seed, step, view, offset = 0 } = sampling
-  checkSampling({ seed, step, view, offset })
-  const [key0, key1] = threefry2x32([seed, STREAM], [step, view])
+  const word = (i: 0 | 1) =>
+    derive(step, (t) => {
+      checkSampling({ seed, step: t, view, offset })
+      return threefry2x32([seed, STREAM], [t, view])[i]
+    })
+  const [key0, key1] = [word(0), word(1)]
   const { crop, flip = 0, grayscale = 0, jitter, blur } = recipe
   const { p = 1, brightness = 0, contrast = 0, saturation = 0, hue = 0 } = jitter ?? { p: 0 }
   const [scaleLow, scaleHigh] = crop?.scale ?? defaults.scale

@@ -2,7 +2,18 @@
 // that nothing is left to do in evaluation. Element i is dropped when draw i of the key is below p; the
 // backward pass draws again.
 
-import { type Op, type Run, type Tensor, elementwise, flatIndex, kernel, op, sizeOf } from './op.ts'
+import {
+  type Op,
+  type Run,
+  type Scalar,
+  type Tensor,
+  derive,
+  elementwise,
+  flatIndex,
+  kernel,
+  op,
+  sizeOf,
+} from './op.ts'
 import { threefry, threefry2x32 } from './threefry.ts'
 
 const dropoutKernel = kernel`
@@ -23,7 +34,7 @@ const dropoutKernel = kernel`
 
 interface Attrs {
   readonly p: number
-  readonly key: readonly [number, number]
+  readonly key: readonly [Scalar, Scalar]
 }
 
 const dropoutOp: Op<[x: Tensor], [y: Tensor], Attrs> = {
@@ -49,8 +60,8 @@ const applyDropout = op(dropoutOp)
 
 export interface DropoutOptions {
   readonly seed: number
-  /** Each step drops other elements. */
-  readonly step: number
+  /** Each step drops other elements: in a captured step, `() => state.step`. */
+  readonly step: Scalar
   /** Tells apart the dropouts of one step. */
   readonly stream?: number
   readonly training?: boolean
@@ -66,5 +77,6 @@ export function dropout(
 ): Tensor {
   if (!(p >= 0 && p <= 1)) throw new RangeError(`dropout: p must lie in [0, 1], got ${p}`)
   if (!training || p === 0) return x
-  return applyDropout({ p, key: threefry2x32([seed, stream], [step, 0]) }, x)
+  const word = (i: 0 | 1) => derive(step, (t) => threefry2x32([seed, stream], [t, 0])[i])
+  return applyDropout({ p, key: [word(0), word(1)] }, x)
 }

@@ -100,12 +100,23 @@ export interface Dispatch<Makes extends readonly Make[]> {
   /** One fresh tensor per remaining `var<storage, read_write>` declaration. */
   readonly makes?: Makes
   /** Fields of the kernel's `struct Params`, by name. */
-  readonly params?: Readonly<Record<string, number>>
+  readonly params?: Readonly<Record<string, Scalar>>
   /** Values for `override` declarations; each set compiles its own pipeline. */
   readonly constants?: Readonly<Record<string, number>>
   /** Workgroups to run, at most 65,535 in each dimension. */
   readonly groups: readonly [x: number, y?: number, z?: number]
 }
+
+/** A number; or, where every step needs its own, a function that says what it is now: a captured step asks it again each
+ *  time. It must have no effects, and read state that lives on (`() => state.step`), not a number of one call. */
+export type Scalar = number | (() => number)
+
+/** What a scalar is now. */
+export const valueOf = (scalar: Scalar) => (typeof scalar === 'number' ? scalar : scalar())
+
+/** A number computed from a scalar, as changeable as that is. */
+export const derive = (from: Scalar, compute: (value: number) => number): Scalar =>
+  typeof from === 'number' ? compute(from) : () => compute(from())
 
 export type Access = 'read' | 'read_write' | 'uniform'
 

@@ -2,8 +2,10 @@
 
 import {
   type Op,
+  type Scalar,
   type Tensor,
   ShapeError,
+  derive,
   dim,
   elementwise,
   flatIndex,
@@ -65,7 +67,7 @@ const backwardKernel = kernel`
   }
 `
 
-type Key = readonly [number, number]
+type Key = readonly [Scalar, Scalar]
 type Inputs = [maps: Tensor, ...places: [] | [Tensor]]
 
 const pickOp: Op<Inputs, [y: Tensor, places: Tensor], { key: Key }> = {
@@ -120,7 +122,8 @@ const STREAM = 0x706c63 // 'plc': keeps these draws apart from other uses of the
 /** Which places are drawn: image n's depends on (seed, step, view, n) alone. */
 export interface Draw {
   readonly seed: number
-  readonly step: number
+  /** In a captured step, `() => state.step`. */
+  readonly step: Scalar
   readonly view: number
 }
 
@@ -129,5 +132,6 @@ export interface Draw {
 export function pickPlace(maps: Tensor, places: Tensor | Draw): Tensor {
   if ('gpu' in places) return apply({ key: [0, 0] }, maps, places)
   const { seed, step, view } = places
-  return apply({ key: threefry2x32([seed, STREAM], [step, view]) }, maps)
+  const word = (i: 0 | 1) => derive(step, (t) => threefry2x32([seed, STREAM], [t, view])[i])
+  return apply({ key: [word(0), word(1)] }, maps)
 }

@@ -1,12 +1,13 @@
-// Tiles on a GPU: 64 threads share a tile of 64 rows and 32 columns, each with 8 rows x 4 columns in registers; sixteen
+// Tiles on a GPU without matrices: 64 threads share a tile of 64 rows and 32 columns, each with 8 rows x 4 columns in registers; sixteen
 // features at a time are staged in workgroup memory, from where a thread takes whole vectors. Everything fits into the 16 KiB
-// of workgroup memory that any device has.
+// of workgroup memory that any device has. In precision f16 what is staged is f16, half the traffic, and sums stay f32.
 
-import { wgsl } from './op.ts'
+import { type Wgsl, wgsl } from './op.ts'
 import type { Tiles } from './tiles.ts'
 
-export const grid: Tiles = {
+const gridOf = (factors: Wgsl): Tiles => ({
   head: wgsl`
+    ${factors}
     const ROWS = 64u;
     const COLUMNS = 32u;
     const THREADS = 64u;
@@ -26,8 +27,8 @@ export const grid: Tiles = {
   enter: wgsl`thread = index;`,
   score: wgsl`
     var<workgroup> tile: array<vec4f, 544>; // [COLUMNS, PITCH]
-    var<workgroup> stagedRows: array<vec4f, 256>; // [16 features, GROUPS]
-    var<workgroup> stagedColumns: array<vec4f, 128>; // [16 features, COLUMNS / 4]
+    var<workgroup> stagedRows: array<Factors, 256>; // [16 features, GROUPS]
+    var<workgroup> stagedColumns: array<Factors, 128>; // [16 features, COLUMNS / 4]
     var<private> thread: u32 = 0u;
     fn tileAt(c: u32, group: u32) -> vec4f { return tile[c * PITCH + group]; }
     fn setTile(c: u32, group: u32, v: vec4f) { tile[c * PITCH + group] = v; }
@@ -48,17 +49,18 @@ export const grid: Tiles = {
           let item = thread + e * 64u;
           let to = select(item, (item % 16u) * 16u + item / 16u, BY_ROW);
           let k = k0 + to / 16u;
-          stagedRows[to] = select(vec4f(), rowsAt(min(k, p.D - 1u), row + (to % 16u) * 4u), k < p.D);
+          let values = rowsAt(min(k, p.D - 1u), row + (to % 16u) * 4u);
+          stagedRows[to] = Factors(select(vec4f(), values, k < p.D));
         }
         for (var e = 0u; e < 2u; e++) { // neighbours read neighbouring numbers, along features or along columns
           let item = thread + e * 64u;
           let to = select(item, (item % 16u) * 8u + item / 16u, p.sum == 1u);
-          stagedColumns[to] = columnsAt(min(k0 + to / 8u, p.D - 1u), column + (to % 8u) * 4u);
+          stagedColumns[to] = Factors(columnsAt(min(k0 + to / 8u, p.D - 1u), column + (to % 8u) * 4u));
         }
         workgroupBarrier();
         for (var k = 0u; k < 16u; k++) {
-          let a = array<vec4f, 2>(stagedRows[k * 16u + y], stagedRows[k * 16u + 8u + y]);
-          let b = stagedColumns[k * 8u + x];
+          let a = array<vec4f, 2>(vec4f(stagedRows[k * 16u + y]), vec4f(stagedRows[k * 16u + 8u + y]));
+          let b = vec4f(stagedColumns[k * 8u + x]);
           for (var i = 0u; i < 4u; i++) {
             sums[i][0] = fma(a[0], vec4f(b[i]), sums[i][0]);
             sums[i][1] = fma(a[1], vec4f(b[i]), sums[i][1]);
@@ -111,4 +113,13 @@ export const grid: Tiles = {
       workgroupBarrier(); // before the tile is written again
     }
   `,
-}
+})
+
+/** Tiles in f32. */
+export const grid = gridOf(wgsl`alias Factors = vec4f;`)
+
+/** Tiles of factors rounded to f16. */
+export const halfGrid = gridOf(wgsl`
+  enable f16;
+  alias Factors = vec4<f16>;
+`)

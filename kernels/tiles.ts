@@ -13,7 +13,7 @@
 import { type Kernel, type Run, type Wgsl, wgsl } from './op.ts'
 import { onMatrices, useMatrices } from './subgroup-matrix.ts'
 import { lanes } from './tiles-cpu.ts'
-import { grid } from './tiles-gpu.ts'
+import { grid, halfGrid } from './tiles-gpu.ts'
 import { rounded, splitTiles } from './tiles-matrices.ts'
 
 /** Rows are padded to a multiple of this, a whole number of tiles on every machine, and columns are dealt out by it. */
@@ -101,14 +101,15 @@ const laid = (by: Tiles, { rows, partial }: Layout): Tiles => ({
 /** The kernel that `build` makes around the way to compute tiles that suits the machine. */
 export function tiled(build: (by: Tiles) => Kernel, layout: Layout = byFeature): (run: Run) => Kernel {
   const make = (by: Tiles) => build(laid(by, layout))
-  const [onGpu, onCpu] = [make(grid), make(lanes)]
+  const [onGpu, onCpu, withHalves] = [make(grid), make(lanes), make(halfGrid)]
   const [inHalves, inParts] = [
     onMatrices((by) => make(rounded(by))),
     onMatrices((by) => make(splitTiles(by))),
   ]
   return (run) => {
     if (useMatrices(run)) return run.precision === 'f16' ? inHalves(run) : inParts(run)
-    return hasLanes(run) ? onCpu : onGpu
+    if (hasLanes(run)) return onCpu
+    return run.precision === 'f16' ? withHalves : onGpu
   }
 }
 

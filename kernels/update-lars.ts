@@ -7,7 +7,17 @@
 // Norms are summed in a fixed order: 64 elements by a thread, then the blocks of a parameter by one workgroup.
 
 import type { Layout } from './update.ts'
-import { type Run, type Tensor, type Variable, elementwise, flatIndex, kernel, sizeOf, wgsl } from './op.ts'
+import {
+  type Run,
+  type Scalar,
+  type Tensor,
+  type Variable,
+  elementwise,
+  flatIndex,
+  kernel,
+  sizeOf,
+  wgsl,
+} from './op.ts'
 
 const common = wgsl`
   struct Setting { weightDecay: f32, adapted: f32, present: f32, unused: f32 }
@@ -128,7 +138,7 @@ const applyKernel = kernel`
 `
 
 export interface LarsParams {
-  readonly lr: number
+  readonly lr: Scalar
   readonly momentum: number
   readonly eta: number
   readonly classic: boolean

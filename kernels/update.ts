@@ -4,12 +4,14 @@
 import {
   type Kernel,
   type Run,
+  type Scalar,
   type Tensor,
   type Variable,
   elementwise,
   flatIndex,
   kernel,
   sizeOf,
+  valueOf,
   wgsl,
 } from './op.ts'
 
@@ -60,7 +62,7 @@ export const sgd = (
   run: Run,
   layout: Layout,
   flat: { readonly weight: Variable; readonly grad: Tensor; readonly velocity: Variable },
-  { nesterov, ...params }: { readonly lr: number; readonly momentum: number; readonly nesterov: boolean },
+  { nesterov, ...params }: { readonly lr: Scalar; readonly momentum: number; readonly nesterov: boolean },
 ) =>
   update(
     run,
@@ -111,8 +113,8 @@ export function adam(
   },
   { lr, betas: [beta1, beta2], eps, decoupled, t }: AdamParams,
 ) {
-  const stepSize = lr / (1 - beta1 ** t)
-  const scale = 1 / Math.sqrt(1 - beta2 ** t)
+  const stepSize = () => valueOf(lr) / (1 - beta1 ** valueOf(t))
+  const scale = () => 1 / Math.sqrt(1 - beta2 ** valueOf(t))
   // 1 - beta is taken here, in double precision: in f32, 1 - 0.999 is off by 4e-5 of itself
   const kept = { keep1: beta1, take1: 1 - beta1, keep2: beta2, take2: 1 - beta2 }
   const params = { lr, ...kept, eps, stepSize, scale, decoupled: Number(decoupled) }
@@ -120,11 +122,11 @@ export function adam(
 }
 
 export interface AdamParams {
-  readonly lr: number
+  readonly lr: Scalar
   readonly betas: readonly [number, number]
   readonly eps: number
   readonly decoupled: boolean
-  readonly t: number
+  readonly t: Scalar
 }
 
 function update(
@@ -133,7 +135,7 @@ function update(
   { owner, settings }: Layout,
   grad: Tensor,
   updates: readonly Variable[],
-  params: Readonly<Record<string, number>>,
+  params: Readonly<Record<string, Scalar>>,
   constants: Readonly<Record<string, number>> = {},
 ) {
   const count = sizeOf(grad.shape) / 4 // four at a time

@@ -37,46 +37,53 @@ export interface AmdimOptions {
   /** Where 5→5 predicts from: places [N] of a view's map; drawn uniformly unless told. */
   readonly places?: (at: At) => Tensor
   readonly seed?: number
+  /** Whether steps are captured and replayed, with the same bits (the default), or run one by one. */
+  readonly capture?: boolean
 }
 
 /** What `step` returns, in order. Classifiers' losses are there when they are trained. */
 export const amdimLosses = ['loss', '1→5', '1→7', '5→5', 'penalty', 'linear', 'mlp'] as const
 
-/** AMDIM training: `step(batch, labels)` makes one step and returns its losses [5], or [7] with labels [N] (i32, -1 where unknown),
+/** AMDIM training: `step(batch, labels)` makes one step and returns its losses [5], or [7] with some label in [N] (-1 where unknown),
  *  as `amdimLosses` names them; the first is the sum of the next four, which the encoder learns from. They die when the next step
  *  ends: call `gpu.read` before that, and await it whenever you like. */
 export function amdim(gpu: Gpu, options: AmdimOptions) {
-  const { encoder, classifiers = null, optimizer, schedule, clip = 20, penalty = 0.05, seed = 0 } = options
-  const { views, places = (at: At) => ({ seed, ...at }) } = options
+  const { encoder, classifiers = null, optimizer, schedule, clip = 20, penalty = 0.05 } = options
+  const { views, places, seed = 0, capture = true } = options
   const state = { step: 0 }
-  const at = (view: number) => ({ step: state.step, view })
   const t = (images: Tensor, view: number) =>
     typeof views === 'function'
-      ? gpu.noGrad(() => views(images, at(view))) // no gradient goes to the images
-      : augment(images, views, { seed, ...at(view) })
+      ? gpu.noGrad(() => views(images, { step: state.step, view })) // no gradient goes to the images
+      : augment(images, views, { seed, step: () => state.step, view })
   const f = (x: Tensor) => encoder.scales(x, { training: true })
+  const place = (r5: Tensor, view: number) =>
+    pickPlace(r5, places?.({ step: state.step, view }) ?? { seed, step: () => state.step, view })
+  const stopped = (h: Tensor) => gpu.noGrad(() => reshape(h, h.shape))
+
+  const captured = gpu.capture(
+    (x: Tensor, ...[labels]: Tensor[]) => {
+      const [one, two] = [f(t(x, 0)), f(t(x, 1))] //                      two views, encoded apart
+      const sources = [place(one.r5, 0), place(two.r5, 1)] as const //    5→5 from one place of each
+      const nce = multiscaleNce([one, two], sources, { clip, penalty })
+      const probes =
+        classifiers && labels
+          ? classifierLosses(classifiers, [one.r1, two.r1].map(stopped), labels, () => state.step)
+          : []
+      const loss = probes.reduce((a, b) => add(a, b), nce.total) //       classifiers' parameters are their own
+      optimizer.step(gpu.backward(loss), () => schedule(state.step))
+      gpu.everyStep(() => state.step++)
+      return stacked([nce.total, nce.oneToFive, nce.oneToSeven, nce.fiveToFive, nce.penalty, ...probes])
+    },
+    { replay: capture },
+  )
 
   const step = (batch: ImageBatch, labels: Int32Array | null = null): Tensor =>
-    gpu.step(() => {
-      const x = 'pixels' in batch ? gpu.tensor(batch.pixels, batch.shape) : batch
-      const [one, two] = [f(t(x, 0)), f(t(x, 1))] //                     two views, encoded apart
-      const [p1, p2] = [pickPlace(one.r5, places(at(0))), pickPlace(two.r5, places(at(1)))]
-      const nce = multiscaleNce([one, two], [p1, p2], { clip, penalty })
-      const { oneToFive, oneToSeven, fiveToFive, penalty: cost, total } = nce
-      const known = labels && classifiers ? gpu.tensor(labels, [labels.length]) : null
-      const heads =
-        known && classifiers
-          ? classifierLosses(classifiers, [one.r1, two.r1].map(stopped), known, state.step)
-          : []
-      optimizer.step(gpu.backward(heads.reduce((a, b) => add(a, b), total)), schedule(state.step))
-      state.step++
-      return stacked([total, oneToFive, oneToSeven, fiveToFive, cost, ...heads])
-    })
+    captured.run(
+      'pixels' in batch ? { values: batch.pixels, shape: batch.shape } : batch,
+      ...(labels?.some((label) => label >= 0) ? [{ values: labels, shape: [labels.length] }] : []),
+    )
 
-  /** The same numbers, through which no gradient goes back. */
-  const stopped = (h: Tensor) => gpu.noGrad(() => add(h, gpu.tensor([0], [])))
-
-  return { step, encoder, head: classifiers, optimizer, state }
+  return { step, encoder, head: classifiers, optimizer, state, captured }
 }
 
 const stacked = (scalars: readonly Tensor[]) =>

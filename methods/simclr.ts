@@ -27,6 +27,8 @@ export interface SimclrOptions {
   /** How a view is made from images: a recipe, or a function when you bring your own. */
   readonly views: Recipe | ((images: Tensor, at: { readonly step: number; readonly view: number }) => Tensor)
   readonly seed?: number
+  /** Whether steps are captured and replayed, with the same bits (the default), or run one by one. */
+  readonly capture?: boolean
 }
 
 /** Images on the GPU already, or u8 pixels to upload: [N, H, W, 3]. */
@@ -36,7 +38,17 @@ export type ImageBatch = Tensor | { readonly pixels: Uint8Array; readonly shape:
  *  call `gpu.read(loss)` before that, and await it whenever you like. */
 export function simclr(
   gpu: Gpu,
-  { encoder, head, optimizer, schedule, temperature, batchNorm, views, seed = 0 }: SimclrOptions,
+  {
+    encoder,
+    head,
+    optimizer,
+    schedule,
+    temperature,
+    batchNorm,
+    views,
+    seed = 0,
+    capture = true,
+  }: SimclrOptions,
 ) {
   const state = { step: 0 }
   const training = { training: true }
@@ -45,20 +57,24 @@ export function simclr(
   const t = (images: Tensor, view: number) =>
     typeof views === 'function'
       ? gpu.noGrad(() => views(images, { step: state.step, view })) // no gradient goes to the images
-      : augment(images, views, { seed, step: state.step, view })
+      : augment(images, views, { seed, step: () => state.step, view })
+
+  const captured = gpu.capture(
+    (x: Tensor) => {
+      const [x1, x2] = [t(x, 0), t(x, 1)] //                               two augmentations t ~ T, t' ~ T
+      const [z1, z2] = batchNorm === 'joint' ? halves(g(f(concat([x1, x2], 0)))) : [g(f(x1)), g(f(x2))]
+      const loss = ntXent(z1, z2, temperature) //                          Eq. 1, the mean over all 2N
+      optimizer.step(gpu.backward(loss), () => schedule(state.step)) //    update f and g to minimise it
+      gpu.everyStep(() => state.step++)
+      return loss
+    },
+    { replay: capture },
+  )
 
   const step = (batch: ImageBatch): Tensor =>
-    gpu.step(() => {
-      const x = 'pixels' in batch ? gpu.tensor(batch.pixels, batch.shape) : batch
-      const [x1, x2] = [t(x, 0), t(x, 1)] //                             two augmentations t ~ T, t' ~ T
-      const [z1, z2] = batchNorm === 'joint' ? halves(g(f(concat([x1, x2], 0)))) : [g(f(x1)), g(f(x2))]
-      const loss = ntXent(z1, z2, temperature) //                        Eq. 1, the mean over all 2N
-      optimizer.step(gpu.backward(loss), schedule(state.step)) //        update f and g to minimise it
-      state.step++
-      return loss
-    })
+    captured.run('pixels' in batch ? { values: batch.pixels, shape: batch.shape } : batch)
 
-  return { step, encoder, head, optimizer, state }
+  return { step, encoder, head, optimizer, state, captured }
 }
 
 /** The two halves of a tensor's rows. */

@@ -1,7 +1,7 @@
 // AMDIM's classifiers of frozen features (model.py, Evaluator; costs.py, loss_xent): a linear one and one with a hidden layer, trained
 // beside the encoder without a gradient to it, or afterwards.
 
-import { type Tensor, dim } from '../kernels/op.ts'
+import { type Scalar, type Tensor, dim } from '../kernels/op.ts'
 import { add } from '../kernels/add.ts'
 import { affine } from '../kernels/affine.ts'
 import { crossEntropy } from '../kernels/cross-entropy.ts'
@@ -25,7 +25,7 @@ export interface ClassifiersOptions {
 /** Which elements are dropped in training: others in every step and in every view. */
 export interface At {
   readonly training: boolean
-  readonly step: number
+  readonly step: Scalar
   readonly view: number
 }
 
@@ -76,15 +76,20 @@ export function classifierLosses(
   { linear, mlp }: Classifiers,
   views: readonly Tensor[],
   labels: Tensor,
-  step: number,
+  step: Scalar,
 ): readonly [linear: Tensor, mlp: Tensor] {
   const over = (classify: Classify) => {
     const losses = views.map((h, view) =>
       clippedCrossEntropy(classify(h, { training: true, step, view }), labels),
     )
     const [first, ...others] = losses
-    if (!first) throw new Error(`classifierLosses: needs a view at least, got none for ${dim(labels.shape, 0)} labels`)
-    return affine(others.reduce((a, b) => add(a, b), first), 1 / losses.length, 0)
+    if (!first)
+      throw new Error(`classifierLosses: needs a view at least, got none for ${dim(labels.shape, 0)} labels`)
+    return affine(
+      others.reduce((a, b) => add(a, b), first),
+      1 / losses.length,
+      0,
+    )
   }
   return [over(linear), over(mlp)]
 }

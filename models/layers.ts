@@ -100,7 +100,7 @@ export class Builder {
     const state: NormState = { mean, variance, batches: 0 }
     this.norms[name] = state
     return (x, { training }, then) => {
-      if (training) state.batches++
+      if (training) this.gpu.everyStep(() => state.batches++)
       return batchNorm(x, gamma, beta, state, { training, ...then })
     }
   }

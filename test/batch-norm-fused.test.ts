@@ -28,31 +28,36 @@ for (const [N, C] of [
       mean: gpu.variable(given.mean, [C]),
       variance: gpu.variable(given.variance, [C]),
     })
-    test(`rectifies in the same pass, ${name}`, ({ gpu }) =>
-      checkOp(
+    test(`rectifies in the same pass, ${name}`, ({ gpu }) => {
+      const stats = running(gpu)
+      return checkOp(
         gpu,
-        (x, gamma, beta) => batchNorm(x, gamma, beta, running(gpu), { training, relu: true }),
+        (x, gamma, beta) => batchNorm(x, gamma, beta, stats, { training, relu: true }),
         (x, gamma, beta) => normal(x, gamma, beta).map((v) => Math.max(v, 0)),
         [[N, C], [C], [C]],
-      ))
+      )
+    })
 
-    test(`adds a residual in the same pass, ${name}`, ({ gpu }) =>
-      checkOp(
+    test(`adds a residual in the same pass, ${name}`, ({ gpu }) => {
+      const stats = running(gpu)
+      return checkOp(
         gpu,
-        (x, gamma, beta, residual) => batchNorm(x, gamma, beta, running(gpu), { training, residual }),
+        (x, gamma, beta, residual) => batchNorm(x, gamma, beta, stats, { training, residual }),
         (x, gamma, beta, residual) => normal(x, gamma, beta).map((v, i) => v + (residual[i] ?? NaN)),
         [[N, C], [C], [C], [N, C]],
-      ))
+      )
+    })
 
-    test(`adds a residual, then rectifies, ${name}`, ({ gpu }) =>
-      checkOp(
+    test(`adds a residual, then rectifies, ${name}`, ({ gpu }) => {
+      const stats = running(gpu)
+      return checkOp(
         gpu,
-        (x, gamma, beta, residual) =>
-          batchNorm(x, gamma, beta, running(gpu), { training, residual, relu: true }),
+        (x, gamma, beta, residual) => batchNorm(x, gamma, beta, stats, { training, residual, relu: true }),
         (x, gamma, beta, residual) =>
           normal(x, gamma, beta).map((v, i) => Math.max(v + (residual[i] ?? NaN), 0)),
         [[N, C], [C], [C], [N, C]],
-      ))
+      )
+    })
   }
 
 test('gives what batchNorm, add and relu give one after another, gradients included', async ({ gpu }) => {

@@ -1,6 +1,7 @@
 import * as assert from 'uvu/assert'
 import { type Shape, type Tensor, sizeOf } from '../kernels/op.ts'
 import type { Gpu } from '../engine/gpu.ts'
+import { replaysAlike } from './replay.ts'
 import { threefry2x32, uniform01 } from '../kernels/threefry.ts'
 
 /** Deterministic values, uniform in [-1, 1), rounded to f32 so that reference and GPU start from the same numbers. */
@@ -18,7 +19,8 @@ export interface CheckOptions {
 
 /** Checks an op against a float64 reference: its value, and its vector-Jacobian product against the numeric derivative
  *  of the reference, element by element for small inputs, else along four random directions. Differencing the reference,
- *  not the op, keeps float32 error out of the comparison; the cotangent is random, as ones hide errors in softmaxes. */
+ *  not the op, keeps float32 error out of the comparison; the cotangent is random, as ones hide errors in softmaxes. Replayed, the
+ *  op must give the same bits. */
 export async function checkOp(
   gpu: Gpu,
   op: (...inputs: Tensor[]) => Tensor,
@@ -33,7 +35,9 @@ export async function checkOp(
   close(await gpu.read(out), expected, tolerance, 'value')
 
   const cotangent = random(expected.length, 99)
-  const gradients = gpu.backward(out, gpu.tensor(cotangent, out.shape))
+  const dy = gpu.tensor(cotangent, out.shape)
+  await replaysAlike(gpu, op, tensors, dy)
+  const gradients = gpu.backward(out, dy)
   const weighted = (inputs: number[][]) =>
     reference(...inputs).reduce((sum, y, k) => sum + y * (cotangent[k] ?? 0), 0)
   for (const [i, wanted] of differentiate.entries()) {

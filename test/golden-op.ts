@@ -2,6 +2,7 @@ import * as assert from 'uvu/assert'
 import type { Tensor } from '../kernels/op.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { Golden } from './golden.ts'
+import { replaysAlike } from './replay.ts'
 
 export interface GoldenOptions {
   /** The tensors `in.*` that the op takes, in order. */
@@ -10,7 +11,7 @@ export interface GoldenOptions {
   readonly differentiated?: readonly string[]
 }
 
-/** Asserts an op's value and gradients against a golden case; returns the case for what else it expects. */
+/** Asserts an op's value and gradients against a golden case, and that they replay to the same bits; returns the case for what else it expects. */
 export async function matchesGolden(
   gpu: Gpu,
   name: string,
@@ -22,7 +23,9 @@ export async function matchesGolden(
   const y = op(tensors as [Tensor, ...Tensor[]], golden) // no case is without inputs
   const output = golden.has('out.loss') ? 'loss' : 'y'
   await golden.match(gpu, `out.${output}`, y)
-  const gradients = gpu.backward(y, golden.tensor(gpu, `up.${output}`))
+  const dy = golden.tensor(gpu, `up.${output}`)
+  await replaysAlike(gpu, (...x) => op(x as unknown as [Tensor, ...Tensor[]], golden), tensors, dy)
+  const gradients = gpu.backward(y, dy)
   for (const [i, tensor] of tensors.entries()) {
     const input = inputs[i] ?? ''
     if (differentiated.includes(input)) await golden.match(gpu, `grad.${input}`, gradients.get(tensor))

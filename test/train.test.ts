@@ -50,6 +50,7 @@ test('trains, measures before and after, and leaves a run folder', async ({ dir 
   const run = join(dir, 'a')
   const { code, out, err } = await kindred('train', 'simclr', ...tiny, '--out', run)
   assert.is(code, 0, err)
+  assert.not.match(out, /was not replayed/)
   assert.match(
     out,
     /raw pixels +\d+\.\d%[^]*untrained encoder +\d+\.\d%[^]*trained encoder +\d+\.\d%[^]*run folder: /,
@@ -83,6 +84,16 @@ test('the same seed gives the same bits, another seed others', async ({ dir }) =
   assert.is.not(metrics(other), metrics(join(dir, 'a')))
 })
 
+test('replayed steps, the default, give the bits of steps run one by one', async ({ dir }) => {
+  const run = join(dir, 'one-by-one')
+  const { code, out, err } = await kindred('train', 'simclr', ...tiny, '--no-capture', '--out', run)
+  assert.is(code, 0, err)
+  assert.is(metrics(run), metrics(join(dir, 'a')))
+  const last = 'checkpoints/step-00000012.safetensors'
+  assert.ok(readFileSync(join(run, last)).equals(readFileSync(join(dir, 'a', last))))
+  assert.not.match(out, /was not replayed/)
+})
+
 test('killed at any moment, --resume goes on bit for bit', async ({ dir }) => {
   const run = join(dir, 'killed')
   const first = start(['train', 'simclr', ...tiny, '--json', '--out', run])
@@ -93,7 +104,7 @@ test('killed at any moment, --resume goes on bit for bit', async ({ dir }) => {
   await second.said(/"step":8,/)
   second.child.kill('SIGKILL')
   await second.done
-  const { code, err } = await kindred('train', 'simclr', '--resume', run)
+  const { code, err } = await kindred('train', 'simclr', '--resume', run, '--no-capture') // either way, the same bits
   assert.is(code, 0, err)
   assert.is(metrics(run), metrics(join(dir, 'a')))
   const last = 'checkpoints/step-00000012.safetensors'

@@ -38,7 +38,9 @@ test('keeps its last checkpoint when the device is lost, and goes on from there'
   const [whole, lost] = [join(dir, 'whole'), join(dir, 'lost')]
   const gpu = await openGpu()
   const run = await createRun(whole, { ...config })
-  await new Training(prepare(gpu, config, data), run, quiet, { requested: false }).finish()
+  const prepared = prepare(gpu, config, data)
+  await new Training(prepared, run, quiet, { requested: false }).finish()
+  assert.is(prepared.trainer.captured.replays, 7) // of 9 steps
   const expected = await run.metrics()
   await run.close()
   gpu.destroy()

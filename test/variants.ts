@@ -3,6 +3,7 @@ import { type Op, type Run, type Tensors, op } from '../kernels/op.ts'
 /** Traits of machines whose kernels a CPU adapter does not choose by itself. */
 const machines = {
   'GPU kernels': { software: false },
+  'f16 without matrices': { software: false, matrices: false, precision: 'f16' },
   f16x3: { software: false, matrices: true, emulated: true, precision: 'f16x3' },
   f16: { software: false, matrices: true, emulated: true, precision: 'f16' },
 } as const

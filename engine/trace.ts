@@ -1,0 +1,237 @@
+// What one step commanded, written down while it ran: enough to tell whether two steps do the same, and to do it again.
+// Storage that came to life in the step is a temporary, known by its number; all other storage is named by its place.
+
+import { type Kernel, type Scalar, type Tensor, show, valueOf } from '../kernels/op.ts'
+import type { Block, Storage } from './memory.ts'
+import type { Pipeline } from './pipelines.ts'
+
+/** A temporary from 0 on, or outer storage i as -1 - i. */
+export type Ref = number
+
+export interface Use {
+  readonly ref: Ref
+  readonly writes: boolean
+}
+
+export interface Dispatched {
+  readonly kind: 'dispatch'
+  readonly pipeline: Pipeline
+  readonly kernel: Kernel
+  readonly uses: readonly Use[]
+  readonly params: readonly Scalar[]
+  /** The params as they were. */
+  readonly values: readonly number[]
+  readonly groups: readonly [number, number, number]
+}
+
+export interface Copied {
+  readonly kind: 'copy'
+  readonly uses: readonly [from: Use, to: Use]
+  /** Bytes from the beginning of the target. */
+  readonly at: number
+}
+
+/** Storage that was there before the step: a variable's, an input's, a tensor's that someone holds. */
+export interface Outer {
+  readonly storage: Storage
+  readonly block: Block
+  readonly offset: number
+}
+
+export interface Temporary {
+  readonly bytes: number
+  /** What was uploaded into it, for a tensor of constants. */
+  readonly constant: Uint8Array<ArrayBuffer> | null
+}
+
+/** What happens in JavaScript in a step: a count goes on, or a param is asked for. */
+export type Moment =
+  | { readonly kind: 'action'; readonly act: () => void }
+  | { readonly kind: 'param'; readonly command: number; readonly field: number; readonly value: () => number }
+
+/** A tensor that the step returned: itself if it was there before, else only what it was like. */
+export interface Output {
+  readonly ref: Ref
+  readonly tensor: Tensor
+}
+
+export class Trace {
+  readonly commands: (Dispatched | Copied)[] = []
+  readonly temporaries: Temporary[] = []
+  readonly outer: Outer[] = []
+  readonly moments: Moment[] = []
+  outputs: readonly Output[] = []
+  /** Whether the step only writes down what it would do, and does not do it. */
+  readonly rehearsal: boolean
+  /** Why this step cannot be done again as it was. */
+  obstacle: string | null = null
+  readonly #refs = new Map<Storage, Ref>()
+  readonly #before: Trace | null
+  readonly #functions: readonly (() => number)[] // of the step before
+  #values: readonly number[] // what they give, as far as actions have changed it
+
+  /** `before` is the trace of an earlier step, whose functions must give this step's values. */
+  constructor(before: Trace | null, rehearsal = false) {
+    this.#before = before
+    this.rehearsal = rehearsal
+    this.#functions = before?.moments.flatMap((m) => (m.kind === 'param' ? [m.value] : [])) ?? []
+    this.#values = this.#functions.map(valueOf)
+  }
+
+  dispatch(
+    { pipeline, kernel, groups }: Pick<Dispatched, 'pipeline' | 'kernel' | 'groups'>,
+    storages: readonly Storage[],
+    { params, values }: Pick<Dispatched, 'params' | 'values'>,
+  ) {
+    const uses = storages.map((s, i) => this.#use(s, kernel.bindings[i] === 'read_write'))
+    for (const [field, param] of params.entries()) {
+      if (typeof param === 'number') continue
+      this.#checkRemembered(kernel, field, values)
+      this.moments.push({ kind: 'param', command: this.commands.length, field, value: param })
+    }
+    this.commands.push({ kind: 'dispatch', pipeline, kernel, uses, params, values, groups })
+  }
+
+  copy(from: Storage, to: Storage, at: number) {
+    this.commands.push({ kind: 'copy', uses: [this.#use(from, false), this.#use(to, true)], at })
+  }
+
+  /** Constants that an op uploaded. */
+  upload(to: Storage, bytes: Uint8Array<ArrayBuffer>) {
+    this.#refs.set(to, this.temporaries.length)
+    this.temporaries.push({ bytes: to.bytes, constant: bytes.slice() }) // they may be their owner's
+  }
+
+  /** Does something that JavaScript does in every step. */
+  act(action: () => void) {
+    this.#checkStill()
+    action()
+    this.#values = this.#functions.map(valueOf)
+    this.moments.push({ kind: 'action', act: action })
+  }
+
+  /** Takes note of what a replay could not do. In a rehearsal, where it is too late for that, throws Error. */
+  refuse(why: string) {
+    this.obstacle ??= why
+    if (this.rehearsal) throw new Error(why)
+  }
+
+  /** Ends the step, with what it returned. */
+  returns(tensors: readonly Tensor[], storages: readonly Storage[]) {
+    this.#checkStill()
+    this.outputs = storages.flatMap((storage, i) => {
+      const tensor = tensors[i]
+      if (!tensor) return []
+      const { ref } = this.#use(storage, false)
+      const { shape, dtype, gpu } = tensor
+      return [{ ref, tensor: ref < 0 ? tensor : { shape, dtype, gpu } }] // a tensor would keep alive all it came from
+    })
+  }
+
+  #use(storage: Storage, writes: boolean): Use {
+    const known = this.#refs.get(storage)
+    if (known !== undefined) return { ref: known, writes }
+    const isTemporary = writes && !storage.permanent // ops write only variables and what they make
+    const ref = isTemporary ? this.temporaries.length : -1 - this.outer.length
+    this.#refs.set(storage, ref)
+    if (isTemporary) this.temporaries.push({ bytes: storage.bytes, constant: null })
+    else if (storage.block) this.outer.push({ storage, block: storage.block, offset: storage.offset })
+    return { ref, writes }
+  }
+
+  /** What functions read may change in a step by actions alone: nothing else of its JavaScript is done in a replay. */
+  #checkStill() {
+    const at = this.#functions.findIndex((value, i) => !Object.is(value(), this.#values[i]))
+    if (at >= 0)
+      this.refuse(
+        `a number that params are computed from went from ${this.#values[at]} to ${this.#functions[at]?.()} within the step; let it change in gpu.everyStep, or between steps`,
+      )
+  }
+
+  /** A function that remembers a number of its own step, instead of reading what lives on, would give old values. */
+  #checkRemembered(kernel: Kernel, field: number, values: readonly number[]) {
+    const then = this.#before?.commands[this.commands.length]
+    if (then?.kind !== 'dispatch' || then.kernel !== kernel) return
+    const param = then.params[field]
+    if (typeof param !== 'function') return
+    const [old, now] = [param(), values[field]]
+    if (!Object.is(old, now))
+      this.refuse(
+        `${kernel.name}: the function for ${kernel.params[field]?.[0]} of an earlier step gives ${old} where this step's gives ${now}; let it read state that lives on`,
+      )
+  }
+}
+
+/** What the second step did differently from the first, in words; null if nothing but its functions' values. */
+export function difference(a: Trace, b: Trace): string | null {
+  for (const [i, now] of b.commands.entries()) {
+    const told = commandDifference(a, b, a.commands[i], now)
+    if (told) return told
+  }
+  if (a.commands.length !== b.commands.length)
+    return `it gave ${b.commands.length} commands where the step before gave ${a.commands.length}`
+  const unequal = b.temporaries.findIndex((t, i) => !sameTemporary(a.temporaries[i], t))
+  if (unequal >= 0 || a.temporaries.length !== b.temporaries.length)
+    return 'an op put other numbers on the GPU than in the step before'
+  if (a.moments.map(nameOf).join() !== b.moments.map(nameOf).join())
+    return 'other counts went on, or other params were functions, than in the step before'
+  const same = b.outputs.every((output, i) => !useDifference(a, b, a.outputs[i], output))
+  return same && a.outputs.map(describe).join() === b.outputs.map(describe).join()
+    ? null
+    : 'it returned other tensors than the step before'
+}
+
+function commandDifference(
+  a: Trace,
+  b: Trace,
+  then: Dispatched | Copied | undefined,
+  now: Dispatched | Copied,
+): string | null {
+  const ran = now.kind === 'copy' ? 'a copy' : now.kernel.name
+  const before = then?.kind === 'dispatch' ? then.kernel.name : then && 'a copy'
+  if (!then || then.kind !== now.kind || before !== ran)
+    return `it ran ${ran} where the step before ran ${before ?? 'nothing'}`
+  for (const [i, use] of now.uses.entries()) {
+    const told = useDifference(a, b, then.uses[i], use)
+    if (told) return `${ran}: binding ${i} ${told}`
+  }
+  if (then.kind === 'copy' || now.kind === 'copy')
+    return then.kind === 'copy' && now.kind === 'copy' && then.at !== now.at
+      ? 'a copy went to another place'
+      : null
+  if (then.pipeline !== now.pipeline) return `${ran} was compiled with other constants`
+  if (then.groups.join() !== now.groups.join())
+    return `${ran} ran ${show(now.groups)} workgroups, before ${show(then.groups)}`
+  const field = now.params.findIndex(
+    (param, k) => typeof param === 'number' && !Object.is(param, then.params[k]),
+  )
+  if (field < 0) return null
+  return `${ran}: ${now.kernel.params[field]?.[0]} was ${then.values[field]}, now ${now.values[field]}; give it as a function, () => value`
+}
+
+function useDifference(
+  a: Trace,
+  b: Trace,
+  then: Pick<Use, 'ref'> | undefined,
+  { ref }: Pick<Use, 'ref'>,
+): string | null {
+  if (then?.ref !== ref) return 'has another tensor than in the step before'
+  if (ref >= 0)
+    return a.temporaries[ref]?.bytes === b.temporaries[ref]?.bytes
+      ? null
+      : 'has another size than in the step before'
+  const [outer, now] = [a.outer[-1 - ref], b.outer[-1 - ref]]
+  if (outer?.storage !== now?.storage)
+    return 'has a tensor from outside that is not the one of the step before; pass it as an input'
+  return outer?.block === now?.block && outer?.offset === now?.offset ? null : 'has a variable that has moved'
+}
+
+function sameTemporary(a: Temporary | undefined, b: Temporary): boolean {
+  const [then, now] = [a?.constant, b.constant]
+  if (!then || !now) return then === now
+  return then.length === now.length && then.every((byte, i) => byte === now[i])
+}
+
+const nameOf = (moment: Moment) => (moment.kind === 'action' ? 'action' : `${moment.command}.${moment.field}`)
+
+const describe = ({ tensor }: Output) => `${tensor.dtype} ${show(tensor.shape)}`
