@@ -1,26 +1,39 @@
 // From a configuration to what trains: encoder, head, optimizer, schedule, method, and their saved state.
 
+import type { Tensor } from '../kernels/op.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { restore, snapshot } from '../engine/checkpoint.ts'
-import { Adam, Lars } from '../engine/optimizer.ts'
+import { type Optimizer, Adam, Lars } from '../engine/optimizer.ts'
 import type { SavedTensor } from '../engine/safetensors.ts'
 import { type Schedule, constant, cosine, warmup } from '../engine/schedule.ts'
 import { projectionHead } from '../models/heads.ts'
 import { resnet18, resnet34, resnet50, resnet8 } from '../models/resnet.ts'
+import type { Model } from '../models/layers.ts'
 import { loadModel, saveModel } from '../models/state.ts'
-import { simclr } from '../methods/simclr.ts'
+import { type ImageBatch, simclr } from '../methods/simclr.ts'
 import type { TrainConfig } from './config.ts'
 
 const encoders = { resnet8, resnet18, resnet34, resnet50 }
 
-export type Trainer = ReturnType<typeof buildTrainer>
+/** A method at work, and all that a checkpoint of it holds. */
+export interface Trainer {
+  /** One step on a batch, whose labels are null where there are none: its loss [], or [n] named by `terms`. */
+  readonly step: (batch: ImageBatch, labels: Int32Array | null) => Tensor
+  readonly terms?: readonly string[]
+  readonly encoder: Model
+  readonly head: Model
+  readonly optimizer: Optimizer
+  readonly schedule: Schedule
+  readonly state: { step: number }
+  readonly captured: { readonly reason: string | null; readonly replays: number }
+}
 
 /** The encoder of a run, with initial weights. */
 export const buildEncoder = (gpu: Gpu, { model, seed }: Pick<TrainConfig, 'model' | 'seed'>) =>
   encoders[model.name](gpu, { ...model, seed })
 
 /** SimCLR as the configuration says, at step 0; `capture` false runs every step one by one, to the same bits. */
-export function buildTrainer(gpu: Gpu, config: TrainConfig, stepsPerEpoch: number, capture = true) {
+export function buildTrainer(gpu: Gpu, config: TrainConfig, stepsPerEpoch: number, capture = true): Trainer {
   const encoder = buildEncoder(gpu, config)
   const head = projectionHead(gpu, { ...config.head, features: encoder.features, seed: config.seed })
   const parameters = { ...encoder.parameters, ...head.parameters }

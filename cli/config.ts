@@ -1,6 +1,7 @@
 // The configuration of a training: the preset, changed by what the command line says, whole enough to be run again from
 // config.json alone.
 
+import type { Recipe } from '../kernels/augment-recipes.ts'
 import type { SimclrSettings } from '../methods/simclr-presets.ts'
 import { simclrPresets } from '../methods/simclr-presets.ts'
 
@@ -9,9 +10,9 @@ export class UsageError extends Error {
   override readonly name = 'UsageError'
 }
 
-/** Everything that decides a run's numbers, as config.json holds it. */
-export interface TrainConfig extends SimclrSettings {
-  readonly method: 'simclr'
+/** What every run's config.json holds beside its method's settings. */
+export interface RunConfig {
+  readonly method: string
   readonly preset: string
   /** The data set, as --data names it. */
   readonly data: string
@@ -20,6 +21,9 @@ export interface TrainConfig extends SimclrSettings {
   /** How many training images are used; null for all. */
   readonly subset: number | null
   readonly seed: number
+  readonly batch: number
+  readonly epochs: number
+  readonly views: Recipe
   /** kNN: every how many epochs, over how many neighbours (null: 200, or a fiftieth of a small bank), with how many
    *  training images as bank and how many test images (null for all). */
   readonly knn: {
@@ -33,20 +37,18 @@ export interface TrainConfig extends SimclrSettings {
   readonly checkpointEvery: number
 }
 
-/** What `kindred train simclr` was told, as commander gives it. */
-export interface TrainFlags {
+/** Everything that decides a SimCLR run's numbers, as config.json holds it. */
+export type TrainConfig = RunConfig & SimclrSettings & { readonly method: 'simclr' }
+
+/** What any `kindred train` is told, as commander gives it. */
+export interface RunFlags {
   readonly data?: string
   readonly preset?: string
   readonly size?: number
   readonly subset?: number
-  readonly model?: string
-  readonly stem?: string
-  readonly width?: number
   readonly epochs?: number
   readonly batch?: number
   readonly lr?: number
-  readonly temperature?: number
-  readonly batchNorm?: string
   readonly seed?: number
   readonly knnEvery?: number
   readonly k?: number
@@ -54,6 +56,15 @@ export interface TrainFlags {
   readonly knnBank?: number
   readonly knnQueries?: number
   readonly checkpointEvery?: number
+}
+
+/** What `kindred train simclr` was told. */
+export interface TrainFlags extends RunFlags {
+  readonly model?: string
+  readonly stem?: string
+  readonly width?: number
+  readonly temperature?: number
+  readonly batchNorm?: string
 }
 
 /** The configuration that the flags mean; `software` chooses what a CPU adapter can do in reasonable time. Throws

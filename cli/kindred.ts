@@ -6,6 +6,7 @@ import { UsageError } from './config.ts'
 import { doctor } from './doctor.ts'
 import { evalKnn } from './eval-knn.ts'
 import { simclrPresets } from '../methods/simclr-presets.ts'
+import { addAmdim } from './train-amdim.ts'
 import { type SimclrFlags, trainSimclr } from './train-simclr.ts'
 import { version } from './version.ts'
 
@@ -27,7 +28,7 @@ Begin here:
 
 const train = program.command('train').description('train an encoder without labels')
 
-const data = `procedural (built in), or KIND:PATH with KIND cifar10, cifar100, idx (MNIST family) or folder (JPEG, PNG, WebP)`
+const data = `procedural (built in), or KIND:PATH with KIND cifar10, cifar100, idx (MNIST family), stl10, stl10-unlabeled or folder (JPEG, PNG, WebP)`
 const presets = Object.entries(simclrPresets)
   .map(([name, { about }]) => `  ${name.padEnd(18)} ${about}`)
   .join('\n')
@@ -94,6 +95,8 @@ Examples:
   kindred train simclr --resume runs/photos`,
   )
   .action((flags: SimclrFlags) => finish(trainSimclr(flags)))
+
+addAmdim(train, { data, count, whole, positive, finish })
 
 program
   .command('eval')

@@ -7,7 +7,15 @@ import { steps } from '../data/loader.ts'
 import { DeviceLostError } from '../engine/errors.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { openGpu } from '../engine/node.ts'
-import { type TrainConfig, type TrainFlags, UsageError, configOf, fittingBatch } from './config.ts'
+import {
+  type RunConfig,
+  type RunFlags,
+  type TrainConfig,
+  type TrainFlags,
+  UsageError,
+  configOf,
+  fittingBatch,
+} from './config.ts'
 import { closeImages, openImages, skippedOf } from './images.ts'
 import { knnRows } from './knn.ts'
 import { type Progress, startProgress } from './progress.ts'
@@ -16,7 +24,8 @@ import { type RunFolder, createRun, openRun, resumeRun } from './run-folder.ts'
 import { type Outcome, type Prepared, Training, prepare, trainingImages } from './train.ts'
 import { version } from './version.ts'
 
-export interface SimclrFlags extends TrainFlags {
+/** What every training takes besides its settings. */
+export interface CommandFlags {
   readonly out?: string
   readonly resume?: string | true
   readonly adapter?: string
@@ -27,25 +36,51 @@ export interface SimclrFlags extends TrainFlags {
 
 const INTERRUPTED = 130
 
+/** A method as the command line trains it. */
+export interface Method<Flags extends RunFlags, Config extends RunConfig> {
+  readonly name: Config['method']
+  readonly title: string
+  /** The model, in words. */
+  readonly describe: (config: Config) => string
+  readonly configOf: (flags: Flags, software: boolean) => Config
+  readonly prepare: (gpu: Gpu, config: Config, data: Split, capture?: boolean) => Prepared
+}
+
+const simclr: Method<TrainFlags, TrainConfig> = {
+  name: 'simclr',
+  title: 'SimCLR',
+  describe: ({ model }) => `${model.name} of width ${model.width}`,
+  configOf,
+  prepare,
+}
+
+export type SimclrFlags = TrainFlags & CommandFlags
+
+/** Trains with SimCLR, as `trainMethod`. */
+export const trainSimclr = (flags: SimclrFlags): Promise<number> => trainMethod(simclr, flags)
+
 /** Trains from the start, or from a run's last checkpoint, and returns the exit code. Throws Error in one line. */
-export async function trainSimclr(flags: SimclrFlags): Promise<number> {
+export async function trainMethod<Flags extends RunFlags, Config extends RunConfig>(
+  method: Method<Flags, Config>,
+  flags: Flags & CommandFlags,
+): Promise<number> {
   const resuming = folderToResume(flags)
-  const saved = resuming === null ? null : await savedConfig(resuming)
+  const saved = resuming === null ? null : await savedConfig(method, resuming)
   const progress = startProgress({ json: flags.json ?? false })
-  const draft = saved ?? configOf(flags, false)
+  const draft = saved ?? method.configOf(flags, false)
   const data = await openImages(draft, progress) // what is wrong with the data is told before a GPU is looked for
   try {
     const batch = batchFor(draft, flags, data)
     steps(trainingImages(draft, data), { batch }) // throws when there is not one
     const gpu = await openGpu(flags.adapter === undefined ? {} : { adapter: flags.adapter })
     try {
-      const config = saved ?? configOf({ ...flags, batch }, gpu.software)
-      const prepared = prepare(gpu, config, data, flags.capture)
+      const config = saved ?? method.configOf({ ...flags, batch }, gpu.software)
+      const prepared = method.prepare(gpu, config, data, flags.capture)
       const run =
         resuming === null
           ? await createRun(flags.out ?? nextFree(config), described(config, gpu))
           : await resumeRun(resuming)
-      return await train(prepared, run, data, progress)
+      return await train(`${method.title}: ${method.describe(config)}`, prepared, { run, data, progress })
     } finally {
       gpu.destroy()
     }
@@ -56,14 +91,25 @@ export async function trainSimclr(flags: SimclrFlags): Promise<number> {
 }
 
 /** The batch that the flags or the run name, or one that fits the data. */
-const batchFor = ({ batch, subset }: TrainConfig, flags: SimclrFlags, { train: { size } }: Split): number =>
+const batchFor = (
+  { batch, subset }: RunConfig,
+  flags: RunFlags & CommandFlags,
+  { train: { size } }: Split,
+): number =>
   flags.batch ?? (flags.resume === undefined ? fittingBatch(batch, Math.min(size, subset ?? size)) : batch)
 
-async function train(prepared: Prepared, run: RunFolder, data: Split, progress: Progress): Promise<number> {
+interface Place {
+  readonly run: RunFolder
+  readonly data: Split
+  readonly progress: Progress
+}
+
+async function train(what: string, prepared: Prepared, place: Place): Promise<number> {
+  const { run, progress } = place
   const stop = { requested: false }
   const release = onInterrupt(stop, progress)
   try {
-    introduce(prepared, run, data, progress)
+    introduce(what, prepared, place)
     const outcome = await new Training(prepared, run, progress, stop).finish()
     await writeReport(run.dir)
     progress.stop()
@@ -71,7 +117,7 @@ async function train(prepared: Prepared, run: RunFolder, data: Split, progress: 
     return outcome.finished ? 0 : INTERRUPTED
   } catch (error) {
     if (!(error instanceof DeviceLostError)) throw error
-    const remedy = `the last checkpoint is intact; go on with: kindred train simclr --resume ${run.dir}`
+    const remedy = `the last checkpoint is intact; go on with: kindred train ${prepared.config.method} --resume ${run.dir}`
     throw new Error(`${error.message}; ${remedy}`, { cause: error })
   } finally {
     release()
@@ -87,7 +133,7 @@ function folderToResume({
   adapter: _adapter,
   capture: _capture,
   ...others
-}: SimclrFlags): string | null {
+}: CommandFlags): string | null {
   if (resume === undefined) return null
   const dir = resume === true ? out : resume
   if (dir === undefined) throw new UsageError('--resume: name the run folder, as in --resume runs/a')
@@ -99,16 +145,19 @@ function folderToResume({
 
 const dashed = (name: string) => name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
 
-async function savedConfig(dir: string): Promise<TrainConfig> {
+async function savedConfig<Config extends RunConfig>(
+  { name, title }: Pick<Method<never, Config>, 'name' | 'title'>,
+  dir: string,
+): Promise<Config> {
   const { config } = await openRun(dir)
-  if (config['method'] !== 'simclr')
-    throw new Error(`${dir}: config.json is not of a SimCLR run, its method is ${String(config['method'])}`)
-  return config as unknown as TrainConfig // written by `described`
+  if (config['method'] !== name)
+    throw new Error(`${dir}: config.json is not of a ${title} run, its method is ${String(config['method'])}`)
+  return config as unknown as Config // written by `described`
 }
 
 /** The first of runs/<data>-1, -2, ... that does not exist. */
-function nextFree({ data, preset }: TrainConfig): string {
-  const name = preset === 'simclr-demo' ? 'demo' : `simclr-${data.split(':')[0] ?? 'run'}`
+function nextFree({ method, data, preset }: RunConfig): string {
+  const name = preset === 'simclr-demo' ? 'demo' : `${method}-${data.split(':')[0] ?? 'run'}`
   for (let n = 1; ; n++) {
     const dir = join('runs', `${name}-${n}`)
     if (!existsSync(dir)) return dir
@@ -116,7 +165,7 @@ function nextFree({ data, preset }: TrainConfig): string {
 }
 
 /** The configuration and what it runs on, as config.json holds them. */
-const described = (config: TrainConfig, gpu: Gpu) => ({
+const described = (config: RunConfig, gpu: Gpu) => ({
   ...config,
   about: { kindred: version(), node: process.version, adapter: adapterOf(gpu) },
 })
@@ -127,16 +176,15 @@ function adapterOf({ device }: Gpu): string {
 }
 
 function introduce(
+  what: string,
   { config, gpu, images, stepsPerEpoch }: Prepared,
-  run: RunFolder,
-  data: Split,
-  progress: Progress,
+  { run, data, progress }: Place,
 ) {
-  const { model, batch, epochs, seed } = config
+  const { batch, epochs, seed } = config
   const total = epochs * stepsPerEpoch
   progress.start(total)
   progress.note(
-    `SimCLR: ${model.name} of width ${model.width} on ${images.size} images of ${images.name}, batch ${batch}, ${epochs} epochs (${total} steps), seed ${seed}`,
+    `${what} on ${images.size} images of ${images.name}, batch ${batch}, ${epochs} epochs (${total} steps), seed ${seed}`,
   )
   const adapter = adapterOf(gpu)
   const kind = gpu.software ? ' (a CPU: fine for small models; see kindred doctor)' : ''
@@ -164,10 +212,10 @@ function onInterrupt(stop: { requested: boolean }, progress: Progress): () => vo
   }
 }
 
-function tell(outcome: Outcome, { probe }: Prepared, run: RunFolder, progress: Progress) {
+function tell(outcome: Outcome, { config, probe }: Prepared, run: RunFolder, progress: Progress) {
   if (!outcome.finished) {
     progress.note(
-      `stopped and saved at step ${outcome.step} of ${outcome.steps}; go on with: kindred train simclr --resume ${run.dir}`,
+      `stopped and saved at step ${outcome.step} of ${outcome.steps}; go on with: kindred train ${config.method} --resume ${run.dir}`,
       { run: run.dir, ...outcome },
     )
     return

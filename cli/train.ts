@@ -5,7 +5,7 @@ import { batches, steps } from '../data/loader.ts'
 import { type Dataset, type Split, subset } from '../data/dataset.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { type Trainer, buildTrainer, loadTrainer, saveTrainer } from './build.ts'
-import type { TrainConfig } from './config.ts'
+import type { RunConfig, TrainConfig } from './config.ts'
 import { KnnProbe } from './knn.ts'
 import type { Progress } from './progress.ts'
 import type { Metric, RunFolder } from './run-folder.ts'
@@ -13,7 +13,7 @@ import type { Metric, RunFolder } from './run-folder.ts'
 /** All that a training needs before it has a folder. */
 export interface Prepared {
   readonly gpu: Gpu
-  readonly config: TrainConfig
+  readonly config: RunConfig
   readonly images: Dataset
   readonly trainer: Trainer
   readonly stepsPerEpoch: number
@@ -22,20 +22,27 @@ export interface Prepared {
 }
 
 /** The images that a configuration trains on. */
-export const trainingImages = ({ subset: count, seed }: TrainConfig, { train }: Split): Dataset =>
-  count === null ? train : subset(train, count, seed)
+export const trainingImages = (
+  { subset: count, seed }: Pick<RunConfig, 'subset' | 'seed'>,
+  { train }: Split,
+): Dataset => (count === null ? train : subset(train, count, seed))
 
 /** Builds the trainer and checks it against the data. Throws Error in words; nothing has been written yet. */
 export function prepare(gpu: Gpu, config: TrainConfig, data: Split, capture = true): Prepared {
   const images = trainingImages(config, data)
   const stepsPerEpoch = steps(images, { batch: config.batch })
   const trainer = buildTrainer(gpu, config, stepsPerEpoch, capture)
-  const labelled = images.labels !== null && data.test.size > 0
-  const probe = labelled
-    ? new KnnProbe(gpu, { train: images, test: data.test }, config.views, config.knn)
-    : null
-  return { gpu, config, images, trainer, stepsPerEpoch, probe }
+  return { gpu, config, images, trainer, stepsPerEpoch, probe: probeOf(gpu, config, images, data.test) }
 }
+
+/** What measures kNN accuracy, or null when the set has no labels or no test images. */
+export const probeOf = (
+  gpu: Gpu,
+  { views, knn }: RunConfig,
+  train: Dataset,
+  test: Dataset,
+): KnnProbe | null =>
+  train.labels !== null && test.size > 0 ? new KnnProbe(gpu, { train, test }, views, knn) : null
 
 /** How a training ended. Accuracies are kNN top-1 in percent, null where they were not measured. */
 export interface Outcome {
@@ -118,8 +125,8 @@ export class Training {
     const { batch, seed } = config
     const { height, width, channels } = images.image
     const [epoch, start] = [Math.floor(state.step / stepsPerEpoch), state.step % stepsPerEpoch]
-    for await (const { images: pixels } of batches(images, { batch, seed, epoch, start })) {
-      const loss = trainer.step({ pixels, shape: [batch, height, width, channels] })
+    for await (const { images: pixels, labels } of batches(images, { batch, seed, epoch, start })) {
+      const loss = trainer.step({ pixels, shape: [batch, height, width, channels] }, labels)
       this.#explain(trainer.captured.reason)
       const reading = gpu.read(loss)
       reading.catch(() => undefined) // thrown when its turn comes; until then it is not unhandled
@@ -151,19 +158,21 @@ export class Training {
     while (this.#pending.length > most) {
       const first = this.#pending.shift()
       if (!first) return
-      const [loss = NaN] = await first.loss
-      this.#log(first.step, loss)
+      this.#log(first.step, [...(await first.loss)])
     }
   }
 
-  #log(step: number, loss: number) {
+  #log(step: number, [loss = NaN, ...others]: readonly number[]) {
     const { config, stepsPerEpoch, trainer } = this.#prepared
     if (!Number.isFinite(loss))
       throw new Error(
         `the loss became ${loss} at step ${step}; the checkpoint of step ${Math.max(0, this.#saved)} is intact; lower --lr or raise --temperature`,
       )
     this.#loss = loss
-    this.#run.append({ step, epoch: step / stepsPerEpoch, loss, lr: trainer.schedule(step - 1) })
+    const names = trainer.terms?.slice(1) ?? []
+    const terms = Object.fromEntries(others.map((value, i) => [names[i] ?? `${i}`, value]))
+    const lr = trainer.schedule(step - 1)
+    this.#run.append({ step, epoch: step / stepsPerEpoch, loss, ...(others.length > 0 && { terms }), lr })
     this.#progress.update(step, { loss, images: config.batch })
   }
 
