@@ -18,6 +18,7 @@ export {
   Sgd,
   biasOrNorm,
 } from './engine/optimizer.ts'
+export { type LossScalerOptions, LossScaler } from './engine/loss-scaler.ts'
 export { MovingAverage } from './engine/moving-average.ts'
 export { type Schedule, constant, cosine, step, warmup } from './engine/schedule.ts'
 export {

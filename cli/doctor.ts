@@ -19,6 +19,7 @@ interface Report {
   readonly f16: boolean
   readonly subgroups: boolean
   readonly timestamps: boolean
+  readonly tensorCores: boolean
 }
 
 /** Prints the adapter, its limits and optional features, runs one kernel, and returns the exit code: 1 without a GPU. */
@@ -39,6 +40,7 @@ export async function doctor(flags: { readonly adapter?: string; readonly json?:
     f16: features.has('shader-f16'),
     subgroups: features.has('subgroups'),
     timestamps: features.has('timestamp-query'),
+    tensorCores: gpu.run.matrices,
   }
   gpu.destroy()
   console.log(flags.json ? JSON.stringify(report) : table(report))
@@ -57,6 +59,7 @@ function table(report: Report): string {
     ['16-bit floats', yes(report.f16)],
     ['subgroups', yes(report.subgroups)],
     ['timestamps', yes(report.timestamps)],
+    ['tensor cores', yes(report.tensorCores)],
   ]
   const lines = rows.map(([what = '', value = '']) => `${what.padEnd(16)}${value}`)
   const advice = software

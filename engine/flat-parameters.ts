@@ -5,6 +5,7 @@ import { type Scalar, type Tensor, type Variable, ShapeError, show, sizeOf } fro
 import { collect } from '../kernels/collect.ts'
 import { type Layout, BLOCK } from '../kernels/update.ts'
 import { Gpu } from './gpu.ts'
+import type { LossScaler } from './loss-scaler.ts'
 
 /** Parameters by name, in order. */
 export type Named = Readonly<Record<string, Variable>>
@@ -22,7 +23,7 @@ export class FlatParameters {
   readonly offsets: readonly number[]
   readonly weight: Variable
   readonly grad: Variable
-  readonly layout: Layout & { readonly ranges: Variable }
+  readonly layout: Layout & { readonly settings: Variable; readonly ranges: Variable }
   readonly #names: readonly string[]
   readonly #treatments: readonly Treatment[]
   #active = ''
@@ -61,8 +62,8 @@ export class FlatParameters {
     return this.gpu.variable(new Float32Array(sizeOf(this.weight.shape)), this.weight.shape)
   }
 
-  /** Copies the gradients into the flat buffer, and tells the kernels which parameters have one. */
-  collect(gradients: ReadonlyMap<Tensor, Tensor>) {
+  /** Copies the gradients into the flat buffer, and returns the layout that tells the kernels which parameters have one. */
+  collect(gradients: ReadonlyMap<Tensor, Tensor>, scaler?: LossScaler) {
     if (!this.variables.every((variable) => this.gpu.isWithin(variable, this.weight)))
       throw new Error('optimizer: its parameters were given to a newer optimizer; step that one instead')
     const parts = this.variables.flatMap((variable, i) => {
@@ -81,6 +82,7 @@ export class FlatParameters {
     if (active !== this.#active) this.#write(new Set(parts.map((part) => part.parameter)))
     this.#active = active
     collect(this.gpu.run, this.grad, parts)
+    return scaler ? scaler.unscale(this.layout, this.grad) : this.layout
   }
 
   /** Counts a step, in replays too; a captured step would keep a learning rate that is a plain number for ever. */

@@ -17,6 +17,7 @@ import {
   sizeOf,
 } from '../kernels/op.ts'
 import { type Parts, applyOp } from './apply.ts'
+import { Tuner } from './autotune.ts'
 import { type CaptureOptions, Captured, type Input } from './capture.ts'
 import { Commands } from './commands.ts'
 import { DeviceLostError, Reports } from './errors.ts'
@@ -48,6 +49,8 @@ export class Gpu implements Machine {
   /** True on a CPU adapter (software Vulkan). */
   readonly software: boolean
   readonly run: Run
+  /** Measures which kernels are the fastest on this device, when told to. */
+  readonly tuner: Tuner
   readonly #owns: boolean
   readonly #commands: Commands
   readonly #memory: Memory
@@ -76,9 +79,12 @@ export class Gpu implements Machine {
     const largest = device.limits.maxStorageBufferBindingSize
     this.#tensors = new Tensors(this, this.#memory, this.#commands, largest)
     this.#steps = new Steps(this.#memory, this.#commands, this.#tensors)
+    const scratch = (body: () => unknown) => void this.#memory.scope(body, () => [])
+    this.tuner = new Tuner(device, () => this.#commands.flush(), scratch)
     this.run = Object.assign(this.#run, {
       view: (x: Tensor, shape: Shape) => this.#tensors.view(x, shape),
       tensor: (values: Values, shape: Shape) => this.#tensors.upload(values, shape),
+      race: this.tuner.race,
       ...settings,
     }) as Run // the dispatch's types are checked at each call; here they are erased
     const [memory, tensors, run] = [this.#memory, this.#tensors, this.run]

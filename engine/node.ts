@@ -2,26 +2,37 @@
 
 import type { Gpu } from './gpu.ts'
 import { type OpenOptions, NO_ADAPTER, openFrom } from './open.ts'
+import { keepInFile } from './tune-file.ts'
 
 export interface NodeOptions extends OpenOptions {
   /** Part of the adapter's name, to choose among several: 'NVIDIA', 'llvmpipe'. */
   readonly adapter?: string
   /** Dawn toggles by name; one that starts with '-' is switched off: ['skip_validation', '-timestamp_quantization']. */
   readonly toggles?: readonly string[]
+  /** Keeps what `gpu.tuner` measures in the user's cache folder, and uses what was measured on this device before. */
+  readonly autotune?: boolean
 }
 
 /** What Dawn wants to hear before it offers 16-bit floats on NVIDIA, and subgroup matrices anywhere. */
 const halves = ['vulkan_enable_f16_on_nvidia', 'allow_unsafe_apis']
+const COARSE = 'timestamp_quantization' // to 65 us, of which web pages can make no clock
 
 const alive = new Set<unknown>() // Dawn instances: Node crashes when one is collected while its device is used
 
 /** A Gpu in Node, through Dawn. Call destroy() when done. Throws Error when there is no adapter or no 'webgpu' package. */
-export async function openGpu({ adapter, toggles = [], ...options }: NodeOptions = {}): Promise<Gpu> {
+export async function openGpu({
+  adapter,
+  toggles = [],
+  autotune = false,
+  ...options
+}: NodeOptions = {}): Promise<Gpu> {
   const { create } = await import('webgpu').catch((cause: unknown) => {
     throw new Error("the 'webgpu' package (Dawn) is not installed; npm install webgpu", { cause })
   })
   const off = toggles.filter((t) => t.startsWith('-')).map((t) => t.slice(1))
-  const on = [...toggles.filter((t) => !t.startsWith('-')), ...halves.filter((t) => !off.includes(t))]
+  const wanted = toggles.filter((t) => !t.startsWith('-'))
+  const on = [...wanted, ...halves.filter((t) => !off.includes(t))]
+  if (autotune && !wanted.includes(COARSE)) off.push(COARSE)
   const instance = create([
     ...(adapter ? [`adapter=${adapter}`] : []),
     ...(on.length > 0 ? [`enable-dawn-features=${on.join(',')}`] : []),
@@ -29,7 +40,9 @@ export async function openGpu({ adapter, toggles = [], ...options }: NodeOptions
   ])
   alive.add(instance)
   try {
-    return await openFrom(instance, options, { onWait })
+    const gpu = await openFrom(instance, options, { onWait })
+    if (autotune) await keepInFile(gpu.tuner, gpu.device.adapterInfo)
+    return gpu
   } catch (cause) {
     if (adapter === undefined || !(cause instanceof Error) || cause.message !== NO_ADAPTER) throw cause
     throw new Error(

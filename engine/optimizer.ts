@@ -5,15 +5,16 @@ import type { Scalar, Tensor, Variable } from '../kernels/op.ts'
 import { adam, sgd } from '../kernels/update.ts'
 import { lars } from '../kernels/update-lars.ts'
 import { type Named, FlatParameters } from './flat-parameters.ts'
+import type { LossScaler } from './loss-scaler.ts'
 
 export type { Named }
 
 /** What every optimizer offers. */
 export interface Optimizer {
   /** Updates the parameters in place. `gradients` is what Gpu.backward returns; parameters it lacks are left alone, as in
-   *  PyTorch. `lr` is the learning rate of this step, in a captured step a function. Throws Error when no parameter has a
-   *  gradient. */
-  step(gradients: ReadonlyMap<Tensor, Tensor>, lr: Scalar): void
+   *  PyTorch. `lr` is the learning rate of this step, in a captured step a function; `scaler` is the one whose scale the
+   *  loss was multiplied by, if any. Throws Error when no parameter has a gradient. */
+  step(gradients: ReadonlyMap<Tensor, Tensor>, lr: Scalar, scaler?: LossScaler): void
   /** Steps taken; set it when resuming. */
   t: number
   /** The state to save and restore: one flat variable per role, laid out as `offsets` says. */
@@ -60,9 +61,9 @@ export class Sgd implements FlatOptimizer {
     this.offsets = this.#flat.offsets
   }
 
-  step(gradients: ReadonlyMap<Tensor, Tensor>, lr: Scalar) {
-    const { gpu, layout, weight, grad } = this.#flat
-    this.#flat.collect(gradients)
+  step(gradients: ReadonlyMap<Tensor, Tensor>, lr: Scalar, scaler?: LossScaler) {
+    const { gpu, weight, grad } = this.#flat
+    const layout = this.#flat.collect(gradients, scaler)
     this.#flat.begin(this, lr)
     sgd(gpu.run, layout, { weight, grad, velocity: this.#velocity }, { lr, ...this.#options })
   }
@@ -103,9 +104,9 @@ export class Adam implements FlatOptimizer {
     this.offsets = this.#flat.offsets
   }
 
-  step(gradients: ReadonlyMap<Tensor, Tensor>, lr: Scalar) {
-    const { gpu, layout, weight, grad } = this.#flat
-    this.#flat.collect(gradients)
+  step(gradients: ReadonlyMap<Tensor, Tensor>, lr: Scalar, scaler?: LossScaler) {
+    const { gpu, weight, grad } = this.#flat
+    const layout = this.#flat.collect(gradients, scaler)
     this.#flat.begin(this, lr)
     const params = { lr, ...this.#options, decoupled: this.#decoupled, t: () => this.t }
     adam(gpu.run, layout, { weight, grad, ...this.#moments }, params)
@@ -164,9 +165,9 @@ export class Lars implements FlatOptimizer {
     this.offsets = this.#flat.offsets
   }
 
-  step(gradients: ReadonlyMap<Tensor, Tensor>, lr: Scalar) {
-    const { gpu, layout, weight, grad } = this.#flat
-    this.#flat.collect(gradients)
+  step(gradients: ReadonlyMap<Tensor, Tensor>, lr: Scalar, scaler?: LossScaler) {
+    const { gpu, weight, grad } = this.#flat
+    const layout = this.#flat.collect(gradients, scaler)
     this.#flat.begin(this, lr)
     lars(gpu.run, layout, { weight, grad, velocity: this.#velocity }, { lr, ...this.#options })
   }

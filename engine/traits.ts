@@ -7,7 +7,8 @@ import type { Precision } from '../kernels/op.ts'
 export type Kernels = 'device' | 'gpu' | 'matrices'
 
 /** Whether a CPU does the work, by its own word or by the names of software drivers that do not say so, the fewest
- *  threads that a subgroup may have (0 where there are none), whether it has f16 and matrices for subgroups of 32. */
+ *  threads that a subgroup may have (0 where there are none), what a workgroup may share, and whether there are f16 and
+ *  matrices for subgroups of 32. */
 export function traitsOf({ adapterInfo, features, limits }: GPUDevice) {
   const info: Partial<GPUAdapterInfo & MatrixInfo> = adapterInfo ?? {} // older browsers have none
   const names = `${info.architecture} ${info.description}`
@@ -15,6 +16,7 @@ export function traitsOf({ adapterInfo, features, limits }: GPUDevice) {
   return {
     software: (info.isFallbackAdapter ?? false) || /llvmpipe|lavapipe|swiftshader/i.test(names),
     subgroupSize: features.has('subgroups') ? (info.subgroupMinSize ?? 0) : 0,
+    workgroupBytes: limits.maxComputeWorkgroupStorageSize,
     f16,
     matrices:
       f16 &&

@@ -2,10 +2,12 @@
 // Rows are (r, s, c), columns k, and the sum over image rows is split over workgroups, whose partial sums a second
 // kernel adds in a fixed order, so that two runs give the same bits.
 
-import { type Run, type Shape, type Tensor, elementwise, flatIndex, images, kernel, sizeOf } from './op.ts'
+import { type Run, type Shape, type Tensor, images, kernel, sizeOf } from './op.ts'
 import { CPU_COLUMNS, partialCpuKernel, suitsCpu } from './conv-weight-gradient-cpu.ts'
+import { convWeightGradientTiled } from './conv-weight-gradient-tiled.ts'
 import { sharing, threadsFor } from './lanes.ts'
 import type { Steps } from './convolve.ts'
+import { sumSplits } from './sum-splits.ts'
 
 const COLUMNS = 8
 const PARTIAL_BYTES = 1 << 25 // of scratch at most; every adapter binds four times as much
@@ -98,30 +100,11 @@ const partialKernel = sharing(
 `,
 )
 
-const sumKernel = kernel`
-  struct Params { count: u32, splits: u32 }
-  @group(0) @binding(0) var<storage, read>       partial: array<f32>; // [splits, count]
-  @group(0) @binding(1) var<storage, read_write> out:     array<f32>; // [count]
-  @group(0) @binding(2) var<uniform>             p:       Params;
-  ${flatIndex}
-  @compute @workgroup_size(64)
-  fn sumSplits(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-    let i = flat(id, groups);
-    if (i >= p.count) { return; }
-    var sum = 0.0;
-    for (var split = 0u; split < p.splits; split++) { sum += partial[split * p.count + i]; }
-    out[i] = sum;
-  }
-`
-
 /** Gradient of `convolve` with respect to its weight, which has the shape `out` [kH, kW, C, K], from x and dy. */
-export function convWeightGradient(
-  run: Run,
-  x: Tensor,
-  dy: Tensor,
-  out: Shape,
-  { stride, padding }: Steps,
-): Tensor {
+export function convWeightGradient(run: Run, x: Tensor, dy: Tensor, out: Shape, steps: Steps): Tensor {
+  if (!run.software && sizeOf(x.shape) * sizeOf(dy.shape) > 0)
+    return convWeightGradientTiled(run, x, dy, out, steps)
+  const { stride, padding } = steps
   const [N, H, W, C] = images(x.shape, 'conv2d: x')
   const [, outH, outW] = images(dy.shape, 'conv2d: dy')
   const [kH, kW, , K] = images(out, 'conv2d: w')
@@ -143,14 +126,7 @@ export function convWeightGradient(
     constants: onCpu ? { threads } : { threads, rows },
     groups: [...tiles, splits],
   })
-  if (splits === 1) return run.view(partial, out)
-  const [dw] = run(sumKernel, {
-    reads: [partial],
-    makes: [out],
-    params: { count, splits },
-    groups: elementwise(count),
-  })
-  return dw
+  return sumSplits(run, partial, out)
 }
 
 /** Image rows that one workgroup sums: few enough to occupy the device, and so many that the partial sums fit. */

@@ -7,8 +7,10 @@
 //   data gradient: q = stride, step = 1,      dir = -1, shift = (first + padding - f) / stride
 // Each thread sums 4 pixels x 8 channels in registers, without barriers; on a CPU adapter 16 where the channels allow it.
 
-import { type Run, type Shape, type Tensor, elementwise, images, kernel } from './op.ts'
+import { type Run, type Shape, type Tensor, elementwise, images, kernel, sizeOf } from './op.ts'
+import type { Pair, Steps } from './conv-steps.ts'
 import { CPU_CHANNELS, convolveCpuKernel, suitsCpu } from './convolve-cpu.ts'
+import { convolveBackTiled, convolveTiled } from './convolve-tiled.ts'
 import { sharing, threadsFor } from './lanes.ts'
 
 const PIXELS = 4 // per thread
@@ -106,16 +108,12 @@ const convolveKernel = sharing(
 `,
 )
 
-/** Rows and columns: [h, w]. */
-export type Pair = readonly [h: number, w: number]
-
-export interface Steps {
-  readonly stride: Pair
-  readonly padding: Pair
-}
+export type { Pair, Steps }
 
 /** Convolution of x [N, H, W, C] with w [kH, kW, C, K], without bias, of shape `out` [N, outH, outW, K]. */
-export function convolve(run: Run, x: Tensor, w: Tensor, out: Shape, { stride, padding }: Steps): Tensor {
+export function convolve(run: Run, x: Tensor, w: Tensor, out: Shape, steps: Steps): Tensor {
+  if (!run.software && sizeOf(x.shape) * sizeOf(out) > 0) return convolveTiled(run, x, w, out, steps)
+  const { stride, padding } = steps
   const [, , C, K] = images(w.shape, 'conv2d: w')
   return dispatch(run, x, w, out, {
     ...{ phasesH: 1, phasesW: 1, stepH: stride[0], stepW: stride[1] },
@@ -125,13 +123,9 @@ export function convolve(run: Run, x: Tensor, w: Tensor, out: Shape, { stride, p
 }
 
 /** Gradient of `convolve` with respect to x, which has the shape `out`, from dy and w. */
-export function convolveBack(
-  run: Run,
-  dy: Tensor,
-  w: Tensor,
-  out: Shape,
-  { stride, padding }: Steps,
-): Tensor {
+export function convolveBack(run: Run, dy: Tensor, w: Tensor, out: Shape, steps: Steps): Tensor {
+  if (!run.software && sizeOf(dy.shape) * sizeOf(out) > 0) return convolveBackTiled(run, dy, w, out, steps)
+  const { stride, padding } = steps
   const [, , C, K] = images(w.shape, 'conv2d: w')
   return dispatch(run, dy, w, out, {
     ...{ phasesH: stride[0], phasesW: stride[1], stepH: 1, stepW: 1 },

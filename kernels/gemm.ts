@@ -1,9 +1,12 @@
 // Matrix product, batched, of operands given by strides, so that a transpose costs nothing but another pair of numbers.
 // Each thread sums 4 rows x 8 columns in registers, without barriers.
 
-import { type Run, type Shape, type Tensor, elementwise, kernel, sizeOf } from './op.ts'
+import { type Run, type Tensor, elementwise, kernel, sizeOf } from './op.ts'
+import { gemmTiled } from './gemm-tiled.ts'
 import { sharing, threadsFor } from './lanes.ts'
+import { type Gemm, productShape } from './product-shape.ts'
 
+const MOST_BATCHES = 4096 // of the tiled product, whose workgroups along z they are
 const ROWS = 4 // per thread
 const COLUMNS = 8
 
@@ -59,27 +62,13 @@ const gemmKernel = sharing(
 `,
 )
 
-export interface Gemm {
-  readonly transA?: boolean
-  readonly transB?: boolean
-  /** One number per column, added to every row. */
-  readonly bias?: Tensor | null
-}
-
-/** The product's shape and the length of the sums: [M, N], or [batches, M, N] when a and b have three dimensions. */
-export function productShape(a: Shape, b: Shape, { transA = false, transB = false }: Gemm) {
-  const [batches, [M = 0, inner = 0], [K = 0, N = 0]] = [
-    a.length === 3 ? (a[0] ?? 0) : 1,
-    transA ? a.slice(-2).reverse() : a.slice(-2),
-    transB ? b.slice(-2).reverse() : b.slice(-2),
-  ]
-  return { batches, M, N, K, inner, shape: a.length === 3 ? [batches, M, N] : [M, N] }
-}
+export { type Gemm, productShape }
 
 /** op(a) op(b) + bias, where op transposes the last two dimensions if asked to; the caller has checked the shapes. */
 export function gemm(run: Run, a: Tensor, b: Tensor, options: Gemm): Tensor {
   const { transA = false, transB = false, bias = null } = options
   const { batches, M, N, K, shape } = productShape(a.shape, b.shape, options)
+  if (!run.software && M * N * K > 0 && batches <= MOST_BATCHES) return gemmTiled(run, a, b, options)
   const left = { size: M, batch: M * K, along: transA ? 1 : K, sum: transA ? M : 1, y: N }
   const right = { size: N, batch: K * N, along: transB ? K : 1, sum: transB ? 1 : N, y: 1 }
   // y^T = op(b)^T op(a)^T: the operand that fills the lanes better becomes the rows.

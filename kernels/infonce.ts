@@ -23,7 +23,7 @@ import {
   show,
 } from './op.ts'
 import { meanOfRows } from './ntxent.ts'
-import { log1pUnit } from './pointwise.ts'
+import { log1pUnit, preciseLog } from './pointwise.ts'
 import { eightRows, rowwise } from './rowwise.ts'
 import { TILE, padded, tileRows, tiled } from './tiles.ts'
 
@@ -139,6 +139,7 @@ const rowsKernel = kernel`
   @group(0) @binding(4) var<uniform>             p:          Params;
   ${flatIndex}
   ${log1pUnit}
+  ${preciseLog}
   @compute @workgroup_size(64)
   fn infonceRows(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
     let n = flat(id, groups);
@@ -150,8 +151,8 @@ const rowsKernel = kernel`
       sum += statistics[(p.splits + s) * p.rows + n] * exp(statistics[s * p.rows + n] - top);
     }
     var positive = 0.0;
-    for (var c = 0u; c < p.C; c++) { positive += qT[c * p.rows + n] * kT[c * p.rows + n]; }
-    let d = top + log(sum) - positive * p.scale;
+    for (var c = 0u; c < p.C; c++) { positive = fma(qT[c * p.rows + n], kT[c * p.rows + n], positive); }
+    let d = top - positive * p.scale + preciseLog(sum);
     let share = select(exp(d) / (1.0 + exp(d)), 1.0 / (1.0 + exp(-d)), d > 0.0);
     found[n] = select(max(d, 0.0) + log1pUnit(exp(-abs(d))), 0.0, n >= p.N);
     found[p.rows + n] = top;
@@ -283,7 +284,7 @@ export const infoNceOp: Op<Inputs, Outputs, Options> = {
       params: { N, C, rows, splits, scale },
       groups: elementwise(rows),
     })
-    return [meanOfRows(run, found, 1 / N), qT, kT, lengths, statistics, partial, found]
+    return [meanOfRows(run, found, { N, view: rows }), qT, kT, lengths, statistics, partial, found]
   },
 
   backward(run, { temperature, normalized }, [dloss], [q], [, qT, kT, scale, statistics, partial, found]) {

@@ -15,11 +15,12 @@ import {
   show,
 } from './op.ts'
 import { gemm } from './gemm.ts'
+import { sumSplits } from './sum-splits.ts'
 
 const columnSums = kernel`
-  struct Params { rows: u32, columns: u32 }
+  struct Params { rows: u32, columns: u32, each: u32 }
   @group(0) @binding(0) var<storage, read>       x:   array<f32>; // [rows, columns]
-  @group(0) @binding(1) var<storage, read_write> out: array<f32>; // [columns]
+  @group(0) @binding(1) var<storage, read_write> out: array<f32>; // [parts, columns], of so many rows each
   @group(0) @binding(2) var<uniform>             p:   Params;
   ${flatIndex}
   @compute @workgroup_size(64)
@@ -27,20 +28,23 @@ const columnSums = kernel`
     let column = flat(id, groups);
     if (column >= p.columns) { return; }
     var sum = 0.0;
-    for (var row = 0u; row < p.rows; row++) { sum += x[row * p.columns + column]; }
-    out[column] = sum;
+    let end = min(p.rows, (id.z + 1u) * p.each);
+    for (var row = id.z * p.each; row < end; row++) { sum += x[row * p.columns + column]; }
+    out[id.z * p.columns + column] = sum;
   }
 `
 
 function biasGradient(run: Run, dy: Tensor): Tensor {
   const [rows, columns] = matrix(dy.shape, 'linear: dy')
-  const [db] = run(columnSums, {
+  const each = run.software ? Math.max(1, rows) : Math.max(32, Math.ceil(rows / 4096)) // on a GPU, many short sums at once
+  const parts = Math.max(1, Math.ceil(rows / each))
+  const [partial] = run(columnSums, {
     reads: [dy],
-    makes: [[columns]],
-    params: { rows, columns },
-    groups: elementwise(columns),
+    makes: [[parts, columns]],
+    params: { rows, columns, each },
+    groups: [...elementwise(columns), parts],
   })
-  return db
+  return sumSplits(run, partial, [columns])
 }
 
 function outputShape(x: Shape, w: Shape, b: Shape): Shape {

@@ -75,6 +75,9 @@ export interface Run {
   view(x: Tensor, shape: Shape): Tensor
   /** Puts values on the GPU for the time of this op. */
   tensor(values: Values, shape: Shape): Tensor
+  /** Computes something in one of several ways that give the same bits: the fastest one measured on this device, or, where
+   *  nothing was measured under that name, the one guessed. */
+  race<T>(name: string, ways: number, guess: number, compute: (way: number) => T): T
   /** True on a CPU adapter, where light kernels win. */
   readonly software: boolean
   /** What the user allows; f16x3 and f16 imply that the device has f16. */
@@ -83,6 +86,8 @@ export interface Run {
   readonly f16: boolean
   /** Whether there are subgroup matrices, f16 by f16 to f32 of 16 x 16 x 16, in subgroups of 32 threads. */
   readonly matrices: boolean
+  /** Bytes of memory that a workgroup may share. */
+  readonly workgroupBytes: number
   /** True in tests that compute those matrices in plain WGSL. */
   readonly emulated: boolean
   /** The fewest threads that a subgroup may have; 0 where WGSL's subgroups are missing. */

@@ -21,7 +21,7 @@ export const BLOCK = 64
 /** What the kernels know of the parameters: which one owns each block, and how each is treated. */
 export interface Layout {
   readonly owner: Variable // i32 [blocks]: the parameter that a block of 64 elements belongs to
-  readonly settings: Variable // [parameters, 4]: weight decay, adapted by LARS (1 or 0), received a gradient (1 or 0), unused
+  readonly settings: Tensor // [parameters, 4]: weight decay, adapted by LARS (1 or 0), received a gradient (1 or 0), unused
 }
 
 const common = wgsl`

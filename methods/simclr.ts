@@ -8,6 +8,7 @@ import { concat } from '../kernels/concat.ts'
 import { ntXent } from '../kernels/ntxent.ts'
 import { slice } from '../kernels/slice.ts'
 import type { Gpu } from '../engine/gpu.ts'
+import type { LossScaler } from '../engine/loss-scaler.ts'
 import type { Optimizer } from '../engine/optimizer.ts'
 import type { Schedule } from '../engine/schedule.ts'
 import type { Model } from '../models/layers.ts'
@@ -29,6 +30,8 @@ export interface SimclrOptions {
   readonly seed?: number
   /** Whether steps are captured and replayed, with the same bits (the default), or run one by one. */
   readonly capture?: boolean
+  /** Scales the loss, for a Gpu of precision f16. */
+  readonly scaler?: LossScaler
 }
 
 /** Images on the GPU already, or u8 pixels to upload: [N, H, W, 3]. */
@@ -36,20 +39,9 @@ export type ImageBatch = Tensor | { readonly pixels: Uint8Array; readonly shape:
 
 /** SimCLR training: `step(batch)` makes one step and returns its loss [], which dies when the next step ends:
  *  call `gpu.read(loss)` before that, and await it whenever you like. */
-export function simclr(
-  gpu: Gpu,
-  {
-    encoder,
-    head,
-    optimizer,
-    schedule,
-    temperature,
-    batchNorm,
-    views,
-    seed = 0,
-    capture = true,
-  }: SimclrOptions,
-) {
+export function simclr(gpu: Gpu, options: SimclrOptions) {
+  const { encoder, head, optimizer, schedule, temperature, batchNorm, views } = options
+  const { seed = 0, capture = true, scaler } = options
   const state = { step: 0 }
   const training = { training: true }
   const f = (x: Tensor) => encoder.forward(x, training)
@@ -64,7 +56,8 @@ export function simclr(
       const [x1, x2] = [t(x, 0), t(x, 1)] //                               two augmentations t ~ T, t' ~ T
       const [z1, z2] = batchNorm === 'joint' ? halves(g(f(concat([x1, x2], 0)))) : [g(f(x1)), g(f(x2))]
       const loss = ntXent(z1, z2, temperature) //                          Eq. 1, the mean over all 2N
-      optimizer.step(gpu.backward(loss), () => schedule(state.step)) //    update f and g to minimise it
+      const gradients = gpu.backward(loss, scaler?.scale)
+      optimizer.step(gradients, () => schedule(state.step), scaler) //     update f and g to minimise it
       gpu.everyStep(() => state.step++)
       return loss
     },

@@ -15,17 +15,17 @@ import { posing } from './posing.ts'
 
 const test = gpuSuite('lanes')
 
-/** The machine's `run`, telling kernels that it is a GPU without subgroups, or a CPU adapter with subgroups of eight. */
-const as = (gpu: Gpu, software: boolean) => posing(gpu, { software, subgroupSize: software ? 8 : 0 })
+/** The machine's `run`, telling kernels that it is a CPU adapter without subgroups, or with subgroups of eight. */
+const as = (gpu: Gpu, subgroupSize: number) => posing(gpu, { software: true, subgroupSize })
 
 const filled = (gpu: Gpu, shape: Shape, seed: number) => gpu.tensor(random(sizeOf(shape), seed), shape)
 
 async function compare(gpu: Gpu, compute: (run: Run) => Tensor, what: string) {
   const { subgroupMinSize = 0 } = gpu.device.adapterInfo as { subgroupMinSize?: number } // newer than the types
-  const onGpu = await gpu.read(compute(as(gpu, false)))
-  assert.ok(onGpu.some((v) => v !== 0))
+  const loaded = await gpu.read(compute(as(gpu, 0)))
+  assert.ok(loaded.some((v) => v !== 0))
   if (gpu.device.features.has('subgroups') && subgroupMinSize >= 8)
-    close(await gpu.read(compute(as(gpu, true))), onGpu, 1e-5, what)
+    close(await gpu.read(compute(as(gpu, 8))), loaded, 1e-5, what)
 }
 
 for (const [x, w, stride, padding] of [

@@ -10,6 +10,7 @@ import { reshape } from '../kernels/reshape.ts'
 import { slice } from '../kernels/slice.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { snapshot } from '../engine/checkpoint.ts'
+import { LossScaler } from '../engine/loss-scaler.ts'
 import { type Optimizer, Adam, Sgd } from '../engine/optimizer.ts'
 import type { SavedTensor } from '../engine/safetensors.ts'
 import { constant } from '../engine/schedule.ts'
@@ -17,7 +18,7 @@ import { simclr } from '../methods/simclr.ts'
 import { Builder, type Model, type NormState } from '../models/layers.ts'
 import { projectionHead } from '../models/heads.ts'
 import { variablesOf } from '../models/state.ts'
-import { random } from './check.ts'
+import { close, random } from './check.ts'
 import { Golden, toHWIO, toNHWC } from './golden.ts'
 import { gpuSuite } from './gpu.ts'
 
@@ -190,6 +191,22 @@ test('two images are enough, and one is refused in words', async ({ gpu }) => {
   const batch = (N: number) => gpu.tensor(random(N * 192), [N, 8, 8, 3])
   assert.ok(Number.isFinite((await gpu.read(make().step(batch(2))))[0]))
   assert.throws(() => make().step(batch(1)), /batchNorm: .*more than one value per channel/i)
+})
+
+test('a scaled loss trains to the same losses', async ({ gpu }) => {
+  const runs = []
+  for (const scaler of [null, new LossScaler(gpu, { scale: 4096 })]) {
+    const { encoder, head } = toy(gpu, 3)
+    const optimizer = new Adam({ ...encoder.parameters, ...head.parameters })
+    const views = (_: Tensor, { step, view }: { readonly step: number; readonly view: number }) =>
+      gpu.tensor(random(8 * 192, 7 + step * 2 + view), [8, 8, 8, 3])
+    const settings = { encoder, head, optimizer, schedule: constant(1e-2), temperature: 0.5, views } as const
+    const { step } = simclr(gpu, { ...settings, batchNorm: 'joint', ...(scaler ? { scaler } : {}) })
+    const losses: number[] = []
+    for (let i = 0; i < 4; i++) losses.push(...(await gpu.read(step(gpu.tensor([], [0])))))
+    runs.push(losses)
+  }
+  close(runs[1] ?? [], runs[0] ?? [], 1e-6, 'losses') // powers of two change no digit, save where numbers underflow
 })
 
 test.run()

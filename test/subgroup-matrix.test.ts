@@ -95,6 +95,16 @@ for (const [name, by, transposed, tolerance] of [
     )
   })
 
+test('f16x3 keeps what f16 has no normal numbers for', async ({ gpu }) => {
+  if (!gpu.run.f16) return
+  const run = posing(gpu, { matrices: true, emulated: true })
+  const small = left.map((v) => v * 2 ** -16)
+  const [y] = multiply(run, exact, gpu.tensor(small, [1024]), gpu.tensor(right, [1024]))
+  const got = await gpu.read(y)
+  // of each of 16 products: 2^-36 of what lies below 2^-14, and 2^-20 of numbers below 2^-16 (f32's roundings with it)
+  close(got, reference(small, right, false), 16 * (2 ** -36 + 2 ** -36), 'y')
+})
+
 test('the same kernels compile with real subgroup matrices', async () => {
   const nothing = await nullGpu()
   const run = posing(nothing, { matrices: true, emulated: false })

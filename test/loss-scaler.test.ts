@@ -1,0 +1,122 @@
+import * as assert from 'uvu/assert'
+import type { Tensor, Variable } from '../kernels/op.ts'
+import { mul } from '../kernels/mul.ts'
+import { sum } from '../kernels/sum.ts'
+import { snapshot, restore } from '../engine/checkpoint.ts'
+import type { Gpu } from '../engine/gpu.ts'
+import { LossScaler } from '../engine/loss-scaler.ts'
+import { type Optimizer, Adam, Lars, Sgd } from '../engine/optimizer.ts'
+import { close, random } from './check.ts'
+import { gpuSuite } from './gpu.ts'
+import { refuses } from './refusal.ts'
+
+const test = gpuSuite('loss scaler')
+
+const optimizers: Record<string, (parameters: Record<string, Variable>) => Optimizer> = {
+  Sgd: (parameters) => new Sgd(parameters, { momentum: 0.9, weightDecay: 0.1 }),
+  Adam: (parameters) => new Adam(parameters, { weightDecay: 0.1 }),
+  Lars: (parameters) => new Lars(parameters, { weightDecay: 0.1 }),
+}
+
+const parametersOf = (gpu: Gpu) => ({
+  a: gpu.variable(random(150, 1), [10, 15]),
+  b: gpu.variable(random(5, 2), [5]),
+})
+
+/** Everything that a step may change. */
+const all = (gpu: Gpu, parameters: Record<string, Variable>, { state }: Optimizer) =>
+  Promise.all([...Object.values(parameters), ...Object.values(state)].map((v) => gpu.read(v)))
+
+const scaleOf = async (gpu: Gpu, { scale }: LossScaler) => (await gpu.read(scale))[0]
+
+for (const [name, make] of Object.entries(optimizers)) {
+  test(`${name} takes the same steps with scaled gradients, to the bit`, async ({ gpu }) => {
+    const results = []
+    for (const scaler of [undefined, new LossScaler(gpu, { scale: 1024 })]) {
+      const parameters = parametersOf(gpu)
+      const optimizer = make(parameters)
+      for (let step = 0; step < 3; step++)
+        gpu.step(() => {
+          const [x, y] = [gpu.tensor(random(150, 5 + step), [10, 15]), gpu.tensor(random(5, 9), [5])]
+          const loss = sum(mul(sum(mul(parameters.a, x)), mul(parameters.b, y)))
+          optimizer.step(gpu.backward(loss, scaler?.scale), 0.1, scaler)
+        })
+      results.push(await all(gpu, parameters, optimizer))
+    }
+    assert.equal(results[1], results[0])
+  })
+
+  test(`${name} skips a step with a gradient that is not finite`, async ({ gpu }) => {
+    const parameters = parametersOf(gpu)
+    const optimizer = make(parameters)
+    const scaler = new LossScaler(gpu, { scale: 64 })
+    const give = (a: number[]) =>
+      gpu.step(() => {
+        const gradients = new Map<Tensor, Tensor>([
+          [parameters.a, gpu.tensor(a, [10, 15])],
+          [parameters.b, gpu.tensor(random(5, 4), [5])],
+        ])
+        optimizer.step(gradients, 0.1, scaler)
+      })
+    give(random(150, 3))
+    const before = await all(gpu, parameters, optimizer)
+    for (const [i, bad] of [NaN, Infinity, -Infinity].entries()) {
+      give(random(150, 3).map((v, at) => (at === 60 * i + 3 ? bad : v)))
+      assert.equal(await all(gpu, parameters, optimizer), before, String(bad))
+      assert.is(await scaleOf(gpu, scaler), 32 / 2 ** i)
+    }
+    give(random(150, 3))
+    const after = await all(gpu, parameters, optimizer)
+    assert.ok(after.flatMap((v) => [...v]).every(Number.isFinite))
+    assert.not.equal(after[0], before[0])
+  })
+}
+
+test('the scale doubles after the interval of good steps, counted anew after a bad one', async ({ gpu }) => {
+  const w = gpu.variable([1], [1])
+  const optimizer = new Sgd({ w })
+  const scaler = new LossScaler(gpu, { scale: 8, interval: 3 })
+  const seen = []
+  for (const g of [1, 1, NaN, 1, 1, 1, 1, 1, 1, NaN, NaN, NaN, NaN, NaN, NaN, 1]) {
+    gpu.step(() => optimizer.step(new Map([[w, gpu.tensor([g], [1])]]), 0.1, scaler))
+    seen.push(await scaleOf(gpu, scaler))
+  }
+  assert.equal(seen, [8, 8, 4, 4, 4, 8, 8, 8, 16, 8, 4, 2, 1, 1, 1, 1])
+})
+
+test('a parameter without a gradient does not make a step bad', async ({ gpu }) => {
+  const [v, w] = [gpu.variable([1], [1]), gpu.variable([1], [1])]
+  const optimizer = new Sgd({ v, w })
+  const scaler = new LossScaler(gpu, { scale: 2 })
+  const give = (...gradients: [Variable, number][]) =>
+    gpu.step(() => optimizer.step(new Map(gradients.map(([p, g]) => [p, gpu.tensor([g], [1])])), 1, scaler))
+  give([v, NaN], [w, 1])
+  assert.is(await scaleOf(gpu, scaler), 1)
+  give([w, 0.25]) // v's old gradient lies in the buffer still
+  close(await gpu.read(w), [0.75], 0, 'w')
+  close(await gpu.read(v), [1], 0, 'v')
+})
+
+test('its state is saved and restored', async ({ gpu }) => {
+  const w = gpu.variable([1], [1])
+  const optimizer = new Sgd({ w })
+  const scaler = new LossScaler(gpu, { scale: 8, interval: 3 })
+  const give = (by: LossScaler) =>
+    gpu.step(() => optimizer.step(new Map([[w, gpu.tensor([1], [1])]]), 0.1, by))
+  give(scaler)
+  give(scaler)
+  const restored = new LossScaler(gpu, { interval: 3 })
+  restore(gpu, restored.state, await snapshot(gpu, scaler.state))
+  give(restored)
+  assert.is(await scaleOf(gpu, restored), 16)
+})
+
+test('refuses scales and intervals that make no sense', ({ gpu }) => {
+  refuses(() => new LossScaler(gpu, { scale: 0.5 }), 'LossScaler: scale must be from 1 to 16777216, got 0.5')
+  refuses(
+    () => new LossScaler(gpu, { interval: 0 }),
+    'LossScaler: interval must be a whole number of at least 1, got 0',
+  )
+})
+
+test.run()
