@@ -70,6 +70,7 @@ export {
   toGrayscale,
 } from './kernels/augment-functional.ts'
 export { cifarRecipe, imagenetRecipe, testTransform } from './kernels/augment-recipes.ts'
+export { addPooled } from './kernels/add-pooled.ts'
 export { avgPool } from './kernels/avg-pool.ts'
 export { type BatchNormOptions, type Running, batchNorm } from './kernels/batch-norm.ts'
 export { clip } from './kernels/clip.ts'
@@ -95,7 +96,9 @@ export { argmax, max } from './kernels/max.ts'
 export { maxPool } from './kernels/max-pool.ts'
 export { mean } from './kernels/mean.ts'
 export { mul } from './kernels/mul.ts'
+export { nceMaps } from './kernels/nce-maps.ts'
 export { ntXent } from './kernels/ntxent.ts'
+export { pickPlace } from './kernels/pick-place.ts'
 export { relu } from './kernels/relu.ts'
 export { reshape } from './kernels/reshape.ts'
 export { sigmoid } from './kernels/sigmoid.ts'
@@ -111,12 +114,28 @@ export { translateReflect } from './kernels/translate-reflect.ts'
 export { threefry2x32, uniform01 } from './kernels/threefry.ts'
 export { transpose } from './kernels/transpose.ts'
 
+export {
+  type AmdimEncoder,
+  type AmdimEncoderOptions,
+  type Scales,
+  amdimEncoder,
+} from './models/amdim-encoder.ts'
+export {
+  type Classifiers,
+  type ClassifiersOptions,
+  classifiers,
+  clippedCrossEntropy,
+} from './models/classifiers.ts'
 export { type HeadOptions, projectionHead } from './models/heads.ts'
 export { KeyQueue } from './models/key-queue.ts'
 export { type Layer, type Mode, type Model, type NormState, Builder } from './models/layers.ts'
 export { type ResNetOptions, resnet18, resnet34, resnet50, resnet8 } from './models/resnet.ts'
 export { loadModel, saveModel, variablesOf } from './models/state.ts'
+export { type AmdimOptions, amdim, amdimLosses } from './methods/amdim.ts'
+export { type AmdimPreset, type AmdimSettings, amdimPresets } from './methods/amdim-presets.ts'
+export { type MultiscaleLosses, multiscaleNce } from './methods/multiscale.ts'
 export { type SimclrOptions, simclr } from './methods/simclr.ts'
 export { type Preset, type SimclrSettings, simclrPresets } from './methods/simclr-presets.ts'
+export { type ClassifierOptions, type LabelledBatch, classifier } from './evaluate/classify.ts'
 export { type Embeddings, embed } from './evaluate/embed.ts'
 export { type KnnOptions, type KnnResult, accuracy, knn } from './evaluate/knn.ts'

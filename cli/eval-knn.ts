@@ -3,8 +3,9 @@
 import { openGpu } from '../engine/node.ts'
 import { load } from '../engine/node-files.ts'
 import { loadModel } from '../models/state.ts'
-import { buildEncoder } from './build.ts'
+import type { AmdimConfig } from './amdim-config.ts'
 import { type TrainConfig, UsageError } from './config.ts'
+import { encoderOf } from './encoder.ts'
 import { closeImages, openImages, skippedOf } from './images.ts'
 import { KnnProbe, knnRows } from './knn.ts'
 import { startProgress } from './progress.ts'
@@ -25,7 +26,7 @@ export interface EvalKnnFlags {
 /** Prints kNN top-1 of raw pixels, the untrained and the trained encoder, and returns the exit code. Throws Error in words. */
 export async function evalKnn(dir: string, flags: EvalKnnFlags): Promise<number> {
   const run = await openRun(dir)
-  const config = run.config as unknown as TrainConfig // as kindred train wrote it
+  const config = run.config as unknown as TrainConfig | AmdimConfig // as kindred train wrote it
   const found =
     flags.checkpoint === undefined ? (await run.latest()).checkpoint : await load(flags.checkpoint)
   if (!found) throw new UsageError(`${dir} has no checkpoint yet; let the training reach its first`)
@@ -39,7 +40,7 @@ export async function evalKnn(dir: string, flags: EvalKnnFlags): Promise<number>
     // the run's own set is measured as the run measured it, a --subset included
     const train = flags.data === undefined ? trainingImages(config, data) : data.train
     const probe = new KnnProbe(gpu, { train, test: data.test }, config.views, options)
-    const encoder = buildEncoder(gpu, config)
+    const encoder = encoderOf(gpu, config)
     const pixels = await probe.ofPixels()
     const untrained = await probe.ofEncoder(encoder)
     loadModel(gpu, encoder, found.tensors)

@@ -4,6 +4,7 @@
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { UsageError } from './config.ts'
 import { doctor } from './doctor.ts'
+import { addClassifiers } from './eval-classifier.ts'
 import { evalKnn } from './eval-knn.ts'
 import { simclrPresets } from '../methods/simclr-presets.ts'
 import { addAmdim } from './train-amdim.ts'
@@ -98,9 +99,9 @@ Examples:
 
 addAmdim(train, { data, count, whole, positive, finish })
 
-program
-  .command('eval')
-  .description('measure what an encoder has learned')
+const evaluate = program.command('eval').description('measure what an encoder has learned')
+
+evaluate
   .command('knn')
   .argument('<run>', 'run folder of a training')
   .description('classify test images by their nearest training images in feature space (weighted vote)')
@@ -114,6 +115,8 @@ program
   .option('--json', 'print one machine-readable line only')
   .addHelpText('after', '\nExample:\n  kindred eval knn runs/cifar --k 200 --temperature 0.1')
   .action((run: string, flags: Parameters<typeof evalKnn>[1]) => finish(evalKnn(run, flags)))
+
+addClassifiers(evaluate, { data, count, whole, positive, finish })
 
 program
   .command('demo')

@@ -9,7 +9,7 @@ import type { Gpu } from '../engine/gpu.ts'
 import type { Model } from '../models/layers.ts'
 import { embed } from '../evaluate/embed.ts'
 import { accuracy, knn } from '../evaluate/knn.ts'
-import { type Dataset, type Split, select, subset } from '../data/dataset.ts'
+import { type Dataset, type Split, labelled, subset } from '../data/dataset.ts'
 import { batches } from '../data/loader.ts'
 
 export interface KnnOptions {
@@ -94,14 +94,6 @@ const defaultK = (bank: number) => (bank >= 10000 ? 200 : Math.max(1, Math.round
 
 const atMost = (dataset: Dataset, count: number | null) =>
   count === null || count >= dataset.size ? dataset : subset(dataset, count, 0)
-
-/** The images that have a label. */
-function labelled(dataset: Dataset): Dataset {
-  const { labels } = dataset
-  if (!labels?.includes(-1)) return dataset
-  const known = [...labels.keys()].filter((i) => (labels[i] ?? -1) >= 0)
-  return select(dataset, known)
-}
 
 function labelsOf(dataset: Dataset): Int32Array {
   if (!dataset.labels)

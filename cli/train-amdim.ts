@@ -16,10 +16,6 @@ import type { Trainer } from './build.ts'
 import { type Prepared, probeOf, trainingImages } from './train.ts'
 import { type CommandFlags, type Method, trainMethod } from './train-simclr.ts'
 
-/** The encoder of a run, with initial weights. */
-export const buildAmdimEncoder = (gpu: Gpu, { model, size, seed }: AmdimConfig) =>
-  amdimEncoder(gpu, { ...model, size, seed })
-
 /** The learning rate at each step. The climb does not move the milestones. */
 export function amdimSchedule(
   { schedule }: Pick<AmdimSettings, 'schedule'>,
@@ -41,7 +37,7 @@ export function amdimTrainer(
   { classes, stepsPerEpoch, capture }: { classes: number; stepsPerEpoch: number; capture: boolean },
 ): Trainer {
   const { clip, penalty, views, seed, optimizer: settings } = config
-  const encoder = buildAmdimEncoder(gpu, config)
+  const encoder = amdimEncoder(gpu, { ...config.model, size: config.size, seed })
   const shape = { features: encoder.features, classes, ...config.classifiers, seed }
   const head = classes > 0 ? classifiers(gpu, shape) : null
   const optimizer = new Adam({ ...encoder.parameters, ...head?.parameters }, settings)

@@ -1,6 +1,5 @@
 import * as assert from 'uvu/assert'
 import { add } from '../kernels/add.ts'
-import { addPooled } from '../kernels/add-pooled.ts'
 import { avgPool } from '../kernels/avg-pool.ts'
 import { batchNorm } from '../kernels/batch-norm.ts'
 import { concat } from '../kernels/concat.ts'
@@ -14,7 +13,7 @@ import type { Gpu } from '../engine/gpu.ts'
 import type { SavedTensor } from '../engine/safetensors.ts'
 import { type AmdimEncoder, amdimEncoder } from '../models/amdim-encoder.ts'
 import { loadModel, variablesOf } from '../models/state.ts'
-import { checkOp, random } from './check.ts'
+import { random } from './check.ts'
 import { Golden, goldenNames } from './golden.ts'
 import { gpuSuite } from './gpu.ts'
 import { refuses } from './refusal.ts'
@@ -205,46 +204,6 @@ for (const [size, published] of [
       )
     }
   })
-
-test('addPooled is avgPool, padded and added', async ({ gpu }) => {
-  for (const [N, H, W, C, K, size, stride] of [
-    [2, 7, 6, 3, 5, 3, 1],
-    [1, 9, 8, 4, 4, 4, 2],
-    [3, 5, 5, 1, 2, 1, 1],
-  ] as const) {
-    const [h, w] = [Math.floor((H - size) / stride) + 1, Math.floor((W - size) / stride) + 1]
-    const shapes = [
-      [N, h, w, K],
-      [N, H, W, C],
-    ]
-    const [branch, x] = shapes.map((shape, i) => gpu.tensor(random(sizeOf(shape), i + 1), shape))
-    if (!branch || !x) throw new Error('no inputs')
-    const zeros = gpu.tensor(new Float32Array(N * h * w * (K - C)), [N, h, w, K - C])
-    const pooled = avgPool(x, { size, stride })
-    const expected = add(branch, K > C ? concat([pooled, zeros], 3) : pooled)
-    assert.equal(await gpu.read(addPooled(branch, x, { size, stride })), await gpu.read(expected))
-    await checkOp(
-      gpu,
-      (a, b) => addPooled(a, b, { size, stride }),
-      (a, b) =>
-        a.map((v, e) => {
-          const [k, j, i, n] = [
-            e % K,
-            Math.floor(e / K) % w,
-            Math.floor(e / K / w) % h,
-            Math.floor(e / K / w / h),
-          ]
-          if (k >= C) return v
-          let total = 0
-          for (let y = 0; y < size; y++)
-            for (let z = 0; z < size; z++)
-              total += b[((n * H + i * stride + y) * W + j * stride + z) * C + k] ?? NaN
-          return v + total / size ** 2
-        }),
-      shapes,
-    )
-  }
-})
 
 test('refuses sizes that miss a scale, and too few features', ({ gpu }) => {
   const small = { width: 2, features: 16, depth: 1 }
