@@ -1,8 +1,12 @@
 // What bench/step.js can train, by name: functions that build everything and return one step and the views it sees.
 
 import {
+  Adam,
   Builder,
   Sgd,
+  amdim,
+  amdimEncoder,
+  amdimPresets,
   cifarRecipe,
   constant,
   crossEntropy,
@@ -50,13 +54,28 @@ export const methods = {
       optimizer: new Sgd({ ...encoder.parameters, ...head.parameters }, { momentum: 0.9 }),
       schedule: constant(0.03),
     })
-    const pixels = Uint8Array.from(images(batch, size), (value) =>
-      Math.min(255, Math.max(0, 128 + 64 * value)),
-    )
-    const batchOnGpu = gpu.tensor(pixels, [batch, size, size, 3])
+    const batchOnGpu = gpu.tensor(pixelsOf(batch, size), [batch, size, size, 3])
+    return { step: () => trainer.step(batchOnGpu), views: 2 * batch }
+  },
+
+  /** AMDIM as its authors' code has it, without classifiers: its own encoder of this width (--width 128 is their small one), features 8
+   *  times as many, depth 10. */
+  amdim(gpu, options) {
+    const { batch, size, width } = options
+    const { views, optimizer } = amdimPresets['amdim-cifar-small'].settings(size, batch)
+    const encoder = amdimEncoder(gpu, { size, width, features: 8 * width, depth: 10 })
+    const trainer = amdim(gpu, {
+      ...{ encoder, views, schedule: constant(2e-4) },
+      optimizer: new Adam(encoder.parameters, optimizer),
+    })
+    const batchOnGpu = gpu.tensor(pixelsOf(batch, size), [batch, size, size, 3])
     return { step: () => trainer.step(batchOnGpu), views: 2 * batch }
   },
 }
+
+/** Images as bytes. */
+const pixelsOf = (batch, size) =>
+  Uint8Array.from(images(batch, size), (value) => Math.min(255, Math.max(0, 128 + 64 * value)))
 
 /** Gives the model the weights that the other libraries start from. */
 function seedWeights(gpu, encoder, classifier) {

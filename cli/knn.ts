@@ -50,7 +50,8 @@ export class KnnProbe {
   /** Of the pixels themselves, at 32 px or less. */
   ofPixels(): Promise<number> {
     const size = Math.min(PIXELS, this.bank.image.height, this.bank.image.width)
-    return this.#measure((x) => reshape(x, [x.shape[0] ?? 0, -1]), testTransform({ ...this.#views, size }))
+    const { testResize: _, ...views } = this.#views // the whole image is resized, no middle is cut
+    return this.#measure((x) => reshape(x, [x.shape[0] ?? 0, -1]), testTransform({ ...views, size }))
   }
 
   async #measure(features: (x: Tensor) => Tensor, transform: Recipe): Promise<number> {

@@ -11,6 +11,7 @@ import { concat } from '../kernels/concat.ts'
 import { pickPlace } from '../kernels/pick-place.ts'
 import { reshape } from '../kernels/reshape.ts'
 import type { Gpu } from '../engine/gpu.ts'
+import type { LossScaler } from '../engine/loss-scaler.ts'
 import type { Optimizer } from '../engine/optimizer.ts'
 import type { Schedule } from '../engine/schedule.ts'
 import type { AmdimEncoder } from '../models/amdim-encoder.ts'
@@ -39,6 +40,8 @@ export interface AmdimOptions {
   readonly seed?: number
   /** Whether steps are captured and replayed, with the same bits (the default), or run one by one. */
   readonly capture?: boolean
+  /** Scales the loss, for a Gpu of precision f16. */
+  readonly scaler?: LossScaler
 }
 
 /** What `step` returns, in order. Classifiers' losses are there when they are trained. */
@@ -49,7 +52,7 @@ export const amdimLosses = ['loss', '1→5', '1→7', '5→5', 'penalty', 'linea
  *  ends: call `gpu.read` before that, and await it whenever you like. */
 export function amdim(gpu: Gpu, options: AmdimOptions) {
   const { encoder, classifiers = null, optimizer, schedule, clip = 20, penalty = 0.05 } = options
-  const { views, places, seed = 0, capture = true } = options
+  const { views, places, seed = 0, capture = true, scaler } = options
   const state = { step: 0 }
   const t = (images: Tensor, view: number) =>
     typeof views === 'function'
@@ -70,7 +73,7 @@ export function amdim(gpu: Gpu, options: AmdimOptions) {
           ? classifierLosses(classifiers, [one.r1, two.r1].map(stopped), labels, () => state.step)
           : []
       const loss = probes.reduce((a, b) => add(a, b), nce.total) //       classifiers' parameters are their own
-      optimizer.step(gpu.backward(loss), () => schedule(state.step))
+      optimizer.step(gpu.backward(loss, scaler?.scale), () => schedule(state.step), scaler)
       gpu.everyStep(() => state.step++)
       return stacked([nce.total, nce.oneToFive, nce.oneToSeven, nce.fiveToFive, nce.penalty, ...probes])
     },

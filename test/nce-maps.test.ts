@@ -174,6 +174,23 @@ test('two runs give the same bits', async ({ gpu }) => {
   assert.equal(await once(), await once())
 })
 
+for (const [variant, apply] of variants(nceMapsOp, ['GPU kernels', 'f16x3', 'f16']))
+  test(`a loss scaled for f16 has its gradient scaled, bit for bit${variant}`, async ({ gpu }) => {
+    const [N, L, R] = [5, 4, 9]
+    const sources = gpu.tensor(random(N * R, 1), [N, R])
+    const maps = gpu.tensor(random(N * L * R, 2), [N, L, R])
+    const loss = apply({ clip: 20, penalty: 0.05 }, sources, maps)
+    const gradients = async (scale: number) => {
+      const found = gpu.backward(loss, gpu.tensor([scale], []))
+      return Promise.all([sources, maps].map(async (x) => [...(await gpu.read(found.get(x) ?? x))]))
+    }
+    const [plain, scaled] = [await gradients(1), await gradients(65536)]
+    assert.equal(
+      scaled,
+      plain.map((row) => row.map((v) => v * 65536)),
+    )
+  })
+
 test('nothing of N x N x L numbers is stored', async ({ gpu }) => {
   const [N, L, R] = [96, 49, 2]
   const before = gpu.stats().bytes
