@@ -37,25 +37,19 @@ export interface ClassifierFlags {
 
 type Kind = 'linear' | 'mlp'
 
-/** How classifiers are trained: the run's own settings (AMDIM's authors': 120 epochs, x 0.2 at 80 and 110), else those. */
+/** How AMDIM's authors train classifiers on a frozen encoder: of runs that say nothing else. */
+const usual = {
+  evaluation: { epochs: 120, milestones: [80, 110] },
+  classifiers: { hidden: 1024, dropout: 0.2 },
+  schedule: { name: 'step', lr: 2e-4, warmupSteps: 500, milestones: [], gamma: 0.2 },
+} as const satisfies Pick<AmdimConfig, 'evaluation' | 'classifiers' | 'schedule'>
+
+/** How a classifier is trained: the run's own settings, its milestones moved with the epochs. */
 function settingsOf(config: TrainConfig | AmdimConfig, flags: ClassifierFlags) {
-  const own =
-    config.method === 'amdim'
-      ? { ...config, gamma: config.schedule.gamma, warmupSteps: config.schedule.warmupSteps }
-      : { evaluation: { epochs: 120, milestones: [80, 110] }, gamma: 0.2, warmupSteps: 500 }
-  const { epochs, milestones } = own.evaluation
-  const wanted = flags.epochs ?? epochs
-  const lr = flags.lr ?? (config.method === 'amdim' ? config.schedule.lr : 2e-4)
-  const scaled = milestones.map((epoch) => (epoch * wanted) / epochs)
-  const shape = config.method === 'amdim' ? config.classifiers : { hidden: 1024, dropout: 0.2 }
-  const schedule = {
-    name: 'step',
-    lr,
-    warmupSteps: own.warmupSteps,
-    milestones: scaled,
-    gamma: own.gamma,
-  } as const
-  return { epochs: wanted, schedule, shape }
+  const { evaluation, classifiers: shape, schedule } = config.method === 'amdim' ? config : usual
+  const epochs = flags.epochs ?? evaluation.epochs
+  const milestones = evaluation.milestones.map((epoch) => (epoch * epochs) / evaluation.epochs)
+  return { epochs, shape, schedule: { ...schedule, lr: flags.lr ?? schedule.lr, milestones } }
 }
 
 /** Trains a classifier on the run's encoder, prints its accuracy, and returns the exit code. Throws Error in words. */

@@ -177,49 +177,67 @@ export function amdimEncoder(gpu: Gpu, given: AmdimEncoderOptions): AmdimEncoder
     ...{ width: 128, features: 1024, depth: 3, batchNorm: false, seed: 0 },
     ...given,
   }
-  const { size, width, features: R } = options
+  const { size, features: R } = options
   check(options)
   const build = new Builder(gpu, options.seed)
-  const layers: { readonly layer: Layer; readonly side: number; readonly channels: number }[] = []
-  let [side, C] = [size, 3]
-  for (const [i, step] of layersFor(size).entries()) {
-    const { channels, kernel, stride, reflect = 0 } = step
-    const K = channels === undefined ? C : channels === 'features' ? R : channels * width
-    if (K < C && C > 3)
-      throw new RangeError(
-        `amdimEncoder: features must be at least the ${C} channels of the last map, got ${R}`,
-      )
-    const layer = step.make(build, `layer_list.${i}`, { C, K, kernel, stride, reflect }, options)
-    ;[side, C] = [Math.floor((side + 2 * reflect - kernel) / stride) + 1, K]
-    layers.push({ layer, side, channels: C })
-  }
+  const layers = stacked(build, options)
   const sides = layers.map((l) => l.side)
-  const [at7, at5] = [7, 5].map((wanted) => sides.lastIndexOf(wanted))
-  if (at7 === undefined || at5 === undefined || at7 < 0 || at5 < 0 || side !== 1)
+  const [last7, last5] = [7, 5].map((side) => layers[sides.lastIndexOf(side)])
+  if (!last7 || !last5 || sides.at(-1) !== 1)
     throw new RangeError(
       `amdimEncoder: maps must reach sides of 7, 5 and 1, got ${sides.join(', ')} for images of ${size} px; use 32, 64 or 128`,
     )
-  const head5 = head(build, 'rkhs_block_5', [layers[at5]?.channels ?? 0, R], options)
-  const head7 = head(build, 'rkhs_block_7', [layers[at7]?.channels ?? 0, R], options)
+  const head5 = head(build, 'rkhs_block_5', [last5.channels, R], options)
+  const head7 = head(build, 'rkhs_block_7', [last7.channels, R], options)
 
-  const maps = (x: Tensor, mode: Mode) => {
+  /** The last map, [N, 1, 1, R], and those that `seen` is told of on the way. */
+  const through = (x: Tensor, mode: Mode, seen: (made: Made, h: Tensor) => void): Tensor => {
     const [N, H, W] = images(x.shape, 'amdimEncoder: x')
     if (H !== size || W !== size)
       throw new ShapeError(`amdimEncoder: images must have ${size} x ${size} pixels, got ${show(x.shape)}`)
     let h = x
-    const all = layers.map(({ layer }) => (h = layer(h, mode)))
-    return { r1: reshape(h, [N, R]), m5: all[at5] ?? h, m7: all[at7] ?? h }
+    for (const made of layers) {
+      h = made.layer(h, mode)
+      seen(made, h)
+    }
+    return reshape(h, [N, R])
   }
   return {
     parameters: build.parameters,
     norms: build.norms,
     features: R,
-    forward: (x, mode) => maps(x, mode).r1,
+    forward: (x, mode) => through(x, mode, () => {}),
     scales(x, mode) {
-      const { r1, m5, m7 } = maps(x, mode)
-      return { r1, r5: head5(m5, mode), r7: head7(m7, mode) }
+      const maps = new Map<Made, Tensor>()
+      const r1 = through(x, mode, (made, h) => maps.set(made, h))
+      return { r1, r5: head5(maps.get(last5) ?? x, mode), r7: head7(maps.get(last7) ?? x, mode) }
     },
   }
+}
+
+/** A layer, and the side and the channels of the map that it gives. */
+interface Made {
+  readonly layer: Layer
+  readonly side: number
+  readonly channels: number
+}
+
+/** All layers but the heads. */
+function stacked(build: Builder, options: Options): Made[] {
+  const { size, width, features } = options
+  let [side, C] = [size, 3]
+  return layersFor(size).map((step, i) => {
+    const { channels, kernel, stride, reflect = 0 } = step
+    const K = channels === undefined ? C : channels === 'features' ? features : channels * width
+    if (channels === 'features' && K < C)
+      throw new RangeError(
+        `amdimEncoder: features must be at least the ${C} channels of the last map, got ${features}`,
+      )
+    const layer = step.make(build, `layer_list.${i}`, { C, K, kernel, stride, reflect }, options)
+    side = Math.floor((side + 2 * reflect - kernel) / stride) + 1
+    C = K
+    return { layer, side, channels: K }
+  })
 }
 
 function check({ width, features, depth }: Options) {

@@ -71,7 +71,7 @@ export function clippedCrossEntropy(scores: Tensor, labels: Tensor): Tensor {
   return add(crossEntropy(clipped, labels, { ignoreIndex: UNKNOWN }), affine(squares, 1e-3, 0))
 }
 
-/** The sum over both classifiers of their losses on two views' features, each -> [linear, mlp], the mean over views. */
+/** The losses of both classifiers on features h [N, F] of several views, each the mean over the views -> [linear, mlp]. */
 export function classifierLosses(
   { linear, mlp }: Classifiers,
   views: readonly Tensor[],
