@@ -1,14 +1,11 @@
 // The configuration of an AMDIM training: the preset, changed by what the command line says.
 
-import { type AmdimSettings, amdimPresets } from '../methods/amdim-presets.ts'
-import { type RunConfig, type RunFlags, UsageError } from './config.ts'
-
-/** Everything that decides a run's numbers, as config.json holds it. */
-export type AmdimConfig = RunConfig & AmdimSettings & { readonly method: 'amdim' }
+import { amdimPresets } from '../methods/amdim-presets.ts'
+import { choice } from './choice.ts'
+import type { AmdimConfig, RunFlags } from './config.ts'
 
 /** What `kindred train amdim` was told, as commander gives it. */
 export interface AmdimFlags extends RunFlags {
-  readonly width?: number
   readonly features?: number
   readonly depth?: number
   readonly encoderNorm?: boolean
@@ -20,8 +17,7 @@ export function amdimConfig(flags: AmdimFlags, software: boolean): AmdimConfig {
   const usual = data.startsWith('stl10') ? 'amdim-stl10' : 'amdim-cifar-small'
   const preset = flags.preset ?? (flags.data === undefined || software ? 'amdim-demo' : usual)
   const found = amdimPresets[preset]
-  if (!found)
-    throw new UsageError(`--preset: must be one of ${Object.keys(amdimPresets).join(', ')}, got ${preset}`)
+  if (!found) throw choice('--preset', preset, Object.keys(amdimPresets))
   const small = data.startsWith('procedural') || /^(cifar|idx)/.test(data)
   const size = flags.size ?? (small ? 32 : found.size)
   const settings = found.settings(size, flags.batch)

@@ -3,12 +3,11 @@
 import type { Gpu } from '../engine/gpu.ts'
 import { amdimEncoder } from '../models/amdim-encoder.ts'
 import type { Model } from '../models/layers.ts'
-import type { AmdimConfig } from './amdim-config.ts'
 import { buildEncoder } from './build.ts'
-import type { TrainConfig } from './config.ts'
+import type { AnyConfig } from './config.ts'
 
 /** The encoder that a run's configuration says. */
-export function encoderOf(gpu: Gpu, config: TrainConfig | AmdimConfig): Model {
+export function encoderOf(gpu: Gpu, config: AnyConfig): Model {
   if (config.method === 'amdim')
     return amdimEncoder(gpu, { ...config.model, size: config.size, seed: config.seed })
   return buildEncoder(gpu, config)

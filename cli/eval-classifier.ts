@@ -9,17 +9,20 @@ import type { Gpu } from '../engine/gpu.ts'
 import { openGpu } from '../engine/node.ts'
 import { load } from '../engine/node-files.ts'
 import { Adam } from '../engine/optimizer.ts'
+import { recipeOf } from '../methods/views.ts'
 import { classifiers } from '../models/classifiers.ts'
 import type { Model } from '../models/layers.ts'
 import { loadModel } from '../models/state.ts'
 import { classifier } from '../evaluate/classify.ts'
-import type { AmdimConfig } from './amdim-config.ts'
-import { type TrainConfig, UsageError, fittingBatch } from './config.ts'
+import { UsageError } from './choice.ts'
+import { type AmdimConfig, type AnyConfig, fittingBatch } from './config.ts'
 import { encoderOf } from './encoder.ts'
 import { closeImages, openImages } from './images.ts'
 import { startProgress } from './progress.ts'
+import { count, positive, whole } from './numbers.ts'
 import { openRun } from './run-folder.ts'
 import { amdimSchedule } from './train-amdim.ts'
+import { sources } from './train-options.ts'
 import { trainingImages } from './train.ts'
 
 export interface ClassifierFlags {
@@ -35,6 +38,7 @@ export interface ClassifierFlags {
   readonly json?: boolean
 }
 
+/** Which classifier. */
 type Kind = 'linear' | 'mlp'
 
 /** How AMDIM's authors train classifiers on a frozen encoder: of runs that say nothing else. */
@@ -45,7 +49,7 @@ const usual = {
 } as const satisfies Pick<AmdimConfig, 'evaluation' | 'classifiers' | 'schedule'>
 
 /** How a classifier is trained: the run's own settings, its milestones moved with the epochs. */
-function settingsOf(config: TrainConfig | AmdimConfig, flags: ClassifierFlags) {
+function settingsOf(config: AnyConfig, flags: ClassifierFlags) {
   const { evaluation, classifiers: shape, schedule } = config.method === 'amdim' ? config : usual
   const epochs = flags.epochs ?? evaluation.epochs
   const milestones = evaluation.milestones.map((epoch) => (epoch * epochs) / evaluation.epochs)
@@ -55,7 +59,7 @@ function settingsOf(config: TrainConfig | AmdimConfig, flags: ClassifierFlags) {
 /** Trains a classifier on the run's encoder, prints its accuracy, and returns the exit code. Throws Error in words. */
 export async function evalClassifier(kind: Kind, dir: string, flags: ClassifierFlags): Promise<number> {
   const run = await openRun(dir)
-  const config = run.config as unknown as TrainConfig | AmdimConfig // as kindred train wrote it
+  const config = run.config as unknown as AnyConfig // as kindred train wrote it
   const found =
     flags.checkpoint === undefined ? (await run.latest()).checkpoint : await load(flags.checkpoint)
   if (!found) throw new UsageError(`${dir} has no checkpoint yet; let the training reach its first`)
@@ -88,7 +92,7 @@ export async function evalClassifier(kind: Kind, dir: string, flags: ClassifierF
 
 interface Fit {
   readonly kind: Kind
-  readonly config: TrainConfig | AmdimConfig
+  readonly config: AnyConfig
   readonly encoder: Model
   readonly flags: ClassifierFlags
 }
@@ -111,8 +115,8 @@ async function fit(
     seed,
   })
   const { height, width, channels } = train.image
-  const tested = testTransform(config.views)
-  const views: Recipe = flags.augment === false ? tested : config.views
+  const tested = testTransform(recipeOf(config.views, 0))
+  const views: Recipe = flags.augment === false ? tested : recipeOf(config.views, 0)
   const { step, accuracy, state } = classifier(gpu, {
     features: (x, at) =>
       encoder.forward(
@@ -146,26 +150,19 @@ async function* inOrder(dataset: Dataset) {
   }
 }
 
-interface Parsers {
-  readonly data: string
-  readonly count: (text: string) => number
-  readonly whole: (text: string) => number
-  readonly positive: (text: string) => number
-  readonly finish: (command: Promise<number>) => void
-}
-
-/** Adds `kindred eval linear` and `kindred eval mlp`. */
-export function addClassifiers(evaluate: Command, { data, count, whole, positive, finish }: Parsers) {
+/** Adds `kindred eval linear` and `kindred eval mlp`, and returns them. */
+export function addClassifiers(evaluate: Command): { readonly kind: Kind; readonly command: Command }[] {
   const about = {
     linear: 'train a linear classifier on the frozen encoder, and score it on every test image',
     mlp: 'train a classifier with one hidden layer on the frozen encoder, and score it on every test image',
   }
-  for (const kind of ['linear', 'mlp'] as const)
-    evaluate
+  return (['linear', 'mlp'] as const).map((kind) => ({
+    kind,
+    command: evaluate
       .command(kind)
       .argument('<run>', 'run folder of a training')
       .description(about[kind])
-      .option('--data <source>', "another data set than the run's: " + data)
+      .option('--data <source>', `another data set than the run's: ${sources}`)
       .option('--checkpoint <file>', 'a checkpoint of the run (default: the newest)')
       .option(
         '--epochs <n>',
@@ -178,6 +175,6 @@ export function addClassifiers(evaluate: Command, { data, count, whole, positive
       .option('--no-augment', 'train on images as they are tested, not on augmented ones')
       .option('--adapter <name>', "part of the GPU's name, to choose among several")
       .option('--json', 'print machine-readable lines only')
-      .addHelpText('after', `\nExample:\n  kindred eval ${kind} runs/amdim`)
-      .action((run: string, flags: ClassifierFlags) => finish(evalClassifier(kind, run, flags)))
+      .addHelpText('after', `\nExample:\n  kindred eval ${kind} runs/amdim`),
+  }))
 }

@@ -5,7 +5,6 @@
 // Features of one view predict those of the other, across scales: 1→5, 1→7 and 5→5 (section 3.4).
 
 import type { Tensor } from '../kernels/op.ts'
-import { type Recipe, augment } from '../kernels/augment.ts'
 import { add } from '../kernels/add.ts'
 import { concat } from '../kernels/concat.ts'
 import { pickPlace } from '../kernels/pick-place.ts'
@@ -17,7 +16,7 @@ import type { Schedule } from '../engine/schedule.ts'
 import type { AmdimEncoder } from '../models/amdim-encoder.ts'
 import { type Classifiers, classifierLosses } from '../models/classifiers.ts'
 import { multiscaleNce } from './multiscale.ts'
-import type { ImageBatch } from './simclr.ts'
+import { type ImageBatch, type Views, given, viewsOf } from './views.ts'
 
 type At = { readonly step: number; readonly view: number }
 
@@ -33,8 +32,7 @@ export interface AmdimOptions {
   readonly clip?: number
   /** λ of the penalty λ mean(score²): 0.05 in the authors' code, 0.04 in the paper. */
   readonly penalty?: number
-  /** How a view is made from images: a recipe, or a function when you bring your own. */
-  readonly views: Recipe | ((images: Tensor, at: At) => Tensor)
+  readonly views: Views
   /** Where 5→5 predicts from: places [N] of a view's map; drawn uniformly unless told. */
   readonly places?: (at: At) => Tensor
   readonly seed?: number
@@ -54,10 +52,7 @@ export function amdim(gpu: Gpu, options: AmdimOptions) {
   const { encoder, classifiers = null, optimizer, schedule, clip = 20, penalty = 0.05 } = options
   const { views, places, seed = 0, capture = true, scaler } = options
   const state = { step: 0 }
-  const t = (images: Tensor, view: number) =>
-    typeof views === 'function'
-      ? gpu.noGrad(() => views(images, { step: state.step, view })) // no gradient goes to the images
-      : augment(images, views, { seed, step: () => state.step, view })
+  const t = viewsOf(gpu, views, { seed, state })
   const f = (x: Tensor) => encoder.scales(x, { training: true })
   const place = (r5: Tensor, view: number) =>
     pickPlace(r5, places?.({ step: state.step, view }) ?? { seed, step: () => state.step, view })
@@ -82,7 +77,7 @@ export function amdim(gpu: Gpu, options: AmdimOptions) {
 
   const step = (batch: ImageBatch, labels: Int32Array | null = null): Tensor =>
     captured.run(
-      'pixels' in batch ? { values: batch.pixels, shape: batch.shape } : batch,
+      given(batch),
       ...(labels?.some((label) => label >= 0) ? [{ values: labels, shape: [labels.length] }] : []),
     )
 

@@ -3,7 +3,6 @@
 //   N images in a batch   t, t' augmentations   f encoder   g projection head   h = f(x)   z = g(h)   τ temperature
 
 import { type Tensor, dim } from '../kernels/op.ts'
-import { type Recipe, augment } from '../kernels/augment.ts'
 import { concat } from '../kernels/concat.ts'
 import { ntXent } from '../kernels/ntxent.ts'
 import { slice } from '../kernels/slice.ts'
@@ -12,6 +11,7 @@ import type { LossScaler } from '../engine/loss-scaler.ts'
 import type { Optimizer } from '../engine/optimizer.ts'
 import type { Schedule } from '../engine/schedule.ts'
 import type { Model } from '../models/layers.ts'
+import { type ImageBatch, type Views, given, viewsOf } from './views.ts'
 
 export interface SimclrOptions {
   readonly encoder: Model
@@ -25,17 +25,13 @@ export interface SimclrOptions {
    *  view by itself, as leftthomas/SimCLR calls the network twice ('per-view', N rows, running statistics moved twice). The
    *  two are not equal: choose the one of the results you compare with. */
   readonly batchNorm: 'per-view' | 'joint'
-  /** How a view is made from images: a recipe, or a function when you bring your own. */
-  readonly views: Recipe | ((images: Tensor, at: { readonly step: number; readonly view: number }) => Tensor)
+  readonly views: Views
   readonly seed?: number
   /** Whether steps are captured and replayed, with the same bits (the default), or run one by one. */
   readonly capture?: boolean
   /** Scales the loss, for a Gpu of precision f16. */
   readonly scaler?: LossScaler
 }
-
-/** Images on the GPU already, or u8 pixels to upload: [N, H, W, 3]. */
-export type ImageBatch = Tensor | { readonly pixels: Uint8Array; readonly shape: readonly number[] }
 
 /** SimCLR training: `step(batch)` makes one step and returns its loss [], which dies when the next step ends:
  *  call `gpu.read(loss)` before that, and await it whenever you like. */
@@ -46,10 +42,7 @@ export function simclr(gpu: Gpu, options: SimclrOptions) {
   const training = { training: true }
   const f = (x: Tensor) => encoder.forward(x, training)
   const g = (h: Tensor) => head.forward(h, training)
-  const t = (images: Tensor, view: number) =>
-    typeof views === 'function'
-      ? gpu.noGrad(() => views(images, { step: state.step, view })) // no gradient goes to the images
-      : augment(images, views, { seed, step: () => state.step, view })
+  const t = viewsOf(gpu, views, { seed, state })
 
   const captured = gpu.capture(
     (x: Tensor) => {
@@ -64,8 +57,7 @@ export function simclr(gpu: Gpu, options: SimclrOptions) {
     { replay: capture },
   )
 
-  const step = (batch: ImageBatch): Tensor =>
-    captured.run('pixels' in batch ? { values: batch.pixels, shape: batch.shape } : batch)
+  const step = (batch: ImageBatch): Tensor => captured.run(given(batch))
 
   return { step, encoder, head, optimizer, state, captured }
 }

@@ -1,4 +1,4 @@
-// kindred train simclr, kindred demo: opens the data, the GPU and the run folder, trains, and tells what came of it.
+// kindred train, kindred demo: opens the data, the GPU and the run folder, trains, and tells what came of it.
 
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
@@ -7,17 +7,11 @@ import { steps } from '../data/loader.ts'
 import { DeviceLostError } from '../engine/errors.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { openGpu } from '../engine/node.ts'
-import {
-  type RunConfig,
-  type RunFlags,
-  type TrainConfig,
-  type TrainFlags,
-  UsageError,
-  configOf,
-  fittingBatch,
-} from './config.ts'
+import { UsageError } from './choice.ts'
+import { type AnyConfig, type RunFlags, type TrainFlags, configOf, fittingBatch } from './config.ts'
 import { closeImages, openImages, skippedOf } from './images.ts'
 import { knnRows } from './knn.ts'
+import { type Method, methods } from './presets.ts'
 import { type Progress, startProgress } from './progress.ts'
 import { writeReport } from './report.ts'
 import { type RunFolder, createRun, openRun, resumeRun } from './run-folder.ts'
@@ -25,7 +19,7 @@ import { type Outcome, type Prepared, Training, prepare, trainingImages } from '
 import { version } from './version.ts'
 
 /** What every training takes besides its settings. */
-export interface CommandFlags {
+export interface PlaceFlags {
   readonly out?: string
   readonly resume?: string | true
   readonly adapter?: string
@@ -34,10 +28,12 @@ export interface CommandFlags {
   readonly json?: boolean
 }
 
+export type CommandFlags = TrainFlags & PlaceFlags
+
 const INTERRUPTED = 130
 
 /** A method as the command line trains it. */
-export interface Method<Flags extends RunFlags, Config extends RunConfig> {
+export interface Trainable<Flags extends RunFlags, Config extends AnyConfig> {
   readonly name: Config['method']
   readonly title: string
   /** The model, in words. */
@@ -46,23 +42,23 @@ export interface Method<Flags extends RunFlags, Config extends RunConfig> {
   readonly prepare: (gpu: Gpu, config: Config, data: Split, capture?: boolean) => Prepared
 }
 
-const simclr: Method<TrainFlags, TrainConfig> = {
-  name: 'simclr',
-  title: 'SimCLR',
-  describe: ({ model }) => `${model.name} of width ${model.width}`,
-  configOf,
-  prepare,
-}
-
-export type SimclrFlags = TrainFlags & CommandFlags
-
-/** Trains with SimCLR, as `trainMethod`. */
-export const trainSimclr = (flags: SimclrFlags): Promise<number> => trainMethod(simclr, flags)
+/** Trains by a method of those that share their encoders, as `trainAs`. */
+export const trainMethod = (method: Method, flags: CommandFlags): Promise<number> =>
+  trainAs(
+    {
+      name: method,
+      title: methods[method].title,
+      describe: ({ model }) => `${model.name} of width ${model.width}`,
+      configOf: (given: TrainFlags, software) => configOf(method, given, software),
+      prepare,
+    },
+    flags,
+  )
 
 /** Trains from the start, or from a run's last checkpoint, and returns the exit code. Throws Error in one line. */
-export async function trainMethod<Flags extends RunFlags, Config extends RunConfig>(
-  method: Method<Flags, Config>,
-  flags: Flags & CommandFlags,
+export async function trainAs<Flags extends RunFlags, Config extends AnyConfig>(
+  method: Trainable<Flags, Config>,
+  flags: Flags & PlaceFlags,
 ): Promise<number> {
   const resuming = folderToResume(flags)
   const saved = resuming === null ? null : await savedConfig(method, resuming)
@@ -92,8 +88,8 @@ export async function trainMethod<Flags extends RunFlags, Config extends RunConf
 
 /** The batch that the flags or the run name, or one that fits the data. */
 const batchFor = (
-  { batch, subset }: RunConfig,
-  flags: RunFlags & CommandFlags,
+  { batch, subset }: AnyConfig,
+  flags: RunFlags & PlaceFlags,
   { train: { size } }: Split,
 ): number =>
   flags.batch ?? (flags.resume === undefined ? fittingBatch(batch, Math.min(size, subset ?? size)) : batch)
@@ -131,13 +127,14 @@ function folderToResume({
   out,
   json: _json,
   adapter: _adapter,
+  shuffle = true, // commander always gives it
   capture: _capture,
   ...others
-}: CommandFlags): string | null {
+}: PlaceFlags & { readonly shuffle?: boolean }): string | null {
   if (resume === undefined) return null
   const dir = resume === true ? out : resume
   if (dir === undefined) throw new UsageError('--resume: name the run folder, as in --resume runs/a')
-  const [extra] = Object.keys(others)
+  const [extra] = [...Object.keys(others), ...(shuffle ? [] : ['noShuffle'])]
   if (extra !== undefined)
     throw new UsageError(`--resume goes on with the run's own settings; leave out --${dashed(extra)}`)
   return dir
@@ -145,8 +142,8 @@ function folderToResume({
 
 const dashed = (name: string) => name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
 
-async function savedConfig<Config extends RunConfig>(
-  { name, title }: Pick<Method<never, Config>, 'name' | 'title'>,
+async function savedConfig<Config extends AnyConfig>(
+  { name, title }: Pick<Trainable<never, Config>, 'name' | 'title'>,
   dir: string,
 ): Promise<Config> {
   const { config } = await openRun(dir)
@@ -155,8 +152,8 @@ async function savedConfig<Config extends RunConfig>(
   return config as unknown as Config // written by `described`
 }
 
-/** The first of runs/<data>-1, -2, ... that does not exist. */
-function nextFree({ method, data, preset }: RunConfig): string {
+/** The first of runs/<method>-<data>-1, -2, ... that does not exist. */
+function nextFree({ method, data, preset }: AnyConfig): string {
   const name = preset === 'simclr-demo' ? 'demo' : `${method}-${data.split(':')[0] ?? 'run'}`
   for (let n = 1; ; n++) {
     const dir = join('runs', `${name}-${n}`)
@@ -165,7 +162,7 @@ function nextFree({ method, data, preset }: RunConfig): string {
 }
 
 /** The configuration and what it runs on, as config.json holds them. */
-const described = (config: RunConfig, gpu: Gpu) => ({
+const described = (config: AnyConfig, gpu: Gpu) => ({
   ...config,
   about: { kindred: version(), node: process.version, adapter: adapterOf(gpu) },
 })
