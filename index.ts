@@ -70,6 +70,7 @@ export {
   toGrayscale,
 } from './kernels/augment-functional.ts'
 export { cifarRecipe, imagenetRecipe, testTransform } from './kernels/augment-recipes.ts'
+export { addPooled } from './kernels/add-pooled.ts'
 export { bankUpdate } from './kernels/bank-update.ts'
 export { avgPool } from './kernels/avg-pool.ts'
 export { type BatchNormOptions, type Running, batchNorm } from './kernels/batch-norm.ts'
@@ -97,8 +98,10 @@ export { argmax, max } from './kernels/max.ts'
 export { maxPool } from './kernels/max-pool.ts'
 export { mean } from './kernels/mean.ts'
 export { mul } from './kernels/mul.ts'
+export { nceMaps } from './kernels/nce-maps.ts'
 export { type Similarities, nce, similarities } from './kernels/nce.ts'
 export { ntXent } from './kernels/ntxent.ts'
+export { pickPlace } from './kernels/pick-place.ts'
 export { relu } from './kernels/relu.ts'
 export { reshape } from './kernels/reshape.ts'
 export { sigmoid } from './kernels/sigmoid.ts'
@@ -116,6 +119,18 @@ export { translateReflect } from './kernels/translate-reflect.ts'
 export { threefry2x32, uniform01 } from './kernels/threefry.ts'
 export { transpose } from './kernels/transpose.ts'
 
+export {
+  type AmdimEncoder,
+  type AmdimEncoderOptions,
+  type Scales,
+  amdimEncoder,
+} from './models/amdim-encoder.ts'
+export {
+  type Classifiers,
+  type ClassifiersOptions,
+  classifiers,
+  clippedCrossEntropy,
+} from './models/classifiers.ts'
 export { type HeadOptions, projectionHead } from './models/heads.ts'
 export { type V3Options, fcHead, v3Head } from './models/moco-heads.ts'
 export { type Tower, parametersOf, through } from './models/tower.ts'
@@ -125,6 +140,9 @@ export { type Layer, type Mode, type Model, type NormState, Builder } from './mo
 export { type ResNetOptions, resnet18, resnet34, resnet50, resnet8 } from './models/resnet.ts'
 export { loadModel, saveModel, variablesOf } from './models/state.ts'
 export { type ImageBatch, type ImageSource, residentBytes, residentImages } from './methods/image-batch.ts'
+export { type AmdimOptions, amdim, amdimLosses } from './methods/amdim.ts'
+export { type AmdimPreset, type AmdimSettings, amdimPresets } from './methods/amdim-presets.ts'
+export { type MultiscaleLosses, multiscaleNce } from './methods/multiscale.ts'
 export { type MocoOptions, moco } from './methods/moco.ts'
 export { type MocoV3Options, mocoV3 } from './methods/moco-v3.ts'
 export { type MemoryBankOptions, memoryBank } from './methods/memory-bank.ts'
@@ -133,5 +151,6 @@ export type { Views } from './methods/views.ts'
 export { type Encode, gradientCache } from './methods/gradient-cache.ts'
 export { type SimclrOptions, simclr } from './methods/simclr.ts'
 export { type Preset, type SimclrSettings, simclrPresets } from './methods/simclr-presets.ts'
+export { type ClassifierOptions, type LabelledBatch, classifier } from './evaluate/classify.ts'
 export { type Embeddings, embed } from './evaluate/embed.ts'
 export { type KnnOptions, type KnnResult, accuracy, knn } from './evaluate/knn.ts'

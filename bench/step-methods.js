@@ -7,6 +7,9 @@ import {
   MemoryBank,
   Lars,
   Sgd,
+  amdim,
+  amdimEncoder,
+  amdimPresets,
   batches,
   cifarRecipe,
   constant,
@@ -65,11 +68,22 @@ export const methods = {
       optimizer: new Sgd({ ...encoder.parameters, ...head.parameters }, { momentum: 0.9 }),
       ...{ schedule: constant(0.03), capture: options.replay },
     })
-    const pixels = Uint8Array.from(images(batch, size), (value) =>
-      Math.min(255, Math.max(0, 128 + 64 * value)),
-    )
-    const batchOnGpu = gpu.tensor(pixels, [batch, size, size, 3])
+    const batchOnGpu = pixelsOnGpu(gpu, { batch, size })
     return { step: () => trainer.step(batchOnGpu), views: 2 * batch, captured: trainer.captured }
+  },
+
+  /** AMDIM as its authors' code has it, without classifiers: its own encoder of this width (--width 128 is their small one), features 8
+   *  times as many, depth 10. */
+  amdim(gpu, options) {
+    const { batch, size, width } = options
+    const { views, optimizer } = amdimPresets['amdim-cifar-small'].settings(size, batch)
+    const encoder = amdimEncoder(gpu, { size, width, features: 8 * width, depth: 10 })
+    const trainer = amdim(gpu, {
+      ...{ encoder, views, schedule: constant(2e-4), capture: options.replay },
+      optimizer: new Adam(encoder.parameters, optimizer),
+    })
+    const x = pixelsOnGpu(gpu, options)
+    return { step: () => trainer.step(x), views: 2 * batch, captured: trainer.captured }
   },
 
   /** MoCo v1 on CIFAR-10's settings without splits: two encoders, a queue of 4,096 keys, SGD with momentum. */

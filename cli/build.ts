@@ -25,8 +25,9 @@ const encoders = { resnet8, resnet18, resnet34, resnet50 }
 
 /** A method at work, and all that a checkpoint of it holds. */
 export interface Trainer {
-  /** One step on a batch, whose images have these places in the data set; its loss. */
+  /** One step on a batch, whose images have these places in the data set; its loss, or several numbers named by `terms`. */
   readonly step: (batch: ImageBatch, indices: ArrayLike<number>) => Tensor
+  readonly terms?: readonly string[]
   readonly encoder: Model
   readonly head: Model
   readonly optimizer: FlatOptimizer
@@ -82,7 +83,8 @@ export function buildTrainer(gpu: Gpu, config: TrainConfig, extent: Extent): Tra
     : mocoTrainer(gpu, config, extent, config.queue)
 }
 
-const nothing: Saved = { models: {}, variables: {}, counters: {} }
+/** Of a method that keeps nothing besides. */
+export const nothing: Saved = { models: {}, variables: {}, counters: {} }
 
 function simclrTrainer(gpu: Gpu, config: Of<'simclr'>, { stepsPerEpoch, capture }: Extent): Trainer {
   const tower = buildTower(gpu, config)

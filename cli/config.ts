@@ -1,6 +1,7 @@
 // The configuration of a training: the preset, changed by what the command line says, whole enough to be run again from
 // config.json alone.
 
+import type { AmdimSettings } from '../methods/amdim-presets.ts'
 import type { EndToEndSettings, MemoryBankSettings } from '../methods/mechanism-presets.ts'
 import type { MocoSettings } from '../methods/moco-presets.ts'
 import type { Settings } from '../methods/settings.ts'
@@ -10,7 +11,7 @@ import { type MethodFlags, mergeMethod } from './method-flags.ts'
 import { type Method, presetOf } from './presets.ts'
 
 /** What every run's config.json holds beside its method's settings. */
-interface RunConfig {
+export interface RunConfig {
   readonly preset: string
   /** The data set, as --data names it. */
   readonly data: string
@@ -36,6 +37,11 @@ interface RunConfig {
 /** Everything that decides a run's numbers, as config.json holds it. */
 export type TrainConfig = RunConfig & MethodConfig
 
+/** The same of an AMDIM run, which shares none of the other methods' encoders, heads and schedules. */
+export type AmdimConfig = RunConfig & AmdimSettings & { readonly method: 'amdim' }
+
+export type AnyConfig = TrainConfig | AmdimConfig
+
 /** A method's name and its settings. */
 export type MethodConfig =
   | ({ readonly method: 'simclr' } & SimclrSettings)
@@ -43,19 +49,16 @@ export type MethodConfig =
   | ({ readonly method: 'memory-bank' } & MemoryBankSettings)
   | ({ readonly method: 'end-to-end' } & EndToEndSettings)
 
-/** What `kindred train` was told, as commander gives it. */
-export interface TrainFlags extends MethodFlags {
+/** What any `kindred train` may be told, as commander gives it. */
+export interface RunFlags {
   readonly data?: string
   readonly preset?: string
   readonly size?: number
   readonly subset?: number
-  readonly model?: string
-  readonly stem?: string
   readonly width?: number
   readonly epochs?: number
   readonly batch?: number
   readonly lr?: number
-  readonly temperature?: number
   readonly seed?: number
   readonly knnEvery?: number
   readonly k?: number
@@ -63,6 +66,13 @@ export interface TrainFlags extends MethodFlags {
   readonly knnBank?: number
   readonly knnQueries?: number
   readonly checkpointEvery?: number
+}
+
+/** What the methods besides AMDIM take. */
+export interface TrainFlags extends RunFlags, MethodFlags {
+  readonly model?: string
+  readonly stem?: string
+  readonly temperature?: number
 }
 
 /** The configuration that a method's flags mean; `software` chooses what a CPU adapter can do in reasonable time. Throws

@@ -4,9 +4,10 @@ import { openGpu } from '../engine/node.ts'
 import { load } from '../engine/node-files.ts'
 import { recipeOf } from '../methods/views.ts'
 import { loadModel } from '../models/state.ts'
-import { buildEncoder, buildHead, measured } from './build.ts'
+import { buildHead, measured } from './build.ts'
 import { UsageError } from './choice.ts'
-import type { TrainConfig } from './config.ts'
+import type { AnyConfig } from './config.ts'
+import { encoderOf } from './encoder.ts'
 import { closeImages, openImages, skippedOf } from './images.ts'
 import { KnnProbe, knnRows } from './knn.ts'
 import { startProgress } from './progress.ts'
@@ -27,7 +28,7 @@ export interface EvalKnnFlags {
 /** Prints kNN top-1 of raw pixels, the untrained and the trained encoder, and returns the exit code. Throws Error in words. */
 export async function evalKnn(dir: string, flags: EvalKnnFlags): Promise<number> {
   const run = await openRun(dir)
-  const config = run.config as unknown as TrainConfig // as kindred train wrote it
+  const config = run.config as unknown as AnyConfig // as kindred train wrote it
   const found =
     flags.checkpoint === undefined ? (await run.latest()).checkpoint : await load(flags.checkpoint)
   if (!found) throw new UsageError(`${dir} has no checkpoint yet; let the training reach its first`)
@@ -41,13 +42,13 @@ export async function evalKnn(dir: string, flags: EvalKnnFlags): Promise<number>
     // the run's own set is measured as the run measured it, a --subset included
     const train = flags.data === undefined ? trainingImages(config, data) : data.train
     const probe = new KnnProbe(gpu, { train, test: data.test }, recipeOf(config.views, 0), options)
-    const encoder = buildEncoder(gpu, config)
-    const head = buildHead(gpu, config, encoder.features)
-    const model = measured(config, { encoder, head })
+    const encoder = encoderOf(gpu, config)
+    const head = config.method === 'amdim' ? null : buildHead(gpu, config, encoder.features)
+    const model = head ? measured(config, { encoder, head }) : encoder
     const pixels = await probe.ofPixels()
     const untrained = await probe.ofEncoder(model)
     loadModel(gpu, encoder, found.tensors)
-    if (model !== encoder) loadModel(gpu, head, found.tensors)
+    if (head && model !== encoder) loadModel(gpu, head, found.tensors)
     const trained = await probe.ofEncoder(model)
     const step = Number(found.metadata['step'])
     const result = {

@@ -5,10 +5,13 @@ import { Command } from 'commander'
 import { UsageError } from './choice.ts'
 import { type CompareFlags, compare } from './compare.ts'
 import { doctor } from './doctor.ts'
+import type { AmdimFlags } from './amdim-config.ts'
+import { type ClassifierFlags, addClassifiers, evalClassifier } from './eval-classifier.ts'
 import { evalKnn } from './eval-knn.ts'
 import { count, counts, positive, whole } from './numbers.ts'
 import { listPresets } from './presets.ts'
-import { type CommandFlags, trainMethod } from './train-command.ts'
+import { addAmdim, trainAmdim } from './train-amdim.ts'
+import { type CommandFlags, type PlaceFlags, trainMethod } from './train-command.ts'
 import { sources, trainCommands } from './train-options.ts'
 import { version } from './version.ts'
 
@@ -23,7 +26,7 @@ const program = new Command('kindred')
 Begin here:
   kindred doctor                                     is there a GPU, and what can it do?
   kindred demo                                       train on built-in images and see what was learned
-  kindred train simclr --data folder:PHOTOS          train on your own images (or moco, memory-bank, end-to-end)
+  kindred train simclr --data folder:PHOTOS          train on your own images (or moco, amdim, ...)
   kindred train simclr --data cifar10:FOLDER --epochs 200 --out runs/cifar
   kindred eval knn runs/cifar                        how good is the representation?`,
   )
@@ -31,6 +34,8 @@ Begin here:
 const train = program.command('train').description('train an encoder without labels')
 for (const { method, add } of trainCommands)
   add(train).action((flags: CommandFlags) => finish(trainMethod(method, flags)))
+
+addAmdim(train).action((flags: AmdimFlags & PlaceFlags) => finish(trainAmdim(flags)))
 
 program
   .command('compare')
@@ -60,9 +65,9 @@ program
   .option('--json', 'print one JSON object per line')
   .action((flags: { json?: boolean }) => finish(Promise.resolve(listPresets(flags))))
 
-program
-  .command('eval')
-  .description('measure what an encoder has learned')
+const evaluate = program.command('eval').description('measure what an encoder has learned')
+
+evaluate
   .command('knn')
   .argument('<run>', 'run folder of a training')
   .description('classify test images by their nearest training images in feature space (weighted vote)')
@@ -76,6 +81,10 @@ program
   .option('--json', 'print one machine-readable line only')
   .addHelpText('after', '\nExample:\n  kindred eval knn runs/cifar --k 200 --temperature 0.1')
   .action((run: string, flags: Parameters<typeof evalKnn>[1]) => finish(evalKnn(run, flags)))
+
+addClassifiers(evaluate).forEach(({ kind, command }) =>
+  command.action((run: string, flags: ClassifierFlags) => finish(evalClassifier(kind, run, flags))),
+)
 
 program
   .command('demo')

@@ -9,7 +9,7 @@ import type { Gpu } from '../engine/gpu.ts'
 import type { Model } from '../models/layers.ts'
 import { embed } from '../evaluate/embed.ts'
 import { accuracy, knn } from '../evaluate/knn.ts'
-import { type Dataset, type Split, subset } from '../data/dataset.ts'
+import { type Dataset, type Split, labelled, subset } from '../data/dataset.ts'
 import { batches } from '../data/loader.ts'
 
 export interface KnnOptions {
@@ -37,7 +37,7 @@ export class KnnProbe {
     this.#views = views
     this.#transform = testTransform(views)
     this.#temperature = options.temperature
-    this.bank = atMost(train, options.bank)
+    this.bank = atMost(labelled(train), options.bank)
     this.queries = atMost(test, options.queries)
     this.k = options.k ?? defaultK(this.bank.size)
   }
@@ -50,7 +50,8 @@ export class KnnProbe {
   /** Of the pixels themselves, at 32 px or less. */
   ofPixels(): Promise<number> {
     const size = Math.min(PIXELS, this.bank.image.height, this.bank.image.width)
-    return this.#measure((x) => reshape(x, [x.shape[0] ?? 0, -1]), testTransform({ ...this.#views, size }))
+    const { testResize: _, ...views } = this.#views // the whole image is resized, no middle is cut
+    return this.#measure((x) => reshape(x, [x.shape[0] ?? 0, -1]), testTransform({ ...views, size }))
   }
 
   async #measure(features: (x: Tensor) => Tensor, transform: Recipe): Promise<number> {

@@ -1,5 +1,6 @@
 // All presets of all methods, and kindred presets, which lists them.
 
+import { amdimPresets } from '../methods/amdim-presets.ts'
 import { endToEndPresets, memoryBankPresets } from '../methods/mechanism-presets.ts'
 import { mocoPresets } from '../methods/moco-presets.ts'
 import type { PresetOf } from '../methods/settings.ts'
@@ -66,17 +67,20 @@ export function presetOf(method: Method, flags: { readonly preset?: string; read
   return { name, ...preset }
 }
 
+/** What is trained by a method, AMDIM included, whose settings are its own. */
+const presetsOf = (method: Method | 'amdim') => (method === 'amdim' ? amdimPresets : methods[method].presets)
+
 /** The lines of a method's presets, for its help. */
-export const presetLines = (method: Method) =>
-  Object.entries(methods[method].presets)
+export const presetLines = (method: Method | 'amdim') =>
+  Object.entries(presetsOf(method))
     .map(([name, { about }]) => `  ${name.padEnd(20)} ${about}`)
     .join('\n')
 
 /** Prints every preset with its source, or one JSON object per line. */
 export function listPresets({ json = false }: { readonly json?: boolean }): number {
-  for (const method of Object.keys(methods) as Method[]) {
+  for (const method of [...(Object.keys(methods) as Method[]), 'amdim' as const]) {
     if (json) {
-      for (const [name, { about, size }] of Object.entries(methods[method].presets))
+      for (const [name, { about, size }] of Object.entries(presetsOf(method)))
         console.log(JSON.stringify({ method, name, size, about }))
     } else console.log(`kindred train ${method} --preset ...\n${presetLines(method)}\n`)
   }

@@ -49,6 +49,7 @@ function lossCharts(metrics: readonly Metric[]): Chart[] {
       ],
     },
   ]
+  charts.push(...termCharts(steps, x))
   if (steps.some(has('lr')))
     charts.push({
       title: 'Learning rate',
@@ -57,6 +58,23 @@ function lossCharts(metrics: readonly Metric[]): Chart[] {
       curves: [{ label: 'learning rate', y: steps.map(({ lr }) => lr ?? null), colour: 'strong' }],
     })
   return charts
+}
+
+/** What the loss is made of, and what else is minimised, each on its own. */
+function termCharts(steps: readonly Metric[], x: readonly number[]): Chart[] {
+  const names = [...new Set(steps.flatMap(({ terms }) => Object.keys(terms ?? {})))]
+  return names.map((name) => {
+    const y = steps.map(({ terms }) => terms?.[name] ?? null)
+    return {
+      title: `Loss: ${name}`,
+      xLabel: 'step',
+      x: [...x],
+      curves: [
+        { label: name, y, colour: 'pale' },
+        { label: 'running mean', y: smooth(y, Math.ceil(y.length / 50)), colour: 'strong' },
+      ],
+    }
+  })
 }
 
 /** kNN accuracy against epoch, from the untrained encoder on, beside what needs no training. */

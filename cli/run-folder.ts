@@ -25,6 +25,8 @@ export interface Metric {
   /** Epochs done, in fractions within one. */
   readonly epoch?: number
   readonly loss?: number
+  /** What the loss is made of, and what else is minimised, by name. */
+  readonly terms?: Readonly<Record<string, number>>
   /** Learning rate of the step. */
   readonly lr?: number
   /** kNN accuracies in percent: the encoder's, and, on the line of step 0, the untrained encoder's and raw pixels'. */

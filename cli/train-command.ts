@@ -8,7 +8,7 @@ import { DeviceLostError } from '../engine/errors.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { openGpu } from '../engine/node.ts'
 import { UsageError } from './choice.ts'
-import { type TrainConfig, type TrainFlags, configOf, fittingBatch } from './config.ts'
+import { type AnyConfig, type RunFlags, type TrainFlags, configOf, fittingBatch } from './config.ts'
 import type { Resident } from './feed.ts'
 import { closeImages, openImages, skippedOf } from './images.ts'
 import { knnRows } from './knn.ts'
@@ -16,10 +16,11 @@ import { type Method, methods } from './presets.ts'
 import { type Progress, startProgress } from './progress.ts'
 import { writeReport } from './report.ts'
 import { type RunFolder, createRun, openRun, resumeRun } from './run-folder.ts'
-import { type Outcome, type Prepared, Training, prepare, trainingImages } from './train.ts'
+import { type Manner, type Outcome, type Prepared, Training, prepare, trainingImages } from './train.ts'
 import { version } from './version.ts'
 
-export interface CommandFlags extends TrainFlags {
+/** What every training takes besides its settings. */
+export interface PlaceFlags {
   readonly out?: string
   readonly resume?: string | true
   readonly adapter?: string
@@ -30,27 +31,55 @@ export interface CommandFlags extends TrainFlags {
   readonly json?: boolean
 }
 
+export type CommandFlags = TrainFlags & PlaceFlags
+
 const INTERRUPTED = 130
 
+/** A method as the command line trains it. */
+export interface Trainable<Flags extends RunFlags, Config extends AnyConfig> {
+  readonly name: Config['method']
+  readonly title: string
+  /** The model, in words. */
+  readonly describe: (config: Config) => string
+  readonly configOf: (flags: Flags, software: boolean) => Config
+  readonly prepare: (gpu: Gpu, config: Config, data: Split, manner: Manner) => Promise<Prepared>
+}
+
+/** Trains by a method of those that share their encoders, as `trainAs`. */
+export const trainMethod = (method: Method, flags: CommandFlags): Promise<number> =>
+  trainAs(
+    {
+      name: method,
+      title: methods[method].title,
+      describe: ({ model }) => `${model.name} of width ${model.width}`,
+      configOf: (given: TrainFlags, software) => configOf(method, given, software),
+      prepare,
+    },
+    flags,
+  )
+
 /** Trains from the start, or from a run's last checkpoint, and returns the exit code. Throws Error in one line. */
-export async function trainMethod(method: Method, flags: CommandFlags): Promise<number> {
+export async function trainAs<Flags extends RunFlags, Config extends AnyConfig>(
+  method: Trainable<Flags, Config>,
+  flags: Flags & PlaceFlags,
+): Promise<number> {
   const resuming = folderToResume(flags)
   const saved = resuming === null ? null : await savedConfig(method, resuming)
   const progress = startProgress({ json: flags.json ?? false })
-  const draft = saved ?? configOf(method, flags, false)
+  const draft = saved ?? method.configOf(flags, false)
   const data = await openImages(draft, progress) // what is wrong with the data is told before a GPU is looked for
   try {
     const batch = batchFor(draft, flags, data)
     steps(trainingImages(draft, data), { batch }) // throws when there is not one
     const gpu = await openGpu(flags.adapter === undefined ? {} : { adapter: flags.adapter })
     try {
-      const config = saved ?? configOf(method, { ...flags, batch }, gpu.software)
-      const prepared = await prepare(gpu, config, data, flags)
+      const config = saved ?? method.configOf({ ...flags, batch }, gpu.software)
+      const prepared = await method.prepare(gpu, config, data, flags)
       const run =
         resuming === null
           ? await createRun(flags.out ?? nextFree(config), described(config, gpu))
           : await resumeRun(resuming)
-      return await train(prepared, run, data, progress)
+      return await train(`${method.title}: ${method.describe(config)}`, prepared, { run, data, progress })
     } finally {
       gpu.destroy()
     }
@@ -61,14 +90,25 @@ export async function trainMethod(method: Method, flags: CommandFlags): Promise<
 }
 
 /** The batch that the flags or the run name, or one that fits the data. */
-const batchFor = ({ batch, subset }: TrainConfig, flags: CommandFlags, { train: { size } }: Split): number =>
+const batchFor = (
+  { batch, subset }: AnyConfig,
+  flags: RunFlags & PlaceFlags,
+  { train: { size } }: Split,
+): number =>
   flags.batch ?? (flags.resume === undefined ? fittingBatch(batch, Math.min(size, subset ?? size)) : batch)
 
-async function train(prepared: Prepared, run: RunFolder, data: Split, progress: Progress): Promise<number> {
+interface Place {
+  readonly run: RunFolder
+  readonly data: Split
+  readonly progress: Progress
+}
+
+async function train(what: string, prepared: Prepared, place: Place): Promise<number> {
+  const { run, progress } = place
   const stop = { requested: false }
   const release = onInterrupt(stop, progress)
   try {
-    introduce(prepared, run, data, progress)
+    introduce(what, prepared, place)
     const outcome = await new Training(prepared, run, progress, stop).finish()
     await writeReport(run.dir)
     progress.stop()
@@ -94,7 +134,7 @@ function folderToResume({
   capture: _capture,
   resident: _resident,
   ...others
-}: CommandFlags): string | null {
+}: PlaceFlags & { readonly shuffle?: boolean }): string | null {
   if (resume === undefined) return null
   const dir = resume === true ? out : resume
   if (dir === undefined) throw new UsageError('--resume: name the run folder, as in --resume runs/a')
@@ -106,17 +146,18 @@ function folderToResume({
 
 const dashed = (name: string) => name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
 
-async function savedConfig(method: Method, dir: string): Promise<TrainConfig> {
+async function savedConfig<Config extends AnyConfig>(
+  { name, title }: Pick<Trainable<never, Config>, 'name' | 'title'>,
+  dir: string,
+): Promise<Config> {
   const { config } = await openRun(dir)
-  if (config['method'] !== method)
-    throw new Error(
-      `${dir}: config.json is not of a ${methods[method].title} run, its method is ${String(config['method'])}`,
-    )
-  return config as unknown as TrainConfig // written by `described`
+  if (config['method'] !== name)
+    throw new Error(`${dir}: config.json is not of a ${title} run, its method is ${String(config['method'])}`)
+  return config as unknown as Config // written by `described`
 }
 
 /** The first of runs/<method>-<data>-1, -2, ... that does not exist. */
-function nextFree({ method, data, preset }: TrainConfig): string {
+function nextFree({ method, data, preset }: AnyConfig): string {
   const name = preset === 'simclr-demo' ? 'demo' : `${method}-${data.split(':')[0] ?? 'run'}`
   for (let n = 1; ; n++) {
     const dir = join('runs', `${name}-${n}`)
@@ -125,7 +166,7 @@ function nextFree({ method, data, preset }: TrainConfig): string {
 }
 
 /** The configuration and what it runs on, as config.json holds them. */
-const described = (config: TrainConfig, gpu: Gpu) => ({
+const described = (config: AnyConfig, gpu: Gpu) => ({
   ...config,
   about: { kindred: version(), node: process.version, adapter: adapterOf(gpu) },
 })
@@ -136,18 +177,17 @@ function adapterOf({ device }: Gpu): string {
 }
 
 function introduce(
+  what: string,
   { config, gpu, images, stepsPerEpoch }: Prepared,
-  run: RunFolder,
-  data: Split,
-  progress: Progress,
+  { run, data, progress }: Place,
 ) {
-  const { model, batch, epochs, seed } = config
-  const chunk = (config.method === 'simclr' && config.chunk) || batch
+  const { batch, epochs, seed } = config
+  const chunk = ('chunk' in config && config.chunk) || batch
   const cut = chunk < batch ? ` in chunks of ${chunk}` : ''
   const total = epochs * stepsPerEpoch
   progress.start(total)
   progress.note(
-    `${methods[config.method].title}: ${model.name} of width ${model.width} on ${images.size} images of ${images.name}, batch ${batch}${cut}, ${epochs} epochs (${total} steps), seed ${seed}`,
+    `${what} on ${images.size} images of ${images.name}, batch ${batch}${cut}, ${epochs} epochs (${total} steps), seed ${seed}`,
   )
   const adapter = adapterOf(gpu)
   const kind = gpu.software ? ' (a CPU: fine for small models; see kindred doctor)' : ''

@@ -5,7 +5,7 @@ import { count, positive, share, whole } from './numbers.ts'
 import { type Method, methods, presetLines } from './presets.ts'
 
 /** What --data takes, in words. */
-export const sources = `procedural (built in), or KIND:PATH with KIND cifar10, cifar100, idx (MNIST family) or folder (JPEG, PNG, WebP)`
+export const sources = `procedural (built in), or KIND:PATH with KIND cifar10, cifar100, idx (MNIST family), stl10, stl10-unlabeled or folder (JPEG, PNG, WebP)`
 
 /** The methods, and what adds the command of each to `kindred train`. */
 export const trainCommands: readonly {
@@ -128,7 +128,8 @@ Examples:
   )
 }
 
-const measuring = (own: Command) =>
+/** Adds the options that come last with every method. */
+export const measuring = (own: Command) =>
   own
     .option(
       '--size <px>',

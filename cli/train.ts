@@ -7,7 +7,7 @@ import type { Gpu } from '../engine/gpu.ts'
 import { recipeOf } from '../methods/views.ts'
 import { type Trainer, buildTrainer, measured } from './build.ts'
 import { UsageError } from './choice.ts'
-import type { TrainConfig } from './config.ts'
+import type { AnyConfig, RunConfig, TrainConfig } from './config.ts'
 import { type Feed, type Resident, openFeed } from './feed.ts'
 import { fingerprint } from './fingerprint.ts'
 import { KnnProbe } from './knn.ts'
@@ -18,7 +18,7 @@ import { loadTrainer, saveTrainer } from './trainer-state.ts'
 /** All that a training needs before it has a folder. */
 export interface Prepared {
   readonly gpu: Gpu
-  readonly config: TrainConfig
+  readonly config: AnyConfig
   readonly images: Dataset
   readonly feed: Feed
   readonly trainer: Trainer
@@ -28,8 +28,10 @@ export interface Prepared {
 }
 
 /** The images that a configuration trains on. */
-export const trainingImages = ({ subset: count, seed }: TrainConfig, { train }: Split): Dataset =>
-  count === null ? train : subset(train, count, seed)
+export const trainingImages = (
+  { subset: count, seed }: Pick<RunConfig, 'subset' | 'seed'>,
+  { train }: Split,
+): Dataset => (count === null ? train : subset(train, count, seed))
 
 /** How a training runs; its numbers are the same. */
 export interface Manner {
@@ -50,13 +52,19 @@ export async function prepare(
   if (config.method === 'moco' && config.batch % config.bnSplits !== 0)
     throw new UsageError(`--bn-splits: must divide the batch of ${config.batch}, got ${config.bnSplits}`)
   const trainer = buildTrainer(gpu, config, { stepsPerEpoch, images: images.size, capture })
-  const labelled = images.labels !== null && data.test.size > 0
-  const probe = labelled
-    ? new KnnProbe(gpu, { train: images, test: data.test }, recipeOf(config.views, 0), config.knn)
-    : null
+  const probe = probeOf(gpu, config, images, data.test)
   const feed = await openFeed(gpu, images, resident)
   return { gpu, config, images, feed, trainer, stepsPerEpoch, probe }
 }
+
+/** What measures kNN accuracy, or null when the set has no labels or no test images. */
+export const probeOf = (
+  gpu: Gpu,
+  { views, knn }: AnyConfig,
+  train: Dataset,
+  test: Dataset,
+): KnnProbe | null =>
+  train.labels !== null && test.size > 0 ? new KnnProbe(gpu, { train, test }, recipeOf(views, 0), knn) : null
 
 /** How a training ended. Accuracies are kNN top-1 in percent, null where they were not measured. */
 export interface Outcome {
@@ -180,19 +188,21 @@ export class Training {
     while (this.#pending.length > most) {
       const first = this.#pending.shift()
       if (!first) return
-      const [loss = NaN] = await first.loss
-      this.#log(first.step, loss)
+      this.#log(first.step, [...(await first.loss)])
     }
   }
 
-  #log(step: number, loss: number) {
+  #log(step: number, [loss = NaN, ...others]: readonly number[]) {
     const { config, stepsPerEpoch, trainer } = this.#prepared
     if (!Number.isFinite(loss))
       throw new Error(
         `the loss became ${loss} at step ${step}; the checkpoint of step ${Math.max(0, this.#saved)} is intact; lower --lr or raise --temperature`,
       )
     this.#loss = loss
-    this.#run.append({ step, epoch: step / stepsPerEpoch, loss, lr: trainer.schedule(step - 1) })
+    const names = trainer.terms?.slice(1) ?? []
+    const terms = Object.fromEntries(others.map((value, i) => [names[i] ?? `${i}`, value]))
+    const lr = trainer.schedule(step - 1)
+    this.#run.append({ step, epoch: step / stepsPerEpoch, loss, ...(others.length > 0 && { terms }), lr })
     this.#progress.update(step, { loss, images: config.batch })
   }
 

@@ -112,6 +112,16 @@ export function select(dataset: Dataset, indices: ArrayLike<number>): Dataset {
   }
 }
 
+/** The images of the set that have a label, not -1, as a set of its own. */
+export function labelled(dataset: Dataset): Dataset {
+  const { labels } = dataset
+  if (!labels?.includes(-1)) return dataset
+  return select(
+    dataset,
+    [...labels.keys()].filter((i) => (labels[i] ?? -1) >= 0),
+  )
+}
+
 /** `n` images of the set, chosen by `seed` alone, as many of each class as there are (counts differ by one at most
  *  while no class runs out). The whole set, in its own order, when it has no more than `n`. */
 export function subset(dataset: Dataset, n: number, seed: number): Dataset {

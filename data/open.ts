@@ -6,6 +6,7 @@ import { DataError, type Split } from './dataset.ts'
 import { openIdx } from './idx.ts'
 import { type FolderOptions, openImageFolder } from './image-folder.ts'
 import { procedural } from './procedural.ts'
+import { openStl10 } from './stl10.ts'
 
 export interface OpenDataOptions extends Partial<FolderOptions> {
   /** Seed of the procedural set. */
@@ -20,13 +21,16 @@ const kinds: Readonly<Record<string, Open>> = {
   cifar10: needsPath('cifar10', openCifar10),
   cifar100: needsPath('cifar100', openCifar100),
   idx: needsPath('idx', openIdx),
+  stl10: needsPath('stl10', (path) => openStl10(path)),
+  'stl10-unlabeled': needsPath('stl10-unlabeled', (path) => openStl10(path, { unlabeled: true })),
   folder: needsPath('folder', (path, options) =>
     openImageFolder(path, { ...options, size: options.size ?? SIDE }),
   ),
   procedural: (counts, { size = SIDE, seed = 0 }) => procedural({ size, seed, ...parseCounts(counts) }),
 }
 
-const forms = 'cifar10:PATH, cifar100:PATH, idx:PATH, folder:PATH, procedural or procedural:TRAIN,TEST'
+const forms =
+  'cifar10:PATH, cifar100:PATH, idx:PATH, stl10:PATH, stl10-unlabeled:PATH, folder:PATH, procedural or procedural:TRAIN,TEST'
 
 /** The two halves of what `spec` names. `size` is the side in pixels of folder and procedural images; the others have
  *  their own. Throws DataError when the spec is not one of the forms, or the data cannot be used. */

@@ -39,8 +39,23 @@ export function checkKernel(name: string, kernel: number, [h, w]: readonly [numb
 
 /** Throws an Error that names the first field of the recipe that is unknown or out of range. */
 export function checkRecipe(recipe: Recipe) {
-  const { size, crop, centerCrop, flip = 0, jitter, grayscale = 0, blur, normalize } = recipe
-  known('the recipe', recipe, 'size crop centerCrop flip jitter grayscale blur normalize')
+  const {
+    size,
+    crop,
+    translate,
+    resample,
+    centerCrop,
+    flip = 0,
+    jitter,
+    grayscale = 0,
+    blur,
+    normalize,
+  } = recipe
+  known(
+    'the recipe',
+    recipe,
+    'size crop translate resample centerCrop flip sharedFlip jitter grayscale blur testResize normalize',
+  )
   if (size !== undefined) checkSize('augment', size)
   probability('flip', flip)
   probability('grayscale', grayscale)
@@ -49,6 +64,15 @@ export function checkRecipe(recipe: Recipe) {
     range('crop.scale', crop.scale ?? defaults.scale, 1)
     range('crop.ratio', crop.ratio ?? defaults.ratio, Infinity)
   }
+  if (translate) {
+    known('translate', translate, 'p pixels')
+    if (crop ?? centerCrop) throw new Error('augment: translate and a crop exclude each other, got both')
+    probability('translate.p', translate.p ?? 1)
+    if (!(Number.isInteger(translate.pixels) && translate.pixels >= 0))
+      fail('augment', 'translate.pixels', 'a whole number from 0 on', translate.pixels)
+  }
+  if (resample !== undefined && resample !== 'bilinear' && resample !== 'bicubic')
+    fail('augment', 'resample', 'bilinear or bicubic', resample)
   if (centerCrop) {
     known('centerCrop', centerCrop, 'resize')
     if (crop) throw new Error('augment: crop and centerCrop exclude each other, got both')

@@ -18,6 +18,7 @@ import {
   type Scalar,
   type Shape,
   type Tensor,
+  ShapeError,
   derive,
   elementwise,
   flatIndex,
@@ -40,12 +41,12 @@ const STREAM = 0x617567 // 'aug': keeps these draws apart from other uses of the
 
 // torchvision's RandomResizedCrop.get_params: ten attempts at a box, then a fixed one. round() is to even, as
 // Python's. The draws: attempt i of the crop i, its place 10, flip and grey 11, jitter and its order 12,
-// factors 13 and 14, blur 15.
+// factors 13 and 14, blur 15, translation 16 and 17. A flip that views share is view 0's.
 const drawKernel = kernel`
   struct Params {
-    N: u32, key0: u32, key1: u32, offset: u32, H: f32, W: f32, attempts: u32,
+    N: u32, key0: u32, key1: u32, flip0: u32, flip1: u32, offset: u32, H: f32, W: f32, attempts: u32,
     scaleLow: f32, scaleHigh: f32, logRatioLow: f32, logRatioHigh: f32,
-    top: f32, left: f32, height: f32, width: f32, open: f32, flip: f32, jitter: f32,
+    top: f32, left: f32, height: f32, width: f32, open: f32, translate: f32, pixels: f32, flip: f32, jitter: f32,
     brightness: f32, contrast: f32, saturation: f32, hue: f32, grayscale: f32, blur: f32, sigmaLow: f32, sigmaHigh: f32
   }
   ${augmentationStruct}
@@ -59,6 +60,11 @@ const drawKernel = kernel`
   }
   fn between(low: f32, high: f32, u: f32) -> f32 { return low + (high - low) * u; }
   fn box(sample: u32) -> vec4f {
+    if (uniforms(sample, 16u).x < p.translate) {
+      let room = 2 * p.pixels + 1;
+      let shift = min(floor(uniforms(sample, 17u) * room), vec2f(room - 1)) - p.pixels;
+      return vec4f(shift, p.height, p.width);
+    }
     for (var i = 0u; i < p.attempts; i++) {
       let u = uniforms(sample, i);
       let area = between(p.scaleLow, p.scaleHigh, u.x) * p.H * p.W;
@@ -90,6 +96,7 @@ const drawKernel = kernel`
     let sample = p.offset + n;
     let range = vec4f(p.brightness, p.contrast, p.saturation, p.hue);
     let coin = uniforms(sample, 11u);
+    let flip = uniform01(threefry(vec2u(p.flip0, p.flip1), vec2u(sample, 11u)).x);
     let jitter = uniforms(sample, 12u);
     let blur = uniforms(sample, 15u);
     let u = vec4f(uniforms(sample, 13u), uniforms(sample, 14u));
@@ -105,7 +112,7 @@ const drawKernel = kernel`
     let at = box(sample);
     drawn[n] = Augmentation(
       at.x, at.y, at.z, at.w,
-      p.open, select(0.0, 1.0, coin.x < p.flip), select(0.0, 1.0, coin.y < p.grayscale),
+      p.open, select(0.0, 1.0, flip < p.flip), select(0.0, 1.0, coin.y < p.grayscale),
       select(0.0, between(p.sigmaLow, p.sigmaHigh, blur.y), blur.x < p.blur),
       order, low + (high - low) * u,
     );
@@ -118,6 +125,11 @@ export function augmentShape(recipe: Recipe, images: Shape): Shape {
   const [N, H, W] = checkImages('augment', images)
   const size = outputSize(recipe, [H, W])
   fixedBox(recipe, [H, W])
+  const { translate } = recipe
+  if (translate && translate.pixels >= Math.min(H, W))
+    throw new ShapeError(
+      `augment: translate.pixels must be fewer than the image has, got ${translate.pixels} for ${H} x ${W}`,
+    )
   if (recipe.blur) checkKernel('augment', blurKernel(recipe, size), size)
   return [N, ...size, 3]
 }
@@ -126,20 +138,21 @@ export function augmentShape(recipe: Recipe, images: Shape): Shape {
 export function draw(run: Run, images: Tensor, recipe: Recipe, sampling: Sampling): Tensor {
   const [N, H, W] = checkImages('augment', images.shape)
   const { seed, step, view, offset = 0 } = sampling
-  const word = (i: 0 | 1) =>
+  const { crop, translate, flip = 0, sharedFlip = false, grayscale = 0, jitter, blur } = recipe
+  const word = (i: 0 | 1, of: number) =>
     derive(step, (t) => {
       checkSampling({ seed, step: t, view, offset })
-      return threefry2x32([seed, STREAM], [t, view])[i]
+      return threefry2x32([seed, STREAM], [t, of])[i]
     })
-  const [key0, key1] = [word(0), word(1)]
-  const { crop, flip = 0, grayscale = 0, jitter, blur } = recipe
+  const shared = sharedFlip ? 0 : view
+  const [key0, key1, flip0, flip1] = [word(0, view), word(1, view), word(0, shared), word(1, shared)]
   const { p = 1, brightness = 0, contrast = 0, saturation = 0, hue = 0 } = jitter ?? { p: 0 }
   const [scaleLow, scaleHigh] = crop?.scale ?? defaults.scale
   const [ratioLow, ratioHigh] = crop?.ratio ?? defaults.ratio
   const [sigmaLow, sigmaHigh] = blur?.sigma ?? defaults.sigma
   const { top, left, height, width, open = false } = fixedBox(recipe, [H, W])
   const params = {
-    ...{ N, key0, key1, offset, H, W, attempts: crop ? 10 : 0, scaleLow, scaleHigh },
+    ...{ N, key0, key1, flip0, flip1, offset, H, W, attempts: crop ? 10 : 0, scaleLow, scaleHigh },
     ...{ logRatioLow: Math.log(ratioLow), logRatioHigh: Math.log(ratioHigh) },
     ...{
       top,
@@ -154,6 +167,7 @@ export function draw(run: Run, images: Tensor, recipe: Recipe, sampling: Samplin
       saturation,
       hue,
     },
+    ...{ translate: translate ? (translate.p ?? 1) : 0, pixels: translate?.pixels ?? 0 },
     ...{ grayscale, blur: blur ? (blur.p ?? 1) : 0, sigmaLow, sigmaHigh },
   }
   const [drawn] = run(drawKernel, { makes: [[N, ROW]], params, groups: elementwise(N) })

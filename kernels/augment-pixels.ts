@@ -8,6 +8,7 @@
 // workgroups run in.
 
 import { blurred } from './augment-blur.ts'
+import { cropped } from './augment-crop.ts'
 import { augmentationStruct } from './augment-parameters.ts'
 import { type Normalization } from './augment-recipes.ts'
 import {
@@ -24,36 +25,6 @@ import {
   show,
   wgsl,
 } from './op.ts'
-
-// torch.nn.functional.interpolate(mode='bilinear', align_corners=False) of the box, without antialias.
-const cropped = wgsl`
-  fn pixel(n: u32, y: u32, x: u32) -> vec3f {
-    let at = ((n * p.H + y) * p.W + x) * 3u;
-    if (p.bytes == 0u) {
-      return vec3f(bitcast<f32>(images[at]), bitcast<f32>(images[at + 1u]), bitcast<f32>(images[at + 2u]));
-    }
-    let shift = (at & 3u) * 8u; // three bytes, perhaps from two words
-    let word = (images[at >> 2u] >> shift) | (images[(at + 2u) >> 2u] << ((32u - shift) & 31u));
-    return vec3f(f32(word & 255u), f32((word >> 8u) & 255u), f32((word >> 16u) & 255u)) / 255;
-  }
-  struct Taps { near: u32, far: u32, weight: f32 } // weight of the far one
-  fn taps(i: u32, count: u32, start: f32, extent: f32, source: u32, open: bool) -> Taps {
-    let origin = select(u32(start), 0u, open);
-    let last = select(u32(extent), source, open) - 1u;
-    let scale = select(extent / f32(count), 1.0, extent == f32(count)); // exact where nothing is resized
-    let at = max(select(0.0, start, open) + (f32(i) + 0.5) * scale - 0.5, 0.0);
-    let near = min(u32(at), last);
-    return Taps(origin + near, origin + min(near + 1u, last), at - f32(near));
-  }
-  fn cropped(n: u32, a: Augmentation, i: u32) -> vec3f {
-    let x = select(i % p.w, p.w - 1u - i % p.w, a.flip != 0);
-    let down = taps(i / p.w, p.h, a.top, a.height, p.H, a.open != 0);
-    let right = taps(x, p.w, a.left, a.width, p.W, a.open != 0);
-    let above = mix(pixel(n, down.near, right.near), pixel(n, down.near, right.far), right.weight);
-    let below = mix(pixel(n, down.far, right.near), pixel(n, down.far, right.far), right.weight);
-    return mix(above, below, down.weight);
-  }
-`
 
 // torchvision.transforms.functional_tensor: _blend, adjust_*, rgb_to_grayscale (its weights sum to 0.9999).
 const adjusted = wgsl`
@@ -174,6 +145,8 @@ export interface Passes {
   readonly contrast: boolean
   /** Width of the blur kernel, 0 when no image is blurred. */
   readonly blur: number
+  /** Whether images are resampled bicubically. */
+  readonly cubic?: boolean
   readonly normalize?: Normalization | undefined
 }
 
@@ -183,7 +156,7 @@ export function transform(
   run: Run,
   images: Tensor,
   chosen: Tensor,
-  { shape, contrast, blur, normalize }: Passes,
+  { shape, contrast, blur, cubic = false, normalize }: Passes,
 ) {
   const [N, H, W] = [dim(images.shape, 0), dim(images.shape, 1), dim(images.shape, 2)]
   const [h, w] = [dim(shape, 1), dim(shape, 2)]
@@ -195,6 +168,7 @@ export function transform(
         reads: [images, chosen],
         makes: [[N, parts]],
         params: sizes,
+        constants: { cubic: Number(cubic) },
         groups: elementwise(N * parts),
       })
     : [chosen]
@@ -203,6 +177,7 @@ export function transform(
     reads: [images, chosen, sums],
     makes: [shape],
     params: { ...sizes, ...statistics, blur: Number(blur > 0) },
+    constants: { cubic: Number(cubic) },
     groups: elementwise(N * h * w),
   })
   return blur > 0 ? blurred(run, coloured, chosen, blur, statistics) : coloured

@@ -10,10 +10,18 @@ export interface Recipe {
    *  bilinearly without antialias. Default scale [0.08, 1], ratio [3/4, 4/3]. Without it the whole image is
    *  resized. */
   readonly crop?: { readonly scale?: Range; readonly ratio?: Range }
+  /** Instead of `crop`: with probability p (1 by default) the image is moved by up to so many whole pixels along each axis, and
+   *  its mirror image fills the place it left (AMDIM, RandomTranslateWithReflect). */
+  readonly translate?: { readonly p?: number; readonly pixels: number }
+  /** How pixels between pixels are found: 'bilinear' by default, or 'bicubic', over more pixels where the image gets
+   *  smaller (as Pillow's, without its rounding between the axes). */
+  readonly resample?: 'bilinear' | 'bicubic'
   /** Instead of `crop`: the middle `size` of the image, whose shorter side is resized to `resize` first. */
   readonly centerCrop?: { readonly resize?: number }
   /** Probability of mirroring left and right. */
   readonly flip?: number
+  /** Whether an image is mirrored in all its views or in none. */
+  readonly sharedFlip?: boolean
   /** ColorJitter with probability p (1 by default): factors uniform in [max(0, 1 - b), 1 + b] for brightness,
    *  contrast and saturation b, hue uniform in [-h, h] turns; the four in an order drawn anew for every
    *  image. */
@@ -29,6 +37,8 @@ export interface Recipe {
   /** Gaussian blur with probability p (1 by default), sigma uniform in its range ([0.1, 2] by default) in
    *  pixels, `kernel` pixels wide: by default SimCLR's, a tenth of the height made odd, at least 3. */
   readonly blur?: { readonly p?: number; readonly sigma?: Range; readonly kernel?: number }
+  /** What `testTransform` resizes the shorter side to, before it cuts the middle. */
+  readonly testResize?: number
   /** Subtracts a mean and divides by a standard deviation per channel. */
   readonly normalize?: Normalization
 }
@@ -77,14 +87,15 @@ const SMALL = 32 // up to this height there is no margin to cut: CIFAR's test im
  *  the image whose shorter side is resized to `resize` pixels, 8/7 of the size by default (256 for 224, as
  *  ImageNet is tested). */
 export function testTransform(
-  { size, normalize }: Recipe,
-  { resize }: { readonly resize?: number } = {},
+  { size, normalize, resample, testResize }: Recipe,
+  { resize = testResize }: { readonly resize?: number | undefined } = {},
 ): Recipe {
   const shorter = size === undefined ? 0 : Math.min(...[size].flat())
   const whole = resize === undefined && shorter <= SMALL
   return {
     ...(size === undefined ? {} : { size }),
     ...(whole ? {} : { centerCrop: { resize: resize ?? Math.round((shorter * 8) / 7) } }),
+    ...(resample ? { resample } : {}),
     ...(normalize ? { normalize } : {}),
   }
 }

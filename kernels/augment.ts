@@ -21,11 +21,19 @@ const augmentOp: Op<[images: Tensor], [Tensor], Drawing> = {
   shape: ({ recipe }, images) => augmentShape(recipe, images),
   forward(run, { recipe, sampling }, images) {
     const shape = augmentShape(recipe, images.shape)
-    const { normalize, blur, jitter } = recipe
+    const { normalize, blur, jitter, resample } = recipe
     const contrast = (jitter?.contrast ?? 0) > 0
     const width = blur ? blurKernel(recipe, [dim(shape, 1), dim(shape, 2)]) : 0
     const drawn = draw(run, images, recipe, sampling)
-    return [transform(run, images, drawn, { shape, contrast, blur: width, normalize })]
+    return [
+      transform(run, images, drawn, {
+        shape,
+        contrast,
+        blur: width,
+        cubic: resample === 'bicubic',
+        normalize,
+      }),
+    ]
   },
 }
 

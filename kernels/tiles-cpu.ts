@@ -44,7 +44,7 @@ export const lanes: Tiles = {
         for (var k = 0u; k < p.D; k++) {
           let numbers = array(spread(columns[at + k * p.sum]), spread(columns[next + k * p.sum]));
           for (var r = 0u; r < 4u; r++) {
-            let value = rows[k * p.rows + first + r];
+            let value = rows[rowAt(k, first + r)];
             for (var half = 0u; half < 2u; half++) {
               for (var i = 0u; i < 8u; i++) { sums[half][r][i] = fma(value, numbers[half][i], sums[half][r][i]); }
             }
@@ -62,13 +62,13 @@ export const lanes: Tiles = {
   `,
   pull: wgsl`
     fn pull(row: u32, column: u32, begin: u32, fresh: bool, keep: vec4f, team: u32) {
-      let first = begin + row + thread * 4u;
+      let first = row + thread * 4u;
       for (var d = 0u; d < p.D; d += 8u) {
         let feature = min(d + team % 8u, p.D - 1u);
         var sums = array<array<f32, 8>, 4>();
         if (!fresh) {
           for (var r = 0u; r < 4u; r++) {
-            for (var i = 0u; i < 8u; i++) { sums[r][i] = partial[first + (d + i) * p.rows + r] * keep[r]; }
+            for (var i = 0u; i < 8u; i++) { sums[r][i] = partial[partialAt(begin, d + i, first + r)] * unstored * keep[r]; }
           }
         }
         for (var c = 0u; c < COLUMNS; c++) {
@@ -79,7 +79,7 @@ export const lanes: Tiles = {
           }
         }
         for (var r = 0u; r < 4u; r++) {
-          for (var i = 0u; i < 8u; i++) { partial[first + (d + i) * p.rows + r] = sums[r][i]; }
+          for (var i = 0u; i < 8u; i++) { store(begin, d + i, first + r, sums[r][i]); }
         }
       }
     }

@@ -47,10 +47,10 @@ const gridOf = (factors: Wgsl): Tiles => ({
       for (var k0 = 0u; k0 < p.D; k0 += 16u) {
         for (var e = 0u; e < 4u; e++) {
           let item = thread + e * 64u;
-          let k = k0 + item / 16u;
-          let at = min(k, p.D - 1u) * p.rows + row + (item % 16u) * 4u;
-          let values = vec4f(rows[at], rows[at + 1u], rows[at + 2u], rows[at + 3u]);
-          stagedRows[item] = Factors(select(vec4f(), values, k < p.D));
+          let to = select(item, (item % 16u) * 16u + item / 16u, BY_ROW);
+          let k = k0 + to / 16u;
+          let values = rowsAt(min(k, p.D - 1u), row + (to % 16u) * 4u);
+          stagedRows[to] = Factors(select(vec4f(), values, k < p.D));
         }
         for (var e = 0u; e < 2u; e++) { // neighbours read neighbouring numbers, along features or along columns
           let item = thread + e * 64u;
@@ -87,9 +87,8 @@ const gridOf = (factors: Wgsl): Tiles => ({
         for (var i = 0u; i < 8u; i++) {
           let d = d0 + i * 8u + x;
           if (!fresh && d < p.D) {
-            let at = begin + d * p.rows + row + y * 4u;
-            sums[i][0] = vec4f(partial[at], partial[at + 1u], partial[at + 2u], partial[at + 3u]) * kept[y];
-            sums[i][1] = vec4f(partial[at + 32u], partial[at + 33u], partial[at + 34u], partial[at + 35u]) * kept[y + 8u];
+            sums[i][0] = stored(begin, d, row + y * 4u) * kept[y];
+            sums[i][1] = stored(begin, d, row + 32u + y * 4u) * kept[y + 8u];
           }
         }
         for (var c = 0u; c < COLUMNS; c++) {
@@ -104,10 +103,9 @@ const gridOf = (factors: Wgsl): Tiles => ({
         for (var i = 0u; i < 8u; i++) {
           let d = d0 + i * 8u + x;
           if (d < p.D) {
-            let at = begin + d * p.rows + row + y * 4u;
             for (var r = 0u; r < 4u; r++) {
-              partial[at + r] = sums[i][0][r];
-              partial[at + 32u + r] = sums[i][1][r];
+              store(begin, d, row + y * 4u + r, sums[i][0][r]);
+              store(begin, d, row + 32u + y * 4u + r, sums[i][1][r]);
             }
           }
         }

@@ -118,10 +118,10 @@ const tilesOf = (
       for (var k0 = 0u; k0 < p.D; k0 += 16u) {
         for (var e = 0u; e < 2u; e++) {
           let item = thread + e * 128u;
-          let k = k0 + item / 16u;
-          let at = min(k, p.D - 1u) * p.rows + row + item % 16u * 4u;
-          let values = vec4f(rows[at], rows[at + 1u], rows[at + 2u], rows[at + 3u]);
-          stage(RIGHT + item / 16u * PITCH + item % 16u, select(vec4f(), values, k < p.D));
+          let to = select(vec2u(item / 16u, item % 16u), vec2u(item % 16u, item / 16u), BY_ROW);
+          let k = k0 + to.x;
+          let values = rowsAt(min(k, p.D - 1u), row + to.y * 4u);
+          stage(RIGHT + to.x * PITCH + to.y, select(vec4f(), values, k < p.D));
         }
         for (var e = 0u; e < COLUMNS / 32u; e++) { // neighbours read neighbouring numbers, along features or along columns
           let item = thread + e * 128u;
@@ -182,14 +182,13 @@ const tilesOf = (
         workgroupBarrier();
         for (var e = 0u; e < COLUMNS / 8u; e++) {
           let item = thread + e * 128u;
-          let group = item % 16u;
-          let d = d0 + item / 16u;
+          let cell = select(vec2u(item / 16u, item % 16u), vec2u(item % COLUMNS, item / COLUMNS), BY_ROW);
+          let d = d0 + cell.x;
           if (d < p.D) {
-            let at = begin + d * p.rows + row + group * 4u;
-            let more = tileAt(item / 16u, group);
-            for (var r = 0u; r < 4u; r++) {
-              partial[at + r] = more[r] + select(partial[at + r] * kept[group][r], 0.0, fresh);
-            }
+            let first = row + cell.y * 4u;
+            var sums = tileAt(cell.x, cell.y);
+            if (!fresh) { sums += stored(begin, d, first) * kept[cell.y]; }
+            for (var r = 0u; r < 4u; r++) { store(begin, d, first + r, sums[r]); }
           }
         }
       }

@@ -19,8 +19,10 @@ export function inputsOf(batch: ImageBatch): [Tensor | Upload, ...Tensor[]] {
 }
 
 /** The images [N, H, W, 3] of such a batch, within the step. */
-export const imagesOf = ([given, set]: readonly [Tensor, ...Tensor[]]): Tensor =>
-  set ? takeImages(set, given) : given
+export function imagesOf([given, set]: readonly Tensor[]): Tensor {
+  if (!given) throw new Error('a step was given no images')
+  return set ? takeImages(set, given) : given
+}
 
 /** The same of a batch whose pixels may come in several parts. */
 export const partsOf = (batch: readonly Tensor[]): readonly Tensor[] => {

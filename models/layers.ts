@@ -1,6 +1,7 @@
 // The layers that models are made of: a function that makes named parameters and returns a forward.
 
 import { type Tensor, type Variable, sizeOf } from '../kernels/op.ts'
+import { add } from '../kernels/add.ts'
 import { type Running, batchNorm } from '../kernels/batch-norm.ts'
 import { conv2d } from '../kernels/conv2d.ts'
 import { linear } from '../kernels/linear.ts'
@@ -39,6 +40,15 @@ export interface NormState extends Running {
   batches: number
 }
 
+interface Unpadded {
+  readonly size?: number
+  readonly stride?: number
+  /** Pixels of the mirror image around it. */
+  readonly reflect?: number
+  readonly bias?: boolean
+  readonly init?: 'uniform' | 'zero' | 'identity'
+}
+
 /** Collects a model's parameters while its layers are made. Initial values depend only on (seed, name). */
 export class Builder {
   readonly gpu: Gpu
@@ -63,6 +73,24 @@ export class Builder {
       shape,
     )
     return (x) => conv2d(x, w, { stride, padding })
+  }
+
+  /** A convolution as torch makes one by default: weights and bias from U(-1/√fan_in, 1/√fan_in), no padding. `init` may instead
+   *  be zero, or 'identity' (of a 1x1): U(-0.01, 0.01), and 1 from each channel to itself. */
+  unpadded(name: string, [C, K]: readonly [number, number], options: Unpadded = {}): Layer {
+    const { size = 1, stride = 1, reflect = 0, bias = false, init = 'uniform' } = options
+    const shape = [size, size, C, K]
+    const bound = 1 / Math.sqrt(size * size * C)
+    const range = { uniform: bound, zero: 0, identity: 0.01 }[init]
+    const stream = `${name}.weight`
+    const values = uniform(this.#seed, stream, sizeOf(shape), -range, range)
+    if (init === 'zero') values.fill(0) // not -0
+    if (init === 'identity') for (let c = 0; c < Math.min(C, K); c++) values[c * K + c] = 1
+    const w = this.#parameter(stream, values, shape)
+    const convolved: Layer = (x) => conv2d(x, w, { stride, padding: reflect, padMode: 'reflect' })
+    if (!bias) return convolved
+    const b = this.#parameter(`${name}.bias`, uniform(this.#seed, `${name}.bias`, K, -bound, bound), [K])
+    return (x, mode) => add(convolved(x, mode), b)
   }
 
   /** A batch norm over C channels, scale 1 (or 0) and shift 0; momentum 0.1 and eps 1e-5 as torch. `scale:

@@ -140,7 +140,8 @@ test('refuses images that are no images', ({ gpu }) => {
 test('refuses recipes by the name of the field', ({ gpu }) => {
   const images = bytes(gpu, [1, 4, 4, 3])
   const refuse = (recipe: object, message: string) => refuses(() => augment(images, recipe, at), message)
-  const fields = 'size, crop, centerCrop, flip, jitter, grayscale, blur, normalize'
+  const fields =
+    'size, crop, translate, resample, centerCrop, flip, sharedFlip, jitter, grayscale, blur, testResize, normalize'
   refuse({ colour: 1 }, `augment: the recipe has no field 'colour'; its fields are ${fields}`)
   refuse({ crop: { area: [0, 1] } }, "augment: crop has no field 'area'; its fields are scale, ratio")
   refuse({ flip: 1.5 }, 'augment: flip must be a probability from 0 to 1, got 1.5')
@@ -170,6 +171,16 @@ test('refuses recipes by the name of the field', ({ gpu }) => {
     { size: 6, centerCrop: { resize: 5 } },
     'augment: centerCrop cuts 6 x 6 from an image resized to 5 x 5; resize it to more',
   )
+  refuse({ crop: {}, translate: { pixels: 1 } }, 'augment: translate and a crop exclude each other, got both')
+  refuse(
+    { translate: { pixels: 0.5 } },
+    'augment: translate.pixels must be a whole number from 0 on, got 0.5',
+  )
+  refuse(
+    { translate: { pixels: 4 } },
+    'augment: translate.pixels must be fewer than the image has, got 4 for 4 x 4',
+  )
+  refuse({ resample: 'nearest' }, 'augment: resample must be bilinear or bicubic, got nearest')
   refuses(
     () => augment(images, {}, { ...at, step: -1 }),
     'augment: step must be a whole number from 0 to below 2^32, got -1',

@@ -172,7 +172,8 @@ test('a data set is named by its kind', async ({ folder, cache }) => {
   const drawn = await openData('procedural:20,10', { size: 16 })
   assert.equal([drawn.train.size, drawn.test.size, drawn.train.image.width], [20, 10, 16])
   assert.is((await openData('procedural')).train.size, 5000)
-  const forms = 'cifar10:PATH, cifar100:PATH, idx:PATH, folder:PATH, procedural or procedural:TRAIN,TEST'
+  const forms =
+    'cifar10:PATH, cifar100:PATH, idx:PATH, stl10:PATH, stl10-unlabeled:PATH, folder:PATH, procedural or procedural:TRAIN,TEST'
   assert.is(await refusal(() => openData('mnist:x')), `data: must be one of ${forms}, got 'mnist:x'`)
   assert.is(
     await refusal(() => openData(folder)),

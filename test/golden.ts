@@ -135,6 +135,11 @@ export class Golden {
     }
   }
 
+  /** Whether the case states a tolerance for `name`; what it does not may be noise. */
+  expects(name: string): boolean {
+    return name in this.#case.expect
+  }
+
   /** Asserts a GPU tensor in the file's own layout. */
   async match(gpu: Gpu, name: string, got: Tensor | undefined) {
     assert.ok(got, `${this.name}: nothing was computed for ${name}`)

@@ -5,6 +5,7 @@ import * as assert from 'uvu/assert'
 import { create } from 'webgpu'
 import { type Kernel, type Op, type Run, type Tensor, type Tensors, sizeOf } from '../kernels/op.ts'
 import { infoNceOp } from '../kernels/infonce.ts'
+import { nceMapsOp } from '../kernels/nce-maps.ts'
 import { ntXentOp } from '../kernels/ntxent.ts'
 import { sigLipOp } from '../kernels/siglip.ts'
 import { supConOp } from '../kernels/supcon.ts'
@@ -117,6 +118,7 @@ function kernelsOf<In extends Tensors, Out extends Tensors, A>(
 test('every kernel is valid WGSL for tensor cores', async () => {
   const nothing = await nullGpu() // it has the feature, though not the workgroup memory that pipelines would need
   const z = nothing.tensor(random(12, 1), [4, 3])
+  const maps = nothing.tensor(random(24, 2), [4, 2, 3])
   const [labels, scalar] = [nothing.tensor([0, 1, 1, 0], [4]), nothing.tensor([1], [])]
   const attrs = { temperature: 0.5, normalized: false }
   const names = new Set<string>()
@@ -127,6 +129,7 @@ test('every kernel is valid WGSL for tensor cores', async () => {
       ...kernelsOf(nothing, traits, infoNceOp, attrs, [z, z, z]),
       ...kernelsOf(nothing, traits, supConOp, attrs, [z, z, labels]),
       ...kernelsOf(nothing, traits, sigLipOp, attrs, [z, z, scalar, scalar]),
+      ...kernelsOf(nothing, traits, nceMapsOp, { clip: 20, penalty: 0.05 }, [z, maps]),
     ]) {
       const { messages } = await nothing.device.createShaderModule({ code: source }).getCompilationInfo()
       assert.equal(
@@ -136,7 +139,7 @@ test('every kernel is valid WGSL for tensor cores', async () => {
       if (source.includes('chromium_experimental_subgroup_matrix')) names.add(`${precision} ${name}`)
     }
   }
-  assert.is(names.size, 14, [...names].join(', '))
+  assert.is(names.size, 18, [...names].join(', '))
   nothing.destroy()
 })
 
@@ -147,6 +150,7 @@ test("a GPU's kernels fit WebGPU's default limits", async () => {
   if (!device) throw new Error('no adapter')
   const gpu = new Gpu(device, { kernels: 'gpu', ownsDevice: true })
   const z = gpu.tensor(random(12, 1), [4, 3])
+  const maps = gpu.tensor(random(24, 2), [4, 2, 3])
   const [labels, scalar] = [gpu.tensor([0, 1, 1, 0], [4]), gpu.tensor([1], [])]
   const attrs = { temperature: 0.5, normalized: false }
   const pipelines = new Pipelines(device, (error) => errors.push(error))
@@ -156,12 +160,13 @@ test("a GPU's kernels fit WebGPU's default limits", async () => {
     ...kernelsOf(gpu, {}, infoNceOp, attrs, [z, z, z]),
     ...kernelsOf(gpu, {}, supConOp, attrs, [z, z, labels]),
     ...kernelsOf(gpu, {}, sigLipOp, attrs, [z, z, scalar, scalar]),
+    ...kernelsOf(gpu, {}, nceMapsOp, { clip: 20, penalty: 0.05 }, [z, maps]),
   ])
     pipelines.get(kernel)
-  assert.is(pipelines.size, 18)
+  assert.is(pipelines.size, 23)
   assert.equal(
     (await Promise.all(errors)).map(String),
-    Array.from({ length: 18 }, () => 'null'),
+    Array.from({ length: 23 }, () => 'null'),
   )
   gpu.destroy()
 })

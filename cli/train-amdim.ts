@@ -1,0 +1,121 @@
+// kindred train amdim: from a configuration to what trains, and its options.
+
+import type { Command } from 'commander'
+import type { Dataset, Split } from '../data/dataset.ts'
+import { steps } from '../data/loader.ts'
+import type { Gpu } from '../engine/gpu.ts'
+import { Adam } from '../engine/optimizer.ts'
+import { type Schedule, step, warmup } from '../engine/schedule.ts'
+import { amdim, amdimLosses } from '../methods/amdim.ts'
+import type { AmdimSettings } from '../methods/amdim-presets.ts'
+import { amdimEncoder } from '../models/amdim-encoder.ts'
+import { classifiers } from '../models/classifiers.ts'
+import type { Model } from '../models/layers.ts'
+import { type AmdimFlags, amdimConfig } from './amdim-config.ts'
+import { type Trainer, nothing } from './build.ts'
+import type { AmdimConfig } from './config.ts'
+import { openFeed } from './feed.ts'
+import { count, positive } from './numbers.ts'
+import { presetLines } from './presets.ts'
+import { type Manner, type Prepared, probeOf, trainingImages } from './train.ts'
+import { type PlaceFlags, type Trainable, trainAs } from './train-command.ts'
+import { measuring, sources } from './train-options.ts'
+
+/** The learning rate at each step. The climb does not move the milestones. */
+export function amdimSchedule(
+  { schedule }: Pick<AmdimSettings, 'schedule'>,
+  stepsPerEpoch: number,
+): Schedule {
+  const { lr, warmupSteps, milestones, gamma } = schedule
+  const at = milestones.map((epoch) => epoch * stepsPerEpoch - warmupSteps)
+  return warmupSteps > 0
+    ? warmup(warmupSteps, step(lr, at, gamma), { first: 'nonzero' })
+    : step(lr, at, gamma)
+}
+
+const noHead: Model = { parameters: {}, norms: {}, features: 0, forward: (x) => x }
+
+/** AMDIM as the configuration says, at step 0, with classifiers where the images have labels. */
+function amdimTrainer(
+  gpu: Gpu,
+  config: AmdimConfig,
+  { labels, classes }: Dataset,
+  { stepsPerEpoch, capture }: { readonly stepsPerEpoch: number; readonly capture: boolean },
+): Trainer {
+  const { clip, penalty, views, seed } = config
+  const encoder = amdimEncoder(gpu, { ...config.model, size: config.size, seed })
+  const shape = { features: encoder.features, classes: classes.length, ...config.classifiers, seed }
+  const head = labels ? classifiers(gpu, shape) : null
+  const optimizer = new Adam({ ...encoder.parameters, ...head?.parameters }, config.optimizer)
+  const schedule = amdimSchedule(config, stepsPerEpoch)
+  const options = { encoder, classifiers: head, optimizer, schedule, clip, penalty, views, seed, capture }
+  const trainer = amdim(gpu, options)
+  const known = (indices: ArrayLike<number>) =>
+    labels && Int32Array.from(indices, (index) => labels[index] ?? -1)
+  return {
+    ...trainer,
+    step: (batch, indices) => trainer.step(batch, known(indices)),
+    ...{ terms: amdimLosses, head: head ?? noHead, optimizer, schedule, kept: nothing },
+  }
+}
+
+async function prepareAmdim(
+  gpu: Gpu,
+  config: AmdimConfig,
+  data: Split,
+  { capture = true, resident = 'auto' }: Manner = {},
+): Promise<Prepared> {
+  const images = trainingImages(config, data)
+  const stepsPerEpoch = steps(images, { batch: config.batch })
+  const trainer = amdimTrainer(gpu, config, images, { stepsPerEpoch, capture })
+  const probe = probeOf(gpu, config, images, data.test)
+  const feed = await openFeed(gpu, images, resident)
+  return { gpu, config, images, feed, trainer, stepsPerEpoch, probe }
+}
+
+const trainable: Trainable<AmdimFlags, AmdimConfig> = {
+  name: 'amdim',
+  title: 'AMDIM',
+  describe: ({ model: { width, features, depth } }) =>
+    `an encoder of width ${width}, ${features} features, depth ${depth}`,
+  configOf: amdimConfig,
+  prepare: prepareAmdim,
+}
+
+/** Trains by AMDIM, as `trainAs`. */
+export const trainAmdim = (flags: AmdimFlags & PlaceFlags) => trainAs(trainable, flags)
+
+/** Adds `kindred train amdim`, and returns it. */
+export function addAmdim(train: Command): Command {
+  const own = train
+    .command('amdim')
+    .description(
+      'AMDIM (Bachman et al. 2019): features of one view predict those of the other, across scales',
+    )
+    .option('--data <source>', sources)
+    .option('--out <folder>', 'run folder to make (default: the next free one under runs/)')
+    .option('--resume [folder]', 'go on with the run in this folder (or in --out) from its last checkpoint')
+    .option('--preset <name>', 'settings to begin with, see below')
+    .option('--width <channels>', "channels of the encoder's first layer, the authors' ndf", count)
+    .option('--features <n>', "size of the features at every scale, the authors' n_rkhs", count)
+    .option('--depth <n>', "layers of each residual block, the authors' n_depth", count)
+    .option('--encoder-norm', 'normalise the residual branches')
+    .option('--no-encoder-norm', 'do not')
+    .option('--epochs <n>', 'times through the data', count)
+    .option('--batch <n>', 'images per step; each is compared with every other one of its batch', count)
+    .option('--lr <rate>', 'learning rate, before warm-up and decay', positive)
+  return measuring(own).addHelpText(
+    'after',
+    `
+Presets (--preset), with the options above on top:
+${presetLines('amdim')}
+  Without --data, and on a CPU, the preset is amdim-demo; with it amdim-cifar-small, for STL-10 amdim-stl10.
+
+Linear and MLP classifiers are trained along, without a gradient to the encoder; kindred eval linear|mlp trains them anew.
+
+Examples:
+  kindred train amdim
+  kindred train amdim --data cifar10:cifar-10-batches-bin --preset amdim-cifar-large --out runs/amdim
+  kindred train amdim --resume runs/amdim`,
+  )
+}

@@ -1,0 +1,143 @@
+// STL-10 in its binary layout (https://cs.stanford.edu/~acoates/stl10): images of 3 x 96 x 96 bytes, red, green and blue, each column
+// by column, in train_X.bin, test_X.bin and unlabeled_X.bin; labels from 1 to 10, one byte each, in train_y.bin and
+// test_y.bin. Images are read when they are asked for: the unlabelled ones are 2.8 GB.
+
+import { type FileHandle, open, readFile, stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { DataError, type Dataset, type Split, checkRead } from './dataset.ts'
+
+const SIDE = 96
+const PLANE = SIDE * SIDE
+const RECORD = 3 * PLANE
+const CLASSES = 10
+const image = { height: SIDE, width: SIDE, channels: 3 } as const
+const FOLDER = 'stl10_binary' // what the archive unpacks to
+
+export interface Stl10Options {
+  /** Whether the unlabelled images, with label -1, follow the training ones. */
+  readonly unlabeled?: boolean
+}
+
+/** STL-10's training and test halves from the folder of its *.bin files or its parent. Throws DataError naming the file, and the
+ *  record where it is cut short. */
+export async function openStl10(path: string, { unlabeled = false }: Stl10Options = {}): Promise<Split> {
+  const folder = (await exists(join(path, FOLDER))) ? join(path, FOLDER) : path
+  if (!(await exists(folder))) throw new DataError(`stl10: ${path} does not exist`)
+  const classes = await classNames(folder)
+  const labelled = await part(folder, 'train', classes)
+  const test = await part(folder, 'test', classes)
+  const more = unlabeled ? [await pixelFile(join(folder, 'unlabeled_X.bin'))] : []
+  const extra = more.reduce((sum, { count }) => sum + count, 0)
+  const labels = new Int32Array(labelled.labels.length + extra).fill(-1)
+  labels.set(labelled.labels)
+  return {
+    train: dataset([labelled.pixels, ...more], labels, classes),
+    test: dataset([test.pixels], test.labels, classes),
+  }
+}
+
+interface PixelFile {
+  readonly path: string
+  readonly count: number
+}
+
+/** One labelled half. */
+async function part(folder: string, half: 'train' | 'test', classes: readonly string[]) {
+  const pixels = await pixelFile(join(folder, `${half}_X.bin`))
+  const file = join(folder, `${half}_y.bin`)
+  const bytes = await readFile(file).catch((error: unknown) => {
+    throw new DataError(`stl10: ${file} must hold the labels of ${half}_X.bin, and cannot be read`, {
+      cause: error,
+    })
+  })
+  if (bytes.length !== pixels.count)
+    throw new DataError(
+      `stl10: ${file} must have one byte per image of ${half}_X.bin, got ${bytes.length} for ${pixels.count} images`,
+    )
+  const labels = Int32Array.from(bytes, (label) => label - 1)
+  const wrong = labels.findIndex((label) => label < 0 || label >= classes.length)
+  if (wrong >= 0)
+    throw new DataError(
+      `stl10: ${file}: record ${wrong} must have a label from 1 to ${classes.length}, got ${bytes[wrong] ?? ''}; it is damaged`,
+    )
+  return { pixels, labels }
+}
+
+/** A file of images, which must be whole. */
+async function pixelFile(path: string): Promise<PixelFile> {
+  const found = await stat(path).catch(() => null)
+  if (!found)
+    throw new DataError(
+      `stl10: ${path} does not exist; the folder must hold the binary version's files, unpacked`,
+    )
+  if (found.size === 0) throw new DataError(`stl10: ${path} is empty; get it again`)
+  if (found.size % RECORD !== 0)
+    throw new DataError(
+      `stl10: ${path} must be whole records of ${RECORD} bytes, got ${found.size} bytes: record ` +
+        `${Math.floor(found.size / RECORD)} (counted from 0) ends after ${found.size % RECORD} bytes; get it again`,
+    )
+  return { path, count: found.size / RECORD }
+}
+
+/** Images of several files, one after the other. */
+function dataset(files: readonly PixelFile[], labels: Int32Array, classes: readonly string[]): Dataset {
+  const size = labels.length
+  const opened = new Map<string, Promise<FileHandle>>()
+  const handle = (path: string) => {
+    const found = opened.get(path) ?? open(path, 'r')
+    opened.set(path, found)
+    return found
+  }
+  return {
+    ...{ name: 'stl10', size, image, classes, labels, skipped: [] },
+    async read(indices, out) {
+      checkRead({ name: 'stl10', size }, RECORD, indices, out)
+      const record = new Uint8Array(RECORD)
+      for (let n = 0; n < indices.length; n++) {
+        const { path, at } = placeOf(files, Number(indices[n]))
+        const { bytesRead } = await (await handle(path)).read(record, 0, RECORD, at * RECORD)
+        if (bytesRead < RECORD)
+          throw new DataError(
+            `stl10: ${path}: record ${at} ends after ${bytesRead} bytes; it was cut while open`,
+          )
+        interleave(record, out.subarray(n * RECORD, (n + 1) * RECORD))
+      }
+    },
+    async close() {
+      const handles = [...opened.values()]
+      opened.clear()
+      await Promise.all(handles.map(async (file) => (await file).close()))
+    },
+  }
+}
+
+/** Which file an image is in, and which of its records it is. */
+function placeOf(files: readonly PixelFile[], index: number): { path: string; at: number } {
+  let at = index
+  for (const { path, count } of files) {
+    if (at < count) return { path, at }
+    at -= count
+  }
+  throw new DataError(`stl10: there is no image ${index}`)
+}
+
+/** Planes [3, x, y], column by column, to pixels [y, x, 3]. */
+function interleave(planes: Uint8Array, out: Uint8Array) {
+  for (let y = 0; y < SIDE; y++)
+    for (let x = 0; x < SIDE; x++)
+      for (let c = 0; c < 3; c++) out[3 * (y * SIDE + x) + c] = planes[c * PLANE + x * SIDE + y] ?? 0
+}
+
+const exists = (path: string) =>
+  stat(path).then(
+    () => true,
+    () => false,
+  )
+
+/** The names in class_names.txt when it has ten, else the labels' numbers. */
+async function classNames(folder: string): Promise<string[]> {
+  const text = await readFile(join(folder, 'class_names.txt'), 'utf8').catch(() => '')
+  const lines = text.split(/\r?\n/).filter((line) => line.trim() !== '')
+  if (lines.length === CLASSES) return lines.map((line) => line.trim())
+  return Array.from({ length: CLASSES }, (_, label) => `${label + 1}`)
+}

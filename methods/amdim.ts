@@ -1,0 +1,93 @@
+// Augmented Multiscale Deep InfoMax, Bachman, Hjelm & Buchwalter 2019 (https://arxiv.org/abs/1906.00910).
+//
+//   N images in a batch   x1, x2 two views of each   f encoder   r1 [N, R] global features, r5 and r7 maps of local ones
+//
+// Features of one view predict those of the other, across scales: 1→5, 1→7 and 5→5 (section 3.4).
+
+import type { Tensor } from '../kernels/op.ts'
+import { add } from '../kernels/add.ts'
+import { concat } from '../kernels/concat.ts'
+import { pickPlace } from '../kernels/pick-place.ts'
+import { reshape } from '../kernels/reshape.ts'
+import type { Gpu } from '../engine/gpu.ts'
+import type { LossScaler } from '../engine/loss-scaler.ts'
+import type { Optimizer } from '../engine/optimizer.ts'
+import type { Schedule } from '../engine/schedule.ts'
+import type { AmdimEncoder } from '../models/amdim-encoder.ts'
+import { type Classifiers, classifierLosses } from '../models/classifiers.ts'
+import { multiscaleNce } from './multiscale.ts'
+import { type ImageBatch, imagesOf, inputsOf } from './image-batch.ts'
+import { type Views, viewsOf } from './views.ts'
+
+type At = { readonly step: number; readonly view: number }
+
+export interface AmdimOptions {
+  readonly encoder: AmdimEncoder
+  /** Trained in the same step on r1, without a gradient to the encoder, when the batch has labels. */
+  readonly classifiers?: Classifiers | null
+  /** Of the parameters of the encoder and the classifiers. */
+  readonly optimizer: Optimizer
+  /** Learning rate at each step. */
+  readonly schedule: Schedule
+  /** c of the scores' c tanh(score / c): 20. */
+  readonly clip?: number
+  /** λ of the penalty λ mean(score²): 0.05 in the authors' code, 0.04 in the paper. */
+  readonly penalty?: number
+  readonly views: Views
+  /** Where 5→5 predicts from: places [N] of a view's map; drawn uniformly unless told. */
+  readonly places?: (at: At) => Tensor
+  readonly seed?: number
+  /** Whether steps are captured and replayed, with the same bits (the default), or run one by one. */
+  readonly capture?: boolean
+  /** Scales the loss, for a Gpu of precision f16. */
+  readonly scaler?: LossScaler
+}
+
+/** What `step` returns, in order. Classifiers' losses are there when they are trained. */
+export const amdimLosses = ['loss', '1→5', '1→7', '5→5', 'penalty', 'linear', 'mlp'] as const
+
+/** AMDIM training: `step(batch, labels)` makes one step and returns its losses [5], or [7] with some label in [N] (-1 where unknown),
+ *  as `amdimLosses` names them; the first is the sum of the next four, which the encoder learns from. They die when the next step
+ *  ends: call `gpu.read` before that, and await it whenever you like. */
+export function amdim(gpu: Gpu, options: AmdimOptions) {
+  const { encoder, classifiers = null, optimizer, schedule, clip = 20, penalty = 0.05 } = options
+  const { views, places, seed = 0, capture = true, scaler } = options
+  const state = { step: 0 }
+  const t = viewsOf(gpu, views, { seed, state })
+  const f = (x: Tensor) => encoder.scales(x, { training: true })
+  const place = (r5: Tensor, view: number) =>
+    pickPlace(r5, places?.({ step: state.step, view }) ?? { seed, step: () => state.step, view })
+  const stopped = (h: Tensor) => gpu.noGrad(() => reshape(h, h.shape))
+
+  const captured = gpu.capture(
+    (labelled: boolean, ...given: Tensor[]) => {
+      const labels = labelled ? given[0] : null
+      const x = imagesOf(labelled ? given.slice(1) : given)
+      const [one, two] = [f(t(x, 0)), f(t(x, 1))] //                      two views, encoded apart
+      const sources = [place(one.r5, 0), place(two.r5, 1)] as const //    5→5 from one place of each
+      const nce = multiscaleNce([one, two], sources, { clip, penalty })
+      const probes =
+        classifiers && labels
+          ? classifierLosses(classifiers, [one.r1, two.r1].map(stopped), labels, () => state.step)
+          : []
+      const loss = probes.reduce((a, b) => add(a, b), nce.total) //       classifiers' parameters are their own
+      optimizer.step(gpu.backward(loss, scaler?.scale), () => schedule(state.step), scaler)
+      gpu.everyStep(() => state.step++)
+      return stacked([nce.total, nce.oneToFive, nce.oneToSeven, nce.fiveToFive, nce.penalty, ...probes])
+    },
+    { replay: capture },
+  )
+
+  const step = (batch: ImageBatch, labels: Int32Array | null = null): Tensor =>
+    labels?.some((label) => label >= 0)
+      ? captured.run(true, { values: labels, shape: [labels.length] }, ...inputsOf(batch))
+      : captured.run(false, ...inputsOf(batch))
+
+  return { step, encoder, head: classifiers, optimizer, state, captured }
+}
+
+const stacked = (scalars: readonly Tensor[]) =>
+  concat(
+    scalars.map((scalar) => reshape(scalar, [1])),
+    0,
+  )

@@ -1,0 +1,49 @@
+// The objective of AMDIM (https://arxiv.org/abs/1906.00910, section 3.5): mutual information between two views, from global to
+// local features and between local ones, each as a classification of the right image among all of the batch.
+
+import type { Tensor } from '../kernels/op.ts'
+import { add } from '../kernels/add.ts'
+import { affine } from '../kernels/affine.ts'
+import { nceMaps } from '../kernels/nce-maps.ts'
+import type { Scales } from '../models/amdim-encoder.ts'
+
+/** What is learned from, each [], named as in the paper: which scale predicts which. `total` is their sum. */
+export interface MultiscaleLosses {
+  readonly oneToFive: Tensor
+  readonly oneToSeven: Tensor
+  readonly fiveToFive: Tensor
+  readonly penalty: Tensor
+  readonly total: Tensor
+}
+
+/** The losses of two views' features. `places` are the [N, R] that predict 5 from 5, one place of each view's r5. Every task is
+ *  the mean of its two directions, and the penalty half the sum of all six. `clip` and `penalty` as `nceMaps`. */
+export function multiscaleNce(
+  views: readonly [Scales, Scales],
+  places: readonly [Tensor, Tensor],
+  options: { readonly clip?: number; readonly penalty?: number } = {},
+): MultiscaleLosses {
+  const [one, two] = views
+  const task = (sources: readonly [Tensor, Tensor], maps: readonly [Tensor, Tensor]) => {
+    const there = nceMaps(sources[0], maps[1], options)
+    const back = nceMaps(sources[1], maps[0], options)
+    return { loss: half(there.loss, back.loss), penalty: half(there.penalty, back.penalty) }
+  }
+  const r1 = [one.r1, two.r1] as const
+  const r5 = [one.r5, two.r5] as const
+  const oneToFive = task(r1, r5)
+  const oneToSeven = task(r1, [one.r7, two.r7])
+  const fiveToFive = task(places, r5)
+  const tasks = [oneToFive, oneToSeven, fiveToFive] as const
+  const penalty = add(add(tasks[0].penalty, tasks[1].penalty), tasks[2].penalty)
+  const losses = add(add(tasks[0].loss, tasks[1].loss), tasks[2].loss)
+  return {
+    oneToFive: oneToFive.loss,
+    oneToSeven: oneToSeven.loss,
+    fiveToFive: fiveToFive.loss,
+    penalty,
+    total: add(losses, penalty),
+  }
+}
+
+const half = (a: Tensor, b: Tensor) => affine(add(a, b), 0.5, 0)

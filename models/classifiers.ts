@@ -1,0 +1,95 @@
+// AMDIM's classifiers of frozen features (model.py, Evaluator; costs.py, loss_xent): a linear one and one with a hidden layer, trained
+// beside the encoder without a gradient to it, or afterwards.
+
+import { type Scalar, type Tensor, dim } from '../kernels/op.ts'
+import { add } from '../kernels/add.ts'
+import { affine } from '../kernels/affine.ts'
+import { crossEntropy } from '../kernels/cross-entropy.ts'
+import { dropout } from '../kernels/dropout.ts'
+import { mean } from '../kernels/mean.ts'
+import { mul } from '../kernels/mul.ts'
+import { tanh } from '../kernels/tanh.ts'
+import type { Gpu } from '../engine/gpu.ts'
+import { Builder, type Model } from './layers.ts'
+
+export interface ClassifiersOptions {
+  readonly features: number
+  readonly classes: number
+  /** Of the hidden layer: the authors' 1024. */
+  readonly hidden?: number
+  /** Share of what each layer takes in that is dropped in training: the authors' 0.2. */
+  readonly dropout?: number
+  readonly seed?: number
+}
+
+/** Which elements are dropped in training: others in every step and in every view. */
+export interface At {
+  readonly training: boolean
+  readonly step: Scalar
+  readonly view: number
+}
+
+/** Scores [N, classes] of features h [N, F]. */
+export type Classify = (h: Tensor, at: At) => Tensor
+
+/** Both classifiers, parameters by the authors' names; as a Model its forward is the linear one, in evaluation. */
+export interface Classifiers extends Model {
+  readonly linear: Classify
+  readonly mlp: Classify
+}
+
+/** A linear classifier, and Linear without bias, norm, ReLU, Linear; dropout before every linear layer. */
+export function classifiers(gpu: Gpu, options: ClassifiersOptions): Classifiers {
+  const { features, classes, hidden = 1024, dropout: p = 0.2, seed = 0 } = options
+  const build = new Builder(gpu, seed)
+  const only = build.linear('block_glb_lin.block_forward.2', [features, classes])
+  const first = build.linear('block_glb_mlp.block_forward.2', [features, hidden], { bias: false })
+  const norm = build.norm('block_glb_mlp.block_forward.3', hidden)
+  const second = build.linear('block_glb_mlp.block_forward.6', [hidden, classes])
+  const dropped = (x: Tensor, layer: number, { training, step, view }: At) =>
+    dropout(x, p, { seed, step, training, stream: STREAM + 3 * view + layer })
+  const linear: Classify = (h, at) => only(dropped(h, 0, at), at)
+  return {
+    parameters: build.parameters,
+    norms: build.norms,
+    features: classes,
+    forward: (h) => linear(h, { training: false, step: 0, view: 0 }),
+    linear,
+    mlp: (h, at) => second(dropped(norm(first(dropped(h, 1, at), at), at, { relu: true }), 2, at), at),
+  }
+}
+
+const STREAM = 0x636c73 // 'cls': keeps these draws apart from other uses of the seed
+const CLIP = 10
+const UNKNOWN = -1
+
+/** The loss of scores [N, classes] -> []: cross entropy of 10 tanh(scores / 10), averaged over images whose label is not -1, plus
+ *  0.001 of the mean squared score. NaN when no image has a label. */
+export function clippedCrossEntropy(scores: Tensor, labels: Tensor): Tensor {
+  const clipped = affine(tanh(affine(scores, 1 / CLIP, 0)), CLIP, 0)
+  const squares = mean(mul(scores, scores))
+  return add(crossEntropy(clipped, labels, { ignoreIndex: UNKNOWN }), affine(squares, 1e-3, 0))
+}
+
+/** The losses of both classifiers on features h [N, F] of several views, each the mean over the views -> [linear, mlp]. */
+export function classifierLosses(
+  { linear, mlp }: Classifiers,
+  views: readonly Tensor[],
+  labels: Tensor,
+  step: Scalar,
+): readonly [linear: Tensor, mlp: Tensor] {
+  const over = (classify: Classify) => {
+    const losses = views.map((h, view) =>
+      clippedCrossEntropy(classify(h, { training: true, step, view }), labels),
+    )
+    const [first, ...others] = losses
+    if (!first)
+      throw new Error(`classifierLosses: needs a view at least, got none for ${dim(labels.shape, 0)} labels`)
+    return affine(
+      others.reduce((a, b) => add(a, b), first),
+      1 / losses.length,
+      0,
+    )
+  }
+  return [over(linear), over(mlp)]
+}
