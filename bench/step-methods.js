@@ -5,10 +5,12 @@ import {
   Builder,
   KeyQueue,
   MemoryBank,
+  Lars,
   Sgd,
   amdim,
   amdimEncoder,
   amdimPresets,
+  batches,
   cifarRecipe,
   constant,
   crossEntropy,
@@ -17,7 +19,9 @@ import {
   memoryBank,
   moco,
   parametersOf,
+  procedural,
   projectionHead,
+  residentImages,
   resnet18,
   resnet34,
   resnet50,
@@ -28,8 +32,9 @@ import { CASE, classifierWeights, convWeights, images, labels } from './peers/st
 
 export const models = { resnet8, resnet18, resnet34, resnet50 }
 
-/** Each takes (gpu, { model, stem, width, batch, size }) and returns { step, views }: `step()` submits one training step and
- *  returns its loss, a tensor; `views` are the images that it shows the encoder. A new method is one entry more. */
+/** Each takes (gpu, { model, stem, width, batch, size, replay, stream }) and returns { step, views, captured, next }: `step(batch)`
+ *  submits one training step and returns its loss, a tensor; `views` are the images that it shows the encoder; `captured` says
+ *  whether steps are replayed; `next`, where there is a data path, gives the next batch. A new method is one entry more. */
 export const methods = {
   /** Cross-entropy on ten classes, SGD: the step that the other libraries are compared on. */
   supervised(gpu, options) {
@@ -42,13 +47,15 @@ export const methods = {
     const y = gpu.tensor(labels(batch, CASE.classes), [batch])
     const optimizer = new Sgd({ ...encoder.parameters, ...build.parameters })
     const training = { training: true }
-    const step = () =>
-      gpu.step(() => {
+    const captured = gpu.capture(
+      () => {
         const loss = crossEntropy(classify(encoder.forward(x, training), training), y)
-        optimizer.step(gpu.backward(loss), CASE.lr)
+        optimizer.step(gpu.backward(loss), () => CASE.lr)
         return loss
-      })
-    return { step, views: batch }
+      },
+      { replay: options.replay },
+    )
+    return { step: () => captured.run(), views: batch, captured }
   },
 
   /** SimCLR as its paper's code has it: two augmented views in one batch, NT-Xent, SGD with momentum. */
@@ -59,10 +66,10 @@ export const methods = {
     const trainer = simclr(gpu, {
       ...{ encoder, head, temperature: 0.5, batchNorm: 'joint', views: cifarRecipe(size) },
       optimizer: new Sgd({ ...encoder.parameters, ...head.parameters }, { momentum: 0.9 }),
-      schedule: constant(0.03),
+      ...{ schedule: constant(0.03), capture: options.replay },
     })
     const batchOnGpu = pixelsOnGpu(gpu, options)
-    return { step: () => trainer.step(batchOnGpu), views: 2 * batch }
+    return { step: () => trainer.step(batchOnGpu), views: 2 * batch, captured: trainer.captured }
   },
 
   /** AMDIM as its authors' code has it, without classifiers: its own encoder of this width (--width 128 is their small one), features 8
@@ -72,11 +79,11 @@ export const methods = {
     const { views, optimizer } = amdimPresets['amdim-cifar-small'].settings(size, batch)
     const encoder = amdimEncoder(gpu, { size, width, features: 8 * width, depth: 10 })
     const trainer = amdim(gpu, {
-      ...{ encoder, views, schedule: constant(2e-4) },
+      ...{ encoder, views, schedule: constant(2e-4), capture: options.replay },
       optimizer: new Adam(encoder.parameters, optimizer),
     })
     const batchOnGpu = pixelsOnGpu(gpu, options)
-    return { step: () => trainer.step(batchOnGpu), views: 2 * batch }
+    return { step: () => trainer.step(batchOnGpu), views: 2 * batch, captured: trainer.captured }
   },
 
   /** MoCo v1 on CIFAR-10's settings without splits: two encoders, a queue of 4,096 keys, SGD with momentum. */
@@ -86,7 +93,7 @@ export const methods = {
     const queue = new KeyQueue(gpu, { K: 4096, C: 128 })
     const trainer = moco(gpu, { ...rest, query, key, optimizer, queue, momentum: constant(0.99) })
     const x = pixelsOnGpu(gpu, options)
-    return { step: () => trainer.step(x), views: 2 * options.batch }
+    return { step: () => trainer.step(x), views: 2 * options.batch, captured: trainer.captured }
   },
 
   /** Instance Discrimination: one view, 4,096 negatives from a bank of 50,000 features. */
@@ -98,7 +105,7 @@ export const methods = {
     const trainer = memoryBank(gpu, { ...rest, ...query, ...settings, bank, optimizer })
     const x = pixelsOnGpu(gpu, options)
     const indices = Array.from({ length: options.batch }, (_, i) => i)
-    return { step: () => trainer.step(x, indices), views: options.batch }
+    return { step: () => trainer.step(x, indices), views: options.batch, captured: trainer.captured }
   },
 
   /** The end-to-end mechanism: two encoders, both by gradient. */
@@ -109,8 +116,37 @@ export const methods = {
     const optimizer = new Sgd(parameters, { momentum: 0.9 })
     const trainer = endToEnd(gpu, { ...rest, query, key, optimizer })
     const x = pixelsOnGpu(gpu, options)
-    return { step: () => trainer.step(x), views: 2 * options.batch }
+    return { step: () => trainer.step(x), views: 2 * options.batch, captured: trainer.captured }
   },
+
+  /** SimCLR as `kindred train simclr` runs it, data path and all: images on the GPU, or streamed; two views, each with batch
+   *  statistics of its own; Adam. */
+  'simclr-training': (gpu, options) => fullTraining(gpu, options, (p) => new Adam(p, { weightDecay: 1e-6 })),
+
+  /** The same with LARS, both views in one batch, as large batches are trained. */
+  'simclr-lars': (gpu, options) =>
+    fullTraining(gpu, { ...options, batchNorm: 'joint' }, (p) => new Lars(p, { weightDecay: 1e-6 })),
+}
+
+async function fullTraining(gpu, { batchNorm = 'per-view', ...options }, makeOptimizer) {
+  const { batch, size } = options
+  const encoder = models[options.model](gpu, options)
+  const head = projectionHead(gpu, { features: encoder.features, hidden: 512, dim: 128 })
+  const { step, captured } = simclr(gpu, {
+    ...{ encoder, head, batchNorm, temperature: 0.5, views: cifarRecipe(size), capture: options.replay },
+    optimizer: makeOptimizer({ ...encoder.parameters, ...head.parameters }),
+    schedule: constant(1e-3),
+  })
+  const { train } = procedural({ size, train: 8 * batch, test: 10 })
+  const feed = endless(train, options.stream ? null : await residentImages(gpu, train), options)
+  return { step, captured, views: 2 * batch, next: async () => (await feed.next()).value }
+}
+
+/** Batches of a set, epoch by epoch: numbers of images that are on the GPU, or pixels. */
+async function* endless(data, set, { batch, size }) {
+  for (let epoch = 0; ; epoch++)
+    for await (const { indices, images: pixels } of batches(data, { batch, seed: 0, epoch, pixels: !set }))
+      yield set ? { set, indices: Int32Array.from(indices) } : { pixels, shape: [batch, size, size, 3] }
 }
 
 /** Query and key networks with a linear head, and the settings that MoCo and its rivals share. */

@@ -4,7 +4,7 @@
 import { writeFileSync } from 'node:fs'
 import { median } from './peers/step-measure.js'
 
-const MOST = 4096 // timestamps that one query set may hold
+export const MOST = 4096 // timestamps that one query set may hold
 const QUERY_RESOLVE = 0x200
 const COPY_SRC = 0x4
 const COPY_DST = 0x8
@@ -74,7 +74,8 @@ function passes(encoder, stamps, dispatches) {
   }
 }
 
-async function resolve(device, sets) {
+/** The timestamps of query sets, in ns. */
+export async function resolve(device, sets) {
   const times = []
   for (const set of sets) {
     const size = MOST * 8

@@ -10,6 +10,7 @@ import { parseArgs } from 'node:util'
 import { openGpu } from '../dist/node.js'
 import { CASE, LOSSES, TOLERANCES } from './peers/step-data.js'
 import { count, instrument, median, time } from './peers/step-measure.js'
+import { idleShare } from './step-idle.js'
 import { profile, table, writeTrace } from './step-profile.js'
 import { methods, models } from './step-methods.js'
 
@@ -18,6 +19,9 @@ const usage = `usage: node bench/step.js [options]
   --model ${Object.keys(models).join(' | ')}   (resnet18)
   --stem cifar | imagenet   --width N   --batch N   --size PIXELS   --runs N
   --precision f32   --adapter NAME
+  --eager          run steps one by one instead of replaying them
+  --stream         upload each batch's pixels instead of keeping the images on the GPU (simclr-training, simclr-lars)
+  --idle-steps N   steps in a row over which the GPU's idle share is measured (20)
   --peers          TensorFlow.js, jax-js and PyTorch as well, where they are installed (supervised only)
   --profile [FILE] time of each kernel, and with FILE a trace for chrome://tracing
   --json           one line of JSON per library`
@@ -34,6 +38,9 @@ const { values: flags, positionals } = parseArgs({
     runs: { type: 'string', default: '7' },
     precision: { type: 'string', default: 'f32' },
     adapter: { type: 'string' },
+    eager: { type: 'boolean', default: false },
+    stream: { type: 'boolean', default: false },
+    'idle-steps': { type: 'string', default: '20' },
     peers: { type: 'boolean', default: false },
     profile: { type: 'boolean', default: false },
     json: { type: 'boolean', default: false },
@@ -72,7 +79,10 @@ async function ours() {
   instrument(globals)
   const { adapter, precision } = flags
   const gpu = await openGpu({ precision, ...(adapter === undefined ? {} : { adapter }) })
-  const { step, views } = methods[options.method](gpu, options)
+  const settings = { ...options, replay: !flags.eager, stream: flags.stream }
+  const { step: run, views, captured, next } = await methods[options.method](gpu, settings)
+  let given = await next?.()
+  const step = () => run(given)
   const read = async () => (await gpu.read(step()))[0]
   const losses = []
   const flops = flopsOf(gpu, () => losses.push(read()))
@@ -80,6 +90,7 @@ async function ours() {
   for (let i = 1; i < 4; i++) losses.push(await read())
   const script = []
   const once = async () => {
+    given = await next?.()
     const start = performance.now()
     step()
     script.push(performance.now() - start)
@@ -88,6 +99,13 @@ async function ours() {
   const counted = await count(once)
   script.length = 0
   const timed = await time(once, Number(flags.runs))
+  const replayed = captured.reason === null && captured.replays > 0
+  if (replayed === flags.eager) throw new Error(`steps were not replayed: ${captured.reason}`)
+  const idle = await idleShare(
+    gpu.device,
+    () => inARow(gpu, run, next),
+    () => gpu.sync(),
+  )
   if (flags.profile) {
     const dispatches = await profile(gpu.device, step, () => gpu.sync(), Number(flags.runs))
     if (!flags.json) console.log(table(dispatches).join('\n'))
@@ -103,9 +121,20 @@ async function ours() {
       precision,
       exact: precision !== 'f16',
     },
-    ...{ losses, ...counted, ...timed, scriptMs: median(script), flops },
+    ...{ losses, ...counted, ...timed, scriptMs: median(script), scriptLeastMs: Math.min(...script), flops },
+    ...{ replayed, idle },
     viewsPerSecond: (1000 * views) / timed.wallMs,
   }
+}
+
+/** Steps as a training takes them: losses are awaited two steps late. */
+async function inARow(gpu, step, next) {
+  const losses = []
+  for (let i = 0; i < Number(flags['idle-steps']); i++) {
+    losses.push(gpu.read(step(await next?.())))
+    if (losses.length > 2) await losses.shift()
+  }
+  await Promise.all(losses)
 }
 
 /** Throws Error unless the losses are those that every library must report; with rounded operands they need only be finite. */
@@ -136,7 +165,13 @@ function report(measured, flops) {
     `${result.wallMs.toFixed(1)} ms of wall time`,
     ...known(
       result.scriptMs,
-      (ms) => `${ms.toFixed(2)} ms of them in JavaScript, before the GPU is waited for`,
+      (ms) =>
+        `${ms.toFixed(2)} ms of them in JavaScript (least ${result.scriptLeastMs.toFixed(2)}), ${result.replayed ? 'replayed' : 'one by one'}, before the GPU is waited for`,
+    ),
+    ...known(result.idle, (idle) =>
+      idle
+        ? `GPU idle ${(100 * idle.share).toFixed(1)} % of ${idle.ms.toFixed(0)} ms, ${flags['idle-steps']} steps in a row with losses read late`
+        : 'GPU idle share unknown: the adapter has no timestamp-query',
     ),
     `${(flops / 1e9).toFixed(2)} GFLOP in convolutions and linear layers, ${result.tflops.toPrecision(3)} TFLOP/s`,
     ...known(result.viewsPerSecond, (rate) => `${rate.toFixed(1)} views/s`),

@@ -17,7 +17,7 @@ import { moco } from '../methods/moco.ts'
 import { mocoV3 } from '../methods/moco-v3.ts'
 import type { Settings } from '../methods/settings.ts'
 import { simclr } from '../methods/simclr.ts'
-import type { ImageBatch } from '../methods/views.ts'
+import type { ImageBatch } from '../methods/image-batch.ts'
 import type { TrainConfig } from './config.ts'
 import type { Saved } from './trainer-state.ts'
 

@@ -14,9 +14,10 @@ import type { Model } from '../models/layers.ts'
 import { type AmdimFlags, amdimConfig } from './amdim-config.ts'
 import { type Trainer, nothing } from './build.ts'
 import type { AmdimConfig } from './config.ts'
+import { openFeed } from './feed.ts'
 import { count, positive } from './numbers.ts'
 import { presetLines } from './presets.ts'
-import { type Prepared, probeOf, trainingImages } from './train.ts'
+import { type Manner, type Prepared, probeOf, trainingImages } from './train.ts'
 import { type PlaceFlags, type Trainable, trainAs } from './train-command.ts'
 import { measuring, sources } from './train-options.ts'
 
@@ -58,11 +59,18 @@ function amdimTrainer(
   }
 }
 
-function prepareAmdim(gpu: Gpu, config: AmdimConfig, data: Split, capture = true): Prepared {
+async function prepareAmdim(
+  gpu: Gpu,
+  config: AmdimConfig,
+  data: Split,
+  { capture = true, resident = 'auto' }: Manner = {},
+): Promise<Prepared> {
   const images = trainingImages(config, data)
   const stepsPerEpoch = steps(images, { batch: config.batch })
   const trainer = amdimTrainer(gpu, config, images, { stepsPerEpoch, capture })
-  return { gpu, config, images, trainer, stepsPerEpoch, probe: probeOf(gpu, config, images, data.test) }
+  const probe = probeOf(gpu, config, images, data.test)
+  const feed = await openFeed(gpu, images, resident)
+  return { gpu, config, images, feed, trainer, stepsPerEpoch, probe }
 }
 
 const trainable: Trainable<AmdimFlags, AmdimConfig> = {

@@ -9,13 +9,14 @@ import type { Gpu } from '../engine/gpu.ts'
 import { openGpu } from '../engine/node.ts'
 import { UsageError } from './choice.ts'
 import { type AnyConfig, type RunFlags, type TrainFlags, configOf, fittingBatch } from './config.ts'
+import type { Resident } from './feed.ts'
 import { closeImages, openImages, skippedOf } from './images.ts'
 import { knnRows } from './knn.ts'
 import { type Method, methods } from './presets.ts'
 import { type Progress, startProgress } from './progress.ts'
 import { writeReport } from './report.ts'
 import { type RunFolder, createRun, openRun, resumeRun } from './run-folder.ts'
-import { type Outcome, type Prepared, Training, prepare, trainingImages } from './train.ts'
+import { type Manner, type Outcome, type Prepared, Training, prepare, trainingImages } from './train.ts'
 import { version } from './version.ts'
 
 /** What every training takes besides its settings. */
@@ -25,6 +26,8 @@ export interface PlaceFlags {
   readonly adapter?: string
   /** False runs steps one by one instead of replaying them. */
   readonly capture?: boolean
+  /** Whether the training images lie on the GPU. */
+  readonly resident?: Resident
   readonly json?: boolean
 }
 
@@ -39,7 +42,7 @@ export interface Trainable<Flags extends RunFlags, Config extends AnyConfig> {
   /** The model, in words. */
   readonly describe: (config: Config) => string
   readonly configOf: (flags: Flags, software: boolean) => Config
-  readonly prepare: (gpu: Gpu, config: Config, data: Split, capture?: boolean) => Prepared
+  readonly prepare: (gpu: Gpu, config: Config, data: Split, manner?: Manner) => Promise<Prepared>
 }
 
 /** Trains by a method of those that share their encoders, as `trainAs`. */
@@ -71,7 +74,7 @@ export async function trainAs<Flags extends RunFlags, Config extends AnyConfig>(
     const gpu = await openGpu(flags.adapter === undefined ? {} : { adapter: flags.adapter })
     try {
       const config = saved ?? method.configOf({ ...flags, batch }, gpu.software)
-      const prepared = method.prepare(gpu, config, data, flags.capture)
+      const prepared = await method.prepare(gpu, config, data, flags)
       const run =
         resuming === null
           ? await createRun(flags.out ?? nextFree(config), described(config, gpu))
@@ -129,6 +132,7 @@ function folderToResume({
   adapter: _adapter,
   shuffle = true, // commander always gives it
   capture: _capture,
+  resident: _resident,
   ...others
 }: PlaceFlags & { readonly shuffle?: boolean }): string | null {
   if (resume === undefined) return null

@@ -1,6 +1,6 @@
 // The commands of kindred train: the options that all methods have, and each method's own.
 
-import type { Command } from 'commander'
+import { type Command, Option } from 'commander'
 import { count, positive, share, whole } from './numbers.ts'
 import { type Method, methods, presetLines } from './presets.ts'
 
@@ -145,5 +145,10 @@ export const measuring = (own: Command) =>
     .option('--knn-queries <n>', 'test images to classify (default: all; 1000 on a CPU)', count)
     .option('--checkpoint-every <steps>', 'steps between checkpoints (default: once an epoch)', count)
     .option('--adapter <name>', "part of the GPU's name, to choose among several")
+    .addOption(
+      new Option('--resident <how>', 'keep the training images on the GPU: auto does where they fit')
+        .choices(['auto', 'on', 'off'])
+        .default(undefined, 'auto'),
+    )
     .option('--no-capture', 'run every step one by one instead of replaying it: slower, the same bits')
     .option('--json', 'print machine-readable lines only')

@@ -1,13 +1,14 @@
 // The loop around a method: it feeds batches, writes metrics, saves and resumes, and measures kNN accuracy as it goes.
 // What it writes to metrics.jsonl depends on the configuration alone, never on the clock.
 
-import { batches, steps } from '../data/loader.ts'
+import { steps } from '../data/loader.ts'
 import { type Dataset, type Split, subset } from '../data/dataset.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { recipeOf } from '../methods/views.ts'
 import { type Trainer, buildTrainer, measured } from './build.ts'
 import { UsageError } from './choice.ts'
 import type { AnyConfig, RunConfig, TrainConfig } from './config.ts'
+import { type Feed, type Resident, openFeed } from './feed.ts'
 import { fingerprint } from './fingerprint.ts'
 import { KnnProbe } from './knn.ts'
 import type { Progress } from './progress.ts'
@@ -19,6 +20,7 @@ export interface Prepared {
   readonly gpu: Gpu
   readonly config: AnyConfig
   readonly images: Dataset
+  readonly feed: Feed
   readonly trainer: Trainer
   readonly stepsPerEpoch: number
   /** Null when the set has no labels or no test images. */
@@ -31,14 +33,28 @@ export const trainingImages = (
   { train }: Split,
 ): Dataset => (count === null ? train : subset(train, count, seed))
 
+/** How a training runs; its numbers are the same. */
+export interface Manner {
+  /** False runs steps one by one instead of replaying them. */
+  readonly capture?: boolean | undefined
+  readonly resident?: Resident | undefined
+}
+
 /** Builds the trainer and checks it against the data. Throws Error in words; nothing has been written yet. */
-export function prepare(gpu: Gpu, config: TrainConfig, data: Split, capture = true): Prepared {
+export async function prepare(
+  gpu: Gpu,
+  config: TrainConfig,
+  data: Split,
+  { capture = true, resident = 'auto' }: Manner = {},
+): Promise<Prepared> {
   const images = trainingImages(config, data)
   const stepsPerEpoch = steps(images, { batch: config.batch })
   if (config.method === 'moco' && config.batch % config.bnSplits !== 0)
     throw new UsageError(`--bn-splits: must divide the batch of ${config.batch}, got ${config.bnSplits}`)
   const trainer = buildTrainer(gpu, config, { stepsPerEpoch, images: images.size, capture })
-  return { gpu, config, images, trainer, stepsPerEpoch, probe: probeOf(gpu, config, images, data.test) }
+  const probe = probeOf(gpu, config, images, data.test)
+  const feed = await openFeed(gpu, images, resident)
+  return { gpu, config, images, feed, trainer, stepsPerEpoch, probe }
 }
 
 /** What measures kNN accuracy, or null when the set has no labels or no test images. */
@@ -135,13 +151,12 @@ export class Training {
   }
 
   async #epoch() {
-    const { config, gpu, images, stepsPerEpoch, trainer } = this.#prepared
+    const { config, gpu, feed, stepsPerEpoch, trainer } = this.#prepared
     const { state } = trainer
     const { batch, seed } = config
-    const { height, width, channels } = images.image
     const [epoch, start] = [Math.floor(state.step / stepsPerEpoch), state.step % stepsPerEpoch]
-    for await (const { images: pixels, indices } of batches(images, { batch, seed, epoch, start })) {
-      const loss = trainer.step({ pixels, shape: [batch, height, width, channels] }, indices)
+    for await (const { images, indices } of feed({ batch, seed, epoch, start })) {
+      const loss = trainer.step(images, indices)
       this.#explain(trainer.captured.reason)
       const reading = gpu.read(loss)
       reading.catch(() => undefined) // thrown when its turn comes; until then it is not unhandled

@@ -15,6 +15,8 @@ export interface BatchOptions {
   readonly shuffle?: boolean
   /** False gives what is left at the end as a smaller batch. */
   readonly dropLast?: boolean
+  /** False leaves the pixels out, for one who has them already. */
+  readonly pixels?: boolean
   /** Batches read ahead. */
   readonly prefetch?: number
 }
@@ -24,7 +26,7 @@ export interface Batch {
   readonly step: number
   /** [N], positions in the set. */
   readonly indices: Uint32Array<ArrayBuffer>
-  /** u8 [N, H, W, C]. */
+  /** u8 [N, H, W, C]; empty where the pixels are left out. */
   readonly images: Uint8Array<ArrayBuffer>
   /** [N], or null when the set has no labels. */
   readonly labels: Int32Array<ArrayBuffer> | null
@@ -51,7 +53,7 @@ export function steps(
 /** The batches of an epoch in order, while up to `prefetch` further ones are being read. A failed read is thrown when
  *  its batch is asked for. Throws DataError at once when no batch can be made. */
 export function batches(dataset: Dataset, options: BatchOptions): AsyncIterable<Batch> {
-  const { batch, seed, epoch, start = 0, shuffle = true, prefetch = 2 } = options
+  const { batch, seed, epoch, start = 0, shuffle = true, pixels = true, prefetch = 2 } = options
   const end = steps(dataset, options)
   for (const [what, value] of Object.entries({ start, epoch, prefetch }))
     if (!(Number.isInteger(value) && value >= 0))
@@ -60,13 +62,18 @@ export function batches(dataset: Dataset, options: BatchOptions): AsyncIterable<
   const order = shuffle
     ? permutation(dataset.size, threefry2x32([seed, EPOCH], [epoch, 0]))
     : Uint32Array.from({ length: dataset.size }, (_, i) => i)
-  const load = (step: number) => readBatch(dataset, step, order.slice(step * batch, (step + 1) * batch))
+  const load = (step: number) =>
+    readBatch(dataset, step, { indices: order.slice(step * batch, (step + 1) * batch), pixels })
   return ahead(load, start, end, prefetch)
 }
 
-async function readBatch(dataset: Dataset, step: number, indices: Uint32Array<ArrayBuffer>): Promise<Batch> {
-  const images = new Uint8Array(indices.length * imageBytes(dataset))
-  await dataset.read(indices, images)
+async function readBatch(
+  dataset: Dataset,
+  step: number,
+  { indices, pixels }: { readonly indices: Uint32Array<ArrayBuffer>; readonly pixels: boolean },
+): Promise<Batch> {
+  const images = new Uint8Array(pixels ? indices.length * imageBytes(dataset) : 0)
+  if (pixels) await dataset.read(indices, images)
   const { labels } = dataset
   return { step, indices, images, labels: labels && Int32Array.from(indices, (i) => labels[i] ?? -1) }
 }

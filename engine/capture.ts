@@ -4,7 +4,7 @@
 // What may differ from step to step is what it is given: the inputs' values, which are copied to where the commands expect
 // them, and params that are functions. Anything else that differs makes the step run as any other again, and `reason` says why.
 
-import type { Tensor, Values } from '../kernels/op.ts'
+import type { Tensor, Values, Variable } from '../kernels/op.ts'
 import { show } from '../kernels/op.ts'
 import type { Parts } from './apply.ts'
 import type { Commands } from './commands.ts'
@@ -20,7 +20,7 @@ export interface Upload {
   readonly shape: readonly number[]
 }
 
-/** What a captured step's body is given: tensors that hold this call's values, and settings, which are part of its
+/** What a captured step's body is given: tensors that hold this call's values, variables as they are, and settings, which are part of its
  *  structure: with another one it is another step. */
 export type Input = Tensor | string | number | boolean
 
@@ -99,7 +99,7 @@ export class Captured<In extends readonly Input[], T extends StepResult> {
   /** Gives back the memory that replays hold; the next calls trace the step anew. */
   release() {
     this.#forget(null)
-    this.#gpu.tensors.release(this.#inputs.filter(isTensor))
+    this.#gpu.tensors.release(this.#inputs.filter(isTensor).filter((one) => !isVariable(one)))
     ;[this.#inputs, this.#kind, this.#last] = [[], null, null]
   }
 
@@ -125,9 +125,9 @@ export class Captured<In extends readonly Input[], T extends StepResult> {
     return true
   }
 
-  /** A tensor like this one, to be traced with and to hold the values of every later call. */
+  /** A tensor like this one, or the variable itself, to be traced with and to hold the values of every later call. */
   #inputLike(one: Value): Input {
-    if (typeof one !== 'object') return one
+    if (typeof one !== 'object' || isVariable(one)) return one
     if (!isTensor(one)) checkCount(one.values, one.shape)
     const dtype = isTensor(one) ? one.dtype : dtypeOf(one.values)
     const tensor = this.#gpu.tensors.alloc({ shape: one.shape, dtype })
@@ -217,7 +217,7 @@ export class Captured<In extends readonly Input[], T extends StepResult> {
     const { tensors } = this.#gpu
     for (const [i, input] of this.#inputs.entries()) {
       const one = given[i]
-      if (typeof input !== 'object' || typeof one !== 'object') continue
+      if (input === one || typeof input !== 'object' || typeof one !== 'object') continue
       if (isTensor(one)) tensors.copy(one, input)
       else tensors.write(input, one.values)
     }
@@ -225,6 +225,10 @@ export class Captured<In extends readonly Input[], T extends StepResult> {
 
   #describe(one: Value): string {
     if (typeof one !== 'object') return JSON.stringify(one)
+    if (isVariable(one)) {
+      const { block, offset } = this.#gpu.tensors.storage(one) // used in place: another one is another step
+      return `the variable ${show(one.shape)} at ${block?.id}:${offset}`
+    }
     const dtype = isTensor(one) ? one.dtype : dtypeOf(one.values)
     return `${dtype} ${show(one.shape)}${dtype === 'f32' && !this.#isWanted(one) ? ' (a constant)' : ''}`
   }
@@ -233,6 +237,8 @@ export class Captured<In extends readonly Input[], T extends StepResult> {
     return isTensor(one) ? this.#gpu.wanted.has(one) : dtypeOf(one.values) === 'f32'
   }
 }
+
+const isVariable = (one: Value): one is Variable => isTensor(one) && 'mutable' in one
 
 const isTensor = (one: Value): one is Tensor => typeof one === 'object' && 'gpu' in one
 

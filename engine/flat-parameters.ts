@@ -5,6 +5,7 @@ import { type Scalar, type Tensor, type Variable, ShapeError, show, sizeOf } fro
 import { collect } from '../kernels/collect.ts'
 import { type Layout, BLOCK } from '../kernels/update.ts'
 import { Gpu } from './gpu.ts'
+import { partsOf } from './gradients.ts'
 import type { LossScaler } from './loss-scaler.ts'
 
 /** Parameters by name, in order. */
@@ -67,12 +68,13 @@ export class FlatParameters {
     if (!this.variables.every((variable) => this.gpu.isWithin(variable, this.weight)))
       throw new Error('optimizer: its parameters were given to a newer optimizer; step that one instead')
     const parts = this.variables.flatMap((variable, i) => {
-      const tensor = gradients.get(variable)
+      const tensors = partsOf(gradients, variable)
+      const [tensor] = tensors
       if (tensor && (tensor.shape.join() !== variable.shape.join() || tensor.dtype !== 'f32'))
         throw new ShapeError(
           `optimizer: the gradient of ${this.#names[i]} must be f32 ${show(variable.shape)}, got ${tensor.dtype} ${show(tensor.shape)}`,
         )
-      return tensor ? [{ tensor, offset: this.offsets[i] ?? 0, parameter: i }] : []
+      return tensor ? [{ tensors, offset: this.offsets[i] ?? 0, parameter: i }] : []
     })
     if (parts.length === 0)
       throw new Error(

@@ -207,8 +207,13 @@ function encode(encoder: GPUCommandEncoder, commands: readonly Ready[]): number 
       bound = null
     }
     if (command.pipeline !== bound) pass.setPipeline((bound = command.pipeline))
-    pass.setBindGroup(0, command.group, command.offsets)
-    pass.dispatchWorkgroups(command.groups[0], command.groups[1], command.groups[2])
+    // each argument costs Dawn's bindings 0.03 to 0.2 us
+    if (command.offsets.length > 0) pass.setBindGroup(0, command.group, command.offsets)
+    else pass.setBindGroup(0, command.group)
+    const [x, y, z] = command.groups
+    if (z > 1) pass.dispatchWorkgroups(x, y, z)
+    else if (y > 1) pass.dispatchWorkgroups(x, y)
+    else pass.dispatchWorkgroups(x)
     dispatches++
   }
   pass?.end()

@@ -3,15 +3,16 @@
 
 import { type Run, type Tensor, show, sizeOf } from '../kernels/op.ts'
 import { accumulate } from '../kernels/accumulate.ts'
+import { Gradients } from './gradients.ts'
 import type { Spent } from './spent.ts'
 
-type Gradients = readonly (Tensor | null)[]
+type Cotangents = readonly (Tensor | null)[]
 
 interface Entry {
   readonly order: number
   readonly inputs: readonly Tensor[]
   readonly outputs: readonly Tensor[]
-  readonly pullback: (cotangents: readonly [Tensor, ...(Tensor | null)[]]) => Gradients
+  readonly pullback: (cotangents: readonly [Tensor, ...(Tensor | null)[]]) => Cotangents
 }
 
 export class Tape {
@@ -48,9 +49,10 @@ export class Tape {
   }
 
   /** Gradient of `output`, whose own is `cotangent`, with respect to everything it was computed from. With `spent`, only
-   *  of what was not computed itself: the other gradients are given to it when they have been handed on. */
+   *  of what was not computed itself: the other gradients are given to it when they have been handed on, and those that
+   *  remain may be in parts. */
   backward(run: Run, output: Tensor, cotangent: Tensor, spent: Spent | null): Map<Tensor, Tensor> {
-    const gradients = new Map([[output, cotangent]])
+    const gradients = new Gradients([[output, cotangent]], (a, b) => accumulate(run, a, b))
     const history = this.#history(output)
     spent?.pin([cotangent, ...history.flatMap(({ inputs, outputs }) => [...inputs, ...outputs])])
     for (const entry of history) {
@@ -60,8 +62,12 @@ export class Tape {
       const inputGradients = entry.pullback([first ?? zeros(run, main), ...others])
       for (const gradient of inputGradients) if (gradient) spent?.hold(gradient)
       for (const [i, input] of entry.inputs.entries()) {
-        const [sum, more] = [gradients.get(input), inputGradients[i]]
-        if (more) gradients.set(input, sum ? added(run, sum, more, spent) : more)
+        const more = inputGradients[i]
+        if (!more) continue
+        const isLast = spent && !this.#makers.has(input) // nothing is computed from it before the pass has ended
+        if (!gradients.has(input)) gradients.set(input, more)
+        else if (isLast) gradients.addLater(input, more)
+        else gradients.set(input, added(run, gradients.get(input) ?? more, more, spent))
       }
       if (!spent) continue
       for (const [i, gradient] of [first, ...others].entries()) {

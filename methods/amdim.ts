@@ -16,7 +16,8 @@ import type { Schedule } from '../engine/schedule.ts'
 import type { AmdimEncoder } from '../models/amdim-encoder.ts'
 import { type Classifiers, classifierLosses } from '../models/classifiers.ts'
 import { multiscaleNce } from './multiscale.ts'
-import { type ImageBatch, type Views, given, viewsOf } from './views.ts'
+import { type ImageBatch, imagesOf, inputsOf } from './image-batch.ts'
+import { type Views, viewsOf } from './views.ts'
 
 type At = { readonly step: number; readonly view: number }
 
@@ -59,7 +60,11 @@ export function amdim(gpu: Gpu, options: AmdimOptions) {
   const stopped = (h: Tensor) => gpu.noGrad(() => reshape(h, h.shape))
 
   const captured = gpu.capture(
-    (x: Tensor, ...[labels]: Tensor[]) => {
+    (labelled: boolean, first: Tensor, ...others: Tensor[]) => {
+      //        labels, if any, then the batch
+      const [second, ...set] = others
+      const [labels, x] =
+        labelled && second ? [first, imagesOf([second, ...set])] : [null, imagesOf([first, ...others])]
       const [one, two] = [f(t(x, 0)), f(t(x, 1))] //                      two views, encoded apart
       const sources = [place(one.r5, 0), place(two.r5, 1)] as const //    5→5 from one place of each
       const nce = multiscaleNce([one, two], sources, { clip, penalty })
@@ -76,10 +81,9 @@ export function amdim(gpu: Gpu, options: AmdimOptions) {
   )
 
   const step = (batch: ImageBatch, labels: Int32Array | null = null): Tensor =>
-    captured.run(
-      given(batch),
-      ...(labels?.some((label) => label >= 0) ? [{ values: labels, shape: [labels.length] }] : []),
-    )
+    labels?.some((label) => label >= 0)
+      ? captured.run(true, { values: labels, shape: [labels.length] }, ...inputsOf(batch))
+      : captured.run(false, ...inputsOf(batch))
 
   return { step, encoder, head: classifiers, optimizer, state, captured }
 }

@@ -8,7 +8,8 @@ import type { LossScaler } from '../engine/loss-scaler.ts'
 import type { Optimizer } from '../engine/optimizer.ts'
 import type { Schedule } from '../engine/schedule.ts'
 import { type Tower, through } from '../models/tower.ts'
-import { type ImageBatch, type Views, given, viewsOf } from './views.ts'
+import { type ImageBatch, imagesOf, inputsOf } from './image-batch.ts'
+import { type Views, viewsOf } from './views.ts'
 
 export interface EndToEndOptions {
   /** f_q, and f_k: another network, or the same. */
@@ -37,7 +38,8 @@ export function endToEnd(gpu: Gpu, options: EndToEndOptions) {
   const mode = { training: true }
 
   const captured = gpu.capture(
-    (x: Tensor) => {
+    (...batch: [Tensor, ...Tensor[]]) => {
+      const x = imagesOf(batch)
       const [x_q, x_k] = [aug(x, 0), aug(x, 1)] //                   two randomly augmented versions
       const [q, k] = [through(query, x_q, mode), through(key, x_k, mode)]
       const loss = clip(q, k, temperature) //                        Eq. 1, normalised inside
@@ -49,6 +51,6 @@ export function endToEnd(gpu: Gpu, options: EndToEndOptions) {
     { replay: capture },
   )
 
-  const step = (batch: ImageBatch): Tensor => captured.run(given(batch))
+  const step = (batch: ImageBatch): Tensor => captured.run(...inputsOf(batch))
   return { step, ...query, key, optimizer, state, captured }
 }

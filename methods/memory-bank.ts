@@ -15,7 +15,8 @@ import type { Optimizer } from '../engine/optimizer.ts'
 import type { Schedule } from '../engine/schedule.ts'
 import type { MemoryBank } from '../models/memory-bank.ts'
 import { type Tower, through } from '../models/tower.ts'
-import { type ImageBatch, type Views, given, viewsOf } from './views.ts'
+import { type ImageBatch, imagesOf, inputsOf } from './image-batch.ts'
+import { type Views, viewsOf } from './views.ts'
 
 export interface MemoryBankOptions extends Tower {
   readonly bank: MemoryBank
@@ -68,13 +69,14 @@ export function memoryBank(gpu: Gpu, options: MemoryBankOptions) {
     gpu.everyStep(() => state.step++)
     return loss
   }
-  const captured = gpu.capture((x: Tensor, i: Tensor) => body(x, i, false), { replay: capture })
-  const estimating = gpu.capture((x: Tensor, i: Tensor) => body(x, i, true), { replay: false })
+  const capturing = (first: boolean, replay: boolean) =>
+    gpu.capture((i: Tensor, ...batch: [Tensor, ...Tensor[]]) => body(imagesOf(batch), i, first), { replay })
+  const [captured, estimating] = [capturing(false, capture), capturing(true, false)]
 
   const step = (batch: ImageBatch, indices: ArrayLike<number>): Tensor => {
-    const x = given(batch)
-    const i = { values: slots(indices, bank.size, dim(x.shape, 0)), shape: [indices.length] }
-    return (kind === 'nce' && state.step === 0 ? estimating : captured).run(x, i)
+    const x = inputsOf(batch)
+    const i = { values: slots(indices, bank.size, dim(x[0].shape, 0)), shape: [indices.length] }
+    return (kind === 'nce' && state.step === 0 ? estimating : captured).run(i, ...x)
   }
   return { step, encoder, head, optimizer, state, bank, captured }
 }

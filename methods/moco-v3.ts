@@ -14,7 +14,8 @@ import type { FlatOptimizer } from '../engine/optimizer.ts'
 import type { Schedule } from '../engine/schedule.ts'
 import type { Model } from '../models/layers.ts'
 import { type Tower, parametersOf, through } from '../models/tower.ts'
-import { type ImageBatch, type Views, given, viewsOf } from './views.ts'
+import { type ImageBatch, imagesOf, inputsOf } from './image-batch.ts'
+import { type Views, viewsOf } from './views.ts'
 
 export interface MocoV3Options {
   /** Backbone and projector of f_q; `key` is f_k, of the same shapes. */
@@ -52,7 +53,8 @@ export function mocoV3(gpu: Gpu, options: MocoV3Options) {
   const ctr = (q: Tensor, k: Tensor) => affine(infoNce(q, k, k, T, { inBatch: true }), 2 * T, 0)
 
   const captured = gpu.capture(
-    (x: Tensor) => {
+    (...batch: [Tensor, ...Tensor[]]) => {
+      const x = imagesOf(batch)
       const [x1, x2] = [aug(x, 0), aug(x, 1)] //                     augmentation
       const [q1, q2] = [f_q(x1), f_q(x2)] //                         queries
       const [k1, k2] = [f_k(x1), f_k(x2)] //                         keys, no gradient
@@ -66,6 +68,6 @@ export function mocoV3(gpu: Gpu, options: MocoV3Options) {
     { replay: capture },
   )
 
-  const step = (batch: ImageBatch): Tensor => captured.run(given(batch))
+  const step = (batch: ImageBatch): Tensor => captured.run(...inputsOf(batch))
   return { step, ...query, predictor, key, optimizer, state, captured }
 }

@@ -14,8 +14,9 @@ import type { FlatOptimizer } from '../engine/optimizer.ts'
 import type { Schedule } from '../engine/schedule.ts'
 import { type Tower, parametersOf, through } from '../models/tower.ts'
 import type { KeyQueue } from '../models/key-queue.ts'
+import { type ImageBatch, imagesOf, inputsOf } from './image-batch.ts'
 import { shuffled } from './shuffled.ts'
-import { type ImageBatch, type Views, given, viewsOf } from './views.ts'
+import { type Views, viewsOf } from './views.ts'
 
 export interface MocoOptions {
   /** f_q; `key` is f_k, of the same shapes. */
@@ -59,7 +60,8 @@ export function moco(gpu: Gpu, options: MocoOptions) {
   const f_k = shuffle ? shuffled(plain, { seed, state }) : plain
   const keys = (x: Tensor) => gpu.noGrad(() => l2Normalize(f_k(x))) //       no gradient to keys
   const captured = gpu.capture(
-    (x: Tensor) => {
+    (...batch: [Tensor, ...Tensor[]]) => {
+      const x = imagesOf(batch)
       const [x_q, x_k] = [aug(x, 0), aug(x, 1)] //                           two randomly augmented versions
       const k = keys(x_k)
       const half = infoNce(f_q(x_q), k, queue.keys, T) //                    Eq. 1, the queue as it was before this batch
@@ -75,6 +77,6 @@ export function moco(gpu: Gpu, options: MocoOptions) {
     { replay: capture },
   )
 
-  const step = (batch: ImageBatch): Tensor => captured.run(given(batch))
+  const step = (batch: ImageBatch): Tensor => captured.run(...inputsOf(batch))
   return { step, ...query, key, optimizer, state, queue, captured }
 }

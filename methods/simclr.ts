@@ -13,7 +13,8 @@ import type { Schedule } from '../engine/schedule.ts'
 import type { Mode, Model } from '../models/layers.ts'
 import { type Chunk, chunksOf, cutPixels } from './chunks.ts'
 import { type Encode, gradientCache, plainGradient } from './gradient-cache.ts'
-import { type ImageBatch, type Views, viewsOf } from './views.ts'
+import { type ImageBatch, inputsOf, partsOf } from './image-batch.ts'
+import { type Views, viewsOf } from './views.ts'
 
 export interface SimclrOptions {
   readonly encoder: Model
@@ -63,7 +64,7 @@ export function simclr(gpu: Gpu, options: SimclrOptions) {
 
   const captured = gpu.capture(
     (...batch: Tensor[]) => {
-      const chunks = chunksOf(batch, most) //                                   one, unless the batch is to be cut
+      const chunks = chunksOf(partsOf(batch), most) //                          one, unless the batch is to be cut
       const z = chunks.flatMap(projections) //                                  of two augmentations t ~ T, t' ~ T
       const gradient = chunks.length > 1 ? gradientCache : plainGradient
       const { loss, gradients } = gradient(gpu, z, eq1, scaler?.scale)
@@ -75,7 +76,7 @@ export function simclr(gpu: Gpu, options: SimclrOptions) {
   )
 
   const step = (batch: ImageBatch): Tensor =>
-    captured.run(...('pixels' in batch ? cutPixels(batch, most) : [batch]))
+    captured.run(...('pixels' in batch ? cutPixels(batch, most) : inputsOf(batch)))
 
   return { step, encoder, head, optimizer, state, captured }
 }

@@ -3,10 +3,6 @@
 import type { Tensor } from '../kernels/op.ts'
 import { type Recipe, augment } from '../kernels/augment.ts'
 import type { Gpu } from '../engine/gpu.ts'
-import type { Upload } from '../engine/capture.ts'
-
-/** Images on the GPU already, or u8 pixels to upload: [N, H, W, 3]. */
-export type ImageBatch = Tensor | { readonly pixels: Uint8Array; readonly shape: readonly number[] }
 
 /** How a view is made from images: a recipe, one for each view, or a function when you bring your own. */
 export type Views = Recipe | readonly [Recipe, Recipe] | ((images: Tensor, at: ViewOf) => Tensor)
@@ -33,7 +29,3 @@ export const recipeOf = (views: Recipe | readonly [Recipe, Recipe], view: 0 | 1)
 
 const isPair = (views: Recipe | readonly [Recipe, Recipe]): views is readonly [Recipe, Recipe] =>
   Array.isArray(views)
-
-/** The batch as a captured step takes it. */
-export const given = (batch: ImageBatch): Tensor | Upload =>
-  'pixels' in batch ? { values: batch.pixels, shape: batch.shape } : batch

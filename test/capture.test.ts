@@ -341,6 +341,21 @@ test("a method's own state replays: the pointer of a queue, the momentum of a mo
   assert.equal(results[1], results[0])
 })
 
+test('a variable among the inputs is used in place, and another one is another step', async ({ gpu }) => {
+  const [a, b] = [gpu.variable([2, 3], [2]), gpu.variable([5, 7], [2])]
+  const captured = gpu.capture((x: Tensor, w: Tensor) => sum(mul(x, w)))
+  const run = async (w: Variable) => (await gpu.read(captured.run({ values: [1, 10], shape: [2] }, w)))[0]
+  for (let call = 0; call < 3; call++) assert.is(await run(a), 32)
+  assert.is(captured.replays, 1)
+  gpu.write(a, [4, 3])
+  assert.is(await run(a), 34)
+  assert.is(captured.replays, 2)
+  assert.is(await run(b), 75)
+  assert.match(captured.reason ?? '', /^its inputs or settings were .*the variable \[2\] at /)
+  captured.release()
+  assert.equal([...(await gpu.read(a)), ...(await gpu.read(b))], [4, 3, 5, 7]) // not given back with it
+})
+
 test('a variable that moves is followed, by tracing again', async ({ gpu }) => {
   const w = gpu.variable([2, 3], [2])
   const captured = gpu.capture((x: Tensor) => mul(x, w))

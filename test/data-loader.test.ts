@@ -110,6 +110,19 @@ test('batches are read ahead, and no more of them than asked for', async () => {
   }
 })
 
+test('without pixels the numbers and labels are the same, and nothing is read', async () => {
+  const unread: Dataset = { ...numbered(23), read: () => Promise.reject(new Error('read')) }
+  const at = { batch: 5, seed: 1, epoch: 2 }
+  const [bare, whole] = [
+    await collect(batches(unread, { ...at, pixels: false })),
+    await collect(batches(numbered(23), at)),
+  ]
+  assert.equal(
+    bare,
+    whole.map((batch) => ({ ...batch, images: new Uint8Array(0) })),
+  )
+})
+
 test('stopping early waits for the reads under way, so that the set can be closed', async () => {
   const set = numbered(40)
   let reading = 0

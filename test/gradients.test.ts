@@ -55,6 +55,26 @@ test('within a step, gradients in between are given back at once; outside they s
   assert.equal(await told(cotangent), [1, 10])
 })
 
+test('what was used twice has one gradient, however it is asked for', async ({ gpu }) => {
+  const [a, b] = [gpu.variable([2, 3], [2]), gpu.variable([5, 7], [2])]
+  const ways: ((gradients: Map<Tensor, Tensor>) => Tensor[])[] = [
+    (gradients) => [a, b].flatMap((t) => gradients.get(t) ?? []),
+    (gradients) => [...gradients.values()],
+    (gradients) => [...gradients].map(([, gradient]) => gradient),
+    (gradients) => [...gradients.entries()].map(([, gradient]) => gradient),
+    (gradients) => {
+      const found: Tensor[] = []
+      gradients.forEach((gradient) => found.push(gradient))
+      return found
+    },
+  ]
+  for (const way of ways) {
+    const found = gpu.step(() => way(gpu.backward(add(mul(mul(a, b), a), b))))
+    const told = await Promise.all(found.map(async (t) => [...(await gpu.read(t))].join()))
+    assert.equal(told.sort(), ['20,42', '5,10'])
+  }
+})
+
 test('a deep chain of gradients takes the memory of a few', ({ gpu }) => {
   const x = gpu.variable(new Float32Array(4096), [4096])
   const before = gpu.stats().bytes

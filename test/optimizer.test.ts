@@ -1,6 +1,9 @@
 import * as assert from 'uvu/assert'
 import type { Tensor, Variable } from '../kernels/op.ts'
 import { sizeOf } from '../kernels/op.ts'
+import { add } from '../kernels/add.ts'
+import { mul } from '../kernels/mul.ts'
+import { sum } from '../kernels/sum.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { type Optimizer, Adam, AdamW, Lars, Sgd } from '../engine/optimizer.ts'
 import { random } from './check.ts'
@@ -138,6 +141,31 @@ test('collects gradients of every size, in a dispatch for seven', async ({ gpu }
       [...(await gpu.read(variable))],
       values[i]?.map((v) => -v),
     )
+})
+
+test('gradients in two parts are added on the way, three a dispatch, to the bits of their sums', async ({
+  gpu,
+}) => {
+  const sizes = [1, 3, 4, 64, 65, 256, 257, 260, 1000, 1001, 8]
+  const steps = async (asked: boolean) => {
+    const parameters = sizes.map((n, i) => gpu.variable(random(n, i + 1), [n]))
+    const optimizer = new Sgd(Object.fromEntries(parameters.map((p, i) => [`p${i}`, p])))
+    const before = gpu.stats().dispatches
+    gpu.step(() => {
+      // each is used twice, the first three times
+      const terms = parameters.flatMap((p, i) => [sum(mul(p, i + 0.3)), sum(mul(mul(p, p), 0.7))])
+      const first = parameters[0]
+      const loss = [...terms, ...(first ? [sum(first)] : [])].reduce((a, b) => add(a, b))
+      const gradients = gpu.backward(loss)
+      if (asked) for (const p of parameters) gradients.get(p)
+      optimizer.step(gradients, 1)
+    })
+    const dispatches = gpu.stats().dispatches - before
+    return { dispatches, bits: await Promise.all(parameters.map(async (p) => [...(await gpu.read(p))])) }
+  }
+  const [parts, sums] = [await steps(false), await steps(true)]
+  assert.equal(parts.bits, sums.bits)
+  assert.is(sums.dispatches - parts.dispatches, 11 + 2 - 4) // six of whole fours, five others
 })
 
 test('a parameter without a gradient is left alone, weight decay included', async ({ gpu }) => {

@@ -67,17 +67,27 @@ test('replayed steps, the default, give the bits of steps run one by one', async
   assert.not.match(out, /was not replayed/)
 })
 
+test('images that are streamed, not kept on the GPU, give the same bits', async ({ dir }) => {
+  const run = join(dir, 'streamed')
+  const { code, out, err } = await kindred('train', 'simclr', ...tiny, '--resident', 'off', '--out', run)
+  assert.is(code, 0, err)
+  assert.not.match(out, /was not replayed/)
+  assert.is(metricsOf(run), metricsOf(join(dir, 'a')))
+  const last = 'checkpoints/step-00000012.safetensors'
+  assert.ok(readFileSync(join(run, last)).equals(readFileSync(join(dir, 'a', last))))
+})
+
 test('killed at any moment, --resume goes on bit for bit', async ({ dir }) => {
   const run = join(dir, 'killed')
   const first = start(['train', 'simclr', ...tiny, '--json', '--out', run])
   await first.said(/"step":5,/)
   first.child.kill('SIGKILL')
   await first.done
-  const second = start(['train', 'simclr', '--json', '--resume', run])
+  const second = start(['train', 'simclr', '--json', '--resume', run, '--resident', 'off']) // either way, the same bits
   await second.said(/"step":8,/)
   second.child.kill('SIGKILL')
   await second.done
-  const { code, err } = await kindred('train', 'simclr', '--resume', run, '--no-capture') // either way, the same bits
+  const { code, err } = await kindred('train', 'simclr', '--resume', run, '--no-capture') // here too
   assert.is(code, 0, err)
   assert.is(metricsOf(run), metricsOf(join(dir, 'a')))
   const last = 'checkpoints/step-00000012.safetensors'

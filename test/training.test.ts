@@ -39,7 +39,7 @@ test('keeps its last checkpoint when the device is lost, and goes on from there'
   const [whole, lost] = [join(dir, 'whole'), join(dir, 'lost')]
   const gpu = await openGpu()
   const run = await createRun(whole, { ...config })
-  const prepared = prepare(gpu, config, data)
+  const prepared = await prepare(gpu, config, data)
   await new Training(prepared, run, quiet, { requested: false }).finish()
   assert.is(prepared.trainer.captured.replays, 7) // of 9 steps
   const expected = await run.metrics()
@@ -50,7 +50,7 @@ test('keeps its last checkpoint when the device is lost, and goes on from there'
   const unlucky = await createRun(lost, { ...config })
   const losing: Progress = { ...quiet, update: (step) => void (step === 5 && doomed.device.destroy()) }
   try {
-    await new Training(prepare(doomed, config, data), unlucky, losing, { requested: false }).finish()
+    await new Training(await prepare(doomed, config, data), unlucky, losing, { requested: false }).finish()
     assert.unreachable('the device was lost')
   } catch (error) {
     assert.instance(error, DeviceLostError)
@@ -62,7 +62,7 @@ test('keeps its last checkpoint when the device is lost, and goes on from there'
 
   const fresh = await openGpu()
   const again = await resumeRun(lost)
-  const outcome = await new Training(prepare(fresh, config, data), again, quiet, {
+  const outcome = await new Training(await prepare(fresh, config, data), again, quiet, {
     requested: false,
   }).finish()
   assert.ok(outcome.finished)
@@ -76,7 +76,7 @@ test('stops at a loss that is no number, with the last good state on disk', asyn
   const wild = { ...config, schedule: { name: 'constant', lr: 1e30, warmupEpochs: 0 } } as const
   const run = await createRun(join(dir, 'wild'), { ...wild })
   try {
-    await new Training(prepare(gpu, wild, data), run, quiet, { requested: false }).finish()
+    await new Training(await prepare(gpu, wild, data), run, quiet, { requested: false }).finish()
     assert.unreachable('the loss was not finite')
   } catch (error) {
     const { message } = error as Error // what finish throws

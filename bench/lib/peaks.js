@@ -84,6 +84,17 @@ export async function peaks(gpu, options) {
   const dispatch = { params: { rounds }, groups: [groups] }
   const fma = () => gpu.step(() => gpu.run(fmaKernel, { ...dispatch, makes: [[groups * 256, 4]] })[0])
   const matrices = () => gpu.step(() => gpu.run(matrixKernel, { ...dispatch, makes: [[groups, 1024]] })[0])
+  const rate = async (call, work) => work / (await time(call, options)).median / 1e6
+  return {
+    fma: await rate(fma, groups * 256 * rounds * 16 * 8),
+    matrices:
+      gpu.run.matrices && !gpu.run.emulated ? await rate(matrices, groups * 4 * rounds * 8 * 2 * 16 ** 3) : 0,
+    copy: await copyRate(gpu, options),
+  }
+}
+
+/** GB/s of a large copy, read and written. */
+export async function copyRate(gpu, options) {
   const most = Math.floor(gpu.device.limits.maxStorageBufferBindingSize / 4)
   const count = Math.min((options.software ? 16 : 64) << 20, most & ~3) // floats; more than a cache holds
   const x = gpu.tensor(new Float32Array(count), [count])
@@ -92,11 +103,5 @@ export async function peaks(gpu, options) {
     gpu.step(
       () => gpu.run(copyKernel, { reads: [x], makes: [[count]], params, groups: elementwise(count / 4) })[0],
     )
-  const rate = async (call, work) => work / (await time(call, options)).median / 1e6
-  return {
-    fma: await rate(fma, groups * 256 * rounds * 16 * 8),
-    matrices:
-      gpu.run.matrices && !gpu.run.emulated ? await rate(matrices, groups * 4 * rounds * 8 * 2 * 16 ** 3) : 0,
-    copy: await rate(copy, 8 * count),
-  }
+  return (8 * count) / (await time(copy, options)).median / 1e6
 }

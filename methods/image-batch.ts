@@ -1,0 +1,60 @@
+// What a method's step is given for a batch, and whole sets of images on the GPU, of which a step is given numbers only.
+
+import type { Tensor, Variable } from '../kernels/op.ts'
+import { takeImages } from '../kernels/take-images.ts'
+import type { Upload } from '../engine/capture.ts'
+import type { Gpu } from '../engine/gpu.ts'
+
+/** Images [N, H, W, 3]: on the GPU already, u8 pixels to upload, or the numbers [N] of images of a set on the GPU. */
+export type ImageBatch =
+  | Tensor
+  | { readonly pixels: Uint8Array; readonly shape: readonly number[] }
+  | { readonly set: Variable; readonly indices: Int32Array }
+
+/** The batch as a captured step takes it. */
+export function inputsOf(batch: ImageBatch): [Tensor | Upload, ...Tensor[]] {
+  if ('pixels' in batch) return [{ values: batch.pixels, shape: batch.shape }]
+  if ('indices' in batch) return [{ values: batch.indices, shape: [batch.indices.length] }, batch.set]
+  return [batch]
+}
+
+/** The images [N, H, W, 3] of such a batch, within the step. */
+export const imagesOf = ([given, set]: readonly [Tensor, ...Tensor[]]): Tensor =>
+  set ? takeImages(set, given) : given
+
+/** The same of a batch whose pixels may come in several parts. */
+export const partsOf = (batch: readonly Tensor[]): readonly Tensor[] => {
+  const [given, set] = batch
+  return given && set && given.dtype === 'i32' ? [takeImages(set, given)] : batch
+}
+
+/** Images of one size that can be read, as a Dataset's can. */
+export interface ImageSource {
+  readonly name: string
+  readonly size: number
+  readonly image: { readonly height: number; readonly width: number; readonly channels: number }
+  read(indices: ArrayLike<number>, out: Uint8Array): Promise<void>
+}
+
+/** Bytes of the set, and the most that a set on the GPU may have: what the adapter binds at once. */
+export function residentBytes({ device }: Gpu, { size, image }: Omit<ImageSource, 'read'>) {
+  const bytes = size * image.height * image.width * image.channels
+  return { bytes, most: device.limits.maxStorageBufferBindingSize }
+}
+
+/** The whole set on the GPU, u8 [size, H, W, 3], read and uploaded once. Throws Error when it is larger than what the adapter
+ *  binds at once, and what `read` throws. */
+export async function residentImages(gpu: Gpu, source: ImageSource): Promise<Variable> {
+  const { bytes, most } = residentBytes(gpu, source)
+  const { name, size, image } = source
+  if (bytes > most)
+    throw new Error(
+      `${name}: the ${size} images have ${bytes} bytes and this adapter binds at most ${most}; stream them instead`,
+    )
+  const pixels = new Uint8Array(bytes)
+  await source.read(
+    Uint32Array.from({ length: size }, (_, i) => i),
+    pixels,
+  )
+  return gpu.variable(pixels, [size, image.height, image.width, image.channels])
+}
