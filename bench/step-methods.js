@@ -68,7 +68,7 @@ export const methods = {
       optimizer: new Sgd({ ...encoder.parameters, ...head.parameters }, { momentum: 0.9 }),
       ...{ schedule: constant(0.03), capture: options.replay },
     })
-    const batchOnGpu = pixelsOnGpu(gpu, { batch, size })
+    const batchOnGpu = pixelsOnGpu(gpu, options)
     return { step: () => trainer.step(batchOnGpu), views: 2 * batch, captured: trainer.captured }
   },
 
@@ -82,8 +82,8 @@ export const methods = {
       ...{ encoder, views, schedule: constant(2e-4), capture: options.replay },
       optimizer: new Adam(encoder.parameters, optimizer),
     })
-    const x = pixelsOnGpu(gpu, options)
-    return { step: () => trainer.step(x), views: 2 * batch, captured: trainer.captured }
+    const batchOnGpu = pixelsOnGpu(gpu, options)
+    return { step: () => trainer.step(batchOnGpu), views: 2 * batch, captured: trainer.captured }
   },
 
   /** MoCo v1 on CIFAR-10's settings without splits: two encoders, a queue of 4,096 keys, SGD with momentum. */

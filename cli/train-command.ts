@@ -42,7 +42,7 @@ export interface Trainable<Flags extends RunFlags, Config extends AnyConfig> {
   /** The model, in words. */
   readonly describe: (config: Config) => string
   readonly configOf: (flags: Flags, software: boolean) => Config
-  readonly prepare: (gpu: Gpu, config: Config, data: Split, manner: Manner) => Promise<Prepared>
+  readonly prepare: (gpu: Gpu, config: Config, data: Split, manner?: Manner) => Promise<Prepared>
 }
 
 /** Trains by a method of those that share their encoders, as `trainAs`. */
@@ -182,7 +182,7 @@ function introduce(
   { run, data, progress }: Place,
 ) {
   const { batch, epochs, seed } = config
-  const chunk = ('chunk' in config && config.chunk) || batch
+  const chunk = (config.method === 'simclr' && config.chunk) || batch
   const cut = chunk < batch ? ` in chunks of ${chunk}` : ''
   const total = epochs * stepsPerEpoch
   progress.start(total)

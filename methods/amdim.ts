@@ -60,9 +60,11 @@ export function amdim(gpu: Gpu, options: AmdimOptions) {
   const stopped = (h: Tensor) => gpu.noGrad(() => reshape(h, h.shape))
 
   const captured = gpu.capture(
-    (labelled: boolean, ...given: Tensor[]) => {
-      const labels = labelled ? given[0] : null
-      const x = imagesOf(labelled ? given.slice(1) : given)
+    (labelled: boolean, first: Tensor, ...others: Tensor[]) => {
+      //        labels, if any, then the batch
+      const [second, ...set] = others
+      const [labels, x] =
+        labelled && second ? [first, imagesOf([second, ...set])] : [null, imagesOf([first, ...others])]
       const [one, two] = [f(t(x, 0)), f(t(x, 1))] //                      two views, encoded apart
       const sources = [place(one.r5, 0), place(two.r5, 1)] as const //    5→5 from one place of each
       const nce = multiscaleNce([one, two], sources, { clip, penalty })
