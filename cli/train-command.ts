@@ -142,10 +142,12 @@ function introduce(
   progress: Progress,
 ) {
   const { model, batch, epochs, seed } = config
+  const chunk = (config.method === 'simclr' && config.chunk) || batch
+  const cut = chunk < batch ? ` in chunks of ${chunk}` : ''
   const total = epochs * stepsPerEpoch
   progress.start(total)
   progress.note(
-    `${methods[config.method].title}: ${model.name} of width ${model.width} on ${images.size} images of ${images.name}, batch ${batch}, ${epochs} epochs (${total} steps), seed ${seed}`,
+    `${methods[config.method].title}: ${model.name} of width ${model.width} on ${images.size} images of ${images.name}, batch ${batch}${cut}, ${epochs} epochs (${total} steps), seed ${seed}`,
   )
   const adapter = adapterOf(gpu)
   const kind = gpu.software ? ' (a CPU: fine for small models; see kindred doctor)' : ''
@@ -153,6 +155,10 @@ function introduce(
   const { adapter: first } = (run.config['about'] ?? {}) as { adapter?: string } // as `described` wrote it
   if (first !== undefined && first !== adapter)
     progress.note(`the run began on ${first}: from here on its bits will differ, its quality not`)
+  if (config.method === 'moco' && config.queue !== null && config.queue > images.size)
+    progress.note(
+      `the queue's ${config.queue} keys are more than the ${images.size} images: old keys of a query's own image are among its negatives; a smaller --queue avoids that`,
+    )
   const left = skippedOf(data).length
   if (left > 0)
     progress.note(`${left} ${left === 1 ? 'file was' : 'files were'} skipped`, { skippedFiles: left })

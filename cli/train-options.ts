@@ -20,10 +20,16 @@ export const trainCommands: readonly {
         'simclr',
         'SimCLR (Chen et al. 2020): two augmented views of each image attract, all others repel',
         (own) =>
-          own.option(
-            '--batch-norm <kind>',
-            "per-view (as the popular PyTorch code) or joint over both views (as the paper's)",
-          ),
+          own
+            .option(
+              '--batch-norm <kind>',
+              "per-view (as the popular PyTorch code) or joint over both views (as the paper's)",
+            )
+            .option(
+              '--chunk <n>',
+              'images encoded at a time, so that any batch fits the memory at the price of a second forward (default: all)',
+              count,
+            ),
       ),
   },
   {

@@ -22,6 +22,12 @@ export function inputsOf(batch: ImageBatch): [Tensor | Upload, ...Tensor[]] {
 export const imagesOf = ([given, set]: readonly [Tensor, ...Tensor[]]): Tensor =>
   set ? takeImages(set, given) : given
 
+/** The same of a batch whose pixels may come in several parts. */
+export const partsOf = (batch: readonly Tensor[]): readonly Tensor[] => {
+  const [given, set] = batch
+  return given && set && given.dtype === 'i32' ? [takeImages(set, given)] : batch
+}
+
 /** Images of one size that can be read, as a Dataset's can. */
 export interface ImageSource {
   readonly name: string

@@ -65,20 +65,20 @@ const v3 = (size: number, batch: number): MocoSettings => ({
   momentum: { start: 0.99, rising: true },
 })
 
-/** The built-in images: as simclr-demo, with what MoCo adds made small. An average over 20 steps follows a run of 195. Without splits
- *  a query would know its key by the batch that both come from, as the queue's keys come from others. */
+/** The built-in images: as simclr-demo, with what MoCo adds made small. Splits, since a query could otherwise tell its key by
+ *  the batch that both come from: the queue's keys come from others. */
 export const demo = (size: number, batch = 128): MocoSettings => ({
   model: { name: 'resnet8', stem: 'cifar', width: 16, zeroInitResidual: false },
   head: { style: 'linear', dim: 64 },
   views: demoRecipe(size),
-  temperature: 0.2,
+  temperature: 0.1,
   optimizer: { name: 'adam', weightDecay: 1e-6 },
   schedule: { name: 'cosine', lr: 3e-3, warmupEpochs: 1 },
   batch,
   epochs: 5,
   knn: { temperature: 0.1 },
   queue: 1024,
-  momentum: constantM(0.95),
+  momentum: constantM(0.99),
   symmetric: false,
   bnSplits: 8,
   shuffle: true,
@@ -141,7 +141,7 @@ export const mocoPresets: Readonly<Record<string, PresetOf<MocoSettings>>> = {
   },
   'moco-v1-demo': {
     about:
-      'ResNet-8 on the built-in images, minutes on a CPU: linear head, K 1024, m 0.95, Adam 3e-3, 5 epochs',
+      'ResNet-8 on the built-in images, for a CPU: linear head, K 1024, m 0.99, T 0.1, Adam 3e-3, 5 epochs',
     size: 32,
     settings: demo,
   },
@@ -151,13 +151,14 @@ export const mocoPresets: Readonly<Record<string, PresetOf<MocoSettings>>> = {
     settings: (size, batch) => ({ ...demo(size, batch), head: { style: 'mlp', dim: 64 } }),
   },
   'moco-v3-demo': {
-    about: 'the same with a predictor and the keys of the batch, m 0.95 to 1',
+    about: 'the same with a predictor and the keys of the batch, m 0.95 to 1, T 0.2',
     size: 32,
     settings: (size, batch) => ({
       ...demo(size, batch),
       ...plain,
       head: { style: 'v3', hidden: 128, dim: 64 },
       queue: null,
+      temperature: 0.2,
       momentum: { start: 0.95, rising: true },
     }),
   },

@@ -5,17 +5,22 @@ import { type Recipe, augment } from '../kernels/augment.ts'
 import type { Gpu } from '../engine/gpu.ts'
 
 /** How a view is made from images: a recipe, one for each view, or a function when you bring your own. */
-export type Views =
-  | Recipe
-  | readonly [Recipe, Recipe]
-  | ((images: Tensor, at: { readonly step: number; readonly view: number }) => Tensor)
+export type Views = Recipe | readonly [Recipe, Recipe] | ((images: Tensor, at: ViewOf) => Tensor)
+
+/** Which view of which images is to be made; `offset` is the first image's number in the batch. */
+export interface ViewOf {
+  readonly step: number
+  readonly view: number
+  readonly offset: number
+}
 
 /** Makes view 0 or 1 of images, off the tape, by draws that depend on (seed, state.step, view, sample) alone. */
 export const viewsOf =
   (gpu: Gpu, views: Views, { seed, state }: { readonly seed: number; readonly state: { step: number } }) =>
-  (images: Tensor, view: 0 | 1): Tensor => {
-    if (typeof views === 'function') return gpu.noGrad(() => views(images, { step: state.step, view }))
-    return augment(images, recipeOf(views, view), { seed, step: () => state.step, view })
+  (images: Tensor, view: 0 | 1, offset = 0): Tensor => {
+    if (typeof views === 'function')
+      return gpu.noGrad(() => views(images, { step: state.step, view, offset }))
+    return augment(images, recipeOf(views, view), { seed, step: () => state.step, view, offset })
   }
 
 /** The recipe of a view. */

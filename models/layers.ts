@@ -12,6 +12,8 @@ export interface Mode {
   readonly training: boolean
   /** In training, over how many groups of the batch it takes them; 1 by default. */
   readonly splits?: number
+  /** False to train without moving running statistics and their counts: for a second pass over the same images. */
+  readonly tracking?: boolean
 }
 
 export type Layer = (x: Tensor, mode: Mode) => Tensor
@@ -74,9 +76,10 @@ export class Builder {
     const variance = this.gpu.variable(new Float32Array(C).fill(1), [C])
     const state: NormState = { mean, variance, batches: 0 }
     this.norms[name] = state
-    return (x, { training, splits = 1 }, then) => {
-      if (training) this.gpu.everyStep(() => state.batches++)
-      return batchNorm(x, gamma, beta, state, { training, splits: training ? splits : 1, ...then })
+    return (x, { training, tracking = true, splits = 1 }, then) => {
+      if (training && tracking) this.gpu.everyStep(() => state.batches++)
+      const running = training && !tracking ? null : state
+      return batchNorm(x, gamma, beta, running, { training, splits: training ? splits : 1, ...then })
     }
   }
 

@@ -112,6 +112,26 @@ test('Ctrl-C saves and says how to go on; going on ends the same', async ({ dir 
   assert.match(done.out, /trained encoder +\d/)
 })
 
+test('a batch in chunks, stopped in between, --resume goes on bit for bit', async ({ dir }) => {
+  const [run, stopped] = [join(dir, 'chunks'), join(dir, 'chunks-stopped')]
+  const chunked = [...tiny, '--epochs', '2', '--chunk', '6'] // 5, 5 and 6 images
+  const { code, out, err } = await kindred('train', 'simclr', ...chunked, '--out', run)
+  assert.is(code, 0, err)
+  assert.match(out, /batch 16 in chunks of 6, /)
+  assert.not.match(out, /was not replayed/)
+  const first = start(['train', 'simclr', ...chunked, '--json', '--out', stopped])
+  await first.said(/"step":5,/)
+  first.child.kill('SIGKILL')
+  await first.done
+  assert.is((await kindred('train', 'simclr', '--resume', stopped)).code, 0)
+  assert.is(metricsOf(stopped), metricsOf(run))
+  assert.is.not(metricsOf(run), metricsOf(join(dir, 'a')))
+  const last = 'checkpoints/step-00000008.safetensors'
+  assert.ok(readFileSync(join(stopped, last)).equals(readFileSync(join(run, last))))
+  const counts = decodeSafetensors(readFileSync(join(run, last))).tensors.get('bn1.num_batches_tracked')
+  assert.is(Number(counts?.data[0]), 8 * 3 * 2) // steps, chunks and views: the second pass counts nothing
+})
+
 test('eval knn measures the run again, with its own k and temperature', async ({ dir }) => {
   const { code, out, err } = await kindred(
     'eval',
@@ -175,6 +195,18 @@ const refusals: [string, string[], number, RegExp][] = [
     ['--resume', 'A', '--batch', '7'],
     2,
     /^kindred: --resume goes on with the run's own settings; leave out --batch/,
+  ],
+  [
+    'a chunk of one image',
+    ['--batch', '16', '--chunk', '1'],
+    2,
+    /^kindred: --chunk: batch norm per view needs 2 images or more at a time, got 1 of a batch of 16 in chunks of 1/,
+  ],
+  [
+    'another chunk on a resumed run',
+    ['--resume', 'A', '--chunk', '4'],
+    2,
+    /^kindred: --resume goes on with the run's own settings; leave out --chunk/,
   ],
   ['a folder that is no run', ['--resume', '/'], 1, /^kindred: \/ is not a run folder/],
 ]
