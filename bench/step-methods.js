@@ -155,7 +155,12 @@ function towers(gpu, options) {
     const encoder = models[options.model](gpu, options)
     return { encoder, head: fcHead(gpu, { features: encoder.features }) }
   }
-  const rest = { temperature: 0.1, schedule: constant(0.03), views: cifarRecipe(options.size) }
+  const rest = {
+    capture: options.replay,
+    temperature: 0.1,
+    schedule: constant(0.03),
+    views: cifarRecipe(options.size),
+  }
   return { query: tower(), key: tower(), rest }
 }
 
