@@ -10,6 +10,7 @@ import { resnet18, resnet34, resnet50, resnet8 } from '../models/resnet.ts'
 import { loadModel, saveModel } from '../models/state.ts'
 import { simclr } from '../methods/simclr.ts'
 import type { TrainConfig } from './config.ts'
+import { scalerOf } from './precision.ts'
 
 const encoders = { resnet8, resnet18, resnet34, resnet50 }
 
@@ -30,7 +31,9 @@ export function buildTrainer(gpu: Gpu, config: TrainConfig, stepsPerEpoch: numbe
       ? new Adam(parameters, { weightDecay })
       : new Lars(parameters, { weightDecay })
   const schedule = scheduleOf(config, stepsPerEpoch)
-  return { ...simclr(gpu, { ...config, encoder, head, optimizer, schedule, capture }), schedule }
+  const scaler = scalerOf(gpu)
+  const options = { ...config, encoder, head, optimizer, schedule, capture, ...(scaler && { scaler }) }
+  return { ...simclr(gpu, options), schedule, scaler }
 }
 
 /** The learning rate at each step: warm-up and decay are given in epochs. */
@@ -41,31 +44,38 @@ function scheduleOf({ schedule, epochs }: TrainConfig, stepsPerEpoch: number): S
   return climb > 0 ? warmup(climb, after) : after
 }
 
-const OPTIMIZER = 'optimizer.'
+const [OPTIMIZER, SCALER] = ['optimizer.', 'scaler.']
 
 /** Everything a run needs to go on as if it had never stopped. */
-export async function saveTrainer(gpu: Gpu, { encoder, head, optimizer, state }: Trainer) {
+export async function saveTrainer(gpu: Gpu, { encoder, head, optimizer, scaler, state }: Trainer) {
   const tensors = new Map<string, SavedTensor>([
     ...(await saveModel(gpu, encoder)),
     ...(await saveModel(gpu, head)),
   ])
   for (const [role, saved] of await snapshot(gpu, optimizer.state)) tensors.set(OPTIMIZER + role, saved)
+  for (const [role, saved] of await snapshot(gpu, scaler?.state ?? {})) tensors.set(SCALER + role, saved)
   return { tensors, metadata: { step: String(state.step), 'optimizer.t': String(optimizer.t) } }
 }
 
 /** Puts a trainer back to where `saveTrainer` left it. Throws Error naming what does not fit. */
 export function loadTrainer(
   gpu: Gpu,
-  { encoder, head, optimizer, state }: Trainer,
+  { encoder, head, optimizer, scaler, state }: Trainer,
   {
     tensors,
     metadata,
   }: { tensors: ReadonlyMap<string, SavedTensor>; metadata: Readonly<Record<string, string>> },
 ) {
-  const roles = [...tensors].filter(([name]) => name.startsWith(OPTIMIZER))
+  const within = (prefix: string) =>
+    new Map(
+      [...tensors].flatMap(([name, saved]) =>
+        name.startsWith(prefix) ? [[name.slice(prefix.length), saved]] : [],
+      ),
+    )
   loadModel(gpu, encoder, tensors)
   loadModel(gpu, head, tensors)
-  restore(gpu, optimizer.state, new Map(roles.map(([name, saved]) => [name.slice(OPTIMIZER.length), saved])))
+  restore(gpu, optimizer.state, within(OPTIMIZER))
+  if (scaler) restore(gpu, scaler.state, within(SCALER))
   optimizer.t = Number(metadata['optimizer.t'])
   state.step = Number(metadata['step'])
 }

@@ -1,8 +1,10 @@
 // The configuration of a training: the preset, changed by what the command line says, whole enough to be run again from
 // config.json alone.
 
+import type { Precision } from '../kernels/op.ts'
 import type { SimclrSettings } from '../methods/simclr-presets.ts'
 import { simclrPresets } from '../methods/simclr-presets.ts'
+import { precisions } from './precision.ts'
 
 /** A complaint about the command line: told in one line, exit code 2. */
 export class UsageError extends Error {
@@ -20,6 +22,8 @@ export interface TrainConfig extends SimclrSettings {
   /** How many training images are used; null for all. */
   readonly subset: number | null
   readonly seed: number
+  /** Arithmetic of convolutions and matrix products, the kNN measurements' included. */
+  readonly precision: Precision
   /** kNN: every how many epochs, over how many neighbours (null: 200, or a fiftieth of a small bank), with how many
    *  training images as bank and how many test images (null for all). */
   readonly knn: {
@@ -48,6 +52,7 @@ export interface TrainFlags {
   readonly temperature?: number
   readonly batchNorm?: string
   readonly seed?: number
+  readonly precision?: string
   readonly knnEvery?: number
   readonly k?: number
   readonly knnTemperature?: number
@@ -73,6 +78,7 @@ export function configOf(flags: TrainFlags, software: boolean): TrainConfig {
     size,
     subset: flags.subset ?? null,
     seed: flags.seed ?? 0,
+    precision: oneOf('--precision', flags.precision, precisions) ?? 'f32',
     ...settings,
     model: {
       ...settings.model,
@@ -108,7 +114,12 @@ function onMachine(settings: SimclrSettings, flags: TrainFlags, software: boolea
 export const fittingBatch = (batch: number, images: number) =>
   Math.min(batch, Math.max(2, 2 ** Math.floor(Math.log2(Math.max(1, images / 2)))))
 
-function oneOf<T extends string>(flag: string, value: string | undefined, allowed: readonly T[]): T | null {
+/** The value of a flag that must be one of a few, null without it. Throws UsageError naming them. */
+export function oneOf<T extends string>(
+  flag: string,
+  value: string | undefined,
+  allowed: readonly T[],
+): T | null {
   if (value === undefined) return null
   const found = allowed.find((a) => a === value)
   if (!found) throw choice(flag, value, allowed)

@@ -1,12 +1,12 @@
 // kindred eval knn: how well a run's encoder separates classes that it never saw, beside raw pixels.
 
-import { openGpu } from '../engine/node.ts'
 import { load } from '../engine/node-files.ts'
 import { loadModel } from '../models/state.ts'
 import { buildEncoder } from './build.ts'
-import { type TrainConfig, UsageError } from './config.ts'
+import { type TrainConfig, UsageError, oneOf } from './config.ts'
 import { closeImages, openImages, skippedOf } from './images.ts'
 import { KnnProbe, knnRows } from './knn.ts'
+import { openRunGpu, precisions } from './precision.ts'
 import { startProgress } from './progress.ts'
 import { openRun } from './run-folder.ts'
 import { trainingImages } from './train.ts'
@@ -18,6 +18,8 @@ export interface EvalKnnFlags {
   readonly temperature?: number
   readonly bank?: number
   readonly queries?: number
+  /** The run's by default. */
+  readonly precision?: string
   readonly adapter?: string
   readonly json?: boolean
 }
@@ -29,8 +31,9 @@ export async function evalKnn(dir: string, flags: EvalKnnFlags): Promise<number>
   const found =
     flags.checkpoint === undefined ? (await run.latest()).checkpoint : await load(flags.checkpoint)
   if (!found) throw new UsageError(`${dir} has no checkpoint yet; let the training reach its first`)
+  const precision = oneOf('--precision', flags.precision, precisions) ?? config.precision
   const progress = startProgress({ json: flags.json ?? false })
-  const gpu = await openGpu(flags.adapter === undefined ? {} : { adapter: flags.adapter })
+  const gpu = await openRunGpu(flags.adapter, precision)
   try {
     const images = { data: flags.data ?? config.data, size: config.size, seed: config.seed }
     const data = await openImages(images, flags.json ? silent : progress)

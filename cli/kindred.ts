@@ -5,6 +5,7 @@ import { Command, InvalidArgumentError, Option } from 'commander'
 import { UsageError } from './config.ts'
 import { doctor } from './doctor.ts'
 import { evalKnn } from './eval-knn.ts'
+import { precisionHelp } from './precision.ts'
 import { simclrPresets } from '../methods/simclr-presets.ts'
 import { type SimclrFlags, trainSimclr } from './train-simclr.ts'
 import { version } from './version.ts'
@@ -68,6 +69,7 @@ train
   )
   .option('--subset <n>', 'train on this many images only', count)
   .option('--seed <n>', 'everything random follows from it', whole)
+  .option('--precision <kind>', `arithmetic: ${precisionHelp}`)
   .option('--knn-every <epochs>', 'measure kNN accuracy every so many epochs; 0 for only at the end', whole)
   .option('--k <n>', 'neighbours that vote (default: 200, or a fiftieth of a small bank)', count)
   .option('--knn-temperature <t>', "the vote's temperature, apart from the loss's", positive)
@@ -107,6 +109,7 @@ program
   .option('--temperature <t>', "the vote's temperature", positive)
   .option('--bank <n>', 'training images to find neighbours among (default: as the run)', count)
   .option('--queries <n>', 'test images to classify (default: as the run)', count)
+  .option('--precision <kind>', 'arithmetic: f32, f16x3 or f16 (default: as the run)')
   .option('--adapter <name>', "part of the GPU's name, to choose among several")
   .option('--json', 'print one machine-readable line only')
   .addHelpText('after', '\nExample:\n  kindred eval knn runs/cifar --k 200 --temperature 0.1')

@@ -49,7 +49,7 @@ export function tiled(make: (by: Tiles) => Kernel): (run: Run) => Kernel {
   return (run) => {
     if (useMatrices(run)) return run.precision === 'f16' ? inHalves(run) : inParts(run)
     if (hasLanes(run)) return onCpu
-    return run.precision === 'f16' ? withHalves : onGpu
+    return run.precision === 'f16' && !run.software ? withHalves : onGpu
   }
 }
 
