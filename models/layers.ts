@@ -10,6 +10,10 @@ import { normal, uniform } from '../engine/random.ts'
 /** Whether batch norm uses and updates the batch's statistics (training) or the running ones. */
 export interface Mode {
   readonly training: boolean
+  /** In training, over how many groups of the batch it takes them; 1 by default. */
+  readonly splits?: number
+  /** False to train without moving running statistics and their counts: for a second pass over the same images. */
+  readonly tracking?: boolean
 }
 
 export type Layer = (x: Tensor, mode: Mode) => Tensor
@@ -61,19 +65,21 @@ export class Builder {
     return (x) => conv2d(x, w, { stride, padding })
   }
 
-  /** A batch norm over C channels, scale 1 (or 0) and shift 0; momentum 0.1 and eps 1e-5 as torch. `shift: false` leaves
-   *  the shift at 0 and out of the parameters. */
-  norm(name: string, C: number, { zero = false, shift = true } = {}): Norm {
-    const gamma = this.#parameter(`${name}.weight`, new Float32Array(C).fill(zero ? 0 : 1), [C])
+  /** A batch norm over C channels, scale 1 (or 0) and shift 0; momentum 0.1 and eps 1e-5 as torch. `scale:
+   *  false` leaves the scale at 1, `shift: false` the shift at 0, and out of the parameters. */
+  norm(name: string, C: number, { zero = false, scale = true, shift = true } = {}): Norm {
+    const ones = new Float32Array(C).fill(zero ? 0 : 1)
+    const gamma = scale ? this.#parameter(`${name}.weight`, ones, [C]) : this.gpu.variable(ones, [C])
     const zeros = new Float32Array(C)
     const beta = shift ? this.#parameter(`${name}.bias`, zeros, [C]) : this.gpu.variable(zeros, [C])
     const mean = this.gpu.variable(zeros, [C])
     const variance = this.gpu.variable(new Float32Array(C).fill(1), [C])
     const state: NormState = { mean, variance, batches: 0 }
     this.norms[name] = state
-    return (x, { training }, then) => {
-      if (training) this.gpu.everyStep(() => state.batches++)
-      return batchNorm(x, gamma, beta, state, { training, ...then })
+    return (x, { training, tracking = true, splits = 1 }, then) => {
+      if (training && tracking) this.gpu.everyStep(() => state.batches++)
+      const running = training && !tracking ? null : state
+      return batchNorm(x, gamma, beta, running, { training, splits: training ? splits : 1, ...then })
     }
   }
 

@@ -37,7 +37,7 @@ for (const [name, matches] of Object.entries(products))
 
 test('train_tiny_sgd_nobn_20: followed for 20 steps without tensor cores, the loss scaled', ({ gpu }) =>
   inF16x3(gpu, 'gpu', (split) =>
-    followsGolden(split, new Golden('train_tiny_sgd_nobn_20'), new LossScaler(split)),
+    followsGolden(split, new Golden('train_tiny_sgd_nobn_20'), { scaler: new LossScaler(split) }),
   ))
 
 test.run()

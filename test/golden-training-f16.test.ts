@@ -36,11 +36,9 @@ for (const name of ['train_tiny_adam_20', 'train_tiny_sgd_nobn_20'])
     if (!host.run.f16) return
     const gpu = new Gpu(host.device, { precision: 'f16', kernels: 'gpu' })
     try {
-      await followsGolden(
-        gpu,
-        new Golden(name, judge(new Golden(name))),
-        new LossScaler(gpu, { scale: 1024 }),
-      )
+      await followsGolden(gpu, new Golden(name, judge(new Golden(name))), {
+        scaler: new LossScaler(gpu, { scale: 1024 }),
+      })
     } finally {
       gpu.destroy()
     }

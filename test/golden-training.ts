@@ -62,7 +62,11 @@ function sequential(gpu: Gpu, golden: Golden, root: 'f' | 'g'): Model {
 
 /** Trains as the case says, in captured steps, with a scaled loss if there is a scaler, and compares the first gradients, every
  *  loss, the weights after a step and in the end, and the running statistics. */
-export async function followsGolden(gpu: Gpu, golden: Golden, scaler?: LossScaler) {
+export async function followsGolden(
+  gpu: Gpu,
+  golden: Golden,
+  { scaler, chunk = null }: { readonly scaler?: LossScaler; readonly chunk?: number | null } = {},
+) {
   const { lr, weight_decay, momentum, temperature, num_batches } = golden.config
   const [encoder, head] = [sequential(gpu, golden, 'f'), sequential(gpu, golden, 'g')]
   const parameters = { ...encoder.parameters, ...head.parameters }
@@ -88,11 +92,15 @@ export async function followsGolden(gpu: Gpu, golden: Golden, scaler?: LossScale
   assert.is(count, num_batches)
   const size = N * C * H * W
   const batches = Array.from({ length: count }, (_, b) => {
-    const views = [1, 2].flatMap((v) => {
+    const [x1 = [], x2 = []] = [1, 2].map((v) => {
       const values = golden.values(`in.pos_${v}`).slice(b * size, (b + 1) * size)
-      return [...toNHWC(values, [N, C, H, W]).values]
+      return toNHWC(values, [N, C, H, W]).values
     })
-    return gpu.tensor(views, [2 * N, H, W, C]) // the first view of all, then the second
+    const views = Float32Array.from({ length: 2 * size }, (_value, i) => {
+      const [pixel, c] = [Math.floor(i / (2 * C)), i % (2 * C)]
+      return (c < C ? x1[pixel * C + c] : x2[pixel * C + c - C]) ?? NaN
+    })
+    return gpu.tensor(views, [N, H, W, 2 * C]) // a pixel's channels in the first view, then in the second
   })
   const { step, state, captured } = simclr(gpu, {
     encoder,
@@ -102,7 +110,8 @@ export async function followsGolden(gpu: Gpu, golden: Golden, scaler?: LossScale
     temperature: Number(temperature),
     batchNorm: 'per-view',
     ...(scaler && { scaler }),
-    views: (x, { view }) => slice(x, 0, view * N, (view + 1) * N),
+    views: (x, { view }) => slice(x, 3, view * C, (view + 1) * C),
+    chunk,
   })
   const losses: number[] = []
   for (let s = 0; s < Number(golden.config['steps']); s++) {
