@@ -1,8 +1,9 @@
 // The configuration of an AMDIM training: the preset, changed by what the command line says.
 
 import { amdimPresets } from '../methods/amdim-presets.ts'
-import { choice } from './choice.ts'
+import { choice, oneOf } from './choice.ts'
 import type { AmdimConfig, RunFlags } from './config.ts'
+import { precisions } from './precision.ts'
 
 /** What `kindred train amdim` was told, as commander gives it. */
 export interface AmdimFlags extends RunFlags {
@@ -25,6 +26,7 @@ export function amdimConfig(flags: AmdimFlags, software: boolean): AmdimConfig {
   return {
     ...settings,
     ...{ method: 'amdim', preset, data, size, subset: flags.subset ?? null, seed: flags.seed ?? 0 },
+    precision: oneOf('--precision', flags.precision, precisions) ?? 'f32',
     model: {
       ...model,
       width: flags.width ?? model.width,

@@ -2,6 +2,7 @@
 
 import type { Tensor } from '../kernels/op.ts'
 import type { Gpu } from '../engine/gpu.ts'
+import type { LossScaler } from '../engine/loss-scaler.ts'
 import { type FlatOptimizer, type Named, Adam, Lars, Sgd } from '../engine/optimizer.ts'
 import { type Schedule, constant, cosine, rising, step, warmup } from '../engine/schedule.ts'
 import { projectionHead } from '../models/heads.ts'
@@ -19,6 +20,7 @@ import type { Settings } from '../methods/settings.ts'
 import { simclr } from '../methods/simclr.ts'
 import type { ImageBatch } from '../methods/image-batch.ts'
 import type { TrainConfig } from './config.ts'
+import { scalerOf } from './precision.ts'
 import type { Saved } from './trainer-state.ts'
 
 const encoders = { resnet8, resnet18, resnet34, resnet50 }
@@ -74,7 +76,29 @@ function buildTower(gpu: Gpu, config: TrainConfig): Tower {
 }
 
 /** The method as the configuration says, at step 0. */
-export function buildTrainer(gpu: Gpu, config: TrainConfig, extent: Extent): Trainer {
+export const buildTrainer = (gpu: Gpu, config: TrainConfig, extent: Extent): Trainer =>
+  scaled(gpu, (scaling) => methodTrainer(gpu, config, { ...extent, scaling }))
+
+/** What scales a trainer's loss, if anything. */
+export interface Scaling {
+  readonly scaler?: LossScaler
+}
+
+/** The trainer that `make` makes, its loss scaled where the precision wants it, the scale being saved with the rest. */
+export function scaled(gpu: Gpu, make: (scaling: Scaling) => Trainer): Trainer {
+  const scaler = scalerOf(gpu)
+  if (!scaler) return make({})
+  const { kept, ...trainer } = make({ scaler })
+  const scales = Object.entries(scaler.state).map(([role, variable]) => [`scaler.${role}`, variable] as const)
+  const variables = { ...kept.variables, ...Object.fromEntries(scales) }
+  return { ...trainer, kept: { ...kept, variables } }
+}
+
+interface Scaled extends Extent {
+  readonly scaling: Scaling
+}
+
+function methodTrainer(gpu: Gpu, config: TrainConfig, extent: Scaled): Trainer {
   if (config.method === 'simclr') return simclrTrainer(gpu, config, extent)
   if (config.method === 'memory-bank') return memoryBankTrainer(gpu, config, extent)
   if (config.method === 'end-to-end') return endToEndTrainer(gpu, config, extent)
@@ -86,19 +110,19 @@ export function buildTrainer(gpu: Gpu, config: TrainConfig, extent: Extent): Tra
 /** Of a method that keeps nothing besides. */
 export const nothing: Saved = { models: {}, variables: {}, counters: {} }
 
-function simclrTrainer(gpu: Gpu, config: Of<'simclr'>, { stepsPerEpoch, capture }: Extent): Trainer {
+function simclrTrainer(gpu: Gpu, config: Of<'simclr'>, { stepsPerEpoch, capture, scaling }: Scaled): Trainer {
   const tower = buildTower(gpu, config)
   const optimizer = optimizerOf(config, parametersOf(tower))
   const schedule = scheduleOf(config, stepsPerEpoch)
   return {
-    ...simclr(gpu, { ...config, ...tower, optimizer, schedule, capture }),
+    ...simclr(gpu, { ...config, ...tower, optimizer, schedule, capture, ...scaling }),
     optimizer,
     schedule,
     kept: nothing,
   }
 }
 
-function mocoTrainer(gpu: Gpu, config: Of<'moco'>, extent: Extent, K: number): Trainer {
+function mocoTrainer(gpu: Gpu, config: Of<'moco'>, extent: Scaled, K: number): Trainer {
   const [query, key] = [buildTower(gpu, config), buildTower(gpu, config)]
   const optimizer = optimizerOf(config, parametersOf(query))
   const schedule = scheduleOf(config, extent.stepsPerEpoch)
@@ -106,6 +130,7 @@ function mocoTrainer(gpu: Gpu, config: Of<'moco'>, extent: Extent, K: number): T
   const { symmetric, bnSplits: splits, shuffle } = config
   const trainer = moco(gpu, {
     ...{ query, key, optimizer, schedule, queue, symmetric, splits, shuffle },
+    ...extent.scaling,
     momentum: momentumOf(config, extent),
     ...{ temperature: config.temperature, views: config.views, seed: config.seed, capture: extent.capture },
   })
@@ -119,7 +144,7 @@ function mocoTrainer(gpu: Gpu, config: Of<'moco'>, extent: Extent, K: number): T
   return { ...trainer, optimizer, schedule, kept }
 }
 
-function mocoV3Trainer(gpu: Gpu, config: Of<'moco'>, extent: Extent): Trainer {
+function mocoV3Trainer(gpu: Gpu, config: Of<'moco'>, extent: Scaled): Trainer {
   const [query, key] = [buildTower(gpu, config), buildTower(gpu, config)]
   const dim = query.head.features
   const hidden = config.head.style === 'v3' ? config.head.hidden : dim
@@ -128,6 +153,7 @@ function mocoV3Trainer(gpu: Gpu, config: Of<'moco'>, extent: Extent): Trainer {
   const schedule = scheduleOf(config, extent.stepsPerEpoch)
   const trainer = mocoV3(gpu, {
     ...{ query, key, predictor, optimizer, schedule, momentum: momentumOf(config, extent) },
+    ...extent.scaling,
     ...{ temperature: config.temperature, views: config.views, seed: config.seed, capture: extent.capture },
   })
   const models = { '': predictor, 'key.': key.encoder, 'key.head.': key.head }
@@ -137,24 +163,28 @@ function mocoV3Trainer(gpu: Gpu, config: Of<'moco'>, extent: Extent): Trainer {
 function memoryBankTrainer(
   gpu: Gpu,
   config: Of<'memory-bank'>,
-  { stepsPerEpoch, images, capture }: Extent,
+  { stepsPerEpoch, images, capture, scaling }: Scaled,
 ): Trainer {
   const tower = buildTower(gpu, config)
   const optimizer = optimizerOf(config, parametersOf(tower))
   const schedule = scheduleOf(config, stepsPerEpoch)
   const bank = new MemoryBank(gpu, { n: images, C: tower.head.features, seed: config.seed })
-  const trainer = memoryBank(gpu, { ...config, ...tower, bank, optimizer, schedule, capture })
+  const trainer = memoryBank(gpu, { ...config, ...tower, bank, optimizer, schedule, capture, ...scaling })
   const variables = { 'bank.rows': bank.rows, 'bank.logZ': bank.logZ }
   return { ...trainer, optimizer, schedule, kept: { ...nothing, variables } }
 }
 
-function endToEndTrainer(gpu: Gpu, config: Of<'end-to-end'>, { stepsPerEpoch, capture }: Extent): Trainer {
+function endToEndTrainer(
+  gpu: Gpu,
+  config: Of<'end-to-end'>,
+  { stepsPerEpoch, capture, scaling }: Scaled,
+): Trainer {
   const [query, key] = [buildTower(gpu, config), buildTower(gpu, config)]
   const keys = Object.entries(parametersOf(key)).map(([name, value]) => [`key.${name}`, value] as const)
   const optimizer = optimizerOf(config, { ...parametersOf(query), ...Object.fromEntries(keys) })
   const schedule = scheduleOf(config, stepsPerEpoch)
   const models = { 'key.': key.encoder, 'key.head.': key.head }
-  const trainer = endToEnd(gpu, { ...config, query, key, optimizer, schedule, capture })
+  const trainer = endToEnd(gpu, { ...config, query, key, optimizer, schedule, capture, ...scaling })
   return { ...trainer, optimizer, schedule, kept: { ...nothing, models } }
 }
 

@@ -1,6 +1,7 @@
 // The configuration of a training: the preset, changed by what the command line says, whole enough to be run again from
 // config.json alone.
 
+import type { Precision } from '../kernels/op.ts'
 import type { AmdimSettings } from '../methods/amdim-presets.ts'
 import type { EndToEndSettings, MemoryBankSettings } from '../methods/mechanism-presets.ts'
 import type { MocoSettings } from '../methods/moco-presets.ts'
@@ -8,6 +9,7 @@ import type { Settings } from '../methods/settings.ts'
 import type { SimclrSettings } from '../methods/simclr-presets.ts'
 import { oneOf } from './choice.ts'
 import { type MethodFlags, mergeMethod } from './method-flags.ts'
+import { precisions } from './precision.ts'
 import { type Method, presetOf } from './presets.ts'
 
 /** What every run's config.json holds beside its method's settings. */
@@ -20,6 +22,8 @@ export interface RunConfig {
   /** How many training images are used; null for all. */
   readonly subset: number | null
   readonly seed: number
+  /** Arithmetic of convolutions and matrix products, the kNN measurements' included. */
+  readonly precision: Precision
   /** kNN: every how many epochs, over how many neighbours (null: 200, or a fiftieth of a small bank), with how many
    *  training images as bank and how many test images (null for all), of whose output. */
   readonly knn: {
@@ -60,6 +64,7 @@ export interface RunFlags {
   readonly batch?: number
   readonly lr?: number
   readonly seed?: number
+  readonly precision?: string
   readonly knnEvery?: number
   readonly k?: number
   readonly knnTemperature?: number
@@ -87,6 +92,7 @@ export function configOf(method: Method, flags: TrainFlags, software: boolean): 
     ...merged,
     ...shared(merged, flags, software),
     ...{ preset, data, size, subset: flags.subset ?? null, seed: flags.seed ?? 0 },
+    precision: oneOf('--precision', flags.precision, precisions) ?? 'f32',
     knn: {
       every: flags.knnEvery ?? (preset.endsWith('-demo') ? 1 : 5),
       k: flags.k ?? null,

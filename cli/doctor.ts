@@ -3,6 +3,7 @@
 import { version as os } from 'node:os'
 import { relu } from '../kernels/relu.ts'
 import { openGpu } from '../engine/node.ts'
+import { effectOf, precisions } from './precision.ts'
 import { version } from './version.ts'
 
 const MIB = 2 ** 20
@@ -20,6 +21,8 @@ interface Report {
   readonly subgroups: boolean
   readonly timestamps: boolean
   readonly tensorCores: boolean
+  /** What each does on this adapter. */
+  readonly precision: Readonly<Record<string, string>>
 }
 
 /** Prints the adapter, its limits and optional features, runs one kernel, and returns the exit code: 1 without a GPU. */
@@ -41,6 +44,7 @@ export async function doctor(flags: { readonly adapter?: string; readonly json?:
     subgroups: features.has('subgroups'),
     timestamps: features.has('timestamp-query'),
     tensorCores: gpu.run.matrices,
+    precision: Object.fromEntries(precisions.map((p) => [p, effectOf(p, gpu.run)])),
   }
   gpu.destroy()
   console.log(flags.json ? JSON.stringify(report) : table(report))
@@ -60,6 +64,7 @@ function table(report: Report): string {
     ['subgroups', yes(report.subgroups)],
     ['timestamps', yes(report.timestamps)],
     ['tensor cores', yes(report.tensorCores)],
+    ...Object.entries(report.precision).map(([name, effect]) => [`precision ${name}`, effect]),
   ]
   const lines = rows.map(([what = '', value = '']) => `${what.padEnd(16)}${value}`)
   const advice = software

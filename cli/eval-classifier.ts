@@ -6,7 +6,6 @@ import { augment } from '../kernels/augment.ts'
 import { type Dataset, labelled } from '../data/dataset.ts'
 import { batches, steps } from '../data/loader.ts'
 import type { Gpu } from '../engine/gpu.ts'
-import { openGpu } from '../engine/node.ts'
 import { load } from '../engine/node-files.ts'
 import { Adam } from '../engine/optimizer.ts'
 import { recipeOf } from '../methods/views.ts'
@@ -20,6 +19,7 @@ import { encoderOf } from './encoder.ts'
 import { closeImages, openImages } from './images.ts'
 import { startProgress } from './progress.ts'
 import { count, positive, whole } from './numbers.ts'
+import { openRunGpu } from './precision.ts'
 import { openRun } from './run-folder.ts'
 import { amdimSchedule } from './train-amdim.ts'
 import { sources } from './train-options.ts'
@@ -64,7 +64,7 @@ export async function evalClassifier(kind: Kind, dir: string, flags: ClassifierF
     flags.checkpoint === undefined ? (await run.latest()).checkpoint : await load(flags.checkpoint)
   if (!found) throw new UsageError(`${dir} has no checkpoint yet; let the training reach its first`)
   const progress = startProgress({ json: flags.json ?? false })
-  const gpu = await openGpu(flags.adapter === undefined ? {} : { adapter: flags.adapter })
+  const gpu = await openRunGpu(flags.adapter, config.precision)
   try {
     const images = { data: flags.data ?? config.data, size: config.size, seed: config.seed }
     const data = await openImages(images, progress)

@@ -1,15 +1,15 @@
 // kindred eval knn: how well a run's encoder separates classes that it never saw, beside raw pixels.
 
-import { openGpu } from '../engine/node.ts'
 import { load } from '../engine/node-files.ts'
 import { recipeOf } from '../methods/views.ts'
 import { loadModel } from '../models/state.ts'
 import { buildHead, measured } from './build.ts'
-import { UsageError } from './choice.ts'
+import { UsageError, oneOf } from './choice.ts'
 import type { AnyConfig } from './config.ts'
 import { encoderOf } from './encoder.ts'
 import { closeImages, openImages, skippedOf } from './images.ts'
 import { KnnProbe, knnRows } from './knn.ts'
+import { openRunGpu, precisions } from './precision.ts'
 import { startProgress } from './progress.ts'
 import { openRun } from './run-folder.ts'
 import { trainingImages } from './train.ts'
@@ -21,6 +21,8 @@ export interface EvalKnnFlags {
   readonly temperature?: number
   readonly bank?: number
   readonly queries?: number
+  /** The run's by default. */
+  readonly precision?: string
   readonly adapter?: string
   readonly json?: boolean
 }
@@ -32,8 +34,9 @@ export async function evalKnn(dir: string, flags: EvalKnnFlags): Promise<number>
   const found =
     flags.checkpoint === undefined ? (await run.latest()).checkpoint : await load(flags.checkpoint)
   if (!found) throw new UsageError(`${dir} has no checkpoint yet; let the training reach its first`)
+  const precision = oneOf('--precision', flags.precision, precisions) ?? config.precision
   const progress = startProgress({ json: flags.json ?? false })
-  const gpu = await openGpu(flags.adapter === undefined ? {} : { adapter: flags.adapter })
+  const gpu = await openRunGpu(flags.adapter, precision)
   try {
     const images = { data: flags.data ?? config.data, size: config.size, seed: config.seed }
     const data = await openImages(images, flags.json ? silent : progress)

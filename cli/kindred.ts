@@ -77,6 +77,7 @@ evaluate
   .option('--temperature <t>', "the vote's temperature", positive)
   .option('--bank <n>', 'training images to find neighbours among (default: as the run)', count)
   .option('--queries <n>', 'test images to classify (default: as the run)', count)
+  .option('--precision <kind>', 'arithmetic: f32, f16x3 or f16 (default: as the run)')
   .option('--adapter <name>', "part of the GPU's name, to choose among several")
   .option('--json', 'print one machine-readable line only')
   .addHelpText('after', '\nExample:\n  kindred eval knn runs/cifar --k 200 --temperature 0.1')

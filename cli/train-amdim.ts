@@ -12,7 +12,7 @@ import { amdimEncoder } from '../models/amdim-encoder.ts'
 import { classifiers } from '../models/classifiers.ts'
 import type { Model } from '../models/layers.ts'
 import { type AmdimFlags, amdimConfig } from './amdim-config.ts'
-import { type Trainer, nothing } from './build.ts'
+import { type Scaling, type Trainer, nothing, scaled } from './build.ts'
 import type { AmdimConfig } from './config.ts'
 import { openFeed } from './feed.ts'
 import { count, positive } from './numbers.ts'
@@ -41,6 +41,7 @@ function amdimTrainer(
   config: AmdimConfig,
   { labels, classes }: Dataset,
   { stepsPerEpoch, capture }: { readonly stepsPerEpoch: number; readonly capture: boolean },
+  scaling: Scaling,
 ): Trainer {
   const { clip, penalty, views, seed } = config
   const encoder = amdimEncoder(gpu, { ...config.model, size: config.size, seed })
@@ -49,7 +50,7 @@ function amdimTrainer(
   const optimizer = new Adam({ ...encoder.parameters, ...head?.parameters }, config.optimizer)
   const schedule = amdimSchedule(config, stepsPerEpoch)
   const options = { encoder, classifiers: head, optimizer, schedule, clip, penalty, views, seed, capture }
-  const trainer = amdim(gpu, options)
+  const trainer = amdim(gpu, { ...options, ...scaling })
   const known = (indices: ArrayLike<number>) =>
     labels && Int32Array.from(indices, (index) => labels[index] ?? -1)
   return {
@@ -67,7 +68,8 @@ async function prepareAmdim(
 ): Promise<Prepared> {
   const images = trainingImages(config, data)
   const stepsPerEpoch = steps(images, { batch: config.batch })
-  const trainer = amdimTrainer(gpu, config, images, { stepsPerEpoch, capture })
+  const extent = { stepsPerEpoch, capture }
+  const trainer = scaled(gpu, (scaling) => amdimTrainer(gpu, config, images, extent, scaling))
   const probe = probeOf(gpu, config, images, data.test)
   const feed = await openFeed(gpu, images, resident)
   return { gpu, config, images, feed, trainer, stepsPerEpoch, probe }

@@ -6,12 +6,12 @@ import type { Split } from '../data/dataset.ts'
 import { steps } from '../data/loader.ts'
 import { DeviceLostError } from '../engine/errors.ts'
 import type { Gpu } from '../engine/gpu.ts'
-import { openGpu } from '../engine/node.ts'
 import { UsageError } from './choice.ts'
 import { type AnyConfig, type RunFlags, type TrainFlags, configOf, fittingBatch } from './config.ts'
 import type { Resident } from './feed.ts'
 import { closeImages, openImages, skippedOf } from './images.ts'
 import { knnRows } from './knn.ts'
+import { effectOf, openRunGpu } from './precision.ts'
 import { type Method, methods } from './presets.ts'
 import { type Progress, startProgress } from './progress.ts'
 import { writeReport } from './report.ts'
@@ -71,7 +71,7 @@ export async function trainAs<Flags extends RunFlags, Config extends AnyConfig>(
   try {
     const batch = batchFor(draft, flags, data)
     steps(trainingImages(draft, data), { batch }) // throws when there is not one
-    const gpu = await openGpu(flags.adapter === undefined ? {} : { adapter: flags.adapter })
+    const gpu = await openRunGpu(flags.adapter, draft.precision)
     try {
       const config = saved ?? method.configOf({ ...flags, batch }, gpu.software)
       const prepared = await method.prepare(gpu, config, data, flags)
@@ -192,6 +192,9 @@ function introduce(
   const adapter = adapterOf(gpu)
   const kind = gpu.software ? ' (a CPU: fine for small models; see kindred doctor)' : ''
   progress.note(`on ${adapter}${kind}, into ${run.dir}`)
+  const { precision } = gpu.run
+  if (precision !== 'f32')
+    progress.note(`precision ${precision}: ${effectOf(precision, gpu.run)}; the loss is scaled`)
   const { adapter: first } = (run.config['about'] ?? {}) as { adapter?: string } // as `described` wrote it
   if (first !== undefined && first !== adapter)
     progress.note(`the run began on ${first}: from here on its bits will differ, its quality not`)

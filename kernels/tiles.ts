@@ -109,7 +109,7 @@ export function tiled(build: (by: Tiles) => Kernel, layout: Layout = byFeature):
   return (run) => {
     if (useMatrices(run)) return run.precision === 'f16' ? inHalves(run) : inParts(run)
     if (hasLanes(run)) return onCpu
-    return run.precision === 'f16' ? withHalves : onGpu
+    return run.precision === 'f16' && !run.software ? withHalves : onGpu
   }
 }
 

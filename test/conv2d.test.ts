@@ -5,6 +5,7 @@ import type { Shape, Tensor } from '../kernels/op.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { checkOp, random } from './check.ts'
 import { Golden, goldenNames } from './golden.ts'
+import { conv2dGolden } from './golden-products.ts'
 import { gpuSuite } from './gpu.ts'
 
 const test = gpuSuite('conv2d')
@@ -15,12 +16,6 @@ interface Layer {
   readonly stride?: readonly [number, number]
   readonly padding?: readonly [number, number]
   readonly padMode?: 'zeros' | 'reflect'
-}
-
-interface Config {
-  readonly stride: number
-  readonly padding: number
-  readonly pad_mode: 'zeros' | 'reflect'
 }
 
 /** The definition of a convolution, pixel by pixel. */
@@ -170,19 +165,6 @@ test('refuses shapes that do not fit, naming them', ({ gpu }) => {
 })
 
 for (const name of goldenNames('conv2d_'))
-  test(`agrees with PyTorch: ${name}`, async ({ gpu }) => {
-    const golden = new Golden(name)
-    const { stride, padding, pad_mode: padMode } = golden.config as unknown as Config // as cases.json has it
-    const [x, w] = [golden.images(gpu, 'in.x'), golden.kernel(gpu, 'in.weight')]
-    const b = golden.has('in.bias') ? golden.tensor(gpu, 'in.bias') : null
-    const product = conv2d(x, w, { stride, padding, padMode })
-    const y = b ? add(product, b) : product
-    await golden.matchImages(gpu, 'out.y', y)
-    const gradients = gpu.backward(y, golden.images(gpu, 'up.y'))
-    await golden.matchImages(gpu, 'grad.x', gradients.get(x))
-    await golden.matchKernel(gpu, 'grad.weight', gradients.get(w))
-    if (b) await golden.match(gpu, 'grad.bias', gradients.get(b))
-    golden.done()
-  })
+  test(`agrees with PyTorch: ${name}`, ({ gpu }) => conv2dGolden(gpu, new Golden(name)))
 
 test.run()

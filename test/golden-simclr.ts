@@ -1,14 +1,18 @@
 // The golden SimCLR cases' model: leftthomas/SimCLR's names and ours, its weights, its forward.
 
+import * as assert from 'uvu/assert'
 import type { Tensor } from '../kernels/op.ts'
+import { add } from '../kernels/add.ts'
 import { l2Normalize } from '../kernels/l2-normalize.ts'
+import { mul } from '../kernels/mul.ts'
+import { sum } from '../kernels/sum.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import type { Named } from '../engine/optimizer.ts'
 import type { SavedTensor } from '../engine/safetensors.ts'
 import { projectionHead } from '../models/heads.ts'
 import type { Mode, Model } from '../models/layers.ts'
 import { resnet18, resnet50 } from '../models/resnet.ts'
-import { loadModel } from '../models/state.ts'
+import { loadModel, saveModel } from '../models/state.ts'
 import type { Golden } from './golden.ts'
 
 export const training = { training: true }
@@ -69,4 +73,24 @@ export async function matchGradients(
     if (gradient?.shape.length === 4) await golden.matchKernel(gpu, theirs, gradient)
     else await golden.match(gpu, theirs, gradient)
   }
+}
+
+/** Compares a whole ResNet with its case: outputs in both modes, gradients, running statistics. */
+export async function resnetGolden(gpu: Gpu, golden: Golden) {
+  const model = build(gpu, golden)
+  const x = golden.images(gpu, 'in.x')
+  const before = forward(model, x, evaluating)
+  for (const [key, tensor] of Object.entries(before)) await golden.match(gpu, `out.eval.${key}`, tensor)
+  const trained = forward(model, x, training)
+  for (const [key, tensor] of Object.entries(trained)) await golden.match(gpu, `out.train.${key}`, tensor)
+  const weighted = (key: 'feature' | 'out') => sum(mul(trained[key], golden.tensor(gpu, `up.${key}`)))
+  const gradients = gpu.backward(add(weighted('feature'), weighted('out')))
+  await matchGradients(gpu, golden, 'grad.', model, gradients)
+  for (const part of [model.encoder, model.head])
+    for (const [key, { shape, data }] of await saveModel(gpu, part)) {
+      const theirs = golden.names.find((n) => n.startsWith('after.') && ourName(n.slice(6)) === key)
+      if (theirs) golden.expect(theirs, data instanceof Float32Array ? data : Array.from(data, Number))
+      else assert.not.match(key, /running|tracked/, `${key} ${String(shape)} has no golden value`)
+    }
+  golden.done()
 }

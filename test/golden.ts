@@ -7,7 +7,8 @@ import { type Shape, type Tensor, sizeOf } from '../kernels/op.ts'
 import { type SavedTensor, decodeSafetensors } from '../engine/safetensors.ts'
 import type { Gpu } from '../engine/gpu.ts'
 
-interface Bound {
+/** How closely a tensor must be met. */
+export interface Bound {
   readonly exact?: boolean
   readonly max_abs?: number
   readonly rel_l2?: number
@@ -50,8 +51,11 @@ export class Golden {
   readonly #case: Case
   readonly #tensors: Map<string, SavedTensor>
   readonly #met = new Set<string>()
+  readonly #judge: (bound: Bound, name: string) => Bound
 
-  constructor(name: string) {
+  /** `judge` makes of what the case states what another precision than f32 must meet. */
+  constructor(name: string, judge: (bound: Bound, name: string) => Bound = (bound) => bound) {
+    this.#judge = judge
     const found = cases().find((c) => c.name === name)
     if (!found) throw new Error(`golden: no case ${name}`)
     this.name = name
@@ -107,10 +111,11 @@ export class Golden {
     return gpu.tensor(values, shape)
   }
 
-  /** Asserts that `got`, in the file's layout, meets the tolerance that the case states for `name`. */
+  /** Asserts that `got`, in the file's layout, meets the tolerance for `name`. */
   expect(name: string, got: ArrayLike<number>) {
-    const bound = this.#case.expect[name]
-    if (!bound) throw new Error(`${this.name}: nothing is expected of ${name}`)
+    const stated = this.#case.expect[name]
+    if (!stated) throw new Error(`${this.name}: nothing is expected of ${name}`)
+    const bound = this.#judge(stated, name)
     this.#met.add(name)
     const want = this.values(name)
     assert.is(got.length, want.length, `${this.name} ${name}: count`)

@@ -8,6 +8,7 @@ import { matmul } from '../kernels/matmul.ts'
 import { KeyQueue } from '../models/key-queue.ts'
 import { checkOp, close, random } from './check.ts'
 import { Golden, goldenNames } from './golden.ts'
+import { infoNceGolden, queueOf } from './golden-products.ts'
 import { gpuSuite } from './gpu.ts'
 import { refuses } from './refusal.ts'
 import { dot, logSumExp, meanOf, unitRows } from './similarities.ts'
@@ -93,17 +94,6 @@ test("MoCo v3's contrast of two small batches", async ({ gpu }) => {
   close([(await one(a, b)) + (await one(b, a))], [0.4745404546], 2e-6, 'loss')
 })
 
-/** The transpose of a matrix in a file: queues are stored there one key per column. */
-function transposed(golden: Golden, name: string) {
-  const [C = 0, K = 0] = golden.shape(name)
-  const values = golden.values(name)
-  return {
-    values: Float32Array.from({ length: C * K }, (_, i) => values[(i % C) * K + Math.floor(i / C)] ?? NaN),
-    K,
-    C,
-  }
-}
-
 /** The share in percent of the rows [N, 1 + K] whose first number is among the k largest. */
 const topK = (logits: Float32Array, width: number, k: number) =>
   100 *
@@ -117,7 +107,7 @@ const topK = (logits: Float32Array, width: number, k: number) =>
 /** [q·k, q·queue] / T, row by row. */
 async function logitsOf(gpu: Gpu, golden: Golden, q: Float32Array, k: Float32Array) {
   const [N = 0, C = 0] = golden.shape('in.q_raw')
-  const { values, K } = transposed(golden, 'in.queue')
+  const { values, K } = queueOf(golden, 'in.queue')
   const T = Number(golden.config['temperature'])
   const negatives = await gpu.read(
     matmul(gpu.tensor(q, [N, C]), gpu.tensor(values, [K, C]), { transB: true }),
@@ -133,14 +123,12 @@ async function logitsOf(gpu: Gpu, golden: Golden, q: Float32Array, k: Float32Arr
 for (const name of goldenNames('moco_infonce_')) {
   test(`${name} agrees with the original code`, async ({ gpu }) => {
     const golden = new Golden(name)
-    const { values, K, C } = transposed(golden, 'in.queue')
+    const { values, K, C } = queueOf(golden, 'in.queue')
     const T = Number(golden.config['temperature'])
     const [N = 0] = golden.shape('in.q_raw')
     const queue = gpu.variable(values, [K, C])
     const [qRaw, kRaw] = [golden.tensor(gpu, 'in.q_raw'), golden.tensor(gpu, 'in.k_raw')]
-    const loss = infoNce(qRaw, kRaw, queue, T)
-    await golden.match(gpu, 'out.loss', loss)
-    await golden.match(gpu, 'grad.q_raw', gpu.backward(loss).get(qRaw))
+    await infoNceGolden(gpu, golden)
 
     const [q, k] = [l2Normalize(qRaw), l2Normalize(kRaw)]
     const unit = infoNce(q, k, queue, T, { normalized: true })
@@ -167,7 +155,7 @@ const transposedHead = (values: Float32Array, C: number, count: number) =>
 
 test('the queue is the original one, wrapping round', async ({ gpu }) => {
   const golden = new Golden('moco_queue_C16_K24_N8')
-  const { values, K, C } = transposed(golden, 'in.queue')
+  const { values, K, C } = queueOf(golden, 'in.queue')
   const queue = new KeyQueue(gpu, { K, C })
   gpu.write(queue.keys, values)
   const [steps = 0, N = 0] = golden.shape('in.keys')

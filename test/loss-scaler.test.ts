@@ -72,6 +72,46 @@ for (const [name, make] of Object.entries(optimizers)) {
   })
 }
 
+for (const [name, make] of Object.entries(optimizers))
+  test(`${name}: replayed steps are those run one by one, to the bit, and skip the same overflow`, async ({
+    gpu,
+  }) => {
+    const results = []
+    for (const replay of [false, true]) {
+      const parameters = parametersOf(gpu)
+      const optimizer = make(parameters)
+      const scaler = new LossScaler(gpu, { scale: 2 ** 16, interval: 3 })
+      const schedule = (t: number) => 0.1 / (1 + t)
+      const captured = gpu.capture(
+        (x: Tensor) => {
+          const loss = mul(sum(mul(parameters.a, x)), sum(parameters.b))
+          optimizer.step(gpu.backward(loss, scaler.scale), () => schedule(optimizer.t), scaler)
+          return loss
+        },
+        { replay },
+      )
+      const states = []
+      for (let step = 0; step < 8; step++) {
+        // 1e38 times the scale is infinite, in the gradient of a; the loss itself is not.
+        const values = random(150, 5 + step).map((v, i) => (step === 5 && i === 77 ? 1e38 : v))
+        const [loss = NaN] = await gpu.read(captured.run({ values, shape: [10, 15] }))
+        const scale = await scaleOf(gpu, scaler)
+        states.push([loss, scale, optimizer.t, await all(gpu, parameters, optimizer)])
+      }
+      assert.is(captured.replays, replay ? 6 : 0, `${captured.reason}`)
+      const scales = states.map(([, scale]) => scale)
+      assert.equal(
+        scales.map((scale) => Math.log2(Number(scale))),
+        [16, 16, 17, 17, 17, 16, 16, 16], // doubled after three good steps; the sixth step is one before it would again
+      )
+      assert.equal(states[5]?.[3], states[4]?.[3]) // skipped
+      assert.not.equal(states[6]?.[3], states[5]?.[3])
+      results.push(states)
+      captured.release()
+    }
+    assert.equal(results[1], results[0])
+  })
+
 test('the scale doubles after the interval of good steps, counted anew after a bad one', async ({ gpu }) => {
   const w = gpu.variable([1], [1])
   const optimizer = new Sgd({ w })

@@ -3,6 +3,7 @@ import { matmul } from '../kernels/matmul.ts'
 import { linear } from '../kernels/linear.ts'
 import { checkOp } from './check.ts'
 import { Golden, goldenNames } from './golden.ts'
+import { linearGolden, matmulGolden } from './golden-products.ts'
 import { gpuSuite } from './gpu.ts'
 
 const test = gpuSuite('matmul and linear')
@@ -101,32 +102,9 @@ test('refuses shapes that do not fit, naming them', ({ gpu }) => {
 })
 
 for (const name of goldenNames('matmul_'))
-  test(`agrees with PyTorch: ${name}`, async ({ gpu }) => {
-    const golden = new Golden(name)
-    const { transA = false, transB = false } = golden.config as { transA?: boolean; transB?: boolean } // see cases.json
-    const self = golden.has('in.z')
-    const a = golden.tensor(gpu, self ? 'in.z' : 'in.a')
-    const b = self ? a : golden.tensor(gpu, 'in.b')
-    const y = matmul(a, b, { transA, transB })
-    await golden.match(gpu, 'out.y', y)
-    const gradients = gpu.backward(y, golden.tensor(gpu, 'up.y'))
-    await golden.match(gpu, self ? 'grad.z' : 'grad.a', gradients.get(a))
-    if (!self) await golden.match(gpu, 'grad.b', gradients.get(b))
-    golden.done()
-  })
+  test(`agrees with PyTorch: ${name}`, ({ gpu }) => matmulGolden(gpu, new Golden(name)))
 
 for (const name of goldenNames('linear_'))
-  test(`agrees with PyTorch: ${name}`, async ({ gpu }) => {
-    const golden = new Golden(name)
-    const [x, w] = [golden.tensor(gpu, 'in.x'), golden.tensor(gpu, 'in.weight')]
-    const b = golden.has('in.bias') ? golden.tensor(gpu, 'in.bias') : null
-    const y = linear(x, w, b)
-    await golden.match(gpu, 'out.y', y)
-    const gradients = gpu.backward(y, golden.tensor(gpu, 'up.y'))
-    await golden.match(gpu, 'grad.x', gradients.get(x))
-    await golden.match(gpu, 'grad.weight', gradients.get(w))
-    if (b) await golden.match(gpu, 'grad.bias', gradients.get(b))
-    golden.done()
-  })
+  test(`agrees with PyTorch: ${name}`, ({ gpu }) => linearGolden(gpu, new Golden(name)))
 
 test.run()

@@ -2,6 +2,7 @@ import * as assert from 'uvu/assert'
 import { ntXent, ntXentOp } from '../kernels/ntxent.ts'
 import { checkOp, close, random } from './check.ts'
 import { Golden, goldenNames } from './golden.ts'
+import { ntXentGolden } from './golden-products.ts'
 import { gpuSuite } from './gpu.ts'
 import { dot, logSumExp, unitRows } from './similarities.ts'
 import { variants } from './variants.ts'
@@ -50,40 +51,8 @@ for (const [variant, apply] of variants(ntXentOp)) {
   }
 }
 
-for (const name of goldenNames('ntxent_')) {
-  test(`${name} agrees with the original code`, async ({ gpu }) => {
-    const golden = new Golden(name)
-    const T = Number(golden.config['temperature'] ?? golden.config['tau'])
-    if (golden.has('in.z')) {
-      const [rows = 0, D = 0] = golden.shape('in.z')
-      const all = golden.values('in.z')
-      const half = (rows / 2) * D
-      const [a, b] = [
-        gpu.tensor(all.slice(0, half), [rows / 2, D]),
-        gpu.tensor(all.slice(half), [rows / 2, D]),
-      ]
-      const loss = ntXent(a, b, T)
-      const gradients = gpu.backward(loss)
-      const [da, db] = [gradients.get(a), gradients.get(b)]
-      if (!da || !db) throw new Error('no gradient')
-      const value = await gpu.read(loss)
-      golden.expect('out.loss', value)
-      golden.expect(
-        'out.google_loss',
-        value.map((v) => 2 * v),
-      ) // their loss_a + loss_b
-      golden.expect('grad.z', [...(await gpu.read(da)), ...(await gpu.read(db))])
-    } else {
-      const [a, b] = [golden.tensor(gpu, 'in.out_1'), golden.tensor(gpu, 'in.out_2')]
-      const loss = ntXent(a, b, T, { normalized: true })
-      const gradients = gpu.backward(loss)
-      await golden.match(gpu, 'out.loss', loss)
-      await golden.match(gpu, 'grad.out_1', gradients.get(a))
-      await golden.match(gpu, 'grad.out_2', gradients.get(b))
-    }
-    golden.done()
-  })
-}
+for (const name of goldenNames('ntxent_'))
+  test(`${name} agrees with the original code`, ({ gpu }) => ntXentGolden(gpu, new Golden(name)))
 
 test('is log(2N - 1) when all embeddings are equal, to 1e-6 at any temperature', async ({ gpu }) => {
   for (const N of [2, 3, 50, 512, 1000])

@@ -2,6 +2,7 @@ import * as assert from 'uvu/assert'
 import { kernel } from '../kernels/op.ts'
 import { Gpu } from '../engine/gpu.ts'
 import { openGpu } from '../engine/node.ts'
+import { effectOf, precisions } from '../cli/precision.ts'
 import { gpuSuite } from './gpu.ts'
 import { refuses } from './refusal.ts'
 
@@ -26,6 +27,26 @@ test('an unknown precision is refused, and one that the device has no 16-bit flo
     () => new Gpu(plain, { precision: 'f16' }),
     "Gpu: precision 'f16' needs 16-bit floats, and this device was opened without 'shader-f16'; request the feature if its adapter has it, or use precision 'f32'",
   )
+})
+
+test('doctor and training tell what a precision does on an adapter', () => {
+  const adapters = {
+    plain: { software: false, f16: false, matrices: false },
+    cpu: { software: true, f16: true, matrices: false },
+    halves: { software: false, f16: true, matrices: false },
+    tensorCores: { software: false, f16: true, matrices: true },
+  }
+  const told = Object.values(adapters).map((traits) => precisions.map((p) => effectOf(p, traits)))
+  assert.equal(told, [
+    ['exact', 'refused: there are no 16-bit floats', 'refused: there are no 16-bit floats'],
+    ['exact', 'computes in f32, which a CPU does best', 'computes in f32, which a CPU does best'],
+    [
+      'exact',
+      'computes in f32: there are no tensor cores',
+      'factors rounded to 11 bits, half the traffic within a workgroup',
+    ],
+    ['exact', "close to f32's digits, on tensor cores", 'factors rounded to 11 bits, on tensor cores'],
+  ])
 })
 
 const halve = kernel`

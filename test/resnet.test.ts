@@ -1,37 +1,16 @@
 import * as assert from 'uvu/assert'
-import { add } from '../kernels/add.ts'
-import { mul } from '../kernels/mul.ts'
-import { sum } from '../kernels/sum.ts'
 import { snapshot } from '../engine/checkpoint.ts'
 import { resnet18, resnet34, resnet50 } from '../models/resnet.ts'
 import { loadModel, saveModel } from '../models/state.ts'
 import { Golden } from './golden.ts'
-import { build, evaluating, forward, matchGradients, ourName, training } from './golden-simclr.ts'
+import { evaluating, resnetGolden } from './golden-simclr.ts'
 import { gpuSuite } from './gpu.ts'
 import { refuses } from './refusal.ts'
 
 const test = gpuSuite('resnet')
 
 for (const name of ['resnet18_w6_32px', 'resnet50_w4_16px']) {
-  test(`${name}: outputs, gradients and running statistics`, async ({ gpu }) => {
-    const golden = new Golden(name)
-    const model = build(gpu, golden)
-    const x = golden.images(gpu, 'in.x')
-    const before = forward(model, x, evaluating)
-    for (const [key, tensor] of Object.entries(before)) await golden.match(gpu, `out.eval.${key}`, tensor)
-    const trained = forward(model, x, training)
-    for (const [key, tensor] of Object.entries(trained)) await golden.match(gpu, `out.train.${key}`, tensor)
-    const weighted = (key: 'feature' | 'out') => sum(mul(trained[key], golden.tensor(gpu, `up.${key}`)))
-    const gradients = gpu.backward(add(weighted('feature'), weighted('out')))
-    await matchGradients(gpu, golden, 'grad.', model, gradients)
-    for (const part of [model.encoder, model.head])
-      for (const [key, { shape, data }] of await saveModel(gpu, part)) {
-        const theirs = golden.names.find((n) => n.startsWith('after.') && ourName(n.slice(6)) === key)
-        if (theirs) golden.expect(theirs, data instanceof Float32Array ? data : Array.from(data, Number))
-        else assert.not.match(key, /running|tracked/, `${key} ${String(shape)} has no golden value`)
-      }
-    golden.done()
-  })
+  test(`${name}: outputs, gradients and running statistics`, ({ gpu }) => resnetGolden(gpu, new Golden(name)))
 }
 
 test('resnet34 has 34 layers, the ImageNet stem shrinks by 4, and widths multiply', async ({ gpu }) => {

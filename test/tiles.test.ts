@@ -143,6 +143,20 @@ test('every kernel is valid WGSL for tensor cores', async () => {
   nothing.destroy()
 })
 
+test('a CPU adapter computes in f32 whatever the precision, with lanes or without', ({ gpu }) => {
+  const z = gpu.tensor(random(12, 1), [4, 3])
+  const attrs = { temperature: 0.5, normalized: false }
+  for (const subgroupSize of [0, 4, 8])
+    for (const precision of ['f16', 'f16x3'] as const) {
+      const traits = { software: true, subgroupSize, precision }
+      for (const { name, source } of [
+        ...kernelsOf(gpu, traits, ntXentOp, attrs, [z, z]),
+        ...kernelsOf(gpu, traits, infoNceOp, attrs, [z, z, z]),
+      ])
+        assert.not.match(source, /f16/, `${name} in subgroups of ${subgroupSize}`)
+    }
+})
+
 test("a GPU's kernels fit WebGPU's default limits", async () => {
   const instance = create([])
   alive.push(instance)

@@ -97,6 +97,30 @@ test('killed at any moment, --resume goes on bit for bit', async ({ dir }) => {
   )
 })
 
+test('in f16, stopped and resumed, a run ends the same, and on a CPU as in f32', async ({ dir }) => {
+  const run = join(dir, 'f16')
+  const first = start(['train', 'simclr', ...tiny, '--precision', 'f16', '--json', '--out', run])
+  await first.said(/"step":4,/)
+  first.child.kill('SIGKILL')
+  const { out } = await first.done
+  assert.match(out, /precision f16: computes in f32, which a CPU does best; the loss is scaled/)
+  const refused = await kindred('train', 'simclr', '--resume', run, '--precision', 'f32')
+  assert.is(refused.code, 2)
+  assert.match(refused.err, /--resume goes on with the run's own settings; leave out --precision/)
+  const { code, err } = await kindred('train', 'simclr', '--resume', run)
+  assert.is(code, 0, err)
+  const config = JSON.parse(readFileSync(join(run, 'config.json'), 'utf8')) as Record<string, unknown>
+  assert.is(config['precision'], 'f16')
+  // A CPU computes in f32 whatever the precision, and a scale of 2^16 changes no digit of these gradients.
+  assert.is(metricsOf(run), metricsOf(join(dir, 'a')))
+  const last = 'checkpoints/step-00000012.safetensors'
+  const { tensors } = decodeSafetensors(readFileSync(join(run, last)))
+  for (const [name, { data }] of decodeSafetensors(readFileSync(join(dir, 'a', last))).tensors)
+    assert.equal(tensors.get(name)?.data, data, name)
+  assert.equal([...(tensors.get('scaler.scale')?.data ?? [])], [65536])
+  assert.equal([...(tensors.get('scaler.good')?.data ?? [])], [12]) // counted on across the stop
+})
+
 test('Ctrl-C saves and says how to go on; going on ends the same', async ({ dir }) => {
   const run = join(dir, 'stopped')
   const first = start(['train', 'simclr', ...tiny, '--json', '--out', run])
@@ -169,6 +193,12 @@ const refusals: [string, string[], number, RegExp][] = [
     ['--model', 'resnet19'],
     2,
     /^kindred: --model: must be one of resnet8, resnet18, resnet34, resnet50, got resnet19/,
+  ],
+  [
+    'an unknown precision',
+    ['--precision', 'bf16'],
+    2,
+    /^kindred: --precision: must be one of f32, f16x3, f16, got bf16/,
   ],
   ['an unknown option', ['--bacth', '64'], 2, /unknown option '--bacth'/],
   ['a number that is none', ['--epochs', 'ten'], 2, /it must be a whole number from 1 on/],

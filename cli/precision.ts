@@ -1,0 +1,33 @@
+// What --precision means to a run: how its GPU is opened, whether its loss is scaled, and what the adapter makes of it.
+
+import type { Precision, Run } from '../kernels/op.ts'
+import type { Gpu } from '../engine/gpu.ts'
+import { LossScaler } from '../engine/loss-scaler.ts'
+import { openGpu } from '../engine/node.ts'
+
+/** What --precision may be, from the most exact to the fastest. */
+export const precisions: readonly Precision[] = ['f32', 'f16x3', 'f16']
+
+/** What --help says of it. */
+export const precisionHelp =
+  'f32 (exact), f16x3 (nearly, on tensor cores) or f16 (factors rounded to 11 bits); kindred doctor says what each does here'
+
+/** The GPU that a run computes on; runs that name no precision were made in f32. Throws Error in words. */
+export const openRunGpu = (adapter: string | undefined, precision: Precision = 'f32'): Promise<Gpu> =>
+  openGpu({ precision, ...(adapter === undefined ? {} : { adapter }) })
+
+/** The scaler of a run's loss, or null in f32. Both other modes have the range of f16, in which small gradients lose digits. */
+export const scalerOf = (gpu: Gpu): LossScaler | null =>
+  gpu.run.precision === 'f32' ? null : new LossScaler(gpu)
+
+type Traits = Pick<Run, 'software' | 'f16' | 'matrices'>
+
+/** What a precision does on such an adapter, in words. */
+export function effectOf(precision: Precision, { software, f16, matrices }: Traits): string {
+  if (precision === 'f32') return 'exact'
+  if (!f16) return 'refused: there are no 16-bit floats'
+  if (software) return 'computes in f32, which a CPU does best'
+  if (precision === 'f16x3')
+    return matrices ? "close to f32's digits, on tensor cores" : 'computes in f32: there are no tensor cores'
+  return `factors rounded to 11 bits, ${matrices ? 'on tensor cores' : 'half the traffic within a workgroup'}`
+}

@@ -1,0 +1,136 @@
+// The golden training trajectories: 20 steps of the methods' original loops on small models, which `simclr` must follow.
+
+import * as assert from 'uvu/assert'
+import type { Tensor, Variable } from '../kernels/op.ts'
+import { add } from '../kernels/add.ts'
+import { batchNorm } from '../kernels/batch-norm.ts'
+import { conv2d } from '../kernels/conv2d.ts'
+import { globalAvgPool } from '../kernels/global-avg-pool.ts'
+import { linear } from '../kernels/linear.ts'
+import { relu } from '../kernels/relu.ts'
+import { slice } from '../kernels/slice.ts'
+import type { Gpu } from '../engine/gpu.ts'
+import { snapshot } from '../engine/checkpoint.ts'
+import type { LossScaler } from '../engine/loss-scaler.ts'
+import { type Optimizer, Adam, Sgd } from '../engine/optimizer.ts'
+import type { SavedTensor } from '../engine/safetensors.ts'
+import { constant } from '../engine/schedule.ts'
+import { simclr } from '../methods/simclr.ts'
+import type { Model, NormState } from '../models/layers.ts'
+import { variablesOf } from '../models/state.ts'
+import { type Golden, toHWIO, toNHWC } from './golden.ts'
+
+/** A torch Sequential described by strings: Conv2d, BatchNorm, ReLU, AdaptiveAvgPool, Linear, with the case's weights. */
+function sequential(gpu: Gpu, golden: Golden, root: 'f' | 'g'): Model {
+  const parameters: Record<string, Variable> = {}
+  const norms: Record<string, NormState> = {}
+  const own = (name: string) => {
+    const key = `w.${root}.${name}`
+    const source = { values: golden.values(key), shape: golden.shape(key) }
+    const { values, shape } = source.shape.length === 4 ? toHWIO(source.values, source.shape) : source
+    return (parameters[`${root}.${name}`] = gpu.variable(values, shape))
+  }
+  const layers = (golden.config[`${root}_index`] as string[]).map((layer, i): Model['forward'] => {
+    const stride = Number(layer.match(/stride=\((\d)/)?.[1] ?? 1)
+    const bias = golden.has(`w.${root}.${i}.bias`) ? own(`${i}.bias`) : null
+    const weight = golden.has(`w.${root}.${i}.weight`) ? own(`${i}.weight`) : null
+    if (layer.startsWith('ReLU')) return (x) => relu(x)
+    if (layer.startsWith('AdaptiveAvgPool')) return (x) => globalAvgPool(x)
+    if (!weight) throw new Error(`${layer} has no weight`)
+    if (layer.startsWith('Linear')) return (x) => (bias ? linear(x, weight, bias) : linear(x, weight))
+    if (layer.startsWith('Conv2d')) {
+      const convolve = (x: Tensor) => conv2d(x, weight, { stride, padding: 1 })
+      return (x) => (bias ? add(convolve(x), bias) : convolve(x))
+    }
+    const buffer = (name: string) =>
+      gpu.variable(golden.values(`buf.${root}.${i}.${name}`), golden.shape(`buf.${root}.${i}.${name}`))
+    const state: NormState = { mean: buffer('running_mean'), variance: buffer('running_var'), batches: 0 }
+    norms[`${root}.${i}`] = state
+    if (!bias) throw new Error(`${layer} has no bias`)
+    return (x, { training }) => {
+      if (training) gpu.everyStep(() => state.batches++)
+      return batchNorm(x, weight, bias, state, { training })
+    }
+  })
+  return {
+    parameters,
+    norms,
+    features: 0,
+    forward: (x, mode) => layers.reduce((y, layer) => layer(y, mode), x),
+  }
+}
+
+/** Trains as the case says, in captured steps, with a scaled loss if there is a scaler, and compares the first gradients, every
+ *  loss, the weights after a step and in the end, and the running statistics. */
+export async function followsGolden(
+  gpu: Gpu,
+  golden: Golden,
+  { scaler, chunk = null }: { readonly scaler?: LossScaler; readonly chunk?: number | null } = {},
+) {
+  const { lr, weight_decay, momentum, temperature, num_batches } = golden.config
+  const [encoder, head] = [sequential(gpu, golden, 'f'), sequential(gpu, golden, 'g')]
+  const parameters = { ...encoder.parameters, ...head.parameters }
+  const weightDecay = Number(weight_decay)
+  const optimizer =
+    golden.config['optimizer'] === 'adam'
+      ? new Adam(parameters, { weightDecay })
+      : new Sgd(parameters, { weightDecay, momentum: Number(momentum) })
+  const scale = scaler ? ((await gpu.read(scaler.scale))[0] ?? NaN) : 1
+  const unscaled = (values: Float32Array) => values.map((v) => v / scale)
+  const first: Promise<Map<string, SavedTensor>>[] = [] // the gradients of the first step, read before they die
+  const watched: Optimizer = {
+    t: 0,
+    state: optimizer.state,
+    offsets: optimizer.offsets,
+    step(gradients, rate, by) {
+      const named = Object.entries(parameters).map(([key, v]) => [key, gradients.get(v)] as const)
+      if (first.length === 0) first.push(snapshot(gpu, Object.fromEntries(named) as Record<string, Variable>)) // read like variables
+      optimizer.step(gradients, rate, by)
+    },
+  }
+  const [count = 1, N = 1, C = 3, H = 1, W = 1] = golden.shape('in.pos_1')
+  assert.is(count, num_batches)
+  const size = N * C * H * W
+  const batches = Array.from({ length: count }, (_, b) => {
+    const [x1 = [], x2 = []] = [1, 2].map((v) => {
+      const values = golden.values(`in.pos_${v}`).slice(b * size, (b + 1) * size)
+      return toNHWC(values, [N, C, H, W]).values
+    })
+    const views = Float32Array.from({ length: 2 * size }, (_value, i) => {
+      const [pixel, c] = [Math.floor(i / (2 * C)), i % (2 * C)]
+      return (c < C ? x1[pixel * C + c] : x2[pixel * C + c - C]) ?? NaN
+    })
+    return gpu.tensor(views, [N, H, W, 2 * C]) // a pixel's channels in the first view, then in the second
+  })
+  const { step, state, captured } = simclr(gpu, {
+    encoder,
+    head,
+    optimizer: watched,
+    schedule: constant(Number(lr)),
+    temperature: Number(temperature),
+    batchNorm: 'per-view',
+    ...(scaler && { scaler }),
+    views: (x, { view }) => slice(x, 3, view * C, (view + 1) * C),
+    chunk,
+  })
+  const losses: number[] = []
+  for (let s = 0; s < Number(golden.config['steps']); s++) {
+    losses.push(...(await gpu.read(step(batches[s % count] ?? gpu.tensor([], [0])))))
+    if (s === 0) await compare(gpu, golden, 'after.step0.', parameters)
+  }
+  assert.is(state.step, 20)
+  assert.is(captured.replays, 17, `${captured.reason}`) // all but the first, which reads, and two that are traced
+  for (const [key, { data }] of (await first[0]) ?? [])
+    golden.expect(`grad.step0.${key}`, unscaled(data as Float32Array)) // f32
+  golden.expect('out.losses', losses)
+  await compare(gpu, golden, 'after.', { ...variablesOf(encoder), ...variablesOf(head) })
+  for (const [key, norm] of Object.entries({ ...encoder.norms, ...head.norms }))
+    golden.expect(`after.${key}.num_batches_tracked`, [norm.batches])
+  golden.done()
+  captured.release()
+}
+
+async function compare(gpu: Gpu, golden: Golden, prefix: string, variables: Record<string, Variable>) {
+  for (const [name, { data }] of await snapshot(gpu, variables))
+    golden.expect(`${prefix}${name}`, data as Float32Array) // variables are f32
+}
