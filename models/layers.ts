@@ -2,6 +2,7 @@
 
 import { type Tensor, type Variable, sizeOf } from '../kernels/op.ts'
 import { type Running, batchNorm } from '../kernels/batch-norm.ts'
+import { convNorm } from '../kernels/conv-norm.ts'
 import { conv2d } from '../kernels/conv2d.ts'
 import { linear } from '../kernels/linear.ts'
 import type { Gpu } from '../engine/gpu.ts'
@@ -50,27 +51,28 @@ export class Builder {
   /** A convolution without bias, weight [k, k, in, out] drawn from N(0, 2 / fan_out) as torchvision's ResNet
    *  (He et al. 2015, mode 'fan_out'). */
   conv(name: string, [C, K]: readonly [number, number], { size = 3, stride = 1 } = {}): Layer {
-    const padding = (size - 1) / 2 // an odd kernel then keeps the size at stride 1
-    const shape = [size, size, C, K]
-    const std = Math.sqrt(2 / (size * size * K))
-    const w = this.#parameter(
-      `${name}.weight`,
-      normal(this.#seed, `${name}.weight`, sizeOf(shape), std),
-      shape,
-    )
-    return (x) => conv2d(x, w, { stride, padding })
+    const w = this.#filters(name, [size, size, C, K])
+    return (x) => conv2d(x, w, { stride, padding: keeping(size) })
+  }
+
+  /** A convolution as `conv` makes it, and over its channels a batch norm as `norm` makes it, named each, as one op. */
+  convNorm(
+    [conv, norm]: readonly [conv: string, norm: string],
+    [C, K]: readonly [number, number],
+    { size = 3, stride = 1, zero = false } = {},
+  ): Norm {
+    const w = this.#filters(conv, [size, size, C, K])
+    const { gamma, beta, state } = this.#scales(norm, K, { zero, shift: true })
+    return (x, { training }, then) => {
+      if (training) this.gpu.everyStep(() => state.batches++)
+      return convNorm(x, w, gamma, beta, state, { training, stride, padding: keeping(size), ...then })
+    }
   }
 
   /** A batch norm over C channels, scale 1 (or 0) and shift 0; momentum 0.1 and eps 1e-5 as torch. `shift: false` leaves
    *  the shift at 0 and out of the parameters. */
   norm(name: string, C: number, { zero = false, shift = true } = {}): Norm {
-    const gamma = this.#parameter(`${name}.weight`, new Float32Array(C).fill(zero ? 0 : 1), [C])
-    const zeros = new Float32Array(C)
-    const beta = shift ? this.#parameter(`${name}.bias`, zeros, [C]) : this.gpu.variable(zeros, [C])
-    const mean = this.gpu.variable(zeros, [C])
-    const variance = this.gpu.variable(new Float32Array(C).fill(1), [C])
-    const state: NormState = { mean, variance, batches: 0 }
-    this.norms[name] = state
+    const { gamma, beta, state } = this.#scales(name, C, { zero, shift })
     return (x, { training }, then) => {
       if (training) this.gpu.everyStep(() => state.batches++)
       return batchNorm(x, gamma, beta, state, { training, ...then })
@@ -89,7 +91,26 @@ export class Builder {
     return (x) => linear(x, w, b)
   }
 
+  #filters(name: string, shape: readonly [number, number, number, number]): Variable {
+    const [kH, kW, , K] = shape
+    const values = normal(this.#seed, `${name}.weight`, sizeOf(shape), Math.sqrt(2 / (kH * kW * K)))
+    return this.#parameter(`${name}.weight`, values, shape)
+  }
+
+  #scales(name: string, C: number, { zero, shift }: { readonly zero: boolean; readonly shift: boolean }) {
+    const gamma = this.#parameter(`${name}.weight`, new Float32Array(C).fill(zero ? 0 : 1), [C])
+    const zeros = new Float32Array(C)
+    const beta = shift ? this.#parameter(`${name}.bias`, zeros, [C]) : this.gpu.variable(zeros, [C])
+    const mean = this.gpu.variable(zeros, [C])
+    const variance = this.gpu.variable(new Float32Array(C).fill(1), [C])
+    const state: NormState = { mean, variance, batches: 0 }
+    this.norms[name] = state
+    return { gamma, beta, state }
+  }
+
   #parameter(name: string, values: Float32Array, shape: readonly number[]): Variable {
     return (this.parameters[name] = this.gpu.variable(values, shape))
   }
 }
+
+const keeping = (size: number) => (size - 1) / 2 // pixels of padding: an odd kernel then keeps the size at stride 1
