@@ -1,71 +1,180 @@
-// From a configuration to what trains: encoder, head, optimizer, schedule, method, and their saved state.
+// From a configuration to what trains: encoder, head, optimizer, schedule, method.
 
+import type { Tensor } from '../kernels/op.ts'
 import type { Gpu } from '../engine/gpu.ts'
-import { restore, snapshot } from '../engine/checkpoint.ts'
-import { Adam, Lars } from '../engine/optimizer.ts'
-import type { SavedTensor } from '../engine/safetensors.ts'
-import { type Schedule, constant, cosine, warmup } from '../engine/schedule.ts'
+import { type FlatOptimizer, type Named, Adam, Lars, Sgd } from '../engine/optimizer.ts'
+import { type Schedule, constant, cosine, rising, step, warmup } from '../engine/schedule.ts'
 import { projectionHead } from '../models/heads.ts'
+import { KeyQueue } from '../models/key-queue.ts'
+import type { Model } from '../models/layers.ts'
+import { MemoryBank } from '../models/memory-bank.ts'
+import { fcHead, v3Head } from '../models/moco-heads.ts'
 import { resnet18, resnet34, resnet50, resnet8 } from '../models/resnet.ts'
-import { loadModel, saveModel } from '../models/state.ts'
+import { type Tower, parametersOf, through } from '../models/tower.ts'
+import { endToEnd } from '../methods/end-to-end.ts'
+import { memoryBank } from '../methods/memory-bank.ts'
+import { moco } from '../methods/moco.ts'
+import { mocoV3 } from '../methods/moco-v3.ts'
+import type { Settings } from '../methods/settings.ts'
 import { simclr } from '../methods/simclr.ts'
+import type { ImageBatch } from '../methods/views.ts'
 import type { TrainConfig } from './config.ts'
+import type { Saved } from './trainer-state.ts'
 
 const encoders = { resnet8, resnet18, resnet34, resnet50 }
 
-export type Trainer = ReturnType<typeof buildTrainer>
+/** A method at work, and all that a checkpoint of it holds. */
+export interface Trainer {
+  /** One step on a batch, whose images have these places in the data set; its loss. */
+  readonly step: (batch: ImageBatch, indices: ArrayLike<number>) => Tensor
+  readonly encoder: Model
+  readonly head: Model
+  readonly optimizer: FlatOptimizer
+  readonly schedule: Schedule
+  readonly state: { step: number }
+  /** Why the last step was not replayed, and how many were. */
+  readonly captured: { readonly reason: string | null; readonly replays: number }
+  /** What the method keeps besides. */
+  readonly kept: Saved
+}
+
+type Of<M extends TrainConfig['method']> = Extract<TrainConfig, { readonly method: M }>
+
+/** What a training runs on: the length of an epoch in steps, how many images there are, and whether steps are replayed, with
+ *  the same bits. */
+export interface Extent {
+  readonly stepsPerEpoch: number
+  readonly images: number
+  readonly capture: boolean
+}
 
 /** The encoder of a run, with initial weights. */
 export const buildEncoder = (gpu: Gpu, { model, seed }: Pick<TrainConfig, 'model' | 'seed'>) =>
   encoders[model.name](gpu, { ...model, seed })
 
-/** SimCLR as the configuration says, at step 0; `capture` false runs every step one by one, to the same bits. */
-export function buildTrainer(gpu: Gpu, config: TrainConfig, stepsPerEpoch: number, capture = true) {
-  const encoder = buildEncoder(gpu, config)
-  const head = projectionHead(gpu, { ...config.head, features: encoder.features, seed: config.seed })
-  const parameters = { ...encoder.parameters, ...head.parameters }
-  const { weightDecay } = config.optimizer
-  const optimizer =
-    config.optimizer.name === 'adam'
-      ? new Adam(parameters, { weightDecay })
-      : new Lars(parameters, { weightDecay })
-  const schedule = scheduleOf(config, stepsPerEpoch)
-  return { ...simclr(gpu, { ...config, encoder, head, optimizer, schedule, capture }), schedule }
+/** The head of a run, with initial weights; of MoCo v3 the projector. */
+export function buildHead(gpu: Gpu, config: TrainConfig, features: number): Model {
+  const { head, seed } = config
+  if (head.style === 'v3')
+    return v3Head(gpu, { name: 'projector', widths: [features, head.hidden, head.dim], seed })
+  if (head.style === 'seed' || head.style === 'paper') return projectionHead(gpu, { ...head, features, seed })
+  return fcHead(gpu, { features, dim: head.dim, mlp: head.style === 'mlp', seed })
 }
+
+/** The model whose output kNN compares: the encoder, or the encoder with its head. */
+export const measured = ({ knn }: Pick<TrainConfig, 'knn'>, { encoder, head }: Tower): Model =>
+  knn.layer === 'embedding'
+    ? { ...encoder, features: head.features, forward: (x, mode) => through({ encoder, head }, x, mode) }
+    : encoder
+
+function buildTower(gpu: Gpu, config: TrainConfig): Tower {
+  const encoder = buildEncoder(gpu, config)
+  return { encoder, head: buildHead(gpu, config, encoder.features) }
+}
+
+/** The method as the configuration says, at step 0. */
+export function buildTrainer(gpu: Gpu, config: TrainConfig, extent: Extent): Trainer {
+  if (config.method === 'simclr') return simclrTrainer(gpu, config, extent)
+  if (config.method === 'memory-bank') return memoryBankTrainer(gpu, config, extent)
+  if (config.method === 'end-to-end') return endToEndTrainer(gpu, config, extent)
+  return config.queue === null
+    ? mocoV3Trainer(gpu, config, extent)
+    : mocoTrainer(gpu, config, extent, config.queue)
+}
+
+const nothing: Saved = { models: {}, variables: {}, counters: {} }
+
+function simclrTrainer(gpu: Gpu, config: Of<'simclr'>, { stepsPerEpoch, capture }: Extent): Trainer {
+  const tower = buildTower(gpu, config)
+  const optimizer = optimizerOf(config, parametersOf(tower))
+  const schedule = scheduleOf(config, stepsPerEpoch)
+  return {
+    ...simclr(gpu, { ...config, ...tower, optimizer, schedule, capture }),
+    optimizer,
+    schedule,
+    kept: nothing,
+  }
+}
+
+function mocoTrainer(gpu: Gpu, config: Of<'moco'>, extent: Extent, K: number): Trainer {
+  const [query, key] = [buildTower(gpu, config), buildTower(gpu, config)]
+  const optimizer = optimizerOf(config, parametersOf(query))
+  const schedule = scheduleOf(config, extent.stepsPerEpoch)
+  const queue = new KeyQueue(gpu, { K, C: query.head.features, seed: config.seed })
+  const { symmetric, bnSplits: splits, shuffle } = config
+  const trainer = moco(gpu, {
+    ...{ query, key, optimizer, schedule, queue, symmetric, splits, shuffle },
+    momentum: momentumOf(config, extent),
+    ...{ temperature: config.temperature, views: config.views, seed: config.seed, capture: extent.capture },
+  })
+  const kept: Saved = {
+    models: { 'key.': key.encoder, 'key.head.': key.head },
+    variables: { queue: queue.keys },
+    counters: {
+      'queue.pointer': { read: () => queue.pointer, write: (pointer) => (queue.pointer = pointer) },
+    },
+  }
+  return { ...trainer, optimizer, schedule, kept }
+}
+
+function mocoV3Trainer(gpu: Gpu, config: Of<'moco'>, extent: Extent): Trainer {
+  const [query, key] = [buildTower(gpu, config), buildTower(gpu, config)]
+  const dim = query.head.features
+  const hidden = config.head.style === 'v3' ? config.head.hidden : dim
+  const predictor = v3Head(gpu, { name: 'predictor', widths: [dim, hidden, dim], seed: config.seed })
+  const optimizer = optimizerOf(config, { ...parametersOf(query), ...predictor.parameters })
+  const schedule = scheduleOf(config, extent.stepsPerEpoch)
+  const trainer = mocoV3(gpu, {
+    ...{ query, key, predictor, optimizer, schedule, momentum: momentumOf(config, extent) },
+    ...{ temperature: config.temperature, views: config.views, seed: config.seed, capture: extent.capture },
+  })
+  const models = { '': predictor, 'key.': key.encoder, 'key.head.': key.head }
+  return { ...trainer, optimizer, schedule, kept: { ...nothing, models } }
+}
+
+function memoryBankTrainer(
+  gpu: Gpu,
+  config: Of<'memory-bank'>,
+  { stepsPerEpoch, images, capture }: Extent,
+): Trainer {
+  const tower = buildTower(gpu, config)
+  const optimizer = optimizerOf(config, parametersOf(tower))
+  const schedule = scheduleOf(config, stepsPerEpoch)
+  const bank = new MemoryBank(gpu, { n: images, C: tower.head.features, seed: config.seed })
+  const trainer = memoryBank(gpu, { ...config, ...tower, bank, optimizer, schedule, capture })
+  const variables = { 'bank.rows': bank.rows, 'bank.logZ': bank.logZ }
+  return { ...trainer, optimizer, schedule, kept: { ...nothing, variables } }
+}
+
+function endToEndTrainer(gpu: Gpu, config: Of<'end-to-end'>, { stepsPerEpoch, capture }: Extent): Trainer {
+  const [query, key] = [buildTower(gpu, config), buildTower(gpu, config)]
+  const keys = Object.entries(parametersOf(key)).map(([name, value]) => [`key.${name}`, value] as const)
+  const optimizer = optimizerOf(config, { ...parametersOf(query), ...Object.fromEntries(keys) })
+  const schedule = scheduleOf(config, stepsPerEpoch)
+  const models = { 'key.': key.encoder, 'key.head.': key.head }
+  const trainer = endToEnd(gpu, { ...config, query, key, optimizer, schedule, capture })
+  return { ...trainer, optimizer, schedule, kept: { ...nothing, models } }
+}
+
+function optimizerOf({ optimizer: { name, weightDecay } }: Settings, parameters: Named): FlatOptimizer {
+  if (name === 'adam') return new Adam(parameters, { weightDecay })
+  if (name === 'lars') return new Lars(parameters, { weightDecay })
+  return new Sgd(parameters, { weightDecay, momentum: 0.9 })
+}
+
+const momentumOf = ({ momentum: { start, rising: rises }, epochs }: Of<'moco'>, { stepsPerEpoch }: Extent) =>
+  rises ? rising(start, epochs * stepsPerEpoch) : constant(start)
 
 /** The learning rate at each step: warm-up and decay are given in epochs. */
-function scheduleOf({ schedule, epochs }: TrainConfig, stepsPerEpoch: number): Schedule {
-  const [total, climb] = [epochs * stepsPerEpoch, schedule.warmupEpochs * stepsPerEpoch]
-  const after =
-    schedule.name === 'cosine' ? cosine(schedule.lr, Math.max(1, total - climb)) : constant(schedule.lr)
+function scheduleOf({ schedule, epochs }: Settings, stepsPerEpoch: number): Schedule {
+  const { name, lr, warmupEpochs, firstEpoch = 0 } = schedule
+  const [total, climb] = [epochs * stepsPerEpoch, warmupEpochs * stepsPerEpoch]
+  const byEpoch = cosine(lr, epochs)
+  const after = {
+    constant: constant(lr),
+    cosine: cosine(lr, Math.max(1, total - climb)),
+    'cosine-by-epoch': (t: number) => byEpoch(Math.floor(t / stepsPerEpoch) + firstEpoch),
+    step: step(lr, [0.6 * total, 0.8 * total]),
+  }[name]
   return climb > 0 ? warmup(climb, after) : after
-}
-
-const OPTIMIZER = 'optimizer.'
-
-/** Everything a run needs to go on as if it had never stopped. */
-export async function saveTrainer(gpu: Gpu, { encoder, head, optimizer, state }: Trainer) {
-  const tensors = new Map<string, SavedTensor>([
-    ...(await saveModel(gpu, encoder)),
-    ...(await saveModel(gpu, head)),
-  ])
-  for (const [role, saved] of await snapshot(gpu, optimizer.state)) tensors.set(OPTIMIZER + role, saved)
-  return { tensors, metadata: { step: String(state.step), 'optimizer.t': String(optimizer.t) } }
-}
-
-/** Puts a trainer back to where `saveTrainer` left it. Throws Error naming what does not fit. */
-export function loadTrainer(
-  gpu: Gpu,
-  { encoder, head, optimizer, state }: Trainer,
-  {
-    tensors,
-    metadata,
-  }: { tensors: ReadonlyMap<string, SavedTensor>; metadata: Readonly<Record<string, string>> },
-) {
-  const roles = [...tensors].filter(([name]) => name.startsWith(OPTIMIZER))
-  loadModel(gpu, encoder, tensors)
-  loadModel(gpu, head, tensors)
-  restore(gpu, optimizer.state, new Map(roles.map(([name, saved]) => [name.slice(OPTIMIZER.length), saved])))
-  optimizer.t = Number(metadata['optimizer.t'])
-  state.step = Number(metadata['step'])
 }

@@ -1,17 +1,16 @@
 // The configuration of a training: the preset, changed by what the command line says, whole enough to be run again from
 // config.json alone.
 
+import type { EndToEndSettings, MemoryBankSettings } from '../methods/mechanism-presets.ts'
+import type { MocoSettings } from '../methods/moco-presets.ts'
+import type { Settings } from '../methods/settings.ts'
 import type { SimclrSettings } from '../methods/simclr-presets.ts'
-import { simclrPresets } from '../methods/simclr-presets.ts'
+import { oneOf } from './choice.ts'
+import { type MethodFlags, mergeMethod } from './method-flags.ts'
+import { type Method, presetOf } from './presets.ts'
 
-/** A complaint about the command line: told in one line, exit code 2. */
-export class UsageError extends Error {
-  override readonly name = 'UsageError'
-}
-
-/** Everything that decides a run's numbers, as config.json holds it. */
-export interface TrainConfig extends SimclrSettings {
-  readonly method: 'simclr'
+/** What every run's config.json holds beside its method's settings. */
+interface RunConfig {
   readonly preset: string
   /** The data set, as --data names it. */
   readonly data: string
@@ -21,20 +20,31 @@ export interface TrainConfig extends SimclrSettings {
   readonly subset: number | null
   readonly seed: number
   /** kNN: every how many epochs, over how many neighbours (null: 200, or a fiftieth of a small bank), with how many
-   *  training images as bank and how many test images (null for all). */
+   *  training images as bank and how many test images (null for all), of whose output. */
   readonly knn: {
     readonly every: number
     readonly k: number | null
     readonly temperature: number
     readonly bank: number | null
     readonly queries: number | null
+    readonly layer?: 'features' | 'embedding'
   }
   /** Steps between checkpoints; 0 for once an epoch. */
   readonly checkpointEvery: number
 }
 
-/** What `kindred train simclr` was told, as commander gives it. */
-export interface TrainFlags {
+/** Everything that decides a run's numbers, as config.json holds it. */
+export type TrainConfig = RunConfig & MethodConfig
+
+/** A method's name and its settings. */
+export type MethodConfig =
+  | ({ readonly method: 'simclr' } & SimclrSettings)
+  | ({ readonly method: 'moco' } & MocoSettings)
+  | ({ readonly method: 'memory-bank' } & MemoryBankSettings)
+  | ({ readonly method: 'end-to-end' } & EndToEndSettings)
+
+/** What `kindred train` was told, as commander gives it. */
+export interface TrainFlags extends MethodFlags {
   readonly data?: string
   readonly preset?: string
   readonly size?: number
@@ -46,7 +56,6 @@ export interface TrainFlags {
   readonly batch?: number
   readonly lr?: number
   readonly temperature?: number
-  readonly batchNorm?: string
   readonly seed?: number
   readonly knnEvery?: number
   readonly k?: number
@@ -56,48 +65,48 @@ export interface TrainFlags {
   readonly checkpointEvery?: number
 }
 
-/** The configuration that the flags mean; `software` chooses what a CPU adapter can do in reasonable time. Throws
+/** The configuration that a method's flags mean; `software` chooses what a CPU adapter can do in reasonable time. Throws
  *  UsageError naming the flag, its value and what it may be. */
-export function configOf(flags: TrainFlags, software: boolean): TrainConfig {
+export function configOf(method: Method, flags: TrainFlags, software: boolean): TrainConfig {
   const data = flags.data ?? 'procedural'
   const small = data.startsWith('procedural') || /^(cifar|idx)/.test(data)
-  const preset = flags.preset ?? (flags.data === undefined ? 'simclr-demo' : 'simclr-cifar10')
-  const found = simclrPresets[preset]
-  if (!found) throw choice('--preset', preset, Object.keys(simclrPresets))
-  const size = flags.size ?? (small ? 32 : found.size)
-  const settings = onMachine(found.settings(size, flags.batch), flags, software)
+  const { name: preset, size: presetSize, settings: make } = presetOf(method, flags)
+  const size = flags.size ?? (small ? 32 : presetSize)
+  const merged = mergeMethod(make(size, flags.batch), flags)
   return {
-    method: 'simclr',
-    preset,
-    data,
-    size,
-    subset: flags.subset ?? null,
-    seed: flags.seed ?? 0,
-    ...settings,
-    model: {
-      ...settings.model,
-      name:
-        oneOf('--model', flags.model, ['resnet8', 'resnet18', 'resnet34', 'resnet50']) ?? settings.model.name,
-      stem: oneOf('--stem', flags.stem, ['cifar', 'imagenet']) ?? settings.model.stem,
-      width: flags.width ?? settings.model.width,
-    },
-    batchNorm: oneOf('--batch-norm', flags.batchNorm, ['per-view', 'joint']) ?? settings.batchNorm,
-    temperature: flags.temperature ?? settings.temperature,
-    schedule: { ...settings.schedule, lr: flags.lr ?? settings.schedule.lr },
-    epochs: flags.epochs ?? settings.epochs,
+    ...merged,
+    ...shared(merged, flags, software),
+    ...{ preset, data, size, subset: flags.subset ?? null, seed: flags.seed ?? 0 },
     knn: {
-      every: flags.knnEvery ?? (preset === 'simclr-demo' ? 1 : 5),
+      every: flags.knnEvery ?? (preset.endsWith('-demo') ? 1 : 5),
       k: flags.k ?? null,
-      temperature: flags.knnTemperature ?? settings.knn.temperature,
+      temperature: flags.knnTemperature ?? merged.knn.temperature,
       bank: flags.knnBank ?? (software ? 2000 : null),
       queries: flags.knnQueries ?? (software ? 1000 : null),
+      ...(merged.knn.layer && { layer: merged.knn.layer }),
     },
     checkpointEvery: flags.checkpointEvery ?? 0,
   }
 }
 
+/** The settings that all methods have, as the flags change them. */
+function shared(settings: Settings, flags: TrainFlags, software: boolean) {
+  const { model } = onMachine(settings, flags, software)
+  return {
+    model: {
+      ...model,
+      name: oneOf('--model', flags.model, ['resnet8', 'resnet18', 'resnet34', 'resnet50']) ?? model.name,
+      stem: oneOf('--stem', flags.stem, ['cifar', 'imagenet']) ?? model.stem,
+      width: flags.width ?? model.width,
+    },
+    temperature: flags.temperature ?? settings.temperature,
+    schedule: { ...settings.schedule, lr: flags.lr ?? settings.schedule.lr },
+    epochs: flags.epochs ?? settings.epochs,
+  }
+}
+
 /** The settings, with an encoder that a CPU can train in reasonable time where the flags choose none. */
-function onMachine(settings: SimclrSettings, flags: TrainFlags, software: boolean): SimclrSettings {
+function onMachine(settings: Settings, flags: TrainFlags, software: boolean): Settings {
   const chosen = flags.preset ?? flags.model ?? flags.width ?? flags.stem
   if (!software || chosen !== undefined || flags.data === undefined) return settings
   return { ...settings, model: { ...settings.model, name: 'resnet8', stem: 'cifar', width: 16 } }
@@ -107,13 +116,3 @@ function onMachine(settings: SimclrSettings, flags: TrainFlags, software: boolea
  *  at least two steps. */
 export const fittingBatch = (batch: number, images: number) =>
   Math.min(batch, Math.max(2, 2 ** Math.floor(Math.log2(Math.max(1, images / 2)))))
-
-function oneOf<T extends string>(flag: string, value: string | undefined, allowed: readonly T[]): T | null {
-  if (value === undefined) return null
-  const found = allowed.find((a) => a === value)
-  if (!found) throw choice(flag, value, allowed)
-  return found
-}
-
-const choice = (flag: string, value: string, allowed: readonly string[]) =>
-  new UsageError(`${flag}: must be one of ${allowed.join(', ')}, got ${value}`)

@@ -2,9 +2,11 @@
 
 import { openGpu } from '../engine/node.ts'
 import { load } from '../engine/node-files.ts'
+import { recipeOf } from '../methods/views.ts'
 import { loadModel } from '../models/state.ts'
-import { buildEncoder } from './build.ts'
-import { type TrainConfig, UsageError } from './config.ts'
+import { buildEncoder, buildHead, measured } from './build.ts'
+import { UsageError } from './choice.ts'
+import type { TrainConfig } from './config.ts'
 import { closeImages, openImages, skippedOf } from './images.ts'
 import { KnnProbe, knnRows } from './knn.ts'
 import { startProgress } from './progress.ts'
@@ -38,12 +40,15 @@ export async function evalKnn(dir: string, flags: EvalKnnFlags): Promise<number>
     const options = { ...config.knn, ...defined({ k, temperature, bank, queries }) }
     // the run's own set is measured as the run measured it, a --subset included
     const train = flags.data === undefined ? trainingImages(config, data) : data.train
-    const probe = new KnnProbe(gpu, { train, test: data.test }, config.views, options)
+    const probe = new KnnProbe(gpu, { train, test: data.test }, recipeOf(config.views, 0), options)
     const encoder = buildEncoder(gpu, config)
+    const head = buildHead(gpu, config, encoder.features)
+    const model = measured(config, { encoder, head })
     const pixels = await probe.ofPixels()
-    const untrained = await probe.ofEncoder(encoder)
+    const untrained = await probe.ofEncoder(model)
     loadModel(gpu, encoder, found.tensors)
-    const trained = await probe.ofEncoder(encoder)
+    if (model !== encoder) loadModel(gpu, head, found.tensors)
+    const trained = await probe.ofEncoder(model)
     const step = Number(found.metadata['step'])
     const result = {
       run: dir,

@@ -1,12 +1,15 @@
 #!/usr/bin/env node
 // The command line. Exit codes: 0 done, 1 something failed, 2 the command was not understood, 130 interrupted and saved.
 
-import { Command, InvalidArgumentError, Option } from 'commander'
-import { UsageError } from './config.ts'
+import { Command } from 'commander'
+import { UsageError } from './choice.ts'
+import { type CompareFlags, compare } from './compare.ts'
 import { doctor } from './doctor.ts'
 import { evalKnn } from './eval-knn.ts'
-import { simclrPresets } from '../methods/simclr-presets.ts'
-import { type SimclrFlags, trainSimclr } from './train-simclr.ts'
+import { count, counts, positive, whole } from './numbers.ts'
+import { listPresets } from './presets.ts'
+import { type CommandFlags, trainMethod } from './train-command.ts'
+import { sources, trainCommands } from './train-options.ts'
 import { version } from './version.ts'
 
 const program = new Command('kindred')
@@ -20,80 +23,42 @@ const program = new Command('kindred')
 Begin here:
   kindred doctor                                     is there a GPU, and what can it do?
   kindred demo                                       train on built-in images and see what was learned
-  kindred train simclr --data folder:PHOTOS          train on your own images
+  kindred train simclr --data folder:PHOTOS          train on your own images (or moco, memory-bank, end-to-end)
   kindred train simclr --data cifar10:FOLDER --epochs 200 --out runs/cifar
   kindred eval knn runs/cifar                        how good is the representation?`,
   )
 
 const train = program.command('train').description('train an encoder without labels')
+for (const { method, add } of trainCommands)
+  add(train).action((flags: CommandFlags) => finish(trainMethod(method, flags)))
 
-const data = `procedural (built in), or KIND:PATH with KIND cifar10, cifar100, idx (MNIST family) or folder (JPEG, PNG, WebP)`
-const presets = Object.entries(simclrPresets)
-  .map(([name, { about }]) => `  ${name.padEnd(18)} ${about}`)
-  .join('\n')
-
-train
-  .command('simclr')
-  .description('SimCLR (Chen et al. 2020): two augmented views of each image attract, all others repel')
-  .option('--data <source>', data)
-  .option('--out <folder>', 'run folder to make (default: the next free one under runs/)')
-  .option('--resume [folder]', 'go on with the run in this folder (or in --out) from its last checkpoint')
-  .addOption(new Option('--preset <name>', 'settings to begin with, see below'))
-  .option(
-    '--model <name>',
-    "encoder: resnet8, resnet18, resnet34 or resnet50 (default: the preset's; resnet8 of width 16 on a CPU)",
+program
+  .command('compare')
+  .description(
+    'train MoCo, a memory bank and end-to-end with various numbers of negatives, and plot kNN accuracy',
   )
-  .option('--width <channels>', "channels of the encoder's first stage; 64 is the paper's", count)
-  .option('--stem <kind>', 'cifar (3x3, keeps the size) or imagenet (7x7 stride 2 and max-pool)')
-  .option('--epochs <n>', 'times through the data', count)
+  .option('--data <source>', `${sources} (default: procedural, 2000 images)`)
   .option(
-    '--batch <n>',
-    "images per step; each is compared with every other one of its batch (default: the preset's, fewer for a small set)",
-    count,
+    '--out <folder>',
+    'folder of the comparison; the same command goes on with it (default: runs/compare)',
   )
-  .option('--lr <rate>', 'learning rate per step, before the schedule', positive)
-  .option(
-    '--temperature <t>',
-    "the loss's temperature: smaller looks harder at the nearest negatives",
-    positive,
-  )
-  .option(
-    '--batch-norm <kind>',
-    "per-view (as the popular PyTorch code) or joint over both views (as the paper's)",
-  )
-  .option(
-    '--size <px>',
-    'side of the views, and of the images that are loaded from a folder or drawn, in pixels',
-    count,
-  )
-  .option('--subset <n>', 'train on this many images only', count)
+  .option('--negatives <list>', 'numbers of negatives, as in 32,128,512 (the default)', counts)
+  .option('--subset <n>', 'train on this many images', count)
+  .option('--model <name>', 'encoder (default: resnet8)')
+  .option('--width <channels>', "channels of the encoder's first stage (default: 8)", count)
+  .option('--epochs <n>', 'times through the data (default: 5)', count)
+  .option('--batch <n>', 'images per step; end-to-end takes its number of negatives (default: 64)', count)
+  .option('--lr <rate>', "learning rate (default: the preset's, for all)", positive)
   .option('--seed <n>', 'everything random follows from it', whole)
-  .option('--knn-every <epochs>', 'measure kNN accuracy every so many epochs; 0 for only at the end', whole)
-  .option('--k <n>', 'neighbours that vote (default: 200, or a fiftieth of a small bank)', count)
-  .option('--knn-temperature <t>', "the vote's temperature, apart from the loss's", positive)
-  .option('--knn-bank <n>', 'training images to find neighbours among (default: all; 2000 on a CPU)', count)
-  .option('--knn-queries <n>', 'test images to classify (default: all; 1000 on a CPU)', count)
-  .option('--checkpoint-every <steps>', 'steps between checkpoints (default: once an epoch)', count)
   .option('--adapter <name>', "part of the GPU's name, to choose among several")
-  .option('--no-capture', 'run every step one by one instead of replaying it: slower, the same bits')
   .option('--json', 'print machine-readable lines only')
-  .addHelpText(
-    'after',
-    `
-Presets (--preset), with the options above on top:
-${presets}
-  Without --data the preset is simclr-demo, with it simclr-cifar10.
+  .action((flags: CompareFlags) => finish(compare(flags)))
 
-Ctrl-C saves and stops; --resume goes on from there, bit for bit as if it had never stopped.
-A run folder holds config.json, metrics.jsonl, checkpoints/ (safetensors, torchvision's names) and report.html.
-
-Examples:
-  kindred train simclr --data folder:photos --size 64 --batch 64 --epochs 100 --out runs/photos
-  kindred train simclr --data cifar10:cifar-10-batches-bin --model resnet18 --epochs 200 --batch 512
-  kindred train simclr --data cifar10:cifar-10-batches-bin --width 8 --subset 2000 --batch 128 --epochs 10   (a CPU)
-  kindred train simclr --resume runs/photos`,
-  )
-  .action((flags: SimclrFlags) => finish(trainSimclr(flags)))
+program
+  .command('presets')
+  .description('list the settings of published runs that training can begin with, and where they come from')
+  .option('--json', 'print one JSON object per line')
+  .action((flags: { json?: boolean }) => finish(Promise.resolve(listPresets(flags))))
 
 program
   .command('eval')
@@ -101,7 +66,7 @@ program
   .command('knn')
   .argument('<run>', 'run folder of a training')
   .description('classify test images by their nearest training images in feature space (weighted vote)')
-  .option('--data <source>', "another data set than the run's: " + data)
+  .option('--data <source>', `another data set than the run's: ${sources}`)
   .option('--checkpoint <file>', 'a checkpoint of the run (default: the newest)')
   .option('--k <n>', 'neighbours that vote', count)
   .option('--temperature <t>', "the vote's temperature", positive)
@@ -118,7 +83,7 @@ program
   .option('--seed <n>', 'everything random follows from it', whole)
   .option('--out <folder>', 'run folder to make (default: the next free one under runs/)')
   .option('--json', 'print machine-readable lines only')
-  .action((flags: SimclrFlags) => finish(trainSimclr({ ...flags, preset: 'simclr-demo' })))
+  .action((flags: CommandFlags) => finish(trainMethod('simclr', { ...flags, preset: 'simclr-demo' })))
 
 program
   .command('doctor')
@@ -141,23 +106,4 @@ function finish(command: Promise<number>) {
       process.exitCode = error instanceof UsageError ? 2 : 1
     },
   )
-}
-
-function number(text: string, rule: string, holds: (value: number) => boolean): number {
-  const value = Number(text)
-  if (text.trim() === '' || !holds(value)) throw new InvalidArgumentError(`it must be ${rule}.`)
-  return value
-}
-function count(text: string) {
-  return number(text, 'a whole number from 1 on', (v) => Number.isInteger(v) && v >= 1)
-}
-function whole(text: string) {
-  return number(
-    text,
-    'a whole number from 0 to 4294967295',
-    (v) => Number.isInteger(v) && v >= 0 && v <= 0xffffffff,
-  )
-}
-function positive(text: string) {
-  return number(text, 'a number above 0', (v) => v > 0 && Number.isFinite(v))
 }

@@ -4,11 +4,15 @@
 import { batches, steps } from '../data/loader.ts'
 import { type Dataset, type Split, subset } from '../data/dataset.ts'
 import type { Gpu } from '../engine/gpu.ts'
-import { type Trainer, buildTrainer, loadTrainer, saveTrainer } from './build.ts'
+import { recipeOf } from '../methods/views.ts'
+import { type Trainer, buildTrainer, measured } from './build.ts'
+import { UsageError } from './choice.ts'
 import type { TrainConfig } from './config.ts'
+import { fingerprint } from './fingerprint.ts'
 import { KnnProbe } from './knn.ts'
 import type { Progress } from './progress.ts'
 import type { Metric, RunFolder } from './run-folder.ts'
+import { loadTrainer, saveTrainer } from './trainer-state.ts'
 
 /** All that a training needs before it has a folder. */
 export interface Prepared {
@@ -29,10 +33,12 @@ export const trainingImages = ({ subset: count, seed }: TrainConfig, { train }: 
 export function prepare(gpu: Gpu, config: TrainConfig, data: Split, capture = true): Prepared {
   const images = trainingImages(config, data)
   const stepsPerEpoch = steps(images, { batch: config.batch })
-  const trainer = buildTrainer(gpu, config, stepsPerEpoch, capture)
+  if (config.method === 'moco' && config.batch % config.bnSplits !== 0)
+    throw new UsageError(`--bn-splits: must divide the batch of ${config.batch}, got ${config.bnSplits}`)
+  const trainer = buildTrainer(gpu, config, { stepsPerEpoch, images: images.size, capture })
   const labelled = images.labels !== null && data.test.size > 0
   const probe = labelled
-    ? new KnnProbe(gpu, { train: images, test: data.test }, config.views, config.knn)
+    ? new KnnProbe(gpu, { train: images, test: data.test }, recipeOf(config.views, 0), config.knn)
     : null
   return { gpu, config, images, trainer, stepsPerEpoch, probe }
 }
@@ -93,6 +99,7 @@ export class Training {
     const { checkpoint, damaged } = await this.#run.latest()
     for (const line of damaged) this.#progress.note(line)
     if (checkpoint) {
+      await this.#checkBank(checkpoint.metadata)
       loadTrainer(gpu, trainer, checkpoint)
       this.#saved = checkpoint.step
       this.#progress.note(`${this.#run.dir}: going on from step ${checkpoint.step} of ${this.total}`)
@@ -101,12 +108,20 @@ export class Training {
     for (const { knn } of await this.#run.metrics()) this.#best = Math.max(this.#best, knn ?? -Infinity)
   }
 
+  /** Throws Error when a memory bank was made of other images than these. */
+  async #checkBank({ images: saved }: Readonly<Record<string, string>>) {
+    if (saved !== undefined && saved !== (await fingerprint(this.#prepared.images)))
+      throw new Error(
+        `${this.#run.dir}: its memory bank is of other images than the data set holds now; a bank belongs to its data set, start a new run`,
+      )
+  }
+
   /** Measures what there is to beat, and saves the beginning. */
   async #begin() {
-    const { probe, trainer } = this.#prepared
+    const { config, probe, trainer } = this.#prepared
     if (probe) {
       const pixels = await probe.ofPixels()
-      const untrained = await probe.ofEncoder(trainer.encoder)
+      const untrained = await probe.ofEncoder(measured(config, trainer))
       this.#tell({ step: 0, epoch: 0, pixels, untrained })
     } else this.#progress.note('kNN accuracy is not measured: the set has no labels, or no test images')
     await this.#save()
@@ -118,8 +133,8 @@ export class Training {
     const { batch, seed } = config
     const { height, width, channels } = images.image
     const [epoch, start] = [Math.floor(state.step / stepsPerEpoch), state.step % stepsPerEpoch]
-    for await (const { images: pixels } of batches(images, { batch, seed, epoch, start })) {
-      const loss = trainer.step({ pixels, shape: [batch, height, width, channels] })
+    for await (const { images: pixels, indices } of batches(images, { batch, seed, epoch, start })) {
+      const loss = trainer.step({ pixels, shape: [batch, height, width, channels] }, indices)
       this.#explain(trainer.captured.reason)
       const reading = gpu.read(loss)
       reading.catch(() => undefined) // thrown when its turn comes; until then it is not unhandled
@@ -172,7 +187,7 @@ export class Training {
     const { config, probe, trainer } = this.#prepared
     const due = epoch === config.epochs || (config.knn.every > 0 && epoch % config.knn.every === 0)
     if (!probe || !due) return false
-    const knn = await probe.ofEncoder(trainer.encoder)
+    const knn = await probe.ofEncoder(measured(config, trainer))
     this.#tell({ step: trainer.state.step, epoch, knn })
     const best = knn > this.#best
     this.#best = Math.max(knn, this.#best)
@@ -190,10 +205,11 @@ export class Training {
   }
 
   async #save(best = false) {
-    const { gpu, trainer } = this.#prepared
+    const { config, gpu, images, trainer } = this.#prepared
     await this.#drain(0) // every metric up to the checkpoint is on disk before it
     const { tensors, metadata } = await saveTrainer(gpu, trainer)
-    await this.#run.saveCheckpoint(trainer.state.step, tensors, metadata, { best })
+    const bankOf = config.method === 'memory-bank' ? { images: await fingerprint(images) } : {}
+    await this.#run.saveCheckpoint(trainer.state.step, tensors, { ...metadata, ...bankOf }, { best })
     this.#saved = trainer.state.step
   }
 

@@ -25,7 +25,7 @@ import { Memory } from './memory.ts'
 import { Pipelines } from './pipelines.ts'
 import { Readback } from './readback.ts'
 import { Spent } from './spent.ts'
-import { type StepResult, Steps } from './steps.ts'
+import { type Carried, type StepResult, Steps } from './steps.ts'
 import { Tape } from './tape.ts'
 import { type Kernels, settingsOf } from './traits.ts'
 import { Tensors } from './tensors.ts'
@@ -155,6 +155,17 @@ export class Gpu implements Machine {
     return this.#steps.run(body)
   }
 
+  /** What the last turn of `body` returns, which is run on each item and what it returned for the one before, first on `carry`.
+   *  What a turn makes is reclaimed at its end, save what it returns, which lives on while each turn returns it again; the
+   *  last result lives on as what is made outside of the turns. */
+  fold<Item, Carry extends Carried>(
+    items: readonly Item[],
+    carry: Carry,
+    body: (carry: Carry, item: Item) => Carry,
+  ): Carry {
+    return this.#steps.fold(items, carry, body)
+  }
+
   /** A step that is traced while it runs, and replayed without running its JavaScript once it has commanded the same twice in a
    *  row. `body` is called with tensors that hold what `run` is given; numbers of its own that change from step to step must
    *  be functions (`Scalar`), and counts must go on in `everyStep`. */
@@ -196,6 +207,13 @@ export class Gpu implements Machine {
     if (result instanceof Promise)
       throw new Error('Gpu.noGrad: the body must not be async; await outside of it')
     return result
+  }
+
+  /** x itself, without its history: gradients flow to it and no further. */
+  leaf(x: Tensor): Tensor {
+    const leaf = this.#tensors.view(x, x.shape)
+    if (x.dtype === 'f32') this.#parts.wanted.add(leaf)
+    return leaf
   }
 
   /** Gradient of `output`, weighted by `cotangent` (ones by default), with respect to everything it was computed from; within

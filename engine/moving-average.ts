@@ -1,6 +1,6 @@
 // A second set of parameters that follows the first: MoCo's momentum encoder.
 
-import { type Variable, show } from '../kernels/op.ts'
+import { type Scalar, type Variable, show } from '../kernels/op.ts'
 import { ema } from '../kernels/ema.ts'
 import { Gpu } from './gpu.ts'
 import type { FlatOptimizer, Named } from './optimizer.ts'
@@ -14,13 +14,17 @@ export class MovingAverage {
   readonly #variables: readonly Variable[]
 
   /** `followers` are moved into one flat buffer; they keep their values until the first `update`. Throws Error unless they
-   *  have the shapes of the optimizer's parameters, in the same order. */
-  constructor(optimizer: FlatOptimizer, followers: Named) {
-    const leaders = Object.entries(optimizer.parameters)
+   *  have the shapes of the optimizer's parameters, in the same order, but for those that nothing follows, `alone`, which
+   *  must be its last. */
+  constructor(optimizer: FlatOptimizer, followers: Named, alone: Named = {}) {
+    const all = Object.entries(optimizer.parameters)
+    const leaders = all.slice(0, all.length - Object.keys(alone).length)
+    if (all.slice(leaders.length).some(([name, leader]) => alone[name] !== leader))
+      throw new Error("MovingAverage: parameters that nothing follows must be the optimizer's last")
     this.#variables = Object.values(followers)
     if (this.#variables.length !== leaders.length)
       throw new Error(
-        `MovingAverage: ${leaders.length} parameters are needed, as many as the optimizer has, got ${this.#variables.length}`,
+        `MovingAverage: ${leaders.length} parameters are needed, as many as the optimizer has${leaders.length < all.length ? ' besides' : ''}, got ${this.#variables.length}`,
       )
     for (const [i, [name, { shape }]] of leaders.entries()) {
       const follower = this.#variables[i]
@@ -36,8 +40,8 @@ export class MovingAverage {
     this.#k = this.#gpu.flatten(this.#variables).flat
   }
 
-  /** Moves every parameter towards the optimizer's by the share 1 - m. */
-  update(m: number) {
+  /** Moves every parameter towards the optimizer's by the share 1 - m, in a captured step a function. */
+  update(m: Scalar) {
     if (!this.#variables.every((variable) => this.#gpu.isWithin(variable, this.#k)))
       throw new Error('MovingAverage: its parameters were given to another optimizer or average since')
     ema(this.#gpu.run, this.#k, this.#optimizer.weights, m)

@@ -34,3 +34,14 @@ export function normal(seed: number, stream: string, count: number, std: number)
     return std * radius * Math.cos(2 * Math.PI * uniform01(b))
   })
 }
+
+/** `rows` random directions of `width` numbers, unit length, row by row. */
+export function randomUnitRows(seed: number, stream: string, rows: number, width: number): Float32Array {
+  const values = normal(seed, stream, rows * width, 1)
+  for (let r = 0; r < rows; r++) {
+    const row = values.subarray(r * width, (r + 1) * width)
+    const length = Math.hypot(...row)
+    for (const [c, value] of row.entries()) row[c] = value / length
+  }
+  return values
+}

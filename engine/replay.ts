@@ -9,6 +9,7 @@ import type { Copied, Dispatched, Moment, Output, Ref, Trace } from './trace.ts'
 import { wholeWords } from './values.ts'
 
 const ALIGN = 256 // a storage binding's offset, in bytes, on every device
+const MOST_COMMANDS = 4096 // in one command buffer: lavapipe crashed on 49,000
 
 type Ready =
   | {
@@ -32,10 +33,9 @@ export class Replay {
   readonly #starts: readonly number[] // each command's first byte in the params
   readonly #changing: number // bytes of params that change from step to step
   readonly #uniforms: Binding
-  readonly #ready: readonly Ready[]
+  readonly #parts: readonly (readonly Ready[])[] // a command buffer each
   readonly #moments: readonly (() => void)[]
   readonly #written: ReadonlySet<Block>
-  readonly #dispatches: number
   #planned = 0
   #least = 0
 
@@ -60,8 +60,10 @@ export class Replay {
           command.kind === 'copy' ? this.#copy(command) : this.#dispatch(command, starts[i] ?? 0, groups),
         )
     })
-    this.#ready = ready
-    this.#dispatches = trace.commands.filter(({ kind }) => kind === 'dispatch').length
+    const parts = Math.ceil(ready.length / MOST_COMMANDS)
+    this.#parts = Array.from({ length: parts }, (_, i) =>
+      ready.slice(i * MOST_COMMANDS, (i + 1) * MOST_COMMANDS),
+    )
     this.#moments = trace.moments.map((moment) => this.#repeat(moment))
     const written = trace.commands.flatMap(({ uses }) => uses.filter((use) => use.writes && use.ref < 0))
     this.#written = new Set(written.flatMap(({ ref }) => trace.outer[-1 - ref]?.block ?? []))
@@ -81,7 +83,7 @@ export class Replay {
     else for (const act of this.#moments) act()
     for (const block of this.#written) block.writes++
     if (this.#changing > 0) this.#upload(this.#uniforms, this.#params.buffer, this.#changing)
-    this.#commands.submit((encoder) => this.#encode(encoder))
+    for (const part of this.#parts) this.#commands.submit((encoder) => encode(encoder, part))
   }
 
   /** Storage, until it is released, of what the step returned; null for what was there before it. */
@@ -183,38 +185,35 @@ export class Replay {
       if (start < this.#changing) this.#write(command, start)
     }
   }
-
-  #encode(encoder: GPUCommandEncoder): number {
-    let pass: GPUComputePassEncoder | null = null
-    let bound: GPUComputePipeline | null = null
-    for (const command of this.#ready) {
-      if (command.kind === 'copy') {
-        pass?.end()
-        pass = null
-        const { from, to, at } = command
-        encoder.copyBufferToBuffer(
-          from.block.buffer,
-          from.offset,
-          to.block.buffer,
-          to.offset + at,
-          from.bytes,
-        )
-        continue
-      }
-      if (!pass) {
-        pass = encoder.beginComputePass(LABEL)
-        bound = null
-      }
-      if (command.pipeline !== bound) pass.setPipeline((bound = command.pipeline))
-      pass.setBindGroup(0, command.group, command.offsets)
-      pass.dispatchWorkgroups(command.groups[0], command.groups[1], command.groups[2])
-    }
-    pass?.end()
-    return this.#dispatches
-  }
 }
 
 const LABEL = { label: 'kindred replay' }
+
+/** Encodes commands, and tells how many dispatches they are. */
+function encode(encoder: GPUCommandEncoder, commands: readonly Ready[]): number {
+  let pass: GPUComputePassEncoder | null = null
+  let dispatches = 0
+  let bound: GPUComputePipeline | null = null
+  for (const command of commands) {
+    if (command.kind === 'copy') {
+      pass?.end()
+      pass = null
+      const { from, to, at } = command
+      encoder.copyBufferToBuffer(from.block.buffer, from.offset, to.block.buffer, to.offset + at, from.bytes)
+      continue
+    }
+    if (!pass) {
+      pass = encoder.beginComputePass(LABEL)
+      bound = null
+    }
+    if (command.pipeline !== bound) pass.setPipeline((bound = command.pipeline))
+    pass.setBindGroup(0, command.group, command.offsets)
+    pass.dispatchWorkgroups(command.groups[0], command.groups[1], command.groups[2])
+    dispatches++
+  }
+  pass?.end()
+  return dispatches
+}
 
 /** Where each command's params begin: first those that change from step to step. */
 function layOut(commands: Trace['commands'], align: number) {

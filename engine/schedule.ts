@@ -31,3 +31,9 @@ export const warmup =
   ): Schedule =>
   (t) =>
     t >= steps ? after(t - steps) : (after(0) * (t + (first === 'zero' ? 0 : 1))) / steps
+
+/** A momentum that rises from `m` at 0 to 1 at `total` along half a cosine (MoCo v3, BYOL). */
+export const rising = (m: number, total: number): Schedule => {
+  const distance = cosine(1 - m, total)
+  return (t) => 1 - distance(t)
+}

@@ -9,6 +9,9 @@ import type { Trace } from './trace.ts'
 /** What a step may return: the tensors that outlive it. */
 export type StepResult = Tensor | readonly Tensor[] | void
 
+/** What a turn of a fold hands to the next: the tensors that outlive it. */
+export type Carried = readonly Tensor[] | ReadonlyMap<Tensor, Tensor>
+
 /** Runs the steps of one Gpu, one at a time. */
 export class Steps {
   readonly #memory: Memory
@@ -43,6 +46,27 @@ export class Steps {
       this.#survive(listOf(result), kept)
       return result
     })
+  }
+
+  /** What the last turn of `body` returns, each given an item and what the turn before returned, the first `carry`. What a
+   *  turn makes is reclaimed at its end, save what it returns: that lives until a turn ends that does not return it again. */
+  fold<Item, Carry extends Carried>(
+    items: readonly Item[],
+    carry: Carry,
+    body: (carry: Carry, item: Item) => Carry,
+  ): Carry {
+    let carried = carry
+    let held: readonly Storage[] = []
+    for (const item of items) {
+      const before = carried
+      const storages = (made: Carry) => this.#tensors.storages([...made.values()])
+      const { result, kept } = this.#memory.scope(() => body(before, item), storages)
+      const returned = new Set(storages(result))
+      for (const storage of held) if (!returned.has(storage)) this.#memory.release(storage)
+      held = [...kept, ...held.filter((storage) => returned.has(storage))]
+      carried = result
+    }
+    return carried
   }
 
   /** Writes what a step would command into `trace`, and does none of it: `standIn` is the memory of all its tensors. */

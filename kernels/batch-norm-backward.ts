@@ -7,17 +7,18 @@
 
 import { type Run, type Tensor, kernel } from './op.ts'
 import { acrossParts, deal, extent, perChannel, relu, rows, rowsPerSum } from './batch-rows.ts'
+import { sumAxes } from './reduce.ts'
 import { byWidth } from './widths.ts'
 
 const ROWS = 16 // that one thread of the second pass takes
 
 const sumsKernel = byWidth(
   (types) => kernel`
-  struct Params { M: u32, C: u32, lanes: u32, rows: u32, parts: u32 }
+  struct Params { M: u32, C: u32, lanes: u32, rows: u32, parts: u32, splits: u32, image: u32 }
   ${types}
   @group(0) @binding(0) var<storage, read>       dy:    array<F>; // [M, C]
   @group(0) @binding(1) var<storage, read>       x:     array<F>; // [M, C]
-  @group(0) @binding(2) var<storage, read>       stats: array<F>; // [mean | 1 / deviation, C]
+  @group(0) @binding(2) var<storage, read>       stats: array<F>; // [mean | 1 / deviation, splits, C]
   @group(0) @binding(3) var<storage, read>       gamma: array<F>; // [C]
   @group(0) @binding(4) var<storage, read>       beta:  array<F>; // [C]
   @group(0) @binding(5) var<storage, read_write> out:   array<F>; // [sums of dz | of dz x^, parts, C]
@@ -30,14 +31,14 @@ const sumsKernel = byWidth(
     let i = flat(id, groups);
     if (i >= p.parts * p.C) { return; }
     let t = part(i);
-    let mean = stats[t.channel];
-    let scale = stats[p.C + t.channel];
+    let mean = stats[normAt(t)];
+    let scale = stats[p.splits * p.C + normAt(t)];
     let slope = gamma[t.channel];
     let shift = beta[t.channel];
     var sum = F();
     var product = F();
     for (var m = t.start; m < t.end; m += p.lanes) {
-      let at = m * p.C + t.channel;
+      let at = rowAt(t, m) * p.C + t.channel;
       let normal = (x[at] - mean) * scale;
       var dz = dy[at];
       if (rectified) { dz = through(fma(normal, slope, shift), dz); }
@@ -52,11 +53,11 @@ const sumsKernel = byWidth(
 
 const residualSumsKernel = byWidth(
   (types) => kernel`
-  struct Params { M: u32, C: u32, lanes: u32, rows: u32, parts: u32 }
+  struct Params { M: u32, C: u32, lanes: u32, rows: u32, parts: u32, splits: u32, image: u32 }
   ${types}
   @group(0) @binding(0) var<storage, read>       dy:    array<F>; // [M, C]
   @group(0) @binding(1) var<storage, read>       x:     array<F>; // [M, C]
-  @group(0) @binding(2) var<storage, read>       stats: array<F>; // [mean | 1 / deviation, C]
+  @group(0) @binding(2) var<storage, read>       stats: array<F>; // [mean | 1 / deviation, splits, C]
   @group(0) @binding(3) var<storage, read>       y:     array<F>; // [M, C]
   @group(0) @binding(4) var<storage, read_write> dz:    array<F>; // [M, C]
   @group(0) @binding(5) var<storage, read_write> out:   array<F>; // [sums of dz | of dz x^, parts, C]
@@ -68,12 +69,12 @@ const residualSumsKernel = byWidth(
     let i = flat(id, groups);
     if (i >= p.parts * p.C) { return; }
     let t = part(i);
-    let mean = stats[t.channel];
-    let scale = stats[p.C + t.channel];
+    let mean = stats[normAt(t)];
+    let scale = stats[p.splits * p.C + normAt(t)];
     var sum = F();
     var product = F();
     for (var m = t.start; m < t.end; m += p.lanes) {
-      let at = m * p.C + t.channel;
+      let at = rowAt(t, m) * p.C + t.channel;
       let d = through(y[at], dy[at]);
       dz[at] = d;
       sum += d;
@@ -86,10 +87,10 @@ const residualSumsKernel = byWidth(
 )
 
 const mergeKernel = kernel`
-  struct Params { C: u32, parts: u32 }
+  struct Params { C: u32, parts: u32, splits: u32 }
   @group(0) @binding(0) var<storage, read>       sums:   array<f32>; // [sums of dz | of dz x^, parts, C]
-  @group(0) @binding(1) var<storage, read_write> dBeta:  array<f32>; // [C]
-  @group(0) @binding(2) var<storage, read_write> dGamma: array<f32>; // [C]
+  @group(0) @binding(1) var<storage, read_write> dBeta:  array<f32>; // [splits, C]
+  @group(0) @binding(2) var<storage, read_write> dGamma: array<f32>; // [splits, C]
   @group(0) @binding(3) var<uniform>             p:      Params;
   ${acrossParts}
   @compute @workgroup_size(64)
@@ -97,31 +98,34 @@ const mergeKernel = kernel`
     @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
     @builtin(local_invocation_index) thread: u32,
   ) {
-    let here = place(group, groups, thread);
-    let c = min(here.channel, p.C - 1u);
+    let here = place(group, groups, thread); // the channels of all splits, [splits, C]
+    let at = min(here.channel, p.splits * p.C - 1u);
+    let c = at % p.C;
+    let own = p.parts / p.splits;
+    let begin = at / p.C * own;
     var sum = vec2f();
-    for (var i = here.lane; i < p.parts; i += lanes) {
+    for (var i = begin + here.lane; i < begin + own; i += lanes) {
       sum += vec2f(sums[i * p.C + c], sums[(p.parts + i) * p.C + c]);
     }
     let beta = total(thread, sum.x);
     let gamma = total(thread, sum.y);
-    if (here.channel >= p.C || here.lane > 0u) { return; }
-    dBeta[c] = beta;
-    dGamma[c] = gamma;
+    if (here.channel >= p.splits * p.C || here.lane > 0u) { return; }
+    dBeta[at] = beta;
+    dGamma[at] = gamma;
   }
 `
 
 const backwardKernel = byWidth(
   (types) => kernel`
-  struct Params { M: u32, C: u32, lanes: u32, rows: u32, parts: u32, share: f32 }
+  struct Params { M: u32, C: u32, lanes: u32, rows: u32, parts: u32, splits: u32, image: u32, share: f32 }
   ${types}
   @group(0) @binding(0) var<storage, read>       dy:     array<F>; // [M, C], or dz unless rectified
   @group(0) @binding(1) var<storage, read>       x:      array<F>; // [M, C]
-  @group(0) @binding(2) var<storage, read>       stats:  array<F>; // [mean | 1 / deviation, C]
+  @group(0) @binding(2) var<storage, read>       stats:  array<F>; // [mean | 1 / deviation, splits, C]
   @group(0) @binding(3) var<storage, read>       gamma:  array<F>; // [C]
   @group(0) @binding(4) var<storage, read>       beta:   array<F>; // [C]
-  @group(0) @binding(5) var<storage, read>       dBeta:  array<F>; // [C], read in training only
-  @group(0) @binding(6) var<storage, read>       dGamma: array<F>; // [C], read in training only
+  @group(0) @binding(5) var<storage, read>       dBeta:  array<F>; // [splits, C], read in training only
+  @group(0) @binding(6) var<storage, read>       dGamma: array<F>; // [splits, C], read in training only
   @group(0) @binding(7) var<storage, read_write> dx:     array<F>; // [M, C]
   @group(0) @binding(8) var<uniform>             p:      Params;
   override rectified: bool = false;
@@ -132,18 +136,18 @@ const backwardKernel = byWidth(
     let i = flat(id, groups);
     if (i >= p.parts * p.C) { return; }
     let t = part(i);
-    let mean = stats[t.channel];
-    let scale = stats[p.C + t.channel];
+    let mean = stats[normAt(t)];
+    let scale = stats[p.splits * p.C + normAt(t)];
     let slope = gamma[t.channel];
     let shift = beta[t.channel];
     var meanOfD = F();
     var meanOfProduct = F();
     if (p.share > 0.0) {
-      meanOfD = dBeta[t.channel] * p.share;
-      meanOfProduct = dGamma[t.channel] * p.share;
+      meanOfD = dBeta[normAt(t)] * p.share;
+      meanOfProduct = dGamma[normAt(t)] * p.share;
     }
     for (var m = t.start; m < t.end; m += p.lanes) {
-      let at = m * p.C + t.channel;
+      let at = rowAt(t, m) * p.C + t.channel;
       let normal = (x[at] - mean) * scale;
       var dz = dy[at];
       if (rectified) { dz = through(fma(normal, slope, shift), dz); }
@@ -171,16 +175,17 @@ export function batchNormBackward(
   wanted: {
     readonly training: boolean
     readonly rectified: boolean
+    readonly splits: number
     readonly residual: boolean
     readonly dx: boolean
     readonly sums: boolean
   },
 ) {
-  const { M, C } = extent(x)
+  const { C } = extent(x)
+  const { splits } = wanted
   const masked = wanted.rectified && wanted.residual // the mask is applied by the first pass, for both gradients
   const again = { rectified: Number(wanted.rectified && !wanted.residual) }
-  const { params, parts, groups } = deal(x, rowsPerSum(run, x))
-  const dealt = { params, groups }
+  const { parts, ...dealt } = deal(x, rowsPerSum(run, x), splits)
   let [dz, sums]: [Tensor, Tensor | null] = [dy, null]
   if (masked)
     [dz, sums] = run(residualSumsKernel(C), {
@@ -193,19 +198,28 @@ export function batchNormBackward(
       ...dealt,
       reads: [dy, x, stats, gamma, beta],
       makes: [[2, parts, C]],
-      constants: again,
+      constants: { ...dealt.constants, ...again },
     })
   const [dBeta, dGamma] = sums
-    ? run(mergeKernel, { reads: [sums], makes: [[C], [C]], params: { C, parts }, ...perChannel(run, C) })
+    ? run(mergeKernel, {
+        reads: [sums],
+        makes: [
+          [splits, C],
+          [splits, C],
+        ],
+        params: { C, parts, splits },
+        ...perChannel(run, splits * C),
+      })
     : [gamma, gamma]
-  const pass = deal(x, ROWS)
+  const pass = deal(x, ROWS, splits)
   const dx = () =>
     run(backwardKernel(C), {
       reads: [dz, x, stats, gamma, beta, dBeta, dGamma],
       makes: [x.shape],
-      params: { ...pass.params, share: wanted.training ? 1 / M : 0 },
-      constants: again,
+      params: { ...pass.params, share: wanted.training ? 1 / pass.params.M : 0 },
+      constants: { ...pass.constants, ...again },
       groups: pass.groups,
     })[0]
-  return { dx: wanted.dx ? dx() : null, dGamma, dBeta, dResidual: dz }
+  const ofAll = (d: Tensor) => run.view(splits > 1 ? sumAxes(run, d, [0]) : d, [C])
+  return { dx: wanted.dx ? dx() : null, dGamma: ofAll(dGamma), dBeta: ofAll(dBeta), dResidual: dz }
 }

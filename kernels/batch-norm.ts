@@ -16,10 +16,10 @@ const ROWS = 16 // that one thread normalises
 
 const normalizeKernel = byWidth(
   (types) => kernel`
-  struct Params { M: u32, C: u32, lanes: u32, rows: u32, parts: u32 }
+  struct Params { M: u32, C: u32, lanes: u32, rows: u32, parts: u32, splits: u32, image: u32 }
   ${types}
   @group(0) @binding(0) var<storage, read>       x:        array<F>; // [M, C]
-  @group(0) @binding(1) var<storage, read>       stats:    array<F>; // [mean | 1 / deviation, C]
+  @group(0) @binding(1) var<storage, read>       stats:    array<F>; // [mean | 1 / deviation, splits, C]
   @group(0) @binding(2) var<storage, read>       gamma:    array<F>; // [C]
   @group(0) @binding(3) var<storage, read>       beta:     array<F>; // [C]
   @group(0) @binding(4) var<storage, read>       residual: array<F>; // [M, C], read if added
@@ -34,12 +34,12 @@ const normalizeKernel = byWidth(
     let i = flat(id, groups);
     if (i >= p.parts * p.C) { return; }
     let t = part(i);
-    let mean = stats[t.channel];
-    let scale = stats[p.C + t.channel];
+    let mean = stats[normAt(t)];
+    let scale = stats[p.splits * p.C + normAt(t)];
     let slope = gamma[t.channel];
     let shift = beta[t.channel];
     for (var m = t.start; m < t.end; m += p.lanes) {
-      let at = m * p.C + t.channel;
+      let at = rowAt(t, m) * p.C + t.channel;
       var value = fma((x[at] - mean) * scale, slope, shift);
       if (added) { value += residual[at]; }
       if (rectified) { value = through(value, value); }
@@ -60,6 +60,9 @@ export interface BatchNormOptions {
   readonly residual?: Tensor | null
   /** End with max(., 0), NaN staying NaN, as `relu` does. */
   readonly relu?: boolean
+  /** In training: each of so many groups of the batch, the samples n of equal n mod splits, is normalised by its own
+   *  statistics, and the running ones follow their mean (SplitBatchNorm of MoCo's CIFAR-10 demo). 1 by default. */
+  readonly splits?: number
 }
 
 /** What a batch normalisation is told. */
@@ -68,6 +71,7 @@ export interface Norm {
   readonly momentum: number
   readonly eps: number
   readonly rectified: boolean
+  readonly splits: number
   readonly running: Running | null
 }
 
@@ -75,7 +79,7 @@ type Inputs = [x: Tensor, gamma: Tensor, beta: Tensor, ...residual: [] | [Tensor
 
 export const batchNormOp: Op<Inputs, [y: Tensor, stats: Tensor], Norm> = {
   name: 'batchNorm',
-  shape({ training, running }, x, gamma, beta, ...[residual]) {
+  shape({ training, running, splits }, x, gamma, beta, ...[residual]) {
     if (x.length < 2)
       throw new ShapeError(`batchNorm: x must have rows and channels [..., C], got ${show(x)}`)
     const C = dim(x, x.length - 1)
@@ -90,14 +94,20 @@ export const batchNormOp: Op<Inputs, [y: Tensor, stats: Tensor], Norm> = {
       throw new ShapeError(`batchNorm: residual must have x's shape, got ${show(residual)} for x ${show(x)}`)
     if (!training && !running)
       throw new ShapeError('batchNorm: running statistics are needed outside training, got null')
-    if (training && sizeOf(x) <= C)
-      throw new ShapeError(`batchNorm: training needs more than one value per channel, got x ${show(x)}`)
+    if (!Number.isInteger(splits) || splits < 1 || dim(x, 0) % splits !== 0)
+      throw new ShapeError(`batchNorm: splits must divide the samples of x ${show(x)}, got ${splits}`)
+    if (!training && splits > 1)
+      throw new ShapeError(`batchNorm: there are splits in training only, got ${splits}`)
+    if (training && sizeOf(x) <= C * splits)
+      throw new ShapeError(
+        `batchNorm: training needs more than one value per channel${splits > 1 ? ' and split' : ''}, got x ${show(x)}${splits > 1 ? ` in ${splits} splits` : ''}`,
+      )
     return x
   },
   forward: (run, attrs, ...inputs) => normalize(run, attrs, inputs),
-  backward(run, { training, rectified }, [dy], [x, gamma, beta, residual], [y, stats], needs) {
+  backward(run, { training, rectified, splits }, [dy], [x, gamma, beta, residual], [y, stats], needs) {
     const [dxNeeded = false, dGammaNeeded = false, dBetaNeeded = false, dResidualNeeded = false] = needs
-    const wanted = { training, rectified, residual: residual !== undefined }
+    const wanted = { training, rectified, splits, residual: residual !== undefined }
     const { dx, dGamma, dBeta, dResidual } = batchNormBackward(
       run,
       dy,
@@ -117,12 +127,12 @@ export function normalize(
   moments: Tensor | null = null,
 ): [y: Tensor, stats: Tensor] {
   const stats = statistics(run, attrs, x, moments)
-  const { params, groups } = deal(x, ROWS)
+  const { params, constants, groups } = deal(x, ROWS, attrs.splits)
   const [y] = run(normalizeKernel(extent(x).C), {
     reads: [x, stats, gamma, beta, residual ?? x],
     makes: [x.shape],
     params,
-    constants: { added: Number(residual !== undefined), rectified: Number(rectified) },
+    constants: { ...constants, added: Number(residual !== undefined), rectified: Number(rectified) },
     groups,
   })
   return [y, stats]
@@ -145,7 +155,7 @@ const apply = op(batchNormOp)
 
 /** x [..., C] normalised per channel, times gamma [C], plus beta [C]; then, if asked for, plus a residual and rectified,
  *  in the same pass. In training, running statistics, if given, are updated in place, before the step that calls this ends.
- *  Throws ShapeError, also for a batch of one value per channel or none, and for running statistics that are not f32 [C] on
+ *  Throws ShapeError, also for a batch of one value per channel or none, splits that do not divide it, and running statistics that are not f32 [C] on
  *  x's Gpu. */
 export function batchNorm(
   x: Tensor,
@@ -163,7 +173,13 @@ export function batchNorm(
 export function settings(
   x: Tensor,
   running: Running | null,
-  { training, momentum = 0.1, eps = 1e-5, relu: rectified = false }: Omit<BatchNormOptions, 'residual'>,
+  {
+    training,
+    momentum = 0.1,
+    eps = 1e-5,
+    relu: rectified = false,
+    splits = 1,
+  }: Omit<BatchNormOptions, 'residual'>,
 ): Norm {
   for (const name of ['mean', 'variance'] as const) {
     const statistic = running?.[name]
@@ -174,5 +190,5 @@ export function settings(
     if (statistic.gpu !== x.gpu)
       throw new ShapeError(`batchNorm: running ${name} ${show(shape)} belongs to another Gpu than x`)
   }
-  return { training, momentum, eps, rectified, running }
+  return { training, momentum, eps, rectified, splits, running }
 }

@@ -1,31 +1,55 @@
 // How the rows of [M, C] are dealt out to threads, for batch normalisation. A thread takes one channel, or four where C
-// allows it.
+// allows it, and rows of one split only: of S splits, split s is the samples n with n mod S = s, each of `image` rows, as
+// MoCo's CIFAR-10 demo has them. M counts the rows of one split.
 
 import { type Run, type Tensor, dim, elementwise, flatIndex, sizeOf, wgsl } from './op.ts'
 import { widthOf } from './widths.ts'
 
-/** `part(i)`: the rows and the channels of thread i. A thread takes every lanes-th row of its chunk, so that neighbours
- *  read neighbouring numbers even where there are few channels. What it makes has its place in [parts, C]. */
+/** `part(i)`: the rows, the channels and the split of thread i. A thread takes every lanes-th row of its chunk, so that
+ *  neighbours read neighbouring numbers even where there are few channels. What it makes has its place in [parts, C].
+ *  `rowAt(t, m)`: where row m of its split lies in x; `normAt(t)`: its place in [splits, C]. */
 export const rows = wgsl`
-  struct Part { start: u32, end: u32, count: u32, channel: u32 }
+  override split: bool = false;
+  struct Part { start: u32, end: u32, count: u32, channel: u32, split: u32 }
   ${flatIndex}
   fn part(i: u32) -> Part {
-    let index = i / p.C;
+    var index = i / p.C;
+    var s = 0u;
+    if (split) {
+      let own = p.parts / p.splits;
+      s = index / own;
+      index %= own;
+    }
     let chunk = index / p.lanes * p.lanes * p.rows;
     let start = chunk + index % p.lanes;
     let end = min(chunk + p.lanes * p.rows, p.M);
     if (start >= end) { return Part(); }
-    return Part(start, end, (end - start + p.lanes - 1u) / p.lanes, i % p.C);
+    return Part(start, end, (end - start + p.lanes - 1u) / p.lanes, i % p.C, s);
+  }
+  fn rowAt(t: Part, m: u32) -> u32 {
+    if (!split) { return m; }
+    return (m / p.image * p.splits + t.split) * p.image + m % p.image;
+  }
+  fn normAt(t: Part) -> u32 {
+    if (!split) { return t.channel; }
+    return t.split * p.C + t.channel;
   }
 `
 
-/** Params of `rows` for x [..., C], where a thread takes about `each` rows, the count of parts, and the dispatch. */
-export function deal(x: Tensor, each: number) {
-  const { M, C: channels } = extent(x)
-  const C = channels / widthOf(channels)
+/** Params and constants of `rows` for x [..., C], where a thread takes about `each` rows, the count of parts, and the
+ *  dispatch. */
+export function deal(x: Tensor, each: number, splits: number) {
+  const { M: all, C: channels } = extent(x)
+  const [M, C] = [all / splits, channels / widthOf(channels)]
   const lanes = Math.max(1, Math.floor(64 / Math.max(1, C)))
-  const parts = Math.max(1, Math.ceil(M / (lanes * each))) * lanes // sums over no rows are 0
-  return { params: { M, C, lanes, rows: each, parts }, parts, groups: elementwise(parts * C) }
+  const parts = Math.max(1, Math.ceil(M / (lanes * each))) * lanes * splits // sums over no rows are 0
+  const image = all / Math.max(1, dim(x.shape, 0))
+  return {
+    params: { M, C, lanes, rows: each, parts, splits, image },
+    constants: { split: Number(splits > 1) },
+    parts,
+    groups: elementwise(parts * C),
+  }
 }
 
 /** x [..., C] as [M, C]. */

@@ -19,7 +19,7 @@ import { byWidth, widthOf } from './widths.ts'
 
 const momentsKernel = byWidth(
   (types) => kernel`
-  struct Params { M: u32, C: u32, lanes: u32, rows: u32, parts: u32 }
+  struct Params { M: u32, C: u32, lanes: u32, rows: u32, parts: u32, splits: u32, image: u32 }
   ${types}
   @group(0) @binding(0) var<storage, read>       x:   array<F>; // [M, C]
   @group(0) @binding(1) var<storage, read_write> out: array<F>; // [mean | squared deviations, parts, C]
@@ -31,11 +31,11 @@ const momentsKernel = byWidth(
     if (i >= p.parts * p.C) { return; }
     let t = part(i);
     var sum = F();
-    for (var m = t.start; m < t.end; m += p.lanes) { sum += x[m * p.C + t.channel]; }
+    for (var m = t.start; m < t.end; m += p.lanes) { sum += x[rowAt(t, m) * p.C + t.channel]; }
     let mean = sum / f32(max(t.count, 1u));
     var squares = F();
     for (var m = t.start; m < t.end; m += p.lanes) {
-      let d = x[m * p.C + t.channel] - mean;
+      let d = x[rowAt(t, m) * p.C + t.channel] - mean;
       squares = fma(d, d, squares);
     }
     out[i] = mean;
@@ -82,7 +82,7 @@ const mergeKernel = byWidth(
 
 // The mean is taken relative to the first chunk's, which keeps the digits of a large one.
 const statsKernel = (running: { readonly bindings: Wgsl; readonly follow: Wgsl }) => kernel`
-  struct Params { M: u32, C: u32, lanes: u32, rows: u32, parts: u32, eps: f32, momentum: f32 }
+  struct Params { M: u32, C: u32, lanes: u32, rows: u32, parts: u32, splits: u32, image: u32, eps: f32, momentum: f32 }
   @group(0) @binding(0) var<storage, read>       moments:  array<f32>; // [mean | squared deviations, parts, C]
   ${running.bindings}
   ${rows}
@@ -92,33 +92,38 @@ const statsKernel = (running: { readonly bindings: Wgsl; readonly follow: Wgsl }
     @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
     @builtin(local_invocation_index) thread: u32,
   ) {
-    let here = place(group, groups, thread);
-    let c = min(here.channel, p.C - 1u);
-    let first = moments[c];
+    let here = place(group, groups, thread); // the channels of all splits, [splits, C]
+    let at = min(here.channel, p.splits * p.C - 1u);
+    let c = at % p.C;
+    let own = p.parts / p.splits;
+    let begin = at / p.C * own;
+    let first = moments[begin * p.C + c];
     var sum = 0.0;
-    for (var i = here.lane; i < p.parts; i += lanes) {
+    for (var i = begin + here.lane; i < begin + own; i += lanes) {
       sum = fma(f32(part(i * p.C).count), moments[i * p.C + c] - first, sum);
     }
     let mean = first + total(thread, sum) / f32(p.M);
     var squares = 0.0;
-    for (var i = here.lane; i < p.parts; i += lanes) {
+    for (var i = begin + here.lane; i < begin + own; i += lanes) {
       let d = moments[i * p.C + c] - mean;
       squares += fma(f32(part(i * p.C).count) * d, d, moments[(p.parts + i) * p.C + c]);
     }
     let deviations = total(thread, squares);
-    if (here.channel >= p.C || here.lane > 0u) { return; }
-    stats[c] = mean;
-    stats[p.C + c] = 1.0 / sqrt(deviations / f32(p.M) + p.eps);
+    if (here.channel >= p.splits * p.C || here.lane > 0u) { return; }
+    stats[at] = mean;
+    stats[p.splits * p.C + at] = 1.0 / sqrt(deviations / f32(p.M) + p.eps);
     ${running.follow}
   }
 `
 
 const untracked = statsKernel({
   bindings: wgsl`
-  @group(0) @binding(1) var<storage, read_write> stats:    array<f32>; // [mean | 1 / deviation, C]
+  @group(0) @binding(1) var<storage, read_write> stats:    array<f32>; // [mean | 1 / deviation | variance, splits, C]
   @group(0) @binding(2) var<uniform>             p:        Params;
 `,
-  follow: wgsl``,
+  follow: wgsl`
+    stats[2u * p.splits * p.C + at] = deviations / f32(p.M - 1u);
+  `,
 })
 
 const tracked = statsKernel({
@@ -133,6 +138,29 @@ const tracked = statsKernel({
     runningVariance[c] = mix(runningVariance[c], deviations / f32(p.M - 1u), p.momentum);
   `,
 })
+
+// The running statistics follow the splits' means, in order.
+const followKernel = kernel`
+  struct Params { C: u32, splits: u32, momentum: f32 }
+  @group(0) @binding(0) var<storage, read>       stats:           array<f32>; // [mean | 1 / deviation | variance, splits, C]
+  @group(0) @binding(1) var<storage, read_write> runningMean:     array<f32>; // [C]
+  @group(0) @binding(2) var<storage, read_write> runningVariance: array<f32>; // [C]
+  @group(0) @binding(3) var<uniform>             p:               Params;
+  ${flatIndex}
+  @compute @workgroup_size(64)
+  fn followSplits(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+    let c = flat(id, groups);
+    if (c >= p.C) { return; }
+    var mean = 0.0;
+    var variance = 0.0;
+    for (var s = 0u; s < p.splits; s++) {
+      mean += stats[s * p.C + c];
+      variance += stats[(2u * p.splits + s) * p.C + c];
+    }
+    runningMean[c] = mix(runningMean[c], mean / f32(p.splits), p.momentum);
+    runningVariance[c] = mix(runningVariance[c], variance / f32(p.splits), p.momentum);
+  }
+`
 
 const runningKernel = kernel`
   struct Params { C: u32, eps: f32 }
@@ -157,18 +185,19 @@ export interface Running {
 }
 
 /** Moments of every part of x's rows [2, parts, C], and which these are: read from x, or merged from a convolution's. */
-function partMoments(run: Run, x: Tensor, found: Tensor | null) {
+function partMoments(run: Run, x: Tensor, splits: number, found: Tensor | null) {
   const { M, C } = extent(x)
+  const { params: dealt, parts: of, constants, groups } = deal(x, rowsPerSum(run, x), splits)
   if (!found) {
-    const { params, parts, groups } = deal(x, rowsPerSum(run, x))
-    const [moments] = run(momentsKernel(C), { reads: [x], makes: [[2, parts, C]], params, groups })
-    return { moments, params }
+    const dispatch = { params: dealt, constants, groups }
+    const [moments] = run(momentsKernel(C), { reads: [x], makes: [[2, of, C]], ...dispatch })
+    return { moments, params: dealt, constants }
   }
   const chunks = dim(found.shape, 1)
   const each = Math.ceil(chunks / MOST_PARTS)
   const parts = Math.ceil(chunks / each)
-  const params = { M, lanes: 1, rows: MOMENT_ROWS * each, parts }
-  if (each === 1) return { moments: found, params }
+  const params = { ...dealt, lanes: 1, rows: MOMENT_ROWS * each, parts }
+  if (each === 1) return { moments: found, params, constants }
   const width = C / widthOf(C)
   const [moments] = run(mergeKernel(C), {
     reads: [found],
@@ -176,29 +205,39 @@ function partMoments(run: Run, x: Tensor, found: Tensor | null) {
     params: { M, C: width, rows: MOMENT_ROWS, each, chunks, parts },
     groups: elementwise(parts * width),
   })
-  return { moments, params }
+  return { moments, params, constants }
 }
 
 const MOST_PARTS = 512 // that the threads of one channel take without a merge before
 
-/** Mean and 1 / deviation [2, C] of the batch x, whose moments (see tile-moments.ts) a convolution may have found; `running`,
- *  if any, follows with share `momentum`, its variance unbiased. */
+/** Mean and 1 / deviation [2 or 3, splits, C] of the batch's splits; `running`, if any, follows with share `momentum`, its
+ *  variance unbiased. Of one split a convolution may have found the moments (see tile-moments.ts). */
 export function batchStats(
   run: Run,
   x: Tensor,
   running: Running | null,
-  { eps, momentum }: { readonly eps: number; readonly momentum: number },
+  { eps, momentum, splits }: { readonly eps: number; readonly momentum: number; readonly splits: number },
   found: Tensor | null = null,
 ): Tensor {
   const { C } = extent(x)
-  const { moments, params } = partMoments(run, x, found)
-  const [stats] = run(running ? tracked : untracked, {
+  const { moments, params, constants } = partMoments(run, x, splits, found)
+  const tracks = running !== null && splits === 1
+  const sums = perChannel(run, splits * C)
+  const [stats] = run(tracks ? tracked : untracked, {
     reads: [moments],
-    updates: running ? [running.mean, running.variance] : [],
-    makes: [[2, C]],
+    updates: tracks ? [running.mean, running.variance] : [],
+    makes: [[tracks ? 2 : 3, splits, C]],
     params: { ...params, C, eps, momentum },
-    ...perChannel(run, C),
+    constants: { ...constants, ...sums.constants },
+    groups: sums.groups,
   })
+  if (running && splits > 1)
+    run(followKernel, {
+      reads: [stats],
+      updates: [running.mean, running.variance],
+      params: { C, splits, momentum },
+      groups: elementwise(C),
+    })
   return stats
 }
 

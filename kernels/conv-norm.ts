@@ -35,9 +35,10 @@ export const convNormOp: Op<Inputs, [y: Tensor, z: Tensor, stats: Tensor], Attrs
   },
   forward(run, { steps, norm }, x, w, gamma, beta, ...[residual]) {
     const out = conv2dOp.shape(steps, x.shape, w.shape)
-    const { y: z, moments } = norm.training
-      ? convolveMoments(run, x, w, out, steps)
-      : { y: convolve(run, x, w, out, steps), moments: null }
+    const { y: z, moments } =
+      norm.training && norm.splits === 1
+        ? convolveMoments(run, x, w, out, steps)
+        : { y: convolve(run, x, w, out, steps), moments: null }
     const inputs = [z, gamma, beta] as const
     const [y, stats] = normalize(run, norm, residual ? [...inputs, residual] : [...inputs], moments)
     return [y, z, stats]
@@ -50,7 +51,7 @@ export const convNormOp: Op<Inputs, [y: Tensor, z: Tensor, stats: Tensor], Attrs
       dBetaNeeded = false,
       dResidualNeeded = false,
     ] = needs
-    const { training, rectified } = norm
+    const { training, rectified, splits } = norm
     const {
       dx: dz,
       dGamma,
@@ -61,7 +62,7 @@ export const convNormOp: Op<Inputs, [y: Tensor, z: Tensor, stats: Tensor], Attrs
       dy,
       { x: z, gamma, beta, y, stats },
       {
-        ...{ training, rectified, residual: residual !== undefined },
+        ...{ training, rectified, splits, residual: residual !== undefined },
         ...{ dx: dxNeeded || dwNeeded, sums: dGammaNeeded || dBetaNeeded },
       },
     )

@@ -1,6 +1,17 @@
 // MoCo's queue as a ring: a batch of keys takes the places of the oldest ones, from the pointer on and round the end.
 
-import { type Tensor, type Variable, ShapeError, elementwise, flatIndex, kernel, matrix, show } from './op.ts'
+import {
+  type Scalar,
+  type Tensor,
+  type Variable,
+  ShapeError,
+  elementwise,
+  flatIndex,
+  kernel,
+  matrix,
+  show,
+  valueOf,
+} from './op.ts'
 
 const enqueueKernel = kernel`
   struct Params { count: u32, C: u32, K: u32, skip: u32, pointer: u32 }
@@ -17,18 +28,19 @@ const enqueueKernel = kernel`
   }
 `
 
-/** Writes keys [N, C] into the queue [K, C] from row `pointer` on, round its end, and returns the pointer behind them. Of a
- *  batch larger than the queue the last K keys stay. One dispatch; carries no gradient. Throws ShapeError, and RangeError
+/** Writes keys [N, C] into the queue [K, C] from row `pointer` on (in a captured step a function), round its end, and
+ *  returns the pointer behind them. Of a batch larger than the queue the last K keys stay. One dispatch; carries no gradient. Throws ShapeError, and RangeError
  *  for a pointer outside the queue. */
-export function enqueue(queue: Variable, keys: Tensor, pointer: number): number {
+export function enqueue(queue: Variable, keys: Tensor, pointer: Scalar): number {
+  const start = valueOf(pointer)
   const [K, C] = matrix(queue.shape, 'enqueue: queue')
   const [N, width] = matrix(keys.shape, 'enqueue: keys')
   if (width !== C || K === 0)
     throw new ShapeError(
       `enqueue: keys must be as long as the queue's rows, got ${show(keys.shape)} for ${show(queue.shape)}`,
     )
-  if (!Number.isInteger(pointer) || pointer < 0 || pointer >= K)
-    throw new RangeError(`enqueue: the pointer must be a row of the queue, 0 to ${K - 1}, got ${pointer}`)
+  if (!Number.isInteger(start) || start < 0 || start >= K)
+    throw new RangeError(`enqueue: the pointer must be a row of the queue, 0 to ${K - 1}, got ${start}`)
   const skip = Math.max(0, N - K)
   const count = (N - skip) * C
   queue.gpu.run(enqueueKernel, {
@@ -37,5 +49,5 @@ export function enqueue(queue: Variable, keys: Tensor, pointer: number): number 
     params: { count, C, K, skip, pointer },
     groups: elementwise(count),
   })
-  return (pointer + N) % K
+  return (start + N) % K
 }

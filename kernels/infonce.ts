@@ -23,7 +23,7 @@ import {
   show,
 } from './op.ts'
 import { meanOfRows } from './ntxent.ts'
-import { log1pUnit } from './pointwise.ts'
+import { log1pUnit, preciseLog } from './pointwise.ts'
 import { eightRows, rowwise } from './rowwise.ts'
 import { TILE, padded, tileRows, tiled } from './tiles.ts'
 
@@ -71,7 +71,12 @@ const attendKernel = tiled(
   @group(0) @binding(5) var<uniform>             p:          Params;
   ${score}
   ${pull}
+  override inBatch: bool = false; // row n of the queue is then query n's own key, and no negative
   var<workgroup> found: array<vec4f, THREADS>;
+
+  fn counts(n: vec4u, j: u32) -> vec4<bool> {
+    return vec4<bool>(j < p.columns) & (vec4<bool>(!inBatch) | (n != vec4u(j)));
+  }
 
   // The most or the sum of what the threads found that share a group of rows.
   fn most(own: vec4f) -> vec4f {
@@ -97,6 +102,7 @@ const attendKernel = tiled(
     let row = group.x * ROWS;
     let begin = group.y * p.span;
     let own = groupOf(thread);
+    let n = vec4u(row + own * 4u) + vec4u(0u, 1u, 2u, 3u);
     var top = vec4f(-0x1.fffffep+127f);
     var sum = vec4f();
     for (var column = begin; column < min(begin + p.span, p.columns); column += COLUMNS) {
@@ -104,13 +110,13 @@ const attendKernel = tiled(
       var highest = top;
       for (var k = 0u; k < COLUMNS / SLICES; k++) {
         let c = k * SLICES + sliceOf(thread);
-        if (column + c < p.columns) { highest = max(highest, tileAt(c, own)); }
+        highest = select(highest, max(highest, tileAt(c, own)), counts(n, column + c));
       }
       highest = most(highest);
       var more = vec4f();
       for (var k = 0u; k < COLUMNS / SLICES; k++) {
         let c = k * SLICES + sliceOf(thread);
-        let weight = select(vec4f(), exp(tileAt(c, own) - highest), column + c < p.columns);
+        let weight = select(vec4f(), exp(tileAt(c, own) - highest), counts(n, column + c));
         setTile(c, own, weight);
         more += weight;
       }
@@ -139,6 +145,7 @@ const rowsKernel = kernel`
   @group(0) @binding(4) var<uniform>             p:          Params;
   ${flatIndex}
   ${log1pUnit}
+  ${preciseLog}
   @compute @workgroup_size(64)
   fn infonceRows(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
     let n = flat(id, groups);
@@ -150,8 +157,8 @@ const rowsKernel = kernel`
       sum += statistics[(p.splits + s) * p.rows + n] * exp(statistics[s * p.rows + n] - top);
     }
     var positive = 0.0;
-    for (var c = 0u; c < p.C; c++) { positive += qT[c * p.rows + n] * kT[c * p.rows + n]; }
-    let d = top + log(sum) - positive * p.scale;
+    for (var c = 0u; c < p.C; c++) { positive = fma(qT[c * p.rows + n], kT[c * p.rows + n], positive); }
+    let d = top - positive * p.scale + preciseLog(sum);
     let share = select(exp(d) / (1.0 + exp(d)), 1.0 / (1.0 + exp(-d)), d > 0.0);
     found[n] = select(max(d, 0.0) + log1pUnit(exp(-abs(d))), 0.0, n >= p.N);
     found[p.rows + n] = top;
@@ -204,10 +211,11 @@ const backwardKernel = kernel`
 interface Options {
   readonly temperature: number
   readonly normalized: boolean
+  readonly inBatch: boolean
 }
 
 /** Checks shapes and temperature, and names the sizes. */
-function sizes({ temperature }: Options, q: Shape, k: Shape, queue: Shape) {
+function sizes({ temperature, inBatch }: Options, q: Shape, k: Shape, queue: Shape) {
   const [N, C] = matrix(q, 'infoNce: q')
   const [K, width] = matrix(queue, 'infoNce: queue')
   if (q.join() !== k.join())
@@ -219,6 +227,10 @@ function sizes({ temperature }: Options, q: Shape, k: Shape, queue: Shape) {
   if (N === 0 || C === 0 || K === 0)
     throw new ShapeError(
       `infoNce: needs a query, a feature and a row in the queue, got ${show(q)} and ${show(queue)}`,
+    )
+  if (inBatch && (K !== N || N < 2))
+    throw new ShapeError(
+      `infoNce: in a batch the queue must be its keys, at least two, got ${show(queue)} for ${show(q)}`,
     )
   if (!(temperature > 0 && Number.isFinite(temperature)))
     throw new RangeError(`infoNce: the temperature must be a positive number, got ${temperature}`)
@@ -275,6 +287,7 @@ export const infoNceOp: Op<Inputs, Outputs, Options> = {
         [splits, deep, rows],
       ],
       params: { rows, D: C, columns: K, along: C, sum: 1, scale, span },
+      constants: { inBatch: Number(attrs.inBatch) },
       groups: [tiles, splits],
     })
     const [found] = run(rowsKernel, {
@@ -283,7 +296,7 @@ export const infoNceOp: Op<Inputs, Outputs, Options> = {
       params: { N, C, rows, splits, scale },
       groups: elementwise(rows),
     })
-    return [meanOfRows(run, found, 1 / N), qT, kT, lengths, statistics, partial, found]
+    return [meanOfRows(run, found, { N, view: rows }), qT, kT, lengths, statistics, partial, found]
   },
 
   backward(run, { temperature, normalized }, [dloss], [q], [, qT, kT, scale, statistics, partial, found]) {
@@ -306,11 +319,13 @@ const applyInfoNce = op(infoNceOp)
 /** MoCo's loss (Eq. 1) of queries q [N, C] whose positives are the keys k [N, C] and whose negatives are all rows of the
  *  queue [K, C], unit rows -> []; the gradient goes to q alone. q and k are normalised inside unless `normalized` says that
  *  they are unit already; a zero query gets no gradient. Equals log(1 + K) when all similarities are equal; NaN or infinity
- *  anywhere makes it NaN. Memory is O(N C). Throws ShapeError, and RangeError for the temperature. */
+ *  anywhere makes it NaN. With `inBatch` the queue is the keys of this batch, N = K of at least two, and row n is query n's
+ *  positive only: MoCo v3's contrast, log(N) when all are equal. Memory is O(N C). Throws ShapeError, and RangeError for the
+ *  temperature. */
 export const infoNce = (
   q: Tensor,
   k: Tensor,
   queue: Tensor,
   temperature: number,
-  { normalized = false } = {},
-) => applyInfoNce({ temperature, normalized }, q, k, queue)
+  { normalized = false, inBatch = false } = {},
+) => applyInfoNce({ temperature, normalized, inBatch }, q, k, queue)

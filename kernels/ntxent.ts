@@ -13,7 +13,7 @@ import { lines } from './lines.ts'
 import { pullApart, pullRows } from './pair-pull.ts'
 import { runStatistics, statistics } from './pair-statistics.ts'
 import { type Pairs, pairParams, pairsOf, unitRows } from './pairs.ts'
-import { log1pUnit } from './pointwise.ts'
+import { log1pUnit, preciseLog } from './pointwise.ts'
 import { tiled } from './tiles.ts'
 
 const statisticsKernel = tiled(
@@ -51,6 +51,7 @@ const rowsKernel = kernel`
   @group(0) @binding(3) var<uniform>             p:       Params;
   ${flatIndex}
   ${log1pUnit}
+  ${preciseLog}
   @compute @workgroup_size(64)
   fn ntxentRows(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
     let i = flat(id, groups);
@@ -62,13 +63,12 @@ const rowsKernel = kernel`
     for (var b = 0u; b < p.blocks; b++) { sum += partial[(p.blocks + b) * rows + i] * exp(partial[b * rows + i] - top); }
     let positive = select(i + p.view, i - p.view, i >= p.view);
     var s = 0.0;
-    for (var c = 0u; c < p.D; c++) { s += zT[c * rows + i] * zT[c * rows + positive]; }
+    for (var c = 0u; c < p.D; c++) { s = fma(zT[c * rows + i], zT[c * rows + positive], s); } // as tiles add up
     s *= p.scale;
     let alone = sum == 0.0; // padding, or N = 1: there are no negatives
-    let negatives = top + log(sum);
-    let d = negatives - s;
+    let d = top - s + preciseLog(sum); // in this order: similarities of some hundreds hide digits
     var loss = d;
-    var lse = negatives;
+    var lse = top + preciseLog(sum);
     var share = 1.0;
     if (p.decoupled == 0u) {
       loss = max(d, 0.0) + log1pUnit(exp(-abs(d)));
@@ -82,18 +82,22 @@ const rowsKernel = kernel`
   }
 `
 
+// The mean is taken about the first loss, so that what rounds is only how they differ.
 const meanKernel = kernel`
-  struct Params { rows: u32, factor: f32 }
-  @group(0) @binding(0) var<storage, read>       losses: array<f32>; // [rows]
+  struct Params { N: u32, view: u32, rows: u32 }
+  @group(0) @binding(0) var<storage, read>       losses: array<f32>; // [rows], N of every V count
   @group(0) @binding(1) var<storage, read_write> loss:   array<f32>; // []
   @group(0) @binding(2) var<uniform>             p:      Params;
   ${lines}
   @compute @workgroup_size(64)
   fn ntxentMean(@builtin(local_invocation_index) lane: u32) {
+    let base = losses[0];
     var sum = 0.0;
-    for (var i = lane; i < p.rows; i += 64u) { sum += losses[i]; }
+    for (var first = 0u; first < p.rows; first += p.view) {
+      for (var n = lane; n < p.N; n += 64u) { sum += losses[first + n] - base; }
+    }
     let total = lineSum(lane, sum);
-    if (lane == 0u) { loss[0] = total * p.factor; }
+    if (lane == 0u) { loss[0] = base + total / f32(p.rows / p.view * p.N); }
   }
 `
 
@@ -172,7 +176,7 @@ export function contrast(name: string, kind: Kind): Op<[z1: Tensor, z2: Tensor],
         groups: elementwise(2 * view),
       })
       const found = weigh ? weigh(run, rows, pairs) : rows
-      return [meanOfRows(run, found, 1 / (2 * N)), z, zT, scale, found]
+      return [meanOfRows(run, found, pairs), z, zT, scale, found]
     },
 
     backward(run, attrs, [dloss], [z1, z2], [, z, zT, scale, found]) {
@@ -189,9 +193,9 @@ export function contrast(name: string, kind: Kind): Op<[z1: Tensor, z2: Tensor],
   }
 }
 
-/** The first row of `found` [planes, rows] summed and multiplied with a factor -> []. */
-export function meanOfRows(run: Run, found: Tensor, factor: number): Tensor {
-  const params = { rows: dim(found.shape, 1), factor }
+/** The mean of the losses in the first plane of `found` [planes, rows], of which N of every `view` rows count -> []. */
+export function meanOfRows(run: Run, found: Tensor, { N, view }: Pick<Pairs, 'N' | 'view'>): Tensor {
+  const params = { N, view, rows: dim(found.shape, 1) }
   const [loss] = run(meanKernel, { reads: [found], makes: [[]], params, groups: [1] })
   return loss
 }

@@ -56,3 +56,19 @@ export const log1pUnit = wgsl`
     return 2.0 * (s + s * tail);
   }
 `
+
+/** `preciseLog(x)`: log(x) to about a unit of its last digit for normal x > 0; WGSL's own is only good to 5e-7 near 1, and some are
+ *  off by several units elsewhere. x = 2^e m with m in [0.71, 1.42], and log(m) = 2 atanh(s) with s = (m - 1) / (m + 1),
+ *  |s| < 0.172, whose series is cut where terms fall below f32. ln 2 comes in two parts, of which the first is exact times e. */
+export const preciseLog = wgsl`
+  fn preciseLog(x: f32) -> f32 {
+    let bits = bitcast<u32>(x);
+    if (bits < 0x00800000u || bits >= 0x7f800000u) { return log(x); } // no positive normal number
+    let e = i32((bits + 0x004afb0du) >> 23u) - 127;
+    let f = bitcast<f32>(bits - (u32(e) << 23u)) - 1.0;
+    let s = f / (2.0 + f);
+    let q = s * s;
+    let tail = q * (1.0 / 3.0 + q * (1.0 / 5.0 + q * (1.0 / 7.0 + q * (1.0 / 9.0 + q / 11.0))));
+    return f32(e) * 0.693145752 + (2.0 * (s + s * tail) + f32(e) * 1.42860677e-6);
+  }
+`

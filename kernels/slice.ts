@@ -32,6 +32,29 @@ const backwardKernel = kernel`
   }
 `
 
+// The same for bytes, four to a word; which of the input's words they lie in depends on where the slice begins.
+const bytesKernel = kernel`
+  struct Params { count: u32, width: u32, start: u32, length: u32 }
+  @group(0) @binding(0) var<storage, read>       x: array<u32>; // [A, width] u8
+  @group(0) @binding(1) var<storage, read_write> y: array<u32>; // [A, length] u8
+  @group(0) @binding(2) var<uniform>             p: Params;
+  ${flatIndex}
+  @compute @workgroup_size(64)
+  fn sliceBytes(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+    let i = flat(id, groups);
+    if (i >= (p.count + 3u) / 4u) { return; }
+    var word = 0u;
+    for (var k = 0u; k < 4u; k++) {
+      let e = 4u * i + k;
+      if (e < p.count) {
+        let at = e / p.length * p.width + p.start + e % p.length;
+        word |= ((x[at / 4u] >> (8u * (at % 4u))) & 255u) << (8u * k);
+      }
+    }
+    y[i] = word;
+  }
+`
+
 interface Attrs {
   readonly axis: number
   readonly start: number
@@ -58,6 +81,24 @@ const sliceOp: Op<[x: Tensor], [y: Tensor], Attrs> = {
   },
 }
 
+const sliceBytesOp: Op<[x: Tensor], [y: Tensor], Attrs> = {
+  name: 'slice',
+  accepts: ['u8'],
+  shape: cut,
+  forward(run, attrs, x) {
+    const { axis, start, end } = attrs
+    const [, R, B] = linesOf(x.shape, axisOf('slice', x.shape, axis))
+    const shape = cut(attrs, x.shape)
+    const count = sizeOf(shape)
+    return run(bytesKernel, {
+      reads: [x],
+      makes: [{ shape, dtype: 'u8' }],
+      params: { count, width: R * B, start: start * B, length: (end - start) * B },
+      groups: elementwise(Math.ceil(count / 4)),
+    })
+  },
+}
+
 function cut({ axis, start, end }: Attrs, x: Shape): Shape {
   const at = axisOf('slice', x, axis)
   if (!Number.isInteger(start) || !Number.isInteger(end) || start < 0 || end < start || end > dim(x, at))
@@ -66,7 +107,8 @@ function cut({ axis, start, end }: Attrs, x: Shape): Shape {
 }
 
 const applySlice = op(sliceOp)
+const applySliceBytes = op(sliceBytesOp)
 
-/** x from `start` up to, not including, `end` along an axis. Throws ShapeError. */
+/** x from `start` up to, not including, `end` along an axis: f32, or u8, to which no gradient flows. Throws ShapeError. */
 export const slice = (x: Tensor, axis: number, start: number, end: number) =>
-  applySlice({ axis, start, end }, x)
+  x.dtype === 'u8' ? applySliceBytes({ axis, start, end }, x) : applySlice({ axis, start, end }, x)

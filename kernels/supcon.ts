@@ -10,6 +10,7 @@ import { meanOfRows } from './ntxent.ts'
 import { pullApart, pullRows } from './pair-pull.ts'
 import { runStatistics, statistics } from './pair-statistics.ts'
 import { pairParams, pairsOf, unitRows } from './pairs.ts'
+import { preciseLog } from './pointwise.ts'
 import { tiled } from './tiles.ts'
 
 const statisticsKernel = tiled(
@@ -50,6 +51,7 @@ const rowsKernel = kernel`
   @group(0) @binding(2) var<storage, read_write> found:   array<f32>; // [loss | lse | 2 / |P|, 2V]
   @group(0) @binding(3) var<uniform>             p:       Params;
   ${flatIndex}
+  ${preciseLog}
   @compute @workgroup_size(64)
   fn supConRows(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
     let i = flat(id, groups);
@@ -64,12 +66,12 @@ const rowsKernel = kernel`
       sum += partial[(p.blocks + b) * rows + i] * exp(partial[b * rows + i] - top);
       positives += partial[(2u * p.blocks + b) * rows + i];
     }
-    let lse = top + log(sum);
+    let lse = top + preciseLog(sum);
     let label = labels[min(n, p.N - 1u)];
     var many = 0u; // rows with the label
     for (var m = 0u; m < p.N; m++) { many += select(0u, 2u, labels[m] == label); }
     let share = 1.0 / f32(many - 1u);
-    found[i] = select(select(lse - positives * share, p.nan, label == p.noIndex), 0.0, n >= p.N);
+    found[i] = select(select(top - positives * share + preciseLog(sum), p.nan, label == p.noIndex), 0.0, n >= p.N);
     found[rows + i] = select(lse, 0.0, n >= p.N);
     found[2u * rows + i] = 2.0 * share;
   }
@@ -146,7 +148,7 @@ export const supConOp: Op<Inputs, Outputs, Attrs> = {
       params: { N, view, blocks: dim(partial.shape, 1), noIndex: NO_INDEX, nan: NaN },
       groups: elementwise(2 * view),
     })
-    return [meanOfRows(run, found, 1 / (2 * N)), unit.z, unit.zT, unit.scale, found]
+    return [meanOfRows(run, found, pairs), unit.z, unit.zT, unit.scale, found]
   },
 
   backward(run, { temperature, normalized }, [dloss], [z1, z2, labels], [, z, zT, scale, found]) {

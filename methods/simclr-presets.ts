@@ -1,38 +1,18 @@
 // The settings of SimCLR's experiments, by name. A preset is plain data: what a run folder's config.json holds of it.
 
 import { type Recipe, cifarRecipe, imagenetRecipe } from '../kernels/augment-recipes.ts'
+import type { PresetOf, Settings } from './settings.ts'
 
 /** Everything about a SimCLR run but its data, its length and its seed. */
-export interface SimclrSettings {
-  readonly model: {
-    readonly name: 'resnet8' | 'resnet18' | 'resnet34' | 'resnet50'
-    readonly stem: 'cifar' | 'imagenet'
-    readonly width: number
-    readonly zeroInitResidual: boolean
-  }
-  readonly head: { readonly style: 'seed' | 'paper'; readonly hidden: number; readonly dim: number }
+export interface SimclrSettings extends Settings {
   readonly views: Recipe
+  readonly head: { readonly style: 'seed' | 'paper'; readonly hidden: number; readonly dim: number }
   readonly batchNorm: 'per-view' | 'joint'
-  readonly temperature: number
-  readonly optimizer: { readonly name: 'adam' | 'lars'; readonly weightDecay: number }
-  /** `lr` is the rate that is used, already scaled by the batch; warm-up and decay are in epochs. */
-  readonly schedule: {
-    readonly name: 'constant' | 'cosine'
-    readonly lr: number
-    readonly warmupEpochs: number
-  }
-  readonly batch: number
-  readonly epochs: number
-  readonly knn: { readonly temperature: number }
+  /** Images encoded at a time; a batch at once where there is none. */
+  readonly chunk?: number | null
 }
 
-export interface Preset {
-  /** One line for lists: what it is and where it comes from. */
-  readonly about: string
-  /** Image size the preset is made for, in pixels. */
-  readonly size: number
-  readonly settings: (size: number, batch?: number) => SimclrSettings
-}
+export type Preset = PresetOf<SimclrSettings>
 
 /** leftthomas/SimCLR's CIFAR-10 settings (github.com/leftthomas/SimCLR, main.py): batch norm per view, Adam at 1e-3
  *  constant, temperature 0.5, no blur. Its encoder is ResNet-50; --model chooses. */

@@ -1,10 +1,10 @@
 // The dictionary of Momentum Contrast (He et al. 2020, https://arxiv.org/abs/1911.05722, section 3.2): the keys of the last
 // batches, first in, first out.
 
-import type { Tensor, Variable } from '../kernels/op.ts'
+import { type Tensor, type Variable, dim } from '../kernels/op.ts'
 import { enqueue } from '../kernels/enqueue.ts'
 import type { Gpu } from '../engine/gpu.ts'
-import { normal } from '../engine/random.ts'
+import { randomUnitRows } from '../engine/random.ts'
 
 /** A queue of K unit keys of C numbers, at first random directions, as the paper's code has them. */
 export class KeyQueue {
@@ -12,6 +12,7 @@ export class KeyQueue {
   readonly keys: Variable
   /** The row that the next key takes; the oldest. */
   pointer = 0
+  readonly #gpu: Gpu
 
   /** Throws RangeError for sizes that are not whole numbers from 1 on, and Error where the queue is larger than one binding of
    *  the device. */
@@ -30,17 +31,16 @@ export class KeyQueue {
       throw new Error(
         `KeyQueue: ${K} keys of ${C} numbers need ${K * C * 4} bytes and this adapter binds at most ${largest}; use at most ${Math.floor(largest / (C * 4))} keys`,
       )
-    const values = normal(seed, 'queue', K * C, 1)
-    for (let k = 0; k < K; k++) {
-      const row = values.subarray(k * C, (k + 1) * C)
-      const length = Math.hypot(...row)
-      for (const [c, value] of row.entries()) row[c] = value / length
-    }
-    this.keys = gpu.variable(values, [K, C])
+    this.#gpu = gpu
+    this.keys = gpu.variable(randomUnitRows(seed, 'queue', K, C), [K, C])
   }
 
   /** Replaces the oldest keys by keys [N, C], unit rows, in one dispatch. Throws ShapeError. */
   enqueue(keys: Tensor) {
-    this.pointer = enqueue(this.keys, keys, this.pointer)
+    const [N, K] = [dim(keys.shape, 0), dim(this.keys.shape, 0)]
+    enqueue(this.keys, keys, () => this.pointer)
+    this.#gpu.everyStep(() => {
+      this.pointer = (this.pointer + N) % K
+    })
   }
 }

@@ -11,6 +11,10 @@ import { normal, uniform } from '../engine/random.ts'
 /** Whether batch norm uses and updates the batch's statistics (training) or the running ones. */
 export interface Mode {
   readonly training: boolean
+  /** In training, over how many groups of the batch it takes them; 1 by default. */
+  readonly splits?: number
+  /** False to train without moving running statistics and their counts: for a second pass over the same images. */
+  readonly tracking?: boolean
 }
 
 export type Layer = (x: Tensor, mode: Mode) => Tensor
@@ -62,20 +66,20 @@ export class Builder {
     { size = 3, stride = 1, zero = false } = {},
   ): Norm {
     const w = this.#filters(conv, [size, size, C, K])
-    const { gamma, beta, state } = this.#scales(norm, K, { zero, shift: true })
-    return (x, { training }, then) => {
-      if (training) this.gpu.everyStep(() => state.batches++)
-      return convNorm(x, w, gamma, beta, state, { training, stride, padding: keeping(size), ...then })
+    const { gamma, beta, state } = this.#scales(norm, K, { zero, scale: true, shift: true })
+    return (x, mode, then) => {
+      const { running, how } = this.#follow(state, mode)
+      return convNorm(x, w, gamma, beta, running, { stride, padding: keeping(size), ...how, ...then })
     }
   }
 
-  /** A batch norm over C channels, scale 1 (or 0) and shift 0; momentum 0.1 and eps 1e-5 as torch. `shift: false` leaves
-   *  the shift at 0 and out of the parameters. */
-  norm(name: string, C: number, { zero = false, shift = true } = {}): Norm {
-    const { gamma, beta, state } = this.#scales(name, C, { zero, shift })
-    return (x, { training }, then) => {
-      if (training) this.gpu.everyStep(() => state.batches++)
-      return batchNorm(x, gamma, beta, state, { training, ...then })
+  /** A batch norm over C channels, scale 1 (or 0) and shift 0; momentum 0.1 and eps 1e-5 as torch. `scale:
+   *  false` leaves the scale at 1, `shift: false` the shift at 0, and out of the parameters. */
+  norm(name: string, C: number, { zero = false, scale = true, shift = true } = {}): Norm {
+    const { gamma, beta, state } = this.#scales(name, C, { zero, scale, shift })
+    return (x, mode, then) => {
+      const { running, how } = this.#follow(state, mode)
+      return batchNorm(x, gamma, beta, running, { ...how, ...then })
     }
   }
 
@@ -91,14 +95,26 @@ export class Builder {
     return (x) => linear(x, w, b)
   }
 
+  /** The running statistics that a batch norm uses or moves, and how it normalises. */
+  #follow(state: NormState, { training, tracking = true, splits = 1 }: Mode) {
+    if (training && tracking) this.gpu.everyStep(() => state.batches++)
+    const running = training && !tracking ? null : state
+    return { running, how: { training, splits: training ? splits : 1 } }
+  }
+
   #filters(name: string, shape: readonly [number, number, number, number]): Variable {
     const [kH, kW, , K] = shape
     const values = normal(this.#seed, `${name}.weight`, sizeOf(shape), Math.sqrt(2 / (kH * kW * K)))
     return this.#parameter(`${name}.weight`, values, shape)
   }
 
-  #scales(name: string, C: number, { zero, shift }: { readonly zero: boolean; readonly shift: boolean }) {
-    const gamma = this.#parameter(`${name}.weight`, new Float32Array(C).fill(zero ? 0 : 1), [C])
+  #scales(
+    name: string,
+    C: number,
+    { zero, scale, shift }: { readonly zero: boolean; readonly scale: boolean; readonly shift: boolean },
+  ) {
+    const ones = new Float32Array(C).fill(zero ? 0 : 1)
+    const gamma = scale ? this.#parameter(`${name}.weight`, ones, [C]) : this.gpu.variable(ones, [C])
     const zeros = new Float32Array(C)
     const beta = shift ? this.#parameter(`${name}.bias`, zeros, [C]) : this.gpu.variable(zeros, [C])
     const mean = this.gpu.variable(zeros, [C])

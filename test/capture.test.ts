@@ -67,6 +67,26 @@ for (const name of ['Sgd', 'Adam', 'Lars']) {
   })
 }
 
+test('a step of thousands of commands is submitted in parts', async ({ gpu }) => {
+  const scale = gpu.variable([1.0001], [1])
+  const captured = gpu.capture((x: Tensor) => {
+    let y = x
+    for (let i = 0; i < 4100; i++) y = mul(y, scale)
+    return y
+  })
+  const results: number[] = []
+  for (let s = 0; s < 3; s++)
+    results.push(...(await gpu.read(captured.run({ values: Float32Array.of(1), shape: [1] }))))
+  assert.is(captured.replays, 1, `${captured.reason}`)
+  assert.is(results[2], results[0])
+  const before = gpu.stats()
+  await gpu.read(captured.run({ values: Float32Array.of(1), shape: [1] }))
+  const after = gpu.stats()
+  assert.is(after.dispatches - before.dispatches, 4100)
+  assert.ok(after.submits - before.submits >= 2)
+  captured.release()
+})
+
 test('nothing is created after the first steps, and memory is flat over 1,000 of them', async ({ gpu }) => {
   const { body, batch, labels } = classifier(gpu)
   const captured = gpu.capture(body)

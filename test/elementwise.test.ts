@@ -1,11 +1,12 @@
 import * as assert from 'uvu/assert'
-import { type Shape, type Tensor, sizeOf } from '../kernels/op.ts'
+import { type Shape, type Tensor, kernel, sizeOf } from '../kernels/op.ts'
 import { add, addOp } from '../kernels/add.ts'
 import { div } from '../kernels/div.ts'
 import { exp } from '../kernels/exp.ts'
 import { leakyRelu } from '../kernels/leaky-relu.ts'
 import { log } from '../kernels/log.ts'
 import { mul } from '../kernels/mul.ts'
+import { preciseLog } from '../kernels/pointwise.ts'
 import { relu } from '../kernels/relu.ts'
 import { sigmoid } from '../kernels/sigmoid.ts'
 import { softplus } from '../kernels/softplus.ts'
@@ -199,6 +200,33 @@ test('NaN stays NaN, and relu hands the gradient on there, as in torch', async (
     assert.ok(Number.isNaN(first) && others.every(Number.isFinite), op.name)
   }
   assert.equal([...(await gradientAt(gpu, relu(x), x, gpu.tensor([5, 6, 7], [3])))], [5, 0, 7])
+})
+
+test('preciseLog is good to two units of the last digit', async ({ gpu }) => {
+  const logKernel = kernel`
+    @group(0) @binding(0) var<storage, read>       x: array<f32>;
+    @group(0) @binding(1) var<storage, read_write> y: array<f32>;
+    ${preciseLog}
+    @compute @workgroup_size(64)
+    fn logs(@builtin(global_invocation_id) id: vec3u) { y[id.x] = preciseLog(x[id.x]); }
+  `
+  const near = Array.from({ length: 640 }, (_, i) => Math.fround(0.5 + i / 640))
+  const far = Array.from({ length: 640 }, (_, i) => Math.fround(Math.exp(i / 4 - 80)))
+  const special = [NaN, Infinity, ...Array.from({ length: 62 }, () => 1)]
+  const x = Float32Array.of(...near, ...far, ...special)
+  const [y] = gpu.run(logKernel, {
+    reads: [gpu.tensor(x, [x.length])],
+    makes: [[x.length]],
+    groups: [x.length / 64],
+  })
+  const got = await gpu.read(y)
+  for (const [i, value] of [...near, ...far].entries()) {
+    const expected = Math.log(value)
+    const error = Math.abs((got[i] ?? NaN) - expected)
+    assert.ok(error <= 2 ** -22 * Math.abs(expected), `log(${value}): got ${got[i]}, expected ${expected}`)
+  }
+  assert.ok(Number.isNaN(got[1280]))
+  assert.equal([...got.slice(1281, 1283)], [Infinity, 0])
 })
 
 test.run()

@@ -1,4 +1,5 @@
 import * as assert from 'uvu/assert'
+import type { Tensor } from '../kernels/op.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { enqueue } from '../kernels/enqueue.ts'
 import { infoNce, infoNceOp } from '../kernels/infonce.ts'
@@ -16,7 +17,7 @@ const test = gpuSuite('infoNce')
 
 /** Eq. 1 of the paper, written out. */
 const reference =
-  (C: number, T: number, normalized = false) =>
+  (C: number, T: number, normalized = false, inBatch = false) =>
   (q: number[], k: number[], queue: number[]): number[] => {
     const [queries, keys, negatives] = [
       unitRows(q, C, normalized),
@@ -26,7 +27,8 @@ const reference =
     return [
       meanOf(
         queries.map((row, n) => {
-          const s = [keys[n] ?? [], ...negatives].map((key) => dot(row, key) / T)
+          const others = inBatch ? negatives.filter((_, j) => j !== n) : negatives
+          const s = [keys[n] ?? [], ...others].map((key) => dot(row, key) / T)
           return logSumExp(s) - (s[0] ?? NaN)
         }),
       ),
@@ -46,7 +48,7 @@ for (const [variant, apply] of variants(infoNceOp)) {
     test(`equals Eq. 1 for N = ${N}, C = ${C}, K = ${K}, T = ${temperature}${variant}`, ({ gpu }) =>
       checkOp(
         gpu,
-        (q, k, queue) => apply({ temperature, normalized }, q, k, queue),
+        (q, k, queue) => apply({ temperature, normalized, inBatch: false }, q, k, queue),
         reference(C, temperature, normalized),
         [
           [N, C],
@@ -55,7 +57,41 @@ for (const [variant, apply] of variants(infoNceOp)) {
         ],
         { differentiate: [true, false, false] },
       ))
+  for (const [N, C, temperature] of [
+    [2, 3, 0.5],
+    [33, 16, 0.2],
+    [65, 9, 1],
+    [200, 4, 0.2],
+  ] as const)
+    test(`in a batch of ${N} x ${C}, T = ${temperature}, its own key is no negative${variant}`, ({ gpu }) =>
+      checkOp(
+        gpu,
+        (q, k, queue) => apply({ temperature, normalized: false, inBatch: true }, q, k, queue),
+        reference(C, temperature, false, true),
+        [
+          [N, C],
+          [N, C],
+          [N, C],
+        ],
+        { differentiate: [true, false, false] },
+      ))
 }
+
+test("MoCo v3's contrast of two small batches", async ({ gpu }) => {
+  // A[i, d] = sin(0.7i + 1.3d + 0.1), B[i, d] = sin(0.7i + 1.3d + 0.4) + 0.05 cos(2.1 i d), by float64 elsewhere
+  const filled = (value: (i: number, d: number) => number) =>
+    gpu.tensor(
+      Array.from({ length: 12 }, (_, e) => value(Math.floor(e / 3), e % 3)),
+      [4, 3],
+    )
+  const a = filled((i, d) => Math.sin(0.7 * i + 1.3 * d + 0.1))
+  const b = filled((i, d) => Math.sin(0.7 * i + 1.3 * d + 0.4) + 0.05 * Math.cos(2.1 * i * d))
+  const one = async (q: Tensor, k: Tensor) => {
+    const [loss = NaN] = await gpu.read(infoNce(q, k, l2Normalize(k), 0.2, { inBatch: true }))
+    return 2 * 0.2 * loss
+  }
+  close([(await one(a, b)) + (await one(b, a))], [0.4745404546], 2e-6, 'loss')
+})
 
 /** The transpose of a matrix in a file: queues are stored there one key per column. */
 function transposed(golden: Golden, name: string) {
@@ -254,6 +290,10 @@ test('refuses what it cannot mean', ({ gpu }) => {
   refuses(
     () => infoNce(z, z, thin, 1),
     "infoNce: the queue's rows must be as long as the queries, got [3, 1] for [2, 2]",
+  )
+  refuses(
+    () => infoNce(z, z, gpu.tensor([1, 2, 3, 4, 5, 6], [3, 2]), 1, { inBatch: true }),
+    'infoNce: in a batch the queue must be its keys, at least two, got [3, 2] for [2, 2]',
   )
   refuses(() => infoNce(z, z, z, 0), 'infoNce: the temperature must be a positive number, got 0')
   refuses(

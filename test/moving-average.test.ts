@@ -40,6 +40,18 @@ test('sees what the optimizer writes, and leaves that alone', async ({ gpu }) =>
   assert.equal([...(await gpu.read(q))], [0, 1, 2])
 })
 
+test('may leave the last parameters alone', async ({ gpu }) => {
+  const [q, alone, k] = [gpu.variable([1, 2, 3], [3]), gpu.variable([9], [1]), gpu.variable([5, 6, 7], [3])]
+  const optimizer = new Sgd({ q, alone })
+  new MovingAverage(optimizer, { k }, { alone }).update(0.5)
+  assert.equal([...(await gpu.read(k))], [3, 4, 5])
+  assert.equal([...(await gpu.read(alone))], [9])
+  refuses(
+    () => new MovingAverage(optimizer, { alone }, { q }),
+    "MovingAverage: parameters that nothing follows must be the optimizer's last",
+  )
+})
+
 test('refuses what cannot follow', ({ gpu }) => {
   const variable = (...shape: number[]) =>
     gpu.variable(new Float32Array(shape.reduce((a, b) => a * b, 1)), shape)

@@ -100,6 +100,28 @@ test('concat joins along any axis, and each input receives its own part', async 
   assert.throws(() => concat([], 0), says('concat: at least one tensor is needed, got none'))
 })
 
+test('slice takes bytes from wherever they begin', async ({ gpu }) => {
+  const bytes = (length: number) => Uint8Array.from({ length }, (_, i) => (i * 37 + 11) % 256)
+  for (const [shape, axis, start, end] of [
+    [[5, 3, 3], 0, 1, 4],
+    [[4, 2, 2, 3], 0, 3, 4],
+    [[3, 7], 1, 2, 5],
+    [[70, 5], 0, 0, 69],
+    [[2, 5], 0, 1, 1],
+  ] as const) {
+    const { A, R, B } = around(shape, axis)
+    const x = bytes(sizeOf(shape))
+    const y = slice(gpu.tensor(x, shape), axis, start, end)
+    assert.is(y.dtype, 'u8')
+    assert.equal(
+      y.shape,
+      shape.map((size, i) => (i === axis ? end - start : size)),
+    )
+    const rows = Array.from({ length: A }, (_, a) => [...x.subarray((a * R + start) * B, (a * R + end) * B)])
+    assert.equal([...(await gpu.read(y))], rows.flat())
+  }
+})
+
 test('slice takes a range and gives zeros back outside it', async ({ gpu }) => {
   const taken = (shape: Shape, axis: number, start: number, end: number) => (x: number[]) => {
     const { R, B } = around(shape, axis)

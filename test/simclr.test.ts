@@ -64,8 +64,13 @@ function sequential(gpu: Gpu, golden: Golden, root: 'f' | 'g'): Model {
   }
 }
 
-for (const name of ['train_tiny_adam_20', 'train_tiny_sgd_nobn_20']) {
-  test(`${name}: follows the original loop for 20 steps`, async ({ gpu }) => {
+for (const [name, chunk] of [
+  ['train_tiny_adam_20', null],
+  ['train_tiny_sgd_nobn_20', null],
+  ['train_tiny_sgd_nobn_20', 3], // without batch norm, chunks change nothing
+] as const) {
+  const how = chunk === null ? '' : `, in chunks of ${chunk}`
+  test(`${name}: follows the original loop for 20 steps${how}`, async ({ gpu }) => {
     const golden = new Golden(name)
     const { lr, weight_decay, momentum, temperature, num_batches } = golden.config
     const [encoder, head] = [sequential(gpu, golden, 'f'), sequential(gpu, golden, 'g')]
@@ -91,11 +96,15 @@ for (const name of ['train_tiny_adam_20', 'train_tiny_sgd_nobn_20']) {
     assert.is(count, num_batches)
     const size = N * C * H * W
     const batches = Array.from({ length: count }, (_, b) => {
-      const views = [1, 2].flatMap((v) => {
+      const [x1 = [], x2 = []] = [1, 2].map((v) => {
         const values = golden.values(`in.pos_${v}`).slice(b * size, (b + 1) * size)
-        return [...toNHWC(values, [N, C, H, W]).values]
+        return toNHWC(values, [N, C, H, W]).values
       })
-      return gpu.tensor(views, [2 * N, H, W, C]) // the first view of all, then the second
+      const views = Float32Array.from({ length: 2 * size }, (_value, i) => {
+        const [pixel, c] = [Math.floor(i / (2 * C)), i % (2 * C)]
+        return (c < C ? x1[pixel * C + c] : x2[pixel * C + c - C]) ?? NaN
+      })
+      return gpu.tensor(views, [N, H, W, 2 * C]) // a pixel's channels in the first view, then in the second
     })
     const { step, state, captured } = simclr(gpu, {
       encoder,
@@ -104,7 +113,8 @@ for (const name of ['train_tiny_adam_20', 'train_tiny_sgd_nobn_20']) {
       schedule: constant(Number(lr)),
       temperature: Number(temperature),
       batchNorm: 'per-view',
-      views: (x, { view }) => slice(x, 0, view * N, (view + 1) * N),
+      views: (x, { view }) => slice(x, 3, view * C, (view + 1) * C),
+      chunk,
     })
     const losses: number[] = []
     for (let s = 0; s < Number(golden.config['steps']); s++) {

@@ -67,7 +67,8 @@ for (const [variant, apply] of variants(infoNceOp, ['f16']).slice(1))
         [N, C],
       ]
       const queue = gpu.tensor(scaled, [K, C])
-      const op = (q: Tensor, k: Tensor) => apply({ temperature: T, normalized: false }, q, k, queue)
+      const op = (q: Tensor, k: Tensor) =>
+        apply({ temperature: T, normalized: false, inBatch: false }, q, k, queue)
       return checkOp(gpu, op, reference, shapes, {
         tolerance: toleranceOf(variant, T),
         differentiate: [true, false],

@@ -1,12 +1,12 @@
 // Stories through the command line, as a user types it.
 
-import { type ChildProcess, spawn } from 'node:child_process'
 import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { decodeSafetensors } from '../engine/safetensors.ts'
+import { kindred, metricsOf, start } from './kindred.ts'
 
 const test = suite<{ dir: string }>('kindred train')
 test.before((context) => {
@@ -14,37 +14,10 @@ test.before((context) => {
 })
 test.after((context) => rmSync(context.dir, { recursive: true, force: true }))
 
-const cli = '.test/cli/kindred.js'
 const tiny =
   '--data procedural:64,32 --stem imagenet --width 2 --batch 16 --epochs 3 --knn-every 2 --checkpoint-every 3'.split(
     ' ',
   )
-
-interface Result {
-  readonly code: number | null
-  readonly out: string
-  readonly err: string
-}
-
-function start(args: readonly string[]): {
-  child: ChildProcess
-  done: Promise<Result>
-  said: (words: RegExp) => Promise<void>
-} {
-  const child = spawn(process.execPath, [cli, ...args], { stdio: ['ignore', 'pipe', 'pipe'] })
-  let [out, err] = ['', '']
-  const waiting: { words: RegExp; tell: () => void }[] = []
-  child.stdout.on('data', (chunk) => {
-    out += String(chunk)
-    for (const { words, tell } of waiting) if (words.test(out)) tell()
-  })
-  child.stderr.on('data', (chunk) => (err += String(chunk)))
-  const done = new Promise<Result>((tell) => child.on('close', (code) => tell({ code, out, err })))
-  return { child, done, said: (words) => new Promise((tell) => waiting.push({ words, tell })) }
-}
-const kindred = (...args: string[]) => start(args).done
-
-const metrics = (run: string) => readFileSync(join(run, 'metrics.jsonl'), 'utf8')
 
 test('trains, measures before and after, and leaves a run folder', async ({ dir }) => {
   const run = join(dir, 'a')
@@ -55,7 +28,7 @@ test('trains, measures before and after, and leaves a run folder', async ({ dir 
     out,
     /raw pixels +\d+\.\d%[^]*untrained encoder +\d+\.\d%[^]*trained encoder +\d+\.\d%[^]*run folder: /,
   )
-  const lines = metrics(run)
+  const lines = metricsOf(run)
     .trim()
     .split('\n')
     .map((line) => JSON.parse(line) as Record<string, number>)
@@ -80,15 +53,15 @@ test('the same seed gives the same bits, another seed others', async ({ dir }) =
   const [again, other] = [join(dir, 'again'), join(dir, 'other')]
   await kindred('train', 'simclr', ...tiny, '--out', again)
   await kindred('train', 'simclr', ...tiny, '--seed', '1', '--out', other)
-  assert.is(metrics(again), metrics(join(dir, 'a')))
-  assert.is.not(metrics(other), metrics(join(dir, 'a')))
+  assert.is(metricsOf(again), metricsOf(join(dir, 'a')))
+  assert.is.not(metricsOf(other), metricsOf(join(dir, 'a')))
 })
 
 test('replayed steps, the default, give the bits of steps run one by one', async ({ dir }) => {
   const run = join(dir, 'one-by-one')
   const { code, out, err } = await kindred('train', 'simclr', ...tiny, '--no-capture', '--out', run)
   assert.is(code, 0, err)
-  assert.is(metrics(run), metrics(join(dir, 'a')))
+  assert.is(metricsOf(run), metricsOf(join(dir, 'a')))
   const last = 'checkpoints/step-00000012.safetensors'
   assert.ok(readFileSync(join(run, last)).equals(readFileSync(join(dir, 'a', last))))
   assert.not.match(out, /was not replayed/)
@@ -106,7 +79,7 @@ test('killed at any moment, --resume goes on bit for bit', async ({ dir }) => {
   await second.done
   const { code, err } = await kindred('train', 'simclr', '--resume', run, '--no-capture') // either way, the same bits
   assert.is(code, 0, err)
-  assert.is(metrics(run), metrics(join(dir, 'a')))
+  assert.is(metricsOf(run), metricsOf(join(dir, 'a')))
   const last = 'checkpoints/step-00000012.safetensors'
   assert.ok(
     readFileSync(join(run, last)).equals(readFileSync(join(dir, 'a', last))),
@@ -123,10 +96,30 @@ test('Ctrl-C saves and says how to go on; going on ends the same', async ({ dir 
   assert.is(code, 130)
   assert.match(out, /stopped and saved at step \d+ of 12; go on with: kindred train simclr --resume /)
   assert.is((await kindred('train', 'simclr', '--resume', run)).code, 0)
-  assert.is(metrics(run), metrics(join(dir, 'a')))
+  assert.is(metricsOf(run), metricsOf(join(dir, 'a')))
   const done = await kindred('train', 'simclr', '--resume', run)
   assert.is(done.code, 0)
   assert.match(done.out, /trained encoder +\d/)
+})
+
+test('a batch in chunks, stopped in between, --resume goes on bit for bit', async ({ dir }) => {
+  const [run, stopped] = [join(dir, 'chunks'), join(dir, 'chunks-stopped')]
+  const chunked = [...tiny, '--epochs', '2', '--chunk', '6'] // 5, 5 and 6 images
+  const { code, out, err } = await kindred('train', 'simclr', ...chunked, '--out', run)
+  assert.is(code, 0, err)
+  assert.match(out, /batch 16 in chunks of 6, /)
+  assert.not.match(out, /was not replayed/)
+  const first = start(['train', 'simclr', ...chunked, '--json', '--out', stopped])
+  await first.said(/"step":5,/)
+  first.child.kill('SIGKILL')
+  await first.done
+  assert.is((await kindred('train', 'simclr', '--resume', stopped)).code, 0)
+  assert.is(metricsOf(stopped), metricsOf(run))
+  assert.is.not(metricsOf(run), metricsOf(join(dir, 'a')))
+  const last = 'checkpoints/step-00000008.safetensors'
+  assert.ok(readFileSync(join(stopped, last)).equals(readFileSync(join(run, last))))
+  const counts = decodeSafetensors(readFileSync(join(run, last))).tensors.get('bn1.num_batches_tracked')
+  assert.is(Number(counts?.data[0]), 8 * 3 * 2) // steps, chunks and views: the second pass counts nothing
 })
 
 test('eval knn measures the run again, with its own k and temperature', async ({ dir }) => {
@@ -154,7 +147,7 @@ test('eval knn gives a run on a subset the number that its training ended with',
   const { out, err } = await kindred('eval', 'knn', run, '--json')
   const result = JSON.parse(out) as Record<string, number>
   assert.is(result['bank'], 40, err)
-  const last = metrics(run).trim().split('\n').at(-1) ?? ''
+  const last = metricsOf(run).trim().split('\n').at(-1) ?? ''
   assert.is(result['trained'], (JSON.parse(last) as Record<string, number>)['knn'])
 })
 
@@ -193,6 +186,18 @@ const refusals: [string, string[], number, RegExp][] = [
     2,
     /^kindred: --resume goes on with the run's own settings; leave out --batch/,
   ],
+  [
+    'a chunk of one image',
+    ['--batch', '16', '--chunk', '1'],
+    2,
+    /^kindred: --chunk: batch norm per view needs 2 images or more at a time, got 1 of a batch of 16 in chunks of 1/,
+  ],
+  [
+    'another chunk on a resumed run',
+    ['--resume', 'A', '--chunk', '4'],
+    2,
+    /^kindred: --resume goes on with the run's own settings; leave out --chunk/,
+  ],
   ['a folder that is no run', ['--resume', '/'], 1, /^kindred: \/ is not a run folder/],
 ]
 for (const [what, args, code, words] of refusals) {
@@ -220,11 +225,11 @@ test('a damaged newest checkpoint is named, and the one before it is used', asyn
   const newest = join(run, 'checkpoints', checkpoints.at(-1) ?? '')
   const good = readFileSync(newest)
   writeFileSync(newest, good.subarray(0, good.length / 2))
-  const before = metrics(run)
+  const before = metricsOf(run)
   const { code, out, err } = await kindred('train', 'simclr', '--resume', run)
   assert.is(code, 0, err)
   assert.match(out, /step-00000012\.safetensors/)
-  assert.is(metrics(run), before)
+  assert.is(metricsOf(run), before)
   assert.ok(readFileSync(newest).equals(good))
 })
 

@@ -20,6 +20,7 @@ test.before((context) => {
 test.after((context) => rmSync(context.dir, { recursive: true, force: true }))
 
 const config = configOf(
+  'simclr',
   {
     data: 'procedural:48,20',
     preset: 'simclr-demo',

@@ -1,4 +1,4 @@
-// kindred train simclr, kindred demo: opens the data, the GPU and the run folder, trains, and tells what came of it.
+// kindred train, kindred demo: opens the data, the GPU and the run folder, trains, and tells what came of it.
 
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
@@ -7,16 +7,18 @@ import { steps } from '../data/loader.ts'
 import { DeviceLostError } from '../engine/errors.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { openGpu } from '../engine/node.ts'
-import { type TrainConfig, type TrainFlags, UsageError, configOf, fittingBatch } from './config.ts'
+import { UsageError } from './choice.ts'
+import { type TrainConfig, type TrainFlags, configOf, fittingBatch } from './config.ts'
 import { closeImages, openImages, skippedOf } from './images.ts'
 import { knnRows } from './knn.ts'
+import { type Method, methods } from './presets.ts'
 import { type Progress, startProgress } from './progress.ts'
 import { writeReport } from './report.ts'
 import { type RunFolder, createRun, openRun, resumeRun } from './run-folder.ts'
 import { type Outcome, type Prepared, Training, prepare, trainingImages } from './train.ts'
 import { version } from './version.ts'
 
-export interface SimclrFlags extends TrainFlags {
+export interface CommandFlags extends TrainFlags {
   readonly out?: string
   readonly resume?: string | true
   readonly adapter?: string
@@ -28,18 +30,18 @@ export interface SimclrFlags extends TrainFlags {
 const INTERRUPTED = 130
 
 /** Trains from the start, or from a run's last checkpoint, and returns the exit code. Throws Error in one line. */
-export async function trainSimclr(flags: SimclrFlags): Promise<number> {
+export async function trainMethod(method: Method, flags: CommandFlags): Promise<number> {
   const resuming = folderToResume(flags)
-  const saved = resuming === null ? null : await savedConfig(resuming)
+  const saved = resuming === null ? null : await savedConfig(method, resuming)
   const progress = startProgress({ json: flags.json ?? false })
-  const draft = saved ?? configOf(flags, false)
+  const draft = saved ?? configOf(method, flags, false)
   const data = await openImages(draft, progress) // what is wrong with the data is told before a GPU is looked for
   try {
     const batch = batchFor(draft, flags, data)
     steps(trainingImages(draft, data), { batch }) // throws when there is not one
     const gpu = await openGpu(flags.adapter === undefined ? {} : { adapter: flags.adapter })
     try {
-      const config = saved ?? configOf({ ...flags, batch }, gpu.software)
+      const config = saved ?? configOf(method, { ...flags, batch }, gpu.software)
       const prepared = prepare(gpu, config, data, flags.capture)
       const run =
         resuming === null
@@ -56,7 +58,7 @@ export async function trainSimclr(flags: SimclrFlags): Promise<number> {
 }
 
 /** The batch that the flags or the run name, or one that fits the data. */
-const batchFor = ({ batch, subset }: TrainConfig, flags: SimclrFlags, { train: { size } }: Split): number =>
+const batchFor = ({ batch, subset }: TrainConfig, flags: CommandFlags, { train: { size } }: Split): number =>
   flags.batch ?? (flags.resume === undefined ? fittingBatch(batch, Math.min(size, subset ?? size)) : batch)
 
 async function train(prepared: Prepared, run: RunFolder, data: Split, progress: Progress): Promise<number> {
@@ -71,7 +73,7 @@ async function train(prepared: Prepared, run: RunFolder, data: Split, progress: 
     return outcome.finished ? 0 : INTERRUPTED
   } catch (error) {
     if (!(error instanceof DeviceLostError)) throw error
-    const remedy = `the last checkpoint is intact; go on with: kindred train simclr --resume ${run.dir}`
+    const remedy = `the last checkpoint is intact; go on with: kindred train ${prepared.config.method} --resume ${run.dir}`
     throw new Error(`${error.message}; ${remedy}`, { cause: error })
   } finally {
     release()
@@ -85,13 +87,14 @@ function folderToResume({
   out,
   json: _json,
   adapter: _adapter,
+  shuffle = true, // commander always gives it
   capture: _capture,
   ...others
-}: SimclrFlags): string | null {
+}: CommandFlags): string | null {
   if (resume === undefined) return null
   const dir = resume === true ? out : resume
   if (dir === undefined) throw new UsageError('--resume: name the run folder, as in --resume runs/a')
-  const [extra] = Object.keys(others)
+  const [extra] = [...Object.keys(others), ...(shuffle ? [] : ['noShuffle'])]
   if (extra !== undefined)
     throw new UsageError(`--resume goes on with the run's own settings; leave out --${dashed(extra)}`)
   return dir
@@ -99,16 +102,18 @@ function folderToResume({
 
 const dashed = (name: string) => name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
 
-async function savedConfig(dir: string): Promise<TrainConfig> {
+async function savedConfig(method: Method, dir: string): Promise<TrainConfig> {
   const { config } = await openRun(dir)
-  if (config['method'] !== 'simclr')
-    throw new Error(`${dir}: config.json is not of a SimCLR run, its method is ${String(config['method'])}`)
+  if (config['method'] !== method)
+    throw new Error(
+      `${dir}: config.json is not of a ${methods[method].title} run, its method is ${String(config['method'])}`,
+    )
   return config as unknown as TrainConfig // written by `described`
 }
 
-/** The first of runs/<data>-1, -2, ... that does not exist. */
-function nextFree({ data, preset }: TrainConfig): string {
-  const name = preset === 'simclr-demo' ? 'demo' : `simclr-${data.split(':')[0] ?? 'run'}`
+/** The first of runs/<method>-<data>-1, -2, ... that does not exist. */
+function nextFree({ method, data, preset }: TrainConfig): string {
+  const name = preset === 'simclr-demo' ? 'demo' : `${method}-${data.split(':')[0] ?? 'run'}`
   for (let n = 1; ; n++) {
     const dir = join('runs', `${name}-${n}`)
     if (!existsSync(dir)) return dir
@@ -133,10 +138,12 @@ function introduce(
   progress: Progress,
 ) {
   const { model, batch, epochs, seed } = config
+  const chunk = (config.method === 'simclr' && config.chunk) || batch
+  const cut = chunk < batch ? ` in chunks of ${chunk}` : ''
   const total = epochs * stepsPerEpoch
   progress.start(total)
   progress.note(
-    `SimCLR: ${model.name} of width ${model.width} on ${images.size} images of ${images.name}, batch ${batch}, ${epochs} epochs (${total} steps), seed ${seed}`,
+    `${methods[config.method].title}: ${model.name} of width ${model.width} on ${images.size} images of ${images.name}, batch ${batch}${cut}, ${epochs} epochs (${total} steps), seed ${seed}`,
   )
   const adapter = adapterOf(gpu)
   const kind = gpu.software ? ' (a CPU: fine for small models; see kindred doctor)' : ''
@@ -144,6 +151,10 @@ function introduce(
   const { adapter: first } = (run.config['about'] ?? {}) as { adapter?: string } // as `described` wrote it
   if (first !== undefined && first !== adapter)
     progress.note(`the run began on ${first}: from here on its bits will differ, its quality not`)
+  if (config.method === 'moco' && config.queue !== null && config.queue > images.size)
+    progress.note(
+      `the queue's ${config.queue} keys are more than the ${images.size} images: old keys of a query's own image are among its negatives; a smaller --queue avoids that`,
+    )
   const left = skippedOf(data).length
   if (left > 0)
     progress.note(`${left} ${left === 1 ? 'file was' : 'files were'} skipped`, { skippedFiles: left })
@@ -164,10 +175,10 @@ function onInterrupt(stop: { requested: boolean }, progress: Progress): () => vo
   }
 }
 
-function tell(outcome: Outcome, { probe }: Prepared, run: RunFolder, progress: Progress) {
+function tell(outcome: Outcome, { config, probe }: Prepared, run: RunFolder, progress: Progress) {
   if (!outcome.finished) {
     progress.note(
-      `stopped and saved at step ${outcome.step} of ${outcome.steps}; go on with: kindred train simclr --resume ${run.dir}`,
+      `stopped and saved at step ${outcome.step} of ${outcome.steps}; go on with: kindred train ${config.method} --resume ${run.dir}`,
       { run: run.dir, ...outcome },
     )
     return

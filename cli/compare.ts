@@ -1,0 +1,164 @@
+// kindred compare: the three mechanisms of MoCo's Figure 2 over numbers of negatives, on the same images, encoder, views and
+// budget, as its Figure 3. Every point is a run folder of its own, so that an interrupted comparison goes on where it was.
+
+import { mkdir, readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { codeOf, writeAtomic } from '../engine/node-files.ts'
+import { UsageError } from './choice.ts'
+import { type Point, comparePage } from './compare-page.ts'
+import { openRun } from './run-folder.ts'
+import { trainMethod } from './train-command.ts'
+
+export interface CompareFlags {
+  readonly data?: string
+  readonly out?: string
+  readonly negatives?: readonly number[]
+  readonly subset?: number
+  readonly model?: string
+  readonly width?: number
+  readonly epochs?: number
+  readonly batch?: number
+  readonly lr?: number
+  readonly seed?: number
+  readonly adapter?: string
+  readonly json?: boolean
+}
+
+const mechanisms = ['end-to-end', 'memory-bank', 'moco'] as const
+type Mechanism = (typeof mechanisms)[number]
+
+/** What is compared, as compare.json holds it. */
+interface Plan {
+  readonly preset: 'demo' | 'cifar10'
+  readonly data: string
+  readonly negatives: readonly number[]
+  readonly subset: number
+  readonly epochs: number
+  readonly batch: number
+  readonly width: number
+  readonly seed: number
+  readonly model?: string
+  readonly lr?: number
+}
+
+/** Trains what is still missing, prints the table, writes compare.html, and returns the exit code. Throws Error in one line. */
+export async function compare(flags: CompareFlags): Promise<number> {
+  const plan = planOf(flags)
+  const out = flags.out ?? join('runs', 'compare')
+  await agree(out, plan)
+  const points: Point[] = []
+  for (const K of plan.negatives)
+    for (const mechanism of mechanisms) {
+      if (mechanism === 'end-to-end' && K > plan.subset / 2) {
+        points.push({ mechanism, negatives: K, knn: null, pixels: null }) // its negatives are its batch
+        continue
+      }
+      const dir = join(out, `${mechanism}-${K}`)
+      const code = await trained(dir, mechanism, K, { plan, flags })
+      if (code !== 0) {
+        console.error(`kindred: go on with the same command: kindred compare --out ${out} ...`)
+        return code
+      }
+      points.push({ mechanism, negatives: K, ...(await accuracies(dir)) })
+    }
+  await writeAtomic(join(out, 'compare.html'), new TextEncoder().encode(comparePage(points, describe(plan))))
+  for (const point of flags.json ? points : []) console.log(JSON.stringify({ event: 'point', ...point }))
+  if (!flags.json) console.log(`${table(points, plan)}\n\n${join(out, 'compare.html')} shows the curves`)
+  return 0
+}
+
+/** The flags over the defaults: minutes on a CPU adapter. */
+function planOf(flags: CompareFlags): Plan {
+  const negatives = flags.negatives ?? [32, 128, 512]
+  const subset = flags.subset ?? 2000
+  const batch = flags.batch ?? 64
+  if (batch > subset / 2)
+    throw new UsageError(`--batch: must be at most half of the ${subset} images, got ${batch}`)
+  return {
+    preset: flags.data === undefined ? 'demo' : 'cifar10',
+    data: flags.data ?? 'procedural',
+    ...{
+      negatives,
+      subset,
+      batch,
+      epochs: flags.epochs ?? 5,
+      width: flags.width ?? 8,
+      seed: flags.seed ?? 0,
+    },
+    ...(flags.model === undefined ? { model: 'resnet8' } : { model: flags.model }),
+    ...(flags.lr === undefined ? {} : { lr: flags.lr }),
+  }
+}
+
+/** Makes `out` this comparison's, or sees that it is. Throws UsageError when it holds another. */
+async function agree(out: string, plan: Plan) {
+  const path = join(out, 'compare.json')
+  const text = `${JSON.stringify(plan, null, 2)}\n`
+  await mkdir(out, { recursive: true })
+  const found = await readFile(path, 'utf8').catch((error: unknown) => {
+    if (codeOf(error) === 'ENOENT') return null
+    throw error
+  })
+  if (found !== null && found !== text)
+    throw new UsageError(`--out: ${out} holds a comparison with other settings; choose another folder`)
+  if (found === null) await writeAtomic(path, new TextEncoder().encode(text))
+}
+
+/** Trains the run in `dir`, from where it was, and returns the exit code. */
+async function trained(
+  dir: string,
+  mechanism: Mechanism,
+  K: number,
+  { plan, flags }: { readonly plan: Plan; readonly flags: CompareFlags },
+): Promise<number> {
+  const { adapter, json } = flags
+  const how = { ...(adapter === undefined ? {} : { adapter }), ...(json === undefined ? {} : { json }) }
+  const begun = await openRun(dir).catch(() => null)
+  if (begun) return trainMethod(mechanism, { ...how, resume: dir })
+  const { preset, negatives: _negatives, batch, ...settings } = plan
+  const own = {
+    'end-to-end': { batch: K },
+    'memory-bank': { batch, negatives: K },
+    moco: { batch, queue: K },
+  }
+  const named = {
+    moco: `moco-v1-${preset}`,
+    'memory-bank': `memory-bank-${preset}`,
+    'end-to-end': `end-to-end-${preset}`,
+  }
+  return trainMethod(mechanism, {
+    ...how,
+    ...settings,
+    ...own[mechanism],
+    ...{ preset: named[mechanism], stem: 'cifar', out: dir, knnEvery: 0 },
+  })
+}
+
+/** kNN top-1 in percent of a finished run's encoder, and of raw pixels. */
+async function accuracies(dir: string): Promise<{ knn: number | null; pixels: number | null }> {
+  const metrics = await (await openRun(dir)).metrics()
+  return {
+    knn: metrics.findLast((m) => m.knn !== undefined)?.knn ?? null,
+    pixels: metrics.find((m) => m.pixels !== undefined)?.pixels ?? null,
+  }
+}
+
+const describe = ({ data, subset, model, width, epochs, batch, seed }: Plan) =>
+  `${model ?? 'preset'} of width ${width}, ${subset} images of ${data}, ${epochs} epochs, batch ${batch} (end-to-end: its negatives), seed ${seed}`
+
+/** kNN top-1 by mechanism and number of negatives. */
+function table(points: readonly Point[], plan: Plan): string {
+  const cell = (mechanism: Mechanism, K: number) => {
+    const knn = points.find((p) => p.mechanism === mechanism && p.negatives === K)?.knn ?? null
+    return (knn === null ? '-' : `${knn.toFixed(1)}%`).padStart(13)
+  }
+  const rows = plan.negatives.map(
+    (K) => `${String(K).padStart(9)}${mechanisms.map((mechanism) => cell(mechanism, K)).join('')}`,
+  )
+  return [
+    `kNN top-1: ${describe(plan)}`,
+    `negatives${mechanisms.map((mechanism) => mechanism.padStart(13)).join('')}`,
+    ...rows,
+    `raw pixels: ${points.find((p) => p.pixels !== null)?.pixels?.toFixed(1) ?? '-'}%`,
+  ].join('\n')
+}

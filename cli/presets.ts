@@ -1,0 +1,84 @@
+// All presets of all methods, and kindred presets, which lists them.
+
+import { endToEndPresets, memoryBankPresets } from '../methods/mechanism-presets.ts'
+import { mocoPresets } from '../methods/moco-presets.ts'
+import type { PresetOf } from '../methods/settings.ts'
+import { simclrPresets } from '../methods/simclr-presets.ts'
+import { choice } from './choice.ts'
+import type { MethodConfig } from './config.ts'
+
+export type Method = MethodConfig['method']
+
+/** A method as messages name it, its presets, and which of them a run takes that names none: on the built-in images, and on
+ *  other data. */
+interface About {
+  readonly title: string
+  readonly demo: string
+  readonly usual: string
+  readonly presets: Readonly<Record<string, PresetOf<MethodConfig>>>
+}
+
+const named = <S, M extends Method>(method: M, presets: Readonly<Record<string, PresetOf<S>>>) =>
+  Object.fromEntries(
+    Object.entries(presets).map(([name, preset]) => [
+      name,
+      {
+        ...preset,
+        settings: (size: number, batch?: number) => ({ method, ...preset.settings(size, batch) }),
+      },
+    ]),
+  )
+
+/** What there is to train. */
+export const methods: Readonly<Record<Method, About>> = {
+  simclr: {
+    title: 'SimCLR',
+    demo: 'simclr-demo',
+    usual: 'simclr-cifar10',
+    presets: named('simclr', simclrPresets),
+  },
+  moco: {
+    title: 'MoCo',
+    demo: 'moco-v2-demo',
+    usual: 'moco-v1-cifar10',
+    presets: named('moco', mocoPresets),
+  },
+  'memory-bank': {
+    title: 'Memory bank',
+    demo: 'memory-bank-demo',
+    usual: 'memory-bank-cifar10',
+    presets: named('memory-bank', memoryBankPresets),
+  },
+  'end-to-end': {
+    title: 'End-to-end',
+    demo: 'end-to-end-demo',
+    usual: 'end-to-end-cifar10',
+    presets: named('end-to-end', endToEndPresets),
+  },
+}
+
+/** The preset that the flags name, or the method's own for such data. Throws UsageError. */
+export function presetOf(method: Method, flags: { readonly preset?: string; readonly data?: string }) {
+  const { demo, usual, presets } = methods[method]
+  const name = flags.preset ?? (flags.data === undefined ? demo : usual)
+  const preset = presets[name]
+  if (!preset) throw choice('--preset', name, Object.keys(presets))
+  return { name, ...preset }
+}
+
+/** The lines of a method's presets, for its help. */
+export const presetLines = (method: Method) =>
+  Object.entries(methods[method].presets)
+    .map(([name, { about }]) => `  ${name.padEnd(20)} ${about}`)
+    .join('\n')
+
+/** Prints every preset with its source, or one JSON object per line. */
+export function listPresets({ json = false }: { readonly json?: boolean }): number {
+  for (const method of Object.keys(methods) as Method[]) {
+    if (json) {
+      for (const [name, { about, size }] of Object.entries(methods[method].presets))
+        console.log(JSON.stringify({ method, name, size, about }))
+    } else console.log(`kindred train ${method} --preset ...\n${presetLines(method)}\n`)
+  }
+  return 0
+}

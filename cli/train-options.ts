@@ -1,0 +1,148 @@
+// The commands of kindred train: the options that all methods have, and each method's own.
+
+import type { Command } from 'commander'
+import { count, positive, share, whole } from './numbers.ts'
+import { type Method, methods, presetLines } from './presets.ts'
+
+/** What --data takes, in words. */
+export const sources = `procedural (built in), or KIND:PATH with KIND cifar10, cifar100, idx (MNIST family) or folder (JPEG, PNG, WebP)`
+
+/** The methods, and what adds the command of each to `kindred train`. */
+export const trainCommands: readonly {
+  readonly method: Method
+  readonly add: (train: Command) => Command
+}[] = [
+  {
+    method: 'simclr',
+    add: (train) =>
+      command(
+        train,
+        'simclr',
+        'SimCLR (Chen et al. 2020): two augmented views of each image attract, all others repel',
+        (own) =>
+          own
+            .option(
+              '--batch-norm <kind>',
+              "per-view (as the popular PyTorch code) or joint over both views (as the paper's)",
+            )
+            .option(
+              '--chunk <n>',
+              'images encoded at a time, so that any batch fits the memory at the price of a second forward (default: all)',
+              count,
+            ),
+      ),
+  },
+  {
+    method: 'moco',
+    add: (train) =>
+      command(
+        train,
+        'moco',
+        'MoCo (He et al. 2020): keys of earlier batches, in a queue, repel; a second encoder follows',
+        (own) =>
+          own
+            .option('--queue <keys>', 'keys in the queue, the negatives of each query (not v3)', count)
+            .option(
+              '--momentum <m>',
+              'how slowly the key encoder follows: 0.999 on ImageNet, less for short runs',
+              share,
+            )
+            .option('--symmetric', 'both views are queries and keys: twice the work of a step (not v3)')
+            .option(
+              '--bn-splits <n>',
+              'batch norm over n groups of the batch, as over n GPUs (not v3)',
+              count,
+            )
+            .option('--no-shuffle', 'do not shuffle the keys before their batch norm is split: it leaks'),
+      ),
+  },
+  {
+    method: 'memory-bank',
+    add: (train) =>
+      command(
+        train,
+        'memory-bank',
+        'Instance Discrimination (Wu et al. 2018): a bank keeps one feature per image; others repel',
+        (own) =>
+          own
+            .option('--negatives <n>', 'features drawn from the bank for each batch', count)
+            .option('--loss <kind>', 'infonce, or nce, the original')
+            .option('--momentum <m>', "how slowly an image's feature in the bank follows", share),
+      ),
+  },
+  {
+    method: 'end-to-end',
+    add: (train) =>
+      command(
+        train,
+        'end-to-end',
+        "the end-to-end mechanism of MoCo's comparison: the batch's other keys repel, and have a gradient",
+        (own) => own,
+      ),
+  },
+]
+
+function command(
+  train: Command,
+  method: Method,
+  description: string,
+  add: (own: Command) => Command,
+): Command {
+  const { demo, usual } = methods[method]
+  const own = train
+    .command(method)
+    .description(description)
+    .option('--data <source>', sources)
+    .option('--out <folder>', 'run folder to make (default: the next free one under runs/)')
+    .option('--resume [folder]', 'go on with the run in this folder (or in --out) from its last checkpoint')
+    .option('--preset <name>', 'settings to begin with, see below')
+    .option(
+      '--model <name>',
+      "encoder: resnet8, resnet18, resnet34 or resnet50 (default: the preset's; resnet8 of width 16 on a CPU)",
+    )
+    .option('--width <channels>', "channels of the encoder's first stage; 64 is the paper's", count)
+    .option('--stem <kind>', 'cifar (3x3, keeps the size) or imagenet (7x7 stride 2 and max-pool)')
+    .option('--epochs <n>', 'times through the data', count)
+    .option('--batch <n>', "images per step (default: the preset's, fewer for a small set)", count)
+    .option('--lr <rate>', 'learning rate per step, before the schedule', positive)
+    .option(
+      '--temperature <t>',
+      "the loss's temperature: smaller looks harder at the nearest negatives",
+      positive,
+    )
+  return measuring(add(own)).addHelpText(
+    'after',
+    `
+Presets (--preset), with the options above on top:
+${presetLines(method)}
+  Without --data the preset is ${demo}, with it ${usual}.
+
+Ctrl-C saves and stops; --resume goes on from there, bit for bit as if it had never stopped.
+A run folder holds config.json, metrics.jsonl, checkpoints/ (safetensors, torchvision's names) and report.html.
+
+Examples:
+  kindred train ${method} --data folder:photos --size 64 --batch 64 --epochs 100 --out runs/photos
+  kindred train ${method} --data cifar10:cifar-10-batches-bin --preset ${usual}
+  kindred train ${method} --data cifar10:cifar-10-batches-bin --width 8 --subset 2000 --batch 128 --epochs 10   (a CPU)
+  kindred train ${method} --resume runs/photos`,
+  )
+}
+
+const measuring = (own: Command) =>
+  own
+    .option(
+      '--size <px>',
+      'side of the views, and of the images that are loaded from a folder or drawn, in pixels',
+      count,
+    )
+    .option('--subset <n>', 'train on this many images only', count)
+    .option('--seed <n>', 'everything random follows from it', whole)
+    .option('--knn-every <epochs>', 'measure kNN accuracy every so many epochs; 0 for only at the end', whole)
+    .option('--k <n>', 'neighbours that vote (default: 200, or a fiftieth of a small bank)', count)
+    .option('--knn-temperature <t>', "the vote's temperature, apart from the loss's", positive)
+    .option('--knn-bank <n>', 'training images to find neighbours among (default: all; 2000 on a CPU)', count)
+    .option('--knn-queries <n>', 'test images to classify (default: all; 1000 on a CPU)', count)
+    .option('--checkpoint-every <steps>', 'steps between checkpoints (default: once an epoch)', count)
+    .option('--adapter <name>', "part of the GPU's name, to choose among several")
+    .option('--no-capture', 'run every step one by one instead of replaying it: slower, the same bits')
+    .option('--json', 'print machine-readable lines only')

@@ -1,0 +1,93 @@
+// Instance Discrimination with a memory bank (Wu et al. 2018, https://arxiv.org/abs/1805.01978): the mechanism of MoCo's
+// Figure 2b, with its loss, InfoNCE, or with the original noise-contrastive estimation.
+//
+//   f encoder   v the bank, one slot per image   K negatives drawn from it   T temperature   m momentum of the slots
+
+import { type Tensor, dim } from '../kernels/op.ts'
+import { affine } from '../kernels/affine.ts'
+import { concat } from '../kernels/concat.ts'
+import { infoNce } from '../kernels/infonce.ts'
+import { l2Normalize } from '../kernels/l2-normalize.ts'
+import { nce, similarities } from '../kernels/nce.ts'
+import type { Gpu } from '../engine/gpu.ts'
+import type { LossScaler } from '../engine/loss-scaler.ts'
+import type { Optimizer } from '../engine/optimizer.ts'
+import type { Schedule } from '../engine/schedule.ts'
+import type { MemoryBank } from '../models/memory-bank.ts'
+import { type Tower, through } from '../models/tower.ts'
+import { type ImageBatch, type Views, given, viewsOf } from './views.ts'
+
+export interface MemoryBankOptions extends Tower {
+  readonly bank: MemoryBank
+  readonly optimizer: Optimizer
+  /** Learning rate at each step. */
+  readonly schedule: Schedule
+  /** K: 4096 in the paper with NCE, 65,536 in MoCo's comparison. */
+  readonly negatives: number
+  /** T: 0.07. */
+  readonly temperature: number
+  /** m: 0.5 in the paper's code. */
+  readonly momentum: number
+  readonly loss: 'infonce' | 'nce'
+  readonly views: Views
+  readonly seed?: number
+  /** Whether steps are captured and replayed, with the same bits (the default), or run one by one. */
+  readonly capture?: boolean
+  /** Scales the loss, for a Gpu of precision f16. */
+  readonly scaler?: LossScaler
+}
+
+/** Memory-bank training: `step(batch, indices)` makes one step on the images that the indices [N] name in the data set, and
+ *  returns its loss [], which dies when the next step ends. Throws RangeError for an index outside the bank. */
+export function memoryBank(gpu: Gpu, options: MemoryBankOptions) {
+  const { encoder, head, bank, optimizer, schedule, negatives: K, temperature: T, momentum: m } = options
+  const { loss: kind, views, seed = 0, capture = true, scaler } = options
+  const state = { step: 0 }
+  const aug = viewsOf(gpu, views, { seed, state })
+  const mode = { training: true }
+
+  /** Eq. 5 to 7. Z is a constant, estimated from the first batch. */
+  const estimated = (f: Tensor, own: Tensor, noise: Tensor, first: boolean) => {
+    const s = similarities(f, own, noise, T)
+    if (first) gpu.noGrad(() => bank.estimateZ(concat([s.own, s.noise], 1)))
+    return nce(
+      s,
+      gpu.noGrad(() => affine(bank.logZ, 1, Math.log(K / bank.size))),
+    )
+  }
+
+  const body = (x: Tensor, i: Tensor, first: boolean) => {
+    const f = l2Normalize(through({ encoder, head }, aug(x, 0), mode)) //      one view, f_i
+    const own = gpu.noGrad(() => bank.at(i)) //                                v_i, the positive
+    const noise = bank.draw(K, { seed, step: () => state.step }) //            negatives
+    const loss =
+      kind === 'nce' ? estimated(f, own, noise, first) : infoNce(f, own, noise, T, { normalized: true })
+    const gradients = gpu.backward(loss, scaler?.scale)
+    optimizer.step(gradients, () => schedule(state.step), scaler) //           update f
+    bank.update(f, i, m) //                                                    v_i = normalise(m v_i + (1 - m) f_i)
+    gpu.everyStep(() => state.step++)
+    return loss
+  }
+  const captured = gpu.capture((x: Tensor, i: Tensor) => body(x, i, false), { replay: capture })
+  const estimating = gpu.capture((x: Tensor, i: Tensor) => body(x, i, true), { replay: false })
+
+  const step = (batch: ImageBatch, indices: ArrayLike<number>): Tensor => {
+    const x = given(batch)
+    const i = { values: slots(indices, bank.size, dim(x.shape, 0)), shape: [indices.length] }
+    return (kind === 'nce' && state.step === 0 ? estimating : captured).run(x, i)
+  }
+  return { step, encoder, head, optimizer, state, bank, captured }
+}
+
+/** The indices of a batch of N as i32. Throws RangeError unless there are N, each a slot of the bank. */
+function slots(indices: ArrayLike<number>, size: number, N: number): Int32Array {
+  const found = Int32Array.from(indices)
+  const wrong = found.findIndex((i) => i < 0 || i >= size)
+  if (found.length !== N)
+    throw new RangeError(`memoryBank: each of ${N} images needs its index, got ${found.length}`)
+  if (wrong >= 0)
+    throw new RangeError(
+      `memoryBank: the bank has a slot for each of ${size} images, got index ${found[wrong]}; it is of another data set`,
+    )
+  return found
+}

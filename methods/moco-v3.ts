@@ -1,0 +1,71 @@
+// MoCo v3, Algorithm 1 of Chen, Xie and He 2021 (https://arxiv.org/abs/2104.02057): no queue; keys are the batch's own.
+//
+//   f_q backbone, projector and predictor   f_k backbone and projector, which follow   m momentum   T temperature
+
+import type { Tensor } from '../kernels/op.ts'
+import { add } from '../kernels/add.ts'
+import { affine } from '../kernels/affine.ts'
+import { infoNce } from '../kernels/infonce.ts'
+import { l2Normalize } from '../kernels/l2-normalize.ts'
+import type { Gpu } from '../engine/gpu.ts'
+import type { LossScaler } from '../engine/loss-scaler.ts'
+import { MovingAverage } from '../engine/moving-average.ts'
+import type { FlatOptimizer } from '../engine/optimizer.ts'
+import type { Schedule } from '../engine/schedule.ts'
+import type { Model } from '../models/layers.ts'
+import { type Tower, parametersOf, through } from '../models/tower.ts'
+import { type ImageBatch, type Views, given, viewsOf } from './views.ts'
+
+export interface MocoV3Options {
+  /** Backbone and projector of f_q; `key` is f_k, of the same shapes. */
+  readonly query: Tower
+  readonly predictor: Model
+  readonly key: Tower
+  /** Over the query's parameters, in the order of `parametersOf`, then the predictor's. */
+  readonly optimizer: FlatOptimizer
+  /** Learning rate at each step. */
+  readonly schedule: Schedule
+  /** m at each step: from 0.99 (0.996 for 1000 epochs) rising to 1 along a cosine. */
+  readonly momentum: Schedule
+  /** T of the loss: 1 for ResNet-50, 0.2 for vision transformers. */
+  readonly temperature: number
+  readonly views: Views
+  readonly seed?: number
+  /** Whether steps are captured and replayed, with the same bits (the default), or run one by one. */
+  readonly capture?: boolean
+  /** Scales the loss, for a Gpu of precision f16. */
+  readonly scaler?: LossScaler
+}
+
+/** MoCo v3 training: `step(batch)` makes one step and returns its loss [], which dies when the next step ends. The key encoder
+ *  begins as a copy of the query's. Throws Error unless the two have the same shapes. */
+export function mocoV3(gpu: Gpu, options: MocoV3Options) {
+  const { query, predictor, key, optimizer, schedule, momentum, temperature: T, views } = options
+  const { seed = 0, capture = true, scaler } = options
+  const state = { step: 0 }
+  const mode = { training: true }
+  const aug = viewsOf(gpu, views, { seed, state })
+  const average = new MovingAverage(optimizer, parametersOf(key), predictor.parameters)
+  average.update(0) //                                             f_k begins as f_q
+  const f_q = (x: Tensor) => predictor.forward(through(query, x, mode), mode)
+  const f_k = (x: Tensor) => gpu.noGrad(() => l2Normalize(through(key, x, mode)))
+  const ctr = (q: Tensor, k: Tensor) => affine(infoNce(q, k, k, T, { inBatch: true }), 2 * T, 0)
+
+  const captured = gpu.capture(
+    (x: Tensor) => {
+      const [x1, x2] = [aug(x, 0), aug(x, 1)] //                     augmentation
+      const [q1, q2] = [f_q(x1), f_q(x2)] //                         queries
+      const [k1, k2] = [f_k(x1), f_k(x2)] //                         keys, no gradient
+      const loss = add(ctr(q1, k2), ctr(q2, k1)) //                  symmetrised
+      const gradients = gpu.backward(loss, scaler?.scale)
+      optimizer.step(gradients, () => schedule(state.step), scaler) // update f_q
+      average.update(() => momentum(state.step)) //                  f_k = m f_k + (1 - m) f_q
+      gpu.everyStep(() => state.step++)
+      return loss
+    },
+    { replay: capture },
+  )
+
+  const step = (batch: ImageBatch): Tensor => captured.run(given(batch))
+  return { step, ...query, predictor, key, optimizer, state, captured }
+}

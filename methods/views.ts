@@ -1,0 +1,39 @@
+// How the methods get their views of a batch of images.
+
+import type { Tensor } from '../kernels/op.ts'
+import { type Recipe, augment } from '../kernels/augment.ts'
+import type { Gpu } from '../engine/gpu.ts'
+import type { Upload } from '../engine/capture.ts'
+
+/** Images on the GPU already, or u8 pixels to upload: [N, H, W, 3]. */
+export type ImageBatch = Tensor | { readonly pixels: Uint8Array; readonly shape: readonly number[] }
+
+/** How a view is made from images: a recipe, one for each view, or a function when you bring your own. */
+export type Views = Recipe | readonly [Recipe, Recipe] | ((images: Tensor, at: ViewOf) => Tensor)
+
+/** Which view of which images is to be made; `offset` is the first image's number in the batch. */
+export interface ViewOf {
+  readonly step: number
+  readonly view: number
+  readonly offset: number
+}
+
+/** Makes view 0 or 1 of images, off the tape, by draws that depend on (seed, state.step, view, sample) alone. */
+export const viewsOf =
+  (gpu: Gpu, views: Views, { seed, state }: { readonly seed: number; readonly state: { step: number } }) =>
+  (images: Tensor, view: 0 | 1, offset = 0): Tensor => {
+    if (typeof views === 'function')
+      return gpu.noGrad(() => views(images, { step: state.step, view, offset }))
+    return augment(images, recipeOf(views, view), { seed, step: () => state.step, view, offset })
+  }
+
+/** The recipe of a view. */
+export const recipeOf = (views: Recipe | readonly [Recipe, Recipe], view: 0 | 1): Recipe =>
+  isPair(views) ? views[view] : views
+
+const isPair = (views: Recipe | readonly [Recipe, Recipe]): views is readonly [Recipe, Recipe] =>
+  Array.isArray(views)
+
+/** The batch as a captured step takes it. */
+export const given = (batch: ImageBatch): Tensor | Upload =>
+  'pixels' in batch ? { values: batch.pixels, shape: batch.shape } : batch

@@ -1,0 +1,53 @@
+// The heads of Momentum Contrast: features h [N, F] -> embeddings [N, D], by the papers' code's names.
+
+import { relu } from '../kernels/relu.ts'
+import type { Gpu } from '../engine/gpu.ts'
+import { Builder, type Model } from './layers.ts'
+
+/** MoCo's `fc`: linear as in v1 (https://arxiv.org/abs/1911.05722), or with `mlp` a hidden layer as wide as the features as in
+ *  v2 (https://arxiv.org/abs/2003.04297). */
+export function fcHead(
+  gpu: Gpu,
+  {
+    features,
+    dim = 128,
+    mlp = false,
+    seed = 0,
+  }: { readonly features: number; readonly dim?: number; readonly mlp?: boolean; readonly seed?: number },
+): Model {
+  const build = new Builder(gpu, seed)
+  const first = mlp ? build.linear('fc.0', [features, features]) : null
+  const last = build.linear(mlp ? 'fc.2' : 'fc', [features, dim])
+  return {
+    parameters: build.parameters,
+    norms: build.norms,
+    features: dim,
+    forward: (h, mode) => last(first ? relu(first(h, mode)) : h, mode),
+  }
+}
+
+/** Widths of a perceptron of MoCo v3, in, hidden and out, and its place among the parameters' names. */
+export interface V3Options {
+  readonly name: 'projector' | 'predictor'
+  readonly widths: readonly [features: number, hidden: number, dim: number]
+  readonly seed?: number
+}
+
+/** A two-layer perceptron of MoCo v3 (https://arxiv.org/abs/2104.02057, section 4.1) as its code has it for ResNet: linear
+ *  without bias, batch norm, ReLU, linear without bias; the projector ends in a batch norm without scale and shift. */
+export function v3Head(gpu: Gpu, { name, widths: [features, hidden, dim], seed = 0 }: V3Options): Model {
+  const build = new Builder(gpu, seed)
+  const first = build.linear(`${name}.0`, [features, hidden], { bias: false })
+  const norm = build.norm(`${name}.1`, hidden)
+  const second = build.linear(`${name}.3`, [hidden, dim], { bias: false })
+  const last = name === 'projector' ? build.norm(`${name}.4`, dim, { scale: false, shift: false }) : null
+  return {
+    parameters: build.parameters,
+    norms: build.norms,
+    features: dim,
+    forward(h, mode) {
+      const z = second(norm(first(h, mode), mode, { relu: true }), mode)
+      return last ? last(z, mode) : z
+    },
+  }
+}
