@@ -65,7 +65,8 @@ export interface BatchNormOptions {
   readonly splits?: number
 }
 
-interface Attrs {
+/** What a batch normalisation is told. */
+export interface Norm {
   readonly training: boolean
   readonly momentum: number
   readonly eps: number
@@ -76,7 +77,7 @@ interface Attrs {
 
 type Inputs = [x: Tensor, gamma: Tensor, beta: Tensor, ...residual: [] | [Tensor]]
 
-const batchNormOp: Op<Inputs, [y: Tensor, stats: Tensor], Attrs> = {
+export const batchNormOp: Op<Inputs, [y: Tensor, stats: Tensor], Norm> = {
   name: 'batchNorm',
   shape({ training, running, splits }, x, gamma, beta, ...[residual]) {
     if (x.length < 2)
@@ -103,18 +104,7 @@ const batchNormOp: Op<Inputs, [y: Tensor, stats: Tensor], Attrs> = {
       )
     return x
   },
-  forward(run, { rectified, ...attrs }, x, gamma, beta, ...[residual]) {
-    const stats = statistics(run, attrs, x)
-    const { params, constants, groups } = deal(x, ROWS, attrs.splits)
-    const [y] = run(normalizeKernel(extent(x).C), {
-      reads: [x, stats, gamma, beta, residual ?? x],
-      makes: [x.shape],
-      params,
-      constants: { ...constants, added: Number(residual !== undefined), rectified: Number(rectified) },
-      groups,
-    })
-    return [y, stats]
-  },
+  forward: (run, attrs, ...inputs) => normalize(run, attrs, inputs),
   backward(run, { training, rectified, splits }, [dy], [x, gamma, beta, residual], [y, stats], needs) {
     const [dxNeeded = false, dGammaNeeded = false, dBetaNeeded = false, dResidualNeeded = false] = needs
     const wanted = { training, rectified, splits, residual: residual !== undefined }
@@ -129,10 +119,34 @@ const batchNormOp: Op<Inputs, [y: Tensor, stats: Tensor], Attrs> = {
   },
 }
 
-type Statistics = Pick<Attrs, 'training' | 'momentum' | 'eps' | 'splits' | 'running'>
+/** x normalised, with what follows, and its statistics; a convolution may have found its moments (see tile-moments.ts). */
+export function normalize(
+  run: Run,
+  { rectified, ...attrs }: Norm,
+  [x, gamma, beta, residual]: Inputs,
+  moments: Tensor | null = null,
+): [y: Tensor, stats: Tensor] {
+  const stats = statistics(run, attrs, x, moments)
+  const { params, constants, groups } = deal(x, ROWS, attrs.splits)
+  const [y] = run(normalizeKernel(extent(x).C), {
+    reads: [x, stats, gamma, beta, residual ?? x],
+    makes: [x.shape],
+    params,
+    constants: { ...constants, added: Number(residual !== undefined), rectified: Number(rectified) },
+    groups,
+  })
+  return [y, stats]
+}
 
-function statistics(run: Run, { training, running, ...attrs }: Statistics, x: Tensor): Tensor {
-  if (training) return batchStats(run, x, running, attrs)
+type Statistics = Omit<Norm, 'rectified'>
+
+function statistics(
+  run: Run,
+  { training, running, ...attrs }: Statistics,
+  x: Tensor,
+  moments: Tensor | null,
+): Tensor {
+  if (training) return batchStats(run, x, running, attrs, moments)
   if (!running) throw new Error('batchNorm: running statistics are needed outside training')
   return runningStats(run, running, extent(x).C, attrs.eps)
 }
@@ -148,15 +162,25 @@ export function batchNorm(
   gamma: Tensor,
   beta: Tensor,
   running: Running | null,
+  { residual = null, ...options }: BatchNormOptions,
+): Tensor {
+  const attrs = settings(x, running, options)
+  return residual ? apply(attrs, x, gamma, beta, residual) : apply(attrs, x, gamma, beta)
+}
+
+/** The settings of a normalisation of what x becomes. Throws ShapeError for running statistics that are not f32, or not on
+ *  x's Gpu. */
+export function settings(
+  x: Tensor,
+  running: Running | null,
   {
     training,
     momentum = 0.1,
     eps = 1e-5,
-    residual = null,
     relu: rectified = false,
     splits = 1,
-  }: BatchNormOptions,
-): Tensor {
+  }: Omit<BatchNormOptions, 'residual'>,
+): Norm {
   for (const name of ['mean', 'variance'] as const) {
     const statistic = running?.[name]
     if (!statistic) continue
@@ -166,6 +190,5 @@ export function batchNorm(
     if (statistic.gpu !== x.gpu)
       throw new ShapeError(`batchNorm: running ${name} ${show(shape)} belongs to another Gpu than x`)
   }
-  const attrs = { training, momentum, eps, rectified, splits, running }
-  return residual ? apply(attrs, x, gamma, beta, residual) : apply(attrs, x, gamma, beta)
+  return { training, momentum, eps, rectified, splits, running }
 }

@@ -7,13 +7,15 @@ import {
   type Tensor,
   type Variable,
   type Wgsl,
+  dim,
   elementwise,
   flatIndex,
   kernel,
   wgsl,
 } from './op.ts'
 import { acrossParts, deal, extent, perChannel, rows, rowsPerSum } from './batch-rows.ts'
-import { byWidth } from './widths.ts'
+import { MOMENT_ROWS } from './tile-moments.ts'
+import { byWidth, widthOf } from './widths.ts'
 
 const momentsKernel = byWidth(
   (types) => kernel`
@@ -35,6 +37,42 @@ const momentsKernel = byWidth(
     for (var m = t.start; m < t.end; m += p.lanes) {
       let d = x[rowAt(t, m) * p.C + t.channel] - mean;
       squares = fma(d, d, squares);
+    }
+    out[i] = mean;
+    out[p.parts * p.C + i] = squares;
+  }
+`,
+)
+
+// Chunks of rows in succession become one: a thread takes those of one channel, or of four.
+const mergeKernel = byWidth(
+  (types) => kernel`
+  struct Params { M: u32, C: u32, rows: u32, each: u32, chunks: u32, parts: u32 }
+  ${types}
+  @group(0) @binding(0) var<storage, read>       moments: array<F>; // [mean | squared deviations, chunks, C]
+  @group(0) @binding(1) var<storage, read_write> out:     array<F>; // [mean | squared deviations, parts, C]
+  @group(0) @binding(2) var<uniform>             p:       Params;
+  ${flatIndex}
+  fn count(chunk: u32) -> f32 { return f32(min(p.M - chunk * p.rows, p.rows)); }
+  @compute @workgroup_size(64)
+  fn mergeMoments(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+    let i = flat(id, groups);
+    if (i >= p.parts * p.C) { return; }
+    let channel = i % p.C;
+    let begin = i / p.C * p.each;
+    let end = min(begin + p.each, p.chunks);
+    let first = moments[begin * p.C + channel];
+    var sum = F();
+    var total = 0.0;
+    for (var k = begin; k < end; k++) {
+      sum = fma(F(count(k)), moments[k * p.C + channel] - first, sum);
+      total += count(k);
+    }
+    let mean = first + sum / total;
+    var squares = F();
+    for (var k = begin; k < end; k++) {
+      let d = moments[k * p.C + channel] - mean;
+      squares += fma(count(k) * d, d, moments[(p.chunks + k) * p.C + channel]);
     }
     out[i] = mean;
     out[p.parts * p.C + i] = squares;
@@ -146,17 +184,43 @@ export interface Running {
   readonly variance: Variable
 }
 
+/** Moments of every part of x's rows [2, parts, C], and which these are: read from x, or merged from a convolution's. */
+function partMoments(run: Run, x: Tensor, splits: number, found: Tensor | null) {
+  const { M, C } = extent(x)
+  const { params: dealt, parts: of, constants, groups } = deal(x, rowsPerSum(run, x), splits)
+  if (!found) {
+    const dispatch = { params: dealt, constants, groups }
+    const [moments] = run(momentsKernel(C), { reads: [x], makes: [[2, of, C]], ...dispatch })
+    return { moments, params: dealt, constants }
+  }
+  const chunks = dim(found.shape, 1)
+  const each = Math.ceil(chunks / MOST_PARTS)
+  const parts = Math.ceil(chunks / each)
+  const params = { ...dealt, lanes: 1, rows: MOMENT_ROWS * each, parts }
+  if (each === 1) return { moments: found, params, constants }
+  const width = C / widthOf(C)
+  const [moments] = run(mergeKernel(C), {
+    reads: [found],
+    makes: [[2, parts, C]],
+    params: { M, C: width, rows: MOMENT_ROWS, each, chunks, parts },
+    groups: elementwise(parts * width),
+  })
+  return { moments, params, constants }
+}
+
+const MOST_PARTS = 512 // that the threads of one channel take without a merge before
+
 /** Mean and 1 / deviation [2 or 3, splits, C] of the batch's splits; `running`, if any, follows with share `momentum`, its
- *  variance unbiased. */
+ *  variance unbiased. Of one split a convolution may have found the moments (see tile-moments.ts). */
 export function batchStats(
   run: Run,
   x: Tensor,
   running: Running | null,
   { eps, momentum, splits }: { readonly eps: number; readonly momentum: number; readonly splits: number },
+  found: Tensor | null = null,
 ): Tensor {
   const { C } = extent(x)
-  const { params, parts, constants, groups } = deal(x, rowsPerSum(run, x), splits)
-  const [moments] = run(momentsKernel(C), { reads: [x], makes: [[2, parts, C]], params, constants, groups })
+  const { moments, params, constants } = partMoments(run, x, splits, found)
   const tracks = running !== null && splits === 1
   const sums = perChannel(run, splits * C)
   const [stats] = run(tracks ? tracked : untracked, {

@@ -113,13 +113,13 @@ export function convWeightGradientTiled(run: Run, x: Tensor, dy: Tensor, out: Sh
   const slices = Math.ceil(all / partsFor({ ...size, layers: 1 }))
   const layers = Math.ceil(all / slices)
   const lines = Math.floor(depth / outW) // a slice further: whole rows of pixels, then pixels
-  const partial = runTiled(
+  const [partial] = runTiled(
     run,
     formOf(C % 4 === 0, K % 4 === 0, isWhole(K, sizeOf(out))),
     { ...size, layers },
     {
       reads: [x, dy],
-      out: [layers, ...out],
+      makes: [[layers, ...out]],
       params: {
         ...{ pixels, H, W, C, outH, outW, taps, stride, slices },
         ...{ strideH: steps.stride[0], strideW: steps.stride[1] },

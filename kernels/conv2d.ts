@@ -8,7 +8,7 @@ import { padReflect } from './pad-reflect.ts'
 
 const MOST_PHASES = 65535 // of the data gradient: workgroups per dimension that every device allows
 
-const conv2dOp: Op<[x: Tensor, w: Tensor], [Tensor], Steps> = {
+export const conv2dOp: Op<[x: Tensor, w: Tensor], [Tensor], Steps> = {
   name: 'conv2d',
   shape({ stride, padding }, x, w) {
     const [N, H, W, C] = images(x, 'conv2d: x')
@@ -49,15 +49,17 @@ export interface Conv2dOptions {
 
 /** Convolution of x [N, H, W, Cin] with w [kH, kW, Cin, Cout] -> [N, Ho, Wo, Cout]; add the bias yourself.
  *  Ho = floor((H + 2 padding - kH) / stride) + 1, and likewise Wo. Throws ShapeError. */
-export function conv2d(
-  x: Tensor,
-  w: Tensor,
-  { stride = 1, padding = 0, padMode = 'zeros' }: Conv2dOptions = {},
-): Tensor {
+export function conv2d(x: Tensor, w: Tensor, options: Conv2dOptions = {}): Tensor {
+  const { steps, padded } = pad(x, options)
+  return apply(steps, padded, w)
+}
+
+/** How the window moves over x, once x is padded with what is no zeros. */
+export function pad(x: Tensor, { stride = 1, padding = 0, padMode = 'zeros' }: Conv2dOptions) {
   const steps = { stride: pair(stride, 'stride'), padding: pair(padding, 'padding') }
-  if (padMode === 'zeros' || steps.padding.join() === '0,0') return apply(steps, x, w)
+  if (padMode === 'zeros' || steps.padding.join() === '0,0') return { steps, padded: x }
   check(steps.padding, 0, 'padding')
-  return apply({ ...steps, padding: [0, 0] }, padReflect(x, steps.padding), w)
+  return { steps: { ...steps, padding: [0, 0] as const }, padded: padReflect(x, steps.padding) }
 }
 
 function pair(value: number | readonly number[], what: string): Pair {

@@ -7,8 +7,9 @@
 
 import { type Run, type Shape, type Tensor, images, sizeOf, wgsl } from './op.ts'
 import type { Steps } from './conv-steps.ts'
-import { gemmTiled } from './gemm-tiled.ts'
+import { gemmMoments, gemmTiled } from './gemm-tiled.ts'
 import { type Family, element, four, isWhole, put } from './tile.ts'
+import { momentsBinding, momentsShape } from './tile-moments.ts'
 import { type Tiled, runTiled, tiled } from './tile-plan.ts'
 
 /** Which way, and which buffers can be bound as vec4s. */
@@ -17,12 +18,14 @@ interface Form {
   readonly x: boolean
   readonly w: boolean
   readonly y: boolean
+  readonly moments: boolean
 }
 
-const family = ({ back, x, w, y }: Form): Family => ({
+const family = ({ back, x, w, y, moments }: Form): Family => ({
   name: back ? wgsl`convolveBack` : wgsl`convolve`,
   along: { a: true, b: back },
   whole: y,
+  moments,
   code: wgsl`
     struct Params {
       M: u32, N: u32, images: u32, H: u32, W: u32, C: u32, outH: u32, outW: u32, kH: u32, kW: u32,
@@ -31,7 +34,8 @@ const family = ({ back, x, w, y }: Form): Family => ({
     @group(0) @binding(0) var<storage, read>       x: array<${element(x)}>; // [images, H, W, C]
     @group(0) @binding(1) var<storage, read>       w: array<${element(w)}>; // [kH, kW, C, N], or back [kH, kW, N, C]
     @group(0) @binding(2) var<storage, read_write> y: array<${element(y)}>; // [images, outH, outW, N]
-    @group(0) @binding(3) var<uniform>             p: Params;
+    @group(0) @binding(${moments ? wgsl`4` : wgsl`3`}) var<uniform>             p: Params;
+    ${moments ? momentsBinding(wgsl`3`) : wgsl``}
     ${four(wgsl`x`, x)}
     ${four(wgsl`w`, w)}
     ${put(y)}
@@ -120,28 +124,59 @@ const forms = new Map<string, Tiled>()
 
 function formOf(form: Form): Tiled {
   const key = Object.values(form).join()
-  const found = forms.get(key) ?? tiled(form.back ? 'convolveBack' : 'convolve', family(form))
+  const name = `convolve${form.back ? 'Back' : ''}${form.moments ? ' with moments' : ''}`
+  const found = forms.get(key) ?? tiled(name, family(form))
   forms.set(key, found)
   return found
 }
 
 /** `convolve` for a GPU. */
 export function convolveTiled(run: Run, x: Tensor, w: Tensor, out: Shape, steps: Steps): Tensor {
+  const product = asProduct(run, x, w, steps)
+  if (product) return run.view(gemmTiled(run, ...product, {}), out)
+  const [y] = forward(run, [x, w], steps, { out, makes: [out], moments: false })
+  return y
+}
+
+/** `convolveMoments` for a GPU. */
+export function convolveMomentsTiled(run: Run, x: Tensor, w: Tensor, out: Shape, steps: Steps) {
+  const product = asProduct(run, x, w, steps)
+  if (product) {
+    const { y, moments } = gemmMoments(run, ...product)
+    return { y: run.view(y, out), moments }
+  }
+  const [N, outH, outW, K] = images(out, 'conv2d: y')
+  const makes = [out, momentsShape(N * outH * outW, K)] as const
+  const [y, moments] = forward(run, [x, w], steps, { out, makes, moments: true })
+  return { y, moments }
+}
+
+/** The factors of a convolution that is a matrix product; null if it is none. */
+function asProduct(run: Run, x: Tensor, w: Tensor, steps: Steps): [Tensor, Tensor] | null {
+  const [N, H, W, C] = images(x.shape, 'conv2d: x')
+  const [kH, kW, , K] = images(w.shape, 'conv2d: w')
+  return isProduct(kH, kW, steps) ? [run.view(x, [N * H * W, C]), run.view(w, [C, K])] : null
+}
+
+function forward<const Makes extends readonly Shape[]>(
+  run: Run,
+  [x, w]: readonly [Tensor, Tensor],
+  { stride, padding }: Steps,
+  { out, makes, moments }: { readonly out: Shape; readonly makes: Makes; readonly moments: boolean },
+): { [I in keyof Makes]: Tensor } {
   const [N, H, W, C] = images(x.shape, 'conv2d: x')
   const [, outH, outW, K] = images(out, 'conv2d: y')
   const [kH, kW] = images(w.shape, 'conv2d: w')
-  if (isProduct(kH, kW, steps))
-    return run.view(gemmTiled(run, run.view(x, [N * H * W, C]), run.view(w, [C, K]), {}), out)
   return runTiled(
     run,
-    formOf({ back: false, x: C % 4 === 0, w: K % 4 === 0, y: isWhole(K, sizeOf(out)) }),
+    formOf({ back: false, x: C % 4 === 0, w: K % 4 === 0, y: isWhole(K, sizeOf(out)), moments }),
     { M: N * outH * outW, N: K, K: kH * kW * C, layers: 1 },
     {
       reads: [x, w],
-      out,
+      makes,
       params: {
         ...{ images: N, H, W, C, outH, outW, kH, kW, phasesH: 1, phasesW: 1, run: kW * C },
-        ...{ stepH: steps.stride[0], stepW: steps.stride[1], padH: steps.padding[0], padW: steps.padding[1] },
+        ...{ stepH: stride[0], stepW: stride[1], padH: padding[0], padW: padding[1] },
       },
     },
   )
@@ -158,19 +193,20 @@ export function convolveBackTiled(run: Run, dy: Tensor, w: Tensor, out: Shape, s
   }
   const [phasesH, phasesW] = steps.stride
   const pixels = N * Math.ceil(outH / phasesH) * Math.ceil(outW / phasesW)
-  return runTiled(
+  const [dx] = runTiled(
     run,
-    formOf({ back: true, x: K % 4 === 0, w: K % 4 === 0, y: isWhole(C, sizeOf(out)) }),
+    formOf({ back: true, x: K % 4 === 0, w: K % 4 === 0, y: isWhole(C, sizeOf(out)), moments: false }),
     { M: pixels, N: C, K: kH * kW * K, layers: phasesH * phasesW },
     {
       reads: [dy, w],
-      out,
+      makes: [out],
       params: {
         ...{ images: N, H, W, C: K, outH, outW, kH, kW, phasesH, phasesW, run: K },
         ...{ stepH: 1, stepW: 1, padH: steps.padding[0], padW: steps.padding[1] },
       },
     },
   )
+  return dx
 }
 
 /** Whether a convolution is a matrix product of pixels and the weight, with nothing to be found around it. */

@@ -10,7 +10,7 @@
 import { type Run, type Shape, type Tensor, elementwise, images, kernel, sizeOf } from './op.ts'
 import type { Pair, Steps } from './conv-steps.ts'
 import { CPU_CHANNELS, convolveCpuKernel, suitsCpu } from './convolve-cpu.ts'
-import { convolveBackTiled, convolveTiled } from './convolve-tiled.ts'
+import { convolveBackTiled, convolveMomentsTiled, convolveTiled } from './convolve-tiled.ts'
 import { sharing, threadsFor } from './lanes.ts'
 
 const PIXELS = 4 // per thread
@@ -120,6 +120,20 @@ export function convolve(run: Run, x: Tensor, w: Tensor, out: Shape, steps: Step
     ...{ padH: padding[0], padW: padding[1], dir: 1 },
     ...{ tapStride: C * K, inStride: K, outStride: 1 },
   })
+}
+
+/** `convolve`, and the moments of its channels (see tile-moments.ts) where they cost little: on a GPU, to which reading y
+ *  once more is dear. */
+export function convolveMoments(
+  run: Run,
+  x: Tensor,
+  w: Tensor,
+  out: Shape,
+  steps: Steps,
+): { y: Tensor; moments: Tensor | null } {
+  if (run.software || sizeOf(x.shape) * sizeOf(out) === 0)
+    return { y: convolve(run, x, w, out, steps), moments: null }
+  return convolveMomentsTiled(run, x, w, out, steps)
 }
 
 /** Gradient of `convolve` with respect to x, which has the shape `out`, from dy and w. */

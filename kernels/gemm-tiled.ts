@@ -4,6 +4,7 @@ import { type Run, type Tensor, wgsl } from './op.ts'
 import { type Gemm, productShape } from './product-shape.ts'
 import { sumSplits } from './sum-splits.ts'
 import { type Family, element, four, isWhole, put } from './tile.ts'
+import { momentsBinding, momentsShape } from './tile-moments.ts'
 import { type Tiled, depthFor, partsFor, runTiled, tiled } from './tile-plan.ts'
 
 /** What differs between products: which way the factors lie, and which buffers can be bound as vec4s. */
@@ -13,12 +14,14 @@ interface Form {
   readonly a: boolean
   readonly b: boolean
   readonly y: boolean
+  readonly moments: boolean
 }
 
-const family = ({ transA, transB, a, b, y }: Form): Family => ({
+const family = ({ transA, transB, a, b, y, moments }: Form): Family => ({
   name: wgsl`gemm`,
   along: { a: !transA, b: transB },
   whole: y,
+  moments,
   code: wgsl`
     struct Params {
       M: u32, N: u32, K: u32, aStride: u32, bStride: u32, biased: u32, batches: u32, slices: u32
@@ -27,7 +30,8 @@ const family = ({ transA, transB, a, b, y }: Form): Family => ({
     @group(0) @binding(1) var<storage, read>       b:    array<${element(b)}>; // [batches, K, N] or [batches, N, K]
     @group(0) @binding(2) var<storage, read>       bias: array<f32>;           // [N], if biased
     @group(0) @binding(3) var<storage, read_write> y:    array<${element(y)}>; // [parts, batches, M, N]
-    @group(0) @binding(4) var<uniform>             p:    Params;
+    @group(0) @binding(${moments ? wgsl`5` : wgsl`4`}) var<uniform>             p:    Params;
+    ${moments ? momentsBinding(wgsl`4`) : wgsl``}
     ${four(wgsl`a`, a)}
     ${four(wgsl`b`, b)}
     ${put(y)}
@@ -85,8 +89,8 @@ const forms = new Map<string, Tiled>()
 
 function formOf(form: Form): Tiled {
   const key = Object.values(form).join()
-  const found =
-    forms.get(key) ?? tiled(`gemm ${form.transA ? 't' : 'n'}${form.transB ? 't' : 'n'}`, family(form))
+  const ways = `${form.transA ? 't' : 'n'}${form.transB ? 't' : 'n'}${form.moments ? ' with moments' : ''}`
+  const found = forms.get(key) ?? tiled(`gemm ${ways}`, family(form))
   forms.set(key, found)
   return found
 }
@@ -96,20 +100,39 @@ export function gemmTiled(run: Run, a: Tensor, b: Tensor, options: Gemm): Tensor
   const { transA = false, transB = false, bias = null } = options
   const { batches, M, N, K, shape } = productShape(a.shape, b.shape, options)
   const [aStride, bStride] = [transA ? M : K, transB ? K : N]
-  const form = { transA, transB, a: aStride % 4 === 0, b: bStride % 4 === 0, y: isWhole(N, M * N) }
+  const whole = { a: aStride % 4 === 0, b: bStride % 4 === 0, y: isWhole(N, M * N) }
   const parts = bias ? 1 : partsFor({ M, N, K, layers: batches })
   const all = Math.ceil(K / depthFor(run))
   const slices = Math.ceil(all / parts) // of a part; the last may have fewer, and none may have nothing
   const layers = Math.ceil(all / slices) * batches
-  const y = runTiled(
+  const [y] = runTiled(
     run,
-    formOf(form),
+    formOf({ transA, transB, ...whole, moments: false }),
     { M, N, K, layers },
     {
       reads: [a, b, bias ?? b],
-      out: [layers / batches, ...shape],
+      makes: [[layers / batches, ...shape]],
       params: { K, aStride, bStride, biased: bias ? 1 : 0, batches, slices },
     },
   )
   return sumSplits(run, y, shape)
+}
+
+/** a [M, K] times b [K, N], for a GPU, and the moments of its columns; null for these where the sum is split, as sums are not
+ *  at hand there. */
+export function gemmMoments(run: Run, a: Tensor, b: Tensor): { y: Tensor; moments: Tensor | null } {
+  const { M, N, K, shape } = productShape(a.shape, b.shape, {})
+  if (partsFor({ M, N, K, layers: 1 }) > 1) return { y: gemmTiled(run, a, b, {}), moments: null }
+  const whole = { a: K % 4 === 0, b: N % 4 === 0, y: isWhole(N, M * N) }
+  const [y, moments] = runTiled(
+    run,
+    formOf({ transA: false, transB: false, ...whole, moments: true }),
+    { M, N, K, layers: 1 },
+    {
+      reads: [a, b, b],
+      makes: [shape, momentsShape(M, N)],
+      params: { K, aStride: K, bStride: N, biased: 0, batches: 1, slices: Math.ceil(K / depthFor(run)) },
+    },
+  )
+  return { y, moments }
 }

@@ -5,13 +5,25 @@
 import { wgsl } from './op.ts'
 import { type Matrices, split } from './subgroup-matrix.ts'
 import type { Engine } from './tile.ts'
+import { matrixMoments } from './tile-moments.ts'
 import { blocks } from './tile-registers.ts'
+
+interface Shapes {
+  /** In f16x3: two f16s a number. */
+  readonly exact: boolean
+  /** A team's sums are so many times 16 rows, and 32 columns. */
+  readonly tall: 2 | 4
+  /** Whether y is bound as vec4s. */
+  readonly whole: boolean
+  /** Whether the moments of columns are stored too. */
+  readonly moments?: boolean
+}
 
 /** Of a slice: half as deep in f16x3, which stages twice the numbers. */
 export const matricesDepth = (exact: boolean) => (exact ? 16 : 32)
 
-/** A team's sums are `tall` times 16 rows and 32 columns; `teamsX` and `teamsY`, constants of the pipeline, make the tile. */
-export const matricesEngine = (by: Matrices, exact: boolean, tall: 2 | 4, whole: boolean): Engine => ({
+/** `teamsX` and `teamsY`, constants of the pipeline, make the tile. */
+export const matricesEngine = (by: Matrices, { exact, tall, whole, moments = false }: Shapes): Engine => ({
   head: by.head,
   thread: by.thread,
   begin: wgsl`
@@ -93,7 +105,9 @@ export const matricesEngine = (by: Matrices, exact: boolean, tall: 2 | 4, whole:
         }
       }
   `,
-  end: wgsl`
+  end: moments
+    ? matrixMoments
+    : wgsl`
     ${whole ? direct : wgsl``}
     // Through workgroup memory, where single sums can be taken.
     let lane = thread % 32u;

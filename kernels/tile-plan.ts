@@ -45,7 +45,8 @@ const matrixTiles = [matrices(4, 4, 2), matrices(2, 2, 4), matrices(2, 2, 2)]
 export const tilesFor = (run: Run): readonly Tile[] =>
   (useMatrices(run) ? matrixTiles : registerTiles).filter((tile) => bytesOf(run, tile) <= run.workgroupBytes)
 
-/** Bytes of workgroup memory that a tile takes: the staged slices, and on matrices their rows' ends and the sums' way out. */
+/** Bytes of workgroup memory that a tile takes: the staged slices, and on matrices their rows' ends and the sums' way out. In
+ *  registers f16s leave as much of it as moments take. */
 function bytesOf(run: Run, { M, N, constants: { teamsX = 0, teamsY = 0 } }: Tile): number {
   const depth = depthFor(run)
   if (!useMatrices(run)) return (M + N) * depth * 4
@@ -96,11 +97,12 @@ export function tiled(name: string, family: Family): Tiled {
   const made = new Map<string, (run: Run) => Kernel>()
   const build = (run: Run, { micro }: Tile): ((on: Run) => Kernel) => {
     if (useMatrices(run)) {
-      const exact = run.precision === 'f16x3'
-      const tall = micro === 4 ? 4 : 2
-      return onMatrices((by) => kernel`${tileSource(family, matricesEngine(by, exact, tall, family.whole))}`)
+      const { whole, moments = false } = family
+      const shapes = { exact: run.precision === 'f16x3', tall: micro === 4 ? 4 : 2, whole, moments } as const
+      return onMatrices((by) => kernel`${tileSource(family, matricesEngine(by, shapes))}`)
     }
-    const program = kernel`${tileSource(family, registersEngine(run.precision === 'f16' && run.f16, micro === 1 ? 1 : 2))}`
+    const half = run.precision === 'f16' && run.f16
+    const program = kernel`${tileSource(family, registersEngine(half, micro === 1 ? 1 : 2, family.moments))}`
     return () => program
   }
   const kernelFor = (run: Run, tile: Tile) => {
@@ -112,32 +114,31 @@ export function tiled(name: string, family: Family): Tiled {
   return { name, kernelFor }
 }
 
-/** Runs a tiled product and returns what it makes, of shape `out`. */
-export function runTiled(
+/** Runs a tiled product and returns what it makes: y, and the moments of its columns if its family stores them. */
+export function runTiled<const Makes extends readonly Shape[]>(
   run: Run,
   { name, kernelFor }: Tiled,
   size: Size,
   dispatch: {
     readonly reads: readonly Tensor[]
-    readonly out: Shape
+    readonly makes: Makes
     readonly params: Readonly<Record<string, number>>
   },
-): Tensor {
+): { [I in keyof Makes]: Tensor } {
   const { M, N, K, layers } = size
   const tiles = tilesFor(run)
-  const compute = (way: number): Tensor => {
+  const compute = (way: number) => {
     const tile = tiles[way]
     if (!tile) throw new Error(`${name}: no tile ${way} of ${tiles.length}`)
     const count = Math.ceil(M / tile.M) * Math.ceil(N / tile.N)
     const y = Math.max(1, Math.ceil(count / 65535)) // workgroups per dimension that every device allows
-    const [made] = run(kernelFor(run, tile), {
+    return run(kernelFor(run, tile), {
       reads: dispatch.reads,
-      makes: [dispatch.out],
+      makes: dispatch.makes,
       params: { ...dispatch.params, M, N },
       constants: tile.constants,
       groups: [Math.ceil(count / y), y, layers],
     })
-    return made
   }
   const engine = `${run.precision}${useMatrices(run) ? ' matrices' : ''} ${tiles.length}`
   const layered = layers > 1 ? ` by ${layers}` : ''

@@ -4,12 +4,13 @@
 
 import { type Wgsl, wgsl } from './op.ts'
 import type { Engine } from './tile.ts'
+import { registerMoments } from './tile-moments.ts'
 
 /** Of a slice. */
 export const REGISTERS_DEPTH = 16
 
 /** `fours` times four rows and columns per thread; `threadsX` and `threadsY`, constants of the pipeline, make the tile. */
-export const registersEngine = (half: boolean, fours: 1 | 2): Engine => ({
+export const registersEngine = (half: boolean, fours: 1 | 2, moments = false): Engine => ({
   head: half ? wgsl`enable f16;` : wgsl``,
   thread: wgsl`@builtin(local_invocation_index) thread: u32`,
   begin: wgsl`
@@ -28,6 +29,8 @@ export const registersEngine = (half: boolean, fours: 1 | 2): Engine => ({
     override tileN: u32 = threadsX * 4u * fours;
     override bStart: u32 = depth * tileM / 4u;
     var<workgroup> staged: array<Staged, bStart + depth * tileN / 4u>; // A's slice [depth, tileM], B's [depth, tileN]
+
+    ${moments ? registerMoments.memory(half) : wgsl``}
 
     ${blocks}
     // Eight rows in a row of threads: their stores meet different banks, and a warp's loads fill whole lines.
@@ -68,6 +71,7 @@ export const registersEngine = (half: boolean, fours: 1 | 2): Engine => ({
         finish(tile.x + y0 * 4u * fours + row, tile.y + (x + i * threadsX) * 4u, sums[row][i]);
       }
     }
+    ${moments ? registerMoments.end : wgsl``}
   `,
 })
 

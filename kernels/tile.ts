@@ -17,6 +17,8 @@ export interface Family {
   readonly along: { readonly a: boolean; readonly b: boolean }
   /** Whether y is bound as array<vec4f>, so that a tile that lies in it whole may be stored at once. */
   readonly whole: boolean
+  /** Whether the moments of y's columns are stored too (see tile-moments.ts), in a binding that `code` has. */
+  readonly moments?: boolean
   /** `struct Params` with M and N, the most rows and columns that the product has; the bindings; and
    *  - `enter(z)`, called first: z is the workgroup's, and numbers batches, phases or parts of the sum;
    *  - `steps(z) -> u32`: slices of the sum;

@@ -3,6 +3,7 @@
 import { type Tensor, type Variable, sizeOf } from '../kernels/op.ts'
 import { add } from '../kernels/add.ts'
 import { type Running, batchNorm } from '../kernels/batch-norm.ts'
+import { convNorm } from '../kernels/conv-norm.ts'
 import { conv2d } from '../kernels/conv2d.ts'
 import { linear } from '../kernels/linear.ts'
 import type { Gpu } from '../engine/gpu.ts'
@@ -64,15 +65,22 @@ export class Builder {
   /** A convolution without bias, weight [k, k, in, out] drawn from N(0, 2 / fan_out) as torchvision's ResNet
    *  (He et al. 2015, mode 'fan_out'). */
   conv(name: string, [C, K]: readonly [number, number], { size = 3, stride = 1 } = {}): Layer {
-    const padding = (size - 1) / 2 // an odd kernel then keeps the size at stride 1
-    const shape = [size, size, C, K]
-    const std = Math.sqrt(2 / (size * size * K))
-    const w = this.#parameter(
-      `${name}.weight`,
-      normal(this.#seed, `${name}.weight`, sizeOf(shape), std),
-      shape,
-    )
-    return (x) => conv2d(x, w, { stride, padding })
+    const w = this.#filters(name, [size, size, C, K])
+    return (x) => conv2d(x, w, { stride, padding: keeping(size) })
+  }
+
+  /** A convolution as `conv` makes it, and over its channels a batch norm as `norm` makes it, named each, as one op. */
+  convNorm(
+    [conv, norm]: readonly [conv: string, norm: string],
+    [C, K]: readonly [number, number],
+    { size = 3, stride = 1, zero = false } = {},
+  ): Norm {
+    const w = this.#filters(conv, [size, size, C, K])
+    const { gamma, beta, state } = this.#scales(norm, K, { zero, scale: true, shift: true })
+    return (x, mode, then) => {
+      const { running, how } = this.#follow(state, mode)
+      return convNorm(x, w, gamma, beta, running, { stride, padding: keeping(size), ...how, ...then })
+    }
   }
 
   /** A convolution as torch makes one by default: weights and bias from U(-1/√fan_in, 1/√fan_in), no padding. `init` may instead
@@ -96,18 +104,10 @@ export class Builder {
   /** A batch norm over C channels, scale 1 (or 0) and shift 0; momentum 0.1 and eps 1e-5 as torch. `scale:
    *  false` leaves the scale at 1, `shift: false` the shift at 0, and out of the parameters. */
   norm(name: string, C: number, { zero = false, scale = true, shift = true } = {}): Norm {
-    const ones = new Float32Array(C).fill(zero ? 0 : 1)
-    const gamma = scale ? this.#parameter(`${name}.weight`, ones, [C]) : this.gpu.variable(ones, [C])
-    const zeros = new Float32Array(C)
-    const beta = shift ? this.#parameter(`${name}.bias`, zeros, [C]) : this.gpu.variable(zeros, [C])
-    const mean = this.gpu.variable(zeros, [C])
-    const variance = this.gpu.variable(new Float32Array(C).fill(1), [C])
-    const state: NormState = { mean, variance, batches: 0 }
-    this.norms[name] = state
-    return (x, { training, tracking = true, splits = 1 }, then) => {
-      if (training && tracking) this.gpu.everyStep(() => state.batches++)
-      const running = training && !tracking ? null : state
-      return batchNorm(x, gamma, beta, running, { training, splits: training ? splits : 1, ...then })
+    const { gamma, beta, state } = this.#scales(name, C, { zero, scale, shift })
+    return (x, mode, then) => {
+      const { running, how } = this.#follow(state, mode)
+      return batchNorm(x, gamma, beta, running, { ...how, ...then })
     }
   }
 
@@ -123,7 +123,38 @@ export class Builder {
     return (x) => linear(x, w, b)
   }
 
+  /** The running statistics that a batch norm uses or moves, and how it normalises. */
+  #follow(state: NormState, { training, tracking = true, splits = 1 }: Mode) {
+    if (training && tracking) this.gpu.everyStep(() => state.batches++)
+    const running = training && !tracking ? null : state
+    return { running, how: { training, splits: training ? splits : 1 } }
+  }
+
+  #filters(name: string, shape: readonly [number, number, number, number]): Variable {
+    const [kH, kW, , K] = shape
+    const values = normal(this.#seed, `${name}.weight`, sizeOf(shape), Math.sqrt(2 / (kH * kW * K)))
+    return this.#parameter(`${name}.weight`, values, shape)
+  }
+
+  #scales(
+    name: string,
+    C: number,
+    { zero, scale, shift }: { readonly zero: boolean; readonly scale: boolean; readonly shift: boolean },
+  ) {
+    const ones = new Float32Array(C).fill(zero ? 0 : 1)
+    const gamma = scale ? this.#parameter(`${name}.weight`, ones, [C]) : this.gpu.variable(ones, [C])
+    const zeros = new Float32Array(C)
+    const beta = shift ? this.#parameter(`${name}.bias`, zeros, [C]) : this.gpu.variable(zeros, [C])
+    const mean = this.gpu.variable(zeros, [C])
+    const variance = this.gpu.variable(new Float32Array(C).fill(1), [C])
+    const state: NormState = { mean, variance, batches: 0 }
+    this.norms[name] = state
+    return { gamma, beta, state }
+  }
+
   #parameter(name: string, values: Float32Array, shape: readonly number[]): Variable {
     return (this.parameters[name] = this.gpu.variable(values, shape))
   }
 }
+
+const keeping = (size: number) => (size - 1) / 2 // pixels of padding: an odd kernel then keeps the size at stride 1

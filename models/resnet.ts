@@ -42,14 +42,12 @@ interface Sizes {
 const basic: Block = {
   expansion: 1,
   make(build, name, { C, K, stride }, zero) {
-    const conv1 = build.conv(`${name}.conv1`, [C, K], { stride })
-    const bn1 = build.norm(`${name}.bn1`, K)
-    const conv2 = build.conv(`${name}.conv2`, [K, K])
-    const bn2 = build.norm(`${name}.bn2`, K, { zero })
+    const first = build.convNorm([`${name}.conv1`, `${name}.bn1`], [C, K], { stride })
+    const second = build.convNorm([`${name}.conv2`, `${name}.bn2`], [K, K], { zero })
     const shortcut = downsample(build, name, { C, K, stride })
     return (x, mode) => {
-      const y = bn1(conv1(x, mode), mode, { relu: true })
-      return bn2(conv2(y, mode), mode, { residual: shortcut(x, mode), relu: true })
+      const y = first(x, mode, { relu: true })
+      return second(y, mode, { residual: shortcut(x, mode), relu: true })
     }
   },
 }
@@ -57,17 +55,13 @@ const basic: Block = {
 const bottleneck: Block = {
   expansion: 4,
   make(build, name, { C, K, stride }, zero) {
-    const conv1 = build.conv(`${name}.conv1`, [C, K], { size: 1 })
-    const bn1 = build.norm(`${name}.bn1`, K)
-    const conv2 = build.conv(`${name}.conv2`, [K, K], { stride })
-    const bn2 = build.norm(`${name}.bn2`, K)
-    const conv3 = build.conv(`${name}.conv3`, [K, 4 * K], { size: 1 })
-    const bn3 = build.norm(`${name}.bn3`, 4 * K, { zero })
+    const first = build.convNorm([`${name}.conv1`, `${name}.bn1`], [C, K], { size: 1 })
+    const second = build.convNorm([`${name}.conv2`, `${name}.bn2`], [K, K], { stride })
+    const third = build.convNorm([`${name}.conv3`, `${name}.bn3`], [K, 4 * K], { size: 1, zero })
     const shortcut = downsample(build, name, { C, K: 4 * K, stride })
     return (x, mode) => {
-      const y = bn1(conv1(x, mode), mode, { relu: true })
-      const z = bn2(conv2(y, mode), mode, { relu: true })
-      return bn3(conv3(z, mode), mode, { residual: shortcut(x, mode), relu: true })
+      const y = second(first(x, mode, { relu: true }), mode, { relu: true })
+      return third(y, mode, { residual: shortcut(x, mode), relu: true })
     }
   },
 }
@@ -75,9 +69,7 @@ const bottleneck: Block = {
 /** The identity, or a strided 1x1 convolution and norm where the shape changes. */
 function downsample(build: Builder, name: string, { C, K, stride }: Sizes): Layer {
   if (C === K && stride === 1) return (x) => x
-  const conv = build.conv(`${name}.downsample.0`, [C, K], { size: 1, stride })
-  const norm = build.norm(`${name}.downsample.1`, K)
-  return (x, mode) => norm(conv(x, mode), mode)
+  return build.convNorm([`${name}.downsample.0`, `${name}.downsample.1`], [C, K], { size: 1, stride })
 }
 
 function resnet(
@@ -109,9 +101,8 @@ function resnet(
 
 function stemOf(build: Builder, stem: 'cifar' | 'imagenet', width: number): Layer {
   const shape = stem === 'cifar' ? { size: 3 } : { size: 7, stride: 2 }
-  const conv1 = build.conv('conv1', [3, width], shape)
-  const bn1 = build.norm('bn1', width)
-  const convolved: Layer = (x, mode) => bn1(conv1(x, mode), mode, { relu: true })
+  const first = build.convNorm(['conv1', 'bn1'], [3, width], shape)
+  const convolved: Layer = (x, mode) => first(x, mode, { relu: true })
   if (stem === 'cifar') return convolved
   return (x, mode) => maxPool(convolved(x, mode), { size: 3, stride: 2, padding: 1 })
 }

@@ -2,7 +2,7 @@
 
 import * as assert from 'uvu/assert'
 import { convWeightGradient } from '../kernels/conv-weight-gradient.ts'
-import { convolve, convolveBack } from '../kernels/convolve.ts'
+import { convolve, convolveBack, convolveMoments } from '../kernels/convolve.ts'
 import { gemm } from '../kernels/gemm.ts'
 import { type Kernel, type Run, type Shape, sizeOf } from '../kernels/op.ts'
 import { tilesFor } from '../kernels/tile-plan.ts'
@@ -38,6 +38,9 @@ function dispatchAll(gpu: Gpu, run: Run) {
     const [x, w, dy] = [zeros([1, 4, 4, C]), zeros([3, 3, C, K]), zeros([1, 2, 2, K])]
     const steps = { stride: [1, 1], padding: [0, 0] } as const
     convolve(run, x, w, dy.shape, steps)
+    convolveMoments(run, x, w, dy.shape, steps)
+    const [rows, product] = [[1, 4, 4, C], zeros([1, 1, C, K])] as const
+    convolveMoments(run, zeros(rows), product, [1, 4, 4, K], steps)
     convolveBack(run, dy, w, x.shape, steps)
     convWeightGradient(run, x, dy, w.shape, steps)
   }
