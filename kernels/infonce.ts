@@ -25,7 +25,7 @@ import {
 import { meanOfRows } from './ntxent.ts'
 import { log1pUnit, preciseLog } from './pointwise.ts'
 import { eightRows, rowwise } from './rowwise.ts'
-import { TILE, padded, tileRows, tiled } from './tiles.ts'
+import { TILE, padded, tileRows, tiled } from './similarity-tiles.ts'
 
 const unitKernel = kernel`
   struct Params { N: u32, C: u32, rows: u32, normalized: u32 }

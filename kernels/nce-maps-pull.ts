@@ -15,7 +15,7 @@ import {
   wgsl,
 } from './op.ts'
 import { preciseTanh } from './pointwise.ts'
-import { TILE, byRow, fourRows, tileRows, tiled } from './tiles.ts'
+import { TILE, byRow, fourRows, tileRows, tiled } from './similarity-tiles.ts'
 
 /** How scores are clipped, c, and what they cost, λ. */
 export interface Attrs {

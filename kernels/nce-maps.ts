@@ -25,7 +25,7 @@ import {
   tileParams,
 } from './nce-maps-pull.ts'
 import { log1pUnit } from './pointwise.ts'
-import { byRow, fourRows, tiled } from './tiles.ts'
+import { byRow, fourRows, tiled } from './similarity-tiles.ts'
 
 const statisticsKernel = tiled(
   ({ head, entry, enter, score }) => kernel`

@@ -14,7 +14,7 @@ import { pullApart, pullRows } from './pair-pull.ts'
 import { runStatistics, statistics } from './pair-statistics.ts'
 import { type Pairs, pairParams, pairsOf, unitRows } from './pairs.ts'
 import { log1pUnit, preciseLog } from './pointwise.ts'
-import { tiled } from './tiles.ts'
+import { tiled } from './similarity-tiles.ts'
 
 const statisticsKernel = tiled(
   ({ head, entry, enter, score }) => kernel`

@@ -4,7 +4,7 @@
 import { type Kernel, type Run, type Tensor, kernel, wgsl } from './op.ts'
 import { type Pairs, type UnitRows, pairsParams } from './pairs.ts'
 import { eightRows, rowwise } from './rowwise.ts'
-import { TILE, fourRows, tileRows } from './tiles.ts'
+import { TILE, fourRows, tileRows } from './similarity-tiles.ts'
 
 /** WGSL of `pullRows(item, split, team)`, the whole of a workgroup's work: partial[split] [D, 2V] = Σ_j weigh(i, j, s_ij) z_j over a
  *  share of the columns. The kernel declares `prepare(i)`, called once, and `weigh(i, j, s)`, 0 where i or j is

@@ -5,7 +5,7 @@
 
 import { type Kernel, type Run, type Tensor, wgsl } from './op.ts'
 import { type Pairs, type UnitRows, pairsParams } from './pairs.ts'
-import { fourRows, padded } from './tiles.ts'
+import { fourRows, padded } from './similarity-tiles.ts'
 
 /** WGSL of `statistics(item, team)`, the whole of a workgroup's work. The kernel binds `partial` [planes, blocks, 2V] and declares
  *  `counts(i, j)`, whether the rows i and the row j take part in each other's sums, and `extra(i, j, s)`, what is

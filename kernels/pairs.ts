@@ -15,7 +15,7 @@ import {
   show,
   wgsl,
 } from './op.ts'
-import { padded } from './tiles.ts'
+import { padded } from './similarity-tiles.ts'
 
 /** How two views are laid out, and whether each row is compared only with the rows of the other view. */
 export interface Pairs {

@@ -9,7 +9,7 @@ import { lines } from './lines.ts'
 import { pullApart, pullRows } from './pair-pull.ts'
 import { type Pairs, pairParams, pairsOf, pairsParams, unitRows } from './pairs.ts'
 import { log1pUnit } from './pointwise.ts'
-import { TILE, tileRows, tiled } from './tiles.ts'
+import { TILE, tileRows, tiled } from './similarity-tiles.ts'
 
 const pair = wgsl`
   fn label(i: vec4u, j: u32) -> vec4f { return select(vec4f(-1.0), vec4f(1.0), image(i) == image(vec4u(j))); }

@@ -11,7 +11,7 @@ import { pullApart, pullRows } from './pair-pull.ts'
 import { runStatistics, statistics } from './pair-statistics.ts'
 import { pairParams, pairsOf, unitRows } from './pairs.ts'
 import { preciseLog } from './pointwise.ts'
-import { tiled } from './tiles.ts'
+import { tiled } from './similarity-tiles.ts'
 
 const statisticsKernel = tiled(
   ({ head, entry, enter, score }) => kernel`

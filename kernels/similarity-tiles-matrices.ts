@@ -4,7 +4,7 @@
 
 import { type Wgsl, wgsl } from './op.ts'
 import { type Matrices, split } from './subgroup-matrix.ts'
-import type { Tiles } from './tiles.ts'
+import type { Tiles } from './similarity-tiles.ts'
 
 interface Factors {
   /** COLUMNS, and PARTS that a factor is staged in. */

@@ -12,9 +12,9 @@
 
 import { type Kernel, type Run, type Wgsl, wgsl } from './op.ts'
 import { onMatrices, useMatrices } from './subgroup-matrix.ts'
-import { lanes } from './tiles-cpu.ts'
-import { grid, halfGrid } from './tiles-gpu.ts'
-import { rounded, splitTiles } from './tiles-matrices.ts'
+import { lanes } from './similarity-tiles-cpu.ts'
+import { grid, halfGrid } from './similarity-tiles-gpu.ts'
+import { rounded, splitTiles } from './similarity-tiles-matrices.ts'
 
 /** Rows are padded to a multiple of this, a whole number of tiles on every machine, and columns are dealt out by it. */
 export const TILE = 64
