@@ -1,7 +1,7 @@
 // The configuration of an AMDIM training: the preset, changed by what the command line says.
 
 import { amdimPresets } from '../methods/amdim-presets.ts'
-import { choice, oneOf } from './choice.ts'
+import { UsageError, choice, oneOf } from './choice.ts'
 import type { AmdimConfig, RunFlags } from './config.ts'
 import { precisions } from './precision.ts'
 
@@ -23,6 +23,10 @@ export function amdimConfig(flags: AmdimFlags, software: boolean): AmdimConfig {
   const size = flags.size ?? (small ? 32 : found.size)
   const settings = found.settings(size, flags.batch)
   const { model, schedule, knn } = settings
+  if (settings.batch < 2)
+    throw new UsageError(
+      `--batch: must be 2 or more, as images are compared with the others of their batch, got ${settings.batch}`,
+    )
   return {
     ...settings,
     ...{ method: 'amdim', preset, data, size, subset: flags.subset ?? null, seed: flags.seed ?? 0 },

@@ -107,6 +107,8 @@ async function fit(
   const seed = flags.seed ?? config.seed
   const { epochs, schedule, shape } = settingsOf(config, flags)
   const batch = flags.batch ?? fittingBatch(config.batch, train.size)
+  if (kind === 'mlp' && batch < 2)
+    throw new UsageError(`--batch: the MLP's batch norm needs 2 images or more at a time, got ${batch}`)
   const stepsPerEpoch = steps(train, { batch })
   const heads = classifiers(gpu, {
     features: encoder.features,
@@ -127,7 +129,7 @@ async function fit(
       ),
     classify: heads[kind],
     optimizer: new Adam(heads.parameters, { betas: [0.8, 0.999], weightDecay: 1e-5 }),
-    schedule: amdimSchedule({ schedule }, stepsPerEpoch),
+    schedule: amdimSchedule({ schedule: climbing(schedule, epochs * stepsPerEpoch) }, stepsPerEpoch),
     image: [height, width, channels],
   })
   progress.start(epochs * stepsPerEpoch)
@@ -140,6 +142,12 @@ async function fit(
     }
   return { accuracy: await accuracy(inOrder(test)), epochs }
 }
+
+/** The schedule with a climb of at most a tenth of all steps: evaluations may be short. */
+const climbing = (schedule: AmdimConfig['schedule'], total: number) => ({
+  ...schedule,
+  warmupSteps: Math.min(schedule.warmupSteps, Math.ceil(total / 10)),
+})
 
 /** Every image, in order, the last few too. */
 async function* inOrder(dataset: Dataset) {

@@ -5,7 +5,7 @@ import type { Dataset, Split } from '../data/dataset.ts'
 import { steps } from '../data/loader.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { Adam } from '../engine/optimizer.ts'
-import { type Schedule, step, warmup } from '../engine/schedule.ts'
+import { type Schedule, step } from '../engine/schedule.ts'
 import { amdim, amdimLosses } from '../methods/amdim.ts'
 import type { AmdimSettings } from '../methods/amdim-presets.ts'
 import { amdimEncoder } from '../models/amdim-encoder.ts'
@@ -21,16 +21,18 @@ import { type Manner, type Prepared, probeOf, trainingImages } from './train.ts'
 import { type PlaceFlags, type Trainable, trainAs } from './train-command.ts'
 import { measuring, sources } from './train-options.ts'
 
-/** The learning rate at each step. The climb does not move the milestones. */
+/** The learning rate at each step: decay by milestones, and a climb over the first steps that does not move them. */
 export function amdimSchedule(
   { schedule }: Pick<AmdimSettings, 'schedule'>,
   stepsPerEpoch: number,
 ): Schedule {
   const { lr, warmupSteps, milestones, gamma } = schedule
-  const at = milestones.map((epoch) => epoch * stepsPerEpoch - warmupSteps)
-  return warmupSteps > 0
-    ? warmup(warmupSteps, step(lr, at, gamma), { first: 'nonzero' })
-    : step(lr, at, gamma)
+  const decayed = step(
+    lr,
+    milestones.map((epoch) => epoch * stepsPerEpoch),
+    gamma,
+  )
+  return (t) => (t + 1 < warmupSteps ? (decayed(t) * (t + 1)) / warmupSteps : decayed(t))
 }
 
 const noHead: Model = { parameters: {}, norms: {}, features: 0, forward: (x) => x }

@@ -91,6 +91,7 @@ export class Training {
   #saved = -1 // the step of the last checkpoint
   #loss: number | null = null
   #reason: string | null = null // why a step was not replayed, as last told
+  #traced = 0 // steps that are traced to be replayed later, and need no reason
 
   constructor(prepared: Prepared, run: RunFolder, progress: Progress, stop: { requested: boolean }) {
     this.#prepared = prepared
@@ -173,6 +174,7 @@ export class Training {
 
   /** Tells once why steps are run one by one instead of replayed: slower, to the same bits. */
   #explain(reason: string | null) {
+    if (this.#traced++ < 2) return
     if (reason !== null && reason !== this.#reason)
       this.#progress.note(`step ${this.#prepared.trainer.state.step} was not replayed: ${reason}`)
     this.#reason = reason ?? this.#reason

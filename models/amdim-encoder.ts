@@ -240,8 +240,8 @@ function stacked(build: Builder, options: Options): Made[] {
   })
 }
 
-function check({ width, features, depth }: Options) {
-  for (const [name, value] of Object.entries({ width, features, depth }))
+function check({ size, width, features, depth }: Options) {
+  for (const [name, value] of Object.entries({ size, width, features, depth }))
     if (!Number.isInteger(value) || value < 1)
       throw new RangeError(`amdimEncoder: ${name} must be a whole number from 1 on, got ${value}`)
 }

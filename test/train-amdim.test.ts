@@ -92,6 +92,22 @@ test('the climb does not move the milestones', () => {
   for (const t of [500, 24_999, 25_000, 27_999, 28_000, 29_999]) assert.is(at(t), plain(t))
 })
 
+test('a milestone within the climb decays from there on, not before', () => {
+  const { schedule } = amdimConfig({ data: 'cifar10:x' }, false)
+  const at = amdimSchedule({ schedule: { ...schedule, warmupSteps: 20, milestones: [4] } }, 4)
+  assert.is(at(0), 2e-4 / 20)
+  assert.is(at(15), (2e-4 * 16) / 20)
+  assert.is(at(16), (2e-4 * 0.2 * 17) / 20)
+  assert.is(at(40), 2e-4 * 0.2)
+})
+
+test('a batch of one image has nothing to compare it with', () => {
+  refuses(
+    () => amdimConfig({ batch: 1 }, false),
+    '--batch: must be 2 or more, as images are compared with the others of their batch, got 1',
+  )
+})
+
 test('a preset is chosen by the data, and refused by name', () => {
   assert.is(amdimConfig({}, false).preset, 'amdim-demo')
   assert.is(amdimConfig({ data: 'cifar10:x' }, false).preset, 'amdim-cifar-small')
