@@ -64,7 +64,8 @@ function flopsOf(gpu, body) {
     const outputs = apply.call(gpu, op, attrs, inputs)
     const [{ shape: x }, w] = inputs
     const size = outputs[0].shape.reduce((a, b) => a * b, 1)
-    if (op.name === 'conv2d') flops += 2 * size * w.shape[0] * w.shape[1] * x.at(-1) * (x.at(-1) > 4 ? 3 : 2)
+    if (op.name === 'conv2d' || op.name === 'convNorm')
+      flops += 2 * size * w.shape[0] * w.shape[1] * x.at(-1) * (x.at(-1) > 4 ? 3 : 2)
     if (op.name === 'linear') flops += 2 * size * x[1] * 3
     return outputs
   }

@@ -55,9 +55,13 @@ function mergeMoco(settings: MocoConfig, flags: MethodFlags): MocoConfig {
 
 /** --chunk, unless it leaves an image alone, which has no statistics in the projection head's batch norm. */
 function chunkOf(chunk: number | undefined, batch: number, batchNorm: 'per-view' | 'joint'): number | null {
+  if (batch < 2)
+    throw new UsageError(
+      `--batch: must be 2 or more, as images are compared with the others of their batch, got ${batch}`,
+    )
   if (chunk === undefined) return null
   const fewest = Math.min(...evenly(batch, chunk).map(([start, end]) => end - start))
-  if (fewest < 2 && batch > 1 && batchNorm === 'per-view')
+  if (fewest < 2 && batchNorm === 'per-view')
     throw new UsageError(
       `--chunk: batch norm per view needs 2 images or more at a time, got 1 of a batch of ${batch} in chunks of ${chunk}`,
     )

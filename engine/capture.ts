@@ -84,9 +84,10 @@ export class Captured<In extends readonly Input[], T extends StepResult> {
   }
 
   /** Runs the step on these inputs: as `Gpu.step` does, with the same bits, but replayed where it can be. Throws what the body
-   *  throws, and Error when a rehearsal finds that earlier replays did not do what the body would have done. */
+   *  throws, and Error for a tensor given twice, and when a rehearsal finds that earlier replays did not do what the body would have done. */
   run(...values: Given<In>): T {
     this.#gpu.steps.checkIdle()
+    checkDistinct(values)
     this.#reason = null
     if (!this.#fits(values) || !this.#isOn)
       return this.#gpu.steps.run(() => this.#body(...this.#bind(values)))
@@ -248,3 +249,14 @@ const textOf = (settings: object) =>
     .filter(([, value]) => typeof value !== 'function')
     .map(([name, value]) => `${name} ${String(value)}`)
     .join(', ')
+
+/** Throws Error when one tensor is given twice: replays copy each input, so that a gradient would be of one of the two alone. */
+function checkDistinct(values: readonly Value[]) {
+  for (const [i, one] of values.entries()) {
+    const first = values.indexOf(one)
+    if (typeof one === 'object' && isTensor(one) && !isVariable(one) && first < i)
+      throw new Error(
+        `captured step: inputs ${first} and ${i} are the same tensor; give it once and use it twice in the body`,
+      )
+  }
+}

@@ -167,7 +167,7 @@ const applySupCon = op(supConOp)
 /** The supervised contrastive loss of two views z1 [N, D] and z2 [N, D] of images with labels [N] -> [], at a temperature above
  *  0, without the factor T / T_base of its authors' code; labels carry no gradient. Rows are normalised inside unless
  *  `normalized`. With all labels different it is NT-Xent; log(2N - 1) when all rows are equal. A label in an f32 tensor
- *  that is not whole makes the loss NaN. Throws ShapeError, RangeError. */
+ *  that is not whole, or beyond 2^31, makes the loss NaN. Throws ShapeError, RangeError, also for such a label in an array. */
 export function supCon(
   z1: Tensor,
   z2: Tensor,
@@ -175,6 +175,15 @@ export function supCon(
   temperature: number,
   { normalized = false } = {},
 ) {
-  const classes = isTensor(labels) ? labels : z1.gpu.tensor(Int32Array.from(labels), [labels.length])
+  const classes = isTensor(labels) ? labels : z1.gpu.tensor(wholeLabels(labels), [labels.length])
   return applySupCon({ temperature, normalized }, z1, z2, classes)
+}
+
+function wholeLabels(labels: Exclude<Indices, Tensor>): Int32Array {
+  for (const [n, label] of labels.entries())
+    if (!Number.isInteger(label) || Math.abs(label) >= 2 ** 31)
+      throw new RangeError(
+        `supCon: labels must be whole numbers between -2^31 and 2^31, got ${label} at ${n}`,
+      )
+  return Int32Array.from(labels)
 }

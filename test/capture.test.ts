@@ -462,4 +462,13 @@ test('pace waits for all but the newest work, and reads may wait for their turn'
   captured.release()
 })
 
+test('one tensor given twice is refused: replays would tell the two apart', ({ gpu }) => {
+  const x = gpu.tensor([1, 2], [2])
+  const captured = gpu.capture((a: Tensor, b: Tensor) => add(a, b))
+  refuses(
+    () => captured.run(x, x),
+    'captured step: inputs 0 and 1 are the same tensor; give it once and use it twice in the body',
+  )
+})
+
 test.run()

@@ -193,6 +193,11 @@ test('refuse what they cannot mean', ({ gpu }) => {
   refuses(() => clip(z, z, -1), 'clip: the temperature must be a positive number, got -1')
   refuses(() => dclw(z, z, 1, { sigma: 0 }), 'dclw: sigma must be a positive number, got 0')
   refuses(() => supCon(z, z, [1], 1), 'supCon: needs one label per image, got [1] for [2, 2]')
+  for (const label of [1.5, NaN, 2 ** 31])
+    refuses(
+      () => supCon(z, z, [0, label], 1),
+      `supCon: labels must be whole numbers between -2^31 and 2^31, got ${label} at 1`,
+    )
   refuses(() => sigLip(z, z, one, one), 'sigLip: the log scale and the bias must be scalars [], got [1, 2]')
 })
 

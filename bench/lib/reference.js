@@ -53,6 +53,8 @@ export function pairwise({ x, y, D, temperature, rowLoss }) {
 
 /** log(sum of exp(s_j) over the kept j) - sum of weight x s_target. No kept j at all, as with one image: 0 and no gradient. */
 export function contrast(s, keeps, targets) {
+  const [[only, full] = []] = targets
+  if (targets.length === 1 && full === 1 && keeps(only)) return againstOthers(s, keeps, only)
   let top = -Infinity
   for (const [j, value] of s.entries()) if (keeps(j)) top = Math.max(top, value)
   const pulls = targets.map(([j, weight]) => [j, weight, s[j]])
@@ -69,6 +71,25 @@ export function contrast(s, keeps, targets) {
     s[j] -= weight
   }
   return loss
+}
+
+/** The same with one target that is kept: log(1 + sum of exp(s_j - s_target) over the others), which cancels no digits. */
+function againstOthers(s, keeps, target) {
+  const value = s[target]
+  let top = 0
+  for (let j = 0; j < s.length; j++) {
+    s[j] = j !== target && keeps(j) ? s[j] - value : -Infinity
+    top = Math.max(top, s[j])
+  }
+  let others = 0
+  for (let j = 0; j < s.length; j++) {
+    s[j] = Math.exp(s[j] - top)
+    others += s[j]
+  }
+  const total = others + Math.exp(-top)
+  for (let j = 0; j < s.length; j++) s[j] /= total
+  s[target] = -others / total
+  return top === 0 ? Math.log1p(others) : top + Math.log(total)
 }
 
 /** log(1 + exp(a)), for any a. */

@@ -6,6 +6,9 @@ import { worstError } from './statistics.js'
 /** What rounding may leave: of the loss relative to 1 + |loss|, of a gradient relative to its largest element. */
 export const tolerances = { f32: 1e-5, f16x3: 1e-5, f16: 5e-3 }
 
+/** The tolerance at a temperature: logits are cosines over it, and so is what rounding leaves of them. */
+const toleranceOf = (dtype, temperature) => tolerances[dtype] * Math.max(1, 0.05 / temperature)
+
 /** Errors of an answer that holds the gradients: {loss, gradient}. */
 export function errorsOf({ loss, gradients }, expected) {
   const got = gradients.map((text) => {
@@ -30,7 +33,8 @@ export async function verify(entrants, problems, { patience, reference, progress
           throw new Error(`${name}: ${cause.message}`, { cause })
         })
         const errors = errorsOf(answer, reference(problem))
-        const within = (error) => error <= tolerances[settings.dtype] // NaN is not
+        const most = toleranceOf(settings.dtype, problem.temperature ?? 1)
+        const within = (error) => error <= most // NaN is not
         checks.push({ name, problem, ...errors, passed: within(errors.loss) && within(errors.gradient) })
         progress.step(`verifying ${name}`)
       }
