@@ -3,10 +3,16 @@
 // the GPU is idle, which is not counted), dispatches, buffers and bind groups made per step, and bytes alive. Verifies first that both give the
 // same bits.
 
+import { Command } from 'commander'
 import { Adam, Sgd, constant, mul, openGpu, projectionHead, resnet18, simclr, sum } from '../dist/node.js'
 import { cifarRecipe } from '../dist/node.js'
+import { count } from './lib/options.js'
 
-const [width = 16, N = 16] = process.argv.slice(2).map(Number)
+const [width, N] = new Command('capture')
+  .description("JavaScript's share of a training step, run one by one and replayed")
+  .argument('[width]', "channels of the encoder's first stage", count, 16)
+  .argument('[batch]', 'images per step', count, 16)
+  .parse().processedArgs
 const [SIZE, WARM, STEPS] = [32, 12, 50]
 const shape = [N, SIZE, SIZE, 3]
 const pixels = Uint8Array.from({ length: N * SIZE * SIZE * 3 }, (_, i) => (i * 7919) % 251)

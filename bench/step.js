@@ -6,50 +6,46 @@ import { execFileSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { pathToFileURL } from 'node:url'
-import { parseArgs } from 'node:util'
+import { Command, Option } from 'commander'
 import { openGpu } from '../dist/node.js'
 import { CASE, LOSSES, TOLERANCES } from './peers/step-data.js'
+import { count as whole } from './lib/options.js'
 import { count, instrument, median, time } from './peers/step-measure.js'
 import { idleShare } from './step-idle.js'
 import { profile, table, writeTrace } from './step-profile.js'
 import { methods, models } from './step-methods.js'
 
-const usage = `usage: node bench/step.js [options]
-  --method ${Object.keys(methods).join(' | ')}   (supervised)
-  --model ${Object.keys(models).join(' | ')}   (resnet18)
-  --stem cifar | imagenet   --width N   --batch N   --size PIXELS   --runs N
-  --precision f32   --adapter NAME
-  --eager          run steps one by one instead of replaying them
-  --stream         upload each batch's pixels instead of keeping the images on the GPU (simclr-training, simclr-lars)
-  --idle-steps N   steps in a row over which the GPU's idle share is measured (20)
-  --peers          TensorFlow.js, jax-js and PyTorch as well, where they are installed (supervised only)
-  --profile [FILE] time of each kernel, and with FILE a trace for chrome://tracing
-  --json           one line of JSON per library`
-
-const { values: flags, positionals } = parseArgs({
-  allowPositionals: true,
-  options: {
-    method: { type: 'string', default: 'supervised' },
-    model: { type: 'string', default: 'resnet18' },
-    stem: { type: 'string', default: 'cifar' },
-    width: { type: 'string', default: String(CASE.width) },
-    batch: { type: 'string', default: String(CASE.batch) },
-    size: { type: 'string', default: String(CASE.size) },
-    runs: { type: 'string', default: '7' },
-    precision: { type: 'string', default: 'f32' },
-    adapter: { type: 'string' },
-    eager: { type: 'boolean', default: false },
-    stream: { type: 'boolean', default: false },
-    'idle-steps': { type: 'string', default: '20' },
-    peers: { type: 'boolean', default: false },
-    profile: { type: 'boolean', default: false },
-    json: { type: 'boolean', default: false },
-    help: { type: 'boolean', default: false },
-  },
-})
+const command = new Command('step')
+  .description('Time one training step: checked, counted, profiled, beside other libraries.')
+  .argument('[trace]', 'with --profile, a file to write a trace for chrome://tracing to')
+  .addOption(new Option('--method <name>').choices(Object.keys(methods)).default('supervised'))
+  .addOption(new Option('--model <name>').choices(Object.keys(models)).default('resnet18'))
+  .addOption(new Option('--stem <kind>').choices(['cifar', 'imagenet']).default('cifar'))
+  .option('--width <channels>', "of the encoder's first stage", whole, CASE.width)
+  .option('--batch <n>', 'images per step', whole, CASE.batch)
+  .option('--size <px>', 'side of the images', whole, CASE.size)
+  .option('--runs <n>', 'timed steps', whole, 7)
+  .addOption(new Option('--precision <kind>').choices(['f32', 'f16x3', 'f16']).default('f32'))
+  .option('--adapter <name>', "part of the GPU's name, to choose among several")
+  .option('--eager', 'run steps one by one instead of replaying them', false)
+  .option(
+    '--stream',
+    'upload each batch instead of keeping the images on the GPU (simclr-training, simclr-lars)',
+    false,
+  )
+  .option('--idle-steps <n>', "steps in a row over which the GPU's idle share is measured", whole, 20)
+  .option(
+    '--peers',
+    'TensorFlow.js, jax-js and PyTorch as well, where they are installed (supervised only)',
+    false,
+  )
+  .option('--profile', 'time of each kernel', false)
+  .option('--json', 'one line of JSON per library', false)
+  .parse()
+const flags = command.opts()
 const options = {
   ...{ method: flags.method, model: flags.model, stem: flags.stem },
-  ...{ width: Number(flags.width), batch: Number(flags.batch), size: Number(flags.size) },
+  ...{ width: flags.width, batch: flags.batch, size: flags.size },
 }
 const isCase = Object.entries({ ...CASE, method: 'supervised', model: 'resnet18', stem: 'cifar' }).every(
   ([name, value]) => !(name in options) || options[name] === value,
@@ -99,7 +95,7 @@ async function ours() {
   }
   const counted = await count(once)
   script.length = 0
-  const timed = await time(once, Number(flags.runs))
+  const timed = await time(once, flags.runs)
   const replayed = captured.reason === null && captured.replays > 0
   if (replayed === flags.eager) throw new Error(`steps were not replayed: ${captured.reason}`)
   const idle = await idleShare(
@@ -108,9 +104,9 @@ async function ours() {
     () => gpu.sync(),
   )
   if (flags.profile) {
-    const dispatches = await profile(gpu.device, step, () => gpu.sync(), Number(flags.runs))
+    const dispatches = await profile(gpu.device, step, () => gpu.sync(), flags.runs)
     if (!flags.json) console.log(table(dispatches).join('\n'))
-    if (positionals[0]) writeTrace(positionals[0], dispatches)
+    if (command.args[0]) writeTrace(command.args[0], dispatches)
   }
   const { description, vendor, device } = gpu.device.adapterInfo
   gpu.destroy()
@@ -131,7 +127,7 @@ async function ours() {
 /** Steps as a training takes them: losses are awaited two steps late. */
 async function inARow(gpu, step, next) {
   const losses = []
-  for (let i = 0; i < Number(flags['idle-steps']); i++) {
+  for (let i = 0; i < flags.idleSteps; i++) {
     losses.push(gpu.read(step(await next?.())))
     if (losses.length > 2) await losses.shift()
   }
@@ -171,7 +167,7 @@ function report(measured, flops) {
     ),
     ...known(result.idle, (idle) =>
       idle
-        ? `GPU idle ${(100 * idle.share).toFixed(1)} % of ${idle.ms.toFixed(0)} ms, ${flags['idle-steps']} steps in a row with losses read late`
+        ? `GPU idle ${(100 * idle.share).toFixed(1)} % of ${idle.ms.toFixed(0)} ms, ${flags.idleSteps} steps in a row with losses read late`
         : 'GPU idle share unknown: the adapter has no timestamp-query',
     ),
     `${(flops / 1e9).toFixed(2)} GFLOP in convolutions and linear layers, ${result.tflops.toPrecision(3)} TFLOP/s`,
@@ -187,10 +183,10 @@ function report(measured, flops) {
 }
 
 /** Runs a peer where it is installed, and reports what it prints, a line of JSON each. */
-function peer(command, args, installed, flops) {
+function peer(program, args, installed, flops) {
   if (!installed) return
   const cwd = new URL('.', import.meta.url).pathname
-  const out = execFileSync(command, args, { cwd, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] })
+  const out = execFileSync(program, args, { cwd, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] })
   for (const line of out.split('\n')) if (line.startsWith('{')) report(JSON.parse(line), flops)
 }
 
@@ -205,16 +201,13 @@ function hasTorch() {
   }
 }
 
-if (flags.help) console.log(usage)
-else {
-  const { flops, ...measured } = await ours()
-  report(measured, flops)
-  const run = (command, args, installed) => peer(command, args, installed, flops)
-  if (flags.peers && isCase) {
-    run(process.execPath, ['peers/step-tfjs.js', flags.runs], has('@tensorflow/tfjs-backend-webgpu'))
-    run(process.execPath, ['peers/step-jaxjs.js', flags.runs], has('@jax-js/jax'))
-  }
-  const { model, stem, width, batch, size } = options
-  const torch = ['torch/step.py', model, stem, width, batch, size, flags.runs].map(String)
-  if (flags.peers && options.method === 'supervised') run('python3', torch, hasTorch())
+const { flops, ...measured } = await ours()
+report(measured, flops)
+const run = (program, args, installed) => peer(program, args, installed, flops)
+if (flags.peers && isCase) {
+  run(process.execPath, ['peers/step-tfjs.js', String(flags.runs)], has('@tensorflow/tfjs-backend-webgpu'))
+  run(process.execPath, ['peers/step-jaxjs.js', String(flags.runs)], has('@jax-js/jax'))
 }
+const { model, stem, width, batch, size } = options
+const torch = ['torch/step.py', model, stem, width, batch, size, flags.runs].map(String)
+if (flags.peers && options.method === 'supervised') run('python3', torch, hasTorch())

@@ -76,6 +76,7 @@ export async function evalClassifier(kind: Kind, dir: string, flags: ClassifierF
     const encoder = encoderOf(gpu, config)
     loadModel(gpu, encoder, found.tensors)
     const { accuracy, epochs } = await fit(gpu, { kind, config, encoder, flags }, train, data.test, progress)
+    progress.stop() // its last line comes before the result
     const step = Number(found.metadata['step'])
     const result = { run: dir, step, kind, epochs, train: train.size, test: data.test.size, accuracy }
     progress.note(

@@ -66,9 +66,9 @@ async function part(folder: string, half: 'train' | 'test', classes: readonly st
 /** A file of images, which must be whole. */
 async function pixelFile(path: string): Promise<PixelFile> {
   const found = await stat(path).catch(() => null)
-  if (!found)
+  if (!found?.isFile())
     throw new DataError(
-      `stl10: ${path} does not exist; the folder must hold the binary version's files, unpacked`,
+      `stl10: ${path} ${found ? 'is no file' : 'does not exist'}; the folder must hold the binary version's files, unpacked`,
     )
   if (found.size === 0) throw new DataError(`stl10: ${path} is empty; get it again`)
   if (found.size % RECORD !== 0)
