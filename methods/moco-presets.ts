@@ -84,6 +84,15 @@ export const demo = (size: number, batch = 128): MocoSettings => ({
   shuffle: true,
 })
 
+/** What suits a queue in a run of some hundred steps: at the rate that SimCLR's demo has, the queue's keys are of another
+ *  encoder than the query, which then learns to tell the two apart and nothing else. */
+const slowly = (settings: MocoSettings): MocoSettings => ({
+  ...settings,
+  temperature: 0.2,
+  schedule: { ...settings.schedule, lr: 5e-4 },
+  queue: 512,
+})
+
 /** MoCo's presets by name. */
 export const mocoPresets: Readonly<Record<string, PresetOf<MocoSettings>>> = {
   'moco-v1': {
@@ -141,14 +150,14 @@ export const mocoPresets: Readonly<Record<string, PresetOf<MocoSettings>>> = {
   },
   'moco-v1-demo': {
     about:
-      'ResNet-8 on the built-in images, for a CPU: linear head, K 1024, m 0.99, T 0.1, Adam 3e-3, 5 epochs',
+      'ResNet-8 on the built-in images, for a CPU: linear head, K 512, m 0.99, T 0.2, Adam 5e-4, 5 epochs',
     size: 32,
-    settings: demo,
+    settings: (size, batch) => slowly(demo(size, batch)),
   },
   'moco-v2-demo': {
     about: 'the same with an MLP head',
     size: 32,
-    settings: (size, batch) => ({ ...demo(size, batch), head: { style: 'mlp', dim: 64 } }),
+    settings: (size, batch) => slowly({ ...demo(size, batch), head: { style: 'mlp', dim: 64 } }),
   },
   'moco-v3-demo': {
     about: 'the same with a predictor and the keys of the batch, m 0.95 to 1, T 0.2',
