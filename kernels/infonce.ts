@@ -23,6 +23,7 @@ import {
   show,
 } from './op.ts'
 import { meanOfRows } from './ntxent.ts'
+import { checkTemperature } from './pairs.ts'
 import { log1pUnit, preciseLog } from './pointwise.ts'
 import { eightRows, rowwise } from './rowwise.ts'
 import { TILE, padded, tileRows, tiled } from './similarity-tiles.ts'
@@ -232,8 +233,7 @@ function sizes({ temperature, inBatch }: Options, q: Shape, k: Shape, queue: Sha
     throw new ShapeError(
       `infoNce: in a batch the queue must be its keys, at least two, got ${show(queue)} for ${show(q)}`,
     )
-  if (!(temperature > 0 && Number.isFinite(temperature)))
-    throw new RangeError(`infoNce: the temperature must be a positive number, got ${temperature}`)
+  checkTemperature('infoNce', temperature)
   return { N, C, K, rows: padded(N) }
 }
 

@@ -34,9 +34,14 @@ export function pairsOf(name: string, T: number, z1: Shape, z2: Shape, across: b
     throw new ShapeError(`${name}: the two views must have one shape, got ${show(z1)} and ${show(z2)}`)
   if (N === 0 || D === 0)
     throw new ShapeError(`${name}: needs at least one row and one feature, got ${show(z1)}`)
+  checkTemperature(name, T)
+  return { N, D, view: padded(N), T, across }
+}
+
+/** Throws RangeError unless the temperature is a positive number. */
+export function checkTemperature(name: string, T: number) {
   if (!(T > 0 && Number.isFinite(T)))
     throw new RangeError(`${name}: the temperature must be a positive number, got ${T}`)
-  return { N, D, view: padded(N), T, across }
 }
 
 /** The unit rows of two views: by row [2V, D], by feature [D, 2V], and 1 / length of each. */
