@@ -26,6 +26,7 @@ const command = new Command('step')
   .option('--size <px>', 'side of the images', whole, CASE.size)
   .option('--runs <n>', 'timed steps', whole, 7)
   .addOption(new Option('--precision <kind>').choices(['f32', 'f16x3', 'f16']).default('f32'))
+  .addOption(new Option('--activations <kind>').choices(['f32', 'f16']).default('f32'))
   .option('--adapter <name>', "part of the GPU's name, to choose among several")
   .option('--eager', 'run steps one by one instead of replaying them', false)
   .option(
@@ -74,8 +75,8 @@ async function ours() {
   const dawn = createRequire(new URL('../dist/node.js', import.meta.url)).resolve('webgpu') // that of dist/
   const { globals } = await import(pathToFileURL(dawn).href)
   instrument(globals)
-  const { adapter, precision } = flags
-  const gpu = await openGpu({ precision, ...(adapter === undefined ? {} : { adapter }) })
+  const { adapter, precision, activations } = flags
+  const gpu = await openGpu({ precision, activations, ...(adapter === undefined ? {} : { adapter }) })
   const settings = { ...options, replay: !flags.eager, stream: flags.stream }
   const { step: run, views, captured, next } = await methods[options.method](gpu, settings)
   let given = await next?.()
@@ -116,10 +117,11 @@ async function ours() {
       adapter: description || `${vendor} ${device}`,
       ...options,
       precision,
-      exact: precision !== 'f16',
+      activations,
+      exact: precision !== 'f16' && activations === 'f32',
     },
     ...{ losses, ...counted, ...timed, scriptMs: median(script), scriptLeastMs: Math.min(...script), flops },
-    ...{ replayed, idle },
+    ...{ replayed, idle, plannedBytes: captured.memory?.bytes },
     viewsPerSecond: (1000 * views) / timed.wallMs,
   }
 }
@@ -171,6 +173,7 @@ function report(measured, flops) {
         : 'GPU idle share unknown: the adapter has no timestamp-query',
     ),
     `${(flops / 1e9).toFixed(2)} GFLOP in convolutions and linear layers, ${result.tflops.toPrecision(3)} TFLOP/s`,
+    ...known(result.plannedBytes, (bytes) => `${mb(bytes)} of temporaries`),
     ...known(result.viewsPerSecond, (rate) => `${rate.toFixed(1)} views/s`),
     ...known(
       result.dispatches,

@@ -3,7 +3,7 @@
 import { amdimPresets } from '../methods/amdim-presets.ts'
 import { UsageError, choice, oneOf } from './choice.ts'
 import type { AmdimConfig, RunFlags } from './config.ts'
-import { precisions } from './precision.ts'
+import { activationKinds, precisions } from './precision.ts'
 
 /** What `kindred train amdim` was told, as commander gives it. */
 export interface AmdimFlags extends RunFlags {
@@ -31,6 +31,7 @@ export function amdimConfig(flags: AmdimFlags, software: boolean): AmdimConfig {
     ...settings,
     ...{ method: 'amdim', preset, data, size, subset: flags.subset ?? null, seed: flags.seed ?? 0 },
     precision: oneOf('--precision', flags.precision, precisions) ?? 'f32',
+    activations: oneOf('--activations', flags.activations, activationKinds) ?? 'f32',
     model: {
       ...model,
       width: flags.width ?? model.width,

@@ -1,7 +1,7 @@
 // The configuration of a training: the preset, changed by what the command line says, whole enough to be run again from
 // config.json alone.
 
-import type { Precision } from '../kernels/op.ts'
+import type { Activations, Precision } from '../kernels/op.ts'
 import type { AmdimSettings } from '../methods/amdim-presets.ts'
 import type { EndToEndSettings, MemoryBankSettings } from '../methods/mechanism-presets.ts'
 import type { MocoSettings } from '../methods/moco-presets.ts'
@@ -9,7 +9,7 @@ import type { Settings } from '../methods/settings.ts'
 import type { SimclrSettings } from '../methods/simclr-presets.ts'
 import { oneOf } from './choice.ts'
 import { type MethodFlags, mergeMethod } from './method-flags.ts'
-import { precisions } from './precision.ts'
+import { activationKinds, precisions } from './precision.ts'
 import { type Method, presetOf } from './presets.ts'
 
 /** What every run's config.json holds beside its method's settings. */
@@ -24,6 +24,8 @@ export interface RunConfig {
   readonly seed: number
   /** Arithmetic of convolutions and matrix products, the kNN measurements' included. */
   readonly precision: Precision
+  /** What is kept of images for the backward pass. */
+  readonly activations: Activations
   /** kNN: every how many epochs, over how many neighbours (null: 200, or a fiftieth of a small bank), with how many
    *  training images as bank and how many test images (null for all), of whose output. */
   readonly knn: {
@@ -65,6 +67,7 @@ export interface RunFlags {
   readonly lr?: number
   readonly seed?: number
   readonly precision?: string
+  readonly activations?: string
   readonly knnEvery?: number
   readonly k?: number
   readonly knnTemperature?: number
@@ -93,6 +96,7 @@ export function configOf(method: Method, flags: TrainFlags, software: boolean): 
     ...shared(merged, flags, software),
     ...{ preset, data, size, subset: flags.subset ?? null, seed: flags.seed ?? 0 },
     precision: oneOf('--precision', flags.precision, precisions) ?? 'f32',
+    activations: oneOf('--activations', flags.activations, activationKinds) ?? 'f32',
     knn: {
       every: flags.knnEvery ?? (preset.endsWith('-demo') ? 1 : 5),
       k: flags.k ?? null,

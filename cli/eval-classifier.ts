@@ -64,7 +64,7 @@ export async function evalClassifier(kind: Kind, dir: string, flags: ClassifierF
     flags.checkpoint === undefined ? (await run.latest()).checkpoint : await load(flags.checkpoint)
   if (!found) throw new UsageError(`${dir} has no checkpoint yet; let the training reach its first`)
   const progress = startProgress({ json: flags.json ?? false })
-  const gpu = await openRunGpu(flags.adapter, config.precision)
+  const gpu = await openRunGpu(flags.adapter, { precision: config.precision })
   try {
     const images = { data: flags.data ?? config.data, size: config.size, seed: config.seed }
     const data = await openImages(images, progress)

@@ -36,7 +36,7 @@ export async function evalKnn(dir: string, flags: EvalKnnFlags): Promise<number>
   if (!found) throw new UsageError(`${dir} has no checkpoint yet; let the training reach its first`)
   const precision = oneOf('--precision', flags.precision, precisions) ?? config.precision
   const progress = startProgress({ json: flags.json ?? false })
-  const gpu = await openRunGpu(flags.adapter, precision)
+  const gpu = await openRunGpu(flags.adapter, { precision })
   try {
     const images = { data: flags.data ?? config.data, size: config.size, seed: config.seed }
     const data = await openImages(images, flags.json ? silent : progress)

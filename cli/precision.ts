@@ -1,6 +1,7 @@
-// What --precision means to a run: how its GPU is opened, whether its loss is scaled, and what the adapter makes of it.
+// What --precision and --activations mean to a run: how its GPU is opened, whether its loss is scaled, and what the adapter makes
+// of it.
 
-import type { Precision, Run } from '../kernels/op.ts'
+import type { Activations, Precision, Run } from '../kernels/op.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { LossScaler } from '../engine/loss-scaler.ts'
 import { openGpu } from '../engine/node.ts'
@@ -12,9 +13,23 @@ export const precisions: readonly Precision[] = ['f32', 'f16x3', 'f16']
 export const precisionHelp =
   'f32 (exact), f16x3 (nearly, on tensor cores) or f16 (factors rounded to 11 bits); kindred doctor says what each does here'
 
-/** The GPU that a run computes on; runs that name no precision were made in f32. Throws Error in words. */
-export const openRunGpu = (adapter: string | undefined, precision: Precision = 'f32'): Promise<Gpu> =>
-  openGpu({ precision, ...(adapter === undefined ? {} : { adapter }) })
+/** What --activations may be. */
+export const activationKinds: readonly Activations[] = ['f32', 'f16']
+
+/** What --help says of it. */
+export const activationsHelp =
+  'what is kept of images for the backward pass: f32 (as they are) or f16 (halves: about two thirds of the memory, rounded gradients)'
+
+interface Chosen {
+  readonly precision?: Precision
+  readonly activations?: Activations
+}
+
+/** The GPU that a run computes on; what a run does not name was f32 when it was made. Throws Error in words. */
+export const openRunGpu = (
+  adapter: string | undefined,
+  { precision = 'f32', activations = 'f32' }: Chosen = {},
+): Promise<Gpu> => openGpu({ precision, activations, ...(adapter === undefined ? {} : { adapter }) })
 
 /** The scaler of a run's loss, or null in f32. Both other modes have the range of f16, in which small gradients lose digits. */
 export const scalerOf = (gpu: Gpu): LossScaler | null =>

@@ -71,7 +71,7 @@ export async function trainAs<Flags extends RunFlags, Config extends AnyConfig>(
   try {
     const batch = batchFor(draft, flags, data)
     steps(trainingImages(draft, data), { batch }) // throws when there is not one
-    const gpu = await openRunGpu(flags.adapter, draft.precision)
+    const gpu = await openRunGpu(flags.adapter, draft)
     try {
       const config = saved ?? method.configOf({ ...flags, batch }, gpu.software)
       const prepared = await method.prepare(gpu, config, data, flags)
@@ -192,9 +192,10 @@ function introduce(
   const adapter = adapterOf(gpu)
   const kind = gpu.software ? ' (a CPU: fine for small models; see kindred doctor)' : ''
   progress.note(`on ${adapter}${kind}, into ${run.dir}`)
-  const { precision } = gpu.run
+  const { precision, activations } = gpu.run
   if (precision !== 'f32')
     progress.note(`precision ${precision}: ${effectOf(precision, gpu.run)}; the loss is scaled`)
+  if (activations === 'f16') progress.note('activations f16: halves are kept for the backward pass')
   const { adapter: first } = (run.config['about'] ?? {}) as { adapter?: string } // as `described` wrote it
   if (first !== undefined && first !== adapter)
     progress.note(`the run began on ${first}: from here on its bits will differ, its quality not`)

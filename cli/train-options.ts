@@ -2,7 +2,7 @@
 
 import { type Command, Option } from 'commander'
 import { count, positive, share, whole } from './numbers.ts'
-import { precisionHelp } from './precision.ts'
+import { activationsHelp, precisionHelp } from './precision.ts'
 import { type Method, methods, presetLines } from './presets.ts'
 
 /** What --data takes, in words. */
@@ -140,6 +140,7 @@ export const measuring = (own: Command) =>
     .option('--subset <n>', 'train on this many images only', count)
     .option('--seed <n>', 'everything random follows from it', whole)
     .option('--precision <kind>', `arithmetic: ${precisionHelp}`)
+    .option('--activations <kind>', activationsHelp)
     .option('--knn-every <epochs>', 'measure kNN accuracy every so many epochs; 0 for only at the end', whole)
     .option('--k <n>', 'neighbours that vote (default: 200, or a fiftieth of a small bank)', count)
     .option('--knn-temperature <t>', "the vote's temperature, apart from the loss's", positive)

@@ -9,6 +9,8 @@ import { checkDtypes } from './values.ts'
 /** What ops work with. */
 export interface Parts {
   readonly run: Run
+  /** The same, where no backward pass will follow. */
+  readonly passing: Run
   readonly memory: Memory
   readonly tensors: Tensors
   readonly tape: Tape
@@ -18,7 +20,7 @@ export interface Parts {
 
 /** The op's outputs. Throws what its `shape` throws, and ShapeError for inputs of other dtypes than it accepts. */
 export function applyOp<In extends Inputs, Out extends Inputs, A>(
-  { memory, tensors, tape, wanted, run }: Parts,
+  { memory, tensors, tape, wanted, run, passing }: Parts,
   op: Op<In, Out, A>,
   attrs: A,
   inputs: In,
@@ -27,13 +29,14 @@ export function applyOp<In extends Inputs, Out extends Inputs, A>(
   checkDtypes(op, inputs)
   const shapes = inputs.map((t) => t.shape) as { [I in keyof In]: Shape } // map keeps the tuple's length
   op.shape(attrs, ...shapes)
-  const { result: outputs } = memory.scope(
-    () => op.forward(run, attrs, ...inputs),
-    (made) => tensors.storages(made),
-  )
   const needs = inputs.map((t) => wanted.has(t))
   const { backward } = op
-  if (!backward || tape.paused || !needs.includes(true)) return outputs
+  const isTaped = backward !== undefined && !tape.paused && needs.includes(true)
+  const { result: outputs } = memory.scope(
+    () => op.forward(isTaped ? run : passing, attrs, ...inputs),
+    (made) => tensors.storages(made),
+  )
+  if (!isTaped) return outputs
   for (const output of outputs) wanted.add(output)
   const unchanged = tensors.watch([...inputs, ...outputs])
   const pullback = (cotangents: readonly [Tensor, ...(Tensor | null)[]]) => {

@@ -1,6 +1,7 @@
 // One WebGPU device: what it has computed, the memory it reuses, and the kernels compiled for it.
 
 import {
+  type Activations,
   type Dispatch,
   type Kernel,
   type Machine,
@@ -36,6 +37,8 @@ export interface GpuOptions {
   readonly ownsDevice?: boolean
   /** Arithmetic of matrix products and convolutions: 'f32' (the default), 'f16x3' or 'f16'. */
   readonly precision?: Precision
+  /** What is kept of images for the backward pass: 'f32' (the default) or 'f16', halves. */
+  readonly activations?: Activations
   /** For tests: 'gpu' runs a GPU's kernels on any adapter, 'matrices' those for subgroup matrices, emulated. */
   readonly kernels?: Kernels
   /** Called when waiting for the GPU begins; what it returns is called when the wait ends. */
@@ -65,10 +68,11 @@ export class Gpu implements Machine {
   /** Throws Error when the device lacks what the precision takes. */
   constructor(
     device: GPUDevice,
-    { ownsDevice = false, onWait = () => () => {}, precision = 'f32', kernels = 'device' }: GpuOptions = {},
+    { ownsDevice = false, onWait = () => () => {}, ...chosen }: GpuOptions = {},
   ) {
     this.device = device
-    const settings = settingsOf(device, precision, kernels)
+    const { precision = 'f32', activations = 'f32', kernels = 'device' } = chosen
+    const settings = settingsOf(device, { precision, activations, kernels })
     this.software = settings.software
     this.#owns = ownsDevice
     const { watch } = this.#reports
@@ -88,7 +92,8 @@ export class Gpu implements Machine {
       ...settings,
     }) as Run // the dispatch's types are checked at each call; here they are erased
     const [memory, tensors, run] = [this.#memory, this.#tensors, this.run]
-    this.#parts = { memory, tensors, run, tape: new Tape(), wanted: new WeakSet() }
+    const passing = Object.assign(this.run.bind(null), run, { activations: 'f32' }) as Run // as above
+    this.#parts = { memory, tensors, run, passing, tape: new Tape(), wanted: new WeakSet() }
     void device.lost.then(({ reason, message }) => {
       this.#lost ??= new DeviceLostError(
         `the GPU device was lost (${reason}): ${message || 'no reason given'}`,

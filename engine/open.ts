@@ -1,6 +1,6 @@
 // Opening a GPU from a WebGPU entry point: a browser's navigator.gpu, or Dawn's in Node (engine/node.ts).
 
-import type { Precision } from '../kernels/op.ts'
+import type { Activations, Precision } from '../kernels/op.ts'
 import { type GpuOptions, Gpu } from './gpu.ts'
 
 export interface OpenOptions {
@@ -9,13 +9,16 @@ export interface OpenOptions {
   /** Arithmetic of matrix products and convolutions: 'f32', the default, is exact; 'f16x3' keeps f32's accuracy on tensor
    *  cores where the device has them; 'f16' rounds factors to 16-bit floats, faster yet, and wants scaled gradients. */
   readonly precision?: Precision
+  /** What is kept of images for the backward pass: 'f32', the default, as they are; 'f16' halves of them, which takes about
+   *  half the memory, changes no loss of the same weights, and rounds gradients. */
+  readonly activations?: Activations
 }
 
 /** A Gpu on the adapter that `entry` gives, with every optional feature and the highest limits it offers.
  *  Throws Error when there is no adapter, or it lacks what the precision takes, with what to do about it. */
 export async function openFrom(
   entry: GPU,
-  { powerPreference = 'high-performance', precision = 'f32' }: OpenOptions,
+  { powerPreference = 'high-performance', precision = 'f32', activations = 'f32' }: OpenOptions,
   options: GpuOptions = {},
 ) {
   const adapter = await entry.requestAdapter({ powerPreference })
@@ -28,7 +31,7 @@ export async function openFrom(
       adapter.requestDevice({ ...wanted, requiredFeatures: features.filter((f) => useful.includes(f)) }),
     )
   try {
-    return new Gpu(device, { ...options, precision, ownsDevice: true })
+    return new Gpu(device, { ...options, precision, activations, ownsDevice: true })
   } catch (cause) {
     device.destroy()
     throw cause

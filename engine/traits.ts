@@ -1,6 +1,6 @@
 // What kernels may want to know of a device, and whether it can do what the user asks.
 
-import type { Precision } from '../kernels/op.ts'
+import type { Activations, Precision } from '../kernels/op.ts'
 
 /** Which kernels run: those that suit the device, or, in tests on any device, those of a GPU, its subgroup matrices
  *  computed in plain WGSL if 'matrices'. */
@@ -28,11 +28,17 @@ export function traitsOf({ adapterInfo, features, limits }: GPUDevice) {
   }
 }
 
-/** The device's traits as kernels see them under the user's options. Throws Error when it lacks what they take. */
-export function settingsOf(device: GPUDevice, precision: Precision, kernels: Kernels) {
-  const known: readonly string[] = ['f32', 'f16x3', 'f16']
-  if (!known.includes(precision))
-    throw new Error(`Gpu: precision must be 'f32', 'f16x3' or 'f16', got '${precision}'`)
+/** What a user may choose of how ops compute. */
+export interface Choices {
+  readonly precision: Precision
+  readonly activations: Activations
+  readonly kernels: Kernels
+}
+
+/** The device's traits as kernels see them under the user's choices. Throws Error when it lacks what they take. */
+export function settingsOf(device: GPUDevice, { precision, activations, kernels }: Choices) {
+  checkOneOf('precision', precision, ['f32', 'f16x3', 'f16'])
+  checkOneOf('activations', activations, ['f32', 'f16'])
   const traits = traitsOf(device)
   const emulated = kernels === 'matrices'
   if ((precision !== 'f32' || emulated) && !traits.f16)
@@ -42,6 +48,7 @@ export function settingsOf(device: GPUDevice, precision: Precision, kernels: Ker
   return {
     ...traits,
     precision,
+    activations,
     emulated,
     matrices: emulated || traits.matrices,
     software: kernels === 'device' && traits.software,
@@ -63,3 +70,13 @@ interface MatrixConfig {
 
 const fits = ({ componentType, resultComponentType, M, N, K }: MatrixConfig) =>
   componentType === 'f16' && resultComponentType === 'f32' && M === 16 && N === 16 && K === 16
+
+/** Plain JavaScript may give anything. */
+function checkOneOf(name: string, value: string, known: readonly string[]) {
+  if (known.includes(value)) return
+  const list = `${known
+    .slice(0, -1)
+    .map((k) => `'${k}'`)
+    .join(', ')} or '${known[known.length - 1] ?? ''}'`
+  throw new Error(`Gpu: ${name} must be ${list}, got '${value}'`)
+}

@@ -3,21 +3,55 @@
 //   dbeta = sum(dz)    dgamma = sum(dz x^)    dx = gamma / deviation (dz - mean(dz) - x^ mean(dz x^))
 // Outside training the statistics are constants and only the first term of dx stays (share = 0). Two passes over the
 // images. Where ReLU let through is told by x^ gamma + beta, computed again, or, under a residual, by y, which the next
-// convolution keeps anyway; then dz is the residual's gradient too, and written once.
+// convolution keeps anyway, or by a bit kept with x^; under a residual dz is its gradient too, and written once.
 
-import { type Run, type Tensor, kernel } from './op.ts'
+import { type Kernel, type Run, type Tensor, type Wgsl, kernel, wgsl } from './op.ts'
 import { acrossParts, deal, extent, perChannel, relu, rows, rowsPerSum } from './batch-rows.ts'
+import { flaggedHalves } from './halves.ts'
 import { sumAxes } from './reduce.ts'
-import { byWidth } from './widths.ts'
+import { byWidth, fours } from './widths.ts'
 
 const ROWS = 16 // that one thread of the second pass takes
 
-const sumsKernel = byWidth(
-  (types) => kernel`
+/** How a pass comes by x^, and by what ReLU let through: from what was normalised, or from what `normalize` kept of it. */
+interface Source {
+  /** What x is an array of. */
+  readonly element: Wgsl
+  readonly code: Wgsl
+  /** x^ at `at`. */
+  readonly normal: Wgsl
+  /** Whether ReLU let through what became of it. */
+  readonly passes: Wgsl
+}
+
+const recomputed: Source = {
+  element: wgsl`F`,
+  code: relu,
+  normal: wgsl`(x[at] - mean) * scale`,
+  passes: wgsl`passes(fma(normal, slope, shift))`,
+}
+
+const besideResidual: Source = { ...recomputed, passes: wgsl`passes(y[at])` }
+
+const halves: Source = {
+  element: wgsl`vec2u`,
+  code: flaggedHalves,
+  normal: wgsl`kept(x[at])`,
+  passes: wgsl`bitsOf(x[at])`,
+}
+
+/** A kernel of widths by what its x is. */
+function bySource(make: (types: Wgsl, source: Source) => Kernel, other = recomputed) {
+  const [images, kept] = [byWidth((types) => make(types, other)), make(fours, halves)]
+  return (x: Tensor) => (x.dtype === 'f16' ? kept : images(extent(x).C))
+}
+
+const sumsKernel = bySource(
+  (types, { element, code, normal, passes }) => kernel`
   struct Params { M: u32, C: u32, lanes: u32, rows: u32, parts: u32, splits: u32, image: u32 }
   ${types}
   @group(0) @binding(0) var<storage, read>       dy:    array<F>; // [M, C]
-  @group(0) @binding(1) var<storage, read>       x:     array<F>; // [M, C]
+  @group(0) @binding(1) var<storage, read>       x:     array<${element}>; // [M, C]
   @group(0) @binding(2) var<storage, read>       stats: array<F>; // [mean | 1 / deviation, splits, C]
   @group(0) @binding(3) var<storage, read>       gamma: array<F>; // [C]
   @group(0) @binding(4) var<storage, read>       beta:  array<F>; // [C]
@@ -25,7 +59,7 @@ const sumsKernel = byWidth(
   @group(0) @binding(6) var<uniform>             p:     Params;
   override rectified: bool = false;
   ${rows}
-  ${relu}
+  ${code}
   @compute @workgroup_size(64)
   fn batchNormSums(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
     let i = flat(id, groups);
@@ -39,9 +73,9 @@ const sumsKernel = byWidth(
     var product = F();
     for (var m = t.start; m < t.end; m += p.lanes) {
       let at = rowAt(t, m) * p.C + t.channel;
-      let normal = (x[at] - mean) * scale;
+      let normal = ${normal};
       var dz = dy[at];
-      if (rectified) { dz = through(fma(normal, slope, shift), dz); }
+      if (rectified) { dz = select(F(), dz, ${passes}); }
       sum += dz;
       product = fma(dz, normal, product);
     }
@@ -51,19 +85,19 @@ const sumsKernel = byWidth(
 `,
 )
 
-const residualSumsKernel = byWidth(
-  (types) => kernel`
+const residualSumsKernel = bySource(
+  (types, { element, code, normal, passes }) => kernel`
   struct Params { M: u32, C: u32, lanes: u32, rows: u32, parts: u32, splits: u32, image: u32 }
   ${types}
   @group(0) @binding(0) var<storage, read>       dy:    array<F>; // [M, C]
-  @group(0) @binding(1) var<storage, read>       x:     array<F>; // [M, C]
+  @group(0) @binding(1) var<storage, read>       x:     array<${element}>; // [M, C]
   @group(0) @binding(2) var<storage, read>       stats: array<F>; // [mean | 1 / deviation, splits, C]
-  @group(0) @binding(3) var<storage, read>       y:     array<F>; // [M, C]
+  @group(0) @binding(3) var<storage, read>       y:     array<${element}>; // [M, C], or x again
   @group(0) @binding(4) var<storage, read_write> dz:    array<F>; // [M, C]
   @group(0) @binding(5) var<storage, read_write> out:   array<F>; // [sums of dz | of dz x^, parts, C]
   @group(0) @binding(6) var<uniform>             p:     Params;
   ${rows}
-  ${relu}
+  ${code}
   @compute @workgroup_size(64)
   fn batchNormResidualSums(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
     let i = flat(id, groups);
@@ -75,15 +109,17 @@ const residualSumsKernel = byWidth(
     var product = F();
     for (var m = t.start; m < t.end; m += p.lanes) {
       let at = rowAt(t, m) * p.C + t.channel;
-      let d = through(y[at], dy[at]);
+      let d = select(F(), dy[at], ${passes});
       dz[at] = d;
       sum += d;
-      product = fma(d, (x[at] - mean) * scale, product);
+      let normal = ${normal};
+      product = fma(d, normal, product);
     }
     out[i] = sum;
     out[p.parts * p.C + i] = product;
   }
 `,
+  besideResidual,
 )
 
 const mergeKernel = kernel`
@@ -115,12 +151,12 @@ const mergeKernel = kernel`
   }
 `
 
-const backwardKernel = byWidth(
-  (types) => kernel`
+const backwardKernel = bySource(
+  (types, { element, code, normal, passes }) => kernel`
   struct Params { M: u32, C: u32, lanes: u32, rows: u32, parts: u32, splits: u32, image: u32, share: f32 }
   ${types}
   @group(0) @binding(0) var<storage, read>       dy:     array<F>; // [M, C], or dz unless rectified
-  @group(0) @binding(1) var<storage, read>       x:      array<F>; // [M, C]
+  @group(0) @binding(1) var<storage, read>       x:      array<${element}>; // [M, C]
   @group(0) @binding(2) var<storage, read>       stats:  array<F>; // [mean | 1 / deviation, splits, C]
   @group(0) @binding(3) var<storage, read>       gamma:  array<F>; // [C]
   @group(0) @binding(4) var<storage, read>       beta:   array<F>; // [C]
@@ -130,7 +166,7 @@ const backwardKernel = byWidth(
   @group(0) @binding(8) var<uniform>             p:      Params;
   override rectified: bool = false;
   ${rows}
-  ${relu}
+  ${code}
   @compute @workgroup_size(64)
   fn batchNormBackward(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
     let i = flat(id, groups);
@@ -148,9 +184,9 @@ const backwardKernel = byWidth(
     }
     for (var m = t.start; m < t.end; m += p.lanes) {
       let at = rowAt(t, m) * p.C + t.channel;
-      let normal = (x[at] - mean) * scale;
+      let normal = ${normal};
       var dz = dy[at];
-      if (rectified) { dz = through(fma(normal, slope, shift), dz); }
+      if (rectified) { dz = select(F(), dz, ${passes}); }
       if (p.share > 0.0) { dz -= meanOfD + normal * meanOfProduct; }
       dx[at] = slope * scale * dz;
     }
@@ -160,6 +196,7 @@ const backwardKernel = byWidth(
 
 /** What the forward pass had and made. */
 export interface Normalized {
+  /** What was normalised, or what `normalize` kept of it. */
   readonly x: Tensor
   readonly gamma: Tensor
   readonly beta: Tensor
@@ -188,13 +225,13 @@ export function batchNormBackward(
   const { parts, ...dealt } = deal(x, rowsPerSum(run, x), splits)
   let [dz, sums]: [Tensor, Tensor | null] = [dy, null]
   if (masked)
-    [dz, sums] = run(residualSumsKernel(C), {
+    [dz, sums] = run(residualSumsKernel(x), {
       ...dealt,
-      reads: [dy, x, stats, y],
+      reads: [dy, x, stats, x.dtype === 'f16' ? x : y],
       makes: [x.shape, [2, parts, C]],
     })
   else if (wanted.sums || wanted.training)
-    [sums] = run(sumsKernel(C), {
+    [sums] = run(sumsKernel(x), {
       ...dealt,
       reads: [dy, x, stats, gamma, beta],
       makes: [[2, parts, C]],
@@ -213,7 +250,7 @@ export function batchNormBackward(
     : [gamma, gamma]
   const pass = deal(x, ROWS, splits)
   const dx = () =>
-    run(backwardKernel(C), {
+    run(backwardKernel(x), {
       reads: [dz, x, stats, gamma, beta, dBeta, dGamma],
       makes: [x.shape],
       params: { ...pass.params, share: wanted.training ? 1 / pass.params.M : 0 },

@@ -4,18 +4,37 @@
 // Training takes the batch's mean and biased variance; running statistics follow them, with the unbiased variance, as
 // torch's do.
 
-import { type Op, type Run, type Tensor, ShapeError, dim, kernel, op, show, sizeOf } from './op.ts'
+import {
+  type Op,
+  type Run,
+  type Tensor,
+  type Wgsl,
+  ShapeError,
+  dim,
+  kernel,
+  op,
+  show,
+  sizeOf,
+  wgsl,
+} from './op.ts'
 import { batchNormBackward } from './batch-norm-backward.ts'
 import { deal, extent, relu, rows } from './batch-rows.ts'
-import { byWidth } from './widths.ts'
+import { flaggedHalves } from './halves.ts'
+import { byWidth, fours, widthOf } from './widths.ts'
 import { type Running, batchStats, runningStats } from './batch-stats.ts'
 
 export type { Running }
 
 const ROWS = 16 // that one thread normalises
 
-const normalizeKernel = byWidth(
-  (types) => kernel`
+interface Keep {
+  /** The last bindings. */
+  readonly rest: Wgsl
+  /** What is done with x^ and with what ReLU is given, `normal` and `value`. */
+  readonly code: Wgsl
+}
+
+const normalizeKernel = (types: Wgsl, keep: Keep) => kernel`
   struct Params { M: u32, C: u32, lanes: u32, rows: u32, parts: u32, splits: u32, image: u32 }
   ${types}
   @group(0) @binding(0) var<storage, read>       x:        array<F>; // [M, C]
@@ -24,7 +43,7 @@ const normalizeKernel = byWidth(
   @group(0) @binding(3) var<storage, read>       beta:     array<F>; // [C]
   @group(0) @binding(4) var<storage, read>       residual: array<F>; // [M, C], read if added
   @group(0) @binding(5) var<storage, read_write> y:        array<F>; // [M, C]
-  @group(0) @binding(6) var<uniform>             p:        Params;
+  ${keep.rest}
   override added: bool = false;
   override rectified: bool = false;
   ${rows}
@@ -40,14 +59,27 @@ const normalizeKernel = byWidth(
     let shift = beta[t.channel];
     for (var m = t.start; m < t.end; m += p.lanes) {
       let at = rowAt(t, m) * p.C + t.channel;
-      var value = fma((x[at] - mean) * scale, slope, shift);
+      let normal = (x[at] - mean) * scale;
+      var value = fma(normal, slope, shift);
       if (added) { value += residual[at]; }
+      ${keep.code}
       if (rectified) { value = through(value, value); }
       y[at] = value;
     }
   }
-`,
+`
+
+const forgetting = byWidth((types) =>
+  normalizeKernel(types, { rest: wgsl`@group(0) @binding(6) var<uniform> p: Params;`, code: wgsl`` }),
 )
+
+const keeping = normalizeKernel(fours, {
+  rest: wgsl`
+  @group(0) @binding(6) var<storage, read_write> normals:  array<vec2u>; // [M, C] of x^, and whether ReLU lets y through
+  @group(0) @binding(7) var<uniform>             p:        Params;
+  ${flaggedHalves}`,
+  code: wgsl`normals[at] = keep(normal, passes(value));`,
+})
 
 export interface BatchNormOptions {
   /** Normalise by the batch's statistics and let the running ones follow, or by the running ones. */
@@ -77,7 +109,9 @@ export interface Norm {
 
 type Inputs = [x: Tensor, gamma: Tensor, beta: Tensor, ...residual: [] | [Tensor]]
 
-export const batchNormOp: Op<Inputs, [y: Tensor, stats: Tensor], Norm> = {
+type Outputs = [y: Tensor, stats: Tensor, ...normals: [] | [Tensor]]
+
+export const batchNormOp: Op<Inputs, Outputs, Norm> = {
   name: 'batchNorm',
   shape({ training, running, splits }, x, gamma, beta, ...[residual]) {
     if (x.length < 2)
@@ -105,13 +139,20 @@ export const batchNormOp: Op<Inputs, [y: Tensor, stats: Tensor], Norm> = {
     return x
   },
   forward: (run, attrs, ...inputs) => normalize(run, attrs, inputs),
-  backward(run, { training, rectified, splits }, [dy], [x, gamma, beta, residual], [y, stats], needs) {
+  backward(
+    run,
+    { training, rectified, splits },
+    [dy],
+    [x, gamma, beta, residual],
+    [y, stats, normals],
+    needs,
+  ) {
     const [dxNeeded = false, dGammaNeeded = false, dBetaNeeded = false, dResidualNeeded = false] = needs
     const wanted = { training, rectified, splits, residual: residual !== undefined }
     const { dx, dGamma, dBeta, dResidual } = batchNormBackward(
       run,
       dy,
-      { x, gamma, beta, y, stats },
+      { x: normals ?? x, gamma, beta, y, stats },
       { ...wanted, dx: dxNeeded, sums: dGammaNeeded || dBetaNeeded },
     )
     const gradients = [dxNeeded ? dx : null, dGammaNeeded ? dGamma : null, dBetaNeeded ? dBeta : null]
@@ -119,36 +160,43 @@ export const batchNormOp: Op<Inputs, [y: Tensor, stats: Tensor], Norm> = {
   },
 }
 
-/** x normalised, with what follows, and its statistics; a convolution may have found its moments (see tile-moments.ts). */
+/** x normalised, with what follows, and its statistics; a convolution may have found its moments (see tile-moments.ts). In
+ *  training, of channels in fours, `Run.activations` f16 adds what `batchNormBackward` can do with instead of x: x^, which
+ *  cannot overflow, and whether ReLU let through what became of it, in halves. */
 export function normalize(
   run: Run,
-  { rectified, ...attrs }: Norm,
-  [x, gamma, beta, residual]: Inputs,
+  norm: Norm,
+  inputs: Readonly<Inputs>,
   moments: Tensor | null = null,
-): [y: Tensor, stats: Tensor] {
-  const stats = statistics(run, attrs, x, moments)
-  const { params, constants, groups } = deal(x, ROWS, attrs.splits)
-  const [y] = run(normalizeKernel(extent(x).C), {
-    reads: [x, stats, gamma, beta, residual ?? x],
-    makes: [x.shape],
+): Outputs {
+  const [x, gamma, beta, residual = x] = inputs
+  const [{ shape }, { C }] = [x, extent(x)]
+  const stats = statistics(run, norm, x, moments)
+  const { params, constants, groups } = deal(x, ROWS, norm.splits)
+  const flags = { added: Number(inputs.length > 3), rectified: Number(norm.rectified) }
+  const pass = {
+    reads: [x, stats, gamma, beta, residual],
     params,
-    constants: { ...constants, added: Number(residual !== undefined), rectified: Number(rectified) },
     groups,
-  })
+    constants: { ...constants, ...flags },
+  }
+  if (run.activations === 'f16' && norm.training && widthOf(C) === 4) {
+    const [y, normals] = run(keeping, { ...pass, makes: [shape, { shape, dtype: 'f16' }] })
+    return [y, stats, normals]
+  }
+  const [y] = run(forgetting(C), { ...pass, makes: [shape] })
   return [y, stats]
 }
 
-type Statistics = Omit<Norm, 'rectified'>
-
 function statistics(
   run: Run,
-  { training, running, ...attrs }: Statistics,
+  { training, running, momentum, eps, splits }: Norm,
   x: Tensor,
   moments: Tensor | null,
 ): Tensor {
-  if (training) return batchStats(run, x, running, attrs, moments)
+  if (training) return batchStats(run, x, running, { momentum, eps, splits }, moments)
   if (!running) throw new Error('batchNorm: running statistics are needed outside training')
-  return runningStats(run, running, extent(x).C, attrs.eps)
+  return runningStats(run, running, extent(x).C, eps)
 }
 
 const apply = op(batchNormOp)

@@ -65,12 +65,13 @@ export function rowsPerSum(run: Run, x: Tensor): number {
   return Math.max(64, Math.ceil((M * C) / widthOf(C) / threads))
 }
 
-/** `through(y, value)`: the value where y is positive or NaN, which ReLU lets through, else 0. */
+/** `through(y, value)`: the value where y is positive or NaN, which ReLU lets through (`passes(y)`), else 0. */
 export const relu = wgsl`
-  fn through(y: F, value: F) -> F {
+  fn passes(y: F) -> B {
     let nan = (bitcast<U>(y) & U(0x7fffffffu)) > U(0x7f800000u); // by its bits: max and comparisons may hide it
-    return select(F(), value, (y > F()) | nan);
+    return (y > F()) | nan;
   }
+  fn through(y: F, value: F) -> F { return select(F(), value, passes(y)); }
 `
 
 /** Sums of a value over the parts of a channel. `place(group, groups, thread)` gives a thread its channel and its lane

@@ -2,6 +2,9 @@
 //   y = batchNorm(conv2d(x, w), gamma, beta)
 // On a GPU the convolution finds the moments of its channels while it stores them (tile-moments.ts), so that the statistics
 // are not read from the images once more: 1/16 of their bytes is written and read instead.
+//
+// The backward pass wants x and z, the convolution, which together are nearly all that a network remembers, in halves if need
+// be (see halves.ts and batch-norm.ts).
 
 import { type Op, type Tensor, op } from './op.ts'
 import { batchNormBackward } from './batch-norm-backward.ts'
@@ -16,6 +19,7 @@ import {
 import { type Conv2dOptions, conv2dOp, pad } from './conv2d.ts'
 import { convWeightGradient } from './conv-weight-gradient.ts'
 import { type Steps, convolve, convolveBack, convolveMoments } from './convolve.ts'
+import { recalled, remembered } from './halves.ts'
 
 interface Attrs {
   readonly steps: Steps
@@ -24,8 +28,10 @@ interface Attrs {
 
 type Inputs = [x: Tensor, w: Tensor, gamma: Tensor, beta: Tensor, ...residual: [] | [Tensor]]
 
-/** z is the convolution, before it is normalised. */
-export const convNormOp: Op<Inputs, [y: Tensor, z: Tensor, stats: Tensor], Attrs> = {
+type Outputs = [y: Tensor, z: Tensor, stats: Tensor, ...x: [] | [Tensor]]
+
+/** z is what batch norm keeps: the convolution, before it is normalised, or in halves after that. */
+export const convNormOp: Op<Inputs, Outputs, Attrs> = {
   name: 'convNorm',
   shape({ steps, norm }, x, w, gamma, beta, ...[residual]) {
     const z = conv2dOp.shape(steps, x, w)
@@ -39,11 +45,11 @@ export const convNormOp: Op<Inputs, [y: Tensor, z: Tensor, stats: Tensor], Attrs
       norm.training && norm.splits === 1
         ? convolveMoments(run, x, w, out, steps)
         : { y: convolve(run, x, w, out, steps), moments: null }
-    const inputs = [z, gamma, beta] as const
-    const [y, stats] = normalize(run, norm, residual ? [...inputs, residual] : [...inputs], moments)
-    return [y, z, stats]
+    const inputs = residual ? ([z, gamma, beta, residual] as const) : ([z, gamma, beta] as const)
+    const [y, stats, normals = z] = normalize(run, norm, inputs, moments)
+    return [y, normals, stats, ...remembered(run, x)]
   },
-  backward(run, { steps, norm }, [dy], [x, w, gamma, beta, residual], [y, z, stats], needs) {
+  backward(run, { steps, norm }, [dy], [x, w, gamma, beta, residual], [y, z, stats, halves], needs) {
     const [
       dxNeeded = false,
       dwNeeded = false,
@@ -66,12 +72,9 @@ export const convNormOp: Op<Inputs, [y: Tensor, z: Tensor, stats: Tensor], Attrs
         ...{ dx: dxNeeded || dwNeeded, sums: dGammaNeeded || dBetaNeeded },
       },
     )
-    const gradients = [
-      dxNeeded && dz ? convolveBack(run, dz, w, x.shape, steps) : null,
-      dwNeeded && dz ? convWeightGradient(run, x, dz, w.shape, steps) : null,
-      dGammaNeeded ? dGamma : null,
-      dBetaNeeded ? dBeta : null,
-    ]
+    const dw = dwNeeded && dz ? convWeightGradient(run, recalled(run, x, halves), dz, w.shape, steps) : null // then x can go
+    const dx = dxNeeded && dz ? convolveBack(run, dz, w, x.shape, steps) : null
+    const gradients = [dx, dw, dGammaNeeded ? dGamma : null, dBetaNeeded ? dBeta : null]
     return residual ? [...gradients, dResidualNeeded ? dResidual : null] : gradients
   },
 }

@@ -4,11 +4,12 @@
 import { type Op, type Shape, type Tensor, ShapeError, images, op, show } from './op.ts'
 import { convWeightGradient } from './conv-weight-gradient.ts'
 import { type Pair, type Steps, convolve, convolveBack } from './convolve.ts'
+import { recalled, remembered } from './halves.ts'
 import { padReflect } from './pad-reflect.ts'
 
 const MOST_PHASES = 65535 // of the data gradient: workgroups per dimension that every device allows
 
-export const conv2dOp: Op<[x: Tensor, w: Tensor], [Tensor], Steps> = {
+export const conv2dOp: Op<[x: Tensor, w: Tensor], [y: Tensor, ...x: [] | [Tensor]], Steps> = {
   name: 'conv2d',
   shape({ stride, padding }, x, w) {
     const [N, H, W, C] = images(x, 'conv2d: x')
@@ -29,11 +30,14 @@ export const conv2dOp: Op<[x: Tensor, w: Tensor], [Tensor], Steps> = {
       )
     return [N, outH, outW, K]
   },
-  forward: (run, steps, x, w) => [convolve(run, x, w, conv2dOp.shape(steps, x.shape, w.shape), steps)],
-  backward: (run, steps, [dy], [x, w], _outputs, [dxNeeded, dwNeeded]) => [
-    dxNeeded ? convolveBack(run, dy, w, x.shape, steps) : null,
-    dwNeeded ? convWeightGradient(run, x, dy, w.shape, steps) : null,
+  forward: (run, steps, x, w) => [
+    convolve(run, x, w, conv2dOp.shape(steps, x.shape, w.shape), steps),
+    ...remembered(run, x),
   ],
+  backward(run, steps, [dy], [x, w], [, halves], [dxNeeded, dwNeeded]) {
+    const dw = dwNeeded ? convWeightGradient(run, recalled(run, x, halves), dy, w.shape, steps) : null
+    return [dxNeeded ? convolveBack(run, dy, w, x.shape, steps) : null, dw] // without what was recalled
+  },
 }
 
 const apply = op(conv2dOp)

@@ -12,6 +12,10 @@ export type DType = 'f32' | 'i32' | 'u8' | 'f16'
  *  TF32 has). A device without what it takes computes more exactly. */
 export type Precision = 'f32' | 'f16x3' | 'f16'
 
+/** What ops keep for the backward pass: 'f32', the images as they are, or 'f16', halves of them where an op can do with these: the
+ *  forward pass stays the same to the bit, gradients are rounded to some 10 bits more, and half the memory serves. */
+export type Activations = 'f32' | 'f16'
+
 /** A block of numbers on the GPU. Ops never change a tensor; they read some and make new ones. */
 export interface Tensor {
   readonly shape: Shape
@@ -82,6 +86,8 @@ export interface Run {
   readonly software: boolean
   /** What the user allows; f16x3 and f16 imply that the device has f16. */
   readonly precision: Precision
+  /** What ops keep of images for the backward pass; 'f32' where there will be none. */
+  readonly activations: Activations
   /** Whether kernels may say `enable f16`. */
   readonly f16: boolean
   /** Whether there are subgroup matrices, f16 by f16 to f32 of 16 x 16 x 16, in subgroups of 32 threads. */

@@ -1,4 +1,5 @@
-// PyTorch's training trajectories in precision f16, the loss scaled, by a GPU's kernels, forced on whatever there is.
+// PyTorch's training trajectories in precision f16, the loss scaled, by a GPU's kernels, forced on whatever there is; and with
+// activations in f16.
 
 import { Gpu } from '../engine/gpu.ts'
 import { LossScaler } from '../engine/loss-scaler.ts'
@@ -31,17 +32,21 @@ const judge = (golden: Golden) => {
   }
 }
 
-for (const name of ['train_tiny_adam_20', 'train_tiny_sgd_nobn_20'])
-  test(`${name}: followed for 20 steps as closely as AMP would`, async ({ gpu: host }) => {
-    if (!host.run.f16) return
-    const gpu = new Gpu(host.device, { precision: 'f16', kernels: 'gpu' })
+for (const name of ['train_tiny_adam_20', 'train_tiny_sgd_nobn_20']) {
+  const follows = async (gpu: Gpu, scaler: { readonly scaler?: LossScaler }) => {
     try {
-      await followsGolden(gpu, new Golden(name, judge(new Golden(name))), {
-        scaler: new LossScaler(gpu, { scale: 1024 }),
-      })
+      await followsGolden(gpu, new Golden(name, judge(new Golden(name))), scaler)
     } finally {
       gpu.destroy()
     }
+  }
+  test(`${name}: followed for 20 steps as closely as AMP would`, async ({ gpu: host }) => {
+    if (!host.run.f16) return
+    const gpu = new Gpu(host.device, { precision: 'f16', kernels: 'gpu' })
+    await follows(gpu, { scaler: new LossScaler(gpu, { scale: 1024 }) })
   })
+  test(`${name}: followed with activations in f16`, ({ gpu: host }) =>
+    follows(new Gpu(host.device, { activations: 'f16' }), {}))
+}
 
 test.run()

@@ -121,6 +121,22 @@ test('in f16, stopped and resumed, a run ends the same, and on a CPU as in f32',
   assert.equal([...(tensors.get('scaler.good')?.data ?? [])], [12]) // counted on across the stop
 })
 
+test('activations f16: another training that begins with the same loss, and goes on with what it began', async ({
+  dir,
+}) => {
+  const run = join(dir, 'activations')
+  const { code, out, err } = await kindred('train', 'simclr', ...tiny, '--activations', 'f16', '--out', run)
+  assert.is(code, 0, err)
+  assert.match(out, /activations f16: halves are kept/)
+  const [mine, other] = [metricsOf(run), metricsOf(join(dir, 'a'))].map((metrics) =>
+    [...metrics.matchAll(/"loss":([^,}]+)/g)].map(([, loss]) => loss),
+  )
+  assert.is(mine?.[0], other?.[0])
+  assert.is.not(mine?.at(-1), other?.at(-1))
+  const refused = await kindred('train', 'simclr', '--resume', run, '--activations', 'f32')
+  assert.match(refused.err, /leave out --activations/)
+})
+
 test('Ctrl-C saves and says how to go on; going on ends the same', async ({ dir }) => {
   const run = join(dir, 'stopped')
   const first = start(['train', 'simclr', ...tiny, '--json', '--out', run])
@@ -200,6 +216,7 @@ const refusals: [string, string[], number, RegExp][] = [
     2,
     /^kindred: --precision: must be one of f32, f16x3, f16, got bf16/,
   ],
+  ['unknown activations', ['--activations', 'f8'], 2, /--activations: must be one of f32, f16, got f8/],
   ['an unknown option', ['--bacth', '64'], 2, /unknown option '--bacth'/],
   ['a number that is none', ['--epochs', 'ten'], 2, /it must be a whole number from 1 on/],
   [
