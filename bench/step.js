@@ -10,6 +10,7 @@ import { Command, Option } from 'commander'
 import { openGpu } from '../dist/node.js'
 import { CASE, LOSSES, TOLERANCES } from './peers/step-data.js'
 import { count as whole } from './lib/options.js'
+import { peaks } from './lib/peaks.js'
 import { count, instrument, median, time } from './peers/step-measure.js'
 import { idleShare } from './step-idle.js'
 import { profile, table, writeTrace } from './step-profile.js'
@@ -109,6 +110,8 @@ async function ours() {
     if (!flags.json) console.log(table(dispatches).join('\n'))
     if (command.args[0]) writeTrace(command.args[0], dispatches)
   }
+  const { software } = gpu
+  const most = await peaks(gpu, { runs: 3, software })
   const { description, vendor, device } = gpu.device.adapterInfo
   gpu.destroy()
   return {
@@ -122,8 +125,17 @@ async function ours() {
     },
     ...{ losses, ...counted, ...timed, scriptMs: median(script), scriptLeastMs: Math.min(...script), flops },
     ...{ replayed, idle, plannedBytes: captured.memory?.bytes },
+    shares: sharesOf(most, { flops, bytes: counted.boundBytes, ms: software ? timed.cpuMs : timed.wallMs }),
     viewsPerSecond: (1000 * views) / timed.wallMs,
   }
+}
+
+/** Parts of what the device was measured to do at most, of CPU time on a CPU adapter. */
+function sharesOf({ fma, matrices, copy }, { flops, bytes, ms }) {
+  const [ofFma, ofMatrices, ofCopy] = [fma, matrices, copy].map((rate, i) =>
+    rate > 0 ? (i < 2 ? flops : bytes) / ms / 1e6 / rate : null,
+  )
+  return { fma: ofFma, matrices: ofMatrices, copy: ofCopy }
 }
 
 /** Steps as a training takes them: losses are awaited two steps late. */
@@ -156,6 +168,7 @@ function report(measured, flops) {
     console.log(JSON.stringify(result))
     return
   }
+  const percent = (share) => `${(100 * share).toFixed(1)} %`
   const mb = (bytes) => `${(bytes / 1e6).toFixed(1)} MB`
   const known = (value, show) => (value === undefined ? [] : [show(value)])
   const lines = [
@@ -173,6 +186,11 @@ function report(measured, flops) {
         : 'GPU idle share unknown: the adapter has no timestamp-query',
     ),
     `${(flops / 1e9).toFixed(2)} GFLOP in convolutions and linear layers, ${result.tflops.toPrecision(3)} TFLOP/s`,
+    ...known(
+      result.shares,
+      ({ fma, matrices, copy }) =>
+        `${percent(fma)} of the multiply-adds that it can do at most, as measured here${matrices === null ? '' : `, ${percent(matrices)} of those on matrices`}, and ${percent(copy)} of the bytes that it can copy`,
+    ),
     ...known(result.plannedBytes, (bytes) => `${mb(bytes)} of temporaries`),
     ...known(result.viewsPerSecond, (rate) => `${rate.toFixed(1)} views/s`),
     ...known(

@@ -93,15 +93,22 @@ export async function peaks(gpu, options) {
   }
 }
 
+/** A step that copies more than a cache holds, and the bytes that it reads and writes. */
+export function largeCopy(gpu) {
+  const most = Math.floor(gpu.device.limits.maxStorageBufferBindingSize / 4)
+  const count = Math.min((gpu.software ? 16 : 64) << 20, most & ~3) // floats
+  const x = gpu.tensor(new Float32Array(count), [count])
+  const dispatch = {
+    reads: [x],
+    makes: [[count]],
+    params: { count: count / 4 },
+    groups: elementwise(count / 4),
+  }
+  return { copy: () => gpu.step(() => gpu.run(copyKernel, dispatch)[0]), bytes: 8 * count }
+}
+
 /** GB/s of a large copy, read and written. */
 export async function copyRate(gpu, options) {
-  const most = Math.floor(gpu.device.limits.maxStorageBufferBindingSize / 4)
-  const count = Math.min((options.software ? 16 : 64) << 20, most & ~3) // floats; more than a cache holds
-  const x = gpu.tensor(new Float32Array(count), [count])
-  const params = { count: count / 4 }
-  const copy = () =>
-    gpu.step(
-      () => gpu.run(copyKernel, { reads: [x], makes: [[count]], params, groups: elementwise(count / 4) })[0],
-    )
-  return (8 * count) / (await time(copy, options)).median / 1e6
+  const { copy, bytes } = largeCopy(gpu)
+  return bytes / (await time(copy, options)).median / 1e6
 }
