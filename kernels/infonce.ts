@@ -4,13 +4,11 @@
 //   loss = 1/N Σ_n log(1 + exp(d_n)),  d_n = logsumexp_j q_n·queue_j / T - q_n·k_n / T
 //   dq_n = share_n / (N T) (Σ_j p_nj queue_j - k_n),  share_n = 1/(1 + exp(-d_n)),  p_n = softmax_j(q_n·queue_j / T)
 //
-// Keys are constants, so Σ_j p_nj queue_j is attention's output, and one pass over the queue gives the loss and dq: each
-// workgroup takes some queries and a share of the queue, keeps (top, sum) and Σ exp(s - top) queue_j, and rescales them when
-// a larger similarity turns up. Shares are combined in order. No logits are stored: memory is O(N C).
+// Keys are constants, so Σ_j p_nj queue_j is attention's output, and one pass over the queue (infonce-attend.ts) gives the loss and
+// dq. No logits are stored: memory is O(N C).
 
 import {
   type Op,
-  type Run,
   type Shape,
   type Tensor,
   ShapeError,
@@ -22,11 +20,12 @@ import {
   op,
   show,
 } from './op.ts'
+import { attend } from './infonce-attend.ts'
 import { meanOfRows } from './ntxent.ts'
 import { checkTemperature } from './pairs.ts'
 import { log1pUnit, preciseLog } from './pointwise.ts'
 import { eightRows, rowwise } from './rowwise.ts'
-import { TILE, padded, tileRows, tiled } from './similarity-tiles.ts'
+import { padded } from './similarity-tiles.ts'
 
 const unitKernel = kernel`
   struct Params { N: u32, C: u32, rows: u32, normalized: u32 }
@@ -59,83 +58,6 @@ const unitKernel = kernel`
     }
   }
 `
-
-const attendKernel = tiled(
-  ({ head, entry, enter, score, pull }) => kernel`
-  ${head}
-  struct Params { rows: u32, D: u32, columns: u32, along: u32, sum: u32, scale: f32, span: u32 }
-  @group(0) @binding(0) var<storage, read>       rows:       array<f32>; // q [C, rows]
-  @group(0) @binding(1) var<storage, read>       columns:    array<f32>; // queue [K, C]
-  @group(0) @binding(2) var<storage, read>       pulled:     array<f32>; // queue [K, C]
-  @group(0) @binding(3) var<storage, read_write> statistics: array<f32>; // [top | sum, splits, rows]
-  @group(0) @binding(4) var<storage, read_write> partial:    array<f32>; // [splits, C padded to 8, rows]
-  @group(0) @binding(5) var<uniform>             p:          Params;
-  ${score}
-  ${pull}
-  override inBatch: bool = false; // row n of the queue is then query n's own key, and no negative
-  var<workgroup> found: array<vec4f, THREADS>;
-
-  fn counts(n: vec4u, j: u32) -> vec4<bool> {
-    return vec4<bool>(j < p.columns) & (vec4<bool>(!inBatch) | (n != vec4u(j)));
-  }
-
-  // The most or the sum of what the threads found that share a group of rows.
-  fn most(own: vec4f) -> vec4f {
-    found[thread] = own;
-    fence();
-    var top = own;
-    for (var s = 0u; s < SLICES; s++) { top = max(top, found[groupOf(thread) + s * GROUPS]); }
-    fence();
-    return top;
-  }
-  fn total(own: vec4f) -> vec4f {
-    found[thread] = own;
-    fence();
-    var sum = vec4f();
-    for (var s = 0u; s < SLICES; s++) { sum += found[groupOf(thread) + s * GROUPS]; }
-    fence();
-    return sum;
-  }
-
-  @compute @workgroup_size(THREADS)
-  fn infonceAttend(${entry}, @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u) {
-    ${enter}
-    let row = group.x * ROWS;
-    let begin = group.y * p.span;
-    let own = groupOf(thread);
-    let n = vec4u(row + own * 4u) + vec4u(0u, 1u, 2u, 3u);
-    var top = vec4f(-0x1.fffffep+127f);
-    var sum = vec4f();
-    for (var column = begin; column < min(begin + p.span, p.columns); column += COLUMNS) {
-      score(row, column, team);
-      var highest = top;
-      for (var k = 0u; k < COLUMNS / SLICES; k++) {
-        let c = k * SLICES + sliceOf(thread);
-        highest = select(highest, max(highest, tileAt(c, own)), counts(n, column + c));
-      }
-      highest = most(highest);
-      var more = vec4f();
-      for (var k = 0u; k < COLUMNS / SLICES; k++) {
-        let c = k * SLICES + sliceOf(thread);
-        let weight = select(vec4f(), exp(tileAt(c, own) - highest), counts(n, column + c));
-        setTile(c, own, weight);
-        more += weight;
-      }
-      let keep = exp(top - highest);
-      sum = sum * keep + total(more);
-      top = highest;
-      pull(row, column, group.y * ((p.D + 7u) / 8u * 8u) * p.rows, column == begin, keep, team);
-    }
-    if (thread < GROUPS) {
-      for (var r = 0u; r < 4u; r++) {
-        let at = group.y * p.rows + row + own * 4u + r;
-        statistics[at] = top[r];
-        statistics[groups.y * p.rows + at] = sum[r];
-      }
-    }
-  }
-`,
-)
 
 const rowsKernel = kernel`
   struct Params { N: u32, C: u32, rows: u32, splits: u32, scale: f32 }
@@ -234,20 +156,7 @@ function sizes({ temperature, inBatch }: Options, q: Shape, k: Shape, queue: Sha
       `infoNce: in a batch the queue must be its keys, at least two, got ${show(queue)} for ${show(q)}`,
     )
   checkTemperature('infoNce', temperature)
-  return { N, C, K, rows: padded(N) }
-}
-
-const ENOUGH = 512 // workgroups that fill a large GPU
-const MOST_BYTES = 1 << 25 // of partial sums, unless one alone is larger
-
-/** The workgroups of rows, how many shares the queue is dealt out in, and how many keys each has at most. */
-function shares(run: Run, { C, K, rows }: { readonly C: number; readonly K: number; readonly rows: number }) {
-  const tiles = rows / tileRows(run)
-  const deep = Math.ceil(C / 8) * 8
-  const chunks = Math.ceil(K / TILE)
-  const most = Math.max(1, Math.floor(MOST_BYTES / (deep * rows * 4)))
-  const span = Math.ceil(chunks / Math.min(chunks, most, Math.ceil((run.software ? 16 : ENOUGH) / tiles)))
-  return { tiles, deep, splits: Math.ceil(chunks / span), span: span * TILE }
+  return { N, C, rows: padded(N) }
 }
 
 type Inputs = [q: Tensor, k: Tensor, queue: Tensor]
@@ -271,7 +180,7 @@ export const infoNceOp: Op<Inputs, Outputs, Options> = {
   },
 
   forward(run, attrs, q, k, queue) {
-    const { N, C, K, rows } = sizes(attrs, q.shape, k.shape, queue.shape)
+    const { N, C, rows } = sizes(attrs, q.shape, k.shape, queue.shape)
     const scale = 1 / attrs.temperature
     const [qT, kT, lengths] = run(unitKernel, {
       reads: [q, k],
@@ -279,17 +188,7 @@ export const infoNceOp: Op<Inputs, Outputs, Options> = {
       params: { N, C, rows, normalized: Number(attrs.normalized) },
       groups: elementwise(rows),
     })
-    const { tiles, deep, splits, span } = shares(run, { C, K, rows })
-    const [statistics, partial] = run(attendKernel(run), {
-      reads: [qT, queue, queue],
-      makes: [
-        [2, splits, rows],
-        [splits, deep, rows],
-      ],
-      params: { rows, D: C, columns: K, along: C, sum: 1, scale, span },
-      constants: { inBatch: Number(attrs.inBatch) },
-      groups: [tiles, splits],
-    })
+    const { statistics, partial, splits } = attend(run, qT, queue, { scale, inBatch: attrs.inBatch })
     const [found] = run(rowsKernel, {
       reads: [qT, kT, statistics],
       makes: [[3, rows]],

@@ -2,9 +2,10 @@
 // once more, tile by tile, and what comes of it goes through the normalisation back to the two views.
 
 import { type Kernel, type Run, type Tensor, kernel, wgsl } from './op.ts'
+import { columnShares } from './column-shares.ts'
 import { type Pairs, type UnitRows, pairsParams } from './pairs.ts'
 import { eightRows, rowwise } from './rowwise.ts'
-import { TILE, fourRows, tileRows } from './similarity-tiles.ts'
+import { fourRows } from './similarity-tiles.ts'
 
 /** WGSL of `pullRows(item, split, team)`, the whole of a workgroup's work: partial[split] [D, 2V] = Σ_j weigh(i, j, s_ij) z_j over a
  *  share of the columns. The kernel declares `prepare(i)`, called once, and `weigh(i, j, s)`, 0 where i or j is
@@ -69,8 +70,8 @@ const finishKernel = kernel`
   }
 `
 
-const ENOUGH = 1024 // workgroups that fill a large GPU
-const MOST_BYTES = 1 << 26 // of partial sums, unless one alone is larger
+const ENOUGH = 1024
+const MOST_BYTES = 1 << 26
 
 /** Runs a kernel made of `pullRows` and takes the sums through the normalisation: the gradients of z1 and z2 [N, D]. */
 export function pullApart(
@@ -81,16 +82,15 @@ export function pullApart(
   { reads, dloss, factor, normalized }: Pull,
 ): readonly [dz1: Tensor, dz2: Tensor] {
   const { N, D, view, across } = pairs
-  const tiles = (2 * view) / tileRows(run)
   const deep = Math.ceil(D / 8) * 8
-  const chunks = (across ? view : 2 * view) / TILE
-  const most = Math.max(1, Math.floor(MOST_BYTES / (deep * 2 * view * 4)))
-  const span = Math.ceil(chunks / Math.min(chunks, most, Math.ceil((run.software ? 16 : ENOUGH) / tiles)))
-  const splits = Math.ceil(chunks / span)
+  const { tiles, splits, span } = columnShares(run, {
+    ...{ rows: 2 * view, columns: across ? view : 2 * view, enough: ENOUGH },
+    ...{ makes: deep * 2 * view, mostBytes: MOST_BYTES },
+  })
   const [partial] = run(kernelFor(run), {
     reads: [zT, zT, z, ...reads],
     makes: [[splits, deep, 2 * view]],
-    params: { ...pairsParams(pairs), blocks: splits, span: span * TILE },
+    params: { ...pairsParams(pairs), blocks: splits, span },
     groups: [tiles, splits],
   })
   return run(finishKernel, {

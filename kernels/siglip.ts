@@ -5,11 +5,12 @@
 //   g_nm = -y_nm σ(-y_nm x_nm):  dz1_n = t/N Σ_m g_nm z2_m,  dt' = t/N Σ g_nm z1_n·z2_m,  db = 1/N Σ g_nm
 
 import { type Op, type Run, type Tensor, ShapeError, kernel, op, show, wgsl } from './op.ts'
+import { columnShares } from './column-shares.ts'
 import { lines } from './lines.ts'
 import { pullApart, pullRows } from './pair-pull.ts'
 import { type Pairs, pairParams, pairsOf, pairsParams, unitRows } from './pairs.ts'
 import { log1pUnit } from './pointwise.ts'
-import { TILE, tileRows, tiled } from './similarity-tiles.ts'
+import { tiled } from './similarity-tiles.ts'
 
 const pair = wgsl`
   fn label(i: vec4u, j: u32) -> vec4f { return select(vec4f(-1.0), vec4f(1.0), image(i) == image(vec4u(j))); }
@@ -142,15 +143,13 @@ type Outputs = [loss: Tensor, z: Tensor, zT: Tensor, scale: Tensor, slopes: Tens
 
 /** Sums of the rows of z1 over shares of z2's: [loss | g s | g, splits, V]. */
 function runSums(run: Run, pairs: Pairs, zT: Tensor, scalars: readonly Tensor[]): Tensor {
-  const tiles = pairs.view / tileRows(run)
-  const chunks = pairs.view / TILE
-  const span = Math.ceil(chunks / Math.min(chunks, Math.ceil((run.software ? 16 : 1024) / tiles)))
-  const blocks = Math.ceil(chunks / span)
+  const { view } = pairs
+  const { tiles, splits, span } = columnShares(run, { rows: view, columns: view, enough: 1024 })
   const [sums] = run(sumsKernel(run), {
     reads: [zT, zT, ...scalars],
-    makes: [[3, blocks, pairs.view]],
-    params: { ...pairsParams(pairs), blocks, span: span * TILE },
-    groups: [tiles, blocks],
+    makes: [[3, splits, view]],
+    params: { ...pairsParams(pairs), blocks: splits, span },
+    groups: [tiles, splits],
   })
   return sums
 }
