@@ -14,7 +14,8 @@ import {
   show,
   sizeOf,
 } from './op.ts'
-import { type PoolOptions, type Window, place, pooledShape, windowParams, windows } from './pool-window.ts'
+import { avgPoolBack } from './avg-pool.ts'
+import { type PoolOptions, type Window, place, pooledShape, windowParams } from './pool-window.ts'
 
 const forwardKernel = kernel`
   struct Params {
@@ -39,31 +40,6 @@ const forwardKernel = kernel`
       }
     }
     y[i] = branch[i] + sum / f32(p.size * p.size);
-  }
-`
-
-const backwardKernel = kernel`
-  struct Params {
-    count: u32, H: u32, W: u32, C: u32, outH: u32, outW: u32, size: u32, stride: u32, padding: u32, K: u32
-  }
-  @group(0) @binding(0) var<storage, read>       dy: array<f32>; // [N, outH, outW, K]
-  @group(0) @binding(1) var<storage, read_write> dx: array<f32>; // [N, H, W, C]
-  @group(0) @binding(2) var<uniform>             p:  Params;
-  ${flatIndex}
-  ${place}
-  ${windows}
-  @compute @workgroup_size(64)
-  fn addPooledBackward(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-    let i = flat(id, groups);
-    if (i >= p.count) { return; }
-    let at = place(i, p.H, p.W, p.C);
-    let rows = windows(at.y, p.size, p.stride, p.padding, p.outH);
-    let columns = windows(at.z, p.size, p.stride, p.padding, p.outW);
-    var sum = 0.0;
-    for (var h = rows.x; h < rows.y; h++) {
-      for (var w = columns.x; w < columns.y; w++) { sum += dy[((at.x * p.outH + h) * p.outW + w) * p.K + at.w]; }
-    }
-    dx[i] = sum / f32(p.size * p.size);
   }
 `
 
@@ -95,14 +71,7 @@ const addPooledOp: Op<[branch: Tensor, x: Tensor], [y: Tensor], Window> = {
 
   backward(run, window, [dy], [, x], _outputs, [branchNeeded, xNeeded]) {
     if (!xNeeded) return [branchNeeded ? dy : null, null]
-    const count = sizeOf(x.shape)
-    const [dx] = run(backwardKernel, {
-      reads: [dy],
-      makes: [x.shape],
-      params: { count, K: dim(dy.shape, 3), ...windowParams(x.shape, dy.shape, window, 'addPooled') },
-      groups: elementwise(count),
-    })
-    return [branchNeeded ? dy : null, dx]
+    return [branchNeeded ? dy : null, avgPoolBack(run, dy, x.shape, window)]
   },
 }
 

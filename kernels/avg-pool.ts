@@ -1,6 +1,17 @@
 // Mean of each window. Padding counts as zeros, and in the divisor (torch's count_include_pad).
 
-import { type Op, type Tensor, elementwise, flatIndex, kernel, op, sizeOf } from './op.ts'
+import {
+  type Op,
+  type Run,
+  type Shape,
+  type Tensor,
+  dim,
+  elementwise,
+  flatIndex,
+  kernel,
+  op,
+  sizeOf,
+} from './op.ts'
 import { type PoolOptions, type Window, place, pooledShape, windowParams, windows } from './pool-window.ts'
 
 const avgKernel = kernel`
@@ -31,9 +42,9 @@ const avgKernel = kernel`
 
 const backwardKernel = kernel`
   struct Params {
-    count: u32, H: u32, W: u32, C: u32, outH: u32, outW: u32, size: u32, stride: u32, padding: u32
+    count: u32, H: u32, W: u32, C: u32, outH: u32, outW: u32, size: u32, stride: u32, padding: u32, K: u32
   }
-  @group(0) @binding(0) var<storage, read>       dy: array<f32>; // [N, outH, outW, C]
+  @group(0) @binding(0) var<storage, read>       dy: array<f32>; // [N, outH, outW, K], K at least C
   @group(0) @binding(1) var<storage, read_write> dx: array<f32>; // [N, H, W, C]
   @group(0) @binding(2) var<uniform>             p:  Params;
   ${flatIndex}
@@ -48,11 +59,23 @@ const backwardKernel = kernel`
     let columns = windows(at.z, p.size, p.stride, p.padding, p.outW);
     var sum = 0.0;
     for (var h = rows.x; h < rows.y; h++) {
-      for (var w = columns.x; w < columns.y; w++) { sum += dy[((at.x * p.outH + h) * p.outW + w) * p.C + at.w]; }
+      for (var w = columns.x; w < columns.y; w++) { sum += dy[((at.x * p.outH + h) * p.outW + w) * p.K + at.w]; }
     }
     dx[i] = sum / f32(p.size * p.size);
   }
 `
+
+/** The gradient [N, H, W, C] of what was pooled, from dy [N, Ho, Wo, K], of which the first C channels are the means'. */
+export function avgPoolBack(run: Run, dy: Tensor, x: Shape, window: Window): Tensor {
+  const count = sizeOf(x)
+  const [dx] = run(backwardKernel, {
+    reads: [dy],
+    makes: [x],
+    params: { count, K: dim(dy.shape, 3), ...windowParams(x, dy.shape, window, 'avgPool') },
+    groups: elementwise(count),
+  })
+  return dx
+}
 
 const avgPoolOp: Op<[x: Tensor], [Tensor], Window> = {
   name: 'avgPool',
@@ -67,15 +90,7 @@ const avgPoolOp: Op<[x: Tensor], [Tensor], Window> = {
       groups: elementwise(count),
     })
   },
-  backward(run, window, [dy], [x]) {
-    const count = sizeOf(x.shape)
-    return run(backwardKernel, {
-      reads: [dy],
-      makes: [x.shape],
-      params: { count, ...windowParams(x.shape, dy.shape, window, 'avgPool') },
-      groups: elementwise(count),
-    })
-  },
+  backward: (run, window, [dy], [x]) => [avgPoolBack(run, dy, x.shape, window)],
 }
 
 const apply = op(avgPoolOp)

@@ -10,6 +10,7 @@
 import { type Run, type Shape, type Tensor, elementwise, images, kernel, sizeOf } from './op.ts'
 import type { Pair, Steps } from './conv-steps.ts'
 import { CPU_CHANNELS, convolveCpuKernel, suitsCpu } from './convolve-cpu.ts'
+import { convolveWalk } from './convolve-walk.ts'
 import { convolveBackTiled, convolveMomentsTiled, convolveTiled } from './convolve-tiled.ts'
 import { sharing, threadsFor } from './lanes.ts'
 
@@ -19,22 +20,13 @@ const CHANNELS = 8
 const convolveKernel = sharing(
   ({ head, lane, eight }) => kernel`
   ${head}
-  struct Params {
-    N: u32, H: u32, W: u32, C: u32, outH: u32, outW: u32, K: u32, kH: u32, kW: u32,
-    phasesH: u32, phasesW: u32, stepH: u32, stepW: u32, padH: u32, padW: u32, dir: i32,
-    tapStride: u32, inStride: u32, outStride: u32
-  }
+  ${convolveWalk}
   @group(0) @binding(0) var<storage, read>       x:      array<f32>; // [N, H, W, C]
   @group(0) @binding(1) var<storage, read>       factors: array<f32>; // the weight [kH, kW, C, K], by strides
   @group(0) @binding(2) var<storage, read_write> y:      array<f32>; // [N, outH, outW, K]
   @group(0) @binding(3) var<uniform>             p:      Params;
   override threads: u32 = 64u;
-  override taps: u32 = 1u; // of a row, done together: 3 where it has 3 and pixels of a row share what they read
   ${eight}
-
-  // Exact for sides of images, and for a CPU adapter much cheaper than division of integers.
-  fn quotient(a: vec2u, b: vec2u) -> vec2u { return vec2u((vec2f(a) + 0.5) / vec2f(b)); }
-  fn remainder(a: vec2u, b: vec2u) -> vec2u { return a - quotient(a, b) * b; }
 
   @compute @workgroup_size(threads)
   fn convolve(
@@ -42,47 +34,28 @@ const convolveKernel = sharing(
     @builtin(workgroup_id) group: vec3u,
     @builtin(num_workgroups) groups: vec3u,
   ) {
-    let phases = vec2u(p.phasesH, p.phasesW);
-    let padding = vec2u(p.padH, p.padW);
-    let phaseRow = quotient(vec2u(group.z), vec2u(p.phasesW)).x;
-    let phase = vec2u(phaseRow, group.z - phaseRow * p.phasesW);
-    let first = remainder(phase + phases - remainder(padding, phases), phases);
-    let shift = vec2i(quotient(first + padding - phase, phases));
-    let size = quotient(vec2u(p.outH, p.outW) + phases - 1u - first, phases);
-    let reach = quotient(vec2u(p.kH, p.kW) + phases - 1u - phase, phases); // taps of this phase
-
+    let phase = phaseOf(group.z);
     let tile = group.y * groups.x + group.x;
     let blocks = (p.K + 7u) / 8u;
     let band = tile / blocks;
     let k = (tile - band * blocks) * 8u;
     share(neighbor, k, p.K, p.outStride);
     let start = (band * threads + lane) * 4u;
-    let count = p.N * size.x * size.y;
-    var at = array<vec3u, 4>(); // n, and the row and column within the phase
-    let row = start / max(size.y, 1u);
-    let image = row / max(size.x, 1u);
-    at[0] = vec3u(image, row - image * size.x, start - row * size.y);
-    for (var j = 1u; j < 4u; j++) {
-      at[j] = at[j - 1u] + vec3u(0u, 0u, 1u);
-      if (at[j].z == size.y) { at[j] = vec3u(at[j].x, at[j].y + 1u, 0u); }
-      if (at[j].y == size.x) { at[j] = vec3u(at[j].x + 1u, 0u, at[j].z); }
-    }
+    let count = p.N * phase.size.x * phase.size.y;
+    var at = fourPixels(start, phase.size); // n, and the row and column within the phase
 
     var sums = array<array<f32, 8>, 4>();
-    for (var r = 0u; r < reach.x; r++) {
-      for (var s = 0u; s < reach.y; s += taps) {
+    for (var r = 0u; r < phase.reach.x; r++) {
+      for (var s = 0u; s < phase.reach.y; s += taps) {
         // What the four pixels read at the leftmost of these taps, then what the last reads at the others.
         var base = array<u32, 6>();
         var inside = array<bool, 6>();
         for (var q = 0u; q < 3u + taps; q++) {
-          let pixel = at[min(q, 3u)];
-          let h = u32(i32(pixel.y * p.stepH) + p.dir * (i32(r) - shift.x)); // a negative one is huge as u32
-          let left = select(i32(s) - shift.y, shift.y - i32(s + taps - 1u), p.dir < 0);
-          let v = u32(i32(pixel.z * p.stepW + max(q, 3u) - 3u) + left);
-          inside[q] = pixel.x < p.N && h < p.H && v < p.W;
-          base[q] = select(0u, ((pixel.x * p.H + h) * p.W + v) * p.C, inside[q]);
+          let source = sourceOf(at[min(q, 3u)], q, r, s, phase.shift);
+          inside[q] = source.inside;
+          base[q] = source.base;
         }
-        let tap = (phase.x + r * phases.x) * p.kW + phase.y + s * phases.y;
+        let tap = (phase.at.x + r * p.phasesH) * p.kW + phase.at.y + s * p.phasesW;
         for (var c = 0u; c < p.C; c++) {
           var values = array<f32, 6>();
           for (var q = 0u; q < 3u + taps; q++) { values[q] = select(0.0, x[base[q] + c], inside[q]); }
@@ -98,7 +71,7 @@ const convolveKernel = sharing(
 
     for (var j = 0u; j < 4u; j++) {
       if (start + j < count) {
-        let o = first + at[j].yz * phases;
+        let o = phase.first + at[j].yz * vec2u(p.phasesH, p.phasesW);
         let to = ((at[j].x * p.outH + o.x) * p.outW + o.y) * p.K;
         // Channels past the last repeat it, and are stored there once more.
         for (var i = 0u; i < 8u; i++) { y[to + min(k + i, p.K - 1u)] = sums[j][i]; }
