@@ -88,17 +88,19 @@ export interface TrainFlags extends RunFlags, MethodFlags {
 export function configOf(method: Method, flags: TrainFlags, software: boolean): TrainConfig {
   const data = flags.data ?? 'procedural'
   const small = data.startsWith('procedural') || /^(cifar|idx)/.test(data)
-  const { name: preset, size: presetSize, settings: make } = presetOf(method, flags)
+  const { name: preset, size: presetSize, subset: few = null, settings: make } = presetOf(method, flags)
+  const subset = flags.subset ?? (flags.data === undefined ? few : null)
   const size = flags.size ?? (small ? 32 : presetSize)
   const merged = mergeMethod(make(size, flags.batch), flags)
   return {
     ...merged,
     ...shared(merged, flags, software),
-    ...{ preset, data, size, subset: flags.subset ?? null, seed: flags.seed ?? 0 },
+    ...{ preset, data, size, subset, seed: flags.seed ?? 0 },
     precision: oneOf('--precision', flags.precision, precisions) ?? 'f32',
     activations: oneOf('--activations', flags.activations, activationKinds) ?? 'f32',
     knn: {
-      every: flags.knnEvery ?? (preset.endsWith('-demo') ? 1 : 5),
+      every:
+        flags.knnEvery ?? (preset.endsWith('-demo') ? Math.ceil((flags.epochs ?? merged.epochs) / 10) : 5),
       k: flags.k ?? null,
       temperature: flags.knnTemperature ?? merged.knn.temperature,
       bank: flags.knnBank ?? (software ? 2000 : null),

@@ -85,13 +85,17 @@ export const demo = (size: number, batch = 128): MocoSettings => ({
 })
 
 /** What suits a queue in a run of some hundred steps: at the rate that SimCLR's demo has, the queue's keys are of another
- *  encoder than the query, which then learns to tell the two apart and nothing else. */
-const slowly = (settings: MocoSettings): MocoSettings => ({
-  ...settings,
-  temperature: 0.2,
-  schedule: { ...settings.schedule, lr: 5e-4 },
-  queue: 512,
-})
+ *  encoder than the query, which then learns to tell the two apart and nothing else. So steps are small, and many, and the
+ *  queue holds the keys of four. */
+const slowly = (size: number, batch = 64): MocoSettings => {
+  const settings = demo(size, batch)
+  return {
+    ...settings,
+    temperature: 0.2,
+    schedule: { ...settings.schedule, lr: 5e-4 },
+    queue: 256,
+  }
+}
 
 /** MoCo's presets by name. */
 export const mocoPresets: Readonly<Record<string, PresetOf<MocoSettings>>> = {
@@ -150,17 +154,17 @@ export const mocoPresets: Readonly<Record<string, PresetOf<MocoSettings>>> = {
   },
   'moco-v1-demo': {
     about:
-      'ResNet-8 on the built-in images, for a CPU: linear head, K 512, m 0.99, T 0.2, Adam 5e-4, 5 epochs',
+      'ResNet-8 on the built-in images, for a CPU: linear head, K 256, m 0.99, T 0.2, Adam 5e-4, batch 64, 5 epochs',
     size: 32,
-    settings: (size, batch) => slowly(demo(size, batch)),
+    settings: slowly,
   },
   'moco-v2-demo': {
     about: 'the same with an MLP head',
     size: 32,
-    settings: (size, batch) => slowly({ ...demo(size, batch), head: { style: 'mlp', dim: 64 } }),
+    settings: (size, batch) => ({ ...slowly(size, batch), head: { style: 'mlp', dim: 64 } }),
   },
   'moco-v3-demo': {
-    about: 'the same with a predictor and the keys of the batch, m 0.95 to 1, T 0.2',
+    about: 'the same with a predictor and the keys of the batch, m 0.95 to 1, Adam 3e-3, batch 128',
     size: 32,
     settings: (size, batch) => ({
       ...demo(size, batch),

@@ -37,5 +37,7 @@ export interface PresetOf<S> {
   readonly about: string
   /** Image size the preset is made for, in pixels. */
   readonly size: number
+  /** How many of the built-in images it is made for, unless all of them. */
+  readonly subset?: number
   readonly settings: (size: number, batch?: number) => S
 }
