@@ -50,7 +50,7 @@ export class GradientCache {
   backward(loss: Tensor, scale?: Tensor): ReadonlyMap<Tensor, Tensor> {
     const gpu = this.#gpu
     const cached = gpu.backward(loss, scale)
-    const own = added(gpu, new Map(), cached) // such as a learned temperature's
+    const own = added(gpu, new Map(), cached) // such as a learned temperature's; all sums are made here, and outlive the turns
     return gpu.fold(this.#turns, own, (sums, { encode, leaves, rows }) => {
       if (!leaves.some((leaf) => cached.has(leaf))) return sums
       const weighted = listOf(encode(again)).flatMap((z, i) => {

@@ -8,6 +8,7 @@ import { concat } from '../kernels/concat.ts'
 import { linear } from '../kernels/linear.ts'
 import { mul } from '../kernels/mul.ts'
 import { ntXent } from '../kernels/ntxent.ts'
+import { relu } from '../kernels/relu.ts'
 import { slice } from '../kernels/slice.ts'
 import { sum } from '../kernels/sum.ts'
 import type { Gpu } from '../engine/gpu.ts'
@@ -192,6 +193,28 @@ test('the loss may have parameters of its own, and need not depend on every part
     assert.ok(apart([...(await gpu.read(got))], [...(await gpu.read(want))]) < 1e-6)
   }
   assert.is(cached.gradients.size, 2)
+})
+
+test('a part may be encoded into several tensors, of which the loss need not take all', async ({ gpu }) => {
+  const w = gpu.variable(random(6, 1), [2, 3])
+  const parts = [0, 1].map((i): Encode => {
+    const x = gpu.tensor(random(12, 10 + i), [4, 3])
+    return () => {
+      const y = linear(x, w)
+      return [mul(y, y), y, relu(y)]
+    }
+  })
+  const loss = (z: readonly Tensor[]) => {
+    assert.is(z.length, 6)
+    return sum(mul(z[1] ?? w, z[5] ?? w)) // of the first part y, of the second ReLU(y)
+  }
+  const { gradients } = gradientCache(gpu, parts, loss)
+  const got = gradients.get(w)
+  const want = gpu
+    .backward(loss(parts.flatMap((encode) => encode({ training: true }) as readonly Tensor[]))) // as they are
+    .get(w)
+  if (!got || !want) throw new Error('no gradient')
+  assert.ok(apart([...(await gpu.read(got))], [...(await gpu.read(want))]) < 1e-6)
 })
 
 test('chunks are the fewest that are small enough, and as equal as can be', () => {
