@@ -1,12 +1,14 @@
 // The configuration of an AMDIM training: the preset, changed by what the command line says.
 
 import { amdimPresets } from '../methods/amdim-presets.ts'
+import { chunkOf } from './chunk.ts'
 import { UsageError, choice, oneOf } from './choice.ts'
 import type { AmdimConfig, RunFlags } from './config.ts'
 import { activationKinds, precisions } from './precision.ts'
 
 /** What `kindred train amdim` was told, as commander gives it. */
 export interface AmdimFlags extends RunFlags {
+  readonly chunk?: number
   readonly features?: number
   readonly depth?: number
   readonly encoderNorm?: boolean
@@ -40,6 +42,7 @@ export function amdimConfig(flags: AmdimFlags, software: boolean): AmdimConfig {
       batchNorm: flags.encoderNorm ?? model.batchNorm,
     },
     schedule: { ...schedule, lr: flags.lr ?? schedule.lr },
+    chunk: chunkOf(flags.chunk, settings),
     epochs: flags.epochs ?? settings.epochs,
     knn: {
       every: flags.knnEvery ?? (preset === 'amdim-demo' ? 1 : 5),

@@ -130,9 +130,8 @@ function mocoTrainer(gpu: Gpu, config: Of<'moco'>, extent: Scaled, K: number): T
   const { symmetric, bnSplits: splits, shuffle } = config
   const trainer = moco(gpu, {
     ...{ query, key, optimizer, schedule, queue, symmetric, splits, shuffle },
-    ...extent.scaling,
     momentum: momentumOf(config, extent),
-    ...{ temperature: config.temperature, views: config.views, seed: config.seed, capture: extent.capture },
+    ...shared(config, extent),
   })
   const kept: Saved = {
     models: { 'key.': key.encoder, 'key.head.': key.head },
@@ -153,12 +152,17 @@ function mocoV3Trainer(gpu: Gpu, config: Of<'moco'>, extent: Scaled): Trainer {
   const schedule = scheduleOf(config, extent.stepsPerEpoch)
   const trainer = mocoV3(gpu, {
     ...{ query, key, predictor, optimizer, schedule, momentum: momentumOf(config, extent) },
-    ...extent.scaling,
-    ...{ temperature: config.temperature, views: config.views, seed: config.seed, capture: extent.capture },
+    ...shared(config, extent),
   })
   const models = { '': predictor, 'key.': key.encoder, 'key.head.': key.head }
   return { ...trainer, optimizer, schedule, kept: { ...nothing, models } }
 }
+
+/** What both forms of MoCo take besides. */
+const shared = ({ temperature, views, chunk = null, seed }: Of<'moco'>, { capture, scaling }: Scaled) => ({
+  ...{ temperature, views, chunk, seed, capture },
+  ...scaling,
+})
 
 function memoryBankTrainer(
   gpu: Gpu,

@@ -1,6 +1,6 @@
 // The flags that one method has and another has not.
 
-import { evenly } from '../methods/chunks.ts'
+import { chunkOf } from './chunk.ts'
 import { UsageError, oneOf } from './choice.ts'
 import type { MethodConfig } from './config.ts'
 
@@ -18,9 +18,18 @@ export interface MethodFlags {
 
 /** The settings as the flags change them. Throws UsageError for a flag that they have no use for. */
 export function mergeMethod(settings: MethodConfig, flags: MethodFlags): MethodConfig {
+  const merged = mergeOwn(settings, flags)
+  return { ...merged, chunk: chunkOf(flags.chunk, merged) }
+}
+
+function mergeOwn(settings: MethodConfig, flags: MethodFlags): MethodConfig {
   if (settings.method === 'simclr') {
+    if (settings.batch < 2)
+      throw new UsageError(
+        `--batch: must be 2 or more, as images are compared with the others of their batch, got ${settings.batch}`,
+      )
     const batchNorm = oneOf('--batch-norm', flags.batchNorm, ['per-view', 'joint']) ?? settings.batchNorm
-    return { ...settings, batchNorm, chunk: chunkOf(flags.chunk, settings.batch, batchNorm) }
+    return { ...settings, batchNorm }
   }
   if (settings.method === 'memory-bank')
     return {
@@ -51,19 +60,4 @@ function mergeMoco(settings: MocoConfig, flags: MethodFlags): MocoConfig {
     bnSplits: splits,
     shuffle: (flags.shuffle ?? true) && splits > 1,
   }
-}
-
-/** --chunk, unless it leaves an image alone, which has no statistics in the projection head's batch norm. */
-function chunkOf(chunk: number | undefined, batch: number, batchNorm: 'per-view' | 'joint'): number | null {
-  if (batch < 2)
-    throw new UsageError(
-      `--batch: must be 2 or more, as images are compared with the others of their batch, got ${batch}`,
-    )
-  if (chunk === undefined) return null
-  const fewest = Math.min(...evenly(batch, chunk).map(([start, end]) => end - start))
-  if (fewest < 2 && batchNorm === 'per-view')
-    throw new UsageError(
-      `--chunk: batch norm per view needs 2 images or more at a time, got 1 of a batch of ${batch} in chunks of ${chunk}`,
-    )
-  return chunk
 }

@@ -14,6 +14,7 @@ import type { Model } from '../models/layers.ts'
 import { type AmdimFlags, amdimConfig } from './amdim-config.ts'
 import { type Scaling, type Trainer, nothing, scaled } from './build.ts'
 import type { AmdimConfig } from './config.ts'
+import { chunking } from './chunk.ts'
 import { openFeed } from './feed.ts'
 import { count, positive } from './numbers.ts'
 import { presetLines } from './presets.ts'
@@ -45,14 +46,14 @@ function amdimTrainer(
   { stepsPerEpoch, capture }: { readonly stepsPerEpoch: number; readonly capture: boolean },
   scaling: Scaling,
 ): Trainer {
-  const { clip, penalty, views, seed } = config
+  const { clip, penalty, views, chunk = null, seed } = config
   const encoder = amdimEncoder(gpu, { ...config.model, size: config.size, seed })
   const shape = { features: encoder.features, classes: classes.length, ...config.classifiers, seed }
   const head = labels ? classifiers(gpu, shape) : null
   const optimizer = new Adam({ ...encoder.parameters, ...head?.parameters }, config.optimizer)
   const schedule = amdimSchedule(config, stepsPerEpoch)
-  const options = { encoder, classifiers: head, optimizer, schedule, clip, penalty, views, seed, capture }
-  const trainer = amdim(gpu, { ...options, ...scaling })
+  const options = { encoder, classifiers: head, optimizer, schedule, clip, penalty, views, chunk, seed }
+  const trainer = amdim(gpu, { ...options, capture, ...scaling })
   const known = (indices: ArrayLike<number>) =>
     labels && Int32Array.from(indices, (index) => labels[index] ?? -1)
   return {
@@ -108,7 +109,7 @@ export function addAmdim(train: Command): Command {
     .option('--epochs <n>', 'times through the data', count)
     .option('--batch <n>', 'images per step; each is compared with every other one of its batch', count)
     .option('--lr <rate>', 'learning rate, before warm-up and decay', positive)
-  return measuring(own).addHelpText(
+  return measuring(chunking(own)).addHelpText(
     'after',
     `
 Presets (--preset), with the options above on top:

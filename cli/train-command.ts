@@ -182,7 +182,7 @@ function introduce(
   { run, data, progress }: Place,
 ) {
   const { batch, epochs, seed } = config
-  const chunk = (config.method === 'simclr' && config.chunk) || batch
+  const chunk = config.chunk ?? batch
   const cut = chunk < batch ? ` in chunks of ${chunk}` : ''
   const total = epochs * stepsPerEpoch
   progress.start(total)

@@ -1,6 +1,7 @@
 // The commands of kindred train: the options that all methods have, and each method's own.
 
 import { type Command, Option } from 'commander'
+import { chunking } from './chunk.ts'
 import { count, positive, share, whole } from './numbers.ts'
 import { activationsHelp, precisionHelp } from './precision.ts'
 import { type Method, methods, presetLines } from './presets.ts'
@@ -21,16 +22,10 @@ export const trainCommands: readonly {
         'simclr',
         'SimCLR (Chen et al. 2020): two augmented views of each image attract, all others repel',
         (own) =>
-          own
-            .option(
-              '--batch-norm <kind>',
-              "per-view (as the popular PyTorch code) or joint over both views (as the paper's)",
-            )
-            .option(
-              '--chunk <n>',
-              'images encoded at a time, so that any batch fits the memory at the price of a second forward (default: all)',
-              count,
-            ),
+          own.option(
+            '--batch-norm <kind>',
+            "per-view (as the popular PyTorch code) or joint over both views (as the paper's)",
+          ),
       ),
   },
   {
@@ -111,7 +106,7 @@ function command(
       "the loss's temperature: smaller looks harder at the nearest negatives",
       positive,
     )
-  return measuring(add(own)).addHelpText(
+  return measuring(chunking(add(own))).addHelpText(
     'after',
     `
 Presets (--preset), with the options above on top:

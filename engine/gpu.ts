@@ -225,10 +225,15 @@ export class Gpu implements Machine {
    *  a step, only to what was not computed itself, so that the others' memory can be used again at once.
    *  Throws ShapeError, and Error when a variable was changed since the forward. */
   backward(output: Tensor, cotangent?: Tensor): Map<Tensor, Tensor> {
-    if (cotangent) checkCotangent(cotangent, output)
     const ones = () => this.#tensors.upload(new Float32Array(sizeOf(output.shape)).fill(1), output.shape)
+    return this.pullback([[output, cotangent ?? ones()]])
+  }
+
+  /** The same of several outputs at once, each weighted by its cotangent. */
+  pullback(weighted: readonly (readonly [output: Tensor, cotangent: Tensor])[]): Map<Tensor, Tensor> {
+    for (const [output, cotangent] of weighted) checkCotangent(cotangent, output)
     const spent = this.#steps.running ? new Spent(this.#tensors, this.#memory) : null
-    return this.#parts.tape.backward(this.run, output, cotangent ?? ones(), spent)
+    return this.#parts.tape.backward(this.run, weighted, spent)
   }
 
   apply<In extends Inputs, Out extends Inputs, A>(op: Op<In, Out, A>, attrs: A, inputs: In): Readonly<Out> {

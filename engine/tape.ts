@@ -48,13 +48,22 @@ export class Tape {
     }
   }
 
-  /** Gradient of `output`, whose own is `cotangent`, with respect to everything it was computed from. With `spent`, only
+  /** Gradient of outputs, each given with its own, with respect to everything they were computed from. With `spent`, only
    *  of what was not computed itself: the other gradients are given to it when they have been handed on, and those that
    *  remain may be in parts. */
-  backward(run: Run, output: Tensor, cotangent: Tensor, spent: Spent | null): Map<Tensor, Tensor> {
-    const gradients = new Gradients([[output, cotangent]], (a, b) => accumulate(run, a, b))
-    const history = this.#history(output)
-    spent?.pin([cotangent, ...history.flatMap(({ inputs, outputs }) => [...inputs, ...outputs])])
+  backward(
+    run: Run,
+    weighted: readonly (readonly [output: Tensor, cotangent: Tensor])[],
+    spent: Spent | null,
+  ): Map<Tensor, Tensor> {
+    const gradients = new Gradients([], (a, b) => accumulate(run, a, b))
+    for (const [output, cotangent] of weighted) {
+      const sum = gradients.get(output)
+      gradients.set(output, sum ? accumulate(run, sum, cotangent) : cotangent)
+    }
+    const history = this.#history(weighted.map(([output]) => output))
+    const given = weighted.map(([, cotangent]) => cotangent)
+    spent?.pin([...given, ...history.flatMap(({ inputs, outputs }) => [...inputs, ...outputs])])
     for (const entry of history) {
       const [first, ...others] = entry.outputs.map((o) => gradients.get(o) ?? null)
       const main = entry.outputs[0]
@@ -80,10 +89,10 @@ export class Tape {
     return gradients
   }
 
-  /** The entries that `output` depends on, latest first: an order in which every use comes before its source. */
-  #history(output: Tensor): Entry[] {
+  /** The entries that these depend on, latest first: an order in which every use comes before its source. */
+  #history(outputs: readonly Tensor[]): Entry[] {
     const found = new Set<Entry>()
-    const open = [output]
+    const open = [...outputs]
     for (let tensor = open.pop(); tensor; tensor = open.pop()) {
       const entry = this.#makers.get(tensor)
       if (!entry || found.has(entry)) continue

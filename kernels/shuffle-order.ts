@@ -1,5 +1,5 @@
 // A random order of N rows and its inverse, on the GPU. Row n draws a number from Threefry, and its place is how many rows
-// drew a smaller one: a pure function of (seed, step, N).
+// drew a smaller one: a pure function of (seed, step, offset, N).
 
 import {
   type Op,
@@ -17,7 +17,7 @@ import { threefry, threefry2x32 } from './threefry.ts'
 const STREAM = 0x5f1e // keeps these draws apart from other uses of the seed
 
 const drawKernel = kernel`
-  struct Params { N: u32, key0: u32, key1: u32 }
+  struct Params { N: u32, offset: u32, key0: u32, key1: u32 }
   @group(0) @binding(0) var<storage, read_write> drawn: array<i32>; // [N], bits
   @group(0) @binding(1) var<uniform>             p:     Params;
   ${flatIndex}
@@ -25,7 +25,7 @@ const drawKernel = kernel`
   @compute @workgroup_size(64)
   fn shuffleDraw(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
     let n = flat(id, groups);
-    if (n < p.N) { drawn[n] = bitcast<i32>(threefry(vec2u(p.key0, p.key1), vec2u(n, 0u)).x); }
+    if (n < p.N) { drawn[n] = bitcast<i32>(threefry(vec2u(p.key0, p.key1), vec2u(p.offset + n, 0u)).x); }
   }
 `
 
@@ -53,6 +53,8 @@ const rankKernel = kernel`
 interface Attrs {
   readonly seed: number
   readonly step: Scalar
+  /** The number that the first row has among those of the step, if they come in several parts; 0 by default. */
+  readonly offset?: number
 }
 
 const orderOp: Op<[x: Tensor], [order: Tensor, inverse: Tensor], Attrs> = {
@@ -61,20 +63,20 @@ const orderOp: Op<[x: Tensor], [order: Tensor, inverse: Tensor], Attrs> = {
     if (x.length === 0) throw new ShapeError('shuffleOrder: x must have rows [N, ...], got []')
     return [dim(x, 0)]
   },
-  forward(run, { seed, step }, x) {
+  forward(run, { seed, step, offset = 0 }, x) {
     const N = dim(x.shape, 0)
     const word = (i: 0 | 1) => derive(step, (t) => threefry2x32([seed, STREAM], [t, 0])[i])
     const [key0, key1] = [word(0), word(1)]
     const indices = { shape: [N], dtype: 'i32' } as const
     const groups = elementwise(N)
-    const [drawn] = run(drawKernel, { makes: [indices], params: { N, key0, key1 }, groups })
+    const [drawn] = run(drawKernel, { makes: [indices], params: { N, offset, key0, key1 }, groups })
     return run(rankKernel, { reads: [drawn], makes: [indices, indices], params: { N }, groups })
   },
 }
 
 /** A random order of the rows of x [N, ...], i32 [N], and its inverse: `indexSelect` with the first shuffles, with the
- *  second it puts back. They depend on (seed, step) and N alone. Carries no gradient. Throws ShapeError for a scalar. */
-export function shuffleOrder(x: Tensor, { seed, step }: Attrs): { order: Tensor; inverse: Tensor } {
-  const [order, inverse] = x.gpu.apply(orderOp, { seed, step }, [x])
+ *  second it puts back. They depend on (seed, step, offset) and N alone. Carries no gradient. Throws ShapeError for a scalar. */
+export function shuffleOrder(x: Tensor, attrs: Attrs): { order: Tensor; inverse: Tensor } {
+  const [order, inverse] = x.gpu.apply(orderOp, attrs, [x])
   return { order, inverse }
 }

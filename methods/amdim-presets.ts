@@ -36,6 +36,8 @@ export interface AmdimSettings {
     readonly gamma: number
   }
   readonly batch: number
+  /** Images encoded at a time; a batch at once where there is none. */
+  readonly chunk?: number | null
   readonly epochs: number
   /** Of classifiers trained on the frozen encoder afterwards. */
   readonly evaluation: { readonly epochs: number; readonly milestones: readonly number[] }

@@ -10,37 +10,27 @@ import { concat } from '../kernels/concat.ts'
 import { pickPlace } from '../kernels/pick-place.ts'
 import { reshape } from '../kernels/reshape.ts'
 import type { Gpu } from '../engine/gpu.ts'
-import type { LossScaler } from '../engine/loss-scaler.ts'
 import type { Optimizer } from '../engine/optimizer.ts'
-import type { Schedule } from '../engine/schedule.ts'
-import type { AmdimEncoder } from '../models/amdim-encoder.ts'
+import type { AmdimEncoder, Scales } from '../models/amdim-encoder.ts'
 import { type Classifiers, classifierLosses } from '../models/classifiers.ts'
 import { multiscaleNce } from './multiscale.ts'
-import { type ImageBatch, imagesOf, inputsOf } from './image-batch.ts'
-import { type Views, viewsOf } from './views.ts'
+import { type Batch, type Encoder, type StepOptions, batchesOf } from './batches.ts'
+import type { ImageBatch } from './image-batch.ts'
 
 type At = { readonly step: number; readonly view: number }
 
-export interface AmdimOptions {
+export interface AmdimOptions extends StepOptions {
   readonly encoder: AmdimEncoder
   /** Trained in the same step on r1, without a gradient to the encoder, when the batch has labels. */
   readonly classifiers?: Classifiers | null
   /** Of the parameters of the encoder and the classifiers. */
   readonly optimizer: Optimizer
-  /** Learning rate at each step. */
-  readonly schedule: Schedule
   /** c of the scores' c tanh(score / c): 20. */
   readonly clip?: number
   /** λ of the penalty λ mean(score²): 0.05 in the authors' code, 0.04 in the paper. */
   readonly penalty?: number
-  readonly views: Views
   /** Where 5→5 predicts from: places [N] of a view's map; drawn uniformly unless told. */
   readonly places?: (at: At) => Tensor
-  readonly seed?: number
-  /** Whether steps are captured and replayed, with the same bits (the default), or run one by one. */
-  readonly capture?: boolean
-  /** Scales the loss, for a Gpu of precision f16. */
-  readonly scaler?: LossScaler
 }
 
 /** What `step` returns, in order. Classifiers' losses are there when they are trained. */
@@ -51,21 +41,26 @@ export const amdimLosses = ['loss', '1→5', '1→7', '5→5', 'penalty', 'linea
  *  ends: call `gpu.read` before that, and await it whenever you like. */
 export function amdim(gpu: Gpu, options: AmdimOptions) {
   const { encoder, classifiers = null, optimizer, schedule, clip = 20, penalty = 0.05 } = options
-  const { views, places, seed = 0, capture = true, scaler } = options
+  const { places, seed = 0, capture = true, scaler } = options
   const state = { step: 0 }
-  const t = viewsOf(gpu, views, { seed, state })
-  const f = (x: Tensor) => encoder.scales(x, { training: true })
+  const { inputs, open } = batchesOf(gpu, 'amdim', { ...options, state })
+  const maps: Encoder<[Tensor, Tensor, Tensor]> = (x, mode) => {
+    const { r1, r5, r7 } = encoder.scales(x, mode)
+    return [r1, r5, r7]
+  }
+  const f = (x: Batch, view: 0 | 1): Scales => {
+    const [r1, r5, r7] = x.encode(maps, view)
+    return { r1, r5, r7 }
+  }
   const place = (r5: Tensor, view: number) =>
     pickPlace(r5, places?.({ step: state.step, view }) ?? { seed, step: () => state.step, view })
   const stopped = (h: Tensor) => gpu.noGrad(() => reshape(h, h.shape))
 
   const captured = gpu.capture(
-    (labelled: boolean, first: Tensor, ...others: Tensor[]) => {
-      //        labels, if any, then the batch
-      const [second, ...set] = others
-      const [labels, x] =
-        labelled && second ? [first, imagesOf([second, ...set])] : [null, imagesOf([first, ...others])]
-      const [one, two] = [f(t(x, 0)), f(t(x, 1))] //                      two views, encoded apart
+    (labelled: boolean, ...given: Tensor[]) => {
+      const [labels, batch] = labelled ? [given[0], given.slice(1)] : [null, given]
+      const x = open(batch) //                                            two views, 0 and 1
+      const [one, two] = [f(x, 0), f(x, 1)] //                            encoded apart
       const sources = [place(one.r5, 0), place(two.r5, 1)] as const //    5→5 from one place of each
       const nce = multiscaleNce([one, two], sources, { clip, penalty })
       const probes =
@@ -73,7 +68,7 @@ export function amdim(gpu: Gpu, options: AmdimOptions) {
           ? classifierLosses(classifiers, [one.r1, two.r1].map(stopped), labels, () => state.step)
           : []
       const loss = probes.reduce((a, b) => add(a, b), nce.total) //       classifiers' parameters are their own
-      optimizer.step(gpu.backward(loss, scaler?.scale), () => schedule(state.step), scaler)
+      optimizer.step(x.backward(loss, scaler?.scale), () => schedule(state.step), scaler)
       gpu.everyStep(() => state.step++)
       return stacked([nce.total, nce.oneToFive, nce.oneToSeven, nce.fiveToFive, nce.penalty, ...probes])
     },
@@ -82,8 +77,8 @@ export function amdim(gpu: Gpu, options: AmdimOptions) {
 
   const step = (batch: ImageBatch, labels: Int32Array | null = null): Tensor =>
     labels?.some((label) => label >= 0)
-      ? captured.run(true, { values: labels, shape: [labels.length] }, ...inputsOf(batch))
-      : captured.run(false, ...inputsOf(batch))
+      ? captured.run(true, { values: labels, shape: [labels.length] }, ...inputs(batch))
+      : captured.run(false, ...inputs(batch))
 
   return { step, encoder, head: classifiers, optimizer, state, captured }
 }

@@ -8,47 +8,119 @@
 
 import type { Tensor } from '../kernels/op.ts'
 import { accumulate } from '../kernels/accumulate.ts'
+import { concat } from '../kernels/concat.ts'
+import { slice } from '../kernels/slice.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import type { Mode } from '../models/layers.ts'
 
+/** What an encoder gives: an embedding, or several of the same images, such as maps of several sizes. */
+export type Encoded = Tensor | readonly Tensor[]
+
 /** Encodes one part of a batch. It is called twice and must give the same both times: random numbers drawn by position,
  *  batch norm in the mode given. */
-export type Encode = (mode: Mode) => Tensor
+export type Encode<Z extends Encoded = Encoded> = (mode: Mode) => Z
 
-const first: Mode = { training: true }
+/** The mode of a forward that is made once, or for the first time. */
+export const first: Mode = { training: true }
+
 const again: Mode = { training: true, tracking: false } // statistics have moved already
 
+/** The embeddings of all parts, one part's rows behind another's, off the tape. What is made on the way is reclaimed. */
+export const encodedBy = <Z extends Encoded>(gpu: Gpu, parts: readonly Encode<Z>[]): Z => joined(gpu, parts).z
+
+/** Embeddings whose activations are not kept, and the way back through them. */
+export class GradientCache {
+  readonly #gpu: Gpu
+  readonly #turns: Turn[] = []
+
+  constructor(gpu: Gpu) {
+    this.#gpu = gpu
+  }
+
+  /** The embeddings of all parts, one part's rows behind another's: gradients flow to them and no further. */
+  encode<Z extends Encoded>(parts: readonly Encode<Z>[]): Z {
+    const { z, rows } = joined(this.#gpu, parts)
+    const leaves = listOf(z).map((one) => this.#gpu.leaf(one))
+    for (const [i, encode] of parts.entries()) this.#turns.push({ encode, leaves, rows: rows[i] ?? [] })
+    return shapedAs(z, leaves)
+  }
+
+  /** The gradient of a loss of what was encoded, and of variables of its own, with respect to every variable that it depends on;
+   *  `scale` multiplies it. Each part is encoded again. */
+  backward(loss: Tensor, scale?: Tensor): ReadonlyMap<Tensor, Tensor> {
+    const gpu = this.#gpu
+    const cached = gpu.backward(loss, scale)
+    const own = added(gpu, new Map(), cached) // such as a learned temperature's; all sums are made here, and outlive the turns
+    return gpu.fold(this.#turns, own, (sums, { encode, leaves, rows }) => {
+      if (!leaves.some((leaf) => cached.has(leaf))) return sums
+      const weighted = listOf(encode(again)).flatMap((z, i) => {
+        const dz = leaves[i] && cached.get(leaves[i])
+        return dz ? [[z, cut(dz, rows[i])] as const] : []
+      })
+      return added(gpu, sums, gpu.pullback(weighted))
+    })
+  }
+}
+
 /** The loss [] of a batch encoded in parts, and its gradient with respect to every variable that it depends on. `loss` is given the
- *  embeddings of all parts, in order, and may have variables of its own; `scale` multiplies the gradient. In memory are the embeddings, the activations of one
- *  part, and one set of gradients beside that part's own. Exact up to rounding, save that batch norm's statistics are a part's. */
+ *  embeddings of all parts, in order, and may have variables of its own; `scale` multiplies the gradient. In memory are the
+ *  embeddings, the activations of one part, and one set of gradients beside that part's own. Exact up to rounding, save that batch
+ *  norm's statistics are a part's. */
 export function gradientCache(
   gpu: Gpu,
   parts: readonly Encode[],
   loss: (z: readonly Tensor[]) => Tensor,
   scale?: Tensor,
 ): { loss: Tensor; gradients: ReadonlyMap<Tensor, Tensor> } {
-  const none: readonly Tensor[] = []
-  const z = gpu.fold(parts, none, (before, encode) => [...before, gpu.leaf(gpu.noGrad(() => encode(first)))])
-  const L = loss(z)
-  const cached = gpu.backward(L, scale)
-  const own = added(gpu, new Map(), cached) // of the loss itself, such as a learned temperature
-  const gradients = gpu.fold([...parts.entries()], own, (sums, [i, encode]) => {
-    const dz = z[i] && cached.get(z[i])
-    return dz ? added(gpu, sums, gpu.backward(encode(again), dz)) : sums
-  })
-  return { loss: L, gradients }
+  const cache = new GradientCache(gpu)
+  const L = loss(parts.flatMap((encode) => listOf(cache.encode([encode]))))
+  return { loss: L, gradients: cache.backward(L, scale) }
 }
 
-/** The same of a batch encoded in one pass, with the activations of all parts in memory. */
-export function plainGradient(
-  gpu: Gpu,
-  parts: readonly Encode[],
-  loss: (z: readonly Tensor[]) => Tensor,
-  scale?: Tensor,
-): { loss: Tensor; gradients: ReadonlyMap<Tensor, Tensor> } {
-  const L = loss(parts.map((encode) => encode(first)))
-  return { loss: L, gradients: gpu.backward(L, scale) }
+type Rows = readonly [start: number, end: number]
+
+/** A part to encode again, the embeddings that it has rows of, and which. */
+interface Turn {
+  readonly encode: Encode
+  readonly leaves: readonly Tensor[]
+  readonly rows: readonly Rows[]
 }
+
+/** What the parts give, off the tape, and which rows of each embedding are each part's. */
+function joined<Z extends Encoded>(gpu: Gpu, parts: readonly Encode<Z>[]) {
+  const none: readonly Tensor[] = []
+  const rows: (readonly Rows[])[] = []
+  let like: Z | null = null
+  const all = gpu.fold([parts], none, () => {
+    const made = gpu.fold(parts, none, (before, encode) => {
+      const z = gpu.noGrad(() => encode(first))
+      like ??= z
+      const last = rows.at(-1) ?? []
+      rows.push(listOf(z).map(({ shape: [n = 1] }, i) => [last[i]?.[1] ?? 0, (last[i]?.[1] ?? 0) + n]))
+      return [...before, ...listOf(z)]
+    })
+    const kinds = made.length / parts.length
+    return made.slice(0, kinds).map((one, kind) =>
+      parts.length === 1
+        ? one
+        : concat(
+            made.filter((_, i) => i % kinds === kind),
+            0,
+          ),
+    )
+  })
+  if (!like) throw new Error('gradientCache: a batch has at least one part, got none')
+  return { z: shapedAs<Z>(like, all), rows }
+}
+
+/** Some rows of a tensor. */
+const cut = (x: Tensor, [start, end]: Rows = [0, 0]) =>
+  end - start === (x.shape[0] ?? 1) ? x : slice(x, 0, start, end)
+
+const listOf = (z: Encoded): readonly Tensor[] => ('gpu' in z ? [z] : z)
+
+/** One tensor or a list of them, as `like` is. */
+const shapedAs = <Z extends Encoded>(like: Z, z: readonly Tensor[]): Z => ('gpu' in like ? z[0] : z) as Z // as many as in `like`
 
 /** The sums of the gradients of variables. */
 function added(gpu: Gpu, sums: ReadonlyMap<Tensor, Tensor>, more: ReadonlyMap<Tensor, Tensor>) {

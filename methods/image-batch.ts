@@ -1,34 +1,30 @@
 // What a method's step is given for a batch, and whole sets of images on the GPU, of which a step is given numbers only.
 
-import type { Tensor, Variable } from '../kernels/op.ts'
+import { type Tensor, type Variable, dim } from '../kernels/op.ts'
 import { takeImages } from '../kernels/take-images.ts'
 import type { Upload } from '../engine/capture.ts'
 import type { Gpu } from '../engine/gpu.ts'
+import { type Cut, type Pixels, cutPixels } from './chunks.ts'
 
 /** Images [N, H, W, 3]: on the GPU already, u8 pixels to upload, or the numbers [N] of images of a set on the GPU. */
-export type ImageBatch =
-  | Tensor
-  | { readonly pixels: Uint8Array; readonly shape: readonly number[] }
-  | { readonly set: Variable; readonly indices: Int32Array }
+export type ImageBatch = Tensor | Pixels | { readonly set: Variable; readonly indices: Int32Array }
 
-/** The batch as a captured step takes it. */
-export function inputsOf(batch: ImageBatch): [Tensor | Upload, ...Tensor[]] {
-  if ('pixels' in batch) return [{ values: batch.pixels, shape: batch.shape }]
+/** The batch as a captured step takes it: pixels by the chunk. */
+export function inputsOf(batch: ImageBatch, cut: Cut): (Tensor | Upload)[] {
+  if ('pixels' in batch) return cutPixels(batch, cut)
   if ('indices' in batch) return [{ values: batch.indices, shape: [batch.indices.length] }, batch.set]
   return [batch]
 }
 
-/** The images [N, H, W, 3] of such a batch, within the step. */
-export function imagesOf([given, set]: readonly Tensor[]): Tensor {
-  if (!given) throw new Error('a step was given no images')
-  return set ? takeImages(set, given) : given
-}
-
-/** The same of a batch whose pixels may come in several parts. */
-export const partsOf = (batch: readonly Tensor[]): readonly Tensor[] => {
+/** The images of such a batch within the step, [N, H, W, 3] in one tensor or in several. */
+export const imagesOf = (batch: readonly Tensor[]): readonly Tensor[] => {
   const [given, set] = batch
   return given && set && given.dtype === 'i32' ? [takeImages(set, given)] : batch
 }
+
+/** How many images there are. */
+export const countOf = (batch: ImageBatch): number =>
+  'indices' in batch ? batch.indices.length : dim(batch.shape, 0)
 
 /** Images of one size that can be read, as a Dataset's can. */
 export interface ImageSource {

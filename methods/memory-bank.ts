@@ -3,26 +3,22 @@
 //
 //   f encoder   v the bank, one slot per image   K negatives drawn from it   T temperature   m momentum of the slots
 
-import { type Tensor, dim } from '../kernels/op.ts'
+import type { Tensor } from '../kernels/op.ts'
 import { affine } from '../kernels/affine.ts'
 import { concat } from '../kernels/concat.ts'
 import { infoNce } from '../kernels/infonce.ts'
 import { l2Normalize } from '../kernels/l2-normalize.ts'
 import { nce, similarities } from '../kernels/nce.ts'
 import type { Gpu } from '../engine/gpu.ts'
-import type { LossScaler } from '../engine/loss-scaler.ts'
 import type { Optimizer } from '../engine/optimizer.ts'
-import type { Schedule } from '../engine/schedule.ts'
 import type { MemoryBank } from '../models/memory-bank.ts'
 import { type Tower, through } from '../models/tower.ts'
-import { type ImageBatch, imagesOf, inputsOf } from './image-batch.ts'
-import { type Views, viewsOf } from './views.ts'
+import { type Batch, type Encoder, type StepOptions, batchesOf } from './batches.ts'
+import { type ImageBatch, countOf } from './image-batch.ts'
 
-export interface MemoryBankOptions extends Tower {
+export interface MemoryBankOptions extends Tower, StepOptions {
   readonly bank: MemoryBank
   readonly optimizer: Optimizer
-  /** Learning rate at each step. */
-  readonly schedule: Schedule
   /** K: 4096 in the paper with NCE, 65,536 in MoCo's comparison. */
   readonly negatives: number
   /** T: 0.07. */
@@ -30,22 +26,16 @@ export interface MemoryBankOptions extends Tower {
   /** m: 0.5 in the paper's code. */
   readonly momentum: number
   readonly loss: 'infonce' | 'nce'
-  readonly views: Views
-  readonly seed?: number
-  /** Whether steps are captured and replayed, with the same bits (the default), or run one by one. */
-  readonly capture?: boolean
-  /** Scales the loss, for a Gpu of precision f16. */
-  readonly scaler?: LossScaler
 }
 
 /** Memory-bank training: `step(batch, indices)` makes one step on the images that the indices [N] name in the data set, and
  *  returns its loss [], which dies when the next step ends. Throws RangeError for an index outside the bank. */
 export function memoryBank(gpu: Gpu, options: MemoryBankOptions) {
   const { encoder, head, bank, optimizer, schedule, negatives: K, temperature: T, momentum: m } = options
-  const { loss: kind, views, seed = 0, capture = true, scaler } = options
+  const { loss: kind, seed = 0, capture = true, scaler } = options
   const state = { step: 0 }
-  const aug = viewsOf(gpu, views, { seed, state })
-  const mode = { training: true }
+  const { inputs, open } = batchesOf(gpu, 'memoryBank', { ...options, state })
+  const encode: Encoder = (x, mode) => l2Normalize(through({ encoder, head }, x, mode))
 
   /** Eq. 5 to 7. Z is a constant, estimated from the first batch. */
   const estimated = (f: Tensor, own: Tensor, noise: Tensor, first: boolean) => {
@@ -57,26 +47,25 @@ export function memoryBank(gpu: Gpu, options: MemoryBankOptions) {
     )
   }
 
-  const body = (x: Tensor, i: Tensor, first: boolean) => {
-    const f = l2Normalize(through({ encoder, head }, aug(x, 0), mode)) //      one view, f_i
+  const body = (x: Batch, i: Tensor, first: boolean) => {
+    const f = x.encode(encode, 0) //                                           one view, f_i
     const own = gpu.noGrad(() => bank.at(i)) //                                v_i, the positive
     const noise = bank.draw(K, { seed, step: () => state.step }) //            negatives
     const loss =
       kind === 'nce' ? estimated(f, own, noise, first) : infoNce(f, own, noise, T, { normalized: true })
-    const gradients = gpu.backward(loss, scaler?.scale)
+    const gradients = x.backward(loss, scaler?.scale)
     optimizer.step(gradients, () => schedule(state.step), scaler) //           update f
     bank.update(f, i, m) //                                                    v_i = normalise(m v_i + (1 - m) f_i)
     gpu.everyStep(() => state.step++)
     return loss
   }
   const capturing = (first: boolean, replay: boolean) =>
-    gpu.capture((i: Tensor, ...batch: [Tensor, ...Tensor[]]) => body(imagesOf(batch), i, first), { replay })
+    gpu.capture((i: Tensor, ...batch: Tensor[]) => body(open(batch), i, first), { replay })
   const [captured, estimating] = [capturing(false, capture), capturing(true, false)]
 
   const step = (batch: ImageBatch, indices: ArrayLike<number>): Tensor => {
-    const x = inputsOf(batch)
-    const i = { values: slots(indices, bank.size, dim(x[0].shape, 0)), shape: [indices.length] }
-    return (kind === 'nce' && state.step === 0 ? estimating : captured).run(i, ...x)
+    const i = { values: slots(indices, bank.size, countOf(batch)), shape: [indices.length] }
+    return (kind === 'nce' && state.step === 0 ? estimating : captured).run(i, ...inputs(batch))
   }
   return { step, encoder, head, optimizer, state, bank, captured }
 }

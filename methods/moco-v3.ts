@@ -8,58 +8,47 @@ import { affine } from '../kernels/affine.ts'
 import { infoNce } from '../kernels/infonce.ts'
 import { l2Normalize } from '../kernels/l2-normalize.ts'
 import type { Gpu } from '../engine/gpu.ts'
-import type { LossScaler } from '../engine/loss-scaler.ts'
 import { MovingAverage } from '../engine/moving-average.ts'
 import type { FlatOptimizer } from '../engine/optimizer.ts'
 import type { Schedule } from '../engine/schedule.ts'
 import type { Model } from '../models/layers.ts'
 import { type Tower, parametersOf, through } from '../models/tower.ts'
-import { type ImageBatch, imagesOf, inputsOf } from './image-batch.ts'
-import { type Views, viewsOf } from './views.ts'
+import { type Encoder, type StepOptions, batchesOf } from './batches.ts'
+import type { ImageBatch } from './image-batch.ts'
 
-export interface MocoV3Options {
+export interface MocoV3Options extends StepOptions {
   /** Backbone and projector of f_q; `key` is f_k, of the same shapes. */
   readonly query: Tower
   readonly predictor: Model
   readonly key: Tower
   /** Over the query's parameters, in the order of `parametersOf`, then the predictor's. */
   readonly optimizer: FlatOptimizer
-  /** Learning rate at each step. */
-  readonly schedule: Schedule
   /** m at each step: from 0.99 (0.996 for 1000 epochs) rising to 1 along a cosine. */
   readonly momentum: Schedule
   /** T of the loss: 1 for ResNet-50, 0.2 for vision transformers. */
   readonly temperature: number
-  readonly views: Views
-  readonly seed?: number
-  /** Whether steps are captured and replayed, with the same bits (the default), or run one by one. */
-  readonly capture?: boolean
-  /** Scales the loss, for a Gpu of precision f16. */
-  readonly scaler?: LossScaler
 }
 
 /** MoCo v3 training: `step(batch)` makes one step and returns its loss [], which dies when the next step ends. The key encoder
  *  begins as a copy of the query's. Throws Error unless the two have the same shapes. */
 export function mocoV3(gpu: Gpu, options: MocoV3Options) {
-  const { query, predictor, key, optimizer, schedule, momentum, temperature: T, views } = options
-  const { seed = 0, capture = true, scaler } = options
+  const { query, predictor, key, optimizer, schedule, momentum, temperature: T } = options
+  const { capture = true, scaler } = options
   const state = { step: 0 }
-  const mode = { training: true }
-  const aug = viewsOf(gpu, views, { seed, state })
+  const { inputs, open } = batchesOf(gpu, 'mocoV3', { ...options, state })
   const average = new MovingAverage(optimizer, parametersOf(key), predictor.parameters)
   average.update(0) //                                             f_k begins as f_q
-  const f_q = (x: Tensor) => predictor.forward(through(query, x, mode), mode)
-  const f_k = (x: Tensor) => gpu.noGrad(() => l2Normalize(through(key, x, mode)))
+  const f_q: Encoder = (x, mode) => predictor.forward(through(query, x, mode), mode)
+  const f_k: Encoder = (x, mode) => l2Normalize(through(key, x, mode))
   const ctr = (q: Tensor, k: Tensor) => affine(infoNce(q, k, k, T, { inBatch: true }), 2 * T, 0)
 
   const captured = gpu.capture(
-    (...batch: [Tensor, ...Tensor[]]) => {
-      const x = imagesOf(batch)
-      const [x1, x2] = [aug(x, 0), aug(x, 1)] //                     augmentation
-      const [q1, q2] = [f_q(x1), f_q(x2)] //                         queries
-      const [k1, k2] = [f_k(x1), f_k(x2)] //                         keys, no gradient
+    (...batch: Tensor[]) => {
+      const x = open(batch) //                                       augmentation: views 0 and 1
+      const [q1, q2] = [x.encode(f_q, 0), x.encode(f_q, 1)] //       queries
+      const [k1, k2] = [x.keys(f_k, 0), x.keys(f_k, 1)] //           keys, no gradient
       const loss = add(ctr(q1, k2), ctr(q2, k1)) //                  symmetrised
-      const gradients = gpu.backward(loss, scaler?.scale)
+      const gradients = x.backward(loss, scaler?.scale)
       optimizer.step(gradients, () => schedule(state.step), scaler) // update f_q
       average.update(() => momentum(state.step)) //                  f_k = m f_k + (1 - m) f_q
       gpu.everyStep(() => state.step++)
@@ -68,6 +57,6 @@ export function mocoV3(gpu: Gpu, options: MocoV3Options) {
     { replay: capture },
   )
 
-  const step = (batch: ImageBatch): Tensor => captured.run(...inputsOf(batch))
+  const step = (batch: ImageBatch): Tensor => captured.run(...inputs(batch))
   return { step, ...query, predictor, key, optimizer, state, captured }
 }

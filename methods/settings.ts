@@ -26,6 +26,8 @@ export interface Settings {
     readonly firstEpoch?: 0 | 1
   }
   readonly batch: number
+  /** Images encoded at a time; a batch at once where there is none. */
+  readonly chunk?: number | null
   readonly epochs: number
   /** kNN: the vote's temperature, and whose output is compared: the encoder's (the default) or the head's. */
   readonly knn: { readonly temperature: number; readonly layer?: 'features' | 'embedding' }

@@ -1,18 +1,19 @@
 // Shuffling batch norm (He et al. 2020, https://arxiv.org/abs/1911.05722, section 3.3): the keys' batch is put in another
-// order before it is split into groups, and its keys back in theirs, so that a query and its key share no statistics.
+// order before it is split into groups, and its keys back in theirs, so that a query and its key share no statistics. A chunk is a batch here.
 
-import type { Tensor } from '../kernels/op.ts'
 import { indexSelect } from '../kernels/gather.ts'
 import { shuffleOrder } from '../kernels/shuffle-order.ts'
+import type { Encoder } from './batches.ts'
 
-/** `encode` [N, ...] -> [N, D] on a batch in an order that depends on (seed, state.step) and N alone; the result is in the
- *  batch's own order. Off the tape only: shuffling draws anew for each batch that it sees, not for each step's use. */
+/** `encode` [N, ...] -> [N, D] on a batch in an order that depends on (seed, state.step), N and the number of its first image
+ *  alone; the result is in the batch's own order. Off the tape only: shuffling draws anew for each batch that it sees, not for
+ *  each step's use. */
 export const shuffled =
   (
-    encode: (x: Tensor) => Tensor,
+    encode: Encoder,
     { seed, state }: { readonly seed: number; readonly state: { readonly step: number } },
-  ) =>
-  (x: Tensor): Tensor => {
-    const { order, inverse } = shuffleOrder(x, { seed, step: () => state.step })
-    return indexSelect(encode(indexSelect(x, 0, order)), 0, inverse)
+  ): Encoder =>
+  (x, mode, offset) => {
+    const { order, inverse } = shuffleOrder(x, { seed, step: () => state.step, offset })
+    return indexSelect(encode(indexSelect(x, 0, order), mode, offset), 0, inverse)
   }

@@ -8,8 +8,6 @@ export interface SimclrSettings extends Settings {
   readonly views: Recipe
   readonly head: { readonly style: 'seed' | 'paper'; readonly hidden: number; readonly dim: number }
   readonly batchNorm: 'per-view' | 'joint'
-  /** Images encoded at a time; a batch at once where there is none. */
-  readonly chunk?: number | null
 }
 
 export type Preset = PresetOf<SimclrSettings>

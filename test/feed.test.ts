@@ -20,7 +20,8 @@ async function pixelsOf(gpu: Gpu, batch: ImageBatch): Promise<number[]> {
   if ('pixels' in batch) return [...batch.pixels]
   if (!('indices' in batch)) throw new Error('neither pixels nor numbers')
   const numbers = gpu.tensor(batch.indices, [batch.indices.length])
-  return [...(await gpu.read(imagesOf([numbers, batch.set])))]
+  const [images = numbers] = imagesOf([numbers, batch.set])
+  return [...(await gpu.read(images))]
 }
 
 for (const [what, images] of Object.entries({ whole: set, subset: subset(set, 11, 4) })) {

@@ -5,7 +5,6 @@ import type { Tensor } from '../kernels/op.ts'
 import { augment } from '../kernels/augment.ts'
 import { cifarRecipe } from '../kernels/augment-recipes.ts'
 import { concat } from '../kernels/concat.ts'
-import { globalAvgPool } from '../kernels/global-avg-pool.ts'
 import { linear } from '../kernels/linear.ts'
 import { mul } from '../kernels/mul.ts'
 import { ntXent } from '../kernels/ntxent.ts'
@@ -16,44 +15,17 @@ import type { Gpu } from '../engine/gpu.ts'
 import { openGpu } from '../engine/node.ts'
 import { type Optimizer, Adam } from '../engine/optimizer.ts'
 import { constant } from '../engine/schedule.ts'
-import { type Encode, gradientCache, plainGradient } from '../methods/gradient-cache.ts'
+import { type Encode, gradientCache } from '../methods/gradient-cache.ts'
 import { evenly } from '../methods/chunks.ts'
 import { type SimclrOptions, simclr } from '../methods/simclr.ts'
-import { projectionHead } from '../models/heads.ts'
-import { type Model, Builder } from '../models/layers.ts'
 import { variablesOf } from '../models/state.ts'
 import { random } from './check.ts'
 import { gpuSuite } from './gpu.ts'
 import { refuses } from './refusal.ts'
+import { EMBEDDING, apart, network } from './small-network.ts'
 
 const test = gpuSuite('gradient cache')
-const [H, D] = [8, 8]
-
-/** Two convolutions, with batch norm or without, and a head. */
-function network(gpu: Gpu, normed: boolean) {
-  const build = new Builder(gpu, 3)
-  const layers = [0, 1].map((i) => {
-    const conv = build.conv(`conv${i}`, i === 0 ? [3, 8] : [8, 8])
-    const norm = normed ? build.norm(`bn${i}`, 8) : null
-    return (x: Tensor, mode: { training: boolean }) => {
-      const y = conv(x, mode)
-      return norm ? norm(y, mode, { relu: true }) : relu(y)
-    }
-  })
-  const encoder: Model = {
-    parameters: build.parameters,
-    norms: build.norms,
-    features: 8,
-    forward: (x, mode) => globalAvgPool(layers.reduce((y, layer) => layer(y, mode), x)),
-  }
-  return { encoder, head: normed ? projectionHead(gpu, { features: 8, hidden: 8, dim: D }) : plainHead(gpu) }
-}
-
-function plainHead(gpu: Gpu): Model {
-  const build = new Builder(gpu, 4)
-  const layer = build.linear('g', [8, D])
-  return { parameters: build.parameters, norms: {}, features: D, forward: layer }
-}
+const H = 8
 
 const pixels = (N: number, seed = 0) =>
   Uint8Array.from(random(N * H * H * 3, 77 + seed), (v) => Math.floor(127.5 * (v + 1)) % 256)
@@ -103,13 +75,6 @@ function trainer(gpu: Gpu, normed: boolean, options: Partial<SimclrOptions> = {}
   return { ...method, gradientOf, weights, statistics, counts }
 }
 
-/** |a - b| / |b|. */
-function apart(a: readonly number[], b: readonly number[]): number {
-  assert.is(a.length, b.length)
-  const norm = (xs: readonly number[]) => Math.hypot(...xs)
-  return norm(a.map((v, i) => v - (b[i] ?? NaN))) / norm(b)
-}
-
 for (const batchNorm of ['per-view', 'joint'] as const) {
   test(`without batch norm any chunk gives the batch's loss and gradient, ${batchNorm}`, async ({ gpu }) => {
     const N = 7
@@ -132,17 +97,17 @@ async function composed(gpu: Gpu, N: number, edges: readonly (readonly [number, 
   const training = { training: true }
   const project = (x: Tensor) => head.forward(encoder.forward(x, training), training)
   const images = pixels(N)
-  const z: [Tensor[], Tensor[]] = [[], []]
-  for (const [start, end] of edges) {
+  const of = ([start, end]: readonly [number, number], view: number) => {
     const x = gpu.tensor(images.slice(start * H * H * 3, end * H * H * 3), [end - start, H, H, 3])
-    const [x1, x2] = [0, 1].map((view) =>
-      augment(x, cifarRecipe(H), { seed: 0, step: 0, view, offset: start }),
-    ) as [Tensor, Tensor]
-    const n = end - start
-    const both = joint ? project(concat([x1, x2], 0)) : null
-    z[0].push(both ? slice(both, 0, 0, n) : project(x1))
-    z[1].push(both ? slice(both, 0, n, 2 * n) : project(x2))
+    return augment(x, cifarRecipe(H), { seed: 0, step: 0, view, offset: start })
   }
+  const both = edges.map((edge) => (joint ? project(concat([of(edge, 0), of(edge, 1)], 0)) : null))
+  const z = [0, 1].map((view) =>
+    edges.map((edge, i) => {
+      const n = edge[1] - edge[0]
+      return both[i] ? slice(both[i], 0, view * n, (view + 1) * n) : project(of(edge, view))
+    }),
+  ) as [Tensor[], Tensor[]] // of two views
   const gradients = gpu.backward(ntXent(concat(z[0], 0), concat(z[1], 0), 0.3))
   const gradient: number[] = []
   for (const variable of Object.values({ ...encoder.parameters, ...head.parameters })) {
@@ -203,7 +168,7 @@ test('memory grows with the batch by its images and embeddings alone', async () 
       await bytesOf(64, 8, capture),
       await bytesOf(64, null, capture),
     ]
-    const embeddings = 2 * 48 * D * 4 // bytes of 48 more images', in two views
+    const embeddings = 2 * 48 * EMBEDDING * 4 // bytes of 48 more images', in two views
     const images = capture ? 0 : 48 * H * H * 3 // which a replay's plan does not count
     assert.ok(many - few <= images + 8 * embeddings, `${many - few} bytes more`)
     assert.ok(whole > 5 * many, `${whole} bytes at once, ${many} in chunks`)
@@ -220,22 +185,49 @@ test('the loss may have parameters of its own, and need not depend on every part
         linear(one, w),
   )
   const loss = (z: readonly Tensor[]) => sum(mul(mul(z[0] ?? w, z[2] ?? w), scale))
-  const [cached, plain] = [gradientCache, plainGradient].map((gradient) => gradient(gpu, parts, loss))
+  const cached = gradientCache(gpu, parts, loss)
+  const plain = gpu.backward(loss(parts.map((encode) => encode({ training: true }) as Tensor))) // of one
   for (const variable of [w, scale]) {
-    const [got, want] = [cached?.gradients.get(variable), plain?.gradients.get(variable)]
+    const [got, want] = [cached.gradients.get(variable), plain.get(variable)]
     if (!got || !want) throw new Error('no gradient')
     assert.ok(apart([...(await gpu.read(got))], [...(await gpu.read(want))]) < 1e-6)
   }
-  assert.is(cached?.gradients.size, 2)
+  assert.is(cached.gradients.size, 2)
+})
+
+test('a part may be encoded into several tensors, of which the loss need not take all', async ({ gpu }) => {
+  const w = gpu.variable(random(6, 1), [2, 3])
+  const parts = [0, 1].map((i): Encode => {
+    const x = gpu.tensor(random(12, 10 + i), [4, 3])
+    return () => {
+      const y = linear(x, w)
+      return [mul(y, y), y, relu(y)]
+    }
+  })
+  const loss = (z: readonly Tensor[]) => {
+    assert.is(z.length, 6)
+    return sum(mul(z[1] ?? w, z[5] ?? w)) // of the first part y, of the second ReLU(y)
+  }
+  const { gradients } = gradientCache(gpu, parts, loss)
+  const got = gradients.get(w)
+  const want = gpu
+    .backward(loss(parts.flatMap((encode) => encode({ training: true }) as readonly Tensor[]))) // as they are
+    .get(w)
+  if (!got || !want) throw new Error('no gradient')
+  assert.ok(apart([...(await gpu.read(got))], [...(await gpu.read(want))]) < 1e-6)
 })
 
 test('chunks are the fewest that are small enough, and as equal as can be', () => {
-  assert.equal(evenly(9, 4), [[0, 3], [3, 6], [6, 9]]) // prettier-ignore
-  assert.equal(evenly(10, 4), [[0, 3], [3, 6], [6, 10]]) // prettier-ignore
-  assert.equal(evenly(8, Infinity), [[0, 8]])
+  const by = (most: number, unit = 1) => ({ most, unit })
+  assert.equal(evenly(9, by(4)), [[0, 3], [3, 6], [6, 9]]) // prettier-ignore
+  assert.equal(evenly(10, by(4)), [[0, 3], [3, 6], [6, 10]]) // prettier-ignore
+  assert.equal(evenly(8, by(Infinity)), [[0, 8]])
+  assert.equal(evenly(32, by(15, 4)), [[0, 8], [8, 20], [20, 32]]) // prettier-ignore
+  assert.equal(evenly(10, by(5, 4)), [[0, 4], [4, 10]]) // prettier-ignore
+  assert.equal(evenly(3, by(4, 4)), [[0, 3]])
   for (let N = 1; N < 40; N++)
     for (let most = 1; most < 45; most++) {
-      const sizes = evenly(N, most).map(([start, end]) => end - start)
+      const sizes = evenly(N, by(most)).map(([start, end]) => end - start)
       assert.is(sizes.length, Math.ceil(N / most))
       assert.ok(Math.max(...sizes) <= most && Math.max(...sizes) - Math.min(...sizes) <= 1)
     }

@@ -55,6 +55,30 @@ test('within a step, gradients in between are given back at once; outside they s
   assert.equal(await told(cotangent), [1, 10])
 })
 
+test('several outputs are pulled back at once, also where one is made of another or comes twice', async ({
+  gpu,
+}) => {
+  const [a, b] = [gpu.variable([2, 3], [2]), gpu.variable([5, 7], [2])]
+  const [dy, dz, more] = [gpu.tensor([1, 2], [2]), gpu.tensor([3, 4], [2]), gpu.tensor([10, 20], [2])]
+  const pulled = () => {
+    const y = mul(a, b)
+    const z = mul(y, a) // a² b
+    const gradients = gpu.pullback([
+      [y, dy],
+      [z, dz],
+      [y, more],
+    ])
+    for (let i = 0; i < 9; i++) mul(a, i) // writes over what was given back
+    return [a, b].flatMap((t) => gradients.get(t) ?? [])
+  }
+  // da = (dy + more) b + 2 a b dz, db = (dy + more) a + a² dz
+  const expected = [[11 * 5 + 20 * 3, 22 * 7 + 42 * 4], [11 * 2 + 4 * 3, 22 * 3 + 9 * 4]] // prettier-ignore
+  for (const gradients of [pulled(), gpu.step(pulled)])
+    assert.equal(await Promise.all(gradients.map(async (t) => [...(await gpu.read(t))])), expected)
+  for (const given of [dy, dz, more]) assert.ok((await gpu.read(given)).every((v) => v > 0))
+  assert.throws(() => gpu.pullback([[mul(a, b), gpu.tensor([1], [1])]]), /the cotangent must be f32 of the/)
+})
+
 test('what was used twice has one gradient, however it is asked for', async ({ gpu }) => {
   const [a, b] = [gpu.variable([2, 3], [2]), gpu.variable([5, 7], [2])]
   const ways: ((gradients: Map<Tensor, Tensor>) => Tensor[])[] = [

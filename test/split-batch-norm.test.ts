@@ -140,6 +140,16 @@ test('a shuffle is a permutation of its own for each seed and step, and is undon
     seen.add(places.join())
   }
   assert.is(seen.size, 5)
+  const orderOf = async (N: number, offset: number) => {
+    const { order } = shuffleOrder(gpu.tensor(random(N), [N]), { seed: 0, step: 0, offset })
+    return [...(await gpu.read(order))]
+  }
+  assert.is.not((await orderOf(20, 20)).join(), (await orderOf(20, 0)).join()) // another chunk of the batch
+  const whole = await orderOf(40, 0) // rows draw by their number, so a part keeps its order among itself
+  assert.equal(
+    whole.flatMap((n) => (n >= 20 ? [n - 20] : [])),
+    await orderOf(20, 20),
+  )
   refuses(
     () => shuffleOrder(gpu.tensor([1], []), { seed: 0, step: 0 }),
     'shuffleOrder: x must have rows [N, ...], got []',

@@ -65,6 +65,26 @@ test('reports each loss by itself, and resumes to the same bits', async ({ dir }
   assert.ok(last(cut).equals(last(whole)), 'the checkpoints differ')
 })
 
+test('in chunks, interrupted, resumes to the same bits', async ({ dir }) => {
+  const [whole, cut] = [join(dir, 'chunks'), join(dir, 'chunks-cut')]
+  const chunked = [...tiny, '--chunk', '6'] // 5, 5 and 6 images
+  const first = await kindred(['train', 'amdim', ...chunked, '--out', whole])
+  assert.is(first.code, 0, first.out)
+  assert.not.match(first.out, /was not replayed/)
+  assert.match(first.out, /batch 16 in chunks of 6, /)
+  const config = JSON.parse(readFileSync(join(whole, 'config.json'), 'utf8')) as Record<string, unknown>
+  assert.is(config['chunk'], 6)
+  assert.is((await kindred(['train', 'amdim', ...chunked, '--out', cut], /epoch 1, kNN/)).code, 130)
+  assert.is((await kindred(['train', 'amdim', '--resume', cut, '--no-capture'])).code, 0)
+  assert.is(metrics(cut), metrics(whole))
+  const last = (run: string) => readFileSync(join(run, 'checkpoints/step-00000006.safetensors'))
+  assert.ok(last(cut).equals(last(whole)), 'the checkpoints differ')
+  refuses(
+    () => amdimConfig({ batch: 16, chunk: 1 }, false),
+    '--chunk: batch norm needs 2 images or more at a time, got 1 of a batch of 16 in chunks of 1',
+  )
+})
+
 test('classifiers of the frozen encoder score every test image', async ({ dir }) => {
   const run = join(dir, 'whole')
   for (const kind of ['linear', 'mlp']) {

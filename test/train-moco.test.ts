@@ -33,6 +33,12 @@ for (const [name, method, options, holds] of [
     ['--preset', 'moco-v2-demo', '--queue', '24', '--symmetric'],
     ['queue', 'key.conv1.weight'],
   ],
+  [
+    'v1-in-chunks',
+    'moco',
+    ['--preset', 'moco-v1-demo', '--queue', '40', '--bn-splits', '2', '--chunk', '7'], // 4, 6 and 6 images
+    ['queue', 'key.head.fc.weight'],
+  ],
   ['v3', 'moco', ['--preset', 'moco-v3-demo'], ['predictor.0.weight', 'key.head.projector.4.running_mean']],
   [
     'nce',
@@ -47,6 +53,10 @@ for (const [name, method, options, holds] of [
     const { code, out, err } = await kindred('train', method, ...tiny, ...options, '--out', whole)
     assert.is(code, 0, err)
     assert.not.match(out, /was not replayed/)
+    assert.is(
+      out.includes('batch 16 in chunks of 7, '),
+      options.some((option) => option === '--chunk'),
+    )
     const { tensors } = decodeSafetensors(readFileSync(join(whole, last)))
     for (const tensor of holds) assert.ok(tensors.has(tensor), tensor)
     const first = start(['train', method, ...tiny, ...options, '--json', '--out', killed])
@@ -94,6 +104,16 @@ test('flags that cannot be meant so are refused', async ({ dir }) => {
   for (const [args, message] of [
     [['moco', '--preset', 'moco-v3-demo', '--queue', '8'], /--queue: MoCo v3 has no queue/],
     [['moco', ...tiny, '--bn-splits', '3'], /--bn-splits: must divide the batch of 16, got 3/],
+    [
+      ['moco', ...tiny, '--bn-splits', '4', '--chunk', '3'],
+      /--chunk: each chunk is split for batch norm, so it must be at least the 4 of --bn-splits, got 3/,
+    ],
+    [
+      ['moco', ...tiny, '--preset', 'moco-v3-demo', '--chunk', '1'],
+      /--chunk: batch norm needs 2 images or more at a time, got 1 of a batch of 16 in chunks of 1/,
+    ],
+    [['end-to-end', ...tiny, '--chunk', '0'], /it must be a whole number from 1 on/],
+    [['memory-bank', '--resume', join(dir, 'nce-whole'), '--chunk', '4'], /leave out --chunk/],
     [['moco', '--preset', 'simclr-demo'], /--preset: must be one of moco-v1, moco-v2, /],
     [['moco', '--momentum', '1.5'], /it must be a number from 0 to 1/],
     [['memory-bank', '--loss', 'triplet'], /--loss: must be one of infonce, nce, got triplet/],

@@ -1,0 +1,104 @@
+// How methods encode a batch: at once, all of it on the tape, or in chunks, whose gradients are cached (gradient-cache.ts).
+
+import type { Tensor } from '../kernels/op.ts'
+import { concat } from '../kernels/concat.ts'
+import type { Upload } from '../engine/capture.ts'
+import type { Gpu } from '../engine/gpu.ts'
+import type { LossScaler } from '../engine/loss-scaler.ts'
+import type { Schedule } from '../engine/schedule.ts'
+import type { Mode } from '../models/layers.ts'
+import { type Chunk, chunksOf, cutOf } from './chunks.ts'
+import { type Encode, type Encoded, GradientCache, encodedBy, first } from './gradient-cache.ts'
+import { type ImageBatch, imagesOf, inputsOf } from './image-batch.ts'
+import { type Views, viewsOf } from './views.ts'
+
+/** What every method is told besides its networks. */
+export interface StepOptions {
+  /** Learning rate at each step. */
+  readonly schedule: Schedule
+  /** With `chunk` a function is called several times for the same images, and must give the same each time. */
+  readonly views: Views
+  /** Images that are encoded at a time, at most, so that a larger batch needs no more memory for activations; all of them
+   *  unless given. The gradient stays the whole batch's, save that batch norm's statistics are those of a chunk. */
+  readonly chunk?: number | null
+  readonly seed?: number
+  /** Whether steps are captured and replayed, with the same bits (the default), or run one by one. */
+  readonly capture?: boolean
+  /** Scales the loss, for a Gpu of precision f16. */
+  readonly scaler?: LossScaler
+}
+
+type View = 0 | 1
+
+/** Embeddings of images x [n, H, W, 3], the first of which has the number `offset` in its batch. */
+export type Encoder<Z extends Encoded = Tensor> = (x: Tensor, mode: Mode, offset: number) => Z
+
+/** The images of a step. */
+export interface Batch {
+  /** The embeddings of a view of all images, of several views one behind the other. */
+  readonly encode: <Z extends Encoded>(f: Encoder<Z>, ...views: View[]) => Z
+  /** The same with no gradient to them. */
+  readonly keys: <Z extends Encoded>(f: Encoder<Z>, ...views: View[]) => Z
+  /** The gradient of a loss of embeddings with respect to every variable that it depends on, times `scale`. */
+  readonly backward: (loss: Tensor, scale?: Tensor) => ReadonlyMap<Tensor, Tensor>
+}
+
+interface BatchesOptions extends Pick<StepOptions, 'views' | 'chunk' | 'seed'> {
+  readonly state: { step: number }
+  /** Of batch norm, in each chunk. */
+  readonly splits?: number
+}
+
+/** How a method takes batches: `inputs` are what its captured step is given, and `open` makes a Batch of them in the step. Throws
+ *  RangeError for a chunk that is no count, or smaller than the splits. */
+export function batchesOf(gpu: Gpu, method: string, options: BatchesOptions) {
+  const { views, chunk = null, seed = 0, splits = 1, state } = options
+  const cut = cutOf(method, chunk, splits)
+  const aug = viewsOf(gpu, views, { seed, state })
+  return {
+    inputs: (batch: ImageBatch): (Tensor | Upload)[] => inputsOf(batch, cut),
+    open(batch: readonly Tensor[]): Batch {
+      const chunks = chunksOf(imagesOf(batch), cut)
+      const [only, ...others] = chunks
+      return only && others.length === 0 ? atOnce(gpu, only, aug) : inChunks(gpu, chunks, aug)
+    },
+  }
+}
+
+type Augment = ReturnType<typeof viewsOf>
+
+/** A batch on the tape, each of its views made once. */
+function atOnce(gpu: Gpu, { images }: Chunk, aug: Augment): Batch {
+  const made = new Map<View, Tensor>()
+  const view = (which: View) => {
+    const x = made.get(which) ?? aug(images(), which)
+    made.set(which, x)
+    return x
+  }
+  const encode: Batch['encode'] = (f, ...views) => f(together(views.map(view)), first, 0)
+  return {
+    encode,
+    keys: (f, ...views) => gpu.noGrad(() => encode(f, ...views)),
+    backward: (loss, scale) => gpu.backward(loss, scale),
+  }
+}
+
+/** A batch whose chunks are encoded one by one, and their views made again whenever they are. */
+function inChunks(gpu: Gpu, chunks: readonly Chunk[], aug: Augment): Batch {
+  const cache = new GradientCache(gpu)
+  const parts = <Z extends Encoded>(f: Encoder<Z>, views: readonly View[]) =>
+    chunks.map(({ images, offset }): Encode<Z> => (mode) => {
+      const x = images()
+      return f(together(views.map((which) => aug(x, which, offset))), mode, offset)
+    })
+  return {
+    encode: (f, ...views) => cache.encode(parts(f, views)),
+    keys: (f, ...views) => encodedBy(gpu, parts(f, views)),
+    backward: (loss, scale) => cache.backward(loss, scale),
+  }
+}
+
+const together = (views: readonly Tensor[]): Tensor => {
+  const [only, ...others] = views
+  return only && others.length === 0 ? only : concat(views, 0)
+}
