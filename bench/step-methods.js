@@ -18,6 +18,7 @@ import {
   fcHead,
   memoryBank,
   moco,
+  mocoV3,
   parametersOf,
   procedural,
   projectionHead,
@@ -27,12 +28,13 @@ import {
   resnet50,
   resnet8,
   simclr,
+  v3Head,
 } from '../dist/node.js'
 import { CASE, classifierWeights, convWeights, images, labels } from './peers/step-data.js'
 
 export const models = { resnet8, resnet18, resnet34, resnet50 }
 
-/** Each takes (gpu, { model, stem, width, batch, size, replay, stream }) and returns { step, views, captured, next }: `step(batch)`
+/** Each takes (gpu, { model, stem, width, batch, size, chunk, replay, stream }) and returns { step, views, captured, next }: `step(batch)`
  *  submits one training step and returns its loss, a tensor; `views` are the images that it shows the encoder; `captured` says
  *  whether steps are replayed; `next`, where there is a data path, gives the next batch. A new method is one entry more. */
 export const methods = {
@@ -66,7 +68,7 @@ export const methods = {
     const trainer = simclr(gpu, {
       ...{ encoder, head, temperature: 0.5, batchNorm: 'joint', views: cifarRecipe(size) },
       optimizer: new Sgd({ ...encoder.parameters, ...head.parameters }, { momentum: 0.9 }),
-      ...{ schedule: constant(0.03), capture: options.replay },
+      ...{ schedule: constant(0.03), capture: options.replay, chunk: options.chunk },
     })
     const batchOnGpu = pixelsOnGpu(gpu, options)
     return { step: () => trainer.step(batchOnGpu), views: 2 * batch, captured: trainer.captured }
@@ -79,7 +81,7 @@ export const methods = {
     const { views, optimizer } = amdimPresets['amdim-cifar-small'].settings(size, batch)
     const encoder = amdimEncoder(gpu, { size, width, features: 8 * width, depth: 10 })
     const trainer = amdim(gpu, {
-      ...{ encoder, views, schedule: constant(2e-4), capture: options.replay },
+      ...{ encoder, views, schedule: constant(2e-4), capture: options.replay, chunk: options.chunk },
       optimizer: new Adam(encoder.parameters, optimizer),
     })
     const batchOnGpu = pixelsOnGpu(gpu, options)
@@ -92,6 +94,21 @@ export const methods = {
     const optimizer = new Sgd(parametersOf(query), { momentum: 0.9 })
     const queue = new KeyQueue(gpu, { K: 4096, C: 128 })
     const trainer = moco(gpu, { ...rest, query, key, optimizer, queue, momentum: constant(0.99) })
+    const x = pixelsOnGpu(gpu, options)
+    return { step: () => trainer.step(x), views: 2 * options.batch, captured: trainer.captured }
+  },
+
+  /** MoCo v3: two views, each query and key, and a predictor; keys of the batch. */
+  'moco-v3'(gpu, options) {
+    const tower = () => {
+      const encoder = models[options.model](gpu, options)
+      return { encoder, head: v3Head(gpu, { name: 'projector', widths: [encoder.features, 1024, 256] }) }
+    }
+    const [query, key] = [tower(), tower()]
+    const predictor = v3Head(gpu, { name: 'predictor', widths: [256, 1024, 256] })
+    const optimizer = new Lars({ ...parametersOf(query), ...predictor.parameters }, { weightDecay: 1e-6 })
+    const networks = { query, key, predictor, optimizer }
+    const trainer = mocoV3(gpu, { ...shared(options), ...networks, momentum: constant(0.99) })
     const x = pixelsOnGpu(gpu, options)
     return { step: () => trainer.step(x), views: 2 * options.batch, captured: trainer.captured }
   },
@@ -133,7 +150,8 @@ async function fullTraining(gpu, { batchNorm = 'per-view', ...options }, makeOpt
   const encoder = models[options.model](gpu, options)
   const head = projectionHead(gpu, { features: encoder.features, hidden: 512, dim: 128 })
   const { step, captured } = simclr(gpu, {
-    ...{ encoder, head, batchNorm, temperature: 0.5, views: cifarRecipe(size), capture: options.replay },
+    ...{ encoder, head, batchNorm, temperature: 0.5, views: cifarRecipe(size) },
+    ...{ capture: options.replay, chunk: options.chunk },
     optimizer: makeOptimizer({ ...encoder.parameters, ...head.parameters }),
     schedule: constant(1e-3),
   })
@@ -149,19 +167,21 @@ async function* endless(data, set, { batch, size }) {
       yield set ? { set, indices: Int32Array.from(indices) } : { pixels, shape: [batch, size, size, 3] }
 }
 
-/** Query and key networks with a linear head, and the settings that MoCo and its rivals share. */
+/** Settings that MoCo and its rivals share. */
+const shared = ({ size, replay, chunk }) => ({
+  ...{ capture: replay, chunk },
+  temperature: 0.1,
+  schedule: constant(0.03),
+  views: cifarRecipe(size),
+})
+
+/** Query and key networks with a linear head, and those settings. */
 function towers(gpu, options) {
   const tower = () => {
     const encoder = models[options.model](gpu, options)
     return { encoder, head: fcHead(gpu, { features: encoder.features }) }
   }
-  const rest = {
-    capture: options.replay,
-    temperature: 0.1,
-    schedule: constant(0.03),
-    views: cifarRecipe(options.size),
-  }
-  return { query: tower(), key: tower(), rest }
+  return { query: tower(), key: tower(), rest: shared(options) }
 }
 
 const pixelsOnGpu = (gpu, { batch, size }) =>

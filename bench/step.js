@@ -25,6 +25,7 @@ const command = new Command('step')
   .option('--width <channels>', "of the encoder's first stage", whole, CASE.width)
   .option('--batch <n>', 'images per step', whole, CASE.batch)
   .option('--size <px>', 'side of the images', whole, CASE.size)
+  .option('--chunk <n>', 'images encoded at a time (all methods but supervised)', whole)
   .option('--runs <n>', 'timed steps', whole, 7)
   .addOption(new Option('--precision <kind>').choices(['f32', 'f16x3', 'f16']).default('f32'))
   .addOption(new Option('--activations <kind>').choices(['f32', 'f16']).default('f32'))
@@ -78,7 +79,7 @@ async function ours() {
   instrument(globals)
   const { adapter, precision, activations } = flags
   const gpu = await openGpu({ precision, activations, ...(adapter === undefined ? {} : { adapter }) })
-  const settings = { ...options, replay: !flags.eager, stream: flags.stream }
+  const settings = { ...options, chunk: flags.chunk ?? null, replay: !flags.eager, stream: flags.stream }
   const { step: run, views, captured, next } = await methods[options.method](gpu, settings)
   let given = await next?.()
   const step = () => run(given)
