@@ -42,18 +42,18 @@ program
   .description(
     'train MoCo, a memory bank and end-to-end with various numbers of negatives, and plot kNN accuracy',
   )
-  .option('--data <source>', `${sources} (default: procedural, 2000 images)`)
+  .option('--data <source>', `${sources} (default: procedural)`)
   .option(
     '--out <folder>',
     'folder of the comparison; the same command goes on with it (default: runs/compare)',
   )
   .option('--negatives <list>', 'numbers of negatives, as in 32,128,512 (the default)', counts)
-  .option('--subset <n>', 'train on this many images', count)
+  .option('--subset <n>', 'train on this many images (default: 1000)', count)
   .option('--model <name>', 'encoder (default: resnet8)')
   .option('--width <channels>', "channels of the encoder's first stage (default: 8)", count)
-  .option('--epochs <n>', 'times through the data (default: 5)', count)
+  .option('--epochs <n>', 'times through the data (default: 40)', count)
   .option('--batch <n>', 'images per step; end-to-end takes its number of negatives (default: 64)', count)
-  .option('--lr <rate>', "learning rate (default: the preset's, for all)", positive)
+  .option('--lr <rate>', "learning rate (default: 1e-3; the preset's where --data is given)", positive)
   .option('--seed <n>', 'everything random follows from it', whole)
   .option('--adapter <name>', "part of the GPU's name, to choose among several")
   .option('--json', 'print machine-readable lines only')
