@@ -1,3 +1,4 @@
+import * as assert from 'uvu/assert'
 import type { Scalar, Tensor, Variable } from '../kernels/op.ts'
 import { affine } from '../kernels/affine.ts'
 import { concat } from '../kernels/concat.ts'
@@ -20,6 +21,7 @@ import { loadModel, saveModel } from '../models/state.ts'
 import { type Tower, parametersOf, through } from '../models/tower.ts'
 import { Golden, toNHWC } from './golden.ts'
 import { gpuSuite } from './gpu.ts'
+import { toyImages, toyTower } from './toy.ts'
 
 const test = gpuSuite('MoCo')
 
@@ -138,5 +140,28 @@ for (const name of ['moco_e2e_tiny', 'moco_e2e_resnet18w3_mlp'])
           golden.expect(`after.${which}.${variable}`, Array.from(data as Float32Array, Number)) // a number each
     golden.done()
   })
+
+test('a longer queue takes the memory of its keys, and no dispatch more', async ({ gpu }) => {
+  const spent = async (K: number) => {
+    const [query, key] = [toyTower(gpu, 1), toyTower(gpu, 2)]
+    const before = gpu.stats().bytes
+    const queue = new KeyQueue(gpu, { K, C: 8 })
+    const keys = gpu.stats().bytes - before
+    const { step, captured } = moco(gpu, {
+      ...{ query, key, queue, optimizer: new Sgd(parametersOf(query)), temperature: 0.1 },
+      ...{ schedule: constant(0.01), momentum: constant(0.9), views: (x) => x },
+    })
+    const five = toyImages(gpu, [0, 1, 2, 3, 4])
+    for (let s = 0; s < 3; s++) step(five)
+    const { dispatches } = gpu.stats()
+    step(five)
+    await gpu.sync()
+    const { bytes: temporaries } = captured.memory ?? { bytes: NaN }
+    captured.release()
+    return { keys, temporaries, dispatches: gpu.stats().dispatches - dispatches }
+  }
+  const [short, long] = [await spent(4096), await spent(32768)]
+  assert.equal(long, { ...short, keys: short.keys + 4 * 8 * (32768 - 4096) })
+})
 
 test.run()
