@@ -1,7 +1,8 @@
 // kindred: the library, for browsers and Node. Files and Dawn are in 'kindred/node'.
 
 export { Gpu, type GpuOptions } from './engine/gpu.ts'
-export type { CaptureOptions, Captured, Given, Input, Upload } from './engine/capture.ts'
+export type { CaptureOptions, Captured } from './engine/capture.ts'
+export type { Given, Input, Upload } from './engine/capture-inputs.ts'
 export type { StepResult } from './engine/steps.ts'
 export { type OpenOptions, openGpu } from './engine/open.ts'
 export { DeviceLostError, GpuError } from './engine/errors.ts'

@@ -48,6 +48,11 @@ export class Tuner {
     return Object.fromEntries([...this.#ways].sort(([a], [b]) => (a < b ? -1 : 1)))
   }
 
+  /** Whether a body is run in which races are measured. */
+  get isMeasuring(): boolean {
+    return this.#stamps !== null
+  }
+
   race = <T>(name: string, ways: number, guess: number, compute: (way: number) => T): T => {
     const known = this.#ways.get(name)
     if (known !== undefined && known < ways) return compute(known)

@@ -1,45 +1,29 @@
-// Captured steps: a step that is traced while it runs as any other, and, once two steps in a row have commanded the same,
-// is replayed from then on: the same commands on memory planned beforehand, without running its JavaScript.
+// Captured steps: a step's commands are written down while its JavaScript runs, and done when it ends, on memory planned for
+// them; once two steps in a row have commanded the same, it is replayed: the same commands, without running its JavaScript.
 //
 // What may differ from step to step is what it is given: the inputs' values, which are copied to where the commands expect
 // them, and params that are functions. Anything else that differs makes the step run as any other again, and `reason` says why.
 
-import type { Tensor, Values, Variable } from '../kernels/op.ts'
-import { show } from '../kernels/op.ts'
+import type { Tensor } from '../kernels/op.ts'
 import type { Parts } from './apply.ts'
+import type { Tuner } from './autotune.ts'
+import { type Given, type Input, Inputs, checkDistinct } from './capture-inputs.ts'
 import type { Commands } from './commands.ts'
 import type { Storage } from './memory.ts'
 import { Replay } from './replay.ts'
 import { type StepResult, type Steps, listOf } from './steps.ts'
 import { Trace, difference } from './trace.ts'
-import { checkCount, dtypeOf } from './values.ts'
-
-/** Values to put on the GPU for one step. */
-export interface Upload {
-  readonly values: Values
-  readonly shape: readonly number[]
-}
-
-/** What a captured step's body is given: tensors that hold this call's values, variables as they are, and settings, which are part of its
- *  structure: with another one it is another step. */
-export type Input = Tensor | string | number | boolean
-
-/** What a call gives for it. */
-export type Given<In extends readonly Input[]> = {
-  [I in keyof In]: In[I] extends Tensor ? Tensor | Upload : In[I]
-}
 
 export interface CaptureOptions {
   /** False runs every step as `Gpu.step` does. */
   readonly replay?: boolean
 }
 
-type Value = Tensor | Upload | string | number | boolean
-
 /** What a captured step needs of its Gpu. */
 export interface Machinery extends Parts {
   readonly commands: Commands
   readonly steps: Steps
+  readonly tuner: Tuner
   /** What else decides which commands ops give. Throws when the Gpu is gone. */
   settings(): object
 }
@@ -51,11 +35,11 @@ export class Captured<In extends readonly Input[], T extends StepResult> {
   readonly #gpu: Machinery
   readonly #body: (...inputs: In) => T
   readonly #isOn: boolean
-  #kind: string | null = null // of the inputs and settings that are traced
-  #last: string | null = null // of the last call's
-  #inputs: readonly Input[] = []
+  readonly #inputs: Inputs<In>
   #trace: Trace | null = null
   #replay: Replay | null = null
+  #isCaptured = false // it has repeated itself
+  #isSteady = true // no two steps were found to differ
   #replays = 0
   #rehearsed = 0 // replays at the last rehearsal
   #interval = 1
@@ -66,6 +50,7 @@ export class Captured<In extends readonly Input[], T extends StepResult> {
     this.#gpu = gpu
     this.#isOn = replay
     this.#body = body
+    this.#inputs = new Inputs(gpu)
   }
 
   /** Why the last call was not replayed; null when it was, or when it was one of the first two, which are traced. */
@@ -86,84 +71,73 @@ export class Captured<In extends readonly Input[], T extends StepResult> {
   /** Runs the step on these inputs: as `Gpu.step` does, with the same bits, but replayed where it can be. Throws what the body
    *  throws, and Error for a tensor given twice, and when a rehearsal finds that earlier replays did not do what the body would have done. */
   run(...values: Given<In>): T {
-    this.#gpu.steps.checkIdle()
+    const { steps, tuner } = this.#gpu
+    steps.checkIdle()
     checkDistinct(values)
+    const alone = () => steps.run(() => this.#body(...this.#inputs.bind(values)))
     this.#reason = null
-    if (!this.#fits(values) || !this.#isOn)
-      return this.#gpu.steps.run(() => this.#body(...this.#bind(values)))
-    this.#load(values)
+    if (!this.#isOn || tuner.isMeasuring) return alone()
+    this.#reason = this.#inputs.admit(values, this.#gpu.settings(), () => this.#forget(null))
+    if (this.#reason !== null) return alone()
+    this.#inputs.load(values)
     if (this.#replay && !this.#replay.isCurrent())
       this.#forget('a variable or tensor that it uses has moved or gone')
-    return this.#replay && this.#trace ? this.#again(this.#replay, this.#trace) : this.#traced()
+    return this.#isCaptured && this.#replay && this.#trace
+      ? this.#again(this.#replay, this.#trace)
+      : this.#traced()
   }
 
   /** Gives back the memory that replays hold; the next calls trace the step anew. */
   release() {
     this.#forget(null)
-    this.#gpu.tensors.release(this.#inputs.filter(isTensor).filter((one) => !isVariable(one)))
-    ;[this.#inputs, this.#kind, this.#last] = [[], null, null]
+    this.#inputs.release()
   }
 
   #forget(reason: string | null) {
     this.#replay?.release()
     this.#replay = this.#trace = null
+    ;[this.#isCaptured, this.#isSteady] = [false, true]
     this.#reason = reason
   }
 
-  /** Whether the inputs are like those that are traced. The first ever are, and so are others given twice in a row. */
-  #fits(given: readonly Value[]): boolean {
-    const kind = `${given.map((one) => this.#describe(one)).join(', ')}; ${textOf(this.#gpu.settings())}`
-    const isRepeated = kind === this.#last
-    this.#last = kind
-    if (kind === this.#kind || !this.#isOn) return true
-    if (this.#kind !== null && !isRepeated) {
-      this.#reason = `its inputs or settings were ${this.#kind}, now ${kind}`
-      return false
-    }
-    this.release()
-    this.#inputs = given.map((one) => this.#inputLike(one))
-    this.#kind = this.#last = kind
-    return true
-  }
-
-  /** A tensor like this one, or the variable itself, to be traced with and to hold the values of every later call. */
-  #inputLike(one: Value): Input {
-    if (typeof one !== 'object' || isVariable(one)) return one
-    if (!isTensor(one)) checkCount(one.values, one.shape)
-    const dtype = isTensor(one) ? one.dtype : dtypeOf(one.values)
-    const tensor = this.#gpu.tensors.alloc({ shape: one.shape, dtype })
-    if (this.#isWanted(one)) this.#gpu.wanted.add(tensor)
-    return tensor
-  }
-
-  /** Runs the step as any other and writes it down; what it did twice in a row will be replayed. */
+  /** Writes the step down, and does it: when it has ended, on memory planned for it, or, once two steps were found to differ, as
+   *  any other. What was the same twice in a row will be replayed. */
   #traced(): T {
+    const { steps, memory, commands } = this.#gpu
     const before = this.#trace
-    const trace = new Trace(before)
-    this.#trace = null
-    const result = this.#gpu.steps.run(() => this.#body(...(this.#inputs as In)), trace) // #fits made them so
+    const trace = new Trace(before, this.#isSteady ? 'deferred' : null)
+    const body = () => this.#body(...this.#inputs.traced)
+    ;[this.#trace, this.#isCaptured] = [null, false]
+    const result = trace.held ? steps.record(body, trace) : steps.run(body, trace)
     const change = trace.obstacle ?? (before && difference(before, trace))
+    const repeats = before !== null && before.obstacle === null && change === null
     this.#reason ??= change
-    this.#trace = trace
+    this.#isSteady &&= change === null
+    ;[this.#trace, this.#isCaptured] = [trace, repeats]
+    ;[this.#rehearsed, this.#interval] = [this.#replays, 1]
     const wanted = listOf(result).map((t) => this.#gpu.wanted.has(t))
     this.#returned = { isList: Array.isArray(result), wanted }
-    if (before && before.obstacle === null && change === null) this.#capture(trace)
-    return result
-  }
 
-  #capture(trace: Trace) {
-    const { memory, commands } = this.#gpu
-    memory.drain() // what such steps took from the pool is not needed any more
-    this.#replay = new Replay(trace, memory, commands)
-    ;[this.#rehearsed, this.#interval] = [this.#replays, 1]
+    const last = this.#replay
+    if (repeats && !last) memory.drain() // what such steps took from the pool is not needed any more
+    const isPlanned = trace.held !== null || repeats
+    this.#replay = repeats && last ? last : isPlanned ? new Replay(trace, memory, commands) : null
+    const outputs = trace.held && this.#replay ? this.#submit(this.#replay, trace, trace) : result
+    if (last !== this.#replay) last?.release()
+    return outputs
   }
 
   #again(replay: Replay, trace: Trace): T {
     const isDue = this.#replays - this.#rehearsed >= this.#interval
-    const rehearsal = isDue ? this.#rehearse(replay, trace) : null
+    const rehearsal = isDue ? this.#rehearse(trace) : null
     this.#replays++
+    return this.#submit(replay, trace, rehearsal)
+  }
+
+  /** Does the step, whose functions were asked for this time's numbers in `asked`, if it is given. */
+  #submit(replay: Replay, trace: Trace, asked: Trace | null): T {
     const tensors = this.#gpu.steps.replay(() => {
-      replay.run(rehearsal)
+      replay.run(asked)
       const made = trace.outputs.map((output) => replay.output(output))
       const outputs = trace.outputs.map(({ tensor }, i) =>
         this.#output(tensor, made[i], this.#returned.wanted[i]),
@@ -184,79 +158,21 @@ export class Captured<In extends readonly Input[], T extends StepResult> {
   }
 
   /** Runs the step's JavaScript alone and compares what it would do with what is replayed. */
-  #rehearse(replay: Replay, before: Trace): Trace {
-    const trace = new Trace(before, true)
+  #rehearse(before: Trace): Trace {
+    const trace = new Trace(before, 'rehearsal')
     try {
-      this.#gpu.steps.rehearse(() => this.#body(...(this.#inputs as In)), trace, replay.standIn) // as in #traced
+      this.#gpu.steps.record(() => this.#body(...this.#inputs.traced), trace)
     } catch (error) {
       if (trace.obstacle === null) throw error
     }
     const change = trace.obstacle ?? difference(before, trace)
     const since = this.#replays - this.#rehearsed
-    if (change !== null) this.#forget(null)
-    if (change !== null)
-      throw new Error(
-        `captured step: ${change}. The last ${since} steps, which were replayed, may have been wrong`,
-      )
     ;[this.#rehearsed, this.#interval] = [this.#replays, Math.min(OFTEN, 2 * this.#interval)]
-    return trace
-  }
-
-  /** This call's tensors, for a step that runs as any other. */
-  #bind(given: readonly Value[]): In {
-    const bound = given.map((one) => {
-      if (typeof one !== 'object' || isTensor(one)) return one
-      const tensor = this.#gpu.tensors.upload(one.values, one.shape)
-      if (this.#isWanted(one)) this.#gpu.wanted.add(tensor)
-      return tensor
-    })
-    return bound as unknown as In // `Given` says what each is made from
-  }
-
-  /** Puts this call's values where the traced commands read them. */
-  #load(given: readonly Value[]) {
-    const { tensors } = this.#gpu
-    for (const [i, input] of this.#inputs.entries()) {
-      const one = given[i]
-      if (input === one || typeof input !== 'object' || typeof one !== 'object') continue
-      if (isTensor(one)) tensors.copy(one, input)
-      else tensors.write(input, one.values)
-    }
-  }
-
-  #describe(one: Value): string {
-    if (typeof one !== 'object') return JSON.stringify(one)
-    if (isVariable(one)) {
-      const { block, offset } = this.#gpu.tensors.storage(one) // used in place: another one is another step
-      return `the variable ${show(one.shape)} at ${block?.id}:${offset}`
-    }
-    const dtype = isTensor(one) ? one.dtype : dtypeOf(one.values)
-    return `${dtype} ${show(one.shape)}${dtype === 'f32' && !this.#isWanted(one) ? ' (a constant)' : ''}`
-  }
-
-  #isWanted(one: Tensor | Upload): boolean {
-    return isTensor(one) ? this.#gpu.wanted.has(one) : dtypeOf(one.values) === 'f32'
-  }
-}
-
-const isVariable = (one: Value): one is Variable => isTensor(one) && 'mutable' in one
-
-const isTensor = (one: Value): one is Tensor => typeof one === 'object' && 'gpu' in one
-
-/** Plain values by name; functions are no settings. */
-const textOf = (settings: object) =>
-  Object.entries(settings)
-    .filter(([, value]) => typeof value !== 'function')
-    .map(([name, value]) => `${name} ${String(value)}`)
-    .join(', ')
-
-/** Throws Error when one tensor is given twice: replays copy each input, so that a gradient would be of one of the two alone. */
-function checkDistinct(values: readonly Value[]) {
-  for (const [i, one] of values.entries()) {
-    const first = values.indexOf(one)
-    if (typeof one === 'object' && isTensor(one) && !isVariable(one) && first < i)
-      throw new Error(
-        `captured step: inputs ${first} and ${i} are the same tensor; give it once and use it twice in the body`,
-      )
+    if (change === null) return trace
+    this.#forget(null)
+    this.#isSteady = false
+    throw new Error(
+      `captured step: ${change}. The last ${since} steps, which were replayed, may have been wrong`,
+    )
   }
 }

@@ -65,7 +65,29 @@ export class Commands {
     const scalars = inOrder(kernel, params)
     const values = scalars.map(valueOf)
     this.trace?.dispatch({ pipeline, kernel, groups }, storages, { params: scalars, values })
-    if (this.trace?.rehearsal) return
+    if (!this.trace?.held) this.#enqueue(pipeline, kernel, storages, { values, groups })
+  }
+
+  /** Does what a trace has only written down so far. */
+  catchUp(trace: Trace) {
+    this.trace = null
+    for (const one of trace.redo()) {
+      if (one.kind === 'upload') this.write(one.to, one.constant)
+      else if (one.kind === 'dispatch') this.#enqueue(one.pipeline, one.kernel, one.storages, one)
+      else if (one.storages[0] && one.storages[1]) this.copy(one.storages[0], one.storages[1], one.at)
+    }
+    this.trace = trace
+  }
+
+  #enqueue(
+    pipeline: Pipeline,
+    kernel: Kernel,
+    storages: readonly Storage[],
+    {
+      values,
+      groups,
+    }: { readonly values: readonly number[]; readonly groups: readonly [number, number, number] },
+  ) {
     if (this.#paramBytes + pipeline.paramBytes + this.align > UNIFORM_BYTES) this.flush()
     const offset = this.#paramBytes
     for (const [field, value] of values.entries()) writeParam(this.#params, offset, kernel, field, value)
@@ -82,7 +104,7 @@ export class Commands {
   /** Copies a storage into another one at a byte offset. */
   copy(from: Storage, to: Storage, at = 0) {
     this.trace?.copy(from, to, at)
-    if (this.trace?.rehearsal) return
+    if (this.trace?.held) return
     const { block, offset } = this.#bind(to)
     this.#pending.push({ kind: 'copy', from: this.#bind(from), buffer: block.buffer, at: offset + at })
   }
@@ -100,7 +122,7 @@ export class Commands {
     if (to.permanent)
       this.trace?.refuse('a variable was written from JavaScript in the step; do it between steps')
     else this.trace?.upload(to, bytes)
-    if (this.trace?.rehearsal) return
+    if (this.trace?.held) return
     if (this.isWaiting(block)) this.flush()
     block.writes++
     this.device.queue.writeBuffer(block.buffer, offset, bytes)

@@ -19,7 +19,8 @@ import {
 } from '../kernels/op.ts'
 import { type Parts, applyOp } from './apply.ts'
 import { Tuner } from './autotune.ts'
-import { type CaptureOptions, Captured, type Input } from './capture.ts'
+import { type CaptureOptions, Captured } from './capture.ts'
+import type { Input } from './capture-inputs.ts'
 import { Commands } from './commands.ts'
 import { DeviceLostError, Reports } from './errors.ts'
 import { Memory } from './memory.ts'
@@ -182,7 +183,10 @@ export class Gpu implements Machine {
       this.#checkAlive()
       return { ...this.run, tapePaused: this.#parts.tape.paused }
     }
-    const parts = { ...this.#parts, commands: this.#commands, steps: this.#steps, settings }
+    const parts = {
+      ...this.#parts,
+      ...{ commands: this.#commands, steps: this.#steps, tuner: this.tuner, settings },
+    }
     return new Captured(parts, body, options)
   }
 
@@ -244,6 +248,7 @@ export class Gpu implements Machine {
   /** Moves variables into one buffer, in order, each aligned to 256 bytes, values and all, and returns the whole as
    *  one flat variable with each one's offset in elements. Optimizers update it in one dispatch. */
   flatten(variables: readonly Variable[]): { flat: Variable; offsets: readonly number[] } {
+    this.#commands.trace?.refuse('variables were moved in the step; make optimizers outside of it')
     return this.#tensors.flatten(variables)
   }
 

@@ -59,7 +59,9 @@ export class Memory {
   readonly #lent = new WeakSet<Storage>() // on a captured step's memory, which is not the pool's
   #nextId = 0
   #bytes = 0
-  #standIn: Block | null = null
+  #spare: Block | null = null // stands in for the memory of steps that are only written down
+  #standIn: Block | null = null // while it does
+  #stood: Storage[] = [] // for these
   #born: Storage[] | null = null
 
   /** `onEvict` is told when buffers were destroyed, so that nothing cached refers to them. */
@@ -80,14 +82,26 @@ export class Memory {
     return this.#nextId
   }
 
-  /** Runs `body`, whose commands are not submitted, with one block standing in for all that it allocates. */
-  rehearse(standIn: Block, body: () => void) {
-    this.#standIn = standIn
+  /** Runs `body`, whose commands are not done, with one small block standing in for all that it allocates, unless `settle` is
+   *  called in it. */
+  standIn<T>(body: () => T): T {
+    this.#standIn = this.#spare ??= this.#create(ALIGN)
     try {
-      this.scope(body, () => [])
+      return body()
     } finally {
       this.#standIn = null
+      this.#stood = []
     }
+  }
+
+  /** Gives memory to all that was stood in for, runs `body`, which needs it, and takes back what had been released. */
+  settle(body: () => void) {
+    const stood = this.#stood
+    const dead = stood.filter(({ block }) => block === null)
+    ;[this.#standIn, this.#stood] = [null, []]
+    for (const storage of stood) storage.block = this.#take(roundUp(storage.bytes), () => true)
+    body()
+    for (const storage of dead) this.release(storage)
   }
 
   /** Storage on memory that is someone else's, until it is released. */
@@ -102,6 +116,7 @@ export class Memory {
   alloc(bytes: number, suits: (block: Block) => boolean = () => true): Storage {
     const block = this.#standIn ?? this.#take(roundUp(bytes), suits)
     const storage: Storage = { block, offset: 0, bytes, permanent: false, bias: 0 }
+    if (this.#standIn) this.#stood.push(storage)
     if (this.#born) this.#born.push(storage)
     else if (storage.block) this.#collected.register(storage, storage.block, storage)
     return storage
@@ -210,7 +225,7 @@ export class Memory {
   }
 
   #recycle(block: Block) {
-    if (!this.#all.has(block) || block === this.#standIn) return
+    if (!this.#all.has(block) || block === this.#spare) return
     const size = block.buffer.size
     const list = this.#free.get(size)
     if (!list) {

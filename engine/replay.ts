@@ -95,11 +95,6 @@ export class Replay {
     return storage
   }
 
-  /** A block that may stand in for the memory of a rehearsal. */
-  get standIn(): Block {
-    return this.#uniforms.block
-  }
-
   /** Gives the memory back; what the last run returned dies with it. */
   release() {
     for (const storage of [...this.#lent, ...this.#held]) this.#memory.release(storage)

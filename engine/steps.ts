@@ -2,7 +2,7 @@
 
 import type { Tensor } from '../kernels/op.ts'
 import type { Commands } from './commands.ts'
-import type { Block, Memory, Storage } from './memory.ts'
+import type { Memory, Storage } from './memory.ts'
 import type { Tensors } from './tensors.ts'
 import type { Trace } from './trace.ts'
 
@@ -69,9 +69,23 @@ export class Steps {
     return carried
   }
 
-  /** Writes what a step would command into `trace`, and does none of it: `standIn` is the memory of all its tensors. */
-  rehearse(body: () => StepResult, trace: Trace, standIn: Block) {
-    this.#alone(() => this.#memory.rehearse(standIn, this.#traced(body, trace)))
+  /** Writes what a step would command into `trace`, and does none of it, so that it needs no memory; unless the trace refuses a
+   *  part of it: then it is done as `run` does it. What it returns is there in that case only. */
+  record<T extends StepResult>(body: () => T, trace: Trace): T {
+    return this.#alone(() => {
+      trace.onRefuse = () => this.#memory.settle(() => this.#commands.catchUp(trace))
+      const traced = this.#traced(body, trace)
+      const { result, kept } = this.#memory.scope(
+        () => this.#memory.standIn(traced),
+        (made) => this.#tensors.storages(listOf(made)),
+      )
+      if (trace.held) for (const storage of kept) this.#memory.release(storage)
+      else {
+        this.#commands.flush()
+        this.#survive(listOf(result), kept)
+      }
+      return result
+    })
   }
 
   /** Runs a step that `submit` submits, which returns the tensors that outlive it, and their storages if the step made them. */

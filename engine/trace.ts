@@ -31,6 +31,11 @@ export interface Copied {
   readonly at: number
 }
 
+/** Something to be done that was only written down. */
+export type Redo =
+  | ((Dispatched | Copied) & { readonly storages: readonly Storage[] })
+  | { readonly kind: 'upload'; readonly to: Storage; readonly constant: Uint8Array<ArrayBuffer> }
+
 /** Storage that was there before the step: a variable's, an input's, a tensor's that someone holds. */
 export interface Outer {
   readonly storage: Storage
@@ -61,8 +66,10 @@ export class Trace {
   readonly outer: Outer[] = []
   readonly moments: Moment[] = []
   outputs: readonly Output[] = []
-  /** Whether the step only writes down what it would do, and does not do it. */
-  readonly rehearsal: boolean
+  /** Why commands are only written down: they will be done when the step ends, or never. Null when they are done at once. */
+  held: 'deferred' | 'rehearsal' | null
+  /** Called when the step does what only its own time allows; what was deferred must be done then. */
+  onRefuse: (() => void) | null = null
   /** Why this step cannot be done again as it was. */
   obstacle: string | null = null
   readonly #refs = new Map<Storage, Ref>()
@@ -71,9 +78,9 @@ export class Trace {
   #values: readonly number[] // what they give, as far as actions have changed it
 
   /** `before` is the trace of an earlier step, whose functions must give this step's values. */
-  constructor(before: Trace | null, rehearsal = false) {
+  constructor(before: Trace | null, held: Trace['held'] = null) {
     this.#before = before
-    this.rehearsal = rehearsal
+    this.held = held
     this.#functions = before?.moments.flatMap((m) => (m.kind === 'param' ? [m.value] : [])) ?? []
     this.#values = this.#functions.map(valueOf)
   }
@@ -113,7 +120,21 @@ export class Trace {
   /** Takes note of what a replay could not do. In a rehearsal, where it is too late for that, throws Error. */
   refuse(why: string) {
     this.obstacle ??= why
-    if (this.rehearsal) throw new Error(why)
+    if (this.held === 'rehearsal') throw new Error(why)
+    if (this.held === 'deferred') this.onRefuse?.()
+    this.held = null
+  }
+
+  /** What was written down so far, with the storages of its commands in place of their numbers. */
+  *redo(): Iterable<Redo> {
+    const storages = [...this.#refs.keys()]
+    const byRef = new Map(storages.map((storage) => [this.#refs.get(storage), storage]))
+    for (const [ref, { constant }] of this.temporaries.entries()) {
+      const to = byRef.get(ref)
+      if (constant && to) yield { kind: 'upload', to, constant }
+    }
+    for (const command of this.commands)
+      yield { ...command, storages: command.uses.flatMap(({ ref }) => byRef.get(ref) ?? []) }
   }
 
   /** Ends the step, with what it returned. */

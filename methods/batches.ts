@@ -2,7 +2,7 @@
 
 import type { Tensor } from '../kernels/op.ts'
 import { concat } from '../kernels/concat.ts'
-import type { Upload } from '../engine/capture.ts'
+import type { Upload } from '../engine/capture-inputs.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import type { LossScaler } from '../engine/loss-scaler.ts'
 import type { Schedule } from '../engine/schedule.ts'

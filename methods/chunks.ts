@@ -2,7 +2,7 @@
 
 import { type Tensor, dim, sizeOf } from '../kernels/op.ts'
 import { slice } from '../kernels/slice.ts'
-import type { Upload } from '../engine/capture.ts'
+import type { Upload } from '../engine/capture-inputs.ts'
 
 /** Some images of a batch. */
 export interface Chunk {

@@ -2,7 +2,7 @@
 
 import { type Tensor, type Variable, dim } from '../kernels/op.ts'
 import { takeImages } from '../kernels/take-images.ts'
-import type { Upload } from '../engine/capture.ts'
+import type { Upload } from '../engine/capture-inputs.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { type Cut, type Pixels, cutPixels } from './chunks.ts'
 

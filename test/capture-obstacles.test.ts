@@ -76,6 +76,52 @@ test('so does a tensor of values, a read, a write, another op, a tensor from out
   }
 })
 
+test('a step that needs a value in its midst has it, and ends as it would have', async ({ gpu }) => {
+  const w = gpu.variable([3], [1])
+  const optimizer = new Sgd({ w })
+  const run = async (replay: boolean) => {
+    gpu.write(w, [3])
+    const read: Promise<Float32Array>[] = []
+    const captured = gpu.capture(
+      (x: Tensor) => {
+        const loss = sum(mul(mul(w, x), add(x, 1))) // what backward is done with is reclaimed before the read
+        const gradients = gpu.backward(loss)
+        read.push(gpu.read(gradients.get(w) ?? x))
+        optimizer.step(gradients, () => 0.5)
+        const moved = mul(w, 2)
+        read.push(gpu.read(moved))
+        gpu.write(w, [w.shape.length + read.length])
+        return [add(moved, w), loss]
+      },
+      { replay },
+    )
+    const values: number[] = []
+    for (const x of [1, 2, 3])
+      for (const t of captured.run({ values: [x], shape: [1] })) values.push(...(await gpu.read(t)))
+    values.push(...(await Promise.all(read)).flatMap((v) => [...v]))
+    captured.release()
+    return values
+  }
+  const expected = [4 + 3, 6, 0 + 5, 18, -2 + 7, 60, 2, 4, 6, 0, 12, -2]
+  assert.equal([await run(false), await run(true)], [expected, expected])
+})
+
+test('an optimizer made in a step moves variables, and is made all the same', async ({ gpu }) => {
+  const { results, reasons, replays } = await sixTimes(gpu, (x) => {
+    const w = gpu.variable([2], [1])
+    const y = sum(mul(w, x))
+    const gradients = gpu.backward(y)
+    new Sgd({ w }).step(gradients, () => 1)
+    return add(y, w)
+  })
+  assert.equal(
+    results,
+    [1, 2, 3, 4, 5, 6].map((x) => 2 * x + 2 - x),
+  )
+  assert.is(replays, 0)
+  assert.match(reasons[5] ?? '', /^a variable was written from JavaScript in the step/)
+})
+
 test('a learning rate must be a function, one that reads what lives on, and change in everyStep', async ({
   gpu,
 }) => {
