@@ -124,6 +124,7 @@ export class Steps {
       this.#commands.trace = trace
       try {
         const result = body()
+        checkResult(result)
         trace?.returns(listOf(result), this.#tensors.storages(listOf(result)))
         return result
       } finally {
@@ -137,6 +138,21 @@ export class Steps {
     for (const storage of this.#survivors) if (!returned.has(storage)) this.#memory.release(storage)
     this.#survivors = [...kept, ...this.#survivors.filter((storage) => returned.has(storage))]
   }
+}
+
+/** Throws Error for what plain JavaScript may return. */
+function checkResult(result: unknown) {
+  if (result instanceof Promise) {
+    result.catch(() => {}) // what it goes on to is lost
+    throw new Error(
+      'Gpu.step: the body must not be async; return the tensors, and await reads of them outside',
+    )
+  }
+  for (const one of Array.isArray(result) ? (result as unknown[]) : [result])
+    if (one && !(typeof one === 'object' && 'gpu' in one))
+      throw new Error(
+        `Gpu.step: the body must return a tensor, several in an array, or nothing, got a ${typeof one}`,
+      )
 }
 
 /** The tensors of a step's result. */

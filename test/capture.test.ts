@@ -296,6 +296,17 @@ test('a body that throws has changed nothing, and steps do not nest', async ({ g
   captured.release()
 })
 
+test('a body that returns no tensors is told so', ({ gpu }) => {
+  const plain = (body: unknown) => body as () => Tensor // as from plain JavaScript
+  for (const [body, words] of [
+    [async () => {}, 'the body must not be async; return the tensors, and await reads of them outside'],
+    [() => 7, 'the body must return a tensor, several in an array, or nothing, got a number'],
+  ] as const) {
+    refuses(() => gpu.step(plain(body)), `Gpu.step: ${words}`)
+    refuses(() => gpu.capture(plain(body)).run(), `Gpu.step: ${words}`)
+  }
+})
+
 test('a destroyed Gpu and a lost device throw, replaying or not', async () => {
   for (const end of [(gpu: Gpu) => gpu.destroy(), (gpu: Gpu) => gpu.device.destroy()]) {
     const gpu = await openGpu()
