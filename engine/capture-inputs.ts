@@ -61,8 +61,9 @@ export class Inputs<In extends readonly Input[]> {
   /** Puts a call's values where the traced commands read them. */
   load(given: readonly Value[]) {
     const { tensors } = this.#gpu
+    const safe = given.map((one, i) => this.#unlikeOthers(one, i))
     for (const [i, input] of this.#inputs.entries()) {
-      const one = given[i]
+      const one = safe[i]
       if (input === one || typeof input !== 'object' || typeof one !== 'object') continue
       if (isTensor(one)) tensors.copy(one, input)
       else tensors.write(input, one.values)
@@ -71,9 +72,10 @@ export class Inputs<In extends readonly Input[]> {
 
   /** A call's own tensors, for a step that runs as any other. */
   bind(given: readonly Value[]): In {
+    const { tensors } = this.#gpu
     const bound = given.map((one) => {
-      if (typeof one !== 'object' || isTensor(one)) return one
-      const tensor = this.#gpu.tensors.upload(one.values, one.shape)
+      if (typeof one !== 'object' || (isTensor(one) && isVariable(one))) return one
+      const tensor = isTensor(one) ? tensors.view(one, one.shape) : tensors.upload(one.values, one.shape)
       if (this.#isWanted(one)) this.#gpu.wanted.add(tensor)
       return tensor
     })
@@ -94,6 +96,19 @@ export class Inputs<In extends readonly Input[]> {
     const tensor = this.#gpu.tensors.alloc({ shape: one.shape, dtype })
     if (this.#isWanted(one)) this.#gpu.wanted.add(tensor)
     return tensor
+  }
+
+  /** A copy of a tensor that the body returned as one of its other inputs, and that another value is about to replace. */
+  #unlikeOthers(one: Value | undefined, at: number): Value | undefined {
+    const { tensors } = this.#gpu
+    if (one === undefined || !isTensor(one) || isVariable(one)) return one
+    const storage = tensors.storage(one)
+    const isOther = (input: Input, i: number) =>
+      i !== at && isTensor(input) && !isVariable(input) && tensors.storage(input) === storage
+    if (!this.#inputs.some(isOther)) return one
+    const copy = tensors.alloc({ shape: one.shape, dtype: one.dtype })
+    tensors.copy(one, copy)
+    return copy
   }
 
   #describe(one: Value): string {

@@ -87,15 +87,16 @@ export class Captured<In extends readonly Input[], T extends StepResult> {
       : this.#traced()
   }
 
-  /** Gives back the memory that replays hold; the next calls trace the step anew. */
+  /** Gives back the memory that replays hold, and what the last one returned; the next calls trace the step anew. */
   release() {
+    this.#replay?.recall()
     this.#forget(null)
     this.#inputs.release()
   }
 
   #forget(reason: string | null) {
-    this.#replay?.release()
-    this.#replay = this.#trace = null
+    this.#drop()
+    this.#trace = null
     ;[this.#isCaptured, this.#isSteady] = [false, true]
     this.#reason = reason
   }
@@ -103,28 +104,46 @@ export class Captured<In extends readonly Input[], T extends StepResult> {
   /** Writes the step down, and does it: when it has ended, on memory planned for it, or, once two steps were found to differ, as
    *  any other. What was the same twice in a row will be replayed. */
   #traced(): T {
-    const { steps, memory, commands } = this.#gpu
     const before = this.#trace
     const trace = new Trace(before, this.#isSteady ? 'deferred' : null)
     const body = () => this.#body(...this.#inputs.traced)
     ;[this.#trace, this.#isCaptured] = [null, false]
+    const { steps } = this.#gpu
     const result = trace.held ? steps.record(body, trace) : steps.run(body, trace)
-    const change = trace.obstacle ?? (before && difference(before, trace))
-    const repeats = before !== null && before.obstacle === null && change === null
-    this.#reason ??= change
-    this.#isSteady &&= change === null
-    ;[this.#trace, this.#isCaptured] = [trace, repeats]
-    ;[this.#rehearsed, this.#interval] = [this.#replays, 1]
     const wanted = listOf(result).map((t) => this.#gpu.wanted.has(t))
     this.#returned = { isList: Array.isArray(result), wanted }
-
-    const last = this.#replay
-    if (repeats && !last) memory.drain() // what such steps took from the pool is not needed any more
-    const isPlanned = trace.held !== null || repeats
-    this.#replay = repeats && last ? last : isPlanned ? new Replay(trace, memory, commands) : null
-    const outputs = trace.held && this.#replay ? this.#submit(this.#replay, trace, trace) : result
-    if (last !== this.#replay) last?.release()
+    this.#judge(before, trace)
+    if (!trace.held) {
+      if (this.#isCaptured) this.#plan(trace)
+      return result
+    }
+    const replay = (this.#isCaptured && this.#replay) || this.#plan(trace)
+    const outputs = this.#submit(replay, trace, trace)
+    if (!this.#isSteady) this.#drop()
     return outputs
+  }
+
+  /** Whether the step did what the one before did, and may be replayed. */
+  #judge(before: Trace | null, trace: Trace) {
+    const change = trace.obstacle ?? (before && difference(before, trace))
+    this.#isCaptured = before !== null && before.obstacle === null && change === null
+    this.#isSteady &&= change === null
+    this.#trace = trace
+    this.#reason ??= change
+  }
+
+  /** Memory for the step in place of any other's: what steps took from the pool is not needed any more. */
+  #plan(trace: Trace): Replay {
+    const { memory, commands } = this.#gpu
+    this.#drop()
+    memory.drain()
+    ;[this.#rehearsed, this.#interval] = [this.#replays, 1]
+    return (this.#replay = new Replay(trace, memory, commands))
+  }
+
+  #drop() {
+    this.#replay?.release()
+    this.#replay = null
   }
 
   #again(replay: Replay, trace: Trace): T {

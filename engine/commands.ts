@@ -6,7 +6,7 @@ import { GpuError, type Watch } from './errors.ts'
 import { type Binding, type Block, type Storage, USAGE, bindingOf } from './memory.ts'
 import { inOrder, writeParam } from './params.ts'
 import type { Pipeline } from './pipelines.ts'
-import type { Trace } from './trace.ts'
+import type { Trace, Written } from './trace.ts'
 
 const UNIFORM_BYTES = 1 << 20 // parameters of one command buffer, 4,096 dispatches at least; beyond that another is begun
 
@@ -68,15 +68,12 @@ export class Commands {
     if (!this.trace?.held) this.#enqueue(pipeline, kernel, storages, { values, groups })
   }
 
-  /** Does what a trace has only written down so far. */
-  catchUp(trace: Trace) {
-    this.trace = null
-    for (const one of trace.redo()) {
-      if (one.kind === 'upload') this.write(one.to, one.constant)
-      else if (one.kind === 'dispatch') this.#enqueue(one.pipeline, one.kernel, one.storages, one)
-      else if (one.storages[0] && one.storages[1]) this.copy(one.storages[0], one.storages[1], one.at)
-    }
-    this.trace = trace
+  /** Does what a trace has written down, with these storages. */
+  redo(command: Written, storages: readonly Storage[]) {
+    const [first, second] = storages
+    if (command.kind === 'dispatch') this.#enqueue(command.pipeline, command.kernel, storages, command)
+    else if (command.kind === 'upload' && first) this.write(first, command.constant)
+    else if (command.kind === 'copy' && first && second) this.copy(first, second, command.at)
   }
 
   #enqueue(

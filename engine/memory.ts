@@ -56,7 +56,9 @@ export class Memory {
   readonly #collected: FinalizationRegistry<Block>
   readonly #onEvict: () => void
   readonly #watch: Watch
-  readonly #lent = new WeakSet<Storage>() // on a captured step's memory, which is not the pool's
+  readonly #lent = new WeakSet<Storage>() // on a block that is another storage's
+  readonly #loans = new Map<Block, number>() // how many of these a block has
+  readonly #owed = new Set<Block>() // to the pool, when the last of them ends
   #nextId = 0
   #bytes = 0
   #spare: Block | null = null // stands in for the memory of steps that are only written down
@@ -69,7 +71,7 @@ export class Memory {
     this.#device = device
     this.#watch = watch
     this.#onEvict = onEvict
-    this.#collected = new FinalizationRegistry((block) => this.#recycle(block))
+    this.#collected = new FinalizationRegistry((block) => this.#giveBack(block))
   }
 
   /** Bytes of buffers alive now, pooled ones included. */
@@ -94,20 +96,28 @@ export class Memory {
     }
   }
 
-  /** Gives memory to all that was stood in for, runs `body`, which needs it, and takes back what had been released. */
-  settle(body: () => void) {
-    const stood = this.#stood
-    const dead = stood.filter(({ block }) => block === null)
-    ;[this.#standIn, this.#stood] = [null, []]
-    for (const storage of stood) storage.block = this.#take(roundUp(storage.bytes), () => true)
-    body()
-    for (const storage of dead) this.release(storage)
+  /** Whether a block stands in for this storage's memory. */
+  standsInFor({ block }: Storage): boolean {
+    return this.#standIn !== null && block === this.#standIn
   }
 
-  /** Storage on memory that is someone else's, until it is released. */
+  /** Gives memory to all that is stood in for and was not released. */
+  settle() {
+    const living = this.#stood.filter((storage) => this.standsInFor(storage))
+    ;[this.#standIn, this.#stood] = [null, []]
+    for (const storage of living) this.revive(storage)
+  }
+
+  /** Gives memory to a storage that has none, or had none of its own. */
+  revive(storage: Storage) {
+    storage.block = this.#take(roundUp(storage.bytes), () => true)
+  }
+
+  /** Storage on memory that is another storage's, which goes back to the pool when both are released. */
   lend({ block, offset, bytes }: Binding): Storage {
     const storage: Storage = { block, offset, bytes, permanent: false, bias: 0 }
     this.#lent.add(storage)
+    this.#loans.set(block, (this.#loans.get(block) ?? 0) + 1)
     return storage
   }
 
@@ -151,7 +161,8 @@ export class Memory {
   release(storage: Storage) {
     if (!storage.block || storage.permanent) return
     this.#collected.unregister(storage)
-    if (!this.#lent.has(storage)) this.#recycle(storage.block)
+    if (this.#lent.has(storage)) this.#endLoan(storage.block)
+    else this.#giveBack(storage.block)
     storage.block = null
   }
 
@@ -222,6 +233,18 @@ export class Memory {
     this.#all.add(block)
     this.#bytes += size
     return block
+  }
+
+  #giveBack(block: Block) {
+    if (this.#loans.has(block)) this.#owed.add(block)
+    else this.#recycle(block)
+  }
+
+  #endLoan(block: Block) {
+    const others = (this.#loans.get(block) ?? 0) - 1
+    if (others > 0) this.#loans.set(block, others)
+    else this.#loans.delete(block)
+    if (others <= 0 && this.#owed.delete(block)) this.#recycle(block)
   }
 
   #recycle(block: Block) {

@@ -95,9 +95,14 @@ export class Replay {
     return storage
   }
 
-  /** Gives the memory back; what the last run returned dies with it. */
+  /** Gives the memory back, save what is lent: that follows when what the last run returned dies. */
   release() {
-    for (const storage of [...this.#lent, ...this.#held]) this.#memory.release(storage)
+    for (const storage of this.#held) this.#memory.release(storage)
+  }
+
+  /** Takes back what the last run returned. */
+  recall() {
+    for (const storage of this.#lent) this.#memory.release(storage)
   }
 
   /** Bytes that the step's temporaries share, and the fewest that any plan could do with. */

@@ -69,11 +69,14 @@ export class Steps {
     return carried
   }
 
-  /** Writes what a step would command into `trace`, and does none of it, so that it needs no memory; unless the trace refuses a
-   *  part of it: then it is done as `run` does it. What it returns is there in that case only. */
+  /** Runs a step's JavaScript and writes what it commands into `trace`, which holds it: nothing is done, no memory is needed, and what
+   *  the step returns has none. If the trace lets go on the way, the step is done from then on as by `run`. */
   record<T extends StepResult>(body: () => T, trace: Trace): T {
     return this.#alone(() => {
-      trace.onRefuse = () => this.#memory.settle(() => this.#commands.catchUp(trace))
+      trace.attach(
+        (storage) => this.#memory.standsInFor(storage),
+        () => this.#catchUp(trace),
+      )
       const traced = this.#traced(body, trace)
       const { result, kept } = this.#memory.scope(
         () => this.#memory.standIn(traced),
@@ -86,6 +89,19 @@ export class Steps {
       }
       return result
     })
+  }
+
+  /** Does what a trace has held so far. What was released since has memory from its first command to its last. */
+  #catchUp(trace: Trace) {
+    this.#memory.settle()
+    this.#commands.trace = null
+    for (const { command, storages, over } of trace.redo()) {
+      const dead = storages.filter(({ block }) => block === null)
+      for (const storage of dead) this.#memory.revive(storage)
+      this.#commands.redo(command, storages)
+      for (const storage of over) this.#memory.release(storage)
+    }
+    this.#commands.trace = trace
   }
 
   /** Runs a step that `submit` submits, which returns the tensors that outlive it, and their storages if the step made them. */

@@ -31,10 +31,19 @@ export interface Copied {
   readonly at: number
 }
 
-/** Something to be done that was only written down. */
-export type Redo =
-  | ((Dispatched | Copied) & { readonly storages: readonly Storage[] })
-  | { readonly kind: 'upload'; readonly to: Storage; readonly constant: Uint8Array<ArrayBuffer> }
+/** What a trace writes down. */
+export type Written =
+  | Dispatched
+  | Copied
+  | { readonly kind: 'upload'; readonly constant: Uint8Array<ArrayBuffer> }
+
+/** What a trace has written down, to be done after all. */
+export interface Redo {
+  readonly command: Written
+  readonly storages: readonly Storage[]
+  /** Those that were released, and are in no later command. */
+  readonly over: readonly Storage[]
+}
 
 /** Storage that was there before the step: a variable's, an input's, a tensor's that someone holds. */
 export interface Outer {
@@ -66,14 +75,14 @@ export class Trace {
   readonly outer: Outer[] = []
   readonly moments: Moment[] = []
   outputs: readonly Output[] = []
-  /** Why commands are only written down: they will be done when the step ends, or never. Null when they are done at once. */
+  /** Null when commands are done while they are written down; else they are held until the step has ended, or done never. */
   held: 'deferred' | 'rehearsal' | null
-  /** Called when the step does what only its own time allows; what was deferred must be done then. */
-  onRefuse: (() => void) | null = null
+  #isNew: (storage: Storage) => boolean = () => false
+  #letGo = () => {}
   /** Why this step cannot be done again as it was. */
   obstacle: string | null = null
   readonly #refs = new Map<Storage, Ref>()
-  readonly #before: Trace | null
+  #before: Trace | null
   readonly #functions: readonly (() => number)[] // of the step before
   #values: readonly number[] // what they give, as far as actions have changed it
 
@@ -83,6 +92,11 @@ export class Trace {
     this.held = held
     this.#functions = before?.moments.flatMap((m) => (m.kind === 'param' ? [m.value] : [])) ?? []
     this.#values = this.#functions.map(valueOf)
+  }
+
+  /** Tells the trace which storages were made while it holds commands, and how to do these where one cannot be held. */
+  attach(isNew: (storage: Storage) => boolean, letGo: () => void) {
+    ;[this.#isNew, this.#letGo] = [isNew, letGo]
   }
 
   dispatch(
@@ -121,25 +135,36 @@ export class Trace {
   refuse(why: string) {
     this.obstacle ??= why
     if (this.held === 'rehearsal') throw new Error(why)
-    if (this.held === 'deferred') this.onRefuse?.()
+    if (this.held) this.#letGo()
     this.held = null
   }
 
-  /** What was written down so far, with the storages of its commands in place of their numbers. */
+  /** What was written down so far, each with its storages, and those of them that were released and are in no later one. */
   *redo(): Iterable<Redo> {
-    const storages = [...this.#refs.keys()]
-    const byRef = new Map(storages.map((storage) => [this.#refs.get(storage), storage]))
-    for (const [ref, { constant }] of this.temporaries.entries()) {
-      const to = byRef.get(ref)
-      if (constant && to) yield { kind: 'upload', to, constant }
+    const storages = new Map([...this.#refs].map(([storage, ref]) => [ref, storage]))
+    const at = (ref: Ref): Storage => {
+      const storage = storages.get(ref)
+      if (!storage) throw new Error(`a traced step has no tensor ${ref}`)
+      return storage
     }
-    for (const command of this.commands)
-      yield { ...command, storages: command.uses.flatMap(({ ref }) => byRef.get(ref) ?? []) }
+    const written: { readonly command: Written; readonly refs: readonly Ref[] }[] = [
+      ...this.temporaries.flatMap(({ constant }, ref) =>
+        constant ? [{ command: { kind: 'upload', constant } as const, refs: [ref] }] : [],
+      ),
+      ...this.commands.map((command) => ({ command, refs: command.uses.map(({ ref }) => ref) })),
+    ]
+    const released = new Set([...storages.values()].filter(({ block }) => block === null))
+    const last = new Map(written.flatMap(({ refs }, i) => refs.map((ref) => [ref, i] as const)))
+    for (const [i, { command, refs }] of written.entries()) {
+      const over = [...new Set(refs)].filter((ref) => last.get(ref) === i && released.has(at(ref)))
+      yield { command, storages: refs.map(at), over: over.map(at) }
+    }
   }
 
   /** Ends the step, with what it returned. */
   returns(tensors: readonly Tensor[], storages: readonly Storage[]) {
     this.#checkStill()
+    this.#before = null // which has one before it, and so on
     this.outputs = storages.flatMap((storage, i) => {
       const tensor = tensors[i]
       if (!tensor) return []
@@ -152,7 +177,8 @@ export class Trace {
   #use(storage: Storage, writes: boolean): Use {
     const known = this.#refs.get(storage)
     if (known !== undefined) return { ref: known, writes }
-    const isTemporary = writes && !storage.permanent // ops write only variables and what they make
+    // ops write only variables and what they make, and may leave that unwritten where it has no elements
+    const isTemporary = (writes && !storage.permanent) || this.#isNew(storage)
     const ref = isTemporary ? this.temporaries.length : -1 - this.outer.length
     this.#refs.set(storage, ref)
     if (isTemporary) this.temporaries.push({ bytes: storage.bytes, constant: null })

@@ -3,6 +3,16 @@
 
 import { type Run, type Tensor, elementwise, flatIndex, kernel, sizeOf, wgsl } from './op.ts'
 
+/** `half2(pair)`: two numbers as halves in a word, +-65,504 for any that are larger, and NaN for NaN, which min and max may hide. */
+const half2 = wgsl`
+  fn half2(pair: vec2f) -> u32 {
+    let nan = (bitcast<vec2u>(pair) & vec2u(0x7fffffffu)) > vec2u(0x7f800000u);
+    let marks = select(vec2u(), vec2u(0x7e00u), nan);
+    let numbers = select(clamp(pair, vec2f(-65504.0), vec2f(65504.0)), vec2f(), nan);
+    return pack2x16float(numbers) | marks.x | (marks.y << 16u);
+  }
+`
+
 const header = wgsl`
   struct Params { count: u32 }
   ${flatIndex}
@@ -13,13 +23,12 @@ const packKernel = kernel`
   @group(0) @binding(0) var<storage, read>       x:      array<f32>;
   @group(0) @binding(1) var<storage, read_write> halves: array<u32>;
   @group(0) @binding(2) var<uniform>             p:      Params;
-  const largest = vec2f(65504.0); // rather than infinity
+  ${half2}
   @compute @workgroup_size(64)
   fn packHalves(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
     let i = flat(id, groups) * 2u;
     if (i >= p.count) { return; }
-    let pair = vec2f(x[i], x[min(i + 1u, p.count - 1u)]);
-    halves[i / 2u] = pack2x16float(clamp(pair, -largest, largest));
+    halves[i / 2u] = half2(vec2f(x[i], x[min(i + 1u, p.count - 1u)]));
   }
 `
 
@@ -28,13 +37,13 @@ const packFourKernel = kernel`
   @group(0) @binding(0) var<storage, read>       x:      array<vec4f>;
   @group(0) @binding(1) var<storage, read_write> halves: array<vec2u>;
   @group(0) @binding(2) var<uniform>             p:      Params;
-  const largest = vec4f(65504.0);
+  ${half2}
   @compute @workgroup_size(64)
   fn packHalvesByFour(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
     let i = flat(id, groups);
     if (i >= p.count / 4u) { return; }
-    let four = clamp(x[i], -largest, largest);
-    halves[i] = vec2u(pack2x16float(four.xy), pack2x16float(four.zw));
+    let four = x[i];
+    halves[i] = vec2u(half2(four.xy), half2(four.zw));
   }
 `
 
@@ -104,10 +113,13 @@ export function fromHalves(run: Run, halves: Tensor): Tensor {
 /** Numbers by fours in halves whose last bit tells something else: `keep(value, bits)` and, of what it gives, `kept` and
  *  `bitsOf`. That leaves 10 bits to a value: 2^-10 of it is lost at most, or 2^-14 of numbers below that. */
 export const flaggedHalves = wgsl`
+  ${half2}
   const flags = 0x00010001u;
   fn keep(value: vec4f, bits: vec4<bool>) -> vec2u {
-    let nearest = bitcast<vec4f>((bitcast<vec4u>(value) + 0x2000u) & vec4u(0xffffc000u)); // 9 bits of fraction: halves hold 10
-    let halves = vec2u(pack2x16float(nearest.xy), pack2x16float(nearest.zw)) & vec2u(~flags);
+    let own = bitcast<vec4u>(value);
+    let rounded = bitcast<vec4f>((own + 0x2000u) & vec4u(0xffffc000u)); // 9 bits of fraction, where halves hold 10
+    let nearest = select(rounded, value, (own & vec4u(0x7fffffffu)) > vec4u(0x7f800000u)); // NaN as it is
+    let halves = vec2u(half2(nearest.xy), half2(nearest.zw)) & vec2u(~flags);
     let flag = select(vec4u(), vec4u(1u), bits);
     return halves | flag.xz | (flag.yw << vec2u(16u));
   }
