@@ -18,7 +18,7 @@ export const activationKinds: readonly Activations[] = ['f32', 'f16']
 
 /** What --help says of it. */
 export const activationsHelp =
-  'what is kept of images for the backward pass: f32 (as they are) or f16 (halves: about two thirds of the memory, rounded gradients)'
+  'what is kept of images for the backward pass: f32 (as they are) or f16 (halves: less memory, rounded gradients; not with --no-capture)'
 
 interface Chosen {
   readonly precision?: Precision

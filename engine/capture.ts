@@ -12,7 +12,8 @@ import type { Commands } from './commands.ts'
 import type { Storage } from './memory.ts'
 import { Replay } from './replay.ts'
 import { type StepResult, type Steps, listOf } from './steps.ts'
-import { Trace, difference } from './trace.ts'
+import { Trace } from './trace.ts'
+import { difference } from './trace-difference.ts'
 
 export interface CaptureOptions {
   /** False runs every step as `Gpu.step` does. */

@@ -70,9 +70,6 @@ const finishKernel = kernel`
   }
 `
 
-const ENOUGH = 1024
-const MOST_BYTES = 1 << 26
-
 /** Runs a kernel made of `pullRows` and takes the sums through the normalisation: the gradients of z1 and z2 [N, D]. */
 export function pullApart(
   run: Run,
@@ -84,8 +81,8 @@ export function pullApart(
   const { N, D, view, across } = pairs
   const deep = Math.ceil(D / 8) * 8
   const { tiles, splits, span } = columnShares(run, {
-    ...{ rows: 2 * view, columns: across ? view : 2 * view, enough: ENOUGH },
-    ...{ makes: deep * 2 * view, mostBytes: MOST_BYTES },
+    ...{ rows: 2 * view, columns: across ? view : 2 * view, enough: 1024 },
+    ...{ makes: deep * 2 * view, mostBytes: 1 << 26 },
   })
   const [partial] = run(kernelFor(run), {
     reads: [zT, zT, z, ...reads],

@@ -35,6 +35,29 @@ test('halves of what is too large are the largest there are', async ({ gpu }) =>
   )
 })
 
+test('halves of NaN are NaN, flagged ones too, whatever its bits', async ({ gpu }) => {
+  for (const bits of [0x7fc00000, 0x7fffffff, 0xffffffff, 0x7f800001]) {
+    const x = new Float32Array([1, NaN, 2, 3])
+    new Uint32Array(x.buffer)[1] = bits
+    const expected = [1, NaN, 2, 3].map(String)
+    for (const shape of [[4], [1, 4]]) {
+      const got = await gpu.read(fromHalves(gpu.run, toHalves(gpu.run, gpu.tensor(x, shape))))
+      assert.equal(Array.from(got, String), expected)
+    }
+    const odd = fromHalves(gpu.run, toHalves(gpu.run, gpu.tensor(x.slice(0, 3), [3])))
+    assert.equal(Array.from(await gpu.read(odd), String), expected.slice(0, 3))
+    const [y] = gpu.run(flagKernel, {
+      reads: [gpu.tensor(x, [1, 4])],
+      makes: [
+        [1, 4],
+        [1, 4],
+      ],
+      groups: [1],
+    })
+    assert.equal(Array.from(await gpu.read(y), String), expected)
+  }
+})
+
 const flagKernel = kernel`
   @group(0) @binding(0) var<storage, read>       x:    array<vec4f>;
   @group(0) @binding(1) var<storage, read_write> y:    array<vec4f>;
