@@ -59,7 +59,7 @@ export class Steps {
     let held: readonly Storage[] = []
     for (const item of items) {
       const before = carried
-      const storages = (made: Carry) => this.#tensors.storages([...made.values()])
+      const storages = (made: Carry) => this.#tensors.storages(carriedBy(made))
       const { result, kept } = this.#memory.scope(() => body(before, item), storages)
       const returned = new Set(storages(result))
       for (const storage of held) if (!returned.has(storage)) this.#memory.release(storage)
@@ -154,6 +154,13 @@ export class Steps {
     for (const storage of this.#survivors) if (!returned.has(storage)) this.#memory.release(storage)
     this.#survivors = [...kept, ...this.#survivors.filter((storage) => returned.has(storage))]
   }
+}
+
+/** Throws Error for what plain JavaScript may hand on. */
+function carriedBy(carry: Carried): readonly Tensor[] {
+  if (!Array.isArray(carry) && !(carry instanceof Map))
+    throw new Error('Gpu.fold: what a turn returns must be tensors in an array or a map')
+  return [...carry.values()]
 }
 
 /** Throws Error for what plain JavaScript may return. */

@@ -307,6 +307,15 @@ test('a body that returns no tensors is told so', ({ gpu }) => {
   }
 })
 
+test('a fold whose turns hand on one tensor is told so', ({ gpu }) => {
+  const x = gpu.tensor([1], [1])
+  const bare = x as unknown as readonly Tensor[] // as from plain JavaScript
+  refuses(
+    () => gpu.fold([1, 2], bare, () => bare),
+    'Gpu.fold: what a turn returns must be tensors in an array or a map',
+  )
+})
+
 test('a destroyed Gpu and a lost device throw, replaying or not', async () => {
   for (const end of [(gpu: Gpu) => gpu.destroy(), (gpu: Gpu) => gpu.device.destroy()]) {
     const gpu = await openGpu()
