@@ -35,6 +35,7 @@ export {
   type Kernel,
   type Machine,
   type Op,
+  type Activations,
   type Precision,
   type Run,
   type Scalar,

@@ -1,4 +1,4 @@
-// Activations kept in halves: what the forward pass gives stays the same to the bit, gradients move by no more than halves do.
+// Activations kept in halves, or bits: what the forward pass gives stays the same to the bit, gradients move by no more than halves do.
 
 import * as assert from 'uvu/assert'
 import { batchNorm } from '../kernels/batch-norm.ts'
@@ -7,6 +7,7 @@ import { conv2d } from '../kernels/conv2d.ts'
 import { crossEntropy } from '../kernels/cross-entropy.ts'
 import { flaggedHalves, fromHalves, toHalves } from '../kernels/halves.ts'
 import { type Tensor, kernel } from '../kernels/op.ts'
+import { relu } from '../kernels/relu.ts'
 import { Gpu } from '../engine/gpu.ts'
 import { Sgd } from '../engine/optimizer.ts'
 import { resnet18 } from '../models/resnet.ts'
@@ -174,7 +175,7 @@ function bounds(
   return off
 }
 
-function same(got: ArrayLike<number> = [], expected: ArrayLike<number> = [], what: string) {
+function same<T>(got: ArrayLike<T> = [], expected: ArrayLike<T> = [], what: string) {
   assert.is(got.length, expected.length, what)
   for (let i = 0; i < expected.length; i++) assert.is(got[i], expected[i], `${what}[${i}]`)
 }
@@ -219,6 +220,22 @@ for (const layer of layers)
         }
       assert.ok(moved > 0, 'halves were used')
     })
+
+test('relu keeps a bit for each number, and gives the same', async ({ gpu: host }) => {
+  for (const size of [0, 1, 63, 64, 65, 2047, 2048, 2049, 5000]) {
+    const x = random(size, 3).map((v, i) => [v, 0, -0, NaN, 1e-40, Infinity][i % 9] ?? v)
+    const results = []
+    for (const activations of ['f32', 'f16'] as const) {
+      const gpu = new Gpu(host.device, { activations })
+      const given = gpu.tensor(x, [size])
+      const y = relu(given)
+      const dx = gpu.backward(y, gpu.tensor(random(size, 4), [size])).get(given) ?? y
+      results.push([...Array.from(await gpu.read(y), String), ...Array.from(await gpu.read(dx), String)])
+      gpu.destroy()
+    }
+    same(results[1] ?? [], results[0], `${size} numbers`)
+  }
+})
 
 /** A classifier of small images, trained for some steps. */
 async function trained(gpu: Gpu, steps: number, replay: boolean) {
