@@ -255,6 +255,12 @@ const refusals: [string, string[], number, RegExp][] = [
     2,
     /^kindred: --resume goes on with the run's own settings; leave out --chunk/,
   ],
+  [
+    'an adapter that there is not',
+    ['--data', 'procedural:64,32', '--batch', '16', '--width', '2', '--adapter', 'nosuch'],
+    1,
+    /^kindred: no WebGPU adapter's name contains 'nosuch'; leave the name out to see what there is/,
+  ],
   ['a folder that is no run', ['--resume', '/'], 1, /^kindred: \/ is not a run folder/],
 ]
 for (const [what, args, code, words] of refusals) {
