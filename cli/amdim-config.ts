@@ -1,6 +1,7 @@
 // The configuration of an AMDIM training: the preset, changed by what the command line says.
 
 import { amdimPresets } from '../methods/amdim-presets.ts'
+import { amdimMaps } from '../models/amdim-layers.ts'
 import { chunkOf } from './chunk.ts'
 import { UsageError, choice, oneOf } from './choice.ts'
 import type { AmdimConfig, RunFlags } from './config.ts'
@@ -29,6 +30,7 @@ export function amdimConfig(flags: AmdimFlags, software: boolean): AmdimConfig {
     throw new UsageError(
       `--batch: must be 2 or more, as images are compared with the others of their batch, got ${settings.batch}`,
     )
+  checkMaps({ size, width: flags.width ?? model.width, features: flags.features ?? model.features })
   return {
     ...settings,
     ...{ method: 'amdim', preset, data, size, subset: flags.subset ?? null, seed: flags.seed ?? 0 },
@@ -52,5 +54,16 @@ export function amdimConfig(flags: AmdimFlags, software: boolean): AmdimConfig {
       queries: flags.knnQueries ?? (software ? 1000 : null),
     },
     checkpointEvery: flags.checkpointEvery ?? 0,
+  }
+}
+
+/** Throws UsageError for a size or a number of features that the encoder has no layers for. */
+function checkMaps(shape: Parameters<typeof amdimMaps>[0]) {
+  try {
+    amdimMaps(shape)
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error
+    const flag = error.message.includes('features must') ? '--features' : '--size'
+    throw new UsageError(`${flag}: ${error.message.replace('amdimEncoder: ', '')}`, { cause: error })
   }
 }
