@@ -2,6 +2,7 @@
 
 import { amdimPresets } from '../methods/amdim-presets.ts'
 import { amdimMaps } from '../models/amdim-layers.ts'
+import { batchOf, checkBatch } from './batch.ts'
 import { chunkOf } from './chunk.ts'
 import { UsageError, choice, oneOf } from './choice.ts'
 import type { AmdimConfig, RunFlags } from './config.ts'
@@ -24,12 +25,9 @@ export function amdimConfig(flags: AmdimFlags, software: boolean): AmdimConfig {
   if (!found) throw choice('--preset', preset, Object.keys(amdimPresets))
   const small = data.startsWith('procedural') || /^(cifar|idx)/.test(data)
   const size = flags.size ?? (small ? 32 : found.size)
-  const settings = found.settings(size, flags.batch)
+  const settings = found.settings(size, batchOf(flags, found.settings(size).batch))
   const { model, schedule, knn } = settings
-  if (settings.batch < 2)
-    throw new UsageError(
-      `--batch: must be 2 or more, as images are compared with the others of their batch, got ${settings.batch}`,
-    )
+  checkBatch(settings.batch, { compared: true })
   checkMaps({ size, width: flags.width ?? model.width, features: flags.features ?? model.features })
   return {
     ...settings,

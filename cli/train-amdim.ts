@@ -17,9 +17,10 @@ import type { AmdimConfig } from './config.ts'
 import { chunking } from './chunk.ts'
 import { openFeed } from './feed.ts'
 import { count, positive } from './numbers.ts'
+import type { PlaceFlags } from './place.ts'
 import { presetLines } from './presets.ts'
 import { type Manner, type Prepared, probeOf, trainingImages } from './train.ts'
-import { type PlaceFlags, type Trainable, trainAs } from './train-command.ts'
+import { type Trainable, trainAs } from './train-command.ts'
 import { measuring, sources } from './train-options.ts'
 
 /** The learning rate at each step: decay by milestones, and a climb over the first steps that does not move them. */

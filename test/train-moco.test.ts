@@ -96,18 +96,30 @@ test('a queue or a bank of another size, and a bank of other images, are refused
   )
   assert.match(
     (await kindred('train', 'moco', '--resume', join(dir, 'nce-whole'))).err,
-    /not of a MoCo run, its method is memory-bank/,
+    /not of a MoCo run, its method is memory-bank; go on with: kindred train memory-bank --resume .*nce-whole/,
   )
 })
 
 test('flags that cannot be meant so are refused', async ({ dir }) => {
   for (const [args, message] of [
     [['moco', '--preset', 'moco-v3-demo', '--queue', '8'], /--queue: MoCo v3 has no queue/],
-    [['moco', ...tiny, '--bn-splits', '3'], /--bn-splits: must divide the batch of 16, got 3/],
+    [['moco', '--preset', 'moco-v3-demo', '--no-shuffle'], /--no-shuffle: MoCo v3 has no queue/],
+    [
+      ['moco', ...tiny, '--bn-splits', '3'],
+      /--bn-splits: must divide the batch of 16, got 3; give --bn-splits 2 or another --batch/,
+    ],
+    [
+      ['moco', ...tiny, '--bn-splits', '16'],
+      /--bn-splits: must leave batch norm 2 images or more in each group, got 16 groups of a batch of 16; give --bn-splits 8 or/,
+    ],
+    [['moco', '--preset', 'moco-v3-demo', '--batch', '1'], /--batch: must be 2 or more, as images are compared/],
+    [['end-to-end', '--batch', '1'], /--batch: must be 2 or more, as images are compared/],
+    [['memory-bank', '--batch', '1'], /--batch: must be 2 or more, as batch norm needs 2 images or more, got 1/],
     [
       ['moco', ...tiny, '--bn-splits', '4', '--chunk', '3'],
-      /--chunk: each chunk is split for batch norm, so it must be at least the 4 of --bn-splits, got 3/,
+      /--chunk: each chunk is split for batch norm, so it must hold 2 images or more for each of the 4 of --bn-splits, got 3 of/,
     ],
+    [['moco', ...tiny, '--bn-splits', '4', '--chunk', '7'], /4 of --bn-splits, got 4 of a batch of 16 in chunks/],
     [
       ['moco', ...tiny, '--preset', 'moco-v3-demo', '--chunk', '1'],
       /--chunk: batch norm needs 2 images or more at a time, got 1 of a batch of 16 in chunks of 1/,
@@ -119,6 +131,10 @@ test('flags that cannot be meant so are refused', async ({ dir }) => {
     [['memory-bank', '--loss', 'triplet'], /--loss: must be one of infonce, nce, got triplet/],
     [['moco', '--resume', join(dir, 'v1-whole'), '--queue', '8'], /leave out --queue/],
     [['moco', '--resume', join(dir, 'v1-whole'), '--no-shuffle'], /leave out --no-shuffle/],
+    [
+      ['moco', '--resume', join(dir, 'v1-whole'), '--out', join(dir, 'elsewhere')],
+      /--out: must be the folder of --resume, where the run goes on, or left out, got .*elsewhere beside .*v1-whole/,
+    ],
   ] as const) {
     const { code, err } = await kindred('train', ...args)
     assert.is(code, 2, err)
@@ -153,7 +169,7 @@ test('compares the mechanisms, goes on where it was stopped, and refuses other s
     '--subset',
     '64',
     '--batch',
-    '8',
+    '16',
     '--width',
     '2',
     '--epochs',
