@@ -140,6 +140,12 @@ test('sizes and features that the encoder has no layers for are refused by their
   )
 })
 
+test('features that no memory holds are refused with their limit', async () => {
+  const { code, out } = await kindred(['train', 'amdim', '--features', '100000000'])
+  assert.is(code, 2)
+  assert.match(out, /option '--features <n>' argument '100000000' is invalid. it must be .* from 1 to 16384/)
+})
+
 test('a preset is chosen by the data, and refused by name', () => {
   assert.is(amdimConfig({}, false).preset, 'amdim-demo')
   assert.is(amdimConfig({ data: 'cifar10:x' }, false).preset, 'amdim-cifar-small')
