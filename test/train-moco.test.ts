@@ -1,6 +1,6 @@
 // Stories of MoCo and the mechanisms beside it through the command line, as a user types it.
 
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite } from 'uvu'
@@ -112,14 +112,23 @@ test('flags that cannot be meant so are refused', async ({ dir }) => {
       ['moco', ...tiny, '--bn-splits', '16'],
       /--bn-splits: must leave batch norm 2 images or more in each group, got 16 groups of a batch of 16; give --bn-splits 8 or/,
     ],
-    [['moco', '--preset', 'moco-v3-demo', '--batch', '1'], /--batch: must be 2 or more, as images are compared/],
+    [
+      ['moco', '--preset', 'moco-v3-demo', '--batch', '1'],
+      /--batch: must be 2 or more, as images are compared/,
+    ],
     [['end-to-end', '--batch', '1'], /--batch: must be 2 or more, as images are compared/],
-    [['memory-bank', '--batch', '1'], /--batch: must be 2 or more, as batch norm needs 2 images or more, got 1/],
+    [
+      ['memory-bank', '--batch', '1'],
+      /--batch: must be 2 or more, as batch norm needs 2 images or more, got 1/,
+    ],
     [
       ['moco', ...tiny, '--bn-splits', '4', '--chunk', '3'],
       /--chunk: each chunk is split for batch norm, so it must hold 2 images or more for each of the 4 of --bn-splits, got 3 of/,
     ],
-    [['moco', ...tiny, '--bn-splits', '4', '--chunk', '7'], /4 of --bn-splits, got 4 of a batch of 16 in chunks/],
+    [
+      ['moco', ...tiny, '--bn-splits', '4', '--chunk', '7'],
+      /4 of --bn-splits, got 4 of a batch of 16 in chunks/,
+    ],
     [
       ['moco', ...tiny, '--preset', 'moco-v3-demo', '--chunk', '1'],
       /--chunk: batch norm needs 2 images or more at a time, got 1 of a batch of 16 in chunks of 1/,
@@ -131,10 +140,6 @@ test('flags that cannot be meant so are refused', async ({ dir }) => {
     [['memory-bank', '--loss', 'triplet'], /--loss: must be one of infonce, nce, got triplet/],
     [['moco', '--resume', join(dir, 'v1-whole'), '--queue', '8'], /leave out --queue/],
     [['moco', '--resume', join(dir, 'v1-whole'), '--no-shuffle'], /leave out --no-shuffle/],
-    [
-      ['moco', '--resume', join(dir, 'v1-whole'), '--out', join(dir, 'elsewhere')],
-      /--out: must be the folder of --resume, where the run goes on, or left out, got .*elsewhere beside .*v1-whole/,
-    ],
   ] as const) {
     const { code, err } = await kindred('train', ...args)
     assert.is(code, 2, err)
@@ -165,7 +170,7 @@ test('compares the mechanisms, goes on where it was stopped, and refuses other s
   const args = [
     'compare',
     '--negatives',
-    '8,64',
+    '8,64,8',
     '--subset',
     '64',
     '--batch',
@@ -191,6 +196,32 @@ test('compares the mechanisms, goes on where it was stopped, and refuses other s
   const other = await kindred(...args, '--seed', '1')
   assert.is(other.code, 2)
   assert.match(other.err, /holds a comparison with other settings/)
+})
+
+test('what no comparison can be is refused before its folder is taken', async ({ dir }) => {
+  const out = join(dir, 'refused')
+  for (const [args, code, message] of [
+    [
+      ['--batch', '12'],
+      2,
+      /--batch: must be a multiple of 8 from 16 on, as MoCo's batch norm goes over 8 groups/,
+    ],
+    [['--batch', '8'], 2, /--batch: must be a multiple of 8 from 16 on/],
+    [['--negatives', '1,8'], 2, /--negatives: each must be 2 or more, as end-to-end's batch is .* got 1/],
+    [['--model', 'resnet9'], 2, /--model: must be one of resnet8/],
+    [['--data', 'folder:/nowhere/at/all'], 1, /nowhere/],
+    [
+      ['--data', 'procedural:24,8', '--batch', '16'],
+      2,
+      /--batch: must be at most half of the 24 images, got 16/,
+    ],
+    [['--out', ''], 2, /'--out <folder>' argument '' is invalid. it must name a folder/],
+  ] as const) {
+    const { code: got, err } = await kindred('compare', '--out', out, '--width', '2', ...args)
+    assert.is(got, code, err)
+    assert.match(err, message)
+    assert.not(existsSync(out))
+  }
 })
 
 test.run()
