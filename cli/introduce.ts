@@ -33,7 +33,7 @@ export function introduce(
     config.method === 'amdim' ? config.schedule.warmupSteps : config.schedule.warmupEpochs * stepsPerEpoch
   if (climb > 0 && climb >= total)
     progress.note(
-      `warm-up takes ${climb} steps and the run has ${total}: the learning rate climbs to the end; more --epochs let it decay`,
+      `warm-up of ${climb} steps, the run has ${total}: the learning rate climbs to the end; more --epochs let it decay`,
     )
   const adapter = adapterOf(gpu)
   const kind = gpu.software ? ' (a CPU: fine for small models; see kindred doctor)' : ''
