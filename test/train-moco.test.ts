@@ -198,6 +198,17 @@ test('compares the mechanisms, goes on where it was stopped, and refuses other s
   assert.match(other.err, /holds a comparison with other settings/)
 })
 
+test('of a set smaller than --subset, half of its images bound what is end-to-end', async ({ dir }) => {
+  const small = '--data procedural:40,10 --negatives 24 --batch 16 --width 2 --epochs 1'.split(' ')
+  const { code, out, err } = await kindred('compare', ...small, '--out', join(dir, 'small'))
+  assert.is(code, 0, err)
+  assert.match(out, /\n +24 +-( +\d+\.\d%){2}\nraw pixels/)
+  const run = JSON.parse(readFileSync(join(dir, 'small/moco-24/config.json'), 'utf8')) as {
+    schedule: { firstEpoch: number }
+  }
+  assert.is(run.schedule.firstEpoch, 0) // of the preset 1, at which a single epoch learns nothing
+})
+
 test('what no comparison can be is refused before its folder is taken', async ({ dir }) => {
   const out = join(dir, 'refused')
   for (const [args, code, message] of [
