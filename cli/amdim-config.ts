@@ -1,6 +1,8 @@
 // The configuration of an AMDIM training: the preset, changed by what the command line says.
 
 import { amdimPresets } from '../methods/amdim-presets.ts'
+import { amdimMaps } from '../models/amdim-layers.ts'
+import { batchOf, checkBatch } from './batch.ts'
 import { chunkOf } from './chunk.ts'
 import { UsageError, choice, oneOf } from './choice.ts'
 import type { AmdimConfig, RunFlags } from './config.ts'
@@ -23,12 +25,10 @@ export function amdimConfig(flags: AmdimFlags, software: boolean): AmdimConfig {
   if (!found) throw choice('--preset', preset, Object.keys(amdimPresets))
   const small = data.startsWith('procedural') || /^(cifar|idx)/.test(data)
   const size = flags.size ?? (small ? 32 : found.size)
-  const settings = found.settings(size, flags.batch)
+  const settings = found.settings(size, batchOf(flags, found.settings(size).batch))
   const { model, schedule, knn } = settings
-  if (settings.batch < 2)
-    throw new UsageError(
-      `--batch: must be 2 or more, as images are compared with the others of their batch, got ${settings.batch}`,
-    )
+  checkBatch(settings.batch, { compared: true })
+  checkMaps({ size, width: flags.width ?? model.width, features: flags.features ?? model.features })
   return {
     ...settings,
     ...{ method: 'amdim', preset, data, size, subset: flags.subset ?? null, seed: flags.seed ?? 0 },
@@ -52,5 +52,16 @@ export function amdimConfig(flags: AmdimFlags, software: boolean): AmdimConfig {
       queries: flags.knnQueries ?? (software ? 1000 : null),
     },
     checkpointEvery: flags.checkpointEvery ?? 0,
+  }
+}
+
+/** Throws UsageError for a size or a number of features that the encoder has no layers for. */
+function checkMaps(shape: Parameters<typeof amdimMaps>[0]) {
+  try {
+    amdimMaps(shape)
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error
+    const flag = error.message.includes('features must') ? '--features' : '--size'
+    throw new UsageError(`${flag}: ${error.message.replace('amdimEncoder: ', '')}`, { cause: error })
   }
 }

@@ -6,7 +6,12 @@ import { join } from 'node:path'
 import { codeOf, writeAtomic } from '../engine/node-files.ts'
 import { UsageError } from './choice.ts'
 import { type Point, comparePage } from './compare-page.ts'
+import { type TrainFlags, configOf } from './config.ts'
+import { closeImages, openImages } from './images.ts'
+import { presetOf } from './presets.ts'
+import { startProgress } from './progress.ts'
 import { openRun } from './run-folder.ts'
+import { trainingImages } from './train.ts'
 import { trainMethod } from './train-command.ts'
 
 export interface CompareFlags {
@@ -25,6 +30,7 @@ export interface CompareFlags {
 }
 
 const mechanisms = ['end-to-end', 'memory-bank', 'moco'] as const
+const SIDE = 32 // pixels: what the presets are made for
 type Mechanism = (typeof mechanisms)[number]
 
 /** What is compared, as compare.json holds it. */
@@ -45,11 +51,12 @@ interface Plan {
 export async function compare(flags: CompareFlags): Promise<number> {
   const plan = planOf(flags)
   const out = flags.out ?? join('runs', 'compare')
+  const images = await imagesFor(plan, flags) // what cannot be is told before the folder is taken
   await agree(out, plan)
   const points: Point[] = []
   for (const K of plan.negatives)
     for (const mechanism of mechanisms) {
-      if (mechanism === 'end-to-end' && K > plan.subset / 2) {
+      if (mechanism === 'end-to-end' && K > images / 2) {
         points.push({ mechanism, negatives: K, knn: null, pixels: null }) // its negatives are its batch
         continue
       }
@@ -69,12 +76,10 @@ export async function compare(flags: CompareFlags): Promise<number> {
 
 /** The flags over the defaults: a quarter of an hour on a CPU adapter. On the built-in images all learn at one rate. */
 function planOf(flags: CompareFlags): Plan {
-  const negatives = flags.negatives ?? [32, 128, 512]
+  const negatives = [...new Set(flags.negatives ?? [32, 128, 512])]
   const subset = flags.subset ?? 1000
   const batch = flags.batch ?? 64
   const lr = flags.lr ?? (flags.data === undefined ? 1e-3 : undefined)
-  if (batch > subset / 2)
-    throw new UsageError(`--batch: must be at most half of the ${subset} images, got ${batch}`)
   return {
     preset: flags.data === undefined ? 'demo' : 'cifar10',
     data: flags.data ?? 'procedural',
@@ -89,6 +94,40 @@ function planOf(flags: CompareFlags): Plan {
     ...(flags.model === undefined ? { model: 'resnet8' } : { model: flags.model }),
     ...(lr === undefined ? {} : { lr }),
   }
+}
+
+/** How many images there are to train on. Throws UsageError for what some point could not be trained with, and DataError. */
+async function imagesFor(plan: Plan, { json = false }: CompareFlags): Promise<number> {
+  const { batch, negatives } = plan
+  const few = negatives.find((K) => K < 2)
+  if (few !== undefined)
+    throw new UsageError(
+      `--negatives: each must be 2 or more, as end-to-end's batch is its number of negatives, got ${few}`,
+    )
+  const splits = splitsOf(plan)
+  if (batch % splits !== 0 || batch < 2 * splits)
+    throw new UsageError(
+      `--batch: must be a multiple of ${splits} from ${2 * splits} on, as MoCo's batch norm goes over ${splits} groups of 2 images or more, got ${batch}`,
+    )
+  const configs = negatives.flatMap((K) =>
+    mechanisms.map((mechanism) => configOf(mechanism, pointOf(mechanism, K, plan), false)),
+  )
+  const [config] = configs
+  if (!config) throw new UsageError('--negatives: must name one number or more, got none')
+  const progress = startProgress({ json })
+  const data = await openImages(config, progress)
+  const { size } = trainingImages(config, data)
+  await closeImages(data)
+  progress.stop()
+  if (batch > size / 2)
+    throw new UsageError(`--batch: must be at most half of the ${size} images, got ${batch}`)
+  return size
+}
+
+/** The groups of batch norm in the preset that MoCo's points have. */
+function splitsOf({ preset, batch }: Plan): number {
+  const settings = presetOf('moco', { preset: `moco-v1-${preset}` }).settings(SIDE, batch)
+  return settings.method === 'moco' ? settings.bnSplits : 1
 }
 
 /** Makes `out` this comparison's, or sees that it is. Throws UsageError when it holds another. */
@@ -116,6 +155,11 @@ async function trained(
   const how = { ...(adapter === undefined ? {} : { adapter }), ...(json === undefined ? {} : { json }) }
   const begun = await openRun(dir).catch(() => null)
   if (begun) return trainMethod(mechanism, { ...how, resume: dir })
+  return trainMethod(mechanism, { ...how, ...pointOf(mechanism, K, plan), out: dir })
+}
+
+/** The settings of one point. */
+function pointOf(mechanism: Mechanism, K: number, plan: Plan): TrainFlags {
   const { preset, negatives: _negatives, batch, ...settings } = plan
   const own = {
     'end-to-end': { batch: K },
@@ -127,12 +171,11 @@ async function trained(
     'memory-bank': `memory-bank-${preset}`,
     'end-to-end': `end-to-end-${preset}`,
   }
-  return trainMethod(mechanism, {
-    ...how,
+  return {
     ...settings,
     ...own[mechanism],
-    ...{ preset: named[mechanism], stem: 'cifar', out: dir, knnEvery: 0 },
-  })
+    ...{ preset: named[mechanism], stem: 'cifar', knnEvery: 0 },
+  }
 }
 
 /** kNN top-1 in percent of a finished run's encoder, and of raw pixels. */

@@ -7,6 +7,7 @@ import type { EndToEndSettings, MemoryBankSettings } from '../methods/mechanism-
 import type { MocoSettings } from '../methods/moco-presets.ts'
 import type { Settings } from '../methods/settings.ts'
 import type { SimclrSettings } from '../methods/simclr-presets.ts'
+import { type BatchFlags, batchOf } from './batch.ts'
 import { oneOf } from './choice.ts'
 import { type MethodFlags, mergeMethod } from './method-flags.ts'
 import { activationKinds, precisions } from './precision.ts'
@@ -56,14 +57,13 @@ export type MethodConfig =
   | ({ readonly method: 'end-to-end' } & EndToEndSettings)
 
 /** What any `kindred train` may be told, as commander gives it. */
-export interface RunFlags {
+export interface RunFlags extends BatchFlags {
   readonly data?: string
   readonly preset?: string
   readonly size?: number
   readonly subset?: number
   readonly width?: number
   readonly epochs?: number
-  readonly batch?: number
   readonly lr?: number
   readonly seed?: number
   readonly precision?: string
@@ -91,7 +91,7 @@ export function configOf(method: Method, flags: TrainFlags, software: boolean): 
   const { name: preset, size: presetSize, subset: few = null, settings: make } = presetOf(method, flags)
   const subset = flags.subset ?? (flags.data === undefined ? few : null)
   const size = flags.size ?? (small ? 32 : presetSize)
-  const merged = mergeMethod(make(size, flags.batch), flags)
+  const merged = mergeMethod(make(size, batchOf(flags, make(size).batch)), flags)
   return {
     ...merged,
     ...shared(merged, flags, software),
@@ -122,9 +122,18 @@ function shared(settings: Settings, flags: TrainFlags, software: boolean) {
       width: flags.width ?? model.width,
     },
     temperature: flags.temperature ?? settings.temperature,
-    schedule: { ...settings.schedule, lr: flags.lr ?? settings.schedule.lr },
+    schedule: scheduleOf(settings, flags),
     epochs: flags.epochs ?? settings.epochs,
   }
+}
+
+/** The schedule as the flags change it. A cosine that begins in its second epoch, as the original of a preset does, has a rate
+ *  of 0 in its last one: harmless in the preset's many epochs, and left out of a run of another length. */
+function scheduleOf({ schedule, epochs }: Settings, flags: TrainFlags): Settings['schedule'] {
+  const { lr, firstEpoch } = schedule
+  const first =
+    firstEpoch !== undefined && (flags.epochs ?? epochs) !== epochs ? ({ firstEpoch: 0 } as const) : {}
+  return { ...schedule, lr: flags.lr ?? lr, ...first }
 }
 
 /** The settings, with an encoder that a CPU can train in reasonable time where the flags choose none. */
@@ -133,8 +142,3 @@ function onMachine(settings: Settings, flags: TrainFlags, software: boolean): Se
   if (!software || chosen !== undefined || flags.data === undefined) return settings
   return { ...settings, model: { ...settings.model, name: 'resnet8', stem: 'cifar', width: 16 } }
 }
-
-/** The batch for so many images when the flags name none: the preset's, or the largest power of two that gives an epoch of
- *  at least two steps. */
-export const fittingBatch = (batch: number, images: number) =>
-  Math.min(batch, Math.max(2, 2 ** Math.floor(Math.log2(Math.max(1, images / 2)))))

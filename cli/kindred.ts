@@ -8,10 +8,11 @@ import { doctor } from './doctor.ts'
 import type { AmdimFlags } from './amdim-config.ts'
 import { type ClassifierFlags, addClassifiers, evalClassifier } from './eval-classifier.ts'
 import { evalKnn } from './eval-knn.ts'
-import { count, counts, positive, whole } from './numbers.ts'
+import { channels, count, counts, folder, positive, whole } from './numbers.ts'
+import type { PlaceFlags } from './place.ts'
 import { listPresets } from './presets.ts'
 import { addAmdim, trainAmdim } from './train-amdim.ts'
-import { type CommandFlags, type PlaceFlags, trainMethod } from './train-command.ts'
+import { type CommandFlags, trainMethod } from './train-command.ts'
 import { sources, trainCommands } from './train-options.ts'
 import { version } from './version.ts'
 
@@ -46,11 +47,12 @@ program
   .option(
     '--out <folder>',
     'folder of the comparison; the same command goes on with it (default: runs/compare)',
+    folder,
   )
   .option('--negatives <list>', 'numbers of negatives, as in 32,128,512 (the default)', counts)
   .option('--subset <n>', 'train on this many images (default: 1000)', count)
   .option('--model <name>', 'encoder (default: resnet8)')
-  .option('--width <channels>', "channels of the encoder's first stage (default: 8)", count)
+  .option('--width <channels>', "channels of the encoder's first stage (default: 8)", channels)
   .option('--epochs <n>', 'times through the data (default: 40)', count)
   .option('--batch <n>', 'images per step; end-to-end takes its number of negatives (default: 64)', count)
   .option('--lr <rate>', "learning rate (default: 1e-3; the preset's where --data is given)", positive)
@@ -91,7 +93,7 @@ program
   .command('demo')
   .description('train SimCLR on the built-in images, a few minutes on a CPU, and show what it learned')
   .option('--seed <n>', 'everything random follows from it', whole)
-  .option('--out <folder>', 'run folder to make (default: the next free one under runs/)')
+  .option('--out <folder>', 'run folder to make (default: the next free one under runs/)', folder)
   .option('--json', 'print machine-readable lines only')
   .action((flags: CommandFlags) => finish(trainMethod('simclr', { ...flags, preset: 'simclr-demo' })))
 

@@ -11,6 +11,20 @@ function parsed(text: string, rule: string, holds: (value: number) => boolean): 
 export function count(text: string) {
   return parsed(text, 'a whole number from 1 on', (v) => Number.isInteger(v) && v >= 1)
 }
+/** Whole numbers from 1 up to a limit above which no GPU has the memory. */
+const upTo = (most: number) => (text: string) =>
+  parsed(text, `a whole number from 1 to ${most}`, (v) => Number.isInteger(v) && v >= 1 && v <= most)
+/** A side of images in pixels. */
+export const pixels = upTo(8192)
+/** The channels of an encoder's first stage; of ResNet's last stage there are 32 times as many. */
+export const channels = upTo(2048)
+/** The size of AMDIM's features; layers have the square of it in weights. */
+export const featureCount = upTo(16_384)
+/** A folder's name. */
+export function folder(text: string) {
+  if (text === '') throw new InvalidArgumentError('it must name a folder.')
+  return text
+}
 /** A whole number that 32 bits hold. */
 export function whole(text: string) {
   return parsed(

@@ -2,7 +2,7 @@
 
 import { type Command, Option } from 'commander'
 import { chunking } from './chunk.ts'
-import { count, positive, share, whole } from './numbers.ts'
+import { channels, count, folder, pixels, positive, share, whole } from './numbers.ts'
 import { activationsHelp, precisionHelp } from './precision.ts'
 import { type Method, methods, presetLines } from './presets.ts'
 
@@ -89,14 +89,18 @@ function command(
     .command(method)
     .description(description)
     .option('--data <source>', sources)
-    .option('--out <folder>', 'run folder to make (default: the next free one under runs/)')
-    .option('--resume [folder]', 'go on with the run in this folder (or in --out) from its last checkpoint')
+    .option('--out <folder>', 'run folder to make (default: the next free one under runs/)', folder)
+    .option(
+      '--resume [folder]',
+      'go on with the run in this folder (or in --out) from its last checkpoint',
+      folder,
+    )
     .option('--preset <name>', 'settings to begin with, see below')
     .option(
       '--model <name>',
       "encoder: resnet8, resnet18, resnet34 or resnet50 (default: the preset's; resnet8 of width 16 on a CPU)",
     )
-    .option('--width <channels>', "channels of the encoder's first stage; 64 is the paper's", count)
+    .option('--width <channels>', "channels of the encoder's first stage; 64 is the paper's", channels)
     .option('--stem <kind>', 'cifar (3x3, keeps the size) or imagenet (7x7 stride 2 and max-pool)')
     .option('--epochs <n>', 'times through the data', count)
     .option('--batch <n>', "images per step (default: the preset's, fewer for a small set)", count)
@@ -130,7 +134,7 @@ export const measuring = (own: Command) =>
     .option(
       '--size <px>',
       'side of the views, and of the images that are loaded from a folder or drawn, in pixels',
-      count,
+      pixels,
     )
     .option('--subset <n>', 'train on this many images only', count)
     .option('--seed <n>', 'everything random follows from it', whole)

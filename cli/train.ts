@@ -6,10 +6,9 @@ import { type Dataset, type Split, subset } from '../data/dataset.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { recipeOf } from '../methods/views.ts'
 import { type Trainer, buildTrainer, measured } from './build.ts'
-import { UsageError } from './choice.ts'
 import type { AnyConfig, RunConfig, TrainConfig } from './config.ts'
 import { type Feed, type Resident, openFeed } from './feed.ts'
-import { fingerprint } from './fingerprint.ts'
+import { checkResumable, fingerprint } from './fingerprint.ts'
 import { KnnProbe } from './knn.ts'
 import type { Progress } from './progress.ts'
 import type { Metric, RunFolder } from './run-folder.ts'
@@ -49,8 +48,6 @@ export async function prepare(
 ): Promise<Prepared> {
   const images = trainingImages(config, data)
   const stepsPerEpoch = steps(images, { batch: config.batch })
-  if (config.method === 'moco' && config.batch % config.bnSplits !== 0)
-    throw new UsageError(`--bn-splits: must divide the batch of ${config.batch}, got ${config.bnSplits}`)
   const trainer = buildTrainer(gpu, config, { stepsPerEpoch, images: images.size, capture })
   const probe = probeOf(gpu, config, images, data.test)
   const feed = await openFeed(gpu, images, resident)
@@ -87,6 +84,7 @@ export class Training {
   /** Set by Ctrl-C: the step under way is finished and saved, and training ends. */
   readonly #stop: { requested: boolean }
   readonly #pending: { step: number; loss: Promise<Float32Array> }[] = []
+  #images: Promise<string> | null = null // the fingerprint of what it is trained on
   #best = -Infinity
   #saved = -1 // the step of the last checkpoint
   #loss: number | null = null
@@ -107,9 +105,9 @@ export class Training {
 
   /** Trains to the end, or until a stop is requested, from the folder's newest checkpoint when it has one. Throws what went
    *  wrong; the last checkpoint is then intact. */
-  async finish(): Promise<Outcome> {
+  async finish({ resumed = false } = {}): Promise<Outcome> {
     const { state } = this.#prepared.trainer
-    await this.#resume()
+    await this.#resume(resumed)
     if (this.#saved < 0) await this.#begin()
     while (state.step < this.total && !this.#stop.requested) await this.#epoch()
     await this.#drain(0)
@@ -118,26 +116,21 @@ export class Training {
   }
 
   /** Puts the training back to the newest checkpoint; what was measured after it is measured again. */
-  async #resume() {
-    const { gpu, trainer } = this.#prepared
+  async #resume(resumed: boolean) {
+    const { config, gpu, images, trainer } = this.#prepared
+    const { dir } = this.#run
     const { checkpoint, damaged } = await this.#run.latest()
     for (const line of damaged) this.#progress.note(line)
     if (checkpoint) {
-      await this.#checkBank(checkpoint.metadata)
+      const { step } = checkpoint
+      const bank = config.method === 'memory-bank'
+      await checkResumable(images, checkpoint, { dir, bank, total: this.total })
       loadTrainer(gpu, trainer, checkpoint)
-      this.#saved = checkpoint.step
-      this.#progress.note(`${this.#run.dir}: going on from step ${checkpoint.step} of ${this.total}`)
-    }
+      this.#saved = step
+      this.#progress.note(`${dir}: going on from step ${step} of ${this.total}`)
+    } else if (resumed) this.#progress.note(`${dir}: there is no checkpoint yet, beginning at step 0`)
     await this.#run.truncateMetrics(this.#saved)
     for (const { knn } of await this.#run.metrics()) this.#best = Math.max(this.#best, knn ?? -Infinity)
-  }
-
-  /** Throws Error when a memory bank was made of other images than these. */
-  async #checkBank({ images: saved }: Readonly<Record<string, string>>) {
-    if (saved !== undefined && saved !== (await fingerprint(this.#prepared.images)))
-      throw new Error(
-        `${this.#run.dir}: its memory bank is of other images than the data set holds now; a bank belongs to its data set, start a new run`,
-      )
   }
 
   /** Measures what there is to beat, and saves the beginning. */
@@ -231,11 +224,11 @@ export class Training {
   }
 
   async #save(best = false) {
-    const { config, gpu, images, trainer } = this.#prepared
+    const { gpu, images, trainer } = this.#prepared
     await this.#drain(0) // every metric up to the checkpoint is on disk before it
     const { tensors, metadata } = await saveTrainer(gpu, trainer)
-    const bankOf = config.method === 'memory-bank' ? { images: await fingerprint(images) } : {}
-    await this.#run.saveCheckpoint(trainer.state.step, tensors, { ...metadata, ...bankOf }, { best })
+    const known = { ...metadata, images: await (this.#images ??= fingerprint(images)) }
+    await this.#run.saveCheckpoint(trainer.state.step, tensors, known, { best })
     this.#saved = trainer.state.step
   }
 

@@ -34,7 +34,9 @@ export interface Batch {
 
 const EPOCH = 0x0e90c4 // stream of the orders' keys
 
-/** The number of batches in an epoch. Throws DataError when there is none. */
+const MOST = 2 ** 32 // bytes of a batch
+
+/** The number of batches in an epoch. Throws DataError when there is none, and for batches of more than 4 GiB. */
 export function steps(
   dataset: Dataset,
   { batch, dropLast = true }: Pick<BatchOptions, 'batch' | 'dropLast'>,
@@ -46,6 +48,11 @@ export function steps(
   if (dropLast && batch > size)
     throw new DataError(
       `${name}: batch ${batch} is larger than the ${size} images; lower --batch to ${size} or less, or add images`,
+    )
+  const bytes = Math.min(batch, size) * imageBytes(dataset)
+  if (bytes > MOST)
+    throw new DataError(
+      `${name}: a batch must have at most ${MOST} bytes, got ${batch} images, ${bytes} bytes; lower --batch or --size`,
     )
   return dropLast ? Math.floor(size / batch) : Math.ceil(size / batch)
 }

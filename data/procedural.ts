@@ -7,6 +7,8 @@ import { threefry2x32, uniform01 } from '../kernels/threefry.ts'
 import { type Dataset, DataError, type Split, checkRead } from './dataset.ts'
 import { type Draw, type Field, length, patterns } from './procedural-patterns.ts'
 
+const MOST = 2 ** 32 // bytes
+
 export interface ProceduralOptions {
   /** Height and width in pixels. */
   readonly size?: number
@@ -18,7 +20,8 @@ export interface ProceduralOptions {
 }
 
 /** The embedded set's two halves, ten balanced classes each: image i has label i % 10 and depends on (seed, half, i,
- *  size) alone. Images are drawn when first read. Throws DataError for sizes that are not positive integers. */
+ *  size) alone. Images are drawn when first read. Throws DataError for sizes that are not positive integers, and for more
+ *  than 4 GiB in either half. */
 export function procedural({
   size = 32,
   train = 5000,
@@ -28,6 +31,11 @@ export function procedural({
   for (const [what, value] of Object.entries({ size, train, test }))
     if (!(Number.isInteger(value) && value > 0))
       throw new DataError(`procedural: ${what} must be a positive integer, got ${value}`)
+  for (const count of [train, test])
+    if (count * size * size * 3 > MOST)
+      throw new DataError(
+        `procedural: at most ${MOST} bytes are kept, got ${count} images of ${size} px, ${count * size * size * 3} bytes; lower --size, or take fewer, as in procedural:500,100`,
+      )
   return { train: half(size, train, [seed, 1]), test: half(size, test, [seed, 2]) }
 }
 

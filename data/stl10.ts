@@ -21,6 +21,8 @@ export interface Stl10Options {
 /** STL-10's training and test halves from the folder of its *.bin files or its parent. Throws DataError naming the file, and the
  *  record where it is cut short. */
 export async function openStl10(path: string, { unlabeled = false }: Stl10Options = {}): Promise<Split> {
+  if ((await stat(path).catch(() => null))?.isFile())
+    throw new DataError(`stl10: ${path} is a file; name the folder that holds the .bin files`)
   const folder = (await exists(join(path, FOLDER))) ? join(path, FOLDER) : path
   if (!(await exists(folder))) throw new DataError(`stl10: ${path} does not exist`)
   const classes = await classNames(folder)

@@ -17,6 +17,8 @@ export interface NodeOptions extends OpenOptions {
 const halves = ['vulkan_enable_f16_on_nvidia', 'allow_unsafe_apis']
 const COARSE = 'timestamp_quantization' // to 65 us, of which web pages can make no clock
 
+const NONE_SUITS = 'no suitable backends found' // how Dawn begins to say that no adapter has such a name
+
 const alive = new Set<unknown>() // Dawn instances: Node crashes when one is collected while its device is used
 
 /** A Gpu in Node, through Dawn. Call destroy() when done. Throws Error when there is no adapter or no 'webgpu' package. */
@@ -44,7 +46,8 @@ export async function openGpu({
     if (autotune) await keepInFile(gpu.tuner, gpu.device.adapterInfo)
     return gpu
   } catch (cause) {
-    if (adapter === undefined || !(cause instanceof Error) || cause.message !== NO_ADAPTER) throw cause
+    if (adapter === undefined || !(cause instanceof Error)) throw cause
+    if (![NO_ADAPTER, NONE_SUITS].some((words) => cause.message.startsWith(words))) throw cause
     throw new Error(
       `no WebGPU adapter's name contains '${adapter}'; leave the name out to see what there is`,
       { cause },

@@ -21,8 +21,10 @@ export interface Cut {
 }
 
 /** The cut of a method that was given this chunk, null for none, and takes batch norm over that many splits. Throws RangeError for
- *  a chunk that is no count, or smaller than the splits. */
+ *  a chunk or splits that are no count, and for a chunk smaller than the splits. */
 export function cutOf(method: string, chunk: number | null, splits: number): Cut {
+  if (!Number.isInteger(splits) || splits < 1)
+    throw new RangeError(`${method}: splits must be a whole number from 1 on, got ${splits}`)
   if (chunk !== null && (!Number.isInteger(chunk) || chunk < 1))
     throw new RangeError(`${method}: chunk must be a whole number of images from 1 on, got ${chunk}`)
   if (chunk !== null && chunk < splits)

@@ -3,7 +3,7 @@
 //
 //   f encoder   v the bank, one slot per image   K negatives drawn from it   T temperature   m momentum of the slots
 
-import type { Tensor } from '../kernels/op.ts'
+import { type Tensor, dim } from '../kernels/op.ts'
 import { affine } from '../kernels/affine.ts'
 import { concat } from '../kernels/concat.ts'
 import { infoNce } from '../kernels/infonce.ts'
@@ -29,10 +29,12 @@ export interface MemoryBankOptions extends Tower, StepOptions {
 }
 
 /** Memory-bank training: `step(batch, indices)` makes one step on the images that the indices [N] name in the data set, and
- *  returns its loss [], which dies when the next step ends. Throws RangeError for an index outside the bank. */
+ *  returns its loss [], which dies when the next step ends. Throws RangeError for an index outside the bank, and Error for more
+ *  negatives than the device binds at once. */
 export function memoryBank(gpu: Gpu, options: MemoryBankOptions) {
   const { encoder, head, bank, optimizer, schedule, negatives: K, temperature: T, momentum: m } = options
   const { loss: kind, seed = 0, capture = true, scaler } = options
+  checkNegatives(gpu, K, bank)
   const state = { step: 0 }
   const { inputs, open } = batchesOf(gpu, 'memoryBank', { ...options, state })
   const encode: Encoder = (x, mode) => l2Normalize(through({ encoder, head }, x, mode))
@@ -68,6 +70,16 @@ export function memoryBank(gpu: Gpu, options: MemoryBankOptions) {
     return (kind === 'nce' && state.step === 0 ? estimating : captured).run(i, ...inputs(batch))
   }
   return { step, encoder, head, optimizer, state, bank, captured }
+}
+
+function checkNegatives({ device }: Gpu, K: number, { rows }: MemoryBank) {
+  if (!Number.isInteger(K) || K < 1)
+    throw new RangeError(`memoryBank: negatives must be a whole number from 1 on, got ${K}`)
+  const [C, largest] = [dim(rows.shape, 1), device.limits.maxStorageBufferBindingSize]
+  if (K * C * 4 > largest)
+    throw new Error(
+      `memoryBank: ${K} negatives of ${C} numbers need ${K * C * 4} bytes and this adapter binds at most ${largest}; lower --negatives to ${Math.floor(largest / (C * 4))} or less`,
+    )
 }
 
 /** The indices of a batch of N as i32. Throws RangeError unless there are N, each a slot of the bank. */

@@ -3,10 +3,10 @@
 
 import { type Tensor, ShapeError, images, show } from '../kernels/op.ts'
 import { add } from '../kernels/add.ts'
-import { addPooled } from '../kernels/add-pooled.ts'
 import { relu } from '../kernels/relu.ts'
 import { reshape } from '../kernels/reshape.ts'
 import type { Gpu } from '../engine/gpu.ts'
+import { type Made, lastOf, stacked } from './amdim-layers.ts'
 import { Builder, type Layer, type Mode, type Model } from './layers.ts'
 
 export interface AmdimEncoderOptions {
@@ -38,99 +38,7 @@ export interface AmdimEncoder extends Model {
   readonly scales: (x: Tensor, mode: Mode) => Scales
 }
 
-/** What a layer does to the size of a map and to its channels. */
-interface Step {
-  readonly make: (build: Builder, name: string, shape: Shape, options: Options) => Layer
-  readonly kernel: number
-  readonly stride: number
-  /** Pixels of reflection around the map. */
-  readonly reflect?: number
-  /** Channels that come out, in widths; 'features' for R, none for as many as go in. */
-  readonly channels?: number | 'features'
-}
-
-interface Shape {
-  readonly C: number
-  readonly K: number
-  readonly kernel: number
-  readonly stride: number
-  readonly reflect: number
-}
-
 type Options = Required<AmdimEncoderOptions>
-
-/** Convolution, bias, ReLU. */
-const convolution = (kernel: number, stride = 1, reflect = 0): Step => ({
-  ...{ kernel, stride, reflect, channels: 1 },
-  make(build, name, { C, K, kernel: size }) {
-    const conv = build.unpadded(`${name}.conv`, [C, K], { size, stride, reflect, bias: true })
-    return (x, mode) => relu(conv(x, mode))
-  },
-})
-
-/** conv2(ReLU(norm(conv1 x))) with a 1 x 1 conv2 that begins at zero, plus x, pooled and with channels of zeros where its shape
- *  differs. Nothing after the sum. */
-const residual = (kernel: number, stride: number, channels: number | 'features'): Step => ({
-  ...{ kernel, stride, channels },
-  make: residualLayer,
-})
-
-function residualLayer(
-  build: Builder,
-  name: string,
-  { C, K, kernel: size, stride }: Shape,
-  { batchNorm }: Options,
-): Layer {
-  const conv1 = build.unpadded(`${name}.conv1`, [C, K], { size, stride })
-  const norm = build.norm(`${name}.bn1.bn`, K)
-  const conv2 = build.unpadded(`${name}.conv2`, [K, K], { init: 'zero' })
-  const same = size === 1 && C === K
-  return (x, mode) => {
-    const h = conv1(x, mode)
-    const branch = conv2(batchNorm ? norm(h, mode, { relu: true }) : relu(h), mode)
-    return same ? add(branch, x) : addPooled(branch, x, { size, stride })
-  }
-}
-
-/** `depth` residual layers, the first of which has the kernel and the stride, the others 1 x 1. */
-const block = (kernel: number, stride: number, channels: number): Step => ({
-  ...{ kernel, stride, channels },
-  make(build, name, shape, options) {
-    const pointwise = { ...shape, C: shape.K, kernel: 1, stride: 1 }
-    const layers = Array.from({ length: options.depth }, (_, i) =>
-      residualLayer(build, `${name}.layer_list.${i}`, i === 0 ? shape : pointwise, options),
-    )
-    return (x, mode) => layers.reduce((h, layer) => layer(h, mode), x)
-  },
-})
-
-const optionalNorm: Step = {
-  ...{ kernel: 1, stride: 1 },
-  make(build, name, { C }, { batchNorm }) {
-    const norm = build.norm(`${name}.bn`, C)
-    return (x, mode) => (batchNorm ? norm(x, mode) : x)
-  },
-}
-
-const norm: Step = {
-  ...{ kernel: 1, stride: 1 },
-  make: (build, name, { C }) => build.norm(`${name}.bn`, C),
-}
-
-/** The layers for images up to 48 px, up to 96, and above. */
-function layersFor(size: number): readonly Step[] {
-  const end = (width: number): Step[] => [
-    block(2, 2, width),
-    optionalNorm,
-    block(3, 1, width),
-    block(3, 1, width),
-    residual(3, 1, 'features'),
-    norm,
-  ]
-  if (size <= 48) return [convolution(3), residual(1, 1, 1), block(4, 2, 2), ...end(4)]
-  const middle = [convolution(3), block(4, 2, 2), block(4, 2, 4), ...end(8)]
-  return size <= 96 ? middle : [convolution(5, 2, 2), ...middle]
-}
 
 /** 1 x 1 layers on a map, into the space where scores are taken: a residual branch and a linear path that begins near the identity,
  *  into one norm. */
@@ -181,12 +89,7 @@ export function amdimEncoder(gpu: Gpu, given: AmdimEncoderOptions): AmdimEncoder
   check(options)
   const build = new Builder(gpu, options.seed)
   const layers = stacked(build, options)
-  const sides = layers.map((l) => l.side)
-  const [last7, last5] = [7, 5].map((side) => layers[sides.lastIndexOf(side)])
-  if (!last7 || !last5 || sides.at(-1) !== 1)
-    throw new RangeError(
-      `amdimEncoder: maps must reach sides of 7, 5 and 1, got ${sides.join(', ')} for images of ${size} px; use 32, 64 or 128`,
-    )
+  const [last7, last5] = [lastOf(layers, 7, size), lastOf(layers, 5, size)]
   const head5 = head(build, 'rkhs_block_5', [last5.channels, R], options)
   const head7 = head(build, 'rkhs_block_7', [last7.channels, R], options)
 
@@ -213,31 +116,6 @@ export function amdimEncoder(gpu: Gpu, given: AmdimEncoderOptions): AmdimEncoder
       return { r1, r5: head5(maps.get(last5) ?? x, mode), r7: head7(maps.get(last7) ?? x, mode) }
     },
   }
-}
-
-/** A layer, and the side and the channels of the map that it gives. */
-interface Made {
-  readonly layer: Layer
-  readonly side: number
-  readonly channels: number
-}
-
-/** All layers but the heads. */
-function stacked(build: Builder, options: Options): Made[] {
-  const { size, width, features } = options
-  let [side, C] = [size, 3]
-  return layersFor(size).map((step, i) => {
-    const { channels, kernel, stride, reflect = 0 } = step
-    const K = channels === undefined ? C : channels === 'features' ? features : channels * width
-    if (channels === 'features' && K < C)
-      throw new RangeError(
-        `amdimEncoder: features must be at least the ${C} channels of the last map, got ${features}`,
-      )
-    const layer = step.make(build, `layer_list.${i}`, { C, K, kernel, stride, reflect }, options)
-    side = Math.floor((side + 2 * reflect - kernel) / stride) + 1
-    C = K
-    return { layer, side, channels: K }
-  })
 }
 
 function check({ size, width, features, depth }: Options) {

@@ -163,6 +163,11 @@ test('a batch that cannot be made is refused in words', async () => {
     await refusal(() => batches(numbered(300), { batch: 512, seed: 0, epoch: 0 })),
     'numbered: batch 512 is larger than the 300 images; lower --batch to 300 or less, or add images',
   )
+  const large = { ...numbered(300), image: { height: 8192, width: 8192, channels: 3 } as const }
+  assert.is(
+    await refusal(() => steps(large, { batch: 64 })),
+    'numbered: a batch must have at most 4294967296 bytes, got 64 images, 12884901888 bytes; lower --batch or --size',
+  )
   assert.is(
     await refusal(() => steps(numbered(3), { batch: 0 })),
     'numbered: batch must be a positive integer, got 0',

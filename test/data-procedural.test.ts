@@ -96,7 +96,13 @@ function dot(a: Float32Array, b: Float32Array) {
   return sum
 }
 
-test('a set of no images is refused', () => {
+test('a set of no images, and one that no memory holds, are refused', () => {
+  assert.throws(
+    () => procedural({ size: 8192, train: 64, test: 1 }),
+    (error: Error) =>
+      error.message ===
+      'procedural: at most 4294967296 bytes are kept, got 64 images of 8192 px, 12884901888 bytes; lower --size, or take fewer, as in procedural:500,100',
+  )
   assert.throws(
     () => procedural({ train: 0 }),
     (error: Error) => error.message === 'procedural: train must be a positive integer, got 0',

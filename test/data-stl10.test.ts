@@ -87,6 +87,11 @@ test('refuses what is cut short, naming the record', async ({ folder }) => {
     await refusal(() => openStl10(folder)),
     `stl10: ${join(folder, 'train_y.bin')}: record 1 must have a label from 1 to 10, got 11; it is damaged`,
   )
+  const file = join(folder, 'train_y.bin')
+  assert.is(
+    await refusal(() => openStl10(file)),
+    `stl10: ${file} is a file; name the folder that holds the .bin files`,
+  )
   await rm(join(folder, 'test_X.bin'))
   await writeFile(join(folder, 'train_y.bin'), Uint8Array.of(1, 10))
   assert.is(

@@ -75,14 +75,14 @@ test('MoCo v3 learns to ignore what the augmentation changes', async ({ gpu }) =
   assert.ok(end < 0.5 * start, `loss went from ${start} to ${end}`)
 })
 
-function bankToy(gpu: Gpu, loss: 'infonce' | 'nce', n = IMAGES) {
+function bankToy(gpu: Gpu, loss: 'infonce' | 'nce', n = IMAGES, negatives = 24) {
   const { encoder, head } = toyTower(gpu, 1)
   const bank = new MemoryBank(gpu, { n, C: 8 })
   const optimizer = new Adam(parametersOf({ encoder, head }))
   const views = toyViews(gpu)
   return memoryBank(gpu, {
     ...{ encoder, head, bank, optimizer, schedule, temperature, loss, views },
-    negatives: 24,
+    negatives,
     momentum: 0.5,
   })
 }
@@ -160,6 +160,22 @@ test('a larger queue costs no further dispatch, and a batch larger than the queu
     assert.is(queue.pointer, (2 * N) % K)
   }
   assert.equal(counts, [counts[0], counts[0], counts[0]])
+})
+
+test('refuses splits that are no count, and more negatives than the device binds', ({ gpu }) => {
+  for (const splits of [0, 1.5, -2])
+    refuses(() => mocoToy(gpu, { splits }), `moco: splits must be a whole number from 1 on, got ${splits}`)
+  const largest = gpu.device.limits.maxStorageBufferBindingSize
+  const most = Math.floor(largest / 32)
+  const K = most + 1
+  refuses(
+    () => bankToy(gpu, 'infonce', 40, K),
+    `memoryBank: ${K} negatives of 8 numbers need ${32 * K} bytes and this adapter binds at most ${largest}; lower --negatives to ${most} or less`,
+  )
+  refuses(
+    () => bankToy(gpu, 'infonce', 40, 0),
+    'memoryBank: negatives must be a whole number from 1 on, got 0',
+  )
 })
 
 test('refuses indices that are not of its images, and a key encoder of another shape', ({ gpu }) => {

@@ -128,6 +128,24 @@ test('a batch of one image has nothing to compare it with', () => {
   )
 })
 
+test('sizes and features that the encoder has no layers for are refused by their flags', () => {
+  const wrong = { size: 40, data: 'folder:x' }
+  refuses(
+    () => amdimConfig(wrong, false),
+    '--size: maps must reach sides of 7, 5 and 1, got 38, 38, 18, 9, 9, 7, 5, 3, 3 for images of 40 px; use 32, 64 or 128',
+  )
+  refuses(
+    () => amdimConfig({ width: 2, features: 7 }, false),
+    '--features: features must be at least the 8 channels of the last map, got 7',
+  )
+})
+
+test('features that no memory holds are refused with their limit', async () => {
+  const { code, out } = await kindred(['train', 'amdim', '--features', '100000000'])
+  assert.is(code, 2)
+  assert.match(out, /option '--features <n>' argument '100000000' is invalid. it must be .* from 1 to 16384/)
+})
+
 test('a preset is chosen by the data, and refused by name', () => {
   assert.is(amdimConfig({}, false).preset, 'amdim-demo')
   assert.is(amdimConfig({ data: 'cifar10:x' }, false).preset, 'amdim-cifar-small')

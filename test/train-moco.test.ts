@@ -1,6 +1,6 @@
 // Stories of MoCo and the mechanisms beside it through the command line, as a user types it.
 
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite } from 'uvu'
@@ -96,17 +96,38 @@ test('a queue or a bank of another size, and a bank of other images, are refused
   )
   assert.match(
     (await kindred('train', 'moco', '--resume', join(dir, 'nce-whole'))).err,
-    /not of a MoCo run, its method is memory-bank/,
+    /not of a MoCo run, its method is memory-bank; go on with: kindred train memory-bank --resume .*nce-whole/,
   )
 })
 
 test('flags that cannot be meant so are refused', async ({ dir }) => {
   for (const [args, message] of [
     [['moco', '--preset', 'moco-v3-demo', '--queue', '8'], /--queue: MoCo v3 has no queue/],
-    [['moco', ...tiny, '--bn-splits', '3'], /--bn-splits: must divide the batch of 16, got 3/],
+    [['moco', '--preset', 'moco-v3-demo', '--no-shuffle'], /--no-shuffle: MoCo v3 has no queue/],
+    [
+      ['moco', ...tiny, '--bn-splits', '3'],
+      /--bn-splits: must divide the batch of 16, got 3; give --bn-splits 2 or another --batch/,
+    ],
+    [
+      ['moco', ...tiny, '--bn-splits', '16'],
+      /--bn-splits: must leave batch norm 2 images or more in each group, got 16 groups of a batch of 16; give --bn-splits 8 or/,
+    ],
+    [
+      ['moco', '--preset', 'moco-v3-demo', '--batch', '1'],
+      /--batch: must be 2 or more, as images are compared/,
+    ],
+    [['end-to-end', '--batch', '1'], /--batch: must be 2 or more, as images are compared/],
+    [
+      ['memory-bank', '--batch', '1'],
+      /--batch: must be 2 or more, as batch norm needs 2 images or more, got 1/,
+    ],
     [
       ['moco', ...tiny, '--bn-splits', '4', '--chunk', '3'],
-      /--chunk: each chunk is split for batch norm, so it must be at least the 4 of --bn-splits, got 3/,
+      /--chunk: each chunk is split for batch norm, so it must hold 2 images or more for each of the 4 of --bn-splits, got 3 of/,
+    ],
+    [
+      ['moco', ...tiny, '--bn-splits', '4', '--chunk', '7'],
+      /4 of --bn-splits, got 4 of a batch of 16 in chunks/,
     ],
     [
       ['moco', ...tiny, '--preset', 'moco-v3-demo', '--chunk', '1'],
@@ -149,11 +170,11 @@ test('compares the mechanisms, goes on where it was stopped, and refuses other s
   const args = [
     'compare',
     '--negatives',
-    '8,64',
+    '8,64,8',
     '--subset',
     '64',
     '--batch',
-    '8',
+    '16',
     '--width',
     '2',
     '--epochs',
@@ -175,6 +196,43 @@ test('compares the mechanisms, goes on where it was stopped, and refuses other s
   const other = await kindred(...args, '--seed', '1')
   assert.is(other.code, 2)
   assert.match(other.err, /holds a comparison with other settings/)
+})
+
+test('of a set smaller than --subset, half of its images bound what is end-to-end', async ({ dir }) => {
+  const small = '--data procedural:40,10 --negatives 24 --batch 16 --width 2 --epochs 1'.split(' ')
+  const { code, out, err } = await kindred('compare', ...small, '--out', join(dir, 'small'))
+  assert.is(code, 0, err)
+  assert.match(out, /\n +24 +-( +\d+\.\d%){2}\nraw pixels/)
+  const run = JSON.parse(readFileSync(join(dir, 'small/moco-24/config.json'), 'utf8')) as {
+    schedule: { firstEpoch: number }
+  }
+  assert.is(run.schedule.firstEpoch, 0) // of the preset 1, at which a single epoch learns nothing
+})
+
+test('what no comparison can be is refused before its folder is taken', async ({ dir }) => {
+  const out = join(dir, 'refused')
+  for (const [args, code, message] of [
+    [
+      ['--batch', '12'],
+      2,
+      /--batch: must be a multiple of 8 from 16 on, as MoCo's batch norm goes over 8 groups/,
+    ],
+    [['--batch', '8'], 2, /--batch: must be a multiple of 8 from 16 on/],
+    [['--negatives', '1,8'], 2, /--negatives: each must be 2 or more, as end-to-end's batch is .* got 1/],
+    [['--model', 'resnet9'], 2, /--model: must be one of resnet8/],
+    [['--data', 'folder:/nowhere/at/all'], 1, /nowhere/],
+    [
+      ['--data', 'procedural:24,8', '--batch', '16'],
+      2,
+      /--batch: must be at most half of the 24 images, got 16/,
+    ],
+    [['--out', ''], 2, /'--out <folder>' argument '' is invalid. it must name a folder/],
+  ] as const) {
+    const { code: got, err } = await kindred('compare', '--out', out, '--width', '2', ...args)
+    assert.is(got, code, err)
+    assert.match(err, message)
+    assert.not(existsSync(out))
+  }
 })
 
 test.run()

@@ -218,6 +218,24 @@ const refusals: [string, string[], number, RegExp][] = [
   ],
   ['unknown activations', ['--activations', 'f8'], 2, /--activations: must be one of f32, f16, got f8/],
   ['an unknown option', ['--bacth', '64'], 2, /unknown option '--bacth'/],
+  [
+    'images larger than any memory',
+    ['--size', '100000'],
+    2,
+    /option '--size <px>' argument '100000' is invalid. it must be a whole number from 1 to 8192/,
+  ],
+  [
+    'an encoder wider than any memory',
+    ['--width', '100000'],
+    2,
+    /option '--width <channels>' argument '100000' is invalid. it must be a whole number from 1 to 2048/,
+  ],
+  [
+    'a folder without a name',
+    ['--out', ''],
+    2,
+    /'--out <folder>' argument '' is invalid. it must name a folder/,
+  ],
   ['a number that is none', ['--epochs', 'ten'], 2, /it must be a whole number from 1 on/],
   [
     'a batch larger than the data',
@@ -254,6 +272,18 @@ const refusals: [string, string[], number, RegExp][] = [
     ['--resume', 'A', '--chunk', '4'],
     2,
     /^kindred: --resume goes on with the run's own settings; leave out --chunk/,
+  ],
+  [
+    'an adapter that there is not',
+    ['--data', 'procedural:64,32', '--batch', '16', '--width', '2', '--adapter', 'nosuch'],
+    1,
+    /^kindred: no WebGPU adapter's name contains 'nosuch'; leave the name out to see what there is/,
+  ],
+  [
+    'another folder for a resumed run',
+    ['--resume', 'A', '--out', '/tmp/elsewhere'],
+    2,
+    /^kindred: --out: must be the folder of --resume, where the run goes on, or left out, got \/tmp\/elsewhere beside /,
   ],
   ['a folder that is no run', ['--resume', '/'], 1, /^kindred: \/ is not a run folder/],
 ]

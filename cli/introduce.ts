@@ -1,0 +1,61 @@
+// What a training says of itself before it begins.
+
+import type { Split } from '../data/dataset.ts'
+import type { Gpu } from '../engine/gpu.ts'
+import { skippedOf } from './images.ts'
+import { effectOf } from './precision.ts'
+import type { Progress } from './progress.ts'
+import type { RunFolder } from './run-folder.ts'
+import type { Prepared } from './train.ts'
+
+/** What a training writes to and tells, and what it reads. */
+export interface Place {
+  readonly run: RunFolder
+  readonly data: Split
+  readonly progress: Progress
+}
+
+/** Says what is trained, on what, into which folder, and what to know about it. */
+export function introduce(
+  what: string,
+  { config, gpu, images, stepsPerEpoch }: Prepared,
+  { run, data, progress }: Place,
+) {
+  const { batch, epochs, seed } = config
+  const chunk = config.chunk ?? batch
+  const cut = chunk < batch ? ` in chunks of ${chunk}` : ''
+  const total = epochs * stepsPerEpoch
+  progress.start(total)
+  progress.note(
+    `${what} on ${images.size} images of ${images.name}, batch ${batch}${cut}, ${epochs} epochs (${total} steps), seed ${seed}`,
+  )
+  const climb =
+    config.method === 'amdim' ? config.schedule.warmupSteps : config.schedule.warmupEpochs * stepsPerEpoch
+  if (climb > 0 && climb >= total)
+    progress.note(
+      `warm-up of ${climb} steps, the run has ${total}: the learning rate climbs to the end; more --epochs let it decay`,
+    )
+  const adapter = adapterOf(gpu)
+  const kind = gpu.software ? ' (a CPU: fine for small models; see kindred doctor)' : ''
+  progress.note(`on ${adapter}${kind}, into ${run.dir}`)
+  const { precision, activations } = gpu.run
+  if (precision !== 'f32')
+    progress.note(`precision ${precision}: ${effectOf(precision, gpu.run)}; the loss is scaled`)
+  if (activations === 'f16') progress.note('activations f16: halves are kept for the backward pass')
+  const { adapter: first } = (run.config['about'] ?? {}) as { adapter?: string } // as `described` wrote it
+  if (first !== undefined && first !== adapter)
+    progress.note(`the run began on ${first}: from here on its bits will differ, its quality not`)
+  if (config.method === 'moco' && config.queue !== null && config.queue > images.size)
+    progress.note(
+      `the queue's ${config.queue} keys are more than the ${images.size} images: old keys of a query's own image are among its negatives; a smaller --queue avoids that`,
+    )
+  const left = skippedOf(data).length
+  if (left > 0)
+    progress.note(`${left} ${left === 1 ? 'file was' : 'files were'} skipped`, { skippedFiles: left })
+}
+
+/** The name of a GPU, as config.json holds it. */
+export function adapterOf({ device }: Gpu): string {
+  const { description, architecture, vendor } = device.adapterInfo
+  return description || architecture || vendor
+}

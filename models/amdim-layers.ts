@@ -1,0 +1,159 @@
+// The layers of AMDIM's encoder (Bachman, Hjelm and Buchwalter 2019, https://arxiv.org/abs/1906.00910, section 4), and the maps
+// that they give.
+
+import { add } from '../kernels/add.ts'
+import { addPooled } from '../kernels/add-pooled.ts'
+import { relu } from '../kernels/relu.ts'
+import type { Builder, Layer } from './layers.ts'
+
+/** What a layer does to the size of a map and to its channels. */
+interface Step {
+  readonly make: (build: Builder, name: string, shape: Shape, options: Options) => Layer
+  readonly kernel: number
+  readonly stride: number
+  /** Pixels of reflection around the map. */
+  readonly reflect?: number
+  /** Channels that come out, in widths; 'features' for R, none for as many as go in. */
+  readonly channels?: number | 'features'
+}
+
+interface Shape {
+  readonly C: number
+  readonly K: number
+  readonly kernel: number
+  readonly stride: number
+  readonly reflect: number
+}
+
+/** What the layers are made by, as the encoder takes it. */
+interface Options {
+  readonly size: number
+  readonly width: number
+  readonly features: number
+  readonly depth: number
+  readonly batchNorm: boolean
+}
+
+/** Convolution, bias, ReLU. */
+const convolution = (kernel: number, stride = 1, reflect = 0): Step => ({
+  ...{ kernel, stride, reflect, channels: 1 },
+  make(build, name, { C, K, kernel: size }) {
+    const conv = build.unpadded(`${name}.conv`, [C, K], { size, stride, reflect, bias: true })
+    return (x, mode) => relu(conv(x, mode))
+  },
+})
+
+/** conv2(ReLU(norm(conv1 x))) with a 1 x 1 conv2 that begins at zero, plus x, pooled and with channels of zeros where its shape
+ *  differs. Nothing after the sum. */
+const residual = (kernel: number, stride: number, channels: number | 'features'): Step => ({
+  ...{ kernel, stride, channels },
+  make: residualLayer,
+})
+
+function residualLayer(
+  build: Builder,
+  name: string,
+  { C, K, kernel: size, stride }: Shape,
+  { batchNorm }: Options,
+): Layer {
+  const conv1 = build.unpadded(`${name}.conv1`, [C, K], { size, stride })
+  const norm = build.norm(`${name}.bn1.bn`, K)
+  const conv2 = build.unpadded(`${name}.conv2`, [K, K], { init: 'zero' })
+  const same = size === 1 && C === K
+  return (x, mode) => {
+    const h = conv1(x, mode)
+    const branch = conv2(batchNorm ? norm(h, mode, { relu: true }) : relu(h), mode)
+    return same ? add(branch, x) : addPooled(branch, x, { size, stride })
+  }
+}
+
+/** `depth` residual layers, the first of which has the kernel and the stride, the others 1 x 1. */
+const block = (kernel: number, stride: number, channels: number): Step => ({
+  ...{ kernel, stride, channels },
+  make(build, name, shape, options) {
+    const pointwise = { ...shape, C: shape.K, kernel: 1, stride: 1 }
+    const layers = Array.from({ length: options.depth }, (_, i) =>
+      residualLayer(build, `${name}.layer_list.${i}`, i === 0 ? shape : pointwise, options),
+    )
+    return (x, mode) => layers.reduce((h, layer) => layer(h, mode), x)
+  },
+})
+
+const optionalNorm: Step = {
+  ...{ kernel: 1, stride: 1 },
+  make(build, name, { C }, { batchNorm }) {
+    const norm = build.norm(`${name}.bn`, C)
+    return (x, mode) => (batchNorm ? norm(x, mode) : x)
+  },
+}
+
+const norm: Step = {
+  ...{ kernel: 1, stride: 1 },
+  make: (build, name, { C }) => build.norm(`${name}.bn`, C),
+}
+
+/** The layers for images up to 48 px, up to 96, and above. */
+function layersFor(size: number): readonly Step[] {
+  const end = (width: number): Step[] => [
+    block(2, 2, width),
+    optionalNorm,
+    block(3, 1, width),
+    block(3, 1, width),
+    residual(3, 1, 'features'),
+    norm,
+  ]
+  if (size <= 48) return [convolution(3), residual(1, 1, 1), block(4, 2, 2), ...end(4)]
+  const middle = [convolution(3), block(4, 2, 2), block(4, 2, 4), ...end(8)]
+  return size <= 96 ? middle : [convolution(5, 2, 2), ...middle]
+}
+
+/** The map that each layer gives, of all layers but the heads; nothing is built. Throws RangeError where too few features are
+ *  asked for, or the maps miss a side of 7, 5 or 1. */
+export function amdimMaps({ size, width, features }: Pick<Options, 'size' | 'width' | 'features'>) {
+  let [side, C] = [size, 3]
+  const maps = layersFor(size).map((step) => {
+    const { channels, kernel, stride, reflect = 0 } = step
+    const K = channels === undefined ? C : channels === 'features' ? features : channels * width
+    if (channels === 'features' && K < C)
+      throw new RangeError(
+        `amdimEncoder: features must be at least the ${C} channels of the last map, got ${features}`,
+      )
+    side = Math.floor((side + 2 * reflect - kernel) / stride) + 1
+    const map = { step, side, shape: { C, K, kernel, stride, reflect } }
+    C = K
+    return map
+  })
+  for (const reached of [7, 5]) lastOf(maps, reached, size)
+  if (side !== 1) throw missed(maps, size)
+  return maps
+}
+
+interface Sided {
+  readonly side: number
+}
+
+/** The last map of such a side. Throws RangeError when none has it. */
+export function lastOf<M extends Sided>(maps: readonly M[], side: number, size: number): M {
+  const found = maps.findLast((map) => map.side === side)
+  if (!found) throw missed(maps, size)
+  return found
+}
+
+const missed = (maps: readonly Sided[], size: number) =>
+  new RangeError(
+    `amdimEncoder: maps must reach sides of 7, 5 and 1, got ${maps.map((map) => map.side).join(', ')} for images of ${size} px; use 32, 64 or 128`,
+  )
+
+/** A layer, and the side and the channels of the map that it gives. */
+export interface Made extends Sided {
+  readonly layer: Layer
+  readonly channels: number
+}
+
+/** All layers but the heads. Throws like `amdimMaps`. */
+export const stacked = (build: Builder, options: Options): Made[] =>
+  amdimMaps(options).map(({ step, side, shape }, i) => ({
+    layer: step.make(build, `layer_list.${i}`, shape, options),
+    side,
+    channels: shape.K,
+  }))
