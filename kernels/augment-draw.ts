@@ -24,7 +24,7 @@ import {
   flatIndex,
   kernel,
 } from './op.ts'
-import { threefry, threefry2x32 } from './threefry.ts'
+import { streamKey, threefry } from './threefry.ts'
 
 /** Which numbers are drawn. */
 export interface Sampling {
@@ -139,13 +139,12 @@ export function draw(run: Run, images: Tensor, recipe: Recipe, sampling: Samplin
   const [N, H, W] = checkImages('augment', images.shape)
   const { seed, step, view, offset = 0 } = sampling
   const { crop, translate, flip = 0, sharedFlip = false, grayscale = 0, jitter, blur } = recipe
-  const word = (i: 0 | 1, of: number) =>
-    derive(step, (t) => {
-      checkSampling({ seed, step: t, view, offset })
-      return threefry2x32([seed, STREAM], [t, of])[i]
-    })
-  const shared = sharedFlip ? 0 : view
-  const [key0, key1, flip0, flip1] = [word(0, view), word(1, view), word(0, shared), word(1, shared)]
+  const checked = derive(step, (t) => {
+    checkSampling({ seed, step: t, view, offset })
+    return t
+  })
+  const [key0, key1] = streamKey(seed, STREAM, checked, view)
+  const [flip0, flip1] = streamKey(seed, STREAM, checked, sharedFlip ? 0 : view)
   const { p = 1, brightness = 0, contrast = 0, saturation = 0, hue = 0 } = jitter ?? { p: 0 }
   const [scaleLow, scaleHigh] = crop?.scale ?? defaults.scale
   const [ratioLow, ratioHigh] = crop?.ratio ?? defaults.ratio

@@ -1,17 +1,7 @@
 // Rows drawn uniformly with replacement, by Threefry: draw i is a pure function of (seed, step, i).
 
-import {
-  type Op,
-  type Scalar,
-  type Tensor,
-  derive,
-  dim,
-  elementwise,
-  flatIndex,
-  kernel,
-  matrix,
-} from './op.ts'
-import { threefry, threefry2x32 } from './threefry.ts'
+import { type Op, type Scalar, type Tensor, dim, elementwise, flatIndex, kernel, matrix } from './op.ts'
+import { streamKey, threefry, threefry2x32 } from './threefry.ts'
 
 const STREAM = 0xba4c // keeps these draws apart from other uses of the seed
 
@@ -52,8 +42,7 @@ const drawOp: Op<[x: Tensor], [Tensor], Attrs> = {
   },
   forward(run, { count: K, seed, step }, x) {
     const [rows, C] = [dim(x.shape, 0), dim(x.shape, 1)]
-    const word = (i: 0 | 1) => derive(step, (t) => threefry2x32([seed, STREAM], [t, 0])[i])
-    const [key0, key1] = [word(0), word(1)]
+    const [key0, key1] = streamKey(seed, STREAM, step)
     const params = { count: K * C, key0, key1, rows, C }
     return run(drawKernel, { reads: [x], makes: [[K, C]], params, groups: elementwise(K * C) })
   },

@@ -7,14 +7,13 @@ import {
   type Run,
   type Scalar,
   type Tensor,
-  derive,
   elementwise,
   flatIndex,
   kernel,
   op,
   sizeOf,
 } from './op.ts'
-import { threefry, threefry2x32 } from './threefry.ts'
+import { streamKey, threefry } from './threefry.ts'
 
 const dropoutKernel = kernel`
   struct Params { count: u32, key0: u32, key1: u32, p: f32, scale: f32 }
@@ -77,6 +76,5 @@ export function dropout(
 ): Tensor {
   if (!(p >= 0 && p <= 1)) throw new RangeError(`dropout: p must lie in [0, 1], got ${p}`)
   if (!training || p === 0) return x
-  const word = (i: 0 | 1) => derive(step, (t) => threefry2x32([seed, stream], [t, 0])[i])
-  return applyDropout({ p, key: [word(0), word(1)] }, x)
+  return applyDropout({ p, key: streamKey(seed, stream, step) }, x)
 }

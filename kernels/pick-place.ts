@@ -5,7 +5,6 @@ import {
   type Scalar,
   type Tensor,
   ShapeError,
-  derive,
   dim,
   elementwise,
   flatIndex,
@@ -15,7 +14,7 @@ import {
   sizeOf,
 } from './op.ts'
 import { asIntegers } from './indices.ts'
-import { threefry, threefry2x32 } from './threefry.ts'
+import { streamKey, threefry } from './threefry.ts'
 
 const drawKernel = kernel`
   struct Params { N: u32, L: u32, key0: u32, key1: u32 }
@@ -132,6 +131,5 @@ export interface Draw {
 export function pickPlace(maps: Tensor, places: Tensor | Draw): Tensor {
   if ('gpu' in places) return apply({ key: [0, 0] }, maps, places)
   const { seed, step, view } = places
-  const word = (i: 0 | 1) => derive(step, (t) => threefry2x32([seed, STREAM], [t, view])[i])
-  return apply({ key: [word(0), word(1)] }, maps)
+  return apply({ key: streamKey(seed, STREAM, step, view) }, maps)
 }

@@ -1,18 +1,8 @@
 // A random order of N rows and its inverse, on the GPU. Row n draws a number from Threefry, and its place is how many rows
 // drew a smaller one: a pure function of (seed, step, offset, N).
 
-import {
-  type Op,
-  type Scalar,
-  type Tensor,
-  ShapeError,
-  derive,
-  dim,
-  elementwise,
-  flatIndex,
-  kernel,
-} from './op.ts'
-import { threefry, threefry2x32 } from './threefry.ts'
+import { type Op, type Scalar, type Tensor, ShapeError, dim, elementwise, flatIndex, kernel } from './op.ts'
+import { streamKey, threefry } from './threefry.ts'
 
 const STREAM = 0x5f1e // keeps these draws apart from other uses of the seed
 
@@ -65,8 +55,7 @@ const orderOp: Op<[x: Tensor], [order: Tensor, inverse: Tensor], Attrs> = {
   },
   forward(run, { seed, step, offset = 0 }, x) {
     const N = dim(x.shape, 0)
-    const word = (i: 0 | 1) => derive(step, (t) => threefry2x32([seed, STREAM], [t, 0])[i])
-    const [key0, key1] = [word(0), word(1)]
+    const [key0, key1] = streamKey(seed, STREAM, step)
     const indices = { shape: [N], dtype: 'i32' } as const
     const groups = elementwise(N)
     const [drawn] = run(drawKernel, { makes: [indices], params: { N, offset, key0, key1 }, groups })

@@ -2,7 +2,7 @@
 // made of add, rotate and xor alone, so that WGSL and TypeScript give the same bits. Draw n of a stream is a pure
 // function of (key, n): nothing is consumed in order, so resuming, reordering or resizing a batch changes no other draw.
 
-import { wgsl } from './op.ts'
+import { type Scalar, derive, wgsl } from './op.ts'
 
 /** `threefry(key, counter) -> vec2u` and `uniform01(bits) -> f32 in [0, 1)` for WGSL. */
 export const threefry = wgsl`
@@ -43,6 +43,13 @@ export function threefry2x32(
     y = (y + ks[((block + 2) % 3) as 0] + block + 1) | 0
   }
   return [x >>> 0, y >>> 0]
+}
+
+/** The key of a step's draws, two words: a pure function of (seed, stream, step, of), where `stream` keeps apart the uses of a
+ *  seed, and `of` the views of a step. */
+export function streamKey(seed: number, stream: number, step: Scalar, of = 0): [key0: Scalar, key1: Scalar] {
+  const word = (i: 0 | 1) => derive(step, (t) => threefry2x32([seed, stream], [t, of])[i])
+  return [word(0), word(1)]
 }
 
 /** A float in [0, 1) from 32 random bits, as the WGSL `uniform01`. */
