@@ -16,12 +16,12 @@ import { type Scaling, type Trainer, nothing, scaled } from './build.ts'
 import type { AmdimConfig } from './config.ts'
 import { chunking } from './chunk.ts'
 import { openFeed } from './feed.ts'
-import { channels, count, featureCount, folder, positive } from './numbers.ts'
+import { channels, count, featureCount, positive } from './numbers.ts'
 import type { PlaceFlags } from './place.ts'
 import { presetLines } from './presets.ts'
 import { type Manner, type Prepared, probeOf, trainingImages } from './train.ts'
 import { type Trainable, trainAs } from './train-command.ts'
-import { measuring, sources } from './train-options.ts'
+import { beginning, measuring } from './train-options.ts'
 
 /** The learning rate at each step: decay by milestones, and a climb over the first steps that does not move them. */
 export function amdimSchedule(
@@ -93,19 +93,10 @@ export const trainAmdim = (flags: AmdimFlags & PlaceFlags) => trainAs(trainable,
 
 /** Adds `kindred train amdim`, and returns it. */
 export function addAmdim(train: Command): Command {
-  const own = train
-    .command('amdim')
-    .description(
-      'AMDIM (Bachman et al. 2019): features of one view predict those of the other, across scales',
-    )
-    .option('--data <source>', sources)
-    .option('--out <folder>', 'run folder to make (default: the next free one under runs/)', folder)
-    .option(
-      '--resume [folder]',
-      'go on with the run in this folder (or in --out) from its last checkpoint',
-      folder,
-    )
-    .option('--preset <name>', 'settings to begin with, see below')
+  const own = beginning(
+    train.command('amdim'),
+    'AMDIM (Bachman et al. 2019): features of one view predict those of the other, across scales',
+  )
     .option('--width <channels>', "channels of the encoder's first layer, the authors' ndf", channels)
     .option('--features <n>', "size of the features at every scale, the authors' n_rkhs", featureCount)
     .option('--depth <n>', "layers of each residual block, the authors' n_depth", count)

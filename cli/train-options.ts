@@ -85,17 +85,7 @@ function command(
   add: (own: Command) => Command,
 ): Command {
   const { demo, usual } = methods[method]
-  const own = train
-    .command(method)
-    .description(description)
-    .option('--data <source>', sources)
-    .option('--out <folder>', 'run folder to make (default: the next free one under runs/)', folder)
-    .option(
-      '--resume [folder]',
-      'go on with the run in this folder (or in --out) from its last checkpoint',
-      folder,
-    )
-    .option('--preset <name>', 'settings to begin with, see below')
+  const own = beginning(train.command(method), description)
     .option(
       '--model <name>',
       "encoder: resnet8, resnet18, resnet34 or resnet50 (default: the preset's; resnet8 of width 16 on a CPU)",
@@ -127,6 +117,19 @@ Examples:
   kindred train ${method} --resume runs/photos`,
   )
 }
+
+/** Describes the method, and adds the options that come first with every one. */
+export const beginning = (own: Command, description: string) =>
+  own
+    .description(description)
+    .option('--data <source>', sources)
+    .option('--out <folder>', 'run folder to make (default: the next free one under runs/)', folder)
+    .option(
+      '--resume [folder]',
+      'go on with the run in this folder (or in --out) from its last checkpoint',
+      folder,
+    )
+    .option('--preset <name>', 'settings to begin with, see below')
 
 /** Adds the options that come last with every method. */
 export const measuring = (own: Command) =>
