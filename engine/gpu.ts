@@ -171,9 +171,10 @@ export class Gpu implements Machine {
     return this.#steps.fold(items, carry, body)
   }
 
-  /** A step that is traced while it runs, and replayed without running its JavaScript once it has commanded the same twice in a
-   *  row. `body` is called with tensors that hold what `run` is given; numbers of its own that change from step to step must
-   *  be functions (`Scalar`), and counts must go on in `everyStep`. */
+  /** A step whose commands are written down while its JavaScript runs and done when that ends; once it has commanded the same
+   *  twice in a row it is replayed without running its JavaScript. `body` is called with tensors that hold what `run` is
+   *  given; numbers of its own that change from step to step must be functions (`Scalar`), and counts must go on in
+   *  `everyStep`. */
   capture<In extends readonly Input[], T extends StepResult>(
     body: (...inputs: In) => T,
     options: CaptureOptions = {},

@@ -9,8 +9,8 @@ export interface OpenOptions {
   /** Arithmetic of matrix products and convolutions: 'f32', the default, is exact; 'f16x3' keeps f32's accuracy on tensor
    *  cores where the device has them; 'f16' rounds factors to 16-bit floats, faster yet, and wants scaled gradients. */
   readonly precision?: Precision
-  /** What is kept of images for the backward pass: 'f32', the default, as they are; 'f16' halves of them, which takes about
-   *  half the memory, changes no loss of the same weights, and rounds gradients. */
+  /** What is kept of images for the backward pass: 'f32', the default, as they are; 'f16' halves of them, which take
+   *  half the memory, change no loss of the same weights, and round gradients. */
   readonly activations?: Activations
 }
 

@@ -13,7 +13,8 @@ export type DType = 'f32' | 'i32' | 'u8' | 'f16'
 export type Precision = 'f32' | 'f16x3' | 'f16'
 
 /** What ops keep for the backward pass: 'f32', the images as they are, or 'f16', halves of them where an op can do with these: the
- *  forward pass stays the same to the bit, gradients are rounded to some 10 bits more, and half the memory serves. */
+ *  forward pass stays the same to the bit, gradients are computed from what is rounded to 11 bits, and
+ *  that takes half the memory. */
 export type Activations = 'f32' | 'f16'
 
 /** A block of numbers on the GPU. Ops never change a tensor; they read some and make new ones. */
