@@ -3,6 +3,7 @@
 import { type Tensor, dim, sizeOf } from '../kernels/op.ts'
 import { slice } from '../kernels/slice.ts'
 import type { Upload } from '../engine/capture-inputs.ts'
+import { checkSizes } from '../models/sizes.ts'
 
 /** Some images of a batch. */
 export interface Chunk {
@@ -23,8 +24,7 @@ export interface Cut {
 /** The cut of a method that was given this chunk, null for none, and takes batch norm over that many splits. Throws RangeError for
  *  a chunk or splits that are no count, and for a chunk smaller than the splits. */
 export function cutOf(method: string, chunk: number | null, splits: number): Cut {
-  if (!Number.isInteger(splits) || splits < 1)
-    throw new RangeError(`${method}: splits must be a whole number from 1 on, got ${splits}`)
+  checkSizes(method, { splits })
   if (chunk !== null && (!Number.isInteger(chunk) || chunk < 1))
     throw new RangeError(`${method}: chunk must be a whole number of images from 1 on, got ${chunk}`)
   if (chunk !== null && chunk < splits)

@@ -12,6 +12,7 @@ import { nce, similarities } from '../kernels/nce.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import type { Optimizer } from '../engine/optimizer.ts'
 import type { MemoryBank } from '../models/memory-bank.ts'
+import { checkBinding, checkSizes } from '../models/sizes.ts'
 import { type Tower, through } from '../models/tower.ts'
 import { type Batch, type Encoder, type StepOptions, batchesOf } from './batches.ts'
 import { type ImageBatch, countOf } from './image-batch.ts'
@@ -72,14 +73,10 @@ export function memoryBank(gpu: Gpu, options: MemoryBankOptions) {
   return { step, encoder, head, optimizer, state, bank, captured }
 }
 
-function checkNegatives({ device }: Gpu, K: number, { rows }: MemoryBank) {
-  if (!Number.isInteger(K) || K < 1)
-    throw new RangeError(`memoryBank: negatives must be a whole number from 1 on, got ${K}`)
-  const [C, largest] = [dim(rows.shape, 1), device.limits.maxStorageBufferBindingSize]
-  if (K * C * 4 > largest)
-    throw new Error(
-      `memoryBank: ${K} negatives of ${C} numbers need ${K * C * 4} bytes and this adapter binds at most ${largest}; lower --negatives to ${Math.floor(largest / (C * 4))} or less`,
-    )
+function checkNegatives(gpu: Gpu, K: number, { rows }: MemoryBank) {
+  checkSizes('memoryBank', { negatives: K })
+  const remedy = (most: number) => `lower --negatives to ${most} or less`
+  checkBinding('memoryBank', gpu, [K, dim(rows.shape, 1)], 'negatives', remedy)
 }
 
 /** The indices of a batch of N as i32. Throws RangeError unless there are N, each a slot of the bank. */

@@ -8,6 +8,7 @@ import { reshape } from '../kernels/reshape.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { type Made, lastOf, stacked } from './amdim-layers.ts'
 import { Builder, type Layer, type Mode, type Model } from './layers.ts'
+import { checkSizes } from './sizes.ts'
 
 export interface AmdimEncoderOptions {
   /** Side of the images in pixels: 32, 64 or 128, or another that reaches maps of 7, 5 and 1. */
@@ -85,8 +86,8 @@ export function amdimEncoder(gpu: Gpu, given: AmdimEncoderOptions): AmdimEncoder
     ...{ width: 128, features: 1024, depth: 3, batchNorm: false, seed: 0 },
     ...given,
   }
-  const { size, features: R } = options
-  check(options)
+  const { size, width, features: R, depth } = options
+  checkSizes('amdimEncoder', { size, width, features: R, depth })
   const build = new Builder(gpu, options.seed)
   const layers = stacked(build, options)
   const [last7, last5] = [lastOf(layers, 7, size), lastOf(layers, 5, size)]
@@ -116,10 +117,4 @@ export function amdimEncoder(gpu: Gpu, given: AmdimEncoderOptions): AmdimEncoder
       return { r1, r5: head5(maps.get(last5) ?? x, mode), r7: head7(maps.get(last7) ?? x, mode) }
     },
   }
-}
-
-function check({ size, width, features, depth }: Options) {
-  for (const [name, value] of Object.entries({ size, width, features, depth }))
-    if (!Number.isInteger(value) || value < 1)
-      throw new RangeError(`amdimEncoder: ${name} must be a whole number from 1 on, got ${value}`)
 }

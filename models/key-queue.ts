@@ -5,6 +5,7 @@ import { type Tensor, type Variable, dim } from '../kernels/op.ts'
 import { enqueue } from '../kernels/enqueue.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { randomUnitRows } from '../engine/random.ts'
+import { checkBinding, checkSizes } from './sizes.ts'
 
 /** A queue of K unit keys of C numbers, at first random directions, as the paper's code has them. */
 export class KeyQueue {
@@ -20,17 +21,8 @@ export class KeyQueue {
     gpu: Gpu,
     { K, C, seed = 0 }: { readonly K: number; readonly C: number; readonly seed?: number },
   ) {
-    for (const [name, size] of [
-      ['K', K],
-      ['C', C],
-    ] as const)
-      if (!Number.isInteger(size) || size < 1)
-        throw new RangeError(`KeyQueue: ${name} must be a whole number from 1 on, got ${size}`)
-    const largest = gpu.device.limits.maxStorageBufferBindingSize
-    if (K * C * 4 > largest)
-      throw new Error(
-        `KeyQueue: ${K} keys of ${C} numbers need ${K * C * 4} bytes and this adapter binds at most ${largest}; use at most ${Math.floor(largest / (C * 4))} keys`,
-      )
+    checkSizes('KeyQueue', { K, C })
+    checkBinding('KeyQueue', gpu, [K, C], 'keys', (most) => `use at most ${most} keys`)
     this.#gpu = gpu
     this.keys = gpu.variable(randomUnitRows(seed, 'queue', K, C), [K, C])
   }

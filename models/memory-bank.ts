@@ -11,6 +11,7 @@ import { logSumExp } from '../kernels/logsumexp.ts'
 import { reshape } from '../kernels/reshape.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { randomUnitRows } from '../engine/random.ts'
+import { checkBinding, checkSizes } from './sizes.ts'
 
 /** A bank of n unit features of C numbers, at first random directions. */
 export class MemoryBank {
@@ -26,14 +27,8 @@ export class MemoryBank {
     gpu: Gpu,
     { n, C, seed = 0 }: { readonly n: number; readonly C: number; readonly seed?: number },
   ) {
-    for (const [name, size] of Object.entries({ n, C }))
-      if (!Number.isInteger(size) || size < 1)
-        throw new RangeError(`MemoryBank: ${name} must be a whole number from 1 on, got ${size}`)
-    const largest = gpu.device.limits.maxStorageBufferBindingSize
-    if (n * C * 4 > largest)
-      throw new Error(
-        `MemoryBank: ${n} features of ${C} numbers need ${n * C * 4} bytes and this adapter binds at most ${largest}; use at most ${Math.floor(largest / (C * 4))} images`,
-      )
+    checkSizes('MemoryBank', { n, C })
+    checkBinding('MemoryBank', gpu, [n, C], 'features', (most) => `use at most ${most} images`)
     this.rows = gpu.variable(randomUnitRows(seed, 'bank', n, C), [n, C])
     this.logZ = gpu.variable([0], [1, 1])
     this.size = n
