@@ -56,7 +56,7 @@ function readArguments() {
   if (typeof op !== 'function' || String(op).startsWith('class'))
     fail(`no op is called '${name}'; docs/ops.md lists them`)
   if (!paperKinds.includes(settings.kernels))
-    fail(`--kernels must be one of ${paperKinds.join(', ')}, got '${settings.kernels}'`)
+    fail(`--kernels must be one of ${paperKinds.join(', ')}, got '${String(settings.kernels)}'`)
   const given = {}
   for (const [i, token] of tokens.entries())
     if (token.kind === 'option' && !(token.name in options))
