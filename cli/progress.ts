@@ -76,7 +76,7 @@ function log(
   return {
     start: (total) => pace.start(total),
     update(step, values = {}) {
-      waiting = lineOf(step, values, pace, unit)
+      waiting = lineOf(step, values, pace, { unit, columns: 60 })
       if (now() - printed >= every) flush()
     },
     note: (line) => void stream.write(`${line}\n`),
@@ -90,15 +90,10 @@ function terminal(stream: NodeJS.WriteStream, pace: Pace, unit: string): Progres
   return {
     start: (total) => pace.start(total),
     update(step, values = {}) {
-      const line = lineOf(step, values, pace, unit)
+      const columns = stream.columns || 80
+      const line = lineOf(step, values, pace, { unit, columns: columns - 1 })
       const total = Math.max(pace.total, step)
-      bars ??= new Bars({
-        stream,
-        format: '{bar} {percentage}%  {line}',
-        barsize: 20,
-        linewrap: true,
-        ...glyphs,
-      })
+      bars ??= new Bars({ stream, format: barred(stream), linewrap: true })
       bar ??= bars.create(total, step, { line })
       bar.setTotal(total)
       bar.update(step, { line })
@@ -116,7 +111,17 @@ function terminal(stream: NodeJS.WriteStream, pace: Pace, unit: string): Progres
   }
 }
 
-const glyphs = { barCompleteChar: '\u2588', barIncompleteChar: '\u2591' }
+/** Draws a bar of up to 20 cells and the percentage before the line, as far as the terminal is wide enough. */
+const barred =
+  (stream: NodeJS.WriteStream) =>
+  (_: unknown, { progress }: { readonly progress: number }, { line }: { readonly line: string }) => {
+    const percentage = `${String(Math.floor(progress * 100)).padStart(3)}%  `
+    const room = (stream.columns || 80) - 1 - line.length - percentage.length
+    const cells = Math.min(20, room - 1)
+    if (cells < 5) return room < 0 ? line : percentage + line
+    const done = Math.round(progress * cells)
+    return `${'\u2588'.repeat(done)}${'\u2591'.repeat(cells - done)} ${percentage}${line}`
+  }
 
 /** Redraws on a timer, as its parent does, but one that does not keep the process alive. */
 class Bars extends MultiBar {
@@ -173,13 +178,26 @@ class Pace {
   }
 }
 
-function lineOf(step: number, values: Values, pace: Pace, unit: string): string {
+/** The step, loss, speed and time left, in at most so many columns: the unit is left out first, then the speed, then the
+ *  loss. */
+function lineOf(
+  step: number,
+  { loss, ...values }: Values,
+  pace: Pace,
+  { unit, columns }: { readonly unit: string; readonly columns: number },
+): string {
   const { rate, eta } = pace.update(step, values)
-  const parts = [pace.total > 0 ? `step ${step}/${pace.total}` : `step ${step}`]
-  if (values.loss !== undefined) parts.push(`loss ${values.loss.toFixed(4)}`)
-  if (rate !== undefined) parts.push(`${quantity(rate)} ${unit}/s`)
-  if (eta !== undefined && step < pace.total) parts.push(`ETA ${duration(eta)}`)
-  return parts.join('  ')
+  const counted = pace.total > 0 ? `step ${step}/${pace.total}` : `step ${step}`
+  const lost = loss === undefined ? '' : `loss ${loss.toFixed(4)}`
+  const speed = rate === undefined ? '' : quantity(rate)
+  const left = eta !== undefined && step < pace.total ? `ETA ${duration(eta)}` : ''
+  const ways = [
+    [counted, lost, speed && `${speed} ${unit}/s`, left],
+    [counted, lost, speed && `${speed}/s`, left],
+    [counted, lost, left],
+    [counted, left],
+  ].map((parts) => parts.filter((part) => part !== '').join('  '))
+  return ways.find((line) => line.length <= columns) ?? counted
 }
 
 const quantity = (n: number) =>

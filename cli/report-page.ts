@@ -95,6 +95,10 @@ function draw() {
   place.querySelectorAll('h3').forEach((title) => title.remove())
   made = charts.map(make)
 }
+// All digits that tell one mark from the next: uPlot rounds to three decimals.
+function marks(plot, values) {
+  return values.map((v) => (v == null ? '' : String(Number(v.toPrecision(10)))))
+}
 function make({ title, xLabel, x, curves }) {
   const css = getComputedStyle(document.documentElement)
   const colour = (name) => css.getPropertyValue('--' + name).trim()
@@ -115,7 +119,7 @@ function make({ title, xLabel, x, curves }) {
     width: place.clientWidth,
     height: 280,
     scales: { x: { time: false } },
-    axes: [{ ...axis, label: xLabel, labelSize: 24 }, { ...axis, size: 64 }],
+    axes: [{ ...axis, label: xLabel, labelSize: 24, values: marks }, { ...axis, size: 72, values: marks }],
     series: [{ label: xLabel, value: (plot, v) => (v == null ? '' : String(v)) }, ...series],
   }, [x, ...curves.map((curve) => curve.y)], place)
 }

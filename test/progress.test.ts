@@ -6,7 +6,7 @@ import * as assert from 'uvu/assert'
 import { duration, startProgress } from '../cli/progress.ts'
 
 /** A stream that remembers what was written to it. */
-function sink(isTTY: boolean) {
+function sink(isTTY: boolean, columns = 100) {
   const written: string[] = []
   const stream = new Writable({
     write(chunk: Buffer, _encoding, done) {
@@ -14,13 +14,13 @@ function sink(isTTY: boolean) {
       done()
     },
   })
-  Object.assign(stream, { isTTY, columns: 100 })
+  Object.assign(stream, { isTTY, columns })
   return { stream: stream as NodeJS.WriteStream, text: () => written.join('') } // as much of one as is used
 }
 
 /** The last ten of twenty steps, of 64 images each, one a second. */
-function lastTen(options: { json: boolean; isTTY: boolean }) {
-  const { stream, text } = sink(options.isTTY)
+function lastTen(options: { json: boolean; isTTY: boolean; columns?: number }) {
+  const { stream, text } = sink(options.isTTY, options.columns)
   let time = 0
   const progress = startProgress({ json: options.json, stream, every: 4000, now: () => time })
   progress.note('kNN before training: 10.0%', { knn: 10 })
@@ -70,6 +70,32 @@ function tests() {
       text.includes('\x1b7'),
       'the cursor is not put back to where it was, which notes have scrolled away',
     )
+  })
+
+  test('fits a narrow terminal, the time left included, and makes the bar shorter', () => {
+    for (const columns of [40, 60, 70]) {
+      const text = lastTen({ json: false, isTTY: true, columns })
+      const lines = text.split(/\x1b\[[0-9;?]*[A-Za-z]|[\r\n]/)
+      const widest = Math.max(...lines.filter((line) => line.includes('step')).map((line) => line.length))
+      assert.ok(widest < columns, `${widest} columns of ${columns}`)
+      assert.match(text, /ETA 5s/)
+    }
+    assert.match(lastTen({ json: false, isTTY: true, columns: 70 }), /\u2588{17} 100% {2}step 20/)
+  })
+
+  test('a line of a log fits 60 columns whatever the counts', () => {
+    const { stream, text } = sink(false)
+    let time = 0
+    const progress = startProgress({ json: false, stream, every: 0, now: () => time })
+    progress.start(2_345_678)
+    for (let step = 1_234_567; step < 1_234_570; step++) {
+      progress.update(step, { loss: 12.3456, images: 4096 })
+      time += 1000
+    }
+    progress.stop()
+    const lines = text().trimEnd().split('\n')
+    assert.is(lines.at(-1), 'step 1234569/2345678  loss 12.3456  4,096/s  ETA 12d 20h')
+    assert.ok(lines.every((line) => line.length <= 60))
   })
 
   test('says durations as a person does', () => {

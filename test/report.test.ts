@@ -39,22 +39,31 @@ async function reportOf(dir: string, config: Record<string, unknown>, metrics: r
 const scriptsOf = (html: string) =>
   [...html.matchAll(/<script>(.*?)<\/script>/gs)].map(([, code = '']) => code)
 
+interface Axis {
+  readonly values: (plot: unknown, values: readonly (number | null)[]) => string[]
+}
+
+interface Plot {
+  readonly options: { readonly series: unknown[]; readonly axes: readonly Axis[] }
+  readonly data: unknown[][]
+}
+
 /** Runs the page's scripts before a document that only counts, and returns what uPlot was asked to draw. */
 function drawn(html: string): {
   charts: Chart[]
-  plots: { options: { series: unknown[] }; data: unknown[][] }[]
+  plots: Plot[]
 } {
   const [library = '', own = ''] = scriptsOf(html)
   assert.match(library, /uPlot/)
   runInNewContext(`new Function(${JSON.stringify(library)})`) // it parses, whole
-  const plots: { options: { series: unknown[] }; data: unknown[][] }[] = []
+  const plots: Plot[] = []
   const place = { clientWidth: 800, append() {}, querySelectorAll: () => [] }
   const charts = runInNewContext(`${own};charts`, {
     document: { getElementById: () => place, createElement: () => ({}), documentElement: {} },
     getComputedStyle: () => ({ getPropertyValue: () => ' #123456' }),
     matchMedia: () => ({ addEventListener() {} }),
     addEventListener() {},
-    uPlot: function (options: { series: unknown[] }, data: unknown[][]) {
+    uPlot: function (options: Plot['options'], data: unknown[][]) {
       plots.push({ options, data })
     },
   }) as Chart[]
@@ -79,6 +88,18 @@ test('draws loss, learning rate and kNN accuracy', async ({ dir }) => {
     [21, 30, 28.25],
     [21, 21, 21],
     [18.5, 18.5, 18.5],
+  ])
+})
+
+test('labels the marks of an axis with the digits that tell them apart', async ({ dir }) => {
+  const [plot] = drawn(await reportOf(dir, {}, training(20))).plots
+  const labels = (values: readonly (number | null)[]) =>
+    [0, 1].map((i) => [...(plot?.options.axes[i]?.values(null, values) ?? [])])
+  const small = ['0.0005', '0.00052', '', '1e-7']
+  assert.equal(labels([0.0005, 0.00052, null, 1e-7]), [small, small])
+  assert.equal(labels([0.30000000000000004, 1_234_567]), [
+    ['0.3', '1234567'],
+    ['0.3', '1234567'],
   ])
 })
 
