@@ -1,6 +1,7 @@
 import { Writable } from 'node:stream'
 import { spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
+import { stripVTControlCharacters } from 'node:util'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { duration, startProgress } from '../cli/progress.ts'
@@ -75,7 +76,7 @@ function tests() {
   test('fits a narrow terminal, the time left included, and makes the bar shorter', () => {
     for (const columns of [40, 60, 70]) {
       const text = lastTen({ json: false, isTTY: true, columns })
-      const lines = text.split(/\x1b\[[0-9;?]*[A-Za-z]|[\r\n]/)
+      const lines = stripVTControlCharacters(text.replaceAll('\x1b', '\n\x1b')).split(/[\r\n]/)
       const widest = Math.max(...lines.filter((line) => line.includes('step')).map((line) => line.length))
       assert.ok(widest < columns, `${widest} columns of ${columns}`)
       assert.match(text, /ETA 5s/)
