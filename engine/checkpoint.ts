@@ -28,6 +28,10 @@ export function restore(gpu: Gpu, variables: Named, saved: ReadonlyMap<string, S
     if (!found) throw new Error(`checkpoint: ${name} is missing; it is of another model`)
     if (!(found.data instanceof Float32Array))
       throw new Error(`checkpoint: ${name} must be F32, and is not; it is of another program`)
+    if (sizeOf(found.shape) !== found.data.length)
+      throw new Error(
+        `checkpoint: ${name} has ${found.data.length} values for ${show(found.shape)}; it is damaged`,
+      )
     const isConv = variable.shape.length === 4
     const { data, shape } = isConv
       ? permute(found.data, found.shape, [2, 3, 1, 0])

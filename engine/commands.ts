@@ -100,6 +100,8 @@ export class Commands {
 
   /** Copies a storage into another one at a byte offset. */
   copy(from: Storage, to: Storage, at = 0) {
+    if (at + from.bytes > to.bytes)
+      throw new Error(`a copy of ${from.bytes} bytes to byte ${at} does not fit in ${to.bytes}`)
     this.trace?.copy(from, to, at)
     if (this.trace?.held) return
     const { block, offset } = this.#bind(to)
@@ -116,6 +118,9 @@ export class Commands {
   write(to: Storage, bytes: Uint8Array<ArrayBuffer>) {
     const { block, offset } = to
     if (!block) return
+    const room = Math.ceil(to.bytes / 4) * 4
+    if (bytes.byteLength !== room)
+      throw new Error(`a write of ${bytes.byteLength} bytes does not fill the ${room} bytes of its tensor`)
     if (to.permanent)
       this.trace?.refuse('a variable was written from JavaScript in the step; do it between steps')
     else this.trace?.upload(to, bytes)

@@ -17,6 +17,7 @@ import {
   show,
   sizeOf,
 } from '../kernels/op.ts'
+import { numbersOf } from '../kernels/numbers.ts'
 import { type Parts, applyOp } from './apply.ts'
 import { Tuner } from './autotune.ts'
 import { type CaptureOptions, Captured } from './capture.ts'
@@ -88,7 +89,7 @@ export class Gpu implements Machine {
     this.tuner = new Tuner(device, () => this.#commands.flush(), scratch)
     this.run = Object.assign(this.#run, {
       view: (x: Tensor, shape: Shape) => this.#tensors.view(x, shape),
-      tensor: (values: Values, shape: Shape) => this.#tensors.upload(values, shape),
+      tensor: (values: Values, shape?: Shape) => this.#tensors.upload(values, shape),
       race: this.tuner.race,
       ...settings,
     }) as Run // the dispatch's types are checked at each call; here they are erased
@@ -102,28 +103,31 @@ export class Gpu implements Machine {
     })
   }
 
-  /** A tensor holding `values`, whose kind decides the dtype: Uint8Array u8, Int32Array and Uint32Array i32, else f32.
-   *  Made inside a step it dies with it; outside, it lives as long as you hold it. Throws ShapeError. */
-  tensor(values: Values, shape: Shape): Tensor {
+  /** A tensor holding `values`, whose kind decides the dtype: Uint8Array and Uint8ClampedArray u8, other integers i32, floats and
+   *  plain arrays f32; of `shape`, or of the one that they have. Made inside a step it dies with it; outside, it lives as long
+   *  as you hold it. Throws ShapeError, TypeError for what holds no numbers, RangeError for a number that would be lost. */
+  tensor(values: Values, shape?: Shape): Tensor {
     this.#checkAlive()
+    const numbers = numbersOf('tensor', values, shape)
     this.#commands.trace?.refuse(
-      `a tensor ${show(shape)} was made of values in the step; pass it as an input`,
+      `a tensor ${show(numbers.shape)} was made of values in the step; pass it as an input`,
     )
-    const t = this.#tensors.upload(values, shape)
+    const t = this.#tensors.place(numbers)
     if (t.dtype === 'f32') this.#parts.wanted.add(t)
     return t
   }
 
   /** A tensor that lives until `destroy` and may be written in place: a parameter, a running statistic, a queue.
-   *  Throws ShapeError. */
-  variable(values: Values, shape: Shape): Variable {
+   *  Throws like `tensor`. */
+  variable(values: Values, shape?: Shape): Variable {
     this.#checkAlive()
     const variable = this.#tensors.variable(values, shape)
     if (variable.dtype === 'f32') this.#parts.wanted.add(variable)
     return variable
   }
 
-  /** Overwrites a variable. Throws ShapeError when the count of values is not its size. */
+  /** Overwrites a variable; values of another kind are converted to its dtype. Throws ShapeError when the count of values is not its
+   *  size, RangeError for a number that its dtype cannot hold, and like `tensor`. */
   write(variable: Variable, values: Values) {
     this.#checkAlive()
     this.#tensors.write(variable, values)

@@ -56,7 +56,7 @@ export function batchesOf(gpu: Gpu, method: string, options: BatchesOptions) {
   const cut = cutOf(method, chunk, splits)
   const aug = viewsOf(gpu, views, { seed, state })
   return {
-    inputs: (batch: ImageBatch): (Tensor | Upload)[] => inputsOf(batch, cut),
+    inputs: (batch: ImageBatch): (Tensor | Upload)[] => inputsOf(method, batch, cut),
     open(batch: readonly Tensor[]): Batch {
       const chunks = chunksOf(imagesOf(batch), cut)
       const [only, ...others] = chunks
