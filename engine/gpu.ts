@@ -14,6 +14,7 @@ import {
   type Tensors as Inputs,
   type Values,
   type Variable,
+  ShapeError,
   show,
   sizeOf,
 } from '../kernels/op.ts'
@@ -23,7 +24,7 @@ import { Tuner } from './autotune.ts'
 import { type CaptureOptions, Captured } from './capture.ts'
 import type { Input } from './capture-inputs.ts'
 import { Commands } from './commands.ts'
-import { DeviceLostError, Reports } from './errors.ts'
+import { DeviceLostError, Reports, quiet } from './errors.ts'
 import { Memory } from './memory.ts'
 import { Pipelines } from './pipelines.ts'
 import { Readback } from './readback.ts'
@@ -32,7 +33,7 @@ import { type Carried, type StepResult, Steps } from './steps.ts'
 import { Tape } from './tape.ts'
 import { type Kernels, settingsOf } from './traits.ts'
 import { Tensors } from './tensors.ts'
-import { checkCotangent } from './values.ts'
+import { checkCotangent, checkTensor } from './values.ts'
 
 export interface GpuOptions {
   /** True when `destroy` should destroy the device too. Leave it out for a device that an app already owns. */
@@ -81,12 +82,13 @@ export class Gpu implements Machine {
     this.#commands = new Commands(device, watch)
     this.#memory = new Memory(device, watch, () => this.#commands.clearBindGroups())
     this.#pipelines = new Pipelines(device, watch)
-    this.#readback = new Readback(this.#commands, onWait, () => this.check())
+    this.#readback = new Readback(this.#commands, onWait, () => this.#checking())
     const largest = device.limits.maxStorageBufferBindingSize
     this.#tensors = new Tensors(this, this.#memory, this.#commands, largest)
     this.#steps = new Steps(this.#memory, this.#commands, this.#tensors)
     const scratch = (body: () => unknown) => void this.#memory.scope(body, () => [])
-    this.tuner = new Tuner(device, () => this.#commands.flush(), scratch)
+    const explain = (cause: unknown) => this.#readback.explain(cause)
+    this.tuner = new Tuner(device, () => this.#commands.flush(), scratch, explain)
     this.run = Object.assign(this.#run, {
       view: (x: Tensor, shape: Shape) => this.#tensors.view(x, shape),
       tensor: (values: Values, shape?: Shape) => this.#tensors.upload(values, shape),
@@ -133,27 +135,25 @@ export class Gpu implements Machine {
     this.#tensors.write(variable, values)
   }
 
-  /** The tensor's values, in row-major order, u8 and i32 as floats. What was dispatched so far is submitted at once, so the tensor may
-   *  die while you wait. Throws GpuError for what went wrong since the last await, DeviceLostError. */
+  /** The tensor's values, in row-major order, u8 and i32 as floats. What was dispatched so far is submitted at once, so the
+   *  tensor may die while you wait. Throws GpuError for what went wrong since the last await, DeviceLostError. */
   read(t: Tensor): Promise<Float32Array> {
-    const reading = this.#read(t)
-    if (this.#commands.trace?.held === 'rehearsal') reading.catch(() => {}) // the step itself tells it
-    return reading
+    return quiet(this.#read(t))
+  }
+
+  /** The number that a tensor of one element holds, of any shape. Throws ShapeError for another count, and like `read`. */
+  item(t: Tensor): Promise<number> {
+    return quiet(this.#item(t))
   }
 
   /** Submits what was dispatched and waits until the GPU has done it. Throws like `read`. */
-  async sync(): Promise<void> {
-    this.#checkAlive()
-    this.#commands.flush()
-    this.#steps.tick()
-    await this.#readback.pace(0)
+  sync(): Promise<void> {
+    return quiet(this.#sync())
   }
 
   /** Throws the first GpuError or DeviceLostError reported since the last check. */
-  async check(): Promise<void> {
-    const failure = await this.#reports.first()
-    this.#checkAlive()
-    if (failure) throw failure
+  check(): Promise<void> {
+    return quiet(this.#checking()())
   }
 
   /** Runs one training step as one command buffer. Every tensor made in it is reclaimed, save what it returns, which
@@ -207,10 +207,8 @@ export class Gpu implements Machine {
 
   /** Waits until at most `most` of the calls before this one have work on the GPU: a loop that awaits it once per step
    *  stays so many steps ahead of the GPU. Throws like `read`. */
-  async pace(most = 2): Promise<void> {
-    this.#checkAlive()
-    this.#commands.flush()
-    await this.#readback.pace(most)
+  pace(most = 2): Promise<void> {
+    return quiet(this.#pace(most))
   }
 
   /** Runs `body` off the tape: nothing computed in it carries a gradient. Throws Error for an async body, whose later half
@@ -291,10 +289,42 @@ export class Gpu implements Machine {
   }
 
   async #read(t: Tensor): Promise<Float32Array> {
+    checkTensor('read: the argument', t)
     this.#checkAlive()
     const reading = this.#readback.read(this.#tensors.storage(t), t.dtype, sizeOf(t.shape))
     this.#steps.tick()
     return reading
+  }
+
+  async #item(t: Tensor): Promise<number> {
+    checkTensor('item: the argument', t)
+    if (sizeOf(t.shape) !== 1)
+      throw new ShapeError(`item: a tensor must hold one number, got ${show(t.shape)}; read it`)
+    const [number = NaN] = await this.#read(t)
+    return number
+  }
+
+  async #sync(): Promise<void> {
+    this.#checkAlive()
+    this.#commands.flush()
+    this.#steps.tick()
+    await this.#readback.pace(0)
+  }
+
+  async #pace(most: number): Promise<void> {
+    this.#checkAlive()
+    this.#commands.flush()
+    await this.#readback.pace(most)
+  }
+
+  /** Takes note of what was asked for so far, and returns a function that throws what went wrong with it. */
+  #checking(): () => Promise<void> {
+    const soFar = this.#reports.soFar()
+    return async () => {
+      const failure = await soFar()
+      this.#checkAlive()
+      if (failure) throw failure
+    }
   }
 
   #checkAlive() {
