@@ -33,7 +33,7 @@ import { type Carried, type StepResult, Steps } from './steps.ts'
 import { Tape } from './tape.ts'
 import { type Kernels, settingsOf } from './traits.ts'
 import { Tensors } from './tensors.ts'
-import { checkCotangent, checkTensor } from './values.ts'
+import { checkCotangent, checkTensor, wantedOf } from './values.ts'
 
 export interface GpuOptions {
   /** True when `destroy` should destroy the device too. Leave it out for a device that an app already owns. */
@@ -46,6 +46,11 @@ export interface GpuOptions {
   readonly kernels?: Kernels
   /** Called when waiting for the GPU begins; what it returns is called when the wait ends. */
   readonly onWait?: () => () => void
+}
+
+export interface BackwardOptions {
+  /** Tensors whose gradients are wanted, such as an optimizer's variables; all that there are unless given. */
+  readonly of?: Iterable<Tensor> | undefined
 }
 
 /** A GPU that runs and differentiates ops. Make one with `openGpu()`, or with `new Gpu(device)` in an app that
@@ -228,18 +233,25 @@ export class Gpu implements Machine {
   }
 
   /** Gradient of `output`, weighted by `cotangent` (ones by default), with respect to everything it was computed from; within
-   *  a step, only to what was not computed itself, so that the others' memory can be used again at once.
-   *  Throws ShapeError, and Error when a variable was changed since the forward. */
-  backward(output: Tensor, cotangent?: Tensor): Map<Tensor, Tensor> {
+   *  a step, only to what was not computed itself, so that the others' memory can be used again at once. With `of`, to
+   *  these tensors alone: the pass stops where none of them lies behind. Throws ShapeError, TypeError for what is no
+   *  tensor, and Error when a variable was changed since the forward. */
+  backward(output: Tensor, cotangent?: Tensor, options?: BackwardOptions): Map<Tensor, Tensor> {
+    checkTensor('backward: the output', output)
     const ones = () => this.#tensors.upload(new Float32Array(sizeOf(output.shape)).fill(1), output.shape)
-    return this.pullback([[output, cotangent ?? ones()]])
+    return this.pullback([[output, cotangent ?? ones()]], options)
   }
 
   /** The same of several outputs at once, each weighted by its cotangent. */
-  pullback(weighted: readonly (readonly [output: Tensor, cotangent: Tensor])[]): Map<Tensor, Tensor> {
+  pullback(
+    weighted: readonly (readonly [output: Tensor, cotangent: Tensor])[],
+    { of }: BackwardOptions = {},
+  ): Map<Tensor, Tensor> {
     for (const [output, cotangent] of weighted) checkCotangent(cotangent, output)
+    const wanted = wantedOf(of)
+    this.#tensors.storages([...(wanted ?? [])]) // throws for one that is gone, or another Gpu's
     const spent = this.#steps.running ? new Spent(this.#tensors, this.#memory) : null
-    return this.#parts.tape.backward(this.run, weighted, spent)
+    return this.#parts.tape.backward(this.run, weighted, { of: wanted, spent })
   }
 
   apply<In extends Inputs, Out extends Inputs, A>(op: Op<In, Out, A>, attrs: A, inputs: In): Readonly<Out> {

@@ -59,12 +59,34 @@ export function checkDtypes(
   }
 }
 
-/** Throws ShapeError unless the cotangent can weigh the output. */
-export function checkCotangent({ dtype, shape }: Tensor, output: Tensor) {
+/** Throws ShapeError unless the cotangent can weigh the output, and TypeError for what is no tensor. */
+export function checkCotangent(cotangent: Tensor, output: Tensor) {
+  checkTensor('backward: the output', output)
+  checkTensor('backward: the cotangent', cotangent)
+  const { dtype, shape } = cotangent
   if (dtype !== 'f32' || shape.join() !== output.shape.join())
     throw new ShapeError(
       `backward: the cotangent must be f32 of the output's shape, got ${dtype} ${show(shape)} for ${show(output.shape)}`,
     )
+}
+
+/** The tensors that a backward pass is asked for; null for all. Throws TypeError for what has no gradient. */
+export function wantedOf(of: Iterable<Tensor> | undefined): ReadonlySet<Tensor> | null {
+  if (of === undefined) return null
+  const given: unknown = of // plain JavaScript may give anything
+  if (typeof given !== 'object' || given === null || !(Symbol.iterator in given))
+    throw new TypeError(
+      `backward: of must hold tensors, as Object.values(optimizer.parameters) does, got ${describe(given)}`,
+    )
+  const wanted = new Set(of)
+  for (const tensor of wanted) {
+    checkTensor('backward: what of holds', tensor)
+    if (tensor.dtype !== 'f32')
+      throw new TypeError(
+        `backward: of holds ${tensor.dtype} ${show(tensor.shape)}; f32 alone has a gradient`,
+      )
+  }
+  return wanted
 }
 
 /** Throws TypeError unless this is a tensor, which plain JavaScript may not give. */

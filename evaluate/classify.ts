@@ -35,7 +35,8 @@ export function classifier(gpu: Gpu, options: ClassifierOptions) {
   const captured = gpu.capture((x: Tensor, labels: Tensor) => {
     const h = gpu.noGrad(() => features(x, () => state.step))
     const loss = clippedCrossEntropy(classify(h, { training: true, step: () => state.step, view: 0 }), labels)
-    optimizer.step(gpu.backward(loss), () => schedule(state.step))
+    const gradients = gpu.backward(loss, undefined, { of: Object.values(optimizer.parameters) })
+    optimizer.step(gradients, () => schedule(state.step))
     gpu.everyStep(() => state.step++)
     return loss
   })
