@@ -26,6 +26,7 @@ import type { Input } from './capture-inputs.ts'
 import { Commands } from './commands.ts'
 import { DeviceLostError, Reports, quiet } from './errors.ts'
 import { Memory } from './memory.ts'
+import { checkGroups } from './params.ts'
 import { Pipelines } from './pipelines.ts'
 import { Readback } from './readback.ts'
 import { Spent } from './spent.ts'
@@ -296,6 +297,7 @@ export class Gpu implements Machine {
     const storages = this.#tensors.storages([...reads, ...updates, ...made])
     this.#tensors.touch(updates)
     const [x, y = 1, z = 1] = groups
+    checkGroups(kernel, [x, y, z])
     if (x * y * z > 0) this.#commands.dispatch(pipeline, kernel, storages, params, [x, y, z])
     return made
   }
