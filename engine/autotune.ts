@@ -33,8 +33,8 @@ export class Tuner {
   /** Called with everything known when something was learned. */
   onLearned: (ways: Ways) => Promise<void> | void = () => {}
 
-  /** `flush` submits what was dispatched; `scratch` runs a body and takes back the memory of what it made; `explain` throws why
-   *  a wait failed. */
+  /** `flush` submits what was dispatched; `scratch` runs a body and takes back the memory of
+   *  what it made; `explain` throws why a wait failed. */
   constructor(
     device: GPUDevice,
     flush: () => void,
@@ -70,9 +70,10 @@ export class Tuner {
     return compute(guess)
   }
 
-  /** Runs `body`, a training step or a part of one, and measures what is raced in it and not known yet: every kernel of it
-   *  that has a choice then runs nine times in every way. Without the WebGPU feature 'timestamp-query' nothing is measured.
-   *  Throws what `body` throws, and DeviceLostError. */
+  /** Runs `body`, a training step or a part of one, and measures what is raced in it and not
+   *  known yet: every kernel of it that has a choice then runs nine times in every way. Without
+   *  the WebGPU feature 'timestamp-query' nothing is measured. Throws what `body` throws, and
+   *  DeviceLostError. */
   tune(body: () => void): Promise<void> {
     return quiet(this.#tune(body))
   }

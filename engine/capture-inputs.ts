@@ -137,7 +137,8 @@ const textOf = (settings: object) =>
     .map(([name, value]) => `${name} ${String(value)}`)
     .join(', ')
 
-/** What a call gives, its numbers converted. Throws like `Gpu.tensor`, and TypeError for what is no input. */
+/** What a call gives, its numbers converted. Throws like `Gpu.tensor`, and TypeError for what is
+ *  no input. */
 export function received(given: readonly (Value | Upload)[]): readonly Value[] {
   return given.map((one: unknown, i): Value => {
     if (typeof one === 'string' || typeof one === 'number' || typeof one === 'boolean') return one

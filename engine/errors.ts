@@ -15,8 +15,9 @@ export class Reports {
     void told.then((failure) => failure ?? this.#open.delete(told))
   }
 
-  /** A function that waits until all is known of what was asked for so far, and tells the first error; null if there was
-   *  none. An error is told to all who asked before it was told, so that a read that nobody awaits hides none from others. */
+  /** A function that waits until all is known of what was asked for so far, and tells the first
+   *  error; null if there was none. An error is told to all who asked before it was told, so
+   *  that a read that nobody awaits hides none from others. */
   soFar(): () => Promise<GpuError | null> {
     const reports = [...this.#open]
     return async () => {
@@ -27,7 +28,8 @@ export class Reports {
   }
 }
 
-/** The promise itself. Should it reject while nobody awaits it, that ends no process; who awaits it is told. */
+/** The promise itself. Should it reject while nobody awaits it, that ends no process; who awaits
+ *  it is told. */
 export function quiet<T>(promise: Promise<T>): Promise<T> {
   promise.catch(() => {})
   return promise

@@ -50,7 +50,8 @@ export interface GpuOptions {
 }
 
 export interface BackwardOptions {
-  /** Tensors whose gradients are wanted, such as an optimizer's variables; all that there are unless given. */
+  /** Tensors whose gradients are wanted, such as an optimizer's variables; all that there are
+   *  unless given. */
   readonly of?: Iterable<Tensor> | undefined
 }
 
@@ -111,9 +112,11 @@ export class Gpu implements Machine {
     })
   }
 
-  /** A tensor holding `values`, whose kind decides the dtype: Uint8Array and Uint8ClampedArray u8, other integers i32, floats and
-   *  plain arrays f32; of `shape`, or of the one that they have. Made inside a step it dies with it; outside, it lives as long
-   *  as you hold it. Throws ShapeError, TypeError for what holds no numbers, RangeError for a number that would be lost. */
+  /** A tensor holding `values`, whose kind decides the dtype: Uint8Array and Uint8ClampedArray
+   *  u8, other integers i32, floats and plain arrays f32; of `shape`, or of the one that they
+   *  have. Made inside a step it dies with it; outside, it lives as long as you hold it. Throws
+   *  ShapeError, TypeError for what holds no numbers, RangeError for a number that would be
+   *  lost. */
   tensor(values: Values, shape?: Shape): Tensor {
     this.#checkAlive()
     const numbers = numbersOf('tensor', values, shape)
@@ -134,20 +137,23 @@ export class Gpu implements Machine {
     return variable
   }
 
-  /** Overwrites a variable; values of another kind are converted to its dtype. Throws ShapeError when the count of values is not its
-   *  size, RangeError for a number that its dtype cannot hold, and like `tensor`. */
+  /** Overwrites a variable; values of another kind are converted to its dtype. Throws ShapeError
+   *  when the count of values is not its size, RangeError for a number that its dtype cannot
+   *  hold, and like `tensor`. */
   write(variable: Variable, values: Values) {
     this.#checkAlive()
     this.#tensors.write(variable, values)
   }
 
-  /** The tensor's values, in row-major order, u8 and i32 as floats. What was dispatched so far is submitted at once, so the
-   *  tensor may die while you wait. Throws GpuError for what went wrong since the last await, DeviceLostError. */
+  /** The tensor's values, in row-major order, u8 and i32 as floats. What was dispatched so far
+   *  is submitted at once, so the tensor may die while you wait. Throws GpuError for what went
+   *  wrong since the last await, DeviceLostError. */
   read(t: Tensor): Promise<Float32Array> {
     return quiet(this.#read(t))
   }
 
-  /** The number that a tensor of one element holds, of any shape. Throws ShapeError for another count, and like `read`. */
+  /** The number that a tensor of one element holds, of any shape. Throws ShapeError for another
+   *  count, and like `read`. */
   item(t: Tensor): Promise<number> {
     return quiet(this.#item(t))
   }
@@ -233,10 +239,11 @@ export class Gpu implements Machine {
     return leaf
   }
 
-  /** Gradient of `output`, weighted by `cotangent` (ones by default), with respect to everything it was computed from; within
-   *  a step, only to what was not computed itself, so that the others' memory can be used again at once. With `of`, to
-   *  these tensors alone: the pass stops where none of them lies behind. Throws ShapeError, TypeError for what is no
-   *  tensor, and Error when a variable was changed since the forward. */
+  /** Gradient of `output`, weighted by `cotangent` (ones by default), with respect to everything
+   *  it was computed from; within a step, only to what was not computed itself, so that the
+   *  others' memory can be used again at once. With `of`, to these tensors alone: the pass stops
+   *  where none of them lies behind. Throws ShapeError, TypeError for what is no tensor, and
+   *  Error when a variable was changed since the forward. */
   backward(output: Tensor, cotangent?: Tensor, options?: BackwardOptions): Map<Tensor, Tensor> {
     checkTensor('backward: the output', output)
     const ones = () => this.#tensors.upload(new Float32Array(sizeOf(output.shape)).fill(1), output.shape)
@@ -331,7 +338,8 @@ export class Gpu implements Machine {
     await this.#readback.pace(most)
   }
 
-  /** Takes note of what was asked for so far, and returns a function that throws what went wrong with it. */
+  /** Takes note of what was asked for so far, and returns a function that throws what went wrong
+   *  with it. */
   #checking(): () => Promise<void> {
     const soFar = this.#reports.soFar()
     return async () => {

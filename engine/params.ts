@@ -3,7 +3,8 @@
 import { describe } from '../kernels/numbers.ts'
 import { type Kernel, type Scalar, show } from '../kernels/op.ts'
 
-/** The params in the order of the kernel's fields. Throws Error naming a field that has none, or a param that is no field. */
+/** The params in the order of the kernel's fields. Throws Error naming a field that has none, or
+ *  a param that is no field. */
 export function inOrder(kernel: Kernel, params: Readonly<Record<string, Scalar>>): Scalar[] {
   const scalars = kernel.params.map(([field]) => {
     const param = params[field]

@@ -20,7 +20,8 @@ export class Readback {
   #made = 0
   #isOver = false
 
-  /** What `checking` returns throws what went wrong on the device with what was submitted before. */
+  /** What `checking` returns throws what went wrong on the device with what was submitted
+   *  before. */
   constructor(commands: Commands, onWait: () => () => void, checking: () => () => Promise<void>) {
     this.#commands = commands
     this.#onWait = onWait

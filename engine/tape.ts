@@ -58,9 +58,10 @@ export class Tape {
     }
   }
 
-  /** Gradient of outputs, each given with its own, with respect to everything they were computed from, or to what `of` names: the
-   *  pass then goes where it is reached from, and nowhere else. With `spent`, only of what was not computed itself, or
-   *  is named: the other gradients are given to it when they have been handed on, and those that remain may be in parts. */
+  /** Gradient of outputs, each given with its own, with respect to everything they were computed
+   *  from, or to what `of` names: the pass then goes where it is reached from, and nowhere else.
+   *  With `spent`, only of what was not computed itself, or is named: the other gradients are
+   *  given to it when they have been handed on, and those that remain may be in parts. */
   backward(
     run: Run,
     weighted: readonly (readonly [output: Tensor, cotangent: Tensor])[],
@@ -124,8 +125,9 @@ export class Tape {
   }
 }
 
-/** The entries through which a gradient reaches what is wanted, in their order, and which tensors it goes to on the way. What lost its
- *  history counts as wanted, so that reaching it is told. */
+/** The entries through which a gradient reaches what is wanted, in their order, and which
+ *  tensors it goes to on the way. What lost its history counts as wanted, so that reaching it is
+ *  told. */
 function leading(history: readonly Entry[], of: ReadonlySet<Tensor> | null) {
   if (!of) return { entries: history, leads: () => true }
   const found = new Set(of)

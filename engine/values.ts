@@ -19,11 +19,11 @@ const elementBytes = { f32: 4, i32: 4, u8: 1, f16: 2 } as const
 /** Bytes rounded up to whole words, one at the least: what copies and bindings are made of. */
 export const wholeWords = (bytes: number) => Math.max(4, Math.ceil(bytes / 4) * 4)
 
-/** The bytes of numbers, padded to whole words, in memory that is not shared (Dawn accepts no other): their own where that is
- *  so, for use at once. */
+/** The bytes of numbers, padded to whole words, in memory that is not shared (Dawn accepts no
+ *  other): their own where that is so, for use at once. */
 export function pack({ data }: Numbers): Uint8Array<ArrayBuffer> {
   const { buffer, byteOffset, byteLength } = data
-  if (buffer instanceof ArrayBuffer && byteLength % 4 === 0)
+  if (buffer instanceof ArrayBuffer && !buffer.resizable && byteLength % 4 === 0)
     return new Uint8Array(buffer, byteOffset, byteLength)
   const bytes = new Uint8Array(Math.ceil(byteLength / 4) * 4)
   bytes.set(new Uint8Array(buffer, byteOffset, byteLength))
@@ -59,7 +59,8 @@ export function checkDtypes(
   }
 }
 
-/** Throws ShapeError unless the cotangent can weigh the output, and TypeError for what is no tensor. */
+/** Throws ShapeError unless the cotangent can weigh the output, and TypeError for what is no
+ *  tensor. */
 export function checkCotangent(cotangent: Tensor, output: Tensor) {
   checkTensor('backward: the output', output)
   checkTensor('backward: the cotangent', cotangent)
@@ -70,7 +71,8 @@ export function checkCotangent(cotangent: Tensor, output: Tensor) {
     )
 }
 
-/** The tensors that a backward pass is asked for; null for all. Throws TypeError for what has no gradient. */
+/** The tensors that a backward pass is asked for; null for all. Throws TypeError for what has no
+ *  gradient. */
 export function wantedOf(of: Iterable<Tensor> | undefined): ReadonlySet<Tensor> | null {
   if (of === undefined) return null
   const given: unknown = of // plain JavaScript may give anything

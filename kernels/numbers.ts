@@ -1,5 +1,5 @@
-// Numbers as JavaScript gives them: which arrays hold them, and what they become on the GPU. Nothing is read as raw bytes: an
-// array of another kind is converted where no value is lost, or refused.
+// Numbers as JavaScript gives them: which arrays hold them, and what they become on the GPU. Nothing is
+// read as raw bytes: an array of another kind is converted where no value is lost, or refused.
 
 import { type Shape, ShapeError, show, sizeOf } from './op.ts'
 
@@ -31,9 +31,10 @@ const dtypes = new Map<unknown, NumberType>([
 
 const arrays = { f32: Float32Array, i32: Int32Array, u8: Uint8Array } as const
 
-/** The numbers of a typed array, an array, nested arrays or a number, as `to`, or as the dtype that their kind stands for; of this
- *  shape, or of the one that they have. Throws ShapeError for a shape that does not fit and for ragged arrays, TypeError for
- *  what holds no numbers, RangeError for a number that would be lost. */
+/** The numbers of a typed array, an array, nested arrays or a number, as `to`, or as the dtype
+ *  that their kind stands for; of this shape, or of the one that they have. Throws ShapeError
+ *  for a shape that does not fit and for ragged arrays, TypeError for what holds no numbers,
+ *  RangeError for a number that would be lost. */
 export function numbersOf(what: string, values: unknown, shape?: unknown, to?: NumberType): Numbers {
   const rows: Row[] = []
   const found = typeof values === 'number' ? scalar(values, rows) : collect(what, values, [], rows)
@@ -48,8 +49,8 @@ export function numbersOf(what: string, values: unknown, shape?: unknown, to?: N
   return { dtype, shape: told, data: data ?? converted(what, rows, dtype, sizeOf(found)) }
 }
 
-/** Whole numbers in a flat array of any kind, as f64 or as they are. Throws TypeError for what holds no numbers, ShapeError for nested
- *  arrays. */
+/** Whole numbers in a flat array of any kind, as f64 or as they are. Throws TypeError for what
+ *  holds no numbers, ShapeError for nested arrays. */
 export function flatNumbers(what: string, values: unknown): ArrayLike<number> {
   const rows: Row[] = []
   const shape = collect(what, values, [], rows)
@@ -58,12 +59,13 @@ export function flatNumbers(what: string, values: unknown): ArrayLike<number> {
   return isBig(row) ? Array.from(row, Number) : (row as ArrayLike<number>) // no kind but these two holds bigints
 }
 
-/** Whole numbers in a flat array of any kind, as i32. Throws RangeError for one that is no i32, and like `flatNumbers`. */
+/** Whole numbers in a flat array of any kind, as i32. Throws RangeError for one that is no i32,
+ *  and like `flatNumbers`. */
 export const integersOf = (what: string, values: unknown): Int32Array =>
   numbersOf(what, flatNumbers(what, values), undefined, 'i32').data as Int32Array // as told
 
-/** Bytes of images in an array of any kind: whole numbers from 0 to 255, as u8. Throws RangeError for another number, and like
- *  `numbersOf`. */
+/** Bytes of images in an array of any kind: whole numbers from 0 to 255, as u8. Throws
+ *  RangeError for another number, and like `numbersOf`. */
 export const bytesOf = (what: string, values: unknown): Uint8Array =>
   numbersOf(what, values, undefined, 'u8').data as Uint8Array // as told
 

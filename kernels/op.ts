@@ -29,8 +29,9 @@ export interface Variable extends Tensor {
   readonly mutable: true
 }
 
-/** Numbers that `Machine.tensor` accepts: a number, a typed array, or arrays of numbers, nested ones of equal sizes. Their kind
- *  decides the dtype: bytes u8, other integers i32, floats and plain arrays f32. */
+/** Numbers that `Machine.tensor` accepts: a number, a typed array, or arrays of numbers, nested
+ *  ones of equal sizes. Their kind decides the dtype: bytes u8, other integers i32, floats and
+ *  plain arrays f32. */
 export type Values = number | TypedValues | readonly Values[]
 
 /** A typed array of any kind. */

@@ -40,7 +40,8 @@ export interface Batch {
   readonly encode: <Z extends Encoded>(f: Encoder<Z>, ...views: View[]) => Z
   /** The same with no gradient to them. */
   readonly keys: <Z extends Encoded>(f: Encoder<Z>, ...views: View[]) => Z
-  /** The gradient of a loss of embeddings with respect to the optimizer's variables that it depends on, times `scale`. */
+  /** The gradient of a loss of embeddings with respect to the optimizer's variables that it
+   *  depends on, times `scale`. */
   readonly backward: (loss: Tensor, scale?: Tensor) => ReadonlyMap<Tensor, Tensor>
 }
 

@@ -44,14 +44,16 @@ export function evenly(N: number, { most, unit }: Cut): readonly (readonly [star
   return Array.from({ length: count }, (_, i) => [edge(i), edge(i + 1)] as const)
 }
 
-/** Images [N, H, W, C] to upload: whole numbers from 0 to 255 in any array, or f32 in a typed array of floats. */
+/** Images [N, H, W, C] to upload: whole numbers from 0 to 255 in any array, or f32 in a typed
+ *  array of floats. */
 export interface Pixels {
   readonly pixels: Values
   /** The pixels' own unless given. */
   readonly shape?: Shape
 }
 
-/** The images' numbers, u8, or f32 where they are given so. Throws ShapeError, and RangeError for what is no byte. */
+/** The images' numbers, u8, or f32 where they are given so. Throws ShapeError, and RangeError
+ *  for what is no byte. */
 export function pixelsOf(method: string, { pixels, shape }: Pixels): Numbers {
   const type = isFloats(pixels) ? 'f32' : 'u8'
   const numbers = numbersOf(`${method}: pixels`, pixels, shape, type)
@@ -59,7 +61,8 @@ export function pixelsOf(method: string, { pixels, shape }: Pixels): Numbers {
   throw new ShapeError(`${method}: pixels must be images [N, H, W, C], got a number`)
 }
 
-/** Such images as an upload for each chunk, so that no tensor need hold the batch. Throws like `pixelsOf`. */
+/** Such images as an upload for each chunk, so that no tensor need hold the batch. Throws like
+ *  `pixelsOf`. */
 export function cutPixels(method: string, pixels: Pixels, cut: Cut): Upload[] {
   const { data, shape } = pixelsOf(method, pixels)
   const [N = 0, ...image] = shape

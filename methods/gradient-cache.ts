@@ -45,8 +45,9 @@ export class GradientCache {
     return shapedAs(z, leaves)
   }
 
-  /** The gradient of a loss of what was encoded, and of variables of its own, with respect to every variable that it depends on,
-   *  or to those that `of` names; `scale` multiplies it. Each part is encoded again. */
+  /** The gradient of a loss of what was encoded, and of variables of its own, with respect to
+   *  every variable that it depends on, or to those that `of` names; `scale` multiplies it. Each
+   *  part is encoded again. */
   backward(loss: Tensor, scale?: Tensor, { of: asked }: BackwardOptions = {}): ReadonlyMap<Tensor, Tensor> {
     const gpu = this.#gpu
     const of = asked && [...asked]
@@ -64,10 +65,11 @@ export class GradientCache {
   }
 }
 
-/** The loss [] of a batch encoded in parts, and its gradient with respect to every variable that it depends on. `loss` is given the
- *  embeddings of all parts, in order, and may have variables of its own; `scale` multiplies the gradient, which is of all variables or of those that `of` names. In memory are the
- *  embeddings, the activations of one part, and one set of gradients beside that part's own. Exact up to rounding, save that batch
- *  norm's statistics are a part's. */
+/** The loss [] of a batch encoded in parts, and its gradient with respect to every variable that
+ *  it depends on. `loss` is given the embeddings of all parts, in order, and may have variables
+ *  of its own; `scale` multiplies the gradient, which is of all variables or of those that `of`
+ *  names. In memory are the embeddings, the activations of one part, and one set of gradients
+ *  beside that part's own. Exact up to rounding, save that batch norm's statistics are a part's. */
 export function gradientCache(
   gpu: Gpu,
   parts: readonly Encode[],

@@ -11,8 +11,8 @@ import { type Cut, type Pixels, cutPixels, pixelsOf } from './chunks.ts'
 /** Images [N, H, W, 3]: on the GPU already, u8 pixels to upload, or the numbers [N] of images of a set on the GPU. */
 export type ImageBatch = Tensor | Pixels | { readonly set: Variable; readonly indices: IndexList }
 
-/** The batch as a captured step takes it: pixels by the chunk. Throws TypeError for what is no batch, RangeError for an index
- *  outside the set, and ShapeError. */
+/** The batch as a captured step takes it: pixels by the chunk. Throws TypeError for what is no
+ *  batch, RangeError for an index outside the set, and ShapeError. */
 export function inputsOf(method: string, batch: ImageBatch, cut: Cut): (Tensor | Upload)[] {
   const given: unknown = batch // plain JavaScript may give anything
   if (
