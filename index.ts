@@ -1,6 +1,6 @@
 // kindred: the library, for browsers and Node. Files and Dawn are in 'kindred/node'.
 
-export { Gpu, type GpuOptions } from './engine/gpu.ts'
+export { type BackwardOptions, type GpuOptions, Gpu } from './engine/gpu.ts'
 export type { CaptureOptions, Captured } from './engine/capture.ts'
 export type { Given, Input, Upload } from './engine/capture-inputs.ts'
 export type { StepResult } from './engine/steps.ts'

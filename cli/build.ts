@@ -1,5 +1,6 @@
 // From a configuration to what trains: encoder, head, optimizer, schedule, method.
 
+import type { IndexList } from '../kernels/indices.ts'
 import type { Tensor } from '../kernels/op.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import type { LossScaler } from '../engine/loss-scaler.ts'
@@ -28,7 +29,7 @@ const encoders = { resnet8, resnet18, resnet34, resnet50 }
 /** A method at work, and all that a checkpoint of it holds. */
 export interface Trainer {
   /** One step on a batch, whose images have these places in the data set; its loss, or several numbers named by `terms`. */
-  readonly step: (batch: ImageBatch, indices: ArrayLike<number>) => Tensor
+  readonly step: (batch: ImageBatch, indices: IndexList) => Tensor
   readonly terms?: readonly string[]
   readonly encoder: Model
   readonly head: Model

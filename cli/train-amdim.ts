@@ -3,6 +3,8 @@
 import type { Command } from 'commander'
 import type { Dataset, Split } from '../data/dataset.ts'
 import { steps } from '../data/loader.ts'
+import type { IndexList } from '../kernels/indices.ts'
+import { integersOf } from '../kernels/numbers.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { Adam } from '../engine/optimizer.ts'
 import { type Schedule, step } from '../engine/schedule.ts'
@@ -55,8 +57,8 @@ function amdimTrainer(
   const schedule = amdimSchedule(config, stepsPerEpoch)
   const options = { encoder, classifiers: head, optimizer, schedule, clip, penalty, views, chunk, seed }
   const trainer = amdim(gpu, { ...options, capture, ...scaling })
-  const known = (indices: ArrayLike<number>) =>
-    labels && Int32Array.from(indices, (index) => labels[index] ?? -1)
+  const known = (indices: IndexList) =>
+    labels && integersOf('train', indices).map((index) => labels[index] ?? -1)
   return {
     ...trainer,
     step: (batch, indices) => trainer.step(batch, known(indices)),

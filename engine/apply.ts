@@ -39,14 +39,15 @@ export function applyOp<In extends Inputs, Out extends Inputs, A>(
   if (!isTaped) return outputs
   for (const output of outputs) wanted.add(output)
   const unchanged = tensors.watch([...inputs, ...outputs])
-  const pullback = (cotangents: readonly [Tensor, ...(Tensor | null)[]]) => {
+  const pullback = (cotangents: readonly [Tensor, ...(Tensor | null)[]], sought: readonly boolean[]) => {
     const changed = unchanged()
     if (changed)
       throw new Error(
         `${op.name}: a variable ${show(changed.shape)} was changed between forward and backward; call backward first`,
       )
+    const asked = needs.map((isNeeded, i) => isNeeded && sought[i] === true)
     return memory.scope(
-      () => backward.call(op, run, attrs, cotangents, inputs, outputs, needs),
+      () => backward.call(op, run, attrs, cotangents, inputs, outputs, asked),
       (made) => tensors.storages(made),
     ).result
   }

@@ -2,6 +2,7 @@
 // measured only when `tune` is called, so that nothing changes while a run goes on, and as all ways give the same bits, what was
 // measured never changes a result: runs are the same, and resume exactly, with or without it.
 
+import { quiet } from './errors.ts'
 import { USAGE } from './memory.ts'
 
 const REPEATS = 8 // of each way, after one that compiles and warms it
@@ -24,6 +25,7 @@ export class Tuner {
   readonly #device: GPUDevice
   readonly #flush: () => void
   readonly #scratch: (body: () => unknown) => void
+  readonly #explain: (cause: unknown) => Promise<never>
   readonly #ways = new Map<string, number>()
   #stamps: GPUQuerySet | null = null
   #races: Race[] = []
@@ -31,8 +33,15 @@ export class Tuner {
   /** Called with everything known when something was learned. */
   onLearned: (ways: Ways) => Promise<void> | void = () => {}
 
-  /** `flush` submits what was dispatched; `scratch` runs a body and takes back the memory of what it made. */
-  constructor(device: GPUDevice, flush: () => void, scratch: (body: () => unknown) => void) {
+  /** `flush` submits what was dispatched; `scratch` runs a body and takes back the memory of
+   *  what it made; `explain` throws why a wait failed. */
+  constructor(
+    device: GPUDevice,
+    flush: () => void,
+    scratch: (body: () => unknown) => void,
+    explain: (cause: unknown) => Promise<never>,
+  ) {
+    this.#explain = explain
     this.#device = device
     this.#flush = flush
     this.#scratch = scratch
@@ -61,9 +70,15 @@ export class Tuner {
     return compute(guess)
   }
 
-  /** Runs `body`, a training step or a part of one, and measures what is raced in it and not known yet: every kernel of it
-   *  that has a choice then runs nine times in every way. Without the WebGPU feature 'timestamp-query' nothing is measured. */
-  async tune(body: () => void): Promise<void> {
+  /** Runs `body`, a training step or a part of one, and measures what is raced in it and not
+   *  known yet: every kernel of it that has a choice then runs nine times in every way. Without
+   *  the WebGPU feature 'timestamp-query' nothing is measured. Throws what `body` throws, and
+   *  DeviceLostError. */
+  tune(body: () => void): Promise<void> {
+    return quiet(this.#tune(body))
+  }
+
+  async #tune(body: () => void): Promise<void> {
     if (!this.#device.features.has('timestamp-query')) return body()
     const stamps = this.#device.createQuerySet({ type: 'timestamp', count: MOST_STAMPS })
     this.#stamps = stamps
@@ -112,7 +127,7 @@ export class Tuner {
       encoder.resolveQuerySet(stamps, 0, this.#next, resolved, 0)
       encoder.copyBufferToBuffer(resolved, 0, staging, 0, size)
       this.#device.queue.submit([encoder.finish()])
-      await staging.mapAsync(0x1) // GPUMapMode.READ
+      await staging.mapAsync(0x1).catch(this.#explain) // GPUMapMode.READ
       return new BigUint64Array(staging.getMappedRange().slice(0))
     } finally {
       resolved.destroy()

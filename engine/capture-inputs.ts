@@ -1,13 +1,14 @@
 // What a captured step is given: whether a call's inputs are like those that are traced, and where their values go.
 
-import { type Tensor, type Values, type Variable, show } from '../kernels/op.ts'
+import { type Numbers, describe, numbersOf } from '../kernels/numbers.ts'
+import { type Shape, type Tensor, type Values, type Variable, show } from '../kernels/op.ts'
 import type { Tensors } from './tensors.ts'
-import { checkCount, dtypeOf } from './values.ts'
 
 /** Values to put on the GPU for one step. */
 export interface Upload {
   readonly values: Values
-  readonly shape: readonly number[]
+  /** The values' own unless given. */
+  readonly shape?: Shape
 }
 
 /** What a captured step's body is given: tensors that hold this call's values, variables as they are, and settings, which are part of its
@@ -19,7 +20,8 @@ export type Given<In extends readonly Input[]> = {
   [I in keyof In]: In[I] extends Tensor ? Tensor | Upload : In[I]
 }
 
-type Value = Tensor | Upload | string | number | boolean
+/** The same with its numbers converted. */
+export type Value = Tensor | Numbers | string | number | boolean
 
 interface Machinery {
   readonly tensors: Tensors
@@ -66,7 +68,7 @@ export class Inputs<In extends readonly Input[]> {
       const one = safe[i]
       if (input === one || typeof input !== 'object' || typeof one !== 'object') continue
       if (isTensor(one)) tensors.copy(one, input)
-      else tensors.write(input, one.values)
+      else tensors.store(input, one)
     }
   }
 
@@ -75,7 +77,7 @@ export class Inputs<In extends readonly Input[]> {
     const { tensors } = this.#gpu
     const bound = given.map((one) => {
       if (typeof one !== 'object' || (isTensor(one) && isVariable(one))) return one
-      const tensor = isTensor(one) ? tensors.view(one, one.shape) : tensors.upload(one.values, one.shape)
+      const tensor = isTensor(one) ? tensors.view(one, one.shape) : tensors.place(one)
       if (this.#isWanted(one)) this.#gpu.wanted.add(tensor)
       return tensor
     })
@@ -91,9 +93,7 @@ export class Inputs<In extends readonly Input[]> {
   /** A tensor like this one, or the variable itself, to be traced with and to hold the values of every later call. */
   #inputLike(one: Value): Input {
     if (typeof one !== 'object' || isVariable(one)) return one
-    if (!isTensor(one)) checkCount(one.values, one.shape)
-    const dtype = isTensor(one) ? one.dtype : dtypeOf(one.values)
-    const tensor = this.#gpu.tensors.alloc({ shape: one.shape, dtype })
+    const tensor = this.#gpu.tensors.alloc({ shape: one.shape, dtype: one.dtype })
     if (this.#isWanted(one)) this.#gpu.wanted.add(tensor)
     return tensor
   }
@@ -117,12 +117,12 @@ export class Inputs<In extends readonly Input[]> {
       const { block, offset } = this.#gpu.tensors.storage(one) // used in place: another one is another step
       return `the variable ${show(one.shape)} at ${block?.id}:${offset}`
     }
-    const dtype = isTensor(one) ? one.dtype : dtypeOf(one.values)
-    return `${dtype} ${show(one.shape)}${dtype === 'f32' && !this.#isWanted(one) ? ' (a constant)' : ''}`
+    const { dtype, shape } = one
+    return `${dtype} ${show(shape)}${dtype === 'f32' && !this.#isWanted(one) ? ' (a constant)' : ''}`
   }
 
-  #isWanted(one: Tensor | Upload): boolean {
-    return isTensor(one) ? this.#gpu.wanted.has(one) : dtypeOf(one.values) === 'f32'
+  #isWanted(one: Tensor | Numbers): boolean {
+    return isTensor(one) ? this.#gpu.wanted.has(one) : one.dtype === 'f32'
   }
 }
 
@@ -136,6 +136,22 @@ const textOf = (settings: object) =>
     .filter(([, value]) => typeof value !== 'function')
     .map(([name, value]) => `${name} ${String(value)}`)
     .join(', ')
+
+/** What a call gives, its numbers converted. Throws like `Gpu.tensor`, and TypeError for what is
+ *  no input. */
+export function received(given: readonly (Value | Upload)[]): readonly Value[] {
+  return given.map((one: unknown, i): Value => {
+    if (typeof one === 'string' || typeof one === 'number' || typeof one === 'boolean') return one
+    if (typeof one === 'object' && one !== null) {
+      if ('gpu' in one) return one as Tensor // only tensors have it
+      if ('values' in one && typeof one.values !== 'function')
+        return numbersOf('tensor', one.values, 'shape' in one ? one.shape : undefined)
+    }
+    throw new TypeError(
+      `captured step: input ${i} must be a tensor, { values, shape }, a string, number or boolean, got ${describe(one)}`,
+    )
+  })
+}
 
 /** Throws Error when one tensor is given twice: replays copy each input, so that a gradient would be of one of the two alone. */
 export function checkDistinct(values: readonly Value[]) {

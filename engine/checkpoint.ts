@@ -2,12 +2,13 @@
 // [O, I, H, W] there. Everything else is stored as it is.
 
 import { type Shape, show, sizeOf } from '../kernels/op.ts'
+import { quiet } from './errors.ts'
 import type { Gpu } from './gpu.ts'
 import type { Named } from './optimizer.ts'
 import type { SavedTensor } from './safetensors.ts'
 
 /** The variables' values, in torchvision's layouts. */
-export async function snapshot(gpu: Gpu, variables: Named): Promise<Map<string, SavedTensor>> {
+export function snapshot(gpu: Gpu, variables: Named): Promise<Map<string, SavedTensor>> {
   const reads = Object.entries(variables).map(async ([name, variable]): Promise<[string, SavedTensor]> => {
     const data = await gpu.read(variable)
     return [
@@ -17,7 +18,7 @@ export async function snapshot(gpu: Gpu, variables: Named): Promise<Map<string, 
         : { shape: variable.shape, data },
     ]
   })
-  return new Map(await Promise.all(reads))
+  return quiet(Promise.all(reads).then((saved) => new Map(saved)))
 }
 
 /** Overwrites the variables with saved ones of the same names; others in `saved` are ignored. Throws Error naming what is
@@ -28,6 +29,10 @@ export function restore(gpu: Gpu, variables: Named, saved: ReadonlyMap<string, S
     if (!found) throw new Error(`checkpoint: ${name} is missing; it is of another model`)
     if (!(found.data instanceof Float32Array))
       throw new Error(`checkpoint: ${name} must be F32, and is not; it is of another program`)
+    if (sizeOf(found.shape) !== found.data.length)
+      throw new Error(
+        `checkpoint: ${name} has ${found.data.length} values for ${show(found.shape)}; it is damaged`,
+      )
     const isConv = variable.shape.length === 4
     const { data, shape } = isConv
       ? permute(found.data, found.shape, [2, 3, 1, 0])

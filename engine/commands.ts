@@ -1,10 +1,10 @@
 // The commands of a step, collected in JavaScript and encoded into one command buffer when they are flushed.
 // Error scopes are open only while the engine itself calls WebGPU, so that a caller's own device keeps its own errors.
 
-import { type Kernel, type Scalar, valueOf } from '../kernels/op.ts'
+import type { Kernel, Scalar } from '../kernels/op.ts'
 import { GpuError, type Watch } from './errors.ts'
 import { type Binding, type Block, type Storage, USAGE, bindingOf } from './memory.ts'
-import { inOrder, writeParam } from './params.ts'
+import { inOrder, paramOf, writeParam } from './params.ts'
 import type { Pipeline } from './pipelines.ts'
 import type { Trace, Written } from './trace.ts'
 
@@ -63,7 +63,7 @@ export class Commands {
     groups: readonly [number, number, number],
   ) {
     const scalars = inOrder(kernel, params)
-    const values = scalars.map(valueOf)
+    const values = scalars.map((scalar, field) => paramOf(kernel, field, scalar))
     this.trace?.dispatch({ pipeline, kernel, groups }, storages, { params: scalars, values })
     if (!this.trace?.held) this.#enqueue(pipeline, kernel, storages, { values, groups })
   }
@@ -100,6 +100,8 @@ export class Commands {
 
   /** Copies a storage into another one at a byte offset. */
   copy(from: Storage, to: Storage, at = 0) {
+    if (at + from.bytes > to.bytes)
+      throw new Error(`a copy of ${from.bytes} bytes to byte ${at} does not fit in ${to.bytes}`)
     this.trace?.copy(from, to, at)
     if (this.trace?.held) return
     const { block, offset } = this.#bind(to)
@@ -116,6 +118,9 @@ export class Commands {
   write(to: Storage, bytes: Uint8Array<ArrayBuffer>) {
     const { block, offset } = to
     if (!block) return
+    const room = Math.ceil(to.bytes / 4) * 4
+    if (bytes.byteLength !== room)
+      throw new Error(`a write of ${bytes.byteLength} bytes does not fill the ${room} bytes of its tensor`)
     if (to.permanent)
       this.trace?.refuse('a variable was written from JavaScript in the step; do it between steps')
     else this.trace?.upload(to, bytes)

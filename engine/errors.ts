@@ -15,12 +15,24 @@ export class Reports {
     void told.then((failure) => failure ?? this.#open.delete(told))
   }
 
-  /** The first error since the last call, once all are known; null if there was none. */
-  async first(): Promise<GpuError | null> {
+  /** A function that waits until all is known of what was asked for so far, and tells the first
+   *  error; null if there was none. An error is told to all who asked before it was told, so
+   *  that a read that nobody awaits hides none from others. */
+  soFar(): () => Promise<GpuError | null> {
     const reports = [...this.#open]
-    this.#open.clear()
-    return (await Promise.all(reports)).find((error) => error !== null) ?? null
+    return async () => {
+      const told = await Promise.all(reports)
+      for (const report of reports) this.#open.delete(report)
+      return told.find((error) => error !== null) ?? null
+    }
   }
+}
+
+/** The promise itself. Should it reject while nobody awaits it, that ends no process; who awaits
+ *  it is told. */
+export function quiet<T>(promise: Promise<T>): Promise<T> {
+  promise.catch(() => {})
+  return promise
 }
 
 /** Takes note of an error that WebGPU will report, or null when it will not. */

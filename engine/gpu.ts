@@ -14,16 +14,19 @@ import {
   type Tensors as Inputs,
   type Values,
   type Variable,
+  ShapeError,
   show,
   sizeOf,
 } from '../kernels/op.ts'
+import { numbersOf } from '../kernels/numbers.ts'
 import { type Parts, applyOp } from './apply.ts'
 import { Tuner } from './autotune.ts'
 import { type CaptureOptions, Captured } from './capture.ts'
 import type { Input } from './capture-inputs.ts'
 import { Commands } from './commands.ts'
-import { DeviceLostError, Reports } from './errors.ts'
+import { DeviceLostError, Reports, quiet } from './errors.ts'
 import { Memory } from './memory.ts'
+import { checkGroups } from './params.ts'
 import { Pipelines } from './pipelines.ts'
 import { Readback } from './readback.ts'
 import { Spent } from './spent.ts'
@@ -31,7 +34,7 @@ import { type Carried, type StepResult, Steps } from './steps.ts'
 import { Tape } from './tape.ts'
 import { type Kernels, settingsOf } from './traits.ts'
 import { Tensors } from './tensors.ts'
-import { checkCotangent } from './values.ts'
+import { checkCotangent, checkTensor, wantedOf } from './values.ts'
 
 export interface GpuOptions {
   /** True when `destroy` should destroy the device too. Leave it out for a device that an app already owns. */
@@ -44,6 +47,12 @@ export interface GpuOptions {
   readonly kernels?: Kernels
   /** Called when waiting for the GPU begins; what it returns is called when the wait ends. */
   readonly onWait?: () => () => void
+}
+
+export interface BackwardOptions {
+  /** Tensors whose gradients are wanted, such as an optimizer's variables; all that there are
+   *  unless given. */
+  readonly of?: Iterable<Tensor> | undefined
 }
 
 /** A GPU that runs and differentiates ops. Make one with `openGpu()`, or with `new Gpu(device)` in an app that
@@ -80,15 +89,16 @@ export class Gpu implements Machine {
     this.#commands = new Commands(device, watch)
     this.#memory = new Memory(device, watch, () => this.#commands.clearBindGroups())
     this.#pipelines = new Pipelines(device, watch)
-    this.#readback = new Readback(this.#commands, onWait, () => this.check())
+    this.#readback = new Readback(this.#commands, onWait, () => this.#checking())
     const largest = device.limits.maxStorageBufferBindingSize
     this.#tensors = new Tensors(this, this.#memory, this.#commands, largest)
     this.#steps = new Steps(this.#memory, this.#commands, this.#tensors)
     const scratch = (body: () => unknown) => void this.#memory.scope(body, () => [])
-    this.tuner = new Tuner(device, () => this.#commands.flush(), scratch)
+    const explain = (cause: unknown) => this.#readback.explain(cause)
+    this.tuner = new Tuner(device, () => this.#commands.flush(), scratch, explain)
     this.run = Object.assign(this.#run, {
       view: (x: Tensor, shape: Shape) => this.#tensors.view(x, shape),
-      tensor: (values: Values, shape: Shape) => this.#tensors.upload(values, shape),
+      tensor: (values: Values, shape?: Shape) => this.#tensors.upload(values, shape),
       race: this.tuner.race,
       ...settings,
     }) as Run // the dispatch's types are checked at each call; here they are erased
@@ -102,54 +112,60 @@ export class Gpu implements Machine {
     })
   }
 
-  /** A tensor holding `values`, whose kind decides the dtype: Uint8Array u8, Int32Array and Uint32Array i32, else f32.
-   *  Made inside a step it dies with it; outside, it lives as long as you hold it. Throws ShapeError. */
-  tensor(values: Values, shape: Shape): Tensor {
+  /** A tensor holding `values`, whose kind decides the dtype: Uint8Array and Uint8ClampedArray
+   *  u8, other integers i32, floats and plain arrays f32; of `shape`, or of the one that they
+   *  have. Made inside a step it dies with it; outside, it lives as long as you hold it. Throws
+   *  ShapeError, TypeError for what holds no numbers, RangeError for a number that would be
+   *  lost. */
+  tensor(values: Values, shape?: Shape): Tensor {
     this.#checkAlive()
+    const numbers = numbersOf('tensor', values, shape)
     this.#commands.trace?.refuse(
-      `a tensor ${show(shape)} was made of values in the step; pass it as an input`,
+      `a tensor ${show(numbers.shape)} was made of values in the step; pass it as an input`,
     )
-    const t = this.#tensors.upload(values, shape)
+    const t = this.#tensors.place(numbers)
     if (t.dtype === 'f32') this.#parts.wanted.add(t)
     return t
   }
 
   /** A tensor that lives until `destroy` and may be written in place: a parameter, a running statistic, a queue.
-   *  Throws ShapeError. */
-  variable(values: Values, shape: Shape): Variable {
+   *  Throws like `tensor`. */
+  variable(values: Values, shape?: Shape): Variable {
     this.#checkAlive()
     const variable = this.#tensors.variable(values, shape)
     if (variable.dtype === 'f32') this.#parts.wanted.add(variable)
     return variable
   }
 
-  /** Overwrites a variable. Throws ShapeError when the count of values is not its size. */
+  /** Overwrites a variable; values of another kind are converted to its dtype. Throws ShapeError
+   *  when the count of values is not its size, RangeError for a number that its dtype cannot
+   *  hold, and like `tensor`. */
   write(variable: Variable, values: Values) {
     this.#checkAlive()
     this.#tensors.write(variable, values)
   }
 
-  /** The tensor's values, in row-major order, u8 and i32 as floats. What was dispatched so far is submitted at once, so the tensor may
-   *  die while you wait. Throws GpuError for what went wrong since the last await, DeviceLostError. */
+  /** The tensor's values, in row-major order, u8 and i32 as floats. What was dispatched so far
+   *  is submitted at once, so the tensor may die while you wait. Throws GpuError for what went
+   *  wrong since the last await, DeviceLostError. */
   read(t: Tensor): Promise<Float32Array> {
-    const reading = this.#read(t)
-    if (this.#commands.trace?.held === 'rehearsal') reading.catch(() => {}) // the step itself tells it
-    return reading
+    return quiet(this.#read(t))
+  }
+
+  /** The number that a tensor of one element holds, of any shape. Throws ShapeError for another
+   *  count, and like `read`. */
+  item(t: Tensor): Promise<number> {
+    return quiet(this.#item(t))
   }
 
   /** Submits what was dispatched and waits until the GPU has done it. Throws like `read`. */
-  async sync(): Promise<void> {
-    this.#checkAlive()
-    this.#commands.flush()
-    this.#steps.tick()
-    await this.#readback.pace(0)
+  sync(): Promise<void> {
+    return quiet(this.#sync())
   }
 
   /** Throws the first GpuError or DeviceLostError reported since the last check. */
-  async check(): Promise<void> {
-    const failure = await this.#reports.first()
-    this.#checkAlive()
-    if (failure) throw failure
+  check(): Promise<void> {
+    return quiet(this.#checking()())
   }
 
   /** Runs one training step as one command buffer. Every tensor made in it is reclaimed, save what it returns, which
@@ -203,10 +219,8 @@ export class Gpu implements Machine {
 
   /** Waits until at most `most` of the calls before this one have work on the GPU: a loop that awaits it once per step
    *  stays so many steps ahead of the GPU. Throws like `read`. */
-  async pace(most = 2): Promise<void> {
-    this.#checkAlive()
-    this.#commands.flush()
-    await this.#readback.pace(most)
+  pace(most = 2): Promise<void> {
+    return quiet(this.#pace(most))
   }
 
   /** Runs `body` off the tape: nothing computed in it carries a gradient. Throws Error for an async body, whose later half
@@ -225,19 +239,27 @@ export class Gpu implements Machine {
     return leaf
   }
 
-  /** Gradient of `output`, weighted by `cotangent` (ones by default), with respect to everything it was computed from; within
-   *  a step, only to what was not computed itself, so that the others' memory can be used again at once.
-   *  Throws ShapeError, and Error when a variable was changed since the forward. */
-  backward(output: Tensor, cotangent?: Tensor): Map<Tensor, Tensor> {
+  /** Gradient of `output`, weighted by `cotangent` (ones by default), with respect to everything
+   *  it was computed from; within a step, only to what was not computed itself, so that the
+   *  others' memory can be used again at once. With `of`, to these tensors alone: the pass stops
+   *  where none of them lies behind. Throws ShapeError, TypeError for what is no tensor, and
+   *  Error when a variable was changed since the forward. */
+  backward(output: Tensor, cotangent?: Tensor, options?: BackwardOptions): Map<Tensor, Tensor> {
+    checkTensor('backward: the output', output)
     const ones = () => this.#tensors.upload(new Float32Array(sizeOf(output.shape)).fill(1), output.shape)
-    return this.pullback([[output, cotangent ?? ones()]])
+    return this.pullback([[output, cotangent ?? ones()]], options)
   }
 
   /** The same of several outputs at once, each weighted by its cotangent. */
-  pullback(weighted: readonly (readonly [output: Tensor, cotangent: Tensor])[]): Map<Tensor, Tensor> {
+  pullback(
+    weighted: readonly (readonly [output: Tensor, cotangent: Tensor])[],
+    { of }: BackwardOptions = {},
+  ): Map<Tensor, Tensor> {
     for (const [output, cotangent] of weighted) checkCotangent(cotangent, output)
+    const wanted = wantedOf(of)
+    this.#tensors.storages([...(wanted ?? [])]) // throws for one that is gone, or another Gpu's
     const spent = this.#steps.running ? new Spent(this.#tensors, this.#memory) : null
-    return this.#parts.tape.backward(this.run, weighted, spent)
+    return this.#parts.tape.backward(this.run, weighted, { of: wanted, spent })
   }
 
   apply<In extends Inputs, Out extends Inputs, A>(op: Op<In, Out, A>, attrs: A, inputs: In): Readonly<Out> {
@@ -282,15 +304,49 @@ export class Gpu implements Machine {
     const storages = this.#tensors.storages([...reads, ...updates, ...made])
     this.#tensors.touch(updates)
     const [x, y = 1, z = 1] = groups
+    checkGroups(kernel, [x, y, z])
     if (x * y * z > 0) this.#commands.dispatch(pipeline, kernel, storages, params, [x, y, z])
     return made
   }
 
   async #read(t: Tensor): Promise<Float32Array> {
+    checkTensor('read: the argument', t)
     this.#checkAlive()
     const reading = this.#readback.read(this.#tensors.storage(t), t.dtype, sizeOf(t.shape))
     this.#steps.tick()
     return reading
+  }
+
+  async #item(t: Tensor): Promise<number> {
+    checkTensor('item: the argument', t)
+    if (sizeOf(t.shape) !== 1)
+      throw new ShapeError(`item: a tensor must hold one number, got ${show(t.shape)}; read it`)
+    const [number = NaN] = await this.#read(t)
+    return number
+  }
+
+  async #sync(): Promise<void> {
+    this.#checkAlive()
+    this.#commands.flush()
+    this.#steps.tick()
+    await this.#readback.pace(0)
+  }
+
+  async #pace(most: number): Promise<void> {
+    this.#checkAlive()
+    this.#commands.flush()
+    await this.#readback.pace(most)
+  }
+
+  /** Takes note of what was asked for so far, and returns a function that throws what went wrong
+   *  with it. */
+  #checking(): () => Promise<void> {
+    const soFar = this.#reports.soFar()
+    return async () => {
+      const failure = await soFar()
+      this.#checkAlive()
+      if (failure) throw failure
+    }
   }
 
   #checkAlive() {

@@ -21,6 +21,9 @@ export interface Optimizer {
   readonly state: Named
   /** Where each parameter begins in a flat variable, in elements. */
   readonly offsets: readonly number[]
+  /** What it updates, by name: methods compute these gradients and no others; all that there are
+   *  where it is left out. */
+  readonly parameters?: Named
 }
 
 /** What the optimizers here offer besides. */

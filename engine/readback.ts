@@ -3,6 +3,7 @@
 
 import type { DType } from '../kernels/op.ts'
 import type { Commands } from './commands.ts'
+import { quiet } from './errors.ts'
 import { type Storage, USAGE } from './memory.ts'
 import { unpack, wholeWords } from './values.ts'
 
@@ -13,16 +14,18 @@ const MOST = 8 // small ones kept
 export class Readback {
   readonly #commands: Commands
   readonly #onWait: () => () => void
-  readonly #check: () => Promise<void>
+  readonly #checking: () => () => Promise<void>
   readonly #free: GPUBuffer[] = []
   readonly #ahead: Promise<undefined>[] = []
   #made = 0
+  #isOver = false
 
-  /** `check` throws what went wrong on the device. */
-  constructor(commands: Commands, onWait: () => () => void, check: () => Promise<void>) {
+  /** What `checking` returns throws what went wrong on the device with what was submitted
+   *  before. */
+  constructor(commands: Commands, onWait: () => () => void, checking: () => () => Promise<void>) {
     this.#commands = commands
     this.#onWait = onWait
-    this.#check = check
+    this.#checking = checking
   }
 
   /** How many buffers were created. */
@@ -36,14 +39,14 @@ export class Readback {
     const staging = this.#take(size)
     this.#commands.copyOut(storage, staging)
     this.#commands.flush()
+    const check = this.#checking()
     const waited = this.#onWait()
     try {
       await staging.mapAsync(0x1) // GPUMapMode.READ
-      await this.#check()
+      await check()
       return unpack(staging.getMappedRange(0, size), dtype, count)
     } catch (cause) {
-      await this.#check() // says better why mapping failed
-      throw cause
+      return await this.explain(cause, check)
     } finally {
       waited()
       this.#give(staging)
@@ -52,17 +55,30 @@ export class Readback {
 
   /** Waits until the GPU has done all but what was submitted since the last `most` calls. */
   async pace(most: number): Promise<void> {
-    this.#ahead.push(this.#commands.device.queue.onSubmittedWorkDone())
+    this.#ahead.push(quiet(this.#commands.device.queue.onSubmittedWorkDone()))
+    const check = this.#checking()
     const waited = this.#onWait()
     try {
       while (this.#ahead.length > most) await this.#ahead.shift()
+      await check()
+    } catch (cause) {
+      await this.explain(cause, check)
     } finally {
       waited()
     }
-    await this.#check()
+  }
+
+  /** Throws why a wait failed: the device was lost, or what `check` says, else the cause. */
+  async explain(cause: unknown, check = this.#checking()): Promise<never> {
+    await check()
+    const isAborted = cause instanceof Error && cause.name === 'AbortError'
+    if (isAborted) await this.#commands.device.lost // mapping is aborted before that is told
+    await check()
+    throw cause
   }
 
   destroy() {
+    this.#isOver = true
     for (const buffer of this.#free.splice(0)) buffer.destroy()
   }
 
@@ -78,7 +94,8 @@ export class Readback {
   }
 
   #give(buffer: GPUBuffer) {
-    if (buffer.mapState === 'mapped' && buffer.size <= SMALL && this.#free.length < MOST) {
+    const isKept = !this.#isOver && buffer.size <= SMALL && this.#free.length < MOST
+    if (isKept && buffer.mapState === 'mapped') {
       buffer.unmap()
       this.#free.push(buffer)
     } else buffer.destroy()

@@ -1,5 +1,6 @@
 // The safetensors format (https://github.com/huggingface/safetensors): an 8-byte length, a JSON header, raw little-endian data.
 
+import { describe } from '../kernels/numbers.ts'
 import { type Shape, sizeOf } from '../kernels/op.ts'
 
 /** A named array as it stands in a file. */
@@ -27,7 +28,7 @@ export function encodeSafetensors({ tensors, metadata }: SafetensorsFile): Uint8
   for (const [name, { shape, data }] of tensors) {
     if (sizeOf(shape) !== data.length)
       throw new Error(`safetensors: ${name} has ${data.length} values for shape [${shape.join(', ')}]`)
-    header[name] = { dtype: dtypeOf(data), shape, data_offsets: [end, end + data.byteLength] }
+    header[name] = { dtype: dtypeOf(name, data), shape, data_offsets: [end, end + data.byteLength] }
     end += data.byteLength
   }
   const json = new TextEncoder().encode(JSON.stringify(header))
@@ -109,8 +110,12 @@ function arrayOf(dtype: string, bytes: ArrayBuffer): SavedTensor['data'] | null 
   return dtype === 'U8' ? new Uint8Array(bytes) : null
 }
 
-function dtypeOf(data: SavedTensor['data']): string {
+function dtypeOf(name: string, data: SavedTensor['data']): string {
   if (data instanceof Float32Array) return 'F32'
   if (data instanceof Int32Array) return 'I32'
-  return data instanceof BigInt64Array ? 'I64' : 'U8'
+  if (data instanceof BigInt64Array) return 'I64'
+  if (data instanceof Uint8Array || (data as unknown) instanceof Uint8ClampedArray) return 'U8'
+  throw new TypeError(
+    `safetensors: ${name} must be a Float32Array, Int32Array, BigInt64Array or Uint8Array, got ${describe(data)}`,
+  )
 }

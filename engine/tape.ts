@@ -12,7 +12,17 @@ interface Entry {
   readonly order: number
   readonly inputs: readonly Tensor[]
   readonly outputs: readonly Tensor[]
-  readonly pullback: (cotangents: readonly [Tensor, ...(Tensor | null)[]]) => Cotangents
+  readonly pullback: (
+    cotangents: readonly [Tensor, ...(Tensor | null)[]],
+    wanted: readonly boolean[],
+  ) => Cotangents
+}
+
+/** What a backward pass is asked for. */
+interface Pass {
+  /** Tensors whose gradients are wanted; all of them where it is null. */
+  readonly of: ReadonlySet<Tensor> | null
+  readonly spent: Spent | null
 }
 
 export class Tape {
@@ -48,13 +58,14 @@ export class Tape {
     }
   }
 
-  /** Gradient of outputs, each given with its own, with respect to everything they were computed from. With `spent`, only
-   *  of what was not computed itself: the other gradients are given to it when they have been handed on, and those that
-   *  remain may be in parts. */
+  /** Gradient of outputs, each given with its own, with respect to everything they were computed
+   *  from, or to what `of` names: the pass then goes where it is reached from, and nowhere else.
+   *  With `spent`, only of what was not computed itself, or is named: the other gradients are
+   *  given to it when they have been handed on, and those that remain may be in parts. */
   backward(
     run: Run,
     weighted: readonly (readonly [output: Tensor, cotangent: Tensor])[],
-    spent: Spent | null,
+    { of, spent }: Pass,
   ): Map<Tensor, Tensor> {
     const gradients = new Gradients([], (a, b) => accumulate(run, a, b))
     for (const [output, cotangent] of weighted) {
@@ -64,29 +75,40 @@ export class Tape {
     const history = this.#history(weighted.map(([output]) => output))
     const given = weighted.map(([, cotangent]) => cotangent)
     spent?.pin([...given, ...history.flatMap(({ inputs, outputs }) => [...inputs, ...outputs])])
-    for (const entry of history) {
+    const { entries, leads } = leading(history, of)
+    for (const entry of entries) {
       const [first, ...others] = entry.outputs.map((o) => gradients.get(o) ?? null)
       const main = entry.outputs[0]
       if (!main || (!first && others.every((g) => g === null))) continue
-      const inputGradients = entry.pullback([first ?? zeros(run, main), ...others])
-      for (const gradient of inputGradients) if (gradient) spent?.hold(gradient)
+      const wanted = entry.inputs.map(leads)
+      const made = entry.pullback([first ?? zeros(run, main), ...others], wanted)
+      for (const gradient of made) if (gradient) spent?.hold(gradient)
       for (const [i, input] of entry.inputs.entries()) {
-        const more = inputGradients[i]
-        if (!more) continue
-        const isLast = spent && !this.#makers.has(input) // nothing is computed from it before the pass has ended
-        if (!gradients.has(input)) gradients.set(input, more)
-        else if (isLast) gradients.addLater(input, more)
-        else gradients.set(input, added(run, gradients.get(input) ?? more, more, spent))
+        const more = made[i]
+        if (more && wanted[i]) this.#add(run, gradients, { input, more }, spent)
+        else if (more) spent?.drop(more)
       }
-      if (!spent) continue
-      for (const [i, gradient] of [first, ...others].entries()) {
-        const of = entry.outputs[i]
-        if (!gradient || !of) continue
-        gradients.delete(of)
-        spent.drop(gradient)
+      for (const [i, gradient] of spent ? [first, ...others].entries() : []) {
+        const output = entry.outputs[i]
+        if (!gradient || !output || of?.has(output)) continue
+        gradients.delete(output)
+        spent?.drop(gradient)
       }
     }
+    if (of) for (const tensor of [...gradients.keys()]) if (!of.has(tensor)) gradients.delete(tensor)
     return gradients
+  }
+
+  #add(
+    run: Run,
+    gradients: Gradients,
+    { input, more }: { readonly input: Tensor; readonly more: Tensor },
+    spent: Spent | null,
+  ) {
+    const isLast = spent && !this.#makers.has(input) // nothing is computed from it before the pass has ended
+    if (!gradients.has(input)) gradients.set(input, more)
+    else if (isLast) gradients.addLater(input, more)
+    else gradients.set(input, added(run, gradients.get(input) ?? more, more, spent))
   }
 
   /** The entries that these depend on, latest first: an order in which every use comes before its source. */
@@ -101,6 +123,22 @@ export class Tape {
     }
     return [...found].sort((a, b) => b.order - a.order)
   }
+}
+
+/** The entries through which a gradient reaches what is wanted, in their order, and which
+ *  tensors it goes to on the way. What lost its history counts as wanted, so that reaching it is
+ *  told. */
+function leading(history: readonly Entry[], of: ReadonlySet<Tensor> | null) {
+  if (!of) return { entries: history, leads: () => true }
+  const found = new Set(of)
+  const entries = new Set<Entry>()
+  for (const entry of [...history].reverse()) {
+    if (entry.inputs.length > 0 && !entry.inputs.some((input) => found.has(input))) continue
+    entries.add(entry)
+    for (const output of entry.outputs) found.add(output)
+  }
+  const leads = (tensor: Tensor) => found.has(tensor)
+  return { entries: history.filter((entry) => entries.has(entry)), leads }
 }
 
 function added(run: Run, sum: Tensor, more: Tensor, spent: Spent | null): Tensor {

@@ -1,5 +1,6 @@
 // Tensors and the memory behind them: making, viewing, writing and finding it again.
 
+import { type Numbers, numbersOf } from '../kernels/numbers.ts'
 import {
   type Make,
   type Machine,
@@ -7,12 +8,13 @@ import {
   type Tensor,
   type Values,
   type Variable,
+  ShapeError,
   show,
   sizeOf,
 } from '../kernels/op.ts'
 import type { Commands } from './commands.ts'
 import { type Memory, type Storage, version } from './memory.ts'
-import { byteSize, checkCount, dtypeOf, pack } from './values.ts'
+import { byteSize, checkVariable, pack } from './values.ts'
 
 /** The tensors of one Gpu. */
 export class Tensors {
@@ -40,33 +42,46 @@ export class Tensors {
     return t
   }
 
-  upload(values: Values, shape: Shape): Tensor {
-    checkCount(values, shape)
-    const dtype = dtypeOf(values)
+  /** A tensor that holds values, of this shape or of the one that they have. */
+  upload(values: Values, given?: Shape): Tensor {
+    return this.place(numbersOf('tensor', values, given))
+  }
+
+  /** A tensor that holds these numbers. */
+  place(numbers: Numbers): Tensor {
+    const { shape, dtype } = numbers
     const bytes = byteSize(dtype, shape)
     this.#checkSize(shape, bytes)
     // a block that waiting commands use could not be written before they are submitted
     const storage = this.#memory.alloc(bytes, (block) => !this.#commands.isWaiting(block))
     const t = { shape, dtype, gpu: this.#gpu }
     this.#storages.set(t, storage)
-    this.#commands.write(storage, pack(values, dtype))
+    this.#commands.write(storage, pack(numbers))
     return t
   }
 
-  variable(values: Values, shape: Shape): Variable {
-    checkCount(values, shape)
-    const dtype = dtypeOf(values)
+  variable(values: Values, given?: Shape): Variable {
+    const numbers = numbersOf('variable', values, given)
+    const { shape, dtype } = numbers
     const bytes = byteSize(dtype, shape)
     this.#checkSize(shape, bytes)
     const variable = { shape, dtype, gpu: this.#gpu, mutable: true } as const
     this.#storages.set(variable, this.#memory.keep(bytes))
-    this.write(variable, values)
+    this.store(variable, numbers)
     return variable
   }
 
-  write(variable: Tensor, values: Values) {
-    checkCount(values, variable.shape)
-    this.#commands.write(this.storage(variable), pack(values, variable.dtype))
+  /** Overwrites a variable, whose dtype the values are converted to. */
+  write(variable: Variable, values: Values) {
+    const { shape, dtype } = checkVariable('write', variable)
+    if (dtype === 'f16')
+      throw new ShapeError(`write: a variable must be f32, i32 or u8, got f16 ${show(shape)}`)
+    this.store(variable, numbersOf('write', values, shape, dtype))
+  }
+
+  /** Overwrites a tensor with numbers of its dtype. */
+  store(t: Tensor, numbers: Numbers) {
+    this.#commands.write(this.storage(t), pack(numbers))
   }
 
   view(x: Tensor, shape: Shape): Tensor {

@@ -1,20 +1,15 @@
-// Numbers between JavaScript and the GPU: which dtype an array is, and its bytes.
+// The bytes of numbers on the GPU, and the dtypes that ops take.
 
-import { type DType, type Shape, type Tensor, type Values, ShapeError, show, sizeOf } from '../kernels/op.ts'
-
-/** The dtype that an array's kind stands for. */
-export function dtypeOf(values: Values): DType {
-  if (values instanceof Uint8Array) return 'u8'
-  return values instanceof Int32Array || values instanceof Uint32Array ? 'i32' : 'f32'
-}
-
-/** Throws ShapeError unless there is one value per element. */
-export function checkCount(values: Values, shape: Shape) {
-  if (shape.some((size) => !Number.isInteger(size) || size < 0))
-    throw new ShapeError(`tensor: sizes must be whole numbers, got ${show(shape)}`)
-  if (values.length !== sizeOf(shape))
-    throw new ShapeError(`tensor: ${show(shape)} holds ${sizeOf(shape)} values, got ${values.length}`)
-}
+import { type Numbers, describe } from '../kernels/numbers.ts'
+import {
+  type DType,
+  type Shape,
+  type Tensor,
+  type Variable,
+  ShapeError,
+  show,
+  sizeOf,
+} from '../kernels/op.ts'
 
 /** Bytes of a tensor on the GPU. */
 export const byteSize = (dtype: DType, shape: Shape) => sizeOf(shape) * elementBytes[dtype]
@@ -24,15 +19,14 @@ const elementBytes = { f32: 4, i32: 4, u8: 1, f16: 2 } as const
 /** Bytes rounded up to whole words, one at the least: what copies and bindings are made of. */
 export const wholeWords = (bytes: number) => Math.max(4, Math.ceil(bytes / 4) * 4)
 
-/** The values' bytes, padded to whole words, in memory that is not shared (Dawn accepts no other): their own where that is so,
- *  for use at once. */
-export function pack(values: Values, dtype: DType): Uint8Array<ArrayBuffer> {
-  if ('buffer' in values && values.buffer instanceof ArrayBuffer && values.byteLength % 4 === 0)
-    if (dtypeOf(values) === dtype) return new Uint8Array(values.buffer, values.byteOffset, values.byteLength)
-  const bytes = new Uint8Array(Math.ceil((values.length * (dtype === 'u8' ? 1 : 4)) / 4) * 4)
-  if (dtype === 'u8') bytes.set(values)
-  else if (dtype === 'i32') new Int32Array(bytes.buffer).set(values)
-  else new Float32Array(bytes.buffer).set(values)
+/** The bytes of numbers, padded to whole words, in memory that is not shared (Dawn accepts no
+ *  other): their own where that is so, for use at once. */
+export function pack({ data }: Numbers): Uint8Array<ArrayBuffer> {
+  const { buffer, byteOffset, byteLength } = data
+  if (buffer instanceof ArrayBuffer && !buffer.resizable && byteLength % 4 === 0)
+    return new Uint8Array(buffer, byteOffset, byteLength)
+  const bytes = new Uint8Array(Math.ceil(byteLength / 4) * 4)
+  bytes.set(new Uint8Array(buffer, byteOffset, byteLength))
   return bytes
 }
 
@@ -65,10 +59,47 @@ export function checkDtypes(
   }
 }
 
-/** Throws ShapeError unless the cotangent can weigh the output. */
-export function checkCotangent({ dtype, shape }: Tensor, output: Tensor) {
+/** Throws ShapeError unless the cotangent can weigh the output, and TypeError for what is no
+ *  tensor. */
+export function checkCotangent(cotangent: Tensor, output: Tensor) {
+  checkTensor('backward: the output', output)
+  checkTensor('backward: the cotangent', cotangent)
+  const { dtype, shape } = cotangent
   if (dtype !== 'f32' || shape.join() !== output.shape.join())
     throw new ShapeError(
       `backward: the cotangent must be f32 of the output's shape, got ${dtype} ${show(shape)} for ${show(output.shape)}`,
     )
+}
+
+/** The tensors that a backward pass is asked for; null for all. Throws TypeError for what has no
+ *  gradient. */
+export function wantedOf(of: Iterable<Tensor> | undefined): ReadonlySet<Tensor> | null {
+  if (of === undefined) return null
+  const given: unknown = of // plain JavaScript may give anything
+  if (typeof given !== 'object' || given === null || !(Symbol.iterator in given))
+    throw new TypeError(
+      `backward: of must hold tensors, as Object.values(optimizer.parameters) does, got ${describe(given)}`,
+    )
+  const wanted = new Set(of)
+  for (const tensor of wanted) {
+    checkTensor('backward: what of holds', tensor)
+    if (tensor.dtype !== 'f32')
+      throw new TypeError(
+        `backward: of holds ${tensor.dtype} ${show(tensor.shape)}; f32 alone has a gradient`,
+      )
+  }
+  return wanted
+}
+
+/** Throws TypeError unless this is a tensor, which plain JavaScript may not give. */
+export function checkTensor(what: string, t: unknown): asserts t is Tensor {
+  if (typeof t !== 'object' || t === null || !('gpu' in t && 'shape' in t))
+    throw new TypeError(`${what} must be a tensor, got ${describe(t)}`)
+}
+
+/** The variable. Throws TypeError for what is none, which plain JavaScript may give. */
+export function checkVariable(what: string, variable: unknown): Variable {
+  checkTensor(`${what}: the variable`, variable)
+  if ('mutable' in variable) return variable as Variable // no other tensor has it
+  throw new TypeError(`${what}: only a variable can be written, got a tensor ${show(variable.shape)}`)
 }

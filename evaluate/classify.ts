@@ -1,15 +1,17 @@
 // Classifiers on a frozen encoder: how well what it learned separates classes, by the accuracy on every test image.
 
-import { type Scalar, type Tensor, ShapeError, dim, show } from '../kernels/op.ts'
+import type { IndexList } from '../kernels/indices.ts'
+import { bytesOf, integersOf } from '../kernels/numbers.ts'
+import { type Scalar, type Tensor, type Values, ShapeError, dim, show, sizeOf } from '../kernels/op.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import type { FlatOptimizer } from '../engine/optimizer.ts'
 import type { Schedule } from '../engine/schedule.ts'
 import { type Classify, clippedCrossEntropy } from '../models/classifiers.ts'
 
-/** Some images, u8, one after the other, and their labels. */
+/** Some images, bytes in an array of any kind, one after the other, and their labels. */
 export interface LabelledBatch {
-  readonly images: Uint8Array
-  readonly labels: Int32Array
+  readonly images: Values
+  readonly labels: IndexList
 }
 
 export interface ClassifierOptions {
@@ -33,34 +35,43 @@ export function classifier(gpu: Gpu, options: ClassifierOptions) {
   const captured = gpu.capture((x: Tensor, labels: Tensor) => {
     const h = gpu.noGrad(() => features(x, () => state.step))
     const loss = clippedCrossEntropy(classify(h, { training: true, step: () => state.step, view: 0 }), labels)
-    optimizer.step(gpu.backward(loss), () => schedule(state.step))
+    const gradients = gpu.backward(loss, undefined, { of: Object.values(optimizer.parameters) })
+    optimizer.step(gradients, () => schedule(state.step))
     gpu.everyStep(() => state.step++)
     return loss
   })
-  const shaped = ({ images, labels }: LabelledBatch) => {
+  const numbers = (batch: LabelledBatch) => {
+    const labels = integersOf('classifier: labels', batch.labels)
+    const images = bytesOf('classifier: images', batch.images)
     const shape = [labels.length, ...image]
-    if (images.length !== shape.reduce((a, b) => a * b, 1))
+    if (images.length !== sizeOf(shape))
       throw new ShapeError(`classifier: images must be ${show(shape)}, got ${images.length} bytes`)
-    return { values: images, shape }
+    return { images: { values: images, shape }, labels }
   }
 
-  const step = (batch: LabelledBatch): Tensor =>
-    captured.run(shaped(batch), { values: batch.labels, shape: [batch.labels.length] })
+  const step = (batch: LabelledBatch): Tensor => {
+    const { images, labels } = numbers(batch)
+    return captured.run(images, { values: labels })
+  }
 
   async function accuracy(batches: AsyncIterable<LabelledBatch> | Iterable<LabelledBatch>): Promise<number> {
     let [right, count] = [0, 0]
     for await (const batch of batches) {
-      const { values, shape } = shaped(batch)
+      const { images, labels } = numbers(batch)
       const scores = gpu.step(() =>
         gpu.noGrad(() =>
-          classify(features(gpu.tensor(values, shape), null), { training: false, step: 0, view: 0 }),
+          classify(features(gpu.tensor(images.values, images.shape), null), {
+            training: false,
+            step: 0,
+            view: 0,
+          }),
         ),
       )
       const classes = dim(scores.shape, 1)
       const read = await gpu.read(scores)
-      for (const [n, label] of batch.labels.entries())
+      for (const [n, label] of labels.entries())
         right += Number(highest(read.subarray(n * classes, (n + 1) * classes)) === label)
-      count += batch.labels.length
+      count += labels.length
     }
     return (100 * right) / count
   }

@@ -1,11 +1,12 @@
 // What an encoder makes of a whole set of images.
 
-import { type Tensor, ShapeError, show, sizeOf } from '../kernels/op.ts'
+import { bytesOf } from '../kernels/numbers.ts'
+import { type Tensor, type Values, ShapeError, show, sizeOf } from '../kernels/op.ts'
 import type { Gpu } from '../engine/gpu.ts'
 
-/** Some images, u8, one after the other. */
+/** Some images, bytes in an array of any kind, one after the other. */
 export interface ImageBatch {
-  readonly images: Uint8Array
+  readonly images: Values
   /** How many of them count; all unless told. */
   readonly count?: number
 }
@@ -27,7 +28,9 @@ export async function embed(
 ): Promise<Embeddings> {
   const parts: Float32Array[] = []
   let [M, D] = [0, 0]
-  for await (const { images, count = images.length / sizeOf(image) } of batches) {
+  for await (const { images: given, count: told } of batches) {
+    const images = bytesOf('embed: images', given)
+    const count = told ?? images.length / sizeOf(image)
     const pixels = images.subarray(0, count * sizeOf(image))
     if (!Number.isInteger(count))
       throw new ShapeError(`embed: a batch must be whole images ${show(image)}, got ${images.length} bytes`)

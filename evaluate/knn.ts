@@ -2,6 +2,8 @@
 // score[c] = sum of exp(q·f / temperature) over those of the k nearest features f whose class is c.
 
 import { type Tensor, ShapeError, dim, matrix, show } from '../kernels/op.ts'
+import type { IndexList } from '../kernels/indices.ts'
+import { flatNumbers } from '../kernels/numbers.ts'
 import { knnVote } from '../kernels/knn-vote.ts'
 import { l2Normalize } from '../kernels/l2-normalize.ts'
 import { Gpu } from '../engine/gpu.ts'
@@ -34,7 +36,7 @@ export interface KnnResult {
  *  labels, k, temperature or chunk out of range, and for features that are not finite. */
 export async function knn(
   features: Tensor,
-  labels: ArrayLike<number> | Tensor,
+  labels: IndexList | Tensor,
   queries: Tensor,
   { k: wanted = 200, temperature = 0.5, classes: told, normalized = false, chunk = CHUNK }: KnnOptions = {},
 ): Promise<KnnResult> {
@@ -49,7 +51,7 @@ export async function knn(
   // before anything is awaited, since a step may be the end of what an earlier one returned
   const [f, q] = normalized ? [features, queries] : gpu.noGrad(() => unitRows(features, queries))
   const { bankLabels, classes } = checkLabels(
-    'gpu' in labels ? await gpu.read(labels) : labels,
+    isTensor(labels) ? await gpu.read(labels) : labels,
     features,
     told,
   )
@@ -66,15 +68,20 @@ export async function knn(
 }
 
 /** The share of predictions that are right, in percent. Throws Error when the counts differ or are 0. */
-export function accuracy(predictions: ArrayLike<number>, labels: ArrayLike<number>): number {
-  if (predictions.length !== labels.length || labels.length === 0)
+export function accuracy(predictions: IndexList, labels: IndexList): number {
+  const found = flatNumbers('accuracy: predictions', predictions)
+  const wanted = flatNumbers('accuracy: labels', labels)
+  if (found.length !== wanted.length || wanted.length === 0)
     throw new Error(
-      `accuracy: there must be one prediction per label, got ${predictions.length} for ${labels.length} labels`,
+      `accuracy: there must be one prediction per label, got ${found.length} for ${wanted.length} labels`,
     )
   let right = 0
-  for (let i = 0; i < labels.length; i++) if (predictions[i] === labels[i]) right++
-  return (100 * right) / labels.length
+  for (let i = 0; i < wanted.length; i++) if (found[i] === wanted[i]) right++
+  return (100 * right) / wanted.length
 }
+
+const isTensor = (labels: IndexList | Tensor): labels is Tensor =>
+  typeof labels === 'object' && labels !== null && 'gpu' in labels // plain JavaScript may give anything
 
 const unitRows = (features: Tensor, queries: Tensor) => [l2Normalize(features), l2Normalize(queries)] as const
 
@@ -88,7 +95,8 @@ function rowsOf(features: Tensor, queries: Tensor): [M: number, Q: number] {
   return [M, Q]
 }
 
-function checkLabels(labels: ArrayLike<number>, features: Tensor, told: number | undefined) {
+function checkLabels(given: IndexList, features: Tensor, told: number | undefined) {
+  const labels = flatNumbers('knn: labels', given)
   const M = dim(features.shape, 0)
   if (labels.length !== M)
     throw new ShapeError(

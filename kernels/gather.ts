@@ -18,6 +18,7 @@ import {
 } from './op.ts'
 import { axisOf, linesOf } from './axes.ts'
 import { type Indices, asIntegers, indexTensor, isTensor } from './indices.ts'
+import { flatNumbers } from './numbers.ts'
 
 const indexAt = wgsl`
   struct Params { count: u32, R: u32, K: u32, B: u32, oneList: u32, nan: f32 }
@@ -122,10 +123,11 @@ export function gather(x: Tensor, axis: number, indices: Indices): Tensor {
   if (isTensor(indices)) return applyGather({ axis, shared: false }, x, indices)
   const at = axisOf('gather', x.shape, axis)
   const [A, size, B] = linesOf(x.shape, at)
-  const K = indices.length / (A * B)
+  const { length } = flatNumbers('gather: indices', indices)
+  const K = length / (A * B)
   if (!Number.isInteger(K))
     throw new ShapeError(
-      `gather: ${indices.length} indices do not divide over the ${A * B} lines of ${show(x.shape)}`,
+      `gather: ${length} indices do not divide over the ${A * B} lines of ${show(x.shape)}`,
     )
   const shape = x.shape.map((n, i) => (i === at ? K : n))
   return applyGather({ axis, shared: false }, x, indexTensor('gather', x, indices, { shape, size }))

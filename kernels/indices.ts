@@ -1,12 +1,26 @@
 // Labels and indices: whole numbers, given as a plain array (checked here, before anything runs) or as a
 // tensor of i32 or of f32 that holds whole numbers (which only the kernel sees).
 
-import { type Run, type Shape, type Tensor, elementwise, flatIndex, kernel, sizeOf } from './op.ts'
+import { flatNumbers } from './numbers.ts'
+import {
+  type Run,
+  type Shape,
+  type Tensor,
+  type TypedValues,
+  elementwise,
+  flatIndex,
+  kernel,
+  sizeOf,
+} from './op.ts'
 
 /** Whole numbers as callers give them. */
-export type Indices = Tensor | readonly number[] | Int32Array | Uint32Array | Uint8Array
+export type Indices = Tensor | IndexList
 
-export const isTensor = (indices: Indices): indices is Tensor => 'gpu' in indices
+/** Those in a flat array. */
+export type IndexList = readonly number[] | TypedValues
+
+export const isTensor = (indices: Indices): indices is Tensor =>
+  typeof indices === 'object' && indices !== null && 'gpu' in indices // plain JavaScript may give anything
 
 /** The indices as a tensor on x's GPU; a plain array becomes one of `shape`, or a list. Throws RangeError for
  *  an index in a plain array outside [0, size) that is not `ignore` either. */
@@ -17,12 +31,13 @@ export function indexTensor(
   { shape, size, ignore }: { readonly shape?: Shape; readonly size: number; readonly ignore?: number },
 ): Tensor {
   if (isTensor(indices)) return indices
-  for (const [i, index] of indices.entries())
+  const list = Array.from(flatNumbers(`${name}: indices`, indices))
+  for (const [i, index] of list.entries())
     if (index !== ignore && (!Number.isInteger(index) || index < 0 || index >= size))
       throw new RangeError(
         `${name}: indices must be whole numbers from 0 to ${size - 1}, got ${index} at ${i}`,
       )
-  return x.gpu.tensor(Int32Array.from(indices), shape ?? [indices.length])
+  return x.gpu.tensor(Int32Array.from(list), shape ?? [list.length])
 }
 
 /** What stands for an f32 that is no i32: no index, and never ignored. */

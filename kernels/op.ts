@@ -29,15 +29,32 @@ export interface Variable extends Tensor {
   readonly mutable: true
 }
 
-/** Plain numbers that `Machine.tensor` accepts; the array's kind decides the dtype (number[] is f32). */
-export type Values = readonly number[] | Float32Array | Int32Array | Uint32Array | Uint8Array
+/** Numbers that `Machine.tensor` accepts: a number, a typed array, or arrays of numbers, nested
+ *  ones of equal sizes. Their kind decides the dtype: bytes u8, other integers i32, floats and
+ *  plain arrays f32. */
+export type Values = number | TypedValues | readonly Values[]
+
+/** A typed array of any kind. */
+export type TypedValues =
+  | Float32Array
+  | Float64Array
+  | (ArrayBufferView & ArrayLike<number> & { readonly [Symbol.toStringTag]: 'Float16Array' }) // newer than these types
+  | Int8Array
+  | Int16Array
+  | Int32Array
+  | BigInt64Array
+  | Uint8Array
+  | Uint8ClampedArray
+  | Uint16Array
+  | Uint32Array
+  | BigUint64Array
 
 /** What an op may ask of the GPU that its inputs live on. */
 export interface Machine {
   /** Runs the op on the inputs, records it for the backward pass, and returns its outputs. */
   apply<In extends Tensors, Out extends Tensors, A>(op: Op<In, Out, A>, attrs: A, inputs: In): Readonly<Out>
-  /** Puts values on the GPU. */
-  tensor(values: Values, shape: Shape): Tensor
+  /** Puts values on the GPU, of this shape or of the one that they have. */
+  tensor(values: Values, shape?: Shape): Tensor
   readonly run: Run
 }
 
@@ -79,7 +96,7 @@ export interface Run {
   /** The same memory under another shape of the same size. */
   view(x: Tensor, shape: Shape): Tensor
   /** Puts values on the GPU for the time of this op. */
-  tensor(values: Values, shape: Shape): Tensor
+  tensor(values: Values, shape?: Shape): Tensor
   /** Computes something in one of several ways that give the same bits: the fastest one measured on this device, or, where
    *  nothing was measured under that name, the one guessed. */
   race<T>(name: string, ways: number, guess: number, compute: (way: number) => T): T

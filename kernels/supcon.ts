@@ -6,6 +6,7 @@
 
 import { type Op, type Tensor, ShapeError, dim, elementwise, flatIndex, kernel, op, show } from './op.ts'
 import { type Indices, NO_INDEX, asIntegers, isTensor } from './indices.ts'
+import { flatNumbers } from './numbers.ts'
 import { meanOfRows } from './ntxent.ts'
 import { pullApart, pullRows } from './pair-pull.ts'
 import { runStatistics, statistics } from './pair-statistics.ts'
@@ -175,15 +176,16 @@ export function supCon(
   temperature: number,
   { normalized = false } = {},
 ) {
-  const classes = isTensor(labels) ? labels : z1.gpu.tensor(wholeLabels(labels), [labels.length])
+  const classes = isTensor(labels) ? labels : z1.gpu.tensor(wholeLabels(labels))
   return applySupCon({ temperature, normalized }, z1, z2, classes)
 }
 
 function wholeLabels(labels: Exclude<Indices, Tensor>): Int32Array {
-  for (const [n, label] of labels.entries())
+  const list = Array.from(flatNumbers('supCon: labels', labels))
+  for (const [n, label] of list.entries())
     if (!Number.isInteger(label) || Math.abs(label) >= 2 ** 31)
       throw new RangeError(
         `supCon: labels must be whole numbers between -2^31 and 2^31, got ${label} at ${n}`,
       )
-  return Int32Array.from(labels)
+  return Int32Array.from(list)
 }

@@ -4,6 +4,8 @@
 //
 // Features of one view predict those of the other, across scales: 1→5, 1→7 and 5→5 (section 3.4).
 
+import type { IndexList } from '../kernels/indices.ts'
+import { integersOf } from '../kernels/numbers.ts'
 import type { Tensor } from '../kernels/op.ts'
 import { add } from '../kernels/add.ts'
 import { concat } from '../kernels/concat.ts'
@@ -75,10 +77,12 @@ export function amdim(gpu: Gpu, options: AmdimOptions) {
     { replay: capture },
   )
 
-  const step = (batch: ImageBatch, labels: Int32Array | null = null): Tensor =>
-    labels?.some((label) => label >= 0)
-      ? captured.run(true, { values: labels, shape: [labels.length] }, ...inputs(batch))
+  const step = (batch: ImageBatch, labels: IndexList | null = null): Tensor => {
+    const values = labels && integersOf('amdim: labels', labels)
+    return values?.some((label) => label >= 0)
+      ? captured.run(true, { values }, ...inputs(batch))
       : captured.run(false, ...inputs(batch))
+  }
 
   return { step, encoder, head: classifiers, optimizer, state, captured }
 }

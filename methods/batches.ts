@@ -3,8 +3,9 @@
 import type { Tensor } from '../kernels/op.ts'
 import { concat } from '../kernels/concat.ts'
 import type { Upload } from '../engine/capture-inputs.ts'
-import type { Gpu } from '../engine/gpu.ts'
+import type { BackwardOptions, Gpu } from '../engine/gpu.ts'
 import type { LossScaler } from '../engine/loss-scaler.ts'
+import type { Optimizer } from '../engine/optimizer.ts'
 import type { Schedule } from '../engine/schedule.ts'
 import type { Mode } from '../models/layers.ts'
 import { type Chunk, chunksOf, cutOf } from './chunks.ts'
@@ -39,12 +40,14 @@ export interface Batch {
   readonly encode: <Z extends Encoded>(f: Encoder<Z>, ...views: View[]) => Z
   /** The same with no gradient to them. */
   readonly keys: <Z extends Encoded>(f: Encoder<Z>, ...views: View[]) => Z
-  /** The gradient of a loss of embeddings with respect to every variable that it depends on, times `scale`. */
+  /** The gradient of a loss of embeddings with respect to the optimizer's variables that it
+   *  depends on, times `scale`. */
   readonly backward: (loss: Tensor, scale?: Tensor) => ReadonlyMap<Tensor, Tensor>
 }
 
 interface BatchesOptions extends Pick<StepOptions, 'views' | 'chunk' | 'seed'> {
   readonly state: { step: number }
+  readonly optimizer: Optimizer
   /** Of batch norm, in each chunk. */
   readonly splits?: number
 }
@@ -52,23 +55,27 @@ interface BatchesOptions extends Pick<StepOptions, 'views' | 'chunk' | 'seed'> {
 /** How a method takes batches: `inputs` are what its captured step is given, and `open` makes a Batch of them in the step. Throws
  *  RangeError for a chunk that is no count, or smaller than the splits. */
 export function batchesOf(gpu: Gpu, method: string, options: BatchesOptions) {
-  const { views, chunk = null, seed = 0, splits = 1, state } = options
+  const { views, chunk = null, seed = 0, splits = 1, state, optimizer } = options
   const cut = cutOf(method, chunk, splits)
   const aug = viewsOf(gpu, views, { seed, state })
   return {
-    inputs: (batch: ImageBatch): (Tensor | Upload)[] => inputsOf(batch, cut),
+    inputs: (batch: ImageBatch): (Tensor | Upload)[] => inputsOf(method, batch, cut),
     open(batch: readonly Tensor[]): Batch {
       const chunks = chunksOf(imagesOf(batch), cut)
       const [only, ...others] = chunks
-      return only && others.length === 0 ? atOnce(gpu, only, aug) : inChunks(gpu, chunks, aug)
+      const of = optimizer.parameters && Object.values(optimizer.parameters)
+      return only && others.length === 0 ? atOnce(gpu, only, { aug, of }) : inChunks(gpu, chunks, { aug, of })
     },
   }
 }
 
-type Augment = ReturnType<typeof viewsOf>
+/** How views are made, and whose gradients are wanted. */
+interface Means extends BackwardOptions {
+  readonly aug: ReturnType<typeof viewsOf>
+}
 
 /** A batch on the tape, each of its views made once. */
-function atOnce(gpu: Gpu, { images }: Chunk, aug: Augment): Batch {
+function atOnce(gpu: Gpu, { images }: Chunk, { aug, of }: Means): Batch {
   const made = new Map<View, Tensor>()
   const view = (which: View) => {
     const x = made.get(which) ?? aug(images(), which)
@@ -79,12 +86,12 @@ function atOnce(gpu: Gpu, { images }: Chunk, aug: Augment): Batch {
   return {
     encode,
     keys: (f, ...views) => gpu.noGrad(() => encode(f, ...views)),
-    backward: (loss, scale) => gpu.backward(loss, scale),
+    backward: (loss, scale) => gpu.backward(loss, scale, { of }),
   }
 }
 
 /** A batch whose chunks are encoded one by one, and their views made again whenever they are. */
-function inChunks(gpu: Gpu, chunks: readonly Chunk[], aug: Augment): Batch {
+function inChunks(gpu: Gpu, chunks: readonly Chunk[], { aug, of }: Means): Batch {
   const cache = new GradientCache(gpu)
   const parts = <Z extends Encoded>(f: Encoder<Z>, views: readonly View[]) =>
     chunks.map(({ images, offset }): Encode<Z> => (mode) => {
@@ -94,7 +101,7 @@ function inChunks(gpu: Gpu, chunks: readonly Chunk[], aug: Augment): Batch {
   return {
     encode: (f, ...views) => cache.encode(parts(f, views)),
     keys: (f, ...views) => encodedBy(gpu, parts(f, views)),
-    backward: (loss, scale) => cache.backward(loss, scale),
+    backward: (loss, scale) => cache.backward(loss, scale, { of }),
   }
 }
 

@@ -1,6 +1,7 @@
 // A batch of images in chunks that fit the GPU.
 
-import { type Tensor, dim, sizeOf } from '../kernels/op.ts'
+import { type Numbers, isFloats, numbersOf } from '../kernels/numbers.ts'
+import { type Shape, type Tensor, type Values, ShapeError, dim, sizeOf } from '../kernels/op.ts'
 import { slice } from '../kernels/slice.ts'
 import type { Upload } from '../engine/capture-inputs.ts'
 import { checkSizes } from '../models/sizes.ts'
@@ -43,20 +44,32 @@ export function evenly(N: number, { most, unit }: Cut): readonly (readonly [star
   return Array.from({ length: count }, (_, i) => [edge(i), edge(i + 1)] as const)
 }
 
-/** u8 images [N, H, W, 3] to upload. */
+/** Images [N, H, W, C] to upload: whole numbers from 0 to 255 in any array, or f32 in a typed
+ *  array of floats. */
 export interface Pixels {
-  readonly pixels: Uint8Array
-  readonly shape: readonly number[]
+  readonly pixels: Values
+  /** The pixels' own unless given. */
+  readonly shape?: Shape
 }
 
-/** Such images as an upload for each chunk, so that no tensor need hold the batch. */
-export function cutPixels({ pixels, shape }: Pixels, cut: Cut): Upload[] {
+/** The images' numbers, u8, or f32 where they are given so. Throws ShapeError, and RangeError
+ *  for what is no byte. */
+export function pixelsOf(method: string, { pixels, shape }: Pixels): Numbers {
+  const type = isFloats(pixels) ? 'f32' : 'u8'
+  const numbers = numbersOf(`${method}: pixels`, pixels, shape, type)
+  if (numbers.shape.length > 0) return numbers
+  throw new ShapeError(`${method}: pixels must be images [N, H, W, C], got a number`)
+}
+
+/** Such images as an upload for each chunk, so that no tensor need hold the batch. Throws like
+ *  `pixelsOf`. */
+export function cutPixels(method: string, pixels: Pixels, cut: Cut): Upload[] {
+  const { data, shape } = pixelsOf(method, pixels)
   const [N = 0, ...image] = shape
-  const edges = evenly(N, cut)
-  return edges.map(([start, end], i) => {
-    const last = i === edges.length - 1 ? pixels.length : end * sizeOf(image) // a wrong count is then told
-    return { values: pixels.subarray(start * sizeOf(image), last), shape: [end - start, ...image] }
-  })
+  return evenly(N, cut).map(([start, end]) => ({
+    values: data.subarray(start * sizeOf(image), end * sizeOf(image)),
+    shape: [end - start, ...image],
+  }))
 }
 
 /** The chunks of a batch [N, H, W, 3] that lies in one tensor or several. */

@@ -10,7 +10,7 @@ import type { Tensor } from '../kernels/op.ts'
 import { accumulate } from '../kernels/accumulate.ts'
 import { concat } from '../kernels/concat.ts'
 import { slice } from '../kernels/slice.ts'
-import type { Gpu } from '../engine/gpu.ts'
+import type { BackwardOptions, Gpu } from '../engine/gpu.ts'
 import type { Mode } from '../models/layers.ts'
 
 /** What an encoder gives: an embedding, or several of the same images, such as maps of several sizes. */
@@ -45,11 +45,14 @@ export class GradientCache {
     return shapedAs(z, leaves)
   }
 
-  /** The gradient of a loss of what was encoded, and of variables of its own, with respect to every variable that it depends on;
-   *  `scale` multiplies it. Each part is encoded again. */
-  backward(loss: Tensor, scale?: Tensor): ReadonlyMap<Tensor, Tensor> {
+  /** The gradient of a loss of what was encoded, and of variables of its own, with respect to
+   *  every variable that it depends on, or to those that `of` names; `scale` multiplies it. Each
+   *  part is encoded again. */
+  backward(loss: Tensor, scale?: Tensor, { of: asked }: BackwardOptions = {}): ReadonlyMap<Tensor, Tensor> {
     const gpu = this.#gpu
-    const cached = gpu.backward(loss, scale)
+    const of = asked && [...asked]
+    const encoded = this.#turns.flatMap(({ leaves }) => leaves)
+    const cached = gpu.backward(loss, scale, { of: of && [...of, ...encoded] })
     const own = added(gpu, new Map(), cached) // such as a learned temperature's; all sums are made here, and outlive the turns
     return gpu.fold(this.#turns, own, (sums, { encode, leaves, rows }) => {
       if (!leaves.some((leaf) => cached.has(leaf))) return sums
@@ -57,24 +60,26 @@ export class GradientCache {
         const dz = leaves[i] && cached.get(leaves[i])
         return dz ? [[z, cut(dz, rows[i])] as const] : []
       })
-      return added(gpu, sums, gpu.pullback(weighted))
+      return added(gpu, sums, gpu.pullback(weighted, { of }))
     })
   }
 }
 
-/** The loss [] of a batch encoded in parts, and its gradient with respect to every variable that it depends on. `loss` is given the
- *  embeddings of all parts, in order, and may have variables of its own; `scale` multiplies the gradient. In memory are the
- *  embeddings, the activations of one part, and one set of gradients beside that part's own. Exact up to rounding, save that batch
- *  norm's statistics are a part's. */
+/** The loss [] of a batch encoded in parts, and its gradient with respect to every variable that
+ *  it depends on. `loss` is given the embeddings of all parts, in order, and may have variables
+ *  of its own; `scale` multiplies the gradient, which is of all variables or of those that `of`
+ *  names. In memory are the embeddings, the activations of one part, and one set of gradients
+ *  beside that part's own. Exact up to rounding, save that batch norm's statistics are a part's. */
 export function gradientCache(
   gpu: Gpu,
   parts: readonly Encode[],
   loss: (z: readonly Tensor[]) => Tensor,
   scale?: Tensor,
+  options?: BackwardOptions,
 ): { loss: Tensor; gradients: ReadonlyMap<Tensor, Tensor> } {
   const cache = new GradientCache(gpu)
   const L = loss(parts.flatMap((encode) => listOf(cache.encode([encode]))))
-  return { loss: L, gradients: cache.backward(L, scale) }
+  return { loss: L, gradients: cache.backward(L, scale, options) }
 }
 
 type Rows = readonly [start: number, end: number]

@@ -1,19 +1,42 @@
 // What a method's step is given for a batch, and whole sets of images on the GPU, of which a step is given numbers only.
 
+import type { IndexList } from '../kernels/indices.ts'
+import { describe, integersOf } from '../kernels/numbers.ts'
 import { type Tensor, type Variable, dim } from '../kernels/op.ts'
 import { takeImages } from '../kernels/take-images.ts'
 import type { Upload } from '../engine/capture-inputs.ts'
 import type { Gpu } from '../engine/gpu.ts'
-import { type Cut, type Pixels, cutPixels } from './chunks.ts'
+import { type Cut, type Pixels, cutPixels, pixelsOf } from './chunks.ts'
 
 /** Images [N, H, W, 3]: on the GPU already, u8 pixels to upload, or the numbers [N] of images of a set on the GPU. */
-export type ImageBatch = Tensor | Pixels | { readonly set: Variable; readonly indices: Int32Array }
+export type ImageBatch = Tensor | Pixels | { readonly set: Variable; readonly indices: IndexList }
 
-/** The batch as a captured step takes it: pixels by the chunk. */
-export function inputsOf(batch: ImageBatch, cut: Cut): (Tensor | Upload)[] {
-  if ('pixels' in batch) return cutPixels(batch, cut)
-  if ('indices' in batch) return [{ values: batch.indices, shape: [batch.indices.length] }, batch.set]
-  return [batch]
+/** The batch as a captured step takes it: pixels by the chunk. Throws TypeError for what is no
+ *  batch, RangeError for an index outside the set, and ShapeError. */
+export function inputsOf(method: string, batch: ImageBatch, cut: Cut): (Tensor | Upload)[] {
+  const given: unknown = batch // plain JavaScript may give anything
+  if (
+    typeof given !== 'object' ||
+    given === null ||
+    !('pixels' in batch || 'indices' in batch || 'gpu' in batch)
+  )
+    throw new TypeError(
+      `${method}: a batch must be a tensor, { pixels, shape } or { set, indices }, got ${describe(given)}`,
+    )
+  if ('pixels' in batch) return cutPixels(method, batch, cut)
+  return 'indices' in batch ? [numbered(method, batch), batch.set] : [batch]
+}
+
+function numbered(
+  method: string,
+  { set, indices }: { readonly set: Variable; readonly indices: IndexList },
+): Upload {
+  const values = integersOf(`${method}: indices`, indices)
+  const size = dim(set.shape, 0)
+  const wrong = values.find((index) => index < 0 || index >= size)
+  if (wrong !== undefined)
+    throw new RangeError(`${method}: the set has ${size} images, numbered from 0, got the index ${wrong}`)
+  return { values }
 }
 
 /** The images of such a batch within the step, [N, H, W, 3] in one tensor or in several. */
@@ -23,8 +46,10 @@ export const imagesOf = (batch: readonly Tensor[]): readonly Tensor[] => {
 }
 
 /** How many images there are. */
-export const countOf = (batch: ImageBatch): number =>
-  'indices' in batch ? batch.indices.length : dim(batch.shape, 0)
+export function countOf(method: string, batch: ImageBatch): number {
+  if ('indices' in batch) return batch.indices.length
+  return dim('pixels' in batch ? pixelsOf(method, batch).shape : batch.shape, 0)
+}
 
 /** Images of one size that can be read, as a Dataset's can. */
 export interface ImageSource {

@@ -3,6 +3,8 @@
 //
 //   f encoder   v the bank, one slot per image   K negatives drawn from it   T temperature   m momentum of the slots
 
+import type { IndexList } from '../kernels/indices.ts'
+import { integersOf } from '../kernels/numbers.ts'
 import { type Tensor, dim } from '../kernels/op.ts'
 import { affine } from '../kernels/affine.ts'
 import { concat } from '../kernels/concat.ts'
@@ -66,9 +68,10 @@ export function memoryBank(gpu: Gpu, options: MemoryBankOptions) {
     gpu.capture((i: Tensor, ...batch: Tensor[]) => body(open(batch), i, first), { replay })
   const [captured, estimating] = [capturing(false, capture), capturing(true, false)]
 
-  const step = (batch: ImageBatch, indices: ArrayLike<number>): Tensor => {
-    const i = { values: slots(indices, bank.size, countOf(batch)), shape: [indices.length] }
-    return (kind === 'nce' && state.step === 0 ? estimating : captured).run(i, ...inputs(batch))
+  const step = (batch: ImageBatch, indices: IndexList): Tensor => {
+    const given = inputs(batch)
+    const i = { values: slots(indices, bank.size, countOf('memoryBank', batch)) }
+    return (kind === 'nce' && state.step === 0 ? estimating : captured).run(i, ...given)
   }
   return { step, encoder, head, optimizer, state, bank, captured }
 }
@@ -80,8 +83,8 @@ function checkNegatives(gpu: Gpu, K: number, { rows }: MemoryBank) {
 }
 
 /** The indices of a batch of N as i32. Throws RangeError unless there are N, each a slot of the bank. */
-function slots(indices: ArrayLike<number>, size: number, N: number): Int32Array {
-  const found = Int32Array.from(indices)
+function slots(indices: IndexList, size: number, N: number): Int32Array {
+  const found = integersOf('memoryBank: indices', indices)
   const wrong = found.findIndex((i) => i < 0 || i >= size)
   if (found.length !== N)
     throw new RangeError(`memoryBank: each of ${N} images needs its index, got ${found.length}`)

@@ -22,4 +22,11 @@ test('embeds every image of every batch, in order', async ({ gpu }) => {
   await refused(flat, new Uint8Array(8), 'embed: a batch must be whole images [1, 2, 3], got 8 bytes')
 })
 
+test('embed takes the pixels of a canvas', async ({ gpu }) => {
+  const encode = () => gpu.tensor([[1], [2]])
+  const images = Uint8ClampedArray.of(1, 2, 3, 4, 5, 6)
+  const { features } = await embed(gpu, encode, [{ images }], [1, 1, 3])
+  assert.equal([...features], [1, 2])
+})
+
 test.run()

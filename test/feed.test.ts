@@ -17,7 +17,7 @@ const set = memoryDataset({
 
 /** The pixels of a batch, by a captured step, as methods take them. */
 async function pixelsOf(gpu: Gpu, batch: ImageBatch): Promise<number[]> {
-  if ('pixels' in batch) return [...batch.pixels]
+  if ('pixels' in batch) return [...(batch.pixels as Uint8Array)] // the feed gives no other kind
   if (!('indices' in batch)) throw new Error('neither pixels nor numbers')
   const numbers = gpu.tensor(batch.indices, [batch.indices.length])
   const [images = numbers] = imagesOf([numbers, batch.set])

@@ -3,6 +3,8 @@
 import * as assert from 'uvu/assert'
 import { accumulate } from '../kernels/accumulate.ts'
 import { add } from '../kernels/add.ts'
+import { indexSelect } from '../kernels/gather.ts'
+import { linear } from '../kernels/linear.ts'
 import { mul } from '../kernels/mul.ts'
 import type { Tensor } from '../kernels/op.ts'
 import { relu } from '../kernels/relu.ts'
@@ -122,6 +124,91 @@ test('sums of gradients go by fours where they can, and refuse what does not fit
   refuses(
     () => accumulate(gpu.run, gpu.tensor([1, 2], [2]), gpu.tensor([1, 2], [1, 2])),
     'backward: gradients of one tensor differ in shape, [2] and [1, 2]',
+  )
+})
+
+test('with `of` a pass computes these gradients to the same bits, and no others', async ({ gpu }) => {
+  const [a, b, c] = [
+    gpu.variable([2, 3]),
+    gpu.variable([5, 7]),
+    gpu.variable([
+      [1, 2],
+      [3, 4],
+    ]),
+  ]
+  const told = async (gradients: Map<Tensor, Tensor>, t: Tensor) => {
+    const gradient = gradients.get(t)
+    return gradient ? [...(await gpu.read(gradient))] : null
+  }
+  const graph = () => {
+    const frozen = relu(indexSelect(c, 0, [1])) // none of it leads to a
+    const h = mul(mul(a, b), a)
+    return { h, y: sum(mul(add(h, mul(h, h)), frozen)) }
+  }
+  const { h, y } = graph()
+  const all = gpu.backward(y)
+  for (const of of [[a], [a, b], [c], [h], [a, h], [c, y], [gpu.variable([1])], []] as Tensor[][])
+    for (const inStep of [false, true]) {
+      const run = () => {
+        const g = inStep ? graph() : { h, y }
+        const wanted = of.map((t) => (t === h ? g.h : t === y ? g.y : t))
+        const gradients = gpu.backward(g.y, undefined, { of: wanted.values() })
+        assert.ok([...gradients.keys()].every((t) => wanted.includes(t)))
+        for (let i = 0; i < 9; i++) mul(a, i) // writes over what was given back
+        return wanted.map((t) => gradients.get(t) ?? null)
+      }
+      let found: (Tensor | null)[] = []
+      if (inStep) gpu.step(() => (found = run()).filter((t) => t !== null))
+      else found = run()
+      for (const [i, t] of of.entries()) {
+        const gradient = found[i]
+        assert.equal(gradient ? [...(await gpu.read(gradient))] : null, await told(all, t))
+      }
+    }
+})
+
+test('with `of` nothing is dispatched for what is not wanted', async ({ gpu }) => {
+  const [x, w, v, other] = [[[1, 2]], [[3, 4]], [[5]], [1]].map((values) => gpu.variable(values))
+  if (!x || !w || !v || !other) return
+  const y = linear(relu(linear(x, w)), v)
+  const dispatches = async (of?: Tensor[]) => {
+    const cotangent = gpu.tensor([[1]])
+    await gpu.sync()
+    const before = gpu.stats().dispatches
+    gpu.backward(y, cotangent, { of })
+    await gpu.sync()
+    return gpu.stats().dispatches - before
+  }
+  assert.is(await dispatches(), await dispatches([x, w, v]))
+  assert.is((await dispatches()) - (await dispatches([w, v])), 1)
+  assert.is((await dispatches()) - (await dispatches([x, v])), 1)
+  assert.is(await dispatches([v]), 1)
+  assert.is(await dispatches([other]), 0)
+  assert.is(await dispatches([]), 0)
+})
+
+test('what cannot be asked for is refused in words', ({ gpu }) => {
+  const [a, labels] = [gpu.variable([1]), gpu.tensor(Int32Array.of(1))]
+  const y = relu(a)
+  for (const [of, message] of [
+    [{ a }, 'of must hold tensors, as Object.values(optimizer.parameters) does, got an object'],
+    [a, 'of must hold tensors, as Object.values(optimizer.parameters) does, got a tensor'],
+    ['a', "of must hold tensors, as Object.values(optimizer.parameters) does, got the string 'a'"],
+    [[1], 'what of holds must be a tensor, got 1'],
+    [[labels], 'of holds i32 [1]; f32 alone has a gradient'],
+  ] as const)
+    refuses(() => gpu.backward(y, undefined, { of: of as unknown as Tensor[] }), `backward: ${message}`)
+  refuses(
+    () => gpu.backward(y, { of: [a] } as unknown as Tensor),
+    'backward: the cotangent must be a tensor, got an object',
+  )
+  refuses(() => gpu.backward(5 as unknown as Tensor), 'backward: the output must be a tensor, got 5')
+  const captured = gpu.capture((x: Tensor) => relu(x))
+  for (let i = 0; i < 2; i++) captured.run({ values: [1] })
+  const kept = captured.run({ values: [1] })
+  refuses(
+    () => gpu.backward(mul(kept, a), undefined, { of: [a] }),
+    'a tensor [1] has no gradient after the step it was made in',
   )
 })
 
