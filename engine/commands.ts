@@ -31,7 +31,7 @@ export class Commands {
   trace: Trace | null = null
   readonly #watch: Watch
   readonly #uniforms: GPUBuffer
-  readonly #params = new DataView(new ArrayBuffer(UNIFORM_BYTES))
+  #params = new DataView(new ArrayBuffer(UNIFORM_BYTES))
   readonly #bindGroups = new Map<string, GPUBindGroup>()
   #pending: Command[] = []
   #paramBytes = 0
@@ -184,8 +184,11 @@ export class Commands {
     this.#bindGroups.clear()
   }
 
+  /** Frees all that it holds, whoever may still hold it. */
   destroy() {
     this.drop()
+    this.clearBindGroups()
+    this.#params = new DataView(new ArrayBuffer(0))
     this.#uniforms.destroy()
   }
 

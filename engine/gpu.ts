@@ -22,7 +22,8 @@ import { Tuner } from './autotune.ts'
 import { type CaptureOptions, Captured } from './capture.ts'
 import type { Input } from './capture-inputs.ts'
 import { Commands } from './commands.ts'
-import { DeviceLostError, Reports } from './errors.ts'
+import { Reports } from './errors.ts'
+import { Lifetime } from './lifetime.ts'
 import { Memory } from './memory.ts'
 import { Pipelines } from './pipelines.ts'
 import { Readback } from './readback.ts'
@@ -64,7 +65,7 @@ export class Gpu implements Machine {
   readonly #parts: Parts
   readonly #reports = new Reports()
   readonly #steps: Steps
-  #lost: DeviceLostError | null = null
+  readonly #lifetime: Lifetime
 
   /** Throws Error when the device lacks what the precision takes. */
   constructor(
@@ -95,11 +96,7 @@ export class Gpu implements Machine {
     const [memory, tensors, run] = [this.#memory, this.#tensors, this.run]
     const passing = Object.assign(this.run.bind(null), run, { activations: 'f32' }) as Run // as above
     this.#parts = { memory, tensors, run, passing, tape: new Tape(), wanted: new WeakSet() }
-    void device.lost.then(({ reason, message }) => {
-      this.#lost ??= new DeviceLostError(
-        `the GPU device was lost (${reason}): ${message || 'no reason given'}`,
-      )
-    })
+    this.#lifetime = new Lifetime(device, ownsDevice)
   }
 
   /** A tensor holding `values`, whose kind decides the dtype: Uint8Array u8, Int32Array and Uint32Array i32, else f32.
@@ -265,9 +262,10 @@ export class Gpu implements Machine {
 
   /** Frees every buffer; the device too if this Gpu opened it. */
   destroy() {
-    this.#lost ??= new DeviceLostError('this Gpu was destroyed')
+    this.#lifetime.end('this Gpu was destroyed')
     this.#commands.destroy()
     this.#memory.destroy()
+    this.#pipelines.destroy()
     this.#readback.destroy()
     if (this.#owns) this.device.destroy()
   }
@@ -294,6 +292,6 @@ export class Gpu implements Machine {
   }
 
   #checkAlive() {
-    if (this.#lost) throw this.#lost
+    this.#lifetime.check()
   }
 }

@@ -17,6 +17,7 @@ export class Readback {
   readonly #free: GPUBuffer[] = []
   readonly #ahead: Promise<undefined>[] = []
   #made = 0
+  #destroyed = false
 
   /** `check` throws what went wrong on the device. */
   constructor(commands: Commands, onWait: () => () => void, check: () => Promise<void>) {
@@ -63,6 +64,7 @@ export class Readback {
   }
 
   destroy() {
+    this.#destroyed = true
     for (const buffer of this.#free.splice(0)) buffer.destroy()
   }
 
@@ -78,7 +80,8 @@ export class Readback {
   }
 
   #give(buffer: GPUBuffer) {
-    if (buffer.mapState === 'mapped' && buffer.size <= SMALL && this.#free.length < MOST) {
+    const isWanted = !this.#destroyed && buffer.size <= SMALL && this.#free.length < MOST
+    if (buffer.mapState === 'mapped' && isWanted) {
       buffer.unmap()
       this.#free.push(buffer)
     } else buffer.destroy()
