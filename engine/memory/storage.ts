@@ -1,0 +1,40 @@
+// Where tensors lie: ranges of buffers. Tensors that share numbers share a storage.
+
+import { wholeWords } from '../values.ts'
+
+/** A buffer of ours. `id` orders the pool; `used` is the last command buffer that touches it. */
+export interface Block {
+  readonly id: number
+  readonly buffer: GPUBuffer
+  used: number
+  idleSince: number
+  /** How often it was written in place. */
+  writes: number
+}
+
+/** The range of a block that one or more tensors share. `block` is null once it was reclaimed. */
+export interface Storage {
+  block: Block | null
+  offset: number
+  readonly bytes: number
+  /** A variable's: no step takes it back. */
+  readonly permanent: boolean
+  /** Set so that moving to another block does not count as a write: see `version`. */
+  bias: number
+}
+
+/** A range of a block, in whole words, as kernels are given it. */
+export interface Binding {
+  readonly block: Block
+  readonly offset: number
+  readonly bytes: number
+}
+
+/** Where a storage lies. Throws Error when it was taken back. */
+export function bindingOf({ block, offset, bytes }: Storage): Binding {
+  if (!block) throw new Error('a tensor was used after the step it was made in')
+  return { block, offset, bytes: wholeWords(bytes) }
+}
+
+/** A number that grows when the storage is written in place. */
+export const version = ({ block, bias }: Storage) => (block?.writes ?? 0) + bias
