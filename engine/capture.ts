@@ -72,9 +72,14 @@ export class Captured<In extends readonly Input[], T extends StepResult> {
   /** Runs the step on these inputs: as `Gpu.step` does, with the same bits, but replayed where it can be. Throws what the body
    *  throws, and Error for a tensor given twice, and when a rehearsal finds that earlier replays did not do what the body would have done. */
   run(...values: Given<In>): T {
-    const { steps, tuner } = this.#gpu
+    const { steps, memory } = this.#gpu
     steps.checkIdle()
     checkDistinct(values)
+    return memory.unscoped(() => this.#run(values))
+  }
+
+  #run(values: Given<In>): T {
+    const { steps, tuner } = this.#gpu
     const alone = () => steps.run(() => this.#body(...this.#inputs.bind(values)))
     this.#reason = null
     if (!this.#isOn || tuner.isMeasuring) return alone()

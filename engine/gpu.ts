@@ -206,13 +206,16 @@ export class Gpu implements Machine {
     await this.#readback.pace(most)
   }
 
-  /** Runs `body` off the tape: nothing computed in it carries a gradient. Throws Error for an async body, whose later half
-   *  would run on the tape again. */
+  /** Runs `body` off the tape: nothing computed in it carries a gradient. Outside of a step, what it made is reclaimed when it
+   *  ends, save the tensors in what it returns, also within arrays, maps, sets and objects, which live as long as you hold
+   *  them. Throws Error for an async body, whose later half would run on the tape again. */
   noGrad<T>(body: () => T): T {
-    const result = this.#parts.tape.pause(body)
-    if (result instanceof Promise)
+    return this.#steps.aside(() => {
+      const result = this.#parts.tape.pause(body)
+      if (!(result instanceof Promise)) return result
+      result.catch(() => {}) // what it goes on to is lost
       throw new Error('Gpu.noGrad: the body must not be async; await outside of it')
-    return result
+    })
   }
 
   /** x itself, without its history: gradients flow to it and no further. */

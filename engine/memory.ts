@@ -6,7 +6,7 @@ import { Loans } from './memory/loans.ts'
 import { Pool } from './memory/pool.ts'
 import { Scopes } from './memory/scopes.ts'
 import { StandIn } from './memory/stand-in.ts'
-import { type Binding, type Block, type Storage, version } from './memory/storage.ts'
+import { type Binding, type Block, type End, type Storage, storageOn, version } from './memory/storage.ts'
 
 export { USAGE } from './memory/pool.ts'
 export { type Binding, type Block, type Storage, bindingOf, version } from './memory/storage.ts'
@@ -28,7 +28,7 @@ export class Memory {
       if (this.#loans.isFree(block)) this.#recycle(block)
     })
     this.#scopes = new Scopes({
-      release: (storage) => this.release(storage),
+      release: (storage, end) => this.release(storage, end),
       free: (storage) => storage.block && this.#collected.register(storage, storage.block, storage),
     })
   }
@@ -66,7 +66,7 @@ export class Memory {
 
   /** Storage on memory that is another storage's, which goes back to the pool when both are released. */
   lend({ block, offset, bytes }: Binding): Storage {
-    const storage: Storage = { block, offset, bytes, permanent: false, bias: 0 }
+    const storage = storageOn(block, { bytes, offset })
     this.#loans.begin(storage, block)
     return storage
   }
@@ -75,7 +75,7 @@ export class Memory {
    *  only those that suit are taken. */
   alloc(bytes: number, suits?: (block: Block) => boolean): Storage {
     const block = this.#standIn.block ?? this.#pool.take(bytes, suits)
-    const storage: Storage = { block, offset: 0, bytes, permanent: false, bias: 0 }
+    const storage = storageOn(block, { bytes })
     if (this.#standIn.block) this.#standIn.add(storage)
     this.#scopes.add(storage)
     return storage
@@ -83,22 +83,33 @@ export class Memory {
 
   /** Storage that lives until `destroy`. */
   keep(bytes: number): Storage {
-    return { block: this.#pool.take(bytes), offset: 0, bytes, permanent: true, bias: 0 }
+    return storageOn(this.#pool.take(bytes), { bytes, permanent: true })
   }
 
   /** Runs `body`; what it allocates dies after it, save the storages that `pick` finds in its result. Those pass to the
-   *  enclosing scope, or, outside any, are also returned and live while something refers to them. */
-  scope<T>(body: () => T, pick: (result: T) => readonly Storage[]): { result: T; kept: readonly Storage[] } {
-    return this.#scopes.run(body, pick)
+   *  enclosing scope, or, outside any, are also returned and live while something refers to them.
+   *  `end` is what late uses are told. */
+  scope<T>(
+    body: () => T,
+    pick: (result: T) => readonly Storage[],
+    end: End = 'the step it was made in',
+  ): { result: T; kept: readonly Storage[] } {
+    return this.#scopes.run(body, pick, end)
+  }
+
+  /** Runs `body` outside of all scopes: what it allocates lives while something refers to it. */
+  unscoped<T>(body: () => T): T {
+    return this.#scopes.suspend(body)
   }
 
   /** Takes a storage back, unless it is a variable's; tensors on it throw from now on. */
-  release(storage: Storage) {
+  release(storage: Storage, end: End = 'the step it was made in') {
     const { block } = storage
     if (!block || storage.permanent) return
     this.#collected.unregister(storage)
     if (this.#loans.isOver(storage, block)) this.#recycle(block)
     storage.block = null
+    storage.end = end
   }
 
   /** Puts a variable's storage, and with it every view of it, at `offset` bytes into `whole`; its own block goes back to

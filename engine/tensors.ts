@@ -136,8 +136,16 @@ export class Tensors {
   storage(t: Tensor): Storage {
     const storage = this.#storages.get(t)
     if (!storage) throw new Error(`a tensor ${show(t.shape)} belongs to another Gpu`)
-    if (!storage.block) throw new Error(`a tensor ${show(t.shape)} was used after the step it was made in`)
+    if (!storage.block) throw new Error(`a tensor ${show(t.shape)} was used after ${storage.end}`)
     return storage
+  }
+
+  /** The memory of those that are this Gpu's and have any. */
+  living(tensors: Iterable<Tensor>): Storage[] {
+    return [...tensors].flatMap((t) => {
+      const storage = this.#storages.get(t)
+      return storage?.block ? [storage] : []
+    })
   }
 
   storages(tensors: readonly (Tensor | null)[]): Storage[] {

@@ -12,9 +12,13 @@ export interface Block {
   writes: number
 }
 
-/** The range of a block that one or more tensors share. `block` is null once it was reclaimed. */
+/** What took a storage's memory back, in words. */
+export type End = 'the step it was made in' | 'the noGrad it was made in; return it from there'
+
+/** The range of a block that one or more tensors share. `block` is null once it was reclaimed, and `end` tells by what. */
 export interface Storage {
   block: Block | null
+  end: End
   offset: number
   readonly bytes: number
   /** A variable's: no step takes it back. */
@@ -31,9 +35,17 @@ export interface Binding {
 }
 
 /** Where a storage lies. Throws Error when it was taken back. */
-export function bindingOf({ block, offset, bytes }: Storage): Binding {
-  if (!block) throw new Error('a tensor was used after the step it was made in')
+export function bindingOf({ block, end, offset, bytes }: Storage): Binding {
+  if (!block) throw new Error(`a tensor was used after ${end}`)
   return { block, offset, bytes: wholeWords(bytes) }
+}
+
+/** A storage on a block, from its first byte unless told. */
+export function storageOn(
+  block: Block,
+  { bytes, offset = 0, permanent = false }: { bytes: number; offset?: number; permanent?: boolean },
+): Storage {
+  return { block, end: 'the step it was made in', offset, bytes, permanent, bias: 0 }
 }
 
 /** A number that grows when the storage is written in place. */
