@@ -179,15 +179,18 @@ export class Commands {
     return this.device.createBindGroup({ label: pipeline.name, layout: pipeline.layout, entries })
   }
 
-  /** Forgets the cached bind groups: buffers they name were destroyed. */
-  clearBindGroups() {
-    this.#bindGroups.clear()
+  /** Forgets the cached bind groups that name these blocks, by their ids, which were destroyed. */
+  forget(ids: ReadonlySet<number>) {
+    for (const key of this.#bindGroups.keys()) {
+      const [, ...blocks] = key.split(',')
+      if (blocks.some((block) => ids.has(Number.parseInt(block, 10)))) this.#bindGroups.delete(key)
+    }
   }
 
   /** Frees all that it holds, whoever may still hold it. */
   destroy() {
     this.drop()
-    this.clearBindGroups()
+    this.#bindGroups.clear()
     this.#params = new DataView(new ArrayBuffer(0))
     this.#uniforms.destroy()
   }

@@ -24,6 +24,7 @@ import type { Input } from './capture-inputs.ts'
 import { Commands } from './commands.ts'
 import { Reports } from './errors.ts'
 import { Lifetime } from './lifetime.ts'
+import { free } from './free.ts'
 import { Memory } from './memory.ts'
 import { Pipelines } from './pipelines.ts'
 import { Readback } from './readback.ts'
@@ -79,7 +80,7 @@ export class Gpu implements Machine {
     this.#owns = ownsDevice
     const { watch } = this.#reports
     this.#commands = new Commands(device, watch)
-    this.#memory = new Memory(device, watch, () => this.#commands.clearBindGroups())
+    this.#memory = new Memory(device, watch, (ids) => this.#commands.forget(ids))
     this.#pipelines = new Pipelines(device, watch)
     this.#readback = new Readback(this.#commands, onWait, () => this.check())
     const largest = device.limits.maxStorageBufferBindingSize
@@ -111,8 +112,8 @@ export class Gpu implements Machine {
     return t
   }
 
-  /** A tensor that lives until `destroy` and may be written in place: a parameter, a running statistic, a queue.
-   *  Throws ShapeError. */
+  /** A tensor that may be written in place: a parameter, a running statistic, a queue. No step takes it back: it lives until
+   *  `free` or `destroy`, or until nothing of yours holds it. Throws ShapeError. */
   variable(values: Values, shape: Shape): Variable {
     this.#checkAlive()
     const variable = this.#tensors.variable(values, shape)
@@ -261,6 +262,16 @@ export class Gpu implements Machine {
   stats() {
     const buffers = this.#memory.made + this.#readback.made
     return { ...this.#commands.counts, buffers, pipelines: this.#pipelines.size, bytes: this.#memory.bytes }
+  }
+
+  /** Gives the memory of tensors and variables back now, not when JavaScript collects what holds them: those given, and those in
+   *  models, arrays and objects; of an optimizer or a moving average what it made, not its parameters; of a method all of
+   *  these. What is freed throws when it is used. Freeing twice does nothing. Throws Error within a step, for what holds no
+   *  tensors, and for another Gpu's. */
+  free(...things: readonly object[]) {
+    this.#checkAlive()
+    if (this.#steps.running) throw new Error('Gpu.free: nothing can be freed within a step; free it after')
+    free({ ...this.#parts, commands: this.#commands }, things)
   }
 
   /** Frees every buffer; the device too if this Gpu opened it. */

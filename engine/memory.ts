@@ -18,18 +18,19 @@ export class Memory {
   readonly #loans = new Loans()
   readonly #standIn: StandIn
   readonly #collected: FinalizationRegistry<Block> // told of storages that nothing refers to
-  readonly #shared = new WeakSet<Block>() // blocks that hold several variables
+  readonly #tenants = new Map<Block, number>() // how many variables lie on a block
 
-  /** `onEvict` is told when buffers were destroyed, so that nothing cached refers to them. */
-  constructor(device: GPUDevice, watch: Watch, onEvict: () => void) {
+  /** `onEvict` is told which buffers were destroyed, by their ids, so that nothing cached refers to them. */
+  constructor(device: GPUDevice, watch: Watch, onEvict: (ids: ReadonlySet<number>) => void) {
     this.#pool = new Pool(device, watch, onEvict)
     this.#standIn = new StandIn(() => this.#pool.take(0, () => false))
     this.#collected = new FinalizationRegistry((block) => {
-      if (this.#loans.isFree(block)) this.#recycle(block)
+      const isOver = this.#tenants.has(block) ? this.#leave(block) : this.#loans.isFree(block)
+      if (isOver && !this.#standIn.is(block)) this.#pool.putFound(block)
     })
     this.#scopes = new Scopes({
       release: (storage, end) => this.release(storage, end),
-      free: (storage) => storage.block && this.#collected.register(storage, storage.block, storage),
+      free: (storage) => this.#watchOver(storage),
     })
   }
 
@@ -81,9 +82,13 @@ export class Memory {
     return storage
   }
 
-  /** Storage that lives until `destroy`. */
+  /** Storage that no scope takes back: a variable's. It lives until `free`, or until nothing refers to it any more. */
   keep(bytes: number): Storage {
-    return storageOn(this.#pool.take(bytes), { bytes, permanent: true })
+    const block = this.#pool.take(bytes)
+    const storage = storageOn(block, { bytes, permanent: true })
+    this.#enter(block)
+    this.#watchOver(storage)
+    return storage
   }
 
   /** Runs `body`; what it allocates dies after it, save the storages that `pick` finds in its result. Those pass to the
@@ -112,16 +117,34 @@ export class Memory {
     storage.end = end
   }
 
+  /** Takes storages back, variables' too, and destroys the blocks that nothing else lies on. Nothing that was dispatched may
+   *  still wait to be submitted. */
+  free(storages: readonly Storage[]) {
+    const blocks = storages.flatMap((storage) => {
+      const { block } = storage
+      if (!block) return []
+      this.#collected.unregister(storage)
+      const isOver = storage.permanent ? this.#leave(block) : this.#loans.isOver(storage, block)
+      storage.block = null
+      storage.end = 'gpu.free gave its memory back'
+      return isOver && !this.#standIn.is(block) ? [block] : []
+    })
+    this.#pool.discard(blocks)
+  }
+
   /** Puts a variable's storage, and with it every view of it, at `offset` bytes into `whole`; its own block goes back to
-   *  the pool. The values are the caller's to copy, before anything else is dispatched. */
+   *  the pool when no other variable lies there. The values are the caller's to copy, before anything else is dispatched. */
   move(storage: Storage, whole: Storage, offset: number) {
     const { block } = storage
     const before = version(storage)
-    if (whole.block) this.#shared.add(whole.block)
+    if (!whole.block) return
+    this.#enter(whole.block)
+    this.#collected.unregister(storage)
     storage.block = whole.block
+    this.#watchOver(storage)
     storage.offset = offset
-    storage.bias = before - (whole.block?.writes ?? 0)
-    if (block && block !== whole.block && !this.#shared.has(block)) this.#recycle(block)
+    storage.bias = before - whole.block.writes
+    if (block && this.#leave(block)) this.#recycle(block)
   }
 
   /** Destroys pooled buffers that no step has wanted for a while. Called once per step with its number. */
@@ -136,6 +159,23 @@ export class Memory {
 
   destroy() {
     this.#pool.destroy()
+  }
+
+  /** Has the storage's block given back once nothing refers to the storage. */
+  #watchOver(storage: Storage) {
+    if (storage.block) this.#collected.register(storage, storage.block, storage)
+  }
+
+  #enter(block: Block) {
+    this.#tenants.set(block, (this.#tenants.get(block) ?? 0) + 1)
+  }
+
+  /** Takes note that a variable lies on a block no more, and tells whether none does. */
+  #leave(block: Block): boolean {
+    const others = (this.#tenants.get(block) ?? 0) - 1
+    if (others > 0) this.#tenants.set(block, others)
+    else this.#tenants.delete(block)
+    return others <= 0
   }
 
   #recycle(block: Block) {

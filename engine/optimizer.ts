@@ -6,6 +6,7 @@ import { adam, sgd } from '../kernels/update.ts'
 import { lars } from '../kernels/update-lars.ts'
 import { type Named, FlatParameters } from './flat-parameters.ts'
 import type { LossScaler } from './loss-scaler.ts'
+import { owns } from './owned.ts'
 
 export type { Named }
 
@@ -59,6 +60,7 @@ export class Sgd implements FlatOptimizer {
     this.parameters = parameters
     this.weights = this.#flat.weight
     this.offsets = this.#flat.offsets
+    owns(this, this.#flat.made)
   }
 
   step(gradients: ReadonlyMap<Tensor, Tensor>, lr: Scalar, scaler?: LossScaler) {
@@ -102,6 +104,7 @@ export class Adam implements FlatOptimizer {
     this.parameters = parameters
     this.weights = this.#flat.weight
     this.offsets = this.#flat.offsets
+    owns(this, this.#flat.made)
   }
 
   step(gradients: ReadonlyMap<Tensor, Tensor>, lr: Scalar, scaler?: LossScaler) {
@@ -163,6 +166,7 @@ export class Lars implements FlatOptimizer {
     this.parameters = parameters
     this.weights = this.#flat.weight
     this.offsets = this.#flat.offsets
+    owns(this, this.#flat.made)
   }
 
   step(gradients: ReadonlyMap<Tensor, Tensor>, lr: Scalar, scaler?: LossScaler) {

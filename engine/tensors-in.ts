@@ -3,8 +3,11 @@
 import type { Tensor } from '../kernels/op.ts'
 
 /** The tensors in a value: itself, or those in its arrays, maps, sets and objects, however deep. What functions hold is not
- *  seen, nor what objects keep private. */
-export function tensorsIn(value: unknown): Set<Tensor> {
+ *  seen, nor what objects keep private. `instead` gives what to look at in an object instead of what it holds, or null. */
+export function tensorsIn(
+  value: unknown,
+  instead: (object: object) => Iterable<unknown> | null = () => null,
+): Set<Tensor> {
   const tensors = new Set<Tensor>()
   const seen = new Set<object>()
   const open: unknown[] = [value]
@@ -13,7 +16,7 @@ export function tensorsIn(value: unknown): Set<Tensor> {
     if (!isObject(one) || seen.has(one)) continue
     seen.add(one)
     if (isTensor(one)) tensors.add(one)
-    else for (const part of partsOf(one)) if (isObject(part)) open.push(part)
+    else for (const part of instead(one) ?? partsOf(one)) if (isObject(part)) open.push(part)
   }
   return tensors
 }

@@ -13,7 +13,10 @@ export interface Block {
 }
 
 /** What took a storage's memory back, in words. */
-export type End = 'the step it was made in' | 'the noGrad it was made in; return it from there'
+export type End =
+  | 'the step it was made in'
+  | 'the noGrad it was made in; return it from there'
+  | 'gpu.free gave its memory back'
 
 /** The range of a block that one or more tensors share. `block` is null once it was reclaimed, and `end` tells by what. */
 export interface Storage {
@@ -21,7 +24,7 @@ export interface Storage {
   end: End
   offset: number
   readonly bytes: number
-  /** A variable's: no step takes it back. */
+  /** A variable's: no step takes it back, and it may share its block with others. */
   readonly permanent: boolean
   /** Set so that moving to another block does not count as a write: see `version`. */
   bias: number
