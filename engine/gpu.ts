@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 // One WebGPU device: what it has computed, the memory it reuses, and the kernels compiled for it.
 
 import {
@@ -282,6 +283,11 @@ export class Gpu implements Machine {
     this.#pipelines.destroy()
     this.#readback.destroy()
     if (this.#owns) this.device.destroy()
+  }
+
+  /** `destroy`, at the end of the block that says `using gpu = ...`. */
+  [Symbol.dispose]() {
+    this.destroy()
   }
 
   #run = <const Makes extends readonly Make[] = []>(

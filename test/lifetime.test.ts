@@ -100,6 +100,15 @@ test('a lost device tells every Gpu on it, and those made later', async () => {
   assert.throws(() => ended.variable([1], [1]), /this Gpu was destroyed/)
 })
 
+test('a Gpu in a block that says using is destroyed at its end', ({ gpu: { device } }) => {
+  const open = () => {
+    using guest = new Gpu(device)
+    assert.is(guest.stats().dispatches, 0)
+    return guest
+  }
+  assert.throws(() => open().variable([1], [1]), /^this Gpu was destroyed$/)
+})
+
 test('Dawn is made once for the same flags', () => {
   let made = 0
   const create = () => ({ made: made++ }) as unknown as GPU // nothing is asked of it
