@@ -4,6 +4,7 @@
 import type { Watch } from './errors.ts'
 import { Loans } from './memory/loans.ts'
 import { Pool } from './memory/pool.ts'
+import { pressureOf } from './memory/pressure.ts'
 import { Scopes } from './memory/scopes.ts'
 import { StandIn } from './memory/stand-in.ts'
 import { type Binding, type Block, type End, type Storage, storageOn, version } from './memory/storage.ts'
@@ -111,7 +112,7 @@ export class Memory {
   release(storage: Storage, end: End = 'the step it was made in') {
     const { block } = storage
     if (!block || storage.permanent) return
-    this.#collected.unregister(storage)
+    this.#unwatch(storage)
     if (this.#loans.isOver(storage, block)) this.#recycle(block)
     storage.block = null
     storage.end = end
@@ -123,7 +124,7 @@ export class Memory {
     const blocks = storages.flatMap((storage) => {
       const { block } = storage
       if (!block) return []
-      this.#collected.unregister(storage)
+      this.#unwatch(storage)
       const isOver = storage.permanent ? this.#leave(block) : this.#loans.isOver(storage, block)
       storage.block = null
       storage.end = 'gpu.free gave its memory back'
@@ -139,9 +140,9 @@ export class Memory {
     const before = version(storage)
     if (!whole.block) return
     this.#enter(whole.block)
-    this.#collected.unregister(storage)
+    this.#unwatch(storage)
     storage.block = whole.block
-    this.#watchOver(storage)
+    this.#collected.register(storage, whole.block, storage) // the whole weighs already
     storage.offset = offset
     storage.bias = before - whole.block.writes
     if (block && this.#leave(block)) this.#recycle(block)
@@ -163,7 +164,14 @@ export class Memory {
 
   /** Has the storage's block given back once nothing refers to the storage. */
   #watchOver(storage: Storage) {
-    if (storage.block) this.#collected.register(storage, storage.block, storage)
+    if (!storage.block) return
+    this.#collected.register(storage, storage.block, storage)
+    storage.pressure ??= pressureOf(storage.bytes)
+  }
+
+  #unwatch(storage: Storage) {
+    this.#collected.unregister(storage)
+    storage.pressure = null
   }
 
   #enter(block: Block) {

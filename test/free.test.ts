@@ -179,6 +179,22 @@ test('a sweep over models that nobody holds does not grow', async ({ gpu: { devi
   gpu.destroy()
 })
 
+test('the garbage collector is told what tensors weigh that only it can find', async ({ gpu }) => {
+  const told = () => process.memoryUsage().arrayBuffers
+  const values = new Float32Array(1 << 20)
+  await collectUntil(() => false, 3)
+  const before = told()
+  const x = gpu.tensor(values, [1 << 20])
+  const w = gpu.variable(values, [1 << 20])
+  assert.ok(told() >= before + (values.byteLength * 2) / 16, `${told() - before}`)
+  const y = gpu.step(() => relu(relu(relu(x)))) // what dies with it is not told
+  assert.ok(told() < before + (values.byteLength * 4) / 16, `${told() - before}`)
+  gpu.free(x, w, y)
+  const slack = 1 << 16 // whatever else JavaScript does
+  await collectUntil(() => told() <= before + slack)
+  assert.ok(told() <= before + slack, `${told() - before}`)
+})
+
 test('a variable lives on in its views, its gradients, and what it was moved into', async ({ gpu }) => {
   const x = gpu.tensor([1, 2], [2])
   const make = (): [view: Tensor, product: Tensor, optimizer: Sgd] => {

@@ -26,6 +26,8 @@ export interface Storage {
   readonly bytes: number
   /** A variable's: no step takes it back, and it may share its block with others. */
   readonly permanent: boolean
+  /** What tells the garbage collector of its weight, while nothing but that decides how long it lives. */
+  pressure: ArrayBuffer | null
   /** Set so that moving to another block does not count as a write: see `version`. */
   bias: number
 }
@@ -48,7 +50,8 @@ export function storageOn(
   block: Block,
   { bytes, offset = 0, permanent = false }: { bytes: number; offset?: number; permanent?: boolean },
 ): Storage {
-  return { block, end: 'the step it was made in', offset, bytes, permanent, bias: 0 }
+  const end = 'the step it was made in'
+  return { block, end, offset, bytes, permanent, pressure: null, bias: 0 }
 }
 
 /** A number that grows when the storage is written in place. */
