@@ -51,8 +51,9 @@ export class Inputs<In extends readonly Input[]> {
     const kind = `${given.map((one) => this.#describe(one)).join(', ')}; ${textOf(settings)}`
     const isRepeated = kind === this.#last
     this.#last = kind
-    if (kind === this.#kind) return null
-    if (this.#kind !== null && !isRepeated) return `its inputs or settings were ${this.#kind}, now ${kind}`
+    if (kind === this.#kind && this.#isAlive()) return null
+    if (this.#kind !== null && kind !== this.#kind && !isRepeated)
+      return `its inputs or settings were ${this.#kind}, now ${kind}`
     onChange()
     this.release()
     this.#inputs = given.map((one) => this.#inputLike(one))
@@ -119,6 +120,12 @@ export class Inputs<In extends readonly Input[]> {
     }
     const { dtype, shape } = one
     return `${dtype} ${show(shape)}${dtype === 'f32' && !this.#isWanted(one) ? ' (a constant)' : ''}`
+  }
+
+  /** Whether none that are traced was freed, after which another variable may lie where one of them did. */
+  #isAlive(): boolean {
+    const tensors = this.#inputs.filter(isTensor)
+    return this.#gpu.tensors.living(tensors).length === tensors.length
   }
 
   #isWanted(one: Tensor | Numbers): boolean {

@@ -7,7 +7,7 @@
 import type { Tensor } from '../kernels/op.ts'
 import type { Parts } from './apply.ts'
 import type { Tuner } from './autotune.ts'
-import { type Given, type Input, Inputs, checkDistinct, received } from './capture-inputs.ts'
+import { type Given, type Input, Inputs, type Value, checkDistinct, received } from './capture-inputs.ts'
 import type { Commands } from './commands.ts'
 import type { Storage } from './memory.ts'
 import { Replay } from './replay.ts'
@@ -72,10 +72,15 @@ export class Captured<In extends readonly Input[], T extends StepResult> {
   /** Runs the step on these inputs: as `Gpu.step` does, with the same bits, but replayed where it can be. Throws what the body
    *  throws, and Error for a tensor given twice, and when a rehearsal finds that earlier replays did not do what the body would have done. */
   run(...given: Given<In>): T {
-    const { steps, tuner } = this.#gpu
+    const { steps, memory } = this.#gpu
     steps.checkIdle()
     const values = received(given)
     checkDistinct(values)
+    return memory.unscoped(() => this.#run(values))
+  }
+
+  #run(values: readonly Value[]): T {
+    const { steps, tuner } = this.#gpu
     const alone = () => steps.run(() => this.#body(...this.#inputs.bind(values)))
     this.#reason = null
     if (!this.#isOn || tuner.isMeasuring) return alone()

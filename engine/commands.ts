@@ -31,7 +31,7 @@ export class Commands {
   trace: Trace | null = null
   readonly #watch: Watch
   readonly #uniforms: GPUBuffer
-  readonly #params = new DataView(new ArrayBuffer(UNIFORM_BYTES))
+  #params = new DataView(new ArrayBuffer(UNIFORM_BYTES))
   readonly #bindGroups = new Map<string, GPUBindGroup>()
   #pending: Command[] = []
   #paramBytes = 0
@@ -184,13 +184,19 @@ export class Commands {
     return this.device.createBindGroup({ label: pipeline.name, layout: pipeline.layout, entries })
   }
 
-  /** Forgets the cached bind groups: buffers they name were destroyed. */
-  clearBindGroups() {
-    this.#bindGroups.clear()
+  /** Forgets the cached bind groups that name these blocks, by their ids, which were destroyed. */
+  forget(ids: ReadonlySet<number>) {
+    for (const key of this.#bindGroups.keys()) {
+      const [, ...blocks] = key.split(',')
+      if (blocks.some((block) => ids.has(Number.parseInt(block, 10)))) this.#bindGroups.delete(key)
+    }
   }
 
+  /** Frees all that it holds, whoever may still hold it. */
   destroy() {
     this.drop()
+    this.#bindGroups.clear()
+    this.#params = new DataView(new ArrayBuffer(0))
     this.#uniforms.destroy()
   }
 

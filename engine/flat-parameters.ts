@@ -25,6 +25,8 @@ export class FlatParameters {
   readonly weight: Variable
   readonly grad: Variable
   readonly layout: Layout & { readonly settings: Variable; readonly ranges: Variable }
+  /** All variables that were made here, which are the optimizer's own. */
+  readonly made: Variable[] = []
   readonly #names: readonly string[]
   readonly #treatments: readonly Treatment[]
   #active = ''
@@ -55,12 +57,16 @@ export class FlatParameters {
       settings: this.gpu.variable(new Float32Array(offsets.length * 4), [offsets.length, 4]),
       ranges: this.gpu.variable(Int32Array.from(ranges), [offsets.length, 2]),
     }
+    this.made.push(flat, ...Object.values(this.layout))
     this.#write(new Set(offsets.keys())) // as it will be, unless a parameter gets no gradient
     this.#active = [...offsets.keys()].join()
   }
 
   zeros(): Variable {
-    return this.gpu.variable(new Float32Array(sizeOf(this.weight.shape)), this.weight.shape)
+    const { shape } = this.weight
+    const variable = this.gpu.variable(new Float32Array(sizeOf(shape)), shape)
+    this.made.push(variable)
+    return variable
   }
 
   /** Copies the gradients into the flat buffer, and returns the layout that tells the kernels which parameters have one. */

@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 // One WebGPU device: what it has computed, the memory it reuses, and the kernels compiled for it.
 
 import {
@@ -24,7 +25,9 @@ import { Tuner } from './autotune.ts'
 import { type CaptureOptions, Captured } from './capture.ts'
 import type { Input } from './capture-inputs.ts'
 import { Commands } from './commands.ts'
-import { DeviceLostError, Reports, quiet } from './errors.ts'
+import { Reports, quiet } from './errors.ts'
+import { Lifetime } from './lifetime.ts'
+import { free } from './free.ts'
 import { Memory } from './memory.ts'
 import { checkGroups } from './params.ts'
 import { Pipelines } from './pipelines.ts'
@@ -73,7 +76,7 @@ export class Gpu implements Machine {
   readonly #parts: Parts
   readonly #reports = new Reports()
   readonly #steps: Steps
-  #lost: DeviceLostError | null = null
+  readonly #lifetime: Lifetime
 
   /** Throws Error when the device lacks what the precision takes. */
   constructor(
@@ -87,7 +90,7 @@ export class Gpu implements Machine {
     this.#owns = ownsDevice
     const { watch } = this.#reports
     this.#commands = new Commands(device, watch)
-    this.#memory = new Memory(device, watch, () => this.#commands.clearBindGroups())
+    this.#memory = new Memory(device, watch, (ids) => this.#commands.forget(ids))
     this.#pipelines = new Pipelines(device, watch)
     this.#readback = new Readback(this.#commands, onWait, () => this.#checking())
     const largest = device.limits.maxStorageBufferBindingSize
@@ -105,11 +108,7 @@ export class Gpu implements Machine {
     const [memory, tensors, run] = [this.#memory, this.#tensors, this.run]
     const passing = Object.assign(this.run.bind(null), run, { activations: 'f32' }) as Run // as above
     this.#parts = { memory, tensors, run, passing, tape: new Tape(), wanted: new WeakSet() }
-    void device.lost.then(({ reason, message }) => {
-      this.#lost ??= new DeviceLostError(
-        `the GPU device was lost (${reason}): ${message || 'no reason given'}`,
-      )
-    })
+    this.#lifetime = new Lifetime(device, ownsDevice)
   }
 
   /** A tensor holding `values`, whose kind decides the dtype: Uint8Array and Uint8ClampedArray
@@ -128,8 +127,8 @@ export class Gpu implements Machine {
     return t
   }
 
-  /** A tensor that lives until `destroy` and may be written in place: a parameter, a running statistic, a queue.
-   *  Throws like `tensor`. */
+  /** A tensor that may be written in place: a parameter, a running statistic, a queue. No step takes it back: it lives until
+   *  `free` or `destroy`, or until nothing of yours holds it. Throws like `tensor`. */
   variable(values: Values, shape?: Shape): Variable {
     this.#checkAlive()
     const variable = this.#tensors.variable(values, shape)
@@ -223,13 +222,16 @@ export class Gpu implements Machine {
     return quiet(this.#pace(most))
   }
 
-  /** Runs `body` off the tape: nothing computed in it carries a gradient. Throws Error for an async body, whose later half
-   *  would run on the tape again. */
+  /** Runs `body` off the tape: nothing computed in it carries a gradient. Outside of a step, what it made is reclaimed when it
+   *  ends, save the tensors in what it returns, also within arrays, maps, sets and objects, which live as long as you hold
+   *  them. Throws Error for an async body, whose later half would run on the tape again. */
   noGrad<T>(body: () => T): T {
-    const result = this.#parts.tape.pause(body)
-    if (result instanceof Promise)
+    return this.#steps.aside(() => {
+      const result = this.#parts.tape.pause(body)
+      if (!(result instanceof Promise)) return result
+      result.catch(() => {}) // what it goes on to is lost
       throw new Error('Gpu.noGrad: the body must not be async; await outside of it')
-    return result
+    })
   }
 
   /** x itself, without its history: gradients flow to it and no further. */
@@ -285,13 +287,29 @@ export class Gpu implements Machine {
     return { ...this.#commands.counts, buffers, pipelines: this.#pipelines.size, bytes: this.#memory.bytes }
   }
 
+  /** Gives the memory of tensors and variables back now, not when JavaScript collects what holds them: those given, and those in
+   *  models, arrays and objects; of an optimizer or a moving average what it made, not its parameters; of a method all of
+   *  these. What is freed throws when it is used. Freeing twice does nothing. Throws Error within a step, for what holds no
+   *  tensors, and for another Gpu's. */
+  free(...things: readonly object[]) {
+    this.#checkAlive()
+    if (this.#steps.running) throw new Error('Gpu.free: nothing can be freed within a step; free it after')
+    free({ ...this.#parts, commands: this.#commands }, things)
+  }
+
   /** Frees every buffer; the device too if this Gpu opened it. */
   destroy() {
-    this.#lost ??= new DeviceLostError('this Gpu was destroyed')
+    this.#lifetime.end('this Gpu was destroyed')
     this.#commands.destroy()
     this.#memory.destroy()
+    this.#pipelines.destroy()
     this.#readback.destroy()
     if (this.#owns) this.device.destroy()
+  }
+
+  /** `destroy`, at the end of the block that says `using gpu = ...`. */
+  [Symbol.dispose]() {
+    this.destroy()
   }
 
   #run = <const Makes extends readonly Make[] = []>(
@@ -350,6 +368,6 @@ export class Gpu implements Machine {
   }
 
   #checkAlive() {
-    if (this.#lost) throw this.#lost
+    this.#lifetime.check()
   }
 }

@@ -4,6 +4,7 @@ import { type Scalar, type Variable, show } from '../kernels/op.ts'
 import { ema } from '../kernels/ema.ts'
 import { Gpu } from './gpu.ts'
 import type { FlatOptimizer, Named } from './optimizer.ts'
+import { owns } from './owned.ts'
 
 /** Parameters k that follow those of an optimizer, q:  k <- m k + (1 - m) q  (MoCo, https://arxiv.org/abs/1911.05722, Eq. 2).
  *  One dispatch, however many there are. */
@@ -38,6 +39,7 @@ export class MovingAverage {
     this.#gpu = first.gpu
     this.#optimizer = optimizer
     this.#k = this.#gpu.flatten(this.#variables).flat
+    owns(this, [this.#k])
   }
 
   /** Moves every parameter towards the optimizer's by the share 1 - m, in a captured step a function. */

@@ -19,7 +19,7 @@ const COARSE = 'timestamp_quantization' // to 65 us, of which web pages can make
 
 const NONE_SUITS = 'no suitable backends found' // how Dawn begins to say that no adapter has such a name
 
-const alive = new Set<unknown>() // Dawn instances: Node crashes when one is collected while its device is used
+const instances = new Map<string, GPU>()
 
 /** A Gpu in Node, through Dawn. Call destroy() when done. Throws Error when there is no adapter or no 'webgpu' package. */
 export async function openGpu({
@@ -35,12 +35,12 @@ export async function openGpu({
   const wanted = toggles.filter((t) => !t.startsWith('-'))
   const on = [...wanted, ...halves.filter((t) => !off.includes(t))]
   if (autotune && !wanted.includes(COARSE)) off.push(COARSE)
-  const instance = create([
+  const flags = [
     ...(adapter ? [`adapter=${adapter}`] : []),
     ...(on.length > 0 ? [`enable-dawn-features=${on.join(',')}`] : []),
     ...(off.length > 0 ? [`disable-dawn-features=${off.join(',')}`] : []),
-  ])
-  alive.add(instance)
+  ]
+  const instance = instanceFor(create, flags)
   try {
     const gpu = await openFrom(instance, options, { onWait })
     if (autotune) await keepInFile(gpu.tuner, gpu.device.adapterInfo)
@@ -53,6 +53,15 @@ export async function openGpu({
       { cause },
     )
   }
+}
+
+/** Dawn's instance for these flags, the same for every call: each takes 1.9 MB that nothing gives back, and Node crashes
+ *  when one is collected while a device of it is used. */
+export function instanceFor(create: (flags: string[]) => GPU, flags: readonly string[]): GPU {
+  const key = flags.join(' ')
+  const instance = instances.get(key) ?? create([...flags])
+  instances.set(key, instance)
+  return instance
 }
 
 // While one of its promises is pending, Dawn polls in a loop that burns a core, which a CPU adapter would rather

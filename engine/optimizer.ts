@@ -6,6 +6,7 @@ import { adam, sgd } from '../kernels/update.ts'
 import { lars } from '../kernels/update-lars.ts'
 import { type Named, FlatParameters } from './flat-parameters.ts'
 import type { LossScaler } from './loss-scaler.ts'
+import { owns } from './owned.ts'
 
 export type { Named }
 
@@ -62,6 +63,7 @@ export class Sgd implements FlatOptimizer {
     this.parameters = parameters
     this.weights = this.#flat.weight
     this.offsets = this.#flat.offsets
+    owns(this, this.#flat.made)
   }
 
   step(gradients: ReadonlyMap<Tensor, Tensor>, lr: Scalar, scaler?: LossScaler) {
@@ -105,6 +107,7 @@ export class Adam implements FlatOptimizer {
     this.parameters = parameters
     this.weights = this.#flat.weight
     this.offsets = this.#flat.offsets
+    owns(this, this.#flat.made)
   }
 
   step(gradients: ReadonlyMap<Tensor, Tensor>, lr: Scalar, scaler?: LossScaler) {
@@ -166,6 +169,7 @@ export class Lars implements FlatOptimizer {
     this.parameters = parameters
     this.weights = this.#flat.weight
     this.offsets = this.#flat.offsets
+    owns(this, this.#flat.made)
   }
 
   step(gradients: ReadonlyMap<Tensor, Tensor>, lr: Scalar, scaler?: LossScaler) {

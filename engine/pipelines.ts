@@ -33,6 +33,11 @@ export class Pipelines {
     return this.#nextId
   }
 
+  /** Forgets all pipelines. */
+  destroy() {
+    this.#cache.clear()
+  }
+
   get(kernel: Kernel, constants: Readonly<Record<string, number>> = {}): Pipeline {
     const variants = this.#cache.get(kernel.source) ?? new Map<string, Pipeline>()
     this.#cache.set(kernel.source, variants)

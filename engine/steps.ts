@@ -4,6 +4,7 @@ import type { Tensor } from '../kernels/op.ts'
 import type { Commands } from './commands.ts'
 import type { Memory, Storage } from './memory.ts'
 import type { Tensors } from './tensors.ts'
+import { tensorsIn } from './tensors-in.ts'
 import type { Trace } from './trace.ts'
 
 /** What a step may return: the tensors that outlive it. */
@@ -115,6 +116,17 @@ export class Steps {
     })
   }
 
+  /** Runs `body`; outside of steps, what it makes is reclaimed at its end, save the tensors in what it returns: these live while
+   *  something refers to them. Within a step, the step reclaims it. */
+  aside<T>(body: () => T): T {
+    if (this.#running) return body()
+    const pick = (made: T) => this.#tensors.living(tensorsIn(made))
+    const { result } = this.#memory.scope(body, pick, 'the noGrad it was made in; return it from there')
+    this.#commands.flush() // uploads would not be used again before
+    this.tick()
+    return result
+  }
+
   /** Lets time pass for pooled memory, which is given back when nothing wants it for long. Steps and reads count. */
   tick() {
     if (!this.#running) this.#memory.trim(++this.#ticks)
@@ -125,7 +137,7 @@ export class Steps {
     this.#commands.flush()
     this.#running = true
     try {
-      return step()
+      return this.#memory.unscoped(step)
     } catch (error) {
       this.#commands.drop()
       throw error

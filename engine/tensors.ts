@@ -101,7 +101,7 @@ export class Tensors {
 
   /** Takes the memory of tensors back before its time. */
   release(tensors: readonly Tensor[]) {
-    for (const storage of this.storages(tensors)) this.#memory.release(storage)
+    for (const storage of this.living(tensors)) this.#memory.release(storage)
   }
 
   /** Puts a variable, values and all, at `offset` bytes of another one's memory. */
@@ -113,6 +113,7 @@ export class Tensors {
 
   /** Moves variables into one flat one, in order, each aligned to 256 bytes, and tells each one's offset in elements. */
   flatten(variables: readonly Variable[]): { flat: Variable; offsets: readonly number[] } {
+    this.storages(variables) // throws for one that is gone, before any is moved
     const offsets: number[] = []
     let count = 0
     for (const v of variables) {
@@ -133,13 +134,20 @@ export class Tensors {
     }
   }
 
-  /** A function that tells which of the tensors, of those in a variable's memory, was written since now; null if none was. */
+  /** A function that tells which of the tensors, of those in a variable's memory, was written since now; null if none was.
+   *  It throws Error for one that was freed. */
   watch(tensors: readonly Tensor[]): () => Tensor | null {
     const seen = tensors.flatMap((tensor) => {
       const storage = this.storage(tensor)
       return storage.permanent ? [{ tensor, storage, before: version(storage) }] : []
     })
-    return () => seen.find(({ storage, before }) => version(storage) !== before)?.tensor ?? null
+    return () => {
+      for (const { tensor, storage, before } of seen) {
+        this.storage(tensor) // throws for one that was freed
+        if (version(storage) !== before) return tensor
+      }
+      return null
+    }
   }
 
   /** Whether a variable still lies in the memory of `whole`. */
@@ -151,8 +159,25 @@ export class Tensors {
   storage(t: Tensor): Storage {
     const storage = this.#storages.get(t)
     if (!storage) throw new Error(`a tensor ${show(t.shape)} belongs to another Gpu`)
-    if (!storage.block) throw new Error(`a tensor ${show(t.shape)} was used after the step it was made in`)
+    if (!storage.block)
+      throw new Error(
+        `a ${'mutable' in t ? 'variable' : 'tensor'} ${show(t.shape)} was used after ${storage.end}`,
+      )
     return storage
+  }
+
+  /** Throws Error for a tensor of another Gpu. */
+  checkOwn(tensors: Iterable<Tensor>) {
+    for (const t of tensors)
+      if (!this.#storages.has(t)) throw new Error(`a tensor ${show(t.shape)} belongs to another Gpu`)
+  }
+
+  /** The memory of those that are this Gpu's and have any. */
+  living(tensors: Iterable<Tensor>): Storage[] {
+    return [...tensors].flatMap((t) => {
+      const storage = this.#storages.get(t)
+      return storage?.block ? [storage] : []
+    })
   }
 
   storages(tensors: readonly (Tensor | null)[]): Storage[] {

@@ -1,0 +1,42 @@
+// Giving memory back before JavaScript collects what holds it: variables, models, optimizers, methods.
+
+import type { Tensor } from '../kernels/op.ts'
+import { Captured } from './capture.ts'
+import type { Commands } from './commands.ts'
+import type { Memory } from './memory.ts'
+import { ownedBy } from './owned.ts'
+import { tensorsIn } from './tensors-in.ts'
+import type { Tensors } from './tensors.ts'
+
+interface Machinery {
+  readonly tensors: Tensors
+  readonly memory: Memory
+  readonly commands: Commands
+}
+
+/** Frees the tensors in `things`, and the plans of captured steps there; of an optimizer, what it made, not its parameters.
+ *  Throws Error for a thing in which there are none, and for another Gpu's, and then nothing was freed. */
+export function free({ tensors, memory, commands }: Machinery, things: readonly unknown[]) {
+  const found = new Set<Tensor>()
+  const steps = new Set<{ release(): void }>()
+  for (const [i, thing] of things.entries()) {
+    const before = steps.size
+    const own = tensorsIn(thing, (object) => {
+      if (!(object instanceof Captured)) return ownedBy(object)
+      steps.add(object)
+      return []
+    })
+    if (own.size === 0 && steps.size === before)
+      throw new Error(
+        `Gpu.free: argument ${i} holds no tensors, got ${nameOf(thing)}; give variables, models or optimizers`,
+      )
+    for (const tensor of own) found.add(tensor)
+  }
+  tensors.checkOwn(found)
+  commands.flush()
+  for (const step of steps) step.release()
+  memory.free(tensors.living(found))
+}
+
+const nameOf = (thing: unknown) =>
+  typeof thing === 'object' && thing !== null ? `a ${thing.constructor?.name ?? 'object'}` : String(thing)

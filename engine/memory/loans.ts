@@ -1,0 +1,36 @@
+// Storages on blocks that are another storage's: what a captured step returns lies in the memory of its plan. A block
+// goes back to the pool when both its owner and all that it was lent to have released it.
+
+import type { Block, Storage } from './storage.ts'
+
+/** Counts the loans of blocks. */
+export class Loans {
+  readonly #lent = new WeakSet<Storage>()
+  readonly #loans = new Map<Block, number>() // how many a block has
+  readonly #owed = new Set<Block>() // blocks that their owners have released
+
+  /** Takes note that a storage lies on a block of another one's. */
+  begin(storage: Storage, block: Block) {
+    this.#lent.add(storage)
+    this.#loans.set(block, (this.#loans.get(block) ?? 0) + 1)
+  }
+
+  /** Whether this storage's release leaves its block to the pool. */
+  isOver(storage: Storage, block: Block): boolean {
+    return this.#lent.has(storage) ? this.#end(block) : this.isFree(block)
+  }
+
+  /** Whether a block that its owner releases goes to the pool now; else it will when the last loan ends. */
+  isFree(block: Block): boolean {
+    if (!this.#loans.has(block)) return true
+    this.#owed.add(block)
+    return false
+  }
+
+  #end(block: Block): boolean {
+    const others = (this.#loans.get(block) ?? 0) - 1
+    if (others > 0) this.#loans.set(block, others)
+    else this.#loans.delete(block)
+    return others <= 0 && this.#owed.delete(block)
+  }
+}

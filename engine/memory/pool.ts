@@ -1,0 +1,140 @@
+// The buffers of one device: made, kept when they are free, handed out again by size, and destroyed when nothing has
+// wanted them for long. The lowest number goes first, so that the same step always gets the same buffers, which is what
+// lets bind groups be cached. Those that the garbage collector found come last, since no one knows when it will.
+
+import { GpuError, type Watch } from '../errors.ts'
+import type { Block } from './storage.ts'
+
+/** Buffer usages by number: the WebGPU globals exist in browsers but not in Node. */
+export const USAGE = { MAP_READ: 0x1, COPY_SRC: 0x4, COPY_DST: 0x8, UNIFORM: 0x40, STORAGE: 0x80 } as const
+
+const ALIGN = 256 // WebGPU's default alignment of a storage binding, in bytes
+const PATIENCE = 64 // steps a pooled buffer may lie unused before it is given back to the driver
+
+/** Creates, keeps and destroys buffers. Sizes are in bytes. */
+export class Pool {
+  readonly #device: GPUDevice
+  readonly #watch: Watch
+  readonly #onEvict: (ids: ReadonlySet<number>) => void
+  readonly #free = new Map<number, Block[]>() // by size, each list in ascending order of id
+  readonly #found = new Map<number, Block[]>() // likewise, those found by the garbage collector
+  readonly #all = new Set<Block>()
+  #nextId = 0
+  #bytes = 0
+
+  /** `onEvict` is told which buffers were destroyed, so that nothing cached refers to them. */
+  constructor(device: GPUDevice, watch: Watch, onEvict: (ids: ReadonlySet<number>) => void) {
+    this.#device = device
+    this.#watch = watch
+    this.#onEvict = onEvict
+  }
+
+  /** Bytes of buffers alive now, free ones included. */
+  get bytes(): number {
+    return this.#bytes
+  }
+
+  /** How many buffers were created. */
+  get made(): number {
+    return this.#nextId
+  }
+
+  /** A block for so many bytes: the first free one that suits, else a new one. */
+  take(bytes: number, suits: (block: Block) => boolean = () => true): Block {
+    const size = Math.max(ALIGN, Math.ceil(bytes / ALIGN) * ALIGN)
+    const block = pick(this.#free.get(size), suits) ?? pick(this.#found.get(size), suits)
+    if (!block) return this.#create(size)
+    block.idleSince = -1
+    return block
+  }
+
+  /** Keeps a block for whoever wants one of its size next. */
+  put(block: Block) {
+    if (this.#all.has(block)) insert(this.#free, block)
+  }
+
+  /** Keeps a block that the garbage collector found, for when there is no other of its size. */
+  putFound(block: Block) {
+    if (this.#all.has(block)) insert(this.#found, block)
+  }
+
+  /** Destroys free buffers that no step has wanted for a while. Called once per step with its number. */
+  trim(step: number) {
+    const idle: Block[] = []
+    for (const list of this.#lists()) {
+      for (let i = list.length - 1; i >= 0; i--) {
+        const block = list[i]
+        if (block === undefined) continue
+        if (block.idleSince < 0) block.idleSince = step
+        else if (step - block.idleSince > PATIENCE) {
+          list.splice(i, 1)
+          idle.push(block)
+        }
+      }
+    }
+    this.discard(idle)
+  }
+
+  /** Destroys all free buffers. */
+  drain() {
+    this.discard(this.#lists().flatMap((list) => list.splice(0)))
+  }
+
+  /** Destroys blocks that are in use no more. */
+  discard(blocks: readonly Block[]) {
+    const mine = blocks.filter((block) => this.#all.delete(block))
+    for (const { buffer } of mine) {
+      this.#bytes -= buffer.size
+      buffer.destroy()
+    }
+    if (mine.length > 0) this.#onEvict(new Set(mine.map(({ id }) => id)))
+  }
+
+  /** Destroys all buffers. */
+  destroy() {
+    for (const block of this.#all) block.buffer.destroy()
+    this.#all.clear()
+    this.#free.clear()
+    this.#found.clear()
+    this.#bytes = 0
+  }
+
+  #lists(): Block[][] {
+    return [...this.#free.values(), ...this.#found.values()]
+  }
+
+  #create(size: number): Block {
+    const usage = USAGE.STORAGE | USAGE.UNIFORM | USAGE.COPY_SRC | USAGE.COPY_DST
+    this.#device.pushErrorScope('out-of-memory')
+    const buffer = this.#device.createBuffer({ label: `kindred ${size} B`, size, usage })
+    const held = this.#bytes
+    this.#watch(
+      this.#device.popErrorScope().then((error) => {
+        const told = `out of GPU memory: ${size} bytes more were asked for with ${held} in use; use a smaller batch or model`
+        return error && new GpuError(told)
+      }),
+    )
+    const block = { id: this.#nextId++, buffer, used: -1, idleSince: -1, writes: 0 }
+    this.#all.add(block)
+    this.#bytes += size
+    return block
+  }
+}
+
+/** Takes the first block that suits out of a list. */
+function pick(list: Block[] = [], suits: (block: Block) => boolean): Block | undefined {
+  const at = list.findIndex(suits)
+  return at < 0 ? undefined : list.splice(at, 1)[0]
+}
+
+/** Puts a block into the list of its size, in order of id. */
+function insert(lists: Map<number, Block[]>, block: Block) {
+  const list = lists.get(block.buffer.size)
+  if (!list) {
+    lists.set(block.buffer.size, [block])
+    return
+  }
+  let at = list.length
+  while (at > 0 && (list[at - 1]?.id ?? -1) > block.id) at--
+  list.splice(at, 0, block)
+}

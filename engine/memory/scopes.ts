@@ -1,0 +1,62 @@
+// Scopes, one within another: what is made in one dies at its end, save what it returns, which passes to the one around it.
+
+import type { End, Storage } from './storage.ts'
+
+/** What becomes of storages that a scope does not own any more. */
+export interface Fate {
+  /** The scope has ended. */
+  release(storage: Storage, end: End): void
+  /** It lives on outside of all scopes, as long as something refers to it. */
+  free(storage: Storage): void
+}
+
+/** The scopes of one memory. */
+export class Scopes {
+  readonly #fate: Fate
+  #born: Storage[] | null = null // in the innermost scope; null outside of all
+
+  constructor(fate: Fate) {
+    this.#fate = fate
+  }
+
+  /** Gives a new storage to the innermost scope. */
+  add(storage: Storage) {
+    if (this.#born) this.#born.push(storage)
+    else this.#fate.free(storage)
+  }
+
+  /** Runs `body` outside of all scopes. */
+  suspend<T>(body: () => T): T {
+    const outer = this.#born
+    this.#born = null
+    try {
+      return body()
+    } finally {
+      this.#born = outer
+    }
+  }
+
+  /** Runs `body`; what it allocates dies after it, save the storages that `pick` finds in its result. Those pass to the
+   *  enclosing scope, or, outside any, are also returned and live while something refers to them.
+   *  `end` is what late uses are told. */
+  run<T>(
+    body: () => T,
+    pick: (result: T) => readonly Storage[],
+    end: End,
+  ): { result: T; kept: readonly Storage[] } {
+    const outer = this.#born
+    const born: Storage[] = (this.#born = [])
+    let picked = new Set<Storage>()
+    try {
+      const result = body()
+      picked = new Set(pick(result))
+      return { result, kept: born.filter((storage) => picked.has(storage)) }
+    } finally {
+      this.#born = outer
+      for (const storage of born) {
+        if (picked.has(storage)) this.add(storage)
+        else this.#fate.release(storage, end)
+      }
+    }
+  }
+}
