@@ -37,7 +37,7 @@ async function hold(dir: string) {
 
 /** Saves checkpoints on a small disk until it is full. */
 async function fill(dir: string) {
-  const run = await createRun(join(dir, 'a'), {})
+  const run = await createRun(join(dir, 'a'), { method: 'simclr' })
   await run.saveCheckpoint(1, tensors(1, 30_000), {})
   const error = await run.saveCheckpoint(2, tensors(2, 30_000), {}).catch((e: unknown) => e)
   const { checkpoint } = await run.latest()
@@ -212,7 +212,7 @@ function tests() {
     const path = join(dir, 'a', 'checkpoints', fileOf(2))
     assert.is(
       error,
-      `Error: cannot write ${path}: the disk is full (needs 121 KB); free space, then run the same command with --resume`,
+      `Error: cannot write ${path}: the disk is full (needs 121 KB); free space, then run: npx kindred train simclr --resume ${join(dir, 'a')}`,
     )
     assert.is(step, 1)
     assert.equal(files, [fileOf(1)])

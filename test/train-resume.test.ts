@@ -85,7 +85,7 @@ test('a run of another method is told how to go on', async ({ run }) => {
   assert.is(code, 1)
   assert.match(
     err,
-    /not of a MoCo run, its method is simclr; go on with: kindred train simclr --resume .*run/,
+    /not of a MoCo run, its method is simclr; go on with: npx kindred train simclr --resume .*run/,
   )
 })
 
