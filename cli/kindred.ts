@@ -96,8 +96,8 @@ evaluate
   .addHelpText('after', `\nExample:\n  ${command('eval', 'knn', 'runs/cifar')} --k 200 --temperature 0.1`)
   .action((run: string, flags: Parameters<typeof evalKnn>[1]) => finish(evalKnn(run, flags)))
 
-addClassifiers(evaluate).forEach(({ kind, command }) =>
-  command.action((run: string, flags: ClassifierFlags) => finish(evalClassifier(kind, run, flags))),
+addClassifiers(evaluate).forEach(({ kind, command: own }) =>
+  own.action((run: string, flags: ClassifierFlags) => finish(evalClassifier(kind, run, flags))),
 )
 
 program
@@ -125,8 +125,8 @@ try {
 }
 
 /** Sets the exit code, and tells an error in one line (with its stack when KINDRED_DEBUG is set). */
-function finish(command: Promise<number>) {
-  command.then(end, (error: unknown) => {
+function finish(running: Promise<number>) {
+  running.then(end, (error: unknown) => {
     const told = error instanceof Error ? error : new Error(String(error))
     const code = error instanceof UsageError ? 2 : 1
     console.error(`kindred: ${process.env['KINDRED_DEBUG'] ? (told.stack ?? told.message) : told.message}`)
