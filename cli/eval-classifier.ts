@@ -19,6 +19,7 @@ import { command } from './command.ts'
 import type { AmdimConfig, AnyConfig } from './config.ts'
 import { findSource } from './data-source.ts'
 import { encoderOf } from './encoder.ts'
+import { trainingImagesOf } from './eval-images.ts'
 import { closeImages, openImages } from './images.ts'
 import { startProgress } from './progress.ts'
 import { count, positive, whole } from './numbers.ts'
@@ -27,7 +28,6 @@ import { runConfig } from './place.ts'
 import { openRun } from './run-folder.ts'
 import { amdimSchedule } from './train-amdim.ts'
 import { sources } from './train-options.ts'
-import { trainingImages } from './train.ts'
 
 export interface ClassifierFlags {
   readonly data?: string
@@ -72,7 +72,8 @@ export async function evalClassifier(kind: Kind, dir: string, flags: ClassifierF
   try {
     const images = { data: flags.data ?? findSource(config, dir), size: config.size, seed: config.seed }
     const data = await openImages(images, progress)
-    const train = labelled(flags.data === undefined ? trainingImages(config, data) : data.train)
+    const asked = { data: flags.data, metadata: found.metadata }
+    const train = labelled(await trainingImagesOf(config, data, asked))
     if (!train.labels || data.test.size === 0)
       throw new UsageError(
         `eval ${kind}: needs labelled training and test images, and ${images.data} has none`,

@@ -7,13 +7,13 @@ import { buildHead, measured } from './build.ts'
 import { UsageError, oneOf } from './choice.ts'
 import { findSource } from './data-source.ts'
 import { encoderOf } from './encoder.ts'
+import { trainingImagesOf } from './eval-images.ts'
 import { closeImages, openImages, skippedOf } from './images.ts'
 import { KnnProbe, knnRows } from './knn.ts'
 import { openRunGpu, precisions } from './precision.ts'
 import { startProgress } from './progress.ts'
 import { runConfig } from './place.ts'
 import { openRun } from './run-folder.ts'
-import { trainingImages } from './train.ts'
 
 export interface EvalKnnFlags {
   readonly data?: string
@@ -43,8 +43,9 @@ export async function evalKnn(dir: string, flags: EvalKnnFlags): Promise<number>
     const data = await openImages(images, flags.json ? silent : progress)
     const { k, temperature, bank, queries } = flags
     const options = { ...config.knn, ...defined({ k, temperature, bank, queries }) }
-    // the run's own set is measured as the run measured it, a --subset included
-    const train = flags.data === undefined ? trainingImages(config, data) : data.train
+    // the run's own set is measured as the run measured it
+    const asked = { data: flags.data, metadata: found.metadata }
+    const train = await trainingImagesOf(config, data, asked)
     const probe = new KnnProbe(gpu, { train, test: data.test }, recipeOf(config.views, 0), options)
     const encoder = encoderOf(gpu, config)
     const head = config.method === 'amdim' ? null : buildHead(gpu, config, encoder.features)

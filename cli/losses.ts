@@ -68,7 +68,7 @@ export class Losses {
     const isScaled = 'scaler.scale' in this.#prepared.trainer.kept.variables
     if (!isScaled) throw this.#diverged(`the loss became ${loss} at step ${step}`)
     if (++this.#skipped > MOST_SKIPPED)
-      throw this.#diverged(`the loss was not finite ${MOST_SKIPPED} steps in a row, up to step ${step}`)
+      throw this.#diverged(`the loss was not finite ${this.#skipped} steps in a row, up to step ${step}`)
     this.#progress.note(`step ${step} was skipped: its loss was ${loss}, and the scale of the loss is halved`)
   }
 }

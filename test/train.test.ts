@@ -202,6 +202,8 @@ test('eval knn gives a run on a subset the number that its training ended with',
   assert.is(result['bank'], 40, err)
   const last = metricsOf(run).trim().split('\n').at(-1) ?? ''
   assert.is(result['trained'], (JSON.parse(last) as Record<string, number>)['knn'])
+  const named = await kindred('eval', 'knn', run, '--data', 'procedural:64,32', '--json')
+  assert.is(named.out, out) // the same images by another name are the run's, its subset too
 })
 
 const refusals: [string, string[], number, RegExp][] = [
