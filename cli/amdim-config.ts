@@ -56,7 +56,7 @@ export function amdimConfig(flags: AmdimFlags, software: boolean): AmdimConfig {
 }
 
 /** Throws UsageError for a size or a number of features that the encoder has no layers for. */
-function checkMaps(shape: Parameters<typeof amdimMaps>[0]) {
+export function checkMaps(shape: Parameters<typeof amdimMaps>[0]) {
   try {
     amdimMaps(shape)
   } catch (error) {

@@ -3,13 +3,11 @@
 import { copyFile, link, readdir, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { SafetensorsFile } from '../engine/safetensors.ts'
-import { codeOf, load, save, writeError } from '../engine/node-files.ts'
+import { notFinite, someOf } from './finite.ts'
+import { type WriteOptions, codeOf, load, save, writeError } from '../engine/node-files.ts'
 
 const NAME = /^step-(\d+)\.safetensors$/
 const BEST = 'best.safetensors'
-
-/** What a message about a failed write tells the user to do once the trouble is gone. */
-export const RETRY = 'run the same command with --resume'
 
 /** A checkpoint as it was found on disk. */
 export interface Checkpoint extends SafetensorsFile {
@@ -28,6 +26,8 @@ export interface CheckpointOptions {
   readonly keep?: number
   /** True when this one has the best kNN accuracy so far: it becomes best.safetensors as well. */
   readonly best?: boolean
+  /** What the message about a failed write tells the user to do once there is room; to try again unless told. */
+  readonly retry?: string
 }
 
 /** Resolves when the checkpoint of `step` is on disk in `folder`; older ones go only then. Throws Error in words, with the
@@ -35,11 +35,11 @@ export interface CheckpointOptions {
 export async function saveCheckpoint(
   folder: string,
   { step, tensors, metadata }: SafetensorsFile & { readonly step: number },
-  { keep = 2, best = false }: CheckpointOptions = {},
+  { keep = 2, best = false, ...write }: CheckpointOptions = {},
 ) {
   const path = join(folder, fileName(step))
-  await save(path, tensors, { ...metadata, step: String(step) }, { retry: RETRY })
-  if (best) await linkBest(folder, path)
+  await save(path, tensors, { ...metadata, step: String(step) }, write)
+  if (best) await linkBest(folder, path, write)
   const old = (await steps(folder)).slice(Math.max(1, keep)).map(fileName)
   for (const name of old) await rm(join(folder, name), { force: true })
 }
@@ -73,11 +73,16 @@ async function loadCheckpoint(path: string): Promise<Checkpoint> {
   const { tensors, metadata } = await load(path)
   const step = Number(metadata['step'] ?? NaN)
   if (!Number.isInteger(step)) throw new Error(`${path}: it holds no step; it is not a checkpoint of a run`)
+  const bad = notFinite(tensors)
+  if (bad.length > 0)
+    throw new Error(
+      `${path}: it holds values that are not finite, in ${someOf(bad)}; nothing can go on from it`,
+    )
   return { tensors, metadata, step, path }
 }
 
 /** A second name for the file: checkpoints are never written in place. */
-async function linkBest(folder: string, path: string) {
+async function linkBest(folder: string, path: string, write: WriteOptions) {
   const best = join(folder, BEST)
   const temporary = join(folder, `.${BEST}.${process.pid}.tmp`)
   try {
@@ -88,9 +93,12 @@ async function linkBest(folder: string, path: string) {
     await rm(temporary, { force: true }) // renaming between two names of one file leaves both
   } catch (cause) {
     await rm(temporary, { force: true }).catch(() => {}) // the first error is the one to tell
-    throw writeError(best, cause, { retry: RETRY })
+    throw writeError(best, cause, write)
   }
 }
+
+/** The path of the checkpoint of a step. */
+export const checkpointPath = (folder: string, step: number) => join(folder, fileName(step))
 
 const fileName = (step: number) => `step-${String(step).padStart(8, '0')}.safetensors`
 

@@ -5,6 +5,8 @@ import { mkdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { codeOf, writeAtomic } from '../engine/node-files.ts'
 import { UsageError } from './choice.ts'
+import { sameCommand } from './command.ts'
+import { absoluteSource } from './data-source.ts'
 import { type Point, comparePage } from './compare-page.ts'
 import { type TrainFlags, configOf } from './config.ts'
 import { closeImages, openImages } from './images.ts'
@@ -63,7 +65,7 @@ export async function compare(flags: CompareFlags): Promise<number> {
       const dir = join(out, `${mechanism}-${K}`)
       const code = await trained(dir, mechanism, K, { plan, flags })
       if (code !== 0) {
-        console.error(`kindred: go on with the same command: kindred compare --out ${out} ...`)
+        console.error(`kindred: go on with the same command: ${sameCommand()}`)
         return code
       }
       points.push({ mechanism, negatives: K, ...(await accuracies(dir)) })
@@ -82,7 +84,7 @@ function planOf(flags: CompareFlags): Plan {
   const lr = flags.lr ?? (flags.data === undefined ? 1e-3 : undefined)
   return {
     preset: flags.data === undefined ? 'demo' : 'cifar10',
-    data: flags.data ?? 'procedural',
+    data: absoluteSource(flags.data ?? 'procedural'),
     ...{
       negatives,
       subset,
@@ -130,7 +132,7 @@ function splitsOf({ preset, batch }: Plan): number {
   return settings.method === 'moco' ? settings.bnSplits : 1
 }
 
-/** Makes `out` this comparison's, or sees that it is. Throws UsageError when it holds another. */
+/** Makes `out` this comparison's, or sees that it is; its images may have been moved. Throws UsageError when it holds another. */
 async function agree(out: string, plan: Plan) {
   const path = join(out, 'compare.json')
   const text = `${JSON.stringify(plan, null, 2)}\n`
@@ -139,9 +141,19 @@ async function agree(out: string, plan: Plan) {
     if (codeOf(error) === 'ENOENT') return null
     throw error
   })
-  if (found !== null && found !== text)
+  if (found !== null && withoutData(found) !== withoutData(text))
     throw new UsageError(`--out: ${out} holds a comparison with other settings; choose another folder`)
-  if (found === null) await writeAtomic(path, new TextEncoder().encode(text))
+  if (found !== text) await writeAtomic(path, new TextEncoder().encode(text))
+}
+
+/** The settings of compare.json but where the images are, which each run's own fingerprint tells; as text. */
+function withoutData(text: string): string {
+  try {
+    const { data: _data, ...settings } = JSON.parse(text) as Partial<Plan>
+    return JSON.stringify(settings)
+  } catch {
+    return '' // no comparison's
+  }
 }
 
 /** Trains the run in `dir`, from where it was, and returns the exit code. */
@@ -154,7 +166,8 @@ async function trained(
   const { adapter, json } = flags
   const how = { ...(adapter === undefined ? {} : { adapter }), ...(json === undefined ? {} : { json }) }
   const begun = await openRun(dir).catch(() => null)
-  if (begun) return trainMethod(mechanism, { ...how, resume: dir })
+  const moved = flags.data === undefined ? {} : { data: plan.data }
+  if (begun) return trainMethod(mechanism, { ...how, ...moved, resume: dir })
   return trainMethod(mechanism, { ...how, ...pointOf(mechanism, K, plan), out: dir })
 }
 

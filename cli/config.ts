@@ -9,6 +9,7 @@ import type { Settings } from '../methods/settings.ts'
 import type { SimclrSettings } from '../methods/simclr-presets.ts'
 import { type BatchFlags, batchOf } from './batch.ts'
 import { oneOf } from './choice.ts'
+import type { Change } from './history.ts'
 import { type MethodFlags, mergeMethod } from './method-flags.ts'
 import { activationKinds, precisions } from './precision.ts'
 import { type Method, presetOf } from './presets.ts'
@@ -16,8 +17,10 @@ import { type Method, presetOf } from './presets.ts'
 /** What every run's config.json holds beside its method's settings. */
 export interface RunConfig {
   readonly preset: string
-  /** The data set, as --data names it. */
+  /** The data set, as --data names it; in config.json with an absolute path. */
   readonly data: string
+  /** The same path as it is seen from the run folder. */
+  readonly dataFromRun?: string
   /** Side of the images that are loaded from a folder, in pixels. */
   readonly size: number
   /** How many training images are used; null for all. */
@@ -39,6 +42,10 @@ export interface RunConfig {
   }
   /** Steps between checkpoints; 0 for once an epoch. */
   readonly checkpointEvery: number
+  /** Kindred's version, Node's, and the adapter that the run began on. */
+  readonly about?: { readonly adapter?: string }
+  /** What was changed of a run that had begun, in order. */
+  readonly history?: readonly Change[]
 }
 
 /** Everything that decides a run's numbers, as config.json holds it. */

@@ -15,16 +15,19 @@ import { loadModel } from '../models/state.ts'
 import { classifier } from '../evaluate/classify.ts'
 import { fittingBatch } from './batch.ts'
 import { UsageError } from './choice.ts'
+import { command } from './command.ts'
 import type { AmdimConfig, AnyConfig } from './config.ts'
+import { findSource } from './data-source.ts'
 import { encoderOf } from './encoder.ts'
+import { trainingImagesOf } from './eval-images.ts'
 import { closeImages, openImages } from './images.ts'
 import { startProgress } from './progress.ts'
 import { count, positive, whole } from './numbers.ts'
 import { openRunGpu } from './precision.ts'
+import { runConfig } from './place.ts'
 import { openRun } from './run-folder.ts'
 import { amdimSchedule } from './train-amdim.ts'
 import { sources } from './train-options.ts'
-import { trainingImages } from './train.ts'
 
 export interface ClassifierFlags {
   readonly data?: string
@@ -60,16 +63,17 @@ function settingsOf(config: AnyConfig, flags: ClassifierFlags) {
 /** Trains a classifier on the run's encoder, prints its accuracy, and returns the exit code. Throws Error in words. */
 export async function evalClassifier(kind: Kind, dir: string, flags: ClassifierFlags): Promise<number> {
   const run = await openRun(dir)
-  const config = run.config as unknown as AnyConfig // as kindred train wrote it
+  const config = runConfig(run)
   const found =
     flags.checkpoint === undefined ? (await run.latest()).checkpoint : await load(flags.checkpoint)
   if (!found) throw new UsageError(`${dir} has no checkpoint yet; let the training reach its first`)
   const progress = startProgress({ json: flags.json ?? false })
   const gpu = await openRunGpu(flags.adapter, { precision: config.precision })
   try {
-    const images = { data: flags.data ?? config.data, size: config.size, seed: config.seed }
+    const images = { data: flags.data ?? findSource(config, dir), size: config.size, seed: config.seed }
     const data = await openImages(images, progress)
-    const train = labelled(flags.data === undefined ? trainingImages(config, data) : data.train)
+    const asked = { data: flags.data, metadata: found.metadata }
+    const train = labelled(await trainingImagesOf(config, data, asked))
     if (!train.labels || data.test.size === 0)
       throw new UsageError(
         `eval ${kind}: needs labelled training and test images, and ${images.data} has none`,
@@ -185,6 +189,6 @@ export function addClassifiers(evaluate: Command): { readonly kind: Kind; readon
       .option('--no-augment', 'train on images as they are tested, not on augmented ones')
       .option('--adapter <name>', "part of the GPU's name, to choose among several")
       .option('--json', 'print machine-readable lines only')
-      .addHelpText('after', `\nExample:\n  kindred eval ${kind} runs/amdim`),
+      .addHelpText('after', `\nExample:\n  ${command('eval', kind, 'runs/amdim')}`),
   }))
 }

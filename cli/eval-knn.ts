@@ -5,14 +5,15 @@ import { recipeOf } from '../methods/views.ts'
 import { loadModel } from '../models/state.ts'
 import { buildHead, measured } from './build.ts'
 import { UsageError, oneOf } from './choice.ts'
-import type { AnyConfig } from './config.ts'
+import { findSource } from './data-source.ts'
 import { encoderOf } from './encoder.ts'
+import { trainingImagesOf } from './eval-images.ts'
 import { closeImages, openImages, skippedOf } from './images.ts'
 import { KnnProbe, knnRows } from './knn.ts'
 import { openRunGpu, precisions } from './precision.ts'
 import { startProgress } from './progress.ts'
+import { runConfig } from './place.ts'
 import { openRun } from './run-folder.ts'
-import { trainingImages } from './train.ts'
 
 export interface EvalKnnFlags {
   readonly data?: string
@@ -30,7 +31,7 @@ export interface EvalKnnFlags {
 /** Prints kNN top-1 of raw pixels, the untrained and the trained encoder, and returns the exit code. Throws Error in words. */
 export async function evalKnn(dir: string, flags: EvalKnnFlags): Promise<number> {
   const run = await openRun(dir)
-  const config = run.config as unknown as AnyConfig // as kindred train wrote it
+  const config = runConfig(run)
   const found =
     flags.checkpoint === undefined ? (await run.latest()).checkpoint : await load(flags.checkpoint)
   if (!found) throw new UsageError(`${dir} has no checkpoint yet; let the training reach its first`)
@@ -38,12 +39,13 @@ export async function evalKnn(dir: string, flags: EvalKnnFlags): Promise<number>
   const progress = startProgress({ json: flags.json ?? false })
   const gpu = await openRunGpu(flags.adapter, { precision })
   try {
-    const images = { data: flags.data ?? config.data, size: config.size, seed: config.seed }
+    const images = { data: flags.data ?? findSource(config, dir), size: config.size, seed: config.seed }
     const data = await openImages(images, flags.json ? silent : progress)
     const { k, temperature, bank, queries } = flags
     const options = { ...config.knn, ...defined({ k, temperature, bank, queries }) }
-    // the run's own set is measured as the run measured it, a --subset included
-    const train = flags.data === undefined ? trainingImages(config, data) : data.train
+    // the run's own set is measured as the run measured it
+    const asked = { data: flags.data, metadata: found.metadata }
+    const train = await trainingImagesOf(config, data, asked)
     const probe = new KnnProbe(gpu, { train, test: data.test }, recipeOf(config.views, 0), options)
     const encoder = encoderOf(gpu, config)
     const head = config.method === 'amdim' ? null : buildHead(gpu, config, encoder.features)

@@ -2,6 +2,7 @@
 
 import type { Split } from '../data/dataset.ts'
 import type { Gpu } from '../engine/gpu.ts'
+import { command } from './command.ts'
 import { skippedOf } from './images.ts'
 import { effectOf } from './precision.ts'
 import type { Progress } from './progress.ts'
@@ -36,7 +37,7 @@ export function introduce(
       `warm-up of ${climb} steps, the run has ${total}: the learning rate climbs to the end; more --epochs let it decay`,
     )
   const adapter = adapterOf(gpu)
-  const kind = gpu.software ? ' (a CPU: fine for small models; see kindred doctor)' : ''
+  const kind = gpu.software ? ` (a CPU: fine for small models; see ${command('doctor')})` : ''
   progress.note(`on ${adapter}${kind}, into ${run.dir}`)
   const { precision, activations } = gpu.run
   if (precision !== 'f32')

@@ -1,14 +1,16 @@
 #!/usr/bin/env node
 // The command line. Exit codes: 0 done, 1 something failed, 2 the command was not understood, 130 interrupted and saved.
 
-import { Command } from 'commander'
+import { Command, CommanderError } from 'commander'
 import { UsageError } from './choice.ts'
+import { command } from './command.ts'
 import { type CompareFlags, compare } from './compare.ts'
 import { doctor } from './doctor.ts'
 import type { AmdimFlags } from './amdim-config.ts'
 import { type ClassifierFlags, addClassifiers, evalClassifier } from './eval-classifier.ts'
 import { evalKnn } from './eval-knn.ts'
 import { channels, count, counts, folder, positive, whole } from './numbers.ts'
+import { exitCode, flushed, watchOutput } from './output.ts'
 import type { PlaceFlags } from './place.ts'
 import { listPresets } from './presets.ts'
 import { addAmdim, trainAmdim } from './train-amdim.ts'
@@ -16,20 +18,29 @@ import { type CommandFlags, trainMethod } from './train-command.ts'
 import { sources, trainCommands } from './train-options.ts'
 import { version } from './version.ts'
 
+watchOutput()
+
+const beginnings = [
+  { words: ['doctor'], about: 'is there a GPU, and what can it do?' },
+  { words: ['demo'], about: 'train on built-in images and see what was learned' },
+  { words: ['train', 'simclr', '--data', 'folder:PHOTOS'], about: 'train on your own images (or moco, ...)' },
+  {
+    words: ['train', 'simclr', '--data', 'cifar10:FOLDER', '--out', 'runs/cifar'],
+    about: 'train on CIFAR-10',
+  },
+  { words: ['eval', 'knn', 'runs/cifar'], about: 'how good is the representation?' },
+].map(({ words, about }) => `  ${command(...words).padEnd(50)} ${about}`)
+
 const program = new Command('kindred')
   .description('Contrastive representation learning on WebGPU: train an encoder from unlabelled images.')
   .version(version())
   .showHelpAfterError('(--help explains every option)')
-  .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : 2))
+  .exitOverride() // it throws
   .addHelpText(
     'after',
     `
 Begin here:
-  kindred doctor                                     is there a GPU, and what can it do?
-  kindred demo                                       train on built-in images and see what was learned
-  kindred train simclr --data folder:PHOTOS          train on your own images (or moco, amdim, ...)
-  kindred train simclr --data cifar10:FOLDER --epochs 200 --out runs/cifar
-  kindred eval knn runs/cifar                        how good is the representation?`,
+${beginnings.join('\n')}`,
   )
 
 const train = program.command('train').description('train an encoder without labels')
@@ -82,11 +93,11 @@ evaluate
   .option('--precision <kind>', 'arithmetic: f32, f16x3 or f16 (default: as the run)')
   .option('--adapter <name>', "part of the GPU's name, to choose among several")
   .option('--json', 'print one machine-readable line only')
-  .addHelpText('after', '\nExample:\n  kindred eval knn runs/cifar --k 200 --temperature 0.1')
+  .addHelpText('after', `\nExample:\n  ${command('eval', 'knn', 'runs/cifar')} --k 200 --temperature 0.1`)
   .action((run: string, flags: Parameters<typeof evalKnn>[1]) => finish(evalKnn(run, flags)))
 
-addClassifiers(evaluate).forEach(({ kind, command }) =>
-  command.action((run: string, flags: ClassifierFlags) => finish(evalClassifier(kind, run, flags))),
+addClassifiers(evaluate).forEach(({ kind, command: own }) =>
+  own.action((run: string, flags: ClassifierFlags) => finish(evalClassifier(kind, run, flags))),
 )
 
 program
@@ -104,18 +115,35 @@ program
   .option('--json', 'print one machine-readable line only')
   .action((flags: Parameters<typeof doctor>[0]) => finish(doctor(flags)))
 
-program.parse()
+try {
+  program.parse()
+} catch (error) {
+  if (!(error instanceof CommanderError)) throw error
+  const { exitCode: status, message } = error // told already, in words and with where to look
+  if (status !== 0) tellProgram(message.replace(/^error: /, ''), 2)
+  end(status === 0 ? 0 : 2)
+}
 
 /** Sets the exit code, and tells an error in one line (with its stack when KINDRED_DEBUG is set). */
-function finish(command: Promise<number>) {
-  command.then(
-    (code) => {
-      process.exitCode = code
-    },
-    (error: unknown) => {
-      const told = error instanceof Error ? error : new Error(String(error))
-      console.error(`kindred: ${process.env['KINDRED_DEBUG'] ? (told.stack ?? told.message) : told.message}`)
-      process.exitCode = error instanceof UsageError ? 2 : 1
-    },
-  )
+function finish(running: Promise<number>) {
+  running.then(end, (error: unknown) => {
+    const told = error instanceof Error ? error : new Error(String(error))
+    const code = error instanceof UsageError ? 2 : 1
+    console.error(`kindred: ${process.env['KINDRED_DEBUG'] ? (told.stack ?? told.message) : told.message}`)
+    tellProgram(told.message, code)
+    end(code)
+  })
+}
+
+/** An error as an event, where a program listens. */
+function tellProgram(text: string, code: number) {
+  const event = JSON.stringify({ event: 'error', text, code })
+  if (process.argv.includes('--json')) process.stdout.write(`${event}\n`)
+}
+
+/** Ends with an exit code once all is printed. */
+function end(code: number) {
+  void flushed().then(() => {
+    process.exitCode = exitCode(code)
+  })
 }

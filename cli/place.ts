@@ -1,12 +1,15 @@
 // Where a training takes place: the flags that say so, the run that it goes on with, and the folder of a new one.
 
-import { existsSync } from 'node:fs'
+import { mkdir } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
+import { codeOf, writeError } from '../engine/node-files.ts'
+import { checkConfig } from './check-config.ts'
 import { UsageError } from './choice.ts'
+import { resumeCommand } from './command.ts'
 import type { AnyConfig } from './config.ts'
 import type { Resident } from './feed.ts'
-import { methods } from './presets.ts'
-import { openRun } from './run-folder.ts'
+import type { ResumeFlags } from './resume.ts'
+import { type RunFolder, openRun } from './run-folder.ts'
 
 /** What every training takes besides its settings. */
 export interface PlaceFlags {
@@ -29,8 +32,11 @@ export function folderToResume({
   shuffle = true, // commander always gives it
   capture: _capture,
   resident: _resident,
+  data: _data,
+  lr: _lr,
+  epochs: _epochs,
   ...others
-}: PlaceFlags & { readonly shuffle?: boolean }): string | null {
+}: PlaceFlags & ResumeFlags & { readonly shuffle?: boolean }): string | null {
   if (resume === undefined) return null
   const dir = resume === true ? out : resume
   if (dir === undefined) throw new UsageError('--resume: name the run folder, as in --resume runs/a')
@@ -40,7 +46,9 @@ export function folderToResume({
     )
   const [extra] = [...Object.keys(others), ...(shuffle ? [] : ['noShuffle'])]
   if (extra !== undefined)
-    throw new UsageError(`--resume goes on with the run's own settings; leave out --${dashed(extra)}`)
+    throw new UsageError(
+      `--resume goes on with the run's own settings, but for --data, --lr and --epochs; leave out --${dashed(extra)}`,
+    )
   return dir
 }
 
@@ -51,20 +59,37 @@ export async function savedConfig<Config extends AnyConfig>(
   { name, title }: { readonly name: Config['method']; readonly title: string },
   dir: string,
 ): Promise<Config> {
-  const { config } = await openRun(dir)
-  const method = String(config['method'])
-  if (method === name) return config as unknown as Config // written when the run began
-  const trained = method === 'amdim' || Object.hasOwn(methods, method)
+  const config = runConfig(await openRun(dir))
+  if (config.method === name) return config as Config // the method tells which
   throw new Error(
-    `${dir}: config.json is not of a ${title} run, its method is ${method}${trained ? `; go on with: kindred train ${method} --resume ${dir}` : ''}`,
+    `${dir}: config.json is not of a ${title} run, its method is ${config.method}; go on with: ${resumeCommand(config.method, dir)}`,
   )
 }
 
-/** The first of runs/<method>-<data>-1, -2, ... that does not exist. */
-export function nextFree({ method, data, preset }: AnyConfig): string {
+/** What config.json of a run says, checked. Throws Error naming every field that is wrong. */
+export const runConfig = (run: RunFolder): AnyConfig => checkConfig(run.config, run.path('config.json'))
+
+/** Makes the first of runs/<method>-<data>-1, -2, ... that does not exist. Of several processes each makes its own. */
+export async function makeNextFree({ method, data, preset }: AnyConfig): Promise<string> {
   const name = preset === 'simclr-demo' ? 'demo' : `${method}-${data.split(':')[0] ?? 'run'}`
-  for (let n = 1; ; n++) {
-    const dir = join('runs', `${name}-${n}`)
-    if (!existsSync(dir)) return dir
+  try {
+    await mkdir('runs', { recursive: true })
+    for (let n = 1; ; n++) {
+      const dir = join('runs', `${name}-${n}`)
+      if (await makes(dir)) return dir
+    }
+  } catch (cause) {
+    throw writeError('runs', cause)
+  }
+}
+
+/** True when the folder was not there and has been made. */
+async function makes(dir: string): Promise<boolean> {
+  try {
+    await mkdir(dir)
+    return true
+  } catch (error) {
+    if (codeOf(error) === 'EEXIST') return false
+    throw error
   }
 }

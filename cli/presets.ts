@@ -6,6 +6,7 @@ import { mocoPresets } from '../methods/moco-presets.ts'
 import type { PresetOf } from '../methods/settings.ts'
 import { simclrPresets } from '../methods/simclr-presets.ts'
 import { choice } from './choice.ts'
+import { command } from './command.ts'
 import type { MethodConfig } from './config.ts'
 
 export type Method = MethodConfig['method']
@@ -82,7 +83,7 @@ export function listPresets({ json = false }: { readonly json?: boolean }): numb
     if (json) {
       for (const [name, { about, size }] of Object.entries(presetsOf(method)))
         console.log(JSON.stringify({ method, name, size, about }))
-    } else console.log(`kindred train ${method} --preset ...\n${presetLines(method)}\n`)
+    } else console.log(`${command('train', method)} --preset ...\n${presetLines(method)}\n`)
   }
   return 0
 }

@@ -21,7 +21,7 @@ export async function writeReport(dir: string): Promise<string> {
     uplot: { script: await ofUplot('uPlot.iife.min.js'), style: await ofUplot('uPlot.min.css') },
   })
   const path = run.path('report.html')
-  await writeAtomic(path, new TextEncoder().encode(html))
+  await writeAtomic(path, new TextEncoder().encode(html), { retry: run.retry })
   return path
 }
 

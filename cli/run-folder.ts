@@ -2,22 +2,20 @@
 // Whatever happens to the process, the folder holds its last good state.
 
 import { closeSync, fsyncSync, openSync, writeSync } from 'node:fs'
-import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises'
+import { mkdir, readdir, rename, rm, rmdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { SavedTensor } from '../engine/safetensors.ts'
-import { codeOf, readBytes, writeAtomic, writeError } from '../engine/node-files.ts'
+import { readBytes, writeAtomic, writeError } from '../engine/node-files.ts'
 import {
   type Checkpoint,
   type CheckpointOptions,
-  RETRY,
   bestCheckpoint,
   newestCheckpoint,
   saveCheckpoint,
 } from './checkpoints.ts'
+import { resumeCommand } from './command.ts'
 import { lock } from './lock.ts'
-
-/** Everything a run was started with, as config.json holds it. */
-export type Config = Readonly<Record<string, unknown>>
+import { type Config, bytesOf, configBytes, exists, isObject, parse, readConfig } from './run-config.ts'
 
 /** One line of metrics.jsonl. `step` counts the optimizer steps done; what was not measured then is left out. */
 export interface Metric {
@@ -44,8 +42,11 @@ export async function createRun(dir: string, config: Config): Promise<RunFolder>
     for (const name of ['config.json', 'metrics.jsonl', 'checkpoints'])
       if (await exists(join(dir, name)))
         throw new Error(`${dir} already holds a run; resume it with --resume, or choose another --out`)
-    await writeAtomic(join(dir, 'config.json'), bytesOf(`${JSON.stringify(config, null, 2)}\n`))
     await makeFolder(join(dir, 'checkpoints'))
+    await writeAtomic(join(dir, 'config.json'), configBytes(config)).catch(async (error: unknown) => {
+      await rmdir(join(dir, 'checkpoints')) // so that the same command may be tried again
+      throw error
+    })
     return new RunFolder(dir, config, unlock)
   })
 }
@@ -84,14 +85,26 @@ async function holding<T>(dir: string, body: (unlock: () => Promise<void>) => Pr
 /** A run folder; made by `createRun`, `openRun` or `resumeRun`. */
 export class RunFolder {
   readonly dir: string
-  readonly config: Config
+  #config: Config
   #unlock: (() => Promise<void>) | null // null when this process does not hold the run
   #log: number | null = null // file descriptor of metrics.jsonl
 
   constructor(dir: string, config: Config, unlock: (() => Promise<void>) | null) {
     this.dir = dir
-    this.config = config
+    this.#config = config
     this.#unlock = unlock
+  }
+
+  /** What config.json holds. */
+  get config(): Config {
+    return this.#config
+  }
+
+  /** Resolves when config.json holds another configuration. Throws Error in words, with the old one untouched. */
+  async writeConfig(config: Config) {
+    this.#checkHeld()
+    await writeAtomic(this.path('config.json'), configBytes(config), { retry: this.retry })
+    this.#config = config
   }
 
   /** Path of a file of the run. */
@@ -106,7 +119,7 @@ export class RunFolder {
       this.#log ??= openSync(this.path('metrics.jsonl'), 'a')
       writeSync(this.#log, `${JSON.stringify(metric)}\n`)
     } catch (cause) {
-      throw writeError(this.path('metrics.jsonl'), cause, { retry: RETRY })
+      throw writeError(this.path('metrics.jsonl'), cause, { retry: this.retry })
     }
   }
 
@@ -130,7 +143,7 @@ export class RunFolder {
     const kept = (await this.metrics()).filter((metric) => metric.step <= step)
     this.#closeLog()
     const lines = kept.map((metric) => `${JSON.stringify(metric)}\n`).join('')
-    await writeAtomic(this.path('metrics.jsonl'), bytesOf(lines), { retry: RETRY })
+    await writeAtomic(this.path('metrics.jsonl'), bytesOf(lines), { retry: this.retry })
   }
 
   /** Resolves when the metrics so far and checkpoints/step-<step>.safetensors are on disk. The last `keep` checkpoints stay,
@@ -143,7 +156,8 @@ export class RunFolder {
   ) {
     this.#checkHeld()
     if (this.#log !== null) fsyncSync(this.#log)
-    await saveCheckpoint(this.path('checkpoints'), { step, tensors, metadata }, options)
+    const write = { retry: this.retry, ...options }
+    await saveCheckpoint(this.path('checkpoints'), { step, tensors, metadata }, write)
   }
 
   /** The newest checkpoint that can be read, null when there is none yet, and one line about each newer one that is
@@ -173,25 +187,15 @@ export class RunFolder {
     this.#log = null
   }
 
+  /** What to do once a write that failed can succeed. */
+  get retry(): string {
+    const { method } = this.#config
+    return typeof method === 'string' ? `run: ${resumeCommand(method, this.dir)}` : 'try again'
+  }
+
   #checkHeld() {
     if (!this.#unlock) throw new Error(`${this.dir} is not open for writing; resumeRun opens it`)
   }
-}
-
-async function readConfig(dir: string): Promise<Config> {
-  const path = join(dir, 'config.json')
-  if (!(await exists(path)))
-    throw new Error(
-      (await exists(dir))
-        ? `${dir} is not a run folder: it has no config.json; give the --out folder of a training`
-        : `${dir} does not exist; give the --out folder of a training`,
-    )
-  const config = parse(new TextDecoder().decode(await readBytes(path)))
-  if (!isObject(config))
-    throw new Error(
-      `${path} is damaged: it is not a JSON object; restore it, or train again with another --out`,
-    )
-  return config
 }
 
 async function makeFolder(dir: string) {
@@ -201,30 +205,6 @@ async function makeFolder(dir: string) {
     throw writeError(dir, cause)
   }
 }
-
-async function exists(path: string): Promise<boolean> {
-  try {
-    await stat(path)
-    return true
-  } catch (error) {
-    if (['ENOENT', 'ENOTDIR'].includes(codeOf(error))) return false
-    throw error
-  }
-}
-
-const bytesOf = (text: string) => new TextEncoder().encode(text)
-
-/** The value of a JSON text; undefined when it is not JSON. */
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
-  }
-}
-
-const isObject = (value: unknown): value is Record<string, unknown> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value)
 
 const asMetric = (value: unknown): Metric | null =>
   isObject(value) && typeof value['step'] === 'number' ? { ...value, step: value['step'] } : null

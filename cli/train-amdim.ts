@@ -16,6 +16,7 @@ import type { Model } from '../models/layers.ts'
 import { type AmdimFlags, amdimConfig } from './amdim-config.ts'
 import { type Scaling, type Trainer, nothing, scaled } from './build.ts'
 import type { AmdimConfig } from './config.ts'
+import { command } from './command.ts'
 import { chunking } from './chunk.ts'
 import { openFeed } from './feed.ts'
 import { channels, count, featureCount, positive } from './numbers.ts'
@@ -117,8 +118,8 @@ ${presetLines('amdim')}
 Linear and MLP classifiers are trained along, without a gradient to the encoder; kindred eval linear|mlp trains them anew.
 
 Examples:
-  kindred train amdim
-  kindred train amdim --data cifar10:cifar-10-batches-bin --preset amdim-cifar-large --out runs/amdim
-  kindred train amdim --resume runs/amdim`,
+  ${command('train', 'amdim')}
+  ${command('train', 'amdim')} --data cifar10:cifar-10-batches-bin --preset amdim-cifar-large --out runs/amdim
+  ${command('train', 'amdim')} --resume runs/amdim`,
   )
 }

@@ -5,21 +5,24 @@ import { steps } from '../data/loader.ts'
 import { DeviceLostError } from '../engine/errors.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { type AnyConfig, type RunFlags, type TrainFlags, configOf } from './config.ts'
+import { sourceOf } from './data-source.ts'
 import { closeImages, openImages } from './images.ts'
+import { INTERRUPTED, onInterrupt, say } from './interrupt.ts'
 import { type Place, adapterOf, introduce } from './introduce.ts'
+import { resumeCommand } from './command.ts'
 import { knnRows } from './knn.ts'
-import { type PlaceFlags, folderToResume, nextFree, savedConfig } from './place.ts'
+import { type PlaceFlags, folderToResume, makeNextFree, savedConfig } from './place.ts'
 import { openRunGpu } from './precision.ts'
 import { type Method, methods } from './presets.ts'
 import { type Progress, startProgress } from './progress.ts'
 import { writeReport } from './report.ts'
+import { goingOn } from './resume.ts'
 import { type RunFolder, createRun, resumeRun } from './run-folder.ts'
-import { type Manner, type Outcome, type Prepared, Training, prepare, trainingImages } from './train.ts'
+import type { Outcome } from './outcome.ts'
+import { type Manner, type Prepared, Training, prepare, trainingImages } from './train.ts'
 import { version } from './version.ts'
 
 export type CommandFlags = TrainFlags & PlaceFlags
-
-const INTERRUPTED = 130
 
 /** A method as the command line trains it. */
 export interface Trainable<Flags extends RunFlags, Config extends AnyConfig> {
@@ -50,7 +53,7 @@ export async function trainAs<Flags extends RunFlags, Config extends AnyConfig>(
   flags: Flags & PlaceFlags,
 ): Promise<number> {
   const resuming = folderToResume(flags)
-  const saved = resuming === null ? null : await savedConfig(method, resuming)
+  const saved = resuming === null ? null : goingOn(await savedConfig(method, resuming), flags, resuming)
   const progress = startProgress({ json: flags.json ?? false })
   const draft = saved ?? method.configOf(flags, false)
   const data = await openImages(draft, progress) // what is wrong with the data is told before a GPU is looked for
@@ -62,12 +65,10 @@ export async function trainAs<Flags extends RunFlags, Config extends AnyConfig>(
     try {
       const config = saved ?? method.configOf(given, gpu.software)
       const prepared = await method.prepare(gpu, config, data, flags)
-      const run =
-        resuming === null
-          ? await createRun(flags.out ?? nextFree(config), described(config, gpu))
-          : await resumeRun(resuming)
-      const place = { run, data, progress, resumed: resuming !== null }
-      return await train(`${method.title}: ${method.describe(config)}`, prepared, place)
+      const place = await placed(prepared, { resuming, out: flags.out })
+      return await train(`${method.title}: ${method.describe(config)}`, place.prepared, {
+        ...{ run: place.run, data, progress, resumed: resuming !== null },
+      })
     } finally {
       gpu.destroy()
     }
@@ -75,6 +76,17 @@ export async function trainAs<Flags extends RunFlags, Config extends AnyConfig>(
     progress.stop()
     await closeImages(data)
   }
+}
+
+/** The run's folder, taken, and what is prepared, with the images named as they are found from there. */
+async function placed(
+  prepared: Prepared,
+  { resuming, out }: { readonly resuming: string | null; readonly out: string | undefined },
+): Promise<{ readonly run: RunFolder; readonly prepared: Prepared }> {
+  if (resuming !== null) return { run: await resumeRun(resuming), prepared }
+  const dir = out ?? (await makeNextFree(prepared.config))
+  const config = { ...prepared.config, ...sourceOf(prepared.config.data, dir) }
+  return { run: await createRun(dir, described(config, prepared.gpu)), prepared: { ...prepared, config } }
 }
 
 /** `resumed` tells a run that goes on from one that begins. */
@@ -94,8 +106,9 @@ async function train(
     tell(outcome, prepared, run, progress)
     return outcome.finished ? 0 : INTERRUPTED
   } catch (error) {
+    await writeReport(run.dir).catch(() => undefined) // the curves so far; the first error is the one to tell
     if (!(error instanceof DeviceLostError)) throw error
-    const remedy = `the last checkpoint is intact; go on with: kindred train ${prepared.config.method} --resume ${run.dir}`
+    const remedy = `the last checkpoint is intact; go on with: ${resumeCommand(prepared.config.method, run.dir)}`
     throw new Error(`${error.message}; ${remedy}`, { cause: error })
   } finally {
     release()
@@ -109,27 +122,12 @@ const described = (config: AnyConfig, gpu: Gpu) => ({
   about: { kindred: version(), node: process.version, adapter: adapterOf(gpu) },
 })
 
-/** Ctrl-C once finishes the step and saves; twice ends at once. Returns what takes the handler away again. */
-function onInterrupt(stop: { requested: boolean }, progress: Progress): () => void {
-  const interrupt = () => {
-    if (stop.requested) process.exit(INTERRUPTED)
-    stop.requested = true
-    progress.note('stopping after this step and saving; Ctrl-C again to stop without saving')
-  }
-  process.on('SIGINT', interrupt)
-  process.on('SIGTERM', interrupt)
-  return () => {
-    process.off('SIGINT', interrupt)
-    process.off('SIGTERM', interrupt)
-  }
-}
-
 function tell(outcome: Outcome, { config, probe }: Prepared, run: RunFolder, progress: Progress) {
+  const result = { run: run.dir, ...outcome }
   if (!outcome.finished) {
-    progress.note(
-      `stopped and saved at step ${outcome.step} of ${outcome.steps}; go on with: kindred train ${config.method} --resume ${run.dir}`,
-      { run: run.dir, ...outcome },
-    )
+    const { step, steps: total } = outcome
+    const command = resumeCommand(config.method, run.dir)
+    say(progress, `stopped and saved at step ${step} of ${total}; go on with: ${command}`, result)
     return
   }
   const lines = [`done: ${outcome.steps} steps, last loss ${outcome.loss?.toFixed(4) ?? '-'}`]
@@ -141,5 +139,5 @@ function tell(outcome: Outcome, { config, probe }: Prepared, run: RunFolder, pro
       '',
     )
   lines.push(`run folder: ${run.dir} (report.html shows the curves)`)
-  progress.note(lines.join('\n'), { run: run.dir, ...outcome })
+  say(progress, lines.join('\n'), result)
 }

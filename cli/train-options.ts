@@ -1,6 +1,7 @@
 // The commands of kindred train: the options that all methods have, and each method's own.
 
 import { type Command, Option } from 'commander'
+import { command } from './command.ts'
 import { chunking } from './chunk.ts'
 import { channels, count, folder, pixels, positive, share, whole } from './numbers.ts'
 import { activationsHelp, precisionHelp } from './precision.ts'
@@ -17,7 +18,7 @@ export const trainCommands: readonly {
   {
     method: 'simclr',
     add: (train) =>
-      command(
+      methodCommand(
         train,
         'simclr',
         'SimCLR (Chen et al. 2020): two augmented views of each image attract, all others repel',
@@ -31,7 +32,7 @@ export const trainCommands: readonly {
   {
     method: 'moco',
     add: (train) =>
-      command(
+      methodCommand(
         train,
         'moco',
         'MoCo (He et al. 2020): keys of earlier batches, in a queue, repel; a second encoder follows',
@@ -55,7 +56,7 @@ export const trainCommands: readonly {
   {
     method: 'memory-bank',
     add: (train) =>
-      command(
+      methodCommand(
         train,
         'memory-bank',
         'Instance Discrimination (Wu et al. 2018): a bank keeps one feature per image; others repel',
@@ -69,7 +70,7 @@ export const trainCommands: readonly {
   {
     method: 'end-to-end',
     add: (train) =>
-      command(
+      methodCommand(
         train,
         'end-to-end',
         "the end-to-end mechanism of MoCo's comparison: the batch's other keys repel, and have a gradient",
@@ -78,7 +79,7 @@ export const trainCommands: readonly {
   },
 ]
 
-function command(
+function methodCommand(
   train: Command,
   method: Method,
   description: string,
@@ -111,10 +112,10 @@ Ctrl-C saves and stops; --resume goes on from there, bit for bit as if it had ne
 A run folder holds config.json, metrics.jsonl, checkpoints/ (safetensors, torchvision's names) and report.html.
 
 Examples:
-  kindred train ${method} --data folder:photos --size 64 --batch 64 --epochs 100 --out runs/photos
-  kindred train ${method} --data cifar10:cifar-10-batches-bin --preset ${usual}
-  kindred train ${method} --data cifar10:cifar-10-batches-bin --width 8 --subset 2000 --batch 128 --epochs 10   (a CPU)
-  kindred train ${method} --resume runs/photos`,
+  ${command('train', method)} --data folder:photos --size 64 --batch 64 --epochs 100 --out runs/photos
+  ${command('train', method)} --data cifar10:cifar-10-batches-bin --preset ${usual}
+  ${command('train', method)} --data cifar10:cifar-10-batches-bin --width 8 --subset 2000 --batch 128 --epochs 10   (a CPU)
+  ${command('train', method)} --resume runs/photos`,
   )
 }
 

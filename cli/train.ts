@@ -9,10 +9,16 @@ import { type Trainer, buildTrainer, measured } from './build.ts'
 import type { AnyConfig, RunConfig, TrainConfig } from './config.ts'
 import { type Feed, type Resident, openFeed } from './feed.ts'
 import { checkResumable, fingerprint } from './fingerprint.ts'
+import { diverged, notFinite } from './finite.ts'
+import { changesSince, settingsMetadata } from './history.ts'
+import { explained, keepChanges } from './resume.ts'
+import { Losses, badWeights } from './losses.ts'
+import { checkpointPath } from './checkpoints.ts'
 import { KnnProbe } from './knn.ts'
+import { type Outcome, outcomeOf } from './outcome.ts'
 import type { Progress } from './progress.ts'
 import type { Metric, RunFolder } from './run-folder.ts'
-import { loadTrainer, saveTrainer } from './trainer-state.ts'
+import { type State, loadTrainer, saveTrainer } from './trainer-state.ts'
 
 /** All that a training needs before it has a folder. */
 export interface Prepared {
@@ -63,19 +69,6 @@ export const probeOf = (
 ): KnnProbe | null =>
   train.labels !== null && test.size > 0 ? new KnnProbe(gpu, { train, test }, recipeOf(views, 0), knn) : null
 
-/** How a training ended. Accuracies are kNN top-1 in percent, null where they were not measured. */
-export interface Outcome {
-  readonly finished: boolean
-  readonly step: number
-  readonly steps: number
-  readonly loss: number | null
-  readonly pixels: number | null
-  readonly untrained: number | null
-  readonly trained: number | null
-}
-
-const LATE = 2 // steps whose loss is still on its way: the GPU has work, and what waits for it stays bounded
-
 /** One training, into a fresh run folder or a resumed one, to its end or to Ctrl-C. */
 export class Training {
   readonly #prepared: Prepared
@@ -83,11 +76,10 @@ export class Training {
   readonly #progress: Progress
   /** Set by Ctrl-C: the step under way is finished and saved, and training ends. */
   readonly #stop: { requested: boolean }
-  readonly #pending: { step: number; loss: Promise<Float32Array> }[] = []
+  readonly #losses: Losses
   #images: Promise<string> | null = null // the fingerprint of what it is trained on
   #best = -Infinity
   #saved = -1 // the step of the last checkpoint
-  #loss: number | null = null
   #reason: string | null = null // why a step was not replayed, as last told
   #traced = 0 // steps that are traced to be replayed later, and need no reason
 
@@ -96,6 +88,7 @@ export class Training {
     this.#run = run
     this.#progress = progress
     this.#stop = stop
+    this.#losses = new Losses(prepared, run, progress, (what) => this.#diverged(what))
   }
 
   /** Steps from the beginning to the end. */
@@ -110,9 +103,10 @@ export class Training {
     await this.#resume(resumed)
     if (this.#saved < 0) await this.#begin()
     while (state.step < this.total && !this.#stop.requested) await this.#epoch()
-    await this.#drain(0)
+    await this.#losses.drain()
     if (this.#saved < state.step) await this.#save()
-    return this.#outcome()
+    else if (state.step >= this.total) await this.#measureEnd()
+    return outcomeOf(this.#run, { step: state.step, total: this.total, loss: this.#losses.last })
   }
 
   /** Puts the training back to the newest checkpoint; what was measured after it is measured again. */
@@ -124,12 +118,15 @@ export class Training {
     if (checkpoint) {
       const { step } = checkpoint
       const bank = config.method === 'memory-bank'
-      await checkResumable(images, checkpoint, { dir, bank, total: this.total })
-      loadTrainer(gpu, trainer, checkpoint)
+      await explained(changesSince(checkpoint.metadata, config), async () => {
+        await checkResumable(images, checkpoint, { dir, bank, total: this.total })
+        loadTrainer(gpu, trainer, checkpoint)
+      })
       this.#saved = step
       this.#progress.note(`${dir}: going on from step ${step} of ${this.total}`)
     } else if (resumed) this.#progress.note(`${dir}: there is no checkpoint yet, beginning at step 0`)
     await this.#run.truncateMetrics(this.#saved)
+    await keepChanges(this.#run, this.#progress, { config, checkpoint })
     for (const { knn } of await this.#run.metrics()) this.#best = Math.max(this.#best, knn ?? -Infinity)
   }
 
@@ -145,24 +142,24 @@ export class Training {
   }
 
   async #epoch() {
-    const { config, gpu, feed, stepsPerEpoch, trainer } = this.#prepared
+    const { config, feed, stepsPerEpoch, trainer } = this.#prepared
     const { state } = trainer
     const { batch, seed } = config
     const [epoch, start] = [Math.floor(state.step / stepsPerEpoch), state.step % stepsPerEpoch]
     for await (const { images, indices } of feed({ batch, seed, epoch, start })) {
       const loss = trainer.step(images, indices)
       this.#explain(trainer.captured.reason)
-      const reading = gpu.read(loss)
-      reading.catch(() => undefined) // thrown when its turn comes; until then it is not unhandled
-      this.#pending.push({ step: state.step, loss: reading })
-      await this.#drain(LATE)
+      await this.#losses.add(state.step, loss)
       if (state.step % stepsPerEpoch === 0) break // what belongs to the epoch's end comes before its checkpoint
       if (this.#stop.requested) return
       if (this.#isDue()) await this.#save()
     }
-    await this.#drain(0)
+    await this.#losses.drain()
+    const isDue = config.checkpointEvery === 0 || this.#isDue()
+    // what is not finite is not worth measuring
+    const saved = isDue || this.#isMeasured(epoch + 1) ? await this.#state() : null
     const best = await this.#measure(epoch + 1)
-    if (config.checkpointEvery === 0 || best || this.#isDue()) await this.#save(best)
+    if (isDue || best) await this.#save(best, saved)
   }
 
   /** Tells once why steps are run one by one instead of replayed: slower, to the same bits. */
@@ -178,39 +175,29 @@ export class Training {
     return checkpointEvery > 0 && this.#prepared.trainer.state.step % checkpointEvery === 0
   }
 
-  /** Waits for losses until at most `most` are still on their way. */
-  async #drain(most: number) {
-    while (this.#pending.length > most) {
-      const first = this.#pending.shift()
-      if (!first) return
-      this.#log(first.step, [...(await first.loss)])
-    }
-  }
-
-  #log(step: number, [loss = NaN, ...others]: readonly number[]) {
-    const { config, stepsPerEpoch, trainer } = this.#prepared
-    if (!Number.isFinite(loss))
-      throw new Error(
-        `the loss became ${loss} at step ${step}; the checkpoint of step ${Math.max(0, this.#saved)} is intact; lower --lr or raise --temperature`,
-      )
-    this.#loss = loss
-    const names = trainer.terms?.slice(1) ?? []
-    const terms = Object.fromEntries(others.map((value, i) => [names[i] ?? `${i}`, value]))
-    const lr = trainer.schedule(step - 1)
-    this.#run.append({ step, epoch: step / stepsPerEpoch, loss, ...(others.length > 0 && { terms }), lr })
-    this.#progress.update(step, { loss, images: config.batch })
+  #isMeasured(epoch: number): boolean {
+    const { epochs, knn } = this.#prepared.config
+    return epoch === epochs || (knn.every > 0 && epoch % knn.every === 0)
   }
 
   /** Measures kNN accuracy when it is due, and returns whether it is the best yet. */
   async #measure(epoch: number): Promise<boolean> {
     const { config, probe, trainer } = this.#prepared
-    const due = epoch === config.epochs || (config.knn.every > 0 && epoch % config.knn.every === 0)
-    if (!probe || !due) return false
+    if (!probe || !this.#isMeasured(epoch)) return false
     const knn = await probe.ofEncoder(measured(config, trainer))
     this.#tell({ step: trainer.state.step, epoch, knn })
     const best = knn > this.#best
     this.#best = Math.max(knn, this.#best)
     return best
+  }
+
+  /** Measures the end of a run that was made to end where it is. */
+  async #measureEnd() {
+    const { step } = this.#prepared.trainer.state
+    const isMeasured = (await this.#run.metrics()).some(
+      (metric) => metric.step === step && metric.knn !== undefined,
+    )
+    if (!isMeasured && step > 0) await this.#measure(this.#prepared.config.epochs)
   }
 
   #tell(metric: Metric) {
@@ -223,28 +210,30 @@ export class Training {
     this.#progress.note(words, metric)
   }
 
-  async #save(best = false) {
-    const { gpu, images, trainer } = this.#prepared
-    await this.#drain(0) // every metric up to the checkpoint is on disk before it
+  /** What a checkpoint holds. Throws Error when there is a value in it that is not finite. */
+  async #state(): Promise<State> {
+    const { config, gpu, images, trainer } = this.#prepared
+    await this.#losses.drain() // every metric up to the checkpoint is on disk before it
     const { tensors, metadata } = await saveTrainer(gpu, trainer)
-    const known = { ...metadata, images: await (this.#images ??= fingerprint(images)) }
-    await this.#run.saveCheckpoint(trainer.state.step, tensors, known, { best })
-    this.#saved = trainer.state.step
+    const bad = notFinite(tensors)
+    if (bad.length > 0) throw this.#diverged(badWeights(bad, trainer.state.step))
+    const known = { images: await (this.#images ??= fingerprint(images)), ...settingsMetadata(config) }
+    return { tensors, metadata: { ...metadata, ...known } }
   }
 
-  async #outcome(): Promise<Outcome> {
-    const metrics = await this.#run.metrics()
-    const last = (key: 'loss' | 'pixels' | 'untrained' | 'knn') =>
-      metrics.findLast((m) => m[key] !== undefined)?.[key] ?? null
+  async #save(best = false, saved: State | null = null) {
     const { step } = this.#prepared.trainer.state
-    return {
-      finished: step >= this.total,
-      step,
-      steps: this.total,
-      loss: this.#loss ?? last('loss'),
-      pixels: last('pixels'),
-      untrained: last('untrained'),
-      trained: last('knn'),
-    }
+    const { tensors, metadata } = saved ?? (await this.#state())
+    await this.#run.saveCheckpoint(step, tensors, metadata, { best })
+    this.#saved = step
+  }
+
+  #diverged(what: string): Error {
+    const { method, schedule } = this.#prepared.config
+    const { dir } = this.#run
+    if (this.#saved < 0)
+      return new Error(`${what}; there is no checkpoint of it: start again with another --out`)
+    const path = checkpointPath(this.#run.path('checkpoints'), this.#saved)
+    return diverged(what, { method, dir, lr: schedule.lr, step: this.#saved, path })
   }
 }

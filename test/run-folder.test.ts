@@ -37,7 +37,7 @@ async function hold(dir: string) {
 
 /** Saves checkpoints on a small disk until it is full. */
 async function fill(dir: string) {
-  const run = await createRun(join(dir, 'a'), {})
+  const run = await createRun(join(dir, 'a'), { method: 'simclr' })
   await run.saveCheckpoint(1, tensors(1, 30_000), {})
   const error = await run.saveCheckpoint(2, tensors(2, 30_000), {}).catch((e: unknown) => e)
   const { checkpoint } = await run.latest()
@@ -99,6 +99,11 @@ function tests() {
       `${dir} is not a run folder: it has no config.json; give the --out folder of a training`,
     )
     assert.equal(readdirSync(dir), [])
+    writeFileSync(join(dir, 'config.json'), '{\n  "a": 1\n  "b": 2\n}')
+    assert.is(
+      await message(openRun(dir)),
+      `${join(dir, 'config.json')} is damaged: it is not a JSON object (line 3); restore it, or train again with another --out`,
+    )
     for (const text of ['{"method": "sim', '[]', '']) {
       writeFileSync(join(dir, 'config.json'), text)
       assert.match(await message(openRun(dir)), /config\.json is damaged: it is not a JSON object/)
@@ -147,6 +152,22 @@ function tests() {
       /no checkpoint can be read; start again with another --out\n.*00002/,
     )
     await again.close()
+  })
+
+  test('resumes before a checkpoint with values that are not finite, and names it', async ({ dir }) => {
+    const run = await createRun(dir, {})
+    await run.saveCheckpoint(1, tensors(1), {})
+    await run.saveCheckpoint(
+      2,
+      new Map([...tensors(2), ['m', { shape: [1], data: Float32Array.of(NaN) }]]),
+      {},
+    )
+    const { checkpoint, damaged } = await run.latest()
+    assert.is(checkpoint?.step, 1)
+    const path = join(dir, 'checkpoints', fileOf(2))
+    assert.equal(damaged, [`${path}: it holds values that are not finite, in m; nothing can go on from it`])
+    assert.ok(existsSync(`${path}.damaged`))
+    await run.close()
   })
 
   test('drops what a resumed run measures again, and a line cut short', async ({ dir }) => {
@@ -212,7 +233,7 @@ function tests() {
     const path = join(dir, 'a', 'checkpoints', fileOf(2))
     assert.is(
       error,
-      `Error: cannot write ${path}: the disk is full (needs 121 KB); free space, then run the same command with --resume`,
+      `Error: cannot write ${path}: the disk is full (needs 121 KB); free space, then run: npx kindred train simclr --resume ${join(dir, 'a')}`,
     )
     assert.is(step, 1)
     assert.equal(files, [fileOf(1)])

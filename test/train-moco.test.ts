@@ -96,7 +96,7 @@ test('a queue or a bank of another size, and a bank of other images, are refused
   )
   assert.match(
     (await kindred('train', 'moco', '--resume', join(dir, 'nce-whole'))).err,
-    /not of a MoCo run, its method is memory-bank; go on with: kindred train memory-bank --resume .*nce-whole/,
+    /not of a MoCo run, its method is memory-bank; go on with: npx kindred train memory-bank --resume .*nce-whole/,
   )
 })
 

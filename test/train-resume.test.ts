@@ -1,6 +1,6 @@
 // What becomes of a run whose images, folder or checkpoints have changed since it began.
 
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite } from 'uvu'
@@ -52,8 +52,14 @@ test('goes on with the same images, and with no others', async ({ photos, run })
   await picture(join(photos, 'train', 'more.png'))
   assert.match((await resume()).err, /other images than the 9 that the data set holds now/)
   rmSync(join(photos, 'train', 'more.png'))
-  const again = await resume()
+  const moved = `${photos} now`
+  renameSync(photos, moved)
+  const lost = await resume()
+  assert.is(lost.code, 1)
+  assert.match(lost.err, /run: its images are not at .*photos; say where they are with --data folder:PATH\n$/)
+  const again = await kindred('train', 'simclr', '--resume', run, '--data', `folder:${moved}`)
   assert.is(again.code, 0, again.err)
+  assert.match(again.out, /changed since the checkpoint of step 2: data "folder:.*photos" -> "folder:.*now"/)
   assert.is(metricsOf(run), before)
 })
 
@@ -85,7 +91,7 @@ test('a run of another method is told how to go on', async ({ run }) => {
   assert.is(code, 1)
   assert.match(
     err,
-    /not of a MoCo run, its method is simclr; go on with: kindred train simclr --resume .*run/,
+    /not of a MoCo run, its method is simclr; go on with: npx kindred train simclr --resume .*run/,
   )
 })
 

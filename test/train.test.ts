@@ -106,7 +106,10 @@ test('in f16, stopped and resumed, a run ends the same, and on a CPU as in f32',
   assert.match(out, /precision f16: computes in f32, which a CPU does best; the loss is scaled/)
   const refused = await kindred('train', 'simclr', '--resume', run, '--precision', 'f32')
   assert.is(refused.code, 2)
-  assert.match(refused.err, /--resume goes on with the run's own settings; leave out --precision/)
+  assert.match(
+    refused.err,
+    /--resume goes on with the run's own settings, but for --data, --lr and --epochs; leave out --precision/,
+  )
   const { code, err } = await kindred('train', 'simclr', '--resume', run)
   assert.is(code, 0, err)
   const config = JSON.parse(readFileSync(join(run, 'config.json'), 'utf8')) as Record<string, unknown>
@@ -144,7 +147,7 @@ test('Ctrl-C saves and says how to go on; going on ends the same', async ({ dir 
   first.child.kill('SIGINT')
   const { code, out } = await first.done
   assert.is(code, 130)
-  assert.match(out, /stopped and saved at step \d+ of 12; go on with: kindred train simclr --resume /)
+  assert.match(out, /stopped and saved at step \d+ of 12; go on with: npx kindred train simclr --resume /)
   assert.is((await kindred('train', 'simclr', '--resume', run)).code, 0)
   assert.is(metricsOf(run), metricsOf(join(dir, 'a')))
   const done = await kindred('train', 'simclr', '--resume', run)
@@ -199,6 +202,8 @@ test('eval knn gives a run on a subset the number that its training ended with',
   assert.is(result['bank'], 40, err)
   const last = metricsOf(run).trim().split('\n').at(-1) ?? ''
   assert.is(result['trained'], (JSON.parse(last) as Record<string, number>)['knn'])
+  const named = await kindred('eval', 'knn', run, '--data', 'procedural:64,32', '--json')
+  assert.is(named.out, out) // the same images by another name are the run's, its subset too
 })
 
 const refusals: [string, string[], number, RegExp][] = [
@@ -259,7 +264,7 @@ const refusals: [string, string[], number, RegExp][] = [
     'settings on a resumed run',
     ['--resume', 'A', '--batch', '7'],
     2,
-    /^kindred: --resume goes on with the run's own settings; leave out --batch/,
+    /^kindred: --resume goes on with the run's own settings, but for --data, --lr and --epochs; leave out --batch/,
   ],
   [
     'a chunk of one image',
@@ -271,7 +276,7 @@ const refusals: [string, string[], number, RegExp][] = [
     'another chunk on a resumed run',
     ['--resume', 'A', '--chunk', '4'],
     2,
-    /^kindred: --resume goes on with the run's own settings; leave out --chunk/,
+    /^kindred: --resume goes on with the run's own settings, but for --data, --lr and --epochs; leave out --chunk/,
   ],
   [
     'an adapter that there is not',

@@ -1,0 +1,49 @@
+// Standard output that can be lost: a closed pipe (`| head -1`), a full disk, a terminal that is gone.
+
+import { codeOf } from '../engine/node-files.ts'
+
+/** The exit code of a program that writes into a closed pipe, as shells report SIGPIPE. */
+const BROKEN_PIPE = 141
+
+let failure: Error | null = null
+const listeners = new Set<() => void>()
+
+/** Notices from now on when standard output is lost. A command that does not listen then ends at once, as it has nothing to
+ *  save. Nothing that is said on standard error can end a command. */
+export function watchOutput() {
+  process.stderr.on('error', () => undefined)
+  process.stdout.on('error', (error) => {
+    if (failure) return
+    failure = error
+    if (listeners.size === 0) process.exit(exitCode(0))
+    for (const tell of listeners) tell()
+  })
+}
+
+/** Calls `tell` once standard output is lost, at once if it has been; returns what ends that. */
+export function onLostOutput(tell: () => void): () => void {
+  listeners.add(tell)
+  if (failure) tell()
+  return () => listeners.delete(tell)
+}
+
+/** Whether what is printed still goes anywhere. */
+export const isOutputLost = () => failure !== null
+
+/** Resolves when all that was printed has been written or lost. */
+export const flushed = () =>
+  new Promise<void>((resolve) => process.stdout.write('', () => setImmediate(resolve)))
+
+/** The exit code of a command that ended with `code`, in view of standard output; says why that was lost unless its reader
+ *  simply went away. */
+export function exitCode(code: number): number {
+  if (!failure) return code
+  if (codeOf(failure) === 'EPIPE') return BROKEN_PIPE
+  const words: Readonly<Record<string, string>> = {
+    ENOSPC: 'the disk is full',
+    EDQUOT: 'your disk quota is used up',
+    EIO: 'the terminal is gone',
+  }
+  console.error(`kindred: cannot write to standard output: ${words[codeOf(failure)] ?? failure.message}`)
+  return 1
+}

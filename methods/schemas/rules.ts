@@ -1,0 +1,65 @@
+// The rules that settings obey. Each says itself in words, behind "must be".
+
+import * as v from 'valibot'
+
+const number = (rule: string, holds: (value: number) => boolean) =>
+  v.pipe(
+    v.number(rule),
+    v.check((value) => Number.isFinite(value) && holds(value), rule),
+  )
+
+/** A whole number from `low` on, or up to `high`. */
+export const whole = (low: number, high = Infinity) =>
+  number(
+    `a whole number ${high === Infinity ? `from ${low} on` : `from ${low} to ${high}`}`,
+    (value) => Number.isSafeInteger(value) && value >= low && value <= high,
+  )
+
+/** The same, or null. */
+export const wholeOrNull = (low: number) =>
+  v.nullable(
+    number(`a whole number from ${low} on, or null`, (value) => Number.isSafeInteger(value) && value >= low),
+  )
+
+/** A number above 0. */
+export const positive = number('a number above 0', (value) => value > 0)
+
+/** A number from 0 on. */
+export const notNegative = number('a number from 0 on', (value) => value >= 0)
+
+/** Any number but infinity. */
+export const finite = number('a number', () => true)
+
+/** A number from `low` to `high`. */
+export const within = (low: number, high: number) =>
+  number(`a number from ${low} to ${high}`, (value) => value >= low && value <= high)
+
+/** A share or a probability. */
+export const share = within(0, 1)
+
+/** A share of which 1 would leave nothing. */
+export const belowOne = number('a number from 0 to below 1', (value) => value >= 0 && value < 1)
+
+export const flag = v.boolean('true or false')
+export const text = v.string('text')
+
+/** One of some words or numbers. */
+export const oneOf = <const T extends readonly (string | number)[]>(...options: T) =>
+  v.picklist(options, options.length === 1 ? String(options[0]) : `one of ${options.join(', ')}`)
+
+/** An object with these fields and no others. */
+export const fields = <const E extends v.ObjectEntries>(entries: E) => v.strictObject(entries, 'an object')
+
+/** Two numbers, the smaller first, above 0 and up to `most`. */
+export const range = (most = Infinity) => {
+  const rule = `[low, high] with 0 < low <= high${most < Infinity ? ` <= ${most}` : ''}`
+  return v.pipe(
+    v.strictTuple([v.number(rule), v.number(rule)], rule),
+    v.check(([low, high]) => low > 0 && low <= high && high <= most, rule),
+    v.readonly(),
+  )
+}
+
+/** Three numbers, of red, green and blue. */
+export const rgb = <T extends v.GenericSchema<unknown, number>>(each: T) =>
+  v.pipe(v.strictTuple([each, each, each], 'three numbers'), v.readonly())
