@@ -1,10 +1,12 @@
 // Where a pixel of an augmented image comes from: the crop, the flip, and how the pixels there are weighed.
 
 import { wgsl } from './op.ts'
+import { unitClamp } from './nan.ts'
 
 // torch.nn.functional.interpolate(mode='bilinear', align_corners=False) of the box, without antialias.
 /** WGSL of `cropped(n, a, i)`, pixel i of image n as its row `a` crops it; `cubic` says how it is resampled. */
 export const cropped = wgsl`
+  ${unitClamp}
   fn pixel(n: u32, y: u32, x: u32) -> vec3f {
     let at = ((n * p.H + y) * p.W + x) * 3u;
     if (p.bytes == 0u) {
@@ -25,7 +27,8 @@ export const cropped = wgsl`
     let scale = select(extent / f32(count), 1.0, extent == f32(count)); // exact where nothing is resized
     let at = max(select(0.0, start, open) + (f32(i) + 0.5) * scale - 0.5, 0.0);
     let near = min(u32(at), last);
-    let far = min(near + 1u, last);
+    // What weighs nothing is not read: it might be NaN.
+    let far = select(min(near + 1u, last), near, at == f32(near));
     return Taps(mirror(origin + i32(near), source), mirror(origin + i32(far), source), at - f32(near));
   }
   // Pillow's: Keys' kernel with a = -1/2, as wide as pixels of the result are far apart.
@@ -58,7 +61,7 @@ export const cropped = wgsl`
         total += weight;
       }
     }
-    return clamp(sum / total, vec3f(0), vec3f(1));
+    return unitClamp(sum / total);
   }
   fn cropped(n: u32, a: Augmentation, i: u32) -> vec3f {
     let x = select(i % p.w, p.w - 1u - i % p.w, a.flip != 0);

@@ -11,6 +11,7 @@ import { blurred } from './augment-blur.ts'
 import { cropped } from './augment-crop.ts'
 import { augmentationStruct } from './augment-parameters.ts'
 import { type Normalization } from './augment-recipes.ts'
+import { notANumber } from './nan.ts'
 import {
   type Op,
   type Run,
@@ -27,13 +28,17 @@ import {
 } from './op.ts'
 
 // torchvision.transforms.functional_tensor: _blend, adjust_*, rgb_to_grayscale (its weights sum to 0.9999).
+// It takes unitClamp from `cropped`.
 const adjusted = wgsl`
+  ${notANumber}
   const CONTRAST = 2u;
   fn gray(c: vec3f) -> f32 { return 0.2989 * c.r + 0.587 * c.g + 0.114 * c.b; }
   fn blend(c: vec3f, other: f32, ratio: f32) -> vec3f {
-    return clamp(ratio * c + (1 - ratio) * other, vec3f(0), vec3f(1));
+    return unitClamp(ratio * c + (1 - ratio) * other);
   }
   fn turned(c: vec3f, turn: f32) -> vec3f {
+    let sum = c.r + c.g + c.b;
+    if (notANumber(sum)) { return vec3f(sum); } // which max and min may hide
     let v = max(c.r, max(c.g, c.b));
     let chroma = v - min(c.r, min(c.g, c.b));
     if (chroma == 0) { return c; }
@@ -43,7 +48,7 @@ const adjusted = wgsl`
     if (v == c.r) { sector = d.b - d.g; } else if (v == c.g) { sector = 2 + d.r - d.b; }
     let h = fract(fract(sector / 6 + 1) + turn) * 6;
     let f = h - floor(h);
-    let rest = clamp(v * (1 - s * vec3f(1, f, 1 - f)), vec3f(0), vec3f(1)); // p, q, t
+    let rest = unitClamp(v * (1 - s * vec3f(1, f, 1 - f))); // p, q, t
     switch (u32(h) % 6u) {
       case 0u: { return vec3f(v, rest.z, rest.x); }
       case 1u: { return vec3f(rest.y, v, rest.x); }

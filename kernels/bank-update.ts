@@ -2,6 +2,7 @@
 // https://arxiv.org/abs/1805.01978, section 3.2, with the momentum of their code).
 
 import { type Tensor, type Variable, ShapeError, elementwise, flatIndex, kernel, matrix, show } from './op.ts'
+import { maximum } from './nan.ts'
 
 const bankKernel = kernel`
   struct Params { N: u32, C: u32, slots: u32, keep: f32, take: f32 }
@@ -10,6 +11,7 @@ const bankKernel = kernel`
   @group(0) @binding(2) var<storage, read_write> bank:     array<f32>; // [slots, C]
   @group(0) @binding(3) var<uniform>             p:        Params;
   ${flatIndex}
+  ${maximum}
   @compute @workgroup_size(64)
   fn bankUpdate(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
     let n = flat(id, groups);
@@ -25,7 +27,7 @@ const bankKernel = kernel`
       let moved = p.keep * bank[at + c] + p.take * features[n * p.C + c];
       squares += moved * moved;
     }
-    let scale = 1.0 / max(sqrt(squares), 1e-12);
+    let scale = 1.0 / maximum(sqrt(squares), 1e-12);
     for (var c = 0u; c < p.C; c++) {
       bank[at + c] = (p.keep * bank[at + c] + p.take * features[n * p.C + c]) * scale;
     }

@@ -13,6 +13,7 @@ import {
   op,
   sizeOf,
 } from './op.ts'
+import { zeroTimes } from './nan.ts'
 import { streamKey, threefry } from './threefry.ts'
 
 const dropoutKernel = kernel`
@@ -22,12 +23,13 @@ const dropoutKernel = kernel`
   @group(0) @binding(2) var<uniform>             p: Params;
   ${flatIndex}
   ${threefry}
+  ${zeroTimes}
   @compute @workgroup_size(64)
   fn dropout(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
     let i = flat(id, groups);
     if (i >= p.count) { return; }
     let draw = uniform01(threefry(vec2u(p.key0, p.key1), vec2u(i, 0u)).x);
-    y[i] = select(0.0, p.scale * x[i], draw >= p.p);
+    y[i] = select(zeroTimes(x[i]), p.scale * x[i], draw >= p.p);
   }
 `
 

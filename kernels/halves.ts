@@ -3,12 +3,17 @@
 
 import { type Run, type Tensor, elementwise, flatIndex, kernel, sizeOf, wgsl } from './op.ts'
 
-/** `half2(pair)`: two numbers as halves in a word, +-65,504 for any that are larger, and NaN for NaN, which min and max may hide. */
+/** `half2(pair)`: two numbers as halves in a word, +-65,504 for finite ones that are larger. Infinity
+ *  and NaN, which min and max may hide, stay what they are. */
 const half2 = wgsl`
   fn half2(pair: vec2f) -> u32 {
-    let nan = (bitcast<vec2u>(pair) & vec2u(0x7fffffffu)) > vec2u(0x7f800000u);
-    let marks = select(vec2u(), vec2u(0x7e00u), nan);
-    let numbers = select(clamp(pair, vec2f(-65504.0), vec2f(65504.0)), vec2f(), nan);
+    let bits = bitcast<vec2u>(pair);
+    let magnitudes = bits & vec2u(0x7fffffffu);
+    let special = magnitudes >= vec2u(0x7f800000u);
+    let nan = magnitudes > vec2u(0x7f800000u);
+    let names = select(vec2u(0x7c00u), vec2u(0x7e00u), nan); // infinity, NaN
+    let marks = select(vec2u(), names | ((bits >> vec2u(16u)) & vec2u(0x8000u)), special);
+    let numbers = select(clamp(pair, vec2f(-65504.0), vec2f(65504.0)), vec2f(), special);
     return pack2x16float(numbers) | marks.x | (marks.y << 16u);
   }
 `
@@ -84,7 +89,8 @@ export const remembered = (run: Run, x: Tensor): [] | [Tensor] =>
 export const recalled = (run: Run, x: Tensor, halves: Tensor | undefined): Tensor =>
   halves ? fromHalves(run, halves) : x
 
-/** x in halves, of the same shape: rounded to 11 bits, and to +-65,504 beyond. */
+/** x in halves, of the same shape: rounded to 11 bits, and to +-65,504 beyond. Infinity and NaN
+ *  stay. */
 export function toHalves(run: Run, x: Tensor): Tensor {
   const count = sizeOf(x.shape)
   const byFour = count % 4 === 0

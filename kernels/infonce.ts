@@ -21,6 +21,7 @@ import {
   show,
 } from './op.ts'
 import { attend } from './infonce-attend.ts'
+import { maximum, zeroTimes } from './nan.ts'
 import { meanOfRows } from './ntxent.ts'
 import { checkTemperature } from './pairs.ts'
 import { log1pUnit, preciseLog } from './pointwise.ts'
@@ -36,6 +37,7 @@ const unitKernel = kernel`
   @group(0) @binding(4) var<storage, read_write> scale: array<f32>; // [rows], 1 / |q|; 0 where there is no direction
   @group(0) @binding(5) var<uniform>             p:     Params;
   ${flatIndex}
+  ${maximum}
   @compute @workgroup_size(64)
   fn infonceUnit(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
     let n = flat(id, groups);
@@ -48,7 +50,8 @@ const unitKernel = kernel`
       }
     }
     let length = sqrt(squares);
-    let s = select(1.0 / max(length, vec2f(1e-12)), vec2f(1.0), p.normalized == 1u);
+    let bounded = vec2f(maximum(length.x, 1e-12), maximum(length.y, 1e-12));
+    let s = select(1.0 / bounded, vec2f(1.0), p.normalized == 1u);
     scale[n] = select(s.x, 0.0, p.normalized == 0u && length.x <= 1e-12);
     for (var c = 0u; c < p.C; c++) {
       var value = vec2f();
@@ -69,6 +72,7 @@ const rowsKernel = kernel`
   ${flatIndex}
   ${log1pUnit}
   ${preciseLog}
+  ${zeroTimes}
   @compute @workgroup_size(64)
   fn infonceRows(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
     let n = flat(id, groups);
@@ -83,7 +87,9 @@ const rowsKernel = kernel`
     for (var c = 0u; c < p.C; c++) { positive = fma(qT[c * p.rows + n], kT[c * p.rows + n], positive); }
     let d = top - positive * p.scale + preciseLog(sum);
     let share = select(exp(d) / (1.0 + exp(d)), 1.0 / (1.0 + exp(-d)), d > 0.0);
-    found[n] = select(max(d, 0.0) + log1pUnit(exp(-abs(d))), 0.0, n >= p.N);
+    // Of an infinite positive the difference above is NaN, which d may not tell.
+    let loss = max(d, 0.0) + log1pUnit(exp(-abs(d))) + zeroTimes(positive);
+    found[n] = select(loss, 0.0, n >= p.N);
     found[p.rows + n] = top;
     found[2u * p.rows + n] = share / sum;
   }

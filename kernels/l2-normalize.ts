@@ -1,6 +1,7 @@
 import { type Op, type Tensor, kernel, op } from './op.ts'
 import { axisOf, linesOf, reducedShape } from './axes.ts'
 import { lines, linewise } from './lines.ts'
+import { maximum } from './nan.ts'
 
 const forwardKernel = kernel`
   struct Params { count: u32, R: u32, B: u32, eps: f32 }
@@ -9,6 +10,7 @@ const forwardKernel = kernel`
   @group(0) @binding(2) var<storage, read_write> norm: array<f32>; // [A, B]
   @group(0) @binding(3) var<uniform>             p:    Params;
   ${lines}
+  ${maximum}
   @compute @workgroup_size(64)
   fn l2NormalizeForward(
     @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
@@ -22,7 +24,7 @@ const forwardKernel = kernel`
       let v = x[start + r * p.B];
       sum += v * v;
     }
-    let length = max(sqrt(lineSum(thread, sum)), p.eps);
+    let length = maximum(sqrt(lineSum(thread, sum)), p.eps);
     if (thread == 0u) { norm[line] = length; }
     for (var r = thread; r < p.R; r += 64u) {
       let e = start + r * p.B;
@@ -95,6 +97,7 @@ const l2NormalizeOp: Op<[x: Tensor], [y: Tensor, norm: Tensor], Attrs> = {
 const applyL2Normalize = op(l2NormalizeOp)
 
 /** x scaled to unit length along `axis`, as x / max(|x|, eps): rows of [N, C] by default. A zero row stays
- *  zero and its gradient is zero. Throws ShapeError. */
+ *  zero and its gradient is zero. A row with a NaN becomes NaN, and so does its gradient.
+ *  Throws ShapeError. */
 export const l2Normalize = (x: Tensor, { axis = -1, eps = 1e-12 }: Partial<Attrs> = {}) =>
   applyL2Normalize({ axis, eps }, x)

@@ -76,7 +76,7 @@ const statisticsKernel = tiled(
       sum *= exp(top - most);
       for (var k = 0u; k < COLUMNS / SLICES; k++) {
         let s = tileAt(k * SLICES + sliceOf(thread), own);
-        sum += select(exp(s - most), vec4f(), s == vec4f(LOWEST));
+        sum += select(exp(s - most), vec4f(), bitcast<vec4u>(s) == bitcast<vec4u>(vec4f(LOWEST)));
       }
       top = most;
       fence();
@@ -127,7 +127,7 @@ const rowsKernel = kernel`
       squares += partial[(2u * p.splits + b) * p.N + i];
     }
     var lse = LOWEST; // of one image alone, which has no negatives
-    if (sum != 0.0) { lse = top + log(sum); }
+    if (p.N > 1u) { lse = top + log(sum); }
     var loss = 0.0;
     var low = -LOWEST; // of each positive's logsumexp with the negatives
     for (var l = 0u; l < p.L; l++) {
@@ -219,8 +219,10 @@ export const nceMapsOp: Op<Inputs, Outputs, Attrs> = {
 /** AMDIM's loss of sources [N, R], global features or single local ones of one view, with maps [N, ..., R] of the other view's
  *  local features at L places -> loss [] and penalty [], both differentiable in both. `clip` is the c of c tanh(raw / c), 20 by
  *  default; `penalty` the λ of λ mean(raw²), 0.05 by default, as the authors' code has it (the paper says 0.04). Rows are not
- *  normalised. The loss equals log(1 + (N - 1) L) when all scores are equal, 0 for N = 1; NaN or infinity anywhere makes it NaN.
- *  Memory is O(N L), whatever N and R are, but for the gradients. Throws ShapeError, and RangeError for the options. */
+ *  normalised. The loss equals log(1 + (N - 1) L) when all scores are equal, 0 for N = 1.
+ *  NaN anywhere makes both NaN. Infinity puts its scores at the clip and makes the penalty infinite,
+ *  or both NaN on a GPU. Memory is O(N L), whatever N and R are, but for the gradients.
+ *  Throws ShapeError, and RangeError for the options. */
 export function nceMaps(
   sources: Tensor,
   maps: Tensor,

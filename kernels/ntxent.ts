@@ -10,6 +10,7 @@
 
 import { type Op, type Run, type Shape, type Tensor, dim, elementwise, flatIndex, kernel, op } from './op.ts'
 import { lines } from './lines.ts'
+import { zeroTimes } from './nan.ts'
 import { pullApart, pullRows } from './pair-pull.ts'
 import { runStatistics, statistics } from './pair-statistics.ts'
 import { type Pairs, pairParams, pairsOf, unitRows } from './pairs.ts'
@@ -52,6 +53,7 @@ const rowsKernel = kernel`
   ${flatIndex}
   ${log1pUnit}
   ${preciseLog}
+  ${zeroTimes}
   @compute @workgroup_size(64)
   fn ntxentRows(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
     let i = flat(id, groups);
@@ -65,24 +67,26 @@ const rowsKernel = kernel`
     var s = 0.0;
     for (var c = 0u; c < p.D; c++) { s = fma(zT[c * rows + i], zT[c * rows + positive], s); } // as tiles add up
     s *= p.scale;
-    let alone = sum == 0.0; // padding, or N = 1: there are no negatives
+    let alone = p.N == 1u || min(i, positive) >= p.N; // N = 1, or padding: there are no negatives
     let d = top - s + preciseLog(sum); // in this order: similarities of some hundreds hide digits
     var loss = d;
     var lse = top + preciseLog(sum);
     var share = 1.0;
     if (p.decoupled == 0u) {
-      loss = max(d, 0.0) + log1pUnit(exp(-abs(d)));
+      // Of an infinite positive the difference above is NaN, which d may not tell.
+      loss = max(d, 0.0) + log1pUnit(exp(-abs(d))) + zeroTimes(s);
       lse = s + loss;
       share = select(exp(d) / (1.0 + exp(d)), 1.0 / (1.0 + exp(-d)), d > 0.0);
     }
-    found[i] = select(loss, 0.0, alone);
+    found[i] = select(loss, zeroTimes(s), alone);
     found[rows + i] = select(lse, s, alone);
     found[2u * rows + i] = select(share, 0.0, alone);
     found[3u * rows + i] = s;
   }
 `
 
-// The mean is taken about the first loss, so that what rounds is only how they differ.
+// The mean is taken about the first loss, so that what rounds is only how they differ; about 0 where
+// that loss is not finite.
 const meanKernel = kernel`
   struct Params { N: u32, view: u32, rows: u32 }
   @group(0) @binding(0) var<storage, read>       losses: array<f32>; // [rows], N of every V count
@@ -91,10 +95,11 @@ const meanKernel = kernel`
   ${lines}
   @compute @workgroup_size(64)
   fn ntxentMean(@builtin(local_invocation_index) lane: u32) {
-    let base = losses[0];
+    let first = losses[0];
+    let base = select(0.0, first, (bitcast<u32>(first) & 0x7f800000u) != 0x7f800000u);
     var sum = 0.0;
-    for (var first = 0u; first < p.rows; first += p.view) {
-      for (var n = lane; n < p.N; n += 64u) { sum += losses[first + n] - base; }
+    for (var begin = 0u; begin < p.rows; begin += p.view) {
+      for (var n = lane; n < p.N; n += 64u) { sum += losses[begin + n] - base; }
     }
     let total = lineSum(lane, sum);
     if (lane == 0u) { loss[0] = base + total / f32(p.rows / p.view * p.N); }

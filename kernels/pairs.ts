@@ -15,6 +15,7 @@ import {
   show,
   wgsl,
 } from './op.ts'
+import { maximum } from './nan.ts'
 import { padded } from './similarity-tiles.ts'
 
 /** How two views are laid out, and whether each row is compared only with the rows of the other view. */
@@ -60,6 +61,7 @@ const unitKernel = kernel`
   @group(0) @binding(4) var<storage, read_write> scale: array<f32>; // [2V], 1 / length; 0 where there is no direction
   @group(0) @binding(5) var<uniform>             p:     Params;
   ${flatIndex}
+  ${maximum}
   fn given(row: u32, c: u32) -> f32 {
     if (row < p.view) { return z1[row * p.D + c]; }
     return z2[(row - p.view) * p.D + c];
@@ -74,7 +76,7 @@ const unitKernel = kernel`
       for (var c = 0u; c < p.D; c++) { square += given(row, c) * given(row, c); }
     }
     let length = sqrt(square);
-    let s = select(1.0 / max(length, 1e-12), 1.0, p.normalized == 1u); // torch.nn.functional.normalize's eps
+    let s = select(1.0 / maximum(length, 1e-12), 1.0, p.normalized == 1u); // torch.nn.functional.normalize's eps
     scale[row] = select(s, 0.0, p.normalized == 0u && length <= 1e-12); // as l2Normalize: a dead row gets no gradient
     for (var c = 0u; c < p.D; c++) {
       var value = 0.0;

@@ -1,6 +1,7 @@
 // Functions of one element at a time: each op writes its own WGSL, and runs it over one shape.
 
 import { type Kernel, type Run, type Tensor, elementwise, sizeOf, wgsl } from './op.ts'
+import { notANumber } from './nan.ts'
 
 /** Runs a kernel over tensors of one shape; its Params are `count` and what `params` adds. */
 export function pointwise(
@@ -19,11 +20,6 @@ export function pointwise(
   })
   return out
 }
-
-/** `notANumber(x)`, told by its bits: a compiler may assume that no NaN ever takes part in a comparison. */
-export const notANumber = wgsl`
-  fn notANumber(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }
-`
 
 /** `beats(a, b)`: whether a comes before b in a search for the maximum, which a NaN wins, as in torch. */
 export const beats = wgsl`

@@ -1,5 +1,6 @@
 import { type Op, type Run, type Tensor, elementwise, flatIndex, kernel, op, sizeOf } from './op.ts'
-import { notANumber, pointwise } from './pointwise.ts'
+import { notANumber } from './nan.ts'
+import { pointwise } from './pointwise.ts'
 
 const forwardKernel = kernel`
   struct Params { count: u32 }

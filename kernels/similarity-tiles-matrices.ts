@@ -1,8 +1,10 @@
 // Tiles on tensor cores: four teams of 32 threads share a tile of 64 rows, each with a quarter of it in 16 x 16 matrices, whose
 // factors are staged as f16: whole ones (precision f16), or as high and low parts (f16x3). Products are computed transposed,
-// [columns, rows], since a tile lies column by column. Weights are scaled by 512 to keep clear of f16's small end.
+// [columns, rows], since a tile lies column by column. Weights are scaled by 512 to keep clear of f16's small end. Finite
+// factors beyond f16's range become its largest; NaN and infinity stay.
 
 import { type Wgsl, wgsl } from './op.ts'
+import { saturated } from './nan.ts'
 import { type Matrices, split } from './subgroup-matrix.ts'
 import type { Tiles } from './similarity-tiles.ts'
 
@@ -21,7 +23,8 @@ const whole: Factors = {
     const PARTS = 1u;
   `,
   stage: wgsl`
-    fn stage(at: u32, v: vec4f) { staged[at] = vec4<f16>(clamp(v, vec4f(-65504.0), vec4f(65504.0))); }
+    ${saturated}
+    fn stage(at: u32, v: vec4f) { staged[at] = vec4<f16>(saturated(v)); }
   `,
   multiply: wgsl`
     for (var j = 0u; j < 2u; j++) {
@@ -40,8 +43,9 @@ const inParts: Factors = {
   `,
   stage: wgsl`
     ${split}
+    ${saturated}
     fn stage(at: u32, v: vec4f) {
-      let bounded = clamp(v, vec4f(-65504.0), vec4f(65504.0));
+      let bounded = saturated(v);
       staged[at] = high(bounded);
       staged[at + STAGED] = low(bounded);
     }

@@ -1,12 +1,14 @@
 // LARS (You et al. 2017, https://arxiv.org/abs/1708.03888) as google-research/simclr's lars_optimizer.py has it:
 //
-//   g <- g + weightDecay w           trust = eta |w| / |g|, or 1 where either norm is 0 or the parameter is excluded
+//   g <- g + weightDecay w           trust = eta |w| / |g|, or 1 where either norm is 0 or the parameter is excluded;
+//                                  NaN where one is NaN
 //   classic:   v <- momentum v + trust lr g;    w <- w - v                    (Nesterov: w - (momentum v + trust lr g))
 //   otherwise: v <- momentum v + g;  u = v      (Nesterov: momentum v + g);   trust from |u|;  w <- w - trust lr u
 //
 // Norms are summed in a fixed order: 64 elements by a thread, then the blocks of a parameter by one workgroup.
 
 import type { Layout } from './update.ts'
+import { maximum } from './nan.ts'
 import {
   type Run,
   type Scalar,
@@ -87,6 +89,7 @@ const trustKernel = kernel`
   @group(0) @binding(3) var<storage, read_write> trust:    array<f32>; // [parameters]
   @group(0) @binding(4) var<uniform>             p:        Params;
   ${common}
+  ${maximum}
   var<workgroup> scratch: array<vec2f, 64>;
 
   @compute @workgroup_size(64)
@@ -102,8 +105,10 @@ const trustKernel = kernel`
     var total = vec2f(0.0);
     for (var k = 0u; k < 64u; k++) { total += scratch[k]; }
     let norms = sqrt(total);
-    let usable = settings[parameter].adapted == 1.0 && norms.x > 0.0 && norms.y > 0.0;
-    trust[parameter] = select(1.0, p.eta * norms.x / max(norms.y, 1e-38), usable);
+    // NaN counts as nonzero: the parameter becomes NaN.
+    let nonzero = all((bitcast<vec2u>(norms) & vec2u(0x7fffffffu)) != vec2u());
+    let usable = settings[parameter].adapted == 1.0 && nonzero;
+    trust[parameter] = select(1.0, p.eta * norms.x / maximum(norms.y, 1e-38), usable);
   }
 `
 

@@ -64,6 +64,33 @@ for (const [name, engine] of Object.entries(engines)) {
   })
 }
 
+for (const [name, engine] of Object.entries(engines))
+  test(`${name}: NaN and infinity reach the sums that they are factors of, and no others`, async ({
+    gpu,
+  }) => {
+    if (!gpu.run.f16 && engine.precision !== 'f32') return
+    const [M, K, N] = [67, 21, 35]
+    for (const [bad, of] of [
+      [NaN, 'a'],
+      [NaN, 'b'],
+      [Infinity, 'a'],
+      [-Infinity, 'b'],
+    ] as const) {
+      const [a, b] = [random(M * K, 1), random(K * N, 2)]
+      if (of === 'a') a[40 * K + 3] = bad
+      else b[3 * N + 20] = bad
+      const y = gemm(gpuRun(gpu, engine), gpu.tensor(a, [M, K]), gpu.tensor(b, [K, N]), {})
+      const got = [...(await gpu.read(y))]
+      const reached = (e: number) => (of === 'a' ? Math.floor(e / N) === 40 : e % N === 20)
+      assert.equal(
+        got.map((v) => !Number.isFinite(v)),
+        got.map((_, e) => reached(e)),
+        `${bad} in ${of}`,
+      )
+      if (Number.isNaN(bad)) assert.ok(got.every((v, e) => Number.isNaN(v) === reached(e)))
+    }
+  })
+
 test('f32: one transposed, with a bias or without', async ({ gpu }) => {
   await check(gpu, engines.f32, { size: [1, 33, 12, 20], transB: true, biased: true })
   await check(gpu, engines.f32, { size: [1, 32, 20, 44], transA: true })

@@ -27,6 +27,23 @@ test('halves of what is too large are the largest there are', async ({ gpu }) =>
   )
 })
 
+test('halves of infinity are infinite, flagged ones too', async ({ gpu }) => {
+  const x = gpu.tensor([Infinity, 1, -Infinity, 65504], [1, 4])
+  assert.equal(
+    [...(await gpu.read(fromHalves(gpu.run, toHalves(gpu.run, x))))],
+    [Infinity, 1, -Infinity, 65504],
+  )
+  const [y] = gpu.run(flagKernel, {
+    reads: [x],
+    makes: [
+      [1, 4],
+      [1, 4],
+    ],
+    groups: [1],
+  })
+  assert.equal([...(await gpu.read(y))].slice(0, 3), [Infinity, 1, -Infinity])
+})
+
 test('halves of NaN are NaN, flagged ones too, whatever its bits', async ({ gpu }) => {
   for (const bits of [0x7fc00000, 0x7fffffff, 0xffffffff, 0x7f800001]) {
     const x = new Float32Array([1, NaN, 2, 3])

@@ -10,6 +10,7 @@ import { multiscaleNce } from '../methods/multiscale.ts'
 import { checkOp, close, random } from './check.ts'
 import { Golden, goldenNames } from './golden.ts'
 import { gpuSuite } from './gpu.ts'
+import { contrastiveLosses, spreads } from './nan-losses.ts'
 import { refuses } from './refusal.ts'
 import { dot, logSumExp, meanOf } from './similarities.ts'
 import { variants } from './variants.ts'
@@ -149,18 +150,9 @@ test('keeps the digits of a small loss', async ({ gpu }) => {
   assert.ok(Math.abs(loss - expected) < 1e-4 * expected, `got ${loss}, expected ${expected}`)
 })
 
-test('NaN and infinity make the loss NaN', async ({ gpu }) => {
-  const fine = [gpu.tensor(random(6, 1), [2, 3]), gpu.tensor(random(12, 2), [2, 2, 3])] as const
-  const bad = [gpu.tensor([1, 2, 3, 4, NaN, 6], [2, 3]), gpu.tensor([NaN, ...random(11)], [2, 2, 3])] as const
-  for (const [a, b] of [
-    [bad[0], fine[1]],
-    [fine[0], bad[1]],
-  ] as const) {
-    const { loss, penalty } = nceMaps(a, b)
-    assert.ok(Number.isNaN((await gpu.read(loss))[0]))
-    assert.ok(Number.isNaN((await gpu.read(penalty))[0]))
-  }
-})
+for (const [variant, apply] of contrastiveLosses.nceMaps.by(['GPU kernels', 'f16x3', 'f16']))
+  test(`NaN makes the loss and its gradients NaN${variant}`, ({ gpu }) =>
+    spreads(gpu, contrastiveLosses.nceMaps, apply))
 
 test('two runs give the same bits', async ({ gpu }) => {
   const [N, L, R] = [40, 25, 12]

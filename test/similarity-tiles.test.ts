@@ -13,6 +13,7 @@ import { Gpu } from '../engine/gpu.ts'
 import { Pipelines } from '../engine/pipelines.ts'
 import { checkOp, random } from './check.ts'
 import { gpuSuite } from './gpu.ts'
+import { contrastiveLosses, spreads } from './nan-losses.ts'
 import { nullGpu } from './posing.ts'
 import { dot, logSumExp, meanOf, unitRows } from './similarities.ts'
 import { variants } from './variants.ts'
@@ -85,6 +86,14 @@ test('f16 rounds, and f16x3 hardly', async ({ gpu }) => {
   assert.ok(Math.abs(split - exact) < 2e-6, `${split} for ${exact}`)
   assert.ok(half !== exact && Math.abs(half - exact) < 1e-3, `${half} for ${exact}`)
 })
+
+for (const [name, machines] of [
+  ['ntXent', ['f16x3', 'f16']],
+  ['infoNce', ['f16']],
+] as const)
+  for (const [variant, apply] of contrastiveLosses[name].by(machines).slice(1))
+    test(`${name}: NaN in any input makes the loss and its gradients NaN${variant}`, ({ gpu }) =>
+      spreads(gpu, contrastiveLosses[name], apply))
 
 /** The kernels of an op, forward and backward, on a machine with other traits. */
 function kernelsOf<In extends Tensors, Out extends Tensors, A>(

@@ -8,10 +8,12 @@ const machines = {
   f16: { software: false, matrices: true, emulated: true, precision: 'f16' },
 } as const
 
+export type Machine = keyof typeof machines
+
 /** An op as this machine runs it, and as others would. */
 export function variants<In extends Tensors, Out extends Tensors, A>(
   def: Op<In, Out, A>,
-  names: readonly (keyof typeof machines)[] = ['GPU kernels'],
+  names: readonly Machine[] = ['GPU kernels'],
 ) {
   return [
     ['', op(def)] as const,
