@@ -40,7 +40,7 @@ export class KnnProbe {
     this.#temperature = options.temperature
     this.bank = atMost(labelled(train), options.bank)
     this.queries = atMost(labelled(test), options.queries)
-    this.k = Math.min(options.k ?? defaultK(this.bank.size), this.bank.size)
+    this.k = neighboursOf(options, this.bank.size).k
   }
 
   /** Of the encoder's features h, in eval mode. */
@@ -71,12 +71,13 @@ export class KnnProbe {
     let right = 0
     for (const queries of parts(this.queries, most)) {
       const asked = await embed(gpu, encode, inOrder(queries), image)
-      const { predictions } = await knn(
-        embedSlabs(gpu, encode, inOrder(this.bank), image),
-        labels,
-        asked,
-        { k: this.k, temperature: this.#temperature, classes, normalized: true, gpu },
-      )
+      const { predictions } = await knn(embedSlabs(gpu, encode, inOrder(this.bank), image), labels, asked, {
+        k: this.k,
+        temperature: this.#temperature,
+        classes,
+        normalized: true,
+        gpu,
+      })
       const wanted = labelsOf(queries)
       for (const [i, label] of predictions.entries()) right += Number(label === wanted[i])
     }
@@ -95,9 +96,10 @@ export function knnRows(measured: Record<'pixels' | 'untrained' | 'trained', num
 }
 
 /** The whole set in its own order, in batches that `embed` takes. */
-async function* inOrder(dataset: Dataset) {
+export async function* inOrder(dataset: Dataset) {
   const all = { batch: Math.min(256, dataset.size), seed: 0, epoch: 0, shuffle: false, dropLast: false }
-  for await (const { images, indices } of batches(dataset, all)) yield { images, count: indices.length }
+  for await (const { images, labels, indices } of batches(dataset, all))
+    yield { images, labels, count: indices.length }
 }
 
 /** The set in parts of at most so many images, in order. */
@@ -107,13 +109,17 @@ function parts(dataset: Dataset, most: number): Dataset[] {
     const size = Math.min(most, dataset.size - i * most)
     return select(
       dataset,
-      Uint32Array.from({ length: size }, (_, j) => i * most + j),
+      Uint32Array.from({ length: size }, (__, j) => i * most + j),
     )
   })
 }
 
-/** The usual 200 neighbours, or a fiftieth of a bank too small for so many. */
-const defaultK = (bank: number) => (bank >= 10000 ? 200 : Math.max(1, Math.round(bank / 50)))
+/** Neighbours that vote, and the vote's temperature: the 200 of the paper, or a fiftieth of a bank too small for so many, unless
+ *  the settings say; never more than the bank has. */
+export function neighboursOf({ k, temperature }: Pick<KnnOptions, 'k' | 'temperature'>, bank: number) {
+  const usual = bank >= 10000 ? 200 : Math.max(1, Math.round(bank / 50))
+  return { k: Math.min(k ?? usual, bank), temperature }
+}
 
 const atMost = (dataset: Dataset, count: number | null) =>
   count === null || count >= dataset.size ? dataset : subset(dataset, count, 0)

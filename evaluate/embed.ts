@@ -104,3 +104,10 @@ function room(M: number, D: number): Float32Array {
     )
   }
 }
+
+/** The rows at these places, in their order. */
+export function rowsAt({ features, D }: Embeddings, places: readonly number[]): Embeddings {
+  const chosen = new Float32Array(places.length * D)
+  for (const [n, i] of places.entries()) chosen.set(features.subarray(i * D, (i + 1) * D), n * D)
+  return { features: chosen, M: places.length, D }
+}

@@ -4,18 +4,19 @@
 
 import { threefry2x32 } from '../kernels/threefry.ts'
 import type { Gpu } from '../engine/gpu.ts'
-import type { Embeddings } from './embed.ts'
+import { type Embeddings, rowsAt } from './embed.ts'
 import { type Regression, SoftmaxRegression, predicted, scoresOf } from './softmax-regression.ts'
 import { scalingOf } from './standardise.ts'
 
 const HELD = 5 // one of so many training images is held out
 const FEWEST = 2 // images of a class, for one of them to be held out
 const PATIENCE = 2 // weaker strengths in a row that do worse end the search
+const [ROUGH, FINE] = [3e-4, 1e-4] // gradients at which a strength's fit ends, and the last one
 const MIDDLE = 1e-2 // the strength where nothing can be held out
 
 export interface ProbeOptions {
   readonly classes: number
-  /** Strengths to choose from; 1, 0.1, ... 1e-5 unless told. */
+  /** Strengths to choose from; 0.1, 0.01, ... 1e-5 unless told. */
   readonly lambdas?: readonly number[]
   /** What is held out follows from it. */
   readonly seed?: number
@@ -35,17 +36,21 @@ export async function linearProbe(
   gpu: Gpu,
   rows: Embeddings,
   labels: ArrayLike<number>,
-  { classes, lambdas = [1, 0.1, 1e-2, 1e-3, 1e-4, 1e-5], seed = 0, onTried }: ProbeOptions,
+  { classes, lambdas = [0.1, 1e-2, 1e-3, 1e-4, 1e-5], seed = 0, onTried }: ProbeOptions,
 ): Promise<Probe> {
   const scaling = scalingOf(rows)
-  const { fit, held } = heldOut(labels, seed)
+  const { fit, held } = parted(labels, seed)
   const chosen =
     held.length === 0
       ? { lambda: MIDDLE, heldOut: null, start: undefined }
       : await choose(gpu, { rows, labels, classes, scaling, fit, held, lambdas, onTried })
   const whole = new SoftmaxRegression(gpu, rows, labels, { classes, scaling })
   const { lambda, start } = chosen
-  return { ...(await whole.fit({ lambda, ...(start && { start }) })), lambda, heldOut: chosen.heldOut }
+  return {
+    ...(await whole.fit({ lambda, tolerance: FINE, ...(start && { start }) })),
+    lambda,
+    heldOut: chosen.heldOut,
+  }
 }
 
 interface Choice {
@@ -63,12 +68,12 @@ interface Choice {
 async function choose(gpu: Gpu, choice: Choice) {
   const { rows, labels, classes, scaling, fit, held, lambdas, onTried } = choice
   const of = (places: readonly number[]) => Int32Array.from(places, (i) => labels[i] ?? -1)
-  const regression = new SoftmaxRegression(gpu, taken(rows, fit), of(fit), { classes, scaling })
-  const [judged, wanted] = [taken(rows, held), of(held)]
+  const regression = new SoftmaxRegression(gpu, rowsAt(rows, fit), of(fit), { classes, scaling })
+  const [judged, wanted] = [rowsAt(rows, held), of(held)]
   let best: { lambda: number; heldOut: number; start: Regression } | null = null
   let [start, worse]: [Regression | undefined, number] = [undefined, 0]
   for (const lambda of lambdas.toSorted((a, b) => b - a)) {
-    start = await regression.fit({ lambda, tolerance: 1e-4, ...(start && { start }) })
+    start = await regression.fit({ lambda, tolerance: ROUGH, ...(start && { start }) })
     const heldOut = right(predicted(await scoresOf(gpu, judged, start), classes), wanted)
     onTried?.({ lambda, heldOut })
     if (!best || heldOut > best.heldOut) best = { lambda, heldOut, start }
@@ -80,7 +85,7 @@ async function choose(gpu: Gpu, choice: Choice) {
 }
 
 /** Places of the training images to fit to, and of those held out: one in five of each class, by the seed. */
-function heldOut(labels: ArrayLike<number>, seed: number) {
+function parted(labels: ArrayLike<number>, seed: number) {
   const classes = new Map<number, number[]>()
   for (let i = 0; i < labels.length; i++) {
     const own = classes.get(labels[i] ?? -1)
@@ -98,12 +103,6 @@ function heldOut(labels: ArrayLike<number>, seed: number) {
 }
 
 const STREAM = 0x4e1d // keeps these draws apart from other uses of the seed
-
-function taken({ features, D }: Embeddings, places: readonly number[]): Embeddings {
-  const chosen = new Float32Array(places.length * D)
-  for (const [n, i] of places.entries()) chosen.set(features.subarray(i * D, (i + 1) * D), n * D)
-  return { features: chosen, M: places.length, D }
-}
 
 function right(predictions: Int32Array, labels: Int32Array): number {
   let count = 0

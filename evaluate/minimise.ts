@@ -23,7 +23,7 @@ export interface Minimum {
 
 type Objective = (x: Float64Array) => Promise<Point>
 
-const MEMORY = 10 // pairs of steps and changes of the gradient
+const MEMORY = 20 // pairs of steps and changes of the gradient
 const TRIES = 25 // along one line
 const NOISE = 1e-6 // of a value, relative: what float32 sums leave
 const [ARMIJO, CURVATURE] = [1e-4, 0.9]

@@ -55,7 +55,11 @@ export async function search(
         `${owner}: features [M, D] and queries [Q, D] must agree in D, got [${part.M}, ${part.D}] and [${queries.M}, ${queries.D}]`,
       )
     for (const [start, end] of slabsOf(part.M, most)) {
-      const rows = { D: part.D, M: end - start, features: part.features.subarray(start * part.D, end * part.D) }
+      const rows = {
+        D: part.D,
+        M: end - start,
+        features: part.features.subarray(start * part.D, end * part.D),
+      }
       const found = await searchSlab(gpu, rows, queries, { ...options, unsplit: size > most })
       lists = merged(lists, found, queries.M, k)
     }
@@ -79,6 +83,10 @@ async function searchSlab(
     const x = gpu.tensor(queries.features.subarray(start * D, end * D), [end - start, D])
     return unit(x)
   }
+  const read = async (start: number, near: ReturnType<typeof nearestRows>) => {
+    const [s, places] = await Promise.all([gpu.read(near.similarities), gpu.read(near.tags)])
+    return [start, s, places] as const
+  }
   gpu.step(() =>
     gpu.noGrad(() => {
       const rows = unit(gpu.tensor(features, [M, D]))
@@ -89,7 +97,7 @@ async function searchSlab(
       gpu.fold(starts, [], (_, start) => {
         const n = Math.min(most, queries.M - start)
         const near = nearestRows(one(start, start + n), rows, places, { start: 0, end: n, k, unsplit })
-        const reading = Promise.all([start, gpu.read(near.similarities), gpu.read(near.tags)] as const)
+        const reading = read(start, near)
         reading.catch(() => undefined) // thrown below; until then it is not unhandled
         readings.push(reading)
         return []

@@ -3,8 +3,10 @@
 
 import { type Tensor, ShapeError, dim } from '../kernels/op.ts'
 import { affine } from '../kernels/affine.ts'
+import { concat } from '../kernels/concat.ts'
 import { crossEntropy } from '../kernels/cross-entropy.ts'
 import { linear } from '../kernels/linear.ts'
+import { reshape } from '../kernels/reshape.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import type { Embeddings } from './embed.ts'
 import { type MinimiseOptions, type Point, minimise } from './minimise.ts'
@@ -46,7 +48,7 @@ export class SoftmaxRegression {
   readonly #labels: Int32Array
   readonly #classes: number
   readonly #scaling: Scaling
-  readonly #slabs: readonly { readonly x: () => Tensor; readonly y: Int32Array; readonly share: number }[]
+  readonly #slabs: readonly { readonly x: () => Tensor; readonly y: Tensor; readonly share: number }[]
 
   /** Of features [M, D] whose labels are [M]. Throws ShapeError and RangeError. */
   constructor(
@@ -65,7 +67,11 @@ export class SoftmaxRegression {
   }
 
   /** The one minimum for this lambda. Throws Error where features are not finite. */
-  async fit({ lambda, start, ...options }: Omit<RegressionOptions, 'classes' | 'scaling'>): Promise<Regression> {
+  async fit({
+    lambda,
+    start,
+    ...options
+  }: Omit<RegressionOptions, 'classes' | 'scaling'>): Promise<Regression> {
     if (!(lambda > 0)) throw new RangeError(`softmaxRegression: lambda must be above 0, got ${lambda}`)
     const [C, D] = [this.#classes, this.#rows.D]
     const from = start ? Float64Array.of(...start.weight, ...start.bias) : new Float64Array(C * (D + 1))
@@ -99,7 +105,11 @@ export class SoftmaxRegression {
         })
       left -= (end - start) * D * 4
       const held = left >= 0 ? upload() : null
-      return { x: () => held ?? upload(), y: this.#labels.subarray(start, end), share: (end - start) / M }
+      return {
+        x: () => held ?? upload(),
+        y: gpu.tensor(this.#labels.slice(start, end), [end - start]),
+        share: (end - start) / M,
+      }
     })
   }
 
@@ -114,12 +124,12 @@ export class SoftmaxRegression {
         const [w, b] = [gpu.tensor(weight, [C, D]), gpu.tensor(bias, [C])]
         const loss = crossEntropy(linear(slab.x(), w, b), slab.y)
         const gradients = gpu.backward(loss)
-        return [loss, gradients.get(w) ?? w, gradients.get(b) ?? b]
+        const parts = [gradients.get(w) ?? w, gradients.get(b) ?? b, loss].map((t) => reshape(t, [-1]))
+        return concat(parts, 0) // in one read
       })
-      const [[loss = NaN] = [], dw = [], db = []] = await Promise.all(made.map((t) => gpu.read(t)))
-      value += slab.share * loss
-      for (const [i, v] of dw.entries()) gradient[i] = (gradient[i] ?? 0) + slab.share * v
-      for (const [i, v] of db.entries()) gradient[C * D + i] = (gradient[C * D + i] ?? 0) + slab.share * v
+      const read = await gpu.read(made)
+      value += slab.share * (read.at(-1) ?? NaN)
+      for (let i = 0; i < x.length; i++) gradient[i] = (gradient[i] ?? 0) + slab.share * (read[i] ?? NaN)
     }
     return { value, gradient }
   }

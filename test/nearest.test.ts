@@ -76,7 +76,11 @@ test('slabs give the bits of one with a GPU kernel that would split long sums', 
 })
 
 test('finds the nearest and their cosines, the nearest first', async ({ gpu }) => {
-  const twice = (x: Embeddings) => ({ features: Float32Array.of(...x.features, ...x.features), M: 2 * x.M, D: x.D })
+  const twice = (x: Embeddings) => ({
+    features: Float32Array.of(...x.features, ...x.features),
+    M: 2 * x.M,
+    D: x.D,
+  })
   for (const k of [1, 6, 11, 80]) {
     const [bank, queries] = [twice(rowsOf(31, 3, 4)), rowsOf(5, 3, 5)]
     const expected = reference(bank, queries, k)
@@ -132,7 +136,10 @@ test('refuses in words what cannot be searched', async ({ gpu }) => {
     await refused(nearest(bad, queries, 1, { slab, gpu }), `nearest: ${diverged}`)
     await refused(knn(bad, [0, 1, 0, 1], queries, { k: 1, slab, gpu }), `knn: ${diverged}`)
   }
-  await refused(nearest(bank, { ...queries, features: Float32Array.of(1, 2, NaN, 4, 5, 6) }, 1, { gpu }), `nearest: ${diverged}`)
+  await refused(
+    nearest(bank, { ...queries, features: Float32Array.of(1, 2, NaN, 4, 5, 6) }, 1, { gpu }),
+    `nearest: ${diverged}`,
+  )
   await refused(
     nearest(bank, queries, 1),
     'nearest: features and queries lie on the host; pass the Gpu to compute on as options.gpu',

@@ -54,7 +54,9 @@ function problem(M: number, seed: number) {
   return { rows: { features: features.map((v, i) => (i % 5 === 0 ? 3000 + 1e-2 * v : v)), M, D: 5 }, labels }
 }
 
-test('the probe chooses its strength without the test set, and scores what a scale would hide', async ({ gpu }) => {
+test('the probe chooses its strength without the test set, and scores what a scale would hide', async ({
+  gpu,
+}) => {
   const [train, tested] = [problem(300, 1), problem(200, 2)]
   const tried: number[] = []
   const probe = await linearProbe(gpu, train.rows, train.labels, {
@@ -69,7 +71,9 @@ test('the probe chooses its strength without the test set, and scores what a sca
   assert.ok((probe.heldOut ?? NaN) > 90, `${probe.heldOut}`)
 })
 
-test('a class of one image is not held out, and the middle strength does where none can be', async ({ gpu }) => {
+test('a class of one image is not held out, and the middle strength does where none can be', async ({
+  gpu,
+}) => {
   const rows = { features: Float32Array.of(0, 1, 2, 3), M: 2, D: 2 }
   const probe = await linearProbe(gpu, rows, [0, 1], { classes: 2 })
   assert.equal([probe.lambda, probe.heldOut], [0.01, null])
