@@ -121,6 +121,12 @@ export function neighboursOf({ k, temperature }: Pick<KnnOptions, 'k' | 'tempera
   return { k: Math.min(k ?? usual, bank), temperature }
 }
 
+/** What to say where more neighbours are asked for than there are; null otherwise. */
+export const ofAll = (probe: KnnProbe, { k }: Pick<KnnOptions, 'k'>): string | null =>
+  k !== null && k > probe.k
+    ? `k ${k} is more than the bank's ${probe.k} images: all of them vote, so that near ones count little more than far ones`
+    : null
+
 const atMost = (dataset: Dataset, count: number | null) =>
   count === null || count >= dataset.size ? dataset : subset(dataset, count, 0)
 

@@ -2,7 +2,7 @@
 // What it writes to metrics.jsonl depends on the configuration alone, never on the clock.
 
 import { steps } from '../data/loader.ts'
-import { type Dataset, type Split, subset } from '../data/dataset.ts'
+import { type Dataset, type Split, isLabelled, subset } from '../data/dataset.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { recipeOf } from '../methods/views.ts'
 import { type Trainer, buildTrainer, measured } from './build.ts'
@@ -10,6 +10,7 @@ import type { AnyConfig, RunConfig, TrainConfig } from './config.ts'
 import { type Feed, type Resident, openFeed } from './feed.ts'
 import { checkResumable, fingerprint } from './fingerprint.ts'
 import { KnnProbe } from './knn.ts'
+import { checkRoom } from './room.ts'
 import type { Progress } from './progress.ts'
 import type { Metric, RunFolder } from './run-folder.ts'
 import { loadTrainer, saveTrainer } from './trainer-state.ts'
@@ -47,6 +48,7 @@ export async function prepare(
   { capture = true, resident = 'auto' }: Manner = {},
 ): Promise<Prepared> {
   const images = trainingImages(config, data)
+  checkRoom(gpu, config, images, resident)
   const stepsPerEpoch = steps(images, { batch: config.batch })
   const trainer = buildTrainer(gpu, config, { stepsPerEpoch, images: images.size, capture })
   const probe = probeOf(gpu, config, images, data.test)
@@ -61,7 +63,7 @@ export const probeOf = (
   train: Dataset,
   test: Dataset,
 ): KnnProbe | null =>
-  train.labels !== null && test.size > 0 ? new KnnProbe(gpu, { train, test }, recipeOf(views, 0), knn) : null
+  isLabelled(train) && isLabelled(test) ? new KnnProbe(gpu, { train, test }, recipeOf(views, 0), knn) : null
 
 /** How a training ended. Accuracies are kNN top-1 in percent, null where they were not measured. */
 export interface Outcome {

@@ -112,6 +112,10 @@ export function select(dataset: Dataset, indices: ArrayLike<number>): Dataset {
   }
 }
 
+/** Whether any image of the set has a label. */
+export const isLabelled = ({ labels }: Pick<Dataset, 'labels'>): boolean =>
+  labels?.some((label) => label >= 0) ?? false
+
 /** The images of the set that have a label, not -1, as a set of its own. */
 export function labelled(dataset: Dataset): Dataset {
   const { labels } = dataset
