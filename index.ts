@@ -158,4 +158,12 @@ export { type Preset, type SimclrSettings, simclrPresets } from './methods/simcl
 export { type ClassifierOptions, type LabelledBatch, classifier } from './evaluate/classify.ts'
 export { type Embeddings, embed, embedSlabs } from './evaluate/embed.ts'
 export { type KnnOptions, type KnnResult, accuracy, knn } from './evaluate/knn.ts'
+export { type Probe, type ProbeOptions, linearProbe } from './evaluate/linear-probe.ts'
 export { type Nearest, type NearestOptions, nearest } from './evaluate/nearest.ts'
+export {
+  type Regression,
+  type RegressionOptions,
+  SoftmaxRegression,
+  predicted,
+  scoresOf,
+} from './evaluate/softmax-regression.ts'
