@@ -1,4 +1,5 @@
-// kindred eval linear, kindred eval mlp: classifiers on a run's frozen encoder, scored on every test image, beside kNN.
+// kindred eval linear, kindred eval mlp: classifiers on a run's frozen encoder, scored on every
+// test image, beside kNN.
 
 import { type Command, Option } from 'commander'
 import { type Dataset, labelled } from '../data/dataset.ts'
@@ -54,7 +55,8 @@ export interface Subject {
   readonly progress: Progress
 }
 
-/** How the classifier is found. What only training by epochs knows chooses that. Throws UsageError. */
+/** How the classifier is found. What only training by epochs knows chooses that. Throws
+ *  UsageError. */
 function protocolOf(kind: Kind, { protocol, ...flags }: ClassifierFlags): Protocol {
   const given = [
     ...(['epochs', 'batch', 'lr'] as const).filter((name) => flags[name] !== undefined),
@@ -68,7 +70,8 @@ function protocolOf(kind: Kind, { protocol, ...flags }: ClassifierFlags): Protoc
   return protocol ?? (kind === 'mlp' || first !== undefined ? 'paper' : 'exact')
 }
 
-/** Finds a classifier for the run's encoder, prints its accuracy, and returns the exit code. Throws Error in words. */
+/** Finds a classifier for the run's encoder, prints its accuracy, and returns the exit code. Throws
+ *  Error in words. */
 export async function evalClassifier(kind: Kind, dir: string, flags: ClassifierFlags): Promise<number> {
   const protocol = protocolOf(kind, flags)
   const run = await openRun(dir)
@@ -207,11 +210,13 @@ const trainingOptions = (command: Command) =>
 
 const linearHelp = `
 Protocols (--protocol):
-  exact  the default: features of each image are computed once, as it is tested, and standardised; logistic regression then
-         has one best answer, found in seconds. Its strength of regularisation (lambda) is chosen on a fifth of the training
-         images, held out; no test image is seen before the score.
-  paper  as AMDIM's authors: dropout and Adam over epochs of augmented images, for numbers comparable with theirs. It takes
-         --epochs, --batch, --lr and --no-augment, and each of these chooses it.
+  exact  the default: features of each image are computed once, as it is tested, made unit rows
+         and standardised; logistic regression then has one best answer, found in seconds. Its
+         strength of regularisation (lambda) is chosen on a fifth of the training images, held
+         out; no test image is seen before the score.
+  paper  as AMDIM's authors: dropout and Adam over epochs of augmented images, for numbers
+         comparable with theirs. It takes --epochs, --batch, --lr and --no-augment, and each of
+         these chooses it.
 
 kNN on the same features is printed beside it; a classifier below it is said to be.
 

@@ -1,4 +1,5 @@
-// A linear classifier without a setting to tune: features once, then logistic regression to convergence; and kNN beside it.
+// A linear classifier without a setting to tune: features once, then logistic regression to
+// convergence; and kNN beside it.
 
 import { totalmem } from 'node:os'
 import type { Tensor } from '../kernels/op.ts'
@@ -18,8 +19,8 @@ import { inOrder, neighboursOf } from './knn.ts'
 
 const SHARE = 1 / 3 // of the machine's memory, for the features: they are held up to twice
 
-/** The best linear classifier of the training images' features, and its accuracy on the test images'. Throws UsageError for more
- *  features than the machine has memory for. */
+/** The best linear classifier of the training images' features, and its accuracy on the test
+ *  images'. Throws UsageError for more features than the machine has memory for. */
 export async function probeExactly(subject: Subject) {
   const { config, flags, train, progress } = subject
   const gpu = exactly(subject.gpu)

@@ -58,7 +58,8 @@ export class KnnProbe {
     return this.#measure(features, size * size * channels, testTransform({ ...views, size }))
   }
 
-  /** The accuracy of features of D numbers. Neither the bank's nor all of the queries' are ever held at once. */
+  /** The accuracy of features of D numbers. Neither the bank's nor all of the queries' are ever
+   *  held at once. */
   async #measure(features: (x: Tensor) => Tensor, D: number, transform: Recipe): Promise<number> {
     const gpu = this.#gpu
     const encode = (images: Tensor) =>
@@ -114,8 +115,8 @@ function parts(dataset: Dataset, most: number): Dataset[] {
   })
 }
 
-/** Neighbours that vote, and the vote's temperature: the 200 of the paper, or a fiftieth of a bank too small for so many, unless
- *  the settings say; never more than the bank has. */
+/** Neighbours that vote, and the vote's temperature: the 200 of the paper, or a fiftieth of a bank
+ *  too small for so many, unless the settings say; never more than the bank has. */
 export function neighboursOf({ k, temperature }: Pick<KnnOptions, 'k' | 'temperature'>, bank: number) {
   const usual = bank >= 10000 ? 200 : Math.max(1, Math.round(bank / 50))
   return { k: Math.min(k ?? usual, bank), temperature }

@@ -1,4 +1,5 @@
-// Classifiers trained as AMDIM's authors do: by Adam, over epochs of augmented images, each encoded anew.
+// Classifiers trained as AMDIM's authors do: by Adam, over epochs of augmented images, each encoded
+// anew.
 
 import { type Recipe, testTransform } from '../kernels/augment-recipes.ts'
 import { augment } from '../kernels/augment.ts'
@@ -30,7 +31,8 @@ function settingsOf(config: AnyConfig, flags: ClassifierFlags) {
   return { epochs, shape, schedule: { ...schedule, lr: flags.lr ?? schedule.lr, milestones } }
 }
 
-/** Trains a classifier by epochs, and scores it on every test image. Throws Error where the loss is not finite. */
+/** Trains a classifier by epochs, and scores it on every test image. Throws Error where the loss is
+ *  not finite. */
 export async function trainByEpochs({ gpu, kind, config, encoder, flags, train, test, progress }: Subject) {
   const seed = flags.seed ?? config.seed
   const { epochs, schedule, shape } = settingsOf(config, flags)

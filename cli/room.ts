@@ -1,5 +1,5 @@
-// What a training keeps on the GPU as one tensor each, checked before anything is made: the sizes that the data set or a flag
-// lets grow.
+// What a training keeps on the GPU as one tensor each, checked before anything is made: the sizes
+// that the data set or a flag lets grow.
 
 import type { Dataset } from '../data/dataset.ts'
 import type { Gpu } from '../engine/gpu.ts'
@@ -8,8 +8,8 @@ import { UsageError } from './choice.ts'
 import type { AnyConfig } from './config.ts'
 import type { Resident } from './feed.ts'
 
-/** Throws UsageError, with the flag to change, for a configuration whose queue, memory bank, negatives or resident images are
- *  larger than what the adapter binds at once. */
+/** Throws UsageError, with the flag to change, for a configuration whose queue, memory bank,
+ *  negatives or resident images are larger than what the adapter binds at once. */
 export function checkRoom(
   gpu: Gpu,
   config: AnyConfig,

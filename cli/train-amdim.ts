@@ -19,7 +19,6 @@ import { openFeed } from './feed.ts'
 import { channels, count, featureCount, positive } from './numbers.ts'
 import type { PlaceFlags } from './place.ts'
 import { presetLines } from './presets.ts'
-import { checkRoom } from './room.ts'
 import { type Manner, type Prepared, probeOf, trainingImages } from './train.ts'
 import { type Trainable, trainAs } from './train-command.ts'
 import { beginning, measuring } from './train-options.ts'
@@ -72,7 +71,6 @@ async function prepareAmdim(
   { capture = true, resident = 'auto' }: Manner = {},
 ): Promise<Prepared> {
   const images = trainingImages(config, data)
-  checkRoom(gpu, config, images, resident)
   const stepsPerEpoch = steps(images, { batch: config.batch })
   const extent = { stepsPerEpoch, capture }
   const trainer = scaled(gpu, (scaling) => amdimTrainer(gpu, config, images, extent, scaling))

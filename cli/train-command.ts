@@ -13,6 +13,7 @@ import { openRunGpu } from './precision.ts'
 import { type Method, methods } from './presets.ts'
 import { type Progress, startProgress } from './progress.ts'
 import { writeReport } from './report.ts'
+import { checkRoom } from './room.ts'
 import { type RunFolder, createRun, resumeRun } from './run-folder.ts'
 import { type Manner, type Outcome, type Prepared, Training, prepare, trainingImages } from './train.ts'
 import { version } from './version.ts'
@@ -61,6 +62,7 @@ export async function trainAs<Flags extends RunFlags, Config extends AnyConfig>(
     const gpu = await openRunGpu(flags.adapter, draft)
     try {
       const config = saved ?? method.configOf(given, gpu.software)
+      checkRoom(gpu, config, images, flags.resident)
       const prepared = await method.prepare(gpu, config, data, flags)
       const run =
         resuming === null

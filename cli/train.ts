@@ -10,7 +10,6 @@ import type { AnyConfig, RunConfig, TrainConfig } from './config.ts'
 import { type Feed, type Resident, openFeed } from './feed.ts'
 import { checkResumable, fingerprint } from './fingerprint.ts'
 import { KnnProbe } from './knn.ts'
-import { checkRoom } from './room.ts'
 import type { Progress } from './progress.ts'
 import type { Metric, RunFolder } from './run-folder.ts'
 import { loadTrainer, saveTrainer } from './trainer-state.ts'
@@ -48,7 +47,6 @@ export async function prepare(
   { capture = true, resident = 'auto' }: Manner = {},
 ): Promise<Prepared> {
   const images = trainingImages(config, data)
-  checkRoom(gpu, config, images, resident)
   const stepsPerEpoch = steps(images, { batch: config.batch })
   const trainer = buildTrainer(gpu, config, { stepsPerEpoch, images: images.size, capture })
   const probe = probeOf(gpu, config, images, data.test)

@@ -21,9 +21,10 @@ export interface Embeddings {
 type Batches = AsyncIterable<ImageBatch> | Iterable<ImageBatch>
 type Image = readonly [H: number, W: number, C: number]
 
-/** The features of every image of `batches`, in order. `image` is the [H, W, C] of one; `encode` takes u8 images [n, H, W, C]
- *  to [n, D], off the tape and in a step of its own per batch. Throws ShapeError, and RangeError for more features than
- *  one array can hold, which `embedSlabs` gives in parts. */
+/** The features of every image of `batches`, in order. `image` is the [H, W, C] of one; `encode`
+ *  takes u8 images [n, H, W, C] to [n, D], off the tape and in a step of its own per batch. Throws
+ *  ShapeError, and RangeError for more features than one array can hold, which `embedSlabs` gives
+ *  in parts. */
 export async function embed(
   gpu: Gpu,
   encode: (images: Tensor) => Tensor,
@@ -35,8 +36,9 @@ export async function embed(
   return joined(parts)
 }
 
-/** The same in slabs of at most `rows` images, where no batch has more: only one slab is held at a time, so that memory does
- *  not grow with the set. As many rows as `knn` and `nearest` bind at once, unless told. Throws ShapeError. */
+/** The same in slabs of at most `rows` images, where no batch has more: only one slab is held at a
+ *  time, so that memory does not grow with the set. As many rows as `knn` and `nearest` bind at
+ *  once, unless told. Throws ShapeError. */
 export async function* embedSlabs(
   gpu: Gpu,
   encode: (images: Tensor) => Tensor,

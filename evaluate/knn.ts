@@ -26,12 +26,14 @@ export interface KnnResult {
   readonly predictions: Int32Array
 }
 
-/** The classes of queries [Q, D] by the vote of their nearest features [M, D], whose labels are [M]; both are normalised
- *  first. Equally near features count in order of index. Similarities are made a few queries at a time. Two tensors are
- *  compared where they lie: steps may run while you wait; with `normalized`, none of them may be the end of either.
- *  Features on the host, or in parts (`embedSlabs`), are compared slab by slab, with the same result, in steps of its own:
- *  neither the device nor the host then holds more than a part. Throws ShapeError, RangeError for k, chunk or slab out of
- *  range, and Error for labels or a temperature out of range, and for features that are not finite. */
+/** The classes of queries [Q, D] by the vote of their nearest features [M, D], whose labels are
+ *  [M]; both are normalised first. Equally near features count in order of index. Similarities are
+ *  made a few queries at a time. Two tensors are compared where they lie: steps may run while you
+ *  wait; with `normalized`, none of them may be the end of either. Features on the host, or in
+ *  parts (`embedSlabs`), are compared slab by slab, with the same result, in steps of its own:
+ *  neither the device nor the host then holds more than a part. Throws ShapeError, RangeError for
+ *  k, chunk or slab out of range, and Error for labels or a temperature out of range, and for
+ *  features that are not finite. */
 export async function knn(
   features: Tensor | Rows,
   labels: ArrayLike<number> | Tensor,

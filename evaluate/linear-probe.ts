@@ -1,6 +1,7 @@
-// A linear probe of frozen features without a setting to tune: standardised features, logistic regression to convergence, its
-// strength of regularisation chosen on a part of the training set that is held out, as in CLIP (Radford et al. 2021,
-// https://arxiv.org/abs/2103.00020, appendix A.3). No test image is seen before the score.
+// A linear probe of frozen features without a setting to tune: standardised features, logistic
+// regression to convergence, its strength of regularisation chosen on a part of the training set
+// that is held out, as in CLIP (Radford et al. 2021, https://arxiv.org/abs/2103.00020, appendix
+// A.3). No test image is seen before the score.
 
 import { threefry2x32 } from '../kernels/threefry.ts'
 import type { Gpu } from '../engine/gpu.ts'
@@ -30,8 +31,8 @@ export interface Probe extends Regression {
   readonly heldOut: number | null
 }
 
-/** The linear classifier of training features [M, D] whose labels are [M]; `scoresOf` applies it. Throws ShapeError, RangeError
- *  for labels, and Error for features that are not finite. */
+/** The linear classifier of training features [M, D] whose labels are [M]; `scoresOf` applies it.
+ *  Throws ShapeError, RangeError for labels, and Error for features that are not finite. */
 export async function linearProbe(
   gpu: Gpu,
   rows: Embeddings,
@@ -84,7 +85,8 @@ async function choose(gpu: Gpu, choice: Choice) {
   return best
 }
 
-/** Places of the training images to fit to, and of those held out: one in five of each class, by the seed. */
+/** Places of the training images to fit to, and of those held out: one in five of each class, by
+ *  the seed. */
 function parted(labels: ArrayLike<number>, seed: number) {
   const classes = new Map<number, number[]>()
   for (let i = 0; i < labels.length; i++) {

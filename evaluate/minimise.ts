@@ -1,5 +1,5 @@
-// L-BFGS (Liu and Nocedal 1989; Nocedal and Wright 2006, algorithms 7.4 and 7.5): the minimum of a smooth convex function, in
-// float64, of values and gradients that may be as coarse as float32.
+// L-BFGS (Liu and Nocedal 1989; Nocedal and Wright 2006, algorithms 7.4 and 7.5): the minimum of a
+// smooth convex function, in float64, of values and gradients that may be as coarse as float32.
 
 export interface Point {
   readonly value: number
@@ -34,8 +34,8 @@ interface Pair {
   readonly product: number
 }
 
-/** The minimum of a convex function, from `start`. Ends at the tolerance, after so many iterations, or where float32 shows no
- *  way further down. */
+/** The minimum of a convex function, from `start`. Ends at the tolerance, after so many iterations,
+ *  or where float32 shows no way further down. */
 export async function minimise(
   f: Objective,
   start: Float64Array,
@@ -89,8 +89,8 @@ interface Line {
   readonly first: boolean
 }
 
-/** A point on the line that is low and flat enough (the strong Wolfe conditions), or null. Slopes, which float32 keeps better
- *  than differences of values, decide where to look. */
+/** A point on the line that is low and flat enough (the strong Wolfe conditions), or null. Slopes,
+ *  which float32 keeps better than differences of values, decide where to look. */
 async function along(f: Objective, { x, here, direction, first }: Line) {
   const slope = dot(here.gradient, direction)
   if (!(slope < 0)) return null

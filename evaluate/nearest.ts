@@ -8,9 +8,11 @@ import { type Lists, type Rows, CHUNK, keyOf, search } from './search.ts'
 export interface NearestOptions {
   /** True when the rows of features and queries have unit length already. */
   readonly normalized?: boolean
-  /** Similarities made at a time, of 4 bytes each, though never fewer than one query's; 2^24 unless told. */
+  /** Similarities made at a time, of 4 bytes each, though never fewer than one query's; 2^24 unless
+   *  told. */
   readonly chunk?: number
-  /** Features bound at a time; as many as the device binds, up to 128 MiB of them, unless told. The result is the same. */
+  /** Features bound at a time; as many as the device binds, up to 128 MiB of them, unless told. The
+   *  result is the same. */
   readonly slab?: number
   /** What to compute on, where neither features nor queries are a tensor. */
   readonly gpu?: Gpu
@@ -25,9 +27,10 @@ export interface Nearest {
   readonly k: number
 }
 
-/** The k features [M, D] nearest to each of queries [Q, D] by cosine. Both may lie on the GPU or on the host, and features
- *  may come in parts (`embedSlabs`), of which one is held at a time. Runs steps of its own. Throws ShapeError, RangeError for
- *  k, chunk or slab out of range, and Error for features that are not finite or where there is no Gpu. */
+/** The k features [M, D] nearest to each of queries [Q, D] by cosine. Both may lie on the GPU or on
+ *  the host, and features may come in parts (`embedSlabs`), of which one is held at a time. Runs
+ *  steps of its own. Throws ShapeError, RangeError for k, chunk or slab out of range, and Error for
+ *  features that are not finite or where there is no Gpu. */
 export async function nearest(
   features: Tensor | Rows,
   queries: Tensor | Embeddings,

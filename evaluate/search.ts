@@ -1,4 +1,5 @@
-// The nearest rows of a set of any size: slab by slab, with a running list of the k largest similarities of each query.
+// The nearest rows of a set of any size: slab by slab, with a running list of the k largest
+// similarities of each query.
 
 import { ShapeError } from '../kernels/op.ts'
 import { l2Normalize } from '../kernels/l2-normalize.ts'
@@ -35,9 +36,9 @@ export interface SearchOptions {
   readonly size?: number
 }
 
-/** The k rows of `bank` nearest to each of `queries`: the same, bit for bit, for slabs of any size. Of equally near rows the
- *  first are taken; a NaN is nearer than any number. Holds one part of the bank at a time; each slab is a step of its own.
- *  Throws ShapeError. */
+/** The k rows of `bank` nearest to each of `queries`: the same, bit for bit, for slabs of any size.
+ *  Of equally near rows the first are taken; a NaN is nearer than any number. Holds one part of the
+ *  bank at a time; each slab is a step of its own. Throws ShapeError. */
 export async function search(
   gpu: Gpu,
   bank: Rows,
@@ -134,7 +135,8 @@ function merged(before: Lists, slab: Lists, Q: number, wanted: number): Lists {
   return { similarities, indices, k, M: before.M + slab.M }
 }
 
-/** The positions of the k largest values; of equal ones those with the lowest places, and NaN before any number. */
+/** The positions of the k largest values; of equal ones those with the lowest places, and NaN
+ *  before any number. */
 function largest(values: Float32Array<ArrayBuffer>, places: Uint32Array, k: number): number[] {
   const keys = Uint32Array.from(new Uint32Array(values.buffer), keyOf)
   const least = Uint32Array.from(keys).sort()[keys.length - k] ?? 0

@@ -1,5 +1,6 @@
-// Multinomial logistic regression to convergence: a linear classifier with one answer, which no learning rate and no number
-// of epochs changes. Its products are the GPU's, its solver (L-BFGS) the CPU's.
+// Multinomial logistic regression to convergence: a linear classifier with one answer, which no
+// learning rate and no number of epochs changes. Its products are the GPU's, its solver (L-BFGS)
+// the CPU's.
 
 import { type Tensor, ShapeError, dim } from '../kernels/op.ts'
 import { affine } from '../kernels/affine.ts'
@@ -17,8 +18,8 @@ const RESIDENT = 512 * 2 ** 20 // bytes of features that stay on the GPU; the ot
 
 export interface RegressionOptions extends MinimiseOptions {
   readonly classes: number
-  /** Strength of regularisation: lambda / 2 times the sum of squared weights is added to the mean cross entropy; the biases are
-   *  free. scikit-learn's C is 1 / (lambda M). */
+  /** Strength of regularisation: lambda / 2 times the sum of squared weights is added to the mean
+   *  cross entropy; the biases are free. scikit-learn's C is 1 / (lambda M). */
   readonly lambda: number
   /** What is done to features first; nothing unless told. */
   readonly scaling?: Scaling
@@ -74,7 +75,9 @@ export class SoftmaxRegression {
   }: Omit<RegressionOptions, 'classes' | 'scaling'>): Promise<Regression> {
     if (!(lambda > 0)) throw new RangeError(`softmaxRegression: lambda must be above 0, got ${lambda}`)
     const [C, D] = [this.#classes, this.#rows.D]
-    const from = start ? Float64Array.of(...start.weight, ...start.bias) : new Float64Array(C * (D + 1))
+    const from = new Float64Array(C * (D + 1))
+    if (start) from.set(start.weight)
+    if (start) from.set(start.bias, C * D)
     const objective = (x: Float64Array) => this.#objective(x, lambda)
     const { x, value, iterations, slope } = await minimise(objective, from, options)
     if (!Number.isFinite(value))
@@ -135,7 +138,8 @@ export class SoftmaxRegression {
   }
 }
 
-/** Scores [n, classes] of features [n, D] by a regression, in row-major order. Throws ShapeError. */
+/** Scores [n, classes] of features [n, D] by a regression, in row-major order. Throws
+ *  ShapeError. */
 export async function scoresOf(gpu: Gpu, rows: Embeddings, by: Regression): Promise<Float32Array> {
   checkRows('scoresOf', 'features', rows)
   const { classes: C } = by

@@ -1,4 +1,5 @@
-// Features with mean 0 and standard deviation 1 over a set, so that one strength of regularisation suits each of them.
+// Features with mean 0 and standard deviation 1 over a set, so that one strength of regularisation
+// suits each of them.
 
 import type { Embeddings } from './embed.ts'
 
@@ -14,7 +15,8 @@ export const asGiven = (D: number): Scaling => ({
   deviation: new Float64Array(D).fill(1),
 })
 
-/** Mean and standard deviation of each feature over M rows; a deviation of 1 where a feature is always the same. */
+/** Mean and standard deviation of each feature over M rows; a deviation of 1 where a feature is
+ *  always the same. */
 export function scalingOf({ features, M, D }: Embeddings): Scaling {
   const mean = new Float64Array(D)
   const squares = new Float64Array(D)

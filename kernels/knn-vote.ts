@@ -75,9 +75,10 @@ function votesShape({ classes }: Attrs, similarities: Shape, labels: Shape): Sha
   return [n, classes]
 }
 
-/** What the neighbours of n queries say: votes [n, classes], the sum of exp((s - largest) / temperature) over a class's
- *  similarities s, and largest [n, classes], their maximum. Where votes is 0, largest means nothing. similarities [n, k] are
- *  the neighbours', labels [n, k] i32 their classes, each from 0 to classes - 1. No gradient flows. Throws ShapeError. */
+/** What the neighbours of n queries say: votes [n, classes], the sum of exp((s - largest) /
+ *  temperature) over a class's similarities s, and largest [n, classes], their maximum. Where votes
+ *  is 0, largest means nothing. similarities [n, k] are the neighbours', labels [n, k] i32 their
+ *  classes, each from 0 to classes - 1. No gradient flows. Throws ShapeError. */
 export function knnVote(
   similarities: Tensor,
   labels: Tensor,

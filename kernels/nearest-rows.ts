@@ -1,12 +1,13 @@
-// The k rows nearest to each query, by dot product. No matrix of all similarities is kept: the op makes those of a few queries
-// and lets them go.
+// The k rows nearest to each query, by dot product. No matrix of all similarities is kept: the op
+// makes those of a few queries and lets them go.
 
 import { type Op, type Run, type Shape, type Tensor, ShapeError, dim, kernel, matrix, show } from './op.ts'
 import { gemm } from './gemm.ts'
 import { slice } from './slice.ts'
 
-// One workgroup per query. The k-th largest key is found bit by bit, counting how many keys reach a candidate; then, in
-// the same way, the index up to which keys equal to it are taken. Exactly k remain, whatever ties there are.
+// One workgroup per query. The k-th largest key is found bit by bit, counting how many keys reach a
+// candidate; then, in the same way, the index up to which keys equal to it are taken. Exactly k
+// remain, whatever ties there are.
 const nearestKernel = kernel`
   override THREADS: u32 = 64u;
   struct Params { M: u32, k: u32, indexBits: u32 }
@@ -84,7 +85,8 @@ interface Attrs {
   readonly start: number
   readonly end: number
   readonly k: number
-  /** True computes each similarity in one sum, so that it does not depend on how many rows there are. */
+  /** True computes each similarity in one sum, so that it does not depend on how many rows there
+   *  are. */
   readonly unsplit?: boolean
   /** Threads that look for the nearest of one query: 64, on a CPU adapter 8, unless told. */
   readonly threads?: number
@@ -93,7 +95,8 @@ interface Attrs {
 /** Threads that look for the nearest of one query; a CPU runs them one vector at a time. */
 const threadsOf = ({ software }: Pick<Run, 'software'>) => (software ? 8 : 64)
 
-/** How `nearestRows` orders rows a and b: each thread writes down its own, which are every so many. */
+/** How `nearestRows` orders rows a and b: each thread writes down its own, which are every so
+ *  many. */
 export const writtenBefore = (run: Pick<Run, 'software'>) => {
   const threads = threadsOf(run)
   return (a: number, b: number) => (a % threads) - (b % threads) || a - b
@@ -133,10 +136,11 @@ function nearestShape({ start, end, k }: Attrs, queries: Shape, rows: Shape, tag
   return [end - start, k]
 }
 
-/** The k of rows [M, D] with the largest dot products with each of queries start .. end of [Q, D]: their similarities [n, k]
- *  and their tags [n, k], which are i32 numbers [M] of the caller's, such as labels or indices. They come in the
- *  order of `writtenBefore`; of equal similarities the lowest indices are taken, and a NaN comes before any number. No gradient flows.
- *  Throws ShapeError. */
+/** The k of rows [M, D] with the largest dot products with each of queries start .. end of [Q, D]:
+ *  their similarities [n, k] and their tags [n, k], which are i32 numbers [M] of the caller's, such
+ *  as labels or indices. They come in the order of `writtenBefore`; of equal similarities the
+ *  lowest indices are taken, and a NaN comes before any number. No gradient flows. Throws
+ *  ShapeError. */
 export function nearestRows(
   queries: Tensor,
   rows: Tensor,

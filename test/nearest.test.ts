@@ -23,7 +23,8 @@ async function* partsOf({ features, D }: Embeddings, lengths: readonly number[])
   }
 }
 
-/** The definition: places in order of falling cosine, and of index where cosines are equal to six places. */
+/** The definition: places in order of falling cosine, and of index where cosines are equal to six
+ *  places. */
 function reference(bank: Embeddings, queries: Embeddings, k: number) {
   const unit = ({ features, D }: Embeddings, i: number) => {
     const row = [...features.subarray(i * D, (i + 1) * D)]

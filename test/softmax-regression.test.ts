@@ -47,7 +47,8 @@ for (const name of goldenNames('linear_probe_'))
     golden.done()
   })
 
-/** Features of which the first is the larger of classes 0 and 1, on a scale of its own; the others tell nothing. */
+/** Features of which the first is the larger of classes 0 and 1, on a scale of its own; the others
+ *  tell nothing. */
 function problem(M: number, seed: number) {
   const features = Float32Array.from(random(M * 5, seed))
   const labels = Int32Array.from({ length: M }, (_, m) => Number((features[5 * m] ?? 0) > 0))
