@@ -156,5 +156,14 @@ export { type Encode, type Encoded, gradientCache } from './methods/gradient-cac
 export { type SimclrOptions, simclr } from './methods/simclr.ts'
 export { type Preset, type SimclrSettings, simclrPresets } from './methods/simclr-presets.ts'
 export { type ClassifierOptions, type LabelledBatch, classifier } from './evaluate/classify.ts'
-export { type Embeddings, embed } from './evaluate/embed.ts'
+export { type Embeddings, embed, embedSlabs } from './evaluate/embed.ts'
 export { type KnnOptions, type KnnResult, accuracy, knn } from './evaluate/knn.ts'
+export { type Probe, type ProbeOptions, linearProbe } from './evaluate/linear-probe.ts'
+export { type Nearest, type NearestOptions, nearest } from './evaluate/nearest.ts'
+export {
+  type Regression,
+  type RegressionOptions,
+  SoftmaxRegression,
+  predicted,
+  scoresOf,
+} from './evaluate/softmax-regression.ts'

@@ -10,8 +10,10 @@ import { absoluteSource } from './data-source.ts'
 import { type Point, comparePage } from './compare-page.ts'
 import { type TrainFlags, configOf } from './config.ts'
 import { closeImages, openImages } from './images.ts'
+import { openRunGpu } from './precision.ts'
 import { presetOf } from './presets.ts'
 import { startProgress } from './progress.ts'
+import { checkRoom } from './room.ts'
 import { openRun } from './run-folder.ts'
 import { trainingImages } from './train.ts'
 import { trainMethod } from './train-command.ts'
@@ -99,7 +101,7 @@ function planOf(flags: CompareFlags): Plan {
 }
 
 /** How many images there are to train on. Throws UsageError for what some point could not be trained with, and DataError. */
-async function imagesFor(plan: Plan, { json = false }: CompareFlags): Promise<number> {
+async function imagesFor(plan: Plan, { json = false, adapter }: CompareFlags): Promise<number> {
   const { batch, negatives } = plan
   const few = negatives.find((K) => K < 2)
   if (few !== undefined)
@@ -118,11 +120,18 @@ async function imagesFor(plan: Plan, { json = false }: CompareFlags): Promise<nu
   if (!config) throw new UsageError('--negatives: must name one number or more, got none')
   const progress = startProgress({ json })
   const data = await openImages(config, progress)
-  const { size } = trainingImages(config, data)
+  const images = trainingImages(config, data)
+  const { size } = images
   await closeImages(data)
   progress.stop()
   if (batch > size / 2)
     throw new UsageError(`--batch: must be at most half of the ${size} images, got ${batch}`)
+  const gpu = await openRunGpu(adapter, config)
+  try {
+    for (const each of configs) checkRoom(gpu, each, images)
+  } finally {
+    gpu.destroy()
+  }
   return size
 }
 

@@ -1,37 +1,36 @@
-// kindred eval linear, kindred eval mlp: classifiers trained on a run's frozen encoder, and scored on every test image.
+// kindred eval linear, kindred eval mlp: classifiers on a run's frozen encoder, scored on every
+// test image, beside kNN.
 
-import type { Command } from 'commander'
-import { type Recipe, testTransform } from '../kernels/augment-recipes.ts'
-import { augment } from '../kernels/augment.ts'
+import { type Command, Option } from 'commander'
 import { type Dataset, labelled } from '../data/dataset.ts'
-import { batches, steps } from '../data/loader.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { load } from '../engine/node-files.ts'
-import { Adam } from '../engine/optimizer.ts'
-import { recipeOf } from '../methods/views.ts'
-import { classifiers } from '../models/classifiers.ts'
 import type { Model } from '../models/layers.ts'
 import { loadModel } from '../models/state.ts'
-import { classifier } from '../evaluate/classify.ts'
-import { fittingBatch } from './batch.ts'
 import { UsageError } from './choice.ts'
-import { command } from './command.ts'
-import type { AmdimConfig, AnyConfig } from './config.ts'
+import { command as commandLine } from './command.ts'
+import type { AnyConfig } from './config.ts'
 import { findSource } from './data-source.ts'
 import { encoderOf } from './encoder.ts'
 import { trainingImagesOf } from './eval-images.ts'
+import { knnOfFeatures, probeExactly } from './exact-probe.ts'
 import { closeImages, openImages } from './images.ts'
-import { startProgress } from './progress.ts'
+import { type Progress, startProgress } from './progress.ts'
 import { count, positive, whole } from './numbers.ts'
+import { trainByEpochs } from './paper-classifier.ts'
 import { openRunGpu } from './precision.ts'
 import { runConfig } from './place.ts'
 import { openRun } from './run-folder.ts'
-import { amdimSchedule } from './train-amdim.ts'
 import { sources } from './train-options.ts'
+import { trainingImages } from './train.ts'
 
 export interface ClassifierFlags {
   readonly data?: string
   readonly checkpoint?: string
+  /** How a linear classifier is found. */
+  readonly protocol?: Protocol
+  /** How many labelled images it is trained on. */
+  readonly subset?: number
   readonly epochs?: number
   readonly batch?: number
   readonly lr?: number
@@ -43,25 +42,42 @@ export interface ClassifierFlags {
 }
 
 /** Which classifier. */
-type Kind = 'linear' | 'mlp'
+export type Kind = 'linear' | 'mlp'
 
-/** How AMDIM's authors train classifiers on a frozen encoder: of runs that say nothing else. */
-const usual = {
-  evaluation: { epochs: 120, milestones: [80, 110] },
-  classifiers: { hidden: 1024, dropout: 0.2 },
-  schedule: { name: 'step', lr: 2e-4, warmupSteps: 500, milestones: [], gamma: 0.2 },
-} as const satisfies Pick<AmdimConfig, 'evaluation' | 'classifiers' | 'schedule'>
+/** exact: logistic regression of features, to convergence; paper: by epochs, as AMDIM's authors. */
+export type Protocol = 'exact' | 'paper'
 
-/** How a classifier is trained: the run's own settings, its milestones moved with the epochs. */
-function settingsOf(config: AnyConfig, flags: ClassifierFlags) {
-  const { evaluation, classifiers: shape, schedule } = config.method === 'amdim' ? config : usual
-  const epochs = flags.epochs ?? evaluation.epochs
-  const milestones = evaluation.milestones.map((epoch) => (epoch * epochs) / evaluation.epochs)
-  return { epochs, shape, schedule: { ...schedule, lr: flags.lr ?? schedule.lr, milestones } }
+/** A classifier's encoder, its images, and how it is asked for. */
+export interface Subject {
+  readonly gpu: Gpu
+  readonly kind: Kind
+  readonly config: AnyConfig
+  readonly encoder: Model
+  readonly flags: ClassifierFlags
+  readonly train: Dataset
+  readonly test: Dataset
+  readonly progress: Progress
 }
 
-/** Trains a classifier on the run's encoder, prints its accuracy, and returns the exit code. Throws Error in words. */
+/** How the classifier is found. What only training by epochs knows chooses that. Throws
+ *  UsageError. */
+function protocolOf(kind: Kind, { protocol, ...flags }: ClassifierFlags): Protocol {
+  const given = [
+    ...(['epochs', 'batch', 'lr'] as const).filter((name) => flags[name] !== undefined),
+    ...(flags.augment === false ? ['no-augment'] : []),
+  ]
+  const [first] = given
+  if (protocol === 'exact' && first !== undefined)
+    throw new UsageError(
+      `--protocol exact has no epochs, batches or learning rate; leave out --${first}, or give --protocol paper`,
+    )
+  return protocol ?? (kind === 'mlp' || first !== undefined ? 'paper' : 'exact')
+}
+
+/** Finds a classifier for the run's encoder, prints its accuracy, and returns the exit code. Throws
+ *  Error in words. */
 export async function evalClassifier(kind: Kind, dir: string, flags: ClassifierFlags): Promise<number> {
+  const protocol = protocolOf(kind, flags)
   const run = await openRun(dir)
   const config = runConfig(run)
   const found =
@@ -73,20 +89,23 @@ export async function evalClassifier(kind: Kind, dir: string, flags: ClassifierF
     const images = { data: flags.data ?? findSource(config, dir), size: config.size, seed: config.seed }
     const data = await openImages(images, progress)
     const asked = { data: flags.data, metadata: found.metadata }
-    const train = labelled(await trainingImagesOf(config, data, asked))
-    if (!train.labels || data.test.size === 0)
+    const all = labelled(await trainingImagesOf(config, data, asked))
+    const train = trainingImages(
+      { subset: flags.subset ?? null, seed: flags.seed ?? config.seed },
+      { ...data, train: all },
+    )
+    const test = labelled(data.test)
+    if (!train.labels || train.size === 0 || !test.labels || test.size === 0)
       throw new UsageError(
-        `eval ${kind}: needs labelled training and test images, and ${images.data} has none`,
+        `eval ${kind}: needs labelled training and test images, and ${images.data} has none; put each class in its own folder`,
       )
     const encoder = encoderOf(gpu, config)
     loadModel(gpu, encoder, found.tensors)
-    const { accuracy, epochs } = await fit(gpu, { kind, config, encoder, flags }, train, data.test, progress)
-    progress.stop() // its last line comes before the result
-    const step = Number(found.metadata['step'])
-    const result = { run: dir, step, kind, epochs, train: train.size, test: data.test.size, accuracy }
-    progress.note(
-      `${kind} classifier on the frozen encoder of step ${step}: ${accuracy.toFixed(2)}% of all ${data.test.size} test images (${epochs} epochs on ${train.size} labelled ones, last epoch)`,
-      result,
+    const subject = { gpu, kind, config, encoder, flags, train, test, progress }
+    const result = protocol === 'exact' ? await probeExactly(subject) : await byEpochs(subject)
+    tell(
+      { run: dir, step: Number(found.metadata['step']), kind, protocol, test: test.size, ...result },
+      progress,
     )
     await closeImages(data)
     return 0
@@ -96,99 +115,122 @@ export async function evalClassifier(kind: Kind, dir: string, flags: ClassifierF
   }
 }
 
-interface Fit {
+/** A classifier trained by epochs, and kNN beside it. */
+async function byEpochs(subject: Subject) {
+  const trained = await trainByEpochs(subject)
+  return { ...trained, ...(await knnOfFeatures(subject)) }
+}
+
+/** What was measured. Accuracies are in percent. */
+interface Result {
+  readonly run: string
+  readonly step: number
   readonly kind: Kind
-  readonly config: AnyConfig
-  readonly encoder: Model
-  readonly flags: ClassifierFlags
+  readonly protocol: Protocol
+  readonly train: number
+  readonly test: number
+  readonly accuracy: number
+  readonly epochs?: number
+  readonly lambda?: number
+  readonly heldOut?: number | null
+  /** kNN on the same features, with the run's bank, k and temperature. */
+  readonly knn: number
+  readonly k: number
+  readonly temperature: number
+  readonly bank: number
 }
 
-async function fit(
-  gpu: Gpu,
-  { kind, config, encoder, flags }: Fit,
-  train: Dataset,
-  test: Dataset,
-  progress: ReturnType<typeof startProgress>,
-) {
-  const seed = flags.seed ?? config.seed
-  const { epochs, schedule, shape } = settingsOf(config, flags)
-  const batch = flags.batch ?? fittingBatch(config.batch, train.size)
-  if (kind === 'mlp' && batch < 2)
-    throw new UsageError(`--batch: the MLP's batch norm needs 2 images or more at a time, got ${batch}`)
-  const stepsPerEpoch = steps(train, { batch })
-  const heads = classifiers(gpu, {
-    features: encoder.features,
-    classes: train.classes.length,
-    ...shape,
-    seed,
-  })
-  const { height, width, channels } = train.image
-  const tested = testTransform(recipeOf(config.views, 0))
-  const views: Recipe = flags.augment === false ? tested : recipeOf(config.views, 0)
-  const { step, accuracy, state } = classifier(gpu, {
-    features: (x, at) =>
-      encoder.forward(
-        at === null
-          ? augment(x, tested, { seed: 0, step: 0, view: 0 })
-          : augment(x, views, { seed, step: at, view: 0 }),
-        { training: false },
-      ),
-    classify: heads[kind],
-    optimizer: new Adam(heads.parameters, { betas: [0.8, 0.999], weightDecay: 1e-5 }),
-    schedule: amdimSchedule({ schedule: climbing(schedule, epochs * stepsPerEpoch) }, stepsPerEpoch),
-    image: [height, width, channels],
-  })
-  progress.start(epochs * stepsPerEpoch)
-  for (let epoch = 0; epoch < epochs; epoch++)
-    for await (const { images, labels } of batches(train, { batch, seed, epoch })) {
-      if (!labels) throw new Error('no labels')
-      const [loss = NaN] = await gpu.read(step({ images, labels }))
-      if (!Number.isFinite(loss)) throw new Error(`the loss became ${loss}; lower --lr`)
-      progress.update(state.step, { loss, images: batch })
-    }
-  return { accuracy: await accuracy(inOrder(test)), epochs }
+function tell(result: Result, progress: Progress) {
+  const { kind, step, accuracy, test, train, epochs, lambda, heldOut, knn, k, temperature, bank } = result
+  const chosen =
+    heldOut === null || heldOut === undefined
+      ? 'as it is where none can be held out'
+      : `chosen on a fifth of them held out, ${heldOut.toFixed(2)}%`
+  const how =
+    epochs === undefined
+      ? `logistic regression on the features of ${train} labelled ones; lambda ${lambda}, ${chosen}`
+      : `${epochs} epochs on ${train} labelled ones, last epoch`
+  const below = accuracy < knn
+  const lines = [
+    `${kind} classifier on the frozen encoder of step ${step}: ${accuracy.toFixed(2)}% of all ${test} test images (${how})`,
+    `kNN on the same features: ${knn.toFixed(2)}% (k ${k}, temperature ${temperature}, ${bank} neighbours to choose from)`,
+    ...(below ? [`this ${kind} classifier is below kNN: ${reasonOf(result)}`] : []),
+  ]
+  progress.note(lines.join('\n'), { ...result, belowKnn: below })
 }
 
-/** The schedule with a climb of at most a tenth of all steps: evaluations may be short. */
-const climbing = (schedule: AmdimConfig['schedule'], total: number) => ({
-  ...schedule,
-  warmupSteps: Math.min(schedule.warmupSteps, Math.ceil(total / 10)),
-})
-
-/** Every image, in order, the last few too. */
-async function* inOrder(dataset: Dataset) {
-  const all = { batch: Math.min(256, dataset.size), seed: 0, epoch: 0, shuffle: false, dropLast: false }
-  for await (const { images, labels } of batches(dataset, all)) {
-    if (!labels) throw new Error(`${dataset.name}: the test images have no labels`)
-    yield { images, labels }
-  }
-}
+/** Why a classifier may do worse than kNN, and what to do about it. */
+const reasonOf = ({ protocol, kind }: Result) =>
+  protocol === 'exact'
+    ? 'no plane separates these classes as well as their neighbours tell them; report both numbers'
+    : `its training is not at its end; give it more --epochs or a higher --lr${kind === 'linear' ? ', or --protocol exact, which needs neither' : ''}`
 
 /** Adds `kindred eval linear` and `kindred eval mlp`, and returns them. */
 export function addClassifiers(evaluate: Command): { readonly kind: Kind; readonly command: Command }[] {
   const about = {
-    linear: 'train a linear classifier on the frozen encoder, and score it on every test image',
-    mlp: 'train a classifier with one hidden layer on the frozen encoder, and score it on every test image',
+    linear:
+      'find the best linear classifier on the frozen encoder, and score it on every test image, beside kNN',
+    mlp: 'train a classifier with one hidden layer on the frozen encoder, and score it on every test image, beside kNN',
   }
   return (['linear', 'mlp'] as const).map((kind) => ({
     kind,
-    command: evaluate
-      .command(kind)
-      .argument('<run>', 'run folder of a training')
-      .description(about[kind])
-      .option('--data <source>', `another data set than the run's: ${sources}`)
-      .option('--checkpoint <file>', 'a checkpoint of the run (default: the newest)')
-      .option(
-        '--epochs <n>',
-        "times through the labelled images (default: the preset's, 120 as AMDIM's authors)",
-        count,
-      )
-      .option('--batch <n>', "images per step (default: the run's)", count)
-      .option('--lr <rate>', 'learning rate, before warm-up and decay', positive)
-      .option('--seed <n>', "everything random follows from it (default: the run's)", whole)
-      .option('--no-augment', 'train on images as they are tested, not on augmented ones')
-      .option('--adapter <name>', "part of the GPU's name, to choose among several")
-      .option('--json', 'print machine-readable lines only')
-      .addHelpText('after', `\nExample:\n  ${command('eval', kind, 'runs/amdim')}`),
+    command: trainingOptions(
+      common(
+        evaluate.command(kind).argument('<run>', 'run folder of a training').description(about[kind]),
+        kind,
+      ),
+    ).addHelpText('after', kind === 'linear' ? linearHelp : mlpHelp),
   }))
 }
+
+function common(command: Command, kind: Kind): Command {
+  const protocol = new Option('--protocol <name>', 'how the classifier is found, see below').choices([
+    'exact',
+    'paper',
+  ])
+  if (kind === 'linear') command.addOption(protocol)
+  return command
+    .option('--data <source>', `another data set than the run's: ${sources}`)
+    .option('--checkpoint <file>', 'a checkpoint of the run (default: the newest)')
+    .option(
+      '--subset <n>',
+      'train on this many labelled images, as equal in class as they come (default: all)',
+      count,
+    )
+    .option('--seed <n>', "everything random follows from it (default: the run's)", whole)
+    .option('--adapter <name>', "part of the GPU's name, to choose among several")
+    .option('--json', 'print machine-readable lines only')
+}
+
+const trainingOptions = (command: Command) =>
+  command
+    .option(
+      '--epochs <n>',
+      "times through the labelled images (default: the preset's, 120 as AMDIM's authors)",
+      count,
+    )
+    .option('--batch <n>', "images per step (default: the run's)", count)
+    .option('--lr <rate>', 'learning rate, before warm-up and decay', positive)
+    .option('--no-augment', 'train on images as they are tested, not on augmented ones')
+
+const linearHelp = `
+Protocols (--protocol):
+  exact  the default: features of each image are computed once, as it is tested, made unit rows
+         and standardised; logistic regression then has one best answer, found in seconds. Its
+         strength of regularisation (lambda) is chosen on a fifth of the training images, held
+         out; no test image is seen before the score.
+  paper  as AMDIM's authors: dropout and Adam over epochs of augmented images, for numbers
+         comparable with theirs. It takes --epochs, --batch, --lr and --no-augment, and each of
+         these chooses it.
+
+kNN on the same features is printed beside it; a classifier below it is said to be.
+
+Examples:
+  ${commandLine('eval', 'linear', 'runs/cifar')}
+  ${commandLine('eval', 'linear', 'runs/amdim', '--protocol', 'paper', '--epochs', '120')}`
+
+const mlpHelp = `
+As AMDIM's authors: dropout and Adam over epochs of augmented images.
+
+Example:
+  ${commandLine('eval', 'mlp', 'runs/amdim')}`

@@ -1,5 +1,6 @@
 // kindred eval knn: how well a run's encoder separates classes that it never saw, beside raw pixels.
 
+import { isLabelled } from '../data/dataset.ts'
 import { load } from '../engine/node-files.ts'
 import { recipeOf } from '../methods/views.ts'
 import { loadModel } from '../models/state.ts'
@@ -9,7 +10,7 @@ import { findSource } from './data-source.ts'
 import { encoderOf } from './encoder.ts'
 import { trainingImagesOf } from './eval-images.ts'
 import { closeImages, openImages, skippedOf } from './images.ts'
-import { KnnProbe, knnRows } from './knn.ts'
+import { KnnProbe, knnRows, ofAll } from './knn.ts'
 import { openRunGpu, precisions } from './precision.ts'
 import { startProgress } from './progress.ts'
 import { runConfig } from './place.ts'
@@ -46,6 +47,10 @@ export async function evalKnn(dir: string, flags: EvalKnnFlags): Promise<number>
     // the run's own set is measured as the run measured it
     const asked = { data: flags.data, metadata: found.metadata }
     const train = await trainingImagesOf(config, data, asked)
+    if (!isLabelled(train) || !isLabelled(data.test))
+      throw new UsageError(
+        `eval knn: needs labelled training and test images, and ${images.data} has none; put each class in its own folder`,
+      )
     const probe = new KnnProbe(gpu, { train, test: data.test }, recipeOf(config.views, 0), options)
     const encoder = encoderOf(gpu, config)
     const head = config.method === 'amdim' ? null : buildHead(gpu, config, encoder.features)
@@ -68,8 +73,10 @@ export async function evalKnn(dir: string, flags: EvalKnnFlags): Promise<number>
       trained,
       skippedFiles: skippedOf(data).length,
     }
+    const note = ofAll(probe, options)
     progress.note(
       [
+        ...(note ? [note] : []),
         `kNN top-1 at step ${step} (k ${probe.k}, temperature ${options.temperature}, ${probe.bank.size} neighbours to choose from, ${probe.queries.size} test images)`,
         ...knnRows(result),
       ].join('\n'),

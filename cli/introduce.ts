@@ -4,6 +4,7 @@ import type { Split } from '../data/dataset.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { command } from './command.ts'
 import { skippedOf } from './images.ts'
+import { ofAll } from './knn.ts'
 import { effectOf } from './precision.ts'
 import type { Progress } from './progress.ts'
 import type { RunFolder } from './run-folder.ts'
@@ -19,7 +20,7 @@ export interface Place {
 /** Says what is trained, on what, into which folder, and what to know about it. */
 export function introduce(
   what: string,
-  { config, gpu, images, stepsPerEpoch }: Prepared,
+  { config, gpu, images, stepsPerEpoch, probe }: Prepared,
   { run, data, progress }: Place,
 ) {
   const { batch, epochs, seed } = config
@@ -50,6 +51,8 @@ export function introduce(
     progress.note(
       `the queue's ${config.queue} keys are more than the ${images.size} images: old keys of a query's own image are among its negatives; a smaller --queue avoids that`,
     )
+  const note = probe && ofAll(probe, config.knn)
+  if (note) progress.note(note)
   const left = skippedOf(data).length
   if (left > 0)
     progress.note(`${left} ${left === 1 ? 'file was' : 'files were'} skipped`, { skippedFiles: left })

@@ -17,6 +17,7 @@ import { type Method, methods } from './presets.ts'
 import { type Progress, startProgress } from './progress.ts'
 import { writeReport } from './report.ts'
 import { goingOn } from './resume.ts'
+import { checkRoom } from './room.ts'
 import { type RunFolder, createRun, resumeRun } from './run-folder.ts'
 import type { Outcome } from './outcome.ts'
 import { type Manner, type Prepared, Training, prepare, trainingImages } from './train.ts'
@@ -64,6 +65,7 @@ export async function trainAs<Flags extends RunFlags, Config extends AnyConfig>(
     const gpu = await openRunGpu(flags.adapter, draft)
     try {
       const config = saved ?? method.configOf(given, gpu.software)
+      checkRoom(gpu, config, images, flags.resident)
       const prepared = await method.prepare(gpu, config, data, flags)
       const place = await placed(prepared, { resuming, out: flags.out })
       return await train(`${method.title}: ${method.describe(config)}`, place.prepared, {

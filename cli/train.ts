@@ -2,7 +2,7 @@
 // What it writes to metrics.jsonl depends on the configuration alone, never on the clock.
 
 import { steps } from '../data/loader.ts'
-import { type Dataset, type Split, subset } from '../data/dataset.ts'
+import { type Dataset, type Split, isLabelled, subset } from '../data/dataset.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { recipeOf } from '../methods/views.ts'
 import { type Trainer, buildTrainer, measured } from './build.ts'
@@ -67,7 +67,7 @@ export const probeOf = (
   train: Dataset,
   test: Dataset,
 ): KnnProbe | null =>
-  train.labels !== null && test.size > 0 ? new KnnProbe(gpu, { train, test }, recipeOf(views, 0), knn) : null
+  isLabelled(train) && isLabelled(test) ? new KnnProbe(gpu, { train, test }, recipeOf(views, 0), knn) : null
 
 /** One training, into a fresh run folder or a resumed one, to its end or to Ctrl-C. */
 export class Training {

@@ -112,6 +112,10 @@ export function select(dataset: Dataset, indices: ArrayLike<number>): Dataset {
   }
 }
 
+/** Whether any image of the set has a label. */
+export const isLabelled = ({ labels }: Pick<Dataset, 'labels'>): boolean =>
+  labels?.some((label) => label >= 0) ?? false
+
 /** The images of the set that have a label, not -1, as a set of its own. */
 export function labelled(dataset: Dataset): Dataset {
   const { labels } = dataset
@@ -127,7 +131,15 @@ export function labelled(dataset: Dataset): Dataset {
 export function subset(dataset: Dataset, n: number, seed: number): Dataset {
   if (!(Number.isInteger(n) && n > 0))
     throw new DataError(`${dataset.name}: a subset must have at least 1 image, got ${n}`)
-  if (n >= dataset.size) return dataset
+  return n >= dataset.size ? dataset : select(dataset, subsetPlaces(dataset, n, seed))
+}
+
+/** The places in the set of the `n` images that `subset` takes, in order. */
+export function subsetPlaces(
+  dataset: Pick<Dataset, 'size' | 'labels'>,
+  n: number,
+  seed: number,
+): readonly number[] {
   const groups = new Map<number, number[]>()
   for (const index of permutation(dataset.size, [seed, SUBSET])) {
     const label = dataset.labels?.[index] ?? 0
@@ -137,15 +149,12 @@ export function subset(dataset: Dataset, n: number, seed: number): Dataset {
   }
   const queues = [...groups].sort(([a], [b]) => a - b).map(([, queue]) => queue)
   const chosen: number[] = []
-  for (let round = 0; chosen.length < n; round++)
+  for (let round = 0; chosen.length < Math.min(n, dataset.size); round++)
     for (const queue of queues) {
       const index = queue[round]
       if (index !== undefined && chosen.length < n) chosen.push(index)
     }
-  return select(
-    dataset,
-    chosen.sort((a, b) => a - b),
-  )
+  return chosen.sort((a, b) => a - b)
 }
 
 const SUBSET = 0x5ab5e7 // stream of the subset's draws

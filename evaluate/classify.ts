@@ -79,4 +79,4 @@ export function classifier(gpu: Gpu, options: ClassifierOptions) {
   return { step, accuracy, state }
 }
 
-const highest = (row: Float32Array) => row.indexOf(Math.max(...row))
+const highest = (row: Float32Array) => row.indexOf(row.reduce((a, b) => Math.max(a, b), -Infinity))

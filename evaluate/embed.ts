@@ -3,6 +3,7 @@
 import { bytesOf } from '../kernels/numbers.ts'
 import { type Tensor, type Values, ShapeError, show, sizeOf } from '../kernels/op.ts'
 import type { Gpu } from '../engine/gpu.ts'
+import { slabRows } from './slabs.ts'
 
 /** Some images, bytes in an array of any kind, one after the other. */
 export interface ImageBatch {
@@ -18,35 +19,100 @@ export interface Embeddings {
   readonly D: number
 }
 
-/** The features of every image of `batches`, in order. `image` is the [H, W, C] of one; `encode` takes u8 images [n, H, W, C]
- *  to [n, D], off the tape and in a step of its own per batch. Throws ShapeError. */
+type Batches = AsyncIterable<ImageBatch> | Iterable<ImageBatch>
+type Image = readonly [H: number, W: number, C: number]
+
+/** The features of every image of `batches`, in order. `image` is the [H, W, C] of one; `encode`
+ *  takes u8 images [n, H, W, C] to [n, D], off the tape and in a step of its own per batch. Throws
+ *  ShapeError, and RangeError for more features than one array can hold, which `embedSlabs` gives
+ *  in parts. */
 export async function embed(
   gpu: Gpu,
   encode: (images: Tensor) => Tensor,
-  batches: AsyncIterable<ImageBatch> | Iterable<ImageBatch>,
-  image: readonly [H: number, W: number, C: number],
+  batches: Batches,
+  image: Image,
 ): Promise<Embeddings> {
-  const parts: Float32Array[] = []
-  let [M, D] = [0, 0]
+  const parts: Embeddings[] = []
+  for await (const part of encoded(gpu, encode, batches, image)) parts.push(part)
+  return joined(parts)
+}
+
+/** The same in slabs of at most `rows` images, where no batch has more: only one slab is held at a
+ *  time, so that memory does not grow with the set. As many rows as `knn` and `nearest` bind at
+ *  once, unless told. Throws ShapeError. */
+export async function* embedSlabs(
+  gpu: Gpu,
+  encode: (images: Tensor) => Tensor,
+  batches: Batches,
+  image: Image,
+  { rows }: { readonly rows?: number } = {},
+): AsyncGenerator<Embeddings> {
+  let parts: Embeddings[] = []
+  let held = 0
+  for await (const part of encoded(gpu, encode, batches, image)) {
+    if (held > 0 && held + part.M > (rows ?? slabRows(gpu, part.D))) {
+      yield joined(parts)
+      parts = []
+      held = 0
+    }
+    parts.push(part)
+    held += part.M
+  }
+  if (held > 0) yield joined(parts)
+}
+
+/** The features of one batch after the other. */
+async function* encoded(
+  gpu: Gpu,
+  encode: (images: Tensor) => Tensor,
+  batches: Batches,
+  image: Image,
+): AsyncGenerator<Embeddings> {
+  let D = 0
   for await (const { images: given, count: told } of batches) {
     const images = bytesOf('embed: images', given)
     const count = told ?? images.length / sizeOf(image)
     const pixels = images.subarray(0, count * sizeOf(image))
     if (!Number.isInteger(count))
       throw new ShapeError(`embed: a batch must be whole images ${show(image)}, got ${images.length} bytes`)
-    const encoded = gpu.step(() => gpu.noGrad(() => encode(gpu.tensor(pixels, [count, ...image]))))
-    const [n, width = 0] = encoded.shape
-    if (encoded.shape.length !== 2 || n !== count || (D > 0 && width !== D))
-      throw new ShapeError(`embed: encode must return [${count}, ${D || 'D'}], got ${show(encoded.shape)}`)
-    parts.push(await gpu.read(encoded))
-    M += count
+    const features = gpu.step(() => gpu.noGrad(() => encode(gpu.tensor(pixels, [count, ...image]))))
+    const [n, width = 0] = features.shape
+    if (features.shape.length !== 2 || n !== count || (D > 0 && width !== D))
+      throw new ShapeError(`embed: encode must return [${count}, ${D || 'D'}], got ${show(features.shape)}`)
     D = width
+    yield { features: await gpu.read(features), M: count, D }
   }
-  const features = new Float32Array(M * D)
+}
+
+/** One after the other as one. */
+function joined(parts: readonly Embeddings[]): Embeddings {
+  const [first, ...others] = parts
+  if (first && others.length === 0) return first
+  const M = parts.reduce((sum, part) => sum + part.M, 0)
+  const D = first?.D ?? 0
+  const features = room(M, D)
   let at = 0
   for (const part of parts) {
-    features.set(part, at)
-    at += part.length
+    features.set(part.features, at)
+    at += part.features.length
   }
   return { features, M, D }
+}
+
+function room(M: number, D: number): Float32Array {
+  try {
+    return new Float32Array(M * D)
+  } catch (cause) {
+    throw new RangeError(
+      `embed: ${M} features of ${D} numbers need ${M * D * 4} bytes, more than there is room for; take them in parts with embedSlabs`,
+      { cause },
+    )
+  }
+}
+
+/** The rows at these places, in their order. */
+export function rowsAt({ features, D }: Embeddings, places: readonly number[]): Embeddings {
+  const chosen = new Float32Array(places.length * D)
+  for (const [n, i] of places.entries()) chosen.set(features.subarray(i * D, (i + 1) * D), n * D)
+  return { features: chosen, M: places.length, D }
 }

@@ -1,26 +1,24 @@
 // Weighted k-nearest-neighbour accuracy of frozen features: InstDisc, https://arxiv.org/abs/1805.01978, section 3.4.
 // score[c] = sum of exp(q·f / temperature) over those of the k nearest features f whose class is c.
 
-import { type Tensor, ShapeError, dim, matrix, show } from '../kernels/op.ts'
+import { type Tensor, ShapeError, matrix, show } from '../kernels/op.ts'
 import type { IndexList } from '../kernels/indices.ts'
 import { flatNumbers } from '../kernels/numbers.ts'
 import { knnVote } from '../kernels/knn-vote.ts'
 import { l2Normalize } from '../kernels/l2-normalize.ts'
-import { Gpu } from '../engine/gpu.ts'
+import { nearestRows, writtenBefore } from '../kernels/nearest-rows.ts'
+import type { Gpu } from '../engine/gpu.ts'
+import type { Embeddings } from './embed.ts'
+import { type NearestOptions, checkCounts, gpuOf, onHost } from './nearest.ts'
+import { type Lists, type Rows, CHUNK, search } from './search.ts'
 
-const CHUNK = 16 * 2 ** 20 // similarities at a time: 64 MiB
-
-export interface KnnOptions {
+export interface KnnOptions extends NearestOptions {
   /** Neighbours that vote; the number of features when there are fewer. 200 as in the paper. */
   readonly k?: number
   /** 0.5 as leftthomas/SimCLR has it; the paper's is 0.07. */
   readonly temperature?: number
   /** Number of classes; one more than the largest label unless told. */
   readonly classes?: number
-  /** True when the rows of features and queries have unit length already. */
-  readonly normalized?: boolean
-  /** Similarities made at a time, of 4 bytes each, though never fewer than one query's; 2^24 unless told. */
-  readonly chunk?: number
 }
 
 export interface KnnResult {
@@ -30,41 +28,107 @@ export interface KnnResult {
   readonly predictions: Int32Array
 }
 
-/** The classes of queries [Q, D] by the vote of their nearest features [M, D], whose labels are [M]; both are normalised
- *  first. Equally near features count in order of index. Similarities are made a few queries at a time. Steps may run
- *  while you wait; with `normalized`, none of them may be the end of features or queries. Throws ShapeError, and Error for
- *  labels, k, temperature or chunk out of range, and for features that are not finite. */
+/** The classes of queries [Q, D] by the vote of their nearest features [M, D], whose labels are
+ *  [M]; both are normalised first. Equally near features count in order of index. Similarities are
+ *  made a few queries at a time. Two tensors are compared where they lie: steps may run while you
+ *  wait; with `normalized`, none of them may be the end of either. Features on the host, or in
+ *  parts (`embedSlabs`), are compared slab by slab, with the same result, in steps of its own:
+ *  neither the device nor the host then holds more than a part. Throws ShapeError, RangeError for
+ *  k, chunk or slab out of range, and Error for labels or a temperature out of range, and for
+ *  features that are not finite. */
 export async function knn(
+  features: Tensor | Rows,
+  labels: IndexList | Tensor,
+  queries: Tensor | Embeddings,
+  options: KnnOptions = {},
+): Promise<KnnResult> {
+  const { k = 200, temperature = 0.5, chunk = CHUNK, slab } = options
+  const gpu = gpuOf('knn', features, queries, options.gpu)
+  checkCounts('knn', { k, slab, chunk })
+  if (!(temperature > 0)) throw new Error(`knn: temperature must be above 0, got ${temperature}`)
+  const settings = { ...options, k, temperature, chunk }
+  if ('gpu' in features && 'gpu' in queries) return knnInPlace(gpu, features, labels, queries, settings)
+  return knnOfSlabs(gpu, features, labels, queries, settings)
+}
+
+type Settings = KnnOptions & { readonly k: number; readonly temperature: number; readonly chunk: number }
+
+/** The vote of features that lie in one tensor. */
+async function knnInPlace(
+  gpu: Gpu,
   features: Tensor,
   labels: IndexList | Tensor,
   queries: Tensor,
-  { k: wanted = 200, temperature = 0.5, classes: told, normalized = false, chunk = CHUNK }: KnnOptions = {},
+  { k: wanted, temperature, chunk, classes: told, normalized = false }: Settings,
 ): Promise<KnnResult> {
-  const { gpu } = features
-  if (!(gpu instanceof Gpu)) throw new Error('knn: features must be a tensor of a Gpu')
   const [M, Q] = rowsOf(features, queries)
-  if (!(Number.isInteger(wanted) && wanted >= 1))
-    throw new Error(`knn: k must be a whole number from 1, got ${wanted}`)
-  if (!(temperature > 0)) throw new Error(`knn: temperature must be above 0, got ${temperature}`)
-  if (!(chunk >= 1)) throw new Error(`knn: chunk must be at least 1, got ${chunk}`)
   const k = Math.min(wanted, M)
   // before anything is awaited, since a step may be the end of what an earlier one returned
   const [f, q] = normalized ? [features, queries] : gpu.noGrad(() => unitRows(features, queries))
-  const { bankLabels, classes } = checkLabels(
-    isTensor(labels) ? await gpu.read(labels) : labels,
-    features,
-    told,
-  )
+  const { bankLabels, classes } = checkLabels(await labelsOf(labels), told)
+  checkCount(bankLabels, features.shape)
   const y = gpu.tensor(bankLabels, [M])
   const result = { scores: new Float32Array(Q * classes), predictions: new Int32Array(Q) }
   const rows = Math.max(1, Math.min(65535, Math.floor(chunk / Math.max(M, classes))))
   for (let start = 0; start < Q; start += rows) {
     const end = Math.min(Q, start + rows)
-    const { votes, largest } = gpu.noGrad(() => knnVote(q, f, y, { start, end, k, temperature, classes }))
+    const { votes, largest } = gpu.noGrad(() => {
+      const near = nearestRows(q, f, y, { start, end, k })
+      return knnVote(near.similarities, near.tags, { temperature, classes })
+    })
     const [v, most] = await Promise.all([gpu.read(votes), gpu.read(largest)])
     judge({ v, most, classes, temperature }, start, result)
   }
   return result
+}
+
+/** The vote of features that come slab by slab. */
+async function knnOfSlabs(
+  gpu: Gpu,
+  features: Tensor | Rows,
+  labels: IndexList | Tensor,
+  queries: Tensor | Embeddings,
+  { k, temperature, chunk, classes: told, normalized = false, slab }: Settings,
+): Promise<KnnResult> {
+  const reading = Promise.all([onHost('knn', features), onHost('knn', queries), labelsOf(labels)])
+  const [bank, asked, given] = await reading
+  const { bankLabels, classes } = checkLabels(given, told)
+  if ('features' in bank) checkCount(bankLabels, [bank.M, bank.D])
+  const at = { owner: 'knn', k, normalized, chunk, slab, size: bankLabels.length }
+  const lists = await search(gpu, bank, asked, at)
+  if (lists.M === 0) throw new ShapeError('knn: features [M, D] must have M at least 1, got none')
+  checkCount(bankLabels, [lists.M, asked.D])
+  const near = inOrder(gpu, lists)
+  const voters = Int32Array.from(near.indices, (index) => bankLabels[index] ?? 0)
+  const result = { scores: new Float32Array(asked.M * classes), predictions: new Int32Array(asked.M) }
+  const rows = Math.max(1, Math.min(65535, Math.floor(chunk / Math.max(lists.k, classes))))
+  for (let start = 0; start < asked.M; start += rows) {
+    const shape = [Math.min(rows, asked.M - start), lists.k]
+    const cut = [start * lists.k, (start + rows) * lists.k] as const
+    const [votes, largest] = gpu.step(() => {
+      const similarities = gpu.tensor(near.similarities.subarray(...cut), shape)
+      const vote = knnVote(similarities, gpu.tensor(voters.subarray(...cut), shape), { temperature, classes })
+      return [vote.votes, vote.largest] as const
+    })
+    const [v, most] = await Promise.all([gpu.read(votes), gpu.read(largest)])
+    judge({ v, most, classes, temperature }, start, result)
+  }
+  return result
+}
+
+/** The lists in the order in which one slab would have them, as sums depend on it. */
+function inOrder(gpu: Gpu, { similarities, indices, k }: Lists) {
+  const before = writtenBefore(gpu.run)
+  const ordered = { similarities: new Float32Array(indices.length), indices: new Uint32Array(indices.length) }
+  for (let start = 0; start < indices.length; start += k) {
+    const order = Array.from({ length: k }, (_, j) => start + j)
+    order.sort((a, b) => before(indices[a] ?? 0, indices[b] ?? 0))
+    for (const [j, i] of order.entries()) {
+      ordered.similarities[start + j] = similarities[i] ?? NaN
+      ordered.indices[start + j] = indices[i] ?? 0
+    }
+  }
+  return ordered
 }
 
 /** The share of predictions that are right, in percent. Throws Error when the counts differ or are 0. */
@@ -95,18 +159,23 @@ function rowsOf(features: Tensor, queries: Tensor): [M: number, Q: number] {
   return [M, Q]
 }
 
-function checkLabels(given: IndexList, features: Tensor, told: number | undefined) {
-  const labels = flatNumbers('knn: labels', given)
-  const M = dim(features.shape, 0)
-  if (labels.length !== M)
+const labelsOf = (labels: IndexList | Tensor): Promise<Float32Array> | IndexList =>
+  isTensor(labels) ? (labels.gpu as Gpu).read(labels) : labels
+
+function checkCount(labels: Int32Array, features: readonly number[]) {
+  if (labels.length !== features[0])
     throw new ShapeError(
-      `knn: there must be one label per feature, got ${labels.length} for ${show(features.shape)}`,
+      `knn: there must be one label per feature, got ${labels.length} for ${show(features)}`,
     )
+}
+
+function checkLabels(given: IndexList, told: number | undefined) {
+  const labels = flatNumbers('knn: labels', given)
   const bankLabels = Int32Array.from(labels)
   const classes = told ?? bankLabels.reduce((a, b) => Math.max(a, b), 0) + 1
   if (!(Number.isInteger(classes) && classes >= 1))
     throw new Error(`knn: classes must be a whole number from 1, got ${classes}`)
-  for (let i = 0; i < M; i++) {
+  for (let i = 0; i < bankLabels.length; i++) {
     const label = labels[i] ?? NaN
     if (label !== bankLabels[i] || label < 0 || label >= classes)
       throw new Error(`knn: labels must be whole numbers from 0 to ${classes - 1}, got ${label} at ${i}`)

@@ -97,11 +97,11 @@ function formOf(form: Form): Tiled {
 
 /** op(a) op(b) + bias as `gemm` computes it, for a GPU. */
 export function gemmTiled(run: Run, a: Tensor, b: Tensor, options: Gemm): Tensor {
-  const { transA = false, transB = false, bias = null } = options
+  const { transA = false, transB = false, bias = null, unsplit = false } = options
   const { batches, M, N, K, shape } = productShape(a.shape, b.shape, options)
   const [aStride, bStride] = [transA ? M : K, transB ? K : N]
   const whole = { a: aStride % 4 === 0, b: bStride % 4 === 0, y: isWhole(N, M * N) }
-  const parts = bias ? 1 : partsFor({ M, N, K, layers: batches })
+  const parts = bias || unsplit ? 1 : partsFor({ M, N, K, layers: batches })
   const all = Math.ceil(K / depthFor(run))
   const slices = Math.ceil(all / parts) // of a part; the last may have fewer, and none may have nothing
   const layers = Math.ceil(all / slices) * batches

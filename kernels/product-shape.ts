@@ -7,6 +7,8 @@ export interface Gemm {
   readonly transB?: boolean
   /** One number per column, added to every row. */
   readonly bias?: Tensor | null
+  /** True never splits a sum, so that its bits do not depend on how many there are. */
+  readonly unsplit?: boolean
 }
 
 /** The product's shape and the length of the sums: [M, N], or [batches, M, N] when a and b have three dimensions. */

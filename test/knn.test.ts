@@ -1,6 +1,7 @@
 import * as assert from 'uvu/assert'
 import { ShapeError } from '../kernels/op.ts'
 import { knnVote } from '../kernels/knn-vote.ts'
+import { nearestRows } from '../kernels/nearest-rows.ts'
 import { relu } from '../kernels/relu.ts'
 import { slice } from '../kernels/slice.ts'
 import { accuracy, knn } from '../evaluate/knn.ts'
@@ -184,7 +185,8 @@ test('the vote agrees with float64 with 8 and with 64 threads, from any query on
       [2, 5],
       [6, 7],
     ] as const) {
-      const vote = knnVote(queries, features, labels, { ...p, start, end, threads })
+      const near = nearestRows(queries, features, labels, { k: p.k, start, end, threads })
+      const vote = knnVote(near.similarities, near.tags, p)
       const [votes, largest] = await Promise.all([gpu.read(vote.votes), gpu.read(vote.largest)])
       const scores = votes.map((v, i) => v && v * Math.exp((largest[i] ?? NaN) / p.temperature))
       close(

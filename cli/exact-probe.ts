@@ -1,0 +1,107 @@
+// A linear classifier without a setting to tune: features once, then logistic regression to
+// convergence; and kNN beside it.
+
+import { totalmem } from 'node:os'
+import type { Tensor } from '../kernels/op.ts'
+import { testTransform } from '../kernels/augment-recipes.ts'
+import { augment } from '../kernels/augment.ts'
+import { type Dataset, subsetPlaces } from '../data/dataset.ts'
+import { l2Normalize } from '../kernels/l2-normalize.ts'
+import { Gpu } from '../engine/gpu.ts'
+import { recipeOf } from '../methods/views.ts'
+import { type Embeddings, embed, embedSlabs, rowsAt } from '../evaluate/embed.ts'
+import { knn } from '../evaluate/knn.ts'
+import { linearProbe } from '../evaluate/linear-probe.ts'
+import { predicted, scoresOf } from '../evaluate/softmax-regression.ts'
+import { UsageError } from './choice.ts'
+import type { Subject } from './eval-classifier.ts'
+import { inOrder, neighboursOf } from './knn.ts'
+
+const SHARE = 1 / 3 // of the machine's memory, for the features: they are held up to twice
+
+/** The best linear classifier of the training images' features, and its accuracy on the test
+ *  images'. Throws UsageError for more features than the machine has memory for. */
+export async function probeExactly(subject: Subject) {
+  const { config, flags, train, progress } = subject
+  const gpu = exactly(subject.gpu)
+  const seed = flags.seed ?? config.seed
+  const rows = await featuresOf(subject)
+  progress.note(`features of ${rows.M} training images are computed, ${rows.D} numbers each`)
+  const { classes } = train
+  const probe = await linearProbe(gpu, rows, labelsOf(train), {
+    classes: classes.length,
+    seed,
+    onTried: ({ lambda, heldOut }) =>
+      progress.note(`lambda ${lambda}: ${heldOut.toFixed(2)}% of the training images held out`, {
+        lambda,
+        heldOut,
+      }),
+  })
+  if (!probe.converged)
+    progress.note(`the solver stopped after ${probe.iterations} iterations, before its tolerance`)
+  const { lambda, heldOut } = probe
+  const judge = async (slab: Embeddings) => predicted(await scoresOf(gpu, slab, probe), classes.length)
+  const { right, ...near } = await scored(subject, rows, judge)
+  return { accuracy: (100 * right) / subject.test.size, train: train.size, lambda, heldOut, ...near }
+}
+
+/** kNN accuracy on the encoder's features, with the run's bank, k and temperature. */
+export async function knnOfFeatures(subject: Subject) {
+  const { right: _, ...near } = await scored(subject, await featuresOf(subject), () => Promise.resolve([]))
+  return near
+}
+
+/** How many test images a classifier has right, and kNN's accuracy on them, slab by slab. */
+async function scored(
+  subject: Subject,
+  rows: Embeddings,
+  classify: (slab: Embeddings) => Promise<ArrayLike<number>>,
+) {
+  const { config, train, test } = subject
+  const gpu = exactly(subject.gpu)
+  const places = subsetPlaces(train, config.knn.bank ?? train.size, 0) // those that eval knn takes
+  const bank = rowsAt(rows, places)
+  const labels = places.map((i) => labelsOf(train)[i] ?? -1)
+  const { k, temperature } = neighboursOf(config.knn, bank.M)
+  const options = { k, temperature, classes: train.classes.length, normalized: true, gpu }
+  const wanted = labelsOf(test)
+  let [right, near, at] = [0, 0, 0]
+  for await (const slab of embedSlabs(subject.gpu, encodeOf(subject), inOrder(test), imageOf(test))) {
+    const own = await classify(slab)
+    const { predictions } = await knn(bank, labels, slab, options)
+    for (const [i, prediction] of predictions.entries()) {
+      right += Number(own[i] === wanted[at + i])
+      near += Number(prediction === wanted[at + i])
+    }
+    at += slab.M
+  }
+  return { right, knn: (100 * near) / test.size, k, temperature, bank: bank.M }
+}
+
+/** The features of the training images under the test transform. */
+function featuresOf(subject: Subject): Promise<Embeddings> {
+  const { train, encoder, kind } = subject
+  const [bytes, room] = [train.size * encoder.features * 4, SHARE * totalmem()]
+  if (bytes > room)
+    throw new UsageError(
+      `eval ${kind}: the features of ${train.size} images have ${bytes} bytes, more than a third of this machine's memory; give --subset ${Math.floor(room / encoder.features / 4)} or less`,
+    )
+  return embed(subject.gpu, encodeOf(subject), inOrder(train), imageOf(train))
+}
+
+/** Features of unit length, as kNN compares them and as contrastive losses train them. */
+function encodeOf({ config, encoder }: Subject) {
+  const transform = testTransform(recipeOf(config.views, 0))
+  return (x: Tensor) =>
+    l2Normalize(encoder.forward(augment(x, transform, { seed: 0, step: 0, view: 0 }), { training: false }))
+}
+
+const imageOf = ({ image: { height, width, channels } }: Dataset) => [height, width, channels] as const
+
+/** The same device in f32, which the solver needs whatever the encoder computes in. */
+const exactly = (gpu: Gpu) => (gpu.run.precision === 'f32' ? gpu : new Gpu(gpu.device))
+
+function labelsOf({ labels, name }: Dataset): Int32Array {
+  if (!labels) throw new Error(`${name}: the images have no labels`)
+  return labels
+}

@@ -1,0 +1,89 @@
+// Classifiers trained as AMDIM's authors do: by Adam, over epochs of augmented images, each encoded
+// anew.
+
+import { type Recipe, testTransform } from '../kernels/augment-recipes.ts'
+import { augment } from '../kernels/augment.ts'
+import type { Dataset } from '../data/dataset.ts'
+import { batches, steps } from '../data/loader.ts'
+import { Adam } from '../engine/optimizer.ts'
+import { recipeOf } from '../methods/views.ts'
+import { classifiers } from '../models/classifiers.ts'
+import { classifier } from '../evaluate/classify.ts'
+import { fittingBatch } from './batch.ts'
+import { UsageError } from './choice.ts'
+import type { ClassifierFlags, Subject } from './eval-classifier.ts'
+import type { AmdimConfig, AnyConfig } from './config.ts'
+import { inOrder } from './knn.ts'
+import { amdimSchedule } from './train-amdim.ts'
+
+/** How AMDIM's authors train classifiers on a frozen encoder: of runs that say nothing else. */
+const usual = {
+  evaluation: { epochs: 120, milestones: [80, 110] },
+  classifiers: { hidden: 1024, dropout: 0.2 },
+  schedule: { name: 'step', lr: 2e-4, warmupSteps: 500, milestones: [], gamma: 0.2 },
+} as const satisfies Pick<AmdimConfig, 'evaluation' | 'classifiers' | 'schedule'>
+
+/** How a classifier is trained: the run's own settings, its milestones moved with the epochs. */
+function settingsOf(config: AnyConfig, flags: ClassifierFlags) {
+  const { evaluation, classifiers: shape, schedule } = config.method === 'amdim' ? config : usual
+  const epochs = flags.epochs ?? evaluation.epochs
+  const milestones = evaluation.milestones.map((epoch) => (epoch * epochs) / evaluation.epochs)
+  return { epochs, shape, schedule: { ...schedule, lr: flags.lr ?? schedule.lr, milestones } }
+}
+
+/** Trains a classifier by epochs, and scores it on every test image. Throws Error where the loss is
+ *  not finite. */
+export async function trainByEpochs({ gpu, kind, config, encoder, flags, train, test, progress }: Subject) {
+  const seed = flags.seed ?? config.seed
+  const { epochs, schedule, shape } = settingsOf(config, flags)
+  const batch = flags.batch ?? fittingBatch(config.batch, train.size)
+  if (kind === 'mlp' && batch < 2)
+    throw new UsageError(`--batch: the MLP's batch norm needs 2 images or more at a time, got ${batch}`)
+  const stepsPerEpoch = steps(train, { batch })
+  const heads = classifiers(gpu, {
+    features: encoder.features,
+    classes: train.classes.length,
+    ...shape,
+    seed,
+  })
+  const { height, width, channels } = train.image
+  const tested = testTransform(recipeOf(config.views, 0))
+  const views: Recipe = flags.augment === false ? tested : recipeOf(config.views, 0)
+  const { step, accuracy, state } = classifier(gpu, {
+    features: (x, at) =>
+      encoder.forward(
+        at === null
+          ? augment(x, tested, { seed: 0, step: 0, view: 0 })
+          : augment(x, views, { seed, step: at, view: 0 }),
+        { training: false },
+      ),
+    classify: heads[kind],
+    optimizer: new Adam(heads.parameters, { betas: [0.8, 0.999], weightDecay: 1e-5 }),
+    schedule: amdimSchedule({ schedule: climbing(schedule, epochs * stepsPerEpoch) }, stepsPerEpoch),
+    image: [height, width, channels],
+  })
+  progress.start(epochs * stepsPerEpoch)
+  for (let epoch = 0; epoch < epochs; epoch++)
+    for await (const { images, labels } of batches(train, { batch, seed, epoch })) {
+      if (!labels) throw new Error('no labels')
+      const [loss = NaN] = await gpu.read(step({ images, labels }))
+      if (!Number.isFinite(loss)) throw new Error(`the loss became ${loss}; lower --lr`)
+      progress.update(state.step, { loss, images: batch })
+    }
+  progress.stop() // its last line comes before the result
+  return { accuracy: await accuracy(labelledBatches(test)), epochs, train: train.size }
+}
+
+/** The schedule with a climb of at most a tenth of all steps: evaluations may be short. */
+const climbing = (schedule: AmdimConfig['schedule'], total: number) => ({
+  ...schedule,
+  warmupSteps: Math.min(schedule.warmupSteps, Math.ceil(total / 10)),
+})
+
+/** Every image and its label, in order, the last few too. */
+async function* labelledBatches(dataset: Dataset) {
+  for await (const { images, labels } of inOrder(dataset)) {
+    if (!labels) throw new Error(`${dataset.name}: the test images have no labels`)
+    yield { images, labels }
+  }
+}

@@ -1,0 +1,38 @@
+// What a training keeps on the GPU as one tensor each, checked before anything is made: the sizes
+// that the data set or a flag lets grow.
+
+import type { Dataset } from '../data/dataset.ts'
+import type { Gpu } from '../engine/gpu.ts'
+import { residentBytes } from '../methods/image-batch.ts'
+import { UsageError } from './choice.ts'
+import type { AnyConfig } from './config.ts'
+import type { Resident } from './feed.ts'
+
+/** Throws UsageError, with the flag to change, for a configuration whose queue, memory bank,
+ *  negatives or resident images are larger than what the adapter binds at once. */
+export function checkRoom(
+  gpu: Gpu,
+  config: AnyConfig,
+  images: Pick<Dataset, 'size' | 'image' | 'name'>,
+  resident: Resident = 'auto',
+) {
+  const { bytes, most } = residentBytes(gpu, images)
+  const fits = (each: number) => Math.floor(most / each)
+  if (resident === 'on' && bytes > most)
+    throw new UsageError(
+      `--resident: the ${images.size} images have ${bytes} bytes and this adapter binds at most ${most}; leave it at auto, which streams them, or give --subset ${fits(bytes / images.size)} or less`,
+    )
+  const rows = (what: string, count: number, dim: number, remedy: (count: number) => string) => {
+    if (count * dim * 4 <= most) return
+    throw new UsageError(
+      `${what}: ${count} of ${dim} numbers each have ${count * dim * 4} bytes and this adapter binds at most ${most}; ${remedy(fits(dim * 4))}`,
+    )
+  }
+  if (config.method === 'moco' && config.queue !== null)
+    rows('--queue', config.queue, config.head.dim, (count) => `give ${count} keys or fewer`)
+  if (config.method !== 'memory-bank') return
+  const { negatives, head } = config
+  rows('--negatives', negatives, head.dim, (count) => `give ${count} or fewer`)
+  const smaller = (count: number) => `give --subset ${count} or less`
+  rows('memory bank of one slot per image', images.size, head.dim, smaller)
+}

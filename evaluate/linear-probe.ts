@@ -1,0 +1,113 @@
+// A linear probe of frozen features without a setting to tune: standardised features, logistic
+// regression to convergence, its strength of regularisation chosen on a part of the training set
+// that is held out, as in CLIP (Radford et al. 2021, https://arxiv.org/abs/2103.00020, appendix
+// A.3). No test image is seen before the score.
+
+import { threefry2x32 } from '../kernels/threefry.ts'
+import type { Gpu } from '../engine/gpu.ts'
+import { type Embeddings, rowsAt } from './embed.ts'
+import { type Regression, SoftmaxRegression, predicted, scoresOf } from './softmax-regression.ts'
+import { scalingOf } from './standardise.ts'
+
+const HELD = 5 // one of so many training images is held out
+const FEWEST = 2 // images of a class, for one of them to be held out
+const PATIENCE = 2 // weaker strengths in a row that do worse end the search
+const [ROUGH, FINE] = [3e-4, 1e-4] // gradients at which a strength's fit ends, and the last one
+const MIDDLE = 1e-2 // the strength where nothing can be held out
+
+export interface ProbeOptions {
+  readonly classes: number
+  /** Strengths to choose from; 0.1, 0.01, ... 1e-5 unless told. */
+  readonly lambdas?: readonly number[]
+  /** What is held out follows from it. */
+  readonly seed?: number
+  /** Told of each strength: the accuracy in percent on what is held out. */
+  readonly onTried?: (tried: { readonly lambda: number; readonly heldOut: number }) => void
+}
+
+export interface Probe extends Regression {
+  readonly lambda: number
+  /** The accuracy in percent of that strength on what was held out; null where nothing could be. */
+  readonly heldOut: number | null
+}
+
+/** The linear classifier of training features [M, D] whose labels are [M]; `scoresOf` applies it.
+ *  Throws ShapeError, RangeError for labels, and Error for features that are not finite. */
+export async function linearProbe(
+  gpu: Gpu,
+  rows: Embeddings,
+  labels: ArrayLike<number>,
+  { classes, lambdas = [0.1, 1e-2, 1e-3, 1e-4, 1e-5], seed = 0, onTried }: ProbeOptions,
+): Promise<Probe> {
+  const scaling = scalingOf(rows)
+  const { fit, held } = parted(labels, seed)
+  const chosen =
+    held.length === 0
+      ? { lambda: MIDDLE, heldOut: null, start: undefined }
+      : await choose(gpu, { rows, labels, classes, scaling, fit, held, lambdas, onTried })
+  const whole = new SoftmaxRegression(gpu, rows, labels, { classes, scaling })
+  const { lambda, start } = chosen
+  return {
+    ...(await whole.fit({ lambda, tolerance: FINE, ...(start && { start }) })),
+    lambda,
+    heldOut: chosen.heldOut,
+  }
+}
+
+interface Choice {
+  readonly rows: Embeddings
+  readonly labels: ArrayLike<number>
+  readonly classes: number
+  readonly scaling: Regression['scaling']
+  readonly fit: readonly number[]
+  readonly held: readonly number[]
+  readonly lambdas: readonly number[]
+  readonly onTried: ProbeOptions['onTried']
+}
+
+/** The strength that does best on what is held out, the strongest of equals, and its classifier. */
+async function choose(gpu: Gpu, choice: Choice) {
+  const { rows, labels, classes, scaling, fit, held, lambdas, onTried } = choice
+  const of = (places: readonly number[]) => Int32Array.from(places, (i) => labels[i] ?? -1)
+  const regression = new SoftmaxRegression(gpu, rowsAt(rows, fit), of(fit), { classes, scaling })
+  const [judged, wanted] = [rowsAt(rows, held), of(held)]
+  let best: { lambda: number; heldOut: number; start: Regression } | null = null
+  let [start, worse]: [Regression | undefined, number] = [undefined, 0]
+  for (const lambda of lambdas.toSorted((a, b) => b - a)) {
+    start = await regression.fit({ lambda, tolerance: ROUGH, ...(start && { start }) })
+    const heldOut = right(predicted(await scoresOf(gpu, judged, start), classes), wanted)
+    onTried?.({ lambda, heldOut })
+    if (!best || heldOut > best.heldOut) best = { lambda, heldOut, start }
+    worse = heldOut < best.heldOut ? worse + 1 : 0
+    if (worse === PATIENCE) break
+  }
+  if (!best) throw new RangeError('linearProbe: lambdas must name one at least, got none')
+  return best
+}
+
+/** Places of the training images to fit to, and of those held out: one in five of each class, by
+ *  the seed. */
+function parted(labels: ArrayLike<number>, seed: number) {
+  const classes = new Map<number, number[]>()
+  for (let i = 0; i < labels.length; i++) {
+    const own = classes.get(labels[i] ?? -1)
+    if (own) own.push(i)
+    else classes.set(labels[i] ?? -1, [i])
+  }
+  const [fit, held]: [number[], number[]] = [[], []]
+  for (const places of classes.values()) {
+    const draw = (i: number) => threefry2x32([seed, STREAM], [i, 0])[0]
+    const shuffled = places.map((i) => ({ i, key: draw(i) })).sort((a, b) => a.key - b.key || a.i - b.i)
+    const count = places.length < FEWEST ? 0 : Math.max(1, Math.floor(places.length / HELD))
+    for (const [n, { i }] of shuffled.entries()) (n < count ? held : fit).push(i)
+  }
+  return { fit: fit.sort((a, b) => a - b), held: held.sort((a, b) => a - b) }
+}
+
+const STREAM = 0x4e1d // keeps these draws apart from other uses of the seed
+
+function right(predictions: Int32Array, labels: Int32Array): number {
+  let count = 0
+  for (const [i, label] of labels.entries()) count += Number(predictions[i] === label)
+  return (100 * count) / labels.length
+}

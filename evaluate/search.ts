@@ -1,0 +1,159 @@
+// The nearest rows of a set of any size: slab by slab, with a running list of the k largest
+// similarities of each query.
+
+import { ShapeError } from '../kernels/op.ts'
+import { l2Normalize } from '../kernels/l2-normalize.ts'
+import { nearestRows } from '../kernels/nearest-rows.ts'
+import type { Gpu } from '../engine/gpu.ts'
+import type { Embeddings } from './embed.ts'
+import { checkRows, slabRows, slabsOf } from './slabs.ts'
+
+export const CHUNK = 16 * 2 ** 20 // similarities at a time: 64 MiB
+
+/** Rows [M, D] on the host, all at once or one part after the other. */
+export type Rows = Embeddings | AsyncIterable<Embeddings> | Iterable<Embeddings>
+
+/** The nearest rows of each query, in no order. */
+export interface Lists {
+  /** [Q, k] */
+  readonly similarities: Float32Array
+  /** [Q, k], places in the whole set. */
+  readonly indices: Uint32Array
+  /** At most as many as there are rows. */
+  readonly k: number
+  /** How many rows there were. */
+  readonly M: number
+}
+
+export interface SearchOptions {
+  readonly owner: string
+  readonly k: number
+  readonly normalized: boolean
+  readonly chunk: number
+  /** Rows of a slab at most; as many as are bound at once unless told. */
+  readonly slab: number | undefined
+  /** How many rows there will be, where that is known. */
+  readonly size?: number
+}
+
+/** The k rows of `bank` nearest to each of `queries`: the same, bit for bit, for slabs of any size.
+ *  Of equally near rows the first are taken; a NaN is nearer than any number. Holds one part of the
+ *  bank at a time; each slab is a step of its own. Throws ShapeError. */
+export async function search(
+  gpu: Gpu,
+  bank: Rows,
+  queries: Embeddings,
+  options: SearchOptions,
+): Promise<Lists> {
+  const { owner, k, slab, size = 'features' in bank ? bank.M : Infinity } = options
+  checkRows(owner, 'queries', queries)
+  const most = slab ?? slabRows(gpu, queries.D)
+  let lists: Lists = { similarities: new Float32Array(0), indices: new Uint32Array(0), k: 0, M: 0 }
+  for await (const part of 'features' in bank ? [bank] : bank) {
+    checkRows(owner, 'features', part)
+    if (part.D !== queries.D)
+      throw new ShapeError(
+        `${owner}: features [M, D] and queries [Q, D] must agree in D, got [${part.M}, ${part.D}] and [${queries.M}, ${queries.D}]`,
+      )
+    for (const [start, end] of slabsOf(part.M, most)) {
+      const rows = {
+        D: part.D,
+        M: end - start,
+        features: part.features.subarray(start * part.D, end * part.D),
+      }
+      const found = await searchSlab(gpu, rows, queries, { ...options, unsplit: size > most })
+      lists = merged(lists, found, queries.M, k)
+    }
+  }
+  return lists
+}
+
+/** The nearest rows of one slab, by their places in it. */
+async function searchSlab(
+  gpu: Gpu,
+  { features, M, D }: Embeddings,
+  queries: Embeddings,
+  { k: wanted, normalized, chunk, unsplit }: SearchOptions & { readonly unsplit: boolean },
+): Promise<Lists> {
+  const k = Math.min(wanted, M)
+  const unit = normalized ? (x: ReturnType<Gpu['tensor']>) => x : l2Normalize
+  const most = Math.max(1, Math.min(65535, Math.floor(chunk / M)))
+  const starts = Array.from({ length: Math.ceil(queries.M / most) }, (_, i) => i * most)
+  const readings: Promise<readonly [number, Float32Array, Float32Array]>[] = []
+  const one = (start: number, end: number) => {
+    const x = gpu.tensor(queries.features.subarray(start * D, end * D), [end - start, D])
+    return unit(x)
+  }
+  const read = async (start: number, near: ReturnType<typeof nearestRows>) => {
+    const [s, places] = await Promise.all([gpu.read(near.similarities), gpu.read(near.tags)])
+    return [start, s, places] as const
+  }
+  gpu.step(() =>
+    gpu.noGrad(() => {
+      const rows = unit(gpu.tensor(features, [M, D]))
+      const places = gpu.tensor(
+        Int32Array.from({ length: M }, (_, m) => m),
+        [M],
+      )
+      gpu.fold(starts, [], (_, start) => {
+        const n = Math.min(most, queries.M - start)
+        const near = nearestRows(one(start, start + n), rows, places, { start: 0, end: n, k, unsplit })
+        const reading = read(start, near)
+        reading.catch(() => undefined) // thrown below; until then it is not unhandled
+        readings.push(reading)
+        return []
+      })
+    }),
+  )
+  const similarities = new Float32Array(queries.M * k)
+  const indices = new Uint32Array(queries.M * k)
+  for (const [start, s, places] of await Promise.all(readings)) {
+    similarities.set(s, start * k)
+    indices.set(places, start * k)
+  }
+  return { similarities, indices, k, M }
+}
+
+/** The k nearest of what was found in the rows before and in a slab behind them. */
+function merged(before: Lists, slab: Lists, Q: number, wanted: number): Lists {
+  const k = Math.min(wanted, before.k + slab.k)
+  const similarities = new Float32Array(Q * k)
+  const indices = new Uint32Array(Q * k)
+  const both = new Float32Array(before.k + slab.k)
+  const places = new Uint32Array(before.k + slab.k)
+  for (let q = 0; q < Q; q++) {
+    both.set(before.similarities.subarray(q * before.k, (q + 1) * before.k))
+    both.set(slab.similarities.subarray(q * slab.k, (q + 1) * slab.k), before.k)
+    places.set(before.indices.subarray(q * before.k, (q + 1) * before.k))
+    for (let j = 0; j < slab.k; j++) places[before.k + j] = before.M + (slab.indices[q * slab.k + j] ?? 0)
+    let at = q * k
+    for (const j of largest(both, places, k)) {
+      similarities[at] = both[j] ?? NaN
+      indices[at++] = places[j] ?? 0
+    }
+  }
+  return { similarities, indices, k, M: before.M + slab.M }
+}
+
+/** The positions of the k largest values; of equal ones those with the lowest places, and NaN
+ *  before any number. */
+function largest(values: Float32Array<ArrayBuffer>, places: Uint32Array, k: number): number[] {
+  const keys = Uint32Array.from(new Uint32Array(values.buffer), keyOf)
+  const least = Uint32Array.from(keys).sort()[keys.length - k] ?? 0
+  const taken: number[] = []
+  const ties: number[] = []
+  for (const [j, key] of keys.entries()) {
+    if (key > least) taken.push(j)
+    else if (key === least) ties.push(j)
+  }
+  const left = k - taken.length
+  if (ties.length > left) ties.sort((a, b) => (places[a] ?? 0) - (places[b] ?? 0))
+  return [...taken, ...ties.slice(0, left)]
+}
+
+/** Orders the bits of f32 as the kernel does: -0 is 0, and a NaN comes above infinity. */
+export function keyOf(bits: number): number {
+  const magnitude = bits & 0x7fffffff
+  if (magnitude > 0x7f800000) return 0xff800001
+  return bits === magnitude ? 0x80000000 + magnitude : 0x80000000 - magnitude
+}
