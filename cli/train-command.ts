@@ -1,5 +1,6 @@
 // kindred train, kindred demo: opens the data, the GPU and the run folder, trains, and tells what came of it.
 
+import { rmdir } from 'node:fs/promises'
 import type { Split } from '../data/dataset.ts'
 import { steps } from '../data/loader.ts'
 import { DeviceLostError } from '../engine/errors.ts'
@@ -86,7 +87,11 @@ async function placed(
   if (resuming !== null) return { run: await resumeRun(resuming), prepared }
   const dir = out ?? (await makeNextFree(prepared.config))
   const config = { ...prepared.config, ...sourceOf(prepared.config.data, dir) }
-  return { run: await createRun(dir, described(config, prepared.gpu)), prepared: { ...prepared, config } }
+  const run = await createRun(dir, described(config, prepared.gpu)).catch(async (error: unknown) => {
+    if (out === undefined) await rmdir(dir).catch(() => undefined) // made just now, and empty
+    throw error
+  })
+  return { run, prepared: { ...prepared, config } }
 }
 
 /** `resumed` tells a run that goes on from one that begins. */
