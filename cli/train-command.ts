@@ -1,4 +1,5 @@
-// kindred train, kindred demo: opens the data, the GPU and the run folder, trains, and tells what came of it.
+// kindred train, kindred demo: opens the data, the GPU and the run folder, trains, and tells what
+// came of it.
 
 import { rmdir } from 'node:fs/promises'
 import type { Split } from '../data/dataset.ts'
@@ -48,7 +49,8 @@ export const trainMethod = (method: Method, flags: CommandFlags): Promise<number
     flags,
   )
 
-/** Trains from the start, or from a run's last checkpoint, and returns the exit code. Throws Error in one line. */
+/** Trains from the start, or from a run's last checkpoint, and returns the exit code. Throws Error
+ *  in one line. */
 export async function trainAs<Flags extends RunFlags, Config extends AnyConfig>(
   method: Trainable<Flags, Config>,
   flags: Flags & PlaceFlags,
@@ -79,7 +81,8 @@ export async function trainAs<Flags extends RunFlags, Config extends AnyConfig>(
   }
 }
 
-/** The run's folder, taken, and what is prepared, with the images named as they are found from there. */
+/** The run's folder, taken, and what is prepared, with the images named as they are found from
+ *  there. */
 async function placed(
   prepared: Prepared,
   { resuming, out }: { readonly resuming: string | null; readonly out: string | undefined },
