@@ -16,8 +16,8 @@ interface Wrong {
   readonly reason: string
 }
 
-/** The configuration that `input`, parsed JSON, is. Throws Error that begins with `path` and has a line for every field that
- *  is wrong, missing or unknown. */
+/** The configuration that `input`, parsed JSON, is. Throws Error that begins with `path` and has a
+ * line for every field that is wrong, missing or unknown. */
 export function checkConfig(input: unknown, path: string): AnyConfig {
   const found = read(input)
   if ('config' in found) return found.config

@@ -26,26 +26,29 @@ export interface CheckpointOptions {
   readonly keep?: number
   /** True when this one has the best kNN accuracy so far: it becomes best.safetensors as well. */
   readonly best?: boolean
-  /** What the message about a failed write tells the user to do once there is room; to try again unless told. */
+  /** What the message about a failed write tells the user to do once there is room; to try again
+   *  unless told. */
   readonly retry?: string
 }
 
-/** Resolves when the checkpoint of `step` is on disk in `folder`; older ones go only then. Throws Error in words, with the
- *  checkpoints before it untouched. */
+/** Resolves to the path of the checkpoint of `step` once it is on disk in `folder`; older ones go
+ *  only then. Throws Error in words, with the checkpoints before it untouched. */
 export async function saveCheckpoint(
   folder: string,
   { step, tensors, metadata }: SafetensorsFile & { readonly step: number },
   { keep = 2, best = false, ...write }: CheckpointOptions = {},
-) {
+): Promise<string> {
   const path = join(folder, fileName(step))
   await save(path, tensors, { ...metadata, step: String(step) }, write)
   if (best) await linkBest(folder, path, write)
   const old = (await steps(folder)).slice(Math.max(1, keep)).map(fileName)
   for (const name of old) await rm(join(folder, name), { force: true })
+  return path
 }
 
-/** The newest checkpoint in `folder` that can be read, best.safetensors as a last resort, null when there is none at all;
- *  and the newer ones that cannot be read. Throws Error when there are some and none can. */
+/** The newest checkpoint in `folder` that can be read, best.safetensors as a last resort, null when
+ *  there is none at all; and the newer ones that cannot be read. Throws Error when there are some
+ *  and none can. */
 export async function newestCheckpoint(
   folder: string,
 ): Promise<{ readonly checkpoint: Checkpoint | null; readonly damaged: readonly Damaged[] }> {
@@ -96,9 +99,6 @@ async function linkBest(folder: string, path: string, write: WriteOptions) {
     throw writeError(best, cause, write)
   }
 }
-
-/** The path of the checkpoint of a step. */
-export const checkpointPath = (folder: string, step: number) => join(folder, fileName(step))
 
 const fileName = (step: number) => `step-${String(step).padStart(8, '0')}.safetensors`
 

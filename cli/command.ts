@@ -1,4 +1,5 @@
-// Commands as they are printed: what the user can paste into the shell that this program was started from.
+// Commands as they are printed: what the user can paste into the shell that this program was
+// started from.
 
 import { existsSync, readFileSync, realpathSync } from 'node:fs'
 import { basename, dirname, join, relative, resolve } from 'node:path'
@@ -15,7 +16,8 @@ export const resumeCommand = (method: string, dir: string, ...more: readonly str
 /** The command that this process was started with. */
 export const sameCommand = (): string => command(...process.argv.slice(2))
 
-/** How kindred is started here: by its name where that is found, by npx within a project that has it, or by its file. */
+/** How kindred is started here: by its name where that is found, by npx within a project that has
+ * it, or by its file. */
 export function program(
   script = process.argv[1] ?? '',
   { cwd = process.cwd(), env = process.env }: { cwd?: string; env?: NodeJS.ProcessEnv } = {},
@@ -27,7 +29,8 @@ export function program(
   return ['node', shortest(script === '' ? fileURLToPath(import.meta.url) : script, cwd)]
 }
 
-/** Whether npx finds kindred from this folder without the network: the project around it is Kindred, or has it. */
+/** Whether npx finds kindred from this folder without the network: the project around it is
+ * Kindred, or has it. */
 function reachedByNpx(cwd: string): boolean {
   for (let folder = cwd; ; folder = dirname(folder)) {
     const isRoot = ['package.json', 'node_modules'].some((name) => existsSync(join(folder, name)))
@@ -64,7 +67,8 @@ function existing(path: string): string {
   }
 }
 
-/** A word as a shell reads it back: bare where nothing in it means anything to a shell, else in quotes. */
+/** A word as a shell reads it back: bare where nothing in it means anything to a shell, else in
+ * quotes. */
 export function quoted(word: string, platform: NodeJS.Platform = process.platform): string {
   if (/^[\w@%+=:,./-]+$/.test(word)) return word
   if (platform === 'win32') return /^[\w\\@+=:,./-]+$/.test(word) ? word : `"${word}"`

@@ -1,5 +1,6 @@
-// kindred compare: the three mechanisms of MoCo's Figure 2 over numbers of negatives, on the same images, encoder, views and
-// budget, as its Figure 3. Every point is a run folder of its own, so that an interrupted comparison goes on where it was.
+// kindred compare: the three mechanisms of MoCo's Figure 2 over numbers of negatives, on the same
+// images, encoder, views and budget, as its Figure 3. Every point is a run folder of its own, so
+// that an interrupted comparison goes on where it was.
 
 import { mkdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -51,7 +52,8 @@ interface Plan {
   readonly lr?: number
 }
 
-/** Trains what is still missing, prints the table, writes compare.html, and returns the exit code. Throws Error in one line. */
+/** Trains what is still missing, prints the table, writes compare.html, and returns the exit code.
+ *  Throws Error in one line. */
 export async function compare(flags: CompareFlags): Promise<number> {
   const plan = planOf(flags)
   const out = flags.out ?? join('runs', 'compare')
@@ -78,7 +80,8 @@ export async function compare(flags: CompareFlags): Promise<number> {
   return 0
 }
 
-/** The flags over the defaults: a quarter of an hour on a CPU adapter. On the built-in images all learn at one rate. */
+/** The flags over the defaults: a quarter of an hour on a CPU adapter. On the built-in images all
+ *  learn at one rate. */
 function planOf(flags: CompareFlags): Plan {
   const negatives = [...new Set(flags.negatives ?? [32, 128, 512])]
   const subset = flags.subset ?? 1000
@@ -100,7 +103,8 @@ function planOf(flags: CompareFlags): Plan {
   }
 }
 
-/** How many images there are to train on. Throws UsageError for what some point could not be trained with, and DataError. */
+/** How many images there are to train on. Throws UsageError for what some point could not be
+ *  trained with, and DataError. */
 async function imagesFor(plan: Plan, { json = false, adapter }: CompareFlags): Promise<number> {
   const { batch, negatives } = plan
   const few = negatives.find((K) => K < 2)
@@ -141,7 +145,8 @@ function splitsOf({ preset, batch }: Plan): number {
   return settings.method === 'moco' ? settings.bnSplits : 1
 }
 
-/** Makes `out` this comparison's, or sees that it is; its images may have been moved. Throws UsageError when it holds another. */
+/** Makes `out` this comparison's, or sees that it is; its images may have been moved. Throws
+ *  UsageError when it holds another. */
 async function agree(out: string, plan: Plan) {
   const path = join(out, 'compare.json')
   const text = `${JSON.stringify(plan, null, 2)}\n`
@@ -155,7 +160,8 @@ async function agree(out: string, plan: Plan) {
   if (found !== text) await writeAtomic(path, new TextEncoder().encode(text))
 }
 
-/** The settings of compare.json but where the images are, which each run's own fingerprint tells; as text. */
+/** The settings of compare.json but where the images are, which each run's own fingerprint tells;
+ *  as text. */
 function withoutData(text: string): string {
   try {
     const { data: _data, ...settings } = JSON.parse(text) as Partial<Plan>

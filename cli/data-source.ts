@@ -1,11 +1,12 @@
-// Where a run's images are: as --data names them, as config.json keeps them, and found again when the run, the images or
-// both were moved.
+// Where a run's images are: as --data names them, as config.json keeps them, and found again when
+// the run, the images or both were moved.
 
 import { existsSync, realpathSync } from 'node:fs'
 import { dirname, isAbsolute, join, relative, resolve } from 'node:path'
 import type { AnyConfig } from './config.ts'
 
-/** What config.json holds of a data set: its source with an absolute path, and the same path seen from the run folder. */
+/** What config.json holds of a data set: its source with an absolute path, and the same path seen
+ * from the run folder. */
 export type Source = Pick<AnyConfig, 'data' | 'dataFromRun'>
 
 /** The source of a run in `dir`, whose --data is `spec`, so that it is found from any folder. */
@@ -22,7 +23,8 @@ export function absoluteSource(spec: string): string {
   return path === null ? spec : `${kind}:${resolve(path)}`
 }
 
-/** The --data of the run in `dir` as its images are found now. Throws Error when they are at neither place. */
+/** The --data of the run in `dir` as its images are found now. Throws Error when they are at
+ * neither place. */
 export function findSource({ data, dataFromRun }: Source, dir: string): string {
   const { kind, path } = split(data)
   if (path === null || existsSync(path)) return data

@@ -12,7 +12,8 @@ interface Asked {
   readonly metadata: Readonly<Record<string, string>>
 }
 
-/** The run's own training images, its --subset included, also where --data says that they were moved; of another set all. */
+/** The run's own training images, its --subset included, also where --data says that they were
+ * moved; of another set all. */
 export async function trainingImagesOf(
   config: AnyConfig,
   split: Split,

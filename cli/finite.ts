@@ -1,4 +1,5 @@
-// Weights that are not finite, which are never saved, and what is said when a training arrives at them.
+// Weights that are not finite, which are never saved, and what is said when a training arrives at
+// them.
 
 import type { SavedTensor } from '../engine/safetensors.ts'
 import { resumeCommand } from './command.ts'
@@ -27,7 +28,8 @@ export interface LastGood {
   readonly path: string
 }
 
-/** The Error of a training that has diverged: `what` happened, the last checkpoint, and the command that goes on from it. */
+/** The Error of a training that has diverged: `what` happened, the last checkpoint, and the command
+ * that goes on from it. */
 export const diverged = (what: string, { method, dir, lr, step, path }: LastGood) =>
   new Error(
     `${what}; the weights of step ${step} are finite, in ${path}; go on from there at a lower rate: ` +

@@ -1,4 +1,5 @@
-// What a run was trained with, beside what config.json says now: the settings lie in every checkpoint, with a digest.
+// What a run was trained with, beside what config.json says now: the settings lie in every
+// checkpoint, with a digest.
 
 import { createHash } from 'node:crypto'
 
@@ -11,20 +12,24 @@ export interface Change {
   readonly changes: Changes
 }
 
-/** Fields of config.json that change none of a run's numbers. Which images they are is told by their fingerprint. */
+/** Fields of config.json that change none of a run's numbers. Which images they are is told by
+ * their fingerprint. */
 const ASIDE = ['data', 'dataFromRun', 'about', 'history']
 const [SETTINGS, DIGEST] = ['config', 'config.sha256']
 
-/** The metadata of a checkpoint that says which settings it was made with: their JSON and its SHA-256. */
+/** The metadata of a checkpoint that says which settings it was made with: their JSON and its
+ * SHA-256. */
 export function settingsMetadata(config: object): Readonly<Record<string, string>> {
   const text = canonical(config)
   return { [SETTINGS]: text, [DIGEST]: createHash('sha256').update(text).digest('hex') }
 }
 
-/** Whether a checkpoint says which settings it was made with; one from before they were kept does not. */
+/** Whether a checkpoint says which settings it was made with; one from before they were kept does
+ * not. */
 export const holdsSettings = (metadata: Readonly<Record<string, string>>) => metadata[SETTINGS] !== undefined
 
-/** What differs between the settings that a checkpoint was made with and `config`; nothing where it does not say. */
+/** What differs between the settings that a checkpoint was made with and `config`; nothing where it
+ * does not say. */
 export function changesSince(metadata: Readonly<Record<string, string>>, config: object): Changes {
   const { [SETTINGS]: settings, [DIGEST]: digest } = metadata
   if (settings === undefined || digest === settingsMetadata(config)[DIGEST]) return {}

@@ -13,8 +13,8 @@ export interface Stop {
 
 const ECHO = 500 // milliseconds within which a second Ctrl-C is the first one, passed on by npx or a shell
 
-/** Asks for a stop at Ctrl-C, SIGTERM, SIGHUP, or once standard output is lost; a second Ctrl-C or SIGTERM ends at once.
- *  Returns what takes the handlers away again. */
+/** Asks for a stop at Ctrl-C, SIGTERM, SIGHUP, or once standard output is lost; a second Ctrl-C or
+ * SIGTERM ends at once. Returns what takes the handlers away again. */
 export function onInterrupt(stop: Stop, progress: Progress): () => void {
   let asked = Infinity // when
   const request = (words: string | null) => {

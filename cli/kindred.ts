@@ -1,5 +1,6 @@
 #!/usr/bin/env node
-// The command line. Exit codes: 0 done, 1 something failed, 2 the command was not understood, 130 interrupted and saved.
+// The command line. Exit codes: 0 done, 1 something failed, 2 the command was not understood, 130
+// interrupted and saved.
 
 import { Command, CommanderError } from 'commander'
 import { UsageError } from './choice.ts'
@@ -124,7 +125,8 @@ try {
   end(status === 0 ? 0 : 2)
 }
 
-/** Sets the exit code, and tells an error in one line (with its stack when KINDRED_DEBUG is set). */
+/** Sets the exit code, and tells an error in one line (with its stack when KINDRED_DEBUG is
+ *  set). */
 function finish(running: Promise<number>) {
   running.then(end, (error: unknown) => {
     const told = error instanceof Error ? error : new Error(String(error))

@@ -28,7 +28,8 @@ export class Losses {
     this.#diverged = diverged
   }
 
-  /** Takes the loss of the step that was just commanded. Throws Error once a loss ends the training. */
+  /** Takes the loss of the step that was just commanded. Throws Error once a loss ends the
+   * training. */
   async add(step: number, loss: Tensor) {
     const reading = this.#prepared.gpu.read(loss)
     reading.catch(() => undefined) // thrown when its turn comes; until then it is not unhandled
@@ -36,7 +37,8 @@ export class Losses {
     await this.drain(LATE)
   }
 
-  /** Waits for losses until at most `most` are still on their way. Throws Error once a loss ends the training. */
+  /** Waits for losses until at most `most` are still on their way. Throws Error once a loss ends
+   * the training. */
   async drain(most = 0) {
     while (this.#pending.length > most) {
       const first = this.#pending.shift()
@@ -62,8 +64,8 @@ export class Losses {
     this.#progress.update(step, { epoch: at.epoch, loss, lr, images: config.batch })
   }
 
-  /** Passes over a loss that is not finite where the loss is scaled, as the scaler has skipped its step; unless there are
-   *  too many of them. Throws Error otherwise. */
+  /** Passes over a loss that is not finite where the loss is scaled, as the scaler has skipped its
+   * step; unless there are too many of them. Throws Error otherwise. */
   #skip(step: number, loss: number) {
     const isScaled = 'scaler.scale' in this.#prepared.trainer.kept.variables
     if (!isScaled) throw this.#diverged(`the loss became ${loss} at step ${step}`)

@@ -1,6 +1,7 @@
 // The known word that an unknown one was probably meant to be.
 
-/** The word nearest to `given`, or null when none is near: a third of its letters may differ, be missing or swapped. */
+/** The word nearest to `given`, or null when none is near: a third of its letters may differ, be
+ * missing or swapped. */
 export function nearest(given: string, known: readonly string[]): string | null {
   const far = Math.max(1, Math.floor(given.length / 3))
   const [best] = known

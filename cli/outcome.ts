@@ -13,7 +13,8 @@ export interface Outcome {
   readonly trained: number | null
 }
 
-/** The outcome of the run at `step` of `total`; `loss` is the last one, null when no step was done just now. */
+/** The outcome of the run at `step` of `total`; `loss` is the last one, null when no step was done
+ * just now. */
 export async function outcomeOf(
   run: RunFolder,
   { step, total, loss }: { readonly step: number; readonly total: number; readonly loss: number | null },

@@ -1,4 +1,5 @@
-// Standard output that can be lost: a closed pipe (`| head -1`), a full disk, a terminal that is gone.
+// Standard output that can be lost: a closed pipe (`| head -1`), a full disk, a terminal that is
+// gone.
 
 import { codeOf } from '../engine/node-files.ts'
 
@@ -8,8 +9,8 @@ const BROKEN_PIPE = 141
 let failure: Error | null = null
 const listeners = new Set<() => void>()
 
-/** Notices from now on when standard output is lost. A command that does not listen then ends at once, as it has nothing to
- *  save. Nothing that is said on standard error can end a command. */
+/** Notices from now on when standard output is lost. A command that does not listen then ends at
+ * once, as it has nothing to save. Nothing that is said on standard error can end a command. */
 export function watchOutput() {
   process.stderr.on('error', () => undefined)
   process.stdout.on('error', (error) => {
@@ -34,8 +35,8 @@ export const isOutputLost = () => failure !== null
 export const flushed = () =>
   new Promise<void>((resolve) => process.stdout.write('', () => setImmediate(resolve)))
 
-/** The exit code of a command that ended with `code`, in view of standard output; says why that was lost unless its reader
- *  simply went away. */
+/** The exit code of a command that ended with `code`, in view of standard output; says why that was
+ * lost unless its reader simply went away. */
 export function exitCode(code: number): number {
   if (!failure) return code
   if (codeOf(failure) === 'EPIPE') return BROKEN_PIPE

@@ -1,4 +1,5 @@
-// Where a training takes place: the flags that say so, the run that it goes on with, and the folder of a new one.
+// Where a training takes place: the flags that say so, the run that it goes on with, and the folder
+// of a new one.
 
 import { mkdir } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
@@ -23,7 +24,8 @@ export interface PlaceFlags {
   readonly json?: boolean
 }
 
-/** The run folder that --resume means, or null. Throws UsageError for flags that a resumed run cannot take. */
+/** The run folder that --resume means, or null. Throws UsageError for flags that a resumed run
+ *  cannot take. */
 export function folderToResume({
   resume,
   out,
@@ -54,7 +56,8 @@ export function folderToResume({
 
 const dashed = (name: string) => name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
 
-/** The configuration of the run in `dir`, which must be of this method. Throws Error, with what to say instead. */
+/** The configuration of the run in `dir`, which must be of this method. Throws Error, with what to
+ *  say instead. */
 export async function savedConfig<Config extends AnyConfig>(
   { name, title }: { readonly name: Config['method']; readonly title: string },
   dir: string,
@@ -69,7 +72,8 @@ export async function savedConfig<Config extends AnyConfig>(
 /** What config.json of a run says, checked. Throws Error naming every field that is wrong. */
 export const runConfig = (run: RunFolder): AnyConfig => checkConfig(run.config, run.path('config.json'))
 
-/** Makes the first of runs/<method>-<data>-1, -2, ... that does not exist. Of several processes each makes its own. */
+/** Makes the first of runs/<method>-<data>-1, -2, ... that does not exist. Of several processes
+ *  each makes its own. */
 export async function makeNextFree({ method, data, preset }: AnyConfig): Promise<string> {
   const name = preset === 'simclr-demo' ? 'demo' : `${method}-${data.split(':')[0] ?? 'run'}`
   try {

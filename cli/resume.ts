@@ -15,11 +15,12 @@ import type { Config } from './run-config.ts'
 import type { Progress } from './progress.ts'
 import type { RunFolder } from './run-folder.ts'
 
-/** The flags that may stand beside --resume: where the images are now, and another rate or length. */
+/** The flags that may stand beside --resume: where the images are now, and another rate or
+ * length. */
 export type ResumeFlags = Pick<RunFlags, 'data' | 'lr' | 'epochs'>
 
-/** The configuration of the run in `dir`, as the flags change it, with the images where they are found now. Throws Error
- *  when they are not. */
+/** The configuration of the run in `dir`, as the flags change it, with the images where they are
+ * found now. Throws Error when they are not. */
 export function goingOn<C extends AnyConfig>(config: C, { data, lr, epochs }: ResumeFlags, dir: string): C {
   const { schedule } = config
   const isLonger = epochs !== undefined && epochs !== config.epochs
@@ -33,7 +34,8 @@ export function goingOn<C extends AnyConfig>(config: C, { data, lr, epochs }: Re
   }
 }
 
-/** Runs `body`; what it throws also says what of config.json has changed, which may be the reason. */
+/** Runs `body`; what it throws also says what of config.json has changed, which may be the
+ * reason. */
 export async function explained(changes: Changes, body: () => Promise<void>) {
   try {
     await body()
@@ -52,8 +54,8 @@ interface Effective {
   readonly checkpoint: Checkpoint | null
 }
 
-/** Says what has changed since the checkpoint, by flags or in config.json, and keeps it in config.json's history and in
- *  the metrics; config.json then holds what the run goes on with. */
+/** Says what has changed since the checkpoint, by flags or in config.json, and keeps it in
+ * config.json's history and in the metrics; config.json then holds what the run goes on with. */
 export async function keepChanges(run: RunFolder, progress: Progress, { config, checkpoint }: Effective) {
   const { data, dataFromRun, epochs, schedule, history = [] } = config
   const step = checkpoint?.step ?? 0
@@ -77,7 +79,8 @@ export async function keepChanges(run: RunFolder, progress: Progress, { config, 
   if (!isKept) run.append({ step, changed: changes })
 }
 
-/** The settings that are others than the checkpoint's, or, where it does not say, than config.json's. */
+/** The settings that are others than the checkpoint's, or, where it does not say, than
+ * config.json's. */
 function changesOf(saved: Config, { config, checkpoint }: Effective): Changes {
   if (checkpoint && holdsSettings(checkpoint.metadata)) return changesSince(checkpoint.metadata, config)
   const { epochs, schedule } = config

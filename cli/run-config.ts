@@ -1,4 +1,5 @@
-// config.json as a file: read with words for what is wrong with it, and as the bytes that are written.
+// config.json as a file: read with words for what is wrong with it, and as the bytes that are
+// written.
 
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'

@@ -17,7 +17,8 @@ import { resumeCommand } from './command.ts'
 import { lock } from './lock.ts'
 import { type Config, bytesOf, configBytes, exists, isObject, parse, readConfig } from './run-config.ts'
 
-/** One line of metrics.jsonl. `step` counts the optimizer steps done; what was not measured then is left out. */
+/** One line of metrics.jsonl. `step` counts the optimizer steps done; what was not measured then is
+ *  left out. */
 export interface Metric {
   readonly step: number
   /** Epochs done, in fractions within one. */
@@ -27,15 +28,16 @@ export interface Metric {
   readonly terms?: Readonly<Record<string, number>>
   /** Learning rate of the step. */
   readonly lr?: number
-  /** kNN accuracies in percent: the encoder's, and, on the line of step 0, the untrained encoder's and raw pixels'. */
+  /** kNN accuracies in percent: the encoder's, and, on the line of step 0, the untrained encoder's
+   *  and raw pixels'. */
   readonly knn?: number
   readonly untrained?: number
   readonly pixels?: number
   readonly [other: string]: unknown
 }
 
-/** A new run in `dir`, which is created; this process holds it until `close`. Throws Error when it already holds a run, is
- *  in use, or cannot be written. */
+/** A new run in `dir`, which is created; this process holds it until `close`. Throws Error when it
+ *  already holds a run, is in use, or cannot be written. */
 export async function createRun(dir: string, config: Config): Promise<RunFolder> {
   await makeFolder(dir)
   return holding(dir, async (unlock) => {
@@ -51,13 +53,15 @@ export async function createRun(dir: string, config: Config): Promise<RunFolder>
   })
 }
 
-/** The run in `dir`, for reading. Throws Error when it is not a run folder or its config.json is damaged. */
+/** The run in `dir`, for reading. Throws Error when it is not a run folder or its config.json is
+ *  damaged. */
 export async function openRun(dir: string): Promise<RunFolder> {
   return new RunFolder(dir, await readConfig(dir), null)
 }
 
-/** The run in `dir`, for going on with it: this process holds it until `close`, and what an interrupted write left behind
- *  is removed. Throws like `openRun`, and when another process holds it. */
+/** The run in `dir`, for going on with it: this process holds it until `close`, and what an
+ *  interrupted write left behind is removed. Throws like `openRun`, and when another process holds
+ *  it. */
 export async function resumeRun(dir: string): Promise<RunFolder> {
   const config = await readConfig(dir)
   return holding(dir, async (unlock) => {
@@ -71,7 +75,8 @@ export async function resumeRun(dir: string): Promise<RunFolder> {
   })
 }
 
-/** Runs `body` with the lock on `dir`, which it passes on, or which is given back when it throws. */
+/** Runs `body` with the lock on `dir`, which it passes on, or which is given back when it
+ *  throws. */
 async function holding<T>(dir: string, body: (unlock: () => Promise<void>) => Promise<T>): Promise<T> {
   const unlock = await lock(join(dir, 'lock'), dir)
   try {
@@ -100,7 +105,8 @@ export class RunFolder {
     return this.#config
   }
 
-  /** Resolves when config.json holds another configuration. Throws Error in words, with the old one untouched. */
+  /** Resolves when config.json holds another configuration. Throws Error in words, with the old one
+   *  untouched. */
   async writeConfig(config: Config) {
     this.#checkHeld()
     await writeAtomic(this.path('config.json'), configBytes(config), { retry: this.retry })
@@ -112,7 +118,8 @@ export class RunFolder {
     return join(this.dir, ...names)
   }
 
-  /** Appends one line to metrics.jsonl, where it survives the process being killed. Throws Error in words. */
+  /** Appends one line to metrics.jsonl, where it survives the process being killed. Throws Error in
+   *  words. */
   append(metric: Metric) {
     this.#checkHeld()
     try {
@@ -123,8 +130,8 @@ export class RunFolder {
     }
   }
 
-  /** The lines of metrics.jsonl, in order; a last line cut short by a crash is left out. Throws Error on any other line
-   *  that is not a metric. */
+  /** The lines of metrics.jsonl, in order; a last line cut short by a crash is left out. Throws
+   *  Error on any other line that is not a metric. */
   async metrics(): Promise<Metric[]> {
     const path = this.path('metrics.jsonl')
     if (!(await exists(path))) return []
@@ -137,7 +144,8 @@ export class RunFolder {
     })
   }
 
-  /** Resolves when no line of metrics.jsonl is of a later step: what a resumed run will measure again is dropped. */
+  /** Resolves when no line of metrics.jsonl is of a later step: what a resumed run will measure
+   *  again is dropped. */
   async truncateMetrics(step: number) {
     this.#checkHeld()
     const kept = (await this.metrics()).filter((metric) => metric.step <= step)
@@ -146,29 +154,32 @@ export class RunFolder {
     await writeAtomic(this.path('metrics.jsonl'), bytesOf(lines), { retry: this.retry })
   }
 
-  /** Resolves when the metrics so far and checkpoints/step-<step>.safetensors are on disk. The last `keep` checkpoints stay,
-   *  and best.safetensors. Throws Error in words, with the checkpoints before it untouched. */
+  /** Resolves to the path of the checkpoint once the metrics so far and
+   *  checkpoints/step-<step>.safetensors are on disk. The last `keep` checkpoints stay, and
+   *  best.safetensors. Throws Error in words, with the checkpoints before it untouched. */
   async saveCheckpoint(
     step: number,
     tensors: ReadonlyMap<string, SavedTensor>,
     metadata: Readonly<Record<string, string>>,
     options: CheckpointOptions = {},
-  ) {
+  ): Promise<string> {
     this.#checkHeld()
     if (this.#log !== null) fsyncSync(this.#log)
     const write = { retry: this.retry, ...options }
-    await saveCheckpoint(this.path('checkpoints'), { step, tensors, metadata }, write)
+    return saveCheckpoint(this.path('checkpoints'), { step, tensors, metadata }, write)
   }
 
-  /** The newest checkpoint that can be read, null when there is none yet, and one line about each newer one that is
-   *  damaged; when this process holds the run those are renamed to `*.damaged`. Throws Error when all are damaged. */
+  /** The newest checkpoint that can be read, null when there is none yet, and one line about each
+   *  newer one that is damaged; when this process holds the run those are renamed to `*.damaged`.
+   *  Throws Error when all are damaged. */
   async latest(): Promise<{ readonly checkpoint: Checkpoint | null; readonly damaged: readonly string[] }> {
     const { checkpoint, damaged } = await newestCheckpoint(this.path('checkpoints'))
     if (this.#unlock) for (const { path } of damaged) await rename(path, `${path}.damaged`)
     return { checkpoint, damaged: damaged.map(({ reason }) => reason) }
   }
 
-  /** The checkpoint with the best kNN accuracy. Throws Error when there is none or it cannot be read. */
+  /** The checkpoint with the best kNN accuracy. Throws Error when there is none or it cannot be
+   *  read. */
   best(): Promise<Checkpoint> {
     return bestCheckpoint(this.path('checkpoints'))
   }

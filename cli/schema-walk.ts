@@ -1,4 +1,5 @@
-// What a schema says about a place in what it describes: which fields are known there, and by which rule.
+// What a schema says about a place in what it describes: which fields are known there, and by which
+// rule.
 
 import * as v from 'valibot'
 
@@ -55,7 +56,8 @@ function unknownAt(schema: Node, input: unknown, path: Path): Unknown[] {
   })
 }
 
-/** The schema that decides about this input: what is optional, or chosen by the input, seen through. */
+/** The schema that decides about this input: what is optional, or chosen by the input, seen
+ * through. */
 function plain(node: Node | null, input: unknown): Node | null {
   if (!node) return null
   if (node.getter) return plain(node.getter(input), input)

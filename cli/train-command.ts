@@ -1,5 +1,7 @@
-// kindred train, kindred demo: opens the data, the GPU and the run folder, trains, and tells what came of it.
+// kindred train, kindred demo: opens the data, the GPU and the run folder, trains, and tells what
+// came of it.
 
+import { rmdir } from 'node:fs/promises'
 import type { Split } from '../data/dataset.ts'
 import { steps } from '../data/loader.ts'
 import { DeviceLostError } from '../engine/errors.ts'
@@ -48,7 +50,8 @@ export const trainMethod = (method: Method, flags: CommandFlags): Promise<number
     flags,
   )
 
-/** Trains from the start, or from a run's last checkpoint, and returns the exit code. Throws Error in one line. */
+/** Trains from the start, or from a run's last checkpoint, and returns the exit code. Throws Error
+ *  in one line. */
 export async function trainAs<Flags extends RunFlags, Config extends AnyConfig>(
   method: Trainable<Flags, Config>,
   flags: Flags & PlaceFlags,
@@ -80,7 +83,8 @@ export async function trainAs<Flags extends RunFlags, Config extends AnyConfig>(
   }
 }
 
-/** The run's folder, taken, and what is prepared, with the images named as they are found from there. */
+/** The run's folder, taken, and what is prepared, with the images named as they are found from
+ *  there. */
 async function placed(
   prepared: Prepared,
   { resuming, out }: { readonly resuming: string | null; readonly out: string | undefined },
@@ -88,7 +92,11 @@ async function placed(
   if (resuming !== null) return { run: await resumeRun(resuming), prepared }
   const dir = out ?? (await makeNextFree(prepared.config))
   const config = { ...prepared.config, ...sourceOf(prepared.config.data, dir) }
-  return { run: await createRun(dir, described(config, prepared.gpu)), prepared: { ...prepared, config } }
+  const run = await createRun(dir, described(config, prepared.gpu)).catch(async (error: unknown) => {
+    if (out === undefined) await rmdir(dir).catch(() => undefined) // made just now, and empty
+    throw error
+  })
+  return { run, prepared: { ...prepared, config } }
 }
 
 /** `resumed` tells a run that goes on from one that begins. */

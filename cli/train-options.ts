@@ -127,7 +127,7 @@ export const beginning = (own: Command, description: string) =>
     .option('--out <folder>', 'run folder to make (default: the next free one under runs/)', folder)
     .option(
       '--resume [folder]',
-      'go on with the run in this folder (or in --out) from its last checkpoint',
+      'go on with the run in this folder (or in --out) from its last checkpoint; --data, --lr and --epochs may be others',
       folder,
     )
     .option('--preset <name>', 'settings to begin with, see below')

@@ -1,5 +1,6 @@
-// The loop around a method: it feeds batches, writes metrics, saves and resumes, and measures kNN accuracy as it goes.
-// What it writes to metrics.jsonl depends on the configuration alone, never on the clock.
+// The loop around a method: it feeds batches, writes metrics, saves and resumes, and measures kNN
+// accuracy as it goes. What it writes to metrics.jsonl depends on the configuration alone, never on
+// the clock.
 
 import { steps } from '../data/loader.ts'
 import { type Dataset, type Split, isLabelled, subset } from '../data/dataset.ts'
@@ -13,7 +14,6 @@ import { diverged, notFinite } from './finite.ts'
 import { changesSince, settingsMetadata } from './history.ts'
 import { explained, keepChanges } from './resume.ts'
 import { Losses, badWeights } from './losses.ts'
-import { checkpointPath } from './checkpoints.ts'
 import { KnnProbe } from './knn.ts'
 import { type Outcome, outcomeOf } from './outcome.ts'
 import type { Progress } from './progress.ts'
@@ -45,7 +45,8 @@ export interface Manner {
   readonly resident?: Resident | undefined
 }
 
-/** Builds the trainer and checks it against the data. Throws Error in words; nothing has been written yet. */
+/** Builds the trainer and checks it against the data. Throws Error in words; nothing has been
+ *  written yet. */
 export async function prepare(
   gpu: Gpu,
   config: TrainConfig,
@@ -80,6 +81,7 @@ export class Training {
   #images: Promise<string> | null = null // the fingerprint of what it is trained on
   #best = -Infinity
   #saved = -1 // the step of the last checkpoint
+  #path = '' // and its file
   #reason: string | null = null // why a step was not replayed, as last told
   #traced = 0 // steps that are traced to be replayed later, and need no reason
 
@@ -96,8 +98,8 @@ export class Training {
     return this.#prepared.config.epochs * this.#prepared.stepsPerEpoch
   }
 
-  /** Trains to the end, or until a stop is requested, from the folder's newest checkpoint when it has one. Throws what went
-   *  wrong; the last checkpoint is then intact. */
+  /** Trains to the end, or until a stop is requested, from the folder's newest checkpoint when it
+   *  has one. Throws what went wrong; the last checkpoint is then intact. */
   async finish({ resumed = false } = {}): Promise<Outcome> {
     const { state } = this.#prepared.trainer
     await this.#resume(resumed)
@@ -109,7 +111,8 @@ export class Training {
     return outcomeOf(this.#run, { step: state.step, total: this.total, loss: this.#losses.last })
   }
 
-  /** Puts the training back to the newest checkpoint; what was measured after it is measured again. */
+  /** Puts the training back to the newest checkpoint; what was measured after it is measured
+   *  again. */
   async #resume(resumed: boolean) {
     const { config, gpu, images, trainer } = this.#prepared
     const { dir } = this.#run
@@ -123,6 +126,7 @@ export class Training {
         loadTrainer(gpu, trainer, checkpoint)
       })
       this.#saved = step
+      this.#path = checkpoint.path
       this.#progress.note(`${dir}: going on from step ${step} of ${this.total}`)
     } else if (resumed) this.#progress.note(`${dir}: there is no checkpoint yet, beginning at step 0`)
     await this.#run.truncateMetrics(this.#saved)
@@ -224,7 +228,7 @@ export class Training {
   async #save(best = false, saved: State | null = null) {
     const { step } = this.#prepared.trainer.state
     const { tensors, metadata } = saved ?? (await this.#state())
-    await this.#run.saveCheckpoint(step, tensors, metadata, { best })
+    this.#path = await this.#run.saveCheckpoint(step, tensors, metadata, { best })
     this.#saved = step
   }
 
@@ -233,7 +237,6 @@ export class Training {
     const { dir } = this.#run
     if (this.#saved < 0)
       return new Error(`${what}; there is no checkpoint of it: start again with another --out`)
-    const path = checkpointPath(this.#run.path('checkpoints'), this.#saved)
-    return diverged(what, { method, dir, lr: schedule.lr, step: this.#saved, path })
+    return diverged(what, { method, dir, lr: schedule.lr, step: this.#saved, path: this.#path })
   }
 }

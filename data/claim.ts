@@ -1,8 +1,10 @@
-// A file that one process at a time may hold: a lock that outlives kill -9 and never has two holders.
+// A file that one process at a time may hold: a lock that outlives kill -9 and never has two
+// holders.
 //
-// The claim is written beside its place and linked into it, which one of any number of processes can do, so that it
-// is never seen half written. A claim whose process is gone is removed only by who holds the claim on removing it,
-// `<path>.takeover`, and only after another look: nobody removes what has meanwhile become somebody's.
+// The claim is written beside its place and linked into it, which one of any number of processes
+// can do, so that it is never seen half written. A claim whose process is gone is removed only by
+// who holds the claim on removing it, `<path>.takeover`, and only after another look: nobody
+// removes what has meanwhile become somebody's.
 
 import { randomBytes } from 'node:crypto'
 import { constants, copyFile, link, readFile, rm, writeFile } from 'node:fs/promises'
@@ -10,7 +12,8 @@ import { basename, dirname, join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { type Holder, parseHolder, self, stateOf } from './holder.ts'
 
-/** The function that gives a claim back, or who holds it; `seen` is false when that cannot be looked up from here. */
+/** The function that gives a claim back, or who holds it; `seen` is false when that cannot be
+ * looked up from here. */
 export type Claim =
   | { readonly release: () => Promise<void> }
   | { readonly holder: Holder; readonly seen: boolean }
@@ -18,8 +21,8 @@ export type Claim =
 const PATIENCE = 10_000 // milliseconds that others may take to remove a claim; it takes them less than one
 const UNREADABLE = 5 // looks at a claim that makes no sense before it counts as left by a crash
 
-/** Claims `path` for this process, at once or not at all. A claim whose process is gone is taken over. Throws what the
- *  file system throws. */
+/** Claims `path` for this process, at once or not at all. A claim whose process is gone is taken
+ * over. Throws what the file system throws. */
 export async function claim(path: string): Promise<Claim> {
   const token = randomBytes(6).toString('hex')
   const text = JSON.stringify({ ...self(), token })
@@ -45,7 +48,8 @@ export async function claim(path: string): Promise<Claim> {
   }
 }
 
-/** Runs `body` while this process holds `path`, waiting for others to give it back. Throws Error after ten seconds. */
+/** Runs `body` while this process holds `path`, waiting for others to give it back. Throws Error
+ * after ten seconds. */
 export async function holding<T>(path: string, body: () => Promise<T>): Promise<T> {
   const until = Date.now() + PATIENCE
   for (;;) {

@@ -3,7 +3,8 @@
 import { readFileSync, readlinkSync } from 'node:fs'
 import { hostname } from 'node:os'
 
-/** A process, told apart from later ones of the same number. Texts are '' where the system does not say. */
+/** A process, told apart from later ones of the same number. Texts are '' where the system does not
+ * say. */
 export interface Holder {
   readonly pid: number
   /** When it started, in clock ticks since the machine did. */
@@ -24,7 +25,8 @@ export const self = (): Holder => ({
   space: said(() => readlinkSync('/proc/self/ns/pid')),
 })
 
-/** Whether the process is there, is gone, or cannot be seen from here: on another machine or in a container. */
+/** Whether the process is there, is gone, or cannot be seen from here: on another machine or in a
+ * container. */
 export function stateOf(holder: Holder): 'there' | 'gone' | 'unseen' {
   const { host, boot, space } = self()
   const differs = (a: string, b: string) => a !== '' && b !== '' && a !== b
@@ -34,7 +36,8 @@ export function stateOf(holder: Holder): 'there' | 'gone' | 'unseen' {
   return isRunning(holder) ? 'there' : 'gone'
 }
 
-/** Whether a process of this number is running here; it may be another than the one that was meant. */
+/** Whether a process of this number is running here; it may be another than the one that was
+ * meant. */
 export const isAlive = (pid: number): boolean => isRunning({ pid, started: '' })
 
 /** The holder that a text describes, or null. What older versions left out is ''. */

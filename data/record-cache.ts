@@ -1,7 +1,8 @@
-// Decoded images kept on disk, so that opening a folder again decodes only what is new: fixed-size records in one file,
-// and an index that says which record is which. Both are written under other names and renamed when whole, the index
-// last, and each writing has a records file of its own: a process that dies at any point leaves the old cache in force.
-// Of processes that write one cache at once, each puts its own in force whole, one after the other.
+// Decoded images kept on disk, so that opening a folder again decodes only what is new: fixed-size
+// records in one file, and an index that says which record is which. Both are written under other
+// names and renamed when whole, the index last, and each writing has a records file of its own: a
+// process that dies at any point leaves the old cache in force. Of processes that write one cache
+// at once, each puts its own in force whole, one after the other.
 
 import { createHash, randomBytes } from 'node:crypto'
 import {
@@ -52,7 +53,8 @@ export interface OpenCache {
 
 /** The cache in `folder`, or null when there is none that is whole and of this kind. */
 export async function openCache(folder: string, record: number): Promise<OpenCache | null> {
-  // another process may put its own in force between the reading of the index and the opening of the records
+  // another process may put its own in force between the reading of the index and the opening of
+  // the records
   return (await openOnce(folder, record)) ?? openOnce(folder, record)
 }
 
@@ -81,7 +83,8 @@ export interface Draft {
   abandon(): Promise<void>
 }
 
-/** A new records file in `folder`. Throws what the file system throws: a cache is a convenience, so go on without. */
+/** A new records file in `folder`. Throws what the file system throws: a cache is a convenience, so
+ *  go on without. */
 export async function draftCache(folder: string, record: number): Promise<Draft> {
   await mkdir(folder, { recursive: true })
   await sweep(folder)
@@ -107,7 +110,8 @@ export async function draftCache(folder: string, record: number): Promise<Draft>
   }
 }
 
-/** Removes the records that the index names no more. What another process has open it may go on reading. */
+/** Removes the records that the index names no more. What another process has open it may go on
+ *  reading. */
 async function removeOld(folder: string, records: string) {
   const old = (await readdir(folder)).filter((file) => /^records-.*\.bin$/.test(file) && file !== records)
   // a system that does not let open files go keeps them until the next time
@@ -131,7 +135,8 @@ function here(): string {
   return createHash('sha256').update(`${host} ${space}`).digest('hex').slice(0, 8)
 }
 
-/** Whether nothing was written to a file for a day: of a process that cannot be looked up, nothing else is known. */
+/** Whether nothing was written to a file for a day: of a process that cannot be looked up, nothing
+ *  else is known. */
 async function isOld(path: string): Promise<boolean> {
   const { mtimeMs } = await stat(path).catch(() => ({ mtimeMs: Infinity }))
   return Date.now() - mtimeMs > DAY

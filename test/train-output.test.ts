@@ -1,4 +1,5 @@
-// What becomes of a command whose output is not taken, whose terminal closes, or that fails where a program listens.
+// What becomes of a command whose output is not taken, whose terminal closes, or that fails where a
+// program listens.
 
 import { spawn } from 'node:child_process'
 import { existsSync, mkdtempSync, openSync, closeSync, readdirSync, rmSync } from 'node:fs'
@@ -16,7 +17,8 @@ test.after((context) => rmSync(context.dir, { recursive: true, force: true }))
 
 const train = '--data procedural:32,16 --stem imagenet --width 2 --batch 16 --epochs 9 --json'.split(' ')
 
-/** Runs kindred with standard output into a file descriptor, or a pipe that is closed at its first line. */
+/** Runs kindred with standard output into a file descriptor, or a pipe that is closed at its first
+ * line. */
 function silenced(args: readonly string[], out: number | 'pipe') {
   const child = spawn(process.execPath, ['.test/cli/kindred.js', ...args], { stdio: ['ignore', out, 'pipe'] })
   let err = ''

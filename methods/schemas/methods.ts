@@ -1,4 +1,5 @@
-// The settings of each method as data: every field with its rule. The source for whatever reads settings that a person wrote.
+// The settings of each method as data: every field with its rule. The source for whatever reads
+// settings that a person wrote.
 
 import * as v from 'valibot'
 import type { AmdimSettings } from '../amdim-presets.ts'
@@ -8,7 +9,8 @@ import type { SimclrSettings } from '../simclr-presets.ts'
 import { recipe, views } from './recipe.ts'
 import { belowOne, fields, flag, notNegative, oneOf, positive, share, whole, wholeOrNull } from './rules.ts'
 
-/** The most channels of an encoder's first stage: of ResNet's last stage there are 32 times as many. */
+/** The most channels of an encoder's first stage: of ResNet's last stage there are 32 times as
+ * many. */
 export const MOST_CHANNELS = 2048
 
 /** The largest size of AMDIM's features: layers have the square of it in weights. */
@@ -91,7 +93,8 @@ const amdim = {
   evaluation: fields({ epochs: whole(1), milestones }),
 }
 
-/** The fields of each method's settings, but those of its kNN measurements, which a run has more of. */
+/** The fields of each method's settings, but those of its kNN measurements, which a run has more
+ * of. */
 export const settingsOf = { simclr, moco, 'memory-bank': memoryBank, 'end-to-end': endToEnd, amdim }
 
 type Read<E extends v.ObjectEntries> = v.InferOutput<v.StrictObjectSchema<E, string>>
