@@ -149,7 +149,7 @@ function tell(result: Result, progress: Progress) {
   const how =
     epochs === undefined
       ? `logistic regression on the features of ${train} labelled ones; lambda ${lambda}, ${chosen}`
-      : `${epochs} epochs on ${train} labelled ones, last epoch`
+      : `${epochs} ${epochs === 1 ? 'epoch' : 'epochs'} on ${train} labelled ones, last epoch`
   const below = accuracy < knn
   const lines = [
     `${kind} classifier on the frozen encoder of step ${step}: ${accuracy.toFixed(2)}% of all ${test} test images (${how})`,
