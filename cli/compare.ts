@@ -1,9 +1,9 @@
 // kindred compare: the three mechanisms of MoCo's Figure 2 over numbers of negatives, on the same images, encoder, views and
 // budget, as its Figure 3. Every point is a run folder of its own, so that an interrupted comparison goes on where it was.
 
-import { mkdir, readFile } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { codeOf, writeAtomic } from '../engine/node-files.ts'
+import { codeOf, makeFolder, writeAtomic } from '../engine/node-files.ts'
 import { UsageError } from './choice.ts'
 import { type Point, comparePage } from './compare-page.ts'
 import { type TrainFlags, configOf } from './config.ts'
@@ -134,7 +134,7 @@ function splitsOf({ preset, batch }: Plan): number {
 async function agree(out: string, plan: Plan) {
   const path = join(out, 'compare.json')
   const text = `${JSON.stringify(plan, null, 2)}\n`
-  await mkdir(out, { recursive: true })
+  await makeFolder(out)
   const found = await readFile(path, 'utf8').catch((error: unknown) => {
     if (codeOf(error) === 'ENOENT') return null
     throw error

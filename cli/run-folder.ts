@@ -2,10 +2,10 @@
 // Whatever happens to the process, the folder holds its last good state.
 
 import { closeSync, fsyncSync, openSync, writeSync } from 'node:fs'
-import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises'
+import { readdir, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { SavedTensor } from '../engine/safetensors.ts'
-import { codeOf, readBytes, writeAtomic, writeError } from '../engine/node-files.ts'
+import { codeOf, makeFolder, readBytes, writeAtomic, writeError } from '../engine/node-files.ts'
 import {
   type Checkpoint,
   type CheckpointOptions,
@@ -192,14 +192,6 @@ async function readConfig(dir: string): Promise<Config> {
       `${path} is damaged: it is not a JSON object; restore it, or train again with another --out`,
     )
   return config
-}
-
-async function makeFolder(dir: string) {
-  try {
-    await mkdir(dir, { recursive: true })
-  } catch (cause) {
-    throw writeError(dir, cause)
-  }
 }
 
 async function exists(path: string): Promise<boolean> {
