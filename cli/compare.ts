@@ -3,6 +3,7 @@
 
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { printableLines } from '../kernels/printable.ts'
 import { codeOf, makeFolder, writeAtomic } from '../engine/node-files.ts'
 import { UsageError } from './choice.ts'
 import { type Point, comparePage } from './compare-page.ts'
@@ -63,14 +64,17 @@ export async function compare(flags: CompareFlags): Promise<number> {
       const dir = join(out, `${mechanism}-${K}`)
       const code = await trained(dir, mechanism, K, { plan, flags })
       if (code !== 0) {
-        console.error(`kindred: go on with the same command: kindred compare --out ${out} ...`)
+        console.error(
+          printableLines(`kindred: go on with the same command: kindred compare --out ${out} ...`),
+        )
         return code
       }
       points.push({ mechanism, negatives: K, ...(await accuracies(dir)) })
     }
   await writeAtomic(join(out, 'compare.html'), new TextEncoder().encode(comparePage(points, describe(plan))))
   for (const point of flags.json ? points : []) console.log(JSON.stringify({ event: 'point', ...point }))
-  if (!flags.json) console.log(`${table(points, plan)}\n\n${join(out, 'compare.html')} shows the curves`)
+  if (!flags.json)
+    console.log(printableLines(`${table(points, plan)}\n\n${join(out, 'compare.html')} shows the curves`))
   return 0
 }
 

@@ -1,13 +1,14 @@
 // The images that a configuration names, loaded with progress and complaints in words.
 
-import type { Skipped, Split } from '../data/dataset.ts'
+import type { Split } from '../data/dataset.ts'
 import { openData } from '../data/open.ts'
 import type { TrainConfig } from './config.ts'
+import { tellData } from './data-summary.ts'
 import type { Progress } from './progress.ts'
 
 const SMALL = 32 // up to this size the test transform uses the whole image; above it cuts an eighth off (see testTransform)
 
-/** Training and test images of a run. Each file that cannot be decoded is named. Throws DataError. */
+/** Training and test images of a run. What was read is told. Throws DataError. */
 export async function openImages(
   { data, size, seed }: Pick<TrainConfig, 'data' | 'size' | 'seed'>,
   progress: Progress,
@@ -19,18 +20,12 @@ export async function openImages(
     onProgress: decoding(progress),
     onNotice: (notice) => progress.note(notice),
   })
-  for (const { file, reason } of skippedOf(split))
-    progress.note(`skipped ${file}: ${reason}`, { skipped: file, reason })
+  tellData(split, progress)
   return split
 }
 
 /** Lets go of both halves. */
 export const closeImages = ({ train, test }: Split) => Promise.all([train.close?.(), test.close?.()])
-
-/** The files left out of either half, each once. */
-export function skippedOf({ train, test }: Split): Skipped[] {
-  return [...new Map([...train.skipped, ...test.skipped].map((skipped) => [skipped.file, skipped])).values()]
-}
 
 /** Tells how far decoding is, every few seconds. */
 function decoding(progress: Progress) {

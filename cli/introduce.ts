@@ -2,7 +2,6 @@
 
 import type { Split } from '../data/dataset.ts'
 import type { Gpu } from '../engine/gpu.ts'
-import { skippedOf } from './images.ts'
 import { effectOf } from './precision.ts'
 import type { Progress } from './progress.ts'
 import type { RunFolder } from './run-folder.ts'
@@ -19,7 +18,7 @@ export interface Place {
 export function introduce(
   what: string,
   { config, gpu, images, stepsPerEpoch }: Prepared,
-  { run, data, progress }: Place,
+  { run, progress }: Place,
 ) {
   const { batch, epochs, seed } = config
   const chunk = config.chunk ?? batch
@@ -49,9 +48,6 @@ export function introduce(
     progress.note(
       `the queue's ${config.queue} keys are more than the ${images.size} images: old keys of a query's own image are among its negatives; a smaller --queue avoids that`,
     )
-  const left = skippedOf(data).length
-  if (left > 0)
-    progress.note(`${left} ${left === 1 ? 'file was' : 'files were'} skipped`, { skippedFiles: left })
 }
 
 /** The name of a GPU, as config.json holds it. */

@@ -2,6 +2,7 @@
 // The command line. Exit codes: 0 done, 1 something failed, 2 the command was not understood, 130 interrupted and saved.
 
 import { Command } from 'commander'
+import { printableLines } from '../kernels/printable.ts'
 import { UsageError } from './choice.ts'
 import { type CompareFlags, compare } from './compare.ts'
 import { doctor } from './doctor.ts'
@@ -114,7 +115,8 @@ function finish(command: Promise<number>) {
     },
     (error: unknown) => {
       const told = error instanceof Error ? error : new Error(String(error))
-      console.error(`kindred: ${process.env['KINDRED_DEBUG'] ? (told.stack ?? told.message) : told.message}`)
+      const text = process.env['KINDRED_DEBUG'] ? (told.stack ?? told.message) : told.message
+      console.error(`kindred: ${printableLines(text)}`)
       process.exitCode = error instanceof UsageError ? 2 : 1
     },
   )

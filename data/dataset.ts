@@ -1,6 +1,7 @@
 // What every source of images is to the rest: so many u8 images of one size, labels when there are any, and a way to
 // read some of them. No Node imports, so that a browser can bring its own.
 
+import { printable } from '../kernels/printable.ts'
 import { threefry2x32 } from '../kernels/threefry.ts'
 
 /** A set of images of one size. */
@@ -34,11 +35,30 @@ export interface Skipped {
 export interface Split {
   readonly train: Dataset
   readonly test: Dataset
+  /** What was read, for those who want to tell it. */
+  readonly about?: About
 }
 
-/** Thrown when data cannot be used: what it is, the rule, the value, and the remedy. */
+/** What a source was taken for. */
+export interface About {
+  /** The file or folder that was read, absolute; null where images are drawn. */
+  readonly path: string | null
+  /** Where the split comes from, in words, such as 'folders train and val'. */
+  readonly split: string
+  /** What was guessed and what is odd, a sentence each. */
+  readonly notes: readonly string[]
+  /** Files that are not taken, since their extension is none of an image. */
+  readonly others: readonly string[]
+}
+
+/** Thrown when data cannot be used: what it is, the rule, the value, and the remedy, in one line that a terminal can print
+ *  whatever names it holds. */
 export class DataError extends Error {
   override readonly name = 'DataError'
+
+  constructor(message: string, options?: ErrorOptions) {
+    super(printable(message), options)
+  }
 }
 
 /** Bytes of one image of the set. */

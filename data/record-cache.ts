@@ -25,7 +25,7 @@ interface Index {
   readonly entries: Readonly<Record<string, Entry>>
 }
 
-const VERSION = 1 // of the layout and of the decoder: what another version wrote is not read
+const VERSION = 2 // of the layout and of the decoder: what another version wrote is not read
 const INDEX = 'index.json'
 
 /** The entries of a cache and its open records. */

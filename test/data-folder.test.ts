@@ -29,13 +29,21 @@ test('threads decode side by side; every folder is a class, at any depth, whatev
   assert.equal(new Set([...(train.files ?? []), ...(held.files ?? [])]).size, 20)
 })
 
+test('images without labels all train', async ({ folder, cache }) => {
+  for (let i = 0; i < 5; i++) await picture(join(folder, `${i}.png`))
+  const { train, test: held, about } = await opened(folder, { cache })
+  assert.equal([train.size, held.size], [5, 0])
+  assert.is(about?.split, 'all images train, so that there is nothing to measure')
+  assert.equal(about?.notes, ['there are no folders of classes, so there are no labels'])
+})
+
 test('the split is the same at every opening, and the image at every size of the rest', async ({
   folder,
   cache,
 }) => {
   for (let i = 0; i < 20; i++) await picture(join(folder, `${i}.png`), [i * 10, 0, 0])
-  const first = await opened(folder, { cache })
-  const again = await opened(folder, { cache: `${cache}-2` })
+  const first = await opened(folder, { cache, testShare: 0.2 })
+  const again = await opened(folder, { cache: `${cache}-2`, testShare: 0.2 })
   assert.equal(again.test.files, first.test.files)
   assert.is(first.test.size, 4)
   assert.is(first.train.labels, null)
@@ -142,7 +150,7 @@ test('a folder of no use is refused in words', async ({ folder, cache }) => {
   const refused = (path: string, options = {}) => refusal(() => opened(path, { cache, ...options }))
   assert.is(
     await refused(folder),
-    `folder: ${folder} must hold JPEG, PNG or WebP images (.jpg, .jpeg, .png, .webp), found none at any depth`,
+    `folder: ${folder} must hold images (.jpg .jpeg .jfif .png .webp .gif .tif .tiff .bmp .avif), found none at any depth`,
   )
   assert.is(await refused(join(folder, 'nowhere')), `folder: ${join(folder, 'nowhere')} does not exist`)
   await writeFile(join(folder, 'a.png'), 'not an image')
@@ -150,7 +158,7 @@ test('a folder of no use is refused in words', async ({ folder, cache }) => {
   assert.is(await refused(file), `folder: ${file} must be a folder of images, got a file`)
   assert.match(
     await refused(folder),
-    /^folder: .*: none of the 1 images can be decoded; the first: a\.png: Input file contains unsupported image format$/,
+    /^folder: .*: none of the 1 images can be decoded; the first: a\.png: is of an unknown format, not an image of a format that is read \(JPEG, PNG, WebP, GIF, TIFF, BMP, AVIF\)$/,
   )
   await picture(join(folder, 'b.png'))
   assert.is(await refused(folder, { size: 0 }), 'folder: size must be a positive number of pixels, got 0')
