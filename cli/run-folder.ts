@@ -4,6 +4,7 @@
 import { closeSync, fsyncSync, openSync, writeSync } from 'node:fs'
 import { readdir, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import { kindOf, lookAt } from '../data/paths.ts'
 import type { SavedTensor } from '../engine/safetensors.ts'
 import { codeOf, makeFolder, readBytes, writeAtomic, writeError } from '../engine/node-files.ts'
 import {
@@ -180,12 +181,11 @@ export class RunFolder {
 
 async function readConfig(dir: string): Promise<Config> {
   const path = join(dir, 'config.json')
+  const { status, trouble } = await lookAt(dir)
+  const wrong = !status ? trouble : status.isDirectory() ? null : `is ${kindOf(status)}, not a run folder`
+  if (wrong !== null) throw new Error(`${dir} ${wrong}; give the --out folder of a training`)
   if (!(await exists(path)))
-    throw new Error(
-      (await exists(dir))
-        ? `${dir} is not a run folder: it has no config.json; give the --out folder of a training`
-        : `${dir} does not exist; give the --out folder of a training`,
-    )
+    throw new Error(`${dir} is not a run folder: it has no config.json; give the --out folder of a training`)
   const config = parse(new TextDecoder().decode(await readBytes(path)))
   if (!isObject(config))
     throw new Error(

@@ -100,7 +100,11 @@ async function make(path: string) {
     () => null,
     (error: unknown) => error,
   )
-  if (failed === null || (await stat(path).catch(() => null))?.isDirectory()) return
+  const found = failed === null ? null : await stat(path).catch(() => null)
+  if (failed === null || found?.isDirectory()) return
+  if (found) throw new Error('there is a file, not a folder; choose another', { cause: failed })
+  if (codeOf(failed) === 'EEXIST' && codeOf(await stat(path).catch((error: unknown) => error)) === 'ENOENT')
+    throw new Error('there is a link to what does not exist; choose another folder', { cause: failed })
   if (codeOf(failed) !== 'ENOENT' || dirname(path) === path) throw failed
   if (await stat(dirname(path)).catch(() => null))
     throw new Error('no folder can be made there; choose another folder', { cause: failed })

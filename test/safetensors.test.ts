@@ -268,6 +268,16 @@ test('a folder is made with those above it, or the reason told', async ({ dir })
     await message(makeFolder(join(dir, 'circle/x'))),
     `cannot write ${join(dir, 'circle/x')}: its links lead in a circle; choose another folder`,
   )
+  const told = (name: string) => message(makeFolder(join(dir, name)))
+  symlinkSync('nowhere', join(dir, 'gone'))
+  assert.is(
+    await told('gone'),
+    `cannot write ${join(dir, 'gone')}: there is a link to what does not exist; choose another folder`,
+  )
+  assert.is(
+    await told('file'),
+    `cannot write ${join(dir, 'file')}: there is a file, not a folder; choose another`,
+  )
   if (process.platform !== 'linux') return
   assert.is(
     await message(makeFolder('/proc/kindred/run')),
