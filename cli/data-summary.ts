@@ -13,7 +13,8 @@ export function skippedOf({ train, test }: Split): Skipped[] {
   return [...new Map([...train.skipped, ...test.skipped].map((skipped) => [skipped.file, skipped])).values()]
 }
 
-/** Tells what was read: where from, how many images of which classes, and what was left out. Under --json it is one event. */
+/** Tells what was read: where from, how many images of which classes, and what was left out.
+ *  Under --json it is one event. */
 export function tellData(data: Split, progress: Progress) {
   const { train, test, about } = data
   const skipped = skippedOf(data)

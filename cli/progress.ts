@@ -48,7 +48,8 @@ export function startProgress({
   return stream.isTTY ? terminal(stream, pace, unit) : log(stream, pace, { unit, every, now })
 }
 
-/** JSON in which what a terminal obeys is spelled as JSON does; JSON.stringify leaves the second set of control characters. */
+/** JSON in which what a terminal obeys is spelled as JSON does; JSON.stringify leaves the second
+ *  set of control characters. */
 const spelled = (json: string) =>
   json.replace(
     /[\u007f-\u009f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]/g,

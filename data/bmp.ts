@@ -1,5 +1,6 @@
-// BMP images, which libvips does not read: pixels of 1, 4, 8, 16, 24 or 32 bits, with a palette or masks, from the bottom up or
-// from the top down; OS/2's headers and Windows'. Run lengths and embedded JPEG or PNG are refused.
+// BMP images, which libvips does not read: pixels of 1, 4, 8, 16, 24 or 32 bits, with a palette or
+// masks, from the bottom up or from the top down; OS/2's headers and Windows'. Run lengths and
+// embedded JPEG or PNG are refused.
 
 /** Pixels u8 [height, width, 3 or 4]; four channels where the file has an alpha mask. */
 export interface Bitmap {

@@ -18,12 +18,26 @@ export interface Dataset {
   readonly labels: Int32Array | null
   /** [size], the file each image comes from, where each has its own. */
   readonly files?: readonly string[]
+  /** The images whole, for views that are cropped at random, where `read` gives their middle
+   *  squares only. */
+  readonly originals?: Originals
   /** The files that were left out, and why. */
   readonly skipped: readonly Skipped[]
   /** Copies the images at `indices` into `out`, u8 [N, H, W, C]. Throws DataError. */
   read(indices: ArrayLike<number>, out: Uint8Array): Promise<void>
   /** Lets go of open files. */
   close?(): Promise<void>
+}
+
+/** Images of several sizes, each from the upper left corner of a space that holds the largest. */
+export interface Originals {
+  /** Pixels of the space. */
+  readonly image: Dataset['image']
+  /** [size, 2], the height and width of each; null where all fill the space. */
+  readonly extents: Float32Array<ArrayBuffer> | null
+  /** Copies the images at `indices` into `out`, u8 [N, H, W, C], zero beyond each. Throws
+   *  DataError. */
+  read(indices: ArrayLike<number>, out: Uint8Array): Promise<void>
 }
 
 export interface Skipped {
@@ -51,8 +65,8 @@ export interface About {
   readonly others: readonly string[]
 }
 
-/** Thrown when data cannot be used: what it is, the rule, the value, and the remedy, in one line that a terminal can print
- *  whatever names it holds. */
+/** Thrown when data cannot be used: what it is, the rule, the value, and the remedy, in one line
+ *  that a terminal can print whatever names it holds. */
 export class DataError extends Error {
   override readonly name = 'DataError'
 
@@ -117,8 +131,10 @@ export function checkRead(
 export function select(dataset: Dataset, indices: ArrayLike<number>): Dataset {
   const chosen = Uint32Array.from(indices)
   checkRead(dataset, 0, chosen, new Uint8Array(0))
+  const { originals } = dataset
   return {
     ...dataset,
+    ...(originals && { originals: selectOriginals(originals, chosen) }),
     size: chosen.length,
     ...(dataset.files && { files: Array.from(chosen, (i) => dataset.files?.[i] ?? '') }),
     labels: dataset.labels && Int32Array.from(chosen, (i) => Number(dataset.labels?.[i])),
@@ -131,6 +147,24 @@ export function select(dataset: Dataset, indices: ArrayLike<number>): Dataset {
     },
   }
 }
+
+function selectOriginals({ image, extents, read }: Originals, chosen: Uint32Array): Originals {
+  return {
+    image,
+    extents: extents && extentsAt(extents, chosen),
+    read: (wanted, out) =>
+      read(
+        Uint32Array.from(wanted, (n) => Number(chosen[n])),
+        out,
+      ),
+  }
+}
+
+/** The extents [N, 2] of the images at `indices`. */
+export const extentsAt = (extents: Float32Array, indices: ArrayLike<number>): Float32Array<ArrayBuffer> =>
+  Float32Array.from({ length: 2 * indices.length }, (_, i) =>
+    Number(extents[2 * Number(indices[i >> 1]) + (i & 1)]),
+  )
 
 /** The images of the set that have a label, not -1, as a set of its own. */
 export function labelled(dataset: Dataset): Dataset {

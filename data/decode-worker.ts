@@ -2,9 +2,9 @@
 
 import { readFile } from 'node:fs/promises'
 import { parentPort } from 'node:worker_threads'
-import sharp, { type Sharp } from 'sharp'
+import sharp, { type ResizeOptions, type Sharp } from 'sharp'
 import { decodeBmp } from './bmp.ts'
-import type { Decoded, Job } from './decode-pool.ts'
+import type { Decoded, Job, Picture } from './decode-pool.ts'
 import { type Format, damageOf, formatOf } from './image-format.ts'
 import { troubleOf } from './paths.ts'
 
@@ -15,7 +15,7 @@ const MOST = 0x3fff ** 2 // pixels of an image, sharp's own limit
 
 parentPort?.on('message', (job: Job) => {
   void decode(job).then(
-    (pixels) => reply({ id: job.id, pixels }, [pixels.buffer]),
+    (picture) => reply({ id: job.id, ...picture }, [picture.pixels.buffer]),
     (error: unknown) => reply({ id: job.id, reason: error instanceof Error ? error.message : String(error) }),
   )
 })
@@ -24,16 +24,25 @@ function reply(message: Decoded, transfer: ArrayBuffer[] = []) {
   parentPort?.postMessage(message, transfer)
 }
 
-/** u8 [size, size, 3]: the middle of the upright image on white, in sRGB. Rejects what is cut short, in words that depend on
- *  the file alone: libvips keeps what its threads complain of in one place. */
-async function decode({ file, size }: Job): Promise<Uint8Array<ArrayBuffer>> {
+/** The middle of the upright image on white, in sRGB, and all of it. Rejects what is cut short,
+ *  in words that depend on the file alone: libvips keeps what its threads complain of in one
+ *  place. */
+async function decode({ file, size, originals }: Job): Promise<Picture> {
   const bytes = await readFile(file).catch(async (cause: unknown) => {
     throw new Error(await troubleOf(cause, file), { cause })
   })
   const format = formatOf(bytes)
   const image = opened(bytes, format)
   try {
-    return await scaled(image, size)
+    const square = await scaled(image.clone(), size, { fit: 'cover' })
+    if (square.info.width !== size || square.info.height !== size) throw new Error('has another size')
+    if (originals === 0) return { pixels: new Uint8Array(square.data), height: size, width: size }
+    const inside = { fit: 'inside', withoutEnlargement: true } as const
+    const { data, info } = await scaled(image.clone(), originals, inside)
+    const pixels = new Uint8Array(square.data.length + data.length)
+    pixels.set(square.data)
+    pixels.set(data, square.data.length)
+    return { pixels, height: info.height, width: info.width }
   } catch (cause) {
     throw new Error((await tooLarge(bytes)) ?? damageOf(bytes, format), { cause })
   }
@@ -51,16 +60,16 @@ function opened(bytes: Uint8Array, format: Format): Sharp {
   }
 }
 
-async function scaled(image: Sharp, size: number): Promise<Uint8Array<ArrayBuffer>> {
-  const pixels = await image
+async function scaled(image: Sharp, side: number, how: ResizeOptions) {
+  const { data, info } = await image
     .autoOrient()
-    .resize(size, size, { fit: 'cover', position: 'centre' })
+    .resize(side, side, { position: 'centre', ...how })
     .flatten({ background: '#fff' })
     .toColourspace('srgb')
     .raw({ depth: 'uchar' })
-    .toBuffer()
-  if (pixels.length !== size * size * 3) throw new Error(`decodes to ${pixels.length} bytes`)
-  return new Uint8Array(pixels)
+    .toBuffer({ resolveWithObject: true })
+  if (data.length !== info.width * info.height * 3) throw new Error(`decodes to ${data.length} bytes`)
+  return { data, info }
 }
 
 /** Words about an image of more pixels than are decoded, else null. */

@@ -1,4 +1,5 @@
-// What the folders of a set of images mean: which are the halves, which the classes. Whatever is a guess is noted.
+// What the folders of a set of images mean: which are the halves, which the classes. Whatever is a
+// guess is noted.
 
 import type { Skipped } from './dataset.ts'
 import { Tree } from './folder-tree.ts'
@@ -35,7 +36,8 @@ const TESTS = [word('test|testing|tst'), word('val'), word('valid'), word('valid
 const isHalf = (name: string) => [TRAIN, ...TESTS].some((pattern) => pattern.test(name))
 const GENERIC = /^(images?|imgs?|pictures?|photos?|jpe?gs?|pngs?|data|dataset)$/i
 
-/** What the folders mean. `annotations` gives the classes of a half whose images lie in one folder, by its path, or null. */
+/** What the folders mean. `annotations` gives the classes of a half whose images lie in one
+ *  folder, by its path, or null. */
 export function layoutOf(found: Found, annotations: (half: string) => Annotations | null): FolderLayout {
   const tree = new Tree(found)
   const notes: string[] = []
@@ -68,7 +70,8 @@ const labelOf = (path: string, place: string) => {
   return below.length > 0 && name !== undefined ? name.normalize('NFC') : null
 }
 
-/** The folder that holds the halves or the classes: the root, or one below when all lies in that. */
+/** The folder that holds the halves or the classes: the root, or one below when all lies in
+ *  that. */
 function baseOf(tree: Tree, notes: string[]): string {
   let base = ''
   for (;;) {
@@ -88,7 +91,8 @@ function baseOf(tree: Tree, notes: string[]): string {
   return base
 }
 
-/** Whether a folder can only be a set of its own, not a class: it has halves, or it is a training half that holds classes. */
+/** Whether a folder can only be a set of its own, not a class: it has halves, or it is a
+ *  training half that holds classes. */
 const isWhole = (tree: Tree, prefix: string, name: string) =>
   halvesOf(tree, prefix) !== null || (TRAIN.test(name) && tree.children(prefix).length > 1)
 
@@ -109,7 +113,8 @@ function halvesOf(tree: Tree, base: string): Halves | null {
   return train !== undefined && tests.length > 0 ? { train, tests } : null
 }
 
-/** The halves to use: of several tests the first that has classes, where the training half has some. */
+/** The halves to use: of several tests the first that has classes, where the training half has
+ *  some. */
 function chosen(
   tree: Tree,
   base: string,
@@ -129,7 +134,8 @@ function chosen(
   return { train, test }
 }
 
-/** Where the classes of a half lie: in it, or in its one folder when that is called 'images', or as a half is. */
+/** Where the classes of a half lie: in it, or in its one folder when that is called 'images', or
+ *  as a half is. */
 function placeOf(tree: Tree, half: string): string {
   const [only, ...more] = tree.children(half)
   if (only === undefined || more.length > 0 || tree.loose(half) > 0) return half
@@ -218,7 +224,8 @@ function noteNames(classes: readonly string[], notes: string[]) {
   }
 }
 
-/** Folders within class folders that are called as halves are: the split lies the other way round. */
+/** Folders within class folders that are called as halves are: the split lies the other way
+ *  round. */
 function noteInner(files: readonly Placed[], base: string, notes: string[]) {
   const inner = new Set(files.map(({ path }) => path.slice(base.length).split('/').slice(1, -1)[0] ?? ''))
   const names = [...inner].filter((name) => TRAIN.test(name) || TESTS.some((pattern) => pattern.test(name)))

@@ -1,5 +1,5 @@
-// What lies under a folder: the image files in the order of their paths, with what tells a changed file from an unchanged
-// one, and what is no image.
+// What lies under a folder: the image files in the order of their paths, with what tells a changed
+// file from an unchanged one, and what is no image.
 
 import { readdir, realpath } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -30,8 +30,9 @@ const isLitter = (name: string) =>
   name.startsWith('.') ||
   /^(__MACOSX|thumbs\.db|ehthumbs\.db|desktop\.ini|@eaDir|\$RECYCLE\.BIN)$/i.test(name)
 
-/** The images (by extension) at any depth below `root`, and what else is there; names that start with a dot are left out, and
- *  so is what systems put there by themselves. Throws DataError when `root` is not a folder. */
+/** The images (by extension) at any depth below `root`, and what else is there; names that start
+ *  with a dot are left out, and so is what systems put there by themselves. Throws DataError
+ *  when `root` is not a folder. */
 export async function findImages(root: string): Promise<Found> {
   await namesIn('folder', root, 'a folder of images')
   const found: Found = { files: [], skipped: [], folders: [], others: [] }
@@ -42,7 +43,8 @@ export async function findImages(root: string): Promise<Found> {
   return found
 }
 
-/** Adds what is in one folder and below. `above` are the real paths that lead there, against links that lead back. */
+/** Adds what is in one folder and below. `above` are the real paths that lead there, against
+ *  links that lead back. */
 async function walk(found: Found, root: string, folder: string, above: readonly string[]) {
   const folders: string[] = []
   const file = folder.slice(0, -1) || '.'
@@ -67,7 +69,8 @@ async function walk(found: Found, root: string, folder: string, above: readonly 
   }
 }
 
-/** Adds a file when it is an image, and says what kind of thing the path is. Nothing is opened: a pipe would never end. */
+/** Adds a file when it is an image, and says what kind of thing the path is. Nothing is opened:
+ *  a pipe would never end. */
 async function note(found: Found, root: string, path: string): Promise<'folder' | 'file'> {
   const { status, trouble } = await lookAt(join(root, path))
   if (!status) found.skipped.push({ file: path, reason: trouble })

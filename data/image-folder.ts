@@ -1,5 +1,6 @@
-// Folders of photos, at any depth, decoded to squares of one size. folder-layout.ts says what the folders mean. Where they name
-// no halves, a fifth of each class is the test set, chosen by a hash of the paths; a set without labels trains on all.
+// Folders of photos, at any depth, decoded to squares of one size. folder-layout.ts says what the
+// folders mean. Where they name no halves, a fifth of each class is the test set, chosen by a hash
+// of the paths; a set without labels trains on all.
 
 import { createHash } from 'node:crypto'
 import { homedir } from 'node:os'
@@ -8,14 +9,15 @@ import { DataError, type Dataset, type Skipped, type Split, checkRead, select } 
 import { type Annotations, type FolderLayout, type Placed, layoutOf } from './folder-layout.ts'
 import { findImages } from './image-files.ts'
 import { type StoreOptions, openStore } from './image-store.ts'
+import { originalsOf } from './originals.ts'
 import { listed } from './listed.ts'
 import { linesOf } from './paths.ts'
 
 export interface FolderOptions extends StoreOptions {
   /** The folder of all caches; $XDG_CACHE_HOME/kindred or ~/.cache/kindred when not told. */
   readonly cache?: string
-  /** The part of each class that is the test set, where the folders do not say: a fifth, or nothing of a set without labels, in
-   *  which there is nothing to measure. */
+  /** The part of each class that is the test set, where the folders do not say: a fifth, or
+   *  nothing of a set without labels, in which there is nothing to measure. */
   readonly testShare?: number
 }
 
@@ -60,7 +62,8 @@ function undecoded({ classes }: FolderLayout, all: Dataset): string[] {
   return gone.length > 0 ? [`classes of which no image can be decoded: ${listed(gone)}`] : []
 }
 
-/** The classes that Tiny ImageNet's val_annotations.txt names, by the folder that it is in: name and class, with tabs between. */
+/** The classes that Tiny ImageNet's val_annotations.txt names, by the folder that it is in: name
+ *  and class, with tabs between. */
 async function readAnnotations(root: string, others: readonly string[]): Promise<Map<string, Annotations>> {
   const found = new Map<string, Annotations>()
   for (const path of others.filter((other) => other.endsWith('/val_annotations.txt'))) {
@@ -134,11 +137,14 @@ async function open(
     skipped: [...skipped, ...store.skipped],
     files: store.files.map(({ path }) => path),
     isTest: store.files.map(({ path }) => placed.get(path)?.isTest ?? false),
+    ...(options.originals && originalsOf(store, size)),
     async read(indices, out) {
-      checkRead({ name: 'folder', size: count }, records.record, indices, out)
+      const length = size ** 2 * 3
+      checkRead({ name: 'folder', size: count }, length, indices, out)
       await records.read(
         Array.from(indices, (i) => store.files[i]?.slot ?? 0),
         out,
+        { length },
       )
     },
     close: () => records.release(),
@@ -146,9 +152,9 @@ async function open(
 }
 
 /** Where the cache of a folder at a size is. */
-function cacheFolder(root: string, { cache, size }: FolderOptions) {
+function cacheFolder(root: string, { cache, size, originals }: FolderOptions) {
   const base = cache ?? join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'kindred')
-  return join(base, hash(`${resolve(root)}\n${size}`).slice(0, 16))
+  return join(base, hash(`${resolve(root)}\n${size}${originals ? `\n${originals}` : ''}`).slice(0, 16))
 }
 
 /** For each image, whether it is in the test set: of each class, the `share` whose paths have the smallest hashes, at

@@ -1,5 +1,6 @@
-// What a file holds, told by its first bytes rather than by its name, and what is wrong with one that does not decode: the same
-// words for the same bytes, whatever else is being decoded meanwhile.
+// What a file holds, told by its first bytes rather than by its name, and what is wrong with one
+// that does not decode: the same words for the same bytes, whatever else is being decoded
+// meanwhile.
 
 /** Formats that are decoded. */
 export type Format = 'JPEG' | 'PNG' | 'WebP' | 'GIF' | 'TIFF' | 'BMP' | 'AVIF'
@@ -9,7 +10,8 @@ export const isImageName = (name: string) => /\.(jpe?g|jpe|jfif|png|webp|gif|tif
 
 const formats: readonly Format[] = ['JPEG', 'PNG', 'WebP', 'GIF', 'TIFF', 'BMP', 'AVIF']
 
-/** How files of a kind begin: with one of these texts, a byte to a character, or as a pattern says. */
+/** How files of a kind begin: with one of these texts, a byte to a character, or as a pattern
+ *  says. */
 const beginnings: readonly (readonly [kind: string, ...begins: (string | RegExp)[]])[] = [
   ['JPEG', '\xff\xd8\xff'],
   ['PNG', '\x89PNG\r\n\x1a\n'],

@@ -1,5 +1,5 @@
-// What stands at a path, in words: files, folders, links and what is neither, such as pipes, which would be waited for without
-// end if they were opened.
+// What stands at a path, in words: files, folders, links and what is neither, such as pipes, which
+// would be waited for without end if they were opened.
 
 import type { Stats } from 'node:fs'
 import { lstat, readFile, readdir, readlink, stat } from 'node:fs/promises'
@@ -50,7 +50,8 @@ export function kindOf(status: Stats): string {
   return status.isSocket() ? 'a socket' : 'a device'
 }
 
-/** The names in a folder. Throws DataError that begins with `what` for anything else; `rule` says what it must be. */
+/** The names in a folder. Throws DataError that begins with `what` for anything else; `rule`
+ *  says what it must be. */
 export async function namesIn(what: string, path: string, rule: string, remedy = ''): Promise<string[]> {
   const { status, trouble } = await lookAt(path)
   if (!status) throw new DataError(`${what}: ${path} ${trouble}`)
@@ -81,7 +82,8 @@ export async function bytesOf(what: string, path: string): Promise<Buffer> {
   }
 }
 
-/** The lines of a text file that are not blank, trimmed; none where there is no such file. Throws DataError as `bytesOf`. */
+/** The lines of a text file that are not blank, trimmed; none where there is no such file.
+ *  Throws DataError as `bytesOf`. */
 export async function linesOf(what: string, path: string): Promise<string[]> {
   const isMissing = await lstat(path).then(
     () => false,

@@ -13,7 +13,14 @@ export interface Stamp {
 }
 
 /** What is known of a file: the record that holds it, or why there is none. */
-export type Entry = Stamp & ({ readonly slot: number } | { readonly reason: string })
+export type Entry = Stamp & (Kept | { readonly reason: string })
+
+/** A record, and the size of the whole image in it. */
+export interface Kept {
+  readonly slot: number
+  readonly height: number
+  readonly width: number
+}
 
 interface Index {
   readonly version: number

@@ -94,7 +94,8 @@ export async function makeFolder(path: string) {
   }
 }
 
-// not mkdir's own `recursive`, which takes a read-only file system for a missing folder, and never ends in /proc
+// not mkdir's own `recursive`, which takes a read-only file system for a missing folder, and never
+// ends in /proc
 async function make(path: string) {
   const failed = await mkdir(path).then(
     () => null,
@@ -144,7 +145,8 @@ export async function load(path: string): Promise<SafetensorsFile> {
   return { tensors, metadata: rest }
 }
 
-/** The bytes of a file. Throws Error in words, also for what is no file: a pipe would be waited for without end. */
+/** The bytes of a file. Throws Error in words, also for what is no file: a pipe would be waited
+ *  for without end. */
 export async function readBytes(path: string): Promise<Uint8Array> {
   try {
     const found = await stat(path)

@@ -1,5 +1,5 @@
-// The JSON header of a safetensors file, checked as far as the format says: names once each, shapes and bytes that agree, and
-// data without gaps or overlaps.
+// The JSON header of a safetensors file, checked as far as the format says: names once each, shapes
+// and bytes that agree, and data without gaps or overlaps.
 
 import { printable } from '../kernels/printable.ts'
 import { type Shape, sizeOf } from '../kernels/op.ts'
@@ -22,8 +22,8 @@ const METADATA = '__metadata__'
 const widths: Readonly<Record<string, number>> = { F32: 4, F16: 2, BF16: 2, I32: 4, I64: 8, U8: 1 }
 const DAMAGED = 'the file is damaged or not safetensors'
 
-/** The header in `bytes`, of a file that has `size` bytes of data after it. Throws Error that begins with `name` and names the
- *  tensor. */
+/** The header in `bytes`, of a file that has `size` bytes of data after it. Throws Error that
+ *  begins with `name` and names the tensor. */
 export function readHeader(bytes: Uint8Array, size: number, name: string): Header {
   const header = parse(bytes, name)
   const entries = new Map<string, Entry>()
@@ -53,7 +53,8 @@ function parse(bytes: Uint8Array, name: string): Record<string, unknown> {
   return header
 }
 
-/** The first name that an object of a JSON text has twice, or null. JSON.parse takes the last of them without a word. */
+/** The first name that an object of a JSON text has twice, or null. JSON.parse takes the last of
+ *  them without a word. */
 function repeatedName(text: string): string | null {
   const open: Set<string>[] = []
   for (const [token, string = '', colon] of text.matchAll(/("(?:[^"\\]|\\.)*")(\s*:)?|[{}]/g)) {

@@ -4,7 +4,8 @@ import { printable } from '../kernels/printable.ts'
 import { type Shape, sizeOf } from '../kernels/op.ts'
 import { type Entry, readHeader } from './safetensors-header.ts'
 
-/** A named array as it stands in a file; F16 and BF16 are read as Float32Array, which holds each of their values. */
+/** A named array as it stands in a file; F16 and BF16 are read as Float32Array, which holds each
+ *  of their values. */
 export interface SavedTensor {
   readonly shape: Shape
   readonly data: Float32Array | Int32Array | Uint8Array | BigInt64Array
@@ -15,8 +16,9 @@ export interface SafetensorsFile {
   readonly metadata: Readonly<Record<string, string>>
 }
 
-/** The bytes of a safetensors file. Names keep their order; the first tensor's data is 8-byte aligned. Throws Error for a tensor
- *  whose values do not fill its shape, or that has the metadata's name. */
+/** The bytes of a safetensors file. Names keep their order; the first tensor's data is 8-byte
+ *  aligned. Throws Error for a tensor whose values do not fill its shape, or that has the
+ *  metadata's name. */
 export function encodeSafetensors({ tensors, metadata }: SafetensorsFile): Uint8Array<ArrayBuffer> {
   const fields: string[] = []
   const put = (name: string, value: unknown) =>
@@ -49,8 +51,9 @@ export function encodeSafetensors({ tensors, metadata }: SafetensorsFile): Uint8
   return file
 }
 
-/** The tensors and metadata of a safetensors file. Throws Error naming the file and the tensor: a wrong length, header or dtype,
- *  a name that stands twice, data that overlap, leave a gap or do not end with the file. */
+/** The tensors and metadata of a safetensors file. Throws Error naming the file and the tensor:
+ *  a wrong length, header or dtype, a name that stands twice, data that overlap, leave a gap or
+ *  do not end with the file. */
 export function decodeSafetensors(file: Uint8Array, name = 'safetensors'): SafetensorsFile {
   const told = printable(name)
   if (file.length < 8) throw new Error(`${told}: a safetensors file has at least 8 bytes, got ${file.length}`)

@@ -159,7 +159,8 @@ export function augmentShape(recipe: Recipe, images: Shape): Shape {
   return [N, ...size, 3]
 }
 
-/** Throws unless `extents` is [N, 2] for images [N, H, W, 3] and the recipe crops: nothing else is defined within an extent. */
+/** Throws unless `extents` is [N, 2] for images [N, H, W, 3] and the recipe crops: nothing else
+ *  is defined within an extent. */
 export function checkExtents(recipe: Recipe, images: Shape, extents: Shape) {
   const [N] = checkImages('augment', images)
   if (extents.length !== 2 || extents[0] !== N || extents[1] !== 2)
@@ -170,7 +171,8 @@ export function checkExtents(recipe: Recipe, images: Shape, extents: Shape) {
     throw new Error('augment: extents need a recipe with crop, got one without; leave them out, or add crop')
 }
 
-/** The table [N, 16] of what happens to each of the images [N, H, W, 3], of which each fills its `extents` [N, 2], or all. */
+/** The table [N, 16] of what happens to each of the images [N, H, W, 3], of which each fills its
+ *  `extents` [N, 2], or all. */
 export function draw(
   run: Run,
   images: Tensor,

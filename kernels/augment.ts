@@ -72,11 +72,12 @@ const drawOp: Op<[images: Tensor], [Tensor], Drawing> = {
 const applyAugment = imagesOp(augmentOp)
 const applyDraw = imagesOp(drawOp)
 
-/** Randomly augmented images [N, h, w, 3] f32 of images [N, H, W, 3], u8 or f32 in [0, 1], by a recipe.
- *  Sample n's draws depend on (seed, step, view, offset + n) alone, so that micro-batches of one batch give
- *  the batch's views. Where images of several sizes share a tensor, `extents` [N, 2] f32 are the height and width that each
- *  fills from its upper left corner on, and the recipe must crop. Carries no gradient. Throws ShapeError, and Error naming the
- *  recipe's field that is unknown or out of range. */
+/** Randomly augmented images [N, h, w, 3] f32 of images [N, H, W, 3], u8 or f32 in [0, 1], by a
+ *  recipe. Sample n's draws depend on (seed, step, view, offset + n) alone, so that
+ *  micro-batches of one batch give the batch's views. Where images of several sizes share a
+ *  tensor, `extents` [N, 2] f32 are the height and width that each fills from its upper left
+ *  corner on, and the recipe must crop. Carries no gradient. Throws ShapeError, and Error naming
+ *  the recipe's field that is unknown or out of range. */
 export const augment = (
   images: Tensor,
   recipe: Recipe,

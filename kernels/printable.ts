@@ -1,10 +1,12 @@
 // Text that comes from outside, such as names of files, as it may be printed.
 
-// control characters, line and paragraph separators, half surrogates, marks that turn the direction of text, byte order mark
+// control characters, line and paragraph separators, half surrogates, marks that turn the direction
+// of text, byte order mark
 const UNSAFE = /[\p{Cc}\p{Zl}\p{Zp}\p{Cs}\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]/gu
 const short: Readonly<Record<string, string>> = { '\n': '\\n', '\r': '\\r', '\t': '\\t' }
 
-/** The text with every character that a terminal obeys instead of showing spelled out: '\x1b', '\n', '\u202e'. */
+/** The text with every character that a terminal obeys instead of showing spelled out: '\x1b',
+ *  '\n', '\u202e'. */
 export const printable = (text: string): string => text.replace(UNSAFE, spelled)
 
 /** A text of several lines of our own, each as `printable` has it. */

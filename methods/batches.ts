@@ -9,7 +9,7 @@ import type { Schedule } from '../engine/schedule.ts'
 import type { Mode } from '../models/layers.ts'
 import { type Chunk, chunksOf, cutOf } from './chunks.ts'
 import { type Encode, type Encoded, GradientCache, encodedBy, first } from './gradient-cache.ts'
-import { type ImageBatch, imagesOf, inputsOf } from './image-batch.ts'
+import { type ImageBatch, extentsOf, imagesOf, inputsOf } from './image-batch.ts'
 import { type Views, viewsOf } from './views.ts'
 
 /** What every method is told besides its networks. */
@@ -58,7 +58,7 @@ export function batchesOf(gpu: Gpu, method: string, options: BatchesOptions) {
   return {
     inputs: (batch: ImageBatch): (Tensor | Upload)[] => inputsOf(batch, cut),
     open(batch: readonly Tensor[]): Batch {
-      const chunks = chunksOf(imagesOf(batch), cut)
+      const chunks = chunksOf(imagesOf(batch), cut, extentsOf(batch))
       const [only, ...others] = chunks
       return only && others.length === 0 ? atOnce(gpu, only, aug) : inChunks(gpu, chunks, aug)
     },
@@ -68,10 +68,10 @@ export function batchesOf(gpu: Gpu, method: string, options: BatchesOptions) {
 type Augment = ReturnType<typeof viewsOf>
 
 /** A batch on the tape, each of its views made once. */
-function atOnce(gpu: Gpu, { images }: Chunk, aug: Augment): Batch {
+function atOnce(gpu: Gpu, { images, extents }: Chunk, aug: Augment): Batch {
   const made = new Map<View, Tensor>()
   const view = (which: View) => {
-    const x = made.get(which) ?? aug(images(), which)
+    const x = made.get(which) ?? aug(images(), which, 0, extents())
     made.set(which, x)
     return x
   }
@@ -87,9 +87,9 @@ function atOnce(gpu: Gpu, { images }: Chunk, aug: Augment): Batch {
 function inChunks(gpu: Gpu, chunks: readonly Chunk[], aug: Augment): Batch {
   const cache = new GradientCache(gpu)
   const parts = <Z extends Encoded>(f: Encoder<Z>, views: readonly View[]) =>
-    chunks.map(({ images, offset }): Encode<Z> => (mode) => {
-      const x = images()
-      return f(together(views.map((which) => aug(x, which, offset))), mode, offset)
+    chunks.map(({ images, extents, offset }): Encode<Z> => (mode) => {
+      const [x, filled] = [images(), extents()]
+      return f(together(views.map((which) => aug(x, which, offset, filled))), mode, offset)
     })
   return {
     encode: (f, ...views) => cache.encode(parts(f, views)),

@@ -6,20 +6,42 @@ import type { Upload } from '../engine/capture-inputs.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { type Cut, type Pixels, cutPixels } from './chunks.ts'
 
-/** Images [N, H, W, 3]: on the GPU already, u8 pixels to upload, or the numbers [N] of images of a set on the GPU. */
-export type ImageBatch = Tensor | Pixels | { readonly set: Variable; readonly indices: Int32Array }
+/** Height and width of each image [N, 2], from its upper left corner on, of images of several
+ *  sizes in one tensor. */
+export interface Extended {
+  readonly extents?: Float32Array
+}
 
-/** The batch as a captured step takes it: pixels by the chunk. */
+/** Images [N, H, W, 3]: on the GPU already, u8 pixels to upload, or the numbers [N] of images of a set on the GPU. */
+export type ImageBatch =
+  | Tensor
+  | (Pixels & Extended)
+  | ({ readonly set: Variable; readonly indices: Int32Array } & Extended)
+
+/** The batch as a captured step takes it: pixels by the chunk, and extents behind all else.
+ *  Throws RangeError for a wrong number of extents. */
 export function inputsOf(batch: ImageBatch, cut: Cut): (Tensor | Upload)[] {
-  if ('pixels' in batch) return cutPixels(batch, cut)
-  if ('indices' in batch) return [{ values: batch.indices, shape: [batch.indices.length] }, batch.set]
-  return [batch]
+  if ('dtype' in batch) return [batch]
+  const { extents } = batch
+  const N = countOf(batch)
+  if (extents && extents.length !== 2 * N)
+    throw new RangeError(`extents must be two numbers for each of the ${N} images, got ${extents.length}`)
+  const last = extents ? [{ values: extents, shape: [N, 2] }] : []
+  if ('pixels' in batch) return [...cutPixels(batch, cut), ...last]
+  return [{ values: batch.indices, shape: [batch.indices.length] }, batch.set, ...last]
 }
 
 /** The images of such a batch within the step, [N, H, W, 3] in one tensor or in several. */
 export const imagesOf = (batch: readonly Tensor[]): readonly Tensor[] => {
   const [given, set] = batch
-  return given && set && given.dtype === 'i32' ? [takeImages(set, given)] : batch
+  if (given && set && given.dtype === 'i32') return [takeImages(set, given)]
+  return extentsOf(batch) ? batch.slice(0, -1) : batch
+}
+
+/** The extents [N, 2] of such a batch, or null: only they stand behind other tensors as f32. */
+export function extentsOf(batch: readonly Tensor[]): Tensor | null {
+  const last = batch.at(-1)
+  return batch.length > 1 && last?.dtype === 'f32' ? last : null
 }
 
 /** How many images there are. */

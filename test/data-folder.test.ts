@@ -1,4 +1,4 @@
-import { mkdir, readFile, symlink, truncate, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, rm, symlink, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import sharp from 'sharp'
 import * as assert from 'uvu/assert'
@@ -123,6 +123,42 @@ test('the middle of an oblong image is kept', async ({ folder, cache }) => {
     Array.from({ length: 16 }, (_, x) => all[x * 3]),
     Array.from({ length: 16 }, (_, x) => (16 + x) * 5),
   )
+})
+
+test('whole images are kept beside their middle squares, from memory as from the cache', async ({
+  folder,
+  cache,
+}) => {
+  const thirds = Buffer.from(
+    Array.from({ length: 60 * 12 }, (_, i) => {
+      const x = i % 60
+      return x < 20 ? [250, 0, 0] : x < 40 ? [0, 0, 250] : [0, 250, 0]
+    }).flat(),
+  )
+  await sharp(thirds, { raw: { width: 60, height: 12, channels: 3 } })
+    .png()
+    .toFile(join(folder, 'a.png'))
+  await picture(join(folder, 'b.png'), [9, 9, 9], 4, 10)
+  for (const memory of [1e6, 0]) {
+    const { train, decoded } = await opened(folder, { cache, originals: 30, memory })
+    assert.is(decoded, memory === 0 ? 0 : 2)
+    assert.equal(train.originals?.image, { height: 10, width: 30, channels: 3 })
+    assert.equal([...(train.originals?.extents ?? [])], [6, 30, 10, 4])
+    const whole = new Uint8Array(2 * 900)
+    await train.originals?.read([1, 0], whole)
+    const at = (n: number, y: number, x: number) => whole.subarray(n * 900 + y * 90 + 3 * x)
+    near(at(0, 9, 3), [9, 9, 9])
+    near(at(0, 9, 4), [0, 0, 0])
+    near(at(1, 0, 0), [250, 0, 0])
+    near(at(1, 3, 15), [0, 0, 250])
+    near(at(1, 5, 29), [0, 250, 0])
+    near(at(1, 6, 29), [0, 0, 0])
+    near(await pixels(train), [0, 0, 250])
+    await train.close?.()
+  }
+  await rm(join(folder, 'a.png'))
+  await picture(join(folder, 'b.png'), [9, 9, 9], 8, 8)
+  assert.is((await opened(folder, { cache, originals: 30 })).train.originals, undefined)
 })
 
 test('a damaged image is skipped by name, and what is left is used', async ({ folder, cache }) => {
