@@ -3,6 +3,7 @@
 import { printable } from '../kernels/printable.ts'
 import type { Dataset, Skipped, Split } from '../data/dataset.ts'
 import { listed } from '../data/listed.ts'
+import { UsageError } from './choice.ts'
 import type { Progress } from './progress.ts'
 
 const MOST = 10 // classes that are named
@@ -11,6 +12,15 @@ const FIRST = 3 // files that are named
 /** The files left out of either half, each once. */
 export function skippedOf({ train, test }: Split): Skipped[] {
   return [...new Map([...train.skipped, ...test.skipped].map((skipped) => [skipped.file, skipped])).values()]
+}
+
+/** Throws UsageError, with what can be done, for a set in which there is nothing to measure. */
+export function checkMeasurable(command: string, source: string, { train, test }: Split) {
+  if (train.labels?.some((label) => label >= 0) && test.size > 0) return
+  const why = train.labels ? 'no labelled training images, or no test images' : 'no labels'
+  throw new UsageError(
+    `${command}: needs labelled training and test images, and ${source} has ${why}; put each class into a folder of its own, or name a labelled set with --data`,
+  )
 }
 
 /** Tells what was read: where from, how many images of which classes, and what was left out.

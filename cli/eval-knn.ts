@@ -7,7 +7,7 @@ import { buildHead, measured } from './build.ts'
 import { UsageError, oneOf } from './choice.ts'
 import type { AnyConfig } from './config.ts'
 import { encoderOf } from './encoder.ts'
-import { skippedOf } from './data-summary.ts'
+import { checkMeasurable, skippedOf } from './data-summary.ts'
 import { closeImages, openImages } from './images.ts'
 import { KnnProbe, knnRows } from './knn.ts'
 import { openRunGpu, precisions } from './precision.ts'
@@ -41,6 +41,7 @@ export async function evalKnn(dir: string, flags: EvalKnnFlags): Promise<number>
   try {
     const images = { data: flags.data ?? config.data, size: config.size, seed: config.seed }
     const data = await openImages(images, flags.json ? silent : progress)
+    checkMeasurable('eval knn', images.data, data)
     const { k, temperature, bank, queries } = flags
     const options = { ...config.knn, ...defined({ k, temperature, bank, queries }) }
     // the run's own set is measured as the run measured it, a --subset included

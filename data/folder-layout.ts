@@ -158,10 +158,11 @@ function unlabelled({
   classes,
 }: Draft & { readonly classes: readonly string[] }): FolderLayout {
   const tables = found.others.filter((path) => /\.(csv|tsv|txt|json|jsonl|xml|mat|parquet|npy)$/i.test(path))
-  if (classes.length === 1)
-    notes.push(
-      `one folder of images only, ${classes[0]}: one class tells nothing apart, so there are no labels`,
-    )
+  const [only] = classes
+  if (only !== undefined && files.some(({ label }) => label === null))
+    notes.push(`images lie beside the one folder ${only}: all are taken, without labels`)
+  else if (only !== undefined)
+    notes.push(`one folder of images only, ${only}: one class tells nothing apart, so there are no labels`)
   else notes.push('there are no folders of classes, so there are no labels')
   if (tables.length > 0)
     notes.push(`labels in files are not read, put each class into a folder of its own: ${listed(tables)}`)
@@ -224,13 +225,20 @@ function noteNames(classes: readonly string[], notes: string[]) {
   }
 }
 
-/** Folders within class folders that are called as halves are: the split lies the other way
- *  round. */
+/** Folders within class folders that all classes have may be the classes, or the halves. */
 function noteInner(files: readonly Placed[], base: string, notes: string[]) {
-  const inner = new Set(files.map(({ path }) => path.slice(base.length).split('/').slice(1, -1)[0] ?? ''))
-  const names = [...inner].filter((name) => TRAIN.test(name) || TESTS.some((pattern) => pattern.test(name)))
-  if (inner.size === names.length && names.length > 1)
-    notes.push(`folders within the class folders are not taken for halves: ${listed(names.sort())}`)
+  const byClass = new Map<string | null, Set<string>>()
+  for (const { label, path } of files) {
+    const inner = path.slice(base.length).split('/').slice(1, -1)[0]
+    const known = byClass.get(label) ?? new Set()
+    byClass.set(label, known)
+    if (inner !== undefined) known.add(inner)
+  }
+  const [names = '', ...others] = [...byClass.values()].map((inner) => listed([...inner].sort()))
+  const [first] = byClass.values()
+  if (!first || first.size < 2 || others.some((one) => one !== names)) return
+  const what = [...first].every(isHalf) ? 'halves' : 'classes'
+  notes.push(`folders within the class folders are not taken for ${what}: ${names}`)
 }
 
 function noteEmpty({

@@ -128,6 +128,13 @@ test('loose images, empty class folders and folders within classes are told', ()
   assert.equal(look(under('a/train', 'a/test', 'b/train', 'b/test')).notes, [
     'folders within the class folders are not taken for halves: test, train',
   ])
+  assert.equal(look(under('images/a', 'images/b', 'masks/a', 'masks/b')).notes, [
+    'folders within the class folders are not taken for classes: a, b',
+  ])
+  assert.equal(look(under('a/images', 'b/images')).notes, [])
+  assert.equal(look(['1.jpg', 'a/1.jpg']).notes, [
+    'images lie beside the one folder a: all are taken, without labels',
+  ])
   assert.equal(look(under('a', 'b'), { empty: ['c\u001b[2J\n'] }).notes, [
     'class folders without images, which are no classes: c\\x1b[2J\\n',
   ])

@@ -1,10 +1,11 @@
 import { Writable } from 'node:stream'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { tellData } from '../cli/data-summary.ts'
+import { checkMeasurable, tellData } from '../cli/data-summary.ts'
 import { startProgress } from '../cli/progress.ts'
 import { type Split, memoryDataset } from '../data/dataset.ts'
 import { printable } from '../kernels/printable.ts'
+import { refuses } from './refusal.ts'
 
 const test = suite('data summary')
 
@@ -96,6 +97,18 @@ test('a set without labels has nothing to measure, and needs no story', () => {
     told(false, { train: bare, test: bare }),
     'read procedural: 1 training and 1 test images\n  no labels: nothing can be measured, training needs none\n',
   )
+})
+
+test('an evaluation of what has nothing to measure is refused', () => {
+  const bare = { ...half([0], []), labels: null }
+  const told = (why: string) =>
+    `eval knn: needs labelled training and test images, and folder:x has ${why}; put each class into a folder of its own, or name a labelled set with --data`
+  checkMeasurable('eval knn', 'folder:x', split)
+  const refused = (train: Split['train'], held: Split['test'], why: string) =>
+    refuses(() => checkMeasurable('eval knn', 'folder:x', { train, test: held }), told(why))
+  refused(bare, bare, 'no labels')
+  refused(half([0, 1], names), half([], names), 'no labelled training images, or no test images')
+  refused(half([-1], names), half([1], names), 'no labelled training images, or no test images')
 })
 
 test.run()
