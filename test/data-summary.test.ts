@@ -101,11 +101,11 @@ test('a set without labels has nothing to measure, and needs no story', () => {
 
 test('an evaluation of what has nothing to measure is refused', () => {
   const bare = { ...half([0], []), labels: null }
-  const told = (why: string) =>
+  const rule = (why: string) =>
     `eval knn: needs labelled training and test images, and folder:x has ${why}; put each class into a folder of its own, or name a labelled set with --data`
   checkMeasurable('eval knn', 'folder:x', split)
   const refused = (train: Split['train'], held: Split['test'], why: string) =>
-    refuses(() => checkMeasurable('eval knn', 'folder:x', { train, test: held }), told(why))
+    refuses(() => checkMeasurable('eval knn', 'folder:x', { train, test: held }), rule(why))
   refused(bare, bare, 'no labels')
   refused(half([0, 1], names), half([], names), 'no labelled training images, or no test images')
   refused(half([-1], names), half([1], names), 'no labelled training images, or no test images')
