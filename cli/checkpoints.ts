@@ -2,6 +2,7 @@
 
 import { copyFile, link, readdir, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import { troubleOf } from '../data/paths.ts'
 import type { SafetensorsFile } from '../engine/safetensors.ts'
 import { notFinite, someOf } from './finite.ts'
 import { type WriteOptions, codeOf, load, save, writeError } from '../engine/node-files.ts'
@@ -113,6 +114,6 @@ async function namesIn(folder: string): Promise<string[]> {
     return await readdir(folder)
   } catch (cause) {
     if (codeOf(cause) === 'ENOENT') return []
-    throw cause
+    throw new Error(`${folder} ${await troubleOf(cause, folder)}`, { cause })
   }
 }

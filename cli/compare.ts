@@ -2,9 +2,10 @@
 // images, encoder, views and budget, as its Figure 3. Every point is a run folder of its own, so
 // that an interrupted comparison goes on where it was.
 
-import { mkdir, readFile } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { codeOf, writeAtomic } from '../engine/node-files.ts'
+import { printableLines } from '../kernels/printable.ts'
+import { codeOf, makeFolder, writeAtomic } from '../engine/node-files.ts'
 import { UsageError } from './choice.ts'
 import { sameCommand } from './command.ts'
 import { absoluteSource } from './data-source.ts'
@@ -69,14 +70,15 @@ export async function compare(flags: CompareFlags): Promise<number> {
       const dir = join(out, `${mechanism}-${K}`)
       const code = await trained(dir, mechanism, K, { plan, flags })
       if (code !== 0) {
-        console.error(`kindred: go on with the same command: ${sameCommand()}`)
+        console.error(printableLines(`kindred: go on with the same command: ${sameCommand()}`))
         return code
       }
       points.push({ mechanism, negatives: K, ...(await accuracies(dir)) })
     }
   await writeAtomic(join(out, 'compare.html'), new TextEncoder().encode(comparePage(points, describe(plan))))
   for (const point of flags.json ? points : []) console.log(JSON.stringify({ event: 'point', ...point }))
-  if (!flags.json) console.log(`${table(points, plan)}\n\n${join(out, 'compare.html')} shows the curves`)
+  if (!flags.json)
+    console.log(printableLines(`${table(points, plan)}\n\n${join(out, 'compare.html')} shows the curves`))
   return 0
 }
 
@@ -150,7 +152,7 @@ function splitsOf({ preset, batch }: Plan): number {
 async function agree(out: string, plan: Plan) {
   const path = join(out, 'compare.json')
   const text = `${JSON.stringify(plan, null, 2)}\n`
-  await mkdir(out, { recursive: true })
+  await makeFolder(out)
   const found = await readFile(path, 'utf8').catch((error: unknown) => {
     if (codeOf(error) === 'ENOENT') return null
     throw error

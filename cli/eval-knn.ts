@@ -8,8 +8,9 @@ import { buildHead, measured } from './build.ts'
 import { UsageError, oneOf } from './choice.ts'
 import { findSource } from './data-source.ts'
 import { encoderOf } from './encoder.ts'
+import { checkMeasurable, skippedOf } from './data-summary.ts'
 import { trainingImagesOf } from './eval-images.ts'
-import { closeImages, openImages, skippedOf } from './images.ts'
+import { closeImages, openImages } from './images.ts'
 import { KnnProbe, knnRows, ofAll } from './knn.ts'
 import { openRunGpu, precisions } from './precision.ts'
 import { startProgress } from './progress.ts'
@@ -42,6 +43,7 @@ export async function evalKnn(dir: string, flags: EvalKnnFlags): Promise<number>
   try {
     const images = { data: flags.data ?? findSource(config, dir), size: config.size, seed: config.seed }
     const data = await openImages(images, flags.json ? silent : progress)
+    checkMeasurable('eval knn', images.data, data)
     const { k, temperature, bank, queries } = flags
     const options = { ...config.knn, ...defined({ k, temperature, bank, queries }) }
     // the run's own set is measured as the run measured it

@@ -1,36 +1,37 @@
 // The images that a configuration names, loaded with progress and complaints in words.
 
-import type { Skipped, Split } from '../data/dataset.ts'
+import type { Split } from '../data/dataset.ts'
 import { openData } from '../data/open.ts'
-import type { TrainConfig } from './config.ts'
+import { recipeOf } from '../methods/views.ts'
+import type { AnyConfig, TrainConfig } from './config.ts'
+import { tellData } from './data-summary.ts'
 import type { Progress } from './progress.ts'
 
 const SMALL = 32 // up to this size the test transform uses the whole image; above it cuts an eighth off (see testTransform)
+const WHOLE = 2 // the longer side of the images that crops are taken from, in sides of the views
 
-/** Training and test images of a run. Each file that cannot be decoded is named. Throws DataError. */
-export async function openImages(
-  { data, size, seed }: Pick<TrainConfig, 'data' | 'size' | 'seed'>,
-  progress: Progress,
-): Promise<Split> {
+/** What says which images are opened; `views` where they are to be trained on. */
+type Wanted = Pick<TrainConfig, 'data' | 'size' | 'seed'> & Partial<Pick<AnyConfig, 'views'>>
+
+/** Training and test images of a run. What was read is told. Throws DataError. */
+export async function openImages({ data, size, seed, views }: Wanted, progress: Progress): Promise<Split> {
   const side = size > SMALL && data.startsWith('folder') ? Math.round((size * 8) / 7) : size
   const split = await openData(data, {
     size: side,
+    originals: WHOLE * size,
     seed,
     onProgress: decoding(progress),
     onNotice: (notice) => progress.note(notice),
   })
-  for (const { file, reason } of skippedOf(split))
-    progress.note(`skipped ${file}: ${reason}`, { skipped: file, reason })
-  return split
+  tellData(split, progress)
+  const crops = views && [recipeOf(views, 0), recipeOf(views, 1)].every(({ crop }) => crop)
+  if (crops) return split
+  const { originals: _whole, ...train } = split.train // views that do not crop are made of the middle squares
+  return { ...split, train }
 }
 
 /** Lets go of both halves. */
 export const closeImages = ({ train, test }: Split) => Promise.all([train.close?.(), test.close?.()])
-
-/** The files left out of either half, each once. */
-export function skippedOf({ train, test }: Split): Skipped[] {
-  return [...new Map([...train.skipped, ...test.skipped].map((skipped) => [skipped.file, skipped])).values()]
-}
 
 /** Tells how far decoding is, every few seconds. */
 function decoding(progress: Progress) {

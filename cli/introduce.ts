@@ -3,7 +3,6 @@
 import type { Split } from '../data/dataset.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { command } from './command.ts'
-import { skippedOf } from './images.ts'
 import { ofAll } from './knn.ts'
 import { effectOf } from './precision.ts'
 import type { Progress } from './progress.ts'
@@ -21,7 +20,7 @@ export interface Place {
 export function introduce(
   what: string,
   { config, gpu, images, stepsPerEpoch, probe }: Prepared,
-  { run, data, progress }: Place,
+  { run, progress }: Place,
 ) {
   const { batch, epochs, seed } = config
   const chunk = config.chunk ?? batch
@@ -53,9 +52,6 @@ export function introduce(
     )
   const note = probe && ofAll(probe, config.knn)
   if (note) progress.note(note)
-  const left = skippedOf(data).length
-  if (left > 0)
-    progress.note(`${left} ${left === 1 ? 'file was' : 'files were'} skipped`, { skippedFiles: left })
 }
 
 /** The name of a GPU, as config.json holds it. */

@@ -3,6 +3,7 @@
 // interrupted and saved.
 
 import { Command, CommanderError } from 'commander'
+import { printableLines } from '../kernels/printable.ts'
 import { UsageError } from './choice.ts'
 import { command } from './command.ts'
 import { type CompareFlags, compare } from './compare.ts'
@@ -131,7 +132,8 @@ function finish(running: Promise<number>) {
   running.then(end, (error: unknown) => {
     const told = error instanceof Error ? error : new Error(String(error))
     const code = error instanceof UsageError ? 2 : 1
-    console.error(`kindred: ${process.env['KINDRED_DEBUG'] ? (told.stack ?? told.message) : told.message}`)
+    const text = process.env['KINDRED_DEBUG'] ? (told.stack ?? told.message) : told.message
+    console.error(`kindred: ${printableLines(text)}`)
     tellProgram(told.message, code)
     end(code)
   })

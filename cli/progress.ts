@@ -1,6 +1,7 @@
 // How far a run is: a bar in a terminal, a plain line now and then in a log, JSON lines for a program.
 
 import { type GenericBar, MultiBar } from 'cli-progress'
+import { printableLines } from '../kernels/printable.ts'
 
 export interface ProgressOptions {
   /** One JSON object per line and nothing else. */
@@ -47,8 +48,16 @@ export function startProgress({
   return stream.isTTY ? terminal(stream, pace, unit) : log(stream, pace, { unit, every, now })
 }
 
+/** JSON in which what a terminal obeys is spelled as JSON does; JSON.stringify leaves the second
+ *  set of control characters. */
+const spelled = (json: string) =>
+  json.replace(
+    /[\u007f-\u009f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]/g,
+    (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  )
+
 function jsonLines(stream: NodeJS.WriteStream, pace: Pace): Progress {
-  const print = (event: object) => stream.write(`${JSON.stringify(event)}\n`)
+  const print = (event: object) => stream.write(`${spelled(JSON.stringify(event))}\n`)
   return {
     start: (total) => pace.start(total),
     update(step, values = {}) {
@@ -79,7 +88,7 @@ function log(
       waiting = lineOf(step, values, pace, { unit, columns: 60 })
       if (now() - printed >= every) flush()
     },
-    note: (line) => void stream.write(`${line}\n`),
+    note: (line) => void stream.write(`${printableLines(line)}\n`),
     stop: flush,
   }
 }
@@ -99,10 +108,11 @@ function terminal(stream: NodeJS.WriteStream, pace: Pace, unit: string): Progres
       bar.update(step, { line })
     },
     note(line) {
+      const text = `${printableLines(line)}\n`
       if (bars) {
-        bars.log(`${line}\n`)
+        bars.log(text)
         bars.update()
-      } else stream.write(`${line}\n`)
+      } else stream.write(text)
     },
     stop() {
       bars?.stop()

@@ -3,6 +3,7 @@
 
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
+import { kindOf, lookAt } from '../data/paths.ts'
 import { codeOf, readBytes } from '../engine/node-files.ts'
 
 /** Everything a run was started with, as config.json holds it. */
@@ -11,12 +12,11 @@ export type Config = Readonly<Record<string, unknown>>
 /** config.json of the run in `dir`. Throws Error when there is none or it is no JSON object. */
 export async function readConfig(dir: string): Promise<Config> {
   const path = join(dir, 'config.json')
+  const { status, trouble } = await lookAt(dir)
+  const wrong = !status ? trouble : status.isDirectory() ? null : `is ${kindOf(status)}, not a run folder`
+  if (wrong !== null) throw new Error(`${dir} ${wrong}; give the --out folder of a training`)
   if (!(await exists(path)))
-    throw new Error(
-      (await exists(dir))
-        ? `${dir} is not a run folder: it has no config.json; give the --out folder of a training`
-        : `${dir} does not exist; give the --out folder of a training`,
-    )
+    throw new Error(`${dir} is not a run folder: it has no config.json; give the --out folder of a training`)
   const text = new TextDecoder().decode(await readBytes(path))
   const config = parse(text)
   if (!isObject(config))

@@ -2,10 +2,10 @@
 // Whatever happens to the process, the folder holds its last good state.
 
 import { closeSync, fsyncSync, openSync, writeSync } from 'node:fs'
-import { mkdir, readdir, rename, rm, rmdir } from 'node:fs/promises'
+import { readdir, rename, rm, rmdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { SavedTensor } from '../engine/safetensors.ts'
-import { readBytes, writeAtomic, writeError } from '../engine/node-files.ts'
+import { makeFolder, readBytes, writeAtomic, writeError } from '../engine/node-files.ts'
 import {
   type Checkpoint,
   type CheckpointOptions,
@@ -206,14 +206,6 @@ export class RunFolder {
 
   #checkHeld() {
     if (!this.#unlock) throw new Error(`${this.dir} is not open for writing; resumeRun opens it`)
-  }
-}
-
-async function makeFolder(dir: string) {
-  try {
-    await mkdir(dir, { recursive: true })
-  } catch (cause) {
-    throw writeError(dir, cause)
   }
 }
 

@@ -5,9 +5,9 @@
 // not read twice. Otherwise those *.bin files whose name starts with `test` are the test set, all others the training
 // set, in the order of their names. Both must be there: an evaluation on held-out training images would not be CIFAR.
 
-import { readFile, readdir, stat } from 'node:fs/promises'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { DataError, type Dataset, type Split, memoryDataset } from './dataset.ts'
+import { bytesOf, linesOf, namesIn, sizeOfFile } from './paths.ts'
 
 interface Layout {
   readonly name: 'cifar10' | 'cifar100'
@@ -79,6 +79,7 @@ async function open(path: string, layout: Layout): Promise<Split> {
   return {
     train: await load(folder, train, classes, layout),
     test: await load(folder, test, classes, layout),
+    about: { path: resolve(folder), split: `files ${test.join(', ')} and the rest`, notes: [], others: [] },
   }
 }
 
@@ -91,11 +92,7 @@ function preferred(files: string[], isOwn: (file: string) => boolean): string[] 
 /** The folder that holds the .bin files: the one given, or the usual one within it. */
 async function find(path: string, layout: Layout): Promise<{ folder: string; files: string[] }> {
   const { name, folder } = layout
-  const found = await stat(path).catch(() => null)
-  if (!found) throw new DataError(`${name}: ${path} does not exist`)
-  if (!found.isDirectory())
-    throw new DataError(`${name}: ${path} must be the folder of the .bin files, got a file; pass the folder`)
-  const seen = await readdir(path)
+  const seen = await namesIn(name, path, 'the folder of the .bin files', '; pass the folder')
   if (!seen.some(isBinary) && seen.includes(folder)) return find(join(path, folder), layout)
   const files = seen.filter(isBinary).sort()
   if (files.length > 0) return { folder: path, files }
@@ -117,14 +114,14 @@ async function load(
 ): Promise<Dataset> {
   const { name, labelBytes } = layout
   const record = labelBytes + PIXELS
-  const sizes = await Promise.all(files.map(async (file) => (await stat(join(folder, file))).size))
+  const sizes = await Promise.all(files.map((file) => sizeOfFile(name, join(folder, file))))
   files.forEach((file, i) => checkSize(join(folder, file), sizes[i] ?? 0, layout))
   const count = sizes.reduce((sum, size) => sum + size, 0) / record
   const pixels = new Uint8Array(count * PIXELS)
   const labels = new Int32Array(count)
   let at = 0
   for (const file of files) {
-    const bytes = await readFile(join(folder, file))
+    const bytes = await bytesOf(name, join(folder, file))
     checkSize(join(folder, file), bytes.length, layout)
     for (let from = 0; from < bytes.length && at < count; from += record, at++) {
       const label = bytes[from + labelBytes - 1] ?? 0
@@ -163,9 +160,7 @@ function interleave(planes: Uint8Array, out: Uint8Array) {
 }
 
 /** The names in the folder's list when it has one of the right length, else the labels' numbers. */
-async function classNames(folder: string, { names, classes }: Layout): Promise<string[]> {
-  const text = await readFile(join(folder, names), 'utf8').catch(() => '')
-  const lines = text.split(/\r?\n/).filter((line) => line.trim() !== '')
-  if (lines.length === classes) return lines.map((line) => line.trim())
-  return Array.from({ length: classes }, (_, label) => `${label}`)
+async function classNames(folder: string, { name, names, classes }: Layout): Promise<string[]> {
+  const lines = await linesOf(name, join(folder, names))
+  return lines.length === classes ? lines : Array.from({ length: classes }, (_, label) => `${label}`)
 }

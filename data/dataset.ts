@@ -1,6 +1,7 @@
 // What every source of images is to the rest: so many u8 images of one size, labels when there are any, and a way to
 // read some of them. No Node imports, so that a browser can bring its own.
 
+import { printable } from '../kernels/printable.ts'
 import { threefry2x32 } from '../kernels/threefry.ts'
 
 /** A set of images of one size. */
@@ -17,12 +18,26 @@ export interface Dataset {
   readonly labels: Int32Array | null
   /** [size], the file each image comes from, where each has its own. */
   readonly files?: readonly string[]
+  /** The images whole, for views that are cropped at random, where `read` gives their middle
+   *  squares only. */
+  readonly originals?: Originals
   /** The files that were left out, and why. */
   readonly skipped: readonly Skipped[]
   /** Copies the images at `indices` into `out`, u8 [N, H, W, C]. Throws DataError. */
   read(indices: ArrayLike<number>, out: Uint8Array): Promise<void>
   /** Lets go of open files. */
   close?(): Promise<void>
+}
+
+/** Images of several sizes, each from the upper left corner of a space that holds the largest. */
+export interface Originals {
+  /** Pixels of the space. */
+  readonly image: Dataset['image']
+  /** [size, 2], the height and width of each; null where all fill the space. */
+  readonly extents: Float32Array<ArrayBuffer> | null
+  /** Copies the images at `indices` into `out`, u8 [N, H, W, C], zero beyond each. Throws
+   *  DataError. */
+  read(indices: ArrayLike<number>, out: Uint8Array): Promise<void>
 }
 
 export interface Skipped {
@@ -34,11 +49,30 @@ export interface Skipped {
 export interface Split {
   readonly train: Dataset
   readonly test: Dataset
+  /** What was read, for those who want to tell it. */
+  readonly about?: About
 }
 
-/** Thrown when data cannot be used: what it is, the rule, the value, and the remedy. */
+/** What a source was taken for. */
+export interface About {
+  /** The file or folder that was read, absolute; null where images are drawn. */
+  readonly path: string | null
+  /** Where the split comes from, in words, such as 'folders train and val'. */
+  readonly split: string
+  /** What was guessed and what is odd, a sentence each. */
+  readonly notes: readonly string[]
+  /** Files that are not taken, since their extension is none of an image. */
+  readonly others: readonly string[]
+}
+
+/** Thrown when data cannot be used: what it is, the rule, the value, and the remedy, in one line
+ *  that a terminal can print whatever names it holds. */
 export class DataError extends Error {
   override readonly name = 'DataError'
+
+  constructor(message: string, options?: ErrorOptions) {
+    super(printable(message), options)
+  }
 }
 
 /** Bytes of one image of the set. */
@@ -97,8 +131,10 @@ export function checkRead(
 export function select(dataset: Dataset, indices: ArrayLike<number>): Dataset {
   const chosen = Uint32Array.from(indices)
   checkRead(dataset, 0, chosen, new Uint8Array(0))
+  const { originals } = dataset
   return {
     ...dataset,
+    ...(originals && { originals: selectOriginals(originals, chosen) }),
     size: chosen.length,
     ...(dataset.files && { files: Array.from(chosen, (i) => dataset.files?.[i] ?? '') }),
     labels: dataset.labels && Int32Array.from(chosen, (i) => Number(dataset.labels?.[i])),
@@ -115,6 +151,23 @@ export function select(dataset: Dataset, indices: ArrayLike<number>): Dataset {
 /** Whether any image of the set has a label. */
 export const isLabelled = ({ labels }: Pick<Dataset, 'labels'>): boolean =>
   labels?.some((label) => label >= 0) ?? false
+function selectOriginals({ image, extents, read }: Originals, chosen: Uint32Array): Originals {
+  return {
+    image,
+    extents: extents && extentsAt(extents, chosen),
+    read: (wanted, out) =>
+      read(
+        Uint32Array.from(wanted, (n) => Number(chosen[n])),
+        out,
+      ),
+  }
+}
+
+/** The extents [N, 2] of the images at `indices`. */
+export const extentsAt = (extents: Float32Array, indices: ArrayLike<number>): Float32Array<ArrayBuffer> =>
+  Float32Array.from({ length: 2 * indices.length }, (_, i) =>
+    Number(extents[2 * Number(indices[i >> 1]) + (i & 1)]),
+  )
 
 /** The images of the set that have a label, not -1, as a set of its own. */
 export function labelled(dataset: Dataset): Dataset {

@@ -11,15 +11,26 @@ export interface Job {
   readonly file: string
   /** Height and width to decode to. */
   readonly size: number
+  /** Height and width at most of the whole image; 0 for none. */
+  readonly originals: number
 }
 
-/** What a worker answers: the pixels u8 [size, size, 3], or why there are none. */
-export type Decoded =
-  | { readonly id: number; readonly pixels: Uint8Array<ArrayBuffer> }
-  | { readonly id: number; readonly reason: string }
+/** An image: the square u8 [size, size, 3], then the whole u8 [height, width, 3], where that is
+ *  wanted. */
+export interface Picture {
+  readonly pixels: Uint8Array<ArrayBuffer>
+  readonly height: number
+  readonly width: number
+}
+
+/** What a worker answers: the image, or why there is none. */
+export type Decoded = ({ readonly id: number } & Picture) | { readonly id: number; readonly reason: string }
 
 export interface DecodeOptions {
   readonly size: number
+  /** Height and width in pixels up to which each image is also kept whole, for random crops; not
+   *  kept when not told. */
+  readonly originals?: number
   /** Number of threads; as many as there are cores, and at most 8, when not told. */
   readonly workers?: number
   /** The built decode-worker, where a bundler has moved it. */
@@ -30,14 +41,14 @@ export interface DecodeOptions {
  *  The threads are gone when the promise settles. Throws DataError when a thread fails. */
 export async function decodeAll(
   files: readonly string[],
-  { size, workers = Math.min(availableParallelism(), 8), worker = workerUrl() }: DecodeOptions,
+  { size, originals = 0, workers = Math.min(availableParallelism(), 8), worker = workerUrl() }: DecodeOptions,
   take: (result: Decoded) => Promise<void>,
 ): Promise<void> {
   const jobs = files.entries()
   const count = Math.max(1, Math.min(workers, files.length))
   const threads = Array.from({ length: count }, () => new Worker(worker))
   try {
-    await Promise.all(threads.map((thread) => drain(thread, jobs, size, take)))
+    await Promise.all(threads.map((thread) => drain(thread, jobs, { size, originals }, take)))
   } finally {
     await Promise.all(threads.map((thread) => thread.terminate()))
   }
@@ -47,7 +58,7 @@ export async function decodeAll(
 async function drain(
   thread: Worker,
   jobs: Iterator<[number, string]>,
-  size: number,
+  sizes: Pick<Job, 'size' | 'originals'>,
   take: (result: Decoded) => Promise<void>,
 ) {
   const failed = new Promise<never>((_, reject) => {
@@ -60,7 +71,7 @@ async function drain(
   for (let next = jobs.next(); !next.done; next = jobs.next()) {
     const [id, file] = next.value
     const answered = new Promise<Decoded>((resolve) => thread.once('message', resolve))
-    thread.postMessage({ id, file, size } satisfies Job, [])
+    thread.postMessage({ id, file, ...sizes } satisfies Job, [])
     await take(await Promise.race([answered, failed]))
   }
 }

@@ -1,16 +1,22 @@
 // A worker thread that decodes images. It is a program of its own, so it does run on import.
 
+import { readFile } from 'node:fs/promises'
 import { parentPort } from 'node:worker_threads'
-import sharp from 'sharp'
-import type { Decoded, Job } from './decode-pool.ts'
+import sharp, { type ResizeOptions, type Sharp } from 'sharp'
+import { decodeBmp } from './bmp.ts'
+import type { Decoded, Job, Picture } from './decode-pool.ts'
+import { type Format, damageOf, formatOf } from './image-format.ts'
+import { troubleOf } from './paths.ts'
 
 sharp.concurrency(1)
 sharp.cache(false)
 
+const MOST = 0x3fff ** 2 // pixels of an image, sharp's own limit
+
 parentPort?.on('message', (job: Job) => {
   void decode(job).then(
-    (pixels) => reply({ id: job.id, pixels }, [pixels.buffer]),
-    (error: unknown) => reply({ id: job.id, reason: reason(error) }),
+    (picture) => reply({ id: job.id, ...picture }, [picture.pixels.buffer]),
+    (error: unknown) => reply({ id: job.id, reason: error instanceof Error ? error.message : String(error) }),
   )
 })
 
@@ -18,21 +24,59 @@ function reply(message: Decoded, transfer: ArrayBuffer[] = []) {
   parentPort?.postMessage(message, transfer)
 }
 
-/** u8 [size, size, 3]: the middle of the upright image on white, in sRGB. Rejects what is cut short. */
-async function decode({ file, size }: Job): Promise<Uint8Array<ArrayBuffer>> {
-  const pixels = await sharp(file, { failOn: 'error' })
+/** The middle of the upright image on white, in sRGB, and all of it. Rejects what is cut short,
+ *  in words that depend on the file alone: libvips keeps what its threads complain of in one
+ *  place. */
+async function decode({ file, size, originals }: Job): Promise<Picture> {
+  const bytes = await readFile(file).catch(async (cause: unknown) => {
+    throw new Error(await troubleOf(cause, file), { cause })
+  })
+  const format = formatOf(bytes)
+  const image = opened(bytes, format)
+  try {
+    const square = await scaled(image.clone(), size, { fit: 'cover' })
+    if (square.info.width !== size || square.info.height !== size) throw new Error('has another size')
+    if (originals === 0) return { pixels: new Uint8Array(square.data), height: size, width: size }
+    const inside = { fit: 'inside', withoutEnlargement: true } as const
+    const { data, info } = await scaled(image.clone(), originals, inside)
+    const pixels = new Uint8Array(square.data.length + data.length)
+    pixels.set(square.data)
+    pixels.set(data, square.data.length)
+    return { pixels, height: info.height, width: info.width }
+  } catch (cause) {
+    throw new Error((await tooLarge(bytes)) ?? damageOf(bytes, format), { cause })
+  }
+}
+
+/** The image in bytes of that format. Throws Error in words for a BMP that cannot be read. */
+function opened(bytes: Uint8Array, format: Format): Sharp {
+  if (format !== 'BMP') return sharp(bytes, { failOn: 'error', limitInputPixels: MOST })
+  try {
+    const { data, ...raw } = decodeBmp(bytes)
+    return sharp(data, { raw })
+  } catch (cause) {
+    if (cause instanceof RangeError) throw new Error(damageOf(bytes, format), { cause }) // read past the end
+    throw cause
+  }
+}
+
+async function scaled(image: Sharp, side: number, how: ResizeOptions) {
+  const { data, info } = await image
     .autoOrient()
-    .resize(size, size, { fit: 'cover', position: 'centre' })
+    .resize(side, side, { position: 'centre', ...how })
     .flatten({ background: '#fff' })
     .toColourspace('srgb')
     .raw({ depth: 'uchar' })
-    .toBuffer()
-  if (pixels.length !== size * size * 3) throw new Error(`decodes to ${pixels.length} bytes`)
-  return new Uint8Array(pixels)
+    .toBuffer({ resolveWithObject: true })
+  if (data.length !== info.width * info.height * 3) throw new Error(`decodes to ${data.length} bytes`)
+  return { data, info }
 }
 
-/** The first line of what went wrong; libvips repeats itself on further lines. */
-function reason(error: unknown) {
-  const message = error instanceof Error ? error.message : String(error)
-  return (message.split('\n')[0] ?? message).trim()
+/** Words about an image of more pixels than are decoded, else null. */
+async function tooLarge(bytes: Uint8Array): Promise<string | null> {
+  const found = await sharp(bytes, { limitInputPixels: false })
+    .metadata()
+    .catch(() => null)
+  if (!found || found.width * found.height <= MOST) return null
+  return `is too large: ${found.width} x ${found.height} pixels, at most ${MOST} are read`
 }

@@ -4,11 +4,11 @@
 // A folder that holds both train-* and t10k-* files is split as they are. Where there is only one of the two, its
 // first 5/6 are the training set and the rest the test set, the proportion of the full sets.
 
-import { readFile, readdir, stat } from 'node:fs/promises'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { promisify } from 'node:util'
 import { gunzip } from 'node:zlib'
 import { DataError, type Dataset, type Split, memoryDataset } from './dataset.ts'
+import { bytesOf, linesOf, namesIn } from './paths.ts'
 
 const unzip = promisify(gunzip)
 const IMAGES = 0x803 // u8, three dimensions
@@ -24,11 +24,7 @@ interface Part {
 /** Both halves from a folder of idx files; class names from its classes.txt (one a line), else the labels' numbers.
  *  Throws DataError naming the file. */
 export async function openIdx(path: string): Promise<Split> {
-  const found = await stat(path).catch(() => null)
-  if (!found) throw new DataError(`idx: ${path} does not exist`)
-  if (!found.isDirectory())
-    throw new DataError(`idx: ${path} must be the folder of the idx files, got a file; pass the folder`)
-  const files = (await readdir(path)).sort()
+  const files = (await namesIn('idx', path, 'the folder of the idx files', '; pass the folder')).sort()
   const train = await readPart(path, files, 'train')
   const test = await readPart(path, files, '(?:t10k|test)')
   const only = train ?? test
@@ -45,7 +41,10 @@ export async function openIdx(path: string): Promise<Split> {
         `${b.height} x ${b.width}`,
     )
   const classes = await classNames(path, [a.labels, b.labels])
-  return { train: dataset(a, classes), test: dataset(b, classes) }
+  const split =
+    train && test ? 'its files' : `the ${train ? 'training' : 'test'} files alone: the first 5/6 train`
+  const about = { path: resolve(path), split, notes: [], others: [] }
+  return { train: dataset(a, classes), test: dataset(b, classes), about }
 }
 
 /** The images and labels whose names start as told (after any prefix, such as emnist-letters-), or null. */
@@ -99,7 +98,7 @@ async function read(file: string, magic: number): Promise<{ sizes: number[]; byt
 }
 
 async function readWhole(file: string): Promise<Buffer> {
-  const bytes = await readFile(file)
+  const bytes = await bytesOf('idx', file)
   if (!file.endsWith('.gz')) return bytes
   return unzip(bytes).catch((cause: unknown) => {
     throw new DataError(
@@ -128,8 +127,7 @@ function dataset({ pixels, labels, height, width }: Part, classes: readonly stri
 
 async function classNames(folder: string, labels: readonly Uint8Array[]): Promise<string[]> {
   const most = Math.max(...labels.map((part) => part.reduce((a, b) => Math.max(a, b), 0)))
-  const text = await readFile(join(folder, 'classes.txt'), 'utf8').catch(() => '')
-  const lines = text.split(/\r?\n/).filter((line) => line.trim() !== '')
-  if (lines.length > most) return lines.map((line) => line.trim())
+  const lines = await linesOf('idx', join(folder, 'classes.txt'))
+  if (lines.length > most) return lines
   return Array.from({ length: most + 1 }, (_, label) => `${label}`)
 }

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { type DecodeOptions, type Decoded, decodeAll } from './decode-pool.ts'
 import { DataError, type Skipped } from './dataset.ts'
 import type { ImageFile } from './image-files.ts'
-import { type Draft, type Entry, type OpenCache, draftCache, openCache } from './record-cache.ts'
+import { type Draft, type Entry, type Kept, type OpenCache, draftCache, openCache } from './record-cache.ts'
 import { Records, readWhole } from './records.ts'
 
 export interface StoreOptions extends DecodeOptions {
@@ -21,7 +21,7 @@ export interface StoreOptions extends DecodeOptions {
 export interface Store {
   readonly records: Records
   /** The files that have an image, with its record. */
-  readonly files: readonly { readonly path: string; readonly slot: number }[]
+  readonly files: readonly ({ readonly path: string } & Kept)[]
   readonly skipped: readonly Skipped[]
 }
 
@@ -32,7 +32,7 @@ export async function openStore(
   files: readonly ImageFile[],
   { cache, ...options }: StoreOptions & { readonly cache: string },
 ): Promise<Store> {
-  const record = options.size ** 2 * 3
+  const record = (options.size ** 2 + (options.originals ?? 0) ** 2) * 3
   const old = await openCache(cache, record)
   const known = new Map<string, Entry>()
   for (const { path, mtime, bytes } of files) {
@@ -101,11 +101,11 @@ async function fill({ root, files, known, old, record, options }: Plan, records:
   const entries = new Map<string, Entry>()
   let count = 0
   let failure: string | null = null
-  const put = async ({ path, mtime, bytes }: ImageFile, pixels: Uint8Array) => {
-    failure = (await records.put(count, pixels)) ?? failure
-    entries.set(path, { mtime, bytes, slot: count++ })
-  }
   const copy = new Uint8Array(record)
+  const put = async ({ path, mtime, bytes }: ImageFile, { height, width }: Omit<Kept, 'slot'>) => {
+    failure = (await records.put(count, copy)) ?? failure
+    entries.set(path, { mtime, bytes, slot: count++, height, width })
+  }
   const fresh: ImageFile[] = []
   for (const file of files) {
     const entry = known.get(file.path)
@@ -113,7 +113,7 @@ async function fill({ root, files, known, old, record, options }: Plan, records:
     else if ('reason' in entry) entries.set(file.path, entry)
     else {
       await readWhole(old.handle, copy, entry.slot * record)
-      await put(file, copy)
+      await put(file, entry)
     }
   }
   let done = 0
@@ -121,8 +121,10 @@ async function fill({ root, files, known, old, record, options }: Plan, records:
   const take = (result: Decoded) =>
     (last = last.then(async () => {
       const file = at(fresh, result.id)
-      if ('pixels' in result) await put(file, result.pixels)
-      else entries.set(file.path, { mtime: file.mtime, bytes: file.bytes, reason: result.reason })
+      if ('pixels' in result) {
+        copy.fill(0).set(result.pixels)
+        await put(file, result)
+      } else entries.set(file.path, { mtime: file.mtime, bytes: file.bytes, reason: result.reason })
       options.onProgress?.({ done: ++done, total: fresh.length })
     }))
   const paths = fresh.map(({ path }) => join(root, path))
@@ -139,12 +141,12 @@ function at<T>(list: readonly T[], index: number): T {
 const reasonOf = (error: unknown) => (error instanceof Error ? error.message : String(error))
 
 function describe(files: readonly ImageFile[], entries: ReadonlyMap<string, Entry>, records: Records): Store {
-  const good: { path: string; slot: number }[] = []
+  const good: ({ readonly path: string } & Kept)[] = []
   const skipped: Skipped[] = []
   for (const { path } of files) {
     const entry = entries.get(path)
     if (!entry) continue
-    if ('slot' in entry) good.push({ path, slot: entry.slot })
+    if ('slot' in entry) good.push({ path, slot: entry.slot, height: entry.height, width: entry.width })
     else skipped.push({ file: path, reason: entry.reason })
   }
   return { records, files: good, skipped }

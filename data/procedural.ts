@@ -36,7 +36,8 @@ export function procedural({
       throw new DataError(
         `procedural: at most ${MOST} bytes are kept, got ${count} images of ${size} px, ${count * size * size * 3} bytes; lower --size, or take fewer, as in procedural:500,100`,
       )
-  return { train: half(size, train, [seed, 1]), test: half(size, test, [seed, 2]) }
+  const about = { path: null, split: `drawn from seed ${seed}`, notes: [], others: [] }
+  return { train: half(size, train, [seed, 1]), test: half(size, test, [seed, 2]), about }
 }
 
 function half(side: number, size: number, key: readonly [number, number]): Dataset {

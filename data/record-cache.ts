@@ -27,7 +27,14 @@ export interface Stamp {
 }
 
 /** What is known of a file: the record that holds it, or why there is none. */
-export type Entry = Stamp & ({ readonly slot: number } | { readonly reason: string })
+export type Entry = Stamp & (Kept | { readonly reason: string })
+
+/** A record, and the size of the whole image in it. */
+export interface Kept {
+  readonly slot: number
+  readonly height: number
+  readonly width: number
+}
 
 interface Index {
   readonly version: number
@@ -39,7 +46,7 @@ interface Index {
   readonly entries: Readonly<Record<string, Entry>>
 }
 
-const VERSION = 1 // of the layout and of the decoder: what another version wrote is not read
+const VERSION = 2 // of the layout and of the decoder: what another version wrote is not read
 const INDEX = 'index.json'
 const LOCK = 'lock' // held while a cache is put in force
 const DAY = 24 * 3600 * 1000

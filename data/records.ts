@@ -57,18 +57,24 @@ export class Records {
     return this.#memory !== null
   }
 
-  async read(slots: ArrayLike<number>, out: Uint8Array): Promise<void> {
+  /** Copies records into `out`, one behind the other, or of each the `length` bytes from `from`
+   *  on. */
+  async read(
+    slots: ArrayLike<number>,
+    out: Uint8Array,
+    { from: first = 0, length = this.record }: { readonly from?: number; readonly length?: number } = {},
+  ): Promise<void> {
     const { record } = this
     const [memory, handle] = [this.#memory, this.#handle]
     if (memory)
       for (let n = 0; n < slots.length; n++) {
-        const from = Number(slots[n]) * record
-        out.set(memory.subarray(from, from + record), n * record)
+        const from = Number(slots[n]) * record + first
+        out.set(memory.subarray(from, from + length), n * length)
       }
     else if (handle)
       await Promise.all(
         Array.from(slots, (slot, n) =>
-          readWhole(handle, out.subarray(n * record, (n + 1) * record), slot * record),
+          readWhole(handle, out.subarray(n * length, (n + 1) * length), slot * record + first),
         ),
       )
     else throw new DataError('folder: the images have been closed')

@@ -2,9 +2,10 @@
 // by column, in train_X.bin, test_X.bin and unlabeled_X.bin; labels from 1 to 10, one byte each, in train_y.bin and
 // test_y.bin. Images are read when they are asked for: the unlabelled ones are 2.8 GB.
 
-import { type FileHandle, open, readFile, stat } from 'node:fs/promises'
-import { join } from 'node:path'
+import { type FileHandle, open } from 'node:fs/promises'
+import { join, resolve } from 'node:path'
 import { DataError, type Dataset, type Split, checkRead } from './dataset.ts'
+import { bytesOf, linesOf, lookAt, namesIn, sizeOfFile } from './paths.ts'
 
 const SIDE = 96
 const PLANE = SIDE * SIDE
@@ -21,10 +22,11 @@ export interface Stl10Options {
 /** STL-10's training and test halves from the folder of its *.bin files or its parent. Throws DataError naming the file, and the
  *  record where it is cut short. */
 export async function openStl10(path: string, { unlabeled = false }: Stl10Options = {}): Promise<Split> {
-  if ((await stat(path).catch(() => null))?.isFile())
+  const found = await lookAt(path)
+  if (found.status?.isFile())
     throw new DataError(`stl10: ${path} is a file; name the folder that holds the .bin files`)
-  const folder = (await exists(join(path, FOLDER))) ? join(path, FOLDER) : path
-  if (!(await exists(folder))) throw new DataError(`stl10: ${path} does not exist`)
+  const names = await namesIn('stl10', path, 'the folder of the .bin files')
+  const folder = names.includes(FOLDER) ? join(path, FOLDER) : path
   const classes = await classNames(folder)
   const labelled = await part(folder, 'train', classes)
   const test = await part(folder, 'test', classes)
@@ -35,6 +37,7 @@ export async function openStl10(path: string, { unlabeled = false }: Stl10Option
   return {
     train: dataset([labelled.pixels, ...more], labels, classes),
     test: dataset([test.pixels], test.labels, classes),
+    about: { path: resolve(folder), split: 'its files', notes: [], others: [] },
   }
 }
 
@@ -47,10 +50,9 @@ interface PixelFile {
 async function part(folder: string, half: 'train' | 'test', classes: readonly string[]) {
   const pixels = await pixelFile(join(folder, `${half}_X.bin`))
   const file = join(folder, `${half}_y.bin`)
-  const bytes = await readFile(file).catch((error: unknown) => {
-    throw new DataError(`stl10: ${file} must hold the labels of ${half}_X.bin, and cannot be read`, {
-      cause: error,
-    })
+  const bytes = await bytesOf('stl10', file).catch((cause: unknown) => {
+    const why = cause instanceof Error ? cause.message : String(cause)
+    throw new DataError(`${why}; it must hold the labels of ${half}_X.bin`, { cause })
   })
   if (bytes.length !== pixels.count)
     throw new DataError(
@@ -67,18 +69,17 @@ async function part(folder: string, half: 'train' | 'test', classes: readonly st
 
 /** A file of images, which must be whole. */
 async function pixelFile(path: string): Promise<PixelFile> {
-  const found = await stat(path).catch(() => null)
-  if (!found?.isFile())
+  const size = await sizeOfFile('stl10', path).catch((cause: unknown) => {
+    const why = cause instanceof Error ? cause.message : String(cause)
+    throw new DataError(`${why}; the folder must hold the binary version's files, unpacked`, { cause })
+  })
+  if (size === 0) throw new DataError(`stl10: ${path} is empty; get it again`)
+  if (size % RECORD !== 0)
     throw new DataError(
-      `stl10: ${path} ${found ? 'is no file' : 'does not exist'}; the folder must hold the binary version's files, unpacked`,
+      `stl10: ${path} must be whole records of ${RECORD} bytes, got ${size} bytes: record ` +
+        `${Math.floor(size / RECORD)} (counted from 0) ends after ${size % RECORD} bytes; get it again`,
     )
-  if (found.size === 0) throw new DataError(`stl10: ${path} is empty; get it again`)
-  if (found.size % RECORD !== 0)
-    throw new DataError(
-      `stl10: ${path} must be whole records of ${RECORD} bytes, got ${found.size} bytes: record ` +
-        `${Math.floor(found.size / RECORD)} (counted from 0) ends after ${found.size % RECORD} bytes; get it again`,
-    )
-  return { path, count: found.size / RECORD }
+  return { path, count: size / RECORD }
 }
 
 /** Images of several files, one after the other. */
@@ -130,16 +131,9 @@ function interleave(planes: Uint8Array, out: Uint8Array) {
       for (let c = 0; c < 3; c++) out[3 * (y * SIDE + x) + c] = planes[c * PLANE + x * SIDE + y] ?? 0
 }
 
-const exists = (path: string) =>
-  stat(path).then(
-    () => true,
-    () => false,
-  )
-
 /** The names in class_names.txt when it has ten, else the labels' numbers. */
 async function classNames(folder: string): Promise<string[]> {
-  const text = await readFile(join(folder, 'class_names.txt'), 'utf8').catch(() => '')
-  const lines = text.split(/\r?\n/).filter((line) => line.trim() !== '')
-  if (lines.length === CLASSES) return lines.map((line) => line.trim())
+  const lines = await linesOf('stl10', join(folder, 'class_names.txt'))
+  if (lines.length === CLASSES) return lines
   return Array.from({ length: CLASSES }, (_, label) => `${label + 1}`)
 }

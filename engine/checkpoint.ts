@@ -28,7 +28,7 @@ export function restore(gpu: Gpu, variables: Named, saved: ReadonlyMap<string, S
     const found = saved.get(name)
     if (!found) throw new Error(`checkpoint: ${name} is missing; it is of another model`)
     if (!(found.data instanceof Float32Array))
-      throw new Error(`checkpoint: ${name} must be F32, and is not; it is of another program`)
+      throw new Error(`checkpoint: ${name} must be F32, F16 or BF16, and is not; it is of another program`)
     if (sizeOf(found.shape) !== found.data.length)
       throw new Error(
         `checkpoint: ${name} has ${found.data.length} values for ${show(found.shape)}; it is damaged`,

@@ -1,8 +1,9 @@
 // Files in Node: written whole or not at all, and read with errors that name them.
 
 import { createHash } from 'node:crypto'
-import { type FileHandle, open, readFile, rename, rm } from 'node:fs/promises'
-import { basename, dirname, join } from 'node:path'
+import { type FileHandle, lstat, mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises'
+import { basename, dirname, join, resolve } from 'node:path'
+import { printable } from '../kernels/printable.ts'
 import {
   type SafetensorsFile,
   type SavedTensor,
@@ -72,9 +73,44 @@ export function writeError(
     ENOTDIR: 'part of the path is a file, not a folder; choose another folder',
     EEXIST: 'part of the path is a file, not a folder; choose another folder',
     EISDIR: 'it is a folder',
+    ELOOP: 'its links lead in a circle; choose another folder',
+    ENAMETOOLONG: 'a name in the path is too long; choose a shorter one',
     EMFILE: `too many files are open; raise the limit (ulimit -n), then ${retry}`,
   }
-  return new Error(`cannot write ${path}: ${words[codeOf(cause)] ?? messageOf(cause)}`, { cause })
+  return new Error(
+    `cannot write ${printable(path)}: ${words[codeOf(cause)] ?? printable(messageOf(cause))}`,
+    {
+      cause,
+    },
+  )
+}
+
+/** Makes a folder, and those above it that are missing. Throws Error in words. */
+export async function makeFolder(path: string) {
+  try {
+    await make(resolve(path))
+  } catch (cause) {
+    throw writeError(path, cause)
+  }
+}
+
+// not mkdir's own `recursive`, which takes a read-only file system for a missing folder, and never
+// ends in /proc
+async function make(path: string) {
+  const failed = await mkdir(path).then(
+    () => null,
+    (error: unknown) => error,
+  )
+  const found = failed === null ? null : await stat(path).catch(() => null)
+  if (failed === null || found?.isDirectory()) return
+  if (found) throw new Error('there is a file, not a folder; choose another', { cause: failed })
+  if (codeOf(failed) === 'EEXIST' && codeOf(await stat(path).catch((error: unknown) => error)) === 'ENOENT')
+    throw new Error('there is a link to what does not exist; choose another folder', { cause: failed })
+  if (codeOf(failed) !== 'ENOENT' || dirname(path) === path) throw failed
+  if (await stat(dirname(path)).catch(() => null))
+    throw new Error('no folder can be made there; choose another folder', { cause: failed })
+  await make(dirname(path))
+  await make(path)
 }
 
 const megabytes = (bytes: number) =>
@@ -102,35 +138,33 @@ export async function save(
 /** The tensors and metadata of a safetensors file. Throws Error naming the file and what is wrong with it: missing,
  *  truncated, not safetensors, or other values than `save` wrote. */
 export async function load(path: string): Promise<SafetensorsFile> {
-  const { tensors, metadata } = decode(await readBytes(path), path)
+  const { tensors, metadata } = decodeSafetensors(await readBytes(path), path)
   const { [DIGEST]: expected, ...rest } = metadata
   if (expected !== undefined && expected !== digest({ tensors, metadata: rest }))
-    throw new Error(`${path}: its contents are not what was saved; the file is damaged`)
+    throw new Error(`${printable(path)}: its contents are not what was saved; the file is damaged`)
   return { tensors, metadata: rest }
 }
 
-function decode(bytes: Uint8Array, path: string): SafetensorsFile {
-  try {
-    return decodeSafetensors(bytes, path)
-  } catch (cause) {
-    const message = messageOf(cause)
-    if (message.startsWith(path)) throw cause
-    throw new Error(`${path}: ${message}; the file is damaged or not safetensors`, { cause })
-  }
-}
-
-/** The bytes of a file. Throws Error in words. */
+/** The bytes of a file. Throws Error in words, also for what is no file: a pipe would be waited
+ *  for without end. */
 export async function readBytes(path: string): Promise<Uint8Array> {
   try {
+    const found = await stat(path)
+    if (!found.isFile() && !found.isDirectory())
+      throw new Error('it is a pipe, a socket or a device, and must be a file')
     return await readFile(path)
   } catch (cause) {
     const words: Record<string, string> = {
       ENOENT: 'there is no such file',
-      ENOTDIR: 'there is no such file',
+      ENOTDIR: 'part of the path is a file, not a folder',
       EISDIR: 'it is a folder',
       EACCES: 'no permission to read it',
+      ELOOP: 'its links lead in a circle',
+      ENAMETOOLONG: 'a name in the path is too long',
     }
-    throw new Error(`cannot read ${path}: ${words[codeOf(cause)] ?? messageOf(cause)}`, { cause })
+    const isLink = codeOf(cause) === 'ENOENT' && (await lstat(path).catch(() => null))?.isSymbolicLink()
+    const why = isLink ? 'it is a link to what does not exist' : words[codeOf(cause)]
+    throw new Error(`cannot read ${printable(path)}: ${why ?? printable(messageOf(cause))}`, { cause })
   }
 }
 

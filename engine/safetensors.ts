@@ -1,9 +1,12 @@
 // The safetensors format (https://github.com/huggingface/safetensors): an 8-byte length, a JSON header, raw little-endian data.
 
 import { describe } from '../kernels/numbers.ts'
+import { printable } from '../kernels/printable.ts'
 import { type Shape, sizeOf } from '../kernels/op.ts'
+import { type Entry, readHeader } from './safetensors-header.ts'
 
-/** A named array as it stands in a file. */
+/** A named array as it stands in a file; F16 and BF16 are read as Float32Array, which holds each
+ *  of their values. */
 export interface SavedTensor {
   readonly shape: Shape
   readonly data: Float32Array | Int32Array | Uint8Array | BigInt64Array
@@ -14,24 +17,28 @@ export interface SafetensorsFile {
   readonly metadata: Readonly<Record<string, string>>
 }
 
-interface Entry {
-  readonly dtype: string
-  readonly shape: readonly number[]
-  readonly data_offsets: readonly [number, number]
-}
-
-/** The bytes of a safetensors file. Names keep their order; the data of each tensor is 8-byte aligned. */
+/** The bytes of a safetensors file. Names keep their order; the first tensor's data is 8-byte
+ *  aligned. Throws Error for a tensor whose values do not fill its shape, or that has the
+ *  metadata's name. */
 export function encodeSafetensors({ tensors, metadata }: SafetensorsFile): Uint8Array<ArrayBuffer> {
-  const header: Record<string, unknown> = {}
-  if (Object.keys(metadata).length > 0) header['__metadata__'] = metadata
+  const fields: string[] = []
+  const put = (name: string, value: unknown) =>
+    void fields.push(`${JSON.stringify(name)}:${JSON.stringify(value)}`)
+  if (Object.keys(metadata).length > 0) put('__metadata__', metadata)
   let end = 0
   for (const [name, { shape, data }] of tensors) {
+    if (name === '__metadata__')
+      throw new Error(
+        `safetensors: a tensor must not be called ${name}, the metadata are; give it another name`,
+      )
     if (sizeOf(shape) !== data.length)
-      throw new Error(`safetensors: ${name} has ${data.length} values for shape [${shape.join(', ')}]`)
-    header[name] = { dtype: dtypeOf(name, data), shape, data_offsets: [end, end + data.byteLength] }
+      throw new Error(
+        `safetensors: ${printable(name)} has ${data.length} values for shape [${shape.join(', ')}]`,
+      )
+    put(name, { dtype: dtypeOf(name, data), shape, data_offsets: [end, end + data.byteLength] })
     end += data.byteLength
   }
-  const json = new TextEncoder().encode(JSON.stringify(header))
+  const json = new TextEncoder().encode(`{${fields.join(',')}}`)
   const start = 8 + Math.ceil(json.length / 8) * 8
   const file = new Uint8Array(start + end)
   file.fill(0x20, 8, start) // the header is padded with spaces
@@ -45,69 +52,43 @@ export function encodeSafetensors({ tensors, metadata }: SafetensorsFile): Uint8
   return file
 }
 
-/** The tensors and metadata of a safetensors file. Throws Error naming what is wrong: length, header, offsets or dtype. */
+/** The tensors and metadata of a safetensors file. Throws Error naming the file and the tensor:
+ *  a wrong length, header or dtype, a name that stands twice, data that overlap, leave a gap or
+ *  do not end with the file. */
 export function decodeSafetensors(file: Uint8Array, name = 'safetensors'): SafetensorsFile {
-  if (file.length < 8) throw new Error(`${name}: a safetensors file has at least 8 bytes, got ${file.length}`)
+  const told = printable(name)
+  if (file.length < 8) throw new Error(`${told}: a safetensors file has at least 8 bytes, got ${file.length}`)
   const headerBytes = Number(new DataView(file.buffer, file.byteOffset).getBigUint64(0, true))
   if (headerBytes > file.length - 8)
     throw new Error(
-      `${name}: the header claims ${headerBytes} bytes, the file holds ${file.length}; it is truncated or not safetensors`,
+      `${told}: the header claims ${headerBytes} bytes, the file holds ${file.length}; it is truncated or not safetensors`,
     )
-  const header = parseHeader(new TextDecoder().decode(file.subarray(8, 8 + headerBytes)), name)
   const data = file.subarray(8 + headerBytes)
+  const { entries, metadata } = readHeader(file.subarray(8, 8 + headerBytes), data.length, told)
   const tensors = new Map<string, SavedTensor>()
-  let metadata: Record<string, string> = {}
-  for (const [key, value] of Object.entries(header)) {
-    if (key === '__metadata__') metadata = value as Record<string, string> // the format: strings to strings
-    else if (isEntry(value)) tensors.set(key, decodeTensor(value, data, `${name}: ${key}`))
-    else
-      throw new Error(
-        `${name}: ${key} is not described by dtype, shape and data_offsets; the file is damaged or not safetensors`,
-      )
+  for (const [key, { dtype, shape, begin, end }] of entries) {
+    const bytes = new Uint8Array(data.subarray(begin, end)).buffer // a copy: data may be a Node Buffer, unaligned
+    tensors.set(key, { shape, data: arrayOf(dtype, bytes) })
   }
   return { tensors, metadata }
 }
 
-function parseHeader(text: string, name: string): Record<string, unknown> {
-  let header: unknown = null
-  try {
-    header = JSON.parse(text)
-  } catch (cause) {
-    throw new Error(`${name}: the header is not JSON; the file is damaged or not safetensors`, { cause })
-  }
-  if (typeof header !== 'object' || header === null || Array.isArray(header))
-    throw new Error(`${name}: the header is not a JSON object; the file is damaged or not safetensors`)
-  return { ...header }
-}
-
-function isEntry(value: unknown): value is Entry {
-  const { dtype, shape, data_offsets: offsets } = (value ?? {}) as Partial<Record<keyof Entry, unknown>> // any field may lack
-  const counts = (list: unknown) => Array.isArray(list) && list.every((n) => Number.isInteger(n) && n >= 0)
-  return typeof dtype === 'string' && counts(shape) && counts(offsets) && (offsets as unknown[]).length === 2
-}
-
-function decodeTensor(
-  { dtype, shape, data_offsets: [start, end] }: Entry,
-  data: Uint8Array,
-  what: string,
-): SavedTensor {
-  if (end > data.length)
-    throw new Error(
-      `${what}: its data ends at byte ${end}, the file has ${data.length}; the file is truncated`,
-    )
-  const bytes = new Uint8Array(data.subarray(start, end)).buffer // a copy: data may be a Node Buffer, unaligned
-  const values = arrayOf(dtype, bytes)
-  if (!values) throw new Error(`${what}: dtype ${dtype} is not supported; F32, I32, I64 and U8 are`)
-  if (values.length !== sizeOf(shape))
-    throw new Error(`${what}: ${values.length} values for shape [${shape.join(', ')}]`)
-  return { shape, data: values }
-}
-
-function arrayOf(dtype: string, bytes: ArrayBuffer): SavedTensor['data'] | null {
+/** The values of a dtype that the header's check has let through. */
+function arrayOf(dtype: Entry['dtype'], bytes: ArrayBuffer): SavedTensor['data'] {
   if (dtype === 'F32') return new Float32Array(bytes)
+  if (dtype === 'F16') return Float32Array.from(new Uint16Array(bytes), halfValue)
+  if (dtype === 'BF16')
+    return new Float32Array(Uint32Array.from(new Uint16Array(bytes), (bits) => bits << 16).buffer)
   if (dtype === 'I32') return new Int32Array(bytes)
-  if (dtype === 'I64') return new BigInt64Array(bytes)
-  return dtype === 'U8' ? new Uint8Array(bytes) : null
+  return dtype === 'I64' ? new BigInt64Array(bytes) : new Uint8Array(bytes)
+}
+
+/** The number that the 16 bits of an IEEE 754 half stand for. */
+function halfValue(bits: number): number {
+  const sign = bits & 0x8000 ? -1 : 1
+  const [exponent, fraction] = [(bits >> 10) & 31, bits & 1023]
+  if (exponent === 31) return fraction === 0 ? sign * Infinity : NaN
+  return exponent === 0 ? sign * fraction * 2 ** -24 : sign * (1 + fraction / 1024) * 2 ** (exponent - 15)
 }
 
 function dtypeOf(name: string, data: SavedTensor['data']): string {

@@ -2,11 +2,11 @@
 // or given, then the same passes over the pixels. A constant to the tape: no gradient flows to the images.
 
 import { blurKernel } from './augment-check.ts'
-import { type Sampling, augmentShape, draw } from './augment-draw.ts'
+import { type Sampling, augmentShape, checkExtents, draw } from './augment-draw.ts'
 import { ROW } from './augment-parameters.ts'
 import { imagesOp, transform } from './augment-pixels.ts'
 import { type Recipe } from './augment-recipes.ts'
-import { type Op, type Tensor, dim } from './op.ts'
+import { type Op, type Run, type Tensor, dim, op } from './op.ts'
 
 export type { Sampling } from './augment-draw.ts'
 export type { Recipe } from './augment-recipes.ts'
@@ -19,23 +19,49 @@ interface Drawing {
 const augmentOp: Op<[images: Tensor], [Tensor], Drawing> = {
   name: 'augment',
   shape: ({ recipe }, images) => augmentShape(recipe, images),
-  forward(run, { recipe, sampling }, images) {
-    const shape = augmentShape(recipe, images.shape)
-    const { normalize, blur, jitter, resample } = recipe
-    const contrast = (jitter?.contrast ?? 0) > 0
-    const width = blur ? blurKernel(recipe, [dim(shape, 1), dim(shape, 2)]) : 0
-    const drawn = draw(run, images, recipe, sampling)
-    return [
-      transform(run, images, drawn, {
-        shape,
-        contrast,
-        blur: width,
-        cubic: resample === 'bicubic',
-        normalize,
-      }),
-    ]
-  },
+  forward: (run, drawing, images) => augmented(run, drawing, images, null),
 }
+
+function augmented(
+  run: Run,
+  { recipe, sampling }: Drawing,
+  images: Tensor,
+  extents: Tensor | null,
+): [Tensor] {
+  const shape = augmentShape(recipe, images.shape)
+  const { normalize, blur: blurs, jitter, resample } = recipe
+  const contrast = (jitter?.contrast ?? 0) > 0
+  const blur = blurs ? blurKernel(recipe, [dim(shape, 1), dim(shape, 2)]) : 0
+  const drawn = draw(run, images, recipe, sampling, extents)
+  return [transform(run, images, drawn, { shape, contrast, blur, cubic: resample === 'bicubic', normalize })]
+}
+
+// the same of images that fill a part of their tensor each
+const within = {
+  augment: {
+    name: 'augment',
+    shape({ recipe }, images, extents) {
+      checkExtents(recipe, images, extents)
+      return augmentShape(recipe, images)
+    },
+    forward: augmented,
+  },
+  draw: {
+    name: 'drawAugmentations',
+    shape({ recipe }, images, extents) {
+      checkExtents(recipe, images, extents)
+      return [dim(augmentShape(recipe, images), 0), ROW]
+    },
+    forward: (run, { recipe, sampling }, images, extents) => [draw(run, images, recipe, sampling, extents)],
+  },
+} as const satisfies Record<string, Op<[images: Tensor, extents: Tensor], [Tensor], Drawing>>
+
+const applyWithin = (def: (typeof within)['augment' | 'draw']) => {
+  const [onFloats, onBytes] = [op(def), op({ ...def, accepts: ['u8', 'f32'] })]
+  return (attrs: Drawing, images: Tensor, extents: Tensor) =>
+    images.dtype === 'u8' ? onBytes(attrs, images, extents) : onFloats(attrs, images, extents)
+}
+const [augmentWithin, drawWithin] = [applyWithin(within.augment), applyWithin(within.draw)]
 
 const drawOp: Op<[images: Tensor], [Tensor], Drawing> = {
   name: 'drawAugmentations',
@@ -46,14 +72,26 @@ const drawOp: Op<[images: Tensor], [Tensor], Drawing> = {
 const applyAugment = imagesOp(augmentOp)
 const applyDraw = imagesOp(drawOp)
 
-/** Randomly augmented images [N, h, w, 3] f32 of images [N, H, W, 3], u8 or f32 in [0, 1], by a recipe.
- *  Sample n's draws depend on (seed, step, view, offset + n) alone, so that micro-batches of one batch give
- *  the batch's views. Carries no gradient. Throws ShapeError, and Error naming the recipe's field that is
- *  unknown or out of range. */
-export const augment = (images: Tensor, recipe: Recipe, sampling: Sampling) =>
-  applyAugment({ recipe, sampling }, images)
+/** Randomly augmented images [N, h, w, 3] f32 of images [N, H, W, 3], u8 or f32 in [0, 1], by a
+ *  recipe. Sample n's draws depend on (seed, step, view, offset + n) alone, so that
+ *  micro-batches of one batch give the batch's views. Where images of several sizes share a
+ *  tensor, `extents` [N, 2] f32 are the height and width that each fills from its upper left
+ *  corner on, and the recipe must crop. Carries no gradient. Throws ShapeError, and Error naming
+ *  the recipe's field that is unknown or out of range. */
+export const augment = (
+  images: Tensor,
+  recipe: Recipe,
+  sampling: Sampling,
+  extents: Tensor | null = null,
+): Tensor =>
+  extents ? augmentWithin({ recipe, sampling }, images, extents) : applyAugment({ recipe, sampling }, images)
 
 /** What `augment` does to each of these images under the same arguments: rows [N, 16], for
  *  `unpackAugmentations` once read. Throws like `augment`. */
-export const drawAugmentations = (images: Tensor, recipe: Recipe, sampling: Sampling) =>
-  applyDraw({ recipe, sampling }, images)
+export const drawAugmentations = (
+  images: Tensor,
+  recipe: Recipe,
+  sampling: Sampling,
+  extents: Tensor | null = null,
+): Tensor =>
+  extents ? drawWithin({ recipe, sampling }, images, extents) : applyDraw({ recipe, sampling }, images)

@@ -10,7 +10,7 @@ import type { Schedule } from '../engine/schedule.ts'
 import type { Mode } from '../models/layers.ts'
 import { type Chunk, chunksOf, cutOf } from './chunks.ts'
 import { type Encode, type Encoded, GradientCache, encodedBy, first } from './gradient-cache.ts'
-import { type ImageBatch, imagesOf, inputsOf } from './image-batch.ts'
+import { type ImageBatch, extentsOf, imagesOf, inputsOf } from './image-batch.ts'
 import { type Views, viewsOf } from './views.ts'
 
 /** What every method is told besides its networks. */
@@ -47,7 +47,8 @@ export interface Batch {
 
 interface BatchesOptions extends Pick<StepOptions, 'views' | 'chunk' | 'seed'> {
   readonly state: { step: number }
-  readonly optimizer: Optimizer
+  /** Whose parameters the gradients are of; of every variable if there is none. */
+  readonly optimizer?: Optimizer
   /** Of batch norm, in each chunk. */
   readonly splits?: number
 }
@@ -61,9 +62,9 @@ export function batchesOf(gpu: Gpu, method: string, options: BatchesOptions) {
   return {
     inputs: (batch: ImageBatch): (Tensor | Upload)[] => inputsOf(method, batch, cut),
     open(batch: readonly Tensor[]): Batch {
-      const chunks = chunksOf(imagesOf(batch), cut)
+      const chunks = chunksOf(imagesOf(batch), cut, extentsOf(batch))
       const [only, ...others] = chunks
-      const of = optimizer.parameters && Object.values(optimizer.parameters)
+      const of = optimizer?.parameters && Object.values(optimizer.parameters)
       return only && others.length === 0 ? atOnce(gpu, only, { aug, of }) : inChunks(gpu, chunks, { aug, of })
     },
   }
@@ -75,10 +76,10 @@ interface Means extends BackwardOptions {
 }
 
 /** A batch on the tape, each of its views made once. */
-function atOnce(gpu: Gpu, { images }: Chunk, { aug, of }: Means): Batch {
+function atOnce(gpu: Gpu, { images, extents }: Chunk, { aug, of }: Means): Batch {
   const made = new Map<View, Tensor>()
   const view = (which: View) => {
-    const x = made.get(which) ?? aug(images(), which)
+    const x = made.get(which) ?? aug(images(), which, 0, extents())
     made.set(which, x)
     return x
   }
@@ -94,9 +95,9 @@ function atOnce(gpu: Gpu, { images }: Chunk, { aug, of }: Means): Batch {
 function inChunks(gpu: Gpu, chunks: readonly Chunk[], { aug, of }: Means): Batch {
   const cache = new GradientCache(gpu)
   const parts = <Z extends Encoded>(f: Encoder<Z>, views: readonly View[]) =>
-    chunks.map(({ images, offset }): Encode<Z> => (mode) => {
-      const x = images()
-      return f(together(views.map((which) => aug(x, which, offset))), mode, offset)
+    chunks.map(({ images, extents, offset }): Encode<Z> => (mode) => {
+      const [x, filled] = [images(), extents()]
+      return f(together(views.map((which) => aug(x, which, offset, filled))), mode, offset)
     })
   return {
     encode: (f, ...views) => cache.encode(parts(f, views)),

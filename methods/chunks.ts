@@ -10,6 +10,8 @@ import { checkSizes } from '../models/sizes.ts'
 export interface Chunk {
   /** The images [n, H, W, 3]: cut out of the batch where they are wanted, so that they need not be kept. */
   readonly images: () => Tensor
+  /** What of them is filled [n, 2], cut out likewise; null where that is all. */
+  readonly extents: () => Tensor | null
   /** The number that the first of them has in the batch. */
   readonly offset: number
 }
@@ -72,8 +74,13 @@ export function cutPixels(method: string, pixels: Pixels, cut: Cut): Upload[] {
   }))
 }
 
-/** The chunks of a batch [N, H, W, 3] that lies in one tensor or several. */
-export function chunksOf(batch: readonly Tensor[], cut: Cut): readonly Chunk[] {
+/** The chunks of a batch [N, H, W, 3] that lies in one tensor or several, with the extents [N,
+ *  2] of all its images. */
+export function chunksOf(
+  batch: readonly Tensor[],
+  cut: Cut,
+  extents: Tensor | null = null,
+): readonly Chunk[] {
   let first = 0
   return batch.flatMap((x) => {
     const N = dim(x.shape, 0)
@@ -81,7 +88,13 @@ export function chunksOf(batch: readonly Tensor[], cut: Cut): readonly Chunk[] {
     first += N
     return evenly(N, cut).map(([start, end]): Chunk => {
       const images = () => (end - start < N ? slice(x, 0, start, end) : x)
-      return { images, offset: before + start }
+      const [from, to] = [before + start, before + end]
+      const all = extents !== null && from === 0 && to === dim(extents.shape, 0)
+      return {
+        images,
+        extents: () => (extents === null || all ? extents : slice(extents, 0, from, to)),
+        offset: from,
+      }
     })
   })
 }

@@ -8,11 +8,21 @@ import type { Upload } from '../engine/capture-inputs.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { type Cut, type Pixels, cutPixels, pixelsOf } from './chunks.ts'
 
-/** Images [N, H, W, 3]: on the GPU already, u8 pixels to upload, or the numbers [N] of images of a set on the GPU. */
-export type ImageBatch = Tensor | Pixels | { readonly set: Variable; readonly indices: IndexList }
+/** Height and width of each image [N, 2], from its upper left corner on, of images of several
+ *  sizes in one tensor. */
+export interface Extended {
+  readonly extents?: Float32Array
+}
 
-/** The batch as a captured step takes it: pixels by the chunk. Throws TypeError for what is no
- *  batch, RangeError for an index outside the set, and ShapeError. */
+/** Images [N, H, W, 3]: on the GPU already, u8 pixels to upload, or the numbers [N] of images of a set on the GPU. */
+export type ImageBatch =
+  | Tensor
+  | (Pixels & Extended)
+  | ({ readonly set: Variable; readonly indices: IndexList } & Extended)
+
+/** The batch as a captured step takes it: pixels by the chunk, and extents behind all else. Throws
+ *  TypeError for what is no batch, RangeError for an index outside the set or a wrong number of
+ *  extents, and ShapeError. */
 export function inputsOf(method: string, batch: ImageBatch, cut: Cut): (Tensor | Upload)[] {
   const given: unknown = batch // plain JavaScript may give anything
   if (
@@ -23,8 +33,14 @@ export function inputsOf(method: string, batch: ImageBatch, cut: Cut): (Tensor |
     throw new TypeError(
       `${method}: a batch must be a tensor, { pixels, shape } or { set, indices }, got ${describe(given)}`,
     )
-  if ('pixels' in batch) return cutPixels(method, batch, cut)
-  return 'indices' in batch ? [numbered(method, batch), batch.set] : [batch]
+  if ('gpu' in batch) return [batch]
+  const inputs = 'pixels' in batch ? cutPixels(method, batch, cut) : [numbered(method, batch), batch.set]
+  const { extents } = batch
+  if (!extents) return inputs
+  const N = countOf(method, batch)
+  if (extents.length !== 2 * N)
+    throw new RangeError(`extents must be two numbers for each of the ${N} images, got ${extents.length}`)
+  return [...inputs, { values: extents, shape: [N, 2] }]
 }
 
 function numbered(
@@ -42,7 +58,14 @@ function numbered(
 /** The images of such a batch within the step, [N, H, W, 3] in one tensor or in several. */
 export const imagesOf = (batch: readonly Tensor[]): readonly Tensor[] => {
   const [given, set] = batch
-  return given && set && given.dtype === 'i32' ? [takeImages(set, given)] : batch
+  if (given && set && given.dtype === 'i32') return [takeImages(set, given)]
+  return extentsOf(batch) ? batch.slice(0, -1) : batch
+}
+
+/** The extents [N, 2] of such a batch, or null: only they stand behind other tensors as f32. */
+export function extentsOf(batch: readonly Tensor[]): Tensor | null {
+  const last = batch.at(-1)
+  return batch.length > 1 && last?.dtype === 'f32' ? last : null
 }
 
 /** How many images there are. */

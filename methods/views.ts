@@ -7,20 +7,23 @@ import type { Gpu } from '../engine/gpu.ts'
 /** How a view is made from images: a recipe, one for each view, or a function when you bring your own. */
 export type Views = Recipe | readonly [Recipe, Recipe] | ((images: Tensor, at: ViewOf) => Tensor)
 
-/** Which view of which images is to be made; `offset` is the first image's number in the batch. */
+/** Which view of which images is to be made; `offset` is the first image's number in the batch.
+ *  `extents` [N, 2] are the height and width that each image fills from its upper left corner
+ *  on, where that is not all: hand them on to `augment`. */
 export interface ViewOf {
   readonly step: number
   readonly view: number
   readonly offset: number
+  readonly extents?: Tensor
 }
 
 /** Makes view 0 or 1 of images, off the tape, by draws that depend on (seed, state.step, view, sample) alone. */
 export const viewsOf =
   (gpu: Gpu, views: Views, { seed, state }: { readonly seed: number; readonly state: { step: number } }) =>
-  (images: Tensor, view: 0 | 1, offset = 0): Tensor => {
+  (images: Tensor, view: 0 | 1, offset = 0, extents: Tensor | null = null): Tensor => {
     if (typeof views === 'function')
-      return gpu.noGrad(() => views(images, { step: state.step, view, offset }))
-    return augment(images, recipeOf(views, view), { seed, step: () => state.step, view, offset })
+      return gpu.noGrad(() => views(images, { step: state.step, view, offset, ...(extents && { extents }) }))
+    return augment(images, recipeOf(views, view), { seed, step: () => state.step, view, offset }, extents)
   }
 
 /** The recipe of a view. */

@@ -3,11 +3,12 @@
 import * as assert from 'uvu/assert'
 import { unpackAugmentations } from '../kernels/augment-parameters.ts'
 import { type Recipe, cifarRecipe } from '../kernels/augment-recipes.ts'
-import { type Sampling, drawAugmentations } from '../kernels/augment.ts'
+import { type Sampling, augment, drawAugmentations } from '../kernels/augment.ts'
 import { threefry2x32, uniform01 } from '../kernels/threefry.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { random } from './check.ts'
 import { gpuSuite } from './gpu.ts'
+import { refuses } from './refusal.ts'
 
 const test = gpuSuite('augment-draw')
 
@@ -191,5 +192,53 @@ function cropOf(uniforms: (draw: number) => readonly [number, number], H: number
   }
   throw new Error('no attempt fits')
 }
+
+test('each image is cropped within its own extent, as if it lay alone', async ({ gpu }) => {
+  const sizes = [
+    [8, 8],
+    [3, 8],
+    [8, 5],
+    [1, 8],
+    [6, 7],
+  ] as const
+  const N = sizes.length
+  const pixels = random(N * 192, 5).map((x) => Math.abs(x) % 1)
+  const images = gpu.tensor(pixels, [N, 8, 8, 3])
+  const extents = gpu.tensor(sizes.flat(), [N, 2])
+  const recipe: Recipe = { ...cifarRecipe(6), blur: { p: 0.5, kernel: 3 } }
+  const rows = await gpu.read(drawAugmentations(images, recipe, at, extents))
+  const views = await gpu.read(augment(images, recipe, at, extents))
+  for (const [n, [h, w]] of sizes.entries()) {
+    const alone = gpu.tensor(
+      Float32Array.from({ length: h * w * 3 }, (_, i) => {
+        const [y, x] = [Math.floor(i / (3 * w)), Math.floor(i / 3) % w]
+        return pixels[((n * 8 + y) * 8 + x) * 3 + (i % 3)] ?? NaN
+      }),
+      [1, h, w, 3],
+    )
+    const where = { ...at, offset: n }
+    assert.equal(
+      rows.subarray(n * 16, (n + 1) * 16),
+      await gpu.read(drawAugmentations(alone, recipe, where)),
+      `${h} x ${w}`,
+    )
+    const view = views.subarray(n * 108, (n + 1) * 108)
+    assert.equal(view, await gpu.read(augment(alone, recipe, where)), `${h} x ${w}`)
+  }
+})
+
+test('extents of another shape, or without a crop, are refused', ({ gpu }) => {
+  const images = gpu.tensor(new Uint8Array(2 * 48), [2, 4, 4, 3])
+  const extents = gpu.tensor([4, 4, 4, 2], [2, 2])
+  refuses(
+    () => augment(images, cifarRecipe(4), at, gpu.tensor([4, 4], [1, 2])),
+    'augment: extents must be [2, 2], height and width of each image, got [1, 2]',
+  )
+  refuses(
+    () => augment(images, { size: 4 }, at, extents),
+    'augment: extents need a recipe with crop, got one without; leave them out, or add crop',
+  )
+  assert.equal(augment(images, cifarRecipe(4), at, extents).shape, [2, 4, 4, 3])
+})
 
 test.run()

@@ -1,4 +1,4 @@
-import { mkdir, readFile, symlink, truncate, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, rm, symlink, truncate, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import sharp from 'sharp'
 import * as assert from 'uvu/assert'
@@ -29,13 +29,21 @@ test('threads decode side by side; every folder is a class, at any depth, whatev
   assert.equal(new Set([...(train.files ?? []), ...(held.files ?? [])]).size, 20)
 })
 
+test('images without labels all train', async ({ folder, cache }) => {
+  for (let i = 0; i < 5; i++) await picture(join(folder, `${i}.png`))
+  const { train, test: held, about } = await opened(folder, { cache })
+  assert.equal([train.size, held.size], [5, 0])
+  assert.is(about?.split, 'all images train, so that there is nothing to measure')
+  assert.equal(about?.notes, ['there are no folders of classes, so there are no labels'])
+})
+
 test('the split is the same at every opening, and the image at every size of the rest', async ({
   folder,
   cache,
 }) => {
   for (let i = 0; i < 20; i++) await picture(join(folder, `${i}.png`), [i * 10, 0, 0])
-  const first = await opened(folder, { cache })
-  const again = await opened(folder, { cache: `${cache}-2` })
+  const first = await opened(folder, { cache, testShare: 0.2 })
+  const again = await opened(folder, { cache: `${cache}-2`, testShare: 0.2 })
   assert.equal(again.test.files, first.test.files)
   assert.is(first.test.size, 4)
   assert.is(first.train.labels, null)
@@ -117,6 +125,42 @@ test('the middle of an oblong image is kept', async ({ folder, cache }) => {
   )
 })
 
+test('whole images are kept beside their middle squares, from memory as from the cache', async ({
+  folder,
+  cache,
+}) => {
+  const thirds = Buffer.from(
+    Array.from({ length: 60 * 12 }, (_, i) => {
+      const x = i % 60
+      return x < 20 ? [250, 0, 0] : x < 40 ? [0, 0, 250] : [0, 250, 0]
+    }).flat(),
+  )
+  await sharp(thirds, { raw: { width: 60, height: 12, channels: 3 } })
+    .png()
+    .toFile(join(folder, 'a.png'))
+  await picture(join(folder, 'b.png'), [9, 9, 9], 4, 10)
+  for (const memory of [1e6, 0]) {
+    const { train, decoded } = await opened(folder, { cache, originals: 30, memory })
+    assert.is(decoded, memory === 0 ? 0 : 2)
+    assert.equal(train.originals?.image, { height: 10, width: 30, channels: 3 })
+    assert.equal([...(train.originals?.extents ?? [])], [6, 30, 10, 4])
+    const whole = new Uint8Array(2 * 900)
+    await train.originals?.read([1, 0], whole)
+    const at = (n: number, y: number, x: number) => whole.subarray(n * 900 + y * 90 + 3 * x)
+    near(at(0, 9, 3), [9, 9, 9])
+    near(at(0, 9, 4), [0, 0, 0])
+    near(at(1, 0, 0), [250, 0, 0])
+    near(at(1, 3, 15), [0, 0, 250])
+    near(at(1, 5, 29), [0, 250, 0])
+    near(at(1, 6, 29), [0, 0, 0])
+    near(await pixels(train), [0, 0, 250])
+    await train.close?.()
+  }
+  await rm(join(folder, 'a.png'))
+  await picture(join(folder, 'b.png'), [9, 9, 9], 8, 8)
+  assert.is((await opened(folder, { cache, originals: 30 })).train.originals, undefined)
+})
+
 test('a damaged image is skipped by name, and what is left is used', async ({ folder, cache }) => {
   for (let i = 0; i < 4; i++) await picture(join(folder, `${i}.jpg`), [9, 9, 9], 64, 64)
   await truncate(join(folder, '1.jpg'), (await readFile(join(folder, '1.jpg'))).length - 60)
@@ -142,7 +186,7 @@ test('a folder of no use is refused in words', async ({ folder, cache }) => {
   const refused = (path: string, options = {}) => refusal(() => opened(path, { cache, ...options }))
   assert.is(
     await refused(folder),
-    `folder: ${folder} must hold JPEG, PNG or WebP images (.jpg, .jpeg, .png, .webp), found none at any depth`,
+    `folder: ${folder} must hold images (.jpg .jpeg .jfif .png .webp .gif .tif .tiff .bmp .avif), found none at any depth`,
   )
   assert.is(await refused(join(folder, 'nowhere')), `folder: ${join(folder, 'nowhere')} does not exist`)
   await writeFile(join(folder, 'a.png'), 'not an image')
@@ -150,7 +194,7 @@ test('a folder of no use is refused in words', async ({ folder, cache }) => {
   assert.is(await refused(file), `folder: ${file} must be a folder of images, got a file`)
   assert.match(
     await refused(folder),
-    /^folder: .*: none of the 1 images can be decoded; the first: a\.png: Input file contains unsupported image format$/,
+    /^folder: .*: none of the 1 images can be decoded; the first: a\.png: is of an unknown format, not an image of a format that is read \(JPEG, PNG, WebP, GIF, TIFF, BMP, AVIF\)$/,
   )
   await picture(join(folder, 'b.png'))
   assert.is(await refused(folder, { size: 0 }), 'folder: size must be a positive number of pixels, got 0')

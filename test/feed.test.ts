@@ -79,4 +79,27 @@ test('a set larger than half a binding is streamed, and one larger than a bindin
   )
 })
 
+test('whole images come with what each fills, by numbers as by pixels', async ({ gpu }) => {
+  const extents = Float32Array.from({ length: 46 }, (_, i) => 1 + (i % 3))
+  const whole = memoryDataset({
+    ...{ name: 'bytes', image: { height: 4, width: 6, channels: 3 }, classes: [], labels: null },
+    pixels: Uint8Array.from({ length: 23 * 72 }, (_, i) => (i * 31) % 241),
+  })
+  const both = { ...set, originals: { image: whole.image, extents, read: whole.read } }
+  for (const images of [both, subset(both, 11, 4)])
+    for (const resident of ['on', 'off'] as const)
+      for await (const { images: batch, indices } of (await openFeed(gpu, images, resident))({
+        batch: 4,
+        seed: 7,
+        epoch: 0,
+      })) {
+        const expected = new Uint8Array(4 * 72)
+        await images.originals?.read(indices, expected)
+        assert.equal(await pixelsOf(gpu, batch), [...expected])
+        const filled = images.originals?.extents ?? []
+        const part = [...indices].flatMap((i) => [filled[2 * i], filled[2 * i + 1]])
+        assert.equal('extents' in batch && [...(batch.extents ?? [])], part)
+      }
+})
+
 test.run()

@@ -13,7 +13,7 @@ test.before.each((context) => {
 })
 test.after.each(({ dir }) => rmSync(dir, { recursive: true }))
 
-const entries = new Map([['a.png', { mtime: 1, bytes: 2, slot: 0 }]])
+const entries = new Map([['a.png', { mtime: 1, bytes: 2, slot: 0, height: 1, width: 1 }]])
 
 test('put in force by several at once, is whole, and leaves nothing else', async ({ dir }) => {
   for (let round = 0; round < 10; round++) {

@@ -94,6 +94,17 @@ function tests() {
   test('says what is wrong with a folder that holds none', async ({ dir }) => {
     const none = join(dir, 'none')
     assert.is(await message(openRun(none)), `${none} does not exist; give the --out folder of a training`)
+    const file = `${dir}-file`
+    writeFileSync(file, '')
+    assert.is(
+      await message(openRun(file)),
+      `${file} is a file, not a run folder; give the --out folder of a training`,
+    )
+    assert.is(
+      await message(openRun(join(file, 'x'))),
+      `${join(file, 'x')} cannot be reached: part of the path is a file, not a folder; give the --out folder of a training`,
+    )
+    rmSync(file)
     assert.is(
       await message(resumeRun(dir)),
       `${dir} is not a run folder: it has no config.json; give the --out folder of a training`,

@@ -1,0 +1,84 @@
+// What was read of a data set, told before anything is done with it.
+
+import { printable } from '../kernels/printable.ts'
+import type { Dataset, Skipped, Split } from '../data/dataset.ts'
+import { listed } from '../data/listed.ts'
+import { UsageError } from './choice.ts'
+import type { Progress } from './progress.ts'
+
+const MOST = 10 // classes that are named
+const FIRST = 3 // files that are named
+
+/** The files left out of either half, each once. */
+export function skippedOf({ train, test }: Split): Skipped[] {
+  return [...new Map([...train.skipped, ...test.skipped].map((skipped) => [skipped.file, skipped])).values()]
+}
+
+/** Throws UsageError, with what can be done, for a set in which there is nothing to measure. */
+export function checkMeasurable(command: string, source: string, { train, test }: Split) {
+  if (train.labels?.some((label) => label >= 0) && test.size > 0) return
+  const why = train.labels ? 'no labelled training images, or no test images' : 'no labels'
+  throw new UsageError(
+    `${command}: needs labelled training and test images, and ${source} has ${why}; put each class into a folder of its own, or name a labelled set with --data`,
+  )
+}
+
+/** Tells what was read: where from, how many images of which classes, and what was left out.
+ *  Under --json it is one event. */
+export function tellData(data: Split, progress: Progress) {
+  const { train, test, about } = data
+  const skipped = skippedOf(data)
+  const { path = null, split = '', notes = [], others = [] } = about ?? {}
+  const classes = classCounts(data)
+  const lines = [
+    `read ${train.name}${path === null ? '' : ` ${printable(path)}`}: ${train.size} training and ${test.size} test images${split && ` (${split})`}`,
+    classLine(classes),
+    ...notes,
+    fileLine(others.length, 'not taken, by the extension', listed(others, FIRST)),
+    fileLine(
+      skipped.length,
+      'skipped',
+      listed(
+        skipped.map(({ file, reason }) => `${file} ${reason}`),
+        FIRST,
+        '; ',
+      ),
+    ),
+  ]
+  progress.note(lines.filter((line) => line !== null).join('\n  '), {
+    data: {
+      ...{ source: train.name, path, train: train.size, test: test.size, split, notes },
+      classes: { count: classes.length, first: classes.slice(0, MOST) },
+      others: { count: others.length, first: others.slice(0, FIRST) },
+      skipped: { count: skipped.length, first: skipped.slice(0, FIRST) },
+    },
+    skippedFiles: skipped.length,
+  })
+}
+
+interface ClassCount {
+  readonly name: string
+  readonly train: number
+  readonly test: number
+}
+
+/** How many images of each class there are. */
+function classCounts({ train, test }: Split): ClassCount[] {
+  const count = ({ labels, classes }: Dataset) => {
+    const counts = new Uint32Array(classes.length)
+    for (const label of labels ?? []) if (label >= 0) counts[label] = (counts[label] ?? 0) + 1
+    return counts
+  }
+  const [a, b] = [count(train), count(test)]
+  return train.classes.map((name, i) => ({ name, train: a[i] ?? 0, test: b[i] ?? 0 }))
+}
+
+function classLine(classes: readonly ClassCount[]): string {
+  if (classes.length === 0) return 'no labels: nothing can be measured, training needs none'
+  const counts = classes.map((one) => `${one.name} ${one.train} + ${one.test}`)
+  return `${classes.length} classes (training + test images): ${listed(counts, MOST)}`
+}
+
+/** '3 files skipped: a, b, c', or null when there is none. */
+const fileLine = (count: number, what: string, names: string) =>
+  count === 0 ? null : `${count} ${count === 1 ? 'file' : 'files'} ${what}: ${names}`

@@ -1,0 +1,54 @@
+// A folder's tree as far as images lie in it.
+
+import type { Found, ImageFile } from './image-files.ts'
+
+interface Node {
+  /** Images at any depth, and directly within. */
+  images: number
+  loose: number
+  /** Folders directly within that hold images at any depth. */
+  readonly children: Set<string>
+}
+
+/** A folder's tree, asked by paths that are '' or end in '/'. */
+export class Tree {
+  readonly #found: Found
+  readonly #nodes = new Map<string, Node>()
+
+  constructor(found: Found) {
+    this.#found = found
+    for (const { path } of found.files) {
+      const parts = path.split('/').slice(0, -1)
+      let prefix = ''
+      for (const part of parts) {
+        this.#count(prefix).children.add(part)
+        prefix += `${part}/`
+      }
+      this.#count(prefix).loose++
+    }
+  }
+
+  /** The node, with one image more. */
+  #count(prefix: string): Node {
+    const node = this.#nodes.get(prefix) ?? { images: 0, loose: 0, children: new Set() }
+    this.#nodes.set(prefix, node)
+    node.images++
+    return node
+  }
+
+  /** The images at any depth. */
+  within = (prefix: string): ImageFile[] => this.#found.files.filter(({ path }) => path.startsWith(prefix))
+  /** Names of the folders directly within that hold images at any depth. */
+  children = (prefix: string): string[] => [...(this.#nodes.get(prefix)?.children ?? [])]
+  /** Images at any depth. */
+  images = (prefix: string): number => this.#nodes.get(prefix)?.images ?? 0
+  /** Images directly within. */
+  loose = (prefix: string): number => this.#nodes.get(prefix)?.loose ?? 0
+  /** Names of the folders directly within that hold no image. */
+  empty(prefix: string): string[] {
+    const all = this.#found.folders.filter((path) => path.startsWith(prefix))
+    const direct = all.map((path) => path.slice(prefix.length)).filter((name) => !name.includes('/'))
+    const full = new Set(this.children(prefix))
+    return direct.filter((name) => !full.has(name))
+  }
+}

@@ -1,0 +1,69 @@
+// What a file holds, told by its first bytes rather than by its name, and what is wrong with one
+// that does not decode: the same words for the same bytes, whatever else is being decoded
+// meanwhile.
+
+/** Formats that are decoded. */
+export type Format = 'JPEG' | 'PNG' | 'WebP' | 'GIF' | 'TIFF' | 'BMP' | 'AVIF'
+
+/** Whether a file's name says that it is an image. */
+export const isImageName = (name: string) => /\.(jpe?g|jpe|jfif|png|webp|gif|tiff?|bmp|dib|avif)$/i.test(name)
+
+const formats: readonly Format[] = ['JPEG', 'PNG', 'WebP', 'GIF', 'TIFF', 'BMP', 'AVIF']
+
+/** How files of a kind begin: with one of these texts, a byte to a character, or as a pattern
+ *  says. */
+const beginnings: readonly (readonly [kind: string, ...begins: (string | RegExp)[]])[] = [
+  ['JPEG', '\xff\xd8\xff'],
+  ['PNG', '\x89PNG\r\n\x1a\n'],
+  ['WebP', /^RIFF[^]{4}WEBP/],
+  ['GIF', 'GIF87a', 'GIF89a'],
+  ['TIFF', 'II*\0', 'II+\0', 'MM\0*', 'MM\0+'],
+  ['BMP', 'BM'],
+  ['AVIF', /^[^]{4}ftyp(avi[fs]|[^]{4,40}avif)/],
+  ['HEIC', /^[^]{4}ftyp(hei[cxms]|hev|mi[fa]|msf)/],
+  ['JPEG XL', '\xff\x0a', '\0\0\0\x0cJXL '],
+  ['JPEG 2000', '\0\0\0\x0cjP  ', '\xff\x4f\xff\x51'],
+  ['PDF', '%PDF'],
+  ['PSD', '8BPS'],
+  ['an icon', '\0\0\x01\0', '\0\0\x02\0'],
+  ['a zip archive', 'PK\x03\x04'],
+  ['gzip data', '\x1f\x8b'],
+  ['a Git LFS pointer', 'version https://git-lfs'],
+  ['HTML', /^(\xef\xbb\xbf)?\s*<(!doctype html|html|head|body)/i],
+  ['SVG', /^(\xef\xbb\xbf)?\s*(<\?xml[^]*)?<svg/i],
+  ['XML', /^(\xef\xbb\xbf)?\s*<\?xml/],
+]
+
+/** What the bytes are, or null when no beginning is known. */
+export const kindOfBytes = (bytes: Uint8Array): string | null => {
+  const start = Buffer.from(bytes.buffer, bytes.byteOffset, Math.min(bytes.length, 512)).toString('latin1')
+  const isOne = (begin: string | RegExp) =>
+    typeof begin === 'string' ? start.startsWith(begin) : begin.test(start)
+  return beginnings.find(([, ...begins]) => begins.some(isOne))?.[0] ?? null
+}
+
+/** The format of an image that is decoded. Throws Error saying what the bytes are instead. */
+export function formatOf(bytes: Uint8Array): Format {
+  if (bytes.length === 0) throw new Error('is empty')
+  const kind = kindOfBytes(bytes)
+  const format = formats.find((name) => name === kind)
+  if (format) return format
+  const told = kind === null ? 'is of an unknown format' : `holds ${kind}`
+  throw new Error(`${told}, not an image of a format that is read (${formats.join(', ')})`)
+}
+
+/** Why an image of this format does not decode: it ends early, or it is damaged within. */
+export const damageOf = (bytes: Uint8Array, format: Format): string =>
+  endsEarly(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length), format)
+    ? `is cut short: its ${format} data end early`
+    : `is damaged: its ${format} data cannot be decoded`
+
+function endsEarly(bytes: Buffer, format: Format): boolean {
+  const tail = bytes.subarray(-4096).toString('latin1')
+  if (format === 'JPEG') return !tail.includes('\xff\xd9')
+  if (format === 'PNG') return !tail.includes('IEND')
+  if (format === 'GIF') return !tail.includes('\x3b')
+  if (bytes.length < 16) return true
+  if (format === 'WebP') return bytes.readUInt32LE(4) + 8 > bytes.length
+  return format === 'BMP' && bytes.readUInt32LE(2) > bytes.length
+}

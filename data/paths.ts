@@ -1,0 +1,95 @@
+// What stands at a path, in words: files, folders, links and what is neither, such as pipes, which
+// would be waited for without end if they were opened.
+
+import type { Stats } from 'node:fs'
+import { lstat, readFile, readdir, readlink, stat } from 'node:fs/promises'
+import { DataError } from './dataset.ts'
+
+/** A file's status, or why there is none. */
+export type Look =
+  | { readonly status: Stats; readonly trouble: null }
+  | { readonly status: null; readonly trouble: string }
+
+/** What is at `path`, links followed. */
+export async function lookAt(path: string): Promise<Look> {
+  try {
+    return { status: await stat(path), trouble: null }
+  } catch (error) {
+    return { status: null, trouble: await troubleOf(error, path) }
+  }
+}
+
+const words: Readonly<Record<string, string>> = {
+  ENOENT: 'does not exist',
+  ENOTDIR: 'cannot be reached: part of the path is a file, not a folder',
+  EACCES: 'cannot be read: no permission; change its permissions, or ask its owner',
+  EPERM: 'cannot be read: no permission; change its permissions, or ask its owner',
+  ELOOP: 'cannot be reached: its links lead in a circle',
+  ENAMETOOLONG: 'cannot be reached: a name in the path is too long',
+  EISDIR: 'is a folder, not a file',
+  EMFILE: 'cannot be read: too many files are open; raise the limit (ulimit -n)',
+  EIO: 'cannot be read: the disk reports an error',
+}
+
+/** Why `path` could not be looked at or read: what follows its name in a sentence. */
+export async function troubleOf(error: unknown, path: string): Promise<string> {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : ''
+  if (code === 'ENOENT') {
+    const isLink = (await lstat(path).catch(() => null))?.isSymbolicLink()
+    if (isLink) return `is a link to ${await readlink(path)}, which does not exist`
+    if (path.includes('\ufffd')) return 'has a name that is not UTF-8; rename it'
+  }
+  return words[code] ?? `cannot be read: ${error instanceof Error ? error.message : String(error)}`
+}
+
+/** What kind of thing it is: 'a file', 'a folder', 'a pipe'. */
+export function kindOf(status: Stats): string {
+  if (status.isFile()) return 'a file'
+  if (status.isDirectory()) return 'a folder'
+  if (status.isFIFO()) return 'a pipe'
+  return status.isSocket() ? 'a socket' : 'a device'
+}
+
+/** The names in a folder. Throws DataError that begins with `what` for anything else; `rule`
+ *  says what it must be. */
+export async function namesIn(what: string, path: string, rule: string, remedy = ''): Promise<string[]> {
+  const { status, trouble } = await lookAt(path)
+  if (!status) throw new DataError(`${what}: ${path} ${trouble}`)
+  if (!status.isDirectory())
+    throw new DataError(`${what}: ${path} must be ${rule}, got ${kindOf(status)}${remedy}`)
+  try {
+    return await readdir(path)
+  } catch (cause) {
+    throw new DataError(`${what}: ${path} ${await troubleOf(cause, path)}`, { cause })
+  }
+}
+
+/** The size of a file in bytes. Throws DataError for what is no file. */
+export async function sizeOfFile(what: string, path: string): Promise<number> {
+  const { status, trouble } = await lookAt(path)
+  if (!status) throw new DataError(`${what}: ${path} ${trouble}`)
+  if (!status.isFile()) throw new DataError(`${what}: ${path} must be a file, got ${kindOf(status)}`)
+  return status.size
+}
+
+/** The bytes of a file. Throws DataError for what is no file or cannot be read. */
+export async function bytesOf(what: string, path: string): Promise<Buffer> {
+  await sizeOfFile(what, path)
+  try {
+    return await readFile(path)
+  } catch (cause) {
+    throw new DataError(`${what}: ${path} ${await troubleOf(cause, path)}`, { cause })
+  }
+}
+
+/** The lines of a text file that are not blank, trimmed; none where there is no such file.
+ *  Throws DataError as `bytesOf`. */
+export async function linesOf(what: string, path: string): Promise<string[]> {
+  const isMissing = await lstat(path).then(
+    () => false,
+    (error: unknown) => error instanceof Error && 'code' in error && error.code === 'ENOENT',
+  )
+  if (isMissing) return []
+  const lines = (await bytesOf(what, path)).toString('utf8').split(/\r?\n/)
+  return lines.map((line) => line.trim()).filter((line) => line !== '')
+}
