@@ -39,14 +39,14 @@ function reachedByNpx(cwd: string): boolean {
   }
 }
 
-/** Whether a folder is a built checkout. */
+/** Whether a folder is a checkout, whose own program npx runs. */
 function isKindred(folder: string): boolean {
   try {
     const { name, bin } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as {
       readonly name?: unknown
-      readonly bin?: { readonly kindred?: string }
+      readonly bin?: unknown
     } // npm's own format
-    return name === 'kindred' && existsSync(join(folder, bin?.kindred ?? 'none'))
+    return name === 'kindred' && bin !== undefined
   } catch {
     return false
   }

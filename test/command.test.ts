@@ -42,7 +42,7 @@ test('begins with what is found where it is typed', ({ dir }) => {
   assert.equal(program('/x/node_modules/.bin/kindred', npx), ['npx', 'kindred'])
 })
 
-test('is by npx in a built checkout, and in a project that has it', ({ dir }) => {
+test('is by npx in a checkout, and in a project that has it', ({ dir }) => {
   const [checkout, project] = [join(dir, 'checkout'), join(dir, 'project')]
   mkdirSync(join(checkout, 'docs'), { recursive: true })
   writeFileSync(join(checkout, 'package.json'), '{"name":"kindred","bin":{"kindred":"./kindred.js"}}')
