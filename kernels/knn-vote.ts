@@ -9,6 +9,7 @@ import {
   dim,
   elementwise,
   flatIndex,
+  folded,
   kernel,
   matrix,
   show,
@@ -20,7 +21,7 @@ import { slice } from './slice.ts'
 // the same way, the index up to which keys equal to it are taken. Exactly k remain, whatever ties there are.
 const nearestKernel = kernel`
   override THREADS: u32 = 64u;
-  struct Params { M: u32, k: u32, indexBits: u32 }
+  struct Params { n: u32, M: u32, k: u32, indexBits: u32 }
   @group(0) @binding(0) var<storage, read>       similarity: array<u32>; // [n, M], the bits of f32
   @group(0) @binding(1) var<storage, read_write> nearest:    array<u32>; // [n, k]
   @group(0) @binding(2) var<uniform>             p:          Params;
@@ -57,8 +58,13 @@ const nearestKernel = kernel`
   }
 
   @compute @workgroup_size(THREADS)
-  fn knnNearest(@builtin(workgroup_id) query: vec3u, @builtin(local_invocation_index) thread: u32) {
-    let row = query.x * p.M;
+  fn knnNearest(
+    @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
+    @builtin(local_invocation_index) thread: u32,
+  ) {
+    let query = group.y * groups.x + group.x;
+    if (query >= p.n) { return; }
+    let row = query * p.M;
     var least = 0u;
     for (var bit = 0u; bit < 32u; bit++) {
       let candidate = least | (0x80000000u >> bit);
@@ -76,7 +82,7 @@ const nearestKernel = kernel`
       own += select(0u, 1u, key > least || (key == least && m <= last));
     }
     share(thread, own);
-    var at = query.x * p.k + sumBelow(thread);
+    var at = query * p.k + sumBelow(thread);
     for (var m = thread; m < p.M; m += THREADS) {
       let key = keyOf(similarity[row + m]);
       if (key > least || (key == least && m <= last)) {
@@ -143,9 +149,9 @@ const knnVoteOp: Op<
     const [nearest] = run(nearestKernel, {
       reads: [similarity],
       makes: [{ shape: [n, k], dtype: 'i32' }],
-      params: { M, k, indexBits: 32 - Math.clz32(M - 1) },
+      params: { n, M, k, indexBits: 32 - Math.clz32(M - 1) },
       constants: { THREADS: threads ?? (run.software ? 8 : 64) }, // a CPU runs the threads one vector at a time
-      groups: [n],
+      groups: folded(n),
     })
     const count = n * classes
     return run(voteKernel, {

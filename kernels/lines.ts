@@ -2,24 +2,16 @@
 // them. However many these are, a sum adds up every 64th element first, and what that makes in one order then: the bits
 // are the same.
 
-import { type Run, wgsl } from './op.ts'
+import { type Run, folded, wgsl } from './op.ts'
 
-const MOST = 65535 // workgroups per dimension that every device allows
 const SHORT = 1024 // numbers of a line that one thread of a CPU adapter sees to
-
-/** Workgroups for `count` lines of 64 threads each, folded over two dimensions; the kernel finds its own with
- *  `lineIndex(group, groups, thread)`. */
-export function linewise(count: number): readonly [x: number, y: number] {
-  const y = Math.max(1, Math.ceil(count / MOST))
-  return [Math.ceil(count / y), y]
-}
 
 /** Constants and workgroups of a kernel over `count` lines of R numbers. A CPU adapter gives a line one thread, as barriers
  *  are dear there, unless it is very long; a GPU gives a short one no more than it has use for. */
 export function perLine(run: Run, count: number, R: number) {
   const some = Math.min(64, 2 ** Math.ceil(Math.log2(Math.max(1, R))))
   const lanes = run.software ? (R <= SHORT ? 1 : 64) : some
-  return { constants: { lanes }, groups: linewise(Math.ceil((count * lanes) / 64)) }
+  return { constants: { lanes }, groups: folded(Math.ceil((count * lanes) / 64)) }
 }
 
 /** `lineIndex(group, groups, thread)`, which goes beyond the last line at the end; `laneOf(thread)`, the thread's number among those of

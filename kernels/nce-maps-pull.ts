@@ -8,6 +8,7 @@ import {
   ShapeError,
   elementwise,
   flatIndex,
+  folded,
   kernel,
   matrix,
   show,
@@ -134,12 +135,13 @@ const pullKernel = tiled(
   }
 
   @compute @workgroup_size(THREADS)
-  fn nceMapsPull(${entry}, @builtin(workgroup_id) group: vec3u) {
+  fn nceMapsPull(${entry}, @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u) {
     ${enter}
-    let row = group.x * ROWS;
+    let row = (group.y * groups.x + group.x) * ROWS;
+    if (row >= p.rows) { return; } // a dispatch may end with tiles too many
     let own = groupOf(thread);
     prepare(fourRows(row + own * 4u));
-    let begin = group.y * p.span;
+    let begin = group.z * p.span;
     for (var column = begin; column < min(begin + p.span, p.columns); column += COLUMNS) {
       score(row, column, team);
       for (var k = 0u; k < COLUMNS / SLICES; k++) {
@@ -147,7 +149,7 @@ const pullKernel = tiled(
         setTile(c, own, weigh(column + c, tileAt(c, own)));
       }
       fence();
-      pull(row, column, group.y * p.rows * p.D, column == begin, vec4f(1.0), team);
+      pull(row, column, group.z * p.rows * p.D, column == begin, vec4f(1.0), team);
     }
   }
 `,
@@ -195,7 +197,7 @@ export function pullSources(run: Run, pull: Pull, sources: Tensor, maps: Tensor)
     reads: [sources, maps, maps, found, dloss, dpenalty ?? dloss],
     makes: [[splits, N, R]],
     params: { ...tileParams(pull, N, N * L), ...weightParams(pull), span },
-    groups: [tiles, splits],
+    groups: [...folded(tiles), splits],
   })
   const [gradient] = run(addKernel, {
     reads: [partial],
@@ -215,7 +217,7 @@ export function pullMaps(run: Run, pull: Pull, sources: Tensor, maps: Tensor): T
     makes: [maps.shape],
     params: { ...tileParams(pull, N * L, N), ...weightParams(pull), span: N },
     constants: { ofMaps: 1 },
-    groups: [tiles],
+    groups: folded(tiles),
   })
   return gradient
 }
