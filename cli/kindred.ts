@@ -8,7 +8,7 @@ import { doctor } from './doctor.ts'
 import type { AmdimFlags } from './amdim-config.ts'
 import { type ClassifierFlags, addClassifiers, evalClassifier } from './eval-classifier.ts'
 import { evalKnn } from './eval-knn.ts'
-import { channels, count, counts, folder, positive, whole } from './numbers.ts'
+import { channels, count, counts, folder, positive, temperature, whole } from './numbers.ts'
 import type { PlaceFlags } from './place.ts'
 import { listPresets } from './presets.ts'
 import { addAmdim, trainAmdim } from './train-amdim.ts'
@@ -76,7 +76,7 @@ evaluate
   .option('--data <source>', `another data set than the run's: ${sources}`)
   .option('--checkpoint <file>', 'a checkpoint of the run (default: the newest)')
   .option('--k <n>', 'neighbours that vote', count)
-  .option('--temperature <t>', "the vote's temperature", positive)
+  .option('--temperature <t>', "the vote's temperature", temperature)
   .option('--bank <n>', 'training images to find neighbours among (default: as the run)', count)
   .option('--queries <n>', 'test images to classify (default: as the run)', count)
   .option('--precision <kind>', 'arithmetic: f32, f16x3 or f16 (default: as the run)')

@@ -4,6 +4,7 @@
 import { type Tensor, ShapeError, dim, matrix, show } from '../kernels/op.ts'
 import { knnVote } from '../kernels/knn-vote.ts'
 import { l2Normalize } from '../kernels/l2-normalize.ts'
+import { LEAST_TEMPERATURE } from '../kernels/pairs.ts'
 import { Gpu } from '../engine/gpu.ts'
 
 const CHUNK = 16 * 2 ** 20 // similarities at a time: 64 MiB
@@ -44,6 +45,8 @@ export async function knn(
   if (!(Number.isInteger(wanted) && wanted >= 1))
     throw new Error(`knn: k must be a whole number from 1, got ${wanted}`)
   if (!(temperature > 0)) throw new Error(`knn: temperature must be above 0, got ${temperature}`)
+  if (temperature < LEAST_TEMPERATURE)
+    throw new Error(`knn: temperature must be at least 2^-126 (about 1.2e-38), got ${temperature}`)
   if (!(chunk >= 1)) throw new Error(`knn: chunk must be at least 1, got ${chunk}`)
   const k = Math.min(wanted, M)
   // before anything is awaited, since a step may be the end of what an earlier one returned

@@ -1,19 +1,29 @@
 // Numbers at the ends of f32's range, and sizes at the ends of what WebGPU allows.
 
 import * as assert from 'uvu/assert'
+import { temperature } from '../cli/numbers.ts'
+import { knn } from '../evaluate/knn.ts'
 import { avgPool } from '../kernels/avg-pool.ts'
+import { clip } from '../kernels/clip.ts'
 import { crossEntropy } from '../kernels/cross-entropy.ts'
+import { dcl, dclw } from '../kernels/dcl.ts'
 import { div } from '../kernels/div.ts'
+import { infoNce } from '../kernels/infonce.ts'
 import { log } from '../kernels/log.ts'
 import { logSoftmax } from '../kernels/log-softmax.ts'
 import { logSumExp } from '../kernels/logsumexp.ts'
 import { maxPool } from '../kernels/max-pool.ts'
+import { nceMaps } from '../kernels/nce-maps.ts'
+import { similarities } from '../kernels/nce.ts'
+import { ntXent } from '../kernels/ntxent.ts'
 import type { Tensor } from '../kernels/op.ts'
 import { slice } from '../kernels/slice.ts'
 import { sqrt } from '../kernels/sqrt.ts'
+import { supCon } from '../kernels/supcon.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { gradientAt } from './golden-op.ts'
 import { gpuSuite } from './gpu.ts'
+import { refuses } from './refusal.ts'
 
 const test = gpuSuite('extremes')
 const { fround } = Math
@@ -167,6 +177,37 @@ test('pooling is differentiated exactly beyond 2^23 positions', async ({ gpu }) 
     const end = gpu.read(slice(dx, 2, LONG - END, LONG))
     equal(await end, [...expected.slice(-END)], pool.name)
   }
+})
+
+test('temperatures without a reciprocal in f32 are refused by every loss', async ({ gpu }) => {
+  const z = gpu.tensor([1, 2, 3, 4], [2, 2])
+  const labels = gpu.tensor(Int32Array.of(0, 1), [2])
+  for (const T of [1e-39, 1e-44, 1e-300]) {
+    const losses: Record<string, () => unknown> = {
+      ntXent: () => ntXent(z, z, T),
+      infoNce: () => infoNce(z, z, z, T),
+      dcl: () => dcl(z, z, T),
+      dclw: () => dclw(z, z, T),
+      clip: () => clip(z, z, T),
+      supCon: () => supCon(z, z, labels, T),
+      similarities: () => similarities(z, z, z, T),
+    }
+    for (const [name, loss] of Object.entries(losses))
+      refuses(
+        loss,
+        `${name}: the temperature must be at least 2^-126 (about 1.2e-38), as f32 has no reciprocal of less, got ${T}`,
+      )
+    const message = await knn(z, labels, z, { temperature: T }).catch((error: Error) => error.message)
+    assert.is(message, `knn: temperature must be at least 2^-126 (about 1.2e-38), got ${T}`)
+    refuses(
+      () => nceMaps(z, z, { clip: T }),
+      `nceMaps: the clip must lie from 2^-126 to 2^126, where f32 divides, got ${T}`,
+    )
+    assert.throws(() => temperature(String(T)), /it must be a number from 1.2e-38 on/)
+  }
+  refuses(() => similarities(z, z, z, 0), 'similarities: the temperature must be a positive number, got 0')
+  const least = await gpu.read(ntXent(z, z, 2 ** -126))
+  assert.ok(Number.isFinite(least[0]))
 })
 
 test.run()
