@@ -55,8 +55,8 @@ const walk = (name: string, a: Shape, b: Shape, into: Shape) =>
     broadcastStrides(b, into),
   )
 
-/** Runs a kernel of two inputs, declared with `broadcastIndex`, over their broadcast shape. `more`, of that shape, are
- *  bound after them. */
+/** Runs a kernel of two inputs, declared with `broadcastIndex`, over their broadcast shape. `more`,
+ *  of that shape, are bound after them. */
 export function combine(
   run: Run,
   kernel: Kernel,

@@ -44,7 +44,8 @@ export const partialCpuKernel = kernel`
     @builtin(workgroup_id) group: vec3u,
     @builtin(num_workgroups) groups: vec3u,
   ) {
-    let tile = min(group.y * groups.x + group.x, p.K / 16u * p.bands - 1u); // those past the last repeat it
+    // Tiles past the last repeat it.
+    let tile = min(group.y * groups.x + group.x, p.K / 16u * p.bands - 1u);
     let block = tile / p.bands;
     let thread = (tile - block * p.bands) * threads + lane;
     let k = block * 16u;

@@ -28,9 +28,14 @@ const partialKernel = sharing(
   ${eight}
 
   @compute @workgroup_size(threads)
-  fn convWeightGradient(${lane}, @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u) {
+  fn convWeightGradient(
+    ${lane},
+    @builtin(workgroup_id) group: vec3u,
+    @builtin(num_workgroups) groups: vec3u,
+  ) {
     let count = p.kH * p.kW * p.C;
-    let tile = min(group.y * groups.x + group.x, (p.K + 7u) / 8u * p.bands - 1u); // those past the last repeat it
+    // Tiles past the last repeat it.
+    let tile = min(group.y * groups.x + group.x, (p.K + 7u) / 8u * p.bands - 1u);
     let block = tile / p.bands;
     let thread = (tile - block * p.bands) * threads + lane;
     let k = block * 8u;

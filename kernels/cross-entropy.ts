@@ -33,7 +33,9 @@ const rowsKernel = kernel`
     var sum = 0.0;
     for (var k = lane; k < columnsOf(p.C); k += lanes) {
       var part = 0.0;
-      for (var c = k; c < p.C; c += 64u) { part += select(exp(x[row + c] - m), 0.0, i32(c) == label); }
+      for (var c = k; c < p.C; c += 64u) {
+        part += select(exp(x[row + c] - m), 0.0, i32(c) == label);
+      }
       sum += part;
     }
     let others = lineSum(thread, sum);

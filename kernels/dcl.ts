@@ -5,7 +5,8 @@
 //   L_DCW = 1/2N Σ_i (logsumexp_{j negative} s_ij - w_n s_i,pos),  w_n = 2 - N softmax_n(cos_n / σ) for image n with the
 //   cosine cos_n of its two views
 //
-// w is a constant to the gradient, or, as in the authors' code, is differentiated too; with p_n = softmax_n(cos_n / σ), then
+// w is a constant to the gradient, or, as in the authors' code, is differentiated too: then, with
+// p_n = softmax_n(cos_n / σ),
 //   dL_DCW / ds_n,pos = -w_n / N + T/σ p_n (s_n,pos - Σ_m p_m s_m,pos)
 
 import { type Run, type Tensor, kernel, op } from './op.ts'
@@ -67,14 +68,16 @@ export const dcl = (z1: Tensor, z2: Tensor, temperature: number, { normalized = 
 export interface DclwOptions {
   /** The temperature of the weights; 0.5, as in the paper, unless given. */
   readonly sigma?: number
-  /** Whether the weights are constants to the gradient, as they are unless told; false differentiates them, as the authors' code does. */
+  /** Whether the weights are constants to the gradient; true unless told. The authors' code
+   *  differentiates them, as false does. */
   readonly detachWeights?: boolean
   /** Whether rows are unit already. */
   readonly normalized?: boolean
 }
 
-/** The weighted decoupled loss: positives weigh 2 - N softmax(cos / σ), so that hard ones weigh more. Otherwise as `dcl`. Throws
- *  ShapeError, and RangeError for the temperature and for sigma. */
+/** The weighted decoupled loss: positives weigh 2 - N softmax(cos / σ), so that hard ones weigh
+ *  more. Otherwise as `dcl`. Throws ShapeError, and RangeError for the temperature and for sigma.
+ *  */
 export function dclw(
   z1: Tensor,
   z2: Tensor,

@@ -3,8 +3,9 @@ import { affine } from './affine.ts'
 import { broadcastIndex, broadcastShape, combine, sumTo } from './broadcast.ts'
 import { enlarged } from './pointwise.ts'
 
-// `quotient(a, b)`: a / b for all a and b. WGSL is to divide precisely by numbers from 2^-126 to 2^126 alone, so that both are
-// scaled by powers of two where b lies outside. A quotient that is subnormal itself may become 0.
+// `quotient(a, b)`: a / b for all a and b. WGSL is to divide precisely by numbers from 2^-126 to
+// 2^126 alone. Where b lies outside, both are scaled by powers of two. A quotient below 2^-126 may
+// become 0.
 const quotient = wgsl`
   ${enlarged}
   fn quotient(a: f32, b: f32) -> f32 {
@@ -14,7 +15,8 @@ const quotient = wgsl`
       if (isSubnormal(a)) { return enlarged(a) / b * 0x1p-64f; }
       return a / b;
     }
-    if ((bitcast<u32>(a) & 0x7fffffffu) < 0x3f800000u) { return enlarged(a) / enlarged(b); } // below 1
+    let small = (bitcast<u32>(a) & 0x7fffffffu) < 0x3f800000u; // below 1
+    if (small) { return enlarged(a) / enlarged(b); }
     return a / enlarged(b) * 0x1p64f;
   }
 `
@@ -102,9 +104,9 @@ const divNumberOp: Op<[x: Tensor], [y: Tensor], { by: number }> = {
 const applyDiv = op(divOp)
 const applyDivNumber = op(divNumberOp)
 
-/** a / b, elementwise, broadcasting as numpy does; b may be a number, and then its reciprocal is what is
- *  multiplied, if it is a normal f32. Subnormal and huge b are divided by precisely; a quotient below 2^-126 may
- *  become 0. Throws ShapeError. */
+/** a / b, elementwise, broadcasting as numpy does. b may be a number, and then its reciprocal is
+ *  what is multiplied, if that is a normal f32. Subnormal and huge b are divided by precisely. A
+ *  quotient below 2^-126 may become 0. Throws ShapeError. */
 export function div(a: Tensor, b: Tensor | number): Tensor {
   if (typeof b !== 'number') return applyDiv({}, a, b)
   const size = Math.abs(1 / b)

@@ -19,7 +19,8 @@ const forwardKernel = kernel`
     var most = -0x1.fffffep+127f;
     for (var r = lane; r < p.R; r += lanes) { most = max(most, x[start + r * p.B]); }
     let peak = lineMax(thread, most);
-    let m = select(peak, 0.0, bitcast<u32>(peak) == 0x7f800000u); // infinity less itself would be NaN
+    let infinite = bitcast<u32>(peak) == 0x7f800000u; // which, less itself, would be NaN
+    let m = select(peak, 0.0, infinite);
     var sum = 0.0;
     for (var k = lane; k < columnsOf(p.R); k += lanes) {
       var part = 0.0;
@@ -80,7 +81,8 @@ const logSumExpOp: Op<[x: Tensor], [y: Tensor], Attrs> = {
 
 const applyLogSumExp = op(logSumExpOp)
 
-/** log(sum(exp(x))) along an axis, stable for x of any size; -Infinity masks an element, and a line of nothing else gives
- *  -Infinity; Infinity gives Infinity. Gradients at infinite results are NaN, as torch's. Throws ShapeError. */
+/** log(sum(exp(x))) along an axis, stable for x of any size. -Infinity masks an element, and a line
+ *  of nothing else gives -Infinity. Infinity gives Infinity. As in torch, the gradient of an
+ *  infinity that the result equals is NaN. Throws ShapeError. */
 export const logSumExp = (x: Tensor, axis = -1, { keepDims = false }: Keep = {}) =>
   applyLogSumExp({ axis, keepDims }, x)

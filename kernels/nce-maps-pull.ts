@@ -137,7 +137,11 @@ const pullKernel = tiled(
   }
 
   @compute @workgroup_size(THREADS)
-  fn nceMapsPull(${entry}, @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u) {
+  fn nceMapsPull(
+    ${entry},
+    @builtin(workgroup_id) group: vec3u,
+    @builtin(num_workgroups) groups: vec3u,
+  ) {
     ${enter}
     let row = (group.y * groups.x + group.x) * ROWS;
     if (row >= p.rows) { return; } // a dispatch may end with tiles too many

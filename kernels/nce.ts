@@ -21,8 +21,8 @@ export interface Similarities {
   readonly noise: Tensor
 }
 
-/** Similarities over T of features f [N, C], unit rows, to their slots v [N, C] and to noise [m, C]. Throws ShapeError, and
- *  RangeError for T. */
+/** Similarities over T of features f [N, C], unit rows, to their slots v [N, C] and to noise [m,
+ *  C]. Throws ShapeError, and RangeError for T. */
 export function similarities(f: Tensor, v: Tensor, noise: Tensor, T: number): Similarities {
   checkTemperature('similarities', T)
   return {

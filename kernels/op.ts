@@ -201,8 +201,8 @@ export function dim(shape: Shape, axis: number): number {
 const GROUP = 64
 const MOST = 65535 // workgroups per dimension that every device allows
 
-/** So many workgroups, or a few more, folded over two dimensions, as one alone may have 65,535. The kernel finds its own number,
- *  which may go beyond the last, as `group.y * groups.x + group.x`. */
+/** So many workgroups, or a few more, folded over two dimensions, as one alone may have 65,535. The
+ *  kernel finds its own number, which may go beyond the last, as `group.y * groups.x + group.x`. */
 export function folded(count: number): readonly [x: number, y: number] {
   const y = Math.max(1, Math.ceil(count / MOST))
   return [Math.ceil(count / y), y]

@@ -38,7 +38,8 @@ export function pairsOf(name: string, T: number, z1: Shape, z2: Shape, across: b
   return { N, D, view: padded(N), T, across }
 }
 
-/** The least temperature, f32's least normal number: reciprocals of smaller ones overflow, or are of what devices take for 0. */
+/** The least temperature, f32's least normal number. Devices may take smaller ones for 0, and
+ *  reciprocals of those below 2.9e-39 overflow. */
 export const LEAST_TEMPERATURE = 2 ** -126
 
 /** Throws RangeError unless the temperature is a positive number whose reciprocal f32 has. */

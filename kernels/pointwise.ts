@@ -73,8 +73,8 @@ export const preciseLog = wgsl`
   }
 `
 
-/** `isSubnormal(x)`: 0 < |x| < 2^-126, and `enlarged(x)`: 2^64 x of such a number or a larger one. WGSL lets arithmetic take
- *  subnormal numbers for 0, hence by their bits, which stay. */
+/** `isSubnormal(x)`: whether 0 < |x| < 2^-126. `enlarged(x)`: 2^64 x of such a number or a larger
+ *  one. WGSL lets arithmetic take subnormal numbers for 0, hence by their bits, which stay. */
 export const enlarged = wgsl`
   fn isSubnormal(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) - 1u < 0x007fffffu; }
   fn enlarged(x: f32) -> f32 {

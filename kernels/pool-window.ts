@@ -13,8 +13,8 @@ export const place = wgsl`
 `
 
 /** `windows(at, size, stride, padding, most)`: the windows [first, last) of most that row or column at is in. The
- *  division of floats is exact for sides of images, and for a CPU adapter much cheaper than one of integers; beyond
- *  `longSide` it is not. */
+ *  division of floats is exact for sides of images, and for a CPU adapter much cheaper than one of
+ *  integers; beyond `longSide` it is not. */
 export const windows = wgsl`
   override long: bool = false;
   fn quotient(a: u32, b: u32) -> u32 {
@@ -62,7 +62,9 @@ export function pooledShape(x: Shape, { size, stride, padding }: Window, name: s
   return [N, outH, outW, C]
 }
 
-const LONG = 2 ** 20 // from here on, half a unit may be less than the error of WGSL's division, 2.5 units in the last place
+// From here on half a unit may be less than the error of WGSL's division, 2.5 units in the last
+// place.
+const LONG = 2 ** 20
 
 /** Constants of a kernel with `windows` over x [N, H, W, C]. */
 export function longSide(x: Shape, { padding }: Window, name: string) {

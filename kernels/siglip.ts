@@ -36,7 +36,11 @@ const sumsKernel = tiled(
   ${log1pUnit}
 
   @compute @workgroup_size(THREADS)
-  fn sigLipSums(${entry}, @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u) {
+  fn sigLipSums(
+    ${entry},
+    @builtin(workgroup_id) group: vec3u,
+    @builtin(num_workgroups) groups: vec3u,
+  ) {
     ${enter}
     let row = (group.y * groups.x + group.x) * ROWS;
     if (row >= p.view) { return; } // a dispatch may end with tiles too many
@@ -115,7 +119,11 @@ const pullKernel = tiled(
   ${pullRows}
 
   @compute @workgroup_size(THREADS)
-  fn sigLipPull(${entry}, @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u) {
+  fn sigLipPull(
+    ${entry},
+    @builtin(workgroup_id) group: vec3u,
+    @builtin(num_workgroups) groups: vec3u,
+  ) {
     ${enter}
     pullRows(group.y * groups.x + group.x, group.z, team);
   }

@@ -109,7 +109,11 @@ const pullKernel = tiled(
   ${pullRows}
 
   @compute @workgroup_size(THREADS)
-  fn supConPull(${entry}, @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u) {
+  fn supConPull(
+    ${entry},
+    @builtin(workgroup_id) group: vec3u,
+    @builtin(num_workgroups) groups: vec3u,
+  ) {
     ${enter}
     pullRows(group.y * groups.x + group.x, group.z, team);
   }

@@ -48,7 +48,8 @@ export const matricesEngine = (by: Matrices, { exact, tall, whole, moments = fal
     override bSize: u32 = select(depth, tileN, bAlong) * bStride;
     override bStart: u32 = aSize * parts;
     const parts = ${exact ? wgsl`2u` : wgsl`1u`}; // high and low
-    override stagedCount: u32 = (aSize + bSize) * parts; // named, as naga takes no other override for a size
+    // Sizes that hang on an override are named: naga takes no others.
+    override stagedCount: u32 = (aSize + bSize) * parts;
     override spilledCount: u32 = 256u * teamsX * teamsY;
     var<workgroup> staged: array<vec4<f16>, stagedCount>;
     var<workgroup> spilled: array<f32, spilledCount>;

@@ -28,7 +28,7 @@ export const registersEngine = (half: boolean, fours: 1 | 2, moments = false): E
     override tileM: u32 = threadsY * 4u * fours;
     override tileN: u32 = threadsX * 4u * fours;
     override bStart: u32 = depth * tileM / 4u;
-    override stagedCount: u32 = bStart + depth * tileN / 4u; // named, as naga takes no other override for a size
+    override stagedCount: u32 = bStart + depth * tileN / 4u; // named: naga takes no other for a size
     var<workgroup> staged: array<Staged, stagedCount>; // A's slice [depth, tileM], B's [depth, tileN]
 
     ${moments ? registerMoments.memory(half) : wgsl``}

@@ -5,7 +5,8 @@ import { convolve, convolveBack, convolveMoments } from '../kernels/convolve.ts'
 import { gemm } from '../kernels/gemm.ts'
 import type { Run, Shape, Tensor } from '../kernels/op.ts'
 
-/** Runs a convolution and its gradients, and products of every form, of sizes that are multiples of four or not. */
+/** Runs a convolution and its gradients, and products of every form, of sizes that are multiples of
+ *  four or not. */
 export function everyProduct(run: Run, zeros: (shape: Shape) => Tensor) {
   for (const [M, K, N] of [
     [8, 4, 12],

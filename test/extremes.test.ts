@@ -29,7 +29,8 @@ const test = gpuSuite('extremes')
 const { fround } = Math
 const INF = Infinity
 
-/** Asserts that numbers are equal to three units of the last digit, or both NaN; subnormal ones may be 0. */
+/** Asserts that numbers are equal to three units of the last digit, or both NaN; subnormal ones may
+ *  be 0. */
 function equal(got: ArrayLike<number>, expected: readonly number[], what: string) {
   assert.is(got.length, expected.length, what)
   for (const [i, e] of expected.entries()) {
@@ -152,7 +153,7 @@ const LONG = 2 ** 23 + 40
 const END = 24 // pixels looked at
 
 /** A long row, 0 but for its last pixels. */
-function row(gpu: Gpu, value: (i: number) => number): Tensor {
+function longRow(gpu: Gpu, value: (i: number) => number): Tensor {
   const values = new Float32Array(LONG)
   for (let i = LONG - 2 * END; i < LONG; i++) values[i] = value(i)
   return gpu.tensor(values, [1, 1, LONG, 1])
@@ -166,8 +167,8 @@ test('pooling is differentiated exactly beyond 2^23 positions', async ({ gpu }) 
     most[first] = (most[first] ?? 0) + 1 + (o % 8)
     for (const i of window) means[i] = (means[i] ?? 0) + (1 + (o % 8)) / 9
   }
-  const x = row(gpu, (i) => (i * 5) % 7)
-  const dy = row(gpu, (i) => 1 + (i % 8))
+  const x = longRow(gpu, (i) => (i * 5) % 7)
+  const dy = longRow(gpu, (i) => 1 + (i % 8))
   for (const [pool, expected] of [
     [maxPool, most],
     [avgPool, means],

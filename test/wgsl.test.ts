@@ -1,8 +1,9 @@
-// What the WGSL of every kernel must keep to for all compilers of it: Tint (Dawn, Chromium) and naga (wgpu, Firefox, Deno).
+// What the WGSL of every kernel must keep to for all compilers of it: Tint (Dawn, Chromium) and
+// naga (wgpu, Firefox, Deno).
 
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import type { Kernel, Run, Shape, Tensor } from '../kernels/op.ts'
+import { machine, tensor } from './machine.ts'
 
 const sources = new Set<string>() // every WGSL program that is assembled from here on
 const { raw } = String
@@ -15,17 +16,6 @@ const { name } = await import('../index.ts').then(({ kernel }) => kernel`@comput
 const { everyProduct } = await import('./every-product.ts')
 const { tilesFor } = await import('../kernels/tile-plan.ts')
 
-/** A machine that computes nothing and takes every kernel that products assemble on it. */
-function machine(traits: Partial<Run>): Run {
-  const made = (make: Shape | { shape: Shape }): Tensor => tensor('shape' in make ? make.shape : make)
-  const run = (_: Kernel, { makes = [] }: Parameters<Run>[1]) => makes.map(made)
-  const view = (_: Tensor, shape: Shape) => tensor(shape)
-  const shares = { software: false, f16: true, workgroupBytes: 1 << 16, subgroupSize: 32 }
-  return Object.assign(run, { view, ...shares, ...traits }) as unknown as Run // it has all that products ask
-}
-
-const tensor = (shape: Shape) => ({ shape, dtype: 'f32' }) as Tensor // of no machine
-
 for (const precision of ['f32', 'f16', 'f16x3'] as const)
   for (const matrices of [false, true])
     for (const emulated of [false, true])
@@ -35,7 +25,8 @@ for (const precision of ['f32', 'f16', 'f16x3'] as const)
           tensor,
         )
 
-/** Sizes of workgroup arrays that are no number and no name, and hang on an `override`. naga ends the process over these. */
+/** Sizes of workgroup arrays that are no number and no name, and hang on an `override`. naga ends
+ *  the process over these. */
 function unnamedSizes(source: string): string[] {
   const overrides = [...source.matchAll(/\boverride\s+(\w+)/g)].map(([, found = '']) => found)
   return [...source.matchAll(/var<workgroup>\s*\w+\s*:\s*([^;]*);/g)].flatMap(([declaration, type = '']) => {
