@@ -11,7 +11,7 @@ import { doctor } from './doctor.ts'
 import type { AmdimFlags } from './amdim-config.ts'
 import { type ClassifierFlags, addClassifiers, evalClassifier } from './eval-classifier.ts'
 import { evalKnn } from './eval-knn.ts'
-import { channels, count, counts, folder, positive, whole } from './numbers.ts'
+import { channels, count, counts, folder, positive, temperature, whole } from './numbers.ts'
 import { exitCode, flushed, watchOutput } from './output.ts'
 import type { PlaceFlags } from './place.ts'
 import { listPresets } from './presets.ts'
@@ -89,7 +89,7 @@ evaluate
   .option('--data <source>', `another data set than the run's: ${sources}`)
   .option('--checkpoint <file>', 'a checkpoint of the run (default: the newest)')
   .option('--k <n>', 'neighbours that vote', count)
-  .option('--temperature <t>', "the vote's temperature", positive)
+  .option('--temperature <t>', "the vote's temperature", temperature)
   .option('--bank <n>', 'training images to find neighbours among (default: as the run)', count)
   .option('--queries <n>', 'test images to classify (default: as the run)', count)
   .option('--precision <kind>', 'arithmetic: f32, f16x3 or f16 (default: as the run)')

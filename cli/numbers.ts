@@ -37,6 +37,10 @@ export function whole(text: string) {
 export function positive(text: string) {
   return parsed(text, 'a number above 0', (v) => v > 0 && Number.isFinite(v))
 }
+/** A temperature: f32 has no reciprocal of a smaller one. */
+export function temperature(text: string) {
+  return parsed(text, 'a number from 1.2e-38 on', (v) => v >= 1.2e-38 && Number.isFinite(v))
+}
 /** A number from 0 to 1. */
 export function share(text: string) {
   return parsed(text, 'a number from 0 to 1', (v) => v >= 0 && v <= 1)

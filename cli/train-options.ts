@@ -3,7 +3,7 @@
 import { type Command, Option } from 'commander'
 import { command } from './command.ts'
 import { chunking } from './chunk.ts'
-import { channels, count, folder, pixels, positive, share, whole } from './numbers.ts'
+import { channels, count, folder, pixels, positive, share, temperature, whole } from './numbers.ts'
 import { activationsHelp, precisionHelp } from './precision.ts'
 import { type Method, methods, presetLines } from './presets.ts'
 
@@ -99,7 +99,7 @@ function methodCommand(
     .option(
       '--temperature <t>',
       "the loss's temperature: smaller looks harder at the nearest negatives",
-      positive,
+      temperature,
     )
   return measuring(chunking(add(own))).addHelpText(
     'after',
@@ -146,7 +146,7 @@ export const measuring = (own: Command) =>
     .option('--activations <kind>', activationsHelp)
     .option('--knn-every <epochs>', 'measure kNN accuracy every so many epochs; 0 for only at the end', whole)
     .option('--k <n>', 'neighbours that vote (default: 200, or a fiftieth of a small bank)', count)
-    .option('--knn-temperature <t>', "the vote's temperature, apart from the loss's", positive)
+    .option('--knn-temperature <t>', "the vote's temperature, apart from the loss's", temperature)
     .option('--knn-bank <n>', 'training images to find neighbours among (default: all; 2000 on a CPU)', count)
     .option('--knn-queries <n>', 'test images to classify (default: all; 1000 on a CPU)', count)
     .option('--checkpoint-every <steps>', 'steps between checkpoints (default: once an epoch)', count)

@@ -7,6 +7,7 @@ import { flatNumbers } from '../kernels/numbers.ts'
 import { knnVote } from '../kernels/knn-vote.ts'
 import { l2Normalize } from '../kernels/l2-normalize.ts'
 import { nearestRows, writtenBefore } from '../kernels/nearest-rows.ts'
+import { LEAST_TEMPERATURE } from '../kernels/pairs.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import type { Embeddings } from './embed.ts'
 import { type NearestOptions, checkCounts, gpuOf, onHost } from './nearest.ts'
@@ -46,6 +47,8 @@ export async function knn(
   const gpu = gpuOf('knn', features, queries, options.gpu)
   checkCounts('knn', { k, slab, chunk })
   if (!(temperature > 0)) throw new Error(`knn: temperature must be above 0, got ${temperature}`)
+  if (temperature < LEAST_TEMPERATURE)
+    throw new Error(`knn: temperature must be at least 2^-126 (about 1.2e-38), got ${temperature}`)
   const settings = { ...options, k, temperature, chunk }
   if ('gpu' in features && 'gpu' in queries) return knnInPlace(gpu, features, labels, queries, settings)
   return knnOfSlabs(gpu, features, labels, queries, settings)

@@ -12,7 +12,15 @@ import {
   op,
   sizeOf,
 } from './op.ts'
-import { type PoolOptions, type Window, place, pooledShape, windowParams, windows } from './pool-window.ts'
+import {
+  type PoolOptions,
+  type Window,
+  longSide,
+  place,
+  pooledShape,
+  windowParams,
+  windows,
+} from './pool-window.ts'
 
 const avgKernel = kernel`
   struct Params {
@@ -72,6 +80,7 @@ export function avgPoolBack(run: Run, dy: Tensor, x: Shape, window: Window): Ten
     reads: [dy],
     makes: [x],
     params: { count, K: dim(dy.shape, 3), ...windowParams(x, dy.shape, window, 'avgPool') },
+    constants: longSide(x, window, 'avgPool'),
     groups: elementwise(count),
   })
   return dx

@@ -55,8 +55,15 @@ const walk = (name: string, a: Shape, b: Shape, into: Shape) =>
     broadcastStrides(b, into),
   )
 
-/** Runs a kernel of two inputs, declared with `broadcastIndex`, over their broadcast shape. */
-export function combine(run: Run, kernel: Kernel, a: Tensor, b: Tensor): Tensor {
+/** Runs a kernel of two inputs, declared with `broadcastIndex`, over their broadcast shape. `more`,
+ *  of that shape, are bound after them. */
+export function combine(
+  run: Run,
+  kernel: Kernel,
+  a: Tensor,
+  b: Tensor,
+  more: readonly Tensor[] = [],
+): Tensor {
   const shape = broadcastShape(kernel.name, a.shape, b.shape)
   const count = sizeOf(shape)
   const { sizes, ...strides } = walk(kernel.name, a.shape, b.shape, shape)
@@ -65,7 +72,7 @@ export function combine(run: Run, kernel: Kernel, a: Tensor, b: Tensor): Tensor 
   const [b0, b1, b2, b3] = strides.b
   const whole = (t: Tensor) => Number(sizeOf(t.shape) === count) // read element by element, no place to compute
   const [out] = run(kernel, {
-    reads: [a, b],
+    reads: [a, b, ...more],
     makes: [shape],
     params: { count, wholeA: whole(a), wholeB: whole(b), n1, n2, n3, a0, a1, a2, a3, b0, b1, b2, b3 },
     groups: elementwise(count),

@@ -29,7 +29,7 @@ export const partialCpuKernel = kernel`
   enable subgroups;
   struct Params {
     N: u32, H: u32, W: u32, C: u32, outH: u32, outW: u32, K: u32, kH: u32, kW: u32,
-    strideH: u32, strideW: u32, padH: u32, padW: u32, lines: u32
+    strideH: u32, strideW: u32, padH: u32, padW: u32, lines: u32, bands: u32
   }
   @group(0) @binding(0) var<storage, read>       x:       array<f32>;   // [N, H, W, C]
   @group(0) @binding(1) var<storage, read>       factors: array<vec4f>; // dy [N, outH, outW, K]
@@ -42,9 +42,13 @@ export const partialCpuKernel = kernel`
     @builtin(local_invocation_index) lane: u32,
     @builtin(subgroup_invocation_id) neighbor: u32,
     @builtin(workgroup_id) group: vec3u,
+    @builtin(num_workgroups) groups: vec3u,
   ) {
-    let thread = group.x * threads + lane;
-    let k = group.y * 16u;
+    // Tiles past the last repeat it.
+    let tile = min(group.y * groups.x + group.x, p.K / 16u * p.bands - 1u);
+    let block = tile / p.bands;
+    let thread = (tile - block * p.bands) * threads + lane;
+    let k = block * 16u;
     let own = neighbor % 8u / 2u * p.K + k + neighbor % 2u * 4u; // one of four pixels, four of eight channels
     let r = thread / p.C;
     let c = thread % p.C;

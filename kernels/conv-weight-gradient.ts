@@ -2,7 +2,7 @@
 // Rows are (r, s, c), columns k, and the sum over image rows is split over workgroups, whose partial sums a second
 // kernel adds in a fixed order, so that two runs give the same bits.
 
-import { type Run, type Shape, type Tensor, images, kernel, sizeOf } from './op.ts'
+import { type Run, type Shape, type Tensor, folded, images, kernel, sizeOf } from './op.ts'
 import { CPU_COLUMNS, partialCpuKernel, suitsCpu } from './conv-weight-gradient-cpu.ts'
 import { convWeightGradientTiled } from './conv-weight-gradient-tiled.ts'
 import { sharing, threadsFor } from './lanes.ts'
@@ -17,7 +17,7 @@ const partialKernel = sharing(
   ${head}
   struct Params {
     N: u32, H: u32, W: u32, C: u32, outH: u32, outW: u32, K: u32, kH: u32, kW: u32,
-    strideH: u32, strideW: u32, padH: u32, padW: u32, lines: u32
+    strideH: u32, strideW: u32, padH: u32, padW: u32, lines: u32, bands: u32
   }
   @group(0) @binding(0) var<storage, read>       x:       array<f32>; // [N, H, W, C]
   @group(0) @binding(1) var<storage, read>       factors: array<f32>; // dy [N, outH, outW, K]
@@ -28,10 +28,17 @@ const partialKernel = sharing(
   ${eight}
 
   @compute @workgroup_size(threads)
-  fn convWeightGradient(${lane}, @builtin(workgroup_id) group: vec3u) {
+  fn convWeightGradient(
+    ${lane},
+    @builtin(workgroup_id) group: vec3u,
+    @builtin(num_workgroups) groups: vec3u,
+  ) {
     let count = p.kH * p.kW * p.C;
-    let thread = group.x * threads + lane;
-    let k = group.y * 8u;
+    // Tiles past the last repeat it.
+    let tile = min(group.y * groups.x + group.x, (p.K + 7u) / 8u * p.bands - 1u);
+    let block = tile / p.bands;
+    let thread = (tile - block * p.bands) * threads + lane;
+    let k = block * 8u;
     share(neighbor, k, p.K, 1u);
     var row = array<u32, 4>();
     var r = array<i32, 4>();
@@ -113,18 +120,19 @@ export function convWeightGradient(run: Run, x: Tensor, dy: Tensor, out: Shape, 
   const onCpu = suitsCpu(run, { kW, strideW: stride[1], outW, K })
   const rows = kW === 3 && stride[1] === 1 ? 3 : 4
   const columns = onCpu ? CPU_COLUMNS : COLUMNS
-  const tiles = [Math.ceil((kH * kW * C) / rows / threads), Math.ceil(K / columns)] as const
-  const lines = linesPerSplit(N * outH, tiles[0] * tiles[1], count, run.software)
+  const bands = Math.ceil((kH * kW * C) / rows / threads)
+  const tiles = bands * Math.ceil(K / columns)
+  const lines = linesPerSplit(N * outH, tiles, count, run.software)
   const splits = Math.ceil((N * outH) / lines)
   const [partial] = run(onCpu ? partialCpuKernel : partialKernel(run), {
     reads: [x, dy],
     makes: [[splits, ...out]],
     params: {
-      ...{ N, H, W, C, outH, outW, K, kH, kW, lines },
+      ...{ N, H, W, C, outH, outW, K, kH, kW, lines, bands },
       ...{ strideH: stride[0], strideW: stride[1], padH: padding[0], padW: padding[1] },
     },
     constants: onCpu ? { threads } : { threads, rows },
-    groups: [...tiles, splits],
+    groups: [...folded(tiles), splits],
   })
   return sumSplits(run, partial, out)
 }

@@ -5,7 +5,7 @@
 
 import { type Op, type Tensor, ShapeError, elementwise, flatIndex, kernel, matrix, op, show } from './op.ts'
 import { type Indices, NO_INDEX, asIntegers, indexTensor } from './indices.ts'
-import { lines, linewise } from './lines.ts'
+import { lines, perLine } from './lines.ts'
 import { log1pUnit } from './pointwise.ts'
 import { sumAxes } from './reduce.ts'
 
@@ -23,17 +23,23 @@ const rowsKernel = kernel`
     @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
     @builtin(local_invocation_index) thread: u32,
   ) {
-    let n = lineIndex(group, groups);
-    if (n >= p.N) { return; }
+    let n = min(lineIndex(group, groups, thread), p.N - 1u); // rows past the last repeat it
+    let lane = laneOf(thread);
     let row = n * p.C;
     let label = labels[n];
     var most = -0x1.fffffep+127f;
-    for (var c = thread; c < p.C; c += 64u) { most = max(most, x[row + c]); }
+    for (var c = lane; c < p.C; c += lanes) { most = max(most, x[row + c]); }
     let m = lineMax(thread, most);
     var sum = 0.0;
-    for (var c = thread; c < p.C; c += 64u) { sum += select(exp(x[row + c] - m), 0.0, i32(c) == label); }
+    for (var k = lane; k < columnsOf(p.C); k += lanes) {
+      var part = 0.0;
+      for (var c = k; c < p.C; c += 64u) {
+        part += select(exp(x[row + c] - m), 0.0, i32(c) == label);
+      }
+      sum += part;
+    }
     let others = lineSum(thread, sum);
-    if (thread != 0u) { return; }
+    if (lane != 0u) { return; }
     let counts = label != p.ignore;
     var loss = 0.0;
     if (counts) {
@@ -114,7 +120,7 @@ const crossEntropyOp: Op<[x: Tensor, labels: Tensor], Outputs, { ignore: number 
         [2, N],
       ],
       params: { N, C, ignore, nan: NaN },
-      groups: linewise(N),
+      ...perLine(run, N, C),
     })
     const sums = sumAxes(run, losses, [1])
     const [loss] = run(meanKernel, { reads: [sums], makes: [[]], params: { nan: NaN }, groups: [1] })

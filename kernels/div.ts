@@ -1,7 +1,25 @@
-import { type Op, type Tensor, flatIndex, kernel, op } from './op.ts'
+import { type Op, type Run, type Tensor, elementwise, flatIndex, kernel, op, sizeOf, wgsl } from './op.ts'
 import { affine } from './affine.ts'
 import { broadcastIndex, broadcastShape, combine, sumTo } from './broadcast.ts'
-import { mulKernel } from './mul.ts'
+import { enlarged } from './pointwise.ts'
+
+// `quotient(a, b)`: a / b for all a and b. WGSL is to divide precisely by numbers from 2^-126 to
+// 2^126 alone. Where b lies outside, both are scaled by powers of two. A quotient below 2^-126 may
+// become 0.
+const quotient = wgsl`
+  ${enlarged}
+  fn quotient(a: f32, b: f32) -> f32 {
+    let size = bitcast<u32>(b) & 0x7fffffffu;
+    if (size > 0x7e800000u) { return a / (b * 0x1p-64f) * 0x1p-64f; } // above 2^126
+    if (!isSubnormal(b)) {
+      if (isSubnormal(a)) { return enlarged(a) / b * 0x1p-64f; }
+      return a / b;
+    }
+    let small = (bitcast<u32>(a) & 0x7fffffffu) < 0x3f800000u; // below 1
+    if (small) { return enlarged(a) / enlarged(b); }
+    return a / enlarged(b) * 0x1p64f;
+  }
+`
 
 /** Exported for ops whose gradient is a quotient. */
 export const divKernel = kernel`
@@ -11,10 +29,32 @@ export const divKernel = kernel`
   @group(0) @binding(3) var<uniform>             p:   Params;
   ${flatIndex}
   ${broadcastIndex}
+  ${quotient}
   @compute @workgroup_size(64)
   fn div(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
     let i = flat(id, groups);
-    if (i < p.count) { out[i] = a[indexA(i)] / b[indexB(i)]; }
+    if (i < p.count) { out[i] = quotient(a[indexA(i)], b[indexB(i)]); }
+  }
+`
+
+// dy / b times y, or, where that quotient is too large for f32, dy times y / b
+const divisorKernel = kernel`
+  @group(0) @binding(0) var<storage, read>       a:   array<f32>; // dy
+  @group(0) @binding(1) var<storage, read>       b:   array<f32>;
+  @group(0) @binding(2) var<storage, read>       y:   array<f32>;
+  @group(0) @binding(3) var<storage, read_write> out: array<f32>;
+  @group(0) @binding(4) var<uniform>             p:   Params;
+  ${flatIndex}
+  ${broadcastIndex}
+  ${quotient}
+  fn finite(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) < 0x7f800000u; }
+  @compute @workgroup_size(64)
+  fn divDivisor(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+    let i = flat(id, groups);
+    if (i >= p.count) { return; }
+    let by = b[indexB(i)];
+    let part = quotient(a[indexA(i)], by);
+    if (finite(part)) { out[i] = part * y[i]; } else { out[i] = a[indexA(i)] * quotient(y[i], by); }
   }
 `
 
@@ -23,18 +63,53 @@ const divOp: Op<[a: Tensor, b: Tensor]> = {
   name: 'div',
   shape: (_, a, b) => broadcastShape('div', a, b),
   forward: (run, _, a, b) => [combine(run, divKernel, a, b)],
-  backward(run, _, [dy], [a, b], [y], [needsA, needsB]) {
-    const da = combine(run, divKernel, dy, b)
-    return [
-      needsA ? sumTo(run, da, a.shape) : null,
-      needsB ? sumTo(run, combine(run, mulKernel, da, y), b.shape, -1) : null,
-    ]
-  },
+  backward: (run, _, [dy], [a, b], [y], [needsA, needsB]) => [
+    needsA ? sumTo(run, combine(run, divKernel, dy, b), a.shape) : null,
+    needsB ? sumTo(run, combine(run, divisorKernel, dy, b, [y]), b.shape, -1) : null,
+  ],
+}
+
+const numberKernel = kernel`
+  struct Params { count: u32, by: f32 }
+  @group(0) @binding(0) var<storage, read>       x: array<f32>;
+  @group(0) @binding(1) var<storage, read_write> y: array<f32>;
+  @group(0) @binding(2) var<uniform>             p: Params;
+  ${flatIndex}
+  ${quotient}
+  @compute @workgroup_size(64)
+  fn divNumber(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+    let i = flat(id, groups);
+    if (i < p.count) { y[i] = quotient(x[i], p.by); }
+  }
+`
+
+function divided(run: Run, x: Tensor, by: number): Tensor {
+  const count = sizeOf(x.shape)
+  const [y] = run(numberKernel, {
+    reads: [x],
+    makes: [x.shape],
+    params: { count, by },
+    groups: elementwise(count),
+  })
+  return y
+}
+
+const divNumberOp: Op<[x: Tensor], [y: Tensor], { by: number }> = {
+  name: 'div',
+  shape: (_, x) => x,
+  forward: (run, { by }, x) => [divided(run, x, by)],
+  backward: (run, { by }, [dy]) => [divided(run, dy, by)],
 }
 
 const applyDiv = op(divOp)
+const applyDivNumber = op(divNumberOp)
 
-/** a / b, elementwise, broadcasting as numpy does; b may be a number, and then its reciprocal is what is
- *  multiplied. Throws ShapeError. */
-export const div = (a: Tensor, b: Tensor | number): Tensor =>
-  typeof b === 'number' ? affine(a, 1 / b, 0) : applyDiv({}, a, b)
+/** a / b, elementwise, broadcasting as numpy does. b may be a number, and then its reciprocal is
+ *  what is multiplied, if that is a normal f32. Subnormal and huge b are divided by precisely. A
+ *  quotient below 2^-126 may become 0. Throws ShapeError. */
+export function div(a: Tensor, b: Tensor | number): Tensor {
+  if (typeof b !== 'number') return applyDiv({}, a, b)
+  const size = Math.abs(1 / b)
+  const normal = size >= 2 ** -126 && size < 2 ** 127
+  return normal || !Number.isFinite(b) || b === 0 ? affine(a, 1 / b, 0) : applyDivNumber({ by: b }, a)
+}

@@ -2,7 +2,7 @@
 // of exp(s - top) and Σ exp(s - top) queue_j, and rescales them when a larger similarity turns up. Shares are combined by those
 // who read them, in order.
 
-import { type Run, type Tensor, kernel, matrix } from './op.ts'
+import { type Run, type Tensor, folded, kernel, matrix } from './op.ts'
 import { columnShares } from './column-shares.ts'
 import { tiled } from './similarity-tiles.ts'
 
@@ -46,8 +46,9 @@ const attendKernel = tiled(
   @compute @workgroup_size(THREADS)
   fn infonceAttend(${entry}, @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u) {
     ${enter}
-    let row = group.x * ROWS;
-    let begin = group.y * p.span;
+    let row = (group.y * groups.x + group.x) * ROWS;
+    if (row >= p.rows) { return; } // a dispatch may end with tiles too many
+    let begin = group.z * p.span;
     let own = groupOf(thread);
     let n = vec4u(row + own * 4u) + vec4u(0u, 1u, 2u, 3u);
     var top = vec4f(-0x1.fffffep+127f);
@@ -70,13 +71,13 @@ const attendKernel = tiled(
       let keep = exp(top - highest);
       sum = sum * keep + total(more);
       top = highest;
-      pull(row, column, group.y * ((p.D + 7u) / 8u * 8u) * p.rows, column == begin, keep, team);
+      pull(row, column, group.z * ((p.D + 7u) / 8u * 8u) * p.rows, column == begin, keep, team);
     }
     if (thread < GROUPS) {
       for (var r = 0u; r < 4u; r++) {
-        let at = group.y * p.rows + row + own * 4u + r;
+        let at = group.z * p.rows + row + own * 4u + r;
         statistics[at] = top[r];
-        statistics[groups.y * p.rows + at] = sum[r];
+        statistics[groups.z * p.rows + at] = sum[r];
       }
     }
   }
@@ -104,7 +105,7 @@ export function attend(
     ],
     params: { rows, D: C, columns: K, along: C, sum: 1, scale, span },
     constants: { inBatch: Number(inBatch) },
-    groups: [tiles, splits],
+    groups: [...folded(tiles), splits],
   })
   return { statistics, partial, splits }
 }

@@ -1,6 +1,6 @@
 import { type Op, type Tensor, kernel, op } from './op.ts'
 import { axisOf, linesOf, reducedShape } from './axes.ts'
-import { lines, linewise } from './lines.ts'
+import { lines, perLine } from './lines.ts'
 import { maximum } from './nan.ts'
 
 const forwardKernel = kernel`
@@ -16,17 +16,21 @@ const forwardKernel = kernel`
     @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
     @builtin(local_invocation_index) thread: u32,
   ) {
-    let line = lineIndex(group, groups);
-    if (line >= p.count) { return; }
+    let line = min(lineIndex(group, groups, thread), p.count - 1u); // lines past the last repeat it
+    let lane = laneOf(thread);
     let start = lineStart(line, p.R, p.B);
     var sum = 0.0;
-    for (var r = thread; r < p.R; r += 64u) {
-      let v = x[start + r * p.B];
-      sum += v * v;
+    for (var k = lane; k < columnsOf(p.R); k += lanes) {
+      var part = 0.0;
+      for (var r = k; r < p.R; r += 64u) {
+        let v = x[start + r * p.B];
+        part += v * v;
+      }
+      sum += part;
     }
     let length = maximum(sqrt(lineSum(thread, sum)), p.eps);
-    if (thread == 0u) { norm[line] = length; }
-    for (var r = thread; r < p.R; r += 64u) {
+    if (lane == 0u) { norm[line] = length; }
+    for (var r = lane; r < p.R; r += lanes) {
       let e = start + r * p.B;
       y[e] = x[e] / length;
     }
@@ -48,14 +52,18 @@ const backwardKernel = kernel`
     @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
     @builtin(local_invocation_index) thread: u32,
   ) {
-    let line = lineIndex(group, groups);
-    if (line >= p.count) { return; }
+    let line = min(lineIndex(group, groups, thread), p.count - 1u); // lines past the last repeat it
+    let lane = laneOf(thread);
     let start = lineStart(line, p.R, p.B);
     var sum = 0.0;
-    for (var r = thread; r < p.R; r += 64u) { sum += y[start + r * p.B] * dy[start + r * p.B]; }
+    for (var k = lane; k < columnsOf(p.R); k += lanes) {
+      var part = 0.0;
+      for (var r = k; r < p.R; r += 64u) { part += y[start + r * p.B] * dy[start + r * p.B]; }
+      sum += part;
+    }
     let along = lineSum(thread, sum);
     let scale = select(0.0, 1.0 / norm[line], norm[line] > p.eps);
-    for (var r = thread; r < p.R; r += 64u) {
+    for (var r = lane; r < p.R; r += lanes) {
       let e = start + r * p.B;
       dx[e] = (dy[e] - y[e] * along) * scale;
     }
@@ -80,7 +88,7 @@ const l2NormalizeOp: Op<[x: Tensor], [y: Tensor, norm: Tensor], Attrs> = {
       reads: [x],
       makes: [x.shape, reducedShape(x.shape, [at], true)],
       params: { count: A * B, R, B, eps },
-      groups: linewise(A * B),
+      ...perLine(run, A * B, R),
     })
   },
   backward(run, { axis, eps }, [dy], [x], [y, norm]) {
@@ -89,7 +97,7 @@ const l2NormalizeOp: Op<[x: Tensor], [y: Tensor, norm: Tensor], Attrs> = {
       reads: [y, norm, dy],
       makes: [x.shape],
       params: { count: A * B, R, B, eps },
-      groups: linewise(A * B),
+      ...perLine(run, A * B, R),
     })
   },
 }

@@ -1,6 +1,6 @@
 import { type Op, type Tensor, kernel, op } from './op.ts'
 import { axisOf, linesOf } from './axes.ts'
-import { lines, linewise } from './lines.ts'
+import { lines, perLine } from './lines.ts'
 
 // y = (x - m) - log(sum(exp(x - m))), with m the largest x: the first difference is exact where it matters.
 const forwardKernel = kernel`
@@ -14,16 +14,20 @@ const forwardKernel = kernel`
     @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
     @builtin(local_invocation_index) thread: u32,
   ) {
-    let line = lineIndex(group, groups);
-    if (line >= p.count) { return; }
+    let line = min(lineIndex(group, groups, thread), p.count - 1u); // lines past the last repeat it
+    let lane = laneOf(thread);
     let start = lineStart(line, p.R, p.B);
     var most = -0x1.fffffep+127f;
-    for (var r = thread; r < p.R; r += 64u) { most = max(most, x[start + r * p.B]); }
+    for (var r = lane; r < p.R; r += lanes) { most = max(most, x[start + r * p.B]); }
     let m = lineMax(thread, most);
     var sum = 0.0;
-    for (var r = thread; r < p.R; r += 64u) { sum += exp(x[start + r * p.B] - m); }
+    for (var k = lane; k < columnsOf(p.R); k += lanes) {
+      var part = 0.0;
+      for (var r = k; r < p.R; r += 64u) { part += exp(x[start + r * p.B] - m); }
+      sum += part;
+    }
     let logSum = log(lineSum(thread, sum));
-    for (var r = thread; r < p.R; r += 64u) {
+    for (var r = lane; r < p.R; r += lanes) {
       let e = start + r * p.B;
       y[e] = x[e] - m - logSum;
     }
@@ -43,13 +47,17 @@ const backwardKernel = kernel`
     @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
     @builtin(local_invocation_index) thread: u32,
   ) {
-    let line = lineIndex(group, groups);
-    if (line >= p.count) { return; }
+    let line = min(lineIndex(group, groups, thread), p.count - 1u); // lines past the last repeat it
+    let lane = laneOf(thread);
     let start = lineStart(line, p.R, p.B);
     var sum = 0.0;
-    for (var r = thread; r < p.R; r += 64u) { sum += dy[start + r * p.B]; }
+    for (var k = lane; k < columnsOf(p.R); k += lanes) {
+      var part = 0.0;
+      for (var r = k; r < p.R; r += 64u) { part += dy[start + r * p.B]; }
+      sum += part;
+    }
     let total = lineSum(thread, sum);
-    for (var r = thread; r < p.R; r += 64u) {
+    for (var r = lane; r < p.R; r += lanes) {
       let e = start + r * p.B;
       dx[e] = dy[e] - exp(y[e]) * total;
     }
@@ -65,12 +73,12 @@ const logSoftmaxOp: Op<[x: Tensor], [y: Tensor], { axis: number }> = {
   forward(run, { axis }, x) {
     const [A, R, B] = linesOf(x.shape, axisOf('logSoftmax', x.shape, axis))
     const params = { count: A * B, R, B }
-    return run(forwardKernel, { reads: [x], makes: [x.shape], params, groups: linewise(A * B) })
+    return run(forwardKernel, { reads: [x], makes: [x.shape], params, ...perLine(run, A * B, R) })
   },
   backward(run, { axis }, [dy], [x], [y]) {
     const [A, R, B] = linesOf(x.shape, axisOf('logSoftmax', x.shape, axis))
     const params = { count: A * B, R, B }
-    return run(backwardKernel, { reads: [y, dy], makes: [x.shape], params, groups: linewise(A * B) })
+    return run(backwardKernel, { reads: [y, dy], makes: [x.shape], params, ...perLine(run, A * B, R) })
   },
 }
 

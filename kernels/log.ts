@@ -1,7 +1,7 @@
 import { type Op, type Tensor, flatIndex, kernel, op } from './op.ts'
 import { combine } from './broadcast.ts'
 import { divKernel } from './div.ts'
-import { pointwise } from './pointwise.ts'
+import { enlarged, pointwise } from './pointwise.ts'
 
 const forwardKernel = kernel`
   struct Params { count: u32 }
@@ -9,10 +9,15 @@ const forwardKernel = kernel`
   @group(0) @binding(1) var<storage, read_write> y: array<f32>;
   @group(0) @binding(2) var<uniform>             p: Params;
   ${flatIndex}
+  ${enlarged}
+  fn logOf(x: f32) -> f32 {
+    if (isSubnormal(x)) { return log(enlarged(x)) - 44.3614196; } // 64 log 2
+    return log(x);
+  }
   @compute @workgroup_size(64)
   fn logForward(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
     let i = flat(id, groups);
-    if (i < p.count) { y[i] = log(x[i]); }
+    if (i < p.count) { y[i] = logOf(x[i]); }
   }
 `
 

@@ -1,6 +1,6 @@
 import { type Op, type Tensor, elementwise, flatIndex, kernel, op, sizeOf } from './op.ts'
 import { type Keep, axisOf, linesOf, reducedShape } from './axes.ts'
-import { lines, linewise } from './lines.ts'
+import { lines, perLine } from './lines.ts'
 
 const forwardKernel = kernel`
   struct Params { count: u32, R: u32, B: u32 }
@@ -13,16 +13,22 @@ const forwardKernel = kernel`
     @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
     @builtin(local_invocation_index) thread: u32,
   ) {
-    let line = lineIndex(group, groups);
-    if (line >= p.count) { return; }
+    let line = min(lineIndex(group, groups, thread), p.count - 1u); // lines past the last repeat it
+    let lane = laneOf(thread);
     let start = lineStart(line, p.R, p.B);
     var most = -0x1.fffffep+127f;
-    for (var r = thread; r < p.R; r += 64u) { most = max(most, x[start + r * p.B]); }
-    let m = lineMax(thread, most);
+    for (var r = lane; r < p.R; r += lanes) { most = max(most, x[start + r * p.B]); }
+    let peak = lineMax(thread, most);
+    let infinite = bitcast<u32>(peak) == 0x7f800000u; // which, less itself, would be NaN
+    let m = select(peak, 0.0, infinite);
     var sum = 0.0;
-    for (var r = thread; r < p.R; r += 64u) { sum += exp(x[start + r * p.B] - m); }
+    for (var k = lane; k < columnsOf(p.R); k += lanes) {
+      var part = 0.0;
+      for (var r = k; r < p.R; r += 64u) { part += exp(x[start + r * p.B] - m); }
+      sum += part;
+    }
     let s = lineSum(thread, sum);
-    if (thread == 0u) { y[line] = m + log(s); }
+    if (lane == 0u) { y[line] = m + log(s); }
   }
 `
 
@@ -58,7 +64,7 @@ const logSumExpOp: Op<[x: Tensor], [y: Tensor], Attrs> = {
       reads: [x],
       makes: [reducedShape(x.shape, [at], keepDims)],
       params: { count: A * B, R, B },
-      groups: linewise(A * B),
+      ...perLine(run, A * B, R),
     })
   },
   backward(run, { axis }, [dy], [x], [y]) {
@@ -75,7 +81,8 @@ const logSumExpOp: Op<[x: Tensor], [y: Tensor], Attrs> = {
 
 const applyLogSumExp = op(logSumExpOp)
 
-/** log(sum(exp(x))) along an axis, stable for x of any size; -Infinity masks an element. Throws ShapeError.
- *  */
+/** log(sum(exp(x))) along an axis, stable for x of any size. -Infinity masks an element, and a line
+ *  of nothing else gives -Infinity. Infinity gives Infinity. As in torch, the gradient of an
+ *  infinity that the result equals is NaN. Throws ShapeError. */
 export const logSumExp = (x: Tensor, axis = -1, { keepDims = false }: Keep = {}) =>
   applyLogSumExp({ axis, keepDims }, x)

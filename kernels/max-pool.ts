@@ -3,7 +3,15 @@
 
 import { type Op, type Tensor, elementwise, flatIndex, kernel, op, sizeOf } from './op.ts'
 import { beats } from './pointwise.ts'
-import { type PoolOptions, type Window, place, pooledShape, windowParams, windows } from './pool-window.ts'
+import {
+  type PoolOptions,
+  type Window,
+  longSide,
+  place,
+  pooledShape,
+  windowParams,
+  windows,
+} from './pool-window.ts'
 
 const maxKernel = kernel`
   struct Params {
@@ -90,6 +98,7 @@ const maxPoolOp: Op<[x: Tensor], [y: Tensor, index: Tensor], Window> = {
       reads: [dy, index],
       makes: [x.shape],
       params: { count, ...windowParams(x.shape, dy.shape, window, 'maxPool') },
+      constants: longSide(x.shape, window, 'maxPool'),
       groups: elementwise(count),
     })
   },

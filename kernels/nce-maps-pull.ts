@@ -8,6 +8,7 @@ import {
   ShapeError,
   elementwise,
   flatIndex,
+  folded,
   kernel,
   matrix,
   show,
@@ -43,6 +44,8 @@ export function sizesOf({ clip, penalty }: Attrs, sources: Shape, maps: Shape): 
     )
   if (!(clip > 0 && Number.isFinite(clip)))
     throw new RangeError(`nceMaps: the clip must be a positive number, got ${clip}`)
+  if (clip < 2 ** -126 || clip > 2 ** 126)
+    throw new RangeError(`nceMaps: the clip must lie from 2^-126 to 2^126, where f32 divides, got ${clip}`)
   if (!(penalty >= 0 && Number.isFinite(penalty)))
     throw new RangeError(`nceMaps: the penalty must be 0 or a positive number, got ${penalty}`)
   return { N, L, R }
@@ -134,12 +137,17 @@ const pullKernel = tiled(
   }
 
   @compute @workgroup_size(THREADS)
-  fn nceMapsPull(${entry}, @builtin(workgroup_id) group: vec3u) {
+  fn nceMapsPull(
+    ${entry},
+    @builtin(workgroup_id) group: vec3u,
+    @builtin(num_workgroups) groups: vec3u,
+  ) {
     ${enter}
-    let row = group.x * ROWS;
+    let row = (group.y * groups.x + group.x) * ROWS;
+    if (row >= p.rows) { return; } // a dispatch may end with tiles too many
     let own = groupOf(thread);
     prepare(fourRows(row + own * 4u));
-    let begin = group.y * p.span;
+    let begin = group.z * p.span;
     for (var column = begin; column < min(begin + p.span, p.columns); column += COLUMNS) {
       score(row, column, team);
       for (var k = 0u; k < COLUMNS / SLICES; k++) {
@@ -147,7 +155,7 @@ const pullKernel = tiled(
         setTile(c, own, weigh(column + c, tileAt(c, own)));
       }
       fence();
-      pull(row, column, group.y * p.rows * p.D, column == begin, vec4f(1.0), team);
+      pull(row, column, group.z * p.rows * p.D, column == begin, vec4f(1.0), team);
     }
   }
 `,
@@ -195,7 +203,7 @@ export function pullSources(run: Run, pull: Pull, sources: Tensor, maps: Tensor)
     reads: [sources, maps, maps, found, dloss, dpenalty ?? dloss],
     makes: [[splits, N, R]],
     params: { ...tileParams(pull, N, N * L), ...weightParams(pull), span },
-    groups: [tiles, splits],
+    groups: [...folded(tiles), splits],
   })
   const [gradient] = run(addKernel, {
     reads: [partial],
@@ -215,7 +223,7 @@ export function pullMaps(run: Run, pull: Pull, sources: Tensor, maps: Tensor): T
     makes: [maps.shape],
     params: { ...tileParams(pull, N * L, N), ...weightParams(pull), span: N },
     constants: { ofMaps: 1 },
-    groups: [tiles],
+    groups: folded(tiles),
   })
   return gradient
 }

@@ -13,7 +13,7 @@
 // Scores are streamed tile by tile, forward and twice more backward, sources against maps and maps against sources: of their
 // N x NL nothing is stored but N numbers per kind of sum, and while the loss is computed the NL positives.
 
-import { type Op, type Tensor, elementwise, flatIndex, kernel } from './op.ts'
+import { type Op, type Tensor, elementwise, flatIndex, folded, kernel } from './op.ts'
 import { lines } from './lines.ts'
 import {
   type Attrs,
@@ -46,10 +46,11 @@ const statisticsKernel = tiled(
   @compute @workgroup_size(THREADS)
   fn nceMapsStatistics(${entry}, @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u) {
     ${enter}
-    let row = group.x * ROWS;
+    let row = (group.y * groups.x + group.x) * ROWS;
+    if (row >= p.rows) { return; } // a dispatch may end with tiles too many
     let own = groupOf(thread);
     let i = fourRows(row + own * 4u);
-    let begin = group.y * p.span;
+    let begin = group.z * p.span;
     var top = vec4f(LOWEST);
     var sum = vec4f();
     var squares = vec4f();
@@ -94,10 +95,10 @@ const statisticsKernel = tiled(
     }
     for (var r = 0u; r < 4u; r++) {
       if (i[r] >= p.rows) { continue; }
-      let at = group.y * p.rows + i[r];
+      let at = group.z * p.rows + i[r];
       partial[at] = top[r];
-      partial[groups.y * p.rows + at] = sum[r];
-      partial[2u * groups.y * p.rows + at] = squares[r];
+      partial[groups.z * p.rows + at] = sum[r];
+      partial[2u * groups.z * p.rows + at] = squares[r];
     }
   }
 `,
@@ -189,7 +190,7 @@ export const nceMapsOp: Op<Inputs, Outputs, Attrs> = {
         [N, L],
       ],
       params: { ...tileParams(sizes, N, N * L), L, clip: attrs.clip, span },
-      groups: [tiles, splits],
+      groups: [...folded(tiles), splits],
     })
     const [found] = run(rowsKernel, {
       reads: [partial, positives],

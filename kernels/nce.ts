@@ -10,6 +10,7 @@ import { add } from './add.ts'
 import { affine } from './affine.ts'
 import { matmul } from './matmul.ts'
 import { mul } from './mul.ts'
+import { checkTemperature } from './pairs.ts'
 import { softplus } from './softplus.ts'
 import { sub } from './sub.ts'
 import { sum } from './sum.ts'
@@ -20,8 +21,10 @@ export interface Similarities {
   readonly noise: Tensor
 }
 
-/** Similarities over T of features f [N, C], unit rows, to their slots v [N, C] and to noise [m, C]. */
+/** Similarities over T of features f [N, C], unit rows, to their slots v [N, C] and to noise [m,
+ *  C]. Throws ShapeError, and RangeError for T. */
 export function similarities(f: Tensor, v: Tensor, noise: Tensor, T: number): Similarities {
+  checkTemperature('similarities', T)
   return {
     own: affine(sum(mul(f, v), [1], { keepDims: true }), 1 / T, 0),
     noise: affine(matmul(f, noise, { transB: true }), 1 / T, 0),

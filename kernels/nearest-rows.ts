@@ -1,7 +1,18 @@
 // The k rows nearest to each query, by dot product. No matrix of all similarities is kept: the op
 // makes those of a few queries and lets them go.
 
-import { type Op, type Run, type Shape, type Tensor, ShapeError, dim, kernel, matrix, show } from './op.ts'
+import {
+  type Op,
+  type Run,
+  type Shape,
+  type Tensor,
+  ShapeError,
+  dim,
+  folded,
+  kernel,
+  matrix,
+  show,
+} from './op.ts'
 import { gemm } from './gemm.ts'
 import { slice } from './slice.ts'
 
@@ -10,7 +21,7 @@ import { slice } from './slice.ts'
 // remain, whatever ties there are.
 const nearestKernel = kernel`
   override THREADS: u32 = 64u;
-  struct Params { M: u32, k: u32, indexBits: u32 }
+  struct Params { n: u32, M: u32, k: u32, indexBits: u32 }
   @group(0) @binding(0) var<storage, read>       similarity: array<u32>; // [n, M], the bits of f32
   @group(0) @binding(1) var<storage, read>       tags:       array<u32>; // [M]
   @group(0) @binding(2) var<storage, read_write> largest:    array<u32>; // [n, k], the bits of f32
@@ -49,8 +60,13 @@ const nearestKernel = kernel`
   }
 
   @compute @workgroup_size(THREADS)
-  fn nearestRows(@builtin(workgroup_id) query: vec3u, @builtin(local_invocation_index) thread: u32) {
-    let row = query.x * p.M;
+  fn nearestRows(
+    @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
+    @builtin(local_invocation_index) thread: u32,
+  ) {
+    let query = group.y * groups.x + group.x;
+    if (query >= p.n) { return; }
+    let row = query * p.M;
     var least = 0u;
     for (var bit = 0u; bit < 32u; bit++) {
       let candidate = least | (0x80000000u >> bit);
@@ -68,7 +84,7 @@ const nearestKernel = kernel`
       own += select(0u, 1u, key > least || (key == least && m <= last));
     }
     share(thread, own);
-    var at = query.x * p.k + sumBelow(thread);
+    var at = query * p.k + sumBelow(thread);
     for (var m = thread; m < p.M; m += THREADS) {
       let key = keyOf(similarity[row + m]);
       if (key > least || (key == least && m <= last)) {
@@ -116,9 +132,9 @@ const nearestOp: Op<
     return run(nearestKernel, {
       reads: [similarity, tags],
       makes: [[n, k], { shape: [n, k], dtype: 'i32' }],
-      params: { M, k, indexBits: 32 - Math.clz32(M - 1) },
+      params: { n, M, k, indexBits: 32 - Math.clz32(M - 1) },
       constants: { THREADS: threads ?? threadsOf(run) },
-      groups: [n],
+      groups: folded(n),
     })
   },
 }

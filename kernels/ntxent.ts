@@ -135,9 +135,13 @@ const pullKernel = tiled(
   ${pullRows}
 
   @compute @workgroup_size(THREADS)
-  fn ntxentPull(${entry}, @builtin(workgroup_id) group: vec3u) {
+  fn ntxentPull(
+    ${entry},
+    @builtin(workgroup_id) group: vec3u,
+    @builtin(num_workgroups) groups: vec3u,
+  ) {
     ${enter}
-    pullRows(group.x, group.y, team);
+    pullRows(group.y * groups.x + group.x, group.z, team);
   }
 `,
 )

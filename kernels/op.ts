@@ -218,13 +218,16 @@ export function dim(shape: Shape, axis: number): number {
 const GROUP = 64
 const MOST = 65535 // workgroups per dimension that every device allows
 
+/** So many workgroups, or a few more, folded over two dimensions, as one alone may have 65,535. The
+ *  kernel finds its own number, which may go beyond the last, as `group.y * groups.x + group.x`. */
+export function folded(count: number): readonly [x: number, y: number] {
+  const y = Math.max(1, Math.ceil(count / MOST))
+  return [Math.ceil(count / y), y]
+}
+
 /** Workgroups of 64 threads, folded over two dimensions, for one thread per element.
  *  The kernel finds its element with `flat(id, groups)` from `flatIndex`. */
-export function elementwise(count: number): readonly [x: number, y: number] {
-  const groups = Math.ceil(count / GROUP)
-  const y = Math.max(1, Math.ceil(groups / MOST))
-  return [Math.ceil(groups / y), y]
-}
+export const elementwise = (count: number) => folded(Math.ceil(count / GROUP))
 
 /** `flat(id, groups)`: the element of this thread in a dispatch shaped by `elementwise`. */
 export const flatIndex = wgsl`

@@ -1,7 +1,7 @@
 // The gradient of a loss over pairs: every row is pulled towards the others by weights that are computed from the similarities
 // once more, tile by tile, and what comes of it goes through the normalisation back to the two views.
 
-import { type Kernel, type Run, type Tensor, kernel, wgsl } from './op.ts'
+import { type Kernel, type Run, type Tensor, folded, kernel, wgsl } from './op.ts'
 import { columnShares } from './column-shares.ts'
 import { type Pairs, type UnitRows, pairsParams } from './pairs.ts'
 import { eightRows, rowwise } from './rowwise.ts'
@@ -14,6 +14,7 @@ export const pullRows = wgsl`
   ${fourRows}
   fn pullRows(item: u32, split: u32, team: u32) {
     let row = item * ROWS;
+    if (row >= p.rows) { return; } // a dispatch may end with tiles too many
     let group = groupOf(thread);
     let i = fourRows(row + group * 4u);
     prepare(i);
@@ -88,7 +89,7 @@ export function pullApart(
     reads: [zT, zT, z, ...reads],
     makes: [[splits, deep, 2 * view]],
     params: { ...pairsParams(pairs), blocks: splits, span },
-    groups: [tiles, splits],
+    groups: [...folded(tiles), splits],
   })
   return run(finishKernel, {
     reads: [zT, scale, partial, dloss],

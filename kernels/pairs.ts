@@ -39,10 +39,18 @@ export function pairsOf(name: string, T: number, z1: Shape, z2: Shape, across: b
   return { N, D, view: padded(N), T, across }
 }
 
-/** Throws RangeError unless the temperature is a positive number. */
-export function checkTemperature(name: string, T: number) {
+/** The least temperature, f32's least normal number. Devices may take smaller ones for 0, and
+ *  reciprocals of those below 2.9e-39 overflow. */
+export const LEAST_TEMPERATURE = 2 ** -126
+
+/** Throws RangeError unless the temperature is a positive number whose reciprocal f32 has. */
+export function checkTemperature(name: string, T: number, what = 'the temperature') {
   if (!(T > 0 && Number.isFinite(T)))
-    throw new RangeError(`${name}: the temperature must be a positive number, got ${T}`)
+    throw new RangeError(`${name}: ${what} must be a positive number, got ${T}`)
+  if (T < LEAST_TEMPERATURE)
+    throw new RangeError(
+      `${name}: ${what} must be at least 2^-126 (about 1.2e-38), as f32 has no reciprocal of less, got ${T}`,
+    )
 }
 
 /** The unit rows of two views: by row [2V, D], by feature [D, 2V], and 1 / length of each. */

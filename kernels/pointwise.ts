@@ -68,3 +68,14 @@ export const preciseLog = wgsl`
     return f32(e) * 0.693145752 + (2.0 * (s + s * tail) + f32(e) * 1.42860677e-6);
   }
 `
+
+/** `isSubnormal(x)`: whether 0 < |x| < 2^-126. `enlarged(x)`: 2^64 x of such a number or a larger
+ *  one. WGSL lets arithmetic take subnormal numbers for 0, hence by their bits, which stay. */
+export const enlarged = wgsl`
+  fn isSubnormal(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) - 1u < 0x007fffffu; }
+  fn enlarged(x: f32) -> f32 {
+    if (!isSubnormal(x)) { return x * 0x1p64f; }
+    let bits = bitcast<u32>(x);
+    return select(1.0, -1.0, bits >= 0x80000000u) * f32(bits & 0x7fffffffu) * 0x1p-85f;
+  }
+`

@@ -13,9 +13,14 @@ export const place = wgsl`
 `
 
 /** `windows(at, size, stride, padding, most)`: the windows [first, last) of most that row or column at is in. The
- *  division is exact for sides of images, and for a CPU adapter much cheaper than one of integers. */
+ *  division of floats is exact for sides of images, and for a CPU adapter much cheaper than one of
+ *  integers; beyond `longSide` it is not. */
 export const windows = wgsl`
-  fn quotient(a: u32, b: u32) -> u32 { return u32((f32(a) + 0.5) / f32(b)); }
+  override long: bool = false;
+  fn quotient(a: u32, b: u32) -> u32 {
+    if (long) { return a / b; }
+    return u32((f32(a) + 0.5) / f32(b));
+  }
   fn windows(at: u32, size: u32, stride: u32, padding: u32, most: u32) -> vec2u {
     let end = at + padding + 1u;
     return vec2u(
@@ -55,6 +60,16 @@ export function pooledShape(x: Shape, { size, stride, padding }: Window, name: s
       `${name}: the window must fit in the padded image, got size ${size}, padding ${padding}, x ${show(x)}`,
     )
   return [N, outH, outW, C]
+}
+
+// From here on half a unit may be less than the error of WGSL's division, 2.5 units in the last
+// place.
+const LONG = 2 ** 20
+
+/** Constants of a kernel with `windows` over x [N, H, W, C]. */
+export function longSide(x: Shape, { padding }: Window, name: string) {
+  const [, H, W] = images(x, name)
+  return { long: Number(Math.max(H, W) + 2 * padding >= LONG) }
 }
 
 /** The params of a pooling kernel over x [N, H, W, C]. */

@@ -1,8 +1,7 @@
 // Eight rows per workgroup for what ends with one pass over each row of an array laid out [features, rows]: neighbouring threads
 // read neighbouring rows, and enough threads are at work even for few rows.
 
-import { wgsl } from './op.ts'
-import { linewise } from './lines.ts'
+import { folded, wgsl } from './op.ts'
 
 /** WGSL of a workgroup of 64 threads that finishes eight rows of arrays laid out [features, rows]: each row has eight threads,
  *  `rowOf(group, groups, thread)`, which take every eighth feature from `sliceOf(thread)` on and add up by `rowSum`, together. */
@@ -20,4 +19,4 @@ export const rowwise = wgsl`
 `
 
 /** Workgroups of a `rowwise` kernel, folded over two dimensions. */
-export const eightRows = (rows: number) => linewise(Math.ceil(rows / 8))
+export const eightRows = (rows: number) => folded(Math.ceil(rows / 8))

@@ -4,7 +4,7 @@
 //   x_nm = t z1_n·z2_m + b,  t = exp(t')     y_nm = 1 where n = m, else -1     loss = 1/N Σ_nm softplus(-y_nm x_nm)
 //   g_nm = -y_nm σ(-y_nm x_nm):  dz1_n = t/N Σ_m g_nm z2_m,  dt' = t/N Σ g_nm z1_n·z2_m,  db = 1/N Σ g_nm
 
-import { type Op, type Run, type Tensor, ShapeError, kernel, op, show, wgsl } from './op.ts'
+import { type Op, type Run, type Tensor, ShapeError, folded, kernel, op, show, wgsl } from './op.ts'
 import { columnShares } from './column-shares.ts'
 import { lines } from './lines.ts'
 import { pullApart, pullRows } from './pair-pull.ts'
@@ -36,12 +36,17 @@ const sumsKernel = tiled(
   ${log1pUnit}
 
   @compute @workgroup_size(THREADS)
-  fn sigLipSums(${entry}, @builtin(workgroup_id) group: vec3u) {
+  fn sigLipSums(
+    ${entry},
+    @builtin(workgroup_id) group: vec3u,
+    @builtin(num_workgroups) groups: vec3u,
+  ) {
     ${enter}
-    let row = group.x * ROWS;
+    let row = (group.y * groups.x + group.x) * ROWS;
+    if (row >= p.view) { return; } // a dispatch may end with tiles too many
     let own = groupOf(thread);
     let i = vec4u(row + own * 4u) + vec4u(0u, 1u, 2u, 3u);
-    let begin = p.view + group.y * p.span;
+    let begin = p.view + group.z * p.span;
     var total = array<vec4f, 3>();
     for (var column = begin; column < min(begin + p.span, p.rows); column += COLUMNS) {
       score(row, column, team);
@@ -67,7 +72,7 @@ const sumsKernel = tiled(
       for (var k = 0u; k < 3u; k++) { total[k] += tileAt(8u * k, other); }
     }
     for (var k = 0u; k < 3u; k++) {
-      for (var r = 0u; r < 4u; r++) { sums[(k * p.blocks + group.y) * p.view + i[r]] = total[k][r]; }
+      for (var r = 0u; r < 4u; r++) { sums[(k * p.blocks + group.z) * p.view + i[r]] = total[k][r]; }
     }
   }
 `,
@@ -114,9 +119,13 @@ const pullKernel = tiled(
   ${pullRows}
 
   @compute @workgroup_size(THREADS)
-  fn sigLipPull(${entry}, @builtin(workgroup_id) group: vec3u) {
+  fn sigLipPull(
+    ${entry},
+    @builtin(workgroup_id) group: vec3u,
+    @builtin(num_workgroups) groups: vec3u,
+  ) {
     ${enter}
-    pullRows(group.x, group.y, team);
+    pullRows(group.y * groups.x + group.x, group.z, team);
   }
 `,
 )
@@ -149,7 +158,7 @@ function runSums(run: Run, pairs: Pairs, zT: Tensor, scalars: readonly Tensor[])
     reads: [zT, zT, ...scalars],
     makes: [[3, splits, view]],
     params: { ...pairsParams(pairs), blocks: splits, span },
-    groups: [tiles, splits],
+    groups: [...folded(tiles), splits],
   })
   return sums
 }

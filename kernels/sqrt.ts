@@ -1,5 +1,5 @@
 import { type Op, type Tensor, flatIndex, kernel, op } from './op.ts'
-import { pointwise } from './pointwise.ts'
+import { enlarged, pointwise } from './pointwise.ts'
 
 const forwardKernel = kernel`
   struct Params { count: u32 }
@@ -7,10 +7,15 @@ const forwardKernel = kernel`
   @group(0) @binding(1) var<storage, read_write> y: array<f32>;
   @group(0) @binding(2) var<uniform>             p: Params;
   ${flatIndex}
+  ${enlarged}
+  fn sqrtOf(x: f32) -> f32 {
+    if (isSubnormal(x)) { return sqrt(enlarged(x)) * 0x1p-32f; }
+    return sqrt(x);
+  }
   @compute @workgroup_size(64)
   fn sqrtForward(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
     let i = flat(id, groups);
-    if (i < p.count) { y[i] = sqrt(x[i]); }
+    if (i < p.count) { y[i] = sqrtOf(x[i]); }
   }
 `
 

@@ -110,9 +110,13 @@ const pullKernel = tiled(
   ${pullRows}
 
   @compute @workgroup_size(THREADS)
-  fn supConPull(${entry}, @builtin(workgroup_id) group: vec3u) {
+  fn supConPull(
+    ${entry},
+    @builtin(workgroup_id) group: vec3u,
+    @builtin(num_workgroups) groups: vec3u,
+  ) {
     ${enter}
-    pullRows(group.x, group.y, team);
+    pullRows(group.y * groups.x + group.x, group.z, team);
   }
 `,
 )

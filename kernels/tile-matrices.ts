@@ -48,8 +48,11 @@ export const matricesEngine = (by: Matrices, { exact, tall, whole, moments = fal
     override bSize: u32 = select(depth, tileN, bAlong) * bStride;
     override bStart: u32 = aSize * parts;
     const parts = ${exact ? wgsl`2u` : wgsl`1u`}; // high and low
-    var<workgroup> staged: array<vec4<f16>, (aSize + bSize) * parts>;
-    var<workgroup> spilled: array<f32, 256u * teamsX * teamsY>;
+    // Sizes that hang on an override are named: naga takes no others.
+    override stagedCount: u32 = (aSize + bSize) * parts;
+    override spilledCount: u32 = 256u * teamsX * teamsY;
+    var<workgroup> staged: array<vec4<f16>, stagedCount>;
+    var<workgroup> spilled: array<f32, spilledCount>;
     ${by.factors}
     ${by.spill}
     ${whole ? by.store : wgsl``}

@@ -24,12 +24,17 @@ export const momentsBinding = (number: Wgsl): Wgsl => wgsl`
     }
 `
 
+const givenMemory = wgsl`
+    override givenCount: u32 = threadsY * tileN / 4u;
+    var<workgroup> given: array<vec4f, givenCount>;
+`
+
 /** For the engine in registers. A chunk is shared by eight threads, or four with twice the rows; each gives the others its sum,
  *  then its squares. In f32 they lie where factors were staged. */
 export const registerMoments = {
   memory: (half: boolean): Wgsl => wgsl`
     const sharers = 8u / fours;
-    ${half ? wgsl`var<workgroup> given: array<vec4f, threadsY * tileN / 4u>;` : wgsl``}
+    ${half ? givenMemory : wgsl``}
     fn give(at: u32, value: vec4f) { ${half ? wgsl`given` : wgsl`staged`}[at] = value; }
     fn given4(at: u32) -> vec4f {
       var four = array<vec4f, 4>();

@@ -2,7 +2,7 @@
 // guess from the sizes, or the fastest of those measured on this device: all tiles of an engine add the same products in the
 // same order, so that they give the same bits, and measuring changes nothing but the speed.
 
-import { type Kernel, type Run, type Shape, type Tensor, kernel } from './op.ts'
+import { type Kernel, type Run, type Shape, type Tensor, folded, kernel } from './op.ts'
 import { onMatrices, useMatrices } from './subgroup-matrix.ts'
 import { type Family, tileSource } from './tile.ts'
 import { matricesDepth, matricesEngine } from './tile-matrices.ts'
@@ -131,13 +131,12 @@ export function runTiled<const Makes extends readonly Shape[]>(
     const tile = tiles[way]
     if (!tile) throw new Error(`${name}: no tile ${way} of ${tiles.length}`)
     const count = Math.ceil(M / tile.M) * Math.ceil(N / tile.N)
-    const y = Math.max(1, Math.ceil(count / 65535)) // workgroups per dimension that every device allows
     return run(kernelFor(run, tile), {
       reads: dispatch.reads,
       makes: dispatch.makes,
       params: { ...dispatch.params, M, N },
       constants: tile.constants,
-      groups: [Math.ceil(count / y), y, layers],
+      groups: [...folded(count), layers],
     })
   }
   const engine = `${run.precision}${useMatrices(run) ? ' matrices' : ''} ${tiles.length}`

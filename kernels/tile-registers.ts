@@ -28,7 +28,8 @@ export const registersEngine = (half: boolean, fours: 1 | 2, moments = false): E
     override tileM: u32 = threadsY * 4u * fours;
     override tileN: u32 = threadsX * 4u * fours;
     override bStart: u32 = depth * tileM / 4u;
-    var<workgroup> staged: array<Staged, bStart + depth * tileN / 4u>; // A's slice [depth, tileM], B's [depth, tileN]
+    override stagedCount: u32 = bStart + depth * tileN / 4u; // named: naga takes no other for a size
+    var<workgroup> staged: array<Staged, stagedCount>; // A's slice [depth, tileM], B's [depth, tileN]
 
     ${moments ? registerMoments.memory(half) : wgsl``}
 

@@ -16,6 +16,7 @@ import {
   type Variable,
   elementwise,
   flatIndex,
+  folded,
   kernel,
   sizeOf,
   wgsl,
@@ -93,8 +94,12 @@ const trustKernel = kernel`
   var<workgroup> scratch: array<vec2f, 64>;
 
   @compute @workgroup_size(64)
-  fn larsTrust(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_index) lane: u32) {
-    let parameter = group.x;
+  fn larsTrust(
+    @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
+    @builtin(local_invocation_index) lane: u32,
+  ) {
+    let parameter = group.y * groups.x + group.x;
+    if (parameter >= arrayLength(&trust)) { return; }
     var sum = vec2f(0.0);
     for (var block = ranges[parameter * 2u] + i32(lane); block < ranges[parameter * 2u + 1u]; block += 64) {
       sum += squares[block];
@@ -184,7 +189,7 @@ export function lars(
     reads: [squares, ranges, settings],
     makes: [[parameters]],
     params: { eta },
-    groups: [parameters],
+    groups: folded(parameters),
   })
   run(applyKernel, {
     reads: [...known, trust],

@@ -1,5 +1,6 @@
 import * as assert from 'uvu/assert'
 import type { Gpu } from '../engine/gpu.ts'
+import type { Tensor } from '../kernels/op.ts'
 import { clip } from '../kernels/clip.ts'
 import { dcl, dclw } from '../kernels/dcl.ts'
 import { contrast, ntXent } from '../kernels/ntxent.ts'
@@ -109,6 +110,29 @@ test('dclw weighs positives by 2 - N softmax, a constant to the gradient', async
   }
 })
 
+test('dclw differentiates its weights where that is asked for', async ({ gpu }) => {
+  for (const [N, D, T, sigma] of [
+    [1, 3, 0.5, 0.5],
+    [3, 4, 0.1, 0.5],
+    [70, 12, 0.2, 0.9],
+  ] as const) {
+    const weighted = (x1: number[], x2: number[]) => {
+      const b = unitRows(x2, D)
+      const cosines = unitRows(x1, D).map((row, n) => dot(row, b[n] ?? []))
+      const whole = logSumExp(cosines.map((c) => c / sigma))
+      const w = cosines.map((c) => 2 - N * Math.exp(c / sigma - whole))
+      const loss = (s: number[], i: number) =>
+        logSumExp(s.filter((_, j) => j % N !== i % N)) - (w[i % N] ?? NaN) * positive(s, i, N)
+      return N === 1 ? [0] : overRows(D, T, loss)(x1, x2)
+    }
+    const apply = (a: Tensor, b: Tensor) => dclw(a, b, T, { sigma, detachWeights: false })
+    await checkOp(gpu, apply, weighted, [
+      [N, D],
+      [N, D],
+    ])
+  }
+})
+
 /** Closed-form inputs, whose losses were computed in float64 by another program. */
 function given(gpu: Gpu) {
   const [N, D] = [4, 3]
@@ -192,6 +216,14 @@ test('refuse what they cannot mean', ({ gpu }) => {
   refuses(() => dcl(z, one, 1), 'dcl: the two views must have one shape, got [2, 2] and [1, 2]')
   refuses(() => clip(z, z, -1), 'clip: the temperature must be a positive number, got -1')
   refuses(() => dclw(z, z, 1, { sigma: 0 }), 'dclw: sigma must be a positive number, got 0')
+  refuses(
+    () => dclw(z, z, 1, { sigma: 1e-39 }),
+    'dclw: sigma must be at least 2^-126 (about 1.2e-38), as f32 has no reciprocal of less, got 1e-39',
+  )
+  refuses(
+    () => dclw(z, z, 1e-30, { sigma: 1e30 }),
+    'dclw: the temperature over sigma must lie from 2^-126 to 2^126, got 1e-30 over 1e+30',
+  )
   refuses(() => supCon(z, z, [1], 1), 'supCon: needs one label per image, got [1] for [2, 2]')
   for (const label of [1.5, NaN, 2 ** 31])
     refuses(

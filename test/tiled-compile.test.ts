@@ -1,13 +1,11 @@
 // Every kernel of GPUs compiled by Dawn's null backend, which computes nothing, and knows subgroup matrices.
 
 import * as assert from 'uvu/assert'
-import { convWeightGradient } from '../kernels/conv-weight-gradient.ts'
-import { convolve, convolveBack, convolveMoments } from '../kernels/convolve.ts'
-import { gemm } from '../kernels/gemm.ts'
-import { type Kernel, type Run, type Shape, sizeOf } from '../kernels/op.ts'
+import { type Kernel, type Run, sizeOf } from '../kernels/op.ts'
 import { tilesFor } from '../kernels/tile-plan.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { suite } from 'uvu'
+import { everyProduct } from './every-product.ts'
 import { nullGpu, posing } from './posing.ts'
 
 const test = suite<{ gpu: Gpu }>('tiles compile')
@@ -16,35 +14,8 @@ test.before(async (context) => {
 })
 test.after((context) => context.gpu.destroy())
 
-/** Runs a convolution and its gradients, and products of every form, of sizes that are multiples of four or not. */
-function dispatchAll(gpu: Gpu, run: Run) {
-  const zeros = (shape: Shape) => gpu.tensor(new Float32Array(sizeOf(shape)), shape)
-  for (const [M, K, N] of [
-    [8, 4, 12],
-    [64, 8, 64],
-    [3, 5, 7],
-  ] as const)
-    for (const transA of [false, true])
-      for (const transB of [false, true]) {
-        const [a, b] = [zeros(transA ? [K, M] : [M, K]), zeros(transB ? [N, K] : [K, N])]
-        gemm(run, a, b, { transA, transB })
-      }
-  for (const [C, K] of [
-    [4, 8],
-    [32, 32],
-    [3, 8],
-    [3, 5],
-  ] as const) {
-    const [x, w, dy] = [zeros([1, 4, 4, C]), zeros([3, 3, C, K]), zeros([1, 2, 2, K])]
-    const steps = { stride: [1, 1], padding: [0, 0] } as const
-    convolve(run, x, w, dy.shape, steps)
-    convolveMoments(run, x, w, dy.shape, steps)
-    const [rows, product] = [[1, 4, 4, C], zeros([1, 1, C, K])] as const
-    convolveMoments(run, zeros(rows), product, [1, 4, 4, K], steps)
-    convolveBack(run, dy, w, x.shape, steps)
-    convWeightGradient(run, x, dy, w.shape, steps)
-  }
-}
+const dispatchAll = (gpu: Gpu, run: Run) =>
+  everyProduct(run, (shape) => gpu.tensor(new Float32Array(sizeOf(shape)), shape))
 
 /** The kernels that are run with these traits, compiled and bound. */
 async function kernelsOf(gpu: Gpu, traits: Parameters<typeof posing>[1]): Promise<ReadonlySet<Kernel>> {
