@@ -6,6 +6,7 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { printableLines } from '../kernels/printable.ts'
 import { codeOf, makeFolder, writeAtomic } from '../engine/node-files.ts'
+import { counted } from '../data/words.ts'
 import { UsageError } from './choice.ts'
 import { sameCommand } from './command.ts'
 import { absoluteSource } from './data-source.ts'
@@ -218,7 +219,7 @@ async function accuracies(dir: string): Promise<{ knn: number | null; pixels: nu
 }
 
 const describe = ({ data, subset, model, width, epochs, batch, seed }: Plan) =>
-  `${model ?? 'preset'} of width ${width}, ${subset} images of ${data}, ${epochs} epochs, batch ${batch} (end-to-end: its negatives), seed ${seed}`
+  `${model ?? 'preset'} of width ${width}, ${subset} images of ${data}, ${counted(epochs, 'epoch')}, batch ${batch} (end-to-end: its negatives), seed ${seed}`
 
 /** kNN top-1 by mechanism and number of negatives. */
 function table(points: readonly Point[], plan: Plan): string {

@@ -1,6 +1,7 @@
 // What was read of a data set, told before anything is done with it.
 
 import { printable } from '../kernels/printable.ts'
+import { counted } from '../data/words.ts'
 import type { Dataset, Skipped, Split } from '../data/dataset.ts'
 import { listed } from '../data/listed.ts'
 import { UsageError } from './choice.ts'
@@ -81,4 +82,4 @@ function classLine(classes: readonly ClassCount[]): string {
 
 /** '3 files skipped: a, b, c', or null when there is none. */
 const fileLine = (count: number, what: string, names: string) =>
-  count === 0 ? null : `${count} ${count === 1 ? 'file' : 'files'} ${what}: ${names}`
+  count === 0 ? null : `${counted(count, 'file')} ${what}: ${names}`

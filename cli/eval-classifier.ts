@@ -3,6 +3,7 @@
 
 import { type Command, Option } from 'commander'
 import { type Dataset, labelled } from '../data/dataset.ts'
+import { counted } from '../data/words.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { load } from '../engine/node-files.ts'
 import type { Model } from '../models/layers.ts'
@@ -149,7 +150,7 @@ function tell(result: Result, progress: Progress) {
   const how =
     epochs === undefined
       ? `logistic regression on the features of ${train} labelled ones; lambda ${lambda}, ${chosen}`
-      : `${epochs} ${epochs === 1 ? 'epoch' : 'epochs'} on ${train} labelled ones, last epoch`
+      : `${counted(epochs, 'epoch')} on ${train} labelled ones, last epoch`
   const below = accuracy < knn
   const lines = [
     `${kind} classifier on the frozen encoder of step ${step}: ${accuracy.toFixed(2)}% of all ${test} test images (${how})`,

@@ -2,7 +2,9 @@
 
 import type { Split } from '../data/dataset.ts'
 import type { Gpu } from '../engine/gpu.ts'
+import { counted } from '../data/words.ts'
 import { command } from './command.ts'
+import type { AnyConfig } from './config.ts'
 import { ofAll } from './knn.ts'
 import { effectOf } from './precision.ts'
 import type { Progress } from './progress.ts'
@@ -28,13 +30,13 @@ export function introduce(
   const total = epochs * stepsPerEpoch
   progress.start(total)
   progress.note(
-    `${what} on ${images.size} images of ${images.name}, batch ${batch}${cut}, ${epochs} epochs (${total} steps), seed ${seed}`,
+    `${what} on ${counted(images.size, 'image')} of ${images.name}, batch ${batch}${cut}, ${counted(epochs, 'epoch')} (${counted(total, 'step')}), seed ${seed}`,
   )
   const climb =
     config.method === 'amdim' ? config.schedule.warmupSteps : config.schedule.warmupEpochs * stepsPerEpoch
   if (climb > 0 && climb >= total)
     progress.note(
-      `warm-up of ${climb} steps, the run has ${total}: the learning rate climbs to the end; more --epochs let it decay`,
+      `warm-up of ${counted(climb, 'step')}, the run has ${total}: the learning rate climbs to the end; more --epochs let it decay`,
     )
   const adapter = adapterOf(gpu)
   const kind = gpu.software ? ` (a CPU: fine for small models; see ${command('doctor')})` : ''
@@ -46,12 +48,25 @@ export function introduce(
   const { adapter: first } = (run.config['about'] ?? {}) as { adapter?: string } // as `described` wrote it
   if (first !== undefined && first !== adapter)
     progress.note(`the run began on ${first}: from here on its bits will differ, its quality not`)
+  const filling = fillingSteps(config, stepsPerEpoch)
+  if (filling > 0)
+    progress.note(
+      `the loss may rise over the first ${counted(filling, 'step')}, which is expected: random negatives give way to harder ones`,
+    )
   if (config.method === 'moco' && config.queue !== null && config.queue > images.size)
     progress.note(
       `the queue's ${config.queue} keys are more than the ${images.size} images: old keys of a query's own image are among its negatives; a smaller --queue avoids that`,
     )
   const note = probe && ofAll(probe, config.knn)
   if (note) progress.note(note)
+}
+
+/** Steps until none of the random negatives that a queue or a bank begins with is left; 0 without
+ *  either. */
+function fillingSteps(config: AnyConfig, stepsPerEpoch: number): number {
+  if (config.method === 'memory-bank') return stepsPerEpoch
+  if (config.method !== 'moco' || config.queue === null) return 0
+  return Math.ceil(config.queue / (config.batch * (config.symmetric ? 2 : 1)))
 }
 
 /** The name of a GPU, as config.json holds it. */

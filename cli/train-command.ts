@@ -3,6 +3,7 @@
 
 import { rmdir } from 'node:fs/promises'
 import type { Split } from '../data/dataset.ts'
+import { counted } from '../data/words.ts'
 import { steps } from '../data/loader.ts'
 import { DeviceLostError } from '../engine/errors.ts'
 import type { Gpu } from '../engine/gpu.ts'
@@ -140,7 +141,7 @@ function tell(outcome: Outcome, { config, probe }: Prepared, run: RunFolder, pro
     say(progress, `stopped and saved at step ${step} of ${total}; go on with: ${command}`, result)
     return
   }
-  const lines = [`done: ${outcome.steps} steps, last loss ${outcome.loss?.toFixed(4) ?? '-'}`]
+  const lines = [`done: ${counted(outcome.steps, 'step')}, last loss ${outcome.loss?.toFixed(4) ?? '-'}`]
   if (probe)
     lines.push(
       '',

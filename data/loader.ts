@@ -3,6 +3,7 @@
 
 import { threefry2x32 } from '../kernels/threefry.ts'
 import { DataError, type Dataset, imageBytes, permutation } from './dataset.ts'
+import { counted } from './words.ts'
 
 export interface BatchOptions {
   /** Images in a batch. */
@@ -47,7 +48,7 @@ export function steps(
   if (size === 0) throw new DataError(`${name}: there are no images to make batches of`)
   if (dropLast && batch > size)
     throw new DataError(
-      `${name}: batch ${batch} is larger than the ${size} images; lower --batch to ${size} or less, or add images`,
+      `${name}: batch ${batch} is larger than the ${counted(size, 'image')}; ${size < 2 ? 'add images' : `lower --batch to ${size} or less, or add images`}`,
     )
   const bytes = Math.min(batch, size) * imageBytes(dataset)
   if (bytes > MOST)

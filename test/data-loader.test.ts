@@ -163,6 +163,10 @@ test('a batch that cannot be made is refused in words', async () => {
     await refusal(() => batches(numbered(300), { batch: 512, seed: 0, epoch: 0 })),
     'numbered: batch 512 is larger than the 300 images; lower --batch to 300 or less, or add images',
   )
+  assert.is(
+    await refusal(() => batches(numbered(1), { batch: 2, seed: 0, epoch: 0 })),
+    'numbered: batch 2 is larger than the 1 image; add images',
+  )
   const large = { ...numbered(300), image: { height: 8192, width: 8192, channels: 3 } as const }
   assert.is(
     await refusal(() => steps(large, { batch: 64 })),

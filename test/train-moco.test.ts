@@ -53,6 +53,8 @@ for (const [name, method, options, holds] of [
     const { code, out, err } = await kindred('train', method, ...tiny, ...options, '--out', whole)
     assert.is(code, 0, err)
     assert.not.match(out, /was not replayed/)
+    const filling = { v1: 3, symmetric: 1, 'v1-in-chunks': 3, nce: 4, v3: 0, 'end-to-end': 0 }[name]
+    assert.is(/over the first (\d+) steps?, which is expected/.exec(out)?.[1] ?? '0', String(filling))
     assert.is(
       out.includes('batch 16 in chunks of 7, '),
       options.some((option) => option === '--chunk'),
