@@ -1,0 +1,64 @@
+// Every program in README.md and docs/ runs as it is printed. A block of code that begins with an import is a program,
+// unless `<!-- not run: WHY -->` stands before it; other blocks are fragments.
+
+import { spawn } from 'node:child_process'
+import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { transformSync } from 'esbuild'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+
+const library = pathToFileURL(resolve('dist/node.js')).href
+const pages = ['README.md', ...readdirSync('docs').map((name) => `docs/${name}`)]
+
+interface Program {
+  readonly page: string
+  readonly line: number
+  readonly code: string
+}
+
+/** The programs of a page. */
+function programsOf(page: string): Program[] {
+  const text = readFileSync(page, 'utf8')
+  return [...text.matchAll(/(<!-- not run: [^\n]*-->\n+)?^```(?:ts|js)\n(import .*?)^```$/gms)].flatMap(
+    ({ index, 1: marked, 2: code = '' }) =>
+      marked === undefined ? [{ page, line: text.slice(0, index).split('\n').length + 1, code }] : [],
+  )
+}
+
+/** The program as a module of its own, on fewer images. */
+const moduleOf = ({ code }: Program) =>
+  transformSync(code.replaceAll('procedural()', 'procedural({ train: 128, test: 64 })'), {
+    loader: 'ts',
+    format: 'esm',
+    target: 'es2022',
+  }).code.replaceAll(/(["'])kindred(\/node)?\1/g, JSON.stringify(library))
+
+/** Runs a module in a folder of its own, and returns what it said on failure. */
+function failure(dir: string, source: string): Promise<string | null> {
+  mkdirSync(dir)
+  writeFileSync(join(dir, 'program.mjs'), source)
+  return new Promise((done) => {
+    const child = spawn(process.execPath, ['program.mjs'], { cwd: dir, stdio: ['ignore', 'ignore', 'pipe'] })
+    let said = ''
+    child.stderr.on('data', (chunk) => (said += chunk))
+    child.on('close', (code) => done(code === 0 ? null : said.replaceAll(/^Warning: .*\n/gm, '')))
+  })
+}
+
+const test = suite<{ dir: string }>('docs')
+test.before((context) => {
+  context.dir = mkdtempSync(join(tmpdir(), 'kindred-docs-'))
+})
+test.after(({ dir }) => rmSync(dir, { recursive: true }))
+
+for (const page of pages)
+  for (const program of programsOf(page))
+    test(`${page}:${program.line} runs`, async ({ dir }) => {
+      const name = `${page.replace('/', '-')}-${program.line}`
+      assert.is(await failure(join(dir, name), moduleOf(program)), null)
+    })
+
+test.run()
