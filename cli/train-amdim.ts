@@ -51,7 +51,8 @@ function amdimTrainer(
   const encoder = amdimEncoder(gpu, { ...config.model, size: config.size, seed })
   const shape = { features: encoder.features, classes: classes.length, ...config.classifiers, seed }
   const head = labels ? classifiers(gpu, shape) : null
-  const optimizer = new Adam({ ...encoder.parameters, ...head?.parameters }, config.optimizer)
+  const { betas, weightDecay } = config.optimizer
+  const optimizer = new Adam({ ...encoder.parameters, ...head?.parameters }, { betas, weightDecay })
   const schedule = amdimSchedule(config, stepsPerEpoch)
   const options = { encoder, classifiers: head, optimizer, schedule, clip, penalty, views, chunk, seed }
   const trainer = amdim(gpu, { ...options, capture, ...scaling })

@@ -93,8 +93,10 @@ export class Inputs<In extends readonly Input[]> {
     if (typeof one !== 'object' || isVariable(one)) return one
     if (!isTensor(one)) checkCount(one.values, one.shape)
     const dtype = isTensor(one) ? one.dtype : dtypeOf(one.values)
-    const tensor = this.#gpu.tensors.alloc({ shape: one.shape, dtype })
+    const { tensors } = this.#gpu
+    const tensor = tensors.alloc({ shape: one.shape, dtype })
     if (this.#isWanted(one)) this.#gpu.wanted.add(tensor)
+    if (!isTensor(one)) tensors.note(tensor, one.values)
     return tensor
   }
 

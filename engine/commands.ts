@@ -1,10 +1,10 @@
 // The commands of a step, collected in JavaScript and encoded into one command buffer when they are flushed.
 // Error scopes are open only while the engine itself calls WebGPU, so that a caller's own device keeps its own errors.
 
-import { type Kernel, type Scalar, valueOf } from '../kernels/op.ts'
+import type { Kernel, Scalar } from '../kernels/op.ts'
 import { GpuError, type Watch } from './errors.ts'
 import { type Binding, type Block, type Storage, USAGE, bindingOf } from './memory.ts'
-import { inOrder, writeParam } from './params.ts'
+import { inOrder, valuesOf, writeParam } from './params.ts'
 import type { Pipeline } from './pipelines.ts'
 import type { Trace, Written } from './trace.ts'
 
@@ -63,7 +63,7 @@ export class Commands {
     groups: readonly [number, number, number],
   ) {
     const scalars = inOrder(kernel, params)
-    const values = scalars.map(valueOf)
+    const values = valuesOf(kernel, scalars)
     this.trace?.dispatch({ pipeline, kernel, groups }, storages, { params: scalars, values })
     if (!this.trace?.held) this.#enqueue(pipeline, kernel, storages, { values, groups })
   }

@@ -7,6 +7,7 @@ import {
   type Machine,
   type Make,
   type Op,
+  type Pass,
   type Precision,
   type Run,
   type Shape,
@@ -17,6 +18,17 @@ import {
   show,
   sizeOf,
 } from '../kernels/op.ts'
+import {
+  callback,
+  checkOptions,
+  checkTensor,
+  checkValue,
+  flag,
+  having,
+  inspect,
+  oneOf,
+  variable as isVariable,
+} from '../kernels/options.ts'
 import { type Parts, applyOp } from './apply.ts'
 import { Tuner } from './autotune.ts'
 import { type CaptureOptions, Captured } from './capture.ts'
@@ -26,6 +38,8 @@ import { DeviceLostError, Reports } from './errors.ts'
 import { Memory } from './memory.ts'
 import { Pipelines } from './pipelines.ts'
 import { Readback } from './readback.ts'
+import { checkBindings } from './params.ts'
+import { noteScale } from './loss-scaler.ts'
 import { Spent } from './spent.ts'
 import { type Carried, type StepResult, Steps } from './steps.ts'
 import { Tape } from './tape.ts'
@@ -44,6 +58,19 @@ export interface GpuOptions {
   readonly kernels?: Kernels
   /** Called when waiting for the GPU begins; what it returns is called when the wait ends. */
   readonly onWait?: () => () => void
+}
+
+/** What the options that both a Gpu and `openGpu` take must be. */
+export const arithmeticRules = {
+  precision: oneOf('f32', 'f16x3', 'f16'),
+  activations: oneOf('f32', 'f16'),
+}
+
+const gpuRules = {
+  ...arithmeticRules,
+  ownsDevice: flag,
+  kernels: oneOf('device', 'gpu', 'matrices'),
+  onWait: callback,
 }
 
 /** A GPU that runs and differentiates ops. Make one with `openGpu()`, or with `new Gpu(device)` in an app that
@@ -67,10 +94,9 @@ export class Gpu implements Machine {
   #lost: DeviceLostError | null = null
 
   /** Throws Error when the device lacks what the precision takes. */
-  constructor(
-    device: GPUDevice,
-    { ownsDevice = false, onWait = () => () => {}, ...chosen }: GpuOptions = {},
-  ) {
+  constructor(device: GPUDevice, options: GpuOptions = {}) {
+    const { ownsDevice = false, onWait = () => () => {}, ...chosen } = checkOptions('Gpu', options, gpuRules)
+    checkValue('Gpu', 'device', device, having('a GPUDevice', 'queue', 'limits', 'lost'))
     this.device = device
     const { precision = 'f32', activations = 'f32', kernels = 'device' } = chosen
     const settings = settingsOf(device, { precision, activations, kernels })
@@ -126,6 +152,7 @@ export class Gpu implements Machine {
   /** Overwrites a variable. Throws ShapeError when the count of values is not its size. */
   write(variable: Variable, values: Values) {
     this.#checkAlive()
+    checkValue('Gpu.write', 'variable', variable, isVariable)
     this.#tensors.write(variable, values)
   }
 
@@ -157,6 +184,7 @@ export class Gpu implements Machine {
    *  read inside the body submits what came before it. */
   step<T extends StepResult>(body: () => T): T {
     this.#checkAlive()
+    checkValue('Gpu.step', 'body', body, callback)
     return this.#steps.run(body)
   }
 
@@ -192,6 +220,7 @@ export class Gpu implements Machine {
 
   /** Does something that is not the GPU's, such as counting, now, and again each time that a captured step is replayed. */
   everyStep(action: () => void) {
+    checkValue('Gpu.everyStep', 'action', action, callback)
     if (this.#commands.trace) this.#commands.trace.act(action)
     else action()
   }
@@ -212,6 +241,7 @@ export class Gpu implements Machine {
   /** Runs `body` off the tape: nothing computed in it carries a gradient. Throws Error for an async body, whose later half
    *  would run on the tape again. */
   noGrad<T>(body: () => T): T {
+    checkValue('Gpu.noGrad', 'body', body, callback)
     const result = this.#parts.tape.pause(body)
     if (result instanceof Promise)
       throw new Error('Gpu.noGrad: the body must not be async; await outside of it')
@@ -220,6 +250,7 @@ export class Gpu implements Machine {
 
   /** x itself, without its history: gradients flow to it and no further. */
   leaf(x: Tensor): Tensor {
+    checkTensor('Gpu.leaf', 'x', x)
     const leaf = this.#tensors.view(x, x.shape)
     if (x.dtype === 'f32') this.#parts.wanted.add(leaf)
     return leaf
@@ -229,6 +260,8 @@ export class Gpu implements Machine {
    *  a step, only to what was not computed itself, so that the others' memory can be used again at once.
    *  Throws ShapeError, and Error when a variable was changed since the forward. */
   backward(output: Tensor, cotangent?: Tensor): Map<Tensor, Tensor> {
+    checkTensor('Gpu.backward', 'output', output)
+    if (cotangent !== undefined) checkTensor('Gpu.backward', 'cotangent', cotangent)
     const ones = () => this.#tensors.upload(new Float32Array(sizeOf(output.shape)).fill(1), output.shape)
     return this.pullback([[output, cotangent ?? ones()]])
   }
@@ -237,7 +270,33 @@ export class Gpu implements Machine {
   pullback(weighted: readonly (readonly [output: Tensor, cotangent: Tensor])[]): Map<Tensor, Tensor> {
     for (const [output, cotangent] of weighted) checkCotangent(cotangent, output)
     const spent = this.#steps.running ? new Spent(this.#tensors, this.#memory) : null
-    return this.#parts.tape.backward(this.run, weighted, spent)
+    if (!spent) this.#steps.claims.clear()
+    const gradients = this.#parts.tape.backward(this.run, weighted, spent)
+    noteScale(
+      gradients,
+      weighted.map(([, cotangent]) => cotangent),
+    )
+    return gradients
+  }
+
+  claim(name: string, by: object, pass: Pass): boolean {
+    if (this.#parts.tape.paused || this.#steps.running !== (pass === 'forward')) return true
+    return this.#steps.claims.take(name, by)
+  }
+
+  largest(x: Tensor): number | undefined {
+    return this.#tensors.largest(x)
+  }
+
+  /** 'Gpu (llvmpipe, software, f32)'. */
+  toString() {
+    const { description, device, vendor } = this.device.adapterInfo ?? {}
+    const name = [description, device, vendor].find((words) => words) ?? 'unnamed adapter'
+    return `Gpu (${name}${this.software ? ', software' : ''}, ${this.run.precision})`
+  }
+
+  [inspect]() {
+    return this.toString()
   }
 
   apply<In extends Inputs, Out extends Inputs, A>(op: Op<In, Out, A>, attrs: A, inputs: In): Readonly<Out> {
@@ -279,6 +338,7 @@ export class Gpu implements Machine {
     this.#checkAlive()
     const pipeline = this.#pipelines.get(kernel, constants)
     const made = (makes ?? []).map((make) => this.#tensors.alloc(make))
+    checkBindings(kernel, reads.length, updates.length + made.length)
     const storages = this.#tensors.storages([...reads, ...updates, ...made])
     this.#tensors.touch(updates)
     const [x, y = 1, z = 1] = groups
@@ -287,6 +347,7 @@ export class Gpu implements Machine {
   }
 
   async #read(t: Tensor): Promise<Float32Array> {
+    checkTensor('Gpu.read', 'tensor', t)
     this.#checkAlive()
     const reading = this.#readback.read(this.#tensors.storage(t), t.dtype, sizeOf(t.shape))
     this.#steps.tick()

@@ -1,14 +1,68 @@
 // The numbers of a dispatch as the uniform that its kernel reads.
 
-import type { Kernel, Scalar } from '../kernels/op.ts'
+import { type Kernel, type Scalar, valueOf } from '../kernels/op.ts'
+import { describe, nearest } from '../kernels/options.ts'
 
-/** The params in the order of the kernel's fields. Throws Error naming a field that has none. */
-export const inOrder = (kernel: Kernel, params: Readonly<Record<string, Scalar>>): Scalar[] =>
-  kernel.params.map(([field]) => {
+/** The params in the order of the kernel's fields. Throws Error naming a field that has none, or a param that is no field. */
+export function inOrder(kernel: Kernel, params: Readonly<Record<string, Scalar>>): Scalar[] {
+  const given = Object.keys(params)
+  const fields = kernel.params.map(([field]) => field)
+  const unknown = given.length === fields.length ? undefined : given.find((name) => !fields.includes(name))
+  if (unknown !== undefined) throw unknownParam(kernel.name, unknown, fields)
+  return fields.map((field) => {
     const param = params[field]
-    if (param === undefined) throw new Error(`${kernel.name}: no value for param ${field}`)
+    if (param === undefined) throw missingParam(kernel.name, field, given, fields)
     return param
   })
+}
+
+function missingParam(kernel: string, field: string, given: readonly string[], fields: readonly string[]) {
+  const other = given.find((name) => !fields.includes(name))
+  return other === undefined
+    ? new Error(`${kernel}: no value for param ${field}`)
+    : unknownParam(kernel, other, fields)
+}
+
+function unknownParam(kernel: string, given: string, fields: readonly string[]): TypeError {
+  const near = nearest(given, fields)
+  const hint = near === undefined ? '' : `; did you mean '${near}'?`
+  return new TypeError(`${kernel}: struct Params [${fields.join(', ')}] has no member '${given}'${hint}`)
+}
+
+/** Throws TypeError unless a dispatch has as many tensors of each kind as the kernel declares. */
+export function checkBindings({ name, bindings }: Kernel, reads: number, writes: number) {
+  const [read, written] = (['read', 'read_write'] as const).map((access) =>
+    bindings.reduce((sum, one) => sum + Number(one === access), 0),
+  )
+  if (read !== reads || written !== writes)
+    throw new TypeError(
+      `${name}: the kernel reads ${read} tensors and writes ${written}, got ${reads} in reads and ${writes} in updates and makes together`,
+    )
+}
+
+/** The values of the params now. Throws TypeError for one that is no number, or not what its type can hold. */
+export function valuesOf(kernel: Kernel, scalars: readonly Scalar[]): number[] {
+  return scalars.map((scalar, i) => {
+    const isScalar = typeof scalar === 'number' || typeof scalar === 'function'
+    return checked(kernel, i, isScalar ? valueOf(scalar) : scalar) // the latter from plain JavaScript
+  })
+}
+
+/** The value of a kernel's field. Throws TypeError as `valuesOf`. */
+export function checked({ name, params }: Kernel, field: number, value: number): number {
+  const [member = '', type = ''] = params[field] ?? []
+  if (typeof value !== 'number')
+    throw new TypeError(
+      `${name}: param ${member} must be a number, or a function of none that gives one, got ${describe(value)}`,
+    )
+  if (type === 'f32') return value
+  const least = type === 'u32' ? 0 : -(2 ** 31)
+  if (Number.isInteger(value) && value >= least && value < least + 2 ** 32) return value
+  const [low, high] = type === 'u32' ? ['0', '2^32'] : ['-2^31', '2^31']
+  throw new TypeError(
+    `${name}: param ${member} is ${type}, so it must be a whole number from ${low} to below ${high}, got ${value}`,
+  )
+}
 
 /** Writes the value of a kernel's field into its Params, which begin at `at` bytes. */
 export function writeParam(view: DataView, at: number, { params }: Kernel, field: number, value: number) {

@@ -3,7 +3,7 @@
 
 import type { Commands } from './commands.ts'
 import { type Binding, type Block, type Memory, type Storage, bindingOf } from './memory.ts'
-import { writeParam } from './params.ts'
+import { checked, writeParam } from './params.ts'
 import { type Need, leastBytes, plan } from './planner.ts'
 import type { Copied, Dispatched, Moment, Output, Ref, Trace } from './trace.ts'
 import { wholeWords } from './values.ts'
@@ -176,7 +176,14 @@ export class Replay {
     const command = this.#trace.commands[moment.command]
     const start = this.#starts[moment.command] ?? 0
     if (command?.kind !== 'dispatch') throw new Error('a captured step has a param without a dispatch')
-    return () => writeParam(this.#params, start, command.kernel, moment.field, moment.value())
+    return () =>
+      writeParam(
+        this.#params,
+        start,
+        command.kernel,
+        moment.field,
+        checked(command.kernel, moment.field, moment.value()),
+      )
   }
 
   #takeOver({ commands }: Trace) {

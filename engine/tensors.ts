@@ -11,8 +11,9 @@ import {
   sizeOf,
 } from '../kernels/op.ts'
 import type { Commands } from './commands.ts'
+import { PrintedTensor, PrintedVariable } from './inspect.ts'
 import { type Memory, type Storage, version } from './memory.ts'
-import { byteSize, checkCount, dtypeOf, pack } from './values.ts'
+import { byteSize, checkCount, dtypeOf, largestOf, pack } from './values.ts'
 
 /** The tensors of one Gpu. */
 export class Tensors {
@@ -21,6 +22,7 @@ export class Tensors {
   readonly #commands: Commands
   readonly #largest: number
   readonly #storages = new WeakMap<Tensor, Storage>()
+  readonly #largestOf = new WeakMap<Tensor, number>()
 
   /** `largest` is the most bytes that one binding may have. */
   constructor(gpu: Machine, memory: Memory, commands: Commands, largest: number) {
@@ -35,7 +37,7 @@ export class Tensors {
     const { shape, dtype } = 'dtype' in make ? make : { shape: make, dtype: 'f32' as const }
     const bytes = byteSize(dtype, shape)
     this.#checkSize(shape, bytes)
-    const t = { shape, dtype, gpu: this.#gpu }
+    const t = new PrintedTensor(shape, dtype, this.#gpu)
     this.#storages.set(t, this.#memory.alloc(bytes))
     return t
   }
@@ -47,9 +49,10 @@ export class Tensors {
     this.#checkSize(shape, bytes)
     // a block that waiting commands use could not be written before they are submitted
     const storage = this.#memory.alloc(bytes, (block) => !this.#commands.isWaiting(block))
-    const t = { shape, dtype, gpu: this.#gpu }
+    const t = new PrintedTensor(shape, dtype, this.#gpu)
     this.#storages.set(t, storage)
     this.#commands.write(storage, pack(values, dtype))
+    this.note(t, values)
     return t
   }
 
@@ -58,9 +61,10 @@ export class Tensors {
     const dtype = dtypeOf(values)
     const bytes = byteSize(dtype, shape)
     this.#checkSize(shape, bytes)
-    const variable = { shape, dtype, gpu: this.#gpu, mutable: true } as const
+    const variable = new PrintedVariable(shape, dtype, this.#gpu)
     this.#storages.set(variable, this.#memory.keep(bytes))
     this.write(variable, values)
+    this.note(variable, values)
     return variable
   }
 
@@ -69,13 +73,24 @@ export class Tensors {
     this.#commands.write(this.storage(variable), pack(values, variable.dtype))
   }
 
+  /** Remembers the largest of a sample of the values of f32 images [N, H, W, 3], whose range ops cannot see. */
+  note(t: Tensor, values: Values) {
+    if (t.dtype === 'f32' && t.shape.length === 4 && t.shape[3] === 3)
+      this.#largestOf.set(t, largestOf(values))
+  }
+
+  /** What `note` remembers. */
+  largest(t: Tensor): number | undefined {
+    return this.#largestOf.get(t)
+  }
+
   view(x: Tensor, shape: Shape): Tensor {
     return this.on(this.storage(x), { shape, dtype: x.dtype })
   }
 
   /** A tensor on memory that there is already. */
   on(storage: Storage, { shape, dtype }: Pick<Tensor, 'shape' | 'dtype'>): Tensor {
-    const t = { shape, dtype, gpu: this.#gpu }
+    const t = new PrintedTensor(shape, dtype, this.#gpu)
     this.#storages.set(t, storage)
     return t
   }

@@ -36,6 +36,16 @@ export function pack(values: Values, dtype: DType): Uint8Array<ArrayBuffer> {
   return bytes
 }
 
+const SAMPLE = 1024
+
+/** The largest of at most 1,024 of the values, evenly apart. */
+export function largestOf(values: Values): number {
+  const step = Math.max(1, Math.floor(values.length / SAMPLE) | 1) // odd, to see all channels
+  let largest = -Infinity
+  for (let i = 0; i < values.length; i += step) largest = Math.max(largest, values[i] ?? NaN)
+  return largest
+}
+
 /** The first `count` numbers of mapped memory, copied. */
 export function unpack(memory: ArrayBuffer, dtype: DType, count: number): Float32Array {
   if (dtype === 'f32') return new Float32Array(memory.slice(0, count * 4))

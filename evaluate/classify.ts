@@ -1,9 +1,11 @@
 // Classifiers on a frozen encoder: how well what it learned separates classes, by the accuracy on every test image.
 
 import { type Scalar, type Tensor, ShapeError, dim, show } from '../kernels/op.ts'
+import { callback, checkOptions, having, needed, scheduled } from '../kernels/options.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import type { FlatOptimizer } from '../engine/optimizer.ts'
-import type { Schedule } from '../engine/schedule.ts'
+import { type Schedule, scheduleOf } from '../engine/schedule.ts'
+import { checkGpu } from '../models/layers.ts'
 import { type Classify, clippedCrossEntropy } from '../models/classifiers.ts'
 
 /** Some images, u8, one after the other, and their labels. */
@@ -19,16 +21,28 @@ export interface ClassifierOptions {
   readonly classify: Classify
   /** Of the classifier's parameters. */
   readonly optimizer: FlatOptimizer
-  readonly schedule: Schedule
+  readonly schedule: Schedule | number
   /** [H, W, C] of an image. */
   readonly image: readonly [number, number, number]
+}
+
+const isImage = (v: unknown) => Array.isArray(v) && v.length === 3
+
+const rules = {
+  features: needed(callback),
+  classify: needed(callback),
+  optimizer: needed(having('an optimizer such as Sgd', 'step', 'state')),
+  schedule: needed(scheduled),
+  image: needed({ words: 'the [H, W, C] of an image', fits: isImage }),
 }
 
 /** A classifier on frozen features: `step(batch)` makes one step and returns its loss [], which dies when the next step ends;
  *  `accuracy(batches)` resolves to the percentage right of all images in the batches, of any sizes. The loss is AMDIM's, clipped cross
  *  entropy. Throws ShapeError. */
 export function classifier(gpu: Gpu, options: ClassifierOptions) {
-  const { features, classify, optimizer, schedule, image } = options
+  checkGpu('classifier', gpu)
+  const { features, classify, optimizer, image, ...more } = checkOptions('classifier', options ?? {}, rules)
+  const schedule = scheduleOf('classifier', 'schedule', more.schedule)
   const state = { step: 0 }
   const captured = gpu.capture((x: Tensor, labels: Tensor) => {
     const h = gpu.noGrad(() => features(x, () => state.step))

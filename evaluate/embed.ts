@@ -1,7 +1,9 @@
 // What an encoder makes of a whole set of images.
 
 import { type Tensor, ShapeError, show, sizeOf } from '../kernels/op.ts'
+import { callback, checkValue } from '../kernels/options.ts'
 import type { Gpu } from '../engine/gpu.ts'
+import { checkGpu } from '../models/layers.ts'
 
 /** Some images, u8, one after the other. */
 export interface ImageBatch {
@@ -17,6 +19,14 @@ export interface Embeddings {
   readonly D: number
 }
 
+const isImage = (v: unknown) => Array.isArray(v) && v.length === 3
+
+const iterable = {
+  words: 'an iterable of batches, each with images',
+  fits: (v: unknown) =>
+    typeof v === 'object' && v !== null && (Symbol.asyncIterator in v || Symbol.iterator in v),
+}
+
 /** The features of every image of `batches`, in order. `image` is the [H, W, C] of one; `encode` takes u8 images [n, H, W, C]
  *  to [n, D], off the tape and in a step of its own per batch. Throws ShapeError. */
 export async function embed(
@@ -25,6 +35,10 @@ export async function embed(
   batches: AsyncIterable<ImageBatch> | Iterable<ImageBatch>,
   image: readonly [H: number, W: number, C: number],
 ): Promise<Embeddings> {
+  checkGpu('embed', gpu)
+  checkValue('embed', 'encode', encode, callback)
+  checkValue('embed', 'batches', batches, iterable)
+  checkValue('embed', 'image', image, { words: 'the [H, W, C] of an image', fits: isImage })
   const parts: Float32Array[] = []
   let [M, D] = [0, 0]
   for await (const { images, count = images.length / sizeOf(image) } of batches) {

@@ -4,6 +4,18 @@
 import { type Tensor, ShapeError, dim, matrix, show } from '../kernels/op.ts'
 import { knnVote } from '../kernels/knn-vote.ts'
 import { l2Normalize } from '../kernels/l2-normalize.ts'
+import {
+  anything,
+  checkOptions,
+  checkTensor,
+  checkValue,
+  describe,
+  either,
+  flag,
+  having,
+  number,
+  tensor,
+} from '../kernels/options.ts'
 import { Gpu } from '../engine/gpu.ts'
 
 const CHUNK = 16 * 2 ** 20 // similarities at a time: 64 MiB
@@ -28,6 +40,10 @@ export interface KnnResult {
   readonly predictions: Int32Array
 }
 
+const rules = {
+  ...{ k: anything, temperature: number, classes: anything, normalized: flag, chunk: number },
+}
+
 /** The classes of queries [Q, D] by the vote of their nearest features [M, D], whose labels are [M]; both are normalised
  *  first. Equally near features count in order of index. Similarities are made a few queries at a time. Steps may run
  *  while you wait; with `normalized`, none of them may be the end of features or queries. Throws ShapeError, and Error for
@@ -36,13 +52,18 @@ export async function knn(
   features: Tensor,
   labels: ArrayLike<number> | Tensor,
   queries: Tensor,
-  { k: wanted = 200, temperature = 0.5, classes: told, normalized = false, chunk = CHUNK }: KnnOptions = {},
+  options: KnnOptions = {},
 ): Promise<KnnResult> {
+  const checked = checkOptions('knn', options, rules)
+  const { k: wanted = 200, temperature = 0.5, classes: told, normalized = false, chunk = CHUNK } = checked
+  checkTensor('knn', 'features', features)
+  checkTensor('knn', 'queries', queries)
+  checkValue('knn', 'labels', labels, either(tensor, having('an array of whole numbers', 'length')))
   const { gpu } = features
   if (!(gpu instanceof Gpu)) throw new Error('knn: features must be a tensor of a Gpu')
   const [M, Q] = rowsOf(features, queries)
   if (!(Number.isInteger(wanted) && wanted >= 1))
-    throw new Error(`knn: k must be a whole number from 1, got ${wanted}`)
+    throw new Error(`knn: k must be a whole number from 1, got ${describe(wanted)}`)
   if (!(temperature > 0)) throw new Error(`knn: temperature must be above 0, got ${temperature}`)
   if (!(chunk >= 1)) throw new Error(`knn: chunk must be at least 1, got ${chunk}`)
   const k = Math.min(wanted, M)
@@ -67,6 +88,8 @@ export async function knn(
 
 /** The share of predictions that are right, in percent. Throws Error when the counts differ or are 0. */
 export function accuracy(predictions: ArrayLike<number>, labels: ArrayLike<number>): number {
+  for (const [name, given] of Object.entries({ predictions, labels }))
+    checkValue('accuracy', name, given, having('an array of classes', 'length'))
   if (predictions.length !== labels.length || labels.length === 0)
     throw new Error(
       `accuracy: there must be one prediction per label, got ${predictions.length} for ${labels.length} labels`,
@@ -97,7 +120,7 @@ function checkLabels(labels: ArrayLike<number>, features: Tensor, told: number |
   const bankLabels = Int32Array.from(labels)
   const classes = told ?? bankLabels.reduce((a, b) => Math.max(a, b), 0) + 1
   if (!(Number.isInteger(classes) && classes >= 1))
-    throw new Error(`knn: classes must be a whole number from 1, got ${classes}`)
+    throw new Error(`knn: classes must be a whole number from 1, got ${describe(classes)}`)
   for (let i = 0; i < M; i++) {
     const label = labels[i] ?? NaN
     if (label !== bankLabels[i] || label < 0 || label >= classes)

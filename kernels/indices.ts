@@ -2,11 +2,21 @@
 // tensor of i32 or of f32 that holds whole numbers (which only the kernel sees).
 
 import { type Run, type Shape, type Tensor, elementwise, flatIndex, kernel, sizeOf } from './op.ts'
+import { describe, isTensor as anyTensor } from './options.ts'
 
 /** Whole numbers as callers give them. */
 export type Indices = Tensor | readonly number[] | Int32Array | Uint32Array | Uint8Array
 
 export const isTensor = (indices: Indices): indices is Tensor => 'gpu' in indices
+
+/** Throws TypeError unless these are a tensor or an array of numbers. */
+export function checkIndices(name: string, what: string, indices: unknown) {
+  const isList = Array.isArray(indices) || (ArrayBuffer.isView(indices) && !(indices instanceof DataView))
+  if (!isList && !anyTensor(indices))
+    throw new TypeError(
+      `${name}: ${what} must be an array of whole numbers or a tensor, got ${describe(indices)}`,
+    )
+}
 
 /** The indices as a tensor on x's GPU; a plain array becomes one of `shape`, or a list. Throws RangeError for
  *  an index in a plain array outside [0, size) that is not `ignore` either. */
@@ -16,6 +26,7 @@ export function indexTensor(
   indices: Indices,
   { shape, size, ignore }: { readonly shape?: Shape; readonly size: number; readonly ignore?: number },
 ): Tensor {
+  checkIndices(name, 'indices', indices)
   if (isTensor(indices)) return indices
   for (const [i, index] of indices.entries())
     if (index !== ignore && (!Number.isInteger(index) || index < 0 || index >= size))

@@ -160,39 +160,31 @@ export function lars(
   const count = sizeOf(grad.shape) / 4 // four at a time
   const blocks = count / 16
   const parameters = sizeOf(ranges.shape) / 2
-  const params = {
-    count,
-    blocks,
-    lr,
-    momentum,
-    eta,
-    classic: Number(flags.classic),
-    nesterov: Number(flags.nesterov),
-  }
+  const kind = { momentum, classic: Number(flags.classic), nesterov: Number(flags.nesterov) }
   const known = [grad, owner, settings]
   if (!flags.classic)
     run(momentumKernel, {
       reads: [...known, weight],
       updates: [velocity],
-      params,
+      params: { count, momentum },
       groups: elementwise(count),
     })
   const [squares] = run(normsKernel, {
     reads: [...known, weight, velocity],
     makes: [[blocks, 2]],
-    params,
+    params: { blocks, ...kind },
     groups: elementwise(blocks),
   })
   const [trust] = run(trustKernel, {
     reads: [squares, ranges, settings],
     makes: [[parameters]],
-    params,
+    params: { eta },
     groups: [parameters],
   })
   run(applyKernel, {
     reads: [...known, trust],
     updates: [weight, velocity],
-    params,
+    params: { count, lr, ...kind },
     groups: elementwise(count),
   })
 }

@@ -1,6 +1,7 @@
 // A batch of images in chunks that fit the GPU.
 
 import { type Tensor, dim, sizeOf } from '../kernels/op.ts'
+import { describe } from '../kernels/options.ts'
 import { slice } from '../kernels/slice.ts'
 import type { Upload } from '../engine/capture-inputs.ts'
 import { checkSizes } from '../models/sizes.ts'
@@ -26,7 +27,9 @@ export interface Cut {
 export function cutOf(method: string, chunk: number | null, splits: number): Cut {
   checkSizes(method, { splits })
   if (chunk !== null && (!Number.isInteger(chunk) || chunk < 1))
-    throw new RangeError(`${method}: chunk must be a whole number of images from 1 on, got ${chunk}`)
+    throw new RangeError(
+      `${method}: chunk must be a whole number of images from 1 on, got ${describe(chunk)}`,
+    )
   if (chunk !== null && chunk < splits)
     throw new RangeError(
       `${method}: each chunk is split for batch norm, so chunk must be at least the ${splits} splits, got ${chunk}`,
@@ -43,9 +46,9 @@ export function evenly(N: number, { most, unit }: Cut): readonly (readonly [star
   return Array.from({ length: count }, (_, i) => [edge(i), edge(i + 1)] as const)
 }
 
-/** u8 images [N, H, W, 3] to upload. */
+/** Images [N, H, W, 3] to upload, u8, or f32 in [0, 1]. */
 export interface Pixels {
-  readonly pixels: Uint8Array
+  readonly pixels: Uint8Array | Float32Array
   readonly shape: readonly number[]
 }
 

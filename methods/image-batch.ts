@@ -1,19 +1,75 @@
 // What a method's step is given for a batch, and whole sets of images on the GPU, of which a step is given numbers only.
 
 import { type Tensor, type Variable, dim } from '../kernels/op.ts'
+import { describe, isTensor } from '../kernels/options.ts'
 import { takeImages } from '../kernels/take-images.ts'
 import type { Upload } from '../engine/capture-inputs.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { type Cut, type Pixels, cutPixels } from './chunks.ts'
 
-/** Images [N, H, W, 3]: on the GPU already, u8 pixels to upload, or the numbers [N] of images of a set on the GPU. */
-export type ImageBatch = Tensor | Pixels | { readonly set: Variable; readonly indices: Int32Array }
+/** Images [N, H, W, 3]: on the GPU already, pixels to upload, u8 or f32 in [0, 1], a batch as `batches` of a data set yields it, or the
+ *  numbers [N] of images of a set on the GPU. */
+export type ImageBatch =
+  | Tensor
+  | Pixels
+  | Yielded
+  | { readonly set: Variable; readonly indices: Int32Array | Uint32Array }
 
-/** The batch as a captured step takes it: pixels by the chunk. */
-export function inputsOf(batch: ImageBatch, cut: Cut): (Tensor | Upload)[] {
-  if ('pixels' in batch) return cutPixels(batch, cut)
-  if ('indices' in batch) return [{ values: batch.indices, shape: [batch.indices.length] }, batch.set]
-  return [batch]
+/** What `batches` of a data set yields. */
+export interface Yielded {
+  readonly images: Uint8Array
+  readonly shape: readonly number[]
+}
+
+/** The positions in the data set, [N], of a batch that tells them. */
+export const indicesOf = (batch: ImageBatch): ArrayLike<number> | undefined =>
+  (batch as { readonly indices?: Uint32Array }).indices
+
+/** The labels, [N], of a batch that tells them; -1 where unknown. */
+export const labelsOf = (batch: ImageBatch): Int32Array | null | undefined =>
+  (batch as { readonly labels?: Int32Array | null }).labels
+
+/** The batch as a captured step takes it: pixels by the chunk. Throws TypeError for what is no batch, and RangeError for f32 pixels that
+ *  are not in [0, 1]. */
+export function inputsOf(method: string, batch: ImageBatch, cut: Cut): (Tensor | Upload)[] {
+  const given: unknown = batch
+  if (isTensor(given)) return [batch as Tensor]
+  if (typeof given !== 'object' || given === null || Array.isArray(given)) throw noBatch(method, given)
+  if ('set' in batch) return [{ values: batch.indices, shape: [batch.indices.length] }, batch.set]
+  const pixels = pixelsOf(method, batch)
+  checkBrightness(method, pixels)
+  return cutPixels(pixels, cut)
+}
+
+function pixelsOf(method: string, batch: object): Pixels {
+  const values: unknown = 'pixels' in batch ? batch.pixels : 'images' in batch ? batch.images : null
+  if (!isPixels(values) || !('shape' in batch) || !Array.isArray(batch.shape)) throw noBatch(method, batch)
+  if (values.length === 0)
+    throw new TypeError(
+      `${method}: the batch has no pixels; give { set, indices } for images on the GPU, or read them with pixels: true`,
+    )
+  return { pixels: values, shape: batch.shape as readonly number[] }
+}
+
+const isPixels = (values: unknown): values is Pixels['pixels'] =>
+  ArrayBuffer.isView(values) && !(values instanceof DataView)
+
+const noBatch = (method: string, given: unknown) =>
+  new TypeError(
+    `${method}: a batch must be a tensor [N, H, W, 3], { pixels, shape }, a batch of a data set with images and shape, or { set, indices }, got ${describe(given)}`,
+  )
+
+const MOST_BRIGHT = 1.5
+const SAMPLE = 256
+
+function checkBrightness(method: string, { pixels }: Pixels) {
+  if (!(pixels instanceof Float32Array)) return
+  const step = Math.floor(pixels.length / SAMPLE) | 1
+  for (let i = 0; i < pixels.length; i += step)
+    if ((pixels[i] ?? 0) > MOST_BRIGHT)
+      throw new RangeError(
+        `${method}: f32 pixels must be in [0, 1], got ${pixels[i]}; divide them by 255, or give them as a Uint8Array`,
+      )
 }
 
 /** The images of such a batch within the step, [N, H, W, 3] in one tensor or in several. */
@@ -24,7 +80,7 @@ export const imagesOf = (batch: readonly Tensor[]): readonly Tensor[] => {
 
 /** How many images there are. */
 export const countOf = (batch: ImageBatch): number =>
-  'indices' in batch ? batch.indices.length : dim(batch.shape, 0)
+  'set' in batch ? batch.indices.length : dim(batch.shape, 0)
 
 /** Images of one size that can be read, as a Dataset's can. */
 export interface ImageSource {
