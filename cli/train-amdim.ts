@@ -48,7 +48,8 @@ function amdimTrainer(
   scaling: Scaling,
 ): Trainer {
   const { clip, penalty, views, chunk = null, seed } = config
-  const encoder = amdimEncoder(gpu, { ...config.model, size: config.size, seed })
+  const { width, features, depth, batchNorm } = config.model
+  const encoder = amdimEncoder(gpu, { width, features, depth, batchNorm, size: config.size, seed })
   const shape = { features: encoder.features, classes: classes.length, ...config.classifiers, seed }
   const head = labels ? classifiers(gpu, shape) : null
   const { betas, weightDecay } = config.optimizer

@@ -1,6 +1,7 @@
 // What a captured step is given: whether a call's inputs are like those that are traced, and where their values go.
 
 import { type Tensor, type Values, type Variable, show } from '../kernels/op.ts'
+import { describe } from '../kernels/options.ts'
 import type { Tensors } from './tensors.ts'
 import { checkCount, dtypeOf } from './values.ts'
 
@@ -139,13 +140,23 @@ const textOf = (settings: object) =>
     .map(([name, value]) => `${name} ${String(value)}`)
     .join(', ')
 
-/** Throws Error when one tensor is given twice: replays copy each input, so that a gradient would be of one of the two alone. */
+/** Throws TypeError for an input that is none, and Error when one tensor is given twice: replays copy each input, so that a gradient would be of one of the two alone. */
 export function checkDistinct(values: readonly Value[]) {
   for (const [i, one] of values.entries()) {
+    if (!isValue(one))
+      throw new TypeError(
+        `captured step: input ${i} must be a tensor, { values, shape }, a string, a number or a flag, got ${describe(one)}`,
+      )
     const first = values.indexOf(one)
     if (typeof one === 'object' && isTensor(one) && !isVariable(one) && first < i)
       throw new Error(
         `captured step: inputs ${first} and ${i} are the same tensor; give it once and use it twice in the body`,
       )
   }
+}
+
+function isValue(one: unknown): boolean {
+  if (typeof one === 'string' || typeof one === 'number' || typeof one === 'boolean') return true
+  if (typeof one !== 'object' || one === null) return false
+  return 'shape' in one && ('gpu' in one || 'values' in one)
 }

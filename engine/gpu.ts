@@ -18,17 +18,7 @@ import {
   show,
   sizeOf,
 } from '../kernels/op.ts'
-import {
-  callback,
-  checkOptions,
-  checkTensor,
-  checkValue,
-  flag,
-  having,
-  inspect,
-  oneOf,
-  variable as isVariable,
-} from '../kernels/options.ts'
+import { callback, checkOptions, checkTensor, checkValue, inspect } from '../kernels/options.ts'
 import { type Parts, applyOp } from './apply.ts'
 import { Tuner } from './autotune.ts'
 import { type CaptureOptions, Captured } from './capture.ts'
@@ -38,8 +28,9 @@ import { DeviceLostError, Reports } from './errors.ts'
 import { Memory } from './memory.ts'
 import { Pipelines } from './pipelines.ts'
 import { Readback } from './readback.ts'
-import { checkBindings } from './params.ts'
+import { checkBindings, checkDispatch } from './params.ts'
 import { noteScale } from './loss-scaler.ts'
+import { rules, showGpu } from './gpu-rules.ts'
 import { Spent } from './spent.ts'
 import { type Carried, type StepResult, Steps } from './steps.ts'
 import { Tape } from './tape.ts'
@@ -58,19 +49,6 @@ export interface GpuOptions {
   readonly kernels?: Kernels
   /** Called when waiting for the GPU begins; what it returns is called when the wait ends. */
   readonly onWait?: () => () => void
-}
-
-/** What the options that both a Gpu and `openGpu` take must be. */
-export const arithmeticRules = {
-  precision: oneOf('f32', 'f16x3', 'f16'),
-  activations: oneOf('f32', 'f16'),
-}
-
-const gpuRules = {
-  ...arithmeticRules,
-  ownsDevice: flag,
-  kernels: oneOf('device', 'gpu', 'matrices'),
-  onWait: callback,
 }
 
 /** A GPU that runs and differentiates ops. Make one with `openGpu()`, or with `new Gpu(device)` in an app that
@@ -95,8 +73,12 @@ export class Gpu implements Machine {
 
   /** Throws Error when the device lacks what the precision takes. */
   constructor(device: GPUDevice, options: GpuOptions = {}) {
-    const { ownsDevice = false, onWait = () => () => {}, ...chosen } = checkOptions('Gpu', options, gpuRules)
-    checkValue('Gpu', 'device', device, having('a GPUDevice', 'queue', 'limits', 'lost'))
+    const {
+      ownsDevice = false,
+      onWait = () => () => {},
+      ...chosen
+    } = checkOptions('Gpu', options, rules.options)
+    checkValue('Gpu', 'device', device, rules.device)
     this.device = device
     const { precision = 'f32', activations = 'f32', kernels = 'device' } = chosen
     const settings = settingsOf(device, { precision, activations, kernels })
@@ -152,7 +134,7 @@ export class Gpu implements Machine {
   /** Overwrites a variable. Throws ShapeError when the count of values is not its size. */
   write(variable: Variable, values: Values) {
     this.#checkAlive()
-    checkValue('Gpu.write', 'variable', variable, isVariable)
+    checkValue('Gpu.write', 'variable', variable, rules.variable)
     this.#tensors.write(variable, values)
   }
 
@@ -196,6 +178,8 @@ export class Gpu implements Machine {
     carry: Carry,
     body: (carry: Carry, item: Item) => Carry,
   ): Carry {
+    checkValue('Gpu.fold', 'items', items, rules.list)
+    checkValue('Gpu.fold', 'body', body, callback)
     return this.#steps.fold(items, carry, body)
   }
 
@@ -268,6 +252,7 @@ export class Gpu implements Machine {
 
   /** The same of several outputs at once, each weighted by its cotangent. */
   pullback(weighted: readonly (readonly [output: Tensor, cotangent: Tensor])[]): Map<Tensor, Tensor> {
+    checkValue('Gpu.pullback', 'weighted', weighted, rules.pairs)
     for (const [output, cotangent] of weighted) checkCotangent(cotangent, output)
     const spent = this.#steps.running ? new Spent(this.#tensors, this.#memory) : null
     if (!spent) this.#steps.claims.clear()
@@ -288,11 +273,8 @@ export class Gpu implements Machine {
     return this.#tensors.largest(x)
   }
 
-  /** 'Gpu (llvmpipe, software, f32)'. */
   toString() {
-    const { description, device, vendor } = this.device.adapterInfo ?? {}
-    const name = [description, device, vendor].find((words) => words) ?? 'unnamed adapter'
-    return `Gpu (${name}${this.software ? ', software' : ''}, ${this.run.precision})`
+    return showGpu(this)
   }
 
   [inspect]() {
@@ -331,11 +313,10 @@ export class Gpu implements Machine {
     if (this.#owns) this.device.destroy()
   }
 
-  #run = <const Makes extends readonly Make[] = []>(
-    kernel: Kernel,
-    { reads = [], updates = [], makes, params = {}, constants, groups }: Dispatch<Makes>,
-  ): Tensor[] => {
+  #run = <const Makes extends readonly Make[] = []>(kernel: Kernel, dispatch: Dispatch<Makes>): Tensor[] => {
     this.#checkAlive()
+    checkDispatch(kernel, dispatch)
+    const { reads = [], updates = [], makes, params = {}, constants, groups } = dispatch
     const pipeline = this.#pipelines.get(kernel, constants)
     const made = (makes ?? []).map((make) => this.#tensors.alloc(make))
     checkBindings(kernel, reads.length, updates.length + made.length)

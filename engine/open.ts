@@ -2,7 +2,8 @@
 
 import type { Activations, Precision } from '../kernels/op.ts'
 import { checkOptions, oneOf } from '../kernels/options.ts'
-import { type GpuOptions, Gpu, arithmeticRules } from './gpu.ts'
+import { arithmeticRules } from './gpu-rules.ts'
+import { type GpuOptions, Gpu } from './gpu.ts'
 
 export interface OpenOptions {
   /** 'high-performance' (the default) or 'low-power', where there are two GPUs. */

@@ -29,6 +29,26 @@ function unknownParam(kernel: string, given: string, fields: readonly string[]):
   return new TypeError(`${kernel}: struct Params [${fields.join(', ')}] has no member '${given}'${hint}`)
 }
 
+const parts: readonly string[] = ['reads', 'updates', 'makes', 'params', 'constants', 'groups']
+
+/** Throws TypeError for a dispatch with an unknown part, or without groups. */
+export function checkDispatch(
+  { name }: Kernel,
+  dispatch: { readonly groups: readonly (number | undefined)[] },
+) {
+  const given: unknown = dispatch
+  if (typeof given !== 'object' || given === null || !Array.isArray(dispatch.groups))
+    throw new TypeError(
+      `${name}: a dispatch must have groups, the workgroups to run, as in { groups: [1] }, got ${describe(given)}`,
+    )
+  for (const part in dispatch)
+    if (!parts.includes(part)) {
+      const near = nearest(part, parts)
+      const hint = near === undefined ? `its parts are ${parts.join(', ')}` : `did you mean '${near}'?`
+      throw new TypeError(`${name}: a dispatch has no part '${part}'; ${hint}`)
+    }
+}
+
 /** Throws TypeError unless a dispatch has as many tensors of each kind as the kernel declares. */
 export function checkBindings({ name, bindings }: Kernel, reads: number, writes: number) {
   const [read, written] = (['read', 'read_write'] as const).map((access) =>

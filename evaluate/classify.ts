@@ -1,7 +1,7 @@
 // Classifiers on a frozen encoder: how well what it learned separates classes, by the accuracy on every test image.
 
 import { type Scalar, type Tensor, ShapeError, dim, show } from '../kernels/op.ts'
-import { callback, checkOptions, having, needed, scheduled } from '../kernels/options.ts'
+import { callback, checkOptions, checkValue, having, needed, scheduled } from '../kernels/options.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import type { FlatOptimizer } from '../engine/optimizer.ts'
 import { type Schedule, scheduleOf } from '../engine/schedule.ts'
@@ -28,6 +28,11 @@ export interface ClassifierOptions {
 
 const isImage = (v: unknown) => Array.isArray(v) && v.length === 3
 
+const labelledBatch = {
+  words: 'an object with u8 images and their labels',
+  fits: (v: unknown) => having('', 'images', 'labels').fits(v) && (v as LabelledBatch).labels !== null,
+}
+
 const rules = {
   features: needed(callback),
   classify: needed(callback),
@@ -51,7 +56,9 @@ export function classifier(gpu: Gpu, options: ClassifierOptions) {
     gpu.everyStep(() => state.step++)
     return loss
   })
-  const shaped = ({ images, labels }: LabelledBatch) => {
+  const shaped = (batch: LabelledBatch) => {
+    checkValue('classifier', 'a batch', batch, labelledBatch)
+    const { images, labels } = batch
     const shape = [labels.length, ...image]
     if (images.length !== shape.reduce((a, b) => a * b, 1))
       throw new ShapeError(`classifier: images must be ${show(shape)}, got ${images.length} bytes`)

@@ -1,7 +1,7 @@
 // What an encoder makes of a whole set of images.
 
 import { type Tensor, ShapeError, show, sizeOf } from '../kernels/op.ts'
-import { callback, checkValue } from '../kernels/options.ts'
+import { callback, checkTensor, checkValue, having } from '../kernels/options.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { checkGpu } from '../models/layers.ts'
 
@@ -41,11 +41,14 @@ export async function embed(
   checkValue('embed', 'image', image, { words: 'the [H, W, C] of an image', fits: isImage })
   const parts: Float32Array[] = []
   let [M, D] = [0, 0]
-  for await (const { images, count = images.length / sizeOf(image) } of batches) {
+  for await (const batch of batches) {
+    checkValue('embed', 'a batch', batch, having('an object with u8 images', 'images'))
+    const { images, count = images.length / sizeOf(image) } = batch
     const pixels = images.subarray(0, count * sizeOf(image))
     if (!Number.isInteger(count))
       throw new ShapeError(`embed: a batch must be whole images ${show(image)}, got ${images.length} bytes`)
     const encoded = gpu.step(() => gpu.noGrad(() => encode(gpu.tensor(pixels, [count, ...image]))))
+    checkTensor('embed', 'what encode returns', encoded)
     const [n, width = 0] = encoded.shape
     if (encoded.shape.length !== 2 || n !== count || (D > 0 && width !== D))
       throw new ShapeError(`embed: encode must return [${count}, ${D || 'D'}], got ${show(encoded.shape)}`)

@@ -6,7 +6,7 @@ import { type Augmentation, type CropBox, ROW, packAugmentations } from './augme
 import { imagesOp, transform } from './augment-pixels.ts'
 import { type Normalization, type Rgb } from './augment-recipes.ts'
 import { type Op, type Tensor, ShapeError } from './op.ts'
-import { anything, checkOptions, flag, record } from './options.ts'
+import { anything, checkOptions, checkValue, flag, having, record } from './options.ts'
 
 interface Given {
   readonly name: string
@@ -100,7 +100,10 @@ export const resizedCrop = (
   x: Tensor,
   crop: CropBox,
   size: number | readonly [height: number, width: number],
-) => augmented('resizedCrop', x, [{ crop }], { size })
+): Tensor => {
+  checkValue('resizedCrop', 'crop', crop, having('a box of pixels', 'top', 'left', 'height', 'width'))
+  return augmented('resizedCrop', x, [{ crop }], { size: checkSize('resizedCrop', size) })
+}
 
 /** (x - mean) / std per channel. */
 export const normalize = (x: Tensor, mean: Rgb, std: Rgb) =>

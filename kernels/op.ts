@@ -191,6 +191,11 @@ function paramOf(name: string, field: string): (readonly [field: string, type: s
 
 /** WGSL that several kernels share. Throws TypeError for a hole filled with anything but WGSL. */
 export function wgsl(strings: TemplateStringsArray, ...snippets: Wgsl[]): Wgsl {
+  const given: unknown = strings
+  if (typeof given !== 'object' || given === null || !('raw' in given))
+    throw new TypeError(
+      `wgsl: it is a tag, to write in front of a template, wgsl\`...\`, got ${describe(given)}`,
+    )
   for (const snippet of snippets as readonly unknown[])
     if (typeof snippet !== 'string')
       throw new TypeError(

@@ -1,7 +1,7 @@
 // What a method's step is given for a batch, and whole sets of images on the GPU, of which a step is given numbers only.
 
 import { type Tensor, type Variable, dim } from '../kernels/op.ts'
-import { describe, isTensor } from '../kernels/options.ts'
+import { checkValue, describe, having, isTensor } from '../kernels/options.ts'
 import { takeImages } from '../kernels/take-images.ts'
 import type { Upload } from '../engine/capture-inputs.ts'
 import type { Gpu } from '../engine/gpu.ts'
@@ -99,6 +99,12 @@ export function residentBytes({ device }: Gpu, { size, image }: Omit<ImageSource
 /** The whole set on the GPU, u8 [size, H, W, 3], read and uploaded once. Throws Error when it is larger than what the adapter
  *  binds at once, and what `read` throws. */
 export async function residentImages(gpu: Gpu, source: ImageSource): Promise<Variable> {
+  checkValue(
+    'residentImages',
+    'source',
+    source,
+    having('a data set, one half of a split', 'read', 'image', 'size'),
+  )
   const { bytes, most } = residentBytes(gpu, source)
   const { name, size, image } = source
   if (bytes > most)

@@ -1,19 +1,13 @@
-// What plain JavaScript passes to ops and kernels by mistake, and what it is told.
+// What plain JavaScript passes to ops by mistake, and what it is told.
 
-import * as assert from 'uvu/assert'
-import { add } from '../kernels/add.ts'
 import { addPooled } from '../kernels/add-pooled.ts'
 import { adaptiveAvgPool } from '../kernels/adaptive-avg-pool.ts'
-import { augment } from '../kernels/augment.ts'
-import { adjustBrightness, augmentWith } from '../kernels/augment-functional.ts'
-import { testTransform } from '../kernels/augment-recipes.ts'
 import { avgPool } from '../kernels/avg-pool.ts'
 import { batchNorm } from '../kernels/batch-norm.ts'
 import { clip } from '../kernels/clip.ts'
 import { concat } from '../kernels/concat.ts'
 import { conv2d } from '../kernels/conv2d.ts'
 import { crossEntropy } from '../kernels/cross-entropy.ts'
-import { div } from '../kernels/div.ts'
 import { dropout } from '../kernels/dropout.ts'
 import { enqueue } from '../kernels/enqueue.ts'
 import { indexSelect } from '../kernels/gather.ts'
@@ -26,8 +20,8 @@ import { matmul } from '../kernels/matmul.ts'
 import { maxPool } from '../kernels/max-pool.ts'
 import { mean } from '../kernels/mean.ts'
 import { mul } from '../kernels/mul.ts'
+import { similarities } from '../kernels/nce.ts'
 import { ntXent } from '../kernels/ntxent.ts'
-import { type Tensor, kernel, wgsl } from '../kernels/op.ts'
 import { relu } from '../kernels/relu.ts'
 import { reshape } from '../kernels/reshape.ts'
 import { slice } from '../kernels/slice.ts'
@@ -35,7 +29,6 @@ import { sub } from '../kernels/sub.ts'
 import { sum } from '../kernels/sum.ts'
 import { supCon } from '../kernels/supcon.ts'
 import { transpose } from '../kernels/transpose.ts'
-import { checkOp } from './check.ts'
 import { gpuSuite } from './gpu.ts'
 import { type Misuse, call, refusesAll } from './misuse.ts'
 
@@ -46,6 +39,11 @@ test('ops say what was wrong with a call', async ({ gpu }) => {
   const images = gpu.tensor(new Float32Array(48), [1, 4, 4, 3])
   const w = gpu.tensor(new Float32Array(27), [3, 3, 3, 1])
   const misuses: Misuse[] = [
+    [
+      'no temperature of NCE',
+      () => call(similarities, x, x, x),
+      'similarities: the temperature must be a positive number, got undefined',
+    ],
     ['a loss of one view', () => call(clip, x), 'clip: z2 must be a tensor, got undefined'],
     [
       'clip of CLIP for clamp',
@@ -233,213 +231,6 @@ test('ops say what was wrong with a call', async ({ gpu }) => {
     ],
   ]
   await refusesAll(misuses)
-})
-
-test('augmentation says what was wrong with a call', async ({ gpu }) => {
-  const images = gpu.tensor(new Float32Array(48), [1, 4, 4, 3])
-  const at = { seed: 0, step: 0, view: 0 }
-  await refusesAll([
-    [
-      'no recipe',
-      () => call(augment, images, undefined, at),
-      'augment: the recipe must be an object such as { flip: 0.5 }, got undefined',
-    ],
-    [
-      'no draws',
-      () => call(augment, images, {}),
-      'augment: seed is missing; it must be a whole number from 0 on',
-    ],
-    [
-      'a draw misspelt',
-      () => call(augment, images, {}, { ...at, ofset: 1 }),
-      `augment: there is no option 'ofset'; did you mean 'offset'? Its options are seed, step, view, offset`,
-    ],
-    [
-      'a part misspelt',
-      () => call(augment, images, { grayscal: 0.2 }, at),
-      `augment: the recipe has no field 'grayscal'; did you mean 'grayscale'? Its fields are size, crop, translate, resample, centerCrop, flip, sharedFlip, jitter, grayscale, blur, testResize, normalize`,
-    ],
-    [
-      'a number for a part',
-      () => call(augment, images, { jitter: 0.4 }, at),
-      'augment: jitter must be an object with p, brightness, contrast, saturation, hue, got 0.4',
-    ],
-    [
-      'a flag for a probability',
-      () => call(augment, images, { flip: true }, at),
-      'augment: flip must be a probability from 0 to 1, got true',
-    ],
-    [
-      'a number for a range',
-      () => call(augment, images, { crop: { scale: 0.5 } }, at),
-      'augment: crop.scale must be [low, high] with 0 < low <= high <= 1, got 0.5',
-    ],
-    [
-      'statistics without a deviation',
-      () => call(augment, images, { normalize: { mean: [0, 0, 0] } }, at),
-      'augment: std must be three positive numbers, got undefined',
-    ],
-    [
-      'an unknown part of an augmentation',
-      () => call(augmentWith, images, { rotate: 90 }),
-      `augmentWith: there is no option 'rotate'; its options are crop, flip, jitter, grayscale, blur`,
-    ],
-    [
-      'an unknown option',
-      () => call(augmentWith, images, {}, { sise: 4 }),
-      `augmentWith: there is no option 'sise'; did you mean 'size'? Its options are size, kernel, normalize`,
-    ],
-    [
-      'no factor',
-      () => call(adjustBrightness, images),
-      'adjustBrightness: the brightness factor must be at least 0, got undefined',
-    ],
-    [
-      'no recipe to test',
-      () => call(testTransform),
-      'testTransform: recipe must be an object, got undefined',
-    ],
-  ])
-})
-
-test('f32 images of 0 to 255 are refused wherever they come from', async ({ gpu }) => {
-  const bytes = new Float32Array(48).fill(200)
-  const shape = [1, 4, 4, 3]
-  const at = { seed: 0, step: 0, view: 0 }
-  const told =
-    'augment: f32 images must be in [0, 1], got a value of 200; divide them by 255, or give them as a Uint8Array'
-  await refusesAll([
-    ['a tensor', () => augment(gpu.tensor(bytes, shape), { flip: 0.5 }, at), told],
-    ['a variable', () => augment(gpu.variable(bytes, shape), { flip: 0.5 }, at), told],
-    [
-      'a captured step',
-      () => gpu.capture((x: Tensor) => augment(x, {}, at)).run({ values: bytes, shape }),
-      told,
-    ],
-    [
-      'by hand',
-      () => adjustBrightness(gpu.tensor(bytes, shape), 1),
-      'adjustBrightness: f32 images must be in [0, 1], got a value of 200; divide them by 255, or give them as a Uint8Array',
-    ],
-  ])
-})
-
-test('kernels refuse what they cannot lay out, and params that are not theirs', async ({ gpu }) => {
-  const program = (params: string) => `
-    struct Params { ${params} }
-    @group(0) @binding(0) var<storage, read_write> y: array<f32>;
-    @group(0) @binding(1) var<uniform> p: Params;
-    @compute @workgroup_size(64) fn fill() { y[0] = f32(p.count); }`
-  const declared = (params: string) => kernel({ raw: [program(params)] } as never)
-  const fill = declared('count: u32, shift: i32')
-  const run = (params: object) => () => call(gpu.run, fill, { makes: [[1]], params, groups: [1] })
-  await refusesAll([
-    [
-      'a vector',
-      () => declared('size: vec2u, count: u32'),
-      `kernel fill: members of struct Params must be f32, i32 or u32 without attributes, got 'size: vec2u'; give each component a member of its own`,
-    ],
-    [
-      'an array',
-      () => declared('count: array<u32, 4>'),
-      `kernel fill: members of struct Params must be f32, i32 or u32 without attributes, got 'count: array<u32'; give each component a member of its own`,
-    ],
-    [
-      'an attribute',
-      () => declared('@align(16) count: u32'),
-      `kernel fill: members of struct Params must be f32, i32 or u32 without attributes, got '@align(16) count: u32'; give each component a member of its own`,
-    ],
-    [
-      'half precision',
-      () => declared('count: f16'),
-      `kernel fill: members of struct Params must be f32, i32 or u32 without attributes, got 'count: f16'; give each component a member of its own`,
-    ],
-    [
-      'no entry point',
-      () => kernel({ raw: ['fn fill() {}'] } as never),
-      'kernel: the WGSL must have an entry point, @compute fn name(...)',
-    ],
-    [
-      'a number in the text',
-      () => call(wgsl, { raw: ['const N = ', ';'] }, 5),
-      'wgsl: only WGSL fits in a hole, got 5; numbers go in Params or override declarations',
-    ],
-    [
-      'a param misspelt',
-      run({ cuont: 1, shift: 0 }),
-      `fill: struct Params [count, shift] has no member 'cuont'; did you mean 'count'?`,
-    ],
-    [
-      'one param too many',
-      run({ count: 1, shift: 0, more: 1 }),
-      `fill: struct Params [count, shift] has no member 'more'`,
-    ],
-    ['a param too few', run({ count: 1 }), 'fill: no value for param shift'],
-    [
-      'a fraction',
-      run({ count: 2.5, shift: 0 }),
-      'fill: param count is u32, so it must be a whole number from 0 to below 2^32, got 2.5',
-    ],
-    [
-      'below 0',
-      run({ count: -1, shift: 0 }),
-      'fill: param count is u32, so it must be a whole number from 0 to below 2^32, got -1',
-    ],
-    [
-      'NaN',
-      run({ count: 1, shift: NaN }),
-      'fill: param shift is i32, so it must be a whole number from -2^31 to below 2^31, got NaN',
-    ],
-    [
-      'a tensor too few',
-      () => call(gpu.run, fill, { params: { count: 1, shift: 0 }, groups: [1] }),
-      'fill: the kernel reads 0 tensors and writes 1, got 0 in reads and 0 in updates and makes together',
-    ],
-    [
-      'a flag',
-      run({ count: true, shift: 0 }),
-      'fill: param count must be a number, or a function of none that gives one, got true',
-    ],
-    [
-      'a function that gives a fraction',
-      run({ count: () => 0.5, shift: 0 }),
-      'fill: param count is u32, so it must be a whole number from 0 to below 2^32, got 0.5',
-    ],
-  ])
-  const spaced = declared('\n count : u32, // of elements, a: vec2u\n /* b: vec2u, */ shift: i32,\n')
-  assert.equal(spaced.params, fill.params)
-})
-
-test('a number may stand on either side', async ({ gpu }) => {
-  const each = (f: (v: number) => number) => (a: number[]) => a.map(f)
-  await checkOp(
-    gpu,
-    (x) => add(1, x),
-    each((v) => 1 + v),
-    [[5]],
-  )
-  await checkOp(
-    gpu,
-    (x) => sub(1, x),
-    each((v) => 1 - v),
-    [[5]],
-  )
-  await checkOp(
-    gpu,
-    (x) => mul(2, x),
-    each((v) => 2 * v),
-    [[5]],
-  )
-  await checkOp(
-    gpu,
-    (x) => div(3, add(x, 4)),
-    each((v) => 3 / (v + 4)),
-    [[5]],
-  )
-  const step = gpu.capture((x: Tensor) => sum(div(1, x)))
-  const given = { values: [1, 2, 4], shape: [3] }
-  for (let i = 0; i < 4; i++) assert.equal([...(await gpu.read(step.run(given)))], [1.75])
-  assert.is(step.reason, null)
 })
 
 test.run()

@@ -1,0 +1,44 @@
+// What a Gpu's options and arguments must be, and how it prints.
+
+import type { Precision } from '../kernels/op.ts'
+import { callback, flag, having, oneOf, tensor, variable } from '../kernels/options.ts'
+
+/** What the options that both a Gpu and `openGpu` take must be. */
+export const arithmeticRules = {
+  precision: oneOf('f32', 'f16x3', 'f16'),
+  activations: oneOf('f32', 'f16'),
+}
+
+const options = {
+  ...arithmeticRules,
+  ownsDevice: flag,
+  kernels: oneOf('device', 'gpu', 'matrices'),
+  onWait: callback,
+}
+
+const list = { words: 'an array', fits: Array.isArray }
+const isPair = (v: unknown) => Array.isArray(v) && v.length === 2 && v.every(tensor.fits)
+const pairs = {
+  words: 'an array of pairs, [output, cotangent] each',
+  fits: (v: unknown) => Array.isArray(v) && v.every(isPair),
+}
+
+/** What a Gpu is made of and given. */
+export const rules = {
+  options,
+  list,
+  pairs,
+  variable,
+  device: having('a GPUDevice', 'queue', 'limits', 'lost'),
+}
+
+/** 'Gpu (llvmpipe, software, f32)'. */
+export function showGpu(gpu: {
+  readonly device: GPUDevice
+  readonly software: boolean
+  readonly run: { readonly precision: Precision }
+}): string {
+  const { description, device, vendor } = gpu.device.adapterInfo ?? {}
+  const name = [description, device, vendor].find((words) => words) ?? 'unnamed adapter'
+  return `Gpu (${name}${gpu.software ? ', software' : ''}, ${gpu.run.precision})`
+}
