@@ -13,7 +13,6 @@ import {
   either,
   flag,
   having,
-  number,
   tensor,
 } from '../kernels/options.ts'
 import { Gpu } from '../engine/gpu.ts'
@@ -40,8 +39,10 @@ export interface KnnResult {
   readonly predictions: Int32Array
 }
 
+const numeric = { words: 'a number', fits: (v: unknown) => typeof v === 'number' } // its range is checked below
+
 const rules = {
-  ...{ k: anything, temperature: number, classes: anything, normalized: flag, chunk: number },
+  ...{ k: anything, temperature: numeric, classes: anything, normalized: flag, chunk: numeric },
 }
 
 /** The classes of queries [Q, D] by the vote of their nearest features [M, D], whose labels are [M]; both are normalised
