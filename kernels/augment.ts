@@ -7,6 +7,7 @@ import { ROW } from './augment-parameters.ts'
 import { imagesOp, transform } from './augment-pixels.ts'
 import { type Recipe } from './augment-recipes.ts'
 import { type Op, type Tensor, dim } from './op.ts'
+import { anything, checkOptions, needed, said, scalar } from './options.ts'
 
 export type { Sampling } from './augment-draw.ts'
 export type { Recipe } from './augment-recipes.ts'
@@ -43,6 +44,13 @@ const drawOp: Op<[images: Tensor], [Tensor], Drawing> = {
   forward: (run, { recipe, sampling }, images) => [draw(run, images, recipe, sampling)],
 }
 
+const rules = {
+  seed: needed(said('a whole number from 0 on')),
+  step: needed(scalar),
+  view: needed(said('a whole number from 0 on')),
+  offset: anything,
+}
+
 const applyAugment = imagesOp(augmentOp)
 const applyDraw = imagesOp(drawOp)
 
@@ -51,9 +59,9 @@ const applyDraw = imagesOp(drawOp)
  *  the batch's views. Carries no gradient. Throws ShapeError, and Error naming the recipe's field that is
  *  unknown or out of range. */
 export const augment = (images: Tensor, recipe: Recipe, sampling: Sampling) =>
-  applyAugment({ recipe, sampling }, images)
+  applyAugment({ recipe, sampling: checkOptions('augment', sampling ?? {}, rules) }, images)
 
 /** What `augment` does to each of these images under the same arguments: rows [N, 16], for
  *  `unpackAugmentations` once read. Throws like `augment`. */
 export const drawAugmentations = (images: Tensor, recipe: Recipe, sampling: Sampling) =>
-  applyDraw({ recipe, sampling }, images)
+  applyDraw({ recipe, sampling: checkOptions('drawAugmentations', sampling ?? {}, rules) }, images)

@@ -8,7 +8,8 @@
 import { type Run, type Tensor, kernel, op } from './op.ts'
 import { lines } from './lines.ts'
 import { contrast } from './ntxent.ts'
-import type { Pairs } from './pairs.ts'
+import { type Pairs, type Unit, isUnit } from './pairs.ts'
+import { anything, checkOptions, flag } from './options.ts'
 
 const weightsKernel = kernel`
   struct Params { N: u32, view: u32, perSigma: f32 }
@@ -46,12 +47,12 @@ const weighBy =
     return weighted
   }
 
-const applyDcl = op(contrast('dcl', { decoupled: true }))
+const applyDcl = op(contrast('dcl', { decoupled: true }), 'z1', 'z2')
 
 /** The decoupled loss of two views z1 [N, D] and z2 [N, D] -> [], at a temperature above 0 (0.1 in the paper). Rows are normalised
  *  inside unless `normalized`. Equals log(2N - 2) when all rows are equal, 0 for N = 1. Throws ShapeError, RangeError. */
-export const dcl = (z1: Tensor, z2: Tensor, temperature: number, { normalized = false } = {}) =>
-  applyDcl({ temperature, normalized }, z1, z2)
+export const dcl = (z1: Tensor, z2: Tensor, temperature: number, options: Unit = {}) =>
+  applyDcl({ temperature, normalized: isUnit('dcl', options) }, z1, z2)
 
 /** The weighted decoupled loss: positives weigh 2 - N softmax(cos / σ), σ = 0.5 in the paper, so that hard ones weigh more.
  *  Otherwise as `dcl`. Throws ShapeError, RangeError. */
@@ -59,10 +60,14 @@ export function dclw(
   z1: Tensor,
   z2: Tensor,
   temperature: number,
-  { sigma = 0.5, normalized = false }: { readonly sigma?: number; readonly normalized?: boolean } = {},
+  options: Unit & { readonly sigma?: number } = {},
 ) {
+  const { sigma = 0.5, normalized = false } = checkOptions('dclw', options, {
+    sigma: anything,
+    normalized: flag,
+  })
   if (!(sigma > 0 && Number.isFinite(sigma)))
     throw new RangeError(`dclw: sigma must be a positive number, got ${sigma}`)
   const dclwOp = contrast('dclw', { decoupled: true, weigh: weighBy(sigma) })
-  return op(dclwOp)({ temperature, normalized }, z1, z2)
+  return op(dclwOp, 'z1', 'z2')({ temperature, normalized }, z1, z2)
 }

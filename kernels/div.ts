@@ -1,7 +1,8 @@
 import { type Op, type Tensor, flatIndex, kernel, op } from './op.ts'
-import { affine } from './affine.ts'
+import { affineAs } from './affine.ts'
 import { broadcastIndex, broadcastShape, combine, sumTo } from './broadcast.ts'
 import { mulKernel } from './mul.ts'
+import { over } from './over.ts'
 
 /** Exported for ops whose gradient is a quotient. */
 export const divKernel = kernel`
@@ -32,9 +33,13 @@ const divOp: Op<[a: Tensor, b: Tensor]> = {
   },
 }
 
-const applyDiv = op(divOp)
+const applyDiv = op(divOp, 'a', 'b')
 
-/** a / b, elementwise, broadcasting as numpy does; b may be a number, and then its reciprocal is what is
+const withNumber = affineAs('div', 'a')
+
+/** a / b, elementwise, broadcasting as numpy does; either may be a number, and the reciprocal of a number b is what is
  *  multiplied. Throws ShapeError. */
-export const div = (a: Tensor, b: Tensor | number): Tensor =>
-  typeof b === 'number' ? affine(a, 1 / b, 0) : applyDiv({}, a, b)
+export function div(a: Tensor | number, b: Tensor | number): Tensor {
+  if (typeof b === 'number') return withNumber(a as Tensor, 1 / b, 0) // told where both are numbers
+  return typeof a === 'number' ? over(a, b) : applyDiv({}, a, b)
+}

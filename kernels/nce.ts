@@ -10,6 +10,7 @@ import { add } from './add.ts'
 import { affine } from './affine.ts'
 import { matmul } from './matmul.ts'
 import { mul } from './mul.ts'
+import { checkTemperature } from './pairs.ts'
 import { softplus } from './softplus.ts'
 import { sub } from './sub.ts'
 import { sum } from './sum.ts'
@@ -22,6 +23,7 @@ export interface Similarities {
 
 /** Similarities over T of features f [N, C], unit rows, to their slots v [N, C] and to noise [m, C]. */
 export function similarities(f: Tensor, v: Tensor, noise: Tensor, T: number): Similarities {
+  checkTemperature('similarities', T)
   return {
     own: affine(sum(mul(f, v), [1], { keepDims: true }), 1 / T, 0),
     noise: affine(matmul(f, noise, { transB: true }), 1 / T, 0),

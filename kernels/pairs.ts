@@ -17,6 +17,7 @@ import {
 } from './op.ts'
 import { maximum } from './nan.ts'
 import { padded } from './similarity-tiles.ts'
+import { checkOptions, describe, flag } from './options.ts'
 
 /** How two views are laid out, and whether each row is compared only with the rows of the other view. */
 export interface Pairs {
@@ -41,8 +42,8 @@ export function pairsOf(name: string, T: number, z1: Shape, z2: Shape, across: b
 
 /** Throws RangeError unless the temperature is a positive number. */
 export function checkTemperature(name: string, T: number) {
-  if (!(T > 0 && Number.isFinite(T)))
-    throw new RangeError(`${name}: the temperature must be a positive number, got ${T}`)
+  if (!(typeof T === 'number' && T > 0 && Number.isFinite(T)))
+    throw new RangeError(`${name}: the temperature must be a positive number, got ${describe(T)}`)
 }
 
 /** The unit rows of two views: by row [2V, D], by feature [D, 2V], and 1 / length of each. */
@@ -103,6 +104,16 @@ export function unitRows(
   })
   return { z, zT, scale }
 }
+
+/** Options of losses that normalise rows. */
+export interface Unit {
+  /** True where rows have unit length already. */
+  readonly normalized?: boolean
+}
+
+/** Whether rows are said to have unit length. Throws TypeError for other options. */
+export const isUnit = (name: string, options: Unit): boolean =>
+  checkOptions(name, options, { normalized: flag }).normalized ?? false
 
 /** The Params of kernels over pairs: those of tiles, and N, view (V), across; blocks, of `span` rows each. */
 export const pairParams = wgsl`
