@@ -34,6 +34,8 @@ import { CASE, classifierWeights, convWeights, images, labels } from './peers/st
 
 export const models = { resnet8, resnet18, resnet34, resnet50 }
 
+const encoderOf = (gpu, { model, stem, width }) => models[model](gpu, { stem, width })
+
 /** Each takes (gpu, { model, stem, width, batch, size, chunk, replay, stream }) and returns { step, views, captured, next }: `step(batch)`
  *  submits one training step and returns its loss, a tensor; `views` are the images that it shows the encoder; `captured` says
  *  whether steps are replayed; `next`, where there is a data path, gives the next batch. A new method is one entry more. */
@@ -41,7 +43,7 @@ export const methods = {
   /** Cross-entropy on ten classes, SGD: the step that the other libraries are compared on. */
   supervised(gpu, options) {
     const { batch, size } = options
-    const encoder = models[options.model](gpu, options)
+    const encoder = encoderOf(gpu, options)
     const build = new Builder(gpu, 0)
     const classify = build.linear('fc', [encoder.features, CASE.classes])
     seedWeights(gpu, encoder, build.parameters)
@@ -63,7 +65,7 @@ export const methods = {
   /** SimCLR as its paper's code has it: two augmented views in one batch, NT-Xent, SGD with momentum. */
   simclr(gpu, options) {
     const { batch, size } = options
-    const encoder = models[options.model](gpu, options)
+    const encoder = encoderOf(gpu, options)
     const head = projectionHead(gpu, { features: encoder.features })
     const trainer = simclr(gpu, {
       ...{ encoder, head, temperature: 0.5, batchNorm: 'joint', views: cifarRecipe(size) },
@@ -79,10 +81,11 @@ export const methods = {
   amdim(gpu, options) {
     const { batch, size, width } = options
     const { views, optimizer } = amdimPresets['amdim-cifar-small'].settings(size, batch)
+    const { betas, weightDecay } = optimizer
     const encoder = amdimEncoder(gpu, { size, width, features: 8 * width, depth: 10 })
     const trainer = amdim(gpu, {
       ...{ encoder, views, schedule: constant(2e-4), capture: options.replay, chunk: options.chunk },
-      optimizer: new Adam(encoder.parameters, optimizer),
+      optimizer: new Adam(encoder.parameters, { betas, weightDecay }),
     })
     const batchOnGpu = pixelsOnGpu(gpu, options)
     return { step: () => trainer.step(batchOnGpu), views: 2 * batch, captured: trainer.captured }
@@ -101,7 +104,7 @@ export const methods = {
   /** MoCo v3: two views, each query and key, and a predictor; keys of the batch. */
   'moco-v3'(gpu, options) {
     const tower = () => {
-      const encoder = models[options.model](gpu, options)
+      const encoder = encoderOf(gpu, options)
       return { encoder, head: v3Head(gpu, { name: 'projector', widths: [encoder.features, 1024, 256] }) }
     }
     const [query, key] = [tower(), tower()]
@@ -147,7 +150,7 @@ export const methods = {
 
 async function fullTraining(gpu, { batchNorm = 'per-view', ...options }, makeOptimizer) {
   const { batch, size } = options
-  const encoder = models[options.model](gpu, options)
+  const encoder = encoderOf(gpu, options)
   const head = projectionHead(gpu, { features: encoder.features, hidden: 512, dim: 128 })
   const { step, captured } = simclr(gpu, {
     ...{ encoder, head, batchNorm, temperature: 0.5, views: cifarRecipe(size) },
@@ -178,7 +181,7 @@ const shared = ({ size, replay, chunk }) => ({
 /** Query and key networks with a linear head, and those settings. */
 function towers(gpu, options) {
   const tower = () => {
-    const encoder = models[options.model](gpu, options)
+    const encoder = encoderOf(gpu, options)
     return { encoder, head: fcHead(gpu, { features: encoder.features }) }
   }
   return { query: tower(), key: tower(), rest: shared(options) }

@@ -53,8 +53,10 @@ export interface Extent {
 }
 
 /** The encoder of a run, with initial weights. */
-export const buildEncoder = (gpu: Gpu, { model, seed }: Pick<TrainConfig, 'model' | 'seed'>) =>
-  encoders[model.name](gpu, { ...model, seed })
+export function buildEncoder(gpu: Gpu, { model, seed }: Pick<TrainConfig, 'model' | 'seed'>) {
+  const { name, ...options } = model
+  return encoders[name](gpu, { ...options, seed })
+}
 
 /** The head of a run, with initial weights; of MoCo v3 the projector. */
 export function buildHead(gpu: Gpu, config: TrainConfig, features: number): Model {
@@ -111,12 +113,13 @@ function methodTrainer(gpu: Gpu, config: TrainConfig, extent: Scaled): Trainer {
 /** Of a method that keeps nothing besides. */
 export const nothing: Saved = { models: {}, variables: {}, counters: {} }
 
-function simclrTrainer(gpu: Gpu, config: Of<'simclr'>, { stepsPerEpoch, capture, scaling }: Scaled): Trainer {
+function simclrTrainer(gpu: Gpu, config: Of<'simclr'>, extent: Scaled): Trainer {
   const tower = buildTower(gpu, config)
   const optimizer = optimizerOf(config, parametersOf(tower))
-  const schedule = scheduleOf(config, stepsPerEpoch)
+  const schedule = scheduleOf(config, extent.stepsPerEpoch)
+  const { batchNorm } = config
   return {
-    ...simclr(gpu, { ...config, ...tower, optimizer, schedule, capture, ...scaling }),
+    ...simclr(gpu, { ...tower, optimizer, schedule, batchNorm, ...shared(config, extent) }),
     optimizer,
     schedule,
     kept: nothing,
@@ -159,37 +162,33 @@ function mocoV3Trainer(gpu: Gpu, config: Of<'moco'>, extent: Scaled): Trainer {
   return { ...trainer, optimizer, schedule, kept: { ...nothing, models } }
 }
 
-/** What both forms of MoCo take besides. */
-const shared = ({ temperature, views, chunk = null, seed }: Of<'moco'>, { capture, scaling }: Scaled) => ({
+/** What all methods take besides. */
+const shared = ({ temperature, views, chunk = null, seed }: TrainConfig, { capture, scaling }: Scaled) => ({
   ...{ temperature, views, chunk, seed, capture },
   ...scaling,
 })
 
-function memoryBankTrainer(
-  gpu: Gpu,
-  config: Of<'memory-bank'>,
-  { stepsPerEpoch, images, capture, scaling }: Scaled,
-): Trainer {
+function memoryBankTrainer(gpu: Gpu, config: Of<'memory-bank'>, extent: Scaled): Trainer {
   const tower = buildTower(gpu, config)
   const optimizer = optimizerOf(config, parametersOf(tower))
-  const schedule = scheduleOf(config, stepsPerEpoch)
-  const bank = new MemoryBank(gpu, { n: images, C: tower.head.features, seed: config.seed })
-  const trainer = memoryBank(gpu, { ...config, ...tower, bank, optimizer, schedule, capture, ...scaling })
+  const schedule = scheduleOf(config, extent.stepsPerEpoch)
+  const { negatives, momentum, loss } = config
+  const bank = new MemoryBank(gpu, { n: extent.images, C: tower.head.features, seed: config.seed })
+  const trainer = memoryBank(gpu, {
+    ...{ ...tower, bank, optimizer, schedule, negatives, momentum, loss },
+    ...shared(config, extent),
+  })
   const variables = { 'bank.rows': bank.rows, 'bank.logZ': bank.logZ }
   return { ...trainer, optimizer, schedule, kept: { ...nothing, variables } }
 }
 
-function endToEndTrainer(
-  gpu: Gpu,
-  config: Of<'end-to-end'>,
-  { stepsPerEpoch, capture, scaling }: Scaled,
-): Trainer {
+function endToEndTrainer(gpu: Gpu, config: Of<'end-to-end'>, extent: Scaled): Trainer {
   const [query, key] = [buildTower(gpu, config), buildTower(gpu, config)]
   const keys = Object.entries(parametersOf(key)).map(([name, value]) => [`key.${name}`, value] as const)
   const optimizer = optimizerOf(config, { ...parametersOf(query), ...Object.fromEntries(keys) })
-  const schedule = scheduleOf(config, stepsPerEpoch)
+  const schedule = scheduleOf(config, extent.stepsPerEpoch)
   const models = { 'key.': key.encoder, 'key.head.': key.head }
-  const trainer = endToEnd(gpu, { ...config, query, key, optimizer, schedule, capture, ...scaling })
+  const trainer = endToEnd(gpu, { query, key, optimizer, schedule, ...shared(config, extent) })
   return { ...trainer, optimizer, schedule, kept: { ...nothing, models } }
 }
 

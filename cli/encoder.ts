@@ -8,7 +8,7 @@ import type { AnyConfig } from './config.ts'
 
 /** The encoder that a run's configuration says. */
 export function encoderOf(gpu: Gpu, config: AnyConfig): Model {
-  if (config.method === 'amdim')
-    return amdimEncoder(gpu, { ...config.model, size: config.size, seed: config.seed })
-  return buildEncoder(gpu, config)
+  if (config.method !== 'amdim') return buildEncoder(gpu, config)
+  const { width, features, depth, batchNorm } = config.model
+  return amdimEncoder(gpu, { width, features, depth, batchNorm, size: config.size, seed: config.seed })
 }

@@ -51,10 +51,12 @@ function amdimTrainer(
   scaling: Scaling,
 ): Trainer {
   const { clip, penalty, views, chunk = null, seed } = config
-  const encoder = amdimEncoder(gpu, { ...config.model, size: config.size, seed })
+  const { width, features, depth, batchNorm } = config.model
+  const encoder = amdimEncoder(gpu, { width, features, depth, batchNorm, size: config.size, seed })
   const shape = { features: encoder.features, classes: classes.length, ...config.classifiers, seed }
   const head = labels ? classifiers(gpu, shape) : null
-  const optimizer = new Adam({ ...encoder.parameters, ...head?.parameters }, config.optimizer)
+  const { betas, weightDecay } = config.optimizer
+  const optimizer = new Adam({ ...encoder.parameters, ...head?.parameters }, { betas, weightDecay })
   const schedule = amdimSchedule(config, stepsPerEpoch)
   const options = { encoder, classifiers: head, optimizer, schedule, clip, penalty, views, chunk, seed }
   const trainer = amdim(gpu, { ...options, capture, ...scaling })

@@ -2,6 +2,7 @@
 // read some of them. No Node imports, so that a browser can bring its own.
 
 import { printable } from '../kernels/printable.ts'
+import { checkValue, describe, having, whole } from '../kernels/options.ts'
 import { threefry2x32 } from '../kernels/threefry.ts'
 
 /** A set of images of one size. */
@@ -73,6 +74,19 @@ export class DataError extends Error {
   constructor(message: string, options?: ErrorOptions) {
     super(printable(message), options)
   }
+}
+
+/** Throws TypeError, in the name of `owner`, unless this is a set of images, one half of what `openData` resolves to. */
+export function checkDataset(owner: string, dataset: unknown) {
+  const isSplit = typeof dataset === 'object' && dataset !== null && 'train' in dataset
+  if (isSplit)
+    throw new TypeError(`${owner}: the data set must be one half, got both; give its train or its test`)
+  checkValue(
+    owner,
+    'the data set',
+    dataset,
+    having('a data set such as (await openData(...)).train', 'read', 'size', 'image'),
+  )
 }
 
 /** Bytes of one image of the set. */
@@ -182,8 +196,10 @@ export function labelled(dataset: Dataset): Dataset {
 /** `n` images of the set, chosen by `seed` alone, as many of each class as there are (counts differ by one at most
  *  while no class runs out). The whole set, in its own order, when it has no more than `n`. */
 export function subset(dataset: Dataset, n: number, seed: number): Dataset {
+  checkDataset('subset', dataset)
+  checkValue('subset', 'seed', seed, whole)
   if (!(Number.isInteger(n) && n > 0))
-    throw new DataError(`${dataset.name}: a subset must have at least 1 image, got ${n}`)
+    throw new DataError(`${dataset.name}: a subset must have at least 1 image, got ${describe(n)}`)
   return n >= dataset.size ? dataset : select(dataset, subsetPlaces(dataset, n, seed))
 }
 

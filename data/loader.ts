@@ -2,7 +2,8 @@
 // run resumed in the middle of an epoch sees the batches that it would have seen.
 
 import { threefry2x32 } from '../kernels/threefry.ts'
-import { DataError, type Dataset, imageBytes, permutation } from './dataset.ts'
+import { anything, checkOptions, describe, flag, needed, said } from '../kernels/options.ts'
+import { DataError, type Dataset, checkDataset, imageBytes, permutation } from './dataset.ts'
 import { counted } from './words.ts'
 
 export interface BatchOptions {
@@ -29,6 +30,8 @@ export interface Batch {
   readonly indices: Uint32Array<ArrayBuffer>
   /** u8 [N, H, W, C]; empty where the pixels are left out. */
   readonly images: Uint8Array<ArrayBuffer>
+  /** [N, H, W, C]. */
+  readonly shape: readonly [N: number, H: number, W: number, C: number]
   /** [N], or null when the set has no labels. */
   readonly labels: Int32Array<ArrayBuffer> | null
 }
@@ -38,13 +41,12 @@ const EPOCH = 0x0e90c4 // stream of the orders' keys
 const MOST = 2 ** 32 // bytes of a batch
 
 /** The number of batches in an epoch. Throws DataError when there is none, and for batches of more than 4 GiB. */
-export function steps(
-  dataset: Dataset,
-  { batch, dropLast = true }: Pick<BatchOptions, 'batch' | 'dropLast'>,
-) {
+export function steps(dataset: Dataset, options: Pick<BatchOptions, 'batch' | 'dropLast'>) {
+  checkDataset('steps', dataset)
+  const { batch, dropLast = true } = options
   const { name, size } = dataset
   if (!(Number.isInteger(batch) && batch > 0))
-    throw new DataError(`${name}: batch must be a positive integer, got ${batch}`)
+    throw new DataError(`${name}: batch must be a positive integer, got ${describe(batch)}`)
   if (size === 0) throw new DataError(`${name}: there are no images to make batches of`)
   if (dropLast && batch > size)
     throw new DataError(
@@ -58,15 +60,28 @@ export function steps(
   return dropLast ? Math.floor(size / batch) : Math.ceil(size / batch)
 }
 
+const rules = {
+  ...{
+    batch: needed(said('a whole number from 1 on')),
+    seed: needed(said('an integer')),
+    epoch: needed(said('a whole number from 0 on')),
+    start: anything,
+  },
+  ...{ shuffle: flag, dropLast: flag, pixels: flag, prefetch: anything },
+}
+
 /** The batches of an epoch in order, while up to `prefetch` further ones are being read. A failed read is thrown when
  *  its batch is asked for. Throws DataError at once when no batch can be made. */
 export function batches(dataset: Dataset, options: BatchOptions): AsyncIterable<Batch> {
-  const { batch, seed, epoch, start = 0, shuffle = true, pixels = true, prefetch = 2 } = options
+  checkDataset('batches', dataset)
+  const checked = checkOptions('batches', options ?? {}, rules)
+  const { batch, seed, epoch, start = 0, shuffle = true, pixels = true, prefetch = 2 } = checked
   const end = steps(dataset, options)
   for (const [what, value] of Object.entries({ start, epoch, prefetch }))
     if (!(Number.isInteger(value) && value >= 0))
-      throw new DataError(`${dataset.name}: ${what} must be an integer from 0, got ${value}`)
-  if (!Number.isInteger(seed)) throw new DataError(`${dataset.name}: seed must be an integer, got ${seed}`)
+      throw new DataError(`${dataset.name}: ${what} must be an integer from 0, got ${describe(value)}`)
+  if (!Number.isInteger(seed))
+    throw new DataError(`${dataset.name}: seed must be an integer, got ${describe(seed)}`)
   const order = shuffle
     ? permutation(dataset.size, threefry2x32([seed, EPOCH], [epoch, 0]))
     : Uint32Array.from({ length: dataset.size }, (_, i) => i)
@@ -82,8 +97,9 @@ async function readBatch(
 ): Promise<Batch> {
   const images = new Uint8Array(pixels ? indices.length * imageBytes(dataset) : 0)
   if (pixels) await dataset.read(indices, images)
-  const { labels } = dataset
-  return { step, indices, images, labels: labels && Int32Array.from(indices, (i) => labels[i] ?? -1) }
+  const { labels, image } = dataset
+  const shape = [indices.length, image.height, image.width, image.channels] as const
+  return { step, indices, images, shape, labels: labels && Int32Array.from(indices, (i) => labels[i] ?? -1) }
 }
 
 /** load(from), load(from + 1), ... in order, with up to `most` loads under way beyond the one that is awaited. */

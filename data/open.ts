@@ -1,6 +1,7 @@
 // Data sets as they are named on a command line: cifar10:PATH, folder:PATH, procedural.
 
 import { existsSync, statSync } from 'node:fs'
+import { type Rules, anything, callback, checkOptions, checkValue, text, whole } from '../kernels/options.ts'
 import { openCifar10, openCifar100 } from './cifar.ts'
 import { DataError, type Split } from './dataset.ts'
 import { openIdx } from './idx.ts'
@@ -11,6 +12,11 @@ import { openStl10 } from './stl10.ts'
 export interface OpenDataOptions extends Partial<FolderOptions> {
   /** Seed of the procedural set. */
   readonly seed?: number
+}
+
+const rules: Rules<OpenDataOptions> = {
+  ...{ size: anything, seed: whole, cache: text, testShare: anything, memory: anything, workers: anything },
+  ...{ onProgress: callback, onNotice: callback, worker: anything, originals: anything },
 }
 
 type Open = (path: string, options: OpenDataOptions) => Split | Promise<Split>
@@ -35,6 +41,8 @@ const forms =
 /** The two halves of what `spec` names. `size` is the side in pixels of folder and procedural images; the others have
  *  their own. Throws DataError when the spec is not one of the forms, or the data cannot be used. */
 export async function openData(spec: string, options: OpenDataOptions = {}): Promise<Split> {
+  checkValue('openData', 'spec', spec, text)
+  checkOptions('openData', options, rules)
   const colon = spec.indexOf(':')
   const kind = colon < 0 ? spec : spec.slice(0, colon)
   const open = Object.hasOwn(kinds, kind) ? kinds[kind] : undefined
@@ -51,9 +59,9 @@ function needsPath(kind: string, open: Open): Open {
   }
 }
 
-function parseCounts(text: string): { train?: number; test?: number } {
-  if (text === '') return {}
-  const [, train, test] = text.match(/^(\d+),(\d+)$/) ?? []
+function parseCounts(counts: string): { train?: number; test?: number } {
+  if (counts === '') return {}
+  const [, train, test] = counts.match(/^(\d+),(\d+)$/) ?? []
   if (train && test) return { train: Number(train), test: Number(test) }
-  throw new DataError(`data: procedural takes two counts, as in procedural:5000,1000, got '${text}'`)
+  throw new DataError(`data: procedural takes two counts, as in procedural:5000,1000, got '${counts}'`)
 }

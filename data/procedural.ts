@@ -3,6 +3,7 @@
 // is the class; where the pattern lies, its angle, scale, colours and polarity, and what is behind it, are drawn at
 // random and tell nothing. Nearest neighbours by pixels are therefore near chance, and the class has to be learned.
 
+import { anything, checkOptions, describe, whole } from '../kernels/options.ts'
 import { threefry2x32, uniform01 } from '../kernels/threefry.ts'
 import { type Dataset, DataError, type Split, checkRead } from './dataset.ts'
 import { type Draw, type Field, length, patterns } from './procedural-patterns.ts'
@@ -19,18 +20,16 @@ export interface ProceduralOptions {
   readonly seed?: number
 }
 
+const rules = { size: anything, train: anything, test: anything, seed: whole }
+
 /** The embedded set's two halves, ten balanced classes each: image i has label i % 10 and depends on (seed, half, i,
  *  size) alone. Images are drawn when first read. Throws DataError for sizes that are not positive integers, and for more
  *  than 4 GiB in either half. */
-export function procedural({
-  size = 32,
-  train = 5000,
-  test = 1000,
-  seed = 0,
-}: ProceduralOptions = {}): Split {
+export function procedural(options: ProceduralOptions = {}): Split {
+  const { size = 32, train = 5000, test = 1000, seed = 0 } = checkOptions('procedural', options, rules)
   for (const [what, value] of Object.entries({ size, train, test }))
     if (!(Number.isInteger(value) && value > 0))
-      throw new DataError(`procedural: ${what} must be a positive integer, got ${value}`)
+      throw new DataError(`procedural: ${what} must be a positive integer, got ${describe(value)}`)
   for (const count of [train, test])
     if (count * size * size * 3 > MOST)
       throw new DataError(

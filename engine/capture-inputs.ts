@@ -1,7 +1,8 @@
 // What a captured step is given: whether a call's inputs are like those that are traced, and where their values go.
 
-import { type Numbers, describe, numbersOf } from '../kernels/numbers.ts'
+import { type Numbers, numbersOf } from '../kernels/numbers.ts'
 import { type Shape, type Tensor, type Values, type Variable, show } from '../kernels/op.ts'
+import { describe, isTensor as anyTensor } from '../kernels/options.ts'
 import type { Tensors } from './tensors.ts'
 
 /** Values to put on the GPU for one step. */
@@ -94,8 +95,10 @@ export class Inputs<In extends readonly Input[]> {
   /** A tensor like this one, or the variable itself, to be traced with and to hold the values of every later call. */
   #inputLike(one: Value): Input {
     if (typeof one !== 'object' || isVariable(one)) return one
-    const tensor = this.#gpu.tensors.alloc({ shape: one.shape, dtype: one.dtype })
+    const { tensors } = this.#gpu
+    const tensor = tensors.alloc({ shape: one.shape, dtype: one.dtype })
     if (this.#isWanted(one)) this.#gpu.wanted.add(tensor)
+    if (!isTensor(one)) tensors.note(tensor, one.data)
     return tensor
   }
 
@@ -150,7 +153,7 @@ export function received(given: readonly (Value | Upload)[]): readonly Value[] {
   return given.map((one: unknown, i): Value => {
     if (typeof one === 'string' || typeof one === 'number' || typeof one === 'boolean') return one
     if (typeof one === 'object' && one !== null) {
-      if ('gpu' in one) return one as Tensor // only tensors have it
+      if (anyTensor(one)) return one as Tensor // only tensors have what it looks for
       if ('values' in one && typeof one.values !== 'function')
         return numbersOf('tensor', one.values, 'shape' in one ? one.shape : undefined)
     }

@@ -14,6 +14,7 @@ import { Replay } from './replay.ts'
 import { type StepResult, type Steps, listOf } from './steps.ts'
 import { Trace } from './trace.ts'
 import { difference } from './trace-difference.ts'
+import { callback, checkOptions, checkValue, flag, inspect } from '../kernels/options.ts'
 
 export interface CaptureOptions {
   /** False runs every step as `Gpu.step` does. */
@@ -47,7 +48,9 @@ export class Captured<In extends readonly Input[], T extends StepResult> {
   #returned: { isList: boolean; wanted: readonly boolean[] } = { isList: false, wanted: [] }
   #reason: string | null = null
 
-  constructor(gpu: Machinery, body: (...inputs: In) => T, { replay = true }: CaptureOptions = {}) {
+  constructor(gpu: Machinery, body: (...inputs: In) => T, options: CaptureOptions = {}) {
+    const { replay = true } = checkOptions('Gpu.capture', options, { replay: flag })
+    checkValue('Gpu.capture', 'body', body, callback)
     this.#gpu = gpu
     this.#isOn = replay
     this.#body = body
@@ -92,6 +95,14 @@ export class Captured<In extends readonly Input[], T extends StepResult> {
     return this.#isCaptured && this.#replay && this.#trace
       ? this.#again(this.#replay, this.#trace)
       : this.#traced()
+  }
+
+  toString() {
+    return `Captured (${this.#replays} replays)`
+  }
+
+  [inspect]() {
+    return this.toString()
   }
 
   /** Gives back the memory that replays hold, and what the last one returned; the next calls trace the step anew. */

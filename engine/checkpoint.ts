@@ -1,13 +1,25 @@
 // Variables as they stand in a checkpoint: torchvision's layouts, so that a convolution's weight [H, W, I, O] here is
 // [O, I, H, W] there. Everything else is stored as it is.
 
-import { type Shape, show, sizeOf } from '../kernels/op.ts'
+import { type Shape, type Variable, show, sizeOf } from '../kernels/op.ts'
+import { checkValue } from '../kernels/options.ts'
 import { quiet } from './errors.ts'
 import type { Gpu } from './gpu.ts'
-import type { Named } from './optimizer.ts'
 import type { SavedTensor } from './safetensors.ts'
 
-/** The variables' values, in torchvision's layouts. */
+/** Variables by name. */
+type Named = Readonly<Record<string, Variable>>
+
+/** What the parts of a flat variable are, in order: 'conv1.weight [3, 3, 3, 64]'. */
+const layouts = new WeakMap<Variable, readonly string[]>()
+
+/** Says what the parts of a flat variable are. */
+export const setLayout = (flat: Variable, parts: readonly string[]) => layouts.set(flat, parts)
+
+const LAYOUT = '.layout' // behind the name of a flat variable: its parts, as UTF-8 text
+
+/** The variables' values, in torchvision's layouts. An optimizer's state is accompanied by the
+ *  names of the parameters that it is of, behind `<name>.layout`. */
 export function snapshot(gpu: Gpu, variables: Named): Promise<Map<string, SavedTensor>> {
   const reads = Object.entries(variables).map(async ([name, variable]): Promise<[string, SavedTensor]> => {
     const data = await gpu.read(variable)
@@ -18,12 +30,39 @@ export function snapshot(gpu: Gpu, variables: Named): Promise<Map<string, SavedT
         : { shape: variable.shape, data },
     ]
   })
-  return quiet(Promise.all(reads).then((saved) => new Map(saved)))
+  return quiet(Promise.all(reads).then((saved) => withLayouts(new Map(saved), variables)))
+}
+
+function withLayouts(saved: Map<string, SavedTensor>, variables: Named): Map<string, SavedTensor> {
+  for (const [name, variable] of Object.entries(variables)) {
+    const parts = layouts.get(variable)
+    if (parts) saved.set(name + LAYOUT, textTensor(parts.join('\n')))
+  }
+  return saved
+}
+
+function textTensor(text: string): SavedTensor {
+  const data = new TextEncoder().encode(text)
+  return { shape: [data.length], data }
+}
+
+/** Throws Error if a saved flat variable is of other parameters than this one, or of the same in another order. */
+function checkLayout(name: string, variable: Variable, saved: ReadonlyMap<string, SavedTensor>) {
+  const [parts, found] = [layouts.get(variable), saved.get(name + LAYOUT)?.data]
+  if (!parts || !(found instanceof Uint8Array)) return
+  const before = new TextDecoder().decode(found).split('\n')
+  const at = parts.findIndex((part, i) => part !== before[i])
+  if (at < 0 && before.length === parts.length) return
+  const i = at < 0 ? parts.length : at
+  throw new Error(
+    `checkpoint: ${name} is of parameters in another order, ${before[i] ?? 'nothing'} where the optimizer has ${parts[i] ?? 'nothing'}; make the optimizer of the same parameters in the order that they were saved in`,
+  )
 }
 
 /** Overwrites the variables with saved ones of the same names; others in `saved` are ignored. Throws Error naming what is
- *  missing or has another shape, before anything is written. */
+ *  missing, has another shape, or is an optimizer's state for other parameters or another order of them, before anything is written. */
 export function restore(gpu: Gpu, variables: Named, saved: ReadonlyMap<string, SavedTensor>) {
+  checkValue('restore', 'saved', saved, savedMap)
   const writes = Object.entries(variables).map(([name, variable]) => {
     const found = saved.get(name)
     if (!found) throw new Error(`checkpoint: ${name} is missing; it is of another model`)
@@ -43,7 +82,13 @@ export function restore(gpu: Gpu, variables: Named, saved: ReadonlyMap<string, S
       )
     return { variable, data }
   })
+  for (const [name, variable] of Object.entries(variables)) checkLayout(name, variable, saved)
   for (const { variable, data } of writes) gpu.write(variable, data)
+}
+
+const savedMap = {
+  words: 'a map of saved tensors, the `tensors` of what load returns',
+  fits: (v: unknown) => v instanceof Map,
 }
 
 const oihw = ([H = 0, W = 0, I = 0, O = 0]: Shape) => [O, I, H, W]

@@ -2,8 +2,18 @@
 // kernels whose each block is.
 
 import { type Scalar, type Tensor, type Variable, ShapeError, show, sizeOf } from '../kernels/op.ts'
+import {
+  checkValue,
+  describe,
+  having,
+  isTensor,
+  record,
+  scalar,
+  variable as isVariable,
+} from '../kernels/options.ts'
 import { collect } from '../kernels/collect.ts'
 import { type Layout, BLOCK } from '../kernels/update.ts'
+import { setLayout } from './checkpoint.ts'
 import { Gpu } from './gpu.ts'
 import { partsOf } from './gradients.ts'
 import type { LossScaler } from './loss-scaler.ts'
@@ -32,6 +42,7 @@ export class FlatParameters {
   #active = ''
 
   constructor(parameters: Named, treat: (name: string, parameter: Variable) => Treatment) {
+    checkNamed(parameters)
     this.variables = Object.values(parameters)
     this.#names = Object.keys(parameters)
     const [first] = this.variables
@@ -62,15 +73,24 @@ export class FlatParameters {
     this.#active = [...offsets.keys()].join()
   }
 
+  /** A flat variable of zeros; a checkpoint of it says whose its parts are. */
   zeros(): Variable {
     const { shape } = this.weight
     const variable = this.gpu.variable(new Float32Array(sizeOf(shape)), shape)
+    setLayout(
+      variable,
+      this.#names.map((name, i) => `${name} ${show(this.variables[i]?.shape ?? [])}`),
+    )
     this.made.push(variable)
     return variable
   }
 
   /** Copies the gradients into the flat buffer, and returns the layout that tells the kernels which parameters have one. */
-  collect(gradients: ReadonlyMap<Tensor, Tensor>, scaler?: LossScaler) {
+  collect(gradients: ReadonlyMap<Tensor, Tensor>, lr: Scalar, scaler?: LossScaler) {
+    checkValue('Optimizer.step', 'gradients', gradients, gradientMap)
+    checkValue('Optimizer.step', 'lr', lr, scalar)
+    if (scaler !== undefined)
+      checkValue('Optimizer.step', 'scaler', scaler, having('a LossScaler', 'unscale'))
     if (!this.variables.every((variable) => this.gpu.isWithin(variable, this.weight)))
       throw new Error('optimizer: its parameters were given to a newer optimizer; step that one instead')
     const parts = this.variables.flatMap((variable, i) => {
@@ -90,7 +110,7 @@ export class FlatParameters {
     if (active !== this.#active) this.#write(new Set(parts.map((part) => part.parameter)))
     this.#active = active
     collect(this.gpu.run, this.grad, parts)
-    return scaler ? scaler.unscale(this.layout, this.grad) : this.layout
+    return scaler ? scaler.unscale(this.layout, this.grad, gradients, this) : this.layout
   }
 
   /** Counts a step, in replays too; a captured step would keep a learning rate that is a plain number for ever. */
@@ -109,4 +129,24 @@ export class FlatParameters {
     ])
     this.gpu.write(this.layout.settings, rows)
   }
+}
+
+const gradientMap = {
+  words: 'the map of gradients that gpu.backward returns',
+  fits: (v: unknown) => typeof v === 'object' && v !== null && 'get' in v,
+}
+
+/** Throws TypeError unless these are variables by name, as a model's `parameters` are. */
+function checkNamed(parameters: unknown) {
+  checkValue('optimizer', 'parameters', parameters, namedVariables)
+  for (const [name, variable] of Object.entries(parameters as object))
+    if (!isVariable.fits(variable))
+      throw new TypeError(
+        `optimizer: parameter ${name} must be a variable, got ${describe(variable)}; give parameters by name, such as model.parameters or parametersOf({ encoder, head })`,
+      )
+}
+
+const namedVariables = {
+  words: 'variables by name, such as model.parameters',
+  fits: (v: unknown) => record.fits(v) && !isTensor(v),
 }

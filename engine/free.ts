@@ -1,6 +1,7 @@
 // Giving memory back before JavaScript collects what holds it: variables, models, optimizers, methods.
 
 import type { Tensor } from '../kernels/op.ts'
+import { describe } from '../kernels/options.ts'
 import { Captured } from './capture.ts'
 import type { Commands } from './commands.ts'
 import type { Memory } from './memory.ts'
@@ -28,7 +29,7 @@ export function free({ tensors, memory, commands }: Machinery, things: readonly 
     })
     if (own.size === 0 && steps.size === before)
       throw new Error(
-        `Gpu.free: argument ${i} holds no tensors, got ${nameOf(thing)}; give variables, models or optimizers`,
+        `Gpu.free: argument ${i} holds no tensors, got ${describe(thing)}; give variables, models or optimizers`,
       )
     for (const tensor of own) found.add(tensor)
   }
@@ -37,6 +38,3 @@ export function free({ tensors, memory, commands }: Machinery, things: readonly 
   for (const step of steps) step.release()
   memory.free(tensors.living(found))
 }
-
-const nameOf = (thing: unknown) =>
-  typeof thing === 'object' && thing !== null ? `a ${thing.constructor?.name ?? 'object'}` : String(thing)

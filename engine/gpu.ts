@@ -8,6 +8,7 @@ import {
   type Machine,
   type Make,
   type Op,
+  type Pass,
   type Precision,
   type Run,
   type Shape,
@@ -20,6 +21,7 @@ import {
   sizeOf,
 } from '../kernels/op.ts'
 import { numbersOf } from '../kernels/numbers.ts'
+import { callback, checkOptions, checkTensor, checkValue, inspect } from '../kernels/options.ts'
 import { type Parts, applyOp } from './apply.ts'
 import { Tuner } from './autotune.ts'
 import { type CaptureOptions, Captured } from './capture.ts'
@@ -29,15 +31,17 @@ import { Reports, quiet } from './errors.ts'
 import { Lifetime } from './lifetime.ts'
 import { free } from './free.ts'
 import { Memory } from './memory.ts'
-import { checkGroups } from './params.ts'
 import { Pipelines } from './pipelines.ts'
 import { Readback } from './readback.ts'
+import { checkBindings, checkDispatch, checkGroups } from './params.ts'
+import { noteScale } from './loss-scaler.ts'
+import { rules, showGpu } from './gpu-rules.ts'
 import { Spent } from './spent.ts'
 import { type Carried, type StepResult, Steps } from './steps.ts'
 import { Tape } from './tape.ts'
 import { type Kernels, settingsOf } from './traits.ts'
 import { Tensors } from './tensors.ts'
-import { checkCotangent, checkTensor, wantedOf } from './values.ts'
+import { checkCotangent, wantedOf } from './values.ts'
 
 export interface GpuOptions {
   /** True when `destroy` should destroy the device too. Leave it out for a device that an app already owns. */
@@ -79,10 +83,13 @@ export class Gpu implements Machine {
   readonly #lifetime: Lifetime
 
   /** Throws Error when the device lacks what the precision takes. */
-  constructor(
-    device: GPUDevice,
-    { ownsDevice = false, onWait = () => () => {}, ...chosen }: GpuOptions = {},
-  ) {
+  constructor(device: GPUDevice, options: GpuOptions = {}) {
+    const {
+      ownsDevice = false,
+      onWait = () => () => {},
+      ...chosen
+    } = checkOptions('Gpu', options, rules.options)
+    checkValue('Gpu', 'device', device, rules.device)
     this.device = device
     const { precision = 'f32', activations = 'f32', kernels = 'device' } = chosen
     const settings = settingsOf(device, { precision, activations, kernels })
@@ -141,6 +148,7 @@ export class Gpu implements Machine {
    *  hold, and like `tensor`. */
   write(variable: Variable, values: Values) {
     this.#checkAlive()
+    checkValue('Gpu.write', 'variable', variable, rules.variable)
     this.#tensors.write(variable, values)
   }
 
@@ -172,6 +180,7 @@ export class Gpu implements Machine {
    *  read inside the body submits what came before it. */
   step<T extends StepResult>(body: () => T): T {
     this.#checkAlive()
+    checkValue('Gpu.step', 'body', body, callback)
     return this.#steps.run(body)
   }
 
@@ -183,6 +192,8 @@ export class Gpu implements Machine {
     carry: Carry,
     body: (carry: Carry, item: Item) => Carry,
   ): Carry {
+    checkValue('Gpu.fold', 'items', items, rules.list)
+    checkValue('Gpu.fold', 'body', body, callback)
     return this.#steps.fold(items, carry, body)
   }
 
@@ -207,6 +218,7 @@ export class Gpu implements Machine {
 
   /** Does something that is not the GPU's, such as counting, now, and again each time that a captured step is replayed. */
   everyStep(action: () => void) {
+    checkValue('Gpu.everyStep', 'action', action, callback)
     if (this.#commands.trace) this.#commands.trace.act(action)
     else action()
   }
@@ -226,6 +238,7 @@ export class Gpu implements Machine {
    *  ends, save the tensors in what it returns, also within arrays, maps, sets and objects, which live as long as you hold
    *  them. Throws Error for an async body, whose later half would run on the tape again. */
   noGrad<T>(body: () => T): T {
+    checkValue('Gpu.noGrad', 'body', body, callback)
     return this.#steps.aside(() => {
       const result = this.#parts.tape.pause(body)
       if (!(result instanceof Promise)) return result
@@ -236,6 +249,7 @@ export class Gpu implements Machine {
 
   /** x itself, without its history: gradients flow to it and no further. */
   leaf(x: Tensor): Tensor {
+    checkTensor('Gpu.leaf', 'x', x)
     const leaf = this.#tensors.view(x, x.shape)
     if (x.dtype === 'f32') this.#parts.wanted.add(leaf)
     return leaf
@@ -247,21 +261,36 @@ export class Gpu implements Machine {
    *  where none of them lies behind. Throws ShapeError, TypeError for what is no tensor, and
    *  Error when a variable was changed since the forward. */
   backward(output: Tensor, cotangent?: Tensor, options?: BackwardOptions): Map<Tensor, Tensor> {
-    checkTensor('backward: the output', output)
+    checkTensor('Gpu.backward', 'output', output)
+    if (cotangent !== undefined) checkTensor('Gpu.backward', 'cotangent', cotangent)
     const ones = () => this.#tensors.upload(new Float32Array(sizeOf(output.shape)).fill(1), output.shape)
-    return this.pullback([[output, cotangent ?? ones()]], options)
+    return this.#pull('Gpu.backward', [[output, cotangent ?? ones()]], options)
   }
 
   /** The same of several outputs at once, each weighted by its cotangent. */
   pullback(
     weighted: readonly (readonly [output: Tensor, cotangent: Tensor])[],
-    { of }: BackwardOptions = {},
+    options?: BackwardOptions,
   ): Map<Tensor, Tensor> {
-    for (const [output, cotangent] of weighted) checkCotangent(cotangent, output)
-    const wanted = wantedOf(of)
-    this.#tensors.storages([...(wanted ?? [])]) // throws for one that is gone, or another Gpu's
-    const spent = this.#steps.running ? new Spent(this.#tensors, this.#memory) : null
-    return this.#parts.tape.backward(this.run, weighted, { of: wanted, spent })
+    checkValue('Gpu.pullback', 'weighted', weighted, rules.pairs)
+    return this.#pull('Gpu.pullback', weighted, options)
+  }
+
+  claim(name: string, by: object, pass: Pass): boolean {
+    if (this.#parts.tape.paused || this.#steps.running !== (pass === 'forward')) return true
+    return this.#steps.claims.take(name, by)
+  }
+
+  largest(x: Tensor): number | undefined {
+    return this.#tensors.largest(x)
+  }
+
+  toString() {
+    return showGpu(this)
+  }
+
+  [inspect]() {
+    return this.toString()
   }
 
   apply<In extends Inputs, Out extends Inputs, A>(op: Op<In, Out, A>, attrs: A, inputs: In): Readonly<Out> {
@@ -312,13 +341,32 @@ export class Gpu implements Machine {
     this.destroy()
   }
 
-  #run = <const Makes extends readonly Make[] = []>(
-    kernel: Kernel,
-    { reads = [], updates = [], makes, params = {}, constants, groups }: Dispatch<Makes>,
-  ): Tensor[] => {
+  #pull(
+    owner: string,
+    weighted: readonly (readonly [output: Tensor, cotangent: Tensor])[],
+    options: BackwardOptions | undefined,
+  ): Map<Tensor, Tensor> {
+    const { of } = checkOptions(owner, options, rules.backward)
+    for (const [output, cotangent] of weighted) checkCotangent(cotangent, output)
+    const wanted = wantedOf(owner, of)
+    this.#tensors.storages([...(wanted ?? [])]) // throws for one that is gone, or another Gpu's
+    const spent = this.#steps.running ? new Spent(this.#tensors, this.#memory) : null
+    if (!spent) this.#steps.claims.clear()
+    const gradients = this.#parts.tape.backward(this.run, weighted, { of: wanted, spent })
+    noteScale(
+      gradients,
+      weighted.map(([, cotangent]) => cotangent),
+    )
+    return gradients
+  }
+
+  #run = <const Makes extends readonly Make[] = []>(kernel: Kernel, dispatch: Dispatch<Makes>): Tensor[] => {
     this.#checkAlive()
+    checkDispatch(kernel, dispatch)
+    const { reads = [], updates = [], makes, params = {}, constants, groups } = dispatch
     const pipeline = this.#pipelines.get(kernel, constants)
     const made = (makes ?? []).map((make) => this.#tensors.alloc(make))
+    checkBindings(kernel, reads.length, updates.length + made.length)
     const storages = this.#tensors.storages([...reads, ...updates, ...made])
     this.#tensors.touch(updates)
     const [x, y = 1, z = 1] = groups
@@ -328,7 +376,7 @@ export class Gpu implements Machine {
   }
 
   async #read(t: Tensor): Promise<Float32Array> {
-    checkTensor('read: the argument', t)
+    checkTensor('Gpu.read', 'tensor', t)
     this.#checkAlive()
     const reading = this.#readback.read(this.#tensors.storage(t), t.dtype, sizeOf(t.shape))
     this.#steps.tick()
@@ -336,9 +384,9 @@ export class Gpu implements Machine {
   }
 
   async #item(t: Tensor): Promise<number> {
-    checkTensor('item: the argument', t)
+    checkTensor('Gpu.item', 'tensor', t)
     if (sizeOf(t.shape) !== 1)
-      throw new ShapeError(`item: a tensor must hold one number, got ${show(t.shape)}; read it`)
+      throw new ShapeError(`Gpu.item: the tensor must hold one number, got ${show(t.shape)}; read it`)
     const [number = NaN] = await this.#read(t)
     return number
   }

@@ -3,6 +3,7 @@
 import { createHash } from 'node:crypto'
 import { type FileHandle, lstat, mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
+import { checkValue } from '../kernels/options.ts'
 import { printable } from '../kernels/printable.ts'
 import {
   type SafetensorsFile,
@@ -131,6 +132,11 @@ export async function save(
   metadata: Readonly<Record<string, string>> = {},
   options: WriteOptions = {},
 ) {
+  const tensorMap = {
+    words: 'a map of tensors, as saveModel returns',
+    fits: (v: unknown) => v instanceof Map,
+  }
+  checkValue('save', 'tensors', tensors, tensorMap)
   const stamped = { ...metadata, [DIGEST]: digest({ tensors, metadata }) }
   await writeAtomic(path, encodeSafetensors({ tensors, metadata: stamped }), options)
 }

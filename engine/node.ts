@@ -1,7 +1,8 @@
 // The GPU in Node, through Dawn. The only file that imports 'webgpu'.
 
+import { checkOptions, flag, text } from '../kernels/options.ts'
 import type { Gpu } from './gpu.ts'
-import { type OpenOptions, NO_ADAPTER, openFrom } from './open.ts'
+import { type OpenOptions, NO_ADAPTER, openFrom, openRules } from './open.ts'
 import { keepInFile } from './tune-file.ts'
 
 export interface NodeOptions extends OpenOptions {
@@ -21,13 +22,12 @@ const NONE_SUITS = 'no suitable backends found' // how Dawn begins to say that n
 
 const instances = new Map<string, GPU>()
 
+const toggleList = { words: 'an array of strings', fits: Array.isArray }
+const rules = { ...openRules, adapter: text, toggles: toggleList, autotune: flag }
+
 /** A Gpu in Node, through Dawn. Call destroy() when done. Throws Error when there is no adapter or no 'webgpu' package. */
-export async function openGpu({
-  adapter,
-  toggles = [],
-  autotune = false,
-  ...options
-}: NodeOptions = {}): Promise<Gpu> {
+export async function openGpu(given: NodeOptions = {}): Promise<Gpu> {
+  const { adapter, toggles = [], autotune = false, ...options } = checkOptions('openGpu', given, rules)
   const { create } = await import('webgpu').catch((cause: unknown) => {
     throw new Error("the 'webgpu' package (Dawn) is not installed; npm install webgpu", { cause })
   })

@@ -1,6 +1,8 @@
 // Opening a GPU from a WebGPU entry point: a browser's navigator.gpu, or Dawn's in Node (engine/node.ts).
 
 import type { Activations, Precision } from '../kernels/op.ts'
+import { checkOptions, oneOf } from '../kernels/options.ts'
+import { arithmeticRules } from './gpu-rules.ts'
 import { type GpuOptions, Gpu } from './gpu.ts'
 
 export interface OpenOptions {
@@ -14,13 +16,17 @@ export interface OpenOptions {
   readonly activations?: Activations
 }
 
+/** What the options of `openGpu` must be. */
+export const openRules = {
+  ...arithmeticRules,
+  powerPreference: oneOf('high-performance', 'low-power'),
+}
+
 /** A Gpu on the adapter that `entry` gives, with every optional feature and the highest limits it offers.
  *  Throws Error when there is no adapter, or it lacks what the precision takes, with what to do about it. */
-export async function openFrom(
-  entry: GPU,
-  { powerPreference = 'high-performance', precision = 'f32', activations = 'f32' }: OpenOptions,
-  options: GpuOptions = {},
-) {
+export async function openFrom(entry: GPU, given: OpenOptions, options: GpuOptions = {}) {
+  const opened = checkOptions('openGpu', given, openRules)
+  const { powerPreference = 'high-performance', precision = 'f32', activations = 'f32' } = opened
   const adapter = await entry.requestAdapter({ powerPreference })
   if (!adapter) throw new Error(NO_ADAPTER)
   const wanted = { label: 'kindred', requiredLimits: limitsOf(adapter) }
@@ -40,6 +46,7 @@ export async function openFrom(
 
 /** A Gpu in a browser, through navigator.gpu. Throws Error where there is no WebGPU. */
 export async function openGpu(options: OpenOptions = {}): Promise<Gpu> {
+  checkOptions('openGpu', options, openRules)
   const entry = (globalThis as { navigator?: { gpu?: GPU } }).navigator?.gpu // absent in Node and in older browsers
   if (!entry)
     throw new Error(

@@ -1,20 +1,63 @@
 // The numbers of a dispatch as the uniform that its kernel reads.
 
-import { describe } from '../kernels/numbers.ts'
 import { type Kernel, type Scalar, show } from '../kernels/op.ts'
+import { describe, nearest } from '../kernels/options.ts'
 
-/** The params in the order of the kernel's fields. Throws Error naming a field that has none, or
- *  a param that is no field. */
+/** The params in the order of the kernel's fields. Throws Error naming a field that has none, or a param that is no field. */
 export function inOrder(kernel: Kernel, params: Readonly<Record<string, Scalar>>): Scalar[] {
-  const scalars = kernel.params.map(([field]) => {
+  const given = Object.keys(params)
+  const fields = kernel.params.map(([field]) => field)
+  const unknown = given.length === fields.length ? undefined : given.find((name) => !fields.includes(name))
+  if (unknown !== undefined) throw unknownParam(kernel.name, unknown, fields)
+  return fields.map((field) => {
     const param = params[field]
-    if (param === undefined) throw new Error(`${kernel.name}: no value for param ${field}`)
+    if (param === undefined) throw missingParam(kernel.name, field, given, fields)
     return param
   })
-  for (const name in params)
-    if (!kernel.params.some(([field]) => field === name))
-      throw new Error(`${kernel.name}: there is no param ${name} in its struct Params`)
-  return scalars
+}
+
+function missingParam(kernel: string, field: string, given: readonly string[], fields: readonly string[]) {
+  const other = given.find((name) => !fields.includes(name))
+  return other === undefined
+    ? new Error(`${kernel}: no value for param ${field}`)
+    : unknownParam(kernel, other, fields)
+}
+
+function unknownParam(kernel: string, given: string, fields: readonly string[]): TypeError {
+  const near = nearest(given, fields)
+  const hint = near === undefined ? '' : `; did you mean '${near}'?`
+  return new TypeError(`${kernel}: struct Params [${fields.join(', ')}] has no member '${given}'${hint}`)
+}
+
+const parts: readonly string[] = ['reads', 'updates', 'makes', 'params', 'constants', 'groups']
+
+/** Throws TypeError for a dispatch with an unknown part, or without groups. */
+export function checkDispatch(
+  { name }: Kernel,
+  dispatch: { readonly groups: readonly (number | undefined)[] },
+) {
+  const given: unknown = dispatch
+  if (typeof given !== 'object' || given === null || !Array.isArray(dispatch.groups))
+    throw new TypeError(
+      `${name}: a dispatch must have groups, the workgroups to run, as in { groups: [1] }, got ${describe(given)}`,
+    )
+  for (const part in dispatch)
+    if (!parts.includes(part)) {
+      const near = nearest(part, parts)
+      const hint = near === undefined ? `its parts are ${parts.join(', ')}` : `did you mean '${near}'?`
+      throw new TypeError(`${name}: a dispatch has no part '${part}'; ${hint}`)
+    }
+}
+
+/** Throws TypeError unless a dispatch has as many tensors of each kind as the kernel declares. */
+export function checkBindings({ name, bindings }: Kernel, reads: number, writes: number) {
+  const [read, written] = (['read', 'read_write'] as const).map((access) =>
+    bindings.reduce((sum, one) => sum + Number(one === access), 0),
+  )
+  if (read !== reads || written !== writes)
+    throw new TypeError(
+      `${name}: the kernel reads ${read} tensors and writes ${written}, got ${reads} in reads and ${writes} in updates and makes together`,
+    )
 }
 
 /** What a kernel's field is now. Throws RangeError for a value that its type cannot hold. */

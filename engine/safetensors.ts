@@ -1,6 +1,6 @@
 // The safetensors format (https://github.com/huggingface/safetensors): an 8-byte length, a JSON header, raw little-endian data.
 
-import { describe } from '../kernels/numbers.ts'
+import { describe } from '../kernels/options.ts'
 import { printable } from '../kernels/printable.ts'
 import { type Shape, sizeOf } from '../kernels/op.ts'
 import { type Entry, readHeader } from './safetensors-header.ts'

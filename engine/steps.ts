@@ -1,6 +1,7 @@
 // Training steps: one command buffer each, and the end of everything made in them.
 
 import type { Tensor } from '../kernels/op.ts'
+import { Claims } from './claims.ts'
 import type { Commands } from './commands.ts'
 import type { Memory, Storage } from './memory.ts'
 import type { Tensors } from './tensors.ts'
@@ -18,6 +19,7 @@ export class Steps {
   readonly #memory: Memory
   readonly #commands: Commands
   readonly #tensors: Tensors
+  readonly claims = new Claims()
   #survivors: readonly Storage[] = [] // what the last step returned
   #running = false
   #ticks = 0
@@ -135,6 +137,7 @@ export class Steps {
   #alone<T>(step: () => T): T {
     this.checkIdle()
     this.#commands.flush()
+    this.claims.clear()
     this.#running = true
     try {
       return this.#memory.unscoped(step)

@@ -13,8 +13,9 @@ import {
   sizeOf,
 } from '../kernels/op.ts'
 import type { Commands } from './commands.ts'
+import { PrintedTensor, PrintedVariable } from './inspect.ts'
 import { type Memory, type Storage, version } from './memory.ts'
-import { byteSize, checkVariable, pack } from './values.ts'
+import { byteSize, largestOf, pack } from './values.ts'
 
 /** The tensors of one Gpu. */
 export class Tensors {
@@ -23,6 +24,7 @@ export class Tensors {
   readonly #commands: Commands
   readonly #largest: number
   readonly #storages = new WeakMap<Tensor, Storage>()
+  readonly #largestOf = new WeakMap<Tensor, number>()
 
   /** `largest` is the most bytes that one binding may have. */
   constructor(gpu: Machine, memory: Memory, commands: Commands, largest: number) {
@@ -37,7 +39,7 @@ export class Tensors {
     const { shape, dtype } = 'dtype' in make ? make : { shape: make, dtype: 'f32' as const }
     const bytes = byteSize(dtype, shape)
     this.#checkSize(shape, bytes)
-    const t = { shape, dtype, gpu: this.#gpu }
+    const t = new PrintedTensor(shape, dtype, this.#gpu)
     this.#storages.set(t, this.#memory.alloc(bytes))
     return t
   }
@@ -54,9 +56,10 @@ export class Tensors {
     this.#checkSize(shape, bytes)
     // a block that waiting commands use could not be written before they are submitted
     const storage = this.#memory.alloc(bytes, (block) => !this.#commands.isWaiting(block))
-    const t = { shape, dtype, gpu: this.#gpu }
+    const t = new PrintedTensor(shape, dtype, this.#gpu)
     this.#storages.set(t, storage)
     this.#commands.write(storage, pack(numbers))
+    this.note(t, numbers.data)
     return t
   }
 
@@ -65,15 +68,16 @@ export class Tensors {
     const { shape, dtype } = numbers
     const bytes = byteSize(dtype, shape)
     this.#checkSize(shape, bytes)
-    const variable = { shape, dtype, gpu: this.#gpu, mutable: true } as const
+    const variable = new PrintedVariable(shape, dtype, this.#gpu)
     this.#storages.set(variable, this.#memory.keep(bytes))
     this.store(variable, numbers)
+    this.note(variable, numbers.data)
     return variable
   }
 
   /** Overwrites a variable, whose dtype the values are converted to. */
   write(variable: Variable, values: Values) {
-    const { shape, dtype } = checkVariable('write', variable)
+    const { shape, dtype } = variable
     if (dtype === 'f16')
       throw new ShapeError(`write: a variable must be f32, i32 or u8, got f16 ${show(shape)}`)
     this.store(variable, numbersOf('write', values, shape, dtype))
@@ -84,13 +88,24 @@ export class Tensors {
     this.#commands.write(this.storage(t), pack(numbers))
   }
 
+  /** Remembers the largest of a sample of the values of f32 images [N, H, W, 3], whose range ops cannot see. */
+  note(t: Tensor, values: Numbers['data']) {
+    if (t.dtype === 'f32' && t.shape.length === 4 && t.shape[3] === 3)
+      this.#largestOf.set(t, largestOf(values))
+  }
+
+  /** What `note` remembers. */
+  largest(t: Tensor): number | undefined {
+    return this.#largestOf.get(t)
+  }
+
   view(x: Tensor, shape: Shape): Tensor {
     return this.on(this.storage(x), { shape, dtype: x.dtype })
   }
 
   /** A tensor on memory that there is already. */
   on(storage: Storage, { shape, dtype }: Pick<Tensor, 'shape' | 'dtype'>): Tensor {
-    const t = { shape, dtype, gpu: this.#gpu }
+    const t = new PrintedTensor(shape, dtype, this.#gpu)
     this.#storages.set(t, storage)
     return t
   }

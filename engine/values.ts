@@ -1,15 +1,8 @@
 // The bytes of numbers on the GPU, and the dtypes that ops take.
 
-import { type Numbers, describe } from '../kernels/numbers.ts'
-import {
-  type DType,
-  type Shape,
-  type Tensor,
-  type Variable,
-  ShapeError,
-  show,
-  sizeOf,
-} from '../kernels/op.ts'
+import type { Numbers } from '../kernels/numbers.ts'
+import { type DType, type Shape, type Tensor, ShapeError, show, sizeOf } from '../kernels/op.ts'
+import { checkTensor } from '../kernels/options.ts'
 
 /** Bytes of a tensor on the GPU. */
 export const byteSize = (dtype: DType, shape: Shape) => sizeOf(shape) * elementBytes[dtype]
@@ -28,6 +21,16 @@ export function pack({ data }: Numbers): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(Math.ceil(byteLength / 4) * 4)
   bytes.set(new Uint8Array(buffer, byteOffset, byteLength))
   return bytes
+}
+
+const SAMPLE = 1024
+
+/** The largest of at most 1,024 of the values, evenly apart. */
+export function largestOf(values: Numbers['data']): number {
+  const step = Math.max(1, Math.floor(values.length / SAMPLE) | 1) // odd, to see all channels
+  let largest = -Infinity
+  for (let i = 0; i < values.length; i += step) largest = Math.max(largest, values[i] ?? NaN)
+  return largest
 }
 
 /** The first `count` numbers of mapped memory, copied. */
@@ -59,12 +62,8 @@ export function checkDtypes(
   }
 }
 
-/** Throws ShapeError unless the cotangent can weigh the output, and TypeError for what is no
- *  tensor. */
-export function checkCotangent(cotangent: Tensor, output: Tensor) {
-  checkTensor('backward: the output', output)
-  checkTensor('backward: the cotangent', cotangent)
-  const { dtype, shape } = cotangent
+/** Throws ShapeError unless the cotangent can weigh the output. */
+export function checkCotangent({ dtype, shape }: Tensor, output: Tensor) {
   if (dtype !== 'f32' || shape.join() !== output.shape.join())
     throw new ShapeError(
       `backward: the cotangent must be f32 of the output's shape, got ${dtype} ${show(shape)} for ${show(output.shape)}`,
@@ -73,33 +72,15 @@ export function checkCotangent(cotangent: Tensor, output: Tensor) {
 
 /** The tensors that a backward pass is asked for; null for all. Throws TypeError for what has no
  *  gradient. */
-export function wantedOf(of: Iterable<Tensor> | undefined): ReadonlySet<Tensor> | null {
+export function wantedOf(owner: string, of: Iterable<Tensor> | undefined): ReadonlySet<Tensor> | null {
   if (of === undefined) return null
-  const given: unknown = of // plain JavaScript may give anything
-  if (typeof given !== 'object' || given === null || !(Symbol.iterator in given))
-    throw new TypeError(
-      `backward: of must hold tensors, as Object.values(optimizer.parameters) does, got ${describe(given)}`,
-    )
   const wanted = new Set(of)
   for (const tensor of wanted) {
-    checkTensor('backward: what of holds', tensor)
+    checkTensor(owner, 'what of holds', tensor)
     if (tensor.dtype !== 'f32')
       throw new TypeError(
-        `backward: of holds ${tensor.dtype} ${show(tensor.shape)}; f32 alone has a gradient`,
+        `${owner}: of holds ${tensor.dtype} ${show(tensor.shape)}; f32 alone has a gradient`,
       )
   }
   return wanted
-}
-
-/** Throws TypeError unless this is a tensor, which plain JavaScript may not give. */
-export function checkTensor(what: string, t: unknown): asserts t is Tensor {
-  if (typeof t !== 'object' || t === null || !('gpu' in t && 'shape' in t))
-    throw new TypeError(`${what} must be a tensor, got ${describe(t)}`)
-}
-
-/** The variable. Throws TypeError for what is none, which plain JavaScript may give. */
-export function checkVariable(what: string, variable: unknown): Variable {
-  checkTensor(`${what}: the variable`, variable)
-  if ('mutable' in variable) return variable as Variable // no other tensor has it
-  throw new TypeError(`${what}: only a variable can be written, got a tensor ${show(variable.shape)}`)
 }

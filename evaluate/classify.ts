@@ -3,9 +3,11 @@
 import type { IndexList } from '../kernels/indices.ts'
 import { bytesOf, integersOf } from '../kernels/numbers.ts'
 import { type Scalar, type Tensor, type Values, ShapeError, dim, show, sizeOf } from '../kernels/op.ts'
+import { callback, checkOptions, checkValue, having, needed, scheduled } from '../kernels/options.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import type { FlatOptimizer } from '../engine/optimizer.ts'
-import type { Schedule } from '../engine/schedule.ts'
+import { type Schedule, scheduleOf } from '../engine/schedule.ts'
+import { checkGpu } from '../models/layers.ts'
 import { type Classify, clippedCrossEntropy } from '../models/classifiers.ts'
 
 /** Some images, bytes in an array of any kind, one after the other, and their labels. */
@@ -21,16 +23,33 @@ export interface ClassifierOptions {
   readonly classify: Classify
   /** Of the classifier's parameters. */
   readonly optimizer: FlatOptimizer
-  readonly schedule: Schedule
+  readonly schedule: Schedule | number
   /** [H, W, C] of an image. */
   readonly image: readonly [number, number, number]
+}
+
+const isImage = (v: unknown) => Array.isArray(v) && v.length === 3
+
+const labelledBatch = {
+  words: 'an object with u8 images and their labels',
+  fits: (v: unknown) => having('', 'images', 'labels').fits(v) && (v as LabelledBatch).labels !== null,
+}
+
+const rules = {
+  features: needed(callback),
+  classify: needed(callback),
+  optimizer: needed(having('an optimizer such as Sgd', 'step', 'state', 'parameters')),
+  schedule: needed(scheduled),
+  image: needed({ words: 'the [H, W, C] of an image', fits: isImage }),
 }
 
 /** A classifier on frozen features: `step(batch)` makes one step and returns its loss [], which dies when the next step ends;
  *  `accuracy(batches)` resolves to the percentage right of all images in the batches, of any sizes. The loss is AMDIM's, clipped cross
  *  entropy. Throws ShapeError. */
 export function classifier(gpu: Gpu, options: ClassifierOptions) {
-  const { features, classify, optimizer, schedule, image } = options
+  checkGpu('classifier', gpu)
+  const { features, classify, optimizer, image, ...more } = checkOptions('classifier', options ?? {}, rules)
+  const schedule = scheduleOf('classifier', 'schedule', more.schedule)
   const state = { step: 0 }
   const captured = gpu.capture((x: Tensor, labels: Tensor) => {
     const h = gpu.noGrad(() => features(x, () => state.step))
@@ -41,6 +60,7 @@ export function classifier(gpu: Gpu, options: ClassifierOptions) {
     return loss
   })
   const numbers = (batch: LabelledBatch) => {
+    checkValue('classifier', 'a batch', batch, labelledBatch)
     const labels = integersOf('classifier: labels', batch.labels)
     const images = bytesOf('classifier: images', batch.images)
     const shape = [labels.length, ...image]

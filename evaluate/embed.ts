@@ -2,7 +2,9 @@
 
 import { bytesOf } from '../kernels/numbers.ts'
 import { type Tensor, type Values, ShapeError, show, sizeOf } from '../kernels/op.ts'
+import { callback, checkOptions, checkTensor, checkValue, count, having } from '../kernels/options.ts'
 import type { Gpu } from '../engine/gpu.ts'
+import { checkGpu } from '../models/layers.ts'
 import { slabRows } from './slabs.ts'
 
 /** Some images, bytes in an array of any kind, one after the other. */
@@ -22,6 +24,28 @@ export interface Embeddings {
 type Batches = AsyncIterable<ImageBatch> | Iterable<ImageBatch>
 type Image = readonly [H: number, W: number, C: number]
 
+/** What is encoded, and how. */
+interface Encoding {
+  readonly encode: (images: Tensor) => Tensor
+  readonly batches: Batches
+  readonly image: Image
+}
+
+const isImage = (v: unknown) => Array.isArray(v) && v.length === 3
+
+const iterable = {
+  words: 'an iterable of batches, each with images',
+  fits: (v: unknown) =>
+    typeof v === 'object' && v !== null && (Symbol.asyncIterator in v || Symbol.iterator in v),
+}
+
+function checkEncoding(owner: string, gpu: Gpu, { encode, batches, image }: Encoding) {
+  checkGpu(owner, gpu)
+  checkValue(owner, 'encode', encode, callback)
+  checkValue(owner, 'batches', batches, iterable)
+  checkValue(owner, 'image', image, { words: 'the [H, W, C] of an image', fits: isImage })
+}
+
 /** The features of every image of `batches`, in order. `image` is the [H, W, C] of one; `encode`
  *  takes u8 images [n, H, W, C] to [n, D], off the tape and in a step of its own per batch. Throws
  *  ShapeError, and RangeError for more features than one array can hold, which `embedSlabs` gives
@@ -32,24 +56,31 @@ export async function embed(
   batches: Batches,
   image: Image,
 ): Promise<Embeddings> {
+  checkEncoding('embed', gpu, { encode, batches, image })
   const parts: Embeddings[] = []
-  for await (const part of encoded(gpu, encode, batches, image)) parts.push(part)
+  for await (const part of encoded('embed', gpu, { encode, batches, image })) parts.push(part)
   return joined(parts)
 }
 
 /** The same in slabs of at most `rows` images, where no batch has more: only one slab is held at a
  *  time, so that memory does not grow with the set. As many rows as `knn` and `nearest` bind at
  *  once, unless told. Throws ShapeError. */
-export async function* embedSlabs(
+export function embedSlabs(
   gpu: Gpu,
   encode: (images: Tensor) => Tensor,
   batches: Batches,
   image: Image,
-  { rows }: { readonly rows?: number } = {},
+  options: { readonly rows?: number } = {},
 ): AsyncGenerator<Embeddings> {
+  const { rows } = checkOptions('embedSlabs', options, { rows: count })
+  checkEncoding('embedSlabs', gpu, { encode, batches, image })
+  return slabs(gpu, { encode, batches, image }, rows)
+}
+
+async function* slabs(gpu: Gpu, encoding: Encoding, rows: number | undefined): AsyncGenerator<Embeddings> {
   let parts: Embeddings[] = []
   let held = 0
-  for await (const part of encoded(gpu, encode, batches, image)) {
+  for await (const part of encoded('embedSlabs', gpu, encoding)) {
     if (held > 0 && held + part.M > (rows ?? slabRows(gpu, part.D))) {
       yield joined(parts)
       parts = []
@@ -63,24 +94,27 @@ export async function* embedSlabs(
 
 /** The features of one batch after the other. */
 async function* encoded(
+  owner: string,
   gpu: Gpu,
-  encode: (images: Tensor) => Tensor,
-  batches: Batches,
-  image: Image,
+  { encode, batches, image }: Encoding,
 ): AsyncGenerator<Embeddings> {
   let D = 0
-  for await (const { images: given, count: told } of batches) {
-    const images = bytesOf('embed: images', given)
-    const count = told ?? images.length / sizeOf(image)
-    const pixels = images.subarray(0, count * sizeOf(image))
-    if (!Number.isInteger(count))
-      throw new ShapeError(`embed: a batch must be whole images ${show(image)}, got ${images.length} bytes`)
-    const features = gpu.step(() => gpu.noGrad(() => encode(gpu.tensor(pixels, [count, ...image]))))
-    const [n, width = 0] = features.shape
-    if (features.shape.length !== 2 || n !== count || (D > 0 && width !== D))
-      throw new ShapeError(`embed: encode must return [${count}, ${D || 'D'}], got ${show(features.shape)}`)
+  for await (const batch of batches) {
+    checkValue(owner, 'a batch', batch, having('an object with u8 images', 'images'))
+    const images = bytesOf(`${owner}: images`, batch.images)
+    const n = batch.count ?? images.length / sizeOf(image)
+    const pixels = images.subarray(0, n * sizeOf(image))
+    if (!Number.isInteger(n))
+      throw new ShapeError(
+        `${owner}: a batch must be whole images ${show(image)}, got ${images.length} bytes`,
+      )
+    const features = gpu.step(() => gpu.noGrad(() => encode(gpu.tensor(pixels, [n, ...image]))))
+    checkTensor(owner, 'what encode returns', features)
+    const [found, width = 0] = features.shape
+    if (features.shape.length !== 2 || found !== n || (D > 0 && width !== D))
+      throw new ShapeError(`${owner}: encode must return [${n}, ${D || 'D'}], got ${show(features.shape)}`)
     D = width
-    yield { features: await gpu.read(features), M: count, D }
+    yield { features: await gpu.read(features), M: n, D }
   }
 }
 

@@ -8,10 +8,21 @@ import { knnVote } from '../kernels/knn-vote.ts'
 import { l2Normalize } from '../kernels/l2-normalize.ts'
 import { nearestRows, writtenBefore } from '../kernels/nearest-rows.ts'
 import { LEAST_TEMPERATURE } from '../kernels/pairs.ts'
+import {
+  anything,
+  checkOptions,
+  checkValue,
+  describe,
+  either,
+  having,
+  isTensor,
+  tensor,
+} from '../kernels/options.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import type { Embeddings } from './embed.ts'
-import { type NearestOptions, checkCounts, gpuOf, onHost } from './nearest.ts'
+import { type NearestOptions, checkCounts, gpuOf, nearestRules, onHost } from './nearest.ts'
 import { type Lists, type Rows, CHUNK, search } from './search.ts'
+import { checkFeatures } from './slabs.ts'
 
 export interface KnnOptions extends NearestOptions {
   /** Neighbours that vote; the number of features when there are fewer. 200 as in the paper. */
@@ -29,6 +40,10 @@ export interface KnnResult {
   readonly predictions: Int32Array
 }
 
+const numeric = { words: 'a number', fits: (v: unknown) => typeof v === 'number' } // its range is checked below
+
+const rules = { k: anything, temperature: numeric, classes: anything, ...nearestRules }
+
 /** The classes of queries [Q, D] by the vote of their nearest features [M, D], whose labels are
  *  [M]; both are normalised first. Equally near features count in order of index. Similarities are
  *  made a few queries at a time. Two tensors are compared where they lie: steps may run while you
@@ -43,8 +58,10 @@ export async function knn(
   queries: Tensor | Embeddings,
   options: KnnOptions = {},
 ): Promise<KnnResult> {
-  const { k = 200, temperature = 0.5, chunk = CHUNK, slab } = options
-  const gpu = gpuOf('knn', features, queries, options.gpu)
+  const { k = 200, temperature = 0.5, chunk = CHUNK, slab, gpu: told } = checkOptions('knn', options, rules)
+  checkFeatures('knn', features, queries)
+  checkValue('knn', 'labels', labels, either(tensor, having('an array of whole numbers', 'length')))
+  const gpu = gpuOf('knn', features, queries, told)
   checkCounts('knn', { k, slab, chunk })
   if (!(temperature > 0)) throw new Error(`knn: temperature must be above 0, got ${temperature}`)
   if (temperature < LEAST_TEMPERATURE)
@@ -136,6 +153,8 @@ function inOrder(gpu: Gpu, { similarities, indices, k }: Lists) {
 
 /** The share of predictions that are right, in percent. Throws Error when the counts differ or are 0. */
 export function accuracy(predictions: IndexList, labels: IndexList): number {
+  for (const [name, given] of Object.entries({ predictions, labels }))
+    checkValue('accuracy', name, given, having('an array of classes', 'length'))
   const found = flatNumbers('accuracy: predictions', predictions)
   const wanted = flatNumbers('accuracy: labels', labels)
   if (found.length !== wanted.length || wanted.length === 0)
@@ -147,8 +166,7 @@ export function accuracy(predictions: IndexList, labels: IndexList): number {
   return (100 * right) / wanted.length
 }
 
-const isTensor = (labels: IndexList | Tensor): labels is Tensor =>
-  typeof labels === 'object' && labels !== null && 'gpu' in labels // plain JavaScript may give anything
+const isTensorOf = (labels: IndexList | Tensor): labels is Tensor => isTensor(labels)
 
 const unitRows = (features: Tensor, queries: Tensor) => [l2Normalize(features), l2Normalize(queries)] as const
 
@@ -163,7 +181,7 @@ function rowsOf(features: Tensor, queries: Tensor): [M: number, Q: number] {
 }
 
 const labelsOf = (labels: IndexList | Tensor): Promise<Float32Array> | IndexList =>
-  isTensor(labels) ? (labels.gpu as Gpu).read(labels) : labels
+  isTensorOf(labels) ? (labels.gpu as Gpu).read(labels) : labels
 
 function checkCount(labels: Int32Array, features: readonly number[]) {
   if (labels.length !== features[0])
@@ -177,7 +195,7 @@ function checkLabels(given: IndexList, told: number | undefined) {
   const bankLabels = Int32Array.from(labels)
   const classes = told ?? bankLabels.reduce((a, b) => Math.max(a, b), 0) + 1
   if (!(Number.isInteger(classes) && classes >= 1))
-    throw new Error(`knn: classes must be a whole number from 1, got ${classes}`)
+    throw new Error(`knn: classes must be a whole number from 1, got ${describe(classes)}`)
   for (let i = 0; i < bankLabels.length; i++) {
     const label = labels[i] ?? NaN
     if (label !== bankLabels[i] || label < 0 || label >= classes)

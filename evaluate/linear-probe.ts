@@ -3,10 +3,15 @@
 // that is held out, as in CLIP (Radford et al. 2021, https://arxiv.org/abs/2103.00020, appendix
 // A.3). No test image is seen before the score.
 
+import type { IndexList } from '../kernels/indices.ts'
+import { flatNumbers } from '../kernels/numbers.ts'
+import { callback, checkOptions, count, needed, positive, whole } from '../kernels/options.ts'
 import { threefry2x32 } from '../kernels/threefry.ts'
 import type { Gpu } from '../engine/gpu.ts'
+import { checkGpu } from '../models/layers.ts'
 import { type Embeddings, rowsAt } from './embed.ts'
 import { type Regression, SoftmaxRegression, predicted, scoresOf } from './softmax-regression.ts'
+import { checkRows } from './slabs.ts'
 import { scalingOf } from './standardise.ts'
 
 const HELD = 5 // one of so many training images is held out
@@ -14,6 +19,8 @@ const FEWEST = 2 // images of a class, for one of them to be held out
 const PATIENCE = 2 // weaker strengths in a row that do worse end the search
 const [ROUGH, FINE] = [3e-4, 1e-4] // gradients at which a strength's fit ends, and the last one
 const MIDDLE = 1e-2 // the strength where nothing can be held out
+
+const LAMBDAS = [0.1, 1e-2, 1e-3, 1e-4, 1e-5]
 
 export interface ProbeOptions {
   readonly classes: number
@@ -31,24 +38,35 @@ export interface Probe extends Regression {
   readonly heldOut: number | null
 }
 
+const strengths = {
+  words: 'an array of numbers above 0',
+  fits: (v: unknown) => Array.isArray(v) && v.every(positive.fits),
+}
+
+const rules = { classes: needed(count), lambdas: strengths, seed: whole, onTried: callback }
+
 /** The linear classifier of training features [M, D] whose labels are [M]; `scoresOf` applies it.
  *  Throws ShapeError, RangeError for labels, and Error for features that are not finite. */
 export async function linearProbe(
   gpu: Gpu,
   rows: Embeddings,
-  labels: ArrayLike<number>,
-  { classes, lambdas = [0.1, 1e-2, 1e-3, 1e-4, 1e-5], seed = 0, onTried }: ProbeOptions,
+  given: IndexList,
+  options: ProbeOptions,
 ): Promise<Probe> {
+  const { classes, seed = 0, onTried, lambdas = LAMBDAS } = checkOptions('linearProbe', options, rules)
+  checkGpu('linearProbe', gpu)
+  checkRows('linearProbe', 'features', rows)
+  const labels = Float64Array.from(flatNumbers('linearProbe: labels', given))
   const scaling = scalingOf(rows)
   const { fit, held } = parted(labels, seed)
   const chosen =
     held.length === 0
       ? { lambda: MIDDLE, heldOut: null, start: undefined }
       : await choose(gpu, { rows, labels, classes, scaling, fit, held, lambdas, onTried })
-  const whole = new SoftmaxRegression(gpu, rows, labels, { classes, scaling })
+  const regression = new SoftmaxRegression(gpu, rows, labels, { classes, scaling })
   const { lambda, start } = chosen
   return {
-    ...(await whole.fit({ lambda, tolerance: FINE, ...(start && { start }) })),
+    ...(await regression.fit({ lambda, tolerance: FINE, ...(start && { start }) })),
     lambda,
     heldOut: chosen.heldOut,
   }
@@ -56,7 +74,7 @@ export async function linearProbe(
 
 interface Choice {
   readonly rows: Embeddings
-  readonly labels: ArrayLike<number>
+  readonly labels: Float64Array
   readonly classes: number
   readonly scaling: Regression['scaling']
   readonly fit: readonly number[]
@@ -98,8 +116,8 @@ function parted(labels: ArrayLike<number>, seed: number) {
   for (const places of classes.values()) {
     const draw = (i: number) => threefry2x32([seed, STREAM], [i, 0])[0]
     const shuffled = places.map((i) => ({ i, key: draw(i) })).sort((a, b) => a.key - b.key || a.i - b.i)
-    const count = places.length < FEWEST ? 0 : Math.max(1, Math.floor(places.length / HELD))
-    for (const [n, { i }] of shuffled.entries()) (n < count ? held : fit).push(i)
+    const n = places.length < FEWEST ? 0 : Math.max(1, Math.floor(places.length / HELD))
+    for (const [place, { i }] of shuffled.entries()) (place < n ? held : fit).push(i)
   }
   return { fit: fit.sort((a, b) => a - b), held: held.sort((a, b) => a - b) }
 }
@@ -107,7 +125,7 @@ function parted(labels: ArrayLike<number>, seed: number) {
 const STREAM = 0x4e1d // keeps these draws apart from other uses of the seed
 
 function right(predictions: Int32Array, labels: Int32Array): number {
-  let count = 0
-  for (const [i, label] of labels.entries()) count += Number(predictions[i] === label)
-  return (100 * count) / labels.length
+  let found = 0
+  for (const [i, label] of labels.entries()) found += Number(predictions[i] === label)
+  return (100 * found) / labels.length
 }

@@ -1,9 +1,12 @@
 // The nearest neighbours of features, with their similarities.
 
 import { type Tensor, dim, matrix } from '../kernels/op.ts'
+import { anything, checkOptions, describe, flag } from '../kernels/options.ts'
 import { Gpu } from '../engine/gpu.ts'
+import { gpuRule } from '../models/layers.ts'
 import type { Embeddings } from './embed.ts'
 import { type Lists, type Rows, CHUNK, keyOf, search } from './search.ts'
+import { checkFeatures } from './slabs.ts'
 
 export interface NearestOptions {
   /** True when the rows of features and queries have unit length already. */
@@ -17,6 +20,9 @@ export interface NearestOptions {
   /** What to compute on, where neither features nor queries are a tensor. */
   readonly gpu?: Gpu
 }
+
+/** What these options must be; `checkCounts` checks the counts. */
+export const nearestRules = { normalized: flag, chunk: anything, slab: anything, gpu: gpuRule }
 
 export interface Nearest {
   /** [Q, k], places in features; nearest first, of equally near ones the lowest first. */
@@ -35,8 +41,10 @@ export async function nearest(
   features: Tensor | Rows,
   queries: Tensor | Embeddings,
   k: number,
-  { normalized = false, chunk = CHUNK, slab, gpu }: NearestOptions = {},
+  options: NearestOptions = {},
 ): Promise<Nearest> {
+  const { normalized = false, chunk = CHUNK, slab, gpu } = checkOptions('nearest', options, nearestRules)
+  checkFeatures('nearest', features, queries)
   checkCounts('nearest', { k, slab, chunk })
   const on = gpuOf('nearest', features, queries, gpu)
   const [bank, asked] = await Promise.all([onHost('nearest', features), onHost('nearest', queries)])
@@ -51,9 +59,10 @@ export function checkCounts(
   { chunk, ...counts }: { readonly k: number; readonly slab: number | undefined; readonly chunk: number },
 ) {
   for (const [name, value] of Object.entries(counts))
-    if (value !== undefined && !(Number.isInteger(value) && value >= 1))
-      throw new RangeError(`${owner}: ${name} must be a whole number from 1, got ${value}`)
-  if (!(chunk >= 1)) throw new RangeError(`${owner}: chunk must be at least 1, got ${chunk}`)
+    if ((name === 'k' || value !== undefined) && !(Number.isInteger(value) && Number(value) >= 1))
+      throw new RangeError(`${owner}: ${name} must be a whole number from 1, got ${describe(value)}`)
+  if (!(typeof chunk === 'number' && chunk >= 1))
+    throw new RangeError(`${owner}: chunk must be at least 1, got ${describe(chunk)}`)
 }
 
 /** The Gpu that one of them lies on, or else the one given. Throws Error where there is none. */

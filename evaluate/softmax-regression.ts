@@ -5,10 +5,23 @@
 import { type Tensor, ShapeError, dim } from '../kernels/op.ts'
 import { affine } from '../kernels/affine.ts'
 import { concat } from '../kernels/concat.ts'
+import {
+  checkOptions,
+  checkValue,
+  count,
+  having,
+  needed,
+  notNegative,
+  number,
+  whole,
+} from '../kernels/options.ts'
+import type { IndexList } from '../kernels/indices.ts'
+import { flatNumbers } from '../kernels/numbers.ts'
 import { crossEntropy } from '../kernels/cross-entropy.ts'
 import { linear } from '../kernels/linear.ts'
 import { reshape } from '../kernels/reshape.ts'
 import type { Gpu } from '../engine/gpu.ts'
+import { checkGpu } from '../models/layers.ts'
 import type { Embeddings } from './embed.ts'
 import { type MinimiseOptions, type Point, minimise } from './minimise.ts'
 import { checkRows, slabRows, slabsOf } from './slabs.ts'
@@ -42,6 +55,15 @@ export interface Regression {
   readonly converged: boolean
 }
 
+const scalingRule = having('means and deviations, { mean, deviation }', 'mean', 'deviation')
+const regression = having('a fitted regression', 'weight', 'bias', 'scaling', 'classes')
+
+const rules = { classes: needed(count), scaling: scalingRule }
+
+const fitRules = {
+  ...{ lambda: needed(number), start: regression, tolerance: notNegative, iterations: whole },
+}
+
 /** Features of any number, slab by slab on the GPU, for fits with several lambdas. */
 export class SoftmaxRegression {
   readonly #gpu: Gpu
@@ -55,10 +77,12 @@ export class SoftmaxRegression {
   constructor(
     gpu: Gpu,
     rows: Embeddings,
-    labels: ArrayLike<number>,
-    { classes, scaling = asGiven(rows.D) }: Pick<RegressionOptions, 'classes' | 'scaling'>,
+    labels: IndexList,
+    options: Pick<RegressionOptions, 'classes' | 'scaling'>,
   ) {
-    checkRows('softmaxRegression', 'features', rows)
+    const { classes, scaling = asGiven(rows.D) } = checkOptions('SoftmaxRegression', options, rules)
+    checkGpu('SoftmaxRegression', gpu)
+    checkRows('SoftmaxRegression', 'features', rows)
     this.#gpu = gpu
     this.#rows = rows
     this.#labels = checked(labels, rows, classes)
@@ -68,20 +92,17 @@ export class SoftmaxRegression {
   }
 
   /** The one minimum for this lambda. Throws Error where features are not finite. */
-  async fit({
-    lambda,
-    start,
-    ...options
-  }: Omit<RegressionOptions, 'classes' | 'scaling'>): Promise<Regression> {
-    if (!(lambda > 0)) throw new RangeError(`softmaxRegression: lambda must be above 0, got ${lambda}`)
+  async fit(options: Omit<RegressionOptions, 'classes' | 'scaling'>): Promise<Regression> {
+    const { lambda, start, ...more } = checkOptions('SoftmaxRegression.fit', options, fitRules)
+    if (!(lambda > 0)) throw new RangeError(`SoftmaxRegression: lambda must be above 0, got ${lambda}`)
     const [C, D] = [this.#classes, this.#rows.D]
     const from = new Float64Array(C * (D + 1))
     if (start) from.set(start.weight)
     if (start) from.set(start.bias, C * D)
     const objective = (x: Float64Array) => this.#objective(x, lambda)
-    const { x, value, iterations, slope } = await minimise(objective, from, options)
+    const { x, value, iterations, slope } = await minimise(objective, from, more)
     if (!Number.isFinite(value))
-      throw new Error('softmaxRegression: features are not finite; the encoder has diverged')
+      throw new Error('SoftmaxRegression: features are not finite; the encoder has diverged')
     const weight = x.slice(0, C * D)
     return {
       weight,
@@ -141,7 +162,9 @@ export class SoftmaxRegression {
 /** Scores [n, classes] of features [n, D] by a regression, in row-major order. Throws
  *  ShapeError. */
 export async function scoresOf(gpu: Gpu, rows: Embeddings, by: Regression): Promise<Float32Array> {
+  checkGpu('scoresOf', gpu)
   checkRows('scoresOf', 'features', rows)
+  checkValue('scoresOf', 'by', by, regression)
   const { classes: C } = by
   const scores = new Float32Array(rows.M * C)
   for (const [start, end] of slabsOf(rows.M, slabRows(gpu, Math.max(rows.D, C)))) {
@@ -165,16 +188,17 @@ export function predicted(scores: Float32Array, classes: number): Int32Array {
   })
 }
 
-function checked(labels: ArrayLike<number>, { M }: Embeddings, classes: number): Int32Array {
+function checked(given: IndexList, { M }: Embeddings, classes: number): Int32Array {
+  const labels = flatNumbers('SoftmaxRegression: labels', given)
   if (labels.length !== M || M === 0)
     throw new ShapeError(
-      `softmaxRegression: there must be a feature at least and one label for each, got ${labels.length} labels for ${M}`,
+      `SoftmaxRegression: there must be a feature at least and one label for each, got ${labels.length} labels for ${M}`,
     )
   for (let i = 0; i < M; i++) {
     const label = labels[i] ?? NaN
     if (!(Number.isInteger(label) && label >= 0 && label < classes))
       throw new RangeError(
-        `softmaxRegression: labels must be whole numbers from 0 to ${classes - 1}, got ${label} at ${i}`,
+        `SoftmaxRegression: labels must be whole numbers from 0 to ${classes - 1}, got ${label} at ${i}`,
       )
   }
   return Int32Array.from(labels)

@@ -14,6 +14,7 @@ import {
   show,
   sizeOf,
 } from './op.ts'
+import { describe } from './options.ts'
 
 const avgKernel = kernel`
   struct Params { count: u32, H: u32, W: u32, C: u32, outH: u32, outW: u32 }
@@ -101,5 +102,8 @@ function gridParams(x: Shape, { size: [outH, outW] }: Grid) {
 const apply = op(adaptiveAvgPoolOp)
 
 /** Mean of x [N, H, W, C] over the cells of a grid -> [N, oh, ow, C]. Throws ShapeError. */
-export const adaptiveAvgPool = (x: Tensor, size: readonly [oh: number, ow: number]): Tensor =>
-  apply({ size }, x)
+export const adaptiveAvgPool = (x: Tensor, size: readonly [oh: number, ow: number]): Tensor => {
+  if (!Array.isArray(size) || size.length !== 2)
+    throw new TypeError(`adaptiveAvgPool: size must be [rows, columns], got ${describe(size)}`)
+  return apply({ size }, x)
+}

@@ -16,6 +16,7 @@ import {
 } from './op.ts'
 import { avgPoolBack } from './avg-pool.ts'
 import { type PoolOptions, type Window, place, pooledShape, windowParams } from './pool-window.ts'
+import { anything, checkOptions, needed, said } from './options.ts'
 
 const forwardKernel = kernel`
   struct Params {
@@ -75,11 +76,15 @@ const addPooledOp: Op<[branch: Tensor, x: Tensor], [y: Tensor], Window> = {
   },
 }
 
-const apply = op(addPooledOp)
+const apply = op(addPooledOp, 'branch', 'x')
 
 /** branch [N, h, w, K] plus avgPool(x [N, H, W, C]) [N, h, w, C] in its first C channels, in one pass. Throws ShapeError. */
 export const addPooled = (
   branch: Tensor,
   x: Tensor,
-  { size, stride = size }: Pick<PoolOptions, 'size' | 'stride'>,
-) => apply({ size, stride, padding: 0 }, branch, x)
+  options: Pick<PoolOptions, 'size' | 'stride'>,
+): Tensor => {
+  const rules = { size: needed(said('a whole number from 1 on')), stride: anything }
+  const { size, stride = size } = checkOptions('addPooled', options ?? {}, rules)
+  return apply({ size, stride, padding: 0 }, branch, x)
+}

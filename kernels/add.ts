@@ -1,5 +1,5 @@
 import { type Op, type Tensor, flatIndex, kernel, op } from './op.ts'
-import { affine } from './affine.ts'
+import { affineAs } from './affine.ts'
 import { broadcastIndex, broadcastShape, combine, sumTo } from './broadcast.ts'
 
 const addKernel = kernel`
@@ -27,8 +27,13 @@ export const addOp: Op<[a: Tensor, b: Tensor]> = {
   ],
 }
 
-const applyAdd = op(addOp)
+const applyAdd = op(addOp, 'a', 'b')
 
-/** a + b, elementwise, broadcasting as numpy does; b may be a number. Throws ShapeError. */
-export const add = (a: Tensor, b: Tensor | number): Tensor =>
-  typeof b === 'number' ? affine(a, 1, b) : applyAdd({}, a, b)
+const withNumber = affineAs('add', 'a')
+const ofNumber = affineAs('add', 'b')
+
+/** a + b, elementwise, broadcasting as numpy does; either may be a number. Throws ShapeError. */
+export function add(a: Tensor | number, b: Tensor | number): Tensor {
+  if (typeof b === 'number') return withNumber(a as Tensor, 1, b) // told where both are numbers
+  return typeof a === 'number' ? ofNumber(b, 1, a) : applyAdd({}, a, b)
+}

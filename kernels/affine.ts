@@ -30,7 +30,12 @@ function transformed(run: Run, x: Tensor, scale: number, shift: number): Tensor 
 export const scaled = (run: Run, x: Tensor, scale: number): Tensor =>
   scale === 1 ? x : transformed(run, x, scale, 0)
 
-const affineOp: Op<[x: Tensor], [y: Tensor], { scale: number; shift: number }> = {
+interface Attrs {
+  readonly scale: number
+  readonly shift: number
+}
+
+const affineOp: Op<[x: Tensor], [y: Tensor], Attrs> = {
   name: 'affine',
   shape: (_, x) => x,
   forward: (run, { scale, shift }, x) => [transformed(run, x, scale, shift)],
@@ -41,3 +46,9 @@ const applyAffine = op(affineOp)
 
 /** scale x + shift, elementwise, for two numbers. */
 export const affine = (x: Tensor, scale: number, shift: number) => applyAffine({ scale, shift }, x)
+
+/** The same under the name of another op, whose input it calls `input`, for messages. */
+export const affineAs = (name: string, input: string) => {
+  const apply = op({ ...affineOp, name }, input)
+  return (x: Tensor, scale: number, shift: number) => apply({ scale, shift }, x)
+}

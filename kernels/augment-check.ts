@@ -3,6 +3,7 @@
 import { type CropBox } from './augment-parameters.ts'
 import { type Normalization, type Recipe, defaults } from './augment-recipes.ts'
 import { type Shape, ShapeError, show } from './op.ts'
+import { describe, nearest } from './options.ts'
 
 /** The size of images [N, H, W, 3]; throws ShapeError naming the op otherwise. */
 export function checkImages(name: string, shape: Shape): [N: number, H: number, W: number] {
@@ -14,7 +15,9 @@ export function checkImages(name: string, shape: Shape): [N: number, H: number, 
 
 /** Throws unless `size` is one or two positive integers; returns [height, width]. */
 export function checkSize(name: string, size: number | readonly [number, number]): readonly [number, number] {
-  const [h, w] = typeof size === 'number' ? [size, size] : size
+  if (typeof size !== 'number' && !(Array.isArray(size) && size.length === 2))
+    fail(name, 'size', 'one or two positive integers', size)
+  const [h, w]: readonly [number, number] = typeof size === 'number' ? [size, size] : size
   for (const side of [h, w])
     if (!(Number.isInteger(side) && side > 0)) fail(name, 'size', 'one or two positive integers', size)
   return [h, w]
@@ -22,8 +25,8 @@ export function checkSize(name: string, size: number | readonly [number, number]
 
 /** Throws unless the normalisation is two triples with a positive deviation. */
 export function checkNormalization(name: string, { mean, std }: Normalization) {
-  if (!(mean.length === 3 && mean.every(Number.isFinite))) fail(name, 'mean', 'three numbers', mean)
-  if (!(std.length === 3 && std.every((v) => v > 0))) fail(name, 'std', 'three positive numbers', std)
+  if (!(mean?.length === 3 && mean.every(Number.isFinite))) fail(name, 'mean', 'three numbers', mean)
+  if (!(std?.length === 3 && std.every((v) => v > 0))) fail(name, 'std', 'three positive numbers', std)
 }
 
 /** Throws unless `kernel` is odd and its half, the padding by reflection, is within the image. */
@@ -39,6 +42,10 @@ export function checkKernel(name: string, kernel: number, [h, w]: readonly [numb
 
 /** Throws an Error that names the first field of the recipe that is unknown or out of range. */
 export function checkRecipe(recipe: Recipe) {
+  if (typeof recipe !== 'object' || recipe === null)
+    throw new TypeError(
+      `augment: the recipe must be an object such as { flip: 0.5 }, got ${describe(recipe)}`,
+    )
   const {
     size,
     crop,
@@ -85,8 +92,9 @@ export function checkRecipe(recipe: Recipe) {
     const { p = 1, hue = 0, ...factors } = jitter
     probability('jitter.p', p)
     for (const [field, value] of Object.entries(factors))
-      if (!(value >= 0)) fail('augment', `jitter.${field}`, 'at least 0', value)
-    if (!(hue >= 0 && hue <= 0.5)) fail('augment', 'jitter.hue', 'from 0 to 0.5', hue)
+      if (!(typeof value === 'number' && value >= 0)) fail('augment', `jitter.${field}`, 'at least 0', value)
+    if (!(typeof hue === 'number' && hue >= 0 && hue <= 0.5))
+      fail('augment', 'jitter.hue', 'from 0 to 0.5', hue)
   }
   if (blur) {
     known('blur', blur, 'p sigma kernel')
@@ -143,22 +151,29 @@ const round = (x: number) => (Math.abs(x % 1) === 0.5 ? 2 * Math.round(x / 2) : 
 
 function known(where: string, part: object, fields: string) {
   const allowed = fields.split(' ')
+  if (typeof part !== 'object') fail('augment', where, `an object with ${allowed.join(', ')}`, part)
   const unknown = Object.keys(part).find((key) => !allowed.includes(key))
-  if (unknown)
-    throw new Error(`augment: ${where} has no field '${unknown}'; its fields are ${allowed.join(', ')}`)
+  if (unknown === undefined) return
+  const near = nearest(unknown, allowed)
+  throw new Error(
+    `augment: ${where} has no field '${unknown}'; ${near === undefined ? '' : `did you mean '${near}'? `}${near === undefined ? 'its' : 'Its'} fields are ${allowed.join(', ')}`,
+  )
 }
 
 function probability(field: string, p: number) {
-  if (!(p >= 0 && p <= 1)) fail('augment', field, 'a probability from 0 to 1', p)
+  if (!(typeof p === 'number' && p >= 0 && p <= 1)) fail('augment', field, 'a probability from 0 to 1', p)
 }
 
 function range(field: string, given: readonly [number, number], most: number) {
-  const [low, high] = given
-  if (!(low > 0 && low <= high && high <= most))
+  const [low, high]: readonly number[] = Array.isArray(given) && given.length === 2 ? given : [NaN, NaN]
+  if (!(Number(low) > 0 && Number(low) <= Number(high) && Number(high) <= most))
     fail('augment', field, `[low, high] with 0 < low <= high${most < Infinity ? ` <= ${most}` : ''}`, given)
 }
 
 /** Throws `name: field must be rule, got value`. */
 export function fail(name: string, field: string, rule: string, got: unknown): never {
-  throw new Error(`${name}: ${field} must be ${rule}, got ${Array.isArray(got) ? show(got) : String(got)}`)
+  throw new Error(`${name}: ${field} must be ${rule}, got ${shown(got)}`)
 }
+
+const shown = (got: unknown) =>
+  Array.isArray(got) ? show(got) : typeof got === 'string' ? got : describe(got)

@@ -6,6 +6,7 @@ import { type Augmentation, type CropBox, ROW, packAugmentations } from './augme
 import { imagesOp, transform } from './augment-pixels.ts'
 import { type Normalization, type Rgb } from './augment-recipes.ts'
 import { type Op, type Tensor, ShapeError } from './op.ts'
+import { anything, checkOptions, checkValue, flag, having, record } from './options.ts'
 
 interface Given {
   readonly name: string
@@ -41,6 +42,10 @@ const augmentWithOp: Op<[images: Tensor], [Tensor], Given> = {
   },
 }
 
+const augmentationRules = {
+  ...{ crop: record, flip: flag, jitter: anything, grayscale: flag, blur: anything },
+}
+
 const apply = imagesOp(augmentWithOp)
 
 export interface AugmentWithOptions {
@@ -56,8 +61,13 @@ export interface AugmentWithOptions {
 export const augmentWith = (
   images: Tensor,
   each: Augmentation | readonly Augmentation[],
-  { size, kernel = 0, normalize }: AugmentWithOptions = {},
-) => augmented('augmentWith', images, [each].flat(), { size, kernel, normalize })
+  options: AugmentWithOptions = {},
+): Tensor => {
+  const { size, kernel = 0, normalize } = checkOptions('augmentWith', options, rules)
+  return augmented('augmentWith', images, [each].flat(), { size, kernel, normalize })
+}
+
+const rules = { size: anything, kernel: anything, normalize: record }
 
 /** x * factor, clamped to [0, 1]. Throws when the factor is negative. */
 export const adjustBrightness = (x: Tensor, factor: number) =>
@@ -90,7 +100,10 @@ export const resizedCrop = (
   x: Tensor,
   crop: CropBox,
   size: number | readonly [height: number, width: number],
-) => augmented('resizedCrop', x, [{ crop }], { size })
+): Tensor => {
+  checkValue('resizedCrop', 'crop', crop, having('a box of pixels', 'top', 'left', 'height', 'width'))
+  return augmented('resizedCrop', x, [{ crop }], { size: checkSize('resizedCrop', size) })
+}
 
 /** (x - mean) / std per channel. */
 export const normalize = (x: Tensor, mean: Rgb, std: Rgb) =>
@@ -107,10 +120,11 @@ function augmented(
 
 function checkAugmentation(
   name: string,
-  { crop, jitter = [], blur = 0 }: Augmentation,
+  one: Augmentation,
   kernel: number,
   [H, W]: readonly [number, number],
 ) {
+  const { crop, jitter = [], blur = 0 } = checkOptions(name, one ?? {}, augmentationRules)
   if (crop && !inside(crop, H, W))
     throw new ShapeError(
       `${name}: the crop must be whole pixels within the image, got ${crop.height} x ${crop.width} at ` +
@@ -119,7 +133,8 @@ function checkAugmentation(
   for (const [i, [kind, factor]] of jitter.entries()) {
     if (jitter.findIndex(([other]) => other === kind) < i) fail(name, kind, 'adjusted once', 'twice')
     if (kind === 'hue' && !(Math.abs(factor) <= 0.5)) fail(name, 'hue', 'turned by -0.5 to 0.5', factor)
-    if (!(kind === 'hue' || factor >= 0)) fail(name, `the ${kind} factor`, 'at least 0', factor)
+    if (!(kind === 'hue' || (typeof factor === 'number' && factor >= 0)))
+      fail(name, `the ${kind} factor`, 'at least 0', factor)
   }
   if (!(blur >= 0)) fail(name, 'sigma', 'at least 0', blur)
   if (blur > 0 && kernel === 0) fail(name, 'the blur kernel', 'given with sigma', 'none')

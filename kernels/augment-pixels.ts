@@ -26,6 +26,7 @@ import {
   show,
   wgsl,
 } from './op.ts'
+import { checkTensor } from './options.ts'
 
 // torchvision.transforms.functional_tensor: _blend, adjust_*, rgb_to_grayscale (its weights sum to 0.9999).
 // It takes unitClamp from `cropped`.
@@ -192,14 +193,23 @@ function byChannel({ mean, std }: Normalization = { mean: [0, 0, 0], std: [1, 1,
   return { meanR: mean[0], meanG: mean[1], meanB: mean[2], stdR: std[0], stdG: std[1], stdB: std[2] }
 }
 
+const MOST_BRIGHT = 1.5 // more than any rounding or resampling makes of 1
+
 /** Makes an op of images callable for u8 and for f32. */
 export function imagesOp<A extends object>(def: Op<[images: Tensor], [Tensor], A>) {
   const onFloats = op(def)
   const onBytes = op({ ...def, accepts: ['u8'] })
   return (attrs: A, images: Tensor): Tensor => {
+    const name = 'name' in attrs ? String(attrs.name) : def.name
+    checkTensor(name, 'images', images)
     if (images.dtype === 'i32')
       throw new ShapeError(
         `${def.name}: images must be u8, or f32 in [0, 1], got i32 ${show(images.shape)}; give them as a Uint8Array`,
+      )
+    const largest = images.gpu.largest?.(images) ?? 0
+    if (largest > MOST_BRIGHT)
+      throw new RangeError(
+        `${name}: f32 images must be in [0, 1], got a value of ${largest}; divide them by 255, or give them as a Uint8Array`,
       )
     return images.dtype === 'u8' ? onBytes(attrs, images) : onFloats(attrs, images)
   }

@@ -2,6 +2,8 @@
 // ones are the papers'. Every amount has torchvision's meaning (torchvision.transforms, version 0.14, on
 // float tensors).
 
+import { checkOptions, checkValue, count, record } from './options.ts'
+
 /** How images are augmented, in this order: crop and resize, flip, jitter, grey, blur, normalise. */
 export interface Recipe {
   /** Height and width of the result, one number for a square; the images' own by default. */
@@ -87,9 +89,12 @@ const SMALL = 32 // up to this height there is no margin to cut: CIFAR's test im
  *  the image whose shorter side is resized to `resize` pixels, 8/7 of the size by default (256 for 224, as
  *  ImageNet is tested). */
 export function testTransform(
-  { size, normalize, resample, testResize }: Recipe,
-  { resize = testResize }: { readonly resize?: number | undefined } = {},
+  recipe: Recipe,
+  options: { readonly resize?: number | undefined } = {},
 ): Recipe {
+  checkValue('testTransform', 'recipe', recipe, record)
+  const { size, normalize, resample, testResize } = recipe
+  const { resize = testResize } = checkOptions('testTransform', options, { resize: count })
   const shorter = size === undefined ? 0 : Math.min(...[size].flat())
   const whole = resize === undefined && shorter <= SMALL
   return {

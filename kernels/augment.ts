@@ -7,6 +7,7 @@ import { ROW } from './augment-parameters.ts'
 import { imagesOp, transform } from './augment-pixels.ts'
 import { type Recipe } from './augment-recipes.ts'
 import { type Op, type Run, type Tensor, dim, op } from './op.ts'
+import { anything, checkOptions, needed, said, scalar } from './options.ts'
 
 export type { Sampling } from './augment-draw.ts'
 export type { Recipe } from './augment-recipes.ts'
@@ -69,6 +70,13 @@ const drawOp: Op<[images: Tensor], [Tensor], Drawing> = {
   forward: (run, { recipe, sampling }, images) => [draw(run, images, recipe, sampling)],
 }
 
+const rules = {
+  seed: needed(said('a whole number from 0 on')),
+  step: needed(scalar),
+  view: needed(said('a whole number from 0 on')),
+  offset: anything,
+}
+
 const applyAugment = imagesOp(augmentOp)
 const applyDraw = imagesOp(drawOp)
 
@@ -78,20 +86,26 @@ const applyDraw = imagesOp(drawOp)
  *  tensor, `extents` [N, 2] f32 are the height and width that each fills from its upper left
  *  corner on, and the recipe must crop. Carries no gradient. Throws ShapeError, and Error naming
  *  the recipe's field that is unknown or out of range. */
-export const augment = (
+export function augment(
   images: Tensor,
   recipe: Recipe,
-  sampling: Sampling,
+  given: Sampling,
   extents: Tensor | null = null,
-): Tensor =>
-  extents ? augmentWithin({ recipe, sampling }, images, extents) : applyAugment({ recipe, sampling }, images)
+): Tensor {
+  const sampling = checkOptions('augment', given ?? {}, rules)
+  return extents
+    ? augmentWithin({ recipe, sampling }, images, extents)
+    : applyAugment({ recipe, sampling }, images)
+}
 
 /** What `augment` does to each of these images under the same arguments: rows [N, 16], for
  *  `unpackAugmentations` once read. Throws like `augment`. */
-export const drawAugmentations = (
+export function drawAugmentations(
   images: Tensor,
   recipe: Recipe,
-  sampling: Sampling,
+  given: Sampling,
   extents: Tensor | null = null,
-): Tensor =>
-  extents ? drawWithin({ recipe, sampling }, images, extents) : applyDraw({ recipe, sampling }, images)
+): Tensor {
+  const sampling = checkOptions('drawAugmentations', given ?? {}, rules)
+  return extents ? drawWithin({ recipe, sampling }, images, extents) : applyDraw({ recipe, sampling }, images)
+}

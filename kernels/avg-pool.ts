@@ -18,6 +18,7 @@ import {
   longSide,
   place,
   pooledShape,
+  windowOf,
   windowParams,
   windows,
 } from './pool-window.ts'
@@ -106,5 +107,4 @@ const apply = op(avgPoolOp)
 
 /** Mean of each window of x [N, H, W, C] -> [N, Ho, Wo, C], Ho = floor((H + 2 padding - size) / stride) + 1; padding
  *  counts as zeros. Throws ShapeError. */
-export const avgPool = (x: Tensor, { size, stride = size, padding = 0 }: PoolOptions): Tensor =>
-  apply({ size, stride, padding }, x)
+export const avgPool = (x: Tensor, options: PoolOptions): Tensor => apply(windowOf('avgPool', options), x)

@@ -1,6 +1,7 @@
 // Axes as callers name them (negative ones count from the end) and as kernels walk them.
 
 import { type Shape, ShapeError, dim, show, sizeOf } from './op.ts'
+import { checkOptions, describe, flag } from './options.ts'
 
 /** One axis, a list of them, or all. */
 export type Axes = number | readonly number[] | undefined
@@ -10,10 +11,14 @@ export interface Keep {
   readonly keepDims?: boolean
 }
 
+/** Whether reduced axes stay. Throws TypeError for other options. */
+export const isKept = (name: string, options: Keep): boolean =>
+  checkOptions(name, options, { keepDims: flag }).keepDims ?? false
+
 /** The axis counted from the front; throws ShapeError where the shape has none such. */
 export function axisOf(name: string, shape: Shape, axis: number): number {
   if (!Number.isInteger(axis) || axis < -shape.length || axis >= shape.length)
-    throw new ShapeError(`${name}: no axis ${axis} in ${show(shape)}`)
+    throw new ShapeError(`${name}: no axis ${describe(axis)} in ${show(shape)}`)
   return axis < 0 ? axis + shape.length : axis
 }
 
@@ -21,7 +26,9 @@ export function axisOf(name: string, shape: Shape, axis: number): number {
  *  or named twice. */
 export function axesOf(name: string, shape: Shape, axes: Axes): number[] {
   if (axes === undefined) return shape.map((_, i) => i)
-  const list = typeof axes === 'number' ? [axes] : axes
+  if (typeof axes !== 'number' && !Array.isArray(axes))
+    throw new ShapeError(`${name}: axes must be a number or a list of them, got ${describe(axes)}`)
+  const list: readonly number[] = typeof axes === 'number' ? [axes] : axes
   const found = list.map((axis) => axisOf(name, shape, axis)).sort((a, b) => a - b)
   if (new Set(found).size !== found.length)
     throw new ShapeError(`${name}: an axis of ${show(shape)} is named twice, got ${show(list)}`)

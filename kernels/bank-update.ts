@@ -3,6 +3,7 @@
 
 import { type Tensor, type Variable, ShapeError, elementwise, flatIndex, kernel, matrix, show } from './op.ts'
 import { maximum } from './nan.ts'
+import { checkValue, share, tensor, variable } from './options.ts'
 
 const bankKernel = kernel`
   struct Params { N: u32, C: u32, slots: u32, keep: f32, take: f32 }
@@ -37,6 +38,10 @@ const bankKernel = kernel`
 /** Moves the rows of the bank [n, C] that indices [N], i32, name towards features [N, C], unit rows, by the share 1 - m, back to
  *  unit length; indices outside the bank are passed over. One dispatch; carries no gradient. Throws ShapeError. */
 export function bankUpdate(bank: Variable, features: Tensor, indices: Tensor, m: number) {
+  checkValue('bankUpdate', 'bank', bank, variable)
+  checkValue('bankUpdate', 'features', features, tensor)
+  checkValue('bankUpdate', 'indices', indices, tensor)
+  checkValue('bankUpdate', 'm', m, share)
   const [slots, C] = matrix(bank.shape, 'bankUpdate: bank')
   const [N, width] = matrix(features.shape, 'bankUpdate: features')
   if (width !== C || indices.shape.join() !== String(N) || indices.dtype !== 'i32')

@@ -22,6 +22,17 @@ import { deal, extent, relu, rows } from './batch-rows.ts'
 import { flaggedHalves } from './halves.ts'
 import { byWidth, fours, widthOf } from './widths.ts'
 import { type Running, batchStats, runningStats } from './batch-stats.ts'
+import {
+  anything,
+  checkOptions,
+  checkTensor,
+  flag,
+  needed,
+  notNegative,
+  number,
+  orNull,
+  tensor,
+} from './options.ts'
 
 export type { Running }
 
@@ -199,7 +210,7 @@ function statistics(
   return runningStats(run, running, extent(x).C, eps)
 }
 
-const apply = op(batchNormOp)
+const apply = op(batchNormOp, 'x', 'gamma', 'beta', 'residual')
 
 /** x [..., C] normalised per channel, times gamma [C], plus beta [C]; then, if asked for, plus a residual and rectified,
  *  in the same pass. In training, running statistics, if given, are updated in place, before the step that calls this ends.
@@ -210,10 +221,21 @@ export function batchNorm(
   gamma: Tensor,
   beta: Tensor,
   running: Running | null,
-  { residual = null, ...options }: BatchNormOptions,
+  given: BatchNormOptions,
 ): Tensor {
+  const { residual = null, ...options } = checkOptions('batchNorm', given, normRules)
   const attrs = settings(x, running, options)
   return residual ? apply(attrs, x, gamma, beta, residual) : apply(attrs, x, gamma, beta)
+}
+
+/** What each option of a batch norm must be. */
+export const normRules = {
+  training: needed(flag),
+  momentum: number,
+  eps: notNegative,
+  residual: orNull(tensor),
+  relu: flag,
+  splits: anything,
 }
 
 /** The settings of a normalisation of what x becomes. Throws ShapeError for running statistics that are not f32, or not on
@@ -229,9 +251,11 @@ export function settings(
     splits = 1,
   }: Omit<BatchNormOptions, 'residual'>,
 ): Norm {
+  checkTensor('batchNorm', 'x', x)
   for (const name of ['mean', 'variance'] as const) {
-    const statistic = running?.[name]
-    if (!statistic) continue
+    if (!running) break
+    const statistic = running[name]
+    checkTensor('batchNorm', `running ${name}`, statistic)
     const { dtype, shape } = statistic
     if (dtype !== 'f32')
       throw new ShapeError(`batchNorm: running ${name} must be f32, got ${dtype} ${show(shape)}`)

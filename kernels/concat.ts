@@ -14,6 +14,7 @@ import {
 } from './op.ts'
 import { axisOf, linesOf } from './axes.ts'
 import { readStrided, stridesOf } from './strided.ts'
+import { checkTensor, describe } from './options.ts'
 
 // Row o of the result is, of each input in turn, what [A, width] holds there. Missing inputs have width 0.
 const concatKernel = kernel`
@@ -90,7 +91,10 @@ const applyConcat = op(concatOp)
 
 /** The tensors one after another along an axis; their other sizes are equal. Throws ShapeError. */
 export function concat(tensors: readonly Tensor[], axis: number): Tensor {
-  const [first, ...others] = tensors
+  if (!Array.isArray(tensors))
+    throw new TypeError(`concat: tensors must be an array of tensors, got ${describe(tensors)}`)
+  for (const [i, one] of tensors.entries()) checkTensor('concat', `tensors[${i}]`, one)
+  const [first, ...others]: readonly Tensor[] = tensors
   if (!first) throw new ShapeError('concat: at least one tensor is needed, got none')
   if (tensors.length <= 4) return applyConcat({ axis }, first, ...others)
   joined(

@@ -13,13 +13,15 @@ import {
   type Norm,
   type Running,
   batchNormOp,
+  normRules,
   normalize,
   settings,
 } from './batch-norm.ts'
-import { type Conv2dOptions, conv2dOp, pad } from './conv2d.ts'
+import { type Conv2dOptions, conv2dOp, convRules, pad } from './conv2d.ts'
 import { convWeightGradient } from './conv-weight-gradient.ts'
 import { type Steps, convolve, convolveBack, convolveMoments } from './convolve.ts'
 import { recalled, remembered } from './halves.ts'
+import { checkOptions } from './options.ts'
 
 interface Attrs {
   readonly steps: Steps
@@ -79,7 +81,9 @@ export const convNormOp: Op<Inputs, Outputs, Attrs> = {
   },
 }
 
-const apply = op(convNormOp)
+const apply = op(convNormOp, 'x', 'w', 'gamma', 'beta', 'residual')
+
+const rules = { ...convRules, ...normRules }
 
 export interface ConvNormOptions extends Conv2dOptions, BatchNormOptions {}
 
@@ -92,8 +96,9 @@ export function convNorm(
   gamma: Tensor,
   beta: Tensor,
   running: Running | null,
-  { residual = null, ...options }: ConvNormOptions,
+  given: ConvNormOptions,
 ): Tensor {
+  const { residual = null, ...options } = checkOptions('convNorm', given, rules)
   const norm = settings(x, running, options)
   const { steps, padded } = pad(x, options)
   const attrs = { steps, norm }

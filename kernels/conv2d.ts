@@ -6,6 +6,7 @@ import { convWeightGradient } from './conv-weight-gradient.ts'
 import { type Pair, type Steps, convolve, convolveBack } from './convolve.ts'
 import { recalled, remembered } from './halves.ts'
 import { padReflect } from './pad-reflect.ts'
+import { anything, checkOptions, checkTensor, describe, oneOf } from './options.ts'
 
 const MOST_PHASES = 65535 // of the data gradient: workgroups per dimension that every device allows
 
@@ -40,7 +41,7 @@ export const conv2dOp: Op<[x: Tensor, w: Tensor], [y: Tensor, ...x: [] | [Tensor
   },
 }
 
-const apply = op(conv2dOp)
+const apply = op(conv2dOp, 'x', 'w')
 
 export interface Conv2dOptions {
   /** Pixels between windows, one number or [rows, columns]; 1 by default. */
@@ -54,12 +55,16 @@ export interface Conv2dOptions {
 /** Convolution of x [N, H, W, Cin] with w [kH, kW, Cin, Cout] -> [N, Ho, Wo, Cout]; add the bias yourself.
  *  Ho = floor((H + 2 padding - kH) / stride) + 1, and likewise Wo. Throws ShapeError. */
 export function conv2d(x: Tensor, w: Tensor, options: Conv2dOptions = {}): Tensor {
-  const { steps, padded } = pad(x, options)
+  const { steps, padded } = pad(x, checkOptions('conv2d', options, convRules))
   return apply(steps, padded, w)
 }
 
+/** What each option of a convolution must be; sizes are told with the shapes. */
+export const convRules = { stride: anything, padding: anything, padMode: oneOf('zeros', 'reflect') }
+
 /** How the window moves over x, once x is padded with what is no zeros. */
 export function pad(x: Tensor, { stride = 1, padding = 0, padMode = 'zeros' }: Conv2dOptions) {
+  checkTensor('conv2d', 'x', x)
   const steps = { stride: pair(stride, 'stride'), padding: pair(padding, 'padding') }
   if (padMode === 'zeros' || steps.padding.join() === '0,0') return { steps, padded: x }
   check(steps.padding, 0, 'padding')
@@ -68,7 +73,9 @@ export function pad(x: Tensor, { stride = 1, padding = 0, padMode = 'zeros' }: C
 
 function pair(value: number | readonly number[], what: string): Pair {
   if (typeof value === 'number') return [value, value]
-  const [h, w] = value
+  if (!Array.isArray(value))
+    throw new ShapeError(`conv2d: ${what} must be a number or [rows, columns], got ${describe(value)}`)
+  const [h, w]: readonly number[] = value
   if (value.length !== 2 || h === undefined || w === undefined)
     throw new ShapeError(`conv2d: ${what} must be a number or [rows, columns], got ${show(value)}`)
   return [h, w]

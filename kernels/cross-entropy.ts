@@ -8,6 +8,7 @@ import { type Indices, NO_INDEX, asIntegers, indexTensor } from './indices.ts'
 import { lines, perLine } from './lines.ts'
 import { log1pUnit } from './pointwise.ts'
 import { sumAxes } from './reduce.ts'
+import { anything, checkOptions, checkTensor } from './options.ts'
 
 const rowsKernel = kernel`
   struct Params { N: u32, C: u32, ignore: i32, nan: f32 }
@@ -138,7 +139,7 @@ const crossEntropyOp: Op<[x: Tensor, labels: Tensor], Outputs, { ignore: number 
   },
 }
 
-const applyCrossEntropy = op(crossEntropyOp)
+const applyCrossEntropy = op(crossEntropyOp, 'logits', 'labels')
 
 export interface CrossEntropyOptions {
   /** Rows with this label are left out of the mean. */
@@ -148,13 +149,13 @@ export interface CrossEntropyOptions {
 /** The mean over rows of -log softmax(logits)[label], as torch's cross_entropy: logits [N, C], labels [N] ->
  *  []. NaN when every row is ignored. Differentiable in the logits. A label that is no class throws
  *  RangeError in a plain array, and in a tensor makes the loss and the row's gradient NaN. Throws ShapeError. */
-export function crossEntropy(
-  logits: Tensor,
-  labels: Indices,
-  { ignoreIndex = -100 }: CrossEntropyOptions = {},
-): Tensor {
+export function crossEntropy(logits: Tensor, labels: Indices, options: CrossEntropyOptions = {}): Tensor {
+  const { ignoreIndex = -100 } = checkOptions('crossEntropy', options, { ignoreIndex: anything })
+  checkTensor('crossEntropy', 'logits', logits)
   if (!Number.isInteger(ignoreIndex) || Math.abs(ignoreIndex) >= -NO_INDEX)
-    throw new RangeError(`crossEntropy: ignoreIndex must be a whole number below 2^31, got ${ignoreIndex}`)
+    throw new RangeError(
+      `crossEntropy: ignoreIndex must be a whole number below 2^31, got ${String(ignoreIndex)}`,
+    )
   const [, size] = matrix(logits.shape, 'crossEntropy: logits')
   const index = indexTensor('crossEntropy', logits, labels, { size, ignore: ignoreIndex })
   return applyCrossEntropy({ ignore: ignoreIndex }, logits, index)

@@ -12,7 +12,8 @@
 import { type Run, type Tensor, kernel, op } from './op.ts'
 import { lines } from './lines.ts'
 import { contrast } from './ntxent.ts'
-import { type Pairs, checkTemperature } from './pairs.ts'
+import { type Pairs, type Unit, checkTemperature, isUnit } from './pairs.ts'
+import { anything, checkOptions, flag } from './options.ts'
 
 const weightsKernel = kernel`
   struct Params { N: u32, view: u32, perSigma: f32, detached: u32 }
@@ -58,12 +59,12 @@ const weighBy =
     return weighted
   }
 
-const applyDcl = op(contrast('dcl', { decoupled: true }))
+const applyDcl = op(contrast('dcl', { decoupled: true }), 'z1', 'z2')
 
 /** The decoupled loss of two views z1 [N, D] and z2 [N, D] -> [], at a temperature above 0 (0.1 in the paper). Rows are normalised
  *  inside unless `normalized`. Equals log(2N - 2) when all rows are equal, 0 for N = 1. Throws ShapeError, RangeError. */
-export const dcl = (z1: Tensor, z2: Tensor, temperature: number, { normalized = false } = {}) =>
-  applyDcl({ temperature, normalized }, z1, z2)
+export const dcl = (z1: Tensor, z2: Tensor, temperature: number, options: Unit = {}) =>
+  applyDcl({ temperature, normalized: isUnit('dcl', options) }, z1, z2)
 
 export interface DclwOptions {
   /** The temperature of the weights; 0.5, as in the paper, unless given. */
@@ -78,12 +79,14 @@ export interface DclwOptions {
 /** The weighted decoupled loss: positives weigh 2 - N softmax(cos / σ), so that hard ones weigh
  *  more. Otherwise as `dcl`. Throws ShapeError, and RangeError for the temperature and for sigma.
  *  */
-export function dclw(
-  z1: Tensor,
-  z2: Tensor,
-  temperature: number,
-  { sigma = 0.5, detachWeights = true, normalized = false }: DclwOptions = {},
-) {
+export function dclw(z1: Tensor, z2: Tensor, temperature: number, options: DclwOptions = {}) {
+  const {
+    sigma = 0.5,
+    detachWeights = true,
+    normalized = false,
+  } = checkOptions('dclw', options, {
+    ...{ sigma: anything, detachWeights: flag, normalized: flag },
+  })
   checkTemperature('dclw', sigma, 'sigma')
   checkTemperature('dclw', temperature)
   const ratio = temperature / sigma
@@ -92,5 +95,5 @@ export function dclw(
       `dclw: the temperature over sigma must lie from 2^-126 to 2^126, got ${temperature} over ${sigma}`,
     )
   const dclwOp = contrast('dclw', { decoupled: true, weigh: weighBy(sigma, detachWeights) })
-  return op(dclwOp)({ temperature, normalized }, z1, z2)
+  return op(dclwOp, 'z1', 'z2')({ temperature, normalized }, z1, z2)
 }

@@ -1,25 +1,8 @@
-import { type Op, type Run, type Tensor, elementwise, flatIndex, kernel, op, sizeOf, wgsl } from './op.ts'
-import { affine } from './affine.ts'
+import { type Op, type Run, type Tensor, elementwise, flatIndex, kernel, op, sizeOf } from './op.ts'
+import { affineAs } from './affine.ts'
 import { broadcastIndex, broadcastShape, combine, sumTo } from './broadcast.ts'
-import { enlarged } from './pointwise.ts'
-
-// `quotient(a, b)`: a / b for all a and b. WGSL is to divide precisely by numbers from 2^-126 to
-// 2^126 alone. Where b lies outside, both are scaled by powers of two. A quotient below 2^-126 may
-// become 0.
-const quotient = wgsl`
-  ${enlarged}
-  fn quotient(a: f32, b: f32) -> f32 {
-    let size = bitcast<u32>(b) & 0x7fffffffu;
-    if (size > 0x7e800000u) { return a / (b * 0x1p-64f) * 0x1p-64f; } // above 2^126
-    if (!isSubnormal(b)) {
-      if (isSubnormal(a)) { return enlarged(a) / b * 0x1p-64f; }
-      return a / b;
-    }
-    let small = (bitcast<u32>(a) & 0x7fffffffu) < 0x3f800000u; // below 1
-    if (small) { return enlarged(a) / enlarged(b); }
-    return a / enlarged(b) * 0x1p64f;
-  }
-`
+import { over } from './over.ts'
+import { quotient } from './quotient.ts'
 
 /** Exported for ops whose gradient is a quotient. */
 export const divKernel = kernel`
@@ -47,14 +30,10 @@ const divisorKernel = kernel`
   ${flatIndex}
   ${broadcastIndex}
   ${quotient}
-  fn finite(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) < 0x7f800000u; }
   @compute @workgroup_size(64)
   fn divDivisor(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
     let i = flat(id, groups);
-    if (i >= p.count) { return; }
-    let by = b[indexB(i)];
-    let part = quotient(a[indexA(i)], by);
-    if (finite(part)) { out[i] = part * y[i]; } else { out[i] = a[indexA(i)] * quotient(y[i], by); }
+    if (i < p.count) { out[i] = divisorGradient(a[indexA(i)], b[indexB(i)], y[i]); }
   }
 `
 
@@ -101,15 +80,17 @@ const divNumberOp: Op<[x: Tensor], [y: Tensor], { by: number }> = {
   backward: (run, { by }, [dy]) => [divided(run, dy, by)],
 }
 
-const applyDiv = op(divOp)
-const applyDivNumber = op(divNumberOp)
+const applyDiv = op(divOp, 'a', 'b')
+const applyDivNumber = op(divNumberOp, 'a')
+const times = affineAs('div', 'a')
 
-/** a / b, elementwise, broadcasting as numpy does. b may be a number, and then its reciprocal is
- *  what is multiplied, if that is a normal f32. Subnormal and huge b are divided by precisely. A
- *  quotient below 2^-126 may become 0. Throws ShapeError. */
-export function div(a: Tensor, b: Tensor | number): Tensor {
-  if (typeof b !== 'number') return applyDiv({}, a, b)
+/** a / b, elementwise, broadcasting as numpy does. Either may be a number. The reciprocal of a
+ *  number b is what is multiplied, if that is a normal f32. Subnormal and huge b are divided by
+ *  precisely. A quotient below 2^-126 may become 0. Throws ShapeError. */
+export function div(a: Tensor | number, b: Tensor | number): Tensor {
+  if (typeof b !== 'number') return typeof a === 'number' ? over(a, b) : applyDiv({}, a, b)
   const size = Math.abs(1 / b)
   const normal = size >= 2 ** -126 && size < 2 ** 127
-  return normal || !Number.isFinite(b) || b === 0 ? affine(a, 1 / b, 0) : applyDivNumber({ by: b }, a)
+  const x = a as Tensor // told where both are numbers
+  return normal || !Number.isFinite(b) || b === 0 ? times(x, 1 / b, 0) : applyDivNumber({ by: b }, x)
 }

@@ -2,6 +2,7 @@
 
 import { type Op, type Scalar, type Tensor, dim, elementwise, flatIndex, kernel, matrix } from './op.ts'
 import { streamKey, threefry, threefry2x32 } from './threefry.ts'
+import { checkOptions, checkTensor, needed, scalar, whole } from './options.ts'
 
 const STREAM = 0xba4c // keeps these draws apart from other uses of the seed
 
@@ -50,8 +51,15 @@ const drawOp: Op<[x: Tensor], [Tensor], Attrs> = {
 
 /** `count` rows of x [n, C], each drawn uniformly from all of them -> [count, C]; which ones depends on (seed, step) and n
  *  alone. Carries no gradient. Throws ShapeError, and RangeError for a count below 1. */
-export const drawRows = (x: Tensor, count: number, at: { readonly seed: number; readonly step: Scalar }) =>
-  x.gpu.apply(drawOp, { count, ...at }, [x])[0]
+export const drawRows = (
+  x: Tensor,
+  count: number,
+  at: { readonly seed: number; readonly step: Scalar },
+): Tensor => {
+  checkTensor('drawRows', 'x', x)
+  const draw = checkOptions('drawRows', at ?? {}, { seed: needed(whole), step: needed(scalar) })
+  return x.gpu.apply(drawOp, { count, ...draw }, [x])[0]
+}
 
 /** The rows of n that `drawRows` takes, computed on the CPU; exported for its test. */
 export function drawnRows(

@@ -12,6 +12,7 @@ import {
   show,
   valueOf,
 } from './op.ts'
+import { checkValue, scalar, tensor, variable } from './options.ts'
 
 const enqueueKernel = kernel`
   struct Params { count: u32, C: u32, K: u32, skip: u32, pointer: u32 }
@@ -32,6 +33,9 @@ const enqueueKernel = kernel`
  *  returns the pointer behind them. Of a batch larger than the queue the last K keys stay. One dispatch; carries no gradient. Throws ShapeError, and RangeError
  *  for a pointer outside the queue. */
 export function enqueue(queue: Variable, keys: Tensor, pointer: Scalar): number {
+  checkValue('enqueue', 'queue', queue, variable)
+  checkValue('enqueue', 'keys', keys, tensor)
+  checkValue('enqueue', 'pointer', pointer, scalar)
   const start = valueOf(pointer)
   const [K, C] = matrix(queue.shape, 'enqueue: queue')
   const [N, width] = matrix(keys.shape, 'enqueue: keys')

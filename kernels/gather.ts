@@ -17,8 +17,9 @@ import {
   wgsl,
 } from './op.ts'
 import { axisOf, linesOf } from './axes.ts'
-import { type Indices, asIntegers, indexTensor, isTensor } from './indices.ts'
+import { type Indices, asIntegers, checkIndices, indexTensor, isTensor } from './indices.ts'
 import { flatNumbers } from './numbers.ts'
+import { checkTensor } from './options.ts'
 
 const indexAt = wgsl`
   struct Params { count: u32, R: u32, K: u32, B: u32, oneList: u32, nan: f32 }
@@ -114,12 +115,14 @@ function gathered({ axis, shared }: Attrs, x: Shape, index: Shape): Shape {
   return index
 }
 
-const applyGather = op(gatherOp)
+const applyGather = op(gatherOp, 'x', 'indices')
 
 /** Along an axis, the elements of x that the indices name, line by line as torch.gather: x [A, R, B], indices
  *  [A, K, B] -> [A, K, B] (a plain array is taken in that order). Differentiable in x; repeats add up. An
  *  index outside x throws RangeError in a plain array and gives NaN in a tensor. Throws ShapeError. */
 export function gather(x: Tensor, axis: number, indices: Indices): Tensor {
+  checkTensor('gather', 'x', x)
+  checkIndices('gather', 'indices', indices)
   if (isTensor(indices)) return applyGather({ axis, shared: false }, x, indices)
   const at = axisOf('gather', x.shape, axis)
   const [A, size, B] = linesOf(x.shape, at)
@@ -137,6 +140,7 @@ export function gather(x: Tensor, axis: number, indices: Indices): Tensor {
  *  Differentiable in x; repeats add up. An index outside x throws RangeError in a plain array and gives NaN
  *  in a tensor. Throws ShapeError. */
 export function indexSelect(x: Tensor, axis: number, indices: Indices): Tensor {
+  checkTensor('indexSelect', 'x', x)
   const size = dim(x.shape, axisOf('indexSelect', x.shape, axis))
   return applyGather({ axis, shared: true }, x, indexTensor('indexSelect', x, indices, { size }))
 }

@@ -12,6 +12,7 @@ import {
   kernel,
   sizeOf,
 } from './op.ts'
+import { describe, isTensor as anyTensor } from './options.ts'
 
 /** Whole numbers as callers give them. */
 export type Indices = Tensor | IndexList
@@ -22,6 +23,15 @@ export type IndexList = readonly number[] | TypedValues
 export const isTensor = (indices: Indices): indices is Tensor =>
   typeof indices === 'object' && indices !== null && 'gpu' in indices // plain JavaScript may give anything
 
+/** Throws TypeError unless these are a tensor or an array of numbers. */
+export function checkIndices(name: string, what: string, indices: unknown) {
+  const isList = Array.isArray(indices) || (ArrayBuffer.isView(indices) && !(indices instanceof DataView))
+  if (!isList && !anyTensor(indices))
+    throw new TypeError(
+      `${name}: ${what} must be an array of whole numbers or a tensor, got ${describe(indices)}`,
+    )
+}
+
 /** The indices as a tensor on x's GPU; a plain array becomes one of `shape`, or a list. Throws RangeError for
  *  an index in a plain array outside [0, size) that is not `ignore` either. */
 export function indexTensor(
@@ -30,6 +40,7 @@ export function indexTensor(
   indices: Indices,
   { shape, size, ignore }: { readonly shape?: Shape; readonly size: number; readonly ignore?: number },
 ): Tensor {
+  checkIndices(name, 'indices', indices)
   if (isTensor(indices)) return indices
   const list = Array.from(flatNumbers(`${name}: indices`, indices))
   for (const [i, index] of list.entries())

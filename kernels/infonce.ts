@@ -23,10 +23,11 @@ import {
 import { attend } from './infonce-attend.ts'
 import { maximum, zeroTimes } from './nan.ts'
 import { meanOfRows } from './ntxent.ts'
-import { checkTemperature } from './pairs.ts'
+import { type Unit, checkTemperature } from './pairs.ts'
 import { log1pUnit, preciseLog } from './pointwise.ts'
 import { eightRows, rowwise } from './rowwise.ts'
 import { padded } from './similarity-tiles.ts'
+import { checkOptions, flag } from './options.ts'
 
 const unitKernel = kernel`
   struct Params { N: u32, C: u32, rows: u32, normalized: u32 }
@@ -219,7 +220,7 @@ export const infoNceOp: Op<Inputs, Outputs, Options> = {
   },
 }
 
-const applyInfoNce = op(infoNceOp)
+const applyInfoNce = op(infoNceOp, 'q', 'k', 'queue')
 
 /** MoCo's loss (Eq. 1) of queries q [N, C] whose positives are the keys k [N, C] and whose negatives are all rows of the
  *  queue [K, C], unit rows -> []; the gradient goes to q alone. q and k are normalised inside unless `normalized` says that
@@ -232,5 +233,9 @@ export const infoNce = (
   k: Tensor,
   queue: Tensor,
   temperature: number,
-  { normalized = false, inBatch = false } = {},
-) => applyInfoNce({ temperature, normalized, inBatch }, q, k, queue)
+  options: Unit & { readonly inBatch?: boolean } = {},
+): Tensor => {
+  const rules = { normalized: flag, inBatch: flag }
+  const { normalized = false, inBatch = false } = checkOptions('infoNce', options, rules)
+  return applyInfoNce({ temperature, normalized, inBatch }, q, k, queue)
+}

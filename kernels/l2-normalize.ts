@@ -2,6 +2,7 @@ import { type Op, type Tensor, kernel, op } from './op.ts'
 import { axisOf, linesOf, reducedShape } from './axes.ts'
 import { lines, perLine } from './lines.ts'
 import { maximum } from './nan.ts'
+import { anything, checkOptions, notNegative } from './options.ts'
 
 const forwardKernel = kernel`
   struct Params { count: u32, R: u32, B: u32, eps: f32 }
@@ -107,5 +108,8 @@ const applyL2Normalize = op(l2NormalizeOp)
 /** x scaled to unit length along `axis`, as x / max(|x|, eps): rows of [N, C] by default. A zero row stays
  *  zero and its gradient is zero. A row with a NaN becomes NaN, and so does its gradient.
  *  Throws ShapeError. */
-export const l2Normalize = (x: Tensor, { axis = -1, eps = 1e-12 }: Partial<Attrs> = {}) =>
-  applyL2Normalize({ axis, eps }, x)
+export const l2Normalize = (x: Tensor, options: Partial<Attrs> = {}) => {
+  const rules = { axis: anything, eps: notNegative }
+  const { axis = -1, eps = 1e-12 } = checkOptions('l2Normalize', options, rules)
+  return applyL2Normalize({ axis, eps }, x)
+}

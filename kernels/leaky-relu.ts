@@ -1,5 +1,6 @@
 import { type Op, type Tensor, flatIndex, kernel, op } from './op.ts'
 import { pointwise } from './pointwise.ts'
+import { checkValue, number } from './options.ts'
 
 const forwardKernel = kernel`
   struct Params { count: u32, slope: f32 }
@@ -38,4 +39,5 @@ const leakyReluOp: Op<[x: Tensor], [Tensor], { slope: number }> = {
 const applyLeakyRelu = op(leakyReluOp)
 
 /** x where it is positive, else slope x. The gradient at 0 is the slope. */
-export const leakyRelu = (x: Tensor, slope = 0.01) => applyLeakyRelu({ slope }, x)
+export const leakyRelu = (x: Tensor, slope = 0.01) =>
+  applyLeakyRelu({ slope: checkValue('leakyRelu', 'slope', slope, number) }, x)

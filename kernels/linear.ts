@@ -78,8 +78,8 @@ const linearWithoutBiasOp: Op<[x: Tensor, w: Tensor]> = {
   ],
 }
 
-const apply = op(linearOp)
-const applyWithoutBias = op(linearWithoutBiasOp)
+const apply = op(linearOp, 'x', 'w', 'b')
+const applyWithoutBias = op(linearWithoutBiasOp, 'x', 'w')
 
 /** x w^T + b: x [N, in], w [out, in], b [out] -> [N, out]. Throws ShapeError. */
 export const linear = (x: Tensor, w: Tensor, b?: Tensor | null): Tensor =>

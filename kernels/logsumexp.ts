@@ -1,5 +1,5 @@
 import { type Op, type Tensor, elementwise, flatIndex, kernel, op, sizeOf } from './op.ts'
-import { type Keep, axisOf, linesOf, reducedShape } from './axes.ts'
+import { type Keep, axisOf, linesOf, reducedShape, isKept } from './axes.ts'
 import { lines, perLine } from './lines.ts'
 
 const forwardKernel = kernel`
@@ -84,5 +84,5 @@ const applyLogSumExp = op(logSumExpOp)
 /** log(sum(exp(x))) along an axis, stable for x of any size. -Infinity masks an element, and a line
  *  of nothing else gives -Infinity. Infinity gives Infinity. As in torch, the gradient of an
  *  infinity that the result equals is NaN. Throws ShapeError. */
-export const logSumExp = (x: Tensor, axis = -1, { keepDims = false }: Keep = {}) =>
-  applyLogSumExp({ axis, keepDims }, x)
+export const logSumExp = (x: Tensor, axis = -1, options: Keep = {}) =>
+  applyLogSumExp({ axis, keepDims: isKept('logSumExp', options) }, x)

@@ -30,12 +30,13 @@ const checkKernel = kernel`
 `
 
 const decideKernel = kernel`
-  struct Params { blocks: u32, interval: f32, least: f32, most: f32 }
+  struct Params { blocks: u32, interval: f32, least: f32, most: f32, joins: u32 }
   @group(0) @binding(0) var<storage, read>       bad:     array<f32>; // [blocks]
   @group(0) @binding(1) var<storage, read_write> scale:   array<f32>; // []
   @group(0) @binding(2) var<storage, read_write> good:    array<f32>; // [], steps since the scale changed
-  @group(0) @binding(3) var<storage, read_write> verdict: array<f32>; // [2]: what gradients are multiplied by; 1, or 0 to skip
-  @group(0) @binding(4) var<uniform>             p:       Params;
+  @group(0) @binding(3) var<storage, read_write> round:   array<f32>; // [3]: scale and good as they were, and if one was not finite
+  @group(0) @binding(4) var<storage, read_write> verdict: array<f32>; // [2]: what gradients are multiplied by; 1, or 0 to skip
+  @group(0) @binding(5) var<uniform>             p:       Params;
   var<workgroup> found: array<u32, 256>;
   @compute @workgroup_size(256)
   fn decideScale(@builtin(local_invocation_index) lane: u32) {
@@ -46,10 +47,17 @@ const decideKernel = kernel`
     if (lane > 0u) { return; }
     var any = 0u;
     for (var i = 0u; i < 256u; i++) { any |= found[i]; }
-    let now = scale[0];
-    let steps = good[0] + 1.0;
+    if (p.joins == 0u) { // the first optimizer to use these gradients; others judge the same scale again, with more gradients
+      round[0] = scale[0];
+      round[1] = good[0];
+      round[2] = 0.0;
+    }
+    let now = round[0];
+    let steps = round[1] + 1.0;
     verdict[0] = 1.0 / now;
     verdict[1] = select(1.0, 0.0, any == 1u);
+    any |= u32(round[2] != 0.0);
+    round[2] = f32(any);
     if (any == 1u) {
       scale[0] = max(now * 0.5, p.least);
       good[0] = 0.0;
@@ -84,8 +92,13 @@ export function unscale(
   run: Run,
   { owner, settings }: Layout,
   grad: Variable,
-  state: { readonly scale: Variable; readonly good: Variable },
-  limits: { readonly interval: number; readonly least: number; readonly most: number },
+  state: { readonly scale: Variable; readonly good: Variable; readonly round: Variable },
+  limits: {
+    readonly interval: number
+    readonly least: number
+    readonly most: number
+    readonly joins: number
+  },
 ): Tensor {
   const [count, parameters] = [sizeOf(grad.shape), sizeOf(settings.shape) / 4]
   const blocks = count / BLOCK
@@ -97,7 +110,7 @@ export function unscale(
   })
   const [verdict] = run(decideKernel, {
     reads: [bad],
-    updates: [state.scale, state.good],
+    updates: [state.scale, state.good, state.round],
     makes: [[2]],
     params: { blocks, ...limits },
     groups: [1],

@@ -2,6 +2,7 @@
 
 import { type Op, type Tensor, ShapeError, op, show } from './op.ts'
 import { gemm, productShape } from './gemm.ts'
+import { checkOptions, flag } from './options.ts'
 
 export interface MatmulOptions {
   /** Take a as [K, M]. */
@@ -36,8 +37,9 @@ const matmulOp: Op<[a: Tensor, b: Tensor], [Tensor], MatmulOptions> = {
   },
 }
 
-const apply = op(matmulOp)
+const apply = op(matmulOp, 'a', 'b')
 
 /** Matrix product a [M, K] x b [K, N] -> [M, N], or of each pair in a batch, [B, M, K] x [B, K, N] -> [B, M, N].
  *  Throws ShapeError. */
-export const matmul = (a: Tensor, b: Tensor, options: MatmulOptions = {}): Tensor => apply(options, a, b)
+export const matmul = (a: Tensor, b: Tensor, options: MatmulOptions = {}): Tensor =>
+  apply(checkOptions('matmul', options, { transA: flag, transB: flag }), a, b)

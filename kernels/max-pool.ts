@@ -9,6 +9,7 @@ import {
   longSide,
   place,
   pooledShape,
+  windowOf,
   windowParams,
   windows,
 } from './pool-window.ts'
@@ -108,5 +109,4 @@ const apply = op(maxPoolOp)
 
 /** Maximum of each window of x [N, H, W, C] -> [N, Ho, Wo, C], Ho = floor((H + 2 padding - size) / stride) + 1.
  *  A window with a NaN gives NaN. Throws ShapeError. */
-export const maxPool = (x: Tensor, { size, stride = size, padding = 0 }: PoolOptions): Tensor =>
-  apply({ size, stride, padding }, x)
+export const maxPool = (x: Tensor, options: PoolOptions): Tensor => apply(windowOf('maxPool', options), x)

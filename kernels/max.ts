@@ -15,9 +15,10 @@ import {
   show,
   sizeOf,
 } from './op.ts'
-import { type Axes, type Keep, axesOf, axisOf, linesOf, neighbours, reducedShape } from './axes.ts'
+import { type Axes, type Keep, axesOf, axisOf, linesOf, neighbours, reducedShape, isKept } from './axes.ts'
 import { beats } from './pointwise.ts'
 import { reshape } from './reshape.ts'
+import { checkTensor } from './options.ts'
 
 const STAGE = 128 // elements that one thread may look through
 
@@ -155,7 +156,9 @@ const applyArgmax = op(argmaxOp)
 /** The largest element of x over `axes` (all by default; negative ones count from the end), or NaN if there is
  *  one. The gradient goes to the first maximum in row-major order. Reduced axes leave the shape, unless
  *  `keepDims`. Throws ShapeError. */
-export function max(x: Tensor, axes?: Axes, { keepDims = false }: Keep = {}): Tensor {
+export function max(x: Tensor, axes?: Axes, options: Keep = {}): Tensor {
+  checkTensor('max', 'x', x)
+  const keepDims = isKept('max', options)
   if (x.dtype !== 'f32') throw new ShapeError(`max: input 0 must be f32, got ${x.dtype} ${show(x.shape)}`)
   const over = axesOf('max', x.shape, axes)
   const shape = reducedShape(x.shape, over, keepDims)
@@ -168,5 +171,5 @@ export function max(x: Tensor, axes?: Axes, { keepDims = false }: Keep = {}): Te
 }
 
 /** Where the first maximum along an axis lies (the first NaN if there is one), as i32. Not differentiable. Throws ShapeError. */
-export const argmax = (x: Tensor, axis: number, { keepDims = false }: Keep = {}): Tensor =>
-  applyArgmax({ axis, keepDims }, x)
+export const argmax = (x: Tensor, axis: number, options: Keep = {}): Tensor =>
+  applyArgmax({ axis, keepDims: isKept('argmax', options) }, x)

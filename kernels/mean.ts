@@ -1,5 +1,5 @@
 import { type Op, type Tensor, op } from './op.ts'
-import { type Axes, type Keep, reducedShape } from './axes.ts'
+import { type Axes, type Keep, reducedShape, isKept } from './axes.ts'
 import { reduction, sumAxes } from './reduce.ts'
 import { spread } from './strided.ts'
 
@@ -24,5 +24,5 @@ const applyMean = op(meanOp)
 
 /** The mean of x over `axes` (all by default; negative ones count from the end), added up in a fixed order.
  *  Reduced axes leave the shape, unless `keepDims`. Throws ShapeError. */
-export const mean = (x: Tensor, axes?: Axes, { keepDims = false }: Keep = {}) =>
-  applyMean({ axes, keepDims }, x)
+export const mean = (x: Tensor, axes?: Axes, options: Keep = {}) =>
+  applyMean({ axes, keepDims: isKept('mean', options) }, x)

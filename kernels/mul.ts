@@ -1,5 +1,5 @@
 import { type Op, type Tensor, flatIndex, kernel, op } from './op.ts'
-import { affine } from './affine.ts'
+import { affineAs } from './affine.ts'
 import { broadcastIndex, broadcastShape, combine, sumTo } from './broadcast.ts'
 
 /** Exported for ops whose gradient is a product. */
@@ -27,8 +27,13 @@ const mulOp: Op<[a: Tensor, b: Tensor]> = {
   ],
 }
 
-const applyMul = op(mulOp)
+const applyMul = op(mulOp, 'a', 'b')
 
-/** a b, elementwise, broadcasting as numpy does; b may be a number. Throws ShapeError. */
-export const mul = (a: Tensor, b: Tensor | number): Tensor =>
-  typeof b === 'number' ? affine(a, b, 0) : applyMul({}, a, b)
+const withNumber = affineAs('mul', 'a')
+const ofNumber = affineAs('mul', 'b')
+
+/** a b, elementwise, broadcasting as numpy does; either may be a number. Throws ShapeError. */
+export function mul(a: Tensor | number, b: Tensor | number): Tensor {
+  if (typeof b === 'number') return withNumber(a as Tensor, b, 0) // told where both are numbers
+  return typeof a === 'number' ? ofNumber(b, a, 0) : applyMul({}, a, b)
+}

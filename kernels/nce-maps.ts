@@ -26,6 +26,7 @@ import {
 } from './nce-maps-pull.ts'
 import { log1pUnit } from './pointwise.ts'
 import { byRow, fourRows, tiled } from './similarity-tiles.ts'
+import { anything, checkOptions, checkTensor } from './options.ts'
 
 const statisticsKernel = tiled(
   ({ head, entry, enter, score }) => kernel`
@@ -227,8 +228,14 @@ export const nceMapsOp: Op<Inputs, Outputs, Attrs> = {
 export function nceMaps(
   sources: Tensor,
   maps: Tensor,
-  { clip = 20, penalty = 0.05 } = {},
+  options: { readonly clip?: number; readonly penalty?: number } = {},
 ): { readonly loss: Tensor; readonly penalty: Tensor } {
+  const { clip = 20, penalty = 0.05 } = checkOptions('nceMaps', options, {
+    clip: anything,
+    penalty: anything,
+  })
+  checkTensor('nceMaps', 'sources', sources)
+  checkTensor('nceMaps', 'maps', maps)
   const [loss, squares] = sources.gpu.apply(nceMapsOp, { clip, penalty }, [sources, maps])
   return { loss, penalty: squares }
 }

@@ -13,7 +13,7 @@ import { lines } from './lines.ts'
 import { zeroTimes } from './nan.ts'
 import { pullApart, pullRows } from './pair-pull.ts'
 import { runStatistics, statistics } from './pair-statistics.ts'
-import { type Pairs, pairParams, pairsOf, unitRows } from './pairs.ts'
+import { type Pairs, type Unit, isUnit, pairParams, pairsOf, unitRows } from './pairs.ts'
 import { log1pUnit, preciseLog } from './pointwise.ts'
 import { tiled } from './similarity-tiles.ts'
 
@@ -211,11 +211,11 @@ export function meanOfRows(run: Run, found: Tensor, { N, view }: Pick<Pairs, 'N'
 
 /** Exported for its test. */
 export const ntXentOp = contrast('ntXent', {})
-const applyNtXent = op(ntXentOp)
+const applyNtXent = op(ntXentOp, 'z1', 'z2')
 
 /** The mean NT-Xent loss of two views z1 [N, D] and z2 [N, D] of N images -> [], at a temperature above 0. Rows are
  *  normalised inside unless `normalized` says that they are unit already; a zero row gets no gradient. Equals
  *  log(2N - 1) when all rows are equal, 0 for N = 1; NaN or infinity in any row makes it NaN. Memory is O(N D). Throws
  *  ShapeError, and RangeError for the temperature. */
-export const ntXent = (z1: Tensor, z2: Tensor, temperature: number, { normalized = false } = {}) =>
-  applyNtXent({ temperature, normalized }, z1, z2)
+export const ntXent = (z1: Tensor, z2: Tensor, temperature: number, options: Unit = {}) =>
+  applyNtXent({ temperature, normalized: isUnit('ntXent', options) }, z1, z2)

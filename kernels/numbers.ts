@@ -2,6 +2,7 @@
 // read as raw bytes: an array of another kind is converted where no value is lost, or refused.
 
 import { type Shape, ShapeError, show, sizeOf } from './op.ts'
+import { describe, isTensor } from './options.ts'
 
 /** The element types that arrays are converted to. */
 export type NumberType = 'f32' | 'i32' | 'u8'
@@ -182,24 +183,9 @@ function refusal(value: unknown, at: readonly number[]): string {
 
 function remedyFor(value: unknown): string | null {
   if (typeof value !== 'object' || value === null) return null
-  const kind = describe(value)
-  if (kind.endsWith('ArrayBuffer') || kind.endsWith('DataView'))
+  const kind = Object.prototype.toString.call(value)
+  if (kind.endsWith('ArrayBuffer]') || kind.endsWith('DataView]'))
     return 'say what its bytes are by a typed array, such as new Float32Array(buffer)'
-  if ('gpu' in value) return 'a tensor holds its values already'
+  if (isTensor(value)) return 'a tensor holds its values already'
   return 'data' in value && isArray(value.data) ? 'give its data' : null
-}
-
-/** A value in a few words, for messages. */
-export function describe(value: unknown): string {
-  if (value === null || value === undefined) return String(value)
-  if (typeof value === 'string')
-    return `the string '${value.length > 40 ? `${value.slice(0, 40)}...` : value}'`
-  if (typeof value === 'number') return String(value)
-  if (typeof value === 'bigint') return `${value}n`
-  if (typeof value === 'boolean') return String(value)
-  if (typeof value !== 'object') return `a ${typeof value}`
-  if (Array.isArray(value)) return 'an array'
-  if ('gpu' in value && 'shape' in value) return 'a tensor'
-  const name = Object.prototype.toString.call(value).slice(8, -1)
-  return name === 'Object' ? 'an object' : `${/^[AEIO]/.test(name) ? 'an' : 'a'} ${name}`
 }

@@ -1,5 +1,7 @@
 // The contract between the vocabulary (kernels/) and the machine (engine/).
-// This file imports nothing: kernels depend on it, the engine implements it.
+// This file imports checks alone: kernels depend on it, the engine implements it.
+
+import { describe, isTensor, notTensor } from './options.ts'
 
 export type Shape = readonly number[]
 
@@ -56,7 +58,15 @@ export interface Machine {
   /** Puts values on the GPU, of this shape or of the one that they have. */
   tensor(values: Values, shape?: Shape): Tensor
   readonly run: Run
+  /** False if something else has claimed the name: on the way forward, in this step; on the way back, outside of steps, in this
+   *  backward pass. Claims under `noGrad` do not count. */
+  claim?(name: string, by: object, pass: Pass): boolean
+  /** The largest of a sample of the values that JavaScript gave for a tensor of images; undefined for any other tensor. */
+  largest?(x: Tensor): number | undefined
 }
+
+/** The two ways through an op. */
+export type Pass = 'forward' | 'backward'
 
 export type Tensors = readonly [Tensor, ...Tensor[]]
 
@@ -82,9 +92,18 @@ export interface Op<In extends Tensors, Out extends Tensors = [Tensor], A = obje
   ): readonly (Tensor | null)[]
 }
 
-/** Makes an op callable: it asks its first input's own machine to run it, and returns the first output. */
-export function op<In extends Tensors, Out extends Tensors = [Tensor], A = object>(def: Op<In, Out, A>) {
-  return (attrs: A, ...inputs: In): Tensor => inputs[0].gpu.apply(def, attrs, inputs)[0]
+/** Makes an op callable: it asks its first input's own machine to run it, and returns the first output. `names` are its inputs',
+ *  'x' if it has but one. The call throws TypeError for an input that is no tensor. */
+export function op<In extends Tensors, Out extends Tensors = [Tensor], A = object>(
+  def: Op<In, Out, A>,
+  ...names: readonly string[]
+) {
+  return (attrs: A, ...inputs: In): Tensor => {
+    for (let i = 0; i < Math.max(1, inputs.length); i++)
+      if (!isTensor(inputs[i]))
+        throw notTensor(def.name, names[i] ?? (i === 0 ? 'x' : `input ${i}`), inputs[i])
+    return inputs[0].gpu.apply(def, attrs, inputs)[0]
+  }
 }
 
 /** Runs one kernel and returns one fresh tensor per entry of `makes`. Fresh tensors hold garbage: write every element. */
@@ -162,21 +181,45 @@ export interface Kernel {
  *  Only other WGSL fits in the holes: numbers go in Params or overrides, never in the text. */
 export function kernel(strings: TemplateStringsArray, ...snippets: Wgsl[]): Kernel {
   const source = wgsl(strings, ...snippets)
-  const [, name = ''] = source.match(/@compute[^{]*?fn (\w+)/) ?? []
+  const code = source.replaceAll(/\/\/.*|\/\*[^]*?\*\//g, '') // comments are no declarations
+  const [, name] = code.match(/@compute[^{]*?\bfn\s+(\w+)/) ?? []
+  if (name === undefined)
+    throw new TypeError('kernel: the WGSL must have an entry point, @compute fn name(...)')
   const bindings: Access[] = []
-  for (const [, index, space, access] of source.matchAll(/@binding\((\d+)\)\s*var<(\w+)(?:,\s*(\w+))?>/g)) {
-    bindings[Number(index)] = space === 'uniform' ? 'uniform' : access === 'read' ? 'read' : 'read_write'
+  for (const [, index, space, access] of code.matchAll(/@binding\((\d+)\)\s*var<(\w+)(?:,\s*(\w+))?>/g)) {
+    bindings[Number(index)] =
+      space === 'uniform' ? 'uniform' : access === 'read_write' ? 'read_write' : 'read'
   }
-  const [, fields = ''] = source.match(/struct Params \{([^}]*)\}/) ?? []
-  const params = [...fields.matchAll(/(\w+)\s*:\s*(\w+)/g)].map(
-    ([, field = '', type = '']) => [field, type] as const,
-  )
-  return { name, source, bindings, params }
+  const [, fields = ''] = code.match(/\bstruct\s+Params\s*\{([^}]*)\}/) ?? []
+  return { name, source, bindings, params: fields.split(/[,;]/).flatMap((field) => paramOf(name, field)) }
 }
 
-/** WGSL that several kernels share. */
-export const wgsl = (strings: TemplateStringsArray, ...snippets: Wgsl[]) =>
-  String.raw(strings, ...snippets) as Wgsl // the brand exists only in the type
+/** A member of `struct Params`. Throws TypeError for one that is not laid out as 4 bytes. */
+function paramOf(name: string, field: string): (readonly [field: string, type: string])[] {
+  const text = field.trim()
+  if (text === '') return []
+  const [, member = '', type = ''] = text.match(/^(\w+)\s*:\s*(f32|i32|u32)$/) ?? []
+  if (member === '')
+    throw new TypeError(
+      `kernel ${name}: members of struct Params must be f32, i32 or u32 without attributes, got '${text}'; give each component a member of its own`,
+    )
+  return [[member, type]]
+}
+
+/** WGSL that several kernels share. Throws TypeError for a hole filled with anything but WGSL. */
+export function wgsl(strings: TemplateStringsArray, ...snippets: Wgsl[]): Wgsl {
+  const given: unknown = strings
+  if (typeof given !== 'object' || given === null || !('raw' in given))
+    throw new TypeError(
+      `wgsl: it is a tag, to write in front of a template, wgsl\`...\`, got ${describe(given)}`,
+    )
+  for (const snippet of snippets as readonly unknown[])
+    if (typeof snippet !== 'string')
+      throw new TypeError(
+        `wgsl: only WGSL fits in a hole, got ${describe(snippet)}; numbers go in Params or override declarations`,
+      )
+  return String.raw(strings, ...snippets) as Wgsl // the brand exists only in the type
+}
 
 export type Wgsl = string & { readonly [isWgsl]: true }
 declare const isWgsl: unique symbol

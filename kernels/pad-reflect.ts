@@ -95,7 +95,7 @@ const padReflectOp: Op<[x: Tensor], [Tensor], { readonly padding: Pair }> = {
   },
 }
 
-const apply = op(padReflectOp)
+const apply = op(padReflectOp, 'x')
 
 /** x [N, H, W, C] -> [N, H + 2 h, W + 2 w, C], with its own mirror image around it, the edge not repeated.
  *  Throws ShapeError unless the padding is smaller than the image. */

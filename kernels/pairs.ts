@@ -17,6 +17,7 @@ import {
 } from './op.ts'
 import { maximum } from './nan.ts'
 import { padded } from './similarity-tiles.ts'
+import { checkOptions, describe, flag } from './options.ts'
 
 /** How two views are laid out, and whether each row is compared only with the rows of the other view. */
 export interface Pairs {
@@ -45,8 +46,8 @@ export const LEAST_TEMPERATURE = 2 ** -126
 
 /** Throws RangeError unless the temperature is a positive number whose reciprocal f32 has. */
 export function checkTemperature(name: string, T: number, what = 'the temperature') {
-  if (!(T > 0 && Number.isFinite(T)))
-    throw new RangeError(`${name}: ${what} must be a positive number, got ${T}`)
+  if (!(typeof T === 'number' && T > 0 && Number.isFinite(T)))
+    throw new RangeError(`${name}: ${what} must be a positive number, got ${describe(T)}`)
   if (T < LEAST_TEMPERATURE)
     throw new RangeError(
       `${name}: ${what} must be at least 2^-126 (about 1.2e-38), as f32 has no reciprocal of less, got ${T}`,
@@ -111,6 +112,16 @@ export function unitRows(
   })
   return { z, zT, scale }
 }
+
+/** Options of losses that normalise rows. */
+export interface Unit {
+  /** True where rows have unit length already. */
+  readonly normalized?: boolean
+}
+
+/** Whether rows are said to have unit length. Throws TypeError for other options. */
+export const isUnit = (name: string, options: Unit): boolean =>
+  checkOptions(name, options, { normalized: flag }).normalized ?? false
 
 /** The Params of kernels over pairs: those of tiles, and N, view (V), across; blocks, of `span` rows each. */
 export const pairParams = wgsl`

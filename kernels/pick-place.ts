@@ -15,6 +15,7 @@ import {
 } from './op.ts'
 import { asIntegers } from './indices.ts'
 import { streamKey, threefry } from './threefry.ts'
+import { checkOptions, checkTensor, isTensor, needed, scalar, whole } from './options.ts'
 
 const drawKernel = kernel`
   struct Params { N: u32, L: u32, key0: u32, key1: u32 }
@@ -129,7 +130,9 @@ export interface Draw {
 /** One place's features [N, C] of each of the maps [N, ..., C]: at places [N] (indices i32 or f32; one that is no place gives NaN),
  *  or drawn uniformly. The gradient goes to those places. Throws ShapeError. */
 export function pickPlace(maps: Tensor, places: Tensor | Draw): Tensor {
-  if ('gpu' in places) return apply({ key: [0, 0] }, maps, places)
-  const { seed, step, view } = places
+  checkTensor('pickPlace', 'maps', maps)
+  if (isTensor(places)) return apply({ key: [0, 0] }, maps, places)
+  const rules = { seed: needed(whole), step: needed(scalar), view: needed(whole) }
+  const { seed, step, view } = checkOptions<Draw>('pickPlace', places ?? {}, rules)
   return apply({ key: streamKey(seed, STREAM, step, view) }, maps)
 }

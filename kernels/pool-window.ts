@@ -1,6 +1,7 @@
 // What the pooling ops share: windows of `size` pixels every `stride` pixels over a padded image.
 
 import { type Shape, ShapeError, images, show, wgsl } from './op.ts'
+import { anything, checkOptions, needed, said } from './options.ts'
 
 /** `place(i, H, W, C)`: element i of [N, H, W, C] as (n, h, w, c), with three divisions. */
 export const place = wgsl`
@@ -40,6 +41,13 @@ export interface PoolOptions {
 }
 
 export type Window = Required<PoolOptions>
+
+/** The window, with its defaults. Throws TypeError for other options. */
+export function windowOf(name: string, options: PoolOptions): Window {
+  const rules = { size: needed(said('a whole number from 1 on')), stride: anything, padding: anything }
+  const { size, stride = size, padding = 0 } = checkOptions(name, options ?? {}, rules)
+  return { size, stride, padding }
+}
 
 /** The pooled shape [N, Ho, Wo, C]; throws ShapeError in the op's name. */
 export function pooledShape(x: Shape, { size, stride, padding }: Window, name: string): Shape {

@@ -1,4 +1,5 @@
 import { type Op, type Shape, type Tensor, ShapeError, op, show, sizeOf } from './op.ts'
+import { describe } from './options.ts'
 
 const reshapeOp: Op<[x: Tensor], [y: Tensor], { shape: Shape }> = {
   name: 'reshape',
@@ -10,6 +11,8 @@ const reshapeOp: Op<[x: Tensor], [y: Tensor], { shape: Shape }> = {
 
 /** The shape with its -1 filled in. */
 function resolve(shape: Shape, x: Shape): Shape {
+  if (!Array.isArray(shape))
+    throw new TypeError(`reshape: the shape must be an array of sizes, got ${describe(shape)}`)
   const known = sizeOf(shape.filter((size) => size !== -1))
   const open = shape.filter((size) => size === -1).length
   const sizes = shape.map((size) => (size === -1 && known > 0 ? sizeOf(x) / known : size))

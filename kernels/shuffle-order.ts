@@ -3,6 +3,7 @@
 
 import { type Op, type Scalar, type Tensor, ShapeError, dim, elementwise, flatIndex, kernel } from './op.ts'
 import { streamKey, threefry } from './threefry.ts'
+import { checkOptions, checkTensor, needed, scalar, whole } from './options.ts'
 
 const STREAM = 0x5f1e // keeps these draws apart from other uses of the seed
 
@@ -66,6 +67,8 @@ const orderOp: Op<[x: Tensor], [order: Tensor, inverse: Tensor], Attrs> = {
 /** A random order of the rows of x [N, ...], i32 [N], and its inverse: `indexSelect` with the first shuffles, with the
  *  second it puts back. They depend on (seed, step, offset) and N alone. Carries no gradient. Throws ShapeError for a scalar. */
 export function shuffleOrder(x: Tensor, attrs: Attrs): { order: Tensor; inverse: Tensor } {
+  checkTensor('shuffleOrder', 'x', x)
+  checkOptions('shuffleOrder', attrs ?? {}, { seed: needed(whole), step: needed(scalar), offset: whole })
   const [order, inverse] = x.gpu.apply(orderOp, attrs, [x])
   return { order, inverse }
 }

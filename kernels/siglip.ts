@@ -8,7 +8,7 @@ import { type Op, type Run, type Tensor, ShapeError, folded, kernel, op, show, w
 import { columnShares } from './column-shares.ts'
 import { lines } from './lines.ts'
 import { pullApart, pullRows } from './pair-pull.ts'
-import { type Pairs, pairParams, pairsOf, pairsParams, unitRows } from './pairs.ts'
+import { type Pairs, type Unit, isUnit, pairParams, pairsOf, pairsParams, unitRows } from './pairs.ts'
 import { log1pUnit } from './pointwise.ts'
 import { tiled } from './similarity-tiles.ts'
 
@@ -202,10 +202,10 @@ export const sigLipOp: Op<Inputs, Outputs, Attrs> = {
   },
 }
 
-const applySigLip = op(sigLipOp)
+const applySigLip = op(sigLipOp, 'z1', 'z2', 'logScale', 'bias')
 
 /** SigLIP's loss of z1 [N, D] and z2 [N, D], row n belonging to row n, with the learnt log scale t' [] and bias b [] (the paper
  *  starts them at log 10 and -10) -> []; differentiable in all four. Rows are normalised inside unless `normalized`.
  *  Equals N softplus(0) = N log 2 when t z1·z2 + b is 0 for all pairs. Throws ShapeError. */
-export const sigLip = (z1: Tensor, z2: Tensor, logScale: Tensor, bias: Tensor, { normalized = false } = {}) =>
-  applySigLip({ normalized }, z1, z2, logScale, bias)
+export const sigLip = (z1: Tensor, z2: Tensor, logScale: Tensor, bias: Tensor, options: Unit = {}) =>
+  applySigLip({ normalized: isUnit('sigLip', options) }, z1, z2, logScale, bias)

@@ -13,6 +13,7 @@ import {
 } from './op.ts'
 import { axisOf, linesOf } from './axes.ts'
 import { readStrided, stridesOf } from './strided.ts'
+import { checkTensor } from './options.ts'
 
 // Every element of dx is written: dy inside the slice, 0 outside it.
 const backwardKernel = kernel`
@@ -110,5 +111,7 @@ const applySlice = op(sliceOp)
 const applySliceBytes = op(sliceBytesOp)
 
 /** x from `start` up to, not including, `end` along an axis: f32, or u8, to which no gradient flows. Throws ShapeError. */
-export const slice = (x: Tensor, axis: number, start: number, end: number) =>
-  x.dtype === 'u8' ? applySliceBytes({ axis, start, end }, x) : applySlice({ axis, start, end }, x)
+export const slice = (x: Tensor, axis: number, start: number, end: number): Tensor => {
+  checkTensor('slice', 'x', x)
+  return x.dtype === 'u8' ? applySliceBytes({ axis, start, end }, x) : applySlice({ axis, start, end }, x)
+}

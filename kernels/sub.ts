@@ -1,8 +1,7 @@
 import { type Op, type Tensor, flatIndex, kernel, op } from './op.ts'
-import { affine } from './affine.ts'
+import { affineAs } from './affine.ts'
 import { broadcastIndex, broadcastShape, combine, sumTo } from './broadcast.ts'
 
-/** Exported for logSoftmax, which subtracts each line's logsumexp. */
 const subKernel = kernel`
   @group(0) @binding(0) var<storage, read>       a:   array<f32>;
   @group(0) @binding(1) var<storage, read>       b:   array<f32>;
@@ -27,8 +26,13 @@ const subOp: Op<[a: Tensor, b: Tensor]> = {
   ],
 }
 
-const applySub = op(subOp)
+const applySub = op(subOp, 'a', 'b')
 
-/** a - b, elementwise, broadcasting as numpy does; b may be a number. Throws ShapeError. */
-export const sub = (a: Tensor, b: Tensor | number): Tensor =>
-  typeof b === 'number' ? affine(a, 1, -b) : applySub({}, a, b)
+const withNumber = affineAs('sub', 'a')
+const ofNumber = affineAs('sub', 'b')
+
+/** a - b, elementwise, broadcasting as numpy does; either may be a number. Throws ShapeError. */
+export function sub(a: Tensor | number, b: Tensor | number): Tensor {
+  if (typeof b === 'number') return withNumber(a as Tensor, 1, -b) // told where both are numbers
+  return typeof a === 'number' ? ofNumber(b, -1, a) : applySub({}, a, b)
+}

@@ -2,17 +2,36 @@
 // image's class is a positive.
 //
 //   loss = 1/2N Σ_i (logsumexp_{a≠i} s_ia - 1/|P(i)| Σ_{p in P(i)} s_ip),  P(i) the other rows with i's label; the image's
-//   other view is always one.  G_ij = P_ij + P_ji - (2/|P(i)| where the labels agree),  P_ij = exp(s_ij - logsumexp_i)
+//   other view is always one. An image without a label, -1, is a class by itself.  G_ij = P_ij + P_ji - (2/|P(i)| where the labels agree),  P_ij = exp(s_ij - logsumexp_i)
 
-import { type Op, type Tensor, ShapeError, dim, elementwise, flatIndex, kernel, op, show } from './op.ts'
-import { type Indices, NO_INDEX, asIntegers, isTensor } from './indices.ts'
+import {
+  type Op,
+  type Tensor,
+  ShapeError,
+  dim,
+  elementwise,
+  flatIndex,
+  kernel,
+  op,
+  show,
+  wgsl,
+} from './op.ts'
+import { type Indices, NO_INDEX, asIntegers, checkIndices, isTensor } from './indices.ts'
 import { flatNumbers } from './numbers.ts'
 import { meanOfRows } from './ntxent.ts'
 import { pullApart, pullRows } from './pair-pull.ts'
 import { runStatistics, statistics } from './pair-statistics.ts'
-import { pairParams, pairsOf, unitRows } from './pairs.ts'
+import { type Unit, isUnit, pairParams, pairsOf, unitRows } from './pairs.ts'
 import { preciseLog } from './pointwise.ts'
 import { tiled } from './similarity-tiles.ts'
+import { checkTensor } from './options.ts'
+
+/** Whether rows of images n with these labels are of the class of image m. A row without a label, -1, is of its own image's. */
+const sameClass = wgsl`
+  fn sameClass(own: vec4i, n: vec4u, label: i32, m: u32) -> vec4<bool> {
+    return (own == vec4i(label)) & ((own != vec4i(-1)) | (n == vec4u(m)));
+  }
+`
 
 const statisticsKernel = tiled(
   ({ head, entry, enter, score }) => kernel`
@@ -30,9 +49,11 @@ const statisticsKernel = tiled(
     let n = min(image(i), vec4u(p.N - 1u));
     return vec4i(labels[n.x], labels[n.y], labels[n.z], labels[n.w]);
   }
+  ${sameClass}
   fn counts(i: vec4u, j: u32) -> vec4<bool> { return exists(i) & exists(vec4u(j)) & (i != vec4u(j)); }
   fn extra(i: vec4u, j: u32, s: vec4f) -> vec4f { // the similarities of positives
-    let same = labelsOf(i) == vec4i(labels[min(image(vec4u(j)).x, p.N - 1u)]);
+    let other = image(vec4u(j)).x;
+    let same = sameClass(labelsOf(i), image(i), labels[min(other, p.N - 1u)], other);
     return select(vec4f(), s, same & counts(i, j));
   }
   ${statistics}
@@ -70,7 +91,7 @@ const rowsKernel = kernel`
     let lse = top + preciseLog(sum);
     let label = labels[min(n, p.N - 1u)];
     var many = 0u; // rows with the label
-    for (var m = 0u; m < p.N; m++) { many += select(0u, 2u, labels[m] == label); }
+    for (var m = 0u; m < p.N; m++) { many += select(0u, 2u, labels[m] == label && (label != -1 || m == n)); }
     let share = 1.0 / f32(many - 1u);
     found[i] = select(select(top - positives * share + preciseLog(sum), p.nan, label == p.noIndex), 0.0, n >= p.N);
     found[rows + i] = select(lse, 0.0, n >= p.N);
@@ -95,6 +116,7 @@ const pullKernel = tiled(
   var<private> lse: vec4f = vec4f();
   var<private> share: vec4f = vec4f();
   var<private> own: vec4i = vec4i();
+  ${sameClass}
   fn prepare(i: vec4u) {
     for (var r = 0u; r < 4u; r++) {
       lse[r] = found[p.rows + i[r]];
@@ -103,7 +125,8 @@ const pullKernel = tiled(
     }
   }
   fn weigh(i: vec4u, j: u32, s: vec4f) -> vec4f {
-    let same = own == vec4i(labels[min(image(vec4u(j)).x, p.N - 1u)]);
+    let other = image(vec4u(j)).x;
+    let same = sameClass(own, image(i), labels[min(other, p.N - 1u)], other);
     let weight = exp(s - lse) + exp(s - found[p.rows + j]) - select(vec4f(), share, same);
     return select(vec4f(), weight, exists(i) & exists(vec4u(j)) & (i != vec4u(j)));
   }
@@ -167,19 +190,17 @@ export const supConOp: Op<Inputs, Outputs, Attrs> = {
   },
 }
 
-const applySupCon = op(supConOp)
+const applySupCon = op(supConOp, 'z1', 'z2', 'labels')
 
 /** The supervised contrastive loss of two views z1 [N, D] and z2 [N, D] of images with labels [N] -> [], at a temperature above
  *  0, without the factor T / T_base of its authors' code; labels carry no gradient. Rows are normalised inside unless
- *  `normalized`. With all labels different it is NT-Xent; log(2N - 1) when all rows are equal. A label in an f32 tensor
+ *  `normalized`. An image with the label -1 is unlabelled, and a class by itself.
+ *  With all labels different it is NT-Xent; log(2N - 1) when all rows are equal. A label in an f32 tensor
  *  that is not whole, or beyond 2^31, makes the loss NaN. Throws ShapeError, RangeError, also for such a label in an array. */
-export function supCon(
-  z1: Tensor,
-  z2: Tensor,
-  labels: Indices,
-  temperature: number,
-  { normalized = false } = {},
-) {
+export function supCon(z1: Tensor, z2: Tensor, labels: Indices, temperature: number, options: Unit = {}) {
+  const normalized = isUnit('supCon', options)
+  checkTensor('supCon', 'z1', z1)
+  checkIndices('supCon', 'labels', labels)
   const classes = isTensor(labels) ? labels : z1.gpu.tensor(wholeLabels(labels))
   return applySupCon({ temperature, normalized }, z1, z2, classes)
 }

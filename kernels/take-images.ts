@@ -67,7 +67,7 @@ function taken(set: Shape, numbers: Shape): Shape {
   return [dim(numbers, 0), H, W, C]
 }
 
-const apply = op(takeOp)
+const apply = op(takeOp, 'set', 'numbers')
 
 /** The images of a set [size, H, W, C] u8 that the numbers [N] i32 name, in their order: [N, H, W, C] u8. A number outside
  *  the set gives zeros. Carries no gradient. Throws ShapeError. */

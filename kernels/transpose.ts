@@ -1,5 +1,6 @@
 import { type Op, type Run, type Shape, type Tensor, ShapeError, dim, op, show } from './op.ts'
 import { collapse, readStrided, stridesOf } from './strided.ts'
+import { describe } from './options.ts'
 
 const transposeOp: Op<[x: Tensor], [y: Tensor], { order: readonly number[] | undefined }> = {
   name: 'transpose',
@@ -41,7 +42,9 @@ function resolve(order: readonly number[] | undefined, x: Shape): readonly numbe
   const rank = x.length
   if (order === undefined && rank < 2)
     throw new ShapeError(`transpose: two axes are needed to swap, got ${show(x)}`)
-  const axes = order ?? [...x.keys()].map((i) => (i < rank - 2 ? i : 2 * rank - 3 - i))
+  if (order !== undefined && !Array.isArray(order))
+    throw new TypeError(`transpose: the order must be an array of axes, got ${describe(order)}`)
+  const axes: readonly number[] = order ?? [...x.keys()].map((i) => (i < rank - 2 ? i : 2 * rank - 3 - i))
   if (axes.length !== rank || [...x.keys()].some((i) => !axes.includes(i)))
     throw new ShapeError(`transpose: the order must name every axis of ${show(x)} once, got ${show(axes)}`)
   return axes

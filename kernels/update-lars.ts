@@ -170,7 +170,7 @@ export function lars(
   const count = sizeOf(grad.shape) / 4 // four at a time
   const blocks = count / 16
   const parameters = sizeOf(ranges.shape) / 2
-  const params = { momentum, classic: Number(flags.classic), nesterov: Number(flags.nesterov) }
+  const kind = { momentum, classic: Number(flags.classic), nesterov: Number(flags.nesterov) }
   const known = [grad, owner, settings]
   if (!flags.classic)
     run(momentumKernel, {
@@ -182,7 +182,7 @@ export function lars(
   const [squares] = run(normsKernel, {
     reads: [...known, weight, velocity],
     makes: [[blocks, 2]],
-    params: { blocks, ...params },
+    params: { blocks, ...kind },
     groups: elementwise(blocks),
   })
   const [trust] = run(trustKernel, {
@@ -194,7 +194,7 @@ export function lars(
   run(applyKernel, {
     reads: [...known, trust],
     updates: [weight, velocity],
-    params: { count, lr, ...params },
+    params: { count, lr, ...kind },
     groups: elementwise(count),
   })
 }

@@ -11,13 +11,22 @@ import { add } from '../kernels/add.ts'
 import { concat } from '../kernels/concat.ts'
 import { pickPlace } from '../kernels/pick-place.ts'
 import { reshape } from '../kernels/reshape.ts'
+import { anything, callback, having, needed, orNull } from '../kernels/options.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import type { Optimizer } from '../engine/optimizer.ts'
 import type { AmdimEncoder, Scales } from '../models/amdim-encoder.ts'
 import { type Classifiers, classifierLosses } from '../models/classifiers.ts'
 import { multiscaleNce } from './multiscale.ts'
-import { type Batch, type Encoder, type StepOptions, batchesOf } from './batches.ts'
-import type { ImageBatch } from './image-batch.ts'
+import {
+  type Batch,
+  type Encoder,
+  type StepOptions,
+  batchesOf,
+  optimizerRule,
+  optionsOf,
+  stepRules,
+} from './batches.ts'
+import { type ImageBatch, labelsOf } from './image-batch.ts'
 
 type At = { readonly step: number; readonly view: number }
 
@@ -38,10 +47,21 @@ export interface AmdimOptions extends StepOptions {
 /** What `step` returns, in order. Classifiers' losses are there when they are trained. */
 export const amdimLosses = ['loss', '1→5', '1→7', '5→5', 'penalty', 'linear', 'mlp'] as const
 
-/** AMDIM training: `step(batch, labels)` makes one step and returns its losses [5], or [7] with some label in [N] (-1 where unknown),
+const rules = {
+  ...{ encoder: needed(having('an encoder as amdimEncoder makes it', 'scales')) },
+  ...{ classifiers: orNull(having('classifiers', 'linear', 'mlp')), optimizer: needed(optimizerRule) },
+  ...{ clip: anything, penalty: anything, places: callback },
+  ...stepRules,
+}
+
+/** AMDIM training: `step(batch, labels)` makes one step and returns its losses [5], or [7] with some label in [N] (-1 where unknown; the batch's own unless
+ *  given),
  *  as `amdimLosses` names them; the first is the sum of the next four, which the encoder learns from. They die when the next step
  *  ends: call `gpu.read` before that, and await it whenever you like. */
-export function amdim(gpu: Gpu, options: AmdimOptions) {
+export function amdim(gpu: Gpu, chosen: AmdimOptions) {
+  const options = optionsOf('amdim', gpu, chosen, rules, ({ encoder, classifiers }) =>
+    classifiers ? { encoder, classifiers } : encoder,
+  )
   const { encoder, classifiers = null, optimizer, schedule, clip = 20, penalty = 0.05 } = options
   const { places, seed = 0, capture = true, scaler } = options
   const state = { step: 0 }
@@ -77,11 +97,13 @@ export function amdim(gpu: Gpu, options: AmdimOptions) {
     { replay: capture },
   )
 
-  const step = (batch: ImageBatch, labels: IndexList | null = null): Tensor => {
-    const values = labels && integersOf('amdim: labels', labels)
-    return values?.some((label) => label >= 0)
-      ? captured.run(true, { values }, ...inputs(batch))
-      : captured.run(false, ...inputs(batch))
+  const step = (batch: ImageBatch, told?: IndexList | null): Tensor => {
+    const images = inputs(batch)
+    const given = told === undefined ? labelsOf(batch) : told
+    const labels = given && integersOf('amdim: labels', given)
+    return labels?.some((label) => label >= 0)
+      ? captured.run(true, { values: labels }, ...images)
+      : captured.run(false, ...images)
   }
 
   return { step, encoder, head: classifiers, optimizer, state, captured }

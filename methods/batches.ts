@@ -2,21 +2,39 @@
 
 import type { Tensor } from '../kernels/op.ts'
 import { concat } from '../kernels/concat.ts'
+import {
+  type Rules,
+  anything,
+  callback,
+  checkOptions,
+  either,
+  flag,
+  having,
+  needed,
+  record,
+  rule,
+  scheduled,
+  whole,
+} from '../kernels/options.ts'
 import type { Upload } from '../engine/capture-inputs.ts'
 import type { BackwardOptions, Gpu } from '../engine/gpu.ts'
 import type { LossScaler } from '../engine/loss-scaler.ts'
 import type { Optimizer } from '../engine/optimizer.ts'
-import type { Schedule } from '../engine/schedule.ts'
-import type { Mode } from '../models/layers.ts'
+import { type Schedule, scheduleOf } from '../engine/schedule.ts'
+import { type Mode, checkGpu } from '../models/layers.ts'
+import type { Parts } from '../models/parts.ts'
 import { type Chunk, chunksOf, cutOf } from './chunks.ts'
 import { type Encode, type Encoded, GradientCache, encodedBy, first } from './gradient-cache.ts'
 import { type ImageBatch, extentsOf, imagesOf, inputsOf } from './image-batch.ts'
+import { checkTrained } from './trained.ts'
 import { type Views, viewsOf } from './views.ts'
 
 /** What every method is told besides its networks. */
 export interface StepOptions {
-  /** Learning rate at each step. */
-  readonly schedule: Schedule
+  /** Learning rate at each step, or the same at all. */
+  readonly schedule: Schedule | number
+  /** What the optimizer leaves as it is: models, variables, or several by name. Every other parameter must be the optimizer's. */
+  readonly frozen?: Parts | readonly Parts[]
   /** With `chunk` a function is called several times for the same images, and must give the same each time. */
   readonly views: Views
   /** Images that are encoded at a time, at most, so that a larger batch needs no more memory for activations; all of them
@@ -27,6 +45,42 @@ export interface StepOptions {
   readonly capture?: boolean
   /** Scales the loss, for a Gpu of precision f16. */
   readonly scaler?: LossScaler
+}
+
+/** What the options that all methods have must be. */
+export const stepRules = {
+  schedule: needed(scheduled),
+  views: needed(either(record, either(having('a pair of recipes', '0', '1'), callback))),
+  chunk: anything,
+  seed: whole,
+  capture: flag,
+  scaler: having('a LossScaler', 'unscale'),
+  frozen: anything,
+}
+
+/** What networks and optimizers must be. */
+export const model = having('a model such as resnet18(gpu)', 'forward', 'parameters', 'norms')
+export const tower = rule('an encoder and a head, { encoder, head }', (v) => {
+  const { encoder, head } = Object(v) as Record<string, unknown> // of what is no object, nothing
+  return model.fits(encoder) && model.fits(head)
+})
+export const optimizerRule = having('an optimizer such as Sgd', 'step', 'state')
+export const flatOptimizer = having('an optimizer such as Sgd', 'step', 'weights', 'parameters')
+
+/** The options of a method, checked, with schedules as functions. Throws TypeError naming an option that is unknown, missing or of the
+ *  wrong kind, and Error where the optimizer lacks parameters of `trained` that are not said to be frozen. */
+export function optionsOf<T extends StepOptions>(
+  method: string,
+  gpu: Gpu,
+  options: T,
+  rules: Rules<T>,
+  trained: (options: T) => Parts,
+): T & { readonly schedule: Schedule } {
+  checkGpu(method, gpu)
+  const checked = checkOptions(method, options ?? ({} as T), rules) // what is missing is told
+  const { optimizer: updates, frozen } = checked as T & { readonly optimizer: Optimizer }
+  checkTrained(method, updates, trained(checked), frozen)
+  return { ...checked, schedule: scheduleOf(method, 'schedule', checked.schedule) }
 }
 
 type View = 0 | 1
@@ -83,7 +137,8 @@ function atOnce(gpu: Gpu, { images, extents }: Chunk, { aug, of }: Means): Batch
     made.set(which, x)
     return x
   }
-  const encode: Batch['encode'] = (f, ...views) => f(together(views.map(view)), first, 0)
+  const encode: Batch['encode'] = (f, ...views) =>
+    f(together(views.map(view)), { ...first, pass: views[0] ?? 0 }, 0)
   return {
     encode,
     keys: (f, ...views) => gpu.noGrad(() => encode(f, ...views)),
@@ -95,9 +150,10 @@ function atOnce(gpu: Gpu, { images, extents }: Chunk, { aug, of }: Means): Batch
 function inChunks(gpu: Gpu, chunks: readonly Chunk[], { aug, of }: Means): Batch {
   const cache = new GradientCache(gpu)
   const parts = <Z extends Encoded>(f: Encoder<Z>, views: readonly View[]) =>
-    chunks.map(({ images, extents, offset }): Encode<Z> => (mode) => {
+    chunks.map(({ images, extents, offset }, i): Encode<Z> => (mode) => {
       const [x, filled] = [images(), extents()]
-      return f(together(views.map((which) => aug(x, which, offset, filled))), mode, offset)
+      const pass = 2 * i + (views[0] ?? 0) // two views of each chunk
+      return f(together(views.map((which) => aug(x, which, offset, filled))), { ...mode, pass }, offset)
     })
   return {
     encode: (f, ...views) => cache.encode(parts(f, views)),

@@ -1,7 +1,8 @@
 // A batch of images in chunks that fit the GPU.
 
 import { type Numbers, isFloats, numbersOf } from '../kernels/numbers.ts'
-import { type Shape, type Tensor, type Values, ShapeError, dim, sizeOf } from '../kernels/op.ts'
+import { type Shape, type Tensor, type Values, ShapeError, dim, show, sizeOf } from '../kernels/op.ts'
+import { describe } from '../kernels/options.ts'
 import { slice } from '../kernels/slice.ts'
 import type { Upload } from '../engine/capture-inputs.ts'
 import { checkSizes } from '../models/sizes.ts'
@@ -29,7 +30,9 @@ export interface Cut {
 export function cutOf(method: string, chunk: number | null, splits: number): Cut {
   checkSizes(method, { splits })
   if (chunk !== null && (!Number.isInteger(chunk) || chunk < 1))
-    throw new RangeError(`${method}: chunk must be a whole number of images from 1 on, got ${chunk}`)
+    throw new RangeError(
+      `${method}: chunk must be a whole number of images from 1 on, got ${describe(chunk)}`,
+    )
   if (chunk !== null && chunk < splits)
     throw new RangeError(
       `${method}: each chunk is split for batch norm, so chunk must be at least the ${splits} splits, got ${chunk}`,
@@ -46,21 +49,42 @@ export function evenly(N: number, { most, unit }: Cut): readonly (readonly [star
   return Array.from({ length: count }, (_, i) => [edge(i), edge(i + 1)] as const)
 }
 
-/** Images [N, H, W, C] to upload: whole numbers from 0 to 255 in any array, or f32 in a typed
- *  array of floats. */
+/** Images [N, H, W, 3] to upload: whole numbers from 0 to 255 in any array, or f32 in [0, 1] in a
+ *  typed array of floats. */
 export interface Pixels {
   readonly pixels: Values
   /** The pixels' own unless given. */
   readonly shape?: Shape
 }
 
-/** The images' numbers, u8, or f32 where they are given so. Throws ShapeError, and RangeError
- *  for what is no byte. */
+/** The images' numbers, u8, or f32 where they are given so. Throws ShapeError, RangeError for what
+ *  is no byte and for f32 that are not in [0, 1], and TypeError for none. */
 export function pixelsOf(method: string, { pixels, shape }: Pixels): Numbers {
+  if (typeof pixels === 'object' && pixels?.length === 0)
+    throw new TypeError(
+      `${method}: the batch has no pixels; give { set, indices } for images on the GPU, or read them with pixels: true`,
+    )
   const type = isFloats(pixels) ? 'f32' : 'u8'
   const numbers = numbersOf(`${method}: pixels`, pixels, shape, type)
-  if (numbers.shape.length > 0) return numbers
-  throw new ShapeError(`${method}: pixels must be images [N, H, W, C], got a number`)
+  if (numbers.shape.length < 2)
+    throw new ShapeError(
+      `${method}: pixels must be images [N, H, W, 3], got ${show(numbers.shape)}; give their shape`,
+    )
+  checkBrightness(method, numbers)
+  return numbers
+}
+
+const MOST_BRIGHT = 1.5
+const SAMPLE = 256
+
+function checkBrightness(method: string, { data, dtype }: Numbers) {
+  if (dtype !== 'f32') return
+  const step = Math.floor(data.length / SAMPLE) | 1
+  for (let i = 0; i < data.length; i += step)
+    if ((data[i] ?? 0) > MOST_BRIGHT)
+      throw new RangeError(
+        `${method}: f32 pixels must be in [0, 1], got ${data[i]}; divide them by 255, or give them as a Uint8Array`,
+      )
 }
 
 /** Such images as an upload for each chunk, so that no tensor need hold the batch. Throws like

@@ -3,10 +3,19 @@
 
 import type { Tensor } from '../kernels/op.ts'
 import { clip } from '../kernels/clip.ts'
+import { needed, positive } from '../kernels/options.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import type { Optimizer } from '../engine/optimizer.ts'
 import { type Tower, through } from '../models/tower.ts'
-import { type Encoder, type StepOptions, batchesOf } from './batches.ts'
+import {
+  type Encoder,
+  type StepOptions,
+  batchesOf,
+  optimizerRule,
+  optionsOf,
+  stepRules,
+  tower,
+} from './batches.ts'
 import type { ImageBatch } from './image-batch.ts'
 
 export interface EndToEndOptions extends StepOptions {
@@ -18,9 +27,16 @@ export interface EndToEndOptions extends StepOptions {
   readonly temperature: number
 }
 
+const rules = {
+  ...{ query: needed(tower), key: needed(tower), optimizer: needed(optimizerRule) },
+  temperature: needed(positive),
+  ...stepRules,
+}
+
 /** End-to-end training: `step(batch)` makes one step and returns its loss [], which dies when the next step ends. The loss is
  *  Eq. 1 with the batch's N - 1 other keys as negatives, and, as the keys have a gradient too, the mean of both directions. */
-export function endToEnd(gpu: Gpu, options: EndToEndOptions) {
+export function endToEnd(gpu: Gpu, given: EndToEndOptions) {
+  const options = optionsOf('endToEnd', gpu, given, rules, ({ query, key }) => ({ query, key }))
   const { query, key, optimizer, schedule, temperature, capture = true, scaler } = options
   const state = { step: 0 }
   const { inputs, open } = batchesOf(gpu, 'endToEnd', { ...options, state })

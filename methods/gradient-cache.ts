@@ -9,8 +9,10 @@
 import type { Tensor } from '../kernels/op.ts'
 import { accumulate } from '../kernels/accumulate.ts'
 import { concat } from '../kernels/concat.ts'
+import { callback, checkValue } from '../kernels/options.ts'
 import { slice } from '../kernels/slice.ts'
 import type { BackwardOptions, Gpu } from '../engine/gpu.ts'
+import { noteSame } from '../engine/loss-scaler.ts'
 import type { Mode } from '../models/layers.ts'
 
 /** What an encoder gives: an embedding, or several of the same images, such as maps of several sizes. */
@@ -54,7 +56,7 @@ export class GradientCache {
     const encoded = this.#turns.flatMap(({ leaves }) => leaves)
     const cached = gpu.backward(loss, scale, { of: of && [...of, ...encoded] })
     const own = added(gpu, new Map(), cached) // such as a learned temperature's; all sums are made here, and outlive the turns
-    return gpu.fold(this.#turns, own, (sums, { encode, leaves, rows }) => {
+    const gradients = gpu.fold(this.#turns, own, (sums, { encode, leaves, rows }) => {
       if (!leaves.some((leaf) => cached.has(leaf))) return sums
       const weighted = listOf(encode(again)).flatMap((z, i) => {
         const dz = leaves[i] && cached.get(leaves[i])
@@ -62,6 +64,8 @@ export class GradientCache {
       })
       return added(gpu, sums, gpu.pullback(weighted, { of }))
     })
+    noteSame(gradients, cached)
+    return gradients
   }
 }
 
@@ -77,6 +81,12 @@ export function gradientCache(
   scale?: Tensor,
   options?: BackwardOptions,
 ): { loss: Tensor; gradients: ReadonlyMap<Tensor, Tensor> } {
+  const functions = {
+    words: 'an array of functions',
+    fits: (v: unknown) => Array.isArray(v) && v.every(callback.fits),
+  }
+  checkValue('gradientCache', 'parts', parts, functions)
+  checkValue('gradientCache', 'loss', loss, callback)
   const cache = new GradientCache(gpu)
   const L = loss(parts.flatMap((encode) => listOf(cache.encode([encode]))))
   return { loss: L, gradients: cache.backward(L, scale, options) }

@@ -1,12 +1,13 @@
 // What a method's step is given for a batch, and whole sets of images on the GPU, of which a step is given numbers only.
 
 import type { IndexList } from '../kernels/indices.ts'
-import { describe, integersOf } from '../kernels/numbers.ts'
-import { type Tensor, type Variable, dim } from '../kernels/op.ts'
+import { integersOf } from '../kernels/numbers.ts'
+import { type Shape, type Tensor, type Values, type Variable, dim } from '../kernels/op.ts'
+import { checkTensor, checkValue, describe, having, isTensor as isAnyTensor } from '../kernels/options.ts'
 import { takeImages } from '../kernels/take-images.ts'
 import type { Upload } from '../engine/capture-inputs.ts'
 import type { Gpu } from '../engine/gpu.ts'
-import { type Cut, type Pixels, cutPixels, pixelsOf } from './chunks.ts'
+import { type Cut, type Pixels, cutPixels } from './chunks.ts'
 
 /** Height and width of each image [N, 2], from its upper left corner on, of images of several
  *  sizes in one tensor. */
@@ -14,39 +15,64 @@ export interface Extended {
   readonly extents?: Float32Array
 }
 
-/** Images [N, H, W, 3]: on the GPU already, u8 pixels to upload, or the numbers [N] of images of a set on the GPU. */
+/** Images [N, H, W, 3]: on the GPU already, pixels to upload, a batch as `batches` of a data set
+ *  yields it, or the numbers [N] of images of a set on the GPU. */
 export type ImageBatch =
   | Tensor
   | (Pixels & Extended)
+  | (Yielded & Extended)
   | ({ readonly set: Variable; readonly indices: IndexList } & Extended)
 
+/** What `batches` of a data set yields. */
+export interface Yielded {
+  readonly images: Values
+  readonly shape: Shape
+}
+
+/** The positions in the data set, [N], of a batch that tells them. */
+export const indicesOf = (batch: ImageBatch): IndexList | undefined =>
+  'indices' in batch ? batch.indices : undefined
+
+/** The labels, [N], of a batch that tells them; -1 where unknown. */
+export const labelsOf = (batch: ImageBatch): IndexList | null | undefined =>
+  'labels' in batch ? (batch.labels as IndexList | null) : undefined // of a data set's batch
+
 /** The batch as a captured step takes it: pixels by the chunk, and extents behind all else. Throws
- *  TypeError for what is no batch, RangeError for an index outside the set or a wrong number of
- *  extents, and ShapeError. */
+ *  TypeError for what is no batch, RangeError for an index outside the set, for f32 pixels that are
+ *  not in [0, 1] and for a wrong number of extents, and ShapeError. */
 export function inputsOf(method: string, batch: ImageBatch, cut: Cut): (Tensor | Upload)[] {
   const given: unknown = batch // plain JavaScript may give anything
-  if (
-    typeof given !== 'object' ||
-    given === null ||
-    !('pixels' in batch || 'indices' in batch || 'gpu' in batch)
-  )
-    throw new TypeError(
-      `${method}: a batch must be a tensor, { pixels, shape } or { set, indices }, got ${describe(given)}`,
-    )
-  if ('gpu' in batch) return [batch]
-  const inputs = 'pixels' in batch ? cutPixels(method, batch, cut) : [numbered(method, batch), batch.set]
+  if (typeof given !== 'object' || given === null || Array.isArray(given) || ArrayBuffer.isView(given))
+    throw noBatch(method, given)
+  if (isTensor(batch)) return [batch]
+  const inputs = imageInputs(method, batch, cut)
   const { extents } = batch
   if (!extents) return inputs
-  const N = countOf(method, batch)
+  const N = countOf(batch)
   if (extents.length !== 2 * N)
     throw new RangeError(`extents must be two numbers for each of the ${N} images, got ${extents.length}`)
   return [...inputs, { values: extents, shape: [N, 2] }]
 }
 
+function imageInputs(method: string, batch: Exclude<ImageBatch, Tensor>, cut: Cut): (Tensor | Upload)[] {
+  if ('set' in batch) return [numbered(method, batch), batch.set]
+  if ('pixels' in batch) return cutPixels(method, batch, cut)
+  if (!('images' in batch)) throw noBatch(method, batch)
+  return cutPixels(method, { pixels: batch.images, shape: batch.shape }, cut)
+}
+
+const isTensor = (batch: ImageBatch): batch is Tensor => isAnyTensor(batch)
+
+const noBatch = (method: string, given: unknown) =>
+  new TypeError(
+    `${method}: a batch must be a tensor [N, H, W, 3], { pixels, shape }, a batch of a data set with images and shape, or { set, indices }, got ${describe(given)}`,
+  )
+
 function numbered(
   method: string,
   { set, indices }: { readonly set: Variable; readonly indices: IndexList },
 ): Upload {
+  checkTensor(method, 'set', set)
   const values = integersOf(`${method}: indices`, indices)
   const size = dim(set.shape, 0)
   const wrong = values.find((index) => index < 0 || index >= size)
@@ -62,16 +88,17 @@ export const imagesOf = (batch: readonly Tensor[]): readonly Tensor[] => {
   return extentsOf(batch) ? batch.slice(0, -1) : batch
 }
 
-/** The extents [N, 2] of such a batch, or null: only they stand behind other tensors as f32. */
+/** The extents [N, 2] of such a batch, or null: they stand behind all else. */
 export function extentsOf(batch: readonly Tensor[]): Tensor | null {
   const last = batch.at(-1)
-  return batch.length > 1 && last?.dtype === 'f32' ? last : null
+  return batch.length > 1 && last?.shape.length === 2 ? last : null
 }
 
-/** How many images there are. */
-export function countOf(method: string, batch: ImageBatch): number {
-  if ('indices' in batch) return batch.indices.length
-  return dim('pixels' in batch ? pixelsOf(method, batch).shape : batch.shape, 0)
+/** How many images there are in a batch that `inputsOf` takes. */
+export function countOf(batch: ImageBatch): number {
+  if ('set' in batch) return batch.indices.length
+  if (batch.shape) return dim(batch.shape, 0)
+  return 'pixels' in batch && typeof batch.pixels === 'object' ? batch.pixels.length : 0 // nested arrays
 }
 
 /** Images of one size that can be read, as a Dataset's can. */
@@ -91,6 +118,12 @@ export function residentBytes({ device }: Gpu, { size, image }: Omit<ImageSource
 /** The whole set on the GPU, u8 [size, H, W, 3], read and uploaded once. Throws Error when it is larger than what the adapter
  *  binds at once, and what `read` throws. */
 export async function residentImages(gpu: Gpu, source: ImageSource): Promise<Variable> {
+  checkValue(
+    'residentImages',
+    'source',
+    source,
+    having('a data set, one half of a split', 'read', 'image', 'size'),
+  )
   const { bytes, most } = residentBytes(gpu, source)
   const { name, size, image } = source
   if (bytes > most)

@@ -11,13 +11,23 @@ import { concat } from '../kernels/concat.ts'
 import { infoNce } from '../kernels/infonce.ts'
 import { l2Normalize } from '../kernels/l2-normalize.ts'
 import { nce, similarities } from '../kernels/nce.ts'
+import { having, needed, oneOf, positive, said, share } from '../kernels/options.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import type { Optimizer } from '../engine/optimizer.ts'
 import type { MemoryBank } from '../models/memory-bank.ts'
 import { checkBinding, checkSizes } from '../models/sizes.ts'
 import { type Tower, through } from '../models/tower.ts'
-import { type Batch, type Encoder, type StepOptions, batchesOf } from './batches.ts'
-import { type ImageBatch, countOf } from './image-batch.ts'
+import {
+  type Batch,
+  type Encoder,
+  type StepOptions,
+  batchesOf,
+  model,
+  optimizerRule,
+  optionsOf,
+  stepRules,
+} from './batches.ts'
+import { type ImageBatch, countOf, indicesOf } from './image-batch.ts'
 
 export interface MemoryBankOptions extends Tower, StepOptions {
   readonly bank: MemoryBank
@@ -31,10 +41,21 @@ export interface MemoryBankOptions extends Tower, StepOptions {
   readonly loss: 'infonce' | 'nce'
 }
 
-/** Memory-bank training: `step(batch, indices)` makes one step on the images that the indices [N] name in the data set, and
- *  returns its loss [], which dies when the next step ends. Throws RangeError for an index outside the bank, and Error for more
+const rules = {
+  ...{ encoder: needed(model), head: needed(model), optimizer: needed(optimizerRule) },
+  ...{
+    bank: needed(having('a MemoryBank', 'rows', 'logZ')),
+    negatives: needed(said('a whole number from 1 on')),
+  },
+  ...{ temperature: needed(positive), momentum: needed(share), loss: needed(oneOf('infonce', 'nce')) },
+  ...stepRules,
+}
+
+/** Memory-bank training: `step(batch, indices)` makes one step on the images that the indices [N] name in the data set, the batch's own
+ *  unless given, and returns its loss [], which dies when the next step ends. Throws RangeError for an index outside the bank, and Error for more
  *  negatives than the device binds at once. */
-export function memoryBank(gpu: Gpu, options: MemoryBankOptions) {
+export function memoryBank(gpu: Gpu, given: MemoryBankOptions) {
+  const options = optionsOf('memoryBank', gpu, given, rules, ({ encoder, head }) => ({ encoder, head }))
   const { encoder, head, bank, optimizer, schedule, negatives: K, temperature: T, momentum: m } = options
   const { loss: kind, seed = 0, capture = true, scaler } = options
   checkNegatives(gpu, K, bank)
@@ -68,10 +89,15 @@ export function memoryBank(gpu: Gpu, options: MemoryBankOptions) {
     gpu.capture((i: Tensor, ...batch: Tensor[]) => body(open(batch), i, first), { replay })
   const [captured, estimating] = [capturing(false, capture), capturing(true, false)]
 
-  const step = (batch: ImageBatch, indices: IndexList): Tensor => {
-    const given = inputs(batch)
-    const i = { values: slots(indices, bank.size, countOf('memoryBank', batch)) }
-    return (kind === 'nce' && state.step === 0 ? estimating : captured).run(i, ...given)
+  const step = (batch: ImageBatch, told?: IndexList): Tensor => {
+    const images = inputs(batch)
+    const indices = told ?? indicesOf(batch)
+    if (indices === undefined)
+      throw new TypeError(
+        'memoryBank: step(batch, indices) needs the number of each image in the data set, got none',
+      )
+    const i = { values: slots(indices, bank.size, countOf(batch)) }
+    return (kind === 'nce' && state.step === 0 ? estimating : captured).run(i, ...images)
   }
   return { step, encoder, head, optimizer, state, bank, captured }
 }

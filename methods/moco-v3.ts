@@ -7,13 +7,23 @@ import { add } from '../kernels/add.ts'
 import { affine } from '../kernels/affine.ts'
 import { infoNce } from '../kernels/infonce.ts'
 import { l2Normalize } from '../kernels/l2-normalize.ts'
+import { needed, positive, scheduled } from '../kernels/options.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { MovingAverage } from '../engine/moving-average.ts'
 import type { FlatOptimizer } from '../engine/optimizer.ts'
-import type { Schedule } from '../engine/schedule.ts'
+import { type Schedule, scheduleOf } from '../engine/schedule.ts'
 import type { Model } from '../models/layers.ts'
 import { type Tower, parametersOf, through } from '../models/tower.ts'
-import { type Encoder, type StepOptions, batchesOf } from './batches.ts'
+import {
+  type Encoder,
+  type StepOptions,
+  batchesOf,
+  flatOptimizer,
+  model,
+  optionsOf,
+  stepRules,
+  tower,
+} from './batches.ts'
 import type { ImageBatch } from './image-batch.ts'
 
 export interface MocoV3Options extends StepOptions {
@@ -24,15 +34,23 @@ export interface MocoV3Options extends StepOptions {
   /** Over the query's parameters, in the order of `parametersOf`, then the predictor's. */
   readonly optimizer: FlatOptimizer
   /** m at each step: from 0.99 (0.996 for 1000 epochs) rising to 1 along a cosine. */
-  readonly momentum: Schedule
+  readonly momentum: Schedule | number
   /** T of the loss: 1 for ResNet-50, 0.2 for vision transformers. */
   readonly temperature: number
 }
 
+const rules = {
+  ...{ query: needed(tower), key: needed(tower), predictor: needed(model) },
+  ...{ optimizer: needed(flatOptimizer), momentum: needed(scheduled), temperature: needed(positive) },
+  ...stepRules,
+}
+
 /** MoCo v3 training: `step(batch)` makes one step and returns its loss [], which dies when the next step ends. The key encoder
  *  begins as a copy of the query's. Throws Error unless the two have the same shapes. */
-export function mocoV3(gpu: Gpu, options: MocoV3Options) {
-  const { query, predictor, key, optimizer, schedule, momentum, temperature: T } = options
+export function mocoV3(gpu: Gpu, given: MocoV3Options) {
+  const options = optionsOf('mocoV3', gpu, given, rules, ({ query, predictor }) => ({ query, predictor }))
+  const { query, predictor, key, optimizer, schedule, temperature: T } = options
+  const momentum = scheduleOf('mocoV3', 'momentum', options.momentum)
   const { capture = true, scaler } = options
   const state = { step: 0 }
   const { inputs, open } = batchesOf(gpu, 'mocoV3', { ...options, state })

@@ -7,13 +7,22 @@ import { add } from '../kernels/add.ts'
 import { concat } from '../kernels/concat.ts'
 import { infoNce } from '../kernels/infonce.ts'
 import { l2Normalize } from '../kernels/l2-normalize.ts'
+import { anything, flag, having, needed, positive, scheduled } from '../kernels/options.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { MovingAverage } from '../engine/moving-average.ts'
 import type { FlatOptimizer } from '../engine/optimizer.ts'
-import type { Schedule } from '../engine/schedule.ts'
+import { type Schedule, scheduleOf } from '../engine/schedule.ts'
 import { type Tower, parametersOf, through } from '../models/tower.ts'
 import type { KeyQueue } from '../models/key-queue.ts'
-import { type Encoder, type StepOptions, batchesOf } from './batches.ts'
+import {
+  type Encoder,
+  type StepOptions,
+  batchesOf,
+  flatOptimizer,
+  optionsOf,
+  stepRules,
+  tower,
+} from './batches.ts'
 import type { ImageBatch } from './image-batch.ts'
 import { shuffled } from './shuffled.ts'
 
@@ -25,7 +34,7 @@ export interface MocoOptions extends StepOptions {
   readonly optimizer: FlatOptimizer
   readonly queue: KeyQueue
   /** m of Eq. 2 at each step: 0.999 on ImageNet, 0.99 in the CIFAR-10 demo. */
-  readonly momentum: Schedule
+  readonly momentum: Schedule | number
   /** T of Eq. 1: 0.07 in v1, 0.2 in v2, 0.1 in the CIFAR-10 demo. */
   readonly temperature: number
   /** Both views are queries and keys; the loss is the sum of both halves, as the CIFAR-10 demo has it. */
@@ -36,10 +45,19 @@ export interface MocoOptions extends StepOptions {
   readonly shuffle?: boolean
 }
 
+const rules = {
+  ...{ query: needed(tower), key: needed(tower), optimizer: needed(flatOptimizer) },
+  ...{ queue: needed(having('a KeyQueue', 'keys', 'enqueue')), momentum: needed(scheduled) },
+  ...{ temperature: needed(positive), symmetric: flag, splits: anything, shuffle: flag },
+  ...stepRules,
+}
+
 /** MoCo training: `step(batch)` makes one step and returns its loss [], which dies when the next step ends. The key encoder
  *  begins as a copy of the query encoder. Throws Error unless the two have the same shapes. */
-export function moco(gpu: Gpu, options: MocoOptions) {
-  const { query, key, optimizer, schedule, queue, momentum, temperature: T } = options
+export function moco(gpu: Gpu, given: MocoOptions) {
+  const options = optionsOf('moco', gpu, given, rules, ({ query }) => query)
+  const { query, key, optimizer, schedule, queue, temperature: T } = options
+  const momentum = scheduleOf('moco', 'momentum', options.momentum)
   const { symmetric = false, splits = 1, shuffle = splits > 1, seed = 0, capture = true, scaler } = options
   const state = { step: 0 }
   const { inputs, open } = batchesOf(gpu, 'moco', { ...options, state })

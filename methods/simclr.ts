@@ -5,11 +5,20 @@
 import { type Tensor, dim } from '../kernels/op.ts'
 import { ntXent } from '../kernels/ntxent.ts'
 import { slice } from '../kernels/slice.ts'
+import { needed, oneOf, positive } from '../kernels/options.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import type { Optimizer } from '../engine/optimizer.ts'
 import type { Model } from '../models/layers.ts'
 import { through } from '../models/tower.ts'
-import { type Encoder, type StepOptions, batchesOf } from './batches.ts'
+import {
+  type Encoder,
+  type StepOptions,
+  batchesOf,
+  model,
+  optimizerRule,
+  optionsOf,
+  stepRules,
+} from './batches.ts'
 import type { ImageBatch } from './image-batch.ts'
 
 export interface SimclrOptions extends StepOptions {
@@ -24,9 +33,16 @@ export interface SimclrOptions extends StepOptions {
   readonly batchNorm: 'per-view' | 'joint'
 }
 
+const rules = {
+  ...{ encoder: needed(model), head: needed(model), optimizer: needed(optimizerRule) },
+  ...{ temperature: needed(positive), batchNorm: needed(oneOf('per-view', 'joint')) },
+  ...stepRules,
+}
+
 /** SimCLR training: `step(batch)` makes one step and returns its loss [], which dies when the next step ends:
  *  call `gpu.read(loss)` before that, and await it whenever you like. Throws RangeError for a chunk that is no count. */
-export function simclr(gpu: Gpu, options: SimclrOptions) {
+export function simclr(gpu: Gpu, given: SimclrOptions) {
+  const options = optionsOf('simclr', gpu, given, rules, ({ encoder, head }) => ({ encoder, head }))
   const { encoder, head, optimizer, schedule, temperature, batchNorm, capture = true, scaler } = options
   const state = { step: 0 }
   const { inputs, open } = batchesOf(gpu, 'simclr', { ...options, state })

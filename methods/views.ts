@@ -2,6 +2,7 @@
 
 import type { Tensor } from '../kernels/op.ts'
 import { type Recipe, augment } from '../kernels/augment.ts'
+import { checkTensor } from '../kernels/options.ts'
 import type { Gpu } from '../engine/gpu.ts'
 
 /** How a view is made from images: a recipe, one for each view, or a function when you bring your own. */
@@ -22,7 +23,11 @@ export const viewsOf =
   (gpu: Gpu, views: Views, { seed, state }: { readonly seed: number; readonly state: { step: number } }) =>
   (images: Tensor, view: 0 | 1, offset = 0, extents: Tensor | null = null): Tensor => {
     if (typeof views === 'function')
-      return gpu.noGrad(() => views(images, { step: state.step, view, offset, ...(extents && { extents }) }))
+      return gpu.noGrad(() => {
+        const made = views(images, { step: state.step, view, offset, ...(extents && { extents }) })
+        checkTensor('views', 'what the function returns', made)
+        return made
+      })
     return augment(images, recipeOf(views, view), { seed, step: () => state.step, view, offset }, extents)
   }
 

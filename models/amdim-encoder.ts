@@ -5,9 +5,10 @@ import { type Tensor, ShapeError, images, show } from '../kernels/op.ts'
 import { add } from '../kernels/add.ts'
 import { relu } from '../kernels/relu.ts'
 import { reshape } from '../kernels/reshape.ts'
+import { anything, checkOptions, checkTensor, flag, needed, said, whole } from '../kernels/options.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { type Made, lastOf, stacked } from './amdim-layers.ts'
-import { Builder, type Layer, type Mode, type Model } from './layers.ts'
+import { Builder, type Layer, type Mode, type Model, checkGpu, checkMode, checkedForward } from './layers.ts'
 import { checkSizes } from './sizes.ts'
 
 export interface AmdimEncoderOptions {
@@ -40,6 +41,11 @@ export interface AmdimEncoder extends Model {
 }
 
 type Options = Required<AmdimEncoderOptions>
+
+const rules = {
+  ...{ size: needed(said('a whole number from 1 on')), width: anything, features: anything, depth: anything },
+  ...{ batchNorm: flag, seed: whole },
+}
 
 /** 1 x 1 layers on a map, into the space where scores are taken: a residual branch and a linear path that begins near the identity,
  *  into one norm. */
@@ -82,9 +88,10 @@ function head(
  *  convolutions the network is average pooling, with channels of zeros. Throws RangeError for sizes whose maps miss 7, 5 or 1, and
  *  for too few features. */
 export function amdimEncoder(gpu: Gpu, given: AmdimEncoderOptions): AmdimEncoder {
+  checkGpu('amdimEncoder', gpu)
   const options: Options = {
     ...{ width: 128, features: 1024, depth: 3, batchNorm: false, seed: 0 },
-    ...given,
+    ...checkOptions('amdimEncoder', given ?? {}, rules),
   }
   const { size, width, features: R, depth } = options
   checkSizes('amdimEncoder', { size, width, features: R, depth })
@@ -110,8 +117,10 @@ export function amdimEncoder(gpu: Gpu, given: AmdimEncoderOptions): AmdimEncoder
     parameters: build.parameters,
     norms: build.norms,
     features: R,
-    forward: (x, mode) => through(x, mode, () => {}),
+    forward: checkedForward('amdimEncoder', (x, mode) => through(x, mode, () => {})),
     scales(x, mode) {
+      checkTensor('amdimEncoder.scales', 'x', x)
+      checkMode('amdimEncoder.scales', mode)
       const maps = new Map<Made, Tensor>()
       const r1 = through(x, mode, (made, h) => maps.set(made, h))
       return { r1, r5: head5(maps.get(last5) ?? x, mode), r7: head7(maps.get(last7) ?? x, mode) }

@@ -9,8 +9,9 @@ import { dropout } from '../kernels/dropout.ts'
 import { mean } from '../kernels/mean.ts'
 import { mul } from '../kernels/mul.ts'
 import { tanh } from '../kernels/tanh.ts'
+import { checkOptions, count, needed, share, whole } from '../kernels/options.ts'
 import type { Gpu } from '../engine/gpu.ts'
-import { Builder, type Model } from './layers.ts'
+import { Builder, type Model, checkGpu } from './layers.ts'
 
 export interface ClassifiersOptions {
   readonly features: number
@@ -38,9 +39,15 @@ export interface Classifiers extends Model {
   readonly mlp: Classify
 }
 
+const rules = {
+  ...{ features: needed(count), classes: needed(count), hidden: count, dropout: share, seed: whole },
+}
+
 /** A linear classifier, and Linear without bias, norm, ReLU, Linear; dropout before every linear layer. */
 export function classifiers(gpu: Gpu, options: ClassifiersOptions): Classifiers {
-  const { features, classes, hidden = 1024, dropout: p = 0.2, seed = 0 } = options
+  checkGpu('classifiers', gpu)
+  const checked = checkOptions('classifiers', options ?? {}, rules)
+  const { features, classes, hidden = 1024, dropout: p = 0.2, seed = 0 } = checked
   const build = new Builder(gpu, seed)
   const only = build.linear('block_glb_lin.block_forward.2', [features, classes])
   const first = build.linear('block_glb_mlp.block_forward.2', [features, hidden], { bias: false })
@@ -55,7 +62,11 @@ export function classifiers(gpu: Gpu, options: ClassifiersOptions): Classifiers 
     features: classes,
     forward: (h) => linear(h, { training: false, step: 0, view: 0 }),
     linear,
-    mlp: (h, at) => second(dropped(norm(first(dropped(h, 1, at), at), at, { relu: true }), 2, at), at),
+    mlp(h, at) {
+      const { training } = at
+      const between = norm(first(dropped(h, 1, at), at), { training }, { relu: true })
+      return second(dropped(between, 2, at), at)
+    },
   }
 }
 

@@ -1,7 +1,8 @@
 // Projection heads: features h [N, F] -> projections z [N, D]. Thrown away after training.
 
+import { checkOptions, count, needed, oneOf, whole } from '../kernels/options.ts'
 import type { Gpu } from '../engine/gpu.ts'
-import { Builder, type Model } from './layers.ts'
+import { Builder, type Model, checkGpu, checkedForward } from './layers.ts'
 
 export interface HeadOptions {
   /** Size of the features that come in. */
@@ -16,10 +17,16 @@ export interface HeadOptions {
   readonly seed?: number
 }
 
+const rules = {
+  ...{ features: needed(count), hidden: count, dim: count, style: oneOf('seed', 'paper'), seed: whole },
+}
+
 /** The two-layer head of SimCLR (https://arxiv.org/abs/2002.05709, section 2.1), in one of two styles. */
 export function projectionHead(gpu: Gpu, options: HeadOptions): Model {
-  const { features, dim = 128, style = 'seed', seed = 0 } = options
-  const { hidden = style === 'seed' ? 512 : features } = options
+  checkGpu('projectionHead', gpu)
+  const checked = checkOptions('projectionHead', options ?? {}, rules)
+  const { features, dim = 128, style = 'seed', seed = 0 } = checked
+  const { hidden = style === 'seed' ? 512 : features } = checked
   const build = new Builder(gpu, seed)
   const paper = style === 'paper'
   const std = paper ? 0.01 : 0
@@ -31,9 +38,9 @@ export function projectionHead(gpu: Gpu, options: HeadOptions): Model {
     parameters: build.parameters,
     norms: build.norms,
     features: dim,
-    forward(h, mode) {
+    forward: checkedForward('projectionHead', (h, mode) => {
       const z = second(norm(first(h, mode), mode, { relu: true }), mode)
       return last ? last(z, mode) : z
-    },
+    }),
   }
 }

@@ -3,9 +3,17 @@
 
 import { type Tensor, type Variable, dim } from '../kernels/op.ts'
 import { enqueue } from '../kernels/enqueue.ts'
+import { checkOptions, checkTensor, inspect, needed, said, whole } from '../kernels/options.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { randomUnitRows } from '../engine/random.ts'
+import { checkGpu } from './layers.ts'
 import { checkBinding, checkSizes } from './sizes.ts'
+
+const rules = {
+  K: needed(said('a whole number from 1 on')),
+  C: needed(said('a whole number from 1 on')),
+  seed: whole,
+}
 
 /** A queue of K unit keys of C numbers, at first random directions, as the paper's code has them. */
 export class KeyQueue {
@@ -17,10 +25,9 @@ export class KeyQueue {
 
   /** Throws RangeError for sizes that are not whole numbers from 1 on, and Error where the queue is larger than one binding of
    *  the device. */
-  constructor(
-    gpu: Gpu,
-    { K, C, seed = 0 }: { readonly K: number; readonly C: number; readonly seed?: number },
-  ) {
+  constructor(gpu: Gpu, options: { readonly K: number; readonly C: number; readonly seed?: number }) {
+    checkGpu('KeyQueue', gpu)
+    const { K, C, seed = 0 } = checkOptions('KeyQueue', options ?? {}, rules)
     checkSizes('KeyQueue', { K, C })
     checkBinding('KeyQueue', gpu, [K, C], 'keys', (most) => `use at most ${most} keys`)
     this.#gpu = gpu
@@ -29,10 +36,19 @@ export class KeyQueue {
 
   /** Replaces the oldest keys by keys [N, C], unit rows, in one dispatch. Throws ShapeError. */
   enqueue(keys: Tensor) {
+    checkTensor('KeyQueue.enqueue', 'keys', keys)
     const [N, K] = [dim(keys.shape, 0), dim(this.keys.shape, 0)]
     enqueue(this.keys, keys, () => this.pointer)
     this.#gpu.everyStep(() => {
       this.pointer = (this.pointer + N) % K
     })
+  }
+
+  toString() {
+    return `KeyQueue (${this.keys.shape.join(' x ')}, pointer ${this.pointer})`
+  }
+
+  [inspect]() {
+    return this.toString()
   }
 }

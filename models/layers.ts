@@ -6,6 +6,20 @@ import { type Running, batchNorm } from '../kernels/batch-norm.ts'
 import { convNorm } from '../kernels/conv-norm.ts'
 import { conv2d } from '../kernels/conv2d.ts'
 import { linear } from '../kernels/linear.ts'
+import {
+  anything,
+  checkOptions,
+  checkTensor,
+  checkValue,
+  describe,
+  count,
+  flag,
+  having,
+  needed,
+  notNegative,
+  oneOf,
+  whole,
+} from '../kernels/options.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { normal, uniform } from '../engine/random.ts'
 
@@ -16,7 +30,34 @@ export interface Mode {
   readonly splits?: number
   /** False to train without moving running statistics and their counts: for a second pass over the same images. */
   readonly tracking?: boolean
+  /** Which pass of a step this is, from 0: another one for each view, and chunk, of a method's batch. What draws random numbers
+   *  makes its stream of it. */
+  readonly pass?: number
 }
+
+const modeRules = { training: needed(flag), splits: anything, tracking: flag, pass: whole }
+
+/** Throws TypeError, in the name of `owner`, unless this is a mode. */
+export const checkMode = (owner: string, mode: Mode): Mode => {
+  if (typeof mode !== 'object' || mode === null)
+    throw new TypeError(
+      `${owner}: the mode must be { training: true } to train, or { training: false } to evaluate, got ${describe(mode)}`,
+    )
+  return checkOptions(owner, mode, modeRules)
+}
+
+/** The forward of a model, whose arguments are checked. */
+export const checkedForward =
+  (owner: string, forward: Layer): Layer =>
+  (x, mode) => {
+    checkTensor(`${owner}.forward`, 'x', x)
+    return forward(x, checkMode(`${owner}.forward`, mode))
+  }
+
+/** Throws TypeError, in the name of `owner`, unless this is a Gpu. */
+export const checkGpu = (owner: string, gpu: Gpu) => checkValue(owner, 'gpu', gpu, gpuRule)
+
+export const gpuRule = having('a Gpu, as openGpu() resolves to', 'variable', 'run', 'device')
 
 export type Layer = (x: Tensor, mode: Mode) => Tensor
 
@@ -41,9 +82,23 @@ export interface NormState extends Running {
   batches: number
 }
 
-interface Unpadded {
+interface Sizes {
   readonly size?: number
   readonly stride?: number
+}
+
+interface Scaling {
+  readonly zero?: boolean
+  readonly scale?: boolean
+  readonly shift?: boolean
+}
+
+interface Affine {
+  readonly bias?: boolean
+  readonly std?: number
+}
+
+interface Unpadded extends Sizes {
   /** Pixels of the mirror image around it. */
   readonly reflect?: number
   readonly bias?: boolean
@@ -57,14 +112,18 @@ export class Builder {
   readonly norms: Record<string, NormState> = {}
   readonly #seed: number
 
+  /** Throws TypeError for a seed that is no whole number. */
   constructor(gpu: Gpu, seed: number) {
+    checkGpu('Builder', gpu)
+    checkValue('Builder', 'seed', seed, whole)
     this.gpu = gpu
     this.#seed = seed
   }
 
   /** A convolution without bias, weight [k, k, in, out] drawn from N(0, 2 / fan_out) as torchvision's ResNet
    *  (He et al. 2015, mode 'fan_out'). */
-  conv(name: string, [C, K]: readonly [number, number], { size = 3, stride = 1 } = {}): Layer {
+  conv(name: string, [C, K]: readonly [number, number], options: Sizes = {}): Layer {
+    const { size = 3, stride = 1 } = checkOptions('Builder.conv', options, sizeRules)
     const w = this.#filters(name, [size, size, C, K])
     return (x) => conv2d(x, w, { stride, padding: keeping(size) })
   }
@@ -73,12 +132,14 @@ export class Builder {
   convNorm(
     [conv, norm]: readonly [conv: string, norm: string],
     [C, K]: readonly [number, number],
-    { size = 3, stride = 1, zero = false } = {},
+    options: Sizes & { readonly zero?: boolean } = {},
   ): Norm {
+    const rules = { ...sizeRules, zero: flag }
+    const { size = 3, stride = 1, zero = false } = checkOptions('Builder.convNorm', options, rules)
     const w = this.#filters(conv, [size, size, C, K])
     const { gamma, beta, state } = this.#scales(norm, K, { zero, scale: true, shift: true })
     return (x, mode, then) => {
-      const { running, how } = this.#follow(state, mode)
+      const { running, how } = this.#follow(norm, state, mode)
       return convNorm(x, w, gamma, beta, running, { stride, padding: keeping(size), ...how, ...then })
     }
   }
@@ -86,7 +147,8 @@ export class Builder {
   /** A convolution as torch makes one by default: weights and bias from U(-1/√fan_in, 1/√fan_in), no padding. `init` may instead
    *  be zero, or 'identity' (of a 1x1): U(-0.01, 0.01), and 1 from each channel to itself. */
   unpadded(name: string, [C, K]: readonly [number, number], options: Unpadded = {}): Layer {
-    const { size = 1, stride = 1, reflect = 0, bias = false, init = 'uniform' } = options
+    const checked = checkOptions('Builder.unpadded', options, unpaddedRules)
+    const { size = 1, stride = 1, reflect = 0, bias = false, init = 'uniform' } = checked
     const shape = [size, size, C, K]
     const bound = 1 / Math.sqrt(size * size * C)
     const range = { uniform: bound, zero: 0, identity: 0.01 }[init]
@@ -103,16 +165,19 @@ export class Builder {
 
   /** A batch norm over C channels, scale 1 (or 0) and shift 0; momentum 0.1 and eps 1e-5 as torch. `scale:
    *  false` leaves the scale at 1, `shift: false` the shift at 0, and out of the parameters. */
-  norm(name: string, C: number, { zero = false, scale = true, shift = true } = {}): Norm {
+  norm(name: string, C: number, options: Scaling = {}): Norm {
+    const rules = { zero: flag, scale: flag, shift: flag }
+    const { zero = false, scale = true, shift = true } = checkOptions('Builder.norm', options, rules)
     const { gamma, beta, state } = this.#scales(name, C, { zero, scale, shift })
     return (x, mode, then) => {
-      const { running, how } = this.#follow(state, mode)
+      const { running, how } = this.#follow(name, state, mode)
       return batchNorm(x, gamma, beta, running, { ...how, ...then })
     }
   }
 
   /** A linear layer, weight [out, in]; torch's default initial values U(-1/√in, 1/√in), or N(0, std²) when `std` is given. */
-  linear(name: string, [C, K]: readonly [number, number], { bias = true, std = 0 } = {}): Layer {
+  linear(name: string, [C, K]: readonly [number, number], options: Affine = {}): Layer {
+    const { bias = true, std = 0 } = checkOptions('Builder.linear', options, { bias: flag, std: notNegative })
     const bound = 1 / Math.sqrt(C)
     const stream = `${name}.weight`
     const values =
@@ -124,7 +189,8 @@ export class Builder {
   }
 
   /** The running statistics that a batch norm uses or moves, and how it normalises. */
-  #follow(state: NormState, { training, tracking = true, splits = 1 }: Mode) {
+  #follow(name: string, state: NormState, mode: Mode) {
+    const { training, tracking = true, splits = 1 } = checkMode(name, mode)
     if (training && tracking) this.gpu.everyStep(() => state.batches++)
     const running = training && !tracking ? null : state
     return { running, how: { training, splits: training ? splits : 1 } }
@@ -148,13 +214,26 @@ export class Builder {
     const mean = this.gpu.variable(zeros, [C])
     const variance = this.gpu.variable(new Float32Array(C).fill(1), [C])
     const state: NormState = { mean, variance, batches: 0 }
+    if (Object.hasOwn(this.norms, name)) throw usedTwice(name)
     this.norms[name] = state
     return { gamma, beta, state }
   }
 
   #parameter(name: string, values: Float32Array, shape: readonly number[]): Variable {
+    if (Object.hasOwn(this.parameters, name)) throw usedTwice(name)
     return (this.parameters[name] = this.gpu.variable(values, shape))
   }
+}
+
+const usedTwice = (name: string) =>
+  new Error(
+    `Builder: the name ${name} is used twice, so that the first layer's would be lost; give each layer a name of its own`,
+  )
+
+const sizeRules = { size: count, stride: count }
+const unpaddedRules = {
+  ...sizeRules,
+  ...{ reflect: whole, bias: flag, init: oneOf('uniform', 'zero', 'identity') },
 }
 
 const keeping = (size: number) => (size - 1) / 2 // pixels of padding: an odd kernel then keeps the size at stride 1

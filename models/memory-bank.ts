@@ -9,9 +9,17 @@ import { affine } from '../kernels/affine.ts'
 import { indexSelect } from '../kernels/gather.ts'
 import { logSumExp } from '../kernels/logsumexp.ts'
 import { reshape } from '../kernels/reshape.ts'
+import { checkOptions, inspect, needed, said, whole } from '../kernels/options.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { randomUnitRows } from '../engine/random.ts'
+import { checkGpu } from './layers.ts'
 import { checkBinding, checkSizes } from './sizes.ts'
+
+const rules = {
+  n: needed(said('a whole number from 1 on')),
+  C: needed(said('a whole number from 1 on')),
+  seed: whole,
+}
 
 /** A bank of n unit features of C numbers, at first random directions. */
 export class MemoryBank {
@@ -23,10 +31,9 @@ export class MemoryBank {
 
   /** Throws RangeError for sizes that are not whole numbers from 1 on, and Error where the bank is larger than one binding of
    *  the device. */
-  constructor(
-    gpu: Gpu,
-    { n, C, seed = 0 }: { readonly n: number; readonly C: number; readonly seed?: number },
-  ) {
+  constructor(gpu: Gpu, options: { readonly n: number; readonly C: number; readonly seed?: number }) {
+    checkGpu('MemoryBank', gpu)
+    const { n, C, seed = 0 } = checkOptions('MemoryBank', options ?? {}, rules)
     checkSizes('MemoryBank', { n, C })
     checkBinding('MemoryBank', gpu, [n, C], 'features', (most) => `use at most ${most} images`)
     this.rows = gpu.variable(randomUnitRows(seed, 'bank', n, C), [n, C])
@@ -53,5 +60,13 @@ export class MemoryBank {
   estimateZ(s: Tensor) {
     const mean = affine(logSumExp(reshape(s, [-1])), 1, Math.log(this.size / sizeOf(s.shape)))
     enqueue(this.logZ, reshape(mean, [1, 1]), 0) // a queue of one number
+  }
+
+  toString() {
+    return `MemoryBank (${this.rows.shape.join(' x ')})`
+  }
+
+  [inspect]() {
+    return this.toString()
   }
 }

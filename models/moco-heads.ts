@@ -1,20 +1,24 @@
 // The heads of Momentum Contrast: features h [N, F] -> embeddings [N, D], by the papers' code's names.
 
 import { relu } from '../kernels/relu.ts'
+import { checkOptions, count, flag, needed, oneOf, whole } from '../kernels/options.ts'
 import type { Gpu } from '../engine/gpu.ts'
-import { Builder, type Model } from './layers.ts'
+import { Builder, type Model, checkGpu, checkedForward } from './layers.ts'
+
+interface FcOptions {
+  readonly features: number
+  readonly dim?: number
+  readonly mlp?: boolean
+  readonly seed?: number
+}
+
+const fcRules = { features: needed(count), dim: count, mlp: flag, seed: whole }
 
 /** MoCo's `fc`: linear as in v1 (https://arxiv.org/abs/1911.05722), or with `mlp` a hidden layer as wide as the features as in
  *  v2 (https://arxiv.org/abs/2003.04297). */
-export function fcHead(
-  gpu: Gpu,
-  {
-    features,
-    dim = 128,
-    mlp = false,
-    seed = 0,
-  }: { readonly features: number; readonly dim?: number; readonly mlp?: boolean; readonly seed?: number },
-): Model {
+export function fcHead(gpu: Gpu, options: FcOptions): Model {
+  checkGpu('fcHead', gpu)
+  const { features, dim = 128, mlp = false, seed = 0 } = checkOptions('fcHead', options ?? {}, fcRules)
   const build = new Builder(gpu, seed)
   const first = mlp ? build.linear('fc.0', [features, features]) : null
   const last = build.linear(mlp ? 'fc.2' : 'fc', [features, dim])
@@ -22,7 +26,7 @@ export function fcHead(
     parameters: build.parameters,
     norms: build.norms,
     features: dim,
-    forward: (h, mode) => last(first ? relu(first(h, mode)) : h, mode),
+    forward: checkedForward('fcHead', (h, mode) => last(first ? relu(first(h, mode)) : h, mode)),
   }
 }
 
@@ -33,9 +37,19 @@ export interface V3Options {
   readonly seed?: number
 }
 
+const isThree = (v: unknown) => Array.isArray(v) && v.length === 3 && v.every(count.fits)
+const v3Rules = {
+  name: needed(oneOf('projector', 'predictor')),
+  widths: needed({ words: 'three whole numbers, [features, hidden, dim]', fits: isThree }),
+  seed: whole,
+}
+
 /** A two-layer perceptron of MoCo v3 (https://arxiv.org/abs/2104.02057, section 4.1) as its code has it for ResNet: linear
  *  without bias, batch norm, ReLU, linear without bias; the projector ends in a batch norm without scale and shift. */
-export function v3Head(gpu: Gpu, { name, widths: [features, hidden, dim], seed = 0 }: V3Options): Model {
+export function v3Head(gpu: Gpu, options: V3Options): Model {
+  checkGpu('v3Head', gpu)
+  const { name, widths, seed = 0 } = checkOptions('v3Head', options ?? {}, v3Rules)
+  const [features, hidden, dim] = widths
   const build = new Builder(gpu, seed)
   const first = build.linear(`${name}.0`, [features, hidden], { bias: false })
   const norm = build.norm(`${name}.1`, hidden)
@@ -45,9 +59,9 @@ export function v3Head(gpu: Gpu, { name, widths: [features, hidden, dim], seed =
     parameters: build.parameters,
     norms: build.norms,
     features: dim,
-    forward(h, mode) {
+    forward: checkedForward('v3Head', (h, mode) => {
       const z = second(norm(first(h, mode), mode, { relu: true }), mode)
       return last ? last(z, mode) : z
-    },
+    }),
   }
 }

@@ -3,8 +3,9 @@
 
 import { globalAvgPool } from '../kernels/global-avg-pool.ts'
 import { maxPool } from '../kernels/max-pool.ts'
+import { anything, checkOptions, describe, flag, oneOf, whole } from '../kernels/options.ts'
 import type { Gpu } from '../engine/gpu.ts'
-import { Builder, type Layer, type Model } from './layers.ts'
+import { Builder, type Layer, type Model, checkGpu, checkedForward } from './layers.ts'
 
 export interface ResNetOptions {
   /** 'imagenet': 7x7 stride 2 and max-pool. 'cifar': 3x3 stride 1, no pool, for images of about 32 px (SimCLR B.9). */
@@ -18,14 +19,17 @@ export interface ResNetOptions {
 
 /** ResNet-8, the smallest of the paper's CIFAR family (section 4.2 with n = 1; 16 is its width): features 4 x width. For
  *  images of about 32 px where ResNet-18 is too much, as on a CPU. */
-export const resnet8 = (gpu: Gpu, options: ResNetOptions = {}) => resnet(gpu, [1, 1, 1], basic, options)
+export const resnet8 = (gpu: Gpu, options: ResNetOptions = {}) =>
+  resnet('resnet8', gpu, [1, 1, 1], basic, options)
 /** ResNet-18: features 8 x width. */
-export const resnet18 = (gpu: Gpu, options: ResNetOptions = {}) => resnet(gpu, [2, 2, 2, 2], basic, options)
+export const resnet18 = (gpu: Gpu, options: ResNetOptions = {}) =>
+  resnet('resnet18', gpu, [2, 2, 2, 2], basic, options)
 /** ResNet-34: features 8 x width. */
-export const resnet34 = (gpu: Gpu, options: ResNetOptions = {}) => resnet(gpu, [3, 4, 6, 3], basic, options)
+export const resnet34 = (gpu: Gpu, options: ResNetOptions = {}) =>
+  resnet('resnet34', gpu, [3, 4, 6, 3], basic, options)
 /** ResNet-50: features 32 x width. */
 export const resnet50 = (gpu: Gpu, options: ResNetOptions = {}) =>
-  resnet(gpu, [3, 4, 6, 3], bottleneck, options)
+  resnet('resnet50', gpu, [3, 4, 6, 3], bottleneck, options)
 
 interface Block {
   readonly expansion: number
@@ -72,14 +76,24 @@ function downsample(build: Builder, name: string, { C, K, stride }: Sizes): Laye
   return build.convNorm([`${name}.downsample.0`, `${name}.downsample.1`], [C, K], { size: 1, stride })
 }
 
+const rules = { stem: oneOf('cifar', 'imagenet'), width: anything, zeroInitResidual: flag, seed: whole }
+
 function resnet(
+  name: string,
   gpu: Gpu,
   depths: readonly number[],
   block: Block,
-  { stem = 'cifar', width = 64, zeroInitResidual = false, seed = 0 }: ResNetOptions,
+  options: ResNetOptions,
 ): Model {
+  checkGpu(name, gpu)
+  const {
+    stem = 'cifar',
+    width = 64,
+    zeroInitResidual = false,
+    seed = 0,
+  } = checkOptions(name, options, rules)
   if (!Number.isInteger(width) || width < 1)
-    throw new RangeError(`resnet: width must be a whole number of channels from 1 on, got ${width}`)
+    throw new RangeError(`resnet: width must be a whole number of channels from 1 on, got ${describe(width)}`)
   const build = new Builder(gpu, seed)
   const layers = [stemOf(build, stem, width)]
   let C = width
@@ -95,7 +109,7 @@ function resnet(
     parameters: build.parameters,
     norms: build.norms,
     features: C,
-    forward: (x, mode) => globalAvgPool(layers.reduce((h, layer) => layer(h, mode), x)),
+    forward: checkedForward(name, (x, mode) => globalAvgPool(layers.reduce((h, layer) => layer(h, mode), x))),
   }
 }
 

@@ -39,7 +39,15 @@ async function stepOf(gpu: Gpu, { method, chunk, pick, isTold = true, change = (
   const { state, offsets } = sgd
   const untold: Optimizer = { t: 0, state, offsets, step: (...given) => sgd.step(...given) }
   const optimizer = isTold ? sgd : untold
-  const settings = { optimizer, schedule: constant(0.1), views: cifarRecipe(8), temperature: 0.5, chunk }
+  const frozen = Object.fromEntries(Object.entries(parameters).filter(([name]) => !(name in sgd.parameters)))
+  const settings = {
+    optimizer,
+    frozen,
+    schedule: constant(0.1),
+    views: cifarRecipe(8),
+    temperature: 0.5,
+    chunk,
+  }
   const { step } =
     method === 'simclr'
       ? simclr(gpu, { ...settings, ...tower, batchNorm: 'joint', capture: false })

@@ -2,8 +2,14 @@ import * as assert from 'uvu/assert'
 import type { Tensor } from '../kernels/op.ts'
 import { dropout } from '../kernels/dropout.ts'
 import { threefry2x32, uniform01 } from '../kernels/threefry.ts'
+import { Sgd } from '../engine/optimizer.ts'
+import { simclr } from '../methods/simclr.ts'
+import type { Model } from '../models/layers.ts'
+import { parametersOf } from '../models/parts.ts'
 import { checkOp, random } from './check.ts'
 import { gpuSuite } from './gpu.ts'
+import { refuses } from './refusal.ts'
+import { network } from './small-network.ts'
 
 const test = gpuSuite('dropout')
 
@@ -55,5 +61,60 @@ test('returns x itself in evaluation and for p = 0, zeros for p = 1', async ({ g
     (e: Error) => e.message === 'dropout: p must lie in [0, 1], got 1.5',
   )
 })
+
+const twice =
+  'dropout: a dropout with seed 1, step 2 and stream 0 was made in this step already, so both would drop the same elements; give each layer and view a stream of its own, such as { stream: layers * mode.pass + layer }'
+
+test('refuses one mask for two layers of a step', async ({ gpu }) => {
+  const x = gpu.variable(random(8), [8])
+  const two = (stream: number) => () => {
+    const first = dropout(x, 0.5, { seed: 1, step: 2 })
+    return dropout(first, 0.5, { seed: 1, step: () => 2, stream })
+  }
+  refuses(() => gpu.step(two(0)), twice)
+  refuses(() => gpu.capture(two(0)).run(), twice)
+  refuses(() => gpu.backward(two(0)()), twice) // outside of steps, where it is trained on
+  gpu.step(two(1))
+  const captured = gpu.capture(two(1))
+  for (let i = 0; i < 4; i++) captured.run()
+  assert.is(captured.reason, null)
+  gpu.backward(two(1)())
+})
+
+test('the same mask may be made again off the tape, in another step, and on the way back', async ({
+  gpu,
+}) => {
+  const x = gpu.variable(random(8), [8])
+  const once = () => dropout(x, 0.5, { seed: 1, step: 2 })
+  gpu.step(() => {
+    gpu.noGrad(once)
+    const y = once()
+    gpu.backward(y)
+    gpu.backward(y)
+  })
+  gpu.step(once)
+  gpu.backward(once())
+  gpu.backward(once())
+})
+
+for (const chunk of [null, 2])
+  test(`a method tells its encoder which pass it is${chunk ? ', in chunks' : ''}`, async ({ gpu }) => {
+    const { encoder, head } = network(gpu, false)
+    const passes: (number | undefined)[] = []
+    const seen: Model = {
+      ...encoder,
+      forward(x, mode) {
+        passes.push(mode.pass)
+        return dropout(encoder.forward(x, mode), 0.5, { seed: 0, step: 0, stream: mode.pass ?? 0 })
+      },
+    }
+    const optimizer = new Sgd(parametersOf({ encoder, head }))
+    const { step } = simclr(gpu, {
+      ...{ encoder: seen, head, optimizer, schedule: 0.1, temperature: 0.5, batchNorm: 'per-view' },
+      ...{ views: {}, capture: false, chunk },
+    })
+    step(gpu.tensor(new Uint8Array(4 * 48), [4, 4, 4, 3]))
+    assert.equal(passes, chunk ? [0, 2, 1, 3, 0, 2, 1, 3] : [0, 1])
+  })
 
 test.run()

@@ -106,7 +106,7 @@ test('what cannot be freed is told, and nothing is', async ({ gpu }) => {
   refuses(() => gpu.free(w, theirs), 'a tensor [1] belongs to another Gpu')
   refuses(
     () => gpu.free(w, { a: 1 }),
-    'Gpu.free: argument 1 holds no tensors, got a Object; give variables, models or optimizers',
+    'Gpu.free: argument 1 holds no tensors, got an object with a; give variables, models or optimizers',
   )
   refuses(
     () => gpu.free(gpu),

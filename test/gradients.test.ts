@@ -187,22 +187,35 @@ test('with `of` nothing is dispatched for what is not wanted', async ({ gpu }) =
   assert.is(await dispatches([]), 0)
 })
 
+const NO_TENSORS = 'of must be an iterable of tensors, such as Object.values(optimizer.parameters)'
+
 test('what cannot be asked for is refused in words', ({ gpu }) => {
   const [a, labels] = [gpu.variable([1]), gpu.tensor(Int32Array.of(1))]
   const y = relu(a)
   for (const [of, message] of [
-    [{ a }, 'of must hold tensors, as Object.values(optimizer.parameters) does, got an object'],
-    [a, 'of must hold tensors, as Object.values(optimizer.parameters) does, got a tensor'],
-    ['a', "of must hold tensors, as Object.values(optimizer.parameters) does, got the string 'a'"],
-    [[1], 'what of holds must be a tensor, got 1'],
+    [{ a }, `${NO_TENSORS}, got an object with a`],
+    [a, `${NO_TENSORS}, got a Variable f32 [1]`],
+    ['a', `${NO_TENSORS}, got 'a'`],
+    [[1], 'what of holds must be a tensor, got 1; put values on the GPU with gpu.tensor(values, shape)'],
     [[labels], 'of holds i32 [1]; f32 alone has a gradient'],
   ] as const)
-    refuses(() => gpu.backward(y, undefined, { of: of as unknown as Tensor[] }), `backward: ${message}`)
+    refuses(() => gpu.backward(y, undefined, { of: of as unknown as Tensor[] }), `Gpu.backward: ${message}`)
   refuses(
     () => gpu.backward(y, { of: [a] } as unknown as Tensor),
-    'backward: the cotangent must be a tensor, got an object',
+    'Gpu.backward: cotangent must be a tensor, got an object with of',
   )
-  refuses(() => gpu.backward(5 as unknown as Tensor), 'backward: the output must be a tensor, got 5')
+  refuses(
+    () => gpu.backward(5 as unknown as Tensor),
+    'Gpu.backward: output must be a tensor, got 5; put values on the GPU with gpu.tensor(values, shape)',
+  )
+  refuses(
+    () => gpu.backward(y, undefined, { fo: [a] } as object),
+    `Gpu.backward: there is no option 'fo'; its options are of`,
+  )
+  refuses(
+    () => gpu.pullback([[y, y]], { off: [a] } as object),
+    `Gpu.pullback: there is no option 'off'; did you mean 'of'? Its options are of`,
+  )
   const captured = gpu.capture((x: Tensor) => relu(x))
   for (let i = 0; i < 2; i++) captured.run({ values: [1] })
   const kept = captured.run({ values: [1] })

@@ -13,6 +13,8 @@ import { refuses } from './refusal.ts'
 const test = gpuSuite('image-batch')
 
 const shape = [2, 8, 8, 3]
+const NO_BATCH =
+  'simclr: a batch must be a tensor [N, H, W, 3], { pixels, shape }, a batch of a data set with images and shape, or { set, indices }'
 const bytes = Uint8Array.from({ length: 2 * 8 * 8 * 3 }, (_, i) => (i * 37) % 256)
 
 /** A step of SimCLR on a small network. */
@@ -44,6 +46,9 @@ test('pixels in any kind of array are the same images', async ({ gpu }) => {
       }),
     )
     assert.equal(await loss({ pixels: nested }), wanted)
+    const labels = new Int32Array(2)
+    for (const images of [bytes, Int16Array.from(bytes), nested])
+      assert.equal(await loss({ images, shape, indices: [7, 9], labels } as ImageBatch), wanted)
     const set = gpu.variable(bytes, shape)
     for (const indices of [Int32Array.of(0, 1), [0, 1], BigInt64Array.of(0n, 1n), Uint8Array.of(0, 1)])
       if (chunk === null) assert.equal(await loss({ set, indices }), wanted)
@@ -54,8 +59,18 @@ test('what are no images is refused in words', ({ gpu }) => {
   const { step } = steps(gpu)
   const set = gpu.variable(bytes, shape)
   const cases: readonly (readonly [unknown, string])[] = [
-    [null, 'simclr: a batch must be a tensor, { pixels, shape } or { set, indices }, got null'],
-    [bytes, 'simclr: a batch must be a tensor, { pixels, shape } or { set, indices }, got a Uint8Array'],
+    [null, `${NO_BATCH}, got null`],
+    [bytes, `${NO_BATCH}, got a Uint8Array of 384 bytes`],
+    [{ indices: [0, 1] }, `${NO_BATCH}, got an object with indices`],
+    [
+      { set: 1, indices: [0, 1] },
+      `simclr: set must be a tensor, got 1; put values on the GPU with gpu.tensor(values, shape)`,
+    ],
+    [{ pixels: 7 }, 'simclr: pixels must be images [N, H, W, 3], got []; give their shape'],
+    [
+      { pixels: new Float64Array(384).fill(255), shape },
+      'simclr: f32 pixels must be in [0, 1], got 255; divide them by 255, or give them as a Uint8Array',
+    ],
     [{ pixels: bytes.subarray(1), shape }, 'simclr: pixels: [2, 8, 8, 3] holds 384 values, got 383'],
     [
       { pixels: new Int16Array(384).fill(256), shape },

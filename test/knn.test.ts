@@ -21,6 +21,9 @@ interface Problem {
   readonly temperature: number
 }
 
+/** What `knn` is told of a problem. */
+const voteOf = ({ k, temperature, classes }: Problem) => ({ k, temperature, classes })
+
 /** Features, labels and queries of a problem; `levels` rounds features to few values, so that many are equally near. */
 function problem({ M, Q, D, classes }: Problem, levels = 0) {
   const round = (v: number) => (levels > 0 ? Math.round(v * levels) : v)
@@ -78,7 +81,7 @@ for (const p of problems)
     const expected = reference(data, p)
     const features = gpu.tensor(data.features, [p.M, p.D])
     const queries = gpu.tensor(data.queries, [p.Q, p.D])
-    const { scores, predictions } = await knn(features, data.labels, queries, p)
+    const { scores, predictions } = await knn(features, data.labels, queries, voteOf(p))
     close(scores, expected, 1e-4, 'scores')
     assert.equal([...predictions], argmax(expected, p.classes))
   })
@@ -103,7 +106,12 @@ test('of equally near features takes the first', async ({ gpu }) => {
   const p = { M: 100, Q: 6, D: 2, classes: 100, k: 17, temperature: 0.5 }
   const { features, queries } = problem(p, 1) // nine directions at most
   const labels = Array.from({ length: p.M }, (_, m) => m) // each its own class, so that scores name the chosen
-  const { scores } = await knn(gpu.tensor(features, [p.M, p.D]), labels, gpu.tensor(queries, [p.Q, p.D]), p)
+  const { scores } = await knn(
+    gpu.tensor(features, [p.M, p.D]),
+    labels,
+    gpu.tensor(queries, [p.Q, p.D]),
+    voteOf(p),
+  )
   close(scores, reference({ features, queries, labels }, p), 1e-4, 'scores')
   const same = await knn(gpu.tensor(Array(100).fill(1), [100, 1]), labels, gpu.tensor([1, -1, 0], [3, 1]), {
     k: 5,
@@ -154,7 +162,7 @@ test('several at once, in chunks and with steps in between, agree with float64',
   )
   const calls = { waiting: 3 }
   const ask = (chunk: number) =>
-    knn(features, labels, queries, { ...p, chunk }).finally(() => {
+    knn(features, labels, queries, { ...voteOf(p), chunk }).finally(() => {
       calls.waiting--
     })
   const results = Promise.all([ask(1), ask(4 * p.M + 1), ask(1000)]) // 1, 4 and 11 queries at a time

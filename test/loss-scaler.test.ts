@@ -1,5 +1,6 @@
 import * as assert from 'uvu/assert'
 import type { Tensor, Variable } from '../kernels/op.ts'
+import { add } from '../kernels/add.ts'
 import { mul } from '../kernels/mul.ts'
 import { sum } from '../kernels/sum.ts'
 import { snapshot, restore } from '../engine/checkpoint.ts'
@@ -156,6 +157,57 @@ test('refuses scales and intervals that make no sense', ({ gpu }) => {
   refuses(
     () => new LossScaler(gpu, { interval: 0 }),
     'LossScaler: interval must be a whole number of at least 1, got 0',
+  )
+})
+
+test('optimizers that share a scaler divide by one scale, and move it once', async ({ gpu }) => {
+  const one = (value: number) => gpu.variable([value], [1])
+  const run = async (a: number, b: number, interval: number) => {
+    const [u, v] = [one(1), one(1)]
+    const [first, second] = [new Sgd({ u }), new Sgd({ v })]
+    const scaler = new LossScaler(gpu, { scale: 1024, interval })
+    const step = gpu.capture((x: Tensor, y: Tensor) => {
+      const loss = add(sum(mul(u, x)), sum(mul(v, y)))
+      const gradients = gpu.backward(loss, scaler.scale)
+      first.step(gradients, () => 0.1, scaler)
+      second.step(gradients, () => 0.1, scaler)
+    })
+    step.run({ values: [a], shape: [1] }, { values: [b], shape: [1] })
+    return [u, v, scaler.scale, scaler.state['good'] ?? u].map(async (t) => (await gpu.read(t))[0])
+  }
+  const read = async (...given: Parameters<typeof run>) => Promise.all(await run(...given))
+  const near = Math.fround(1 - Math.fround(0.1))
+  assert.equal(await read(1, 1, 2000), [near, near, 1024, 1])
+  assert.equal(await read(Infinity, 1, 2000), [1, near, 512, 0])
+  assert.equal(await read(1, Infinity, 2000), [near, 1, 512, 0])
+  assert.equal(await read(1, 1, 1), [near, near, 2048, 0]) // grows once
+})
+
+test('optimizers in turn, each with a backward pass of its own, have a scale each', async ({ gpu }) => {
+  const [u, v] = [gpu.variable([1], [1]), gpu.variable([1], [1])]
+  const scaler = new LossScaler(gpu, { scale: 4, interval: 1 })
+  for (const w of [u, v]) {
+    const optimizer = new Sgd({ w })
+    optimizer.step(gpu.backward(sum(w), scaler.scale), 0.5, scaler)
+    assert.equal([...(await gpu.read(w))], [0.5])
+  }
+  assert.equal([...(await gpu.read(scaler.scale))], [16])
+})
+
+test('refuses gradients whose scale it does not know, or has moved', ({ gpu }) => {
+  const w = gpu.variable([1], [1])
+  const [first, second] = [new Sgd({ w }), new Sgd({ v: gpu.variable([1], [1]) })]
+  const scaler = new LossScaler(gpu)
+  const old = gpu.backward(sum(w), scaler.scale)
+  for (let i = 0; i < 2; i++) first.step(gpu.backward(sum(w), scaler.scale), 0.1, scaler)
+  refuses(
+    () => first.step(old, 0.1, scaler),
+    'LossScaler: these gradients were made with a scale that has moved since; call gpu.backward(loss, scaler.scale) again',
+  )
+  const [v = w] = Object.values(second.parameters)
+  refuses(
+    () => second.step(new Map(gpu.backward(sum(v), scaler.scale)), 0.1, scaler),
+    'LossScaler: several optimizers share it, so each must be given what gpu.backward(loss, scaler.scale) returned; otherwise make a LossScaler for each',
   )
 })
 

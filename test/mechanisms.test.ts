@@ -38,10 +38,11 @@ async function train(gpu: Gpu, step: (images: Tensor, indices: number[]) => Tens
 
 function mocoToy(
   gpu: Gpu,
-  options: { symmetric?: boolean; splits?: number; shuffle?: boolean; K?: number } = {},
+  given: { symmetric?: boolean; splits?: number; shuffle?: boolean; K?: number } = {},
 ) {
+  const { K = 80, ...options } = given
   const [query, key] = [toyTower(gpu, 1), toyTower(gpu, 2)]
-  const queue = new KeyQueue(gpu, { K: options.K ?? 80, C: 8 })
+  const queue = new KeyQueue(gpu, { K, C: 8 })
   const optimizer = new Adam(parametersOf(query))
   const views = toyViews(gpu)
   return moco(gpu, {

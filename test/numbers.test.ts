@@ -102,25 +102,25 @@ const NO_NUMBERS = 'tensor: values must be numbers in a typed array or in arrays
 const refused: readonly (readonly [values: unknown, message: string])[] = [
   [[[1, 2], [3]], 'tensor: nested arrays must have the same sizes, got [2] and, at [1], [1]'],
   [[[1], 2], `${NO_NUMBERS} 2 at [1]`],
-  [[1, [2]], `${NO_NUMBERS} an array at [1]`],
+  [[1, [2]], `${NO_NUMBERS} an array of 1 at [1]`],
   [[Uint8Array.of(1), [2]], 'tensor: rows must be arrays of one kind, got u8 and f32'],
   [[1, , 3], `${NO_NUMBERS} undefined at [1]`], // oxlint-disable-line no-sparse-arrays
   [[1, null], `${NO_NUMBERS} null at [1]`],
-  [['1'], `${NO_NUMBERS} the string '1' at [0]`],
+  [['1'], `${NO_NUMBERS} '1' at [0]`],
   [[1n], `${NO_NUMBERS} 1n at [0]`],
   [[true], `${NO_NUMBERS} true at [0]`],
-  ['1234', `${NO_NUMBERS} the string '1234'`],
+  ['1234', `${NO_NUMBERS} '1234'`],
   [undefined, `${NO_NUMBERS} undefined`],
   [null, `${NO_NUMBERS} null`],
-  [{ length: 2 }, `${NO_NUMBERS} an object`],
-  [{ data: Uint8ClampedArray.of(1), width: 1 }, `${NO_NUMBERS} an object; give its data`],
+  [{ length: 2 }, `${NO_NUMBERS} an object with length`],
+  [{ data: Uint8ClampedArray.of(1), width: 1 }, `${NO_NUMBERS} an object with data, width; give its data`],
   [
     new ArrayBuffer(8),
     `${NO_NUMBERS} an ArrayBuffer; say what its bytes are by a typed array, such as new Float32Array(buffer)`,
   ],
   [
     new DataView(new ArrayBuffer(8)),
-    `${NO_NUMBERS} a DataView; say what its bytes are by a typed array, such as new Float32Array(buffer)`,
+    `${NO_NUMBERS} a DataView of 8 bytes; say what its bytes are by a typed array, such as new Float32Array(buffer)`,
   ],
   [
     Uint32Array.of(1, 2 ** 31),
@@ -142,7 +142,7 @@ test('what holds no numbers, or numbers that would be lost, is refused in words'
   }
   refuses(
     () => gpu.tensor(gpu.tensor([1]) as unknown as Values),
-    `${NO_NUMBERS} a tensor; a tensor holds its values already`,
+    `${NO_NUMBERS} a Tensor f32 [1]; a tensor holds its values already`,
   )
 })
 
@@ -189,16 +189,16 @@ test('a refused write changes neither its variable nor its neighbours in a flat 
   refuses(() => gpu.write(bytes, [1, 2, 0.5]), 'write: 0.5 at 2 is no u8 (whole numbers from 0 to 255)')
   refuses(
     () => gpu.write(gpu.tensor([1]) as typeof a, [2]),
-    'write: only a variable can be written, got a tensor [1]',
+    'Gpu.write: variable must be a variable, got a Tensor f32 [1]',
   )
-  refuses(() => gpu.write(5 as unknown as typeof a, [2]), 'write: the variable must be a tensor, got 5')
+  refuses(() => gpu.write(5 as unknown as typeof a, [2]), 'Gpu.write: variable must be a variable, got 5')
 })
 
 test('what is no input of a captured step is refused', ({ gpu }) => {
   for (const [given, words] of [
     [null, 'null'],
     [undefined, 'undefined'],
-    [Float32Array.of(1), 'a Float32Array'],
+    [Float32Array.of(1), 'a Float32Array of 4 bytes'],
   ])
     refuses(
       () => gpu.capture((x: Tensor) => x).run(given as unknown as { values: Values }),
@@ -222,7 +222,7 @@ test('labels and indices may come in any kind of array', async ({ gpu }) => {
   }
   refuses(
     () => crossEntropy(x, '20' as unknown as number[]),
-    "crossEntropy: indices: values must be numbers in a typed array or in arrays, got the string '20'",
+    "crossEntropy: indices must be an array of whole numbers or a tensor, got '20'",
   )
 })
 
@@ -237,7 +237,7 @@ test('a checkpoint with other arrays or counts is refused before anything is wri
   const tensors = new Map([['a', { shape: [2], data: Float64Array.of(1, 2) as unknown as Float32Array }]])
   refuses(
     () => encodeSafetensors({ tensors, metadata: {} }),
-    'safetensors: a must be a Float32Array, Int32Array, BigInt64Array or Uint8Array, got a Float64Array',
+    'safetensors: a must be a Float32Array, Int32Array, BigInt64Array or Uint8Array, got a Float64Array of 16 bytes',
   )
 })
 

@@ -30,9 +30,9 @@ test('params are what their types hold, given as numbers or as functions', async
     [{ count: () => 2 ** 32 }, 'count must be a whole number from 0 to 2^32 - 1, got 4294967296'],
     [{ shift: 2 ** 31 }, 'shift must be a whole number from -2^31 to 2^31 - 1, got 2147483648'],
     [{ scale: 1e39 }, 'scale must be a number within the range of f32, 3.4e38, got 1e+39'],
-    [{ scale: '2' }, "scale must be a number within the range of f32, 3.4e38, got the string '2'"],
+    [{ scale: '2' }, "scale must be a number within the range of f32, 3.4e38, got '2'"],
     [{ scale: true }, 'scale must be a number within the range of f32, 3.4e38, got true'],
-    [{ scales: 2 }, 'there is no param scales in its struct Params'],
+    [{ scales: 2 }, "struct Params [count, shift, scale] has no member 'scales'; did you mean 'scale'?"],
   ] as const)
     refuses(() => given(gpu, params as unknown as Params), `three: ${message}`)
   refuses(() => given(gpu, {}, [NaN]), 'three: groups must be whole numbers from 0, got [NaN, 1, 1]')

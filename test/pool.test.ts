@@ -72,10 +72,10 @@ for (const layer of layers) {
   const [rows, columns] = [windows(x[1], size, stride, padding), windows(x[2], size, stride, padding)]
 
   test(`maximum of windows: ${named}`, ({ gpu }) =>
-    checkOp(gpu, (t) => maxPool(t, layer), pooled(x, rows, columns, max, -Infinity), [x]))
+    checkOp(gpu, (t) => maxPool(t, { size, stride, padding }), pooled(x, rows, columns, max, -Infinity), [x]))
 
   test(`mean of windows: ${named}`, ({ gpu }) =>
-    checkOp(gpu, (t) => avgPool(t, layer), pooled(x, rows, columns, mean, 0), [x]))
+    checkOp(gpu, (t) => avgPool(t, { size, stride, padding }), pooled(x, rows, columns, mean, 0), [x]))
 }
 
 test('mean over a grid whose cells overlap, or are pixels, or repeat them', async ({ gpu }) => {

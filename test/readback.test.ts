@@ -136,10 +136,10 @@ test('item is the one number of a tensor', async ({ gpu }) => {
   assert.equal(
     messages.map(({ message }) => message),
     [
-      'item: a tensor must hold one number, got [2]; read it',
-      'item: a tensor must hold one number, got [0]; read it',
-      'item: the argument must be a tensor, got 5',
-      'read: the argument must be a tensor, got null',
+      'Gpu.item: the tensor must hold one number, got [2]; read it',
+      'Gpu.item: the tensor must hold one number, got [0]; read it',
+      'Gpu.item: tensor must be a tensor, got 5; put values on the GPU with gpu.tensor(values, shape)',
+      'Gpu.read: tensor must be a tensor, got null',
     ],
   )
 })

@@ -1,0 +1,50 @@
+// What a Gpu's options and arguments must be, and how it prints.
+
+import type { Precision } from '../kernels/op.ts'
+import { type Rule, callback, flag, having, oneOf, tensor, variable } from '../kernels/options.ts'
+
+/** What the options that both a Gpu and `openGpu` take must be. */
+export const arithmeticRules = {
+  precision: oneOf('f32', 'f16x3', 'f16'),
+  activations: oneOf('f32', 'f16'),
+}
+
+const options = {
+  ...arithmeticRules,
+  ownsDevice: flag,
+  kernels: oneOf('device', 'gpu', 'matrices'),
+  onWait: callback,
+}
+
+const list = { words: 'an array', fits: Array.isArray }
+const isPair = (v: unknown) => Array.isArray(v) && v.length === 2 && v.every(tensor.fits)
+const pairs = {
+  words: 'an array of pairs, [output, cotangent] each',
+  fits: (v: unknown) => Array.isArray(v) && v.every(isPair),
+}
+
+const tensors: Rule = {
+  words: 'an iterable of tensors, such as Object.values(optimizer.parameters)',
+  fits: (v) => typeof v === 'object' && v !== null && Symbol.iterator in v,
+}
+
+/** What a Gpu is made of and given. */
+export const rules = {
+  options,
+  list,
+  pairs,
+  variable,
+  backward: { of: tensors },
+  device: having('a GPUDevice', 'queue', 'limits', 'lost'),
+}
+
+/** 'Gpu (llvmpipe, software, f32)'. */
+export function showGpu(gpu: {
+  readonly device: GPUDevice
+  readonly software: boolean
+  readonly run: { readonly precision: Precision }
+}): string {
+  const { description, device, vendor } = gpu.device.adapterInfo ?? {}
+  const name = [description, device, vendor].find((words) => words) ?? 'unnamed adapter'
+  return `Gpu (${name}${gpu.software ? ', software' : ''}, ${gpu.run.precision})`
+}

@@ -1,0 +1,30 @@
+// How tensors look when they are printed.
+
+import type { DType, Machine, Shape, Tensor } from '../kernels/op.ts'
+import { inspect, showTensor } from '../kernels/options.ts'
+
+/** A tensor that prints as what it is: 'Tensor f32 [2, 3]', or 'Variable f32 [2, 3]'. */
+export class PrintedTensor implements Tensor {
+  readonly shape: Shape
+  readonly dtype: DType
+  readonly gpu: Machine
+
+  constructor(shape: Shape, dtype: DType, gpu: Machine) {
+    this.shape = shape
+    this.dtype = dtype
+    this.gpu = gpu
+  }
+
+  toString() {
+    return showTensor(this)
+  }
+
+  [inspect]() {
+    return showTensor(this)
+  }
+}
+
+/** The same of a variable. */
+export class PrintedVariable extends PrintedTensor {
+  readonly mutable = true
+}
