@@ -31,6 +31,7 @@ await build({
     'uvu/assert',
     'uplot',
     'valibot',
+    'esbuild',
   ],
   target: 'es2022',
   sourcemap: 'linked',
