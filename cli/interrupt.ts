@@ -38,6 +38,7 @@ export function onInterrupt(stop: Stop, progress: Progress): () => void {
     process.off('SIGTERM', interrupt)
     process.off('SIGHUP', hangUp)
     lost()
+    if (stop.requested) process.on('SIGINT', () => process.exit(INTERRUPTED)) // saved: the exit code says so
   }
 }
 

@@ -104,7 +104,7 @@ test('refuses shapes that do not fit, naming them', ({ gpu }) => {
 for (const name of goldenNames('matmul_'))
   test(`agrees with PyTorch: ${name}`, ({ gpu }) => matmulGolden(gpu, new Golden(name)))
 
-for (const name of goldenNames('linear_'))
+for (const name of goldenNames('linear_').filter((known) => !known.startsWith('linear_probe_')))
   test(`agrees with PyTorch: ${name}`, ({ gpu }) => linearGolden(gpu, new Golden(name)))
 
 test.run()
