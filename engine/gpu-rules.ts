@@ -9,7 +9,7 @@ export const arithmeticRules = {
   activations: oneOf('f32', 'f16'),
 }
 
-const options = {
+const gpuOptions = {
   ...arithmeticRules,
   ownsDevice: flag,
   kernels: oneOf('device', 'gpu', 'matrices'),
@@ -23,18 +23,18 @@ const pairs = {
   fits: (v: unknown) => Array.isArray(v) && v.every(isPair),
 }
 
-const tensors: Rule = {
+const tensorsRule: Rule = {
   words: 'an iterable of tensors, such as Object.values(optimizer.parameters)',
   fits: (v) => typeof v === 'object' && v !== null && Symbol.iterator in v,
 }
 
 /** What a Gpu is made of and given. */
 export const rules = {
-  options,
+  options: gpuOptions,
   list,
   pairs,
   variable,
-  backward: { of: tensors },
+  backward: { of: tensorsRule },
   device: having('a GPUDevice', 'queue', 'limits', 'lost'),
 }
 

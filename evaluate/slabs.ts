@@ -38,23 +38,23 @@ const isParts = (v: unknown) =>
   (Symbol.asyncIterator in v || (Symbol.iterator in v && (!Array.isArray(v) || v.every(isRows)))) &&
   !ArrayBuffer.isView(v)
 
-const rows = rule('{ features, M, D } with features in a Float32Array, as embed returns', isRows)
-const bank = rule(
+const rowsRule = rule('{ features, M, D } with features in a Float32Array, as embed returns', isRows)
+const bankRule = rule(
   'a tensor [M, D], or what embed or embedSlabs returns',
   (v) => isTensor(v) || isRows(v) || isParts(v),
 )
-const asked = rule('a tensor [Q, D], or what embed returns', (v) => isTensor(v) || isRows(v))
+const askedRule = rule('a tensor [Q, D], or what embed returns', (v) => isTensor(v) || isRows(v))
 
 /** Throws TypeError, in the name of `owner`, for what are no features to compare. */
 export function checkFeatures(owner: string, features: unknown, queries: unknown) {
-  checkValue(owner, 'features', features, bank)
-  checkValue(owner, 'queries', queries, asked)
+  checkValue(owner, 'features', features, bankRule)
+  checkValue(owner, 'queries', queries, askedRule)
 }
 
 /** Throws TypeError, in the name of `owner`, unless these are rows of numbers, and ShapeError
  *  unless there are M rows of D. */
 export function checkRows(owner: string, what: string, given: Rows) {
-  const { features, M, D } = checkValue(owner, what, given, rows)
+  const { features, M, D } = checkValue(owner, what, given, rowsRule)
   if (!(Number.isInteger(M) && Number.isInteger(D) && features.length === M * D))
     throw new ShapeError(
       `${owner}: ${what} [M, D] must hold M D numbers, got ${features.length} for [${M}, ${D}]`,

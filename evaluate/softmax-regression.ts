@@ -56,12 +56,12 @@ export interface Regression {
 }
 
 const scalingRule = having('means and deviations, { mean, deviation }', 'mean', 'deviation')
-const regression = having('a fitted regression', 'weight', 'bias', 'scaling', 'classes')
+const regressionRule = having('a fitted regression', 'weight', 'bias', 'scaling', 'classes')
 
 const rules = { classes: needed(count), scaling: scalingRule }
 
 const fitRules = {
-  ...{ lambda: needed(number), start: regression, tolerance: notNegative, iterations: whole },
+  ...{ lambda: needed(number), start: regressionRule, tolerance: notNegative, iterations: whole },
 }
 
 /** Features of any number, slab by slab on the GPU, for fits with several lambdas. */
@@ -164,7 +164,7 @@ export class SoftmaxRegression {
 export async function scoresOf(gpu: Gpu, rows: Embeddings, by: Regression): Promise<Float32Array> {
   checkGpu('scoresOf', gpu)
   checkRows('scoresOf', 'features', rows)
-  checkValue('scoresOf', 'by', by, regression)
+  checkValue('scoresOf', 'by', by, regressionRule)
   const { classes: C } = by
   const scores = new Float32Array(rows.M * C)
   for (const [start, end] of slabsOf(rows.M, slabRows(gpu, Math.max(rows.D, C)))) {

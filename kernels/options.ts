@@ -182,14 +182,14 @@ export function describe(value: unknown): string {
   if (Array.isArray(value)) return value.length === 0 ? 'an empty array' : `an array of ${value.length}`
   const { constructor: maker } = value as { constructor?: { name?: unknown } } // an object may have none
   const kind = typeof maker?.name === 'string' ? maker.name : ''
-  if (ArrayBuffer.isView(value)) return `${a(kind)} of ${value.byteLength} bytes`
-  if (kind !== '' && kind !== 'Object') return a(kind)
+  if (ArrayBuffer.isView(value)) return `${withArticle(kind)} of ${value.byteLength} bytes`
+  if (kind !== '' && kind !== 'Object') return withArticle(kind)
   const names = Object.keys(value)
   if (names.length === 0) return 'an empty object'
   return `an object with ${names.slice(0, MOST_NAMES).join(', ')}${names.length > MOST_NAMES ? ', ...' : ''}`
 }
 
-const a = (name: string) => `${/^[AEIO]/.test(name) ? 'an' : 'a'} ${name}`
+const withArticle = (name: string) => `${/^[AEIO]/.test(name) ? 'an' : 'a'} ${name}`
 
 /** A tensor in a few words: 'Tensor f32 [2, 3]'. */
 export const showTensor = (t: { readonly shape: readonly number[] }): string =>

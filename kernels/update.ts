@@ -113,7 +113,7 @@ export function adam(
   },
   { lr, betas: [beta1, beta2], eps, decoupled, t }: AdamParams,
 ) {
-  const stepSize = () => Math.fround(valueOf(lr) / (1 - beta1 ** valueOf(t))) // may overflow, as the weights then do
+  const stepSize = () => Math.fround(valueOf(lr) / (1 - beta1 ** valueOf(t))) // infinite beyond f32
   const scale = () => 1 / Math.sqrt(1 - beta2 ** valueOf(t))
   // 1 - beta is taken here, in double precision: in f32, 1 - 0.999 is off by 4e-5 of itself
   const kept = { keep1: beta1, take1: 1 - beta1, keep2: beta2, take2: 1 - beta2 }
