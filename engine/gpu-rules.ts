@@ -29,6 +29,10 @@ export const rules = {
   list,
   pairs,
   variable,
+  variables: {
+    words: 'an array of variables',
+    fits: (v: unknown) => Array.isArray(v) && v.every(variable.fits),
+  },
   device: having('a GPUDevice', 'queue', 'limits', 'lost'),
 }
 

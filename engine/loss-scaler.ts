@@ -1,7 +1,7 @@
 // Dynamic loss scaling for training in f16: see kernels/loss-scale.ts.
 
 import type { Tensor, Variable } from '../kernels/op.ts'
-import { anything, checkOptions, describe, inspect } from '../kernels/options.ts'
+import { anything, checkOptions, checkValue, describe, inspect, onGpu } from '../kernels/options.ts'
 import { type Layout } from '../kernels/update.ts'
 import { unscale } from '../kernels/loss-scale.ts'
 import type { Gpu } from './gpu.ts'
@@ -56,6 +56,7 @@ export class LossScaler {
 
   /** Throws Error for a scale outside of 1 to 2^24, or an interval that is no whole number. */
   constructor(gpu: Gpu, options: LossScalerOptions = {}) {
+    checkValue('LossScaler', 'gpu', gpu, onGpu)
     const { scale = 65536, interval = 2000 } = checkOptions('LossScaler', options, rules)
     if (!(scale >= LIMITS.least && scale <= LIMITS.most))
       throw new Error(`LossScaler: scale must be from 1 to ${LIMITS.most}, got ${describe(scale)}`)

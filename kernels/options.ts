@@ -79,6 +79,15 @@ export const either = (a: Rule, b: Rule): Rule =>
 export const having = (words: string, ...members: readonly string[]): Rule =>
   rule(words, (v) => isObject(v) && members.every((member) => member in v))
 
+/** What models, scalers and the rest are made on. */
+export const onGpu = having('a Gpu, as openGpu() resolves to', 'variable', 'run', 'device')
+
+/** An array of two numbers. */
+export const twoNumbers = rule(
+  'two numbers',
+  (v) => Array.isArray(v) && v.length === 2 && v.every(number.fits),
+)
+
 /** The rule of an option that has no default. */
 export const needed = (of: Rule): Needed => ({ ...of, needed: true })
 

@@ -1,7 +1,7 @@
 // What a method's step is given for a batch, and whole sets of images on the GPU, of which a step is given numbers only.
 
 import { type Tensor, type Variable, dim } from '../kernels/op.ts'
-import { checkValue, describe, having, isTensor } from '../kernels/options.ts'
+import { checkValue, describe, having, isTensor, onGpu } from '../kernels/options.ts'
 import { takeImages } from '../kernels/take-images.ts'
 import type { Upload } from '../engine/capture-inputs.ts'
 import type { Gpu } from '../engine/gpu.ts'
@@ -91,7 +91,10 @@ export interface ImageSource {
 }
 
 /** Bytes of the set, and the most that a set on the GPU may have: what the adapter binds at once. */
-export function residentBytes({ device }: Gpu, { size, image }: Omit<ImageSource, 'read'>) {
+export function residentBytes(gpu: Gpu, source: Omit<ImageSource, 'read'>) {
+  const { device } = checkValue('residentBytes', 'gpu', gpu, onGpu)
+  const set = having('a data set, one half of a split', 'image', 'size')
+  const { size, image } = checkValue('residentBytes', 'source', source, set)
   const bytes = size * image.height * image.width * image.channels
   return { bytes, most: device.limits.maxStorageBufferBindingSize }
 }

@@ -14,7 +14,7 @@ import {
   describe,
   count,
   flag,
-  having,
+  onGpu,
   needed,
   notNegative,
   oneOf,
@@ -55,9 +55,7 @@ export const checkedForward =
   }
 
 /** Throws TypeError, in the name of `owner`, unless this is a Gpu. */
-export const checkGpu = (owner: string, gpu: Gpu) => checkValue(owner, 'gpu', gpu, gpuRule)
-
-const gpuRule = having('a Gpu, as openGpu() resolves to', 'variable', 'run', 'device')
+export const checkGpu = (owner: string, gpu: Gpu) => checkValue(owner, 'gpu', gpu, onGpu)
 
 export type Layer = (x: Tensor, mode: Mode) => Tensor
 
