@@ -140,7 +140,8 @@ const textOf = (settings: object) =>
     .map(([name, value]) => `${name} ${String(value)}`)
     .join(', ')
 
-/** Throws TypeError for an input that is none, and Error when one tensor is given twice: replays copy each input, so that a gradient would be of one of the two alone. */
+/** Throws TypeError for an input that is none, and Error when one tensor is given twice: replays
+ *  copy each input, so that a gradient would be of one of the two alone. */
 export function checkDistinct(values: readonly Value[]) {
   for (const [i, one] of values.entries()) {
     if (!isValue(one))

@@ -17,8 +17,8 @@ export const setLayout = (flat: Variable, parts: readonly string[]) => layouts.s
 
 const LAYOUT = '.layout' // behind the name of a flat variable: its parts, as UTF-8 text
 
-/** The variables' values, in torchvision's layouts. An optimizer's state is accompanied by the names of the parameters that it is of,
- *  behind `<name>.layout`. */
+/** The variables' values, in torchvision's layouts. An optimizer's state is accompanied by the
+ *  names of the parameters that it is of, behind `<name>.layout`. */
 export async function snapshot(gpu: Gpu, variables: Named): Promise<Map<string, SavedTensor>> {
   checkValue('snapshot', 'gpu', gpu, onGpu)
   checkValue('snapshot', 'variables', variables, record)
@@ -44,7 +44,8 @@ function textTensor(text: string): SavedTensor {
   return { shape: [data.length], data }
 }
 
-/** Throws Error if a saved flat variable is of other parameters than this one, or of the same in another order. */
+/** Throws Error if a saved flat variable is of other parameters than this one, or of the same in
+ *  another order. */
 function checkLayout(name: string, variable: Variable, saved: ReadonlyMap<string, SavedTensor>) {
   const [parts, found] = [layouts.get(variable), saved.get(name + LAYOUT)?.data]
   if (!parts || !(found instanceof Uint8Array)) return
@@ -57,8 +58,9 @@ function checkLayout(name: string, variable: Variable, saved: ReadonlyMap<string
   )
 }
 
-/** Overwrites the variables with saved ones of the same names; others in `saved` are ignored. Throws Error naming what is
- *  missing, has another shape, or is an optimizer's state for other parameters or another order of them, before anything is written. */
+/** Overwrites the variables with saved ones of the same names; others in `saved` are ignored.
+ *  Throws Error naming what is missing, has another shape, or is an optimizer's state for other
+ *  parameters or another order of them, before anything is written. */
 export function restore(gpu: Gpu, variables: Named, saved: ReadonlyMap<string, SavedTensor>) {
   checkValue('restore', 'gpu', gpu, onGpu)
   checkValue('restore', 'variables', variables, record)

@@ -3,7 +3,8 @@
 import { type Kernel, type Scalar, valueOf } from '../kernels/op.ts'
 import { checkValue, describe, having, nearest } from '../kernels/options.ts'
 
-/** The params in the order of the kernel's fields. Throws Error naming a field that has none, or a param that is no field. */
+/** The params in the order of the kernel's fields. Throws Error naming a field that has none, or
+ *  a param that is no field. */
 export function inOrder(kernel: Kernel, params: Readonly<Record<string, Scalar>>): Scalar[] {
   const given = Object.keys(params)
   const fields = kernel.params.map(([field]) => field)
@@ -62,7 +63,8 @@ export function checkBindings({ name, bindings }: Kernel, reads: number, writes:
     )
 }
 
-/** The values of the params now. Throws TypeError for one that is no number, or not what its type can hold. */
+/** The values of the params now. Throws TypeError for one that is no number, or not what its
+ *  type can hold. */
 export function valuesOf(kernel: Kernel, scalars: readonly Scalar[]): number[] {
   return scalars.map((scalar, i) => {
     const isScalar = typeof scalar === 'number' || typeof scalar === 'function'

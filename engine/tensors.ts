@@ -73,7 +73,8 @@ export class Tensors {
     this.#commands.write(this.storage(variable), pack(values, variable.dtype))
   }
 
-  /** Remembers the largest of a sample of the values of f32 images [N, H, W, 3], whose range ops cannot see. */
+  /** Remembers the largest of a sample of the values of f32 images [N, H, W, 3], whose range ops
+   *  cannot see. */
   note(t: Tensor, values: Values) {
     if (t.dtype === 'f32' && t.shape.length === 4 && t.shape[3] === 3)
       this.#largestOf.set(t, largestOf(values))

@@ -37,8 +37,8 @@ const applyDiv = op(divOp, 'a', 'b')
 
 const withNumber = affineAs('div', 'a')
 
-/** a / b, elementwise, broadcasting as numpy does; either may be a number, and the reciprocal of a number b is what is
- *  multiplied. Throws ShapeError. */
+/** a / b, elementwise, broadcasting as numpy does; either may be a number, and the reciprocal of
+ *  a number b is what is multiplied. Throws ShapeError. */
 export function div(a: Tensor | number, b: Tensor | number): Tensor {
   if (typeof b === 'number') return withNumber(a as Tensor, 1 / b, 0) // told where both are numbers
   return typeof a === 'number' ? over(a, b) : applyDiv({}, a, b)

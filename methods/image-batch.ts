@@ -7,8 +7,8 @@ import type { Upload } from '../engine/capture-inputs.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { type Cut, type Pixels, cutPixels } from './chunks.ts'
 
-/** Images [N, H, W, 3]: on the GPU already, pixels to upload, u8 or f32 in [0, 1], a batch as `batches` of a data set yields it, or the
- *  numbers [N] of images of a set on the GPU. */
+/** Images [N, H, W, 3]: on the GPU already, pixels to upload, u8 or f32 in [0, 1], a batch as
+ *  `batches` of a data set yields it, or the numbers [N] of images of a set on the GPU. */
 export type ImageBatch =
   | Tensor
   | Pixels
@@ -29,8 +29,8 @@ export const indicesOf = (batch: ImageBatch): ArrayLike<number> | undefined =>
 export const labelsOf = (batch: ImageBatch): Int32Array | null | undefined =>
   (batch as { readonly labels?: Int32Array | null }).labels
 
-/** The batch as a captured step takes it: pixels by the chunk. Throws TypeError for what is no batch, and RangeError for f32 pixels that
- *  are not in [0, 1]. */
+/** The batch as a captured step takes it: pixels by the chunk. Throws TypeError for what is no
+ *  batch, and RangeError for f32 pixels that are not in [0, 1]. */
 export function inputsOf(method: string, batch: ImageBatch, cut: Cut): (Tensor | Upload)[] {
   const given: unknown = batch
   if (isTensor(given)) return [batch as Tensor]

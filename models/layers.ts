@@ -30,8 +30,8 @@ export interface Mode {
   readonly splits?: number
   /** False to train without moving running statistics and their counts: for a second pass over the same images. */
   readonly tracking?: boolean
-  /** Which pass of a step this is, from 0: another one for each view, and chunk, of a method's batch. What draws random numbers
-   *  makes its stream of it. */
+  /** Which pass of a step this is, from 0: another one for each view, and chunk, of a method's
+   *  batch. What draws random numbers makes its stream of it. */
   readonly pass?: number
 }
 

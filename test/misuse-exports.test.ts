@@ -1,4 +1,5 @@
-// Every function that the library exports, called with nothing and with a number: what it says is said by the library.
+// Every function that the library exports, called with nothing and with a number: what it says is
+// said by the library.
 
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
