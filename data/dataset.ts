@@ -76,7 +76,8 @@ export class DataError extends Error {
   }
 }
 
-/** Throws TypeError, in the name of `owner`, unless this is a set of images, one half of what `openData` resolves to. */
+/** Throws TypeError, in the name of `owner`, unless this is a set of images, one half of what
+ *  `openData` resolves to. */
 export function checkDataset(owner: string, dataset: unknown) {
   const isSplit = typeof dataset === 'object' && dataset !== null && 'train' in dataset
   if (isSplit)

@@ -163,7 +163,8 @@ export function received(given: readonly (Value | Upload)[]): readonly Value[] {
   })
 }
 
-/** Throws Error when one tensor is given twice: replays copy each input, so that a gradient would be of one of the two alone. */
+/** Throws Error when one tensor is given twice: replays copy each input, so that a gradient would be
+ *  of one of the two alone. */
 export function checkDistinct(values: readonly Value[]) {
   for (const [i, one] of values.entries()) {
     const first = values.indexOf(one)

@@ -2,7 +2,7 @@
 // [O, I, H, W] there. Everything else is stored as it is.
 
 import { type Shape, type Variable, show, sizeOf } from '../kernels/op.ts'
-import { checkValue } from '../kernels/options.ts'
+import { checkValue, onGpu, record } from '../kernels/options.ts'
 import { quiet } from './errors.ts'
 import type { Gpu } from './gpu.ts'
 import type { SavedTensor } from './safetensors.ts'
@@ -21,6 +21,8 @@ const LAYOUT = '.layout' // behind the name of a flat variable: its parts, as UT
 /** The variables' values, in torchvision's layouts. An optimizer's state is accompanied by the
  *  names of the parameters that it is of, behind `<name>.layout`. */
 export function snapshot(gpu: Gpu, variables: Named): Promise<Map<string, SavedTensor>> {
+  checkValue('snapshot', 'gpu', gpu, onGpu)
+  checkValue('snapshot', 'variables', variables, record)
   const reads = Object.entries(variables).map(async ([name, variable]): Promise<[string, SavedTensor]> => {
     const data = await gpu.read(variable)
     return [
@@ -46,7 +48,8 @@ function textTensor(text: string): SavedTensor {
   return { shape: [data.length], data }
 }
 
-/** Throws Error if a saved flat variable is of other parameters than this one, or of the same in another order. */
+/** Throws Error if a saved flat variable is of other parameters than this one, or of the same in
+ *  another order. */
 function checkLayout(name: string, variable: Variable, saved: ReadonlyMap<string, SavedTensor>) {
   const [parts, found] = [layouts.get(variable), saved.get(name + LAYOUT)?.data]
   if (!parts || !(found instanceof Uint8Array)) return
@@ -59,9 +62,12 @@ function checkLayout(name: string, variable: Variable, saved: ReadonlyMap<string
   )
 }
 
-/** Overwrites the variables with saved ones of the same names; others in `saved` are ignored. Throws Error naming what is
- *  missing, has another shape, or is an optimizer's state for other parameters or another order of them, before anything is written. */
+/** Overwrites the variables with saved ones of the same names; others in `saved` are ignored.
+ *  Throws Error naming what is missing, has another shape, or is an optimizer's state for other
+ *  parameters or another order of them, before anything is written. */
 export function restore(gpu: Gpu, variables: Named, saved: ReadonlyMap<string, SavedTensor>) {
+  checkValue('restore', 'gpu', gpu, onGpu)
+  checkValue('restore', 'variables', variables, record)
   checkValue('restore', 'saved', saved, savedMap)
   const writes = Object.entries(variables).map(([name, variable]) => {
     const found = saved.get(name)

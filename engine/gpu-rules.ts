@@ -35,6 +35,10 @@ export const rules = {
   pairs,
   variable,
   backward: { of: tensorsRule },
+  variables: {
+    words: 'an array of variables',
+    fits: (v: unknown) => Array.isArray(v) && v.every(variable.fits),
+  },
   device: having('a GPUDevice', 'queue', 'limits', 'lost'),
 }
 

@@ -302,11 +302,14 @@ export class Gpu implements Machine {
    *  one flat variable with each one's offset in elements. Optimizers update it in one dispatch. */
   flatten(variables: readonly Variable[]): { flat: Variable; offsets: readonly number[] } {
     this.#commands.trace?.refuse('variables were moved in the step; make optimizers outside of it')
+    checkValue('Gpu.flatten', 'variables', variables, rules.variables)
     return this.#tensors.flatten(variables)
   }
 
   /** Whether a variable that `flatten` moved still lies in that flat variable, and not in a later one. */
   isWithin(variable: Variable, flat: Variable): boolean {
+    checkTensor('Gpu.isWithin', 'variable', variable)
+    checkTensor('Gpu.isWithin', 'flat', flat)
     return this.#tensors.isWithin(variable, flat)
   }
 

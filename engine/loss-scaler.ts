@@ -1,7 +1,7 @@
 // Dynamic loss scaling for training in f16: see kernels/loss-scale.ts.
 
 import type { Tensor, Variable } from '../kernels/op.ts'
-import { anything, checkOptions, describe, inspect } from '../kernels/options.ts'
+import { anything, checkOptions, checkValue, describe, inspect, onGpu } from '../kernels/options.ts'
 import { type Layout } from '../kernels/update.ts'
 import { unscale } from '../kernels/loss-scale.ts'
 import type { Gpu } from './gpu.ts'
@@ -36,13 +36,15 @@ export function noteSame(gradients: ReadonlyMap<Tensor, Tensor>, of: ReadonlyMap
   if (found) notes.set(gradients, found)
 }
 
-/** Keeps gradients within the range of f16: `gpu.backward(loss, scaler.scale)` gives them `scale` times too large, and
- *  `optimizer.step(gradients, lr, scaler)` takes that back. A step with a gradient that is not finite changes no parameter
- *  and no moment, and halves the scale; 2,000 good steps in a row double it (torch.amp.GradScaler's defaults). All of it is
- *  decided on the GPU. `optimizer.t` counts skipped steps too, which Adam's bias correction sees: torch does not.
+/** Keeps gradients within the range of f16: `gpu.backward(loss, scaler.scale)` gives them `scale`
+ *  times too large, and `optimizer.step(gradients, lr, scaler)` takes that back. A step with a
+ *  gradient that is not finite changes no parameter and no moment, and halves the scale; 2,000 good
+ *  steps in a row double it (torch.amp.GradScaler's defaults). All of it is decided on the GPU.
+ *  `optimizer.t` counts skipped steps too, which Adam's bias correction sees: torch does not.
  *
- *  Several optimizers may share it, each stepped with the gradients of one `gpu.backward`: all divide by the scale that these were made with,
- *  each skips its own step when a gradient of its own is not finite, and the scale moves once, by what all of them met. */
+ *  Several optimizers may share it, each stepped with the gradients of one `gpu.backward`: all
+ *  divide by the scale that these were made with, each skips its own step when a gradient of its
+ *  own is not finite, and the scale moves once, by what all of them met. */
 export class LossScaler {
   /** The loss's cotangent []. */
   readonly scale: Variable
@@ -57,6 +59,7 @@ export class LossScaler {
 
   /** Throws Error for a scale outside of 1 to 2^24, or an interval that is no whole number. */
   constructor(gpu: Gpu, options: LossScalerOptions = {}) {
+    checkValue('LossScaler', 'gpu', gpu, onGpu)
     const { scale = 65536, interval = 2000 } = checkOptions('LossScaler', options, rules)
     if (!(scale >= LIMITS.least && scale <= LIMITS.most))
       throw new Error(`LossScaler: scale must be from 1 to ${LIMITS.most}, got ${describe(scale)}`)
@@ -77,9 +80,10 @@ export class LossScaler {
     return this.#moves
   }
 
-  /** For optimizers: divides flat gradients by the scale that they were made with, in place, and returns the layout to update by, in
-   *  which no parameter has a gradient if the step is to be skipped. `by` is the optimizer's own. Throws Error for gradients of an earlier
-   *  scale, and where several optimizers use the scaler, for gradients that `gpu.backward` did not return. */
+  /** For optimizers: divides flat gradients by the scale that they were made with, in place, and
+   *  returns the layout to update by, in which no parameter has a gradient if the step is to be
+   *  skipped. `by` is the optimizer's own. Throws Error for gradients of an earlier scale, and
+   *  where several optimizers use the scaler, for gradients that `gpu.backward` did not return. */
   unscale<L extends Layout>(
     layout: L,
     grad: Variable,

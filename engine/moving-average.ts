@@ -15,9 +15,11 @@ export class MovingAverage {
   readonly #k: Variable
   readonly #variables: readonly Variable[]
 
-  /** `followers` are moved into one flat buffer; they keep their values until the first `update`. Each follows the parameter of its
-   *  name; where they have names of their own, none of which the optimizer knows, the order pairs them. Throws Error unless they
-   *  pair, and have the shapes of the optimizer's parameters, but for those that nothing follows, `alone`, which must be its last. */
+  /** `followers` are moved into one flat buffer; they keep their values until the first
+   *  `update`. Each follows the parameter of its name; where they have names of their own, none
+   *  of which the optimizer knows, the order pairs them. Throws Error unless they pair, and have
+   *  the shapes of the optimizer's parameters, but for those that nothing follows, `alone`,
+   *  which must be its last. */
   constructor(optimizer: FlatOptimizer, followers: Named, alone: Named = {}) {
     checkValue(
       'MovingAverage',
@@ -72,7 +74,8 @@ export class MovingAverage {
   }
 }
 
-/** The followers in the order of those that they follow. Throws Error where some have the names of leaders, and others have not. */
+/** The followers in the order of those that they follow. Throws Error where some have the names
+ *  of leaders, and others have not. */
 function paired(leaders: readonly string[], followers: Named): readonly Variable[] {
   const names = stripped(leaders)
   const own = stripped(Object.keys(followers))
@@ -89,7 +92,8 @@ function paired(leaders: readonly string[], followers: Named): readonly Variable
   })
 }
 
-/** Names without the prefix that all have: 'online.conv1.weight' is 'conv1.weight' where all begin with 'online.'. */
+/** Names without the prefix that all have: 'online.conv1.weight' is 'conv1.weight' where all
+ *  begin with 'online.'. */
 function stripped(names: readonly string[]): readonly string[] {
   const [first = ''] = names
   const prefix = first.slice(0, first.indexOf('.') + 1)

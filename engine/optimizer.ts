@@ -49,7 +49,8 @@ const adamRules = {
 
 const larsRules = { ...sgdRules, eta: notNegative, classic: flag, exclude: callback }
 
-/** An optimizer's options, checked. Throws TypeError; a learning rate among them is told where it goes. */
+/** An optimizer's options, checked. Throws TypeError; a learning rate among them is told where
+ *  it goes. */
 function optionsOf<T extends object>(name: string, options: T, rules: Rules<T>): T {
   const rate = isRecord(options) && ['lr', 'learningRate'].find((key) => key in options)
   if (rate)

@@ -1,9 +1,10 @@
 // The numbers of a dispatch as the uniform that its kernel reads.
 
 import { type Kernel, type Scalar, show } from '../kernels/op.ts'
-import { describe, nearest } from '../kernels/options.ts'
+import { checkValue, describe, having, nearest } from '../kernels/options.ts'
 
-/** The params in the order of the kernel's fields. Throws Error naming a field that has none, or a param that is no field. */
+/** The params in the order of the kernel's fields. Throws Error naming a field that has none, or
+ *  a param that is no field. */
 export function inOrder(kernel: Kernel, params: Readonly<Record<string, Scalar>>): Scalar[] {
   const given = Object.keys(params)
   const fields = kernel.params.map(([field]) => field)
@@ -29,13 +30,15 @@ function unknownParam(kernel: string, given: string, fields: readonly string[]):
   return new TypeError(`${kernel}: struct Params [${fields.join(', ')}] has no member '${given}'${hint}`)
 }
 
+const aKernel = having('a kernel, as kernel`...` makes it', 'name', 'source', 'bindings')
 const parts: readonly string[] = ['reads', 'updates', 'makes', 'params', 'constants', 'groups']
 
 /** Throws TypeError for a dispatch with an unknown part, or without groups. */
 export function checkDispatch(
-  { name }: Kernel,
+  kernel: Kernel,
   dispatch: { readonly groups: readonly (number | undefined)[] },
 ) {
+  const { name } = checkValue('Gpu.run', 'kernel', kernel, aKernel)
   const given: unknown = dispatch
   if (typeof given !== 'object' || given === null || !Array.isArray(dispatch.groups))
     throw new TypeError(

@@ -1,6 +1,6 @@
 // The safetensors format (https://github.com/huggingface/safetensors): an 8-byte length, a JSON header, raw little-endian data.
 
-import { describe } from '../kernels/options.ts'
+import { checkValue, describe, having, record } from '../kernels/options.ts'
 import { printable } from '../kernels/printable.ts'
 import { type Shape, sizeOf } from '../kernels/op.ts'
 import { type Entry, readHeader } from './safetensors-header.ts'
@@ -20,7 +20,11 @@ export interface SafetensorsFile {
 /** The bytes of a safetensors file. Names keep their order; the first tensor's data is 8-byte
  *  aligned. Throws Error for a tensor whose values do not fill its shape, or that has the
  *  metadata's name. */
-export function encodeSafetensors({ tensors, metadata }: SafetensorsFile): Uint8Array<ArrayBuffer> {
+export function encodeSafetensors(file: SafetensorsFile): Uint8Array<ArrayBuffer> {
+  const parts = having('an object with tensors, a map, and metadata', 'tensors', 'metadata')
+  const { tensors, metadata } = checkValue('encodeSafetensors', 'file', file, parts)
+  checkValue('encodeSafetensors', 'tensors', tensors, having('a map of tensors', 'get', 'values'))
+  checkValue('encodeSafetensors', 'metadata', metadata, record)
   const fields: string[] = []
   const put = (name: string, value: unknown) =>
     void fields.push(`${JSON.stringify(name)}:${JSON.stringify(value)}`)
@@ -40,22 +44,24 @@ export function encodeSafetensors({ tensors, metadata }: SafetensorsFile): Uint8
   }
   const json = new TextEncoder().encode(`{${fields.join(',')}}`)
   const start = 8 + Math.ceil(json.length / 8) * 8
-  const file = new Uint8Array(start + end)
-  file.fill(0x20, 8, start) // the header is padded with spaces
-  file.set(json, 8)
-  new DataView(file.buffer).setBigUint64(0, BigInt(start - 8), true)
+  const bytes = new Uint8Array(start + end)
+  bytes.fill(0x20, 8, start) // the header is padded with spaces
+  bytes.set(json, 8)
+  new DataView(bytes.buffer).setBigUint64(0, BigInt(start - 8), true)
   let at = start
   for (const { data } of tensors.values()) {
-    file.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), at)
+    bytes.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), at)
     at += data.byteLength
   }
-  return file
+  return bytes
 }
 
 /** The tensors and metadata of a safetensors file. Throws Error naming the file and the tensor:
  *  a wrong length, header or dtype, a name that stands twice, data that overlap, leave a gap or
  *  do not end with the file. */
 export function decodeSafetensors(file: Uint8Array, name = 'safetensors'): SafetensorsFile {
+  const bytes = { words: 'the bytes of a file, a Uint8Array', fits: (v: unknown) => v instanceof Uint8Array }
+  checkValue('decodeSafetensors', 'file', file, bytes)
   const told = printable(name)
   if (file.length < 8) throw new Error(`${told}: a safetensors file has at least 8 bytes, got ${file.length}`)
   const headerBytes = Number(new DataView(file.buffer, file.byteOffset).getBigUint64(0, true))

@@ -88,7 +88,8 @@ export class Tensors {
     this.#commands.write(this.storage(t), pack(numbers))
   }
 
-  /** Remembers the largest of a sample of the values of f32 images [N, H, W, 3], whose range ops cannot see. */
+  /** Remembers the largest of a sample of the values of f32 images [N, H, W, 3], whose range ops
+   *  cannot see. */
   note(t: Tensor, values: Numbers['data']) {
     if (t.dtype === 'f32' && t.shape.length === 4 && t.shape[3] === 3)
       this.#largestOf.set(t, largestOf(values))

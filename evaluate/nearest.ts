@@ -1,9 +1,9 @@
 // The nearest neighbours of features, with their similarities.
 
 import { type Tensor, dim, matrix } from '../kernels/op.ts'
-import { anything, checkOptions, describe, flag } from '../kernels/options.ts'
+import { anything, checkOptions, describe, flag, onGpu } from '../kernels/options.ts'
 import { Gpu } from '../engine/gpu.ts'
-import { gpuRule } from '../models/layers.ts'
+
 import type { Embeddings } from './embed.ts'
 import { type Lists, type Rows, CHUNK, keyOf, search } from './search.ts'
 import { checkFeatures } from './slabs.ts'
@@ -22,7 +22,7 @@ export interface NearestOptions {
 }
 
 /** What these options must be; `checkCounts` checks the counts. */
-export const nearestRules = { normalized: flag, chunk: anything, slab: anything, gpu: gpuRule }
+export const nearestRules = { normalized: flag, chunk: anything, slab: anything, gpu: onGpu }
 
 export interface Nearest {
   /** [Q, k], places in features; nearest first, of equally near ones the lowest first. */

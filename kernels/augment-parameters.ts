@@ -2,6 +2,7 @@
 // it is one row of 16 numbers per image, written by the draw kernel or from here, and read by every later
 // pass.
 
+import { checkValue, having, twoNumbers } from './options.ts'
 import { wgsl } from './op.ts'
 
 /** A colour adjustment of torchvision's ColorJitter. */
@@ -49,8 +50,10 @@ export const augmentationStruct = wgsl`
 /** The rows [N, 16] of augmentations of images [H, W]. */
 export function packAugmentations(
   each: readonly Augmentation[],
-  [H, W]: readonly [number, number],
+  image: readonly [number, number],
 ): Float32Array {
+  checkValue('packAugmentations', 'each', each, having('an array of augmentations', 'length', 'entries'))
+  const [H, W] = checkValue('packAugmentations', 'image', image, twoNumbers)
   const rows = new Float32Array(each.length * ROW)
   for (const [n, { crop, flip, jitter = [], grayscale, blur = 0 }] of each.entries()) {
     const { top, left, height, width, open } = crop ?? { top: 0, left: 0, height: H, width: W }
@@ -64,6 +67,7 @@ export function packAugmentations(
 
 /** What the rows [N, 16] say, as read back from `drawAugmentations`: `augmentWith` accepts it. */
 export function unpackAugmentations(rows: Float32Array): Augmentation[] {
+  checkValue('unpackAugmentations', 'rows', rows, having('the Float32Array of rows', 'length', 'subarray'))
   return Array.from({ length: rows.length / ROW }, (_, n) => {
     const row = rows.subarray(n * ROW, (n + 1) * ROW)
     const [top = 0, left = 0, height = 0, width = 0, open, flip, grayscale, blur = 0] = row

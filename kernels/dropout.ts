@@ -79,15 +79,17 @@ export interface DropoutOptions {
   readonly seed: number
   /** Each step drops other elements: in a captured step, `() => state.step`. */
   readonly step: Scalar
-  /** Tells apart the dropouts of one step: another one for each layer, and for each view and chunk (`Mode.pass`); 0 by default. */
+  /** Tells apart the dropouts of one step: another one for each layer, and for each view and
+   *  chunk (`Mode.pass`); 0 by default. */
   readonly stream?: number
   readonly training?: boolean
 }
 
-/** x with each element dropped with probability p and the others scaled by 1 / (1 - p); x itself when not
- *  training. Which are dropped depends on seed, stream, step and position alone. Throws RangeError for p
- *  outside [0, 1], and Error for a second dropout of one step, or of one backward pass outside of steps, with the same seed,
- *  stream and step; what is computed under `noGrad` is not counted. */
+/** x with each element dropped with probability p and the others scaled by 1 / (1 - p); x itself
+ *  when not training. Which are dropped depends on seed, stream, step and position alone. Throws
+ *  RangeError for p outside [0, 1], and Error for a second dropout of one step, or of one
+ *  backward pass outside of steps, with the same seed, stream and step; what is computed under
+ *  `noGrad` is not counted. */
 export function dropout(x: Tensor, p: number, options: DropoutOptions): Tensor {
   const { seed, step, stream = 0, training = true } = checkOptions('dropout', options ?? {}, rules)
   checkTensor('dropout', 'x', x)

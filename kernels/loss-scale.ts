@@ -34,8 +34,8 @@ const decideKernel = kernel`
   @group(0) @binding(0) var<storage, read>       bad:     array<f32>; // [blocks]
   @group(0) @binding(1) var<storage, read_write> scale:   array<f32>; // []
   @group(0) @binding(2) var<storage, read_write> good:    array<f32>; // [], steps since the scale changed
-  @group(0) @binding(3) var<storage, read_write> round:   array<f32>; // [3]: scale and good as they were, and if one was not finite
-  @group(0) @binding(4) var<storage, read_write> verdict: array<f32>; // [2]: what gradients are multiplied by; 1, or 0 to skip
+  @group(0) @binding(3) var<storage, read_write> round:   array<f32>; // [3]: scale, good, any bad
+  @group(0) @binding(4) var<storage, read_write> verdict: array<f32>; // [2]: factor; 1, or 0 to skip
   @group(0) @binding(5) var<uniform>             p:       Params;
   var<workgroup> found: array<u32, 256>;
   @compute @workgroup_size(256)
@@ -47,7 +47,8 @@ const decideKernel = kernel`
     if (lane > 0u) { return; }
     var any = 0u;
     for (var i = 0u; i < 256u; i++) { any |= found[i]; }
-    if (p.joins == 0u) { // the first optimizer to use these gradients; others judge the same scale again, with more gradients
+    // The first optimizer to use these gradients; others judge the same scale again.
+    if (p.joins == 0u) {
       round[0] = scale[0];
       round[1] = good[0];
       round[2] = 0.0;

@@ -5,6 +5,7 @@
 //   h = P / (P + m Pn) = sigmoid(s - c),  c = log Z + log(m / n)
 //   loss = 1/N Σ_i (-log h(v_i) - Σ_j log(1 - h(noise_j))) = 1/N Σ_i (softplus(c - s_i) + Σ_j softplus(s_ij - c))
 
+import { checkTensor, checkValue, having } from './options.ts'
 import { type Tensor, dim } from './op.ts'
 import { add } from './add.ts'
 import { affine } from './affine.ts'
@@ -33,5 +34,8 @@ export function similarities(f: Tensor, v: Tensor, noise: Tensor, T: number): Si
 
 /** NCE of similarities for a constant c = log Z + log(m / n), of any shape that broadcasts to both -> []. The noise is one draw
  *  for the whole batch, where the original code draws anew for each feature. */
-export const nce = ({ own, noise }: Similarities, c: Tensor): Tensor =>
-  affine(add(sum(softplus(sub(c, own))), sum(softplus(sub(noise, c)))), 1 / dim(own.shape, 0), 0)
+export function nce(s: Similarities, c: Tensor): Tensor {
+  const { own, noise } = checkValue('nce', 's', s, having('what similarities returns', 'own', 'noise'))
+  checkTensor('nce', 'own', own)
+  return affine(add(sum(softplus(sub(c, own))), sum(softplus(sub(noise, c)))), 1 / dim(own.shape, 0), 0)
+}

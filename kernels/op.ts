@@ -58,10 +58,11 @@ export interface Machine {
   /** Puts values on the GPU, of this shape or of the one that they have. */
   tensor(values: Values, shape?: Shape): Tensor
   readonly run: Run
-  /** False if something else has claimed the name: on the way forward, in this step; on the way back, outside of steps, in this
-   *  backward pass. Claims under `noGrad` do not count. */
+  /** False if something else has claimed the name: on the way forward, in this step; on the way
+   *  back, outside of steps, in this backward pass. Claims under `noGrad` do not count. */
   claim?(name: string, by: object, pass: Pass): boolean
-  /** The largest of a sample of the values that JavaScript gave for a tensor of images; undefined for any other tensor. */
+  /** The largest of a sample of the values that JavaScript gave for a tensor of images;
+   *  undefined for any other tensor. */
   largest?(x: Tensor): number | undefined
 }
 
@@ -92,8 +93,9 @@ export interface Op<In extends Tensors, Out extends Tensors = [Tensor], A = obje
   ): readonly (Tensor | null)[]
 }
 
-/** Makes an op callable: it asks its first input's own machine to run it, and returns the first output. `names` are its inputs',
- *  'x' if it has but one. The call throws TypeError for an input that is no tensor. */
+/** Makes an op callable: it asks its first input's own machine to run it, and returns the first
+ *  output. `names` are its inputs', 'x' if it has but one. The call throws TypeError for an
+ *  input that is no tensor. */
 export function op<In extends Tensors, Out extends Tensors = [Tensor], A = object>(
   def: Op<In, Out, A>,
   ...names: readonly string[]

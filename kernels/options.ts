@@ -1,5 +1,5 @@
-// Checks what plain JavaScript passes to a public function, once, at the border: names of options, kinds and sets of
-// their values, tensors. Imports nothing, so that every other file may import it.
+// Checks what plain JavaScript passes to a public function, once, at the border: names of options,
+// kinds and sets of their values, tensors. Imports nothing, so that every other file may import it.
 
 /** What a value must be. */
 export interface Rule {
@@ -79,11 +79,20 @@ export const either = (a: Rule, b: Rule): Rule =>
 export const having = (words: string, ...members: readonly string[]): Rule =>
   rule(words, (v) => isObject(v) && members.every((member) => member in v))
 
+/** What models, scalers and the rest are made on. */
+export const onGpu = having('a Gpu, as openGpu() resolves to', 'variable', 'run', 'device')
+
+/** An array of two numbers. */
+export const twoNumbers = rule(
+  'two numbers',
+  (v) => Array.isArray(v) && v.length === 2 && v.every(number.fits),
+)
+
 /** The rule of an option that has no default. */
 export const needed = (of: Rule): Needed => ({ ...of, needed: true })
 
-/** The options themselves, checked; {} for none. Throws TypeError, in the name of `owner`, for an option that is unknown, is missing,
- *  or breaks its rule. */
+/** The options themselves, checked; {} for none. Throws TypeError, in the name of `owner`, for
+ *  an option that is unknown, is missing, or breaks its rule. */
 export function checkOptions<T extends object>(owner: string, given: T | undefined, rules: Rules<T>): T {
   const known: Readonly<Record<string, Rule | Needed>> = rules
   if (given !== undefined && (!isObject(given) || Array.isArray(given) || isTensor(given)))
@@ -138,7 +147,8 @@ function unknownOption(owner: string, name: string, known: readonly string[]): T
   return new TypeError(`${owner}: there is no option '${name}'${hint}`)
 }
 
-/** The known name that a misspelt one is closest to: one that differs by few letters, or begins as it does. */
+/** The known name that a misspelt one is closest to: one that differs by few letters, or begins
+ *  as it does. */
 export function nearest(name: string, known: readonly string[]): string | undefined {
   const plain = (word: string) => word.toLowerCase().replaceAll(/[_-]/g, '')
   const given = plain(name)
@@ -153,7 +163,8 @@ export function nearest(name: string, known: readonly string[]): string | undefi
   })
 }
 
-/** Letters to add, drop, replace or swap with the next one, to make a word of another (Damerau 1964). */
+/** Letters to add, drop, replace or swap with the next one, to make a word of another (Damerau
+ *  1964). */
 function distance(a: string, b: string): number {
   let [before, row]: [number[], number[]] = [[], Array.from({ length: b.length + 1 }, (_, j) => j)]
   for (let i = 1; i <= a.length; i++) {

@@ -2,7 +2,8 @@
 // image's class is a positive.
 //
 //   loss = 1/2N Σ_i (logsumexp_{a≠i} s_ia - 1/|P(i)| Σ_{p in P(i)} s_ip),  P(i) the other rows with i's label; the image's
-//   other view is always one. An image without a label, -1, is a class by itself.  G_ij = P_ij + P_ji - (2/|P(i)| where the labels agree),  P_ij = exp(s_ij - logsumexp_i)
+//   other view is always one. An image without a label, -1, is a class by itself.
+//   G_ij = P_ij + P_ji - (2/|P(i)| where the labels agree),  P_ij = exp(s_ij - logsumexp_i)
 
 import {
   type Op,
@@ -26,7 +27,8 @@ import { preciseLog } from './pointwise.ts'
 import { tiled } from './similarity-tiles.ts'
 import { checkTensor } from './options.ts'
 
-/** Whether rows of images n with these labels are of the class of image m. A row without a label, -1, is of its own image's. */
+/** Whether rows of images n with these labels are of the class of image m. A row without a
+ *  label, -1, is of its own image's. */
 const sameClass = wgsl`
   fn sameClass(own: vec4i, n: vec4u, label: i32, m: u32) -> vec4<bool> {
     return (own == vec4i(label)) & ((own != vec4i(-1)) | (n == vec4u(m)));
@@ -192,11 +194,12 @@ export const supConOp: Op<Inputs, Outputs, Attrs> = {
 
 const applySupCon = op(supConOp, 'z1', 'z2', 'labels')
 
-/** The supervised contrastive loss of two views z1 [N, D] and z2 [N, D] of images with labels [N] -> [], at a temperature above
- *  0, without the factor T / T_base of its authors' code; labels carry no gradient. Rows are normalised inside unless
- *  `normalized`. An image with the label -1 is unlabelled, and a class by itself.
- *  With all labels different it is NT-Xent; log(2N - 1) when all rows are equal. A label in an f32 tensor
- *  that is not whole, or beyond 2^31, makes the loss NaN. Throws ShapeError, RangeError, also for such a label in an array. */
+/** The supervised contrastive loss of two views z1 [N, D] and z2 [N, D] of images with labels
+ *  [N] -> [], at a temperature above 0, without the factor T / T_base of its authors' code;
+ *  labels carry no gradient. Rows are normalised inside unless `normalized`. An image with the
+ *  label -1 is unlabelled, and a class by itself. With all labels different it is NT-Xent;
+ *  log(2N - 1) when all rows are equal. A label in an f32 tensor that is not whole, or beyond
+ *  2^31, makes the loss NaN. Throws ShapeError, RangeError, also for such a label in an array. */
 export function supCon(z1: Tensor, z2: Tensor, labels: Indices, temperature: number, options: Unit = {}) {
   const normalized = isUnit('supCon', options)
   checkTensor('supCon', 'z1', z1)

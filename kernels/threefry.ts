@@ -27,9 +27,13 @@ const R = [13, 15, 26, 6, 17, 29, 16, 24] as const
 
 /** The same 64 bits as the WGSL `threefry`: two u32 for a key and a counter of two u32 each. */
 export function threefry2x32(
-  [k0, k1]: readonly [number, number],
-  [c0, c1]: readonly [number, number],
+  key: readonly [number, number],
+  counter: readonly [number, number],
 ): [number, number] {
+  if (!Array.isArray(key) || !Array.isArray(counter))
+    throw new TypeError('threefry2x32: key and counter must be two numbers each')
+  const [k0, k1] = key
+  const [c0, c1] = counter
   const ks = [k0 | 0, k1 | 0, 0x1bd11bda ^ k0 ^ k1] as const
   let x = (c0 + k0) | 0
   let y = (c1 + k1) | 0

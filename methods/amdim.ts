@@ -54,10 +54,10 @@ const rules = {
   ...stepRules,
 }
 
-/** AMDIM training: `step(batch, labels)` makes one step and returns its losses [5], or [7] with some label in [N] (-1 where unknown; the batch's own unless
- *  given),
- *  as `amdimLosses` names them; the first is the sum of the next four, which the encoder learns from. They die when the next step
- *  ends: call `gpu.read` before that, and await it whenever you like. */
+/** AMDIM training: `step(batch, labels)` makes one step and returns its losses [5], or [7] with
+ *  some label in [N] (-1 where unknown; the batch's own unless given), as `amdimLosses` names
+ *  them; the first is the sum of the next four, which the encoder learns from. They die when the
+ *  next step ends: call `gpu.read` before that, and await it whenever you like. */
 export function amdim(gpu: Gpu, chosen: AmdimOptions) {
   const options = optionsOf('amdim', gpu, chosen, rules, ({ encoder, classifiers }) =>
     classifiers ? { encoder, classifiers } : encoder,

@@ -33,7 +33,8 @@ import { type Views, viewsOf } from './views.ts'
 export interface StepOptions {
   /** Learning rate at each step, or the same at all. */
   readonly schedule: Schedule | number
-  /** What the optimizer leaves as it is: models, variables, or several by name. Every other parameter must be the optimizer's. */
+  /** What the optimizer leaves as it is: models, variables, or several by name. Every other
+   *  parameter must be the optimizer's. */
   readonly frozen?: Parts | readonly Parts[]
   /** With `chunk` a function is called several times for the same images, and must give the same each time. */
   readonly views: Views
@@ -67,8 +68,9 @@ export const tower = rule('an encoder and a head, { encoder, head }', (v) => {
 export const optimizerRule = having('an optimizer such as Sgd', 'step', 'state')
 export const flatOptimizer = having('an optimizer such as Sgd', 'step', 'weights', 'parameters')
 
-/** The options of a method, checked, with schedules as functions. Throws TypeError naming an option that is unknown, missing or of the
- *  wrong kind, and Error where the optimizer lacks parameters of `trained` that are not said to be frozen. */
+/** The options of a method, checked, with schedules as functions. Throws TypeError naming an
+ *  option that is unknown, missing or of the wrong kind, and Error where the optimizer lacks
+ *  parameters of `trained` that are not said to be frozen. */
 export function optionsOf<T extends StepOptions>(
   method: string,
   gpu: Gpu,

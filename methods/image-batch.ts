@@ -3,7 +3,7 @@
 import type { IndexList } from '../kernels/indices.ts'
 import { integersOf } from '../kernels/numbers.ts'
 import { type Shape, type Tensor, type Values, type Variable, dim } from '../kernels/op.ts'
-import { checkTensor, checkValue, describe, having, isTensor as isAnyTensor } from '../kernels/options.ts'
+import { checkTensor, checkValue, describe, having, isTensor as isAnyTensor, onGpu } from '../kernels/options.ts'
 import { takeImages } from '../kernels/take-images.ts'
 import type { Upload } from '../engine/capture-inputs.ts'
 import type { Gpu } from '../engine/gpu.ts'
@@ -110,7 +110,10 @@ export interface ImageSource {
 }
 
 /** Bytes of the set, and the most that a set on the GPU may have: what the adapter binds at once. */
-export function residentBytes({ device }: Gpu, { size, image }: Omit<ImageSource, 'read'>) {
+export function residentBytes(gpu: Gpu, source: Omit<ImageSource, 'read'>) {
+  const { device } = checkValue('residentBytes', 'gpu', gpu, onGpu)
+  const set = having('a data set, one half of a split', 'image', 'size')
+  const { size, image } = checkValue('residentBytes', 'source', source, set)
   const bytes = size * image.height * image.width * image.channels
   return { bytes, most: device.limits.maxStorageBufferBindingSize }
 }

@@ -51,8 +51,9 @@ const rules = {
   ...stepRules,
 }
 
-/** Memory-bank training: `step(batch, indices)` makes one step on the images that the indices [N] name in the data set, the batch's own
- *  unless given, and returns its loss [], which dies when the next step ends. Throws RangeError for an index outside the bank, and Error for more
+/** Memory-bank training: `step(batch, indices)` makes one step on the images that the indices
+ *  [N] name in the data set, the batch's own unless given, and returns its loss [], which dies
+ *  when the next step ends. Throws RangeError for an index outside the bank, and Error for more
  *  negatives than the device binds at once. */
 export function memoryBank(gpu: Gpu, given: MemoryBankOptions) {
   const options = optionsOf('memoryBank', gpu, given, rules, ({ encoder, head }) => ({ encoder, head }))

@@ -1,6 +1,7 @@
 // The objective of AMDIM (https://arxiv.org/abs/1906.00910, section 3.5): mutual information between two views, from global to
 // local features and between local ones, each as a classification of the right image among all of the batch.
 
+import { checkValue, having } from '../kernels/options.ts'
 import type { Tensor } from '../kernels/op.ts'
 import { add } from '../kernels/add.ts'
 import { affine } from '../kernels/affine.ts'
@@ -23,6 +24,8 @@ export function multiscaleNce(
   places: readonly [Tensor, Tensor],
   options: { readonly clip?: number; readonly penalty?: number } = {},
 ): MultiscaleLosses {
+  for (const [name, given] of Object.entries({ views, places }))
+    checkValue('multiscaleNce', name, given, having('an array of two, one of each view', '0', '1'))
   const [one, two] = views
   const task = (sources: readonly [Tensor, Tensor], maps: readonly [Tensor, Tensor]) => {
     const there = nceMaps(sources[0], maps[1], options)

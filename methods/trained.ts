@@ -6,8 +6,9 @@ import { type Parts, entriesOf } from '../models/parts.ts'
 
 const MOST = 4 // names in a message
 
-/** Throws Error, in the name of `method`, for parameters of `trained` that the optimizer lacks and that are not said to be frozen, and
- *  for frozen ones that it has. An optimizer without `parameters`, one of the user's own, is taken at its word. */
+/** Throws Error, in the name of `method`, for parameters of `trained` that the optimizer lacks
+ *  and that are not said to be frozen, and for frozen ones that it has. An optimizer without
+ *  `parameters`, one of the user's own, is taken at its word. */
 export function checkTrained(
   method: string,
   optimizer: Optimizer,

@@ -14,7 +14,7 @@ import {
   describe,
   count,
   flag,
-  having,
+  onGpu,
   needed,
   notNegative,
   oneOf,
@@ -30,8 +30,8 @@ export interface Mode {
   readonly splits?: number
   /** False to train without moving running statistics and their counts: for a second pass over the same images. */
   readonly tracking?: boolean
-  /** Which pass of a step this is, from 0: another one for each view, and chunk, of a method's batch. What draws random numbers
-   *  makes its stream of it. */
+  /** Which pass of a step this is, from 0: another one for each view, and chunk, of a method's
+   *  batch. What draws random numbers makes its stream of it. */
   readonly pass?: number
 }
 
@@ -55,9 +55,7 @@ export const checkedForward =
   }
 
 /** Throws TypeError, in the name of `owner`, unless this is a Gpu. */
-export const checkGpu = (owner: string, gpu: Gpu) => checkValue(owner, 'gpu', gpu, gpuRule)
-
-export const gpuRule = having('a Gpu, as openGpu() resolves to', 'variable', 'run', 'device')
+export const checkGpu = (owner: string, gpu: Gpu) => checkValue(owner, 'gpu', gpu, onGpu)
 
 export type Layer = (x: Tensor, mode: Mode) => Tensor
 

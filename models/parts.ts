@@ -5,7 +5,8 @@ import { describe, variable as isVariable } from '../kernels/options.ts'
 import type { Named } from '../engine/optimizer.ts'
 import type { Model } from './layers.ts'
 
-/** An encoder f and a head g: images x [N, H, W, 3] -> features h = f(x) -> embeddings z = g(h) [N, D]. */
+/** An encoder f and a head g: images x [N, H, W, 3] -> features h = f(x) -> embeddings z = g(h)
+ *  [N, D]. */
 export interface Tower {
   readonly encoder: Model
   readonly head: Model
@@ -14,8 +15,9 @@ export interface Tower {
 /** What has parameters: a model, a tower, a variable, or several of these by name. */
 export type Parts = Model | Tower | Variable | { readonly [name: string]: Parts }
 
-/** Every parameter of the parts, by name. A model's parameters have the names that it gives them; those of several parts have the
- *  part's name in front, 'image.conv1.weight', save a tower's, `{ encoder, head }`. Throws Error where two have one name. */
+/** Every parameter of the parts, by name. A model's parameters have the names that it gives
+ *  them; those of several parts have the part's name in front, 'image.conv1.weight', save a
+ *  tower's, `{ encoder, head }`. Throws Error where two have one name. */
 export const parametersOf = (parts: Parts): Named =>
   collected('parametersOf', parts, ({ parameters }) => parameters)
 
@@ -27,7 +29,8 @@ export const entriesOf = (owner: string, parts: Parts): (readonly [name: string,
 export const isModel = (part: unknown): part is Model =>
   typeof part === 'object' && part !== null && 'parameters' in part && 'forward' in part
 
-/** What `take` finds in every model of the parts, and the variables beside them, by name. Throws as `parametersOf`. */
+/** What `take` finds in every model of the parts, and the variables beside them, by name. Throws
+ *  as `parametersOf`. */
 export function collected<T>(
   owner: string,
   parts: Parts,

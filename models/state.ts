@@ -7,8 +7,9 @@ import type { SavedTensor } from '../engine/safetensors.ts'
 import type { NormState } from './layers.ts'
 import { type Parts, collected } from './parts.ts'
 
-/** Every variable of a model: parameters, then `<norm>.running_mean` and `<norm>.running_var`. Those of several models by name have
- *  the model's name in front, as `parametersOf` has it. Throws Error where two have one name. */
+/** Every variable of a model: parameters, then `<norm>.running_mean` and `<norm>.running_var`.
+ *  Those of several models by name have the model's name in front, as `parametersOf` has it.
+ *  Throws Error where two have one name. */
 export const variablesOf = (parts: Parts): Record<string, Variable> => everyVariable('variablesOf', parts)
 
 function everyVariable(owner: string, parts: Parts): Record<string, Variable> {
@@ -28,8 +29,8 @@ function normsOf(parts: Parts): [name: string, norm: NormState][] {
   return found.flatMap(([name, norm]) => ('batches' in norm ? [[name, norm] as [string, NormState]] : []))
 }
 
-/** A model, or several by name, as torch.save would hold it: torchvision's names, layouts and counters. Throws Error where two
- *  variables have one name. */
+/** A model, or several by name, as torch.save would hold it: torchvision's names, layouts and
+ *  counters. Throws Error where two variables have one name. */
 export async function saveModel(gpu: Gpu, model: Parts): Promise<Map<string, SavedTensor>> {
   const saved = await snapshot(gpu, everyVariable('saveModel', model))
   for (const [name, { batches }] of normsOf(model))
@@ -37,8 +38,9 @@ export async function saveModel(gpu: Gpu, model: Parts): Promise<Map<string, Sav
   return saved
 }
 
-/** Overwrites the model, or several by name, with saved tensors of the same names; others are ignored. Throws Error naming what is missing or of
- *  another shape, and then nothing was changed. */
+/** Overwrites the model, or several by name, with saved tensors of the same names; others are
+ *  ignored. Throws Error naming what is missing or of another shape, and then nothing was
+ *  changed. */
 export function loadModel(gpu: Gpu, model: Parts, saved: ReadonlyMap<string, SavedTensor>) {
   restore(gpu, everyVariable('loadModel', model), saved)
   for (const [name, norm] of normsOf(model)) {

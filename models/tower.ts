@@ -1,11 +1,20 @@
 // An encoder and the head on top of it, as one function from images to embeddings.
 
+import { checkValue, having } from '../kernels/options.ts'
 import type { Tensor } from '../kernels/op.ts'
 import type { Mode } from './layers.ts'
-import type { Tower } from './parts.ts'
+import { type Tower, isModel } from './parts.ts'
 
 export { type Tower, parametersOf } from './parts.ts'
 
 /** g(f(x)), not normalised. */
-export const through = ({ encoder, head }: Tower, x: Tensor, mode: Mode): Tensor =>
-  head.forward(encoder.forward(x, mode), mode)
+export function through(tower: Tower, x: Tensor, mode: Mode): Tensor {
+  const { encoder, head } = checkValue('through', 'tower', tower, encoderAndHead)
+  return head.forward(encoder.forward(x, mode), mode)
+}
+
+const encoderAndHead = {
+  words: 'an encoder and a head, { encoder, head }',
+  fits: (v: unknown) =>
+    having('', 'encoder', 'head').fits(v) && isModel((v as Tower).encoder) && isModel((v as Tower).head),
+}
