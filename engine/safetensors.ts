@@ -60,8 +60,8 @@ export function encodeSafetensors(file: SafetensorsFile): Uint8Array<ArrayBuffer
  *  a wrong length, header or dtype, a name that stands twice, data that overlap, leave a gap or
  *  do not end with the file. */
 export function decodeSafetensors(file: Uint8Array, name = 'safetensors'): SafetensorsFile {
-  const bytes = { words: 'the bytes of a file, a Uint8Array', fits: (v: unknown) => v instanceof Uint8Array }
-  checkValue('decodeSafetensors', 'file', file, bytes)
+  const isBytes = (v: unknown) => v instanceof Uint8Array
+  checkValue('decodeSafetensors', 'file', file, { words: 'the bytes of a file, a Uint8Array', fits: isBytes })
   const told = printable(name)
   if (file.length < 8) throw new Error(`${told}: a safetensors file has at least 8 bytes, got ${file.length}`)
   const headerBytes = Number(new DataView(file.buffer, file.byteOffset).getBigUint64(0, true))

@@ -239,7 +239,7 @@ test('nothing is kept where no gradient is asked for', async ({ gpu: host }) => 
 test('other activations are refused in words', ({ gpu }) => {
   refuses(
     () => new Gpu(gpu.device, { activations: 'bf16' as 'f16' }),
-    "Gpu: activations must be 'f32' or 'f16', got 'bf16'",
+    "Gpu: activations must be 'f32' or 'f16', got 'bf16'; did you mean 'f16'?",
   )
 })
 
