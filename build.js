@@ -6,7 +6,9 @@ import { build } from 'esbuild'
 
 const testing = process.argv.includes('--test')
 const outdir = testing ? '.test' : 'dist'
-const tests = readdirSync('test').filter((name) => name.endsWith('.test.ts'))
+const tests = readdirSync('test', { recursive: true, encoding: 'utf8' }).filter((name) =>
+  name.endsWith('.test.ts'),
+)
 
 rmSync(testing ? '.test/test' : 'dist', { recursive: true, force: true })
 await build({

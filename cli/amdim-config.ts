@@ -1,6 +1,6 @@
 // The configuration of an AMDIM training: the preset, changed by what the command line says.
 
-import { amdimPresets } from '../methods/amdim-presets.ts'
+import { amdimPresets } from '../methods/presets/amdim.ts'
 import { amdimMaps } from '../models/amdim-layers.ts'
 import { batchOf, checkBatch } from './batch.ts'
 import { chunkOf } from './chunk.ts'

@@ -2,11 +2,11 @@
 // config.json alone.
 
 import type { Activations, Precision } from '../kernels/op.ts'
-import type { AmdimSettings } from '../methods/amdim-presets.ts'
-import type { EndToEndSettings, MemoryBankSettings } from '../methods/mechanism-presets.ts'
-import type { MocoSettings } from '../methods/moco-presets.ts'
-import type { Settings } from '../methods/settings.ts'
-import type { SimclrSettings } from '../methods/simclr-presets.ts'
+import type { AmdimSettings } from '../methods/presets/amdim.ts'
+import type { EndToEndSettings, MemoryBankSettings } from '../methods/presets/mechanisms.ts'
+import type { MocoSettings } from '../methods/presets/moco.ts'
+import type { Settings } from '../methods/presets/settings.ts'
+import type { SimclrSettings } from '../methods/presets/simclr.ts'
 import { type BatchFlags, batchOf } from './batch.ts'
 import { oneOf } from './choice.ts'
 import type { Change } from './history.ts'

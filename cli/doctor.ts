@@ -1,7 +1,7 @@
 // kindred doctor: which GPU is found, what it offers, and what is missing.
 
 import { version as os } from 'node:os'
-import { relu } from '../kernels/relu.ts'
+import { relu } from '../kernels/elementwise/relu.ts'
 import { openGpu } from '../engine/node.ts'
 import { effectOf, precisions } from './precision.ts'
 import { version } from './version.ts'

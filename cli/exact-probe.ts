@@ -3,10 +3,10 @@
 
 import { totalmem } from 'node:os'
 import type { Tensor } from '../kernels/op.ts'
-import { testTransform } from '../kernels/augment-recipes.ts'
-import { augment } from '../kernels/augment.ts'
+import { testTransform } from '../kernels/augment/recipes.ts'
+import { augment } from '../kernels/augment/augment.ts'
 import { type Dataset, subsetPlaces } from '../data/dataset.ts'
-import { l2Normalize } from '../kernels/l2-normalize.ts'
+import { l2Normalize } from '../kernels/reduce/l2-normalize.ts'
 import { Gpu } from '../engine/gpu.ts'
 import { recipeOf } from '../methods/views.ts'
 import { type Embeddings, embed, embedSlabs, rowsAt } from '../evaluate/embed.ts'

@@ -1,10 +1,10 @@
 // kNN accuracy of features on a labelled data set: the encoder's, and raw pixels' beside it.
 
 import type { Tensor } from '../kernels/op.ts'
-import { type Recipe, testTransform } from '../kernels/augment-recipes.ts'
-import { augment } from '../kernels/augment.ts'
-import { l2Normalize } from '../kernels/l2-normalize.ts'
-import { reshape } from '../kernels/reshape.ts'
+import { type Recipe, testTransform } from '../kernels/augment/recipes.ts'
+import { augment } from '../kernels/augment/augment.ts'
+import { l2Normalize } from '../kernels/reduce/l2-normalize.ts'
+import { reshape } from '../kernels/shape/reshape.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import type { Model } from '../models/layers.ts'
 import { embed, embedSlabs } from '../evaluate/embed.ts'

@@ -1,11 +1,11 @@
 // Classifiers trained as AMDIM's authors do: by Adam, over epochs of augmented images, each encoded
 // anew.
 
-import { type Recipe, testTransform } from '../kernels/augment-recipes.ts'
-import { augment } from '../kernels/augment.ts'
+import { type Recipe, testTransform } from '../kernels/augment/recipes.ts'
+import { augment } from '../kernels/augment/augment.ts'
 import type { Dataset } from '../data/dataset.ts'
 import { batches, steps } from '../data/loader.ts'
-import { Adam } from '../engine/optimizer.ts'
+import { Adam } from '../engine/optim/optimizer.ts'
 import { recipeOf } from '../methods/views.ts'
 import { classifiers } from '../models/classifiers.ts'
 import { classifier } from '../evaluate/classify.ts'

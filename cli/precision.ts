@@ -3,7 +3,7 @@
 
 import type { Activations, Precision, Run } from '../kernels/op.ts'
 import type { Gpu } from '../engine/gpu.ts'
-import { LossScaler } from '../engine/loss-scaler.ts'
+import { LossScaler } from '../engine/optim/loss-scaler.ts'
 import { openGpu } from '../engine/node.ts'
 
 /** What --precision may be, from the most exact to the fastest. */

@@ -1,10 +1,10 @@
 // All presets of all methods, and kindred presets, which lists them.
 
-import { amdimPresets } from '../methods/amdim-presets.ts'
-import { endToEndPresets, memoryBankPresets } from '../methods/mechanism-presets.ts'
-import { mocoPresets } from '../methods/moco-presets.ts'
-import type { PresetOf } from '../methods/settings.ts'
-import { simclrPresets } from '../methods/simclr-presets.ts'
+import { amdimPresets } from '../methods/presets/amdim.ts'
+import { endToEndPresets, memoryBankPresets } from '../methods/presets/mechanisms.ts'
+import { mocoPresets } from '../methods/presets/moco.ts'
+import type { PresetOf } from '../methods/presets/settings.ts'
+import { simclrPresets } from '../methods/presets/simclr.ts'
 import { choice } from './choice.ts'
 import { command } from './command.ts'
 import type { MethodConfig } from './config.ts'

@@ -3,7 +3,7 @@
 
 import type { Gpu } from '../engine/gpu.ts'
 import { restore, snapshot } from '../engine/checkpoint.ts'
-import type { Named } from '../engine/optimizer.ts'
+import type { Named } from '../engine/optim/optimizer.ts'
 import type { SavedTensor } from '../engine/safetensors.ts'
 import type { Model } from '../models/layers.ts'
 import { loadModel, saveModel } from '../models/state.ts'

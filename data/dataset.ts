@@ -3,7 +3,7 @@
 
 import { printable } from '../kernels/printable.ts'
 import { checkValue, describe, having, whole } from '../kernels/options.ts'
-import { threefry2x32 } from '../kernels/threefry.ts'
+import { threefry2x32 } from '../kernels/wgsl/threefry.ts'
 
 /** A set of images of one size. */
 export interface Dataset {

@@ -1,7 +1,7 @@
 // Batches of an epoch, read ahead of the one who trains on them. The order depends on (seed, epoch) alone, so that a
 // run resumed in the middle of an epoch sees the batches that it would have seen.
 
-import { threefry2x32 } from '../kernels/threefry.ts'
+import { threefry2x32 } from '../kernels/wgsl/threefry.ts'
 import { anything, checkOptions, describe, flag, needed, said } from '../kernels/options.ts'
 import { DataError, type Dataset, checkDataset, imageBytes, permutation } from './dataset.ts'
 import { counted } from './words.ts'

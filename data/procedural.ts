@@ -4,7 +4,7 @@
 // random and tell nothing. Nearest neighbours by pixels are therefore near chance, and the class has to be learned.
 
 import { anything, checkOptions, describe, whole } from '../kernels/options.ts'
-import { threefry2x32, uniform01 } from '../kernels/threefry.ts'
+import { threefry2x32, uniform01 } from '../kernels/wgsl/threefry.ts'
 import { type Dataset, DataError, type Split, checkRead } from './dataset.ts'
 import { type Draw, type Field, length, patterns } from './procedural-patterns.ts'
 

@@ -6,7 +6,7 @@ import { GpuError, type Watch } from './errors.ts'
 import { type Binding, type Block, type Storage, USAGE, bindingOf } from './memory.ts'
 import { inOrder, paramOf, writeParam } from './params.ts'
 import type { Pipeline } from './pipelines.ts'
-import type { Trace, Written } from './trace.ts'
+import type { Trace, Written } from './capture/trace.ts'
 
 const UNIFORM_BYTES = 1 << 20 // parameters of one command buffer, 4,096 dispatches at least; beyond that another is begun
 

@@ -2,7 +2,7 @@
 
 import type { Tensor } from '../kernels/op.ts'
 import { describe } from '../kernels/options.ts'
-import { Captured } from './capture.ts'
+import { Captured } from './capture/capture.ts'
 import type { Commands } from './commands.ts'
 import type { Memory } from './memory.ts'
 import { ownedBy } from './owned.ts'

@@ -1,6 +1,6 @@
 // Seeded numbers on the CPU: initial weights, shuffles. Each draw is a pure function of (seed, stream, index).
 
-import { threefry2x32, uniform01 } from '../kernels/threefry.ts'
+import { threefry2x32, uniform01 } from '../kernels/wgsl/threefry.ts'
 
 /** A stream's number from its name, so that what is drawn for one name never depends on any other (FNV-1a). */
 function streamOf(name: string): number {

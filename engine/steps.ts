@@ -6,7 +6,7 @@ import type { Commands } from './commands.ts'
 import type { Memory, Storage } from './memory.ts'
 import type { Tensors } from './tensors.ts'
 import { tensorsIn } from './tensors-in.ts'
-import type { Trace } from './trace.ts'
+import type { Trace } from './capture/trace.ts'
 
 /** What a step may return: the tensors that outlive it. */
 export type StepResult = Tensor | readonly Tensor[] | void

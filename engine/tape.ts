@@ -2,8 +2,8 @@
 // like any other object, and a backward pass sees only what its output was computed from.
 
 import { type Run, type Tensor, show, sizeOf } from '../kernels/op.ts'
-import { accumulate } from '../kernels/accumulate.ts'
-import { Gradients } from './gradients.ts'
+import { accumulate } from '../kernels/optim/accumulate.ts'
+import { Gradients } from './optim/gradients.ts'
 import type { Spent } from './spent.ts'
 
 type Cotangents = readonly (Tensor | null)[]

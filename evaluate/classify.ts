@@ -1,12 +1,12 @@
 // Classifiers on a frozen encoder: how well what it learned separates classes, by the accuracy on every test image.
 
-import type { IndexList } from '../kernels/indices.ts'
+import type { IndexList } from '../kernels/wgsl/indices.ts'
 import { bytesOf, integersOf } from '../kernels/numbers.ts'
 import { type Scalar, type Tensor, type Values, ShapeError, dim, show, sizeOf } from '../kernels/op.ts'
 import { callback, checkOptions, checkValue, having, needed, scheduled } from '../kernels/options.ts'
 import type { Gpu } from '../engine/gpu.ts'
-import type { FlatOptimizer } from '../engine/optimizer.ts'
-import { type Schedule, scheduleOf } from '../engine/schedule.ts'
+import type { FlatOptimizer } from '../engine/optim/optimizer.ts'
+import { type Schedule, scheduleOf } from '../engine/optim/schedule.ts'
 import { checkGpu } from '../models/layers.ts'
 import { type Classify, clippedCrossEntropy } from '../models/classifiers.ts'
 

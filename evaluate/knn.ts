@@ -2,12 +2,12 @@
 // score[c] = sum of exp(q·f / temperature) over those of the k nearest features f whose class is c.
 
 import { type Tensor, ShapeError, matrix, show } from '../kernels/op.ts'
-import type { IndexList } from '../kernels/indices.ts'
+import type { IndexList } from '../kernels/wgsl/indices.ts'
 import { flatNumbers } from '../kernels/numbers.ts'
-import { knnVote } from '../kernels/knn-vote.ts'
-import { l2Normalize } from '../kernels/l2-normalize.ts'
-import { nearestRows, writtenBefore } from '../kernels/nearest-rows.ts'
-import { LEAST_TEMPERATURE } from '../kernels/pairs.ts'
+import { knnVote } from '../kernels/knn/knn-vote.ts'
+import { l2Normalize } from '../kernels/reduce/l2-normalize.ts'
+import { nearestRows, writtenBefore } from '../kernels/knn/nearest-rows.ts'
+import { LEAST_TEMPERATURE } from '../kernels/limits.ts'
 import {
   anything,
   checkOptions,

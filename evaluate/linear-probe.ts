@@ -3,10 +3,10 @@
 // that is held out, as in CLIP (Radford et al. 2021, https://arxiv.org/abs/2103.00020, appendix
 // A.3). No test image is seen before the score.
 
-import type { IndexList } from '../kernels/indices.ts'
+import type { IndexList } from '../kernels/wgsl/indices.ts'
 import { flatNumbers } from '../kernels/numbers.ts'
 import { callback, checkOptions, count, needed, positive, whole } from '../kernels/options.ts'
-import { threefry2x32 } from '../kernels/threefry.ts'
+import { threefry2x32 } from '../kernels/wgsl/threefry.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { checkGpu } from '../models/layers.ts'
 import { type Embeddings, rowsAt } from './embed.ts'

@@ -2,8 +2,8 @@
 // similarities of each query.
 
 import { ShapeError } from '../kernels/op.ts'
-import { l2Normalize } from '../kernels/l2-normalize.ts'
-import { nearestRows } from '../kernels/nearest-rows.ts'
+import { l2Normalize } from '../kernels/reduce/l2-normalize.ts'
+import { nearestRows } from '../kernels/knn/nearest-rows.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import type { Embeddings } from './embed.ts'
 import { checkRows, slabRows, slabsOf } from './slabs.ts'

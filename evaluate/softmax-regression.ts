@@ -3,8 +3,8 @@
 // the CPU's.
 
 import { type Tensor, ShapeError, dim } from '../kernels/op.ts'
-import { affine } from '../kernels/affine.ts'
-import { concat } from '../kernels/concat.ts'
+import { affine } from '../kernels/wgsl/affine.ts'
+import { concat } from '../kernels/shape/concat.ts'
 import {
   checkOptions,
   checkValue,
@@ -15,11 +15,11 @@ import {
   number,
   whole,
 } from '../kernels/options.ts'
-import type { IndexList } from '../kernels/indices.ts'
+import type { IndexList } from '../kernels/wgsl/indices.ts'
 import { flatNumbers } from '../kernels/numbers.ts'
-import { crossEntropy } from '../kernels/cross-entropy.ts'
-import { linear } from '../kernels/linear.ts'
-import { reshape } from '../kernels/reshape.ts'
+import { crossEntropy } from '../kernels/loss/cross-entropy.ts'
+import { linear } from '../kernels/matmul/linear.ts'
+import { reshape } from '../kernels/shape/reshape.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { checkGpu } from '../models/layers.ts'
 import type { Embeddings } from './embed.ts'
@@ -178,13 +178,17 @@ export async function scoresOf(gpu: Gpu, rows: Embeddings, by: Regression): Prom
   return scores
 }
 
-/** The class with the largest score in each row of [n, classes], the lowest of equals. */
-export function predicted(scores: Float32Array, classes: number): Int32Array {
-  return Int32Array.from({ length: scores.length / classes }, (_, n) => {
-    let best = 0
-    for (let c = 1; c < classes; c++)
-      if ((scores[n * classes + c] ?? NaN) > (scores[n * classes + best] ?? NaN)) best = c
-    return best
+/** The class with the largest score in each row of [n, classes], the lowest of equals. Throws
+ *  ShapeError for scores that are no whole rows, and Error for NaN among them. */
+export function predicted(scores: ArrayLike<number>, classes: number): Int32Array {
+  const values = Float32Array.from(flatNumbers('predicted: scores', scores))
+  checkValue('predicted', 'classes', classes, count)
+  if (values.length % classes !== 0)
+    throw new ShapeError(`predicted: scores must be rows of ${classes}, got ${values.length} numbers`)
+  if (values.some(Number.isNaN)) throw new Error('predicted: scores are not finite; the encoder has diverged')
+  return Int32Array.from({ length: values.length / classes }, (_, n) => {
+    const row = values.slice(n * classes, (n + 1) * classes)
+    return row.indexOf(row.reduce((most, score) => Math.max(most, score)))
   })
 }
 

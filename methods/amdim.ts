@@ -4,16 +4,16 @@
 //
 // Features of one view predict those of the other, across scales: 1→5, 1→7 and 5→5 (section 3.4).
 
-import type { IndexList } from '../kernels/indices.ts'
+import type { IndexList } from '../kernels/wgsl/indices.ts'
 import { integersOf } from '../kernels/numbers.ts'
 import type { Tensor } from '../kernels/op.ts'
-import { add } from '../kernels/add.ts'
-import { concat } from '../kernels/concat.ts'
-import { pickPlace } from '../kernels/pick-place.ts'
-import { reshape } from '../kernels/reshape.ts'
+import { add } from '../kernels/elementwise/add.ts'
+import { concat } from '../kernels/shape/concat.ts'
+import { pickPlace } from '../kernels/shape/pick-place.ts'
+import { reshape } from '../kernels/shape/reshape.ts'
 import { anything, callback, having, needed, orNull } from '../kernels/options.ts'
 import type { Gpu } from '../engine/gpu.ts'
-import type { Optimizer } from '../engine/optimizer.ts'
+import type { Optimizer } from '../engine/optim/optimizer.ts'
 import type { AmdimEncoder, Scales } from '../models/amdim-encoder.ts'
 import { type Classifiers, classifierLosses } from '../models/classifiers.ts'
 import { multiscaleNce } from './multiscale.ts'

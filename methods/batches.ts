@@ -1,7 +1,7 @@
 // How methods encode a batch: at once, all of it on the tape, or in chunks, whose gradients are cached (gradient-cache.ts).
 
 import type { Tensor } from '../kernels/op.ts'
-import { concat } from '../kernels/concat.ts'
+import { concat } from '../kernels/shape/concat.ts'
 import {
   type Rules,
   anything,
@@ -16,11 +16,11 @@ import {
   scheduled,
   whole,
 } from '../kernels/options.ts'
-import type { Upload } from '../engine/capture-inputs.ts'
+import type { Upload } from '../engine/capture/inputs.ts'
 import type { BackwardOptions, Gpu } from '../engine/gpu.ts'
-import type { LossScaler } from '../engine/loss-scaler.ts'
-import type { Optimizer } from '../engine/optimizer.ts'
-import { type Schedule, scheduleOf } from '../engine/schedule.ts'
+import type { LossScaler } from '../engine/optim/loss-scaler.ts'
+import type { Optimizer } from '../engine/optim/optimizer.ts'
+import { type Schedule, scheduleOf } from '../engine/optim/schedule.ts'
 import { type Mode, checkGpu } from '../models/layers.ts'
 import type { Parts } from '../models/parts.ts'
 import { type Chunk, chunksOf, cutOf } from './chunks.ts'

@@ -3,8 +3,8 @@
 import { type Numbers, isFloats, numbersOf } from '../kernels/numbers.ts'
 import { type Shape, type Tensor, type Values, ShapeError, dim, show, sizeOf } from '../kernels/op.ts'
 import { describe } from '../kernels/options.ts'
-import { slice } from '../kernels/slice.ts'
-import type { Upload } from '../engine/capture-inputs.ts'
+import { slice } from '../kernels/shape/slice.ts'
+import type { Upload } from '../engine/capture/inputs.ts'
 import { checkSizes } from '../models/sizes.ts'
 
 /** Some images of a batch. */

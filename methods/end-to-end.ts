@@ -2,10 +2,10 @@
 // the other keys of the batch, and both encoders are updated by back-propagation.
 
 import type { Tensor } from '../kernels/op.ts'
-import { clip } from '../kernels/clip.ts'
+import { clip } from '../kernels/loss/clip-loss.ts'
 import { needed, positive } from '../kernels/options.ts'
 import type { Gpu } from '../engine/gpu.ts'
-import type { Optimizer } from '../engine/optimizer.ts'
+import type { Optimizer } from '../engine/optim/optimizer.ts'
 import { type Tower, through } from '../models/tower.ts'
 import {
   type Encoder,

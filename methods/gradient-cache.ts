@@ -7,12 +7,12 @@
 // at a time, once dL/dz_i is known. The price is a second forward.
 
 import type { Tensor } from '../kernels/op.ts'
-import { accumulate } from '../kernels/accumulate.ts'
-import { concat } from '../kernels/concat.ts'
+import { accumulate } from '../kernels/optim/accumulate.ts'
+import { concat } from '../kernels/shape/concat.ts'
 import { callback, checkValue } from '../kernels/options.ts'
-import { slice } from '../kernels/slice.ts'
+import { slice } from '../kernels/shape/slice.ts'
 import type { BackwardOptions, Gpu } from '../engine/gpu.ts'
-import { noteSame } from '../engine/loss-scaler.ts'
+import { noteSame } from '../engine/optim/loss-scaler.ts'
 import type { Mode } from '../models/layers.ts'
 
 /** What an encoder gives: an embedding, or several of the same images, such as maps of several sizes. */

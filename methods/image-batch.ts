@@ -1,11 +1,18 @@
 // What a method's step is given for a batch, and whole sets of images on the GPU, of which a step is given numbers only.
 
-import type { IndexList } from '../kernels/indices.ts'
+import type { IndexList } from '../kernels/wgsl/indices.ts'
 import { integersOf } from '../kernels/numbers.ts'
 import { type Shape, type Tensor, type Values, type Variable, dim } from '../kernels/op.ts'
-import { checkTensor, checkValue, describe, having, isTensor as isAnyTensor, onGpu } from '../kernels/options.ts'
-import { takeImages } from '../kernels/take-images.ts'
-import type { Upload } from '../engine/capture-inputs.ts'
+import {
+  checkTensor,
+  checkValue,
+  describe,
+  having,
+  isTensor as isAnyTensor,
+  onGpu,
+} from '../kernels/options.ts'
+import { takeImages } from '../kernels/shape/take-images.ts'
+import type { Upload } from '../engine/capture/inputs.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { type Cut, type Pixels, cutPixels } from './chunks.ts'
 

@@ -3,15 +3,15 @@
 //   f_q backbone, projector and predictor   f_k backbone and projector, which follow   m momentum   T temperature
 
 import type { Tensor } from '../kernels/op.ts'
-import { add } from '../kernels/add.ts'
-import { affine } from '../kernels/affine.ts'
-import { infoNce } from '../kernels/infonce.ts'
-import { l2Normalize } from '../kernels/l2-normalize.ts'
+import { add } from '../kernels/elementwise/add.ts'
+import { affine } from '../kernels/wgsl/affine.ts'
+import { infoNce } from '../kernels/loss/infonce.ts'
+import { l2Normalize } from '../kernels/reduce/l2-normalize.ts'
 import { needed, positive, scheduled } from '../kernels/options.ts'
 import type { Gpu } from '../engine/gpu.ts'
-import { MovingAverage } from '../engine/moving-average.ts'
-import type { FlatOptimizer } from '../engine/optimizer.ts'
-import { type Schedule, scheduleOf } from '../engine/schedule.ts'
+import { MovingAverage } from '../engine/optim/moving-average.ts'
+import type { FlatOptimizer } from '../engine/optim/optimizer.ts'
+import { type Schedule, scheduleOf } from '../engine/optim/schedule.ts'
 import type { Model } from '../models/layers.ts'
 import { type Tower, parametersOf, through } from '../models/tower.ts'
 import {

@@ -3,9 +3,9 @@
 
 import { checkValue, having } from '../kernels/options.ts'
 import type { Tensor } from '../kernels/op.ts'
-import { add } from '../kernels/add.ts'
-import { affine } from '../kernels/affine.ts'
-import { nceMaps } from '../kernels/nce-maps.ts'
+import { add } from '../kernels/elementwise/add.ts'
+import { affine } from '../kernels/wgsl/affine.ts'
+import { nceMaps } from '../kernels/loss/nce-maps.ts'
 import type { Scales } from '../models/amdim-encoder.ts'
 
 /** What is learned from, each [], named as in the paper: which scale predicts which. `total` is their sum. */

@@ -3,11 +3,11 @@
 //   N images in a batch   t, t' augmentations   f encoder   g projection head   h = f(x)   z = g(h)   τ temperature
 
 import { type Tensor, dim } from '../kernels/op.ts'
-import { ntXent } from '../kernels/ntxent.ts'
-import { slice } from '../kernels/slice.ts'
+import { ntXent } from '../kernels/loss/ntxent.ts'
+import { slice } from '../kernels/shape/slice.ts'
 import { needed, oneOf, positive } from '../kernels/options.ts'
 import type { Gpu } from '../engine/gpu.ts'
-import type { Optimizer } from '../engine/optimizer.ts'
+import type { Optimizer } from '../engine/optim/optimizer.ts'
 import type { Model } from '../models/layers.ts'
 import { through } from '../models/tower.ts'
 import {

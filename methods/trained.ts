@@ -1,7 +1,7 @@
 // Whether an optimizer trains what a method is to train.
 
 import type { Variable } from '../kernels/op.ts'
-import type { Optimizer } from '../engine/optimizer.ts'
+import type { Optimizer } from '../engine/optim/optimizer.ts'
 import { type Parts, entriesOf } from '../models/parts.ts'
 
 const MOST = 4 // names in a message

@@ -1,7 +1,7 @@
 // How the methods get their views of a batch of images.
 
 import type { Tensor } from '../kernels/op.ts'
-import { type Recipe, augment } from '../kernels/augment.ts'
+import { type Recipe, augment } from '../kernels/augment/augment.ts'
 import { checkTensor } from '../kernels/options.ts'
 import type { Gpu } from '../engine/gpu.ts'
 

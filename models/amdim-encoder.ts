@@ -2,9 +2,9 @@
 // residual network without padding, so that features of different places see different pixels, read off at three scales.
 
 import { type Tensor, ShapeError, images, show } from '../kernels/op.ts'
-import { add } from '../kernels/add.ts'
-import { relu } from '../kernels/relu.ts'
-import { reshape } from '../kernels/reshape.ts'
+import { add } from '../kernels/elementwise/add.ts'
+import { relu } from '../kernels/elementwise/relu.ts'
+import { reshape } from '../kernels/shape/reshape.ts'
 import { anything, checkOptions, checkTensor, flag, needed, said, whole } from '../kernels/options.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { type Made, lastOf, stacked } from './amdim-layers.ts'

@@ -1,9 +1,9 @@
 // The layers of AMDIM's encoder (Bachman, Hjelm and Buchwalter 2019, https://arxiv.org/abs/1906.00910, section 4), and the maps
 // that they give.
 
-import { add } from '../kernels/add.ts'
-import { addPooled } from '../kernels/add-pooled.ts'
-import { relu } from '../kernels/relu.ts'
+import { add } from '../kernels/elementwise/add.ts'
+import { addPooled } from '../kernels/pool/add-pooled.ts'
+import { relu } from '../kernels/elementwise/relu.ts'
 import type { Builder, Layer } from './layers.ts'
 
 /** What a layer does to the size of a map and to its channels. */

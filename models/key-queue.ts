@@ -2,7 +2,7 @@
 // batches, first in, first out.
 
 import { type Tensor, type Variable, dim } from '../kernels/op.ts'
-import { enqueue } from '../kernels/enqueue.ts'
+import { enqueue } from '../kernels/state/enqueue.ts'
 import { checkOptions, checkTensor, inspect, needed, said, whole } from '../kernels/options.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { randomUnitRows } from '../engine/random.ts'

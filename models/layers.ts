@@ -1,11 +1,11 @@
 // The layers that models are made of: a function that makes named parameters and returns a forward.
 
 import { type Tensor, type Variable, sizeOf } from '../kernels/op.ts'
-import { add } from '../kernels/add.ts'
-import { type Running, batchNorm } from '../kernels/batch-norm.ts'
-import { convNorm } from '../kernels/conv-norm.ts'
-import { conv2d } from '../kernels/conv2d.ts'
-import { linear } from '../kernels/linear.ts'
+import { add } from '../kernels/elementwise/add.ts'
+import { type Running, batchNorm } from '../kernels/norm/batch-norm.ts'
+import { convNorm } from '../kernels/conv/conv-norm.ts'
+import { conv2d } from '../kernels/conv/conv2d.ts'
+import { linear } from '../kernels/matmul/linear.ts'
 import {
   anything,
   checkOptions,

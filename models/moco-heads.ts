@@ -1,6 +1,6 @@
 // The heads of Momentum Contrast: features h [N, F] -> embeddings [N, D], by the papers' code's names.
 
-import { relu } from '../kernels/relu.ts'
+import { relu } from '../kernels/elementwise/relu.ts'
 import { checkOptions, count, flag, needed, oneOf, whole } from '../kernels/options.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { Builder, type Model, checkGpu, checkedForward } from './layers.ts'

@@ -2,7 +2,7 @@
 
 import type { Variable } from '../kernels/op.ts'
 import { describe, variable as isVariable } from '../kernels/options.ts'
-import type { Named } from '../engine/optimizer.ts'
+import type { Named } from '../engine/optim/optimizer.ts'
 import type { Model } from './layers.ts'
 
 /** An encoder f and a head g: images x [N, H, W, 3] -> features h = f(x) -> embeddings z = g(h)

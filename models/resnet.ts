@@ -1,8 +1,8 @@
 // Residual networks (He et al. 2016, https://arxiv.org/abs/1512.03385) as torchvision has them (stride on the 3x3 of a
 // bottleneck), without the classifier: images [N, H, W, 3] -> features h [N, F].
 
-import { globalAvgPool } from '../kernels/global-avg-pool.ts'
-import { maxPool } from '../kernels/max-pool.ts'
+import { globalAvgPool } from '../kernels/pool/global-avg-pool.ts'
+import { maxPool } from '../kernels/pool/max-pool.ts'
 import { anything, checkOptions, describe, flag, oneOf, whole } from '../kernels/options.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { Builder, type Layer, type Model, checkGpu, checkedForward } from './layers.ts'

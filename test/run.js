@@ -1,13 +1,13 @@
 // Runs every test built into .test/test, each file as a process of its own, two at a time, and counts what passed.
-// A file passes only if its process exits with 0 after uvu's summary. `npm test -- conv knn` runs the files whose name
-// contains a word. The last line is always `N passed, N failed, N skipped`.
+// A file passes only if its process exits with 0 after uvu's summary. `npm test -- conv knn` runs the files whose path
+// contains a word, `npm test -- kernels/` a folder's. The last line is always `N passed, N failed, N skipped`.
 
 import { readdirSync } from 'node:fs'
 import { spawn } from 'node:child_process'
 
 const limit = 15 // minutes for one file; a cold shader cache on a slow machine needs some
 const words = process.argv.slice(2)
-const files = readdirSync('.test/test')
+const files = readdirSync('.test/test', { recursive: true, encoding: 'utf8' })
   .filter((name) => name.endsWith('.test.js'))
   .filter((name) => words.length === 0 || words.some((word) => name.includes(word)))
 const totals = { passed: 0, failed: 0, skipped: 0 }
@@ -24,7 +24,7 @@ async function worker() {
     totals.skipped += skipped
     totals.failed += good ? 0 : Math.max(1, total - passed) // uvu's total leaves the skipped out
     console.log(
-      `${good ? 'ok  ' : 'FAIL'} ${file.replace('.test.js', '').padEnd(24)} ${passed} of ${total}, ${seconds} s`,
+      `${good ? 'ok  ' : 'FAIL'} ${file.replace('.test.js', '').padEnd(40)} ${passed} of ${total}, ${seconds} s`,
     )
     if (!good) console.log(`${output}\n(${total > 0 ? '' : 'no summary; '}${ending})`)
   }

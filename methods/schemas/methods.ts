@@ -2,10 +2,10 @@
 // settings that a person wrote.
 
 import * as v from 'valibot'
-import type { AmdimSettings } from '../amdim-presets.ts'
-import type { EndToEndSettings, MemoryBankSettings } from '../mechanism-presets.ts'
-import type { MocoSettings } from '../moco-presets.ts'
-import type { SimclrSettings } from '../simclr-presets.ts'
+import type { AmdimSettings } from '../presets/amdim.ts'
+import type { EndToEndSettings, MemoryBankSettings } from '../presets/mechanisms.ts'
+import type { MocoSettings } from '../presets/moco.ts'
+import type { SimclrSettings } from '../presets/simclr.ts'
 import { recipe, views } from './recipe.ts'
 import { belowOne, fields, flag, notNegative, oneOf, positive, share, whole, wholeOrNull } from './rules.ts'
 

@@ -14,7 +14,7 @@ import {
   whole,
   within,
 } from './rules.ts'
-import type { Recipe } from '../../kernels/augment-recipes.ts'
+import type { Recipe } from '../../kernels/augment/recipes.ts'
 
 const odd = 'an odd number of pixels'
 

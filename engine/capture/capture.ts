@@ -1,0 +1,215 @@
+// Captured steps: a step's commands are written down while its JavaScript runs, and done when it ends, on memory planned for
+// them; once two steps in a row have commanded the same, it is replayed: the same commands, without running its JavaScript.
+//
+// What may differ from step to step is what it is given: the inputs' values, which are copied to where the commands expect
+// them, and params that are functions. Anything else that differs makes the step run as any other again, and `reason` says why.
+
+import type { Tensor } from '../../kernels/op.ts'
+import type { Parts } from '../apply.ts'
+import type { Tuner } from '../autotune.ts'
+import { type Given, type Input, Inputs, type Value, checkDistinct, received } from './inputs.ts'
+import type { Commands } from '../commands.ts'
+import type { Storage } from '../memory.ts'
+import { Replay } from './replay.ts'
+import { type StepResult, type Steps, listOf } from '../steps.ts'
+import { Trace } from './trace.ts'
+import { difference } from './trace-difference.ts'
+import { callback, checkOptions, checkValue, flag, inspect } from '../../kernels/options.ts'
+
+export interface CaptureOptions {
+  /** False runs every step as `Gpu.step` does. */
+  readonly replay?: boolean
+}
+
+/** What a captured step needs of its Gpu. */
+export interface Machinery extends Parts {
+  readonly commands: Commands
+  readonly steps: Steps
+  readonly tuner: Tuner
+  /** What else decides which commands ops give. Throws when the Gpu is gone. */
+  settings(): object
+}
+
+const OFTEN = 256 // replays between rehearsals, at most
+
+/** A step that is replayed once it has repeated itself. Made by `Gpu.capture`. */
+export class Captured<In extends readonly Input[], T extends StepResult> {
+  readonly #gpu: Machinery
+  readonly #body: (...inputs: In) => T
+  readonly #isOn: boolean
+  readonly #inputs: Inputs<In>
+  #trace: Trace | null = null
+  #replay: Replay | null = null
+  #isCaptured = false // it has repeated itself
+  #isSteady = true // no two steps were found to differ
+  #replays = 0
+  #rehearsed = 0 // replays at the last rehearsal
+  #interval = 1
+  #returned: { isList: boolean; wanted: readonly boolean[] } = { isList: false, wanted: [] }
+  #reason: string | null = null
+
+  constructor(gpu: Machinery, body: (...inputs: In) => T, options: CaptureOptions = {}) {
+    const { replay = true } = checkOptions('Gpu.capture', options, { replay: flag })
+    checkValue('Gpu.capture', 'body', body, callback)
+    this.#gpu = gpu
+    this.#isOn = replay
+    this.#body = body
+    this.#inputs = new Inputs(gpu)
+  }
+
+  /** Why the last call was not replayed; null when it was, or when it was one of the first two, which are traced. */
+  get reason(): string | null {
+    return this.#reason
+  }
+
+  /** How many calls were replayed. */
+  get replays(): number {
+    return this.#replays
+  }
+
+  /** Bytes of the replays' temporaries, which share memory, and the fewest that any plan could do with; null before the first. */
+  get memory(): { readonly bytes: number; readonly least: number } | null {
+    return this.#replay?.memory ?? null
+  }
+
+  /** Runs the step on these inputs: as `Gpu.step` does, with the same bits, but replayed where it can be. Throws what the body
+   *  throws, and Error for a tensor given twice, and when a rehearsal finds that earlier replays did not do what the body would have done. */
+  run(...given: Given<In>): T {
+    const { steps, memory } = this.#gpu
+    steps.checkIdle()
+    const values = received(given)
+    checkDistinct(values)
+    return memory.unscoped(() => this.#run(values))
+  }
+
+  #run(values: readonly Value[]): T {
+    const { steps, tuner } = this.#gpu
+    const alone = () => steps.run(() => this.#body(...this.#inputs.bind(values)))
+    this.#reason = null
+    if (!this.#isOn || tuner.isMeasuring) return alone()
+    this.#reason = this.#inputs.admit(values, this.#gpu.settings(), () => this.#forget(null))
+    if (this.#reason !== null) return alone()
+    this.#inputs.load(values)
+    if (this.#replay && !this.#replay.isCurrent())
+      this.#forget('a variable or tensor that it uses has moved or gone')
+    return this.#isCaptured && this.#replay && this.#trace
+      ? this.#again(this.#replay, this.#trace)
+      : this.#traced()
+  }
+
+  toString() {
+    return `Captured (${this.#replays} replays)`
+  }
+
+  [inspect]() {
+    return this.toString()
+  }
+
+  /** Gives back the memory that replays hold, and what the last one returned; the next calls trace the step anew. */
+  release() {
+    this.#replay?.recall()
+    this.#forget(null)
+    this.#inputs.release()
+  }
+
+  #forget(reason: string | null) {
+    this.#drop()
+    this.#trace = null
+    ;[this.#isCaptured, this.#isSteady] = [false, true]
+    this.#reason = reason
+  }
+
+  /** Writes the step down, and does it: when it has ended, on memory planned for it, or, once two steps were found to differ, as
+   *  any other. What was the same twice in a row will be replayed. */
+  #traced(): T {
+    const before = this.#trace
+    const trace = new Trace(before, this.#isSteady ? 'deferred' : null)
+    const body = () => this.#body(...this.#inputs.traced)
+    ;[this.#trace, this.#isCaptured] = [null, false]
+    const { steps } = this.#gpu
+    const result = trace.held ? steps.record(body, trace) : steps.run(body, trace)
+    const wanted = listOf(result).map((t) => this.#gpu.wanted.has(t))
+    this.#returned = { isList: Array.isArray(result), wanted }
+    this.#judge(before, trace)
+    if (!trace.held) {
+      if (this.#isCaptured) this.#plan(trace)
+      return result
+    }
+    const replay = (this.#isCaptured && this.#replay) || this.#plan(trace)
+    const outputs = this.#submit(replay, trace, trace)
+    if (!this.#isSteady) this.#drop()
+    return outputs
+  }
+
+  /** Whether the step did what the one before did, and may be replayed. */
+  #judge(before: Trace | null, trace: Trace) {
+    const change = trace.obstacle ?? (before && difference(before, trace))
+    this.#isCaptured = before !== null && before.obstacle === null && change === null
+    this.#isSteady &&= change === null
+    this.#trace = trace
+    this.#reason ??= change
+  }
+
+  /** Memory for the step in place of any other's: what steps took from the pool is not needed any more. */
+  #plan(trace: Trace): Replay {
+    const { memory, commands } = this.#gpu
+    this.#drop()
+    memory.drain()
+    ;[this.#rehearsed, this.#interval] = [this.#replays, 1]
+    return (this.#replay = new Replay(trace, memory, commands))
+  }
+
+  #drop() {
+    this.#replay?.release()
+    this.#replay = null
+  }
+
+  #again(replay: Replay, trace: Trace): T {
+    const isDue = this.#replays - this.#rehearsed >= this.#interval
+    const rehearsal = isDue ? this.#rehearse(trace) : null
+    this.#replays++
+    return this.#submit(replay, trace, rehearsal)
+  }
+
+  /** Does the step, whose functions were asked for this time's numbers in `asked`, if it is given. */
+  #submit(replay: Replay, trace: Trace, asked: Trace | null): T {
+    const tensors = this.#gpu.steps.replay(() => {
+      replay.run(asked)
+      const made = trace.outputs.map((output) => replay.output(output))
+      const outputs = trace.outputs.map(({ tensor }, i) =>
+        this.#output(tensor, made[i], this.#returned.wanted[i]),
+      )
+      return { outputs, made: made.filter((storage) => storage !== null) }
+    })
+    return (this.#returned.isList ? tensors : tensors[0]) as T // as the body returned when it was traced
+  }
+
+  /** What the step returned when it was traced, now on this storage; it carries no history. */
+  #output(like: Tensor, storage: Storage | null | undefined, wanted = false): Tensor {
+    if (!storage) return like
+    const tensor = this.#gpu.tensors.on(storage, like)
+    if (!wanted) return tensor
+    this.#gpu.wanted.add(tensor)
+    this.#gpu.tape.end(tensor)
+    return tensor
+  }
+
+  /** Runs the step's JavaScript alone and compares what it would do with what is replayed. */
+  #rehearse(before: Trace): Trace {
+    const trace = new Trace(before, 'rehearsal')
+    try {
+      this.#gpu.steps.record(() => this.#body(...this.#inputs.traced), trace)
+    } catch (error) {
+      if (trace.obstacle === null) throw error
+    }
+    const change = trace.obstacle ?? difference(before, trace)
+    const since = this.#replays - this.#rehearsed
+    ;[this.#rehearsed, this.#interval] = [this.#replays, Math.min(OFTEN, 2 * this.#interval)]
+    if (change === null) return trace
+    this.#forget(null)
+    this.#isSteady = false
+    throw new Error(
+      `captured step: ${change}. The last ${since} steps, which were replayed, may have been wrong`,
+    )
+  }
+}

@@ -1,0 +1,176 @@
+// What a captured step is given: whether a call's inputs are like those that are traced, and where their values go.
+
+import { type Numbers, numbersOf } from '../../kernels/numbers.ts'
+import { type Shape, type Tensor, type Values, type Variable, show } from '../../kernels/op.ts'
+import { describe, isTensor as anyTensor } from '../../kernels/options.ts'
+import type { Tensors } from '../tensors.ts'
+
+/** Values to put on the GPU for one step. */
+export interface Upload {
+  readonly values: Values
+  /** The values' own unless given. */
+  readonly shape?: Shape
+}
+
+/** What a captured step's body is given: tensors that hold this call's values, variables as they are, and settings, which are part of its
+ *  structure: with another one it is another step. */
+export type Input = Tensor | string | number | boolean
+
+/** What a call gives for it. */
+export type Given<In extends readonly Input[]> = {
+  [I in keyof In]: In[I] extends Tensor ? Tensor | Upload : In[I]
+}
+
+/** The same with its numbers converted. */
+export type Value = Tensor | Numbers | string | number | boolean
+
+interface Machinery {
+  readonly tensors: Tensors
+  /** Tensors that a gradient may flow to. */
+  readonly wanted: WeakSet<Tensor>
+}
+
+/** The inputs that a step is traced with, which hold the values of every later call. */
+export class Inputs<In extends readonly Input[]> {
+  readonly #gpu: Machinery
+  #kind: string | null = null // of what is traced, settings included
+  #last: string | null = null // of the last call
+  #inputs: readonly Input[] = []
+
+  constructor(gpu: Machinery) {
+    this.#gpu = gpu
+  }
+
+  /** What the body is traced with. */
+  get traced(): In {
+    return this.#inputs as unknown as In // `admit` made each like what `Given` says
+  }
+
+  /** Null if inputs under these settings are like those that are traced, else how they differ. The first ever become those, and so do
+   *  others given twice in a row, for which `onChange` is called first. */
+  admit(given: readonly Value[], settings: object, onChange: () => void): string | null {
+    const kind = `${given.map((one) => this.#describe(one)).join(', ')}; ${textOf(settings)}`
+    const isRepeated = kind === this.#last
+    this.#last = kind
+    if (kind === this.#kind && this.#isAlive()) return null
+    if (this.#kind !== null && kind !== this.#kind && !isRepeated)
+      return `its inputs or settings were ${this.#kind}, now ${kind}`
+    onChange()
+    this.release()
+    this.#inputs = given.map((one) => this.#inputLike(one))
+    this.#kind = this.#last = kind
+    return null
+  }
+
+  /** Puts a call's values where the traced commands read them. */
+  load(given: readonly Value[]) {
+    const { tensors } = this.#gpu
+    const safe = given.map((one, i) => this.#unlikeOthers(one, i))
+    for (const [i, input] of this.#inputs.entries()) {
+      const one = safe[i]
+      if (input === one || typeof input !== 'object' || typeof one !== 'object') continue
+      if (isTensor(one)) tensors.copy(one, input)
+      else tensors.store(input, one)
+    }
+  }
+
+  /** A call's own tensors, for a step that runs as any other. */
+  bind(given: readonly Value[]): In {
+    const { tensors } = this.#gpu
+    const bound = given.map((one) => {
+      if (typeof one !== 'object' || (isTensor(one) && isVariable(one))) return one
+      const tensor = isTensor(one) ? tensors.view(one, one.shape) : tensors.place(one)
+      if (this.#isWanted(one)) this.#gpu.wanted.add(tensor)
+      return tensor
+    })
+    return bound as unknown as In // `Given` says what each is made from
+  }
+
+  /** Gives their memory back; the next call's become those that are traced. */
+  release() {
+    this.#gpu.tensors.release(this.#inputs.filter(isTensor).filter((one) => !isVariable(one)))
+    ;[this.#inputs, this.#kind, this.#last] = [[], null, null]
+  }
+
+  /** A tensor like this one, or the variable itself, to be traced with and to hold the values of every later call. */
+  #inputLike(one: Value): Input {
+    if (typeof one !== 'object' || isVariable(one)) return one
+    const { tensors } = this.#gpu
+    const tensor = tensors.alloc({ shape: one.shape, dtype: one.dtype })
+    if (this.#isWanted(one)) this.#gpu.wanted.add(tensor)
+    if (!isTensor(one)) tensors.note(tensor, one.data)
+    return tensor
+  }
+
+  /** A copy of a tensor that the body returned as one of its other inputs, and that another value is about to replace. */
+  #unlikeOthers(one: Value | undefined, at: number): Value | undefined {
+    const { tensors } = this.#gpu
+    if (one === undefined || !isTensor(one) || isVariable(one)) return one
+    const storage = tensors.storage(one)
+    const isOther = (input: Input, i: number) =>
+      i !== at && isTensor(input) && !isVariable(input) && tensors.storage(input) === storage
+    if (!this.#inputs.some(isOther)) return one
+    const copy = tensors.alloc({ shape: one.shape, dtype: one.dtype })
+    tensors.copy(one, copy)
+    return copy
+  }
+
+  #describe(one: Value): string {
+    if (typeof one !== 'object') return JSON.stringify(one)
+    if (isVariable(one)) {
+      const { block, offset } = this.#gpu.tensors.storage(one) // used in place: another one is another step
+      return `the variable ${show(one.shape)} at ${block?.id}:${offset}`
+    }
+    const { dtype, shape } = one
+    return `${dtype} ${show(shape)}${dtype === 'f32' && !this.#isWanted(one) ? ' (a constant)' : ''}`
+  }
+
+  /** Whether none that are traced was freed, after which another variable may lie where one of them did. */
+  #isAlive(): boolean {
+    const tensors = this.#inputs.filter(isTensor)
+    return this.#gpu.tensors.living(tensors).length === tensors.length
+  }
+
+  #isWanted(one: Tensor | Numbers): boolean {
+    return isTensor(one) ? this.#gpu.wanted.has(one) : one.dtype === 'f32'
+  }
+}
+
+const isVariable = (one: Value): one is Variable => isTensor(one) && 'mutable' in one
+
+const isTensor = (one: Value): one is Tensor => typeof one === 'object' && 'gpu' in one
+
+/** Plain values by name; functions are no settings. */
+const textOf = (settings: object) =>
+  Object.entries(settings)
+    .filter(([, value]) => typeof value !== 'function')
+    .map(([name, value]) => `${name} ${String(value)}`)
+    .join(', ')
+
+/** What a call gives, its numbers converted. Throws like `Gpu.tensor`, and TypeError for what is
+ *  no input. */
+export function received(given: readonly (Value | Upload)[]): readonly Value[] {
+  return given.map((one: unknown, i): Value => {
+    if (typeof one === 'string' || typeof one === 'number' || typeof one === 'boolean') return one
+    if (typeof one === 'object' && one !== null) {
+      if (anyTensor(one)) return one as Tensor // only tensors have what it looks for
+      if ('values' in one && typeof one.values !== 'function')
+        return numbersOf('tensor', one.values, 'shape' in one ? one.shape : undefined)
+    }
+    throw new TypeError(
+      `captured step: input ${i} must be a tensor, { values, shape }, a string, number or boolean, got ${describe(one)}`,
+    )
+  })
+}
+
+/** Throws Error when one tensor is given twice: replays copy each input, so that a gradient would be
+ *  of one of the two alone. */
+export function checkDistinct(values: readonly Value[]) {
+  for (const [i, one] of values.entries()) {
+    const first = values.indexOf(one)
+    if (typeof one === 'object' && isTensor(one) && !isVariable(one) && first < i)
+      throw new Error(
+        `captured step: inputs ${first} and ${i} are the same tensor; give it once and use it twice in the body`,
+      )
+  }
+}

@@ -1,0 +1,250 @@
+// A traced step, done again: its memory planned, its bind groups made and its params laid out, so that what is left for
+// JavaScript to do is to write the params that change, all at the beginning of one buffer, and to encode the commands.
+
+import type { Commands } from '../commands.ts'
+import { type Binding, type Block, type Memory, type Storage, bindingOf } from '../memory.ts'
+import { paramOf, writeParam } from '../params.ts'
+import { type Need, leastBytes, plan } from './planner.ts'
+import type { Copied, Dispatched, Moment, Output, Ref, Trace } from './trace.ts'
+import { wholeWords } from '../values.ts'
+
+const ALIGN = 256 // a storage binding's offset, in bytes, on every device
+const MOST_COMMANDS = 4096 // in one command buffer: lavapipe crashed on 49,000
+
+type Ready =
+  | {
+      readonly kind: 'dispatch'
+      readonly pipeline: GPUComputePipeline
+      readonly group: GPUBindGroup
+      readonly offsets: readonly number[]
+      readonly groups: readonly [number, number, number]
+    }
+  | { readonly kind: 'copy'; readonly from: Binding; readonly to: Binding; readonly at: number }
+
+/** One step's commands, ready to be submitted again and again. */
+export class Replay {
+  readonly #trace: Trace
+  readonly #memory: Memory
+  readonly #commands: Commands
+  readonly #held: Storage[] = []
+  #lent: Storage[] = [] // to what the last run returned
+  readonly #bindings: readonly Binding[] // of the temporaries
+  readonly #params: DataView<ArrayBuffer>
+  readonly #starts: readonly number[] // each command's first byte in the params
+  readonly #changing: number // bytes of params that change from step to step
+  readonly #uniforms: Binding
+  readonly #parts: readonly (readonly Ready[])[] // a command buffer each
+  readonly #moments: readonly (() => void)[]
+  readonly #written: ReadonlySet<Block>
+  #planned = 0
+  #least = 0
+
+  /** Gives the step its memory, which `release` takes back. */
+  constructor(trace: Trace, memory: Memory, commands: Commands) {
+    this.#trace = trace
+    this.#memory = memory
+    this.#commands = commands
+    this.#bindings = this.#place(trace)
+    const { starts, changing, bytes } = layOut(trace.commands, commands.align)
+    this.#starts = starts
+    this.#changing = changing
+    this.#params = new DataView(new ArrayBuffer(bytes))
+    this.#uniforms = this.#take(bytes)
+    for (const [i, command] of trace.commands.entries()) this.#write(command, starts[i] ?? 0)
+    this.#upload(this.#uniforms, this.#params.buffer)
+    const groups = new Map<string, GPUBindGroup>()
+    const ready: Ready[] = []
+    commands.guard(() => {
+      for (const [i, command] of trace.commands.entries())
+        ready.push(
+          command.kind === 'copy' ? this.#copy(command) : this.#dispatch(command, starts[i] ?? 0, groups),
+        )
+    })
+    const parts = Math.ceil(ready.length / MOST_COMMANDS)
+    this.#parts = Array.from({ length: parts }, (_, i) =>
+      ready.slice(i * MOST_COMMANDS, (i + 1) * MOST_COMMANDS),
+    )
+    this.#moments = trace.moments.map((moment) => this.#repeat(moment))
+    const written = trace.commands.flatMap(({ uses }) => uses.filter((use) => use.writes && use.ref < 0))
+    this.#written = new Set(written.flatMap(({ ref }) => trace.outer[-1 - ref]?.block ?? []))
+  }
+
+  /** Whether all that the step uses from outside is still where it was. */
+  isCurrent(): boolean {
+    return this.#trace.outer.every(
+      ({ storage, block, offset }) => storage.block === block && storage.offset === offset,
+    )
+  }
+
+  /** Submits the step. Counts go on and functions are asked for their numbers, unless a rehearsal of this step has done it. */
+  run(rehearsal: Trace | null) {
+    this.#lent = []
+    if (rehearsal) this.#takeOver(rehearsal)
+    else for (const act of this.#moments) act()
+    for (const block of this.#written) block.writes++
+    if (this.#changing > 0) this.#upload(this.#uniforms, this.#params.buffer, this.#changing)
+    for (const part of this.#parts) this.#commands.submit((encoder) => encode(encoder, part))
+  }
+
+  /** Storage, until it is released, of what the step returned; null for what was there before it. */
+  output({ ref }: Output): Storage | null {
+    const binding = this.#bindings[ref]
+    if (!binding) return null
+    const storage = this.#memory.lend(binding)
+    this.#lent.push(storage)
+    return storage
+  }
+
+  /** Gives the memory back, save what is lent: that follows when what the last run returned dies. */
+  release() {
+    for (const storage of this.#held) this.#memory.release(storage)
+  }
+
+  /** Takes back what the last run returned. */
+  recall() {
+    for (const storage of this.#lent) this.#memory.release(storage)
+  }
+
+  /** Bytes that the step's temporaries share, and the fewest that any plan could do with. */
+  get memory(): { readonly bytes: number; readonly least: number } {
+    return { bytes: this.#planned, least: this.#least }
+  }
+
+  #place({ commands, temporaries, outputs }: Trace): Binding[] {
+    const uses = temporaries.map((): { command: number; writes: boolean }[] => [])
+    for (const [command, { uses: all }] of commands.entries())
+      for (const { ref, writes } of all) uses[ref]?.push({ command, writes })
+    const returned = new Set(outputs.map(({ ref }) => ref))
+    // constants are written once, so nothing else may lie there
+    const planned = [...temporaries.keys()].filter((ref) => !temporaries[ref]?.constant)
+    const needs = planned.map((ref): Need => {
+      return { bytes: temporaries[ref]?.bytes ?? 0, uses: uses[ref] ?? [], outlives: returned.has(ref) }
+    })
+    const { places, slots } = plan(needs, ALIGN)
+    this.#planned = slots.reduce((sum, bytes) => sum + bytes, 0)
+    this.#least = leastBytes(needs, ALIGN)
+    const buffers = slots.map((bytes) => this.#take(bytes))
+    const byRef = new Map(planned.map((ref, i) => [ref, places[i]]))
+    return temporaries.map(({ bytes, constant }, ref) => {
+      const place = byRef.get(ref)
+      const slot = place && buffers[place.slot]
+      if (slot) return { ...slot, offset: place.offset, bytes: wholeWords(bytes) }
+      const binding = this.#take(bytes)
+      if (constant) this.#upload(binding, constant.buffer)
+      return { ...binding, bytes: wholeWords(bytes) }
+    })
+  }
+
+  #take(bytes: number): Binding {
+    const storage = this.#memory.alloc(bytes)
+    this.#held.push(storage)
+    return bindingOf(storage)
+  }
+
+  #upload({ block, offset }: Binding, data: ArrayBuffer, bytes = data.byteLength) {
+    this.#commands.device.queue.writeBuffer(block.buffer, offset, data, 0, bytes)
+  }
+
+  #at(ref: Ref): Binding {
+    const outer = this.#trace.outer[-1 - ref]
+    const binding = outer ? bindingOf(outer.storage) : this.#bindings[ref]
+    if (!binding) throw new Error(`a captured step has no tensor ${ref}`)
+    return binding
+  }
+
+  #copy({ uses: [from, to], at }: Copied): Ready {
+    return { kind: 'copy', from: this.#at(from.ref), to: this.#at(to.ref), at }
+  }
+
+  #dispatch({ pipeline, uses, groups }: Dispatched, start: number, made: Map<string, GPUBindGroup>): Ready {
+    const bindings = uses.map(({ ref }) => this.#at(ref))
+    const key = [pipeline.id, ...bindings.map((b) => `${b.block.id}:${b.offset}:${b.bytes}`)].join()
+    const group = made.get(key) ?? this.#commands.bindGroup(pipeline, bindings, this.#uniforms.block.buffer)
+    made.set(key, group)
+    const offsets = pipeline.paramBytes > 0 ? [start] : []
+    return { kind: 'dispatch', pipeline: pipeline.pipeline, group, offsets, groups }
+  }
+
+  #write(command: Dispatched | Copied, start: number) {
+    if (command.kind === 'dispatch')
+      for (const [field, value] of command.values.entries())
+        writeParam(this.#params, start, command.kernel, field, value)
+  }
+
+  #repeat(moment: Moment): () => void {
+    if (moment.kind === 'action') return moment.act
+    const command = this.#trace.commands[moment.command]
+    const start = this.#starts[moment.command] ?? 0
+    if (command?.kind !== 'dispatch') throw new Error('a captured step has a param without a dispatch')
+    const { kernel } = command
+    return () => {
+      const value = paramOf(kernel, moment.field, moment.value)
+      writeParam(this.#params, start, kernel, moment.field, value)
+    }
+  }
+
+  #takeOver({ commands }: Trace) {
+    for (const [i, command] of commands.entries()) {
+      const start = this.#starts[i] ?? 0
+      if (start < this.#changing) this.#write(command, start)
+    }
+  }
+}
+
+const LABEL = { label: 'kindred replay' }
+
+/** Encodes commands, and tells how many dispatches they are. */
+function encode(encoder: GPUCommandEncoder, commands: readonly Ready[]): number {
+  let pass: GPUComputePassEncoder | null = null
+  let dispatches = 0
+  let bound: GPUComputePipeline | null = null
+  for (const command of commands) {
+    if (command.kind === 'copy') {
+      pass?.end()
+      pass = null
+      const { from, to, at } = command
+      encoder.copyBufferToBuffer(from.block.buffer, from.offset, to.block.buffer, to.offset + at, from.bytes)
+      continue
+    }
+    if (!pass) {
+      pass = encoder.beginComputePass(LABEL)
+      bound = null
+    }
+    if (command.pipeline !== bound) pass.setPipeline((bound = command.pipeline))
+    // each argument costs Dawn's bindings 0.03 to 0.2 us
+    if (command.offsets.length > 0) pass.setBindGroup(0, command.group, command.offsets)
+    else pass.setBindGroup(0, command.group)
+    const [x, y, z] = command.groups
+    if (z > 1) pass.dispatchWorkgroups(x, y, z)
+    else if (y > 1) pass.dispatchWorkgroups(x, y)
+    else pass.dispatchWorkgroups(x)
+    dispatches++
+  }
+  pass?.end()
+  return dispatches
+}
+
+/** Where each command's params begin: first those that change from step to step. */
+function layOut(commands: Trace['commands'], align: number) {
+  const starts = commands.map(() => 0)
+  const changes = (command: Dispatched | Copied) =>
+    command.kind === 'dispatch' && command.params.some((param) => typeof param !== 'number')
+  let bytes = 0
+  const give = (which: (command: Dispatched | Copied) => boolean) => {
+    for (const [i, command] of commands.entries()) {
+      if (command.kind === 'copy' || command.pipeline.paramBytes === 0 || !which(command)) continue
+      starts[i] = bytes
+      bytes = Math.ceil((bytes + command.pipeline.paramBytes) / align) * align
+    }
+    return bytes
+  }
+  const changing = give(changes)
+  return {
+    starts,
+    changing,
+    bytes: Math.max(
+      4,
+      give((command) => !changes(command)),
+    ),
+  }
+}

@@ -1,0 +1,152 @@
+// The parameters of an optimizer in one flat buffer, their gradients in another of the same layout, and the tables that tell
+// kernels whose each block is.
+
+import { type Scalar, type Tensor, type Variable, ShapeError, show, sizeOf } from '../../kernels/op.ts'
+import {
+  checkValue,
+  describe,
+  having,
+  isTensor,
+  record,
+  scalar,
+  variable as isVariable,
+} from '../../kernels/options.ts'
+import { collect } from '../../kernels/optim/collect.ts'
+import { type Layout, BLOCK } from '../../kernels/optim/update.ts'
+import { setLayout } from '../checkpoint.ts'
+import { Gpu } from '../gpu.ts'
+import { partsOf } from './gradients.ts'
+import type { LossScaler } from './loss-scaler.ts'
+
+/** Parameters by name, in order. */
+export type Named = Readonly<Record<string, Variable>>
+
+/** How an optimizer treats a parameter. */
+export interface Treatment {
+  readonly weightDecay: number
+  readonly adapted: boolean
+}
+
+/** The parameters' flat buffers and tables that all optimizers share. */
+export class FlatParameters {
+  readonly gpu: Gpu
+  readonly variables: readonly Variable[]
+  readonly offsets: readonly number[]
+  readonly weight: Variable
+  readonly grad: Variable
+  readonly layout: Layout & { readonly settings: Variable; readonly ranges: Variable }
+  /** All variables that were made here, which are the optimizer's own. */
+  readonly made: Variable[] = []
+  readonly #names: readonly string[]
+  readonly #treatments: readonly Treatment[]
+  #active = ''
+
+  constructor(parameters: Named, treat: (name: string, parameter: Variable) => Treatment) {
+    checkNamed(parameters)
+    this.variables = Object.values(parameters)
+    this.#names = Object.keys(parameters)
+    const [first] = this.variables
+    const twice = this.variables.findIndex((variable, i) => this.variables.indexOf(variable) < i)
+    if (twice >= 0)
+      throw new Error(
+        `optimizer: ${this.#names[twice]} is the same variable as another parameter; name it once`,
+      )
+    if (!first || !(first.gpu instanceof Gpu))
+      throw new Error('optimizer: there are no parameters to optimise')
+    this.gpu = first.gpu
+    this.#treatments = Object.entries(parameters).map(([name, parameter]) => treat(name, parameter))
+    const { flat, offsets } = this.gpu.flatten(this.variables)
+    this.weight = flat
+    this.offsets = offsets
+    this.grad = this.zeros()
+    const ends = [...offsets.slice(1), sizeOf(flat.shape)].map((offset) => offset / BLOCK)
+    const ranges = offsets.flatMap((offset, i) => [offset / BLOCK, ends[i] ?? 0])
+    const owner = new Int32Array(sizeOf(flat.shape) / BLOCK)
+    for (const [i, offset] of offsets.entries()) owner.fill(i, offset / BLOCK, ends[i])
+    this.layout = {
+      owner: this.gpu.variable(owner, [owner.length]),
+      settings: this.gpu.variable(new Float32Array(offsets.length * 4), [offsets.length, 4]),
+      ranges: this.gpu.variable(Int32Array.from(ranges), [offsets.length, 2]),
+    }
+    this.made.push(flat, ...Object.values(this.layout))
+    this.#write(new Set(offsets.keys())) // as it will be, unless a parameter gets no gradient
+    this.#active = [...offsets.keys()].join()
+  }
+
+  /** A flat variable of zeros; a checkpoint of it says whose its parts are. */
+  zeros(): Variable {
+    const { shape } = this.weight
+    const variable = this.gpu.variable(new Float32Array(sizeOf(shape)), shape)
+    setLayout(
+      variable,
+      this.#names.map((name, i) => `${name} ${show(this.variables[i]?.shape ?? [])}`),
+    )
+    this.made.push(variable)
+    return variable
+  }
+
+  /** Copies the gradients into the flat buffer, and returns the layout that tells the kernels which parameters have one. */
+  collect(gradients: ReadonlyMap<Tensor, Tensor>, lr: Scalar, scaler?: LossScaler) {
+    checkValue('Optimizer.step', 'gradients', gradients, gradientMap)
+    checkValue('Optimizer.step', 'lr', lr, scalar)
+    if (scaler !== undefined)
+      checkValue('Optimizer.step', 'scaler', scaler, having('a LossScaler', 'unscale'))
+    if (!this.variables.every((variable) => this.gpu.isWithin(variable, this.weight)))
+      throw new Error('optimizer: its parameters were given to a newer optimizer; step that one instead')
+    const parts = this.variables.flatMap((variable, i) => {
+      const tensors = partsOf(gradients, variable)
+      const [tensor] = tensors
+      if (tensor && (tensor.shape.join() !== variable.shape.join() || tensor.dtype !== 'f32'))
+        throw new ShapeError(
+          `optimizer: the gradient of ${this.#names[i]} must be f32 ${show(variable.shape)}, got ${tensor.dtype} ${show(tensor.shape)}`,
+        )
+      return tensor ? [{ tensors, offset: this.offsets[i] ?? 0, parameter: i }] : []
+    })
+    if (parts.length === 0)
+      throw new Error(
+        `optimizer: none of ${this.variables.length} parameters received a gradient; was the loss computed from them, outside noGrad?`,
+      )
+    const active = parts.map((part) => part.parameter).join()
+    if (active !== this.#active) this.#write(new Set(parts.map((part) => part.parameter)))
+    this.#active = active
+    collect(this.gpu.run, this.grad, parts)
+    return scaler ? scaler.unscale(this.layout, this.grad, gradients, this) : this.layout
+  }
+
+  /** Counts a step, in replays too; a captured step would keep a learning rate that is a plain number for ever. */
+  begin(optimizer: { t: number }, lr: Scalar) {
+    this.gpu.everyStep(() => optimizer.t++)
+    if (typeof lr === 'number')
+      this.gpu.keepEager(`the learning rate ${lr} is a plain number; give a function, () => lr`)
+  }
+
+  #write(active: ReadonlySet<number>) {
+    const rows = this.#treatments.flatMap((t, i) => [
+      t.weightDecay,
+      Number(t.adapted),
+      Number(active.has(i)),
+      0,
+    ])
+    this.gpu.write(this.layout.settings, rows)
+  }
+}
+
+const gradientMap = {
+  words: 'the map of gradients that gpu.backward returns',
+  fits: (v: unknown) => typeof v === 'object' && v !== null && 'get' in v,
+}
+
+/** Throws TypeError unless these are variables by name, as a model's `parameters` are. */
+function checkNamed(parameters: unknown) {
+  checkValue('optimizer', 'parameters', parameters, namedVariables)
+  for (const [name, variable] of Object.entries(parameters as object))
+    if (!isVariable.fits(variable))
+      throw new TypeError(
+        `optimizer: parameter ${name} must be a variable, got ${describe(variable)}; give parameters by name, such as model.parameters or parametersOf({ encoder, head })`,
+      )
+}
+
+const namedVariables = {
+  words: 'variables by name, such as model.parameters',
+  fits: (v: unknown) => record.fits(v) && !isTensor(v),
+}

@@ -1,0 +1,117 @@
+// Dynamic loss scaling for training in f16: see kernels/optim/loss-scale.ts.
+
+import type { Tensor, Variable } from '../../kernels/op.ts'
+import { anything, checkOptions, checkValue, describe, inspect, onGpu } from '../../kernels/options.ts'
+import { type Layout } from '../../kernels/optim/update.ts'
+import { unscale } from '../../kernels/optim/loss-scale.ts'
+import type { Gpu } from '../gpu.ts'
+import type { Named } from './optimizer.ts'
+import { owns } from '../owned.ts'
+
+export interface LossScalerOptions {
+  /** The first scale, 65,536 by default. Powers of two alone change no digit of a gradient. */
+  readonly scale?: number
+  /** Good steps in a row after which the scale doubles, 2,000 by default. */
+  readonly interval?: number
+}
+
+const LIMITS = { least: 1, most: 2 ** 24 }
+const rules = { scale: anything, interval: anything }
+
+/** The scaler that a scale belongs to. */
+const scalers = new WeakMap<object, LossScaler>()
+
+/** How often the scale had moved when gradients were made with it. */
+const notes = new WeakMap<object, ReadonlyMap<LossScaler, number>>()
+
+/** Takes note of which scales these gradients were made with. */
+export function noteScale(gradients: ReadonlyMap<Tensor, Tensor>, cotangents: readonly Tensor[]) {
+  const found = cotangents.flatMap((cotangent) => scalers.get(cotangent) ?? [])
+  if (found.length > 0) notes.set(gradients, new Map(found.map((scaler) => [scaler, scaler.moves])))
+}
+
+/** Takes note that gradients were made of others, with the same scales. */
+export function noteSame(gradients: ReadonlyMap<Tensor, Tensor>, of: ReadonlyMap<Tensor, Tensor>) {
+  const found = notes.get(of)
+  if (found) notes.set(gradients, found)
+}
+
+/** Keeps gradients within the range of f16: `gpu.backward(loss, scaler.scale)` gives them `scale`
+ *  times too large, and `optimizer.step(gradients, lr, scaler)` takes that back. A step with a
+ *  gradient that is not finite changes no parameter and no moment, and halves the scale; 2,000 good
+ *  steps in a row double it (torch.amp.GradScaler's defaults). All of it is decided on the GPU.
+ *  `optimizer.t` counts skipped steps too, which Adam's bias correction sees: torch does not.
+ *
+ *  Several optimizers may share it, each stepped with the gradients of one `gpu.backward`: all
+ *  divide by the scale that these were made with, each skips its own step when a gradient of its
+ *  own is not finite, and the scale moves once, by what all of them met. */
+export class LossScaler {
+  /** The loss's cotangent []. */
+  readonly scale: Variable
+  /** What to save and restore. */
+  readonly state: Named
+  readonly #gpu: Gpu
+  readonly #good: Variable
+  readonly #round: Variable
+  readonly #interval: number
+  readonly #users = new Set<object>()
+  #moves = 0
+
+  /** Throws Error for a scale outside of 1 to 2^24, or an interval that is no whole number. */
+  constructor(gpu: Gpu, options: LossScalerOptions = {}) {
+    checkValue('LossScaler', 'gpu', gpu, onGpu)
+    const { scale = 65536, interval = 2000 } = checkOptions('LossScaler', options, rules)
+    if (!(scale >= LIMITS.least && scale <= LIMITS.most))
+      throw new Error(`LossScaler: scale must be from 1 to ${LIMITS.most}, got ${describe(scale)}`)
+    if (!Number.isInteger(interval) || interval < 1)
+      throw new Error(`LossScaler: interval must be a whole number of at least 1, got ${describe(interval)}`)
+    this.#gpu = gpu
+    this.scale = gpu.variable([scale], [])
+    this.#good = gpu.variable([0], [])
+    this.#interval = interval
+    this.#round = gpu.variable([scale, 0, 0], [3])
+    this.state = { scale: this.scale, good: this.#good }
+    owns(this, [this.scale, this.#good, this.#round])
+    scalers.set(this.scale, this)
+  }
+
+  /** How often the scale was moved, or kept: once for all optimizers that share gradients. */
+  get moves(): number {
+    return this.#moves
+  }
+
+  /** For optimizers: divides flat gradients by the scale that they were made with, in place, and
+   *  returns the layout to update by, in which no parameter has a gradient if the step is to be
+   *  skipped. `by` is the optimizer's own. Throws Error for gradients of an earlier scale, and
+   *  where several optimizers use the scaler, for gradients that `gpu.backward` did not return. */
+  unscale<L extends Layout>(
+    layout: L,
+    grad: Variable,
+    gradients: ReadonlyMap<Tensor, Tensor>,
+    by: object,
+  ): L {
+    const made = notes.get(gradients)?.get(this)
+    this.#users.add(by)
+    if (made === undefined && this.#users.size > 1)
+      throw new Error(
+        'LossScaler: several optimizers share it, so each must be given what gpu.backward(loss, scaler.scale) returned; otherwise make a LossScaler for each',
+      )
+    const joins = made !== undefined && made === this.#moves - 1
+    if (made !== undefined && made < this.#moves - 1)
+      throw new Error(
+        'LossScaler: these gradients were made with a scale that has moved since; call gpu.backward(loss, scaler.scale) again',
+      )
+    if (!joins) this.#moves++
+    const state = { scale: this.scale, good: this.#good, round: this.#round }
+    const limits = { interval: this.#interval, ...LIMITS, joins: Number(joins) }
+    return { ...layout, settings: unscale(this.#gpu.run, layout, grad, state, limits) }
+  }
+
+  toString() {
+    return `LossScaler (interval ${this.#interval})`
+  }
+
+  [inspect]() {
+    return this.toString()
+  }
+}

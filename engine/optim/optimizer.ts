@@ -1,0 +1,230 @@
+// Optimizers over flat buffers: constructing one moves the parameters into one buffer, and a step is a few dispatches
+// however many parameters there are.
+
+import { type Scalar, type Tensor, type Variable, sizeOf } from '../../kernels/op.ts'
+import {
+  type Rules,
+  callback,
+  checkOptions,
+  flag,
+  inspect,
+  notNegative,
+  share,
+} from '../../kernels/options.ts'
+import { adam, sgd } from '../../kernels/optim/update.ts'
+import { lars } from '../../kernels/optim/update-lars.ts'
+import { type Named, FlatParameters } from './flat-parameters.ts'
+import type { LossScaler } from './loss-scaler.ts'
+import { owns } from '../owned.ts'
+
+export type { Named }
+
+/** What every optimizer offers. */
+export interface Optimizer {
+  /** Updates the parameters in place. `gradients` is what Gpu.backward returns; parameters it lacks are left alone, as in
+   *  PyTorch. `lr` is the learning rate of this step, in a captured step a function; `scaler` is the one whose scale the
+   *  loss was multiplied by, if any. Throws Error when no parameter has a gradient. */
+  step(gradients: ReadonlyMap<Tensor, Tensor>, lr: Scalar, scaler?: LossScaler): void
+  /** Steps taken; set it when resuming. */
+  t: number
+  /** The state to save and restore: one flat variable per role, laid out as `offsets` says. */
+  readonly state: Named
+  /** Where each parameter begins in a flat variable, in elements. */
+  readonly offsets: readonly number[]
+  /** What it updates, by name: methods compute these gradients and no others; all that there are
+   *  where it is left out. */
+  readonly parameters?: Named
+}
+
+/** What the optimizers here offer besides. */
+export interface FlatOptimizer extends Optimizer {
+  readonly parameters: Named
+  /** The parameters' values: one flat variable, laid out as `offsets` says. */
+  readonly weights: Variable
+}
+
+/** Whether LARS leaves a parameter without weight decay and trust ratio: biases and norm parameters, the 1-d ones. */
+export const biasOrNorm = (_name: string, parameter: Variable) => parameter.shape.length <= 1
+
+const sgdRules = { momentum: share, nesterov: flag, weightDecay: notNegative }
+
+const isPairOfShares = (v: unknown) => Array.isArray(v) && v.length === 2 && v.every(share.fits)
+const adamRules = {
+  betas: { words: 'two numbers from 0 to 1, [beta1, beta2]', fits: isPairOfShares },
+  eps: notNegative,
+  weightDecay: notNegative,
+}
+
+const larsRules = { ...sgdRules, eta: notNegative, classic: flag, exclude: callback }
+
+/** An optimizer's options, checked. Throws TypeError; a learning rate among them is told where
+ *  it goes. */
+function optionsOf<T extends object>(name: string, options: T, rules: Rules<T>): T {
+  const rate = isRecord(options) && ['lr', 'learningRate'].find((key) => key in options)
+  if (rate)
+    throw new TypeError(
+      `${name}: the learning rate is no option of the optimizer, got '${rate}'; give it to each step, optimizer.step(gradients, lr)`,
+    )
+  return checkOptions(name, options, rules)
+}
+
+const isRecord = (value: unknown): value is object => typeof value === 'object' && value !== null
+
+export interface SgdOptions {
+  readonly momentum?: number
+  readonly nesterov?: boolean
+  /** Added to the gradient as weightDecay times the weight, on every parameter. */
+  readonly weightDecay?: number
+}
+
+/** How every optimizer here prints: 'Adam (2 parameters, 12 numbers, t = 5)'. */
+abstract class Printed {
+  abstract readonly t: number
+  abstract readonly parameters: Named
+
+  toString() {
+    const all = Object.values(this.parameters)
+    const numbers = all.reduce((sum, { shape }) => sum + sizeOf(shape), 0)
+    return `${this.constructor.name} (${all.length} parameters, ${numbers} numbers, t = ${this.t})`
+  }
+
+  [inspect]() {
+    return this.toString()
+  }
+}
+
+/** Stochastic gradient descent as torch.optim.SGD defines it. */
+export class Sgd extends Printed implements FlatOptimizer {
+  t = 0
+  readonly parameters: Named
+  readonly weights: Variable
+  readonly state: Named
+  readonly offsets: readonly number[]
+  readonly #flat: FlatParameters
+  readonly #velocity: Variable
+  readonly #options: { readonly momentum: number; readonly nesterov: boolean }
+
+  constructor(parameters: Named, options: SgdOptions = {}) {
+    super()
+    const { momentum = 0, nesterov = false, weightDecay = 0 } = optionsOf('Sgd', options, sgdRules)
+    this.#flat = new FlatParameters(parameters, () => ({ weightDecay, adapted: false }))
+    this.#velocity = this.#flat.zeros()
+    this.#options = { momentum, nesterov }
+    this.state = { momentum: this.#velocity }
+    this.parameters = parameters
+    this.weights = this.#flat.weight
+    this.offsets = this.#flat.offsets
+    owns(this, this.#flat.made)
+  }
+
+  step(gradients: ReadonlyMap<Tensor, Tensor>, lr: Scalar, scaler?: LossScaler) {
+    const { gpu, weight, grad } = this.#flat
+    const layout = this.#flat.collect(gradients, lr, scaler)
+    this.#flat.begin(this, lr)
+    sgd(gpu.run, layout, { weight, grad, velocity: this.#velocity }, { lr, ...this.#options })
+  }
+}
+
+export interface AdamOptions {
+  readonly betas?: readonly [number, number]
+  readonly eps?: number
+  readonly weightDecay?: number
+}
+
+/** Adam with weight decay coupled into the gradient, as torch.optim.Adam defines it, with one difference: its bias correction
+ *  counts the optimizer's steps, where torch counts each parameter's own, so that a parameter whose first gradient comes late
+ *  begins with smaller steps. */
+export class Adam extends Printed implements FlatOptimizer {
+  t = 0
+  readonly parameters: Named
+  readonly weights: Variable
+  readonly state: Named
+  readonly offsets: readonly number[]
+  readonly #flat: FlatParameters
+  readonly #moments: { readonly first: Variable; readonly second: Variable }
+  readonly #options: { readonly betas: readonly [number, number]; readonly eps: number }
+  readonly #decoupled: boolean
+
+  constructor(parameters: Named, options: AdamOptions = {}, decoupled = false) {
+    super()
+    const name = decoupled ? 'AdamW' : 'Adam'
+    const { betas = [0.9, 0.999], eps = 1e-8, weightDecay = 0 } = optionsOf(name, options, adamRules)
+    this.#flat = new FlatParameters(parameters, () => ({ weightDecay, adapted: false }))
+    this.#moments = { first: this.#flat.zeros(), second: this.#flat.zeros() }
+    this.#options = { betas, eps }
+    this.#decoupled = decoupled
+    this.state = { exp_avg: this.#moments.first, exp_avg_sq: this.#moments.second }
+    this.parameters = parameters
+    this.weights = this.#flat.weight
+    this.offsets = this.#flat.offsets
+    owns(this, this.#flat.made)
+  }
+
+  step(gradients: ReadonlyMap<Tensor, Tensor>, lr: Scalar, scaler?: LossScaler) {
+    const { gpu, weight, grad } = this.#flat
+    const layout = this.#flat.collect(gradients, lr, scaler)
+    this.#flat.begin(this, lr)
+    const params = { lr, ...this.#options, decoupled: this.#decoupled, t: () => this.t }
+    adam(gpu.run, layout, { weight, grad, ...this.#moments }, params)
+  }
+}
+
+/** Adam with decoupled weight decay (Loshchilov & Hutter 2019), as torch.optim.AdamW defines it; decay 0.01 by default. */
+export class AdamW extends Adam {
+  constructor(parameters: Named, options: AdamOptions = {}) {
+    super(parameters, { weightDecay: 0.01, ...optionsOf('AdamW', options, adamRules) }, true)
+  }
+}
+
+export interface LarsOptions {
+  readonly momentum?: number
+  readonly nesterov?: boolean
+  readonly weightDecay?: number
+  /** The trust coefficient, 0.001 in the SimCLR paper. */
+  readonly eta?: number
+  /** True (the default) folds the learning rate into the momentum, as google-research/simclr does. */
+  readonly classic?: boolean
+  /** Parameters left without weight decay and trust ratio; biases and norm parameters by default. */
+  readonly exclude?: (name: string, parameter: Variable) => boolean
+}
+
+/** Layer-wise adaptive rate scaling, the SimCLR paper's optimizer for large batches. */
+export class Lars extends Printed implements FlatOptimizer {
+  t = 0
+  readonly parameters: Named
+  readonly weights: Variable
+  readonly state: Named
+  readonly offsets: readonly number[]
+  readonly #flat: FlatParameters
+  readonly #velocity: Variable
+  readonly #options: { momentum: number; nesterov: boolean; eta: number; classic: boolean }
+
+  constructor(parameters: Named, options: LarsOptions = {}) {
+    super()
+    const {
+      momentum = 0.9,
+      nesterov = false,
+      weightDecay = 0,
+      eta = 0.001,
+      classic = true,
+      exclude = biasOrNorm,
+    } = optionsOf('Lars', options, larsRules)
+    this.#flat = new FlatParameters(parameters, (name, parameter) =>
+      exclude(name, parameter) ? { weightDecay: 0, adapted: false } : { weightDecay, adapted: true },
+    )
+    this.#velocity = this.#flat.zeros()
+    this.#options = { momentum, nesterov, eta, classic }
+    this.state = { momentum: this.#velocity }
+    this.parameters = parameters
+    this.weights = this.#flat.weight
+    this.offsets = this.#flat.offsets
+    owns(this, this.#flat.made)
+  }
+
+  step(gradients: ReadonlyMap<Tensor, Tensor>, lr: Scalar, scaler?: LossScaler) {
+    const { gpu, weight, grad } = this.#flat
+    const layout = this.#flat.collect(gradients, lr, scaler)
+    this.#flat.begin(this, lr)
+    lars(gpu.run, layout, { weight, grad, velocity: this.#velocity }, { lr, ...this.#options })
+  }
+}

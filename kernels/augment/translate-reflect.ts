@@ -1,0 +1,71 @@
+// Translation with the image's own mirror image where it has moved away (AMDIM, datasets.py, RandomTranslateWithReflect):
+//   y[n, i, j] = x[n, mirror(i - dy), mirror(j - dx)],  mirror without repeating the edge
+
+import {
+  type Op,
+  type Tensor,
+  ShapeError,
+  elementwise,
+  flatIndex,
+  images,
+  kernel,
+  op,
+  sizeOf,
+} from '../op.ts'
+
+const translateKernel = kernel`
+  struct Params { count: u32, H: i32, W: i32, C: u32, dx: i32, dy: i32 }
+  @group(0) @binding(0) var<storage, read>       x: array<f32>; // [N, H, W, C]
+  @group(0) @binding(1) var<storage, read_write> y: array<f32>; // [N, H, W, C]
+  @group(0) @binding(2) var<uniform>             p: Params;
+  ${flatIndex}
+  fn mirror(at: i32, size: i32) -> u32 {
+    let inside = abs(at); // beyond the first, then beyond the last
+    return u32(select(inside, 2 * (size - 1) - inside, inside >= size));
+  }
+  @compute @workgroup_size(64)
+  fn translateReflect(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+    let e = flat(id, groups);
+    if (e >= p.count) { return; }
+    let pixel = e / p.C;
+    let row = pixel / u32(p.W);
+    let image = row / u32(p.H);
+    let i = mirror(i32(row % u32(p.H)) - p.dy, p.H);
+    let j = mirror(i32(pixel % u32(p.W)) - p.dx, p.W);
+    y[e] = x[((image * u32(p.H) + i) * u32(p.W) + j) * p.C + e % p.C];
+  }
+`
+
+interface Shift {
+  readonly dx: number
+  readonly dy: number
+}
+
+const translateOp: Op<[x: Tensor], [Tensor], Shift> = {
+  name: 'translateReflect',
+  shape({ dx, dy }, x) {
+    const [, H, W] = images(x, 'translateReflect: x')
+    const fits = (shift: number, size: number) => Number.isInteger(shift) && Math.abs(shift) < size
+    if (!fits(dx, W) || !fits(dy, H))
+      throw new ShapeError(
+        `translateReflect: shifts must be whole pixels, fewer than the image has, got dx ${dx}, dy ${dy} for ${H} x ${W}`,
+      )
+    return x
+  },
+  forward(run, shift, x) {
+    const [, H, W, C] = images(x.shape, 'translateReflect: x')
+    const count = sizeOf(x.shape)
+    return run(translateKernel, {
+      reads: [x],
+      makes: [x.shape],
+      params: { count, H, W, C, ...shift },
+      groups: elementwise(count),
+    })
+  },
+}
+
+const apply = op(translateOp)
+
+/** Images x [N, H, W, C] moved right by dx and down by dy pixels (left and up when negative), filled by reflection, as
+ *  AMDIM augments CIFAR. No gradient. Throws ShapeError for shifts that are not whole or not smaller than the image. */
+export const translateReflect = (x: Tensor, dx: number, dy: number) => apply({ dx, dy }, x)

@@ -1,0 +1,106 @@
+// A convolution and the batch normalisation of what it makes, with what `batchNorm` does after that, as one op:
+//   y = batchNorm(conv2d(x, w), gamma, beta)
+// On a GPU the convolution finds the moments of its channels while it stores them (epilogue-moments.ts), so that the statistics
+// are not read from the images once more: 1/16 of their bytes is written and read instead.
+//
+// The backward pass wants x and z, the convolution, which together are nearly all that a network remembers, in halves if need
+// be (see f16-storage.ts and batch-norm.ts).
+
+import { type Op, type Tensor, op } from '../op.ts'
+import { batchNormBackward } from '../norm/batch-norm-backward.ts'
+import {
+  type BatchNormOptions,
+  type Norm,
+  type Running,
+  batchNormOp,
+  normRules,
+  normalize,
+  settings,
+} from '../norm/batch-norm.ts'
+import { type Conv2dOptions, conv2dOp, convRules, pad } from './conv2d.ts'
+import { convWeightGradient } from './weight-gradient.ts'
+import { type Steps, convolve, convolveBack, convolveMoments } from './forward.ts'
+import { recalled, remembered } from '../wgsl/f16-storage.ts'
+import { checkOptions } from '../options.ts'
+
+interface Attrs {
+  readonly steps: Steps
+  readonly norm: Norm
+}
+
+type Inputs = [x: Tensor, w: Tensor, gamma: Tensor, beta: Tensor, ...residual: [] | [Tensor]]
+
+type Outputs = [y: Tensor, z: Tensor, stats: Tensor, ...x: [] | [Tensor]]
+
+/** z is what batch norm keeps: the convolution, before it is normalised, or in halves after that. */
+export const convNormOp: Op<Inputs, Outputs, Attrs> = {
+  name: 'convNorm',
+  shape({ steps, norm }, x, w, gamma, beta, ...[residual]) {
+    const z = conv2dOp.shape(steps, x, w)
+    return residual
+      ? batchNormOp.shape(norm, z, gamma, beta, residual)
+      : batchNormOp.shape(norm, z, gamma, beta)
+  },
+  forward(run, { steps, norm }, x, w, gamma, beta, ...[residual]) {
+    const out = conv2dOp.shape(steps, x.shape, w.shape)
+    const { y: z, moments } =
+      norm.training && norm.splits === 1
+        ? convolveMoments(run, x, w, out, steps)
+        : { y: convolve(run, x, w, out, steps), moments: null }
+    const inputs = residual ? ([z, gamma, beta, residual] as const) : ([z, gamma, beta] as const)
+    const [y, stats, normals = z] = normalize(run, norm, inputs, moments)
+    return [y, normals, stats, ...remembered(run, x)]
+  },
+  backward(run, { steps, norm }, [dy], [x, w, gamma, beta, residual], [y, z, stats, halves], needs) {
+    const [
+      dxNeeded = false,
+      dwNeeded = false,
+      dGammaNeeded = false,
+      dBetaNeeded = false,
+      dResidualNeeded = false,
+    ] = needs
+    const { training, rectified, splits } = norm
+    const {
+      dx: dz,
+      dGamma,
+      dBeta,
+      dResidual,
+    } = batchNormBackward(
+      run,
+      dy,
+      { x: z, gamma, beta, y, stats },
+      {
+        ...{ training, rectified, splits, residual: residual !== undefined },
+        ...{ dx: dxNeeded || dwNeeded, sums: dGammaNeeded || dBetaNeeded },
+      },
+    )
+    const dw = dwNeeded && dz ? convWeightGradient(run, recalled(run, x, halves), dz, w.shape, steps) : null // then x can go
+    const dx = dxNeeded && dz ? convolveBack(run, dz, w, x.shape, steps) : null
+    const gradients = [dx, dw, dGammaNeeded ? dGamma : null, dBetaNeeded ? dBeta : null]
+    return residual ? [...gradients, dResidualNeeded ? dResidual : null] : gradients
+  },
+}
+
+const apply = op(convNormOp, 'x', 'w', 'gamma', 'beta', 'residual')
+
+const rules = { ...convRules, ...normRules }
+
+export interface ConvNormOptions extends Conv2dOptions, BatchNormOptions {}
+
+/** `batchNorm(conv2d(x, w, options), gamma, beta, running, options)`: x [N, H, W, Cin] and w [kH, kW, Cin, Cout] ->
+ *  [N, Ho, Wo, Cout], with gamma, beta and running statistics [Cout]. In training it reads the images once less than these two do.
+ *  Throws what they throw. */
+export function convNorm(
+  x: Tensor,
+  w: Tensor,
+  gamma: Tensor,
+  beta: Tensor,
+  running: Running | null,
+  given: ConvNormOptions,
+): Tensor {
+  const { residual = null, ...options } = checkOptions('convNorm', given, rules)
+  const norm = settings(x, running, options)
+  const { steps, padded } = pad(x, options)
+  const attrs = { steps, norm }
+  return residual ? apply(attrs, padded, w, gamma, beta, residual) : apply(attrs, padded, w, gamma, beta)
+}

@@ -1,0 +1,15 @@
+// The loss of two towers, InfoNCE in both directions, as CLIP has it (Radford et al. 2021, https://arxiv.org/abs/2103.00020,
+// Figure 3): each row of z1 is to find its partner among the rows of z2, and the other way round.
+//
+//   s_nm = z1_n·z2_m / T     loss = 1/2 (mean_n cross entropy of s_n: with label n + mean_m cross entropy of s_:m with label m)
+
+import { type Tensor, op } from '../op.ts'
+import { contrast } from './ntxent.ts'
+import { type Unit, isUnit } from '../similarity/pairs.ts'
+
+const applyClip = op(contrast('clip', { across: true }), 'z1', 'z2')
+
+/** CLIP's loss of z1 [N, D] and z2 [N, D], row n belonging to row n -> [], at a temperature above 0. Rows are normalised inside
+ *  unless `normalized`. Equals log(N) when all rows are equal, 0 for N = 1. Throws ShapeError, RangeError. */
+export const clip = (z1: Tensor, z2: Tensor, temperature: number, options: Unit = {}) =>
+  applyClip({ temperature, normalized: isUnit('clip', options) }, z1, z2)

@@ -1,0 +1,162 @@
+// The mean over rows of -log softmax(x)[label]. With m the largest logit, e = exp(x - m), and `others` the
+// sum of e over all classes but the label's, a row's loss is log1p(others / e[label]) and its gradient at the
+// label -others / (others + e[label]): neither loses digits when a row is nearly learnt, as log(sum) and
+// softmax - 1 do.
+
+import { type Op, type Tensor, ShapeError, elementwise, flatIndex, kernel, matrix, op, show } from '../op.ts'
+import { type Indices, NO_INDEX, asIntegers, indexTensor } from '../wgsl/indices.ts'
+import { lines, perLine } from '../wgsl/lines.ts'
+import { log1pUnit } from '../wgsl/pointwise.ts'
+import { sumAxes } from '../wgsl/reduce.ts'
+import { anything, checkOptions, checkTensor } from '../options.ts'
+
+const rowsKernel = kernel`
+  struct Params { N: u32, C: u32, ignore: i32, nan: f32 }
+  @group(0) @binding(0) var<storage, read>       x:      array<f32>; // [N, C]
+  @group(0) @binding(1) var<storage, read>       labels: array<i32>; // [N]
+  @group(0) @binding(2) var<storage, read_write> losses: array<f32>; // [2, N]: each row's loss, and 1 if it counts
+  @group(0) @binding(3) var<storage, read_write> stats:  array<f32>; // [2, N]: m, others
+  @group(0) @binding(4) var<uniform>             p:      Params;
+  ${lines}
+  ${log1pUnit}
+  @compute @workgroup_size(64)
+  fn crossEntropyRows(
+    @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
+    @builtin(local_invocation_index) thread: u32,
+  ) {
+    let n = min(lineIndex(group, groups, thread), p.N - 1u); // rows past the last repeat it
+    let lane = laneOf(thread);
+    let row = n * p.C;
+    let label = labels[n];
+    var most = -0x1.fffffep+127f;
+    for (var c = lane; c < p.C; c += lanes) { most = max(most, x[row + c]); }
+    let m = lineMax(thread, most);
+    var sum = 0.0;
+    for (var k = lane; k < columnsOf(p.C); k += lanes) {
+      var part = 0.0;
+      for (var c = k; c < p.C; c += 64u) {
+        part += select(exp(x[row + c] - m), 0.0, i32(c) == label);
+      }
+      sum += part;
+    }
+    let others = lineSum(thread, sum);
+    if (lane != 0u) { return; }
+    let counts = label != p.ignore;
+    var loss = 0.0;
+    if (counts) {
+      loss = p.nan;
+      if (label >= 0 && label < i32(p.C)) {
+        let below = m - x[row + u32(label)];
+        let own = exp(-below);
+        if (others < own) { loss = log1pUnit(others / own); } else { loss = below + log(others + own); }
+      }
+    }
+    losses[n] = loss;
+    losses[p.N + n] = select(0.0, 1.0, counts);
+    stats[n] = m;
+    stats[p.N + n] = others;
+  }
+`
+
+const meanKernel = kernel`
+  struct Params { nan: f32 }
+  @group(0) @binding(0) var<storage, read>       sums: array<f32>; // [2]: of the losses, of the rows that count
+  @group(0) @binding(1) var<storage, read_write> loss: array<f32>; // []
+  @group(0) @binding(2) var<uniform>             p:    Params;
+  @compute @workgroup_size(1)
+  fn crossEntropyMean() {
+    var mean = p.nan;
+    if (sums[1] > 0.0) { mean = sums[0] / sums[1]; }
+    loss[0] = mean;
+  }
+`
+
+const backwardKernel = kernel`
+  struct Params { count: u32, N: u32, C: u32, ignore: i32, nan: f32 }
+  @group(0) @binding(0) var<storage, read>       x:      array<f32>; // [N, C]
+  @group(0) @binding(1) var<storage, read>       labels: array<i32>; // [N]
+  @group(0) @binding(2) var<storage, read>       stats:  array<f32>; // [2, N]: m, others
+  @group(0) @binding(3) var<storage, read>       sums:   array<f32>; // [2]: of the losses, of the rows that count
+  @group(0) @binding(4) var<storage, read>       dloss:  array<f32>; // []
+  @group(0) @binding(5) var<storage, read_write> dx:     array<f32>; // [N, C]
+  @group(0) @binding(6) var<uniform>             p:      Params;
+  ${flatIndex}
+  @compute @workgroup_size(64)
+  fn crossEntropyBackward(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+    let i = flat(id, groups);
+    if (i >= p.count) { return; }
+    let n = i / p.C;
+    let label = labels[n];
+    var d = 0.0;
+    if (label != p.ignore && (label < 0 || label >= i32(p.C))) {
+      d = p.nan;
+    } else if (label != p.ignore) {
+      let m = stats[n];
+      let others = stats[p.N + n];
+      let total = others + exp(x[n * p.C + u32(label)] - m);
+      let own = i32(i % p.C) == label;
+      d = select(exp(x[i] - m), -others, own) / total * dloss[0] / sums[1];
+    }
+    dx[i] = d;
+  }
+`
+
+type Outputs = [loss: Tensor, stats: Tensor, sums: Tensor]
+
+const crossEntropyOp: Op<[x: Tensor, labels: Tensor], Outputs, { ignore: number }> = {
+  name: 'crossEntropy',
+  accepts: ['f32', 'index'],
+  shape(_, x, labels) {
+    const [N] = matrix(x, 'crossEntropy: logits')
+    if (labels.length !== 1 || labels[0] !== N)
+      throw new ShapeError(`crossEntropy: one label per row is needed, got ${show(labels)} for ${show(x)}`)
+    return []
+  },
+  forward(run, { ignore }, x, labels) {
+    const [N, C] = matrix(x.shape, 'crossEntropy: logits')
+    const [losses, stats] = run(rowsKernel, {
+      reads: [x, asIntegers(run, labels)],
+      makes: [
+        [2, N],
+        [2, N],
+      ],
+      params: { N, C, ignore, nan: NaN },
+      ...perLine(run, N, C),
+    })
+    const sums = sumAxes(run, losses, [1])
+    const [loss] = run(meanKernel, { reads: [sums], makes: [[]], params: { nan: NaN }, groups: [1] })
+    return [loss, stats, sums]
+  },
+  backward(run, { ignore }, [dloss], [x, labels], [, stats, sums]) {
+    const [N, C] = matrix(x.shape, 'crossEntropy: logits')
+    const [dx] = run(backwardKernel, {
+      reads: [x, asIntegers(run, labels), stats, sums, dloss],
+      makes: [x.shape],
+      params: { count: N * C, N, C, ignore, nan: NaN },
+      groups: elementwise(N * C),
+    })
+    return [dx, null]
+  },
+}
+
+const applyCrossEntropy = op(crossEntropyOp, 'logits', 'labels')
+
+export interface CrossEntropyOptions {
+  /** Rows with this label are left out of the mean. */
+  readonly ignoreIndex?: number
+}
+
+/** The mean over rows of -log softmax(logits)[label], as torch's cross_entropy: logits [N, C], labels [N] ->
+ *  []. NaN when every row is ignored. Differentiable in the logits. A label that is no class throws
+ *  RangeError in a plain array, and in a tensor makes the loss and the row's gradient NaN. Throws ShapeError. */
+export function crossEntropy(logits: Tensor, labels: Indices, options: CrossEntropyOptions = {}): Tensor {
+  const { ignoreIndex = -100 } = checkOptions('crossEntropy', options, { ignoreIndex: anything })
+  checkTensor('crossEntropy', 'logits', logits)
+  if (!Number.isInteger(ignoreIndex) || Math.abs(ignoreIndex) >= -NO_INDEX)
+    throw new RangeError(
+      `crossEntropy: ignoreIndex must be a whole number below 2^31, got ${String(ignoreIndex)}`,
+    )
+  const [, size] = matrix(logits.shape, 'crossEntropy: logits')
+  const index = indexTensor('crossEntropy', logits, labels, { size, ignore: ignoreIndex })
+  return applyCrossEntropy({ ignore: ignoreIndex }, logits, index)
+}

@@ -1,0 +1,241 @@
+// InfoNCE against a queue, the loss of Momentum Contrast (He et al. 2020, https://arxiv.org/abs/1911.05722, Eq. 1).
+//
+//   q [N, C] queries, k [N, C] their keys, queue [K, C] keys of earlier batches, unit rows     T temperature
+//   loss = 1/N Σ_n log(1 + exp(d_n)),  d_n = logsumexp_j q_n·queue_j / T - q_n·k_n / T
+//   dq_n = share_n / (N T) (Σ_j p_nj queue_j - k_n),  share_n = 1/(1 + exp(-d_n)),  p_n = softmax_j(q_n·queue_j / T)
+//
+// Keys are constants, so Σ_j p_nj queue_j is attention's output, and one pass over the queue (infonce-attend.ts) gives the loss and
+// dq. No logits are stored: memory is O(N C).
+
+import {
+  type Op,
+  type Shape,
+  type Tensor,
+  ShapeError,
+  dim,
+  elementwise,
+  flatIndex,
+  kernel,
+  matrix,
+  op,
+  show,
+} from '../op.ts'
+import { attend } from './infonce-attend.ts'
+import { maximum, zeroTimes } from '../wgsl/nan.ts'
+import { meanOfRows } from './ntxent.ts'
+import { type Unit, checkTemperature } from '../similarity/pairs.ts'
+import { log1pUnit, preciseLog } from '../wgsl/pointwise.ts'
+import { eightRows, rowwise } from '../wgsl/rowwise.ts'
+import { padded } from '../similarity/tiles.ts'
+import { checkOptions, flag } from '../options.ts'
+
+const unitKernel = kernel`
+  struct Params { N: u32, C: u32, rows: u32, normalized: u32 }
+  @group(0) @binding(0) var<storage, read>       q:     array<f32>; // [N, C]
+  @group(0) @binding(1) var<storage, read>       k:     array<f32>; // [N, C]
+  @group(0) @binding(2) var<storage, read_write> qT:    array<f32>; // [C, rows], unit, zero where padded
+  @group(0) @binding(3) var<storage, read_write> kT:    array<f32>; // [C, rows], likewise
+  @group(0) @binding(4) var<storage, read_write> scale: array<f32>; // [rows], 1 / |q|; 0 where there is no direction
+  @group(0) @binding(5) var<uniform>             p:     Params;
+  ${flatIndex}
+  ${maximum}
+  @compute @workgroup_size(64)
+  fn infonceUnit(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+    let n = flat(id, groups);
+    if (n >= p.rows) { return; }
+    var squares = vec2f();
+    if (n < p.N) {
+      for (var c = 0u; c < p.C; c++) {
+        let value = vec2f(q[n * p.C + c], k[n * p.C + c]);
+        squares += value * value;
+      }
+    }
+    let length = sqrt(squares);
+    let bounded = vec2f(maximum(length.x, 1e-12), maximum(length.y, 1e-12));
+    let s = select(1.0 / bounded, vec2f(1.0), p.normalized == 1u);
+    scale[n] = select(s.x, 0.0, p.normalized == 0u && length.x <= 1e-12);
+    for (var c = 0u; c < p.C; c++) {
+      var value = vec2f();
+      if (n < p.N) { value = vec2f(q[n * p.C + c], k[n * p.C + c]) * s; }
+      qT[c * p.rows + n] = value.x;
+      kT[c * p.rows + n] = value.y;
+    }
+  }
+`
+
+const rowsKernel = kernel`
+  struct Params { N: u32, C: u32, rows: u32, splits: u32, scale: f32 }
+  @group(0) @binding(0) var<storage, read>       qT:         array<f32>; // [C, rows]
+  @group(0) @binding(1) var<storage, read>       kT:         array<f32>; // [C, rows]
+  @group(0) @binding(2) var<storage, read>       statistics: array<f32>; // [top | sum, splits, rows]
+  @group(0) @binding(3) var<storage, read_write> found:      array<f32>; // [loss | top | share / sum, rows]
+  @group(0) @binding(4) var<uniform>             p:          Params;
+  ${flatIndex}
+  ${log1pUnit}
+  ${preciseLog}
+  ${zeroTimes}
+  @compute @workgroup_size(64)
+  fn infonceRows(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+    let n = flat(id, groups);
+    if (n >= p.rows) { return; }
+    var top = -0x1.fffffep+127f;
+    for (var s = 0u; s < p.splits; s++) { top = max(top, statistics[s * p.rows + n]); }
+    var sum = 0.0;
+    for (var s = 0u; s < p.splits; s++) {
+      sum += statistics[(p.splits + s) * p.rows + n] * exp(statistics[s * p.rows + n] - top);
+    }
+    var positive = 0.0;
+    for (var c = 0u; c < p.C; c++) { positive = fma(qT[c * p.rows + n], kT[c * p.rows + n], positive); }
+    let d = top - positive * p.scale + preciseLog(sum);
+    let share = select(exp(d) / (1.0 + exp(d)), 1.0 / (1.0 + exp(-d)), d > 0.0);
+    // Of an infinite positive the difference above is NaN, which d may not tell.
+    let loss = max(d, 0.0) + log1pUnit(exp(-abs(d))) + zeroTimes(positive);
+    found[n] = select(loss, 0.0, n >= p.N);
+    found[p.rows + n] = top;
+    found[2u * p.rows + n] = share / sum;
+  }
+`
+
+const backwardKernel = kernel`
+  struct Params { N: u32, C: u32, rows: u32, splits: u32, factor: f32, normalized: u32 }
+  @group(0) @binding(0) var<storage, read>       qT:         array<f32>; // [C, rows]
+  @group(0) @binding(1) var<storage, read>       kT:         array<f32>; // [C, rows]
+  @group(0) @binding(2) var<storage, read>       scale:      array<f32>; // [rows]
+  @group(0) @binding(3) var<storage, read>       statistics: array<f32>; // [top | sum, splits, rows]
+  @group(0) @binding(4) var<storage, read>       partial:    array<f32>; // [splits, C padded to 8, rows]
+  @group(0) @binding(5) var<storage, read>       found:      array<f32>; // [loss | top | share / sum, rows]
+  @group(0) @binding(6) var<storage, read>       dloss:      array<f32>; // []
+  @group(0) @binding(7) var<storage, read_write> dq:         array<f32>; // [N, C]
+  @group(0) @binding(8) var<uniform>             p:          Params;
+  ${rowwise}
+  fn pulled(n: u32, c: u32) -> f32 { // share (Σ_j p_j queue_j - k)
+    let size = (p.C + 7u) / 8u * 8u * p.rows;
+    let top = found[p.rows + n];
+    var sum = 0.0;
+    var weights = 0.0;
+    for (var s = 0u; s < p.splits; s++) {
+      let keep = exp(statistics[s * p.rows + n] - top);
+      sum += partial[s * size + c * p.rows + n] * keep;
+      weights += statistics[(p.splits + s) * p.rows + n] * keep;
+    }
+    return found[2u * p.rows + n] * (sum - weights * kT[c * p.rows + n]);
+  }
+  // Through the normalisation: dx = (dq - (dq·q) q) / |x|
+  @compute @workgroup_size(64)
+  fn infonceBackward(
+    @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
+    @builtin(local_invocation_index) thread: u32,
+  ) {
+    let n = rowOf(group, groups, thread);
+    var along = 0.0;
+    for (var c = sliceOf(thread); c < p.C; c += 8u) { along += pulled(n, c) * qT[c * p.rows + n]; }
+    along = select(rowSum(thread, along), 0.0, p.normalized == 1u);
+    let weight = dloss[0] * scale[n] * p.factor;
+    if (n >= p.N) { return; }
+    for (var c = sliceOf(thread); c < p.C; c += 8u) {
+      dq[n * p.C + c] = (pulled(n, c) - along * qT[c * p.rows + n]) * weight;
+    }
+  }
+`
+
+interface Options {
+  readonly temperature: number
+  readonly normalized: boolean
+  readonly inBatch: boolean
+}
+
+/** Checks shapes and temperature, and names the sizes. */
+function sizes({ temperature, inBatch }: Options, q: Shape, k: Shape, queue: Shape) {
+  const [N, C] = matrix(q, 'infoNce: q')
+  const [K, width] = matrix(queue, 'infoNce: queue')
+  if (q.join() !== k.join())
+    throw new ShapeError(`infoNce: queries and keys must have one shape, got ${show(q)} and ${show(k)}`)
+  if (width !== C)
+    throw new ShapeError(
+      `infoNce: the queue's rows must be as long as the queries, got ${show(queue)} for ${show(q)}`,
+    )
+  if (N === 0 || C === 0 || K === 0)
+    throw new ShapeError(
+      `infoNce: needs a query, a feature and a row in the queue, got ${show(q)} and ${show(queue)}`,
+    )
+  if (inBatch && (K !== N || N < 2))
+    throw new ShapeError(
+      `infoNce: in a batch the queue must be its keys, at least two, got ${show(queue)} for ${show(q)}`,
+    )
+  checkTemperature('infoNce', temperature)
+  return { N, C, rows: padded(N) }
+}
+
+type Inputs = [q: Tensor, k: Tensor, queue: Tensor]
+type Outputs = [
+  loss: Tensor,
+  qT: Tensor,
+  kT: Tensor,
+  scale: Tensor,
+  statistics: Tensor,
+  partial: Tensor,
+  found: Tensor,
+]
+
+/** Exported for its test. */
+export const infoNceOp: Op<Inputs, Outputs, Options> = {
+  name: 'infoNce',
+
+  shape(attrs, q, k, queue) {
+    sizes(attrs, q, k, queue)
+    return []
+  },
+
+  forward(run, attrs, q, k, queue) {
+    const { N, C, rows } = sizes(attrs, q.shape, k.shape, queue.shape)
+    const scale = 1 / attrs.temperature
+    const [qT, kT, lengths] = run(unitKernel, {
+      reads: [q, k],
+      makes: [[C, rows], [C, rows], [rows]],
+      params: { N, C, rows, normalized: Number(attrs.normalized) },
+      groups: elementwise(rows),
+    })
+    const { statistics, partial, splits } = attend(run, qT, queue, { scale, inBatch: attrs.inBatch })
+    const [found] = run(rowsKernel, {
+      reads: [qT, kT, statistics],
+      makes: [[3, rows]],
+      params: { N, C, rows, splits, scale },
+      groups: elementwise(rows),
+    })
+    return [meanOfRows(run, found, { N, view: rows }), qT, kT, lengths, statistics, partial, found]
+  },
+
+  backward(run, { temperature, normalized }, [dloss], [q], [, qT, kT, scale, statistics, partial, found]) {
+    const [N, C] = matrix(q.shape, 'infoNce: q')
+    const [dq] = run(backwardKernel, {
+      reads: [qT, kT, scale, statistics, partial, found, dloss],
+      makes: [[N, C]],
+      params: {
+        ...{ N, C, rows: padded(N), splits: dim(statistics.shape, 1) },
+        ...{ factor: 1 / (N * temperature), normalized: Number(normalized) },
+      },
+      groups: eightRows(N),
+    })
+    return [dq, null, null]
+  },
+}
+
+const applyInfoNce = op(infoNceOp, 'q', 'k', 'queue')
+
+/** MoCo's loss (Eq. 1) of queries q [N, C] whose positives are the keys k [N, C] and whose negatives are all rows of the
+ *  queue [K, C], unit rows -> []; the gradient goes to q alone. q and k are normalised inside unless `normalized` says that
+ *  they are unit already; a zero query gets no gradient. Equals log(1 + K) when all similarities are equal; NaN or infinity
+ *  anywhere makes it NaN. With `inBatch` the queue is the keys of this batch, N = K of at least two, and row n is query n's
+ *  positive only: MoCo v3's contrast, log(N) when all are equal. Memory is O(N C). Throws ShapeError, and RangeError for the
+ *  temperature. */
+export const infoNce = (
+  q: Tensor,
+  k: Tensor,
+  queue: Tensor,
+  temperature: number,
+  options: Unit & { readonly inBatch?: boolean } = {},
+): Tensor => {
+  const rules = { normalized: flag, inBatch: flag }
+  const { normalized = false, inBatch = false } = checkOptions('infoNce', options, rules)
+  return applyInfoNce({ temperature, normalized, inBatch }, q, k, queue)
+}

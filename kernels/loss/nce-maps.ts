@@ -1,0 +1,241 @@
+// AMDIM's noise-contrastive loss between global features of one view and the maps of local features of the other (Bachman,
+// Hjelm and Buchwalter 2019, https://arxiv.org/abs/1906.00910, section 3.3-3.4; costs.py of its code).
+//
+//   a_i [R] sources, b_jl [R] the L locations of image j's map     raw_ijl = a_i·b_jl / √R     s = c tanh(raw / c)
+//   loss    = 1/NL Σ_il log(1 + exp(d_il)),  d_il = lse_i - s_iil,  lse_i = logsumexp_{j≠i,m} s_ijm
+//   penalty = λ/(NNL) Σ raw²,  of scores before they are clipped
+//
+// An image's own locations are its positives, each against all locations of the other images; they are never each other's
+// negatives, so one logsumexp serves them all. With A_i = Σ_l 1/(exp s_iil + exp lse_i):
+//   NL ds_ijm = exp(s_ijm) A_i for j ≠ i,  -1/(1 + exp(-d_il)) for i's own     draw = ds (1 - tanh²) + 2λ raw / (NNL)
+//   da_i = Σ_jl draw_ijl b_jl / √R,  db_jl = Σ_i draw_ijl a_i / √R
+//
+// Scores are streamed tile by tile, forward and twice more backward, sources against maps and maps against sources: of their
+// N x NL nothing is stored but N numbers per kind of sum, and while the loss is computed the NL positives.
+
+import { type Op, type Tensor, elementwise, flatIndex, folded, kernel } from '../op.ts'
+import { lines } from '../wgsl/lines.ts'
+import {
+  type Attrs,
+  pullMaps,
+  pullSources,
+  saturation,
+  shares,
+  sizesOf,
+  tileParams,
+} from './nce-maps-backward.ts'
+import { log1pUnit } from '../wgsl/pointwise.ts'
+import { byRow, fourRows, tiled } from '../similarity/tiles.ts'
+import { anything, checkOptions, checkTensor } from '../options.ts'
+
+const statisticsKernel = tiled(
+  ({ head, entry, enter, score }) => kernel`
+  ${head}
+  struct Params {
+    rows: u32, D: u32, columns: u32, along: u32, sum: u32, scale: f32, L: u32, clip: f32, span: u32
+  }
+  @group(0) @binding(0) var<storage, read>       rows:      array<f32>; // a [N, R]
+  @group(0) @binding(1) var<storage, read>       columns:   array<f32>; // b [NL, R]
+  @group(0) @binding(2) var<storage, read_write> partial:   array<f32>; // [top | sum | squares, splits, N]
+  @group(0) @binding(3) var<storage, read_write> positives: array<f32>; // s_iil [N, L]
+  @group(0) @binding(4) var<uniform>             p:         Params;
+  ${score}
+  ${fourRows}
+  ${saturation}
+  const LOWEST = -0x1.fffffep+127f;
+
+  @compute @workgroup_size(THREADS)
+  fn nceMapsStatistics(${entry}, @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u) {
+    ${enter}
+    let row = (group.y * groups.x + group.x) * ROWS;
+    if (row >= p.rows) { return; } // a dispatch may end with tiles too many
+    let own = groupOf(thread);
+    let i = fourRows(row + own * 4u);
+    let begin = group.z * p.span;
+    var top = vec4f(LOWEST);
+    var sum = vec4f();
+    var squares = vec4f();
+    for (var column = begin; column < min(begin + p.span, p.columns); column += COLUMNS) {
+      score(row, column, team);
+      var most = top;
+      for (var k = 0u; k < COLUMNS / SLICES; k++) {
+        let c = k * SLICES + sliceOf(thread);
+        let at = column + c;
+        if (at < p.columns) {
+          let raw = tileAt(c, own);
+          let s = p.clip * saturation(raw);
+          let negative = i != vec4u(at / p.L);
+          for (var r = 0u; r < 4u; r++) {
+            if (!negative[r] && i[r] < p.rows) { positives[at] = s[r]; }
+          }
+          squares += raw * raw;
+          most = max(most, select(vec4f(LOWEST), s, negative));
+          setTile(c, own, select(vec4f(LOWEST), s, negative));
+        } else {
+          setTile(c, own, vec4f(LOWEST));
+        }
+      }
+      sum *= exp(top - most);
+      for (var k = 0u; k < COLUMNS / SLICES; k++) {
+        let s = tileAt(k * SLICES + sliceOf(thread), own);
+        sum += select(exp(s - most), vec4f(), bitcast<vec4u>(s) == bitcast<vec4u>(vec4f(LOWEST)));
+      }
+      top = most;
+      fence();
+    }
+    setTile(0u, thread, top); // the tile's memory serves to exchange
+    setTile(8u, thread, sum);
+    setTile(16u, thread, squares);
+    fence();
+    if (thread >= GROUPS) { return; }
+    for (var other = thread + GROUPS; other < THREADS; other += GROUPS) {
+      let most = max(top, tileAt(0u, other));
+      sum = sum * exp(top - most) + tileAt(8u, other) * exp(tileAt(0u, other) - most);
+      squares += tileAt(16u, other);
+      top = most;
+    }
+    for (var r = 0u; r < 4u; r++) {
+      if (i[r] >= p.rows) { continue; }
+      let at = group.z * p.rows + i[r];
+      partial[at] = top[r];
+      partial[groups.z * p.rows + at] = sum[r];
+      partial[2u * groups.z * p.rows + at] = squares[r];
+    }
+  }
+`,
+  byRow,
+)
+
+const rowsKernel = kernel`
+  struct Params { N: u32, L: u32, splits: u32 }
+  @group(0) @binding(0) var<storage, read>       partial:   array<f32>; // [top | sum | squares, splits, N]
+  @group(0) @binding(1) var<storage, read>       positives: array<f32>; // s_iil [N, L]
+  @group(0) @binding(2) var<storage, read_write> found:     array<f32>; // [loss | squares | lse | log A, N]
+  @group(0) @binding(3) var<uniform>             p:         Params;
+  ${flatIndex}
+  ${log1pUnit}
+  fn softplus(d: f32) -> f32 { return max(d, 0.0) + log1pUnit(exp(-abs(d))); }
+  @compute @workgroup_size(64)
+  fn nceMapsRows(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+    let i = flat(id, groups);
+    if (i >= p.N) { return; }
+    let LOWEST = -0x1.fffffep+127f;
+    var top = LOWEST;
+    for (var b = 0u; b < p.splits; b++) { top = max(top, partial[b * p.N + i]); }
+    var sum = 0.0;
+    var squares = 0.0;
+    for (var b = 0u; b < p.splits; b++) {
+      sum += partial[(p.splits + b) * p.N + i] * exp(partial[b * p.N + i] - top);
+      squares += partial[(2u * p.splits + b) * p.N + i];
+    }
+    var lse = LOWEST; // of one image alone, which has no negatives
+    if (p.N > 1u) { lse = top + log(sum); }
+    var loss = 0.0;
+    var low = -LOWEST; // of each positive's logsumexp with the negatives
+    for (var l = 0u; l < p.L; l++) {
+      let s = positives[i * p.L + l];
+      let one = softplus(lse - s);
+      loss += one;
+      low = min(low, s + one);
+    }
+    var A = 0.0;
+    for (var l = 0u; l < p.L; l++) {
+      let s = positives[i * p.L + l];
+      A += exp(low - s - softplus(lse - s));
+    }
+    found[i] = loss;
+    found[p.N + i] = squares;
+    found[2u * p.N + i] = lse;
+    found[3u * p.N + i] = log(A) - low;
+  }
+`
+
+const totalKernel = kernel`
+  struct Params { N: u32, perPositive: f32, perScore: f32 }
+  @group(0) @binding(0) var<storage, read>       sums:    array<f32>; // [loss | squares | ..., N]
+  @group(0) @binding(1) var<storage, read_write> loss:    array<f32>; // []
+  @group(0) @binding(2) var<storage, read_write> penalty: array<f32>; // []
+  @group(0) @binding(3) var<uniform>             p:       Params;
+  ${lines}
+  @compute @workgroup_size(64)
+  fn nceMapsTotal(@builtin(local_invocation_index) lane: u32) {
+    var own = vec2f();
+    for (var i = lane; i < p.N; i += 64u) { own += vec2f(sums[i], sums[p.N + i]); }
+    let total = vec2f(lineSum(lane, own.x), lineSum(lane, own.y));
+    if (lane > 0u) { return; }
+    loss[0] = total.x * p.perPositive;
+    penalty[0] = total.y * p.perScore;
+  }
+`
+
+type Inputs = [sources: Tensor, maps: Tensor]
+type Outputs = [loss: Tensor, penalty: Tensor, found: Tensor]
+
+/** Exported for its test. */
+export const nceMapsOp: Op<Inputs, Outputs, Attrs> = {
+  name: 'nceMaps',
+
+  shape(attrs, sources, maps) {
+    sizesOf(attrs, sources, maps)
+    return []
+  },
+
+  forward(run, attrs, sources, maps) {
+    const sizes = sizesOf(attrs, sources.shape, maps.shape)
+    const { N, L } = sizes
+    const { tiles, splits, span } = shares(run, { rows: N, columns: N * L, most: Infinity })
+    const [partial, positives] = run(statisticsKernel(run), {
+      reads: [sources, maps],
+      makes: [
+        [3, splits, N],
+        [N, L],
+      ],
+      params: { ...tileParams(sizes, N, N * L), L, clip: attrs.clip, span },
+      groups: [...folded(tiles), splits],
+    })
+    const [found] = run(rowsKernel, {
+      reads: [partial, positives],
+      makes: [[4, N]],
+      params: { N, L, splits },
+      groups: elementwise(N),
+    })
+    const [loss, penalty] = run(totalKernel, {
+      reads: [found],
+      makes: [[], []],
+      params: { N, perPositive: 1 / (N * L), perScore: attrs.penalty / (N * N * L) },
+      groups: [1],
+    })
+    return [loss, penalty, found]
+  },
+
+  backward(run, attrs, [dloss, dpenalty = null], [sources, maps], [, , found], [toSources, toMaps]) {
+    const { N, L, R } = sizesOf(attrs, sources.shape, maps.shape)
+    const pull = { ...attrs, N, L, R, found, dloss, dpenalty }
+    return [
+      toSources ? pullSources(run, pull, sources, maps) : null,
+      toMaps ? pullMaps(run, pull, sources, maps) : null,
+    ]
+  },
+}
+
+/** AMDIM's loss of sources [N, R], global features or single local ones of one view, with maps [N, ..., R] of the other view's
+ *  local features at L places -> loss [] and penalty [], both differentiable in both. `clip` is the c of c tanh(raw / c), 20 by
+ *  default; `penalty` the λ of λ mean(raw²), 0.05 by default, as the authors' code has it (the paper says 0.04). Rows are not
+ *  normalised. The loss equals log(1 + (N - 1) L) when all scores are equal, 0 for N = 1.
+ *  NaN anywhere makes both NaN. Infinity puts its scores at the clip and makes the penalty infinite,
+ *  or both NaN on a GPU. Memory is O(N L), whatever N and R are, but for the gradients.
+ *  Throws ShapeError, and RangeError for the options. */
+export function nceMaps(
+  sources: Tensor,
+  maps: Tensor,
+  options: { readonly clip?: number; readonly penalty?: number } = {},
+): { readonly loss: Tensor; readonly penalty: Tensor } {
+  const { clip = 20, penalty = 0.05 } = checkOptions('nceMaps', options, {
+    clip: anything,
+    penalty: anything,
+  })
+  checkTensor('nceMaps', 'sources', sources)
+  checkTensor('nceMaps', 'maps', maps)
+  const [loss, squares] = sources.gpu.apply(nceMapsOp, { clip, penalty }, [sources, maps])
+  return { loss, penalty: squares }
+}

@@ -1,0 +1,221 @@
+// NT-Xent, the normalised temperature-scaled cross entropy of SimCLR (https://arxiv.org/abs/2002.05709, Eq. 1).
+//
+//   z = all 2N views, unit rows; view i's positive is the other view of its image     s_ij = z_i·z_j / T
+//   loss = 1/2N Σ_i log(1 + exp(d_i)),  d_i = logsumexp_{j negative} s_ij - s_i,pos
+//   dz_i = 1/(2N T) Σ_j G_ij z_j,  G_ij = P_ij + P_ji for negatives, -(share_i + share_j) for the positive,
+//   where P_ij = exp(s_ij - logsumexp_all_i) and share_i = 1/(1 + exp(-d_i)) is what the negatives take from the positive
+//
+// Keeping the negatives apart from the positive loses no digits when the loss is small. Nothing of size N^2 is stored:
+// kernels/similarity/pairs.ts streams the similarities, forward for each row's statistics and backward once more for G.
+
+import { type Op, type Run, type Shape, type Tensor, dim, elementwise, flatIndex, kernel, op } from '../op.ts'
+import { lines } from '../wgsl/lines.ts'
+import { zeroTimes } from '../wgsl/nan.ts'
+import { pullApart, pullRows } from '../similarity/pairs-backward.ts'
+import { runStatistics, statistics } from '../similarity/row-statistics.ts'
+import { type Pairs, type Unit, isUnit, pairParams, pairsOf, unitRows } from '../similarity/pairs.ts'
+import { log1pUnit, preciseLog } from '../wgsl/pointwise.ts'
+import { tiled } from '../similarity/tiles.ts'
+
+const statisticsKernel = tiled(
+  ({ head, entry, enter, score }) => kernel`
+  ${head}
+  @group(0) @binding(0) var<storage, read>       rows:    array<f32>; // [D, 2V]
+  @group(0) @binding(1) var<storage, read>       columns: array<f32>; // [D, 2V]
+  @group(0) @binding(2) var<storage, read_write> partial: array<f32>; // [2, blocks, 2V]
+  @group(0) @binding(3) var<uniform>             p:       Params;
+  ${pairParams}
+  ${score}
+
+  const EXTRA = false;
+  fn extra(i: vec4u, j: u32, s: vec4f) -> vec4f { return vec4f(); }
+  fn counts(i: vec4u, j: u32) -> vec4<bool> { // the negatives: rows of other images
+    return exists(i) & exists(vec4u(j)) & (image(i) != image(vec4u(j)));
+  }
+  ${statistics}
+
+  @compute @workgroup_size(THREADS)
+  fn ntxentStatistics(${entry}, @builtin(workgroup_id) group: vec3u) {
+    ${enter}
+    statistics(group.x, team);
+  }
+`,
+)
+
+// Planes of what is known of each row: its loss; the logsumexp that its negatives' weights are relative to; its pull on the
+// positive; and its similarity to it.
+const rowsKernel = kernel`
+  struct Params { N: u32, view: u32, D: u32, blocks: u32, scale: f32, decoupled: u32 }
+  @group(0) @binding(0) var<storage, read>       zT:      array<f32>; // [D, 2V]
+  @group(0) @binding(1) var<storage, read>       partial: array<f32>; // [2, blocks, 2V]
+  @group(0) @binding(2) var<storage, read_write> found:   array<f32>; // [loss | lse | share | positive, 2V]
+  @group(0) @binding(3) var<uniform>             p:       Params;
+  ${flatIndex}
+  ${log1pUnit}
+  ${preciseLog}
+  ${zeroTimes}
+  @compute @workgroup_size(64)
+  fn ntxentRows(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+    let i = flat(id, groups);
+    let rows = 2u * p.view;
+    if (i >= rows) { return; }
+    var top = -0x1.fffffep+127f;
+    for (var b = 0u; b < p.blocks; b++) { top = max(top, partial[b * rows + i]); }
+    var sum = 0.0;
+    for (var b = 0u; b < p.blocks; b++) { sum += partial[(p.blocks + b) * rows + i] * exp(partial[b * rows + i] - top); }
+    let positive = select(i + p.view, i - p.view, i >= p.view);
+    var s = 0.0;
+    for (var c = 0u; c < p.D; c++) { s = fma(zT[c * rows + i], zT[c * rows + positive], s); } // as tiles add up
+    s *= p.scale;
+    let alone = p.N == 1u || min(i, positive) >= p.N; // N = 1, or padding: there are no negatives
+    let d = top - s + preciseLog(sum); // in this order: similarities of some hundreds hide digits
+    var loss = d;
+    var lse = top + preciseLog(sum);
+    var share = 1.0;
+    if (p.decoupled == 0u) {
+      // Of an infinite positive the difference above is NaN, which d may not tell.
+      loss = max(d, 0.0) + log1pUnit(exp(-abs(d))) + zeroTimes(s);
+      lse = s + loss;
+      share = select(exp(d) / (1.0 + exp(d)), 1.0 / (1.0 + exp(-d)), d > 0.0);
+    }
+    found[i] = select(loss, zeroTimes(s), alone);
+    found[rows + i] = select(lse, s, alone);
+    found[2u * rows + i] = select(share, 0.0, alone);
+    found[3u * rows + i] = s;
+  }
+`
+
+// The mean is taken about the first loss, so that what rounds is only how they differ; about 0 where
+// that loss is not finite.
+const meanKernel = kernel`
+  struct Params { N: u32, view: u32, rows: u32 }
+  @group(0) @binding(0) var<storage, read>       losses: array<f32>; // [rows], N of every V count
+  @group(0) @binding(1) var<storage, read_write> loss:   array<f32>; // []
+  @group(0) @binding(2) var<uniform>             p:      Params;
+  ${lines}
+  @compute @workgroup_size(64)
+  fn ntxentMean(@builtin(local_invocation_index) lane: u32) {
+    let first = losses[0];
+    let base = select(0.0, first, (bitcast<u32>(first) & 0x7f800000u) != 0x7f800000u);
+    var sum = 0.0;
+    for (var begin = 0u; begin < p.rows; begin += p.view) {
+      for (var n = lane; n < p.N; n += 64u) { sum += losses[begin + n] - base; }
+    }
+    let total = lineSum(lane, sum);
+    if (lane == 0u) { loss[0] = base + total / f32(p.rows / p.view * p.N); }
+  }
+`
+
+const pullKernel = tiled(
+  ({ head, entry, enter, score, pull }) => kernel`
+  ${head}
+  @group(0) @binding(0) var<storage, read>       rows:    array<f32>; // [D, 2V]
+  @group(0) @binding(1) var<storage, read>       columns: array<f32>; // [D, 2V]
+  @group(0) @binding(2) var<storage, read>       pulled:  array<f32>; // [2V, D]
+  @group(0) @binding(3) var<storage, read>       found:   array<f32>; // [loss | lse | share | ..., 2V]
+  @group(0) @binding(4) var<storage, read_write> partial: array<f32>; // [splits, D padded to 8, 2V]
+  @group(0) @binding(5) var<uniform>             p:       Params;
+  ${pairParams}
+  ${score}
+  ${pull}
+
+  var<private> lse: vec4f = vec4f();
+  var<private> shares: vec4f = vec4f(); // of both views of the image
+  fn prepare(i: vec4u) {
+    for (var r = 0u; r < 4u; r++) {
+      lse[r] = found[p.rows + i[r]];
+      shares[r] = found[2u * p.rows + i[r]] + found[2u * p.rows + (i[r] + p.view) % p.rows];
+    }
+  }
+  fn weigh(i: vec4u, j: u32, s: vec4f) -> vec4f {
+    let both = exists(i) & exists(vec4u(j));
+    let negative = select(vec4f(), exp(s - lse) + exp(s - found[p.rows + j]), both);
+    return select(negative, select(-shares, vec4f(), i == vec4u(j)), image(i) == image(vec4u(j)));
+  }
+  ${pullRows}
+
+  @compute @workgroup_size(THREADS)
+  fn ntxentPull(
+    ${entry},
+    @builtin(workgroup_id) group: vec3u,
+    @builtin(num_workgroups) groups: vec3u,
+  ) {
+    ${enter}
+    pullRows(group.y * groups.x + group.x, group.z, team);
+  }
+`,
+)
+
+interface Options {
+  readonly temperature: number
+  readonly normalized: boolean
+}
+
+/** What sets the relatives of NT-Xent apart: each row is compared only with the other view's rows (across), or its
+ *  positive is left out of the sum (decoupled), and may then be weighed by `weigh`, which returns `found` anew. */
+export interface Kind {
+  readonly across?: boolean
+  readonly decoupled?: boolean
+  readonly weigh?: (run: Run, found: Tensor, pairs: Pairs) => Tensor
+}
+
+type Outputs = [loss: Tensor, z: Tensor, zT: Tensor, scale: Tensor, found: Tensor]
+
+/** The op `name` of two views, as its kind says. */
+export function contrast(name: string, kind: Kind): Op<[z1: Tensor, z2: Tensor], Outputs, Options> {
+  const { across = false, decoupled = false, weigh } = kind
+  const layout = (attrs: Options, z1: Shape, z2: Shape) => pairsOf(name, attrs.temperature, z1, z2, across)
+  return {
+    name,
+
+    shape(attrs, z1, z2) {
+      layout(attrs, z1, z2)
+      return []
+    },
+
+    forward(run, attrs, z1, z2) {
+      const pairs = layout(attrs, z1.shape, z2.shape)
+      const { N, view, D, T } = pairs
+      const { z, zT, scale } = unitRows(run, z1, z2, pairs, attrs.normalized)
+      const partial = runStatistics(run, statisticsKernel, pairs, { z, zT, scale })
+      const [rows] = run(rowsKernel, {
+        reads: [zT, partial],
+        makes: [[4, 2 * view]],
+        params: { N, view, D, blocks: dim(partial.shape, 1), scale: 1 / T, decoupled: Number(decoupled) },
+        groups: elementwise(2 * view),
+      })
+      const found = weigh ? weigh(run, rows, pairs) : rows
+      return [meanOfRows(run, found, pairs), z, zT, scale, found]
+    },
+
+    backward(run, attrs, [dloss], [z1, z2], [, z, zT, scale, found]) {
+      const pairs = layout(attrs, z1.shape, z2.shape)
+      const factor = 1 / (2 * pairs.N * pairs.T)
+      return pullApart(
+        run,
+        pullKernel,
+        pairs,
+        { z, zT, scale },
+        { reads: [found], dloss, factor, normalized: attrs.normalized },
+      )
+    },
+  }
+}
+
+/** The mean of the losses in the first plane of `found` [planes, rows], of which N of every `view` rows count -> []. */
+export function meanOfRows(run: Run, found: Tensor, { N, view }: Pick<Pairs, 'N' | 'view'>): Tensor {
+  const params = { N, view, rows: dim(found.shape, 1) }
+  const [loss] = run(meanKernel, { reads: [found], makes: [[]], params, groups: [1] })
+  return loss
+}
+
+/** Exported for its test. */
+export const ntXentOp = contrast('ntXent', {})
+const applyNtXent = op(ntXentOp, 'z1', 'z2')
+
+/** The mean NT-Xent loss of two views z1 [N, D] and z2 [N, D] of N images -> [], at a temperature above 0. Rows are
+ *  normalised inside unless `normalized` says that they are unit already; a zero row gets no gradient. Equals
+ *  log(2N - 1) when all rows are equal, 0 for N = 1; NaN or infinity in any row makes it NaN. Memory is O(N D). Throws
+ *  ShapeError, and RangeError for the temperature. */
+export const ntXent = (z1: Tensor, z2: Tensor, temperature: number, options: Unit = {}) =>
+  applyNtXent({ temperature, normalized: isUnit('ntXent', options) }, z1, z2)

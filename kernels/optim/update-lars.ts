@@ -1,0 +1,200 @@
+// LARS (You et al. 2017, https://arxiv.org/abs/1708.03888) as google-research/simclr's lars_optimizer.py has it:
+//
+//   g <- g + weightDecay w           trust = eta |w| / |g|, or 1 where either norm is 0 or the parameter is excluded;
+//                                  NaN where one is NaN
+//   classic:   v <- momentum v + trust lr g;    w <- w - v                    (Nesterov: w - (momentum v + trust lr g))
+//   otherwise: v <- momentum v + g;  u = v      (Nesterov: momentum v + g);   trust from |u|;  w <- w - trust lr u
+//
+// Norms are summed in a fixed order: 64 elements by a thread, then the blocks of a parameter by one workgroup.
+
+import type { Layout } from './update.ts'
+import { maximum } from '../wgsl/nan.ts'
+import {
+  type Run,
+  type Scalar,
+  type Tensor,
+  type Variable,
+  elementwise,
+  flatIndex,
+  folded,
+  kernel,
+  sizeOf,
+  wgsl,
+} from '../op.ts'
+
+const common = wgsl`
+  struct Setting { weightDecay: f32, adapted: f32, present: f32, unused: f32 }
+`
+
+const momentumKernel = kernel`
+  struct Params { count: u32, momentum: f32 }
+  @group(0) @binding(0) var<storage, read>       grad:     array<vec4f>;
+  @group(0) @binding(1) var<storage, read>       owner:    array<i32>;
+  @group(0) @binding(2) var<storage, read>       settings: array<Setting>;
+  @group(0) @binding(3) var<storage, read>       weight:   array<vec4f>;
+  @group(0) @binding(4) var<storage, read_write> velocity: array<vec4f>;
+  @group(0) @binding(5) var<uniform>             p:        Params;
+  ${common}
+  ${flatIndex}
+  @compute @workgroup_size(64)
+  fn larsMomentum(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+    let i = flat(id, groups);
+    if (i >= p.count) { return; }
+    let setting = settings[owner[i / 16u]];
+    if (setting.present == 0.0) { return; }
+    velocity[i] = p.momentum * velocity[i] + grad[i] + setting.weightDecay * weight[i];
+  }
+`
+
+// The direction whose norm sets the trust ratio, and along which the weight moves.
+const direction = wgsl`
+  fn direction(i: u32, weightDecay: f32) -> vec4f {
+    let g = grad[i] + weightDecay * weight[i];
+    if (p.classic == 1u) { return g; }
+    return select(velocity[i], p.momentum * velocity[i] + g, p.nesterov == 1u);
+  }
+`
+
+const normsKernel = kernel`
+  struct Params { blocks: u32, momentum: f32, classic: u32, nesterov: u32 }
+  @group(0) @binding(0) var<storage, read>       grad:     array<vec4f>;
+  @group(0) @binding(1) var<storage, read>       owner:    array<i32>;
+  @group(0) @binding(2) var<storage, read>       settings: array<Setting>;
+  @group(0) @binding(3) var<storage, read>       weight:   array<vec4f>;
+  @group(0) @binding(4) var<storage, read>       velocity: array<vec4f>;
+  @group(0) @binding(5) var<storage, read_write> squares:  array<vec2f>; // [blocks]: |w|^2, |direction|^2
+  @group(0) @binding(6) var<uniform>             p:        Params;
+  ${common}
+  ${flatIndex}
+  ${direction}
+  @compute @workgroup_size(64)
+  fn larsNorms(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+    let block = flat(id, groups);
+    if (block >= p.blocks) { return; }
+    let weightDecay = settings[owner[block]].weightDecay;
+    var sum = vec2f(0.0);
+    for (var k = 0u; k < 16u; k++) {
+      let w = weight[block * 16u + k];
+      let d = direction(block * 16u + k, weightDecay);
+      sum += vec2f(dot(w, w), dot(d, d));
+    }
+    squares[block] = sum;
+  }
+`
+
+const trustKernel = kernel`
+  struct Params { eta: f32 }
+  @group(0) @binding(0) var<storage, read>       squares:  array<vec2f>;
+  @group(0) @binding(1) var<storage, read>       ranges:   array<i32>; // [parameters, 2]: first block, end
+  @group(0) @binding(2) var<storage, read>       settings: array<Setting>;
+  @group(0) @binding(3) var<storage, read_write> trust:    array<f32>; // [parameters]
+  @group(0) @binding(4) var<uniform>             p:        Params;
+  ${common}
+  ${maximum}
+  var<workgroup> scratch: array<vec2f, 64>;
+
+  @compute @workgroup_size(64)
+  fn larsTrust(
+    @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
+    @builtin(local_invocation_index) lane: u32,
+  ) {
+    let parameter = group.y * groups.x + group.x;
+    if (parameter >= arrayLength(&trust)) { return; }
+    var sum = vec2f(0.0);
+    for (var block = ranges[parameter * 2u] + i32(lane); block < ranges[parameter * 2u + 1u]; block += 64) {
+      sum += squares[block];
+    }
+    scratch[lane] = sum;
+    workgroupBarrier();
+    if (lane > 0u) { return; }
+    var total = vec2f(0.0);
+    for (var k = 0u; k < 64u; k++) { total += scratch[k]; }
+    let norms = sqrt(total);
+    // NaN counts as nonzero: the parameter becomes NaN.
+    let nonzero = all((bitcast<vec2u>(norms) & vec2u(0x7fffffffu)) != vec2u());
+    let usable = settings[parameter].adapted == 1.0 && nonzero;
+    trust[parameter] = select(1.0, p.eta * norms.x / maximum(norms.y, 1e-38), usable);
+  }
+`
+
+const applyKernel = kernel`
+  struct Params { count: u32, lr: f32, momentum: f32, classic: u32, nesterov: u32 }
+  @group(0) @binding(0) var<storage, read>       grad:     array<vec4f>;
+  @group(0) @binding(1) var<storage, read>       owner:    array<i32>;
+  @group(0) @binding(2) var<storage, read>       settings: array<Setting>;
+  @group(0) @binding(3) var<storage, read>       trust:    array<f32>;
+  @group(0) @binding(4) var<storage, read_write> weight:   array<vec4f>;
+  @group(0) @binding(5) var<storage, read_write> velocity: array<vec4f>;
+  @group(0) @binding(6) var<uniform>             p:        Params;
+  ${common}
+  ${flatIndex}
+  ${direction}
+  @compute @workgroup_size(64)
+  fn larsApply(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+    let i = flat(id, groups);
+    if (i >= p.count) { return; }
+    let parameter = owner[i / 16u];
+    let setting = settings[parameter];
+    if (setting.present == 0.0) { return; }
+    let change = p.lr * trust[parameter] * direction(i, setting.weightDecay);
+    if (p.classic == 0u) {
+      weight[i] -= change;
+      return;
+    }
+    let v = p.momentum * velocity[i] + change;
+    velocity[i] = v;
+    weight[i] -= select(v, p.momentum * v + change, p.nesterov == 1u);
+  }
+`
+
+export interface LarsParams {
+  readonly lr: Scalar
+  readonly momentum: number
+  readonly eta: number
+  readonly classic: boolean
+  readonly nesterov: boolean
+}
+
+/** One LARS step over every parameter: three dispatches, four when not classic. `ranges` i32 [parameters, 2] holds each
+ *  one's first block and the block after its last. */
+export function lars(
+  run: Run,
+  { owner, settings, ranges }: Layout & { readonly ranges: Variable },
+  {
+    weight,
+    grad,
+    velocity,
+  }: { readonly weight: Variable; readonly grad: Tensor; readonly velocity: Variable },
+  { lr, momentum, eta, ...flags }: LarsParams,
+) {
+  const count = sizeOf(grad.shape) / 4 // four at a time
+  const blocks = count / 16
+  const parameters = sizeOf(ranges.shape) / 2
+  const kind = { momentum, classic: Number(flags.classic), nesterov: Number(flags.nesterov) }
+  const known = [grad, owner, settings]
+  if (!flags.classic)
+    run(momentumKernel, {
+      reads: [...known, weight],
+      updates: [velocity],
+      params: { count, momentum },
+      groups: elementwise(count),
+    })
+  const [squares] = run(normsKernel, {
+    reads: [...known, weight, velocity],
+    makes: [[blocks, 2]],
+    params: { blocks, ...kind },
+    groups: elementwise(blocks),
+  })
+  const [trust] = run(trustKernel, {
+    reads: [squares, ranges, settings],
+    makes: [[parameters]],
+    params: { eta },
+    groups: folded(parameters),
+  })
+  run(applyKernel, {
+    reads: [...known, trust],
+    updates: [weight, velocity],
+    params: { count, lr, ...kind },
+    groups: elementwise(count),
+  })
+}

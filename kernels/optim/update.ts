@@ -1,0 +1,149 @@
+// The optimizers' kernels. They write in place, and only to Variables: one flat buffer per role (weights, gradients,
+// momentum, second moment), the same offsets in each, so that one dispatch updates every parameter of a model.
+
+import {
+  type Kernel,
+  type Run,
+  type Scalar,
+  type Tensor,
+  type Variable,
+  elementwise,
+  flatIndex,
+  kernel,
+  sizeOf,
+  valueOf,
+  wgsl,
+} from '../op.ts'
+
+/** Elements that one entry of `owner` speaks for; parameters begin on multiples of it. */
+export const BLOCK = 64
+
+/** What the kernels know of the parameters: which one owns each block, and how each is treated. */
+export interface Layout {
+  readonly owner: Variable // i32 [blocks]: the parameter that a block of 64 elements belongs to
+  readonly settings: Tensor // [parameters, 4]: weight decay, adapted by LARS (1 or 0), received a gradient (1 or 0), unused
+}
+
+const common = wgsl`
+  ${flatIndex}
+  struct Setting { weightDecay: f32, adapted: f32, present: f32, unused: f32 }
+`
+
+const sgdKernel = kernel`
+  struct Params { count: u32, lr: f32, momentum: f32, nesterov: u32 }
+  @group(0) @binding(0) var<storage, read>       grad:     array<vec4f>;
+  @group(0) @binding(1) var<storage, read>       owner:    array<i32>;
+  @group(0) @binding(2) var<storage, read>       settings: array<Setting>;
+  @group(0) @binding(3) var<storage, read_write> weight:   array<vec4f>;
+  @group(0) @binding(4) var<storage, read_write> velocity: array<vec4f>;
+  @group(0) @binding(5) var<uniform>             p:        Params;
+  override moving: bool = true; // momentum is not 0: otherwise the velocity is neither read nor written
+  ${common}
+  @compute @workgroup_size(64)
+  fn sgd(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+    let i = flat(id, groups);
+    if (i >= p.count) { return; }
+    let setting = settings[owner[i / 16u]];
+    if (setting.present == 0.0) { return; }
+    let g = grad[i] + setting.weightDecay * weight[i];
+    if (!moving) {
+      weight[i] -= p.lr * g;
+      return;
+    }
+    let v = p.momentum * velocity[i] + g;
+    velocity[i] = v;
+    weight[i] -= p.lr * select(v, g + p.momentum * v, p.nesterov == 1u);
+  }
+`
+
+/** v <- momentum v + g + weightDecay w;  w <- w - lr v, or - lr (g + momentum v) with Nesterov (torch.optim.SGD). Without
+ *  momentum the velocity stays as it is. */
+export const sgd = (
+  run: Run,
+  layout: Layout,
+  flat: { readonly weight: Variable; readonly grad: Tensor; readonly velocity: Variable },
+  { nesterov, ...params }: { readonly lr: Scalar; readonly momentum: number; readonly nesterov: boolean },
+) =>
+  update(
+    run,
+    sgdKernel,
+    layout,
+    flat.grad,
+    [flat.weight, flat.velocity],
+    { ...params, nesterov: Number(nesterov) },
+    { moving: Number(params.momentum !== 0) },
+  )
+
+const adamKernel = kernel`
+  struct Params { count: u32, lr: f32, keep1: f32, take1: f32, keep2: f32, take2: f32, eps: f32, stepSize: f32, scale: f32, decoupled: u32 }
+  @group(0) @binding(0) var<storage, read>       grad:     array<vec4f>;
+  @group(0) @binding(1) var<storage, read>       owner:    array<i32>;
+  @group(0) @binding(2) var<storage, read>       settings: array<Setting>;
+  @group(0) @binding(3) var<storage, read_write> weight:   array<vec4f>;
+  @group(0) @binding(4) var<storage, read_write> first:    array<vec4f>;
+  @group(0) @binding(5) var<storage, read_write> second:   array<vec4f>;
+  @group(0) @binding(6) var<uniform>             p:        Params;
+  ${common}
+  @compute @workgroup_size(64)
+  fn adam(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+    let i = flat(id, groups);
+    if (i >= p.count) { return; }
+    let setting = settings[owner[i / 16u]];
+    if (setting.present == 0.0) { return; }
+    var w = weight[i];
+    var g = grad[i];
+    if (p.decoupled == 1u) { w *= 1.0 - p.lr * setting.weightDecay; } else { g += setting.weightDecay * w; }
+    let m = p.keep1 * first[i] + p.take1 * g;
+    let v = p.keep2 * second[i] + p.take2 * g * g;
+    first[i] = m;
+    second[i] = v;
+    weight[i] = w - p.stepSize * m / (sqrt(v) * p.scale + p.eps);
+  }
+`
+
+/** Adam (Kingma & Ba 2015, Algorithm 1) as torch.optim.Adam; AdamW when weight decay is decoupled. `t` counts from 1. */
+export function adam(
+  run: Run,
+  layout: Layout,
+  flat: {
+    readonly weight: Variable
+    readonly grad: Tensor
+    readonly first: Variable
+    readonly second: Variable
+  },
+  { lr, betas: [beta1, beta2], eps, decoupled, t }: AdamParams,
+) {
+  const stepSize = () => Math.fround(valueOf(lr) / (1 - beta1 ** valueOf(t))) // infinite beyond f32
+  const scale = () => 1 / Math.sqrt(1 - beta2 ** valueOf(t))
+  // 1 - beta is taken here, in double precision: in f32, 1 - 0.999 is off by 4e-5 of itself
+  const kept = { keep1: beta1, take1: 1 - beta1, keep2: beta2, take2: 1 - beta2 }
+  const params = { lr, ...kept, eps, stepSize, scale, decoupled: Number(decoupled) }
+  update(run, adamKernel, layout, flat.grad, [flat.weight, flat.first, flat.second], params)
+}
+
+export interface AdamParams {
+  readonly lr: Scalar
+  readonly betas: readonly [number, number]
+  readonly eps: number
+  readonly decoupled: boolean
+  readonly t: Scalar
+}
+
+function update(
+  run: Run,
+  program: Kernel,
+  { owner, settings }: Layout,
+  grad: Tensor,
+  updates: readonly Variable[],
+  params: Readonly<Record<string, Scalar>>,
+  constants: Readonly<Record<string, number>> = {},
+) {
+  const count = sizeOf(grad.shape) / 4 // four at a time
+  run(program, {
+    reads: [grad, owner, settings],
+    updates,
+    params: { count, ...params },
+    constants,
+    groups: elementwise(count),
+  })
+}

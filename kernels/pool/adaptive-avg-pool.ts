@@ -1,0 +1,109 @@
+// Mean over the cells of a grid: of H rows, row i of oh takes [floor(i H / oh), ceil((i + 1) H / oh)), and likewise
+// columns (torch.nn.functional.adaptive_avg_pool2d). Cells overlap where the grid does not divide the image.
+
+import {
+  type Op,
+  type Shape,
+  type Tensor,
+  ShapeError,
+  elementwise,
+  flatIndex,
+  images,
+  kernel,
+  op,
+  show,
+  sizeOf,
+} from '../op.ts'
+import { describe } from '../options.ts'
+
+const avgKernel = kernel`
+  struct Params { count: u32, H: u32, W: u32, C: u32, outH: u32, outW: u32 }
+  @group(0) @binding(0) var<storage, read>       x: array<f32>; // [N, H, W, C]
+  @group(0) @binding(1) var<storage, read_write> y: array<f32>; // [N, outH, outW, C]
+  @group(0) @binding(2) var<uniform>             p: Params;
+  ${flatIndex}
+  @compute @workgroup_size(64)
+  fn adaptiveAvgPool(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+    let i = flat(id, groups);
+    if (i >= p.count) { return; }
+    let n = i / (p.C * p.outW * p.outH);
+    let row = i / (p.C * p.outW) % p.outH;
+    let column = i / p.C % p.outW;
+    let rows = vec2u(row * p.H, (row + 1u) * p.H + p.outH - 1u) / p.outH;
+    let columns = vec2u(column * p.W, (column + 1u) * p.W + p.outW - 1u) / p.outW;
+    var sum = 0.0;
+    for (var h = rows.x; h < rows.y; h++) {
+      for (var w = columns.x; w < columns.y; w++) { sum += x[((n * p.H + h) * p.W + w) * p.C + i % p.C]; }
+    }
+    y[i] = sum / f32((rows.y - rows.x) * (columns.y - columns.x));
+  }
+`
+
+const backwardKernel = kernel`
+  struct Params { count: u32, H: u32, W: u32, C: u32, outH: u32, outW: u32 }
+  @group(0) @binding(0) var<storage, read>       dy: array<f32>; // [N, outH, outW, C]
+  @group(0) @binding(1) var<storage, read_write> dx: array<f32>; // [N, H, W, C]
+  @group(0) @binding(2) var<uniform>             p:  Params;
+  ${flatIndex}
+  // The cells that row or column at of size is in, [first, last): i size < (at + 1) most and (i + 1) size > at most.
+  fn cells(at: u32, size: u32, most: u32) -> vec2u {
+    return vec2u(at * most / size, ((at + 1u) * most + size - 1u) / size);
+  }
+  fn extent(i: u32, size: u32, most: u32) -> u32 { return ((i + 1u) * size + most - 1u) / most - i * size / most; }
+  @compute @workgroup_size(64)
+  fn adaptiveAvgPoolBackward(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+    let i = flat(id, groups);
+    if (i >= p.count) { return; }
+    let n = i / (p.C * p.W * p.H);
+    let rows = cells(i / (p.C * p.W) % p.H, p.H, p.outH);
+    let columns = cells(i / p.C % p.W, p.W, p.outW);
+    var sum = 0.0;
+    for (var h = rows.x; h < rows.y; h++) {
+      for (var w = columns.x; w < columns.y; w++) {
+        let area = f32(extent(h, p.H, p.outH) * extent(w, p.W, p.outW));
+        sum += dy[((n * p.outH + h) * p.outW + w) * p.C + i % p.C] / area;
+      }
+    }
+    dx[i] = sum;
+  }
+`
+
+interface Grid {
+  readonly size: readonly [h: number, w: number]
+}
+
+/** Exported for globalAvgPool. */
+export const adaptiveAvgPoolOp: Op<[x: Tensor], [Tensor], Grid> = {
+  name: 'adaptiveAvgPool',
+  shape({ size: [oh, ow] }, x) {
+    const [N, , , C] = images(x, 'adaptiveAvgPool: x')
+    if (![oh, ow].every((side) => Number.isInteger(side) && side > 0))
+      throw new ShapeError(`adaptiveAvgPool: size must be whole positive numbers, got ${show([oh, ow])}`)
+    return [N, oh, ow, C]
+  },
+  forward(run, attrs, x) {
+    const out = adaptiveAvgPoolOp.shape(attrs, x.shape)
+    const count = sizeOf(out)
+    const params = { count, ...gridParams(x.shape, attrs) }
+    return run(avgKernel, { reads: [x], makes: [out], params, groups: elementwise(count) })
+  },
+  backward(run, attrs, [dy], [x]) {
+    const count = sizeOf(x.shape)
+    const params = { count, ...gridParams(x.shape, attrs) }
+    return run(backwardKernel, { reads: [dy], makes: [x.shape], params, groups: elementwise(count) })
+  },
+}
+
+function gridParams(x: Shape, { size: [outH, outW] }: Grid) {
+  const [, H, W, C] = images(x, 'adaptiveAvgPool: x')
+  return { H, W, C, outH, outW }
+}
+
+const apply = op(adaptiveAvgPoolOp)
+
+/** Mean of x [N, H, W, C] over the cells of a grid -> [N, oh, ow, C]. Throws ShapeError. */
+export const adaptiveAvgPool = (x: Tensor, size: readonly [oh: number, ow: number]): Tensor => {
+  if (!Array.isArray(size) || size.length !== 2)
+    throw new TypeError(`adaptiveAvgPool: size must be [rows, columns], got ${describe(size)}`)
+  return apply({ size }, x)
+}

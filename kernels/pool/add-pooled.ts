@@ -1,0 +1,90 @@
+// A residual block's sum where the identity has another shape: the branch, plus the mean of each window of x in the first
+// channels (AMDIM's shortcut: average pooling, then channels of zeros).
+//   y[.., k] = branch[.., k] + mean of x[window, k] for k < C, branch[.., k] beyond
+
+import {
+  type Op,
+  type Tensor,
+  ShapeError,
+  dim,
+  elementwise,
+  flatIndex,
+  kernel,
+  op,
+  show,
+  sizeOf,
+} from '../op.ts'
+import { avgPoolBack } from './avg-pool.ts'
+import { type PoolOptions, type Window, place, pooledShape, windowParams } from './window.ts'
+import { anything, checkOptions, needed, said } from '../options.ts'
+
+const forwardKernel = kernel`
+  struct Params {
+    count: u32, H: u32, W: u32, C: u32, outH: u32, outW: u32, size: u32, stride: u32, padding: u32, K: u32
+  }
+  @group(0) @binding(0) var<storage, read>       branch: array<f32>; // [N, outH, outW, K]
+  @group(0) @binding(1) var<storage, read>       x:      array<f32>; // [N, H, W, C]
+  @group(0) @binding(2) var<storage, read_write> y:      array<f32>; // [N, outH, outW, K]
+  @group(0) @binding(3) var<uniform>             p:      Params;
+  ${flatIndex}
+  ${place}
+  @compute @workgroup_size(64)
+  fn addPooled(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+    let i = flat(id, groups);
+    if (i >= p.count) { return; }
+    let o = place(i, p.outH, p.outW, p.K);
+    var sum = 0.0;
+    if (o.w < p.C) {
+      let first = ((o.x * p.H + o.y * p.stride) * p.W + o.z * p.stride) * p.C + o.w;
+      for (var h = 0u; h < p.size; h++) {
+        for (var w = 0u; w < p.size; w++) { sum += x[first + (h * p.W + w) * p.C]; }
+      }
+    }
+    y[i] = branch[i] + sum / f32(p.size * p.size);
+  }
+`
+
+const addPooledOp: Op<[branch: Tensor, x: Tensor], [y: Tensor], Window> = {
+  name: 'addPooled',
+
+  shape(window, branch, x) {
+    const pooled = pooledShape(x, window, 'addPooled')
+    const fits = branch.length === 4 && branch.every((size, i) => (i < 3 ? size === pooled[i] : true))
+    if (!fits || dim(branch, 3) < dim(pooled, 3))
+      throw new ShapeError(
+        `addPooled: the branch must be [N, H, W, K] of the pooled size, K at least its channels, got ${show(branch)} and ${show(pooled)}`,
+      )
+    return branch
+  },
+
+  forward(run, window, branch, x) {
+    const count = sizeOf(branch.shape)
+    return run(forwardKernel, {
+      reads: [branch, x],
+      makes: [branch.shape],
+      params: {
+        ...{ count, K: dim(branch.shape, 3) },
+        ...windowParams(x.shape, branch.shape, window, 'addPooled'),
+      },
+      groups: elementwise(count),
+    })
+  },
+
+  backward(run, window, [dy], [, x], _outputs, [branchNeeded, xNeeded]) {
+    if (!xNeeded) return [branchNeeded ? dy : null, null]
+    return [branchNeeded ? dy : null, avgPoolBack(run, dy, x.shape, window)]
+  },
+}
+
+const apply = op(addPooledOp, 'branch', 'x')
+
+/** branch [N, h, w, K] plus avgPool(x [N, H, W, C]) [N, h, w, C] in its first C channels, in one pass. Throws ShapeError. */
+export const addPooled = (
+  branch: Tensor,
+  x: Tensor,
+  options: Pick<PoolOptions, 'size' | 'stride'>,
+): Tensor => {
+  const rules = { size: needed(said('a whole number from 1 on')), stride: anything }
+  const { size, stride = size } = checkOptions('addPooled', options ?? {}, rules)
+  return apply({ size, stride, padding: 0 }, branch, x)
+}

@@ -1,0 +1,89 @@
+import { type Op, type Tensor, kernel, op } from '../op.ts'
+import { axisOf, linesOf } from '../wgsl/axes.ts'
+import { lines, perLine } from '../wgsl/lines.ts'
+
+// y = (x - m) - log(sum(exp(x - m))), with m the largest x: the first difference is exact where it matters.
+const forwardKernel = kernel`
+  struct Params { count: u32, R: u32, B: u32 }
+  @group(0) @binding(0) var<storage, read>       x: array<f32>; // [A, R, B]
+  @group(0) @binding(1) var<storage, read_write> y: array<f32>; // [A, R, B]
+  @group(0) @binding(2) var<uniform>             p: Params;
+  ${lines}
+  @compute @workgroup_size(64)
+  fn logSoftmaxForward(
+    @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
+    @builtin(local_invocation_index) thread: u32,
+  ) {
+    let line = min(lineIndex(group, groups, thread), p.count - 1u); // lines past the last repeat it
+    let lane = laneOf(thread);
+    let start = lineStart(line, p.R, p.B);
+    var most = -0x1.fffffep+127f;
+    for (var r = lane; r < p.R; r += lanes) { most = max(most, x[start + r * p.B]); }
+    let m = lineMax(thread, most);
+    var sum = 0.0;
+    for (var k = lane; k < columnsOf(p.R); k += lanes) {
+      var part = 0.0;
+      for (var r = k; r < p.R; r += 64u) { part += exp(x[start + r * p.B] - m); }
+      sum += part;
+    }
+    let logSum = log(lineSum(thread, sum));
+    for (var r = lane; r < p.R; r += lanes) {
+      let e = start + r * p.B;
+      y[e] = x[e] - m - logSum;
+    }
+  }
+`
+
+// dx = dy - softmax(x) sum(dy), and softmax(x) = exp(y)
+const backwardKernel = kernel`
+  struct Params { count: u32, R: u32, B: u32 }
+  @group(0) @binding(0) var<storage, read>       y:  array<f32>; // [A, R, B]
+  @group(0) @binding(1) var<storage, read>       dy: array<f32>; // [A, R, B]
+  @group(0) @binding(2) var<storage, read_write> dx: array<f32>; // [A, R, B]
+  @group(0) @binding(3) var<uniform>             p:  Params;
+  ${lines}
+  @compute @workgroup_size(64)
+  fn logSoftmaxBackward(
+    @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
+    @builtin(local_invocation_index) thread: u32,
+  ) {
+    let line = min(lineIndex(group, groups, thread), p.count - 1u); // lines past the last repeat it
+    let lane = laneOf(thread);
+    let start = lineStart(line, p.R, p.B);
+    var sum = 0.0;
+    for (var k = lane; k < columnsOf(p.R); k += lanes) {
+      var part = 0.0;
+      for (var r = k; r < p.R; r += 64u) { part += dy[start + r * p.B]; }
+      sum += part;
+    }
+    let total = lineSum(thread, sum);
+    for (var r = lane; r < p.R; r += lanes) {
+      let e = start + r * p.B;
+      dx[e] = dy[e] - exp(y[e]) * total;
+    }
+  }
+`
+
+const logSoftmaxOp: Op<[x: Tensor], [y: Tensor], { axis: number }> = {
+  name: 'logSoftmax',
+  shape({ axis }, x) {
+    axisOf('logSoftmax', x, axis)
+    return x
+  },
+  forward(run, { axis }, x) {
+    const [A, R, B] = linesOf(x.shape, axisOf('logSoftmax', x.shape, axis))
+    const params = { count: A * B, R, B }
+    return run(forwardKernel, { reads: [x], makes: [x.shape], params, ...perLine(run, A * B, R) })
+  },
+  backward(run, { axis }, [dy], [x], [y]) {
+    const [A, R, B] = linesOf(x.shape, axisOf('logSoftmax', x.shape, axis))
+    const params = { count: A * B, R, B }
+    return run(backwardKernel, { reads: [y, dy], makes: [x.shape], params, ...perLine(run, A * B, R) })
+  },
+}
+
+const applyLogSoftmax = op(logSoftmaxOp)
+
+/** log(softmax(x)) along an axis, stable for logits of any size: rows of [N, C] by default. Throws
+ *  ShapeError. */
+export const logSoftmax = (x: Tensor, axis = -1) => applyLogSoftmax({ axis }, x)

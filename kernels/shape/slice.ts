@@ -1,0 +1,117 @@
+import {
+  type Op,
+  type Shape,
+  type Tensor,
+  ShapeError,
+  dim,
+  elementwise,
+  flatIndex,
+  kernel,
+  op,
+  show,
+  sizeOf,
+} from '../op.ts'
+import { axisOf, linesOf } from '../wgsl/axes.ts'
+import { readStrided, stridesOf } from '../wgsl/strided.ts'
+import { checkTensor } from '../options.ts'
+
+// Every element of dx is written: dy inside the slice, 0 outside it.
+const backwardKernel = kernel`
+  struct Params { count: u32, width: u32, start: u32, end: u32 }
+  @group(0) @binding(0) var<storage, read>       dy: array<f32>; // [A, end - start]
+  @group(0) @binding(1) var<storage, read_write> dx: array<f32>; // [A, width]
+  @group(0) @binding(2) var<uniform>             p:  Params;
+  ${flatIndex}
+  @compute @workgroup_size(64)
+  fn sliceBackward(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+    let i = flat(id, groups);
+    if (i >= p.count) { return; }
+    let e = i % p.width;
+    var value = 0.0;
+    if (e >= p.start && e < p.end) { value = dy[i / p.width * (p.end - p.start) + e - p.start]; }
+    dx[i] = value;
+  }
+`
+
+// The same for bytes, four to a word; which of the input's words they lie in depends on where the slice begins.
+const bytesKernel = kernel`
+  struct Params { count: u32, width: u32, start: u32, length: u32 }
+  @group(0) @binding(0) var<storage, read>       x: array<u32>; // [A, width] u8
+  @group(0) @binding(1) var<storage, read_write> y: array<u32>; // [A, length] u8
+  @group(0) @binding(2) var<uniform>             p: Params;
+  ${flatIndex}
+  @compute @workgroup_size(64)
+  fn sliceBytes(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+    let i = flat(id, groups);
+    if (i >= (p.count + 3u) / 4u) { return; }
+    var word = 0u;
+    for (var k = 0u; k < 4u; k++) {
+      let e = 4u * i + k;
+      if (e < p.count) {
+        let at = e / p.length * p.width + p.start + e % p.length;
+        word |= ((x[at / 4u] >> (8u * (at % 4u))) & 255u) << (8u * k);
+      }
+    }
+    y[i] = word;
+  }
+`
+
+interface Attrs {
+  readonly axis: number
+  readonly start: number
+  readonly end: number
+}
+
+const sliceOp: Op<[x: Tensor], [y: Tensor], Attrs> = {
+  name: 'slice',
+  shape: cut,
+  forward(run, attrs, x) {
+    const strides = stridesOf(x.shape)
+    const offset = attrs.start * dim(strides, axisOf('slice', x.shape, attrs.axis))
+    return [readStrided(run, x, cut(attrs, x.shape), { strides, offset })]
+  },
+  backward(run, { axis, start, end }, [dy], [x]) {
+    const [, R, B] = linesOf(x.shape, axisOf('slice', x.shape, axis))
+    const count = sizeOf(x.shape)
+    return run(backwardKernel, {
+      reads: [dy],
+      makes: [x.shape],
+      params: { count, width: R * B, start: start * B, end: end * B },
+      groups: elementwise(count),
+    })
+  },
+}
+
+const sliceBytesOp: Op<[x: Tensor], [y: Tensor], Attrs> = {
+  name: 'slice',
+  accepts: ['u8'],
+  shape: cut,
+  forward(run, attrs, x) {
+    const { axis, start, end } = attrs
+    const [, R, B] = linesOf(x.shape, axisOf('slice', x.shape, axis))
+    const shape = cut(attrs, x.shape)
+    const count = sizeOf(shape)
+    return run(bytesKernel, {
+      reads: [x],
+      makes: [{ shape, dtype: 'u8' }],
+      params: { count, width: R * B, start: start * B, length: (end - start) * B },
+      groups: elementwise(Math.ceil(count / 4)),
+    })
+  },
+}
+
+function cut({ axis, start, end }: Attrs, x: Shape): Shape {
+  const at = axisOf('slice', x, axis)
+  if (!Number.isInteger(start) || !Number.isInteger(end) || start < 0 || end < start || end > dim(x, at))
+    throw new ShapeError(`slice: ${start} to ${end} does not lie in axis ${axis} of ${show(x)}`)
+  return x.map((size, i) => (i === at ? end - start : size))
+}
+
+const applySlice = op(sliceOp)
+const applySliceBytes = op(sliceBytesOp)
+
+/** x from `start` up to, not including, `end` along an axis: f32, or u8, to which no gradient flows. Throws ShapeError. */
+export const slice = (x: Tensor, axis: number, start: number, end: number): Tensor => {
+  checkTensor('slice', 'x', x)
+  return x.dtype === 'u8' ? applySliceBytes({ axis, start, end }, x) : applySlice({ axis, start, end }, x)
+}

@@ -1,0 +1,113 @@
+// The gradient of a loss over pairs: every row is pulled towards the others by weights that are computed from the similarities
+// once more, tile by tile, and what comes of it goes through the normalisation back to the two views.
+
+import { type Kernel, type Run, type Tensor, folded, kernel, wgsl } from '../op.ts'
+import { columnShares } from './split-columns.ts'
+import { type Pairs, type UnitRows, pairsParams } from './pairs.ts'
+import { eightRows, rowwise } from '../wgsl/rowwise.ts'
+import { fourRows } from './tiles.ts'
+
+/** WGSL of `pullRows(item, split, team)`, the whole of a workgroup's work: partial[split] [D, 2V] = Σ_j weigh(i, j, s_ij) z_j over a
+ *  share of the columns. The kernel declares `prepare(i)`, called once, and `weigh(i, j, s)`, 0 where i or j is
+ *  padding. */
+export const pullRows = wgsl`
+  ${fourRows}
+  fn pullRows(item: u32, split: u32, team: u32) {
+    let row = item * ROWS;
+    if (row >= p.rows) { return; } // a dispatch may end with tiles too many
+    let group = groupOf(thread);
+    let i = fourRows(row + group * 4u);
+    prepare(i);
+    let other = select(p.view, 0u, row >= p.view);
+    let first = select(0u, other, p.across == 1u);
+    let end = select(p.rows, other + p.view, p.across == 1u);
+    let begin = first + split * p.span;
+    for (var column = begin; column < min(begin + p.span, end); column += COLUMNS) {
+      score(row, column, team);
+      for (var k = 0u; k < COLUMNS / SLICES; k++) {
+        let c = k * SLICES + sliceOf(thread);
+        setTile(c, group, weigh(i, column + c, tileAt(c, group)));
+      }
+      fence();
+      pull(row, column, split * ((p.D + 7u) / 8u * 8u) * p.rows, column == begin, vec4f(1.0), team);
+    }
+  }
+`
+
+const finishKernel = kernel`
+  struct Params { N: u32, D: u32, view: u32, splits: u32, factor: f32, normalized: u32 }
+  @group(0) @binding(0) var<storage, read>       zT:      array<f32>; // [D, 2V]
+  @group(0) @binding(1) var<storage, read>       scale:   array<f32>; // [2V]
+  @group(0) @binding(2) var<storage, read>       partial: array<f32>; // [splits, D padded to 8, 2V]
+  @group(0) @binding(3) var<storage, read>       dloss:   array<f32>; // []
+  @group(0) @binding(4) var<storage, read_write> dz1:     array<f32>; // [N, D]
+  @group(0) @binding(5) var<storage, read_write> dz2:     array<f32>; // [N, D]
+  @group(0) @binding(6) var<uniform>             p:       Params;
+  ${rowwise}
+  fn pulled(row: u32, c: u32) -> f32 {
+    let size = (p.D + 7u) / 8u * 8u * 2u * p.view;
+    var sum = 0.0;
+    for (var split = 0u; split < p.splits; split++) { sum += partial[split * size + c * 2u * p.view + row]; }
+    return sum;
+  }
+  // Through the normalisation: dx = (dz - (dz·z) z) / |x|
+  @compute @workgroup_size(64)
+  fn pairsFinish(
+    @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
+    @builtin(local_invocation_index) thread: u32,
+  ) {
+    let row = rowOf(group, groups, thread);
+    var along = 0.0;
+    for (var c = sliceOf(thread); c < p.D; c += 8u) { along += pulled(row, c) * zT[c * 2u * p.view + row]; }
+    along = select(rowSum(thread, along), 0.0, p.normalized == 1u);
+    let weight = dloss[0] * scale[row] * p.factor;
+    let second = row >= p.view;
+    let n = select(row, row - p.view, second);
+    if (n >= p.N) { return; }
+    for (var c = sliceOf(thread); c < p.D; c += 8u) {
+      let value = (pulled(row, c) - along * zT[c * 2u * p.view + row]) * weight;
+      if (second) { dz2[n * p.D + c] = value; } else { dz1[n * p.D + c] = value; }
+    }
+  }
+`
+
+/** Runs a kernel made of `pullRows` and takes the sums through the normalisation: the gradients of z1 and z2 [N, D]. */
+export function pullApart(
+  run: Run,
+  kernelFor: (run: Run) => Kernel,
+  pairs: Pairs,
+  { z, zT, scale }: UnitRows,
+  { reads, dloss, factor, normalized }: Pull,
+): readonly [dz1: Tensor, dz2: Tensor] {
+  const { N, D, view, across } = pairs
+  const deep = Math.ceil(D / 8) * 8
+  const { tiles, splits, span } = columnShares(run, {
+    ...{ rows: 2 * view, columns: across ? view : 2 * view, enough: 1024 },
+    ...{ makes: deep * 2 * view, mostBytes: 1 << 26 },
+  })
+  const [partial] = run(kernelFor(run), {
+    reads: [zT, zT, z, ...reads],
+    makes: [[splits, deep, 2 * view]],
+    params: { ...pairsParams(pairs), blocks: splits, span },
+    groups: [...folded(tiles), splits],
+  })
+  return run(finishKernel, {
+    reads: [zT, scale, partial, dloss],
+    makes: [
+      [N, D],
+      [N, D],
+    ],
+    params: { N, D, view, splits, factor, normalized: Number(normalized) },
+    groups: eightRows(2 * view),
+  })
+}
+
+interface Pull {
+  /** Bound after rows, columns and pulled. */
+  readonly reads: readonly Tensor[]
+  /** The loss's cotangent, []. */
+  readonly dloss: Tensor
+  /** What the sums are multiplied with. */
+  readonly factor: number
+  readonly normalized: boolean
+}

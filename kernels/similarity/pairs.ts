@@ -1,0 +1,147 @@
+// What the losses over all pairs of two views' rows share: how the rows are laid out, and their scaling to unit length. Two
+// views z1, z2 [N, D] become 2V rows, V being N padded to whole tiles: image n's views are the rows n and V + n, and
+// similarities are s_ij = z_i·z_j / T. kernels/similarity/row-statistics.ts sums over each row's similarities, and
+// kernels/similarity/pairs-backward.ts takes gradients back to the views.
+
+import { LEAST_TEMPERATURE } from '../limits.ts'
+import {
+  type Run,
+  type Shape,
+  type Tensor,
+  ShapeError,
+  elementwise,
+  flatIndex,
+  kernel,
+  matrix,
+  show,
+  wgsl,
+} from '../op.ts'
+import { maximum } from '../wgsl/nan.ts'
+import { padded } from './tiles.ts'
+import { checkOptions, describe, flag } from '../options.ts'
+
+/** How two views are laid out, and whether each row is compared only with the rows of the other view. */
+export interface Pairs {
+  readonly N: number
+  readonly D: number
+  /** Rows per view, padded: V. */
+  readonly view: number
+  readonly T: number
+  readonly across: boolean
+}
+
+/** Checks two views' shapes and the temperature, and lays the views out. Throws ShapeError, RangeError. */
+export function pairsOf(name: string, T: number, z1: Shape, z2: Shape, across: boolean): Pairs {
+  const [N, D] = matrix(z1, `${name}: z1`)
+  if (z1.join() !== z2.join())
+    throw new ShapeError(`${name}: the two views must have one shape, got ${show(z1)} and ${show(z2)}`)
+  if (N === 0 || D === 0)
+    throw new ShapeError(`${name}: needs at least one row and one feature, got ${show(z1)}`)
+  checkTemperature(name, T)
+  return { N, D, view: padded(N), T, across }
+}
+
+/** Throws RangeError unless the temperature is a positive number whose reciprocal f32 has. */
+export function checkTemperature(name: string, T: number, what = 'the temperature') {
+  if (!(typeof T === 'number' && T > 0 && Number.isFinite(T)))
+    throw new RangeError(`${name}: ${what} must be a positive number, got ${describe(T)}`)
+  if (T < LEAST_TEMPERATURE)
+    throw new RangeError(
+      `${name}: ${what} must be at least 2^-126 (about 1.2e-38), as f32 has no reciprocal of less, got ${T}`,
+    )
+}
+
+/** The unit rows of two views: by row [2V, D], by feature [D, 2V], and 1 / length of each. */
+export interface UnitRows {
+  readonly z: Tensor
+  readonly zT: Tensor
+  readonly scale: Tensor
+}
+
+const unitKernel = kernel`
+  struct Params { N: u32, D: u32, view: u32, normalized: u32 }
+  @group(0) @binding(0) var<storage, read>       z1:    array<f32>; // [N, D]
+  @group(0) @binding(1) var<storage, read>       z2:    array<f32>; // [N, D]
+  @group(0) @binding(2) var<storage, read_write> z:     array<f32>; // [2V, D], unit rows, zero where padded
+  @group(0) @binding(3) var<storage, read_write> zT:    array<f32>; // [D, 2V]
+  @group(0) @binding(4) var<storage, read_write> scale: array<f32>; // [2V], 1 / length; 0 where there is no direction
+  @group(0) @binding(5) var<uniform>             p:     Params;
+  ${flatIndex}
+  ${maximum}
+  fn given(row: u32, c: u32) -> f32 {
+    if (row < p.view) { return z1[row * p.D + c]; }
+    return z2[(row - p.view) * p.D + c];
+  }
+  @compute @workgroup_size(64)
+  fn pairsUnit(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+    let row = flat(id, groups);
+    if (row >= 2u * p.view) { return; }
+    let exists = row % p.view < p.N;
+    var square = 0.0;
+    if (exists) {
+      for (var c = 0u; c < p.D; c++) { square += given(row, c) * given(row, c); }
+    }
+    let length = sqrt(square);
+    let s = select(1.0 / maximum(length, 1e-12), 1.0, p.normalized == 1u); // torch.nn.functional.normalize's eps
+    scale[row] = select(s, 0.0, p.normalized == 0u && length <= 1e-12); // as l2Normalize: a dead row gets no gradient
+    for (var c = 0u; c < p.D; c++) {
+      var value = 0.0;
+      if (exists) { value = given(row, c) * s; }
+      z[row * p.D + c] = value;
+      zT[c * 2u * p.view + row] = value;
+    }
+  }
+`
+
+/** The unit rows of z1 and z2 [N, D], which `normalized` says are unit already. */
+export function unitRows(
+  run: Run,
+  z1: Tensor,
+  z2: Tensor,
+  { N, D, view }: Pairs,
+  normalized: boolean,
+): UnitRows {
+  const [z, zT, scale] = run(unitKernel, {
+    reads: [z1, z2],
+    makes: [[2 * view, D], [D, 2 * view], [2 * view]],
+    params: { N, D, view, normalized: Number(normalized) },
+    groups: elementwise(2 * view),
+  })
+  return { z, zT, scale }
+}
+
+/** Options of losses that normalise rows. */
+export interface Unit {
+  /** True where rows have unit length already. */
+  readonly normalized?: boolean
+}
+
+/** Whether rows are said to have unit length. Throws TypeError for other options. */
+export const isUnit = (name: string, options: Unit): boolean =>
+  checkOptions(name, options, { normalized: flag }).normalized ?? false
+
+/** The Params of kernels over pairs: those of tiles, and N, view (V), across; blocks, of `span` rows each. */
+export const pairParams = wgsl`
+  struct Params {
+    N: u32, view: u32, rows: u32, D: u32, columns: u32, along: u32, sum: u32, scale: f32,
+    across: u32, blocks: u32, span: u32
+  }
+  // The image that a row shows; N and above where the row is padding. (Remainders cost a CPU adapter dearly.)
+  fn image(i: vec4u) -> vec4u { return i - select(vec4u(), vec4u(p.view), i >= vec4u(p.view)); }
+  fn exists(i: vec4u) -> vec4<bool> { return image(i) < vec4u(p.N); }
+`
+
+/** Values of `pairParams`, but for blocks and span. */
+export const pairsParams = ({ N, D, view, T, across }: Pairs) => ({
+  ...{
+    N,
+    view,
+    D,
+    rows: 2 * view,
+    columns: 2 * view,
+    along: 1,
+    sum: 2 * view,
+    scale: 1 / T,
+    across: Number(across),
+  },
+})

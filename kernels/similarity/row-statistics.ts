@@ -1,0 +1,135 @@
+// The logsumexp of every row's similarities, as pairs (top, sum) with Σ exp(s) = sum exp(top), so that no temperature overflows
+// it. Similarities are symmetric: a workgroup takes a block of rows and a block of columns, and finds the statistics of its
+// rows over its columns and of its columns over its rows from the same tiles, so that only blocks on and above the
+// diagonal are computed. Every (row, block) has one writer and rows add up their blocks in order: the same bits on every run.
+
+import { type Kernel, type Run, type Tensor, wgsl } from '../op.ts'
+import { type Pairs, type UnitRows, pairsParams } from './pairs.ts'
+import { fourRows, padded } from './tiles.ts'
+
+/** WGSL of `statistics(item, team)`, the whole of a workgroup's work. The kernel binds `partial` [planes, blocks, 2V] and declares
+ *  `counts(i, j)`, whether the rows i and the row j take part in each other's sums, and `extra(i, j, s)`, what is
+ *  summed in a third plane where `EXTRA` is true; both are symmetric. */
+export const statistics = wgsl`
+  const LOWEST = -0x1.fffffep+127f;
+  fn blockBegin(block: u32) -> u32 {
+    let view = select(0u, block / p.blocks, p.across == 1u);
+    return view * p.view + (block - view * p.blocks) * p.span;
+  }
+  fn blockEnd(block: u32) -> u32 {
+    let end = select(p.rows, p.view * (1u + block / p.blocks), p.across == 1u);
+    return min(blockBegin(block) + p.span, end);
+  }
+  fn place(plane: u32, block: u32, row: u32) -> u32 { return (plane * p.blocks + block % p.blocks) * p.rows + row; }
+  ${fourRows}
+
+  fn statistics(item: u32, team: u32) {
+    var I = item / p.blocks;
+    var J = p.blocks + item % p.blocks;
+    if (p.across == 0u) { // the item-th pair of I <= J
+      I = 0u;
+      J = item;
+      for (; J >= p.blocks; I++) { J -= p.blocks - I - 1u; }
+    }
+    for (var row = blockBegin(I); row < blockEnd(I); row += ROWS) { statisticsOfRows(row, I, J, team); }
+  }
+
+  // Of ROWS rows over the columns of block J, and of those columns over these rows.
+  fn statisticsOfRows(row: u32, I: u32, J: u32, team: u32) {
+    let group = groupOf(thread);
+    let slice = sliceOf(thread);
+    let i = fourRows(row + group * 4u);
+    var top = vec4f(LOWEST);
+    var sum = vec4f();
+    var more = vec4f();
+    for (var column = blockBegin(J); column < blockEnd(J); column += COLUMNS) {
+      score(row, column, team);
+      var most = top;
+      for (var k = 0u; k < COLUMNS / SLICES; k++) {
+        let c = k * SLICES + slice;
+        most = max(most, select(vec4f(LOWEST), tileAt(c, group), counts(i, column + c)));
+      }
+      sum *= exp(top - most);
+      for (var k = 0u; k < COLUMNS / SLICES; k++) {
+        let c = k * SLICES + slice;
+        let s = tileAt(c, group);
+        sum += select(vec4f(), exp(s - most), counts(i, column + c));
+        if (EXTRA) { more += extra(i, column + c, s); }
+      }
+      top = most;
+      if (I != J) { statisticsOfColumns(row, column, I); }
+      fence();
+    }
+    setTile(0u, thread, top); // the tile's memory serves to exchange
+    setTile(8u, thread, sum);
+    setTile(16u, thread, more);
+    fence();
+    if (slice == 0u) {
+      for (var other = thread + GROUPS; other < THREADS; other += GROUPS) {
+        let most = max(top, tileAt(0u, other));
+        sum = sum * exp(top - most) + tileAt(8u, other) * exp(tileAt(0u, other) - most);
+        more += tileAt(16u, other);
+        top = most;
+      }
+      for (var r = 0u; r < 4u; r++) {
+        partial[place(0u, J, i[r])] = top[r];
+        partial[place(1u, J, i[r])] = sum[r];
+        if (EXTRA) { partial[place(2u, J, i[r])] = more[r]; }
+      }
+    }
+    fence();
+  }
+
+  fn statisticsOfColumns(row: u32, column: u32, I: u32) {
+    fence();
+    let fresh = row == blockBegin(I);
+    let groups = groupsOf(thread);
+    for (var k = 0u; k < COLUMNS / TOGETHER; k++) {
+      let c = k * TOGETHER + thread % TOGETHER;
+      let j = column + c;
+      var tops = vec4f(LOWEST);
+      for (var g = groups.x; g < groups.y; g++) {
+        tops = max(tops, select(vec4f(LOWEST), tileAt(c, g), counts(fourRows(row + g * 4u), j)));
+      }
+      let top = overRowsMax(max(max(tops.x, tops.y), max(tops.z, tops.w)));
+      var sums = vec4f();
+      var more = vec4f();
+      for (var g = groups.x; g < groups.y; g++) {
+        let i = fourRows(row + g * 4u);
+        let s = tileAt(c, g);
+        sums += select(vec4f(), exp(s - top), counts(i, j));
+        if (EXTRA) { more += extra(i, j, s); }
+      }
+      let sum = overRowsSum(dot(sums, vec4f(1.0)));
+      if (EXTRA) { more.x = overRowsSum(dot(more, vec4f(1.0))); }
+      if (thread == c % THREADS) {
+        let found = select(vec2f(partial[place(0u, I, j)], partial[place(1u, I, j)]), vec2f(LOWEST, 0.0), fresh);
+        let most = max(top, found.x);
+        partial[place(0u, I, j)] = most;
+        partial[place(1u, I, j)] = found.y * exp(found.x - most) + sum * exp(top - most);
+        if (EXTRA) { partial[place(2u, I, j)] = select(partial[place(2u, I, j)], 0.0, fresh) + more.x; }
+      }
+    }
+  }
+`
+
+/** Runs a kernel made of `statistics` on unit rows: [planes, blocks, 2V] of (top, sum, extra) of the block's similarities. */
+export function runStatistics(
+  run: Run,
+  kernelFor: (run: Run) => Kernel,
+  pairs: Pairs,
+  { zT }: UnitRows,
+  { reads = [], planes = 2 }: { readonly reads?: readonly Tensor[]; readonly planes?: number } = {},
+): Tensor {
+  const size = pairs.across ? pairs.view : 2 * pairs.view
+  const span = padded(Math.ceil(size / (run.software ? 8 : 64)))
+  const blocks = Math.ceil(size / span)
+  const items = pairs.across ? blocks * blocks : (blocks * (blocks + 1)) / 2
+  const [partial] = run(kernelFor(run), {
+    reads: [zT, zT, ...reads],
+    makes: [[planes, blocks, 2 * pairs.view]],
+    params: { ...pairsParams(pairs), blocks, span },
+    groups: [items],
+  })
+  return partial
+}

@@ -1,0 +1,54 @@
+// y = scale x + shift for two plain numbers, which travel as parameters and need no tensor.
+
+import { type Op, type Run, type Tensor, elementwise, flatIndex, kernel, op, sizeOf } from '../op.ts'
+
+const affineKernel = kernel`
+  struct Params { count: u32, scale: f32, shift: f32 }
+  @group(0) @binding(0) var<storage, read>       x:   array<f32>;
+  @group(0) @binding(1) var<storage, read_write> y:   array<f32>;
+  @group(0) @binding(2) var<uniform>             p:   Params;
+  ${flatIndex}
+  @compute @workgroup_size(64)
+  fn affine(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+    let i = flat(id, groups);
+    if (i < p.count) { y[i] = p.scale * x[i] + p.shift; }
+  }
+`
+
+function transformed(run: Run, x: Tensor, scale: number, shift: number): Tensor {
+  const count = sizeOf(x.shape)
+  const [y] = run(affineKernel, {
+    reads: [x],
+    makes: [x.shape],
+    params: { count, scale, shift },
+    groups: elementwise(count),
+  })
+  return y
+}
+
+/** x times a number, for use inside ops; x itself when the number is 1. */
+export const scaled = (run: Run, x: Tensor, scale: number): Tensor =>
+  scale === 1 ? x : transformed(run, x, scale, 0)
+
+interface Attrs {
+  readonly scale: number
+  readonly shift: number
+}
+
+const affineOp: Op<[x: Tensor], [y: Tensor], Attrs> = {
+  name: 'affine',
+  shape: (_, x) => x,
+  forward: (run, { scale, shift }, x) => [transformed(run, x, scale, shift)],
+  backward: (run, { scale }, [dy]) => [scaled(run, dy, scale)],
+}
+
+const applyAffine = op(affineOp)
+
+/** scale x + shift, elementwise, for two numbers. */
+export const affine = (x: Tensor, scale: number, shift: number) => applyAffine({ scale, shift }, x)
+
+/** The same under the name of another op, whose input it calls `input`, for messages. */
+export const affineAs = (name: string, input: string) => {
+  const apply = op({ ...affineOp, name }, input)
+  return (x: Tensor, scale: number, shift: number) => apply({ scale, shift }, x)
+}

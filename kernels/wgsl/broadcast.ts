@@ -1,0 +1,90 @@
+// Elementwise functions of two tensors whose shapes differ as numpy allows: aligned at the end, sizes are
+// equal or 1. The gradient of what was repeated is the sum over its repetitions.
+
+import {
+  type Kernel,
+  type Run,
+  type Shape,
+  type Tensor,
+  ShapeError,
+  elementwise,
+  show,
+  sizeOf,
+  wgsl,
+} from '../op.ts'
+import { scaled } from './affine.ts'
+import { sumAxes } from './reduce.ts'
+import { broadcastStrides, collapse, place } from './strided.ts'
+
+/** `struct Params`, and `indexA(i)` and `indexB(i)`: the elements of a and b that element i is made of. */
+export const broadcastIndex = wgsl`
+  struct Params {
+    count: u32, wholeA: u32, wholeB: u32, n1: u32, n2: u32, n3: u32,
+    a0: u32, a1: u32, a2: u32, a3: u32, b0: u32, b1: u32, b2: u32, b3: u32,
+  }
+  ${place}
+  fn indexA(i: u32) -> u32 {
+    if (p.wholeA == 1u) { return i; }
+    return place(i, vec3u(p.n1, p.n2, p.n3), vec4u(p.a0, p.a1, p.a2, p.a3));
+  }
+  fn indexB(i: u32) -> u32 {
+    if (p.wholeB == 1u) { return i; }
+    return place(i, vec3u(p.n1, p.n2, p.n3), vec4u(p.b0, p.b1, p.b2, p.b3));
+  }
+`
+
+/** The shape of `name(a, b)`; throws ShapeError where neither size is 1 and they differ, or axes alternate
+ *  too often. */
+export function broadcastShape(name: string, a: Shape, b: Shape): Shape {
+  const rank = Math.max(a.length, b.length)
+  const shape = Array.from({ length: rank }, (_, i) => {
+    const [m, n] = [a[i - rank + a.length] ?? 1, b[i - rank + b.length] ?? 1]
+    if (m !== n && m !== 1 && n !== 1)
+      throw new ShapeError(`${name}: shapes do not broadcast, ${show(a)} and ${show(b)}`)
+    return m === 1 ? n : m
+  })
+  walk(name, a, b, shape)
+  return shape
+}
+
+const walk = (name: string, a: Shape, b: Shape, into: Shape) =>
+  collapse(
+    `${name}: shapes ${show(a)} and ${show(b)}`,
+    into,
+    broadcastStrides(a, into),
+    broadcastStrides(b, into),
+  )
+
+/** Runs a kernel of two inputs, declared with `broadcastIndex`, over their broadcast shape. `more`,
+ *  of that shape, are bound after them. */
+export function combine(
+  run: Run,
+  kernel: Kernel,
+  a: Tensor,
+  b: Tensor,
+  more: readonly Tensor[] = [],
+): Tensor {
+  const shape = broadcastShape(kernel.name, a.shape, b.shape)
+  const count = sizeOf(shape)
+  const { sizes, ...strides } = walk(kernel.name, a.shape, b.shape, shape)
+  const [, n1, n2, n3] = sizes
+  const [a0, a1, a2, a3] = strides.a
+  const [b0, b1, b2, b3] = strides.b
+  const whole = (t: Tensor) => Number(sizeOf(t.shape) === count) // read element by element, no place to compute
+  const [out] = run(kernel, {
+    reads: [a, b, ...more],
+    makes: [shape],
+    params: { count, wholeA: whole(a), wholeB: whole(b), n1, n2, n3, a0, a1, a2, a3, b0, b1, b2, b3 },
+    groups: elementwise(count),
+  })
+  return out
+}
+
+/** The gradient of an input of `shape` that was broadcast: dy summed over what was repeated, times `scale`.
+ *  */
+export function sumTo(run: Run, dy: Tensor, shape: Shape, scale = 1): Tensor {
+  const missing = dy.shape.length - shape.length
+  const repeated = dy.shape.flatMap((size, i) => ((shape[i - missing] ?? 1) === 1 && size !== 1 ? [i] : []))
+  const sum = repeated.length > 0 ? sumAxes(run, dy, repeated, scale) : scaled(run, dy, scale)
+  return sum.shape.join() === shape.join() ? sum : run.view(sum, shape)
+}

@@ -1,0 +1,86 @@
+// Labels and indices: whole numbers, given as a plain array (checked here, before anything runs) or as a
+// tensor of i32 or of f32 that holds whole numbers (which only the kernel sees).
+
+import { flatNumbers } from '../numbers.ts'
+import {
+  type Run,
+  type Shape,
+  type Tensor,
+  type TypedValues,
+  elementwise,
+  flatIndex,
+  kernel,
+  sizeOf,
+} from '../op.ts'
+import { describe, isTensor as anyTensor } from '../options.ts'
+
+/** Whole numbers as callers give them. */
+export type Indices = Tensor | IndexList
+
+/** Those in a flat array. */
+export type IndexList = readonly number[] | TypedValues
+
+export const isTensor = (indices: Indices): indices is Tensor =>
+  typeof indices === 'object' && indices !== null && 'gpu' in indices // plain JavaScript may give anything
+
+/** Throws TypeError unless these are a tensor or an array of numbers. */
+export function checkIndices(name: string, what: string, indices: unknown) {
+  const isList = Array.isArray(indices) || (ArrayBuffer.isView(indices) && !(indices instanceof DataView))
+  if (!isList && !anyTensor(indices))
+    throw new TypeError(
+      `${name}: ${what} must be an array of whole numbers or a tensor, got ${describe(indices)}`,
+    )
+}
+
+/** The indices as a tensor on x's GPU; a plain array becomes one of `shape`, or a list. Throws RangeError for
+ *  an index in a plain array outside [0, size) that is not `ignore` either. */
+export function indexTensor(
+  name: string,
+  x: Tensor,
+  indices: Indices,
+  { shape, size, ignore }: { readonly shape?: Shape; readonly size: number; readonly ignore?: number },
+): Tensor {
+  checkIndices(name, 'indices', indices)
+  if (isTensor(indices)) return indices
+  const list = Array.from(flatNumbers(`${name}: indices`, indices))
+  for (const [i, index] of list.entries())
+    if (index !== ignore && (!Number.isInteger(index) || index < 0 || index >= size))
+      throw new RangeError(
+        `${name}: indices must be whole numbers from 0 to ${size - 1}, got ${index} at ${i}`,
+      )
+  return x.gpu.tensor(Int32Array.from(list), shape ?? [list.length])
+}
+
+/** What stands for an f32 that is no i32: no index, and never ignored. */
+export const NO_INDEX = -0x80000000
+
+const integerKernel = kernel`
+  struct Params { count: u32, noIndex: i32 }
+  @group(0) @binding(0) var<storage, read>       x:   array<u32>; // the bits of f32: a compiler may assume no NaN
+  @group(0) @binding(1) var<storage, read_write> out: array<i32>;
+  @group(0) @binding(2) var<uniform>             p:   Params;
+  ${flatIndex}
+  @compute @workgroup_size(64)
+  fn toIntegers(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+    let i = flat(id, groups);
+    if (i >= p.count) { return; }
+    let v = bitcast<f32>(x[i]);
+    let small = (x[i] & 0x7fffffffu) < 0x4f000000u; // |v| < 2^31
+    var index = p.noIndex;
+    if (small && v == trunc(v)) { index = i32(v); }
+    out[i] = index;
+  }
+`
+
+/** The indices as i32, which they may be already; NO_INDEX where one is not whole. For use inside ops. */
+export function asIntegers(run: Run, indices: Tensor): Tensor {
+  if (indices.dtype === 'i32') return indices
+  const count = sizeOf(indices.shape)
+  const [out] = run(integerKernel, {
+    reads: [indices],
+    makes: [{ shape: indices.shape, dtype: 'i32' }],
+    params: { count, noIndex: NO_INDEX },
+    groups: elementwise(count),
+  })
+  return out
+}

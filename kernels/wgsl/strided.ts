@@ -1,0 +1,106 @@
+// Reading an array in another order: what is made has sizes, and what is read has a stride for each of them
+// (0 repeats it). Broadcasting, transposing, slicing and spreading a sum's gradient are all this.
+
+import {
+  type Run,
+  type Shape,
+  type Tensor,
+  ShapeError,
+  elementwise,
+  flatIndex,
+  kernel,
+  sizeOf,
+  wgsl,
+} from '../op.ts'
+
+/** `place(i, sizes, strides)`: where element i, of a row-major array whose last three sizes are given, lies
+ *  in memory. */
+export const place = wgsl`
+  fn place(i: u32, sizes: vec3u, strides: vec4u) -> u32 {
+    let z = i / sizes.z;
+    let y = z / sizes.y;
+    return dot(strides, vec4u(y / sizes.x, y % sizes.x, z % sizes.y, i % sizes.z));
+  }
+`
+
+type Four = readonly [number, number, number, number]
+
+/** Sizes and the strides of two operands brought to four axes, by merging those that both walk as one and
+ *  dropping those of size 1. Throws ShapeError, beginning with `what`, when more than four remain. */
+export function collapse(what: string, sizes: Shape, a: Shape, b: Shape = a) {
+  const axes: { size: number; a: number; b: number }[] = []
+  for (const [i, size] of sizes.entries()) {
+    if (size === 1) continue
+    const axis = { size, a: a[i] ?? 0, b: b[i] ?? 0 }
+    const outer = axes.at(-1)
+    if (outer && outer.a === axis.a * size && outer.b === axis.b * size)
+      axes.splice(-1, 1, { ...axis, size: outer.size * size })
+    else axes.push(axis)
+  }
+  if (axes.length > 4)
+    throw new ShapeError(`${what} alternate between ${axes.length} groups of axes, at most 4 are supported`)
+  const one = { size: 1, a: 0, b: 0 }
+  const [w = one, x = one, y = one, z = one] = [...[one, one, one, one].slice(axes.length), ...axes]
+  const four = (of: (axis: typeof one) => number): Four => [of(w), of(x), of(y), of(z)]
+  return { sizes: four((axis) => axis.size), a: four((axis) => axis.a), b: four((axis) => axis.b) }
+}
+
+/** The strides of a row-major array, in elements. */
+export const stridesOf = (shape: Shape): number[] => shape.map((_, i) => sizeOf(shape.slice(i + 1)))
+
+/** The strides with which an array of `shape` is read as the larger `into`: 0 along what it repeats. */
+export function broadcastStrides(shape: Shape, into: Shape): number[] {
+  const strides = stridesOf(shape)
+  const missing = into.length - shape.length
+  return into.map((_, i) => (shape[i - missing] === 1 ? 0 : (strides[i - missing] ?? 0)))
+}
+
+const stridedKernel = kernel`
+  struct Params {
+    count: u32, offset: u32, scale: f32,
+    n1: u32, n2: u32, n3: u32, s0: u32, s1: u32, s2: u32, s3: u32,
+  }
+  @group(0) @binding(0) var<storage, read>       x:   array<f32>;
+  @group(0) @binding(1) var<storage, read_write> out: array<f32>;
+  @group(0) @binding(2) var<uniform>             p:   Params;
+  ${flatIndex}
+  ${place}
+  @compute @workgroup_size(64)
+  fn readStrided(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+    let i = flat(id, groups);
+    if (i >= p.count) { return; }
+    let source = p.offset + place(i, vec3u(p.n1, p.n2, p.n3), vec4u(p.s0, p.s1, p.s2, p.s3));
+    out[i] = p.scale * x[source];
+  }
+`
+
+export interface Reading {
+  readonly strides: Shape
+  /** The first element read. */
+  readonly offset?: number
+  readonly scale?: number
+}
+
+/** A tensor of `shape` read out of x at these strides. Throws ShapeError when they alternate too often. */
+export function readStrided(
+  run: Run,
+  x: Tensor,
+  shape: Shape,
+  { strides, offset = 0, scale = 1 }: Reading,
+): Tensor {
+  const count = sizeOf(shape)
+  const { sizes, a } = collapse('the axes', shape, strides)
+  const [, n1, n2, n3] = sizes
+  const [s0, s1, s2, s3] = a
+  const [out] = run(stridedKernel, {
+    reads: [x],
+    makes: [shape],
+    params: { count, offset, scale, n1, n2, n3, s0, s1, s2, s3 },
+    groups: elementwise(count),
+  })
+  return out
+}
+
+/** Repeats x, whose axes are 1 or those of `shape`, to fill `shape`, times `scale`. */
+export const spread = (run: Run, x: Tensor, shape: Shape, scale = 1): Tensor =>
+  readStrided(run, x, shape, { strides: broadcastStrides(x.shape, shape), scale })

@@ -1,0 +1,60 @@
+// Threefry-2x32, 20 rounds (Salmon et al. 2011, https://doi.org/10.1145/2063384.2063405): a counter-based generator
+// made of add, rotate and xor alone, so that WGSL and TypeScript give the same bits. Draw n of a stream is a pure
+// function of (key, n): nothing is consumed in order, so resuming, reordering or resizing a batch changes no other draw.
+
+import { type Scalar, derive, wgsl } from '../op.ts'
+
+/** `threefry(key, counter) -> vec2u` and `uniform01(bits) -> f32 in [0, 1)` for WGSL. */
+export const threefry = wgsl`
+  fn threefry(key: vec2u, counter: vec2u) -> vec2u {
+    const R = array<u32, 8>(13u, 15u, 26u, 6u, 17u, 29u, 16u, 24u);
+    let ks = array<u32, 3>(key.x, key.y, 0x1BD11BDAu ^ key.x ^ key.y);
+    var x = counter + key;
+    for (var block = 0u; block < 5u; block++) {
+      for (var round = 0u; round < 4u; round++) {
+        let r = R[(block % 2u) * 4u + round];
+        x.x += x.y;
+        x.y = ((x.y << r) | (x.y >> (32u - r))) ^ x.x;
+      }
+      x += vec2u(ks[(block + 1u) % 3u], ks[(block + 2u) % 3u] + block + 1u);
+    }
+    return x;
+  }
+  fn uniform01(bits: u32) -> f32 { return f32(bits >> 8u) * 0x1p-24; }
+`
+
+const R = [13, 15, 26, 6, 17, 29, 16, 24] as const
+
+/** The same 64 bits as the WGSL `threefry`: two u32 for a key and a counter of two u32 each. */
+export function threefry2x32(
+  key: readonly [number, number],
+  counter: readonly [number, number],
+): [number, number] {
+  if (!Array.isArray(key) || !Array.isArray(counter))
+    throw new TypeError('threefry2x32: key and counter must be two numbers each')
+  const [k0, k1] = key
+  const [c0, c1] = counter
+  const ks = [k0 | 0, k1 | 0, 0x1bd11bda ^ k0 ^ k1] as const
+  let x = (c0 + k0) | 0
+  let y = (c1 + k1) | 0
+  for (let block = 0; block < 5; block++) {
+    for (let round = 0; round < 4; round++) {
+      const r = R[((block % 2) * 4 + round) as 0] // within the table by construction
+      x = (x + y) | 0
+      y = ((y << r) | (y >>> (32 - r))) ^ x
+    }
+    x = (x + ks[((block + 1) % 3) as 0]) | 0
+    y = (y + ks[((block + 2) % 3) as 0] + block + 1) | 0
+  }
+  return [x >>> 0, y >>> 0]
+}
+
+/** The key of a step's draws, two words: a pure function of (seed, stream, step, of), where `stream` keeps apart the uses of a
+ *  seed, and `of` the views of a step. */
+export function streamKey(seed: number, stream: number, step: Scalar, of = 0): [key0: Scalar, key1: Scalar] {
+  const word = (i: 0 | 1) => derive(step, (t) => threefry2x32([seed, stream], [t, of])[i])
+  return [word(0), word(1)]
+}
+
+/** A float in [0, 1) from 32 random bits, as the WGSL `uniform01`. */
+export const uniform01 = (bits: number) => (bits >>> 8) * 2 ** -24

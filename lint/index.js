@@ -1,0 +1,6 @@
+// Kindred's own lint rules.
+
+import imports from './imports.js'
+import throws from './throws.js'
+
+export default { meta: { name: 'kindred' }, rules: { imports, throws } }

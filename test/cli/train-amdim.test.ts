@@ -1,0 +1,161 @@
+// AMDIM through the command line, as a user types it.
+
+import { spawn } from 'node:child_process'
+import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { constant, step, warmup } from '../../engine/optim/schedule.ts'
+import { amdimConfig } from '../../cli/amdim-config.ts'
+import { amdimSchedule } from '../../cli/train-amdim.ts'
+import { refuses } from '../fixtures/refusal.ts'
+
+const test = suite<{ dir: string }>('kindred train amdim')
+test.before((context) => {
+  context.dir = mkdtempSync(join(tmpdir(), 'kindred-amdim-'))
+})
+test.after((context) => rmSync(context.dir, { recursive: true, force: true }))
+
+const tiny = '--data procedural:48,20 --width 2 --features 16 --batch 16 --epochs 2 --knn-every 1'.split(' ')
+
+/** Runs kindred; `until` what it has printed, it is then interrupted. */
+function kindred(args: readonly string[], until?: RegExp): Promise<{ code: number | null; out: string }> {
+  const child = spawn(process.execPath, ['.test/cli/kindred.js', ...args])
+  let out = ''
+  const hear = (data: Buffer) => {
+    out += String(data)
+    if (until?.test(out)) child.kill('SIGINT')
+  }
+  child.stdout.on('data', hear)
+  child.stderr.on('data', hear)
+  return new Promise((tell) => child.on('close', (code) => tell({ code, out })))
+}
+
+const metrics = (run: string) => readFileSync(join(run, 'metrics.jsonl'), 'utf8')
+
+test('reports each loss by itself, and resumes to the same bits', async ({ dir }) => {
+  const [whole, cut] = [join(dir, 'whole'), join(dir, 'cut')]
+  const first = await kindred(['train', 'amdim', ...tiny, '--out', whole])
+  assert.is(first.code, 0, first.out)
+  assert.not.match(first.out, /was not replayed/)
+  assert.match(first.out, /AMDIM: an encoder of width 2, 16 features, depth 1 on 48 images/)
+  const lines = metrics(whole)
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as { loss?: number; terms?: Record<string, number> })
+  const losses = lines.filter((line) => line.loss !== undefined)
+  assert.is(losses.length, 6)
+  for (const { loss = NaN, terms = {} } of losses) {
+    assert.equal(Object.keys(terms), ['1→5', '1→7', '5→5', 'penalty', 'linear', 'mlp'])
+    const sum = ['1→5', '1→7', '5→5', 'penalty'].reduce((total, name) => total + (terms[name] ?? NaN), 0)
+    assert.ok(Math.abs(sum - loss) < 1e-4, `${sum}, ${loss}`)
+  }
+  const report = readFileSync(join(whole, 'report.html'), 'utf8')
+  for (const title of ['Loss: 1→5', 'Loss: 1→7', 'Loss: 5→5', 'Loss: penalty'])
+    assert.ok(report.includes(title), title)
+
+  const early = await kindred(['train', 'amdim', ...tiny, '--out', cut], /epoch 1, kNN/)
+  assert.is(early.code, 130, early.out)
+  const rest = await kindred(['train', 'amdim', '--resume', cut])
+  assert.is(rest.code, 0, rest.out)
+  assert.is(metrics(cut), metrics(whole))
+  const last = (run: string) =>
+    readFileSync(join(run, 'checkpoints', readdirSync(join(run, 'checkpoints')).sort().at(-1) ?? ''))
+  assert.ok(last(cut).equals(last(whole)), 'the checkpoints differ')
+})
+
+test('in chunks, interrupted, resumes to the same bits', async ({ dir }) => {
+  const [whole, cut] = [join(dir, 'chunks'), join(dir, 'chunks-cut')]
+  const chunked = [...tiny, '--chunk', '6'] // 5, 5 and 6 images
+  const first = await kindred(['train', 'amdim', ...chunked, '--out', whole])
+  assert.is(first.code, 0, first.out)
+  assert.not.match(first.out, /was not replayed/)
+  assert.match(first.out, /batch 16 in chunks of 6, /)
+  const config = JSON.parse(readFileSync(join(whole, 'config.json'), 'utf8')) as Record<string, unknown>
+  assert.is(config['chunk'], 6)
+  assert.is((await kindred(['train', 'amdim', ...chunked, '--out', cut], /epoch 1, kNN/)).code, 130)
+  assert.is((await kindred(['train', 'amdim', '--resume', cut, '--no-capture'])).code, 0)
+  assert.is(metrics(cut), metrics(whole))
+  const last = (run: string) => readFileSync(join(run, 'checkpoints/step-00000006.safetensors'))
+  assert.ok(last(cut).equals(last(whole)), 'the checkpoints differ')
+  refuses(
+    () => amdimConfig({ batch: 16, chunk: 1 }, false),
+    '--chunk: batch norm needs 2 images or more at a time, got 1 of a batch of 16 in chunks of 1',
+  )
+})
+
+test('classifiers of the frozen encoder score every test image', async ({ dir }) => {
+  const run = join(dir, 'whole')
+  for (const kind of ['linear', 'mlp']) {
+    const once = () => kindred(['eval', kind, run, '--epochs', '2', '--json'])
+    const [a, b] = [await once(), await once()]
+    assert.is(a.code, 0, a.out)
+    const result = JSON.parse(a.out.trim().split('\n').at(-1) ?? '') as Record<string, unknown>
+    assert.is(result['test'], 20)
+    assert.is(result['train'], 48)
+    const accuracy = Number(result['accuracy'])
+    assert.ok(accuracy >= 0 && accuracy <= 100 && (accuracy / 5) % 1 === 0, `${accuracy} of 20 images`)
+    assert.is(b.out.trim().split('\n').at(-1), a.out.trim().split('\n').at(-1))
+  }
+  const { code, out } = await kindred(['eval', 'knn', run])
+  assert.is(code, 0, out)
+})
+
+test('the climb does not move the milestones', () => {
+  const { schedule } = amdimConfig({ data: 'cifar10:x' }, false)
+  assert.equal(schedule, { name: 'step', lr: 2e-4, warmupSteps: 500, milestones: [250, 280], gamma: 0.2 })
+  const at = amdimSchedule({ schedule }, 100)
+  const climb = warmup(500, constant(2e-4), { first: 'nonzero' })
+  for (const t of [0, 1, 250, 499]) assert.is(at(t), climb(t))
+  const plain = step(2e-4, [25_000, 28_000], 0.2)
+  for (const t of [500, 24_999, 25_000, 27_999, 28_000, 29_999]) assert.is(at(t), plain(t))
+})
+
+test('a milestone within the climb decays from there on, not before', () => {
+  const { schedule } = amdimConfig({ data: 'cifar10:x' }, false)
+  const at = amdimSchedule({ schedule: { ...schedule, warmupSteps: 20, milestones: [4] } }, 4)
+  assert.is(at(0), 2e-4 / 20)
+  assert.is(at(15), (2e-4 * 16) / 20)
+  assert.is(at(16), (2e-4 * 0.2 * 17) / 20)
+  assert.is(at(40), 2e-4 * 0.2)
+})
+
+test('a batch of one image has nothing to compare it with', () => {
+  refuses(
+    () => amdimConfig({ batch: 1 }, false),
+    '--batch: must be 2 or more, as images are compared with the others of their batch, got 1',
+  )
+})
+
+test('sizes and features that the encoder has no layers for are refused by their flags', () => {
+  const wrong = { size: 40, data: 'folder:x' }
+  refuses(
+    () => amdimConfig(wrong, false),
+    '--size: maps must reach sides of 7, 5 and 1, got 38, 38, 18, 9, 9, 7, 5, 3, 3 for images of 40 px; use 32, 64 or 128',
+  )
+  refuses(
+    () => amdimConfig({ width: 2, features: 7 }, false),
+    '--features: features must be at least the 8 channels of the last map, got 7',
+  )
+})
+
+test('features that no memory holds are refused with their limit', async () => {
+  const { code, out } = await kindred(['train', 'amdim', '--features', '100000000'])
+  assert.is(code, 2)
+  assert.match(out, /option '--features <n>' argument '100000000' is invalid. it must be .* from 1 to 16384/)
+})
+
+test('a preset is chosen by the data, and refused by name', () => {
+  assert.is(amdimConfig({}, false).preset, 'amdim-demo')
+  assert.is(amdimConfig({ data: 'cifar10:x' }, false).preset, 'amdim-cifar-small')
+  assert.is(amdimConfig({ data: 'cifar10:x' }, true).preset, 'amdim-demo')
+  const stl = amdimConfig({ data: 'stl10-unlabeled:x' }, false)
+  assert.equal([stl.preset, stl.size, stl.views.testResize], ['amdim-stl10', 64, 70])
+  refuses(
+    () => amdimConfig({ preset: 'large' }, false),
+    '--preset: must be one of amdim-cifar-small, amdim-cifar-large, amdim-stl10, amdim-imagenet128, amdim-demo, got large',
+  )
+})
+
+test.run()

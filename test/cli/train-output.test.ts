@@ -1,0 +1,85 @@
+// What becomes of a command whose output is not taken, whose terminal closes, or that fails where a
+// program listens.
+
+import { spawn } from 'node:child_process'
+import { existsSync, mkdtempSync, openSync, closeSync, readdirSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { kindred, start } from '../fixtures/kindred.ts'
+
+const test = suite<{ dir: string }>('output of kindred')
+test.before((context) => {
+  context.dir = mkdtempSync(join(tmpdir(), 'kindred-output-'))
+})
+test.after((context) => rmSync(context.dir, { recursive: true, force: true }))
+
+const train = '--data procedural:32,16 --stem imagenet --width 2 --batch 16 --epochs 9 --json'.split(' ')
+
+/** Runs kindred with standard output into a file descriptor, or a pipe that is closed at its first
+ * line. */
+function silenced(args: readonly string[], out: number | 'pipe') {
+  const child = spawn(process.execPath, ['.test/cli/kindred.js', ...args], { stdio: ['ignore', out, 'pipe'] })
+  let err = ''
+  child.stderr?.on('data', (chunk) => (err += String(chunk)))
+  child.stdout?.once('data', () => child.stdout?.destroy())
+  return new Promise<{ code: number | null; err: string }>((tell) =>
+    child.on('close', (code) => tell({ code, err: err.replace(/^Warning: .*\n/gm, '') })),
+  )
+}
+
+const saved = (run: string) => readdirSync(join(run, 'checkpoints')).length > 0
+
+test('into a closed pipe ends the training, saved, with the exit code of SIGPIPE', async ({ dir }) => {
+  const run = join(dir, 'pipe')
+  const { code, err } = await silenced(['train', 'simclr', ...train, '--out', run], 'pipe')
+  assert.is(code, 141, err)
+  assert.match(
+    err,
+    /^kindred: stopped and saved at step \d of 18; go on with: npx kindred train simclr --resume .*pipe\n$/,
+  )
+  assert.ok(saved(run))
+})
+
+test('onto a full disk ends before a run is begun, with an error in words', async ({ dir }) => {
+  if (!existsSync('/dev/full')) return
+  const run = join(dir, 'full')
+  const full = openSync('/dev/full', 'w')
+  const { code, err } = await silenced(['train', 'simclr', ...train, '--out', run], full)
+  const listed = await silenced(['presets'], full)
+  closeSync(full)
+  const words = 'kindred: cannot write to standard output: the disk is full\n'
+  assert.is(code, 1, err)
+  assert.is(err, words)
+  assert.not(existsSync(run))
+  assert.equal(listed, { code: 1, err: words })
+})
+
+test('to a terminal that closes ends as SIGTERM does; steps carry epoch and rate', async ({ dir }) => {
+  const { child, done, said } = start(['train', 'simclr', ...train, '--out', join(dir, 'hup')])
+  await said(/"step":1,/)
+  child.kill('SIGHUP')
+  const { code, out } = await done
+  assert.is(code, 130)
+  assert.match(out, /"text":"stopping after this step and saving"/)
+  assert.match(out, /stopped and saved at step \d+ of 18; go on with: npx kindred train simclr --resume /)
+  const step = JSON.parse(out.split('\n').find((line) => line.includes('"event":"step"')) ?? '') as object
+  assert.equal(Object.keys(step).slice(0, 7), ['event', 'step', 'total', 'epoch', 'loss', 'lr', 'images'])
+})
+
+test('is told of errors as events, with the exit code unchanged', async () => {
+  const failed = await kindred('train', 'simclr', '--resume', '/nowhere', '--json')
+  assert.is(failed.code, 1)
+  const text = '/nowhere does not exist; give the --out folder of a training'
+  assert.is(failed.out, `${JSON.stringify({ event: 'error', text, code: 1 })}\n`)
+  assert.is(failed.err, `kindred: ${text}\n`)
+  const usage = await kindred('train', 'moco', '--batch', 'x', '--json')
+  assert.is(usage.code, 2)
+  assert.is(
+    usage.out,
+    `${JSON.stringify({ event: 'error', text: "option '--batch <n>' argument 'x' is invalid. it must be a whole number from 1 on.", code: 2 })}\n`,
+  )
+})
+
+test.run()

@@ -1,0 +1,69 @@
+// What the WGSL of every kernel must keep to for all compilers of it: Tint (Dawn, Chromium) and
+// naga (wgpu, Firefox, Deno).
+
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { machine, tensor } from '../fixtures/machine.ts'
+
+const sources = new Set<string>() // every WGSL program that is assembled from here on
+const { raw } = String
+String.raw = (...parts) => {
+  const source = raw(...parts)
+  if (source.includes('@compute')) sources.add(source)
+  return source
+}
+const { name } = await import('../../index.ts').then(({ kernel }) => kernel`@compute fn own() {}`)
+const { everyProduct } = await import('../fixtures/every-product.ts')
+const { tilesFor } = await import('../../kernels/tiles/plan.ts')
+
+for (const precision of ['f32', 'f16', 'f16x3'] as const)
+  for (const matrices of [false, true])
+    for (const emulated of [false, true])
+      for (const way of tilesFor(machine({ precision, matrices })).keys())
+        everyProduct(
+          machine({ precision, matrices, emulated, race: (_name, _ways, _guess, compute) => compute(way) }),
+          tensor,
+        )
+
+/** Sizes of workgroup arrays that are no number and no name, and hang on an `override`. naga ends
+ *  the process over these. */
+function unnamedSizes(source: string): string[] {
+  const overrides = [...source.matchAll(/\boverride\s+(\w+)/g)].map(([, found = '']) => found)
+  return [...source.matchAll(/var<workgroup>\s*\w+\s*:\s*([^;]*);/g)].flatMap(([declaration, type = '']) => {
+    const size = type.replace(/\s+/g, ' ').replace(/^.*, ?([^,]*)>$/, '$1')
+    const words: readonly string[] = size.match(/[A-Za-z_]\w*/g) ?? []
+    return /^\w+$/.test(size) || !words.some((word) => overrides.includes(word)) ? [] : [declaration]
+  })
+}
+
+test('every kernel is looked at', () => {
+  assert.is(name, 'own')
+  const names = new Set([...sources].map((source) => /@compute[^{]*?fn (\w+)/.exec(source)?.[1] ?? source))
+  for (const known of [
+    'own',
+    'add',
+    'gemm',
+    'convolve',
+    'convWeightGradient',
+    'ntxentPull',
+    'adam',
+    'colour',
+  ])
+    assert.ok(names.has(known), known)
+  assert.ok(names.size > 100, `${names.size} kernels`)
+  assert.ok(sources.size > 400, `${sources.size} programs`)
+})
+
+test('a workgroup array whose size is an override expression has that named', () => {
+  for (const source of sources) assert.equal(unnamedSizes(source), [], source)
+})
+
+test('the search for such arrays finds them', () => {
+  const declare = (type: string) => `override n: u32 = 4u; const m = 8u; var<workgroup> a: ${type};`
+  for (const type of ['array<f32, 2u * n>', 'array<vec4<f16>, (n + m) * 2>', 'array<f32, 4u *\n n>'])
+    assert.is(unnamedSizes(declare(type)).length, 1, type)
+  for (const type of ['array<f32, n>', 'array<vec4<f16>, 2u * m>', 'array<u32, 64>', 'atomic<u32>'])
+    assert.equal(unnamedSizes(declare(type)), [], type)
+})
+
+test.run()

@@ -1,0 +1,110 @@
+import * as assert from 'uvu/assert'
+import { matmul } from '../../../kernels/matmul/matmul.ts'
+import { linear } from '../../../kernels/matmul/linear.ts'
+import { checkOp } from '../../fixtures/check.ts'
+import { Golden, goldenNames } from '../../fixtures/golden.ts'
+import { linearGolden, matmulGolden } from '../../fixtures/golden-products.ts'
+import { gpuSuite } from '../../fixtures/gpu.ts'
+
+const test = gpuSuite('matmul and linear')
+
+/** op(a) op(b) for `batches` pairs of matrices. */
+function reference(
+  [batches, M, K, N]: readonly [number, number, number, number],
+  transA: boolean,
+  transB: boolean,
+) {
+  return (a: number[], b: number[]) => {
+    const y: number[] = []
+    for (let batch = 0; batch < batches; batch++)
+      for (let m = 0; m < M; m++)
+        for (let n = 0; n < N; n++) {
+          let sum = 0
+          for (let k = 0; k < K; k++) {
+            const left = a[batch * M * K + (transA ? k * M + m : m * K + k)] ?? NaN
+            const right = b[batch * K * N + (transB ? n * K + k : k * N + n)] ?? NaN
+            sum += left * right
+          }
+          y.push(sum)
+        }
+    return y
+  }
+}
+
+const sizes = [
+  [1, 1, 1],
+  [3, 5, 2],
+  [4, 1, 8],
+  [33, 7, 9],
+  [256, 3, 8],
+  [5, 2, 257],
+] as const
+
+for (const transA of [false, true])
+  for (const transB of [false, true])
+    test(`multiplies matrices of any size, transA ${transA}, transB ${transB}`, async ({ gpu }) => {
+      for (const [M, K, N] of sizes)
+        await checkOp(
+          gpu,
+          (a, b) => matmul(a, b, { transA, transB }),
+          reference([1, M, K, N], transA, transB),
+          [transA ? [K, M] : [M, K], transB ? [N, K] : [K, N]],
+        )
+    })
+
+test('multiplies a batch of matrices', async ({ gpu }) => {
+  await checkOp(gpu, (a, b) => matmul(a, b), reference([3, 5, 4, 9], false, false), [
+    [3, 5, 4],
+    [3, 4, 9],
+  ])
+  const trans = { transA: true, transB: true }
+  await checkOp(gpu, (a, b) => matmul(a, b, trans), reference([2, 34, 3, 6], true, true), [
+    [2, 3, 34],
+    [2, 6, 3],
+  ])
+})
+
+test('linear adds its bias to every row', async ({ gpu }) => {
+  for (const [N, into, out] of [
+    [1, 1, 1],
+    [5, 3, 7],
+    [2, 4, 40],
+    [65, 2, 9],
+  ] as const) {
+    const product = reference([1, N, into, out], false, true)
+    const shapes = [[N, into], [out, into], [out]] as const
+    await checkOp(
+      gpu,
+      linear,
+      (x, w, b) => product(x ?? [], w ?? []).map((v, i) => v + (b?.[i % out] ?? NaN)),
+      shapes,
+    )
+    await checkOp(gpu, (x, w) => linear(x, w), product, shapes.slice(0, 2))
+  }
+})
+
+test('refuses shapes that do not fit, naming them', ({ gpu }) => {
+  const t = (...shape: number[]) => gpu.tensor(new Float32Array(shape.reduce((a, b) => a * b, 1)), shape)
+  const told = (run: () => unknown, message: string) =>
+    assert.throws(run, (e: Error) => e.message === message)
+  told(() => matmul(t(17, 33), t(5, 8)), 'matmul: inner dimensions differ, [17, 33] x [5, 8]')
+  told(
+    () => matmul(t(4, 3), t(4, 3), { transB: true, transA: true }),
+    'matmul: inner dimensions differ, [4, 3] transposed x [4, 3] transposed',
+  )
+  told(() => matmul(t(2, 4, 3), t(3, 3, 4)), 'matmul: batches differ, [2, 4, 3] x [3, 3, 4]')
+  told(
+    () => matmul(t(4), t(4, 3)),
+    'matmul: a and b must both be matrices [rows, columns] or batches of them, got [4] and [4, 3]',
+  )
+  told(() => linear(t(2, 3), t(5, 4)), 'linear: features differ, x [2, 3] has 3 and w [5, 4] takes 4')
+  told(() => linear(t(2, 3), t(5, 3), t(4)), 'linear: b must have one value per output, got [4] for w [5, 3]')
+})
+
+for (const name of goldenNames('matmul_'))
+  test(`agrees with PyTorch: ${name}`, ({ gpu }) => matmulGolden(gpu, new Golden(name)))
+
+for (const name of goldenNames('linear_').filter((known) => !known.startsWith('linear_probe_')))
+  test(`agrees with PyTorch: ${name}`, ({ gpu }) => linearGolden(gpu, new Golden(name)))
+
+test.run()

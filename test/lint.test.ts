@@ -1,0 +1,76 @@
+import { spawnSync } from 'node:child_process'
+import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join, resolve } from 'node:path'
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+
+/** What the project's linter says of `files` in a project that has nothing else. */
+function lint(files: Readonly<Record<string, string>>): string[] {
+  const dir = mkdtempSync(join(tmpdir(), 'kindred-lint-'))
+  try {
+    cpSync('lint', join(dir, 'lint'), { recursive: true })
+    cpSync('.oxlintrc.json', join(dir, '.oxlintrc.json'))
+    writeFileSync(join(dir, 'package.json'), '{ "type": "module" }')
+    const all = { 'index.ts': "export { conv2d } from './kernels/conv/conv2d.ts'\n", ...files }
+    for (const [path, text] of Object.entries(all)) {
+      mkdirSync(dirname(join(dir, path)), { recursive: true })
+      writeFileSync(join(dir, path), text)
+    }
+    const args = [resolve('node_modules/oxlint/bin/oxlint'), '--format', 'json']
+    const { stdout } = spawnSync(process.execPath, args, { cwd: dir, encoding: 'utf8' })
+    const { diagnostics } = JSON.parse(stdout) as { diagnostics: { code: string; message: string }[] }
+    return diagnostics.filter(({ code }) => /kindred|no-cycle/.test(code)).map(({ message }) => message)
+  } finally {
+    rmSync(dir, { recursive: true, force: true })
+  }
+}
+
+const part = 'export const stage = 1\n'
+const use = (path: string) => `import { stage } from '${path}'\n\nexport const used = stage\n`
+
+test('a part of a room is imported from its room and from the floors above', () => {
+  assert.equal(
+    lint({
+      'kernels/tiles/plan.ts': part,
+      'kernels/tiles/tile.ts': use('./plan.ts'),
+      'kernels/conv/conv2d.ts': `${use('../tiles/plan.ts')}\nexport const conv2d = used\n`,
+    }),
+    [],
+  )
+})
+
+test('a part of a room is not imported from a floor below, from beside, or from outside kernels/', () => {
+  const from = (path: string, spec: string) => lint({ 'kernels/conv/steps.ts': part, [path]: use(spec) })
+  assert.equal(from('kernels/tiles/plan.ts', '../conv/steps.ts'), [
+    'kernels/tiles imports only from lower floors, and conv is on floor 6',
+  ])
+  assert.equal(from('kernels/loss/nce.ts', '../conv/steps.ts'), [
+    'kernels/loss imports only from lower floors, and conv is on floor 6',
+  ])
+  assert.equal(from('models/resnet.ts', '../kernels/conv/steps.ts'), [
+    'kernels/conv/steps.ts is a part of its room: import an op that index.ts exports',
+  ])
+})
+
+test('folders import one way, and only what may read files imports Node', () => {
+  assert.equal(lint({ 'methods/moco.ts': part, 'models/resnet.ts': use('../methods/moco.ts') }), [
+    'models imports only from models, kernels, engine',
+  ])
+  assert.equal(lint({ 'models/resnet.ts': "import 'node:fs'\n" }), [
+    'models/resnet.ts may not import the package node:fs',
+  ])
+  assert.equal(lint({ 'engine/node.ts': part, 'models/resnet.ts': use('../engine/node.ts') }), [
+    'engine/node.ts needs Node: only cli/ and node.ts import it',
+  ])
+})
+
+test('a test that expects any error is refused', () => {
+  const call = (rest: string) =>
+    lint({ 'test/a.test.ts': `import * as assert from 'uvu/assert'\n\nassert.throws(() => 1${rest})\n` })
+  assert.is(call('').length, 1)
+  assert.is(call(", 'text'").length, 1)
+  assert.is(call(', /pattern/').length, 0)
+})
+
+test.run()

@@ -1,0 +1,140 @@
+// What plain JavaScript passes to evaluation by mistake, and what it is told.
+
+import { classifier } from '../../evaluate/classify.ts'
+import { embed, embedSlabs } from '../../evaluate/embed.ts'
+import { accuracy, knn } from '../../evaluate/knn.ts'
+import { linearProbe } from '../../evaluate/linear-probe.ts'
+import { nearest } from '../../evaluate/nearest.ts'
+import { SoftmaxRegression, scoresOf } from '../../evaluate/softmax-regression.ts'
+import { resnet8 } from '../../models/resnet.ts'
+import { openGpu } from '../../engine/node.ts'
+import { gpuSuite } from '../fixtures/gpu.ts'
+import { call, make, refusesAll } from '../fixtures/misuse.ts'
+
+const test = gpuSuite('misuse of evaluation')
+
+test('evaluation says what was wrong with a call', async ({ gpu }) => {
+  const x = gpu.tensor([1, 2, 3, 4], [2, 2])
+  const rows = { features: Float32Array.of(1, 2, 3, 4), M: 2, D: 2 }
+  const regression = new SoftmaxRegression(gpu, rows, [0, 1], { classes: 2 })
+  await refusesAll([
+    [
+      'a number for a batch',
+      () => call(embed, gpu, () => x, [1], [16, 16, 3]),
+      'embed: a batch must be an object with u8 images, got 1',
+    ],
+    [
+      'nothing encoded',
+      () => call(embed, gpu, () => {}, [{ images: new Uint8Array(768) }], [16, 16, 3]),
+      'embed: what encode returns must be a tensor, got undefined',
+    ],
+    [
+      'an option misspelt',
+      () => call(knn, x, [0, 1], x, { neighbours: 5 }),
+      `knn: there is no option 'neighbours'; its options are k, temperature, classes, normalized, chunk, slab, gpu`,
+    ],
+    [
+      'rows misspelt',
+      () => call(embedSlabs, gpu, () => x, [], [16, 16, 3], { row: 5 }),
+      `embedSlabs: there is no option 'row'; did you mean 'rows'? Its options are rows`,
+    ],
+    [
+      'no rows',
+      () => call(embedSlabs, gpu, () => x, [], [16, 16, 3], { rows: 0 }),
+      'embedSlabs: rows must be a whole number from 1 on, got 0',
+    ],
+    [
+      'a slab misspelt',
+      () => call(nearest, x, x, 1, { slabs: 5 }),
+      `nearest: there is no option 'slabs'; did you mean 'slab'? Its options are normalized, chunk, slab, gpu`,
+    ],
+    [
+      'numbers for queries',
+      () => call(nearest, x, [1, 2], 1),
+      'nearest: queries must be a tensor [Q, D], or what embed returns, got an array of 2',
+    ],
+    ['no count', () => call(nearest, x, x), 'nearest: k must be a whole number from 1, got undefined'],
+    [
+      'another Gpu than one',
+      () => call(knn, rows, [0, 1], rows, { gpu: true }),
+      'knn: gpu must be a Gpu, as openGpu() resolves to, got true',
+    ],
+    [
+      'parts that are none',
+      () => call(nearest, new Set([1]), x, 1),
+      'nearest: features must be { features, M, D } with features in a Float32Array, as embed returns, got 1',
+    ],
+    [
+      'no classes',
+      () => call(linearProbe, gpu, rows, [0, 1]),
+      'linearProbe: classes is missing; it must be a whole number from 1 on',
+    ],
+    [
+      'a strength below 0',
+      () => call(linearProbe, gpu, rows, [0, 1], { classes: 2, lambdas: [-1] }),
+      'linearProbe: lambdas must be an array of numbers above 0, got an array of 1',
+    ],
+    [
+      'a tensor for rows',
+      () => call(linearProbe, gpu, x, [0, 1], { classes: 2 }),
+      'linearProbe: features must be { features, M, D } with features in a Float32Array, as embed returns, got a Tensor f32 [2, 2]',
+    ],
+    [
+      'classes misspelt',
+      () => make(SoftmaxRegression, gpu, rows, [0, 1], { clases: 2 }),
+      `SoftmaxRegression: there is no option 'clases'; did you mean 'classes'? Its options are classes, scaling`,
+    ],
+    [
+      'no strength',
+      () => call(regression.fit.bind(regression), { tolerance: 1 }),
+      'SoftmaxRegression.fit: lambda is missing; it must be a number',
+    ],
+    [
+      'no regression',
+      () => call(scoresOf, gpu, rows),
+      'scoresOf: by must be a fitted regression, got undefined',
+    ],
+    [
+      'an array for a tensor',
+      () => call(knn, [1, 2], [0, 1], x),
+      'knn: features must be a tensor [M, D], or what embed or embedSlabs returns, got an array of 2',
+    ],
+    [
+      'no labels',
+      () => call(knn, x, undefined, x),
+      'knn: labels must be a tensor, or an array of whole numbers, got undefined',
+    ],
+    [
+      'no labels to compare',
+      () => call(accuracy, [0, 1]),
+      'accuracy: labels must be an array of classes, got undefined',
+    ],
+    [
+      'a model for a function',
+      () => call(embed, gpu, resnet8(gpu, { width: 2 }), [], [16, 16, 3]),
+      'embed: encode must be a function, got an object with parameters, norms, features, forward',
+    ],
+    [
+      'no batches',
+      () => call(embed, gpu, () => x, undefined, [16, 16, 3]),
+      'embed: batches must be an iterable of batches, each with images, got undefined',
+    ],
+    [
+      'no image',
+      () => call(embed, gpu, () => x, []),
+      'embed: image must be the [H, W, C] of an image, got undefined',
+    ],
+    [
+      'no optimizer of a classifier',
+      () => call(classifier, gpu, { features: () => x, classify: () => x, schedule: 1, image: [1, 1, 3] }),
+      'classifier: optimizer is missing; it must be an optimizer such as Sgd',
+    ],
+    [
+      'a Gpu that is not there yet',
+      () => call(embed, openGpu, () => x, [], [16, 16, 3]),
+      'embed: gpu must be a Gpu, as openGpu() resolves to, got a function',
+    ],
+  ])
+})
+
+test.run()

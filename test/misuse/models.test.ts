@@ -1,0 +1,193 @@
+// What plain JavaScript passes to models by mistake, and what it is told.
+
+import * as assert from 'uvu/assert'
+import { MovingAverage } from '../../engine/optim/moving-average.ts'
+import { Sgd } from '../../engine/optim/optimizer.ts'
+import { amdimEncoder } from '../../models/amdim-encoder.ts'
+import { classifiers } from '../../models/classifiers.ts'
+import { projectionHead } from '../../models/heads.ts'
+import { KeyQueue } from '../../models/key-queue.ts'
+import { Builder } from '../../models/layers.ts'
+import { MemoryBank } from '../../models/memory-bank.ts'
+import { fcHead, v3Head } from '../../models/moco-heads.ts'
+import { resnet8 } from '../../models/resnet.ts'
+import { saveModel, variablesOf } from '../../models/state.ts'
+import { type Tower, parametersOf } from '../../models/parts.ts'
+import type { Gpu } from '../../engine/gpu.ts'
+import { gpuSuite } from '../fixtures/gpu.ts'
+import { call, make, refusesAll } from '../fixtures/misuse.ts'
+
+const test = gpuSuite('misuse of models')
+
+const towerOf = (gpu: Gpu): Tower => ({
+  encoder: resnet8(gpu, { width: 2 }),
+  head: projectionHead(gpu, { features: 8, hidden: 4, dim: 4 }),
+})
+
+test('models say what was wrong with a call', async ({ gpu }) => {
+  const { encoder, head } = towerOf(gpu)
+  const x = gpu.tensor(new Uint8Array(768), [1, 16, 16, 3])
+  const build = new Builder(gpu, 0)
+  build.linear('fc', [2, 2])
+  build.norm('bn', 2)
+  await refusesAll([
+    [
+      'an option misspelt',
+      () => call(resnet8, gpu, { widht: 4 }),
+      `resnet8: there is no option 'widht'; did you mean 'width'? Its options are stem, width, zeroInitResidual, seed`,
+    ],
+    [
+      'a stem that is none',
+      () => call(resnet8, gpu, { stem: 'Cifar' }),
+      `resnet8: stem must be 'cifar' or 'imagenet', got 'Cifar'; did you mean 'cifar'?`,
+    ],
+    [
+      'a Gpu that is not there yet',
+      () => call(resnet8, Promise.resolve(gpu)),
+      'resnet8: gpu must be a Gpu, as openGpu() resolves to, got a promise; await it',
+    ],
+    [
+      'options for a Gpu',
+      () => call(resnet8, { width: 4 }),
+      'resnet8: gpu must be a Gpu, as openGpu() resolves to, got an object with width',
+    ],
+    [
+      'no features',
+      () => call(projectionHead, gpu, { dim: 4 }),
+      'projectionHead: features is missing; it must be a whole number from 1 on',
+    ],
+    [
+      'no options',
+      () => call(projectionHead, gpu),
+      'projectionHead: features is missing; it must be a whole number from 1 on',
+    ],
+    [
+      'an option of another head',
+      () => call(fcHead, gpu, { features: 4, hidden: 2 }),
+      `fcHead: there is no option 'hidden'; its options are features, dim, mlp, seed`,
+    ],
+    [
+      'two widths',
+      () => call(v3Head, gpu, { name: 'projector', widths: [4, 4] }),
+      'v3Head: widths must be three whole numbers, [features, hidden, dim], got an array of 2',
+    ],
+    [
+      'no size',
+      () => call(amdimEncoder, gpu, { width: 4 }),
+      'amdimEncoder: size is missing; it must be a whole number from 1 on',
+    ],
+    [
+      'no classes',
+      () => call(classifiers, gpu, { features: 4 }),
+      'classifiers: classes is missing; it must be a whole number from 1 on',
+    ],
+    [
+      'no channels',
+      () => make(KeyQueue, gpu, { K: 8 }),
+      'KeyQueue: C is missing; it must be a whole number from 1 on',
+    ],
+    [
+      'an option of another dictionary',
+      () => make(MemoryBank, gpu, { K: 8, C: 2 }),
+      `MemoryBank: there is no option 'K'; its options are n, C, seed`,
+    ],
+    ['no seed', () => make(Builder, gpu), 'Builder: seed must be a whole number from 0 on, got undefined'],
+    [
+      'a layer misspelt',
+      () => call(build.linear.bind(build), 'a', [2, 2], { biass: false }),
+      `Builder.linear: there is no option 'biass'; did you mean 'bias'? Its options are bias, std`,
+    ],
+    [
+      'a name used twice',
+      () => build.linear('fc', [2, 2]),
+      `Builder: the name fc.weight is used twice, so that the first layer's would be lost; give each layer a name of its own`,
+    ],
+    [
+      'a norm used twice',
+      () => build.norm('bn', 2, { scale: false, shift: false }),
+      `Builder: the name bn is used twice, so that the first layer's would be lost; give each layer a name of its own`,
+    ],
+    [
+      'no mode',
+      () => call(encoder.forward, x),
+      'resnet8.forward: the mode must be { training: true } to train, or { training: false } to evaluate, got undefined',
+    ],
+    [
+      "torch's name of a mode",
+      () => call(encoder.forward, x, { train: true }),
+      `resnet8.forward: there is no option 'train'; did you mean 'training'? Its options are training, splits, tracking, pass`,
+    ],
+    [
+      'a flag for a mode',
+      () => call(head.forward, x, true),
+      'projectionHead.forward: the mode must be { training: true } to train, or { training: false } to evaluate, got true',
+    ],
+    [
+      'pixels for a tensor',
+      () => call(encoder.forward, new Uint8Array(768), { training: true }),
+      'resnet8.forward: x must be a tensor, got a Uint8Array of 768 bytes; put values on the GPU with gpu.tensor(values, shape)',
+    ],
+  ])
+})
+
+test('towers of equal names have names of their own', async ({ gpu }) => {
+  const [image, text] = [resnet8(gpu, { width: 2 }), resnet8(gpu, { width: 2, seed: 1 })]
+  const head = fcHead(gpu, { features: 8, dim: 4 })
+  const scale = gpu.variable([1], [])
+  const named = parametersOf({ image, text: { encoder: text, head }, scale })
+  assert.is(named['image.conv1.weight'], image.parameters['conv1.weight'])
+  assert.is(named['text.conv1.weight'], text.parameters['conv1.weight'])
+  assert.is(named['text.fc.weight'], head.parameters['fc.weight'])
+  assert.is(named['scale'], scale)
+  assert.is(Object.keys(named).length, 2 * Object.keys(image.parameters).length + 3)
+  assert.equal(Object.keys(parametersOf(image)), Object.keys(image.parameters))
+  const saved = await saveModel(gpu, { image, text })
+  assert.is(saved.size, 2 * (await saveModel(gpu, image)).size)
+  assert.ok(saved.has('text.bn1.num_batches_tracked'))
+  await refusesAll([
+    [
+      'a tower of two encoders',
+      () => parametersOf({ encoder: image, head: text }),
+      'parametersOf: conv1.weight is the name of two; give each part a name of its own, such as parametersOf({ image: ..., text: ... })',
+    ],
+    [
+      'the same, saved',
+      () => saveModel(gpu, { encoder: image, head: text }),
+      'saveModel: conv1.weight is the name of two; give each part a name of its own, such as saveModel({ image: ..., text: ... })',
+    ],
+    [
+      'the same, listed',
+      () => variablesOf({ encoder: image, head: text }),
+      'variablesOf: conv1.weight is the name of two; give each part a name of its own, such as variablesOf({ image: ..., text: ... })',
+    ],
+    [
+      'no model',
+      () => call(parametersOf, { encoder: image, head: undefined }),
+      'parametersOf: head must be a model, a variable, or several of them by name, got undefined',
+    ],
+    [
+      'a tensor',
+      () => call(parametersOf, { scale: gpu.tensor([1], [1]) }),
+      'parametersOf: scale must be a model, a variable, or several of them by name, got a Tensor f32 [1]',
+    ],
+  ])
+})
+
+test('followers pair by name', async ({ gpu }) => {
+  const one = (value: number) => gpu.variable([value], [1])
+  const optimizer = new Sgd({ 'online.a': one(1), 'online.b': one(2) })
+  const turned = { b: one(0), a: one(0) }
+  new MovingAverage(optimizer, turned).update(0)
+  assert.equal([...(await gpu.read(turned.a))], [1])
+  assert.equal([...(await gpu.read(turned.b))], [2])
+  const named = new Sgd({ a: one(1), b: one(2) })
+  await refusesAll([
+    [
+      'a name of its own',
+      () => new MovingAverage(named, { a: one(0), c: one(0) }),
+      'MovingAverage: followers pair by name, and none is named b; rename c, or give all of them names of their own to pair by order',
+    ],
+  ])
+})
+
+test.run()

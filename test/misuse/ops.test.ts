@@ -1,0 +1,236 @@
+// What plain JavaScript passes to ops by mistake, and what it is told.
+
+import { addPooled } from '../../kernels/pool/add-pooled.ts'
+import { adaptiveAvgPool } from '../../kernels/pool/adaptive-avg-pool.ts'
+import { avgPool } from '../../kernels/pool/avg-pool.ts'
+import { batchNorm } from '../../kernels/norm/batch-norm.ts'
+import { clip } from '../../kernels/loss/clip-loss.ts'
+import { concat } from '../../kernels/shape/concat.ts'
+import { conv2d } from '../../kernels/conv/conv2d.ts'
+import { crossEntropy } from '../../kernels/loss/cross-entropy.ts'
+import { dropout } from '../../kernels/elementwise/dropout.ts'
+import { enqueue } from '../../kernels/state/enqueue.ts'
+import { indexSelect } from '../../kernels/shape/gather.ts'
+import { infoNce } from '../../kernels/loss/infonce.ts'
+import { l2Normalize } from '../../kernels/reduce/l2-normalize.ts'
+import { leakyRelu } from '../../kernels/elementwise/leaky-relu.ts'
+import { linear } from '../../kernels/matmul/linear.ts'
+import { logSoftmax } from '../../kernels/reduce/log-softmax.ts'
+import { matmul } from '../../kernels/matmul/matmul.ts'
+import { maxPool } from '../../kernels/pool/max-pool.ts'
+import { mean } from '../../kernels/reduce/mean.ts'
+import { mul } from '../../kernels/elementwise/mul.ts'
+import { similarities } from '../../kernels/loss/nce.ts'
+import { ntXent } from '../../kernels/loss/ntxent.ts'
+import { relu } from '../../kernels/elementwise/relu.ts'
+import { reshape } from '../../kernels/shape/reshape.ts'
+import { slice } from '../../kernels/shape/slice.ts'
+import { sub } from '../../kernels/elementwise/sub.ts'
+import { sum } from '../../kernels/reduce/sum.ts'
+import { supCon } from '../../kernels/loss/supcon.ts'
+import { transpose } from '../../kernels/shape/transpose.ts'
+import { gpuSuite } from '../fixtures/gpu.ts'
+import { type Misuse, call, refusesAll } from '../fixtures/misuse.ts'
+
+const test = gpuSuite('misuse of ops')
+
+test('ops say what was wrong with a call', async ({ gpu }) => {
+  const x = gpu.tensor([1, 2, 3, 4], [2, 2])
+  const images = gpu.tensor(new Float32Array(48), [1, 4, 4, 3])
+  const w = gpu.tensor(new Float32Array(27), [3, 3, 3, 1])
+  const misuses: Misuse[] = [
+    [
+      'no temperature of NCE',
+      () => call(similarities, x, x, x),
+      'similarities: the temperature must be a positive number, got undefined',
+    ],
+    ['a loss of one view', () => call(clip, x), 'clip: z2 must be a tensor, got undefined'],
+    [
+      'clip of CLIP for clamp',
+      () => call(clip, x, 0, 1),
+      'clip: z2 must be a tensor, got 0; put values on the GPU with gpu.tensor(values, shape)',
+    ],
+    [
+      'two numbers',
+      () => call(sub, 1, 2),
+      'sub: a must be a tensor, got 1; put values on the GPU with gpu.tensor(values, shape)',
+    ],
+    [
+      'an array for a tensor',
+      () => call(mul, x, [1, 2]),
+      'mul: b must be a tensor, got an array of 2; put values on the GPU with gpu.tensor(values, shape)',
+    ],
+    ['nothing for a tensor', () => call(relu), 'relu: x must be a tensor, got undefined'],
+    [
+      'a promise for a tensor',
+      () => call(relu, Promise.resolve(x)),
+      'relu: x must be a tensor, got a promise; await it',
+    ],
+    [
+      'an option misspelt',
+      () => call(conv2d, images, w, { strid: 2 }),
+      `conv2d: there is no option 'strid'; did you mean 'stride'? Its options are stride, padding, padMode`,
+    ],
+    [
+      'an option abbreviated',
+      () => call(conv2d, images, w, { pad: 1 }),
+      `conv2d: there is no option 'pad'; did you mean 'padding'? Its options are stride, padding, padMode`,
+    ],
+    [
+      'a mode that is none',
+      () => call(conv2d, images, w, { padMode: 'Reflect' }),
+      `conv2d: padMode must be 'zeros' or 'reflect', got 'Reflect'; did you mean 'reflect'?`,
+    ],
+    [
+      'a string for a number',
+      () => call(conv2d, images, w, { stride: '2' }),
+      `conv2d: stride must be a number or [rows, columns], got '2'`,
+    ],
+    [
+      'a number for options',
+      () => call(maxPool, images, 2),
+      'maxPool: options must be an object with size, stride, padding, got 2',
+    ],
+    [
+      'no options',
+      () => call(avgPool, images),
+      'avgPool: size is missing; it must be a whole number from 1 on',
+    ],
+    [
+      'no size',
+      () => call(addPooled, images, images, {}),
+      'addPooled: size is missing; it must be a whole number from 1 on',
+    ],
+    [
+      'a number for a grid',
+      () => call(adaptiveAvgPool, images, 2),
+      'adaptiveAvgPool: size must be [rows, columns], got 2',
+    ],
+    [
+      'a flag for options',
+      () => call(matmul, x, x, true),
+      'matmul: options must be an object with transA, transB, got true',
+    ],
+    [
+      "another library's option",
+      () => call(matmul, x, x, { transposeB: true }),
+      `matmul: there is no option 'transposeB'; its options are transA, transB`,
+    ],
+    [
+      'a string for a flag',
+      () => call(sum, x, 1, { keepDims: 'yes' }),
+      `sum: keepDims must be true or false, got 'yes'`,
+    ],
+    [
+      'options for axes',
+      () => call(sum, x, { keepDims: true }),
+      'sum: axes must be a number or a list of them, got an object with keepDims',
+    ],
+    [
+      "numpy's option",
+      () => call(mean, x, 0, { keepdims: true }),
+      `mean: there is no option 'keepdims'; did you mean 'keepDims'? Its options are keepDims`,
+    ],
+    ['a string for an axis', () => call(logSoftmax, x, 'last'), `logSoftmax: no axis 'last' in [2, 2]`],
+    [
+      'options for the temperature',
+      () => call(ntXent, x, x, { temperature: 0.5 }),
+      'ntXent: the temperature must be a positive number, got an object with temperature',
+    ],
+    [
+      'no temperature',
+      () => call(ntXent, x, x),
+      'ntXent: the temperature must be a positive number, got undefined',
+    ],
+    [
+      'a number for options of a loss',
+      () => call(ntXent, x, x, 0.5, true),
+      'ntXent: options must be an object with normalized, got true',
+    ],
+    [
+      'an option of another loss',
+      () => call(infoNce, x, x, x, 0.5, { inbatch: true }),
+      `infoNce: there is no option 'inbatch'; did you mean 'inBatch'? Its options are normalized, inBatch`,
+    ],
+    [
+      'no labels',
+      () => call(supCon, x, x, undefined, 0.5),
+      'supCon: labels must be an array of whole numbers or a tensor, got undefined',
+    ],
+    [
+      'labels as words',
+      () => call(crossEntropy, x, 'cat'),
+      `crossEntropy: indices must be an array of whole numbers or a tensor, got 'cat'`,
+    ],
+    [
+      'an unknown option of a loss',
+      () => call(crossEntropy, x, [0, 1], { ignore_index: 0 }),
+      `crossEntropy: there is no option 'ignore_index'; did you mean 'ignoreIndex'? Its options are ignoreIndex`,
+    ],
+    [
+      'tensors one by one',
+      () => call(concat, x, x),
+      'concat: tensors must be an array of tensors, got a Tensor f32 [2, 2]',
+    ],
+    [
+      'an array among tensors',
+      () => call(concat, [x, [1]], 0),
+      'concat: tensors[1] must be a tensor, got an array of 1; put values on the GPU with gpu.tensor(values, shape)',
+    ],
+    ['sizes one by one', () => call(reshape, x, 4, 1), 'reshape: the shape must be an array of sizes, got 4'],
+    [
+      'a number for an order',
+      () => call(transpose, x, 1),
+      'transpose: the order must be an array of axes, got 1',
+    ],
+    [
+      'an array to slice',
+      () => call(slice, [1, 2, 3], 0, 1, 2),
+      'slice: x must be a tensor, got an array of 3; put values on the GPU with gpu.tensor(values, shape)',
+    ],
+    [
+      'an axis as options',
+      () => call(l2Normalize, x, 1),
+      'l2Normalize: options must be an object with axis, eps, got 1',
+    ],
+    [
+      'options for a slope',
+      () => call(leakyRelu, x, { slope: 0.1 }),
+      'leakyRelu: slope must be a number, got an object with slope',
+    ],
+    ['no weights', () => call(linear, x), 'linear: w must be a tensor, got undefined'],
+    [
+      'no indices',
+      () => call(indexSelect, x, 0),
+      'indexSelect: indices must be an array of whole numbers or a tensor, got undefined',
+    ],
+    [
+      'a tensor for a queue',
+      () => call(enqueue, x, x, 0),
+      'enqueue: queue must be a variable, got a Tensor f32 [2, 2]',
+    ],
+    [
+      'no training',
+      () => call(batchNorm, x, x, x, null, { train: true }),
+      `batchNorm: there is no option 'train'; did you mean 'training'? Its options are training, momentum, eps, residual, relu, splits`,
+    ],
+    [
+      'no options of a norm',
+      () => call(batchNorm, x, x, x, null, {}),
+      'batchNorm: training is missing; it must be true or false',
+    ],
+    [
+      'no seed',
+      () => call(dropout, x, 0.5, { step: 0 }),
+      'dropout: seed is missing; it must be a whole number from 0 on',
+    ],
+    [
+      'no probability',
+      () => call(dropout, x, { seed: 0, step: 0 }),
+      'dropout: seed is missing; it must be a whole number from 0 on',
+    ],
+  ]
+  await refusesAll(misuses)
+})
+
+test.run()

@@ -1,0 +1,140 @@
+// What plain JavaScript passes to optimizers and schedules by mistake, and what it is told.
+
+import * as assert from 'uvu/assert'
+import { LossScaler } from '../../engine/optim/loss-scaler.ts'
+import { MovingAverage } from '../../engine/optim/moving-average.ts'
+import { Adam, AdamW, Lars, Sgd } from '../../engine/optim/optimizer.ts'
+import { constant, cosine, rising, step as multiStep, warmup } from '../../engine/optim/schedule.ts'
+import { gpuSuite } from '../fixtures/gpu.ts'
+import { call, make, refusesAll } from '../fixtures/misuse.ts'
+
+const test = gpuSuite('misuse of optimizers')
+
+test('optimizers say what was wrong with a call', async ({ gpu }) => {
+  const w = gpu.variable([1, 2], [2])
+  const optimizer = new Sgd({ w })
+  const update = optimizer.step.bind(optimizer)
+  const gradients = new Map([[w, gpu.tensor([1, 1], [2])]])
+  await refusesAll([
+    [
+      'the rate as an option',
+      () => make(Sgd, { w }, { lr: 0.1 }),
+      `Sgd: the learning rate is no option of the optimizer, got 'lr'; give it to each step, optimizer.step(gradients, lr)`,
+    ],
+    [
+      'the rate as an option of Adam',
+      () => make(Adam, { w }, { learningRate: 0.1 }),
+      `Adam: the learning rate is no option of the optimizer, got 'learningRate'; give it to each step, optimizer.step(gradients, lr)`,
+    ],
+    [
+      "torch's name",
+      () => make(AdamW, { w }, { weight_decay: 0.1 }),
+      `AdamW: there is no option 'weight_decay'; did you mean 'weightDecay'? Its options are betas, eps, weightDecay`,
+    ],
+    [
+      'one beta',
+      () => make(Adam, { w }, { betas: 0.9 }),
+      'Adam: betas must be two numbers from 0 to 1, [beta1, beta2], got 0.9',
+    ],
+    [
+      'a string for a number',
+      () => make(Sgd, { w }, { momentum: '0.9' }),
+      `Sgd: momentum must be a number from 0 to 1, got '0.9'`,
+    ],
+    [
+      'a list of names',
+      () => make(Lars, { w }, { exclude: ['w'] }),
+      'Lars: exclude must be a function, got an array of 1',
+    ],
+    [
+      'a list of variables',
+      () => make(Sgd, [w]),
+      'optimizer: parameters must be variables by name, such as model.parameters, got an array of 1',
+    ],
+    [
+      'a variable by itself',
+      () => make(Sgd, w),
+      'optimizer: parameters must be variables by name, such as model.parameters, got a Variable f32 [2]',
+    ],
+    [
+      'a tensor for a variable',
+      () => make(Sgd, { w: gpu.tensor([1], [1]) }),
+      'optimizer: parameter w must be a variable, got a Tensor f32 [1]; give parameters by name, such as model.parameters or parametersOf({ encoder, head })',
+    ],
+    [
+      'nothing to update',
+      () => make(Sgd),
+      'optimizer: parameters must be variables by name, such as model.parameters, got undefined',
+    ],
+    [
+      'no rate',
+      () => call(update, gradients),
+      'Optimizer.step: lr must be a number or a function of none, () => number, got undefined',
+    ],
+    [
+      'a schedule for a rate',
+      () => call(update, gradients, cosine(0.1, 10)),
+      'Optimizer.step: lr must be a number or a function of none, () => number, got a function',
+    ],
+    [
+      'no gradients',
+      () => call(update, undefined, 0.1),
+      'Optimizer.step: gradients must be the map of gradients that gpu.backward returns, got undefined',
+    ],
+    [
+      'options for a scaler',
+      () => call(update, gradients, 0.1, { scale: 2 }),
+      'Optimizer.step: scaler must be a LossScaler, got an object with scale',
+    ],
+    [
+      'an option of a scaler',
+      () => make(LossScaler, gpu, { init_scale: 1024 }),
+      `LossScaler: there is no option 'init_scale'; its options are scale, interval`,
+    ],
+    [
+      'followers of nothing',
+      () => make(MovingAverage, { w }, { w }),
+      'MovingAverage: optimizer must be an optimizer such as Sgd, got an object with w',
+    ],
+    [
+      'no momentum',
+      () =>
+        call(() =>
+          Reflect.apply(
+            MovingAverage.prototype.update,
+            new MovingAverage(new Sgd({ a: gpu.variable([1], [1]) }), { a: gpu.variable([1], [1]) }),
+            [],
+          ),
+        ),
+      'MovingAverage.update: m must be a number or a function of none, () => number, got undefined',
+    ],
+  ])
+})
+
+test('schedules say what was wrong with a call', () =>
+  refusesAll([
+    ['no length', () => call(cosine, 0.1), 'cosine: total must be a number, got undefined'],
+    ['a word', () => call(constant, 'fast'), `constant: lr must be a number, got 'fast'`],
+    [
+      'no milestones',
+      () => call(multiStep, 0.1),
+      'step: milestones must be an array of numbers, got undefined',
+    ],
+    [
+      'nothing after',
+      () => call(warmup, 5),
+      'warmup: after must be a number or a function of the step, t => number, got undefined',
+    ],
+    [
+      'a start that is none',
+      () => call(warmup, 5, 0.1, { first: 'one' }),
+      `warmup: first must be 'zero' or 'nonzero', got 'one'`,
+    ],
+    ['no end', () => call(rising, 0.99), 'rising: total must be a number, got undefined'],
+  ]))
+
+test('a number is a schedule after a warm-up', () => {
+  assert.equal([0, 1, 2, 3].map(warmup(2, 0.1)), [0, 0.05, 0.1, 0.1])
+})
+
+test.run()
