@@ -98,7 +98,7 @@ test('says when more neighbours are asked for than the bank has', ({ run }) => {
 
 /** An adapter that binds so many bytes. */
 const binding = (maxStorageBufferBindingSize: number) =>
-  ({ device: { limits: { maxStorageBufferBindingSize } } }) as unknown as Gpu
+  ({ device: { limits: { maxStorageBufferBindingSize } }, run: null, variable: null }) as unknown as Gpu
 const { train: images } = procedural({ train: 1000, test: 10 })
 
 test('what the data set or a flag lets grow is checked against what the adapter binds', () => {

@@ -39,7 +39,7 @@ test('data sets say what was wrong with a call', () => {
     [
       'an option of the folder misspelt',
       () => call(openData, 'procedural', { worker_s: 2 }),
-      `openData: there is no option 'worker_s'; did you mean 'workers'? Its options are size, seed, cache, testShare, memory, workers, onProgress, onNotice, worker`,
+      `openData: there is no option 'worker_s'; did you mean 'workers'? Its options are size, seed, cache, testShare, memory, workers, onProgress, onNotice, worker, originals`,
     ],
     [
       "torch's name of a batch",
