@@ -28,6 +28,12 @@ export function checkConfig(input: unknown, path: string): AnyConfig {
   )
 }
 
+/** The fields of `input` that are wrong, missing or unknown, each with its rule. */
+export function wrongFields(input: unknown): readonly Wrong[] {
+  const found = read(input)
+  return 'config' in found ? [] : found.wrong
+}
+
 function read(input: unknown): { readonly config: AnyConfig } | { readonly wrong: readonly Wrong[] } {
   const method: unknown = typeof input === 'object' && input !== null ? Reflect.get(input, 'method') : input
   const names = Object.keys(runSchemas)

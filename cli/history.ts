@@ -71,7 +71,7 @@ function sorted(value: unknown): unknown {
 }
 
 /** Every value that is no object by its path; lists of numbers are values. */
-function leaves(value: unknown, path = ''): Map<string, unknown> {
+export function leaves(value: unknown, path = ''): Map<string, unknown> {
   const isList = Array.isArray(value) && !value.some((item) => typeof item === 'object' && item !== null)
   if (typeof value !== 'object' || value === null || isList) return new Map([[path, value]])
   return new Map(

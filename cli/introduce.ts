@@ -5,6 +5,7 @@ import type { Gpu } from '../engine/gpu.ts'
 import { counted } from '../data/words.ts'
 import { command } from './command.ts'
 import type { AnyConfig } from './config.ts'
+import { type Changes, describeChanges } from './history.ts'
 import { ofAll } from './knn.ts'
 import { effectOf } from './precision.ts'
 import type { Progress } from './progress.ts'
@@ -16,13 +17,15 @@ export interface Place {
   readonly run: RunFolder
   readonly data: Split
   readonly progress: Progress
+  /** What of the configuration is not its preset's. */
+  readonly changes: Changes
 }
 
 /** Says what is trained, on what, into which folder, and what to know about it. */
 export function introduce(
   what: string,
   { config, gpu, images, stepsPerEpoch, probe }: Prepared,
-  { run, progress }: Place,
+  { run, progress, changes }: Place,
 ) {
   const { batch, epochs, seed } = config
   const chunk = config.chunk ?? batch
@@ -32,6 +35,8 @@ export function introduce(
   progress.note(
     `${what} on ${counted(images.size, 'image')} of ${images.name}, batch ${batch}${cut}, ${counted(epochs, 'epoch')} (${counted(total, 'step')}), seed ${seed}`,
   )
+  if (Object.keys(changes).length > 0)
+    progress.note(`not as ${config.preset} has it: ${describeChanges(changes)}`, { changes })
   const climb =
     config.method === 'amdim' ? config.schedule.warmupSteps : config.schedule.warmupEpochs * stepsPerEpoch
   if (climb > 0 && climb >= total)

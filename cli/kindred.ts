@@ -76,9 +76,12 @@ program
 
 program
   .command('presets')
+  .argument('[name]', 'a preset, whose settings are listed by the paths that --set takes')
   .description('list the settings of published runs that training can begin with, and where they come from')
   .option('--json', 'print one JSON object per line')
-  .action((flags: { json?: boolean }) => finish(Promise.resolve(listPresets(flags))))
+  .action((name: string | undefined, flags: { json?: boolean }) =>
+    finish(Promise.resolve().then(() => listPresets(name, flags))),
+  )
 
 const evaluate = program.command('eval').description('measure what an encoder has learned')
 

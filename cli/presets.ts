@@ -6,6 +6,7 @@ import { mocoPresets } from '../methods/presets/moco.ts'
 import type { PresetOf } from '../methods/presets/settings.ts'
 import { simclrPresets } from '../methods/presets/simclr.ts'
 import { choice } from './choice.ts'
+import { leaves } from './history.ts'
 import { command } from './command.ts'
 import type { MethodConfig } from './config.ts'
 
@@ -77,13 +78,35 @@ export const presetLines = (method: Method | 'amdim') =>
     .map(([name, { about }]) => `  ${name.padEnd(20)} ${about}`)
     .join('\n')
 
-/** Prints every preset with its source, or one JSON object per line. */
-export function listPresets({ json = false }: { readonly json?: boolean }): number {
-  for (const method of [...(Object.keys(methods) as Method[]), 'amdim' as const]) {
+/** Prints every preset with its source, or the settings of the one that is named, each by the path
+ *  that --set takes; or JSON. Throws UsageError. */
+export function listPresets(name: string | undefined, { json = false }: { readonly json?: boolean }): number {
+  const known = [...(Object.keys(methods) as Method[]), 'amdim' as const]
+  if (name !== undefined) return showPreset(known, name, json)
+  for (const method of known) {
     if (json) {
-      for (const [name, { about, size }] of Object.entries(presetsOf(method)))
-        console.log(JSON.stringify({ method, name, size, about }))
+      for (const [preset, { about, size }] of Object.entries(presetsOf(method)))
+        console.log(JSON.stringify({ method, name: preset, size, about }))
     } else console.log(`${command('train', method)} --preset ...\n${presetLines(method)}\n`)
+  }
+  return 0
+}
+
+function showPreset(known: readonly (Method | 'amdim')[], name: string, json: boolean): number {
+  const method = known.find((one) => Object.hasOwn(presetsOf(one), name))
+  const preset = method && presetsOf(method)[name]
+  if (!preset)
+    throw choice(
+      'presets',
+      name,
+      known.flatMap((one) => Object.keys(presetsOf(one))),
+    )
+  const settings = preset.settings(preset.size)
+  if (json) console.log(JSON.stringify({ method, name, size: preset.size, about: preset.about, settings }))
+  else {
+    const lines = [...leaves(settings)].filter(([path]) => path !== 'method')
+    const values = lines.map(([path, value]) => `  ${path} = ${JSON.stringify(value)}`)
+    console.log(`${command('train', method)} --preset ${name}\n  ${preset.about}\n\n${values.join('\n')}`)
   }
   return 0
 }

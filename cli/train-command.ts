@@ -13,6 +13,8 @@ import { closeImages, openImages } from './images.ts'
 import { INTERRUPTED, onInterrupt, say } from './interrupt.ts'
 import { type Place, adapterOf, introduce } from './introduce.ts'
 import { resumeCommand } from './command.ts'
+import type { Changes } from './history.ts'
+import { type OverrideFlags, type Settled, readOverrides, settled, withFile } from './overrides.ts'
 import { knnRows } from './knn.ts'
 import { type PlaceFlags, folderToResume, makeNextFree, savedConfig } from './place.ts'
 import { openRunGpu } from './precision.ts'
@@ -26,7 +28,7 @@ import type { Outcome } from './outcome.ts'
 import { type Manner, type Prepared, Training, prepare, trainingImages } from './train.ts'
 import { version } from './version.ts'
 
-export type CommandFlags = TrainFlags & PlaceFlags
+export type CommandFlags = TrainFlags & PlaceFlags & OverrideFlags
 
 /** A method as the command line trains it. */
 export interface Trainable<Flags extends RunFlags, Config extends AnyConfig> {
@@ -55,25 +57,29 @@ export const trainMethod = (method: Method, flags: CommandFlags): Promise<number
  *  in one line. */
 export async function trainAs<Flags extends RunFlags, Config extends AnyConfig>(
   method: Trainable<Flags, Config>,
-  flags: Flags & PlaceFlags,
+  flags: Flags & PlaceFlags & OverrideFlags,
 ): Promise<number> {
   const resuming = folderToResume(flags)
   const saved = resuming === null ? null : goingOn(await savedConfig(method, resuming), flags, resuming)
   const progress = startProgress({ json: flags.json ?? false })
-  const draft = saved ?? method.configOf(flags, false)
+  const overrides = await readOverrides(method.name, flags)
+  const settings = withFile(flags, overrides)
+  const settle = (given: Flags, software: boolean): Settled<Config> =>
+    saved ? { config: saved, changes: {} } : settled(method.configOf, given, software, overrides)
+  const draft = settle(settings, false).config
   const data = await openImages(draft, progress) // what is wrong with the data is told before a GPU is looked for
   try {
     const images = trainingImages(draft, data)
-    const given = { ...flags, images: images.size }
-    steps(images, saved ?? method.configOf(given, false)) // throws when there is not one
+    const given = { ...settings, images: images.size }
+    steps(images, settle(given, false).config) // throws when there is not one
     const gpu = await openRunGpu(flags.adapter, draft)
     try {
-      const config = saved ?? method.configOf(given, gpu.software)
+      const { config, changes } = settle(given, gpu.software)
       checkRoom(gpu, config, images, flags.resident)
       const prepared = await method.prepare(gpu, config, data, flags)
-      const place = await placed(prepared, { resuming, out: flags.out })
+      const place = await placed(prepared, { resuming, out: flags.out, changes })
       return await train(`${method.title}: ${method.describe(config)}`, place.prepared, {
-        ...{ run: place.run, data, progress, resumed: resuming !== null },
+        ...{ run: place.run, data, progress, changes, resumed: resuming !== null },
       })
     } finally {
       gpu.destroy()
@@ -84,16 +90,23 @@ export async function trainAs<Flags extends RunFlags, Config extends AnyConfig>(
   }
 }
 
+interface Placing {
+  readonly resuming: string | null
+  readonly out: string | undefined
+  /** What of the configuration is not its preset's. */
+  readonly changes: Changes
+}
+
 /** The run's folder, taken, and what is prepared, with the images named as they are found from
  *  there. */
 async function placed(
   prepared: Prepared,
-  { resuming, out }: { readonly resuming: string | null; readonly out: string | undefined },
+  { resuming, out, changes }: Placing,
 ): Promise<{ readonly run: RunFolder; readonly prepared: Prepared }> {
   if (resuming !== null) return { run: await resumeRun(resuming), prepared }
   const dir = out ?? (await makeNextFree(prepared.config))
   const config = { ...prepared.config, ...sourceOf(prepared.config.data, dir) }
-  const run = await createRun(dir, described(config, prepared.gpu)).catch(async (error: unknown) => {
+  const run = await createRun(dir, described(config, prepared.gpu, changes)).catch(async (error: unknown) => {
     if (out === undefined) await rmdir(dir).catch(() => undefined) // made just now, and empty
     throw error
   })
@@ -128,9 +141,9 @@ async function train(
 }
 
 /** The configuration and what it runs on, as config.json holds them. */
-const described = (config: AnyConfig, gpu: Gpu) => ({
+const described = (config: AnyConfig, gpu: Gpu, changes: Changes) => ({
   ...config,
-  about: { kindred: version(), node: process.version, adapter: adapterOf(gpu) },
+  about: { kindred: version(), node: process.version, adapter: adapterOf(gpu), changes },
 })
 
 function tell(outcome: Outcome, { config, probe }: Prepared, run: RunFolder, progress: Progress) {

@@ -131,6 +131,12 @@ export const beginning = (own: Command, description: string) =>
       folder,
     )
     .option('--preset <name>', 'settings to begin with, see below')
+    .option(
+      '--set <path=value>',
+      'any setting, as in --set views.flip=0 (kindred presets NAME lists them all); may be repeated',
+      (value: string, before: readonly string[] | undefined) => [...(before ?? []), value],
+    )
+    .option('--config <file>', 'settings from a file in the format of config.json, over the preset')
 
 /** Adds the options that come last with every method. */
 export const measuring = (own: Command) =>

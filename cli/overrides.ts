@@ -1,0 +1,149 @@
+// --set and --config: every setting of a run can be given by its path, or a whole file of them.
+
+import { readFile } from 'node:fs/promises'
+import { wrongFields } from './check-config.ts'
+import { UsageError } from './choice.ts'
+import type { AnyConfig, RunFlags } from './config.ts'
+import { type Changes, changesBetween } from './history.ts'
+import { nearest } from './nearest.ts'
+
+/** What the command line says of settings besides a method's own flags. */
+export interface OverrideFlags {
+  /** Each as PATH=VALUE. */
+  readonly set?: readonly string[]
+  /** A file in the format of config.json. */
+  readonly config?: string
+}
+
+/** The settings of the file of --config, and those of --set. */
+export interface Overrides {
+  readonly file: Readonly<Record<string, unknown>>
+  readonly set: readonly string[]
+}
+
+type ConfigOf<F, C> = (flags: F, software: boolean) => C
+
+/** Fields of config.json that say where a run was, and no setting. */
+const ASIDE = ['about', 'history', 'dataFromRun']
+/** Fields that the command itself decides. */
+const DECIDED: Readonly<Record<string, string>> = {
+  method: 'the command names the method',
+  preset: 'give --preset',
+  data: 'give --data',
+}
+
+/** Reads the file of --config. Throws UsageError for one that is no JSON object, or of another
+ *  method. */
+export async function readOverrides(
+  method: string,
+  { set = [], config: path }: OverrideFlags,
+): Promise<Overrides> {
+  if (path === undefined) return { file: {}, set }
+  const text = await readFile(path, 'utf8').catch((cause: unknown) => {
+    throw new UsageError(`--config: cannot read ${path}; give a file such as config.json`, { cause })
+  })
+  const file = parsed(text)
+  if (!isObject(file))
+    throw new UsageError(`--config: ${path} must be a JSON object, in the format of config.json`)
+  const { method: own = method } = file
+  if (own !== method)
+    throw new UsageError(`--config: ${path} is of method ${JSON.stringify(own)}, not ${method}`)
+  return { file: Object.fromEntries(Object.entries(file).filter(([key]) => !ASIDE.includes(key))), set }
+}
+
+/** The flags, with the preset, the data and the size of the file where they name none. */
+export const withFile = <F extends RunFlags>(flags: F, { file }: Overrides): F => ({
+  ...flags,
+  ...(typeof file['preset'] === 'string' && { preset: flags.preset ?? file['preset'] }),
+  ...(typeof file['data'] === 'string' && { data: flags.data ?? file['data'] }),
+  ...(typeof file['size'] === 'number' && { size: flags.size ?? file['size'] }),
+})
+
+/** A configuration, and what of it is not its preset's. */
+export interface Settled<C> {
+  readonly config: C
+  readonly changes: Changes
+}
+
+/** The configuration of a run: the preset's, changed by the file, then by the flags, then by --set.
+ *  Throws UsageError that names every field that is wrong, with its rule. */
+export function settled<F extends RunFlags, C extends AnyConfig>(
+  configOf: ConfigOf<F, C>,
+  flags: F,
+  software: boolean,
+  { file, set }: Overrides,
+): Settled<C> {
+  const flagged = configOf(flags, software)
+  const { data, size } = flags
+  const bare = { preset: flagged.preset, data, size, images: 'images' in flags ? flags.images : undefined }
+  const preset = configOf(bare as unknown as F, software) // all that a preset depends on
+  const whole = Object.keys(file).length === 0 ? flagged : merged(preset, file)
+  const changed: unknown = JSON.parse(JSON.stringify(whole)) // shares nothing, as two views may
+  if (!isObject(changed)) throw new Error('a configuration is an object')
+  if (Object.keys(file).length > 0)
+    for (const [path, { to }] of Object.entries(changesBetween(preset, flagged))) put(changed, path, to)
+  for (const text of set) assign(changed, text)
+  const wrong = wrongFields(changed)
+  if (wrong.length > 0) {
+    const lines = wrong.map(({ field, reason }) => `${field}: ${reason}`)
+    throw new UsageError(`${set.length > 0 ? '--set' : '--config'}: ${lines.join('\n  ')}`)
+  }
+  return { config: changed as unknown as C, changes: changesBetween(preset, changed) } // checked just now
+}
+
+/** `over` laid on `base`: objects field by field, all else whole, and an object of another kind
+ *  whole. */
+function merged(base: unknown, over: unknown): unknown {
+  if (!isObject(base) || !isObject(over) || Array.isArray(base) || Array.isArray(over)) return over
+  const isOther = ['style', 'name'].some((kind) => over[kind] !== undefined && over[kind] !== base[kind])
+  if (isOther) return over
+  const keys = [...new Set([...Object.keys(base), ...Object.keys(over)])]
+  return Object.fromEntries(keys.map((key) => [key, key in over ? merged(base[key], over[key]) : base[key]]))
+}
+
+/** Does what one --set says. Throws UsageError. */
+function assign(config: Record<string, unknown>, text: string) {
+  const at = text.indexOf('=')
+  const path = text.slice(0, Math.max(0, at)).trim()
+  if (path === '') throw new UsageError(`--set: must be PATH=VALUE, as in epochs=10, got ${text}`)
+  const [first = ''] = keysOf(path)
+  const decided = DECIDED[first] ?? (ASIDE.includes(first) ? 'it is no setting' : null)
+  if (decided !== null) throw new UsageError(`--set: ${first} cannot be set; ${decided}`)
+  const value = text.slice(at + 1).trim()
+  put(config, path, parsed(value) ?? (value === 'null' ? null : value))
+}
+
+/** Puts a value at a path, whose objects must be there. Throws UsageError. */
+function put(config: Record<string, unknown>, path: string, value: unknown) {
+  const keys = keysOf(path)
+  let node: Record<string, unknown> = config
+  for (const [i, key] of keys.slice(0, -1).entries()) {
+    const next = node[key]
+    if (!isObject(next)) {
+      const near = nearest(
+        key,
+        Object.keys(node).filter((name) => isObject(node[name])),
+      )
+      const whole = [...keys.slice(0, i), near ?? ''].join('.')
+      const hint = near === null ? '' : `; did you mean ${whole}?`
+      throw new UsageError(`--set: ${keys.slice(0, i + 1).join('.')} is not known${hint}`)
+    }
+    node = next
+  }
+  node[keys.at(-1) ?? ''] = value
+}
+
+/** The keys of a path: views[1].crop and views.1.crop are the same. */
+const keysOf = (path: string): string[] => path.replaceAll(/\[(\d+)\]/g, '.$1').split('.')
+
+const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null
+
+/** The value of a JSON text; undefined when it is not JSON. */
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,190 @@
+// --set and --config: any leaf of any preset, and nothing else.
+
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { amdimConfig } from '../../cli/amdim-config.ts'
+import { wrongFields } from '../../cli/check-config.ts'
+import { type AnyConfig, type TrainFlags, configOf } from '../../cli/config.ts'
+import { changesBetween, leaves } from '../../cli/history.ts'
+import { type Overrides, readOverrides, settled } from '../../cli/overrides.ts'
+import { type Method, methods } from '../../cli/presets.ts'
+import { amdimPresets } from '../../methods/presets/amdim.ts'
+import { kindred } from '../fixtures/kindred.ts'
+import { refuses } from '../fixtures/refusal.ts'
+
+const test = suite<{ dir: string }>('settings by path')
+test.before((context) => {
+  context.dir = mkdtempSync(join(tmpdir(), 'kindred-set-'))
+})
+test.after(({ dir }) => rmSync(dir, { recursive: true }))
+
+type Make = (flags: TrainFlags, software: boolean) => AnyConfig
+
+const makers: readonly (readonly [string, Make, readonly string[]])[] = [
+  ...(Object.keys(methods) as Method[]).map((method): [string, Make, readonly string[]] => [
+    method,
+    (flags, software) => configOf(method, flags, software),
+    Object.keys(methods[method].presets),
+  ]),
+  ['amdim', amdimConfig, Object.keys(amdimPresets)],
+]
+
+const none: Overrides = { file: {}, set: [] }
+const setting = (...set: string[]): Overrides => ({ file: {}, set })
+const decided = /^(method|preset|data)$/
+
+/** Other values that a leaf might take. */
+const others = (value: unknown): unknown[] => {
+  if (typeof value === 'number') return [value / 2, value * 2, value + 1, value - 1, 1, 0.5]
+  if (typeof value === 'boolean') return [!value]
+  if (Array.isArray(value))
+    return [value.map((v: number) => v / 2), value.map((v: number) => v / 2 + 0.3), [1, 2]]
+  if (value === null) return [3, 64]
+  return [
+    'cifar',
+    'imagenet',
+    'resnet18',
+    'resnet50',
+    'sgd',
+    'adam',
+    'lars',
+    'constant',
+    'cosine',
+    'nce',
+    'infonce',
+    'joint',
+    'per-view',
+    'linear',
+    'mlp',
+    'paper',
+    'leftthomas',
+    'seed',
+    'f16',
+    'embedding',
+    'features',
+    'bicubic',
+    'bilinear',
+  ]
+}
+
+/** The configuration with one leaf set to the first other value that the rules allow. */
+function withLeaf(make: Make, preset: string, path: string, value: unknown): AnyConfig | null {
+  for (const other of others(value)) {
+    if (JSON.stringify(other) === JSON.stringify(value)) continue
+    const text = typeof other === 'string' ? other : JSON.stringify(other)
+    try {
+      return settled(make, { preset }, false, setting(`${path}=${text}`)).config
+    } catch {
+      // not allowed: another
+    }
+  }
+  return null
+}
+
+test('every leaf of every preset can be set, and nothing else changes', () => {
+  let set = 0
+  const fixed: string[] = []
+  for (const [, make, presets] of makers)
+    for (const preset of presets) {
+      const { config } = settled(make, { preset }, false, none)
+      for (const [path, value] of leaves(config)) {
+        if (decided.test(path)) continue
+        const changed = withLeaf(make, preset, path, value)
+        if (changed === null) fixed.push(path)
+        else assert.equal(Object.keys(changesBetween(config, changed)), [path], `${preset} ${path}`)
+        set++
+      }
+    }
+  assert.ok(set > 600, `${set} leaves`)
+  const alone = new Set([
+    'head.style',
+    'model.name',
+    'optimizer.name',
+    'schedule.name',
+    'queue',
+    'model.features',
+    'bnSplits',
+  ])
+  assert.equal(
+    fixed.filter((path) => !alone.has(path)),
+    [],
+    'of these a rule allows but one value',
+  )
+})
+
+test('a configuration is its own file', async ({ dir }) => {
+  for (const [method, make, presets] of makers)
+    for (const preset of presets) {
+      const { config } = settled(make, { preset }, false, setting('epochs=3'))
+      const path = join(dir, `${preset}.json`)
+      writeFileSync(path, JSON.stringify({ ...config, about: { node: 'v1' } }))
+      const overrides = await readOverrides(method, { config: path })
+      const again = settled(make, { preset }, false, overrides)
+      assert.equal(again.config, config, preset)
+      assert.equal(Object.keys(again.changes), ['epochs'])
+    }
+})
+
+test('the file is over the preset, flags over the file, --set over all', () => {
+  const make: Make = (flags, software) => configOf('simclr', flags, software)
+  const file = { temperature: 0.3, epochs: 7, schedule: { lr: 0.5 } }
+  const { config } = settled(make, { preset: 'simclr-demo', epochs: 8 }, false, { file, set: ['batch=24'] })
+  assert.equal([config.epochs, config.batch, config.schedule.lr], [8, 24, 0.5])
+  assert.is(config.schedule.name, 'cosine', "the rest is the preset's")
+  assert.equal(wrongFields(config), [])
+})
+
+test('what cannot be set is refused in words', () => {
+  const make: Make = (flags, software) => configOf('simclr', flags, software)
+  for (const [text, message] of [
+    ['views.jiter.hue=0', '--set: views.jiter is not known; did you mean views.jitter?'],
+    ['views.jitter.huge=0', '--set: views.jitter.huge: is not known; did you mean hue?'],
+    ['temprature=1', '--set: temprature: is not known; did you mean temperature?'],
+    ['temperature=-1', '--set: temperature: must be a number above 0, got -1'],
+    ['temperature=warm', '--set: temperature: must be a number above 0, got "warm"'],
+    ['epochs', '--set: must be PATH=VALUE, as in epochs=10, got epochs'],
+    ['method=moco', '--set: method cannot be set; the command names the method'],
+    ['preset=simclr-demo', '--set: preset cannot be set; give --preset'],
+    ['history=[]', '--set: history cannot be set; it is no setting'],
+  ] as const)
+    refuses(() => settled(make, { preset: 'simclr-demo' }, false, setting(text)), message)
+})
+
+test('a file that cannot be settings is refused in words', async ({ dir }) => {
+  const write = (name: string, text: string) => {
+    writeFileSync(join(dir, name), text)
+    return join(dir, name)
+  }
+  const refused = (config: string) =>
+    readOverrides('simclr', { config }).then(
+      () => 'nothing was said',
+      (error: Error) => error.message,
+    )
+  const missing = join(dir, 'none.json')
+  assert.is(await refused(missing), `--config: cannot read ${missing}; give a file such as config.json`)
+  const list = write('list.txt', 'epochs 3')
+  assert.is(await refused(list), `--config: ${list} must be a JSON object, in the format of config.json`)
+  const moco = write('moco.json', '{ "method": "moco" }')
+  assert.is(await refused(moco), `--config: ${moco} is of method "moco", not simclr`)
+})
+
+test("the command line says what is not the preset's, and keeps it", async ({ dir }) => {
+  const out = join(dir, 'run')
+  const tiny = '--data procedural:32,16 --preset simclr-demo --width 2 --size 16 --batch 16 --epochs 1'.split(
+    ' ',
+  )
+  const first = await kindred('train', 'simclr', ...tiny, '--set', 'views.flip=0', '--out', out)
+  assert.is(first.code, 0, first.err)
+  assert.match(first.out, /\nnot as simclr-demo has it: .*views\.flip 0\.5 -> 0/)
+  const kept: unknown = JSON.parse(readFileSync(join(out, 'config.json'), 'utf8'))
+  assert.match(JSON.stringify(kept), /"changes":\{.*"views\.flip":\{"from":0\.5,"to":0\}/)
+  const bad = await kindred('train', 'simclr', ...tiny, '--set', 'temprature=1', '--out', join(dir, 'no'))
+  assert.is(bad.code, 2)
+  const shown = await kindred('presets', 'simclr-demo')
+  assert.match(shown.out, /\n {2}views\.flip = 0\.5\n/)
+})
+
+test.run()
