@@ -2,7 +2,7 @@
 // the other keys of the batch, and both encoders are updated by back-propagation.
 
 import type { Tensor } from '../kernels/op.ts'
-import { clip } from '../kernels/loss/clip-loss.ts'
+import { clipLoss } from '../kernels/loss/clip-loss.ts'
 import { needed, positive } from '../kernels/options.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import type { Optimizer } from '../engine/optim/optimizer.ts'
@@ -47,7 +47,7 @@ export function endToEnd(gpu: Gpu, given: EndToEndOptions) {
     (...batch: Tensor[]) => {
       const x = open(batch) //                                       two randomly augmented versions, 0 and 1
       const [q, k] = [x.encode(f_q, 0), x.encode(f_k, 1)]
-      const loss = clip(q, k, temperature) //                        Eq. 1, normalised inside
+      const loss = clipLoss(q, k, temperature) //                        Eq. 1, normalised inside
       const gradients = x.backward(loss, scaler?.scale)
       optimizer.step(gradients, () => schedule(state.step), scaler) // update f_q and f_k
       gpu.everyStep(() => state.step++)
