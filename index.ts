@@ -21,7 +21,7 @@ export {
 } from './engine/optim/optimizer.ts'
 export { type LossScalerOptions, LossScaler } from './engine/optim/loss-scaler.ts'
 export { MovingAverage } from './engine/optim/moving-average.ts'
-export { type Schedule, constant, cosine, rising, step, warmup } from './engine/optim/schedule.ts'
+export { type Schedule, constant, cosine, cosineRamp, multiStep, warmup } from './engine/optim/schedule.ts'
 export {
   type SafetensorsFile,
   type SavedTensor,

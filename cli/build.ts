@@ -5,7 +5,7 @@ import type { Tensor } from '../kernels/op.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import type { LossScaler } from '../engine/optim/loss-scaler.ts'
 import { type FlatOptimizer, type Named, Adam, Lars, Sgd } from '../engine/optim/optimizer.ts'
-import { type Schedule, constant, cosine, rising, step, warmup } from '../engine/optim/schedule.ts'
+import { type Schedule, constant, cosine, cosineRamp, multiStep, warmup } from '../engine/optim/schedule.ts'
 import { projectionHead } from '../models/heads.ts'
 import { KeyQueue } from '../models/key-queue.ts'
 import type { Model } from '../models/layers.ts'
@@ -199,7 +199,7 @@ function optimizerOf({ optimizer: { name, weightDecay } }: Settings, parameters:
 }
 
 const momentumOf = ({ momentum: { start, rising: rises }, epochs }: Of<'moco'>, { stepsPerEpoch }: Extent) =>
-  rises ? rising(start, epochs * stepsPerEpoch) : constant(start)
+  rises ? cosineRamp(start, epochs * stepsPerEpoch) : constant(start)
 
 /** The learning rate at each step: warm-up and decay are given in epochs. */
 function scheduleOf({ schedule, epochs }: Settings, stepsPerEpoch: number): Schedule {
@@ -210,7 +210,7 @@ function scheduleOf({ schedule, epochs }: Settings, stepsPerEpoch: number): Sche
     constant: constant(lr),
     cosine: cosine(lr, Math.max(1, total - climb)),
     'cosine-by-epoch': (t: number) => byEpoch(Math.floor(t / stepsPerEpoch) + firstEpoch),
-    step: step(lr, [0.6 * total, 0.8 * total]),
+    step: multiStep(lr, [0.6 * total, 0.8 * total]),
   }[name]
   return climb > 0 ? warmup(climb, after) : after
 }

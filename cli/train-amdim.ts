@@ -7,7 +7,7 @@ import type { IndexList } from '../kernels/wgsl/indices.ts'
 import { integersOf } from '../kernels/numbers.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { Adam } from '../engine/optim/optimizer.ts'
-import { type Schedule, step } from '../engine/optim/schedule.ts'
+import { type Schedule, multiStep } from '../engine/optim/schedule.ts'
 import { amdim, amdimLosses } from '../methods/amdim.ts'
 import type { AmdimSettings } from '../methods/presets/amdim.ts'
 import { amdimEncoder } from '../models/amdim-encoder.ts'
@@ -32,7 +32,7 @@ export function amdimSchedule(
   stepsPerEpoch: number,
 ): Schedule {
   const { lr, warmupSteps, milestones, gamma } = schedule
-  const decayed = step(
+  const decayed = multiStep(
     lr,
     milestones.map((epoch) => epoch * stepsPerEpoch),
     gamma,

@@ -4,7 +4,7 @@ import { infoNce } from '../../kernels/loss/infonce.ts'
 import { l2Normalize } from '../../kernels/reduce/l2-normalize.ts'
 import type { Gpu } from '../../engine/gpu.ts'
 import { Adam, Sgd } from '../../engine/optim/optimizer.ts'
-import { constant, rising } from '../../engine/optim/schedule.ts'
+import { constant, cosineRamp } from '../../engine/optim/schedule.ts'
 import { endToEnd } from '../../methods/end-to-end.ts'
 import { memoryBank } from '../../methods/memory-bank.ts'
 import { moco } from '../../methods/moco.ts'
@@ -66,7 +66,7 @@ function v3Toy(gpu: Gpu) {
   const [query, key] = [toyTower(gpu, 1), toyTower(gpu, 2)]
   const predictor = v3Head(gpu, { name: 'predictor', widths: [8, 16, 8] })
   const optimizer = new Adam({ ...parametersOf(query), ...predictor.parameters })
-  const momentum = rising(0.9, 100)
+  const momentum = cosineRamp(0.9, 100)
   const views = toyViews(gpu)
   return mocoV3(gpu, { query, key, predictor, optimizer, schedule, momentum, temperature, views })
 }
