@@ -2,7 +2,7 @@
 
 import type { Command } from 'commander'
 import type { Dataset, Split } from '../data/dataset.ts'
-import { steps } from '../data/loader.ts'
+import { countSteps } from '../data/loader.ts'
 import type { IndexList } from '../kernels/wgsl/indices.ts'
 import { integersOf } from '../kernels/numbers.ts'
 import type { Gpu } from '../engine/gpu.ts'
@@ -76,7 +76,7 @@ async function prepareAmdim(
   { capture = true, resident = 'auto' }: Manner = {},
 ): Promise<Prepared> {
   const images = trainingImages(config, data)
-  const stepsPerEpoch = steps(images, { batch: config.batch })
+  const stepsPerEpoch = countSteps(images, { batch: config.batch })
   const extent = { stepsPerEpoch, capture }
   const trainer = scaled(gpu, (scaling) => amdimTrainer(gpu, config, images, extent, scaling))
   const probe = probeOf(gpu, config, images, data.test)
