@@ -137,7 +137,7 @@ export {
 export { type HeadOptions, projectionHead } from './models/heads.ts'
 export { type V3Options, fcHead, v3Head } from './models/moco-heads.ts'
 export { type Parts, type Tower, parametersOf } from './models/parts.ts'
-export { through } from './models/tower.ts'
+export { forwardTower } from './models/tower.ts'
 export { MemoryBank } from './models/memory-bank.ts'
 export { KeyQueue } from './models/key-queue.ts'
 export { type Layer, type Mode, type Model, type NormState, Builder } from './models/layers.ts'

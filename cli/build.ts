@@ -12,7 +12,7 @@ import type { Model } from '../models/layers.ts'
 import { MemoryBank } from '../models/memory-bank.ts'
 import { fcHead, v3Head } from '../models/moco-heads.ts'
 import { resnet18, resnet34, resnet50, resnet8 } from '../models/resnet.ts'
-import { type Tower, parametersOf, through } from '../models/tower.ts'
+import { type Tower, forwardTower, parametersOf } from '../models/tower.ts'
 import { endToEnd } from '../methods/end-to-end.ts'
 import { memoryBank } from '../methods/memory-bank.ts'
 import { moco } from '../methods/moco.ts'
@@ -70,7 +70,7 @@ export function buildHead(gpu: Gpu, config: TrainConfig, features: number): Mode
 /** The model whose output kNN compares: the encoder, or the encoder with its head. */
 export const measured = ({ knn }: Pick<TrainConfig, 'knn'>, { encoder, head }: Tower): Model =>
   knn.layer === 'embedding'
-    ? { ...encoder, features: head.features, forward: (x, mode) => through({ encoder, head }, x, mode) }
+    ? { ...encoder, features: head.features, forward: (x, mode) => forwardTower({ encoder, head }, x, mode) }
     : encoder
 
 function buildTower(gpu: Gpu, config: TrainConfig): Tower {

@@ -6,7 +6,7 @@ import { clipLoss } from '../kernels/loss/clip-loss.ts'
 import { needed, positive } from '../kernels/options.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import type { Optimizer } from '../engine/optim/optimizer.ts'
-import { type Tower, through } from '../models/tower.ts'
+import { type Tower, forwardTower } from '../models/tower.ts'
 import {
   type Encoder,
   type StepOptions,
@@ -40,8 +40,8 @@ export function endToEnd(gpu: Gpu, given: EndToEndOptions) {
   const { query, key, optimizer, schedule, temperature, capture = true, scaler } = options
   const state = { step: 0 }
   const { inputs, open } = batchesOf(gpu, 'endToEnd', { ...options, state })
-  const f_q: Encoder = (x, mode) => through(query, x, mode)
-  const f_k: Encoder = (x, mode) => through(key, x, mode)
+  const f_q: Encoder = (x, mode) => forwardTower(query, x, mode)
+  const f_k: Encoder = (x, mode) => forwardTower(key, x, mode)
 
   const captured = gpu.capture(
     (...batch: Tensor[]) => {

@@ -12,7 +12,7 @@ import { mocoV3 } from '../../methods/moco-v3.ts'
 import { KeyQueue } from '../../models/key-queue.ts'
 import { MemoryBank } from '../../models/memory-bank.ts'
 import { v3Head } from '../../models/moco-heads.ts'
-import { parametersOf, through } from '../../models/tower.ts'
+import { forwardTower, parametersOf } from '../../models/tower.ts'
 import { close } from '../fixtures/check.ts'
 import { gpuSuite } from '../fixtures/gpu.ts'
 import { refuses } from '../fixtures/refusal.ts'
@@ -116,7 +116,7 @@ test('a symmetric loss compares no query with its own key, and enqueues both hal
   const before = gpu.tensor(await gpu.read(trainer.queue.keys), [80, 8])
   const [images, views] = [toyImages(gpu, batchOf(0)), toyViews(gpu)]
   const [x1, x2] = [views(images, { step: 0, view: 0 }), views(images, { step: 0, view: 1 })]
-  const z = (x: Tensor) => l2Normalize(through(toyTower(gpu, 1), x, { training: true }))
+  const z = (x: Tensor) => l2Normalize(forwardTower(toyTower(gpu, 1), x, { training: true }))
   const expected = [infoNce(z(x1), z(x2), before, temperature), infoNce(z(x2), z(x1), before, temperature)]
   const [a = NaN] = await gpu.read(expected[0] as Tensor) // there are two
   const [b = NaN] = await gpu.read(expected[1] as Tensor)

@@ -18,7 +18,7 @@ import { Builder, type Model } from '../../models/layers.ts'
 import { fcHead } from '../../models/moco-heads.ts'
 import { resnet18 } from '../../models/resnet.ts'
 import { loadModel, saveModel } from '../../models/state.ts'
-import { type Tower, parametersOf, through } from '../../models/tower.ts'
+import { type Tower, forwardTower, parametersOf } from '../../models/tower.ts'
 import { Golden, toNHWC } from '../fixtures/golden.ts'
 import { gpuSuite } from '../fixtures/gpu.ts'
 import { toyImages, toyTower } from '../fixtures/toy.ts'
@@ -99,7 +99,7 @@ function images(gpu: Gpu, golden: Golden, { step, view }: { readonly step: numbe
 /** Similarities to the key and to the queue over T, of networks of the case's weights: [N, 1 + K]. */
 async function firstLogits(gpu: Gpu, golden: Golden, queue: KeyQueue) {
   const embedded = (view: number) =>
-    l2Normalize(through(tower(gpu, golden), images(gpu, golden, { step: 0, view }), { training: true }))
+    l2Normalize(forwardTower(tower(gpu, golden), images(gpu, golden, { step: 0, view }), { training: true }))
   const [q, k] = [embedded(0), embedded(1)]
   const positive = sum(mul(q, k), [1], { keepDims: true })
   const negative = matmul(q, queue.keys, { transB: true })
