@@ -135,7 +135,7 @@ export {
   clippedCrossEntropy,
 } from './models/classifiers.ts'
 export { type HeadOptions, projectionHead } from './models/heads.ts'
-export { type V3Options, fcHead, v3Head } from './models/moco-heads.ts'
+export { type MocoV3HeadOptions, mocoHead, mocoV3Head } from './models/moco-heads.ts'
 export { type Parts, type Tower, parametersOf } from './models/parts.ts'
 export { forwardTower } from './models/tower.ts'
 export { MemoryBank } from './models/memory-bank.ts'

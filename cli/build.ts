@@ -10,7 +10,7 @@ import { projectionHead } from '../models/heads.ts'
 import { KeyQueue } from '../models/key-queue.ts'
 import type { Model } from '../models/layers.ts'
 import { MemoryBank } from '../models/memory-bank.ts'
-import { fcHead, v3Head } from '../models/moco-heads.ts'
+import { mocoHead, mocoV3Head } from '../models/moco-heads.ts'
 import { resnet18, resnet34, resnet50, resnet8 } from '../models/resnet.ts'
 import { type Tower, forwardTower, parametersOf } from '../models/tower.ts'
 import { endToEnd } from '../methods/end-to-end.ts'
@@ -62,9 +62,9 @@ export function buildEncoder(gpu: Gpu, { model, seed }: Pick<TrainConfig, 'model
 export function buildHead(gpu: Gpu, config: TrainConfig, features: number): Model {
   const { head, seed } = config
   if (head.style === 'v3')
-    return v3Head(gpu, { name: 'projector', widths: [features, head.hidden, head.dim], seed })
+    return mocoV3Head(gpu, { name: 'projector', widths: [features, head.hidden, head.dim], seed })
   if (head.style === 'seed' || head.style === 'paper') return projectionHead(gpu, { ...head, features, seed })
-  return fcHead(gpu, { features, dim: head.dim, mlp: head.style === 'mlp', seed })
+  return mocoHead(gpu, { features, dim: head.dim, mlp: head.style === 'mlp', seed })
 }
 
 /** The model whose output kNN compares: the encoder, or the encoder with its head. */
@@ -151,7 +151,7 @@ function mocoV3Trainer(gpu: Gpu, config: Of<'moco'>, extent: Scaled): Trainer {
   const [query, key] = [buildTower(gpu, config), buildTower(gpu, config)]
   const dim = query.head.features
   const hidden = config.head.style === 'v3' ? config.head.hidden : dim
-  const predictor = v3Head(gpu, { name: 'predictor', widths: [dim, hidden, dim], seed: config.seed })
+  const predictor = mocoV3Head(gpu, { name: 'predictor', widths: [dim, hidden, dim], seed: config.seed })
   const optimizer = optimizerOf(config, { ...parametersOf(query), ...predictor.parameters })
   const schedule = scheduleOf(config, extent.stepsPerEpoch)
   const trainer = mocoV3(gpu, {

@@ -11,7 +11,7 @@ import { moco } from '../../methods/moco.ts'
 import { mocoV3 } from '../../methods/moco-v3.ts'
 import { KeyQueue } from '../../models/key-queue.ts'
 import { MemoryBank } from '../../models/memory-bank.ts'
-import { v3Head } from '../../models/moco-heads.ts'
+import { mocoV3Head } from '../../models/moco-heads.ts'
 import { forwardTower, parametersOf } from '../../models/tower.ts'
 import { close } from '../fixtures/check.ts'
 import { gpuSuite } from '../fixtures/gpu.ts'
@@ -64,7 +64,7 @@ for (const [name, options, share] of [
 
 function v3Toy(gpu: Gpu) {
   const [query, key] = [toyTower(gpu, 1), toyTower(gpu, 2)]
-  const predictor = v3Head(gpu, { name: 'predictor', widths: [8, 16, 8] })
+  const predictor = mocoV3Head(gpu, { name: 'predictor', widths: [8, 16, 8] })
   const optimizer = new Adam({ ...parametersOf(query), ...predictor.parameters })
   const momentum = cosineRamp(0.9, 100)
   const views = toyViews(gpu)
@@ -189,7 +189,7 @@ test('refuses indices that are not of its images, and a key encoder of another s
   )
   const [query, key] = [
     toyTower(gpu, 1),
-    { ...toyTower(gpu, 1), head: v3Head(gpu, { name: 'predictor', widths: [32, 4, 8] }) },
+    { ...toyTower(gpu, 1), head: mocoV3Head(gpu, { name: 'predictor', widths: [32, 4, 8] }) },
   ]
   const queue = new KeyQueue(gpu, { K: 8, C: 8 })
   refuses(

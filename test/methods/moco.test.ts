@@ -15,7 +15,7 @@ import { constant } from '../../engine/optim/schedule.ts'
 import { moco } from '../../methods/moco.ts'
 import { KeyQueue } from '../../models/key-queue.ts'
 import { Builder, type Model } from '../../models/layers.ts'
-import { fcHead } from '../../models/moco-heads.ts'
+import { mocoHead } from '../../models/moco-heads.ts'
 import { resnet18 } from '../../models/resnet.ts'
 import { loadModel, saveModel } from '../../models/state.ts'
 import { type Tower, forwardTower, parametersOf } from '../../models/tower.ts'
@@ -48,7 +48,7 @@ function tower(gpu: Gpu, golden: Golden): Tower {
   const { C, mlp } = golden.config
   const tiny = golden.name === 'moco_e2e_tiny'
   const encoder = tiny ? tinyEncoder(gpu) : resnet18(gpu, { stem: 'cifar', width: 3 })
-  const head = fcHead(gpu, { features: encoder.features, dim: Number(C), mlp: Boolean(mlp) })
+  const head = mocoHead(gpu, { features: encoder.features, dim: Number(C), mlp: Boolean(mlp) })
   const weights = new Map(
     golden.names
       .filter((name) => /^(w|buf)\./.test(name))
