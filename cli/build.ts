@@ -63,7 +63,8 @@ export function buildHead(gpu: Gpu, config: TrainConfig, features: number): Mode
   const { head, seed } = config
   if (head.style === 'v3')
     return mocoV3Head(gpu, { name: 'projector', widths: [features, head.hidden, head.dim], seed })
-  if (head.style === 'seed' || head.style === 'paper') return projectionHead(gpu, { ...head, features, seed })
+  if (head.style === 'leftthomas' || head.style === 'paper')
+    return projectionHead(gpu, { ...head, features, seed })
   return mocoHead(gpu, { features, dim: head.dim, mlp: head.style === 'mlp', seed })
 }
 
