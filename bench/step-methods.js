@@ -15,9 +15,9 @@ import {
   constant,
   crossEntropy,
   endToEnd,
-  fcHead,
   memoryBank,
   moco,
+  mocoHead,
   mocoV3,
   parametersOf,
   procedural,
@@ -28,7 +28,7 @@ import {
   resnet50,
   resnet8,
   simclr,
-  v3Head,
+  mocoV3Head,
 } from '../dist/node.js'
 import { CASE, classifierWeights, convWeights, images, labels } from './peers/step-data.js'
 
@@ -105,10 +105,10 @@ export const methods = {
   'moco-v3'(gpu, options) {
     const tower = () => {
       const encoder = encoderOf(gpu, options)
-      return { encoder, head: v3Head(gpu, { name: 'projector', widths: [encoder.features, 1024, 256] }) }
+      return { encoder, head: mocoV3Head(gpu, { name: 'projector', widths: [encoder.features, 1024, 256] }) }
     }
     const [query, key] = [tower(), tower()]
-    const predictor = v3Head(gpu, { name: 'predictor', widths: [256, 1024, 256] })
+    const predictor = mocoV3Head(gpu, { name: 'predictor', widths: [256, 1024, 256] })
     const optimizer = new Lars({ ...parametersOf(query), ...predictor.parameters }, { weightDecay: 1e-6 })
     const networks = { query, key, predictor, optimizer }
     const trainer = mocoV3(gpu, { ...shared(options), ...networks, momentum: constant(0.99) })
@@ -182,7 +182,7 @@ const shared = ({ size, replay, chunk }) => ({
 function towers(gpu, options) {
   const tower = () => {
     const encoder = encoderOf(gpu, options)
-    return { encoder, head: fcHead(gpu, { features: encoder.features }) }
+    return { encoder, head: mocoHead(gpu, { features: encoder.features }) }
   }
   return { query: tower(), key: tower(), rest: shared(options) }
 }

@@ -5,14 +5,14 @@ import type { Tensor } from '../kernels/op.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import type { LossScaler } from '../engine/optim/loss-scaler.ts'
 import { type FlatOptimizer, type Named, Adam, Lars, Sgd } from '../engine/optim/optimizer.ts'
-import { type Schedule, constant, cosine, rising, step, warmup } from '../engine/optim/schedule.ts'
+import { type Schedule, constant, cosine, cosineRamp, multiStep, warmup } from '../engine/optim/schedule.ts'
 import { projectionHead } from '../models/heads.ts'
 import { KeyQueue } from '../models/key-queue.ts'
 import type { Model } from '../models/layers.ts'
 import { MemoryBank } from '../models/memory-bank.ts'
-import { fcHead, v3Head } from '../models/moco-heads.ts'
+import { mocoHead, mocoV3Head } from '../models/moco-heads.ts'
 import { resnet18, resnet34, resnet50, resnet8 } from '../models/resnet.ts'
-import { type Tower, parametersOf, through } from '../models/tower.ts'
+import { type Tower, forwardTower, parametersOf } from '../models/tower.ts'
 import { endToEnd } from '../methods/end-to-end.ts'
 import { memoryBank } from '../methods/memory-bank.ts'
 import { moco } from '../methods/moco.ts'
@@ -62,15 +62,16 @@ export function buildEncoder(gpu: Gpu, { model, seed }: Pick<TrainConfig, 'model
 export function buildHead(gpu: Gpu, config: TrainConfig, features: number): Model {
   const { head, seed } = config
   if (head.style === 'v3')
-    return v3Head(gpu, { name: 'projector', widths: [features, head.hidden, head.dim], seed })
-  if (head.style === 'seed' || head.style === 'paper') return projectionHead(gpu, { ...head, features, seed })
-  return fcHead(gpu, { features, dim: head.dim, mlp: head.style === 'mlp', seed })
+    return mocoV3Head(gpu, { name: 'projector', widths: [features, head.hidden, head.dim], seed })
+  if (head.style === 'leftthomas' || head.style === 'paper')
+    return projectionHead(gpu, { ...head, features, seed })
+  return mocoHead(gpu, { features, dim: head.dim, mlp: head.style === 'mlp', seed })
 }
 
 /** The model whose output kNN compares: the encoder, or the encoder with its head. */
 export const measured = ({ knn }: Pick<TrainConfig, 'knn'>, { encoder, head }: Tower): Model =>
   knn.layer === 'embedding'
-    ? { ...encoder, features: head.features, forward: (x, mode) => through({ encoder, head }, x, mode) }
+    ? { ...encoder, features: head.features, forward: (x, mode) => forwardTower({ encoder, head }, x, mode) }
     : encoder
 
 function buildTower(gpu: Gpu, config: TrainConfig): Tower {
@@ -151,7 +152,7 @@ function mocoV3Trainer(gpu: Gpu, config: Of<'moco'>, extent: Scaled): Trainer {
   const [query, key] = [buildTower(gpu, config), buildTower(gpu, config)]
   const dim = query.head.features
   const hidden = config.head.style === 'v3' ? config.head.hidden : dim
-  const predictor = v3Head(gpu, { name: 'predictor', widths: [dim, hidden, dim], seed: config.seed })
+  const predictor = mocoV3Head(gpu, { name: 'predictor', widths: [dim, hidden, dim], seed: config.seed })
   const optimizer = optimizerOf(config, { ...parametersOf(query), ...predictor.parameters })
   const schedule = scheduleOf(config, extent.stepsPerEpoch)
   const trainer = mocoV3(gpu, {
@@ -199,7 +200,7 @@ function optimizerOf({ optimizer: { name, weightDecay } }: Settings, parameters:
 }
 
 const momentumOf = ({ momentum: { start, rising: rises }, epochs }: Of<'moco'>, { stepsPerEpoch }: Extent) =>
-  rises ? rising(start, epochs * stepsPerEpoch) : constant(start)
+  rises ? cosineRamp(start, epochs * stepsPerEpoch) : constant(start)
 
 /** The learning rate at each step: warm-up and decay are given in epochs. */
 function scheduleOf({ schedule, epochs }: Settings, stepsPerEpoch: number): Schedule {
@@ -210,7 +211,7 @@ function scheduleOf({ schedule, epochs }: Settings, stepsPerEpoch: number): Sche
     constant: constant(lr),
     cosine: cosine(lr, Math.max(1, total - climb)),
     'cosine-by-epoch': (t: number) => byEpoch(Math.floor(t / stepsPerEpoch) + firstEpoch),
-    step: step(lr, [0.6 * total, 0.8 * total]),
+    step: multiStep(lr, [0.6 * total, 0.8 * total]),
   }[name]
   return climb > 0 ? warmup(climb, after) : after
 }

@@ -4,7 +4,7 @@
 import { type Recipe, testTransform } from '../kernels/augment/recipes.ts'
 import { augment } from '../kernels/augment/augment.ts'
 import type { Dataset } from '../data/dataset.ts'
-import { batches, steps } from '../data/loader.ts'
+import { batches, countSteps } from '../data/loader.ts'
 import { Adam } from '../engine/optim/optimizer.ts'
 import { recipeOf } from '../methods/views.ts'
 import { classifiers } from '../models/classifiers.ts'
@@ -39,7 +39,7 @@ export async function trainByEpochs({ gpu, kind, config, encoder, flags, train, 
   const batch = flags.batch ?? fittingBatch(config.batch, train.size)
   if (kind === 'mlp' && batch < 2)
     throw new UsageError(`--batch: the MLP's batch norm needs 2 images or more at a time, got ${batch}`)
-  const stepsPerEpoch = steps(train, { batch })
+  const stepsPerEpoch = countSteps(train, { batch })
   const heads = classifiers(gpu, {
     features: encoder.features,
     classes: train.classes.length,

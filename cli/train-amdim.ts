@@ -2,12 +2,12 @@
 
 import type { Command } from 'commander'
 import type { Dataset, Split } from '../data/dataset.ts'
-import { steps } from '../data/loader.ts'
+import { countSteps } from '../data/loader.ts'
 import type { IndexList } from '../kernels/wgsl/indices.ts'
 import { integersOf } from '../kernels/numbers.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { Adam } from '../engine/optim/optimizer.ts'
-import { type Schedule, step } from '../engine/optim/schedule.ts'
+import { type Schedule, multiStep } from '../engine/optim/schedule.ts'
 import { amdim, amdimLosses } from '../methods/amdim.ts'
 import type { AmdimSettings } from '../methods/presets/amdim.ts'
 import { amdimEncoder } from '../models/amdim-encoder.ts'
@@ -32,7 +32,7 @@ export function amdimSchedule(
   stepsPerEpoch: number,
 ): Schedule {
   const { lr, warmupSteps, milestones, gamma } = schedule
-  const decayed = step(
+  const decayed = multiStep(
     lr,
     milestones.map((epoch) => epoch * stepsPerEpoch),
     gamma,
@@ -76,7 +76,7 @@ async function prepareAmdim(
   { capture = true, resident = 'auto' }: Manner = {},
 ): Promise<Prepared> {
   const images = trainingImages(config, data)
-  const stepsPerEpoch = steps(images, { batch: config.batch })
+  const stepsPerEpoch = countSteps(images, { batch: config.batch })
   const extent = { stepsPerEpoch, capture }
   const trainer = scaled(gpu, (scaling) => amdimTrainer(gpu, config, images, extent, scaling))
   const probe = probeOf(gpu, config, images, data.test)

@@ -4,7 +4,7 @@
 import { rmdir } from 'node:fs/promises'
 import type { Split } from '../data/dataset.ts'
 import { counted } from '../data/words.ts'
-import { steps } from '../data/loader.ts'
+import { countSteps } from '../data/loader.ts'
 import { DeviceLostError } from '../engine/errors.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { type AnyConfig, type RunFlags, type TrainFlags, configOf } from './config.ts'
@@ -71,7 +71,7 @@ export async function trainAs<Flags extends RunFlags, Config extends AnyConfig>(
   try {
     const images = trainingImages(draft, data)
     const given = { ...settings, images: images.size }
-    steps(images, settle(given, false).config) // throws when there is not one
+    countSteps(images, settle(given, false).config) // throws when there is not one
     const gpu = await openRunGpu(flags.adapter, draft)
     try {
       const { config, changes } = settle(given, gpu.software)

@@ -2,7 +2,7 @@
 // accuracy as it goes. What it writes to metrics.jsonl depends on the configuration alone, never on
 // the clock.
 
-import { steps } from '../data/loader.ts'
+import { countSteps } from '../data/loader.ts'
 import { type Dataset, type Split, isLabelled, subset } from '../data/dataset.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { recipeOf } from '../methods/views.ts'
@@ -54,7 +54,7 @@ export async function prepare(
   { capture = true, resident = 'auto' }: Manner = {},
 ): Promise<Prepared> {
   const images = trainingImages(config, data)
-  const stepsPerEpoch = steps(images, { batch: config.batch })
+  const stepsPerEpoch = countSteps(images, { batch: config.batch })
   const trainer = buildTrainer(gpu, config, { stepsPerEpoch, images: images.size, capture })
   const probe = probeOf(gpu, config, images, data.test)
   const feed = await openFeed(gpu, images, resident)

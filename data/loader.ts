@@ -41,8 +41,8 @@ const EPOCH = 0x0e90c4 // stream of the orders' keys
 const MOST = 2 ** 32 // bytes of a batch
 
 /** The number of batches in an epoch. Throws DataError when there is none, and for batches of more than 4 GiB. */
-export function steps(dataset: Dataset, options: Pick<BatchOptions, 'batch' | 'dropLast'>) {
-  checkDataset('steps', dataset)
+export function countSteps(dataset: Dataset, options: Pick<BatchOptions, 'batch' | 'dropLast'>) {
+  checkDataset('countSteps', dataset)
   const { batch, dropLast = true } = options
   const { name, size } = dataset
   if (!(Number.isInteger(batch) && batch > 0))
@@ -76,7 +76,7 @@ export function batches(dataset: Dataset, options: BatchOptions): AsyncIterable<
   checkDataset('batches', dataset)
   const checked = checkOptions('batches', options ?? {}, rules)
   const { batch, seed, epoch, start = 0, shuffle = true, pixels = true, prefetch = 2 } = checked
-  const end = steps(dataset, options)
+  const end = countSteps(dataset, options)
   for (const [what, value] of Object.entries({ start, epoch, prefetch }))
     if (!(Number.isInteger(value) && value >= 0))
       throw new DataError(`${dataset.name}: ${what} must be an integer from 0, got ${describe(value)}`)

@@ -9,7 +9,7 @@ import { integersOf } from '../kernels/numbers.ts'
 import type { Tensor } from '../kernels/op.ts'
 import { add } from '../kernels/elementwise/add.ts'
 import { concat } from '../kernels/shape/concat.ts'
-import { pickPlace } from '../kernels/shape/pick-place.ts'
+import { selectPosition } from '../kernels/shape/select-position.ts'
 import { reshape } from '../kernels/shape/reshape.ts'
 import { anything, callback, having, needed, orNull } from '../kernels/options.ts'
 import type { Gpu } from '../engine/gpu.ts'
@@ -75,7 +75,7 @@ export function amdim(gpu: Gpu, chosen: AmdimOptions) {
     return { r1, r5, r7 }
   }
   const place = (r5: Tensor, view: number) =>
-    pickPlace(r5, places?.({ step: state.step, view }) ?? { seed, step: () => state.step, view })
+    selectPosition(r5, places?.({ step: state.step, view }) ?? { seed, step: () => state.step, view })
   const stopped = (h: Tensor) => gpu.noGrad(() => reshape(h, h.shape))
 
   const captured = gpu.capture(

@@ -2,11 +2,11 @@
 // the other keys of the batch, and both encoders are updated by back-propagation.
 
 import type { Tensor } from '../kernels/op.ts'
-import { clip } from '../kernels/loss/clip-loss.ts'
+import { clipLoss } from '../kernels/loss/clip-loss.ts'
 import { needed, positive } from '../kernels/options.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import type { Optimizer } from '../engine/optim/optimizer.ts'
-import { type Tower, through } from '../models/tower.ts'
+import { type Tower, forwardTower } from '../models/tower.ts'
 import {
   type Encoder,
   type StepOptions,
@@ -40,14 +40,14 @@ export function endToEnd(gpu: Gpu, given: EndToEndOptions) {
   const { query, key, optimizer, schedule, temperature, capture = true, scaler } = options
   const state = { step: 0 }
   const { inputs, open } = batchesOf(gpu, 'endToEnd', { ...options, state })
-  const f_q: Encoder = (x, mode) => through(query, x, mode)
-  const f_k: Encoder = (x, mode) => through(key, x, mode)
+  const f_q: Encoder = (x, mode) => forwardTower(query, x, mode)
+  const f_k: Encoder = (x, mode) => forwardTower(key, x, mode)
 
   const captured = gpu.capture(
     (...batch: Tensor[]) => {
       const x = open(batch) //                                       two randomly augmented versions, 0 and 1
       const [q, k] = [x.encode(f_q, 0), x.encode(f_k, 1)]
-      const loss = clip(q, k, temperature) //                        Eq. 1, normalised inside
+      const loss = clipLoss(q, k, temperature) //                        Eq. 1, normalised inside
       const gradients = x.backward(loss, scaler?.scale)
       optimizer.step(gradients, () => schedule(state.step), scaler) // update f_q and f_k
       gpu.everyStep(() => state.step++)

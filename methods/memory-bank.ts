@@ -16,7 +16,7 @@ import type { Gpu } from '../engine/gpu.ts'
 import type { Optimizer } from '../engine/optim/optimizer.ts'
 import type { MemoryBank } from '../models/memory-bank.ts'
 import { checkBinding, checkSizes } from '../models/sizes.ts'
-import { type Tower, through } from '../models/tower.ts'
+import { type Tower, forwardTower } from '../models/tower.ts'
 import {
   type Batch,
   type Encoder,
@@ -62,7 +62,7 @@ export function memoryBank(gpu: Gpu, given: MemoryBankOptions) {
   checkNegatives(gpu, K, bank)
   const state = { step: 0 }
   const { inputs, open } = batchesOf(gpu, 'memoryBank', { ...options, state })
-  const encode: Encoder = (x, mode) => l2Normalize(through({ encoder, head }, x, mode))
+  const encode: Encoder = (x, mode) => l2Normalize(forwardTower({ encoder, head }, x, mode))
 
   /** Eq. 5 to 7. Z is a constant, estimated from the first batch. */
   const estimated = (f: Tensor, own: Tensor, noise: Tensor, first: boolean) => {

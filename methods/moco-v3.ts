@@ -13,7 +13,7 @@ import { MovingAverage } from '../engine/optim/moving-average.ts'
 import type { FlatOptimizer } from '../engine/optim/optimizer.ts'
 import { type Schedule, scheduleOf } from '../engine/optim/schedule.ts'
 import type { Model } from '../models/layers.ts'
-import { type Tower, parametersOf, through } from '../models/tower.ts'
+import { type Tower, forwardTower, parametersOf } from '../models/tower.ts'
 import {
   type Encoder,
   type StepOptions,
@@ -56,8 +56,8 @@ export function mocoV3(gpu: Gpu, given: MocoV3Options) {
   const { inputs, open } = batchesOf(gpu, 'mocoV3', { ...options, state })
   const average = new MovingAverage(optimizer, parametersOf(key), predictor.parameters)
   average.update(0) //                                             f_k begins as f_q
-  const f_q: Encoder = (x, mode) => predictor.forward(through(query, x, mode), mode)
-  const f_k: Encoder = (x, mode) => l2Normalize(through(key, x, mode))
+  const f_q: Encoder = (x, mode) => predictor.forward(forwardTower(query, x, mode), mode)
+  const f_k: Encoder = (x, mode) => l2Normalize(forwardTower(key, x, mode))
   const ctr = (q: Tensor, k: Tensor) => affine(infoNce(q, k, k, T, { inBatch: true }), 2 * T, 0)
 
   const captured = gpu.capture(

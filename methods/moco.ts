@@ -12,7 +12,7 @@ import type { Gpu } from '../engine/gpu.ts'
 import { MovingAverage } from '../engine/optim/moving-average.ts'
 import type { FlatOptimizer } from '../engine/optim/optimizer.ts'
 import { type Schedule, scheduleOf } from '../engine/optim/schedule.ts'
-import { type Tower, parametersOf, through } from '../models/tower.ts'
+import { type Tower, forwardTower, parametersOf } from '../models/tower.ts'
 import type { KeyQueue } from '../models/key-queue.ts'
 import {
   type Encoder,
@@ -63,8 +63,8 @@ export function moco(gpu: Gpu, given: MocoOptions) {
   const { inputs, open } = batchesOf(gpu, 'moco', { ...options, state })
   const average = new MovingAverage(optimizer, parametersOf(key))
   average.update(0) //                                                       f_k.params = f_q.params
-  const f_q: Encoder = (x, mode) => through(query, x, { ...mode, splits })
-  const plain: Encoder = (x, mode) => l2Normalize(through(key, x, { ...mode, splits }))
+  const f_q: Encoder = (x, mode) => forwardTower(query, x, { ...mode, splits })
+  const plain: Encoder = (x, mode) => l2Normalize(forwardTower(key, x, { ...mode, splits }))
   const f_k = shuffle ? shuffled(plain, { seed, state }) : plain
   const captured = gpu.capture(
     (...batch: Tensor[]) => {

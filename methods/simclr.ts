@@ -9,7 +9,7 @@ import { needed, oneOf, positive } from '../kernels/options.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import type { Optimizer } from '../engine/optim/optimizer.ts'
 import type { Model } from '../models/layers.ts'
-import { through } from '../models/tower.ts'
+import { forwardTower } from '../models/tower.ts'
 import {
   type Encoder,
   type StepOptions,
@@ -46,7 +46,7 @@ export function simclr(gpu: Gpu, given: SimclrOptions) {
   const { encoder, head, optimizer, schedule, temperature, batchNorm, capture = true, scaler } = options
   const state = { step: 0 }
   const { inputs, open } = batchesOf(gpu, 'simclr', { ...options, state })
-  const gf: Encoder = (x, mode) => through({ encoder, head }, x, mode)
+  const gf: Encoder = (x, mode) => forwardTower({ encoder, head }, x, mode)
   const both: Encoder<[Tensor, Tensor]> = (x, mode, offset) => halves(gf(x, mode, offset))
 
   const captured = gpu.capture(

@@ -7,26 +7,26 @@ import { Builder, type Model, checkGpu, checkedForward } from './layers.ts'
 export interface HeadOptions {
   /** Size of the features that come in. */
   readonly features: number
-  /** Size of the hidden layer: 512 in the seed's style, the size of the features in the paper's. */
+  /** Size of the hidden layer: 512 in leftthomas' style, the size of the features in the paper's. */
   readonly hidden?: number
   /** Size of the projections. */
   readonly dim?: number
-  /** 'seed' (leftthomas/SimCLR): Linear without bias, BN, ReLU, Linear. 'paper' (SimCLR, as google-research/simclr
+  /** 'leftthomas' (https://github.com/leftthomas/SimCLR): Linear without bias, BN, ReLU, Linear. 'paper' (SimCLR, as google-research/simclr
    *  builds it): Linear without bias, BN, ReLU, Linear without bias, BN without shift, weights from N(0, 0.01²). */
-  readonly style?: 'seed' | 'paper'
+  readonly style?: 'leftthomas' | 'paper'
   readonly seed?: number
 }
 
 const rules = {
-  ...{ features: needed(count), hidden: count, dim: count, style: oneOf('seed', 'paper'), seed: whole },
+  ...{ features: needed(count), hidden: count, dim: count, style: oneOf('leftthomas', 'paper'), seed: whole },
 }
 
 /** The two-layer head of SimCLR (https://arxiv.org/abs/2002.05709, section 2.1), in one of two styles. */
 export function projectionHead(gpu: Gpu, options: HeadOptions): Model {
   checkGpu('projectionHead', gpu)
   const checked = checkOptions('projectionHead', options ?? {}, rules)
-  const { features, dim = 128, style = 'seed', seed = 0 } = checked
-  const { hidden = style === 'seed' ? 512 : features } = checked
+  const { features, dim = 128, style = 'leftthomas', seed = 0 } = checked
+  const { hidden = style === 'leftthomas' ? 512 : features } = checked
   const build = new Builder(gpu, seed)
   const paper = style === 'paper'
   const std = paper ? 0.01 : 0

@@ -5,20 +5,20 @@ import { checkOptions, count, flag, needed, oneOf, whole } from '../kernels/opti
 import type { Gpu } from '../engine/gpu.ts'
 import { Builder, type Model, checkGpu, checkedForward } from './layers.ts'
 
-interface FcOptions {
+interface MocoHeadOptions {
   readonly features: number
   readonly dim?: number
   readonly mlp?: boolean
   readonly seed?: number
 }
 
-const fcRules = { features: needed(count), dim: count, mlp: flag, seed: whole }
+const headRules = { features: needed(count), dim: count, mlp: flag, seed: whole }
 
 /** MoCo's `fc`: linear as in v1 (https://arxiv.org/abs/1911.05722), or with `mlp` a hidden layer as wide as the features as in
  *  v2 (https://arxiv.org/abs/2003.04297). */
-export function fcHead(gpu: Gpu, options: FcOptions): Model {
-  checkGpu('fcHead', gpu)
-  const { features, dim = 128, mlp = false, seed = 0 } = checkOptions('fcHead', options ?? {}, fcRules)
+export function mocoHead(gpu: Gpu, options: MocoHeadOptions): Model {
+  checkGpu('mocoHead', gpu)
+  const { features, dim = 128, mlp = false, seed = 0 } = checkOptions('mocoHead', options ?? {}, headRules)
   const build = new Builder(gpu, seed)
   const first = mlp ? build.linear('fc.0', [features, features]) : null
   const last = build.linear(mlp ? 'fc.2' : 'fc', [features, dim])
@@ -26,12 +26,12 @@ export function fcHead(gpu: Gpu, options: FcOptions): Model {
     parameters: build.parameters,
     norms: build.norms,
     features: dim,
-    forward: checkedForward('fcHead', (h, mode) => last(first ? relu(first(h, mode)) : h, mode)),
+    forward: checkedForward('mocoHead', (h, mode) => last(first ? relu(first(h, mode)) : h, mode)),
   }
 }
 
 /** Widths of a perceptron of MoCo v3, in, hidden and out, and its place among the parameters' names. */
-export interface V3Options {
+export interface MocoV3HeadOptions {
   readonly name: 'projector' | 'predictor'
   readonly widths: readonly [features: number, hidden: number, dim: number]
   readonly seed?: number
@@ -46,9 +46,9 @@ const v3Rules = {
 
 /** A two-layer perceptron of MoCo v3 (https://arxiv.org/abs/2104.02057, section 4.1) as its code has it for ResNet: linear
  *  without bias, batch norm, ReLU, linear without bias; the projector ends in a batch norm without scale and shift. */
-export function v3Head(gpu: Gpu, options: V3Options): Model {
-  checkGpu('v3Head', gpu)
-  const { name, widths, seed = 0 } = checkOptions('v3Head', options ?? {}, v3Rules)
+export function mocoV3Head(gpu: Gpu, options: MocoV3HeadOptions): Model {
+  checkGpu('mocoV3Head', gpu)
+  const { name, widths, seed = 0 } = checkOptions('mocoV3Head', options ?? {}, v3Rules)
   const [features, hidden, dim] = widths
   const build = new Builder(gpu, seed)
   const first = build.linear(`${name}.0`, [features, hidden], { bias: false })
@@ -59,7 +59,7 @@ export function v3Head(gpu: Gpu, options: V3Options): Model {
     parameters: build.parameters,
     norms: build.norms,
     features: dim,
-    forward: checkedForward('v3Head', (h, mode) => {
+    forward: checkedForward('mocoV3Head', (h, mode) => {
       const z = second(norm(first(h, mode), mode, { relu: true }), mode)
       return last ? last(z, mode) : z
     }),

@@ -8,8 +8,8 @@ import { type Tower, isModel } from './parts.ts'
 export { type Tower, parametersOf } from './parts.ts'
 
 /** g(f(x)), not normalised. */
-export function through(tower: Tower, x: Tensor, mode: Mode): Tensor {
-  const { encoder, head } = checkValue('through', 'tower', tower, encoderAndHead)
+export function forwardTower(tower: Tower, x: Tensor, mode: Mode): Tensor {
+  const { encoder, head } = checkValue('forwardTower', 'tower', tower, encoderAndHead)
   return head.forward(encoder.forward(x, mode), mode)
 }
 

@@ -113,10 +113,10 @@ export const variants = {
     }),
     work: rectangular,
   },
-  clip: {
-    export: 'clip',
+  clipLoss: {
+    export: 'clipLoss',
     about: 'CLIP: cross entropy both ways, arXiv:2103.00020, Figure 3',
-    call: (kindred, { z1, z2 }, { temperature }) => kindred.clip(z1, z2, temperature),
+    call: (kindred, { z1, z2 }, { temperature }) => kindred.clipLoss(z1, z2, temperature),
     reference({ z1, z2 }, problem) {
       const there = across(toItsPair)({ z1, z2 }, problem)
       const back = across(toItsPair)({ z1: z2, z2: z1 }, problem)

@@ -18,10 +18,10 @@ export const constant = (lr: number): Schedule => {
 }
 
 /** `lr` multiplied by `gamma` at each milestone passed (torch.optim.lr_scheduler.MultiStepLR). */
-export const step = (lr: number, milestones: readonly number[], gamma = 0.1): Schedule => {
-  checkValue('step', 'lr', lr, number)
-  checkValue('step', 'milestones', milestones, { words: 'an array of numbers', fits: isNumbers })
-  checkValue('step', 'gamma', gamma, number)
+export const multiStep = (lr: number, milestones: readonly number[], gamma = 0.1): Schedule => {
+  checkValue('multiStep', 'lr', lr, number)
+  checkValue('multiStep', 'milestones', milestones, { words: 'an array of numbers', fits: isNumbers })
+  checkValue('multiStep', 'gamma', gamma, number)
   return (t) => lr * gamma ** milestones.filter((milestone) => t >= milestone).length
 }
 
@@ -48,8 +48,8 @@ export const warmup = (
 }
 
 /** A momentum that rises from `m` at 0 to 1 at `total` along half a cosine (MoCo v3, BYOL). */
-export const rising = (m: number, total: number): Schedule => {
-  for (const [name, value] of Object.entries({ m, total })) checkValue('rising', name, value, number)
+export const cosineRamp = (m: number, total: number): Schedule => {
+  for (const [name, value] of Object.entries({ m, total })) checkValue('cosineRamp', name, value, number)
   const distance = cosine(1 - m, total)
   return (t) => 1 - distance(t)
 }

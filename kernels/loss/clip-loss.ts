@@ -7,9 +7,9 @@ import { type Tensor, op } from '../op.ts'
 import { contrast } from './ntxent.ts'
 import { type Unit, isUnit } from '../similarity/pairs.ts'
 
-const applyClip = op(contrast('clip', { across: true }), 'z1', 'z2')
+const applyClipLoss = op(contrast('clipLoss', { across: true }), 'z1', 'z2')
 
 /** CLIP's loss of z1 [N, D] and z2 [N, D], row n belonging to row n -> [], at a temperature above 0. Rows are normalised inside
  *  unless `normalized`. Equals log(N) when all rows are equal, 0 for N = 1. Throws ShapeError, RangeError. */
-export const clip = (z1: Tensor, z2: Tensor, temperature: number, options: Unit = {}) =>
-  applyClip({ temperature, normalized: isUnit('clip', options) }, z1, z2)
+export const clipLoss = (z1: Tensor, z2: Tensor, temperature: number, options: Unit = {}) =>
+  applyClipLoss({ temperature, normalized: isUnit('clipLoss', options) }, z1, z2)

@@ -3,7 +3,7 @@
 // of workgroup memory that any device has. In precision f16 what is staged is f16, half the traffic, and sums stay f32.
 
 import { type Wgsl, wgsl } from '../op.ts'
-import type { Tiles } from './tiles.ts'
+import type { Tiles } from './tile-types.ts'
 
 const gridOf = (factors: Wgsl): Tiles => ({
   head: wgsl`

@@ -3,7 +3,7 @@
 // are loaded once per subgroup and broadcast (kernels/wgsl/broadcast-load.ts says why).
 
 import { wgsl } from '../op.ts'
-import type { Tiles } from './tiles.ts'
+import type { Tiles } from './tile-types.ts'
 
 export const lanes: Tiles = {
   head: wgsl`

@@ -6,7 +6,7 @@
 import { type Wgsl, wgsl } from '../op.ts'
 import { saturated } from '../wgsl/nan.ts'
 import { type Matrices, split } from '../wgsl/subgroup-matrix.ts'
-import type { Tiles } from './tiles.ts'
+import type { Tiles } from './tile-types.ts'
 
 interface Factors {
   /** COLUMNS, and PARTS that a factor is staged in. */

@@ -10,42 +10,15 @@
 //   scale      what products are multiplied with, 1 / T
 // Each thread works on vectors of four rows: `tileAt(c, group)` holds column c's of the rows [4 group, 4 group + 4).
 
-import { type Kernel, type Run, type Wgsl, wgsl } from '../op.ts'
+import { type Kernel, type Run, wgsl } from '../op.ts'
 import { onMatrices, useMatrices } from '../wgsl/subgroup-matrix.ts'
+import type { Layout, Tiles } from './tile-types.ts'
 import { lanes } from './tiles-software.ts'
 import { grid, halfGrid } from './tiles-registers.ts'
 import { rounded, splitTiles } from './tiles-subgroup.ts'
 
 /** Rows are padded to a multiple of this, a whole number of tiles on every machine, and columns are dealt out by it. */
 export const TILE = 64
-
-/** The WGSL of one way to compute tiles, for `tiled`. */
-export interface Tiles {
-  /** Opens the source: ROWS and COLUMNS of a tile, THREADS, and who does what with it:
-   *  GROUPS      of four rows; a thread's own is `groupOf(thread)`
-   *  SLICES      threads share a group, and take every SLICES-th column from `sliceOf(thread)` on
-   *  TOGETHER    columns are summed over rows at once, each over the groups `groupsOf(thread)` and then by `overRowsMax` and
-   *              `overRowsSum`
-   *  `fence()`   before threads read what others wrote */
-  readonly head: Wgsl
-  /** Parameters of the entry point, which `enter` opens; then `thread` is the thread's number and `team` that of its subgroup,
-   *  or its number therein: what `score` and `pull` take as their last argument, as it must be handed on. */
-  readonly entry: Wgsl
-  readonly enter: Wgsl
-  /** `score(row, column, team)` fills the tile that begins there; `tileAt(c, group)` and `setTile(c, group, v)`. */
-  readonly score: Wgsl
-  /** `pull(row, column, begin, fresh, keep, team)`: partial[begin + d rows + i] = keep of it, 0 if fresh, + Σ_c tile_ci
-   *  pulled_cd. The tile is gone then. */
-  readonly pull: Wgsl
-}
-
-/** Where the numbers of rows lie, and where what is pulled goes. */
-export interface Layout {
-  /** `rowAt(k, row)` and BY_ROW, whether neighbours are features of one row. */
-  readonly rows: Wgsl
-  /** `partialAt(begin, d, row)`, `store(begin, d, row, sum)`, and `unstored`, what undoes store's factor. */
-  readonly partial: Wgsl
-}
 
 const byFeature: Layout = {
   rows: wgsl`

@@ -6,7 +6,7 @@ import type { PresetOf, Settings } from './settings.ts'
 /** Everything about a SimCLR run but its data, its length and its seed. */
 export interface SimclrSettings extends Settings {
   readonly views: Recipe
-  readonly head: { readonly style: 'seed' | 'paper'; readonly hidden: number; readonly dim: number }
+  readonly head: { readonly style: 'leftthomas' | 'paper'; readonly hidden: number; readonly dim: number }
   readonly batchNorm: 'per-view' | 'joint'
 }
 
@@ -20,7 +20,7 @@ const cifar10: Preset = {
   size: 32,
   settings: (size, batch = 512) => ({
     model: { name: 'resnet18', stem: size <= 64 ? 'cifar' : 'imagenet', width: 64, zeroInitResidual: false },
-    head: { style: 'seed', hidden: 512, dim: 128 },
+    head: { style: 'leftthomas', hidden: 512, dim: 128 },
     views: cifarRecipe(size),
     batchNorm: 'per-view',
     temperature: 0.5,
@@ -60,7 +60,7 @@ const demo: Preset = {
   size: 32,
   settings: (size, batch = 128) => ({
     model: { name: 'resnet8', stem: 'cifar', width: 16, zeroInitResidual: false },
-    head: { style: 'seed', hidden: 128, dim: 64 },
+    head: { style: 'leftthomas', hidden: 128, dim: 64 },
     views: { ...cifarRecipe(size), crop: { scale: [0.3, 1], ratio: [3 / 4, 4 / 3] } },
     batchNorm: 'per-view',
     temperature: 0.2,

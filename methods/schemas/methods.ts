@@ -48,7 +48,7 @@ const plainHead = fields({ style: oneOf('linear', 'mlp'), dim })
 const simclr = {
   ...common,
   views: recipe,
-  head: fields({ style: oneOf('seed', 'paper'), hidden: dim, dim }),
+  head: fields({ style: oneOf('leftthomas', 'paper'), hidden: dim, dim }),
   batchNorm: oneOf('per-view', 'joint'),
 }
 

@@ -61,7 +61,7 @@ const others = (value: unknown): unknown[] => {
     'mlp',
     'paper',
     'leftthomas',
-    'seed',
+
     'f16',
     'embedding',
     'features',

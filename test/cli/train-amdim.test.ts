@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { constant, step, warmup } from '../../engine/optim/schedule.ts'
+import { constant, multiStep, warmup } from '../../engine/optim/schedule.ts'
 import { amdimConfig } from '../../cli/amdim-config.ts'
 import { amdimSchedule } from '../../cli/train-amdim.ts'
 import { refuses } from '../fixtures/refusal.ts'
@@ -108,7 +108,7 @@ test('the climb does not move the milestones', () => {
   const at = amdimSchedule({ schedule }, 100)
   const climb = warmup(500, constant(2e-4), { first: 'nonzero' })
   for (const t of [0, 1, 250, 499]) assert.is(at(t), climb(t))
-  const plain = step(2e-4, [25_000, 28_000], 0.2)
+  const plain = multiStep(2e-4, [25_000, 28_000], 0.2)
   for (const t of [500, 24_999, 25_000, 27_999, 28_000, 29_999]) assert.is(at(t), plain(t))
 })
 

@@ -9,7 +9,7 @@ import {
   select,
   subset,
 } from '../../data/dataset.ts'
-import { type Batch, batches, steps } from '../../data/loader.ts'
+import { type Batch, batches, countSteps } from '../../data/loader.ts'
 import { refusal } from '../fixtures/refusal.ts'
 
 /** A set of 1 x 2 images, every byte of which is the image's number. */
@@ -169,15 +169,15 @@ test('a batch that cannot be made is refused in words', async () => {
   )
   const large = { ...numbered(300), image: { height: 8192, width: 8192, channels: 3 } as const }
   assert.is(
-    await refusal(() => steps(large, { batch: 64 })),
+    await refusal(() => countSteps(large, { batch: 64 })),
     'numbered: a batch must have at most 4294967296 bytes, got 64 images, 12884901888 bytes; lower --batch or --size',
   )
   assert.is(
-    await refusal(() => steps(numbered(3), { batch: 0 })),
+    await refusal(() => countSteps(numbered(3), { batch: 0 })),
     'numbered: batch must be a positive integer, got 0',
   )
   assert.is(
-    await refusal(() => steps(numbered(0), { batch: 1 })),
+    await refusal(() => countSteps(numbered(0), { batch: 1 })),
     'numbered: there are no images to make batches of',
   )
   assert.is(
@@ -188,7 +188,7 @@ test('a batch that cannot be made is refused in words', async () => {
     await refusal(() => batches(numbered(3), { batch: 1, seed: 0.5, epoch: 0 })),
     'numbered: seed must be an integer, got 0.5',
   )
-  assert.is(steps(numbered(300), { batch: 512, dropLast: false }), 1)
+  assert.is(countSteps(numbered(300), { batch: 512, dropLast: false }), 1)
 })
 
 test('a set without labels gives batches without labels', async () => {

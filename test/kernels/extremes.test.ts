@@ -4,7 +4,7 @@ import * as assert from 'uvu/assert'
 import { temperature } from '../../cli/numbers.ts'
 import { knn } from '../../evaluate/knn.ts'
 import { avgPool } from '../../kernels/pool/avg-pool.ts'
-import { clip } from '../../kernels/loss/clip-loss.ts'
+import { clipLoss } from '../../kernels/loss/clip-loss.ts'
 import { crossEntropy } from '../../kernels/loss/cross-entropy.ts'
 import { dcl, dclw } from '../../kernels/loss/dcl.ts'
 import { div } from '../../kernels/elementwise/div.ts'
@@ -189,7 +189,7 @@ test('temperatures without a reciprocal in f32 are refused by every loss', async
       infoNce: () => infoNce(z, z, z, T),
       dcl: () => dcl(z, z, T),
       dclw: () => dclw(z, z, T),
-      clip: () => clip(z, z, T),
+      clipLoss: () => clipLoss(z, z, T),
       supCon: () => supCon(z, z, labels, T),
       similarities: () => similarities(z, z, z, T),
     }

@@ -4,15 +4,15 @@ import { infoNce } from '../../kernels/loss/infonce.ts'
 import { l2Normalize } from '../../kernels/reduce/l2-normalize.ts'
 import type { Gpu } from '../../engine/gpu.ts'
 import { Adam, Sgd } from '../../engine/optim/optimizer.ts'
-import { constant, rising } from '../../engine/optim/schedule.ts'
+import { constant, cosineRamp } from '../../engine/optim/schedule.ts'
 import { endToEnd } from '../../methods/end-to-end.ts'
 import { memoryBank } from '../../methods/memory-bank.ts'
 import { moco } from '../../methods/moco.ts'
 import { mocoV3 } from '../../methods/moco-v3.ts'
 import { KeyQueue } from '../../models/key-queue.ts'
 import { MemoryBank } from '../../models/memory-bank.ts'
-import { v3Head } from '../../models/moco-heads.ts'
-import { parametersOf, through } from '../../models/tower.ts'
+import { mocoV3Head } from '../../models/moco-heads.ts'
+import { forwardTower, parametersOf } from '../../models/tower.ts'
 import { close } from '../fixtures/check.ts'
 import { gpuSuite } from '../fixtures/gpu.ts'
 import { refuses } from '../fixtures/refusal.ts'
@@ -64,9 +64,9 @@ for (const [name, options, share] of [
 
 function v3Toy(gpu: Gpu) {
   const [query, key] = [toyTower(gpu, 1), toyTower(gpu, 2)]
-  const predictor = v3Head(gpu, { name: 'predictor', widths: [8, 16, 8] })
+  const predictor = mocoV3Head(gpu, { name: 'predictor', widths: [8, 16, 8] })
   const optimizer = new Adam({ ...parametersOf(query), ...predictor.parameters })
-  const momentum = rising(0.9, 100)
+  const momentum = cosineRamp(0.9, 100)
   const views = toyViews(gpu)
   return mocoV3(gpu, { query, key, predictor, optimizer, schedule, momentum, temperature, views })
 }
@@ -116,7 +116,7 @@ test('a symmetric loss compares no query with its own key, and enqueues both hal
   const before = gpu.tensor(await gpu.read(trainer.queue.keys), [80, 8])
   const [images, views] = [toyImages(gpu, batchOf(0)), toyViews(gpu)]
   const [x1, x2] = [views(images, { step: 0, view: 0 }), views(images, { step: 0, view: 1 })]
-  const z = (x: Tensor) => l2Normalize(through(toyTower(gpu, 1), x, { training: true }))
+  const z = (x: Tensor) => l2Normalize(forwardTower(toyTower(gpu, 1), x, { training: true }))
   const expected = [infoNce(z(x1), z(x2), before, temperature), infoNce(z(x2), z(x1), before, temperature)]
   const [a = NaN] = await gpu.read(expected[0] as Tensor) // there are two
   const [b = NaN] = await gpu.read(expected[1] as Tensor)
@@ -189,7 +189,7 @@ test('refuses indices that are not of its images, and a key encoder of another s
   )
   const [query, key] = [
     toyTower(gpu, 1),
-    { ...toyTower(gpu, 1), head: v3Head(gpu, { name: 'predictor', widths: [32, 4, 8] }) },
+    { ...toyTower(gpu, 1), head: mocoV3Head(gpu, { name: 'predictor', widths: [32, 4, 8] }) },
   ]
   const queue = new KeyQueue(gpu, { K: 8, C: 8 })
   refuses(

@@ -13,7 +13,7 @@ import { loadTrainer, saveTrainer } from '../../cli/trainer-state.ts'
 import { LossScaler } from '../../engine/optim/loss-scaler.ts'
 import { openGpu } from '../../engine/node.ts'
 import { variablesOf } from '../../models/state.ts'
-import { through } from '../../models/tower.ts'
+import { forwardTower } from '../../models/tower.ts'
 import { random } from '../fixtures/check.ts'
 import { gpuSuite } from '../fixtures/gpu.ts'
 import { refuses } from '../fixtures/refusal.ts'
@@ -127,7 +127,7 @@ test('MoCo shuffles the keys within each chunk, each in another order', async ({
     const images = gpu.tensor(pixels(N).slice(offset * S * S * 3, (offset + n) * S * S * 3), [n, S, S, 3])
     const x = augment(images, cifarRecipe(S), { seed: 0, step: 0, view: 1, offset })
     const { order, inverse } = shuffleOrder(x, { seed: 0, step: 0, offset })
-    return indexSelect(l2Normalize(through(key, indexSelect(x, 0, order), mode)), 0, inverse)
+    return indexSelect(l2Normalize(forwardTower(key, indexSelect(x, 0, order), mode)), 0, inverse)
   })
   assert.equal(kept.slice(0, N * D), [...(await gpu.read(concat(keys, 0)))])
 })

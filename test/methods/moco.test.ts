@@ -15,10 +15,10 @@ import { constant } from '../../engine/optim/schedule.ts'
 import { moco } from '../../methods/moco.ts'
 import { KeyQueue } from '../../models/key-queue.ts'
 import { Builder, type Model } from '../../models/layers.ts'
-import { fcHead } from '../../models/moco-heads.ts'
+import { mocoHead } from '../../models/moco-heads.ts'
 import { resnet18 } from '../../models/resnet.ts'
 import { loadModel, saveModel } from '../../models/state.ts'
-import { type Tower, parametersOf, through } from '../../models/tower.ts'
+import { type Tower, forwardTower, parametersOf } from '../../models/tower.ts'
 import { Golden, toNHWC } from '../fixtures/golden.ts'
 import { gpuSuite } from '../fixtures/gpu.ts'
 import { toyImages, toyTower } from '../fixtures/toy.ts'
@@ -48,7 +48,7 @@ function tower(gpu: Gpu, golden: Golden): Tower {
   const { C, mlp } = golden.config
   const tiny = golden.name === 'moco_e2e_tiny'
   const encoder = tiny ? tinyEncoder(gpu) : resnet18(gpu, { stem: 'cifar', width: 3 })
-  const head = fcHead(gpu, { features: encoder.features, dim: Number(C), mlp: Boolean(mlp) })
+  const head = mocoHead(gpu, { features: encoder.features, dim: Number(C), mlp: Boolean(mlp) })
   const weights = new Map(
     golden.names
       .filter((name) => /^(w|buf)\./.test(name))
@@ -99,7 +99,7 @@ function images(gpu: Gpu, golden: Golden, { step, view }: { readonly step: numbe
 /** Similarities to the key and to the queue over T, of networks of the case's weights: [N, 1 + K]. */
 async function firstLogits(gpu: Gpu, golden: Golden, queue: KeyQueue) {
   const embedded = (view: number) =>
-    l2Normalize(through(tower(gpu, golden), images(gpu, golden, { step: 0, view }), { training: true }))
+    l2Normalize(forwardTower(tower(gpu, golden), images(gpu, golden, { step: 0, view }), { training: true }))
   const [q, k] = [embedded(0), embedded(1)]
   const positive = sum(mul(q, k), [1], { keepDims: true })
   const negative = matmul(q, queue.keys, { transB: true })

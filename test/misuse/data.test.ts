@@ -3,7 +3,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { subset } from '../../data/dataset.ts'
-import { batches, steps } from '../../data/loader.ts'
+import { batches, countSteps } from '../../data/loader.ts'
 import { openData } from '../../data/open.ts'
 import { procedural } from '../../data/procedural.ts'
 import { openGpu } from '../../engine/node.ts'
@@ -73,8 +73,8 @@ test('data sets say what was wrong with a call', () => {
     ],
     [
       'both halves to count',
-      () => call(steps, split, { batch: 4 }),
-      'steps: the data set must be one half, got both; give its train or its test',
+      () => call(countSteps, split, { batch: 4 }),
+      'countSteps: the data set must be one half, got both; give its train or its test',
     ],
     [
       'no set',

@@ -9,7 +9,7 @@ import { projectionHead } from '../../models/heads.ts'
 import { KeyQueue } from '../../models/key-queue.ts'
 import { Builder } from '../../models/layers.ts'
 import { MemoryBank } from '../../models/memory-bank.ts'
-import { fcHead, v3Head } from '../../models/moco-heads.ts'
+import { mocoHead, mocoV3Head } from '../../models/moco-heads.ts'
 import { resnet8 } from '../../models/resnet.ts'
 import { saveModel, variablesOf } from '../../models/state.ts'
 import { type Tower, parametersOf } from '../../models/parts.ts'
@@ -63,13 +63,13 @@ test('models say what was wrong with a call', async ({ gpu }) => {
     ],
     [
       'an option of another head',
-      () => call(fcHead, gpu, { features: 4, hidden: 2 }),
-      `fcHead: there is no option 'hidden'; its options are features, dim, mlp, seed`,
+      () => call(mocoHead, gpu, { features: 4, hidden: 2 }),
+      `mocoHead: there is no option 'hidden'; its options are features, dim, mlp, seed`,
     ],
     [
       'two widths',
-      () => call(v3Head, gpu, { name: 'projector', widths: [4, 4] }),
-      'v3Head: widths must be three whole numbers, [features, hidden, dim], got an array of 2',
+      () => call(mocoV3Head, gpu, { name: 'projector', widths: [4, 4] }),
+      'mocoV3Head: widths must be three whole numbers, [features, hidden, dim], got an array of 2',
     ],
     [
       'no size',
@@ -132,7 +132,7 @@ test('models say what was wrong with a call', async ({ gpu }) => {
 
 test('towers of equal names have names of their own', async ({ gpu }) => {
   const [image, text] = [resnet8(gpu, { width: 2 }), resnet8(gpu, { width: 2, seed: 1 })]
-  const head = fcHead(gpu, { features: 8, dim: 4 })
+  const head = mocoHead(gpu, { features: 8, dim: 4 })
   const scale = gpu.variable([1], [])
   const named = parametersOf({ image, text: { encoder: text, head }, scale })
   assert.is(named['image.conv1.weight'], image.parameters['conv1.weight'])

@@ -4,7 +4,7 @@ import { addPooled } from '../../kernels/pool/add-pooled.ts'
 import { adaptiveAvgPool } from '../../kernels/pool/adaptive-avg-pool.ts'
 import { avgPool } from '../../kernels/pool/avg-pool.ts'
 import { batchNorm } from '../../kernels/norm/batch-norm.ts'
-import { clip } from '../../kernels/loss/clip-loss.ts'
+import { clipLoss } from '../../kernels/loss/clip-loss.ts'
 import { concat } from '../../kernels/shape/concat.ts'
 import { conv2d } from '../../kernels/conv/conv2d.ts'
 import { crossEntropy } from '../../kernels/loss/cross-entropy.ts'
@@ -44,11 +44,11 @@ test('ops say what was wrong with a call', async ({ gpu }) => {
       () => call(similarities, x, x, x),
       'similarities: the temperature must be a positive number, got undefined',
     ],
-    ['a loss of one view', () => call(clip, x), 'clip: z2 must be a tensor, got undefined'],
+    ['a loss of one view', () => call(clipLoss, x), 'clipLoss: z2 must be a tensor, got undefined'],
     [
       'clip of CLIP for clamp',
-      () => call(clip, x, 0, 1),
-      'clip: z2 must be a tensor, got 0; put values on the GPU with gpu.tensor(values, shape)',
+      () => call(clipLoss, x, 0, 1),
+      'clipLoss: z2 must be a tensor, got 0; put values on the GPU with gpu.tensor(values, shape)',
     ],
     [
       'two numbers',

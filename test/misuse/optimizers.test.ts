@@ -4,7 +4,7 @@ import * as assert from 'uvu/assert'
 import { LossScaler } from '../../engine/optim/loss-scaler.ts'
 import { MovingAverage } from '../../engine/optim/moving-average.ts'
 import { Adam, AdamW, Lars, Sgd } from '../../engine/optim/optimizer.ts'
-import { constant, cosine, rising, step as multiStep, warmup } from '../../engine/optim/schedule.ts'
+import { constant, cosine, cosineRamp, multiStep, warmup } from '../../engine/optim/schedule.ts'
 import { gpuSuite } from '../fixtures/gpu.ts'
 import { call, make, refusesAll } from '../fixtures/misuse.ts'
 
@@ -118,7 +118,7 @@ test('schedules say what was wrong with a call', () =>
     [
       'no milestones',
       () => call(multiStep, 0.1),
-      'step: milestones must be an array of numbers, got undefined',
+      'multiStep: milestones must be an array of numbers, got undefined',
     ],
     [
       'nothing after',
@@ -130,7 +130,7 @@ test('schedules say what was wrong with a call', () =>
       () => call(warmup, 5, 0.1, { first: 'one' }),
       `warmup: first must be 'zero' or 'nonzero', got 'one'`,
     ],
-    ['no end', () => call(rising, 0.99), 'rising: total must be a number, got undefined'],
+    ['no end', () => call(cosineRamp, 0.99), 'cosineRamp: total must be a number, got undefined'],
   ]))
 
 test('a number is a schedule after a warm-up', () => {

@@ -1,12 +1,13 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { type Schedule, constant, cosine, step, warmup } from '../../../engine/optim/schedule.ts'
+import { type Schedule, constant, cosine, multiStep, warmup } from '../../../engine/optim/schedule.ts'
 import { Golden, goldenNames } from '../../fixtures/golden.ts'
 
 /** The schedule that a golden case describes. */
 function scheduleOf({ config, name }: Golden): Schedule {
   const n = (key: string) => Number(config[key])
-  if (config['schedule'] === 'multistep') return step(n('lr'), config['milestones'] as number[], n('gamma'))
+  if (config['schedule'] === 'multistep')
+    return multiStep(n('lr'), config['milestones'] as number[], n('gamma'))
   if (config['schedule'] === 'linear_warmup')
     return warmup(n('warmup_steps'), constant(n('lr')), { first: 'nonzero' })
   if (config['schedule'] === 'warmup_cosine') {

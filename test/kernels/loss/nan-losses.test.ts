@@ -3,7 +3,7 @@
 
 import * as assert from 'uvu/assert'
 import { add } from '../../../kernels/elementwise/add.ts'
-import { clip } from '../../../kernels/loss/clip-loss.ts'
+import { clipLoss } from '../../../kernels/loss/clip-loss.ts'
 import { dcl, dclw } from '../../../kernels/loss/dcl.ts'
 import { infoNce } from '../../../kernels/loss/infonce.ts'
 import { nceMaps } from '../../../kernels/loss/nce-maps.ts'
@@ -20,7 +20,7 @@ import { contrastiveLosses, spreads } from '../../fixtures/nan-losses.ts'
 
 const test = gpuSuite('NaN in losses')
 
-for (const name of ['ntXent', 'dcl', 'clip', 'supCon', 'sigLip', 'infoNce'] as const) {
+for (const name of ['ntXent', 'dcl', 'clipLoss', 'supCon', 'sigLip', 'infoNce'] as const) {
   // f16 without matrices differs from the GPU's other kernels in what is staged alone
   const others = name === 'ntXent' || name === 'infoNce' ? (['f16 without matrices'] as const) : []
   for (const [variant, apply] of contrastiveLosses[name].by(['GPU kernels', ...others]))
@@ -105,7 +105,13 @@ test('infinite similarities give what torch gives, or NaN, and never a finite lo
 
 test('NaN stays where there is nothing to contrast with', async ({ gpu }) => {
   const [a, b] = [gpu.tensor([1, NaN], [1, 2]), gpu.tensor([2, 1], [1, 2])]
-  for (const loss of [ntXent(a, b, 1), ntXent(b, a, 1), dcl(a, b, 1), clip(a, b, 1), supCon(a, b, [0], 1)]) {
+  for (const loss of [
+    ntXent(a, b, 1),
+    ntXent(b, a, 1),
+    dcl(a, b, 1),
+    clipLoss(a, b, 1),
+    supCon(a, b, [0], 1),
+  ]) {
     assert.equal([...(await gpu.read(loss))], [NaN])
     assert.ok((await gpu.read(gpu.backward(loss).get(a) ?? b)).every(Number.isNaN))
   }

@@ -2,7 +2,7 @@ import * as assert from 'uvu/assert'
 import { add } from '../../../kernels/elementwise/add.ts'
 import { mul } from '../../../kernels/elementwise/mul.ts'
 import { nceMaps, nceMapsOp } from '../../../kernels/loss/nce-maps.ts'
-import { pickPlace } from '../../../kernels/shape/pick-place.ts'
+import { selectPosition } from '../../../kernels/shape/select-position.ts'
 import type { Tensor } from '../../../kernels/op.ts'
 import { reshape } from '../../../kernels/shape/reshape.ts'
 import type { Gpu } from '../../../engine/gpu.ts'
@@ -110,7 +110,9 @@ for (const name of goldenNames('amdim_nce_'))
   test(`${name} agrees with the original code`, async ({ gpu }) => {
     const golden = new Golden(name)
     const [one, two] = [scales(gpu, golden, 'x1'), scales(gpu, golden, 'x2')]
-    const places = [one, two].map(({ r5 }, v) => pickPlace(r5, golden.indices(gpu, `in.r5_src_loc_${v + 1}`)))
+    const places = [one, two].map(({ r5 }, v) =>
+      selectPosition(r5, golden.indices(gpu, `in.r5_src_loc_${v + 1}`)),
+    )
     const [from1, from2] = places
     if (!from1 || !from2) throw new Error('no places')
     const clip = Number(golden.config['tclip'])
@@ -200,12 +202,12 @@ test('a place is picked, and gets the gradient', async ({ gpu }) => {
   const at = [2, 0, 3]
   await checkOp(
     gpu,
-    (maps) => pickPlace(maps, gpu.tensor(Int32Array.from(at), [N])),
+    (maps) => selectPosition(maps, gpu.tensor(Int32Array.from(at), [N])),
     (maps) => at.flatMap((place, n) => maps.slice((n * L + place) * C, (n * L + place + 1) * C)),
     [[N, 2, 2, C]],
     { values: [values] },
   )
-  const wrong = await gpu.read(pickPlace(gpu.tensor(values, [N, L, C]), gpu.tensor([0, 4, -1], [N])))
+  const wrong = await gpu.read(selectPosition(gpu.tensor(values, [N, L, C]), gpu.tensor([0, 4, -1], [N])))
   assert.equal([...wrong].map(Number.isNaN), [false, false, true, true, true, true])
 })
 
@@ -216,7 +218,7 @@ test('places are drawn uniformly, anew in every step and view, by the seed alone
     [N, L, 1],
   )
   const draw = async (seed: number, step: number, view: number) => [
-    ...(await gpu.read(pickPlace(maps, { seed, step, view }))),
+    ...(await gpu.read(selectPosition(maps, { seed, step, view }))),
   ]
   const first = await draw(1, 0, 0)
   assert.equal(first, await draw(1, 0, 0))
@@ -237,12 +239,12 @@ test('refuses what it cannot mean', ({ gpu }) => {
   refuses(() => nceMaps(a, b, { clip: 0 }), 'nceMaps: the clip must be a positive number, got 0')
   refuses(() => nceMaps(a, b, { penalty: -1 }), 'nceMaps: the penalty must be 0 or a positive number, got -1')
   refuses(
-    () => pickPlace(a, { seed: 0, step: 0, view: 0 }),
-    'pickPlace: maps must be [N, ..., C] with a place at least, got [2, 3]',
+    () => selectPosition(a, { seed: 0, step: 0, view: 0 }),
+    'selectPosition: maps must be [N, ..., C] with at least one position, got [2, 3]',
   )
   refuses(
-    () => pickPlace(b, gpu.tensor([1, 2, 3], [3])),
-    'pickPlace: needs one place per image, got [3] for [2, 2, 3]',
+    () => selectPosition(b, gpu.tensor([1, 2, 3], [3])),
+    'selectPosition: needs one position per image, got [3] for [2, 2, 3]',
   )
 })
 

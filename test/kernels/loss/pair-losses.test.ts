@@ -1,7 +1,7 @@
 import * as assert from 'uvu/assert'
 import type { Gpu } from '../../../engine/gpu.ts'
 import type { Tensor } from '../../../kernels/op.ts'
-import { clip } from '../../../kernels/loss/clip-loss.ts'
+import { clipLoss } from '../../../kernels/loss/clip-loss.ts'
 import { dcl, dclw } from '../../../kernels/loss/dcl.ts'
 import { contrast, ntXent } from '../../../kernels/loss/ntxent.ts'
 import { sigLip, sigLipOp } from '../../../kernels/loss/siglip.ts'
@@ -56,8 +56,8 @@ for (const [N, D, temperature] of sizes) {
   for (const [variant, apply] of variants(contrast('dcl', { decoupled: true })))
     test(`dcl leaves the positive out of the sum, ${at}${variant}`, ({ gpu }) =>
       checkOp(gpu, (a, b) => apply(attrs, a, b), overRows(D, temperature, decoupled), shapes))
-  for (const [variant, apply] of variants(contrast('clip', { across: true })))
-    test(`clip compares across towers only, ${at}${variant}`, ({ gpu }) =>
+  for (const [variant, apply] of variants(contrast('clipLoss', { across: true })))
+    test(`clipLoss compares across towers only, ${at}${variant}`, ({ gpu }) =>
       checkOp(gpu, (a, b) => apply(attrs, a, b), overRows(D, temperature, acrossTowers), shapes))
   const labels = random(N, 7).map((v) => Math.floor((v + 1) * 1.5) - 1) // -1, 0 or 1
   const supervised = (s: number[], i: number) => {
@@ -171,7 +171,7 @@ test('have their closed forms when all rows are equal', async ({ gpu }) => {
     const labels = Array.from({ length: N }, (_, n) => n % 2)
     close(await gpu.read(dcl(z, z, 0.3)), [Math.log(2 * N - 2)], 1e-6, `dcl, N = ${N}`)
     close(await gpu.read(dclw(z, z, 0.3)), [Math.log(2 * N - 2)], 1e-6, `dclw, N = ${N}`)
-    close(await gpu.read(clip(z, z, 0.3)), [Math.log(N)], 1e-6, `clip, N = ${N}`)
+    close(await gpu.read(clipLoss(z, z, 0.3)), [Math.log(N)], 1e-6, `clipLoss, N = ${N}`)
     close(await gpu.read(supCon(z, z, labels, 0.3)), [Math.log(2 * N - 1)], 1e-6, `supCon, N = ${N}`)
     const even = sigLip(z, z, zero, gpu.tensor([-1], [])) // t = 1 and b = -1: every logit is 0
     close(await gpu.read(even), [N * Math.log(2)], 1e-6, `sigLip, N = ${N}`)
@@ -188,7 +188,7 @@ test('supCon with all labels different is NT-Xent', async ({ gpu }) => {
 
 test('a lone pair costs nothing', async ({ gpu }) => {
   const [a, b] = [gpu.tensor([1, 2], [1, 2]), gpu.tensor([2, 1], [1, 2])]
-  for (const loss of [dcl(a, b, 0.5), dclw(a, b, 0.5), clip(a, b, 0.5), supCon(a, b, [3], 0.5)]) {
+  for (const loss of [dcl(a, b, 0.5), dclw(a, b, 0.5), clipLoss(a, b, 0.5), supCon(a, b, [3], 0.5)]) {
     close(await gpu.read(loss), [0], 1e-6, 'loss')
     close(await gpu.read(gpu.backward(loss).get(a) ?? b), [0, 0], 1e-6, 'gradient')
   }
@@ -202,7 +202,7 @@ test('NaN, infinity and a label that is not whole make the loss NaN', async ({ g
     for (const loss of [
       dcl(z, fine, 1),
       dclw(fine, z, 1),
-      clip(z, fine, 1),
+      clipLoss(z, fine, 1),
       supCon(z, fine, [0, 0, 1, 1], 1),
     ])
       assert.ok(Number.isNaN((await gpu.read(loss))[0]))
@@ -216,7 +216,7 @@ test('refuse what they cannot mean', ({ gpu }) => {
   const z = gpu.tensor([1, 2, 3, 4], [2, 2])
   const one = gpu.tensor([1, 2], [1, 2])
   refuses(() => dcl(z, one, 1), 'dcl: the two views must have one shape, got [2, 2] and [1, 2]')
-  refuses(() => clip(z, z, -1), 'clip: the temperature must be a positive number, got -1')
+  refuses(() => clipLoss(z, z, -1), 'clipLoss: the temperature must be a positive number, got -1')
   refuses(() => dclw(z, z, 1, { sigma: 0 }), 'dclw: sigma must be a positive number, got 0')
   refuses(
     () => dclw(z, z, 1, { sigma: 1e-39 }),
