@@ -194,7 +194,7 @@ test('a folder of no use is refused in words', async ({ folder, cache }) => {
   assert.is(await refused(file), `folder: ${file} must be a folder of images, got a file`)
   assert.match(
     await refused(folder),
-    /^folder: .*: none of the 1 images can be decoded; the first: a\.png: is of an unknown format, not an image of a format that is read \(JPEG, PNG, WebP, GIF, TIFF, BMP, AVIF\)$/,
+    /^folder: .*: its one image cannot be decoded; the first: a\.png: is of an unknown format, not an image of a format that is read \(JPEG, PNG, WebP, GIF, TIFF, BMP, AVIF\)$/,
   )
   await picture(join(folder, 'b.png'))
   assert.is(await refused(folder, { size: 0 }), 'folder: size must be a positive number of pixels, got 0')
