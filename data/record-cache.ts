@@ -37,7 +37,7 @@ interface Index {
   readonly entries: Readonly<Record<string, Entry>>
 }
 
-const VERSION = 2 // of the layout and of the decoder: what another version wrote is not read
+const VERSION = 3 // of the layout and of the decoder: what another version wrote is not read
 const INDEX = 'index.json'
 const LOCK = 'lock' // held while a cache is put in force
 const DAY = 24 * 3600 * 1000
