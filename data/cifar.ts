@@ -8,6 +8,7 @@
 import { join, resolve } from 'node:path'
 import { DataError, type Dataset, type Split, memoryDataset } from './dataset.ts'
 import { bytesOf, linesOf, namesIn, sizeOfFile } from './paths.ts'
+import { counted } from './words.ts'
 
 interface Layout {
   readonly name: 'cifar10' | 'cifar100'
@@ -146,8 +147,8 @@ function checkSize(file: string, size: number, { name, labelBytes }: Layout) {
   if (size === 0) throw new DataError(`${name}: ${file} is empty; get it again`)
   const other = labelBytes === 1 ? 'cifar100' : 'cifar10'
   throw new DataError(
-    `${name}: ${file} must be whole records of ${record} bytes, got ${size} bytes: record ` +
-      `${Math.floor(size / record)} (counted from 0) ends after ${size % record} bytes; ` +
+    `${name}: ${file} must be whole records of ${record} bytes, got ${counted(size, 'byte')}: record ` +
+      `${Math.floor(size / record)} (counted from 0) ends after ${counted(size % record, 'byte')}; ` +
       (size % (other === 'cifar100' ? PIXELS + 2 : PIXELS + 1) === 0
         ? `its size fits ${other}, so try ${other}:PATH`
         : 'the file is cut short, so get it again'),

@@ -4,6 +4,7 @@
 import { printable } from '../kernels/printable.ts'
 import { checkValue, describe, having, whole } from '../kernels/options.ts'
 import { threefry2x32 } from '../kernels/wgsl/threefry.ts'
+import { counted } from './words.ts'
 
 /** A set of images of one size. */
 export interface Dataset {
@@ -104,11 +105,11 @@ export function memoryDataset(
   const { height, width, channels } = image
   if (!Number.isInteger(size))
     throw new DataError(
-      `${name}: pixels must be whole images of ${height} x ${width} x ${channels} bytes, got ${pixels.length} bytes`,
+      `${name}: pixels must be whole images of ${height} x ${width} x ${channels} bytes, got ${counted(pixels.length, 'byte')}`,
     )
   if (labels && labels.length !== size)
     throw new DataError(
-      `${name}: there must be one label per image, got ${labels.length} labels and ${size} images`,
+      `${name}: there must be one label per image, got ${counted(labels.length, 'label')} and ${counted(size, 'image')}`,
     )
   return {
     ...rest,
@@ -133,7 +134,7 @@ export function checkRead(
 ) {
   if (out.length < indices.length * stride)
     throw new DataError(
-      `${name}: ${indices.length} images need ${indices.length * stride} bytes, got room for ${out.length}`,
+      `${name}: ${counted(indices.length, 'image needs', 'images need')} ${indices.length * stride} bytes, got room for ${out.length}`,
     )
   for (let n = 0; n < indices.length; n++) {
     const index = Number(indices[n])
@@ -144,8 +145,8 @@ export function checkRead(
 
 /** The images of `dataset` at `indices`, in that order, as a set of its own. Throws DataError. */
 export function select(dataset: Dataset, indices: ArrayLike<number>): Dataset {
+  checkRead(dataset, 0, indices, new Uint8Array(0))
   const chosen = Uint32Array.from(indices)
-  checkRead(dataset, 0, chosen, new Uint8Array(0))
   const { originals } = dataset
   return {
     ...dataset,

@@ -11,7 +11,7 @@ export interface Job {
   readonly file: string
   /** Height and width to decode to. */
   readonly size: number
-  /** Height and width at most of the whole image; 0 for none. */
+  /** Pixels that bound the whole image, as in DecodeOptions; 0 for none. */
   readonly originals: number
 }
 
@@ -28,8 +28,9 @@ export type Decoded = ({ readonly id: number } & Picture) | { readonly id: numbe
 
 export interface DecodeOptions {
   readonly size: number
-  /** Height and width in pixels up to which each image is also kept whole, for random crops; not
-   *  kept when not told. */
+  /** Keeps each image whole too, for random crops, shrunk until its longer side has so many pixels
+   *  or its shorter side half as many, whichever comes first. Ends beyond twice as many pixels are
+   *  cut off. Not kept when not told. */
   readonly originals?: number
   /** Number of threads; as many as there are cores, and at most 8, when not told. */
   readonly workers?: number

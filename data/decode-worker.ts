@@ -34,11 +34,10 @@ async function decode({ file, size, originals }: Job): Promise<Picture> {
   const format = formatOf(bytes)
   const image = opened(bytes, format)
   try {
-    const square = await scaled(image.clone(), size, { fit: 'cover' })
+    const square = await scaled(image.clone(), [size, size], { fit: 'cover' })
     if (square.info.width !== size || square.info.height !== size) throw new Error('has another size')
     if (originals === 0) return { pixels: new Uint8Array(square.data), height: size, width: size }
-    const inside = { fit: 'inside', withoutEnlargement: true } as const
-    const { data, info } = await scaled(image.clone(), originals, inside)
+    const { data, info } = await whole(image, originals)
     const pixels = new Uint8Array(square.data.length + data.length)
     pixels.set(square.data)
     pixels.set(data, square.data.length)
@@ -60,10 +59,24 @@ function opened(bytes: Uint8Array, format: Format): Sharp {
   }
 }
 
-async function scaled(image: Sharp, side: number, how: ResizeOptions) {
+/** Shrinks the image, never enlarging it, until its longer side has `most` pixels or its shorter
+ *  side half as many. Cuts the ends off where the longer side would have more than 2 `most`: the
+ *  result has at most `most`^2 pixels. */
+async function whole(image: Sharp, most: number) {
+  const { width, height } = (await image.metadata()).autoOrient
+  const [shorter, longer] = [Math.min(width, height), Math.max(width, height)]
+  const half = Math.floor(most / 2)
+  if (longer <= 2 * shorter || half === 0)
+    return scaled(image.clone(), [most, most], { fit: 'inside', withoutEnlargement: true })
+  const short = Math.min(shorter, half)
+  const long = Math.min(2 * most, Math.round((longer * short) / shorter))
+  return scaled(image.clone(), width > height ? [long, short] : [short, long], { fit: 'cover' })
+}
+
+async function scaled(image: Sharp, [width, height]: readonly [number, number], how: ResizeOptions) {
   const { data, info } = await image
     .autoOrient()
-    .resize(side, side, { position: 'centre', ...how })
+    .resize(width, height, { position: 'centre', ...how })
     .flatten({ background: '#fff' })
     .toColourspace('srgb')
     .raw({ depth: 'uchar' })

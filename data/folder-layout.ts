@@ -2,9 +2,12 @@
 // guess is noted.
 
 import type { Skipped } from './dataset.ts'
+import { differenceNotes, emptyNotes, innerNotes, linkNotes, nameNotes } from './folder-notes.ts'
 import { Tree } from './folder-tree.ts'
-import { listed } from './listed.ts'
+import { type Halves, halvesIn, isHalf, isTrain } from './half-names.ts'
 import type { Found, ImageFile } from './image-files.ts'
+import { listed } from './listed.ts'
+import { are, counted } from './words.ts'
 
 /** An image and what its folders say of it. */
 export interface Placed extends ImageFile {
@@ -26,14 +29,6 @@ export interface FolderLayout {
 /** The classes that a file beside a half's images names: by the file's name. */
 export type Annotations = ReadonlyMap<string, string>
 
-const word = (names: string) =>
-  new RegExp(
-    `^(?:seg|images?|imgs?|data|dataset)?[ _-]?(?:${names})[ _-]?(?:set|data|dataset|images?|imgs?)?\\d*$`,
-    'i',
-  )
-const TRAIN = word('train|training|trn')
-const TESTS = [word('test|testing|tst'), word('val'), word('valid'), word('validation'), word('eval|dev')]
-const isHalf = (name: string) => [TRAIN, ...TESTS].some((pattern) => pattern.test(name))
 const GENERIC = /^(images?|imgs?|pictures?|photos?|jpe?gs?|pngs?|data|dataset)$/i
 
 /** What the folders mean. `annotations` gives the classes of a half whose images lie in one
@@ -42,7 +37,7 @@ export function layoutOf(found: Found, annotations: (half: string) => Annotation
   const tree = new Tree(found)
   const notes: string[] = []
   const base = baseOf(tree, notes)
-  const names = halvesOf(tree, base)
+  const names = halvesIn(tree.children(base))
   const halves = names && chosen(tree, base, names, annotations, notes)
   const places = halves
     ? [placeOf(tree, `${base}${halves.train}/`), placeOf(tree, `${base}${halves.test}/`)]
@@ -60,7 +55,7 @@ export function layoutOf(found: Found, annotations: (half: string) => Annotation
     ...new Set(files.flatMap(({ label, isTest }) => (label === null || isTest ? [] : [label]))),
   ]
   if (classes.length < 2) return unlabelled({ found, files, halves, notes, base, classes })
-  places.forEach((place) => noteEmpty({ tree, place, found, notes }))
+  notes.push(...places.flatMap((place) => emptyNotes(tree, place, found)))
   return labelled({ found, files, halves, notes, base })
 }
 
@@ -76,17 +71,18 @@ function baseOf(tree: Tree, notes: string[]): string {
   let base = ''
   for (;;) {
     const children = tree.children(base)
-    if (halvesOf(tree, base)) break
+    if (halvesIn(children)) break
     const [one, ...more] = children.filter((name) => isWhole(tree, `${base}${name}/`, name))
     const [only, ...others] = children
     const isAlone = others.length === 0 && tree.loose(base) === 0
     const next = one !== undefined && more.length === 0 ? one : isAlone ? only : undefined
     if (next === undefined) break
     const left = tree.images(base) - tree.images(`${base}${next}/`)
-    if (left > 0) notes.push(`${left} images beside the folder ${base}${next} are left out`)
+    if (left > 0)
+      notes.push(`${counted(left, 'image')} beside the folder ${base}${next} ${are(left)} left out`)
     base += `${next}/`
   }
-  if (tree.children(base).length < 2 && !halvesOf(tree, base)) return ''
+  if (tree.children(base).length < 2 && !halvesIn(tree.children(base))) return ''
   if (base !== '') notes.push(`the folder ${base.slice(0, -1)} is taken for the set`)
   return base
 }
@@ -94,24 +90,7 @@ function baseOf(tree: Tree, notes: string[]): string {
 /** Whether a folder can only be a set of its own, not a class: it has halves, or it is a
  *  training half that holds classes. */
 const isWhole = (tree: Tree, prefix: string, name: string) =>
-  halvesOf(tree, prefix) !== null || (TRAIN.test(name) && tree.children(prefix).length > 1)
-
-interface Halves {
-  readonly train: string
-  /** The test halves that there are, the preferred one first. */
-  readonly tests: readonly string[]
-}
-
-function halvesOf(tree: Tree, base: string): Halves | null {
-  const children = tree.children(base).sort()
-  const exact = (names: string[], name: string) => (names.includes(name) ? name : names.at(-1))
-  const train = exact(
-    children.filter((name) => TRAIN.test(name)),
-    'train',
-  )
-  const tests = TESTS.flatMap((pattern) => children.filter((name) => pattern.test(name)))
-  return train !== undefined && tests.length > 0 ? { train, tests } : null
-}
+  halvesIn(tree.children(prefix)) !== null || (isTrain(name) && tree.children(prefix).length > 1)
 
 /** The halves to use: of several tests the first that has classes, where the training half has
  *  some. */
@@ -127,9 +106,12 @@ function chosen(
   const used = [train, test].map((half) => `${base}${half}/`)
   const left = tree.within(base).filter(({ path }) => !used.some((half) => path.startsWith(half)))
   const where = new Set(left.map(({ path }) => path.slice(base.length).split('/')[0] ?? ''))
-  if (left.length > 0)
+  const count = left.length
+  if (!isHalf(train))
+    notes.push(`by their names, ${train} is taken for the training half and ${test} for the test half`)
+  if (count > 0)
     notes.push(
-      `${left.length} images are in neither ${train} nor ${test} and are left alone: ${listed([...where])}`,
+      `${counted(count, 'image')} ${are(count)} in neither ${train} nor ${test} and ${are(count)} left alone: ${listed([...where])}`,
     )
   return { train, test }
 }
@@ -167,87 +149,32 @@ function unlabelled({
   if (tables.length > 0)
     notes.push(`labels in files are not read, put each class into a folder of its own: ${listed(tables)}`)
   const bare = files.map((file) => ({ ...file, label: null }))
+  notes.push(...linkNotes(bare))
   return { files: bare, skipped: found.skipped, classes: [], halves, notes }
 }
 
 function labelled({ found, files, halves, notes, base }: Draft): FolderLayout {
   const isFlat = halves !== null && !files.some(({ isTest, label }) => isTest && label !== null)
+  const bare = files.filter(({ isTest }) => isTest).length
   if (isFlat)
     notes.push(
-      `the ${files.filter(({ isTest }) => isTest).length} images of ${halves.test} have no classes and are left alone; a part of ${halves.train} is held out instead`,
+      `the ${bare === 1 ? 'image of' : `${bare} images of`} ${halves.test} ${bare === 1 ? 'has no class and is' : 'have no classes and are'} left alone; a part of ${halves.train} is held out instead`,
     )
   const used = isFlat ? files.filter(({ isTest }) => !isTest) : files
   const loose = used.filter(({ label }) => label === null)
   if (loose.length > 0)
-    notes.push(
-      `${loose.length} ${loose.length === 1 ? 'image beside the class folders is' : 'images beside the class folders are'} left out`,
-    )
+    notes.push(`${counted(loose.length, 'image')} beside the class folders ${are(loose.length)} left out`)
   const placed = used.filter(({ label }) => label !== null)
   const namesOf = (test: boolean) =>
     new Set(placed.flatMap(({ label, isTest }) => (isTest === test && label !== null ? [label] : [])))
   const [trained, tested] = [namesOf(false), namesOf(true)]
   const classes = [...new Set([...trained, ...tested])].sort()
-  if (halves && !isFlat) noteDifferences({ trained, tested, halves, notes })
-  noteNames(classes, notes)
-  if (!halves) noteInner(placed, base, notes)
+  if (halves && !isFlat) notes.push(...differenceNotes(trained, tested, halves))
+  notes.push(...nameNotes(classes), ...linkNotes(placed))
+  if (!halves) notes.push(...innerNotes(placed, base))
   const skipped = loose.map(({ path }) => ({ file: path, reason: 'is in none of the class folders' }))
   return {
     ...{ files: placed, skipped: [...found.skipped, ...skipped], classes, notes },
     halves: isFlat || !halves ? null : halves,
   }
-}
-
-interface Differences {
-  readonly trained: ReadonlySet<string>
-  readonly tested: ReadonlySet<string>
-  readonly halves: { readonly train: string; readonly test: string }
-  readonly notes: string[]
-}
-
-function noteDifferences({ trained, tested, halves, notes }: Differences) {
-  const [a, b] = [
-    [...trained].filter((name) => !tested.has(name)),
-    [...tested].filter((name) => !trained.has(name)),
-  ]
-  if (a.length > 0) notes.push(`classes that only ${halves.train} has: ${listed(a)}`)
-  if (b.length > 0)
-    notes.push(`classes that only ${halves.test} has, whose images cannot be told right: ${listed(b)}`)
-}
-
-/** Classes whose names differ in capitals alone are likely one. */
-function noteNames(classes: readonly string[], notes: string[]) {
-  const seen = new Map<string, string>()
-  for (const name of classes) {
-    const other = seen.get(name.toLowerCase())
-    if (other !== undefined)
-      notes.push(`the classes ${other} and ${name} differ in capitals only; rename one if they are the same`)
-    seen.set(name.toLowerCase(), name)
-  }
-}
-
-/** Folders within class folders that all classes have may be the classes, or the halves. */
-function noteInner(files: readonly Placed[], base: string, notes: string[]) {
-  const byClass = new Map<string | null, Set<string>>()
-  for (const { label, path } of files) {
-    const inner = path.slice(base.length).split('/').slice(1, -1)[0]
-    const known = byClass.get(label) ?? new Set()
-    byClass.set(label, known)
-    if (inner !== undefined) known.add(inner)
-  }
-  const [names = '', ...others] = [...byClass.values()].map((inner) => listed([...inner].sort()))
-  const [first] = byClass.values()
-  if (!first || first.size < 2 || others.some((one) => one !== names)) return
-  const what = [...first].every(isHalf) ? 'halves' : 'classes'
-  notes.push(`folders within the class folders are not taken for ${what}: ${names}`)
-}
-
-function noteEmpty({
-  tree,
-  place,
-  found,
-  notes,
-}: Pick<Draft, 'found' | 'notes'> & { readonly tree: Tree; readonly place: string }) {
-  const left = new Set(found.skipped.map(({ file }) => file)) // folders that could not be looked at
-  const empty = tree.empty(place).filter((name) => !left.has(place + name))
-  if (empty.length > 0) notes.push(`class folders without images, which are no classes: ${listed(empty)}`)
 }

@@ -9,6 +9,7 @@ import { promisify } from 'node:util'
 import { gunzip } from 'node:zlib'
 import { DataError, type Dataset, type Split, memoryDataset } from './dataset.ts'
 import { bytesOf, linesOf, namesIn } from './paths.ts'
+import { counted } from './words.ts'
 
 const unzip = promisify(gunzip)
 const IMAGES = 0x803 // u8, three dimensions
@@ -77,7 +78,7 @@ async function read(file: string, magic: number): Promise<{ sizes: number[]; byt
   if (found !== magic)
     throw new DataError(
       `idx: ${file} must start with the number ${magic} (u8, ${dimensions} dimensions), got ` +
-        (found < 0 ? `${whole.length} bytes` : `${found}; it is another kind of file`),
+        (found < 0 ? counted(whole.length, 'byte') : `${found}; it is another kind of file`),
     )
   if (whole.length < header)
     throw new DataError(`idx: ${file} must have ${header} bytes of header, got ${whole.length}; get it again`)
@@ -89,7 +90,7 @@ async function read(file: string, magic: number): Promise<{ sizes: number[]; byt
   const each = wanted / (sizes[0] ?? 1)
   if (bytes.length !== wanted)
     throw new DataError(
-      `idx: ${file}: ${sizes.join(' x ')} items need ${wanted} bytes after the header, got ${bytes.length}` +
+      `idx: ${file}: ${sizes.join(' x ')} items need ${counted(wanted, 'byte')} after the header, got ${bytes.length}` +
         (bytes.length < wanted
           ? `: item ${Math.floor(bytes.length / each)} (counted from 0) is cut short; get the file again`
           : `; the file is damaged, so get it again`),

@@ -1,9 +1,11 @@
 // What lies under a folder: the image files in the order of their paths, with what tells a changed
 // file from an unchanged one, and what is no image.
 
-import { readdir, realpath } from 'node:fs/promises'
+import type { Stats } from 'node:fs'
+import { lstat, readdir, realpath } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type Skipped } from './dataset.ts'
+import { isHalf } from './half-names.ts'
 import { isImageName } from './image-format.ts'
 import { kindOf, lookAt, namesIn, troubleOf } from './paths.ts'
 import type { Stamp } from './record-cache.ts'
@@ -11,15 +13,17 @@ import type { Stamp } from './record-cache.ts'
 export interface ImageFile extends Stamp {
   /** Path below the folder, with '/' between its parts on every system. */
   readonly path: string
+  /** Identifies the file whatever links lead to it; missing where the system does not tell. */
+  readonly id?: string
 }
 
 export interface Found {
   readonly files: ImageFile[]
-  /** What could not be looked at. */
+  /** What was not read, by path. */
   readonly skipped: Skipped[]
-  /** The folders at any depth. */
+  /** The folders at any depth, by path. */
   readonly folders: string[]
-  /** Files that are no images by their extension. */
+  /** Files that are no images by their extension, by path. */
   readonly others: string[]
 }
 
@@ -30,53 +34,111 @@ const isLitter = (name: string) =>
   name.startsWith('.') ||
   /^(__MACOSX|thumbs\.db|ehthumbs\.db|desktop\.ini|@eaDir|\$RECYCLE\.BIN)$/i.test(name)
 
-/** The images (by extension) at any depth below `root`, and what else is there; names that start
- *  with a dot are left out, and so is what systems put there by themselves. Throws DataError
- *  when `root` is not a folder. */
+/** Finds the images (by extension) at any depth below `root`, and what else is there, all sorted by
+ *  path. Leaves out names that start with a dot and files that systems make by themselves. Reads a
+ *  folder once, however many links lead to it. Throws DataError when `root` is not a folder. */
 export async function findImages(root: string): Promise<Found> {
   await namesIn('folder', root, 'a folder of images')
   const found: Found = { files: [], skipped: [], folders: [], others: [] }
-  await walk(found, root, '', [])
-  const key = new Map(found.files.map(({ path }) => [path, path.normalize('NFC')]))
-  const keyOf = (path: string) => key.get(path) ?? path
-  found.files.sort((a, b) => (keyOf(a.path) < keyOf(b.path) ? -1 : 1))
+  const walk: Walk = { found, root, read: new Map(), links: [] }
+  await readFolder(walk, '')
+  while (walk.links.length > 0)
+    for (const link of walk.links.splice(0).sort(byDepth))
+      await readFolder(walk, `${link.path}/`, link.isInLink ? 'in link' : 'link')
+  const key = new Map<string, string>()
+  const keyOf = (path: string) => {
+    const known = key.get(path) ?? path.normalize('NFC')
+    key.set(path, known)
+    return known
+  }
+  const byName = (a: string, b: string) => (keyOf(a) < keyOf(b) ? -1 : keyOf(a) > keyOf(b) ? 1 : 0)
+  found.files.sort((a, b) => byName(a.path, b.path))
+  found.skipped.sort((a, b) => byName(a.file, b.file))
+  found.folders.sort(byName)
+  found.others.sort(byName)
   return found
 }
 
-/** Adds what is in one folder and below. `above` are the real paths that lead there, against
- *  links that lead back. */
-async function walk(found: Found, root: string, folder: string, above: readonly string[]) {
-  const folders: string[] = []
+interface Walk {
+  readonly found: Found
+  readonly root: string
+  /** The folders that were read: real path, and path below the root. */
+  readonly read: Map<string, string>
+  /** Links to folders. They are followed after all real folders: a folder's own name wins. */
+  readonly links: Link[]
+}
+
+interface Link {
+  readonly path: string
+  /** Whether it lies in a folder that was reached by a link. */
+  readonly isInLink: boolean
+}
+
+const depthOf = ({ path }: Link) => path.split('/').length
+const byDepth = (a: Link, b: Link) => depthOf(a) - depthOf(b) || (a.path < b.path ? -1 : 1)
+
+/** How a folder was reached: by itself, by a link, by a link in a link's folder, or within a folder
+ *  that is read a second time. */
+type Way = 'itself' | 'link' | 'in link' | 'again'
+
+/** Adds what is in one folder and below, `folder` being '' or a path that ends in '/'. */
+async function readFolder(walk: Walk, folder: string, way: Way = 'itself') {
+  const { found, root, read, links } = walk
   const file = folder.slice(0, -1) || '.'
   try {
     const real = await realpath(join(root, folder))
-    if (above.includes(real)) {
-      found.skipped.push({ file, reason: 'is a link back to a folder that it is in' })
+    const first = read.get(real)
+    const again = first !== undefined && (way === 'again' || (way === 'link' && isForHalf(folder, first)))
+    if (first !== undefined && !again) {
+      found.skipped.push({ file, reason: linkReason(folder, first) })
       return
     }
+    if (first === undefined) read.set(real, folder)
     const names = (await readdir(real)).filter((name) => !isLitter(name)).sort()
+    const folders: string[] = []
     for (let from = 0; from < names.length; from += AT_ONCE) {
-      const some = names.slice(from, from + AT_ONCE)
-      const kinds = await Promise.all(some.map((name) => note(found, root, folder + name)))
+      const some = names.slice(from, from + AT_ONCE).map((name) => folder + name)
+      const kinds = await Promise.all(some.map((path) => note(found, root, path)))
       folders.push(...some.filter((_, i) => kinds[i] === 'folder'))
+      const isInLink = way !== 'itself'
+      links.push(...some.filter((_, i) => kinds[i] === 'link').map((path) => ({ path, isInLink })))
     }
-    for (const name of folders) {
-      found.folders.push(folder + name)
-      await walk(found, root, `${folder}${name}/`, [...above, real])
-    }
+    found.folders.push(...folders)
+    for (const path of folders) await readFolder(walk, `${path}/`, again ? 'again' : inner(way))
   } catch (error) {
     found.skipped.push({ file, reason: await troubleOf(error, join(root, folder)) })
   }
 }
 
+/** How the folders within a folder that was reached so are reached. */
+const inner = (way: Way): Way => (way === 'itself' ? 'itself' : 'in link')
+
+/** Whether a link sorts a folder that was read elsewhere into a half, as train/cats -> pool/cats. */
+const isForHalf = (link: string, first: string) =>
+  isInHalf(link) && !isInHalf(first) && !link.startsWith(first)
+
+const isInHalf = (path: string) => path.split(/[/ _.-]+/).some(isHalf)
+
+const linkReason = (folder: string, first: string) =>
+  folder.startsWith(first)
+    ? 'is a link back to a folder that it is in'
+    : `leads to the folder ${first.slice(0, -1)}, which is read there already`
+
 /** Adds a file when it is an image, and says what kind of thing the path is. Nothing is opened:
  *  a pipe would never end. */
-async function note(found: Found, root: string, path: string): Promise<'folder' | 'file'> {
+async function note(found: Found, root: string, path: string): Promise<'folder' | 'link' | 'file'> {
   const { status, trouble } = await lookAt(join(root, path))
   if (!status) found.skipped.push({ file: path, reason: trouble })
-  else if (status.isDirectory()) return 'folder'
-  else if (!status.isFile()) found.skipped.push({ file: path, reason: `is ${kindOf(status)}, not a file` })
-  else if (isImageName(path)) found.files.push({ path, mtime: status.mtimeMs, bytes: status.size })
+  else if (status.isDirectory()) {
+    const isLink = (await lstat(join(root, path))).isSymbolicLink()
+    if (isLink) found.folders.push(path)
+    return isLink ? 'link' : 'folder'
+  } else if (!status.isFile()) found.skipped.push({ file: path, reason: `is ${kindOf(status)}, not a file` })
+  else if (isImageName(path))
+    found.files.push({ path, mtime: status.mtimeMs, bytes: status.size, ...idOf(status) })
   else found.others.push(path)
   return 'file'
 }
+
+/** Names the file by device and inode, where these are exact. */
+const idOf = ({ dev, ino }: Stats) => (ino > 0 && Number.isSafeInteger(ino) ? { id: `${dev}:${ino}` } : {})

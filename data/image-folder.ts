@@ -119,7 +119,7 @@ async function open(
   if (count === 0) {
     await records.release()
     throw new DataError(
-      `folder: ${root}: none of the ${files.length} images can be decoded${because(store.skipped[0])}`,
+      `folder: ${root}: ${files.length === 1 ? 'its one image cannot' : `none of the ${files.length} images can`} be decoded${because(store.skipped[0])}`,
     )
   }
   const placed = new Map(files.map((file) => [file.path, file]))

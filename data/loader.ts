@@ -50,12 +50,12 @@ export function countSteps(dataset: Dataset, options: Pick<BatchOptions, 'batch'
   if (size === 0) throw new DataError(`${name}: there are no images to make batches of`)
   if (dropLast && batch > size)
     throw new DataError(
-      `${name}: batch ${batch} is larger than the ${counted(size, 'image')}; ${size < 2 ? 'add images' : `lower --batch to ${size} or less, or add images`}`,
+      `${name}: batch ${batch} is larger than the ${counted(size, 'image')}; ${size < 2 ? 'add images' : `lower the batch to ${size} or less, or add images`}`,
     )
   const bytes = Math.min(batch, size) * imageBytes(dataset)
   if (bytes > MOST)
     throw new DataError(
-      `${name}: a batch must have at most ${MOST} bytes, got ${batch} images, ${bytes} bytes; lower --batch or --size`,
+      `${name}: a batch must have at most ${MOST} bytes, got ${counted(Math.min(batch, size), 'image')}, ${bytes} bytes; lower the batch or the size of the images`,
     )
   return dropLast ? Math.floor(size / batch) : Math.ceil(size / batch)
 }

@@ -6,6 +6,7 @@
 import { anything, checkOptions, describe, whole } from '../kernels/options.ts'
 import { threefry2x32, uniform01 } from '../kernels/wgsl/threefry.ts'
 import { type Dataset, DataError, type Split, checkRead } from './dataset.ts'
+import { counted } from './words.ts'
 import { type Draw, type Field, length, patterns } from './procedural-patterns.ts'
 
 const MOST = 2 ** 32 // bytes
@@ -33,7 +34,7 @@ export function procedural(options: ProceduralOptions = {}): Split {
   for (const count of [train, test])
     if (count * size * size * 3 > MOST)
       throw new DataError(
-        `procedural: at most ${MOST} bytes are kept, got ${count} images of ${size} px, ${count * size * size * 3} bytes; lower --size, or take fewer, as in procedural:500,100`,
+        `procedural: at most ${MOST} bytes are kept, got ${counted(count, 'image')} of ${size} px, ${count * size * size * 3} bytes; lower the size or the number of images`,
       )
   const about = { path: null, split: `drawn from seed ${seed}`, notes: [], others: [] }
   return { train: half(size, train, [seed, 1]), test: half(size, test, [seed, 2]), about }

@@ -5,18 +5,9 @@
 // at once, each puts its own in force whole, one after the other.
 
 import { createHash, randomBytes } from 'node:crypto'
-import {
-  type FileHandle,
-  mkdir,
-  open,
-  readFile,
-  readdir,
-  rename,
-  rm,
-  stat,
-  writeFile,
-} from 'node:fs/promises'
+import { type FileHandle, open, readFile, readdir, rename, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { makeFolder } from '../engine/node-files.ts'
 import { holding } from './claim.ts'
 import { isAlive, self } from './holder.ts'
 
@@ -46,7 +37,7 @@ interface Index {
   readonly entries: Readonly<Record<string, Entry>>
 }
 
-const VERSION = 2 // of the layout and of the decoder: what another version wrote is not read
+const VERSION = 3 // of the layout and of the decoder: what another version wrote is not read
 const INDEX = 'index.json'
 const LOCK = 'lock' // held while a cache is put in force
 const DAY = 24 * 3600 * 1000
@@ -93,7 +84,7 @@ export interface Draft {
 /** A new records file in `folder`. Throws what the file system throws: a cache is a convenience, so
  *  go on without. */
 export async function draftCache(folder: string, record: number): Promise<Draft> {
-  await mkdir(folder, { recursive: true })
+  await makeFolder(folder)
   await sweep(folder)
   const records = `records-${process.pid}-${here()}-${randomBytes(6).toString('hex')}.bin`
   const [draft, final] = [join(folder, `${records}.tmp`), join(folder, records)]

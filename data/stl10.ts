@@ -6,6 +6,7 @@ import { type FileHandle, open } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { DataError, type Dataset, type Split, checkRead } from './dataset.ts'
 import { bytesOf, linesOf, lookAt, namesIn, sizeOfFile } from './paths.ts'
+import { counted } from './words.ts'
 
 const SIDE = 96
 const PLANE = SIDE * SIDE
@@ -56,7 +57,7 @@ async function part(folder: string, half: 'train' | 'test', classes: readonly st
   })
   if (bytes.length !== pixels.count)
     throw new DataError(
-      `stl10: ${file} must have one byte per image of ${half}_X.bin, got ${bytes.length} for ${pixels.count} images`,
+      `stl10: ${file} must have one byte per image of ${half}_X.bin, got ${counted(bytes.length, 'byte')} for ${counted(pixels.count, 'image')}`,
     )
   const labels = Int32Array.from(bytes, (label) => label - 1)
   const wrong = labels.findIndex((label) => label < 0 || label >= classes.length)
@@ -76,8 +77,8 @@ async function pixelFile(path: string): Promise<PixelFile> {
   if (size === 0) throw new DataError(`stl10: ${path} is empty; get it again`)
   if (size % RECORD !== 0)
     throw new DataError(
-      `stl10: ${path} must be whole records of ${RECORD} bytes, got ${size} bytes: record ` +
-        `${Math.floor(size / RECORD)} (counted from 0) ends after ${size % RECORD} bytes; get it again`,
+      `stl10: ${path} must be whole records of ${RECORD} bytes, got ${counted(size, 'byte')}: record ` +
+        `${Math.floor(size / RECORD)} (counted from 0) ends after ${counted(size % RECORD, 'byte')}; get it again`,
     )
   return { path, count: size / RECORD }
 }
@@ -101,7 +102,7 @@ function dataset(files: readonly PixelFile[], labels: Int32Array, classes: reado
         const { bytesRead } = await (await handle(path)).read(record, 0, RECORD, at * RECORD)
         if (bytesRead < RECORD)
           throw new DataError(
-            `stl10: ${path}: record ${at} ends after ${bytesRead} bytes; it was cut while open`,
+            `stl10: ${path}: record ${at} ends after ${counted(bytesRead, 'byte')}; it was cut while open`,
           )
         interleave(record, out.subarray(n * RECORD, (n + 1) * RECORD))
       }

@@ -1,11 +1,11 @@
 // What was measured on this machine's devices, kept in the user's cache folder: kernels.json, by device. It holds speeds only, so
 // that losing it, or two processes writing it at once, costs a measurement and nothing else.
 
-import { mkdir, readFile } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { dirname, join } from 'node:path'
 import type { Tuner, Ways } from './autotune.ts'
-import { writeAtomic } from './node-files.ts'
+import { makeFolder, writeAtomic } from './node-files.ts'
 
 /** The file, in $KINDRED_CACHE, $XDG_CACHE_HOME/kindred, %LOCALAPPDATA%\kindred or ~/.cache/kindred. */
 export function tuneFile(environment: Readonly<Record<string, string | undefined>> = process.env): string {
@@ -21,7 +21,7 @@ export async function keepInFile(tuner: Tuner, info: GPUAdapterInfo, file = tune
   tuner.learn((await read(file))[device] ?? {})
   tuner.onLearned = async (ways) => {
     const all = { ...(await read(file)), [device]: ways }
-    await mkdir(dirname(file), { recursive: true })
+    await makeFolder(dirname(file))
     await writeAtomic(file, new TextEncoder().encode(`${JSON.stringify(all, null, 2)}\n`))
   }
 }

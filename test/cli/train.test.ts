@@ -246,7 +246,7 @@ const refusals: [string, string[], number, RegExp][] = [
     'a batch larger than the data',
     ['--data', 'procedural:30,10', '--batch', '64'],
     1,
-    /^kindred: procedural: batch 64 is larger than the 30 images; lower --batch/,
+    /^kindred: procedural: batch 64 is larger than the 30 images; lower the batch to 30 or less/,
   ],
   [
     'a folder that cannot be written',

@@ -91,6 +91,12 @@ test('a file that is cut short is refused, naming the record', async ({ folder }
     `cifar10: ${path} must be whole records of 3073 bytes, got 5000 bytes: record 1 (counted from 0) ends after ` +
       `1927 bytes; the file is cut short, so get it again`,
   )
+  await writeFile(path, new Uint8Array(1))
+  assert.is(
+    await refusal(() => openCifar10(folder)),
+    `cifar10: ${path} must be whole records of 3073 bytes, got 1 byte: record 0 (counted from 0) ends after ` +
+      `1 byte; the file is cut short, so get it again`,
+  )
   await writeFile(path, new Uint8Array(0))
   assert.is(await refusal(() => openCifar10(folder)), `cifar10: ${path} is empty; get it again`)
 })

@@ -142,23 +142,68 @@ test('whole images are kept beside their middle squares, from memory as from the
   for (const memory of [1e6, 0]) {
     const { train, decoded } = await opened(folder, { cache, originals: 30, memory })
     assert.is(decoded, memory === 0 ? 0 : 2)
-    assert.equal(train.originals?.image, { height: 10, width: 30, channels: 3 })
-    assert.equal([...(train.originals?.extents ?? [])], [6, 30, 10, 4])
-    const whole = new Uint8Array(2 * 900)
+    assert.equal(train.originals?.image, { height: 12, width: 60, channels: 3 })
+    assert.equal([...(train.originals?.extents ?? [])], [12, 60, 10, 4])
+    const whole = new Uint8Array(2 * 2160)
     await train.originals?.read([1, 0], whole)
-    const at = (n: number, y: number, x: number) => whole.subarray(n * 900 + y * 90 + 3 * x)
+    const at = (n: number, y: number, x: number) => whole.subarray(n * 2160 + y * 180 + 3 * x)
     near(at(0, 9, 3), [9, 9, 9])
     near(at(0, 9, 4), [0, 0, 0])
     near(at(1, 0, 0), [250, 0, 0])
-    near(at(1, 3, 15), [0, 0, 250])
-    near(at(1, 5, 29), [0, 250, 0])
-    near(at(1, 6, 29), [0, 0, 0])
+    near(at(1, 6, 30), [0, 0, 250])
+    near(at(1, 11, 59), [0, 250, 0])
+    near(at(0, 10, 0), [0, 0, 0])
     near(await pixels(train), [0, 0, 250])
     await train.close?.()
   }
   await rm(join(folder, 'a.png'))
   await picture(join(folder, 'b.png'), [9, 9, 9], 8, 8)
   assert.is((await opened(folder, { cache, originals: 30 })).train.originals, undefined)
+})
+
+test('the shorter side of an oblong image keeps the pixels of a view, and memory its bound', async ({
+  folder,
+  cache,
+}) => {
+  // width x height, and both as they are kept whole under originals: 32
+  const sizes = [
+    ['64x32', '32x16'],
+    ['60x40', '32x21'],
+    ['80x32', '40x16'],
+    ['32x128', '16x64'],
+    ['160x32', '64x16'],
+    ['32x320', '16x64'],
+    ['50x10', '50x10'],
+    ['300x10', '64x10'],
+    ['1x70', '1x64'],
+  ] as const
+  for (const [i, [size]] of sizes.entries()) {
+    const [width = 0, height = 0] = size.split('x').map(Number)
+    await picture(join(folder, `${i}.png`), [9, 9, 9], width, height)
+  }
+  const wide = Buffer.from(
+    Array.from({ length: 1280 * 128 }, (_, i) => Math.min(255, Math.max(0, ((i % 1280) - 384) / 2))),
+  )
+  await sharp(wide, { raw: { width: 1280, height: 128, channels: 1 } })
+    .withMetadata({ orientation: 6 })
+    .png()
+    .toFile(join(folder, 'turned.png'))
+  const { train } = await opened(folder, { cache, originals: 32 })
+  const extents = [...(train.originals?.extents ?? [])]
+  assert.equal(
+    sizes.map((_, i) => `${extents[2 * i + 1]}x${extents[2 * i]}`),
+    sizes.map(([, kept]) => kept),
+  )
+  assert.equal(extents.slice(-2), [64, 16])
+  assert.equal(train.originals?.image, { height: 64, width: 64, channels: 3 })
+  // of 160 rows the middle 64, from 48 on
+  const whole = new Uint8Array(64 * 64 * 3)
+  await train.originals?.read([sizes.length], whole)
+  assert.equal(
+    [0, 20, 40].map((y) => Math.round((whole[y * 192] ?? 0) / 10)),
+    [0, 8, 16],
+  )
+  assert.is((await opened(folder, { cache: `${cache}-1`, originals: 1 })).train.originals?.image.width, 1)
 })
 
 test('a damaged image is skipped by name, and what is left is used', async ({ folder, cache }) => {
@@ -194,7 +239,7 @@ test('a folder of no use is refused in words', async ({ folder, cache }) => {
   assert.is(await refused(file), `folder: ${file} must be a folder of images, got a file`)
   assert.match(
     await refused(folder),
-    /^folder: .*: none of the 1 images can be decoded; the first: a\.png: is of an unknown format, not an image of a format that is read \(JPEG, PNG, WebP, GIF, TIFF, BMP, AVIF\)$/,
+    /^folder: .*: its one image cannot be decoded; the first: a\.png: is of an unknown format, not an image of a format that is read \(JPEG, PNG, WebP, GIF, TIFF, BMP, AVIF\)$/,
   )
   await picture(join(folder, 'b.png'))
   assert.is(await refused(folder, { size: 0 }), 'folder: size must be a positive number of pixels, got 0')

@@ -86,6 +86,8 @@ test('files that are cut short are refused, naming the item', async ({ folder })
     await refusal(() => openIdx(folder)),
     `idx: ${path} must start with the number 2051 (u8, 3 dimensions), got 2 bytes`,
   )
+  await writeFile(path, Buffer.alloc(1))
+  assert.match(await refusal(() => openIdx(folder)), /, got 1 byte$/)
   await writeFile(path, Buffer.concat([images(3), Buffer.alloc(1)]))
   assert.match(
     await refusal(() => openIdx(folder)),

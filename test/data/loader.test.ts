@@ -161,7 +161,7 @@ test('a read that fails is thrown when its batch is asked for', async () => {
 test('a batch that cannot be made is refused in words', async () => {
   assert.is(
     await refusal(() => batches(numbered(300), { batch: 512, seed: 0, epoch: 0 })),
-    'numbered: batch 512 is larger than the 300 images; lower --batch to 300 or less, or add images',
+    'numbered: batch 512 is larger than the 300 images; lower the batch to 300 or less, or add images',
   )
   assert.is(
     await refusal(() => batches(numbered(1), { batch: 2, seed: 0, epoch: 0 })),
@@ -170,7 +170,7 @@ test('a batch that cannot be made is refused in words', async () => {
   const large = { ...numbered(300), image: { height: 8192, width: 8192, channels: 3 } as const }
   assert.is(
     await refusal(() => countSteps(large, { batch: 64 })),
-    'numbered: a batch must have at most 4294967296 bytes, got 64 images, 12884901888 bytes; lower --batch or --size',
+    'numbered: a batch must have at most 4294967296 bytes, got 64 images, 12884901888 bytes; lower the batch or the size of the images',
   )
   assert.is(
     await refusal(() => countSteps(numbered(3), { batch: 0 })),
@@ -239,7 +239,15 @@ test('what is outside a set, or does not fit, is refused', async () => {
   assert.is(await refusal(() => set.read([4], out)), 'numbered: an index must be from 0 to 3, got 4')
   assert.is(await refusal(() => set.read([0.5], out)), 'numbered: an index must be from 0 to 3, got 0.5')
   assert.is(await refusal(() => set.read([0, 1], out)), 'numbered: 2 images need 12 bytes, got room for 6')
-  assert.is(await refusal(() => select(set, [9])), 'numbered: an index must be from 0 to 3, got 9')
+  for (const index of [9, 0.5, -1, 2 ** 32 + 1, NaN, Infinity])
+    assert.is(
+      await refusal(() => select(set, [0, index])),
+      `numbered: an index must be from 0 to 3, got ${index}`,
+    )
+  assert.is(
+    await refusal(() => set.read([0], out.subarray(1))),
+    'numbered: 1 image needs 6 bytes, got room for 5',
+  )
   assert.is(
     await refusal(() => select(set, [1]).read([1], out)),
     'numbered: an index must be from 0 to 0, got 1',

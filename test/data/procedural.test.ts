@@ -101,7 +101,7 @@ test('a set of no images, and one that no memory holds, are refused', () => {
     () => procedural({ size: 8192, train: 64, test: 1 }),
     (error: Error) =>
       error.message ===
-      'procedural: at most 4294967296 bytes are kept, got 64 images of 8192 px, 12884901888 bytes; lower --size, or take fewer, as in procedural:500,100',
+      'procedural: at most 4294967296 bytes are kept, got 64 images of 8192 px, 12884901888 bytes; lower the size or the number of images',
   )
   assert.throws(
     () => procedural({ train: 0 }),

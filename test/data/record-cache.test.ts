@@ -1,6 +1,7 @@
 // A cache that several openings write at once.
 
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite } from 'uvu'
@@ -26,6 +27,20 @@ test('put in force by several at once, is whole, and leaves nothing else', async
     await cache?.handle.close()
     assert.is(readdirSync(dir).length, 2, readdirSync(dir).join())
   }
+})
+
+test('a folder that cannot be made is refused in words', async ({ dir }) => {
+  const told = (folder: string) => draftCache(folder, 4).then(() => '', String)
+  await writeFile(join(dir, 'file'), '')
+  assert.is(
+    await told(join(dir, 'file')),
+    `Error: cannot write ${join(dir, 'file')}: there is a file, not a folder; choose another`,
+  )
+  if (process.platform !== 'linux') return
+  assert.is(
+    await told('/proc/kindred/cache'),
+    'Error: cannot write /proc/kindred/cache: no folder can be made there; choose another folder',
+  )
 })
 
 test.run()

@@ -76,11 +76,16 @@ test('refuses what is cut short, naming the record', async ({ folder }) => {
     await refusal(() => openStl10(folder, { unlabeled: true })),
     `stl10: ${path} must be whole records of 27648 bytes, got 27748 bytes: record 1 (counted from 0) ends after 100 bytes; get it again`,
   )
+  await writeFile(path, Buffer.concat([record(1), Uint8Array.of(1)]))
+  assert.match(
+    await refusal(() => openStl10(folder, { unlabeled: true })),
+    /: record 1 \(counted from 0\) ends after 1 byte; get it again$/,
+  )
   await openStl10(folder) // which does not need it
   await writeFile(join(folder, 'train_y.bin'), Uint8Array.of(1))
   assert.is(
     await refusal(() => openStl10(folder)),
-    `stl10: ${join(folder, 'train_y.bin')} must have one byte per image of train_X.bin, got 1 for 2 images`,
+    `stl10: ${join(folder, 'train_y.bin')} must have one byte per image of train_X.bin, got 1 byte for 2 images`,
   )
   await writeFile(join(folder, 'train_y.bin'), Uint8Array.of(1, 11))
   assert.is(

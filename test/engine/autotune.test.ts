@@ -49,6 +49,17 @@ test('measures each kernel with a choice once, keeps it in a file, and changes n
   rmSync(folder, { recursive: true })
 })
 
+test('a folder that cannot be made for the file is told in words', async ({ gpu }) => {
+  if (process.platform !== 'linux') return
+  const guest = new Gpu(gpu.device)
+  await keepInFile(guest.tuner, gpu.device.adapterInfo, '/proc/kindred/cache/kernels.json')
+  assert.is(
+    await Promise.resolve(guest.tuner.onLearned?.({})).then(() => '', String),
+    'Error: cannot write /proc/kindred/cache: no folder can be made there; choose another folder',
+  )
+  guest.destroy()
+})
+
 test('the file lies in the cache folder of the user', () => {
   assert.is(tuneFile({ KINDRED_CACHE: '/a', XDG_CACHE_HOME: '/b' }), join('/a', 'kernels.json'))
   assert.is(tuneFile({ XDG_CACHE_HOME: '/b' }), join('/b', 'kindred', 'kernels.json'))
