@@ -14,7 +14,7 @@ import { Pipelines } from '../../../engine/pipelines.ts'
 import { checkOp, random } from '../../fixtures/check.ts'
 import { gpuSuite } from '../../fixtures/gpu.ts'
 import { contrastiveLosses, spreads } from '../../fixtures/nan-losses.ts'
-import { nullGpu } from '../../fixtures/posing.ts'
+import { nullGpu } from '../../fixtures/null-gpu.ts'
 import { dot, logSumExp, meanOf, unitRows } from '../../fixtures/similarities.ts'
 import { variants } from '../../fixtures/variants.ts'
 
