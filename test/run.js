@@ -1,31 +1,52 @@
-// Runs every test built into .test/test, each file as a process of its own, two at a time, and counts what passed.
-// A file passes only if its process exits with 0 after uvu's summary. `npm test -- conv knn` runs the files whose path
-// contains a word, `npm test -- kernels/` a folder's. The last line is always `N passed, N failed, N skipped`.
+// Runs the tests built into .test/test, two files at a time, each as a process of its own, and counts what
+// passed. A file passes only if its process exits with 0 after uvu's summary.
+//
+//   npm test                   the quick tests: what every op, loss and method computes
+//   npm test -- conv knn       the files whose path contains a word; `npm test -- kernels/` a folder's
+//   npm run test:full          the others: sweeps over kernels that only GPUs choose (test/fixtures/full.ts)
+//
+// The last line is always `N passed, N failed, N skipped`.
 
-import { readdirSync } from 'node:fs'
+import { existsSync, readFileSync, readdirSync } from 'node:fs'
 import { spawn } from 'node:child_process'
 
-const limit = 15 // minutes for one file; a cold shader cache on a slow machine needs some
-const words = process.argv.slice(2)
+const limit = 15 // minutes for one file, of which a hung one would take all; far above what any needs
+const full = process.argv.includes('--full')
+const words = process.argv.slice(2).filter((word) => word !== '--full')
+
+/** The files that take longest from an empty shader cache, the longest first. They begin first, so that
+ *  none of them is left running alone at the end. A file that is not listed is short. */
+const long = full
+  ? ['precision/golden-f16x3', 'kernels/matmul/gemm-tiled', 'precision/golden-resnet-f16']
+  : ['kernels/conv/conv-norm', 'cli/train-moco']
+
+const rank = (name) => (long.indexOf(name) + long.length + 1) % (long.length + 1)
 const files = readdirSync('.test/test', { recursive: true, encoding: 'utf8' })
   .filter((name) => name.endsWith('.test.js'))
-  .filter((name) => words.length === 0 || words.some((word) => name.includes(word)))
+  .map((name) => name.replaceAll('\\', '/').replace('.test.js', ''))
+  .filter((name) => words.length === 0 || words.some((word) => `${name}.test.js`.includes(word)))
+  .filter((name) => !full || hasFull(name))
+  .sort((a, b) => rank(a) - rank(b))
 const totals = { passed: 0, failed: 0, skipped: 0 }
 const queue = [...files]
+
+/** Whether a file has tests that only `npm run test:full` runs. */
+function hasFull(name) {
+  return readFileSync(`test/${name}.test.ts`, 'utf8').includes('/fixtures/full.ts')
+}
 
 async function worker() {
   for (let file = queue.shift(); file; file = queue.shift()) {
     const start = performance.now()
-    const { ending, output } = await run(`.test/test/${file}`)
+    const { ending, output } = await run(`.test/test/${file}.test.js`)
     const [total, passed, skipped] = ['Total', 'Passed', 'Skipped'].map((kind) => count(output, kind))
     const seconds = ((performance.now() - start) / 1000).toFixed(1)
-    const good = ending === 'exit code 0' && total > 0
+    const good = ending === 'exit code 0' && total + skipped > 0
     totals.passed += passed
     totals.skipped += skipped
     totals.failed += good ? 0 : Math.max(1, total - passed) // uvu's total leaves the skipped out
-    console.log(
-      `${good ? 'ok  ' : 'FAIL'} ${file.replace('.test.js', '').padEnd(40)} ${passed} of ${total}, ${seconds} s`,
-    )
+    const left = skipped > 0 ? `, ${skipped} skipped` : ''
+    console.log(`${good ? 'ok  ' : 'FAIL'} ${file.padEnd(40)} ${passed} of ${total}${left}, ${seconds} s`)
     if (!good) console.log(`${output}\n(${total > 0 ? '' : 'no summary; '}${ending})`)
   }
 }
@@ -41,7 +62,11 @@ function run(path) {
   return new Promise((resolve) => {
     const child = spawn(process.execPath, ['--enable-source-maps', path], {
       stdio: ['ignore', 'pipe', 'pipe'],
-      env: { ...process.env, FORCE_COLOR: '0' }, // the summary is read as plain text
+      env: {
+        ...process.env,
+        FORCE_COLOR: '0', // the summary is read as plain text
+        KINDRED_TEST_FULL: full ? '1' : '0',
+      },
     })
     let output = ''
     child.stdout.on('data', (chunk) => (output += chunk))
@@ -63,10 +88,15 @@ function run(path) {
   })
 }
 
+for (const name of long)
+  if (!existsSync(`.test/test/${name}.test.js`))
+    console.log(`note: test/run.js lists ${name}, and there is no such test`)
 const start = performance.now()
 await Promise.all([worker(), worker()])
 const minutes = ((performance.now() - start) / 60_000).toFixed(1)
 console.log(`\n${files.length} files in ${minutes} minutes`)
+if (totals.skipped > 0)
+  console.log(`skipped: run \`npm run test:full\` for the tests of kernels that only GPUs choose`)
 if (totals.passed === 0 && totals.failed === 0) totals.failed = 1 // nothing ran: no file has such a name
 console.log(`${totals.passed} passed, ${totals.failed} failed, ${totals.skipped} skipped`)
 process.exitCode = totals.failed > 0 ? 1 : 0

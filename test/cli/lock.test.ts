@@ -33,7 +33,7 @@ function take() {
         } catch {
           alone = false
         }
-        await new Promise((resolve) => setTimeout(resolve, 2))
+        await new Promise((resolve) => setTimeout(resolve, 2)) // long enough to meet another
         if (alone) unlinkSync(witness)
         await release()
         process.send?.(alone ? 'took' : 'clash')

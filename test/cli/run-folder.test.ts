@@ -220,7 +220,7 @@ function tests() {
     const out = join(dir, 'a')
     const child = spawn(process.execPath, [self, 'hold', out], { stdio: ['ignore', 'pipe', 'inherit'] })
     await new Promise((resolve) => child.stdout.once('data', resolve))
-    await new Promise((resolve) => setTimeout(resolve, 200))
+    await new Promise((resolve) => setTimeout(resolve, 200)) // at any moment of its writing
     child.kill('SIGKILL')
     await new Promise((resolve) => child.once('close', resolve))
     const run = await resumeRun(out)

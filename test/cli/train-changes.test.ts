@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { decodeSafetensors } from '../../engine/safetensors.ts'
-import { kindred, metricsOf } from '../fixtures/kindred.ts'
+import { kindred, metricsOf } from '../fixtures/cli.ts'
 
 const test = suite<{ run: string }>('changes of a run')
 test.before((context) => {

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { decodeSafetensors } from '../../engine/safetensors.ts'
-import { kindred, metricsOf, start } from '../fixtures/kindred.ts'
+import { kindred, metricsOf, start } from '../fixtures/cli.ts'
 
 const test = suite<{ dir: string }>('kindred train moco, memory-bank, end-to-end')
 test.before((context) => {

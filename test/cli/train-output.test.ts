@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { kindred, start } from '../fixtures/kindred.ts'
+import { kindred, start } from '../fixtures/cli.ts'
 
 const test = suite<{ dir: string }>('output of kindred')
 test.before((context) => {

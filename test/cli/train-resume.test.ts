@@ -8,8 +8,8 @@ import * as assert from 'uvu/assert'
 import { checkResumable, fingerprint } from '../../cli/fingerprint.ts'
 import { procedural } from '../../data/procedural.ts'
 import { decodeSafetensors } from '../../engine/safetensors.ts'
-import { kindred, metricsOf } from '../fixtures/kindred.ts'
-import { picture } from '../fixtures/pictures.ts'
+import { kindred, metricsOf } from '../fixtures/cli.ts'
+import { picture } from '../fixtures/images.ts'
 
 const test = suite<{ dir: string; photos: string; run: string }>('kindred train --resume')
 test.before(async (context) => {

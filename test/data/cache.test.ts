@@ -2,7 +2,7 @@ import { open, readdir, rm, truncate, utimes, writeFile } from 'node:fs/promises
 import { join } from 'node:path'
 import * as assert from 'uvu/assert'
 import { Records } from '../../data/records.ts'
-import { type Colour, near, opened, picture, pictureSuite, pixels } from '../fixtures/pictures.ts'
+import { type Colour, near, opened, picture, pictureSuite, pixels } from '../fixtures/images.ts'
 import { refusal } from '../fixtures/refusal.ts'
 
 const test = pictureSuite('cache')

@@ -4,7 +4,7 @@ import sharp from 'sharp'
 import * as assert from 'uvu/assert'
 import { openImages } from '../../data/image-folder.ts'
 import { openData } from '../../data/open.ts'
-import { near, opened, picture, pictureSuite, pixels } from '../fixtures/pictures.ts'
+import { near, opened, picture, pictureSuite, pixels } from '../fixtures/images.ts'
 import { refusal } from '../fixtures/refusal.ts'
 
 const test = pictureSuite('folder')

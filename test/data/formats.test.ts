@@ -8,7 +8,7 @@ import { decodeBmp } from '../../data/bmp.ts'
 import { openImages } from '../../data/image-folder.ts'
 import { openData } from '../../data/open.ts'
 import { troubleOf } from '../../data/paths.ts'
-import { near, opened, picture, pictureSuite, pixels } from '../fixtures/pictures.ts'
+import { near, opened, picture, pictureSuite, pixels } from '../fixtures/images.ts'
 import { refusal } from '../fixtures/refusal.ts'
 
 const test = pictureSuite('formats')

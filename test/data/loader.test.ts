@@ -1,3 +1,4 @@
+import { setImmediate as turn } from 'node:timers/promises'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import {
@@ -92,21 +93,20 @@ test('a run that resumes within an epoch sees the batches that it would have see
 
 test('batches are read ahead, and no more of them than asked for', async () => {
   const set = numbered(40)
-  let started = 0
-  let finished = 0
-  const slow: Dataset = {
+  const reads: Promise<void>[] = []
+  const counted: Dataset = {
     ...set,
-    async read(indices, out) {
-      started++
-      await new Promise((resolve) => setTimeout(resolve, 5))
-      await set.read(indices, out)
-      finished++
+    read(indices, out) {
+      const read = turn().then(() => set.read(indices, out))
+      reads.push(read)
+      return read
     },
   }
-  for await (const { step } of batches(slow, { batch: 4, seed: 0, epoch: 0, prefetch: 3 })) {
-    assert.is(started, Math.min(10, step + 1 + 3))
-    await new Promise((resolve) => setTimeout(resolve, 15))
-    assert.is(finished, started)
+  for await (const { step } of batches(counted, { batch: 4, seed: 0, epoch: 0, prefetch: 3 })) {
+    assert.is(reads.length, Math.min(10, step + 1 + 3))
+    await Promise.all(reads) // and the end of a read begins no other
+    await turn()
+    assert.is(reads.length, Math.min(10, step + 1 + 3))
   }
 })
 
@@ -130,7 +130,8 @@ test('stopping early waits for the reads under way, so that the set can be close
     ...set,
     async read(indices, out) {
       reading++
-      await new Promise((resolve) => setTimeout(resolve, 5))
+      await turn()
+      await turn()
       await set.read(indices, out)
       reading--
     },
@@ -151,7 +152,7 @@ test('a read that fails is thrown when its batch is asked for', async () => {
   const message = await refusal(async () => {
     for await (const { step } of batches(failing, { batch: 4, seed: 0, epoch: 0, prefetch: 4 })) {
       seen.push(step)
-      await new Promise((resolve) => setTimeout(resolve, 2))
+      await turn()
     }
   })
   assert.is(message, 'numbered: the disk is gone')

@@ -238,7 +238,7 @@ test('what the garbage collector finds, and when, does not change which buffers 
   dropped.length = 0
   await collectUntil(() => found === 10)
   assert.is(found, 10)
-  await new Promise((resolve) => setTimeout(resolve, 5))
+  await new Promise((resolve) => setTimeout(resolve, 5)) // a round in which the engine's finalizers run
   const before = gpu.stats()
   for (let i = 0; i < 100; i++) step()
   const after = gpu.stats()

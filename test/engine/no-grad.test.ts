@@ -1,5 +1,6 @@
 // What is made in Gpu.noGrad outside of a step, and for how long it lives.
 
+import { setImmediate as turn } from 'node:timers/promises'
 import * as assert from 'uvu/assert'
 import type { Tensor } from '../../kernels/op.ts'
 import { add } from '../../kernels/elementwise/add.ts'
@@ -150,7 +151,8 @@ test('an async body is refused, and what it goes on to is lost without a word', 
       }),
     'Gpu.noGrad: the body must not be async; await outside of it',
   )
-  await new Promise((resolve) => setTimeout(resolve, 20))
+  await gpu.sync() // the body's, begun before, is over
+  await turn()
   process.off('unhandledRejection', onRejection)
   assert.equal(told, [])
 })

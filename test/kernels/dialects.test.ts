@@ -3,7 +3,7 @@
 
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { machine, tensor } from '../fixtures/machine.ts'
+import { paperRun, tensor } from '../fixtures/paper-run.ts'
 
 const sources = new Set<string>() // every WGSL program that is assembled from here on
 const { raw } = String
@@ -19,9 +19,9 @@ const { tilesFor } = await import('../../kernels/tiles/plan.ts')
 for (const precision of ['f32', 'f16', 'f16x3'] as const)
   for (const matrices of [false, true])
     for (const emulated of [false, true])
-      for (const way of tilesFor(machine({ precision, matrices })).keys())
+      for (const way of tilesFor(paperRun({ precision, matrices })).keys())
         everyProduct(
-          machine({ precision, matrices, emulated, race: (_name, _ways, _guess, compute) => compute(way) }),
+          paperRun({ precision, matrices, emulated, race: (_name, _ways, _guess, compute) => compute(way) }),
           tensor,
         )
 

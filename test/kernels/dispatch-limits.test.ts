@@ -15,7 +15,7 @@ import { sigLipOp } from '../../kernels/loss/siglip.ts'
 import { supConOp } from '../../kernels/loss/supcon.ts'
 import { lars } from '../../kernels/optim/update-lars.ts'
 import { gpuSuite } from '../fixtures/gpu.ts'
-import { machine, tensor } from '../fixtures/machine.ts'
+import { paperRun, tensor } from '../fixtures/paper-run.ts'
 
 const test = gpuSuite('dispatch limits')
 const MOST = 65535
@@ -82,7 +82,7 @@ for (const software of [true, false])
   test(`no size makes a dispatch too wide, on a ${software ? 'CPU' : 'GPU'}`, () => {
     for (const [name, call] of Object.entries(calls)) {
       let widest = 0
-      const run = machine({ software }, (kernel, { groups }) => {
+      const run = paperRun({ software }, (kernel, { groups }) => {
         for (const count of groups)
           assert.ok((count ?? 1) <= MOST, `${name}: ${kernel.name} ${groups.join()}`)
         widest = Math.max(

@@ -16,7 +16,7 @@ import { forwardTower, parametersOf } from '../../models/tower.ts'
 import { close } from '../fixtures/check.ts'
 import { gpuSuite } from '../fixtures/gpu.ts'
 import { refuses } from '../fixtures/refusal.ts'
-import { ends, toyImages, toyTower, toyViews } from '../fixtures/toy.ts'
+import { ends, toyImages, toyTower, toyViews } from '../fixtures/toy-task.ts'
 
 const test = gpuSuite('the three mechanisms')
 

@@ -21,7 +21,7 @@ import { loadModel, saveModel } from '../../models/state.ts'
 import { type Tower, forwardTower, parametersOf } from '../../models/tower.ts'
 import { Golden, toNHWC } from '../fixtures/golden.ts'
 import { gpuSuite } from '../fixtures/gpu.ts'
-import { toyImages, toyTower } from '../fixtures/toy.ts'
+import { toyImages, toyTower } from '../fixtures/toy-task.ts'
 
 const test = gpuSuite('MoCo')
 

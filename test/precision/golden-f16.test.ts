@@ -13,9 +13,13 @@ import {
   ntXentGolden,
   temperatureOf,
 } from '../fixtures/golden-products.ts'
+import { quickAndFull } from '../fixtures/full.ts'
 import { gpuSuite } from '../fixtures/gpu.ts'
 
-const test = gpuSuite('golden cases in f16')
+const [test, full] = quickAndFull(gpuSuite('golden cases in f16'))
+
+/** Registers a case's test: one product in f16 is quick, the others compile many kernels. */
+const by = (name: string) => (name === 'matmul_nn' ? test : full)
 
 /** A suite's device, computing in f16 as a GPU without tensor cores does. */
 async function inF16(host: Gpu, body: (gpu: Gpu) => Promise<void>) {
@@ -48,8 +52,9 @@ const products = {
   linear_384_96: linearGolden,
 } as const
 for (const [name, matches] of Object.entries(products))
-  test(`${name}: errors of a sum are those of its factors`, ({ gpu }) =>
-    inF16(gpu, (half) => matches(half, new Golden(name, within(PRODUCT)))))
+  by(name)(`${name}: errors of a sum are those of its factors`, ({ gpu }) =>
+    inF16(gpu, (half) => matches(half, new Golden(name, within(PRODUCT)))),
+  )
 
 test('f32 would be told from f16', ({ gpu }) =>
   inF16(gpu, async (half) => {
@@ -62,7 +67,7 @@ test('f32 would be told from f16', ({ gpu }) =>
 
 // A logit of unit rows is off by PRODUCT / T at most: so is the loss, where two differ twice that, and weights and gradient in relation.
 for (const name of ['ntxent_B33_D20_t0.05', 'ntxent_google_B12_D32_t0.1', 'moco_infonce_N8_K96_T0.2'])
-  test(`${name}: errors are those of the logits`, ({ gpu }) =>
+  full(`${name}: errors are those of the logits`, ({ gpu }) =>
     inF16(gpu, (half) => {
       const error = (2 * PRODUCT) / temperatureOf(new Golden(name))
       const judge = ({ exact }: Bound, what: string): Bound =>
@@ -74,6 +79,7 @@ for (const name of ['ntxent_B33_D20_t0.05', 'ntxent_google_B12_D32_t0.1', 'moco_
               ? { max_abs: 2 * error }
               : { rel_l2: error }
       return (name.startsWith('moco') ? infoNceGolden : ntXentGolden)(half, new Golden(name, judge))
-    }))
+    }),
+  )
 
 test.run()

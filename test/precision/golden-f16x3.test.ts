@@ -9,9 +9,10 @@ import type { Kernels } from '../../engine/traits.ts'
 import { Golden } from '../fixtures/golden.ts'
 import { linearGolden, matmulGolden, ntXentGolden } from '../fixtures/golden-products.ts'
 import { followsGolden } from '../fixtures/golden-training.ts'
+import { quickAndFull } from '../fixtures/full.ts'
 import { gpuSuite } from '../fixtures/gpu.ts'
 
-const test = gpuSuite('golden cases in f16x3')
+const [test, full] = quickAndFull(gpuSuite('golden cases in f16x3'))
 
 /** A suite's device, computing in f16x3 as a GPU with emulated tensor cores does, or as one without. */
 async function inF16x3(host: Gpu, kernels: Kernels, body: (gpu: Gpu) => Promise<void>) {
@@ -32,8 +33,9 @@ const products = {
   'ntxent_B33_D20_t0.05': ntXentGolden,
 } as const
 for (const [name, matches] of Object.entries(products))
-  test(`${name}: on tensor cores as exact as f32`, ({ gpu }) =>
-    inF16x3(gpu, 'matrices', (split) => matches(split, new Golden(name))))
+  full(`${name}: on tensor cores as exact as f32`, ({ gpu }) =>
+    inF16x3(gpu, 'matrices', (split) => matches(split, new Golden(name))),
+  )
 
 test('train_tiny_sgd_nobn_20: followed for 20 steps without tensor cores, the loss scaled', ({ gpu }) =>
   inF16x3(gpu, 'gpu', (split) =>

@@ -3,9 +3,10 @@
 import { Gpu } from '../../engine/gpu.ts'
 import { type Bound, Golden } from '../fixtures/golden.ts'
 import { resnetGolden } from '../fixtures/golden-simclr.ts'
+import { quickAndFull } from '../fixtures/full.ts'
 import { gpuSuite } from '../fixtures/gpu.ts'
 
-const test = gpuSuite('golden ResNets in f16')
+const [test, full] = quickAndFull(gpuSuite('golden ResNets in f16'))
 
 // Outputs and statistics keep to 1e-2, as with PyTorch's AMP. One unit in a thousand per layer falls on ReLU's other side, which
 // changes a gradient by 4e-2 each, and by 0.2 behind 17 layers. Those of resnet50_w4_16px are not compared: they are so sensitive
@@ -20,7 +21,7 @@ const inF16 =
 
 for (const name of ['resnet18_w6_32px', 'resnet50_w4_16px'])
   for (const precision of ['f16', 'f16x3'] as const)
-    test(`${name} in ${precision}`, async ({ gpu: host }) => {
+    full(`${name} in ${precision}`, async ({ gpu: host }) => {
       if (!host.run.f16) return
       const gpu = new Gpu(host.device, { precision, kernels: 'gpu' })
       try {

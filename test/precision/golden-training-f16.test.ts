@@ -5,9 +5,10 @@ import { Gpu } from '../../engine/gpu.ts'
 import { LossScaler } from '../../engine/optim/loss-scaler.ts'
 import { type Bound, Golden } from '../fixtures/golden.ts'
 import { followsGolden } from '../fixtures/golden-training.ts'
+import { quickAndFull } from '../fixtures/full.ts'
 import { gpuSuite } from '../fixtures/gpu.ts'
 
-const test = gpuSuite('golden training in f16')
+const [test, full] = quickAndFull(gpuSuite('golden training in f16'))
 
 /** How far a weight moved from its beginning, as a part of its norm. */
 function moved(golden: Golden, name: string): number {
@@ -40,7 +41,7 @@ for (const name of ['train_tiny_adam_20', 'train_tiny_sgd_nobn_20']) {
       gpu.destroy()
     }
   }
-  test(`${name}: followed for 20 steps as closely as AMP would`, async ({ gpu: host }) => {
+  full(`${name}: followed for 20 steps as closely as AMP would`, async ({ gpu: host }) => {
     if (!host.run.f16) return
     const gpu = new Gpu(host.device, { precision: 'f16', kernels: 'gpu' })
     await follows(gpu, { scaler: new LossScaler(gpu, { scale: 1024 }) })

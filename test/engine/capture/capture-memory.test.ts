@@ -1,8 +1,7 @@
 // What captured steps hold, for how long, and that nothing of it is used twice.
 
 import * as assert from 'uvu/assert'
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
+import { setImmediate as turn } from 'node:timers/promises'
 import type { Tensor } from '../../../kernels/op.ts'
 import { add } from '../../../kernels/elementwise/add.ts'
 import { affine } from '../../../kernels/wgsl/affine.ts'
@@ -12,6 +11,7 @@ import { Gpu } from '../../../engine/gpu.ts'
 import { Sgd } from '../../../engine/optim/optimizer.ts'
 import { resnet18 } from '../../../models/resnet.ts'
 import { random } from '../../fixtures/check.ts'
+import { collectUntil } from '../../fixtures/garbage.ts'
 import { gpuSuite } from '../../fixtures/gpu.ts'
 
 const test = gpuSuite('memory of captured steps')
@@ -99,13 +99,8 @@ for (const [what, chain] of Object.entries(chains))
   })
 
 test('what was returned lives on when its captured step is collected', async ({ gpu }) => {
-  setFlagsFromString('--expose-gc')
-  const collect = runInNewContext('gc') as () => void
   const returned = gpu.capture((x: Tensor) => affine(x, 2, 0)).run(four(1))
-  for (let i = 0; i < 5; i++) {
-    collect()
-    await new Promise((resolve) => setTimeout(resolve, 10))
-  }
+  await collectUntil(() => false, 5)
   for (let i = 0; i < 20; i++) gpu.tensor([9, 9, 9, 9], [4])
   assert.equal(await numbers(gpu, [returned]), [[2, 4, 6, 8]])
 })
@@ -180,7 +175,8 @@ test('a read that begins after many replays is told by the step alone', async ({
     } catch (error) {
       message = (error as Error).message // what run throws
     }
-  await new Promise((resolve) => setTimeout(resolve, 20))
+  await gpu.sync() // by which the reads have failed
+  await turn()
   process.off('unhandledRejection', onRejection)
   assert.match(message, /^captured step: gpu.read was called in the step; return the tensor/)
   assert.equal(told, [])

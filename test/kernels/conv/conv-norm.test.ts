@@ -9,11 +9,12 @@ import { tilesFor } from '../../../kernels/tiles/plan.ts'
 import { Gpu } from '../../../engine/gpu.ts'
 import { batchNormReference } from '../../fixtures/batch-norm-reference.ts'
 import { checkOp, close, random } from '../../fixtures/check.ts'
+import { quickAndFull } from '../../fixtures/full.ts'
 import { gpuSuite } from '../../fixtures/gpu.ts'
 import { refuses } from '../../fixtures/refusal.ts'
 import { type Engine, engines, gpuRun } from '../../fixtures/rounding.ts'
 
-const test = gpuSuite('convNorm')
+const [test, full] = quickAndFull(gpuSuite('convNorm'))
 
 interface Layer {
   readonly x: readonly [N: number, H: number, W: number, C: number]
@@ -123,7 +124,7 @@ for (const [name, ways] of [
   ['f16 on matrices', [0, 2]],
   ['f16x3 on matrices', [2]],
 ] as const)
-  test(`${name}: every tile finds the same moments, bit for bit, and the right ones`, async ({ gpu }) => {
+  full(`${name}: every tile finds the same moments, bit for bit, and the right ones`, async ({ gpu }) => {
     if (!gpu.run.f16) return
     if (name === 'f32') assert.is(tilesFor(gpuRun(gpu, engines.f32)).length, ways.length)
     for (const layer of name === 'f32' ? layers : layers.slice(2, 3)) {

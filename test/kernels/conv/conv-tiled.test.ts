@@ -8,10 +8,11 @@ import { convolve, convolveBack } from '../../../kernels/conv/forward.ts'
 import { Gpu } from '../../../engine/gpu.ts'
 import * as assert from 'uvu/assert'
 import { close, random } from '../../fixtures/check.ts'
+import { quickAndFull } from '../../fixtures/full.ts'
 import { gpuSuite } from '../../fixtures/gpu.ts'
 import { type Engine, Sums, engines, gpuRun } from '../../fixtures/rounding.ts'
 
-const test = gpuSuite('convolution in tiles')
+const [test, full] = quickAndFull(gpuSuite('convolution in tiles'))
 
 interface Layer {
   readonly x: readonly [N: number, H: number, W: number, C: number]
@@ -110,7 +111,7 @@ test('f32: the weight gradient of many pixels, in parts', ({ gpu }) =>
   check(gpu, engines.f32, { x: [5, 12, 11, 4], w: [3, 3, 8], padding: [1, 1], of: ['dw'] }))
 
 for (const name of ['f16 in registers', 'f16 on matrices', 'f16x3 on matrices'] as const)
-  test(`${name}: strides, padding, a tile and more`, async ({ gpu }) => {
+  full(`${name}: strides, padding, a tile and more`, async ({ gpu }) => {
     if (!gpu.run.f16) return
     const of = name === 'f16 on matrices' ? (['y', 'dx', 'dw'] as const) : (['y'] as const) // each takes seconds to compile
     await check(gpu, engines[name], { x: [2, 6, 7, 4], w: [3, 3, 8], padding: [1, 1], of })

@@ -9,13 +9,17 @@ import type { Gpu } from '../../../engine/gpu.ts'
 import { multiscaleNce } from '../../../methods/multiscale.ts'
 import { checkOp, close, random } from '../../fixtures/check.ts'
 import { Golden, goldenNames } from '../../fixtures/golden.ts'
+import { quickAndFull } from '../../fixtures/full.ts'
 import { gpuSuite } from '../../fixtures/gpu.ts'
 import { contrastiveLosses, spreads } from '../../fixtures/nan-losses.ts'
 import { refuses } from '../../fixtures/refusal.ts'
 import { dot, logSumExp, meanOf } from '../../fixtures/similarities.ts'
 import { variants } from '../../fixtures/variants.ts'
 
-const test = gpuSuite('nceMaps')
+const [test, full] = quickAndFull(gpuSuite('nceMaps'))
+
+/** Registers what a variant claims: emulated matrices take long to compile. */
+const by = (variant: string) => (variant.includes('16') ? full : test)
 
 interface Case {
   readonly N: number
@@ -59,7 +63,7 @@ const toleranceOf = (variant: string, { R, scale = 1 }: Case) =>
 
 for (const [variant, apply] of variants(nceMapsOp, ['GPU kernels', 'f16x3', 'f16'])) {
   for (const c of variant.includes('16') ? cases.slice(2, 6) : cases)
-    test(`equals its formula for ${JSON.stringify(c)}${variant}`, ({ gpu }) => {
+    by(variant)(`equals its formula for ${JSON.stringify(c)}${variant}`, ({ gpu }) => {
       const { N, L, R, clip, penalty, scale = 1 } = c
       const both = (sources: Tensor, maps: Tensor) => apply({ clip, penalty }, sources, maps)
       const scaled = (count: number, seed: number) => random(count, seed).map((v) => Math.fround(v * scale))
@@ -153,8 +157,9 @@ test('keeps the digits of a small loss', async ({ gpu }) => {
 })
 
 for (const [variant, apply] of contrastiveLosses.nceMaps.by(['GPU kernels', 'f16x3', 'f16']))
-  test(`NaN makes the loss and its gradients NaN${variant}`, ({ gpu }) =>
-    spreads(gpu, contrastiveLosses.nceMaps, apply))
+  by(variant)(`NaN makes the loss and its gradients NaN${variant}`, ({ gpu }) =>
+    spreads(gpu, contrastiveLosses.nceMaps, apply),
+  )
 
 test('two runs give the same bits', async ({ gpu }) => {
   const [N, L, R] = [40, 25, 12]
@@ -169,7 +174,7 @@ test('two runs give the same bits', async ({ gpu }) => {
 })
 
 for (const [variant, apply] of variants(nceMapsOp, ['GPU kernels', 'f16x3', 'f16']))
-  test(`a loss scaled for f16 has its gradient scaled, bit for bit${variant}`, async ({ gpu }) => {
+  by(variant)(`a loss scaled for f16 has its gradient scaled, bit for bit${variant}`, async ({ gpu }) => {
     const [N, L, R] = [5, 4, 9]
     const sources = gpu.tensor(random(N * R, 1), [N, R])
     const maps = gpu.tensor(random(N * L * R, 2), [N, L, R])

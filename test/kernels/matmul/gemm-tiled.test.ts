@@ -5,10 +5,14 @@ import { gemm } from '../../../kernels/matmul/gemm.ts'
 import { tilesFor } from '../../../kernels/tiles/plan.ts'
 import type { Gpu } from '../../../engine/gpu.ts'
 import { random } from '../../fixtures/check.ts'
+import { quickAndFull } from '../../fixtures/full.ts'
 import { gpuSuite } from '../../fixtures/gpu.ts'
 import { type Engine, Sums, engines, gpuRun } from '../../fixtures/rounding.ts'
 
-const test = gpuSuite('gemm in tiles')
+const [test, full] = quickAndFull(gpuSuite('gemm in tiles'))
+
+/** Registers what an engine claims: f32's kernels compile quickly. */
+const by = (name: string) => (name === 'f32' ? test : full)
 
 interface Product {
   readonly size: readonly [batches: number, M: number, K: number, N: number]
@@ -46,7 +50,7 @@ async function check(gpu: Gpu, engine: Engine, product: Product) {
 }
 
 for (const [name, engine] of Object.entries(engines)) {
-  test(`${name}: odd sizes, in batches`, async ({ gpu }) => {
+  by(name)(`${name}: odd sizes, in batches`, async ({ gpu }) => {
     if (name === 'f16 in registers') return // as f32, but for the type of what is staged
     if (!gpu.run.f16 && engine.precision !== 'f32') return
     await check(gpu, engine, { size: [1, 1, 1, 1] })
@@ -54,7 +58,7 @@ for (const [name, engine] of Object.entries(engines)) {
     await check(gpu, engine, { size: [3, 5, 37, 7] })
   })
 
-  test(`${name}: below, at and above the tile, both transposed, the sum in parts`, async ({ gpu }) => {
+  by(name)(`${name}: below, at and above the tile, both transposed, the sum in parts`, async ({ gpu }) => {
     if (!gpu.run.f16 && engine.precision !== 'f32') return
     const trans = { transA: true, transB: true }
     await check(gpu, engine, { size: [1, 16, 8, 12], ...trans })
@@ -65,31 +69,32 @@ for (const [name, engine] of Object.entries(engines)) {
 }
 
 for (const [name, engine] of Object.entries(engines))
-  test(`${name}: NaN and infinity reach the sums that they are factors of, and no others`, async ({
-    gpu,
-  }) => {
-    if (!gpu.run.f16 && engine.precision !== 'f32') return
-    const [M, K, N] = [67, 21, 35]
-    for (const [bad, of] of [
-      [NaN, 'a'],
-      [NaN, 'b'],
-      [Infinity, 'a'],
-      [-Infinity, 'b'],
-    ] as const) {
-      const [a, b] = [random(M * K, 1), random(K * N, 2)]
-      if (of === 'a') a[40 * K + 3] = bad
-      else b[3 * N + 20] = bad
-      const y = gemm(gpuRun(gpu, engine), gpu.tensor(a, [M, K]), gpu.tensor(b, [K, N]), {})
-      const got = [...(await gpu.read(y))]
-      const reached = (e: number) => (of === 'a' ? Math.floor(e / N) === 40 : e % N === 20)
-      assert.equal(
-        got.map((v) => !Number.isFinite(v)),
-        got.map((_, e) => reached(e)),
-        `${bad} in ${of}`,
-      )
-      if (Number.isNaN(bad)) assert.ok(got.every((v, e) => Number.isNaN(v) === reached(e)))
-    }
-  })
+  by(name)(
+    `${name}: NaN and infinity reach the sums that they are factors of, and no others`,
+    async ({ gpu }) => {
+      if (!gpu.run.f16 && engine.precision !== 'f32') return
+      const [M, K, N] = [67, 21, 35]
+      for (const [bad, of] of [
+        [NaN, 'a'],
+        [NaN, 'b'],
+        [Infinity, 'a'],
+        [-Infinity, 'b'],
+      ] as const) {
+        const [a, b] = [random(M * K, 1), random(K * N, 2)]
+        if (of === 'a') a[40 * K + 3] = bad
+        else b[3 * N + 20] = bad
+        const y = gemm(gpuRun(gpu, engine), gpu.tensor(a, [M, K]), gpu.tensor(b, [K, N]), {})
+        const got = [...(await gpu.read(y))]
+        const reached = (e: number) => (of === 'a' ? Math.floor(e / N) === 40 : e % N === 20)
+        assert.equal(
+          got.map((v) => !Number.isFinite(v)),
+          got.map((_, e) => reached(e)),
+          `${bad} in ${of}`,
+        )
+        if (Number.isNaN(bad)) assert.ok(got.every((v, e) => Number.isNaN(v) === reached(e)))
+      }
+    },
+  )
 
 test('f32: one transposed, with a bias or without', async ({ gpu }) => {
   await check(gpu, engines.f32, { size: [1, 33, 12, 20], transB: true, biased: true })
@@ -97,7 +102,7 @@ test('f32: one transposed, with a bias or without', async ({ gpu }) => {
 })
 
 for (const name of ['f32', 'f16 on matrices'] as const)
-  test(`${name}: every tile gives the same bits`, async ({ gpu }) => {
+  full(`${name}: every tile gives the same bits`, async ({ gpu }) => {
     if (!gpu.run.f16) return
     const { tensors, options, sums, terms } = operands(gpu, {
       size: [1, 136, 40, 148],

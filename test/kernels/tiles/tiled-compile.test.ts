@@ -6,7 +6,8 @@ import { tilesFor } from '../../../kernels/tiles/plan.ts'
 import type { Gpu } from '../../../engine/gpu.ts'
 import { suite } from 'uvu'
 import { everyProduct } from '../../fixtures/every-product.ts'
-import { nullGpu, posing } from '../../fixtures/posing.ts'
+import { nullGpu } from '../../fixtures/null-gpu.ts'
+import { runWith } from '../../fixtures/run-with.ts'
 
 const test = suite<{ gpu: Gpu }>('tiles compile')
 test.before(async (context) => {
@@ -18,9 +19,9 @@ const dispatchAll = (gpu: Gpu, run: Run) =>
   everyProduct(run, (shape) => gpu.tensor(new Float32Array(sizeOf(shape)), shape))
 
 /** The kernels that are run with these traits, compiled and bound. */
-async function kernelsOf(gpu: Gpu, traits: Parameters<typeof posing>[1]): Promise<ReadonlySet<Kernel>> {
+async function kernelsOf(gpu: Gpu, traits: Parameters<typeof runWith>[1]): Promise<ReadonlySet<Kernel>> {
   const kernels = new Set<Kernel>()
-  const run = posing(gpu, { software: false, emulated: false, ...traits })
+  const run = runWith(gpu, { software: false, emulated: false, ...traits })
   const watched = Object.assign((...[kernel, dispatch]: Parameters<Run>) => {
     if (kernel.name !== 'sumSplits') kernels.add(kernel)
     return run(kernel, dispatch)
@@ -40,7 +41,7 @@ for (const [precision, matrices] of [
     gpu,
   }) => {
     const traits = { precision, matrices }
-    for (const way of tilesFor(posing(gpu, traits)).keys()) {
+    for (const way of tilesFor(runWith(gpu, traits)).keys()) {
       const kernels = await kernelsOf(gpu, {
         ...traits,
         race: (_name, _ways, _guess, compute) => compute(way),
@@ -56,7 +57,7 @@ test('the largest tile of matrices is valid WGSL, though this device has not the
   gpu,
 }) => {
   for (const precision of ['f16', 'f16x3'] as const) {
-    const big = posing(gpu, {
+    const big = runWith(gpu, {
       software: false,
       precision,
       matrices: true,

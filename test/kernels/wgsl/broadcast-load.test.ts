@@ -11,12 +11,12 @@ import { type Run, type Shape, type Tensor, sizeOf } from '../../../kernels/op.t
 import type { Gpu } from '../../../engine/gpu.ts'
 import { close, random } from '../../fixtures/check.ts'
 import { gpuSuite } from '../../fixtures/gpu.ts'
-import { posing } from '../../fixtures/posing.ts'
+import { runWith } from '../../fixtures/run-with.ts'
 
 const test = gpuSuite('lanes')
 
 /** The machine's `run`, telling kernels that it is a CPU adapter without subgroups, or with subgroups of eight. */
-const as = (gpu: Gpu, subgroupSize: number) => posing(gpu, { software: true, subgroupSize })
+const as = (gpu: Gpu, subgroupSize: number) => runWith(gpu, { software: true, subgroupSize })
 
 const filled = (gpu: Gpu, shape: Shape, seed: number) => gpu.tensor(random(sizeOf(shape), seed), shape)
 

@@ -8,12 +8,12 @@ import { type Tensor, sizeOf } from '../../../kernels/op.ts'
 import { Gpu } from '../../../engine/gpu.ts'
 import { random } from '../../fixtures/check.ts'
 import { gpuSuite } from '../../fixtures/gpu.ts'
-import { posing } from '../../fixtures/posing.ts'
+import { runWith } from '../../fixtures/run-with.ts'
 
 const test = gpuSuite('lines')
 
 test('short lines take no more threads than they keep busy', ({ gpu }) => {
-  const [cpu, other] = [posing(gpu, { software: true }), posing(gpu, { software: false })]
+  const [cpu, other] = [runWith(gpu, { software: true }), runWith(gpu, { software: false })]
   for (const [run, count, R, lanes, groups] of [
     [cpu, 6240, 65, 1, 98],
     [cpu, 1, 1024, 1, 1],

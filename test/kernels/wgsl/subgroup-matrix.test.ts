@@ -4,7 +4,8 @@ import { onMatrices, split } from '../../../kernels/wgsl/subgroup-matrix.ts'
 import type { Run, Wgsl } from '../../../kernels/op.ts'
 import { close, random } from '../../fixtures/check.ts'
 import { gpuSuite } from '../../fixtures/gpu.ts'
-import { nullGpu, posing } from '../../fixtures/posing.ts'
+import { nullGpu } from '../../fixtures/null-gpu.ts'
+import { runWith } from '../../fixtures/run-with.ts'
 
 const test = gpuSuite('subgroup matrices')
 
@@ -82,7 +83,7 @@ for (const [name, by, transposed, tolerance] of [
 ] as const)
   test(`the emulation multiplies matrices loaded ${name}`, async ({ gpu }) => {
     if (!gpu.run.f16) return
-    const run = posing(gpu, { matrices: true, emulated: true })
+    const run = runWith(gpu, { matrices: true, emulated: true })
     const [a, b] = [gpu.tensor(left, [1024]), gpu.tensor(right, [1024])]
     const [y, more] = multiply(run, by, a, b)
     const expected = reference(left, right, transposed)
@@ -97,7 +98,7 @@ for (const [name, by, transposed, tolerance] of [
 
 test('f16x3 keeps what f16 has no normal numbers for', async ({ gpu }) => {
   if (!gpu.run.f16) return
-  const run = posing(gpu, { matrices: true, emulated: true })
+  const run = runWith(gpu, { matrices: true, emulated: true })
   const small = left.map((v) => v * 2 ** -16)
   const [y] = multiply(run, exact, gpu.tensor(small, [1024]), gpu.tensor(right, [1024]))
   const got = await gpu.read(y)
@@ -107,7 +108,7 @@ test('f16x3 keeps what f16 has no normal numbers for', async ({ gpu }) => {
 
 test('the same kernels compile with real subgroup matrices', async () => {
   const nothing = await nullGpu()
-  const run = posing(nothing, { matrices: true, emulated: false })
+  const run = runWith(nothing, { matrices: true, emulated: false })
   const [a, b] = [nothing.tensor(left, [1024]), nothing.tensor(right, [1024])]
   for (const by of [rows, columns, exact]) {
     assert.match(by(run).source, /enable chromium_experimental_subgroup_matrix/)
