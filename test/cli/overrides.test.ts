@@ -12,7 +12,7 @@ import { changesBetween, leaves } from '../../cli/history.ts'
 import { type Overrides, readOverrides, settled } from '../../cli/overrides.ts'
 import { type Method, methods } from '../../cli/presets.ts'
 import { amdimPresets } from '../../methods/presets/amdim.ts'
-import { kindred } from '../fixtures/kindred.ts'
+import { kindred } from '../fixtures/cli.ts'
 import { refuses } from '../fixtures/refusal.ts'
 
 const test = suite<{ dir: string }>('settings by path')

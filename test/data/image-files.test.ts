@@ -4,7 +4,7 @@ import { link, mkdir, symlink, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import * as assert from 'uvu/assert'
 import { findImages } from '../../data/image-files.ts'
-import { opened, picture, pictureSuite } from '../fixtures/pictures.ts'
+import { opened, picture, pictureSuite } from '../fixtures/images.ts'
 
 const test = pictureSuite('image files')
 
