@@ -11,6 +11,7 @@ import { UsageError } from './choice.ts'
 import { sameCommand } from './command.ts'
 import { absoluteSource } from './data-source.ts'
 import { type Point, comparePage } from './compare-page.ts'
+import { flat, uplotFiles } from './report.ts'
 import { type TrainFlags, configOf } from './config.ts'
 import { closeImages, openImages } from './images.ts'
 import { openRunGpu } from './precision.ts'
@@ -76,7 +77,10 @@ export async function compare(flags: CompareFlags): Promise<number> {
       }
       points.push({ mechanism, negatives: K, ...(await accuracies(dir)) })
     }
-  await writeAtomic(join(out, 'compare.html'), new TextEncoder().encode(comparePage(points, describe(plan))))
+  await writeAtomic(
+    join(out, 'compare.html'),
+    new TextEncoder().encode(comparePage(points, flat({ ...plan }), await uplotFiles())),
+  )
   for (const point of flags.json ? points : []) console.log(JSON.stringify({ event: 'point', ...point }))
   if (!flags.json)
     console.log(printableLines(`${table(points, plan)}\n\n${join(out, 'compare.html')} shows the curves`))

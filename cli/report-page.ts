@@ -13,6 +13,8 @@ export interface Chart {
   readonly title: string
   readonly xLabel: string
   readonly x: readonly number[]
+  /** True marks each x, on a logarithmic axis. */
+  readonly logarithmic?: boolean
   readonly curves: readonly Curve[]
 }
 
@@ -99,7 +101,7 @@ function draw() {
 function marks(plot, values) {
   return values.map((v) => (v == null ? '' : String(Number(v.toPrecision(10)))))
 }
-function make({ title, xLabel, x, curves }) {
+function make({ title, xLabel, x, curves, logarithmic }) {
   const css = getComputedStyle(document.documentElement)
   const colour = (name) => css.getPropertyValue('--' + name).trim()
   const heading = document.createElement('h3')
@@ -118,8 +120,8 @@ function make({ title, xLabel, x, curves }) {
   return new uPlot({
     width: place.clientWidth,
     height: 280,
-    scales: { x: { time: false } },
-    axes: [{ ...axis, label: xLabel, labelSize: 24, values: marks }, { ...axis, size: 72, values: marks }],
+    scales: { x: { time: false, ...(logarithmic ? { distr: 3, log: 2 } : {}) } },
+    axes: [{ ...axis, label: xLabel, labelSize: 24, values: marks, ...(logarithmic ? { splits: () => x } : {}) }, { ...axis, size: 72, values: marks }],
     series: [{ label: xLabel, value: (plot, v) => (v == null ? '' : String(v)) }, ...series],
   }, [x, ...curves.map((curve) => curve.y)], place)
 }

@@ -18,12 +18,18 @@ export async function writeReport(dir: string): Promise<string> {
     figures: figuresOf(metrics),
     config: flat(run.config),
     charts: [...lossCharts(metrics), ...accuracyCharts(metrics)],
-    uplot: { script: await ofUplot('uPlot.iife.min.js'), style: await ofUplot('uPlot.min.css') },
+    uplot: await uplotFiles(),
   })
   const path = run.path('report.html')
   await writeAtomic(path, new TextEncoder().encode(html), { retry: run.retry })
   return path
 }
+
+/** uPlot's own files, as a page takes them in. */
+export const uplotFiles = async () => ({
+  script: await ofUplot('uPlot.iife.min.js'),
+  style: await ofUplot('uPlot.min.css'),
+})
 
 async function ofUplot(name: string): Promise<string> {
   const path = createRequire(import.meta.url).resolve(`uplot/dist/${name}`)
@@ -115,7 +121,7 @@ function figuresOf(metrics: readonly Metric[]): Rows {
 }
 
 /** Nested settings as one row each: knn.k. */
-function flat(settings: Readonly<Record<string, unknown>>, prefix = ''): Rows {
+export function flat(settings: Readonly<Record<string, unknown>>, prefix = ''): Rows {
   return Object.entries(settings).flatMap(([key, value]): Rows => {
     const name = `${prefix}${key}`
     if (typeof value === 'object' && value !== null && !Array.isArray(value))

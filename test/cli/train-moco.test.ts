@@ -194,7 +194,10 @@ test('compares the mechanisms, goes on where it was stopped, and refuses other s
     said,
     /negatives +end-to-end +memory-bank +moco\n +8( +\d+\.\d%){3}\n +64 +-( +\d+\.\d%){2}\nraw pixels/,
   )
-  assert.match(readFileSync(join(out, 'compare.html'), 'utf8'), /<polyline/)
+  assert.match(
+    readFileSync(join(out, 'compare.html'), 'utf8'),
+    /"logarithmic":true,"curves":\[\{"label":"end-to-end"/,
+  )
   const other = await kindred(...args, '--seed', '1')
   assert.is(other.code, 2)
   assert.match(other.err, /holds a comparison with other settings/)
