@@ -53,13 +53,14 @@ export const memoryBankPresets: Readonly<Record<string, PresetOf<MemoryBankSetti
   },
   'memory-bank-cifar10': {
     about:
-      "Instance Discrimination on CIFAR-10 (lemniscate.pytorch's cifar.py): NCE with 4096 negatives, T 0.1, SGD 0.1, batch 128, 200 epochs",
+      "Instance Discrimination on CIFAR-10 (lemniscate.pytorch's cifar.py): NCE with 4096 negatives, T 0.1, SGD 0.03, batch 128, 200 epochs",
     size: 32,
-    // cifar.py defines a decay of the rate, but the line that calls it is commented out: the rate is constant.
+    // As cifar.py at f7cfe29, its last version: 0.03, a tenth of it from epochs 120 and 160 of 200. Its first
+    // version (06c2d49) has 0.1, and calls no decay.
     settings: (size, batch = 128) => ({
       ...withoutMoco(cifar10(size, batch)),
       views: instanceRecipe(size),
-      schedule: { name: 'constant', lr: (0.1 * batch) / 128, warmupEpochs: 0 },
+      schedule: { name: 'step', lr: (0.03 * batch) / 128, warmupEpochs: 0 },
       negatives: 4096,
       loss: 'nce',
       momentum: 0.5,
