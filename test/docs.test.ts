@@ -1,5 +1,6 @@
-// Every program in README.md and docs/ runs as it is printed. A block of code that begins with an import is a program,
-// unless `<!-- not run: WHY -->` stands before it; other blocks are fragments.
+// Every program in README.md and docs/ runs as it is printed. A block of code that begins with an
+// import is a program, unless `<!-- not run: WHY -->` stands before it; other blocks are fragments.
+// Code that stands beside a paper's pseudo-code is in the file named over its column.
 
 import { spawn } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
@@ -11,7 +12,12 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 
 const library = pathToFileURL(resolve('dist/node.js')).href
-const pages = ['README.md', ...readdirSync('docs').map((name) => `docs/${name}`)]
+const pages = [
+  'README.md',
+  ...readdirSync('docs')
+    .filter((name) => name.endsWith('.md'))
+    .map((name) => `docs/${name}`),
+]
 
 interface Program {
   readonly page: string
@@ -48,6 +54,25 @@ function failure(dir: string, source: string): Promise<string | null> {
   })
 }
 
+interface Claim {
+  readonly file: string
+  readonly code: string
+}
+
+/** The code that a page's tables quote beside a paper, each with the file named over its column. */
+function claimsOf(page: string): Claim[] {
+  const tables = readFileSync(page, 'utf8').matchAll(
+    /^\|[^|\n]*\| `(\w+\/[\w-]+\.ts)` \|\n\|.*\n((?:\|.*\n)+)/gm,
+  )
+  return [...tables].flatMap(({ 1: file = '', 2: rows = '' }) =>
+    rows
+      .trim()
+      .split('\n')
+      .flatMap((row) => [...(row.split(' | ')[1] ?? '').matchAll(/`([^`]+)`/g)])
+      .map(([, code = '']) => ({ file, code })),
+  )
+}
+
 const test = suite<{ dir: string }>('docs')
 test.before((context) => {
   context.dir = mkdtempSync(join(tmpdir(), 'kindred-docs-'))
@@ -60,5 +85,17 @@ for (const page of pages)
       const name = `${page.replace('/', '-')}-${program.line}`
       assert.is(await failure(join(dir, name), moduleOf(program)), null)
     })
+
+for (const page of pages)
+  test(`${page} quotes lines that are in the code`, () => {
+    for (const { file, code } of claimsOf(page))
+      assert.ok(readFileSync(file, 'utf8').includes(code), `${file} has no '${code}'`)
+  })
+
+test('papers stand beside the code of all three methods', () => {
+  const files = pages.flatMap((page) => claimsOf(page).map(({ file }) => file))
+  for (const method of ['simclr', 'moco', 'moco-v3', 'amdim', 'multiscale'])
+    assert.ok(files.includes(`methods/${method}.ts`), method)
+})
 
 test.run()
