@@ -17,10 +17,35 @@ const words = process.argv.slice(2).filter((word) => word !== '--full')
 /** The files that take longest from an empty shader cache, the longest first. They begin first, so that
  *  none of them is left running alone at the end. A file that is not listed is short. */
 const long = full
-  ? ['precision/golden-f16x3', 'kernels/matmul/gemm-tiled', 'precision/golden-resnet-f16']
-  : ['kernels/conv/conv-norm', 'cli/train-moco']
+  ? [
+      'kernels/conv/conv-norm',
+      'precision/golden-f16x3',
+      'precision/golden-resnet-f16',
+      'kernels/matmul/gemm-tiled',
+      'kernels/loss/nan-losses',
+      'precision/golden-f16',
+      'kernels/loss/nce-maps',
+      'kernels/loss/pair-losses',
+      'kernels/conv/conv-tiled',
+      'kernels/similarity/tiles',
+    ]
+  : [
+      'cli/train-moco',
+      'kernels/conv/conv-tiled',
+      'cli/train',
+      'kernels/loss/nce-maps',
+      'kernels/loss/nan-losses',
+      'kernels/conv/conv-norm', // after conv-tiled, some of whose kernels it uses
+      'methods/method-chunks',
+      'kernels/loss/infonce',
+      'models/resnet-full',
+      'docs',
+      'cli/train-amdim',
+      'kernels/matmul/gemm-tiled',
+      'kernels/loss/pair-losses',
+    ]
 
-const rank = (name) => (long.indexOf(name) + long.length + 1) % (long.length + 1)
+const rank = (name) => (long.includes(name) ? long.indexOf(name) : long.length)
 const files = readdirSync('.test/test', { recursive: true, encoding: 'utf8' })
   .filter((name) => name.endsWith('.test.js'))
   .map((name) => name.replaceAll('\\', '/').replace('.test.js', ''))

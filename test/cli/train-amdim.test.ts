@@ -1,6 +1,5 @@
 // AMDIM through the command line, as a user types it.
 
-import { spawn } from 'node:child_process'
 import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -9,6 +8,7 @@ import * as assert from 'uvu/assert'
 import { constant, multiStep, warmup } from '../../engine/optim/schedule.ts'
 import { amdimConfig } from '../../cli/amdim-config.ts'
 import { amdimSchedule } from '../../cli/train-amdim.ts'
+import { runCli, signalAfter } from '../fixtures/cli.ts'
 import { refuses } from '../fixtures/refusal.ts'
 
 const test = suite<{ dir: string }>('kindred train amdim')
@@ -19,17 +19,10 @@ test.after((context) => rmSync(context.dir, { recursive: true, force: true }))
 
 const tiny = '--data procedural:48,20 --width 2 --features 16 --batch 16 --epochs 2 --knn-every 1'.split(' ')
 
-/** Runs kindred; `until` what it has printed, it is then interrupted. */
-function kindred(args: readonly string[], until?: RegExp): Promise<{ code: number | null; out: string }> {
-  const child = spawn(process.execPath, ['.test/cli/kindred.js', ...args])
-  let out = ''
-  const hear = (data: Buffer) => {
-    out += String(data)
-    if (until?.test(out)) child.kill('SIGINT')
-  }
-  child.stdout.on('data', hear)
-  child.stderr.on('data', hear)
-  return new Promise((tell) => child.on('close', (code) => tell({ code, out })))
+/** Runs kindred to its end, or interrupts it once it has printed what `until` matches. */
+async function kindred(args: readonly string[], until?: RegExp) {
+  const { code, out, err } = await runCli(args, until && signalAfter(until, 'SIGINT'))
+  return { code, out: err + out } // the last line is one of `out`
 }
 
 const metrics = (run: string) => readFileSync(join(run, 'metrics.jsonl'), 'utf8')

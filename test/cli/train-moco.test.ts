@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { decodeSafetensors } from '../../engine/safetensors.ts'
-import { kindred, metricsOf, start } from '../fixtures/cli.ts'
+import { killedAfter, kindred, metricsOf } from '../fixtures/cli.ts'
 
 const test = suite<{ dir: string }>('kindred train moco, memory-bank, end-to-end')
 test.before((context) => {
@@ -61,10 +61,7 @@ for (const [name, method, options, holds] of [
     )
     const { tensors } = decodeSafetensors(readFileSync(join(whole, last)))
     for (const tensor of holds) assert.ok(tensors.has(tensor), tensor)
-    const first = start(['train', method, ...tiny, ...options, '--json', '--out', killed])
-    await first.said(/"step":5,/)
-    first.child.kill('SIGKILL')
-    await first.done
+    await killedAfter(/"step":5,/, 'train', method, ...tiny, ...options, '--json', '--out', killed)
     const resumed = await kindred('train', method, '--resume', killed, '--no-capture', '--resident', 'off')
     assert.is(resumed.code, 0, resumed.err)
     assert.is(metricsOf(killed), metricsOf(whole))
@@ -184,10 +181,7 @@ test('compares the mechanisms, goes on where it was stopped, and refuses other s
     '--out',
     out,
   ]
-  const first = start([...args, '--json'])
-  await first.said(/memory-bank-8/)
-  first.child.kill('SIGKILL')
-  await first.done
+  await killedAfter(/memory-bank-8/, ...args, '--json')
   const { code, out: said, err } = await kindred(...args)
   assert.is(code, 0, err)
   assert.match(

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { kindred, start } from '../fixtures/cli.ts'
+import { cli, kindred, runCli, signalAfter } from '../fixtures/cli.ts'
 
 const test = suite<{ dir: string }>('output of kindred')
 test.before((context) => {
@@ -15,12 +15,13 @@ test.before((context) => {
 })
 test.after((context) => rmSync(context.dir, { recursive: true, force: true }))
 
-const train = '--data procedural:32,16 --stem imagenet --width 2 --batch 16 --epochs 9 --json'.split(' ')
+// more steps than are made before the test has reacted
+const train = '--data procedural:32,16 --stem imagenet --width 2 --batch 16 --epochs 999 --json'.split(' ')
 
 /** Runs kindred with standard output into a file descriptor, or a pipe that is closed at its first
  * line. */
 function silenced(args: readonly string[], out: number | 'pipe') {
-  const child = spawn(process.execPath, ['.test/cli/kindred.js', ...args], { stdio: ['ignore', out, 'pipe'] })
+  const child = spawn(process.execPath, [cli, ...args], { stdio: ['ignore', out, 'pipe'] })
   let err = ''
   child.stderr?.on('data', (chunk) => (err += String(chunk)))
   child.stdout?.once('data', () => child.stdout?.destroy())
@@ -37,7 +38,7 @@ test('into a closed pipe ends the training, saved, with the exit code of SIGPIPE
   assert.is(code, 141, err)
   assert.match(
     err,
-    /^kindred: stopped and saved at step \d of 18; go on with: npx kindred train simclr --resume .*pipe\n$/,
+    /^kindred: stopped and saved at step \d+ of 1998; go on with: npx kindred train simclr --resume .*pipe\n$/,
   )
   assert.ok(saved(run))
 })
@@ -57,13 +58,11 @@ test('onto a full disk ends before a run is begun, with an error in words', asyn
 })
 
 test('to a terminal that closes ends as SIGTERM does; steps carry epoch and rate', async ({ dir }) => {
-  const { child, done, said } = start(['train', 'simclr', ...train, '--out', join(dir, 'hup')])
-  await said(/"step":1,/)
-  child.kill('SIGHUP')
-  const { code, out } = await done
+  const begun = ['train', 'simclr', ...train, '--out', join(dir, 'hup')]
+  const { code, out } = await runCli(begun, signalAfter(/"step":1,/, 'SIGHUP'))
   assert.is(code, 130)
   assert.match(out, /"text":"stopping after this step and saving"/)
-  assert.match(out, /stopped and saved at step \d+ of 18; go on with: npx kindred train simclr --resume /)
+  assert.match(out, /stopped and saved at step \d+ of 1998; go on with: npx kindred train simclr --resume /)
   const step = JSON.parse(out.split('\n').find((line) => line.includes('"event":"step"')) ?? '') as object
   assert.equal(Object.keys(step).slice(0, 7), ['event', 'step', 'total', 'epoch', 'loss', 'lr', 'images'])
 })

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { decodeSafetensors } from '../../engine/safetensors.ts'
-import { kindred, metricsOf, start } from '../fixtures/cli.ts'
+import { killedAfter, kindred, metricsOf, stoppedAfter } from '../fixtures/cli.ts'
 
 const test = suite<{ dir: string }>('kindred train')
 test.before((context) => {
@@ -79,14 +79,9 @@ test('images that are streamed, not kept on the GPU, give the same bits', async 
 
 test('killed at any moment, --resume goes on bit for bit', async ({ dir }) => {
   const run = join(dir, 'killed')
-  const first = start(['train', 'simclr', ...tiny, '--json', '--out', run])
-  await first.said(/"step":5,/)
-  first.child.kill('SIGKILL')
-  await first.done
-  const second = start(['train', 'simclr', '--json', '--resume', run, '--resident', 'off']) // either way, the same bits
-  await second.said(/"step":8,/)
-  second.child.kill('SIGKILL')
-  await second.done
+  await killedAfter(/"step":5,/, 'train', 'simclr', ...tiny, '--json', '--out', run)
+  const streamed = ['--resident', 'off'] // either way, the same bits
+  await killedAfter(/"step":8,/, 'train', 'simclr', '--json', '--resume', run, ...streamed)
   const { code, err } = await kindred('train', 'simclr', '--resume', run, '--no-capture') // here too
   assert.is(code, 0, err)
   assert.is(metricsOf(run), metricsOf(join(dir, 'a')))
@@ -99,10 +94,8 @@ test('killed at any moment, --resume goes on bit for bit', async ({ dir }) => {
 
 test('in f16, stopped and resumed, a run ends the same, and on a CPU as in f32', async ({ dir }) => {
   const run = join(dir, 'f16')
-  const first = start(['train', 'simclr', ...tiny, '--precision', 'f16', '--json', '--out', run])
-  await first.said(/"step":4,/)
-  first.child.kill('SIGKILL')
-  const { out } = await first.done
+  const begun = ['train', 'simclr', ...tiny, '--precision', 'f16', '--json', '--out', run]
+  const { out } = await killedAfter(/"step":4,/, ...begun)
   assert.match(out, /precision f16: computes in f32, which a CPU does best; the loss is scaled/)
   const refused = await kindred('train', 'simclr', '--resume', run, '--precision', 'f32')
   assert.is(refused.code, 2)
@@ -142,10 +135,8 @@ test('activations f16: another training that begins with the same loss, and goes
 
 test('Ctrl-C saves and says how to go on; going on ends the same', async ({ dir }) => {
   const run = join(dir, 'stopped')
-  const first = start(['train', 'simclr', ...tiny, '--json', '--out', run])
-  await first.said(/"step":4,/)
-  first.child.kill('SIGINT')
-  const { code, out } = await first.done
+  const begun = ['train', 'simclr', ...tiny, '--json', '--out', run]
+  const { code, out } = await stoppedAfter(/"step":4,/, ...begun)
   assert.is(code, 130)
   assert.match(out, /stopped and saved at step \d+ of 12; go on with: npx kindred train simclr --resume /)
   assert.is((await kindred('train', 'simclr', '--resume', run)).code, 0)
@@ -162,10 +153,7 @@ test('a batch in chunks, stopped in between, --resume goes on bit for bit', asyn
   assert.is(code, 0, err)
   assert.match(out, /batch 16 in chunks of 6, /)
   assert.not.match(out, /was not replayed/)
-  const first = start(['train', 'simclr', ...chunked, '--json', '--out', stopped])
-  await first.said(/"step":5,/)
-  first.child.kill('SIGKILL')
-  await first.done
+  await killedAfter(/"step":5,/, 'train', 'simclr', ...chunked, '--json', '--out', stopped)
   assert.is((await kindred('train', 'simclr', '--resume', stopped)).code, 0)
   assert.is(metricsOf(stopped), metricsOf(run))
   assert.is.not(metricsOf(run), metricsOf(join(dir, 'a')))

@@ -2,16 +2,45 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import * as assert from 'uvu/assert'
+import { add } from '../../kernels/elementwise/add.ts'
+import { mul } from '../../kernels/elementwise/mul.ts'
 import { matmul } from '../../kernels/matmul/matmul.ts'
 import { tilesFor } from '../../kernels/tiles/plan.ts'
 import { Gpu } from '../../engine/gpu.ts'
 import { keepInFile, tuneFile } from '../../engine/tune-file.ts'
 import { random } from '../fixtures/check.ts'
+import { quickAndFull } from '../fixtures/full.ts'
 import { gpuSuite } from '../fixtures/gpu.ts'
 
-const test = gpuSuite('autotune')
+const [test, full] = quickAndFull(gpuSuite('autotune'))
 
-test('measures each kernel with a choice once, keeps it in a file, and changes no bit', async ({ gpu }) => {
+test('measures a choice once, and takes the same way from then on', async ({ gpu }) => {
+  if (!gpu.device.features.has('timestamp-query')) return
+  const guest = new Gpu(gpu.device)
+  const x = guest.tensor([1, 2, 3], [3])
+  const taken: number[] = []
+  const double = () =>
+    guest.noGrad(() =>
+      guest.run.race('double', 2, 0, (way) => {
+        taken.push(way)
+        return way === 0 ? add(x, x) : mul(x, 2)
+      }),
+    )
+  double()
+  assert.equal(taken.splice(0), [0])
+  await guest.tuner.tune(() => {
+    double()
+    double()
+  })
+  assert.equal(taken.splice(0), [...Array<number>(9).fill(0), ...Array<number>(9).fill(1), 0, 0])
+  const [[name, way] = ['', NaN]] = Object.entries(guest.tuner.ways)
+  assert.is(name, 'double')
+  assert.equal([...(await guest.read(double()))], [2, 4, 6])
+  assert.equal(taken, [way])
+  guest.destroy()
+})
+
+full('measures each kernel with a choice once, keeps it in a file, and changes no bit', async ({ gpu }) => {
   if (!gpu.device.features.has('timestamp-query')) return
   const folder = mkdtempSync(join(tmpdir(), 'kindred-'))
   const file = join(folder, 'cache', 'kernels.json')

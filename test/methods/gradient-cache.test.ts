@@ -11,8 +11,7 @@ import { ntXent } from '../../kernels/loss/ntxent.ts'
 import { relu } from '../../kernels/elementwise/relu.ts'
 import { slice } from '../../kernels/shape/slice.ts'
 import { sum } from '../../kernels/reduce/sum.ts'
-import type { Gpu } from '../../engine/gpu.ts'
-import { openGpu } from '../../engine/node.ts'
+import { Gpu } from '../../engine/gpu.ts'
 import { type Optimizer, Adam } from '../../engine/optim/optimizer.ts'
 import { constant } from '../../engine/optim/schedule.ts'
 import { type Encode, gradientCache } from '../../methods/gradient-cache.ts'
@@ -153,9 +152,9 @@ test('replayed chunks give the bits of chunks run one by one', async ({ gpu }) =
   assert.equal(results[1], results[0])
 })
 
-test('memory grows with the batch by its images and embeddings alone', async () => {
+test('memory grows with the batch by its images and embeddings alone', async ({ gpu: { device } }) => {
   const bytesOf = async (N: number, chunk: number | null, capture: boolean) => {
-    const gpu = await openGpu()
+    const gpu = new Gpu(device)
     const { step, captured } = trainer(gpu, true, { chunk, capture })
     for (let s = 0; s < 3; s++) await gpu.read(step(batch(N, s)))
     const bytes = capture ? (captured.memory?.bytes ?? NaN) : gpu.stats().bytes

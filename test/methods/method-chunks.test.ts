@@ -11,7 +11,7 @@ import { type Trainer, buildTrainer } from '../../cli/build.ts'
 import { configOf } from '../../cli/config.ts'
 import { loadTrainer, saveTrainer } from '../../cli/trainer-state.ts'
 import { LossScaler } from '../../engine/optim/loss-scaler.ts'
-import { openGpu } from '../../engine/node.ts'
+import { Gpu } from '../../engine/gpu.ts'
 import { variablesOf } from '../../models/state.ts'
 import { forwardTower } from '../../models/tower.ts'
 import { random } from '../fixtures/check.ts'
@@ -82,9 +82,11 @@ for (const [name, make] of Object.entries(makers)) {
     assert.equal(results[1], results[0])
   })
 
-  test(`${name}: memory grows with the batch by what the loss compares alone`, async () => {
+  test(`${name}: memory grows with the batch by what the loss compares alone`, async ({
+    gpu: { device },
+  }) => {
     const bytesOf = async (N: number, chunk: number | null, capture: boolean) => {
-      const gpu = await openGpu()
+      const gpu = new Gpu(device)
       const { step, bytes } = make(gpu, { normed: true, chunk, capture })
       for (let s = 0; s < 3; s++) await gpu.read(step(batch(N, s), N))
       const needed = capture ? bytes() : gpu.stats().bytes

@@ -37,9 +37,10 @@ for (const [name, matches] of Object.entries(products))
     inF16x3(gpu, 'matrices', (split) => matches(split, new Golden(name))),
   )
 
-test('train_tiny_sgd_nobn_20: followed for 20 steps without tensor cores, the loss scaled', ({ gpu }) =>
+full('train_tiny_sgd_nobn_20: followed for 20 steps without tensor cores, the loss scaled', ({ gpu }) =>
   inF16x3(gpu, 'gpu', (split) =>
     followsGolden(split, new Golden('train_tiny_sgd_nobn_20'), { scaler: new LossScaler(split) }),
-  ))
+  ),
+)
 
 test.run()

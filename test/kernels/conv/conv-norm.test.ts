@@ -62,22 +62,28 @@ const layers: readonly Layer[] = [
   { x: [3, 5, 7, 8], w: [1, 1, 12] },
 ]
 
-test('equals convolution and normalisation in float64, gradients included', async ({ gpu }) => {
+/** Compares every layer with convolution and normalisation in float64, gradients included. */
+async function equalsFloat64(gpu: Gpu) {
+  for (const layer of layers) {
+    const { stride = 1, padding = 0 } = layer
+    const K = layer.w[2]
+    const [convolved, normal] = [convolution(layer), batchNormReference(K)]
+    await checkOp(
+      gpu,
+      (x, w, gamma, beta, residual) =>
+        convNorm(x, w, gamma, beta, null, { training: true, relu: true, residual, stride, padding }),
+      (x, w, gamma, beta, residual) =>
+        normal(convolved(x, w), gamma, beta).map((v, i) => Math.max(v + (residual[i] ?? NaN), 0)),
+      [layer.x, weightOf(layer), [K], [K], outOf(layer)],
+    )
+  }
+}
+
+test('equals convolution and normalisation in float64, gradients included', ({ gpu }) => equalsFloat64(gpu))
+
+full('equals them by the kernels of a GPU', async ({ gpu }) => {
   const guest = new Gpu(gpu.device, { kernels: 'gpu' })
-  for (const machine of [gpu, guest])
-    for (const layer of layers) {
-      const { stride = 1, padding = 0 } = layer
-      const K = layer.w[2]
-      const [convolved, normal] = [convolution(layer), batchNormReference(K)]
-      await checkOp(
-        machine,
-        (x, w, gamma, beta, residual) =>
-          convNorm(x, w, gamma, beta, null, { training: true, relu: true, residual, stride, padding }),
-        (x, w, gamma, beta, residual) =>
-          normal(convolved(x, w), gamma, beta).map((v, i) => Math.max(v + (residual[i] ?? NaN), 0)),
-        [layer.x, weightOf(layer), [K], [K], outOf(layer)],
-      )
-    }
+  await equalsFloat64(guest)
   await guest.sync()
   guest.destroy()
 })

@@ -94,14 +94,14 @@ test('f32: below, at and above the tile of 32 pixels by 32 channels', async ({ g
   await check(gpu, engines.f32, { x: [3, 5, 7, 12], w: [3, 3, 36], padding: [1, 1] })
 })
 
-test('f32: any number of channels, other steps along rows than along columns', async ({ gpu }) => {
+full('f32: any number of channels, other steps along rows than along columns', async ({ gpu }) => {
   await check(gpu, engines.f32, { x: [1, 1, 1, 1], w: [1, 1, 1], padding: [1, 1] })
   await check(gpu, engines.f32, { x: [2, 9, 7, 3], w: [3, 2, 5], stride: [2, 1], padding: [1, 0] })
   await check(gpu, engines.f32, { x: [2, 5, 9, 2], w: [1, 4, 33], stride: [1, 3], padding: [2, 3] })
   await check(gpu, engines.f32, { x: [1, 4, 3, 1], w: [2, 2, 1], stride: [2, 50] })
 })
 
-test('f32: three channels, the stems of ResNet', async ({ gpu }) => {
+full('f32: three channels, the stems of ResNet', async ({ gpu }) => {
   const of = ['y', 'dw'] as const // the images want no gradient
   await check(gpu, engines.f32, { x: [2, 8, 8, 3], w: [3, 3, 16], padding: [1, 1], of })
   await check(gpu, engines.f32, { x: [1, 20, 18, 3], w: [7, 7, 8], stride: [2, 2], padding: [3, 3], of })

@@ -9,12 +9,13 @@ import { KeyQueue } from '../../../models/key-queue.ts'
 import { checkOp, close, random } from '../../fixtures/check.ts'
 import { Golden, goldenNames } from '../../fixtures/golden.ts'
 import { infoNceGolden, queueOf } from '../../fixtures/golden-products.ts'
+import { quickAndFull } from '../../fixtures/full.ts'
 import { gpuSuite } from '../../fixtures/gpu.ts'
 import { refuses } from '../../fixtures/refusal.ts'
 import { dot, logSumExp, meanOf, unitRows } from '../../fixtures/similarities.ts'
 import { variants } from '../../fixtures/variants.ts'
 
-const test = gpuSuite('infoNce')
+const [test, full] = quickAndFull(gpuSuite('infoNce'))
 
 /** Eq. 1 of the paper, written out. */
 const reference =
@@ -37,6 +38,7 @@ const reference =
   }
 
 for (const [variant, apply] of variants(infoNceOp)) {
+  const inBatch = variant === '' ? test : full // other pipelines of the same kernels
   for (const [N, C, K, temperature, normalized] of [
     [1, 1, 1, 0.5, false],
     [3, 7, 5, 0.07, false],
@@ -64,18 +66,21 @@ for (const [variant, apply] of variants(infoNceOp)) {
     [65, 9, 1],
     [200, 4, 0.2],
   ] as const)
-    test(`in a batch of ${N} x ${C}, T = ${temperature}, its own key is no negative${variant}`, ({ gpu }) =>
-      checkOp(
-        gpu,
-        (q, k, queue) => apply({ temperature, normalized: false, inBatch: true }, q, k, queue),
-        reference(C, temperature, false, true),
-        [
-          [N, C],
-          [N, C],
-          [N, C],
-        ],
-        { differentiate: [true, false, false] },
-      ))
+    inBatch(
+      `in a batch of ${N} x ${C}, T = ${temperature}, its own key is no negative${variant}`,
+      ({ gpu }) =>
+        checkOp(
+          gpu,
+          (q, k, queue) => apply({ temperature, normalized: false, inBatch: true }, q, k, queue),
+          reference(C, temperature, false, true),
+          [
+            [N, C],
+            [N, C],
+            [N, C],
+          ],
+          { differentiate: [true, false, false] },
+        ),
+    )
 }
 
 test("MoCo v3's contrast of two small batches", async ({ gpu }) => {

@@ -1,5 +1,5 @@
 // NaN and infinity in contrastive losses, by the kernels of CPU adapters and of GPUs; tensor cores' are in
-// similarity-tiles.test.ts and nce-maps.test.ts, which compile them anyway.
+// similarity/tiles.test.ts and nce-maps.test.ts, which compile them anyway.
 
 import * as assert from 'uvu/assert'
 import { add } from '../../../kernels/elementwise/add.ts'
@@ -15,17 +15,23 @@ import { LossScaler } from '../../../engine/optim/loss-scaler.ts'
 import { Sgd } from '../../../engine/optim/optimizer.ts'
 import { KeyQueue } from '../../../models/key-queue.ts'
 import { random } from '../../fixtures/check.ts'
+import { quickAndFull } from '../../fixtures/full.ts'
 import { gpuSuite } from '../../fixtures/gpu.ts'
 import { contrastiveLosses, spreads } from '../../fixtures/nan-losses.ts'
 
-const test = gpuSuite('NaN in losses')
+const [test, full] = quickAndFull(gpuSuite('NaN in losses'))
+
+/** Registers what a variant claims: those GPU kernels are quick that other quick tests compile anyway. */
+const by = (name: string, variant: string) =>
+  variant === '' || (variant === ', GPU kernels' && (name === 'ntXent' || name === 'infoNce')) ? test : full
 
 for (const name of ['ntXent', 'dcl', 'clipLoss', 'supCon', 'sigLip', 'infoNce'] as const) {
   // f16 without matrices differs from the GPU's other kernels in what is staged alone
   const others = name === 'ntXent' || name === 'infoNce' ? (['f16 without matrices'] as const) : []
   for (const [variant, apply] of contrastiveLosses[name].by(['GPU kernels', ...others]))
-    test(`${name}: NaN in any input makes the loss and its gradients NaN${variant}`, ({ gpu }) =>
-      spreads(gpu, contrastiveLosses[name], apply))
+    by(name, variant)(`${name}: NaN in any input makes the loss and its gradients NaN${variant}`, ({ gpu }) =>
+      spreads(gpu, contrastiveLosses[name], apply),
+    )
 }
 
 const dot = (a: readonly number[], b: readonly number[]) => a.reduce((sum, v, c) => sum + v * (b[c] ?? 0), 0)

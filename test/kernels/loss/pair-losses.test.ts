@@ -7,12 +7,16 @@ import { contrast, ntXent } from '../../../kernels/loss/ntxent.ts'
 import { sigLip, sigLipOp } from '../../../kernels/loss/siglip.ts'
 import { supCon, supConOp } from '../../../kernels/loss/supcon.ts'
 import { checkOp, close, random } from '../../fixtures/check.ts'
+import { quickAndFull } from '../../fixtures/full.ts'
 import { gpuSuite } from '../../fixtures/gpu.ts'
 import { refuses } from '../../fixtures/refusal.ts'
 import { dot, logSumExp, meanOf, unitRows } from '../../fixtures/similarities.ts'
 import { variants } from '../../fixtures/variants.ts'
 
-const test = gpuSuite('relatives of NT-Xent')
+const [test, full] = quickAndFull(gpuSuite('relatives of NT-Xent'))
+
+/** Registers what a variant claims: a GPU's kernels are those of ntXent but for what each sum is made of. */
+const by = (variant: string) => (variant === '' ? test : full)
 const sizes = [
   [2, 1, 0.5],
   [3, 7, 0.1],
@@ -54,11 +58,13 @@ for (const [N, D, temperature] of sizes) {
   const attrs = { temperature, normalized: false }
   const at = `N = ${N}, D = ${D}, T = ${temperature}`
   for (const [variant, apply] of variants(contrast('dcl', { decoupled: true })))
-    test(`dcl leaves the positive out of the sum, ${at}${variant}`, ({ gpu }) =>
-      checkOp(gpu, (a, b) => apply(attrs, a, b), overRows(D, temperature, decoupled), shapes))
+    by(variant)(`dcl leaves the positive out of the sum, ${at}${variant}`, ({ gpu }) =>
+      checkOp(gpu, (a, b) => apply(attrs, a, b), overRows(D, temperature, decoupled), shapes),
+    )
   for (const [variant, apply] of variants(contrast('clipLoss', { across: true })))
-    test(`clipLoss compares across towers only, ${at}${variant}`, ({ gpu }) =>
-      checkOp(gpu, (a, b) => apply(attrs, a, b), overRows(D, temperature, acrossTowers), shapes))
+    by(variant)(`clipLoss compares across towers only, ${at}${variant}`, ({ gpu }) =>
+      checkOp(gpu, (a, b) => apply(attrs, a, b), overRows(D, temperature, acrossTowers), shapes),
+    )
   const labels = random(N, 7).map((v) => Math.floor((v + 1) * 1.5) - 1) // -1, 0 or 1
   const supervised = (s: number[], i: number) => {
     const positives = s.filter(
@@ -67,17 +73,18 @@ for (const [N, D, temperature] of sizes) {
     return logSumExp(s.filter((_, j) => j !== i)) - meanOf(positives)
   }
   for (const [variant, apply] of variants(supConOp))
-    test(`supCon averages over its class, ${at}${variant}`, ({ gpu }) => {
+    by(variant)(`supCon averages over its class, ${at}${variant}`, ({ gpu }) => {
       const classes = gpu.tensor(Int32Array.from(labels), [N])
       return checkOp(gpu, (a, b) => apply(attrs, a, b, classes), overRows(D, temperature, supervised), shapes)
     })
   for (const [variant, apply] of variants(sigLipOp))
-    test(`sigLip classifies every pair, ${at}${variant}`, ({ gpu }) =>
+    by(variant)(`sigLip classifies every pair, ${at}${variant}`, ({ gpu }) =>
       checkOp(gpu, (a, b, t, c) => apply({ normalized: false }, a, b, t, c), pairwise(D), [
         ...shapes,
         [],
         [],
-      ]))
+      ]),
+    )
 }
 
 /** SigLIP's Algorithm 1, written out. */

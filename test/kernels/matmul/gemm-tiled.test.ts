@@ -96,7 +96,7 @@ for (const [name, engine] of Object.entries(engines))
     },
   )
 
-test('f32: one transposed, with a bias or without', async ({ gpu }) => {
+full('f32: one transposed, with a bias or without', async ({ gpu }) => {
   await check(gpu, engines.f32, { size: [1, 33, 12, 20], transB: true, biased: true })
   await check(gpu, engines.f32, { size: [1, 32, 20, 44], transA: true })
 })
