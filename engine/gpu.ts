@@ -96,7 +96,8 @@ export class Gpu implements Machine {
     this.software = settings.software
     this.#owns = ownsDevice
     const { watch } = this.#reports
-    this.#commands = new Commands(device, watch)
+    this.#lifetime = new Lifetime(device, ownsDevice)
+    this.#commands = new Commands(device, watch, () => this.#checkAlive())
     this.#memory = new Memory(device, watch, (ids) => this.#commands.forget(ids))
     this.#pipelines = new Pipelines(device, watch)
     this.#readback = new Readback(this.#commands, onWait, () => this.#checking())
@@ -115,7 +116,6 @@ export class Gpu implements Machine {
     const [memory, tensors, run] = [this.#memory, this.#tensors, this.run]
     const passing = Object.assign(this.run.bind(null), run, { activations: 'f32' }) as Run // as above
     this.#parts = { memory, tensors, run, passing, tape: new Tape(), wanted: new WeakSet() }
-    this.#lifetime = new Lifetime(device, ownsDevice)
   }
 
   /** A tensor holding `values`, whose kind decides the dtype: Uint8Array and Uint8ClampedArray
@@ -192,6 +192,7 @@ export class Gpu implements Machine {
     carry: Carry,
     body: (carry: Carry, item: Item) => Carry,
   ): Carry {
+    this.#checkAlive()
     checkValue('Gpu.fold', 'items', items, rules.list)
     checkValue('Gpu.fold', 'body', body, callback)
     return this.#steps.fold(items, carry, body)
@@ -205,6 +206,7 @@ export class Gpu implements Machine {
     body: (...inputs: In) => T,
     options: CaptureOptions = {},
   ): Captured<In, T> {
+    this.#checkAlive()
     const settings = () => {
       this.#checkAlive()
       return { ...this.run, tapePaused: this.#parts.tape.paused }
@@ -218,6 +220,7 @@ export class Gpu implements Machine {
 
   /** Does something that is not the GPU's, such as counting, now, and again each time that a captured step is replayed. */
   everyStep(action: () => void) {
+    this.#checkAlive()
     checkValue('Gpu.everyStep', 'action', action, callback)
     if (this.#commands.trace) this.#commands.trace.act(action)
     else action()
@@ -225,6 +228,7 @@ export class Gpu implements Machine {
 
   /** Keeps the captured step under way from being replayed, and says why. */
   keepEager(reason: string) {
+    this.#checkAlive()
     this.#commands.trace?.refuse(reason)
   }
 
@@ -238,6 +242,7 @@ export class Gpu implements Machine {
    *  ends, save the tensors in what it returns, also within arrays, maps, sets and objects, which live as long as you hold
    *  them. Throws Error for an async body, whose later half would run on the tape again. */
   noGrad<T>(body: () => T): T {
+    this.#checkAlive()
     checkValue('Gpu.noGrad', 'body', body, callback)
     return this.#steps.aside(() => {
       const result = this.#parts.tape.pause(body)
@@ -249,6 +254,7 @@ export class Gpu implements Machine {
 
   /** x itself, without its history: gradients flow to it and no further. */
   leaf(x: Tensor): Tensor {
+    this.#checkAlive()
     checkTensor('Gpu.leaf', 'x', x)
     const leaf = this.#tensors.view(x, x.shape)
     if (x.dtype === 'f32') this.#parts.wanted.add(leaf)
@@ -261,6 +267,7 @@ export class Gpu implements Machine {
    *  where none of them lies behind. Throws ShapeError, TypeError for what is no tensor, and
    *  Error when a variable was changed since the forward. */
   backward(output: Tensor, cotangent?: Tensor, options?: BackwardOptions): Map<Tensor, Tensor> {
+    this.#checkAlive()
     checkTensor('Gpu.backward', 'output', output)
     if (cotangent !== undefined) checkTensor('Gpu.backward', 'cotangent', cotangent)
     const ones = () => this.#tensors.upload(new Float32Array(sizeOf(output.shape)).fill(1), output.shape)
@@ -272,6 +279,7 @@ export class Gpu implements Machine {
     weighted: readonly (readonly [output: Tensor, cotangent: Tensor])[],
     options?: BackwardOptions,
   ): Map<Tensor, Tensor> {
+    this.#checkAlive()
     checkValue('Gpu.pullback', 'weighted', weighted, rules.pairs)
     return this.#pull('Gpu.pullback', weighted, options)
   }
@@ -301,6 +309,7 @@ export class Gpu implements Machine {
   /** Moves variables into one buffer, in order, each aligned to 256 bytes, values and all, and returns the whole as
    *  one flat variable with each one's offset in elements. Optimizers update it in one dispatch. */
   flatten(variables: readonly Variable[]): { flat: Variable; offsets: readonly number[] } {
+    this.#checkAlive()
     this.#commands.trace?.refuse('variables were moved in the step; make optimizers outside of it')
     checkValue('Gpu.flatten', 'variables', variables, rules.variables)
     return this.#tensors.flatten(variables)
@@ -308,6 +317,7 @@ export class Gpu implements Machine {
 
   /** Whether a variable that `flatten` moved still lies in that flat variable, and not in a later one. */
   isWithin(variable: Variable, flat: Variable): boolean {
+    this.#checkAlive()
     checkTensor('Gpu.isWithin', 'variable', variable)
     checkTensor('Gpu.isWithin', 'flat', flat)
     return this.#tensors.isWithin(variable, flat)
@@ -379,14 +389,15 @@ export class Gpu implements Machine {
   }
 
   async #read(t: Tensor): Promise<Float32Array> {
-    checkTensor('Gpu.read', 'tensor', t)
     this.#checkAlive()
+    checkTensor('Gpu.read', 'tensor', t)
     const reading = this.#readback.read(this.#tensors.storage(t), t.dtype, sizeOf(t.shape))
     this.#steps.tick()
     return reading
   }
 
   async #item(t: Tensor): Promise<number> {
+    this.#checkAlive()
     checkTensor('Gpu.item', 'tensor', t)
     if (sizeOf(t.shape) !== 1)
       throw new ShapeError(`Gpu.item: the tensor must hold one number, got ${show(t.shape)}; read it`)
