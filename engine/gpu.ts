@@ -154,7 +154,8 @@ export class Gpu implements Machine {
 
   /** The tensor's values, in row-major order, u8 and i32 as floats. What was dispatched so far
    *  is submitted at once, so the tensor may die while you wait. Throws GpuError for what went
-   *  wrong since the last await, DeviceLostError. */
+   *  wrong since the last await, DeviceLostError, and RangeError for an i32 beyond 2^24 that no
+   *  f32 equals. */
   read(t: Tensor): Promise<Float32Array> {
     return quiet(this.#read(t))
   }
