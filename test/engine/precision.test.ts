@@ -19,7 +19,10 @@ test('a machine is exact unless told otherwise, and tells kernels what it is tol
 test('an unknown precision is refused, and one that the device has no 16-bit floats for', async ({ gpu }) => {
   // Callers without types can give any text.
   const unknown = { precision: 'bf16' as 'f16' }
-  refuses(() => new Gpu(gpu.device, unknown), "Gpu: precision must be 'f32', 'f16x3' or 'f16', got 'bf16'")
+  refuses(
+    () => new Gpu(gpu.device, unknown),
+    "Gpu: precision must be 'f32', 'f16x3' or 'f16', got 'bf16'; did you mean 'f16'?",
+  )
   const plain = new Proxy(gpu.device, {
     get: (device, name) => (name === 'features' ? new Set() : Reflect.get(device, name, device)),
   })
