@@ -161,6 +161,7 @@ export { type Embeddings, embed, embedSlabs } from './evaluate/embed.ts'
 export { type KnnOptions, type KnnResult, accuracy, knn } from './evaluate/knn.ts'
 export { type Probe, type ProbeOptions, linearProbe } from './evaluate/linear-probe.ts'
 export { type Nearest, type NearestOptions, nearest } from './evaluate/nearest.ts'
+export type { FeatureRows } from './evaluate/slabs.ts'
 export {
   type Regression,
   type RegressionOptions,

@@ -79,6 +79,7 @@ export class Tuner {
   }
 
   async #tune(body: () => void): Promise<void> {
+    this.#flush() // throws once the Gpu is gone
     if (!this.#device.features.has('timestamp-query')) return body()
     const stamps = this.#device.createQuerySet({ type: 'timestamp', count: MOST_STAMPS })
     this.#stamps = stamps

@@ -29,6 +29,8 @@ export class Commands {
   readonly align: number
   /** Where the commands of the step under way are written down, if they are. */
   trace: Trace | null = null
+  /** Throws DeviceLostError when the device is gone or the Gpu was destroyed. */
+  readonly checkAlive: () => void
   readonly #watch: Watch
   readonly #uniforms: GPUBuffer
   #params = new DataView(new ArrayBuffer(UNIFORM_BYTES))
@@ -39,8 +41,9 @@ export class Commands {
   #dispatches = 0
   #bindGroupsMade = 0
 
-  constructor(device: GPUDevice, watch: Watch) {
+  constructor(device: GPUDevice, watch: Watch, checkAlive: () => void) {
     this.device = device
+    this.checkAlive = checkAlive
     this.#watch = watch
     this.align = device.limits.minUniformBufferOffsetAlignment
     this.#uniforms = device.createBuffer({
@@ -85,6 +88,7 @@ export class Commands {
       groups,
     }: { readonly values: readonly number[]; readonly groups: readonly [number, number, number] },
   ) {
+    this.checkAlive() // a function that gave a param may have destroyed the Gpu
     if (this.#paramBytes + pipeline.paramBytes + this.align > UNIFORM_BYTES) this.flush()
     const offset = this.#paramBytes
     for (const [field, value] of values.entries()) writeParam(this.#params, offset, kernel, field, value)
@@ -116,6 +120,7 @@ export class Commands {
 
   /** Writes bytes into a storage now; commands already collected that use its buffer are submitted first. */
   write(to: Storage, bytes: Uint8Array<ArrayBuffer>) {
+    this.checkAlive()
     const { block, offset } = to
     if (!block) return
     const room = Math.ceil(to.bytes / 4) * 4
@@ -138,6 +143,7 @@ export class Commands {
 
   /** Encodes and submits everything collected so far. */
   flush() {
+    this.checkAlive()
     if (this.#pending.length === 0) return
     const commands = this.#pending
     const bytes = this.#paramBytes

@@ -8,16 +8,22 @@ import type { Memory } from './memory.ts'
 import { ownedBy } from './owned.ts'
 import { tensorsIn } from './tensors-in.ts'
 import type { Tensors } from './tensors.ts'
+import type { Steps } from './steps.ts'
 
 interface Machinery {
   readonly tensors: Tensors
   readonly memory: Memory
   readonly commands: Commands
+  readonly steps: Steps
 }
 
 /** Frees the tensors in `things`, and the plans of captured steps there; of an optimizer, what it made, not its parameters.
- *  Throws Error for a thing in which there are none, and for another Gpu's, and then nothing was freed. */
-export function free({ tensors, memory, commands }: Machinery, things: readonly unknown[]) {
+ *  Throws Error within a step, for a thing in which there are none, and for another Gpu's, and then nothing was freed. */
+export function free(
+  { tensors, memory, commands, steps: { running } }: Machinery,
+  things: readonly unknown[],
+) {
+  if (running) throw new Error('Gpu.free: nothing can be freed within a step; free it after')
   const found = new Set<Tensor>()
   const steps = new Set<{ release(): void }>()
   for (const [i, thing] of things.entries()) {

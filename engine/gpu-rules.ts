@@ -1,7 +1,23 @@
 // What a Gpu's options and arguments must be, and how it prints.
 
-import type { Precision } from '../kernels/op.ts'
+import type { Activations, Precision } from '../kernels/op.ts'
 import { type Rule, callback, flag, having, oneOf, tensor, variable } from '../kernels/options.ts'
+import type { Kernels } from './traits.ts'
+
+export interface GpuOptions {
+  /** True when `destroy` should destroy the device too. Leave it out for a device that an app
+   *  owns. */
+  readonly ownsDevice?: boolean
+  /** Arithmetic of matrix products and convolutions: 'f32' (the default), 'f16x3' or 'f16'. */
+  readonly precision?: Precision
+  /** Storage of images for the backward pass: 'f32' (the default) or 'f16'. */
+  readonly activations?: Activations
+  /** For tests: 'gpu' runs a GPU's kernels on any adapter, 'matrices' those for subgroup matrices,
+   *  emulated. */
+  readonly kernels?: Kernels
+  /** Called when waiting for the GPU begins; what it returns is called when the wait ends. */
+  readonly onWait?: () => () => void
+}
 
 /** What the options that both a Gpu and `openGpu` take must be. */
 export const arithmeticRules = {

@@ -4,7 +4,7 @@
 import type { Watch } from './errors.ts'
 import { Loans } from './memory/loans.ts'
 import { Pool } from './memory/pool.ts'
-import { pressureOf } from './memory/pressure.ts'
+import { Pressure } from './memory/pressure.ts'
 import { Scopes } from './memory/scopes.ts'
 import { StandIn } from './memory/stand-in.ts'
 import { type Binding, type Block, type End, type Storage, storageOn, version } from './memory/storage.ts'
@@ -17,6 +17,7 @@ export class Memory {
   readonly #pool: Pool
   readonly #scopes: Scopes
   readonly #loans = new Loans()
+  readonly #pressure = new Pressure()
   readonly #standIn: StandIn
   readonly #collected: FinalizationRegistry<Block> // told of storages that nothing refers to
   readonly #tenants = new Map<Block, number>() // how many variables lie on a block
@@ -166,7 +167,7 @@ export class Memory {
   #watchOver(storage: Storage) {
     if (!storage.block) return
     this.#collected.register(storage, storage.block, storage)
-    storage.pressure ??= pressureOf(storage.bytes)
+    storage.pressure ??= this.#pressure.of(storage.bytes)
   }
 
   #unwatch(storage: Storage) {

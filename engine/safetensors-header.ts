@@ -117,7 +117,8 @@ function checkExtent(entries: ReadonlyMap<string, Entry>, size: number, name: st
       throw new Error(`${what} and overlaps that of ${before}, which ends at byte ${at}; ${DAMAGED}`)
     if (begin > at)
       throw new Error(`${what}, ${begin - at} bytes after the end of ${before}: a gap; ${DAMAGED}`)
-    ;[before, at] = [printable(key), end]
+    before = printable(key)
+    at = end
   }
   if (at < size)
     throw new Error(`${name}: ${size - at} bytes follow the data of ${before}, the last; ${DAMAGED}`)

@@ -1,8 +1,10 @@
 // Training steps: one command buffer each, and the end of everything made in them.
 
 import type { Tensor } from '../kernels/op.ts'
+import { callback, checkValue } from '../kernels/options.ts'
 import { Claims } from './claims.ts'
 import type { Commands } from './commands.ts'
+import { rules } from './gpu-rules.ts'
 import type { Memory, Storage } from './memory.ts'
 import type { Tensors } from './tensors.ts'
 import { tensorsIn } from './tensors-in.ts'
@@ -58,6 +60,8 @@ export class Steps {
     carry: Carry,
     body: (carry: Carry, item: Item) => Carry,
   ): Carry {
+    checkValue('Gpu.fold', 'items', items, rules.list)
+    checkValue('Gpu.fold', 'body', body, callback)
     let carried = carry
     let held: readonly Storage[] = []
     for (const item of items) {
@@ -118,12 +122,15 @@ export class Steps {
     })
   }
 
-  /** Runs `body`; outside of steps, what it makes is reclaimed at its end, save the tensors in what it returns: these live while
-   *  something refers to them. Within a step, the step reclaims it. */
-  aside<T>(body: () => T): T {
-    if (this.#running) return body()
+  /** Runs `body` by `pause`, off the tape. Outside of steps, its tensors are freed at its end, except those in what it
+   *  returns, which live while something refers to them. Within a step, the step frees them. Throws
+   *  Error for an async body. */
+  aside<T>(body: () => T, pause: (body: () => T) => T): T {
+    checkValue('Gpu.noGrad', 'body', body, callback)
+    if (this.#running) return notAsync(pause(body))
     const pick = (made: T) => this.#tensors.living(tensorsIn(made))
-    const { result } = this.#memory.scope(body, pick, 'the noGrad it was made in; return it from there')
+    const end = 'the noGrad it was made in; return it from there'
+    const { result } = this.#memory.scope(() => notAsync(pause(body)), pick, end)
     this.#commands.flush() // uploads would not be used again before
     this.tick()
     return result
@@ -169,6 +176,12 @@ export class Steps {
     for (const storage of this.#survivors) if (!returned.has(storage)) this.#memory.release(storage)
     this.#survivors = [...kept, ...this.#survivors.filter((storage) => returned.has(storage))]
   }
+}
+
+function notAsync<T>(result: T): T {
+  if (!(result instanceof Promise)) return result
+  result.catch(() => {}) // what it goes on to is lost
+  throw new Error('Gpu.noGrad: the body must not be async; await outside of it')
 }
 
 /** Throws Error for what plain JavaScript may hand on. */

@@ -12,7 +12,9 @@ import {
   show,
   sizeOf,
 } from '../kernels/op.ts'
+import { checkTensor, checkValue } from '../kernels/options.ts'
 import type { Commands } from './commands.ts'
+import { rules } from './gpu-rules.ts'
 import { PrintedTensor, PrintedVariable } from './inspect.ts'
 import { type Memory, type Storage, version } from './memory.ts'
 import { byteSize, largestOf, pack } from './values.ts'
@@ -77,7 +79,7 @@ export class Tensors {
 
   /** Overwrites a variable, whose dtype the values are converted to. */
   write(variable: Variable, values: Values) {
-    const { shape, dtype } = variable
+    const { shape, dtype } = checkValue('Gpu.write', 'variable', variable, rules.variable)
     if (dtype === 'f16')
       throw new ShapeError(`write: a variable must be f32, i32 or u8, got f16 ${show(shape)}`)
     this.store(variable, numbersOf('write', values, shape, dtype))
@@ -129,6 +131,8 @@ export class Tensors {
 
   /** Moves variables into one flat one, in order, each aligned to 256 bytes, and tells each one's offset in elements. */
   flatten(variables: readonly Variable[]): { flat: Variable; offsets: readonly number[] } {
+    this.#commands.trace?.refuse('variables were moved in the step; make optimizers outside of it')
+    checkValue('Gpu.flatten', 'variables', variables, rules.variables)
     this.storages(variables) // throws for one that is gone, before any is moved
     const offsets: number[] = []
     let count = 0
@@ -168,6 +172,8 @@ export class Tensors {
 
   /** Whether a variable still lies in the memory of `whole`. */
   isWithin(variable: Variable, whole: Variable): boolean {
+    checkTensor('Gpu.isWithin', 'variable', variable)
+    checkTensor('Gpu.isWithin', 'flat', whole)
     return this.storage(variable).block === this.storage(whole).block
   }
 

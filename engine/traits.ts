@@ -35,7 +35,10 @@ export interface Choices {
   readonly kernels: Kernels
 }
 
-/** The device's traits as kernels see them under the user's choices. Throws Error when it lacks what they take. */
+/** The device's traits as kernels see them under the user's choices. */
+export type Settings = ReturnType<typeof settingsOf>
+
+/** The settings of a device. Throws Error when it lacks what the choices take. */
 export function settingsOf(device: GPUDevice, { precision, activations, kernels }: Choices) {
   checkOneOf('precision', precision, ['f32', 'f16x3', 'f16'])
   checkOneOf('activations', activations, ['f32', 'f16'])

@@ -33,13 +33,20 @@ export function largestOf(values: Numbers['data']): number {
   return largest
 }
 
-/** The first `count` numbers of mapped memory, copied. */
+/** Copies the first `count` numbers out of mapped memory. Throws RangeError for an i32 that no f32
+ *  equals. */
 export function unpack(memory: ArrayBuffer, dtype: DType, count: number): Float32Array {
   if (dtype === 'f32') return new Float32Array(memory.slice(0, count * 4))
   if (dtype === 'f16') return Float32Array.from(new Uint16Array(memory, 0, count), fromHalf)
-  return Float32Array.from(
-    dtype === 'u8' ? new Uint8Array(memory, 0, count) : new Int32Array(memory, 0, count),
-  )
+  if (dtype === 'u8') return Float32Array.from(new Uint8Array(memory, 0, count))
+  const integers = new Int32Array(memory, 0, count)
+  const floats = Float32Array.from(integers)
+  const at = integers.findIndex((integer, i) => integer !== floats[i])
+  if (at >= 0)
+    throw new RangeError(
+      `Gpu.read: ${integers[at]} at ${at} of an i32 tensor would be rounded, since reads give f32, exact up to 2^24; keep indices within that`,
+    )
+  return floats
 }
 
 /** The number that an f16's bits stand for: a sign, 5 bits of exponent, 10 of fraction (IEEE 754 binary16). */

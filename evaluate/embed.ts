@@ -5,20 +5,15 @@ import { type Tensor, type Values, ShapeError, show, sizeOf } from '../kernels/o
 import { callback, checkOptions, checkTensor, checkValue, count, having } from '../kernels/options.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { checkGpu } from '../models/layers.ts'
-import { slabRows } from './slabs.ts'
+import { type Embeddings, slabRows } from './slabs.ts'
+
+export type { Embeddings }
 
 /** Some images, bytes in an array of any kind, one after the other. */
 export interface ImageBatch {
   readonly images: Values
   /** How many of them count; all unless told. */
   readonly count?: number
-}
-
-export interface Embeddings {
-  /** [M, D], in row-major order. */
-  readonly features: Float32Array
-  readonly M: number
-  readonly D: number
 }
 
 type Batches = AsyncIterable<ImageBatch> | Iterable<ImageBatch>

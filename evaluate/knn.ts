@@ -6,6 +6,7 @@ import type { IndexList } from '../kernels/wgsl/indices.ts'
 import { flatNumbers } from '../kernels/numbers.ts'
 import { knnVote } from '../kernels/knn/knn-vote.ts'
 import { l2Normalize } from '../kernels/reduce/l2-normalize.ts'
+import { sum } from '../kernels/reduce/sum.ts'
 import { nearestRows, writtenBefore } from '../kernels/knn/nearest-rows.ts'
 import { LEAST_TEMPERATURE } from '../kernels/limits.ts'
 import {
@@ -19,10 +20,9 @@ import {
   tensor,
 } from '../kernels/options.ts'
 import type { Gpu } from '../engine/gpu.ts'
-import type { Embeddings } from './embed.ts'
 import { type NearestOptions, checkCounts, gpuOf, nearestRules, onHost } from './nearest.ts'
 import { type Lists, type Rows, CHUNK, search } from './search.ts'
-import { checkFeatures } from './slabs.ts'
+import { type FeatureRows, checkClasses, checkFeatures, checkFinite } from './slabs.ts'
 
 export interface KnnOptions extends NearestOptions {
   /** Neighbours that vote; the number of features when there are fewer. 200 as in the paper. */
@@ -55,7 +55,7 @@ const rules = { k: anything, temperature: numeric, classes: anything, ...nearest
 export async function knn(
   features: Tensor | Rows,
   labels: IndexList | Tensor,
-  queries: Tensor | Embeddings,
+  queries: Tensor | FeatureRows,
   options: KnnOptions = {},
 ): Promise<KnnResult> {
   const { k = 200, temperature = 0.5, chunk = CHUNK, slab, gpu: told } = checkOptions('knn', options, rules)
@@ -85,10 +85,14 @@ async function knnInPlace(
   const k = Math.min(wanted, M)
   // before anything is awaited, since a step may be the end of what an earlier one returned
   const [f, q] = normalized ? [features, queries] : gpu.noGrad(() => unitRows(features, queries))
-  const { bankLabels, classes } = checkLabels(await labelsOf(labels), told)
+  // unit rows have finite sums; an infinite similarity may be among nobody's nearest
+  const sums = normalized ? gpu.noGrad(() => [sum(f, 1), sum(q, 1)]) : []
+  const given = await labelsOf(labels)
+  for (const totals of await Promise.all(sums.map((t) => gpu.read(t)))) checkFinite('knn', totals)
+  const { bankLabels, classes } = checkLabels(given, told)
   checkCount(bankLabels, features.shape)
   const y = gpu.tensor(bankLabels, [M])
-  const result = { scores: new Float32Array(Q * classes), predictions: new Int32Array(Q) }
+  const result = emptyResult(gpu, Q, classes)
   const rows = Math.max(1, Math.min(65535, Math.floor(chunk / Math.max(M, classes))))
   for (let start = 0; start < Q; start += rows) {
     const end = Math.min(Q, start + rows)
@@ -107,20 +111,20 @@ async function knnOfSlabs(
   gpu: Gpu,
   features: Tensor | Rows,
   labels: IndexList | Tensor,
-  queries: Tensor | Embeddings,
+  queries: Tensor | FeatureRows,
   { k, temperature, chunk, classes: told, normalized = false, slab }: Settings,
 ): Promise<KnnResult> {
-  const reading = Promise.all([onHost('knn', features), onHost('knn', queries), labelsOf(labels)])
-  const [bank, asked, given] = await reading
+  const host = [onHost('knn', 'features', features), onHost('knn', 'queries', queries)] as const
+  const [bank, asked, given] = await Promise.all([...host, labelsOf(labels)])
   const { bankLabels, classes } = checkLabels(given, told)
   if ('features' in bank) checkCount(bankLabels, [bank.M, bank.D])
+  const result = emptyResult(gpu, asked.M, classes)
   const at = { owner: 'knn', k, normalized, chunk, slab, size: bankLabels.length }
   const lists = await search(gpu, bank, asked, at)
   if (lists.M === 0) throw new ShapeError('knn: features [M, D] must have M at least 1, got none')
   checkCount(bankLabels, [lists.M, asked.D])
   const near = inOrder(gpu, lists)
   const voters = Int32Array.from(near.indices, (index) => bankLabels[index] ?? 0)
-  const result = { scores: new Float32Array(asked.M * classes), predictions: new Int32Array(asked.M) }
   const rows = Math.max(1, Math.min(65535, Math.floor(chunk / Math.max(lists.k, classes))))
   for (let start = 0; start < asked.M; start += rows) {
     const shape = [Math.min(rows, asked.M - start), lists.k]
@@ -134,6 +138,18 @@ async function knnOfSlabs(
     judge({ v, most, classes, temperature }, start, result)
   }
   return result
+}
+
+function emptyResult(gpu: Gpu, Q: number, classes: number): KnnResult {
+  checkClasses('knn', gpu, classes, 1)
+  try {
+    return { scores: new Float32Array(Q * classes), predictions: new Int32Array(Q) }
+  } catch (cause) {
+    throw new RangeError(
+      `knn: scores [${Q}, ${classes}] need ${Q * classes * 4} bytes, more than there is room for; give fewer queries at a time`,
+      { cause },
+    )
+  }
 }
 
 /** The lists in the order in which one slab would have them, as sums depend on it. */

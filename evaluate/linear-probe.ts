@@ -5,13 +5,13 @@
 
 import type { IndexList } from '../kernels/wgsl/indices.ts'
 import { flatNumbers } from '../kernels/numbers.ts'
-import { callback, checkOptions, count, needed, positive, whole } from '../kernels/options.ts'
+import { callback, checkOptions, count, needed, rule, whole } from '../kernels/options.ts'
 import { threefry2x32 } from '../kernels/wgsl/threefry.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { checkGpu } from '../models/layers.ts'
 import { type Embeddings, rowsAt } from './embed.ts'
 import { type Regression, SoftmaxRegression, predicted, scoresOf } from './softmax-regression.ts'
-import { checkRows } from './slabs.ts'
+import { type FeatureRows, hostRows } from './slabs.ts'
 import { scalingOf } from './standardise.ts'
 
 const HELD = 5 // one of so many training images is held out
@@ -38,10 +38,7 @@ export interface Probe extends Regression {
   readonly heldOut: number | null
 }
 
-const strengths = {
-  words: 'an array of numbers above 0',
-  fits: (v: unknown) => Array.isArray(v) && v.every(positive.fits),
-}
+const strengths = rule('an array of numbers above 0', (v) => Array.isArray(v) || ArrayBuffer.isView(v))
 
 const rules = { classes: needed(count), lambdas: strengths, seed: whole, onTried: callback }
 
@@ -49,13 +46,14 @@ const rules = { classes: needed(count), lambdas: strengths, seed: whole, onTried
  *  Throws ShapeError, RangeError for labels, and Error for features that are not finite. */
 export async function linearProbe(
   gpu: Gpu,
-  rows: Embeddings,
+  features: FeatureRows,
   given: IndexList,
   options: ProbeOptions,
 ): Promise<Probe> {
-  const { classes, seed = 0, onTried, lambdas = LAMBDAS } = checkOptions('linearProbe', options, rules)
+  const { classes, seed = 0, onTried, ...more } = checkOptions('linearProbe', options, rules)
+  const lambdas = strengthsOf(more.lambdas ?? LAMBDAS)
   checkGpu('linearProbe', gpu)
-  checkRows('linearProbe', 'features', rows)
+  const rows = hostRows('linearProbe', 'features', features)
   const labels = Float64Array.from(flatNumbers('linearProbe: labels', given))
   const scaling = scalingOf(rows)
   const { fit, held } = parted(labels, seed)
@@ -70,6 +68,16 @@ export async function linearProbe(
     lambda,
     heldOut: chosen.heldOut,
   }
+}
+
+/** Throws TypeError for what are no numbers, RangeError for one that is no strength, and for none. */
+function strengthsOf(given: readonly number[]): readonly number[] {
+  const lambdas = Array.from(flatNumbers('linearProbe: lambdas', given))
+  const at = lambdas.findIndex((lambda) => !(lambda > 0 && Number.isFinite(lambda)))
+  if (at >= 0)
+    throw new RangeError(`linearProbe: lambdas must be finite numbers above 0, got ${lambdas[at]} at ${at}`)
+  if (lambdas.length === 0) throw new RangeError('linearProbe: lambdas must name one at least, got none')
+  return lambdas
 }
 
 interface Choice {
@@ -99,7 +107,7 @@ async function choose(gpu: Gpu, choice: Choice) {
     worse = heldOut < best.heldOut ? worse + 1 : 0
     if (worse === PATIENCE) break
   }
-  if (!best) throw new RangeError('linearProbe: lambdas must name one at least, got none')
+  if (!best) throw new Error('linearProbe: no strength was tried')
   return best
 }
 

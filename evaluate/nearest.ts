@@ -6,7 +6,7 @@ import { Gpu } from '../engine/gpu.ts'
 
 import type { Embeddings } from './embed.ts'
 import { type Lists, type Rows, CHUNK, keyOf, search } from './search.ts'
-import { checkFeatures } from './slabs.ts'
+import { type FeatureRows, checkFeatures, hostRows } from './slabs.ts'
 
 export interface NearestOptions {
   /** True when the rows of features and queries have unit length already. */
@@ -39,7 +39,7 @@ export interface Nearest {
  *  features that are not finite or where there is no Gpu. */
 export async function nearest(
   features: Tensor | Rows,
-  queries: Tensor | Embeddings,
+  queries: Tensor | FeatureRows,
   k: number,
   options: NearestOptions = {},
 ): Promise<Nearest> {
@@ -47,7 +47,8 @@ export async function nearest(
   checkFeatures('nearest', features, queries)
   checkCounts('nearest', { k, slab, chunk })
   const on = gpuOf('nearest', features, queries, gpu)
-  const [bank, asked] = await Promise.all([onHost('nearest', features), onHost('nearest', queries)])
+  const reading = [onHost('nearest', 'features', features), onHost('nearest', 'queries', queries)] as const
+  const [bank, asked] = await Promise.all(reading)
   const lists = await search(on, bank, asked, { owner: 'nearest', k, normalized, chunk, slab })
   if (lists.M === 0) throw new RangeError('nearest: features must have a row at least, got none')
   return sorted(lists, asked.M)
@@ -69,7 +70,7 @@ export function checkCounts(
 export function gpuOf(
   owner: string,
   features: Tensor | Rows,
-  queries: Tensor | Embeddings,
+  queries: Tensor | FeatureRows,
   given: Gpu | undefined,
 ): Gpu {
   const machine = 'gpu' in features ? features.gpu : 'gpu' in queries ? queries.gpu : given
@@ -81,17 +82,17 @@ export function gpuOf(
   )
 }
 
-/** Rows as they lie on the host. */
-export function onHost(owner: string, rows: Tensor | Embeddings): Promise<Embeddings>
-export function onHost(owner: string, rows: Tensor | Rows): Promise<Rows>
-export async function onHost(owner: string, rows: Tensor | Rows): Promise<Rows> {
-  if (!('gpu' in rows)) return rows
+/** Rows on the host, as f32; parts as they are. Throws like `hostRows`. */
+export function onHost(owner: string, what: string, rows: Tensor | FeatureRows): Promise<Embeddings>
+export function onHost(owner: string, what: string, rows: Tensor | Rows): Promise<Embeddings | Rows>
+export async function onHost(owner: string, what: string, rows: Tensor | Rows): Promise<Embeddings | Rows> {
+  if (!('gpu' in rows)) return 'features' in rows ? hostRows(owner, what, rows) : rows
   const [M, D] = matrix(rows.shape, `${owner}: features and queries`)
   if (!(rows.gpu instanceof Gpu)) throw new Error(`${owner}: features must be a tensor of a Gpu`)
   return { features: await rows.gpu.read(rows), M: dim([M], 0), D }
 }
 
-/** The nearest first. Throws Error where a similarity is not a number. */
+/** The nearest first. */
 function sorted({ similarities, indices, k }: Lists, Q: number): Nearest {
   const bits = new Uint32Array(similarities.buffer)
   const ranked = { indices: new Uint32Array(Q * k), similarities: new Float32Array(Q * k), k }
@@ -104,8 +105,6 @@ function sorted({ similarities, indices, k }: Lists, Q: number): Nearest {
       ranked.indices[start + j] = indices[i] ?? 0
       ranked.similarities[start + j] = similarities[i] ?? NaN
     }
-    if (Number.isNaN(ranked.similarities[start]))
-      throw new Error('nearest: features or queries are not finite; the encoder has diverged')
   }
   return ranked
 }

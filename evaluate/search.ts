@@ -6,12 +6,12 @@ import { l2Normalize } from '../kernels/reduce/l2-normalize.ts'
 import { nearestRows } from '../kernels/knn/nearest-rows.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import type { Embeddings } from './embed.ts'
-import { checkRows, slabRows, slabsOf } from './slabs.ts'
+import { type FeatureRows, checkFinite, hostRows, slabRows, slabsOf } from './slabs.ts'
 
 export const CHUNK = 16 * 2 ** 20 // similarities at a time: 64 MiB
 
 /** Rows [M, D] on the host, all at once or one part after the other. */
-export type Rows = Embeddings | AsyncIterable<Embeddings> | Iterable<Embeddings>
+export type Rows = FeatureRows | AsyncIterable<FeatureRows> | Iterable<FeatureRows>
 
 /** The nearest rows of each query, in no order. */
 export interface Lists {
@@ -38,19 +38,21 @@ export interface SearchOptions {
 
 /** The k rows of `bank` nearest to each of `queries`: the same, bit for bit, for slabs of any size.
  *  Of equally near rows the first are taken; a NaN is nearer than any number. Holds one part of the
- *  bank at a time; each slab is a step of its own. Throws ShapeError. */
+ *  bank at a time; each slab is a step of its own. Throws ShapeError, and Error where a similarity,
+ *  or with `normalized` a feature, is not finite. */
 export async function search(
   gpu: Gpu,
   bank: Rows,
   queries: Embeddings,
   options: SearchOptions,
 ): Promise<Lists> {
-  const { owner, k, slab, size = 'features' in bank ? bank.M : Infinity } = options
-  checkRows(owner, 'queries', queries)
+  const { owner, k, slab, normalized, size = 'features' in bank ? bank.M : Infinity } = options
+  if (normalized) checkFinite(owner, queries.features)
   const most = slab ?? slabRows(gpu, queries.D)
   let lists: Lists = { similarities: new Float32Array(0), indices: new Uint32Array(0), k: 0, M: 0 }
-  for await (const part of 'features' in bank ? [bank] : bank) {
-    checkRows(owner, 'features', part)
+  for await (const given of 'features' in bank ? [bank] : bank) {
+    const part = hostRows(owner, 'features', given)
+    if (normalized) checkFinite(owner, part.features) // -Infinity may be among nobody's nearest
     if (part.D !== queries.D)
       throw new ShapeError(
         `${owner}: features [M, D] and queries [Q, D] must agree in D, got [${part.M}, ${part.D}] and [${queries.M}, ${queries.D}]`,
@@ -65,6 +67,7 @@ export async function search(
       lists = merged(lists, found, queries.M, k)
     }
   }
+  checkFinite(owner, lists.similarities)
   return lists
 }
 

@@ -1,6 +1,7 @@
 // Sets of features larger than what a device binds at once: slabs of rows that it does.
 
-import { ShapeError } from '../kernels/op.ts'
+import { numbersOf } from '../kernels/numbers.ts'
+import { type Values, ShapeError } from '../kernels/op.ts'
 import { checkValue, isTensor, rule } from '../kernels/options.ts'
 import type { Gpu } from '../engine/gpu.ts'
 
@@ -21,16 +22,24 @@ export function slabsOf(M: number, most: number): (readonly [start: number, end:
   return Array.from({ length: count }, (_, i) => [at(i), at(i + 1)] as const)
 }
 
-interface Rows {
+/** Features on the host. */
+export interface Embeddings {
+  /** [M, D], in row-major order. */
   readonly features: Float32Array
   readonly M: number
   readonly D: number
 }
 
-const isRows = (v: unknown): v is Rows =>
-  typeof v === 'object' && v !== null && 'M' in v && 'D' in v && 'features' in v && isFloat32(v.features)
+/** Features on the host, in any kind of array; `embed` returns such. */
+export interface FeatureRows {
+  /** M D numbers, in row-major order. */
+  readonly features: Values
+  readonly M: number
+  readonly D: number
+}
 
-const isFloat32 = (v: unknown) => Object.prototype.toString.call(v) === '[object Float32Array]' // of any page
+const isRows = (v: unknown): v is FeatureRows =>
+  typeof v === 'object' && v !== null && 'M' in v && 'D' in v && 'features' in v
 
 const isParts = (v: unknown) =>
   typeof v === 'object' &&
@@ -38,7 +47,7 @@ const isParts = (v: unknown) =>
   (Symbol.asyncIterator in v || (Symbol.iterator in v && (!Array.isArray(v) || v.every(isRows)))) &&
   !ArrayBuffer.isView(v)
 
-const rowsRule = rule('{ features, M, D } with features in a Float32Array, as embed returns', isRows)
+const rowsRule = rule('{ features, M, D }, as embed returns', isRows)
 const bankRule = rule(
   'a tensor [M, D], or what embed or embedSlabs returns',
   (v) => isTensor(v) || isRows(v) || isParts(v),
@@ -51,12 +60,32 @@ export function checkFeatures(owner: string, features: unknown, queries: unknown
   checkValue(owner, 'queries', queries, askedRule)
 }
 
-/** Throws TypeError, in the name of `owner`, unless these are rows of numbers, and ShapeError
- *  unless there are M rows of D. */
-export function checkRows(owner: string, what: string, given: Rows) {
+/** The rows with their numbers as f32. Throws in the name of `owner`: TypeError for what holds no
+ *  numbers, RangeError for numbers beyond f32, ShapeError unless there are M rows of D. */
+export function hostRows(owner: string, what: string, given: FeatureRows): Embeddings {
   const { features, M, D } = checkValue(owner, what, given, rowsRule)
-  if (!(Number.isInteger(M) && Number.isInteger(D) && features.length === M * D))
+  const data = numbersOf(`${owner}: ${what}`, features, undefined, 'f32').data as Float32Array // as told
+  const isWhole = Number.isInteger(M) && Number.isInteger(D) && M >= 0 && D >= 0
+  if (!(isWhole && data.length === M * D))
     throw new ShapeError(
-      `${owner}: ${what} [M, D] must hold M D numbers, got ${features.length} for [${M}, ${D}]`,
+      `${owner}: ${what} [M, D] must hold M D numbers, got ${data.length} for [${M}, ${D}]`,
+    )
+  return { features: data, M, D }
+}
+
+/** Throws Error, in the name of `owner`, for a number that is infinite or NaN. */
+export function checkFinite(owner: string, numbers: Float32Array) {
+  for (let i = 0; i < numbers.length; i++)
+    if (!Number.isFinite(numbers[i]))
+      throw new Error(`${owner}: features or queries are not finite; the encoder has diverged`)
+}
+
+/** Throws RangeError, in the name of `owner`, for more classes than one binding holds a row of
+ *  `width` numbers for each of. */
+export function checkClasses(owner: string, { device }: Gpu, classes: number, width: number) {
+  const most = Math.floor(device.limits.maxStorageBufferBindingSize / (4 * width))
+  if (classes > most)
+    throw new RangeError(
+      `${owner}: there can be ${most} classes at most on this device, got ${classes}; number them from 0 on, without gaps`,
     )
 }

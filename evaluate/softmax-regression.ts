@@ -24,7 +24,7 @@ import type { Gpu } from '../engine/gpu.ts'
 import { checkGpu } from '../models/layers.ts'
 import type { Embeddings } from './embed.ts'
 import { type MinimiseOptions, type Point, minimise } from './minimise.ts'
-import { checkRows, slabRows, slabsOf } from './slabs.ts'
+import { type FeatureRows, checkClasses, hostRows, slabRows, slabsOf } from './slabs.ts'
 import { type Scaling, asGiven, standardised } from './standardise.ts'
 
 const RESIDENT = 512 * 2 ** 20 // bytes of features that stay on the GPU; the others are uploaded whenever they are wanted
@@ -73,29 +73,34 @@ export class SoftmaxRegression {
   readonly #scaling: Scaling
   readonly #slabs: readonly { readonly x: () => Tensor; readonly y: Tensor; readonly share: number }[]
 
-  /** Of features [M, D] whose labels are [M]. Throws ShapeError and RangeError. */
+  /** Of features [M, D], in any kind of array, whose labels are [M]. Throws TypeError, ShapeError
+   *  and RangeError. */
   constructor(
     gpu: Gpu,
-    rows: Embeddings,
+    given: FeatureRows,
     labels: IndexList,
     options: Pick<RegressionOptions, 'classes' | 'scaling'>,
   ) {
-    const { classes, scaling = asGiven(rows.D) } = checkOptions('SoftmaxRegression', options, rules)
+    const { classes, scaling } = checkOptions('SoftmaxRegression', options, rules)
     checkGpu('SoftmaxRegression', gpu)
-    checkRows('SoftmaxRegression', 'features', rows)
+    const rows = hostRows('SoftmaxRegression', 'features', given)
+    if (scaling) checkWidth('SoftmaxRegression', rows, scaling.mean.length, 'the scaling')
+    checkClasses('SoftmaxRegression', gpu, classes, Math.max(1, rows.D))
     this.#gpu = gpu
     this.#rows = rows
     this.#labels = checked(labels, rows, classes)
     this.#classes = classes
-    this.#scaling = scaling
+    this.#scaling = scaling ?? asGiven(rows.D)
     this.#slabs = this.#laidOut()
   }
 
   /** The one minimum for this lambda. Throws Error where features are not finite. */
   async fit(options: Omit<RegressionOptions, 'classes' | 'scaling'>): Promise<Regression> {
     const { lambda, start, ...more } = checkOptions('SoftmaxRegression.fit', options, fitRules)
-    if (!(lambda > 0)) throw new RangeError(`SoftmaxRegression: lambda must be above 0, got ${lambda}`)
+    if (!(lambda > 0 && Number.isFinite(lambda)))
+      throw new RangeError(`SoftmaxRegression: lambda must be a finite number above 0, got ${lambda}`)
     const [C, D] = [this.#classes, this.#rows.D]
+    if (start) checkStart(start, C, D)
     const from = new Float64Array(C * (D + 1))
     if (start) from.set(start.weight)
     if (start) from.set(start.bias, C * D)
@@ -161,10 +166,11 @@ export class SoftmaxRegression {
 
 /** Scores [n, classes] of features [n, D] by a regression, in row-major order. Throws
  *  ShapeError. */
-export async function scoresOf(gpu: Gpu, rows: Embeddings, by: Regression): Promise<Float32Array> {
+export async function scoresOf(gpu: Gpu, given: FeatureRows, by: Regression): Promise<Float32Array> {
   checkGpu('scoresOf', gpu)
-  checkRows('scoresOf', 'features', rows)
+  const rows = hostRows('scoresOf', 'features', given)
   checkValue('scoresOf', 'by', by, regressionRule)
+  checkWidth('scoresOf', rows, by.scaling.mean.length, 'the regression')
   const { classes: C } = by
   const scores = new Float32Array(rows.M * C)
   for (const [start, end] of slabsOf(rows.M, slabRows(gpu, Math.max(rows.D, C)))) {
@@ -190,6 +196,18 @@ export function predicted(scores: ArrayLike<number>, classes: number): Int32Arra
     const row = values.slice(n * classes, (n + 1) * classes)
     return row.indexOf(row.reduce((most, score) => Math.max(most, score)))
   })
+}
+
+function checkWidth(owner: string, { M, D }: Embeddings, width: number, what: string) {
+  if (D !== width)
+    throw new ShapeError(`${owner}: features [M, D] must have the D of ${what}, ${width}, got [${M}, ${D}]`)
+}
+
+function checkStart({ weight, bias }: Regression, C: number, D: number) {
+  if (weight.length !== C * D || bias.length !== C)
+    throw new ShapeError(
+      `SoftmaxRegression.fit: start must have weights [classes, D] = [${C}, ${D}], got ${weight.length} weights and ${bias.length} biases`,
+    )
 }
 
 function checked(given: IndexList, { M }: Embeddings, classes: number): Int32Array {

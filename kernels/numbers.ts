@@ -14,6 +14,8 @@ export interface Numbers {
   readonly data: Float32Array | Int32Array | Uint8Array
 }
 
+const DEEPEST = 64 // arrays within arrays
+
 /** A typed array of any kind. */
 type View = ArrayBufferView & ArrayLike<number | bigint>
 type Row = View | readonly number[]
@@ -85,6 +87,8 @@ function collect(what: string, values: unknown, at: readonly number[], rows: Row
     return [values.length]
   }
   if (!Array.isArray(values)) throw new TypeError(`${what}: ${refusal(values, at)}`)
+  if (at.length === DEEPEST)
+    throw new TypeError(`${what}: arrays are nested more than ${DEEPEST} deep; does one hold itself?`)
   const list: readonly unknown[] = values
   if (list.length === 0) return [0]
   if (!isArray(list[0])) {

@@ -30,18 +30,21 @@ export interface Machinery extends Parts {
   settings(): object
 }
 
+/** What the next call does: 'recording' writes the step down and executes it when it has ended;
+ *  'comparing', once two steps differed, runs it as any other and compares it with the one before;
+ *  'replaying' repeats its commands; 'off' never writes anything down. */
+type State = 'recording' | 'comparing' | 'replaying' | 'off'
+
 const OFTEN = 256 // replays between rehearsals, at most
 
 /** A step that is replayed once it has repeated itself. Made by `Gpu.capture`. */
 export class Captured<In extends readonly Input[], T extends StepResult> {
   readonly #gpu: Machinery
   readonly #body: (...inputs: In) => T
-  readonly #isOn: boolean
   readonly #inputs: Inputs<In>
   #trace: Trace | null = null
   #replay: Replay | null = null
-  #isCaptured = false // it has repeated itself
-  #isSteady = true // no two steps were found to differ
+  #state: State
   #replays = 0
   #rehearsed = 0 // replays at the last rehearsal
   #interval = 1
@@ -52,7 +55,7 @@ export class Captured<In extends readonly Input[], T extends StepResult> {
     const { replay = true } = checkOptions('Gpu.capture', options, { replay: flag })
     checkValue('Gpu.capture', 'body', body, callback)
     this.#gpu = gpu
-    this.#isOn = replay
+    this.#state = replay ? 'recording' : 'off'
     this.#body = body
     this.#inputs = new Inputs(gpu)
   }
@@ -86,13 +89,13 @@ export class Captured<In extends readonly Input[], T extends StepResult> {
     const { steps, tuner } = this.#gpu
     const alone = () => steps.run(() => this.#body(...this.#inputs.bind(values)))
     this.#reason = null
-    if (!this.#isOn || tuner.isMeasuring) return alone()
+    if (this.#state === 'off' || tuner.isMeasuring) return alone()
     this.#reason = this.#inputs.admit(values, this.#gpu.settings(), () => this.#forget(null))
     if (this.#reason !== null) return alone()
     this.#inputs.load(values)
     if (this.#replay && !this.#replay.isCurrent())
       this.#forget('a variable or tensor that it uses has moved or gone')
-    return this.#isCaptured && this.#replay && this.#trace
+    return this.#state === 'replaying' && this.#replay && this.#trace
       ? this.#again(this.#replay, this.#trace)
       : this.#traced()
   }
@@ -115,39 +118,41 @@ export class Captured<In extends readonly Input[], T extends StepResult> {
   #forget(reason: string | null) {
     this.#drop()
     this.#trace = null
-    ;[this.#isCaptured, this.#isSteady] = [false, true]
+    if (this.#state !== 'off') this.#state = 'recording'
     this.#reason = reason
   }
 
-  /** Writes the step down, and does it: when it has ended, on memory planned for it, or, once two steps were found to differ, as
-   *  any other. What was the same twice in a row will be replayed. */
+  /** Writes the step down and executes it: when it has ended, on memory planned for it, or, once two
+   *  steps differed, as any other. Two equal steps in a row will be replayed. */
   #traced(): T {
     const before = this.#trace
-    const trace = new Trace(before, this.#isSteady ? 'deferred' : null)
+    if (this.#state === 'replaying') this.#state = 'recording' // its plan could not be made
+    const trace = new Trace(before, this.#state === 'recording' ? 'deferred' : null)
     const body = () => this.#body(...this.#inputs.traced)
-    ;[this.#trace, this.#isCaptured] = [null, false]
+    this.#trace = null // until the step has ended without an error
     const { steps } = this.#gpu
     const result = trace.held ? steps.record(body, trace) : steps.run(body, trace)
     const wanted = listOf(result).map((t) => this.#gpu.wanted.has(t))
     this.#returned = { isList: Array.isArray(result), wanted }
-    this.#judge(before, trace)
+    const state = this.#judge(before, trace)
     if (!trace.held) {
-      if (this.#isCaptured) this.#plan(trace)
+      if (state === 'replaying') this.#plan(trace)
       return result
     }
-    const replay = (this.#isCaptured && this.#replay) || this.#plan(trace)
+    const replay = (state === 'replaying' && this.#replay) || this.#plan(trace)
     const outputs = this.#submit(replay, trace, trace)
-    if (!this.#isSteady) this.#drop()
+    if (state === 'comparing') this.#drop()
     return outputs
   }
 
-  /** Whether the step did what the one before did, and may be replayed. */
-  #judge(before: Trace | null, trace: Trace) {
+  /** Decides whether the step did what the one before did, and what the next call does. */
+  #judge(before: Trace | null, trace: Trace): State {
     const change = trace.obstacle ?? (before && difference(before, trace))
-    this.#isCaptured = before !== null && before.obstacle === null && change === null
-    this.#isSteady &&= change === null
+    if (change !== null) this.#state = 'comparing'
+    else if (before?.obstacle === null) this.#state = 'replaying'
     this.#trace = trace
     this.#reason ??= change
+    return this.#state
   }
 
   /** Memory for the step in place of any other's: what steps took from the pool is not needed any more. */
@@ -155,7 +160,8 @@ export class Captured<In extends readonly Input[], T extends StepResult> {
     const { memory, commands } = this.#gpu
     this.#drop()
     memory.drain()
-    ;[this.#rehearsed, this.#interval] = [this.#replays, 1]
+    this.#rehearsed = this.#replays
+    this.#interval = 1
     return (this.#replay = new Replay(trace, memory, commands))
   }
 
@@ -204,10 +210,11 @@ export class Captured<In extends readonly Input[], T extends StepResult> {
     }
     const change = trace.obstacle ?? difference(before, trace)
     const since = this.#replays - this.#rehearsed
-    ;[this.#rehearsed, this.#interval] = [this.#replays, Math.min(OFTEN, 2 * this.#interval)]
+    this.#rehearsed = this.#replays
+    this.#interval = Math.min(OFTEN, 2 * this.#interval)
     if (change === null) return trace
     this.#forget(null)
-    this.#isSteady = false
+    this.#state = 'comparing'
     throw new Error(
       `captured step: ${change}. The last ${since} steps, which were replayed, may have been wrong`,
     )

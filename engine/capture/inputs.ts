@@ -89,7 +89,9 @@ export class Inputs<In extends readonly Input[]> {
   /** Gives their memory back; the next call's become those that are traced. */
   release() {
     this.#gpu.tensors.release(this.#inputs.filter(isTensor).filter((one) => !isVariable(one)))
-    ;[this.#inputs, this.#kind, this.#last] = [[], null, null]
+    this.#inputs = []
+    this.#kind = null
+    this.#last = null
   }
 
   /** A tensor like this one, or the variable itself, to be traced with and to hold the values of every later call. */

@@ -81,6 +81,7 @@ export class Replay {
     this.#lent = []
     if (rehearsal) this.#takeOver(rehearsal)
     else for (const act of this.#moments) act()
+    this.#commands.checkAlive() // one of them may have destroyed the Gpu
     for (const block of this.#written) block.writes++
     if (this.#changing > 0) this.#upload(this.#uniforms, this.#params.buffer, this.#changing)
     for (const part of this.#parts) this.#commands.submit((encoder) => encode(encoder, part))

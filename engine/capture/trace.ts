@@ -96,7 +96,8 @@ export class Trace {
 
   /** Tells the trace which storages were made while it holds commands, and how to do these where one cannot be held. */
   attach(isNew: (storage: Storage) => boolean, letGo: () => void) {
-    ;[this.#isNew, this.#letGo] = [isNew, letGo]
+    this.#isNew = isNew
+    this.#letGo = letGo
   }
 
   dispatch(

@@ -2,7 +2,7 @@
 // wanted them for long. The lowest number goes first, so that the same step always gets the same buffers, which is what
 // lets bind groups be cached. Those that the garbage collector found come last, since no one knows when it will.
 
-import { GpuError, type Watch } from '../errors.ts'
+import { DeviceLostError, GpuError, type Watch } from '../errors.ts'
 import type { Block } from './storage.ts'
 
 /** Buffer usages by number: the WebGPU globals exist in browsers but not in Node. */
@@ -21,6 +21,7 @@ export class Pool {
   readonly #all = new Set<Block>()
   #nextId = 0
   #bytes = 0
+  #isOver = false
 
   /** `onEvict` is told which buffers were destroyed, so that nothing cached refers to them. */
   constructor(device: GPUDevice, watch: Watch, onEvict: (ids: ReadonlySet<number>) => void) {
@@ -39,8 +40,10 @@ export class Pool {
     return this.#nextId
   }
 
-  /** A block for so many bytes: the first free one that suits, else a new one. */
+  /** A block for so many bytes: the first free one that suits, else a new one. Throws
+   *  DeviceLostError after `destroy`. */
   take(bytes: number, suits: (block: Block) => boolean = () => true): Block {
+    if (this.#isOver) throw new DeviceLostError('this Gpu was destroyed')
     const size = Math.max(ALIGN, Math.ceil(bytes / ALIGN) * ALIGN)
     const block = pick(this.#free.get(size), suits) ?? pick(this.#found.get(size), suits)
     if (!block) return this.#create(size)
@@ -92,6 +95,7 @@ export class Pool {
 
   /** Destroys all buffers. */
   destroy() {
+    this.#isOver = true
     for (const block of this.#all) block.buffer.destroy()
     this.#all.clear()
     this.#free.clear()

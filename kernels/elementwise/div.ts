@@ -20,7 +20,7 @@ export const divKernel = kernel`
   }
 `
 
-// dy / b times y, or, where that quotient is too large for f32, dy times y / b
+// dy / b times y, or, where that quotient is no normal f32, dy times y / b
 const divisorKernel = kernel`
   @group(0) @binding(0) var<storage, read>       a:   array<f32>; // dy
   @group(0) @binding(1) var<storage, read>       b:   array<f32>;
@@ -84,13 +84,16 @@ const applyDiv = op(divOp, 'a', 'b')
 const applyDivNumber = op(divNumberOp, 'a')
 const times = affineAs('div', 'a')
 
-/** a / b, elementwise, broadcasting as numpy does. Either may be a number. The reciprocal of a
- *  number b is what is multiplied, if that is a normal f32. Subnormal and huge b are divided by
- *  precisely. A quotient below 2^-126 may become 0. Throws ShapeError. */
+/** a / b, elementwise, broadcasting as numpy does. Either may be a number. A number b whose
+ *  reciprocal is a normal f32 is multiplied by as that reciprocal; subnormal and huge b are divided
+ *  by precisely; b beyond the range of f32 counts as infinite, as in torch. A quotient below 2^-126
+ *  may become 0. Throws ShapeError, and RangeError for a number a beyond the range of f32. */
 export function div(a: Tensor | number, b: Tensor | number): Tensor {
   if (typeof b !== 'number') return typeof a === 'number' ? over(a, b) : applyDiv({}, a, b)
-  const size = Math.abs(1 / b)
-  const normal = size >= 2 ** -126 && size < 2 ** 127
+  const by = Number.isFinite(Math.fround(b)) ? b : Math.fround(b)
+  const size = Math.abs(1 / by)
+  const isNormal = size >= 2 ** -126 && size < 2 ** 127
   const x = a as Tensor // told where both are numbers
-  return normal || !Number.isFinite(b) || b === 0 ? times(x, 1 / b, 0) : applyDivNumber({ by: b }, x)
+  if (!isNormal && Number.isFinite(by) && by !== 0) return applyDivNumber({ by }, x)
+  return times(x, 1 / by, -0) // adding -0 keeps the sign of a zero
 }

@@ -44,5 +44,9 @@ const overOp: Op<[x: Tensor], [y: Tensor], { readonly c: number }> = {
 
 const apply = op(overOp, 'b')
 
-/** c / x, elementwise, for a number c. */
-export const over = (c: number, x: Tensor): Tensor => apply({ c }, x)
+/** c / x, elementwise, for a number c. Throws RangeError for c beyond the range of f32. */
+export function over(c: number, x: Tensor): Tensor {
+  if (Number.isFinite(c) && !Number.isFinite(Math.fround(c)))
+    throw new RangeError(`div: a must be a number within the range of f32, 3.4e38, got ${c}`)
+  return apply({ c }, x)
+}

@@ -5,7 +5,8 @@ import { enlarged } from '../wgsl/pointwise.ts'
 
 /** `quotient(a, b)`: a / b for all a and b. WGSL is to divide precisely by numbers from 2^-126 to
  *  2^126 alone. Where b lies outside, both are scaled by powers of two. A quotient below 2^-126 may
- *  become 0. `divisorGradient(dy, b, y)`: dy y / b of y = a / b, also where dy / b alone overflows. */
+ *  become 0. `divisorGradient(dy, b, y)`: dy y / b of y = a / b, also where dy / b alone overflows or
+ *  underflows. */
 export const quotient = wgsl`
   ${enlarged}
   fn quotient(a: f32, b: f32) -> f32 {
@@ -22,7 +23,11 @@ export const quotient = wgsl`
 
   fn divisorGradient(dy: f32, b: f32, y: f32) -> f32 {
     let part = quotient(dy, b);
-    if ((bitcast<u32>(part) & 0x7fffffffu) < 0x7f800000u) { return part * y; }
-    return dy * quotient(y, b);
+    let size = bitcast<u32>(part) & 0x7fffffffu;
+    let isZero = (bitcast<u32>(dy) & 0x7fffffffu) == 0u;
+    if (isZero || (size >= 0x00800000u && size < 0x7f800000u)) { return part * y; }
+    let other = quotient(y, b);
+    let isLost = size < 0x00800000u && (bitcast<u32>(other) & 0x7fffffffu) >= 0x7f800000u;
+    return select(dy * other, part * y, isLost);
   }
 `

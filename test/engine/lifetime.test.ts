@@ -1,15 +1,26 @@
 // How long a Gpu, its buffers and its device live, whoever ends them.
 
 import * as assert from 'uvu/assert'
+import { type Tensor, kernel } from '../../kernels/op.ts'
 import { add } from '../../kernels/elementwise/add.ts'
+import { mul } from '../../kernels/elementwise/mul.ts'
 import { relu } from '../../kernels/elementwise/relu.ts'
 import { DeviceLostError } from '../../engine/errors.ts'
 import { Gpu } from '../../engine/gpu.ts'
 import { instanceFor, openGpu } from '../../engine/node.ts'
+import { Sgd } from '../../engine/optim/optimizer.ts'
 import { collectUntil } from '../fixtures/garbage.ts'
 import { gpuSuite } from '../fixtures/gpu.ts'
 
 const test = gpuSuite('lifetime')
+
+const double = kernel`
+  struct Params { scale: f32 }
+  @group(0) @binding(0) var<storage, read_write> x: array<f32>;
+  @group(0) @binding(1) var<uniform>             p: Params;
+  @compute @workgroup_size(1)
+  fn double() { x[0] *= p.scale; }
+`
 
 /** How many Gpus are collected of `rounds` that `make` makes, one after the other. */
 async function collected(rounds: number, make: () => Promise<Gpu>): Promise<number> {
@@ -107,6 +118,88 @@ test('a Gpu in a block that says using is destroyed at its end', ({ gpu: { devic
     return guest
   }
   assert.throws(() => open().variable([1], [1]), /^this Gpu was destroyed$/)
+})
+
+test('after destroy every call throws DeviceLostError, and makes no buffer', async ({ gpu: { device } }) => {
+  const gpu = new Gpu(device)
+  const [x, v] = [gpu.tensor([1, 2]), gpu.variable([1, 2])]
+  const y = mul(v, x)
+  const step = gpu.capture((a: Tensor) => mul(a, 2))
+  gpu.destroy()
+  const { buffers } = gpu.stats()
+  const calls: Readonly<Record<string, () => unknown>> = {
+    tensor: () => gpu.tensor([1]),
+    variable: () => gpu.variable([1]),
+    write: () => gpu.write(v, [3, 4]),
+    read: () => gpu.read(x),
+    item: () => gpu.item(x),
+    sync: () => gpu.sync(),
+    check: () => gpu.check(),
+    pace: () => gpu.pace(),
+    step: () => gpu.step(() => {}),
+    fold: () => gpu.fold([1], [x], (carry) => carry),
+    capture: () => gpu.capture(() => x),
+    'captured.run': () => step.run({ values: [1, 2] }),
+    everyStep: () => gpu.everyStep(() => {}),
+    keepEager: () => gpu.keepEager('why'),
+    noGrad: () => gpu.noGrad(() => 1),
+    leaf: () => gpu.leaf(x),
+    backward: () => gpu.backward(y),
+    pullback: () => gpu.pullback([[y, x]]),
+    apply: () => mul(x, x),
+    flatten: () => gpu.flatten([v]),
+    isWithin: () => gpu.isWithin(v, v),
+    free: () => gpu.free(v),
+    tune: () => gpu.tuner.tune(() => {}),
+    'run.tensor': () => gpu.run.tensor([1]),
+    Sgd: () => new Sgd({ v }),
+  }
+  for (const [name, act] of Object.entries(calls)) {
+    const call = async () => act()
+    const told = await call().catch((error: unknown) => error)
+    assert.instance(told, DeviceLostError, name)
+    assert.is(told instanceof Error && told.message, 'this Gpu was destroyed', name)
+  }
+  assert.is(gpu.stats().buffers, buffers)
+})
+
+test('destroy within a step, replayed or not, leaves no error to the app', async ({ gpu: { device } }) => {
+  const errors: string[] = []
+  const note = ({ error }: GPUUncapturedErrorEvent) => void errors.push(error.message)
+  device.addEventListener('uncapturederror', note)
+  for (const last of [0, 1, 2, 5]) {
+    const gpu = new Gpu(device)
+    let calls = 0
+    const scale = () => {
+      if (calls >= last) gpu.destroy()
+      return 2
+    }
+    const v = gpu.variable([1, 2])
+    const captured = gpu.capture(() => {
+      gpu.run(double, { updates: [v], params: { scale }, groups: [1] })
+    })
+    assert.throws(
+      () => {
+        for (; calls < 10; calls++) captured.run()
+      },
+      (error: unknown) => error instanceof DeviceLostError,
+    )
+    assert.is(calls, last)
+  }
+  const eager = new Gpu(device)
+  const v = eager.variable([1, 2])
+  const scale = () => {
+    eager.destroy()
+    return 2
+  }
+  assert.throws(
+    () => eager.step(() => eager.run(double, { updates: [v], params: { scale }, groups: [1] })),
+    (error: unknown) => error instanceof DeviceLostError,
+  )
+  await device.queue.onSubmittedWorkDone()
+  await new Promise((resolve) => setTimeout(resolve, 10))
+  device.removeEventListener('uncapturederror', note)
+  assert.equal(errors, [])
 })
 
 test('Dawn is made once for the same flags', () => {

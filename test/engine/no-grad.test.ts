@@ -2,7 +2,7 @@
 
 import { setImmediate as turn } from 'node:timers/promises'
 import * as assert from 'uvu/assert'
-import type { Tensor } from '../../kernels/op.ts'
+import { type Tensor, kernel } from '../../kernels/op.ts'
 import { add } from '../../kernels/elementwise/add.ts'
 import { mul } from '../../kernels/elementwise/mul.ts'
 import { relu } from '../../kernels/elementwise/relu.ts'
@@ -155,6 +155,25 @@ test('an async body is refused, and what it goes on to is lost without a word', 
   await turn()
   process.off('unhandledRejection', onRejection)
   assert.equal(told, [])
+})
+
+const nothing = kernel`
+  @group(0) @binding(0) var<storage, read_write> y: array<f32>;
+  @compute @workgroup_size(1)
+  fn nothing() { y[0] = 0.0; }
+`
+
+test('small results that nothing holds do not pile up', async ({ gpu: { device } }) => {
+  const gpu = new Gpu(device)
+  let most = 0
+  for (let i = 0; i < 8000; i++) {
+    gpu.noGrad(() => gpu.run(nothing, { makes: [[16000]], groups: [0] })) // 62.5 KiB, 488 MiB in all
+    if (i % 50 > 0) continue
+    await new Promise((resolve) => setTimeout(resolve, 0))
+    most = Math.max(most, gpu.stats().bytes)
+  }
+  assert.ok(most < 2 ** 28, `${most} bytes`)
+  gpu.destroy()
 })
 
 test.run()

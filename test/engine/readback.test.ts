@@ -144,4 +144,15 @@ test('item is the one number of a tensor', async ({ gpu }) => {
   )
 })
 
+test('an i32 that would be rounded is refused', async ({ gpu }) => {
+  const edge = [2 ** 24, -(2 ** 24), 2 ** 24 + 2, -(2 ** 31), 7]
+  assert.equal([...(await gpu.read(gpu.tensor(Int32Array.from(edge))))], edge)
+  const told = await gpu.read(gpu.tensor(Int32Array.of(5, 2 ** 24 + 1))).catch((error: unknown) => error)
+  assert.instance(told, RangeError)
+  assert.is(
+    told instanceof Error && told.message,
+    'Gpu.read: 16777217 at 1 of an i32 tensor would be rounded, since reads give f32, exact up to 2^24; keep indices within that',
+  )
+})
+
 test.run()

@@ -170,4 +170,25 @@ test('refuses in words what cannot be searched', async ({ gpu }) => {
   )
 })
 
+test('rows said to be unit are refused when they are infinite, seen by a query or not', async ({ gpu }) => {
+  const unit = [1, 0, 0, 1, 0.6, 0.8]
+  const labels = [0, 1, 0]
+  const host = (bad: number) => ({ features: Float32Array.from([...unit.slice(0, 5), bad]), M: 3, D: 2 })
+  const tensor = (bad: number) => gpu.tensor(host(bad).features, [3, 2])
+  const told = async (asked: Promise<unknown>) => {
+    const error = await asked.catch((e: unknown) => e)
+    return error instanceof Error ? error.message : 'it was accepted'
+  }
+  const diverged = 'features or queries are not finite; the encoder has diverged'
+  const given = { k: 1, normalized: true, gpu }
+  for (const bad of [Infinity, -Infinity, NaN])
+    for (const of of [host, tensor]) {
+      assert.is(await told(nearest(of(bad), of(0.8), 1, { normalized: true, gpu })), `nearest: ${diverged}`)
+      assert.is(await told(nearest(of(0.8), of(bad), 1, { normalized: true, gpu })), `nearest: ${diverged}`)
+      assert.is(await told(knn(of(bad), labels, of(0.8), given)), `knn: ${diverged}`)
+      assert.is(await told(knn(of(0.8), labels, of(bad), given)), `knn: ${diverged}`)
+    }
+  assert.equal([...(await knn(tensor(0.8), labels, tensor(0.8), given)).predictions], labels)
+})
+
 test.run()

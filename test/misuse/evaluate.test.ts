@@ -1,5 +1,6 @@
 // What plain JavaScript passes to evaluation by mistake, and what it is told.
 
+import * as assert from 'uvu/assert'
 import { classifier } from '../../evaluate/classify.ts'
 import { embed, embedSlabs } from '../../evaluate/embed.ts'
 import { accuracy, knn } from '../../evaluate/knn.ts'
@@ -7,6 +8,7 @@ import { linearProbe } from '../../evaluate/linear-probe.ts'
 import { nearest } from '../../evaluate/nearest.ts'
 import { SoftmaxRegression, scoresOf } from '../../evaluate/softmax-regression.ts'
 import { resnet8 } from '../../models/resnet.ts'
+import type { Values } from '../../kernels/op.ts'
 import { openGpu } from '../../engine/node.ts'
 import { gpuSuite } from '../fixtures/gpu.ts'
 import { call, make, refusesAll } from '../fixtures/misuse.ts'
@@ -62,7 +64,7 @@ test('evaluation says what was wrong with a call', async ({ gpu }) => {
     [
       'parts that are none',
       () => call(nearest, new Set([1]), x, 1),
-      'nearest: features must be { features, M, D } with features in a Float32Array, as embed returns, got 1',
+      'nearest: features must be { features, M, D }, as embed returns, got 1',
     ],
     [
       'no classes',
@@ -72,12 +74,12 @@ test('evaluation says what was wrong with a call', async ({ gpu }) => {
     [
       'a strength below 0',
       () => call(linearProbe, gpu, rows, [0, 1], { classes: 2, lambdas: [-1] }),
-      'linearProbe: lambdas must be an array of numbers above 0, got an array of 1',
+      'linearProbe: lambdas must be finite numbers above 0, got -1 at 0',
     ],
     [
       'a tensor for rows',
       () => call(linearProbe, gpu, x, [0, 1], { classes: 2 }),
-      'linearProbe: features must be { features, M, D } with features in a Float32Array, as embed returns, got a Tensor f32 [2, 2]',
+      'linearProbe: features must be { features, M, D }, as embed returns, got a Tensor f32 [2, 2]',
     ],
     [
       'classes misspelt',
@@ -133,6 +135,110 @@ test('evaluation says what was wrong with a call', async ({ gpu }) => {
       'a Gpu that is not there yet',
       () => call(embed, openGpu, () => x, [], [16, 16, 3]),
       'embed: gpu must be a Gpu, as openGpu() resolves to, got a function',
+    ],
+  ])
+})
+
+const rows = { features: Float32Array.of(1, 2, 3, -4), M: 2, D: 2 }
+const labels = [0, 1]
+
+test('evaluation converts features of any kind, or says what they are', async ({ gpu }) => {
+  const score = async (features: Values) => {
+    const given = { ...rows, features }
+    const { predictions } = await knn(given, labels, given, { k: 1, gpu })
+    const { indices } = await nearest([given], given, 2, { gpu })
+    const probe = await linearProbe(gpu, given, labels, { classes: 2 })
+    const scores = await scoresOf(gpu, given, probe)
+    return [predictions, indices, scores].map((list) => [...list])
+  }
+  const expected = await score(rows.features)
+  const nested = [
+    [1, 2],
+    [3, -4],
+  ]
+  for (const features of [[1, 2, 3, -4], nested, Int8Array.of(1, 2, 3, -4), Float64Array.of(1, 2, 3, -4)])
+    assert.equal(await score(features), expected)
+  const of = (features: unknown, M = 2) => ({ features, M, D: 2 })
+  const none = 'values must be numbers in a typed array or in arrays, got'
+  const itself: unknown[] = []
+  itself.push(itself)
+  await refusesAll([
+    ['null', () => call(scoresOf, gpu, of(null), {}), `scoresOf: features: ${none} null`],
+    [
+      'text',
+      () => call(linearProbe, gpu, of(['1']), labels, { classes: 2 }),
+      `linearProbe: features: ${none} '1' at [0]`,
+    ],
+    [
+      'itself',
+      () => call(knn, of(itself), labels, rows, { gpu }),
+      'knn: features: arrays are nested more than 64 deep; does one hold itself?',
+    ],
+    [
+      'a count below 0',
+      () => call(nearest, rows, of([1, 2], -1), 1, { gpu }),
+      'nearest: queries [M, D] must hold M D numbers, got 2 for [-1, 2]',
+    ],
+    [
+      'a part',
+      () => call(nearest, [of([1])], rows, 1, { gpu }),
+      'nearest: features [M, D] must hold M D numbers, got 1 for [2, 2]',
+    ],
+  ])
+})
+
+test('evaluation names strengths, widths and classes that cannot be', async ({ gpu }) => {
+  const probe = (lambdas: unknown) => () => call(linearProbe, gpu, rows, labels, { classes: 2, lambdas })
+  const wide = { features: [1, 2, 3, 4, 5, 6], M: 2, D: 3 }
+  const fitted = await new SoftmaxRegression(gpu, rows, labels, { classes: 2 }).fit({ lambda: 0.1 })
+  const other = new SoftmaxRegression(gpu, wide, labels, { classes: 2 })
+  const most = Math.floor(gpu.device.limits.maxStorageBufferBindingSize / 4)
+  await refusesAll([
+    [
+      'infinite',
+      probe([0.1, Infinity]),
+      'linearProbe: lambdas must be finite numbers above 0, got Infinity at 1',
+    ],
+    [
+      'text',
+      probe(['0.1']),
+      "linearProbe: lambdas: values must be numbers in a typed array or in arrays, got '0.1' at [0]",
+    ],
+    ['none', probe([]), 'linearProbe: lambdas must name one at least, got none'],
+    [
+      'an infinite one to fit',
+      () => other.fit({ lambda: Infinity }),
+      'SoftmaxRegression: lambda must be a finite number above 0, got Infinity',
+    ],
+    [
+      'another width',
+      () => scoresOf(gpu, wide, fitted),
+      'scoresOf: features [M, D] must have the D of the regression, 2, got [2, 3]',
+    ],
+    [
+      'another width to start at',
+      () => other.fit({ lambda: 1, start: fitted }),
+      'SoftmaxRegression.fit: start must have weights [classes, D] = [2, 3], got 4 weights and 2 biases',
+    ],
+    [
+      'another width of scaling',
+      () => make(SoftmaxRegression, gpu, wide, labels, { classes: 2, scaling: fitted.scaling }),
+      'SoftmaxRegression: features [M, D] must have the D of the scaling, 2, got [2, 3]',
+    ],
+    [
+      'classes',
+      () => knn(rows, [0, 2 ** 31 - 1], rows, { gpu }),
+      `knn: there can be ${most} classes at most on this device, got 2147483648; number them from 0 on, without gaps`,
+    ],
+    [
+      'classes of a probe',
+      () => make(SoftmaxRegression, gpu, rows, labels, { classes: 2 ** 31 }),
+      `SoftmaxRegression: there can be ${Math.floor(most / 2)} classes at most on this device, got 2147483648; number them from 0 on, without gaps`,
+    ],
+    [
+      'text for a temperature',
+      () => call(knn, rows, labels, rows, { gpu, temperature: '0.1' }),
+      "knn: temperature must be a number, got '0.1'",
     ],
   ])
 })

@@ -1,0 +1,31 @@
+// Running one kernel: its arguments checked, its pipeline and memory found, its command collected.
+
+import type { Dispatch, Kernel, Make, Tensor } from '../kernels/op.ts'
+import type { Commands } from './commands.ts'
+import { checkBindings, checkDispatch, checkGroups } from './params.ts'
+import type { Pipelines } from './pipelines.ts'
+import type { Tensors } from './tensors.ts'
+
+interface Machinery {
+  readonly commands: Commands
+  readonly pipelines: Pipelines
+  readonly tensors: Tensors
+}
+
+/** The function that runs a kernel and returns the tensors that it makes. */
+export const dispatcher =
+  ({ commands, pipelines, tensors }: Machinery) =>
+  <const Makes extends readonly Make[] = []>(kernel: Kernel, dispatch: Dispatch<Makes>): Tensor[] => {
+    commands.checkAlive()
+    checkDispatch(kernel, dispatch)
+    const { reads = [], updates = [], makes, params = {}, constants, groups } = dispatch
+    const pipeline = pipelines.get(kernel, constants)
+    const made = (makes ?? []).map((make) => tensors.alloc(make))
+    checkBindings(kernel, reads.length, updates.length + made.length)
+    const storages = tensors.storages([...reads, ...updates, ...made])
+    tensors.touch(updates)
+    const [x, y = 1, z = 1] = groups
+    checkGroups(kernel, [x, y, z])
+    if (x * y * z > 0) commands.dispatch(pipeline, kernel, storages, params, [x, y, z])
+    return made
+  }

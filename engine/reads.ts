@@ -1,0 +1,105 @@
+// Waiting for the GPU: reads of tensors, the end of submitted work, and the errors that are reported
+// meanwhile.
+
+import { type Tensor, ShapeError, show, sizeOf } from '../kernels/op.ts'
+import { checkTensor } from '../kernels/options.ts'
+import type { Commands } from './commands.ts'
+import { type Reports, quiet } from './errors.ts'
+import { Readback } from './readback.ts'
+import type { Steps } from './steps.ts'
+import type { Tensors } from './tensors.ts'
+
+interface Machinery {
+  readonly commands: Commands
+  readonly tensors: Tensors
+  readonly steps: Steps
+  readonly reports: Reports
+  /** Called when waiting begins; what it returns is called when the wait ends. */
+  readonly onWait: () => () => void
+}
+
+/** What one Gpu waits for. Every promise may be left alone: should it reject, that ends no process. */
+export class Reads {
+  readonly #gpu: Machinery
+  readonly #readback: Readback
+
+  constructor(gpu: Machinery) {
+    this.#gpu = gpu
+    this.#readback = new Readback(gpu.commands, gpu.onWait, () => this.#checking())
+  }
+
+  /** How many buffers were created. */
+  get made(): number {
+    return this.#readback.made
+  }
+
+  read(t: Tensor): Promise<Float32Array> {
+    return quiet(this.#read(t))
+  }
+
+  item(t: Tensor): Promise<number> {
+    return quiet(this.#item(t))
+  }
+
+  sync(): Promise<void> {
+    return quiet(this.#sync())
+  }
+
+  pace(most: number): Promise<void> {
+    return quiet(this.#pace(most))
+  }
+
+  check(): Promise<void> {
+    return quiet(this.#checking()())
+  }
+
+  /** Throws why a wait failed. */
+  explain(cause: unknown): Promise<never> {
+    return this.#readback.explain(cause)
+  }
+
+  destroy() {
+    this.#readback.destroy()
+  }
+
+  async #read(t: Tensor): Promise<Float32Array> {
+    const { commands, tensors, steps } = this.#gpu
+    commands.checkAlive()
+    checkTensor('Gpu.read', 'tensor', t)
+    const reading = this.#readback.read(tensors.storage(t), t.dtype, sizeOf(t.shape))
+    steps.tick()
+    return reading
+  }
+
+  async #item(t: Tensor): Promise<number> {
+    this.#gpu.commands.checkAlive()
+    checkTensor('Gpu.item', 'tensor', t)
+    if (sizeOf(t.shape) !== 1)
+      throw new ShapeError(`Gpu.item: the tensor must hold one number, got ${show(t.shape)}; read it`)
+    const [number = NaN] = await this.#read(t)
+    return number
+  }
+
+  async #sync(): Promise<void> {
+    const { commands, steps } = this.#gpu
+    commands.flush()
+    steps.tick()
+    await this.#readback.pace(0)
+  }
+
+  async #pace(most: number): Promise<void> {
+    this.#gpu.commands.flush()
+    await this.#readback.pace(most)
+  }
+
+  /** Notes what was asked for so far, and returns a function that throws what went wrong with it. */
+  #checking(): () => Promise<void> {
+    const { commands, reports } = this.#gpu
+    const soFar = reports.soFar()
+    return async () => {
+      const failure = await soFar()
+      commands.checkAlive()
+      if (failure) throw failure
+    }
+  }
+}
