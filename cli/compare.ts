@@ -13,6 +13,7 @@ import { absoluteSource } from './data-source.ts'
 import { type Point, comparePage } from './compare-page.ts'
 import { type TrainFlags, configOf } from './config.ts'
 import { closeImages, openImages } from './images.ts'
+import { comparable } from './metrics.ts'
 import { openRunGpu } from './precision.ts'
 import { presetOf } from './presets.ts'
 import { startProgress } from './progress.ts'
@@ -211,7 +212,7 @@ function pointOf(mechanism: Mechanism, K: number, plan: Plan): TrainFlags {
 
 /** kNN top-1 in percent of a finished run's encoder, and of raw pixels. */
 async function accuracies(dir: string): Promise<{ knn: number | null; pixels: number | null }> {
-  const metrics = await (await openRun(dir)).metrics()
+  const metrics = comparable(await (await openRun(dir)).metrics())
   return {
     knn: metrics.findLast((m) => m.knn !== undefined)?.knn ?? null,
     pixels: metrics.find((m) => m.pixels !== undefined)?.pixels ?? null,

@@ -87,7 +87,8 @@ export async function evalClassifier(kind: Kind, dir: string, flags: ClassifierF
   const progress = startProgress({ json: flags.json ?? false })
   const gpu = await openRunGpu(flags.adapter, { precision: config.precision })
   try {
-    const images = { data: flags.data ?? findSource(config, dir), size: config.size, seed: config.seed }
+    const { size, seed, views } = config
+    const images = { data: flags.data ?? findSource(config, dir), size, seed, views }
     const data = await openImages(images, progress)
     const asked = { data: flags.data, metadata: found.metadata }
     const all = labelled(await trainingImagesOf(config, data, asked))

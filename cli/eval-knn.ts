@@ -41,7 +41,8 @@ export async function evalKnn(dir: string, flags: EvalKnnFlags): Promise<number>
   const progress = startProgress({ json: flags.json ?? false })
   const gpu = await openRunGpu(flags.adapter, { precision })
   try {
-    const images = { data: flags.data ?? findSource(config, dir), size: config.size, seed: config.seed }
+    const { size, seed, views } = config
+    const images = { data: flags.data ?? findSource(config, dir), size, seed, views }
     const data = await openImages(images, flags.json ? silent : progress)
     checkMeasurable('eval knn', images.data, data)
     const { k, temperature, bank, queries } = flags

@@ -16,6 +16,7 @@ export interface Change {
  * their fingerprint. */
 const ASIDE = ['data', 'dataFromRun', 'about', 'history']
 const [SETTINGS, DIGEST] = ['config', 'config.sha256']
+const RATE = 'schedule.lr'
 
 /** The metadata of a checkpoint that says which settings it was made with: their JSON and its
  * SHA-256. */
@@ -57,6 +58,26 @@ export const describeChanges = (changes: Changes): string =>
 export function extended(history: readonly Change[], change: Change): readonly Change[] {
   const isLast = JSON.stringify(history.at(-1)) === JSON.stringify(change)
   return isLast ? history : [...history, change]
+}
+
+/** The history without what was changed at this step or later, save where the images were: a run
+ * that goes on from there has used none of it. */
+export const unused = (history: readonly Change[], step: number): readonly Change[] =>
+  history.flatMap((change) => {
+    if (change.step < step) return [change]
+    const { data } = change.changes
+    return data ? [{ step: change.step, changes: { data } }] : []
+  })
+
+/** A learning rate below `lr` with which the run has made steps before, the last of them; a tenth
+ * of `lr` where there is none. */
+export function lowerRate(lr: number, history: readonly Change[]): number {
+  const changes = history.flatMap(({ step, changes: { [RATE]: rate } }) =>
+    rate ? [{ step, from: rate.from }] : [],
+  )
+  const used = changes.filter(({ step }, i) => step > (changes[i - 1]?.step ?? 0)).map(({ from }) => from)
+  const lower = used.filter((rate): rate is number => typeof rate === 'number' && rate > 0 && rate < lr)
+  return lower.at(-1) ?? Number((lr / 10).toPrecision(2))
 }
 
 /** The settings as JSON in which equal settings are equal texts. */

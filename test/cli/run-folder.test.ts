@@ -200,6 +200,18 @@ function tests() {
       await message(again.metrics()),
       `${path}: line 7 is damaged; delete that line to go on without it`,
     )
+    const remedy = 'mend the line, or delete it to go on without it'
+    for (const [line, words] of [
+      ['{"step":8,"loss":"abc"}', 'loss must be a number, got "abc"'],
+      ['{"step":"8","loss":1}', 'step must be a whole number from 0 on, got "8"'],
+      ['{"loss":1}', 'step is missing; it must be a whole number from 0 on'],
+      ['{"step":1,"knn":null}', 'knn must be a number, got null'],
+      ['{"step":1,"terms":{"nce":"1"}}', 'terms.nce must be a number, got "1"'],
+      ['{"step":1,"changed":3}', 'changed must be an object, got 3'],
+    ]) {
+      writeFileSync(path, `{"step":0}\n${line}\n`)
+      assert.is(await message(again.metrics()), `${path}: line 2: ${words}; ${remedy}`)
+    }
   })
 
   test('is held by one process at a time', async ({ dir }) => {
