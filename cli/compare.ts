@@ -2,11 +2,11 @@
 // images, encoder, views and budget, as its Figure 3. Every point is a run folder of its own, so
 // that an interrupted comparison goes on where it was.
 
-import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { printableLines } from '../kernels/printable.ts'
-import { codeOf, makeFolder, writeAtomic } from '../engine/node-files.ts'
+import { makeFolder, readBytes, writeAtomic } from '../engine/node-files.ts'
 import { counted } from '../data/words.ts'
+import { checkWritable } from './check-place.ts'
 import { UsageError } from './choice.ts'
 import { sameCommand } from './command.ts'
 import { absoluteSource } from './data-source.ts'
@@ -18,6 +18,7 @@ import { openRunGpu } from './precision.ts'
 import { presetOf } from './presets.ts'
 import { startProgress } from './progress.ts'
 import { checkRoom } from './room.ts'
+import { bytesOf, exists } from './run-config.ts'
 import { openRun } from './run-folder.ts'
 import { trainingImages } from './train.ts'
 import { trainMethod } from './train-command.ts'
@@ -38,6 +39,7 @@ export interface CompareFlags {
 }
 
 const mechanisms = ['end-to-end', 'memory-bank', 'moco'] as const
+const PLAN = 'compare.json'
 const SIDE = 32 // pixels: what the presets are made for
 type Mechanism = (typeof mechanisms)[number]
 
@@ -60,8 +62,10 @@ interface Plan {
 export async function compare(flags: CompareFlags): Promise<number> {
   const plan = planOf(flags)
   const out = flags.out ?? join('runs', 'compare')
+  await checkWritable(out)
+  const found = await agreeing(out, plan)
   const images = await imagesFor(plan, flags) // what cannot be is told before the folder is taken
-  await agree(out, plan)
+  await take(out, plan, found)
   const points: Point[] = []
   for (const K of plan.negatives)
     for (const mechanism of mechanisms) {
@@ -77,7 +81,7 @@ export async function compare(flags: CompareFlags): Promise<number> {
       }
       points.push({ mechanism, negatives: K, ...(await accuracies(dir)) })
     }
-  await writeAtomic(join(out, 'compare.html'), new TextEncoder().encode(comparePage(points, describe(plan))))
+  await writeAtomic(join(out, 'compare.html'), bytesOf(comparePage(points, describe(plan))))
   for (const point of flags.json ? points : []) console.log(JSON.stringify({ event: 'point', ...point }))
   if (!flags.json)
     console.log(printableLines(`${table(points, plan)}\n\n${join(out, 'compare.html')} shows the curves`))
@@ -149,20 +153,24 @@ function splitsOf({ preset, batch }: Plan): number {
   return settings.method === 'moco' ? settings.bnSplits : 1
 }
 
-/** Makes `out` this comparison's, or sees that it is; its images may have been moved. Throws
- *  UsageError when it holds another. */
-async function agree(out: string, plan: Plan) {
-  const path = join(out, 'compare.json')
-  const text = `${JSON.stringify(plan, null, 2)}\n`
-  await makeFolder(out)
-  const found = await readFile(path, 'utf8').catch((error: unknown) => {
-    if (codeOf(error) === 'ENOENT') return null
-    throw error
-  })
-  if (found !== null && withoutData(found) !== withoutData(text))
-    throw new UsageError(`--out: ${out} holds a comparison with other settings; choose another folder`)
-  if (found !== text) await writeAtomic(path, new TextEncoder().encode(text))
+/** What compare.json in `out` holds, or null. Throws UsageError when that is another comparison,
+ *  and Error for what cannot be read. */
+async function agreeing(out: string, plan: Plan): Promise<string | null> {
+  const path = join(out, PLAN)
+  if (!(await exists(path))) return null
+  const found = new TextDecoder().decode(await readBytes(path))
+  if (withoutData(found) === withoutData(textOf(plan))) return found
+  throw new UsageError(`--out: ${out} holds a comparison with other settings; choose another folder`)
 }
+
+/** Makes `out` this comparison's; its images may have been moved since what was found there. */
+async function take(out: string, plan: Plan, found: string | null) {
+  const text = textOf(plan)
+  await makeFolder(out)
+  if (found !== text) await writeAtomic(join(out, PLAN), bytesOf(text))
+}
+
+const textOf = (plan: Plan) => `${JSON.stringify(plan, null, 2)}\n`
 
 /** The settings of compare.json but where the images are, which each run's own fingerprint tells;
  *  as text. */

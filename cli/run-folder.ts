@@ -14,7 +14,8 @@ import {
   saveCheckpoint,
 } from './checkpoints.ts'
 import { resumeCommand } from './command.ts'
-import { lock } from './lock.ts'
+import { type Wanted, lock } from './lock.ts'
+import { LOCK, checkEmpty } from './check-place.ts'
 import { type Metric, metricOf } from './metrics.ts'
 import { type Config, bytesOf, configBytes, exists, readConfig } from './run-config.ts'
 
@@ -22,10 +23,8 @@ import { type Config, bytesOf, configBytes, exists, readConfig } from './run-con
  *  already holds a run, is in use, or cannot be written. */
 export async function createRun(dir: string, config: Config): Promise<RunFolder> {
   await makeFolder(dir)
-  return holding(dir, async (unlock) => {
-    for (const name of ['config.json', 'metrics.jsonl', 'checkpoints'])
-      if (await exists(join(dir, name)))
-        throw new Error(`${dir} already holds a run; resume it with --resume, or choose another --out`)
+  return holding(dir, { resuming: false }, async (unlock) => {
+    await checkEmpty(dir)
     await makeFolder(join(dir, 'checkpoints'))
     await writeAtomic(join(dir, 'config.json'), configBytes(config)).catch(async (error: unknown) => {
       await rmdir(join(dir, 'checkpoints')) // so that the same command may be tried again
@@ -46,7 +45,7 @@ export async function openRun(dir: string): Promise<RunFolder> {
  *  it. */
 export async function resumeRun(dir: string): Promise<RunFolder> {
   const config = await readConfig(dir)
-  return holding(dir, async (unlock) => {
+  return holding(dir, { resuming: true }, async (unlock) => {
     await makeFolder(join(dir, 'checkpoints'))
     for (const folder of [dir, join(dir, 'checkpoints')])
       for (const name of await readdir(folder))
@@ -59,8 +58,12 @@ export async function resumeRun(dir: string): Promise<RunFolder> {
 
 /** Runs `body` with the lock on `dir`, which it passes on, or which is given back when it
  *  throws. */
-async function holding<T>(dir: string, body: (unlock: () => Promise<void>) => Promise<T>): Promise<T> {
-  const unlock = await lock(join(dir, 'lock'), dir)
+async function holding<T>(
+  dir: string,
+  wanted: Wanted,
+  body: (unlock: () => Promise<void>) => Promise<T>,
+): Promise<T> {
+  const unlock = await lock(join(dir, LOCK), dir, wanted)
   try {
     return await body(unlock)
   } catch (error) {

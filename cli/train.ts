@@ -7,6 +7,7 @@ import { type Dataset, type Split, isLabelled, subset } from '../data/dataset.ts
 import type { Gpu } from '../engine/gpu.ts'
 import { recipeOf } from '../methods/views.ts'
 import { type Trainer, buildTrainer } from './build.ts'
+import { resumeCommand } from './command.ts'
 import type { AnyConfig, RunConfig, TrainConfig } from './config.ts'
 import { type Feed, type Resident, openFeed } from './feed.ts'
 import { type Digests, dataMetadata, digestsOf } from './fingerprint.ts'
@@ -139,7 +140,7 @@ export class Training {
       })
       this.#saved = step
       this.#path = checkpoint.path
-      this.#progress.note(goingOnFrom(dir, step, this.total))
+      this.#progress.note(goingOnFrom(dir, config, { step, total: this.total }))
     } else if (resumed) this.#progress.note(`${dir}: there is no checkpoint yet, beginning at step 0`)
     await this.#run.truncateMetrics(this.#saved)
     const isFinished = this.#saved >= this.total
@@ -218,7 +219,7 @@ export class Training {
 }
 
 /** What is said of a run that is resumed; of one that is at its end, how it goes on. */
-const goingOnFrom = (dir: string, step: number, total: number) =>
-  step < total
-    ? `${dir}: going on from step ${step} of ${total}`
-    : `${dir}: the run is finished already, at step ${step} of ${total}; a larger --epochs lengthens it`
+const goingOnFrom = (dir: string, { method, epochs }: AnyConfig, at: { step: number; total: number }) =>
+  at.step < at.total
+    ? `${dir}: going on from step ${at.step} of ${at.total}`
+    : `${dir}: the run is finished already, at step ${at.step} of ${at.total}; a larger --epochs lengthens it, as in: ${resumeCommand(method, dir, '--epochs', String(2 * epochs))}`

@@ -98,7 +98,7 @@ test('says when more neighbours are asked for than the bank has', ({ run }) => {
 
 /** An adapter that binds so many bytes. */
 const binding = (maxStorageBufferBindingSize: number) =>
-  ({ device: { limits: { maxStorageBufferBindingSize } } }) as unknown as Gpu
+  ({ device: { limits: { maxStorageBufferBindingSize } }, run: null, variable: null }) as unknown as Gpu
 const { train: images } = procedural({ train: 1000, test: 10 })
 
 test('what the data set or a flag lets grow is checked against what the adapter binds', () => {
@@ -123,6 +123,19 @@ test('what the data set or a flag lets grow is checked against what the adapter 
   refuses(
     () => checkRoom(small, bank(500), images, 'on'),
     '--resident: the 1000 images have 3072000 bytes and this adapter binds at most 524288; leave it at auto, which streams them, or give --subset 170 or less',
+  )
+})
+
+test('of a run that is resumed no flag is named that a resumed run refuses', () => {
+  const bank = configOf('memory-bank', { negatives: 500 }, false)
+  const resuming = { resuming: true }
+  refuses(
+    () => checkRoom(binding(2 ** 17), bank, images, 'auto', resuming),
+    'memory bank of one slot per image: 1000 of 64 numbers each have 256000 bytes and this adapter binds at most 131072; name another with --adapter, or start a new run',
+  )
+  refuses(
+    () => checkRoom(binding(2 ** 19), bank, images, 'on', resuming),
+    '--resident: the 1000 images have 3072000 bytes and this adapter binds at most 524288; leave it at auto, which streams them',
   )
 })
 

@@ -16,6 +16,7 @@ import { fileURLToPath } from 'node:url'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { SavedTensor } from '../../engine/safetensors.ts'
+import { resumeCommand } from '../../cli/command.ts'
 import { createRun, openRun, resumeRun } from '../../cli/run-folder.ts'
 import { refuses } from '../fixtures/refusal.ts'
 
@@ -78,7 +79,7 @@ function tests() {
     await (await createRun(dir, { method: 'simclr' })).close()
     assert.is(
       await message(createRun(dir, { method: 'moco' })),
-      `${dir} already holds a run; resume it with --resume, or choose another --out`,
+      `${dir} already holds a run; choose another --out, or go on with: ${resumeCommand('simclr', dir)}`,
     )
     assert.equal((await openRun(dir)).config, { method: 'simclr' })
     assert.equal(readdirSync(dir).sort(), ['checkpoints', 'config.json'])
