@@ -14,6 +14,7 @@ import { type Point, comparePage } from './compare-page.ts'
 import { type TrainFlags, configOf } from './config.ts'
 import { closeImages, openImages } from './images.ts'
 import { comparable } from './metrics.ts'
+import { jsonLine } from './output.ts'
 import { openRunGpu } from './precision.ts'
 import { presetOf } from './presets.ts'
 import { startProgress } from './progress.ts'
@@ -82,7 +83,7 @@ export async function compare(flags: CompareFlags): Promise<number> {
       points.push({ mechanism, negatives: K, ...(await accuracies(dir)) })
     }
   await writeAtomic(join(out, 'compare.html'), bytesOf(comparePage(points, describe(plan))))
-  for (const point of flags.json ? points : []) console.log(JSON.stringify({ event: 'point', ...point }))
+  for (const point of flags.json ? points : []) console.log(jsonLine({ event: 'point', ...point }))
   if (!flags.json)
     console.log(printableLines(`${table(points, plan)}\n\n${join(out, 'compare.html')} shows the curves`))
   return 0
@@ -137,7 +138,7 @@ async function imagesFor(plan: Plan, { json = false, adapter }: CompareFlags): P
   await closeImages(data)
   progress.stop()
   if (batch > size / 2)
-    throw new UsageError(`--batch: must be at most half of the ${size} images, got ${batch}`)
+    throw new UsageError(`--batch: must be at most half of the ${counted(size, 'image')}, got ${batch}`)
   const gpu = await openRunGpu(adapter, config)
   try {
     for (const each of configs) checkRoom(gpu, each, images)
@@ -228,7 +229,7 @@ async function accuracies(dir: string): Promise<{ knn: number | null; pixels: nu
 }
 
 const describe = ({ data, subset, model, width, epochs, batch, seed }: Plan) =>
-  `${model ?? 'preset'} of width ${width}, ${subset} images of ${data}, ${counted(epochs, 'epoch')}, batch ${batch} (end-to-end: its negatives), seed ${seed}`
+  `${model ?? 'preset'} of width ${width}, ${counted(subset, 'image')} of ${data}, ${counted(epochs, 'epoch')}, batch ${batch} (end-to-end: its negatives), seed ${seed}`
 
 /** kNN top-1 by mechanism and number of negatives. */
 function table(points: readonly Point[], plan: Plan): string {

@@ -2,6 +2,7 @@
 // checkpoint, with a digest.
 
 import { createHash } from 'node:crypto'
+import { isObject, parse } from './run-config.ts'
 
 /** Settings by path, 'schedule.lr', with what they were and are. */
 export type Changes = Readonly<Record<string, { readonly from: unknown; readonly to: unknown }>>
@@ -22,12 +23,24 @@ const RATE = 'schedule.lr'
  * SHA-256. */
 export function settingsMetadata(config: object): Readonly<Record<string, string>> {
   const text = canonical(config)
-  return { [SETTINGS]: text, [DIGEST]: createHash('sha256').update(text).digest('hex') }
+  return { [SETTINGS]: text, [DIGEST]: digestOf(text) }
 }
+
+const digestOf = (text: string) => createHash('sha256').update(text).digest('hex')
 
 /** Whether a checkpoint says which settings it was made with; one from before they were kept does
  * not. */
 export const holdsSettings = (metadata: Readonly<Record<string, string>>) => metadata[SETTINGS] !== undefined
+
+/** Whether the settings that a checkpoint holds, if any, are an object of JSON and have the digest
+ * that was saved with them. */
+export function areSettingsWhole({
+  [SETTINGS]: text,
+  [DIGEST]: digest,
+}: Readonly<Record<string, string>>): boolean {
+  if (text === undefined) return digest === undefined
+  return isObject(parse(text)) && (digest === undefined || digest === digestOf(text))
+}
 
 /** What differs between the settings that a checkpoint was made with and `config`; nothing where it
  * does not say. */

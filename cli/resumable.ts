@@ -2,6 +2,7 @@
 // far.
 
 import type { Dataset } from '../data/dataset.ts'
+import { counted } from '../data/words.ts'
 import type { Checkpoint } from './checkpoints.ts'
 import type { AnyConfig } from './config.ts'
 import { type Digests, isOf } from './fingerprint.ts'
@@ -58,6 +59,6 @@ export async function checkResumable({ step, metadata }: Saved, run: GoingOn) {
   const total = epochs * stepsPerEpoch
   if (step > total)
     throw new Error(
-      `${dir}: its checkpoint is of step ${step}, and a run of ${epochs} epochs of ${stepsPerEpoch} steps ends at step ${total}; give --epochs ${Math.ceil(step / stepsPerEpoch)} or more`,
+      `${dir}: its checkpoint is of step ${step}, and a run of ${counted(epochs, 'epoch')} of ${counted(stepsPerEpoch, 'step')} ends at step ${total}; give --epochs ${Math.ceil(step / stepsPerEpoch)} or more`,
     )
 }

@@ -55,7 +55,7 @@ test('that is in use or holds a run is refused', async ({ dir }) => {
     / already holds a run; choose another --out, or go on with: .* train moco --resume /,
   )
   await checkOld(dir)
-  assert.equal(readdirSync(dir, { recursive: true }).sort(), ['checkpoints', 'config.json'])
+  assert.equal(readdirSync(dir).sort(), ['checkpoints', 'config.json'])
 })
 
 test('is looked at before images are read, and before a GPU is looked for', async ({ dir }) => {
