@@ -5,10 +5,12 @@ import { join } from 'node:path'
 import { troubleOf } from '../data/paths.ts'
 import type { SafetensorsFile } from '../engine/safetensors.ts'
 import { notFinite, someOf } from './finite.ts'
+import { areSettingsWhole } from './history.ts'
 import { type WriteOptions, codeOf, load, save, writeError } from '../engine/node-files.ts'
 
 const NAME = /^step-(\d+)\.safetensors$/
 const BEST = 'best.safetensors'
+const COUNTER = /^(optimizer\.t|queue\.pointer)$/ // beside `step`
 
 /** A checkpoint as it was found on disk. */
 export interface Checkpoint extends SafetensorsFile {
@@ -75,14 +77,31 @@ export const bestCheckpoint = (folder: string) => loadCheckpoint(join(folder, BE
 
 async function loadCheckpoint(path: string): Promise<Checkpoint> {
   const { tensors, metadata } = await load(path)
-  const step = Number(metadata['step'] ?? NaN)
-  if (!Number.isInteger(step)) throw new Error(`${path}: it holds no step; it is not a checkpoint of a run`)
+  const step = wholeIn(metadata, 'step')
+  if (step === undefined) throw new Error(`${path}: it holds no step; it is not a checkpoint of a run`)
+  const wrong =
+    step === null
+      ? 'step'
+      : Object.keys(metadata).find((name) => COUNTER.test(name) && wholeIn(metadata, name) === null)
+  if (wrong !== undefined)
+    throw new Error(
+      `${path}: its ${wrong} must be a whole number from 0 on, got ${JSON.stringify(metadata[wrong])}; the file is damaged`,
+    )
+  if (step === null || !areSettingsWhole(metadata))
+    throw new Error(`${path}: its settings (config) are not what was saved; the file is damaged`)
   const bad = notFinite(tensors)
   if (bad.length > 0)
     throw new Error(
       `${path}: it holds values that are not finite, in ${someOf(bad)}; nothing can go on from it`,
     )
   return { tensors, metadata, step, path }
+}
+
+/** A counter of the metadata; undefined where there is none, null for what is no whole number. */
+function wholeIn(metadata: Readonly<Record<string, string>>, name: string): number | null | undefined {
+  const { [name]: text } = metadata
+  if (text === undefined) return undefined
+  return /^\d+$/.test(text) && Number.isSafeInteger(Number(text)) ? Number(text) : null
 }
 
 /** A second name for the file: checkpoints are never written in place. */

@@ -4,6 +4,7 @@
 import { existsSync, readFileSync, realpathSync } from 'node:fs'
 import { basename, dirname, join, relative, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { printable } from '../kernels/printable.ts'
 
 /** The command line that runs kindred with these arguments, quoted where the shell needs it. */
 export const command = (...args: readonly string[]): string =>
@@ -72,5 +73,14 @@ function existing(path: string): string {
 export function quoted(word: string, platform: NodeJS.Platform = process.platform): string {
   if (/^[\w@%+=:,./-]+$/.test(word)) return word
   if (platform === 'win32') return /^[\w\\@+=:,./-]+$/.test(word) ? word : `"${word}"`
-  return `'${word.replaceAll("'", "'\\''")}'`
+  if (printable(word) === word) return `'${word.replaceAll("'", "'\\''")}'`
+  // between $' and ' bash, zsh and ksh read bytes that are spelled out
+  const spelled = Array.from(word, (c) => (printable(c) === c ? c.replace(/[\\']/, '\\$&') : bytesOf(c)))
+  return `$'${spelled.join('')}'`
 }
+
+/** The bytes of a character in UTF-8: '\\xc2\\x9b'. */
+const bytesOf = (character: string) =>
+  Array.from(new TextEncoder().encode(character), (byte) => `\\x${byte.toString(16).padStart(2, '0')}`).join(
+    '',
+  )

@@ -2,11 +2,11 @@
 // images, encoder, views and budget, as its Figure 3. Every point is a run folder of its own, so
 // that an interrupted comparison goes on where it was.
 
-import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { printableLines } from '../kernels/printable.ts'
-import { codeOf, makeFolder, writeAtomic } from '../engine/node-files.ts'
+import { makeFolder, readBytes, writeAtomic } from '../engine/node-files.ts'
 import { counted } from '../data/words.ts'
+import { checkWritable } from './check-place.ts'
 import { UsageError } from './choice.ts'
 import { sameCommand } from './command.ts'
 import { absoluteSource } from './data-source.ts'
@@ -14,10 +14,13 @@ import { type Point, comparePage } from './compare-page.ts'
 import { flat, uplotFiles } from './report.ts'
 import { type TrainFlags, configOf } from './config.ts'
 import { closeImages, openImages } from './images.ts'
+import { comparable } from './metrics.ts'
+import { jsonLine } from './output.ts'
 import { openRunGpu } from './precision.ts'
 import { presetOf } from './presets.ts'
 import { startProgress } from './progress.ts'
 import { checkRoom } from './room.ts'
+import { bytesOf, exists } from './run-config.ts'
 import { openRun } from './run-folder.ts'
 import { trainingImages } from './train.ts'
 import { trainMethod } from './train-command.ts'
@@ -38,6 +41,7 @@ export interface CompareFlags {
 }
 
 const mechanisms = ['end-to-end', 'memory-bank', 'moco'] as const
+const PLAN = 'compare.json'
 const SIDE = 32 // pixels: what the presets are made for
 type Mechanism = (typeof mechanisms)[number]
 
@@ -60,8 +64,10 @@ interface Plan {
 export async function compare(flags: CompareFlags): Promise<number> {
   const plan = planOf(flags)
   const out = flags.out ?? join('runs', 'compare')
+  await checkWritable(out)
+  const found = await agreeing(out, plan)
   const images = await imagesFor(plan, flags) // what cannot be is told before the folder is taken
-  await agree(out, plan)
+  await take(out, plan, found)
   const points: Point[] = []
   for (const K of plan.negatives)
     for (const mechanism of mechanisms) {
@@ -77,11 +83,9 @@ export async function compare(flags: CompareFlags): Promise<number> {
       }
       points.push({ mechanism, negatives: K, ...(await accuracies(dir)) })
     }
-  await writeAtomic(
-    join(out, 'compare.html'),
-    new TextEncoder().encode(comparePage(points, flat({ ...plan }), await uplotFiles())),
-  )
-  for (const point of flags.json ? points : []) console.log(JSON.stringify({ event: 'point', ...point }))
+  const html = comparePage(points, flat({ ...plan }), await uplotFiles())
+  await writeAtomic(join(out, 'compare.html'), bytesOf(html))
+  for (const point of flags.json ? points : []) console.log(jsonLine({ event: 'point', ...point }))
   if (!flags.json)
     console.log(printableLines(`${table(points, plan)}\n\n${join(out, 'compare.html')} shows the curves`))
   return 0
@@ -136,7 +140,7 @@ async function imagesFor(plan: Plan, { json = false, adapter }: CompareFlags): P
   await closeImages(data)
   progress.stop()
   if (batch > size / 2)
-    throw new UsageError(`--batch: must be at most half of the ${size} images, got ${batch}`)
+    throw new UsageError(`--batch: must be at most half of the ${counted(size, 'image')}, got ${batch}`)
   const gpu = await openRunGpu(adapter, config)
   try {
     for (const each of configs) checkRoom(gpu, each, images)
@@ -152,20 +156,24 @@ function splitsOf({ preset, batch }: Plan): number {
   return settings.method === 'moco' ? settings.bnSplits : 1
 }
 
-/** Makes `out` this comparison's, or sees that it is; its images may have been moved. Throws
- *  UsageError when it holds another. */
-async function agree(out: string, plan: Plan) {
-  const path = join(out, 'compare.json')
-  const text = `${JSON.stringify(plan, null, 2)}\n`
-  await makeFolder(out)
-  const found = await readFile(path, 'utf8').catch((error: unknown) => {
-    if (codeOf(error) === 'ENOENT') return null
-    throw error
-  })
-  if (found !== null && withoutData(found) !== withoutData(text))
-    throw new UsageError(`--out: ${out} holds a comparison with other settings; choose another folder`)
-  if (found !== text) await writeAtomic(path, new TextEncoder().encode(text))
+/** What compare.json in `out` holds, or null. Throws UsageError when that is another comparison,
+ *  and Error for what cannot be read. */
+async function agreeing(out: string, plan: Plan): Promise<string | null> {
+  const path = join(out, PLAN)
+  if (!(await exists(path))) return null
+  const found = new TextDecoder().decode(await readBytes(path))
+  if (withoutData(found) === withoutData(textOf(plan))) return found
+  throw new UsageError(`--out: ${out} holds a comparison with other settings; choose another folder`)
 }
+
+/** Makes `out` this comparison's; its images may have been moved since what was found there. */
+async function take(out: string, plan: Plan, found: string | null) {
+  const text = textOf(plan)
+  await makeFolder(out)
+  if (found !== text) await writeAtomic(join(out, PLAN), bytesOf(text))
+}
+
+const textOf = (plan: Plan) => `${JSON.stringify(plan, null, 2)}\n`
 
 /** The settings of compare.json but where the images are, which each run's own fingerprint tells;
  *  as text. */
@@ -215,7 +223,7 @@ function pointOf(mechanism: Mechanism, K: number, plan: Plan): TrainFlags {
 
 /** kNN top-1 in percent of a finished run's encoder, and of raw pixels. */
 async function accuracies(dir: string): Promise<{ knn: number | null; pixels: number | null }> {
-  const metrics = await (await openRun(dir)).metrics()
+  const metrics = comparable(await (await openRun(dir)).metrics())
   return {
     knn: metrics.findLast((m) => m.knn !== undefined)?.knn ?? null,
     pixels: metrics.find((m) => m.pixels !== undefined)?.pixels ?? null,
@@ -223,7 +231,7 @@ async function accuracies(dir: string): Promise<{ knn: number | null; pixels: nu
 }
 
 const describe = ({ data, subset, model, width, epochs, batch, seed }: Plan) =>
-  `${model ?? 'preset'} of width ${width}, ${subset} images of ${data}, ${counted(epochs, 'epoch')}, batch ${batch} (end-to-end: its negatives), seed ${seed}`
+  `${model ?? 'preset'} of width ${width}, ${counted(subset, 'image')} of ${data}, ${counted(epochs, 'epoch')}, batch ${batch} (end-to-end: its negatives), seed ${seed}`
 
 /** kNN top-1 by mechanism and number of negatives. */
 function table(points: readonly Point[], plan: Plan): string {

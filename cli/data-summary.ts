@@ -2,7 +2,7 @@
 
 import { printable } from '../kernels/printable.ts'
 import { counted } from '../data/words.ts'
-import type { Dataset, Skipped, Split } from '../data/dataset.ts'
+import { type Dataset, type Skipped, type Split, isLabelled } from '../data/dataset.ts'
 import { listed } from '../data/listed.ts'
 import { UsageError } from './choice.ts'
 import type { Progress } from './progress.ts'
@@ -17,8 +17,9 @@ export function skippedOf({ train, test }: Split): Skipped[] {
 
 /** Throws UsageError, with what can be done, for a set in which there is nothing to measure. */
 export function checkMeasurable(command: string, source: string, { train, test }: Split) {
-  if (train.labels?.some((label) => label >= 0) && test.size > 0) return
-  const why = train.labels ? 'no labelled training images, or no test images' : 'no labels'
+  if (isLabelled(train) && isLabelled(test)) return
+  const none = train.labels ? 'no labelled training images, or no test images' : 'no labels'
+  const why = isLabelled(train) && test.size > 0 ? 'no labelled test images' : none
   throw new UsageError(
     `${command}: needs labelled training and test images, and ${source} has ${why}; put each class into a folder of its own, or name a labelled set with --data`,
   )
@@ -32,7 +33,7 @@ export function tellData(data: Split, progress: Progress) {
   const { path = null, split = '', notes = [], others = [] } = about ?? {}
   const classes = classCounts(data)
   const lines = [
-    `read ${train.name}${path === null ? '' : ` ${printable(path)}`}: ${train.size} training and ${test.size} test images${split && ` (${split})`}`,
+    `read ${train.name}${path === null ? '' : ` ${printable(path)}`}: ${train.size} training and ${counted(test.size, 'test image')}${split && ` (${split})`}`,
     classLine(classes),
     ...notes,
     fileLine(others.length, 'not taken, by the extension', listed(others, FIRST)),
@@ -77,7 +78,7 @@ function classCounts({ train, test }: Split): ClassCount[] {
 function classLine(classes: readonly ClassCount[]): string {
   if (classes.length === 0) return 'no labels: nothing can be measured, training needs none'
   const counts = classes.map((one) => `${one.name} ${one.train} + ${one.test}`)
-  return `${classes.length} classes (training + test images): ${listed(counts, MOST)}`
+  return `${counted(classes.length, 'class', 'classes')} (training + test images): ${listed(counts, MOST)}`
 }
 
 /** '3 files skipped: a, b, c', or null when there is none. */

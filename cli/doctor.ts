@@ -3,6 +3,7 @@
 import { version as os } from 'node:os'
 import { relu } from '../kernels/elementwise/relu.ts'
 import { openGpu } from '../engine/node.ts'
+import { jsonLine } from './output.ts'
 import { effectOf, precisions } from './precision.ts'
 import { version } from './version.ts'
 
@@ -47,7 +48,7 @@ export async function doctor(flags: { readonly adapter?: string; readonly json?:
     precision: Object.fromEntries(precisions.map((p) => [p, effectOf(p, gpu.run)])),
   }
   gpu.destroy()
-  console.log(flags.json ? JSON.stringify(report) : table(report))
+  console.log(flags.json ? jsonLine(report) : table(report))
   return works ? 0 : 1
 }
 

@@ -15,6 +15,7 @@ import { findSource } from './data-source.ts'
 import { encoderOf } from './encoder.ts'
 import { trainingImagesOf } from './eval-images.ts'
 import { knnOfFeatures, probeExactly } from './exact-probe.ts'
+import { checkMeasurable } from './data-summary.ts'
 import { closeImages, openImages } from './images.ts'
 import { type Progress, startProgress } from './progress.ts'
 import { count, positive, whole } from './numbers.ts'
@@ -87,8 +88,10 @@ export async function evalClassifier(kind: Kind, dir: string, flags: ClassifierF
   const progress = startProgress({ json: flags.json ?? false })
   const gpu = await openRunGpu(flags.adapter, { precision: config.precision })
   try {
-    const images = { data: flags.data ?? findSource(config, dir), size: config.size, seed: config.seed }
+    const { size, seed, views } = config
+    const images = { data: flags.data ?? findSource(config, dir), size, seed, views }
     const data = await openImages(images, progress)
+    checkMeasurable(`eval ${kind}`, images.data, data)
     const asked = { data: flags.data, metadata: found.metadata }
     const all = labelled(await trainingImagesOf(config, data, asked))
     const train = trainingImages(
@@ -96,10 +99,6 @@ export async function evalClassifier(kind: Kind, dir: string, flags: ClassifierF
       { ...data, train: all },
     )
     const test = labelled(data.test)
-    if (!train.labels || train.size === 0 || !test.labels || test.size === 0)
-      throw new UsageError(
-        `eval ${kind}: needs labelled training and test images, and ${images.data} has none; put each class in its own folder`,
-      )
     const encoder = encoderOf(gpu, config)
     loadModel(gpu, encoder, found.tensors)
     const subject = { gpu, kind, config, encoder, flags, train, test, progress }
@@ -149,12 +148,12 @@ function tell(result: Result, progress: Progress) {
       : `chosen on a fifth of them held out, ${heldOut.toFixed(2)}%`
   const how =
     epochs === undefined
-      ? `logistic regression on the features of ${train} labelled ones; lambda ${lambda}, ${chosen}`
-      : `${counted(epochs, 'epoch')} on ${train} labelled ones, last epoch`
+      ? `logistic regression on the features of ${counted(train, 'labelled one')}; lambda ${lambda}, ${chosen}`
+      : `${counted(epochs, 'epoch')} on ${counted(train, 'labelled one')}, last epoch`
   const below = accuracy < knn
   const lines = [
-    `${kind} classifier on the frozen encoder of step ${step}: ${accuracy.toFixed(2)}% of all ${test} test images (${how})`,
-    `kNN on the same features: ${knn.toFixed(2)}% (k ${k}, temperature ${temperature}, ${bank} neighbours to choose from)`,
+    `${kind} classifier on the frozen encoder of step ${step}: ${accuracy.toFixed(2)}% of ${test === 1 ? 'the 1 test image' : `all ${test} test images`} (${how})`,
+    `kNN on the same features: ${knn.toFixed(2)}% (k ${k}, temperature ${temperature}, ${counted(bank, 'neighbour')} to choose from)`,
     ...(below ? [`this ${kind} classifier is below kNN: ${reasonOf(result)}`] : []),
   ]
   progress.note(lines.join('\n'), { ...result, belowKnn: below })

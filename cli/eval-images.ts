@@ -2,7 +2,7 @@
 
 import { type Dataset, type Split } from '../data/dataset.ts'
 import type { AnyConfig } from './config.ts'
-import { fingerprint } from './fingerprint.ts'
+import { imagesDigest, isOf } from './fingerprint.ts'
 import { trainingImages } from './train.ts'
 
 interface Asked {
@@ -23,5 +23,6 @@ export async function trainingImagesOf(
   if (data === undefined) return trainingImages(config, split)
   if (config.subset > split.train.size) return split.train
   const own = trainingImages(config, split)
-  return metadata['images'] === (await fingerprint(own)) ? own : split.train
+  const isOwn = await isOf(own, metadata, () => imagesDigest(own, split.about?.path ?? null))
+  return isOwn === true ? own : split.train
 }

@@ -1,6 +1,6 @@
 // kindred eval knn: how well a run's encoder separates classes that it never saw, beside raw pixels.
 
-import { isLabelled } from '../data/dataset.ts'
+import { counted } from '../data/words.ts'
 import { load } from '../engine/node-files.ts'
 import { recipeOf } from '../methods/views.ts'
 import { loadModel } from '../models/state.ts'
@@ -41,7 +41,8 @@ export async function evalKnn(dir: string, flags: EvalKnnFlags): Promise<number>
   const progress = startProgress({ json: flags.json ?? false })
   const gpu = await openRunGpu(flags.adapter, { precision })
   try {
-    const images = { data: flags.data ?? findSource(config, dir), size: config.size, seed: config.seed }
+    const { size, seed, views } = config
+    const images = { data: flags.data ?? findSource(config, dir), size, seed, views }
     const data = await openImages(images, flags.json ? silent : progress)
     checkMeasurable('eval knn', images.data, data)
     const { k, temperature, bank, queries } = flags
@@ -49,10 +50,7 @@ export async function evalKnn(dir: string, flags: EvalKnnFlags): Promise<number>
     // the run's own set is measured as the run measured it
     const asked = { data: flags.data, metadata: found.metadata }
     const train = await trainingImagesOf(config, data, asked)
-    if (!isLabelled(train) || !isLabelled(data.test))
-      throw new UsageError(
-        `eval knn: needs labelled training and test images, and ${images.data} has none; put each class in its own folder`,
-      )
+    checkMeasurable('eval knn', images.data, { train, test: data.test })
     const probe = new KnnProbe(gpu, { train, test: data.test }, recipeOf(config.views, 0), options)
     const encoder = encoderOf(gpu, config)
     const head = config.method === 'amdim' ? null : buildHead(gpu, config, encoder.features)
@@ -79,7 +77,7 @@ export async function evalKnn(dir: string, flags: EvalKnnFlags): Promise<number>
     progress.note(
       [
         ...(note ? [note] : []),
-        `kNN top-1 at step ${step} (k ${probe.k}, temperature ${options.temperature}, ${probe.bank.size} neighbours to choose from, ${probe.queries.size} test images)`,
+        `kNN top-1 at step ${step} (k ${probe.k}, temperature ${options.temperature}, ${counted(probe.bank.size, 'neighbour')} to choose from, ${counted(probe.queries.size, 'test image')})`,
         ...knnRows(result),
       ].join('\n'),
       result,

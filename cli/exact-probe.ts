@@ -6,6 +6,7 @@ import type { Tensor } from '../kernels/op.ts'
 import { testTransform } from '../kernels/augment/recipes.ts'
 import { augment } from '../kernels/augment/augment.ts'
 import { type Dataset, subsetPlaces } from '../data/dataset.ts'
+import { counted } from '../data/words.ts'
 import { l2Normalize } from '../kernels/reduce/l2-normalize.ts'
 import { Gpu } from '../engine/gpu.ts'
 import { recipeOf } from '../methods/views.ts'
@@ -26,7 +27,9 @@ export async function probeExactly(subject: Subject) {
   const gpu = exactly(subject.gpu)
   const seed = flags.seed ?? config.seed
   const rows = await featuresOf(subject)
-  progress.note(`features of ${rows.M} training images are computed, ${rows.D} numbers each`)
+  progress.note(
+    `features of ${counted(rows.M, 'training image')} are computed, ${counted(rows.D, 'number')} each`,
+  )
   const { classes } = train
   const probe = await linearProbe(gpu, rows, labelsOf(train), {
     classes: classes.length,
@@ -38,7 +41,7 @@ export async function probeExactly(subject: Subject) {
       }),
   })
   if (!probe.converged)
-    progress.note(`the solver stopped after ${probe.iterations} iterations, before its tolerance`)
+    progress.note(`the solver stopped after ${counted(probe.iterations, 'iteration')}, before its tolerance`)
   const { lambda, heldOut } = probe
   const judge = async (slab: Embeddings) => predicted(await scoresOf(gpu, slab, probe), classes.length)
   const { right, ...near } = await scored(subject, rows, judge)
@@ -84,7 +87,7 @@ function featuresOf(subject: Subject): Promise<Embeddings> {
   const [bytes, room] = [train.size * encoder.features * 4, SHARE * totalmem()]
   if (bytes > room)
     throw new UsageError(
-      `eval ${kind}: the features of ${train.size} images have ${bytes} bytes, more than a third of this machine's memory; give --subset ${Math.floor(room / encoder.features / 4)} or less`,
+      `eval ${kind}: the features of ${counted(train.size, 'image')} have ${bytes} bytes, more than a third of this machine's memory; give --subset ${Math.floor(room / encoder.features / 4)} or less`,
     )
   return embed(subject.gpu, encodeOf(subject), inOrder(train), imageOf(train))
 }

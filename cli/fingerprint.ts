@@ -1,39 +1,133 @@
-// What tells one data set from another, so that a run goes on with the images that it began with.
+// What tells one data set from another, so that a run goes on with the images that it began with,
+// and compares accuracies that were measured on the same ones.
+//
+// Of a set whose pixels are at most 1 GiB every byte is looked at. Of a larger one, which is
+// streamed, every image's place and, where each has a file of its own, that file's size; and the
+// pixels of 256 MiB of them, evenly spread, or of 512 images.
 
-import { type Dataset, imageBytes } from '../data/dataset.ts'
-import type { Checkpoint } from './checkpoints.ts'
+import { createHash, type Hash } from 'node:crypto'
+import { stat } from 'node:fs/promises'
+import { join } from 'node:path'
+import { type Dataset, type Split, imageBytes } from '../data/dataset.ts'
+import type { AnyConfig } from './config.ts'
 
-const SAMPLE = 32 // images that are looked at
-
-interface Resumed {
-  readonly dir: string
-  readonly bank: boolean
-  /** Steps of the whole run. */
-  readonly total: number
+/** How much is looked at. */
+interface Reach {
+  /** Bytes of pixels up to which a set is looked at whole. */
+  readonly whole: number
+  /** Bytes of pixels, and images at least, that are looked at of a larger one. */
+  readonly sample: number
+  readonly least: number
 }
 
-/** Throws Error unless a checkpoint of the run in `dir` is of these images, and of a step that the run has. A checkpoint that names no
- *  images was made before checkpoints did. */
-export async function checkResumable(
+const usual: Reach = { whole: 2 ** 30, sample: 2 ** 28, least: 512 }
+const CHUNK = 2 ** 23 // bytes that are read at a time
+const FILES = 256 // files that are asked for their size at a time
+const SAMPLED = 32 // images that older checkpoints tell of
+
+/** SHA-256 digests in hexadecimal. */
+export interface Digests {
+  /** Of the training images in their order. */
+  readonly images: string
+  /** Of all else that kNN accuracy depends on: labels, names of classes, test images, settings. */
+  readonly measured: string
+}
+
+const [IMAGES, MEASURED] = ['images.sha256', 'measured.sha256']
+
+/** The metadata of a checkpoint that says which data it was made with. */
+export const dataMetadata = ({ images, measured }: Digests): Readonly<Record<string, string>> => ({
+  [IMAGES]: images,
+  [MEASURED]: measured,
+})
+
+/** The digests that a checkpoint holds; one from before they were kept has none. */
+export const digestsIn = (metadata: Readonly<Record<string, string>>): Partial<Digests> => ({
+  ...(metadata[IMAGES] !== undefined && { images: metadata[IMAGES] }),
+  ...(metadata[MEASURED] !== undefined && { measured: metadata[MEASURED] }),
+})
+
+/** The digests of a run's training images and of what it measures. Throws DataError. */
+export async function digestsOf(
+  train: Dataset,
+  { test, about }: Pick<Split, 'test' | 'about'>,
+  { knn }: Pick<AnyConfig, 'knn'>,
+): Promise<Digests> {
+  const root = about?.path ?? null
+  const { k, temperature, bank, queries, layer = 'features' } = knn
+  const measured = createHash('sha256').update(JSON.stringify([k, temperature, bank, queries, layer]))
+  for (const { classes, labels } of [train, test])
+    measured.update(JSON.stringify([classes, labels?.length ?? null])).update(bytesOf(labels))
+  await addImages(measured, test, root, usual)
+  return { images: await imagesDigest(train, root), measured: measured.digest('hex') }
+}
+
+/** The digest of a set's images in their order; `root` is the folder of its files. */
+export async function imagesDigest(
   images: Dataset,
-  { step, metadata: { images: saved } }: Pick<Checkpoint, 'step' | 'metadata'>,
-  { dir, bank, total }: Resumed,
-) {
-  if (saved !== undefined && saved !== (await fingerprint(images)))
-    throw new Error(
-      bank
-        ? `${dir}: its memory bank is of other images than the data set holds now; a bank belongs to its data set, start a new run`
-        : `${dir}: it was trained on other images than the ${images.size} that the data set holds now; put those back, or start a new run`,
-    )
-  if (step > total)
-    throw new Error(
-      `${dir}: its checkpoint is of step ${step}, but with its images and config.json as they are now the run ends at step ${total}; put back what was changed, or start a new run`,
-    )
+  root: string | null,
+  reach: Reach = usual,
+): Promise<string> {
+  const hash = createHash('sha256')
+  await addImages(hash, images, root, reach)
+  return hash.digest('hex')
 }
 
-/** Eight hexadecimal digits of the set's size and of the pixels of some of its images, evenly spread (FNV-1a). */
-export async function fingerprint(images: Dataset): Promise<string> {
-  const count = Math.min(SAMPLE, images.size)
+/** Whether a checkpoint was made with these images, whose digest `digest` gives; null where it does
+ *  not say. */
+export async function isOf(
+  images: Dataset,
+  metadata: Readonly<Record<string, string>>,
+  digest: () => Promise<string>,
+): Promise<boolean | null> {
+  const { images: saved } = digestsIn(metadata)
+  if (saved !== undefined) return saved === (await digest())
+  const { images: old } = metadata
+  return old === undefined ? null : old === (await sampleOf(images))
+}
+
+async function addImages(hash: Hash, dataset: Dataset, root: string | null, reach: Reach) {
+  const { size, files, originals } = dataset
+  const { image, read } = originals ?? dataset
+  const bytes = imageBytes({ image })
+  hash.update(JSON.stringify([size, image.height, image.width, image.channels]))
+  hash.update(bytesOf(originals?.extents ?? null))
+  const isWhole = size * bytes <= reach.whole
+  if (!isWhole && files && root !== null) await addSizes(hash, files, root)
+  const count = isWhole ? size : Math.min(size, Math.max(reach.least, Math.floor(reach.sample / bytes)))
+  const each = Math.max(1, Math.floor(CHUNK / bytes))
+  for (let from = 0; from < count; from += each) {
+    const length = Math.min(each, count - from)
+    const indices = Uint32Array.from({ length }, (_, i) => Math.floor(((from + i) * size) / count))
+    const pixels = new Uint8Array(length * bytes)
+    await read(indices, pixels)
+    hash.update(pixels)
+  }
+}
+
+/** Adds the size of every file; one that is gone has none. */
+async function addSizes(hash: Hash, files: readonly string[], root: string) {
+  for (let from = 0; from < files.length; from += FILES) {
+    const some = files.slice(from, from + FILES)
+    const sizes = await Promise.all(
+      some.map((file) =>
+        stat(join(root, file)).then(
+          ({ size }) => size,
+          () => null,
+        ),
+      ),
+    )
+    hash.update(JSON.stringify(sizes))
+  }
+}
+
+const bytesOf = (numbers: Int32Array | Float32Array | null) =>
+  numbers ? new Uint8Array(numbers.buffer, numbers.byteOffset, numbers.byteLength) : new Uint8Array(0)
+
+/** What older checkpoints hold: eight hexadecimal digits of the set's size and of the pixels of
+ *  some of its images, evenly spread (FNV-1a). */
+export async function sampleOf(images: Dataset): Promise<string> {
+  const count = Math.min(SAMPLED, images.size)
   const indices = Uint32Array.from({ length: count }, (_, i) => Math.floor((i * images.size) / count))
   const pixels = new Uint8Array(count * imageBytes(images))
   await images.read(indices, pixels)

@@ -3,6 +3,7 @@
 
 import type { SavedTensor } from '../engine/safetensors.ts'
 import { resumeCommand } from './command.ts'
+import { type Change, lowerRate } from './history.ts'
 
 /** The names of tensors that hold a value which is not finite. */
 export const notFinite = (tensors: ReadonlyMap<string, SavedTensor>): string[] =>
@@ -23,6 +24,8 @@ export interface LastGood {
   readonly dir: string
   /** The learning rate that it went wrong with. */
   readonly lr: number
+  /** The changes of its settings, with the rates that it had before. */
+  readonly history: readonly Change[]
   /** The step of the last checkpoint, and its path. */
   readonly step: number
   readonly path: string
@@ -30,8 +33,11 @@ export interface LastGood {
 
 /** The Error of a training that has diverged: `what` happened, the last checkpoint, and the command
  * that goes on from it. */
-export const diverged = (what: string, { method, dir, lr, step, path }: LastGood) =>
+export const diverged = (what: string, { method, dir, lr, history, step, path }: LastGood) =>
   new Error(
     `${what}; the weights of step ${step} are finite, in ${path}; go on from there at a lower rate: ` +
-      resumeCommand(method, dir, '--lr', String(Number((lr / 10).toPrecision(2)))),
+      resumeCommand(method, dir, '--lr', plain(lowerRate(lr, history))),
   )
+
+/** A number in few digits: 0.05, 1e+19. */
+const plain = (value: number) => (value >= 1e-4 && value < 1e6 ? String(value) : value.toExponential())

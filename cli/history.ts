@@ -2,6 +2,7 @@
 // checkpoint, with a digest.
 
 import { createHash } from 'node:crypto'
+import { isObject, parse } from './run-config.ts'
 
 /** Settings by path, 'schedule.lr', with what they were and are. */
 export type Changes = Readonly<Record<string, { readonly from: unknown; readonly to: unknown }>>
@@ -16,17 +17,30 @@ export interface Change {
  * their fingerprint. */
 const ASIDE = ['data', 'dataFromRun', 'about', 'history']
 const [SETTINGS, DIGEST] = ['config', 'config.sha256']
+const RATE = 'schedule.lr'
 
 /** The metadata of a checkpoint that says which settings it was made with: their JSON and its
  * SHA-256. */
 export function settingsMetadata(config: object): Readonly<Record<string, string>> {
   const text = canonical(config)
-  return { [SETTINGS]: text, [DIGEST]: createHash('sha256').update(text).digest('hex') }
+  return { [SETTINGS]: text, [DIGEST]: digestOf(text) }
 }
+
+const digestOf = (text: string) => createHash('sha256').update(text).digest('hex')
 
 /** Whether a checkpoint says which settings it was made with; one from before they were kept does
  * not. */
 export const holdsSettings = (metadata: Readonly<Record<string, string>>) => metadata[SETTINGS] !== undefined
+
+/** Whether the settings that a checkpoint holds, if any, are an object of JSON and have the digest
+ * that was saved with them. */
+export function areSettingsWhole({
+  [SETTINGS]: text,
+  [DIGEST]: digest,
+}: Readonly<Record<string, string>>): boolean {
+  if (text === undefined) return digest === undefined
+  return isObject(parse(text)) && (digest === undefined || digest === digestOf(text))
+}
 
 /** What differs between the settings that a checkpoint was made with and `config`; nothing where it
  * does not say. */
@@ -57,6 +71,26 @@ export const describeChanges = (changes: Changes): string =>
 export function extended(history: readonly Change[], change: Change): readonly Change[] {
   const isLast = JSON.stringify(history.at(-1)) === JSON.stringify(change)
   return isLast ? history : [...history, change]
+}
+
+/** The history without what was changed at this step or later, save where the images were: a run
+ * that goes on from there has used none of it. */
+export const unused = (history: readonly Change[], step: number): readonly Change[] =>
+  history.flatMap((change) => {
+    if (change.step < step) return [change]
+    const { data } = change.changes
+    return data ? [{ step: change.step, changes: { data } }] : []
+  })
+
+/** A learning rate below `lr` with which the run has made steps before, the last of them; a tenth
+ * of `lr` where there is none. */
+export function lowerRate(lr: number, history: readonly Change[]): number {
+  const changes = history.flatMap(({ step, changes: { [RATE]: rate } }) =>
+    rate ? [{ step, from: rate.from }] : [],
+  )
+  const used = changes.filter(({ step }, i) => step > (changes[i - 1]?.step ?? 0)).map(({ from }) => from)
+  const lower = used.filter((rate): rate is number => typeof rate === 'number' && rate > 0 && rate < lr)
+  return lower.at(-1) ?? Number((lr / 10).toPrecision(2))
 }
 
 /** The settings as JSON in which equal settings are equal texts. */

@@ -24,18 +24,23 @@ export function onInterrupt(stop: Stop, progress: Progress): () => void {
     if (words !== null) progress.note(words)
   }
   const saving = 'stopping after this step and saving'
+  const again = () => performance.now() - asked > ECHO && process.exit(INTERRUPTED)
   const interrupt = () => {
-    if (performance.now() - asked > ECHO) process.exit(INTERRUPTED)
+    again()
     request(`${saving}; Ctrl-C again to stop without saving`)
+  }
+  const terminate = () => {
+    again()
+    request(saving)
   }
   const hangUp = () => request(saving)
   const lost = onLostOutput(() => request(null))
   process.on('SIGINT', interrupt)
-  process.on('SIGTERM', interrupt)
+  process.on('SIGTERM', terminate)
   process.on('SIGHUP', hangUp)
   return () => {
     process.off('SIGINT', interrupt)
-    process.off('SIGTERM', interrupt)
+    process.off('SIGTERM', terminate)
     process.off('SIGHUP', hangUp)
     lost()
     if (stop.requested) process.on('SIGINT', () => process.exit(INTERRUPTED)) // saved: the exit code says so

@@ -25,7 +25,7 @@ export interface Place {
 export function introduce(
   what: string,
   { config, gpu, images, stepsPerEpoch, probe }: Prepared,
-  { run, progress, changes }: Place,
+  { run, progress, changes, resumed }: Place & { readonly resumed: boolean },
 ) {
   const { batch, epochs, seed } = config
   const chunk = config.chunk ?? batch
@@ -60,7 +60,7 @@ export function introduce(
     )
   if (config.method === 'moco' && config.queue !== null && config.queue > images.size)
     progress.note(
-      `the queue's ${config.queue} keys are more than the ${images.size} images: old keys of a query's own image are among its negatives; a smaller --queue avoids that`,
+      `the queue's ${config.queue} keys are more than the ${counted(images.size, 'image')}: old keys of a query's own image are among its negatives${resumed ? '' : '; a smaller --queue avoids that'}`,
     )
   const note = probe && ofAll(probe, config.knn)
   if (note) progress.note(note)

@@ -12,7 +12,7 @@ import type { AmdimFlags } from './amdim-config.ts'
 import { type ClassifierFlags, addClassifiers, evalClassifier } from './eval-classifier.ts'
 import { evalKnn } from './eval-knn.ts'
 import { channels, count, counts, folder, positive, temperature, whole } from './numbers.ts'
-import { exitCode, flushed, watchOutput } from './output.ts'
+import { exitCode, flushed, jsonLine, watchOutput } from './output.ts'
 import type { PlaceFlags } from './place.ts'
 import { listPresets } from './presets.ts'
 import { addAmdim, trainAmdim } from './train-amdim.ts'
@@ -144,7 +144,7 @@ function finish(running: Promise<number>) {
 
 /** An error as an event, where a program listens. */
 function tellProgram(text: string, code: number) {
-  const event = JSON.stringify({ event: 'error', text, code })
+  const event = jsonLine({ event: 'error', text, code })
   if (process.argv.includes('--json')) process.stdout.write(`${event}\n`)
 }
 

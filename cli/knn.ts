@@ -11,6 +11,7 @@ import { embed, embedSlabs } from '../evaluate/embed.ts'
 import { knn } from '../evaluate/knn.ts'
 import { type Dataset, type Split, labelled, select, subset } from '../data/dataset.ts'
 import { batches } from '../data/loader.ts'
+import { counted } from '../data/words.ts'
 
 export interface KnnOptions {
   readonly k: number | null
@@ -125,7 +126,7 @@ export function neighboursOf({ k, temperature }: Pick<KnnOptions, 'k' | 'tempera
 /** What to say where more neighbours are asked for than there are; null otherwise. */
 export const ofAll = (probe: KnnProbe, { k }: Pick<KnnOptions, 'k'>): string | null =>
   k !== null && k > probe.k
-    ? `k ${k} is more than the bank's ${probe.k} images: all of them vote, so that near ones count little more than far ones`
+    ? `k ${k} is more than the bank's ${counted(probe.k, 'image')}: all of them vote, so that near ones count little more than far ones`
     : null
 
 const atMost = (dataset: Dataset, count: number | null) =>

@@ -1,20 +1,46 @@
 // The lock of a run folder, so that two trainings never write one run.
 
 import { writeError } from '../engine/node-files.ts'
-import { claim } from '../data/claim.ts'
+import { type Claim, ClaimError, claim, heldNow } from '../data/claim.ts'
 
-/** Takes the lock file at `path` for this process and returns the function that gives it back. A lock left by a
- *  process that is gone is taken over. Throws Error naming `folder` and the process when another one holds it. */
-export async function lock(path: string, folder: string): Promise<() => Promise<void>> {
+/** What the lock is wanted for: a new run may be put into another folder. */
+export interface Wanted {
+  readonly resuming: boolean
+}
+
+/** Takes the lock file at `path` for this process and returns the function that gives it back. A
+ *  lock left by a process that is gone is taken over. Throws Error naming `folder` and the process
+ *  when another one holds it, and naming `path` when that is no file. */
+export async function lock(path: string, folder: string, { resuming }: Wanted): Promise<() => Promise<void>> {
   const taken = await claim(path).catch((cause: unknown) => {
-    throw writeError(path, cause)
+    throw cause instanceof ClaimError ? cause : writeError(path, cause)
   })
   if ('release' in taken) return taken.release
-  const { pid, host } = taken.holder
-  throw new Error(
-    taken.seen
-      ? `${folder} is in use by process ${pid}; wait for it to end, stop it, or choose another --out`
-      : `${folder} is in use by process ${pid} of ${host}, which cannot be seen from here; wait for it to end, ` +
-          `choose another --out, or delete ${path} if it is gone`,
-  )
+  throw inUse(taken, { path, folder, resuming })
+}
+
+/** Throws like `lock` where another process holds the lock now. Changes nothing. */
+export async function checkLock(path: string, folder: string, { resuming }: Wanted) {
+  const held = await heldNow(path).catch((cause: unknown) => {
+    throw cause instanceof ClaimError ? cause : writeError(path, cause)
+  })
+  if (held) throw inUse(held, { path, folder, resuming })
+}
+
+type Held = Exclude<Claim, { readonly release: unknown }>
+
+function inUse(
+  { holder: { pid, host }, seen }: Held,
+  { path, folder, resuming }: Wanted & { readonly path: string; readonly folder: string },
+): Error {
+  const remedies = [
+    'wait for it to end',
+    ...(seen ? ['stop it'] : []),
+    ...(resuming ? [] : ['choose another --out']),
+    ...(seen ? [] : [`delete ${path} if it is gone`]),
+  ]
+  const last = remedies.pop()
+  const remedy = `${remedies.join(', ')}${remedies.length > 1 ? ',' : ''} or ${last}`
+  const who = seen ? `process ${pid}` : `process ${pid} of ${host}, which cannot be seen from here`
+  return new Error(`${folder} is in use by ${who}; ${remedy}`)
 }

@@ -1,5 +1,6 @@
 // What came of a training.
 
+import { comparable } from './metrics.ts'
 import type { RunFolder } from './run-folder.ts'
 
 /** How a training ended. Accuracies are kNN top-1 in percent, null where they were not measured. */
@@ -19,12 +20,13 @@ export async function outcomeOf(
   run: RunFolder,
   { step, total, loss }: { readonly step: number; readonly total: number; readonly loss: number | null },
 ): Promise<Outcome> {
-  const metrics = await run.metrics()
-  const last = (key: 'loss' | 'pixels' | 'untrained' | 'knn') =>
+  const all = await run.metrics()
+  const metrics = comparable(all)
+  const last = (key: 'pixels' | 'untrained' | 'knn') =>
     metrics.findLast((metric) => metric[key] !== undefined)?.[key] ?? null
   return {
     ...{ finished: step >= total, step, steps: total },
-    loss: loss ?? last('loss'),
+    loss: loss ?? all.findLast((metric) => metric.loss !== undefined)?.loss ?? null,
     pixels: last('pixels'),
     untrained: last('untrained'),
     trained: last('knn'),

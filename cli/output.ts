@@ -3,6 +3,14 @@
 
 import { codeOf } from '../engine/node-files.ts'
 
+/** A value as one line of JSON in which what a terminal obeys is spelled as JSON does;
+ *  JSON.stringify leaves the second set of control characters. */
+export const jsonLine = (value: object): string =>
+  JSON.stringify(value).replace(
+    /[\u007f-\u009f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]/g,
+    (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  )
+
 /** The exit code of a program that writes into a closed pipe, as shells report SIGPIPE. */
 const BROKEN_PIPE = 141
 

@@ -5,12 +5,16 @@ import { mkdir } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { codeOf, writeError } from '../engine/node-files.ts'
 import { checkConfig } from './check-config.ts'
+import { checkNew, checkOld, checkWritable } from './check-place.ts'
 import { UsageError } from './choice.ts'
 import { resumeCommand } from './command.ts'
 import type { AnyConfig } from './config.ts'
 import type { Resident } from './feed.ts'
+import { checkSettings } from './resumable.ts'
 import type { ResumeFlags } from './resume.ts'
 import { type RunFolder, openRun } from './run-folder.ts'
+
+const RUNS = 'runs' // the folder of runs that are not told where
 
 /** What every training takes besides its settings. */
 export interface PlaceFlags {
@@ -54,6 +58,8 @@ export function folderToResume({
   return dir
 }
 
+const article = (title: string) => (/^[aeiou]/i.test(title) ? 'an' : 'a')
+
 const dashed = (name: string) => name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
 
 /** The configuration of the run in `dir`, which must be of this method. Throws Error, with what to
@@ -65,8 +71,23 @@ export async function savedConfig<Config extends AnyConfig>(
   const config = runConfig(await openRun(dir))
   if (config.method === name) return config as Config // the method tells which
   throw new Error(
-    `${dir}: config.json is not of a ${title} run, its method is ${config.method}; go on with: ${resumeCommand(config.method, dir)}`,
+    `${dir}: config.json is not of ${article(title)} ${title} run, its method is ${config.method}; go on with: ${resumeCommand(config.method, dir)}`,
   )
+}
+
+/** Throws Error in words, before anything is read, where a run cannot be begun or gone on with:
+ *  the folder is in use, holds something else or cannot be written, or what it holds is damaged or
+ *  has been changed. Leaves nothing behind. */
+export async function checkPlace(config: AnyConfig, place: Pick<PlaceFlags, 'out'>, resuming: string | null) {
+  if (resuming === null) {
+    await (place.out === undefined ? checkWritable(RUNS) : checkNew(place.out))
+    return
+  }
+  await checkOld(resuming)
+  const run = await openRun(resuming)
+  await run.metrics()
+  const { checkpoint } = await run.latest()
+  if (checkpoint) checkSettings(resuming, checkpoint, config)
 }
 
 /** What config.json of a run says, checked. Throws Error naming every field that is wrong. */
@@ -77,13 +98,13 @@ export const runConfig = (run: RunFolder): AnyConfig => checkConfig(run.config, 
 export async function makeNextFree({ method, data, preset }: AnyConfig): Promise<string> {
   const name = preset === 'simclr-demo' ? 'demo' : `${method}-${data.split(':')[0] ?? 'run'}`
   try {
-    await mkdir('runs', { recursive: true })
+    await mkdir(RUNS, { recursive: true })
     for (let n = 1; ; n++) {
-      const dir = join('runs', `${name}-${n}`)
+      const dir = join(RUNS, `${name}-${n}`)
       if (await makes(dir)) return dir
     }
   } catch (cause) {
-    throw writeError('runs', cause)
+    throw writeError(RUNS, cause)
   }
 }
 

@@ -2,6 +2,7 @@
 
 import { type GenericBar, MultiBar } from 'cli-progress'
 import { printableLines } from '../kernels/printable.ts'
+import { jsonLine } from './output.ts'
 
 export interface ProgressOptions {
   /** One JSON object per line and nothing else. */
@@ -48,16 +49,8 @@ export function startProgress({
   return stream.isTTY ? terminal(stream, pace, unit) : log(stream, pace, { unit, every, now })
 }
 
-/** JSON in which what a terminal obeys is spelled as JSON does; JSON.stringify leaves the second
- *  set of control characters. */
-const spelled = (json: string) =>
-  json.replace(
-    /[\u007f-\u009f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]/g,
-    (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  )
-
 function jsonLines(stream: NodeJS.WriteStream, pace: Pace): Progress {
-  const print = (event: object) => stream.write(`${spelled(JSON.stringify(event))}\n`)
+  const print = (event: object) => stream.write(`${jsonLine(event)}\n`)
   return {
     start: (total) => pace.start(total),
     update(step, values = {}) {

@@ -5,7 +5,8 @@ import { createRequire } from 'node:module'
 import { basename, resolve } from 'node:path'
 import { readBytes, writeAtomic } from '../engine/node-files.ts'
 import { type Chart, type Curve, type Rows, page } from './report-page.ts'
-import { type Metric, openRun } from './run-folder.ts'
+import { type Metric, comparable } from './metrics.ts'
+import { openRun } from './run-folder.ts'
 
 const MOST = 4000 // points of a curve: more than a screen is wide
 
@@ -111,7 +112,9 @@ function figuresOf(metrics: readonly Metric[]): Rows {
   if (loss !== undefined) rows.push(['last loss', loss.toFixed(4)])
   const percent = (name: string, value: number | undefined) =>
     value === undefined || rows.push([name, `${value.toFixed(1)}%`])
-  const measured = metrics.filter(has('knn')).map(({ knn = NaN }) => knn)
+  const measured = comparable(metrics)
+    .filter(has('knn'))
+    .map(({ knn = NaN }) => knn)
   percent('kNN accuracy, last', measured.at(-1))
   percent('kNN accuracy, best', measured.length > 0 ? Math.max(...measured) : undefined)
   const { untrained, pixels } = baselines(metrics)

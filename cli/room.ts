@@ -3,29 +3,32 @@
 
 import type { Dataset } from '../data/dataset.ts'
 import type { Gpu } from '../engine/gpu.ts'
+import { counted } from '../data/words.ts'
 import { residentBytes } from '../methods/image-batch.ts'
 import { UsageError } from './choice.ts'
 import type { AnyConfig } from './config.ts'
 import type { Resident } from './feed.ts'
 
 /** Throws UsageError, with the flag to change, for a configuration whose queue, memory bank,
- *  negatives or resident images are larger than what the adapter binds at once. */
+ *  negatives or resident images are larger than what the adapter binds at once. The settings of a
+ *  run that has begun stay, so that no flag is named for them where one is resumed. */
 export function checkRoom(
   gpu: Gpu,
   config: AnyConfig,
   images: Pick<Dataset, 'size' | 'image' | 'name'>,
   resident: Resident = 'auto',
+  { resuming = false }: { readonly resuming?: boolean } = {},
 ) {
   const { bytes, most } = residentBytes(gpu, images)
   const fits = (each: number) => Math.floor(most / each)
   if (resident === 'on' && bytes > most)
     throw new UsageError(
-      `--resident: the ${images.size} images have ${bytes} bytes and this adapter binds at most ${most}; leave it at auto, which streams them, or give --subset ${fits(bytes / images.size)} or less`,
+      `--resident: the ${counted(images.size, 'image')} have ${bytes} bytes and this adapter binds at most ${most}; leave it at auto, which streams them${resuming ? '' : `, or give --subset ${fits(bytes / images.size)} or less`}`,
     )
   const rows = (what: string, count: number, dim: number, remedy: (count: number) => string) => {
     if (count * dim * 4 <= most) return
     throw new UsageError(
-      `${what}: ${count} of ${dim} numbers each have ${count * dim * 4} bytes and this adapter binds at most ${most}; ${remedy(fits(dim * 4))}`,
+      `${what}: ${count} of ${dim} numbers each have ${count * dim * 4} bytes and this adapter binds at most ${most}; ${resuming ? 'name another with --adapter, or start a new run' : remedy(fits(dim * 4))}`,
     )
   }
   if (config.method === 'moco' && config.queue !== null)

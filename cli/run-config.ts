@@ -1,7 +1,7 @@
 // config.json as a file: read with words for what is wrong with it, and as the bytes that are
 // written.
 
-import { stat } from 'node:fs/promises'
+import { lstat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { kindOf, lookAt } from '../data/paths.ts'
 import { codeOf, readBytes } from '../engine/node-files.ts'
@@ -17,6 +17,9 @@ export async function readConfig(dir: string): Promise<Config> {
   if (wrong !== null) throw new Error(`${dir} ${wrong}; give the --out folder of a training`)
   if (!(await exists(path)))
     throw new Error(`${dir} is not a run folder: it has no config.json; give the --out folder of a training`)
+  const found = await lookAt(path)
+  if (!found.status)
+    throw new Error(`${path} ${found.trouble}; restore it, or train again with another --out`)
   const text = new TextDecoder().decode(await readBytes(path))
   const config = parse(text)
   if (!isObject(config))
@@ -26,10 +29,10 @@ export async function readConfig(dir: string): Promise<Config> {
   return config
 }
 
-/** Whether there is such a file or folder. */
+/** Whether there is something of that name, a link to nowhere included. */
 export async function exists(path: string): Promise<boolean> {
   try {
-    await stat(path)
+    await lstat(path)
     return true
   } catch (error) {
     if (['ENOENT', 'ENOTDIR'].includes(codeOf(error))) return false

@@ -14,36 +14,17 @@ import {
   saveCheckpoint,
 } from './checkpoints.ts'
 import { resumeCommand } from './command.ts'
-import { lock } from './lock.ts'
-import { type Config, bytesOf, configBytes, exists, isObject, parse, readConfig } from './run-config.ts'
-
-/** One line of metrics.jsonl. `step` counts the optimizer steps done; what was not measured then is
- *  left out. */
-export interface Metric {
-  readonly step: number
-  /** Epochs done, in fractions within one. */
-  readonly epoch?: number
-  readonly loss?: number
-  /** What the loss is made of, and what else is minimised, by name. */
-  readonly terms?: Readonly<Record<string, number>>
-  /** Learning rate of the step. */
-  readonly lr?: number
-  /** kNN accuracies in percent: the encoder's, and, on the line of step 0, the untrained encoder's
-   *  and raw pixels'. */
-  readonly knn?: number
-  readonly untrained?: number
-  readonly pixels?: number
-  readonly [other: string]: unknown
-}
+import { type Wanted, lock } from './lock.ts'
+import { LOCK, checkEmpty } from './check-place.ts'
+import { type Metric, metricOf } from './metrics.ts'
+import { type Config, bytesOf, configBytes, exists, readConfig } from './run-config.ts'
 
 /** A new run in `dir`, which is created; this process holds it until `close`. Throws Error when it
  *  already holds a run, is in use, or cannot be written. */
 export async function createRun(dir: string, config: Config): Promise<RunFolder> {
   await makeFolder(dir)
-  return holding(dir, async (unlock) => {
-    for (const name of ['config.json', 'metrics.jsonl', 'checkpoints'])
-      if (await exists(join(dir, name)))
-        throw new Error(`${dir} already holds a run; resume it with --resume, or choose another --out`)
+  return holding(dir, { resuming: false }, async (unlock) => {
+    await checkEmpty(dir)
     await makeFolder(join(dir, 'checkpoints'))
     await writeAtomic(join(dir, 'config.json'), configBytes(config)).catch(async (error: unknown) => {
       await rmdir(join(dir, 'checkpoints')) // so that the same command may be tried again
@@ -64,7 +45,7 @@ export async function openRun(dir: string): Promise<RunFolder> {
  *  it. */
 export async function resumeRun(dir: string): Promise<RunFolder> {
   const config = await readConfig(dir)
-  return holding(dir, async (unlock) => {
+  return holding(dir, { resuming: true }, async (unlock) => {
     await makeFolder(join(dir, 'checkpoints'))
     for (const folder of [dir, join(dir, 'checkpoints')])
       for (const name of await readdir(folder))
@@ -77,8 +58,12 @@ export async function resumeRun(dir: string): Promise<RunFolder> {
 
 /** Runs `body` with the lock on `dir`, which it passes on, or which is given back when it
  *  throws. */
-async function holding<T>(dir: string, body: (unlock: () => Promise<void>) => Promise<T>): Promise<T> {
-  const unlock = await lock(join(dir, 'lock'), dir)
+async function holding<T>(
+  dir: string,
+  wanted: Wanted,
+  body: (unlock: () => Promise<void>) => Promise<T>,
+): Promise<T> {
+  const unlock = await lock(join(dir, LOCK), dir, wanted)
   try {
     return await body(unlock)
   } catch (error) {
@@ -137,18 +122,19 @@ export class RunFolder {
     if (!(await exists(path))) return []
     const lines = new TextDecoder().decode(await readBytes(path)).split('\n')
     lines.pop() // '', or what was cut short
-    return lines.map((line, i) => {
-      const metric = asMetric(parse(line))
-      if (!metric) throw new Error(`${path}: line ${i + 1} is damaged; delete that line to go on without it`)
-      return metric
-    })
+    return lines.map((line, i) => metricOf(line, path, i + 1))
   }
 
   /** Resolves when no line of metrics.jsonl is of a later step: what a resumed run will measure
    *  again is dropped. */
-  async truncateMetrics(step: number) {
+  truncateMetrics(step: number) {
+    return this.keepMetrics((metric) => metric.step <= step)
+  }
+
+  /** Resolves when metrics.jsonl holds those lines alone that are to be kept. */
+  async keepMetrics(isKept: (metric: Metric) => boolean) {
     this.#checkHeld()
-    const kept = (await this.metrics()).filter((metric) => metric.step <= step)
+    const kept = (await this.metrics()).filter(isKept)
     this.#closeLog()
     const lines = kept.map((metric) => `${JSON.stringify(metric)}\n`).join('')
     await writeAtomic(this.path('metrics.jsonl'), bytesOf(lines), { retry: this.retry })
@@ -208,6 +194,3 @@ export class RunFolder {
     if (!this.#unlock) throw new Error(`${this.dir} is not open for writing; resumeRun opens it`)
   }
 }
-
-const asMetric = (value: unknown): Metric | null =>
-  isObject(value) && typeof value['step'] === 'number' ? { ...value, step: value['step'] } : null

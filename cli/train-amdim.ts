@@ -81,7 +81,7 @@ async function prepareAmdim(
   const trainer = scaled(gpu, (scaling) => amdimTrainer(gpu, config, images, extent, scaling))
   const probe = probeOf(gpu, config, images, data.test)
   const feed = await openFeed(gpu, images, resident)
-  return { gpu, config, images, feed, trainer, stepsPerEpoch, probe }
+  return { gpu, config, data, images, feed, trainer, stepsPerEpoch, probe }
 }
 
 const trainable: Trainable<AmdimFlags, AmdimConfig> = {

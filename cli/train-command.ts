@@ -2,7 +2,7 @@
 // came of it.
 
 import { rmdir } from 'node:fs/promises'
-import type { Split } from '../data/dataset.ts'
+import type { Dataset, Split } from '../data/dataset.ts'
 import { counted } from '../data/words.ts'
 import { countSteps } from '../data/loader.ts'
 import { DeviceLostError } from '../engine/errors.ts'
@@ -16,7 +16,7 @@ import { resumeCommand } from './command.ts'
 import type { Changes } from './history.ts'
 import { type OverrideFlags, type Settled, readOverrides, settled, withFile } from './overrides.ts'
 import { knnRows } from './knn.ts'
-import { type PlaceFlags, folderToResume, makeNextFree, savedConfig } from './place.ts'
+import { type PlaceFlags, checkPlace, folderToResume, makeNextFree, savedConfig } from './place.ts'
 import { openRunGpu } from './precision.ts'
 import { type Method, methods } from './presets.ts'
 import { type Progress, startProgress } from './progress.ts'
@@ -61,21 +61,23 @@ export async function trainAs<Flags extends RunFlags, Config extends AnyConfig>(
 ): Promise<number> {
   const resuming = folderToResume(flags)
   const saved = resuming === null ? null : goingOn(await savedConfig(method, resuming), flags, resuming)
-  const progress = startProgress({ json: flags.json ?? false })
   const overrides = await readOverrides(method.name, flags)
   const settings = withFile(flags, overrides)
   const settle = (given: Flags, software: boolean): Settled<Config> =>
     saved ? { config: saved, changes: {} } : settled(method.configOf, given, software, overrides)
   const draft = settle(settings, false).config
+  await checkPlace(draft, flags, resuming)
+  const progress = startProgress({ json: flags.json ?? false })
   const data = await openImages(draft, progress) // what is wrong with the data is told before a GPU is looked for
   try {
     const images = trainingImages(draft, data)
     const given = { ...settings, images: images.size }
+    if (resuming !== null) checkEnough(resuming, draft, images)
     countSteps(images, settle(given, false).config) // throws when there is not one
     const gpu = await openRunGpu(flags.adapter, draft)
     try {
       const { config, changes } = settle(given, gpu.software)
-      checkRoom(gpu, config, images, flags.resident)
+      checkRoom(gpu, config, images, flags.resident, { resuming: resuming !== null })
       const prepared = await method.prepare(gpu, config, data, flags)
       const place = await placed(prepared, { resuming, out: flags.out, changes })
       return await train(`${method.title}: ${method.describe(config)}`, place.prepared, {
@@ -88,6 +90,14 @@ export async function trainAs<Flags extends RunFlags, Config extends AnyConfig>(
     progress.stop()
     await closeImages(data)
   }
+}
+
+/** Throws Error for fewer images than a step of a run that has begun takes: its batch stays. */
+function checkEnough(dir: string, { batch }: AnyConfig, { size }: Dataset) {
+  if (size >= batch) return
+  throw new Error(
+    `${dir}: its steps take ${batch} images each, and the data set holds ${counted(size, 'image')} now; put back those that it was trained on, or start a new run`,
+  )
 }
 
 interface Placing {
@@ -123,7 +133,7 @@ async function train(
   const stop = { requested: false }
   const release = onInterrupt(stop, progress)
   try {
-    introduce(what, prepared, place)
+    introduce(what, prepared, { ...place, resumed })
     const outcome = await new Training(prepared, run, progress, stop).finish({ resumed })
     await writeReport(run.dir)
     progress.stop()
@@ -158,7 +168,7 @@ function tell(outcome: Outcome, { config, probe }: Prepared, run: RunFolder, pro
   if (probe)
     lines.push(
       '',
-      `kNN top-1 (k ${probe.k}, ${probe.bank.size} neighbours to choose from, ${probe.queries.size} test images)`,
+      `kNN top-1 (k ${probe.k}, ${counted(probe.bank.size, 'neighbour')} to choose from, ${counted(probe.queries.size, 'test image')})`,
       ...knnRows(outcome),
       '',
     )

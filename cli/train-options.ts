@@ -8,7 +8,7 @@ import { activationsHelp, precisionHelp } from './precision.ts'
 import { type Method, methods, presetLines } from './presets.ts'
 
 /** What --data takes, in words. */
-export const sources = `procedural (built in), or KIND:PATH with KIND cifar10, cifar100, idx (MNIST family), stl10, stl10-unlabeled or folder (JPEG, PNG, WebP)`
+export const sources = `procedural (built in), or KIND:PATH with KIND cifar10, cifar100, idx (MNIST family), stl10, stl10-unlabeled or folder (JPEG, PNG, WebP, GIF, TIFF, BMP, AVIF)`
 
 /** The methods, and what adds the command of each to `kindred train`. */
 export const trainCommands: readonly {

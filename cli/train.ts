@@ -6,24 +6,30 @@ import { countSteps } from '../data/loader.ts'
 import { type Dataset, type Split, isLabelled, subset } from '../data/dataset.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { recipeOf } from '../methods/views.ts'
-import { type Trainer, buildTrainer, measured } from './build.ts'
+import { type Trainer, buildTrainer } from './build.ts'
+import { resumeCommand } from './command.ts'
 import type { AnyConfig, RunConfig, TrainConfig } from './config.ts'
 import { type Feed, type Resident, openFeed } from './feed.ts'
-import { checkResumable, fingerprint } from './fingerprint.ts'
+import { type Digests, dataMetadata, digestsOf } from './fingerprint.ts'
 import { diverged, notFinite } from './finite.ts'
-import { changesSince, settingsMetadata } from './history.ts'
+import { type Change, changesSince, settingsMetadata } from './history.ts'
 import { explained, keepChanges } from './resume.ts'
 import { Losses, badWeights } from './losses.ts'
 import { KnnProbe } from './knn.ts'
+import { Measure } from './measure.ts'
 import { type Outcome, outcomeOf } from './outcome.ts'
 import type { Progress } from './progress.ts'
-import type { Metric, RunFolder } from './run-folder.ts'
+import { checkResumable, checkSettings } from './resumable.ts'
+import type { RunFolder } from './run-folder.ts'
 import { type State, loadTrainer, saveTrainer } from './trainer-state.ts'
 
 /** All that a training needs before it has a folder. */
 export interface Prepared {
   readonly gpu: Gpu
   readonly config: AnyConfig
+  /** What was read. */
+  readonly data: Split
+  /** What of it is trained on. */
   readonly images: Dataset
   readonly feed: Feed
   readonly trainer: Trainer
@@ -58,7 +64,7 @@ export async function prepare(
   const trainer = buildTrainer(gpu, config, { stepsPerEpoch, images: images.size, capture })
   const probe = probeOf(gpu, config, images, data.test)
   const feed = await openFeed(gpu, images, resident)
-  return { gpu, config, images, feed, trainer, stepsPerEpoch, probe }
+  return { gpu, config, data, images, feed, trainer, stepsPerEpoch, probe }
 }
 
 /** What measures kNN accuracy, or null when the set has no labels or no test images. */
@@ -78,8 +84,9 @@ export class Training {
   /** Set by Ctrl-C: the step under way is finished and saved, and training ends. */
   readonly #stop: { requested: boolean }
   readonly #losses: Losses
-  #images: Promise<string> | null = null // the fingerprint of what it is trained on
-  #best = -Infinity
+  readonly #measure: Measure
+  #digests: Promise<Digests> | null = null // of what it is trained on
+  #history: readonly Change[] = []
   #saved = -1 // the step of the last checkpoint
   #path = '' // and its file
   #reason: string | null = null // why a step was not replayed, as last told
@@ -90,6 +97,7 @@ export class Training {
     this.#run = run
     this.#progress = progress
     this.#stop = stop
+    this.#measure = new Measure(prepared, run, progress)
     this.#losses = new Losses(prepared, run, progress, (what) => this.#diverged(what))
   }
 
@@ -103,46 +111,46 @@ export class Training {
   async finish({ resumed = false } = {}): Promise<Outcome> {
     const { state } = this.#prepared.trainer
     await this.#resume(resumed)
-    if (this.#saved < 0) await this.#begin()
+    if (this.#saved < 0) {
+      await this.#measure.begin()
+      await this.#save()
+    } else if (await this.#measure.missed()) await this.#save(true)
     while (state.step < this.total && !this.#stop.requested) await this.#epoch()
     await this.#losses.drain()
     if (this.#saved < state.step) await this.#save()
-    else if (state.step >= this.total) await this.#measureEnd()
     return outcomeOf(this.#run, { step: state.step, total: this.total, loss: this.#losses.last })
   }
 
   /** Puts the training back to the newest checkpoint; what was measured after it is measured
    *  again. */
   async #resume(resumed: boolean) {
-    const { config, gpu, images, trainer } = this.#prepared
+    const { config, gpu, images, stepsPerEpoch, trainer } = this.#prepared
     const { dir } = this.#run
     const { checkpoint, damaged } = await this.#run.latest()
     for (const line of damaged) this.#progress.note(line)
     if (checkpoint) {
       const { step } = checkpoint
       const bank = config.method === 'memory-bank'
+      const digests = () => this.#known()
+      checkSettings(dir, checkpoint, config)
       await explained(changesSince(checkpoint.metadata, config), async () => {
-        await checkResumable(images, checkpoint, { dir, bank, total: this.total })
+        const { epochs } = config
+        await checkResumable(checkpoint, { dir, images, digests, bank, epochs, stepsPerEpoch })
         loadTrainer(gpu, trainer, checkpoint)
       })
       this.#saved = step
       this.#path = checkpoint.path
-      this.#progress.note(`${dir}: going on from step ${step} of ${this.total}`)
+      this.#progress.note(goingOnFrom(dir, config, { step, total: this.total }))
     } else if (resumed) this.#progress.note(`${dir}: there is no checkpoint yet, beginning at step 0`)
     await this.#run.truncateMetrics(this.#saved)
-    await keepChanges(this.#run, this.#progress, { config, checkpoint })
-    for (const { knn } of await this.#run.metrics()) this.#best = Math.max(this.#best, knn ?? -Infinity)
+    const isFinished = this.#saved >= this.total
+    this.#history = await keepChanges(this.#run, this.#progress, { config, checkpoint, isFinished })
+    if (checkpoint) await this.#measure.resume(checkpoint, (await this.#known()).measured)
   }
 
-  /** Measures what there is to beat, and saves the beginning. */
-  async #begin() {
-    const { config, probe, trainer } = this.#prepared
-    if (probe) {
-      const pixels = await probe.ofPixels()
-      const untrained = await probe.ofEncoder(measured(config, trainer))
-      this.#tell({ step: 0, epoch: 0, pixels, untrained })
-    } else this.#progress.note('kNN accuracy is not measured: the set has no labels, or no test images')
-    await this.#save()
+  #known(): Promise<Digests> {
+    const { config, data, images } = this.#prepared
+    return (this.#digests ??= digestsOf(images, data, config))
   }
 
   async #epoch() {
@@ -161,8 +169,11 @@ export class Training {
     await this.#losses.drain()
     const isDue = config.checkpointEvery === 0 || this.#isDue()
     // what is not finite is not worth measuring
-    const saved = isDue || this.#isMeasured(epoch + 1) ? await this.#state() : null
-    const best = await this.#measure(epoch + 1)
+    const saved = isDue || this.#measure.isDue(epoch + 1) ? await this.#state() : null
+    const best = await this.#measure.at(epoch + 1).catch(async (error: unknown) => {
+      await this.#save(false, saved) // the epoch is not lost with its measurement
+      throw error
+    })
     if (isDue || best) await this.#save(best, saved)
   }
 
@@ -179,49 +190,14 @@ export class Training {
     return checkpointEvery > 0 && this.#prepared.trainer.state.step % checkpointEvery === 0
   }
 
-  #isMeasured(epoch: number): boolean {
-    const { epochs, knn } = this.#prepared.config
-    return epoch === epochs || (knn.every > 0 && epoch % knn.every === 0)
-  }
-
-  /** Measures kNN accuracy when it is due, and returns whether it is the best yet. */
-  async #measure(epoch: number): Promise<boolean> {
-    const { config, probe, trainer } = this.#prepared
-    if (!probe || !this.#isMeasured(epoch)) return false
-    const knn = await probe.ofEncoder(measured(config, trainer))
-    this.#tell({ step: trainer.state.step, epoch, knn })
-    const best = knn > this.#best
-    this.#best = Math.max(knn, this.#best)
-    return best
-  }
-
-  /** Measures the end of a run that was made to end where it is. */
-  async #measureEnd() {
-    const { step } = this.#prepared.trainer.state
-    const isMeasured = (await this.#run.metrics()).some(
-      (metric) => metric.step === step && metric.knn !== undefined,
-    )
-    if (!isMeasured && step > 0) await this.#measure(this.#prepared.config.epochs)
-  }
-
-  #tell(metric: Metric) {
-    this.#run.append(metric)
-    const percent = (value: number | undefined) => `${(value ?? NaN).toFixed(1)}%`
-    const words =
-      metric.knn === undefined
-        ? `before training, kNN top-1: raw pixels ${percent(metric.pixels)}, untrained encoder ${percent(metric.untrained)}`
-        : `epoch ${metric.epoch}, kNN top-1: ${percent(metric.knn)}`
-    this.#progress.note(words, metric)
-  }
-
   /** What a checkpoint holds. Throws Error when there is a value in it that is not finite. */
   async #state(): Promise<State> {
-    const { config, gpu, images, trainer } = this.#prepared
+    const { config, gpu, trainer } = this.#prepared
     await this.#losses.drain() // every metric up to the checkpoint is on disk before it
     const { tensors, metadata } = await saveTrainer(gpu, trainer)
     const bad = notFinite(tensors)
     if (bad.length > 0) throw this.#diverged(badWeights(bad, trainer.state.step))
-    const known = { images: await (this.#images ??= fingerprint(images)), ...settingsMetadata(config) }
+    const known = { ...dataMetadata(await this.#known()), ...settingsMetadata(config) }
     return { tensors, metadata: { ...metadata, ...known } }
   }
 
@@ -237,6 +213,13 @@ export class Training {
     const { dir } = this.#run
     if (this.#saved < 0)
       return new Error(`${what}; there is no checkpoint of it: start again with another --out`)
-    return diverged(what, { method, dir, lr: schedule.lr, step: this.#saved, path: this.#path })
+    const { lr } = schedule
+    return diverged(what, { method, dir, lr, history: this.#history, step: this.#saved, path: this.#path })
   }
 }
+
+/** What is said of a run that is resumed; of one that is at its end, how it goes on. */
+const goingOnFrom = (dir: string, { method, epochs }: AnyConfig, at: { step: number; total: number }) =>
+  at.step < at.total
+    ? `${dir}: going on from step ${at.step} of ${at.total}`
+    : `${dir}: the run is finished already, at step ${at.step} of ${at.total}; a larger --epochs lengthens it, as in: ${resumeCommand(method, dir, '--epochs', String(2 * epochs))}`

@@ -3,6 +3,7 @@
 
 import type { Gpu } from '../engine/gpu.ts'
 import { restore, snapshot } from '../engine/checkpoint.ts'
+import { counted } from '../data/words.ts'
 import type { Named } from '../engine/optim/optimizer.ts'
 import type { SavedTensor } from '../engine/safetensors.ts'
 import type { Model } from '../models/layers.ts'
@@ -54,12 +55,15 @@ export function loadTrainer(gpu: Gpu, trainer: Trainer, { tensors, metadata }: S
   restore(gpu, kept.variables, tensors)
   restore(gpu, optimizer.state, behind(OPTIMIZER, tensors))
   for (const [name, { write }] of Object.entries(kept.counters)) {
-    const value = Number(metadata[name] ?? NaN)
+    const value = Number(metadata[name] || NaN)
     if (!Number.isInteger(value)) throw new Error(`checkpoint: ${name} is missing; it is of another method`)
     write(value)
   }
-  optimizer.t = Number(metadata['optimizer.t'])
-  state.step = Number(metadata['step'])
+  const [t, step] = [Number(metadata['optimizer.t'] || NaN), Number(metadata['step'] || NaN)]
+  if (!Number.isInteger(t) || !Number.isInteger(step))
+    throw new Error('checkpoint: step or optimizer.t is missing; it is not one of a run')
+  optimizer.t = t
+  state.step = step
 }
 
 /** The tensors whose names begin with `prefix`, without it. */
@@ -74,9 +78,9 @@ const behind = (prefix: string, tensors: ReadonlyMap<string, SavedTensor>) =>
 function checkSizes(variables: Named, tensors: ReadonlyMap<string, SavedTensor>) {
   const words: Readonly<Record<string, (was: number, is: number) => string>> = {
     queue: (was, is) =>
-      `checkpoint: its queue holds ${was} keys, the run's configuration says ${is}; a queue cannot be resized, start a new run`,
+      `checkpoint: its queue holds ${counted(was, 'key')}, the run's configuration says ${is}; a queue cannot be resized, start a new run`,
     'bank.rows': (was, is) =>
-      `checkpoint: its memory bank is of ${was} images, the data set has ${is}; a bank belongs to its data set, start a new run`,
+      `checkpoint: its memory bank is of ${counted(was, 'image')}, the data set has ${is}; a bank belongs to its data set, start a new run`,
   }
   for (const [name, tell] of Object.entries(words)) {
     const [was, is] = [tensors.get(name)?.shape[0], variables[name]?.shape[0]]

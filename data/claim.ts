@@ -7,10 +7,11 @@
 // removes what has meanwhile become somebody's.
 
 import { randomBytes } from 'node:crypto'
-import { constants, copyFile, link, readFile, rm, writeFile } from 'node:fs/promises'
+import { constants, copyFile, link, lstat, readFile, rm, writeFile } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { type Holder, parseHolder, self, stateOf } from './holder.ts'
+import { kindOf } from './paths.ts'
 
 /** The function that gives a claim back, or who holds it; `seen` is false when that cannot be
  * looked up from here. */
@@ -18,11 +19,20 @@ export type Claim =
   | { readonly release: () => Promise<void> }
   | { readonly holder: Holder; readonly seen: boolean }
 
+/** Somebody else's claim. */
+type Held = Extract<Claim, { readonly holder: Holder }>
+
+/** Thrown where a path can be nobody's claim, in words that begin with it. */
+export class ClaimError extends Error {
+  override readonly name = 'ClaimError'
+}
+
 const PATIENCE = 10_000 // milliseconds that others may take to remove a claim; it takes them less than one
 const UNREADABLE = 5 // looks at a claim that makes no sense before it counts as left by a crash
 
 /** Claims `path` for this process, at once or not at all. A claim whose process is gone is taken
- * over. Throws what the file system throws. */
+ * over. Throws ClaimError for what is no file, or where others keep taking it and giving it back for
+ * ten seconds, and what the file system throws. */
 export async function claim(path: string): Promise<Claim> {
   const token = randomBytes(6).toString('hex')
   const text = JSON.stringify({ ...self(), token })
@@ -32,20 +42,34 @@ export async function claim(path: string): Promise<Claim> {
     for (let unreadable = 0; ;) {
       if (await place(draft, path, text)) return { release: () => release(path, text) }
       const found = await contentOf(path)
-      if (found === null) continue
-      const holder = parseHolder(found)
-      const state = holder && stateOf(holder)
-      if (holder && state !== 'gone') return { holder, seen: state === 'there' }
-      if (!holder && ++unreadable < UNREADABLE) await pause(20)
+      const held = found === null ? null : heldBy(found)
+      if (held) return held
+      const isLate = Date.now() > until
+      if (found === null) await pause(1)
+      else if (parseHolder(found) === null && ++unreadable < UNREADABLE) await pause(20)
       else {
         const busy = await removeLeft(path)
-        if (busy && Date.now() > until) return busy
+        if (busy && isLate) return busy
         if (busy) await pause(5)
       }
+      if (isLate) throw new ClaimError(`${path} changes all the time; see which programs write it`)
     }
   } finally {
     await rm(draft, { force: true })
   }
+}
+
+/** Who holds `path` now, or null. Changes nothing. Throws as `claim`. */
+export async function heldNow(path: string): Promise<Held | null> {
+  const found = await contentOf(path)
+  return found === null ? null : heldBy(found)
+}
+
+/** The claim that a text is, of a process that is not gone. */
+function heldBy(text: string): Held | null {
+  const holder = parseHolder(text)
+  const state = holder && stateOf(holder)
+  return holder && state !== 'gone' ? { holder, seen: state === 'there' } : null
 }
 
 /** Runs `body` while this process holds `path`, waiting for others to give it back. Throws Error
@@ -67,7 +91,7 @@ export async function holding<T>(path: string, body: () => Promise<T>): Promise<
 }
 
 /** Removes a claim that nobody alive holds. Returns who else is about to, if somebody is. */
-async function removeLeft(path: string): Promise<Exclude<Claim, { release: unknown }> | null> {
+async function removeLeft(path: string): Promise<Held | null> {
   const turn = await claim(`${path}.takeover`)
   if ('holder' in turn) return turn
   try {
@@ -98,12 +122,17 @@ async function place(draft: string, path: string, text: string): Promise<boolean
 }
 
 async function release(path: string, text: string) {
-  if ((await contentOf(path)) === text) await rm(path, { force: true })
+  const found = await contentOf(path).catch(() => null) // what is no file is not ours either
+  if (found === text) await rm(path, { force: true })
 }
 
-/** The text of a file, or null when there is none. */
+/** The text of a file, or null when there is none. Throws ClaimError for what is no file: a link
+ * may lead nowhere, and a pipe would be waited for without end. */
 async function contentOf(path: string): Promise<string | null> {
   try {
+    const status = await lstat(path)
+    const kind = status.isSymbolicLink() ? 'a link' : kindOf(status)
+    if (!status.isFile()) throw new ClaimError(`${path} is ${kind} and must be a file; delete it`)
     return await readFile(path, 'utf8')
   } catch (error) {
     if (codeOf(error) === 'ENOENT') return null

@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { program, quoted, resumeCommand } from '../../cli/command.ts'
+import { printable } from '../../kernels/printable.ts'
 
 const test = suite<{ dir: string }>('command')
 test.before.each((context) => {
@@ -15,7 +16,7 @@ test.before.each((context) => {
 test.after.each(({ dir }) => rmSync(dir, { recursive: true }))
 
 test('has words that a shell reads as they are', () => {
-  const words = ['runs/a', 'my run', "it's", '$HOME', '~', '*', 'a\nb', '', '-', 'ü', 'a\\b', '"', '#', '!']
+  const words = ['runs/a', 'my run', "it's", '$HOME', '~', '*', '', '-', 'ü', 'a\\b', '"', '#', '!']
   const line = words.map((word) => quoted(word, 'linux')).join(' ')
   const read = execFileSync('sh', ['-c', `printf '%s\\0' ${line}`], { encoding: 'utf8' })
   assert.equal(read.split('\0').slice(0, -1), words)
@@ -30,6 +31,14 @@ test('goes on with a run whatever its name', () => {
     "npx kindred train moco --resume 'my run' --lr 1e-3",
   )
   assert.is(resumeCommand('moco', '-a'), 'npx kindred train moco --resume ./-a')
+})
+
+test('spells what a terminal obeys so that a shell reads it back', () => {
+  const name = "a\u001b[2J\n\u009b\u202e1'\\x9b ü"
+  const word = quoted(name, 'linux')
+  assert.is(word, "$'a\\x1b[2J\\x0a\\xc2\\x9b\\xe2\\x80\\xae1\\'\\\\x9b ü'")
+  assert.is(printable(word), word)
+  assert.is(execFileSync('bash', ['-c', `printf %s ${word}`], { encoding: 'utf8' }), name)
 })
 
 test('begins with what is found where it is typed', ({ dir }) => {

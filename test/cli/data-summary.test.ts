@@ -95,7 +95,7 @@ test('a set without labels has nothing to measure, and needs no story', () => {
   })
   assert.is(
     told(false, { train: bare, test: bare }),
-    'read procedural: 1 training and 1 test images\n  no labels: nothing can be measured, training needs none\n',
+    'read procedural: 1 training and 1 test image\n  no labels: nothing can be measured, training needs none\n',
   )
 })
 
@@ -109,6 +109,7 @@ test('an evaluation of what has nothing to measure is refused', () => {
   refused(bare, bare, 'no labels')
   refused(half([0, 1], names), half([], names), 'no labelled training images, or no test images')
   refused(half([-1], names), half([1], names), 'no labelled training images, or no test images')
+  refused(half([0, 1], names), half([-1], names), 'no labelled test images')
 })
 
 test.run()

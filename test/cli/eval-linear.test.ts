@@ -126,6 +126,19 @@ test('what the data set or a flag lets grow is checked against what the adapter 
   )
 })
 
+test('of a run that is resumed no flag is named that a resumed run refuses', () => {
+  const bank = configOf('memory-bank', { negatives: 500 }, false)
+  const resuming = { resuming: true }
+  refuses(
+    () => checkRoom(binding(2 ** 17), bank, images, 'auto', resuming),
+    'memory bank of one slot per image: 1000 of 64 numbers each have 256000 bytes and this adapter binds at most 131072; name another with --adapter, or start a new run',
+  )
+  refuses(
+    () => checkRoom(binding(2 ** 19), bank, images, 'on', resuming),
+    '--resident: the 1000 images have 3072000 bytes and this adapter binds at most 524288; leave it at auto, which streams them',
+  )
+})
+
 test('a queue that is too large is told before a folder is made', ({ dir }) => {
   const out = join(dir, 'none')
   const { code, err } = kindred(

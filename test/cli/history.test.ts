@@ -7,7 +7,9 @@ import {
   changesSince,
   describeChanges,
   extended,
+  lowerRate,
   settingsMetadata,
+  unused,
 } from '../../cli/history.ts'
 import { configOf } from '../../cli/config.ts'
 import { goingOn } from '../../cli/resume.ts'
@@ -34,6 +36,30 @@ test('keeps a change once', () => {
   assert.equal(extended([], change), [change])
   assert.equal(extended([change], { ...change }), [change])
   assert.equal(extended([change], { ...change, step: 4 }).length, 2)
+})
+
+test('forgets what no step has used, but not where the images were', () => {
+  const lr = { from: 0.1, to: 0.2 }
+  const data = { from: 'a', to: 'b' }
+  const [first, second] = [
+    { step: 2, changes: { lr } },
+    { step: 4, changes: { lr, data } },
+  ]
+  assert.equal(unused([first, second], 4), [first, { step: 4, changes: { data } }])
+  assert.equal(unused([first, { step: 6, changes: { lr } }], 4), [first])
+})
+
+test('advises a rate that has worked, or a tenth', () => {
+  const change = (step: number, from: number, to: number) => ({
+    step,
+    changes: { 'schedule.lr': { from, to } },
+  })
+  assert.is(lowerRate(1e20, []), 1e19)
+  assert.is(lowerRate(0.37, []), 0.037)
+  assert.is(lowerRate(100, [change(8, 0.1, 100)]), 0.1)
+  assert.is(lowerRate(100, [change(0, 0.1, 100)]), 10, 'no step was made at 0.1')
+  assert.is(lowerRate(100, [change(8, 0.1, 50), change(8, 50, 100)]), 0.1, 'nor one at 50')
+  assert.is(lowerRate(0.05, [change(8, 0.1, 0.05)]), 0.005)
 })
 
 test('a run goes on with another rate or length, and no other setting', () => {

@@ -1,13 +1,15 @@
 // The lock that a run folder and a cache are held by.
 
-import { fork } from 'node:child_process'
+import { execFileSync, fork } from 'node:child_process'
 import {
   existsSync,
+  mkdirSync,
   mkdtempSync,
   openSync,
   readFileSync,
   readdirSync,
   rmSync,
+  symlinkSync,
   unlinkSync,
   writeFileSync,
 } from 'node:fs'
@@ -24,7 +26,7 @@ const role = process.argv[2]
 /** Takes a lock whenever it is told where, and says whether it was alone with it. */
 function take() {
   process.on('message', (path: string) => {
-    void lock(path, 'run').then(
+    void lock(path, 'run', { resuming: false }).then(
       async (release) => {
         const witness = `${path}.witness`
         let alone = true
@@ -79,14 +81,15 @@ function tests() {
     })
 
   test('of this process is refused to this process', async ({ dir }) => {
-    const release = await lock(join(dir, 'lock'), 'run')
+    const release = await lock(join(dir, 'lock'), 'run', { resuming: false })
     assert.is(await refusalOf(dir), inUse)
+    assert.is(await refusalOf(dir, true), 'run is in use by process N; wait for it to end or stop it')
     await release()
     assert.not(existsSync(join(dir, 'lock')))
   })
 
   test('that is no longer ours is left alone when it is given back', async ({ dir }) => {
-    const release = await lock(join(dir, 'lock'), 'run')
+    const release = await lock(join(dir, 'lock'), 'run', { resuming: false })
     writeFileSync(join(dir, 'lock'), "another's")
     await release()
     assert.is(readFileSync(join(dir, 'lock'), 'utf8'), "another's")
@@ -99,6 +102,27 @@ function tests() {
       await refusalOf(dir),
       `run is in use by process N of elsewhere, which cannot be seen from here; wait for it to end, choose another --out, or delete ${path} if it is gone`,
     )
+  })
+
+  test('that is a link, a pipe or a folder is refused at once, and so is what removes it', async ({
+    dir,
+  }) => {
+    const path = join(dir, 'lock')
+    const make = {
+      'a link': (at: string) => symlinkSync(join(dir, 'nowhere'), at),
+      'a folder': (at: string) => mkdirSync(at),
+      'a pipe': (at: string) => execFileSync('mkfifo', [at]),
+    }
+    for (const [kind, put] of Object.entries(make)) {
+      put(path)
+      assert.is(await refusalOf(dir), `${path} is ${kind} and must be a file; delete it`)
+      rmSync(path, { recursive: true })
+      writeFileSync(path, stale)
+      put(`${path}.takeover`)
+      assert.is(await refusalOf(dir), `${path}.takeover is ${kind} and must be a file; delete it`)
+      rmSync(`${path}.takeover`, { recursive: true })
+      rmSync(path)
+    }
   })
 
   test('is judged by more than the number of its process', () => {
@@ -118,8 +142,8 @@ function tests() {
   test.run()
 }
 
-const refusalOf = (dir: string) =>
-  lock(join(dir, 'lock'), 'run').then(
+const refusalOf = (dir: string, resuming = false) =>
+  lock(join(dir, 'lock'), 'run', { resuming }).then(
     () => 'was not refused',
     (error: Error) => error.message.replace(/process \d+/, 'process N'),
   )

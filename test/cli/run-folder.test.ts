@@ -7,6 +7,7 @@ import {
   readFileSync,
   readdirSync,
   rmSync,
+  symlinkSync,
   truncateSync,
   writeFileSync,
 } from 'node:fs'
@@ -15,7 +16,9 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { save } from '../../engine/node-files.ts'
 import type { SavedTensor } from '../../engine/safetensors.ts'
+import { resumeCommand } from '../../cli/command.ts'
 import { createRun, openRun, resumeRun } from '../../cli/run-folder.ts'
 import { refuses } from '../fixtures/refusal.ts'
 
@@ -78,7 +81,7 @@ function tests() {
     await (await createRun(dir, { method: 'simclr' })).close()
     assert.is(
       await message(createRun(dir, { method: 'moco' })),
-      `${dir} already holds a run; resume it with --resume, or choose another --out`,
+      `${dir} already holds a run; choose another --out, or go on with: ${resumeCommand('simclr', dir)}`,
     )
     assert.equal((await openRun(dir)).config, { method: 'simclr' })
     assert.equal(readdirSync(dir).sort(), ['checkpoints', 'config.json'])
@@ -115,6 +118,13 @@ function tests() {
       await message(openRun(dir)),
       `${join(dir, 'config.json')} is damaged: it is not a JSON object (line 3); restore it, or train again with another --out`,
     )
+    rmSync(join(dir, 'config.json'))
+    symlinkSync(join(dir, 'lost'), join(dir, 'config.json'))
+    assert.is(
+      await message(openRun(dir)),
+      `${join(dir, 'config.json')} is a link to ${join(dir, 'lost')}, which does not exist; restore it, or train again with another --out`,
+    )
+    rmSync(join(dir, 'config.json'))
     for (const text of ['{"method": "sim', '[]', '']) {
       writeFileSync(join(dir, 'config.json'), text)
       assert.match(await message(openRun(dir)), /config\.json is damaged: it is not a JSON object/)
@@ -181,6 +191,32 @@ function tests() {
     await run.close()
   })
 
+  test('resumes before a checkpoint whose metadata cannot be true, and names it', async ({ dir }) => {
+    const run = await createRun(dir, {})
+    const path = join(dir, 'checkpoints', fileOf(2))
+    const counter = (name: string, value: string) =>
+      `its ${name} must be a whole number from 0 on, got "${value}"; the file is damaged`
+    const settings = 'its settings (config) are not what was saved; the file is damaged'
+    const cases: readonly (readonly [metadata: Record<string, string>, reason: string])[] = [
+      [{ step: '-3' }, counter('step', '-3')],
+      [{ step: '' }, counter('step', '')],
+      [{ step: 'two' }, counter('step', 'two')],
+      [{ step: '2', 'optimizer.t': '1e9' }, counter('optimizer.t', '1e9')],
+      [{ step: '2', 'queue.pointer': '' }, counter('queue.pointer', '')],
+      [{}, 'it holds no step; it is not a checkpoint of a run'],
+      [{ step: '2', config: '{"lr":' }, settings],
+      [{ step: '2', config: '[]' }, settings],
+      [{ step: '2', config: '{}', 'config.sha256': '00' }, settings],
+    ]
+    for (const [metadata, reason] of cases) {
+      await run.saveCheckpoint(1, tensors(1), {}, { keep: 3 })
+      await save(path, tensors(2), metadata)
+      const { checkpoint, damaged } = await run.latest()
+      assert.equal([checkpoint?.step, damaged], [1, [`${path}: ${reason}`]])
+    }
+    await run.close()
+  })
+
   test('drops what a resumed run measures again, and a line cut short', async ({ dir }) => {
     const run = await createRun(dir, {})
     for (let step = 1; step <= 6; step++) run.append({ step, loss: step })
@@ -200,6 +236,18 @@ function tests() {
       await message(again.metrics()),
       `${path}: line 7 is damaged; delete that line to go on without it`,
     )
+    const remedy = 'mend the line, or delete it to go on without it'
+    for (const [line, words] of [
+      ['{"step":8,"loss":"abc"}', 'loss must be a number, got "abc"'],
+      ['{"step":"8","loss":1}', 'step must be a whole number from 0 on, got "8"'],
+      ['{"loss":1}', 'step is missing; it must be a whole number from 0 on'],
+      ['{"step":1,"knn":null}', 'knn must be a number, got null'],
+      ['{"step":1,"terms":{"nce":"1"}}', 'terms.nce must be a number, got "1"'],
+      ['{"step":1,"changed":3}', 'changed must be an object, got 3'],
+    ]) {
+      writeFileSync(path, `{"step":0}\n${line}\n`)
+      assert.is(await message(again.metrics()), `${path}: line 2: ${words}; ${remedy}`)
+    }
   })
 
   test('is held by one process at a time', async ({ dir }) => {

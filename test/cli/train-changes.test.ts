@@ -51,22 +51,45 @@ test('weights that are not finite are not saved, and the command that is printed
   assert.equal([config(run)['history'], config(run)['epochs']], [[{ step: 0, changes }], 2])
 })
 
-test('an edit of config.json is told by its digest in the checkpoint', async ({ run }) => {
+test('an edit of config.json that changes no step is told; any other is refused', async ({ run }) => {
   const { metadata } = decodeSafetensors(readFileSync(join(run, 'checkpoints/step-00000002.safetensors')))
   assert.match(metadata['config.sha256'] ?? '', /^[0-9a-f]{64}$/)
   const path = join(run, 'config.json')
-  writeFileSync(path, JSON.stringify({ ...config(run), temperature: 0.25 }))
-  const { code, out, err } = await kindred('train', 'simclr', '--resume', run)
+  const before = config(run)
+  const resume = () => kindred('train', 'simclr', '--resume', run)
+  writeFileSync(path, JSON.stringify({ ...before, checkpointEvery: 7 }))
+  const { code, out, err } = await resume()
   assert.is(code, 0, err)
-  assert.match(out, /changed since the checkpoint of step 2: temperature 0\.5 -> 0\.25/)
-  assert.match(metricsOf(run), /\n{"step":2,"changed":{"temperature":{"from":0.5,"to":0.25}}}\n$/)
-  writeFileSync(path, JSON.stringify({ ...config(run), temperature: 0.5, batch: 16, epochs: 0, widht: 1 }))
-  const refused = await kindred('train', 'simclr', '--resume', run)
+  assert.match(out, /changed since the checkpoint of step 2: checkpointEvery 0 -> 7/)
+  assert.match(metricsOf(run), /\n{"step":2,"changed":{"checkpointEvery":{"from":0,"to":7}}}\n$/)
+  writeFileSync(path, JSON.stringify({ ...before, temperature: 0.25, batch: 16, subset: 20 }))
+  const refused = await resume()
   assert.is(refused.code, 1)
   assert.is(
-    refused.err,
+    refused.err.split('\n').at(-2),
+    `kindred: ${run}: config.json has other settings than the checkpoint of step 2: batch 32 -> 16, subset null -> 20, temperature 0.5 -> 0.25; a run that has begun keeps them, but for --data, --lr and --epochs; put back batch 32, subset null, temperature 0.5, or start a new run`,
+  )
+  writeFileSync(path, JSON.stringify({ ...before, epochs: 0, widht: 1 }))
+  const wrong = await resume()
+  assert.is(wrong.code, 1)
+  assert.is(
+    wrong.err,
     `kindred: ${path}: 2 fields are wrong; mend the file\n  epochs: must be a whole number from 1 on, got 0\n  widht: is not known; known are ${Object.keys(known).join(', ')}\n`,
   )
+  writeFileSync(path, JSON.stringify(before))
+})
+
+test('a finished run says so, and no change that no step has used is kept', async ({ run }) => {
+  const before = config(run)
+  const { code, out, err } = await kindred('train', 'simclr', '--resume', run, '--lr', '0.5')
+  assert.is(code, 0, err)
+  assert.match(
+    out,
+    /a run: the run is finished already, at step 2 of 2; a larger --epochs lengthens it, as in: npx kindred train simclr --resume '.*' --epochs 4\n/,
+  )
+  assert.not.match(out, /changed since/)
+  assert.equal(config(run), before)
+  assert.not.match(metricsOf(run), /"step":2,"changed"/)
 })
 
 const known = {

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { onInterrupt } from '../../cli/interrupt.ts'
 import { cli, kindred, runCli, signalAfter } from '../fixtures/cli.ts'
 
 const test = suite<{ dir: string }>('output of kindred')
@@ -65,6 +66,24 @@ test('to a terminal that closes ends as SIGTERM does; steps carry epoch and rate
   assert.match(out, /stopped and saved at step \d+ of 1998; go on with: npx kindred train simclr --resume /)
   const step = JSON.parse(out.split('\n').find((line) => line.includes('"event":"step"')) ?? '') as object
   assert.equal(Object.keys(step).slice(0, 7), ['event', 'step', 'total', 'epoch', 'loss', 'lr', 'images'])
+})
+
+test('of an error as an event spells what a terminal obeys', async () => {
+  const name = '/nowhere\u009b2J\u202e'
+  const { out } = await kindred('train', 'simclr', '--resume', name, '--json')
+  assert.match(out, /^{"event":"error","text":"\/nowhere\\u009b2J\\u202e does not exist; /)
+  assert.is((JSON.parse(out) as { text: string }).text.split(' ')[0], name)
+})
+
+test('of SIGTERM does not speak of Ctrl-C', () => {
+  const notes: string[] = []
+  const stop = { requested: false }
+  const progress = { start() {}, update() {}, note: (line: string) => void notes.push(line), stop() {} }
+  const release = onInterrupt(stop, progress)
+  process.emit('SIGTERM')
+  release()
+  process.removeAllListeners('SIGINT')
+  assert.equal([stop.requested, notes], [true, ['stopping after this step and saving']])
 })
 
 test('is told of errors as events, with the exit code unchanged', async () => {

@@ -1,15 +1,18 @@
 // What becomes of a run whose images, folder or checkpoints have changed since it began.
 
-import { cpSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { checkResumable, fingerprint } from '../../cli/fingerprint.ts'
+import { digestsOf, sampleOf } from '../../cli/fingerprint.ts'
+import { type GoingOn, checkResumable } from '../../cli/resumable.ts'
 import { procedural } from '../../data/procedural.ts'
 import { decodeSafetensors } from '../../engine/safetensors.ts'
 import { kindred, metricsOf } from '../fixtures/cli.ts'
 import { picture } from '../fixtures/images.ts'
+
+const knn = { every: 1, k: null, temperature: 0.5, bank: null, queries: null }
 
 const test = suite<{ dir: string; photos: string; run: string }>('kindred train --resume')
 test.before(async (context) => {
@@ -36,7 +39,8 @@ test('goes on with the same images, and with no others', async ({ photos, run })
   assert.is(first.code, 0, first.err)
   assert.match(first.out, /warm-up of 2 steps, the run has 2: the learning rate climbs to the end/)
   const { metadata } = decodeSafetensors(readFileSync(join(run, 'checkpoints/step-00000002.safetensors')))
-  assert.match(metadata['images'] ?? '', /^[0-9a-f]{8}$/)
+  for (const name of ['images.sha256', 'measured.sha256'])
+    assert.match(metadata[name] ?? '', /^[0-9a-f]{64}$/)
   const resume = () => kindred('train', 'simclr', '--resume', run)
   const same = await resume()
   assert.is(same.code, 0, same.err)
@@ -73,17 +77,42 @@ test('says so where there is no checkpoint to go on from', async ({ dir, run }) 
   assert.is(metricsOf(bare), metricsOf(run))
 })
 
-test('a run that is shorter than its checkpoint is refused', async ({ dir, run }) => {
-  const shorter = join(dir, 'shorter')
-  cpSync(run, shorter, { recursive: true })
-  const config = readFileSync(join(shorter, 'config.json'), 'utf8')
-  writeFileSync(join(shorter, 'config.json'), config.replace('"batch": 4', '"batch": 8'))
-  const { code, err } = await kindred('train', 'simclr', '--resume', shorter)
-  assert.is(code, 1)
+test('a run that would end before its checkpoint is told the least length', async ({ run }) => {
+  const { code, err } = await kindred('train', 'simclr', '--resume', run, '--epochs', '3')
+  assert.is(code, 0, err)
+  const shorter = await kindred('train', 'simclr', '--resume', run, '--epochs', '2')
+  assert.is(shorter.code, 1)
   assert.match(
-    err,
-    /its checkpoint is of step 2, but with its images and config.json as they are now the run ends at step 1;/,
+    shorter.err,
+    /run: its checkpoint is of step 6, and a run of 2 epochs of 2 steps ends at step 4; give --epochs 3 or more; changed since the checkpoint: epochs 3 -> 2\n$/,
   )
+})
+
+test('a changed test half, or other labels, are said, and accuracies not compared', async ({ dir }) => {
+  const [photos, run] = [join(dir, 'labelled'), join(dir, 'measured')]
+  for (let i = 0; i < 8; i++) {
+    await picture(join(photos, 'train', 'ab'[i % 2] ?? '', `${i}.png`), [20 * i, 200 - 9 * i, 60])
+    if (i < 4) await picture(join(photos, 'test', 'ab'[i % 2] ?? '', `${i}.png`), [20 * i, 200 - 9 * i, 60])
+  }
+  const tiny = '--size 16 --model resnet8 --width 2 --batch 4 --epochs 1 --preset simclr-demo --json'
+  const data = ['--data', `folder:${photos}`]
+  const first = await kindred('train', 'simclr', ...data, ...tiny.split(' '), '--out', run)
+  assert.is(first.code, 0, first.err)
+  await picture(join(photos, 'test', 'a', '0.png'), [250, 3, 250])
+  const resume = (...more: string[]) => kindred('train', 'simclr', '--resume', run, ...more)
+  const words =
+    /measured: labels, names of classes, test images or the settings of kNN have changed since they were last measured: accuracies from here on are not compared with earlier ones/
+  const replaced = await resume('--epochs', '2')
+  assert.is(replaced.code, 0, replaced.err)
+  assert.match(replaced.out, words)
+  assert.match(replaced.out, /raw pixels +-\n/, 'of the earlier test half')
+  const lines = metricsOf(run).trim().split('\n')
+  const at = lines.findIndex((line) => line.startsWith('{"step":2,"changed":{"measured":{"from":"'))
+  assert.match(lines[at + 1] ?? '', /^{"step":2,"changed":{"epochs"|^{"step":2,"epoch":1,"knn":/)
+  assert.not.match((await resume()).out, words, 'said once')
+  renameSync(join(photos, 'train', 'b'), join(photos, 'train', 'c'))
+  renameSync(join(photos, 'test', 'b'), join(photos, 'test', 'c'))
+  assert.match((await resume()).out, words)
 })
 
 test('a run of another method is told how to go on', async ({ run }) => {
@@ -95,13 +124,19 @@ test('a run of another method is told how to go on', async ({ run }) => {
   )
 })
 
-test('checkpoints that name no images go on as before', async () => {
-  const { train } = procedural({ train: 4, test: 1 })
-  const at = { dir: 'r', bank: false, total: 12 }
-  await checkResumable(train, { step: 12, metadata: {} }, at)
-  await checkResumable(train, { step: 3, metadata: { images: await fingerprint(train) } }, at)
-  const refused = await checkResumable(train, { step: 14, metadata: {} }, at).catch((error: unknown) => error)
-  assert.match(String(refused), /r: its checkpoint is of step 14, but .* the run ends at step 12/)
+test('checkpoints that name no images, or 32 of them, go on as before', async () => {
+  const { train, ...data } = procedural({ train: 4, test: 1 })
+  const digests = () => digestsOf(train, data, { knn })
+  const run: GoingOn = { dir: 'r', images: train, digests, bank: false, epochs: 3, stepsPerEpoch: 4 }
+  await checkResumable({ step: 12, metadata: {} }, run)
+  await checkResumable({ step: 3, metadata: { images: await sampleOf(train) } }, run)
+  const refusal = (step: number, metadata: Record<string, string>) =>
+    checkResumable({ step, metadata }, run).then(
+      () => 'was not refused',
+      (error: Error) => error.message,
+    )
+  assert.match(await refusal(3, { images: '01234567' }), /^r: it was trained on other images than the 4 /)
+  assert.match(await refusal(14, {}), /^r: its checkpoint is of step 14, .*; give --epochs 4 or more$/)
 })
 
 test.run()

@@ -8,6 +8,7 @@ import * as assert from 'uvu/assert'
 import { DeviceLostError } from '../../engine/errors.ts'
 import { openGpu } from '../../engine/node.ts'
 import { configOf } from '../../cli/config.ts'
+import type { KnnProbe } from '../../cli/knn.ts'
 import type { Progress } from '../../cli/progress.ts'
 import { createRun, resumeRun } from '../../cli/run-folder.ts'
 import { Training, prepare } from '../../cli/train.ts'
@@ -86,6 +87,36 @@ test('stops at a loss that is no number, with the last good state on disk', asyn
     )
   }
   assert.is((await run.latest()).checkpoint?.step, 0)
+  await run.close()
+  gpu.destroy()
+})
+
+test('keeps an epoch whose measurement fails, and measures it when it goes on', async ({ dir }) => {
+  const gpu = await openGpu()
+  const run = await createRun(join(dir, 'unmeasured'), { ...config })
+  const prepared = await prepare(gpu, config, data)
+  let measured = 0
+  const probe = {
+    ofPixels: () => Promise.resolve(10),
+    ofEncoder: () => (measured++ === 0 ? Promise.resolve(11) : Promise.reject(new Error('no room'))),
+  } as unknown as KnnProbe // as much of one as a training asks
+  const failed = await new Training({ ...prepared, probe }, run, quiet, { requested: false }).finish().then(
+    () => 'was not refused',
+    (error: Error) => error.message,
+  )
+  assert.is(failed, 'no room')
+  assert.is((await run.latest()).checkpoint?.step, 3)
+  const again = await prepare(gpu, config, data)
+  await new Training(again, run, quiet, { requested: false }).finish()
+  const knn = (await run.metrics()).filter((metric) => metric.knn !== undefined)
+  assert.equal(
+    knn.map(({ step, epoch }) => [step, epoch]),
+    [
+      [3, 1],
+      [6, 2],
+      [9, 3],
+    ],
+  )
   await run.close()
   gpu.destroy()
 })
