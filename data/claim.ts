@@ -1,10 +1,9 @@
-// A file that one process at a time may hold: a lock that outlives kill -9 and never has two
-// holders.
+// A lock file that one process at a time holds. It survives kill -9 and never has two holders.
 //
-// The claim is written beside its place and linked into it, which one of any number of processes
-// can do, so that it is never seen half written. A claim whose process is gone is removed only by
-// who holds the claim on removing it, `<path>.takeover`, and only after another look: nobody
-// removes what has meanwhile become somebody's.
+// A process writes its claim to a draft and links the draft to the lock's path. Only one process
+// can do that, and nobody sees a claim half written. The claim of a dead process is removed under a
+// second lock, `<path>.takeover`, after it was read again: so nobody removes a claim that a living
+// process has made meanwhile.
 
 import { randomBytes } from 'node:crypto'
 import { constants, copyFile, link, readFile, rm, writeFile } from 'node:fs/promises'
@@ -12,17 +11,17 @@ import { basename, dirname, join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { type Holder, parseHolder, self, stateOf } from './holder.ts'
 
-/** The function that gives a claim back, or who holds it; `seen` is false when that cannot be
- * looked up from here. */
+/** Either the function that releases the lock, or its present holder. `seen` is false when the
+ *  holder cannot be looked up from here. */
 export type Claim =
   | { readonly release: () => Promise<void> }
   | { readonly holder: Holder; readonly seen: boolean }
 
-const PATIENCE = 10_000 // milliseconds that others may take to remove a claim; it takes them less than one
-const UNREADABLE = 5 // looks at a claim that makes no sense before it counts as left by a crash
+const PATIENCE = 10_000 // milliseconds to wait for others to remove a claim; it takes less than one
+const UNREADABLE = 5 // reads of a claim that is no JSON before it counts as left by a crash
 
-/** Claims `path` for this process, at once or not at all. A claim whose process is gone is taken
- * over. Throws what the file system throws. */
+/** Claims `path` for this process without waiting for its holder. Takes over the claim of a dead
+ *  process. Throws the file system's errors. */
 export async function claim(path: string): Promise<Claim> {
   const token = randomBytes(6).toString('hex')
   const text = JSON.stringify({ ...self(), token })
@@ -48,8 +47,8 @@ export async function claim(path: string): Promise<Claim> {
   }
 }
 
-/** Runs `body` while this process holds `path`, waiting for others to give it back. Throws Error
- * after ten seconds. */
+/** Runs `body` while this process holds `path`. Waits for the holder to release it. Throws Error
+ *  after ten seconds. */
 export async function holding<T>(path: string, body: () => Promise<T>): Promise<T> {
   const until = Date.now() + PATIENCE
   for (;;) {
@@ -66,13 +65,13 @@ export async function holding<T>(path: string, body: () => Promise<T>): Promise<
   }
 }
 
-/** Removes a claim that nobody alive holds. Returns who else is about to, if somebody is. */
+/** Removes the claim of a dead process. Returns the other process that is removing it, if any. */
 async function removeLeft(path: string): Promise<Exclude<Claim, { release: unknown }> | null> {
   const turn = await claim(`${path}.takeover`)
   if ('holder' in turn) return turn
   try {
     const found = await contentOf(path)
-    if (found === null) return null // what comes now is somebody's
+    if (found === null) return null // a claim made from now on is a living process's
     const holder = parseHolder(found)
     if (!holder || stateOf(holder) === 'gone') await rm(path, { force: true })
     return null
@@ -81,7 +80,7 @@ async function removeLeft(path: string): Promise<Exclude<Claim, { release: unkno
   }
 }
 
-/** True when nothing was at `path` and the claim now is. */
+/** Links the claim to `path`. Returns false when there is one already. */
 async function place(draft: string, path: string, text: string): Promise<boolean> {
   await writeFile(draft, text)
   try {
@@ -92,7 +91,7 @@ async function place(draft: string, path: string, text: string): Promise<boolean
     return true
   } catch (error) {
     if (codeOf(error) === 'EEXIST') return false
-    if (codeOf(error) === 'ENOENT') return false // the holder tidied the draft away; it is written again
+    if (codeOf(error) === 'ENOENT') return false // the draft was removed: try again
     throw error
   }
 }
@@ -101,7 +100,7 @@ async function release(path: string, text: string) {
   if ((await contentOf(path)) === text) await rm(path, { force: true })
 }
 
-/** The text of a file, or null when there is none. */
+/** Reads a text file; null when there is none. */
 async function contentOf(path: string): Promise<string | null> {
   try {
     return await readFile(path, 'utf8')
