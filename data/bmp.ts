@@ -1,6 +1,6 @@
-// BMP images, which libvips does not read: pixels of 1, 4, 8, 16, 24 or 32 bits, with a palette or
-// masks, from the bottom up or from the top down; OS/2's headers and Windows'. Run lengths and
-// embedded JPEG or PNG are refused.
+// Decodes BMP images, which libvips does not read: 1, 4, 8, 16, 24 or 32 bits a pixel, with a
+// palette or masks, bottom-up or top-down, with OS/2's headers or Windows'. Refuses run-length
+// encoding and embedded JPEG or PNG.
 
 /** Pixels u8 [height, width, 3 or 4]; four channels where the file has an alpha mask. */
 export interface Bitmap {
@@ -10,21 +10,22 @@ export interface Bitmap {
   readonly data: Uint8Array
 }
 
-const MOST = 2 ** 28 // pixels, about what sharp takes
+const MOST = 2 ** 28 // pixels, about sharp's own limit
 
 interface Header {
   readonly width: number
   readonly height: number
   readonly topDown: boolean
   readonly bits: number
-  /** Where the pixels begin, and the bytes of a row. */
+  /** Byte at which the pixels begin. */
   readonly start: number
+  /** Bytes of a row. */
   readonly stride: number
   readonly compression: number
   readonly headerBytes: number
 }
 
-/** The pixels of a BMP file. Throws Error in words. */
+/** Decodes a BMP file. Throws Error that says what is wrong with it. */
 export function decodeBmp(file: Uint8Array): Bitmap {
   const bytes = Buffer.from(file.buffer, file.byteOffset, file.length)
   const header = readHeader(bytes)
@@ -64,7 +65,7 @@ function readHeader(bytes: Buffer): Header {
   return { width, height, topDown: rows < 0, bits, start, stride, compression, headerBytes }
 }
 
-/** The bits of pixel x of a row. */
+/** Returns the bits of pixel x of the row that begins at byte `row`. */
 function valueAt(bytes: Buffer, row: number, x: number, bits: number): number {
   if (bits === 32) return bytes.readUInt32LE(row + 4 * x)
   if (bits === 16) return bytes.readUInt16LE(row + 2 * x)
@@ -72,14 +73,15 @@ function valueAt(bytes: Buffer, row: number, x: number, bits: number): number {
   return (byte >> (8 - bits - ((x * bits) & 7))) & (2 ** bits - 1)
 }
 
-/** Turns a pixel's bits into its channels. */
+/** Maps a pixel's bits to its channels. */
 interface Colour {
   readonly alpha: boolean
+  /** Writes the channels of the bits `value` to `out` at `at`. */
   readonly put: (value: number, out: Uint8Array, at: number) => void
 }
 
 function palette(bytes: Buffer, { headerBytes }: Header): Colour {
-  const each = headerBytes === 12 ? 3 : 4 // blue, green, red, and in later versions a byte of nothing
+  const each = headerBytes === 12 ? 3 : 4 // blue, green, red, and in later versions an unused byte
   const first = 14 + headerBytes
   return {
     alpha: false,
@@ -90,7 +92,7 @@ function palette(bytes: Buffer, { headerBytes }: Header): Colour {
 }
 
 function masked(bytes: Buffer, { bits, compression, headerBytes }: Header): Colour {
-  const told = compression !== 0 || headerBytes >= 52 // else the usual masks
+  const told = compression !== 0 || headerBytes >= 52 // else the default masks
   const usual = bits === 16 ? [0x7c00, 0x3e0, 0x1f] : [0xff0000, 0xff00, 0xff]
   const isSet = told && bytes.readUInt32LE(54) + bytes.readUInt32LE(58) + bytes.readUInt32LE(62) > 0
   const masks = isSet ? [54, 58, 62].map((at) => bytes.readUInt32LE(at)) : usual

@@ -1,9 +1,10 @@
-// CIFAR-10 and CIFAR-100 in the binary layout (https://www.cs.toronto.edu/~kriz/cifar.html): records of 1 label byte
-// (CIFAR-100: 2, coarse then fine) and 3 x 1024 bytes of red, green, blue, row by row.
+// Reads CIFAR-10 and CIFAR-100 in the binary layout (https://www.cs.toronto.edu/~kriz/cifar.html).
+// A record is 1 label byte (CIFAR-100: 2, coarse then fine) and 3 x 1024 bytes of red, green and
+// blue, row by row.
 //
-// The archive's own files are taken where they are, and nothing beside them, so that a subset kept in the same folder is
-// not read twice. Otherwise those *.bin files whose name starts with `test` are the test set, all others the training
-// set, in the order of their names. Both must be there: an evaluation on held-out training images would not be CIFAR.
+// Where the archive's own files are there, only they are read: a subset kept beside them is not
+// read twice. Otherwise the *.bin files named test* are the test set, and all others the training
+// set, in the order of their names. Both must exist: held-out training images are not CIFAR's test.
 
 import { join, resolve } from 'node:path'
 import { DataError, type Dataset, type Split, memoryDataset } from './dataset.ts'
@@ -12,17 +13,18 @@ import { counted } from './words.ts'
 
 interface Layout {
   readonly name: 'cifar10' | 'cifar100'
-  /** The folder that the official archive unpacks to. */
+  /** Folder that the official archive unpacks to. */
   readonly folder: string
-  /** Bytes before the pixels; the last of them is the label. */
+  /** Bytes before the pixels; the last one is the label. */
   readonly labelBytes: number
   readonly classes: number
-  /** The file that lists the class names, one a line. */
+  /** File that lists the class names, one a line. */
   readonly names: string
-  /** A test file's usual name. */
+  /** Usual name of the test file. */
   readonly test: string
+  /** Usual name of a training file. */
   readonly train: string
-  /** The names of the archive's training files. */
+  /** Names of the archive's training files. */
   readonly own: RegExp
 }
 
@@ -52,10 +54,11 @@ const image = { height: 32, width: 32, channels: 3 } as const
 const PLANE = 1024
 const PIXELS = 3 * PLANE
 
-/** CIFAR-10's two halves from a folder of *.bin files or its parent. Throws DataError naming the file and the record. */
+/** Opens CIFAR-10's two halves in a folder of *.bin files or its parent. Throws DataError that
+ *  names the file and the record. */
 export const openCifar10 = (path: string): Promise<Split> => open(path, cifar10)
 
-/** CIFAR-100's two halves, fine labels, from a folder of *.bin files or its parent. Throws DataError as openCifar10. */
+/** Opens CIFAR-100's two halves, with fine labels, as openCifar10. */
 export const openCifar100 = (path: string): Promise<Split> => open(path, cifar100)
 
 async function open(path: string, layout: Layout): Promise<Split> {
@@ -69,8 +72,8 @@ async function open(path: string, layout: Layout): Promise<Split> {
   const { name } = layout
   if (test.length === 0)
     throw new DataError(
-      `${name}: ${folder} must hold a test file, ${layout.test} or any .bin whose name starts with 'test', got ` +
-        `only ${train.join(', ')}`,
+      `${name}: ${folder} must hold a test file, ${layout.test} or any .bin whose name starts with ` +
+        `'test', got only ${train.join(', ')}`,
     )
   if (train.length === 0)
     throw new DataError(
@@ -84,13 +87,13 @@ async function open(path: string, layout: Layout): Promise<Split> {
   }
 }
 
-/** Those that are as they should be, or all when none is. */
+/** Returns the files that `isOwn` accepts, or all when it accepts none. */
 function preferred(files: string[], isOwn: (file: string) => boolean): string[] {
   const own = files.filter(isOwn)
   return own.length > 0 ? own : files
 }
 
-/** The folder that holds the .bin files: the one given, or the usual one within it. */
+/** Finds the folder of the .bin files: `path`, or the archive's folder in it. */
 async function find(path: string, layout: Layout): Promise<{ folder: string; files: string[] }> {
   const { name, folder } = layout
   const seen = await namesIn(name, path, 'the folder of the .bin files', '; pass the folder')
@@ -155,12 +158,12 @@ function checkSize(file: string, size: number, { name, labelBytes }: Layout) {
   )
 }
 
-/** Planes [3, 1024] to pixels [1024, 3]. */
+/** Transposes planes [3, 1024] to pixels [1024, 3]. */
 function interleave(planes: Uint8Array, out: Uint8Array) {
   for (let i = 0; i < PLANE; i++) for (let c = 0; c < 3; c++) out[3 * i + c] = planes[c * PLANE + i] ?? 0
 }
 
-/** The names in the folder's list when it has one of the right length, else the labels' numbers. */
+/** Reads the class names; numbers where the list is missing or of another length. */
 async function classNames(folder: string, { name, names, classes }: Layout): Promise<string[]> {
   const lines = await linesOf(name, join(folder, names))
   return lines.length === classes ? lines : Array.from({ length: classes }, (_, label) => `${label}`)

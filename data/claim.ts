@@ -1,10 +1,9 @@
-// A file that one process at a time may hold: a lock that outlives kill -9 and never has two
-// holders.
+// A lock file that one process at a time holds. It survives kill -9 and never has two holders.
 //
-// The claim is written beside its place and linked into it, which one of any number of processes
-// can do, so that it is never seen half written. A claim whose process is gone is removed only by
-// who holds the claim on removing it, `<path>.takeover`, and only after another look: nobody
-// removes what has meanwhile become somebody's.
+// A process writes its claim to a draft and links the draft to the lock's path. Only one process
+// can do that, and nobody sees a claim half written. The claim of a dead process is removed under a
+// second lock, `<path>.takeover`, after it was read again: so nobody removes a claim that a living
+// process has made meanwhile.
 
 import { randomBytes } from 'node:crypto'
 import { constants, copyFile, link, lstat, readFile, rm, writeFile } from 'node:fs/promises'
@@ -13,8 +12,8 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { type Holder, parseHolder, self, stateOf } from './holder.ts'
 import { kindOf } from './paths.ts'
 
-/** The function that gives a claim back, or who holds it; `seen` is false when that cannot be
- * looked up from here. */
+/** Either the function that releases the lock, or its present holder. `seen` is false when the
+ *  holder cannot be looked up from here. */
 export type Claim =
   | { readonly release: () => Promise<void> }
   | { readonly holder: Holder; readonly seen: boolean }
@@ -27,12 +26,12 @@ export class ClaimError extends Error {
   override readonly name = 'ClaimError'
 }
 
-const PATIENCE = 10_000 // milliseconds that others may take to remove a claim; it takes them less than one
-const UNREADABLE = 5 // looks at a claim that makes no sense before it counts as left by a crash
+const PATIENCE = 10_000 // milliseconds to wait for others to remove a claim; it takes less than one
+const UNREADABLE = 5 // reads of a claim that is no JSON before it counts as left by a crash
 
-/** Claims `path` for this process, at once or not at all. A claim whose process is gone is taken
- * over. Throws ClaimError for what is no file, or where others keep taking it and giving it back for
- * ten seconds, and what the file system throws. */
+/** Claims `path` for this process without waiting for its holder. Takes over the claim of a dead
+ *  process. Throws ClaimError for what is no file, or where others keep taking the lock and releasing
+ *  it for ten seconds, and the file system's errors. */
 export async function claim(path: string): Promise<Claim> {
   const token = randomBytes(6).toString('hex')
   const text = JSON.stringify({ ...self(), token })
@@ -72,8 +71,8 @@ function heldBy(text: string): Held | null {
   return holder && state !== 'gone' ? { holder, seen: state === 'there' } : null
 }
 
-/** Runs `body` while this process holds `path`, waiting for others to give it back. Throws Error
- * after ten seconds. */
+/** Runs `body` while this process holds `path`. Waits for the holder to release it. Throws Error
+ *  after ten seconds. */
 export async function holding<T>(path: string, body: () => Promise<T>): Promise<T> {
   const until = Date.now() + PATIENCE
   for (;;) {
@@ -90,13 +89,13 @@ export async function holding<T>(path: string, body: () => Promise<T>): Promise<
   }
 }
 
-/** Removes a claim that nobody alive holds. Returns who else is about to, if somebody is. */
+/** Removes the claim of a dead process. Returns the other process that is removing it, if any. */
 async function removeLeft(path: string): Promise<Held | null> {
   const turn = await claim(`${path}.takeover`)
   if ('holder' in turn) return turn
   try {
     const found = await contentOf(path)
-    if (found === null) return null // what comes now is somebody's
+    if (found === null) return null // a claim made from now on is a living process's
     const holder = parseHolder(found)
     if (!holder || stateOf(holder) === 'gone') await rm(path, { force: true })
     return null
@@ -105,7 +104,7 @@ async function removeLeft(path: string): Promise<Held | null> {
   }
 }
 
-/** True when nothing was at `path` and the claim now is. */
+/** Links the claim to `path`. Returns false when there is one already. */
 async function place(draft: string, path: string, text: string): Promise<boolean> {
   await writeFile(draft, text)
   try {
@@ -116,7 +115,7 @@ async function place(draft: string, path: string, text: string): Promise<boolean
     return true
   } catch (error) {
     if (codeOf(error) === 'EEXIST') return false
-    if (codeOf(error) === 'ENOENT') return false // the holder tidied the draft away; it is written again
+    if (codeOf(error) === 'ENOENT') return false // the draft was removed: try again
     throw error
   }
 }
@@ -126,8 +125,8 @@ async function release(path: string, text: string) {
   if (found === text) await rm(path, { force: true })
 }
 
-/** The text of a file, or null when there is none. Throws ClaimError for what is no file: a link
- * may lead nowhere, and a pipe would be waited for without end. */
+/** Reads a text file; null when there is none. Throws ClaimError for what is no file: a link may lead
+ *  nowhere, and reading a pipe would never end. */
 async function contentOf(path: string): Promise<string | null> {
   try {
     const status = await lstat(path)

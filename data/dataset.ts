@@ -1,5 +1,5 @@
-// What every source of images is to the rest: so many u8 images of one size, labels when there are any, and a way to
-// read some of them. No Node imports, so that a browser can bring its own.
+// The interface of every source of images: u8 images of one size, labels where there are any, and a
+// function that reads some of them. Imports nothing of Node, so that a browser can use it.
 
 import { printable } from '../kernels/printable.ts'
 import { checkValue, describe, having, whole } from '../kernels/options.ts'
@@ -8,34 +8,34 @@ import { counted } from './words.ts'
 
 /** A set of images of one size. */
 export interface Dataset {
-  /** What kind of source it came from: 'cifar10', 'folder', 'procedural'. */
+  /** Kind of the source: 'cifar10', 'folder', 'procedural'. */
   readonly name: string
   /** Number of images. */
   readonly size: number
-  /** Pixels; channels is always 3, grey sets are replicated to RGB. */
+  /** Size of an image in pixels. `channels` is always 3: grey is replicated to RGB. */
   readonly image: { readonly height: number; readonly width: number; readonly channels: number }
-  /** The name of each class; empty when the set has no labels. */
+  /** Name of each class; empty when the set has no labels. */
   readonly classes: readonly string[]
   /** [size], each an index into `classes`; null when the set has no labels. */
   readonly labels: Int32Array | null
-  /** [size], the file each image comes from, where each has its own. */
+  /** [size], the file of each image, where each has its own. */
   readonly files?: readonly string[]
-  /** The images whole, for views that are cropped at random, where `read` gives their middle
-   *  squares only. */
+  /** The whole images, for views that are cropped at random, where `read` gives middle squares
+   *  only. */
   readonly originals?: Originals
-  /** The files that were left out, and why. */
+  /** Files that were left out, and why. */
   readonly skipped: readonly Skipped[]
   /** Copies the images at `indices` into `out`, u8 [N, H, W, C]. Throws DataError. */
   read(indices: ArrayLike<number>, out: Uint8Array): Promise<void>
-  /** Lets go of open files. */
+  /** Closes open files. */
   close?(): Promise<void>
 }
 
-/** Images of several sizes, each from the upper left corner of a space that holds the largest. */
+/** Images of several sizes, each in the upper left corner of a space that holds the largest. */
 export interface Originals {
-  /** Pixels of the space. */
+  /** Size of the space in pixels. */
   readonly image: Dataset['image']
-  /** [size, 2], the height and width of each; null where all fill the space. */
+  /** [size, 2], height and width of each image; null where all fill the space. */
   readonly extents: Float32Array<ArrayBuffer> | null
   /** Copies the images at `indices` into `out`, u8 [N, H, W, C], zero beyond each. Throws
    *  DataError. */
@@ -51,24 +51,24 @@ export interface Skipped {
 export interface Split {
   readonly train: Dataset
   readonly test: Dataset
-  /** What was read, for those who want to tell it. */
+  /** Description of the source, to be shown to a user. */
   readonly about?: About
 }
 
-/** What a source was taken for. */
+/** Description of what was read of a source. */
 export interface About {
-  /** The file or folder that was read, absolute; null where images are drawn. */
+  /** Absolute path of the file or folder that was read; null where images are drawn. */
   readonly path: string | null
-  /** Where the split comes from, in words, such as 'folders train and val'. */
+  /** Origin of the split in words, such as 'folders train and val'. */
   readonly split: string
-  /** What was guessed and what is odd, a sentence each. */
+  /** Guesses and oddities, a sentence each. */
   readonly notes: readonly string[]
-  /** Files that are not taken, since their extension is none of an image. */
+  /** Files that were not read, because their extension is none of an image. */
   readonly others: readonly string[]
 }
 
-/** Thrown when data cannot be used: what it is, the rule, the value, and the remedy, in one line
- *  that a terminal can print whatever names it holds. */
+/** Error for data that cannot be used. The message names the data, the rule, the value and the
+ *  remedy in one line; control characters are escaped. */
 export class DataError extends Error {
   override readonly name = 'DataError'
 
@@ -77,8 +77,8 @@ export class DataError extends Error {
   }
 }
 
-/** Throws TypeError, in the name of `owner`, unless this is a set of images, one half of what
- *  `openData` resolves to. */
+/** Throws TypeError unless `dataset` is a set of images, such as one half of what `openData`
+ *  resolves to. The message begins with `owner`. */
 export function checkDataset(owner: string, dataset: unknown) {
   const isSplit = typeof dataset === 'object' && dataset !== null && 'train' in dataset
   if (isSplit)
@@ -91,10 +91,10 @@ export function checkDataset(owner: string, dataset: unknown) {
   )
 }
 
-/** Bytes of one image of the set. */
+/** Returns the bytes of one image of the set. */
 export const imageBytes = ({ image }: Pick<Dataset, 'image'>) => image.height * image.width * image.channels
 
-/** A set whose pixels [size, H, W, C] are all in memory. Throws DataError when the counts do not agree. */
+/** Makes a set of pixels [size, H, W, C] in memory. Throws DataError when the counts differ. */
 export function memoryDataset(
   set: Omit<Dataset, 'size' | 'skipped' | 'read'> & { pixels: Uint8Array },
 ): Dataset {
@@ -105,11 +105,13 @@ export function memoryDataset(
   const { height, width, channels } = image
   if (!Number.isInteger(size))
     throw new DataError(
-      `${name}: pixels must be whole images of ${height} x ${width} x ${channels} bytes, got ${counted(pixels.length, 'byte')}`,
+      `${name}: pixels must be whole images of ${height} x ${width} x ${channels} bytes, ` +
+        `got ${counted(pixels.length, 'byte')}`,
     )
   if (labels && labels.length !== size)
     throw new DataError(
-      `${name}: there must be one label per image, got ${counted(labels.length, 'label')} and ${counted(size, 'image')}`,
+      `${name}: there must be one label per image, ` +
+        `got ${counted(labels.length, 'label')} and ${counted(size, 'image')}`,
     )
   return {
     ...rest,
@@ -125,7 +127,7 @@ export function memoryDataset(
   }
 }
 
-/** Throws DataError when `indices` reach outside the set or `out` cannot hold their images of `stride` bytes. */
+/** Throws DataError unless indices are integers in [0, size) and `out` holds as many images. */
 export function checkRead(
   { name, size }: Pick<Dataset, 'name' | 'size'>,
   stride: number,
@@ -134,7 +136,8 @@ export function checkRead(
 ) {
   if (out.length < indices.length * stride)
     throw new DataError(
-      `${name}: ${counted(indices.length, 'image needs', 'images need')} ${indices.length * stride} bytes, got room for ${out.length}`,
+      `${name}: ${counted(indices.length, 'image needs', 'images need')} ` +
+        `${indices.length * stride} bytes, got room for ${out.length}`,
     )
   for (let n = 0; n < indices.length; n++) {
     const index = Number(indices[n])
@@ -143,7 +146,8 @@ export function checkRead(
   }
 }
 
-/** The images of `dataset` at `indices`, in that order, as a set of its own. Throws DataError. */
+/** Makes a set of the images at `indices`, in that order. Throws DataError unless each index is an
+ *  integer in [0, size). */
 export function select(dataset: Dataset, indices: ArrayLike<number>): Dataset {
   checkRead(dataset, 0, indices, new Uint8Array(0))
   const chosen = Uint32Array.from(indices)
@@ -164,9 +168,10 @@ export function select(dataset: Dataset, indices: ArrayLike<number>): Dataset {
   }
 }
 
-/** Whether any image of the set has a label. */
+/** Tells whether any image of the set has a label. */
 export const isLabelled = ({ labels }: Pick<Dataset, 'labels'>): boolean =>
   labels?.some((label) => label >= 0) ?? false
+
 function selectOriginals({ image, extents, read }: Originals, chosen: Uint32Array): Originals {
   return {
     image,
@@ -179,13 +184,13 @@ function selectOriginals({ image, extents, read }: Originals, chosen: Uint32Arra
   }
 }
 
-/** The extents [N, 2] of the images at `indices`. */
+/** Returns the extents [N, 2] of the images at `indices`. */
 export const extentsAt = (extents: Float32Array, indices: ArrayLike<number>): Float32Array<ArrayBuffer> =>
   Float32Array.from({ length: 2 * indices.length }, (_, i) =>
     Number(extents[2 * Number(indices[i >> 1]) + (i & 1)]),
   )
 
-/** The images of the set that have a label, not -1, as a set of its own. */
+/** Makes a set of the images that have a label other than -1. */
 export function labelled(dataset: Dataset): Dataset {
   const { labels } = dataset
   if (!labels?.includes(-1)) return dataset
@@ -195,8 +200,8 @@ export function labelled(dataset: Dataset): Dataset {
   )
 }
 
-/** `n` images of the set, chosen by `seed` alone, as many of each class as there are (counts differ by one at most
- *  while no class runs out). The whole set, in its own order, when it has no more than `n`. */
+/** Makes a set of `n` images that `seed` alone chooses, balanced by class: counts differ by one at
+ *  most while no class runs out. Returns the set itself when it has no more than `n`. */
 export function subset(dataset: Dataset, n: number, seed: number): Dataset {
   checkDataset('subset', dataset)
   checkValue('subset', 'seed', seed, whole)
@@ -205,7 +210,7 @@ export function subset(dataset: Dataset, n: number, seed: number): Dataset {
   return n >= dataset.size ? dataset : select(dataset, subsetPlaces(dataset, n, seed))
 }
 
-/** The places in the set of the `n` images that `subset` takes, in order. */
+/** Returns the indices of the `n` images that `subset` takes, ascending. */
 export function subsetPlaces(
   dataset: Pick<Dataset, 'size' | 'labels'>,
   n: number,
@@ -228,14 +233,14 @@ export function subsetPlaces(
   return chosen.sort((a, b) => a - b)
 }
 
-const SUBSET = 0x5ab5e7 // stream of the subset's draws
+const SUBSET = 0x5ab5e7 // stream of the subset's random draws
 
-/** 0 .. size-1 in an order that depends on the key alone (Fisher-Yates, one threefry draw per swap). */
+/** Permutes 0 .. size-1 by the key alone (Fisher-Yates, one Threefry draw per swap). */
 export function permutation(size: number, key: readonly [number, number]): Uint32Array<ArrayBuffer> {
   const order = Uint32Array.from({ length: size }, (_, i) => i)
   for (let i = size - 1; i > 0; i--) {
     const [high, low] = threefry2x32(key, [i, 0])
-    // 53 random bits: the bias of scaling them to i + 1 values is below 2^-21 for any size that fits in memory
+    // 53 random bits: scaling them to i + 1 values has a bias below 2^-21 for i < 2^32
     const j = Math.floor(((high >>> 5) * 2 ** 26 + (low >>> 6)) * 2 ** -53 * (i + 1))
     const held = order[i] ?? 0
     order[i] = order[j] ?? 0

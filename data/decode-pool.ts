@@ -1,4 +1,4 @@
-// Worker threads that decode images, each taking the next as it finishes one.
+// Decodes images in worker threads. A thread takes the next image when it has finished one.
 
 import { existsSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
@@ -9,37 +9,38 @@ import { DataError } from './dataset.ts'
 export interface Job {
   readonly id: number
   readonly file: string
-  /** Height and width to decode to. */
+  /** Height and width of the square in pixels. */
   readonly size: number
-  /** Pixels that bound the whole image, as in DecodeOptions; 0 for none. */
+  /** Bound of the whole image in pixels, as in DecodeOptions; 0 for no whole image. */
   readonly originals: number
 }
 
-/** An image: the square u8 [size, size, 3], then the whole u8 [height, width, 3], where that is
- *  wanted. */
+/** A decoded image. */
 export interface Picture {
+  /** The square u8 [size, size, 3], then the whole image u8 [height, width, 3] where wanted. */
   readonly pixels: Uint8Array<ArrayBuffer>
   readonly height: number
   readonly width: number
 }
 
-/** What a worker answers: the image, or why there is none. */
+/** A worker's answer: the image, or why there is none. */
 export type Decoded = ({ readonly id: number } & Picture) | { readonly id: number; readonly reason: string }
 
 export interface DecodeOptions {
+  /** Height and width of the decoded squares in pixels. */
   readonly size: number
   /** Keeps each image whole too, for random crops, shrunk until its longer side has so many pixels
    *  or its shorter side half as many, whichever comes first. Ends beyond twice as many pixels are
-   *  cut off. Not kept when not told. */
+   *  cut off. By default none is kept. */
   readonly originals?: number
-  /** Number of threads; as many as there are cores, and at most 8, when not told. */
+  /** Number of threads; by default the number of cores, at most 8. */
   readonly workers?: number
-  /** The built decode-worker, where a bundler has moved it. */
+  /** URL of the built decode-worker, where a bundler has moved it. */
   readonly worker?: URL
 }
 
-/** Decodes `files`, and hands each result to `take` in the order that they finish, its id the file's position.
- *  The threads are gone when the promise settles. Throws DataError when a thread fails. */
+/** Decodes `files` and calls `take` with each result as it is finished; its id is the file's
+ *  position. Ends the threads before the promise settles. Throws DataError when a thread fails. */
 export async function decodeAll(
   files: readonly string[],
   { size, originals = 0, workers = Math.min(availableParallelism(), 8), worker = workerUrl() }: DecodeOptions,
@@ -55,7 +56,7 @@ export async function decodeAll(
   }
 }
 
-/** Feeds one thread until there are no more jobs. */
+/** Feeds one thread until no jobs are left. */
 async function drain(
   thread: Worker,
   jobs: Iterator<[number, string]>,
@@ -68,7 +69,7 @@ async function drain(
     )
     thread.on('exit', () => reject(new DataError('folder: a decoding thread ended early')))
   })
-  failed.catch(() => undefined) // also rejects when the thread is terminated in the end
+  failed.catch(() => undefined) // it also rejects when the thread is terminated at the end
   for (let next = jobs.next(); !next.done; next = jobs.next()) {
     const [id, file] = next.value
     const answered = new Promise<Decoded>((resolve) => thread.once('message', resolve))
@@ -77,7 +78,7 @@ async function drain(
   }
 }
 
-/** Where decode-worker is, seen from this module, whichever bundle it has ended up in. */
+/** Paths of decode-worker relative to this module, in the bundles that may hold it. */
 const places = [
   './decode-worker.js',
   './data/decode-worker.js',
@@ -91,8 +92,8 @@ function workerUrl(): URL {
     .find((place) => existsSync(fileURLToPath(place)))
   if (!url)
     throw new DataError(
-      `folder: the decoder's program is missing, looked for ${places.join(', ')} beside the package's own files; ` +
-        `build again, or pass its place as 'worker'`,
+      `folder: the decoder's program is missing, looked for ${places.join(', ')} beside the package's ` +
+        `own files; build again, or pass its URL as 'worker'`,
     )
   return url
 }

@@ -1,4 +1,4 @@
-// A worker thread that decodes images. It is a program of its own, so it does run on import.
+// Worker thread that decodes images. It is a program of its own: importing it runs it.
 
 import { readFile } from 'node:fs/promises'
 import { parentPort } from 'node:worker_threads'
@@ -11,7 +11,7 @@ import { troubleOf } from './paths.ts'
 sharp.concurrency(1)
 sharp.cache(false)
 
-const MOST = 0x3fff ** 2 // pixels of an image, sharp's own limit
+const MOST = 0x3fff ** 2 // pixels of an image, sharp's default limit
 
 parentPort?.on('message', (job: Job) => {
   void decode(job).then(
@@ -24,9 +24,9 @@ function reply(message: Decoded, transfer: ArrayBuffer[] = []) {
   parentPort?.postMessage(message, transfer)
 }
 
-/** The middle of the upright image on white, in sRGB, and all of it. Rejects what is cut short,
- *  in words that depend on the file alone: libvips keeps what its threads complain of in one
- *  place. */
+/** Decodes the middle square of the upright image, on white, in sRGB, and the whole image where
+ *  wanted. Rejects images that are cut short. The reason depends on the file alone: libvips' own
+ *  messages do not, because its threads share one buffer for them. */
 async function decode({ file, size, originals }: Job): Promise<Picture> {
   const bytes = await readFile(file).catch(async (cause: unknown) => {
     throw new Error(await troubleOf(cause, file), { cause })
@@ -47,14 +47,15 @@ async function decode({ file, size, originals }: Job): Promise<Picture> {
   }
 }
 
-/** The image in bytes of that format. Throws Error in words for a BMP that cannot be read. */
+/** Opens an image of that format. Throws Error that says why a BMP cannot be read. */
 function opened(bytes: Uint8Array, format: Format): Sharp {
   if (format !== 'BMP') return sharp(bytes, { failOn: 'error', limitInputPixels: MOST })
   try {
     const { data, ...raw } = decodeBmp(bytes)
     return sharp(data, { raw })
   } catch (cause) {
-    if (cause instanceof RangeError) throw new Error(damageOf(bytes, format), { cause }) // read past the end
+    // it was read past its end
+    if (cause instanceof RangeError) throw new Error(damageOf(bytes, format), { cause })
     throw cause
   }
 }
@@ -85,7 +86,7 @@ async function scaled(image: Sharp, [width, height]: readonly [number, number], 
   return { data, info }
 }
 
-/** Words about an image of more pixels than are decoded, else null. */
+/** Says that the image has more pixels than are decoded; null when it has not. */
 async function tooLarge(bytes: Uint8Array): Promise<string | null> {
   const found = await sharp(bytes, { limitInputPixels: false })
     .metadata()

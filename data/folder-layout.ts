@@ -1,5 +1,5 @@
-// What the folders of a set of images mean: which are the halves, which the classes. Whatever is a
-// guess is noted.
+// Finds out which folders of a set of images are the halves and which the classes. Notes every
+// guess.
 
 import type { Skipped } from './dataset.ts'
 import { differenceNotes, emptyNotes, innerNotes, linkNotes, nameNotes } from './folder-notes.ts'
@@ -9,9 +9,9 @@ import type { Found, ImageFile } from './image-files.ts'
 import { listed } from './listed.ts'
 import { are, counted } from './words.ts'
 
-/** An image and what its folders say of it. */
+/** An image, with the class and the half that its folders name. */
 export interface Placed extends ImageFile {
-  /** The class, composed as NFC; null where there is none. */
+  /** Name of the class, normalised as NFC; null where there is none. */
   readonly label: string | null
   readonly isTest: boolean
 }
@@ -19,20 +19,20 @@ export interface Placed extends ImageFile {
 export interface FolderLayout {
   readonly files: readonly Placed[]
   readonly skipped: readonly Skipped[]
-  /** Sorted; fewer than two mean that the set has no labels, and then there are none. */
+  /** Class names, sorted; empty when the set has no labels, that is with fewer than two. */
   readonly classes: readonly string[]
-  /** The folders of the halves; null where the folders do not say. */
+  /** Folders of the halves; null where no folders are halves. */
   readonly halves: { readonly train: string; readonly test: string } | null
   readonly notes: readonly string[]
 }
 
-/** The classes that a file beside a half's images names: by the file's name. */
+/** The class of each image of a half, by file name, as a table beside the images tells. */
 export type Annotations = ReadonlyMap<string, string>
 
 const GENERIC = /^(images?|imgs?|pictures?|photos?|jpe?gs?|pngs?|data|dataset)$/i
 
-/** What the folders mean. `annotations` gives the classes of a half whose images lie in one
- *  folder, by its path, or null. */
+/** Assigns every image its class and half. `annotations` returns the table of classes of the half
+ *  at a path, or null. */
 export function layoutOf(found: Found, annotations: (half: string) => Annotations | null): FolderLayout {
   const tree = new Tree(found)
   const notes: string[] = []
@@ -59,14 +59,14 @@ export function layoutOf(found: Found, annotations: (half: string) => Annotation
   return labelled({ found, files, halves, notes, base })
 }
 
-/** The class that a path names below a place: the first folder. */
+/** Returns the class of a path: the first folder below `place`; null when there is none. */
 const labelOf = (path: string, place: string) => {
   const [name, ...below] = path.slice(place.length).split('/')
   return below.length > 0 && name !== undefined ? name.normalize('NFC') : null
 }
 
-/** The folder that holds the halves or the classes: the root, or one below when all lies in
- *  that. */
+/** Finds the folder that holds the halves or the classes: the root, or a folder below that is the
+ *  only one. */
 function baseOf(tree: Tree, notes: string[]): string {
   let base = ''
   for (;;) {
@@ -87,13 +87,13 @@ function baseOf(tree: Tree, notes: string[]): string {
   return base
 }
 
-/** Whether a folder can only be a set of its own, not a class: it has halves, or it is a
- *  training half that holds classes. */
+/** Tells whether a folder must be a set, not a class: it has halves, or it is a training half that
+ *  holds classes. */
 const isWhole = (tree: Tree, prefix: string, name: string) =>
   halvesIn(tree.children(prefix)) !== null || (isTrain(name) && tree.children(prefix).length > 1)
 
-/** The halves to use: of several tests the first that has classes, where the training half has
- *  some. */
+/** Chooses the halves to use: of several test halves the first that has classes, else the first.
+ *  Notes the images in neither. */
 function chosen(
   tree: Tree,
   base: string,
@@ -111,13 +111,14 @@ function chosen(
     notes.push(`by their names, ${train} is taken for the training half and ${test} for the test half`)
   if (count > 0)
     notes.push(
-      `${counted(count, 'image')} ${are(count)} in neither ${train} nor ${test} and ${are(count)} left alone: ${listed([...where])}`,
+      `${counted(count, 'image')} ${are(count)} in neither ${train} nor ${test} and ${are(count)} ` +
+        `left alone: ${listed([...where])}`,
     )
   return { train, test }
 }
 
-/** Where the classes of a half lie: in it, or in its one folder when that is called 'images', or
- *  as a half is. */
+/** Finds the folder of a half's classes: the half, or its only folder when that is called 'images'
+ *  or as a half is. */
 function placeOf(tree: Tree, half: string): string {
   const [only, ...more] = tree.children(half)
   if (only === undefined || more.length > 0 || tree.loose(half) > 0) return half
@@ -144,10 +145,10 @@ function unlabelled({
   if (only !== undefined && files.some(({ label }) => label === null))
     notes.push(`images lie beside the one folder ${only}: all are taken, without labels`)
   else if (only !== undefined)
-    notes.push(`one folder of images only, ${only}: one class tells nothing apart, so there are no labels`)
+    notes.push(`all images lie in one folder, ${only}: with one class there are no labels`)
   else notes.push('there are no folders of classes, so there are no labels')
   if (tables.length > 0)
-    notes.push(`labels in files are not read, put each class into a folder of its own: ${listed(tables)}`)
+    notes.push(`labels in files are not read; put each class into a folder of its own: ${listed(tables)}`)
   const bare = files.map((file) => ({ ...file, label: null }))
   notes.push(...linkNotes(bare))
   return { files: bare, skipped: found.skipped, classes: [], halves, notes }
@@ -158,7 +159,10 @@ function labelled({ found, files, halves, notes, base }: Draft): FolderLayout {
   const bare = files.filter(({ isTest }) => isTest).length
   if (isFlat)
     notes.push(
-      `the ${bare === 1 ? 'image of' : `${bare} images of`} ${halves.test} ${bare === 1 ? 'has no class and is' : 'have no classes and are'} left alone; a part of ${halves.train} is held out instead`,
+      (bare === 1
+        ? `the image of ${halves.test} has no class and is left alone; `
+        : `the ${bare} images of ${halves.test} have no classes and are left alone; `) +
+        `a part of ${halves.train} is held out instead`,
     )
   const used = isFlat ? files.filter(({ isTest }) => !isTest) : files
   const loose = used.filter(({ label }) => label === null)

@@ -1,4 +1,4 @@
-// Notes on what is odd about a set's folders, a sentence each.
+// Makes notes on oddities of a set's folders, a sentence each.
 
 import type { Placed } from './folder-layout.ts'
 import type { Tree } from './folder-tree.ts'
@@ -7,7 +7,7 @@ import type { Found } from './image-files.ts'
 import { listed } from './listed.ts'
 import { counted } from './words.ts'
 
-/** Names classes that one half lacks. */
+/** Names the classes that one half lacks. */
 export function differenceNotes(
   trained: ReadonlySet<string>,
   tested: ReadonlySet<string>,
@@ -18,7 +18,7 @@ export function differenceNotes(
   return [
     ...(onlyTrained.length > 0 ? [`classes that only ${halves.train} has: ${listed(onlyTrained)}`] : []),
     ...(onlyTested.length > 0
-      ? [`classes that only ${halves.test} has, whose images cannot be told right: ${listed(onlyTested)}`]
+      ? [`classes that only ${halves.test} has, which no training image shows: ${listed(onlyTested)}`]
       : []),
   ]
 }
@@ -48,8 +48,7 @@ export function nameNotes(classes: readonly string[]): string[] {
   return notes
 }
 
-/** Names folders within class folders that all classes have: they may be the classes, or the
- *  halves. */
+/** Names folders that all class folders hold: they may be the true classes, or halves. */
 export function innerNotes(files: readonly Placed[], base: string): string[] {
   const byClass = new Map<string | null, Set<string>>()
   for (const { label, path } of files) {
@@ -72,7 +71,7 @@ export function emptyNotes(tree: Tree, place: string, { skipped }: Found): strin
   return empty.length > 0 ? [`class folders without images, which are no classes: ${listed(empty)}`] : []
 }
 
-/** Counts files that several links lead to, where these lie in two classes or in both halves. */
+/** Counts the files that links put into two classes or into both halves. */
 export function linkNotes(files: readonly Placed[]): string[] {
   const first = new Map<string, Placed>()
   const twice = { classes: [] as string[], halves: [] as string[] }

@@ -1,16 +1,17 @@
-// A folder's tree as far as images lie in it.
+// Counts the images of every folder of a tree.
 
 import type { Found, ImageFile } from './image-files.ts'
 
 interface Node {
-  /** Images at any depth, and directly within. */
+  /** Images at any depth. */
   images: number
+  /** Images directly within. */
   loose: number
-  /** Folders directly within that hold images at any depth. */
+  /** Names of the folders directly within that hold images at any depth. */
   readonly children: Set<string>
 }
 
-/** A folder's tree, asked by paths that are '' or end in '/'. */
+/** A tree of folders. Paths given to its methods are '' or end in '/'. */
 export class Tree {
   readonly #found: Found
   readonly #nodes = new Map<string, Node>()
@@ -28,7 +29,7 @@ export class Tree {
     }
   }
 
-  /** The node, with one image more. */
+  /** Adds one image to a node and returns it. */
   #count(prefix: string): Node {
     const node = this.#nodes.get(prefix) ?? { images: 0, loose: 0, children: new Set() }
     this.#nodes.set(prefix, node)
@@ -36,15 +37,15 @@ export class Tree {
     return node
   }
 
-  /** The images at any depth. */
+  /** Returns the images at any depth. */
   within = (prefix: string): ImageFile[] => this.#found.files.filter(({ path }) => path.startsWith(prefix))
-  /** Names of the folders directly within that hold images at any depth. */
+  /** Returns the names of the folders directly within that hold images at any depth. */
   children = (prefix: string): string[] => [...(this.#nodes.get(prefix)?.children ?? [])]
-  /** Images at any depth. */
+  /** Counts the images at any depth. */
   images = (prefix: string): number => this.#nodes.get(prefix)?.images ?? 0
-  /** Images directly within. */
+  /** Counts the images directly within. */
   loose = (prefix: string): number => this.#nodes.get(prefix)?.loose ?? 0
-  /** Names of the folders directly within that hold no image. */
+  /** Returns the names of the folders directly within that hold no image. */
   empty(prefix: string): string[] {
     const all = this.#found.folders.filter((path) => path.startsWith(prefix))
     const direct = all.map((path) => path.slice(prefix.length)).filter((name) => !name.includes('/'))

@@ -1,4 +1,4 @@
-// Folder names that say which half of a set lies within: train, Testing, val2017, mydata-train.
+// Reads halves of a set from the names of folders: train, Testing, val2017, mydata-train.
 
 const word = (names: string) =>
   new RegExp(
@@ -9,21 +9,21 @@ const TRAIN = word('train|training|trn')
 /** Names of test halves, the preferred ones first. */
 const TESTS = [word('test|testing|tst'), word('val'), word('valid'), word('validation'), word('eval|dev')]
 
-/** Whether the name is one of a training half: 'train', 'Training', 'train_images'. */
+/** Tells whether a name is that of a training half: 'train', 'Training', 'train_images'. */
 export const isTrain = (name: string): boolean => TRAIN.test(name)
 
-/** Whether the name is one of either half. */
+/** Tells whether a name is that of a training or test half. */
 export const isHalf = (name: string): boolean => [TRAIN, ...TESTS].some((pattern) => pattern.test(name))
 
 export interface Halves {
   readonly train: string
-  /** The test halves that there are, the preferred one first. */
+  /** Test halves, the preferred one first. */
   readonly tests: readonly string[]
 }
 
-/** Finds the halves among the names of a folder's folders: names that are a half's, else names that
- *  differ in a half's word alone, such as mydata-train and mydata-val. Null where there are none,
- *  and where there are several pairs. */
+/** Finds the halves among the folders of a folder: those named as halves, else those that differ in
+ *  a half's word alone, as mydata-train and mydata-val do. Returns null where there is no such
+ *  pair, or more than one. */
 export function halvesIn(names: readonly string[]): Halves | null {
   const sorted = [...names].sort()
   const own = paired(sorted.map((name) => ({ name, half: name })))
@@ -32,7 +32,7 @@ export function halvesIn(names: readonly string[]): Halves | null {
   return pairs.length === 1 && pairs[0] ? pairs[0] : null
 }
 
-/** A folder's name, and the part of it that may be a half's. */
+/** A folder's name, and the part of it that may name a half. */
 interface Named {
   readonly name: string
   readonly half: string
@@ -45,7 +45,7 @@ function paired(names: readonly Named[]): Halves | null {
   return last !== undefined && tests.length > 0 ? { train: last, tests: tests.map(({ name }) => name) } : null
 }
 
-/** Groups names by what is left of them without a half's word: x_train and X-test by '* x'. */
+/** Groups names by the rest of them beside a half's word: x_train and X-test by 'x *'. */
 function groups(names: readonly string[]): Map<string, Named[]> {
   const found = new Map<string, Named[]>()
   for (const name of names) {
@@ -63,8 +63,8 @@ function groups(names: readonly string[]): Map<string, Named[]> {
   return found
 }
 
-/** The names of classes that look like halves: trainA and testA, or none but such. Names such as
- *  trainer, contest and interval do not. */
+/** Returns the class names that look like halves, when both kinds are among them (trainA, testA) or
+ *  all do (test, val). Names such as trainer, contest and interval do not. */
 export function halfLike(classes: readonly string[]): readonly string[] {
   const kinds = classes.map(halfWord)
   const like = classes.filter((_, i) => kinds[i] !== null)
@@ -72,7 +72,7 @@ export function halfLike(classes: readonly string[]): readonly string[] {
   return isMixed || like.length === classes.length ? like : []
 }
 
-/** Which half's word a name begins or ends with. */
+/** Returns the kind of half that a name begins or ends with; null for none. */
 function halfWord(name: string): 'train' | 'test' | null {
   const words = 'training|train|testing|test|validation|valid|val'
   const kind = (found: string) => (/^tr/i.test(found) ? 'train' : 'test')
@@ -83,6 +83,6 @@ function halfWord(name: string): 'train' | 'test' | null {
   return null
 }
 
-/** The names of classes when all look like parts of one set: fold1 and fold2. */
+/** Returns the class names when all look like parts of one set: fold1, fold2. */
 export const partLike = (classes: readonly string[]): readonly string[] =>
   classes.every((name) => /^(fold|split|part|batch|chunk|shard|subset)[ _.-]?\d+$/i.test(name)) ? classes : []

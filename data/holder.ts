@@ -1,22 +1,22 @@
-// Which process holds a file or a folder, and whether that process is still there.
+// Identifies the process that holds a lock, and tells whether it is still running.
 
 import { readFileSync, readlinkSync } from 'node:fs'
 import { hostname } from 'node:os'
 
-/** A process, told apart from later ones of the same number. Texts are '' where the system does not
- * say. */
+/** A process. The fields tell it from later processes with the same number. A text is '' where the
+ *  system does not tell it. */
 export interface Holder {
   readonly pid: number
-  /** When it started, in clock ticks since the machine did. */
+  /** Time of its start, in clock ticks since the machine's start. */
   readonly started: string
   readonly host: string
-  /** Identifies the time since the machine last started. */
+  /** Identifies the machine's last start. */
   readonly boot: string
-  /** Identifies the set of processes that its number is unique in: a container has its own. */
+  /** Identifies the namespace of its number: a container has its own. */
   readonly space: string
 }
 
-/** This process. */
+/** Describes this process. */
 export const self = (): Holder => ({
   pid: process.pid,
   started: statOf(process.pid)?.started ?? '',
@@ -25,8 +25,8 @@ export const self = (): Holder => ({
   space: said(() => readlinkSync('/proc/self/ns/pid')),
 })
 
-/** Whether the process is there, is gone, or cannot be seen from here: on another machine or in a
- * container. */
+/** Tells whether the process is running ('there'), has ended ('gone'), or cannot be seen from here
+ *  ('unseen'): it is on another machine or in another container. */
 export function stateOf(holder: Holder): 'there' | 'gone' | 'unseen' {
   const { host, boot, space } = self()
   const differs = (a: string, b: string) => a !== '' && b !== '' && a !== b
@@ -36,11 +36,11 @@ export function stateOf(holder: Holder): 'there' | 'gone' | 'unseen' {
   return isRunning(holder) ? 'there' : 'gone'
 }
 
-/** Whether a process of this number is running here; it may be another than the one that was
- * meant. */
+/** Tells whether a process with this number is running here. It may be a later one that was given
+ *  the same number. */
 export const isAlive = (pid: number): boolean => isRunning({ pid, started: '' })
 
-/** The holder that a text describes, or null. What older versions left out is ''. */
+/** Parses a holder from JSON; null when it is none. Fields that older versions left out are ''. */
 export function parseHolder(text: string): Holder | null {
   try {
     const { pid, started, host = '', boot = '', space = '' } = JSON.parse(text) as Partial<Holder>
@@ -57,20 +57,22 @@ function isRunning({ pid, started }: Pick<Holder, 'pid' | 'started'>): boolean {
   try {
     process.kill(pid, 0)
   } catch (error) {
-    // any other code: it is there, and not ours to signal
+    // other codes, such as EPERM: the process runs, but this one may not signal it
     if (error instanceof Error && 'code' in error && error.code === 'ESRCH') return false
   }
   const stat = statOf(pid)
   if (stat === null) return started === '' || process.platform !== 'linux'
-  const ended = stat.state === 'Z' || stat.state === 'X' // its parent has not asked for its exit code yet
+  // Z is a zombie: its parent has not read its exit code
+  const ended = stat.state === 'Z' || stat.state === 'X'
   return !ended && (started === '' || started === stat.started)
 }
 
-/** What Linux says of a process; null elsewhere, or when it is gone. */
+/** Reads a process's state and start from /proc; null where there is no /proc or no process. */
 function statOf(pid: number): { readonly state: string; readonly started: string } | null {
   const stat = said(() => readFileSync(`/proc/${pid}/stat`, 'utf8'))
   if (stat === '') return null
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ') // the name in field 2 may hold spaces
+  // field 2, the name, may hold spaces
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
   return { state: fields[0] ?? '', started: fields[19] ?? '' } // fields 3 and 22
 }
 

@@ -1,8 +1,9 @@
-// The MNIST family (MNIST, Fashion-MNIST, KMNIST, EMNIST) in IDX files (http://yann.lecun.com/exdb/mnist): a magic
-// number, the sizes, all big-endian u32, then bytes. Plain or gzipped. Grey is replicated to three channels.
+// Reads the MNIST family (MNIST, Fashion-MNIST, KMNIST, EMNIST) from IDX files, plain or gzipped
+// (http://yann.lecun.com/exdb/mnist): a magic number and the sizes as big-endian u32, then bytes.
+// Grey is replicated to three channels.
 //
-// A folder that holds both train-* and t10k-* files is split as they are. Where there is only one of the two, its
-// first 5/6 are the training set and the rest the test set, the proportion of the full sets.
+// The train-* and t10k-* files are the halves. Where only one of the two is there, its first 5/6
+// are the training set and the rest the test set: 50,000 and 10,000 of 60,000 images.
 
 import { join, resolve } from 'node:path'
 import { promisify } from 'node:util'
@@ -22,8 +23,8 @@ interface Part {
   readonly width: number
 }
 
-/** Both halves from a folder of idx files; class names from its classes.txt (one a line), else the labels' numbers.
- *  Throws DataError naming the file. */
+/** Opens both halves in a folder of idx files. Class names come from its classes.txt, one a line;
+ *  without it they are numbers. Throws DataError that names the file. */
 export async function openIdx(path: string): Promise<Split> {
   const files = (await namesIn('idx', path, 'the folder of the idx files', '; pass the folder')).sort()
   const train = await readPart(path, files, 'train')
@@ -31,8 +32,8 @@ export async function openIdx(path: string): Promise<Split> {
   const only = train ?? test
   if (!only)
     throw new DataError(
-      `idx: ${path} must hold train-images-idx3-ubyte and train-labels-idx1-ubyte, or the t10k- ones, plain or .gz; ` +
-        `found neither`,
+      `idx: ${path} must hold train-images-idx3-ubyte and train-labels-idx1-ubyte, or the t10k- ones, ` +
+        `plain or .gz; found neither`,
     )
   const parts = train && test ? ([train, test] as const) : halves(only)
   const [a, b] = parts
@@ -48,9 +49,10 @@ export async function openIdx(path: string): Promise<Split> {
   return { train: dataset(a, classes), test: dataset(b, classes), about }
 }
 
-/** The images and labels whose names start as told (after any prefix, such as emnist-letters-), or null. */
+/** Reads the images and labels named `which`, after any prefix such as emnist-letters-. Null where
+ *  there are none. */
 async function readPart(folder: string, files: readonly string[], which: string): Promise<Part | null> {
-  // sorted, so that the plain file stands before the .gz and is taken
+  // `files` is sorted: the plain file comes before the .gz and is taken
   const images = files.find((file) => new RegExp(`^[^.]*${which}-images[-.]idx3-ubyte(\\.gz)?$`).test(file))
   if (!images) return null
   const stem = images.replace(/-images[-.]idx3-ubyte(\.gz)?$/, '')
@@ -69,7 +71,7 @@ async function readPart(folder: string, files: readonly string[], which: string)
   return { pixels: pixels.bytes, labels: marks.bytes, height, width }
 }
 
-/** The contents of an idx file: its sizes, and its bytes after the header. */
+/** Reads an idx file: its sizes, and the bytes after the header. */
 async function read(file: string, magic: number): Promise<{ sizes: number[]; bytes: Uint8Array }> {
   const whole = await readWhole(file)
   const dimensions = magic & 0xff
@@ -90,7 +92,8 @@ async function read(file: string, magic: number): Promise<{ sizes: number[]; byt
   const each = wanted / (sizes[0] ?? 1)
   if (bytes.length !== wanted)
     throw new DataError(
-      `idx: ${file}: ${sizes.join(' x ')} items need ${counted(wanted, 'byte')} after the header, got ${bytes.length}` +
+      `idx: ${file}: ${sizes.join(' x ')} items need ${counted(wanted, 'byte')} after the header, ` +
+        `got ${bytes.length}` +
         (bytes.length < wanted
           ? `: item ${Math.floor(bytes.length / each)} (counted from 0) is cut short; get the file again`
           : `; the file is damaged, so get it again`),
@@ -109,7 +112,7 @@ async function readWhole(file: string): Promise<Buffer> {
   })
 }
 
-/** The first 5/6 and the rest. */
+/** Splits off the first 5/6. */
 function halves({ pixels, labels, height, width }: Part): [Part, Part] {
   const at = Math.floor((labels.length * 5) / 6)
   const cut = at * height * width

@@ -1,5 +1,5 @@
-// What lies under a folder: the image files in the order of their paths, with what tells a changed
-// file from an unchanged one, and what is no image.
+// Finds the image files under a folder, with the stamps that tell changed files from unchanged
+// ones, and all other files.
 
 import type { Stats } from 'node:fs'
 import { lstat, readdir, realpath } from 'node:fs/promises'
@@ -19,24 +19,24 @@ export interface ImageFile extends Stamp {
 
 export interface Found {
   readonly files: ImageFile[]
-  /** What was not read, by path. */
+  /** Paths that were not read, sorted. */
   readonly skipped: Skipped[]
-  /** The folders at any depth, by path. */
+  /** Folders at any depth, sorted. */
   readonly folders: string[]
-  /** Files that are no images by their extension, by path. */
+  /** Files that are no images by their extension, sorted. */
   readonly others: string[]
 }
 
 const AT_ONCE = 64 // files asked about at a time
 
-// what systems leave in folders of their own accord
+// files and folders that systems make by themselves
 const isLitter = (name: string) =>
   name.startsWith('.') ||
   /^(__MACOSX|thumbs\.db|ehthumbs\.db|desktop\.ini|@eaDir|\$RECYCLE\.BIN)$/i.test(name)
 
-/** Finds the images (by extension) at any depth below `root`, and what else is there, all sorted by
- *  path. Leaves out names that start with a dot and files that systems make by themselves. Reads a
- *  folder once, however many links lead to it. Throws DataError when `root` is not a folder. */
+/** Finds the images (by extension) and other files at any depth below `root`, sorted by path.
+ *  Leaves out names that start with a dot and files that systems make by themselves. Reads a folder
+ *  once, however many links lead to it. Throws DataError when `root` is not a folder. */
 export async function findImages(root: string): Promise<Found> {
   await namesIn('folder', root, 'a folder of images')
   const found: Found = { files: [], skipped: [], folders: [], others: [] }
@@ -51,13 +51,15 @@ export async function findImages(root: string): Promise<Found> {
     key.set(path, known)
     return known
   }
-  const byName = (a: string, b: string) => (keyOf(a) < keyOf(b) ? -1 : keyOf(a) > keyOf(b) ? 1 : 0)
+  const byName = (a: string, b: string) => order(keyOf(a), keyOf(b)) || order(a, b)
   found.files.sort((a, b) => byName(a.path, b.path))
   found.skipped.sort((a, b) => byName(a.file, b.file))
   found.folders.sort(byName)
   found.others.sort(byName)
   return found
 }
+
+const order = (a: string, b: string) => (a < b ? -1 : a > b ? 1 : 0)
 
 interface Walk {
   readonly found: Found
@@ -70,18 +72,18 @@ interface Walk {
 
 interface Link {
   readonly path: string
-  /** Whether it lies in a folder that was reached by a link. */
+  /** True when it lies in a folder that was reached by a link. */
   readonly isInLink: boolean
 }
 
 const depthOf = ({ path }: Link) => path.split('/').length
 const byDepth = (a: Link, b: Link) => depthOf(a) - depthOf(b) || (a.path < b.path ? -1 : 1)
 
-/** How a folder was reached: by itself, by a link, by a link in a link's folder, or within a folder
+/** Way to a folder: by itself, by a link, by a link in a link's folder, or within a folder
  *  that is read a second time. */
 type Way = 'itself' | 'link' | 'in link' | 'again'
 
-/** Adds what is in one folder and below, `folder` being '' or a path that ends in '/'. */
+/** Adds the contents of a folder at any depth. `folder` is '' or ends in '/'. */
 async function readFolder(walk: Walk, folder: string, way: Way = 'itself') {
   const { found, root, read, links } = walk
   const file = folder.slice(0, -1) || '.'
@@ -110,10 +112,11 @@ async function readFolder(walk: Walk, folder: string, way: Way = 'itself') {
   }
 }
 
-/** How the folders within a folder that was reached so are reached. */
+/** Returns the way of the folders within a folder that was reached by `way`. */
 const inner = (way: Way): Way => (way === 'itself' ? 'itself' : 'in link')
 
-/** Whether a link sorts a folder that was read elsewhere into a half, as train/cats -> pool/cats. */
+/** Tells whether a link puts a folder read elsewhere into a half, as train/cats -> pool/cats
+ *  does. */
 const isForHalf = (link: string, first: string) =>
   isInHalf(link) && !isInHalf(first) && !link.startsWith(first)
 
@@ -124,8 +127,8 @@ const linkReason = (folder: string, first: string) =>
     ? 'is a link back to a folder that it is in'
     : `leads to the folder ${first.slice(0, -1)}, which is read there already`
 
-/** Adds a file when it is an image, and says what kind of thing the path is. Nothing is opened:
- *  a pipe would never end. */
+/** Adds the file at a path to the lists, and returns the path's kind. Opens nothing: reading a pipe
+ *  would never end. */
 async function note(found: Found, root: string, path: string): Promise<'folder' | 'link' | 'file'> {
   const { status, trouble } = await lookAt(join(root, path))
   if (!status) found.skipped.push({ file: path, reason: trouble })
@@ -140,5 +143,5 @@ async function note(found: Found, root: string, path: string): Promise<'folder' 
   return 'file'
 }
 
-/** Names the file by device and inode, where these are exact. */
+/** Returns device and inode of a file, where JavaScript's numbers hold them exactly. */
 const idOf = ({ dev, ino }: Stats) => (ino > 0 && Number.isSafeInteger(ino) ? { id: `${dev}:${ino}` } : {})

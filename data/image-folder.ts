@@ -1,6 +1,6 @@
-// Folders of photos, at any depth, decoded to squares of one size. folder-layout.ts says what the
-// folders mean. Where they name no halves, a fifth of each class is the test set, chosen by a hash
-// of the paths; a set without labels trains on all.
+// Opens folders of photos, at any depth, as squares of one size. folder-layout.ts finds the classes
+// and halves. Without halves, a hash of the paths chooses a fifth of each class as the test set. A
+// set without labels trains on all images.
 
 import { createHash } from 'node:crypto'
 import { homedir } from 'node:os'
@@ -14,14 +14,14 @@ import { listed } from './listed.ts'
 import { linesOf } from './paths.ts'
 
 export interface FolderOptions extends StoreOptions {
-  /** The folder of all caches; $XDG_CACHE_HOME/kindred or ~/.cache/kindred when not told. */
+  /** Folder of all caches; by default $XDG_CACHE_HOME/kindred or ~/.cache/kindred. */
   readonly cache?: string
-  /** The part of each class that is the test set, where the folders do not say: a fifth, or
-   *  nothing of a set without labels, in which there is nothing to measure. */
+  /** Share of each class that is the test set where the folders are no halves; by default 0.2, and
+   *  0 without labels, because there is nothing to measure. */
   readonly testShare?: number
 }
 
-/** A folder's images, split in two. Throws DataError when there is none to train on. */
+/** Opens a folder's images as two halves. Throws DataError when there is none to train on. */
 export async function openImageFolder(path: string, options: FolderOptions): Promise<Split> {
   const { testShare } = options
   if (testShare !== undefined && !(testShare >= 0 && testShare < 1))
@@ -54,16 +54,17 @@ export async function openImageFolder(path: string, options: FolderOptions): Pro
 const shareOf = (share: number, hasLabels: boolean) =>
   share === 0
     ? `all images train, so that ${hasLabels ? 'none is left to measure' : 'there is nothing to measure'}`
-    : `${Number((100 * share).toFixed(1))} % ${hasLabels ? 'of each class' : 'of the images'}, chosen by a hash of the paths`
+    : `${Number((100 * share).toFixed(1))} % ${hasLabels ? 'of each class' : 'of the images'}, ` +
+      `chosen by a hash of the paths`
 
-/** What to say of classes of which nothing can be decoded. */
+/** Notes the classes without an image that can be decoded. */
 function undecoded({ classes }: FolderLayout, all: Dataset): string[] {
   const gone = classes.filter((name) => !all.classes.includes(name))
   return gone.length > 0 ? [`classes of which no image can be decoded: ${listed(gone)}`] : []
 }
 
-/** The classes that Tiny ImageNet's val_annotations.txt names, by the folder that it is in: name
- *  and class, with tabs between. */
+/** Reads each val_annotations.txt of Tiny ImageNet: file name and class, with a tab between. The
+ *  keys are the folders that hold one. */
 async function readAnnotations(root: string, others: readonly string[]): Promise<Map<string, Annotations>> {
   const found = new Map<string, Annotations>()
   for (const path of others.filter((other) => other.endsWith('/val_annotations.txt'))) {
@@ -74,8 +75,8 @@ async function readAnnotations(root: string, others: readonly string[]): Promise
   return found
 }
 
-/** All images of a folder in the order of their paths, without labels, whatever its folders are called. Throws
- *  DataError when there is none that can be decoded. */
+/** Opens all images of a folder in the order of their paths, without labels or halves. Throws
+ *  DataError when none can be decoded. */
 export async function openImages(path: string, options: FolderOptions): Promise<FolderDataset> {
   const { files, skipped } = await scan(path)
   const bare = files.map((file): Placed => ({ ...file, label: null, isTest: false }))
@@ -84,7 +85,7 @@ export async function openImages(path: string, options: FolderOptions): Promise<
 
 interface FolderDataset extends Dataset {
   readonly files: readonly string[]
-  /** Which of them the folders say to be test images. */
+  /** Marks those that lie in the folder of the test half. */
   readonly isTest: readonly boolean[]
   close(): Promise<void>
 }
@@ -119,13 +120,15 @@ async function open(
   if (count === 0) {
     await records.release()
     throw new DataError(
-      `folder: ${root}: ${files.length === 1 ? 'its one image cannot' : `none of the ${files.length} images can`} be decoded${because(store.skipped[0])}`,
+      `folder: ${root}: ` +
+        (files.length === 1 ? 'its one image cannot' : `none of the ${files.length} images can`) +
+        ` be decoded${because(store.skipped[0])}`,
     )
   }
   const placed = new Map(files.map((file) => [file.path, file]))
   const names = store.files.map(({ path }) => placed.get(path)?.label ?? null)
   const used = new Set(names)
-  const present = classes.filter((name) => used.has(name)) // a class of which nothing can be decoded is none
+  const present = classes.filter((name) => used.has(name)) // those with an image that can be decoded
   const numbers = new Map(present.map((name, i) => [name, i]))
   const labels = Int32Array.from(names, (name) => numbers.get(name ?? '') ?? -1)
   return {
@@ -151,14 +154,14 @@ async function open(
   }
 }
 
-/** Where the cache of a folder at a size is. */
+/** Returns the folder of the cache for an image folder and its sizes. */
 function cacheFolder(root: string, { cache, size, originals }: FolderOptions) {
   const base = cache ?? join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'kindred')
   return join(base, hash(`${resolve(root)}\n${size}${originals ? `\n${originals}` : ''}`).slice(0, 16))
 }
 
-/** For each image, whether it is in the test set: of each class, the `share` whose paths have the smallest hashes, at
- *  least one and never all. */
+/** Marks the test images: of each class the `share` with the smallest hashes of the path, at least
+ *  one and never all. */
 function byHash({ files, labels }: FolderDataset, share: number): boolean[] {
   const classes = new Map<number, number[]>()
   files.forEach((_, i) => {
@@ -181,7 +184,7 @@ const hash = (text: string) => createHash('sha256').update(text).digest('hex')
 
 const because = (first: Skipped | undefined) => (first ? `; the first: ${first.file}: ${first.reason}` : '')
 
-/** Makes up to `count` functions, the last of which to be called runs `act`. */
+/** Makes `count` functions. `act` runs when all of them have been called. */
 function once(count: number, act: () => Promise<void>) {
   let left = count
   return () => {

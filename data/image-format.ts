@@ -1,17 +1,15 @@
-// What a file holds, told by its first bytes rather than by its name, and what is wrong with one
-// that does not decode: the same words for the same bytes, whatever else is being decoded
-// meanwhile.
+// Tells a file's format by its first bytes, not by its name, and what is wrong with a file that
+// does not decode. The same bytes give the same words, whatever other threads decode.
 
 /** Formats that are decoded. */
 export type Format = 'JPEG' | 'PNG' | 'WebP' | 'GIF' | 'TIFF' | 'BMP' | 'AVIF'
 
-/** Whether a file's name says that it is an image. */
+/** Tells whether a file's extension is that of an image. */
 export const isImageName = (name: string) => /\.(jpe?g|jpe|jfif|png|webp|gif|tiff?|bmp|dib|avif)$/i.test(name)
 
 const formats: readonly Format[] = ['JPEG', 'PNG', 'WebP', 'GIF', 'TIFF', 'BMP', 'AVIF']
 
-/** How files of a kind begin: with one of these texts, a byte to a character, or as a pattern
- *  says. */
+/** Beginnings of files by kind: texts, one character a byte, or patterns. */
 const beginnings: readonly (readonly [kind: string, ...begins: (string | RegExp)[]])[] = [
   ['JPEG', '\xff\xd8\xff'],
   ['PNG', '\x89PNG\r\n\x1a\n'],
@@ -34,7 +32,7 @@ const beginnings: readonly (readonly [kind: string, ...begins: (string | RegExp)
   ['XML', /^(\xef\xbb\xbf)?\s*<\?xml/],
 ]
 
-/** What the bytes are, or null when no beginning is known. */
+/** Returns the kind of the bytes; null when no beginning fits. */
 export const kindOfBytes = (bytes: Uint8Array): string | null => {
   const start = Buffer.from(bytes.buffer, bytes.byteOffset, Math.min(bytes.length, 512)).toString('latin1')
   const isOne = (begin: string | RegExp) =>
@@ -42,7 +40,7 @@ export const kindOfBytes = (bytes: Uint8Array): string | null => {
   return beginnings.find(([, ...begins]) => begins.some(isOne))?.[0] ?? null
 }
 
-/** The format of an image that is decoded. Throws Error saying what the bytes are instead. */
+/** Returns an image's format. Throws Error that says what the bytes are when they are no image. */
 export function formatOf(bytes: Uint8Array): Format {
   if (bytes.length === 0) throw new Error('is empty')
   const kind = kindOfBytes(bytes)
@@ -52,7 +50,7 @@ export function formatOf(bytes: Uint8Array): Format {
   throw new Error(`${told}, not an image of a format that is read (${formats.join(', ')})`)
 }
 
-/** Why an image of this format does not decode: it ends early, or it is damaged within. */
+/** Says why an image of this format does not decode: it ends early, or it is damaged within. */
 export const damageOf = (bytes: Uint8Array, format: Format): string =>
   endsEarly(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length), format)
     ? `is cut short: its ${format} data end early`

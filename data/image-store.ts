@@ -1,5 +1,5 @@
-// Decoded images of one size, from the cache as far as it has them and from the files otherwise. Held in memory up to
-// a limit, read from the cache's records beyond it.
+// Holds decoded images. Takes them from the cache where it has them, and decodes the other files.
+// Keeps them in memory up to a limit; beyond it, reads them from the cache's records.
 
 import { join } from 'node:path'
 import { type DecodeOptions, type Decoded, decodeAll } from './decode-pool.ts'
@@ -9,24 +9,24 @@ import { type Draft, type Entry, type Kept, type OpenCache, draftCache, openCach
 import { Records, readWhole } from './records.ts'
 
 export interface StoreOptions extends DecodeOptions {
-  /** Bytes of decoded images up to which they are held in memory, 1 GiB when not told. */
+  /** Most bytes of decoded images to hold in memory; by default 1 GiB. */
   readonly memory?: number
-  /** Called for every image decoded; those that the cache has are not counted. */
+  /** Called after every decoded image; images from the cache do not count. */
   readonly onProgress?: (progress: { readonly done: number; readonly total: number }) => void
   /** Called when the cache cannot be written, with the reason. */
   readonly onNotice?: (notice: string) => void
 }
 
-/** The decoded images. */
+/** Decoded images. */
 export interface Store {
   readonly records: Records
-  /** The files that have an image, with its record. */
+  /** Files that could be decoded, with their records. */
   readonly files: readonly ({ readonly path: string } & Kept)[]
   readonly skipped: readonly Skipped[]
 }
 
-/** The images of `files` below `root`; `cache` is the folder of their cache. Files that cannot be decoded are skipped,
- *  a cache that cannot be written is done without. */
+/** Opens the images of `files` below `root`, with their cache in the folder `cache`. Skips files
+ *  that cannot be decoded. Goes on without a cache that cannot be written. */
 export async function openStore(
   root: string,
   files: readonly ImageFile[],
@@ -61,7 +61,7 @@ interface Plan {
   readonly options: StoreOptions
 }
 
-/** Makes the records anew, copying what is known, and puts them in the old cache's place. */
+/** Writes new records, copying the known ones, and replaces the old cache by them. */
 async function build(plan: Plan): Promise<Store> {
   const { files, cache, record, options } = plan
   const notice = (error: unknown) => {
@@ -82,7 +82,8 @@ async function build(plan: Plan): Promise<Store> {
     return describe(files, entries, records)
   } catch (error) {
     await draft?.abandon()
-    await draft?.handle.close().catch(() => undefined) // closed already when the records were let go of
+    // the handle is closed already when the records were released
+    await draft?.handle.close().catch(() => undefined)
     throw error
   }
 }
@@ -96,7 +97,8 @@ async function finish(draft: Draft, count: number, entries: ReadonlyMap<string, 
   }
 }
 
-/** Puts every file that can be decoded into a record; says where, and why the records' file failed when it did. */
+/** Fills the records. Returns the entry of every file, the number of records, and the error of the
+ *  records' file, if any. */
 async function fill({ root, files, known, old, record, options }: Plan, records: Records) {
   const entries = new Map<string, Entry>()
   let count = 0
@@ -117,7 +119,7 @@ async function fill({ root, files, known, old, record, options }: Plan, records:
     }
   }
   let done = 0
-  let last = Promise.resolve() // records are put one at a time
+  let last = Promise.resolve() // records are written one at a time
   const take = (result: Decoded) =>
     (last = last.then(async () => {
       const file = at(fresh, result.id)

@@ -1,5 +1,5 @@
-// Batches of an epoch, read ahead of the one who trains on them. The order depends on (seed, epoch) alone, so that a
-// run resumed in the middle of an epoch sees the batches that it would have seen.
+// Reads the batches of an epoch ahead of training. The order depends on (seed, epoch) alone: a run
+// resumed within an epoch gets the batches that it would have got.
 
 import { threefry2x32 } from '../kernels/wgsl/threefry.ts'
 import { anything, checkOptions, describe, flag, needed, said } from '../kernels/options.ts'
@@ -11,36 +11,37 @@ export interface BatchOptions {
   readonly batch: number
   readonly seed: number
   readonly epoch: number
-  /** The first step to give, for a run that resumes within the epoch. */
+  /** First step to return, for a run that resumes within the epoch; 0 by default. */
   readonly start?: number
-  /** False gives the set in its own order. */
+  /** False keeps the set's own order; true by default. */
   readonly shuffle?: boolean
-  /** False gives what is left at the end as a smaller batch. */
+  /** False returns the rest at the end as a smaller batch; true, the default, drops it. */
   readonly dropLast?: boolean
-  /** False leaves the pixels out, for one who has them already. */
+  /** False leaves the pixels out, for callers that have them already; true by default. */
   readonly pixels?: boolean
-  /** Batches read ahead. */
+  /** Number of batches to read ahead; 2 by default. */
   readonly prefetch?: number
 }
 
 export interface Batch {
   /** Position in the epoch, from 0. */
   readonly step: number
-  /** [N], positions in the set. */
+  /** [N], positions of the images in the set. */
   readonly indices: Uint32Array<ArrayBuffer>
-  /** u8 [N, H, W, C]; empty where the pixels are left out. */
+  /** u8 [N, H, W, C]; empty when the pixels are left out. */
   readonly images: Uint8Array<ArrayBuffer>
-  /** [N, H, W, C]. */
+  /** Shape of `images`. */
   readonly shape: readonly [N: number, H: number, W: number, C: number]
-  /** [N], or null when the set has no labels. */
+  /** [N], indices of classes; null when the set has no labels. */
   readonly labels: Int32Array<ArrayBuffer> | null
 }
 
-const EPOCH = 0x0e90c4 // stream of the orders' keys
+const EPOCH = 0x0e90c4 // stream of the random keys of the orders
 
-const MOST = 2 ** 32 // bytes of a batch
+const MOST = 2 ** 32 // most bytes of a batch
 
-/** The number of batches in an epoch. Throws DataError when there is none, and for batches of more than 4 GiB. */
+/** Counts the batches of an epoch. Throws DataError when there is none, or a batch has more than
+ *  4 GiB. */
 export function countSteps(dataset: Dataset, options: Pick<BatchOptions, 'batch' | 'dropLast'>) {
   checkDataset('countSteps', dataset)
   const { batch, dropLast = true } = options
@@ -50,12 +51,15 @@ export function countSteps(dataset: Dataset, options: Pick<BatchOptions, 'batch'
   if (size === 0) throw new DataError(`${name}: there are no images to make batches of`)
   if (dropLast && batch > size)
     throw new DataError(
-      `${name}: batch ${batch} is larger than the ${counted(size, 'image')}; ${size < 2 ? 'add images' : `lower the batch to ${size} or less, or add images`}`,
+      `${name}: batch ${batch} is larger than the ${counted(size, 'image')}; ` +
+        (size < 2 ? 'add images' : `lower the batch to ${size} or less, or add images`),
     )
   const bytes = Math.min(batch, size) * imageBytes(dataset)
   if (bytes > MOST)
     throw new DataError(
-      `${name}: a batch must have at most ${MOST} bytes, got ${counted(Math.min(batch, size), 'image')}, ${bytes} bytes; lower the batch or the size of the images`,
+      `${name}: a batch must have at most ${MOST} bytes, ` +
+        `got ${counted(Math.min(batch, size), 'image')}, ${bytes} bytes; ` +
+        `lower the batch or the size of the images`,
     )
   return dropLast ? Math.floor(size / batch) : Math.ceil(size / batch)
 }
@@ -70,8 +74,9 @@ const rules = {
   ...{ shuffle: flag, dropLast: flag, pixels: flag, prefetch: anything },
 }
 
-/** The batches of an epoch in order, while up to `prefetch` further ones are being read. A failed read is thrown when
- *  its batch is asked for. Throws DataError at once when no batch can be made. */
+/** Iterates over the batches of an epoch, and reads up to `prefetch` further ones meanwhile. Throws
+ *  DataError at once when no batch can be made. Throws the error of a failed read when its batch is
+ *  due. */
 export function batches(dataset: Dataset, options: BatchOptions): AsyncIterable<Batch> {
   checkDataset('batches', dataset)
   const checked = checkOptions('batches', options ?? {}, rules)
@@ -102,14 +107,14 @@ async function readBatch(
   return { step, indices, images, shape, labels: labels && Int32Array.from(indices, (i) => labels[i] ?? -1) }
 }
 
-/** load(from), load(from + 1), ... in order, with up to `most` loads under way beyond the one that is awaited. */
+/** Yields load(from) .. load(to - 1) in order. Runs up to `most` loads beyond the one awaited. */
 async function* ahead<T>(load: (step: number) => Promise<T>, from: number, to: number, most: number) {
   const pending: Promise<T>[] = []
   let next = from
   const fill = (count: number) => {
     while (pending.length < count && next < to) {
       const loading = load(next++)
-      loading.catch(() => undefined) // thrown again when its turn comes; until then it is not unhandled
+      loading.catch(() => undefined) // awaited, and thrown, when its turn comes
       pending.push(loading)
     }
   }
@@ -123,6 +128,6 @@ async function* ahead<T>(load: (step: number) => Promise<T>, from: number, to: n
       yield item
     }
   } finally {
-    await Promise.allSettled(pending) // whoever stops early may then close the set
+    await Promise.allSettled(pending) // a caller that stops early may then close the set
   }
 }

@@ -1,4 +1,4 @@
-// Data sets as they are named on a command line: cifar10:PATH, folder:PATH, procedural.
+// Opens data sets by name: cifar10:PATH, folder:PATH, procedural.
 
 import { existsSync, statSync } from 'node:fs'
 import { type Rules, anything, callback, checkOptions, checkValue, text, whole } from '../kernels/options.ts'
@@ -10,7 +10,7 @@ import { procedural } from './procedural.ts'
 import { openStl10 } from './stl10.ts'
 
 export interface OpenDataOptions extends Partial<FolderOptions> {
-  /** Seed of the procedural set. */
+  /** Seed of the procedural set; 0 by default. */
   readonly seed?: number
 }
 
@@ -21,7 +21,7 @@ const rules: Rules<OpenDataOptions> = {
 
 type Open = (path: string, options: OpenDataOptions) => Split | Promise<Split>
 
-const SIDE = 32 // pixels, where the data do not say
+const SIDE = 32 // pixels, the default of folder and procedural images
 
 const kinds: Readonly<Record<string, Open>> = {
   cifar10: needsPath('cifar10', openCifar10),
@@ -36,10 +36,12 @@ const kinds: Readonly<Record<string, Open>> = {
 }
 
 const forms =
-  'cifar10:PATH, cifar100:PATH, idx:PATH, stl10:PATH, stl10-unlabeled:PATH, folder:PATH, procedural or procedural:TRAIN,TEST'
+  'cifar10:PATH, cifar100:PATH, idx:PATH, stl10:PATH, stl10-unlabeled:PATH, folder:PATH, ' +
+  'procedural or procedural:TRAIN,TEST'
 
-/** The two halves of what `spec` names. `size` is the side in pixels of folder and procedural images; the others have
- *  their own. Throws DataError when the spec is not one of the forms, or the data cannot be used. */
+/** Opens the two halves of the set that `spec` names. `size` is the side of folder and procedural
+ *  images in pixels, 32 by default; other sets have their own. Throws DataError when the spec has
+ *  none of the forms, or the data cannot be used. */
 export async function openData(spec: string, options: OpenDataOptions = {}): Promise<Split> {
   checkValue('openData', 'spec', spec, text)
   checkOptions('openData', options, rules)

@@ -1,12 +1,12 @@
-// The whole images of a folder, beside their middle squares: each in its own size, up to a limit,
-// in a space that holds the largest of them, so that a random crop can be taken from anywhere in an
-// image and has as many pixels as there are.
+// Serves the whole images of a folder, beside their middle squares. Each has its own size, up to a
+// limit, in a space that holds the largest. So a random crop comes from anywhere in an image, with
+// all the pixels that are there.
 
 import { type Dataset, type Originals, checkRead } from './dataset.ts'
 import type { Store } from './image-store.ts'
 
-/** The `originals` of a set whose records hold squares of `size`, then the whole images; nothing
- *  where those are the squares. */
+/** Makes the `originals` of a set. Its records hold squares of `size`, then the whole images.
+ *  Returns {} when all whole images are squares of `size`. */
 export function originalsOf({ files, records }: Store, size: number): Pick<Dataset, 'originals'> {
   if (files.every(({ height, width }) => height === size && width === size)) return {}
   const most = (of: (file: Store['files'][number]) => number) =>

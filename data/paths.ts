@@ -1,5 +1,5 @@
-// What stands at a path, in words: files, folders, links and what is neither, such as pipes, which
-// would be waited for without end if they were opened.
+// Looks at paths and says in words what is there: a file, a folder, a link, or something else, such
+// as a pipe. Opening a pipe would wait without end.
 
 import type { Stats } from 'node:fs'
 import { lstat, readFile, readdir, readlink, stat } from 'node:fs/promises'
@@ -10,7 +10,7 @@ export type Look =
   | { readonly status: Stats; readonly trouble: null }
   | { readonly status: null; readonly trouble: string }
 
-/** What is at `path`, links followed. */
+/** Looks at `path`, following links. */
 export async function lookAt(path: string): Promise<Look> {
   try {
     return { status: await stat(path), trouble: null }
@@ -31,7 +31,7 @@ const words: Readonly<Record<string, string>> = {
   EIO: 'cannot be read: the disk reports an error',
 }
 
-/** Why `path` could not be looked at or read: what follows its name in a sentence. */
+/** Says why `path` could not be looked at or read. The words follow its name in a sentence. */
 export async function troubleOf(error: unknown, path: string): Promise<string> {
   const code = error instanceof Error && 'code' in error ? String(error.code) : ''
   if (code === 'ENOENT') {
@@ -42,7 +42,7 @@ export async function troubleOf(error: unknown, path: string): Promise<string> {
   return words[code] ?? `cannot be read: ${error instanceof Error ? error.message : String(error)}`
 }
 
-/** What kind of thing it is: 'a file', 'a folder', 'a pipe'. */
+/** Returns the kind of a path: 'a file', 'a folder', 'a pipe'. */
 export function kindOf(status: Stats): string {
   if (status.isFile()) return 'a file'
   if (status.isDirectory()) return 'a folder'
@@ -50,8 +50,8 @@ export function kindOf(status: Stats): string {
   return status.isSocket() ? 'a socket' : 'a device'
 }
 
-/** The names in a folder. Throws DataError that begins with `what` for anything else; `rule`
- *  says what it must be. */
+/** Lists the names in a folder. Throws DataError for anything else: `what`, then what the path must
+ *  be (`rule`) and what it is. */
 export async function namesIn(what: string, path: string, rule: string, remedy = ''): Promise<string[]> {
   const { status, trouble } = await lookAt(path)
   if (!status) throw new DataError(`${what}: ${path} ${trouble}`)
@@ -64,7 +64,7 @@ export async function namesIn(what: string, path: string, rule: string, remedy =
   }
 }
 
-/** The size of a file in bytes. Throws DataError for what is no file. */
+/** Returns the size of a file in bytes. Throws DataError for what is no file. */
 export async function sizeOfFile(what: string, path: string): Promise<number> {
   const { status, trouble } = await lookAt(path)
   if (!status) throw new DataError(`${what}: ${path} ${trouble}`)
@@ -72,7 +72,7 @@ export async function sizeOfFile(what: string, path: string): Promise<number> {
   return status.size
 }
 
-/** The bytes of a file. Throws DataError for what is no file or cannot be read. */
+/** Reads a file. Throws DataError for what is no file or cannot be read. */
 export async function bytesOf(what: string, path: string): Promise<Buffer> {
   await sizeOfFile(what, path)
   try {
@@ -82,8 +82,8 @@ export async function bytesOf(what: string, path: string): Promise<Buffer> {
   }
 }
 
-/** The lines of a text file that are not blank, trimmed; none where there is no such file.
- *  Throws DataError as `bytesOf`. */
+/** Reads the lines of a text file, trimmed, without blank ones; [] where there is no file. Throws
+ *  DataError as `bytesOf` does. */
 export async function linesOf(what: string, path: string): Promise<string[]> {
   const isMissing = await lstat(path).then(
     () => false,

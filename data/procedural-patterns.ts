@@ -1,25 +1,26 @@
-// Ten two-tone patterns of the plane, the classes of the procedural set. Each is a signed field, about the distance to
-// the nearest edge and positive on the ink, so that the painter can smooth the edge. Each covers about half the plane
-// with ink and, through its `scale`, has about as much edge per area as the others: neither brightness nor contrast
-// nor a random filter's mean response tells them apart, only how the edges are arranged.
+// Defines ten two-tone patterns of the plane, the classes of the procedural set. A pattern is a
+// signed field: about the distance to the nearest edge, positive on the ink, so that edges can be
+// smoothed. All patterns have about half their area in ink and, by their `scale`, about the same
+// length of edge per area. So only the arrangement of the edges tells them apart: brightness,
+// contrast and the mean response of a random filter do not.
 
-/** Positive on the ink, negative on the paper, about the distance to the edge between. */
+/** Returns about the distance to the nearest edge, positive on the ink, negative on the paper. */
 export type Field = (u: number, v: number) => number
 
-/** A random number in [0, 1), the same each time for the same draw of the same image. */
+/** Draws a random number in [0, 1). An image gets the same numbers each time. */
 export type Draw = () => number
 
 export interface Pattern {
   readonly name: string
-  /** Size of the pattern's unit, in widths of a stripe's period. */
+  /** Size of the pattern's unit, in periods of the stripes. */
   readonly scale: number
   readonly field: (draw: Draw) => Field
 }
 
-/** Distance from the middle of the unit cell that x lies in, 0 to 0.5. */
+/** |x - floor(x) - 0.5|: the distance from the middle of x's unit cell, 0 to 0.5. */
 const fold = (x: number) => Math.abs(x - Math.floor(x) - 0.5)
 
-/** Length of a vector; Math.hypot guards against overflow and is many times slower. */
+/** sqrt(x^2 + y^2). Math.hypot guards against overflow and is many times slower. */
 export const length = (x: number, y: number) => Math.sqrt(x * x + y * y)
 
 const stripes: Field = (_u, v) => fold(v) - 0.25
@@ -31,7 +32,7 @@ const checkerboard: Field = (u, v) => {
   return Math.min(Math.abs(a), Math.abs(b)) * Math.sign(a * b)
 }
 
-/** Distance to the nearest point of the triangular lattice with spacing 1. */
+/** Returns the distance to the nearest point of the triangular lattice with spacing 1. */
 function hexagonal(u: number, v: number) {
   const H = Math.sqrt(3)
   const a = length(u - Math.round(u), v - H * Math.round(v / H))
@@ -50,7 +51,7 @@ const bricks: Field = (u, v) => {
   return Math.min(along, across) - 0.191
 }
 
-/** The triangular tiling, its triangles coloured in turn. */
+/** Triangular tiling; neighbouring triangles have opposite colours. */
 const triangles: Field = (u, v) => {
   const h = (2 * v) / Math.sqrt(3)
   const [a, b, c] = [h, u - h / 2, u + h / 2]
@@ -61,7 +62,7 @@ const triangles: Field = (u, v) => {
 
 /** Plus signs of five squares, tilted in a lattice of ten. */
 const crosses: Field = (u, v) => {
-  // the lattice (3, 1), (-1, 3) in units of one arm's width
+  // lattice vectors (3, 1) and (-1, 3), in widths of an arm
   const [a, b] = [(3 * u + v) / 10, (3 * v - u) / 10]
   const [i, j] = [Math.round(a), Math.round(b)]
   let best = -1
@@ -73,14 +74,14 @@ const crosses: Field = (u, v) => {
   return best
 }
 
-/** Square tiles of two bars each, lying and standing in turn. */
+/** Square tiles of two bars each, horizontal and vertical in turn. */
 const weave: Field = (u, v) => {
   const lying = (Math.floor(u) + Math.floor(v)) & 1
   const [along, across] = lying ? [u, v] : [v, u]
   return Math.min((fold(2 * across + 0.5) - 0.234) / 2, 0.47 - fold(along))
 }
 
-/** Blobs: the sign of a sum of plane waves of random direction and about one wavelength. */
+/** Blobs: the sign of a sum of plane waves with random directions and about one wavelength. */
 function blobs(draw: Draw): Field {
   const waves = Array.from({ length: 7 }, (_, i) => {
     const angle = ((i + draw()) / 7) * Math.PI
@@ -96,7 +97,7 @@ function blobs(draw: Draw): Field {
 
 const still = (field: Field) => () => field
 
-/** The classes, in the order of their labels. */
+/** Classes in the order of their labels. */
 export const patterns: readonly Pattern[] = [
   { name: 'stripes', scale: 1, field: still(stripes) },
   { name: 'zigzag', scale: 1.38, field: still(zigzag) },

@@ -1,7 +1,8 @@
-// The embedded set: small pictures of ten patterns (stripes, dots, bricks, ...), drawn from a seed, so that the main
-// job runs with no download. What an image keeps under SimCLR's augmentations is the arrangement of its edges, which
-// is the class; where the pattern lies, its angle, scale, colours and polarity, and what is behind it, are drawn at
-// random and tell nothing. Nearest neighbours by pixels are therefore near chance, and the class has to be learned.
+// Draws the built-in set from a seed: small pictures of ten patterns (stripes, dots, bricks, ...).
+// Training runs on it without a download. The class is the arrangement of an image's edges, which
+// SimCLR's augmentations keep. The pattern's position, angle, scale, colours and polarity and the
+// background are random and independent of the class. So nearest neighbours by pixels are near
+// chance, and the class has to be learned.
 
 import { anything, checkOptions, describe, whole } from '../kernels/options.ts'
 import { threefry2x32, uniform01 } from '../kernels/wgsl/threefry.ts'
@@ -9,23 +10,24 @@ import { type Dataset, DataError, type Split, checkRead } from './dataset.ts'
 import { counted } from './words.ts'
 import { type Draw, type Field, length, patterns } from './procedural-patterns.ts'
 
-const MOST = 2 ** 32 // bytes
+const MOST = 2 ** 32 // bytes of a half
 
 export interface ProceduralOptions {
-  /** Height and width in pixels. */
+  /** Height and width in pixels; 32 by default. */
   readonly size?: number
-  /** Number of training images. */
+  /** Number of training images; 5000 by default. */
   readonly train?: number
-  /** Number of test images. */
+  /** Number of test images; 1000 by default. */
   readonly test?: number
+  /** Integer that determines all images; 0 by default. */
   readonly seed?: number
 }
 
 const rules = { size: anything, train: anything, test: anything, seed: whole }
 
-/** The embedded set's two halves, ten balanced classes each: image i has label i % 10 and depends on (seed, half, i,
- *  size) alone. Images are drawn when first read. Throws DataError for sizes that are not positive integers, and for more
- *  than 4 GiB in either half. */
+/** Makes the two halves of the built-in set. Image i has label i % 10 and depends on (seed, half,
+ *  i, size) alone. It is drawn when it is first read. Throws DataError for a size or count that is
+ *  not a positive integer, and for more than 4 GiB in one half. */
 export function procedural(options: ProceduralOptions = {}): Split {
   const { size = 32, train = 5000, test = 1000, seed = 0 } = checkOptions('procedural', options, rules)
   for (const [what, value] of Object.entries({ size, train, test }))
@@ -34,7 +36,8 @@ export function procedural(options: ProceduralOptions = {}): Split {
   for (const count of [train, test])
     if (count * size * size * 3 > MOST)
       throw new DataError(
-        `procedural: at most ${MOST} bytes are kept, got ${counted(count, 'image')} of ${size} px, ${count * size * size * 3} bytes; lower the size or the number of images`,
+        `procedural: at most ${MOST} bytes are kept, got ${counted(count, 'image')} of ${size} px, ` +
+          `${count * size * size * 3} bytes; lower the size or the number of images`,
       )
   const about = { path: null, split: `drawn from seed ${seed}`, notes: [], others: [] }
   return { train: half(size, train, [seed, 1]), test: half(size, test, [seed, 2]), about }
@@ -65,7 +68,7 @@ function half(side: number, size: number, key: readonly [number, number]): Datas
   }
 }
 
-/** The stream of random numbers of one image. */
+/** Returns the stream of random numbers of one image. */
 function draws(key: readonly [number, number], image: number): Draw {
   let count = 0
   return () => uniform01(threefry2x32(key, [image, count++])[0])
@@ -73,7 +76,7 @@ function draws(key: readonly [number, number], image: number): Draw {
 
 type Rgb = readonly [number, number, number]
 
-/** Two colours whose brightness differs by `contrast`, in a random order, anywhere in the cube otherwise. */
+/** Draws two colours in random order. Their brightness differs by 60 to 180. */
 function palette(draw: Draw): [Rgb, Rgb] {
   const contrast = 60 + 120 * draw()
   const low = 20 + (215 - contrast) * draw()
@@ -81,7 +84,7 @@ function palette(draw: Draw): [Rgb, Rgb] {
   return draw() < 0.5 ? pair : [pair[1], pair[0]]
 }
 
-/** A colour of about the given brightness (0-255) and random hue. */
+/** Draws a colour of about the given brightness (0-255) and a random hue. */
 function colour(draw: Draw, brightness: number): Rgb {
   const [r, g, b] = [draw() - 0.5, draw() - 0.5, draw() - 0.5]
   const grey = 0.299 * r + 0.587 * g + 0.114 * b
@@ -93,19 +96,20 @@ function colour(draw: Draw, brightness: number): Rgb {
   ]
 }
 
-/** What an image shows. Lengths are in units of its side, its middle is (0, 0). */
+/** Contents of an image. Lengths are in sides of the image; (0, 0) is its middle. */
 interface Scene {
-  /** About the distance to the edge of the part that the pattern covers, positive inside. */
+  /** About the distance to the border of the pattern's region, positive inside. */
   readonly region: Field
   /** About the distance to the edge between ink and paper, positive on the ink. */
   readonly pattern: Field
   readonly ink: Rgb
   readonly paper: Rgb
-  /** What is around the pattern fades from one colour to another. */
+  /** Colours between which the background fades. */
   readonly near: Rgb
   readonly far: Rgb
+  /** Position of the fade between `near` and `far`, plus 0.5, clamped to [0, 1]. */
   readonly fade: Field
-  /** Added to all of it. */
+  /** Brightness that is added everywhere. */
   readonly light: Field
 }
 
@@ -140,8 +144,8 @@ function paint(image: Uint8Array, side: number, scene: Scene) {
   const samples = side * SAMPLES
   for (let y = 0; y < side; y++)
     for (let x = 0; x < side; x++) {
-      let shown = 0 // samples in which the pattern is seen, and of these the ink
-      let inked = 0
+      let shown = 0 // samples inside the region
+      let inked = 0 // samples of these that are ink
       for (let sy = 0; sy < SAMPLES; sy++)
         for (let sx = 0; sx < SAMPLES; sx++) {
           const X = (x * SAMPLES + sx + 0.5) / samples - 0.5
@@ -165,7 +169,7 @@ function paint(image: Uint8Array, side: number, scene: Scene) {
 
 const unit = (x: number) => (x < 0 ? 0 : x > 1 ? 1 : x)
 
-/** A plane that rises by up to `most` across the image, in a random direction. */
+/** Draws a plane that rises by up to `most` across the image in a random direction. */
 function slope(draw: Draw, most: number): Field {
   const angle = 2 * Math.PI * draw()
   const rise = most * draw()
@@ -173,7 +177,7 @@ function slope(draw: Draw, most: number): Field {
   return (x, y) => a * x + b * y
 }
 
-/** A disc about as large as the image, off its middle. */
+/** Draws a disc about as large as the image, near its middle. */
 function disc(draw: Draw): Field {
   const radius = 0.5 + 0.4 * draw()
   const [x0, y0] = [0.4 * (draw() - 0.5), 0.4 * (draw() - 0.5)]

@@ -1,8 +1,8 @@
-// Decoded images kept on disk, so that opening a folder again decodes only what is new: fixed-size
-// records in one file, and an index that says which record is which. Both are written under other
-// names and renamed when whole, the index last, and each writing has a records file of its own: a
-// process that dies at any point leaves the old cache in force. Of processes that write one cache
-// at once, each puts its own in force whole, one after the other.
+// Keeps decoded images on disk, so that opening a folder again decodes only new files. A cache is a
+// file of fixed-size records and an index of them. Both are written under temporary names and
+// renamed when complete, the index last. Each writer has a records file of its own. So a process
+// that dies at any point leaves the old cache valid, and of several writers each replaces the cache
+// as a whole, one after the other.
 
 import { createHash, randomBytes } from 'node:crypto'
 import { type FileHandle, open, readFile, readdir, rename, rm, stat, writeFile } from 'node:fs/promises'
@@ -11,16 +11,16 @@ import { makeFolder } from '../engine/node-files.ts'
 import { holding } from './claim.ts'
 import { isAlive, self } from './holder.ts'
 
-/** What tells whether a file is the one that was decoded. */
+/** Time and size of a file: a file with the same stamp as its entry is not decoded again. */
 export interface Stamp {
   readonly mtime: number
   readonly bytes: number
 }
 
-/** What is known of a file: the record that holds it, or why there is none. */
+/** Entry of a file: its record, or the reason why it has none. */
 export type Entry = Stamp & (Kept | { readonly reason: string })
 
-/** A record, and the size of the whole image in it. */
+/** Number of a record, and the size of the whole image in it. */
 export interface Kept {
   readonly slot: number
   readonly height: number
@@ -37,9 +37,9 @@ interface Index {
   readonly entries: Readonly<Record<string, Entry>>
 }
 
-const VERSION = 3 // of the layout and of the decoder: what another version wrote is not read
+const VERSION = 3 // of the layout and the decoder; caches of other versions are not read
 const INDEX = 'index.json'
-const LOCK = 'lock' // held while a cache is put in force
+const LOCK = 'lock' // held while a cache is replaced
 const DAY = 24 * 3600 * 1000
 
 /** The entries of a cache and its open records. */
@@ -49,16 +49,16 @@ export interface OpenCache {
   readonly handle: FileHandle
 }
 
-/** The cache in `folder`, or null when there is none that is whole and of this kind. */
+/** Opens the cache in `folder`. Returns null when there is none, or it is damaged or of another
+ *  record size. */
 export async function openCache(folder: string, record: number): Promise<OpenCache | null> {
-  // another process may put its own in force between the reading of the index and the opening of
-  // the records
+  // another process may replace the cache between reading the index and opening the records
   return (await openOnce(folder, record)) ?? openOnce(folder, record)
 }
 
 async function openOnce(folder: string, record: number): Promise<OpenCache | null> {
   try {
-    // what is read is checked below as far as it is used; entries that lie only cost a decode
+    // the fields are checked below; a wrong entry can only cost a decode
     const index = JSON.parse(await readFile(join(folder, INDEX), 'utf8')) as Partial<Index>
     const { version, records, count = -1, entries } = index
     if (version !== VERSION || index.record !== record || typeof records !== 'string' || !entries) return null
@@ -67,22 +67,22 @@ async function openOnce(folder: string, record: number): Promise<OpenCache | nul
       return { entries: new Map(Object.entries(entries)), count, handle }
     await handle.close()
   } catch {
-    // no cache, or one that cannot be read: it is made again
+    // there is no cache, or it cannot be read: it is made again
   }
   return null
 }
 
-/** A place for records being made. */
+/** A cache that is being written. */
 export interface Draft {
   readonly handle: FileHandle
-  /** Puts the cache in force. */
+  /** Replaces the cache in the folder by this one. */
   finish(count: number, entries: ReadonlyMap<string, Entry>): Promise<void>
   /** Removes what was written; `handle` stays open. */
   abandon(): Promise<void>
 }
 
-/** A new records file in `folder`. Throws what the file system throws: a cache is a convenience, so
- *  go on without. */
+/** Makes a new records file in `folder`. Throws Error when it cannot; callers go on without a
+ *  cache. */
 export async function draftCache(folder: string, record: number): Promise<Draft> {
   await makeFolder(folder)
   await sweep(folder)
@@ -108,15 +108,15 @@ export async function draftCache(folder: string, record: number): Promise<Draft>
   }
 }
 
-/** Removes the records that the index names no more. What another process has open it may go on
- *  reading. */
+/** Removes the records files that the index does not name. A process that has one open can read
+ *  on. */
 async function removeOld(folder: string, records: string) {
   const old = (await readdir(folder)).filter((file) => /^records-.*\.bin$/.test(file) && file !== records)
-  // a system that does not let open files go keeps them until the next time
+  // Windows does not remove open files; the next writer removes them
   await Promise.all(old.map((file) => rm(join(folder, file), { force: true }).catch(() => undefined)))
 }
 
-/** Removes what processes that are no more have left unfinished. */
+/** Removes the unfinished files of dead processes. */
 async function sweep(folder: string) {
   for (const file of await readdir(folder)) {
     const [, pid, where = here()] = file.match(/^records-(\d+)-(?:([0-9a-f]{8})-)?.*\.tmp$/) ?? []
@@ -127,14 +127,14 @@ async function sweep(folder: string) {
   }
 }
 
-/** Where numbers of processes mean what they mean to this one, as eight hexadecimal digits. */
+/** Hashes the machine and the namespace of process numbers to eight hexadecimal digits. */
 function here(): string {
   const { host, space } = self()
   return createHash('sha256').update(`${host} ${space}`).digest('hex').slice(0, 8)
 }
 
-/** Whether nothing was written to a file for a day: of a process that cannot be looked up, nothing
- *  else is known. */
+/** Tells whether a file was not written to for a day. Nothing else is known of a process
+ *  elsewhere. */
 async function isOld(path: string): Promise<boolean> {
   const { mtimeMs } = await stat(path).catch(() => ({ mtimeMs: Infinity }))
   return Date.now() - mtimeMs > DAY

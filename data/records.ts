@@ -1,11 +1,11 @@
-// Records of one size, by number: in memory, in a file, or in both while a cache is being made.
+// Holds records of one size: in memory, in a file, or in both while a cache is being written.
 
 import type { FileHandle } from 'node:fs/promises'
 import { DataError } from './dataset.ts'
 
 interface RecordsOptions {
   readonly handle: FileHandle | null
-  /** Bytes up to which the records are held in memory, 1 GiB when not told. */
+  /** Most bytes of records to hold in memory; by default 1 GiB. */
   readonly limit?: number | undefined
 }
 
@@ -15,8 +15,9 @@ export class Records {
   #memory: Uint8Array<ArrayBuffer> | null
   #handle: FileHandle | null
 
-  /** Room for `count` records of `record` bytes, in memory when that is no more than `limit` bytes or there is no
-   *  file. Owns the handle. Throws DataError when memory does not suffice. */
+  /** Makes room for `count` records of `record` bytes. They are held in memory when they take at
+   *  most `limit` bytes, or there is no file. Owns the handle. Throws DataError when memory does
+   *  not suffice. */
   constructor(record: number, count: number, { handle, limit = 2 ** 30 }: RecordsOptions) {
     this.record = record
     this.count = count
@@ -24,15 +25,16 @@ export class Records {
     this.#memory = handle && record * count > limit ? null : allocate(record * count)
   }
 
-  /** Reads what the file holds into memory, when it is to be there, and lets go of the file. */
+  /** Reads the file into memory and closes it, where the records are held in memory. */
   async load() {
     if (!this.#memory || !this.#handle) return
     await readWhole(this.#handle, this.#memory, 0)
     await this.release()
   }
 
-  /** Writes the next record, one call at a time and in the order of their numbers. Returns why the file has failed,
-   *  when it just has: from then on memory alone is used. */
+  /** Writes the next record. Calls must be awaited and come in the order of `slot`. Returns the
+   *  reason when the file fails: from then on the records are held in memory alone. Else returns
+   *  null. */
   async put(slot: number, bytes: Uint8Array): Promise<string | null> {
     this.#memory?.set(bytes, slot * this.record)
     const handle = this.#handle
@@ -52,13 +54,13 @@ export class Records {
     }
   }
 
-  /** True when no file is needed any more. */
+  /** Tells whether the records are held in memory, so that no file is needed. */
   inMemory() {
     return this.#memory !== null
   }
 
-  /** Copies records into `out`, one behind the other, or of each the `length` bytes from `from`
-   *  on. */
+  /** Copies the records at `slots` into `out`, one behind the other: of each the `length` bytes
+   *  from `from` on, by default all. Throws DataError when the file is closed or cut short. */
   async read(
     slots: ArrayLike<number>,
     out: Uint8Array,
@@ -80,7 +82,7 @@ export class Records {
     else throw new DataError('folder: the images have been closed')
   }
 
-  /** Lets go of the file. */
+  /** Closes the file. */
   async release() {
     const handle = this.#handle
     this.#handle = null
@@ -94,16 +96,17 @@ function allocate(bytes: number) {
   } catch (cause) {
     const size = (bytes / 2 ** 30).toFixed(1)
     throw new DataError(
-      `folder: the decoded images need ${size} GiB, too much for memory; free disk space or put the cache elsewhere`,
+      `folder: the decoded images need ${size} GiB, too much for memory; ` +
+        `free disk space or put the cache elsewhere`,
       { cause },
     )
   }
 }
 
-/** Fills `out` from the file. Throws DataError when the file ends before. */
+/** Fills `out` from the file. Throws DataError when the file ends too early. */
 export async function readWhole(handle: FileHandle, out: Uint8Array, position: number) {
   for (let done = 0; done < out.length;) {
-    // a single read gives at most 2 GiB
+    // one read returns at most 2 GiB
     const length = Math.min(out.length - done, 2 ** 30)
     const { bytesRead } = await handle.read(out, done, length, position + done)
     if (bytesRead === 0)

@@ -1,6 +1,7 @@
-// STL-10 in its binary layout (https://cs.stanford.edu/~acoates/stl10): images of 3 x 96 x 96 bytes, red, green and blue, each column
-// by column, in train_X.bin, test_X.bin and unlabeled_X.bin; labels from 1 to 10, one byte each, in train_y.bin and
-// test_y.bin. Images are read when they are asked for: the unlabelled ones are 2.8 GB.
+// Reads STL-10 in its binary layout (https://cs.stanford.edu/~acoates/stl10). train_X.bin,
+// test_X.bin and unlabeled_X.bin hold images of 3 x 96 x 96 bytes: red, green and blue, column by
+// column. train_y.bin and test_y.bin hold labels from 1 to 10, one byte each. Images stay in the
+// files until they are read: the unlabelled ones are 2.8 GB.
 
 import { type FileHandle, open } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
@@ -13,15 +14,15 @@ const PLANE = SIDE * SIDE
 const RECORD = 3 * PLANE
 const CLASSES = 10
 const image = { height: SIDE, width: SIDE, channels: 3 } as const
-const FOLDER = 'stl10_binary' // what the archive unpacks to
+const FOLDER = 'stl10_binary' // folder that the archive unpacks to
 
 export interface Stl10Options {
-  /** Whether the unlabelled images, with label -1, follow the training ones. */
+  /** True appends the unlabelled images, with label -1, to the training set; false by default. */
   readonly unlabeled?: boolean
 }
 
-/** STL-10's training and test halves from the folder of its *.bin files or its parent. Throws DataError naming the file, and the
- *  record where it is cut short. */
+/** Opens STL-10's two halves in the folder of its *.bin files or its parent. Throws DataError that
+ *  names the file, and the record where it is cut short. */
 export async function openStl10(path: string, { unlabeled = false }: Stl10Options = {}): Promise<Split> {
   const found = await lookAt(path)
   if (found.status?.isFile())
@@ -47,7 +48,7 @@ interface PixelFile {
   readonly count: number
 }
 
-/** One labelled half. */
+/** Opens one labelled half. */
 async function part(folder: string, half: 'train' | 'test', classes: readonly string[]) {
   const pixels = await pixelFile(join(folder, `${half}_X.bin`))
   const file = join(folder, `${half}_y.bin`)
@@ -57,18 +58,20 @@ async function part(folder: string, half: 'train' | 'test', classes: readonly st
   })
   if (bytes.length !== pixels.count)
     throw new DataError(
-      `stl10: ${file} must have one byte per image of ${half}_X.bin, got ${counted(bytes.length, 'byte')} for ${counted(pixels.count, 'image')}`,
+      `stl10: ${file} must have one byte per image of ${half}_X.bin, ` +
+        `got ${counted(bytes.length, 'byte')} for ${counted(pixels.count, 'image')}`,
     )
   const labels = Int32Array.from(bytes, (label) => label - 1)
   const wrong = labels.findIndex((label) => label < 0 || label >= classes.length)
   if (wrong >= 0)
     throw new DataError(
-      `stl10: ${file}: record ${wrong} must have a label from 1 to ${classes.length}, got ${bytes[wrong] ?? ''}; it is damaged`,
+      `stl10: ${file}: record ${wrong} must have a label from 1 to ${classes.length}, ` +
+        `got ${bytes[wrong] ?? ''}; it is damaged`,
     )
   return { pixels, labels }
 }
 
-/** A file of images, which must be whole. */
+/** Checks that a file holds whole images, and counts them. */
 async function pixelFile(path: string): Promise<PixelFile> {
   const size = await sizeOfFile('stl10', path).catch((cause: unknown) => {
     const why = cause instanceof Error ? cause.message : String(cause)
@@ -78,12 +81,13 @@ async function pixelFile(path: string): Promise<PixelFile> {
   if (size % RECORD !== 0)
     throw new DataError(
       `stl10: ${path} must be whole records of ${RECORD} bytes, got ${counted(size, 'byte')}: record ` +
-        `${Math.floor(size / RECORD)} (counted from 0) ends after ${counted(size % RECORD, 'byte')}; get it again`,
+        `${Math.floor(size / RECORD)} (counted from 0) ends after ${counted(size % RECORD, 'byte')}; ` +
+        `get it again`,
     )
   return { path, count: size / RECORD }
 }
 
-/** Images of several files, one after the other. */
+/** Makes a set of the images of several files, one after the other. */
 function dataset(files: readonly PixelFile[], labels: Int32Array, classes: readonly string[]): Dataset {
   const size = labels.length
   const opened = new Map<string, Promise<FileHandle>>()
@@ -115,7 +119,7 @@ function dataset(files: readonly PixelFile[], labels: Int32Array, classes: reado
   }
 }
 
-/** Which file an image is in, and which of its records it is. */
+/** Finds the file of an image, and its record there. */
 function placeOf(files: readonly PixelFile[], index: number): { path: string; at: number } {
   let at = index
   for (const { path, count } of files) {
@@ -125,14 +129,15 @@ function placeOf(files: readonly PixelFile[], index: number): { path: string; at
   throw new DataError(`stl10: there is no image ${index}`)
 }
 
-/** Planes [3, x, y], column by column, to pixels [y, x, 3]. */
+/** Transposes planes [3, x, y] to pixels [y, x, 3]. */
 function interleave(planes: Uint8Array, out: Uint8Array) {
   for (let y = 0; y < SIDE; y++)
     for (let x = 0; x < SIDE; x++)
       for (let c = 0; c < 3; c++) out[3 * (y * SIDE + x) + c] = planes[c * PLANE + x * SIDE + y] ?? 0
 }
 
-/** The names in class_names.txt when it has ten, else the labels' numbers. */
+/** Reads the ten names of class_names.txt; numbers where the file is missing or has another
+ *  count. */
 async function classNames(folder: string): Promise<string[]> {
   const lines = await linesOf('stl10', join(folder, 'class_names.txt'))
   if (lines.length === CLASSES) return lines

@@ -1,8 +1,8 @@
-// Words about counts.
+// Writes counts into sentences.
 
-/** A count with its noun: '1 image', '2 images', '2 classes'. */
+/** Writes a count with its noun: '1 image', '2 images', '2 classes'. */
 export const counted = (count: number, one: string, many = `${one}s`): string =>
   `${count} ${count === 1 ? one : many}`
 
-/** The verb for so many: 'is' or 'are'. */
+/** Returns 'is' for one, 'are' for any other count. */
 export const are = (count: number): string => (count === 1 ? 'is' : 'are')

@@ -94,19 +94,12 @@ test('links to files are images of their own folder', async ({ folder, cache }) 
 
 test('all lists are in the order of their names, whichever was looked at first', async ({ folder }) => {
   if (process.platform === 'win32') return
-  const names = Array.from({ length: 60 }, (_, i) => `${i + 10}`)
-  await make(folder, ...names.flatMap((name) => [`a/${name}.md`, `a/${name}.png`, `a/${name}.jpg -> none`]))
-  const found = await findImages(folder)
-  const expected = (extension: string) => names.map((name) => `a/${name}.${extension}`)
-  assert.equal(
-    found.files.map(({ path }) => path),
-    expected('png'),
-  )
-  assert.equal(found.others, expected('md'))
-  assert.equal(
-    found.skipped.map(({ file }) => file),
-    expected('jpg'),
-  )
+  const names = ['a/b/1', ...Array.from({ length: 60 }, (_, i) => `a/c${i + 10}`), 'a/d', 'b']
+  await make(folder, ...names.flatMap((name) => [`${name}.md`, `${name}.png`, `${name}.jpg -> none`]))
+  const { files, others, skipped } = await findImages(folder)
+  const expected = (extension: string) => names.map((name) => `${name}.${extension}`)
+  const found = [files.map(({ path }) => path), others, skipped.map(({ file }) => file)]
+  assert.equal(found, ['png', 'md', 'jpg'].map(expected))
 })
 
 test.run()

@@ -167,8 +167,8 @@ test('a half without classes is left alone, and no labels are read from files', 
   const table = look(['images/1.jpg', 'images/2.jpg'], { others: ['labels.csv', 'read.me'] })
   assert.equal(table.classes, [])
   assert.equal(table.notes, [
-    'one folder of images only, images: one class tells nothing apart, so there are no labels',
-    'labels in files are not read, put each class into a folder of its own: labels.csv',
+    'all images lie in one folder, images: with one class there are no labels',
+    'labels in files are not read; put each class into a folder of its own: labels.csv',
   ])
   const bare = look(['train/1.jpg', 'test/1.jpg'])
   assert.equal([bare.train, bare.test, bare.classes], ['-', '-', []])
@@ -179,7 +179,7 @@ test('classes of one half only, or that differ in capitals, are named', () => {
   assert.equal(classes, ['Cat', 'cat', 'dog'])
   assert.equal(notes, [
     'classes that only train has: cat',
-    'classes that only val has, whose images cannot be told right: Cat',
+    'classes that only val has, which no training image shows: Cat',
     'the classes Cat and cat differ in capitals only; rename one if they are the same',
   ])
 })
