@@ -18,9 +18,6 @@ import { gpuSuite } from '../fixtures/gpu.ts'
 
 const [test, full] = quickAndFull(gpuSuite('golden cases in f16'))
 
-/** Registers a case's test: one product in f16 is quick, the others compile many kernels. */
-const by = (name: string) => (name === 'matmul_nn' ? test : full)
-
 /** A suite's device, computing in f16 as a GPU without tensor cores does. */
 async function inF16(host: Gpu, body: (gpu: Gpu) => Promise<void>) {
   if (!host.run.f16) return
@@ -52,7 +49,7 @@ const products = {
   linear_384_96: linearGolden,
 } as const
 for (const [name, matches] of Object.entries(products))
-  by(name)(`${name}: errors of a sum are those of its factors`, ({ gpu }) =>
+  full(`${name}: errors of a sum are those of its factors`, ({ gpu }) =>
     inF16(gpu, (half) => matches(half, new Golden(name, within(PRODUCT)))),
   )
 
