@@ -42,20 +42,20 @@ const weightsKernel = kernel`
       let share = plain[2u * rows + i]; // 0 where padded or alone
       weighted[i] = plain[i] + share * (s - w * s);
       weighted[rows + i] = plain[rows + i];
-      var pull = w; // of both views, over 2N: -N times what comes of w is added
-      if (p.detached == 0u) { pull += (w - 2.0) * p.perSigma * (s - mean); }
-      weighted[2u * rows + i] = share * pull;
+      var slope = w; // of both views, over 2N: -N times what comes of w is added
+      if (p.detached == 0u) { slope += (w - 2.0) * p.perSigma * (s - mean); }
+      weighted[2u * rows + i] = share * slope;
       weighted[3u * rows + i] = s;
     }
   }
 `
 
-/** The weights w in `found`; positives there are divided by T already, hence T / σ. */
+/** The weights w in `rowStats`; positives there are divided by T already, hence T / σ. */
 const weighBy =
   (sigma: number, detachWeights: boolean) =>
-  (run: Run, found: Tensor, { N, view, T }: Pairs) => {
+  (run: Run, rowStats: Tensor, { N, view, T }: Pairs) => {
     const params = { N, view, perSigma: T / sigma, detached: Number(detachWeights) }
-    const [weighted] = run(weightsKernel, { reads: [found], makes: [found.shape], params, groups: [1] })
+    const [weighted] = run(weightsKernel, { reads: [rowStats], makes: [rowStats.shape], params, groups: [1] })
     return weighted
   }
 

@@ -3,49 +3,49 @@
 // who read them, in order.
 
 import { type Run, type Tensor, folded, kernel, matrix } from '../op.ts'
-import { columnShares } from '../similarity/split-columns.ts'
-import { tiled } from '../similarity/tiles.ts'
+import { splitColumns } from '../similarity/split-columns.ts'
+import { pairTiles } from '../similarity/tiles.ts'
 
-const attendKernel = tiled(
-  ({ head, entry, enter, score, pull }) => kernel`
+const attendKernel = pairTiles(
+  ({ head, entry, prologue, score, weightedSum }) => kernel`
   ${head}
   struct Params { rows: u32, D: u32, columns: u32, along: u32, sum: u32, scale: f32, span: u32 }
   @group(0) @binding(0) var<storage, read>       rows:       array<f32>; // q [C, rows]
   @group(0) @binding(1) var<storage, read>       columns:    array<f32>; // queue [K, C]
-  @group(0) @binding(2) var<storage, read>       pulled:     array<f32>; // queue [K, C]
+  @group(0) @binding(2) var<storage, read>       values:     array<f32>; // queue [K, C]
   @group(0) @binding(3) var<storage, read_write> statistics: array<f32>; // [top | sum, splits, rows]
   @group(0) @binding(4) var<storage, read_write> partial:    array<f32>; // [splits, C padded to 8, rows]
   @group(0) @binding(5) var<uniform>             p:          Params;
   ${score}
-  ${pull}
+  ${weightedSum}
   override inBatch: bool = false; // row n of the queue is then query n's own key, and no negative
-  var<workgroup> found: array<vec4f, THREADS>;
+  var<workgroup> exchanged: array<vec4f, THREADS>;
 
   fn counts(n: vec4u, j: u32) -> vec4<bool> {
     return vec4<bool>(j < p.columns) & (vec4<bool>(!inBatch) | (n != vec4u(j)));
   }
 
-  // The most or the sum of what the threads found that share a group of rows.
+  // The most or the sum of what the threads exchanged that share a group of rows.
   fn most(own: vec4f) -> vec4f {
-    found[thread] = own;
+    exchanged[thread] = own;
     fence();
     var top = own;
-    for (var s = 0u; s < SLICES; s++) { top = max(top, found[groupOf(thread) + s * GROUPS]); }
+    for (var s = 0u; s < SLICES; s++) { top = max(top, exchanged[groupOf(thread) + s * GROUPS]); }
     fence();
     return top;
   }
   fn total(own: vec4f) -> vec4f {
-    found[thread] = own;
+    exchanged[thread] = own;
     fence();
     var sum = vec4f();
-    for (var s = 0u; s < SLICES; s++) { sum += found[groupOf(thread) + s * GROUPS]; }
+    for (var s = 0u; s < SLICES; s++) { sum += exchanged[groupOf(thread) + s * GROUPS]; }
     fence();
     return sum;
   }
 
   @compute @workgroup_size(THREADS)
   fn infonceAttend(${entry}, @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u) {
-    ${enter}
+    ${prologue}
     let row = (group.y * groups.x + group.x) * ROWS;
     if (row >= p.rows) { return; } // a dispatch may end with tiles too many
     let begin = group.z * p.span;
@@ -54,7 +54,7 @@ const attendKernel = tiled(
     var top = vec4f(-0x1.fffffep+127f);
     var sum = vec4f();
     for (var column = begin; column < min(begin + p.span, p.columns); column += COLUMNS) {
-      score(row, column, team);
+      score(row, column, subgroup);
       var highest = top;
       for (var k = 0u; k < COLUMNS / SLICES; k++) {
         let c = k * SLICES + sliceOf(thread);
@@ -68,10 +68,10 @@ const attendKernel = tiled(
         setTile(c, own, weight);
         more += weight;
       }
-      let keep = exp(top - highest);
-      sum = sum * keep + total(more);
+      let rescale = exp(top - highest);
+      sum = sum * rescale + total(more);
       top = highest;
-      pull(row, column, group.z * ((p.D + 7u) / 8u * 8u) * p.rows, column == begin, keep, team);
+      addWeightedSum(row, column, group.z * ((p.D + 7u) / 8u * 8u) * p.rows, column == begin, rescale, subgroup);
     }
     if (thread < GROUPS) {
       for (var r = 0u; r < 4u; r++) {
@@ -96,7 +96,7 @@ export function attend(
   const [K] = matrix(queue.shape, 'infoNce: queue')
   const deep = Math.ceil(C / 8) * 8
   const size = { rows, columns: K, enough: 512, makes: deep * rows, mostBytes: 1 << 25 }
-  const { tiles, splits, span } = columnShares(run, size)
+  const { tiles, splits, span } = splitColumns(run, size)
   const [statistics, partial] = run(attendKernel(run), {
     reads: [qT, queue, queue],
     makes: [

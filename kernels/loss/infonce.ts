@@ -68,7 +68,7 @@ const rowsKernel = kernel`
   @group(0) @binding(0) var<storage, read>       qT:         array<f32>; // [C, rows]
   @group(0) @binding(1) var<storage, read>       kT:         array<f32>; // [C, rows]
   @group(0) @binding(2) var<storage, read>       statistics: array<f32>; // [top | sum, splits, rows]
-  @group(0) @binding(3) var<storage, read_write> found:      array<f32>; // [loss | top | share / sum, rows]
+  @group(0) @binding(3) var<storage, read_write> rowStats:      array<f32>; // [loss | top | share / sum, rows]
   @group(0) @binding(4) var<uniform>             p:          Params;
   ${flatIndex}
   ${log1pUnit}
@@ -90,9 +90,9 @@ const rowsKernel = kernel`
     let share = select(exp(d) / (1.0 + exp(d)), 1.0 / (1.0 + exp(-d)), d > 0.0);
     // Of an infinite positive the difference above is NaN, which d may not tell.
     let loss = max(d, 0.0) + log1pUnit(exp(-abs(d))) + zeroTimes(positive);
-    found[n] = select(loss, 0.0, n >= p.N);
-    found[p.rows + n] = top;
-    found[2u * p.rows + n] = share / sum;
+    rowStats[n] = select(loss, 0.0, n >= p.N);
+    rowStats[p.rows + n] = top;
+    rowStats[2u * p.rows + n] = share / sum;
   }
 `
 
@@ -103,22 +103,22 @@ const backwardKernel = kernel`
   @group(0) @binding(2) var<storage, read>       scale:      array<f32>; // [rows]
   @group(0) @binding(3) var<storage, read>       statistics: array<f32>; // [top | sum, splits, rows]
   @group(0) @binding(4) var<storage, read>       partial:    array<f32>; // [splits, C padded to 8, rows]
-  @group(0) @binding(5) var<storage, read>       found:      array<f32>; // [loss | top | share / sum, rows]
+  @group(0) @binding(5) var<storage, read>       rowStats:      array<f32>; // [loss | top | share / sum, rows]
   @group(0) @binding(6) var<storage, read>       dloss:      array<f32>; // []
   @group(0) @binding(7) var<storage, read_write> dq:         array<f32>; // [N, C]
   @group(0) @binding(8) var<uniform>             p:          Params;
   ${rowwise}
-  fn pulled(n: u32, c: u32) -> f32 { // share (Σ_j p_j queue_j - k)
+  fn weightedSum(n: u32, c: u32) -> f32 { // share (Σ_j p_j queue_j - k)
     let size = (p.C + 7u) / 8u * 8u * p.rows;
-    let top = found[p.rows + n];
+    let top = rowStats[p.rows + n];
     var sum = 0.0;
     var weights = 0.0;
     for (var s = 0u; s < p.splits; s++) {
-      let keep = exp(statistics[s * p.rows + n] - top);
-      sum += partial[s * size + c * p.rows + n] * keep;
-      weights += statistics[(p.splits + s) * p.rows + n] * keep;
+      let rescale = exp(statistics[s * p.rows + n] - top);
+      sum += partial[s * size + c * p.rows + n] * rescale;
+      weights += statistics[(p.splits + s) * p.rows + n] * rescale;
     }
-    return found[2u * p.rows + n] * (sum - weights * kT[c * p.rows + n]);
+    return rowStats[2u * p.rows + n] * (sum - weights * kT[c * p.rows + n]);
   }
   // Through the normalisation: dx = (dq - (dq·q) q) / |x|
   @compute @workgroup_size(64)
@@ -128,12 +128,12 @@ const backwardKernel = kernel`
   ) {
     let n = rowOf(group, groups, thread);
     var along = 0.0;
-    for (var c = sliceOf(thread); c < p.C; c += 8u) { along += pulled(n, c) * qT[c * p.rows + n]; }
+    for (var c = sliceOf(thread); c < p.C; c += 8u) { along += weightedSum(n, c) * qT[c * p.rows + n]; }
     along = select(rowSum(thread, along), 0.0, p.normalized == 1u);
     let weight = dloss[0] * scale[n] * p.factor;
     if (n >= p.N) { return; }
     for (var c = sliceOf(thread); c < p.C; c += 8u) {
-      dq[n * p.C + c] = (pulled(n, c) - along * qT[c * p.rows + n]) * weight;
+      dq[n * p.C + c] = (weightedSum(n, c) - along * qT[c * p.rows + n]) * weight;
     }
   }
 `
@@ -174,7 +174,7 @@ type Outputs = [
   scale: Tensor,
   statistics: Tensor,
   partial: Tensor,
-  found: Tensor,
+  rowStats: Tensor,
 ]
 
 /** Exported for its test. */
@@ -196,19 +196,19 @@ export const infoNceOp: Op<Inputs, Outputs, Options> = {
       groups: elementwise(rows),
     })
     const { statistics, partial, splits } = attend(run, qT, queue, { scale, inBatch: attrs.inBatch })
-    const [found] = run(rowsKernel, {
+    const [rowStats] = run(rowsKernel, {
       reads: [qT, kT, statistics],
       makes: [[3, rows]],
       params: { N, C, rows, splits, scale },
       groups: elementwise(rows),
     })
-    return [meanOfRows(run, found, { N, view: rows }), qT, kT, lengths, statistics, partial, found]
+    return [meanOfRows(run, rowStats, { N, view: rows }), qT, kT, lengths, statistics, partial, rowStats]
   },
 
-  backward(run, { temperature, normalized }, [dloss], [q], [, qT, kT, scale, statistics, partial, found]) {
+  backward(run, { temperature, normalized }, [dloss], [q], [, qT, kT, scale, statistics, partial, rowStats]) {
     const [N, C] = matrix(q.shape, 'infoNce: q')
     const [dq] = run(backwardKernel, {
-      reads: [qT, kT, scale, statistics, partial, found, dloss],
+      reads: [qT, kT, scale, statistics, partial, rowStats, dloss],
       makes: [[N, C]],
       params: {
         ...{ N, C, rows: padded(N), splits: dim(statistics.shape, 1) },

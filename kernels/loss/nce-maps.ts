@@ -17,19 +17,19 @@ import { type Op, type Tensor, elementwise, flatIndex, folded, kernel } from '..
 import { lines } from '../wgsl/lines.ts'
 import {
   type Attrs,
-  pullMaps,
-  pullSources,
+  mapsBackward,
+  sourcesBackward,
   saturation,
-  shares,
   sizesOf,
   tileParams,
 } from './nce-maps-backward.ts'
+import { splitColumns } from '../similarity/split-columns.ts'
 import { log1pUnit } from '../wgsl/pointwise.ts'
-import { byRow, fourRows, tiled } from '../similarity/tiles.ts'
+import { byRow, fourRows, pairTiles } from '../similarity/tiles.ts'
 import { anything, checkOptions, checkTensor } from '../options.ts'
 
-const statisticsKernel = tiled(
-  ({ head, entry, enter, score }) => kernel`
+const statisticsKernel = pairTiles(
+  ({ head, entry, prologue, score }) => kernel`
   ${head}
   struct Params {
     rows: u32, D: u32, columns: u32, along: u32, sum: u32, scale: f32, L: u32, clip: f32, span: u32
@@ -46,7 +46,7 @@ const statisticsKernel = tiled(
 
   @compute @workgroup_size(THREADS)
   fn nceMapsStatistics(${entry}, @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u) {
-    ${enter}
+    ${prologue}
     let row = (group.y * groups.x + group.x) * ROWS;
     if (row >= p.rows) { return; } // a dispatch may end with tiles too many
     let own = groupOf(thread);
@@ -56,7 +56,7 @@ const statisticsKernel = tiled(
     var sum = vec4f();
     var squares = vec4f();
     for (var column = begin; column < min(begin + p.span, p.columns); column += COLUMNS) {
-      score(row, column, team);
+      score(row, column, subgroup);
       var most = top;
       for (var k = 0u; k < COLUMNS / SLICES; k++) {
         let c = k * SLICES + sliceOf(thread);
@@ -110,7 +110,7 @@ const rowsKernel = kernel`
   struct Params { N: u32, L: u32, splits: u32 }
   @group(0) @binding(0) var<storage, read>       partial:   array<f32>; // [top | sum | squares, splits, N]
   @group(0) @binding(1) var<storage, read>       positives: array<f32>; // s_iil [N, L]
-  @group(0) @binding(2) var<storage, read_write> found:     array<f32>; // [loss | squares | lse | log A, N]
+  @group(0) @binding(2) var<storage, read_write> rowStats:     array<f32>; // [loss | squares | lse | log A, N]
   @group(0) @binding(3) var<uniform>             p:         Params;
   ${flatIndex}
   ${log1pUnit}
@@ -143,10 +143,10 @@ const rowsKernel = kernel`
       let s = positives[i * p.L + l];
       A += exp(low - s - softplus(lse - s));
     }
-    found[i] = loss;
-    found[p.N + i] = squares;
-    found[2u * p.N + i] = lse;
-    found[3u * p.N + i] = log(A) - low;
+    rowStats[i] = loss;
+    rowStats[p.N + i] = squares;
+    rowStats[2u * p.N + i] = lse;
+    rowStats[3u * p.N + i] = log(A) - low;
   }
 `
 
@@ -169,7 +169,7 @@ const totalKernel = kernel`
 `
 
 type Inputs = [sources: Tensor, maps: Tensor]
-type Outputs = [loss: Tensor, penalty: Tensor, found: Tensor]
+type Outputs = [loss: Tensor, penalty: Tensor, rowStats: Tensor]
 
 /** Exported for its test. */
 export const nceMapsOp: Op<Inputs, Outputs, Attrs> = {
@@ -183,7 +183,7 @@ export const nceMapsOp: Op<Inputs, Outputs, Attrs> = {
   forward(run, attrs, sources, maps) {
     const sizes = sizesOf(attrs, sources.shape, maps.shape)
     const { N, L } = sizes
-    const { tiles, splits, span } = shares(run, { rows: N, columns: N * L, most: Infinity })
+    const { tiles, splits, span } = splitColumns(run, { rows: N, columns: N * L, enough: 1024 })
     const [partial, positives] = run(statisticsKernel(run), {
       reads: [sources, maps],
       makes: [
@@ -193,27 +193,27 @@ export const nceMapsOp: Op<Inputs, Outputs, Attrs> = {
       params: { ...tileParams(sizes, N, N * L), L, clip: attrs.clip, span },
       groups: [...folded(tiles), splits],
     })
-    const [found] = run(rowsKernel, {
+    const [rowStats] = run(rowsKernel, {
       reads: [partial, positives],
       makes: [[4, N]],
       params: { N, L, splits },
       groups: elementwise(N),
     })
     const [loss, penalty] = run(totalKernel, {
-      reads: [found],
+      reads: [rowStats],
       makes: [[], []],
       params: { N, perPositive: 1 / (N * L), perScore: attrs.penalty / (N * N * L) },
       groups: [1],
     })
-    return [loss, penalty, found]
+    return [loss, penalty, rowStats]
   },
 
-  backward(run, attrs, [dloss, dpenalty = null], [sources, maps], [, , found], [toSources, toMaps]) {
+  backward(run, attrs, [dloss, dpenalty = null], [sources, maps], [, , rowStats], [toSources, toMaps]) {
     const { N, L, R } = sizesOf(attrs, sources.shape, maps.shape)
-    const pull = { ...attrs, N, L, R, found, dloss, dpenalty }
+    const sum = { ...attrs, N, L, R, rowStats, dloss, dpenalty }
     return [
-      toSources ? pullSources(run, pull, sources, maps) : null,
-      toMaps ? pullMaps(run, pull, sources, maps) : null,
+      toSources ? sourcesBackward(run, sum, sources, maps) : null,
+      toMaps ? mapsBackward(run, sum, sources, maps) : null,
     ]
   },
 }

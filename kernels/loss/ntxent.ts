@@ -11,14 +11,14 @@
 import { type Op, type Run, type Shape, type Tensor, dim, elementwise, flatIndex, kernel, op } from '../op.ts'
 import { lines } from '../wgsl/lines.ts'
 import { zeroTimes } from '../wgsl/nan.ts'
-import { pullApart, pullRows } from '../similarity/pairs-backward.ts'
+import { pairsBackward, weightedSumOfRows } from '../similarity/pairs-backward.ts'
 import { runStatistics, statistics } from '../similarity/row-statistics.ts'
 import { type Pairs, type Unit, isUnit, pairParams, pairsOf, unitRows } from '../similarity/pairs.ts'
 import { log1pUnit, preciseLog } from '../wgsl/pointwise.ts'
-import { tiled } from '../similarity/tiles.ts'
+import { pairTiles } from '../similarity/tiles.ts'
 
-const statisticsKernel = tiled(
-  ({ head, entry, enter, score }) => kernel`
+const statisticsKernel = pairTiles(
+  ({ head, entry, prologue, score }) => kernel`
   ${head}
   @group(0) @binding(0) var<storage, read>       rows:    array<f32>; // [D, 2V]
   @group(0) @binding(1) var<storage, read>       columns: array<f32>; // [D, 2V]
@@ -36,8 +36,8 @@ const statisticsKernel = tiled(
 
   @compute @workgroup_size(THREADS)
   fn ntxentStatistics(${entry}, @builtin(workgroup_id) group: vec3u) {
-    ${enter}
-    statistics(group.x, team);
+    ${prologue}
+    statistics(group.x, subgroup);
   }
 `,
 )
@@ -48,7 +48,7 @@ const rowsKernel = kernel`
   struct Params { N: u32, view: u32, D: u32, blocks: u32, scale: f32, decoupled: u32 }
   @group(0) @binding(0) var<storage, read>       zT:      array<f32>; // [D, 2V]
   @group(0) @binding(1) var<storage, read>       partial: array<f32>; // [2, blocks, 2V]
-  @group(0) @binding(2) var<storage, read_write> found:   array<f32>; // [loss | lse | share | positive, 2V]
+  @group(0) @binding(2) var<storage, read_write> rowStats:   array<f32>; // [loss | lse | share | positive, 2V]
   @group(0) @binding(3) var<uniform>             p:       Params;
   ${flatIndex}
   ${log1pUnit}
@@ -78,10 +78,10 @@ const rowsKernel = kernel`
       lse = s + loss;
       share = select(exp(d) / (1.0 + exp(d)), 1.0 / (1.0 + exp(-d)), d > 0.0);
     }
-    found[i] = select(loss, zeroTimes(s), alone);
-    found[rows + i] = select(lse, s, alone);
-    found[2u * rows + i] = select(share, 0.0, alone);
-    found[3u * rows + i] = s;
+    rowStats[i] = select(loss, zeroTimes(s), alone);
+    rowStats[rows + i] = select(lse, s, alone);
+    rowStats[2u * rows + i] = select(share, 0.0, alone);
+    rowStats[3u * rows + i] = s;
   }
 `
 
@@ -106,42 +106,42 @@ const meanKernel = kernel`
   }
 `
 
-const pullKernel = tiled(
-  ({ head, entry, enter, score, pull }) => kernel`
+const weightedSumKernel = pairTiles(
+  ({ head, entry, prologue, score, weightedSum }) => kernel`
   ${head}
   @group(0) @binding(0) var<storage, read>       rows:    array<f32>; // [D, 2V]
   @group(0) @binding(1) var<storage, read>       columns: array<f32>; // [D, 2V]
-  @group(0) @binding(2) var<storage, read>       pulled:  array<f32>; // [2V, D]
-  @group(0) @binding(3) var<storage, read>       found:   array<f32>; // [loss | lse | share | ..., 2V]
+  @group(0) @binding(2) var<storage, read>       values:  array<f32>; // [2V, D]
+  @group(0) @binding(3) var<storage, read>       rowStats:   array<f32>; // [loss | lse | share | ..., 2V]
   @group(0) @binding(4) var<storage, read_write> partial: array<f32>; // [splits, D padded to 8, 2V]
   @group(0) @binding(5) var<uniform>             p:       Params;
   ${pairParams}
   ${score}
-  ${pull}
+  ${weightedSum}
 
   var<private> lse: vec4f = vec4f();
   var<private> shares: vec4f = vec4f(); // of both views of the image
   fn prepare(i: vec4u) {
     for (var r = 0u; r < 4u; r++) {
-      lse[r] = found[p.rows + i[r]];
-      shares[r] = found[2u * p.rows + i[r]] + found[2u * p.rows + (i[r] + p.view) % p.rows];
+      lse[r] = rowStats[p.rows + i[r]];
+      shares[r] = rowStats[2u * p.rows + i[r]] + rowStats[2u * p.rows + (i[r] + p.view) % p.rows];
     }
   }
   fn weigh(i: vec4u, j: u32, s: vec4f) -> vec4f {
     let both = exists(i) & exists(vec4u(j));
-    let negative = select(vec4f(), exp(s - lse) + exp(s - found[p.rows + j]), both);
+    let negative = select(vec4f(), exp(s - lse) + exp(s - rowStats[p.rows + j]), both);
     return select(negative, select(-shares, vec4f(), i == vec4u(j)), image(i) == image(vec4u(j)));
   }
-  ${pullRows}
+  ${weightedSumOfRows}
 
   @compute @workgroup_size(THREADS)
-  fn ntxentPull(
+  fn ntxentWeightedSum(
     ${entry},
     @builtin(workgroup_id) group: vec3u,
     @builtin(num_workgroups) groups: vec3u,
   ) {
-    ${enter}
-    pullRows(group.y * groups.x + group.x, group.z, team);
+    ${prologue}
+    weightedSumOfRows(group.y * groups.x + group.x, group.z, subgroup);
   }
 `,
 )
@@ -152,14 +152,14 @@ interface Options {
 }
 
 /** What sets the relatives of NT-Xent apart: each row is compared only with the other view's rows (across), or its
- *  positive is left out of the sum (decoupled), and may then be weighed by `weigh`, which returns `found` anew. */
+ *  positive is left out of the sum (decoupled), and may then be weighed by `weigh`, which returns `rowStats` anew. */
 export interface Kind {
   readonly across?: boolean
   readonly decoupled?: boolean
-  readonly weigh?: (run: Run, found: Tensor, pairs: Pairs) => Tensor
+  readonly weigh?: (run: Run, rowStats: Tensor, pairs: Pairs) => Tensor
 }
 
-type Outputs = [loss: Tensor, z: Tensor, zT: Tensor, scale: Tensor, found: Tensor]
+type Outputs = [loss: Tensor, z: Tensor, zT: Tensor, scale: Tensor, rowStats: Tensor]
 
 /** The op `name` of two views, as its kind says. */
 export function contrast(name: string, kind: Kind): Op<[z1: Tensor, z2: Tensor], Outputs, Options> {
@@ -184,28 +184,28 @@ export function contrast(name: string, kind: Kind): Op<[z1: Tensor, z2: Tensor],
         params: { N, view, D, blocks: dim(partial.shape, 1), scale: 1 / T, decoupled: Number(decoupled) },
         groups: elementwise(2 * view),
       })
-      const found = weigh ? weigh(run, rows, pairs) : rows
-      return [meanOfRows(run, found, pairs), z, zT, scale, found]
+      const rowStats = weigh ? weigh(run, rows, pairs) : rows
+      return [meanOfRows(run, rowStats, pairs), z, zT, scale, rowStats]
     },
 
-    backward(run, attrs, [dloss], [z1, z2], [, z, zT, scale, found]) {
+    backward(run, attrs, [dloss], [z1, z2], [, z, zT, scale, rowStats]) {
       const pairs = layout(attrs, z1.shape, z2.shape)
       const factor = 1 / (2 * pairs.N * pairs.T)
-      return pullApart(
+      return pairsBackward(
         run,
-        pullKernel,
+        weightedSumKernel,
         pairs,
         { z, zT, scale },
-        { reads: [found], dloss, factor, normalized: attrs.normalized },
+        { reads: [rowStats], dloss, factor, normalized: attrs.normalized },
       )
     },
   }
 }
 
-/** The mean of the losses in the first plane of `found` [planes, rows], of which N of every `view` rows count -> []. */
-export function meanOfRows(run: Run, found: Tensor, { N, view }: Pick<Pairs, 'N' | 'view'>): Tensor {
-  const params = { N, view, rows: dim(found.shape, 1) }
-  const [loss] = run(meanKernel, { reads: [found], makes: [[]], params, groups: [1] })
+/** The mean of the losses in the first plane of `rowStats` [planes, rows], of which N of every `view` rows count -> []. */
+export function meanOfRows(run: Run, rowStats: Tensor, { N, view }: Pick<Pairs, 'N' | 'view'>): Tensor {
+  const params = { N, view, rows: dim(rowStats.shape, 1) }
+  const [loss] = run(meanKernel, { reads: [rowStats], makes: [[]], params, groups: [1] })
   return loss
 }
 

@@ -5,9 +5,9 @@
 //   g_nm = -y_nm σ(-y_nm x_nm):  dz1_n = t/N Σ_m g_nm z2_m,  dt' = t/N Σ g_nm z1_n·z2_m,  db = 1/N Σ g_nm
 
 import { type Op, type Run, type Tensor, ShapeError, folded, kernel, op, show, wgsl } from '../op.ts'
-import { columnShares } from '../similarity/split-columns.ts'
+import { splitColumns } from '../similarity/split-columns.ts'
 import { lines } from '../wgsl/lines.ts'
-import { pullApart, pullRows } from '../similarity/pairs-backward.ts'
+import { pairsBackward, weightedSumOfRows } from '../similarity/pairs-backward.ts'
 import {
   type Pairs,
   type Unit,
@@ -18,7 +18,7 @@ import {
   unitRows,
 } from '../similarity/pairs.ts'
 import { log1pUnit } from '../wgsl/pointwise.ts'
-import { tiled } from '../similarity/tiles.ts'
+import { pairTiles } from '../similarity/tiles.ts'
 
 const pair = wgsl`
   fn label(i: vec4u, j: u32) -> vec4f { return select(vec4f(-1.0), vec4f(1.0), image(i) == image(vec4u(j))); }
@@ -29,8 +29,8 @@ const pair = wgsl`
   }
 `
 
-const sumsKernel = tiled(
-  ({ head, entry, enter, score }) => kernel`
+const sumsKernel = pairTiles(
+  ({ head, entry, prologue, score }) => kernel`
   ${head}
   @group(0) @binding(0) var<storage, read>       rows:     array<f32>; // [D, 2V]
   @group(0) @binding(1) var<storage, read>       columns:  array<f32>; // [D, 2V]
@@ -49,7 +49,7 @@ const sumsKernel = tiled(
     @builtin(workgroup_id) group: vec3u,
     @builtin(num_workgroups) groups: vec3u,
   ) {
-    ${enter}
+    ${prologue}
     let row = (group.y * groups.x + group.x) * ROWS;
     if (row >= p.view) { return; } // a dispatch may end with tiles too many
     let own = groupOf(thread);
@@ -57,7 +57,7 @@ const sumsKernel = tiled(
     let begin = p.view + group.z * p.span;
     var total = array<vec4f, 3>();
     for (var column = begin; column < min(begin + p.span, p.rows); column += COLUMNS) {
-      score(row, column, team);
+      score(row, column, subgroup);
       for (var k = 0u; k < COLUMNS / SLICES; k++) {
         let c = k * SLICES + sliceOf(thread);
         let s = tileAt(c, own);
@@ -105,35 +105,35 @@ const totalKernel = kernel`
   }
 `
 
-const pullKernel = tiled(
-  ({ head, entry, enter, score, pull }) => kernel`
+const weightedSumKernel = pairTiles(
+  ({ head, entry, prologue, score, weightedSum }) => kernel`
   ${head}
   @group(0) @binding(0) var<storage, read>       rows:     array<f32>; // [D, 2V]
   @group(0) @binding(1) var<storage, read>       columns:  array<f32>; // [D, 2V]
-  @group(0) @binding(2) var<storage, read>       pulled:   array<f32>; // [2V, D]
+  @group(0) @binding(2) var<storage, read>       values:   array<f32>; // [2V, D]
   @group(0) @binding(3) var<storage, read>       logScale: array<f32>; // []
   @group(0) @binding(4) var<storage, read>       bias:     array<f32>; // []
   @group(0) @binding(5) var<storage, read_write> partial:  array<f32>; // [splits, D padded to 8, 2V]
   @group(0) @binding(6) var<uniform>             p:        Params;
   ${pairParams}
   ${score}
-  ${pull}
+  ${weightedSum}
   ${pair}
   fn prepare(i: vec4u) {}
   fn weigh(i: vec4u, j: u32, s: vec4f) -> vec4f {
     let g = gradient(label(i, j), logit(s)) * exp(logScale[0]);
     return select(vec4f(), g, exists(i) & exists(vec4u(j)));
   }
-  ${pullRows}
+  ${weightedSumOfRows}
 
   @compute @workgroup_size(THREADS)
-  fn sigLipPull(
+  fn sigLipWeightedSum(
     ${entry},
     @builtin(workgroup_id) group: vec3u,
     @builtin(num_workgroups) groups: vec3u,
   ) {
-    ${enter}
-    pullRows(group.y * groups.x + group.x, group.z, team);
+    ${prologue}
+    weightedSumOfRows(group.y * groups.x + group.x, group.z, subgroup);
   }
 `,
 )
@@ -161,7 +161,7 @@ type Outputs = [loss: Tensor, z: Tensor, zT: Tensor, scale: Tensor, slopes: Tens
 /** Sums of the rows of z1 over shares of z2's: [loss | g s | g, splits, V]. */
 function runSums(run: Run, pairs: Pairs, zT: Tensor, scalars: readonly Tensor[]): Tensor {
   const { view } = pairs
-  const { tiles, splits, span } = columnShares(run, { rows: view, columns: view, enough: 1024 })
+  const { tiles, splits, span } = splitColumns(run, { rows: view, columns: view, enough: 1024 })
   const [sums] = run(sumsKernel(run), {
     reads: [zT, zT, ...scalars],
     makes: [[3, splits, view]],
@@ -198,15 +198,15 @@ export const sigLipOp: Op<Inputs, Outputs, Attrs> = {
   backward(run, { normalized }, [dloss], [z1, z2, logScale, bias], [, z, zT, scale, slopes]) {
     const pairs = pairsOf('sigLip', 1, z1.shape, z2.shape, true)
     const reads = [logScale, bias]
-    const pulled = pullApart(
+    const gradients = pairsBackward(
       run,
-      pullKernel,
+      weightedSumKernel,
       pairs,
       { z, zT, scale },
       { reads, dloss, factor: 1 / pairs.N, normalized },
     )
     const scalars = run(slopesKernel, { reads: [slopes, logScale, dloss], makes: [[], []], groups: [1] })
-    return [...pulled, ...scalars]
+    return [...gradients, ...scalars]
   },
 }
 

@@ -20,11 +20,11 @@ import {
 import { type Indices, NO_INDEX, asIntegers, checkIndices, isTensor } from '../wgsl/indices.ts'
 import { flatNumbers } from '../numbers.ts'
 import { meanOfRows } from './ntxent.ts'
-import { pullApart, pullRows } from '../similarity/pairs-backward.ts'
+import { pairsBackward, weightedSumOfRows } from '../similarity/pairs-backward.ts'
 import { runStatistics, statistics } from '../similarity/row-statistics.ts'
 import { type Unit, isUnit, pairParams, pairsOf, unitRows } from '../similarity/pairs.ts'
 import { preciseLog } from '../wgsl/pointwise.ts'
-import { tiled } from '../similarity/tiles.ts'
+import { pairTiles } from '../similarity/tiles.ts'
 import { checkTensor } from '../options.ts'
 
 /** Whether rows of images n with these labels are of the class of image m. A row without a
@@ -35,8 +35,8 @@ const sameClass = wgsl`
   }
 `
 
-const statisticsKernel = tiled(
-  ({ head, entry, enter, score }) => kernel`
+const statisticsKernel = pairTiles(
+  ({ head, entry, prologue, score }) => kernel`
   ${head}
   @group(0) @binding(0) var<storage, read>       rows:    array<f32>; // [D, 2V]
   @group(0) @binding(1) var<storage, read>       columns: array<f32>; // [D, 2V]
@@ -62,8 +62,8 @@ const statisticsKernel = tiled(
 
   @compute @workgroup_size(THREADS)
   fn supConStatistics(${entry}, @builtin(workgroup_id) group: vec3u) {
-    ${enter}
-    statistics(group.x, team);
+    ${prologue}
+    statistics(group.x, subgroup);
   }
 `,
 )
@@ -72,7 +72,7 @@ const rowsKernel = kernel`
   struct Params { N: u32, view: u32, blocks: u32, noIndex: i32, nan: f32 }
   @group(0) @binding(0) var<storage, read>       partial: array<f32>; // [top | sum | of positives, blocks, 2V]
   @group(0) @binding(1) var<storage, read>       labels:  array<i32>; // [N]
-  @group(0) @binding(2) var<storage, read_write> found:   array<f32>; // [loss | lse | 2 / |P|, 2V]
+  @group(0) @binding(2) var<storage, read_write> rowStats:   array<f32>; // [loss | lse | 2 / |P|, 2V]
   @group(0) @binding(3) var<uniform>             p:       Params;
   ${flatIndex}
   ${preciseLog}
@@ -95,25 +95,25 @@ const rowsKernel = kernel`
     var many = 0u; // rows with the label
     for (var m = 0u; m < p.N; m++) { many += select(0u, 2u, labels[m] == label && (label != -1 || m == n)); }
     let share = 1.0 / f32(many - 1u);
-    found[i] = select(select(top - positives * share + preciseLog(sum), p.nan, label == p.noIndex), 0.0, n >= p.N);
-    found[rows + i] = select(lse, 0.0, n >= p.N);
-    found[2u * rows + i] = 2.0 * share;
+    rowStats[i] = select(select(top - positives * share + preciseLog(sum), p.nan, label == p.noIndex), 0.0, n >= p.N);
+    rowStats[rows + i] = select(lse, 0.0, n >= p.N);
+    rowStats[2u * rows + i] = 2.0 * share;
   }
 `
 
-const pullKernel = tiled(
-  ({ head, entry, enter, score, pull }) => kernel`
+const weightedSumKernel = pairTiles(
+  ({ head, entry, prologue, score, weightedSum }) => kernel`
   ${head}
   @group(0) @binding(0) var<storage, read>       rows:    array<f32>; // [D, 2V]
   @group(0) @binding(1) var<storage, read>       columns: array<f32>; // [D, 2V]
-  @group(0) @binding(2) var<storage, read>       pulled:  array<f32>; // [2V, D]
-  @group(0) @binding(3) var<storage, read>       found:   array<f32>; // [loss | lse | 2 / |P|, 2V]
+  @group(0) @binding(2) var<storage, read>       values:  array<f32>; // [2V, D]
+  @group(0) @binding(3) var<storage, read>       rowStats:   array<f32>; // [loss | lse | 2 / |P|, 2V]
   @group(0) @binding(4) var<storage, read>       labels:  array<i32>; // [N]
   @group(0) @binding(5) var<storage, read_write> partial: array<f32>; // [splits, D padded to 8, 2V]
   @group(0) @binding(6) var<uniform>             p:       Params;
   ${pairParams}
   ${score}
-  ${pull}
+  ${weightedSum}
 
   var<private> lse: vec4f = vec4f();
   var<private> share: vec4f = vec4f();
@@ -121,27 +121,27 @@ const pullKernel = tiled(
   ${sameClass}
   fn prepare(i: vec4u) {
     for (var r = 0u; r < 4u; r++) {
-      lse[r] = found[p.rows + i[r]];
-      share[r] = found[2u * p.rows + i[r]];
+      lse[r] = rowStats[p.rows + i[r]];
+      share[r] = rowStats[2u * p.rows + i[r]];
       own[r] = labels[min(image(i)[r], p.N - 1u)];
     }
   }
   fn weigh(i: vec4u, j: u32, s: vec4f) -> vec4f {
     let other = image(vec4u(j)).x;
     let same = sameClass(own, image(i), labels[min(other, p.N - 1u)], other);
-    let weight = exp(s - lse) + exp(s - found[p.rows + j]) - select(vec4f(), share, same);
+    let weight = exp(s - lse) + exp(s - rowStats[p.rows + j]) - select(vec4f(), share, same);
     return select(vec4f(), weight, exists(i) & exists(vec4u(j)) & (i != vec4u(j)));
   }
-  ${pullRows}
+  ${weightedSumOfRows}
 
   @compute @workgroup_size(THREADS)
-  fn supConPull(
+  fn supConWeightedSum(
     ${entry},
     @builtin(workgroup_id) group: vec3u,
     @builtin(num_workgroups) groups: vec3u,
   ) {
-    ${enter}
-    pullRows(group.y * groups.x + group.x, group.z, team);
+    ${prologue}
+    weightedSumOfRows(group.y * groups.x + group.x, group.z, subgroup);
   }
 `,
 )
@@ -152,7 +152,7 @@ interface Attrs {
 }
 
 type Inputs = [z1: Tensor, z2: Tensor, labels: Tensor]
-type Outputs = [loss: Tensor, z: Tensor, zT: Tensor, scale: Tensor, found: Tensor]
+type Outputs = [loss: Tensor, z: Tensor, zT: Tensor, scale: Tensor, rowStats: Tensor]
 
 /** Exported for its test. */
 export const supConOp: Op<Inputs, Outputs, Attrs> = {
@@ -172,21 +172,21 @@ export const supConOp: Op<Inputs, Outputs, Attrs> = {
     const unit = unitRows(run, z1, z2, pairs, normalized)
     const classes = asIntegers(run, labels)
     const partial = runStatistics(run, statisticsKernel, pairs, unit, { reads: [classes], planes: 3 })
-    const [found] = run(rowsKernel, {
+    const [rowStats] = run(rowsKernel, {
       reads: [partial, classes],
       makes: [[3, 2 * view]],
       params: { N, view, blocks: dim(partial.shape, 1), noIndex: NO_INDEX, nan: NaN },
       groups: elementwise(2 * view),
     })
-    return [meanOfRows(run, found, pairs), unit.z, unit.zT, unit.scale, found]
+    return [meanOfRows(run, rowStats, pairs), unit.z, unit.zT, unit.scale, rowStats]
   },
 
-  backward(run, { temperature, normalized }, [dloss], [z1, z2, labels], [, z, zT, scale, found]) {
+  backward(run, { temperature, normalized }, [dloss], [z1, z2, labels], [, z, zT, scale, rowStats]) {
     const pairs = pairsOf('supCon', temperature, z1.shape, z2.shape, false)
-    const reads = [found, asIntegers(run, labels)]
+    const reads = [rowStats, asIntegers(run, labels)]
     const factor = 1 / (2 * pairs.N * temperature)
     return [
-      ...pullApart(run, pullKernel, pairs, { z, zT, scale }, { reads, dloss, factor, normalized }),
+      ...pairsBackward(run, weightedSumKernel, pairs, { z, zT, scale }, { reads, dloss, factor, normalized }),
       null,
     ]
   },
