@@ -1,7 +1,7 @@
-// The mean over rows of -log softmax(x)[label]. With m the largest logit, e = exp(x - m), and `others` the
-// sum of e over all classes but the label's, a row's loss is log1p(others / e[label]) and its gradient at the
-// label -others / (others + e[label]): neither loses digits when a row is nearly learnt, as log(sum) and
-// softmax - 1 do.
+// The mean over rows of -log softmax(x)[label]. Let m be the largest logit, e = exp(x - m), and
+// `others` the sum of e over all classes except the label. A row's loss is log1p(others /
+// e[label]), and its gradient at the label is -others / (others + e[label]). Neither loses digits
+// when a row is nearly learnt, as log(sum) and softmax - 1 do.
 
 import { type Op, type Tensor, ShapeError, elementwise, flatIndex, kernel, matrix, op, show } from '../op.ts'
 import { type Indices, NO_INDEX, asIntegers, indexTensor } from '../wgsl/indices.ts'
@@ -101,9 +101,9 @@ const backwardKernel = kernel`
   }
 `
 
-type Outputs = [loss: Tensor, stats: Tensor, sums: Tensor]
+type CrossEntropyOutputs = [loss: Tensor, stats: Tensor, sums: Tensor]
 
-const crossEntropyOp: Op<[x: Tensor, labels: Tensor], Outputs, { ignore: number }> = {
+const crossEntropyOp: Op<[x: Tensor, labels: Tensor], CrossEntropyOutputs, { ignore: number }> = {
   name: 'crossEntropy',
   accepts: ['f32', 'index'],
   shape(_, x, labels) {
@@ -146,9 +146,10 @@ export interface CrossEntropyOptions {
   readonly ignoreIndex?: number
 }
 
-/** The mean over rows of -log softmax(logits)[label], as torch's cross_entropy: logits [N, C], labels [N] ->
- *  []. NaN when every row is ignored. Differentiable in the logits. A label that is no class throws
- *  RangeError in a plain array, and in a tensor makes the loss and the row's gradient NaN. Throws ShapeError. */
+/** The mean over rows of -log softmax(logits)[label], like torch's cross_entropy: logits [N, C],
+ *  labels [N] -> []. NaN when every row is ignored. Differentiable in the logits. A label outside
+ *  the classes throws RangeError in a plain array, and makes the loss and the row's gradient NaN
+ *  in a tensor. Throws ShapeError. */
 export function crossEntropy(logits: Tensor, labels: Indices, options: CrossEntropyOptions = {}): Tensor {
   const { ignoreIndex = -100 } = checkOptions('crossEntropy', options, { ignoreIndex: anything })
   checkTensor('crossEntropy', 'logits', logits)

@@ -1,6 +1,7 @@
-// One pass of queries over a queue, as attention makes it: each workgroup takes some queries and a share of the queue, keeps (top, sum)
-// of exp(s - top) and Σ exp(s - top) queue_j, and rescales them when a larger similarity turns up. Shares are combined by those
-// who read them, in order.
+// One pass of queries over a queue, like attention's forward. Each workgroup takes some queries
+// and one split of the queue. It keeps (top, sum) of exp(s - top) and Σ exp(s - top) queue_j, and
+// rescales both when a larger similarity appears. The kernels that read the splits combine them in
+// order.
 
 import { type Run, type Tensor, folded, kernel, matrix } from '../op.ts'
 import { splitColumns } from '../similarity/split-columns.ts'
@@ -18,14 +19,14 @@ const attendKernel = pairTiles(
   @group(0) @binding(5) var<uniform>             p:          Params;
   ${score}
   ${weightedSum}
-  override inBatch: bool = false; // row n of the queue is then query n's own key, and no negative
+  override inBatch: bool = false; // row n of the queue is query n's own key, not a negative
   var<workgroup> exchanged: array<vec4f, THREADS>;
 
   fn counts(n: vec4u, j: u32) -> vec4<bool> {
     return vec4<bool>(j < p.columns) & (vec4<bool>(!inBatch) | (n != vec4u(j)));
   }
 
-  // The most or the sum of what the threads exchanged that share a group of rows.
+  // The largest, and the sum, over the threads that share a group of rows.
   fn most(own: vec4f) -> vec4f {
     exchanged[thread] = own;
     fence();
@@ -44,10 +45,12 @@ const attendKernel = pairTiles(
   }
 
   @compute @workgroup_size(THREADS)
-  fn infonceAttend(${entry}, @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u) {
+  fn infonceAttend(
+    ${entry}, @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
+  ) {
     ${prologue}
     let row = (group.y * groups.x + group.x) * ROWS;
-    if (row >= p.rows) { return; } // a dispatch may end with tiles too many
+    if (row >= p.rows) { return; } // a dispatch may have a few tiles more
     let begin = group.z * p.span;
     let own = groupOf(thread);
     let n = vec4u(row + own * 4u) + vec4u(0u, 1u, 2u, 3u);
@@ -71,7 +74,8 @@ const attendKernel = pairTiles(
       let rescale = exp(top - highest);
       sum = sum * rescale + total(more);
       top = highest;
-      addWeightedSum(row, column, group.z * ((p.D + 7u) / 8u * 8u) * p.rows, column == begin, rescale, subgroup);
+      let at = group.z * ((p.D + 7u) / 8u * 8u) * p.rows;
+      addWeightedSum(row, column, at, column == begin, rescale, subgroup);
     }
     if (thread < GROUPS) {
       for (var r = 0u; r < 4u; r++) {
@@ -84,8 +88,9 @@ const attendKernel = pairTiles(
 `,
 )
 
-/** Of unit queries qT [C, rows], padded, over a queue [K, C] at the scale 1 / T: `statistics` [top | sum, splits, rows] and `partial`
- *  [splits, C padded to 8, rows], sums of the queue's rows. */
+/** Compares unit queries qT [C, rows], padded, with a queue [K, C], at the scale 1 / T. Returns
+ *  `statistics` [top | sum, splits, rows] and `partial` [splits, C padded to 8, rows], the weighted
+ *  sums of the queue's rows. */
 export function attend(
   run: Run,
   qT: Tensor,
@@ -94,14 +99,14 @@ export function attend(
 ) {
   const [C, rows] = matrix(qT.shape, 'infoNce: q')
   const [K] = matrix(queue.shape, 'infoNce: queue')
-  const deep = Math.ceil(C / 8) * 8
-  const size = { rows, columns: K, enough: 512, makes: deep * rows, mostBytes: 1 << 25 }
+  const paddedC = Math.ceil(C / 8) * 8
+  const size = { rows, columns: K, enough: 512, makes: paddedC * rows, mostBytes: 1 << 25 }
   const { tiles, splits, span } = splitColumns(run, size)
   const [statistics, partial] = run(attendKernel(run), {
     reads: [qT, queue, queue],
     makes: [
       [2, splits, rows],
-      [splits, deep, rows],
+      [splits, paddedC, rows],
     ],
     params: { rows, D: C, columns: K, along: C, sum: 1, scale, span },
     constants: { inBatch: Number(inBatch) },

@@ -1,5 +1,5 @@
-// The gradients of kernels/loss/nce-maps.ts: scores are computed once more, tile by tile, as weights by which sources are pulled towards
-// the places of the maps and, the transposed way, those towards the sources.
+// The gradients of nce-maps.ts. Scores are recomputed tile by tile as weights: of the maps'
+// positions for the gradient of the sources, and of the sources for the gradient of the maps.
 
 import {
   type Run,
@@ -19,9 +19,11 @@ import { splitColumns } from '../similarity/split-columns.ts'
 import { preciseTanh } from '../wgsl/pointwise.ts'
 import { byRow, fourRows, pairTiles, tileRows } from '../similarity/tiles.ts'
 
-/** How scores are clipped, c, and what they cost, λ. */
-export interface Attrs {
+/** Options of nceMaps. */
+export interface NceMapsAttrs {
+  /** c, where scores are clipped. */
   readonly clip: number
+  /** λ, the factor of the squared scores. */
   readonly penalty: number
 }
 
@@ -31,8 +33,8 @@ interface Sizes {
   readonly R: number
 }
 
-/** Checks shapes and options, and names the sizes. Throws ShapeError, RangeError. */
-export function sizesOf({ clip, penalty }: Attrs, sources: Shape, maps: Shape): Sizes {
+/** Checks the shapes and options, and returns the sizes. Throws ShapeError, RangeError. */
+export function sizesOf({ clip, penalty }: NceMapsAttrs, sources: Shape, maps: Shape): Sizes {
   const [N, R] = matrix(sources, 'nceMaps: sources')
   const L = sizeOf(maps.slice(1, -1))
   if (maps.length < 2 || maps[0] !== N || maps.at(-1) !== R)
@@ -52,7 +54,7 @@ export function sizesOf({ clip, penalty }: Attrs, sources: Shape, maps: Shape): 
   return { N, L, R }
 }
 
-/** Params of tiles whose rows and columns are matrices [rows, R] and [columns, R], with scores scaled by 1 / √R. */
+/** Params of tiles of matrices [rows, R] and [columns, R], with scores scaled by 1 / √R. */
 export const tileParams = ({ R }: Sizes, rows: number, columns: number) => ({
   ...{ rows, columns, D: R, along: R, sum: 1, scale: 1 / Math.sqrt(R) },
 })
@@ -76,12 +78,12 @@ const weightedSumKernel = pairTiles(
   @group(0) @binding(0) var<storage, read>       rows:     array<f32>; // a [N, R], or b [NL, R]
   @group(0) @binding(1) var<storage, read>       columns:  array<f32>; // the other
   @group(0) @binding(2) var<storage, read>       values:   array<f32>; // as columns
-  @group(0) @binding(3) var<storage, read>       rowStats:    array<f32>; // [loss | squares | lse | log A, N]
+  @group(0) @binding(3) var<storage, read>       rowStats: array<f32>; // [loss | squares | lse | log A, N]
   @group(0) @binding(4) var<storage, read>       dloss:    array<f32>; // []
   @group(0) @binding(5) var<storage, read>       dpenalty: array<f32>; // [], read if p.penalty is not 0
   @group(0) @binding(6) var<storage, read_write> partial:  array<f32>; // [splits, rows, R]
   @group(0) @binding(7) var<uniform>             p:        Params;
-  override ofMaps: bool = false; // rows are the maps'
+  override ofMaps: bool = false; // true: rows are the maps'
   ${score}
   ${weightedSum}
   ${fourRows}
@@ -92,11 +94,13 @@ const weightedSumKernel = pairTiles(
   var<private> logA: vec4f = vec4f();
   var<private> slopes: vec2f = vec2f(); // of the loss and of the penalty, near 1
 
-  // Weights are rescales near 1, where f16 would do, and sums are stored in units of the gradient's own size.
+  // Weights are rescales near 1, where f16 would do, and sums are stored in units of the
+  // gradient's own size.
   fn prepare(i: vec4u) {
     var d = vec2f(dloss[0], 0.0);
     if (p.penalty != 0.0) { d.y = dpenalty[0]; }
-    let most = bitcast<f32>(bitcast<u32>(max(abs(d.x), abs(d.y))) & 0x7f800000u); // its power of two
+    // Its power of two.
+    let most = bitcast<f32>(bitcast<u32>(max(abs(d.x), abs(d.y))) & 0x7f800000u);
     let size = select(most, 1.0, most == 0.0);
     slopes = d / size * p.factor;
     unstored = 1.0 / (size * p.unit);
@@ -131,7 +135,7 @@ const weightedSumKernel = pairTiles(
   ) {
     ${prologue}
     let row = (group.y * groups.x + group.x) * ROWS;
-    if (row >= p.rows) { return; } // a dispatch may end with tiles too many
+    if (row >= p.rows) { return; } // a dispatch may have a few tiles more
     let own = groupOf(thread);
     prepare(fourRows(row + own * 4u));
     let begin = group.z * p.span;
@@ -165,21 +169,23 @@ const addKernel = kernel`
   }
 `
 
-interface WeightedSum extends Sizes, Attrs {
+interface WeightedSum extends Sizes, NceMapsAttrs {
   readonly rowStats: Tensor
   readonly dloss: Tensor
-  /** Null when nothing depends on the penalty. */
+  /** Null if nothing depends on the penalty. */
   readonly dpenalty: Tensor | null
 }
 
-/** Params of the weights: the gradient's size 1 / (N L √R) as a power of two, `unit`, and the rest, `factor`. */
+/** Params of the weights. The gradient's size 1 / (N L √R) is split into a power of two, `unit`,
+ *  and the rest, `factor`. */
 function weightParams({ N, L, R, clip, penalty, dpenalty }: WeightedSum) {
   const size = 1 / (N * L * Math.sqrt(R))
   const unit = 2 ** Math.floor(Math.log2(size))
   return { N, L, clip, unit, factor: size / unit, penalty: dpenalty ? (2 * penalty) / N : 0 }
 }
 
-/** The gradient of the sources [N, R]: partial sums over shares of the maps' places, added in order. */
+/** The gradient of the sources [N, R]: one partial sum per split of the maps' positions, added in
+ *  order. */
 export function sourcesBackward(run: Run, sum: WeightedSum, sources: Tensor, maps: Tensor): Tensor {
   const { N, L, R, rowStats, dloss, dpenalty } = sum
   const { tiles, splits, span } = splitColumns(run, {
@@ -201,7 +207,8 @@ export function sourcesBackward(run: Run, sum: WeightedSum, sources: Tensor, map
   return gradient
 }
 
-/** The gradient of the maps [N, ..., R], written where it belongs by the one workgroup that owns each place. */
+/** The gradient of the maps [N, ..., R]. One workgroup computes each position and writes it in
+ *  place. */
 export function mapsBackward(run: Run, sum: WeightedSum, sources: Tensor, maps: Tensor): Tensor {
   const { N, L, rowStats, dloss, dpenalty } = sum
   const tiles = Math.ceil((N * L) / tileRows(run))

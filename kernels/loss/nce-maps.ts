@@ -1,22 +1,27 @@
-// AMDIM's noise-contrastive loss between global features of one view and the maps of local features of the other (Bachman,
-// Hjelm and Buchwalter 2019, https://arxiv.org/abs/1906.00910, section 3.3-3.4; costs.py of its code).
+// AMDIM's noise-contrastive loss between global features of one view and the maps of local
+// features of the other (Bachman, Hjelm and Buchwalter 2019, https://arxiv.org/abs/1906.00910,
+// sections 3.3 and 3.4; costs.py of its code).
 //
-//   a_i [R] sources, b_jl [R] the L locations of image j's map     raw_ijl = a_i·b_jl / √R     s = c tanh(raw / c)
+//   a_i [R] sources, b_jl [R] the L locations of image j's map
+//   raw_ijl = a_i·b_jl / √R     s = c tanh(raw / c)
 //   loss    = 1/NL Σ_il log(1 + exp(d_il)),  d_il = lse_i - s_iil,  lse_i = logsumexp_{j≠i,m} s_ijm
 //   penalty = λ/(NNL) Σ raw²,  of scores before they are clipped
 //
-// An image's own locations are its positives, each against all locations of the other images; they are never each other's
-// negatives, so one logsumexp serves them all. With A_i = Σ_l 1/(exp s_iil + exp lse_i):
-//   NL ds_ijm = exp(s_ijm) A_i for j ≠ i,  -1/(1 + exp(-d_il)) for i's own     draw = ds (1 - tanh²) + 2λ raw / (NNL)
+// An image's own locations are its positives. Each is compared with all locations of the other
+// images, never with another positive, so one logsumexp serves them all. With A_i = Σ_l 1/(exp
+// s_iil + exp lse_i):
+//   NL ds_ijm = exp(s_ijm) A_i for j ≠ i,  -1/(1 + exp(-d_il)) for i's own
+//   draw = ds (1 - tanh²) + 2λ raw / (NNL)
 //   da_i = Σ_jl draw_ijl b_jl / √R,  db_jl = Σ_i draw_ijl a_i / √R
 //
-// Scores are streamed tile by tile, forward and twice more backward, sources against maps and maps against sources: of their
-// N x NL nothing is stored but N numbers per kind of sum, and while the loss is computed the NL positives.
+// Scores are computed tile by tile: once in the forward pass and twice in the backward pass, for
+// sources and for maps. Of the N x NL scores only N numbers per kind of sum are stored, and the NL
+// positives while the loss is computed.
 
 import { type Op, type Tensor, elementwise, flatIndex, folded, kernel } from '../op.ts'
 import { lines } from '../wgsl/lines.ts'
 import {
-  type Attrs,
+  type NceMapsAttrs,
   mapsBackward,
   sourcesBackward,
   saturation,
@@ -45,10 +50,12 @@ const statisticsKernel = pairTiles(
   const LOWEST = -0x1.fffffep+127f;
 
   @compute @workgroup_size(THREADS)
-  fn nceMapsStatistics(${entry}, @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u) {
+  fn nceMapsStatistics(
+    ${entry}, @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
+  ) {
     ${prologue}
     let row = (group.y * groups.x + group.x) * ROWS;
-    if (row >= p.rows) { return; } // a dispatch may end with tiles too many
+    if (row >= p.rows) { return; } // a dispatch may have a few tiles more
     let own = groupOf(thread);
     let i = fourRows(row + own * 4u);
     let begin = group.z * p.span;
@@ -83,7 +90,7 @@ const statisticsKernel = pairTiles(
       top = most;
       fence();
     }
-    setTile(0u, thread, top); // the tile's memory serves to exchange
+    setTile(0u, thread, top); // threads exchange through the tile's memory
     setTile(8u, thread, sum);
     setTile(16u, thread, squares);
     fence();
@@ -110,7 +117,7 @@ const rowsKernel = kernel`
   struct Params { N: u32, L: u32, splits: u32 }
   @group(0) @binding(0) var<storage, read>       partial:   array<f32>; // [top | sum | squares, splits, N]
   @group(0) @binding(1) var<storage, read>       positives: array<f32>; // s_iil [N, L]
-  @group(0) @binding(2) var<storage, read_write> rowStats:     array<f32>; // [loss | squares | lse | log A, N]
+  @group(0) @binding(2) var<storage, read_write> rowStats:  array<f32>; // [loss | squares | lse | log A, N]
   @group(0) @binding(3) var<uniform>             p:         Params;
   ${flatIndex}
   ${log1pUnit}
@@ -168,11 +175,11 @@ const totalKernel = kernel`
   }
 `
 
-type Inputs = [sources: Tensor, maps: Tensor]
-type Outputs = [loss: Tensor, penalty: Tensor, rowStats: Tensor]
+type NceMapsInputs = [sources: Tensor, maps: Tensor]
+type NceMapsOutputs = [loss: Tensor, penalty: Tensor, rowStats: Tensor]
 
 /** Exported for its test. */
-export const nceMapsOp: Op<Inputs, Outputs, Attrs> = {
+export const nceMapsOp: Op<NceMapsInputs, NceMapsOutputs, NceMapsAttrs> = {
   name: 'nceMaps',
 
   shape(attrs, sources, maps) {
@@ -218,13 +225,14 @@ export const nceMapsOp: Op<Inputs, Outputs, Attrs> = {
   },
 }
 
-/** AMDIM's loss of sources [N, R], global features or single local ones of one view, with maps [N, ..., R] of the other view's
- *  local features at L places -> loss [] and penalty [], both differentiable in both. `clip` is the c of c tanh(raw / c), 20 by
- *  default; `penalty` the λ of λ mean(raw²), 0.05 by default, as the authors' code has it (the paper says 0.04). Rows are not
- *  normalised. The loss equals log(1 + (N - 1) L) when all scores are equal, 0 for N = 1.
- *  NaN anywhere makes both NaN. Infinity puts its scores at the clip and makes the penalty infinite,
- *  or both NaN on a GPU. Memory is O(N L), whatever N and R are, but for the gradients.
- *  Throws ShapeError, and RangeError for the options. */
+/** AMDIM's loss of sources [N, R], global features or single local ones of one view, with maps [N,
+ *  ..., R], local features of the other view at L positions -> loss [] and penalty [], both
+ *  differentiable in both. `clip` is the c of c tanh(raw / c), 20 by default. `penalty` is the λ
+ *  of λ mean(raw²), 0.05 by default, as in the authors' code (0.04 in the paper). Rows are not
+ *  normalised. The loss equals log(1 + (N - 1) L) when all scores are equal, 0 for N = 1. NaN
+ *  anywhere makes both NaN. Infinity clips its scores and makes the penalty infinite, or both NaN
+ *  on a GPU. Memory is O(N L), whatever R is, besides the gradients. Throws ShapeError, and
+ *  RangeError for the options. */
 export function nceMaps(
   sources: Tensor,
   maps: Tensor,

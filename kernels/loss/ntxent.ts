@@ -1,12 +1,17 @@
-// NT-Xent, the normalised temperature-scaled cross entropy of SimCLR (https://arxiv.org/abs/2002.05709, Eq. 1).
+// NT-Xent, the normalised temperature-scaled cross entropy of SimCLR
+// (https://arxiv.org/abs/2002.05709, Eq. 1).
 //
-//   z = all 2N views, unit rows; view i's positive is the other view of its image     s_ij = z_i·z_j / T
+//   z = all 2N views, unit rows; view i's positive is the other view of its image
+//   s_ij = z_i·z_j / T
 //   loss = 1/2N Σ_i log(1 + exp(d_i)),  d_i = logsumexp_{j negative} s_ij - s_i,pos
-//   dz_i = 1/(2N T) Σ_j G_ij z_j,  G_ij = P_ij + P_ji for negatives, -(share_i + share_j) for the positive,
-//   where P_ij = exp(s_ij - logsumexp_all_i) and share_i = 1/(1 + exp(-d_i)) is what the negatives take from the positive
+//   dz_i = 1/(2N T) Σ_j G_ij z_j
+//   G_ij = P_ij + P_ji for negatives, -(share_i + share_j) for the positive
+//   with P_ij = exp(s_ij - logsumexp_all_i) and share_i = 1/(1 + exp(-d_i)), the softmax of all
+//   negatives of i together
 //
-// Keeping the negatives apart from the positive loses no digits when the loss is small. Nothing of size N^2 is stored:
-// kernels/similarity/pairs.ts streams the similarities, forward for each row's statistics and backward once more for G.
+// Negatives and the positive are kept apart, so that a small loss loses no digits. Nothing of size
+// N^2 is stored: kernels/similarity/ computes the similarities tile by tile, once in the forward
+// pass for each row's statistics and once in the backward pass for G.
 
 import { type Op, type Run, type Shape, type Tensor, dim, elementwise, flatIndex, kernel, op } from '../op.ts'
 import { lines } from '../wgsl/lines.ts'
@@ -42,14 +47,14 @@ const statisticsKernel = pairTiles(
 `,
 )
 
-// Planes of what is known of each row: its loss; the logsumexp that its negatives' weights are relative to; its pull on the
-// positive; and its similarity to it.
+// Four planes per row: its loss; the logsumexp that its negatives' weights are relative to; its
+// gradient with respect to the positive, negated; and the similarity to the positive.
 const rowsKernel = kernel`
   struct Params { N: u32, view: u32, D: u32, blocks: u32, scale: f32, decoupled: u32 }
-  @group(0) @binding(0) var<storage, read>       zT:      array<f32>; // [D, 2V]
-  @group(0) @binding(1) var<storage, read>       partial: array<f32>; // [2, blocks, 2V]
-  @group(0) @binding(2) var<storage, read_write> rowStats:   array<f32>; // [loss | lse | share | positive, 2V]
-  @group(0) @binding(3) var<uniform>             p:       Params;
+  @group(0) @binding(0) var<storage, read>       zT:       array<f32>; // [D, 2V]
+  @group(0) @binding(1) var<storage, read>       partial:  array<f32>; // [2, blocks, 2V]
+  @group(0) @binding(2) var<storage, read_write> rowStats: array<f32>; // [loss | lse | share | positive, 2V]
+  @group(0) @binding(3) var<uniform>             p:        Params;
   ${flatIndex}
   ${log1pUnit}
   ${preciseLog}
@@ -62,18 +67,21 @@ const rowsKernel = kernel`
     var top = -0x1.fffffep+127f;
     for (var b = 0u; b < p.blocks; b++) { top = max(top, partial[b * rows + i]); }
     var sum = 0.0;
-    for (var b = 0u; b < p.blocks; b++) { sum += partial[(p.blocks + b) * rows + i] * exp(partial[b * rows + i] - top); }
+    for (var b = 0u; b < p.blocks; b++) {
+      sum += partial[(p.blocks + b) * rows + i] * exp(partial[b * rows + i] - top);
+    }
     let positive = select(i + p.view, i - p.view, i >= p.view);
     var s = 0.0;
-    for (var c = 0u; c < p.D; c++) { s = fma(zT[c * rows + i], zT[c * rows + positive], s); } // as tiles add up
+    // In the order in which tiles add up.
+    for (var c = 0u; c < p.D; c++) { s = fma(zT[c * rows + i], zT[c * rows + positive], s); }
     s *= p.scale;
-    let alone = p.N == 1u || min(i, positive) >= p.N; // N = 1, or padding: there are no negatives
-    let d = top - s + preciseLog(sum); // in this order: similarities of some hundreds hide digits
+    let alone = p.N == 1u || min(i, positive) >= p.N; // no negatives: N = 1, or padding
+    let d = top - s + preciseLog(sum); // in this order: similarities in the hundreds hide digits
     var loss = d;
     var lse = top + preciseLog(sum);
     var share = 1.0;
     if (p.decoupled == 0u) {
-      // Of an infinite positive the difference above is NaN, which d may not tell.
+      // An infinite positive makes d NaN, but max and abs may hide that.
       loss = max(d, 0.0) + log1pUnit(exp(-abs(d))) + zeroTimes(s);
       lse = s + loss;
       share = select(exp(d) / (1.0 + exp(d)), 1.0 / (1.0 + exp(-d)), d > 0.0);
@@ -85,11 +93,11 @@ const rowsKernel = kernel`
   }
 `
 
-// The mean is taken about the first loss, so that what rounds is only how they differ; about 0 where
-// that loss is not finite.
+// mean = base + Σ (loss - base) / count, with the first loss as base, so that only differences are
+// rounded. The base is 0 where the first loss is not finite.
 const meanKernel = kernel`
   struct Params { N: u32, view: u32, rows: u32 }
-  @group(0) @binding(0) var<storage, read>       losses: array<f32>; // [rows], N of every V count
+  @group(0) @binding(0) var<storage, read>       losses: array<f32>; // [rows], the first N of every V count
   @group(0) @binding(1) var<storage, read_write> loss:   array<f32>; // []
   @group(0) @binding(2) var<uniform>             p:      Params;
   ${lines}
@@ -109,12 +117,12 @@ const meanKernel = kernel`
 const weightedSumKernel = pairTiles(
   ({ head, entry, prologue, score, weightedSum }) => kernel`
   ${head}
-  @group(0) @binding(0) var<storage, read>       rows:    array<f32>; // [D, 2V]
-  @group(0) @binding(1) var<storage, read>       columns: array<f32>; // [D, 2V]
-  @group(0) @binding(2) var<storage, read>       values:  array<f32>; // [2V, D]
-  @group(0) @binding(3) var<storage, read>       rowStats:   array<f32>; // [loss | lse | share | ..., 2V]
-  @group(0) @binding(4) var<storage, read_write> partial: array<f32>; // [splits, D padded to 8, 2V]
-  @group(0) @binding(5) var<uniform>             p:       Params;
+  @group(0) @binding(0) var<storage, read>       rows:     array<f32>; // [D, 2V]
+  @group(0) @binding(1) var<storage, read>       columns:  array<f32>; // [D, 2V]
+  @group(0) @binding(2) var<storage, read>       values:   array<f32>; // [2V, D]
+  @group(0) @binding(3) var<storage, read>       rowStats: array<f32>; // [loss | lse | share | ..., 2V]
+  @group(0) @binding(4) var<storage, read_write> partial:  array<f32>; // [splits, D padded to 8, 2V]
+  @group(0) @binding(5) var<uniform>             p:        Params;
   ${pairParams}
   ${score}
   ${weightedSum}
@@ -146,25 +154,31 @@ const weightedSumKernel = pairTiles(
 `,
 )
 
-interface Options {
+interface ContrastAttrs {
   readonly temperature: number
   readonly normalized: boolean
 }
 
-/** What sets the relatives of NT-Xent apart: each row is compared only with the other view's rows (across), or its
- *  positive is left out of the sum (decoupled), and may then be weighed by `weigh`, which returns `rowStats` anew. */
+/** A variant of NT-Xent. */
 export interface Kind {
+  /** Compares a row only with rows of the other view. */
   readonly across?: boolean
+  /** Leaves the positive out of the denominator. */
   readonly decoupled?: boolean
+  /** Returns `rowStats` with weights applied to the positives. */
   readonly weigh?: (run: Run, rowStats: Tensor, pairs: Pairs) => Tensor
 }
 
-type Outputs = [loss: Tensor, z: Tensor, zT: Tensor, scale: Tensor, rowStats: Tensor]
+type ContrastOutputs = [loss: Tensor, z: Tensor, zT: Tensor, scale: Tensor, rowStats: Tensor]
 
-/** The op `name` of two views, as its kind says. */
-export function contrast(name: string, kind: Kind): Op<[z1: Tensor, z2: Tensor], Outputs, Options> {
+/** Builds the op `name` of two views for one variant. */
+export function contrast(
+  name: string,
+  kind: Kind,
+): Op<[z1: Tensor, z2: Tensor], ContrastOutputs, ContrastAttrs> {
   const { across = false, decoupled = false, weigh } = kind
-  const layout = (attrs: Options, z1: Shape, z2: Shape) => pairsOf(name, attrs.temperature, z1, z2, across)
+  const layout = (attrs: ContrastAttrs, z1: Shape, z2: Shape) =>
+    pairsOf(name, attrs.temperature, z1, z2, across)
   return {
     name,
 
@@ -202,7 +216,8 @@ export function contrast(name: string, kind: Kind): Op<[z1: Tensor, z2: Tensor],
   }
 }
 
-/** The mean of the losses in the first plane of `rowStats` [planes, rows], of which N of every `view` rows count -> []. */
+/** The mean of the losses, the first plane of `rowStats` [planes, rows] -> []. The first N of every
+ *  `view` rows count. */
 export function meanOfRows(run: Run, rowStats: Tensor, { N, view }: Pick<Pairs, 'N' | 'view'>): Tensor {
   const params = { N, view, rows: dim(rowStats.shape, 1) }
   const [loss] = run(meanKernel, { reads: [rowStats], makes: [[]], params, groups: [1] })
@@ -213,9 +228,9 @@ export function meanOfRows(run: Run, rowStats: Tensor, { N, view }: Pick<Pairs, 
 export const ntXentOp = contrast('ntXent', {})
 const applyNtXent = op(ntXentOp, 'z1', 'z2')
 
-/** The mean NT-Xent loss of two views z1 [N, D] and z2 [N, D] of N images -> [], at a temperature above 0. Rows are
- *  normalised inside unless `normalized` says that they are unit already; a zero row gets no gradient. Equals
- *  log(2N - 1) when all rows are equal, 0 for N = 1; NaN or infinity in any row makes it NaN. Memory is O(N D). Throws
- *  ShapeError, and RangeError for the temperature. */
+/** The mean NT-Xent loss of two views z1 [N, D] and z2 [N, D] of N images -> [], at a temperature
+ *  above 0. Rows are normalised inside unless `normalized`; a zero row gets no gradient. Equals
+ *  log(2N - 1) when all rows are equal, 0 for N = 1. NaN or infinity in any row makes it NaN.
+ *  Memory is O(N D). Throws ShapeError, and RangeError for the temperature. */
 export const ntXent = (z1: Tensor, z2: Tensor, temperature: number, options: Unit = {}) =>
   applyNtXent({ temperature, normalized: isUnit('ntXent', options) }, z1, z2)

@@ -1,9 +1,11 @@
-// Supervised contrastive learning (Khosla et al. 2020, https://arxiv.org/abs/2004.11362, Eq. 2, L_out): every row of an
-// image's class is a positive.
+// Supervised contrastive learning (Khosla et al. 2020, https://arxiv.org/abs/2004.11362, Eq. 2,
+// L_out): every row of an image's class is a positive.
 //
-//   loss = 1/2N Σ_i (logsumexp_{a≠i} s_ia - 1/|P(i)| Σ_{p in P(i)} s_ip),  P(i) the other rows with i's label; the image's
-//   other view is always one. An image without a label, -1, is a class by itself.
+//   loss = 1/2N Σ_i (logsumexp_{a≠i} s_ia - 1/|P(i)| Σ_{p in P(i)} s_ip)
+//   P(i) = the other rows with i's label; the image's other view is always one of them
 //   G_ij = P_ij + P_ji - (2/|P(i)| where the labels agree),  P_ij = exp(s_ij - logsumexp_i)
+//
+// An image without a label, -1, is a class of its own.
 
 import {
   type Op,
@@ -27,8 +29,8 @@ import { preciseLog } from '../wgsl/pointwise.ts'
 import { pairTiles } from '../similarity/tiles.ts'
 import { checkTensor } from '../options.ts'
 
-/** Whether rows of images n with these labels are of the class of image m. A row without a
- *  label, -1, is of its own image's. */
+/** WGSL of `sameClass(own, n, label, m)`: true where rows of images n with the labels `own` have
+ *  the class of image m with `label`. A row with the label -1 has only its own image's class. */
 const sameClass = wgsl`
   fn sameClass(own: vec4i, n: vec4u, label: i32, m: u32) -> vec4<bool> {
     return (own == vec4i(label)) & ((own != vec4i(-1)) | (n == vec4u(m)));
@@ -52,7 +54,9 @@ const statisticsKernel = pairTiles(
     return vec4i(labels[n.x], labels[n.y], labels[n.z], labels[n.w]);
   }
   ${sameClass}
-  fn counts(i: vec4u, j: u32) -> vec4<bool> { return exists(i) & exists(vec4u(j)) & (i != vec4u(j)); }
+  fn counts(i: vec4u, j: u32) -> vec4<bool> {
+    return exists(i) & exists(vec4u(j)) & (i != vec4u(j));
+  }
   fn extra(i: vec4u, j: u32, s: vec4f) -> vec4f { // the similarities of positives
     let other = image(vec4u(j)).x;
     let same = sameClass(labelsOf(i), image(i), labels[min(other, p.N - 1u)], other);
@@ -70,10 +74,10 @@ const statisticsKernel = pairTiles(
 
 const rowsKernel = kernel`
   struct Params { N: u32, view: u32, blocks: u32, noIndex: i32, nan: f32 }
-  @group(0) @binding(0) var<storage, read>       partial: array<f32>; // [top | sum | of positives, blocks, 2V]
-  @group(0) @binding(1) var<storage, read>       labels:  array<i32>; // [N]
-  @group(0) @binding(2) var<storage, read_write> rowStats:   array<f32>; // [loss | lse | 2 / |P|, 2V]
-  @group(0) @binding(3) var<uniform>             p:       Params;
+  @group(0) @binding(0) var<storage, read>       partial:  array<f32>; // [top | sum | of positives, blocks, 2V]
+  @group(0) @binding(1) var<storage, read>       labels:   array<i32>; // [N]
+  @group(0) @binding(2) var<storage, read_write> rowStats: array<f32>; // [loss | lse | 2 / |P|, 2V]
+  @group(0) @binding(3) var<uniform>             p:        Params;
   ${flatIndex}
   ${preciseLog}
   @compute @workgroup_size(64)
@@ -93,9 +97,12 @@ const rowsKernel = kernel`
     let lse = top + preciseLog(sum);
     let label = labels[min(n, p.N - 1u)];
     var many = 0u; // rows with the label
-    for (var m = 0u; m < p.N; m++) { many += select(0u, 2u, labels[m] == label && (label != -1 || m == n)); }
+    for (var m = 0u; m < p.N; m++) {
+      many += select(0u, 2u, labels[m] == label && (label != -1 || m == n));
+    }
     let share = 1.0 / f32(many - 1u);
-    rowStats[i] = select(select(top - positives * share + preciseLog(sum), p.nan, label == p.noIndex), 0.0, n >= p.N);
+    let loss = top - positives * share + preciseLog(sum);
+    rowStats[i] = select(select(loss, p.nan, label == p.noIndex), 0.0, n >= p.N);
     rowStats[rows + i] = select(lse, 0.0, n >= p.N);
     rowStats[2u * rows + i] = 2.0 * share;
   }
@@ -104,13 +111,13 @@ const rowsKernel = kernel`
 const weightedSumKernel = pairTiles(
   ({ head, entry, prologue, score, weightedSum }) => kernel`
   ${head}
-  @group(0) @binding(0) var<storage, read>       rows:    array<f32>; // [D, 2V]
-  @group(0) @binding(1) var<storage, read>       columns: array<f32>; // [D, 2V]
-  @group(0) @binding(2) var<storage, read>       values:  array<f32>; // [2V, D]
-  @group(0) @binding(3) var<storage, read>       rowStats:   array<f32>; // [loss | lse | 2 / |P|, 2V]
-  @group(0) @binding(4) var<storage, read>       labels:  array<i32>; // [N]
-  @group(0) @binding(5) var<storage, read_write> partial: array<f32>; // [splits, D padded to 8, 2V]
-  @group(0) @binding(6) var<uniform>             p:       Params;
+  @group(0) @binding(0) var<storage, read>       rows:     array<f32>; // [D, 2V]
+  @group(0) @binding(1) var<storage, read>       columns:  array<f32>; // [D, 2V]
+  @group(0) @binding(2) var<storage, read>       values:   array<f32>; // [2V, D]
+  @group(0) @binding(3) var<storage, read>       rowStats: array<f32>; // [loss | lse | 2 / |P|, 2V]
+  @group(0) @binding(4) var<storage, read>       labels:   array<i32>; // [N]
+  @group(0) @binding(5) var<storage, read_write> partial:  array<f32>; // [splits, D padded to 8, 2V]
+  @group(0) @binding(6) var<uniform>             p:        Params;
   ${pairParams}
   ${score}
   ${weightedSum}
@@ -151,11 +158,11 @@ interface Attrs {
   readonly normalized: boolean
 }
 
-type Inputs = [z1: Tensor, z2: Tensor, labels: Tensor]
-type Outputs = [loss: Tensor, z: Tensor, zT: Tensor, scale: Tensor, rowStats: Tensor]
+type SupConInputs = [z1: Tensor, z2: Tensor, labels: Tensor]
+type SupConOutputs = [loss: Tensor, z: Tensor, zT: Tensor, scale: Tensor, rowStats: Tensor]
 
 /** Exported for its test. */
-export const supConOp: Op<Inputs, Outputs, Attrs> = {
+export const supConOp: Op<SupConInputs, SupConOutputs, Attrs> = {
   name: 'supCon',
   accepts: ['f32', 'f32', 'index'],
 
@@ -194,12 +201,12 @@ export const supConOp: Op<Inputs, Outputs, Attrs> = {
 
 const applySupCon = op(supConOp, 'z1', 'z2', 'labels')
 
-/** The supervised contrastive loss of two views z1 [N, D] and z2 [N, D] of images with labels
- *  [N] -> [], at a temperature above 0, without the factor T / T_base of its authors' code;
- *  labels carry no gradient. Rows are normalised inside unless `normalized`. An image with the
- *  label -1 is unlabelled, and a class by itself. With all labels different it is NT-Xent;
- *  log(2N - 1) when all rows are equal. A label in an f32 tensor that is not whole, or beyond
- *  2^31, makes the loss NaN. Throws ShapeError, RangeError, also for such a label in an array. */
+/** The supervised contrastive loss of two views z1 [N, D] and z2 [N, D] of images with labels [N]
+ *  -> [], at a temperature above 0, without the factor T / T_base of its authors' code. Labels get
+ *  no gradient. Rows are normalised inside unless `normalized`. An image with the label -1 is a
+ *  class of its own. Equals NT-Xent when all labels differ, log(2N - 1) when all rows are equal. A
+ *  label in an f32 tensor that is not whole, or beyond 2^31, makes the loss NaN; in an array it
+ *  throws RangeError. Throws ShapeError, RangeError. */
 export function supCon(z1: Tensor, z2: Tensor, labels: Indices, temperature: number, options: Unit = {}) {
   const normalized = isUnit('supCon', options)
   checkTensor('supCon', 'z1', z1)

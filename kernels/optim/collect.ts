@@ -32,8 +32,8 @@ const collectKernel = byWidth(
   @group(0) @binding(4) var<storage, read>       part4: array<F>;
   @group(0) @binding(5) var<storage, read>       part5: array<F>;
   @group(0) @binding(6) var<storage, read>       part6: array<F>;
-  @group(0) @binding(7) var<storage, read_write> whole:   array<F>;
-  @group(0) @binding(8) var<uniform>             p: Params;
+  @group(0) @binding(7) var<storage, read_write> whole: array<F>;
+  @group(0) @binding(8) var<uniform>             p:     Params;
   ${flatIndex}
   // A part has whole workgroups to itself: those before number 'end' that no part before it has.
   @compute @workgroup_size(64)
@@ -74,14 +74,14 @@ const sumsKernel = byWidth(
     end0: u32, end1: u32, end2: u32, size0: u32, size1: u32, size2: u32, to0: u32, to1: u32, to2: u32,
   }
   ${types}
-  @group(0) @binding(0) var<storage, read>       a0: array<F>;
-  @group(0) @binding(1) var<storage, read>       b0: array<F>;
-  @group(0) @binding(2) var<storage, read>       a1: array<F>;
-  @group(0) @binding(3) var<storage, read>       b1: array<F>;
-  @group(0) @binding(4) var<storage, read>       a2: array<F>;
-  @group(0) @binding(5) var<storage, read>       b2: array<F>;
+  @group(0) @binding(0) var<storage, read>       a0:    array<F>;
+  @group(0) @binding(1) var<storage, read>       b0:    array<F>;
+  @group(0) @binding(2) var<storage, read>       a1:    array<F>;
+  @group(0) @binding(3) var<storage, read>       b1:    array<F>;
+  @group(0) @binding(4) var<storage, read>       a2:    array<F>;
+  @group(0) @binding(5) var<storage, read>       b2:    array<F>;
   @group(0) @binding(6) var<storage, read_write> whole: array<F>;
-  @group(0) @binding(7) var<uniform>             p: Params;
+  @group(0) @binding(7) var<uniform>             p:     Params;
   ${flatIndex}
   @compute @workgroup_size(64)
   fn collectSums(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {

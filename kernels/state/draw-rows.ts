@@ -9,9 +9,9 @@ const STREAM = 0xba4c // keeps these draws apart from other uses of the seed
 // floor(bits rows / 2^32) in two halves of 16 bits: WGSL has no 64-bit product. Its bias is below rows / 2^32.
 const drawKernel = kernel`
   struct Params { count: u32, key0: u32, key1: u32, rows: u32, C: u32 }
-  @group(0) @binding(0) var<storage, read>       x:   array<f32>; // [rows, C]
-  @group(0) @binding(1) var<storage, read_write> y:   array<f32>; // [K, C]
-  @group(0) @binding(2) var<uniform>             p:   Params;
+  @group(0) @binding(0) var<storage, read>       x: array<f32>; // [rows, C]
+  @group(0) @binding(1) var<storage, read_write> y: array<f32>; // [K, C]
+  @group(0) @binding(2) var<uniform>             p: Params;
   ${flatIndex}
   ${threefry}
   @compute @workgroup_size(64)
