@@ -6,6 +6,7 @@
 import { type Op, type Tensor, ShapeError, elementwise, flatIndex, kernel, matrix, op, show } from '../op.ts'
 import { type Indices, NO_INDEX, asIntegers, indexTensor } from '../wgsl/indices.ts'
 import { lines, perLine } from '../wgsl/lines.ts'
+import { lowest } from '../wgsl/lowest.ts'
 import { log1pUnit } from '../wgsl/pointwise.ts'
 import { sumAxes } from '../wgsl/reduce.ts'
 import { anything, checkOptions, checkTensor } from '../options.ts'
@@ -18,17 +19,18 @@ const rowsKernel = kernel`
   @group(0) @binding(3) var<storage, read_write> stats:  array<f32>; // [2, N]: m, others
   @group(0) @binding(4) var<uniform>             p:      Params;
   ${lines}
+  ${lowest}
   ${log1pUnit}
   @compute @workgroup_size(64)
   fn crossEntropyRows(
     @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
     @builtin(local_invocation_index) thread: u32,
   ) {
-    let n = min(lineIndex(group, groups, thread), p.N - 1u); // rows past the last repeat it
+    let n = min(lineIndex(group, groups, thread), p.N - 1u); // rows beyond the last repeat it
     let lane = laneOf(thread);
     let row = n * p.C;
     let label = labels[n];
-    var most = -0x1.fffffep+127f;
+    var most = LOWEST;
     for (var c = lane; c < p.C; c += lanes) { most = max(most, x[row + c]); }
     let m = lineMax(thread, most);
     var sum = 0.0;

@@ -12,6 +12,7 @@
 
 import { type Run, type Tensor, kernel, op } from '../op.ts'
 import { lines } from '../wgsl/lines.ts'
+import { lowest } from '../wgsl/lowest.ts'
 import { contrast } from './ntxent.ts'
 import { type Pairs, type Unit, checkTemperature, isUnit } from '../similarity/pairs.ts'
 import { anything, checkOptions, flag } from '../options.ts'
@@ -22,10 +23,11 @@ const weightsKernel = kernel`
   @group(0) @binding(1) var<storage, read_write> weighted: array<f32>; // the same planes
   @group(0) @binding(2) var<uniform>             p:        Params;
   ${lines}
+  ${lowest}
   @compute @workgroup_size(64)
   fn dclWeights(@builtin(local_invocation_index) lane: u32) {
     let rows = 2u * p.view;
-    var top = -0x1.fffffep+127f;
+    var top = LOWEST;
     for (var n = lane; n < p.N; n += 64u) { top = max(top, plain[3u * rows + n] * p.perSigma); }
     let most = lineMax(lane, top);
     var sum = 0.0;

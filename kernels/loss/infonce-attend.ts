@@ -4,6 +4,7 @@
 // order.
 
 import { type Run, type Tensor, folded, kernel, matrix } from '../op.ts'
+import { lowest } from '../wgsl/lowest.ts'
 import { splitColumns } from '../similarity/split-columns.ts'
 import { pairTiles } from '../similarity/tiles.ts'
 
@@ -19,6 +20,7 @@ const attendKernel = pairTiles(
   @group(0) @binding(5) var<uniform>             p:          Params;
   ${score}
   ${weightedSum}
+  ${lowest}
   override inBatch: bool = false; // row n of the queue is query n's own key, not a negative
   var<workgroup> exchanged: array<vec4f, THREADS>;
 
@@ -54,7 +56,7 @@ const attendKernel = pairTiles(
     let begin = group.z * p.span;
     let own = groupOf(thread);
     let n = vec4u(row + own * 4u) + vec4u(0u, 1u, 2u, 3u);
-    var top = vec4f(-0x1.fffffep+127f);
+    var top = vec4f(LOWEST);
     var sum = vec4f();
     for (var column = begin; column < min(begin + p.span, p.columns); column += COLUMNS) {
       score(row, column, subgroup);

@@ -23,11 +23,13 @@ import {
   show,
 } from '../op.ts'
 import { attend } from './infonce-attend.ts'
-import { maximum, zeroTimes } from '../wgsl/nan.ts'
+import { zeroTimes } from '../wgsl/nan.ts'
 import { meanOfRows } from './ntxent.ts'
 import { type Unit, checkTemperature } from '../similarity/pairs.ts'
+import { lowest } from '../wgsl/lowest.ts'
 import { log1pUnit, preciseLog } from '../wgsl/pointwise.ts'
 import { eightRows, rowwise } from '../wgsl/rowwise.ts'
+import { unitRow } from '../wgsl/unit-row.ts'
 import { padded } from '../similarity/tiles.ts'
 import { checkOptions, flag } from '../options.ts'
 
@@ -40,7 +42,7 @@ const unitKernel = kernel`
   @group(0) @binding(4) var<storage, read_write> scale: array<f32>; // [rows], 1 / |q|, or 0
   @group(0) @binding(5) var<uniform>             p:     Params;
   ${flatIndex}
-  ${maximum}
+  ${unitRow}
   @compute @workgroup_size(64)
   fn infonceUnit(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
     let n = flat(id, groups);
@@ -53,9 +55,9 @@ const unitKernel = kernel`
       }
     }
     let length = sqrt(squares);
-    let bounded = vec2f(maximum(length.x, 1e-12), maximum(length.y, 1e-12));
-    let s = select(1.0 / bounded, vec2f(1.0), p.normalized == 1u);
-    scale[n] = select(s.x, 0.0, p.normalized == 0u && length.x <= 1e-12);
+    let unit = p.normalized == 1u;
+    let s = vec2f(unitScale(length.x, unit), unitScale(length.y, unit));
+    scale[n] = unitGradientScale(length.x, unit);
     for (var c = 0u; c < p.C; c++) {
       var value = vec2f();
       if (n < p.N) { value = vec2f(q[n * p.C + c], k[n * p.C + c]) * s; }
@@ -73,6 +75,7 @@ const rowsKernel = kernel`
   @group(0) @binding(3) var<storage, read_write> rowStats:   array<f32>; // [loss | top | share / sum, rows]
   @group(0) @binding(4) var<uniform>             p:          Params;
   ${flatIndex}
+  ${lowest}
   ${log1pUnit}
   ${preciseLog}
   ${zeroTimes}
@@ -80,7 +83,7 @@ const rowsKernel = kernel`
   fn infonceRows(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
     let n = flat(id, groups);
     if (n >= p.rows) { return; }
-    var top = -0x1.fffffep+127f;
+    var top = LOWEST;
     for (var s = 0u; s < p.splits; s++) { top = max(top, statistics[s * p.rows + n]); }
     var sum = 0.0;
     for (var s = 0u; s < p.splits; s++) {

@@ -28,6 +28,7 @@ import {
   sizesOf,
   tileParams,
 } from './nce-maps-backward.ts'
+import { lowest } from '../wgsl/lowest.ts'
 import { splitColumns } from '../similarity/split-columns.ts'
 import { log1pUnit } from '../wgsl/pointwise.ts'
 import { byRow, fourRows, pairTiles } from '../similarity/tiles.ts'
@@ -47,7 +48,7 @@ const statisticsKernel = pairTiles(
   ${score}
   ${fourRows}
   ${saturation}
-  const LOWEST = -0x1.fffffep+127f;
+  ${lowest}
 
   @compute @workgroup_size(THREADS)
   fn nceMapsStatistics(
@@ -120,13 +121,13 @@ const rowsKernel = kernel`
   @group(0) @binding(2) var<storage, read_write> rowStats:  array<f32>; // [loss | squares | lse | log A, N]
   @group(0) @binding(3) var<uniform>             p:         Params;
   ${flatIndex}
+  ${lowest}
   ${log1pUnit}
   fn softplus(d: f32) -> f32 { return max(d, 0.0) + log1pUnit(exp(-abs(d))); }
   @compute @workgroup_size(64)
   fn nceMapsRows(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
     let i = flat(id, groups);
     if (i >= p.N) { return; }
-    let LOWEST = -0x1.fffffep+127f;
     var top = LOWEST;
     for (var b = 0u; b < p.splits; b++) { top = max(top, partial[b * p.N + i]); }
     var sum = 0.0;

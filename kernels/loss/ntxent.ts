@@ -19,6 +19,7 @@ import { zeroTimes } from '../wgsl/nan.ts'
 import { pairsBackward, weightedSumOfRows } from '../similarity/pairs-backward.ts'
 import { runStatistics, statistics } from '../similarity/row-statistics.ts'
 import { type Pairs, type Unit, isUnit, pairParams, pairsOf, unitRows } from '../similarity/pairs.ts'
+import { lowest } from '../wgsl/lowest.ts'
 import { log1pUnit, preciseLog } from '../wgsl/pointwise.ts'
 import { pairTiles } from '../similarity/tiles.ts'
 
@@ -56,6 +57,7 @@ const rowsKernel = kernel`
   @group(0) @binding(2) var<storage, read_write> rowStats: array<f32>; // [loss | lse | share | positive, 2V]
   @group(0) @binding(3) var<uniform>             p:        Params;
   ${flatIndex}
+  ${lowest}
   ${log1pUnit}
   ${preciseLog}
   ${zeroTimes}
@@ -64,7 +66,7 @@ const rowsKernel = kernel`
     let i = flat(id, groups);
     let rows = 2u * p.view;
     if (i >= rows) { return; }
-    var top = -0x1.fffffep+127f;
+    var top = LOWEST;
     for (var b = 0u; b < p.blocks; b++) { top = max(top, partial[b * rows + i]); }
     var sum = 0.0;
     for (var b = 0u; b < p.blocks; b++) {

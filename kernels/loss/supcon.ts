@@ -25,6 +25,7 @@ import { meanOfRows } from './ntxent.ts'
 import { pairsBackward, weightedSumOfRows } from '../similarity/pairs-backward.ts'
 import { runStatistics, statistics } from '../similarity/row-statistics.ts'
 import { type Unit, isUnit, pairParams, pairsOf, unitRows } from '../similarity/pairs.ts'
+import { lowest } from '../wgsl/lowest.ts'
 import { preciseLog } from '../wgsl/pointwise.ts'
 import { pairTiles } from '../similarity/tiles.ts'
 import { checkTensor } from '../options.ts'
@@ -79,6 +80,7 @@ const rowsKernel = kernel`
   @group(0) @binding(2) var<storage, read_write> rowStats: array<f32>; // [loss | lse | 2 / |P|, 2V]
   @group(0) @binding(3) var<uniform>             p:        Params;
   ${flatIndex}
+  ${lowest}
   ${preciseLog}
   @compute @workgroup_size(64)
   fn supConRows(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
@@ -86,7 +88,7 @@ const rowsKernel = kernel`
     let rows = 2u * p.view;
     if (i >= rows) { return; }
     let n = select(i, i - p.view, i >= p.view);
-    var top = -0x1.fffffep+127f;
+    var top = LOWEST;
     for (var b = 0u; b < p.blocks; b++) { top = max(top, partial[b * rows + i]); }
     var sum = 0.0;
     var positives = 0.0;

@@ -1,4 +1,5 @@
-// Selects one position of every image's map: y[n] = maps[n, positions[n]]. Positions are given or drawn.
+// Selects one position of every image's map: y[n] = maps[n, positions[n]]. Positions are given or
+// drawn.
 
 import {
   type Op,

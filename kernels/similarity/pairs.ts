@@ -17,7 +17,7 @@ import {
   show,
   wgsl,
 } from '../op.ts'
-import { maximum } from '../wgsl/nan.ts'
+import { unitRow } from '../wgsl/unit-row.ts'
 import { padded } from './tiles.ts'
 import { checkOptions, describe, flag } from '../options.ts'
 
@@ -72,7 +72,7 @@ const unitKernel = kernel`
   @group(0) @binding(4) var<storage, read_write> scale: array<f32>; // [2V], 1 / length, or 0
   @group(0) @binding(5) var<uniform>             p:     Params;
   ${flatIndex}
-  ${maximum}
+  ${unitRow}
   fn given(row: u32, c: u32) -> f32 {
     if (row < p.view) { return z1[row * p.D + c]; }
     return z2[(row - p.view) * p.D + c];
@@ -87,10 +87,8 @@ const unitKernel = kernel`
       for (var c = 0u; c < p.D; c++) { square += given(row, c) * given(row, c); }
     }
     let length = sqrt(square);
-    // 1e-12 is the eps of torch.nn.functional.normalize.
-    let s = select(1.0 / maximum(length, 1e-12), 1.0, p.normalized == 1u);
-    // As in l2Normalize, a row of length 0 gets no gradient.
-    scale[row] = select(s, 0.0, p.normalized == 0u && length <= 1e-12);
+    let s = unitScale(length, p.normalized == 1u);
+    scale[row] = unitGradientScale(length, p.normalized == 1u);
     for (var c = 0u; c < p.D; c++) {
       var value = 0.0;
       if (exists) { value = given(row, c) * s; }

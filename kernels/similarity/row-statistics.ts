@@ -5,6 +5,7 @@
 // blocks in order, which gives the same bits on every run.
 
 import { type Kernel, type Run, type Tensor, wgsl } from '../op.ts'
+import { lowest } from '../wgsl/lowest.ts'
 import { type Pairs, type UnitRows, pairsParams } from './pairs.ts'
 import { fourRows, padded } from './tiles.ts'
 
@@ -13,7 +14,7 @@ import { fourRows, padded } from './tiles.ts'
  *  and the row j count in each other's sums, and `extra(i, j, s)`, the term of a third sum where
  *  `EXTRA` is true. */
 export const statistics = wgsl`
-  const LOWEST = -0x1.fffffep+127f;
+  ${lowest}
   fn blockBegin(block: u32) -> u32 {
     let view = select(0u, block / p.blocks, p.across == 1u);
     return view * p.view + (block - view * p.blocks) * p.span;
