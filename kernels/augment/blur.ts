@@ -14,7 +14,7 @@ const passKernel = kernel`
   }
   ${augmentationStruct}
   @group(0) @binding(0) var<storage, read>       sharp:  array<f32>;          // [N, h, w, 3]
-  @group(0) @binding(1) var<storage, read>       across: array<f32>;          // [N, h, w, 3], blurred along its rows
+  @group(0) @binding(1) var<storage, read>       across: array<f32>;          // [N, h, w, 3], after pass 1
   @group(0) @binding(2) var<storage, read>       chosen: array<Augmentation>; // [N]
   @group(0) @binding(3) var<storage, read_write> out:    array<f32>;          // [N, h, w, 3]
   @group(0) @binding(4) var<uniform>             p:      Params;

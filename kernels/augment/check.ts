@@ -5,7 +5,7 @@ import { type Normalization, type Recipe, defaults } from './recipes.ts'
 import { type Shape, ShapeError, show } from '../op.ts'
 import { describe, nearest } from '../options.ts'
 
-/** Returns the size of images [N, H, W, 3]. Throws ShapeError that names the op for other shapes. */
+/** Returns N, H, W of images [N, H, W, 3]. Throws ShapeError, naming the op, for other shapes. */
 export function checkImages(name: string, shape: Shape): [N: number, H: number, W: number] {
   const [N, H, W, C] = shape
   if (shape.length !== 4 || N === undefined || H === undefined || W === undefined || C !== 3)

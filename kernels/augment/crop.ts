@@ -25,7 +25,8 @@ export const cropped = wgsl`
   fn taps(i: u32, count: u32, start: f32, extent: f32, source: u32, open: bool) -> Taps {
     let origin = select(i32(start), 0, open);
     let last = select(u32(extent), source, open) - 1u;
-    let scale = select(extent / f32(count), 1.0, extent == f32(count)); // exact where nothing is resized
+    // Exact where nothing is resized.
+    let scale = select(extent / f32(count), 1.0, extent == f32(count));
     let at = max(select(0.0, start, open) + (f32(i) + 0.5) * scale - 0.5, 0.0);
     let near = min(u32(at), last);
     // A pixel of weight 0 is not read, since it might be NaN.

@@ -146,7 +146,7 @@ function checkAugmentation(
 
 function inside({ top, left, height, width, open = false }: CropBox, H: number, W: number): boolean {
   const whole = open || [top, left, height, width].every(Number.isInteger)
-  const slack = open ? 1e-3 : 0 // an open box has fractions, rounded to f32 when it was drawn on the GPU
+  const slack = open ? 1e-3 : 0 // the GPU rounded the fractions of an open box to f32
   const fits = top + height <= H + slack && left + width <= W + slack
   return whole && fits && top >= 0 && left >= 0 && height > 0 && width > 0
 }

@@ -43,7 +43,8 @@ export const augmentationStruct = wgsl`
   struct Augmentation {
     top: f32, left: f32, height: f32, width: f32,
     open: f32, flip: f32, grayscale: f32, sigma: f32, // sigma 0 is no blur
-    order: vec4f,  // which adjustment comes first, second, ...: 1 brightness, 2 contrast, 3 saturation, 4 hue, 0 none
+    // Adjustments in their order: 1 brightness, 2 contrast, 3 saturation, 4 hue, 0 none.
+    order: vec4f,
     factor: vec4f, // by adjustment, not by order
   }
 `

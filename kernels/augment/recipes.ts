@@ -4,7 +4,7 @@
 
 import { checkOptions, checkValue, count, record } from '../options.ts'
 
-/** How images are augmented, in this order: crop and resize, flip, jitter, grey, blur, normalise. */
+/** How images are augmented, in order: crop and resize, flip, jitter, grey, blur, normalise. */
 export interface Recipe {
   /** Height and width of the result, one number for a square; the images' own by default. */
   readonly size?: number | readonly [height: number, width: number]

@@ -60,7 +60,7 @@ export function binary(
   const apply = op(def, 'a', 'b')
   const [toA, toB] = [affineAs(def.name, 'a'), affineAs(def.name, 'b')]
   return (a, b) => {
-    if (typeof b === 'number') return toA(a as Tensor, ...right(b)) // throws where a is a number too
+    if (typeof b === 'number') return toA(a as Tensor, ...right(b)) // two numbers throw
     return typeof a === 'number' ? toB(b, ...left(a)) : apply({}, a, b)
   }
 }

@@ -88,7 +88,8 @@ export interface DropoutOptions {
 /** Drops each element of x with probability p and scales the others by 1 / (1 - p). Returns x
  *  itself when not training. The dropped elements depend on seed, stream, step and position alone.
  *  Throws RangeError for p outside [0, 1]. Throws Error for a second dropout with the same seed,
- *  stream and step in one step, or outside of steps in one backward pass; `noGrad` is not counted. */
+ *  stream and step in one step, or outside of steps in one backward pass; `noGrad` does not
+ *  count. */
 export function dropout(x: Tensor, p: number, options: DropoutOptions): Tensor {
   const { seed, step, stream = 0, training = true } = checkOptions('dropout', options ?? {}, rules)
   checkTensor('dropout', 'x', x)

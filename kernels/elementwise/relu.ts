@@ -13,7 +13,8 @@ const forwardKernel = kernel`
   fn reluForward(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
     let i = flat(id, groups);
     if (i >= p.count) { return; }
-    y[i] = select(x[i], 0.0, x[i] < 0.0 && !notANumber(x[i])); // NaN stays NaN, which max would hide
+    // NaN stays NaN; max would hide it.
+    y[i] = select(x[i], 0.0, x[i] < 0.0 && !notANumber(x[i]));
   }
 `
 

@@ -153,7 +153,8 @@ function nearestShape({ start, end, k }: Attrs, queries: Shape, rows: Shape, tag
 /** Finds the k of rows [M, D] with the largest dot products with each of the queries start .. end
  *  of [Q, D]. Returns their similarities [n, k] and their tags [n, k], i32 numbers [M] of the
  *  caller, such as labels or indices, in the order of `writtenBefore`. Of equal similarities the
- *  lowest indices are taken; NaN comes before any number. Carries no gradient. Throws ShapeError. */
+ *  lowest indices are taken; NaN comes before any number. Carries no gradient. Throws
+ *  ShapeError. */
 export function nearestRows(
   queries: Tensor,
   rows: Tensor,

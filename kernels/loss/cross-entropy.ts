@@ -15,7 +15,7 @@ const rowsKernel = kernel`
   struct Params { N: u32, C: u32, ignore: i32, nan: f32 }
   @group(0) @binding(0) var<storage, read>       x:      array<f32>; // [N, C]
   @group(0) @binding(1) var<storage, read>       labels: array<i32>; // [N]
-  @group(0) @binding(2) var<storage, read_write> losses: array<f32>; // [2, N]: each row's loss, and 1 if it counts
+  @group(0) @binding(2) var<storage, read_write> losses: array<f32>; // [2, N]: loss; 1 if it counts
   @group(0) @binding(3) var<storage, read_write> stats:  array<f32>; // [2, N]: m, others
   @group(0) @binding(4) var<uniform>             p:      Params;
   ${lines}
@@ -62,7 +62,7 @@ const rowsKernel = kernel`
 
 const meanKernel = kernel`
   struct Params { nan: f32 }
-  @group(0) @binding(0) var<storage, read>       sums: array<f32>; // [2]: of the losses, of the rows that count
+  @group(0) @binding(0) var<storage, read>       sums: array<f32>; // [2]: losses, rows that count
   @group(0) @binding(1) var<storage, read_write> loss: array<f32>; // []
   @group(0) @binding(2) var<uniform>             p:    Params;
   @compute @workgroup_size(1)
@@ -78,7 +78,7 @@ const backwardKernel = kernel`
   @group(0) @binding(0) var<storage, read>       x:      array<f32>; // [N, C]
   @group(0) @binding(1) var<storage, read>       labels: array<i32>; // [N]
   @group(0) @binding(2) var<storage, read>       stats:  array<f32>; // [2, N]: m, others
-  @group(0) @binding(3) var<storage, read>       sums:   array<f32>; // [2]: of the losses, of the rows that count
+  @group(0) @binding(3) var<storage, read>       sums:   array<f32>; // [2]: losses, rows that count
   @group(0) @binding(4) var<storage, read>       dloss:  array<f32>; // []
   @group(0) @binding(5) var<storage, read_write> dx:     array<f32>; // [N, C]
   @group(0) @binding(6) var<uniform>             p:      Params;

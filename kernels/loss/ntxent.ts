@@ -99,7 +99,7 @@ const rowsKernel = kernel`
 // rounded. The base is 0 where the first loss is not finite.
 const meanKernel = kernel`
   struct Params { N: u32, view: u32, rows: u32 }
-  @group(0) @binding(0) var<storage, read>       losses: array<f32>; // [rows], the first N of every V count
+  @group(0) @binding(0) var<storage, read>       losses: array<f32>; // [rows], N of every V count
   @group(0) @binding(1) var<storage, read_write> loss:   array<f32>; // []
   @group(0) @binding(2) var<uniform>             p:      Params;
   ${lines}

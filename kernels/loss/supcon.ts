@@ -75,7 +75,7 @@ const statisticsKernel = pairTiles(
 
 const rowsKernel = kernel`
   struct Params { N: u32, view: u32, blocks: u32, noIndex: i32, nan: f32 }
-  @group(0) @binding(0) var<storage, read>       partial:  array<f32>; // [top | sum | of positives, blocks, 2V]
+  @group(0) @binding(0) var<storage, read>       partial:  array<f32>; // [top | sum | extra, blocks, 2V]
   @group(0) @binding(1) var<storage, read>       labels:   array<i32>; // [N]
   @group(0) @binding(2) var<storage, read_write> rowStats: array<f32>; // [loss | lse | 2 / |P|, 2V]
   @group(0) @binding(3) var<uniform>             p:        Params;

@@ -10,8 +10,8 @@ const checkKernel = kernel`
   struct Params { blocks: u32 }
   @group(0) @binding(0) var<storage, read>       grad:     array<vec4f>;
   @group(0) @binding(1) var<storage, read>       owner:    array<i32>;
-  @group(0) @binding(2) var<storage, read>       settings: array<vec4f>; // [parameters]: the third says if it has a gradient
-  @group(0) @binding(3) var<storage, read_write> bad:      array<f32>;   // [blocks], 1 where a gradient is not finite
+  @group(0) @binding(2) var<storage, read>       settings: array<vec4f>; // [parameters]
+  @group(0) @binding(3) var<storage, read_write> bad:      array<f32>;   // [blocks], 1 if not finite
   @group(0) @binding(4) var<uniform>             p:        Params;
   ${flatIndex}
   @compute @workgroup_size(64)
@@ -34,7 +34,7 @@ const decideKernel = kernel`
   struct Params { blocks: u32, interval: f32, least: f32, most: f32, joins: u32 }
   @group(0) @binding(0) var<storage, read>       bad:     array<f32>; // [blocks]
   @group(0) @binding(1) var<storage, read_write> scale:   array<f32>; // []
-  @group(0) @binding(2) var<storage, read_write> good:    array<f32>; // [], steps since the scale changed
+  @group(0) @binding(2) var<storage, read_write> good:    array<f32>; // [], steps since a change
   @group(0) @binding(3) var<storage, read_write> round:   array<f32>; // [3]: scale, good, any bad
   @group(0) @binding(4) var<storage, read_write> verdict: array<f32>; // [2]: factor; 1, or 0 to skip
   @group(0) @binding(5) var<uniform>             p:       Params;
@@ -77,7 +77,7 @@ const unscaleKernel = kernel`
   @group(0) @binding(0) var<storage, read>       verdict:  array<f32>;   // [2]
   @group(0) @binding(1) var<storage, read>       settings: array<vec4f>; // [parameters]
   @group(0) @binding(2) var<storage, read_write> grad:     array<f32>;   // [count]
-  @group(0) @binding(3) var<storage, read_write> judged:   array<vec4f>; // [parameters]: settings, of none if the step is skipped
+  @group(0) @binding(3) var<storage, read_write> judged:   array<vec4f>; // [parameters]
   @group(0) @binding(4) var<uniform>             p:        Params;
   ${flatIndex}
   @compute @workgroup_size(64)

@@ -2,7 +2,7 @@
 // lars_optimizer.py:
 //
 //   g <- g + weightDecay w
-//   trust = eta |w| / |g|, or 1 where either norm is 0 or the parameter is excluded; NaN where one is NaN
+//   trust = eta |w| / |g|, 1 where a norm is 0 or the parameter is excluded, NaN where one is NaN
 //   classic:   v <- momentum v + trust lr g;  w <- w - v
 //              (Nesterov: w <- w - (momentum v + trust lr g))
 //   otherwise: v <- momentum v + g;  u = v (Nesterov: momentum v + g);  trust from |u|

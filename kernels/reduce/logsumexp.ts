@@ -15,7 +15,8 @@ const forwardKernel = kernel`
     @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
     @builtin(local_invocation_index) thread: u32,
   ) {
-    let line = min(lineIndex(group, groups, thread), p.count - 1u); // lines beyond the last repeat it
+    // Lines beyond the last repeat it.
+    let line = min(lineIndex(group, groups, thread), p.count - 1u);
     let lane = laneOf(thread);
     let start = lineStart(line, p.R, p.B);
     var most = LOWEST;

@@ -24,7 +24,7 @@ const concatKernel = kernel`
   @group(0) @binding(1) var<storage, read>       x1:  array<f32>; // [A, width1]
   @group(0) @binding(2) var<storage, read>       x2:  array<f32>; // [A, width2]
   @group(0) @binding(3) var<storage, read>       x3:  array<f32>; // [A, width3]
-  @group(0) @binding(4) var<storage, read_write> out: array<f32>; // [A, width0 + width1 + width2 + width3]
+  @group(0) @binding(4) var<storage, read_write> out: array<f32>; // [A, sum of widths]
   @group(0) @binding(5) var<uniform>             p:   Params;
   ${flatIndex}
   fn pick(a: u32, e: u32) -> f32 {

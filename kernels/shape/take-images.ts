@@ -21,7 +21,7 @@ import {
 
 const takeKernel = kernel`
   struct Params { words: u32, bytes: u32, size: u32, B: u32 }
-  @group(0) @binding(0) var<storage, read>       all:     array<u32>; // [size, B] bytes, four to a word
+  @group(0) @binding(0) var<storage, read>       all:     array<u32>; // [size, B] bytes
   @group(0) @binding(1) var<storage, read>       numbers: array<u32>; // [N]
   @group(0) @binding(2) var<storage, read_write> taken:   array<u32>; // [N, B] bytes
   @group(0) @binding(3) var<uniform>             p:       Params;

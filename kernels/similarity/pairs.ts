@@ -67,7 +67,7 @@ const unitKernel = kernel`
   struct Params { N: u32, D: u32, view: u32, normalized: u32 }
   @group(0) @binding(0) var<storage, read>       z1:    array<f32>; // [N, D]
   @group(0) @binding(1) var<storage, read>       z2:    array<f32>; // [N, D]
-  @group(0) @binding(2) var<storage, read_write> z:     array<f32>; // [2V, D], unit rows, zero where padded
+  @group(0) @binding(2) var<storage, read_write> z:     array<f32>; // [2V, D], unit rows or zero
   @group(0) @binding(3) var<storage, read_write> zT:    array<f32>; // [D, 2V]
   @group(0) @binding(4) var<storage, read_write> scale: array<f32>; // [2V], 1 / length, or 0
   @group(0) @binding(5) var<uniform>             p:     Params;
