@@ -1,7 +1,8 @@
-// Augmentation on the GPU with torchvision's float-tensor semantics: one row of parameters per image, drawn
-// or given, then the same passes over the pixels. A constant to the tape: no gradient flows to the images.
+// Augmentation on the GPU with the semantics of torchvision's float tensors. Each image has one
+// row of parameters, drawn or given; then passes over the pixels apply them. A constant to the
+// tape: images get no gradient.
 
-import { blurKernel } from './check.ts'
+import { blurSize } from './check.ts'
 import { type Sampling, augmentShape, checkExtents, draw } from './draw.ts'
 import { ROW } from './parameters.ts'
 import { imagesOp, transform } from './pixels.ts'
@@ -32,12 +33,12 @@ function augmented(
   const shape = augmentShape(recipe, images.shape)
   const { normalize, blur: blurs, jitter, resample } = recipe
   const contrast = (jitter?.contrast ?? 0) > 0
-  const blur = blurs ? blurKernel(recipe, [dim(shape, 1), dim(shape, 2)]) : 0
+  const blur = blurs ? blurSize(recipe, [dim(shape, 1), dim(shape, 2)]) : 0
   const drawn = draw(run, images, recipe, sampling, extents)
   return [transform(run, images, drawn, { shape, contrast, blur, cubic: resample === 'bicubic', normalize })]
 }
 
-// the same of images that fill a part of their tensor each
+// The same ops for images that fill only a part of their tensor.
 const within = {
   augment: {
     name: 'augment',
@@ -80,12 +81,12 @@ const rules = {
 const applyAugment = imagesOp(augmentOp)
 const applyDraw = imagesOp(drawOp)
 
-/** Randomly augmented images [N, h, w, 3] f32 of images [N, H, W, 3], u8 or f32 in [0, 1], by a
- *  recipe. Sample n's draws depend on (seed, step, view, offset + n) alone, so that
- *  micro-batches of one batch give the batch's views. Where images of several sizes share a
- *  tensor, `extents` [N, 2] f32 are the height and width that each fills from its upper left
- *  corner on, and the recipe must crop. Carries no gradient. Throws ShapeError, and Error naming
- *  the recipe's field that is unknown or out of range. */
+/** Augments images [N, H, W, 3], u8 or f32 in [0, 1], by a recipe -> [N, h, w, 3] f32. Sample n's
+ *  draws depend on (seed, step, view, offset + n) alone, so that micro-batches of a batch give the
+ *  batch's views. Where images of several sizes share a tensor, `extents` [N, 2] f32 are the
+ *  height and width that each fills from its upper left corner, and the recipe must crop. Carries
+ *  no gradient. Throws ShapeError, and Error naming the field of the recipe that is unknown or out
+ *  of range. */
 export function augment(
   images: Tensor,
   recipe: Recipe,
@@ -98,8 +99,8 @@ export function augment(
     : applyAugment({ recipe, sampling }, images)
 }
 
-/** What `augment` does to each of these images under the same arguments: rows [N, 16], for
- *  `unpackAugmentations` once read. Throws like `augment`. */
+/** Draws what `augment` does to each image under the same arguments: rows [N, 16], which
+ *  `unpackAugmentations` reads. Throws like `augment`. */
 export function drawAugmentations(
   images: Tensor,
   recipe: Recipe,

@@ -1,11 +1,11 @@
-// What a recipe must satisfy, checked before anything is dispatched, and the sizes that follow from it.
+// Checks a recipe before anything is dispatched, and computes the sizes that follow from it.
 
 import { type CropBox } from './parameters.ts'
 import { type Normalization, type Recipe, defaults } from './recipes.ts'
 import { type Shape, ShapeError, show } from '../op.ts'
 import { describe, nearest } from '../options.ts'
 
-/** The size of images [N, H, W, 3]; throws ShapeError naming the op otherwise. */
+/** Returns N, H, W of images [N, H, W, 3]. Throws ShapeError, naming the op, for other shapes. */
 export function checkImages(name: string, shape: Shape): [N: number, H: number, W: number] {
   const [N, H, W, C] = shape
   if (shape.length !== 4 || N === undefined || H === undefined || W === undefined || C !== 3)
@@ -13,7 +13,7 @@ export function checkImages(name: string, shape: Shape): [N: number, H: number, 
   return [N, H, W]
 }
 
-/** Throws unless `size` is one or two positive integers; returns [height, width]. */
+/** Returns [height, width]. Throws unless `size` is one or two positive integers. */
 export function checkSize(name: string, size: number | readonly [number, number]): readonly [number, number] {
   if (typeof size !== 'number' && !(Array.isArray(size) && size.length === 2))
     fail(name, 'size', 'one or two positive integers', size)
@@ -114,17 +114,18 @@ export function checkSampling(sampling: object) {
       fail('augment', field, 'a whole number from 0 to below 2^32', value)
 }
 
-/** Height and width of what the recipe makes of images [H, W]. */
+/** Returns the height and width of the recipe's result for images [H, W]. */
 export const outputSize = ({ size }: Recipe, image: readonly [number, number]) =>
   size === undefined ? image : checkSize('augment', size)
 
-/** The blur kernel's width: google-research/simclr takes a tenth of the height, made odd. */
-export const blurKernel = ({ blur }: Recipe, [h]: readonly [number, number]) =>
+/** Returns the width of the blur's kernel. The default is google-research/simclr's, a tenth of the
+ *  height made odd. */
+export const blurSize = ({ blur }: Recipe, [h]: readonly [number, number]) =>
   blur?.kernel ?? Math.max(3, 2 * Math.floor(h / 20) + 1)
 
-/** The box that is cut when nothing is drawn: the whole image, the middle of a resized one, or what
- *  RandomResizedCrop falls back to, the largest middle box within its ratios. Throws ShapeError when the
- *  middle is larger than the image. */
+/** Returns the box that is cut when none is drawn: the whole image, the middle of a resized one,
+ *  or RandomResizedCrop's fallback, the largest middle box within its ratios. Throws ShapeError
+ *  when the middle is larger than the image. */
 export function fixedBox(recipe: Recipe, [H, W]: readonly [number, number]): CropBox {
   const { crop, centerCrop } = recipe
   if (crop) {

@@ -1,10 +1,12 @@
-// Where a pixel of an augmented image comes from: the crop, the flip, and how the pixels there are weighed.
+// Reads a pixel of an augmented image: the crop, the flip and the resampling.
 
 import { wgsl } from '../op.ts'
 import { unitClamp } from '../wgsl/nan.ts'
+import { reflectIndex } from '../wgsl/reflect.ts'
 
-// torch.nn.functional.interpolate(mode='bilinear', align_corners=False) of the box, without antialias.
-/** WGSL of `cropped(n, a, i)`, pixel i of image n as its row `a` crops it; `cubic` says how it is resampled. */
+/** WGSL of `cropped(n, a, i)`: pixel i of image n, cropped by its row `a`. Resampled like
+ *  torch.nn.functional.interpolate(mode='bilinear', align_corners=False) of the box, without
+ *  antialias, or bicubically where `cubic` is true. */
 export const cropped = wgsl`
   ${unitClamp}
   fn pixel(n: u32, y: u32, x: u32) -> vec3f {
@@ -16,22 +18,22 @@ export const cropped = wgsl`
     let word = (images[at >> 2u] >> shift) | (images[(at + 2u) >> 2u] << ((32u - shift) & 31u));
     return vec3f(f32(word & 255u), f32((word >> 8u) & 255u), f32((word >> 16u) & 255u)) / 255;
   }
-  fn mirror(at: i32, size: u32) -> u32 { // of a translated image, which reaches beyond itself
-    let inside = abs(at);
-    return u32(select(inside, 2 * (i32(size) - 1) - inside, inside >= i32(size)));
-  }
+  ${reflectIndex}
+  // A translated image reaches beyond its own edges.
+  fn mirror(at: i32, size: u32) -> u32 { return u32(reflectIndex(at, i32(size))); }
   struct Taps { near: u32, far: u32, weight: f32 } // weight of the far one
   fn taps(i: u32, count: u32, start: f32, extent: f32, source: u32, open: bool) -> Taps {
     let origin = select(i32(start), 0, open);
     let last = select(u32(extent), source, open) - 1u;
-    let scale = select(extent / f32(count), 1.0, extent == f32(count)); // exact where nothing is resized
+    // Exact where nothing is resized.
+    let scale = select(extent / f32(count), 1.0, extent == f32(count));
     let at = max(select(0.0, start, open) + (f32(i) + 0.5) * scale - 0.5, 0.0);
     let near = min(u32(at), last);
-    // What weighs nothing is not read: it might be NaN.
+    // A pixel of weight 0 is not read, since it might be NaN.
     let far = select(min(near + 1u, last), near, at == f32(near));
     return Taps(mirror(origin + i32(near), source), mirror(origin + i32(far), source), at - f32(near));
   }
-  // Pillow's: Keys' kernel with a = -1/2, as wide as pixels of the result are far apart.
+  // Pillow's bicubic: Keys' kernel with a = -1/2, scaled by the distance of the result's pixels.
   override cubic: bool = false;
   fn keys(x: f32) -> f32 {
     let d = abs(x);

@@ -1,9 +1,9 @@
-// Draws what happens to each image, one thread per image. Sample s of view v at step t takes its numbers from
-// Threefry with the key threefry([seed, stream], [t, v]) and the counter [s, draw]: a pure function of (seed,
-// step, view, sample, draw), whatever the batch is cut into.
+// Draws what happens to each image, one thread per image. Sample s of view v at step t uses
+// Threefry with the key threefry([seed, stream], [t, v]) and the counter [s, draw]. So a draw is a
+// pure function of (seed, step, view, sample, draw), however the batch is cut.
 
 import {
-  blurKernel,
+  blurSize,
   checkImages,
   checkKernel,
   checkRecipe,
@@ -29,23 +29,24 @@ import {
 } from '../op.ts'
 import { streamKey, threefry } from '../wgsl/threefry.ts'
 
-/** Which numbers are drawn. */
+/** The arguments of the random draws. */
 export interface Sampling {
   readonly seed: number
   /** The step's number; in a captured step, `() => state.step`. */
   readonly step: Scalar
   /** 0 and 1 for the two views of a batch. */
   readonly view: number
-  /** The sample's number that the first image has: where a micro-batch begins in its batch. */
+  /** The number of the first image's sample: where a micro-batch begins in its batch. */
   readonly offset?: number
 }
 
 const STREAM = 0x617567 // 'aug': keeps these draws apart from other uses of the seed
 
-// torchvision's RandomResizedCrop.get_params: ten attempts at a box, then a fixed one. round() is to even, as
-// Python's. The draws: attempt i of the crop i, its place 10, flip and grey 11, jitter and its order 12,
-// factors 13 and 14, blur 15, translation 16 and 17. A flip that views share is view 0's.
-// `extentOf(n)` is how much of [H, W] image n fills, from its corner on.
+// Like torchvision's RandomResizedCrop.get_params: ten attempts at a box, then a fixed one.
+// round() is to even, as Python's. The draws: i for attempt i of the crop, 10 for its position, 11
+// flip and grey, 12 jitter and its order, 13 and 14 factors, 15 blur, 16 and 17 translation. A
+// flip that views share is view 0's. `extentOf(n)` is how much of [H, W] image n fills, from its
+// corner on.
 const drawing = (bound: Wgsl) => kernel`
   struct Params {
     N: u32, key0: u32, key1: u32, flip0: u32, flip1: u32, offset: u32, H: f32, W: f32, attempts: u32,
@@ -144,7 +145,7 @@ const drawWithinKernel = drawing(wgsl`
   }
 `)
 
-/** The output's shape; throws for images or a recipe that cannot be used. */
+/** Returns the output's shape. Throws for images or a recipe that cannot be used. */
 export function augmentShape(recipe: Recipe, images: Shape): Shape {
   checkRecipe(recipe)
   const [N, H, W] = checkImages('augment', images)
@@ -155,12 +156,12 @@ export function augmentShape(recipe: Recipe, images: Shape): Shape {
     throw new ShapeError(
       `augment: translate.pixels must be fewer than the image has, got ${translate.pixels} for ${H} x ${W}`,
     )
-  if (recipe.blur) checkKernel('augment', blurKernel(recipe, size), size)
+  if (recipe.blur) checkKernel('augment', blurSize(recipe, size), size)
   return [N, ...size, 3]
 }
 
-/** Throws unless `extents` is [N, 2] for images [N, H, W, 3] and the recipe crops: nothing else
- *  is defined within an extent. */
+/** Throws unless `extents` is [N, 2] for images [N, H, W, 3] and the recipe crops. Nothing else is
+ *  defined within an extent. */
 export function checkExtents(recipe: Recipe, images: Shape, extents: Shape) {
   const [N] = checkImages('augment', images)
   if (extents.length !== 2 || extents[0] !== N || extents[1] !== 2)
@@ -171,7 +172,7 @@ export function checkExtents(recipe: Recipe, images: Shape, extents: Shape) {
     throw new Error('augment: extents need a recipe with crop, got one without; leave them out, or add crop')
 }
 
-/** The table [N, 16] of what happens to each of the images [N, H, W, 3], of which each fills its
+/** Draws the table [N, 16] of what happens to each of the images [N, H, W, 3]. Each image fills its
  *  `extents` [N, 2], or all. */
 export function draw(
   run: Run,

@@ -1,5 +1,6 @@
-// torchvision.transforms.functional on the GPU, for one batch and parameters that are given instead of drawn.
-// Each is one step of `augmentWith`, which runs the kernels that `augment` runs. None carries a gradient.
+// torchvision.transforms.functional on the GPU, for one batch, with given parameters. Each
+// function is one step of `augmentWith`, which runs the kernels of `augment`. None carries a
+// gradient.
 
 import { checkImages, checkKernel, checkNormalization, checkSize, fail } from './check.ts'
 import { type Augmentation, type CropBox, ROW, packAugmentations } from './parameters.ts'
@@ -56,8 +57,8 @@ export interface AugmentWithOptions {
   readonly normalize?: Normalization
 }
 
-/** Images [N, h, w, 3] f32 of images [N, H, W, 3], u8 or f32 in [0, 1], augmented as said: once for all, or
- *  one by one. Throws ShapeError, and Error for a factor out of torchvision's range. */
+/** Augments images [N, H, W, 3], u8 or f32 in [0, 1], as given, once for all or one by one ->
+ *  [N, h, w, 3] f32. Throws ShapeError, and Error for a factor out of torchvision's range. */
 export const augmentWith = (
   images: Tensor,
   each: Augmentation | readonly Augmentation[],
@@ -73,12 +74,13 @@ const rules = { size: anything, kernel: anything, normalize: record }
 export const adjustBrightness = (x: Tensor, factor: number) =>
   augmented('adjustBrightness', x, [{ jitter: [['brightness', factor]] }])
 
-/** x blended with its image's mean grey: factor x + (1 - factor) mean, clamped. Throws when the factor is
- *  negative. */
+/** x blended with its image's mean grey: factor x + (1 - factor) mean, clamped. Throws when the
+ *  factor is negative. */
 export const adjustContrast = (x: Tensor, factor: number) =>
   augmented('adjustContrast', x, [{ jitter: [['contrast', factor]] }])
 
-/** x blended with its grey: factor x + (1 - factor) grey, clamped. Throws when the factor is negative. */
+/** x blended with its grey: factor x + (1 - factor) grey, clamped. Throws when the factor is
+ *  negative. */
 export const adjustSaturation = (x: Tensor, factor: number) =>
   augmented('adjustSaturation', x, [{ jitter: [['saturation', factor]] }])
 
@@ -91,11 +93,13 @@ export const toGrayscale = (x: Tensor) => augmented('toGrayscale', x, [{ graysca
 /** x mirrored left and right. */
 export const flipHorizontal = (x: Tensor) => augmented('flipHorizontal', x, [{ flip: true }])
 
-/** x blurred with standard deviation `sigma` over `kernelSize` pixels each way, padded by reflection. */
+/** x blurred with standard deviation `sigma` over `kernelSize` pixels each way, padded by
+ *  reflection. */
 export const gaussianBlur = (x: Tensor, kernelSize: number, sigma: number) =>
   augmented('gaussianBlur', x, [{ blur: sigma }], { kernel: kernelSize })
 
-/** The box of x, resized bilinearly to `size` without antialias. Throws unless it lies within the image. */
+/** The box of x, resized bilinearly to `size` without antialias. Throws unless it lies within the
+ *  image. */
 export const resizedCrop = (
   x: Tensor,
   crop: CropBox,
@@ -142,7 +146,7 @@ function checkAugmentation(
 
 function inside({ top, left, height, width, open = false }: CropBox, H: number, W: number): boolean {
   const whole = open || [top, left, height, width].every(Number.isInteger)
-  const slack = open ? 1e-3 : 0 // an open box has fractions, rounded to f32 when it was drawn on the GPU
+  const slack = open ? 1e-3 : 0 // the GPU rounded the fractions of an open box to f32
   const fits = top + height <= H + slack && left + width <= W + slack
   return whole && fits && top >= 0 && left >= 0 && height > 0 && width > 0
 }

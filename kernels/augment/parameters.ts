@@ -1,6 +1,6 @@
-// What happens to one image: its crop box, flip, colour adjustments in their order, grey and blur. On the GPU
-// it is one row of 16 numbers per image, written by the draw kernel or from here, and read by every later
-// pass.
+// What happens to one image: its crop box, flip, colour adjustments in their order, grey and blur.
+// On the GPU it is a row of 16 numbers, written by the draw kernel or from here, and read by every
+// later pass.
 
 import { checkValue, having, twoNumbers } from '../options.ts'
 import { wgsl } from '../op.ts'
@@ -8,7 +8,7 @@ import { wgsl } from '../op.ts'
 /** A colour adjustment of torchvision's ColorJitter. */
 export type Adjustment = 'brightness' | 'contrast' | 'saturation' | 'hue'
 
-/** What is done to one image, in this order; what is left out does not happen. */
+/** The augmentation of one image, in this order. Absent fields do nothing. */
 export interface Augmentation {
   /** The part that is resized to the output size; the whole image by default. */
   readonly crop?: CropBox
@@ -27,7 +27,8 @@ export interface CropBox {
   readonly left: number
   readonly height: number
   readonly width: number
-  /** True when the interpolation may read past the box, up to the image's edge: a crop of a resized image. */
+  /** True if the interpolation may read beyond the box, up to the image's edge, as in a crop of a
+   *  resized image. */
   readonly open?: boolean
 }
 
@@ -42,12 +43,13 @@ export const augmentationStruct = wgsl`
   struct Augmentation {
     top: f32, left: f32, height: f32, width: f32,
     open: f32, flip: f32, grayscale: f32, sigma: f32, // sigma 0 is no blur
-    order: vec4f,  // which adjustment comes first, second, ...: 1 brightness, 2 contrast, 3 saturation, 4 hue, 0 none
+    // Adjustments in their order: 1 brightness, 2 contrast, 3 saturation, 4 hue, 0 none.
+    order: vec4f,
     factor: vec4f, // by adjustment, not by order
   }
 `
 
-/** The rows [N, 16] of augmentations of images [H, W]. */
+/** Packs augmentations of images [H, W] into rows [N, 16]. */
 export function packAugmentations(
   each: readonly Augmentation[],
   image: readonly [number, number],
@@ -65,7 +67,7 @@ export function packAugmentations(
   return rows
 }
 
-/** What the rows [N, 16] say, as read back from `drawAugmentations`: `augmentWith` accepts it. */
+/** Unpacks the rows [N, 16] of `drawAugmentations` into what `augmentWith` accepts. */
 export function unpackAugmentations(rows: Float32Array): Augmentation[] {
   checkValue('unpackAugmentations', 'rows', rows, having('the Float32Array of rows', 'length', 'subarray'))
   return Array.from({ length: rows.length / ROW }, (_, n) => {

@@ -1,11 +1,11 @@
-// The passes over the pixels, from the images and a row of parameters per image. With B bytes of images and O
-// bytes of output: grayMeans reads B, colour reads B and writes O, each blur pass reads and writes the
-// blurred images' part of O.
+// The passes over the pixels, given the images and a row of parameters per image. With B bytes of
+// images and O bytes of output: grayMeans reads B, colour reads B and writes O, and each blur pass
+// reads and writes the blurred images' part of O.
 //
-// Contrast blends with the mean grey of the whole image as it is when contrast's turn comes, so a first pass
-// crops and adjusts up to there, in up to 256 ordered partial sums per image, and the second does it all from
-// the start: cheaper than storing the cropped image between them, and the same bits whatever order the
-// workgroups run in.
+// Contrast blends with the mean grey of the whole image at that point of the order. So a first
+// pass crops and adjusts up to there, in up to 256 ordered partial sums per image, and the second
+// pass starts anew. That is cheaper than storing the cropped image in between, and gives the same
+// bits in whatever order the workgroups run.
 
 import { blurred } from './blur.ts'
 import { cropped } from './crop.ts'
@@ -28,8 +28,8 @@ import {
 } from '../op.ts'
 import { checkTensor } from '../options.ts'
 
-// torchvision.transforms.functional_tensor: _blend, adjust_*, rgb_to_grayscale (its weights sum to 0.9999).
-// It takes unitClamp from `cropped`.
+// torchvision.transforms.functional_tensor: _blend, adjust_*, rgb_to_grayscale (its weights sum to
+// 0.9999). It takes unitClamp from `cropped`.
 const adjusted = wgsl`
   ${notANumber}
   const CONTRAST = 2u;
@@ -144,20 +144,19 @@ const colourKernel = kernel`
   }
 `
 
-/** What the passes need to know besides each image's row. */
+/** Parameters of the passes besides each image's row. */
 export interface Passes {
   readonly shape: Shape
-  /** Whether any image's contrast may be adjusted. */
+  /** True if any image's contrast may be adjusted. */
   readonly contrast: boolean
-  /** Width of the blur kernel, 0 when no image is blurred. */
+  /** Width of the blur kernel, 0 if no image is blurred. */
   readonly blur: number
-  /** Whether images are resampled bicubically. */
+  /** True resamples images bicubically. */
   readonly cubic?: boolean
   readonly normalize?: Normalization | undefined
 }
 
-/** The augmented images [N, h, w, 3] of images [N, H, W, 3] and their rows [N, 16]: two to four dispatches.
- *  */
+/** Augments images [N, H, W, 3] by their rows [N, 16] -> [N, h, w, 3]. Two to four dispatches. */
 export function transform(
   run: Run,
   images: Tensor,
@@ -168,7 +167,7 @@ export function transform(
   const [h, w] = [dim(shape, 1), dim(shape, 2)]
   const parts = contrast ? 4 * Math.ceil(Math.min(256, Math.sqrt(h * w)) / 4) : 0
   const sizes = { N, H, W, h, w, bytes: Number(images.dtype === 'u8'), parts }
-  // The kernel reads no sums when there are none, but something has to be bound.
+  // Without contrast the kernel reads no sums, but the binding needs a tensor.
   const [sums] = contrast
     ? run(grayMeansKernel, {
         reads: [images, chosen],

@@ -1,5 +1,6 @@
-// Translation with the image's own mirror image where it has moved away (AMDIM, datasets.py, RandomTranslateWithReflect):
-//   y[n, i, j] = x[n, mirror(i - dy), mirror(j - dx)],  mirror without repeating the edge
+// Translation filled with the image's own mirror image (AMDIM, datasets.py,
+// RandomTranslateWithReflect):
+//   y[n, i, j] = x[n, reflect(i - dy), reflect(j - dx)], without repeating the edge
 
 import {
   type Op,
@@ -12,6 +13,7 @@ import {
   op,
   sizeOf,
 } from '../op.ts'
+import { reflectIndex } from '../wgsl/reflect.ts'
 
 const translateKernel = kernel`
   struct Params { count: u32, H: i32, W: i32, C: u32, dx: i32, dy: i32 }
@@ -19,10 +21,7 @@ const translateKernel = kernel`
   @group(0) @binding(1) var<storage, read_write> y: array<f32>; // [N, H, W, C]
   @group(0) @binding(2) var<uniform>             p: Params;
   ${flatIndex}
-  fn mirror(at: i32, size: i32) -> u32 {
-    let inside = abs(at); // beyond the first, then beyond the last
-    return u32(select(inside, 2 * (size - 1) - inside, inside >= size));
-  }
+  ${reflectIndex}
   @compute @workgroup_size(64)
   fn translateReflect(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
     let e = flat(id, groups);
@@ -30,8 +29,8 @@ const translateKernel = kernel`
     let pixel = e / p.C;
     let row = pixel / u32(p.W);
     let image = row / u32(p.H);
-    let i = mirror(i32(row % u32(p.H)) - p.dy, p.H);
-    let j = mirror(i32(pixel % u32(p.W)) - p.dx, p.W);
+    let i = u32(reflectIndex(i32(row % u32(p.H)) - p.dy, p.H));
+    let j = u32(reflectIndex(i32(pixel % u32(p.W)) - p.dx, p.W));
     y[e] = x[((image * u32(p.H) + i) * u32(p.W) + j) * p.C + e % p.C];
   }
 `
@@ -66,6 +65,7 @@ const translateOp: Op<[x: Tensor], [Tensor], Shift> = {
 
 const apply = op(translateOp)
 
-/** Images x [N, H, W, C] moved right by dx and down by dy pixels (left and up when negative), filled by reflection, as
- *  AMDIM augments CIFAR. No gradient. Throws ShapeError for shifts that are not whole or not smaller than the image. */
+/** Moves images x [N, H, W, C] right by dx and down by dy pixels (left and up where negative) and
+ *  fills the gap by reflection, as AMDIM augments CIFAR. Carries no gradient. Throws ShapeError
+ *  for shifts that are not whole or not smaller than the image. */
 export const translateReflect = (x: Tensor, dx: number, dy: number) => apply({ dx, dy }, x)

@@ -1,6 +1,6 @@
-// Dropout (Srivastava et al. 2014, https://jmlr.org/papers/v15/srivastava14a.html), scaled while training so
-// that nothing is left to do in evaluation. Element i is dropped when draw i of the key is below p; the
-// backward pass draws again.
+// Dropout (Srivastava et al. 2014, https://jmlr.org/papers/v15/srivastava14a.html), scaled during
+// training so that evaluation has nothing to do. Element i is dropped when draw i of the key is
+// below p. The backward pass draws again.
 
 import {
   type Op,
@@ -52,7 +52,7 @@ const dropoutOp: Op<[x: Tensor], [y: Tensor], Attrs> = {
   },
 }
 
-/** Takes note of a mask that is used, which no other dropout of the step may have. */
+/** Claims the mask for this dropout. Throws Error if another dropout of the step has it. */
 function claim(x: Tensor, { seed, stream = 0, step }: DropoutOptions, by: object, pass: Pass) {
   const draws = `seed ${seed}, step ${valueOf(step)} and stream ${stream}`
   if (x.gpu.claim?.(`dropout ${draws}`, by, pass) === false)
@@ -77,19 +77,19 @@ const applyDropout = op(dropoutOp)
 
 export interface DropoutOptions {
   readonly seed: number
-  /** Each step drops other elements: in a captured step, `() => state.step`. */
+  /** The number of the step; each drops other elements. In a captured step, `() => state.step`. */
   readonly step: Scalar
-  /** Tells apart the dropouts of one step: another one for each layer, and for each view and
-   *  chunk (`Mode.pass`); 0 by default. */
+  /** The number of this dropout within a step, different for each layer, view and chunk
+   *  (`Mode.pass`). 0 by default. */
   readonly stream?: number
   readonly training?: boolean
 }
 
-/** x with each element dropped with probability p and the others scaled by 1 / (1 - p); x itself
- *  when not training. Which are dropped depends on seed, stream, step and position alone. Throws
- *  RangeError for p outside [0, 1], and Error for a second dropout of one step, or of one
- *  backward pass outside of steps, with the same seed, stream and step; what is computed under
- *  `noGrad` is not counted. */
+/** Drops each element of x with probability p and scales the others by 1 / (1 - p). Returns x
+ *  itself when not training. The dropped elements depend on seed, stream, step and position alone.
+ *  Throws RangeError for p outside [0, 1]. Throws Error for a second dropout with the same seed,
+ *  stream and step in one step, or outside of steps in one backward pass; `noGrad` does not
+ *  count. */
 export function dropout(x: Tensor, p: number, options: DropoutOptions): Tensor {
   const { seed, step, stream = 0, training = true } = checkOptions('dropout', options ?? {}, rules)
   checkTensor('dropout', 'x', x)

@@ -38,6 +38,6 @@ const leakyReluOp: Op<[x: Tensor], [Tensor], { slope: number }> = {
 
 const applyLeakyRelu = op(leakyReluOp)
 
-/** x where it is positive, else slope x. The gradient at 0 is the slope. */
+/** x where x > 0, else slope x. The gradient at 0 is the slope. */
 export const leakyRelu = (x: Tensor, slope = 0.01) =>
   applyLeakyRelu({ slope: checkValue('leakyRelu', 'slope', slope, number) }, x)

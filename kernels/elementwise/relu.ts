@@ -13,11 +13,12 @@ const forwardKernel = kernel`
   fn reluForward(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
     let i = flat(id, groups);
     if (i >= p.count) { return; }
-    y[i] = select(x[i], 0.0, x[i] < 0.0 && !notANumber(x[i])); // NaN stays NaN, which max would hide
+    // NaN stays NaN; max would hide it.
+    y[i] = select(x[i], 0.0, x[i] < 0.0 && !notANumber(x[i]));
   }
 `
 
-// y tells where x was positive, so that x need not be kept. NaN hands the gradient on, as in torch.
+// y shows where x was positive, so that x is not saved. NaN passes the gradient on, as in torch.
 const backwardKernel = kernel`
   struct Params { count: u32 }
   @group(0) @binding(0) var<storage, read>       y:  array<f32>;
@@ -33,8 +34,8 @@ const backwardKernel = kernel`
   }
 `
 
-// The same, and a bit for each y instead of y, where activations are to take little memory (see f16-storage.ts): thread t of a block of
-// 2,048 numbers takes every 64th of them from t on, and its word has their bits in order.
+// For activations f16: saves one bit per element instead of y. Thread t of a block of 2,048 numbers
+// takes every 64th of them from t on; its word holds their bits in order.
 const markKernel = kernel`
   struct Params { count: u32 }
   @group(0) @binding(0) var<storage, read>       x:     array<f32>;
@@ -88,7 +89,7 @@ function marked(run: Run, x: Tensor): readonly [y: Tensor, marks: Tensor] {
   })
 }
 
-function throughMarks(run: Run, marks: Tensor, dy: Tensor): Tensor {
+function backwardOfMarks(run: Run, marks: Tensor, dy: Tensor): Tensor {
   const count = sizeOf(dy.shape)
   const [dx] = run(markedKernel, {
     reads: [marks, dy],
@@ -104,7 +105,7 @@ const reluOp: Op<[x: Tensor], [y: Tensor, ...marks: [] | [Tensor]]> = {
   shape: (_, x) => x,
   forward: (run, _, x) => (run.activations === 'f16' ? marked(run, x) : [pointwise(run, forwardKernel, [x])]),
   backward: (run, _, [dy], _inputs, [y, marks]) => [
-    marks ? throughMarks(run, marks, dy) : pointwise(run, backwardKernel, [y, dy]),
+    marks ? backwardOfMarks(run, marks, dy) : pointwise(run, backwardKernel, [y, dy]),
   ],
 }
 

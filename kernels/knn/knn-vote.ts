@@ -1,5 +1,5 @@
-// The vote of the k nearest neighbours, weighted by exp(similarity / temperature): InstDisc, https://arxiv.org/abs/1805.01978,
-// section 3.4.
+// The vote of the k nearest neighbours, weighted by exp(similarity / temperature): InstDisc,
+// https://arxiv.org/abs/1805.01978, section 3.4.
 
 import {
   type Op,
@@ -14,7 +14,8 @@ import {
   show,
 } from '../op.ts'
 
-// The vote for a class: largest = max s, votes = sum exp((s - largest) / temperature) over its neighbours among the k.
+// Per class, over its neighbours among the k: largest = max s, votes = Σ exp((s - largest) /
+// temperature).
 const voteKernel = kernel`
   struct Params { count: u32, classes: u32, k: u32, temperature: f32 }
   @group(0) @binding(0) var<storage, read>       similarity: array<f32>; // [n, k]
@@ -75,10 +76,10 @@ function votesShape({ classes }: Attrs, similarities: Shape, labels: Shape): Sha
   return [n, classes]
 }
 
-/** What the neighbours of n queries say: votes [n, classes], the sum of exp((s - largest) /
- *  temperature) over a class's similarities s, and largest [n, classes], their maximum. Where votes
- *  is 0, largest means nothing. similarities [n, k] are the neighbours', labels [n, k] i32 their
- *  classes, each from 0 to classes - 1. No gradient flows. Throws ShapeError. */
+/** Lets the neighbours of n queries vote. Returns votes [n, classes], the sum of exp((s - largest)
+ *  / temperature) over a class's similarities s, and largest [n, classes], their maximum
+ *  (undefined where votes is 0). similarities [n, k] are the neighbours', labels [n, k] i32 their
+ *  classes, from 0 to classes - 1. Carries no gradient. Throws ShapeError. */
 export function knnVote(
   similarities: Tensor,
   labels: Tensor,

@@ -1,5 +1,5 @@
-// The k rows nearest to each query, by dot product. No matrix of all similarities is kept: the op
-// makes those of a few queries and lets them go.
+// The k rows nearest to each query, by dot product. The matrix of all similarities is never
+// stored: the op computes those of a few queries and frees them.
 
 import {
   type Op,
@@ -16,9 +16,9 @@ import {
 import { gemm } from '../matmul/gemm.ts'
 import { slice } from '../shape/slice.ts'
 
-// One workgroup per query. The k-th largest key is found bit by bit, counting how many keys reach a
-// candidate; then, in the same way, the index up to which keys equal to it are taken. Exactly k
-// remain, whatever ties there are.
+// One workgroup per query. It finds the k-th largest key bit by bit, counting the keys that reach
+// a candidate. In the same way it finds the index up to which equal keys count. Exactly k remain,
+// whatever ties there are.
 const nearestKernel = kernel`
   override THREADS: u32 = 64u;
   struct Params { n: u32, M: u32, k: u32, indexBits: u32 }
@@ -29,7 +29,7 @@ const nearestKernel = kernel`
   @group(0) @binding(4) var<uniform>             p:          Params;
   var<workgroup> parts: array<u32, THREADS>;
 
-  // Orders like the number; -0 is 0, and a NaN comes first so that it is not overlooked.
+  // Keys have the order of the numbers; -0 equals 0, and NaN comes first.
   fn keyOf(bits: u32) -> u32 {
     let magnitude = bits & 0x7fffffffu;
     if (magnitude > 0x7f800000u) { return 0xff800001u; } // one above that of +infinity
@@ -48,7 +48,7 @@ const nearestKernel = kernel`
     return sum;
   }
 
-  // How many keys from low to high stand before index end.
+  // Counts the keys from low to high before index end.
   fn count(thread: u32, row: u32, low: u32, high: u32, end: u32) -> u32 {
     var own = 0u;
     for (var m = thread; m < end; m += THREADS) {
@@ -97,22 +97,20 @@ const nearestKernel = kernel`
 `
 
 interface Attrs {
-  /** The queries to look at: from `start` up to, not including, `end`. */
+  /** The queries, from `start` up to, not including, `end`. */
   readonly start: number
   readonly end: number
   readonly k: number
-  /** True computes each similarity in one sum, so that it does not depend on how many rows there
-   *  are. */
+  /** True computes each similarity in one sum, independent of the number of rows. */
   readonly unsplit?: boolean
-  /** Threads that look for the nearest of one query: 64, on a CPU adapter 8, unless told. */
+  /** Threads per query. By default 64, or 8 on a CPU adapter. */
   readonly threads?: number
 }
 
-/** Threads that look for the nearest of one query; a CPU runs them one vector at a time. */
+/** Threads per query. A CPU runs them one vector at a time. */
 const threadsOf = ({ software }: Pick<Run, 'software'>) => (software ? 8 : 64)
 
-/** How `nearestRows` orders rows a and b: each thread writes down its own, which are every so
- *  many. */
+/** Returns the order in which `nearestRows` writes rows: each thread writes every `threads`-th. */
 export const writtenBefore = (run: Pick<Run, 'software'>) => {
   const threads = threadsOf(run)
   return (a: number, b: number) => (a % threads) - (b % threads) || a - b
@@ -152,10 +150,10 @@ function nearestShape({ start, end, k }: Attrs, queries: Shape, rows: Shape, tag
   return [end - start, k]
 }
 
-/** The k of rows [M, D] with the largest dot products with each of queries start .. end of [Q, D]:
- *  their similarities [n, k] and their tags [n, k], which are i32 numbers [M] of the caller's, such
- *  as labels or indices. They come in the order of `writtenBefore`; of equal similarities the
- *  lowest indices are taken, and a NaN comes before any number. No gradient flows. Throws
+/** Finds the k of rows [M, D] with the largest dot products with each of the queries start .. end
+ *  of [Q, D]. Returns their similarities [n, k] and their tags [n, k], i32 numbers [M] of the
+ *  caller, such as labels or indices, in the order of `writtenBefore`. Of equal similarities the
+ *  lowest indices are taken; NaN comes before any number. Carries no gradient. Throws
  *  ShapeError. */
 export function nearestRows(
   queries: Tensor,

@@ -1,7 +1,9 @@
-// The loss of two towers, InfoNCE in both directions, as CLIP has it (Radford et al. 2021, https://arxiv.org/abs/2103.00020,
-// Figure 3): each row of z1 is to find its partner among the rows of z2, and the other way round.
+// CLIP's loss of two towers, InfoNCE in both directions (Radford et al. 2021,
+// https://arxiv.org/abs/2103.00020, Figure 3): each row of z1 picks its partner among the rows of
+// z2, and each row of z2 among those of z1.
 //
-//   s_nm = z1_n·z2_m / T     loss = 1/2 (mean_n cross entropy of s_n: with label n + mean_m cross entropy of s_:m with label m)
+//   s_nm = z1_n·z2_m / T
+//   loss = 1/2 (mean_n crossEntropy(s_n:, label n) + mean_m crossEntropy(s_:m, label m))
 
 import { type Tensor, op } from '../op.ts'
 import { contrast } from './ntxent.ts'
@@ -9,7 +11,8 @@ import { type Unit, isUnit } from '../similarity/pairs.ts'
 
 const applyClipLoss = op(contrast('clipLoss', { across: true }), 'z1', 'z2')
 
-/** CLIP's loss of z1 [N, D] and z2 [N, D], row n belonging to row n -> [], at a temperature above 0. Rows are normalised inside
- *  unless `normalized`. Equals log(N) when all rows are equal, 0 for N = 1. Throws ShapeError, RangeError. */
+/** CLIP's loss of z1 [N, D] and z2 [N, D], whose rows n are pairs -> [], at a temperature above 0.
+ *  Rows are normalised inside unless `normalized`. Equals log(N) when all rows are equal, 0 for
+ *  N = 1. Throws ShapeError, RangeError. */
 export const clipLoss = (z1: Tensor, z2: Tensor, temperature: number, options: Unit = {}) =>
   applyClipLoss({ temperature, normalized: isUnit('clipLoss', options) }, z1, z2)

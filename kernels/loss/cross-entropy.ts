@@ -1,11 +1,12 @@
-// The mean over rows of -log softmax(x)[label]. With m the largest logit, e = exp(x - m), and `others` the
-// sum of e over all classes but the label's, a row's loss is log1p(others / e[label]) and its gradient at the
-// label -others / (others + e[label]): neither loses digits when a row is nearly learnt, as log(sum) and
-// softmax - 1 do.
+// The mean over rows of -log softmax(x)[label]. Let m be the largest logit, e = exp(x - m), and
+// `others` the sum of e over all classes except the label. A row's loss is log1p(others /
+// e[label]), and its gradient at the label is -others / (others + e[label]). Neither loses digits
+// when a row is nearly learnt, as log(sum) and softmax - 1 do.
 
 import { type Op, type Tensor, ShapeError, elementwise, flatIndex, kernel, matrix, op, show } from '../op.ts'
 import { type Indices, NO_INDEX, asIntegers, indexTensor } from '../wgsl/indices.ts'
 import { lines, perLine } from '../wgsl/lines.ts'
+import { lowest } from '../wgsl/lowest.ts'
 import { log1pUnit } from '../wgsl/pointwise.ts'
 import { sumAxes } from '../wgsl/reduce.ts'
 import { anything, checkOptions, checkTensor } from '../options.ts'
@@ -14,21 +15,22 @@ const rowsKernel = kernel`
   struct Params { N: u32, C: u32, ignore: i32, nan: f32 }
   @group(0) @binding(0) var<storage, read>       x:      array<f32>; // [N, C]
   @group(0) @binding(1) var<storage, read>       labels: array<i32>; // [N]
-  @group(0) @binding(2) var<storage, read_write> losses: array<f32>; // [2, N]: each row's loss, and 1 if it counts
+  @group(0) @binding(2) var<storage, read_write> losses: array<f32>; // [2, N]: loss; 1 if it counts
   @group(0) @binding(3) var<storage, read_write> stats:  array<f32>; // [2, N]: m, others
   @group(0) @binding(4) var<uniform>             p:      Params;
   ${lines}
+  ${lowest}
   ${log1pUnit}
   @compute @workgroup_size(64)
   fn crossEntropyRows(
     @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
     @builtin(local_invocation_index) thread: u32,
   ) {
-    let n = min(lineIndex(group, groups, thread), p.N - 1u); // rows past the last repeat it
+    let n = min(lineIndex(group, groups, thread), p.N - 1u); // rows beyond the last repeat it
     let lane = laneOf(thread);
     let row = n * p.C;
     let label = labels[n];
-    var most = -0x1.fffffep+127f;
+    var most = LOWEST;
     for (var c = lane; c < p.C; c += lanes) { most = max(most, x[row + c]); }
     let m = lineMax(thread, most);
     var sum = 0.0;
@@ -60,7 +62,7 @@ const rowsKernel = kernel`
 
 const meanKernel = kernel`
   struct Params { nan: f32 }
-  @group(0) @binding(0) var<storage, read>       sums: array<f32>; // [2]: of the losses, of the rows that count
+  @group(0) @binding(0) var<storage, read>       sums: array<f32>; // [2]: losses, rows that count
   @group(0) @binding(1) var<storage, read_write> loss: array<f32>; // []
   @group(0) @binding(2) var<uniform>             p:    Params;
   @compute @workgroup_size(1)
@@ -76,7 +78,7 @@ const backwardKernel = kernel`
   @group(0) @binding(0) var<storage, read>       x:      array<f32>; // [N, C]
   @group(0) @binding(1) var<storage, read>       labels: array<i32>; // [N]
   @group(0) @binding(2) var<storage, read>       stats:  array<f32>; // [2, N]: m, others
-  @group(0) @binding(3) var<storage, read>       sums:   array<f32>; // [2]: of the losses, of the rows that count
+  @group(0) @binding(3) var<storage, read>       sums:   array<f32>; // [2]: losses, rows that count
   @group(0) @binding(4) var<storage, read>       dloss:  array<f32>; // []
   @group(0) @binding(5) var<storage, read_write> dx:     array<f32>; // [N, C]
   @group(0) @binding(6) var<uniform>             p:      Params;
@@ -101,9 +103,9 @@ const backwardKernel = kernel`
   }
 `
 
-type Outputs = [loss: Tensor, stats: Tensor, sums: Tensor]
+type CrossEntropyOutputs = [loss: Tensor, stats: Tensor, sums: Tensor]
 
-const crossEntropyOp: Op<[x: Tensor, labels: Tensor], Outputs, { ignore: number }> = {
+const crossEntropyOp: Op<[x: Tensor, labels: Tensor], CrossEntropyOutputs, { ignore: number }> = {
   name: 'crossEntropy',
   accepts: ['f32', 'index'],
   shape(_, x, labels) {
@@ -146,9 +148,10 @@ export interface CrossEntropyOptions {
   readonly ignoreIndex?: number
 }
 
-/** The mean over rows of -log softmax(logits)[label], as torch's cross_entropy: logits [N, C], labels [N] ->
- *  []. NaN when every row is ignored. Differentiable in the logits. A label that is no class throws
- *  RangeError in a plain array, and in a tensor makes the loss and the row's gradient NaN. Throws ShapeError. */
+/** The mean over rows of -log softmax(logits)[label], like torch's cross_entropy: logits [N, C],
+ *  labels [N] -> []. NaN when every row is ignored. Differentiable in the logits. A label outside
+ *  the classes throws RangeError in a plain array, and makes the loss and the row's gradient NaN
+ *  in a tensor. Throws ShapeError. */
 export function crossEntropy(logits: Tensor, labels: Indices, options: CrossEntropyOptions = {}): Tensor {
   const { ignoreIndex = -100 } = checkOptions('crossEntropy', options, { ignoreIndex: anything })
   checkTensor('crossEntropy', 'logits', logits)

@@ -1,11 +1,13 @@
-// InfoNCE against a queue, the loss of Momentum Contrast (He et al. 2020, https://arxiv.org/abs/1911.05722, Eq. 1).
+// InfoNCE against a queue, the loss of Momentum Contrast (He et al. 2020,
+// https://arxiv.org/abs/1911.05722, Eq. 1).
 //
-//   q [N, C] queries, k [N, C] their keys, queue [K, C] keys of earlier batches, unit rows     T temperature
+//   q [N, C] queries, k [N, C] their keys, queue [K, C] keys of earlier batches, unit rows
 //   loss = 1/N Σ_n log(1 + exp(d_n)),  d_n = logsumexp_j q_n·queue_j / T - q_n·k_n / T
-//   dq_n = share_n / (N T) (Σ_j p_nj queue_j - k_n),  share_n = 1/(1 + exp(-d_n)),  p_n = softmax_j(q_n·queue_j / T)
+//   dq_n = share_n / (N T) (Σ_j p_nj queue_j - k_n)
+//   with share_n = 1/(1 + exp(-d_n)) and p_n = softmax_j(q_n·queue_j / T)
 //
-// Keys are constants, so Σ_j p_nj queue_j is attention's output, and one pass over the queue (infonce-attend.ts) gives the loss and
-// dq. No logits are stored: memory is O(N C).
+// Keys are constants, so Σ_j p_nj queue_j is the output of attention. One pass over the queue
+// (infonce-attend.ts) gives the loss and dq. No logits are stored: memory is O(N C).
 
 import {
   type Op,
@@ -21,11 +23,13 @@ import {
   show,
 } from '../op.ts'
 import { attend } from './infonce-attend.ts'
-import { maximum, zeroTimes } from '../wgsl/nan.ts'
+import { zeroTimes } from '../wgsl/nan.ts'
 import { meanOfRows } from './ntxent.ts'
 import { type Unit, checkTemperature } from '../similarity/pairs.ts'
+import { lowest } from '../wgsl/lowest.ts'
 import { log1pUnit, preciseLog } from '../wgsl/pointwise.ts'
 import { eightRows, rowwise } from '../wgsl/rowwise.ts'
+import { unitRow } from '../wgsl/unit-row.ts'
 import { padded } from '../similarity/tiles.ts'
 import { checkOptions, flag } from '../options.ts'
 
@@ -35,10 +39,10 @@ const unitKernel = kernel`
   @group(0) @binding(1) var<storage, read>       k:     array<f32>; // [N, C]
   @group(0) @binding(2) var<storage, read_write> qT:    array<f32>; // [C, rows], unit, zero where padded
   @group(0) @binding(3) var<storage, read_write> kT:    array<f32>; // [C, rows], likewise
-  @group(0) @binding(4) var<storage, read_write> scale: array<f32>; // [rows], 1 / |q|; 0 where there is no direction
+  @group(0) @binding(4) var<storage, read_write> scale: array<f32>; // [rows], 1 / |q|, or 0
   @group(0) @binding(5) var<uniform>             p:     Params;
   ${flatIndex}
-  ${maximum}
+  ${unitRow}
   @compute @workgroup_size(64)
   fn infonceUnit(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
     let n = flat(id, groups);
@@ -51,9 +55,9 @@ const unitKernel = kernel`
       }
     }
     let length = sqrt(squares);
-    let bounded = vec2f(maximum(length.x, 1e-12), maximum(length.y, 1e-12));
-    let s = select(1.0 / bounded, vec2f(1.0), p.normalized == 1u);
-    scale[n] = select(s.x, 0.0, p.normalized == 0u && length.x <= 1e-12);
+    let unit = p.normalized == 1u;
+    let s = vec2f(unitScale(length.x, unit), unitScale(length.y, unit));
+    scale[n] = unitGradientScale(length.x, unit);
     for (var c = 0u; c < p.C; c++) {
       var value = vec2f();
       if (n < p.N) { value = vec2f(q[n * p.C + c], k[n * p.C + c]) * s; }
@@ -68,9 +72,10 @@ const rowsKernel = kernel`
   @group(0) @binding(0) var<storage, read>       qT:         array<f32>; // [C, rows]
   @group(0) @binding(1) var<storage, read>       kT:         array<f32>; // [C, rows]
   @group(0) @binding(2) var<storage, read>       statistics: array<f32>; // [top | sum, splits, rows]
-  @group(0) @binding(3) var<storage, read_write> found:      array<f32>; // [loss | top | share / sum, rows]
+  @group(0) @binding(3) var<storage, read_write> rowStats:   array<f32>; // [loss | top | share / sum, rows]
   @group(0) @binding(4) var<uniform>             p:          Params;
   ${flatIndex}
+  ${lowest}
   ${log1pUnit}
   ${preciseLog}
   ${zeroTimes}
@@ -78,21 +83,23 @@ const rowsKernel = kernel`
   fn infonceRows(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
     let n = flat(id, groups);
     if (n >= p.rows) { return; }
-    var top = -0x1.fffffep+127f;
+    var top = LOWEST;
     for (var s = 0u; s < p.splits; s++) { top = max(top, statistics[s * p.rows + n]); }
     var sum = 0.0;
     for (var s = 0u; s < p.splits; s++) {
       sum += statistics[(p.splits + s) * p.rows + n] * exp(statistics[s * p.rows + n] - top);
     }
     var positive = 0.0;
-    for (var c = 0u; c < p.C; c++) { positive = fma(qT[c * p.rows + n], kT[c * p.rows + n], positive); }
+    for (var c = 0u; c < p.C; c++) {
+      positive = fma(qT[c * p.rows + n], kT[c * p.rows + n], positive);
+    }
     let d = top - positive * p.scale + preciseLog(sum);
     let share = select(exp(d) / (1.0 + exp(d)), 1.0 / (1.0 + exp(-d)), d > 0.0);
-    // Of an infinite positive the difference above is NaN, which d may not tell.
+    // An infinite positive makes d NaN, but max and abs may hide that.
     let loss = max(d, 0.0) + log1pUnit(exp(-abs(d))) + zeroTimes(positive);
-    found[n] = select(loss, 0.0, n >= p.N);
-    found[p.rows + n] = top;
-    found[2u * p.rows + n] = share / sum;
+    rowStats[n] = select(loss, 0.0, n >= p.N);
+    rowStats[p.rows + n] = top;
+    rowStats[2u * p.rows + n] = share / sum;
   }
 `
 
@@ -103,24 +110,24 @@ const backwardKernel = kernel`
   @group(0) @binding(2) var<storage, read>       scale:      array<f32>; // [rows]
   @group(0) @binding(3) var<storage, read>       statistics: array<f32>; // [top | sum, splits, rows]
   @group(0) @binding(4) var<storage, read>       partial:    array<f32>; // [splits, C padded to 8, rows]
-  @group(0) @binding(5) var<storage, read>       found:      array<f32>; // [loss | top | share / sum, rows]
+  @group(0) @binding(5) var<storage, read>       rowStats:   array<f32>; // [loss | top | share / sum, rows]
   @group(0) @binding(6) var<storage, read>       dloss:      array<f32>; // []
   @group(0) @binding(7) var<storage, read_write> dq:         array<f32>; // [N, C]
   @group(0) @binding(8) var<uniform>             p:          Params;
   ${rowwise}
-  fn pulled(n: u32, c: u32) -> f32 { // share (Σ_j p_j queue_j - k)
+  fn weightedSum(n: u32, c: u32) -> f32 { // share (Σ_j p_j queue_j - k)
     let size = (p.C + 7u) / 8u * 8u * p.rows;
-    let top = found[p.rows + n];
+    let top = rowStats[p.rows + n];
     var sum = 0.0;
     var weights = 0.0;
     for (var s = 0u; s < p.splits; s++) {
-      let keep = exp(statistics[s * p.rows + n] - top);
-      sum += partial[s * size + c * p.rows + n] * keep;
-      weights += statistics[(p.splits + s) * p.rows + n] * keep;
+      let rescale = exp(statistics[s * p.rows + n] - top);
+      sum += partial[s * size + c * p.rows + n] * rescale;
+      weights += statistics[(p.splits + s) * p.rows + n] * rescale;
     }
-    return found[2u * p.rows + n] * (sum - weights * kT[c * p.rows + n]);
+    return rowStats[2u * p.rows + n] * (sum - weights * kT[c * p.rows + n]);
   }
-  // Through the normalisation: dx = (dq - (dq·q) q) / |x|
+  // Backward of the normalisation: dx = (dq - (dq·q) q) / |x|
   @compute @workgroup_size(64)
   fn infonceBackward(
     @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
@@ -128,24 +135,26 @@ const backwardKernel = kernel`
   ) {
     let n = rowOf(group, groups, thread);
     var along = 0.0;
-    for (var c = sliceOf(thread); c < p.C; c += 8u) { along += pulled(n, c) * qT[c * p.rows + n]; }
+    for (var c = sliceOf(thread); c < p.C; c += 8u) {
+      along += weightedSum(n, c) * qT[c * p.rows + n];
+    }
     along = select(rowSum(thread, along), 0.0, p.normalized == 1u);
     let weight = dloss[0] * scale[n] * p.factor;
     if (n >= p.N) { return; }
     for (var c = sliceOf(thread); c < p.C; c += 8u) {
-      dq[n * p.C + c] = (pulled(n, c) - along * qT[c * p.rows + n]) * weight;
+      dq[n * p.C + c] = (weightedSum(n, c) - along * qT[c * p.rows + n]) * weight;
     }
   }
 `
 
-interface Options {
+interface InfoNceAttrs {
   readonly temperature: number
   readonly normalized: boolean
   readonly inBatch: boolean
 }
 
-/** Checks shapes and temperature, and names the sizes. */
-function sizes({ temperature, inBatch }: Options, q: Shape, k: Shape, queue: Shape) {
+/** Checks the shapes and the temperature, and returns the sizes. */
+function sizes({ temperature, inBatch }: InfoNceAttrs, q: Shape, k: Shape, queue: Shape) {
   const [N, C] = matrix(q, 'infoNce: q')
   const [K, width] = matrix(queue, 'infoNce: queue')
   if (q.join() !== k.join())
@@ -166,19 +175,19 @@ function sizes({ temperature, inBatch }: Options, q: Shape, k: Shape, queue: Sha
   return { N, C, rows: padded(N) }
 }
 
-type Inputs = [q: Tensor, k: Tensor, queue: Tensor]
-type Outputs = [
+type InfoNceInputs = [q: Tensor, k: Tensor, queue: Tensor]
+type InfoNceOutputs = [
   loss: Tensor,
   qT: Tensor,
   kT: Tensor,
   scale: Tensor,
   statistics: Tensor,
   partial: Tensor,
-  found: Tensor,
+  rowStats: Tensor,
 ]
 
 /** Exported for its test. */
-export const infoNceOp: Op<Inputs, Outputs, Options> = {
+export const infoNceOp: Op<InfoNceInputs, InfoNceOutputs, InfoNceAttrs> = {
   name: 'infoNce',
 
   shape(attrs, q, k, queue) {
@@ -196,19 +205,19 @@ export const infoNceOp: Op<Inputs, Outputs, Options> = {
       groups: elementwise(rows),
     })
     const { statistics, partial, splits } = attend(run, qT, queue, { scale, inBatch: attrs.inBatch })
-    const [found] = run(rowsKernel, {
+    const [rowStats] = run(rowsKernel, {
       reads: [qT, kT, statistics],
       makes: [[3, rows]],
       params: { N, C, rows, splits, scale },
       groups: elementwise(rows),
     })
-    return [meanOfRows(run, found, { N, view: rows }), qT, kT, lengths, statistics, partial, found]
+    return [meanOfRows(run, rowStats, { N, view: rows }), qT, kT, lengths, statistics, partial, rowStats]
   },
 
-  backward(run, { temperature, normalized }, [dloss], [q], [, qT, kT, scale, statistics, partial, found]) {
+  backward(run, { temperature, normalized }, [dloss], [q], [, qT, kT, scale, statistics, partial, rowStats]) {
     const [N, C] = matrix(q.shape, 'infoNce: q')
     const [dq] = run(backwardKernel, {
-      reads: [qT, kT, scale, statistics, partial, found, dloss],
+      reads: [qT, kT, scale, statistics, partial, rowStats, dloss],
       makes: [[N, C]],
       params: {
         ...{ N, C, rows: padded(N), splits: dim(statistics.shape, 1) },
@@ -222,12 +231,12 @@ export const infoNceOp: Op<Inputs, Outputs, Options> = {
 
 const applyInfoNce = op(infoNceOp, 'q', 'k', 'queue')
 
-/** MoCo's loss (Eq. 1) of queries q [N, C] whose positives are the keys k [N, C] and whose negatives are all rows of the
- *  queue [K, C], unit rows -> []; the gradient goes to q alone. q and k are normalised inside unless `normalized` says that
- *  they are unit already; a zero query gets no gradient. Equals log(1 + K) when all similarities are equal; NaN or infinity
- *  anywhere makes it NaN. With `inBatch` the queue is the keys of this batch, N = K of at least two, and row n is query n's
- *  positive only: MoCo v3's contrast, log(N) when all are equal. Memory is O(N C). Throws ShapeError, and RangeError for the
- *  temperature. */
+/** MoCo's loss (Eq. 1): queries q [N, C], their keys k [N, C], the positives, and a queue [K, C]
+ *  of unit rows, the negatives -> []. The gradient goes to q alone. q and k are normalised inside
+ *  unless `normalized`; a zero query gets no gradient. Equals log(1 + K) when all similarities are
+ *  equal. NaN or infinity anywhere makes it NaN. `inBatch` is MoCo v3's contrast: the queue is the
+ *  keys of this batch, N = K of at least two, and row n is only query n's positive; log(N) when
+ *  all are equal. Memory is O(N C). Throws ShapeError, and RangeError for the temperature. */
 export const infoNce = (
   q: Tensor,
   k: Tensor,

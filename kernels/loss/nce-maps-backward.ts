@@ -1,5 +1,5 @@
-// The gradients of kernels/loss/nce-maps.ts: scores are computed once more, tile by tile, as weights by which sources are pulled towards
-// the places of the maps and, the transposed way, those towards the sources.
+// The gradients of nce-maps.ts. Scores are recomputed tile by tile as weights: of the maps'
+// positions for the gradient of the sources, and of the sources for the gradient of the maps.
 
 import {
   type Run,
@@ -15,12 +15,15 @@ import {
   sizeOf,
   wgsl,
 } from '../op.ts'
+import { splitColumns } from '../similarity/split-columns.ts'
 import { preciseTanh } from '../wgsl/pointwise.ts'
-import { TILE, byRow, fourRows, tileRows, tiled } from '../similarity/tiles.ts'
+import { byRow, fourRows, pairTiles, tileRows } from '../similarity/tiles.ts'
 
-/** How scores are clipped, c, and what they cost, λ. */
-export interface Attrs {
+/** Options of nceMaps. */
+export interface NceMapsAttrs {
+  /** c, where scores are clipped. */
   readonly clip: number
+  /** λ, the factor of the squared scores. */
   readonly penalty: number
 }
 
@@ -30,8 +33,8 @@ interface Sizes {
   readonly R: number
 }
 
-/** Checks shapes and options, and names the sizes. Throws ShapeError, RangeError. */
-export function sizesOf({ clip, penalty }: Attrs, sources: Shape, maps: Shape): Sizes {
+/** Checks the shapes and options, and returns the sizes. Throws ShapeError, RangeError. */
+export function sizesOf({ clip, penalty }: NceMapsAttrs, sources: Shape, maps: Shape): Sizes {
   const [N, R] = matrix(sources, 'nceMaps: sources')
   const L = sizeOf(maps.slice(1, -1))
   if (maps.length < 2 || maps[0] !== N || maps.at(-1) !== R)
@@ -51,24 +54,10 @@ export function sizesOf({ clip, penalty }: Attrs, sources: Shape, maps: Shape): 
   return { N, L, R }
 }
 
-/** Params of tiles whose rows and columns are matrices [rows, R] and [columns, R], with scores scaled by 1 / √R. */
+/** Params of tiles of matrices [rows, R] and [columns, R], with scores scaled by 1 / √R. */
 export const tileParams = ({ R }: Sizes, rows: number, columns: number) => ({
   ...{ rows, columns, D: R, along: R, sum: 1, scale: 1 / Math.sqrt(R) },
 })
-
-const ENOUGH = 1024 // workgroups that fill a large GPU
-
-/** The workgroups of rows, how many shares, at most `most`, the columns are dealt out in, and how many each has. */
-export function shares(
-  run: Run,
-  { rows, columns, most }: { readonly rows: number; readonly columns: number; readonly most: number },
-) {
-  const tiles = Math.ceil(rows / tileRows(run))
-  const chunks = Math.ceil(columns / TILE)
-  const wanted = Math.min(chunks, most, Math.ceil((run.software ? 16 : ENOUGH) / tiles))
-  const span = Math.ceil(chunks / wanted)
-  return { tiles, splits: Math.ceil(chunks / span), span: span * TILE }
-}
 
 /** WGSL of `saturation(raw)`, tanh(raw / c). */
 export const saturation = wgsl`
@@ -79,8 +68,8 @@ export const saturation = wgsl`
   }
 `
 
-const pullKernel = tiled(
-  ({ head, entry, enter, score, pull }) => kernel`
+const weightedSumKernel = pairTiles(
+  ({ head, entry, prologue, score, weightedSum }) => kernel`
   ${head}
   struct Params {
     rows: u32, D: u32, columns: u32, along: u32, sum: u32, scale: f32,
@@ -88,15 +77,15 @@ const pullKernel = tiled(
   }
   @group(0) @binding(0) var<storage, read>       rows:     array<f32>; // a [N, R], or b [NL, R]
   @group(0) @binding(1) var<storage, read>       columns:  array<f32>; // the other
-  @group(0) @binding(2) var<storage, read>       pulled:   array<f32>; // as columns
-  @group(0) @binding(3) var<storage, read>       found:    array<f32>; // [loss | squares | lse | log A, N]
+  @group(0) @binding(2) var<storage, read>       values:   array<f32>; // as columns
+  @group(0) @binding(3) var<storage, read>       rowStats: array<f32>; // [loss | squares | lse | log A, N]
   @group(0) @binding(4) var<storage, read>       dloss:    array<f32>; // []
   @group(0) @binding(5) var<storage, read>       dpenalty: array<f32>; // [], read if p.penalty is not 0
   @group(0) @binding(6) var<storage, read_write> partial:  array<f32>; // [splits, rows, R]
   @group(0) @binding(7) var<uniform>             p:        Params;
-  override ofMaps: bool = false; // rows are the maps'
+  override ofMaps: bool = false; // true: rows are the maps'
   ${score}
-  ${pull}
+  ${weightedSum}
   ${fourRows}
   ${saturation}
 
@@ -105,11 +94,13 @@ const pullKernel = tiled(
   var<private> logA: vec4f = vec4f();
   var<private> slopes: vec2f = vec2f(); // of the loss and of the penalty, near 1
 
-  // Weights are kept near 1, where f16 would do, and sums are stored in units of the gradient's own size.
+  // Weights are rescales near 1, where f16 would do, and sums are stored in units of the
+  // gradient's own size.
   fn prepare(i: vec4u) {
     var d = vec2f(dloss[0], 0.0);
     if (p.penalty != 0.0) { d.y = dpenalty[0]; }
-    let most = bitcast<f32>(bitcast<u32>(max(abs(d.x), abs(d.y))) & 0x7f800000u); // its power of two
+    // Its power of two.
+    let most = bitcast<f32>(bitcast<u32>(max(abs(d.x), abs(d.y))) & 0x7f800000u);
     let size = select(most, 1.0, most == 0.0);
     slopes = d / size * p.factor;
     unstored = 1.0 / (size * p.unit);
@@ -117,8 +108,8 @@ const pullKernel = tiled(
     images = row;
     if (ofMaps) { images = row / p.L; }
     for (var r = 0u; r < 4u; r++) {
-      lse[r] = found[2u * p.N + images[r]];
-      logA[r] = found[3u * p.N + images[r]];
+      lse[r] = rowStats[2u * p.N + images[r]];
+      logA[r] = rowStats[3u * p.N + images[r]];
     }
   }
   fn weigh(column: u32, raw: vec4f) -> vec4f {
@@ -127,8 +118,8 @@ const pullKernel = tiled(
     let s = p.clip * t;
     var other = column;
     if (ofMaps) {
-      lse = vec4f(found[2u * p.N + column]);
-      logA = vec4f(found[3u * p.N + column]);
+      lse = vec4f(rowStats[2u * p.N + column]);
+      logA = vec4f(rowStats[3u * p.N + column]);
     } else {
       other = column / p.L;
     }
@@ -137,25 +128,25 @@ const pullKernel = tiled(
   }
 
   @compute @workgroup_size(THREADS)
-  fn nceMapsPull(
+  fn nceMapsWeightedSum(
     ${entry},
     @builtin(workgroup_id) group: vec3u,
     @builtin(num_workgroups) groups: vec3u,
   ) {
-    ${enter}
+    ${prologue}
     let row = (group.y * groups.x + group.x) * ROWS;
-    if (row >= p.rows) { return; } // a dispatch may end with tiles too many
+    if (row >= p.rows) { return; } // a dispatch may have a few tiles more
     let own = groupOf(thread);
     prepare(fourRows(row + own * 4u));
     let begin = group.z * p.span;
     for (var column = begin; column < min(begin + p.span, p.columns); column += COLUMNS) {
-      score(row, column, team);
+      score(row, column, subgroup);
       for (var k = 0u; k < COLUMNS / SLICES; k++) {
         let c = k * SLICES + sliceOf(thread);
         setTile(c, own, weigh(column + c, tileAt(c, own)));
       }
       fence();
-      pull(row, column, group.z * p.rows * p.D, column == begin, vec4f(1.0), team);
+      addWeightedSum(row, column, group.z * p.rows * p.D, column == begin, vec4f(1.0), subgroup);
     }
   }
 `,
@@ -178,31 +169,33 @@ const addKernel = kernel`
   }
 `
 
-interface Pull extends Sizes, Attrs {
-  readonly found: Tensor
+interface WeightedSum extends Sizes, NceMapsAttrs {
+  readonly rowStats: Tensor
   readonly dloss: Tensor
-  /** Null when nothing depends on the penalty. */
+  /** Null if nothing depends on the penalty. */
   readonly dpenalty: Tensor | null
 }
 
-/** Params of the weights: the gradient's size 1 / (N L √R) as a power of two, `unit`, and the rest, `factor`. */
-function weightParams({ N, L, R, clip, penalty, dpenalty }: Pull) {
+/** Params of the weights. The gradient's size 1 / (N L √R) is split into a power of two, `unit`,
+ *  and the rest, `factor`. */
+function weightParams({ N, L, R, clip, penalty, dpenalty }: WeightedSum) {
   const size = 1 / (N * L * Math.sqrt(R))
   const unit = 2 ** Math.floor(Math.log2(size))
   return { N, L, clip, unit, factor: size / unit, penalty: dpenalty ? (2 * penalty) / N : 0 }
 }
 
-const MOST_BYTES = 1 << 26 // of partial sums, unless one alone is larger
-
-/** The gradient of the sources [N, R]: partial sums over shares of the maps' places, added in order. */
-export function pullSources(run: Run, pull: Pull, sources: Tensor, maps: Tensor): Tensor {
-  const { N, L, R, found, dloss, dpenalty } = pull
-  const most = Math.max(1, Math.floor(MOST_BYTES / (N * R * 4)))
-  const { tiles, splits, span } = shares(run, { rows: N, columns: N * L, most })
-  const [partial] = run(pullKernel(run), {
-    reads: [sources, maps, maps, found, dloss, dpenalty ?? dloss],
+/** The gradient of the sources [N, R]: one partial sum per split of the maps' positions, added in
+ *  order. */
+export function sourcesBackward(run: Run, sum: WeightedSum, sources: Tensor, maps: Tensor): Tensor {
+  const { N, L, R, rowStats, dloss, dpenalty } = sum
+  const { tiles, splits, span } = splitColumns(run, {
+    ...{ rows: N, columns: N * L, enough: 1024 },
+    ...{ makes: N * R, mostBytes: 1 << 26 },
+  })
+  const [partial] = run(weightedSumKernel(run), {
+    reads: [sources, maps, maps, rowStats, dloss, dpenalty ?? dloss],
     makes: [[splits, N, R]],
-    params: { ...tileParams(pull, N, N * L), ...weightParams(pull), span },
+    params: { ...tileParams(sum, N, N * L), ...weightParams(sum), span },
     groups: [...folded(tiles), splits],
   })
   const [gradient] = run(addKernel, {
@@ -214,14 +207,15 @@ export function pullSources(run: Run, pull: Pull, sources: Tensor, maps: Tensor)
   return gradient
 }
 
-/** The gradient of the maps [N, ..., R], written where it belongs by the one workgroup that owns each place. */
-export function pullMaps(run: Run, pull: Pull, sources: Tensor, maps: Tensor): Tensor {
-  const { N, L, found, dloss, dpenalty } = pull
-  const { tiles } = shares(run, { rows: N * L, columns: N, most: 1 })
-  const [gradient] = run(pullKernel(run), {
-    reads: [maps, sources, sources, found, dloss, dpenalty ?? dloss],
+/** The gradient of the maps [N, ..., R]. One workgroup computes each position and writes it in
+ *  place. */
+export function mapsBackward(run: Run, sum: WeightedSum, sources: Tensor, maps: Tensor): Tensor {
+  const { N, L, rowStats, dloss, dpenalty } = sum
+  const tiles = Math.ceil((N * L) / tileRows(run))
+  const [gradient] = run(weightedSumKernel(run), {
+    reads: [maps, sources, sources, rowStats, dloss, dpenalty ?? dloss],
     makes: [maps.shape],
-    params: { ...tileParams(pull, N * L, N), ...weightParams(pull), span: N },
+    params: { ...tileParams(sum, N * L, N), ...weightParams(sum), span: N },
     constants: { ofMaps: 1 },
     groups: folded(tiles),
   })

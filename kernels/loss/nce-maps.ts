@@ -1,35 +1,41 @@
-// AMDIM's noise-contrastive loss between global features of one view and the maps of local features of the other (Bachman,
-// Hjelm and Buchwalter 2019, https://arxiv.org/abs/1906.00910, section 3.3-3.4; costs.py of its code).
+// AMDIM's noise-contrastive loss between global features of one view and the maps of local
+// features of the other (Bachman, Hjelm and Buchwalter 2019, https://arxiv.org/abs/1906.00910,
+// sections 3.3 and 3.4; costs.py of its code).
 //
-//   a_i [R] sources, b_jl [R] the L locations of image j's map     raw_ijl = a_i·b_jl / √R     s = c tanh(raw / c)
+//   a_i [R] sources, b_jl [R] the L locations of image j's map
+//   raw_ijl = a_i·b_jl / √R     s = c tanh(raw / c)
 //   loss    = 1/NL Σ_il log(1 + exp(d_il)),  d_il = lse_i - s_iil,  lse_i = logsumexp_{j≠i,m} s_ijm
 //   penalty = λ/(NNL) Σ raw²,  of scores before they are clipped
 //
-// An image's own locations are its positives, each against all locations of the other images; they are never each other's
-// negatives, so one logsumexp serves them all. With A_i = Σ_l 1/(exp s_iil + exp lse_i):
-//   NL ds_ijm = exp(s_ijm) A_i for j ≠ i,  -1/(1 + exp(-d_il)) for i's own     draw = ds (1 - tanh²) + 2λ raw / (NNL)
+// An image's own locations are its positives. Each is compared with all locations of the other
+// images, never with another positive, so one logsumexp serves them all. With A_i = Σ_l 1/(exp
+// s_iil + exp lse_i):
+//   NL ds_ijm = exp(s_ijm) A_i for j ≠ i,  -1/(1 + exp(-d_il)) for i's own
+//   draw = ds (1 - tanh²) + 2λ raw / (NNL)
 //   da_i = Σ_jl draw_ijl b_jl / √R,  db_jl = Σ_i draw_ijl a_i / √R
 //
-// Scores are streamed tile by tile, forward and twice more backward, sources against maps and maps against sources: of their
-// N x NL nothing is stored but N numbers per kind of sum, and while the loss is computed the NL positives.
+// Scores are computed tile by tile: once in the forward pass and twice in the backward pass, for
+// sources and for maps. Of the N x NL scores only N numbers per kind of sum are stored, and the NL
+// positives while the loss is computed.
 
 import { type Op, type Tensor, elementwise, flatIndex, folded, kernel } from '../op.ts'
 import { lines } from '../wgsl/lines.ts'
 import {
-  type Attrs,
-  pullMaps,
-  pullSources,
+  type NceMapsAttrs,
+  mapsBackward,
+  sourcesBackward,
   saturation,
-  shares,
   sizesOf,
   tileParams,
 } from './nce-maps-backward.ts'
+import { lowest } from '../wgsl/lowest.ts'
+import { splitColumns } from '../similarity/split-columns.ts'
 import { log1pUnit } from '../wgsl/pointwise.ts'
-import { byRow, fourRows, tiled } from '../similarity/tiles.ts'
+import { byRow, fourRows, pairTiles } from '../similarity/tiles.ts'
 import { anything, checkOptions, checkTensor } from '../options.ts'
 
-const statisticsKernel = tiled(
-  ({ head, entry, enter, score }) => kernel`
+const statisticsKernel = pairTiles(
+  ({ head, entry, prologue, score }) => kernel`
   ${head}
   struct Params {
     rows: u32, D: u32, columns: u32, along: u32, sum: u32, scale: f32, L: u32, clip: f32, span: u32
@@ -42,13 +48,15 @@ const statisticsKernel = tiled(
   ${score}
   ${fourRows}
   ${saturation}
-  const LOWEST = -0x1.fffffep+127f;
+  ${lowest}
 
   @compute @workgroup_size(THREADS)
-  fn nceMapsStatistics(${entry}, @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u) {
-    ${enter}
+  fn nceMapsStatistics(
+    ${entry}, @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
+  ) {
+    ${prologue}
     let row = (group.y * groups.x + group.x) * ROWS;
-    if (row >= p.rows) { return; } // a dispatch may end with tiles too many
+    if (row >= p.rows) { return; } // a dispatch may have a few tiles more
     let own = groupOf(thread);
     let i = fourRows(row + own * 4u);
     let begin = group.z * p.span;
@@ -56,7 +64,7 @@ const statisticsKernel = tiled(
     var sum = vec4f();
     var squares = vec4f();
     for (var column = begin; column < min(begin + p.span, p.columns); column += COLUMNS) {
-      score(row, column, team);
+      score(row, column, subgroup);
       var most = top;
       for (var k = 0u; k < COLUMNS / SLICES; k++) {
         let c = k * SLICES + sliceOf(thread);
@@ -83,7 +91,7 @@ const statisticsKernel = tiled(
       top = most;
       fence();
     }
-    setTile(0u, thread, top); // the tile's memory serves to exchange
+    setTile(0u, thread, top); // threads exchange through the tile's memory
     setTile(8u, thread, sum);
     setTile(16u, thread, squares);
     fence();
@@ -110,16 +118,16 @@ const rowsKernel = kernel`
   struct Params { N: u32, L: u32, splits: u32 }
   @group(0) @binding(0) var<storage, read>       partial:   array<f32>; // [top | sum | squares, splits, N]
   @group(0) @binding(1) var<storage, read>       positives: array<f32>; // s_iil [N, L]
-  @group(0) @binding(2) var<storage, read_write> found:     array<f32>; // [loss | squares | lse | log A, N]
+  @group(0) @binding(2) var<storage, read_write> rowStats:  array<f32>; // [loss | squares | lse | log A, N]
   @group(0) @binding(3) var<uniform>             p:         Params;
   ${flatIndex}
+  ${lowest}
   ${log1pUnit}
   fn softplus(d: f32) -> f32 { return max(d, 0.0) + log1pUnit(exp(-abs(d))); }
   @compute @workgroup_size(64)
   fn nceMapsRows(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
     let i = flat(id, groups);
     if (i >= p.N) { return; }
-    let LOWEST = -0x1.fffffep+127f;
     var top = LOWEST;
     for (var b = 0u; b < p.splits; b++) { top = max(top, partial[b * p.N + i]); }
     var sum = 0.0;
@@ -143,10 +151,10 @@ const rowsKernel = kernel`
       let s = positives[i * p.L + l];
       A += exp(low - s - softplus(lse - s));
     }
-    found[i] = loss;
-    found[p.N + i] = squares;
-    found[2u * p.N + i] = lse;
-    found[3u * p.N + i] = log(A) - low;
+    rowStats[i] = loss;
+    rowStats[p.N + i] = squares;
+    rowStats[2u * p.N + i] = lse;
+    rowStats[3u * p.N + i] = log(A) - low;
   }
 `
 
@@ -168,11 +176,11 @@ const totalKernel = kernel`
   }
 `
 
-type Inputs = [sources: Tensor, maps: Tensor]
-type Outputs = [loss: Tensor, penalty: Tensor, found: Tensor]
+type NceMapsInputs = [sources: Tensor, maps: Tensor]
+type NceMapsOutputs = [loss: Tensor, penalty: Tensor, rowStats: Tensor]
 
 /** Exported for its test. */
-export const nceMapsOp: Op<Inputs, Outputs, Attrs> = {
+export const nceMapsOp: Op<NceMapsInputs, NceMapsOutputs, NceMapsAttrs> = {
   name: 'nceMaps',
 
   shape(attrs, sources, maps) {
@@ -183,7 +191,7 @@ export const nceMapsOp: Op<Inputs, Outputs, Attrs> = {
   forward(run, attrs, sources, maps) {
     const sizes = sizesOf(attrs, sources.shape, maps.shape)
     const { N, L } = sizes
-    const { tiles, splits, span } = shares(run, { rows: N, columns: N * L, most: Infinity })
+    const { tiles, splits, span } = splitColumns(run, { rows: N, columns: N * L, enough: 1024 })
     const [partial, positives] = run(statisticsKernel(run), {
       reads: [sources, maps],
       makes: [
@@ -193,38 +201,39 @@ export const nceMapsOp: Op<Inputs, Outputs, Attrs> = {
       params: { ...tileParams(sizes, N, N * L), L, clip: attrs.clip, span },
       groups: [...folded(tiles), splits],
     })
-    const [found] = run(rowsKernel, {
+    const [rowStats] = run(rowsKernel, {
       reads: [partial, positives],
       makes: [[4, N]],
       params: { N, L, splits },
       groups: elementwise(N),
     })
     const [loss, penalty] = run(totalKernel, {
-      reads: [found],
+      reads: [rowStats],
       makes: [[], []],
       params: { N, perPositive: 1 / (N * L), perScore: attrs.penalty / (N * N * L) },
       groups: [1],
     })
-    return [loss, penalty, found]
+    return [loss, penalty, rowStats]
   },
 
-  backward(run, attrs, [dloss, dpenalty = null], [sources, maps], [, , found], [toSources, toMaps]) {
+  backward(run, attrs, [dloss, dpenalty = null], [sources, maps], [, , rowStats], [toSources, toMaps]) {
     const { N, L, R } = sizesOf(attrs, sources.shape, maps.shape)
-    const pull = { ...attrs, N, L, R, found, dloss, dpenalty }
+    const sum = { ...attrs, N, L, R, rowStats, dloss, dpenalty }
     return [
-      toSources ? pullSources(run, pull, sources, maps) : null,
-      toMaps ? pullMaps(run, pull, sources, maps) : null,
+      toSources ? sourcesBackward(run, sum, sources, maps) : null,
+      toMaps ? mapsBackward(run, sum, sources, maps) : null,
     ]
   },
 }
 
-/** AMDIM's loss of sources [N, R], global features or single local ones of one view, with maps [N, ..., R] of the other view's
- *  local features at L places -> loss [] and penalty [], both differentiable in both. `clip` is the c of c tanh(raw / c), 20 by
- *  default; `penalty` the λ of λ mean(raw²), 0.05 by default, as the authors' code has it (the paper says 0.04). Rows are not
- *  normalised. The loss equals log(1 + (N - 1) L) when all scores are equal, 0 for N = 1.
- *  NaN anywhere makes both NaN. Infinity puts its scores at the clip and makes the penalty infinite,
- *  or both NaN on a GPU. Memory is O(N L), whatever N and R are, but for the gradients.
- *  Throws ShapeError, and RangeError for the options. */
+/** AMDIM's loss of sources [N, R], global features or single local ones of one view, with maps [N,
+ *  ..., R], local features of the other view at L positions -> loss [] and penalty [], both
+ *  differentiable in both. `clip` is the c of c tanh(raw / c), 20 by default. `penalty` is the λ
+ *  of λ mean(raw²), 0.05 by default, as in the authors' code (0.04 in the paper). Rows are not
+ *  normalised. The loss equals log(1 + (N - 1) L) when all scores are equal, 0 for N = 1. NaN
+ *  anywhere makes both NaN. Infinity clips its scores and makes the penalty infinite, or both NaN
+ *  on a GPU. Memory is O(N L), whatever R is, besides the gradients. Throws ShapeError, and
+ *  RangeError for the options. */
 export function nceMaps(
   sources: Tensor,
   maps: Tensor,

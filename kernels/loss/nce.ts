@@ -1,9 +1,11 @@
-// Noise-contrastive estimation against rows of a memory bank, the loss of Instance Discrimination (Wu et al. 2018,
-// https://arxiv.org/abs/1805.01978, Eqs. 5 to 7).
+// Noise-contrastive estimation against rows of a memory bank, the loss of Instance Discrimination
+// (Wu et al. 2018, https://arxiv.org/abs/1805.01978, Eqs. 5 to 7).
 //
-//   f [N, C] features, v [N, C] their own slots, noise [m, C], unit rows   s = f·v / T   P = exp(s) / Z   Pn = 1 / n
+//   f [N, C] features, v [N, C] their own slots, noise [m, C], unit rows
+//   s = f·v / T   P = exp(s) / Z   Pn = 1 / n
 //   h = P / (P + m Pn) = sigmoid(s - c),  c = log Z + log(m / n)
-//   loss = 1/N Σ_i (-log h(v_i) - Σ_j log(1 - h(noise_j))) = 1/N Σ_i (softplus(c - s_i) + Σ_j softplus(s_ij - c))
+//   loss = 1/N Σ_i (-log h(v_i) - Σ_j log(1 - h(noise_j)))
+//        = 1/N Σ_i (softplus(c - s_i) + Σ_j softplus(s_ij - c))
 
 import { checkTensor, checkValue, having } from '../options.ts'
 import { type Tensor, dim } from '../op.ts'
@@ -16,14 +18,14 @@ import { softplus } from '../elementwise/softplus.ts'
 import { sub } from '../elementwise/sub.ts'
 import { sum } from '../reduce/sum.ts'
 
-/** Similarities of features: to their own slots [N, 1], and to the noise [N, m]. */
+/** Similarities of features to their own slots [N, 1] and to the noise [N, m]. */
 export interface Similarities {
   readonly own: Tensor
   readonly noise: Tensor
 }
 
-/** Similarities over T of features f [N, C], unit rows, to their slots v [N, C] and to noise [m,
- *  C]. Throws ShapeError, and RangeError for T. */
+/** Computes f·v / T of features f [N, C], unit rows, with their slots v [N, C] and with noise
+ *  [m, C]. Throws ShapeError, and RangeError for T. */
 export function similarities(f: Tensor, v: Tensor, noise: Tensor, T: number): Similarities {
   checkTemperature('similarities', T)
   return {
@@ -32,8 +34,8 @@ export function similarities(f: Tensor, v: Tensor, noise: Tensor, T: number): Si
   }
 }
 
-/** NCE of similarities for a constant c = log Z + log(m / n), of any shape that broadcasts to both -> []. The noise is one draw
- *  for the whole batch, where the original code draws anew for each feature. */
+/** The NCE loss of similarities -> []. The constant c = log Z + log(m / n) has any shape that
+ *  broadcasts to both. All features share one draw of noise; the original code draws for each. */
 export function nce(s: Similarities, c: Tensor): Tensor {
   const { own, noise } = checkValue('nce', 's', s, having('what similarities returns', 'own', 'noise'))
   checkTensor('nce', 'own', own)

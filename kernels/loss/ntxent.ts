@@ -1,24 +1,30 @@
-// NT-Xent, the normalised temperature-scaled cross entropy of SimCLR (https://arxiv.org/abs/2002.05709, Eq. 1).
+// NT-Xent, the normalised temperature-scaled cross entropy of SimCLR
+// (https://arxiv.org/abs/2002.05709, Eq. 1).
 //
-//   z = all 2N views, unit rows; view i's positive is the other view of its image     s_ij = z_i·z_j / T
+//   z = all 2N views, unit rows; view i's positive is the other view of its image
+//   s_ij = z_i·z_j / T
 //   loss = 1/2N Σ_i log(1 + exp(d_i)),  d_i = logsumexp_{j negative} s_ij - s_i,pos
-//   dz_i = 1/(2N T) Σ_j G_ij z_j,  G_ij = P_ij + P_ji for negatives, -(share_i + share_j) for the positive,
-//   where P_ij = exp(s_ij - logsumexp_all_i) and share_i = 1/(1 + exp(-d_i)) is what the negatives take from the positive
+//   dz_i = 1/(2N T) Σ_j G_ij z_j
+//   G_ij = P_ij + P_ji for negatives, -(share_i + share_j) for the positive
+//   with P_ij = exp(s_ij - logsumexp_all_i) and share_i = 1/(1 + exp(-d_i)), the softmax of all
+//   negatives of i together
 //
-// Keeping the negatives apart from the positive loses no digits when the loss is small. Nothing of size N^2 is stored:
-// kernels/similarity/pairs.ts streams the similarities, forward for each row's statistics and backward once more for G.
+// Negatives and the positive are kept apart, so that a small loss loses no digits. Nothing of size
+// N^2 is stored: kernels/similarity/ computes the similarities tile by tile, once in the forward
+// pass for each row's statistics and once in the backward pass for G.
 
 import { type Op, type Run, type Shape, type Tensor, dim, elementwise, flatIndex, kernel, op } from '../op.ts'
 import { lines } from '../wgsl/lines.ts'
 import { zeroTimes } from '../wgsl/nan.ts'
-import { pullApart, pullRows } from '../similarity/pairs-backward.ts'
+import { pairsBackward, weightedSumOfRows } from '../similarity/pairs-backward.ts'
 import { runStatistics, statistics } from '../similarity/row-statistics.ts'
 import { type Pairs, type Unit, isUnit, pairParams, pairsOf, unitRows } from '../similarity/pairs.ts'
+import { lowest } from '../wgsl/lowest.ts'
 import { log1pUnit, preciseLog } from '../wgsl/pointwise.ts'
-import { tiled } from '../similarity/tiles.ts'
+import { pairTiles } from '../similarity/tiles.ts'
 
-const statisticsKernel = tiled(
-  ({ head, entry, enter, score }) => kernel`
+const statisticsKernel = pairTiles(
+  ({ head, entry, prologue, score }) => kernel`
   ${head}
   @group(0) @binding(0) var<storage, read>       rows:    array<f32>; // [D, 2V]
   @group(0) @binding(1) var<storage, read>       columns: array<f32>; // [D, 2V]
@@ -36,21 +42,22 @@ const statisticsKernel = tiled(
 
   @compute @workgroup_size(THREADS)
   fn ntxentStatistics(${entry}, @builtin(workgroup_id) group: vec3u) {
-    ${enter}
-    statistics(group.x, team);
+    ${prologue}
+    statistics(group.x, subgroup);
   }
 `,
 )
 
-// Planes of what is known of each row: its loss; the logsumexp that its negatives' weights are relative to; its pull on the
-// positive; and its similarity to it.
+// Four planes per row: its loss; the logsumexp that its negatives' weights are relative to; its
+// gradient with respect to the positive, negated; and the similarity to the positive.
 const rowsKernel = kernel`
   struct Params { N: u32, view: u32, D: u32, blocks: u32, scale: f32, decoupled: u32 }
-  @group(0) @binding(0) var<storage, read>       zT:      array<f32>; // [D, 2V]
-  @group(0) @binding(1) var<storage, read>       partial: array<f32>; // [2, blocks, 2V]
-  @group(0) @binding(2) var<storage, read_write> found:   array<f32>; // [loss | lse | share | positive, 2V]
-  @group(0) @binding(3) var<uniform>             p:       Params;
+  @group(0) @binding(0) var<storage, read>       zT:       array<f32>; // [D, 2V]
+  @group(0) @binding(1) var<storage, read>       partial:  array<f32>; // [2, blocks, 2V]
+  @group(0) @binding(2) var<storage, read_write> rowStats: array<f32>; // [loss | lse | share | positive, 2V]
+  @group(0) @binding(3) var<uniform>             p:        Params;
   ${flatIndex}
+  ${lowest}
   ${log1pUnit}
   ${preciseLog}
   ${zeroTimes}
@@ -59,34 +66,37 @@ const rowsKernel = kernel`
     let i = flat(id, groups);
     let rows = 2u * p.view;
     if (i >= rows) { return; }
-    var top = -0x1.fffffep+127f;
+    var top = LOWEST;
     for (var b = 0u; b < p.blocks; b++) { top = max(top, partial[b * rows + i]); }
     var sum = 0.0;
-    for (var b = 0u; b < p.blocks; b++) { sum += partial[(p.blocks + b) * rows + i] * exp(partial[b * rows + i] - top); }
+    for (var b = 0u; b < p.blocks; b++) {
+      sum += partial[(p.blocks + b) * rows + i] * exp(partial[b * rows + i] - top);
+    }
     let positive = select(i + p.view, i - p.view, i >= p.view);
     var s = 0.0;
-    for (var c = 0u; c < p.D; c++) { s = fma(zT[c * rows + i], zT[c * rows + positive], s); } // as tiles add up
+    // In the order in which tiles add up.
+    for (var c = 0u; c < p.D; c++) { s = fma(zT[c * rows + i], zT[c * rows + positive], s); }
     s *= p.scale;
-    let alone = p.N == 1u || min(i, positive) >= p.N; // N = 1, or padding: there are no negatives
-    let d = top - s + preciseLog(sum); // in this order: similarities of some hundreds hide digits
+    let alone = p.N == 1u || min(i, positive) >= p.N; // no negatives: N = 1, or padding
+    let d = top - s + preciseLog(sum); // in this order: similarities in the hundreds hide digits
     var loss = d;
     var lse = top + preciseLog(sum);
     var share = 1.0;
     if (p.decoupled == 0u) {
-      // Of an infinite positive the difference above is NaN, which d may not tell.
+      // An infinite positive makes d NaN, but max and abs may hide that.
       loss = max(d, 0.0) + log1pUnit(exp(-abs(d))) + zeroTimes(s);
       lse = s + loss;
       share = select(exp(d) / (1.0 + exp(d)), 1.0 / (1.0 + exp(-d)), d > 0.0);
     }
-    found[i] = select(loss, zeroTimes(s), alone);
-    found[rows + i] = select(lse, s, alone);
-    found[2u * rows + i] = select(share, 0.0, alone);
-    found[3u * rows + i] = s;
+    rowStats[i] = select(loss, zeroTimes(s), alone);
+    rowStats[rows + i] = select(lse, s, alone);
+    rowStats[2u * rows + i] = select(share, 0.0, alone);
+    rowStats[3u * rows + i] = s;
   }
 `
 
-// The mean is taken about the first loss, so that what rounds is only how they differ; about 0 where
-// that loss is not finite.
+// mean = base + Σ (loss - base) / count, with the first loss as base, so that only differences are
+// rounded. The base is 0 where the first loss is not finite.
 const meanKernel = kernel`
   struct Params { N: u32, view: u32, rows: u32 }
   @group(0) @binding(0) var<storage, read>       losses: array<f32>; // [rows], N of every V count
@@ -106,65 +116,71 @@ const meanKernel = kernel`
   }
 `
 
-const pullKernel = tiled(
-  ({ head, entry, enter, score, pull }) => kernel`
+const weightedSumKernel = pairTiles(
+  ({ head, entry, prologue, score, weightedSum }) => kernel`
   ${head}
-  @group(0) @binding(0) var<storage, read>       rows:    array<f32>; // [D, 2V]
-  @group(0) @binding(1) var<storage, read>       columns: array<f32>; // [D, 2V]
-  @group(0) @binding(2) var<storage, read>       pulled:  array<f32>; // [2V, D]
-  @group(0) @binding(3) var<storage, read>       found:   array<f32>; // [loss | lse | share | ..., 2V]
-  @group(0) @binding(4) var<storage, read_write> partial: array<f32>; // [splits, D padded to 8, 2V]
-  @group(0) @binding(5) var<uniform>             p:       Params;
+  @group(0) @binding(0) var<storage, read>       rows:     array<f32>; // [D, 2V]
+  @group(0) @binding(1) var<storage, read>       columns:  array<f32>; // [D, 2V]
+  @group(0) @binding(2) var<storage, read>       values:   array<f32>; // [2V, D]
+  @group(0) @binding(3) var<storage, read>       rowStats: array<f32>; // [loss | lse | share | ..., 2V]
+  @group(0) @binding(4) var<storage, read_write> partial:  array<f32>; // [splits, D padded to 8, 2V]
+  @group(0) @binding(5) var<uniform>             p:        Params;
   ${pairParams}
   ${score}
-  ${pull}
+  ${weightedSum}
 
   var<private> lse: vec4f = vec4f();
   var<private> shares: vec4f = vec4f(); // of both views of the image
   fn prepare(i: vec4u) {
     for (var r = 0u; r < 4u; r++) {
-      lse[r] = found[p.rows + i[r]];
-      shares[r] = found[2u * p.rows + i[r]] + found[2u * p.rows + (i[r] + p.view) % p.rows];
+      lse[r] = rowStats[p.rows + i[r]];
+      shares[r] = rowStats[2u * p.rows + i[r]] + rowStats[2u * p.rows + (i[r] + p.view) % p.rows];
     }
   }
   fn weigh(i: vec4u, j: u32, s: vec4f) -> vec4f {
     let both = exists(i) & exists(vec4u(j));
-    let negative = select(vec4f(), exp(s - lse) + exp(s - found[p.rows + j]), both);
+    let negative = select(vec4f(), exp(s - lse) + exp(s - rowStats[p.rows + j]), both);
     return select(negative, select(-shares, vec4f(), i == vec4u(j)), image(i) == image(vec4u(j)));
   }
-  ${pullRows}
+  ${weightedSumOfRows}
 
   @compute @workgroup_size(THREADS)
-  fn ntxentPull(
+  fn ntxentWeightedSum(
     ${entry},
     @builtin(workgroup_id) group: vec3u,
     @builtin(num_workgroups) groups: vec3u,
   ) {
-    ${enter}
-    pullRows(group.y * groups.x + group.x, group.z, team);
+    ${prologue}
+    weightedSumOfRows(group.y * groups.x + group.x, group.z, subgroup);
   }
 `,
 )
 
-interface Options {
+interface ContrastAttrs {
   readonly temperature: number
   readonly normalized: boolean
 }
 
-/** What sets the relatives of NT-Xent apart: each row is compared only with the other view's rows (across), or its
- *  positive is left out of the sum (decoupled), and may then be weighed by `weigh`, which returns `found` anew. */
+/** A variant of NT-Xent. */
 export interface Kind {
+  /** Compares a row only with rows of the other view. */
   readonly across?: boolean
+  /** Leaves the positive out of the denominator. */
   readonly decoupled?: boolean
-  readonly weigh?: (run: Run, found: Tensor, pairs: Pairs) => Tensor
+  /** Returns `rowStats` with weights applied to the positives. */
+  readonly weigh?: (run: Run, rowStats: Tensor, pairs: Pairs) => Tensor
 }
 
-type Outputs = [loss: Tensor, z: Tensor, zT: Tensor, scale: Tensor, found: Tensor]
+type ContrastOutputs = [loss: Tensor, z: Tensor, zT: Tensor, scale: Tensor, rowStats: Tensor]
 
-/** The op `name` of two views, as its kind says. */
-export function contrast(name: string, kind: Kind): Op<[z1: Tensor, z2: Tensor], Outputs, Options> {
+/** Builds the op `name` of two views for one variant. */
+export function contrast(
+  name: string,
+  kind: Kind,
+): Op<[z1: Tensor, z2: Tensor], ContrastOutputs, ContrastAttrs> {
   const { across = false, decoupled = false, weigh } = kind
-  const layout = (attrs: Options, z1: Shape, z2: Shape) => pairsOf(name, attrs.temperature, z1, z2, across)
+  const layout = (attrs: ContrastAttrs, z1: Shape, z2: Shape) =>
+    pairsOf(name, attrs.temperature, z1, z2, across)
   return {
     name,
 
@@ -184,28 +200,29 @@ export function contrast(name: string, kind: Kind): Op<[z1: Tensor, z2: Tensor],
         params: { N, view, D, blocks: dim(partial.shape, 1), scale: 1 / T, decoupled: Number(decoupled) },
         groups: elementwise(2 * view),
       })
-      const found = weigh ? weigh(run, rows, pairs) : rows
-      return [meanOfRows(run, found, pairs), z, zT, scale, found]
+      const rowStats = weigh ? weigh(run, rows, pairs) : rows
+      return [meanOfRows(run, rowStats, pairs), z, zT, scale, rowStats]
     },
 
-    backward(run, attrs, [dloss], [z1, z2], [, z, zT, scale, found]) {
+    backward(run, attrs, [dloss], [z1, z2], [, z, zT, scale, rowStats]) {
       const pairs = layout(attrs, z1.shape, z2.shape)
       const factor = 1 / (2 * pairs.N * pairs.T)
-      return pullApart(
+      return pairsBackward(
         run,
-        pullKernel,
+        weightedSumKernel,
         pairs,
         { z, zT, scale },
-        { reads: [found], dloss, factor, normalized: attrs.normalized },
+        { reads: [rowStats], dloss, factor, normalized: attrs.normalized },
       )
     },
   }
 }
 
-/** The mean of the losses in the first plane of `found` [planes, rows], of which N of every `view` rows count -> []. */
-export function meanOfRows(run: Run, found: Tensor, { N, view }: Pick<Pairs, 'N' | 'view'>): Tensor {
-  const params = { N, view, rows: dim(found.shape, 1) }
-  const [loss] = run(meanKernel, { reads: [found], makes: [[]], params, groups: [1] })
+/** The mean of the losses, the first plane of `rowStats` [planes, rows] -> []. The first N of every
+ *  `view` rows count. */
+export function meanOfRows(run: Run, rowStats: Tensor, { N, view }: Pick<Pairs, 'N' | 'view'>): Tensor {
+  const params = { N, view, rows: dim(rowStats.shape, 1) }
+  const [loss] = run(meanKernel, { reads: [rowStats], makes: [[]], params, groups: [1] })
   return loss
 }
 
@@ -213,9 +230,9 @@ export function meanOfRows(run: Run, found: Tensor, { N, view }: Pick<Pairs, 'N'
 export const ntXentOp = contrast('ntXent', {})
 const applyNtXent = op(ntXentOp, 'z1', 'z2')
 
-/** The mean NT-Xent loss of two views z1 [N, D] and z2 [N, D] of N images -> [], at a temperature above 0. Rows are
- *  normalised inside unless `normalized` says that they are unit already; a zero row gets no gradient. Equals
- *  log(2N - 1) when all rows are equal, 0 for N = 1; NaN or infinity in any row makes it NaN. Memory is O(N D). Throws
- *  ShapeError, and RangeError for the temperature. */
+/** The mean NT-Xent loss of two views z1 [N, D] and z2 [N, D] of N images -> [], at a temperature
+ *  above 0. Rows are normalised inside unless `normalized`; a zero row gets no gradient. Equals
+ *  log(2N - 1) when all rows are equal, 0 for N = 1. NaN or infinity in any row makes it NaN.
+ *  Memory is O(N D). Throws ShapeError, and RangeError for the temperature. */
 export const ntXent = (z1: Tensor, z2: Tensor, temperature: number, options: Unit = {}) =>
   applyNtXent({ temperature, normalized: isUnit('ntXent', options) }, z1, z2)

@@ -1,13 +1,16 @@
-// The pairwise sigmoid loss of SigLIP (Zhai et al. 2023, https://arxiv.org/abs/2303.15343, Algorithm 1): every pair of a row of
-// z1 and a row of z2 is a classification of its own, match or no match, so that no row needs a sum over the others.
+// The pairwise sigmoid loss of SigLIP (Zhai et al. 2023, https://arxiv.org/abs/2303.15343,
+// Algorithm 1). Every pair of a row of z1 and a row of z2 is a classification of its own, match or
+// no match, so that no row needs a sum over the others.
 //
-//   x_nm = t z1_n·z2_m + b,  t = exp(t')     y_nm = 1 where n = m, else -1     loss = 1/N Σ_nm softplus(-y_nm x_nm)
-//   g_nm = -y_nm σ(-y_nm x_nm):  dz1_n = t/N Σ_m g_nm z2_m,  dt' = t/N Σ g_nm z1_n·z2_m,  db = 1/N Σ g_nm
+//   x_nm = t z1_n·z2_m + b,  t = exp(t')     y_nm = 1 where n = m, else -1
+//   loss = 1/N Σ_nm softplus(-y_nm x_nm)
+//   g_nm = -y_nm σ(-y_nm x_nm)
+//   dz1_n = t/N Σ_m g_nm z2_m,  dt' = t/N Σ g_nm z1_n·z2_m,  db = 1/N Σ g_nm
 
 import { type Op, type Run, type Tensor, ShapeError, folded, kernel, op, show, wgsl } from '../op.ts'
-import { columnShares } from '../similarity/split-columns.ts'
+import { splitColumns } from '../similarity/split-columns.ts'
 import { lines } from '../wgsl/lines.ts'
-import { pullApart, pullRows } from '../similarity/pairs-backward.ts'
+import { pairsBackward, weightedSumOfRows } from '../similarity/pairs-backward.ts'
 import {
   type Pairs,
   type Unit,
@@ -18,10 +21,12 @@ import {
   unitRows,
 } from '../similarity/pairs.ts'
 import { log1pUnit } from '../wgsl/pointwise.ts'
-import { tiled } from '../similarity/tiles.ts'
+import { fourRows, pairTiles } from '../similarity/tiles.ts'
 
 const pair = wgsl`
-  fn label(i: vec4u, j: u32) -> vec4f { return select(vec4f(-1.0), vec4f(1.0), image(i) == image(vec4u(j))); }
+  fn label(i: vec4u, j: u32) -> vec4f {
+    return select(vec4f(-1.0), vec4f(1.0), image(i) == image(vec4u(j)));
+  }
   fn logit(s: vec4f) -> vec4f { return exp(logScale[0]) * s + bias[0]; }
   fn gradient(y: vec4f, x: vec4f) -> vec4f { // -y / (1 + exp(y x)), safe for any x
     let e = exp(-abs(x));
@@ -29,8 +34,8 @@ const pair = wgsl`
   }
 `
 
-const sumsKernel = tiled(
-  ({ head, entry, enter, score }) => kernel`
+const sumsKernel = pairTiles(
+  ({ head, entry, prologue, score }) => kernel`
   ${head}
   @group(0) @binding(0) var<storage, read>       rows:     array<f32>; // [D, 2V]
   @group(0) @binding(1) var<storage, read>       columns:  array<f32>; // [D, 2V]
@@ -40,6 +45,7 @@ const sumsKernel = tiled(
   @group(0) @binding(5) var<uniform>             p:        Params;
   ${pairParams}
   ${score}
+  ${fourRows}
   ${pair}
   ${log1pUnit}
 
@@ -49,15 +55,15 @@ const sumsKernel = tiled(
     @builtin(workgroup_id) group: vec3u,
     @builtin(num_workgroups) groups: vec3u,
   ) {
-    ${enter}
+    ${prologue}
     let row = (group.y * groups.x + group.x) * ROWS;
-    if (row >= p.view) { return; } // a dispatch may end with tiles too many
+    if (row >= p.view) { return; } // a dispatch may have a few tiles more
     let own = groupOf(thread);
-    let i = vec4u(row + own * 4u) + vec4u(0u, 1u, 2u, 3u);
+    let i = fourRows(row + own * 4u);
     let begin = p.view + group.z * p.span;
     var total = array<vec4f, 3>();
     for (var column = begin; column < min(begin + p.span, p.rows); column += COLUMNS) {
-      score(row, column, team);
+      score(row, column, subgroup);
       for (var k = 0u; k < COLUMNS / SLICES; k++) {
         let c = k * SLICES + sliceOf(thread);
         let s = tileAt(c, own);
@@ -73,14 +79,17 @@ const sumsKernel = tiled(
       }
       fence();
     }
-    for (var k = 0u; k < 3u; k++) { setTile(8u * k, thread, total[k]); } // the tile's memory serves to exchange
+    // Threads exchange sums through the tile's memory.
+    for (var k = 0u; k < 3u; k++) { setTile(8u * k, thread, total[k]); }
     fence();
     if (thread >= GROUPS) { return; }
     for (var other = thread + GROUPS; other < THREADS; other += GROUPS) {
       for (var k = 0u; k < 3u; k++) { total[k] += tileAt(8u * k, other); }
     }
     for (var k = 0u; k < 3u; k++) {
-      for (var r = 0u; r < 4u; r++) { sums[(k * p.blocks + group.z) * p.view + i[r]] = total[k][r]; }
+      for (var r = 0u; r < 4u; r++) {
+        sums[(k * p.blocks + group.z) * p.view + i[r]] = total[k][r];
+      }
     }
   }
 `,
@@ -96,8 +105,11 @@ const totalKernel = kernel`
   @compute @workgroup_size(64)
   fn sigLipTotal(@builtin(local_invocation_index) lane: u32) {
     var own = vec3f();
-    for (var e = lane; e < p.count; e += 64u) { own += vec3f(sums[e], sums[p.count + e], sums[2u * p.count + e]); }
-    let total = vec3f(lineSum(lane, own.x), lineSum(lane, own.y), lineSum(lane, own.z)) * p.perImage;
+    for (var e = lane; e < p.count; e += 64u) {
+      own += vec3f(sums[e], sums[p.count + e], sums[2u * p.count + e]);
+    }
+    let all = vec3f(lineSum(lane, own.x), lineSum(lane, own.y), lineSum(lane, own.z));
+    let total = all * p.perImage;
     if (lane > 0u) { return; }
     loss[0] = total.x;
     slopes[0] = total.y;
@@ -105,35 +117,35 @@ const totalKernel = kernel`
   }
 `
 
-const pullKernel = tiled(
-  ({ head, entry, enter, score, pull }) => kernel`
+const weightedSumKernel = pairTiles(
+  ({ head, entry, prologue, score, weightedSum }) => kernel`
   ${head}
   @group(0) @binding(0) var<storage, read>       rows:     array<f32>; // [D, 2V]
   @group(0) @binding(1) var<storage, read>       columns:  array<f32>; // [D, 2V]
-  @group(0) @binding(2) var<storage, read>       pulled:   array<f32>; // [2V, D]
+  @group(0) @binding(2) var<storage, read>       values:   array<f32>; // [2V, D]
   @group(0) @binding(3) var<storage, read>       logScale: array<f32>; // []
   @group(0) @binding(4) var<storage, read>       bias:     array<f32>; // []
   @group(0) @binding(5) var<storage, read_write> partial:  array<f32>; // [splits, D padded to 8, 2V]
   @group(0) @binding(6) var<uniform>             p:        Params;
   ${pairParams}
   ${score}
-  ${pull}
+  ${weightedSum}
   ${pair}
   fn prepare(i: vec4u) {}
   fn weigh(i: vec4u, j: u32, s: vec4f) -> vec4f {
     let g = gradient(label(i, j), logit(s)) * exp(logScale[0]);
     return select(vec4f(), g, exists(i) & exists(vec4u(j)));
   }
-  ${pullRows}
+  ${weightedSumOfRows}
 
   @compute @workgroup_size(THREADS)
-  fn sigLipPull(
+  fn sigLipWeightedSum(
     ${entry},
     @builtin(workgroup_id) group: vec3u,
     @builtin(num_workgroups) groups: vec3u,
   ) {
-    ${enter}
-    pullRows(group.y * groups.x + group.x, group.z, team);
+    ${prologue}
+    weightedSumOfRows(group.y * groups.x + group.x, group.z, subgroup);
   }
 `,
 )
@@ -155,13 +167,13 @@ interface Attrs {
   readonly normalized: boolean
 }
 
-type Inputs = [z1: Tensor, z2: Tensor, logScale: Tensor, bias: Tensor]
-type Outputs = [loss: Tensor, z: Tensor, zT: Tensor, scale: Tensor, slopes: Tensor]
+type SigLipInputs = [z1: Tensor, z2: Tensor, logScale: Tensor, bias: Tensor]
+type SigLipOutputs = [loss: Tensor, z: Tensor, zT: Tensor, scale: Tensor, slopes: Tensor]
 
-/** Sums of the rows of z1 over shares of z2's: [loss | g s | g, splits, V]. */
+/** Sums each row of z1 over every split of z2's rows: [loss | g s | g, splits, V]. */
 function runSums(run: Run, pairs: Pairs, zT: Tensor, scalars: readonly Tensor[]): Tensor {
   const { view } = pairs
-  const { tiles, splits, span } = columnShares(run, { rows: view, columns: view, enough: 1024 })
+  const { tiles, splits, span } = splitColumns(run, { rows: view, columns: view, enough: 1024 })
   const [sums] = run(sumsKernel(run), {
     reads: [zT, zT, ...scalars],
     makes: [[3, splits, view]],
@@ -172,7 +184,7 @@ function runSums(run: Run, pairs: Pairs, zT: Tensor, scalars: readonly Tensor[])
 }
 
 /** Exported for its test. */
-export const sigLipOp: Op<Inputs, Outputs, Attrs> = {
+export const sigLipOp: Op<SigLipInputs, SigLipOutputs, Attrs> = {
   name: 'sigLip',
 
   shape(_, z1, z2, ...scalars) {
@@ -198,22 +210,23 @@ export const sigLipOp: Op<Inputs, Outputs, Attrs> = {
   backward(run, { normalized }, [dloss], [z1, z2, logScale, bias], [, z, zT, scale, slopes]) {
     const pairs = pairsOf('sigLip', 1, z1.shape, z2.shape, true)
     const reads = [logScale, bias]
-    const pulled = pullApart(
+    const gradients = pairsBackward(
       run,
-      pullKernel,
+      weightedSumKernel,
       pairs,
       { z, zT, scale },
       { reads, dloss, factor: 1 / pairs.N, normalized },
     )
     const scalars = run(slopesKernel, { reads: [slopes, logScale, dloss], makes: [[], []], groups: [1] })
-    return [...pulled, ...scalars]
+    return [...gradients, ...scalars]
   },
 }
 
 const applySigLip = op(sigLipOp, 'z1', 'z2', 'logScale', 'bias')
 
-/** SigLIP's loss of z1 [N, D] and z2 [N, D], row n belonging to row n, with the learnt log scale t' [] and bias b [] (the paper
- *  starts them at log 10 and -10) -> []; differentiable in all four. Rows are normalised inside unless `normalized`.
- *  Equals N softplus(0) = N log 2 when t z1·z2 + b is 0 for all pairs. Throws ShapeError. */
+/** SigLIP's loss of z1 [N, D] and z2 [N, D], whose rows n are pairs, with the learnt log scale t'
+ *  [] and bias b [] (log 10 and -10 at the start in the paper) -> []. Differentiable in all four.
+ *  Rows are normalised inside unless `normalized`. Equals N softplus(0) = N log 2 when t z1·z2 + b
+ *  is 0 for all pairs. Throws ShapeError. */
 export const sigLip = (z1: Tensor, z2: Tensor, logScale: Tensor, bias: Tensor, options: Unit = {}) =>
   applySigLip({ normalized: isUnit('sigLip', options) }, z1, z2, logScale, bias)

@@ -1,9 +1,11 @@
-// Supervised contrastive learning (Khosla et al. 2020, https://arxiv.org/abs/2004.11362, Eq. 2, L_out): every row of an
-// image's class is a positive.
+// Supervised contrastive learning (Khosla et al. 2020, https://arxiv.org/abs/2004.11362, Eq. 2,
+// L_out): every row of an image's class is a positive.
 //
-//   loss = 1/2N Σ_i (logsumexp_{a≠i} s_ia - 1/|P(i)| Σ_{p in P(i)} s_ip),  P(i) the other rows with i's label; the image's
-//   other view is always one. An image without a label, -1, is a class by itself.
+//   loss = 1/2N Σ_i (logsumexp_{a≠i} s_ia - 1/|P(i)| Σ_{p in P(i)} s_ip)
+//   P(i) = the other rows with i's label; the image's other view is always one of them
 //   G_ij = P_ij + P_ji - (2/|P(i)| where the labels agree),  P_ij = exp(s_ij - logsumexp_i)
+//
+// An image without a label, -1, is a class of its own.
 
 import {
   type Op,
@@ -20,23 +22,24 @@ import {
 import { type Indices, NO_INDEX, asIntegers, checkIndices, isTensor } from '../wgsl/indices.ts'
 import { flatNumbers } from '../numbers.ts'
 import { meanOfRows } from './ntxent.ts'
-import { pullApart, pullRows } from '../similarity/pairs-backward.ts'
+import { pairsBackward, weightedSumOfRows } from '../similarity/pairs-backward.ts'
 import { runStatistics, statistics } from '../similarity/row-statistics.ts'
 import { type Unit, isUnit, pairParams, pairsOf, unitRows } from '../similarity/pairs.ts'
+import { lowest } from '../wgsl/lowest.ts'
 import { preciseLog } from '../wgsl/pointwise.ts'
-import { tiled } from '../similarity/tiles.ts'
+import { pairTiles } from '../similarity/tiles.ts'
 import { checkTensor } from '../options.ts'
 
-/** Whether rows of images n with these labels are of the class of image m. A row without a
- *  label, -1, is of its own image's. */
+/** WGSL of `sameClass(own, n, label, m)`: true where rows of images n with the labels `own` have
+ *  the class of image m with `label`. A row with the label -1 has only its own image's class. */
 const sameClass = wgsl`
   fn sameClass(own: vec4i, n: vec4u, label: i32, m: u32) -> vec4<bool> {
     return (own == vec4i(label)) & ((own != vec4i(-1)) | (n == vec4u(m)));
   }
 `
 
-const statisticsKernel = tiled(
-  ({ head, entry, enter, score }) => kernel`
+const statisticsKernel = pairTiles(
+  ({ head, entry, prologue, score }) => kernel`
   ${head}
   @group(0) @binding(0) var<storage, read>       rows:    array<f32>; // [D, 2V]
   @group(0) @binding(1) var<storage, read>       columns: array<f32>; // [D, 2V]
@@ -52,7 +55,9 @@ const statisticsKernel = tiled(
     return vec4i(labels[n.x], labels[n.y], labels[n.z], labels[n.w]);
   }
   ${sameClass}
-  fn counts(i: vec4u, j: u32) -> vec4<bool> { return exists(i) & exists(vec4u(j)) & (i != vec4u(j)); }
+  fn counts(i: vec4u, j: u32) -> vec4<bool> {
+    return exists(i) & exists(vec4u(j)) & (i != vec4u(j));
+  }
   fn extra(i: vec4u, j: u32, s: vec4f) -> vec4f { // the similarities of positives
     let other = image(vec4u(j)).x;
     let same = sameClass(labelsOf(i), image(i), labels[min(other, p.N - 1u)], other);
@@ -62,19 +67,20 @@ const statisticsKernel = tiled(
 
   @compute @workgroup_size(THREADS)
   fn supConStatistics(${entry}, @builtin(workgroup_id) group: vec3u) {
-    ${enter}
-    statistics(group.x, team);
+    ${prologue}
+    statistics(group.x, subgroup);
   }
 `,
 )
 
 const rowsKernel = kernel`
   struct Params { N: u32, view: u32, blocks: u32, noIndex: i32, nan: f32 }
-  @group(0) @binding(0) var<storage, read>       partial: array<f32>; // [top | sum | of positives, blocks, 2V]
-  @group(0) @binding(1) var<storage, read>       labels:  array<i32>; // [N]
-  @group(0) @binding(2) var<storage, read_write> found:   array<f32>; // [loss | lse | 2 / |P|, 2V]
-  @group(0) @binding(3) var<uniform>             p:       Params;
+  @group(0) @binding(0) var<storage, read>       partial:  array<f32>; // [top | sum | extra, blocks, 2V]
+  @group(0) @binding(1) var<storage, read>       labels:   array<i32>; // [N]
+  @group(0) @binding(2) var<storage, read_write> rowStats: array<f32>; // [loss | lse | 2 / |P|, 2V]
+  @group(0) @binding(3) var<uniform>             p:        Params;
   ${flatIndex}
+  ${lowest}
   ${preciseLog}
   @compute @workgroup_size(64)
   fn supConRows(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
@@ -82,7 +88,7 @@ const rowsKernel = kernel`
     let rows = 2u * p.view;
     if (i >= rows) { return; }
     let n = select(i, i - p.view, i >= p.view);
-    var top = -0x1.fffffep+127f;
+    var top = LOWEST;
     for (var b = 0u; b < p.blocks; b++) { top = max(top, partial[b * rows + i]); }
     var sum = 0.0;
     var positives = 0.0;
@@ -93,27 +99,30 @@ const rowsKernel = kernel`
     let lse = top + preciseLog(sum);
     let label = labels[min(n, p.N - 1u)];
     var many = 0u; // rows with the label
-    for (var m = 0u; m < p.N; m++) { many += select(0u, 2u, labels[m] == label && (label != -1 || m == n)); }
+    for (var m = 0u; m < p.N; m++) {
+      many += select(0u, 2u, labels[m] == label && (label != -1 || m == n));
+    }
     let share = 1.0 / f32(many - 1u);
-    found[i] = select(select(top - positives * share + preciseLog(sum), p.nan, label == p.noIndex), 0.0, n >= p.N);
-    found[rows + i] = select(lse, 0.0, n >= p.N);
-    found[2u * rows + i] = 2.0 * share;
+    let loss = top - positives * share + preciseLog(sum);
+    rowStats[i] = select(select(loss, p.nan, label == p.noIndex), 0.0, n >= p.N);
+    rowStats[rows + i] = select(lse, 0.0, n >= p.N);
+    rowStats[2u * rows + i] = 2.0 * share;
   }
 `
 
-const pullKernel = tiled(
-  ({ head, entry, enter, score, pull }) => kernel`
+const weightedSumKernel = pairTiles(
+  ({ head, entry, prologue, score, weightedSum }) => kernel`
   ${head}
-  @group(0) @binding(0) var<storage, read>       rows:    array<f32>; // [D, 2V]
-  @group(0) @binding(1) var<storage, read>       columns: array<f32>; // [D, 2V]
-  @group(0) @binding(2) var<storage, read>       pulled:  array<f32>; // [2V, D]
-  @group(0) @binding(3) var<storage, read>       found:   array<f32>; // [loss | lse | 2 / |P|, 2V]
-  @group(0) @binding(4) var<storage, read>       labels:  array<i32>; // [N]
-  @group(0) @binding(5) var<storage, read_write> partial: array<f32>; // [splits, D padded to 8, 2V]
-  @group(0) @binding(6) var<uniform>             p:       Params;
+  @group(0) @binding(0) var<storage, read>       rows:     array<f32>; // [D, 2V]
+  @group(0) @binding(1) var<storage, read>       columns:  array<f32>; // [D, 2V]
+  @group(0) @binding(2) var<storage, read>       values:   array<f32>; // [2V, D]
+  @group(0) @binding(3) var<storage, read>       rowStats: array<f32>; // [loss | lse | 2 / |P|, 2V]
+  @group(0) @binding(4) var<storage, read>       labels:   array<i32>; // [N]
+  @group(0) @binding(5) var<storage, read_write> partial:  array<f32>; // [splits, D padded to 8, 2V]
+  @group(0) @binding(6) var<uniform>             p:        Params;
   ${pairParams}
   ${score}
-  ${pull}
+  ${weightedSum}
 
   var<private> lse: vec4f = vec4f();
   var<private> share: vec4f = vec4f();
@@ -121,27 +130,27 @@ const pullKernel = tiled(
   ${sameClass}
   fn prepare(i: vec4u) {
     for (var r = 0u; r < 4u; r++) {
-      lse[r] = found[p.rows + i[r]];
-      share[r] = found[2u * p.rows + i[r]];
+      lse[r] = rowStats[p.rows + i[r]];
+      share[r] = rowStats[2u * p.rows + i[r]];
       own[r] = labels[min(image(i)[r], p.N - 1u)];
     }
   }
   fn weigh(i: vec4u, j: u32, s: vec4f) -> vec4f {
     let other = image(vec4u(j)).x;
     let same = sameClass(own, image(i), labels[min(other, p.N - 1u)], other);
-    let weight = exp(s - lse) + exp(s - found[p.rows + j]) - select(vec4f(), share, same);
+    let weight = exp(s - lse) + exp(s - rowStats[p.rows + j]) - select(vec4f(), share, same);
     return select(vec4f(), weight, exists(i) & exists(vec4u(j)) & (i != vec4u(j)));
   }
-  ${pullRows}
+  ${weightedSumOfRows}
 
   @compute @workgroup_size(THREADS)
-  fn supConPull(
+  fn supConWeightedSum(
     ${entry},
     @builtin(workgroup_id) group: vec3u,
     @builtin(num_workgroups) groups: vec3u,
   ) {
-    ${enter}
-    pullRows(group.y * groups.x + group.x, group.z, team);
+    ${prologue}
+    weightedSumOfRows(group.y * groups.x + group.x, group.z, subgroup);
   }
 `,
 )
@@ -151,11 +160,11 @@ interface Attrs {
   readonly normalized: boolean
 }
 
-type Inputs = [z1: Tensor, z2: Tensor, labels: Tensor]
-type Outputs = [loss: Tensor, z: Tensor, zT: Tensor, scale: Tensor, found: Tensor]
+type SupConInputs = [z1: Tensor, z2: Tensor, labels: Tensor]
+type SupConOutputs = [loss: Tensor, z: Tensor, zT: Tensor, scale: Tensor, rowStats: Tensor]
 
 /** Exported for its test. */
-export const supConOp: Op<Inputs, Outputs, Attrs> = {
+export const supConOp: Op<SupConInputs, SupConOutputs, Attrs> = {
   name: 'supCon',
   accepts: ['f32', 'f32', 'index'],
 
@@ -172,21 +181,21 @@ export const supConOp: Op<Inputs, Outputs, Attrs> = {
     const unit = unitRows(run, z1, z2, pairs, normalized)
     const classes = asIntegers(run, labels)
     const partial = runStatistics(run, statisticsKernel, pairs, unit, { reads: [classes], planes: 3 })
-    const [found] = run(rowsKernel, {
+    const [rowStats] = run(rowsKernel, {
       reads: [partial, classes],
       makes: [[3, 2 * view]],
       params: { N, view, blocks: dim(partial.shape, 1), noIndex: NO_INDEX, nan: NaN },
       groups: elementwise(2 * view),
     })
-    return [meanOfRows(run, found, pairs), unit.z, unit.zT, unit.scale, found]
+    return [meanOfRows(run, rowStats, pairs), unit.z, unit.zT, unit.scale, rowStats]
   },
 
-  backward(run, { temperature, normalized }, [dloss], [z1, z2, labels], [, z, zT, scale, found]) {
+  backward(run, { temperature, normalized }, [dloss], [z1, z2, labels], [, z, zT, scale, rowStats]) {
     const pairs = pairsOf('supCon', temperature, z1.shape, z2.shape, false)
-    const reads = [found, asIntegers(run, labels)]
+    const reads = [rowStats, asIntegers(run, labels)]
     const factor = 1 / (2 * pairs.N * temperature)
     return [
-      ...pullApart(run, pullKernel, pairs, { z, zT, scale }, { reads, dloss, factor, normalized }),
+      ...pairsBackward(run, weightedSumKernel, pairs, { z, zT, scale }, { reads, dloss, factor, normalized }),
       null,
     ]
   },
@@ -194,12 +203,12 @@ export const supConOp: Op<Inputs, Outputs, Attrs> = {
 
 const applySupCon = op(supConOp, 'z1', 'z2', 'labels')
 
-/** The supervised contrastive loss of two views z1 [N, D] and z2 [N, D] of images with labels
- *  [N] -> [], at a temperature above 0, without the factor T / T_base of its authors' code;
- *  labels carry no gradient. Rows are normalised inside unless `normalized`. An image with the
- *  label -1 is unlabelled, and a class by itself. With all labels different it is NT-Xent;
- *  log(2N - 1) when all rows are equal. A label in an f32 tensor that is not whole, or beyond
- *  2^31, makes the loss NaN. Throws ShapeError, RangeError, also for such a label in an array. */
+/** The supervised contrastive loss of two views z1 [N, D] and z2 [N, D] of images with labels [N]
+ *  -> [], at a temperature above 0, without the factor T / T_base of its authors' code. Labels get
+ *  no gradient. Rows are normalised inside unless `normalized`. An image with the label -1 is a
+ *  class of its own. Equals NT-Xent when all labels differ, log(2N - 1) when all rows are equal. A
+ *  label in an f32 tensor that is not whole, or beyond 2^31, makes the loss NaN; in an array it
+ *  throws RangeError. Throws ShapeError, RangeError. */
 export function supCon(z1: Tensor, z2: Tensor, labels: Indices, temperature: number, options: Unit = {}) {
   const normalized = isUnit('supCon', options)
   checkTensor('supCon', 'z1', z1)

@@ -1,4 +1,4 @@
-// The sum of two gradients: what the tape needs where a tensor was used more than once.
+// Adds two gradients of a tensor that was used more than once.
 
 import { type Run, type Tensor, ShapeError, elementwise, flatIndex, kernel, show, sizeOf } from '../op.ts'
 import { byWidth, widthOf } from '../wgsl/widths.ts'

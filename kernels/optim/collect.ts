@@ -1,6 +1,6 @@
-// Gathers the gradients of many parameters, each a tensor of its own or the sum of two, into one flat buffer, seven or three
-// a dispatch: as many as eight storage buffers, which every device allows, leave room for. A copy command each would end the
-// compute pass and wait for the one before.
+// Gathers the gradients of many parameters into one flat buffer. Each is a tensor, or the sum of
+// two. One dispatch takes seven tensors or three sums: every device allows eight storage buffers.
+// Copy commands would end the compute pass, and each would wait for the one before.
 
 import {
   type Kernel,
@@ -14,7 +14,7 @@ import {
 } from '../op.ts'
 import { byWidth, widthOf } from '../wgsl/widths.ts'
 
-const MOST = 7
+const PARTS = 7
 const GROUP = 64 // threads, each with one or four numbers
 
 const collectKernel = byWidth(
@@ -32,10 +32,10 @@ const collectKernel = byWidth(
   @group(0) @binding(4) var<storage, read>       part4: array<F>;
   @group(0) @binding(5) var<storage, read>       part5: array<F>;
   @group(0) @binding(6) var<storage, read>       part6: array<F>;
-  @group(0) @binding(7) var<storage, read_write> whole:   array<F>;
-  @group(0) @binding(8) var<uniform>             p: Params;
+  @group(0) @binding(7) var<storage, read_write> whole: array<F>;
+  @group(0) @binding(8) var<uniform>             p:     Params;
   ${flatIndex}
-  // A part has whole workgroups to itself: those before number 'end' that no part before it has.
+  // Each part has whole workgroups: those before its 'end' and not before the previous one's.
   @compute @workgroup_size(64)
   fn collect(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
     let i = flat(id, groups);
@@ -74,14 +74,14 @@ const sumsKernel = byWidth(
     end0: u32, end1: u32, end2: u32, size0: u32, size1: u32, size2: u32, to0: u32, to1: u32, to2: u32,
   }
   ${types}
-  @group(0) @binding(0) var<storage, read>       a0: array<F>;
-  @group(0) @binding(1) var<storage, read>       b0: array<F>;
-  @group(0) @binding(2) var<storage, read>       a1: array<F>;
-  @group(0) @binding(3) var<storage, read>       b1: array<F>;
-  @group(0) @binding(4) var<storage, read>       a2: array<F>;
-  @group(0) @binding(5) var<storage, read>       b2: array<F>;
+  @group(0) @binding(0) var<storage, read>       a0:    array<F>;
+  @group(0) @binding(1) var<storage, read>       b0:    array<F>;
+  @group(0) @binding(2) var<storage, read>       a1:    array<F>;
+  @group(0) @binding(3) var<storage, read>       b1:    array<F>;
+  @group(0) @binding(4) var<storage, read>       a2:    array<F>;
+  @group(0) @binding(5) var<storage, read>       b2:    array<F>;
   @group(0) @binding(6) var<storage, read_write> whole: array<F>;
-  @group(0) @binding(7) var<uniform>             p: Params;
+  @group(0) @binding(7) var<uniform>             p:     Params;
   ${flatIndex}
   @compute @workgroup_size(64)
   fn collectSums(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
@@ -100,17 +100,19 @@ const sumsKernel = byWidth(
 `,
 )
 
-/** One tensor, or two of one shape to be added, and where that goes in the flat buffer, in elements: a multiple of 64. */
+/** A gradient for the flat buffer. */
 export interface Piece {
+  /** One tensor, or two of one shape, which are added. */
   readonly tensors: readonly Tensor[]
+  /** Offset in the flat buffer in elements, a multiple of 64. */
   readonly offset: number
 }
 
-/** Writes f32 tensors, or sums of two, into their places in `into`. */
+/** Writes f32 tensors, or sums of two, at their offsets in `into`. */
 export function collect(run: Run, into: Variable, pieces: readonly Piece[]) {
   for (const width of [4, 1])
     for (const [parts, most] of [
-      [1, MOST],
+      [1, PARTS],
       [2, PAIRS],
     ] as const) {
       const alike = pieces.filter(
@@ -128,7 +130,7 @@ const countOf = ([tensor]: readonly Tensor[]) => (tensor ? sizeOf(tensor.shape) 
 interface How {
   readonly kernel: Kernel
   readonly width: number
-  /** Pieces that the kernel takes. */
+  /** Pieces per dispatch. */
   readonly most: number
 }
 

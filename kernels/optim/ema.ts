@@ -1,4 +1,4 @@
-// The exponential moving average of one flat buffer of parameters in another:  k <- m k + (1 - m) q
+// The exponential moving average of a flat buffer of parameters: k <- m k + (1 - m) q
 
 import {
   type Run,
@@ -24,11 +24,11 @@ const emaKernel = kernel`
   }
 `
 
-/** Moves `k` towards `q`, flat variables of one layout (a multiple of 64 elements), by the share 1 - m; in a captured step m is a
- *  function. */
+/** Computes k <- m k + (1 - m) q in place, for flat variables of one layout (a multiple of 64
+ *  elements). In a captured step m is a function. */
 export function ema(run: Run, k: Variable, q: Variable, m: Scalar) {
   const count = sizeOf(k.shape) / 4
-  // 1 - m is taken here, in double precision: in f32, 1 - 0.999 is off by 4e-5 of itself
+  // 1 - m is computed in double precision: in f32, 1 - 0.999 has a relative error of 4e-5.
   run(emaKernel, {
     reads: [q],
     updates: [k],

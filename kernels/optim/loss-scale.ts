@@ -1,6 +1,7 @@
-// Dynamic loss scaling (Micikevicius et al. 2018, section 3.2, https://arxiv.org/abs/1710.03740), decided on the GPU, so that no
-// step waits to be told whether its gradients are finite. Gradients arrive `scale` times too large; they are divided by it, and
-// where one is not finite no parameter is updated and the scale is halved. After so many good steps in a row it doubles.
+// Dynamic loss scaling (Micikevicius et al. 2018, section 3.2, https://arxiv.org/abs/1710.03740),
+// decided on the GPU, so that no step waits to learn whether its gradients are finite. Gradients
+// arrive multiplied by the scale and are divided by it. Where one is not finite, no parameter is
+// updated and the scale is halved. After `interval` good steps in a row it doubles.
 
 import { type Run, type Tensor, type Variable, elementwise, flatIndex, kernel, sizeOf } from '../op.ts'
 import { type Layout, BLOCK } from './update.ts'
@@ -9,23 +10,23 @@ const checkKernel = kernel`
   struct Params { blocks: u32 }
   @group(0) @binding(0) var<storage, read>       grad:     array<vec4f>;
   @group(0) @binding(1) var<storage, read>       owner:    array<i32>;
-  @group(0) @binding(2) var<storage, read>       settings: array<vec4f>; // [parameters]: the third says if it has a gradient
-  @group(0) @binding(3) var<storage, read_write> bad:      array<f32>;   // [blocks], 1 where a gradient is not finite
+  @group(0) @binding(2) var<storage, read>       settings: array<vec4f>; // [parameters]
+  @group(0) @binding(3) var<storage, read_write> bad:      array<f32>;   // [blocks], 1 if not finite
   @group(0) @binding(4) var<uniform>             p:        Params;
   ${flatIndex}
   @compute @workgroup_size(64)
   fn checkGradients(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
     let block = flat(id, groups);
     if (block >= p.blocks) { return; }
-    var found = false;
+    var infinite = false;
     if (settings[owner[block]].z != 0.0) {
       for (var i = 0u; i < 16u; i++) {
-        // By its bits: compilers may assume that no number is infinite or NaN.
+        // Tests bits, since compilers may assume that no number is infinite or NaN.
         let exponents = bitcast<vec4u>(grad[block * 16u + i]) & vec4u(0x7f800000u);
-        found = found || any(exponents == vec4u(0x7f800000u));
+        infinite = infinite || any(exponents == vec4u(0x7f800000u));
       }
     }
-    bad[block] = select(0.0, 1.0, found);
+    bad[block] = select(0.0, 1.0, infinite);
   }
 `
 
@@ -33,21 +34,21 @@ const decideKernel = kernel`
   struct Params { blocks: u32, interval: f32, least: f32, most: f32, joins: u32 }
   @group(0) @binding(0) var<storage, read>       bad:     array<f32>; // [blocks]
   @group(0) @binding(1) var<storage, read_write> scale:   array<f32>; // []
-  @group(0) @binding(2) var<storage, read_write> good:    array<f32>; // [], steps since the scale changed
+  @group(0) @binding(2) var<storage, read_write> good:    array<f32>; // [], steps since a change
   @group(0) @binding(3) var<storage, read_write> round:   array<f32>; // [3]: scale, good, any bad
   @group(0) @binding(4) var<storage, read_write> verdict: array<f32>; // [2]: factor; 1, or 0 to skip
   @group(0) @binding(5) var<uniform>             p:       Params;
-  var<workgroup> found: array<u32, 256>;
+  var<workgroup> anyBad: array<u32, 256>;
   @compute @workgroup_size(256)
   fn decideScale(@builtin(local_invocation_index) lane: u32) {
     var own = 0u;
     for (var block = lane; block < p.blocks; block += 256u) { own |= u32(bad[block] != 0.0); }
-    found[lane] = own;
+    anyBad[lane] = own;
     workgroupBarrier();
     if (lane > 0u) { return; }
     var any = 0u;
-    for (var i = 0u; i < 256u; i++) { any |= found[i]; }
-    // The first optimizer to use these gradients; others judge the same scale again.
+    for (var i = 0u; i < 256u; i++) { any |= anyBad[i]; }
+    // Set by the first optimizer that uses these gradients; others read it.
     if (p.joins == 0u) {
       round[0] = scale[0];
       round[1] = good[0];
@@ -76,7 +77,7 @@ const unscaleKernel = kernel`
   @group(0) @binding(0) var<storage, read>       verdict:  array<f32>;   // [2]
   @group(0) @binding(1) var<storage, read>       settings: array<vec4f>; // [parameters]
   @group(0) @binding(2) var<storage, read_write> grad:     array<f32>;   // [count]
-  @group(0) @binding(3) var<storage, read_write> judged:   array<vec4f>; // [parameters]: settings, of none if the step is skipped
+  @group(0) @binding(3) var<storage, read_write> judged:   array<vec4f>; // [parameters]
   @group(0) @binding(4) var<uniform>             p:        Params;
   ${flatIndex}
   @compute @workgroup_size(64)
@@ -87,8 +88,9 @@ const unscaleKernel = kernel`
   }
 `
 
-/** Divides the flat gradients by the scale, in place, moves the scale, and returns the settings that an update goes by: those of
- *  the layout, or of parameters that have no gradient when one of theirs is not finite. */
+/** Divides the flat gradients by the scale, in place, and updates the scale. Returns the settings
+ *  for the update: those of the layout, or, when a gradient is not finite, those of parameters
+ *  without a gradient. */
 export function unscale(
   run: Run,
   { owner, settings }: Layout,

@@ -1,11 +1,15 @@
-// LARS (You et al. 2017, https://arxiv.org/abs/1708.03888) as google-research/simclr's lars_optimizer.py has it:
+// LARS (You et al. 2017, https://arxiv.org/abs/1708.03888), as in google-research/simclr's
+// lars_optimizer.py:
 //
-//   g <- g + weightDecay w           trust = eta |w| / |g|, or 1 where either norm is 0 or the parameter is excluded;
-//                                  NaN where one is NaN
-//   classic:   v <- momentum v + trust lr g;    w <- w - v                    (Nesterov: w - (momentum v + trust lr g))
-//   otherwise: v <- momentum v + g;  u = v      (Nesterov: momentum v + g);   trust from |u|;  w <- w - trust lr u
+//   g <- g + weightDecay w
+//   trust = eta |w| / |g|, 1 where a norm is 0 or the parameter is excluded, NaN where one is NaN
+//   classic:   v <- momentum v + trust lr g;  w <- w - v
+//              (Nesterov: w <- w - (momentum v + trust lr g))
+//   otherwise: v <- momentum v + g;  u = v (Nesterov: momentum v + g);  trust from |u|
+//              w <- w - trust lr u
 //
-// Norms are summed in a fixed order: 64 elements by a thread, then the blocks of a parameter by one workgroup.
+// Norms are summed in a fixed order: 64 elements by a thread, then the blocks of a parameter by one
+// workgroup.
 
 import type { Layout } from './update.ts'
 import { maximum } from '../wgsl/nan.ts'
@@ -46,7 +50,7 @@ const momentumKernel = kernel`
   }
 `
 
-// The direction whose norm sets the trust ratio, and along which the weight moves.
+// The direction u: its norm sets the trust ratio, and the weight moves along it.
 const direction = wgsl`
   fn direction(i: u32, weightDecay: f32) -> vec4f {
     let g = grad[i] + weightDecay * weight[i];
@@ -155,8 +159,8 @@ export interface LarsParams {
   readonly nesterov: boolean
 }
 
-/** One LARS step over every parameter: three dispatches, four when not classic. `ranges` i32 [parameters, 2] holds each
- *  one's first block and the block after its last. */
+/** Makes one LARS step over every parameter: three dispatches, four when not classic. `ranges` i32
+ *  [parameters, 2] holds the first block of each parameter and the block after its last. */
 export function lars(
   run: Run,
   { owner, settings, ranges }: Layout & { readonly ranges: Variable },

@@ -1,5 +1,6 @@
-// The optimizers' kernels. They write in place, and only to Variables: one flat buffer per role (weights, gradients,
-// momentum, second moment), the same offsets in each, so that one dispatch updates every parameter of a model.
+// The optimizers' kernels. They write in place, and only to Variables. There is one flat buffer
+// per role (weights, gradients, momentum, second moment) with the same offsets in each, so that
+// one dispatch updates every parameter of a model.
 
 import {
   type Kernel,
@@ -15,13 +16,16 @@ import {
   wgsl,
 } from '../op.ts'
 
-/** Elements that one entry of `owner` speaks for; parameters begin on multiples of it. */
+/** Elements per entry of `owner`. Parameters begin at multiples of it. */
 export const BLOCK = 64
 
-/** What the kernels know of the parameters: which one owns each block, and how each is treated. */
+/** Tables of the parameters: which one owns each block, and its settings. */
 export interface Layout {
-  readonly owner: Variable // i32 [blocks]: the parameter that a block of 64 elements belongs to
-  readonly settings: Tensor // [parameters, 4]: weight decay, adapted by LARS (1 or 0), received a gradient (1 or 0), unused
+  /** i32 [blocks]: the parameter that each block of 64 elements belongs to. */
+  readonly owner: Variable
+  /** [parameters, 4]: weight decay, adapted by LARS (1 or 0), received a gradient (1 or 0),
+   *  unused. */
+  readonly settings: Tensor
 }
 
 const common = wgsl`
@@ -37,7 +41,7 @@ const sgdKernel = kernel`
   @group(0) @binding(3) var<storage, read_write> weight:   array<vec4f>;
   @group(0) @binding(4) var<storage, read_write> velocity: array<vec4f>;
   @group(0) @binding(5) var<uniform>             p:        Params;
-  override moving: bool = true; // momentum is not 0: otherwise the velocity is neither read nor written
+  override moving: bool = true; // false without momentum: the velocity is not touched
   ${common}
   @compute @workgroup_size(64)
   fn sgd(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
@@ -56,8 +60,8 @@ const sgdKernel = kernel`
   }
 `
 
-/** v <- momentum v + g + weightDecay w;  w <- w - lr v, or - lr (g + momentum v) with Nesterov (torch.optim.SGD). Without
- *  momentum the velocity stays as it is. */
+/** SGD like torch.optim.SGD: v <- momentum v + g + weightDecay w; w <- w - lr v, or with Nesterov
+ *  w <- w - lr (g + momentum v). Without momentum the velocity stays unchanged. */
 export const sgd = (
   run: Run,
   layout: Layout,
@@ -75,7 +79,10 @@ export const sgd = (
   )
 
 const adamKernel = kernel`
-  struct Params { count: u32, lr: f32, keep1: f32, take1: f32, keep2: f32, take2: f32, eps: f32, stepSize: f32, scale: f32, decoupled: u32 }
+  struct Params {
+    count: u32, lr: f32, keep1: f32, take1: f32, keep2: f32, take2: f32, eps: f32,
+    stepSize: f32, scale: f32, decoupled: u32
+  }
   @group(0) @binding(0) var<storage, read>       grad:     array<vec4f>;
   @group(0) @binding(1) var<storage, read>       owner:    array<i32>;
   @group(0) @binding(2) var<storage, read>       settings: array<Setting>;
@@ -92,7 +99,11 @@ const adamKernel = kernel`
     if (setting.present == 0.0) { return; }
     var w = weight[i];
     var g = grad[i];
-    if (p.decoupled == 1u) { w *= 1.0 - p.lr * setting.weightDecay; } else { g += setting.weightDecay * w; }
+    if (p.decoupled == 1u) {
+      w *= 1.0 - p.lr * setting.weightDecay;
+    } else {
+      g += setting.weightDecay * w;
+    }
     let m = p.keep1 * first[i] + p.take1 * g;
     let v = p.keep2 * second[i] + p.take2 * g * g;
     first[i] = m;
@@ -101,7 +112,8 @@ const adamKernel = kernel`
   }
 `
 
-/** Adam (Kingma & Ba 2015, Algorithm 1) as torch.optim.Adam; AdamW when weight decay is decoupled. `t` counts from 1. */
+/** Adam (Kingma & Ba 2015, Algorithm 1) like torch.optim.Adam, or AdamW where weight decay is
+ *  decoupled. `t` counts from 1. */
 export function adam(
   run: Run,
   layout: Layout,
@@ -115,7 +127,7 @@ export function adam(
 ) {
   const stepSize = () => Math.fround(valueOf(lr) / (1 - beta1 ** valueOf(t))) // infinite beyond f32
   const scale = () => 1 / Math.sqrt(1 - beta2 ** valueOf(t))
-  // 1 - beta is taken here, in double precision: in f32, 1 - 0.999 is off by 4e-5 of itself
+  // 1 - beta is computed in double precision: in f32, 1 - 0.999 has a relative error of 4e-5.
   const kept = { keep1: beta1, take1: 1 - beta1, keep2: beta2, take2: 1 - beta2 }
   const params = { lr, ...kept, eps, stepSize, scale, decoupled: Number(decoupled) }
   update(run, adamKernel, layout, flat.grad, [flat.weight, flat.first, flat.second], params)

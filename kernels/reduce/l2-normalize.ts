@@ -17,7 +17,8 @@ const forwardKernel = kernel`
     @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
     @builtin(local_invocation_index) thread: u32,
   ) {
-    let line = min(lineIndex(group, groups, thread), p.count - 1u); // lines past the last repeat it
+    // Lines beyond the last repeat it.
+    let line = min(lineIndex(group, groups, thread), p.count - 1u);
     let lane = laneOf(thread);
     let start = lineStart(line, p.R, p.B);
     var sum = 0.0;
@@ -38,8 +39,8 @@ const forwardKernel = kernel`
   }
 `
 
-// y = x / |x|.  dx = (dy - y (y·dy)) / |x|.  Where |x| <= eps there is no direction to turn: dx = 0, where
-// torch has dy / eps, which would throw a network with a dead row to 1e12.
+// y = x / |x|,  dx = (dy - y (y·dy)) / |x|.  Where |x| <= eps, dx = 0. torch has dy / eps there,
+// which throws a network with a zero row to 1e12.
 const backwardKernel = kernel`
   struct Params { count: u32, R: u32, B: u32, eps: f32 }
   @group(0) @binding(0) var<storage, read>       y:    array<f32>; // [A, R, B]
@@ -53,7 +54,8 @@ const backwardKernel = kernel`
     @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
     @builtin(local_invocation_index) thread: u32,
   ) {
-    let line = min(lineIndex(group, groups, thread), p.count - 1u); // lines past the last repeat it
+    // Lines beyond the last repeat it.
+    let line = min(lineIndex(group, groups, thread), p.count - 1u);
     let lane = laneOf(thread);
     let start = lineStart(line, p.R, p.B);
     var sum = 0.0;
@@ -105,8 +107,8 @@ const l2NormalizeOp: Op<[x: Tensor], [y: Tensor, norm: Tensor], Attrs> = {
 
 const applyL2Normalize = op(l2NormalizeOp)
 
-/** x scaled to unit length along `axis`, as x / max(|x|, eps): rows of [N, C] by default. A zero row stays
- *  zero and its gradient is zero. A row with a NaN becomes NaN, and so does its gradient.
+/** Scales x to unit length along `axis`, x / max(|x|, eps): rows of [N, C] by default. A zero row
+ *  stays zero, and its gradient is zero. A row with a NaN becomes NaN, and so does its gradient.
  *  Throws ShapeError. */
 export const l2Normalize = (x: Tensor, options: Partial<Attrs> = {}) => {
   const rules = { axis: anything, eps: notNegative }

@@ -1,23 +1,26 @@
 import { type Op, type Tensor, kernel, op } from '../op.ts'
 import { axisOf, linesOf } from '../wgsl/axes.ts'
 import { lines, perLine } from '../wgsl/lines.ts'
+import { lowest } from '../wgsl/lowest.ts'
 
-// y = (x - m) - log(sum(exp(x - m))), with m the largest x: the first difference is exact where it matters.
+// y = (x - m) - log(sum(exp(x - m))), with m the largest x. x - m is exact where y is near 0.
 const forwardKernel = kernel`
   struct Params { count: u32, R: u32, B: u32 }
   @group(0) @binding(0) var<storage, read>       x: array<f32>; // [A, R, B]
   @group(0) @binding(1) var<storage, read_write> y: array<f32>; // [A, R, B]
   @group(0) @binding(2) var<uniform>             p: Params;
   ${lines}
+  ${lowest}
   @compute @workgroup_size(64)
   fn logSoftmaxForward(
     @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
     @builtin(local_invocation_index) thread: u32,
   ) {
-    let line = min(lineIndex(group, groups, thread), p.count - 1u); // lines past the last repeat it
+    // Lines beyond the last repeat it.
+    let line = min(lineIndex(group, groups, thread), p.count - 1u);
     let lane = laneOf(thread);
     let start = lineStart(line, p.R, p.B);
-    var most = -0x1.fffffep+127f;
+    var most = LOWEST;
     for (var r = lane; r < p.R; r += lanes) { most = max(most, x[start + r * p.B]); }
     let m = lineMax(thread, most);
     var sum = 0.0;
@@ -47,7 +50,8 @@ const backwardKernel = kernel`
     @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
     @builtin(local_invocation_index) thread: u32,
   ) {
-    let line = min(lineIndex(group, groups, thread), p.count - 1u); // lines past the last repeat it
+    // Lines beyond the last repeat it.
+    let line = min(lineIndex(group, groups, thread), p.count - 1u);
     let lane = laneOf(thread);
     let start = lineStart(line, p.R, p.B);
     var sum = 0.0;
@@ -84,6 +88,6 @@ const logSoftmaxOp: Op<[x: Tensor], [y: Tensor], { axis: number }> = {
 
 const applyLogSoftmax = op(logSoftmaxOp)
 
-/** log(softmax(x)) along an axis, stable for logits of any size: rows of [N, C] by default. Throws
+/** log(softmax(x)) along an axis: rows of [N, C] by default. Logits may have any size. Throws
  *  ShapeError. */
 export const logSoftmax = (x: Tensor, axis = -1) => applyLogSoftmax({ axis }, x)

@@ -1,6 +1,7 @@
 import { type Op, type Tensor, elementwise, flatIndex, kernel, op, sizeOf } from '../op.ts'
 import { type Keep, axisOf, linesOf, reducedShape, isKept } from '../wgsl/axes.ts'
 import { lines, perLine } from '../wgsl/lines.ts'
+import { lowest } from '../wgsl/lowest.ts'
 
 const forwardKernel = kernel`
   struct Params { count: u32, R: u32, B: u32 }
@@ -8,18 +9,20 @@ const forwardKernel = kernel`
   @group(0) @binding(1) var<storage, read_write> y: array<f32>; // [A, B]
   @group(0) @binding(2) var<uniform>             p: Params;
   ${lines}
+  ${lowest}
   @compute @workgroup_size(64)
   fn logSumExpForward(
     @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
     @builtin(local_invocation_index) thread: u32,
   ) {
-    let line = min(lineIndex(group, groups, thread), p.count - 1u); // lines past the last repeat it
+    // Lines beyond the last repeat it.
+    let line = min(lineIndex(group, groups, thread), p.count - 1u);
     let lane = laneOf(thread);
     let start = lineStart(line, p.R, p.B);
-    var most = -0x1.fffffep+127f;
+    var most = LOWEST;
     for (var r = lane; r < p.R; r += lanes) { most = max(most, x[start + r * p.B]); }
     let peak = lineMax(thread, most);
-    let infinite = bitcast<u32>(peak) == 0x7f800000u; // which, less itself, would be NaN
+    let infinite = bitcast<u32>(peak) == 0x7f800000u; // infinity - infinity would be NaN
     let m = select(peak, 0.0, infinite);
     var sum = 0.0;
     for (var k = lane; k < columnsOf(p.R); k += lanes) {
@@ -81,8 +84,8 @@ const logSumExpOp: Op<[x: Tensor], [y: Tensor], Attrs> = {
 
 const applyLogSumExp = op(logSumExpOp)
 
-/** log(sum(exp(x))) along an axis, stable for x of any size. -Infinity masks an element, and a line
- *  of nothing else gives -Infinity. Infinity gives Infinity. As in torch, the gradient of an
- *  infinity that the result equals is NaN. Throws ShapeError. */
+/** log(sum(exp(x))) along an axis, for x of any size. -Infinity masks an element; a line of nothing
+ *  else gives -Infinity. Infinity gives Infinity. As in torch, the gradient of an infinity that the
+ *  result equals is NaN. Throws ShapeError. */
 export const logSumExp = (x: Tensor, axis = -1, options: Keep = {}) =>
   applyLogSumExp({ axis, keepDims: isKept('logSumExp', options) }, x)

@@ -1,6 +1,6 @@
-// The largest element along an axis and where it is first met. A thread looks through at most 128 elements,
-// those at its own distance from each other; what is left is looked through the same way, so that long lines
-// are split in ordered stages.
+// The largest element along an axis, and the index where it first occurs. A thread compares at
+// most 128 elements, which lie equally far apart. A next stage compares the results the same way,
+// so that long lines are split into ordered stages.
 
 import {
   type Op,
@@ -29,13 +29,13 @@ import { beats } from '../wgsl/pointwise.ts'
 import { reshape } from '../shape/reshape.ts'
 import { checkTensor } from '../options.ts'
 
-const STAGE = 128 // elements that one thread may look through
+const STAGE = 128 // elements that one thread compares at most
 
 const firstKernel = kernel`
   struct Params { count: u32, width: u32, length: u32, B: u32 }
   @group(0) @binding(0) var<storage, read>       x:     array<f32>; // [A, length]
   @group(0) @binding(1) var<storage, read_write> most:  array<f32>; // [A, width]
-  @group(0) @binding(2) var<storage, read_write> index: array<i32>; // [A, width], the place along the axis
+  @group(0) @binding(2) var<storage, read_write> index: array<i32>; // [A, width], position along the axis
   @group(0) @binding(3) var<uniform>             p:     Params;
   ${flatIndex}
   ${beats}
@@ -77,7 +77,7 @@ const nextKernel = kernel`
   }
 `
 
-/** Values and places of the first maxima along axis `at`, as [A, B]. */
+/** Returns values and indices of the first maxima along axis `at`, as [A, B]. */
 function firstMaxima(run: Run, x: Tensor, at: number): [most: Tensor, index: Tensor] {
   const [A, R, B] = linesOf(x.shape, at)
   const stage = (rest: number) => (rest <= STAGE ? 1 : Math.ceil(rest / STAGE))
@@ -162,9 +162,9 @@ function notEmpty(name: string, shape: Shape, axis: number): number {
 const applyMax = op(maxOp)
 const applyArgmax = op(argmaxOp)
 
-/** The largest element of x over `axes` (all by default; negative ones count from the end), or NaN if there is
- *  one. The gradient goes to the first maximum in row-major order. Reduced axes leave the shape, unless
- *  `keepDims`. Throws ShapeError. */
+/** The largest element of x over `axes` (all by default; negative ones count from the end), or NaN
+ *  if one is NaN. The gradient goes to the first maximum in row-major order. Reduced axes are
+ *  removed unless `keepDims`. Throws ShapeError. */
 export function max(x: Tensor, axes?: Axes, options: Keep = {}): Tensor {
   checkTensor('max', 'x', x)
   const keepDims = isKept('max', options)
@@ -179,6 +179,7 @@ export function max(x: Tensor, axes?: Axes, options: Keep = {}): Tensor {
   return reshape(most, shape)
 }
 
-/** Where the first maximum along an axis lies (the first NaN if there is one), as i32. Not differentiable. Throws ShapeError. */
+/** The index of the first maximum along an axis (of the first NaN if there is one), i32. Not
+ *  differentiable. Throws ShapeError. */
 export const argmax = (x: Tensor, axis: number, options: Keep = {}): Tensor =>
   applyArgmax({ axis, keepDims: isKept('argmax', options) }, x)

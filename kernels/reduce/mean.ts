@@ -22,7 +22,7 @@ const meanOp: Op<[x: Tensor], [y: Tensor], Attrs> = {
 
 const applyMean = op(meanOp)
 
-/** The mean of x over `axes` (all by default; negative ones count from the end), added up in a fixed order.
- *  Reduced axes leave the shape, unless `keepDims`. Throws ShapeError. */
+/** The mean of x over `axes` (all by default; negative ones count from the end), added up in a
+ *  fixed order. Reduced axes are removed unless `keepDims`. Throws ShapeError. */
 export const mean = (x: Tensor, axes?: Axes, options: Keep = {}) =>
   applyMean({ axes, keepDims: isKept('mean', options) }, x)

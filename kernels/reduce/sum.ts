@@ -22,7 +22,7 @@ const sumOp: Op<[x: Tensor], [y: Tensor], Attrs> = {
 
 const applySum = op(sumOp)
 
-/** The sum of x over `axes` (all by default; negative ones count from the end), added up in a fixed order.
- *  Reduced axes leave the shape, unless `keepDims`. Throws ShapeError. */
+/** The sum of x over `axes` (all by default; negative ones count from the end), added up in a fixed
+ *  order. Reduced axes are removed unless `keepDims`. Throws ShapeError. */
 export const sum = (x: Tensor, axes?: Axes, options: Keep = {}) =>
   applySum({ axes, keepDims: isKept('sum', options) }, x)

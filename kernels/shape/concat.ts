@@ -16,14 +16,15 @@ import { axisOf, linesOf } from '../wgsl/axes.ts'
 import { readStrided, stridesOf } from '../wgsl/strided.ts'
 import { checkTensor, describe } from '../options.ts'
 
-// Row o of the result is, of each input in turn, what [A, width] holds there. Missing inputs have width 0.
+// Row a of the result is row a of each input [A, width], one after another. Missing inputs have
+// width 0.
 const concatKernel = kernel`
   struct Params { count: u32, width0: u32, width1: u32, width2: u32, width3: u32 }
   @group(0) @binding(0) var<storage, read>       x0:  array<f32>; // [A, width0]
   @group(0) @binding(1) var<storage, read>       x1:  array<f32>; // [A, width1]
   @group(0) @binding(2) var<storage, read>       x2:  array<f32>; // [A, width2]
   @group(0) @binding(3) var<storage, read>       x3:  array<f32>; // [A, width3]
-  @group(0) @binding(4) var<storage, read_write> out: array<f32>; // [A, width0 + width1 + width2 + width3]
+  @group(0) @binding(4) var<storage, read_write> out: array<f32>; // [A, sum of widths]
   @group(0) @binding(5) var<uniform>             p:   Params;
   ${flatIndex}
   fn pick(a: u32, e: u32) -> f32 {
@@ -89,7 +90,7 @@ function joined(axis: number, shapes: readonly Shape[]): Shape {
 
 const applyConcat = op(concatOp)
 
-/** The tensors one after another along an axis; their other sizes are equal. Throws ShapeError. */
+/** Joins tensors along an axis. Their other sizes must be equal. Throws ShapeError. */
 export function concat(tensors: readonly Tensor[], axis: number): Tensor {
   if (!Array.isArray(tensors))
     throw new TypeError(`concat: tensors must be an array of tensors, got ${describe(tensors)}`)
@@ -100,7 +101,7 @@ export function concat(tensors: readonly Tensor[], axis: number): Tensor {
   joined(
     axis,
     tensors.map((t) => t.shape),
-  ) // so that a misfit is told with every shape
+  ) // an error then names every shape
   const joints = Array.from({ length: Math.ceil(tensors.length / 4) }, (_, i) =>
     concat(tensors.slice(4 * i, 4 * i + 4), axis),
   )

@@ -1,6 +1,6 @@
-// y[a, k, b] = x[a, i, b], with i = index[a, k, b] (gather) or index[k] (indexSelect). Where an index
-// repeats, its gradients add up in the order of k: each element of x looks for itself among the indices, so
-// that no two threads write one place.
+// y[a, k, b] = x[a, i, b], with i = index[a, k, b] (gather) or index[k] (indexSelect). The
+// gradients of a repeated index add up in the order of k. Each element of dx searches the indices
+// for itself, so that every element has one writer.
 
 import {
   type Op,
@@ -72,7 +72,7 @@ const backwardKernel = kernel`
 
 interface Attrs {
   readonly axis: number
-  /** One list of indices for every line, as indexSelect has it. */
+  /** True for indexSelect: one list of indices for all lines. */
   readonly shared: boolean
 }
 
@@ -117,9 +117,10 @@ function gathered({ axis, shared }: Attrs, x: Shape, index: Shape): Shape {
 
 const applyGather = op(gatherOp, 'x', 'indices')
 
-/** Along an axis, the elements of x that the indices name, line by line as torch.gather: x [A, R, B], indices
- *  [A, K, B] -> [A, K, B] (a plain array is taken in that order). Differentiable in x; repeats add up. An
- *  index outside x throws RangeError in a plain array and gives NaN in a tensor. Throws ShapeError. */
+/** Gathers elements of x along an axis, like torch.gather: x [A, R, B], indices [A, K, B] -> [A,
+ *  K, B] (a plain array is read in that order). Differentiable in x; repeated indices add up. An
+ *  index outside x throws RangeError in a plain array and gives NaN in a tensor. Throws
+ *  ShapeError. */
 export function gather(x: Tensor, axis: number, indices: Indices): Tensor {
   checkTensor('gather', 'x', x)
   checkIndices('gather', 'indices', indices)
@@ -136,9 +137,9 @@ export function gather(x: Tensor, axis: number, indices: Indices): Tensor {
   return applyGather({ axis, shared: false }, x, indexTensor('gather', x, indices, { shape, size }))
 }
 
-/** Along an axis, the slices of x that the indices [K] name, as torch.index_select: x [A, R, B] -> [A, K, B].
- *  Differentiable in x; repeats add up. An index outside x throws RangeError in a plain array and gives NaN
- *  in a tensor. Throws ShapeError. */
+/** Selects slices of x along an axis, like torch.index_select: x [A, R, B], indices [K] -> [A, K,
+ *  B]. Differentiable in x; repeated indices add up. An index outside x throws RangeError in a
+ *  plain array and gives NaN in a tensor. Throws ShapeError. */
 export function indexSelect(x: Tensor, axis: number, indices: Indices): Tensor {
   checkTensor('indexSelect', 'x', x)
   const size = dim(x.shape, axisOf('indexSelect', x.shape, axis))

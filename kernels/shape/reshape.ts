@@ -9,7 +9,7 @@ const reshapeOp: Op<[x: Tensor], [y: Tensor], { shape: Shape }> = {
   backward: (run, _, [dy], [x]) => [run.view(dy, x.shape)],
 }
 
-/** The shape with its -1 filled in. */
+/** Returns the shape with its -1 replaced. */
 function resolve(shape: Shape, x: Shape): Shape {
   if (!Array.isArray(shape))
     throw new TypeError(`reshape: the shape must be an array of sizes, got ${describe(shape)}`)
@@ -23,6 +23,6 @@ function resolve(shape: Shape, x: Shape): Shape {
 
 const applyReshape = op(reshapeOp)
 
-/** The same elements, in row-major order, under another shape; one size may be -1 and follows from the rest.
- *  Copies nothing. Throws ShapeError. */
+/** Gives the elements of x, in row-major order, another shape. One size may be -1 and follows from
+ *  the others. Copies nothing. Throws ShapeError. */
 export const reshape = (x: Tensor, shape: Shape) => applyReshape({ shape }, x)

@@ -1,4 +1,5 @@
-// Selects one position of every image's map: y[n] = maps[n, positions[n]]. Positions are given or drawn.
+// Selects one position of every image's map: y[n] = maps[n, positions[n]]. Positions are given or
+// drawn.
 
 import {
   type Op,
@@ -20,7 +21,7 @@ import { checkOptions, checkTensor, isTensor, needed, scalar, whole } from '../o
 const drawKernel = kernel`
   struct Params { N: u32, L: u32, key0: u32, key1: u32 }
   @group(0) @binding(0) var<storage, read_write> positions: array<i32>; // [N]
-  @group(0) @binding(1) var<uniform>             p:      Params;
+  @group(0) @binding(1) var<uniform>             p:         Params;
   ${flatIndex}
   ${threefry}
   @compute @workgroup_size(64)
@@ -34,10 +35,10 @@ const drawKernel = kernel`
 
 const selectKernel = kernel`
   struct Params { count: u32, L: u32, C: u32, nan: f32 }
-  @group(0) @binding(0) var<storage, read>       maps:   array<f32>; // [N, L, C]
+  @group(0) @binding(0) var<storage, read>       maps:      array<f32>; // [N, L, C]
   @group(0) @binding(1) var<storage, read>       positions: array<i32>; // [N]
-  @group(0) @binding(2) var<storage, read_write> y:      array<f32>; // [N, C]
-  @group(0) @binding(3) var<uniform>             p:      Params;
+  @group(0) @binding(2) var<storage, read_write> y:         array<f32>; // [N, C]
+  @group(0) @binding(3) var<uniform>             p:         Params;
   ${flatIndex}
   @compute @workgroup_size(64)
   fn selectPosition(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
@@ -54,9 +55,9 @@ const selectKernel = kernel`
 const backwardKernel = kernel`
   struct Params { count: u32, L: u32, C: u32 }
   @group(0) @binding(0) var<storage, read>       positions: array<i32>; // [N]
-  @group(0) @binding(1) var<storage, read>       dy:     array<f32>; // [N, C]
-  @group(0) @binding(2) var<storage, read_write> dmaps:  array<f32>; // [N, L, C]
-  @group(0) @binding(3) var<uniform>             p:      Params;
+  @group(0) @binding(1) var<storage, read>       dy:        array<f32>; // [N, C]
+  @group(0) @binding(2) var<storage, read_write> dmaps:     array<f32>; // [N, L, C]
+  @group(0) @binding(3) var<uniform>             p:         Params;
   ${flatIndex}
   @compute @workgroup_size(64)
   fn selectPositionBackward(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {

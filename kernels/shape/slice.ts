@@ -15,7 +15,7 @@ import { axisOf, linesOf } from '../wgsl/axes.ts'
 import { readStrided, stridesOf } from '../wgsl/strided.ts'
 import { checkTensor } from '../options.ts'
 
-// Every element of dx is written: dy inside the slice, 0 outside it.
+// Writes every element of dx: dy inside the slice, 0 outside.
 const backwardKernel = kernel`
   struct Params { count: u32, width: u32, start: u32, end: u32 }
   @group(0) @binding(0) var<storage, read>       dy: array<f32>; // [A, end - start]
@@ -33,7 +33,7 @@ const backwardKernel = kernel`
   }
 `
 
-// The same for bytes, four to a word; which of the input's words they lie in depends on where the slice begins.
+// The forward pass for bytes, four to a word. A word of the result may come from two of the input.
 const bytesKernel = kernel`
   struct Params { count: u32, width: u32, start: u32, length: u32 }
   @group(0) @binding(0) var<storage, read>       x: array<u32>; // [A, width] u8
@@ -110,7 +110,8 @@ function cut({ axis, start, end }: Attrs, x: Shape): Shape {
 const applySlice = op(sliceOp)
 const applySliceBytes = op(sliceBytesOp)
 
-/** x from `start` up to, not including, `end` along an axis: f32, or u8, to which no gradient flows. Throws ShapeError. */
+/** Returns x from `start` up to, not including, `end` along an axis. x is f32, or u8, which gets no
+ *  gradient. Throws ShapeError. */
 export const slice = (x: Tensor, axis: number, start: number, end: number): Tensor => {
   checkTensor('slice', 'x', x)
   return x.dtype === 'u8' ? applySliceBytes({ axis, start, end }, x) : applySlice({ axis, start, end }, x)

@@ -1,6 +1,8 @@
-// Images of a set that lies on the GPU, by their numbers: a batch [N, H, W, 3] of bytes. Of images of B bytes it moves 2 N B
-// bytes, once for all views. Augmentation that read through the numbers itself would save the N B written, a thirteenth
-// of what two views of a batch move (each reads B twice and writes 4 B), but every view function would have to know of numbers.
+// Copies images of a set on the GPU by their numbers: a batch [N, H, W, 3] of bytes. For images of
+// B bytes it moves 2 N B bytes, once for all views. Augmentation could read the set by number
+// itself. That would save the N B bytes written, a thirteenth of what two views of a batch move
+// (each reads B twice and writes 4 B), but every function of views would have to know about
+// numbers.
 
 import {
   type Op,
@@ -19,7 +21,7 @@ import {
 
 const takeKernel = kernel`
   struct Params { words: u32, bytes: u32, size: u32, B: u32 }
-  @group(0) @binding(0) var<storage, read>       all:     array<u32>; // [size, B] bytes, four to a word
+  @group(0) @binding(0) var<storage, read>       all:     array<u32>; // [size, B] bytes
   @group(0) @binding(1) var<storage, read>       numbers: array<u32>; // [N]
   @group(0) @binding(2) var<storage, read_write> taken:   array<u32>; // [N, B] bytes
   @group(0) @binding(3) var<uniform>             p:       Params;
@@ -34,7 +36,7 @@ const takeKernel = kernel`
       let number = numbers[at / p.B];
       if (number < p.size) { word = all[(number * p.B + at % p.B) >> 2u]; }
     } else {
-      for (var k = 0u; k < 4u; k++) { // a word may hold the end of one image and the beginning of the next
+      for (var k = 0u; k < 4u; k++) { // a word may hold parts of two images
         if (at + k >= p.bytes) { continue; }
         let number = numbers[(at + k) / p.B];
         if (number >= p.size) { continue; }
@@ -69,6 +71,6 @@ function taken(set: Shape, numbers: Shape): Shape {
 
 const apply = op(takeOp, 'set', 'numbers')
 
-/** The images of a set [size, H, W, C] u8 that the numbers [N] i32 name, in their order: [N, H, W, C] u8. A number outside
- *  the set gives zeros. Carries no gradient. Throws ShapeError. */
+/** Returns the images of a set [size, H, W, C] u8 with the numbers [N] i32, in their order: [N, H,
+ *  W, C] u8. A number outside the set gives zeros. Carries no gradient. Throws ShapeError. */
 export const takeImages = (set: Tensor, numbers: Tensor): Tensor => apply({}, set, numbers)

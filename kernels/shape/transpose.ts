@@ -52,6 +52,6 @@ function resolve(order: readonly number[] | undefined, x: Shape): readonly numbe
 
 const applyTranspose = op(transposeOp)
 
-/** x with its axes in another order: axis i of the result is axis order[i] of x; by default the last two
+/** Permutes the axes of x: axis i of the result is axis order[i] of x. By default the last two
  *  swap. Throws ShapeError. */
 export const transpose = (x: Tensor, order?: readonly number[]) => applyTranspose({ order }, x)

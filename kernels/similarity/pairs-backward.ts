@@ -1,20 +1,22 @@
-// The gradient of a loss over pairs: every row is pulled towards the others by weights that are computed from the similarities
-// once more, tile by tile, and what comes of it goes through the normalisation back to the two views.
+// Backward of the losses over pairs: dz_i = Σ_j w_ij z_j. The weights are recomputed from the
+// similarities tile by tile, so that no [2V, 2V] matrix is stored. The sums then go through the
+// backward of the normalisation to the two views.
 
 import { type Kernel, type Run, type Tensor, folded, kernel, wgsl } from '../op.ts'
-import { columnShares } from './split-columns.ts'
+import { splitColumns } from './split-columns.ts'
 import { type Pairs, type UnitRows, pairsParams } from './pairs.ts'
 import { eightRows, rowwise } from '../wgsl/rowwise.ts'
 import { fourRows } from './tiles.ts'
 
-/** WGSL of `pullRows(item, split, team)`, the whole of a workgroup's work: partial[split] [D, 2V] = Σ_j weigh(i, j, s_ij) z_j over a
- *  share of the columns. The kernel declares `prepare(i)`, called once, and `weigh(i, j, s)`, 0 where i or j is
+/** WGSL of `weightedSumOfRows(item, split, subgroup)`, all the work of a workgroup:
+ *    partial[split] [D, 2V] = Σ_j weigh(i, j, s_ij) z_j over one split of the columns
+ *  The kernel declares `prepare(i)`, called once, and `weigh(i, j, s)`, 0 where i or j is
  *  padding. */
-export const pullRows = wgsl`
+export const weightedSumOfRows = wgsl`
   ${fourRows}
-  fn pullRows(item: u32, split: u32, team: u32) {
+  fn weightedSumOfRows(item: u32, split: u32, subgroup: u32) {
     let row = item * ROWS;
-    if (row >= p.rows) { return; } // a dispatch may end with tiles too many
+    if (row >= p.rows) { return; } // a dispatch may have a few tiles more
     let group = groupOf(thread);
     let i = fourRows(row + group * 4u);
     prepare(i);
@@ -23,18 +25,19 @@ export const pullRows = wgsl`
     let end = select(p.rows, other + p.view, p.across == 1u);
     let begin = first + split * p.span;
     for (var column = begin; column < min(begin + p.span, end); column += COLUMNS) {
-      score(row, column, team);
+      score(row, column, subgroup);
       for (var k = 0u; k < COLUMNS / SLICES; k++) {
         let c = k * SLICES + sliceOf(thread);
         setTile(c, group, weigh(i, column + c, tileAt(c, group)));
       }
       fence();
-      pull(row, column, split * ((p.D + 7u) / 8u * 8u) * p.rows, column == begin, vec4f(1.0), team);
+      let at = split * ((p.D + 7u) / 8u * 8u) * p.rows;
+      addWeightedSum(row, column, at, column == begin, vec4f(1.0), subgroup);
     }
   }
 `
 
-const finishKernel = kernel`
+const unitBackwardKernel = kernel`
   struct Params { N: u32, D: u32, view: u32, splits: u32, factor: f32, normalized: u32 }
   @group(0) @binding(0) var<storage, read>       zT:      array<f32>; // [D, 2V]
   @group(0) @binding(1) var<storage, read>       scale:   array<f32>; // [2V]
@@ -44,54 +47,59 @@ const finishKernel = kernel`
   @group(0) @binding(5) var<storage, read_write> dz2:     array<f32>; // [N, D]
   @group(0) @binding(6) var<uniform>             p:       Params;
   ${rowwise}
-  fn pulled(row: u32, c: u32) -> f32 {
+  fn weightedSum(row: u32, c: u32) -> f32 {
     let size = (p.D + 7u) / 8u * 8u * 2u * p.view;
     var sum = 0.0;
-    for (var split = 0u; split < p.splits; split++) { sum += partial[split * size + c * 2u * p.view + row]; }
+    for (var split = 0u; split < p.splits; split++) {
+      sum += partial[split * size + c * 2u * p.view + row];
+    }
     return sum;
   }
   // Through the normalisation: dx = (dz - (dz·z) z) / |x|
   @compute @workgroup_size(64)
-  fn pairsFinish(
+  fn pairsUnitBackward(
     @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
     @builtin(local_invocation_index) thread: u32,
   ) {
     let row = rowOf(group, groups, thread);
     var along = 0.0;
-    for (var c = sliceOf(thread); c < p.D; c += 8u) { along += pulled(row, c) * zT[c * 2u * p.view + row]; }
+    for (var c = sliceOf(thread); c < p.D; c += 8u) {
+      along += weightedSum(row, c) * zT[c * 2u * p.view + row];
+    }
     along = select(rowSum(thread, along), 0.0, p.normalized == 1u);
     let weight = dloss[0] * scale[row] * p.factor;
     let second = row >= p.view;
     let n = select(row, row - p.view, second);
     if (n >= p.N) { return; }
     for (var c = sliceOf(thread); c < p.D; c += 8u) {
-      let value = (pulled(row, c) - along * zT[c * 2u * p.view + row]) * weight;
+      let value = (weightedSum(row, c) - along * zT[c * 2u * p.view + row]) * weight;
       if (second) { dz2[n * p.D + c] = value; } else { dz1[n * p.D + c] = value; }
     }
   }
 `
 
-/** Runs a kernel made of `pullRows` and takes the sums through the normalisation: the gradients of z1 and z2 [N, D]. */
-export function pullApart(
+/** Runs a kernel built from `weightedSumOfRows`, then the backward of the normalisation. Returns
+ *  the gradients of z1 and z2 [N, D]. */
+export function pairsBackward(
   run: Run,
   kernelFor: (run: Run) => Kernel,
   pairs: Pairs,
   { z, zT, scale }: UnitRows,
-  { reads, dloss, factor, normalized }: Pull,
+  { reads, dloss, factor, normalized }: LossBackward,
 ): readonly [dz1: Tensor, dz2: Tensor] {
   const { N, D, view, across } = pairs
-  const deep = Math.ceil(D / 8) * 8
-  const { tiles, splits, span } = columnShares(run, {
+  const paddedD = Math.ceil(D / 8) * 8
+  const { tiles, splits, span } = splitColumns(run, {
     ...{ rows: 2 * view, columns: across ? view : 2 * view, enough: 1024 },
-    ...{ makes: deep * 2 * view, mostBytes: 1 << 26 },
+    ...{ makes: paddedD * 2 * view, mostBytes: 1 << 26 },
   })
   const [partial] = run(kernelFor(run), {
     reads: [zT, zT, z, ...reads],
-    makes: [[splits, deep, 2 * view]],
+    makes: [[splits, paddedD, 2 * view]],
     params: { ...pairsParams(pairs), blocks: splits, span },
     groups: [...folded(tiles), splits],
   })
-  return run(finishKernel, {
+  return run(unitBackwardKernel, {
     reads: [zT, scale, partial, dloss],
     makes: [
       [N, D],
@@ -102,12 +110,12 @@ export function pullApart(
   })
 }
 
-interface Pull {
-  /** Bound after rows, columns and pulled. */
+interface LossBackward {
+  /** Bound after rows, columns and values. */
   readonly reads: readonly Tensor[]
   /** The loss's cotangent, []. */
   readonly dloss: Tensor
-  /** What the sums are multiplied with. */
+  /** Factor of the sums. */
   readonly factor: number
   readonly normalized: boolean
 }

@@ -1,7 +1,8 @@
-// What the losses over all pairs of two views' rows share: how the rows are laid out, and their scaling to unit length. Two
-// views z1, z2 [N, D] become 2V rows, V being N padded to whole tiles: image n's views are the rows n and V + n, and
-// similarities are s_ij = z_i·z_j / T. kernels/similarity/row-statistics.ts sums over each row's similarities, and
-// kernels/similarity/pairs-backward.ts takes gradients back to the views.
+// What the losses over all pairs of two views' rows have in common: the layout of the rows and
+// their scaling to unit length. Two views z1, z2 [N, D] become 2V rows, where V is N padded to
+// whole tiles. The views of image n are the rows n and V + n. Similarities are s_ij = z_i·z_j / T.
+// row-statistics.ts reduces each row's similarities, and pairs-backward.ts computes the gradients
+// of the views.
 
 import { LEAST_TEMPERATURE } from '../limits.ts'
 import {
@@ -16,21 +17,22 @@ import {
   show,
   wgsl,
 } from '../op.ts'
-import { maximum } from '../wgsl/nan.ts'
+import { unitRow } from '../wgsl/unit-row.ts'
 import { padded } from './tiles.ts'
 import { checkOptions, describe, flag } from '../options.ts'
 
-/** How two views are laid out, and whether each row is compared only with the rows of the other view. */
+/** The layout of two views. */
 export interface Pairs {
   readonly N: number
   readonly D: number
   /** Rows per view, padded: V. */
   readonly view: number
   readonly T: number
+  /** True where a row is compared only with rows of the other view. */
   readonly across: boolean
 }
 
-/** Checks two views' shapes and the temperature, and lays the views out. Throws ShapeError, RangeError. */
+/** Checks the shapes of two views and the temperature. Throws ShapeError, RangeError. */
 export function pairsOf(name: string, T: number, z1: Shape, z2: Shape, across: boolean): Pairs {
   const [N, D] = matrix(z1, `${name}: z1`)
   if (z1.join() !== z2.join())
@@ -51,10 +53,13 @@ export function checkTemperature(name: string, T: number, what = 'the temperatur
     )
 }
 
-/** The unit rows of two views: by row [2V, D], by feature [D, 2V], and 1 / length of each. */
+/** The unit rows of two views. */
 export interface UnitRows {
+  /** [2V, D] */
   readonly z: Tensor
+  /** [D, 2V] */
   readonly zT: Tensor
+  /** 1 / length of each row [2V]. */
   readonly scale: Tensor
 }
 
@@ -62,12 +67,12 @@ const unitKernel = kernel`
   struct Params { N: u32, D: u32, view: u32, normalized: u32 }
   @group(0) @binding(0) var<storage, read>       z1:    array<f32>; // [N, D]
   @group(0) @binding(1) var<storage, read>       z2:    array<f32>; // [N, D]
-  @group(0) @binding(2) var<storage, read_write> z:     array<f32>; // [2V, D], unit rows, zero where padded
+  @group(0) @binding(2) var<storage, read_write> z:     array<f32>; // [2V, D], unit rows or zero
   @group(0) @binding(3) var<storage, read_write> zT:    array<f32>; // [D, 2V]
-  @group(0) @binding(4) var<storage, read_write> scale: array<f32>; // [2V], 1 / length; 0 where there is no direction
+  @group(0) @binding(4) var<storage, read_write> scale: array<f32>; // [2V], 1 / length, or 0
   @group(0) @binding(5) var<uniform>             p:     Params;
   ${flatIndex}
-  ${maximum}
+  ${unitRow}
   fn given(row: u32, c: u32) -> f32 {
     if (row < p.view) { return z1[row * p.D + c]; }
     return z2[(row - p.view) * p.D + c];
@@ -82,8 +87,8 @@ const unitKernel = kernel`
       for (var c = 0u; c < p.D; c++) { square += given(row, c) * given(row, c); }
     }
     let length = sqrt(square);
-    let s = select(1.0 / maximum(length, 1e-12), 1.0, p.normalized == 1u); // torch.nn.functional.normalize's eps
-    scale[row] = select(s, 0.0, p.normalized == 0u && length <= 1e-12); // as l2Normalize: a dead row gets no gradient
+    let s = unitScale(length, p.normalized == 1u);
+    scale[row] = unitGradientScale(length, p.normalized == 1u);
     for (var c = 0u; c < p.D; c++) {
       var value = 0.0;
       if (exists) { value = given(row, c) * s; }
@@ -93,7 +98,7 @@ const unitKernel = kernel`
   }
 `
 
-/** The unit rows of z1 and z2 [N, D], which `normalized` says are unit already. */
+/** Scales the rows of z1 and z2 [N, D] to unit length. `normalized` rows have it already. */
 export function unitRows(
   run: Run,
   z1: Tensor,
@@ -112,26 +117,27 @@ export function unitRows(
 
 /** Options of losses that normalise rows. */
 export interface Unit {
-  /** True where rows have unit length already. */
+  /** True if rows have unit length already. */
   readonly normalized?: boolean
 }
 
-/** Whether rows are said to have unit length. Throws TypeError for other options. */
+/** Returns the option `normalized`. Throws TypeError for any other option. */
 export const isUnit = (name: string, options: Unit): boolean =>
   checkOptions(name, options, { normalized: flag }).normalized ?? false
 
-/** The Params of kernels over pairs: those of tiles, and N, view (V), across; blocks, of `span` rows each. */
+/** WGSL of the Params of kernels over pairs: those of tiles, N, view (V), across, and the number of
+ *  blocks, `span` rows each. Declares `image(i)` and `exists(i)`. */
 export const pairParams = wgsl`
   struct Params {
     N: u32, view: u32, rows: u32, D: u32, columns: u32, along: u32, sum: u32, scale: f32,
     across: u32, blocks: u32, span: u32
   }
-  // The image that a row shows; N and above where the row is padding. (Remainders cost a CPU adapter dearly.)
+  // The image that a row shows; N and above for padding. (Remainders are slow on a CPU adapter.)
   fn image(i: vec4u) -> vec4u { return i - select(vec4u(), vec4u(p.view), i >= vec4u(p.view)); }
   fn exists(i: vec4u) -> vec4<bool> { return image(i) < vec4u(p.N); }
 `
 
-/** Values of `pairParams`, but for blocks and span. */
+/** Values of `pairParams`, except blocks and span. */
 export const pairsParams = ({ N, D, view, T, across }: Pairs) => ({
   ...{
     N,

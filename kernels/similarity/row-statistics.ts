@@ -1,17 +1,20 @@
-// The logsumexp of every row's similarities, as pairs (top, sum) with Σ exp(s) = sum exp(top), so that no temperature overflows
-// it. Similarities are symmetric: a workgroup takes a block of rows and a block of columns, and finds the statistics of its
-// rows over its columns and of its columns over its rows from the same tiles, so that only blocks on and above the
-// diagonal are computed. Every (row, block) has one writer and rows add up their blocks in order: the same bits on every run.
+// The logsumexp of every row's similarities, as a pair (top, sum) with Σ exp(s) = sum exp(top), so
+// that no temperature overflows it. Similarities are symmetric: a workgroup takes a block of rows
+// and a block of columns, and computes the statistics of both from the same tiles. So only blocks
+// on and above the diagonal are computed. Every (row, block) has one writer, and rows add up their
+// blocks in order, which gives the same bits on every run.
 
 import { type Kernel, type Run, type Tensor, wgsl } from '../op.ts'
+import { lowest } from '../wgsl/lowest.ts'
 import { type Pairs, type UnitRows, pairsParams } from './pairs.ts'
 import { fourRows, padded } from './tiles.ts'
 
-/** WGSL of `statistics(item, team)`, the whole of a workgroup's work. The kernel binds `partial` [planes, blocks, 2V] and declares
- *  `counts(i, j)`, whether the rows i and the row j take part in each other's sums, and `extra(i, j, s)`, what is
- *  summed in a third plane where `EXTRA` is true; both are symmetric. */
+/** WGSL of `statistics(item, subgroup)`, all the work of a workgroup. The kernel binds `partial`
+ *  [planes, blocks, 2V] and declares two symmetric functions: `counts(i, j)`, true where the rows i
+ *  and the row j count in each other's sums, and `extra(i, j, s)`, the term of a third sum where
+ *  `EXTRA` is true. */
 export const statistics = wgsl`
-  const LOWEST = -0x1.fffffep+127f;
+  ${lowest}
   fn blockBegin(block: u32) -> u32 {
     let view = select(0u, block / p.blocks, p.across == 1u);
     return view * p.view + (block - view * p.blocks) * p.span;
@@ -20,10 +23,12 @@ export const statistics = wgsl`
     let end = select(p.rows, p.view * (1u + block / p.blocks), p.across == 1u);
     return min(blockBegin(block) + p.span, end);
   }
-  fn place(plane: u32, block: u32, row: u32) -> u32 { return (plane * p.blocks + block % p.blocks) * p.rows + row; }
+  fn offset(plane: u32, block: u32, row: u32) -> u32 {
+    return (plane * p.blocks + block % p.blocks) * p.rows + row;
+  }
   ${fourRows}
 
-  fn statistics(item: u32, team: u32) {
+  fn statistics(item: u32, subgroup: u32) {
     var I = item / p.blocks;
     var J = p.blocks + item % p.blocks;
     if (p.across == 0u) { // the item-th pair of I <= J
@@ -31,11 +36,13 @@ export const statistics = wgsl`
       J = item;
       for (; J >= p.blocks; I++) { J -= p.blocks - I - 1u; }
     }
-    for (var row = blockBegin(I); row < blockEnd(I); row += ROWS) { statisticsOfRows(row, I, J, team); }
+    for (var row = blockBegin(I); row < blockEnd(I); row += ROWS) {
+      statisticsOfRows(row, I, J, subgroup);
+    }
   }
 
-  // Of ROWS rows over the columns of block J, and of those columns over these rows.
-  fn statisticsOfRows(row: u32, I: u32, J: u32, team: u32) {
+  // Reduces ROWS rows over the columns of block J, and these columns over the rows.
+  fn statisticsOfRows(row: u32, I: u32, J: u32, subgroup: u32) {
     let group = groupOf(thread);
     let slice = sliceOf(thread);
     let i = fourRows(row + group * 4u);
@@ -43,7 +50,7 @@ export const statistics = wgsl`
     var sum = vec4f();
     var more = vec4f();
     for (var column = blockBegin(J); column < blockEnd(J); column += COLUMNS) {
-      score(row, column, team);
+      score(row, column, subgroup);
       var most = top;
       for (var k = 0u; k < COLUMNS / SLICES; k++) {
         let c = k * SLICES + slice;
@@ -72,9 +79,9 @@ export const statistics = wgsl`
         top = most;
       }
       for (var r = 0u; r < 4u; r++) {
-        partial[place(0u, J, i[r])] = top[r];
-        partial[place(1u, J, i[r])] = sum[r];
-        if (EXTRA) { partial[place(2u, J, i[r])] = more[r]; }
+        partial[offset(0u, J, i[r])] = top[r];
+        partial[offset(1u, J, i[r])] = sum[r];
+        if (EXTRA) { partial[offset(2u, J, i[r])] = more[r]; }
       }
     }
     fence();
@@ -103,17 +110,21 @@ export const statistics = wgsl`
       let sum = overRowsSum(dot(sums, vec4f(1.0)));
       if (EXTRA) { more.x = overRowsSum(dot(more, vec4f(1.0))); }
       if (thread == c % THREADS) {
-        let found = select(vec2f(partial[place(0u, I, j)], partial[place(1u, I, j)]), vec2f(LOWEST, 0.0), fresh);
-        let most = max(top, found.x);
-        partial[place(0u, I, j)] = most;
-        partial[place(1u, I, j)] = found.y * exp(found.x - most) + sum * exp(top - most);
-        if (EXTRA) { partial[place(2u, I, j)] = select(partial[place(2u, I, j)], 0.0, fresh) + more.x; }
+        let stored = vec2f(partial[offset(0u, I, j)], partial[offset(1u, I, j)]);
+        let before = select(stored, vec2f(LOWEST, 0.0), fresh);
+        let most = max(top, before.x);
+        partial[offset(0u, I, j)] = most;
+        partial[offset(1u, I, j)] = before.y * exp(before.x - most) + sum * exp(top - most);
+        if (EXTRA) {
+          partial[offset(2u, I, j)] = select(partial[offset(2u, I, j)], 0.0, fresh) + more.x;
+        }
       }
     }
   }
 `
 
-/** Runs a kernel made of `statistics` on unit rows: [planes, blocks, 2V] of (top, sum, extra) of the block's similarities. */
+/** Runs a kernel built from `statistics` on unit rows. Returns (top, sum, extra) of every row and
+ *  block, [planes, blocks, 2V]. */
 export function runStatistics(
   run: Run,
   kernelFor: (run: Run) => Kernel,

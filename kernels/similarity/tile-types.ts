@@ -1,31 +1,38 @@
-// What the ways to compute tiles of similarities have in common, for tiles.ts, which chooses one.
+// The interface that every way to compute tiles of similarities implements. tiles.ts chooses one.
 
 import type { Wgsl } from '../op.ts'
 
-/** The WGSL of one way to compute tiles, for `tiled`. */
+/** The WGSL of one way to compute tiles, for `pairTiles`. */
 export interface Tiles {
-  /** Opens the source: ROWS and COLUMNS of a tile, THREADS, and who does what with it:
-   *  GROUPS      of four rows; a thread's own is `groupOf(thread)`
-   *  SLICES      threads share a group, and take every SLICES-th column from `sliceOf(thread)` on
-   *  TOGETHER    columns are summed over rows at once, each over the groups `groupsOf(thread)` and then by `overRowsMax` and
-   *              `overRowsSum`
-   *  `fence()`   before threads read what others wrote */
+  /** Opens the source. Declares the sizes of a tile and how threads divide it:
+   *  ROWS, COLUMNS  size of a tile
+   *  THREADS        threads of a workgroup
+   *  GROUPS         groups of four rows; a thread's own is `groupOf(thread)`
+   *  SLICES         threads per group; each takes every SLICES-th column from `sliceOf(thread)` on
+   *  TOGETHER       columns that are reduced over rows at once: each thread reduces the groups
+   *                 `groupsOf(thread)`, then `overRowsMax` and `overRowsSum` combine threads
+   *  `fence()`      call it before a thread reads what others wrote */
   readonly head: Wgsl
-  /** Parameters of the entry point, which `enter` opens; then `thread` is the thread's number and `team` that of its subgroup,
-   *  or its number therein: what `score` and `pull` take as their last argument, as it must be handed on. */
+  /** Parameters of the entry point. */
   readonly entry: Wgsl
-  readonly enter: Wgsl
-  /** `score(row, column, team)` fills the tile that begins there; `tileAt(c, group)` and `setTile(c, group, v)`. */
+  /** Opens the body of the entry point. Declares `thread`, the thread's number, and `subgroup`,
+   *  the number of its subgroup or its number within that. Pass `subgroup` on to `score` and
+   *  `addWeightedSum` as their last argument. */
+  readonly prologue: Wgsl
+  /** Declares `score(row, column, subgroup)`, which fills the tile that begins there, and
+   *  `tileAt(c, group)` and `setTile(c, group, v)`, which read and write it. */
   readonly score: Wgsl
-  /** `pull(row, column, begin, fresh, keep, team)`: partial[begin + d rows + i] = keep of it, 0 if fresh, + Σ_c tile_ci
-   *  pulled_cd. The tile is gone then. */
-  readonly pull: Wgsl
+  /** Declares `addWeightedSum(row, column, begin, fresh, rescale, subgroup)`:
+   *    partial[begin + d rows + i] = rescale_i partial[begin + d rows + i] + Σ_c tile_ci values_cd
+   *  The first term is 0 where `fresh`. The tile may be overwritten afterwards. */
+  readonly weightedSum: Wgsl
 }
 
-/** Where the numbers of rows lie, and where what is pulled goes. */
-export interface Layout {
-  /** `rowAt(k, row)` and BY_ROW, whether neighbours are features of one row. */
+/** Where a tile's inputs lie in `rows`, and where its weighted sums go in `partial`. */
+export interface TileLayout {
+  /** Declares `rowAt(k, row)`, and BY_ROW: true where neighbours are features of one row. */
   readonly rows: Wgsl
-  /** `partialAt(begin, d, row)`, `store(begin, d, row, sum)`, and `unstored`, what undoes store's factor. */
+  /** Declares `partialAt(begin, d, row)`, `store(begin, d, row, sum)`, and `unstored`, the factor
+   *  that undoes the scaling of `store`. */
   readonly partial: Wgsl
 }

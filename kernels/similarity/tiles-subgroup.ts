@@ -1,7 +1,8 @@
-// Tiles on tensor cores: four teams of 32 threads share a tile of 64 rows, each with a quarter of it in 16 x 16 matrices, whose
-// factors are staged as f16: whole ones (precision f16), or as high and low parts (f16x3). Products are computed transposed,
-// [columns, rows], since a tile lies column by column. Weights are scaled by 512 to keep clear of f16's small end. Finite
-// factors beyond f16's range become its largest; NaN and infinity stay.
+// Tiles on tensor cores. Four subgroups of 32 threads share a tile of 64 rows, a quarter each, in
+// 16 x 16 matrices. Their factors are staged as f16: rounded (precision f16), or as a high and a
+// low part (f16x3). Products are computed transposed, [columns, rows], since a tile lies column by
+// column. Weights are scaled by 512, which keeps them clear of f16's smallest numbers. Finite
+// factors beyond f16's range become its largest number; NaN and infinity stay.
 
 import { type Wgsl, wgsl } from '../op.ts'
 import { saturated } from '../wgsl/nan.ts'
@@ -9,15 +10,16 @@ import { type Matrices, split } from '../wgsl/subgroup-matrix.ts'
 import type { Tiles } from './tile-types.ts'
 
 interface Factors {
-  /** COLUMNS, and PARTS that a factor is staged in. */
+  /** Declares COLUMNS, and PARTS, the number of parts that a factor is staged in. */
   readonly sizes: Wgsl
-  /** `stage(at, v)`. */
+  /** Declares `stage(at, v)`. */
   readonly stage: Wgsl
-  /** Adds to `sums` the product of sixteen features or columns: left ones at `left`, right ones at `right`. */
+  /** Adds the product of sixteen features or columns to `sums`. The left factors are staged at
+   *  `left`, the right ones at `right`. */
   readonly multiply: Wgsl
 }
 
-const whole: Factors = {
+const roundedFactors: Factors = {
   sizes: wgsl`
     const COLUMNS = 64u;
     const PARTS = 1u;
@@ -36,7 +38,7 @@ const whole: Factors = {
   `,
 }
 
-const inParts: Factors = {
+const splitFactors: Factors = {
   sizes: wgsl`
     const COLUMNS = 32u;
     const PARTS = 2u;
@@ -75,7 +77,7 @@ const tilesOf = (
     const GROUPS = 16u;
     const SLICES = 8u;
     const TOGETHER = COLUMNS;
-    const PITCH = 18u; // of right factors [.., ROWS / 4]: two more, so that rows lie in different banks
+    const PITCH = 18u; // of right factors [.., ROWS / 4]; two more, for rows in different banks
     const LEFT_PITCH = COLUMNS / 4u + 2u; // of left factors [16, COLUMNS / 4]
     const RIGHT = 16u * LEFT_PITCH; // where the right factors begin
     const STAGED = RIGHT + COLUMNS * PITCH;
@@ -87,13 +89,15 @@ const tilesOf = (
     fn fence() { workgroupBarrier(); }
   `,
   entry,
-  enter: wgsl`
+  prologue: wgsl`
     ${begin}
+    let subgroup = team; // as subgroup-matrix.ts calls it
     keepThread(thread);
   `,
   score: wgsl`
     var<workgroup> staged: array<vec4<f16>, PARTS * STAGED>;
-    var<workgroup> spilled: array<f32, COLUMNS * 68u>; // the tile [COLUMNS, ROWS + 4], and what is pulled [COLUMNS features, ROWS + 4]
+    // The tile [COLUMNS, ROWS + 4], or sums [COLUMNS features, ROWS + 4].
+    var<workgroup> spilled: array<f32, COLUMNS * 68u>;
     ${factors}
     ${spill}
     ${stage}
@@ -110,28 +114,35 @@ const tilesOf = (
       let at = k * p.sum;
       let last = p.columns - 1u;
       return vec4f(
-        columns[at + min(column, last) * p.along], columns[at + min(column + 1u, last) * p.along],
-        columns[at + min(column + 2u, last) * p.along], columns[at + min(column + 3u, last) * p.along],
+        columns[at + min(column, last) * p.along],
+        columns[at + min(column + 1u, last) * p.along],
+        columns[at + min(column + 2u, last) * p.along],
+        columns[at + min(column + 3u, last) * p.along],
       );
     }
-    // Where a team's quarter of a product begins, and storing it.
-    fn quarter(team: u32) -> vec2u { return vec2u(team / 2u * (COLUMNS / 2u), team % 2u * 32u); }
-    fn score(row: u32, column: u32, team: u32) {
-      let own = quarter(team);
+    // Where a subgroup's quarter of a product begins.
+    fn quarter(subgroup: u32) -> vec2u {
+      return vec2u(subgroup / 2u * (COLUMNS / 2u), subgroup % 2u * 32u);
+    }
+    fn score(row: u32, column: u32, subgroup: u32) {
+      let own = quarter(subgroup);
       var sums = array<array<Sums, 2>, COLUMNS / 32u>();
       for (var k0 = 0u; k0 < p.D; k0 += 16u) {
         for (var e = 0u; e < 2u; e++) {
           let item = thread + e * 128u;
           let to = select(vec2u(item / 16u, item % 16u), vec2u(item % 16u, item / 16u), BY_ROW);
           let k = k0 + to.x;
-          let values = rowsAt(min(k, p.D - 1u), row + to.y * 4u);
-          stage(RIGHT + to.x * PITCH + to.y, select(vec4f(), values, k < p.D));
+          let four = rowsAt(min(k, p.D - 1u), row + to.y * 4u);
+          stage(RIGHT + to.x * PITCH + to.y, select(vec4f(), four, k < p.D));
         }
-        for (var e = 0u; e < COLUMNS / 32u; e++) { // neighbours read neighbouring numbers, along features or along columns
+        // Neighbours read neighbouring numbers, along features or along columns.
+        for (var e = 0u; e < COLUMNS / 32u; e++) {
           let item = thread + e * 128u;
           let across = COLUMNS / 4u;
-          let to = select(vec2u(item / across, item % across), vec2u(item % 16u, item / 16u), p.sum == 1u);
-          stage(to.x * LEFT_PITCH + to.y, columnsAt(min(k0 + to.x, p.D - 1u), column + to.y * 4u));
+          let byColumn = vec2u(item % 16u, item / 16u);
+          let to = select(vec2u(item / across, item % across), byColumn, p.sum == 1u);
+          let four = columnsAt(min(k0 + to.x, p.D - 1u), column + to.y * 4u);
+          stage(to.x * LEFT_PITCH + to.y, four);
         }
         workgroupBarrier();
         let left = own.x / 4u;
@@ -147,15 +158,17 @@ const tilesOf = (
       workgroupBarrier();
     }
   `,
-  pull: wgsl`
-    var<workgroup> kept: array<vec4f, 16>;
-    fn pull(row: u32, column: u32, begin: u32, fresh: bool, keep: vec4f, team: u32) {
-      if (thread < 16u) { kept[thread] = keep; }
+  weightedSum: wgsl`
+    var<workgroup> rescales: array<vec4f, 16>;
+    fn addWeightedSum(
+      row: u32, column: u32, begin: u32, fresh: bool, rescale: vec4f, subgroup: u32,
+    ) {
+      if (thread < 16u) { rescales[thread] = rescale; }
       for (var e = 0u; e < COLUMNS / 8u; e++) {
         let item = thread + e * 128u;
         stage(RIGHT + item / 16u * PITCH + item % 16u, tileAt(item / 16u, item % 16u) * 512.0);
       }
-      let own = quarter(team);
+      let own = quarter(subgroup);
       for (var d0 = 0u; d0 < p.D; d0 += COLUMNS) {
         var sums = array<array<Sums, 2>, COLUMNS / 32u>();
         for (var c0 = 0u; c0 < COLUMNS; c0 += 16u) {
@@ -166,11 +179,11 @@ const tilesOf = (
             let d = d0 + item % (COLUMNS / 4u) * 4u;
             let at = min(column + c0 + c, p.columns - 1u) * p.D;
             let last = p.D - 1u;
-            let values = vec4f(
-              pulled[at + min(d, last)], pulled[at + min(d + 1u, last)],
-              pulled[at + min(d + 2u, last)], pulled[at + min(d + 3u, last)],
+            let four = vec4f(
+              values[at + min(d, last)], values[at + min(d + 1u, last)],
+              values[at + min(d + 2u, last)], values[at + min(d + 3u, last)],
             );
-            stage(c * LEFT_PITCH + item % (COLUMNS / 4u), values);
+            stage(c * LEFT_PITCH + item % (COLUMNS / 4u), four);
           }
           workgroupBarrier();
           let left = own.x / 4u;
@@ -186,12 +199,13 @@ const tilesOf = (
         workgroupBarrier();
         for (var e = 0u; e < COLUMNS / 8u; e++) {
           let item = thread + e * 128u;
-          let cell = select(vec2u(item / 16u, item % 16u), vec2u(item % COLUMNS, item / COLUMNS), BY_ROW);
+          let byRow = vec2u(item % COLUMNS, item / COLUMNS);
+          let cell = select(vec2u(item / 16u, item % 16u), byRow, BY_ROW);
           let d = d0 + cell.x;
           if (d < p.D) {
             let first = row + cell.y * 4u;
             var sums = tileAt(cell.x, cell.y);
-            if (!fresh) { sums += stored(begin, d, first) * kept[cell.y]; }
+            if (!fresh) { sums += stored(begin, d, first) * rescales[cell.y]; }
             for (var r = 0u; r < 4u; r++) { store(begin, d, first + r, sums[r]); }
           }
         }
@@ -201,8 +215,8 @@ const tilesOf = (
   `,
 })
 
-/** Tiles of factors rounded to f16. */
-export const rounded = (by: Matrices): Tiles => tilesOf(whole, by)
+/** Tiles of factors that are rounded to f16. */
+export const subgroupTilesF16 = (by: Matrices): Tiles => tilesOf(roundedFactors, by)
 
-/** Tiles of factors in two parts, which keep f32's accuracy. */
-export const splitTiles = (by: Matrices): Tiles => tilesOf(inParts, by)
+/** Tiles of factors in two f16 parts, which keep about f32's accuracy. */
+export const subgroupTilesF16x3 = (by: Matrices): Tiles => tilesOf(splitFactors, by)

@@ -1,26 +1,29 @@
-// Tiles of similarities, the inner part of every fused contrastive loss. A workgroup computes the products of some rows with
-// some columns into its own memory, where the loss turns them into statistics or weights, and may pull the rows towards
-// the columns by those weights. So a matrix of similarities exists one tile at a time, as attention's does in
-// FlashAttention (Dao et al. 2022, https://arxiv.org/abs/2205.14135), and nothing of its size is stored.
+// Tiles of similarities, the inner part of every fused contrastive loss. A workgroup computes the
+// products of some rows with some columns in its own memory. The loss turns them into statistics or
+// weights, and may add up vectors of the columns with those weights. So the matrix of similarities
+// exists one tile at a time, as in FlashAttention (Dao et al. 2022,
+// https://arxiv.org/abs/2205.14135), and nothing of its size is stored.
 //
-// A kernel that uses `score` binds `rows` and `columns`, to pull also `pulled` and `partial`, and has in its Params
-//   rows, D    rows [D, rows]: feature by feature, padded to whole tiles; or `byRow`
-//   columns    how many; a number beyond is read as the last, and must get weight 0
-//   along, sum how far apart in `columns` two columns lie, and two features of one
-//   scale      what products are multiplied with, 1 / T
-// Each thread works on vectors of four rows: `tileAt(c, group)` holds column c's of the rows [4 group, 4 group + 4).
+// A kernel that uses `score` binds `rows` and `columns`. One that uses `addWeightedSum` also binds
+// `values` and `partial`. Their Params have
+//   rows, D    size of `rows` [D, rows]: feature by feature, padded to whole tiles; or `byRow`
+//   columns    their number; an index beyond it reads the last column, and must get weight 0
+//   along, sum distance in `columns` from a column to the next, and from a feature to the next
+//   scale      factor of the products, 1 / T
+// A thread works on vectors of four rows: `tileAt(c, group)` holds column c of the rows
+// [4 group, 4 group + 4).
 
 import { type Kernel, type Run, wgsl } from '../op.ts'
 import { onMatrices, useMatrices } from '../wgsl/subgroup-matrix.ts'
-import type { Layout, Tiles } from './tile-types.ts'
-import { lanes } from './tiles-software.ts'
-import { grid, halfGrid } from './tiles-registers.ts'
-import { rounded, splitTiles } from './tiles-subgroup.ts'
+import type { TileLayout, Tiles } from './tile-types.ts'
+import { registerTiles, registerTilesF16 } from './tiles-registers.ts'
+import { softwareTiles } from './tiles-software.ts'
+import { subgroupTilesF16, subgroupTilesF16x3 } from './tiles-subgroup.ts'
 
-/** Rows are padded to a multiple of this, a whole number of tiles on every machine, and columns are dealt out by it. */
+/** Rows are padded to a multiple of this, whole tiles on every machine. Columns are split by it. */
 export const TILE = 64
 
-const byFeature: Layout = {
+const byFeature: TileLayout = {
   rows: wgsl`
     const BY_ROW = false;
     fn rowAt(k: u32, row: u32) -> u32 { return k * p.rows + row; }
@@ -32,9 +35,10 @@ const byFeature: Layout = {
   `,
 }
 
-/** For `tiled`: rows [rows, D] and partial [splits, rows, D] as matrices usually lie, with no padding. Sums are divided
- *  by `unstored` as they are stored, which the kernel may set to a power of two: nothing is then lost when they are taken up again. */
-export const byRow: Layout = {
+/** For `pairTiles`: rows [rows, D] and partial [splits, rows, D] as matrices usually lie, without
+ *  padding. `store` divides sums by `unstored`. The kernel may set that to a power of two, so that
+ *  nothing is lost when the sums are read again. */
+export const byRow: TileLayout = {
   rows: wgsl`
     const BY_ROW = true;
     fn rowAt(k: u32, row: u32) -> u32 { return min(row, p.rows - 1u) * p.D + k; }
@@ -50,16 +54,19 @@ export const byRow: Layout = {
   `,
 }
 
-const laid = (by: Tiles, { rows, partial }: Layout): Tiles => ({
+const withLayout = (by: Tiles, { rows, partial }: TileLayout): Tiles => ({
   ...by,
   score: wgsl`
     ${rows}
     fn rowsAt(k: u32, row: u32) -> vec4f {
-      return vec4f(rows[rowAt(k, row)], rows[rowAt(k, row + 1u)], rows[rowAt(k, row + 2u)], rows[rowAt(k, row + 3u)]);
+      return vec4f(
+        rows[rowAt(k, row)], rows[rowAt(k, row + 1u)],
+        rows[rowAt(k, row + 2u)], rows[rowAt(k, row + 3u)],
+      );
     }
     ${by.score}
   `,
-  pull: wgsl`
+  weightedSum: wgsl`
     ${partial}
     fn stored(begin: u32, d: u32, row: u32) -> vec4f {
       return vec4f(
@@ -67,34 +74,36 @@ const laid = (by: Tiles, { rows, partial }: Layout): Tiles => ({
         partial[partialAt(begin, d, row + 2u)], partial[partialAt(begin, d, row + 3u)],
       ) * unstored;
     }
-    ${by.pull}
+    ${by.weightedSum}
   `,
 })
 
-/** The kernel that `build` makes around the way to compute tiles that suits the machine. */
-export function tiled(build: (by: Tiles) => Kernel, layout: Layout = byFeature): (run: Run) => Kernel {
-  const make = (by: Tiles) => build(laid(by, layout))
-  const [onGpu, onCpu, withHalves] = [make(grid), make(lanes), make(halfGrid)]
-  const [inHalves, inParts] = [
-    onMatrices((by) => make(rounded(by))),
-    onMatrices((by) => make(splitTiles(by))),
-  ]
+/** Builds a kernel around each way to compute tiles, and returns the choice for a machine. */
+export function pairTiles(
+  build: (by: Tiles) => Kernel,
+  layout: TileLayout = byFeature,
+): (run: Run) => Kernel {
+  const make = (by: Tiles) => build(withLayout(by, layout))
+  const [inRegisters, inRegistersF16] = [make(registerTiles), make(registerTilesF16)]
+  const inSoftware = make(softwareTiles)
+  const onSubgroupsF16 = onMatrices((by) => make(subgroupTilesF16(by)))
+  const onSubgroupsF16x3 = onMatrices((by) => make(subgroupTilesF16x3(by)))
   return (run) => {
-    if (useMatrices(run)) return run.precision === 'f16' ? inHalves(run) : inParts(run)
-    if (hasLanes(run)) return onCpu
-    return run.precision === 'f16' && !run.software ? withHalves : onGpu
+    if (useMatrices(run)) return run.precision === 'f16' ? onSubgroupsF16(run) : onSubgroupsF16x3(run)
+    if (usesSoftwareTiles(run)) return inSoftware
+    return run.precision === 'f16' && !run.software ? inRegistersF16 : inRegisters
   }
 }
 
 /** Rows of a tile. */
-export const tileRows = (run: Run): number => (hasLanes(run) ? 32 : TILE)
+export const tileRows = (run: Run): number => (usesSoftwareTiles(run) ? 32 : TILE)
 
-const hasLanes = (run: Run) => run.software && run.subgroupSize >= 8
+const usesSoftwareTiles = (run: Run) => run.software && run.subgroupSize >= 8
 
-/** A count rounded up to whole tiles. */
+/** Rounds a count up to whole tiles. */
 export const padded = (count: number): number => Math.ceil(count / TILE) * TILE
 
-/** WGSL of `fourRows(first)`. */
+/** WGSL of `fourRows(first)`: the rows first, first + 1, first + 2, first + 3. */
 export const fourRows = wgsl`
   fn fourRows(first: u32) -> vec4u { return vec4u(first) + vec4u(0u, 1u, 2u, 3u); }
 `

@@ -1,5 +1,6 @@
-// A memory bank's slots follow the features of a batch:  v_i <- normalise(m v_i + (1 - m) f_i)  (Wu et al. 2018,
-// https://arxiv.org/abs/1805.01978, section 3.2, with the momentum of their code).
+// Moves a memory bank's slots towards the features of a batch: v_i <- normalise(m v_i + (1 - m)
+// f_i) (Wu et al. 2018, https://arxiv.org/abs/1805.01978, section 3.2, with the momentum of their
+// code).
 
 import {
   type Tensor,
@@ -29,7 +30,7 @@ const bankKernel = kernel`
     let slot = indices[n];
     if (slot < 0 || slot >= i32(p.slots)) { return; }
     for (var later = n + 1u; later < p.N; later++) {
-      if (indices[later] == slot) { return; } // an image that comes twice: its last feature counts
+      if (indices[later] == slot) { return; } // of a repeated image the last feature counts
     }
     let at = u32(slot) * p.C;
     var squares = 0.0;
@@ -44,8 +45,9 @@ const bankKernel = kernel`
   }
 `
 
-/** Moves the rows of the bank [n, C] that indices [N], i32, name towards features [N, C], unit rows, by the share 1 - m, back to
- *  unit length; indices outside the bank are passed over. One dispatch; carries no gradient. Throws ShapeError. */
+/** Moves the rows of the bank [n, C] with these indices [N] i32 towards features [N, C], unit rows:
+ *  v <- m v + (1 - m) f, scaled to unit length. Ignores indices outside the bank. One dispatch;
+ *  carries no gradient. Throws ShapeError. */
 export function bankUpdate(bank: Variable, features: Tensor, indices: Tensor, m: number) {
   checkValue('bankUpdate', 'bank', bank, variable)
   checkValue('bankUpdate', 'features', features, tensor)

@@ -1,4 +1,4 @@
-// Rows drawn uniformly with replacement, by Threefry: draw i is a pure function of (seed, step, i).
+// Draws rows uniformly with replacement, by Threefry: draw i is a pure function of (seed, step, i).
 
 import { type Op, type Scalar, type Tensor, dim, elementwise, flatIndex, kernel, matrix } from '../op.ts'
 import { streamKey, threefry, threefry2x32 } from '../wgsl/threefry.ts'
@@ -6,12 +6,13 @@ import { checkOptions, checkTensor, needed, scalar, whole } from '../options.ts'
 
 const STREAM = 0xba4c // keeps these draws apart from other uses of the seed
 
-// floor(bits rows / 2^32) in two halves of 16 bits: WGSL has no 64-bit product. Its bias is below rows / 2^32.
+// row = floor(bits rows / 2^32), computed in two halves of 16 bits since WGSL has no 64-bit
+// product. Its bias is below rows / 2^32.
 const drawKernel = kernel`
   struct Params { count: u32, key0: u32, key1: u32, rows: u32, C: u32 }
-  @group(0) @binding(0) var<storage, read>       x:   array<f32>; // [rows, C]
-  @group(0) @binding(1) var<storage, read_write> y:   array<f32>; // [K, C]
-  @group(0) @binding(2) var<uniform>             p:   Params;
+  @group(0) @binding(0) var<storage, read>       x: array<f32>; // [rows, C]
+  @group(0) @binding(1) var<storage, read_write> y: array<f32>; // [K, C]
+  @group(0) @binding(2) var<uniform>             p: Params;
   ${flatIndex}
   ${threefry}
   @compute @workgroup_size(64)
@@ -49,8 +50,9 @@ const drawOp: Op<[x: Tensor], [Tensor], Attrs> = {
   },
 }
 
-/** `count` rows of x [n, C], each drawn uniformly from all of them -> [count, C]; which ones depends on (seed, step) and n
- *  alone. Carries no gradient. Throws ShapeError, and RangeError for a count below 1. */
+/** Draws `count` rows of x [n, C], each uniformly from all of them -> [count, C]. They depend on
+ *  (seed, step) and n alone. Carries no gradient. Throws ShapeError, and RangeError for a count
+ *  below 1. */
 export const drawRows = (
   x: Tensor,
   count: number,
@@ -61,7 +63,7 @@ export const drawRows = (
   return x.gpu.apply(drawOp, { count, ...draw }, [x])[0]
 }
 
-/** The rows of n that `drawRows` takes, computed on the CPU; exported for its test. */
+/** Computes on the CPU which of n rows `drawRows` draws. Exported for its test. */
 export function drawnRows(
   n: number,
   count: number,

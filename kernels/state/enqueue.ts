@@ -1,4 +1,4 @@
-// MoCo's queue as a ring: a batch of keys takes the places of the oldest ones, from the pointer on and round the end.
+// MoCo's queue, a ring: a batch of keys replaces the oldest ones, from the pointer on.
 
 import {
   type Scalar,
@@ -29,9 +29,10 @@ const enqueueKernel = kernel`
   }
 `
 
-/** Writes keys [N, C] into the queue [K, C] from row `pointer` on (in a captured step a function), round its end, and
- *  returns the pointer behind them. Of a batch larger than the queue the last K keys stay. One dispatch; carries no gradient. Throws ShapeError, and RangeError
- *  for a pointer outside the queue. */
+/** Writes keys [N, C] into the queue [K, C] from row `pointer` on, wrapping at the end, and
+ *  returns the next pointer. In a captured step `pointer` is a function. Of a batch larger than
+ *  the queue the last K keys stay. One dispatch; carries no gradient. Throws ShapeError, and
+ *  RangeError for a pointer outside the queue. */
 export function enqueue(queue: Variable, keys: Tensor, pointer: Scalar): number {
   checkValue('enqueue', 'queue', queue, variable)
   checkValue('enqueue', 'keys', keys, tensor)

@@ -1,5 +1,6 @@
-// A random order of N rows and its inverse, on the GPU. Row n draws a number from Threefry, and its place is how many rows
-// drew a smaller one: a pure function of (seed, step, offset, N).
+// A random order of N rows and its inverse, computed on the GPU. Row n draws a number from
+// Threefry. Its rank is how many rows drew a smaller one: a pure function of (seed, step, offset,
+// N).
 
 import { type Op, type Scalar, type Tensor, ShapeError, dim, elementwise, flatIndex, kernel } from '../op.ts'
 import { streamKey, threefry } from '../wgsl/threefry.ts'
@@ -23,8 +24,8 @@ const drawKernel = kernel`
 const rankKernel = kernel`
   struct Params { N: u32 }
   @group(0) @binding(0) var<storage, read>       drawn:   array<i32>; // [N], bits
-  @group(0) @binding(1) var<storage, read_write> order:   array<i32>; // [N], the row that comes to each place
-  @group(0) @binding(2) var<storage, read_write> inverse: array<i32>; // [N], the place that each row comes to
+  @group(0) @binding(1) var<storage, read_write> order:   array<i32>; // [N], the row of each rank
+  @group(0) @binding(2) var<storage, read_write> inverse: array<i32>; // [N], the rank of each row
   @group(0) @binding(3) var<uniform>             p:       Params;
   ${flatIndex}
   @compute @workgroup_size(64)
@@ -32,19 +33,20 @@ const rankKernel = kernel`
     let n = flat(id, groups);
     if (n >= p.N) { return; }
     let own = drawn[n];
-    var place = 0u;
+    var rank = 0u;
     for (var i = 0u; i < p.N; i++) {
-      if (drawn[i] < own || (drawn[i] == own && i < n)) { place++; } // equal draws keep their order
+      if (drawn[i] < own || (drawn[i] == own && i < n)) { rank++; } // equal draws keep their order
     }
-    order[place] = i32(n);
-    inverse[n] = i32(place);
+    order[rank] = i32(n);
+    inverse[n] = i32(rank);
   }
 `
 
 interface Attrs {
   readonly seed: number
   readonly step: Scalar
-  /** The number that the first row has among those of the step, if they come in several parts; 0 by default. */
+  /** The number of the first row within the step, for rows that come in several parts. 0 by
+   *  default. */
   readonly offset?: number
 }
 
@@ -64,8 +66,9 @@ const orderOp: Op<[x: Tensor], [order: Tensor, inverse: Tensor], Attrs> = {
   },
 }
 
-/** A random order of the rows of x [N, ...], i32 [N], and its inverse: `indexSelect` with the first shuffles, with the
- *  second it puts back. They depend on (seed, step, offset) and N alone. Carries no gradient. Throws ShapeError for a scalar. */
+/** Returns a random order of the rows of x [N, ...], i32 [N], and its inverse. `indexSelect` with
+ *  the first shuffles, with the second it undoes that. Both depend on (seed, step, offset) and N
+ *  alone. Carries no gradient. Throws ShapeError for a scalar. */
 export function shuffleOrder(x: Tensor, attrs: Attrs): { order: Tensor; inverse: Tensor } {
   checkTensor('shuffleOrder', 'x', x)
   checkOptions('shuffleOrder', attrs ?? {}, { seed: needed(whole), step: needed(scalar), offset: whole })

@@ -45,7 +45,7 @@ test('every kernel is looked at', () => {
     'gemm',
     'convolve',
     'convWeightGradient',
-    'ntxentPull',
+    'ntxentWeightedSum',
     'adam',
     'colour',
   ])
