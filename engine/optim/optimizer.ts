@@ -13,7 +13,8 @@ import {
 } from '../../kernels/options.ts'
 import { adam, sgd } from '../../kernels/optim/update.ts'
 import { lars } from '../../kernels/optim/update-lars.ts'
-import { type Named, FlatParameters } from './flat-parameters.ts'
+import type { Named } from '../named.ts'
+import { FlatParameters } from './flat-parameters.ts'
 import type { LossScaler } from './loss-scaler.ts'
 import { owns } from '../owned.ts'
 
