@@ -1,4 +1,4 @@
-// Running an op: its inputs checked, its memory scoped, its way back remembered.
+// Runs an op: checks its inputs, scopes its memory, and records its backward on the tape.
 
 import { type Op, type Run, type Shape, type Tensor, type Tensors as Inputs, show } from '../kernels/op.ts'
 import type { Memory } from './memory.ts'
@@ -6,10 +6,10 @@ import type { Tape } from './tape.ts'
 import type { Tensors } from './tensors.ts'
 import { checkDtypes } from './values.ts'
 
-/** What ops work with. */
+/** The parts of a Gpu that ops use. */
 export interface Parts {
   readonly run: Run
-  /** The same, where no backward pass will follow. */
+  /** The same for ops that no backward pass will follow. */
   readonly passing: Run
   readonly memory: Memory
   readonly tensors: Tensors

@@ -5,10 +5,8 @@ import { type Shape, type Variable, show, sizeOf } from '../kernels/op.ts'
 import { checkValue, onGpu, record } from '../kernels/options.ts'
 import { quiet } from './errors.ts'
 import type { Gpu } from './gpu.ts'
+import type { Named } from './named.ts'
 import type { SavedTensor } from './safetensors.ts'
-
-/** Variables by name. */
-type Named = Readonly<Record<string, Variable>>
 
 /** What the parts of a flat variable are, in order: 'conv1.weight [3, 3, 3, 64]'. */
 const layouts = new WeakMap<Variable, readonly string[]>()

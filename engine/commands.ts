@@ -27,7 +27,7 @@ export class Commands {
   readonly device: GPUDevice
   /** Bytes that the Params of a dispatch are aligned to. */
   readonly align: number
-  /** Where the commands of the step under way are written down, if they are. */
+  /** The trace that records the step under way, if any. */
   trace: Trace | null = null
   /** Throws DeviceLostError when the device is gone or the Gpu was destroyed. */
   readonly checkAlive: () => void
@@ -71,7 +71,7 @@ export class Commands {
     if (!this.trace?.held) this.#enqueue(pipeline, kernel, storages, { values, groups })
   }
 
-  /** Does what a trace has written down, with these storages. */
+  /** Executes a recorded command on these storages. */
   redo(command: Written, storages: readonly Storage[]) {
     const [first, second] = storages
     if (command.kind === 'dispatch') this.#enqueue(command.pipeline, command.kernel, storages, command)

@@ -1,4 +1,4 @@
-// Giving memory back before JavaScript collects what holds it: variables, models, optimizers, methods.
+// Frees variables, models, optimizers and methods before JavaScript collects what holds them.
 
 import type { Tensor } from '../kernels/op.ts'
 import { describe } from '../kernels/options.ts'

@@ -1,5 +1,6 @@
-// GPU memory: which storage has which block, and for how long. Blocks come from a pool (memory/pool.ts); storages die
-// with their scope (memory/scopes.ts), with their captured step (memory/loans.ts), or when nothing refers to them.
+// GPU memory: which storage has which block, and for how long. Blocks come from a pool
+// (memory/pool.ts). A storage is freed with its scope (memory/scopes.ts), with its captured step
+// (memory/loans.ts), or when nothing refers to it.
 
 import type { Watch } from './errors.ts'
 import { Loans } from './memory/loans.ts'
@@ -22,7 +23,7 @@ export class Memory {
   readonly #collected: FinalizationRegistry<Block> // told of storages that nothing refers to
   readonly #tenants = new Map<Block, number>() // how many variables lie on a block
 
-  /** `onEvict` is told which buffers were destroyed, by their ids, so that nothing cached refers to them. */
+  /** `onEvict` is called with the ids of destroyed buffers, so that no cache refers to them. */
   constructor(device: GPUDevice, watch: Watch, onEvict: (ids: ReadonlySet<number>) => void) {
     this.#pool = new Pool(device, watch, onEvict)
     this.#standIn = new StandIn(() => this.#pool.take(0, () => false))
@@ -46,36 +47,36 @@ export class Memory {
     return this.#pool.made
   }
 
-  /** Runs `body`, whose commands are not done, with one small block standing in for all that it allocates, unless `settle` is
-   *  called in it. */
+  /** Runs `body` without executing its commands. All its allocations share one small placeholder
+   *  buffer until `settle` is called. */
   standIn<T>(body: () => T): T {
     return this.#standIn.run(body)
   }
 
-  /** Whether a block stands in for this storage's memory. */
+  /** Whether this storage is on the placeholder. */
   standsInFor(storage: Storage): boolean {
     return this.#standIn.covers(storage)
   }
 
-  /** Gives memory to all that is stood in for and was not released. */
+  /** Gives memory of its own to every storage on the placeholder that was not freed. */
   settle() {
     for (const storage of this.#standIn.settle()) this.revive(storage)
   }
 
-  /** Gives memory to a storage that has none, or had none of its own. */
+  /** Gives a storage new memory. */
   revive(storage: Storage) {
     storage.block = this.#pool.take(storage.bytes)
   }
 
-  /** Storage on memory that is another storage's, which goes back to the pool when both are released. */
+  /** Makes a storage on another one's memory, which returns to the pool when both are freed. */
   lend({ block, offset, bytes }: Binding): Storage {
     const storage = storageOn(block, { bytes, offset })
     this.#loans.begin(storage, block)
     return storage
   }
 
-  /** Storage that dies with the innermost scope, or, outside any, when nothing refers to it any more. Of the pooled blocks
-   *  only those that suit are taken. */
+  /** Makes a storage that is freed with the innermost scope, or, outside any, when nothing refers to
+   *  it. Takes only pooled blocks that suit. */
   alloc(bytes: number, suits?: (block: Block) => boolean): Storage {
     const block = this.#standIn.block ?? this.#pool.take(bytes, suits)
     const storage = storageOn(block, { bytes })
@@ -84,7 +85,8 @@ export class Memory {
     return storage
   }
 
-  /** Storage that no scope takes back: a variable's. It lives until `free`, or until nothing refers to it any more. */
+  /** Makes a variable's storage, which no scope frees: it lives until `free`, or until nothing refers
+   *  to it. */
   keep(bytes: number): Storage {
     const block = this.#pool.take(bytes)
     const storage = storageOn(block, { bytes, permanent: true })
@@ -93,9 +95,9 @@ export class Memory {
     return storage
   }
 
-  /** Runs `body`; what it allocates dies after it, save the storages that `pick` finds in its result. Those pass to the
-   *  enclosing scope, or, outside any, are also returned and live while something refers to them.
-   *  `end` is what late uses are told. */
+  /** Runs `body`, then frees what it allocated, except the storages that `pick` finds in its result.
+   *  Those pass to the enclosing scope, or, outside any, live while something refers to them and are
+   *  also returned. `end` completes the error of a late use. */
   scope<T>(
     body: () => T,
     pick: (result: T) => readonly Storage[],
@@ -104,12 +106,12 @@ export class Memory {
     return this.#scopes.run(body, pick, end)
   }
 
-  /** Runs `body` outside of all scopes: what it allocates lives while something refers to it. */
+  /** Runs `body` outside of all scopes: its storages live while something refers to them. */
   unscoped<T>(body: () => T): T {
     return this.#scopes.suspend(body)
   }
 
-  /** Takes a storage back, unless it is a variable's; tensors on it throw from now on. */
+  /** Frees a storage, unless it is a variable's; using a tensor on it throws from now on. */
   release(storage: Storage, end: End = 'the step it was made in') {
     const { block } = storage
     if (!block || storage.permanent) return
@@ -119,8 +121,8 @@ export class Memory {
     storage.end = end
   }
 
-  /** Takes storages back, variables' too, and destroys the blocks that nothing else lies on. Nothing that was dispatched may
-   *  still wait to be submitted. */
+  /** Frees storages, variables' too, and destroys the blocks that nothing else lies on. All commands
+   *  must have been submitted. */
   free(storages: readonly Storage[]) {
     const blocks = storages.flatMap((storage) => {
       const { block } = storage
@@ -134,8 +136,9 @@ export class Memory {
     this.#pool.discard(blocks)
   }
 
-  /** Puts a variable's storage, and with it every view of it, at `offset` bytes into `whole`; its own block goes back to
-   *  the pool when no other variable lies there. The values are the caller's to copy, before anything else is dispatched. */
+  /** Moves a variable's storage, and with it every view of it, to `offset` bytes in `whole`; its own
+   *  block returns to the pool when no other variable lies there. The caller must copy the values
+   *  before anything else is dispatched. */
   move(storage: Storage, whole: Storage, offset: number) {
     const { block } = storage
     const before = version(storage)
@@ -149,7 +152,7 @@ export class Memory {
     if (block && this.#leave(block)) this.#recycle(block)
   }
 
-  /** Destroys pooled buffers that no step has wanted for a while. Called once per step with its number. */
+  /** Destroys pooled buffers that no step has used for a while. Called once per step with its number. */
   trim(step: number) {
     this.#pool.trim(step)
   }
@@ -163,7 +166,7 @@ export class Memory {
     this.#pool.destroy()
   }
 
-  /** Has the storage's block given back once nothing refers to the storage. */
+  /** Returns the storage's block to the pool once nothing refers to the storage. */
   #watchOver(storage: Storage) {
     if (!storage.block) return
     this.#collected.register(storage, storage.block, storage)
@@ -179,7 +182,7 @@ export class Memory {
     this.#tenants.set(block, (this.#tenants.get(block) ?? 0) + 1)
   }
 
-  /** Takes note that a variable lies on a block no more, and tells whether none does. */
+  /** Notes that a variable left a block; returns whether none is left on it. */
   #leave(block: Block): boolean {
     const others = (this.#tenants.get(block) ?? 0) - 1
     if (others > 0) this.#tenants.set(block, others)

@@ -1,11 +1,12 @@
-// The gradients of one backward pass, given back to the pool as soon as they were handed on: of a whole network's only a
-// few then live at a time.
+// Frees the gradients of a backward pass as soon as they are used, so that only a few of a whole
+// network's live at a time.
 
 import type { Tensor } from '../kernels/op.ts'
 import type { Memory, Storage } from './memory.ts'
 import type { Tensors } from './tensors.ts'
 
-/** Counts what still needs the memory of a gradient; several may share one, as both inputs of an addition do. */
+/** Counts the uses of each gradient's memory; several gradients may share one, as both inputs of an
+ *  addition do. */
 export class Spent {
   readonly #tensors: Tensors
   readonly #memory: Memory
@@ -16,17 +17,18 @@ export class Spent {
     this.#memory = memory
   }
 
-  /** Never gives these back. */
+  /** Never frees these. */
   pin(tensors: readonly Tensor[]) {
     for (const tensor of tensors) this.#uses.set(this.#tensors.storage(tensor), Infinity)
   }
 
+  /** Counts one use more. */
   hold(tensor: Tensor) {
     const storage = this.#tensors.storage(tensor)
     this.#uses.set(storage, (this.#uses.get(storage) ?? 0) + 1)
   }
 
-  /** Undoes a `hold`, and gives the memory back with the last one. */
+  /** Undoes a `hold`, and frees the memory with the last one. */
   drop(tensor: Tensor) {
     const storage = this.#tensors.storage(tensor)
     const left = (this.#uses.get(storage) ?? 0) - 1

@@ -1,4 +1,4 @@
-// Training steps: one command buffer each, and the end of everything made in them.
+// Training steps: one command buffer each. A step's memory is freed when it ends.
 
 import type { Tensor } from '../kernels/op.ts'
 import { callback, checkValue } from '../kernels/options.ts'
@@ -10,10 +10,10 @@ import type { Tensors } from './tensors.ts'
 import { tensorsIn } from './tensors-in.ts'
 import type { Trace } from './capture/trace.ts'
 
-/** What a step may return: the tensors that outlive it. */
+/** The result of a step: the tensors that outlive it. */
 export type StepResult = Tensor | readonly Tensor[] | void
 
-/** What a turn of a fold hands to the next: the tensors that outlive it. */
+/** The result of a turn of a fold, handed to the next: the tensors that outlive it. */
 export type Carried = readonly Tensor[] | ReadonlyMap<Tensor, Tensor>
 
 /** Runs the steps of one Gpu, one at a time. */
@@ -41,8 +41,8 @@ export class Steps {
     if (this.#running) throw new Error('Gpu.step: a step cannot run inside a step')
   }
 
-  /** Runs a step, submits it, and reclaims what it made, save what it returns: that lives until a step ends that does
-   *  not return it again. What it commands is written into `trace`. */
+  /** Runs one step, submits it and frees its tensors. Returned tensors live until the next step that
+   *  does not return them. Its commands are also recorded in `trace`. */
   run<T extends StepResult>(body: () => T, trace: Trace | null = null): T {
     return this.#alone(() => {
       const traced = this.#traced(body, trace)
@@ -53,8 +53,8 @@ export class Steps {
     })
   }
 
-  /** What the last turn of `body` returns, each given an item and what the turn before returned, the first `carry`. What a
-   *  turn makes is reclaimed at its end, save what it returns: that lives until a turn ends that does not return it again. */
+  /** Runs `carry = body(carry, item)` for each item and returns the last carry. A turn's memory is
+   *  freed when it ends; its carry lives until a turn that does not return it again. */
   fold<Item, Carry extends Carried>(
     items: readonly Item[],
     carry: Carry,
@@ -76,8 +76,9 @@ export class Steps {
     return carried
   }
 
-  /** Runs a step's JavaScript and writes what it commands into `trace`, which holds it: nothing is done, no memory is needed, and what
-   *  the step returns has none. If the trace lets go on the way, the step is done from then on as by `run`. */
+  /** Records a step without executing it; the returned tensors have no memory. If recording is
+   *  abandoned on the way, its commands so far are executed and the rest of the step runs as by
+   *  `run`. */
   record<T extends StepResult>(body: () => T, trace: Trace): T {
     return this.#alone(() => {
       trace.attach(
@@ -98,7 +99,8 @@ export class Steps {
     })
   }
 
-  /** Does what a trace has held so far. What was released since has memory from its first command to its last. */
+  /** Executes the commands that a trace has held so far. A storage that was freed since has memory
+   *  from its first command to its last. */
   #catchUp(trace: Trace) {
     this.#memory.settle()
     this.#commands.trace = null
@@ -111,7 +113,8 @@ export class Steps {
     this.#commands.trace = trace
   }
 
-  /** Runs a step that `submit` submits, which returns the tensors that outlive it, and their storages if the step made them. */
+  /** Runs a step that `submit` submits. It returns the tensors that outlive the step, and the storages
+   *  of those that the step made. */
   replay(
     submit: () => { readonly outputs: readonly Tensor[]; readonly made: readonly Storage[] },
   ): readonly Tensor[] {
@@ -136,7 +139,7 @@ export class Steps {
     return result
   }
 
-  /** Lets time pass for pooled memory, which is given back when nothing wants it for long. Steps and reads count. */
+  /** Advances the clock by which idle pooled buffers are destroyed. Steps and reads count. */
   tick() {
     if (!this.#running) this.#memory.trim(++this.#ticks)
   }

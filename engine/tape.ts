@@ -1,5 +1,6 @@
-// What has been computed from what. Each tensor knows the entry that made it, so a graph that nobody holds is collected
-// like any other object, and a backward pass sees only what its output was computed from.
+// The tape: which op made each tensor. A tensor refers to the entry that made it, so that a graph that
+// nobody holds is collected like any other object, and a backward pass visits only what its output
+// was computed from.
 
 import { type Run, type Tensor, show, sizeOf } from '../kernels/op.ts'
 import { accumulate } from '../kernels/optim/accumulate.ts'
@@ -34,13 +35,13 @@ export class Tape {
     return this.#paused
   }
 
-  /** Remembers how `outputs` came from `inputs`. */
+  /** Records that `outputs` were computed from `inputs`. */
   record(inputs: readonly Tensor[], outputs: readonly Tensor[], pullback: Entry['pullback']) {
     const entry = { order: this.#order++, inputs, outputs, pullback }
     for (const output of outputs) this.#makers.set(output, entry)
   }
 
-  /** Remembers that how a tensor came about is not known any more: a backward pass that reaches it throws. */
+  /** Forgets how a tensor was made: a backward pass that reaches it throws. */
   end(output: Tensor) {
     this.record([], [output], () => {
       throw new Error(`a tensor ${show(output.shape)} has no gradient after the step it was made in`)
@@ -58,10 +59,10 @@ export class Tape {
     }
   }
 
-  /** Gradient of outputs, each given with its own, with respect to everything they were computed
-   *  from, or to what `of` names: the pass then goes where it is reached from, and nowhere else.
-   *  With `spent`, only of what was not computed itself, or is named: the other gradients are
-   *  given to it when they have been handed on, and those that remain may be in parts. */
+  /** Backpropagates `weighted` outputs (tensor and cotangent) to everything they were computed from,
+   *  or, with `of`, to those tensors alone, visiting only the entries that lead there. With `spent`,
+   *  frees the gradients of computed tensors once they are used, unless `of` names them; leaf
+   *  gradients may then still be split in two addends. */
   backward(
     run: Run,
     weighted: readonly (readonly [output: Tensor, cotangent: Tensor])[],
@@ -111,7 +112,7 @@ export class Tape {
     else gradients.set(input, added(run, gradients.get(input) ?? more, more, spent))
   }
 
-  /** The entries that these depend on, latest first: an order in which every use comes before its source. */
+  /** Returns the entries that these depend on, latest first, so that every use precedes its source. */
   #history(outputs: readonly Tensor[]): Entry[] {
     const found = new Set<Entry>()
     const open = [...outputs]
@@ -125,9 +126,9 @@ export class Tape {
   }
 }
 
-/** The entries through which a gradient reaches what is wanted, in their order, and which
- *  tensors it goes to on the way. What lost its history counts as wanted, so that reaching it is
- *  told. */
+/** Returns the entries through which a gradient reaches the wanted tensors, in their order, and
+ *  whether it passes a tensor on the way. Tensors that lost their history count as wanted, so that
+ *  reaching one throws. */
 function leading(history: readonly Entry[], of: ReadonlySet<Tensor> | null) {
   if (!of) return { entries: history, leads: () => true }
   const found = new Set(of)

@@ -1,4 +1,4 @@
-// What kernels may want to know of a device, and whether it can do what the user asks.
+// A device's traits that choose kernels, and the check that it supports what the user asks.
 
 import type { Activations, Precision } from '../kernels/op.ts'
 
@@ -6,9 +6,9 @@ import type { Activations, Precision } from '../kernels/op.ts'
  *  computed in plain WGSL if 'matrices'. */
 export type Kernels = 'device' | 'gpu' | 'matrices'
 
-/** Whether a CPU does the work, by its own word or by the names of software drivers that do not say so, the fewest
- *  threads that a subgroup may have (0 where there are none), what a workgroup may share, and whether there are f16 and
- *  matrices for subgroups of 32. */
+/** Reads a device's traits: `software` for a CPU, by its own word or a known driver's name; the fewest
+ *  threads of a subgroup (0 without subgroups); bytes of workgroup memory; f16, and matrices for
+ *  subgroups of 32. */
 export function traitsOf({ adapterInfo, features, limits }: GPUDevice) {
   const info: Partial<GPUAdapterInfo & MatrixInfo> = adapterInfo ?? {} // older browsers have none
   const names = `${info.architecture} ${info.description}`

@@ -1,8 +1,10 @@
-// Captured steps: a step's commands are written down while its JavaScript runs, and done when it ends, on memory planned for
-// them; once two steps in a row have commanded the same, it is replayed: the same commands, without running its JavaScript.
+// Captured steps: a step's commands are recorded while its JavaScript runs, and executed when it ends,
+// on memory planned for them. After two identical recordings in a row it is replayed: the same
+// commands, without running its JavaScript.
 //
-// What may differ from step to step is what it is given: the inputs' values, which are copied to where the commands expect
-// them, and params that are functions. Anything else that differs makes the step run as any other again, and `reason` says why.
+// Two things may change between replays: input values, which are copied into the recorded buffers, and
+// params given as functions. Any other difference makes the step run as any other again, and `reason`
+// says why.
 
 import type { Tensor } from '../../kernels/op.ts'
 import type { Parts } from '../apply.ts'
@@ -21,12 +23,12 @@ export interface CaptureOptions {
   readonly replay?: boolean
 }
 
-/** What a captured step needs of its Gpu. */
+/** The parts of a Gpu that a captured step uses. */
 export interface Machinery extends Parts {
   readonly commands: Commands
   readonly steps: Steps
   readonly tuner: Tuner
-  /** What else decides which commands ops give. Throws when the Gpu is gone. */
+  /** Everything else that decides which commands ops give. Throws when the Gpu is gone. */
   settings(): object
 }
 
@@ -60,7 +62,7 @@ export class Captured<In extends readonly Input[], T extends StepResult> {
     this.#inputs = new Inputs(gpu)
   }
 
-  /** Why the last call was not replayed; null when it was, or when it was one of the first two, which are traced. */
+  /** Why the last call was not replayed; null when it was, and after the first two, which are recorded. */
   get reason(): string | null {
     return this.#reason
   }
@@ -70,13 +72,15 @@ export class Captured<In extends readonly Input[], T extends StepResult> {
     return this.#replays
   }
 
-  /** Bytes of the replays' temporaries, which share memory, and the fewest that any plan could do with; null before the first. */
+  /** Bytes of the replays' temporaries, which share memory, and the fewest that any plan could need;
+   *  null before the first plan. */
   get memory(): { readonly bytes: number; readonly least: number } | null {
     return this.#replay?.memory ?? null
   }
 
-  /** Runs the step on these inputs: as `Gpu.step` does, with the same bits, but replayed where it can be. Throws what the body
-   *  throws, and Error for a tensor given twice, and when a rehearsal finds that earlier replays did not do what the body would have done. */
+  /** Runs the step on these inputs, to the same bits as `Gpu.step`, but replayed where it can be. Throws
+   *  what the body throws, and Error for a tensor given twice, and when a rehearsal finds that earlier
+   *  replays did not do what the body would have done. */
   run(...given: Given<In>): T {
     const { steps, memory } = this.#gpu
     steps.checkIdle()
@@ -108,7 +112,7 @@ export class Captured<In extends readonly Input[], T extends StepResult> {
     return this.toString()
   }
 
-  /** Gives back the memory that replays hold, and what the last one returned; the next calls trace the step anew. */
+  /** Frees the memory of replays, and what the last one returned; the next calls record the step anew. */
   release() {
     this.#replay?.recall()
     this.#forget(null)
@@ -155,7 +159,8 @@ export class Captured<In extends readonly Input[], T extends StepResult> {
     return this.#state
   }
 
-  /** Memory for the step in place of any other's: what steps took from the pool is not needed any more. */
+  /** Plans the step's memory, in place of any earlier plan's. Empties the pool, which steps no longer
+   *  use. */
   #plan(trace: Trace): Replay {
     const { memory, commands } = this.#gpu
     this.#drop()
@@ -177,7 +182,7 @@ export class Captured<In extends readonly Input[], T extends StepResult> {
     return this.#submit(replay, trace, rehearsal)
   }
 
-  /** Does the step, whose functions were asked for this time's numbers in `asked`, if it is given. */
+  /** Submits the step. With `asked`, its functions were already called, and their numbers are there. */
   #submit(replay: Replay, trace: Trace, asked: Trace | null): T {
     const tensors = this.#gpu.steps.replay(() => {
       replay.run(asked)
@@ -190,7 +195,7 @@ export class Captured<In extends readonly Input[], T extends StepResult> {
     return (this.#returned.isList ? tensors : tensors[0]) as T // as the body returned when it was traced
   }
 
-  /** What the step returned when it was traced, now on this storage; it carries no history. */
+  /** Returns a tensor like the recorded output on this storage; it carries no history. */
   #output(like: Tensor, storage: Storage | null | undefined, wanted = false): Tensor {
     if (!storage) return like
     const tensor = this.#gpu.tensors.on(storage, like)
@@ -200,7 +205,8 @@ export class Captured<In extends readonly Input[], T extends StepResult> {
     return tensor
   }
 
-  /** Runs the step's JavaScript alone and compares what it would do with what is replayed. */
+  /** Runs the step's JavaScript without executing its commands, and compares them with the replayed
+   *  ones. */
   #rehearse(before: Trace): Trace {
     const trace = new Trace(before, 'rehearsal')
     try {

@@ -1,4 +1,4 @@
-// What a captured step is given: whether a call's inputs are like those that are traced, and where their values go.
+// The inputs of a captured step: whether a call's are like the recorded ones, and where their values go.
 
 import { type Numbers, numbersOf } from '../../kernels/numbers.ts'
 import { type Shape, type Tensor, type Values, type Variable, show } from '../../kernels/op.ts'
@@ -12,11 +12,11 @@ export interface Upload {
   readonly shape?: Shape
 }
 
-/** What a captured step's body is given: tensors that hold this call's values, variables as they are, and settings, which are part of its
- *  structure: with another one it is another step. */
+/** An input of a captured step's body: a tensor that holds this call's values, a variable, or a
+ *  setting. Another variable or setting makes another step. */
 export type Input = Tensor | string | number | boolean
 
-/** What a call gives for it. */
+/** The arguments of a call. */
 export type Given<In extends readonly Input[]> = {
   [I in keyof In]: In[I] extends Tensor ? Tensor | Upload : In[I]
 }
@@ -30,7 +30,7 @@ interface Machinery {
   readonly wanted: WeakSet<Tensor>
 }
 
-/** The inputs that a step is traced with, which hold the values of every later call. */
+/** The inputs that a step is recorded with, which hold the values of every later call. */
 export class Inputs<In extends readonly Input[]> {
   readonly #gpu: Machinery
   #kind: string | null = null // of what is traced, settings included
@@ -41,13 +41,13 @@ export class Inputs<In extends readonly Input[]> {
     this.#gpu = gpu
   }
 
-  /** What the body is traced with. */
+  /** The inputs that the body is recorded with. */
   get traced(): In {
     return this.#inputs as unknown as In // `admit` made each like what `Given` says
   }
 
-  /** Null if inputs under these settings are like those that are traced, else how they differ. The first ever become those, and so do
-   *  others given twice in a row, for which `onChange` is called first. */
+  /** Compares the inputs with the recorded ones; returns null, or how they differ. Different inputs
+   *  seen twice in a row replace the recorded ones, after `onChange`. */
   admit(given: readonly Value[], settings: object, onChange: () => void): string | null {
     const kind = `${given.map((one) => this.#describe(one)).join(', ')}; ${textOf(settings)}`
     const isRepeated = kind === this.#last
@@ -62,7 +62,7 @@ export class Inputs<In extends readonly Input[]> {
     return null
   }
 
-  /** Puts a call's values where the traced commands read them. */
+  /** Copies a call's values into the buffers that the recorded commands read. */
   load(given: readonly Value[]) {
     const { tensors } = this.#gpu
     const safe = given.map((one, i) => this.#unlikeOthers(one, i))
@@ -74,7 +74,7 @@ export class Inputs<In extends readonly Input[]> {
     }
   }
 
-  /** A call's own tensors, for a step that runs as any other. */
+  /** Makes tensors of a call's own values, for a step that runs as any other. */
   bind(given: readonly Value[]): In {
     const { tensors } = this.#gpu
     const bound = given.map((one) => {
@@ -86,7 +86,7 @@ export class Inputs<In extends readonly Input[]> {
     return bound as unknown as In // `Given` says what each is made from
   }
 
-  /** Gives their memory back; the next call's become those that are traced. */
+  /** Frees their memory; the next call's inputs become the recorded ones. */
   release() {
     this.#gpu.tensors.release(this.#inputs.filter(isTensor).filter((one) => !isVariable(one)))
     this.#inputs = []
@@ -94,7 +94,7 @@ export class Inputs<In extends readonly Input[]> {
     this.#last = null
   }
 
-  /** A tensor like this one, or the variable itself, to be traced with and to hold the values of every later call. */
+  /** Returns a tensor like this one, to hold the values of every later call, or the variable itself. */
   #inputLike(one: Value): Input {
     if (typeof one !== 'object' || isVariable(one)) return one
     const { tensors } = this.#gpu
@@ -104,7 +104,7 @@ export class Inputs<In extends readonly Input[]> {
     return tensor
   }
 
-  /** A copy of a tensor that the body returned as one of its other inputs, and that another value is about to replace. */
+  /** Copies a tensor that is also another of the recorded inputs, whose value is about to be replaced. */
   #unlikeOthers(one: Value | undefined, at: number): Value | undefined {
     const { tensors } = this.#gpu
     if (one === undefined || !isTensor(one) || isVariable(one)) return one
@@ -127,7 +127,7 @@ export class Inputs<In extends readonly Input[]> {
     return `${dtype} ${show(shape)}${dtype === 'f32' && !this.#isWanted(one) ? ' (a constant)' : ''}`
   }
 
-  /** Whether none that are traced was freed, after which another variable may lie where one of them did. */
+  /** Whether no recorded input was freed, after which another variable may take its place in memory. */
   #isAlive(): boolean {
     const tensors = this.#inputs.filter(isTensor)
     return this.#gpu.tensors.living(tensors).length === tensors.length
@@ -149,8 +149,8 @@ const textOf = (settings: object) =>
     .map(([name, value]) => `${name} ${String(value)}`)
     .join(', ')
 
-/** What a call gives, its numbers converted. Throws like `Gpu.tensor`, and TypeError for what is
- *  no input. */
+/** The arguments of a call, their numbers converted. Throws like `Gpu.tensor`, and TypeError for
+ *  what is no input. */
 export function received(given: readonly (Value | Upload)[]): readonly Value[] {
   return given.map((one: unknown, i): Value => {
     if (typeof one === 'string' || typeof one === 'number' || typeof one === 'boolean') return one

@@ -1,5 +1,5 @@
-// A traced step, done again: its memory planned, its bind groups made and its params laid out, so that what is left for
-// JavaScript to do is to write the params that change, all at the beginning of one buffer, and to encode the commands.
+// Replays a recorded step. Its memory is planned, its bind groups are made and its params are laid out
+// once; a replay only writes the params that change, which begin one buffer, and encodes the commands.
 
 import type { Commands } from '../commands.ts'
 import { type Binding, type Block, type Memory, type Storage, bindingOf } from '../memory.ts'
@@ -39,7 +39,7 @@ export class Replay {
   #planned = 0
   #least = 0
 
-  /** Gives the step its memory, which `release` takes back. */
+  /** Allocates the step's memory, which `release` frees. */
   constructor(trace: Trace, memory: Memory, commands: Commands) {
     this.#trace = trace
     this.#memory = memory
@@ -69,14 +69,15 @@ export class Replay {
     this.#written = new Set(written.flatMap(({ ref }) => trace.outer[-1 - ref]?.block ?? []))
   }
 
-  /** Whether all that the step uses from outside is still where it was. */
+  /** Whether everything that the step uses from outside is still where it was. */
   isCurrent(): boolean {
     return this.#trace.outer.every(
       ({ storage, block, offset }) => storage.block === block && storage.offset === offset,
     )
   }
 
-  /** Submits the step. Counts go on and functions are asked for their numbers, unless a rehearsal of this step has done it. */
+  /** Submits the step. Calls its actions and the functions of its params first, unless a rehearsal of
+   *  this step has. Throws DeviceLostError. */
   run(rehearsal: Trace | null) {
     this.#lent = []
     if (rehearsal) this.#takeOver(rehearsal)
@@ -87,7 +88,7 @@ export class Replay {
     for (const part of this.#parts) this.#commands.submit((encoder) => encode(encoder, part))
   }
 
-  /** Storage, until it is released, of what the step returned; null for what was there before it. */
+  /** Lends the storage of an output until it is released; null for a tensor from before the step. */
   output({ ref }: Output): Storage | null {
     const binding = this.#bindings[ref]
     if (!binding) return null
@@ -96,17 +97,17 @@ export class Replay {
     return storage
   }
 
-  /** Gives the memory back, save what is lent: that follows when what the last run returned dies. */
+  /** Frees the memory; that of the last run's outputs follows when these are freed. */
   release() {
     for (const storage of this.#held) this.#memory.release(storage)
   }
 
-  /** Takes back what the last run returned. */
+  /** Frees the outputs of the last run. */
   recall() {
     for (const storage of this.#lent) this.#memory.release(storage)
   }
 
-  /** Bytes that the step's temporaries share, and the fewest that any plan could do with. */
+  /** Bytes that the step's temporaries share, and the fewest that any plan could need. */
   get memory(): { readonly bytes: number; readonly least: number } {
     return { bytes: this.#planned, least: this.#least }
   }
@@ -194,7 +195,7 @@ export class Replay {
 
 const LABEL = { label: 'kindred replay' }
 
-/** Encodes commands, and tells how many dispatches they are. */
+/** Encodes commands, and returns how many dispatches they are. */
 function encode(encoder: GPUCommandEncoder, commands: readonly Ready[]): number {
   let pass: GPUComputePassEncoder | null = null
   let dispatches = 0
@@ -240,12 +241,6 @@ function layOut(commands: Trace['commands'], align: number) {
     return bytes
   }
   const changing = give(changes)
-  return {
-    starts,
-    changing,
-    bytes: Math.max(
-      4,
-      give((command) => !changes(command)),
-    ),
-  }
+  const all = give((command) => !changes(command))
+  return { starts, changing, bytes: Math.max(4, all) }
 }

@@ -1,5 +1,5 @@
-// What one step commanded, written down while it ran: enough to tell whether two steps do the same, and to do it again.
-// Storage that came to life in the step is a temporary, known by its number; all other storage is named by its place.
+// Records the commands of one step: enough to compare two steps, and to execute one again. Storage made
+// in the step is a temporary, known by its number; all other storage is known by its place.
 
 import { type Kernel, type Scalar, type Tensor, valueOf } from '../../kernels/op.ts'
 import type { Block, Storage } from '../memory.ts'
@@ -31,17 +31,17 @@ export interface Copied {
   readonly at: number
 }
 
-/** What a trace writes down. */
+/** A command that a trace records. */
 export type Written =
   | Dispatched
   | Copied
   | { readonly kind: 'upload'; readonly constant: Uint8Array<ArrayBuffer> }
 
-/** What a trace has written down, to be done after all. */
+/** A recorded command that is executed after all. */
 export interface Redo {
   readonly command: Written
   readonly storages: readonly Storage[]
-  /** Those that were released, and are in no later command. */
+  /** Storages that were freed, and are in no later command. */
   readonly over: readonly Storage[]
 }
 
@@ -58,12 +58,12 @@ export interface Temporary {
   readonly constant: Uint8Array<ArrayBuffer> | null
 }
 
-/** What happens in JavaScript in a step: a count goes on, or a param is asked for. */
+/** JavaScript that a replay runs too: an action, or the function of a param. */
 export type Moment =
   | { readonly kind: 'action'; readonly act: () => void }
   | { readonly kind: 'param'; readonly command: number; readonly field: number; readonly value: () => number }
 
-/** A tensor that the step returned: itself if it was there before, else only what it was like. */
+/** A tensor that the step returned: itself if it is from before the step, else its shape and dtype. */
 export interface Output {
   readonly ref: Ref
   readonly tensor: Tensor
@@ -75,11 +75,12 @@ export class Trace {
   readonly outer: Outer[] = []
   readonly moments: Moment[] = []
   outputs: readonly Output[] = []
-  /** Null when commands are done while they are written down; else they are held until the step has ended, or done never. */
+  /** Null when commands are executed while they are recorded; else they are held until the step has
+   *  ended ('deferred'), or never executed ('rehearsal'). */
   held: 'deferred' | 'rehearsal' | null
   #isNew: (storage: Storage) => boolean = () => false
   #letGo = () => {}
-  /** Why this step cannot be done again as it was. */
+  /** Why this step cannot be replayed. */
   obstacle: string | null = null
   readonly #refs = new Map<Storage, Ref>()
   #before: Trace | null
@@ -94,7 +95,8 @@ export class Trace {
     this.#values = this.#functions.map(valueOf)
   }
 
-  /** Tells the trace which storages were made while it holds commands, and how to do these where one cannot be held. */
+  /** Tells the trace which storages were made while it holds commands, and how to execute the held ones
+   *  when one cannot be held. */
   attach(isNew: (storage: Storage) => boolean, letGo: () => void) {
     this.#isNew = isNew
     this.#letGo = letGo
@@ -118,13 +120,13 @@ export class Trace {
     this.commands.push({ kind: 'copy', uses: [this.#use(from, false), this.#use(to, true)], at })
   }
 
-  /** Constants that an op uploaded. */
+  /** Records constants that an op uploaded. */
   upload(to: Storage, bytes: Uint8Array<ArrayBuffer>) {
     this.#refs.set(to, this.temporaries.length)
     this.temporaries.push({ bytes: to.bytes, constant: bytes.slice() }) // they may be their owner's
   }
 
-  /** Does something that JavaScript does in every step. */
+  /** Calls and records an action that replays repeat. */
   act(action: () => void) {
     this.#checkStill()
     action()
@@ -132,7 +134,7 @@ export class Trace {
     this.moments.push({ kind: 'action', act: action })
   }
 
-  /** Takes note of what a replay could not do. In a rehearsal, where it is too late for that, throws Error. */
+  /** Notes what a replay could not do. In a rehearsal, where it is too late for that, throws Error. */
   refuse(why: string) {
     this.obstacle ??= why
     if (this.held === 'rehearsal') throw new Error(why)
@@ -140,7 +142,8 @@ export class Trace {
     this.held = null
   }
 
-  /** What was written down so far, each with its storages, and those of them that were released and are in no later one. */
+  /** Yields the commands recorded so far, each with its storages, and those of them that were freed and
+   *  are in no later command. */
   *redo(): Iterable<Redo> {
     const storages = new Map([...this.#refs].map(([storage, ref]) => [ref, storage]))
     const at = (ref: Ref): Storage => {
@@ -162,7 +165,7 @@ export class Trace {
     }
   }
 
-  /** Ends the step, with what it returned. */
+  /** Ends the step with the tensors that it returned. */
   returns(tensors: readonly Tensor[], storages: readonly Storage[]) {
     this.#checkStill()
     this.#before = null // which has one before it, and so on
@@ -187,7 +190,8 @@ export class Trace {
     return { ref, writes }
   }
 
-  /** What functions read may change in a step by actions alone: nothing else of its JavaScript is done in a replay. */
+  /** Refuses a step in which the value of a function changed other than by an action: a replay runs no
+   *  other JavaScript. */
   #checkStill() {
     const at = this.#functions.findIndex((value, i) => !Object.is(value(), this.#values[i]))
     if (at >= 0)
@@ -196,7 +200,7 @@ export class Trace {
       )
   }
 
-  /** A function that remembers a number of its own step, instead of reading what lives on, would give old values. */
+  /** Refuses a function that remembers a number of its own step: a replay would get the old number. */
   #checkRemembered(kernel: Kernel, field: number, values: readonly number[]) {
     const then = this.#before?.commands[this.commands.length]
     if (then?.kind !== 'dispatch' || then.kernel !== kernel) return

@@ -1,5 +1,5 @@
-// Storages on blocks that are another storage's: what a captured step returns lies in the memory of its plan. A block
-// goes back to the pool when both its owner and all that it was lent to have released it.
+// Storages on another storage's block: the outputs of a captured step lie in the memory of its plan. A
+// block returns to the pool when its owner and all its borrowers are freed.
 
 import type { Block, Storage } from './storage.ts'
 
@@ -9,18 +9,18 @@ export class Loans {
   readonly #loans = new Map<Block, number>() // how many a block has
   readonly #owed = new Set<Block>() // blocks that their owners have released
 
-  /** Takes note that a storage lies on a block of another one's. */
+  /** Notes that a storage lies on another one's block. */
   begin(storage: Storage, block: Block) {
     this.#lent.add(storage)
     this.#loans.set(block, (this.#loans.get(block) ?? 0) + 1)
   }
 
-  /** Whether this storage's release leaves its block to the pool. */
+  /** Whether the block returns to the pool when this storage is freed. */
   isOver(storage: Storage, block: Block): boolean {
     return this.#lent.has(storage) ? this.#end(block) : this.isFree(block)
   }
 
-  /** Whether a block that its owner releases goes to the pool now; else it will when the last loan ends. */
+  /** Whether a block that its owner frees returns to the pool now; else it will when the last loan ends. */
   isFree(block: Block): boolean {
     if (!this.#loans.has(block)) return true
     this.#owed.add(block)

@@ -1,6 +1,7 @@
-// The buffers of one device: made, kept when they are free, handed out again by size, and destroyed when nothing has
-// wanted them for long. The lowest number goes first, so that the same step always gets the same buffers, which is what
-// lets bind groups be cached. Those that the garbage collector found come last, since no one knows when it will.
+// The buffers of one device: created, reused by size, and destroyed when they were idle for long. The
+// free buffer with the lowest id goes first, so that the same step always gets the same buffers and
+// bind groups can be cached. Buffers that the garbage collector found come last, since it runs at any
+// time.
 
 import { DeviceLostError, GpuError, type Watch } from '../errors.ts'
 import type { Block } from './storage.ts'
@@ -9,7 +10,7 @@ import type { Block } from './storage.ts'
 export const USAGE = { MAP_READ: 0x1, COPY_SRC: 0x4, COPY_DST: 0x8, UNIFORM: 0x40, STORAGE: 0x80 } as const
 
 const ALIGN = 256 // WebGPU's default alignment of a storage binding, in bytes
-const PATIENCE = 64 // steps a pooled buffer may lie unused before it is given back to the driver
+const PATIENCE = 64 // steps after which an idle buffer is destroyed
 
 /** Creates, keeps and destroys buffers. Sizes are in bytes. */
 export class Pool {
@@ -23,7 +24,7 @@ export class Pool {
   #bytes = 0
   #isOver = false
 
-  /** `onEvict` is told which buffers were destroyed, so that nothing cached refers to them. */
+  /** `onEvict` is called with the ids of destroyed buffers, so that no cache refers to them. */
   constructor(device: GPUDevice, watch: Watch, onEvict: (ids: ReadonlySet<number>) => void) {
     this.#device = device
     this.#watch = watch
@@ -40,7 +41,7 @@ export class Pool {
     return this.#nextId
   }
 
-  /** A block for so many bytes: the first free one that suits, else a new one. Throws
+  /** Takes the first free block of this size that suits, else a new one. Throws
    *  DeviceLostError after `destroy`. */
   take(bytes: number, suits: (block: Block) => boolean = () => true): Block {
     if (this.#isOver) throw new DeviceLostError('this Gpu was destroyed')
@@ -51,17 +52,17 @@ export class Pool {
     return block
   }
 
-  /** Keeps a block for whoever wants one of its size next. */
+  /** Returns a block to the pool. */
   put(block: Block) {
     if (this.#all.has(block)) insert(this.#free, block)
   }
 
-  /** Keeps a block that the garbage collector found, for when there is no other of its size. */
+  /** Returns a block that the garbage collector found; it is taken when no other of its size is free. */
   putFound(block: Block) {
     if (this.#all.has(block)) insert(this.#found, block)
   }
 
-  /** Destroys free buffers that no step has wanted for a while. Called once per step with its number. */
+  /** Destroys free buffers that no step has used for a while. Called once per step with its number. */
   trim(step: number) {
     const idle: Block[] = []
     for (const list of this.#lists()) {

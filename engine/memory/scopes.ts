@@ -1,8 +1,9 @@
-// Scopes, one within another: what is made in one dies at its end, save what it returns, which passes to the one around it.
+// Nested scopes of memory: a storage is freed when its scope ends, unless the scope returns it; then it
+// passes to the enclosing one.
 
 import type { End, Storage } from './storage.ts'
 
-/** What becomes of storages that a scope does not own any more. */
+/** Called for storages that leave a scope. */
 export interface Fate {
   /** The scope has ended. */
   release(storage: Storage, end: End): void
@@ -36,9 +37,9 @@ export class Scopes {
     }
   }
 
-  /** Runs `body`; what it allocates dies after it, save the storages that `pick` finds in its result. Those pass to the
-   *  enclosing scope, or, outside any, are also returned and live while something refers to them.
-   *  `end` is what late uses are told. */
+  /** Runs `body`, then frees what it allocated, except the storages that `pick` finds in its result.
+   *  Those pass to the enclosing scope, or, outside any, live while something refers to them and are
+   *  also returned. `end` completes the error of a late use. */
   run<T>(
     body: () => T,
     pick: (result: T) => readonly Storage[],

@@ -1,8 +1,8 @@
-// One small block in place of the memory of a step that is only written down, whose commands are not done.
+// A placeholder buffer for the memory of a step that is recorded without executing its commands.
 
 import type { Block, Storage } from './storage.ts'
 
-/** Stands in for memory while a body runs. */
+/** One small block on which a body's storages lie. */
 export class StandIn {
   readonly #make: () => Block
   #spare: Block | null = null // made once
@@ -14,17 +14,17 @@ export class StandIn {
     this.#make = make
   }
 
-  /** The block, while it stands in for all that is allocated. */
+  /** The block while a body runs, else null. */
   get block(): Block | null {
     return this.#block
   }
 
-  /** Whether a block is the one that stands in, now or at other times: no pool's. */
+  /** Whether this is the placeholder, which is in no pool. */
   is(block: Block): boolean {
     return block === this.#spare
   }
 
-  /** Runs `body`, with the block standing in for all that it allocates until `settle` is called. */
+  /** Runs `body`; its storages lie on the placeholder until `settle` is called. */
   run<T>(body: () => T): T {
     this.#block = this.#spare ??= this.#make()
     try {
@@ -35,17 +35,18 @@ export class StandIn {
     }
   }
 
-  /** Takes note of a storage on the block. */
+  /** Notes a storage on the placeholder. */
   add(storage: Storage) {
     this.#storages.push(storage)
   }
 
-  /** Whether the block stands in for this storage's memory. */
+  /** Whether this storage lies on the placeholder. */
   covers({ block }: Storage): boolean {
     return this.#block !== null && block === this.#block
   }
 
-  /** Stops standing in, and returns the storages that need memory of their own: those that were not released. */
+  /** Ends the use of the placeholder, and returns the storages that were not freed: they need memory of
+   *  their own. */
   settle(): readonly Storage[] {
     const living = this.#storages.filter((storage) => this.covers(storage))
     this.#block = null

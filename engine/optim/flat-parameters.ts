@@ -15,11 +15,9 @@ import { collect } from '../../kernels/optim/collect.ts'
 import { type Layout, BLOCK } from '../../kernels/optim/update.ts'
 import { setLayout } from '../checkpoint.ts'
 import { Gpu } from '../gpu.ts'
+import type { Named } from '../named.ts'
 import { partsOf } from './gradients.ts'
 import type { LossScaler } from './loss-scaler.ts'
-
-/** Parameters by name, in order. */
-export type Named = Readonly<Record<string, Variable>>
 
 /** How an optimizer treats a parameter. */
 export interface Treatment {

@@ -1,10 +1,11 @@
-// The gradients of a backward pass within a step. What was used more than once, as every weight is by two views, has a
-// gradient in two parts, which are added when someone asks for the sum. Optimizers ask for the parts and add them on the way
-// into their own buffer: in fewer dispatches, and without the sum being written and read again.
+// The gradients of a backward pass within a step. A weight used by two views receives two gradients.
+// We add them lazily: optimizers fuse the addition into their gather, which saves a dispatch and one
+// write and read of the sum.
 
 import type { Tensor } from '../../kernels/op.ts'
 
-/** Gradients by tensor. Sums that nobody has asked for yet are made within the step, like any other op. */
+/** Gradients by tensor. `get` and iterating add up gradients that are still in two parts, by one
+ *  dispatch each; `has`, `size` and `parts` dispatch nothing. */
 export class Gradients extends Map<Tensor, Tensor> {
   readonly #parts = new Map<Tensor, readonly [Tensor, Tensor]>()
   readonly #add: (a: Tensor, b: Tensor) => Tensor
@@ -14,14 +15,14 @@ export class Gradients extends Map<Tensor, Tensor> {
     this.#add = add
   }
 
-  /** Adds to a gradient that is there already, later. */
+  /** Adds a second part to a gradient; the sum is made when it is read. */
   addLater(of: Tensor, more: Tensor) {
     const sum = this.get(of)
     if (sum?.shape.join() === more.shape.join()) this.#parts.set(of, [sum, more])
     else this.set(of, sum ? this.#add(sum, more) : more) // the addition says what is wrong with their shapes
   }
 
-  /** One or two tensors, the sum of which is the gradient; none where there is no gradient. */
+  /** Returns the one or two tensors that add up to a gradient; none where there is no gradient. */
   parts(of: Tensor): readonly Tensor[] {
     const sum = super.get(of)
     return this.#parts.get(of) ?? (sum ? [sum] : [])
@@ -60,7 +61,7 @@ export class Gradients extends Map<Tensor, Tensor> {
   }
 }
 
-/** The tensors, one or two, that add up to a tensor's gradient; none where it has none. */
+/** Returns the one or two tensors that add up to a gradient; none where there is no gradient. */
 export function partsOf(gradients: ReadonlyMap<Tensor, Tensor>, of: Tensor): readonly Tensor[] {
   if (gradients instanceof Gradients) return gradients.parts(of)
   const gradient = gradients.get(of)

@@ -5,8 +5,9 @@ import { anything, checkOptions, checkValue, describe, inspect, onGpu } from '..
 import { type Layout } from '../../kernels/optim/update.ts'
 import { unscale } from '../../kernels/optim/loss-scale.ts'
 import type { Gpu } from '../gpu.ts'
-import type { Named } from './optimizer.ts'
+import type { Named } from '../named.ts'
 import { owns } from '../owned.ts'
+import { movesWhenMade, noteSame, noteScaler } from './scale-notes.ts'
 
 export interface LossScalerOptions {
   /** The first scale, 65,536 by default. Powers of two alone change no digit of a gradient. */
@@ -18,23 +19,7 @@ export interface LossScalerOptions {
 const LIMITS = { least: 1, most: 2 ** 24 }
 const rules = { scale: anything, interval: anything }
 
-/** The scaler that a scale belongs to. */
-const scalers = new WeakMap<object, LossScaler>()
-
-/** How often the scale had moved when gradients were made with it. */
-const notes = new WeakMap<object, ReadonlyMap<LossScaler, number>>()
-
-/** Takes note of which scales these gradients were made with. */
-export function noteScale(gradients: ReadonlyMap<Tensor, Tensor>, cotangents: readonly Tensor[]) {
-  const found = cotangents.flatMap((cotangent) => scalers.get(cotangent) ?? [])
-  if (found.length > 0) notes.set(gradients, new Map(found.map((scaler) => [scaler, scaler.moves])))
-}
-
-/** Takes note that gradients were made of others, with the same scales. */
-export function noteSame(gradients: ReadonlyMap<Tensor, Tensor>, of: ReadonlyMap<Tensor, Tensor>) {
-  const found = notes.get(of)
-  if (found) notes.set(gradients, found)
-}
+export { noteSame }
 
 /** Keeps gradients within the range of f16: `gpu.backward(loss, scaler.scale)` gives them `scale`
  *  times too large, and `optimizer.step(gradients, lr, scaler)` takes that back. A step with a
@@ -72,7 +57,7 @@ export class LossScaler {
     this.#round = gpu.variable([scale, 0, 0], [3])
     this.state = { scale: this.scale, good: this.#good }
     owns(this, [this.scale, this.#good, this.#round])
-    scalers.set(this.scale, this)
+    noteScaler(this.scale, this)
   }
 
   /** How often the scale was moved, or kept: once for all optimizers that share gradients. */
@@ -90,7 +75,7 @@ export class LossScaler {
     gradients: ReadonlyMap<Tensor, Tensor>,
     by: object,
   ): L {
-    const made = notes.get(gradients)?.get(this)
+    const made = movesWhenMade(gradients, this)
     this.#users.add(by)
     if (made === undefined && this.#users.size > 1)
       throw new Error(

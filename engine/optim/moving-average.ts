@@ -4,7 +4,8 @@ import { type Scalar, type Variable, show } from '../../kernels/op.ts'
 import { checkValue, having, inspect, record, scalar } from '../../kernels/options.ts'
 import { ema } from '../../kernels/optim/ema.ts'
 import { Gpu } from '../gpu.ts'
-import type { FlatOptimizer, Named } from './optimizer.ts'
+import type { Named } from '../named.ts'
+import type { FlatOptimizer } from './optimizer.ts'
 import { owns } from '../owned.ts'
 
 /** Parameters k that follow those of an optimizer, q:  k <- m k + (1 - m) q  (MoCo, https://arxiv.org/abs/1911.05722, Eq. 2).

@@ -13,13 +13,14 @@ import {
 } from '../../kernels/options.ts'
 import { adam, sgd } from '../../kernels/optim/update.ts'
 import { lars } from '../../kernels/optim/update-lars.ts'
-import { type Named, FlatParameters } from './flat-parameters.ts'
+import type { Named } from '../named.ts'
+import { FlatParameters } from './flat-parameters.ts'
 import type { LossScaler } from './loss-scaler.ts'
 import { owns } from '../owned.ts'
 
 export type { Named }
 
-/** What every optimizer offers. */
+/** The interface of every optimizer. */
 export interface Optimizer {
   /** Updates the parameters in place. `gradients` is what Gpu.backward returns; parameters it lacks are left alone, as in
    *  PyTorch. `lr` is the learning rate of this step, in a captured step a function; `scaler` is the one whose scale the
@@ -36,7 +37,7 @@ export interface Optimizer {
   readonly parameters?: Named
 }
 
-/** What the optimizers here offer besides. */
+/** The interface of the optimizers here. */
 export interface FlatOptimizer extends Optimizer {
   readonly parameters: Named
   /** The parameters' values: one flat variable, laid out as `offsets` says. */
