@@ -5,7 +5,6 @@ import { type Command, Option } from 'commander'
 import { type Dataset, labelled } from '../data/dataset.ts'
 import { counted } from '../data/words.ts'
 import type { Gpu } from '../engine/gpu.ts'
-import { load } from '../engine/node-files.ts'
 import type { Model } from '../models/layers.ts'
 import { loadModel } from '../models/state.ts'
 import { UsageError } from './choice.ts'
@@ -13,7 +12,7 @@ import { command as commandLine } from './command.ts'
 import type { AnyConfig } from './config.ts'
 import { findSource } from './data-source.ts'
 import { encoderOf } from './encoder.ts'
-import { trainingImagesOf } from './eval-images.ts'
+import { checkpointOf, trainingImagesOf } from './eval-images.ts'
 import { knnOfFeatures, probeExactly } from './exact-probe.ts'
 import { checkMeasurable } from './data-summary.ts'
 import { closeImages, openImages } from './images.ts'
@@ -82,9 +81,7 @@ export async function evalClassifier(kind: Kind, dir: string, flags: ClassifierF
   const protocol = protocolOf(kind, flags)
   const run = await openRun(dir)
   const config = runConfig(run)
-  const found =
-    flags.checkpoint === undefined ? (await run.latest()).checkpoint : await load(flags.checkpoint)
-  if (!found) throw new UsageError(`${dir} has no checkpoint yet; let the training reach its first`)
+  const found = await checkpointOf(run, flags.checkpoint)
   const progress = startProgress({ json: flags.json ?? false })
   const gpu = await openRunGpu(flags.adapter, { precision: config.precision })
   try {

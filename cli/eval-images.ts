@@ -1,9 +1,24 @@
-// Which images an evaluation of a run takes for its training images.
+// Which checkpoint of a run an evaluation takes, and which images for its training images.
 
 import { type Dataset, type Split } from '../data/dataset.ts'
+import { load } from '../engine/node-files.ts'
+import type { SafetensorsFile } from '../engine/safetensors.ts'
+import { printableLines } from '../kernels/printable.ts'
+import { UsageError } from './choice.ts'
 import type { AnyConfig } from './config.ts'
 import { imagesDigest, isOf } from './fingerprint.ts'
+import type { RunFolder } from './run-folder.ts'
 import { trainingImages } from './train.ts'
+
+/** The checkpoint in the file at `path`, or the run's newest where none is named; newer ones that are
+ * damaged are told on standard error. Throws UsageError where there is none, and Error in words. */
+export async function checkpointOf(run: RunFolder, path: string | undefined): Promise<SafetensorsFile> {
+  if (path !== undefined) return load(path)
+  const { checkpoint, damaged } = await run.latest()
+  for (const line of damaged) console.error(`kindred: ${printableLines(line)}`)
+  if (!checkpoint) throw new UsageError(`${run.dir} has no checkpoint yet; let the training reach its first`)
+  return checkpoint
+}
 
 interface Asked {
   /** --data, where it was given. */

@@ -1,15 +1,14 @@
 // kindred eval knn: how well a run's encoder separates classes that it never saw, beside raw pixels.
 
 import { counted } from '../data/words.ts'
-import { load } from '../engine/node-files.ts'
 import { recipeOf } from '../methods/views.ts'
 import { loadModel } from '../models/state.ts'
 import { buildHead, measured } from './build.ts'
-import { UsageError, oneOf } from './choice.ts'
+import { oneOf } from './choice.ts'
 import { findSource } from './data-source.ts'
 import { encoderOf } from './encoder.ts'
 import { checkMeasurable, skippedOf } from './data-summary.ts'
-import { trainingImagesOf } from './eval-images.ts'
+import { checkpointOf, trainingImagesOf } from './eval-images.ts'
 import { closeImages, openImages } from './images.ts'
 import { KnnProbe, knnRows, ofAll } from './knn.ts'
 import { openRunGpu, precisions } from './precision.ts'
@@ -34,9 +33,7 @@ export interface EvalKnnFlags {
 export async function evalKnn(dir: string, flags: EvalKnnFlags): Promise<number> {
   const run = await openRun(dir)
   const config = runConfig(run)
-  const found =
-    flags.checkpoint === undefined ? (await run.latest()).checkpoint : await load(flags.checkpoint)
-  if (!found) throw new UsageError(`${dir} has no checkpoint yet; let the training reach its first`)
+  const found = await checkpointOf(run, flags.checkpoint)
   const precision = oneOf('--precision', flags.precision, precisions) ?? config.precision
   const progress = startProgress({ json: flags.json ?? false })
   const gpu = await openRunGpu(flags.adapter, { precision })

@@ -31,12 +31,15 @@ export class Measure {
     const was = lastMeasured(metrics) ?? digestsIn(metadata).measured
     if (was === undefined)
       this.#progress.note(
-        `${dir}: its checkpoint of step ${step} was saved by an older version, which kept no digest of labels, test images and ${metadata['images'] === undefined ? 'training images' : 'more than 32 training images'}: whether those have changed cannot be said`,
+        `${dir}: its checkpoint of step ${step} was saved by an older version, which kept no digest of ` +
+          `labels, test images and ${metadata['images'] === undefined ? '' : 'more than 32 '}training images: ` +
+          'whether those have changed cannot be said',
       )
     else if (was !== now) {
       const change = { step, changed: { measured: { from: was, to: now } } }
       this.#progress.note(
-        `${dir}: labels, names of classes, test images or the settings of kNN have changed since they were last measured: accuracies from here on are not compared with earlier ones`,
+        `${dir}: labels, names of classes, test images or the settings of kNN have changed since they ` +
+          'were last measured: accuracies from here on are not compared with earlier ones',
         change,
       )
       this.#run.append(change)

@@ -47,7 +47,7 @@ export function metricOf(line: string, path: string, place: number): Metric {
   const remedy = 'to go on without it'
   if (!isObject(value)) throw new Error(`${path}: line ${place} is damaged; delete that line ${remedy}`)
   const { success, output, issues } = v.safeParse(schema, value)
-  if (success) return output
+  if (success) return { ...value, step: output.step } // with its fields in their order
   const [{ path: keys = [], message }] = issues
   const field = keys.map(({ key }) => String(key)).join('.')
   const found: unknown = keys.at(-1)?.value

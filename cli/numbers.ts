@@ -1,6 +1,8 @@
 // Numbers on the command line, checked as they are parsed.
 
 import { InvalidArgumentError } from 'commander'
+import { is } from 'valibot'
+import * as rules from '../methods/schemas/rules.ts'
 
 function parsed(text: string, rule: string, holds: (value: number) => boolean): number {
   const value = Number(text)
@@ -33,13 +35,13 @@ export function whole(text: string) {
     (v) => Number.isInteger(v) && v >= 0 && v <= 0xffffffff,
   )
 }
-/** A number above 0. */
+/** A number above 0 that f32 holds, and whose reciprocal it holds. */
 export function positive(text: string) {
-  return parsed(text, 'a number above 0', (v) => v > 0 && Number.isFinite(v))
+  return parsed(text, 'a number from 1.2e-38 to 3.4e38', (v) => is(rules.positive, v))
 }
 /** A temperature: f32 has no reciprocal of a smaller one. */
 export function temperature(text: string) {
-  return parsed(text, 'a number from 1.2e-38 on', (v) => v >= 1.2e-38 && Number.isFinite(v))
+  return parsed(text, 'a number from 1.2e-38 on, up to 3.4e38', (v) => is(rules.positive, v))
 }
 /** A number from 0 to 1. */
 export function share(text: string) {

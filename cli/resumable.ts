@@ -30,7 +30,9 @@ export function checkSettings(dir: string, { step, metadata }: Saved, config: An
   if (fixed.length === 0) return
   const back = fixed.map(([path, { from }]) => `${path} ${JSON.stringify(from)}`).join(', ')
   throw new Error(
-    `${dir}: config.json has other settings than the checkpoint of step ${step}: ${describeChanges(Object.fromEntries(fixed))}; a run that has begun keeps them, but for --data, --lr and --epochs; put back ${back}, or start a new run`,
+    `${dir}: config.json has other settings than the checkpoint of step ${step}: ` +
+      `${describeChanges(Object.fromEntries(fixed))}; a run that has begun keeps them, but for --data, ` +
+      `--lr and --epochs; put back ${back}, or start a new run`,
   )
 }
 
@@ -59,6 +61,7 @@ export async function checkResumable({ step, metadata }: Saved, run: GoingOn) {
   const total = epochs * stepsPerEpoch
   if (step > total)
     throw new Error(
-      `${dir}: its checkpoint is of step ${step}, and a run of ${counted(epochs, 'epoch')} of ${counted(stepsPerEpoch, 'step')} ends at step ${total}; give --epochs ${Math.ceil(step / stepsPerEpoch)} or more`,
+      `${dir}: its checkpoint is of step ${step}, and a run of ${counted(epochs, 'epoch')} of ${counted(stepsPerEpoch, 'step')} ends at step ${total}; ` +
+        `give --epochs ${Math.ceil(step / stepsPerEpoch)} or more`,
     )
 }

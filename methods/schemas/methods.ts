@@ -7,7 +7,18 @@ import type { EndToEndSettings, MemoryBankSettings } from '../presets/mechanisms
 import type { MocoSettings } from '../presets/moco.ts'
 import type { SimclrSettings } from '../presets/simclr.ts'
 import { recipe, views } from './recipe.ts'
-import { belowOne, fields, flag, notNegative, oneOf, positive, share, whole, wholeOrNull } from './rules.ts'
+import {
+  belowOne,
+  divisor,
+  fields,
+  flag,
+  notNegative,
+  oneOf,
+  positive,
+  share,
+  whole,
+  wholeOrNull,
+} from './rules.ts'
 
 /** The most channels of an encoder's first stage: of ResNet's last stage there are 32 times as
  * many. */
@@ -85,7 +96,7 @@ const amdim = {
   }),
   classifiers: fields({ hidden: dim, dropout: belowOne }),
   views: recipe,
-  clip: positive,
+  clip: divisor,
   penalty: notNegative,
   optimizer: fields({ name: oneOf('adam'), betas, weightDecay: notNegative }),
   schedule: fields({ name: oneOf('step'), lr: positive, warmupSteps: whole(0), milestones, gamma: positive }),

@@ -16,15 +16,16 @@ import {
 } from './rules.ts'
 import type { Recipe } from '../../kernels/augment/recipes.ts'
 
+const side = whole(1, 8192) // pixels
 const odd = 'an odd number of pixels'
 
 /** How views are augmented. */
 export const recipe = fields({
-  size: v.exactOptional(whole(1, 8192)),
+  size: v.exactOptional(side),
   crop: v.exactOptional(fields({ scale: v.exactOptional(range(1)), ratio: v.exactOptional(range()) })),
-  translate: v.exactOptional(fields({ p: v.exactOptional(share), pixels: whole(0) })),
+  translate: v.exactOptional(fields({ p: v.exactOptional(share), pixels: whole(0, 8192) })),
   resample: v.exactOptional(oneOf('bilinear', 'bicubic')),
-  centerCrop: v.exactOptional(fields({ resize: v.exactOptional(whole(1)) })),
+  centerCrop: v.exactOptional(fields({ resize: v.exactOptional(side) })),
   flip: v.exactOptional(share),
   sharedFlip: v.exactOptional(flag),
   jitter: v.exactOptional(
@@ -49,7 +50,7 @@ export const recipe = fields({
       ),
     }),
   ),
-  testResize: v.exactOptional(whole(1)),
+  testResize: v.exactOptional(side),
   normalize: v.exactOptional(fields({ mean: rgb(finite), std: rgb(positive) })),
 }) satisfies v.GenericSchema<unknown, Recipe>
 

@@ -1,6 +1,11 @@
 // The rules that settings obey. Each says itself in words, behind "must be".
 
 import * as v from 'valibot'
+import { LEAST_TEMPERATURE } from '../../kernels/limits.ts'
+
+const LEAST = LEAST_TEMPERATURE // of f32's normal numbers, below which devices may read 0
+const MOST = (2 - 2 ** -23) * 2 ** 127 // f32's largest number
+const [least, most] = ['1.2e-38', '3.4e38'] // the same in words
 
 const number = (rule: string, holds: (value: number) => boolean) =>
   v.pipe(
@@ -21,14 +26,23 @@ export const wholeOrNull = (low: number) =>
     number(`a whole number from ${low} on, or null`, (value) => Number.isSafeInteger(value) && value >= low),
   )
 
-/** A number above 0. */
-export const positive = number('a number above 0', (value) => value > 0)
+/** A number above 0 that f32 holds, and whose reciprocal it holds. */
+export const positive = number(
+  `a number from ${least} to ${most}`,
+  (value) => value >= LEAST && value <= MOST,
+)
 
-/** A number from 0 on. */
-export const notNegative = number('a number from 0 on', (value) => value >= 0)
+/** A number that f32 divides by, and whose quotients it holds. */
+export const divisor = number(
+  `a number from ${least} to 8.5e37`,
+  (value) => value >= LEAST && value <= 1 / LEAST,
+)
 
-/** Any number but infinity. */
-export const finite = number('a number', () => true)
+/** A number from 0 on that f32 holds. */
+export const notNegative = number(`a number from 0 to ${most}`, (value) => value >= 0 && value <= MOST)
+
+/** A number that f32 holds. */
+export const finite = number(`a number from -${most} to ${most}`, (value) => Math.abs(value) <= MOST)
 
 /** A number from `low` to `high`. */
 export const within = (low: number, high: number) =>
@@ -50,12 +64,12 @@ export const oneOf = <const T extends readonly (string | number)[]>(...options: 
 /** An object with these fields and no others. */
 export const fields = <const E extends v.ObjectEntries>(entries: E) => v.strictObject(entries, 'an object')
 
-/** Two numbers, the smaller first, above 0 and up to `most`. */
-export const range = (most = Infinity) => {
-  const rule = `[low, high] with 0 < low <= high${most < Infinity ? ` <= ${most}` : ''}`
+/** Two numbers that f32 holds, the smaller first, above 0 and up to `high`. */
+export const range = (high = MOST) => {
+  const rule = `[low, high] with ${least} <= low <= high <= ${high < MOST ? high : most}`
   return v.pipe(
     v.strictTuple([v.number(rule), v.number(rule)], rule),
-    v.check(([low, high]) => low > 0 && low <= high && high <= most, rule),
+    v.check(([a, b]) => a >= LEAST && a <= b && b <= high, rule),
     v.readonly(),
   )
 }

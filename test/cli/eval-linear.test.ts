@@ -2,7 +2,7 @@
 // before a run is made.
 
 import { spawnSync } from 'node:child_process'
-import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { cpSync, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite } from 'uvu'
@@ -12,6 +12,7 @@ import type { Gpu } from '../../engine/gpu.ts'
 import { configOf } from '../../cli/config.ts'
 import { ofAll, type KnnProbe } from '../../cli/knn.ts'
 import { checkRoom } from '../../cli/room.ts'
+import { picture } from '../fixtures/pictures.ts'
 import { refuses } from '../fixtures/refusal.ts'
 
 const test = suite<{ dir: string; run: string }>('kindred eval linear')
@@ -94,6 +95,29 @@ test('says when more neighbours are asked for than the bank has', ({ run }) => {
   const probe = { k: 50 } as KnnProbe
   assert.is(ofAll(probe, { k: 50 }), null)
   assert.is(ofAll(probe, { k: null }), null)
+})
+
+test('of a set without test images is refused in the words of eval knn', async ({ dir, run }) => {
+  const photos = join(dir, 'one of each')
+  for (const name of ['a', 'b']) await picture(join(photos, name, '0.png'))
+  for (const kind of ['linear', 'mlp', 'knn']) {
+    const { code, err } = kindred('eval', kind, run, '--data', `folder:${photos}`)
+    assert.is(code, 2)
+    assert.is(
+      err,
+      `kindred: eval ${kind}: needs labelled training and test images, and folder:${photos} has no labelled training images, or no test images; put each class into a folder of its own, or name a labelled set with --data`,
+    )
+  }
+})
+
+test('of a run whose newest checkpoint is damaged takes the one before, and says so', ({ dir, run }) => {
+  const copy = join(dir, 'damaged')
+  cpSync(run, copy, { recursive: true })
+  const path = join(copy, 'checkpoints', 'step-00000009.safetensors')
+  writeFileSync(path, 'no checkpoint')
+  const { code, err } = kindred('eval', 'knn', copy, '--json')
+  assert.is(code, 0, err)
+  assert.ok(err.startsWith(`kindred: ${path}: `), err)
 })
 
 /** An adapter that binds so many bytes. */

@@ -70,7 +70,7 @@ for (const [name, method, options, holds] of [
     assert.is(measured.code, 0, measured.err)
   })
 
-test('a queue or a bank of another size, and a bank of other images, are refused in words', async ({
+test('a queue of another size, another seed, and a bank of other images, are refused in words', async ({
   dir,
 }) => {
   const refused = async (method: string, from: string, change: (config: string) => string) => {
@@ -84,14 +84,14 @@ test('a queue or a bank of another size, and a bank of other images, are refused
   }
   assert.match(
     await refused('moco', 'v1-whole', (config) => config.replace('"queue": 40', '"queue": 48')),
-    /its queue holds 40 keys, the run's configuration says 48; a queue cannot be resized, start a new run/,
+    /other settings than the checkpoint of step \d+: queue 40 -> 48; .*; put back queue 40, or start a new run/,
   )
   const more = (config: string) => config.replace('procedural:64,32', 'procedural:70,32')
   assert.match(await refused('memory-bank', 'nce-whole', more), /its memory bank is of (64|other) images/)
   const others = (config: string) => config.replace('"seed": 0', '"seed": 1')
   assert.match(
     await refused('memory-bank', 'nce-whole', others),
-    /its memory bank is of other images than the data set holds now; a bank belongs to its data set/,
+    /other settings than the checkpoint of step \d+: seed 0 -> 1; .*; put back seed 0, or start a new run/,
   )
   assert.match(
     (await kindred('train', 'moco', '--resume', join(dir, 'nce-whole'))).err,
