@@ -19,7 +19,7 @@ import {
 } from '../norm/batch-norm.ts'
 import { type Conv2dOptions, conv2dOp, convRules, pad } from './conv2d.ts'
 import { convWeightGradient } from './weight-gradient.ts'
-import { type Steps, convolve, convolveBack, convolveMoments } from './forward.ts'
+import { type Steps, convForward, convDataGradient, convForwardMoments } from './forward.ts'
 import { recalled, remembered } from '../wgsl/f16-storage.ts'
 import { checkOptions } from '../options.ts'
 
@@ -45,8 +45,8 @@ export const convNormOp: Op<Inputs, Outputs, Attrs> = {
     const out = conv2dOp.shape(steps, x.shape, w.shape)
     const { y: z, moments } =
       norm.training && norm.splits === 1
-        ? convolveMoments(run, x, w, out, steps)
-        : { y: convolve(run, x, w, out, steps), moments: null }
+        ? convForwardMoments(run, x, w, out, steps)
+        : { y: convForward(run, x, w, out, steps), moments: null }
     const inputs = residual ? ([z, gamma, beta, residual] as const) : ([z, gamma, beta] as const)
     const [y, stats, normals = z] = normalize(run, norm, inputs, moments)
     return [y, normals, stats, ...remembered(run, x)]
@@ -75,7 +75,7 @@ export const convNormOp: Op<Inputs, Outputs, Attrs> = {
       },
     )
     const dw = dwNeeded && dz ? convWeightGradient(run, recalled(run, x, halves), dz, w.shape, steps) : null // then x can go
-    const dx = dxNeeded && dz ? convolveBack(run, dz, w, x.shape, steps) : null
+    const dx = dxNeeded && dz ? convDataGradient(run, dz, w, x.shape, steps) : null
     const gradients = [dx, dw, dGammaNeeded ? dGamma : null, dBetaNeeded ? dBeta : null]
     return residual ? [...gradients, dResidualNeeded ? dResidual : null] : gradients
   },

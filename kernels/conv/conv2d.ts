@@ -3,7 +3,7 @@
 
 import { type Op, type Shape, type Tensor, ShapeError, images, op, show } from '../op.ts'
 import { convWeightGradient } from './weight-gradient.ts'
-import { type Pair, type Steps, convolve, convolveBack } from './forward.ts'
+import { type Pair, type Steps, convForward, convDataGradient } from './forward.ts'
 import { recalled, remembered } from '../wgsl/f16-storage.ts'
 import { padReflect } from './pad-reflect.ts'
 import { anything, checkOptions, checkTensor, describe, oneOf } from '../options.ts'
@@ -32,12 +32,12 @@ export const conv2dOp: Op<[x: Tensor, w: Tensor], [y: Tensor, ...x: [] | [Tensor
     return [N, outH, outW, K]
   },
   forward: (run, steps, x, w) => [
-    convolve(run, x, w, conv2dOp.shape(steps, x.shape, w.shape), steps),
+    convForward(run, x, w, conv2dOp.shape(steps, x.shape, w.shape), steps),
     ...remembered(run, x),
   ],
   backward(run, steps, [dy], [x, w], [, halves], [dxNeeded, dwNeeded]) {
     const dw = dwNeeded ? convWeightGradient(run, recalled(run, x, halves), dy, w.shape, steps) : null
-    return [dxNeeded ? convolveBack(run, dy, w, x.shape, steps) : null, dw] // without what was recalled
+    return [dxNeeded ? convDataGradient(run, dy, w, x.shape, steps) : null, dw] // without what was recalled
   },
 }
 

@@ -22,7 +22,7 @@ interface Form {
 }
 
 const family = ({ back, x, w, y, moments }: Form): Family => ({
-  name: back ? wgsl`convolveBack` : wgsl`convolve`,
+  name: back ? wgsl`convDataGradientTiled` : moments ? wgsl`convForwardMomentsTiled` : wgsl`convForwardTiled`,
   along: { a: true, b: back },
   whole: y,
   moments,
@@ -130,16 +130,16 @@ function formOf(form: Form): Tiled {
   return found
 }
 
-/** `convolve` for a GPU. */
-export function convolveTiled(run: Run, x: Tensor, w: Tensor, out: Shape, steps: Steps): Tensor {
+/** `convForward` for a GPU. */
+export function convForwardTiled(run: Run, x: Tensor, w: Tensor, out: Shape, steps: Steps): Tensor {
   const product = asProduct(run, x, w, steps)
   if (product) return run.view(gemmTiled(run, ...product, {}), out)
   const [y] = forward(run, [x, w], steps, { out, makes: [out], moments: false })
   return y
 }
 
-/** `convolveMoments` for a GPU. */
-export function convolveMomentsTiled(run: Run, x: Tensor, w: Tensor, out: Shape, steps: Steps) {
+/** `convForwardMoments` for a GPU. */
+export function convForwardMomentsTiled(run: Run, x: Tensor, w: Tensor, out: Shape, steps: Steps) {
   const product = asProduct(run, x, w, steps)
   if (product) {
     const { y, moments } = gemmMoments(run, ...product)
@@ -182,8 +182,8 @@ function forward<const Makes extends readonly Shape[]>(
   )
 }
 
-/** `convolveBack` for a GPU. */
-export function convolveBackTiled(run: Run, dy: Tensor, w: Tensor, out: Shape, steps: Steps): Tensor {
+/** `convDataGradient` for a GPU. */
+export function convDataGradientTiled(run: Run, dy: Tensor, w: Tensor, out: Shape, steps: Steps): Tensor {
   const [N, outH, outW, C] = images(out, 'conv2d: x')
   const [, H, W, K] = images(dy.shape, 'conv2d: dy')
   const [kH, kW] = images(w.shape, 'conv2d: w')

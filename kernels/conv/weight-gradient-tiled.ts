@@ -13,7 +13,7 @@ import { type Tiled, depthFor, partsFor, runTiled, tiled } from '../tiles/plan.t
 // A row of taps reads kW * C neighbours of an image row, so that rows of dW are read by fours. Where kW * C is no multiple of
 // four, as many rows of nothing are put between the rows of taps.
 const family = (x: boolean, dy: boolean, y: boolean): Family => ({
-  name: wgsl`convWeightGradient`,
+  name: wgsl`convWeightGradientTiled`,
   along: { a: false, b: false },
   whole: y,
   code: wgsl`

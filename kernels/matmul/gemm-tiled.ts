@@ -1,7 +1,7 @@
 // Matrix product on a GPU, batched, in tiles (see tile.ts). The sum is split where there are too few tiles to occupy the device.
 
 import { type Run, type Tensor, wgsl } from '../op.ts'
-import { type Gemm, productShape } from './product-shape.ts'
+import { type Gemm, productShape } from './shapes.ts'
 import { sumSplits } from '../wgsl/sum-splits.ts'
 import { type Family, element, four, isWhole, put } from '../tiles/tile.ts'
 import { momentsBinding, momentsShape } from '../tiles/epilogue-moments.ts'
@@ -18,7 +18,7 @@ interface Form {
 }
 
 const family = ({ transA, transB, a, b, y, moments }: Form): Family => ({
-  name: wgsl`gemm`,
+  name: moments ? wgsl`gemmMomentsTiled` : wgsl`gemmTiled`,
   along: { a: !transA, b: transB },
   whole: y,
   moments,

@@ -38,14 +38,16 @@ export type { Running }
 
 const ROWS = 16 // that one thread normalises
 
-interface Keep {
+interface Saved {
+  /** The entry point. */
+  readonly name: Wgsl
   /** The last bindings. */
   readonly rest: Wgsl
   /** What is done with x^ and with what ReLU is given, `normal` and `value`. */
   readonly code: Wgsl
 }
 
-const normalizeKernel = (types: Wgsl, keep: Keep) => kernel`
+const normalizeKernel = (types: Wgsl, saved: Saved) => kernel`
   struct Params { M: u32, C: u32, lanes: u32, rows: u32, parts: u32, splits: u32, image: u32 }
   ${types}
   @group(0) @binding(0) var<storage, read>       x:        array<F>; // [M, C]
@@ -54,13 +56,13 @@ const normalizeKernel = (types: Wgsl, keep: Keep) => kernel`
   @group(0) @binding(3) var<storage, read>       beta:     array<F>; // [C]
   @group(0) @binding(4) var<storage, read>       residual: array<F>; // [M, C], read if added
   @group(0) @binding(5) var<storage, read_write> y:        array<F>; // [M, C]
-  ${keep.rest}
+  ${saved.rest}
   override added: bool = false;
   override rectified: bool = false;
   ${rows}
   ${relu}
   @compute @workgroup_size(64)
-  fn batchNorm(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+  fn ${saved.name}(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
     let i = flat(id, groups);
     if (i >= p.parts * p.C) { return; }
     let t = part(i);
@@ -73,7 +75,7 @@ const normalizeKernel = (types: Wgsl, keep: Keep) => kernel`
       let normal = (x[at] - mean) * scale;
       var value = fma(normal, slope, shift);
       if (added) { value += residual[at]; }
-      ${keep.code}
+      ${saved.code}
       if (rectified) { value = through(value, value); }
       y[at] = value;
     }
@@ -81,10 +83,15 @@ const normalizeKernel = (types: Wgsl, keep: Keep) => kernel`
 `
 
 const forgetting = byWidth((types) =>
-  normalizeKernel(types, { rest: wgsl`@group(0) @binding(6) var<uniform> p: Params;`, code: wgsl`` }),
+  normalizeKernel(types, {
+    name: wgsl`batchNorm`,
+    rest: wgsl`@group(0) @binding(6) var<uniform> p: Params;`,
+    code: wgsl``,
+  }),
 )
 
 const keeping = normalizeKernel(fours, {
+  name: wgsl`batchNormSaving`,
   rest: wgsl`
   @group(0) @binding(6) var<storage, read_write> normals:  array<vec2u>; // [M, C] of x^, and whether ReLU lets y through
   @group(0) @binding(7) var<uniform>             p:        Params;

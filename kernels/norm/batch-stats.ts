@@ -81,14 +81,18 @@ const mergeKernel = byWidth(
 )
 
 // The mean is taken relative to the first chunk's, which keeps the digits of a large one.
-const statsKernel = (running: { readonly bindings: Wgsl; readonly follow: Wgsl }) => kernel`
+const statsKernel = (running: {
+  readonly name: Wgsl
+  readonly bindings: Wgsl
+  readonly follow: Wgsl
+}) => kernel`
   struct Params { M: u32, C: u32, lanes: u32, rows: u32, parts: u32, splits: u32, image: u32, eps: f32, momentum: f32 }
   @group(0) @binding(0) var<storage, read>       moments:  array<f32>; // [mean | squared deviations, parts, C]
   ${running.bindings}
   ${rows}
   ${acrossParts}
   @compute @workgroup_size(64)
-  fn batchStats(
+  fn ${running.name}(
     @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
     @builtin(local_invocation_index) thread: u32,
   ) {
@@ -117,6 +121,7 @@ const statsKernel = (running: { readonly bindings: Wgsl; readonly follow: Wgsl }
 `
 
 const untracked = statsKernel({
+  name: wgsl`batchStats`,
   bindings: wgsl`
   @group(0) @binding(1) var<storage, read_write> stats:    array<f32>; // [mean | 1 / deviation | variance, splits, C]
   @group(0) @binding(2) var<uniform>             p:        Params;
@@ -127,6 +132,7 @@ const untracked = statsKernel({
 })
 
 const tracked = statsKernel({
+  name: wgsl`batchStatsTracked`,
   bindings: wgsl`
   @group(0) @binding(1) var<storage, read_write> runningMean:     array<f32>; // [C]
   @group(0) @binding(2) var<storage, read_write> runningVariance: array<f32>; // [C]

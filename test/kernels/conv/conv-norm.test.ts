@@ -3,7 +3,7 @@ import { batchNorm } from '../../../kernels/norm/batch-norm.ts'
 import { batchStats } from '../../../kernels/norm/batch-stats.ts'
 import { convNorm } from '../../../kernels/conv/conv-norm.ts'
 import { conv2d } from '../../../kernels/conv/conv2d.ts'
-import { convolve, convolveMoments } from '../../../kernels/conv/forward.ts'
+import { convForward, convForwardMoments } from '../../../kernels/conv/forward.ts'
 import type { Shape, Tensor } from '../../../kernels/op.ts'
 import { tilesFor } from '../../../kernels/tiles/plan.ts'
 import { Gpu } from '../../../engine/gpu.ts'
@@ -110,7 +110,7 @@ async function found(gpu: Gpu, engine: Engine, layer: Layer, way: number) {
     random(count(shape), 2).map((v) => Math.fround(v / 64 + 1)),
     shape,
   )
-  const { y, moments } = convolveMoments(run, x, w, outOf(layer), steps)
+  const { y, moments } = convForwardMoments(run, x, w, outOf(layer), steps)
   assert.ok(moments, 'moments')
   const stats = batchStats(run, y, null, { eps: 1e-5, momentum: 0.1, splits: 1 }, moments)
   return { run, x, w, steps, stats: await read(gpu, stats), y: await gpu.read(y) }
@@ -134,7 +134,7 @@ for (const [name, ways] of [
         assert.equal([y, stats], first, `tile ${way}`)
         close(stats, statistics([...y], layer.w[2]), 1e-5, `statistics of ${JSON.stringify(layer)}`)
         if (way !== ways.at(-1)) continue
-        const alone = await gpu.read(convolve(run, x, w, outOf(layer), steps))
+        const alone = await gpu.read(convForward(run, x, w, outOf(layer), steps))
         assert.equal(y, alone, 'y as a convolution alone gives it')
       }
     }
