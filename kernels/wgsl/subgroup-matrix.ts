@@ -5,17 +5,17 @@
 //
 // Such a kernel declares the memory that its factors are loaded from,
 //   var<workgroup> staged: array<vec4<f16>, SIZE>;
-// and has workgroups of a multiple of 128 threads, of which each 32 in a row are a team.
+// and has workgroups of a multiple of 128 threads, of which each 32 in a row are a subgroup.
 
 import { type Kernel, type Run, type Wgsl, wgsl } from '../op.ts'
 
-/** WGSL of one way to multiply. Control flow around these functions, and their arguments, must be the same for a whole team. */
+/** WGSL of one way to multiply. Control flow around these functions, and their arguments, must be the same for a whole subgroup. */
 export interface Matrices {
   /** Opens the source. */
   readonly head: Wgsl
   /** Parameters of the entry point: `thread`, the thread's number in its workgroup, and what else is needed. */
   readonly thread: Wgsl
-  /** Opens the entry point's body; then `team` is the number of this thread's team. */
+  /** Opens the entry point's body; then `subgroup` is the number of this thread's subgroup. */
   readonly begin: Wgsl
   /** The types Left, Right and Sums (zeros when made, `Sums()`), and, counting `at` and `stride` in vec4s:
    *  `leftByRows(at, stride) -> Left`: element (m, k) is staged[at + m * stride + k / 4][k % 4];
@@ -40,8 +40,8 @@ const onTensorCores: Matrices = {
     enable subgroups;
     enable chromium_experimental_subgroup_matrix;
   `,
-  thread: wgsl`@builtin(local_invocation_index) thread: u32, @builtin(subgroup_id) team: u32`,
-  begin: wgsl``,
+  thread: wgsl`@builtin(local_invocation_index) thread: u32, @builtin(subgroup_id) subgroup: u32`,
+  begin: wgsl`let team = subgroup;`,
   factors: wgsl`
     alias Left = subgroup_matrix_left<f16, 16, 16>;
     alias Right = subgroup_matrix_right<f16, 16, 16>;
@@ -68,47 +68,48 @@ const emulation: Matrices = {
   head: wgsl`enable f16;`,
   thread: wgsl`@builtin(local_invocation_index) thread: u32`,
   begin: wgsl`
-    let team = thread / 32u;
-    teamRow = thread % 32u / 2u;
-    teamColumn = thread % 2u * 8u;
+    let subgroup = thread / 32u;
+    let team = subgroup;
+    sumRow = thread % 32u / 2u;
+    sumColumn = thread % 2u * 8u;
   `,
   factors: wgsl`
-    var<private> teamRow: u32 = 0u;
-    var<private> teamColumn: u32 = 0u;
+    var<private> sumRow: u32 = 0u;
+    var<private> sumColumn: u32 = 0u;
     struct Left { at: u32, row: u32, column: u32 } // where it begins, and from a row, or column, to the next, in f16s
     struct Right { at: u32, row: u32, column: u32 }
-    struct Sums { held: array<f32, 8> }
+    struct Sums { own: array<f32, 8> }
     fn leftByRows(at: u32, stride: u32) -> Left { return Left(at * 4u, stride * 4u, 1u); }
     fn leftByColumns(at: u32, stride: u32) -> Left { return Left(at * 4u, 1u, stride * 4u); }
     fn rightByRows(at: u32, stride: u32) -> Right { return Right(at * 4u, stride * 4u, 1u); }
     fn rightByColumns(at: u32, stride: u32) -> Right { return Right(at * 4u, 1u, stride * 4u); }
-    fn half(at: u32) -> f32 { return f32(staged[at / 4u][at % 4u]); }
+    fn f16At(at: u32) -> f32 { return f32(staged[at / 4u][at % 4u]); }
     fn multiplyAdd(left: Left, right: Right, sums: Sums) -> Sums {
       var next = sums;
       for (var k = 0u; k < 16u; k++) {
-        let value = half(left.at + teamRow * left.row + k * left.column);
+        let value = f16At(left.at + sumRow * left.row + k * left.column);
         for (var i = 0u; i < 8u; i++) {
-          next.held[i] = fma(value, half(right.at + k * right.row + (teamColumn + i) * right.column), next.held[i]);
+          next.own[i] = fma(value, f16At(right.at + k * right.row + (sumColumn + i) * right.column), next.own[i]);
         }
       }
       return next;
     }
     fn scaled(sums: Sums, factor: f32) -> Sums {
       var next = sums;
-      for (var i = 0u; i < 8u; i++) { next.held[i] *= factor; }
+      for (var i = 0u; i < 8u; i++) { next.own[i] *= factor; }
       return next;
     }
   `,
   spill: wgsl`
     fn spill(at: u32, sums: Sums, stride: u32) {
-      for (var i = 0u; i < 8u; i++) { spilled[at + teamRow * stride + teamColumn + i] = sums.held[i]; }
+      for (var i = 0u; i < 8u; i++) { spilled[at + sumRow * stride + sumColumn + i] = sums.own[i]; }
     }
   `,
   store: wgsl`
     fn store(at: u32, sums: Sums, stride: u32) {
-      let to = at + teamRow * stride + teamColumn / 4u;
-      y[to] = vec4f(sums.held[0], sums.held[1], sums.held[2], sums.held[3]);
-      y[to + 1u] = vec4f(sums.held[4], sums.held[5], sums.held[6], sums.held[7]);
+      let to = at + sumRow * stride + sumColumn / 4u;
+      y[to] = vec4f(sums.own[0], sums.own[1], sums.own[2], sums.own[3]);
+      y[to + 1u] = vec4f(sums.own[4], sums.own[5], sums.own[6], sums.own[7]);
     }
   `,
 }
