@@ -1,6 +1,7 @@
 // The contract between the vocabulary (kernels/) and the machine (engine/).
 // This file imports checks alone: kernels depend on it, the engine implements it.
 
+import { MAX_GROUPS_PER_DIM } from './limits.ts'
 import { describe, isTensor, notTensor } from './options.ts'
 
 export type Shape = readonly number[]
@@ -261,12 +262,11 @@ export function dim(shape: Shape, axis: number): number {
 }
 
 const GROUP = 64
-const MOST = 65535 // workgroups per dimension that every device allows
 
 /** So many workgroups, or a few more, folded over two dimensions, as one alone may have 65,535. The
  *  kernel finds its own number, which may go beyond the last, as `group.y * groups.x + group.x`. */
 export function folded(count: number): readonly [x: number, y: number] {
-  const y = Math.max(1, Math.ceil(count / MOST))
+  const y = Math.max(1, Math.ceil(count / MAX_GROUPS_PER_DIM))
   return [Math.ceil(count / y), y]
 }
 

@@ -181,7 +181,7 @@ function distance(a: string, b: string): number {
   return row[b.length] ?? 0
 }
 
-const MOST_NAMES = 6
+const MAX_NAMES = 6
 
 /** A value in a few words, for messages. */
 export function describe(value: unknown): string {
@@ -197,7 +197,7 @@ export function describe(value: unknown): string {
   if (kind !== '' && kind !== 'Object') return withArticle(kind)
   const names = Object.keys(value)
   if (names.length === 0) return 'an empty object'
-  return `an object with ${names.slice(0, MOST_NAMES).join(', ')}${names.length > MOST_NAMES ? ', ...' : ''}`
+  return `an object with ${names.slice(0, MAX_NAMES).join(', ')}${names.length > MAX_NAMES ? ', ...' : ''}`
 }
 
 const withArticle = (name: string) => `${/^[AEIO]/.test(name) ? 'an' : 'a'} ${name}`

@@ -39,7 +39,8 @@ const genericKernel = byFragmentLoad(
     var sums = array<array<f32, 8>, 4>();
     for (var r = 0u; r < phase.reach.x; r++) {
       for (var s = 0u; s < phase.reach.y; s += taps) {
-        // Inputs of the four pixels at the leftmost of these taps, then of the last pixel at the others.
+        // Inputs of the four pixels at the leftmost of these taps, then of the last pixel at the
+        // others.
         var base = array<u32, 6>();
         var inside = array<bool, 6>();
         for (var q = 0u; q < 3u + taps; q++) {

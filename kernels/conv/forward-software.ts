@@ -1,7 +1,7 @@
-// The convolution on a software adapter with many channels: 4 pixels x 16 channels a thread, loads of
-// four channels. Such an adapter loads lane by lane, and a load of four costs as much as two of one.
-// Eight lanes of a subgroup load the weights of 16 output and 4 input channels in two loads of four,
-// and broadcast them to each other.
+// The convolution on a software adapter with many channels: 4 pixels x 16 channels a thread, loads
+// of four channels. Such an adapter loads lane by lane, and a load of four costs as much as two of
+// one. Eight lanes of a subgroup load the weights of 16 output and 4 input channels in two loads of
+// four, and broadcast them to each other.
 //
 // CPU time against 8 channels and single loads (ResNet-18 of width 16, llvmpipe): 0.90 at stride 1,
 // 0.60 at stride 2. Slower: 8 pixels a thread, 1.1 to 1.5; 8 channels with loads of four, 1.1.
@@ -31,7 +31,8 @@ const softwareKernel = kernel`
   override threads: u32 = 16u;
   override transposed: bool = false;
 
-  // Weights of 4 input channels e and 8 output channels, in fours h, at 2 e + h; eight lanes load them.
+  // Weights of 4 input channels e and 8 output channels, in fours h, at 2 e + h; eight lanes load
+  // them.
   fn spread(own: vec4f) -> array<vec4f, 8> {
     let all = array<vec4f, 8>(
       subgroupBroadcast(own, 0u), subgroupBroadcast(own, 1u),
@@ -60,7 +61,8 @@ const softwareKernel = kernel`
     let blocks = p.K / 16u;
     let band = tile / blocks;
     let k = (tile - band * blocks) * 16u;
-    // The four weights that this lane loads: of 1 output and 4 input channels if transposed, else of 1 input and 4 output.
+    // The four weights that this lane loads: of 1 output and 4 input channels if transposed, else
+    // of 1 input and 4 output.
     let ownIn = select(lane % 8u / 2u, 0u, transposed);
     let ownOut = select(lane % 2u * 4u, lane % 8u, transposed);
     let own = ownIn * p.inStride + (k + ownOut) * p.outStride;
@@ -71,7 +73,8 @@ const softwareKernel = kernel`
     var sums = array<array<vec4f, 4>, 4>();
     for (var r = 0u; r < phase.reach.x; r++) {
       for (var s = 0u; s < phase.reach.y; s += taps) {
-        // Inputs of the four pixels at the leftmost of these taps, then of the last pixel at the others.
+        // Inputs of the four pixels at the leftmost of these taps, then of the last pixel at the
+        // others.
         var base = array<u32, 6>();
         var inside = array<bool, 6>();
         for (var q = 0u; q < 3u + taps; q++) {

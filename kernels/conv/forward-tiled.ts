@@ -1,6 +1,6 @@
-// Convolution on a GPU, and its data gradient, as an implicit matrix product in tiles (mainloop.ts): rows
-// are output pixels, columns are output channels, and the sum runs over taps and input channels, which
-// are read in place.
+// Convolution on a GPU, and its data gradient, as an implicit matrix product in tiles
+// (mainloop.ts): rows are output pixels, columns are output channels, and the sum runs over taps
+// and input channels, which are read in place.
 //
 // Rows of images are read in runs. Forward, a row of taps with its channels is one run of kW * C
 // neighbours in memory, for any C, three included. The data gradient of stride s splits into s x s
@@ -210,6 +210,7 @@ export function convDataGradientTiled(run: Run, dy: Tensor, w: Tensor, out: Shap
   return dx
 }
 
-/** Whether a convolution is the plain product of pixels and the weight: 1 x 1, stride 1, no padding. */
+/** Whether a convolution is the plain product of pixels and the weight: 1 x 1, stride 1, no
+ *  padding. */
 export const isProduct = (kH: number, kW: number, { stride, padding }: Steps): boolean =>
   kH === 1 && kW === 1 && [...stride, ...padding].join() === '1,1,0,0'

@@ -12,7 +12,8 @@ import { type Walk, dataGradientWalk, forwardWalk } from './input-walk.ts'
 
 export type { Pair, Steps }
 
-/** Convolution of x [N, H, W, C] with w [kH, kW, C, K], without bias -> `out` [N, outH, outW, K]. */
+/** Convolution of x [N, H, W, C] with w [kH, kW, C, K], without bias -> `out` [N, outH, outW,
+ *  K]. */
 export const convForward = (run: Run, x: Tensor, w: Tensor, out: Shape, steps: Steps): Tensor =>
   usesTiles(run, x, out)
     ? convForwardTiled(run, x, w, out, steps)

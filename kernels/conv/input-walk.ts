@@ -21,8 +21,8 @@ const PIXELS = 4 // per thread
 /** - `struct Params`, filled by `walkDispatch`;
  *  - `phaseOf(z) -> Phase`: the phase of a workgroup;
  *  - `fourPixels(start, size)`: a thread's pixels, as (image, row and column within the phase);
- *  - `sourceOf(pixel, q, r, s, shift) -> Source`: for q < 4, the input of pixel q at the leftmost of
- *    the taps (r, s); for q beyond, the inputs of the last pixel at the next taps. */
+ *  - `sourceOf(pixel, q, r, s, shift) -> Source`: for q < 4, the input of pixel q at the leftmost
+ *    of the taps (r, s); for q beyond, the inputs of the last pixel at the next taps. */
 export const inputWalk = wgsl`
   struct Params {
     N: u32, H: u32, W: u32, C: u32, outH: u32, outW: u32, K: u32, kH: u32, kW: u32,

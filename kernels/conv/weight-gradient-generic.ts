@@ -1,5 +1,5 @@
-// The weight gradient without workgroup memory or barriers: each thread sums 4 rows x 8 columns of dW
-// in registers.
+// The weight gradient without workgroup memory or barriers: each thread sums 4 rows x 8 columns of
+// dW in registers.
 // Runs on software adapters where weight-gradient-software.ts does not suit, and on any adapter for
 // empty tensors.
 

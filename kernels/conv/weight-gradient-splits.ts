@@ -1,6 +1,6 @@
-// How the generic and the software kernel of the weight gradient split their sum: each workgroup sums
-// some image rows of dy, and `sumSplits` adds the partial sums in a fixed order, so that two runs give
-// the same bits.
+// How the generic and the software kernel of the weight gradient split their sum: each workgroup
+// sums some image rows of dy, and `sumSplits` adds the partial sums in a fixed order, so that two
+// runs give the same bits.
 
 import { type Run, type Shape, type Tensor, folded, images, sizeOf } from '../op.ts'
 import type { Steps } from './steps.ts'

@@ -1,7 +1,7 @@
 // The gradient of a convolution's weight on a GPU, as a matrix product in tiles (mainloop.ts):
 //   dW[r, s, c, k] = sum over output pixels of x[its tap (r, s), c] dy[pixel, k]
-// Rows are (r, s, c), columns are k. Split-K: workgroups share the pixels, and `sumSplits` adds their
-// partial sums in a fixed order.
+// Rows are (r, s, c), columns are k. Split-K: workgroups share the pixels, and `sumSplits` adds
+// their partial sums in a fixed order.
 
 import { type Run, type Shape, type Tensor, images, sizeOf, wgsl } from '../op.ts'
 import type { Steps } from './steps.ts'
@@ -11,8 +11,8 @@ import { sumSplits } from '../wgsl/sum-splits.ts'
 import { type Loader, element, fitsVec4, load4, store4 } from '../tiles/loader.ts'
 import { type TiledProduct, depthFor, planTiles, runTiled, splitsFor } from '../tiles/plan.ts'
 
-// A row of taps reads kW * C neighbours of an image row, so four rows of dW are one load. Where kW * C
-// is no multiple of four, empty rows fill up each row of taps.
+// A row of taps reads kW * C neighbours of an image row, so four rows of dW are one load. Where kW
+// * C is no multiple of four, empty rows fill up each row of taps.
 const loader = (x: boolean, dy: boolean, y: boolean): Loader => ({
   name: wgsl`convWeightGradientTiled`,
   along: { a: false, b: false },

@@ -1,5 +1,6 @@
-// The matrix product on a GPU, batched or not, in tiles (mainloop.ts). Split-K: where there are too few
-// tiles to occupy the device, workgroups share the sum, and `sumSplits` adds their partial sums.
+// The matrix product on a GPU, batched or not, in tiles (mainloop.ts). Split-K: where there are too
+// few tiles to occupy the device, workgroups share the sum, and `sumSplits` adds their partial
+// sums.
 
 import { type Run, type Tensor, wgsl } from '../op.ts'
 import { type Gemm, productShape } from './shapes.ts'
@@ -119,8 +120,8 @@ export function gemmTiled(run: Run, a: Tensor, b: Tensor, options: Gemm): Tensor
   return sumSplits(run, y, shape)
 }
 
-/** a [M, K] times b [K, N] on a GPU, and the moments of its columns; null for these where the sum is
- *  split, because no workgroup has the whole sum. */
+/** a [M, K] times b [K, N] on a GPU, and the moments of its columns; null for these where the sum
+ *  is split, because no workgroup has the whole sum. */
 export function gemmMoments(run: Run, a: Tensor, b: Tensor): { y: Tensor; moments: Tensor | null } {
   const { M, N, K, shape } = productShape(a.shape, b.shape, {})
   if (splitsFor({ M, N, K, layers: 1 }) > 1) return { y: gemmTiled(run, a, b, {}), moments: null }

@@ -1,26 +1,38 @@
-// The gradients of batch normalisation. With x^ the normalised x, mean() over the batch, and dz the gradient of what was
-// normalised (dy, where ReLU let it through):
-//   dbeta = sum(dz)    dgamma = sum(dz x^)    dx = gamma / deviation (dz - mean(dz) - x^ mean(dz x^))
-// Outside training the statistics are constants and only the first term of dx stays (share = 0). Two passes over the
-// images. Where ReLU let through is told by x^ gamma + beta, computed again, or, under a residual, by y, which the next
-// convolution keeps anyway, or by a bit kept with x^; under a residual dz is its gradient too, and written once.
+// The gradients of batch normalisation, in two passes over the images:
+//   dbeta = sum(dz)    dgamma = sum(dz x^)    dx = gamma / deviation (dz - mean(dz) - x^ mean(dz
+//   x^))
+// x^ is the normalised x, dz is dy where ReLU let it through, else 0, and mean() is over the batch.
+// Outside training the statistics are constants, and dx has its first term alone (share = 0).
+//
+// The ReLU mask is not stored. It is recomputed from x^ gamma + beta, or, with a residual, read
+// from y, which the next convolution saves anyway, or from a bit packed beside x^. With a residual
+// dz is also the residual's gradient, and is written once.
 
 import { type Kernel, type Run, type Tensor, type Wgsl, kernel, wgsl } from '../op.ts'
-import { acrossParts, deal, extent, perChannel, relu, rows, rowsPerSum } from './batch-rows.ts'
-import { flaggedHalves } from '../wgsl/f16-storage.ts'
+import {
+  acrossParts,
+  partitionRows,
+  extent,
+  perChannel,
+  relu,
+  rowParams,
+  rows,
+  rowsPerSum,
+} from './batch-rows.ts'
+import { flaggedF16 } from '../wgsl/f16-storage.ts'
 import { sumAxes } from '../wgsl/reduce.ts'
 import { byWidth, fours } from '../wgsl/widths.ts'
 
-const ROWS = 16 // that one thread of the second pass takes
+const ROWS = 16 // of a thread in the second pass
 
-/** How a pass comes by x^, and by what ReLU let through: from what was normalised, or from what `normalize` kept of it. */
+/** How a pass gets x^ and the ReLU mask: from x, or from what `normalize` saved instead of x. */
 interface Source {
-  /** What x is an array of. */
+  /** The element type of x. */
   readonly element: Wgsl
   readonly code: Wgsl
-  /** x^ at `at`. */
+  /** x^ at element `at`. */
   readonly normal: Wgsl
-  /** Whether ReLU let through what became of it. */
+  /** Whether ReLU let that element through. */
   readonly passes: Wgsl
 }
 
@@ -33,22 +45,22 @@ const recomputed: Source = {
 
 const besideResidual: Source = { ...recomputed, passes: wgsl`passes(y[at])` }
 
-const halves: Source = {
+const savedF16: Source = {
   element: wgsl`vec2u`,
-  code: flaggedHalves,
-  normal: wgsl`kept(x[at])`,
-  passes: wgsl`bitsOf(x[at])`,
+  code: flaggedF16,
+  normal: wgsl`unpackFlagged(x[at])`,
+  passes: wgsl`flagsOf(x[at])`,
 }
 
-/** A kernel of widths by what its x is. */
+/** The kernel that `make` builds for x: f16 as saved, or images of either width. */
 function bySource(make: (types: Wgsl, source: Source) => Kernel, other = recomputed) {
-  const [images, kept] = [byWidth((types) => make(types, other)), make(fours, halves)]
-  return (x: Tensor) => (x.dtype === 'f16' ? kept : images(extent(x).C))
+  const [images, saved] = [byWidth((types) => make(types, other)), make(fours, savedF16)]
+  return (x: Tensor) => (x.dtype === 'f16' ? saved : images(extent(x).C))
 }
 
 const sumsKernel = bySource(
   (types, { element, code, normal, passes }) => kernel`
-  struct Params { M: u32, C: u32, lanes: u32, rows: u32, parts: u32, splits: u32, image: u32 }
+  struct Params { ${rowParams} }
   ${types}
   @group(0) @binding(0) var<storage, read>       dy:    array<F>; // [M, C]
   @group(0) @binding(1) var<storage, read>       x:     array<${element}>; // [M, C]
@@ -65,13 +77,13 @@ const sumsKernel = bySource(
     let i = flat(id, groups);
     if (i >= p.parts * p.C) { return; }
     let t = part(i);
-    let mean = stats[normAt(t)];
-    let scale = stats[p.splits * p.C + normAt(t)];
+    let mean = stats[statsAt(t)];
+    let scale = stats[p.splits * p.C + statsAt(t)];
     let slope = gamma[t.channel];
     let shift = beta[t.channel];
     var sum = F();
     var product = F();
-    for (var m = t.start; m < t.end; m += p.lanes) {
+    for (var m = t.start; m < t.end; m += p.interleave) {
       let at = rowAt(t, m) * p.C + t.channel;
       let normal = ${normal};
       var dz = dy[at];
@@ -87,7 +99,7 @@ const sumsKernel = bySource(
 
 const residualSumsKernel = bySource(
   (types, { element, code, normal, passes }) => kernel`
-  struct Params { M: u32, C: u32, lanes: u32, rows: u32, parts: u32, splits: u32, image: u32 }
+  struct Params { ${rowParams} }
   ${types}
   @group(0) @binding(0) var<storage, read>       dy:    array<F>; // [M, C]
   @group(0) @binding(1) var<storage, read>       x:     array<${element}>; // [M, C]
@@ -103,11 +115,11 @@ const residualSumsKernel = bySource(
     let i = flat(id, groups);
     if (i >= p.parts * p.C) { return; }
     let t = part(i);
-    let mean = stats[normAt(t)];
-    let scale = stats[p.splits * p.C + normAt(t)];
+    let mean = stats[statsAt(t)];
+    let scale = stats[p.splits * p.C + statsAt(t)];
     var sum = F();
     var product = F();
-    for (var m = t.start; m < t.end; m += p.lanes) {
+    for (var m = t.start; m < t.end; m += p.interleave) {
       let at = rowAt(t, m) * p.C + t.channel;
       let d = select(F(), dy[at], ${passes});
       dz[at] = d;
@@ -134,18 +146,18 @@ const mergeKernel = kernel`
     @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
     @builtin(local_invocation_index) thread: u32,
   ) {
-    let here = place(group, groups, thread); // the channels of all splits, [splits, C]
+    let here = channelOf(group, groups, thread); // the channels of all splits, [splits, C]
     let at = min(here.channel, p.splits * p.C - 1u);
     let c = at % p.C;
     let own = p.parts / p.splits;
     let begin = at / p.C * own;
     var sum = vec2f();
-    for (var i = begin + here.lane; i < begin + own; i += lanes) {
+    for (var i = begin + here.member; i < begin + own; i += threadsPerChannel) {
       sum += vec2f(sums[i * p.C + c], sums[(p.parts + i) * p.C + c]);
     }
-    let beta = total(thread, sum.x);
-    let gamma = total(thread, sum.y);
-    if (here.channel >= p.splits * p.C || here.lane > 0u) { return; }
+    let beta = channelTotal(thread, sum.x);
+    let gamma = channelTotal(thread, sum.y);
+    if (here.channel >= p.splits * p.C || here.member > 0u) { return; }
     dBeta[at] = beta;
     dGamma[at] = gamma;
   }
@@ -153,7 +165,7 @@ const mergeKernel = kernel`
 
 const backwardKernel = bySource(
   (types, { element, code, normal, passes }) => kernel`
-  struct Params { M: u32, C: u32, lanes: u32, rows: u32, parts: u32, splits: u32, image: u32, share: f32 }
+  struct Params { ${rowParams}, share: f32 }
   ${types}
   @group(0) @binding(0) var<storage, read>       dy:     array<F>; // [M, C], or dz unless rectified
   @group(0) @binding(1) var<storage, read>       x:      array<${element}>; // [M, C]
@@ -172,17 +184,17 @@ const backwardKernel = bySource(
     let i = flat(id, groups);
     if (i >= p.parts * p.C) { return; }
     let t = part(i);
-    let mean = stats[normAt(t)];
-    let scale = stats[p.splits * p.C + normAt(t)];
+    let mean = stats[statsAt(t)];
+    let scale = stats[p.splits * p.C + statsAt(t)];
     let slope = gamma[t.channel];
     let shift = beta[t.channel];
     var meanOfD = F();
     var meanOfProduct = F();
     if (p.share > 0.0) {
-      meanOfD = dBeta[normAt(t)] * p.share;
-      meanOfProduct = dGamma[normAt(t)] * p.share;
+      meanOfD = dBeta[statsAt(t)] * p.share;
+      meanOfProduct = dGamma[statsAt(t)] * p.share;
     }
-    for (var m = t.start; m < t.end; m += p.lanes) {
+    for (var m = t.start; m < t.end; m += p.interleave) {
       let at = rowAt(t, m) * p.C + t.channel;
       let normal = ${normal};
       var dz = dy[at];
@@ -194,9 +206,9 @@ const backwardKernel = bySource(
 `,
 )
 
-/** What the forward pass had and made. */
+/** Inputs and outputs of the forward pass. */
 export interface Normalized {
-  /** What was normalised, or what `normalize` kept of it. */
+  /** What was normalised, or what `normalize` saved instead. */
   readonly x: Tensor
   readonly gamma: Tensor
   readonly beta: Tensor
@@ -204,7 +216,8 @@ export interface Normalized {
   readonly stats: Tensor
 }
 
-/** The gradients of x (null unless wanted), gamma, beta, and what was added. `rectified`: a ReLU came last. */
+/** The gradients of x (null unless wanted), gamma, beta, and the residual. `rectified`: a ReLU came
+ *  last. */
 export function batchNormBackward(
   run: Run,
   dy: Tensor,
@@ -220,22 +233,22 @@ export function batchNormBackward(
 ) {
   const { C } = extent(x)
   const { splits } = wanted
-  const masked = wanted.rectified && wanted.residual // the mask is applied by the first pass, for both gradients
+  const masked = wanted.rectified && wanted.residual // the first pass applies the mask, for both gradients
   const again = { rectified: Number(wanted.rectified && !wanted.residual) }
-  const { parts, ...dealt } = deal(x, rowsPerSum(run, x), splits)
+  const { parts, ...pass } = partitionRows(x, rowsPerSum(run, x), splits)
   let [dz, sums]: [Tensor, Tensor | null] = [dy, null]
   if (masked)
     [dz, sums] = run(residualSumsKernel(x), {
-      ...dealt,
+      ...pass,
       reads: [dy, x, stats, x.dtype === 'f16' ? x : y],
       makes: [x.shape, [2, parts, C]],
     })
   else if (wanted.sums || wanted.training)
     [sums] = run(sumsKernel(x), {
-      ...dealt,
+      ...pass,
       reads: [dy, x, stats, gamma, beta],
       makes: [[2, parts, C]],
-      constants: { ...dealt.constants, ...again },
+      constants: { ...pass.constants, ...again },
     })
   const [dBeta, dGamma] = sums
     ? run(mergeKernel, {
@@ -248,14 +261,14 @@ export function batchNormBackward(
         ...perChannel(run, splits * C),
       })
     : [gamma, gamma]
-  const pass = deal(x, ROWS, splits)
+  const second = partitionRows(x, ROWS, splits)
   const dx = () =>
     run(backwardKernel(x), {
       reads: [dz, x, stats, gamma, beta, dBeta, dGamma],
       makes: [x.shape],
-      params: { ...pass.params, share: wanted.training ? 1 / pass.params.M : 0 },
-      constants: { ...pass.constants, ...again },
-      groups: pass.groups,
+      params: { ...second.params, share: wanted.training ? 1 / second.params.M : 0 },
+      constants: { ...second.constants, ...again },
+      groups: second.groups,
     })[0]
   const ofAll = (d: Tensor) => run.view(splits > 1 ? sumAxes(run, d, [0]) : d, [C])
   return { dx: wanted.dx ? dx() : null, dGamma: ofAll(dGamma), dBeta: ofAll(dBeta), dResidual: dz }

@@ -1,8 +1,9 @@
-// Batch normalisation over all dimensions but the last (Ioffe and Szegedy 2015, Algorithm 1), and what follows it in a
-// residual network, in one pass over the images:
-//   y = (x - mean) / sqrt(variance + eps) gamma + beta,  then + residual,  then max(., 0), if asked for
-// Training takes the batch's mean and biased variance; running statistics follow them, with the unbiased variance, as
-// torch's do.
+// Batch normalisation over all dimensions but the last (Ioffe and Szegedy 2015, Algorithm 1), and
+// what follows it in a residual network, in one pass over the images:
+//   y = (x - mean) / sqrt(variance + eps) gamma + beta,  then + residual,  then max(., 0), if asked
+//   for
+// Training normalises by the batch's mean and biased variance, and updates the running statistics,
+// with the unbiased variance, as torch does.
 
 import {
   type Op,
@@ -18,8 +19,8 @@ import {
   wgsl,
 } from '../op.ts'
 import { batchNormBackward } from './batch-norm-backward.ts'
-import { deal, extent, relu, rows } from './batch-rows.ts'
-import { flaggedHalves } from '../wgsl/f16-storage.ts'
+import { partitionRows, extent, relu, rowParams, rows } from './batch-rows.ts'
+import { flaggedF16 } from '../wgsl/f16-storage.ts'
 import { byWidth, fours, widthOf } from '../wgsl/widths.ts'
 import { type Running, batchStats, runningStats } from './batch-stats.ts'
 import {
@@ -36,19 +37,20 @@ import {
 
 export type { Running }
 
-const ROWS = 16 // that one thread normalises
+const ROWS = 16 // of a thread
 
+/** What a kernel saves for the backward pass. */
 interface Saved {
   /** The entry point. */
   readonly name: Wgsl
   /** The last bindings. */
   readonly rest: Wgsl
-  /** What is done with x^ and with what ReLU is given, `normal` and `value`. */
+  /** Saves x^, `normal`, and whether ReLU lets `value` through. */
   readonly code: Wgsl
 }
 
 const normalizeKernel = (types: Wgsl, saved: Saved) => kernel`
-  struct Params { M: u32, C: u32, lanes: u32, rows: u32, parts: u32, splits: u32, image: u32 }
+  struct Params { ${rowParams} }
   ${types}
   @group(0) @binding(0) var<storage, read>       x:        array<F>; // [M, C]
   @group(0) @binding(1) var<storage, read>       stats:    array<F>; // [mean | 1 / deviation, splits, C]
@@ -66,11 +68,11 @@ const normalizeKernel = (types: Wgsl, saved: Saved) => kernel`
     let i = flat(id, groups);
     if (i >= p.parts * p.C) { return; }
     let t = part(i);
-    let mean = stats[normAt(t)];
-    let scale = stats[p.splits * p.C + normAt(t)];
+    let mean = stats[statsAt(t)];
+    let scale = stats[p.splits * p.C + statsAt(t)];
     let slope = gamma[t.channel];
     let shift = beta[t.channel];
-    for (var m = t.start; m < t.end; m += p.lanes) {
+    for (var m = t.start; m < t.end; m += p.interleave) {
       let at = rowAt(t, m) * p.C + t.channel;
       let normal = (x[at] - mean) * scale;
       var value = fma(normal, slope, shift);
@@ -82,7 +84,7 @@ const normalizeKernel = (types: Wgsl, saved: Saved) => kernel`
   }
 `
 
-const forgetting = byWidth((types) =>
+const normalizeImages = byWidth((types) =>
   normalizeKernel(types, {
     name: wgsl`batchNorm`,
     rest: wgsl`@group(0) @binding(6) var<uniform> p: Params;`,
@@ -90,17 +92,18 @@ const forgetting = byWidth((types) =>
   }),
 )
 
-const keeping = normalizeKernel(fours, {
+const normalizeSaving = normalizeKernel(fours, {
   name: wgsl`batchNormSaving`,
   rest: wgsl`
-  @group(0) @binding(6) var<storage, read_write> normals:  array<vec2u>; // [M, C] of x^, and whether ReLU lets y through
+  @group(0) @binding(6) var<storage, read_write> normals:  array<vec2u>; // [M, C], x^ and the ReLU mask
   @group(0) @binding(7) var<uniform>             p:        Params;
-  ${flaggedHalves}`,
-  code: wgsl`normals[at] = keep(normal, passes(value));`,
+  ${flaggedF16}`,
+  code: wgsl`normals[at] = packFlagged(normal, passes(value));`,
 })
 
 export interface BatchNormOptions {
-  /** Normalise by the batch's statistics and let the running ones follow, or by the running ones. */
+  /** true: normalise by the batch's statistics and update the running ones. false: by the running
+   *  ones. */
   readonly training: boolean
   /** Share of the batch's statistics in the running ones, per call; 0.1 by default. */
   readonly momentum?: number
@@ -110,12 +113,13 @@ export interface BatchNormOptions {
   readonly residual?: Tensor | null
   /** End with max(., 0), NaN staying NaN, as `relu` does. */
   readonly relu?: boolean
-  /** In training: each of so many groups of the batch, the samples n of equal n mod splits, is normalised by its own
-   *  statistics, and the running ones follow their mean (SplitBatchNorm of MoCo's CIFAR-10 demo). 1 by default. */
+  /** In training: groups of the batch, the samples n of equal n mod splits. Each is normalised by
+   *  its own statistics, and the running ones follow the groups' mean (SplitBatchNorm of MoCo's
+   *  CIFAR-10 demo). 1 by default. */
   readonly splits?: number
 }
 
-/** What a batch normalisation is told. */
+/** The settings of a batch normalisation, defaults filled in. */
 export interface Norm {
   readonly training: boolean
   readonly momentum: number
@@ -125,11 +129,11 @@ export interface Norm {
   readonly running: Running | null
 }
 
-type Inputs = [x: Tensor, gamma: Tensor, beta: Tensor, ...residual: [] | [Tensor]]
+type NormInputs = [x: Tensor, gamma: Tensor, beta: Tensor, ...residual: [] | [Tensor]]
 
-type Outputs = [y: Tensor, stats: Tensor, ...normals: [] | [Tensor]]
+type NormOutputs = [y: Tensor, stats: Tensor, ...normals: [] | [Tensor]]
 
-export const batchNormOp: Op<Inputs, Outputs, Norm> = {
+export const batchNormOp: Op<NormInputs, NormOutputs, Norm> = {
   name: 'batchNorm',
   shape({ training, running, splits }, x, gamma, beta, ...[residual]) {
     if (x.length < 2)
@@ -178,19 +182,19 @@ export const batchNormOp: Op<Inputs, Outputs, Norm> = {
   },
 }
 
-/** x normalised, with what follows, and its statistics; a convolution may have found its moments (see epilogue-moments.ts). In
- *  training, of channels in fours, `Run.activations` f16 adds what `batchNormBackward` can do with instead of x: x^, which
- *  cannot overflow, and whether ReLU let through what became of it, in halves. */
+/** The forward pass: y, the statistics, and what is saved instead of x. `moments`: what a
+ *  convolution stored of x's columns (epilogue-moments.ts). In training, with C a multiple of four,
+ *  `Run.activations` f16 saves x^, which cannot overflow, and the ReLU mask, as f16. */
 export function normalize(
   run: Run,
   norm: Norm,
-  inputs: Readonly<Inputs>,
+  inputs: Readonly<NormInputs>,
   moments: Tensor | null = null,
-): Outputs {
+): NormOutputs {
   const [x, gamma, beta, residual = x] = inputs
   const [{ shape }, { C }] = [x, extent(x)]
   const stats = statistics(run, norm, x, moments)
-  const { params, constants, groups } = deal(x, ROWS, norm.splits)
+  const { params, constants, groups } = partitionRows(x, ROWS, norm.splits)
   const flags = { added: Number(inputs.length > 3), rectified: Number(norm.rectified) }
   const pass = {
     reads: [x, stats, gamma, beta, residual],
@@ -199,10 +203,10 @@ export function normalize(
     constants: { ...constants, ...flags },
   }
   if (run.activations === 'f16' && norm.training && widthOf(C) === 4) {
-    const [y, normals] = run(keeping, { ...pass, makes: [shape, { shape, dtype: 'f16' }] })
+    const [y, normals] = run(normalizeSaving, { ...pass, makes: [shape, { shape, dtype: 'f16' }] })
     return [y, stats, normals]
   }
-  const [y] = run(forgetting(C), { ...pass, makes: [shape] })
+  const [y] = run(normalizeImages(C), { ...pass, makes: [shape] })
   return [y, stats]
 }
 
@@ -219,10 +223,11 @@ function statistics(
 
 const apply = op(batchNormOp, 'x', 'gamma', 'beta', 'residual')
 
-/** x [..., C] normalised per channel, times gamma [C], plus beta [C]; then, if asked for, plus a residual and rectified,
- *  in the same pass. In training, running statistics, if given, are updated in place, before the step that calls this ends.
- *  Throws ShapeError, also for a batch of one value per channel or none, splits that do not divide it, and running statistics that are not f32 [C] on
- *  x's Gpu. */
+/** Normalises x [..., C] per channel, times gamma [C], plus beta [C]; then, if asked for, adds a
+ *  residual and applies ReLU, in the same pass. In training, updates running statistics, if given,
+ *  in place, before the step that calls this ends. Throws ShapeError, also for fewer than two
+ *  values per channel, splits that do not divide the batch, and running statistics that are not f32
+ *  [C] on x's Gpu. */
 export function batchNorm(
   x: Tensor,
   gamma: Tensor,
@@ -235,7 +240,7 @@ export function batchNorm(
   return residual ? apply(attrs, x, gamma, beta, residual) : apply(attrs, x, gamma, beta)
 }
 
-/** What each option of a batch norm must be. */
+/** The rules of a batch norm's options. */
 export const normRules = {
   training: needed(flag),
   momentum: number,
@@ -245,8 +250,8 @@ export const normRules = {
   splits: anything,
 }
 
-/** The settings of a normalisation of what x becomes. Throws ShapeError for running statistics that are not f32, or not on
- *  x's Gpu. */
+/** The settings, defaults filled in. x is the input, or what a convolution computes it from. Throws
+ *  ShapeError for running statistics that are not f32, or not on x's Gpu. */
 export function settings(
   x: Tensor,
   running: Running | null,

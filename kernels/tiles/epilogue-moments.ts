@@ -2,9 +2,9 @@
 // normalisation that follows: of every chunk of 32 rows, the mean and the sum of squared deviations
 // from it, in two passes over sums that are still in registers.
 //
-// 32 rows are the smallest tile's, so that chunks, and with them the bits, do not depend on the tile.
-// Sums over rows are a tree of fours for the same reason: a tile may add two numbers in one thread or
-// in two.
+// 32 rows are the smallest tile's, so that chunks, and with them the bits, do not depend on the
+// tile. Sums over rows are a tree of fours for the same reason: a tile may add two numbers in one
+// thread or in two.
 
 import { type Shape, type Wgsl, wgsl } from '../op.ts'
 
@@ -14,9 +14,9 @@ export const MOMENT_ROWS = 32
 /** [mean | squared deviations, chunks, N] of a product of M rows and N columns. */
 export const momentsShape = (M: number, N: number): Shape => [2, Math.ceil(M / MOMENT_ROWS), N]
 
-/** The binding `moments`; `storeMoments(row, column, mean, squares)` of the chunk that begins at a row;
- *  and `rowsFrom(row)`, the rows that the chunk has. Rows beyond the last hold zeros, so a sum may
- *  include them. */
+/** The binding `moments`; `storeMoments(row, column, mean, squares)` of the chunk that begins at a
+ *  row; and `rowsFrom(row)`, the rows that the chunk has. Rows beyond the last hold zeros, so a sum
+ *  may include them. */
 export const momentsBinding = (number: Wgsl): Wgsl => wgsl`
     @group(0) @binding(${number}) var<storage, read_write> moments: array<f32>; // [mean | squares, chunks, N]
     fn rowsFrom(row: u32) -> f32 { return f32(min(max(p.M, row + 1u) - row, 32u)); }
@@ -33,8 +33,9 @@ const exchangeMemory = wgsl`
     var<workgroup> exchange: array<vec4f, exchangeCount>;
 `
 
-/** For sums in registers. Eight threads share a chunk, or four with twice the rows each. They exchange
- *  their sums, then their squares, through workgroup memory: in f32 where factors were staged. */
+/** For sums in registers. Eight threads share a chunk, or four with twice the rows each. They
+ *  exchange their sums, then their squares, through workgroup memory: in f32 where factors were
+ *  staged. */
 export const registerMoments = {
   memory: (f16: boolean): Wgsl => wgsl`
     const sharers = 8u / fours;
@@ -90,8 +91,9 @@ export const registerMoments = {
 `,
 }
 
-/** For sums in subgroup matrices. A subgroup has whole chunks, as two pieces of 16 rows. While a piece
- *  passes through workgroup memory, a thread keeps 8 rows of one column. Two threads share a column. */
+/** For sums in subgroup matrices. A subgroup has whole chunks, as two pieces of 16 rows. While a
+ *  piece passes through workgroup memory, a thread keeps 8 rows of one column. Two threads share a
+ *  column. */
 export const subgroupMoments: Wgsl = wgsl`
     let lane = thread % 32u;
     let own = thread / 32u * 256u;

@@ -12,18 +12,22 @@ export interface Loader {
   readonly along: { readonly a: boolean; readonly b: boolean }
   /** Whether y is bound as array<vec4f>. A tile that lies in y whole may then be stored at once. */
   readonly vec4Y: boolean
-  /** Whether the moments of y's columns are stored too (epilogue-moments.ts). `code` has their binding. */
+  /** Whether the moments of y's columns are stored too (epilogue-moments.ts). `code` has their
+   *  binding. */
   readonly moments?: boolean
-  /** WGSL: `struct Params`, in which M and N are the largest number of rows and columns; the bindings; and
-   *  - `prologue(z)`, called first. z is the workgroup's; it numbers batches, phases or splits of the sum;
+  /** WGSL: `struct Params`, in which M and N are the largest number of rows and columns; the
+   *  bindings; and
+   *  - `prologue(z)`, called first. z is the workgroup's; it numbers batches, phases or splits of
+   *    the sum;
    *  - `sliceCount(z) -> u32`: slices of the sum;
-   *  - `Coords`, a position in the sum. `coordsAt(k)` is the k-th of the first slice, `nextSlice(Coords)`
-   *    the same k of the next slice, `nextK(Coords)` the next k of this slice;
-   *  - `RowA`, `rowA(row) -> RowA` and `loadA(RowA, Coords) -> vec4f`: four numbers, 0 beyond the end;
+   *  - `Coords`, a position in the sum. `coordsAt(k)` is the k-th of the first slice,
+   *    `nextSlice(Coords)` the same k of the next slice, `nextK(Coords)` the next k of this slice;
+   *  - `RowA`, `rowA(row) -> RowA` and `loadA(RowA, Coords) -> vec4f`: four numbers, 0 beyond the
+   *    end;
    *  - `RowB`, `rowB(column) -> RowB` and `loadB(RowB, Coords) -> vec4f`: likewise;
    *  - `epilogue(row, column, vec4f)`: stores four neighbours of y, those that exist;
-   *  - if `vec4Y`: `storesSums() -> bool`, whether the sums are y as they are and its rows lie p.N apart,
-   *    and `storeOffset(z, row, column) -> u32`, in vec4s, of such an element. */
+   *  - if `vec4Y`: `storesSums() -> bool`, whether the sums are y as they are and its rows lie p.N
+   *    apart, and `storeOffset(z, row, column) -> u32`, in vec4s, of such an element. */
   readonly code: Wgsl
 }
 
@@ -52,8 +56,8 @@ export const load4 = (name: Wgsl, vec4: boolean): Wgsl =>
       }
     `
 
-/** `store4(at, count, vec4f)`: stores the first `count` of four numbers at y's element `at`. Where y
- *  is bound as vec4s, all four or none. */
+/** `store4(at, count, vec4f)`: stores the first `count` of four numbers at y's element `at`. Where
+ *  y is bound as vec4s, all four or none. */
 export const store4 = (vec4: boolean): Wgsl =>
   vec4
     ? wgsl`

@@ -1,12 +1,13 @@
-// The main loop of a matrix product in tiles, y = A B, for GPUs. A workgroup computes one tile of y. It
-// walks along the sum, stages a slice of A's rows and of B's columns in workgroup memory, and
+// The main loop of a matrix product in tiles, y = A B, for GPUs. A workgroup computes one tile of
+// y. It walks along the sum, stages a slice of A's rows and of B's columns in workgroup memory, and
 // multiplies what is staged while it loads the next slice. A `Loader` says what A, B and y are; an
-// `Mma` multiplies slices, in registers (mma-registers.ts) or by subgroup matrices (mma-subgroup.ts).
+// `Mma` multiplies slices, in registers (mma-registers.ts) or by subgroup matrices
+// (mma-subgroup.ts).
 //
-// A thread stages one block of 4 x 4 numbers of each factor. It reads the block as four vec4s, along
-// the sum or across it, whichever way memory has them. WebGPU adds bounds checks to WGSL. A compiler
-// drops them where it can prove them superfluous, so loops count to constants in steps of one, and
-// indices of workgroup memory are products of constants and remainders.
+// A thread stages one block of 4 x 4 numbers of each factor. It reads the block as four vec4s,
+// along the sum or across it, whichever way memory has them. WebGPU adds bounds checks to WGSL. A
+// compiler drops them where it can prove them superfluous, so loops count to constants in steps of
+// one, and indices of workgroup memory are products of constants and remainders.
 
 import { type Wgsl, wgsl } from '../op.ts'
 import type { Loader } from './loader.ts'
@@ -16,8 +17,8 @@ export interface Mma {
   /** Opens the source. */
   readonly head: Wgsl
   /** Declares `depth`, k per slice; `tileM`, `tileN` and `threads`; the workgroup memory; and
-   *  `stageA(at, block)` and `stageB(at, block)`, which write a block there: `at.x` numbers fours of
-   *  rows or columns, `at.y` fours of k. */
+   *  `stageA(at, block)` and `stageB(at, block)`, which write a block there: `at.x` numbers fours
+   *  of rows or columns, `at.y` fours of k. */
   readonly code: Wgsl
   /** Parameters of the entry point, `thread` among them. */
   readonly thread: Wgsl
@@ -87,7 +88,8 @@ export const tileSource = (
     let tile = tileOrigin(group.y * groups.x + group.x);
     if (tile.x >= p.M) { return; } // the dispatch may have more tiles than needed
     prologue(group.z);
-    // Where a factor has fewer blocks than there are threads, the first threads stage A, the last stage B.
+    // Where a factor has fewer blocks than there are threads, the first threads stage A, the last
+    // stage B.
     let second = thread - (threads - bBlocks);
     let stagesA = thread < aBlocks;
     let stagesB = second < bBlocks;

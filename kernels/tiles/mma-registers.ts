@@ -1,6 +1,7 @@
-// Multiplies slices of a tiled product in registers: 8 x 8 sums per thread, or 4 x 4 in small tiles.
-// Factors are staged as f32. On a device with f16 and no subgroup matrices, precision f16 stages them
-// as f16, which halves the traffic of workgroup memory. Products and sums are always f32.
+// Multiplies slices of a tiled product in registers: 8 x 8 sums per thread, or 4 x 4 in small
+// tiles. Factors are staged as f32. On a device with f16 and no subgroup matrices, precision f16
+// stages them as f16, which halves the traffic of workgroup memory. Products and sums are always
+// f32.
 
 import { type Wgsl, wgsl } from '../op.ts'
 import type { Mma } from './mainloop.ts'
@@ -35,7 +36,8 @@ export const registersMma = (f16: boolean, fours: 1 | 2, moments = false): Mma =
     ${moments ? registerMoments.memory(f16) : wgsl``}
 
     ${blocks}
-    // Eight rows to eight threads: stores go to different banks, and a warp's loads fill cache lines.
+    // Eight rows to eight threads: stores go to different banks, and a warp's loads fill cache
+    // lines.
     fn alongBlock(e: u32) -> vec2u { return vec2u(e % 8u + e / (2u * depth) * 8u, e / 8u % (depth / 4u)); }
 
     fn oriented(numbers: array<vec4f, 4>, along: bool) -> mat4x4f {
@@ -52,7 +54,8 @@ export const registersMma = (f16: boolean, fours: 1 | 2, moments = false): Mma =
       for (var i = 0u; i < 4u; i++) { staged[bStart + (at.y * 4u + i) * (tileN / 4u) + at.x] = Staged(block[i]); }
     }
   `,
-  // A thread's fours of columns lie threadsX fours apart, so that neighbours read neighbouring vec4s.
+  // A thread's fours of columns lie threadsX fours apart, so that neighbours read neighbouring
+  // vec4s.
   multiply: wgsl`
       for (var k = 0u; k < depth; k++) {
         var left = array<vec4f, fours>();
@@ -77,7 +80,8 @@ export const registersMma = (f16: boolean, fours: 1 | 2, moments = false): Mma =
   `,
 })
 
-/** The block of each factor that thread e stages: numbers of its four of rows or columns, and of k. */
+/** The block of each factor that thread e stages: numbers of its four of rows or columns, and of
+ *  k. */
 export const blocks: Wgsl = wgsl`
     fn blockA(e: u32) -> vec2u {
       if (aAlong) { return alongBlock(e); }

@@ -1,6 +1,7 @@
-// Multiplies slices of a tiled product by subgroup matrices. Factors are staged as f16, in the order
-// in which memory has them. Subgroups of 32 threads multiply 16 x 16 pieces of them. Sums are f32. In
-// f16x3 each number is staged as two f16s and each piece takes three products (subgroup-matrix.ts).
+// Multiplies slices of a tiled product by subgroup matrices. Factors are staged as f16, in the
+// order in which memory has them. Subgroups of 32 threads multiply 16 x 16 pieces of them. Sums are
+// f32. In f16x3 each number is staged as two f16s and each piece takes three products
+// (subgroup-matrix.ts).
 
 import { wgsl } from '../op.ts'
 import { type Matrices, split } from '../wgsl/subgroup-matrix.ts'
@@ -22,7 +23,8 @@ interface SubgroupForm {
 /** k per slice. f16x3 stages two f16s a number, and half as many k. */
 export const subgroupDepth = (exact: boolean) => (exact ? 16 : 32)
 
-/** The mma of `subgroupsX` by `subgroupsY` subgroups, two pipeline constants that set the tile's size. */
+/** The mma of `subgroupsX` by `subgroupsY` subgroups, two pipeline constants that set the tile's
+ *  size. */
 export const subgroupMma = (by: Matrices, { exact, tall, vec4Y, moments = false }: SubgroupForm): Mma => ({
   head: by.head,
   thread: by.thread,

@@ -1,7 +1,7 @@
 // Chooses the mma and the tile of a product on a GPU. The mma follows from the device and the
-// precision. The tile is guessed from the sizes, or is the fastest of those measured on this device.
-// All tiles of an mma add the same products in the same order and give the same bits, so measuring
-// changes the speed alone.
+// precision. The tile is guessed from the sizes, or is the fastest of those measured on this
+// device. All tiles of an mma add the same products in the same order and give the same bits, so
+// measuring changes the speed alone.
 
 import { type Kernel, type Run, type Shape, type Tensor, folded, kernel } from '../op.ts'
 import { onMatrices, useMatrices } from '../wgsl/subgroup-matrix.ts'
@@ -14,7 +14,8 @@ import { REGISTERS_DEPTH, registersMma } from './mma-registers.ts'
 interface Tile {
   readonly M: number
   readonly N: number
-  /** Fours of rows and columns per thread, or 16s of rows per subgroup. Each needs a text of its own. */
+  /** Fours of rows and columns per thread, or 16s of rows per subgroup. Each needs a text of its
+   *  own. */
   readonly micro: 1 | 2 | 4
   readonly constants: Readonly<Record<string, number>>
 }
@@ -48,8 +49,8 @@ export const tilesFor = (run: Run): readonly Tile[] =>
   (useMatrices(run) ? matrixTiles : registerTiles).filter((tile) => bytesOf(run, tile) <= run.workgroupBytes)
 
 /** Bytes of workgroup memory that a tile takes: the staged slices; for subgroup matrices also the
- *  padding of their rows and the memory that sums pass through. In registers, what staging f16 saves
- *  has room for the moments. */
+ *  padding of their rows and the memory that sums pass through. In registers, what staging f16
+ *  saves has room for the moments. */
 function bytesOf(run: Run, { M, N, constants: { subgroupsX = 0, subgroupsY = 0 } }: Tile): number {
   const depth = depthFor(run)
   if (!useMatrices(run)) return (M + N) * depth * 4
@@ -82,8 +83,8 @@ export function splitsFor({ M, N, K, layers }: Size): number {
   return Math.max(1, Math.min(Math.ceil((2 * ENOUGH) / tiles), Math.floor(K / MIN_SPLIT_K), fitting))
 }
 
-/** The index of the tile to use when none was measured: the largest that leaves enough workgroups and
- *  wastes little. */
+/** The index of the tile to use when none was measured: the largest that leaves enough workgroups
+ *  and wastes little. */
 function guess(tiles: readonly Tile[], { M, N, layers }: Size): number {
   const count = (tile: Tile) => Math.ceil(M / tile.M) * Math.ceil(N / tile.N)
   const area = (tile: Tile) => count(tile) * tile.M * tile.N

@@ -11,8 +11,8 @@ import { type Kernel, type Run, type Wgsl, wgsl } from '../op.ts'
 export interface FragmentLoad {
   /** Opens the source. */
   readonly head: Wgsl
-  /** Parameters of the entry point: `thread`, its number in the workgroup, and `lane`, its number in
-   *  the subgroup, where that matters. */
+  /** Parameters of the entry point: `thread`, its number in the workgroup, and `lane`, its number
+   *  in the subgroup, where that matters. */
   readonly thread: Wgsl
   /** - `selectFragment(lane, first, count, stride)`, called once: chooses the addresses;
    *  - `loadFragment(at) -> array<f32, 8>`: number i is

@@ -25,7 +25,8 @@ for (const precision of ['f32', 'f16', 'f16x3'] as const)
           tensor,
         )
 
-/** What the caller of a kernel must know of it: its Params and its bindings, element types aside. */
+/** What the caller of a kernel must know of it: its Params and its bindings, element types
+ *  aside. */
 function interfaceOf(source: string): { entry: string; members: string } {
   const code = source.replaceAll(/\/\/.*|\/\*[^]*?\*\//g, '')
   const [, entry = ''] = /@compute[^{]*?\bfn\s+(\w+)/.exec(code) ?? []

@@ -53,7 +53,8 @@ function convolution(layer: Layer) {
     })
 }
 
-// Below, at and above the 32 rows of a chunk and the tile of 32 x 32; odd sizes; a matrix product; strides.
+// Below, at and above the 32 rows of a chunk and the tile of 32 x 32; odd sizes; a matrix product;
+// strides.
 const layers: readonly Layer[] = [
   { x: [1, 3, 3, 3], w: [3, 3, 5], padding: 1 },
   { x: [2, 4, 4, 4], w: [3, 3, 32], padding: 1 },
@@ -116,7 +117,8 @@ async function found(gpu: Gpu, engine: Engine, layer: Layer, way: number) {
   return { run, x, w, steps, stats: await read(gpu, stats), y: await gpu.read(y) }
 }
 
-// Every text of every engine, but as few pipelines as that takes: emulated matrices take long to compile.
+// Every text of every engine, but as few pipelines as that takes: emulated matrices take long to
+// compile.
 for (const [name, ways] of [
   ['f32', [0, 1, 2, 3, 4]],
   ['f16 in registers', [3, 4]],

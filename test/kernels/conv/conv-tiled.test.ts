@@ -1,4 +1,5 @@
-// Convolutions and their gradients as GPUs compute them, run on whatever there is, in every precision.
+// Convolutions and their gradients as GPUs compute them, run on whatever there is, in every
+// precision.
 
 import { convWeightGradient } from '../../../kernels/conv/weight-gradient.ts'
 import { conv2d } from '../../../kernels/conv/conv2d.ts'

@@ -1,5 +1,6 @@
-// Matrix products and convolutions have two ways to share numbers between threads (kernels/wgsl/broadcast-load.ts), batch norm has two
-// to merge sums. A machine takes one; here both are run on it.
+// Matrix products and convolutions have two ways to share numbers between threads
+// (kernels/wgsl/broadcast-load.ts), batch norm has two to merge sums. A machine takes one; here
+// both are run on it.
 
 import * as assert from 'uvu/assert'
 import { batchNormBackward } from '../../../kernels/norm/batch-norm-backward.ts'
@@ -15,7 +16,8 @@ import { posing } from '../../fixtures/posing.ts'
 
 const test = gpuSuite('lanes')
 
-/** The machine's `run`, telling kernels that it is a CPU adapter without subgroups, or with subgroups of eight. */
+/** The machine's `run`, telling kernels that it is a CPU adapter without subgroups, or with
+ *  subgroups of eight. */
 const as = (gpu: Gpu, subgroupSize: number) => posing(gpu, { software: true, subgroupSize })
 
 const filled = (gpu: Gpu, shape: Shape, seed: number) => gpu.tensor(random(sizeOf(shape), seed), shape)

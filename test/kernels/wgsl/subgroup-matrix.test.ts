@@ -8,7 +8,8 @@ import { nullGpu, posing } from '../../fixtures/posing.ts'
 
 const test = gpuSuite('subgroup matrices')
 
-/** Four subgroups, each with a 16 x 16 product of its own of a [4, 16, 16] and b [4, 16, 16], which lie as given. */
+/** Four subgroups, each with a 16 x 16 product of its own of a [4, 16, 16] and b [4, 16, 16], which
+ *  lie as given. */
 const product = (load: Wgsl) =>
   onMatrices(
     ({ head, thread, begin, factors, spill, store }) => kernel`
@@ -101,7 +102,8 @@ test('f16x3 keeps what f16 has no normal numbers for', async ({ gpu }) => {
   const small = left.map((v) => v * 2 ** -16)
   const [y] = multiply(run, exact, gpu.tensor(small, [1024]), gpu.tensor(right, [1024]))
   const got = await gpu.read(y)
-  // of each of 16 products: 2^-36 of what lies below 2^-14, and 2^-20 of numbers below 2^-16 (f32's roundings with it)
+  // of each of 16 products: 2^-36 of what lies below 2^-14, and 2^-20 of numbers below 2^-16 (f32's
+  // roundings with it)
   close(got, reference(small, right, false), 16 * (2 ** -36 + 2 ** -36), 'y')
 })
 
