@@ -1,6 +1,6 @@
 // Running an op: its inputs checked, its memory scoped, its way back remembered.
 
-import { type Op, type Run, type Shape, type Tensor, type Tensors as Inputs, show } from '../kernels/op.ts'
+import { type Op, type Run, type Shape, type Tensor, type TensorList as Inputs, show } from '../kernels/op.ts'
 import type { Memory } from './memory.ts'
 import type { Tape } from './tape.ts'
 import type { Tensors } from './tensors.ts'

@@ -13,7 +13,7 @@ import {
   type Run,
   type Shape,
   type Tensor,
-  type Tensors as Inputs,
+  type TensorList as Inputs,
   type Values,
   type Variable,
   ShapeError,
