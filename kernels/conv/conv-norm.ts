@@ -9,15 +9,8 @@
 
 import { type Op, type Tensor, op } from '../op.ts'
 import { batchNormBackward } from '../norm/batch-norm-backward.ts'
-import {
-  type BatchNormOptions,
-  type Norm,
-  type Running,
-  batchNormOp,
-  normRules,
-  normalize,
-  settings,
-} from '../norm/batch-norm.ts'
+import { type BatchNormOptions, type Running, batchNormOp, normRules, settings } from '../norm/batch-norm.ts'
+import { type Norm, normalize } from '../norm/normalize.ts'
 import { type Conv2dOptions, conv2dOp, convRules, pad } from './conv2d.ts'
 import { convWeightGradient } from './weight-gradient.ts'
 import { type Steps, convForward, convDataGradient, convForwardMoments } from './forward.ts'
