@@ -1,6 +1,6 @@
 // Runs an op: checks its inputs, scopes its memory, and records its backward on the tape.
 
-import { type Op, type Run, type Shape, type Tensor, type Tensors as Inputs, show } from '../kernels/op.ts'
+import { type Op, type Run, type Shape, type Tensor, type TensorList as Inputs, show } from '../kernels/op.ts'
 import type { Memory } from './memory.ts'
 import type { Tape } from './tape.ts'
 import type { Tensors } from './tensors.ts'

@@ -8,7 +8,7 @@ import {
   type Run,
   type Shape,
   type Tensor,
-  type Tensors as Inputs,
+  type TensorList as Inputs,
   type Values,
   type Variable,
 } from '../kernels/op.ts'

@@ -1,32 +1,34 @@
-// The contract between the vocabulary (kernels/) and the machine (engine/).
-// This file imports checks alone: kernels depend on it, the engine implements it.
+// The contract between ops (kernels/) and the machine that runs them (engine/): kernels are written
+// against it, the engine implements it.
 
+import { MAX_GROUPS_PER_DIM } from './limits.ts'
 import { describe, isTensor, notTensor } from './options.ts'
 
 export type Shape = readonly number[]
 
-/** Element types: f32 for everything that is computed, i32 for labels and indices, u8 for images, f16 for what an op
- *  keeps to itself. */
+/** Element types: f32 for all computed numbers, i32 for labels and indices, u8 for images, f16 for
+ *  what an op saves for its own backward pass. */
 export type DType = 'f32' | 'i32' | 'u8' | 'f16'
 
-/** Arithmetic of matrix products and convolutions; all sums are kept in f32 whatever it is. 'f32' is exact; 'f16x3' lets
- *  tensor cores come close to it, by three products of halves; 'f16' allows factors to be rounded to f16 (11 bits, as
- *  TF32 has). A device without what it takes computes more exactly. */
+/** Arithmetic of matrix products and convolutions. Sums are always f32.
+ *  'f32' is exact. 'f16x3' comes close to it on tensor cores, by three products of f16s. 'f16'
+ *  allows factors to be rounded to f16 (11 bits, as in TF32). A device that cannot do this computes
+ *  in f32. */
 export type Precision = 'f32' | 'f16x3' | 'f16'
 
-/** What ops keep for the backward pass: 'f32', the images as they are, or 'f16', halves of them where an op can do with these: the
- *  forward pass stays the same to the bit, gradients are computed from what is rounded to 11 bits, and
- *  that takes half the memory. */
+/** How ops save images for the backward pass: 'f32', as they are, or 'f16', rounded to 11 bits, in
+ *  half the memory, where the op allows it. The forward pass stays the same to the bit. */
 export type Activations = 'f32' | 'f16'
 
-/** A block of numbers on the GPU. Ops never change a tensor; they read some and make new ones. */
+/** An array of numbers on the GPU. Ops never change a tensor; they return new ones. */
 export interface Tensor {
   readonly shape: Shape
   readonly dtype: DType
   readonly gpu: Machine
 }
 
-/** A tensor that lives on and is written in place: a parameter, a running statistic, a queue. */
+/** A tensor that outlives steps and is written in place: a parameter, a running statistic, a
+ *  queue. */
 export interface Variable extends Tensor {
   readonly mutable: true
 }
@@ -51,38 +53,45 @@ export type TypedValues =
   | Uint32Array
   | BigUint64Array
 
-/** What an op may ask of the GPU that its inputs live on. */
+/** The GPU that an op's inputs live on, as the op sees it. */
 export interface Machine {
   /** Runs the op on the inputs, records it for the backward pass, and returns its outputs. */
-  apply<In extends Tensors, Out extends Tensors, A>(op: Op<In, Out, A>, attrs: A, inputs: In): Readonly<Out>
-  /** Puts values on the GPU, of this shape or of the one that they have. */
+  apply<In extends TensorList, Out extends TensorList, A>(
+    op: Op<In, Out, A>,
+    attrs: A,
+    inputs: In,
+  ): Readonly<Out>
+  /** Puts values on the GPU, of this shape or their own. */
   tensor(values: Values, shape?: Shape): Tensor
   readonly run: Run
-  /** False if something else has claimed the name: on the way forward, in this step; on the way
-   *  back, outside of steps, in this backward pass. Claims under `noGrad` do not count. */
+  /** Claims a name for `by`. Returns false if something else has claimed it: in the forward pass,
+   *  in this step; outside of steps, in this backward pass. Claims under `noGrad` do not count. */
   claim?(name: string, by: object, pass: Pass): boolean
-  /** The largest of a sample of the values that JavaScript gave for a tensor of images;
-   *  undefined for any other tensor. */
+  /** The largest of a sample of the values that JavaScript passed for a tensor of images; undefined
+   *  for any other tensor. */
   largest?(x: Tensor): number | undefined
 }
 
 /** The two ways through an op. */
 export type Pass = 'forward' | 'backward'
 
-export type Tensors = readonly [Tensor, ...Tensor[]]
+/** Tensors, at least one. */
+export type TensorList = readonly [Tensor, ...Tensor[]]
 
-/** A differentiable function of tensors: one file in kernels/, one test in test/. */
-export interface Op<In extends Tensors, Out extends Tensors = [Tensor], A = object> {
+/** A differentiable function of tensors. */
+export interface Op<In extends TensorList, Out extends TensorList = [Tensor], A = object> {
   readonly name: string
-  /** What each input may be, in order; inputs not named must be f32. 'index' is f32 or i32 holding integers. */
+  /** Element types of the inputs, in order; f32 for those not listed. 'index' is i32, or f32 that
+   *  holds integers. */
   readonly accepts?: readonly (DType | 'index')[]
-  /** The first output's shape; throws ShapeError. Needs no GPU and runs before anything is dispatched. */
+  /** The first output's shape. Throws ShapeError. Runs before anything is dispatched. */
   shape(attrs: A, ...inputs: { [I in keyof In]: Shape }): Shape
-  /** Returns the outputs, then whatever the backward pass needs. Tensors made inside and not returned die at once. */
+  /** Returns the outputs, then what the backward pass needs. Other tensors made inside are freed
+   *  when it returns. */
   forward(run: Run, attrs: A, ...inputs: In): Readonly<Out>
-  /** Vector-Jacobian product: one gradient per input, null where none flows or `needs` says none is wanted.
-   *  The first output's cotangent is always there; the others' are null when nothing depends on them.
-   *  An op without a backward (augmentation, integer outputs) is a constant to the tape. */
+  /** Vector-Jacobian product: one gradient per input, null where there is none or `needs` is false.
+   *  The first output's cotangent is always given; another is null if nothing depends on that
+   *  output. An op without `backward` (augmentation, integer outputs) has constant outputs. */
   backward?(
     run: Run,
     attrs: A,
@@ -93,10 +102,10 @@ export interface Op<In extends Tensors, Out extends Tensors = [Tensor], A = obje
   ): readonly (Tensor | null)[]
 }
 
-/** Makes an op callable: it asks its first input's own machine to run it, and returns the first
- *  output. `names` are its inputs', 'x' if it has but one. The call throws TypeError for an
- *  input that is no tensor. */
-export function op<In extends Tensors, Out extends Tensors = [Tensor], A = object>(
+/** Makes an op callable. The call runs it on its first input's machine and returns the first
+ *  output. `names` are the inputs' names for messages, by default 'x' for the first. The call
+ *  throws TypeError for an input that is not a tensor. */
+export function op<In extends TensorList, Out extends TensorList = [Tensor], A = object>(
   def: Op<In, Out, A>,
   ...names: readonly string[]
 ) {
@@ -108,7 +117,8 @@ export function op<In extends Tensors, Out extends Tensors = [Tensor], A = objec
   }
 }
 
-/** Runs one kernel and returns one fresh tensor per entry of `makes`. Fresh tensors hold garbage: write every element. */
+/** Runs one kernel and returns one new tensor per entry of `makes`. New tensors hold garbage, so a
+ *  kernel must write every element. */
 export interface Run {
   <const Makes extends readonly Make[] = []>(
     kernel: Kernel,
@@ -116,26 +126,27 @@ export interface Run {
   ): { [I in keyof Makes]: Tensor }
   /** The same memory under another shape of the same size. */
   view(x: Tensor, shape: Shape): Tensor
-  /** Puts values on the GPU for the time of this op. */
+  /** Puts values on the GPU until this op returns. */
   tensor(values: Values, shape?: Shape): Tensor
-  /** Computes something in one of several ways that give the same bits: the fastest one measured on this device, or, where
-   *  nothing was measured under that name, the one guessed. */
+  /** Computes a result in one of several ways that give the same bits: the fastest measured on this
+   *  device under that name, or `guess` where none was measured. */
   race<T>(name: string, ways: number, guess: number, compute: (way: number) => T): T
-  /** True on a CPU adapter, where light kernels win. */
+  /** True on a software adapter, which runs kernels on the CPU. */
   readonly software: boolean
-  /** What the user allows; f16x3 and f16 imply that the device has f16. */
+  /** The precision that the user allows. f16x3 and f16 imply that the device has f16. */
   readonly precision: Precision
-  /** What ops keep of images for the backward pass; 'f32' where there will be none. */
+  /** How ops save images for the backward pass; 'f32' where there will be none. */
   readonly activations: Activations
   /** Whether kernels may say `enable f16`. */
   readonly f16: boolean
-  /** Whether there are subgroup matrices, f16 by f16 to f32 of 16 x 16 x 16, in subgroups of 32 threads. */
+  /** Whether the device has subgroup matrices, f16 x f16 -> f32 of 16 x 16 x 16, in subgroups of
+   *  32. */
   readonly matrices: boolean
   /** Bytes of memory that a workgroup may share. */
   readonly workgroupBytes: number
-  /** True in tests that compute those matrices in plain WGSL. */
+  /** True in tests that emulate those matrices in plain WGSL. */
   readonly emulated: boolean
-  /** The fewest threads that a subgroup may have; 0 where WGSL's subgroups are missing. */
+  /** The smallest size of a subgroup; 0 on devices without subgroups. */
   readonly subgroupSize: number
 }
 
@@ -157,21 +168,22 @@ export interface Dispatch<Makes extends readonly Make[]> {
   readonly groups: readonly [x: number, y?: number, z?: number]
 }
 
-/** A number; or, where every step needs its own, a function that says what it is now: a captured step asks it again each
- *  time. It must have no effects, and read state that lives on (`() => state.step`), not a number of one call. */
+/** A number, or a function that returns it, where it differs from step to step: every replay of a
+ *  captured step calls the function again. It must have no effects, and must read state that
+ *  outlives the call (`() => state.step`). */
 export type Scalar = number | (() => number)
 
-/** What a scalar is now. */
+/** The current value of a scalar. */
 export const valueOf = (scalar: Scalar) => (typeof scalar === 'number' ? scalar : scalar())
 
-/** A number computed from a scalar, as changeable as that is. */
+/** A scalar computed from another; a function if that is one. */
 export const derive = (from: Scalar, compute: (value: number) => number): Scalar =>
   typeof from === 'number' ? compute(from) : () => compute(from())
 
 export type Access = 'read' | 'read_write' | 'uniform'
 
 export interface Kernel {
-  /** The entry point's name, which is also the label that GPU debuggers and errors show. */
+  /** The entry point's name, and the label that GPU debuggers and errors show. */
   readonly name: string
   readonly source: string
   /** Access of each binding, by binding number. */
@@ -179,11 +191,11 @@ export interface Kernel {
   readonly params: readonly (readonly [name: string, type: string])[]
 }
 
-/** A WGSL program. Its name, bindings and Params are read from its own source, so that they are written once.
- *  Only other WGSL fits in the holes: numbers go in Params or overrides, never in the text. */
+/** A WGSL program. Its name, bindings and Params are read from its source. Only other WGSL fits in
+ *  the holes: numbers go in Params or overrides. Throws TypeError for anything else. */
 export function kernel(strings: TemplateStringsArray, ...snippets: Wgsl[]): Kernel {
   const source = wgsl(strings, ...snippets)
-  const code = source.replaceAll(/\/\/.*|\/\*[^]*?\*\//g, '') // comments are no declarations
+  const code = source.replaceAll(/\/\/.*|\/\*[^]*?\*\//g, '') // comments may contain declarations
   const [, name] = code.match(/@compute[^{]*?\bfn\s+(\w+)/) ?? []
   if (name === undefined)
     throw new TypeError('kernel: the WGSL must have an entry point, @compute fn name(...)')
@@ -208,7 +220,7 @@ function paramOf(name: string, field: string): (readonly [field: string, type: s
   return [[member, type]]
 }
 
-/** WGSL that several kernels share. Throws TypeError for a hole filled with anything but WGSL. */
+/** A piece of WGSL. Throws TypeError for a hole filled with anything but WGSL. */
 export function wgsl(strings: TemplateStringsArray, ...snippets: Wgsl[]): Wgsl {
   const given: unknown = strings
   if (typeof given !== 'object' || given === null || !('raw' in given))
@@ -226,18 +238,18 @@ export function wgsl(strings: TemplateStringsArray, ...snippets: Wgsl[]): Wgsl {
 export type Wgsl = string & { readonly [isWgsl]: true }
 declare const isWgsl: unique symbol
 
-/** Thrown by `shape` before anything is dispatched: `op: rule in words, got shapes`. */
+/** Thrown by `Op.shape`, before anything is dispatched. The message is `op: rule, got shapes`. */
 export class ShapeError extends Error {
   override readonly name = 'ShapeError'
 }
 
-/** A shape as it is written in messages: [64, 128]. */
+/** A shape as messages show it: [64, 128]. */
 export const show = (shape: Shape) => `[${shape.join(', ')}]`
 
 /** The number of elements of a shape. */
 export const sizeOf = (shape: Shape) => shape.reduce((a, b) => a * b, 1)
 
-/** The two dimensions of a matrix; throws ShapeError naming it otherwise. */
+/** The two dimensions of a matrix. Throws ShapeError, beginning with `what`, for other shapes. */
 export function matrix(shape: Shape, what: string): [rows: number, columns: number] {
   const [rows, columns] = shape
   if (shape.length !== 2 || rows === undefined || columns === undefined)
@@ -245,7 +257,7 @@ export function matrix(shape: Shape, what: string): [rows: number, columns: numb
   return [rows, columns]
 }
 
-/** The four dimensions of a batch of images; throws ShapeError naming it otherwise. */
+/** The four dimensions of images. Throws ShapeError, beginning with `what`, for other shapes. */
 export function images(shape: Shape, what: string): [N: number, H: number, W: number, C: number] {
   const [N, H, W, C] = shape
   if (shape.length !== 4 || N === undefined || H === undefined || W === undefined || C === undefined)
@@ -261,17 +273,17 @@ export function dim(shape: Shape, axis: number): number {
 }
 
 const GROUP = 64
-const MOST = 65535 // workgroups per dimension that every device allows
 
-/** So many workgroups, or a few more, folded over two dimensions, as one alone may have 65,535. The
- *  kernel finds its own number, which may go beyond the last, as `group.y * groups.x + group.x`. */
+/** `count` workgroups or a few more, folded over two dimensions, because one may have only 65,535.
+ *  The kernel computes its number, which may lie beyond the last, as `group.y * groups.x +
+ *  group.x`. */
 export function folded(count: number): readonly [x: number, y: number] {
-  const y = Math.max(1, Math.ceil(count / MOST))
+  const y = Math.max(1, Math.ceil(count / MAX_GROUPS_PER_DIM))
   return [Math.ceil(count / y), y]
 }
 
-/** Workgroups of 64 threads, folded over two dimensions, for one thread per element.
- *  The kernel finds its element with `flat(id, groups)` from `flatIndex`. */
+/** Workgroups of 64 threads, folded over two dimensions, for one thread per element. The kernel
+ *  computes its element with `flat(id, groups)` of `flatIndex`. */
 export const elementwise = (count: number) => folded(Math.ceil(count / GROUP))
 
 /** `flat(id, groups)`: the element of this thread in a dispatch shaped by `elementwise`. */

@@ -1,5 +1,5 @@
-// Checks what plain JavaScript passes to a public function, once, at the border: names of options,
-// kinds and sets of their values, tensors. Imports nothing, so that every other file may import it.
+// Checks what plain JavaScript passes to a public function: names of options, their values,
+// tensors. Imports nothing, so that every other file may import it.
 
 /** What a value must be. */
 export interface Rule {
@@ -10,12 +10,12 @@ export interface Rule {
   readonly choices?: readonly string[]
 }
 
-/** The rule of an option that has no default. */
+/** The rule of an option that must be given. */
 export interface Needed extends Rule {
   readonly needed: true
 }
 
-/** One rule for each option of T; those without a default are `needed`. */
+/** One rule for each option of T. Those without a default are `Needed`. */
 export type Rules<T> = {
   readonly [K in keyof T]-?: Partial<Pick<T, K>> extends Pick<T, K> ? Rule : Needed
 }
@@ -40,11 +40,11 @@ export const tensor = rule('a tensor', isTensor)
 export const variable = rule('a variable', (v) => isTensor(v) && 'mutable' in v)
 export const record = rule('an object', (v) => isObject(v) && !Array.isArray(v))
 export const text = rule('a string', (v) => typeof v === 'string')
-/** What other code checks, in words of its own. */
+/** Allows anything: other code checks it, with a message of its own. */
 export const anything = rule('given', () => true)
-/** The same of an option that may be missing, which is told in these words. */
+/** Allows anything. The words complete the message for a missing option. */
 export const said = (words: string): Rule => rule(words, () => true)
-/** A number, or the function that says what it is in each step. */
+/** A number, or a function that returns it for each step. */
 export const scalar = rule('a number or a function of none, () => number', (v) =>
   typeof v === 'function' ? v.length === 0 : number.fits(v),
 )
@@ -79,7 +79,7 @@ export const either = (a: Rule, b: Rule): Rule =>
 export const having = (words: string, ...members: readonly string[]): Rule =>
   rule(words, (v) => isObject(v) && members.every((member) => member in v))
 
-/** What models, scalers and the rest are made on. */
+/** The Gpu that models, scalers and others are made on. */
 export const onGpu = having('a Gpu, as openGpu() resolves to', 'variable', 'run', 'device')
 
 /** An array of two numbers. */
@@ -91,7 +91,7 @@ export const twoNumbers = rule(
 /** The rule of an option that has no default. */
 export const needed = (of: Rule): Needed => ({ ...of, needed: true })
 
-/** The options themselves, checked; {} for none. Throws TypeError, in the name of `owner`, for
+/** Checks options and returns them, {} for undefined. Throws TypeError, in the name of `owner`, for
  *  an option that is unknown, is missing, or breaks its rule. */
 export function checkOptions<T extends object>(owner: string, given: T | undefined, rules: Rules<T>): T {
   const known: Readonly<Record<string, Rule | Needed>> = rules
@@ -99,7 +99,7 @@ export function checkOptions<T extends object>(owner: string, given: T | undefin
     throw new TypeError(
       `${owner}: options must be an object with ${Object.keys(known).join(', ')}, got ${describe(given)}`,
     )
-  const options = given ?? ({} as T) // what is missing is told below
+  const options = given ?? ({} as T) // missing options throw below
   const values = options as Readonly<Record<string, unknown>>
   for (const name of Object.keys(options)) {
     const wanted = Object.hasOwn(known, name) ? known[name] : undefined
@@ -115,7 +115,7 @@ export function checkOptions<T extends object>(owner: string, given: T | undefin
   return options
 }
 
-/** The value of an argument, checked. Throws TypeError in the name of `owner`. */
+/** Checks the value of an argument and returns it. Throws TypeError in the name of `owner`. */
 export function checkValue<T>(owner: string, name: string, value: T, { words, fits, choices }: Rule): T {
   if (fits(value)) return value
   const near = typeof value === 'string' && choices ? nearest(value, choices) : undefined
@@ -123,12 +123,12 @@ export function checkValue<T>(owner: string, name: string, value: T, { words, fi
   throw new TypeError(`${owner}: ${name} must be ${words}, got ${describe(value)}${hint}`)
 }
 
-/** Throws TypeError unless the argument of a function is a tensor. */
+/** Throws TypeError unless the argument is a tensor. */
 export function checkTensor(owner: string, name: string, value: unknown) {
   if (!isTensor(value)) throw notTensor(owner, name, value)
 }
 
-/** What is said of a value that should be a tensor. */
+/** The error for a value that should be a tensor. */
 export function notTensor(owner: string, name: string, value: unknown): TypeError {
   const numbers = typeof value === 'number' || Array.isArray(value) || ArrayBuffer.isView(value)
   const remedy = numbers
@@ -147,8 +147,8 @@ function unknownOption(owner: string, name: string, known: readonly string[]): T
   return new TypeError(`${owner}: there is no option '${name}'${hint}`)
 }
 
-/** The known name that a misspelt one is closest to: one that differs by few letters, or begins
- *  as it does. */
+/** The known name that a misspelt one probably means: one that differs by few letters, or has the
+ *  same beginning. */
 export function nearest(name: string, known: readonly string[]): string | undefined {
   const plain = (word: string) => word.toLowerCase().replaceAll(/[_-]/g, '')
   const given = plain(name)
@@ -163,8 +163,8 @@ export function nearest(name: string, known: readonly string[]): string | undefi
   })
 }
 
-/** Letters to add, drop, replace or swap with the next one, to make a word of another (Damerau
- *  1964). */
+/** The fewest letters to add, drop, replace or swap with the next one that turn one word into
+ *  another (Damerau 1964). */
 function distance(a: string, b: string): number {
   let [before, row]: [number[], number[]] = [[], Array.from({ length: b.length + 1 }, (_, j) => j)]
   for (let i = 1; i <= a.length; i++) {
@@ -181,7 +181,7 @@ function distance(a: string, b: string): number {
   return row[b.length] ?? 0
 }
 
-const MOST_NAMES = 6
+const MAX_NAMES = 6
 
 /** A value in a few words, for messages. */
 export function describe(value: unknown): string {
@@ -197,7 +197,7 @@ export function describe(value: unknown): string {
   if (kind !== '' && kind !== 'Object') return withArticle(kind)
   const names = Object.keys(value)
   if (names.length === 0) return 'an empty object'
-  return `an object with ${names.slice(0, MOST_NAMES).join(', ')}${names.length > MOST_NAMES ? ', ...' : ''}`
+  return `an object with ${names.slice(0, MAX_NAMES).join(', ')}${names.length > MAX_NAMES ? ', ...' : ''}`
 }
 
 const withArticle = (name: string) => `${/^[AEIO]/.test(name) ? 'an' : 'a'} ${name}`
@@ -206,5 +206,5 @@ const withArticle = (name: string) => `${/^[AEIO]/.test(name) ? 'an' : 'a'} ${na
 export const showTensor = (t: { readonly shape: readonly number[] }): string =>
   `${'mutable' in t ? 'Variable' : 'Tensor'} ${'dtype' in t ? String(t.dtype) : ''} [${t.shape.join(', ')}]`
 
-/** What `console.log` calls in Node for an object's text. */
+/** The method that Node's `console.log` calls for an object's text. */
 export const inspect: unique symbol = Symbol.for('nodejs.util.inspect.custom') as never

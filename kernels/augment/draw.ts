@@ -47,7 +47,7 @@ const STREAM = 0x617567 // 'aug': keeps these draws apart from other uses of the
 // flip and grey, 12 jitter and its order, 13 and 14 factors, 15 blur, 16 and 17 translation. A
 // flip that views share is view 0's. `extentOf(n)` is how much of [H, W] image n fills, from its
 // corner on.
-const drawing = (bound: Wgsl) => kernel`
+const drawing = (name: Wgsl, bound: Wgsl) => kernel`
   struct Params {
     N: u32, key0: u32, key1: u32, flip0: u32, flip1: u32, offset: u32, H: f32, W: f32, attempts: u32,
     scaleLow: f32, scaleHigh: f32, logRatioLow: f32, logRatioHigh: f32,
@@ -95,7 +95,7 @@ const drawing = (bound: Wgsl) => kernel`
     return order;
   }
   @compute @workgroup_size(64)
-  fn draw(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+  fn ${name}(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
     let n = flat(id, groups);
     if (n >= p.N) { return; }
     let sample = p.offset + n;
@@ -124,14 +124,19 @@ const drawing = (bound: Wgsl) => kernel`
   }
 `
 
-const drawKernel = drawing(wgsl`
+const drawKernel = drawing(
+  wgsl`draw`,
+  wgsl`
   @group(0) @binding(0) var<storage, read_write> drawn: array<Augmentation>; // [N]
   @group(0) @binding(1) var<uniform>             p:     Params;
   fn extentOf(n: u32) -> vec2f { return vec2f(p.H, p.W); }
   fn fallback(extent: vec2f) -> vec4f { return vec4f(p.top, p.left, p.height, p.width); }
-`)
+`,
+)
 
-const drawWithinKernel = drawing(wgsl`
+const drawWithinKernel = drawing(
+  wgsl`drawWithin`,
+  wgsl`
   @group(0) @binding(0) var<storage, read>       extents: array<vec2f>;        // [N], height and width
   @group(0) @binding(1) var<storage, read_write> drawn:   array<Augmentation>; // [N]
   @group(0) @binding(2) var<uniform>             p:       Params;
@@ -143,7 +148,8 @@ const drawWithinKernel = drawing(wgsl`
     if (ratio > p.ratioHigh) { size.y = round(extent.x * p.ratioHigh); }
     return vec4f(floor((extent - size) / 2), size);
   }
-`)
+`,
+)
 
 /** Returns the output's shape. Throws for images or a recipe that cannot be used. */
 export function augmentShape(recipe: Recipe, images: Shape): Shape {

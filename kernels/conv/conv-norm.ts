@@ -1,26 +1,20 @@
-// A convolution and the batch normalisation of what it makes, with what `batchNorm` does after that, as one op:
-//   y = batchNorm(conv2d(x, w), gamma, beta)
-// On a GPU the convolution finds the moments of its channels while it stores them (epilogue-moments.ts), so that the statistics
-// are not read from the images once more: 1/16 of their bytes is written and read instead.
+// A convolution and its batch normalisation, with the residual and ReLU of `batchNorm`, as one op:
+//   z = conv2d(x, w)    y = batchNorm(z, gamma, beta)
+// On a GPU the convolution computes the moments of its channels before it stores them
+// (epilogue-moments.ts). Then the statistics need not read z: 1/16 of its bytes is written and read
+// instead.
 //
-// The backward pass wants x and z, the convolution, which together are nearly all that a network remembers, in halves if need
-// be (see f16-storage.ts and batch-norm.ts).
+// The backward pass needs x and z, nearly all that a network saves. Both can be saved as f16
+// (f16-storage.ts, batch-norm.ts).
 
 import { type Op, type Tensor, op } from '../op.ts'
 import { batchNormBackward } from '../norm/batch-norm-backward.ts'
-import {
-  type BatchNormOptions,
-  type Norm,
-  type Running,
-  batchNormOp,
-  normRules,
-  normalize,
-  settings,
-} from '../norm/batch-norm.ts'
+import { type BatchNormOptions, type Running, batchNormOp, normRules, settings } from '../norm/batch-norm.ts'
+import { type Norm, normalize } from '../norm/normalize.ts'
 import { type Conv2dOptions, conv2dOp, convRules, pad } from './conv2d.ts'
 import { convWeightGradient } from './weight-gradient.ts'
-import { type Steps, convolve, convolveBack, convolveMoments } from './forward.ts'
-import { recalled, remembered } from '../wgsl/f16-storage.ts'
+import { type Steps, convForward, convDataGradient, convForwardMoments } from './forward.ts'
+import { loadSaved, saveForBackward } from '../wgsl/f16-storage.ts'
 import { checkOptions } from '../options.ts'
 
 interface Attrs {
@@ -28,12 +22,12 @@ interface Attrs {
   readonly norm: Norm
 }
 
-type Inputs = [x: Tensor, w: Tensor, gamma: Tensor, beta: Tensor, ...residual: [] | [Tensor]]
+type ConvNormInputs = [x: Tensor, w: Tensor, gamma: Tensor, beta: Tensor, ...residual: [] | [Tensor]]
 
-type Outputs = [y: Tensor, z: Tensor, stats: Tensor, ...x: [] | [Tensor]]
+type ConvNormOutputs = [y: Tensor, z: Tensor, stats: Tensor, ...x: [] | [Tensor]]
 
-/** z is what batch norm keeps: the convolution, before it is normalised, or in halves after that. */
-export const convNormOp: Op<Inputs, Outputs, Attrs> = {
+/** The output z is the convolution, or what `normalize` saved instead of it. */
+export const convNormOp: Op<ConvNormInputs, ConvNormOutputs, Attrs> = {
   name: 'convNorm',
   shape({ steps, norm }, x, w, gamma, beta, ...[residual]) {
     const z = conv2dOp.shape(steps, x, w)
@@ -45,13 +39,13 @@ export const convNormOp: Op<Inputs, Outputs, Attrs> = {
     const out = conv2dOp.shape(steps, x.shape, w.shape)
     const { y: z, moments } =
       norm.training && norm.splits === 1
-        ? convolveMoments(run, x, w, out, steps)
-        : { y: convolve(run, x, w, out, steps), moments: null }
+        ? convForwardMoments(run, x, w, out, steps)
+        : { y: convForward(run, x, w, out, steps), moments: null }
     const inputs = residual ? ([z, gamma, beta, residual] as const) : ([z, gamma, beta] as const)
     const [y, stats, normals = z] = normalize(run, norm, inputs, moments)
-    return [y, normals, stats, ...remembered(run, x)]
+    return [y, normals, stats, ...saveForBackward(run, x)]
   },
-  backward(run, { steps, norm }, [dy], [x, w, gamma, beta, residual], [y, z, stats, halves], needs) {
+  backward(run, { steps, norm }, [dy], [x, w, gamma, beta, residual], [y, z, stats, saved], needs) {
     const [
       dxNeeded = false,
       dwNeeded = false,
@@ -74,8 +68,8 @@ export const convNormOp: Op<Inputs, Outputs, Attrs> = {
         ...{ dx: dxNeeded || dwNeeded, sums: dGammaNeeded || dBetaNeeded },
       },
     )
-    const dw = dwNeeded && dz ? convWeightGradient(run, recalled(run, x, halves), dz, w.shape, steps) : null // then x can go
-    const dx = dxNeeded && dz ? convolveBack(run, dz, w, x.shape, steps) : null
+    const dw = dwNeeded && dz ? convWeightGradient(run, loadSaved(run, x, saved), dz, w.shape, steps) : null
+    const dx = dxNeeded && dz ? convDataGradient(run, dz, w, x.shape, steps) : null
     const gradients = [dx, dw, dGammaNeeded ? dGamma : null, dBetaNeeded ? dBeta : null]
     return residual ? [...gradients, dResidualNeeded ? dResidual : null] : gradients
   },
@@ -87,9 +81,9 @@ const rules = { ...convRules, ...normRules }
 
 export interface ConvNormOptions extends Conv2dOptions, BatchNormOptions {}
 
-/** `batchNorm(conv2d(x, w, options), gamma, beta, running, options)`: x [N, H, W, Cin] and w [kH, kW, Cin, Cout] ->
- *  [N, Ho, Wo, Cout], with gamma, beta and running statistics [Cout]. In training it reads the images once less than these two do.
- *  Throws what they throw. */
+/** `batchNorm(conv2d(x, w, options), gamma, beta, running, options)`, with one read of the images
+ *  less in training: x [N, H, W, Cin], w [kH, kW, Cin, Cout], gamma, beta and running statistics
+ *  [Cout] -> [N, Ho, Wo, Cout]. Throws what the two throw. */
 export function convNorm(
   x: Tensor,
   w: Tensor,

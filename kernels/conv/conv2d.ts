@@ -1,14 +1,14 @@
 // 2-d convolution (cross-correlation, as everywhere in deep learning):
-//   y[n, i, j, k] = sum over r, s, c of x[n, i stride - padding + r, j stride - padding + s, c] w[r, s, c, k]
+//   y[n, i, j, k] = sum over r, s, c of x[n, i stride - padding + r, j stride - padding + s, c]
+//   w[r, s, c, k]
 
 import { type Op, type Shape, type Tensor, ShapeError, images, op, show } from '../op.ts'
 import { convWeightGradient } from './weight-gradient.ts'
-import { type Pair, type Steps, convolve, convolveBack } from './forward.ts'
-import { recalled, remembered } from '../wgsl/f16-storage.ts'
+import { type Pair, type Steps, convForward, convDataGradient } from './forward.ts'
+import { loadSaved, saveForBackward } from '../wgsl/f16-storage.ts'
+import { MAX_GROUPS_PER_DIM } from '../limits.ts'
 import { padReflect } from './pad-reflect.ts'
 import { anything, checkOptions, checkTensor, describe, oneOf } from '../options.ts'
-
-const MOST_PHASES = 65535 // of the data gradient: workgroups per dimension that every device allows
 
 export const conv2dOp: Op<[x: Tensor, w: Tensor], [y: Tensor, ...x: [] | [Tensor]], Steps> = {
   name: 'conv2d',
@@ -19,9 +19,10 @@ export const conv2dOp: Op<[x: Tensor, w: Tensor], [y: Tensor, ...x: [] | [Tensor
       throw new ShapeError(`conv2d: channels differ, x ${show(x)} has ${C} and w ${show(w)} takes ${Cin}`)
     check(stride, 1, 'stride')
     check(padding, 0, 'padding')
-    if (stride[0] * stride[1] > MOST_PHASES)
+    // the data gradient has one workgroup along z per phase
+    if (stride[0] * stride[1] > MAX_GROUPS_PER_DIM)
       throw new ShapeError(
-        `conv2d: stride may be at most ${MOST_PHASES}, rows times columns, got ${show(stride)}`,
+        `conv2d: stride may be at most ${MAX_GROUPS_PER_DIM}, rows times columns, got ${show(stride)}`,
       )
     const outH = Math.floor((H + 2 * padding[0] - kH) / stride[0]) + 1
     const outW = Math.floor((W + 2 * padding[1] - kW) / stride[1]) + 1
@@ -32,12 +33,12 @@ export const conv2dOp: Op<[x: Tensor, w: Tensor], [y: Tensor, ...x: [] | [Tensor
     return [N, outH, outW, K]
   },
   forward: (run, steps, x, w) => [
-    convolve(run, x, w, conv2dOp.shape(steps, x.shape, w.shape), steps),
-    ...remembered(run, x),
+    convForward(run, x, w, conv2dOp.shape(steps, x.shape, w.shape), steps),
+    ...saveForBackward(run, x),
   ],
-  backward(run, steps, [dy], [x, w], [, halves], [dxNeeded, dwNeeded]) {
-    const dw = dwNeeded ? convWeightGradient(run, recalled(run, x, halves), dy, w.shape, steps) : null
-    return [dxNeeded ? convolveBack(run, dy, w, x.shape, steps) : null, dw] // without what was recalled
+  backward(run, steps, [dy], [x, w], [, saved], [dxNeeded, dwNeeded]) {
+    const dw = dwNeeded ? convWeightGradient(run, loadSaved(run, x, saved), dy, w.shape, steps) : null
+    return [dxNeeded ? convDataGradient(run, dy, w, x.shape, steps) : null, dw]
   },
 }
 
@@ -48,21 +49,21 @@ export interface Conv2dOptions {
   readonly stride?: number | Pair
   /** Pixels added on each side, one number or [rows, columns]; 0 by default. */
   readonly padding?: number | Pair
-  /** What is added: zeros, or the image's own mirror image (smaller than the image). */
+  /** Padding by zeros, the default, or by reflection, where it must be smaller than the image. */
   readonly padMode?: 'zeros' | 'reflect'
 }
 
-/** Convolution of x [N, H, W, Cin] with w [kH, kW, Cin, Cout] -> [N, Ho, Wo, Cout]; add the bias yourself.
+/** Convolution of x [N, H, W, Cin] with w [kH, kW, Cin, Cout] -> [N, Ho, Wo, Cout], without bias.
  *  Ho = floor((H + 2 padding - kH) / stride) + 1, and likewise Wo. Throws ShapeError. */
 export function conv2d(x: Tensor, w: Tensor, options: Conv2dOptions = {}): Tensor {
   const { steps, padded } = pad(x, checkOptions('conv2d', options, convRules))
   return apply(steps, padded, w)
 }
 
-/** What each option of a convolution must be; sizes are told with the shapes. */
+/** The rules of a convolution's options. `shape` checks stride and padding. */
 export const convRules = { stride: anything, padding: anything, padMode: oneOf('zeros', 'reflect') }
 
-/** How the window moves over x, once x is padded with what is no zeros. */
+/** The steps of the window, and x, padded here where padding is by reflection. */
 export function pad(x: Tensor, { stride = 1, padding = 0, padMode = 'zeros' }: Conv2dOptions) {
   checkTensor('conv2d', 'x', x)
   const steps = { stride: pair(stride, 'stride'), padding: pair(padding, 'padding') }

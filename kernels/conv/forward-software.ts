@@ -1,23 +1,29 @@
-// The convolution of kernels/conv/forward.ts for a CPU adapter and many channels: 4 pixels x 16 channels a thread, its loads
-// four channels wide. Such adapters load lane by lane, and a load of four costs as much as two of one; the
-// weights of 16 channels and 4 inputs come by two such loads of eight neighbours, which broadcast them to each other.
-// Against 8 channels and single loads: 0.90 of the CPU time at stride 1, 0.60 at stride 2 (ResNet-18 of width 16,
-// llvmpipe). 8 pixels a thread lost, 1.1 to 1.5, and so did 8 channels with loads of four at 16 channels, 1.1.
+// The convolution on a software adapter with many channels: 4 pixels x 16 channels a thread, loads
+// of four channels. Such an adapter loads lane by lane, and a load of four costs as much as two of
+// one. Eight lanes of a subgroup load the weights of 16 output and 4 input channels in two loads of
+// four, and broadcast them to each other.
+//
+// CPU time against 8 channels and single loads (ResNet-18 of width 16, llvmpipe): 0.90 at stride 1,
+// 0.60 at stride 2. Slower: 8 pixels a thread, 1.1 to 1.5; 8 channels with loads of four, 1.1.
 
-import { type Run, kernel } from '../op.ts'
-import { convolveWalk } from './input-walk.ts'
+import { type Run, type Shape, type Tensor, images, kernel } from '../op.ts'
+import { type Walk, inputWalk, walkDispatch } from './input-walk.ts'
+import { broadcasts } from '../wgsl/broadcast-load.ts'
 
-export const CPU_CHANNELS = 16 // per thread
+const CHANNELS = 16 // per thread
 
-/** Whether the kernel suits the machine, and C channels in and K out, which must be whole fours and whole tiles. */
-export const suitsCpu = (run: Run, C: number, K: number) =>
-  run.software && run.subgroupSize >= 8 && C % 4 === 0 && K % CPU_CHANNELS === 0
+/** Whether the kernel suits the machine, and an input and output of these shapes: input channels in
+ *  fours, output channels in whole tiles. */
+export function suitsForwardSoftware(run: Run, x: Shape, out: Shape): boolean {
+  const [, , , C] = images(x, 'conv2d: x')
+  const [, , , K] = images(out, 'conv2d: y')
+  return broadcasts(run) && C % 4 === 0 && K % CHANNELS === 0
+}
 
-/** Bindings and Params as `convolve` has them. `transposed` says that a channel out, not a channel in, makes a row of
- *  the weight. */
-export const convolveCpuKernel = kernel`
+// `transposed`: an output channel, not an input channel, makes a row of the weight.
+const softwareKernel = kernel`
   enable subgroups;
-  ${convolveWalk}
+  ${inputWalk}
   @group(0) @binding(0) var<storage, read>       x:       array<vec4f>; // [N, H, W, C]
   @group(0) @binding(1) var<storage, read>       factors: array<vec4f>; // the weight [kH, kW, C, K], by strides
   @group(0) @binding(2) var<storage, read_write> y:       array<vec4f>; // [N, outH, outW, K]
@@ -25,11 +31,14 @@ export const convolveCpuKernel = kernel`
   override threads: u32 = 16u;
   override transposed: bool = false;
 
-  // Weights of 4 channels in, e, and 8 out, h and its four, at 2 e + h, from what eight neighbours loaded.
+  // Weights of 4 input channels e and 8 output channels, in fours h, at 2 e + h; eight lanes load
+  // them.
   fn spread(own: vec4f) -> array<vec4f, 8> {
     let all = array<vec4f, 8>(
-      subgroupBroadcast(own, 0u), subgroupBroadcast(own, 1u), subgroupBroadcast(own, 2u), subgroupBroadcast(own, 3u),
-      subgroupBroadcast(own, 4u), subgroupBroadcast(own, 5u), subgroupBroadcast(own, 6u), subgroupBroadcast(own, 7u),
+      subgroupBroadcast(own, 0u), subgroupBroadcast(own, 1u),
+      subgroupBroadcast(own, 2u), subgroupBroadcast(own, 3u),
+      subgroupBroadcast(own, 4u), subgroupBroadcast(own, 5u),
+      subgroupBroadcast(own, 6u), subgroupBroadcast(own, 7u),
     );
     if (!transposed) { return all; }
     var turned = array<vec4f, 8>();
@@ -41,9 +50,9 @@ export const convolveCpuKernel = kernel`
   }
 
   @compute @workgroup_size(threads)
-  fn convolve(
-    @builtin(local_invocation_index) lane: u32,
-    @builtin(subgroup_invocation_id) neighbor: u32,
+  fn convForwardSoftware(
+    @builtin(local_invocation_index) thread: u32,
+    @builtin(subgroup_invocation_id) lane: u32,
     @builtin(workgroup_id) group: vec3u,
     @builtin(num_workgroups) groups: vec3u,
   ) {
@@ -52,18 +61,20 @@ export const convolveCpuKernel = kernel`
     let blocks = p.K / 16u;
     let band = tile / blocks;
     let k = (tile - band * blocks) * 16u;
-    // Which four weights of 8 channels this thread loads: a channel out and 4 in, or a channel in and 4 out.
-    let ownIn = select(neighbor % 8u / 2u, 0u, transposed);
-    let ownOut = select(neighbor % 2u * 4u, neighbor % 8u, transposed);
+    // The four weights that this lane loads: of 1 output and 4 input channels if transposed, else
+    // of 1 input and 4 output.
+    let ownIn = select(lane % 8u / 2u, 0u, transposed);
+    let ownOut = select(lane % 2u * 4u, lane % 8u, transposed);
     let own = ownIn * p.inStride + (k + ownOut) * p.outStride;
-    let start = (band * threads + lane) * 4u;
+    let start = (band * threads + thread) * 4u;
     let count = p.N * phase.size.x * phase.size.y;
     var at = fourPixels(start, phase.size); // n, and the row and column within the phase
 
     var sums = array<array<vec4f, 4>, 4>();
     for (var r = 0u; r < phase.reach.x; r++) {
       for (var s = 0u; s < phase.reach.y; s += taps) {
-        // What the four pixels read at the leftmost of these taps, then what the last reads at the others.
+        // Inputs of the four pixels at the leftmost of these taps, then of the last pixel at the
+        // others.
         var base = array<u32, 6>();
         var inside = array<bool, 6>();
         for (var q = 0u; q < 3u + taps; q++) {
@@ -101,3 +112,16 @@ export const convolveCpuKernel = kernel`
     }
   }
 `
+
+/** `convForward`, or the data gradient, as `walk` says. */
+export function convForwardSoftware(run: Run, x: Tensor, w: Tensor, out: Shape, walk: Walk): Tensor {
+  const { params, constants, groups } = walkDispatch(run, x, w, out, walk, CHANNELS)
+  const [y] = run(softwareKernel, {
+    reads: [x, w],
+    makes: [out],
+    params,
+    constants: { ...constants, transposed: Number(walk.outStride > 1) },
+    groups,
+  })
+  return y
+}

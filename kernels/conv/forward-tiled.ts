@@ -1,18 +1,19 @@
-// Convolution on a GPU, and its data gradient, as an implicit matrix product in tiles (see tile.ts): rows are output pixels,
-// columns are output channels, and the sum runs over taps and input channels, read in place.
+// Convolution on a GPU, and its data gradient, as an implicit matrix product in tiles
+// (mainloop.ts): rows are output pixels, columns are output channels, and the sum runs over taps
+// and input channels, which are read in place.
 //
-// Rows of images are read in runs. Forward, a row of taps and its channels are one run of kW * C neighbours in memory, whatever
-// C is: three channels need no path of their own. The data gradient of stride s falls into s x s phases of pixels that the same
-// taps reach (see forward.ts); there a run is the channels of one tap.
+// Rows of images are read in runs. Forward, a row of taps with its channels is one run of kW * C
+// neighbours in memory, for any C, three included. The data gradient of stride s splits into s x s
+// phases of pixels with the same taps (input-walk.ts); there a run is the channels of one tap.
 
 import { type Run, type Shape, type Tensor, images, sizeOf, wgsl } from '../op.ts'
 import type { Steps } from './steps.ts'
 import { gemmMoments, gemmTiled } from '../matmul/gemm-tiled.ts'
-import { type Family, element, four, isWhole, put } from '../tiles/tile.ts'
+import { type Loader, element, fitsVec4, load4, store4 } from '../tiles/loader.ts'
 import { momentsBinding, momentsShape } from '../tiles/epilogue-moments.ts'
-import { type Tiled, runTiled, tiled } from '../tiles/plan.ts'
+import { type TiledProduct, planTiles, runTiled } from '../tiles/plan.ts'
 
-/** Which way, and which buffers can be bound as vec4s. */
+/** The direction, and which buffers are bound as vec4s. */
 interface Form {
   readonly back: boolean
   readonly x: boolean
@@ -21,10 +22,10 @@ interface Form {
   readonly moments: boolean
 }
 
-const family = ({ back, x, w, y, moments }: Form): Family => ({
-  name: back ? wgsl`convolveBack` : wgsl`convolve`,
+const loader = ({ back, x, w, y, moments }: Form): Loader => ({
+  name: back ? wgsl`convDataGradientTiled` : moments ? wgsl`convForwardMomentsTiled` : wgsl`convForwardTiled`,
   along: { a: true, b: back },
-  whole: y,
+  vec4Y: y,
   moments,
   code: wgsl`
     struct Params {
@@ -36,15 +37,15 @@ const family = ({ back, x, w, y, moments }: Form): Family => ({
     @group(0) @binding(2) var<storage, read_write> y: array<${element(y)}>; // [images, outH, outW, N]
     @group(0) @binding(${moments ? wgsl`4` : wgsl`3`}) var<uniform>             p: Params;
     ${moments ? momentsBinding(wgsl`3`) : wgsl``}
-    ${four(wgsl`x`, x)}
-    ${four(wgsl`w`, w)}
-    ${put(y)}
-    const toward = ${back ? wgsl`-1i` : wgsl`1i`}; // where the next tap reads
-    struct Place { r: u32, s: u32, j: u32, k: u32 } // the run's tap, the element in it, and that of its slice
-    struct RowA { h: i32, v: i32, at: u32 } // the image row, element of the row and element of x that tap (0, 0) reads
+    ${load4(wgsl`x`, x)}
+    ${load4(wgsl`w`, w)}
+    ${store4(y)}
+    const toward = ${back ? wgsl`-1i` : wgsl`1i`}; // from a tap's input to the next
+    struct Coords { r: u32, s: u32, j: u32, k: u32 } // the run's tap, the element of the run, and of its first slice
+    struct RowA { h: i32, v: i32, at: u32 } // what tap (0, 0) reads: image row, element of the row, element of x
     alias RowB = u32;
     var<private> phase: vec2u = vec2u();
-    var<private> corner0: vec2u = vec2u(); // the phase's first pixel
+    var<private> firstPixel: vec2u = vec2u(); // of the phase
     var<private> size: vec2u = vec2u(); // its rows and columns
     var<private> reach: vec2u = vec2u(); // its runs
 
@@ -54,32 +55,32 @@ const family = ({ back, x, w, y, moments }: Form): Family => ({
       let phases = vec2u(p.phasesH, p.phasesW);
       return (vec2u(p.kH, p.kW) + phases - 1u - phaseOf(z)) / phases;
     }
-    fn enter(z: u32) {
+    fn prologue(z: u32) {
       let phases = vec2u(p.phasesH, p.phasesW);
       phase = phaseOf(z);
       reach = reachOf(z);
-      corner0 = (phase + phases - vec2u(p.padH, p.padW) % phases) % phases;
-      size = (vec2u(p.outH, p.outW) + phases - 1u - corner0) / phases;
+      firstPixel = (phase + phases - vec2u(p.padH, p.padW) % phases) % phases;
+      size = (vec2u(p.outH, p.outW) + phases - 1u - firstPixel) / phases;
     }
-    fn steps(z: u32) -> u32 {
+    fn sliceCount(z: u32) -> u32 {
       let runs = reachOf(z);
       return runs.x * runs.y * ((p.run + depth - 1u) / depth);
     }
-    fn place(k: u32) -> Place { return Place(0u, 0u, k, k); }
-    fn next(at: Place) -> Place {
-      var place = at;
-      place.j += depth;
-      if (place.j - place.k >= p.run) {
-        place.j = place.k;
-        place.s += 1u;
-        if (place.s == reach.y) {
-          place.s = 0u;
-          place.r += 1u;
+    fn coordsAt(k: u32) -> Coords { return Coords(0u, 0u, k, k); }
+    fn nextSlice(at: Coords) -> Coords {
+      var coords = at;
+      coords.j += depth;
+      if (coords.j - coords.k >= p.run) {
+        coords.j = coords.k;
+        coords.s += 1u;
+        if (coords.s == reach.y) {
+          coords.s = 0u;
+          coords.r += 1u;
         }
       }
-      return place;
+      return coords;
     }
-    fn beside(at: Place) -> Place { return Place(at.r, at.s, at.j + 1u, at.k); }
+    fn nextK(at: Coords) -> Coords { return Coords(at.r, at.s, at.j + 1u, at.k); }
     fn pixel(row: u32) -> vec3u {
       let line = row / size.y;
       let image = line / size.x;
@@ -88,58 +89,58 @@ const family = ({ back, x, w, y, moments }: Form): Family => ({
     fn rowA(row: u32) -> RowA {
       if (row >= p.images * size.x * size.y) { return RowA(-0x40000000i, 0i, 0u); }
       let o = pixel(row);
-      let shift = (corner0 + vec2u(p.padH, p.padW) - phase) / vec2u(p.phasesH, p.phasesW);
+      let shift = (firstPixel + vec2u(p.padH, p.padW) - phase) / vec2u(p.phasesH, p.phasesW);
       let h = i32(o.y * p.stepH) - toward * i32(shift.x);
       let v = (i32(o.z * p.stepW) - toward * i32(shift.y)) * i32(p.C);
       return RowA(h, v, u32((i32(o.x * p.H) + h) * i32(p.W * p.C) + v));
     }
-    fn loadA(row: RowA, at: Place) -> vec4f {
+    fn loadA(row: RowA, at: Coords) -> vec4f {
       let line = i32(p.W * p.C);
       let along = toward * i32(at.s * p.C) + i32(at.j);
       let h = row.h + toward * i32(at.r);
       let v = row.v + along;
-      let count = select(0i, min(i32(p.run) - i32(at.j), line - v), u32(h) < p.H); // a negative h is huge as u32
-      return four_x(row.at + u32(toward * i32(at.r) * line + along), -v, count);
+      let count = select(0i, min(i32(p.run) - i32(at.j), line - v), u32(h) < p.H); // as u32 a negative h is huge
+      return load4_x(row.at + u32(toward * i32(at.r) * line + along), -v, count);
     }
     fn rowB(column: u32) -> RowB { return column; }
-    fn loadB(column: RowB, at: Place) -> vec4f {
+    fn loadB(column: RowB, at: Coords) -> vec4f {
       if (bAlong) {
         let tap = (phase.x + at.r * p.phasesH) * p.kW + phase.y + at.s * p.phasesW;
-        return four_w((tap * p.N + column) * p.C + at.j, 0i, select(0i, i32(p.run) - i32(at.j), column < p.N));
+        return load4_w((tap * p.N + column) * p.C + at.j, 0i, select(0i, i32(p.run) - i32(at.j), column < p.N));
       }
-      return four_w((at.r * p.run + at.j) * p.N + column, 0i, select(0i, i32(p.N) - i32(column), at.j < p.run));
+      return load4_w((at.r * p.run + at.j) * p.N + column, 0i, select(0i, i32(p.N) - i32(column), at.j < p.run));
     }
-    fn finish(row: u32, column: u32, sums: vec4f) {
+    fn epilogue(row: u32, column: u32, sums: vec4f) {
       if (row >= p.images * size.x * size.y || column >= p.N) { return; }
       let at = pixel(row);
-      let o = corner0 + at.yz * vec2u(p.phasesH, p.phasesW);
-      put(((at.x * p.outH + o.x) * p.outW + o.y) * p.N + column, p.N - column, sums);
+      let o = firstPixel + at.yz * vec2u(p.phasesH, p.phasesW);
+      store4(((at.x * p.outH + o.x) * p.outW + o.y) * p.N + column, p.N - column, sums);
     }
-    fn direct() -> bool { return p.phasesH * p.phasesW == 1u; }
-    fn start(z: u32, row: u32, column: u32) -> u32 { return (row * p.N + column) / 4u; }
+    fn storesSums() -> bool { return p.phasesH * p.phasesW == 1u; }
+    fn storeOffset(z: u32, row: u32, column: u32) -> u32 { return (row * p.N + column) / 4u; }
   `,
 })
 
-const forms = new Map<string, Tiled>()
+const products = new Map<string, TiledProduct>()
 
-function formOf(form: Form): Tiled {
+function productFor(form: Form): TiledProduct {
   const key = Object.values(form).join()
   const name = `convolve${form.back ? 'Back' : ''}${form.moments ? ' with moments' : ''}`
-  const found = forms.get(key) ?? tiled(name, family(form))
-  forms.set(key, found)
-  return found
+  const product = products.get(key) ?? planTiles(name, loader(form))
+  products.set(key, product)
+  return product
 }
 
-/** `convolve` for a GPU. */
-export function convolveTiled(run: Run, x: Tensor, w: Tensor, out: Shape, steps: Steps): Tensor {
+/** `convForward` on a GPU. A 1 x 1 convolution at stride 1 is a plain matrix product. */
+export function convForwardTiled(run: Run, x: Tensor, w: Tensor, out: Shape, steps: Steps): Tensor {
   const product = asProduct(run, x, w, steps)
   if (product) return run.view(gemmTiled(run, ...product, {}), out)
   const [y] = forward(run, [x, w], steps, { out, makes: [out], moments: false })
   return y
 }
 
-/** `convolveMoments` for a GPU. */
-export function convolveMomentsTiled(run: Run, x: Tensor, w: Tensor, out: Shape, steps: Steps) {
+/** `convForwardMoments` on a GPU. */
+export function convForwardMomentsTiled(run: Run, x: Tensor, w: Tensor, out: Shape, steps: Steps) {
   const product = asProduct(run, x, w, steps)
   if (product) {
     const { y, moments } = gemmMoments(run, ...product)
@@ -151,7 +152,7 @@ export function convolveMomentsTiled(run: Run, x: Tensor, w: Tensor, out: Shape,
   return { y, moments }
 }
 
-/** The factors of a convolution that is a matrix product; null if it is none. */
+/** The factors of a convolution that is a plain matrix product; null if it is not one. */
 function asProduct(run: Run, x: Tensor, w: Tensor, steps: Steps): [Tensor, Tensor] | null {
   const [N, H, W, C] = images(x.shape, 'conv2d: x')
   const [kH, kW, , K] = images(w.shape, 'conv2d: w')
@@ -169,7 +170,7 @@ function forward<const Makes extends readonly Shape[]>(
   const [kH, kW] = images(w.shape, 'conv2d: w')
   return runTiled(
     run,
-    formOf({ back: false, x: C % 4 === 0, w: K % 4 === 0, y: isWhole(K, sizeOf(out)), moments }),
+    productFor({ back: false, x: C % 4 === 0, w: K % 4 === 0, y: fitsVec4(K, sizeOf(out)), moments }),
     { M: N * outH * outW, N: K, K: kH * kW * C, layers: 1 },
     {
       reads: [x, w],
@@ -182,8 +183,8 @@ function forward<const Makes extends readonly Shape[]>(
   )
 }
 
-/** `convolveBack` for a GPU. */
-export function convolveBackTiled(run: Run, dy: Tensor, w: Tensor, out: Shape, steps: Steps): Tensor {
+/** `convDataGradient` on a GPU. */
+export function convDataGradientTiled(run: Run, dy: Tensor, w: Tensor, out: Shape, steps: Steps): Tensor {
   const [N, outH, outW, C] = images(out, 'conv2d: x')
   const [, H, W, K] = images(dy.shape, 'conv2d: dy')
   const [kH, kW] = images(w.shape, 'conv2d: w')
@@ -195,7 +196,7 @@ export function convolveBackTiled(run: Run, dy: Tensor, w: Tensor, out: Shape, s
   const pixels = N * Math.ceil(outH / phasesH) * Math.ceil(outW / phasesW)
   const [dx] = runTiled(
     run,
-    formOf({ back: true, x: K % 4 === 0, w: K % 4 === 0, y: isWhole(C, sizeOf(out)), moments: false }),
+    productFor({ back: true, x: K % 4 === 0, w: K % 4 === 0, y: fitsVec4(C, sizeOf(out)), moments: false }),
     { M: pixels, N: C, K: kH * kW * K, layers: phasesH * phasesW },
     {
       reads: [dy, w],
@@ -209,6 +210,7 @@ export function convolveBackTiled(run: Run, dy: Tensor, w: Tensor, out: Shape, s
   return dx
 }
 
-/** Whether a convolution is a matrix product of pixels and the weight, with nothing to be found around it. */
+/** Whether a convolution is the plain product of pixels and the weight: 1 x 1, stride 1, no
+ *  padding. */
 export const isProduct = (kH: number, kW: number, { stride, padding }: Steps): boolean =>
   kH === 1 && kW === 1 && [...stride, ...padding].join() === '1,1,0,0'

@@ -1,23 +1,41 @@
-// Where the kernels of kernels/conv/forward.ts read and write: a workgroup's phase, a thread's four pixels, and what they read.
+// How the generic and the software convolution walk over their input. Both read it in place, as the
+// left factor of an implicit matrix product: rows are output pixels, columns are output channels,
+// and the sum runs over taps and input channels.
+//
+// The data gradient is the same walk with other numbers. A stride of s splits the input's pixels
+// into s x s phases. All pixels of a phase have the same taps, so no product with an inserted zero
+// is computed. With q phases, phase f has
+//   outputs  o = first + i q
+//   taps     r = f + t q
+//   inputs   i step + dir (t - shift)
+// where
+//   forward:        q = 1,       step = stride,  dir = +1,  shift = padding
+//   data gradient:  q = stride,  step = 1,       dir = -1,  shift = (first + padding - f) / stride
 
-import { wgsl } from '../op.ts'
+import { type Run, type Shape, type Tensor, elementwise, images, wgsl } from '../op.ts'
+import { threadsFor } from '../wgsl/broadcast-load.ts'
+import type { Steps } from './steps.ts'
 
-/** Params of `convolve`, `phaseOf(z)`, `fourPixels(start, size)` of a phase of that size, as (image, row and column within the
- *  phase), and `sourceOf(at, q, r, s, shift)`: where pixel q of four reads the leftmost of the taps (r, s), or, for q beyond,
- *  where the last reads the next ones. */
-export const convolveWalk = wgsl`
+const PIXELS = 4 // per thread
+
+/** - `struct Params`, filled by `walkDispatch`;
+ *  - `phaseOf(z) -> Phase`: the phase of a workgroup;
+ *  - `fourPixels(start, size)`: a thread's pixels, as (image, row and column within the phase);
+ *  - `sourceOf(pixel, q, r, s, shift) -> Source`: for q < 4, the input of pixel q at the leftmost
+ *    of the taps (r, s); for q beyond, the inputs of the last pixel at the next taps. */
+export const inputWalk = wgsl`
   struct Params {
     N: u32, H: u32, W: u32, C: u32, outH: u32, outW: u32, K: u32, kH: u32, kW: u32,
     phasesH: u32, phasesW: u32, stepH: u32, stepW: u32, padH: u32, padW: u32, dir: i32,
     tapStride: u32, inStride: u32, outStride: u32
   }
-  override taps: u32 = 1u; // of a row, done together: 3 where it has 3 and pixels of a row share what they read
+  override taps: u32 = 1u; // taps of a row computed together: 3 where neighbouring pixels share inputs, else 1
 
-  // Exact for sides of images, and for a CPU adapter much cheaper than division of integers.
+  // Exact for sides of images. On a software adapter much faster than division of integers.
   fn quotient(a: vec2u, b: vec2u) -> vec2u { return vec2u((vec2f(a) + 0.5) / vec2f(b)); }
   fn remainder(a: vec2u, b: vec2u) -> vec2u { return a - quotient(a, b) * b; }
 
-  struct Phase { at: vec2u, first: vec2u, shift: vec2i, size: vec2u, reach: vec2u } // reach: its taps
+  struct Phase { at: vec2u, first: vec2u, shift: vec2i, size: vec2u, reach: vec2u } // reach: taps per axis
   fn phaseOf(z: u32) -> Phase {
     let phases = vec2u(p.phasesH, p.phasesW);
     let padding = vec2u(p.padH, p.padW);
@@ -44,10 +62,65 @@ export const convolveWalk = wgsl`
 
   struct Source { base: u32, inside: bool }
   fn sourceOf(pixel: vec3u, q: u32, r: u32, s: u32, shift: vec2i) -> Source {
-    let h = u32(i32(pixel.y * p.stepH) + p.dir * (i32(r) - shift.x)); // a negative one is huge as u32
+    let h = u32(i32(pixel.y * p.stepH) + p.dir * (i32(r) - shift.x)); // as u32 a negative row is huge
     let left = select(i32(s) - shift.y, shift.y - i32(s + taps - 1u), p.dir < 0);
     let v = u32(i32(pixel.z * p.stepW + max(q, 3u) - 3u) + left);
     let inside = pixel.x < p.N && h < p.H && v < p.W;
     return Source(select(0u, ((pixel.x * p.H + h) * p.W + v) * p.C, inside), inside);
   }
 `
+
+/** The numbers of `struct Params` that the walk's direction decides. */
+export type Walk = Readonly<
+  Record<
+    | 'phasesH'
+    | 'phasesW'
+    | 'stepH'
+    | 'stepW'
+    | 'padH'
+    | 'padW'
+    | 'dir'
+    | 'tapStride'
+    | 'inStride'
+    | 'outStride',
+    number
+  >
+>
+
+/** The walk of a convolution with a weight [kH, kW, C, K]. */
+export function forwardWalk(w: Shape, { stride, padding }: Steps): Walk {
+  const [, , C, K] = images(w, 'conv2d: w')
+  return {
+    ...{ phasesH: 1, phasesW: 1, stepH: stride[0], stepW: stride[1] },
+    ...{ padH: padding[0], padW: padding[1], dir: 1 },
+    ...{ tapStride: C * K, inStride: K, outStride: 1 },
+  }
+}
+
+/** The walk of its data gradient, which reads dy and sums over K. */
+export function dataGradientWalk(w: Shape, { stride, padding }: Steps): Walk {
+  const [, , C, K] = images(w, 'conv2d: w')
+  return {
+    ...{ phasesH: stride[0], phasesW: stride[1], stepH: 1, stepW: 1 },
+    ...{ padH: padding[0], padW: padding[1], dir: -1 },
+    ...{ tapStride: C * K, inStride: 1, outStride: K },
+  }
+}
+
+/** Params, constants and workgroups of a kernel with `inputWalk` whose threads take 4 pixels and
+ *  `channels` channels. */
+export function walkDispatch(run: Run, x: Tensor, w: Tensor, out: Shape, walk: Walk, channels: number) {
+  const [N, H, W, C] = images(x.shape, 'conv2d: x')
+  const [, outH, outW, K] = images(out, 'conv2d: y')
+  const [kH, kW] = images(w.shape, 'conv2d: w')
+  const { phasesH, phasesW, stepW } = walk
+  const pixels = N * Math.ceil(outH / phasesH) * Math.ceil(outW / phasesW)
+  const threads = threadsFor(run)
+  const tiles = Math.ceil(pixels / PIXELS / threads) * Math.ceil(K / channels)
+  const shared = kW === 3 && stepW === 1 && phasesW === 1 && outW % 4 === 0
+  return {
+    params: { N, H, W, C, outH, outW, K, kH, kW, ...walk },
+    constants: { threads, taps: shared ? 3 : 1 },
+    groups: [...elementwise(tiles * 64), phasesH * phasesW] as const,
+  }
+}

@@ -1,5 +1,6 @@
-// Reflection padding: out[i] = x[fold(i - padding)], fold(-1) = 1, fold(size) = size - 2 (torch.nn.functional.pad,
-// mode 'reflect'). The gradient folds back: every input pixel sums the places that show it, at most three per axis.
+// Reflection padding: out[i] = x[fold(i - padding)], fold(-1) = 1, fold(size) = size - 2
+// (torch.nn.functional.pad, mode 'reflect'). The gradient of an input pixel sums dy over all its
+// copies, at most three per axis.
 
 import {
   type Op,
@@ -43,8 +44,9 @@ const foldKernel = kernel`
   @group(0) @binding(1) var<storage, read_write> dx: array<f32>; // [N, H, W, C]
   @group(0) @binding(2) var<uniform>             p:  Params;
   ${flatIndex}
-  // Where pixel i shows in the padded image: itself, mirrored before the start, mirrored past the end; -1 is nowhere.
-  fn places(i: i32, padding: i32, size: i32) -> vec3i {
+  // Copies of pixel i in the padded image: itself, before the start, past the end; -1 where there
+  // is none.
+  fn copies(i: i32, padding: i32, size: i32) -> vec3i {
     let before = select(-1, padding - i, i > 0 && i <= padding);
     let after = select(-1, padding + 2 * size - 2 - i, i < size - 1 && i >= size - 1 - padding);
     return vec3i(padding + i, before, after);
@@ -56,8 +58,8 @@ const foldKernel = kernel`
     let outH = p.H + 2u * p.padH;
     let outW = p.W + 2u * p.padW;
     let n = i / (p.C * p.W * p.H);
-    let rows = places(i32(i / (p.C * p.W) % p.H), i32(p.padH), i32(p.H));
-    let columns = places(i32(i / p.C % p.W), i32(p.padW), i32(p.W));
+    let rows = copies(i32(i / (p.C * p.W) % p.H), i32(p.padH), i32(p.H));
+    let columns = copies(i32(i / p.C % p.W), i32(p.padW), i32(p.W));
     var sum = 0.0;
     for (var a = 0u; a < 3u; a++) {
       for (var b = 0u; b < 3u; b++) {
@@ -97,6 +99,6 @@ const padReflectOp: Op<[x: Tensor], [Tensor], { readonly padding: Pair }> = {
 
 const apply = op(padReflectOp, 'x')
 
-/** x [N, H, W, C] -> [N, H + 2 h, W + 2 w, C], with its own mirror image around it, the edge not repeated.
+/** Pads x [N, H, W, C] by reflection, without repeating the edge -> [N, H + 2 h, W + 2 w, C].
  *  Throws ShapeError unless the padding is smaller than the image. */
 export const padReflect = (x: Tensor, padding: Pair): Tensor => apply({ padding }, x)

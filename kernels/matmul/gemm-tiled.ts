@@ -1,13 +1,15 @@
-// Matrix product on a GPU, batched, in tiles (see tile.ts). The sum is split where there are too few tiles to occupy the device.
+// The matrix product on a GPU, batched or not, in tiles (mainloop.ts). Split-K: where there are too
+// few tiles to occupy the device, workgroups share the sum, and `sumSplits` adds their partial
+// sums.
 
 import { type Run, type Tensor, wgsl } from '../op.ts'
-import { type Gemm, productShape } from './product-shape.ts'
+import { type Gemm, productShape } from './shapes.ts'
 import { sumSplits } from '../wgsl/sum-splits.ts'
-import { type Family, element, four, isWhole, put } from '../tiles/tile.ts'
+import { type Loader, element, fitsVec4, load4, store4 } from '../tiles/loader.ts'
 import { momentsBinding, momentsShape } from '../tiles/epilogue-moments.ts'
-import { type Tiled, depthFor, partsFor, runTiled, tiled } from '../tiles/plan.ts'
+import { type TiledProduct, depthFor, planTiles, runTiled, splitsFor } from '../tiles/plan.ts'
 
-/** What differs between products: which way the factors lie, and which buffers can be bound as vec4s. */
+/** What a text depends on: the transposes, and which buffers are bound as vec4s. */
 interface Form {
   readonly transA: boolean
   readonly transB: boolean
@@ -17,10 +19,10 @@ interface Form {
   readonly moments: boolean
 }
 
-const family = ({ transA, transB, a, b, y, moments }: Form): Family => ({
-  name: wgsl`gemm`,
+const loader = ({ transA, transB, a, b, y, moments }: Form): Loader => ({
+  name: moments ? wgsl`gemmMomentsTiled` : wgsl`gemmTiled`,
   along: { a: !transA, b: transB },
-  whole: y,
+  vec4Y: y,
   moments,
   code: wgsl`
     struct Params {
@@ -29,85 +31,85 @@ const family = ({ transA, transB, a, b, y, moments }: Form): Family => ({
     @group(0) @binding(0) var<storage, read>       a:    array<${element(a)}>; // [batches, M, K] or [batches, K, M]
     @group(0) @binding(1) var<storage, read>       b:    array<${element(b)}>; // [batches, K, N] or [batches, N, K]
     @group(0) @binding(2) var<storage, read>       bias: array<f32>;           // [N], if biased
-    @group(0) @binding(3) var<storage, read_write> y:    array<${element(y)}>; // [parts, batches, M, N]
+    @group(0) @binding(3) var<storage, read_write> y:    array<${element(y)}>; // [splits, batches, M, N]
     @group(0) @binding(${moments ? wgsl`5` : wgsl`4`}) var<uniform>             p:    Params;
     ${moments ? momentsBinding(wgsl`4`) : wgsl``}
-    ${four(wgsl`a`, a)}
-    ${four(wgsl`b`, b)}
-    ${put(y)}
-    alias Place = u32; // k
+    ${load4(wgsl`a`, a)}
+    ${load4(wgsl`b`, b)}
+    ${store4(y)}
+    alias Coords = u32; // k
     alias RowA = u32;
     alias RowB = u32;
-    var<private> first: u32 = 0u; // k of this part
+    var<private> first: u32 = 0u; // k of this split
     var<private> aFrom: u32 = 0u;
     var<private> bFrom: u32 = 0u;
     var<private> yFrom: u32 = 0u;
 
-    fn enter(z: u32) {
-      let part = z / p.batches;
-      let batch = z - part * p.batches;
-      first = part * p.slices * depth;
+    fn prologue(z: u32) {
+      let index = z / p.batches; // of the split
+      let batch = z - index * p.batches;
+      first = index * p.slices * depth;
       aFrom = batch * p.M * p.K;
       bFrom = batch * p.K * p.N;
       yFrom = z * p.M * p.N;
     }
-    fn steps(z: u32) -> u32 {
+    fn sliceCount(z: u32) -> u32 {
       let all = (p.K + depth - 1u) / depth;
       return min(p.slices, all - z / p.batches * p.slices);
     }
-    fn place(k: u32) -> Place { return first + k; }
-    fn next(at: Place) -> Place { return at + depth; }
-    fn beside(at: Place) -> Place { return at + 1u; }
+    fn coordsAt(k: u32) -> Coords { return first + k; }
+    fn nextSlice(at: Coords) -> Coords { return at + depth; }
+    fn nextK(at: Coords) -> Coords { return at + 1u; }
     fn rowA(row: u32) -> RowA { return row; }
     fn rowB(column: u32) -> RowB { return column; }
-    fn loadA(row: RowA, k: Place) -> vec4f {
+    fn loadA(row: RowA, k: Coords) -> vec4f {
       let outer = select(k, row, aAlong);
       let inner = select(row, k, aAlong);
       let size = select(vec2u(p.K, p.M), vec2u(p.M, p.K), aAlong);
-      return four_a(aFrom + outer * p.aStride + inner, 0, select(0, i32(size.y) - i32(inner), outer < size.x));
+      return load4_a(aFrom + outer * p.aStride + inner, 0, select(0, i32(size.y) - i32(inner), outer < size.x));
     }
-    fn loadB(column: RowB, k: Place) -> vec4f {
+    fn loadB(column: RowB, k: Coords) -> vec4f {
       let outer = select(k, column, bAlong);
       let inner = select(column, k, bAlong);
       let size = select(vec2u(p.K, p.N), vec2u(p.N, p.K), bAlong);
-      return four_b(bFrom + outer * p.bStride + inner, 0, select(0, i32(size.y) - i32(inner), outer < size.x));
+      return load4_b(bFrom + outer * p.bStride + inner, 0, select(0, i32(size.y) - i32(inner), outer < size.x));
     }
-    fn finish(row: u32, column: u32, sums: vec4f) {
+    fn epilogue(row: u32, column: u32, sums: vec4f) {
       if (row >= p.M || column >= p.N) { return; }
       var numbers = sums;
       if (p.biased == 1u) {
         for (var i = 0u; i < 4u; i++) { numbers[i] += bias[min(column + i, p.N - 1u)]; }
       }
-      put(yFrom + row * p.N + column, p.N - column, numbers);
+      store4(yFrom + row * p.N + column, p.N - column, numbers);
     }
-    fn direct() -> bool { return p.biased == 0u; }
-    fn start(z: u32, row: u32, column: u32) -> u32 { return (z * p.M * p.N + row * p.N + column) / 4u; }
+    fn storesSums() -> bool { return p.biased == 0u; }
+    fn storeOffset(z: u32, row: u32, column: u32) -> u32 { return (z * p.M * p.N + row * p.N + column) / 4u; }
   `,
 })
 
-const forms = new Map<string, Tiled>()
+const products = new Map<string, TiledProduct>()
 
-function formOf(form: Form): Tiled {
+function productFor(form: Form): TiledProduct {
   const key = Object.values(form).join()
   const ways = `${form.transA ? 't' : 'n'}${form.transB ? 't' : 'n'}${form.moments ? ' with moments' : ''}`
-  const found = forms.get(key) ?? tiled(`gemm ${ways}`, family(form))
-  forms.set(key, found)
-  return found
+  const product = products.get(key) ?? planTiles(`gemm ${ways}`, loader(form))
+  products.set(key, product)
+  return product
 }
 
-/** op(a) op(b) + bias as `gemm` computes it, for a GPU. */
+/** `gemm` on a GPU. */
 export function gemmTiled(run: Run, a: Tensor, b: Tensor, options: Gemm): Tensor {
   const { transA = false, transB = false, bias = null, unsplit = false } = options
   const { batches, M, N, K, shape } = productShape(a.shape, b.shape, options)
   const [aStride, bStride] = [transA ? M : K, transB ? K : N]
-  const whole = { a: aStride % 4 === 0, b: bStride % 4 === 0, y: isWhole(N, M * N) }
-  const parts = bias || unsplit ? 1 : partsFor({ M, N, K, layers: batches })
+  const vec4s = { a: aStride % 4 === 0, b: bStride % 4 === 0, y: fitsVec4(N, M * N) }
+  const splits = bias || unsplit ? 1 : splitsFor({ M, N, K, layers: batches })
   const all = Math.ceil(K / depthFor(run))
-  const slices = Math.ceil(all / parts) // of a part; the last may have fewer, and none may have nothing
+  const slices = Math.ceil(all / splits) // of a split; the last may have fewer, and none is empty
   const layers = Math.ceil(all / slices) * batches
   const [y] = runTiled(
     run,
-    formOf({ transA, transB, ...whole, moments: false }),
+    productFor({ transA, transB, ...vec4s, moments: false }),
     { M, N, K, layers },
     {
       reads: [a, b, bias ?? b],
@@ -118,15 +120,15 @@ export function gemmTiled(run: Run, a: Tensor, b: Tensor, options: Gemm): Tensor
   return sumSplits(run, y, shape)
 }
 
-/** a [M, K] times b [K, N], for a GPU, and the moments of its columns; null for these where the sum is split, as sums are not
- *  at hand there. */
+/** a [M, K] times b [K, N] on a GPU, and the moments of its columns; null for these where the sum
+ *  is split, because no workgroup has the whole sum. */
 export function gemmMoments(run: Run, a: Tensor, b: Tensor): { y: Tensor; moments: Tensor | null } {
   const { M, N, K, shape } = productShape(a.shape, b.shape, {})
-  if (partsFor({ M, N, K, layers: 1 }) > 1) return { y: gemmTiled(run, a, b, {}), moments: null }
-  const whole = { a: K % 4 === 0, b: N % 4 === 0, y: isWhole(N, M * N) }
+  if (splitsFor({ M, N, K, layers: 1 }) > 1) return { y: gemmTiled(run, a, b, {}), moments: null }
+  const vec4s = { a: K % 4 === 0, b: N % 4 === 0, y: fitsVec4(N, M * N) }
   const [y, moments] = runTiled(
     run,
-    formOf({ transA: false, transB: false, ...whole, moments: true }),
+    productFor({ transA: false, transB: false, ...vec4s, moments: true }),
     { M, N, K, layers: 1 },
     {
       reads: [a, b, b],

@@ -1,4 +1,4 @@
-// A fully connected layer: y = x W^T + b, with W [out, in] as torch has it.
+// A fully connected layer: y = x W^T + b, with W [out, in] as in torch.
 // dx = dy W, dW = dy^T x, db = the sum of dy's rows.
 
 import {
@@ -20,7 +20,7 @@ import { sumSplits } from '../wgsl/sum-splits.ts'
 const columnSums = kernel`
   struct Params { rows: u32, columns: u32, each: u32 }
   @group(0) @binding(0) var<storage, read>       x:   array<f32>; // [rows, columns]
-  @group(0) @binding(1) var<storage, read_write> out: array<f32>; // [parts, columns], of so many rows each
+  @group(0) @binding(1) var<storage, read_write> out: array<f32>; // [splits, columns], sums of p.each rows
   @group(0) @binding(2) var<uniform>             p:   Params;
   ${flatIndex}
   @compute @workgroup_size(64)

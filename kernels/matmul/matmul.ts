@@ -1,4 +1,4 @@
-// Matrix product. Its gradients are matrix products themselves: for y = a b, da = dy b^T and db = a^T dy.
+// Matrix product. Its gradients are matrix products: for y = a b, da = dy b^T and db = a^T dy.
 
 import { type Op, type Tensor, ShapeError, op, show } from '../op.ts'
 import { gemm, productShape } from './gemm.ts'
@@ -39,7 +39,7 @@ const matmulOp: Op<[a: Tensor, b: Tensor], [Tensor], MatmulOptions> = {
 
 const apply = op(matmulOp, 'a', 'b')
 
-/** Matrix product a [M, K] x b [K, N] -> [M, N], or of each pair in a batch, [B, M, K] x [B, K, N] -> [B, M, N].
- *  Throws ShapeError. */
+/** Matrix product a [M, K] x b [K, N] -> [M, N], or of each pair of a batch, a [B, M, K] x b [B, K,
+ *  N] -> [B, M, N]. Throws ShapeError. */
 export const matmul = (a: Tensor, b: Tensor, options: MatmulOptions = {}): Tensor =>
   apply(checkOptions('matmul', options, { transA: flag, transB: flag }), a, b)

@@ -1,115 +1,54 @@
-// Statistics of every channel of [M, C]: sums over chunks of rows, then over the chunks, both in a fixed order, so that two
-// runs give the same bits and no thread sums a long column alone. The variance is summed about the mean of each chunk and
-// then of all, never as E[x^2] - E[x]^2.
+// Mean and variance of every channel of [M, C]: sums over chunks of rows, then over chunks, both in
+// a fixed order, so that two runs give the same bits and no thread sums a long column alone.
+// Squares are summed about the mean of each chunk, then of all, never as E[x^2] - E[x]^2.
 
 import {
   type Run,
   type Tensor,
   type Variable,
   type Wgsl,
-  dim,
   elementwise,
   flatIndex,
   kernel,
   wgsl,
 } from '../op.ts'
-import { acrossParts, deal, extent, perChannel, rows, rowsPerSum } from './batch-rows.ts'
-import { MOMENT_ROWS } from '../tiles/epilogue-moments.ts'
-import { byWidth, widthOf } from '../wgsl/widths.ts'
+import { acrossParts, extent, perChannel, rowParams, rows } from './batch-rows.ts'
+import { partMoments } from './part-moments.ts'
 
-const momentsKernel = byWidth(
-  (types) => kernel`
-  struct Params { M: u32, C: u32, lanes: u32, rows: u32, parts: u32, splits: u32, image: u32 }
-  ${types}
-  @group(0) @binding(0) var<storage, read>       x:   array<F>; // [M, C]
-  @group(0) @binding(1) var<storage, read_write> out: array<F>; // [mean | squared deviations, parts, C]
-  @group(0) @binding(2) var<uniform>             p:   Params;
-  ${rows}
-  @compute @workgroup_size(64)
-  fn batchMoments(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-    let i = flat(id, groups);
-    if (i >= p.parts * p.C) { return; }
-    let t = part(i);
-    var sum = F();
-    for (var m = t.start; m < t.end; m += p.lanes) { sum += x[rowAt(t, m) * p.C + t.channel]; }
-    let mean = sum / f32(max(t.count, 1u));
-    var squares = F();
-    for (var m = t.start; m < t.end; m += p.lanes) {
-      let d = x[rowAt(t, m) * p.C + t.channel] - mean;
-      squares = fma(d, d, squares);
-    }
-    out[i] = mean;
-    out[p.parts * p.C + i] = squares;
-  }
-`,
-)
-
-// Chunks of rows in succession become one: a thread takes those of one channel, or of four.
-const mergeKernel = byWidth(
-  (types) => kernel`
-  struct Params { M: u32, C: u32, rows: u32, each: u32, chunks: u32, parts: u32 }
-  ${types}
-  @group(0) @binding(0) var<storage, read>       moments: array<F>; // [mean | squared deviations, chunks, C]
-  @group(0) @binding(1) var<storage, read_write> out:     array<F>; // [mean | squared deviations, parts, C]
-  @group(0) @binding(2) var<uniform>             p:       Params;
-  ${flatIndex}
-  fn count(chunk: u32) -> f32 { return f32(min(p.M - chunk * p.rows, p.rows)); }
-  @compute @workgroup_size(64)
-  fn mergeMoments(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-    let i = flat(id, groups);
-    if (i >= p.parts * p.C) { return; }
-    let channel = i % p.C;
-    let begin = i / p.C * p.each;
-    let end = min(begin + p.each, p.chunks);
-    let first = moments[begin * p.C + channel];
-    var sum = F();
-    var total = 0.0;
-    for (var k = begin; k < end; k++) {
-      sum = fma(F(count(k)), moments[k * p.C + channel] - first, sum);
-      total += count(k);
-    }
-    let mean = first + sum / total;
-    var squares = F();
-    for (var k = begin; k < end; k++) {
-      let d = moments[k * p.C + channel] - mean;
-      squares += fma(count(k) * d, d, moments[(p.chunks + k) * p.C + channel]);
-    }
-    out[i] = mean;
-    out[p.parts * p.C + i] = squares;
-  }
-`,
-)
-
-// The mean is taken relative to the first chunk's, which keeps the digits of a large one.
-const statsKernel = (running: { readonly bindings: Wgsl; readonly follow: Wgsl }) => kernel`
-  struct Params { M: u32, C: u32, lanes: u32, rows: u32, parts: u32, splits: u32, image: u32, eps: f32, momentum: f32 }
+// Sums means relative to the first chunk's, which keeps the digits of a large mean.
+const statsKernel = (running: {
+  readonly name: Wgsl
+  readonly bindings: Wgsl
+  readonly follow: Wgsl
+}) => kernel`
+  struct Params { ${rowParams}, eps: f32, momentum: f32 }
   @group(0) @binding(0) var<storage, read>       moments:  array<f32>; // [mean | squared deviations, parts, C]
   ${running.bindings}
   ${rows}
   ${acrossParts}
   @compute @workgroup_size(64)
-  fn batchStats(
+  fn ${running.name}(
     @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
     @builtin(local_invocation_index) thread: u32,
   ) {
-    let here = place(group, groups, thread); // the channels of all splits, [splits, C]
+    let here = channelOf(group, groups, thread); // the channels of all splits, [splits, C]
     let at = min(here.channel, p.splits * p.C - 1u);
     let c = at % p.C;
     let own = p.parts / p.splits;
     let begin = at / p.C * own;
     let first = moments[begin * p.C + c];
     var sum = 0.0;
-    for (var i = begin + here.lane; i < begin + own; i += lanes) {
+    for (var i = begin + here.member; i < begin + own; i += threadsPerChannel) {
       sum = fma(f32(part(i * p.C).count), moments[i * p.C + c] - first, sum);
     }
-    let mean = first + total(thread, sum) / f32(p.M);
+    let mean = first + channelTotal(thread, sum) / f32(p.M);
     var squares = 0.0;
-    for (var i = begin + here.lane; i < begin + own; i += lanes) {
+    for (var i = begin + here.member; i < begin + own; i += threadsPerChannel) {
       let d = moments[i * p.C + c] - mean;
       squares += fma(f32(part(i * p.C).count) * d, d, moments[(p.parts + i) * p.C + c]);
     }
-    let deviations = total(thread, squares);
-    if (here.channel >= p.splits * p.C || here.lane > 0u) { return; }
+    let deviations = channelTotal(thread, squares);
+    if (here.channel >= p.splits * p.C || here.member > 0u) { return; }
     stats[at] = mean;
     stats[p.splits * p.C + at] = 1.0 / sqrt(deviations / f32(p.M) + p.eps);
     ${running.follow}
@@ -117,6 +56,7 @@ const statsKernel = (running: { readonly bindings: Wgsl; readonly follow: Wgsl }
 `
 
 const untracked = statsKernel({
+  name: wgsl`batchStats`,
   bindings: wgsl`
   @group(0) @binding(1) var<storage, read_write> stats:    array<f32>; // [mean | 1 / deviation | variance, splits, C]
   @group(0) @binding(2) var<uniform>             p:        Params;
@@ -127,6 +67,7 @@ const untracked = statsKernel({
 })
 
 const tracked = statsKernel({
+  name: wgsl`batchStatsTracked`,
   bindings: wgsl`
   @group(0) @binding(1) var<storage, read_write> runningMean:     array<f32>; // [C]
   @group(0) @binding(2) var<storage, read_write> runningVariance: array<f32>; // [C]
@@ -139,7 +80,7 @@ const tracked = statsKernel({
   `,
 })
 
-// The running statistics follow the splits' means, in order.
+// Updates the running statistics by the mean over the splits.
 const followKernel = kernel`
   struct Params { C: u32, splits: u32, momentum: f32 }
   @group(0) @binding(0) var<storage, read>       stats:           array<f32>; // [mean | 1 / deviation | variance, splits, C]
@@ -178,49 +119,25 @@ const runningKernel = kernel`
   }
 `
 
-/** Running statistics: one mean and one variance per channel, written in place while training. */
+/** Running statistics: a mean and a variance per channel, both [C], updated in place while
+ *  training. */
 export interface Running {
   readonly mean: Variable
   readonly variance: Variable
 }
 
-/** Moments of every part of x's rows [2, parts, C], and which these are: read from x, or merged from a convolution's. */
-function partMoments(run: Run, x: Tensor, splits: number, found: Tensor | null) {
-  const { M, C } = extent(x)
-  const { params: dealt, parts: of, constants, groups } = deal(x, rowsPerSum(run, x), splits)
-  if (!found) {
-    const dispatch = { params: dealt, constants, groups }
-    const [moments] = run(momentsKernel(C), { reads: [x], makes: [[2, of, C]], ...dispatch })
-    return { moments, params: dealt, constants }
-  }
-  const chunks = dim(found.shape, 1)
-  const each = Math.ceil(chunks / MOST_PARTS)
-  const parts = Math.ceil(chunks / each)
-  const params = { ...dealt, lanes: 1, rows: MOMENT_ROWS * each, parts }
-  if (each === 1) return { moments: found, params, constants }
-  const width = C / widthOf(C)
-  const [moments] = run(mergeKernel(C), {
-    reads: [found],
-    makes: [[2, parts, C]],
-    params: { M, C: width, rows: MOMENT_ROWS, each, chunks, parts },
-    groups: elementwise(parts * width),
-  })
-  return { moments, params, constants }
-}
-
-const MOST_PARTS = 512 // that the threads of one channel take without a merge before
-
-/** Mean and 1 / deviation [2 or 3, splits, C] of the batch's splits; `running`, if any, follows with share `momentum`, its
- *  variance unbiased. Of one split a convolution may have found the moments (see epilogue-moments.ts). */
+/** Mean, 1 / deviation, and maybe variance [2 or 3, splits, C] of the batch's splits. Updates
+ *  `running`, if given, with share `momentum` and the unbiased variance. `stored`: the moments that
+ *  a convolution stored (epilogue-moments.ts), for one split. */
 export function batchStats(
   run: Run,
   x: Tensor,
   running: Running | null,
   { eps, momentum, splits }: { readonly eps: number; readonly momentum: number; readonly splits: number },
-  found: Tensor | null = null,
+  stored: Tensor | null = null,
 ): Tensor {
   const { C } = extent(x)
-  const { moments, params, constants } = partMoments(run, x, splits, found)
+  const { moments, params, constants } = partMoments(run, x, splits, stored)
   const tracks = running !== null && splits === 1
   const sums = perChannel(run, splits * C)
   const [stats] = run(tracks ? tracked : untracked, {
@@ -241,7 +158,7 @@ export function batchStats(
   return stats
 }
 
-/** Mean and 1 / deviation [2, C] as the running statistics have them. */
+/** Mean and 1 / deviation [2, C] of the running statistics. */
 export function runningStats(run: Run, { mean, variance }: Running, C: number, eps: number): Tensor {
   const reads = [mean, variance]
   const [stats] = run(runningKernel, { reads, makes: [[2, C]], params: { C, eps }, groups: elementwise(C) })

@@ -1,5 +1,6 @@
-// Mean over the cells of a grid: of H rows, row i of oh takes [floor(i H / oh), ceil((i + 1) H / oh)), and likewise
-// columns (torch.nn.functional.adaptive_avg_pool2d). Cells overlap where the grid does not divide the image.
+// Mean over the cells of a grid (torch.nn.functional.adaptive_avg_pool2d): row i of oh takes the
+// rows [floor(i H / oh), ceil((i + 1) H / oh)) of H, and likewise columns. Cells overlap where the
+// grid does not divide the image.
 
 import {
   type Op,
@@ -45,11 +46,13 @@ const backwardKernel = kernel`
   @group(0) @binding(1) var<storage, read_write> dx: array<f32>; // [N, H, W, C]
   @group(0) @binding(2) var<uniform>             p:  Params;
   ${flatIndex}
-  // The cells that row or column at of size is in, [first, last): i size < (at + 1) most and (i + 1) size > at most.
-  fn cells(at: u32, size: u32, most: u32) -> vec2u {
-    return vec2u(at * most / size, ((at + 1u) * most + size - 1u) / size);
+  // The cells [first, end), of count, that contain row or column at, of size.
+  fn cells(at: u32, size: u32, count: u32) -> vec2u {
+    return vec2u(at * count / size, ((at + 1u) * count + size - 1u) / size);
   }
-  fn extent(i: u32, size: u32, most: u32) -> u32 { return ((i + 1u) * size + most - 1u) / most - i * size / most; }
+  fn extent(i: u32, size: u32, count: u32) -> u32 {
+    return ((i + 1u) * size + count - 1u) / count - i * size / count;
+  }
   @compute @workgroup_size(64)
   fn adaptiveAvgPoolBackward(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
     let i = flat(id, groups);

@@ -1,6 +1,7 @@
-// A residual block's sum where the identity has another shape: the branch, plus the mean of each window of x in the first
-// channels (AMDIM's shortcut: average pooling, then channels of zeros).
-//   y[.., k] = branch[.., k] + mean of x[window, k] for k < C, branch[.., k] beyond
+// The sum of a residual block whose input has another shape than its output (AMDIM's shortcut:
+// average pooling, then channels of zeros):
+//   y[.., k] = branch[.., k] + mean of x[window, k]   for k < C
+//   y[.., k] = branch[.., k]                          beyond
 
 import {
   type Op,
@@ -15,24 +16,29 @@ import {
   sizeOf,
 } from '../op.ts'
 import { avgPoolBack } from './avg-pool.ts'
-import { type PoolOptions, type Window, place, pooledShape, windowParams } from './window.ts'
+import {
+  type PoolOptions,
+  type Window,
+  imageCoords,
+  poolParams,
+  pooledShape,
+  windowParams,
+} from './window.ts'
 import { anything, checkOptions, needed, said } from '../options.ts'
 
 const forwardKernel = kernel`
-  struct Params {
-    count: u32, H: u32, W: u32, C: u32, outH: u32, outW: u32, size: u32, stride: u32, padding: u32, K: u32
-  }
+  struct Params { ${poolParams}, K: u32 }
   @group(0) @binding(0) var<storage, read>       branch: array<f32>; // [N, outH, outW, K]
   @group(0) @binding(1) var<storage, read>       x:      array<f32>; // [N, H, W, C]
   @group(0) @binding(2) var<storage, read_write> y:      array<f32>; // [N, outH, outW, K]
   @group(0) @binding(3) var<uniform>             p:      Params;
   ${flatIndex}
-  ${place}
+  ${imageCoords}
   @compute @workgroup_size(64)
   fn addPooled(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
     let i = flat(id, groups);
     if (i >= p.count) { return; }
-    let o = place(i, p.outH, p.outW, p.K);
+    let o = imageCoords(i, p.outH, p.outW, p.K);
     var sum = 0.0;
     if (o.w < p.C) {
       let first = ((o.x * p.H + o.y * p.stride) * p.W + o.z * p.stride) * p.C + o.w;
@@ -78,7 +84,8 @@ const addPooledOp: Op<[branch: Tensor, x: Tensor], [y: Tensor], Window> = {
 
 const apply = op(addPooledOp, 'branch', 'x')
 
-/** branch [N, h, w, K] plus avgPool(x [N, H, W, C]) [N, h, w, C] in its first C channels, in one pass. Throws ShapeError. */
+/** branch [N, h, w, K] plus avgPool(x [N, H, W, C]) [N, h, w, C] in its first C channels, in one
+ *  pass. Throws ShapeError. */
 export const addPooled = (
   branch: Tensor,
   x: Tensor,

@@ -1,4 +1,4 @@
-// Mean of each window. Padding counts as zeros, and in the divisor (torch's count_include_pad).
+// Mean of each window. Padding is zeros and counts in the divisor (torch's count_include_pad).
 
 import {
   type Op,
@@ -16,7 +16,8 @@ import {
   type PoolOptions,
   type Window,
   longSide,
-  place,
+  poolParams,
+  imageCoords,
   pooledShape,
   windowOf,
   windowParams,
@@ -24,19 +25,17 @@ import {
 } from './window.ts'
 
 const avgKernel = kernel`
-  struct Params {
-    count: u32, H: u32, W: u32, C: u32, outH: u32, outW: u32, size: u32, stride: u32, padding: u32
-  }
+  struct Params { ${poolParams} }
   @group(0) @binding(0) var<storage, read>       x: array<f32>; // [N, H, W, C]
   @group(0) @binding(1) var<storage, read_write> y: array<f32>; // [N, outH, outW, C]
   @group(0) @binding(2) var<uniform>             p: Params;
   ${flatIndex}
-  ${place}
+  ${imageCoords}
   @compute @workgroup_size(64)
   fn avgPool(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
     let i = flat(id, groups);
     if (i >= p.count) { return; }
-    let o = place(i, p.outH, p.outW, p.C);
+    let o = imageCoords(i, p.outH, p.outW, p.C);
     let top = o.y * p.stride;
     let left = o.z * p.stride;
     let rows = vec2u(max(top, p.padding), min(top + p.size, p.H + p.padding)) - p.padding;
@@ -50,20 +49,18 @@ const avgKernel = kernel`
 `
 
 const backwardKernel = kernel`
-  struct Params {
-    count: u32, H: u32, W: u32, C: u32, outH: u32, outW: u32, size: u32, stride: u32, padding: u32, K: u32
-  }
+  struct Params { ${poolParams}, K: u32 }
   @group(0) @binding(0) var<storage, read>       dy: array<f32>; // [N, outH, outW, K], K at least C
   @group(0) @binding(1) var<storage, read_write> dx: array<f32>; // [N, H, W, C]
   @group(0) @binding(2) var<uniform>             p:  Params;
   ${flatIndex}
-  ${place}
+  ${imageCoords}
   ${windows}
   @compute @workgroup_size(64)
   fn avgPoolBackward(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
     let i = flat(id, groups);
     if (i >= p.count) { return; }
-    let at = place(i, p.H, p.W, p.C);
+    let at = imageCoords(i, p.H, p.W, p.C);
     let rows = windows(at.y, p.size, p.stride, p.padding, p.outH);
     let columns = windows(at.z, p.size, p.stride, p.padding, p.outW);
     var sum = 0.0;
@@ -74,7 +71,7 @@ const backwardKernel = kernel`
   }
 `
 
-/** The gradient [N, H, W, C] of what was pooled, from dy [N, Ho, Wo, K], of which the first C channels are the means'. */
+/** The gradient [N, H, W, C] of the input, from the first C channels of dy [N, Ho, Wo, K]. */
 export function avgPoolBack(run: Run, dy: Tensor, x: Shape, window: Window): Tensor {
   const count = sizeOf(x)
   const [dx] = run(backwardKernel, {
@@ -105,6 +102,6 @@ const avgPoolOp: Op<[x: Tensor], [Tensor], Window> = {
 
 const apply = op(avgPoolOp)
 
-/** Mean of each window of x [N, H, W, C] -> [N, Ho, Wo, C], Ho = floor((H + 2 padding - size) / stride) + 1; padding
- *  counts as zeros. Throws ShapeError. */
+/** Mean of each window of x [N, H, W, C] -> [N, Ho, Wo, C], Ho = floor((H + 2 padding - size) /
+ *  stride) + 1. Padding is zeros and counts in the divisor. Throws ShapeError. */
 export const avgPool = (x: Tensor, options: PoolOptions): Tensor => apply(windowOf('avgPool', options), x)

@@ -1,5 +1,6 @@
-// Maximum of each window. Padding counts as minus infinity. The gradient goes to the first maximum of a window, in
-// row-major order, as torch's does; each input pixel gathers it from the windows that it is in.
+// Maximum of each window. Padding is minus infinity. The gradient of a window goes to its first
+// maximum in row-major order, as in torch. An input pixel sums the gradients of the windows that
+// contain it.
 
 import { type Op, type Tensor, elementwise, flatIndex, kernel, op, sizeOf } from '../op.ts'
 import { beats } from '../wgsl/pointwise.ts'
@@ -7,7 +8,8 @@ import {
   type PoolOptions,
   type Window,
   longSide,
-  place,
+  poolParams,
+  imageCoords,
   pooledShape,
   windowOf,
   windowParams,
@@ -15,21 +17,19 @@ import {
 } from './window.ts'
 
 const maxKernel = kernel`
-  struct Params {
-    count: u32, H: u32, W: u32, C: u32, outH: u32, outW: u32, size: u32, stride: u32, padding: u32
-  }
+  struct Params { ${poolParams} }
   @group(0) @binding(0) var<storage, read>       x:     array<f32>; // [N, H, W, C]
   @group(0) @binding(1) var<storage, read_write> y:     array<f32>; // [N, outH, outW, C]
-  @group(0) @binding(2) var<storage, read_write> index: array<u32>; // like y: where in its image the maximum is
+  @group(0) @binding(2) var<storage, read_write> index: array<u32>; // like y: the pixel of the maximum in its image
   @group(0) @binding(3) var<uniform>             p:     Params;
   ${flatIndex}
-  ${place}
+  ${imageCoords}
   ${beats}
   @compute @workgroup_size(64)
   fn maxPool(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
     let i = flat(id, groups);
     if (i >= p.count) { return; }
-    let o = place(i, p.outH, p.outW, p.C);
+    let o = imageCoords(i, p.outH, p.outW, p.C);
     let top = o.y * p.stride;
     let left = o.z * p.stride;
     let rows = vec2u(max(top, p.padding), min(top + p.size, p.H + p.padding)) - p.padding;
@@ -51,21 +51,19 @@ const maxKernel = kernel`
 `
 
 const backwardKernel = kernel`
-  struct Params {
-    count: u32, H: u32, W: u32, C: u32, outH: u32, outW: u32, size: u32, stride: u32, padding: u32
-  }
+  struct Params { ${poolParams} }
   @group(0) @binding(0) var<storage, read>       dy:    array<f32>; // [N, outH, outW, C]
   @group(0) @binding(1) var<storage, read>       index: array<u32>; // like dy
   @group(0) @binding(2) var<storage, read_write> dx:    array<f32>; // [N, H, W, C]
   @group(0) @binding(3) var<uniform>             p:     Params;
   ${flatIndex}
-  ${place}
+  ${imageCoords}
   ${windows}
   @compute @workgroup_size(64)
   fn maxPoolBackward(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
     let i = flat(id, groups);
     if (i >= p.count) { return; }
-    let at = place(i, p.H, p.W, p.C);
+    let at = imageCoords(i, p.H, p.W, p.C);
     let here = at.y * p.W + at.z;
     let rows = windows(at.y, p.size, p.stride, p.padding, p.outH);
     let columns = windows(at.z, p.size, p.stride, p.padding, p.outW);
@@ -107,6 +105,6 @@ const maxPoolOp: Op<[x: Tensor], [y: Tensor, index: Tensor], Window> = {
 
 const apply = op(maxPoolOp)
 
-/** Maximum of each window of x [N, H, W, C] -> [N, Ho, Wo, C], Ho = floor((H + 2 padding - size) / stride) + 1.
- *  A window with a NaN gives NaN. Throws ShapeError. */
+/** Maximum of each window of x [N, H, W, C] -> [N, Ho, Wo, C], Ho = floor((H + 2 padding - size) /
+ *  stride) + 1. A window with a NaN gives NaN. Throws ShapeError. */
 export const maxPool = (x: Tensor, options: PoolOptions): Tensor => apply(windowOf('maxPool', options), x)

@@ -1,11 +1,15 @@
-// What the pooling ops share: windows of `size` pixels every `stride` pixels over a padded image.
+// Windows of the pooling ops: `size` x `size` pixels, every `stride` pixels, over a padded image.
 
 import { type Shape, ShapeError, images, show, wgsl } from '../op.ts'
 import { anything, checkOptions, needed, said } from '../options.ts'
 
-/** `place(i, H, W, C)`: element i of [N, H, W, C] as (n, h, w, c), with three divisions. */
-export const place = wgsl`
-  fn place(i: u32, H: u32, W: u32, C: u32) -> vec4u {
+/** Members of `struct Params` that `windowParams` fills, after `count`. */
+export const poolParams = wgsl`
+    count: u32, H: u32, W: u32, C: u32, outH: u32, outW: u32, size: u32, stride: u32, padding: u32`
+
+/** `imageCoords(i, H, W, C)`: element i of [N, H, W, C] as (n, h, w, c), with three divisions. */
+export const imageCoords = wgsl`
+  fn imageCoords(i: u32, H: u32, W: u32, C: u32) -> vec4u {
     let pixel = i / C;
     let line = pixel / W;
     let n = line / H;
@@ -13,20 +17,20 @@ export const place = wgsl`
   }
 `
 
-/** `windows(at, size, stride, padding, most)`: the windows [first, last) of most that row or column at is in. The
- *  division of floats is exact for sides of images, and for a CPU adapter much cheaper than one of
- *  integers; beyond `longSide` it is not. */
+/** `windows(at, size, stride, padding, count)`: the windows [first, end), of `count`, that contain
+ *  row or column `at`. Division of floats is exact for images up to `longSide`, and on software
+ *  adapters much faster than division of integers. */
 export const windows = wgsl`
   override long: bool = false;
   fn quotient(a: u32, b: u32) -> u32 {
     if (long) { return a / b; }
     return u32((f32(a) + 0.5) / f32(b));
   }
-  fn windows(at: u32, size: u32, stride: u32, padding: u32, most: u32) -> vec2u {
+  fn windows(at: u32, size: u32, stride: u32, padding: u32, count: u32) -> vec2u {
     let end = at + padding + 1u;
     return vec2u(
       select(0u, quotient(end - size + stride - 1u, stride), end > size),
-      min(quotient(end - 1u, stride) + 1u, most),
+      min(quotient(end - 1u, stride) + 1u, count),
     );
   }
 `
@@ -49,7 +53,7 @@ export function windowOf(name: string, options: PoolOptions): Window {
   return { size, stride, padding }
 }
 
-/** The pooled shape [N, Ho, Wo, C]; throws ShapeError in the op's name. */
+/** The pooled shape [N, Ho, Wo, C]. Throws ShapeError in the op's name. */
 export function pooledShape(x: Shape, { size, stride, padding }: Window, name: string): Shape {
   const [N, H, W, C] = images(x, `${name}: x`)
   for (const [value, least, what] of [
@@ -70,11 +74,10 @@ export function pooledShape(x: Shape, { size, stride, padding }: Window, name: s
   return [N, outH, outW, C]
 }
 
-// From here on half a unit may be less than the error of WGSL's division, 2.5 units in the last
-// place.
+// From this side on, the 0.5 in `quotient` may be less than the error of WGSL's division, 2.5 ULP.
 const LONG = 2 ** 20
 
-/** Constants of a kernel with `windows` over x [N, H, W, C]. */
+/** Constants of a kernel with `windows` over x [N, H, W, C]: integer division for long sides. */
 export function longSide(x: Shape, { padding }: Window, name: string) {
   const [, H, W] = images(x, name)
   return { long: Number(Math.max(H, W) + 2 * padding >= LONG) }

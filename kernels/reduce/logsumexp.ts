@@ -1,5 +1,5 @@
 import { type Op, type Tensor, elementwise, flatIndex, kernel, op, sizeOf } from '../op.ts'
-import { type Keep, axisOf, linesOf, reducedShape, isKept } from '../wgsl/axes.ts'
+import { type KeepDims, axisOf, linesOf, reducedShape, keepsDims } from '../wgsl/axes.ts'
 import { lines, perLine } from '../wgsl/lines.ts'
 import { lowest } from '../wgsl/lowest.ts'
 
@@ -53,7 +53,7 @@ const backwardKernel = kernel`
   }
 `
 
-interface Attrs extends Keep {
+interface Attrs extends KeepDims {
   readonly axis: number
 }
 
@@ -87,5 +87,5 @@ const applyLogSumExp = op(logSumExpOp)
 /** log(sum(exp(x))) along an axis, for x of any size. -Infinity masks an element; a line of nothing
  *  else gives -Infinity. Infinity gives Infinity. As in torch, the gradient of an infinity that the
  *  result equals is NaN. Throws ShapeError. */
-export const logSumExp = (x: Tensor, axis = -1, options: Keep = {}) =>
-  applyLogSumExp({ axis, keepDims: isKept('logSumExp', options) }, x)
+export const logSumExp = (x: Tensor, axis = -1, options: KeepDims = {}) =>
+  applyLogSumExp({ axis, keepDims: keepsDims('logSumExp', options) }, x)

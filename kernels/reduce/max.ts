@@ -17,13 +17,13 @@ import {
 } from '../op.ts'
 import {
   type Axes,
-  type Keep,
+  type KeepDims,
   axesOf,
   axisOf,
   linesOf,
   neighbours,
   reducedShape,
-  isKept,
+  keepsDims,
 } from '../wgsl/axes.ts'
 import { beats } from '../wgsl/pointwise.ts'
 import { reshape } from '../shape/reshape.ts'
@@ -118,7 +118,7 @@ const backwardKernel = kernel`
   }
 `
 
-interface Attrs extends Keep {
+interface Attrs extends KeepDims {
   readonly axis: number
 }
 
@@ -165,9 +165,9 @@ const applyArgmax = op(argmaxOp)
 /** The largest element of x over `axes` (all by default; negative ones count from the end), or NaN
  *  if one is NaN. The gradient goes to the first maximum in row-major order. Reduced axes are
  *  removed unless `keepDims`. Throws ShapeError. */
-export function max(x: Tensor, axes?: Axes, options: Keep = {}): Tensor {
+export function max(x: Tensor, axes?: Axes, options: KeepDims = {}): Tensor {
   checkTensor('max', 'x', x)
-  const keepDims = isKept('max', options)
+  const keepDims = keepsDims('max', options)
   if (x.dtype !== 'f32') throw new ShapeError(`max: input 0 must be f32, got ${x.dtype} ${show(x.shape)}`)
   const over = axesOf('max', x.shape, axes)
   const shape = reducedShape(x.shape, over, keepDims)
@@ -181,5 +181,5 @@ export function max(x: Tensor, axes?: Axes, options: Keep = {}): Tensor {
 
 /** The index of the first maximum along an axis (of the first NaN if there is one), i32. Not
  *  differentiable. Throws ShapeError. */
-export const argmax = (x: Tensor, axis: number, options: Keep = {}): Tensor =>
-  applyArgmax({ axis, keepDims: isKept('argmax', options) }, x)
+export const argmax = (x: Tensor, axis: number, options: KeepDims = {}): Tensor =>
+  applyArgmax({ axis, keepDims: keepsDims('argmax', options) }, x)

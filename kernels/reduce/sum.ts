@@ -1,9 +1,9 @@
 import { type Op, type Tensor, op } from '../op.ts'
-import { type Axes, type Keep, reducedShape, isKept } from '../wgsl/axes.ts'
+import { type Axes, type KeepDims, reducedShape, keepsDims } from '../wgsl/axes.ts'
 import { reduction, sumAxes } from '../wgsl/reduce.ts'
 import { spread } from '../wgsl/strided.ts'
 
-interface Attrs extends Keep {
+interface Attrs extends KeepDims {
   readonly axes: Axes
 }
 
@@ -24,5 +24,5 @@ const applySum = op(sumOp)
 
 /** The sum of x over `axes` (all by default; negative ones count from the end), added up in a fixed
  *  order. Reduced axes are removed unless `keepDims`. Throws ShapeError. */
-export const sum = (x: Tensor, axes?: Axes, options: Keep = {}) =>
-  applySum({ axes, keepDims: isKept('sum', options) }, x)
+export const sum = (x: Tensor, axes?: Axes, options: KeepDims = {}) =>
+  applySum({ axes, keepDims: keepsDims('sum', options) }, x)

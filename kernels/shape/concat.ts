@@ -2,7 +2,7 @@ import {
   type Op,
   type Shape,
   type Tensor,
-  type Tensors,
+  type TensorList,
   ShapeError,
   dim,
   elementwise,
@@ -44,7 +44,7 @@ const concatKernel = kernel`
   }
 `
 
-const concatOp: Op<Tensors, [y: Tensor], { axis: number }> = {
+const concatOp: Op<TensorList, [y: Tensor], { axis: number }> = {
   name: 'concat',
   shape: ({ axis }, ...shapes) => joined(axis, shapes),
   forward(run, { axis }, ...xs) {

@@ -91,7 +91,6 @@ const tilesOf = (
   entry,
   prologue: wgsl`
     ${begin}
-    let subgroup = team; // as subgroup-matrix.ts calls it
     keepThread(thread);
   `,
   score: wgsl`

@@ -1,4 +1,4 @@
-// y = scale x + shift for two plain numbers, which travel as parameters and need no tensor.
+// y = scale x + shift for two numbers, which are passed as Params and need no tensor.
 
 import { type Op, type Run, type Tensor, elementwise, flatIndex, kernel, op, sizeOf } from '../op.ts'
 
@@ -26,7 +26,7 @@ function transformed(run: Run, x: Tensor, scale: number, shift: number): Tensor 
   return y
 }
 
-/** x times a number, for use inside ops; x itself when the number is 1. */
+/** x times a number, for use inside ops; x itself for 1. */
 export const scaled = (run: Run, x: Tensor, scale: number): Tensor =>
   scale === 1 ? x : transformed(run, x, scale, 0)
 
@@ -47,7 +47,7 @@ const applyAffine = op(affineOp)
 /** scale x + shift, elementwise, for two numbers. */
 export const affine = (x: Tensor, scale: number, shift: number) => applyAffine({ scale, shift }, x)
 
-/** The same under the name of another op, whose input it calls `input`, for messages. */
+/** `affine` under the name of another op. Messages call its input `input`. */
 export const affineAs = (name: string, input: string) => {
   const apply = op({ ...affineOp, name }, input)
   return (x: Tensor, scale: number, shift: number) => apply({ scale, shift }, x)

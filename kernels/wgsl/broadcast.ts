@@ -1,5 +1,5 @@
-// Elementwise functions of two tensors whose shapes differ as numpy allows: aligned at the end, sizes are
-// equal or 1. The gradient of what was repeated is the sum over its repetitions.
+// Elementwise functions of two tensors that broadcast as in numpy: aligned at the end, sizes are
+// equal or 1. The gradient of a repeated element is the sum over its repetitions.
 
 import {
   type Kernel,
@@ -14,27 +14,28 @@ import {
 } from '../op.ts'
 import { scaled } from './affine.ts'
 import { sumAxes } from './reduce.ts'
-import { broadcastStrides, collapse, place } from './strided.ts'
+import { broadcastStrides, collapse, offsetOf } from './strided.ts'
 
-/** `struct Params`, and `indexA(i)` and `indexB(i)`: the elements of a and b that element i is made of. */
+/** `struct Params`, and `indexA(i)` and `indexB(i)`: the elements of a and b that element i is
+ *  computed from. */
 export const broadcastIndex = wgsl`
   struct Params {
     count: u32, wholeA: u32, wholeB: u32, n1: u32, n2: u32, n3: u32,
     a0: u32, a1: u32, a2: u32, a3: u32, b0: u32, b1: u32, b2: u32, b3: u32,
   }
-  ${place}
+  ${offsetOf}
   fn indexA(i: u32) -> u32 {
     if (p.wholeA == 1u) { return i; }
-    return place(i, vec3u(p.n1, p.n2, p.n3), vec4u(p.a0, p.a1, p.a2, p.a3));
+    return offsetOf(i, vec3u(p.n1, p.n2, p.n3), vec4u(p.a0, p.a1, p.a2, p.a3));
   }
   fn indexB(i: u32) -> u32 {
     if (p.wholeB == 1u) { return i; }
-    return place(i, vec3u(p.n1, p.n2, p.n3), vec4u(p.b0, p.b1, p.b2, p.b3));
+    return offsetOf(i, vec3u(p.n1, p.n2, p.n3), vec4u(p.b0, p.b1, p.b2, p.b3));
   }
 `
 
-/** The shape of `name(a, b)`; throws ShapeError where neither size is 1 and they differ, or axes alternate
- *  too often. */
+/** The shape of `name(a, b)`. Throws ShapeError where two sizes differ and neither is 1, or where
+ *  the repeated axes alternate too often. */
 export function broadcastShape(name: string, a: Shape, b: Shape): Shape {
   const rank = Math.max(a.length, b.length)
   const shape = Array.from({ length: rank }, (_, i) => {
@@ -55,8 +56,8 @@ const walk = (name: string, a: Shape, b: Shape, into: Shape) =>
     broadcastStrides(b, into),
   )
 
-/** Runs a kernel of two inputs, declared with `broadcastIndex`, over their broadcast shape. `more`,
- *  of that shape, are bound after them. */
+/** Runs a kernel with `broadcastIndex` over the broadcast shape of a and b. `more`, of that shape,
+ *  are bound after them. */
 export function combine(
   run: Run,
   kernel: Kernel,
@@ -70,7 +71,7 @@ export function combine(
   const [, n1, n2, n3] = sizes
   const [a0, a1, a2, a3] = strides.a
   const [b0, b1, b2, b3] = strides.b
-  const whole = (t: Tensor) => Number(sizeOf(t.shape) === count) // read element by element, no place to compute
+  const whole = (t: Tensor) => Number(sizeOf(t.shape) === count) // read element by element, without computing an offset
   const [out] = run(kernel, {
     reads: [a, b, ...more],
     makes: [shape],
@@ -80,8 +81,8 @@ export function combine(
   return out
 }
 
-/** The gradient of an input of `shape` that was broadcast: dy summed over what was repeated, times `scale`.
- *  */
+/** The gradient of an input of `shape` that was broadcast: dy summed over repeated axes, times
+ *  `scale`. */
 export function sumTo(run: Run, dy: Tensor, shape: Shape, scale = 1): Tensor {
   const missing = dy.shape.length - shape.length
   const repeated = dy.shape.flatMap((size, i) => ((shape[i - missing] ?? 1) === 1 && size !== 1 ? [i] : []))

@@ -1,5 +1,5 @@
-// Labels and indices: whole numbers, given as a plain array (checked here, before anything runs) or as a
-// tensor of i32 or of f32 that holds whole numbers (which only the kernel sees).
+// Labels and indices: whole numbers in a plain array, which is checked here before anything runs,
+// or in an i32 or f32 tensor, whose values only the kernel sees.
 
 import { flatNumbers } from '../numbers.ts'
 import {
@@ -17,7 +17,7 @@ import { describe, isTensor as anyTensor } from '../options.ts'
 /** Whole numbers as callers give them. */
 export type Indices = Tensor | IndexList
 
-/** Those in a flat array. */
+/** Whole numbers in a flat array. */
 export type IndexList = readonly number[] | TypedValues
 
 export const isTensor = (indices: Indices): indices is Tensor =>
@@ -32,8 +32,8 @@ export function checkIndices(name: string, what: string, indices: unknown) {
     )
 }
 
-/** The indices as a tensor on x's GPU; a plain array becomes one of `shape`, or a list. Throws RangeError for
- *  an index in a plain array outside [0, size) that is not `ignore` either. */
+/** The indices as a tensor on x's GPU. A plain array gets `shape`, by default its length. Throws
+ *  RangeError for an index of a plain array that is outside [0, size) and is not `ignore`. */
 export function indexTensor(
   name: string,
   x: Tensor,
@@ -51,7 +51,7 @@ export function indexTensor(
   return x.gpu.tensor(Int32Array.from(list), shape ?? [list.length])
 }
 
-/** What stands for an f32 that is no i32: no index, and never ignored. */
+/** Stands for an f32 that is no whole number: never a valid index, never ignored. */
 export const NO_INDEX = -0x80000000
 
 const integerKernel = kernel`
@@ -72,7 +72,7 @@ const integerKernel = kernel`
   }
 `
 
-/** The indices as i32, which they may be already; NO_INDEX where one is not whole. For use inside ops. */
+/** The indices as i32, for use inside ops; NO_INDEX where one is not whole. */
 export function asIntegers(run: Run, indices: Tensor): Tensor {
   if (indices.dtype === 'i32') return indices
   const count = sizeOf(indices.shape)

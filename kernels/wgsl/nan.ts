@@ -1,6 +1,6 @@
-// NaN and infinity where numbers are limited, compared or dropped. WGSL's min, max and clamp may
-// return either operand when one is NaN, and a compiler may assume that none takes part in a
-// comparison: what decides here are the bits. Arithmetic hands NaN on.
+// Limits, comparisons and products with zero that pass NaN on. WGSL's min, max and clamp may return
+// either operand when one is NaN, and a compiler may assume that comparisons have no NaN. So the
+// bits decide here.
 
 import { wgsl } from '../op.ts'
 
@@ -25,7 +25,7 @@ export const saturated = wgsl`
   }
 `
 
-/** `unitClamp(c)`: limited to [0, 1]; NaN stays NaN, as in torch.clamp. */
+/** `unitClamp(c)`: limited to [0, 1]. NaN stays NaN, as in torch.clamp. */
 export const unitClamp = wgsl`
   fn unitClamp(c: vec3f) -> vec3f {
     let nan = (bitcast<vec3u>(c) & vec3u(0x7fffffffu)) > vec3u(0x7f800000u);
@@ -33,8 +33,8 @@ export const unitClamp = wgsl`
   }
 `
 
-/** `zeroTimes(x)`: 0 x, so NaN where x is NaN or infinite; but 0 without a sign, and whatever a
- *  compiler makes of products with 0. */
+/** `zeroTimes(x)`: 0 x, which is NaN where x is NaN or infinite. The zero has no sign, and a
+ *  compiler cannot simplify the product away. */
 export const zeroTimes = wgsl`
   fn zeroTimes(x: f32) -> f32 {
     let bits = bitcast<u32>(x);

@@ -1,9 +1,9 @@
-// Functions of one element at a time: each op writes its own WGSL, and runs it over one shape.
+// Runs kernels of one thread per element, and WGSL functions of one number.
 
 import { type Kernel, type Run, type Tensor, elementwise, sizeOf, wgsl } from '../op.ts'
 import { notANumber } from './nan.ts'
 
-/** Runs a kernel over tensors of one shape; its Params are `count` and what `params` adds. */
+/** Runs a kernel over tensors of one shape. Its Params are `count` and those in `params`. */
 export function pointwise(
   run: Run,
   kernel: Kernel,
@@ -21,14 +21,14 @@ export function pointwise(
   return out
 }
 
-/** `beats(a, b)`: whether a comes before b in a search for the maximum, which a NaN wins, as in torch. */
+/** `beats(a, b)`: whether a replaces b in a search for the maximum. NaN wins, as in torch. */
 export const beats = wgsl`
   ${notANumber}
   fn beats(a: f32, b: f32) -> bool { return !notANumber(b) && (notANumber(a) || a > b); }
 `
 
-/** `preciseTanh(x)`, to 3e-7 of its value, saturating: WGSL's own may be off by 1e-5 and may
- *  overflow to NaN. The polynomial near 0 is Cephes' (https://netlib.org/cephes/single.tgz, tanhf.c). */
+/** `preciseTanh(x)`: tanh to 3e-7 of its value. WGSL's own may be off by 1e-5 and may overflow to
+ *  NaN. The polynomial near 0 is Cephes' (https://netlib.org/cephes/single.tgz, tanhf.c). */
 export const preciseTanh = wgsl`
   ${notANumber}
   fn preciseTanh(x: f32) -> f32 {
@@ -41,9 +41,9 @@ export const preciseTanh = wgsl`
   }
 `
 
-/** `log1pUnit(x)`: log(1 + x) for x in [0, 1], precise however small x is. WGSL's log near 1 is only good to
- *  5e-7. log(1 + x) = 2 atanh(s) with s = x / (2 + x) <= 1/3, whose series is cut where terms fall below f32.
- *  */
+/** `log1pUnit(x)`: log(1 + x) for x in [0, 1], precise for small x; WGSL's log is good to 5e-7 near
+ *  1. log(1 + x) = 2 atanh(s), s = x / (2 + x) <= 1/3. The series ends where terms are below f32's
+ *  precision. */
 export const log1pUnit = wgsl`
   fn log1pUnit(x: f32) -> f32 {
     let s = x / (2.0 + x);
@@ -53,9 +53,11 @@ export const log1pUnit = wgsl`
   }
 `
 
-/** `preciseLog(x)`: log(x) to about a unit of its last digit for normal x > 0; WGSL's own is only good to 5e-7 near 1, and some are
- *  off by several units elsewhere. x = 2^e m with m in [0.71, 1.42], and log(m) = 2 atanh(s) with s = (m - 1) / (m + 1),
- *  |s| < 0.172, whose series is cut where terms fall below f32. ln 2 comes in two parts, of which the first is exact times e. */
+/** `preciseLog(x)`: log(x) to about one unit in the last place, for normal x > 0. WGSL's log is
+ *  good to 5e-7 near 1, and on some devices several units off elsewhere.
+ *  x = 2^e m, m in [0.71, 1.42]; log(m) = 2 atanh(s), s = (m - 1) / (m + 1), |s| < 0.172. The
+ *  series ends where terms are below f32's precision. ln 2 is the sum of two numbers; e times the
+ *  first is exact. */
 export const preciseLog = wgsl`
   fn preciseLog(x: f32) -> f32 {
     let bits = bitcast<u32>(x);
@@ -69,8 +71,8 @@ export const preciseLog = wgsl`
   }
 `
 
-/** `isSubnormal(x)`: whether 0 < |x| < 2^-126. `enlarged(x)`: 2^64 x of such a number or a larger
- *  one. WGSL lets arithmetic take subnormal numbers for 0, hence by their bits, which stay. */
+/** `isSubnormal(x)`: whether 0 < |x| < 2^-126. `enlarged(x)`: 2^64 x. WGSL allows arithmetic to
+ *  take subnormal numbers for 0, so both read their bits. */
 export const enlarged = wgsl`
   fn isSubnormal(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) - 1u < 0x007fffffu; }
   fn enlarged(x: f32) -> f32 {

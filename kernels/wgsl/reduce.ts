@@ -1,13 +1,13 @@
-// Sums in ordered stages. A thread adds at most 128 numbers, those at its own distance from each other, so
-// that neighbours read neighbours; what is left is added the same way. The order never changes, and error
-// grows as in a pairwise sum.
+// Sums in stages, in a fixed order. A thread adds at most 128 numbers at equal distances, so that
+// neighbouring threads read neighbouring numbers; the next stage adds the partial sums in the same
+// way. The error grows as in a pairwise sum.
 
 import { type Run, type Shape, type Tensor, elementwise, flatIndex, kernel, show, sizeOf } from '../op.ts'
 import { scaled } from './affine.ts'
 import { type Axes, axesOf, linesOf, neighbours, reducedShape } from './axes.ts'
 import { broadcastStrides, collapse } from './strided.ts'
 
-const STAGE = 128 // numbers that one thread may add in a row
+const STAGE = 128 // numbers that one thread adds at most
 
 const sumKernel = kernel`
   struct Params { count: u32, width: u32, length: u32, scale: f32 }
@@ -26,8 +26,8 @@ const sumKernel = kernel`
   }
 `
 
-/** What a reduction reduces and leaves: `over`, the axes counted from the front; `kept`, the shape with these
- *  of size 1; `count`, how many elements make one. Throws ShapeError. */
+/** `over`: the reduced axes, counted from the front; `kept`: the shape with these of size 1;
+ *  `count`: elements reduced into one. Throws ShapeError. */
 export function reduction(name: string, shape: Shape, axes: Axes) {
   const over = axesOf(name, shape, axes)
   const kept = reducedShape(shape, over, true)
@@ -35,8 +35,8 @@ export function reduction(name: string, shape: Shape, axes: Axes) {
   return { over, kept, count: sizeOf(over.map((axis) => shape[axis] ?? 1)) }
 }
 
-/** The sum of x over `axes` (ascending, counted from the front) times `scale`; reduced axes stay, with size
- *  1. */
+/** The sum of x over `axes` (ascending, counted from the front) times `scale`. Reduced axes stay,
+ *  with size 1. */
 export function sumAxes(run: Run, x: Tensor, axes: readonly number[], scale = 1): Tensor {
   const shape = reducedShape(x.shape, axes, true)
   const ranges = neighbours(x.shape, axes)
@@ -50,7 +50,7 @@ export function sumAxes(run: Run, x: Tensor, axes: readonly number[], scale = 1)
   return run.view(part, shape)
 }
 
-/** [A, R, B] -> [A, B]. Each stage sums the R rows of width B into S rows, row r into row r mod S. */
+/** [A, R, B] -> [A, B]. A stage adds R rows of width B into S rows, row r into row r mod S. */
 function sumLines(run: Run, x: Tensor, [A, R, B]: readonly [number, number, number], scale: number): Tensor {
   const stages = Math.max(1, Math.ceil(Math.log(R) / Math.log(STAGE)))
   const each = Math.ceil(R ** (1 / stages))

@@ -1,13 +1,16 @@
-// Eight rows per workgroup for what ends with one pass over each row of an array laid out [features, rows]: neighbouring threads
-// read neighbouring rows, and enough threads are at work even for few rows.
+// One pass over each row of an array laid out [features, rows], eight rows per workgroup.
+// Neighbouring threads read neighbouring rows, and even few rows occupy enough threads.
 
 import { folded, wgsl } from '../op.ts'
 
-/** WGSL of a workgroup of 64 threads that finishes eight rows of arrays laid out [features, rows]: each row has eight threads,
- *  `rowOf(group, groups, thread)`, which take every eighth feature from `sliceOf(thread)` on and add up by `rowSum`, together. */
+/** For workgroups of 64 threads, eight per row. `rowOf(group, groups, thread)` is the thread's row.
+ *  It takes every eighth feature from `sliceOf(thread)` on. `rowSum(thread, value)` adds up the
+ *  eight threads' values; the whole workgroup must call it together. */
 export const rowwise = wgsl`
   var<workgroup> slices: array<f32, 64>;
-  fn rowOf(group: vec3u, groups: vec3u, thread: u32) -> u32 { return (group.y * groups.x + group.x) * 8u + thread % 8u; }
+  fn rowOf(group: vec3u, groups: vec3u, thread: u32) -> u32 {
+    return (group.y * groups.x + group.x) * 8u + thread % 8u;
+  }
   fn sliceOf(thread: u32) -> u32 { return thread / 8u; }
   fn rowSum(thread: u32, own: f32) -> f32 {
     slices[thread] = own;

@@ -1,5 +1,5 @@
-// Reading an array in another order: what is made has sizes, and what is read has a stride for each of them
-// (0 repeats it). Broadcasting, transposing, slicing and spreading a sum's gradient are all this.
+// Reads an array in another order: the output has sizes, and the input a stride for each of them (0
+// repeats it). Broadcasting, transposing, slicing and spreading a sum's gradient all do this.
 
 import {
   type Run,
@@ -13,10 +13,10 @@ import {
   wgsl,
 } from '../op.ts'
 
-/** `place(i, sizes, strides)`: where element i, of a row-major array whose last three sizes are given, lies
- *  in memory. */
-export const place = wgsl`
-  fn place(i: u32, sizes: vec3u, strides: vec4u) -> u32 {
+/** `offsetOf(i, sizes, strides)`: the offset in memory of element i of a row-major array, from its
+ *  last three sizes and its four strides. */
+export const offsetOf = wgsl`
+  fn offsetOf(i: u32, sizes: vec3u, strides: vec4u) -> u32 {
     let z = i / sizes.z;
     let y = z / sizes.y;
     return dot(strides, vec4u(y / sizes.x, y % sizes.x, z % sizes.y, i % sizes.z));
@@ -25,8 +25,9 @@ export const place = wgsl`
 
 type Four = readonly [number, number, number, number]
 
-/** Sizes and the strides of two operands brought to four axes, by merging those that both walk as one and
- *  dropping those of size 1. Throws ShapeError, beginning with `what`, when more than four remain. */
+/** Sizes and the strides of two operands in four axes: axes that both walk as one are merged, and
+ *  those of size 1 dropped. Throws ShapeError, beginning with `what`, when more than four
+ *  remain. */
 export function collapse(what: string, sizes: Shape, a: Shape, b: Shape = a) {
   const axes: { size: number; a: number; b: number }[] = []
   for (const [i, size] of sizes.entries()) {
@@ -48,7 +49,7 @@ export function collapse(what: string, sizes: Shape, a: Shape, b: Shape = a) {
 /** The strides of a row-major array, in elements. */
 export const stridesOf = (shape: Shape): number[] => shape.map((_, i) => sizeOf(shape.slice(i + 1)))
 
-/** The strides with which an array of `shape` is read as the larger `into`: 0 along what it repeats. */
+/** The strides that read an array of `shape` as the larger `into`: 0 along axes that repeat it. */
 export function broadcastStrides(shape: Shape, into: Shape): number[] {
   const strides = stridesOf(shape)
   const missing = into.length - shape.length
@@ -64,29 +65,31 @@ const stridedKernel = kernel`
   @group(0) @binding(1) var<storage, read_write> out: array<f32>;
   @group(0) @binding(2) var<uniform>             p:   Params;
   ${flatIndex}
-  ${place}
+  ${offsetOf}
   @compute @workgroup_size(64)
   fn readStrided(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
     let i = flat(id, groups);
     if (i >= p.count) { return; }
-    let source = p.offset + place(i, vec3u(p.n1, p.n2, p.n3), vec4u(p.s0, p.s1, p.s2, p.s3));
+    let source = p.offset + offsetOf(i, vec3u(p.n1, p.n2, p.n3), vec4u(p.s0, p.s1, p.s2, p.s3));
     out[i] = p.scale * x[source];
   }
 `
 
-export interface Reading {
+/** How `readStrided` walks its input. */
+export interface StridedRead {
   readonly strides: Shape
   /** The first element read. */
   readonly offset?: number
   readonly scale?: number
 }
 
-/** A tensor of `shape` read out of x at these strides. Throws ShapeError when they alternate too often. */
+/** Reads a tensor of `shape` out of x. Throws ShapeError where the strides need more than four
+ *  axes. */
 export function readStrided(
   run: Run,
   x: Tensor,
   shape: Shape,
-  { strides, offset = 0, scale = 1 }: Reading,
+  { strides, offset = 0, scale = 1 }: StridedRead,
 ): Tensor {
   const count = sizeOf(shape)
   const { sizes, a } = collapse('the axes', shape, strides)
@@ -101,6 +104,6 @@ export function readStrided(
   return out
 }
 
-/** Repeats x, whose axes are 1 or those of `shape`, to fill `shape`, times `scale`. */
+/** Repeats x to fill `shape`, times `scale`. Each axis of x has size 1 or that of `shape`. */
 export const spread = (run: Run, x: Tensor, shape: Shape, scale = 1): Tensor =>
   readStrided(run, x, shape, { strides: broadcastStrides(x.shape, shape), scale })

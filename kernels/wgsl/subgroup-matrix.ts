@@ -1,36 +1,39 @@
-// Products of 16 x 16 matrices that a subgroup of 32 threads computes together: tensor cores, where the device has them.
-// Factors are f16 and sums f32. A kernel that is built around `Matrices` runs on such a device, and in tests on any
-// other that has f16: there the same text is compiled around an emulation in plain WGSL, of the same results up to the
-// order of sums, which lets its indices, masks and epilogue be verified.
+// Products of 16 x 16 matrices that a subgroup of 32 threads computes together: tensor cores, where
+// the device has them. Factors are f16, sums f32. A kernel built around `Matrices` runs on such a
+// device. Tests run it on any other device with f16: there the same text is compiled around an
+// emulation in plain WGSL, which verifies its indices, masks and epilogue. Results are equal up to
+// the order of sums.
 //
-// Such a kernel declares the memory that its factors are loaded from,
+// Such a kernel declares the memory that factors are loaded from,
 //   var<workgroup> staged: array<vec4<f16>, SIZE>;
-// and has workgroups of a multiple of 128 threads, of which each 32 in a row are a team.
+// and has workgroups of a multiple of 128 threads. Each 32 consecutive threads are a subgroup.
 
 import { type Kernel, type Run, type Wgsl, wgsl } from '../op.ts'
 
-/** WGSL of one way to multiply. Control flow around these functions, and their arguments, must be the same for a whole team. */
+/** WGSL of one way to multiply. The control flow around these functions, and their arguments, must
+ *  be the same for a whole subgroup. */
 export interface Matrices {
   /** Opens the source. */
   readonly head: Wgsl
-  /** Parameters of the entry point: `thread`, the thread's number in its workgroup, and what else is needed. */
+  /** Parameters of the entry point, `thread`, its number in the workgroup, among them. */
   readonly thread: Wgsl
-  /** Opens the entry point's body; then `team` is the number of this thread's team. */
+  /** Opens the entry point's body, in which `subgroup` is the number of this thread's subgroup. */
   readonly begin: Wgsl
-  /** The types Left, Right and Sums (zeros when made, `Sums()`), and, counting `at` and `stride` in vec4s:
+  /** The types Left, Right and Sums (`Sums()` are zeros), and, with `at` and `stride` in vec4s:
    *  `leftByRows(at, stride) -> Left`: element (m, k) is staged[at + m * stride + k / 4][k % 4];
    *  `leftByColumns(at, stride) -> Left`: element (m, k) is staged[at + k * stride + m / 4][m % 4];
    *  `rightByRows(at, stride) -> Right`: element (k, n) is staged[at + k * stride + n / 4][n % 4];
-   *  `rightByColumns(at, stride) -> Right`: element (k, n) is staged[at + n * stride + k / 4][k % 4];
-   *  `multiplyAdd(left, right, sums) -> Sums`, to be called before what was loaded is overwritten;
-   *  `scaled(sums, factor) -> Sums`, each sum times a number.
-   *  Strides are even numbers, which Vulkan wants: rows begin at multiples of 16 bytes. */
+   *  `rightByColumns(at, stride) -> Right`: element (k, n) is staged[at + n * stride + k / 4][k %
+   *  4]; `multiplyAdd(left, right, sums) -> Sums`, to be called before what was loaded is
+   *  overwritten; `scaled(sums, factor) -> Sums`, each sum times a number.
+   *  Strides are even, because Vulkan requires rows to begin at multiples of 16 bytes. */
   readonly factors: Wgsl
-  /** `spill(at, sums, stride)` stores sum (m, n) at spilled[at + m * stride + n], from where any thread can take it after
-   *  a barrier. The kernel declares `var<workgroup> spilled: array<f32, SIZE>`. Strides are multiples of 4. */
+  /** `spill(at, sums, stride)` stores sum (m, n) at spilled[at + m * stride + n]; after a barrier
+   *  any thread can read it. The kernel declares `var<workgroup> spilled: array<f32, SIZE>`.
+   *  Strides are multiples of 4. */
   readonly spill: Wgsl
-  /** `store(at, sums, stride)` stores sum (m, n) at y[at + m * stride + n / 4][n % 4], counting vec4s. The kernel declares
-   *  `var<storage, read_write> y: array<vec4f>`. */
+  /** `store(at, sums, stride)` stores sum (m, n) at y[at + m * stride + n / 4][n % 4]. The kernel
+   *  declares `var<storage, read_write> y: array<vec4f>`. */
   readonly store: Wgsl
 }
 
@@ -40,7 +43,7 @@ const onTensorCores: Matrices = {
     enable subgroups;
     enable chromium_experimental_subgroup_matrix;
   `,
-  thread: wgsl`@builtin(local_invocation_index) thread: u32, @builtin(subgroup_id) team: u32`,
+  thread: wgsl`@builtin(local_invocation_index) thread: u32, @builtin(subgroup_id) subgroup: u32`,
   begin: wgsl``,
   factors: wgsl`
     alias Left = subgroup_matrix_left<f16, 16, 16>;
@@ -63,63 +66,65 @@ const onTensorCores: Matrices = {
   `,
 }
 
-// A thread holds half a row of the sums; a factor is only where it lies, and is read when it is multiplied.
+// A thread holds half a row of the sums. A factor is an address, read when it is multiplied.
 const emulation: Matrices = {
   head: wgsl`enable f16;`,
   thread: wgsl`@builtin(local_invocation_index) thread: u32`,
   begin: wgsl`
-    let team = thread / 32u;
-    teamRow = thread % 32u / 2u;
-    teamColumn = thread % 2u * 8u;
+    let subgroup = thread / 32u;
+    sumRow = thread % 32u / 2u;
+    sumColumn = thread % 2u * 8u;
   `,
   factors: wgsl`
-    var<private> teamRow: u32 = 0u;
-    var<private> teamColumn: u32 = 0u;
-    struct Left { at: u32, row: u32, column: u32 } // where it begins, and from a row, or column, to the next, in f16s
+    var<private> sumRow: u32 = 0u;
+    var<private> sumColumn: u32 = 0u;
+    struct Left { at: u32, row: u32, column: u32 } // its start and the strides of rows and columns, in f16s
     struct Right { at: u32, row: u32, column: u32 }
-    struct Sums { held: array<f32, 8> }
+    struct Sums { own: array<f32, 8> }
     fn leftByRows(at: u32, stride: u32) -> Left { return Left(at * 4u, stride * 4u, 1u); }
     fn leftByColumns(at: u32, stride: u32) -> Left { return Left(at * 4u, 1u, stride * 4u); }
     fn rightByRows(at: u32, stride: u32) -> Right { return Right(at * 4u, stride * 4u, 1u); }
     fn rightByColumns(at: u32, stride: u32) -> Right { return Right(at * 4u, 1u, stride * 4u); }
-    fn half(at: u32) -> f32 { return f32(staged[at / 4u][at % 4u]); }
+    fn f16At(at: u32) -> f32 { return f32(staged[at / 4u][at % 4u]); }
     fn multiplyAdd(left: Left, right: Right, sums: Sums) -> Sums {
       var next = sums;
       for (var k = 0u; k < 16u; k++) {
-        let value = half(left.at + teamRow * left.row + k * left.column);
+        let value = f16At(left.at + sumRow * left.row + k * left.column);
         for (var i = 0u; i < 8u; i++) {
-          next.held[i] = fma(value, half(right.at + k * right.row + (teamColumn + i) * right.column), next.held[i]);
+          next.own[i] = fma(value, f16At(right.at + k * right.row + (sumColumn + i) * right.column), next.own[i]);
         }
       }
       return next;
     }
     fn scaled(sums: Sums, factor: f32) -> Sums {
       var next = sums;
-      for (var i = 0u; i < 8u; i++) { next.held[i] *= factor; }
+      for (var i = 0u; i < 8u; i++) { next.own[i] *= factor; }
       return next;
     }
   `,
   spill: wgsl`
     fn spill(at: u32, sums: Sums, stride: u32) {
-      for (var i = 0u; i < 8u; i++) { spilled[at + teamRow * stride + teamColumn + i] = sums.held[i]; }
+      for (var i = 0u; i < 8u; i++) { spilled[at + sumRow * stride + sumColumn + i] = sums.own[i]; }
     }
   `,
   store: wgsl`
     fn store(at: u32, sums: Sums, stride: u32) {
-      let to = at + teamRow * stride + teamColumn / 4u;
-      y[to] = vec4f(sums.held[0], sums.held[1], sums.held[2], sums.held[3]);
-      y[to + 1u] = vec4f(sums.held[4], sums.held[5], sums.held[6], sums.held[7]);
+      let to = at + sumRow * stride + sumColumn / 4u;
+      y[to] = vec4f(sums.own[0], sums.own[1], sums.own[2], sums.own[3]);
+      y[to + 1u] = vec4f(sums.own[4], sums.own[5], sums.own[6], sums.own[7]);
     }
   `,
 }
 
-/** WGSL for factors in f16x3, after `factors`: f32 v is high + low / 2048 with two f16s, and of the product of two such
- *  numbers all but the lows' is summed, so that about 22 bits of f32's 24 count (Ootomo & Yokota 2022, section 4,
- *  https://arxiv.org/abs/2203.03341; scaling the low part keeps it clear of f16's subnormal numbers). f16's range remains:
- *  numbers beyond 65,504 become infinite, and of those below 2^-14 what counts less than 2^-36 is lost.
- *  `high(v) -> vec4<f16>`, `low(v) -> vec4<f16>`, `multiplyAddSplit(leftHigh, leftLow, rightHigh, rightLow, sums)`. */
+/** WGSL for factors in f16x3, after `factors`: v = high + low / 2048 with two f16s. Of the product
+ *  of two such numbers all but low times low is summed, which keeps about 22 of f32's 24 bits
+ *  (Ootomo & Yokota 2022, section 4, https://arxiv.org/abs/2203.03341). Scaling the low part avoids
+ *  f16's subnormal numbers. f16's range remains: numbers beyond 65,504 become infinite, and bits of
+ *  small numbers below 2^-36 are lost. `high(v) -> vec4<f16>`, `low(v) -> vec4<f16>`,
+ *  `multiplyAddSplit(leftHigh, leftLow, rightHigh, rightLow, sums)`. */
 export const split = wgsl`
-  // Rounded by hand, to 11 bits or multiples of 2^-24: some compilers take f32(f16(v)) for v, and low would be nothing.
+  // Rounds to 11 bits or multiples of 2^-24. Some compilers take f32(f16(v)) for v, which would
+  // make low 0.
   fn rounded(v: vec4f) -> vec4f {
     let normal = bitcast<vec4f>((bitcast<vec4u>(v) + 0x1000u) & vec4u(0xffffe000u));
     return select(normal, round(v * 0x1p24f) * 0x1p-24f, abs(v) < vec4f(0x1p-14f));
@@ -127,17 +132,19 @@ export const split = wgsl`
   fn high(v: vec4f) -> vec4<f16> { return vec4<f16>(rounded(v)); }
   fn low(v: vec4f) -> vec4<f16> { return vec4<f16>((v - rounded(v)) * 2048.0); }
   fn multiplyAddSplit(leftHigh: Left, leftLow: Left, rightHigh: Right, rightLow: Right, sums: Sums) -> Sums {
-    // Scaling by powers of two is exact, and cheaper than sums of their own for the small products.
+    // Scaling by powers of two is exact, and faster than separate sums for the small products.
     let small = multiplyAdd(leftLow, rightHigh, multiplyAdd(leftHigh, rightLow, scaled(sums, 2048.0)));
     return multiplyAdd(leftHigh, rightHigh, scaled(small, 1.0 / 2048.0));
   }
 `
 
-/** The kernel that `make` builds around the machine's subgroup matrices; call it only where `useMatrices` says so. */
+/** The kernel that `make` builds around the machine's subgroup matrices. Call it only where
+ *  `useMatrices`. */
 export function onMatrices(make: (by: Matrices) => Kernel): (run: Run) => Kernel {
   const [real, emulated] = [make(onTensorCores), make(emulation)]
   return (run) => (run.emulated ? emulated : real)
 }
 
-/** Whether products should be made of subgroup matrices: there are some, and the precision allows it. */
+/** Whether products use subgroup matrices: the device has them and the precision allows f16
+ *  factors. */
 export const useMatrices = (run: Run): boolean => run.matrices && run.precision !== 'f32'

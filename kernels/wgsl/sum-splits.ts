@@ -1,5 +1,5 @@
-// The end of a sum that was split over workgroups: partial results are added in a fixed order, so that two runs give the
-// same bits.
+// Split-K's second half: adds the partial sums of several workgroups in a fixed order, so that two
+// runs give the same bits.
 
 import { type Run, type Shape, type Tensor, dim, elementwise, flatIndex, kernel, sizeOf } from '../op.ts'
 
@@ -19,7 +19,7 @@ const sumKernel = kernel`
   }
 `
 
-/** The sum of partial results [splits, ...out] -> out; the partial result itself where there is one. */
+/** The sum of partial sums [splits, ...out] -> out; a view of it where there is only one. */
 export function sumSplits(run: Run, partial: Tensor, out: Shape): Tensor {
   const splits = dim(partial.shape, 0)
   if (splits === 1) return run.view(partial, out)

@@ -1,6 +1,7 @@
-// Threefry-2x32, 20 rounds (Salmon et al. 2011, https://doi.org/10.1145/2063384.2063405): a counter-based generator
-// made of add, rotate and xor alone, so that WGSL and TypeScript give the same bits. Draw n of a stream is a pure
-// function of (key, n): nothing is consumed in order, so resuming, reordering or resizing a batch changes no other draw.
+// Threefry-2x32, 20 rounds (Salmon et al. 2011, https://doi.org/10.1145/2063384.2063405): a
+// counter-based random generator of add, rotate and xor alone, so WGSL and TypeScript give the same
+// bits. Draw n of a stream is a pure function of (key, n). Nothing is consumed in order, so
+// resuming, reordering or resizing a batch changes no other draw.
 
 import { type Scalar, derive, wgsl } from '../op.ts'
 
@@ -25,7 +26,8 @@ export const threefry = wgsl`
 
 const R = [13, 15, 26, 6, 17, 29, 16, 24] as const
 
-/** The same 64 bits as the WGSL `threefry`: two u32 for a key and a counter of two u32 each. */
+/** The 64 bits, as two u32, that WGSL's `threefry` gives for a key and a counter of two u32
+ *  each. */
 export function threefry2x32(
   key: readonly [number, number],
   counter: readonly [number, number],
@@ -49,12 +51,12 @@ export function threefry2x32(
   return [x >>> 0, y >>> 0]
 }
 
-/** The key of a step's draws, two words: a pure function of (seed, stream, step, of), where `stream` keeps apart the uses of a
- *  seed, and `of` the views of a step. */
+/** The key of a step's draws, two u32: a pure function of (seed, stream, step, of). `stream`
+ *  separates the uses of a seed, `of` the views of a step. */
 export function streamKey(seed: number, stream: number, step: Scalar, of = 0): [key0: Scalar, key1: Scalar] {
   const word = (i: 0 | 1) => derive(step, (t) => threefry2x32([seed, stream], [t, of])[i])
   return [word(0), word(1)]
 }
 
-/** A float in [0, 1) from 32 random bits, as the WGSL `uniform01`. */
+/** A float in [0, 1) from 32 random bits, as WGSL's `uniform01`. */
 export const uniform01 = (bits: number) => (bits >>> 8) * 2 ** -24

@@ -1,5 +1,5 @@
-// Kernels that take one number or four at a time. A load of four costs half as much per number, on a GPU and on a CPU
-// adapter alike.
+// Kernels that load one number or four at a time. A load of four costs half as much per number, on
+// GPUs and on software adapters.
 
 import { type Kernel, type Wgsl, wgsl } from '../op.ts'
 
@@ -15,10 +15,11 @@ export const fours = wgsl`
   alias B = vec4<bool>;
 `
 
-/** How many numbers go together where `count` of them lie in a row: 4 or 1. */
+/** Numbers loaded at a time where `count` lie in a row: 4 or 1. */
 export const widthOf = (count: number) => (count % 4 === 0 ? 4 : 1)
 
-/** The kernel that `make` writes in terms of F, the numbers that go together, U, as many u32, and B, as many bools, for rows of `count`. */
+/** The kernel that `make` builds for rows of `count` numbers. It is written in terms of F, the
+ *  numbers loaded at a time, and of U and B, as many u32 and bool. */
 export function byWidth(make: (types: Wgsl) => Kernel): (count: number) => Kernel {
   const [narrow, wide] = [make(one), make(fours)]
   return (count) => (widthOf(count) === 4 ? wide : narrow)

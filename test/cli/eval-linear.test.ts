@@ -12,7 +12,7 @@ import type { Gpu } from '../../engine/gpu.ts'
 import { configOf } from '../../cli/config.ts'
 import { ofAll, type KnnProbe } from '../../cli/knn.ts'
 import { checkRoom } from '../../cli/room.ts'
-import { picture } from '../fixtures/pictures.ts'
+import { picture } from '../fixtures/images.ts'
 import { refuses } from '../fixtures/refusal.ts'
 
 const test = suite<{ dir: string; run: string }>('kindred eval linear')

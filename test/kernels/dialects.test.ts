@@ -25,6 +25,28 @@ for (const precision of ['f32', 'f16', 'f16x3'] as const)
           tensor,
         )
 
+/** What the caller of a kernel must know of it: its Params and its bindings, element types
+ *  aside. */
+function interfaceOf(source: string): { entry: string; members: string } {
+  const code = source.replaceAll(/\/\/.*|\/\*[^]*?\*\//g, '')
+  const [, entry = ''] = /@compute[^{]*?\bfn\s+(\w+)/.exec(code) ?? []
+  const [, params = ''] = /\bstruct\s+Params\s*\{([^}]*)\}/.exec(code) ?? []
+  const bindings = [...code.matchAll(/@binding\((\d+)\)\s*(var<[^>]*>)\s*(\w+)/g)]
+  const words = [params, ...bindings.map(([, number, kind, variable]) => `${number} ${kind} ${variable}`)]
+  return { entry, members: words.join('; ').replaceAll(/\s+/g, ' ') }
+}
+
+/** Entry points that kernels of different interfaces have in common. */
+function sharedNames(programs: Iterable<string>): string[] {
+  const known = new Map<string, string>()
+  const shared = new Set<string>()
+  for (const { entry, members } of [...programs].map(interfaceOf)) {
+    if ((known.get(entry) ?? members) !== members) shared.add(entry)
+    known.set(entry, members)
+  }
+  return [...shared]
+}
+
 /** Sizes of workgroup arrays that are no number and no name, and hang on an `override`. naga ends
  *  the process over these. */
 function unnamedSizes(source: string): string[] {
@@ -42,9 +64,9 @@ test('every kernel is looked at', () => {
   for (const known of [
     'own',
     'add',
-    'gemm',
-    'convolve',
-    'convWeightGradient',
+    'gemmTiled',
+    'convForwardGeneric',
+    'convWeightGradientSoftware',
     'ntxentWeightedSum',
     'adam',
     'colour',
@@ -64,6 +86,21 @@ test('the search for such arrays finds them', () => {
     assert.is(unnamedSizes(declare(type)).length, 1, type)
   for (const type of ['array<f32, n>', 'array<vec4<f16>, 2u * m>', 'array<u32, 64>', 'atomic<u32>'])
     assert.equal(unnamedSizes(declare(type)), [], type)
+})
+
+test('an entry point belongs to one kernel, whose texts differ by device, precision and width alone', () => {
+  assert.equal(sharedNames(sources), [])
+})
+
+test('the search for shared entry points finds them', () => {
+  const declare = (entry: string, params: string, bindings: string) =>
+    `struct Params { ${params} } ${bindings} @compute @workgroup_size(64) fn ${entry}() {}`
+  const x = (element: string) => `@group(0) @binding(0) var<storage, read> x: array<${element}>;`
+  const one = declare('one', 'n: u32', x('f32'))
+  assert.equal(sharedNames([one, declare('one', 'n: u32', x('vec4f'))]), [])
+  assert.equal(sharedNames([one, declare('two', 'n: u32, m: u32', x('f32'))]), [])
+  assert.equal(sharedNames([one, declare('one', 'n: u32, m: u32', x('f32'))]), ['one'])
+  assert.equal(sharedNames([one, declare('one', 'n: u32', `${x('f32')} ${x('u32')}`)]), ['one'])
 })
 
 test.run()

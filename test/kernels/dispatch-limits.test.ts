@@ -3,7 +3,7 @@
 import * as assert from 'uvu/assert'
 import { conv2d } from '../../kernels/conv/conv2d.ts'
 import { convWeightGradient } from '../../kernels/conv/weight-gradient.ts'
-import { convolve, convolveBack } from '../../kernels/conv/forward.ts'
+import { convForward, convDataGradient } from '../../kernels/conv/forward.ts'
 import { gemm } from '../../kernels/matmul/gemm.ts'
 import { attend } from '../../kernels/loss/infonce-attend.ts'
 import { logSoftmax } from '../../kernels/reduce/log-softmax.ts'
@@ -44,8 +44,8 @@ const calls: Record<string, (run: Run) => unknown> = {
     ] as const)
       for (const kW of [1, 3]) {
         const [x, w, y] = [tensor([1, 1, W + 2, C]), tensor([1, kW, C, K]), tensor([1, 1, W + 3 - kW, K])]
-        convolve(run, x, w, y.shape, steps)
-        convolveBack(run, y, w, x.shape, steps)
+        convForward(run, x, w, y.shape, steps)
+        convDataGradient(run, y, w, x.shape, steps)
         convWeightGradient(run, x, y, w.shape, steps)
       }
   },

@@ -3,7 +3,7 @@ import { batchNorm } from '../../../kernels/norm/batch-norm.ts'
 import { batchStats } from '../../../kernels/norm/batch-stats.ts'
 import { convNorm } from '../../../kernels/conv/conv-norm.ts'
 import { conv2d } from '../../../kernels/conv/conv2d.ts'
-import { convolve, convolveMoments } from '../../../kernels/conv/forward.ts'
+import { convForward, convForwardMoments } from '../../../kernels/conv/forward.ts'
 import type { Shape, Tensor } from '../../../kernels/op.ts'
 import { tilesFor } from '../../../kernels/tiles/plan.ts'
 import { Gpu } from '../../../engine/gpu.ts'
@@ -54,7 +54,8 @@ function convolution(layer: Layer) {
     })
 }
 
-// Below, at and above the 32 rows of a chunk and the tile of 32 x 32; odd sizes; a matrix product; strides.
+// Below, at and above the 32 rows of a chunk and the tile of 32 x 32; odd sizes; a matrix product;
+// strides.
 const layers: readonly Layer[] = [
   { x: [1, 3, 3, 3], w: [3, 3, 5], padding: 1 },
   { x: [2, 4, 4, 4], w: [3, 3, 32], padding: 1 },
@@ -117,13 +118,14 @@ async function found(gpu: Gpu, engine: Engine, layer: Layer, way: number) {
     random(count(shape), 2).map((v) => Math.fround(v / 64 + 1)),
     shape,
   )
-  const { y, moments } = convolveMoments(run, x, w, outOf(layer), steps)
+  const { y, moments } = convForwardMoments(run, x, w, outOf(layer), steps)
   assert.ok(moments, 'moments')
   const stats = batchStats(run, y, null, { eps: 1e-5, momentum: 0.1, splits: 1 }, moments)
   return { run, x, w, steps, stats: await read(gpu, stats), y: await gpu.read(y) }
 }
 
-// Every text of every engine, but as few pipelines as that takes: emulated matrices take long to compile.
+// Every text of every engine, but as few pipelines as that takes: emulated matrices take long to
+// compile.
 for (const [name, ways] of [
   ['f32', [0, 1, 2, 3, 4]],
   ['f16 in registers', [3, 4]],
@@ -141,7 +143,7 @@ for (const [name, ways] of [
         assert.equal([y, stats], first, `tile ${way}`)
         close(stats, statistics([...y], layer.w[2]), 1e-5, `statistics of ${JSON.stringify(layer)}`)
         if (way !== ways.at(-1)) continue
-        const alone = await gpu.read(convolve(run, x, w, outOf(layer), steps))
+        const alone = await gpu.read(convForward(run, x, w, outOf(layer), steps))
         assert.equal(y, alone, 'y as a convolution alone gives it')
       }
     }

@@ -1,10 +1,11 @@
-// Convolutions and their gradients as GPUs compute them, run on whatever there is, in every precision.
+// Convolutions and their gradients as GPUs compute them, run on whatever there is, in every
+// precision.
 
 import { convWeightGradient } from '../../../kernels/conv/weight-gradient.ts'
 import { conv2d } from '../../../kernels/conv/conv2d.ts'
 import { linear } from '../../../kernels/matmul/linear.ts'
 import { slice } from '../../../kernels/shape/slice.ts'
-import { convolve, convolveBack } from '../../../kernels/conv/forward.ts'
+import { convForward, convDataGradient } from '../../../kernels/conv/forward.ts'
 import { Gpu } from '../../../engine/gpu.ts'
 import * as assert from 'uvu/assert'
 import { close, random } from '../../fixtures/check.ts'
@@ -63,8 +64,8 @@ async function check(gpu: Gpu, engine: Engine, layer: Layer) {
   const shape = [layer.w[0], layer.w[1], layer.x[3], layer.w[2]]
   const [x, w, dy] = [gpu.tensor(values.x, layer.x), gpu.tensor(values.w, shape), gpu.tensor(values.dy, out)]
   const results = {
-    y: () => convolve(run, x, w, out, steps),
-    dx: () => convolveBack(run, dy, w, layer.x, steps),
+    y: () => convForward(run, x, w, out, steps),
+    dx: () => convDataGradient(run, dy, w, layer.x, steps),
     dw: () => convWeightGradient(run, x, dy, shape, steps),
   }
   for (const what of of)

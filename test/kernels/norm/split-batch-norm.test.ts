@@ -37,7 +37,8 @@ function reference(shape: readonly [number, number, number], splits: number) {
   }
 }
 
-// Channels one by one and by four, rows of a split below, at and above a chunk of 64, more chunks than one.
+// Channels one by one and by four, rows of a split below, at and above a chunk of 64, more chunks
+// than one.
 for (const [shape, splits] of [
   [[4, 1, 3], 2],
   [[6, 5, 4], 3],

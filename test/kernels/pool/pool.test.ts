@@ -24,7 +24,8 @@ type Range = readonly [start: number, end: number]
 const mean = (values: number[]) => values.reduce((a, b) => a + b, 0) / values.length
 const max = (values: number[]) => Math.max(...values)
 
-/** Reduces every window rows x columns of every image and channel; `outside` stands for a padding pixel. */
+/** Reduces every window rows x columns of every image and channel; `outside` stands for a padding
+ *  pixel. */
 const pooled =
   ([N, H, W, C]: Image, rows: Range[], columns: Range[], reduce: (v: number[]) => number, outside = NaN) =>
   (x: number[]) => {

@@ -3,7 +3,7 @@
 
 import * as assert from 'uvu/assert'
 import { create } from 'webgpu'
-import { type Kernel, type Op, type Run, type Tensor, type Tensors, sizeOf } from '../../../kernels/op.ts'
+import { type Kernel, type Op, type Run, type Tensor, type TensorList, sizeOf } from '../../../kernels/op.ts'
 import { infoNceOp } from '../../../kernels/loss/infonce.ts'
 import { nceMapsOp } from '../../../kernels/loss/nce-maps.ts'
 import { ntXentOp } from '../../../kernels/loss/ntxent.ts'
@@ -98,7 +98,7 @@ for (const [name, machines] of [
     )
 
 /** The kernels of an op, forward and backward, on a machine with other traits. */
-function kernelsOf<In extends Tensors, Out extends Tensors, A>(
+function kernelsOf<In extends TensorList, Out extends TensorList, A>(
   gpu: Gpu,
   traits: Partial<Run>,
   op: Op<In, Out, A>,

@@ -1,4 +1,5 @@
-// Every kernel of GPUs compiled by Dawn's null backend, which computes nothing, and knows subgroup matrices.
+// Every kernel of GPUs compiled by Dawn's null backend, which computes nothing, and knows subgroup
+// matrices.
 
 import * as assert from 'uvu/assert'
 import { type Kernel, type Run, sizeOf } from '../../../kernels/op.ts'

@@ -1,11 +1,12 @@
-// Matrix products and convolutions have two ways to share numbers between threads (kernels/wgsl/broadcast-load.ts), batch norm has two
-// to merge sums. A machine takes one; here both are run on it.
+// Matrix products and convolutions have two ways to share numbers between threads
+// (kernels/wgsl/broadcast-load.ts), batch norm has two to merge sums. A machine takes one; here
+// both are run on it.
 
 import * as assert from 'uvu/assert'
 import { batchNormBackward } from '../../../kernels/norm/batch-norm-backward.ts'
 import { batchStats } from '../../../kernels/norm/batch-stats.ts'
 import { convWeightGradient } from '../../../kernels/conv/weight-gradient.ts'
-import { convolve, convolveBack } from '../../../kernels/conv/forward.ts'
+import { convForward, convDataGradient } from '../../../kernels/conv/forward.ts'
 import { gemm } from '../../../kernels/matmul/gemm.ts'
 import { type Run, type Shape, type Tensor, sizeOf } from '../../../kernels/op.ts'
 import type { Gpu } from '../../../engine/gpu.ts'
@@ -15,7 +16,8 @@ import { runWith } from '../../fixtures/run-with.ts'
 
 const test = gpuSuite('lanes')
 
-/** The machine's `run`, telling kernels that it is a CPU adapter without subgroups, or with subgroups of eight. */
+/** The machine's `run`, telling kernels that it is a CPU adapter without subgroups, or with
+ *  subgroups of eight. */
 const as = (gpu: Gpu, subgroupSize: number) => runWith(gpu, { software: true, subgroupSize })
 
 const filled = (gpu: Gpu, shape: Shape, seed: number) => gpu.tensor(random(sizeOf(shape), seed), shape)
@@ -42,8 +44,8 @@ for (const [x, w, stride, padding] of [
     const side = (i: 1 | 2, k: 0 | 1) => Math.floor((x[i] + 2 * padding - w[k]) / stride) + 1
     const out = [x[0], side(1, 0), side(2, 1), w[3]]
     const [image, weight, dy] = [filled(gpu, x, 1), filled(gpu, w, 2), filled(gpu, out, 3)]
-    await compare(gpu, (run) => convolve(run, image, weight, out, steps), 'y')
-    await compare(gpu, (run) => convolveBack(run, dy, weight, x, steps), 'dx')
+    await compare(gpu, (run) => convForward(run, image, weight, out, steps), 'y')
+    await compare(gpu, (run) => convDataGradient(run, dy, weight, x, steps), 'dx')
     await compare(gpu, (run) => convWeightGradient(run, image, dy, w, steps), 'dw')
   })
 

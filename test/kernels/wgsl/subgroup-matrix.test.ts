@@ -9,7 +9,8 @@ import { runWith } from '../../fixtures/run-with.ts'
 
 const test = gpuSuite('subgroup matrices')
 
-/** Four teams, each with a 16 x 16 product of its own of a [4, 16, 16] and b [4, 16, 16], which lie as given. */
+/** Four subgroups, each with a 16 x 16 product of its own of a [4, 16, 16] and b [4, 16, 16], which
+ *  lie as given. */
 const product = (load: Wgsl) =>
   onMatrices(
     ({ head, thread, begin, factors, spill, store }) => kernel`
@@ -36,8 +37,8 @@ const product = (load: Wgsl) =>
         }
         workgroupBarrier();
         ${load}
-        store(team * 64u, sums, 4u);
-        spill(team * 256u, scaled(sums, 2.0), 16u);
+        store(subgroup * 64u, sums, 4u);
+        spill(subgroup * 256u, scaled(sums, 2.0), 16u);
         workgroupBarrier();
         for (var i = 0u; i < 8u; i++) { more[thread + i * 128u] = spilled[thread + i * 128u]; }
       }
@@ -45,15 +46,15 @@ const product = (load: Wgsl) =>
   )
 
 const rows = product(wgsl`
-  let sums = multiplyAdd(leftByRows(team * 64u, 4u), rightByRows(256u + team * 64u, 4u), Sums());
+  let sums = multiplyAdd(leftByRows(subgroup * 64u, 4u), rightByRows(256u + subgroup * 64u, 4u), Sums());
 `)
 const columns = product(wgsl`
-  let sums = multiplyAdd(leftByColumns(team * 64u, 4u), rightByColumns(256u + team * 64u, 4u), Sums());
+  let sums = multiplyAdd(leftByColumns(subgroup * 64u, 4u), rightByColumns(256u + subgroup * 64u, 4u), Sums());
 `)
 const exact = product(wgsl`
   let sums = multiplyAddSplit(
-    leftByRows(team * 64u, 4u), leftByRows(512u + team * 64u, 4u),
-    rightByRows(256u + team * 64u, 4u), rightByRows(768u + team * 64u, 4u), Sums(),
+    leftByRows(subgroup * 64u, 4u), leftByRows(512u + subgroup * 64u, 4u),
+    rightByRows(256u + subgroup * 64u, 4u), rightByRows(768u + subgroup * 64u, 4u), Sums(),
   );
 `)
 
@@ -62,14 +63,14 @@ function multiply(run: Run, by: typeof rows, a: Tensor, b: Tensor) {
   return run(by(run), { reads: [a, b], makes: [shape, shape], groups: [1] })
 }
 
-const at = (x: readonly number[], team: number, i: number, j: number, transposed: boolean) =>
-  x[team * 256 + (transposed ? j * 16 + i : i * 16 + j)] ?? NaN
+const at = (x: readonly number[], subgroup: number, i: number, j: number, transposed: boolean) =>
+  x[subgroup * 256 + (transposed ? j * 16 + i : i * 16 + j)] ?? NaN
 
 function reference(a: readonly number[], b: readonly number[], transposed: boolean): number[] {
   return Array.from({ length: 1024 }, (_, e) => {
-    const [team, m, n] = [e >> 8, (e >> 4) & 15, e & 15]
+    const [subgroup, m, n] = [e >> 8, (e >> 4) & 15, e & 15]
     let sum = 0
-    for (let k = 0; k < 16; k++) sum += at(a, team, m, k, transposed) * at(b, team, k, n, transposed)
+    for (let k = 0; k < 16; k++) sum += at(a, subgroup, m, k, transposed) * at(b, subgroup, k, n, transposed)
     return sum
   })
 }
@@ -102,7 +103,8 @@ test('f16x3 keeps what f16 has no normal numbers for', async ({ gpu }) => {
   const small = left.map((v) => v * 2 ** -16)
   const [y] = multiply(run, exact, gpu.tensor(small, [1024]), gpu.tensor(right, [1024]))
   const got = await gpu.read(y)
-  // of each of 16 products: 2^-36 of what lies below 2^-14, and 2^-20 of numbers below 2^-16 (f32's roundings with it)
+  // of each of 16 products: 2^-36 of what lies below 2^-14, and 2^-20 of numbers below 2^-16 (f32's
+  // roundings with it)
   close(got, reference(small, right, false), 16 * (2 ** -36 + 2 ** -36), 'y')
 })
 

@@ -1,4 +1,4 @@
-// What a matrix product is of, and its shape.
+// Options and shapes of matrix products.
 
 import type { Shape, Tensor } from '../op.ts'
 
@@ -7,11 +7,13 @@ export interface Gemm {
   readonly transB?: boolean
   /** One number per column, added to every row. */
   readonly bias?: Tensor | null
-  /** True never splits a sum, so that its bits do not depend on how many there are. */
+  /** true: never split the sum, so that the bits of a product do not depend on the number of
+   *  batches. */
   readonly unsplit?: boolean
 }
 
-/** The product's shape and the length of the sums: [M, N], or [batches, M, N] when a and b have three dimensions. */
+/** The product's sizes and shape: [M, N], or [batches, M, N] for a and b of three dimensions. `K`
+ *  and `inner` are the lengths of the sum that b and a ask for. */
 export function productShape(a: Shape, b: Shape, { transA = false, transB = false }: Gemm) {
   const [batches, [M = 0, inner = 0], [K = 0, N = 0]] = [
     a.length === 3 ? (a[0] ?? 0) : 1,

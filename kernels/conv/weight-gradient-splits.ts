@@ -1,0 +1,45 @@
+// How the generic and the software kernel of the weight gradient split their sum: each workgroup
+// sums some image rows of dy, and `sumSplits` adds the partial sums in a fixed order, so that two
+// runs give the same bits.
+
+import { type Run, type Shape, type Tensor, folded, images, sizeOf } from '../op.ts'
+import type { Steps } from './steps.ts'
+import { threadsFor } from '../wgsl/broadcast-load.ts'
+
+const PARTIAL_BYTES = 1 << 25 // of scratch at most; every adapter binds four times as much
+
+/** The splits and the dispatch of a kernel whose threads take `rows` rows and `columns` columns of
+ *  dW, of shape `out` [kH, kW, C, K]. */
+export function splitDispatch(
+  run: Run,
+  x: Tensor,
+  dy: Tensor,
+  out: Shape,
+  { stride, padding }: Steps,
+  { rows, columns }: { readonly rows: number; readonly columns: number },
+) {
+  const [N, H, W, C] = images(x.shape, 'conv2d: x')
+  const [, outH, outW] = images(dy.shape, 'conv2d: dy')
+  const [kH, kW, , K] = images(out, 'conv2d: w')
+  const threads = threadsFor(run)
+  const bands = Math.ceil((kH * kW * C) / rows / threads)
+  const tiles = bands * Math.ceil(K / columns)
+  const lines = linesPerSplit(N * outH, tiles, sizeOf(out), run.software)
+  const splits = Math.ceil((N * outH) / lines)
+  return {
+    splits,
+    threads,
+    params: {
+      ...{ N, H, W, C, outH, outW, K, kH, kW, lines, bands },
+      ...{ strideH: stride[0], strideW: stride[1], padH: padding[0], padW: padding[1] },
+    },
+    groups: [...folded(tiles), splits] as const,
+  }
+}
+
+/** Image rows of one split: few enough to occupy the device, enough that all partial sums fit. */
+function linesPerSplit(lines: number, tiles: number, count: number, software: boolean): number {
+  const enough = Math.ceil((software ? 16 : 512) / tiles)
+  const fitting = Math.max(1, Math.floor(PARTIAL_BYTES / (count * 4)))
+  return Math.max(1, Math.ceil(lines / Math.min(enough, fitting)))
+}

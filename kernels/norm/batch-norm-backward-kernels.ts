@@ -1,0 +1,187 @@
+// The kernels of batch normalisation's backward pass (batch-norm-backward.ts).
+
+import { type Kernel, type Tensor, type Wgsl, kernel, wgsl } from '../op.ts'
+import { acrossParts, extent, relu, rowParams, rows } from './batch-rows.ts'
+import { flaggedF16 } from '../wgsl/f16-storage.ts'
+import { byWidth, fours } from '../wgsl/widths.ts'
+
+/** How a pass gets x^ and the ReLU mask: from x, or from what `normalize` saved instead of x. */
+interface Source {
+  /** The element type of x. */
+  readonly element: Wgsl
+  readonly code: Wgsl
+  /** x^ at element `at`. */
+  readonly normal: Wgsl
+  /** Whether ReLU let that element through. */
+  readonly passes: Wgsl
+}
+
+const recomputed: Source = {
+  element: wgsl`F`,
+  code: relu,
+  normal: wgsl`(x[at] - mean) * scale`,
+  passes: wgsl`passes(fma(normal, slope, shift))`,
+}
+
+const besideResidual: Source = { ...recomputed, passes: wgsl`passes(y[at])` }
+
+const savedF16: Source = {
+  element: wgsl`vec2u`,
+  code: flaggedF16,
+  normal: wgsl`unpackFlagged(x[at])`,
+  passes: wgsl`flagsOf(x[at])`,
+}
+
+/** The kernel that `make` builds for x: f16 as saved, or images of either width. */
+function bySource(make: (types: Wgsl, source: Source) => Kernel, other = recomputed) {
+  const [images, saved] = [byWidth((types) => make(types, other)), make(fours, savedF16)]
+  return (x: Tensor) => (x.dtype === 'f16' ? saved : images(extent(x).C))
+}
+
+export const sumsKernel = bySource(
+  (types, { element, code, normal, passes }) => kernel`
+  struct Params { ${rowParams} }
+  ${types}
+  @group(0) @binding(0) var<storage, read>       dy:    array<F>; // [M, C]
+  @group(0) @binding(1) var<storage, read>       x:     array<${element}>; // [M, C]
+  @group(0) @binding(2) var<storage, read>       stats: array<F>; // [mean | 1 / deviation, splits, C]
+  @group(0) @binding(3) var<storage, read>       gamma: array<F>; // [C]
+  @group(0) @binding(4) var<storage, read>       beta:  array<F>; // [C]
+  @group(0) @binding(5) var<storage, read_write> out:   array<F>; // [sums of dz | of dz x^, parts, C]
+  @group(0) @binding(6) var<uniform>             p:     Params;
+  override rectified: bool = false;
+  ${rows}
+  ${code}
+  @compute @workgroup_size(64)
+  fn batchNormSums(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+    let i = flat(id, groups);
+    if (i >= p.parts * p.C) { return; }
+    let t = part(i);
+    let mean = stats[statsAt(t)];
+    let scale = stats[p.splits * p.C + statsAt(t)];
+    let slope = gamma[t.channel];
+    let shift = beta[t.channel];
+    var sum = F();
+    var product = F();
+    for (var m = t.start; m < t.end; m += p.interleave) {
+      let at = rowAt(t, m) * p.C + t.channel;
+      let normal = ${normal};
+      var dz = dy[at];
+      if (rectified) { dz = select(F(), dz, ${passes}); }
+      sum += dz;
+      product = fma(dz, normal, product);
+    }
+    out[i] = sum;
+    out[p.parts * p.C + i] = product;
+  }
+`,
+)
+
+export const residualSumsKernel = bySource(
+  (types, { element, code, normal, passes }) => kernel`
+  struct Params { ${rowParams} }
+  ${types}
+  @group(0) @binding(0) var<storage, read>       dy:    array<F>; // [M, C]
+  @group(0) @binding(1) var<storage, read>       x:     array<${element}>; // [M, C]
+  @group(0) @binding(2) var<storage, read>       stats: array<F>; // [mean | 1 / deviation, splits, C]
+  @group(0) @binding(3) var<storage, read>       y:     array<${element}>; // [M, C], or x again
+  @group(0) @binding(4) var<storage, read_write> dz:    array<F>; // [M, C]
+  @group(0) @binding(5) var<storage, read_write> out:   array<F>; // [sums of dz | of dz x^, parts, C]
+  @group(0) @binding(6) var<uniform>             p:     Params;
+  ${rows}
+  ${code}
+  @compute @workgroup_size(64)
+  fn batchNormResidualSums(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+    let i = flat(id, groups);
+    if (i >= p.parts * p.C) { return; }
+    let t = part(i);
+    let mean = stats[statsAt(t)];
+    let scale = stats[p.splits * p.C + statsAt(t)];
+    var sum = F();
+    var product = F();
+    for (var m = t.start; m < t.end; m += p.interleave) {
+      let at = rowAt(t, m) * p.C + t.channel;
+      let d = select(F(), dy[at], ${passes});
+      dz[at] = d;
+      sum += d;
+      let normal = ${normal};
+      product = fma(d, normal, product);
+    }
+    out[i] = sum;
+    out[p.parts * p.C + i] = product;
+  }
+`,
+  besideResidual,
+)
+
+export const mergeKernel = kernel`
+  struct Params { C: u32, parts: u32, splits: u32 }
+  @group(0) @binding(0) var<storage, read>       sums:   array<f32>; // [sums of dz | of dz x^, parts, C]
+  @group(0) @binding(1) var<storage, read_write> dBeta:  array<f32>; // [splits, C]
+  @group(0) @binding(2) var<storage, read_write> dGamma: array<f32>; // [splits, C]
+  @group(0) @binding(3) var<uniform>             p:      Params;
+  ${acrossParts}
+  @compute @workgroup_size(64)
+  fn batchNormMerge(
+    @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
+    @builtin(local_invocation_index) thread: u32,
+  ) {
+    let here = channelOf(group, groups, thread); // the channels of all splits, [splits, C]
+    let at = min(here.channel, p.splits * p.C - 1u);
+    let c = at % p.C;
+    let own = p.parts / p.splits;
+    let begin = at / p.C * own;
+    var sum = vec2f();
+    for (var i = begin + here.member; i < begin + own; i += threadsPerChannel) {
+      sum += vec2f(sums[i * p.C + c], sums[(p.parts + i) * p.C + c]);
+    }
+    let beta = channelTotal(thread, sum.x);
+    let gamma = channelTotal(thread, sum.y);
+    if (here.channel >= p.splits * p.C || here.member > 0u) { return; }
+    dBeta[at] = beta;
+    dGamma[at] = gamma;
+  }
+`
+
+export const backwardKernel = bySource(
+  (types, { element, code, normal, passes }) => kernel`
+  struct Params { ${rowParams}, share: f32 }
+  ${types}
+  @group(0) @binding(0) var<storage, read>       dy:     array<F>; // [M, C], or dz unless rectified
+  @group(0) @binding(1) var<storage, read>       x:      array<${element}>; // [M, C]
+  @group(0) @binding(2) var<storage, read>       stats:  array<F>; // [mean | 1 / deviation, splits, C]
+  @group(0) @binding(3) var<storage, read>       gamma:  array<F>; // [C]
+  @group(0) @binding(4) var<storage, read>       beta:   array<F>; // [C]
+  @group(0) @binding(5) var<storage, read>       dBeta:  array<F>; // [splits, C], read in training only
+  @group(0) @binding(6) var<storage, read>       dGamma: array<F>; // [splits, C], read in training only
+  @group(0) @binding(7) var<storage, read_write> dx:     array<F>; // [M, C]
+  @group(0) @binding(8) var<uniform>             p:      Params;
+  override rectified: bool = false;
+  ${rows}
+  ${code}
+  @compute @workgroup_size(64)
+  fn batchNormBackward(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+    let i = flat(id, groups);
+    if (i >= p.parts * p.C) { return; }
+    let t = part(i);
+    let mean = stats[statsAt(t)];
+    let scale = stats[p.splits * p.C + statsAt(t)];
+    let slope = gamma[t.channel];
+    let shift = beta[t.channel];
+    var meanOfD = F();
+    var meanOfProduct = F();
+    if (p.share > 0.0) {
+      meanOfD = dBeta[statsAt(t)] * p.share;
+      meanOfProduct = dGamma[statsAt(t)] * p.share;
+    }
+    for (var m = t.start; m < t.end; m += p.interleave) {
+      let at = rowAt(t, m) * p.C + t.channel;
+      let normal = ${normal};
+      var dz = dy[at];
+      if (rectified) { dz = select(F(), dz, ${passes}); }
+      if (p.share > 0.0) { dz -= meanOfD + normal * meanOfProduct; }
+      dx[at] = slope * scale * dz;
+    }
+  }
+`,
+)

@@ -1,0 +1,96 @@
+// Moments of parts of x's rows, which batch-stats.ts merges into the statistics of a channel.
+
+import { type Run, type Tensor, dim, elementwise, flatIndex, kernel } from '../op.ts'
+import { extent, partitionRows, rowParams, rows, rowsPerSum } from './batch-rows.ts'
+import { MOMENT_ROWS } from '../tiles/epilogue-moments.ts'
+import { byWidth, widthOf } from '../wgsl/widths.ts'
+
+const MAX_PARTS = 512 // of one channel, beyond which chunks are merged first
+
+const momentsKernel = byWidth(
+  (types) => kernel`
+  struct Params { ${rowParams} }
+  ${types}
+  @group(0) @binding(0) var<storage, read>       x:   array<F>; // [M, C]
+  @group(0) @binding(1) var<storage, read_write> out: array<F>; // [mean | squared deviations, parts, C]
+  @group(0) @binding(2) var<uniform>             p:   Params;
+  ${rows}
+  @compute @workgroup_size(64)
+  fn batchMoments(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+    let i = flat(id, groups);
+    if (i >= p.parts * p.C) { return; }
+    let t = part(i);
+    var sum = F();
+    for (var m = t.start; m < t.end; m += p.interleave) { sum += x[rowAt(t, m) * p.C + t.channel]; }
+    let mean = sum / f32(max(t.count, 1u));
+    var squares = F();
+    for (var m = t.start; m < t.end; m += p.interleave) {
+      let d = x[rowAt(t, m) * p.C + t.channel] - mean;
+      squares = fma(d, d, squares);
+    }
+    out[i] = mean;
+    out[p.parts * p.C + i] = squares;
+  }
+`,
+)
+
+// Merges successive chunks into one. A thread takes one channel, or four.
+const mergeKernel = byWidth(
+  (types) => kernel`
+  struct Params { M: u32, C: u32, rows: u32, each: u32, chunks: u32, parts: u32 }
+  ${types}
+  @group(0) @binding(0) var<storage, read>       moments: array<F>; // [mean | squared deviations, chunks, C]
+  @group(0) @binding(1) var<storage, read_write> out:     array<F>; // [mean | squared deviations, parts, C]
+  @group(0) @binding(2) var<uniform>             p:       Params;
+  ${flatIndex}
+  fn count(chunk: u32) -> f32 { return f32(min(p.M - chunk * p.rows, p.rows)); }
+  @compute @workgroup_size(64)
+  fn mergeMoments(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+    let i = flat(id, groups);
+    if (i >= p.parts * p.C) { return; }
+    let channel = i % p.C;
+    let begin = i / p.C * p.each;
+    let end = min(begin + p.each, p.chunks);
+    let first = moments[begin * p.C + channel];
+    var sum = F();
+    var total = 0.0;
+    for (var k = begin; k < end; k++) {
+      sum = fma(F(count(k)), moments[k * p.C + channel] - first, sum);
+      total += count(k);
+    }
+    let mean = first + sum / total;
+    var squares = F();
+    for (var k = begin; k < end; k++) {
+      let d = moments[k * p.C + channel] - mean;
+      squares += fma(count(k) * d, d, moments[(p.chunks + k) * p.C + channel]);
+    }
+    out[i] = mean;
+    out[p.parts * p.C + i] = squares;
+  }
+`,
+)
+
+/** Moments [2, parts, C] of parts of x's rows, and the Params and constants that describe the
+ *  parts. Computed from x, or merged from the moments that a convolution stored. */
+export function partMoments(run: Run, x: Tensor, splits: number, stored: Tensor | null) {
+  const { M, C } = extent(x)
+  const { params: whole, parts: of, constants, groups } = partitionRows(x, rowsPerSum(run, x), splits)
+  if (!stored) {
+    const dispatch = { params: whole, constants, groups }
+    const [moments] = run(momentsKernel(C), { reads: [x], makes: [[2, of, C]], ...dispatch })
+    return { moments, params: whole, constants }
+  }
+  const chunks = dim(stored.shape, 1)
+  const each = Math.ceil(chunks / MAX_PARTS)
+  const parts = Math.ceil(chunks / each)
+  const params = { ...whole, interleave: 1, rows: MOMENT_ROWS * each, parts }
+  if (each === 1) return { moments: stored, params, constants }
+  const width = C / widthOf(C)
+  const [moments] = run(mergeKernel(C), {
+    reads: [stored],
+    makes: [[2, parts, C]],
+    params: { M, C: width, rows: MOMENT_ROWS, each, chunks, parts },
+    groups: elementwise(parts * width),
+  })
+  return { moments, params, constants }
+}
