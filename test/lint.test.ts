@@ -65,6 +65,12 @@ test('folders import one way, and only what may read files imports Node', () => 
   ])
 })
 
+test('a cycle of types alone is a cycle', () => {
+  const a = "import type { B } from './b.ts'\n\nexport type A = B | null\n"
+  const b = "import type { A } from './a.ts'\n\nexport type B = A | null\n"
+  assert.is(lint({ 'engine/a.ts': a, 'engine/b.ts': b }).length > 0, true)
+})
+
 test('a test that expects any error is refused', () => {
   const call = (rest: string) =>
     lint({ 'test/a.test.ts': `import * as assert from 'uvu/assert'\n\nassert.throws(() => 1${rest})\n` })
