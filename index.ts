@@ -21,7 +21,14 @@ export {
 } from './engine/optim/optimizer.ts'
 export { type LossScalerOptions, LossScaler } from './engine/optim/loss-scaler.ts'
 export { MovingAverage } from './engine/optim/moving-average.ts'
-export { type Schedule, constant, cosine, cosineRamp, multiStep, warmup } from './engine/optim/schedule.ts'
+export {
+  type Schedule,
+  constant,
+  cosine,
+  cosineRamp,
+  multiStep,
+  warmup,
+} from './engine/optim/schedule.ts'
 export {
   type SafetensorsFile,
   type SavedTensor,
@@ -52,7 +59,12 @@ export {
 } from './kernels/op.ts'
 export { adaptiveAvgPool } from './kernels/pool/adaptive-avg-pool.ts'
 export { add } from './kernels/elementwise/add.ts'
-export { type Recipe, type Sampling, augment, drawAugmentations } from './kernels/augment/augment.ts'
+export {
+  type Recipe,
+  type Sampling,
+  augment,
+  drawAugmentations,
+} from './kernels/augment/augment.ts'
 export {
   type Augmentation,
   type CropBox,
@@ -146,7 +158,12 @@ export { loadModel, saveModel, variablesOf } from './models/state.ts'
 export { type AmdimOptions, amdim, amdimLosses } from './methods/amdim.ts'
 export { type AmdimPreset, type AmdimSettings, amdimPresets } from './methods/presets/amdim.ts'
 export { type MultiscaleLosses, multiscaleNce } from './methods/multiscale.ts'
-export { type ImageBatch, type ImageSource, residentBytes, residentImages } from './methods/image-batch.ts'
+export {
+  type ImageBatch,
+  type ImageSource,
+  residentBytes,
+  residentImages,
+} from './methods/image-batch.ts'
 export { type MocoOptions, moco } from './methods/moco.ts'
 export { type MocoV3Options, mocoV3 } from './methods/moco-v3.ts'
 export { type MemoryBankOptions, memoryBank } from './methods/memory-bank.ts'

@@ -1,5 +1,6 @@
-// Says whether Dawn has a WebGPU adapter here that computes: prints one JSON line, and exits 0 if it has, 3 if not, 4 if
-// Dawn cannot be loaded. The trial runs in a process of its own, as an old driver may crash it or never return.
+// Says whether Dawn has a WebGPU adapter here that computes: prints one JSON line, and exits 0 if
+// it has, 3 if not, 4 if Dawn cannot be loaded. The trial runs in a process of its own, as an old
+// driver may crash it or never return.
 
 import { spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
@@ -23,7 +24,10 @@ async function trial() {
   const adapter = await instance.requestAdapter({ powerPreference: 'high-performance' })
   if (!adapter) return answer(none, { reason: 'Dawn finds no adapter' })
   const { vendor, architecture, device: name, description } = adapter.info
-  const fields = { adapter: name || description || `${vendor} ${architecture}`, driver: description }
+  const fields = {
+    adapter: name || description || `${vendor} ${architecture}`,
+    driver: description,
+  }
   try {
     const device = await adapter.requestDevice()
     const values = await squares(device)
@@ -50,7 +54,10 @@ async function squares(device) {
   const y = device.createBuffer({ size: 256, usage: storage | copySource })
   const staging = device.createBuffer({ size: 256, usage: copyTarget | mapRead })
   const layout = pipeline.getBindGroupLayout(0)
-  const group = device.createBindGroup({ layout, entries: [{ binding: 0, resource: { buffer: y } }] })
+  const group = device.createBindGroup({
+    layout,
+    entries: [{ binding: 0, resource: { buffer: y } }],
+  })
   const encoder = device.createCommandEncoder()
   const pass = encoder.beginComputePass()
   pass.setPipeline(pipeline)
@@ -78,7 +85,8 @@ function probe() {
     process.exitCode = JSON.parse(line).usable ? usable : (child.status ?? none)
     return
   }
-  const timedOut = child.error !== undefined && 'code' in child.error && child.error.code === 'ETIMEDOUT'
+  const timedOut =
+    child.error !== undefined && 'code' in child.error && child.error.code === 'ETIMEDOUT'
   const ending = timedOut
     ? `did not return in ${patience / 1000} s`
     : `ended with ${child.signal ?? child.status}`

@@ -1,5 +1,5 @@
-// Times augmentation on the GPU, recipe by recipe, beside torchvision's and kornia's on theirs, after it has checked it against
-// float64. `node bench/augment.js --help` says what is printed.
+// Times augmentation on the GPU, recipe by recipe, beside torchvision's and kornia's on theirs,
+// after it has checked it against float64. `node bench/augment.js --help` says what is printed.
 
 import { execFileSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
@@ -86,7 +86,12 @@ async function verify(gpu) {
     const [image, view] = [side * side * 3, size * size * 3]
     let error = 0
     for (const [n, row] of rows.entries()) {
-      const expected = augmented(bytes.subarray(n * image, (n + 1) * image), [side, side], row, options)
+      const expected = augmented(
+        bytes.subarray(n * image, (n + 1) * image),
+        [side, side],
+        row,
+        options,
+      )
       const scale = normalize ? Math.max(...normalize.std.map((s) => 1 / s)) : 1
       for (const [i, value] of expected.entries()) {
         const off = Math.abs(got[n * view + i] - value) / scale
@@ -137,7 +142,16 @@ function rated({ index, by, ms, missing }, problem, copy) {
   if (missing) return { index, name, N, by, missing }
   const bytes = N * 3 * (side ** 2 + 4 * recipe.size ** 2)
   const gbps = bytes / ms.median / 1e6
-  return { index, name, N, by, ms, imagesPerSecond: (1000 * N) / ms.median, gbps, ofCopy: gbps / copy }
+  return {
+    index,
+    name,
+    N,
+    by,
+    ms,
+    imagesPerSecond: (1000 * N) / ms.median,
+    gbps,
+    ofCopy: gbps / copy,
+  }
 }
 
 function table(rows) {
@@ -151,8 +165,12 @@ function table(rows) {
         ],
   )
   if (flags.markdown)
-    return [head, head.map(() => '---'), ...lines].map((cells) => `| ${cells.join(' | ')} |`).join('\n')
-  const widths = head.map((title, i) => Math.max(title.length, ...lines.map((cells) => cells[i].length)))
+    return [head, head.map(() => '---'), ...lines]
+      .map((cells) => `| ${cells.join(' | ')} |`)
+      .join('\n')
+  const widths = head.map((title, i) =>
+    Math.max(title.length, ...lines.map((cells) => cells[i].length)),
+  )
   const show = (cells) =>
     cells
       .map((text, i) => text.padEnd(widths[i]))
@@ -166,7 +184,8 @@ const info = gpu.device.adapterInfo
 const software = isSoftware(info)
 const checks = await verify(gpu)
 const wrong = checks.filter(({ passed }) => !passed)
-for (const { name, error } of wrong) process.stderr.write(`WRONG: ${name}: off by ${digits(error)}\n`)
+for (const { name, error } of wrong)
+  process.stderr.write(`WRONG: ${name}: off by ${digits(error)}\n`)
 const most = digits(Math.max(...checks.map(({ error }) => error)))
 process.stderr.write(
   `verified ${checks.length - wrong.length} of ${checks.length} against float64; off by at most ${most}\n`,
@@ -185,7 +204,9 @@ else if (!flags.verifyOnly) {
   const command = `node bench/augment.js ${process.argv.slice(2).join(' ')}`.trim()
   const adapter = `${info.device || info.description || info.architecture} (${info.description})`
   if (flags.json)
-    console.log(JSON.stringify({ command, environment: about, adapter, copy, checks, rows }, null, 2))
+    console.log(
+      JSON.stringify({ command, environment: about, adapter, copy, checks, rows }, null, 2),
+    )
   else
     console.log(
       `${adapter}, ${about.dawn}, Node ${about.node}, ${about.date}; kindred ${about.kindred}\n${command}\ncopy ${digits(copy)} GB/s\n\n${table(rows)}`,

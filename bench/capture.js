@@ -1,10 +1,20 @@
-// JavaScript's share of a training step, run one by one and replayed: node bench/capture.js [width] [batch]
-// Prints for each step the median and the fastest time that JavaScript takes to encode and submit it (it then waits until
-// the GPU is idle, which is not counted), dispatches, buffers and bind groups made per step, and bytes alive. Verifies first that both give the
-// same bits.
+// JavaScript's share of a training step, run one by one and replayed: node bench/capture.js [width]
+// [batch] Prints for each step the median and the fastest time that JavaScript takes to encode and
+// submit it (it then waits until the GPU is idle, which is not counted), dispatches, buffers and
+// bind groups made per step, and bytes alive. Verifies first that both give the same bits.
 
 import { Command } from 'commander'
-import { Adam, Sgd, constant, mul, openGpu, projectionHead, resnet18, simclr, sum } from '../dist/node.js'
+import {
+  Adam,
+  Sgd,
+  constant,
+  mul,
+  openGpu,
+  projectionHead,
+  resnet18,
+  simclr,
+  sum,
+} from '../dist/node.js'
 import { cifarRecipe } from '../dist/node.js'
 import { count } from './lib/options.js'
 

@@ -1,5 +1,6 @@
-// Times convolutions and their gradients in every precision and tile, beside PyTorch, after it has checked them against
-// float64. `node bench/conv.js --help` says what is printed. The layers are ResNet-18's for 32 x 32 images.
+// Times convolutions and their gradients in every precision and tile, beside PyTorch, after it has
+// checked them against float64. `node bench/conv.js --help` says what is printed. The layers are
+// ResNet-18's for 32 x 32 images.
 
 import { uniform } from './lib/random.js'
 import { main, productOptions } from './lib/products.js'
@@ -12,7 +13,11 @@ const flags = productOptions(
     command
       .option('--batch <n>', 'images', Number, 512)
       .option('--pass <list>', 'of forward, data, weight', 'forward,data,weight')
-      .option('--layer <list>', 'numbers of layers, from 0: the stem, then by stages', '0,1,2,3,4,5,6,7'),
+      .option(
+        '--layer <list>',
+        'numbers of layers, from 0: the stem, then by stages',
+        '0,1,2,3,4,5,6,7',
+      ),
 )
 
 /** side, channels in and out, kernel, stride */
@@ -87,7 +92,8 @@ await main(
     prepare(gpu, problem) {
       const { N, H, C, K, kernel, stride, padding, out, pass } = problem
       const { x, w, dy } = inputs(problem)
-      const constant = (values, shape) => gpu.noGrad(() => kindred.reshape(gpu.tensor(values, shape), shape))
+      const constant = (values, shape) =>
+        gpu.noGrad(() => kindred.reshape(gpu.tensor(values, shape), shape))
       const [image, weight] = [
         (pass === 'data' ? gpu.tensor.bind(gpu) : constant)(x, [N, H, H, C]),
         (pass === 'weight' ? gpu.tensor.bind(gpu) : constant)(w, [kernel, kernel, C, K]),

@@ -1,5 +1,5 @@
-// Times matrix products in every precision and tile, beside PyTorch, after it has checked them against float64.
-// `node bench/gemm.js --help` says what is printed.
+// Times matrix products in every precision and tile, beside PyTorch, after it has checked them
+// against float64. `node bench/gemm.js --help` says what is printed.
 
 import { uniform } from './lib/random.js'
 import { main, productOptions } from './lib/products.js'

@@ -1,5 +1,6 @@
-// Times Kindred's fused InfoNCE over MoCo's queue beside the same loss unfused, TensorFlow.js, jax-js and PyTorch, after it
-// has checked it against float64. `node bench/infonce.js --help` says what is printed, bench/README.md how to read it.
+// Times Kindred's fused InfoNCE over MoCo's queue beside the same loss unfused, TensorFlow.js,
+// jax-js and PyTorch, after it has checked it against float64. `node bench/infonce.js --help` says
+// what is printed, bench/README.md how to read it.
 
 import { moco } from './infonce/inputs.js'
 import { reference } from './infonce/reference.js'

@@ -1,5 +1,6 @@
-// Times Kindred's fused loss of AMDIM's global features with maps of local ones beside the same loss unfused, after it has checked
-// it against float64. `node bench/nce-maps.js --help` says what is printed, bench/README.md how to read it.
+// Times Kindred's fused loss of AMDIM's global features with maps of local ones beside the same
+// loss unfused, after it has checked it against float64. `node bench/nce-maps.js --help` says what
+// is printed, bench/README.md how to read it.
 
 import { reference } from './nce-maps/reference.js'
 import { features } from './nce-maps/inputs.js'
@@ -13,14 +14,20 @@ const flags = parseOptions(
   "Time AMDIM's fused loss of N vectors with N maps of L places, its penalty included. There are no peers.",
   (command) =>
     command
-      .option('--n <list>', "images, a list or 'grid' (32 to 480, as far as it goes)", sizes, 'grid')
+      .option(
+        '--n <list>',
+        "images, a list or 'grid' (32 to 480, as far as it goes)",
+        sizes,
+        'grid',
+      )
       .option('--l <n>', 'places of a map: 25 or 49', count, 49)
       .option('--r <n>', 'features', count, 2048),
 )
 
 const problem = (N, L, R) => ({ N, L, R, clip: 20, penalty: 0.05, seed: 1 })
 
-/** Forward all scores; backward they are known, and each input is pulled once. (A fused loss computes them three times.) */
+/** Forward all scores; backward they are known, and each input is pulled once. (A fused loss
+ *  computes them three times.) */
 const flops = ({ N, L, R }) => ({ forward: 2 * N * N * L * R, both: 6 * N * N * L * R })
 /** Vectors, maps, losses; and their gradients. */
 function bytes({ N, L, R }) {

@@ -1,5 +1,6 @@
-// Times Kindred's fused losses over pairs of views beside the same loss unfused, TensorFlow.js, jax-js and PyTorch, after it
-// has checked them against float64. `node bench/ntxent.js --help` says what is printed, bench/README.md how to read it.
+// Times Kindred's fused losses over pairs of views beside the same loss unfused, TensorFlow.js,
+// jax-js and PyTorch, after it has checked them against float64. `node bench/ntxent.js --help` says
+// what is printed, bench/README.md how to read it.
 
 import { InvalidArgumentError } from 'commander'
 import { main } from './lib/bench.js'
@@ -22,17 +23,27 @@ function known(text) {
   const names = text === 'all' ? Object.keys(variants) : list(text)
   const unknown = names.find((name) => !(name in variants))
   if (unknown)
-    throw new InvalidArgumentError(`there is no ${unknown}; there are ${Object.keys(variants).join(', ')}.`)
+    throw new InvalidArgumentError(
+      `there is no ${unknown}; there are ${Object.keys(variants).join(', ')}.`,
+    )
   return names
 }
 
 const about = Object.entries(variants).map(([name, v]) => `  ${name.padEnd(8)} ${v.about}`)
-const flags = parseOptions('ntxent', 'Time the fused contrastive losses over pairs of views.', (command) =>
-  command
-    .option('--n <list>', "rows 2N, a list or 'grid' (256 to 131072, as far as it goes)", evenSizes, 'grid')
-    .option('--d <n>', 'features of a view', count, 128)
-    .option('--variant <list>', 'losses to time, or all; see below', known, ['ntxent'])
-    .addHelpText('after', `\nVariants:\n${about.join('\n')}`),
+const flags = parseOptions(
+  'ntxent',
+  'Time the fused contrastive losses over pairs of views.',
+  (command) =>
+    command
+      .option(
+        '--n <list>',
+        "rows 2N, a list or 'grid' (256 to 131072, as far as it goes)",
+        evenSizes,
+        'grid',
+      )
+      .option('--d <n>', 'features of a view', count, 128)
+      .option('--variant <list>', 'losses to time, or all; see below', known, ['ntxent'])
+      .addHelpText('after', `\nVariants:\n${about.join('\n')}`),
 )
 
 const problem = (N, D, temperature = 0.5) => ({
@@ -62,7 +73,10 @@ await main(
       [64, 128, 0.07],
     ].map((size) => problem(...size)),
     sizeOf: ({ N }) => 2 * N,
-    work: ({ variant = 'ntxent', ...size }) => ({ ...variants[variant].work(size), bytes: bytes(size) }),
+    work: ({ variant = 'ntxent', ...size }) => ({
+      ...variants[variant].work(size),
+      bytes: bytes(size),
+    }),
     largestInput: ({ N, D }) => 4 * N * D,
     logits: ({ N }) => 4 * (2 * N) ** 2,
     floor: (rows, { d }) => bytes({ N: rows / 2, D: d }).both,

@@ -1,4 +1,5 @@
-// What bench/step.js can train, by name: functions that build everything and return one step and the views it sees.
+// What bench/step.js can train, by name: functions that build everything and return one step and
+// the views it sees.
 
 import {
   Adam,
@@ -36,9 +37,10 @@ export const models = { resnet8, resnet18, resnet34, resnet50 }
 
 const encoderOf = (gpu, { model, stem, width }) => models[model](gpu, { stem, width })
 
-/** Each takes (gpu, { model, stem, width, batch, size, chunk, replay, stream }) and returns { step, views, captured, next }: `step(batch)`
- *  submits one training step and returns its loss, a tensor; `views` are the images that it shows the encoder; `captured` says
- *  whether steps are replayed; `next`, where there is a data path, gives the next batch. A new method is one entry more. */
+/** Each takes (gpu, { model, stem, width, batch, size, chunk, replay, stream }) and returns { step,
+ *  views, captured, next }: `step(batch)` submits one training step and returns its loss, a tensor;
+ *  `views` are the images that it shows the encoder; `captured` says whether steps are replayed;
+ *  `next`, where there is a data path, gives the next batch. A new method is one entry more. */
 export const methods = {
   /** Cross-entropy on ten classes, SGD: the step that the other libraries are compared on. */
   supervised(gpu, options) {
@@ -62,7 +64,8 @@ export const methods = {
     return { step: () => captured.run(), views: batch, captured }
   },
 
-  /** SimCLR as its paper's code has it: two augmented views in one batch, NT-Xent, SGD with momentum. */
+  /** SimCLR as its paper's code has it: two augmented views in one batch, NT-Xent, SGD with
+   *  momentum. */
   simclr(gpu, options) {
     const { batch, size } = options
     const encoder = encoderOf(gpu, options)
@@ -76,22 +79,29 @@ export const methods = {
     return { step: () => trainer.step(batchOnGpu), views: 2 * batch, captured: trainer.captured }
   },
 
-  /** AMDIM as its authors' code has it, without classifiers: its own encoder of this width (--width 128 is their small one), features 8
-   *  times as many, depth 10. */
+  /** AMDIM as its authors' code has it, without classifiers: its own encoder of this width (--width
+   *  128 is their small one), features 8 times as many, depth 10. */
   amdim(gpu, options) {
     const { batch, size, width } = options
     const { views, optimizer } = amdimPresets['amdim-cifar-small'].settings(size, batch)
     const { betas, weightDecay } = optimizer
     const encoder = amdimEncoder(gpu, { size, width, features: 8 * width, depth: 10 })
     const trainer = amdim(gpu, {
-      ...{ encoder, views, schedule: constant(2e-4), capture: options.replay, chunk: options.chunk },
+      ...{
+        encoder,
+        views,
+        schedule: constant(2e-4),
+        capture: options.replay,
+        chunk: options.chunk,
+      },
       optimizer: new Adam(encoder.parameters, { betas, weightDecay }),
     })
     const batchOnGpu = pixelsOnGpu(gpu, options)
     return { step: () => trainer.step(batchOnGpu), views: 2 * batch, captured: trainer.captured }
   },
 
-  /** MoCo v1 on CIFAR-10's settings without splits: two encoders, a queue of 4,096 keys, SGD with momentum. */
+  /** MoCo v1 on CIFAR-10's settings without splits: two encoders, a queue of 4,096 keys, SGD with
+   *  momentum. */
   moco(gpu, options) {
     const { query, key, rest } = towers(gpu, options)
     const optimizer = new Sgd(parametersOf(query), { momentum: 0.9 })
@@ -105,11 +115,17 @@ export const methods = {
   'moco-v3'(gpu, options) {
     const tower = () => {
       const encoder = encoderOf(gpu, options)
-      return { encoder, head: mocoV3Head(gpu, { name: 'projector', widths: [encoder.features, 1024, 256] }) }
+      return {
+        encoder,
+        head: mocoV3Head(gpu, { name: 'projector', widths: [encoder.features, 1024, 256] }),
+      }
     }
     const [query, key] = [tower(), tower()]
     const predictor = mocoV3Head(gpu, { name: 'predictor', widths: [256, 1024, 256] })
-    const optimizer = new Lars({ ...parametersOf(query), ...predictor.parameters }, { weightDecay: 1e-6 })
+    const optimizer = new Lars(
+      { ...parametersOf(query), ...predictor.parameters },
+      { weightDecay: 1e-6 },
+    )
     const networks = { query, key, predictor, optimizer }
     const trainer = mocoV3(gpu, { ...shared(options), ...networks, momentum: constant(0.99) })
     const x = pixelsOnGpu(gpu, options)
@@ -125,7 +141,11 @@ export const methods = {
     const trainer = memoryBank(gpu, { ...rest, ...query, ...settings, bank, optimizer })
     const x = pixelsOnGpu(gpu, options)
     const indices = Array.from({ length: options.batch }, (_, i) => i)
-    return { step: () => trainer.step(x, indices), views: options.batch, captured: trainer.captured }
+    return {
+      step: () => trainer.step(x, indices),
+      views: options.batch,
+      captured: trainer.captured,
+    }
   },
 
   /** The end-to-end mechanism: two encoders, both by gradient. */
@@ -139,13 +159,18 @@ export const methods = {
     return { step: () => trainer.step(x), views: 2 * options.batch, captured: trainer.captured }
   },
 
-  /** SimCLR as `kindred train simclr` runs it, data path and all: images on the GPU, or streamed; two views, each with batch
-   *  statistics of its own; Adam. */
-  'simclr-training': (gpu, options) => fullTraining(gpu, options, (p) => new Adam(p, { weightDecay: 1e-6 })),
+  /** SimCLR as `kindred train simclr` runs it, data path and all: images on the GPU, or streamed;
+   *  two views, each with batch statistics of its own; Adam. */
+  'simclr-training': (gpu, options) =>
+    fullTraining(gpu, options, (p) => new Adam(p, { weightDecay: 1e-6 })),
 
   /** The same with LARS, both views in one batch, as large batches are trained. */
   'simclr-lars': (gpu, options) =>
-    fullTraining(gpu, { ...options, batchNorm: 'joint' }, (p) => new Lars(p, { weightDecay: 1e-6 })),
+    fullTraining(
+      gpu,
+      { ...options, batchNorm: 'joint' },
+      (p) => new Lars(p, { weightDecay: 1e-6 }),
+    ),
 }
 
 async function fullTraining(gpu, { batchNorm = 'per-view', ...options }, makeOptimizer) {
@@ -166,8 +191,15 @@ async function fullTraining(gpu, { batchNorm = 'per-view', ...options }, makeOpt
 /** Batches of a set, epoch by epoch: numbers of images that are on the GPU, or pixels. */
 async function* endless(data, set, { batch, size }) {
   for (let epoch = 0; ; epoch++)
-    for await (const { indices, images: pixels } of batches(data, { batch, seed: 0, epoch, pixels: !set }))
-      yield set ? { set, indices: Int32Array.from(indices) } : { pixels, shape: [batch, size, size, 3] }
+    for await (const { indices, images: pixels } of batches(data, {
+      batch,
+      seed: 0,
+      epoch,
+      pixels: !set,
+    }))
+      yield set
+        ? { set, indices: Int32Array.from(indices) }
+        : { pixels, shape: [batch, size, size, 3] }
 }
 
 /** Settings that MoCo and its rivals share. */

@@ -1,5 +1,6 @@
-// Where a step's GPU time goes: every dispatch in a compute pass of its own, between two timestamps. That takes longer
-// than the step itself, so totals are for comparing kernels with each other.
+// Where a step's GPU time goes: every dispatch in a compute pass of its own, between two
+// timestamps. That takes longer than the step itself, so totals are for comparing kernels with each
+// other.
 
 import { writeFileSync } from 'node:fs'
 import { median } from './peers/step-measure.js'
@@ -10,14 +11,17 @@ const COPY_SRC = 0x4
 const COPY_DST = 0x8
 const MAP_READ = 0x1
 
-/** Runs `step` on the device with timestamps; each dispatch as { name, start, duration, ms }: start, in ms since the first, and
- *  duration are the last run's, ms is the median of `runs`. Throws Error where the adapter has no timestamp-query. */
+/** Runs `step` on the device with timestamps; each dispatch as { name, start, duration, ms }:
+ *  start, in ms since the first, and duration are the last run's, ms is the median of `runs`.
+ *  Throws Error where the adapter has no timestamp-query. */
 export async function profile(device, step, settle, runs) {
   if (!device.features.has('timestamp-query'))
     throw new Error('--profile: this adapter has no timestamp-query')
   const all = []
   for (let run = 0; run < runs; run++) all.push(await once(device, step, settle))
-  return all.at(-1).map((dispatch, i) => ({ ...dispatch, ms: median(all.map((run) => run[i].duration)) }))
+  return all
+    .at(-1)
+    .map((dispatch, i) => ({ ...dispatch, ms: median(all.map((run) => run[i].duration)) }))
 }
 
 async function once(device, step, settle) {
@@ -26,7 +30,11 @@ async function once(device, step, settle) {
   const stamps = () => {
     const index = (dispatches.length * 2) % MOST
     if (index === 0) sets.push(device.createQuerySet({ type: 'timestamp', count: MOST }))
-    return { querySet: sets.at(-1), beginningOfPassWriteIndex: index, endOfPassWriteIndex: index + 1 }
+    return {
+      querySet: sets.at(-1),
+      beginningOfPassWriteIndex: index,
+      endOfPassWriteIndex: index + 1,
+    }
   }
   const original = device.createCommandEncoder
   device.createCommandEncoder = (descriptor) => {

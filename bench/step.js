@@ -1,6 +1,7 @@
 #!/usr/bin/env node
-// One training step: checked, counted, timed. `node bench/step.js` after `npm run build` runs the case on which libraries are
-// compared (bench/peers/step-data.js), `--peers` runs these too, each in a process of its own.
+// One training step: checked, counted, timed. `node bench/step.js` after `npm run build` runs the
+// case on which libraries are compared (bench/peers/step-data.js), `--peers` runs these too, each
+// in a process of its own.
 
 import { execFileSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
@@ -36,7 +37,12 @@ const command = new Command('step')
     'upload each batch instead of keeping the images on the GPU (simclr-training, simclr-lars)',
     false,
   )
-  .option('--idle-steps <n>', "steps in a row over which the GPU's idle share is measured", whole, 20)
+  .option(
+    '--idle-steps <n>',
+    "steps in a row over which the GPU's idle share is measured",
+    whole,
+    20,
+  )
   .option(
     '--peers',
     'TensorFlow.js, jax-js and PyTorch as well, where they are installed (supervised only)',
@@ -50,12 +56,16 @@ const options = {
   ...{ method: flags.method, model: flags.model, stem: flags.stem },
   ...{ width: flags.width, batch: flags.batch, size: flags.size },
 }
-const isCase = Object.entries({ ...CASE, method: 'supervised', model: 'resnet18', stem: 'cifar' }).every(
-  ([name, value]) => !(name in options) || options[name] === value,
-)
+const isCase = Object.entries({
+  ...CASE,
+  method: 'supervised',
+  model: 'resnet18',
+  stem: 'cifar',
+}).every(([name, value]) => !(name in options) || options[name] === value)
 
-/** Counts the multiply-adds (two FLOPs each) of convolutions and linear layers, with the gradients that they need, while
- *  `body` runs. A convolution of at most 4 channels reads images, to which no gradient flows. */
+/** Counts the multiply-adds (two FLOPs each) of convolutions and linear layers, with the gradients
+ *  that they need, while `body` runs. A convolution of at most 4 channels reads images, to which no
+ *  gradient flows. */
 function flopsOf(gpu, body) {
   const apply = gpu.apply
   let flops = 0
@@ -73,11 +83,21 @@ function flopsOf(gpu, body) {
   return flops
 }
 
-/** The step on a GPU of its own, which has been made four times; `once` makes it again, waits, and adds JavaScript's ms to `script`. */
+/** The step on a GPU of its own, which has been made four times; `once` makes it again, waits, and
+ *  adds JavaScript's ms to `script`. */
 async function begun() {
   const { adapter, precision, activations } = flags
-  const gpu = await openGpu({ precision, activations, ...(adapter === undefined ? {} : { adapter }) })
-  const settings = { ...options, chunk: flags.chunk ?? null, replay: !flags.eager, stream: flags.stream }
+  const gpu = await openGpu({
+    precision,
+    activations,
+    ...(adapter === undefined ? {} : { adapter }),
+  })
+  const settings = {
+    ...options,
+    chunk: flags.chunk ?? null,
+    replay: !flags.eager,
+    stream: flags.stream,
+  }
   const { step: run, views, captured, next } = await methods[options.method](gpu, settings)
   let given = await next?.()
   const step = () => run(given)
@@ -122,9 +142,20 @@ async function timings() {
   const plannedBytes = captured.memory?.bytes
   gpu.destroy()
   return {
-    ...{ adapter: description || `${vendor} ${device}`, losses, flops, replayed, idle, plannedBytes },
+    ...{
+      adapter: description || `${vendor} ${device}`,
+      losses,
+      flops,
+      replayed,
+      idle,
+      plannedBytes,
+    },
     ...{ ...timed, scriptMs: median(script), scriptLeastMs: Math.min(...script) },
-    ...{ most, ms: software ? timed.cpuMs : timed.wallMs, viewsPerSecond: (1000 * views) / timed.wallMs },
+    ...{
+      most,
+      ms: software ? timed.cpuMs : timed.wallMs,
+      viewsPerSecond: (1000 * views) / timed.wallMs,
+    },
   }
 }
 
@@ -168,7 +199,8 @@ async function inARow(gpu, step, next) {
   await Promise.all(losses)
 }
 
-/** Throws Error unless the losses are those that every library must report; with rounded operands they need only be finite. */
+/** Throws Error unless the losses are those that every library must report; with rounded operands
+ *  they need only be finite. */
 function verify({ library, losses, exact = true }) {
   const known = isCase && exact
   const wrong = losses.findIndex((loss, i) =>
@@ -193,7 +225,10 @@ function report(measured, flops) {
   const known = (value, show) => (value === undefined ? [] : [show(value)])
   const lines = [
     `losses ${result.losses.map((loss) => loss.toFixed(5)).join(', ')}${verified ? ', as they must be' : ''}`,
-    ...known(result.cpuMs, (ms) => `${ms.toFixed(0)} ms of CPU time a step, median of ${result.runs}`),
+    ...known(
+      result.cpuMs,
+      (ms) => `${ms.toFixed(0)} ms of CPU time a step, median of ${result.runs}`,
+    ),
     `${result.wallMs.toFixed(1)} ms of wall time`,
     ...known(
       result.scriptMs,
@@ -220,14 +255,20 @@ function report(measured, flops) {
     ),
     ...known(result.peakBytes, (bytes) => `${mb(bytes)} of buffers at most`),
   ]
-  console.log(`${result.library}${result.adapter ? ` on ${result.adapter}` : ''}\n  ${lines.join('\n  ')}`)
+  console.log(
+    `${result.library}${result.adapter ? ` on ${result.adapter}` : ''}\n  ${lines.join('\n  ')}`,
+  )
 }
 
 /** Runs a peer where it is installed, and reports what it prints, a line of JSON each. */
 function peer(program, args, installed, flops) {
   if (!installed) return
   const cwd = new URL('.', import.meta.url).pathname
-  const out = execFileSync(program, args, { cwd, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] })
+  const out = execFileSync(program, args, {
+    cwd,
+    encoding: 'utf8',
+    stdio: ['ignore', 'pipe', 'ignore'],
+  })
   for (const line of out.split('\n')) if (line.startsWith('{')) report(JSON.parse(line), flops)
 }
 
@@ -235,7 +276,9 @@ const has = (name) => existsSync(new URL(`node_modules/${name}`, import.meta.url
 
 function hasTorch() {
   try {
-    execFileSync('python3', ['-c', 'import torch; assert torch.cuda.is_available()'], { stdio: 'ignore' })
+    execFileSync('python3', ['-c', 'import torch; assert torch.cuda.is_available()'], {
+      stdio: 'ignore',
+    })
     return true
   } catch {
     return false
@@ -246,7 +289,11 @@ const { flops, ...measured } = await ours()
 report(measured, flops)
 const run = (program, args, installed) => peer(program, args, installed, flops)
 if (flags.peers && isCase) {
-  run(process.execPath, ['peers/step-tfjs.js', String(flags.runs)], has('@tensorflow/tfjs-backend-webgpu'))
+  run(
+    process.execPath,
+    ['peers/step-tfjs.js', String(flags.runs)],
+    has('@tensorflow/tfjs-backend-webgpu'),
+  )
   run(process.execPath, ['peers/step-jaxjs.js', String(flags.runs)], has('@jax-js/jax'))
 }
 const { model, stem, width, batch, size } = options

@@ -16,7 +16,8 @@ export interface AmdimFlags extends RunFlags {
   readonly encoderNorm?: boolean
 }
 
-/** The configuration that the flags mean; `software` chooses what a CPU adapter can do in reasonable time. Throws UsageError. */
+/** The configuration that the flags mean; `software` chooses what a CPU adapter can do in
+ *  reasonable time. Throws UsageError. */
 export function amdimConfig(flags: AmdimFlags, software: boolean): AmdimConfig {
   const data = flags.data ?? 'procedural'
   const usual = data.startsWith('stl10') ? 'amdim-stl10' : 'amdim-cifar-small'
@@ -62,6 +63,8 @@ export function checkMaps(shape: Parameters<typeof amdimMaps>[0]) {
   } catch (error) {
     if (!(error instanceof RangeError)) throw error
     const flag = error.message.includes('features must') ? '--features' : '--size'
-    throw new UsageError(`${flag}: ${error.message.replace('amdimEncoder: ', '')}`, { cause: error })
+    throw new UsageError(`${flag}: ${error.message.replace('amdimEncoder: ', '')}`, {
+      cause: error,
+    })
   }
 }

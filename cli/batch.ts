@@ -1,4 +1,5 @@
-// --batch and --bn-splits: how many images a step takes, and over how many groups of them batch norm goes.
+// --batch and --bn-splits: how many images a step takes, and over how many groups of them batch
+// norm goes.
 
 import { UsageError } from './choice.ts'
 
@@ -11,16 +12,18 @@ export interface BatchFlags {
   readonly images?: number
 }
 
-/** The batch that the flags name, or else the usual one, fitted to the images where their number is known. */
+/** The batch that the flags name, or else the usual one, fitted to the images where their number is
+ *  known. */
 export const batchOf = ({ batch, images }: BatchFlags, usual: number): number =>
   batch ?? (images === undefined ? usual : fittingBatch(usual, images))
 
-/** The batch for so many images when the flags name none: the preset's, or the largest power of two that gives an epoch of
- *  at least two steps. */
+/** The batch for so many images when the flags name none: the preset's, or the largest power of two
+ *  that gives an epoch of at least two steps. */
 export const fittingBatch = (batch: number, images: number) =>
   Math.min(batch, Math.max(2, 2 ** Math.floor(Math.log2(Math.max(1, images / 2)))))
 
-/** Throws UsageError for a batch of one image, with the reason: it is compared with others, or has no statistics. */
+/** Throws UsageError for a batch of one image, with the reason: it is compared with others, or has
+ *  no statistics. */
 export function checkBatch(batch: number, { compared }: { readonly compared: boolean }) {
   const why = compared
     ? 'images are compared with the others of their batch'
@@ -28,7 +31,8 @@ export function checkBatch(batch: number, { compared }: { readonly compared: boo
   if (batch < 2) throw new UsageError(`--batch: must be 2 or more, as ${why}, got ${batch}`)
 }
 
-/** The largest number of groups, up to `most`, that divides the batch and leaves batch norm images enough; or one. */
+/** The largest number of groups, up to `most`, that divides the batch and leaves batch norm images
+ *  enough; or one. */
 export function fittingSplits(most: number, batch: number): number {
   let splits = Math.max(1, Math.min(most, Math.floor(batch / FEWEST)))
   while (batch % splits !== 0) splits--

@@ -5,7 +5,14 @@ import type { Tensor } from '../kernels/op.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import type { LossScaler } from '../engine/optim/loss-scaler.ts'
 import { type FlatOptimizer, type Named, Adam, Lars, Sgd } from '../engine/optim/optimizer.ts'
-import { type Schedule, constant, cosine, cosineRamp, multiStep, warmup } from '../engine/optim/schedule.ts'
+import {
+  type Schedule,
+  constant,
+  cosine,
+  cosineRamp,
+  multiStep,
+  warmup,
+} from '../engine/optim/schedule.ts'
 import { projectionHead } from '../models/heads.ts'
 import { KeyQueue } from '../models/key-queue.ts'
 import type { Model } from '../models/layers.ts'
@@ -28,7 +35,8 @@ const encoders = { resnet8, resnet18, resnet34, resnet50 }
 
 /** A method at work, and all that a checkpoint of it holds. */
 export interface Trainer {
-  /** One step on a batch, whose images have these places in the data set; its loss, or several numbers named by `terms`. */
+  /** One step on a batch, whose images have these places in the data set; its loss, or several
+   *  numbers named by `terms`. */
   readonly step: (batch: ImageBatch, indices: IndexList) => Tensor
   readonly terms?: readonly string[]
   readonly encoder: Model
@@ -44,8 +52,8 @@ export interface Trainer {
 
 type Of<M extends TrainConfig['method']> = Extract<TrainConfig, { readonly method: M }>
 
-/** What a training runs on: the length of an epoch in steps, how many images there are, and whether steps are replayed, with
- *  the same bits. */
+/** What a training runs on: the length of an epoch in steps, how many images there are, and whether
+ *  steps are replayed, with the same bits. */
 export interface Extent {
   readonly stepsPerEpoch: number
   readonly images: number
@@ -71,7 +79,11 @@ export function buildHead(gpu: Gpu, config: TrainConfig, features: number): Mode
 /** The model whose output kNN compares: the encoder, or the encoder with its head. */
 export const measured = ({ knn }: Pick<TrainConfig, 'knn'>, { encoder, head }: Tower): Model =>
   knn.layer === 'embedding'
-    ? { ...encoder, features: head.features, forward: (x, mode) => forwardTower({ encoder, head }, x, mode) }
+    ? {
+        ...encoder,
+        features: head.features,
+        forward: (x, mode) => forwardTower({ encoder, head }, x, mode),
+      }
     : encoder
 
 function buildTower(gpu: Gpu, config: TrainConfig): Tower {
@@ -88,12 +100,15 @@ export interface Scaling {
   readonly scaler?: LossScaler
 }
 
-/** The trainer that `make` makes, its loss scaled where the precision wants it, the scale being saved with the rest. */
+/** The trainer that `make` makes, its loss scaled where the precision wants it, the scale being
+ *  saved with the rest. */
 export function scaled(gpu: Gpu, make: (scaling: Scaling) => Trainer): Trainer {
   const scaler = scalerOf(gpu)
   if (!scaler) return make({})
   const { kept, ...trainer } = make({ scaler })
-  const scales = Object.entries(scaler.state).map(([role, variable]) => [`scaler.${role}`, variable] as const)
+  const scales = Object.entries(scaler.state).map(
+    ([role, variable]) => [`scaler.${role}`, variable] as const,
+  )
   const variables = { ...kept.variables, ...Object.fromEntries(scales) }
   return { ...trainer, kept: { ...kept, variables } }
 }
@@ -152,7 +167,11 @@ function mocoV3Trainer(gpu: Gpu, config: Of<'moco'>, extent: Scaled): Trainer {
   const [query, key] = [buildTower(gpu, config), buildTower(gpu, config)]
   const dim = query.head.features
   const hidden = config.head.style === 'v3' ? config.head.hidden : dim
-  const predictor = mocoV3Head(gpu, { name: 'predictor', widths: [dim, hidden, dim], seed: config.seed })
+  const predictor = mocoV3Head(gpu, {
+    name: 'predictor',
+    widths: [dim, hidden, dim],
+    seed: config.seed,
+  })
   const optimizer = optimizerOf(config, { ...parametersOf(query), ...predictor.parameters })
   const schedule = scheduleOf(config, extent.stepsPerEpoch)
   const trainer = mocoV3(gpu, {
@@ -164,7 +183,10 @@ function mocoV3Trainer(gpu: Gpu, config: Of<'moco'>, extent: Scaled): Trainer {
 }
 
 /** What all methods take besides. */
-const shared = ({ temperature, views, chunk = null, seed }: TrainConfig, { capture, scaling }: Scaled) => ({
+const shared = (
+  { temperature, views, chunk = null, seed }: TrainConfig,
+  { capture, scaling }: Scaled,
+) => ({
   ...{ temperature, views, chunk, seed, capture },
   ...scaling,
 })
@@ -185,7 +207,9 @@ function memoryBankTrainer(gpu: Gpu, config: Of<'memory-bank'>, extent: Scaled):
 
 function endToEndTrainer(gpu: Gpu, config: Of<'end-to-end'>, extent: Scaled): Trainer {
   const [query, key] = [buildTower(gpu, config), buildTower(gpu, config)]
-  const keys = Object.entries(parametersOf(key)).map(([name, value]) => [`key.${name}`, value] as const)
+  const keys = Object.entries(parametersOf(key)).map(
+    ([name, value]) => [`key.${name}`, value] as const,
+  )
   const optimizer = optimizerOf(config, { ...parametersOf(query), ...Object.fromEntries(keys) })
   const schedule = scheduleOf(config, extent.stepsPerEpoch)
   const models = { 'key.': key.encoder, 'key.head.': key.head }
@@ -193,14 +217,19 @@ function endToEndTrainer(gpu: Gpu, config: Of<'end-to-end'>, extent: Scaled): Tr
   return { ...trainer, optimizer, schedule, kept: { ...nothing, models } }
 }
 
-function optimizerOf({ optimizer: { name, weightDecay } }: Settings, parameters: Named): FlatOptimizer {
+function optimizerOf(
+  { optimizer: { name, weightDecay } }: Settings,
+  parameters: Named,
+): FlatOptimizer {
   if (name === 'adam') return new Adam(parameters, { weightDecay })
   if (name === 'lars') return new Lars(parameters, { weightDecay })
   return new Sgd(parameters, { weightDecay, momentum: 0.9 })
 }
 
-const momentumOf = ({ momentum: { start, rising: rises }, epochs }: Of<'moco'>, { stepsPerEpoch }: Extent) =>
-  rises ? cosineRamp(start, epochs * stepsPerEpoch) : constant(start)
+const momentumOf = (
+  { momentum: { start, rising: rises }, epochs }: Of<'moco'>,
+  { stepsPerEpoch }: Extent,
+) => (rises ? cosineRamp(start, epochs * stepsPerEpoch) : constant(start))
 
 /** The learning rate at each step: warm-up and decay are given in epochs. */
 function scheduleOf({ schedule, epochs }: Settings, stepsPerEpoch: number): Schedule {

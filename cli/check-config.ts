@@ -34,8 +34,11 @@ export function wrongFields(input: unknown): readonly Wrong[] {
   return 'config' in found ? [] : found.wrong
 }
 
-function read(input: unknown): { readonly config: AnyConfig } | { readonly wrong: readonly Wrong[] } {
-  const method: unknown = typeof input === 'object' && input !== null ? Reflect.get(input, 'method') : input
+function read(
+  input: unknown,
+): { readonly config: AnyConfig } | { readonly wrong: readonly Wrong[] } {
+  const method: unknown =
+    typeof input === 'object' && input !== null ? Reflect.get(input, 'method') : input
   const names = Object.keys(runSchemas)
   if (typeof method !== 'string' || !isMethod(method))
     return {
@@ -57,7 +60,8 @@ function read(input: unknown): { readonly config: AnyConfig } | { readonly wrong
       reason: `is not known${meant(path.at(-1), known) || `; known are ${known.join(', ')}`}`,
     })
   // the rules between fields are looked at where the fields themselves are right
-  const good = (field: string) => !wrong.some((w) => w.field === field || w.field.startsWith(`${field}.`))
+  const good = (field: string) =>
+    !wrong.some((w) => w.field === field || w.field.startsWith(`${field}.`))
   for (const { fields, check } of relations)
     if (fields.every(good)) wrong.push(...brokenBy(() => check(input as AnyConfig))) // as far as `fields` reach
   return success && wrong.length === 0 ? { config: output } : { wrong }
@@ -69,10 +73,14 @@ function wrongOf(issue: v.BaseIssue<unknown>, schema: v.GenericSchema, input: un
   const path = (issue.path ?? []).map(({ key }) => key as string | number)
   const field = nameOf(path)
   const words = issue.type === 'variant' ? [...(issue.expected ?? '').matchAll(/"([^"]+)"/g)] : []
-  const rule = words.length > 0 ? `one of ${words.map(([, word]) => word).join(', ')}` : issue.message
+  const rule =
+    words.length > 0 ? `one of ${words.map(([, word]) => word).join(', ')}` : issue.message
   const value: unknown = issue.path?.at(-1)?.value
   if (value !== undefined) return { field, reason: `must be ${rule}, ${got(value)}` }
-  return { field, reason: `is missing; it must be ${words.length > 0 ? rule : ruleAt(schema, input, path)}` }
+  return {
+    field,
+    reason: `is missing; it must be ${words.length > 0 ? rule : ruleAt(schema, input, path)}`,
+  }
 }
 
 /** A path as people write it: views[1].crop.scale[0]. */
@@ -105,14 +113,16 @@ const relations: readonly Relation[] = [
   {
     fields: ['queue', 'head'],
     check(config) {
-      if (config.method !== 'moco' || (config.queue === null) === (config.head.style === 'v3')) return
+      if (config.method !== 'moco' || (config.queue === null) === (config.head.style === 'v3'))
+        return
       const rule = `must be ${config.queue === null ? 'a number' : 'null'} with head.style ${config.head.style}`
       throw new UsageError(`--queue: ${rule}, got ${config.queue}`)
     },
   },
   {
     fields: ['size', 'model'],
-    check: (config) => config.method === 'amdim' && checkMaps({ size: config.size, ...config.model }),
+    check: (config) =>
+      config.method === 'amdim' && checkMaps({ size: config.size, ...config.model }),
   },
 ]
 
@@ -124,8 +134,14 @@ function brokenBy(check: () => unknown): Wrong[] {
   } catch (error) {
     if (!(error instanceof UsageError)) throw error
     const [, field = '', reason = ''] = error.message.match(/^--([\w-]+): (.*)$/s) ?? []
-    const camel = (text: string) => text.replace(/-(\w)/g, (_, letter: string) => letter.toUpperCase())
-    return [{ field: camel(field), reason: reason.replace(/--([\w-]+)/g, (_, name: string) => camel(name)) }]
+    const camel = (text: string) =>
+      text.replace(/-(\w)/g, (_, letter: string) => letter.toUpperCase())
+    return [
+      {
+        field: camel(field),
+        reason: reason.replace(/--([\w-]+)/g, (_, name: string) => camel(name)),
+      },
+    ]
   }
 }
 

@@ -40,7 +40,10 @@ export async function checkWritable(dir: string) {
   })
   await tryWriting(above).catch((cause: unknown) => {
     const isOdd = codeOf(cause) === 'ENOENT' // in a folder that is there
-    throw writeError(dir, isOdd ? new Error('no folder can be made there; choose another folder') : cause)
+    throw writeError(
+      dir,
+      isOdd ? new Error('no folder can be made there; choose another folder') : cause,
+    )
   })
 }
 
@@ -51,8 +54,10 @@ export async function checkOld(dir: string) {
     if (await exists(folder))
       await tryWriting(folder).catch((cause: unknown) => {
         const words: Readonly<Record<string, string>> = {
-          EACCES: 'no permission to write there; change its permissions, or resume a copy of the run',
-          EPERM: 'no permission to write there; change its permissions, or resume a copy of the run',
+          EACCES:
+            'no permission to write there; change its permissions, or resume a copy of the run',
+          EPERM:
+            'no permission to write there; change its permissions, or resume a copy of the run',
           EROFS: 'the file system is read-only; resume a copy of the run',
         }
         const known = words[codeOf(cause)]

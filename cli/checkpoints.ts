@@ -78,7 +78,8 @@ export const bestCheckpoint = (folder: string) => loadCheckpoint(join(folder, BE
 async function loadCheckpoint(path: string): Promise<Checkpoint> {
   const { tensors, metadata } = await load(path)
   const step = wholeIn(metadata, 'step')
-  if (step === undefined) throw new Error(`${path}: it holds no step; it is not a checkpoint of a run`)
+  if (step === undefined)
+    throw new Error(`${path}: it holds no step; it is not a checkpoint of a run`)
   const wrong =
     step === null
       ? 'step'
@@ -98,7 +99,10 @@ async function loadCheckpoint(path: string): Promise<Checkpoint> {
 }
 
 /** A counter of the metadata; undefined where there is none, null for what is no whole number. */
-function wholeIn(metadata: Readonly<Record<string, string>>, name: string): number | null | undefined {
+function wholeIn(
+  metadata: Readonly<Record<string, string>>,
+  name: string,
+): number | null | undefined {
   const { [name]: text } = metadata
   if (text === undefined) return undefined
   return /^\d+$/.test(text) && Number.isSafeInteger(Number(text)) ? Number(text) : null

@@ -5,7 +5,8 @@ export class UsageError extends Error {
   override readonly name = 'UsageError'
 }
 
-/** The flag's value if it is one of those allowed, null when it was not given. Throws UsageError. */
+/** The flag's value if it is one of those allowed, null when it was not given. Throws
+ *  UsageError. */
 export function oneOf<T extends string>(
   flag: string,
   value: string | undefined,

@@ -20,8 +20,9 @@ interface Normed {
   readonly batchNorm?: unknown
 }
 
-/** The option's value, or null where there is none. Throws UsageError for a chunk that leaves an image alone, in its split if there
- *  are some, where it has no statistics: there are two of it in SimCLR's joint batch norm only. */
+/** The option's value, or null where there is none. Throws UsageError for a chunk that leaves an
+ *  image alone, in its split if there are some, where it has no statistics: there are two of it in
+ *  SimCLR's joint batch norm only. */
 export function chunkOf(
   chunk: number | undefined,
   { batch, bnSplits = 1, batchNorm }: Normed,
@@ -30,7 +31,9 @@ export function chunkOf(
   const fewest =
     chunk < bnSplits
       ? chunk
-      : Math.min(...evenly(batch, { most: chunk, unit: bnSplits }).map(([start, end]) => end - start))
+      : Math.min(
+          ...evenly(batch, { most: chunk, unit: bnSplits }).map(([start, end]) => end - start),
+        )
   if (bnSplits > 1 && fewest < 2 * bnSplits)
     throw new UsageError(
       `--chunk: each chunk is split for batch norm, so it must hold 2 images or more for each of the ${bnSplits} of --bn-splits, got ${fewest} of a batch of ${batch} in chunks of ${chunk}`,

@@ -25,7 +25,8 @@ export function program(
 ): readonly string[] {
   const isNamed = basename(script).replace(/\.(cmd|ps1)$/, '') === 'kindred'
   const isNpx = isNamed && env['npm_command'] === 'exec'
-  if (isNamed && !isNpx && !dirname(script).endsWith(join('node_modules', '.bin'))) return ['kindred']
+  if (isNamed && !isNpx && !dirname(script).endsWith(join('node_modules', '.bin')))
+    return ['kindred']
   if (isNpx || reachedByNpx(cwd)) return ['npx', 'kindred']
   return ['node', shortest(script === '' ? fileURLToPath(import.meta.url) : script, cwd)]
 }
@@ -35,7 +36,8 @@ export function program(
 function reachedByNpx(cwd: string): boolean {
   for (let folder = cwd; ; folder = dirname(folder)) {
     const isRoot = ['package.json', 'node_modules'].some((name) => existsSync(join(folder, name)))
-    if (isRoot) return existsSync(join(folder, 'node_modules', '.bin', 'kindred')) || isKindred(folder)
+    if (isRoot)
+      return existsSync(join(folder, 'node_modules', '.bin', 'kindred')) || isKindred(folder)
     if (dirname(folder) === folder) return false
   }
 }
@@ -75,12 +77,15 @@ export function quoted(word: string, platform: NodeJS.Platform = process.platfor
   if (platform === 'win32') return /^[\w\\@+=:,./-]+$/.test(word) ? word : `"${word}"`
   if (printable(word) === word) return `'${word.replaceAll("'", "'\\''")}'`
   // between $' and ' bash, zsh and ksh read bytes that are spelled out
-  const spelled = Array.from(word, (c) => (printable(c) === c ? c.replace(/[\\']/, '\\$&') : bytesOf(c)))
+  const spelled = Array.from(word, (c) =>
+    printable(c) === c ? c.replace(/[\\']/, '\\$&') : bytesOf(c),
+  )
   return `$'${spelled.join('')}'`
 }
 
 /** The bytes of a character in UTF-8: '\\xc2\\x9b'. */
 const bytesOf = (character: string) =>
-  Array.from(new TextEncoder().encode(character), (byte) => `\\x${byte.toString(16).padStart(2, '0')}`).join(
-    '',
-  )
+  Array.from(
+    new TextEncoder().encode(character),
+    (byte) => `\\x${byte.toString(16).padStart(2, '0')}`,
+  ).join('')

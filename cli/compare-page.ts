@@ -33,7 +33,13 @@ export function comparePage(points: readonly Point[], plan: Rows, uplot: Page['u
     ]),
     config: plan,
     charts: [
-      { title: 'kNN accuracy, %', xLabel: 'negatives', x, logarithmic: true, curves: [...curves, level] },
+      {
+        title: 'kNN accuracy, %',
+        xLabel: 'negatives',
+        x,
+        logarithmic: true,
+        curves: [...curves, level],
+      },
     ],
     uplot,
   })

@@ -87,7 +87,9 @@ export async function compare(flags: CompareFlags): Promise<number> {
   await writeAtomic(join(out, 'compare.html'), bytesOf(html))
   for (const point of flags.json ? points : []) console.log(jsonLine({ event: 'point', ...point }))
   if (!flags.json)
-    console.log(printableLines(`${table(points, plan)}\n\n${join(out, 'compare.html')} shows the curves`))
+    console.log(
+      printableLines(`${table(points, plan)}\n\n${join(out, 'compare.html')} shows the curves`),
+    )
   return 0
 }
 
@@ -140,7 +142,9 @@ async function imagesFor(plan: Plan, { json = false, adapter }: CompareFlags): P
   await closeImages(data)
   progress.stop()
   if (batch > size / 2)
-    throw new UsageError(`--batch: must be at most half of the ${counted(size, 'image')}, got ${batch}`)
+    throw new UsageError(
+      `--batch: must be at most half of the ${counted(size, 'image')}, got ${batch}`,
+    )
   const gpu = await openRunGpu(adapter, config)
   try {
     for (const each of configs) checkRoom(gpu, each, images)
@@ -163,7 +167,9 @@ async function agreeing(out: string, plan: Plan): Promise<string | null> {
   if (!(await exists(path))) return null
   const found = new TextDecoder().decode(await readBytes(path))
   if (withoutData(found) === withoutData(textOf(plan))) return found
-  throw new UsageError(`--out: ${out} holds a comparison with other settings; choose another folder`)
+  throw new UsageError(
+    `--out: ${out} holds a comparison with other settings; choose another folder`,
+  )
 }
 
 /** Makes `out` this comparison's; its images may have been moved since what was found there. */
@@ -194,7 +200,10 @@ async function trained(
   { plan, flags }: { readonly plan: Plan; readonly flags: CompareFlags },
 ): Promise<number> {
   const { adapter, json } = flags
-  const how = { ...(adapter === undefined ? {} : { adapter }), ...(json === undefined ? {} : { json }) }
+  const how = {
+    ...(adapter === undefined ? {} : { adapter }),
+    ...(json === undefined ? {} : { json }),
+  }
   const begun = await openRun(dir).catch(() => null)
   const moved = flags.data === undefined ? {} : { data: plan.data }
   if (begun) return trainMethod(mechanism, { ...how, ...moved, resume: dir })

@@ -1,5 +1,5 @@
-// The configuration of a training: the preset, changed by what the command line says, whole enough to be run again from
-// config.json alone.
+// The configuration of a training: the preset, changed by what the command line says, whole enough
+// to be run again from config.json alone.
 
 import type { Activations, Precision } from '../kernels/op.ts'
 import type { AmdimSettings } from '../methods/presets/amdim.ts'
@@ -30,8 +30,9 @@ export interface RunConfig {
   readonly precision: Precision
   /** What is kept of images for the backward pass. */
   readonly activations: Activations
-  /** kNN: every how many epochs, over how many neighbours (null: 200, or a fiftieth of a small bank), with how many
-   *  training images as bank and how many test images (null for all), of whose output. */
+  /** kNN: every how many epochs, over how many neighbours (null: 200, or a fiftieth of a small
+   *  bank), with how many training images as bank and how many test images (null for all), of whose
+   *  output. */
   readonly knn: {
     readonly every: number
     readonly k: number | null
@@ -51,7 +52,8 @@ export interface RunConfig {
 /** Everything that decides a run's numbers, as config.json holds it. */
 export type TrainConfig = RunConfig & MethodConfig
 
-/** The same of an AMDIM run, which shares none of the other methods' encoders, heads and schedules. */
+/** The same of an AMDIM run, which shares none of the other methods' encoders, heads and
+ *  schedules. */
 export type AmdimConfig = RunConfig & AmdimSettings & { readonly method: 'amdim' }
 
 export type AnyConfig = TrainConfig | AmdimConfig
@@ -90,12 +92,17 @@ export interface TrainFlags extends RunFlags, MethodFlags {
   readonly temperature?: number
 }
 
-/** The configuration that a method's flags mean; `software` chooses what a CPU adapter can do in reasonable time. Throws
- *  UsageError naming the flag, its value and what it may be. */
+/** The configuration that a method's flags mean; `software` chooses what a CPU adapter can do in
+ *  reasonable time. Throws UsageError naming the flag, its value and what it may be. */
 export function configOf(method: Method, flags: TrainFlags, software: boolean): TrainConfig {
   const data = flags.data ?? 'procedural'
   const small = data.startsWith('procedural') || /^(cifar|idx)/.test(data)
-  const { name: preset, size: presetSize, subset: few = null, settings: make } = presetOf(method, flags)
+  const {
+    name: preset,
+    size: presetSize,
+    subset: few = null,
+    settings: make,
+  } = presetOf(method, flags)
   const subset = flags.subset ?? (flags.data === undefined ? few : null)
   const size = flags.size ?? (small ? 32 : presetSize)
   const merged = mergeMethod(make(size, batchOf(flags, make(size).batch)), flags)
@@ -107,7 +114,8 @@ export function configOf(method: Method, flags: TrainFlags, software: boolean): 
     activations: oneOf('--activations', flags.activations, activationKinds) ?? 'f32',
     knn: {
       every:
-        flags.knnEvery ?? (preset.endsWith('-demo') ? Math.ceil((flags.epochs ?? merged.epochs) / 10) : 5),
+        flags.knnEvery ??
+        (preset.endsWith('-demo') ? Math.ceil((flags.epochs ?? merged.epochs) / 10) : 5),
       k: flags.k ?? null,
       temperature: flags.knnTemperature ?? merged.knn.temperature,
       bank: flags.knnBank ?? (software ? 2000 : null),
@@ -124,7 +132,9 @@ function shared(settings: Settings, flags: TrainFlags, software: boolean) {
   return {
     model: {
       ...model,
-      name: oneOf('--model', flags.model, ['resnet8', 'resnet18', 'resnet34', 'resnet50']) ?? model.name,
+      name:
+        oneOf('--model', flags.model, ['resnet8', 'resnet18', 'resnet34', 'resnet50']) ??
+        model.name,
       stem: oneOf('--stem', flags.stem, ['cifar', 'imagenet']) ?? model.stem,
       width: flags.width ?? model.width,
     },
@@ -134,16 +144,20 @@ function shared(settings: Settings, flags: TrainFlags, software: boolean) {
   }
 }
 
-/** The schedule as the flags change it. A cosine that begins in its second epoch, as the original of a preset does, has a rate
- *  of 0 in its last one: harmless in the preset's many epochs, and left out of a run of another length. */
+/** The schedule as the flags change it. A cosine that begins in its second epoch, as the original
+ *  of a preset does, has a rate of 0 in its last one: harmless in the preset's many epochs, and
+ *  left out of a run of another length. */
 function scheduleOf({ schedule, epochs }: Settings, flags: TrainFlags): Settings['schedule'] {
   const { lr, firstEpoch } = schedule
   const first =
-    firstEpoch !== undefined && (flags.epochs ?? epochs) !== epochs ? ({ firstEpoch: 0 } as const) : {}
+    firstEpoch !== undefined && (flags.epochs ?? epochs) !== epochs
+      ? ({ firstEpoch: 0 } as const)
+      : {}
   return { ...schedule, lr: flags.lr ?? lr, ...first }
 }
 
-/** The settings, with an encoder that a CPU can train in reasonable time where the flags choose none. */
+/** The settings, with an encoder that a CPU can train in reasonable time where the flags choose
+ *  none. */
 function onMachine(settings: Settings, flags: TrainFlags, software: boolean): Settings {
   const chosen = flags.preset ?? flags.model ?? flags.width ?? flags.stem
   if (!software || chosen !== undefined || flags.data === undefined) return settings

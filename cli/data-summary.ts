@@ -12,7 +12,11 @@ const FIRST = 3 // files that are named
 
 /** The files left out of either half, each once. */
 export function skippedOf({ train, test }: Split): Skipped[] {
-  return [...new Map([...train.skipped, ...test.skipped].map((skipped) => [skipped.file, skipped])).values()]
+  return [
+    ...new Map(
+      [...train.skipped, ...test.skipped].map((skipped) => [skipped.file, skipped]),
+    ).values(),
+  ]
 }
 
 /** Throws UsageError, with what can be done, for a set in which there is nothing to measure. */

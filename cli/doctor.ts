@@ -26,8 +26,12 @@ interface Report {
   readonly precision: Readonly<Record<string, string>>
 }
 
-/** Prints the adapter, its limits and optional features, runs one kernel, and returns the exit code: 1 without a GPU. */
-export async function doctor(flags: { readonly adapter?: string; readonly json?: boolean }): Promise<number> {
+/** Prints the adapter, its limits and optional features, runs one kernel, and returns the exit
+ *  code: 1 without a GPU. */
+export async function doctor(flags: {
+  readonly adapter?: string
+  readonly json?: boolean
+}): Promise<number> {
   const gpu = await openGpu(flags)
   const { adapterInfo: info, limits, features } = gpu.device
   const [, minus = NaN, plus = NaN] = await gpu.read(relu(gpu.tensor([0, -1, 2], [3])))
@@ -58,8 +62,16 @@ function table(report: Report): string {
   const rows = [
     ['kindred', `${report.kindred}, Node ${report.node}, ${os()}`],
     ['adapter', adapter],
-    ['kind', software ? 'CPU (software Vulkan): for trying things and for tests' : `GPU (${report.vendor})`],
-    ['a kernel runs', works ? 'yes, and its result is right' : 'its RESULT IS WRONG: update the driver'],
+    [
+      'kind',
+      software
+        ? 'CPU (software Vulkan): for trying things and for tests'
+        : `GPU (${report.vendor})`,
+    ],
+    [
+      'a kernel runs',
+      works ? 'yes, and its result is right' : 'its RESULT IS WRONG: update the driver',
+    ],
     ['largest tensor', `${Math.floor(report.largestTensorBytes / MIB)} MiB`],
     ['16-bit floats', yes(report.f16)],
     ['subgroups', yes(report.subgroups)],

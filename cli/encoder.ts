@@ -10,5 +10,12 @@ import type { AnyConfig } from './config.ts'
 export function encoderOf(gpu: Gpu, config: AnyConfig): Model {
   if (config.method !== 'amdim') return buildEncoder(gpu, config)
   const { width, features, depth, batchNorm } = config.model
-  return amdimEncoder(gpu, { width, features, depth, batchNorm, size: config.size, seed: config.seed })
+  return amdimEncoder(gpu, {
+    width,
+    features,
+    depth,
+    batchNorm,
+    size: config.size,
+    seed: config.seed,
+  })
 }

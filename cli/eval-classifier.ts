@@ -77,7 +77,11 @@ function protocolOf(kind: Kind, { protocol, ...flags }: ClassifierFlags): Protoc
 
 /** Finds a classifier for the run's encoder, prints its accuracy, and returns the exit code. Throws
  *  Error in words. */
-export async function evalClassifier(kind: Kind, dir: string, flags: ClassifierFlags): Promise<number> {
+export async function evalClassifier(
+  kind: Kind,
+  dir: string,
+  flags: ClassifierFlags,
+): Promise<number> {
   const protocol = protocolOf(kind, flags)
   const run = await openRun(dir)
   const config = runConfig(run)
@@ -101,7 +105,14 @@ export async function evalClassifier(kind: Kind, dir: string, flags: ClassifierF
     const subject = { gpu, kind, config, encoder, flags, train, test, progress }
     const result = protocol === 'exact' ? await probeExactly(subject) : await byEpochs(subject)
     tell(
-      { run: dir, step: Number(found.metadata['step']), kind, protocol, test: test.size, ...result },
+      {
+        run: dir,
+        step: Number(found.metadata['step']),
+        kind,
+        protocol,
+        test: test.size,
+        ...result,
+      },
       progress,
     )
     await closeImages(data)
@@ -138,7 +149,8 @@ interface Result {
 }
 
 function tell(result: Result, progress: Progress) {
-  const { kind, step, accuracy, test, train, epochs, lambda, heldOut, knn, k, temperature, bank } = result
+  const { kind, step, accuracy, test, train, epochs, lambda, heldOut, knn, k, temperature, bank } =
+    result
   const chosen =
     heldOut === null || heldOut === undefined
       ? 'as it is where none can be held out'
@@ -163,7 +175,9 @@ const reasonOf = ({ protocol, kind }: Result) =>
     : `its training is not at its end; give it more --epochs or a higher --lr${kind === 'linear' ? ', or --protocol exact, which needs neither' : ''}`
 
 /** Adds `kindred eval linear` and `kindred eval mlp`, and returns them. */
-export function addClassifiers(evaluate: Command): { readonly kind: Kind; readonly command: Command }[] {
+export function addClassifiers(
+  evaluate: Command,
+): { readonly kind: Kind; readonly command: Command }[] {
   const about = {
     linear:
       'find the best linear classifier on the frozen encoder, and score it on every test image, beside kNN',
@@ -173,7 +187,10 @@ export function addClassifiers(evaluate: Command): { readonly kind: Kind; readon
     kind,
     command: trainingOptions(
       common(
-        evaluate.command(kind).argument('<run>', 'run folder of a training').description(about[kind]),
+        evaluate
+          .command(kind)
+          .argument('<run>', 'run folder of a training')
+          .description(about[kind]),
         kind,
       ),
     ).addHelpText('after', kind === 'linear' ? linearHelp : mlpHelp),
@@ -181,10 +198,10 @@ export function addClassifiers(evaluate: Command): { readonly kind: Kind; readon
 }
 
 function common(command: Command, kind: Kind): Command {
-  const protocol = new Option('--protocol <name>', 'how the classifier is found, see below').choices([
-    'exact',
-    'paper',
-  ])
+  const protocol = new Option(
+    '--protocol <name>',
+    'how the classifier is found, see below',
+  ).choices(['exact', 'paper'])
   if (kind === 'linear') command.addOption(protocol)
   return command
     .option('--data <source>', `another data set than the run's: ${sources}`)

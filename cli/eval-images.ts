@@ -10,13 +10,18 @@ import { imagesDigest, isOf } from './fingerprint.ts'
 import type { RunFolder } from './run-folder.ts'
 import { trainingImages } from './train.ts'
 
-/** The checkpoint in the file at `path`, or the run's newest where none is named; newer ones that are
- * damaged are told on standard error. Throws UsageError where there is none, and Error in words. */
-export async function checkpointOf(run: RunFolder, path: string | undefined): Promise<SafetensorsFile> {
+/** The checkpoint in the file at `path`, or the run's newest where none is named; newer ones that
+ *  are damaged are told on standard error. Throws UsageError where there is none, and Error in
+ *  words. */
+export async function checkpointOf(
+  run: RunFolder,
+  path: string | undefined,
+): Promise<SafetensorsFile> {
   if (path !== undefined) return load(path)
   const { checkpoint, damaged } = await run.latest()
   for (const line of damaged) console.error(`kindred: ${printableLines(line)}`)
-  if (!checkpoint) throw new UsageError(`${run.dir} has no checkpoint yet; let the training reach its first`)
+  if (!checkpoint)
+    throw new UsageError(`${run.dir} has no checkpoint yet; let the training reach its first`)
   return checkpoint
 }
 

@@ -1,4 +1,5 @@
-// kindred eval knn: how well a run's encoder separates classes that it never saw, beside raw pixels.
+// kindred eval knn: how well a run's encoder separates classes that it never saw, beside raw
+// pixels.
 
 import { counted } from '../data/words.ts'
 import { recipeOf } from '../methods/views.ts'
@@ -29,7 +30,8 @@ export interface EvalKnnFlags {
   readonly json?: boolean
 }
 
-/** Prints kNN top-1 of raw pixels, the untrained and the trained encoder, and returns the exit code. Throws Error in words. */
+/** Prints kNN top-1 of raw pixels, the untrained and the trained encoder, and returns the exit
+ *  code. Throws Error in words. */
 export async function evalKnn(dir: string, flags: EvalKnnFlags): Promise<number> {
   const run = await openRun(dir)
   const config = runConfig(run)

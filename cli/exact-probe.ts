@@ -41,16 +41,27 @@ export async function probeExactly(subject: Subject) {
       }),
   })
   if (!probe.converged)
-    progress.note(`the solver stopped after ${counted(probe.iterations, 'iteration')}, before its tolerance`)
+    progress.note(
+      `the solver stopped after ${counted(probe.iterations, 'iteration')}, before its tolerance`,
+    )
   const { lambda, heldOut } = probe
-  const judge = async (slab: Embeddings) => predicted(await scoresOf(gpu, slab, probe), classes.length)
+  const judge = async (slab: Embeddings) =>
+    predicted(await scoresOf(gpu, slab, probe), classes.length)
   const { right, ...near } = await scored(subject, rows, judge)
-  return { accuracy: (100 * right) / subject.test.size, train: train.size, lambda, heldOut, ...near }
+  return {
+    accuracy: (100 * right) / subject.test.size,
+    train: train.size,
+    lambda,
+    heldOut,
+    ...near,
+  }
 }
 
 /** kNN accuracy on the encoder's features, with the run's bank, k and temperature. */
 export async function knnOfFeatures(subject: Subject) {
-  const { right: _, ...near } = await scored(subject, await featuresOf(subject), () => Promise.resolve([]))
+  const { right: _, ...near } = await scored(subject, await featuresOf(subject), () =>
+    Promise.resolve([]),
+  )
   return near
 }
 
@@ -69,7 +80,12 @@ async function scored(
   const options = { k, temperature, classes: train.classes.length, normalized: true, gpu }
   const wanted = labelsOf(test)
   let [right, near, at] = [0, 0, 0]
-  for await (const slab of embedSlabs(subject.gpu, encodeOf(subject), inOrder(test), imageOf(test))) {
+  for await (const slab of embedSlabs(
+    subject.gpu,
+    encodeOf(subject),
+    inOrder(test),
+    imageOf(test),
+  )) {
     const own = await classify(slab)
     const { predictions } = await knn(bank, labels, slab, options)
     for (const [i, prediction] of predictions.entries()) {
@@ -96,10 +112,13 @@ function featuresOf(subject: Subject): Promise<Embeddings> {
 function encodeOf({ config, encoder }: Subject) {
   const transform = testTransform(recipeOf(config.views, 0))
   return (x: Tensor) =>
-    l2Normalize(encoder.forward(augment(x, transform, { seed: 0, step: 0, view: 0 }), { training: false }))
+    l2Normalize(
+      encoder.forward(augment(x, transform, { seed: 0, step: 0, view: 0 }), { training: false }),
+    )
 }
 
-const imageOf = ({ image: { height, width, channels } }: Dataset) => [height, width, channels] as const
+const imageOf = ({ image: { height, width, channels } }: Dataset) =>
+  [height, width, channels] as const
 
 /** The same device in f32, which the solver needs whatever the encoder computes in. */
 const exactly = (gpu: Gpu) => (gpu.run.precision === 'f32' ? gpu : new Gpu(gpu.device))

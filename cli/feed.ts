@@ -1,13 +1,15 @@
-// What a training's steps are fed. A set that fits lies on the GPU, and steps get numbers of images; of any other, batches are
-// read ahead, and uploaded as soon as a step is given one: WebGPU copies the pixels at once and puts them into the batch's
-// buffer when the steps before are done, so that neither JavaScript nor the GPU waits, with one buffer as with several.
+// What a training's steps are fed. A set that fits lies on the GPU, and steps get numbers of
+// images; of any other, batches are read ahead, and uploaded as soon as a step is given one: WebGPU
+// copies the pixels at once and puts them into the batch's buffer when the steps before are done,
+// so that neither JavaScript nor the GPU waits, with one buffer as with several.
 
 import { type Dataset, extentsAt } from '../data/dataset.ts'
 import { type BatchOptions, batches } from '../data/loader.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { type ImageBatch, residentBytes, residentImages } from '../methods/image-batch.ts'
 
-/** Whether the training images lie on the GPU: where they take at most half of what the adapter binds at once, or as told. */
+/** Whether the training images lie on the GPU: where they take at most half of what the adapter
+ *  binds at once, or as told. */
 export type Resident = 'auto' | 'on' | 'off'
 
 /** A batch as a step takes it, and its images' positions in the set. */

@@ -55,7 +55,9 @@ export async function digestsOf(
 ): Promise<Digests> {
   const root = about?.path ?? null
   const { k, temperature, bank, queries, layer = 'features' } = knn
-  const measured = createHash('sha256').update(JSON.stringify([k, temperature, bank, queries, layer]))
+  const measured = createHash('sha256').update(
+    JSON.stringify([k, temperature, bank, queries, layer]),
+  )
   for (const { classes, labels } of [train, test])
     measured.update(JSON.stringify([classes, labels?.length ?? null])).update(bytesOf(labels))
   await addImages(measured, test, root, usual)
@@ -94,7 +96,9 @@ async function addImages(hash: Hash, dataset: Dataset, root: string | null, reac
   hash.update(bytesOf(originals?.extents ?? null))
   const isWhole = size * bytes <= reach.whole
   if (!isWhole && files && root !== null) await addSizes(hash, files, root)
-  const count = isWhole ? size : Math.min(size, Math.max(reach.least, Math.floor(reach.sample / bytes)))
+  const count = isWhole
+    ? size
+    : Math.min(size, Math.max(reach.least, Math.floor(reach.sample / bytes)))
   const each = Math.max(1, Math.floor(CHUNK / bytes))
   for (let from = 0; from < count; from += each) {
     const length = Math.min(each, count - from)
@@ -122,13 +126,17 @@ async function addSizes(hash: Hash, files: readonly string[], root: string) {
 }
 
 const bytesOf = (numbers: Int32Array | Float32Array | null) =>
-  numbers ? new Uint8Array(numbers.buffer, numbers.byteOffset, numbers.byteLength) : new Uint8Array(0)
+  numbers
+    ? new Uint8Array(numbers.buffer, numbers.byteOffset, numbers.byteLength)
+    : new Uint8Array(0)
 
 /** What older checkpoints hold: eight hexadecimal digits of the set's size and of the pixels of
  *  some of its images, evenly spread (FNV-1a). */
 export async function sampleOf(images: Dataset): Promise<string> {
   const count = Math.min(SAMPLED, images.size)
-  const indices = Uint32Array.from({ length: count }, (_, i) => Math.floor((i * images.size) / count))
+  const indices = Uint32Array.from({ length: count }, (_, i) =>
+    Math.floor((i * images.size) / count),
+  )
   const pixels = new Uint8Array(count * imageBytes(images))
   await images.read(indices, pixels)
   let hash = 0x811c9dc5 ^ images.size

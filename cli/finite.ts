@@ -7,7 +7,9 @@ import { type Change, lowerRate } from './history.ts'
 
 /** The names of tensors that hold a value which is not finite. */
 export const notFinite = (tensors: ReadonlyMap<string, SavedTensor>): string[] =>
-  [...tensors].filter(([, { data }]) => data instanceof Float32Array && !isFinite(data)).map(([name]) => name)
+  [...tensors]
+    .filter(([, { data }]) => data instanceof Float32Array && !isFinite(data))
+    .map(([name]) => name)
 
 function isFinite(data: Float32Array): boolean {
   for (const value of data) if (value - value !== 0) return false // infinities and NaN: the difference is NaN
@@ -40,4 +42,5 @@ export const diverged = (what: string, { method, dir, lr, history, step, path }:
   )
 
 /** A number in few digits: 0.05, 1e+19. */
-const plain = (value: number) => (value >= 1e-4 && value < 1e6 ? String(value) : value.toExponential())
+const plain = (value: number) =>
+  value >= 1e-4 && value < 1e6 ? String(value) : value.toExponential()

@@ -30,7 +30,8 @@ const digestOf = (text: string) => createHash('sha256').update(text).digest('hex
 
 /** Whether a checkpoint says which settings it was made with; one from before they were kept does
  * not. */
-export const holdsSettings = (metadata: Readonly<Record<string, string>>) => metadata[SETTINGS] !== undefined
+export const holdsSettings = (metadata: Readonly<Record<string, string>>) =>
+  metadata[SETTINGS] !== undefined
 
 /** Whether the settings that a checkpoint holds, if any, are an object of JSON and have the digest
  * that was saved with them. */
@@ -56,7 +57,9 @@ export function changesBetween(from: unknown, to: unknown): Changes {
   const paths = [...new Set([...before.keys(), ...after.keys()])]
   return Object.fromEntries(
     paths
-      .map((path) => [path, { from: before.get(path) ?? null, to: after.get(path) ?? null }] as const)
+      .map(
+        (path) => [path, { from: before.get(path) ?? null, to: after.get(path) ?? null }] as const,
+      )
       .filter(([, change]) => JSON.stringify(change.from) !== JSON.stringify(change.to)),
   )
 }
@@ -88,14 +91,20 @@ export function lowerRate(lr: number, history: readonly Change[]): number {
   const changes = history.flatMap(({ step, changes: { [RATE]: rate } }) =>
     rate ? [{ step, from: rate.from }] : [],
   )
-  const used = changes.filter(({ step }, i) => step > (changes[i - 1]?.step ?? 0)).map(({ from }) => from)
-  const lower = used.filter((rate): rate is number => typeof rate === 'number' && rate > 0 && rate < lr)
+  const used = changes
+    .filter(({ step }, i) => step > (changes[i - 1]?.step ?? 0))
+    .map(({ from }) => from)
+  const lower = used.filter(
+    (rate): rate is number => typeof rate === 'number' && rate > 0 && rate < lr,
+  )
   return lower.at(-1) ?? Number((lr / 10).toPrecision(2))
 }
 
 /** The settings as JSON in which equal settings are equal texts. */
 const canonical = (config: object): string =>
-  JSON.stringify(sorted(Object.fromEntries(Object.entries(config).filter(([key]) => !ASIDE.includes(key)))))
+  JSON.stringify(
+    sorted(Object.fromEntries(Object.entries(config).filter(([key]) => !ASIDE.includes(key)))),
+  )
 
 function sorted(value: unknown): unknown {
   if (typeof value !== 'object' || value === null) return value
@@ -106,9 +115,12 @@ function sorted(value: unknown): unknown {
 
 /** Every value that is no object by its path; lists of numbers are values. */
 export function leaves(value: unknown, path = ''): Map<string, unknown> {
-  const isList = Array.isArray(value) && !value.some((item) => typeof item === 'object' && item !== null)
+  const isList =
+    Array.isArray(value) && !value.some((item) => typeof item === 'object' && item !== null)
   if (typeof value !== 'object' || value === null || isList) return new Map([[path, value]])
   return new Map(
-    Object.entries(value).flatMap(([key, field]) => [...leaves(field, path === '' ? key : `${path}.${key}`)]),
+    Object.entries(value).flatMap(([key, field]) => [
+      ...leaves(field, path === '' ? key : `${path}.${key}`),
+    ]),
   )
 }

@@ -14,7 +14,10 @@ const WHOLE = 2 // the longer side of the images that crops are taken from, in s
 type Wanted = Pick<TrainConfig, 'data' | 'size' | 'seed'> & Partial<Pick<AnyConfig, 'views'>>
 
 /** Training and test images of a run. What was read is told. Throws DataError. */
-export async function openImages({ data, size, seed, views }: Wanted, progress: Progress): Promise<Split> {
+export async function openImages(
+  { data, size, seed, views }: Wanted,
+  progress: Progress,
+): Promise<Split> {
   const side = size > SMALL && data.startsWith('folder') ? Math.round((size * 8) / 7) : size
   const split = await openData(data, {
     size: side,
@@ -31,7 +34,8 @@ export async function openImages({ data, size, seed, views }: Wanted, progress: 
 }
 
 /** Lets go of both halves. */
-export const closeImages = ({ train, test }: Split) => Promise.all([train.close?.(), test.close?.()])
+export const closeImages = ({ train, test }: Split) =>
+  Promise.all([train.close?.(), test.close?.()])
 
 /** Tells how far decoding is, every few seconds. */
 function decoding(progress: Progress) {

@@ -38,7 +38,9 @@ export function introduce(
   if (Object.keys(changes).length > 0)
     progress.note(`not as ${config.preset} has it: ${describeChanges(changes)}`, { changes })
   const climb =
-    config.method === 'amdim' ? config.schedule.warmupSteps : config.schedule.warmupEpochs * stepsPerEpoch
+    config.method === 'amdim'
+      ? config.schedule.warmupSteps
+      : config.schedule.warmupEpochs * stepsPerEpoch
   if (climb > 0 && climb >= total)
     progress.note(
       `warm-up of ${counted(climb, 'step')}, the run has ${total}: the learning rate climbs to the end; more --epochs let it decay`,

@@ -25,7 +25,10 @@ watchOutput()
 const beginnings = [
   { words: ['doctor'], about: 'is there a GPU, and what can it do?' },
   { words: ['demo'], about: 'train on built-in images and see what was learned' },
-  { words: ['train', 'simclr', '--data', 'folder:PHOTOS'], about: 'train on your own images (or moco, ...)' },
+  {
+    words: ['train', 'simclr', '--data', 'folder:PHOTOS'],
+    about: 'train on your own images (or moco, ...)',
+  },
   {
     words: ['train', 'simclr', '--data', 'cifar10:FOLDER', '--out', 'runs/cifar'],
     about: 'train on CIFAR-10',
@@ -34,7 +37,9 @@ const beginnings = [
 ].map(({ words, about }) => `  ${command(...words).padEnd(50)} ${about}`)
 
 const program = new Command('kindred')
-  .description('Contrastive representation learning on WebGPU: train an encoder from unlabelled images.')
+  .description(
+    'Contrastive representation learning on WebGPU: train an encoder from unlabelled images.',
+  )
   .version(version())
   .showHelpAfterError('(--help explains every option)')
   .exitOverride() // it throws
@@ -67,8 +72,16 @@ program
   .option('--model <name>', 'encoder (default: resnet8)')
   .option('--width <channels>', "channels of the encoder's first stage (default: 8)", channels)
   .option('--epochs <n>', 'times through the data (default: 40)', count)
-  .option('--batch <n>', 'images per step; end-to-end takes its number of negatives (default: 64)', count)
-  .option('--lr <rate>', "learning rate (default: 1e-3; the preset's where --data is given)", positive)
+  .option(
+    '--batch <n>',
+    'images per step; end-to-end takes its number of negatives (default: 64)',
+    count,
+  )
+  .option(
+    '--lr <rate>',
+    "learning rate (default: 1e-3; the preset's where --data is given)",
+    positive,
+  )
   .option('--seed <n>', 'everything random follows from it', whole)
   .option('--adapter <name>', "part of the GPU's name, to choose among several")
   .option('--json', 'print machine-readable lines only')
@@ -77,7 +90,9 @@ program
 program
   .command('presets')
   .argument('[name]', 'a preset, whose settings are listed by the paths that --set takes')
-  .description('list the settings of published runs that training can begin with, and where they come from')
+  .description(
+    'list the settings of published runs that training can begin with, and where they come from',
+  )
   .option('--json', 'print one JSON object per line')
   .action((name: string | undefined, flags: { json?: boolean }) =>
     finish(Promise.resolve().then(() => listPresets(name, flags))),
@@ -88,7 +103,9 @@ const evaluate = program.command('eval').description('measure what an encoder ha
 evaluate
   .command('knn')
   .argument('<run>', 'run folder of a training')
-  .description('classify test images by their nearest training images in feature space (weighted vote)')
+  .description(
+    'classify test images by their nearest training images in feature space (weighted vote)',
+  )
   .option('--data <source>', `another data set than the run's: ${sources}`)
   .option('--checkpoint <file>', 'a checkpoint of the run (default: the newest)')
   .option('--k <n>', 'neighbours that vote', count)
@@ -98,7 +115,10 @@ evaluate
   .option('--precision <kind>', 'arithmetic: f32, f16x3 or f16 (default: as the run)')
   .option('--adapter <name>', "part of the GPU's name, to choose among several")
   .option('--json', 'print one machine-readable line only')
-  .addHelpText('after', `\nExample:\n  ${command('eval', 'knn', 'runs/cifar')} --k 200 --temperature 0.1`)
+  .addHelpText(
+    'after',
+    `\nExample:\n  ${command('eval', 'knn', 'runs/cifar')} --k 200 --temperature 0.1`,
+  )
   .action((run: string, flags: Parameters<typeof evalKnn>[1]) => finish(evalKnn(run, flags)))
 
 addClassifiers(evaluate).forEach(({ kind, command: own }) =>
@@ -107,11 +127,15 @@ addClassifiers(evaluate).forEach(({ kind, command: own }) =>
 
 program
   .command('demo')
-  .description('train SimCLR on the built-in images, a few minutes on a CPU, and show what it learned')
+  .description(
+    'train SimCLR on the built-in images, a few minutes on a CPU, and show what it learned',
+  )
   .option('--seed <n>', 'everything random follows from it', whole)
   .option('--out <folder>', 'run folder to make (default: the next free one under runs/)', folder)
   .option('--json', 'print machine-readable lines only')
-  .action((flags: CommandFlags) => finish(trainMethod('simclr', { ...flags, preset: 'simclr-demo' })))
+  .action((flags: CommandFlags) =>
+    finish(trainMethod('simclr', { ...flags, preset: 'simclr-demo' })),
+  )
 
 program
   .command('doctor')

@@ -23,8 +23,8 @@ export interface KnnOptions {
 const PIXELS = 32 // raw pixels are compared at this size at most
 const BYTES = 512 * 2 ** 20 // of the queries' features and of what is nearest to them, at a time
 
-/** Measures kNN accuracy in percent over a fixed bank (training images) and fixed queries (test images), both under the
- *  test transform, as leftthomas/SimCLR does. */
+/** Measures kNN accuracy in percent over a fixed bank (training images) and fixed queries (test
+ *  images), both under the test transform, as leftthomas/SimCLR does. */
 export class KnnProbe {
   readonly bank: Dataset
   readonly queries: Dataset
@@ -73,13 +73,18 @@ export class KnnProbe {
     let right = 0
     for (const queries of parts(this.queries, most)) {
       const asked = await embed(gpu, encode, inOrder(queries), image)
-      const { predictions } = await knn(embedSlabs(gpu, encode, inOrder(this.bank), image), labels, asked, {
-        k: this.k,
-        temperature: this.#temperature,
-        classes,
-        normalized: true,
-        gpu,
-      })
+      const { predictions } = await knn(
+        embedSlabs(gpu, encode, inOrder(this.bank), image),
+        labels,
+        asked,
+        {
+          k: this.k,
+          temperature: this.#temperature,
+          classes,
+          normalized: true,
+          gpu,
+        },
+      )
       const wanted = labelsOf(queries)
       for (const [i, label] of predictions.entries()) right += Number(label === wanted[i])
     }
@@ -87,9 +92,13 @@ export class KnnProbe {
   }
 }
 
-/** The rows of the table that every measurement ends in: accuracies in percent, null where there is none. */
-export function knnRows(measured: Record<'pixels' | 'untrained' | 'trained', number | null>): string[] {
-  const percent = (value: number | null) => (value === null ? '-' : `${value.toFixed(1)}%`).padStart(6)
+/** The rows of the table that every measurement ends in: accuracies in percent, null where there is
+ *  none. */
+export function knnRows(
+  measured: Record<'pixels' | 'untrained' | 'trained', number | null>,
+): string[] {
+  const percent = (value: number | null) =>
+    (value === null ? '-' : `${value.toFixed(1)}%`).padStart(6)
   return [
     `  raw pixels         ${percent(measured.pixels)}`,
     `  untrained encoder  ${percent(measured.untrained)}`,
@@ -99,7 +108,13 @@ export function knnRows(measured: Record<'pixels' | 'untrained' | 'trained', num
 
 /** The whole set in its own order, in batches that `embed` takes. */
 export async function* inOrder(dataset: Dataset) {
-  const all = { batch: Math.min(256, dataset.size), seed: 0, epoch: 0, shuffle: false, dropLast: false }
+  const all = {
+    batch: Math.min(256, dataset.size),
+    seed: 0,
+    epoch: 0,
+    shuffle: false,
+    dropLast: false,
+  }
   for await (const { images, labels, indices } of batches(dataset, all))
     yield { images, labels, count: indices.length }
 }
@@ -118,7 +133,10 @@ function parts(dataset: Dataset, most: number): Dataset[] {
 
 /** Neighbours that vote, and the vote's temperature: the 200 of the paper, or a fiftieth of a bank
  *  too small for so many, unless the settings say; never more than the bank has. */
-export function neighboursOf({ k, temperature }: Pick<KnnOptions, 'k' | 'temperature'>, bank: number) {
+export function neighboursOf(
+  { k, temperature }: Pick<KnnOptions, 'k' | 'temperature'>,
+  bank: number,
+) {
   const usual = bank >= 10000 ? 200 : Math.max(1, Math.round(bank / 50))
   return { k: Math.min(k ?? usual, bank), temperature }
 }

@@ -11,7 +11,11 @@ export interface Wanted {
 /** Takes the lock file at `path` for this process and returns the function that gives it back. A
  *  lock left by a process that is gone is taken over. Throws Error naming `folder` and the process
  *  when another one holds it, and naming `path` when that is no file. */
-export async function lock(path: string, folder: string, { resuming }: Wanted): Promise<() => Promise<void>> {
+export async function lock(
+  path: string,
+  folder: string,
+  { resuming }: Wanted,
+): Promise<() => Promise<void>> {
   const taken = await claim(path).catch((cause: unknown) => {
     throw cause instanceof ClaimError ? cause : writeError(path, cause)
   })

@@ -21,7 +21,12 @@ export class Losses {
   readonly #pending: { readonly step: number; readonly loss: Promise<Float32Array> }[] = []
   #skipped = 0 // steps in a row, at the end so far
 
-  constructor(prepared: Prepared, run: RunFolder, progress: Progress, diverged: (what: string) => Error) {
+  constructor(
+    prepared: Prepared,
+    run: RunFolder,
+    progress: Progress,
+    diverged: (what: string) => Error,
+  ) {
     this.#prepared = prepared
     this.#run = run
     this.#progress = progress
@@ -70,8 +75,12 @@ export class Losses {
     const isScaled = 'scaler.scale' in this.#prepared.trainer.kept.variables
     if (!isScaled) throw this.#diverged(`the loss became ${loss} at step ${step}`)
     if (++this.#skipped > MOST_SKIPPED)
-      throw this.#diverged(`the loss was not finite ${this.#skipped} steps in a row, up to step ${step}`)
-    this.#progress.note(`step ${step} was skipped: its loss was ${loss}, and the scale of the loss is halved`)
+      throw this.#diverged(
+        `the loss was not finite ${this.#skipped} steps in a row, up to step ${step}`,
+      )
+    this.#progress.note(
+      `step ${step} was skipped: its loss was ${loss}, and the scale of the loss is halved`,
+    )
   }
 }
 

@@ -17,10 +17,12 @@ export interface MethodFlags extends BatchFlags {
   readonly loss?: string
 }
 
-/** The settings as the flags change them. Throws UsageError for a flag that they have no use for. */
+/** The settings as the flags change them. Throws UsageError for a flag that they have no use
+ *  for. */
 export function mergeMethod(settings: MethodConfig, flags: MethodFlags): MethodConfig {
   const merged = mergeOwn(settings, flags)
-  const fromElsewhere = merged.method === 'memory-bank' || (merged.method === 'moco' && merged.queue !== null)
+  const fromElsewhere =
+    merged.method === 'memory-bank' || (merged.method === 'moco' && merged.queue !== null)
   checkBatch(merged.batch, { compared: !fromElsewhere })
   if (merged.method === 'moco') checkSplits(merged.bnSplits, merged.batch)
   return { ...merged, chunk: chunkOf(flags.chunk, merged) }
@@ -28,7 +30,8 @@ export function mergeMethod(settings: MethodConfig, flags: MethodFlags): MethodC
 
 function mergeOwn(settings: MethodConfig, flags: MethodFlags): MethodConfig {
   if (settings.method === 'simclr') {
-    const batchNorm = oneOf('--batch-norm', flags.batchNorm, ['per-view', 'joint']) ?? settings.batchNorm
+    const batchNorm =
+      oneOf('--batch-norm', flags.batchNorm, ['per-view', 'joint']) ?? settings.batchNorm
     return { ...settings, batchNorm }
   }
   if (settings.method === 'memory-bank')

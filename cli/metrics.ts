@@ -40,12 +40,13 @@ const schema = v.looseObject({
   changed: v.exactOptional(v.record(v.string(), v.unknown(), 'an object')),
 })
 
-/** The metric that line `place` of the file at `path` holds. Throws Error naming the line, the field
- *  and its rule. */
+/** The metric that line `place` of the file at `path` holds. Throws Error naming the line, the
+ *  field and its rule. */
 export function metricOf(line: string, path: string, place: number): Metric {
   const value = parse(line)
   const remedy = 'to go on without it'
-  if (!isObject(value)) throw new Error(`${path}: line ${place} is damaged; delete that line ${remedy}`)
+  if (!isObject(value))
+    throw new Error(`${path}: line ${place} is damaged; delete that line ${remedy}`)
   const { success, output, issues } = v.safeParse(schema, value)
   if (success) return { ...value, step: output.step } // with its fields in their order
   const [{ path: keys = [], message }] = issues
@@ -55,13 +56,17 @@ export function metricOf(line: string, path: string, place: number): Metric {
     found === undefined
       ? `is missing; it must be ${ruleAt(schema, value, ['step'])}`
       : `must be ${message}, got ${JSON.stringify(found)}`
-  throw new Error(`${path}: line ${place}: ${field} ${wrong}; mend the line, or delete it ${remedy}`)
+  throw new Error(
+    `${path}: line ${place}: ${field} ${wrong}; mend the line, or delete it ${remedy}`,
+  )
 }
 
 /** Those of a run's metrics whose accuracies can be compared with what is measured now: all, or
  *  those behind the last change of what is measured. */
 export function comparable(metrics: readonly Metric[]): readonly Metric[] {
-  return metrics.slice(1 + metrics.findLastIndex(({ changed }) => changed?.['measured'] !== undefined))
+  return metrics.slice(
+    1 + metrics.findLastIndex(({ changed }) => changed?.['measured'] !== undefined),
+  )
 }
 
 /** The digest of what the last of the metrics were measured on; null where they do not say. */

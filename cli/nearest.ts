@@ -20,7 +20,9 @@ function distance(a: string, b: string): number {
       const same = a[i - 1] === b[j - 1] ? 0 : 1
       const swapped =
         a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1] ? (before[j - 2] ?? Infinity) + 1 : Infinity
-      row.push(Math.min((last[j] ?? 0) + 1, (row[j - 1] ?? 0) + 1, (last[j - 1] ?? 0) + same, swapped))
+      row.push(
+        Math.min((last[j] ?? 0) + 1, (row[j - 1] ?? 0) + 1, (last[j - 1] ?? 0) + same, swapped),
+      )
     }
     ;[before, last] = [last, row]
   }

@@ -15,7 +15,11 @@ export function count(text: string) {
 }
 /** Whole numbers from 1 up to a limit above which no GPU has the memory. */
 const upTo = (most: number) => (text: string) =>
-  parsed(text, `a whole number from 1 to ${most}`, (v) => Number.isInteger(v) && v >= 1 && v <= most)
+  parsed(
+    text,
+    `a whole number from 1 to ${most}`,
+    (v) => Number.isInteger(v) && v >= 1 && v <= most,
+  )
 /** A side of images in pixels. */
 export const pixels = upTo(8192)
 /** The channels of an encoder's first stage; of ResNet's last stage there are 32 times as many. */

@@ -18,7 +18,11 @@ export interface Outcome {
  * just now. */
 export async function outcomeOf(
   run: RunFolder,
-  { step, total, loss }: { readonly step: number; readonly total: number; readonly loss: number | null },
+  {
+    step,
+    total,
+    loss,
+  }: { readonly step: number; readonly total: number; readonly loss: number | null },
 ): Promise<Outcome> {
   const all = await run.metrics()
   const metrics = comparable(all)

@@ -53,6 +53,8 @@ export function exitCode(code: number): number {
     EDQUOT: 'your disk quota is used up',
     EIO: 'the terminal is gone',
   }
-  console.error(`kindred: cannot write to standard output: ${words[codeOf(failure)] ?? failure.message}`)
+  console.error(
+    `kindred: cannot write to standard output: ${words[codeOf(failure)] ?? failure.message}`,
+  )
   return 1
 }

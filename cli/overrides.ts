@@ -40,7 +40,9 @@ export async function readOverrides(
 ): Promise<Overrides> {
   if (path === undefined) return { file: {}, set }
   const text = await readFile(path, 'utf8').catch((cause: unknown) => {
-    throw new UsageError(`--config: cannot read ${path}; give a file such as config.json`, { cause })
+    throw new UsageError(`--config: cannot read ${path}; give a file such as config.json`, {
+      cause,
+    })
   })
   const file = parsed(text)
   if (!isObject(file))
@@ -48,7 +50,10 @@ export async function readOverrides(
   const { method: own = method } = file
   if (own !== method)
     throw new UsageError(`--config: ${path} is of method ${JSON.stringify(own)}, not ${method}`)
-  return { file: Object.fromEntries(Object.entries(file).filter(([key]) => !ASIDE.includes(key))), set }
+  return {
+    file: Object.fromEntries(Object.entries(file).filter(([key]) => !ASIDE.includes(key))),
+    set,
+  }
 }
 
 /** The flags, with the preset, the data and the size of the file where they name none. */
@@ -75,13 +80,19 @@ export function settled<F extends RunFlags, C extends AnyConfig>(
 ): Settled<C> {
   const flagged = configOf(flags, software)
   const { data, size } = flags
-  const bare = { preset: flagged.preset, data, size, images: 'images' in flags ? flags.images : undefined }
+  const bare = {
+    preset: flagged.preset,
+    data,
+    size,
+    images: 'images' in flags ? flags.images : undefined,
+  }
   const preset = configOf(bare as unknown as F, software) // all that a preset depends on
   const whole = Object.keys(file).length === 0 ? flagged : merged(preset, file)
   const changed: unknown = JSON.parse(JSON.stringify(whole)) // shares nothing, as two views may
   if (!isObject(changed)) throw new Error('a configuration is an object')
   if (Object.keys(file).length > 0)
-    for (const [path, { to }] of Object.entries(changesBetween(preset, flagged))) put(changed, path, to)
+    for (const [path, { to }] of Object.entries(changesBetween(preset, flagged)))
+      put(changed, path, to)
   for (const text of set) assign(changed, text)
   const wrong = wrongFields(changed)
   if (wrong.length > 0) {
@@ -95,10 +106,14 @@ export function settled<F extends RunFlags, C extends AnyConfig>(
  *  whole. */
 function merged(base: unknown, over: unknown): unknown {
   if (!isObject(base) || !isObject(over) || Array.isArray(base) || Array.isArray(over)) return over
-  const isOther = ['style', 'name'].some((kind) => over[kind] !== undefined && over[kind] !== base[kind])
+  const isOther = ['style', 'name'].some(
+    (kind) => over[kind] !== undefined && over[kind] !== base[kind],
+  )
   if (isOther) return over
   const keys = [...new Set([...Object.keys(base), ...Object.keys(over)])]
-  return Object.fromEntries(keys.map((key) => [key, key in over ? merged(base[key], over[key]) : base[key]]))
+  return Object.fromEntries(
+    keys.map((key) => [key, key in over ? merged(base[key], over[key]) : base[key]]),
+  )
 }
 
 /** Does what one --set says. Throws UsageError. */

@@ -33,12 +33,23 @@ function settingsOf(config: AnyConfig, flags: ClassifierFlags) {
 
 /** Trains a classifier by epochs, and scores it on every test image. Throws Error where the loss is
  *  not finite. */
-export async function trainByEpochs({ gpu, kind, config, encoder, flags, train, test, progress }: Subject) {
+export async function trainByEpochs({
+  gpu,
+  kind,
+  config,
+  encoder,
+  flags,
+  train,
+  test,
+  progress,
+}: Subject) {
   const seed = flags.seed ?? config.seed
   const { epochs, schedule, shape } = settingsOf(config, flags)
   const batch = flags.batch ?? fittingBatch(config.batch, train.size)
   if (kind === 'mlp' && batch < 2)
-    throw new UsageError(`--batch: the MLP's batch norm needs 2 images or more at a time, got ${batch}`)
+    throw new UsageError(
+      `--batch: the MLP's batch norm needs 2 images or more at a time, got ${batch}`,
+    )
   const stepsPerEpoch = countSteps(train, { batch })
   const heads = classifiers(gpu, {
     features: encoder.features,
@@ -59,7 +70,10 @@ export async function trainByEpochs({ gpu, kind, config, encoder, flags, train, 
       ),
     classify: heads[kind],
     optimizer: new Adam(heads.parameters, { betas: [0.8, 0.999], weightDecay: 1e-5 }),
-    schedule: amdimSchedule({ schedule: climbing(schedule, epochs * stepsPerEpoch) }, stepsPerEpoch),
+    schedule: amdimSchedule(
+      { schedule: climbing(schedule, epochs * stepsPerEpoch) },
+      stepsPerEpoch,
+    ),
     image: [height, width, channels],
   })
   progress.start(epochs * stepsPerEpoch)

@@ -45,7 +45,8 @@ export function folderToResume({
 }: PlaceFlags & ResumeFlags & { readonly shuffle?: boolean }): string | null {
   if (resume === undefined) return null
   const dir = resume === true ? out : resume
-  if (dir === undefined) throw new UsageError('--resume: name the run folder, as in --resume runs/a')
+  if (dir === undefined)
+    throw new UsageError('--resume: name the run folder, as in --resume runs/a')
   if (out !== undefined && resolve(out) !== resolve(dir))
     throw new UsageError(
       `--out: must be the folder of --resume, where the run goes on, or left out, got ${out} beside ${dir}`,
@@ -78,7 +79,11 @@ export async function savedConfig<Config extends AnyConfig>(
 /** Throws Error in words, before anything is read, where a run cannot be begun or gone on with:
  *  the folder is in use, holds something else or cannot be written, or what it holds is damaged or
  *  has been changed. Leaves nothing behind. */
-export async function checkPlace(config: AnyConfig, place: Pick<PlaceFlags, 'out'>, resuming: string | null) {
+export async function checkPlace(
+  config: AnyConfig,
+  place: Pick<PlaceFlags, 'out'>,
+  resuming: string | null,
+) {
   if (resuming === null) {
     await (place.out === undefined ? checkWritable(RUNS) : checkNew(place.out))
     return
@@ -91,7 +96,8 @@ export async function checkPlace(config: AnyConfig, place: Pick<PlaceFlags, 'out
 }
 
 /** What config.json of a run says, checked. Throws Error naming every field that is wrong. */
-export const runConfig = (run: RunFolder): AnyConfig => checkConfig(run.config, run.path('config.json'))
+export const runConfig = (run: RunFolder): AnyConfig =>
+  checkConfig(run.config, run.path('config.json'))
 
 /** Makes the first of runs/<method>-<data>-1, -2, ... that does not exist. Of several processes
  *  each makes its own. */

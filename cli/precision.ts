@@ -1,5 +1,5 @@
-// What --precision and --activations mean to a run: how its GPU is opened, whether its loss is scaled, and what the adapter makes
-// of it.
+// What --precision and --activations mean to a run: how its GPU is opened, whether its loss is
+// scaled, and what the adapter makes of it.
 
 import type { Activations, Precision, Run } from '../kernels/op.ts'
 import type { Gpu } from '../engine/gpu.ts'
@@ -25,13 +25,16 @@ interface Chosen {
   readonly activations?: Activations
 }
 
-/** The GPU that a run computes on; what a run does not name was f32 when it was made. Throws Error in words. */
+/** The GPU that a run computes on; what a run does not name was f32 when it was made. Throws Error
+ *  in words. */
 export const openRunGpu = (
   adapter: string | undefined,
   { precision = 'f32', activations = 'f32' }: Chosen = {},
-): Promise<Gpu> => openGpu({ precision, activations, ...(adapter === undefined ? {} : { adapter }) })
+): Promise<Gpu> =>
+  openGpu({ precision, activations, ...(adapter === undefined ? {} : { adapter }) })
 
-/** The scaler of a run's loss, or null in f32. Both other modes have the range of f16, in which small gradients lose digits. */
+/** The scaler of a run's loss, or null in f32. Both other modes have the range of f16, in which
+ *  small gradients lose digits. */
 export const scalerOf = (gpu: Gpu): LossScaler | null =>
   gpu.run.precision === 'f32' ? null : new LossScaler(gpu)
 
@@ -43,6 +46,8 @@ export function effectOf(precision: Precision, { software, f16, matrices }: Trai
   if (!f16) return 'refused: there are no 16-bit floats'
   if (software) return 'computes in f32, which a CPU does best'
   if (precision === 'f16x3')
-    return matrices ? "close to f32's digits, on tensor cores" : 'computes in f32: there are no tensor cores'
+    return matrices
+      ? "close to f32's digits, on tensor cores"
+      : 'computes in f32: there are no tensor cores'
   return `factors rounded to 11 bits, ${matrices ? 'on tensor cores' : 'half the traffic within a workgroup'}`
 }

@@ -12,8 +12,8 @@ import type { MethodConfig } from './config.ts'
 
 export type Method = MethodConfig['method']
 
-/** A method as messages name it, its presets, and which of them a run takes that names none: on the built-in images, and on
- *  other data. */
+/** A method as messages name it, its presets, and which of them a run takes that names none: on the
+ *  built-in images, and on other data. */
 interface About {
   readonly title: string
   readonly demo: string
@@ -61,7 +61,10 @@ export const methods: Readonly<Record<Method, About>> = {
 }
 
 /** The preset that the flags name, or the method's own for such data. Throws UsageError. */
-export function presetOf(method: Method, flags: { readonly preset?: string; readonly data?: string }) {
+export function presetOf(
+  method: Method,
+  flags: { readonly preset?: string; readonly data?: string },
+) {
   const { demo, usual, presets } = methods[method]
   const name = flags.preset ?? (flags.data === undefined ? demo : usual)
   const preset = presets[name]
@@ -70,7 +73,8 @@ export function presetOf(method: Method, flags: { readonly preset?: string; read
 }
 
 /** What is trained by a method, AMDIM included, whose settings are its own. */
-const presetsOf = (method: Method | 'amdim') => (method === 'amdim' ? amdimPresets : methods[method].presets)
+const presetsOf = (method: Method | 'amdim') =>
+  method === 'amdim' ? amdimPresets : methods[method].presets
 
 /** The lines of a method's presets, for its help. */
 export const presetLines = (method: Method | 'amdim') =>
@@ -80,7 +84,10 @@ export const presetLines = (method: Method | 'amdim') =>
 
 /** Prints every preset with its source, or the settings of the one that is named, each by the path
  *  that --set takes; or JSON. Throws UsageError. */
-export function listPresets(name: string | undefined, { json = false }: { readonly json?: boolean }): number {
+export function listPresets(
+  name: string | undefined,
+  { json = false }: { readonly json?: boolean },
+): number {
   const known = [...(Object.keys(methods) as Method[]), 'amdim' as const]
   if (name !== undefined) return showPreset(known, name, json)
   for (const method of known) {
@@ -102,11 +109,14 @@ function showPreset(known: readonly (Method | 'amdim')[], name: string, json: bo
       known.flatMap((one) => Object.keys(presetsOf(one))),
     )
   const settings = preset.settings(preset.size)
-  if (json) console.log(JSON.stringify({ method, name, size: preset.size, about: preset.about, settings }))
+  if (json)
+    console.log(JSON.stringify({ method, name, size: preset.size, about: preset.about, settings }))
   else {
     const lines = [...leaves(settings)].filter(([path]) => path !== 'method')
     const values = lines.map(([path, value]) => `  ${path} = ${JSON.stringify(value)}`)
-    console.log(`${command('train', method)} --preset ${name}\n  ${preset.about}\n\n${values.join('\n')}`)
+    console.log(
+      `${command('train', method)} --preset ${name}\n  ${preset.about}\n\n${values.join('\n')}`,
+    )
   }
   return 0
 }

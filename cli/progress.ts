@@ -1,4 +1,5 @@
-// How far a run is: a bar in a terminal, a plain line now and then in a log, JSON lines for a program.
+// How far a run is: a bar in a terminal, a plain line now and then in a log, JSON lines for a
+// program.
 
 import { type GenericBar, MultiBar } from 'cli-progress'
 import { printableLines } from '../kernels/printable.ts'
@@ -114,10 +115,15 @@ function terminal(stream: NodeJS.WriteStream, pace: Pace, unit: string): Progres
   }
 }
 
-/** Draws a bar of up to 20 cells and the percentage before the line, as far as the terminal is wide enough. */
+/** Draws a bar of up to 20 cells and the percentage before the line, as far as the terminal is wide
+ *  enough. */
 const barred =
   (stream: NodeJS.WriteStream) =>
-  (_: unknown, { progress }: { readonly progress: number }, { line }: { readonly line: string }) => {
+  (
+    _: unknown,
+    { progress }: { readonly progress: number },
+    { line }: { readonly line: string },
+  ) => {
     const percentage = `${String(Math.floor(progress * 100)).padStart(3)}%  `
     const room = (stream.columns || 80) - 1 - line.length - percentage.length
     const cells = Math.min(20, room - 1)
@@ -165,7 +171,10 @@ class Pace {
   }
 
   /** Images per second, and seconds to the end of the run; undefined while they cannot be known. */
-  update(step: number, { images = 0 }: Values): { rate: number | undefined; eta: number | undefined } {
+  update(
+    step: number,
+    { images = 0 }: Values,
+  ): { rate: number | undefined; eta: number | undefined } {
     const at = this.#now()
     this.#images += images
     while (this.#marks.length > 2 && at - (this.#marks[1]?.at ?? at) > SPAN) this.#marks.shift()
@@ -176,13 +185,16 @@ class Pace {
     const done = this.#images - first.images
     return {
       rate: done > 0 ? done / seconds : undefined,
-      eta: this.total > 0 ? (seconds / (step - first.step)) * Math.max(0, this.total - step) : undefined,
+      eta:
+        this.total > 0
+          ? (seconds / (step - first.step)) * Math.max(0, this.total - step)
+          : undefined,
     }
   }
 }
 
-/** The step, loss, speed and time left, in at most so many columns: the unit is left out first, then the speed, then the
- *  loss. */
+/** The step, loss, speed and time left, in at most so many columns: the unit is left out first,
+ *  then the speed, then the loss. */
 function lineOf(
   step: number,
   { loss, ...values }: Values,
@@ -204,7 +216,9 @@ function lineOf(
 }
 
 const quantity = (n: number) =>
-  n.toLocaleString('en-US', { maximumSignificantDigits: n < 100 ? 2 : Math.ceil(Math.log10(n + 1)) })
+  n.toLocaleString('en-US', {
+    maximumSignificantDigits: n < 100 ? 2 : Math.ceil(Math.log10(n + 1)),
+  })
 
 /** Seconds as a person says them: 45s, 12m 05s, 3h 07m, 2d 4h. */
 export function duration(seconds: number): string {

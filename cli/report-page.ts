@@ -4,7 +4,8 @@
 export interface Curve {
   readonly label: string
   readonly y: readonly (number | null)[]
-  /** How it is drawn: the colour's name in the page's style sheet, and dashes for what does not change. */
+  /** How it is drawn: the colour's name in the page's style sheet, and dashes for what does not
+   *  change. */
   readonly colour: 'strong' | 'pale' | 'second' | 'third'
   readonly dashed?: boolean
 }
@@ -88,7 +89,8 @@ td { font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
 .u-select { background: color-mix(in srgb, var(--strong) 20%, transparent); }
 `
 
-// Runs in the page. Canvas does not know the style sheet, so that the charts are made again when its colours change.
+// Runs in the page. Canvas does not know the style sheet, so that the charts are made again when
+// its colours change.
 const script = `
 const place = document.getElementById('charts')
 let made = []

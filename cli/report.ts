@@ -1,5 +1,5 @@
-// report.html: what a run did, in one file that needs nothing else: loss, learning rate and kNN accuracy as curves, the
-// figures they ended with, and the configuration.
+// report.html: what a run did, in one file that needs nothing else: loss, learning rate and kNN
+// accuracy as curves, the figures they ended with, and the configuration.
 
 import { createRequire } from 'node:module'
 import { basename, resolve } from 'node:path'
@@ -10,7 +10,8 @@ import { openRun } from './run-folder.ts'
 
 const MOST = 4000 // points of a curve: more than a screen is wide
 
-/** Resolves to the path of report.html, written from what the run folder holds so far. Throws Error in words. */
+/** Resolves to the path of report.html, written from what the run folder holds so far. Throws Error
+ *  in words. */
 export async function writeReport(dir: string): Promise<string> {
   const run = await openRun(dir)
   const metrics = await run.metrics()
@@ -92,7 +93,11 @@ function accuracyCharts(metrics: readonly Metric[]): Chart[] {
   const x = [0, ...measured.map(({ epoch, step }) => epoch ?? step)]
   const all = (value: number | undefined) => x.map(() => value ?? null)
   const curves: Curve[] = [
-    { label: 'encoder', y: [untrained ?? null, ...measured.map(({ knn }) => knn ?? null)], colour: 'strong' },
+    {
+      label: 'encoder',
+      y: [untrained ?? null, ...measured.map(({ knn }) => knn ?? null)],
+      colour: 'strong',
+    },
   ]
   if (untrained !== undefined)
     curves.push({ label: 'untrained encoder', y: all(untrained), colour: 'second', dashed: true })
@@ -133,7 +138,8 @@ export function flat(settings: Readonly<Record<string, unknown>>, prefix = ''): 
   })
 }
 
-/** At most MOST metrics, evenly spread, the last among them; each with the mean loss of those it stands for. */
+/** At most MOST metrics, evenly spread, the last among them; each with the mean loss of those it
+ *  stands for. */
 function thinned(metrics: readonly Metric[]): Metric[] {
   const size = Math.ceil(metrics.length / MOST)
   if (size <= 1) return [...metrics]

@@ -14,7 +14,9 @@ type Saved = Pick<Checkpoint, 'step' | 'metadata'>
  *  that change no step. */
 const FREE = ['epochs', 'schedule.lr', 'checkpointEvery']
 const isFree = (path: string, changes: Changes) =>
-  FREE.includes(path) || path.startsWith('knn.') || (path === 'schedule.firstEpoch' && 'epochs' in changes)
+  FREE.includes(path) ||
+  path.startsWith('knn.') ||
+  (path === 'schedule.firstEpoch' && 'epochs' in changes)
 
 /** What older configurations leave out. */
 const usual: Readonly<Record<string, unknown>> = { precision: 'f32', activations: 'f32' }

@@ -24,7 +24,11 @@ export type ResumeFlags = Pick<RunFlags, 'data' | 'lr' | 'epochs'>
 
 /** The configuration of the run in `dir`, as the flags change it, with the images where they are
  * found now. Throws Error when they are not. */
-export function goingOn<C extends AnyConfig>(config: C, { data, lr, epochs }: ResumeFlags, dir: string): C {
+export function goingOn<C extends AnyConfig>(
+  config: C,
+  { data, lr, epochs }: ResumeFlags,
+  dir: string,
+): C {
   const { schedule } = config
   const isLonger = epochs !== undefined && epochs !== config.epochs
   // as of a run that begins: see scheduleOf in config.ts
@@ -114,7 +118,12 @@ function changesOf(saved: Config, { config, checkpoint, isFinished }: Effective)
   const changes =
     checkpoint && holdsSettings(checkpoint.metadata)
       ? changesSince(checkpoint.metadata, config)
-      : changesBetween({ epochs: saved['epochs'], schedule: saved['schedule'] }, { epochs, schedule })
-  const used = Object.entries(changes).filter(([path]) => !isFinished || !path.startsWith('schedule.'))
+      : changesBetween(
+          { epochs: saved['epochs'], schedule: saved['schedule'] },
+          { epochs, schedule },
+        )
+  const used = Object.entries(changes).filter(
+    ([path]) => !isFinished || !path.startsWith('schedule.'),
+  )
   return Object.fromEntries(used)
 }

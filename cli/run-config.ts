@@ -13,10 +13,16 @@ export type Config = Readonly<Record<string, unknown>>
 export async function readConfig(dir: string): Promise<Config> {
   const path = join(dir, 'config.json')
   const { status, trouble } = await lookAt(dir)
-  const wrong = !status ? trouble : status.isDirectory() ? null : `is ${kindOf(status)}, not a run folder`
+  const wrong = !status
+    ? trouble
+    : status.isDirectory()
+      ? null
+      : `is ${kindOf(status)}, not a run folder`
   if (wrong !== null) throw new Error(`${dir} ${wrong}; give the --out folder of a training`)
   if (!(await exists(path)))
-    throw new Error(`${dir} is not a run folder: it has no config.json; give the --out folder of a training`)
+    throw new Error(
+      `${dir} is not a run folder: it has no config.json; give the --out folder of a training`,
+    )
   const found = await lookAt(path)
   if (!found.status)
     throw new Error(`${path} ${found.trouble}; restore it, or train again with another --out`)

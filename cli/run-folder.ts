@@ -26,10 +26,12 @@ export async function createRun(dir: string, config: Config): Promise<RunFolder>
   return holding(dir, { resuming: false }, async (unlock) => {
     await checkEmpty(dir)
     await makeFolder(join(dir, 'checkpoints'))
-    await writeAtomic(join(dir, 'config.json'), configBytes(config)).catch(async (error: unknown) => {
-      await rmdir(join(dir, 'checkpoints')) // so that the same command may be tried again
-      throw error
-    })
+    await writeAtomic(join(dir, 'config.json'), configBytes(config)).catch(
+      async (error: unknown) => {
+        await rmdir(join(dir, 'checkpoints')) // so that the same command may be tried again
+        throw error
+      },
+    )
     return new RunFolder(dir, config, unlock)
   })
 }
@@ -49,7 +51,8 @@ export async function resumeRun(dir: string): Promise<RunFolder> {
     await makeFolder(join(dir, 'checkpoints'))
     for (const folder of [dir, join(dir, 'checkpoints')])
       for (const name of await readdir(folder))
-        if (name.startsWith('.') && name.endsWith('.tmp')) await rm(join(folder, name), { force: true })
+        if (name.startsWith('.') && name.endsWith('.tmp'))
+          await rm(join(folder, name), { force: true })
     const run = new RunFolder(dir, config, unlock)
     await run.truncateMetrics(Infinity) // a line cut short would run into the next one
     return run
@@ -158,7 +161,10 @@ export class RunFolder {
   /** The newest checkpoint that can be read, null when there is none yet, and one line about each
    *  newer one that is damaged; when this process holds the run those are renamed to `*.damaged`.
    *  Throws Error when all are damaged. */
-  async latest(): Promise<{ readonly checkpoint: Checkpoint | null; readonly damaged: readonly string[] }> {
+  async latest(): Promise<{
+    readonly checkpoint: Checkpoint | null
+    readonly damaged: readonly string[]
+  }> {
     const { checkpoint, damaged } = await newestCheckpoint(this.path('checkpoints'))
     if (this.#unlock) for (const { path } of damaged) await rename(path, `${path}.damaged`)
     return { checkpoint, damaged: damaged.map(({ reason }) => reason) }

@@ -45,6 +45,11 @@ export const runSchemas = {
     knn: layered,
     ...settingsOf['memory-bank'],
   }),
-  'end-to-end': fields({ method: oneOf('end-to-end'), ...run, knn: layered, ...settingsOf['end-to-end'] }),
+  'end-to-end': fields({
+    method: oneOf('end-to-end'),
+    ...run,
+    knn: layered,
+    ...settingsOf['end-to-end'],
+  }),
   amdim: fields({ method: oneOf('amdim'), ...run, knn: fields(knn), ...settingsOf.amdim }),
 }

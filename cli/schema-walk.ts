@@ -32,7 +32,8 @@ export function ruleAt(schema: v.GenericSchema, input: unknown, path: Path): str
   let [node, value]: [Node | null, unknown] = [schema, input]
   for (const key of path) {
     const whole: Node | null = plain(node, value)
-    const place = typeof key === 'number' ? (whole?.items?.[key] ?? whole?.item) : whole?.entries?.[key]
+    const place =
+      typeof key === 'number' ? (whole?.items?.[key] ?? whole?.item) : whole?.entries?.[key]
     node = place ?? null
     value = fieldOf(value, key)
   }

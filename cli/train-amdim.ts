@@ -26,7 +26,8 @@ import { type Manner, type Prepared, probeOf, trainingImages } from './train.ts'
 import { type Trainable, trainAs } from './train-command.ts'
 import { beginning, measuring } from './train-options.ts'
 
-/** The learning rate at each step: decay by milestones, and a climb over the first steps that does not move them. */
+/** The learning rate at each step: decay by milestones, and a climb over the first steps that does
+ *  not move them. */
 export function amdimSchedule(
   { schedule }: Pick<AmdimSettings, 'schedule'>,
   stepsPerEpoch: number,
@@ -58,7 +59,17 @@ function amdimTrainer(
   const { betas, weightDecay } = config.optimizer
   const optimizer = new Adam({ ...encoder.parameters, ...head?.parameters }, { betas, weightDecay })
   const schedule = amdimSchedule(config, stepsPerEpoch)
-  const options = { encoder, classifiers: head, optimizer, schedule, clip, penalty, views, chunk, seed }
+  const options = {
+    encoder,
+    classifiers: head,
+    optimizer,
+    schedule,
+    clip,
+    penalty,
+    views,
+    chunk,
+    seed,
+  }
   const trainer = amdim(gpu, { ...options, capture, ...scaling })
   const known = (indices: IndexList) =>
     labels && integersOf('train', indices).map((index) => labels[index] ?? -1)
@@ -102,13 +113,25 @@ export function addAmdim(train: Command): Command {
     train.command('amdim'),
     'AMDIM (Bachman et al. 2019): features of one view predict those of the other, across scales',
   )
-    .option('--width <channels>', "channels of the encoder's first layer, the authors' ndf", channels)
-    .option('--features <n>', "size of the features at every scale, the authors' n_rkhs", featureCount)
+    .option(
+      '--width <channels>',
+      "channels of the encoder's first layer, the authors' ndf",
+      channels,
+    )
+    .option(
+      '--features <n>',
+      "size of the features at every scale, the authors' n_rkhs",
+      featureCount,
+    )
     .option('--depth <n>', "layers of each residual block, the authors' n_depth", count)
     .option('--encoder-norm', 'normalise the residual branches')
     .option('--no-encoder-norm', 'do not')
     .option('--epochs <n>', 'times through the data', count)
-    .option('--batch <n>', 'images per step; each is compared with every other one of its batch', count)
+    .option(
+      '--batch <n>',
+      'images per step; each is compared with every other one of its batch',
+      count,
+    )
     .option('--lr <rate>', 'learning rate, before warm-up and decay', positive)
   return measuring(chunking(own)).addHelpText(
     'after',

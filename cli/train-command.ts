@@ -60,7 +60,8 @@ export async function trainAs<Flags extends RunFlags, Config extends AnyConfig>(
   flags: Flags & PlaceFlags & OverrideFlags,
 ): Promise<number> {
   const resuming = folderToResume(flags)
-  const saved = resuming === null ? null : goingOn(await savedConfig(method, resuming), flags, resuming)
+  const saved =
+    resuming === null ? null : goingOn(await savedConfig(method, resuming), flags, resuming)
   const overrides = await readOverrides(method.name, flags)
   const settings = withFile(flags, overrides)
   const settle = (given: Flags, software: boolean): Settled<Config> =>
@@ -116,10 +117,12 @@ async function placed(
   if (resuming !== null) return { run: await resumeRun(resuming), prepared }
   const dir = out ?? (await makeNextFree(prepared.config))
   const config = { ...prepared.config, ...sourceOf(prepared.config.data, dir) }
-  const run = await createRun(dir, described(config, prepared.gpu, changes)).catch(async (error: unknown) => {
-    if (out === undefined) await rmdir(dir).catch(() => undefined) // made just now, and empty
-    throw error
-  })
+  const run = await createRun(dir, described(config, prepared.gpu, changes)).catch(
+    async (error: unknown) => {
+      if (out === undefined) await rmdir(dir).catch(() => undefined) // made just now, and empty
+      throw error
+    },
+  )
   return { run, prepared: { ...prepared, config } }
 }
 
@@ -164,7 +167,9 @@ function tell(outcome: Outcome, { config, probe }: Prepared, run: RunFolder, pro
     say(progress, `stopped and saved at step ${step} of ${total}; go on with: ${command}`, result)
     return
   }
-  const lines = [`done: ${counted(outcome.steps, 'step')}, last loss ${outcome.loss?.toFixed(4) ?? '-'}`]
+  const lines = [
+    `done: ${counted(outcome.steps, 'step')}, last loss ${outcome.loss?.toFixed(4) ?? '-'}`,
+  ]
   if (probe)
     lines.push(
       '',

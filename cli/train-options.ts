@@ -38,19 +38,29 @@ export const trainCommands: readonly {
         'MoCo (He et al. 2020): keys of earlier batches, in a queue, repel; a second encoder follows',
         (own) =>
           own
-            .option('--queue <keys>', 'keys in the queue, the negatives of each query (not v3)', count)
+            .option(
+              '--queue <keys>',
+              'keys in the queue, the negatives of each query (not v3)',
+              count,
+            )
             .option(
               '--momentum <m>',
               'how slowly the key encoder follows: 0.999 on ImageNet, less for short runs',
               share,
             )
-            .option('--symmetric', 'both views are queries and keys: twice the work of a step (not v3)')
+            .option(
+              '--symmetric',
+              'both views are queries and keys: twice the work of a step (not v3)',
+            )
             .option(
               '--bn-splits <n>',
               'batch norm over n groups of the batch, as over n GPUs (not v3)',
               count,
             )
-            .option('--no-shuffle', 'do not shuffle the keys before their batch norm is split: it leaks'),
+            .option(
+              '--no-shuffle',
+              'do not shuffle the keys before their batch norm is split: it leaks',
+            ),
       ),
   },
   {
@@ -91,7 +101,11 @@ function methodCommand(
       '--model <name>',
       "encoder: resnet8, resnet18, resnet34 or resnet50 (default: the preset's; resnet8 of width 16 on a CPU)",
     )
-    .option('--width <channels>', "channels of the encoder's first stage; 64 is the paper's", channels)
+    .option(
+      '--width <channels>',
+      "channels of the encoder's first stage; 64 is the paper's",
+      channels,
+    )
     .option('--stem <kind>', 'cifar (3x3, keeps the size) or imagenet (7x7 stride 2 and max-pool)')
     .option('--epochs <n>', 'times through the data', count)
     .option('--batch <n>', "images per step (default: the preset's, fewer for a small set)", count)
@@ -150,17 +164,35 @@ export const measuring = (own: Command) =>
     .option('--seed <n>', 'everything random follows from it', whole)
     .option('--precision <kind>', `arithmetic: ${precisionHelp}`)
     .option('--activations <kind>', activationsHelp)
-    .option('--knn-every <epochs>', 'measure kNN accuracy every so many epochs; 0 for only at the end', whole)
+    .option(
+      '--knn-every <epochs>',
+      'measure kNN accuracy every so many epochs; 0 for only at the end',
+      whole,
+    )
     .option('--k <n>', 'neighbours that vote (default: 200, or a fiftieth of a small bank)', count)
     .option('--knn-temperature <t>', "the vote's temperature, apart from the loss's", temperature)
-    .option('--knn-bank <n>', 'training images to find neighbours among (default: all; 2000 on a CPU)', count)
+    .option(
+      '--knn-bank <n>',
+      'training images to find neighbours among (default: all; 2000 on a CPU)',
+      count,
+    )
     .option('--knn-queries <n>', 'test images to classify (default: all; 1000 on a CPU)', count)
-    .option('--checkpoint-every <steps>', 'steps between checkpoints (default: once an epoch)', count)
+    .option(
+      '--checkpoint-every <steps>',
+      'steps between checkpoints (default: once an epoch)',
+      count,
+    )
     .option('--adapter <name>', "part of the GPU's name, to choose among several")
     .addOption(
-      new Option('--resident <how>', 'keep the training images on the GPU: auto does where they fit')
+      new Option(
+        '--resident <how>',
+        'keep the training images on the GPU: auto does where they fit',
+      )
         .choices(['auto', 'on', 'off'])
         .default(undefined, 'auto'),
     )
-    .option('--no-capture', 'run every step one by one instead of replaying it: slower, the same bits')
+    .option(
+      '--no-capture',
+      'run every step one by one instead of replaying it: slower, the same bits',
+    )
     .option('--json', 'print machine-readable lines only')

@@ -74,7 +74,9 @@ export const probeOf = (
   train: Dataset,
   test: Dataset,
 ): KnnProbe | null =>
-  isLabelled(train) && isLabelled(test) ? new KnnProbe(gpu, { train, test }, recipeOf(views, 0), knn) : null
+  isLabelled(train) && isLabelled(test)
+    ? new KnnProbe(gpu, { train, test }, recipeOf(views, 0), knn)
+    : null
 
 /** One training, into a fresh run folder or a resumed one, to its end or to Ctrl-C. */
 export class Training {
@@ -92,7 +94,12 @@ export class Training {
   #reason: string | null = null // why a step was not replayed, as last told
   #traced = 0 // steps that are traced to be replayed later, and need no reason
 
-  constructor(prepared: Prepared, run: RunFolder, progress: Progress, stop: { requested: boolean }) {
+  constructor(
+    prepared: Prepared,
+    run: RunFolder,
+    progress: Progress,
+    stop: { requested: boolean },
+  ) {
     this.#prepared = prepared
     this.#run = run
     this.#progress = progress
@@ -141,7 +148,8 @@ export class Training {
       this.#saved = step
       this.#path = checkpoint.path
       this.#progress.note(goingOnFrom(dir, config, { step, total: this.total }))
-    } else if (resumed) this.#progress.note(`${dir}: there is no checkpoint yet, beginning at step 0`)
+    } else if (resumed)
+      this.#progress.note(`${dir}: there is no checkpoint yet, beginning at step 0`)
     await this.#run.truncateMetrics(this.#saved)
     const isFinished = this.#saved >= this.total
     this.#history = await keepChanges(this.#run, this.#progress, { config, checkpoint, isFinished })
@@ -214,12 +222,23 @@ export class Training {
     if (this.#saved < 0)
       return new Error(`${what}; there is no checkpoint of it: start again with another --out`)
     const { lr } = schedule
-    return diverged(what, { method, dir, lr, history: this.#history, step: this.#saved, path: this.#path })
+    return diverged(what, {
+      method,
+      dir,
+      lr,
+      history: this.#history,
+      step: this.#saved,
+      path: this.#path,
+    })
   }
 }
 
 /** What is said of a run that is resumed; of one that is at its end, how it goes on. */
-const goingOnFrom = (dir: string, { method, epochs }: AnyConfig, at: { step: number; total: number }) =>
+const goingOnFrom = (
+  dir: string,
+  { method, epochs }: AnyConfig,
+  at: { step: number; total: number },
+) =>
   at.step < at.total
     ? `${dir}: going on from step ${at.step} of ${at.total}`
     : `${dir}: the run is finished already, at step ${at.step} of ${at.total}; a larger --epochs lengthens it, as in: ${resumeCommand(method, dir, '--epochs', String(2 * epochs))}`

@@ -1,5 +1,6 @@
-// A trainer's state as a checkpoint holds it: models by torchvision's names, the key encoder's behind `key.`, optimizer state
-// behind `optimizer.`, a queue or a bank, and counters in the metadata.
+// A trainer's state as a checkpoint holds it: models by torchvision's names, the key encoder's
+// behind `key.`, optimizer state behind `optimizer.`, a queue or a bank, and counters in the
+// metadata.
 
 import type { Gpu } from '../engine/gpu.ts'
 import { restore, snapshot } from '../engine/checkpoint.ts'
@@ -38,7 +39,8 @@ export async function saveTrainer(gpu: Gpu, trainer: Trainer): Promise<State> {
   ])
   for (const [prefix, model] of Object.entries(kept.models))
     for (const [name, saved] of await saveModel(gpu, model)) tensors.set(prefix + name, saved)
-  for (const [role, saved] of await snapshot(gpu, optimizer.state)) tensors.set(OPTIMIZER + role, saved)
+  for (const [role, saved] of await snapshot(gpu, optimizer.state))
+    tensors.set(OPTIMIZER + role, saved)
   const counters = Object.entries(kept.counters).map(([name, { read }]) => [name, String(read())])
   const metadata = { step: String(state.step), 'optimizer.t': String(optimizer.t) }
   return { tensors, metadata: { ...metadata, ...Object.fromEntries(counters) } }
@@ -56,7 +58,8 @@ export function loadTrainer(gpu: Gpu, trainer: Trainer, { tensors, metadata }: S
   restore(gpu, optimizer.state, behind(OPTIMIZER, tensors))
   for (const [name, { write }] of Object.entries(kept.counters)) {
     const value = Number(metadata[name] || NaN)
-    if (!Number.isInteger(value)) throw new Error(`checkpoint: ${name} is missing; it is of another method`)
+    if (!Number.isInteger(value))
+      throw new Error(`checkpoint: ${name} is missing; it is of another method`)
     write(value)
   }
   const [t, step] = [Number(metadata['optimizer.t'] || NaN), Number(metadata['step'] || NaN)]

@@ -2,7 +2,8 @@
 
 import { readFileSync } from 'node:fs'
 
-/** The version in the package.json nearest above this file; '0.0.0' when it was bundled without one. */
+/** The version in the package.json nearest above this file; '0.0.0' when it was bundled without
+ *  one. */
 export function version(): string {
   for (const up of ['..', '../..', '../../..']) {
     try {

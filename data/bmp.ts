@@ -30,7 +30,8 @@ export function decodeBmp(file: Uint8Array): Bitmap {
   const bytes = Buffer.from(file.buffer, file.byteOffset, file.length)
   const header = readHeader(bytes)
   const { width, height, bits, topDown, start, stride } = header
-  if (start + stride * height > bytes.length) throw new Error('is cut short: its BMP data end early')
+  if (start + stride * height > bytes.length)
+    throw new Error('is cut short: its BMP data end early')
   const colour = bits <= 8 ? palette(bytes, header) : bits === 24 ? null : masked(bytes, header)
   const channels = colour?.alpha ? 4 : 3
   const data = new Uint8Array(width * height * channels)
@@ -60,7 +61,9 @@ function readHeader(bytes: Buffer): Header {
     throw new Error(`is damaged: its BMP header says ${bits} bits a pixel`)
   const plain = compression === 0 || ([3, 6].includes(compression) && (bits === 16 || bits === 32))
   if (!plain)
-    throw new Error(`is a BMP of a kind that is not read (compression ${compression}); save it as PNG`)
+    throw new Error(
+      `is a BMP of a kind that is not read (compression ${compression}); save it as PNG`,
+    )
   const stride = 4 * Math.ceil((width * bits) / 32)
   return { width, height, topDown: rows < 0, bits, start, stride, compression, headerBytes }
 }

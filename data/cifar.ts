@@ -83,7 +83,12 @@ async function open(path: string, layout: Layout): Promise<Split> {
   return {
     train: await load(folder, train, classes, layout),
     test: await load(folder, test, classes, layout),
-    about: { path: resolve(folder), split: `files ${test.join(', ')} and the rest`, notes: [], others: [] },
+    about: {
+      path: resolve(folder),
+      split: `files ${test.join(', ')} and the rest`,
+      notes: [],
+      others: [],
+    },
   }
 }
 
@@ -104,7 +109,11 @@ async function find(path: string, layout: Layout): Promise<{ folder: string; fil
   const python = seen.find((file) => /^(data_batch_1|train|cifar-1.*-py.*)$/.test(file))
   throw new DataError(
     `${name}: ${path} must hold .bin files, found none` +
-      (packed ? `; unpack ${packed} first` : python ? `; get the binary version, not the Python one` : ''),
+      (packed
+        ? `; unpack ${packed} first`
+        : python
+          ? `; get the binary version, not the Python one`
+          : ''),
   )
 }
 
@@ -160,11 +169,14 @@ function checkSize(file: string, size: number, { name, labelBytes }: Layout) {
 
 /** Transposes planes [3, 1024] to pixels [1024, 3]. */
 function interleave(planes: Uint8Array, out: Uint8Array) {
-  for (let i = 0; i < PLANE; i++) for (let c = 0; c < 3; c++) out[3 * i + c] = planes[c * PLANE + i] ?? 0
+  for (let i = 0; i < PLANE; i++)
+    for (let c = 0; c < 3; c++) out[3 * i + c] = planes[c * PLANE + i] ?? 0
 }
 
 /** Reads the class names; numbers where the list is missing or of another length. */
 async function classNames(folder: string, { name, names, classes }: Layout): Promise<string[]> {
   const lines = await linesOf(name, join(folder, names))
-  return lines.length === classes ? lines : Array.from({ length: classes }, (_, label) => `${label}`)
+  return lines.length === classes
+    ? lines
+    : Array.from({ length: classes }, (_, label) => `${label}`)
 }

@@ -30,8 +30,8 @@ const PATIENCE = 10_000 // milliseconds to wait for others to remove a claim; it
 const UNREADABLE = 5 // reads of a claim that is no JSON before it counts as left by a crash
 
 /** Claims `path` for this process without waiting for its holder. Takes over the claim of a dead
- *  process. Throws ClaimError for what is no file, or where others keep taking the lock and releasing
- *  it for ten seconds, and the file system's errors. */
+ *  process. Throws ClaimError for what is no file, or where others keep taking the lock and
+ *  releasing it for ten seconds, and the file system's errors. */
 export async function claim(path: string): Promise<Claim> {
   const token = randomBytes(6).toString('hex')
   const text = JSON.stringify({ ...self(), token })
@@ -109,7 +109,8 @@ async function place(draft: string, path: string, text: string): Promise<boolean
   await writeFile(draft, text)
   try {
     await link(draft, path).catch((error: unknown) => {
-      if (!['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK'].includes(codeOf(error))) throw error
+      if (!['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK'].includes(codeOf(error)))
+        throw error
       return copyFile(draft, path, constants.COPYFILE_EXCL) // a file system without hard links
     })
     return true
@@ -125,8 +126,8 @@ async function release(path: string, text: string) {
   if (found === text) await rm(path, { force: true })
 }
 
-/** Reads a text file; null when there is none. Throws ClaimError for what is no file: a link may lead
- *  nowhere, and reading a pipe would never end. */
+/** Reads a text file; null when there is none. Throws ClaimError for what is no file: a link may
+ *  lead nowhere, and reading a pipe would never end. */
 async function contentOf(path: string): Promise<string | null> {
   try {
     const status = await lstat(path)
@@ -139,4 +140,5 @@ async function contentOf(path: string): Promise<string | null> {
   }
 }
 
-const codeOf = (error: unknown) => (error instanceof Error && 'code' in error ? String(error.code) : '')
+const codeOf = (error: unknown) =>
+  error instanceof Error && 'code' in error ? String(error.code) : ''

@@ -82,7 +82,9 @@ export class DataError extends Error {
 export function checkDataset(owner: string, dataset: unknown) {
   const isSplit = typeof dataset === 'object' && dataset !== null && 'train' in dataset
   if (isSplit)
-    throw new TypeError(`${owner}: the data set must be one half, got both; give its train or its test`)
+    throw new TypeError(
+      `${owner}: the data set must be one half, got both; give its train or its test`,
+    )
   checkValue(
     owner,
     'the data set',
@@ -92,7 +94,8 @@ export function checkDataset(owner: string, dataset: unknown) {
 }
 
 /** Returns the bytes of one image of the set. */
-export const imageBytes = ({ image }: Pick<Dataset, 'image'>) => image.height * image.width * image.channels
+export const imageBytes = ({ image }: Pick<Dataset, 'image'>) =>
+  image.height * image.width * image.channels
 
 /** Makes a set of pixels [size, H, W, C] in memory. Throws DataError when the counts differ. */
 export function memoryDataset(
@@ -185,7 +188,10 @@ function selectOriginals({ image, extents, read }: Originals, chosen: Uint32Arra
 }
 
 /** Returns the extents [N, 2] of the images at `indices`. */
-export const extentsAt = (extents: Float32Array, indices: ArrayLike<number>): Float32Array<ArrayBuffer> =>
+export const extentsAt = (
+  extents: Float32Array,
+  indices: ArrayLike<number>,
+): Float32Array<ArrayBuffer> =>
   Float32Array.from({ length: 2 * indices.length }, (_, i) =>
     Number(extents[2 * Number(indices[i >> 1]) + (i & 1)]),
   )
@@ -236,7 +242,10 @@ export function subsetPlaces(
 const SUBSET = 0x5ab5e7 // stream of the subset's random draws
 
 /** Permutes 0 .. size-1 by the key alone (Fisher-Yates, one Threefry draw per swap). */
-export function permutation(size: number, key: readonly [number, number]): Uint32Array<ArrayBuffer> {
+export function permutation(
+  size: number,
+  key: readonly [number, number],
+): Uint32Array<ArrayBuffer> {
   const order = Uint32Array.from({ length: size }, (_, i) => i)
   for (let i = size - 1; i > 0; i--) {
     const [high, low] = threefry2x32(key, [i, 0])

@@ -24,7 +24,9 @@ export interface Picture {
 }
 
 /** A worker's answer: the image, or why there is none. */
-export type Decoded = ({ readonly id: number } & Picture) | { readonly id: number; readonly reason: string }
+export type Decoded =
+  | ({ readonly id: number } & Picture)
+  | { readonly id: number; readonly reason: string }
 
 export interface DecodeOptions {
   /** Height and width of the decoded squares in pixels. */
@@ -43,7 +45,12 @@ export interface DecodeOptions {
  *  position. Ends the threads before the promise settles. Throws DataError when a thread fails. */
 export async function decodeAll(
   files: readonly string[],
-  { size, originals = 0, workers = Math.min(availableParallelism(), 8), worker = workerUrl() }: DecodeOptions,
+  {
+    size,
+    originals = 0,
+    workers = Math.min(availableParallelism(), 8),
+    worker = workerUrl(),
+  }: DecodeOptions,
   take: (result: Decoded) => Promise<void>,
 ): Promise<void> {
   const jobs = files.entries()

@@ -16,7 +16,8 @@ const MOST = 0x3fff ** 2 // pixels of an image, sharp's default limit
 parentPort?.on('message', (job: Job) => {
   void decode(job).then(
     (picture) => reply({ id: job.id, ...picture }, [picture.pixels.buffer]),
-    (error: unknown) => reply({ id: job.id, reason: error instanceof Error ? error.message : String(error) }),
+    (error: unknown) =>
+      reply({ id: job.id, reason: error instanceof Error ? error.message : String(error) }),
   )
 })
 
@@ -35,7 +36,8 @@ async function decode({ file, size, originals }: Job): Promise<Picture> {
   const image = opened(bytes, format)
   try {
     const square = await scaled(image.clone(), [size, size], { fit: 'cover' })
-    if (square.info.width !== size || square.info.height !== size) throw new Error('has another size')
+    if (square.info.width !== size || square.info.height !== size)
+      throw new Error('has another size')
     if (originals === 0) return { pixels: new Uint8Array(square.data), height: size, width: size }
     const { data, info } = await whole(image, originals)
     const pixels = new Uint8Array(square.data.length + data.length)
@@ -74,7 +76,11 @@ async function whole(image: Sharp, most: number) {
   return scaled(image.clone(), width > height ? [long, short] : [short, long], { fit: 'cover' })
 }
 
-async function scaled(image: Sharp, [width, height]: readonly [number, number], how: ResizeOptions) {
+async function scaled(
+  image: Sharp,
+  [width, height]: readonly [number, number],
+  how: ResizeOptions,
+) {
   const { data, info } = await image
     .autoOrient()
     .resize(width, height, { position: 'centre', ...how })
@@ -82,7 +88,8 @@ async function scaled(image: Sharp, [width, height]: readonly [number, number], 
     .toColourspace('srgb')
     .raw({ depth: 'uchar' })
     .toBuffer({ resolveWithObject: true })
-  if (data.length !== info.width * info.height * 3) throw new Error(`decodes to ${data.length} bytes`)
+  if (data.length !== info.width * info.height * 3)
+    throw new Error(`decodes to ${data.length} bytes`)
   return { data, info }
 }
 

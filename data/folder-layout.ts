@@ -33,7 +33,10 @@ const GENERIC = /^(images?|imgs?|pictures?|photos?|jpe?gs?|pngs?|data|dataset)$/
 
 /** Assigns every image its class and half. `annotations` returns the table of classes of the half
  *  at a path, or null. */
-export function layoutOf(found: Found, annotations: (half: string) => Annotations | null): FolderLayout {
+export function layoutOf(
+  found: Found,
+  annotations: (half: string) => Annotations | null,
+): FolderLayout {
   const tree = new Tree(found)
   const notes: string[] = []
   const base = baseOf(tree, notes)
@@ -102,13 +105,16 @@ function chosen(
   notes: string[],
 ): { train: string; test: string } | null {
   const hasClasses = (half: string) => tree.children(placeOf(tree, `${base}${half}/`)).length > 0
-  const test = tests.find((half) => hasClasses(half) || annotations(`${base}${half}`)) ?? tests[0] ?? ''
+  const test =
+    tests.find((half) => hasClasses(half) || annotations(`${base}${half}`)) ?? tests[0] ?? ''
   const used = [train, test].map((half) => `${base}${half}/`)
   const left = tree.within(base).filter(({ path }) => !used.some((half) => path.startsWith(half)))
   const where = new Set(left.map(({ path }) => path.slice(base.length).split('/')[0] ?? ''))
   const count = left.length
   if (!isHalf(train))
-    notes.push(`by their names, ${train} is taken for the training half and ${test} for the test half`)
+    notes.push(
+      `by their names, ${train} is taken for the training half and ${test} for the test half`,
+    )
   if (count > 0)
     notes.push(
       `${counted(count, 'image')} ${are(count)} in neither ${train} nor ${test} and ${are(count)} ` +
@@ -140,7 +146,9 @@ function unlabelled({
   notes,
   classes,
 }: Draft & { readonly classes: readonly string[] }): FolderLayout {
-  const tables = found.others.filter((path) => /\.(csv|tsv|txt|json|jsonl|xml|mat|parquet|npy)$/i.test(path))
+  const tables = found.others.filter((path) =>
+    /\.(csv|tsv|txt|json|jsonl|xml|mat|parquet|npy)$/i.test(path),
+  )
   const [only] = classes
   if (only !== undefined && files.some(({ label }) => label === null))
     notes.push(`images lie beside the one folder ${only}: all are taken, without labels`)
@@ -148,7 +156,9 @@ function unlabelled({
     notes.push(`all images lie in one folder, ${only}: with one class there are no labels`)
   else notes.push('there are no folders of classes, so there are no labels')
   if (tables.length > 0)
-    notes.push(`labels in files are not read; put each class into a folder of its own: ${listed(tables)}`)
+    notes.push(
+      `labels in files are not read; put each class into a folder of its own: ${listed(tables)}`,
+    )
   const bare = files.map((file) => ({ ...file, label: null }))
   notes.push(...linkNotes(bare))
   return { files: bare, skipped: found.skipped, classes: [], halves, notes }
@@ -167,16 +177,23 @@ function labelled({ found, files, halves, notes, base }: Draft): FolderLayout {
   const used = isFlat ? files.filter(({ isTest }) => !isTest) : files
   const loose = used.filter(({ label }) => label === null)
   if (loose.length > 0)
-    notes.push(`${counted(loose.length, 'image')} beside the class folders ${are(loose.length)} left out`)
+    notes.push(
+      `${counted(loose.length, 'image')} beside the class folders ${are(loose.length)} left out`,
+    )
   const placed = used.filter(({ label }) => label !== null)
   const namesOf = (test: boolean) =>
-    new Set(placed.flatMap(({ label, isTest }) => (isTest === test && label !== null ? [label] : [])))
+    new Set(
+      placed.flatMap(({ label, isTest }) => (isTest === test && label !== null ? [label] : [])),
+    )
   const [trained, tested] = [namesOf(false), namesOf(true)]
   const classes = [...new Set([...trained, ...tested])].sort()
   if (halves && !isFlat) notes.push(...differenceNotes(trained, tested, halves))
   notes.push(...nameNotes(classes), ...linkNotes(placed))
   if (!halves) notes.push(...innerNotes(placed, base))
-  const skipped = loose.map(({ path }) => ({ file: path, reason: 'is in none of the class folders' }))
+  const skipped = loose.map(({ path }) => ({
+    file: path,
+    reason: 'is in none of the class folders',
+  }))
   return {
     ...{ files: placed, skipped: [...found.skipped, ...skipped], classes, notes },
     halves: isFlat || !halves ? null : halves,

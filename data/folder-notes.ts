@@ -16,9 +16,13 @@ export function differenceNotes(
   const onlyTrained = [...trained].filter((name) => !tested.has(name))
   const onlyTested = [...tested].filter((name) => !trained.has(name))
   return [
-    ...(onlyTrained.length > 0 ? [`classes that only ${halves.train} has: ${listed(onlyTrained)}`] : []),
+    ...(onlyTrained.length > 0
+      ? [`classes that only ${halves.train} has: ${listed(onlyTrained)}`]
+      : []),
     ...(onlyTested.length > 0
-      ? [`classes that only ${halves.test} has, which no training image shows: ${listed(onlyTested)}`]
+      ? [
+          `classes that only ${halves.test} has, which no training image shows: ${listed(onlyTested)}`,
+        ]
       : []),
   ]
 }
@@ -31,7 +35,9 @@ export function nameNotes(classes: readonly string[]): string[] {
   for (const name of classes) {
     const other = seen.get(name.toLowerCase())
     if (other !== undefined)
-      notes.push(`the classes ${other} and ${name} differ in capitals only; rename one if they are the same`)
+      notes.push(
+        `the classes ${other} and ${name} differ in capitals only; rename one if they are the same`,
+      )
     seen.set(name.toLowerCase(), name)
   }
   const [halves, parts] = [halfLike(classes), partLike(classes)]
@@ -68,7 +74,9 @@ export function innerNotes(files: readonly Placed[], base: string): string[] {
 export function emptyNotes(tree: Tree, place: string, { skipped }: Found): string[] {
   const unread = new Set(skipped.map(({ file }) => file))
   const empty = tree.empty(place).filter((name) => !unread.has(place + name))
-  return empty.length > 0 ? [`class folders without images, which are no classes: ${listed(empty)}`] : []
+  return empty.length > 0
+    ? [`class folders without images, which are no classes: ${listed(empty)}`]
+    : []
 }
 
 /** Counts the files that links put into two classes or into both halves. */

@@ -38,7 +38,8 @@ export class Tree {
   }
 
   /** Returns the images at any depth. */
-  within = (prefix: string): ImageFile[] => this.#found.files.filter(({ path }) => path.startsWith(prefix))
+  within = (prefix: string): ImageFile[] =>
+    this.#found.files.filter(({ path }) => path.startsWith(prefix))
   /** Returns the names of the folders directly within that hold images at any depth. */
   children = (prefix: string): string[] => [...(this.#nodes.get(prefix)?.children ?? [])]
   /** Counts the images at any depth. */
@@ -48,7 +49,9 @@ export class Tree {
   /** Returns the names of the folders directly within that hold no image. */
   empty(prefix: string): string[] {
     const all = this.#found.folders.filter((path) => path.startsWith(prefix))
-    const direct = all.map((path) => path.slice(prefix.length)).filter((name) => !name.includes('/'))
+    const direct = all
+      .map((path) => path.slice(prefix.length))
+      .filter((name) => !name.includes('/'))
     const full = new Set(this.children(prefix))
     return direct.filter((name) => !full.has(name))
   }

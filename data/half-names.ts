@@ -7,13 +7,20 @@ const word = (names: string) =>
   )
 const TRAIN = word('train|training|trn')
 /** Names of test halves, the preferred ones first. */
-const TESTS = [word('test|testing|tst'), word('val'), word('valid'), word('validation'), word('eval|dev')]
+const TESTS = [
+  word('test|testing|tst'),
+  word('val'),
+  word('valid'),
+  word('validation'),
+  word('eval|dev'),
+]
 
 /** Tells whether a name is that of a training half: 'train', 'Training', 'train_images'. */
 export const isTrain = (name: string): boolean => TRAIN.test(name)
 
 /** Tells whether a name is that of a training or test half. */
-export const isHalf = (name: string): boolean => [TRAIN, ...TESTS].some((pattern) => pattern.test(name))
+export const isHalf = (name: string): boolean =>
+  [TRAIN, ...TESTS].some((pattern) => pattern.test(name))
 
 export interface Halves {
   readonly train: string
@@ -42,7 +49,9 @@ function paired(names: readonly Named[]): Halves | null {
   const train = names.filter(({ half }) => TRAIN.test(half)).map(({ name }) => name)
   const tests = TESTS.flatMap((pattern) => names.filter(({ half }) => pattern.test(half)))
   const last = train.includes('train') ? 'train' : train.at(-1)
-  return last !== undefined && tests.length > 0 ? { train: last, tests: tests.map(({ name }) => name) } : null
+  return last !== undefined && tests.length > 0
+    ? { train: last, tests: tests.map(({ name }) => name) }
+    : null
 }
 
 /** Groups names by the rest of them beside a half's word: x_train and X-test by 'x *'. */
@@ -85,4 +94,6 @@ function halfWord(name: string): 'train' | 'test' | null {
 
 /** Returns the class names when all look like parts of one set: fold1, fold2. */
 export const partLike = (classes: readonly string[]): readonly string[] =>
-  classes.every((name) => /^(fold|split|part|batch|chunk|shard|subset)[ _.-]?\d+$/i.test(name)) ? classes : []
+  classes.every((name) => /^(fold|split|part|batch|chunk|shard|subset)[ _.-]?\d+$/i.test(name))
+    ? classes
+    : []

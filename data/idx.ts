@@ -26,7 +26,9 @@ interface Part {
 /** Opens both halves in a folder of idx files. Class names come from its classes.txt, one a line;
  *  without it they are numbers. Throws DataError that names the file. */
 export async function openIdx(path: string): Promise<Split> {
-  const files = (await namesIn('idx', path, 'the folder of the idx files', '; pass the folder')).sort()
+  const files = (
+    await namesIn('idx', path, 'the folder of the idx files', '; pass the folder')
+  ).sort()
   const train = await readPart(path, files, 'train')
   const test = await readPart(path, files, '(?:t10k|test)')
   const only = train ?? test
@@ -44,22 +46,31 @@ export async function openIdx(path: string): Promise<Split> {
     )
   const classes = await classNames(path, [a.labels, b.labels])
   const split =
-    train && test ? 'its files' : `the ${train ? 'training' : 'test'} files alone: the first 5/6 train`
+    train && test
+      ? 'its files'
+      : `the ${train ? 'training' : 'test'} files alone: the first 5/6 train`
   const about = { path: resolve(path), split, notes: [], others: [] }
   return { train: dataset(a, classes), test: dataset(b, classes), about }
 }
 
 /** Reads the images and labels named `which`, after any prefix such as emnist-letters-. Null where
  *  there are none. */
-async function readPart(folder: string, files: readonly string[], which: string): Promise<Part | null> {
+async function readPart(
+  folder: string,
+  files: readonly string[],
+  which: string,
+): Promise<Part | null> {
   // `files` is sorted: the plain file comes before the .gz and is taken
-  const images = files.find((file) => new RegExp(`^[^.]*${which}-images[-.]idx3-ubyte(\\.gz)?$`).test(file))
+  const images = files.find((file) =>
+    new RegExp(`^[^.]*${which}-images[-.]idx3-ubyte(\\.gz)?$`).test(file),
+  )
   if (!images) return null
   const stem = images.replace(/-images[-.]idx3-ubyte(\.gz)?$/, '')
   const labels = files.find(
     (file) => /-labels[-.]idx1-ubyte(\.gz)?$/.test(file) && file.startsWith(`${stem}-labels`),
   )
-  if (!labels) throw new DataError(`idx: ${join(folder, images)} needs ${stem}-labels-idx1-ubyte beside it`)
+  if (!labels)
+    throw new DataError(`idx: ${join(folder, images)} needs ${stem}-labels-idx1-ubyte beside it`)
   const pixels = await read(join(folder, images), IMAGES)
   const marks = await read(join(folder, labels), LABELS)
   const [count = 0, height = 0, width = 0] = pixels.sizes
@@ -83,11 +94,15 @@ async function read(file: string, magic: number): Promise<{ sizes: number[]; byt
         (found < 0 ? counted(whole.length, 'byte') : `${found}; it is another kind of file`),
     )
   if (whole.length < header)
-    throw new DataError(`idx: ${file} must have ${header} bytes of header, got ${whole.length}; get it again`)
+    throw new DataError(
+      `idx: ${file} must have ${header} bytes of header, got ${whole.length}; get it again`,
+    )
   const sizes = Array.from({ length: dimensions }, (_, i) => whole.readUInt32BE(4 + 4 * i))
   const wanted = sizes.reduce((a, b) => a * b, 1)
   if (wanted === 0)
-    throw new DataError(`idx: ${file} must hold at least one item, its header says ${sizes.join(' x ')}`)
+    throw new DataError(
+      `idx: ${file} must hold at least one item, its header says ${sizes.join(' x ')}`,
+    )
   const bytes = whole.subarray(header)
   const each = wanted / (sizes[0] ?? 1)
   if (bytes.length !== wanted)
@@ -126,7 +141,13 @@ function dataset({ pixels, labels, height, width }: Part, classes: readonly stri
   const rgb = new Uint8Array(pixels.length * 3)
   pixels.forEach((grey, i) => rgb.fill(grey, 3 * i, 3 * i + 3))
   const image = { height, width, channels: 3 }
-  return memoryDataset({ name: 'idx', image, classes, labels: Int32Array.from(labels), pixels: rgb })
+  return memoryDataset({
+    name: 'idx',
+    image,
+    classes,
+    labels: Int32Array.from(labels),
+    pixels: rgb,
+  })
 }
 
 async function classNames(folder: string, labels: readonly Uint8Array[]): Promise<string[]> {

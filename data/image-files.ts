@@ -90,7 +90,8 @@ async function readFolder(walk: Walk, folder: string, way: Way = 'itself') {
   try {
     const real = await realpath(join(root, folder))
     const first = read.get(real)
-    const again = first !== undefined && (way === 'again' || (way === 'link' && isForHalf(folder, first)))
+    const again =
+      first !== undefined && (way === 'again' || (way === 'link' && isForHalf(folder, first)))
     if (first !== undefined && !again) {
       found.skipped.push({ file, reason: linkReason(folder, first) })
       return
@@ -136,7 +137,8 @@ async function note(found: Found, root: string, path: string): Promise<'folder' 
     const isLink = (await lstat(join(root, path))).isSymbolicLink()
     if (isLink) found.folders.push(path)
     return isLink ? 'link' : 'folder'
-  } else if (!status.isFile()) found.skipped.push({ file: path, reason: `is ${kindOf(status)}, not a file` })
+  } else if (!status.isFile())
+    found.skipped.push({ file: path, reason: `is ${kindOf(status)}, not a file` })
   else if (isImageName(path))
     found.files.push({ path, mtime: status.mtimeMs, bytes: status.size, ...idOf(status) })
   else found.others.push(path)
@@ -144,4 +146,5 @@ async function note(found: Found, root: string, path: string): Promise<'folder' 
 }
 
 /** Returns device and inode of a file, where JavaScript's numbers hold them exactly. */
-const idOf = ({ dev, ino }: Stats) => (ino > 0 && Number.isSafeInteger(ino) ? { id: `${dev}:${ino}` } : {})
+const idOf = ({ dev, ino }: Stats) =>
+  ino > 0 && Number.isSafeInteger(ino) ? { id: `${dev}:${ino}` } : {}

@@ -37,17 +37,26 @@ export async function openImageFolder(path: string, options: FolderOptions): Pro
   const [train, test] = [where(false), where(true)]
   if (train.length === 0) {
     await all.close()
-    const first = all.skipped.find(({ file }) => !halves || `/${file}`.includes(`/${halves.train}/`))
+    const first = all.skipped.find(
+      ({ file }) => !halves || `/${file}`.includes(`/${halves.train}/`),
+    )
     throw new DataError(
       `folder: ${join(path, halves?.train ?? '')} has no image that can be decoded${because(first)}`,
     )
   }
-  const split = halves ? `folders ${halves.train} and ${halves.test}` : shareOf(share, all.labels !== null)
+  const split = halves
+    ? `folders ${halves.train} and ${halves.test}`
+    : shareOf(share, all.labels !== null)
   const closing = once(2, () => all.close())
   return {
     train: { ...select(all, train), close: closing() },
     test: { ...select(all, test), close: closing() },
-    about: { path: resolve(path), split, notes: [...layout.notes, ...undecoded(layout, all)], others },
+    about: {
+      path: resolve(path),
+      split,
+      notes: [...layout.notes, ...undecoded(layout, all)],
+      others,
+    },
   }
 }
 
@@ -65,7 +74,10 @@ function undecoded({ classes }: FolderLayout, all: Dataset): string[] {
 
 /** Reads each val_annotations.txt of Tiny ImageNet: file name and class, with a tab between. The
  *  keys are the folders that hold one. */
-async function readAnnotations(root: string, others: readonly string[]): Promise<Map<string, Annotations>> {
+async function readAnnotations(
+  root: string,
+  others: readonly string[],
+): Promise<Map<string, Annotations>> {
   const found = new Map<string, Annotations>()
   for (const path of others.filter((other) => other.endsWith('/val_annotations.txt'))) {
     const rows = (await linesOf('folder', join(root, path))).map((line) => line.split('\t'))
@@ -157,7 +169,10 @@ async function open(
 /** Returns the folder of the cache for an image folder and its sizes. */
 function cacheFolder(root: string, { cache, size, originals }: FolderOptions) {
   const base = cache ?? join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'kindred')
-  return join(base, hash(`${resolve(root)}\n${size}${originals ? `\n${originals}` : ''}`).slice(0, 16))
+  return join(
+    base,
+    hash(`${resolve(root)}\n${size}${originals ? `\n${originals}` : ''}`).slice(0, 16),
+  )
 }
 
 /** Marks the test images: of each class the `share` with the smallest hashes of the path, at least
@@ -182,7 +197,8 @@ function byHash({ files, labels }: FolderDataset, share: number): boolean[] {
 
 const hash = (text: string) => createHash('sha256').update(text).digest('hex')
 
-const because = (first: Skipped | undefined) => (first ? `; the first: ${first.file}: ${first.reason}` : '')
+const because = (first: Skipped | undefined) =>
+  first ? `; the first: ${first.file}: ${first.reason}` : ''
 
 /** Makes `count` functions. `act` runs when all of them have been called. */
 function once(count: number, act: () => Promise<void>) {

@@ -5,7 +5,8 @@
 export type Format = 'JPEG' | 'PNG' | 'WebP' | 'GIF' | 'TIFF' | 'BMP' | 'AVIF'
 
 /** Tells whether a file's extension is that of an image. */
-export const isImageName = (name: string) => /\.(jpe?g|jpe|jfif|png|webp|gif|tiff?|bmp|dib|avif)$/i.test(name)
+export const isImageName = (name: string) =>
+  /\.(jpe?g|jpe|jfif|png|webp|gif|tiff?|bmp|dib|avif)$/i.test(name)
 
 const formats: readonly Format[] = ['JPEG', 'PNG', 'WebP', 'GIF', 'TIFF', 'BMP', 'AVIF']
 
@@ -34,7 +35,9 @@ const beginnings: readonly (readonly [kind: string, ...begins: (string | RegExp)
 
 /** Returns the kind of the bytes; null when no beginning fits. */
 export const kindOfBytes = (bytes: Uint8Array): string | null => {
-  const start = Buffer.from(bytes.buffer, bytes.byteOffset, Math.min(bytes.length, 512)).toString('latin1')
+  const start = Buffer.from(bytes.buffer, bytes.byteOffset, Math.min(bytes.length, 512)).toString(
+    'latin1',
+  )
   const isOne = (begin: string | RegExp) =>
     typeof begin === 'string' ? start.startsWith(begin) : begin.test(start)
   return beginnings.find(([, ...begins]) => begins.some(isOne))?.[0] ?? null

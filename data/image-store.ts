@@ -5,7 +5,14 @@ import { join } from 'node:path'
 import { type DecodeOptions, type Decoded, decodeAll } from './decode-pool.ts'
 import { DataError, type Skipped } from './dataset.ts'
 import type { ImageFile } from './image-files.ts'
-import { type Draft, type Entry, type Kept, type OpenCache, draftCache, openCache } from './record-cache.ts'
+import {
+  type Draft,
+  type Entry,
+  type Kept,
+  type OpenCache,
+  draftCache,
+  openCache,
+} from './record-cache.ts'
 import { Records, readWhole } from './records.ts'
 
 export interface StoreOptions extends DecodeOptions {
@@ -65,7 +72,9 @@ interface Plan {
 async function build(plan: Plan): Promise<Store> {
   const { files, cache, record, options } = plan
   const notice = (error: unknown) => {
-    options.onNotice?.(`folder: cannot write the cache in ${cache}, going on without: ${reasonOf(error)}`)
+    options.onNotice?.(
+      `folder: cannot write the cache in ${cache}, going on without: ${reasonOf(error)}`,
+    )
     return null
   }
   const draft = await draftCache(cache, record).catch(notice)
@@ -142,13 +151,18 @@ function at<T>(list: readonly T[], index: number): T {
 
 const reasonOf = (error: unknown) => (error instanceof Error ? error.message : String(error))
 
-function describe(files: readonly ImageFile[], entries: ReadonlyMap<string, Entry>, records: Records): Store {
+function describe(
+  files: readonly ImageFile[],
+  entries: ReadonlyMap<string, Entry>,
+  records: Records,
+): Store {
   const good: ({ readonly path: string } & Kept)[] = []
   const skipped: Skipped[] = []
   for (const { path } of files) {
     const entry = entries.get(path)
     if (!entry) continue
-    if ('slot' in entry) good.push({ path, slot: entry.slot, height: entry.height, width: entry.width })
+    if ('slot' in entry)
+      good.push({ path, slot: entry.slot, height: entry.height, width: entry.width })
     else skipped.push({ file: path, reason: entry.reason })
   }
   return { records, files: good, skipped }

@@ -84,7 +84,9 @@ export function batches(dataset: Dataset, options: BatchOptions): AsyncIterable<
   const end = countSteps(dataset, options)
   for (const [what, value] of Object.entries({ start, epoch, prefetch }))
     if (!(Number.isInteger(value) && value >= 0))
-      throw new DataError(`${dataset.name}: ${what} must be an integer from 0, got ${describe(value)}`)
+      throw new DataError(
+        `${dataset.name}: ${what} must be an integer from 0, got ${describe(value)}`,
+      )
   if (!Number.isInteger(seed))
     throw new DataError(`${dataset.name}: seed must be an integer, got ${describe(seed)}`)
   const order = shuffle
@@ -104,11 +106,22 @@ async function readBatch(
   if (pixels) await dataset.read(indices, images)
   const { labels, image } = dataset
   const shape = [indices.length, image.height, image.width, image.channels] as const
-  return { step, indices, images, shape, labels: labels && Int32Array.from(indices, (i) => labels[i] ?? -1) }
+  return {
+    step,
+    indices,
+    images,
+    shape,
+    labels: labels && Int32Array.from(indices, (i) => labels[i] ?? -1),
+  }
 }
 
 /** Yields load(from) .. load(to - 1) in order. Runs up to `most` loads beyond the one awaited. */
-async function* ahead<T>(load: (step: number) => Promise<T>, from: number, to: number, most: number) {
+async function* ahead<T>(
+  load: (step: number) => Promise<T>,
+  from: number,
+  to: number,
+  most: number,
+) {
   const pending: Promise<T>[] = []
   let next = from
   const fill = (count: number) => {

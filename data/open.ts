@@ -1,7 +1,15 @@
 // Opens data sets by name: cifar10:PATH, folder:PATH, procedural.
 
 import { existsSync, statSync } from 'node:fs'
-import { type Rules, anything, callback, checkOptions, checkValue, text, whole } from '../kernels/options.ts'
+import {
+  type Rules,
+  anything,
+  callback,
+  checkOptions,
+  checkValue,
+  text,
+  whole,
+} from '../kernels/options.ts'
 import { openCifar10, openCifar100 } from './cifar.ts'
 import { DataError, type Split } from './dataset.ts'
 import { openIdx } from './idx.ts'
@@ -15,7 +23,14 @@ export interface OpenDataOptions extends Partial<FolderOptions> {
 }
 
 const rules: Rules<OpenDataOptions> = {
-  ...{ size: anything, seed: whole, cache: text, testShare: anything, memory: anything, workers: anything },
+  ...{
+    size: anything,
+    seed: whole,
+    cache: text,
+    testShare: anything,
+    memory: anything,
+    workers: anything,
+  },
   ...{ onProgress: callback, onNotice: callback, worker: anything, originals: anything },
 }
 
@@ -32,7 +47,8 @@ const kinds: Readonly<Record<string, Open>> = {
   folder: needsPath('folder', (path, options) =>
     openImageFolder(path, { ...options, size: options.size ?? SIDE }),
   ),
-  procedural: (counts, { size = SIDE, seed = 0 }) => procedural({ size, seed, ...parseCounts(counts) }),
+  procedural: (counts, { size = SIDE, seed = 0 }) =>
+    procedural({ size, seed, ...parseCounts(counts) }),
 }
 
 const forms =
@@ -50,7 +66,9 @@ export async function openData(spec: string, options: OpenDataOptions = {}): Pro
   const open = Object.hasOwn(kinds, kind) ? kinds[kind] : undefined
   if (open) return open(colon < 0 ? '' : spec.slice(colon + 1), options)
   const hint =
-    existsSync(spec) && statSync(spec).isDirectory() ? `; for a folder of images, folder:${spec}` : ''
+    existsSync(spec) && statSync(spec).isDirectory()
+      ? `; for a folder of images, folder:${spec}`
+      : ''
   throw new DataError(`data: must be one of ${forms}, got '${spec}'${hint}`)
 }
 
@@ -65,5 +83,7 @@ function parseCounts(counts: string): { train?: number; test?: number } {
   if (counts === '') return {}
   const [, train, test] = counts.match(/^(\d+),(\d+)$/) ?? []
   if (train && test) return { train: Number(train), test: Number(test) }
-  throw new DataError(`data: procedural takes two counts, as in procedural:5000,1000, got '${counts}'`)
+  throw new DataError(
+    `data: procedural takes two counts, as in procedural:5000,1000, got '${counts}'`,
+  )
 }

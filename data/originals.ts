@@ -11,7 +11,11 @@ export function originalsOf({ files, records }: Store, size: number): Pick<Datas
   if (files.every(({ height, width }) => height === size && width === size)) return {}
   const most = (of: (file: Store['files'][number]) => number) =>
     files.reduce((a, file) => Math.max(a, of(file)), 0)
-  const image = { height: most((file) => file.height), width: most((file) => file.width), channels: 3 }
+  const image = {
+    height: most((file) => file.height),
+    width: most((file) => file.width),
+    channels: 3,
+  }
   const all = files.every(({ height, width }) => height === image.height && width === image.width)
   const from = size ** 2 * 3
   const row = image.width * 3
@@ -23,7 +27,8 @@ export function originalsOf({ files, records }: Store, size: number): Pick<Datas
       const packed = new Uint8Array(height * width * 3)
       await records.read([slot], packed, { from, length: packed.length })
       const space = out.subarray(n * bytes, (n + 1) * bytes).fill(0)
-      for (let y = 0; y < height; y++) space.set(packed.subarray(y * width * 3, (y + 1) * width * 3), y * row)
+      for (let y = 0; y < height; y++)
+        space.set(packed.subarray(y * width * 3, (y + 1) * width * 3), y * row)
     }
     await Promise.all(Array.from(indices, one))
   }

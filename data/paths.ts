@@ -52,7 +52,12 @@ export function kindOf(status: Stats): string {
 
 /** Lists the names in a folder. Throws DataError for anything else: `what`, then what the path must
  *  be (`rule`) and what it is. */
-export async function namesIn(what: string, path: string, rule: string, remedy = ''): Promise<string[]> {
+export async function namesIn(
+  what: string,
+  path: string,
+  rule: string,
+  remedy = '',
+): Promise<string[]> {
   const { status, trouble } = await lookAt(path)
   if (!status) throw new DataError(`${what}: ${path} ${trouble}`)
   if (!status.isDirectory())
@@ -68,7 +73,8 @@ export async function namesIn(what: string, path: string, rule: string, remedy =
 export async function sizeOfFile(what: string, path: string): Promise<number> {
   const { status, trouble } = await lookAt(path)
   if (!status) throw new DataError(`${what}: ${path} ${trouble}`)
-  if (!status.isFile()) throw new DataError(`${what}: ${path} must be a file, got ${kindOf(status)}`)
+  if (!status.isFile())
+    throw new DataError(`${what}: ${path} must be a file, got ${kindOf(status)}`)
   return status.size
 }
 

@@ -29,7 +29,12 @@ const rules = { size: anything, train: anything, test: anything, seed: whole }
  *  i, size) alone. It is drawn when it is first read. Throws DataError for a size or count that is
  *  not a positive integer, and for more than 4 GiB in one half. */
 export function procedural(options: ProceduralOptions = {}): Split {
-  const { size = 32, train = 5000, test = 1000, seed = 0 } = checkOptions('procedural', options, rules)
+  const {
+    size = 32,
+    train = 5000,
+    test = 1000,
+    seed = 0,
+  } = checkOptions('procedural', options, rules)
   for (const [what, value] of Object.entries({ size, train, test }))
     if (!(Number.isInteger(value) && value > 0))
       throw new DataError(`procedural: ${what} must be a positive integer, got ${describe(value)}`)

@@ -5,7 +5,16 @@
 // as a whole, one after the other.
 
 import { createHash, randomBytes } from 'node:crypto'
-import { type FileHandle, open, readFile, readdir, rename, rm, stat, writeFile } from 'node:fs/promises'
+import {
+  type FileHandle,
+  open,
+  readFile,
+  readdir,
+  rename,
+  rm,
+  stat,
+  writeFile,
+} from 'node:fs/promises'
 import { join } from 'node:path'
 import { makeFolder } from '../engine/node-files.ts'
 import { holding } from './claim.ts'
@@ -61,7 +70,8 @@ async function openOnce(folder: string, record: number): Promise<OpenCache | nul
     // the fields are checked below; a wrong entry can only cost a decode
     const index = JSON.parse(await readFile(join(folder, INDEX), 'utf8')) as Partial<Index>
     const { version, records, count = -1, entries } = index
-    if (version !== VERSION || index.record !== record || typeof records !== 'string' || !entries) return null
+    if (version !== VERSION || index.record !== record || typeof records !== 'string' || !entries)
+      return null
     const handle = await open(join(folder, records))
     if ((await handle.stat()).size === count * record)
       return { entries: new Map(Object.entries(entries)), count, handle }
@@ -94,7 +104,13 @@ export async function draftCache(folder: string, record: number): Promise<Draft>
     async finish(count, entries) {
       await handle.truncate(count * record)
       await handle.sync()
-      const index: Index = { version: VERSION, record, records, count, entries: Object.fromEntries(entries) }
+      const index: Index = {
+        version: VERSION,
+        record,
+        records,
+        count,
+        entries: Object.fromEntries(entries),
+      }
       await writeFile(`${final}.json.tmp`, JSON.stringify(index))
       await holding(join(folder, LOCK), async () => {
         await rename(draft, final)
@@ -103,7 +119,9 @@ export async function draftCache(folder: string, record: number): Promise<Draft>
       })
     },
     async abandon() {
-      await Promise.all([draft, final, `${final}.json.tmp`].map((file) => rm(file, { force: true })))
+      await Promise.all(
+        [draft, final, `${final}.json.tmp`].map((file) => rm(file, { force: true })),
+      )
     },
   }
 }
@@ -111,9 +129,13 @@ export async function draftCache(folder: string, record: number): Promise<Draft>
 /** Removes the records files that the index does not name. A process that has one open can read
  *  on. */
 async function removeOld(folder: string, records: string) {
-  const old = (await readdir(folder)).filter((file) => /^records-.*\.bin$/.test(file) && file !== records)
+  const old = (await readdir(folder)).filter(
+    (file) => /^records-.*\.bin$/.test(file) && file !== records,
+  )
   // Windows does not remove open files; the next writer removes them
-  await Promise.all(old.map((file) => rm(join(folder, file), { force: true }).catch(() => undefined)))
+  await Promise.all(
+    old.map((file) => rm(join(folder, file), { force: true }).catch(() => undefined)),
+  )
 }
 
 /** Removes the unfinished files of dead processes. */

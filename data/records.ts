@@ -64,7 +64,10 @@ export class Records {
   async read(
     slots: ArrayLike<number>,
     out: Uint8Array,
-    { from: first = 0, length = this.record }: { readonly from?: number; readonly length?: number } = {},
+    {
+      from: first = 0,
+      length = this.record,
+    }: { readonly from?: number; readonly length?: number } = {},
   ): Promise<void> {
     const { record } = this
     const [memory, handle] = [this.#memory, this.#handle]
@@ -110,7 +113,9 @@ export async function readWhole(handle: FileHandle, out: Uint8Array, position: n
     const length = Math.min(out.length - done, 2 ** 30)
     const { bytesRead } = await handle.read(out, done, length, position + done)
     if (bytesRead === 0)
-      throw new DataError(`folder: the cache ends at byte ${position + done}; delete it and open again`)
+      throw new DataError(
+        `folder: the cache ends at byte ${position + done}; delete it and open again`,
+      )
     done += bytesRead
   }
 }

@@ -23,7 +23,10 @@ export interface Stl10Options {
 
 /** Opens STL-10's two halves in the folder of its *.bin files or its parent. Throws DataError that
  *  names the file, and the record where it is cut short. */
-export async function openStl10(path: string, { unlabeled = false }: Stl10Options = {}): Promise<Split> {
+export async function openStl10(
+  path: string,
+  { unlabeled = false }: Stl10Options = {},
+): Promise<Split> {
   const found = await lookAt(path)
   if (found.status?.isFile())
     throw new DataError(`stl10: ${path} is a file; name the folder that holds the .bin files`)
@@ -75,7 +78,9 @@ async function part(folder: string, half: 'train' | 'test', classes: readonly st
 async function pixelFile(path: string): Promise<PixelFile> {
   const size = await sizeOfFile('stl10', path).catch((cause: unknown) => {
     const why = cause instanceof Error ? cause.message : String(cause)
-    throw new DataError(`${why}; the folder must hold the binary version's files, unpacked`, { cause })
+    throw new DataError(`${why}; the folder must hold the binary version's files, unpacked`, {
+      cause,
+    })
   })
   if (size === 0) throw new DataError(`stl10: ${path} is empty; get it again`)
   if (size % RECORD !== 0)
@@ -88,7 +93,11 @@ async function pixelFile(path: string): Promise<PixelFile> {
 }
 
 /** Makes a set of the images of several files, one after the other. */
-function dataset(files: readonly PixelFile[], labels: Int32Array, classes: readonly string[]): Dataset {
+function dataset(
+  files: readonly PixelFile[],
+  labels: Int32Array,
+  classes: readonly string[],
+): Dataset {
   const size = labels.length
   const opened = new Map<string, Promise<FileHandle>>()
   const handle = (path: string) => {
@@ -133,7 +142,8 @@ function placeOf(files: readonly PixelFile[], index: number): { path: string; at
 function interleave(planes: Uint8Array, out: Uint8Array) {
   for (let y = 0; y < SIDE; y++)
     for (let x = 0; x < SIDE; x++)
-      for (let c = 0; c < 3; c++) out[3 * (y * SIDE + x) + c] = planes[c * PLANE + x * SIDE + y] ?? 0
+      for (let c = 0; c < 3; c++)
+        out[3 * (y * SIDE + x) + c] = planes[c * PLANE + x * SIDE + y] ?? 0
 }
 
 /** Reads the ten names of class_names.txt; numbers where the file is missing or has another

@@ -1,6 +1,13 @@
 // Runs an op: checks its inputs, scopes its memory, and records its backward on the tape.
 
-import { type Op, type Run, type Shape, type Tensor, type TensorList as Inputs, show } from '../kernels/op.ts'
+import {
+  type Op,
+  type Run,
+  type Shape,
+  type Tensor,
+  type TensorList as Inputs,
+  show,
+} from '../kernels/op.ts'
 import type { Memory } from './memory.ts'
 import type { Tape } from './tape.ts'
 import type { Tensors } from './tensors.ts'
@@ -18,7 +25,8 @@ export interface Parts {
   readonly wanted: WeakSet<Tensor>
 }
 
-/** The op's outputs. Throws what its `shape` throws, and ShapeError for inputs of other dtypes than it accepts. */
+/** The op's outputs. Throws what its `shape` throws, and ShapeError for inputs of other dtypes than
+ *  it accepts. */
 export function applyOp<In extends Inputs, Out extends Inputs, A>(
   { memory, tensors, tape, wanted, run, passing }: Parts,
   op: Op<In, Out, A>,
@@ -39,7 +47,10 @@ export function applyOp<In extends Inputs, Out extends Inputs, A>(
   if (!isTaped) return outputs
   for (const output of outputs) wanted.add(output)
   const unchanged = tensors.watch([...inputs, ...outputs])
-  const pullback = (cotangents: readonly [Tensor, ...(Tensor | null)[]], sought: readonly boolean[]) => {
+  const pullback = (
+    cotangents: readonly [Tensor, ...(Tensor | null)[]],
+    sought: readonly boolean[],
+  ) => {
     const changed = unchanged()
     if (changed)
       throw new Error(

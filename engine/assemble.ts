@@ -25,7 +25,8 @@ export interface Assembly extends Parts {
   readonly steps: Steps
   readonly reads: Reads
   readonly tuner: Tuner
-  /** Everything but a step's inputs that decides which commands ops give. Throws DeviceLostError. */
+  /** Everything but a step's inputs that decides which commands ops give. Throws
+   *  DeviceLostError. */
   settings(): object
 }
 

@@ -1,6 +1,7 @@
-// Measuring which of several ways to compute the same bits is the fastest on a device. Kernels ask through `Run.race`; a way is
-// measured only when `tune` is called, so that nothing changes while a run goes on, and as all ways give the same bits, what was
-// measured never changes a result: runs are the same, and resume exactly, with or without it.
+// Measuring which of several ways to compute the same bits is the fastest on a device. Kernels ask
+// through `Run.race`; a way is measured only when `tune` is called, so that nothing changes while a
+// run goes on, and as all ways give the same bits, what was measured never changes a result: runs
+// are the same, and resume exactly, with or without it.
 
 import { quiet } from './errors.ts'
 import { USAGE } from './memory.ts'

@@ -29,7 +29,8 @@ export function backward(
 ): Map<Tensor, Tensor> {
   checkTensor('Gpu.backward', 'output', output)
   if (cotangent !== undefined) checkTensor('Gpu.backward', 'cotangent', cotangent)
-  const ones = () => gpu.tensors.upload(new Float32Array(sizeOf(output.shape)).fill(1), output.shape)
+  const ones = () =>
+    gpu.tensors.upload(new Float32Array(sizeOf(output.shape)).fill(1), output.shape)
   return gradientsOf(gpu, 'Gpu.backward', [[output, cotangent ?? ones()]], options)
 }
 

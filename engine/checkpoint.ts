@@ -1,5 +1,5 @@
-// Variables as they stand in a checkpoint: torchvision's layouts, so that a convolution's weight [H, W, I, O] here is
-// [O, I, H, W] there. Everything else is stored as it is.
+// Variables as they stand in a checkpoint: torchvision's layouts, so that a convolution's weight
+// [H, W, I, O] here is [O, I, H, W] there. Everything else is stored as it is.
 
 import { type Shape, type Variable, show, sizeOf } from '../kernels/op.ts'
 import { checkValue, onGpu, record } from '../kernels/options.ts'
@@ -21,15 +21,17 @@ const LAYOUT = '.layout' // behind the name of a flat variable: its parts, as UT
 export function snapshot(gpu: Gpu, variables: Named): Promise<Map<string, SavedTensor>> {
   checkValue('snapshot', 'gpu', gpu, onGpu)
   checkValue('snapshot', 'variables', variables, record)
-  const reads = Object.entries(variables).map(async ([name, variable]): Promise<[string, SavedTensor]> => {
-    const data = await gpu.read(variable)
-    return [
-      name,
-      variable.shape.length === 4
-        ? permute(data, variable.shape, [3, 2, 0, 1])
-        : { shape: variable.shape, data },
-    ]
-  })
+  const reads = Object.entries(variables).map(
+    async ([name, variable]): Promise<[string, SavedTensor]> => {
+      const data = await gpu.read(variable)
+      return [
+        name,
+        variable.shape.length === 4
+          ? permute(data, variable.shape, [3, 2, 0, 1])
+          : { shape: variable.shape, data },
+      ]
+    },
+  )
   return quiet(Promise.all(reads).then((saved) => withLayouts(new Map(saved), variables)))
 }
 
@@ -71,7 +73,9 @@ export function restore(gpu: Gpu, variables: Named, saved: ReadonlyMap<string, S
     const found = saved.get(name)
     if (!found) throw new Error(`checkpoint: ${name} is missing; it is of another model`)
     if (!(found.data instanceof Float32Array))
-      throw new Error(`checkpoint: ${name} must be F32, F16 or BF16, and is not; it is of another program`)
+      throw new Error(
+        `checkpoint: ${name} must be F32, F16 or BF16, and is not; it is of another program`,
+      )
     if (sizeOf(found.shape) !== found.data.length)
       throw new Error(
         `checkpoint: ${name} has ${found.data.length} values for ${show(found.shape)}; it is damaged`,

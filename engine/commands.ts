@@ -1,5 +1,6 @@
-// The commands of a step, collected in JavaScript and encoded into one command buffer when they are flushed.
-// Error scopes are open only while the engine itself calls WebGPU, so that a caller's own device keeps its own errors.
+// The commands of a step, collected in JavaScript and encoded into one command buffer when they are
+// flushed. Error scopes are open only while the engine itself calls WebGPU, so that a caller's own
+// device keeps its own errors.
 
 import type { Kernel, Scalar } from '../kernels/op.ts'
 import { GpuError, type Watch } from './errors.ts'
@@ -20,7 +21,12 @@ type Command =
       readonly offset: number
       readonly groups: readonly [number, number, number]
     }
-  | { readonly kind: 'copy'; readonly from: Binding; readonly buffer: GPUBuffer; readonly at: number }
+  | {
+      readonly kind: 'copy'
+      readonly from: Binding
+      readonly buffer: GPUBuffer
+      readonly at: number
+    }
 
 /** Collects dispatches and copies, and submits them as one command buffer. */
 export class Commands {
@@ -74,7 +80,8 @@ export class Commands {
   /** Executes a recorded command on these storages. */
   redo(command: Written, storages: readonly Storage[]) {
     const [first, second] = storages
-    if (command.kind === 'dispatch') this.#enqueue(command.pipeline, command.kernel, storages, command)
+    if (command.kind === 'dispatch')
+      this.#enqueue(command.pipeline, command.kernel, storages, command)
     else if (command.kind === 'upload' && first) this.write(first, command.constant)
     else if (command.kind === 'copy' && first && second) this.copy(first, second, command.at)
   }
@@ -91,7 +98,8 @@ export class Commands {
     this.checkAlive() // a function that gave a param may have destroyed the Gpu
     if (this.#paramBytes + pipeline.paramBytes + this.align > UNIFORM_BYTES) this.flush()
     const offset = this.#paramBytes
-    for (const [field, value] of values.entries()) writeParam(this.#params, offset, kernel, field, value)
+    for (const [field, value] of values.entries())
+      writeParam(this.#params, offset, kernel, field, value)
     this.#paramBytes = Math.ceil((offset + pipeline.paramBytes) / this.align) * this.align
     const bindings = storages.map((s) => this.#bind(s))
     this.#pending.push({ kind: 'dispatch', pipeline, bindings, offset, groups })
@@ -109,7 +117,12 @@ export class Commands {
     this.trace?.copy(from, to, at)
     if (this.trace?.held) return
     const { block, offset } = this.#bind(to)
-    this.#pending.push({ kind: 'copy', from: this.#bind(from), buffer: block.buffer, at: offset + at })
+    this.#pending.push({
+      kind: 'copy',
+      from: this.#bind(from),
+      buffer: block.buffer,
+      at: offset + at,
+    })
   }
 
   /** Copies a storage into a buffer that JavaScript will read. */
@@ -118,14 +131,17 @@ export class Commands {
     this.#pending.push({ kind: 'copy', from: this.#bind(from), buffer, at: 0 })
   }
 
-  /** Writes bytes into a storage now; commands already collected that use its buffer are submitted first. */
+  /** Writes bytes into a storage now; commands already collected that use its buffer are submitted
+   *  first. */
   write(to: Storage, bytes: Uint8Array<ArrayBuffer>) {
     this.checkAlive()
     const { block, offset } = to
     if (!block) return
     const room = Math.ceil(to.bytes / 4) * 4
     if (bytes.byteLength !== room)
-      throw new Error(`a write of ${bytes.byteLength} bytes does not fill the ${room} bytes of its tensor`)
+      throw new Error(
+        `a write of ${bytes.byteLength} bytes does not fill the ${room} bytes of its tensor`,
+      )
     if (to.permanent)
       this.trace?.refuse('a variable was written from JavaScript in the step; do it between steps')
     else this.trace?.upload(to, bytes)
@@ -154,7 +170,8 @@ export class Commands {
     })
   }
 
-  /** Submits what `encode` encodes, as one command buffer; it returns how many dispatches that are. */
+  /** Submits what `encode` encodes, as one command buffer; it returns how many dispatches that
+   *  are. */
   submit(encode: (encoder: GPUCommandEncoder) => number) {
     this.#serial++
     this.guard(() => {
@@ -174,7 +191,9 @@ export class Commands {
       body()
     } finally {
       for (let scope = 0; scope < 3; scope++)
-        this.#watch(device.popErrorScope().then((error) => (error ? new GpuError(error.message) : null)))
+        this.#watch(
+          device.popErrorScope().then((error) => (error ? new GpuError(error.message) : null)),
+        )
     }
   }
 
@@ -185,7 +204,10 @@ export class Commands {
       resource: { buffer: b.block.buffer, offset: b.offset, size: b.bytes },
     }))
     if (pipeline.paramBytes > 0)
-      entries.push({ binding: bindings.length, resource: { buffer: uniforms, size: pipeline.paramBytes } })
+      entries.push({
+        binding: bindings.length,
+        resource: { buffer: uniforms, size: pipeline.paramBytes },
+      })
     this.#bindGroupsMade++
     return this.device.createBindGroup({ label: pipeline.name, layout: pipeline.layout, entries })
   }

@@ -15,7 +15,10 @@ interface Machinery {
 /** The function that runs a kernel and returns the tensors that it makes. */
 export const dispatcher =
   ({ commands, pipelines, tensors }: Machinery) =>
-  <const Makes extends readonly Make[] = []>(kernel: Kernel, dispatch: Dispatch<Makes>): Tensor[] => {
+  <const Makes extends readonly Make[] = []>(
+    kernel: Kernel,
+    dispatch: Dispatch<Makes>,
+  ): Tensor[] => {
     commands.checkAlive()
     checkDispatch(kernel, dispatch)
     const { reads = [], updates = [], makes, params = {}, constants, groups } = dispatch

@@ -1,6 +1,8 @@
-// What the engine throws besides ShapeError. WebGPU reports errors asynchronously; they surface at the next await.
+// What the engine throws besides ShapeError. WebGPU reports errors asynchronously; they surface at
+// the next await.
 
-/** What WebGPU reported about a kernel or a command buffer: validation, memory, or WGSL that does not compile. */
+/** What WebGPU reported about a kernel or a command buffer: validation, memory, or WGSL that does
+ *  not compile. */
 export class GpuError extends Error {
   override readonly name = 'GpuError'
 }
@@ -43,7 +45,8 @@ export class DeviceLostError extends Error {
   override readonly name: string = 'DeviceLostError'
 }
 
-/** A WGSL compile error with the kernel's name and the numbered line it points at; null if the WGSL is not at fault. */
+/** A WGSL compile error with the kernel's name and the numbered line it points at; null if the WGSL
+ *  is not at fault. */
 export function wgslError(
   { name, source }: { readonly name: string; readonly source: string },
   messages: readonly GPUCompilationMessage[],

@@ -17,8 +17,9 @@ interface Machinery {
   readonly steps: Steps
 }
 
-/** Frees the tensors in `things`, and the plans of captured steps there; of an optimizer, what it made, not its parameters.
- *  Throws Error within a step, for a thing in which there are none, and for another Gpu's, and then nothing was freed. */
+/** Frees the tensors in `things`, and the plans of captured steps there; of an optimizer, what it
+ *  made, not its parameters. Throws Error within a step, for a thing in which there are none, and
+ *  for another Gpu's, and then nothing was freed. */
 export function free(
   { tensors, memory, commands, steps: { running } }: Machinery,
   things: readonly unknown[],

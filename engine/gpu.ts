@@ -59,8 +59,9 @@ export class Gpu implements Machine {
     return makeTensor(this.#living(), values, shape)
   }
 
-  /** A tensor that may be written in place: a parameter, a running statistic, a queue. No step frees
-   *  it: it lives until `free` or `destroy`, or until nothing holds it. Throws like `tensor`. */
+  /** A tensor that may be written in place: a parameter, a running statistic, a queue. No step
+   *  frees it: it lives until `free` or `destroy`, or until nothing holds it. Throws like
+   *  `tensor`. */
   variable(values: Values, shape?: Shape): Variable {
     return makeVariable(this.#living(), values, shape)
   }
@@ -115,8 +116,8 @@ export class Gpu implements Machine {
     return this.#living().steps.fold(items, carry, body)
   }
 
-  /** Records the GPU commands of `body`, which is called with tensors that hold what `run` is given.
-   *  After two identical recordings in a row, later calls replay them without running the
+  /** Records the GPU commands of `body`, which is called with tensors that hold what `run` is
+   *  given. After two identical recordings in a row, later calls replay them without running the
    *  JavaScript. A number that changes between steps must be a function (`Scalar`); put counters in
    *  `everyStep`. */
   capture<In extends readonly Input[], T extends StepResult>(
@@ -192,7 +193,11 @@ export class Gpu implements Machine {
     return this.toString()
   }
 
-  apply<In extends Inputs, Out extends Inputs, A>(op: Op<In, Out, A>, attrs: A, inputs: In): Readonly<Out> {
+  apply<In extends Inputs, Out extends Inputs, A>(
+    op: Op<In, Out, A>,
+    attrs: A,
+    inputs: In,
+  ): Readonly<Out> {
     return applyOp(this.#living(), op, attrs, inputs)
   }
 
@@ -203,7 +208,8 @@ export class Gpu implements Machine {
     return this.#living().tensors.flatten(variables)
   }
 
-  /** Whether a variable that `flatten` moved still lies in that flat variable, and not in a later one. */
+  /** Whether a variable that `flatten` moved still lies in that flat variable, and not in a later
+   *  one. */
   isWithin(variable: Variable, flat: Variable): boolean {
     return this.#living().tensors.isWithin(variable, flat)
   }
@@ -215,10 +221,10 @@ export class Gpu implements Machine {
     return { ...commands.counts, buffers, pipelines: pipelines.size, bytes: memory.bytes }
   }
 
-  /** Frees tensors and variables now, not when JavaScript collects what holds them: those given, and
-   *  those in models, arrays and objects; of an optimizer or a moving average what it made, not its
-   *  parameters; of a method all of these. What is freed throws when it is used. Freeing twice does
-   *  nothing. Throws Error within a step, for what holds no tensors, and for another Gpu's. */
+  /** Frees tensors and variables now, not when JavaScript collects what holds them: those given,
+   *  and those in models, arrays and objects; of an optimizer or a moving average what it made, not
+   *  its parameters; of a method all of these. What is freed throws when it is used. Freeing twice
+   *  does nothing. Throws Error within a step, for what holds no tensors, and for another Gpu's. */
   free(...things: readonly object[]) {
     free(this.#living(), things)
   }

@@ -1,5 +1,6 @@
-// How long a Gpu can be used: until its device is lost or it is destroyed, whichever comes first. A device may outlive
-// any number of Gpus, so it holds none of them: it has one handler for all, which knows them by weak references.
+// How long a Gpu can be used: until its device is lost or it is destroyed, whichever comes first. A
+// device may outlive any number of Gpus, so it holds none of them: it has one handler for all,
+// which knows them by weak references.
 
 import { DeviceLostError } from './errors.ts'
 

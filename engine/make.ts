@@ -9,7 +9,11 @@ import type { Commands } from './commands.ts'
 type Machinery = Parts & { readonly commands: Commands }
 
 /** A tensor that holds `values`. A captured step that makes one is not replayed. */
-export function makeTensor({ commands, tensors, wanted }: Machinery, values: Values, shape?: Shape): Tensor {
+export function makeTensor(
+  { commands, tensors, wanted }: Machinery,
+  values: Values,
+  shape?: Shape,
+): Tensor {
   const numbers = numbersOf('tensor', values, shape)
   commands.trace?.refuse(
     `a tensor ${show(numbers.shape)} was made of values in the step; pass it as an input`,

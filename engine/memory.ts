@@ -8,7 +8,14 @@ import { Pool } from './memory/pool.ts'
 import { Pressure } from './memory/pressure.ts'
 import { Scopes } from './memory/scopes.ts'
 import { StandIn } from './memory/stand-in.ts'
-import { type Binding, type Block, type End, type Storage, storageOn, version } from './memory/storage.ts'
+import {
+  type Binding,
+  type Block,
+  type End,
+  type Storage,
+  storageOn,
+  version,
+} from './memory/storage.ts'
 
 export { USAGE } from './memory/pool.ts'
 export { type Binding, type Block, type Storage, bindingOf, version } from './memory/storage.ts'
@@ -75,8 +82,8 @@ export class Memory {
     return storage
   }
 
-  /** Makes a storage that is freed with the innermost scope, or, outside any, when nothing refers to
-   *  it. Takes only pooled blocks that suit. */
+  /** Makes a storage that is freed with the innermost scope, or, outside any, when nothing refers
+   *  to it. Takes only pooled blocks that suit. */
   alloc(bytes: number, suits?: (block: Block) => boolean): Storage {
     const block = this.#standIn.block ?? this.#pool.take(bytes, suits)
     const storage = storageOn(block, { bytes })
@@ -85,8 +92,8 @@ export class Memory {
     return storage
   }
 
-  /** Makes a variable's storage, which no scope frees: it lives until `free`, or until nothing refers
-   *  to it. */
+  /** Makes a variable's storage, which no scope frees: it lives until `free`, or until nothing
+   *  refers to it. */
   keep(bytes: number): Storage {
     const block = this.#pool.take(bytes)
     const storage = storageOn(block, { bytes, permanent: true })
@@ -95,9 +102,9 @@ export class Memory {
     return storage
   }
 
-  /** Runs `body`, then frees what it allocated, except the storages that `pick` finds in its result.
-   *  Those pass to the enclosing scope, or, outside any, live while something refers to them and are
-   *  also returned. `end` completes the error of a late use. */
+  /** Runs `body`, then frees what it allocated, except the storages that `pick` finds in its
+   *  result. Those pass to the enclosing scope, or, outside any, live while something refers to
+   *  them and are also returned. `end` completes the error of a late use. */
   scope<T>(
     body: () => T,
     pick: (result: T) => readonly Storage[],
@@ -121,8 +128,8 @@ export class Memory {
     storage.end = end
   }
 
-  /** Frees storages, variables' too, and destroys the blocks that nothing else lies on. All commands
-   *  must have been submitted. */
+  /** Frees storages, variables' too, and destroys the blocks that nothing else lies on. All
+   *  commands must have been submitted. */
   free(storages: readonly Storage[]) {
     const blocks = storages.flatMap((storage) => {
       const { block } = storage
@@ -136,9 +143,9 @@ export class Memory {
     this.#pool.discard(blocks)
   }
 
-  /** Moves a variable's storage, and with it every view of it, to `offset` bytes in `whole`; its own
-   *  block returns to the pool when no other variable lies there. The caller must copy the values
-   *  before anything else is dispatched. */
+  /** Moves a variable's storage, and with it every view of it, to `offset` bytes in `whole`; its
+   *  own block returns to the pool when no other variable lies there. The caller must copy the
+   *  values before anything else is dispatched. */
   move(storage: Storage, whole: Storage, offset: number) {
     const { block } = storage
     const before = version(storage)
@@ -152,7 +159,8 @@ export class Memory {
     if (block && this.#leave(block)) this.#recycle(block)
   }
 
-  /** Destroys pooled buffers that no step has used for a while. Called once per step with its number. */
+  /** Destroys pooled buffers that no step has used for a while. Called once per step with its
+   *  number. */
   trim(step: number) {
     this.#pool.trim(step)
   }

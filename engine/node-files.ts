@@ -19,8 +19,9 @@ export interface WriteOptions {
   readonly retry?: string
 }
 
-/** Resolves when `path` holds `bytes` on disk. They go to a file beside it that is renamed at the end, so that a crash
- *  leaves the old file or the new one, whole. Throws Error in words; what was there before is then untouched. */
+/** Resolves when `path` holds `bytes` on disk. They go to a file beside it that is renamed at the
+ *  end, so that a crash leaves the old file or the new one, whole. Throws Error in words; what was
+ *  there before is then untouched. */
 export async function writeAtomic(path: string, bytes: Uint8Array, { retry }: WriteOptions = {}) {
   const temporary = join(dirname(path), `.${basename(path)}.${process.pid}.tmp`)
   try {
@@ -29,7 +30,10 @@ export async function writeAtomic(path: string, bytes: Uint8Array, { retry }: Wr
     await syncFolder(dirname(path))
   } catch (cause) {
     await rm(temporary, { force: true }).catch(() => {}) // the first error is the one to tell
-    throw writeError(path, cause, { bytes: bytes.length, ...(retry === undefined ? {} : { retry }) })
+    throw writeError(path, cause, {
+      bytes: bytes.length,
+      ...(retry === undefined ? {} : { retry }),
+    })
   }
 }
 
@@ -55,8 +59,8 @@ async function syncFolder(path: string) {
   }
 }
 
-/** The Error to throw when writing `path` failed with `cause`: what happened in words, then the remedy. `bytes` is the size
- *  of what was to be written. */
+/** The Error to throw when writing `path` failed with `cause`: what happened in words, then the
+ *  remedy. `bytes` is the size of what was to be written. */
 export function writeError(
   path: string,
   cause: unknown,
@@ -105,8 +109,13 @@ async function make(path: string) {
   const found = failed === null ? null : await stat(path).catch(() => null)
   if (failed === null || found?.isDirectory()) return
   if (found) throw new Error('there is a file, not a folder; choose another', { cause: failed })
-  if (codeOf(failed) === 'EEXIST' && codeOf(await stat(path).catch((error: unknown) => error)) === 'ENOENT')
-    throw new Error('there is a link to what does not exist; choose another folder', { cause: failed })
+  if (
+    codeOf(failed) === 'EEXIST' &&
+    codeOf(await stat(path).catch((error: unknown) => error)) === 'ENOENT'
+  )
+    throw new Error('there is a link to what does not exist; choose another folder', {
+      cause: failed,
+    })
   if (codeOf(failed) !== 'ENOENT' || dirname(path) === path) throw failed
   if (await stat(dirname(path)).catch(() => null))
     throw new Error('no folder can be made there; choose another folder', { cause: failed })
@@ -124,8 +133,8 @@ export function codeOf(error: unknown): string {
   return error instanceof Error && 'code' in error ? String(error.code) : ''
 }
 
-/** Resolves when the tensors and metadata stand in a safetensors file at `path`, written atomically, with a digest that
- *  `load` checks. Throws Error in words. */
+/** Resolves when the tensors and metadata stand in a safetensors file at `path`, written
+ *  atomically, with a digest that `load` checks. Throws Error in words. */
 export async function save(
   path: string,
   tensors: ReadonlyMap<string, SavedTensor>,
@@ -141,8 +150,8 @@ export async function save(
   await writeAtomic(path, encodeSafetensors({ tensors, metadata: stamped }), options)
 }
 
-/** The tensors and metadata of a safetensors file. Throws Error naming the file and what is wrong with it: missing,
- *  truncated, not safetensors, or other values than `save` wrote. */
+/** The tensors and metadata of a safetensors file. Throws Error naming the file and what is wrong
+ *  with it: missing, truncated, not safetensors, or other values than `save` wrote. */
 export async function load(path: string): Promise<SafetensorsFile> {
   const { tensors, metadata } = decodeSafetensors(await readBytes(path), path)
   const { [DIGEST]: expected, ...rest } = metadata
@@ -168,16 +177,20 @@ export async function readBytes(path: string): Promise<Uint8Array> {
       ELOOP: 'its links lead in a circle',
       ENAMETOOLONG: 'a name in the path is too long',
     }
-    const isLink = codeOf(cause) === 'ENOENT' && (await lstat(path).catch(() => null))?.isSymbolicLink()
+    const isLink =
+      codeOf(cause) === 'ENOENT' && (await lstat(path).catch(() => null))?.isSymbolicLink()
     const why = isLink ? 'it is a link to what does not exist' : words[codeOf(cause)]
-    throw new Error(`cannot read ${printable(path)}: ${why ?? printable(messageOf(cause))}`, { cause })
+    throw new Error(`cannot read ${printable(path)}: ${why ?? printable(messageOf(cause))}`, {
+      cause,
+    })
   }
 }
 
 function digest({ tensors, metadata }: SafetensorsFile): string {
   const hash = createHash('sha256')
   // sorted: JSON moves names that look like numbers to the front
-  const sorted = <T>(entries: Iterable<[string, T]>) => [...entries].sort(([a], [b]) => (a < b ? -1 : 1))
+  const sorted = <T>(entries: Iterable<[string, T]>) =>
+    [...entries].sort(([a], [b]) => (a < b ? -1 : 1))
   hash.update(JSON.stringify(sorted(Object.entries(metadata))))
   for (const [name, { shape, data }] of sorted(tensors)) {
     hash.update(`${name} ${shape.join()} ${data.byteLength}\n`)

@@ -8,13 +8,16 @@ import { keepInFile } from './tune-file.ts'
 export interface NodeOptions extends OpenOptions {
   /** Part of the adapter's name, to choose among several: 'NVIDIA', 'llvmpipe'. */
   readonly adapter?: string
-  /** Dawn toggles by name; one that starts with '-' is switched off: ['skip_validation', '-timestamp_quantization']. */
+  /** Dawn toggles by name; one that starts with '-' is switched off: ['skip_validation',
+   *  '-timestamp_quantization']. */
   readonly toggles?: readonly string[]
-  /** Keeps what `gpu.tuner` measures in the user's cache folder, and uses what was measured on this device before. */
+  /** Keeps what `gpu.tuner` measures in the user's cache folder, and uses what was measured on this
+   *  device before. */
   readonly autotune?: boolean
 }
 
-/** What Dawn wants to hear before it offers 16-bit floats on NVIDIA, and subgroup matrices anywhere. */
+/** What Dawn wants to hear before it offers 16-bit floats on NVIDIA, and subgroup matrices
+ *  anywhere. */
 const halves = ['vulkan_enable_f16_on_nvidia', 'allow_unsafe_apis']
 const COARSE = 'timestamp_quantization' // to 65 us, of which web pages can make no clock
 
@@ -25,9 +28,15 @@ const instances = new Map<string, GPU>()
 const toggleList = { words: 'an array of strings', fits: Array.isArray }
 const rules = { ...openRules, adapter: text, toggles: toggleList, autotune: flag }
 
-/** A Gpu in Node, through Dawn. Call destroy() when done. Throws Error when there is no adapter or no 'webgpu' package. */
+/** A Gpu in Node, through Dawn. Call destroy() when done. Throws Error when there is no adapter or
+ *  no 'webgpu' package. */
 export async function openGpu(given: NodeOptions = {}): Promise<Gpu> {
-  const { adapter, toggles = [], autotune = false, ...options } = checkOptions('openGpu', given, rules)
+  const {
+    adapter,
+    toggles = [],
+    autotune = false,
+    ...options
+  } = checkOptions('openGpu', given, rules)
   const { create } = await import('webgpu').catch((cause: unknown) => {
     throw new Error("the 'webgpu' package (Dawn) is not installed; npm install webgpu", { cause })
   })
@@ -55,8 +64,8 @@ export async function openGpu(given: NodeOptions = {}): Promise<Gpu> {
   }
 }
 
-/** Dawn's instance for these flags, the same for every call: each takes 1.9 MB that nothing gives back, and Node crashes
- *  when one is collected while a device of it is used. */
+/** Dawn's instance for these flags, the same for every call: each takes 1.9 MB that nothing gives
+ *  back, and Node crashes when one is collected while a device of it is used. */
 export function instanceFor(create: (flags: string[]) => GPU, flags: readonly string[]): GPU {
   const key = flags.join(' ')
   const instance = instances.get(key) ?? create([...flags])
@@ -64,8 +73,9 @@ export function instanceFor(create: (flags: string[]) => GPU, flags: readonly st
   return instance
 }
 
-// While one of its promises is pending, Dawn polls in a loop that burns a core, which a CPU adapter would rather
-// compute with. Sleeping a millisecond in each turn of the event loop leaves it the core.
+// While one of its promises is pending, Dawn polls in a loop that burns a core, which a CPU adapter
+// would rather compute with. Sleeping a millisecond in each turn of the event loop leaves it the
+// core.
 const cell = new Int32Array(new SharedArrayBuffer(4))
 let waits = 0
 let napping = false

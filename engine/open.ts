@@ -1,4 +1,5 @@
-// Opening a GPU from a WebGPU entry point: a browser's navigator.gpu, or Dawn's in Node (engine/node.ts).
+// Opening a GPU from a WebGPU entry point: a browser's navigator.gpu, or Dawn's in Node
+// (engine/node.ts).
 
 import type { Activations, Precision } from '../kernels/op.ts'
 import { checkOptions, oneOf } from '../kernels/options.ts'
@@ -8,11 +9,12 @@ import { type GpuOptions, Gpu } from './gpu.ts'
 export interface OpenOptions {
   /** 'high-performance' (the default) or 'low-power', where there are two GPUs. */
   readonly powerPreference?: GPUPowerPreference
-  /** Arithmetic of matrix products and convolutions: 'f32', the default, is exact; 'f16x3' keeps f32's accuracy on tensor
-   *  cores where the device has them; 'f16' rounds factors to 16-bit floats, faster yet, and wants scaled gradients. */
+  /** Arithmetic of matrix products and convolutions: 'f32', the default, is exact; 'f16x3' keeps
+   *  f32's accuracy on tensor cores where the device has them; 'f16' rounds factors to 16-bit
+   *  floats, faster yet, and wants scaled gradients. */
   readonly precision?: Precision
-  /** What is kept of images for the backward pass: 'f32', the default, as they are; 'f16' halves of them, which take
-   *  half the memory, change no loss of the same weights, and round gradients. */
+  /** What is kept of images for the backward pass: 'f32', the default, as they are; 'f16' halves of
+   *  them, which take half the memory, change no loss of the same weights, and round gradients. */
   readonly activations?: Activations
 }
 
@@ -22,8 +24,9 @@ export const openRules = {
   powerPreference: oneOf('high-performance', 'low-power'),
 }
 
-/** A Gpu on the adapter that `entry` gives, with every optional feature and the highest limits it offers.
- *  Throws Error when there is no adapter, or it lacks what the precision takes, with what to do about it. */
+/** A Gpu on the adapter that `entry` gives, with every optional feature and the highest limits it
+ *  offers. Throws Error when there is no adapter, or it lacks what the precision takes, with what
+ *  to do about it. */
 export async function openFrom(entry: GPU, given: OpenOptions, options: GpuOptions = {}) {
   const opened = checkOptions('openGpu', given, openRules)
   const { powerPreference = 'high-performance', precision = 'f32', activations = 'f32' } = opened
@@ -31,11 +34,12 @@ export async function openFrom(entry: GPU, given: OpenOptions, options: GpuOptio
   if (!adapter) throw new Error(NO_ADAPTER)
   const wanted = { label: 'kindred', requiredLimits: limitsOf(adapter) }
   const features = [...adapter.features] as GPUFeatureName[] // the adapter's own names
-  const device = await adapter
-    .requestDevice({ ...wanted, requiredFeatures: features })
-    .catch(() =>
-      adapter.requestDevice({ ...wanted, requiredFeatures: features.filter((f) => useful.includes(f)) }),
-    )
+  const device = await adapter.requestDevice({ ...wanted, requiredFeatures: features }).catch(() =>
+    adapter.requestDevice({
+      ...wanted,
+      requiredFeatures: features.filter((f) => useful.includes(f)),
+    }),
+  )
   try {
     return new Gpu(device, { ...options, precision, activations, ownsDevice: true })
   } catch (cause) {

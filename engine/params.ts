@@ -8,7 +8,8 @@ import { checkValue, describe, having, nearest } from '../kernels/options.ts'
 export function inOrder(kernel: Kernel, params: Readonly<Record<string, Scalar>>): Scalar[] {
   const given = Object.keys(params)
   const fields = kernel.params.map(([field]) => field)
-  const unknown = given.length === fields.length ? undefined : given.find((name) => !fields.includes(name))
+  const unknown =
+    given.length === fields.length ? undefined : given.find((name) => !fields.includes(name))
   if (unknown !== undefined) throw unknownParam(kernel.name, unknown, fields)
   return fields.map((field) => {
     const param = params[field]
@@ -17,7 +18,12 @@ export function inOrder(kernel: Kernel, params: Readonly<Record<string, Scalar>>
   })
 }
 
-function missingParam(kernel: string, field: string, given: readonly string[], fields: readonly string[]) {
+function missingParam(
+  kernel: string,
+  field: string,
+  given: readonly string[],
+  fields: readonly string[],
+) {
   const other = given.find((name) => !fields.includes(name))
   return other === undefined
     ? new Error(`${kernel}: no value for param ${field}`)
@@ -27,7 +33,9 @@ function missingParam(kernel: string, field: string, given: readonly string[], f
 function unknownParam(kernel: string, given: string, fields: readonly string[]): TypeError {
   const near = nearest(given, fields)
   const hint = near === undefined ? '' : `; did you mean '${near}'?`
-  return new TypeError(`${kernel}: struct Params [${fields.join(', ')}] has no member '${given}'${hint}`)
+  return new TypeError(
+    `${kernel}: struct Params [${fields.join(', ')}] has no member '${given}'${hint}`,
+  )
 }
 
 const aKernel = having('a kernel, as kernel`...` makes it', 'name', 'source', 'bindings')
@@ -47,7 +55,8 @@ export function checkDispatch(
   for (const part in dispatch)
     if (!parts.includes(part)) {
       const near = nearest(part, parts)
-      const hint = near === undefined ? `its parts are ${parts.join(', ')}` : `did you mean '${near}'?`
+      const hint =
+        near === undefined ? `its parts are ${parts.join(', ')}` : `did you mean '${near}'?`
       throw new TypeError(`${name}: a dispatch has no part '${part}'; ${hint}`)
     }
 }
@@ -93,7 +102,13 @@ export function checkGroups({ name }: Kernel, groups: readonly number[]) {
 }
 
 /** Writes the value of a kernel's field into its Params, which begin at `at` bytes. */
-export function writeParam(view: DataView, at: number, { params }: Kernel, field: number, value: number) {
+export function writeParam(
+  view: DataView,
+  at: number,
+  { params }: Kernel,
+  field: number,
+  value: number,
+) {
   const type = params[field]?.[1]
   const offset = at + 4 * field
   if (type === 'f32') view.setFloat32(offset, value, true)

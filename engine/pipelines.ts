@@ -16,7 +16,8 @@ export interface Pipeline {
   failure: GpuError | null
 }
 
-/** The pipelines of one device. `watch` is given each compilation's error, or null, as a promise. */
+/** The pipelines of one device. `watch` is given each compilation's error, or null, as a
+ *  promise. */
 export class Pipelines {
   readonly #device: GPUDevice
   readonly #watch: Watch
@@ -81,7 +82,11 @@ export class Pipelines {
   }
 }
 
-async function failureOf(kernel: Kernel, module: GPUShaderModule, error: GPUError): Promise<GpuError> {
+async function failureOf(
+  kernel: Kernel,
+  module: GPUShaderModule,
+  error: GPUError,
+): Promise<GpuError> {
   const { messages } = await module.getCompilationInfo()
   return wgslError(kernel, messages) ?? new GpuError(`${kernel.name}: ${error.message}`)
 }

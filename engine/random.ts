@@ -1,8 +1,10 @@
-// Seeded numbers on the CPU: initial weights, shuffles. Each draw is a pure function of (seed, stream, index).
+// Seeded numbers on the CPU: initial weights, shuffles. Each draw is a pure function of (seed,
+// stream, index).
 
 import { threefry2x32, uniform01 } from '../kernels/wgsl/threefry.ts'
 
-/** A stream's number from its name, so that what is drawn for one name never depends on any other (FNV-1a). */
+/** A stream's number from its name, so that what is drawn for one name never depends on any other
+ *  (FNV-1a). */
 function streamOf(name: string): number {
   let hash = 0x811c9dc5
   for (let i = 0; i < name.length; i++) hash = Math.imul(hash ^ name.charCodeAt(i), 0x01000193)
@@ -17,7 +19,13 @@ function checkSeed(seed: number): number {
 }
 
 /** `count` values uniform in [lo, hi). */
-export function uniform(seed: number, stream: string, count: number, lo: number, hi: number): Float32Array {
+export function uniform(
+  seed: number,
+  stream: string,
+  count: number,
+  lo: number,
+  hi: number,
+): Float32Array {
   const key = [checkSeed(seed), streamOf(stream)] as const
   return Float32Array.from(
     { length: count },
@@ -36,7 +44,12 @@ export function normal(seed: number, stream: string, count: number, std: number)
 }
 
 /** `rows` random directions of `width` numbers, unit length, row by row. */
-export function randomUnitRows(seed: number, stream: string, rows: number, width: number): Float32Array {
+export function randomUnitRows(
+  seed: number,
+  stream: string,
+  rows: number,
+  width: number,
+): Float32Array {
   const values = normal(seed, stream, rows * width, 1)
   for (let r = 0; r < rows; r++) {
     const row = values.subarray(r * width, (r + 1) * width)

@@ -1,5 +1,6 @@
-// What the CPU waits for: values that it reads, and work that the GPU has done. Reads come back through staging buffers, the
-// small ones, such as those of losses, used in turn, so that a loss can be awaited while the next steps run.
+// What the CPU waits for: values that it reads, and work that the GPU has done. Reads come back
+// through staging buffers, the small ones, such as those of losses, used in turn, so that a loss
+// can be awaited while the next steps run.
 
 import type { DType } from '../kernels/op.ts'
 import type { Commands } from './commands.ts'
@@ -10,7 +11,8 @@ import { unpack, wholeWords } from './values.ts'
 const SMALL = 256 // bytes
 const MOST = 8 // small ones kept
 
-/** Reads from one device. `onWait` is called when waiting begins, and what it returns when it ends. */
+/** Reads from one device. `onWait` is called when waiting begins, and what it returns when it
+ *  ends. */
 export class Readback {
   readonly #commands: Commands
   readonly #onWait: () => () => void
@@ -33,7 +35,8 @@ export class Readback {
     return this.#made
   }
 
-  /** The first `count` numbers of a storage, which may be taken back while one waits. Submits what was dispatched. */
+  /** The first `count` numbers of a storage, which may be taken back while one waits. Submits what
+   *  was dispatched. */
   async read(storage: Storage, dtype: DType, count: number): Promise<Float32Array> {
     const size = wholeWords(storage.bytes)
     const staging = this.#take(size)

@@ -1,5 +1,5 @@
-// Waiting for the GPU: reads of tensors, the end of submitted work, and the errors that are reported
-// meanwhile.
+// Waiting for the GPU: reads of tensors, the end of submitted work, and the errors that are
+// reported meanwhile.
 
 import { type Tensor, ShapeError, show, sizeOf } from '../kernels/op.ts'
 import { checkTensor } from '../kernels/options.ts'
@@ -18,7 +18,8 @@ interface Machinery {
   readonly onWait: () => () => void
 }
 
-/** What one Gpu waits for. Every promise may be left alone: should it reject, that ends no process. */
+/** What one Gpu waits for. Every promise may be left alone: should it reject, that ends no
+ *  process. */
 export class Reads {
   readonly #gpu: Machinery
   readonly #readback: Readback
@@ -75,7 +76,9 @@ export class Reads {
     this.#gpu.commands.checkAlive()
     checkTensor('Gpu.item', 'tensor', t)
     if (sizeOf(t.shape) !== 1)
-      throw new ShapeError(`Gpu.item: the tensor must hold one number, got ${show(t.shape)}; read it`)
+      throw new ShapeError(
+        `Gpu.item: the tensor must hold one number, got ${show(t.shape)}; read it`,
+      )
     const [number = NaN] = await this.#read(t)
     return number
   }
@@ -92,7 +95,8 @@ export class Reads {
     await this.#readback.pace(most)
   }
 
-  /** Notes what was asked for so far, and returns a function that throws what went wrong with it. */
+  /** Notes what was asked for so far, and returns a function that throws what went wrong with
+   *  it. */
   #checking(): () => Promise<void> {
     const { commands, reports } = this.#gpu
     const soFar = reports.soFar()

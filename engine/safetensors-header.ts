@@ -70,7 +70,9 @@ function repeatedName(text: string): string | null {
 }
 
 function metadataOf(value: unknown, name: string): Record<string, string> {
-  const wrong = isObject(value) ? Object.entries(value).find(([, text]) => typeof text !== 'string') : null
+  const wrong = isObject(value)
+    ? Object.entries(value).find(([, text]) => typeof text !== 'string')
+    : null
   if (isObject(value) && !wrong) return value as Record<string, string> // every value was looked at
   const got = wrong ? `${JSON.stringify(wrong[1])} for '${printable(wrong[0])}'` : kindOf(value)
   throw new Error(`${name}: ${METADATA} must be an object of texts, got ${got}; ${DAMAGED}`)
@@ -98,7 +100,8 @@ function entryOf(value: unknown, what: string): Entry {
     throw new Error(
       `${what}: its ${end - begin} bytes must be whole values of ${dtype}, ${width} bytes each; ${DAMAGED}`,
     )
-  if (values !== sizeOf(shape)) throw new Error(`${what}: ${values} values for shape [${shape.join(', ')}]`)
+  if (values !== sizeOf(shape))
+    throw new Error(`${what}: ${values} values for shape [${shape.join(', ')}]`)
   return { dtype, shape, begin, end }
 }
 
@@ -114,14 +117,18 @@ function checkExtent(entries: ReadonlyMap<string, Entry>, size: number, name: st
   for (const [key, { begin, end }] of inOrder) {
     const what = `${name}: ${printable(key)}: its data begins at byte ${begin}`
     if (begin < at)
-      throw new Error(`${what} and overlaps that of ${before}, which ends at byte ${at}; ${DAMAGED}`)
+      throw new Error(
+        `${what} and overlaps that of ${before}, which ends at byte ${at}; ${DAMAGED}`,
+      )
     if (begin > at)
       throw new Error(`${what}, ${begin - at} bytes after the end of ${before}: a gap; ${DAMAGED}`)
     before = printable(key)
     at = end
   }
   if (at < size)
-    throw new Error(`${name}: ${size - at} bytes follow the data of ${before}, the last; ${DAMAGED}`)
+    throw new Error(
+      `${name}: ${size - at} bytes follow the data of ${before}, the last; ${DAMAGED}`,
+    )
 }
 
 const isObject = (value: unknown): value is Record<string, unknown> =>

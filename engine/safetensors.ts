@@ -1,4 +1,5 @@
-// The safetensors format (https://github.com/huggingface/safetensors): an 8-byte length, a JSON header, raw little-endian data.
+// The safetensors format (https://github.com/huggingface/safetensors): an 8-byte length, a JSON
+// header, raw little-endian data.
 
 import { checkValue, describe, having, record } from '../kernels/options.ts'
 import { printable } from '../kernels/printable.ts'
@@ -61,9 +62,13 @@ export function encodeSafetensors(file: SafetensorsFile): Uint8Array<ArrayBuffer
  *  do not end with the file. */
 export function decodeSafetensors(file: Uint8Array, name = 'safetensors'): SafetensorsFile {
   const isBytes = (v: unknown) => v instanceof Uint8Array
-  checkValue('decodeSafetensors', 'file', file, { words: 'the bytes of a file, a Uint8Array', fits: isBytes })
+  checkValue('decodeSafetensors', 'file', file, {
+    words: 'the bytes of a file, a Uint8Array',
+    fits: isBytes,
+  })
   const told = printable(name)
-  if (file.length < 8) throw new Error(`${told}: a safetensors file has at least 8 bytes, got ${file.length}`)
+  if (file.length < 8)
+    throw new Error(`${told}: a safetensors file has at least 8 bytes, got ${file.length}`)
   const headerBytes = Number(new DataView(file.buffer, file.byteOffset).getBigUint64(0, true))
   if (headerBytes > file.length - 8)
     throw new Error(
@@ -94,7 +99,9 @@ function halfValue(bits: number): number {
   const sign = bits & 0x8000 ? -1 : 1
   const [exponent, fraction] = [(bits >> 10) & 31, bits & 1023]
   if (exponent === 31) return fraction === 0 ? sign * Infinity : NaN
-  return exponent === 0 ? sign * fraction * 2 ** -24 : sign * (1 + fraction / 1024) * 2 ** (exponent - 15)
+  return exponent === 0
+    ? sign * fraction * 2 ** -24
+    : sign * (1 + fraction / 1024) * 2 ** (exponent - 15)
 }
 
 function dtypeOf(name: string, data: SavedTensor['data']): string {

@@ -41,12 +41,14 @@ export class Steps {
     if (this.#running) throw new Error('Gpu.step: a step cannot run inside a step')
   }
 
-  /** Runs one step, submits it and frees its tensors. Returned tensors live until the next step that
-   *  does not return them. Its commands are also recorded in `trace`. */
+  /** Runs one step, submits it and frees its tensors. Returned tensors live until the next step
+   *  that does not return them. Its commands are also recorded in `trace`. */
   run<T extends StepResult>(body: () => T, trace: Trace | null = null): T {
     return this.#alone(() => {
       const traced = this.#traced(body, trace)
-      const { result, kept } = this.#memory.scope(traced, (made) => this.#tensors.storages(listOf(made)))
+      const { result, kept } = this.#memory.scope(traced, (made) =>
+        this.#tensors.storages(listOf(made)),
+      )
       this.#commands.flush()
       this.#survive(listOf(result), kept)
       return result
@@ -113,8 +115,8 @@ export class Steps {
     this.#commands.trace = trace
   }
 
-  /** Runs a step that `submit` submits. It returns the tensors that outlive the step, and the storages
-   *  of those that the step made. */
+  /** Runs a step that `submit` submits. It returns the tensors that outlive the step, and the
+   *  storages of those that the step made. */
   replay(
     submit: () => { readonly outputs: readonly Tensor[]; readonly made: readonly Storage[] },
   ): readonly Tensor[] {
@@ -125,9 +127,9 @@ export class Steps {
     })
   }
 
-  /** Runs `body` by `pause`, off the tape. Outside of steps, its tensors are freed at its end, except those in what it
-   *  returns, which live while something refers to them. Within a step, the step frees them. Throws
-   *  Error for an async body. */
+  /** Runs `body` by `pause`, off the tape. Outside of steps, its tensors are freed at its end,
+   *  except those in what it returns, which live while something refers to them. Within a step, the
+   *  step frees them. Throws Error for an async body. */
   aside<T>(body: () => T, pause: (body: () => T) => T): T {
     checkValue('Gpu.noGrad', 'body', body, callback)
     if (this.#running) return notAsync(pause(body))

@@ -1,6 +1,6 @@
-// The tape: which op made each tensor. A tensor refers to the entry that made it, so that a graph that
-// nobody holds is collected like any other object, and a backward pass visits only what its output
-// was computed from.
+// The tape: which op made each tensor. A tensor refers to the entry that made it, so that a graph
+// that nobody holds is collected like any other object, and a backward pass visits only what its
+// output was computed from.
 
 import { type Run, type Tensor, show, sizeOf } from '../kernels/op.ts'
 import { accumulate } from '../kernels/optim/accumulate.ts'
@@ -44,7 +44,9 @@ export class Tape {
   /** Forgets how a tensor was made: a backward pass that reaches it throws. */
   end(output: Tensor) {
     this.record([], [output], () => {
-      throw new Error(`a tensor ${show(output.shape)} has no gradient after the step it was made in`)
+      throw new Error(
+        `a tensor ${show(output.shape)} has no gradient after the step it was made in`,
+      )
     })
   }
 
@@ -59,10 +61,10 @@ export class Tape {
     }
   }
 
-  /** Backpropagates `weighted` outputs (tensor and cotangent) to everything they were computed from,
-   *  or, with `of`, to those tensors alone, visiting only the entries that lead there. With `spent`,
-   *  frees the gradients of computed tensors once they are used, unless `of` names them; leaf
-   *  gradients may then still be split in two addends. */
+  /** Backpropagates `weighted` outputs (tensor and cotangent) to everything they were computed
+   *  from, or, with `of`, to those tensors alone, visiting only the entries that lead there. With
+   *  `spent`, frees the gradients of computed tensors once they are used, unless `of` names them;
+   *  leaf gradients may then still be split in two addends. */
   backward(
     run: Run,
     weighted: readonly (readonly [output: Tensor, cotangent: Tensor])[],
@@ -96,7 +98,8 @@ export class Tape {
         spent?.drop(gradient)
       }
     }
-    if (of) for (const tensor of [...gradients.keys()]) if (!of.has(tensor)) gradients.delete(tensor)
+    if (of)
+      for (const tensor of [...gradients.keys()]) if (!of.has(tensor)) gradients.delete(tensor)
     return gradients
   }
 
@@ -112,7 +115,8 @@ export class Tape {
     else gradients.set(input, added(run, gradients.get(input) ?? more, more, spent))
   }
 
-  /** Returns the entries that these depend on, latest first, so that every use precedes its source. */
+  /** Returns the entries that these depend on, latest first, so that every use precedes its
+   *  source. */
   #history(outputs: readonly Tensor[]): Entry[] {
     const found = new Set<Entry>()
     const open = [...outputs]
@@ -150,4 +154,5 @@ function added(run: Run, sum: Tensor, more: Tensor, spent: Spent | null): Tensor
   return total
 }
 
-const zeros = (run: Run, like: Tensor) => run.tensor(new Float32Array(sizeOf(like.shape)), like.shape)
+const zeros = (run: Run, like: Tensor) =>
+  run.tensor(new Float32Array(sizeOf(like.shape)), like.shape)

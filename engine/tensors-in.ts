@@ -2,8 +2,9 @@
 
 import type { Tensor } from '../kernels/op.ts'
 
-/** The tensors in a value: itself, or those in its arrays, maps, sets and objects, however deep. What functions hold is not
- *  seen, nor what objects keep private. `instead` gives what to look at in an object instead of what it holds, or null. */
+/** The tensors in a value: itself, or those in its arrays, maps, sets and objects, however deep.
+ *  What functions hold is not seen, nor what objects keep private. `instead` gives what to look at
+ *  in an object instead of what it holds, or null. */
 export function tensorsIn(
   value: unknown,
   instead: (object: object) => Iterable<unknown> | null = () => null,
@@ -23,7 +24,8 @@ export function tensorsIn(
 
 const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null
 
-const isTensor = (value: object): value is Tensor => 'gpu' in value && 'shape' in value && 'dtype' in value
+const isTensor = (value: object): value is Tensor =>
+  'gpu' in value && 'shape' in value && 'dtype' in value
 
 /** What an object holds that may be or hold tensors. */
 function partsOf(value: object): Iterable<unknown> {

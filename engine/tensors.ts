@@ -129,7 +129,8 @@ export class Tensors {
     this.#memory.move(from, to, offset)
   }
 
-  /** Moves variables into one flat one, in order, each aligned to 256 bytes, and tells each one's offset in elements. */
+  /** Moves variables into one flat one, in order, each aligned to 256 bytes, and tells each one's
+   *  offset in elements. */
   flatten(variables: readonly Variable[]): { flat: Variable; offsets: readonly number[] } {
     this.#commands.trace?.refuse('variables were moved in the step; make optimizers outside of it')
     checkValue('Gpu.flatten', 'variables', variables, rules.variables)
@@ -154,8 +155,8 @@ export class Tensors {
     }
   }
 
-  /** A function that tells which of the tensors, of those in a variable's memory, was written since now; null if none was.
-   *  It throws Error for one that was freed. */
+  /** A function that tells which of the tensors, of those in a variable's memory, was written since
+   *  now; null if none was. It throws Error for one that was freed. */
   watch(tensors: readonly Tensor[]): () => Tensor | null {
     const seen = tensors.flatMap((tensor) => {
       const storage = this.storage(tensor)
@@ -191,7 +192,8 @@ export class Tensors {
   /** Throws Error for a tensor of another Gpu. */
   checkOwn(tensors: Iterable<Tensor>) {
     for (const t of tensors)
-      if (!this.#storages.has(t)) throw new Error(`a tensor ${show(t.shape)} belongs to another Gpu`)
+      if (!this.#storages.has(t))
+        throw new Error(`a tensor ${show(t.shape)} belongs to another Gpu`)
   }
 
   /** The memory of those that are this Gpu's and have any. */

@@ -2,13 +2,13 @@
 
 import type { Activations, Precision } from '../kernels/op.ts'
 
-/** Which kernels run: those that suit the device, or, in tests on any device, those of a GPU, its subgroup matrices
- *  computed in plain WGSL if 'matrices'. */
+/** Which kernels run: those that suit the device, or, in tests on any device, those of a GPU, its
+ *  subgroup matrices computed in plain WGSL if 'matrices'. */
 export type Kernels = 'device' | 'gpu' | 'matrices'
 
-/** Reads a device's traits: `software` for a CPU, by its own word or a known driver's name; the fewest
- *  threads of a subgroup (0 without subgroups); bytes of workgroup memory; f16, and matrices for
- *  subgroups of 32. */
+/** Reads a device's traits: `software` for a CPU, by its own word or a known driver's name; the
+ *  fewest threads of a subgroup (0 without subgroups); bytes of workgroup memory; f16, and matrices
+ *  for subgroups of 32. */
 export function traitsOf({ adapterInfo, features, limits }: GPUDevice) {
   const info: Partial<GPUAdapterInfo & MatrixInfo> = adapterInfo ?? {} // older browsers have none
   const names = `${info.architecture} ${info.description}`

@@ -1,5 +1,6 @@
-// What was measured on this machine's devices, kept in the user's cache folder: kernels.json, by device. It holds speeds only, so
-// that losing it, or two processes writing it at once, costs a measurement and nothing else.
+// What was measured on this machine's devices, kept in the user's cache folder: kernels.json, by
+// device. It holds speeds only, so that losing it, or two processes writing it at once, costs a
+// measurement and nothing else.
 
 import { readFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
@@ -7,16 +8,25 @@ import { dirname, join } from 'node:path'
 import type { Tuner, Ways } from './autotune.ts'
 import { makeFolder, writeAtomic } from './node-files.ts'
 
-/** The file, in $KINDRED_CACHE, $XDG_CACHE_HOME/kindred, %LOCALAPPDATA%\kindred or ~/.cache/kindred. */
-export function tuneFile(environment: Readonly<Record<string, string | undefined>> = process.env): string {
+/** The file, in $KINDRED_CACHE, $XDG_CACHE_HOME/kindred, %LOCALAPPDATA%\kindred or
+ *  ~/.cache/kindred. */
+export function tuneFile(
+  environment: Readonly<Record<string, string | undefined>> = process.env,
+): string {
   const { KINDRED_CACHE: own, XDG_CACHE_HOME: xdg, LOCALAPPDATA: local } = environment
   const folder =
-    own ?? (xdg || local ? join(xdg ?? local ?? '', 'kindred') : join(homedir(), '.cache', 'kindred'))
+    own ??
+    (xdg || local ? join(xdg ?? local ?? '', 'kindred') : join(homedir(), '.cache', 'kindred'))
   return join(folder, 'kernels.json')
 }
 
-/** Gives the tuner what the file holds of its device, and has it write there what it learns. Throws Error when it cannot. */
-export async function keepInFile(tuner: Tuner, info: GPUAdapterInfo, file = tuneFile()): Promise<void> {
+/** Gives the tuner what the file holds of its device, and has it write there what it learns. Throws
+ *  Error when it cannot. */
+export async function keepInFile(
+  tuner: Tuner,
+  info: GPUAdapterInfo,
+  file = tuneFile(),
+): Promise<void> {
   const device = [info.vendor, info.architecture, info.device, info.description].join(' | ')
   tuner.learn((await read(file))[device] ?? {})
   tuner.onLearned = async (ways) => {

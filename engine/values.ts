@@ -49,7 +49,8 @@ export function unpack(memory: ArrayBuffer, dtype: DType, count: number): Float3
   return floats
 }
 
-/** The number that an f16's bits stand for: a sign, 5 bits of exponent, 10 of fraction (IEEE 754 binary16). */
+/** The number that an f16's bits stand for: a sign, 5 bits of exponent, 10 of fraction (IEEE 754
+ *  binary16). */
 function fromHalf(bits: number): number {
   const [sign, exponent, fraction] = [bits >> 15 ? -1 : 1, (bits >> 10) & 31, bits & 1023]
   if (exponent === 31) return fraction ? NaN : sign * Infinity
@@ -58,14 +59,18 @@ function fromHalf(bits: number): number {
 
 /** Throws ShapeError unless every input is of the dtype that the op accepts there. */
 export function checkDtypes(
-  { name, accepts = [] }: { readonly name: string; readonly accepts?: readonly (DType | 'index')[] },
+  {
+    name,
+    accepts = [],
+  }: { readonly name: string; readonly accepts?: readonly (DType | 'index')[] },
   inputs: readonly Tensor[],
 ) {
   for (const [i, { dtype, shape }] of inputs.entries()) {
     const wanted = accepts[i] ?? 'f32'
     const fits = wanted === 'index' ? dtype === 'f32' || dtype === 'i32' : dtype === wanted
     const words = wanted === 'index' ? 'f32 or i32' : wanted
-    if (!fits) throw new ShapeError(`${name}: input ${i} must be ${words}, got ${dtype} ${show(shape)}`)
+    if (!fits)
+      throw new ShapeError(`${name}: input ${i} must be ${words}, got ${dtype} ${show(shape)}`)
   }
 }
 
@@ -79,7 +84,10 @@ export function checkCotangent({ dtype, shape }: Tensor, output: Tensor) {
 
 /** The tensors that a backward pass is asked for; null for all. Throws TypeError for what has no
  *  gradient. */
-export function wantedOf(owner: string, of: Iterable<Tensor> | undefined): ReadonlySet<Tensor> | null {
+export function wantedOf(
+  owner: string,
+  of: Iterable<Tensor> | undefined,
+): ReadonlySet<Tensor> | null {
   if (of === undefined) return null
   const wanted = new Set(of)
   for (const tensor of wanted) {

@@ -1,9 +1,25 @@
-// Classifiers on a frozen encoder: how well what it learned separates classes, by the accuracy on every test image.
+// Classifiers on a frozen encoder: how well what it learned separates classes, by the accuracy on
+// every test image.
 
 import type { IndexList } from '../kernels/wgsl/indices.ts'
 import { bytesOf, integersOf } from '../kernels/numbers.ts'
-import { type Scalar, type Tensor, type Values, ShapeError, dim, show, sizeOf } from '../kernels/op.ts'
-import { callback, checkOptions, checkValue, having, needed, scheduled } from '../kernels/options.ts'
+import {
+  type Scalar,
+  type Tensor,
+  type Values,
+  ShapeError,
+  dim,
+  show,
+  sizeOf,
+} from '../kernels/op.ts'
+import {
+  callback,
+  checkOptions,
+  checkValue,
+  having,
+  needed,
+  scheduled,
+} from '../kernels/options.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import type { FlatOptimizer } from '../engine/optim/optimizer.ts'
 import { type Schedule, scheduleOf } from '../engine/optim/schedule.ts'
@@ -17,8 +33,9 @@ export interface LabelledBatch {
 }
 
 export interface ClassifierOptions {
-  /** Features [n, F] of u8 images [n, H, W, C], off the tape, by an encoder that does not change: its batch norm must use the
-   *  running statistics. `step` says which augmentation is drawn, or none where it is null. */
+  /** Features [n, F] of u8 images [n, H, W, C], off the tape, by an encoder that does not change:
+   *  its batch norm must use the running statistics. `step` says which augmentation is drawn, or
+   *  none where it is null. */
   readonly features: (images: Tensor, step: Scalar | null) => Tensor
   readonly classify: Classify
   /** Of the classifier's parameters. */
@@ -32,7 +49,8 @@ const isImage = (v: unknown) => Array.isArray(v) && v.length === 3
 
 const labelledBatch = {
   words: 'an object with u8 images and their labels',
-  fits: (v: unknown) => having('', 'images', 'labels').fits(v) && (v as LabelledBatch).labels !== null,
+  fits: (v: unknown) =>
+    having('', 'images', 'labels').fits(v) && (v as LabelledBatch).labels !== null,
 }
 
 const rules = {
@@ -43,17 +61,24 @@ const rules = {
   image: needed({ words: 'the [H, W, C] of an image', fits: isImage }),
 }
 
-/** A classifier on frozen features: `step(batch)` makes one step and returns its loss [], which dies when the next step ends;
- *  `accuracy(batches)` resolves to the percentage right of all images in the batches, of any sizes. The loss is AMDIM's, clipped cross
- *  entropy. Throws ShapeError. */
+/** A classifier on frozen features: `step(batch)` makes one step and returns its loss [], which
+ *  dies when the next step ends; `accuracy(batches)` resolves to the percentage right of all images
+ *  in the batches, of any sizes. The loss is AMDIM's, clipped cross entropy. Throws ShapeError. */
 export function classifier(gpu: Gpu, options: ClassifierOptions) {
   checkGpu('classifier', gpu)
-  const { features, classify, optimizer, image, ...more } = checkOptions('classifier', options ?? {}, rules)
+  const { features, classify, optimizer, image, ...more } = checkOptions(
+    'classifier',
+    options ?? {},
+    rules,
+  )
   const schedule = scheduleOf('classifier', 'schedule', more.schedule)
   const state = { step: 0 }
   const captured = gpu.capture((x: Tensor, labels: Tensor) => {
     const h = gpu.noGrad(() => features(x, () => state.step))
-    const loss = clippedCrossEntropy(classify(h, { training: true, step: () => state.step, view: 0 }), labels)
+    const loss = clippedCrossEntropy(
+      classify(h, { training: true, step: () => state.step, view: 0 }),
+      labels,
+    )
     const gradients = gpu.backward(loss, undefined, { of: Object.values(optimizer.parameters) })
     optimizer.step(gradients, () => schedule(state.step))
     gpu.everyStep(() => state.step++)
@@ -74,7 +99,9 @@ export function classifier(gpu: Gpu, options: ClassifierOptions) {
     return captured.run(images, { values: labels })
   }
 
-  async function accuracy(batches: AsyncIterable<LabelledBatch> | Iterable<LabelledBatch>): Promise<number> {
+  async function accuracy(
+    batches: AsyncIterable<LabelledBatch> | Iterable<LabelledBatch>,
+  ): Promise<number> {
     let [right, count] = [0, 0]
     for await (const batch of batches) {
       const { images, labels } = numbers(batch)

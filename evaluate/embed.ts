@@ -2,7 +2,14 @@
 
 import { bytesOf } from '../kernels/numbers.ts'
 import { type Tensor, type Values, ShapeError, show, sizeOf } from '../kernels/op.ts'
-import { callback, checkOptions, checkTensor, checkValue, count, having } from '../kernels/options.ts'
+import {
+  callback,
+  checkOptions,
+  checkTensor,
+  checkValue,
+  count,
+  having,
+} from '../kernels/options.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { checkGpu } from '../models/layers.ts'
 import { type Embeddings, slabRows } from './slabs.ts'
@@ -72,7 +79,11 @@ export function embedSlabs(
   return slabs(gpu, { encode, batches, image }, rows)
 }
 
-async function* slabs(gpu: Gpu, encoding: Encoding, rows: number | undefined): AsyncGenerator<Embeddings> {
+async function* slabs(
+  gpu: Gpu,
+  encoding: Encoding,
+  rows: number | undefined,
+): AsyncGenerator<Embeddings> {
   let parts: Embeddings[] = []
   let held = 0
   for await (const part of encoded('embedSlabs', gpu, encoding)) {
@@ -107,7 +118,9 @@ async function* encoded(
     checkTensor(owner, 'what encode returns', features)
     const [found, width = 0] = features.shape
     if (features.shape.length !== 2 || found !== n || (D > 0 && width !== D))
-      throw new ShapeError(`${owner}: encode must return [${n}, ${D || 'D'}], got ${show(features.shape)}`)
+      throw new ShapeError(
+        `${owner}: encode must return [${n}, ${D || 'D'}], got ${show(features.shape)}`,
+      )
     D = width
     yield { features: await gpu.read(features), M: n, D }
   }

@@ -1,5 +1,6 @@
-// Weighted k-nearest-neighbour accuracy of frozen features: InstDisc, https://arxiv.org/abs/1805.01978, section 3.4.
-// score[c] = sum of exp(q·f / temperature) over those of the k nearest features f whose class is c.
+// Weighted k-nearest-neighbour accuracy of frozen features: InstDisc,
+// https://arxiv.org/abs/1805.01978, section 3.4. score[c] = sum of exp(q·f / temperature) over
+// those of the k nearest features f whose class is c.
 
 import { type Tensor, ShapeError, matrix, show } from '../kernels/op.ts'
 import type { IndexList } from '../kernels/wgsl/indices.ts'
@@ -34,9 +35,11 @@ export interface KnnOptions extends NearestOptions {
 }
 
 export interface KnnResult {
-  /** [Q, classes], in row-major order; Infinity where a score passes the range of f32 (temperatures below 0.012). */
+  /** [Q, classes], in row-major order; Infinity where a score passes the range of f32 (temperatures
+   *  below 0.012). */
   readonly scores: Float32Array
-  /** [Q]: the class with the largest score, the lowest of equals; sound even where scores are infinite. */
+  /** [Q]: the class with the largest score, the lowest of equals; sound even where scores are
+   *  infinite. */
   readonly predictions: Int32Array
 }
 
@@ -58,7 +61,13 @@ export async function knn(
   queries: Tensor | FeatureRows,
   options: KnnOptions = {},
 ): Promise<KnnResult> {
-  const { k = 200, temperature = 0.5, chunk = CHUNK, slab, gpu: told } = checkOptions('knn', options, rules)
+  const {
+    k = 200,
+    temperature = 0.5,
+    chunk = CHUNK,
+    slab,
+    gpu: told,
+  } = checkOptions('knn', options, rules)
   checkFeatures('knn', features, queries)
   checkValue('knn', 'labels', labels, either(tensor, having('an array of whole numbers', 'length')))
   const gpu = gpuOf('knn', features, queries, told)
@@ -67,11 +76,16 @@ export async function knn(
   if (temperature < LEAST_TEMPERATURE)
     throw new Error(`knn: temperature must be at least 2^-126 (about 1.2e-38), got ${temperature}`)
   const settings = { ...options, k, temperature, chunk }
-  if ('gpu' in features && 'gpu' in queries) return knnInPlace(gpu, features, labels, queries, settings)
+  if ('gpu' in features && 'gpu' in queries)
+    return knnInPlace(gpu, features, labels, queries, settings)
   return knnOfSlabs(gpu, features, labels, queries, settings)
 }
 
-type Settings = KnnOptions & { readonly k: number; readonly temperature: number; readonly chunk: number }
+type Settings = KnnOptions & {
+  readonly k: number
+  readonly temperature: number
+  readonly chunk: number
+}
 
 /** The vote of features that lie in one tensor. */
 async function knnInPlace(
@@ -131,7 +145,10 @@ async function knnOfSlabs(
     const cut = [start * lists.k, (start + rows) * lists.k] as const
     const [votes, largest] = gpu.step(() => {
       const similarities = gpu.tensor(near.similarities.subarray(...cut), shape)
-      const vote = knnVote(similarities, gpu.tensor(voters.subarray(...cut), shape), { temperature, classes })
+      const vote = knnVote(similarities, gpu.tensor(voters.subarray(...cut), shape), {
+        temperature,
+        classes,
+      })
       return [vote.votes, vote.largest] as const
     })
     const [v, most] = await Promise.all([gpu.read(votes), gpu.read(largest)])
@@ -155,7 +172,10 @@ function emptyResult(gpu: Gpu, Q: number, classes: number): KnnResult {
 /** The lists in the order in which one slab would have them, as sums depend on it. */
 function inOrder(gpu: Gpu, { similarities, indices, k }: Lists) {
   const before = writtenBefore(gpu.run)
-  const ordered = { similarities: new Float32Array(indices.length), indices: new Uint32Array(indices.length) }
+  const ordered = {
+    similarities: new Float32Array(indices.length),
+    indices: new Uint32Array(indices.length),
+  }
   for (let start = 0; start < indices.length; start += k) {
     const order = Array.from({ length: k }, (_, j) => start + j)
     order.sort((a, b) => before(indices[a] ?? 0, indices[b] ?? 0))
@@ -167,7 +187,8 @@ function inOrder(gpu: Gpu, { similarities, indices, k }: Lists) {
   return ordered
 }
 
-/** The share of predictions that are right, in percent. Throws Error when the counts differ or are 0. */
+/** The share of predictions that are right, in percent. Throws Error when the counts differ or are
+ *  0. */
 export function accuracy(predictions: IndexList, labels: IndexList): number {
   for (const [name, given] of Object.entries({ predictions, labels }))
     checkValue('accuracy', name, given, having('an array of classes', 'length'))
@@ -184,7 +205,8 @@ export function accuracy(predictions: IndexList, labels: IndexList): number {
 
 const isTensorOf = (labels: IndexList | Tensor): labels is Tensor => isTensor(labels)
 
-const unitRows = (features: Tensor, queries: Tensor) => [l2Normalize(features), l2Normalize(queries)] as const
+const unitRows = (features: Tensor, queries: Tensor) =>
+  [l2Normalize(features), l2Normalize(queries)] as const
 
 function rowsOf(features: Tensor, queries: Tensor): [M: number, Q: number] {
   const [M, D] = matrix(features.shape, 'knn: features')
@@ -215,7 +237,9 @@ function checkLabels(given: IndexList, told: number | undefined) {
   for (let i = 0; i < bankLabels.length; i++) {
     const label = labels[i] ?? NaN
     if (label !== bankLabels[i] || label < 0 || label >= classes)
-      throw new Error(`knn: labels must be whole numbers from 0 to ${classes - 1}, got ${label} at ${i}`)
+      throw new Error(
+        `knn: labels must be whole numbers from 0 to ${classes - 1}, got ${label} at ${i}`,
+      )
   }
   return { bankLabels, classes }
 }
@@ -228,8 +252,13 @@ interface Votes {
   readonly temperature: number
 }
 
-/** Writes scores and predictions of the queries from `start` on. Classes are compared by log score, which does not overflow. */
-function judge({ v, most, classes, temperature }: Votes, start: number, { scores, predictions }: KnnResult) {
+/** Writes scores and predictions of the queries from `start` on. Classes are compared by log score,
+ *  which does not overflow. */
+function judge(
+  { v, most, classes, temperature }: Votes,
+  start: number,
+  { scores, predictions }: KnnResult,
+) {
   for (let i = 0; i < v.length; i += classes) {
     let best = -Infinity
     const query = start + i / classes

@@ -38,7 +38,10 @@ export interface Probe extends Regression {
   readonly heldOut: number | null
 }
 
-const strengths = rule('an array of numbers above 0', (v) => Array.isArray(v) || ArrayBuffer.isView(v))
+const strengths = rule(
+  'an array of numbers above 0',
+  (v) => Array.isArray(v) || ArrayBuffer.isView(v),
+)
 
 const rules = { classes: needed(count), lambdas: strengths, seed: whole, onTried: callback }
 
@@ -70,13 +73,17 @@ export async function linearProbe(
   }
 }
 
-/** Throws TypeError for what are no numbers, RangeError for one that is no strength, and for none. */
+/** Throws TypeError for what are no numbers, RangeError for one that is no strength, and for
+ *  none. */
 function strengthsOf(given: readonly number[]): readonly number[] {
   const lambdas = Array.from(flatNumbers('linearProbe: lambdas', given))
   const at = lambdas.findIndex((lambda) => !(lambda > 0 && Number.isFinite(lambda)))
   if (at >= 0)
-    throw new RangeError(`linearProbe: lambdas must be finite numbers above 0, got ${lambdas[at]} at ${at}`)
-  if (lambdas.length === 0) throw new RangeError('linearProbe: lambdas must name one at least, got none')
+    throw new RangeError(
+      `linearProbe: lambdas must be finite numbers above 0, got ${lambdas[at]} at ${at}`,
+    )
+  if (lambdas.length === 0)
+    throw new RangeError('linearProbe: lambdas must name one at least, got none')
   return lambdas
 }
 
@@ -123,7 +130,9 @@ function parted(labels: ArrayLike<number>, seed: number) {
   const [fit, held]: [number[], number[]] = [[], []]
   for (const places of classes.values()) {
     const draw = (i: number) => threefry2x32([seed, STREAM], [i, 0])[0]
-    const shuffled = places.map((i) => ({ i, key: draw(i) })).sort((a, b) => a.key - b.key || a.i - b.i)
+    const shuffled = places
+      .map((i) => ({ i, key: draw(i) }))
+      .sort((a, b) => a.key - b.key || a.i - b.i)
     const n = places.length < FEWEST ? 0 : Math.max(1, Math.floor(places.length / HELD))
     for (const [place, { i }] of shuffled.entries()) (place < n ? held : fit).push(i)
   }

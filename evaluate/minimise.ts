@@ -101,7 +101,8 @@ async function along(f: Objective, { x, here, direction, first }: Line) {
     const there = await f(reached)
     const now = dot(there.gradient, direction)
     const ceiling = here.value + ARMIJO * t * slope + NOISE * Math.abs(here.value)
-    if (there.value <= ceiling && Math.abs(now) <= -CURVATURE * slope) return { x: reached, here: there }
+    if (there.value <= ceiling && Math.abs(now) <= -CURVATURE * slope)
+      return { x: reached, here: there }
     if (there.value <= ceiling && now < 0) [low, lowSlope] = [t, now]
     else [high, highSlope] = [t, now]
     t = high === Infinity ? 4 * t : low + (high - low) * between(lowSlope, highSlope)

@@ -43,11 +43,19 @@ export async function nearest(
   k: number,
   options: NearestOptions = {},
 ): Promise<Nearest> {
-  const { normalized = false, chunk = CHUNK, slab, gpu } = checkOptions('nearest', options, nearestRules)
+  const {
+    normalized = false,
+    chunk = CHUNK,
+    slab,
+    gpu,
+  } = checkOptions('nearest', options, nearestRules)
   checkFeatures('nearest', features, queries)
   checkCounts('nearest', { k, slab, chunk })
   const on = gpuOf('nearest', features, queries, gpu)
-  const reading = [onHost('nearest', 'features', features), onHost('nearest', 'queries', queries)] as const
+  const reading = [
+    onHost('nearest', 'features', features),
+    onHost('nearest', 'queries', queries),
+  ] as const
   const [bank, asked] = await Promise.all(reading)
   const lists = await search(on, bank, asked, { owner: 'nearest', k, normalized, chunk, slab })
   if (lists.M === 0) throw new RangeError('nearest: features must have a row at least, got none')
@@ -57,11 +65,16 @@ export async function nearest(
 /** Throws RangeError, in the name of `owner`, for numbers that cannot be meant so. */
 export function checkCounts(
   owner: string,
-  { chunk, ...counts }: { readonly k: number; readonly slab: number | undefined; readonly chunk: number },
+  {
+    chunk,
+    ...counts
+  }: { readonly k: number; readonly slab: number | undefined; readonly chunk: number },
 ) {
   for (const [name, value] of Object.entries(counts))
     if ((name === 'k' || value !== undefined) && !(Number.isInteger(value) && Number(value) >= 1))
-      throw new RangeError(`${owner}: ${name} must be a whole number from 1, got ${describe(value)}`)
+      throw new RangeError(
+        `${owner}: ${name} must be a whole number from 1, got ${describe(value)}`,
+      )
   if (!(typeof chunk === 'number' && chunk >= 1))
     throw new RangeError(`${owner}: chunk must be at least 1, got ${describe(chunk)}`)
 }
@@ -85,7 +98,11 @@ export function gpuOf(
 /** Rows on the host, as f32; parts as they are. Throws like `hostRows`. */
 export function onHost(owner: string, what: string, rows: Tensor | FeatureRows): Promise<Embeddings>
 export function onHost(owner: string, what: string, rows: Tensor | Rows): Promise<Embeddings | Rows>
-export async function onHost(owner: string, what: string, rows: Tensor | Rows): Promise<Embeddings | Rows> {
+export async function onHost(
+  owner: string,
+  what: string,
+  rows: Tensor | Rows,
+): Promise<Embeddings | Rows> {
   if (!('gpu' in rows)) return 'features' in rows ? hostRows(owner, what, rows) : rows
   const [M, D] = matrix(rows.shape, `${owner}: features and queries`)
   if (!(rows.gpu instanceof Gpu)) throw new Error(`${owner}: features must be a tensor of a Gpu`)

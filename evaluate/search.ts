@@ -100,7 +100,12 @@ async function searchSlab(
       )
       gpu.fold(starts, [], (_, start) => {
         const n = Math.min(most, queries.M - start)
-        const near = nearestRows(one(start, start + n), rows, places, { start: 0, end: n, k, unsplit })
+        const near = nearestRows(one(start, start + n), rows, places, {
+          start: 0,
+          end: n,
+          k,
+          unsplit,
+        })
         const reading = read(start, near)
         reading.catch(() => undefined) // thrown below; until then it is not unhandled
         readings.push(reading)
@@ -128,7 +133,8 @@ function merged(before: Lists, slab: Lists, Q: number, wanted: number): Lists {
     both.set(before.similarities.subarray(q * before.k, (q + 1) * before.k))
     both.set(slab.similarities.subarray(q * slab.k, (q + 1) * slab.k), before.k)
     places.set(before.indices.subarray(q * before.k, (q + 1) * before.k))
-    for (let j = 0; j < slab.k; j++) places[before.k + j] = before.M + (slab.indices[q * slab.k + j] ?? 0)
+    for (let j = 0; j < slab.k; j++)
+      places[before.k + j] = before.M + (slab.indices[q * slab.k + j] ?? 0)
     let at = q * k
     for (const j of largest(both, places, k)) {
       similarities[at] = both[j] ?? NaN

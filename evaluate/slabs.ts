@@ -12,7 +12,10 @@ const ROWS = 2 ** 24 // of a slab at most: a position in it is then exact as f32
 export const slabRows = ({ device }: Gpu, D: number): number =>
   Math.max(
     1,
-    Math.min(ROWS, Math.floor(Math.min(BYTES, device.limits.maxStorageBufferBindingSize) / (4 * D))),
+    Math.min(
+      ROWS,
+      Math.floor(Math.min(BYTES, device.limits.maxStorageBufferBindingSize) / (4 * D)),
+    ),
   )
 
 /** Where the fewest slabs of at most `most` of M rows begin and end, as equal as can be. */

@@ -71,7 +71,11 @@ export class SoftmaxRegression {
   readonly #labels: Int32Array
   readonly #classes: number
   readonly #scaling: Scaling
-  readonly #slabs: readonly { readonly x: () => Tensor; readonly y: Tensor; readonly share: number }[]
+  readonly #slabs: readonly {
+    readonly x: () => Tensor
+    readonly y: Tensor
+    readonly share: number
+  }[]
 
   /** Of features [M, D], in any kind of array, whose labels are [M]. Throws TypeError, ShapeError
    *  and RangeError. */
@@ -98,7 +102,9 @@ export class SoftmaxRegression {
   async fit(options: Omit<RegressionOptions, 'classes' | 'scaling'>): Promise<Regression> {
     const { lambda, start, ...more } = checkOptions('SoftmaxRegression.fit', options, fitRules)
     if (!(lambda > 0 && Number.isFinite(lambda)))
-      throw new RangeError(`SoftmaxRegression: lambda must be a finite number above 0, got ${lambda}`)
+      throw new RangeError(
+        `SoftmaxRegression: lambda must be a finite number above 0, got ${lambda}`,
+      )
     const [C, D] = [this.#classes, this.#rows.D]
     if (start) checkStart(start, C, D)
     const from = new Float64Array(C * (D + 1))
@@ -145,7 +151,10 @@ export class SoftmaxRegression {
   async #objective(x: Float64Array, lambda: number): Promise<Point> {
     const gpu = this.#gpu
     const [C, D] = [this.#classes, this.#rows.D]
-    const [weight, bias] = [Float32Array.from(x.subarray(0, C * D)), Float32Array.from(x.subarray(C * D))]
+    const [weight, bias] = [
+      Float32Array.from(x.subarray(0, C * D)),
+      Float32Array.from(x.subarray(C * D)),
+    ]
     let value = (lambda / 2) * squared(x.subarray(0, C * D))
     const gradient = x.map((v, i) => (i < C * D ? lambda * v : 0))
     for (const slab of this.#slabs) {
@@ -153,12 +162,15 @@ export class SoftmaxRegression {
         const [w, b] = [gpu.tensor(weight, [C, D]), gpu.tensor(bias, [C])]
         const loss = crossEntropy(linear(slab.x(), w, b), slab.y)
         const gradients = gpu.backward(loss)
-        const parts = [gradients.get(w) ?? w, gradients.get(b) ?? b, loss].map((t) => reshape(t, [-1]))
+        const parts = [gradients.get(w) ?? w, gradients.get(b) ?? b, loss].map((t) =>
+          reshape(t, [-1]),
+        )
         return concat(parts, 0) // in one read
       })
       const read = await gpu.read(made)
       value += slab.share * (read.at(-1) ?? NaN)
-      for (let i = 0; i < x.length; i++) gradient[i] = (gradient[i] ?? 0) + slab.share * (read[i] ?? NaN)
+      for (let i = 0; i < x.length; i++)
+        gradient[i] = (gradient[i] ?? 0) + slab.share * (read[i] ?? NaN)
     }
     return { value, gradient }
   }
@@ -166,7 +178,11 @@ export class SoftmaxRegression {
 
 /** Scores [n, classes] of features [n, D] by a regression, in row-major order. Throws
  *  ShapeError. */
-export async function scoresOf(gpu: Gpu, given: FeatureRows, by: Regression): Promise<Float32Array> {
+export async function scoresOf(
+  gpu: Gpu,
+  given: FeatureRows,
+  by: Regression,
+): Promise<Float32Array> {
   checkGpu('scoresOf', gpu)
   const rows = hostRows('scoresOf', 'features', given)
   checkValue('scoresOf', 'by', by, regressionRule)
@@ -190,8 +206,11 @@ export function predicted(scores: ArrayLike<number>, classes: number): Int32Arra
   const values = Float32Array.from(flatNumbers('predicted: scores', scores))
   checkValue('predicted', 'classes', classes, count)
   if (values.length % classes !== 0)
-    throw new ShapeError(`predicted: scores must be rows of ${classes}, got ${values.length} numbers`)
-  if (values.some(Number.isNaN)) throw new Error('predicted: scores are not finite; the encoder has diverged')
+    throw new ShapeError(
+      `predicted: scores must be rows of ${classes}, got ${values.length} numbers`,
+    )
+  if (values.some(Number.isNaN))
+    throw new Error('predicted: scores are not finite; the encoder has diverged')
   return Int32Array.from({ length: values.length / classes }, (_, n) => {
     const row = values.slice(n * classes, (n + 1) * classes)
     return row.indexOf(row.reduce((most, score) => Math.max(most, score)))
@@ -200,7 +219,9 @@ export function predicted(scores: ArrayLike<number>, classes: number): Int32Arra
 
 function checkWidth(owner: string, { M, D }: Embeddings, width: number, what: string) {
   if (D !== width)
-    throw new ShapeError(`${owner}: features [M, D] must have the D of ${what}, ${width}, got [${M}, ${D}]`)
+    throw new ShapeError(
+      `${owner}: features [M, D] must have the D of ${what}, ${width}, got [${M}, ${D}]`,
+    )
 }
 
 function checkStart({ weight, bias }: Regression, C: number, D: number) {

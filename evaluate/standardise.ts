@@ -36,5 +36,7 @@ export function standardised(
   { mean, deviation }: Scaling,
   [start, end]: readonly [start: number, end: number],
 ): Float32Array {
-  return features.slice(start * D, end * D).map((v, i) => (v - (mean[i % D] ?? 0)) / (deviation[i % D] ?? 1))
+  return features
+    .slice(start * D, end * D)
+    .map((v, i) => (v - (mean[i % D] ?? 0)) / (deviation[i % D] ?? 1))
 }

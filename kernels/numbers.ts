@@ -1,5 +1,6 @@
-// Numbers as JavaScript gives them: which arrays hold them, and what they become on the GPU. Nothing is
-// read as raw bytes: an array of another kind is converted where no value is lost, or refused.
+// Numbers as JavaScript gives them: which arrays hold them, and what they become on the GPU.
+// Nothing is read as raw bytes: an array of another kind is converted where no value is lost, or
+// refused.
 
 import { type Shape, ShapeError, show, sizeOf } from './op.ts'
 import { describe, isTensor } from './options.ts'
@@ -38,7 +39,12 @@ const arrays = { f32: Float32Array, i32: Int32Array, u8: Uint8Array } as const
  *  that their kind stands for; of this shape, or of the one that they have. Throws ShapeError
  *  for a shape that does not fit and for ragged arrays, TypeError for what holds no numbers,
  *  RangeError for a number that would be lost. */
-export function numbersOf(what: string, values: unknown, shape?: unknown, to?: NumberType): Numbers {
+export function numbersOf(
+  what: string,
+  values: unknown,
+  shape?: unknown,
+  to?: NumberType,
+): Numbers {
   const rows: Row[] = []
   const found = typeof values === 'number' ? scalar(values, rows) : collect(what, values, [], rows)
   const told = shape === undefined ? found : checkShape(what, shape, found)
@@ -57,7 +63,8 @@ export function numbersOf(what: string, values: unknown, shape?: unknown, to?: N
 export function flatNumbers(what: string, values: unknown): ArrayLike<number> {
   const rows: Row[] = []
   const shape = collect(what, values, [], rows)
-  if (shape.length !== 1) throw new ShapeError(`${what}: must be a flat array, got one of ${show(shape)}`)
+  if (shape.length !== 1)
+    throw new ShapeError(`${what}: must be a flat array, got one of ${show(shape)}`)
   const [row = []] = rows
   return isBig(row) ? Array.from(row, Number) : (row as ArrayLike<number>) // no kind but these two holds bigints
 }
@@ -88,7 +95,9 @@ function collect(what: string, values: unknown, at: readonly number[], rows: Row
   }
   if (!Array.isArray(values)) throw new TypeError(`${what}: ${refusal(values, at)}`)
   if (at.length === DEEPEST)
-    throw new TypeError(`${what}: arrays are nested more than ${DEEPEST} deep; does one hold itself?`)
+    throw new TypeError(
+      `${what}: arrays are nested more than ${DEEPEST} deep; does one hold itself?`,
+    )
   const list: readonly unknown[] = values
   if (list.length === 0) return [0]
   if (!isArray(list[0])) {
@@ -107,7 +116,11 @@ function collect(what: string, values: unknown, at: readonly number[], rows: Row
   return [list.length, ...(first ?? [])]
 }
 
-function checkList(what: string, list: readonly unknown[], at: readonly number[]): readonly number[] {
+function checkList(
+  what: string,
+  list: readonly unknown[],
+  at: readonly number[],
+): readonly number[] {
   for (let i = 0; i < list.length; i++)
     if (typeof list[i] !== 'number') throw new TypeError(`${what}: ${refusal(list[i], [...at, i])}`)
   return list as readonly number[]
@@ -124,7 +137,9 @@ function checkShape(what: string, shape: unknown, found: Shape): Shape {
       `${what}: nested arrays of ${show(found)} do not have the shape ${show(sizes)}; leave the shape out`,
     )
   if (sizeOf(found) !== sizeOf(sizes))
-    throw new ShapeError(`${what}: ${show(sizes)} holds ${sizeOf(sizes)} values, got ${sizeOf(found)}`)
+    throw new ShapeError(
+      `${what}: ${show(sizes)} holds ${sizeOf(sizes)} values, got ${sizeOf(found)}`,
+    )
   return sizes
 }
 
@@ -136,7 +151,12 @@ function ownMemory(row: Row, dtype: NumberType): Numbers['data'] | null {
   return kind === arrays[dtype].name ? (row as Numbers['data']) : null // by its kind
 }
 
-function converted(what: string, rows: readonly Row[], dtype: NumberType, count: number): Numbers['data'] {
+function converted(
+  what: string,
+  rows: readonly Row[],
+  dtype: NumberType,
+  count: number,
+): Numbers['data'] {
   const data = new arrays[dtype](count)
   let at = 0
   for (const row of rows) {
@@ -162,7 +182,8 @@ const losses = {
 } as const
 
 /** Whether f32 is what a number rounds to, and infinite only where that is. */
-const isRounded = (value: number, f32: number | undefined) => Number.isFinite(f32) || !Number.isFinite(value)
+const isRounded = (value: number, f32: number | undefined) =>
+  Number.isFinite(f32) || !Number.isFinite(value)
 
 const isSame = (value: number | bigint, kept: number | undefined) => value == kept // 3n == 3
 

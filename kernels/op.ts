@@ -200,12 +200,19 @@ export function kernel(strings: TemplateStringsArray, ...snippets: Wgsl[]): Kern
   if (name === undefined)
     throw new TypeError('kernel: the WGSL must have an entry point, @compute fn name(...)')
   const bindings: Access[] = []
-  for (const [, index, space, access] of code.matchAll(/@binding\((\d+)\)\s*var<(\w+)(?:,\s*(\w+))?>/g)) {
+  for (const [, index, space, access] of code.matchAll(
+    /@binding\((\d+)\)\s*var<(\w+)(?:,\s*(\w+))?>/g,
+  )) {
     bindings[Number(index)] =
       space === 'uniform' ? 'uniform' : access === 'read_write' ? 'read_write' : 'read'
   }
   const [, fields = ''] = code.match(/\bstruct\s+Params\s*\{([^}]*)\}/) ?? []
-  return { name, source, bindings, params: fields.split(/[,;]/).flatMap((field) => paramOf(name, field)) }
+  return {
+    name,
+    source,
+    bindings,
+    params: fields.split(/[,;]/).flatMap((field) => paramOf(name, field)),
+  }
 }
 
 /** A member of `struct Params`. Throws TypeError for one that is not laid out as 4 bytes. */
@@ -260,7 +267,13 @@ export function matrix(shape: Shape, what: string): [rows: number, columns: numb
 /** The four dimensions of images. Throws ShapeError, beginning with `what`, for other shapes. */
 export function images(shape: Shape, what: string): [N: number, H: number, W: number, C: number] {
   const [N, H, W, C] = shape
-  if (shape.length !== 4 || N === undefined || H === undefined || W === undefined || C === undefined)
+  if (
+    shape.length !== 4 ||
+    N === undefined ||
+    H === undefined ||
+    W === undefined ||
+    C === undefined
+  )
     throw new ShapeError(`${what} must be images [N, H, W, C], got ${show(shape)}`)
   return [N, H, W, C]
 }

@@ -93,7 +93,11 @@ export const needed = (of: Rule): Needed => ({ ...of, needed: true })
 
 /** Checks options and returns them, {} for undefined. Throws TypeError, in the name of `owner`, for
  *  an option that is unknown, is missing, or breaks its rule. */
-export function checkOptions<T extends object>(owner: string, given: T | undefined, rules: Rules<T>): T {
+export function checkOptions<T extends object>(
+  owner: string,
+  given: T | undefined,
+  rules: Rules<T>,
+): T {
   const known: Readonly<Record<string, Rule | Needed>> = rules
   if (given !== undefined && (!isObject(given) || Array.isArray(given) || isTensor(given)))
     throw new TypeError(
@@ -116,10 +120,16 @@ export function checkOptions<T extends object>(owner: string, given: T | undefin
 }
 
 /** Checks the value of an argument and returns it. Throws TypeError in the name of `owner`. */
-export function checkValue<T>(owner: string, name: string, value: T, { words, fits, choices }: Rule): T {
+export function checkValue<T>(
+  owner: string,
+  name: string,
+  value: T,
+  { words, fits, choices }: Rule,
+): T {
   if (fits(value)) return value
   const near = typeof value === 'string' && choices ? nearest(value, choices) : undefined
-  const hint = value instanceof Promise ? '; await it' : near === undefined ? '' : `; did you mean '${near}'?`
+  const hint =
+    value instanceof Promise ? '; await it' : near === undefined ? '' : `; did you mean '${near}'?`
   throw new TypeError(`${owner}: ${name} must be ${words}, got ${describe(value)}${hint}`)
 }
 
@@ -143,7 +153,9 @@ function unknownOption(owner: string, name: string, known: readonly string[]): T
   const near = nearest(name, known)
   const all = known.join(', ')
   const hint =
-    near === undefined ? `; its options are ${all}` : `; did you mean '${near}'? Its options are ${all}`
+    near === undefined
+      ? `; its options are ${all}`
+      : `; did you mean '${near}'? Its options are ${all}`
   return new TypeError(`${owner}: there is no option '${name}'${hint}`)
 }
 
@@ -171,7 +183,11 @@ function distance(a: string, b: string): number {
     const next = [i]
     for (let j = 1; j <= b.length; j++) {
       const same = a[i - 1] === b[j - 1]
-      const least = Math.min((row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1, (row[j - 1] ?? 0) + Number(!same))
+      const least = Math.min(
+        (row[j] ?? 0) + 1,
+        (next[j - 1] ?? 0) + 1,
+        (row[j - 1] ?? 0) + Number(!same),
+      )
       const swapped = i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]
       next.push(swapped ? Math.min(least, (before[j - 2] ?? 0) + 1) : least)
     }
@@ -185,12 +201,14 @@ const MAX_NAMES = 6
 
 /** A value in a few words, for messages. */
 export function describe(value: unknown): string {
-  if (typeof value === 'string') return `'${value.length > 40 ? `${value.slice(0, 40)}...` : value}'`
+  if (typeof value === 'string')
+    return `'${value.length > 40 ? `${value.slice(0, 40)}...` : value}'`
   if (typeof value === 'function') return 'a function'
   if (!isObject(value)) return typeof value === 'bigint' ? `${value}n` : String(value)
   if (isTensor(value)) return `a ${showTensor(value)}`
   if (value instanceof Promise) return 'a promise'
-  if (Array.isArray(value)) return value.length === 0 ? 'an empty array' : `an array of ${value.length}`
+  if (Array.isArray(value))
+    return value.length === 0 ? 'an empty array' : `an array of ${value.length}`
   const { constructor: maker } = value as { constructor?: { name?: unknown } } // an object may have none
   const kind = typeof maker?.name === 'string' ? maker.name : ''
   if (ArrayBuffer.isView(value)) return `${withArticle(kind)} of ${value.byteLength} bytes`

@@ -15,5 +15,7 @@ export const printableLines = (text: string): string => text.split('\n').map(pri
 function spelled(character: string): string {
   const code = character.charCodeAt(0)
   const hex = code.toString(16)
-  return short[character] ?? (code < 256 ? `\\x${hex.padStart(2, '0')}` : `\\u${hex.padStart(4, '0')}`)
+  return (
+    short[character] ?? (code < 256 ? `\\x${hex.padStart(2, '0')}` : `\\u${hex.padStart(4, '0')}`)
+  )
 }

@@ -1,7 +1,8 @@
 // The lint rule `kindred/imports`: which folder may import from which. Imports run one way:
 //   kernels <- engine <- models <- methods <- evaluate <- cli
-// and inside kernels/ from the upper floors to the lower ones. A file of kernels/ that index.ts exports is an op; the
-// other files of a room are its parts: only the room itself and the rooms on the floors above it import them.
+// and inside kernels/ from the upper floors to the lower ones. A file of kernels/ that index.ts
+// exports is an op; the other files of a room are its parts: only the room itself and the rooms on
+// the floors above it import them.
 
 import { readFileSync } from 'node:fs'
 import { dirname, join, relative, sep } from 'node:path'
@@ -35,7 +36,8 @@ export const floors = [
   ['conv', 'loss', 'knn'],
 ]
 
-/** Parts of rooms that folders above kernels/ are built on, beside the contract: the files in kernels/ itself. */
+/** Parts of rooms that folders above kernels/ are built on, beside the contract: the files in
+ *  kernels/ itself. */
 const shared = [
   'kernels/optim/',
   'kernels/knn/',
@@ -43,7 +45,8 @@ const shared = [
   'kernels/wgsl/indices.ts',
   'kernels/wgsl/threefry.ts',
 ]
-const isShared = (path) => path.split('/').length === 2 || shared.some((part) => path.startsWith(part))
+const isShared = (path) =>
+  path.split('/').length === 2 || shared.some((part) => path.startsWith(part))
 
 /** Packages that a single folder may import. */
 const only = { 'methods/schemas': ['valibot'] }
@@ -87,7 +90,9 @@ const imports = {
       const source = node_.source?.value
       if (typeof source !== 'string') return
       if (!source.startsWith('.')) {
-        const allowed = node.includes(from) ? ['node:', 'webgpu'] : (only[dirname(from)] ?? rule?.packages)
+        const allowed = node.includes(from)
+          ? ['node:', 'webgpu']
+          : (only[dirname(from)] ?? rule?.packages)
         if (allowed && !allowed.some((name) => source.startsWith(name)))
           context.report({ node: node_, message: `${from} may not import the package ${source}` })
         return

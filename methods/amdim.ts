@@ -1,6 +1,8 @@
-// Augmented Multiscale Deep InfoMax, Bachman, Hjelm & Buchwalter 2019 (https://arxiv.org/abs/1906.00910).
+// Augmented Multiscale Deep InfoMax, Bachman, Hjelm & Buchwalter 2019
+// (https://arxiv.org/abs/1906.00910).
 //
-//   N images in a batch   x1, x2 two views of each   f encoder   r1 [N, R] global features, r5 and r7 maps of local ones
+//   N images in a batch   x1, x2 two views of each   f encoder   r1 [N, R] global features, r5 and
+// r7 maps of local ones
 //
 // Features of one view predict those of the other, across scales: 1→5, 1→7 and 5→5 (section 3.4).
 
@@ -32,7 +34,8 @@ type At = { readonly step: number; readonly view: number }
 
 export interface AmdimOptions extends StepOptions {
   readonly encoder: AmdimEncoder
-  /** Trained in the same step on r1, without a gradient to the encoder, when the batch has labels. */
+  /** Trained in the same step on r1, without a gradient to the encoder, when the batch has
+   *  labels. */
   readonly classifiers?: Classifiers | null
   /** Of the parameters of the encoder and the classifiers. */
   readonly optimizer: Optimizer
@@ -49,7 +52,10 @@ export const amdimLosses = ['loss', '1→5', '1→7', '5→5', 'penalty', 'linea
 
 const rules = {
   ...{ encoder: needed(having('an encoder as amdimEncoder makes it', 'scales')) },
-  ...{ classifiers: orNull(having('classifiers', 'linear', 'mlp')), optimizer: needed(optimizerRule) },
+  ...{
+    classifiers: orNull(having('classifiers', 'linear', 'mlp')),
+    optimizer: needed(optimizerRule),
+  },
   ...{ clip: anything, penalty: anything, places: callback },
   ...stepRules,
 }
@@ -75,7 +81,10 @@ export function amdim(gpu: Gpu, chosen: AmdimOptions) {
     return { r1, r5, r7 }
   }
   const place = (r5: Tensor, view: number) =>
-    selectPosition(r5, places?.({ step: state.step, view }) ?? { seed, step: () => state.step, view })
+    selectPosition(
+      r5,
+      places?.({ step: state.step, view }) ?? { seed, step: () => state.step, view },
+    )
   const stopped = (h: Tensor) => gpu.noGrad(() => reshape(h, h.shape))
 
   const captured = gpu.capture(
@@ -92,7 +101,14 @@ export function amdim(gpu: Gpu, chosen: AmdimOptions) {
       const loss = probes.reduce((a, b) => add(a, b), nce.total) //       classifiers' parameters are their own
       optimizer.step(x.backward(loss, scaler?.scale), () => schedule(state.step), scaler)
       gpu.everyStep(() => state.step++)
-      return stacked([nce.total, nce.oneToFive, nce.oneToSeven, nce.fiveToFive, nce.penalty, ...probes])
+      return stacked([
+        nce.total,
+        nce.oneToFive,
+        nce.oneToSeven,
+        nce.fiveToFive,
+        nce.penalty,
+        ...probes,
+      ])
     },
     { replay: capture },
   )

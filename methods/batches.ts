@@ -1,4 +1,5 @@
-// How methods encode a batch: at once, all of it on the tape, or in chunks, whose gradients are cached (gradient-cache.ts).
+// How methods encode a batch: at once, all of it on the tape, or in chunks, whose gradients are
+// cached (gradient-cache.ts).
 
 import type { Tensor } from '../kernels/op.ts'
 import { concat } from '../kernels/shape/concat.ts'
@@ -36,13 +37,16 @@ export interface StepOptions {
   /** What the optimizer leaves as it is: models, variables, or several by name. Every other
    *  parameter must be the optimizer's. */
   readonly frozen?: Parts | readonly Parts[]
-  /** With `chunk` a function is called several times for the same images, and must give the same each time. */
+  /** With `chunk` a function is called several times for the same images, and must give the same
+   *  each time. */
   readonly views: Views
-  /** Images that are encoded at a time, at most, so that a larger batch needs no more memory for activations; all of them
-   *  unless given. The gradient stays the whole batch's, save that batch norm's statistics are those of a chunk. */
+  /** Images that are encoded at a time, at most, so that a larger batch needs no more memory for
+   *  activations; all of them unless given. The gradient stays the whole batch's, save that batch
+   *  norm's statistics are those of a chunk. */
   readonly chunk?: number | null
   readonly seed?: number
-  /** Whether steps are captured and replayed, with the same bits (the default), or run one by one. */
+  /** Whether steps are captured and replayed, with the same bits (the default), or run one by
+   *  one. */
   readonly capture?: boolean
   /** Scales the loss, for a Gpu of precision f16. */
   readonly scaler?: LossScaler
@@ -109,8 +113,9 @@ interface BatchesOptions extends Pick<StepOptions, 'views' | 'chunk' | 'seed'> {
   readonly splits?: number
 }
 
-/** How a method takes batches: `inputs` are what its captured step is given, and `open` makes a Batch of them in the step. Throws
- *  RangeError for a chunk that is no count, or smaller than the splits. */
+/** How a method takes batches: `inputs` are what its captured step is given, and `open` makes a
+ *  Batch of them in the step. Throws RangeError for a chunk that is no count, or smaller than the
+ *  splits. */
 export function batchesOf(gpu: Gpu, method: string, options: BatchesOptions) {
   const { views, chunk = null, seed = 0, splits = 1, state, optimizer } = options
   const cut = cutOf(method, chunk, splits)
@@ -121,7 +126,9 @@ export function batchesOf(gpu: Gpu, method: string, options: BatchesOptions) {
       const chunks = chunksOf(imagesOf(batch), cut, extentsOf(batch))
       const [only, ...others] = chunks
       const of = optimizer?.parameters && Object.values(optimizer.parameters)
-      return only && others.length === 0 ? atOnce(gpu, only, { aug, of }) : inChunks(gpu, chunks, { aug, of })
+      return only && others.length === 0
+        ? atOnce(gpu, only, { aug, of })
+        : inChunks(gpu, chunks, { aug, of })
     },
   }
 }
@@ -155,7 +162,11 @@ function inChunks(gpu: Gpu, chunks: readonly Chunk[], { aug, of }: Means): Batch
     chunks.map(({ images, extents, offset }, i): Encode<Z> => (mode) => {
       const [x, filled] = [images(), extents()]
       const pass = 2 * i + (views[0] ?? 0) // two views of each chunk
-      return f(together(views.map((which) => aug(x, which, offset, filled))), { ...mode, pass }, offset)
+      return f(
+        together(views.map((which) => aug(x, which, offset, filled))),
+        { ...mode, pass },
+        offset,
+      )
     })
   return {
     encode: (f, ...views) => cache.encode(parts(f, views)),

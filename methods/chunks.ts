@@ -1,7 +1,15 @@
 // A batch of images in chunks that fit the GPU.
 
 import { type Numbers, isFloats, numbersOf } from '../kernels/numbers.ts'
-import { type Shape, type Tensor, type Values, ShapeError, dim, show, sizeOf } from '../kernels/op.ts'
+import {
+  type Shape,
+  type Tensor,
+  type Values,
+  ShapeError,
+  dim,
+  show,
+  sizeOf,
+} from '../kernels/op.ts'
 import { describe } from '../kernels/options.ts'
 import { slice } from '../kernels/shape/slice.ts'
 import type { Upload } from '../engine/capture/inputs.ts'
@@ -9,7 +17,8 @@ import { checkSizes } from '../models/sizes.ts'
 
 /** Some images of a batch. */
 export interface Chunk {
-  /** The images [n, H, W, 3]: cut out of the batch where they are wanted, so that they need not be kept. */
+  /** The images [n, H, W, 3]: cut out of the batch where they are wanted, so that they need not be
+   *  kept. */
   readonly images: () => Tensor
   /** What of them is filled [n, 2], cut out likewise; null where that is all. */
   readonly extents: () => Tensor | null
@@ -25,8 +34,9 @@ export interface Cut {
   readonly unit: number
 }
 
-/** The cut of a method that was given this chunk, null for none, and takes batch norm over that many splits. Throws RangeError for
- *  a chunk or splits that are no count, and for a chunk smaller than the splits. */
+/** The cut of a method that was given this chunk, null for none, and takes batch norm over that
+ *  many splits. Throws RangeError for a chunk or splits that are no count, and for a chunk smaller
+ *  than the splits. */
 export function cutOf(method: string, chunk: number | null, splits: number): Cut {
   checkSizes(method, { splits })
   if (chunk !== null && (!Number.isInteger(chunk) || chunk < 1))
@@ -40,9 +50,13 @@ export function cutOf(method: string, chunk: number | null, splits: number): Cut
   return { most: chunk ?? Infinity, unit: splits }
 }
 
-/** Where the fewest such chunks of N images begin and end. They are as equal as can be, so that statistics of a chunk are of
- *  as many images in each; the last one has what does not divide into units. */
-export function evenly(N: number, { most, unit }: Cut): readonly (readonly [start: number, end: number])[] {
+/** Where the fewest such chunks of N images begin and end. They are as equal as can be, so that
+ *  statistics of a chunk are of as many images in each; the last one has what does not divide into
+ *  units. */
+export function evenly(
+  N: number,
+  { most, unit }: Cut,
+): readonly (readonly [start: number, end: number])[] {
   const units = Math.floor(N / unit)
   const count = Math.max(1, Math.ceil(units / Math.floor(most / unit)))
   const edge = (i: number) => (i < count ? unit * Math.floor((i * units) / count) : N)

@@ -1,5 +1,6 @@
-// The end-to-end mechanism of MoCo's Figure 2a (He et al. 2020, https://arxiv.org/abs/1911.05722, section 3.2): negatives are
-// the other keys of the batch, and both encoders are updated by back-propagation.
+// The end-to-end mechanism of MoCo's Figure 2a (He et al. 2020, https://arxiv.org/abs/1911.05722,
+// section 3.2): negatives are the other keys of the batch, and both encoders are updated by
+// back-propagation.
 
 import type { Tensor } from '../kernels/op.ts'
 import { clipLoss } from '../kernels/loss/clip-loss.ts'
@@ -33,8 +34,9 @@ const rules = {
   ...stepRules,
 }
 
-/** End-to-end training: `step(batch)` makes one step and returns its loss [], which dies when the next step ends. The loss is
- *  Eq. 1 with the batch's N - 1 other keys as negatives, and, as the keys have a gradient too, the mean of both directions. */
+/** End-to-end training: `step(batch)` makes one step and returns its loss [], which dies when the
+ *  next step ends. The loss is Eq. 1 with the batch's N - 1 other keys as negatives, and, as the
+ *  keys have a gradient too, the mean of both directions. */
 export function endToEnd(gpu: Gpu, given: EndToEndOptions) {
   const options = optionsOf('endToEnd', gpu, given, rules, ({ query, key }) => ({ query, key }))
   const { query, key, optimizer, schedule, temperature, capture = true, scaler } = options

@@ -1,10 +1,11 @@
-// Gradient caching (Gao, Zhang, Han and Callan 2021, section 3.2, https://arxiv.org/abs/2101.06983): a contrastive loss over a
-// batch of any size, with the activations of one part of it in memory.
+// Gradient caching (Gao, Zhang, Han and Callan 2021, section 3.2,
+// https://arxiv.org/abs/2101.06983): a contrastive loss over a batch of any size, with the
+// activations of one part of it in memory.
 //
 //   z_i = f(x_i) for the parts x_1 ... x_n of a batch;   dL/dθ = Σ_i (dz_i/dθ)ᵀ dL/dz_i
 //
-// The loss needs all embeddings, and they are small; what is large, the activations behind them, is needed for one part
-// at a time, once dL/dz_i is known. The price is a second forward.
+// The loss needs all embeddings, and they are small; what is large, the activations behind them, is
+// needed for one part at a time, once dL/dz_i is known. The price is a second forward.
 
 import type { Tensor } from '../kernels/op.ts'
 import { accumulate } from '../kernels/optim/accumulate.ts'
@@ -15,11 +16,12 @@ import type { BackwardOptions, Gpu } from '../engine/gpu.ts'
 import { noteSame } from '../engine/optim/loss-scaler.ts'
 import type { Mode } from '../models/layers.ts'
 
-/** What an encoder gives: an embedding, or several of the same images, such as maps of several sizes. */
+/** What an encoder gives: an embedding, or several of the same images, such as maps of several
+ *  sizes. */
 export type Encoded = Tensor | readonly Tensor[]
 
-/** Encodes one part of a batch. It is called twice and must give the same both times: random numbers drawn by position,
- *  batch norm in the mode given. */
+/** Encodes one part of a batch. It is called twice and must give the same both times: random
+ *  numbers drawn by position, batch norm in the mode given. */
 export type Encode<Z extends Encoded = Encoded> = (mode: Mode) => Z
 
 /** The mode of a forward that is made once, or for the first time. */
@@ -27,8 +29,10 @@ export const first: Mode = { training: true }
 
 const again: Mode = { training: true, tracking: false } // statistics have moved already
 
-/** The embeddings of all parts, one part's rows behind another's, off the tape. What is made on the way is reclaimed. */
-export const encodedBy = <Z extends Encoded>(gpu: Gpu, parts: readonly Encode<Z>[]): Z => joined(gpu, parts).z
+/** The embeddings of all parts, one part's rows behind another's, off the tape. What is made on the
+ *  way is reclaimed. */
+export const encodedBy = <Z extends Encoded>(gpu: Gpu, parts: readonly Encode<Z>[]): Z =>
+  joined(gpu, parts).z
 
 /** Embeddings whose activations are not kept, and the way back through them. */
 export class GradientCache {
@@ -39,18 +43,24 @@ export class GradientCache {
     this.#gpu = gpu
   }
 
-  /** The embeddings of all parts, one part's rows behind another's: gradients flow to them and no further. */
+  /** The embeddings of all parts, one part's rows behind another's: gradients flow to them and no
+   *  further. */
   encode<Z extends Encoded>(parts: readonly Encode<Z>[]): Z {
     const { z, rows } = joined(this.#gpu, parts)
     const leaves = listOf(z).map((one) => this.#gpu.leaf(one))
-    for (const [i, encode] of parts.entries()) this.#turns.push({ encode, leaves, rows: rows[i] ?? [] })
+    for (const [i, encode] of parts.entries())
+      this.#turns.push({ encode, leaves, rows: rows[i] ?? [] })
     return shapedAs(z, leaves)
   }
 
   /** The gradient of a loss of what was encoded, and of variables of its own, with respect to
    *  every variable that it depends on, or to those that `of` names; `scale` multiplies it. Each
    *  part is encoded again. */
-  backward(loss: Tensor, scale?: Tensor, { of: asked }: BackwardOptions = {}): ReadonlyMap<Tensor, Tensor> {
+  backward(
+    loss: Tensor,
+    scale?: Tensor,
+    { of: asked }: BackwardOptions = {},
+  ): ReadonlyMap<Tensor, Tensor> {
     const gpu = this.#gpu
     const of = asked && [...asked]
     const encoded = this.#turns.flatMap(({ leaves }) => leaves)
@@ -111,7 +121,9 @@ function joined<Z extends Encoded>(gpu: Gpu, parts: readonly Encode<Z>[]) {
       const z = gpu.noGrad(() => encode(first))
       like ??= z
       const last = rows.at(-1) ?? []
-      rows.push(listOf(z).map(({ shape: [n = 1] }, i) => [last[i]?.[1] ?? 0, (last[i]?.[1] ?? 0) + n]))
+      rows.push(
+        listOf(z).map(({ shape: [n = 1] }, i) => [last[i]?.[1] ?? 0, (last[i]?.[1] ?? 0) + n]),
+      )
       return [...before, ...listOf(z)]
     })
     const kinds = made.length / parts.length
@@ -135,7 +147,8 @@ const cut = (x: Tensor, [start, end]: Rows = [0, 0]) =>
 const listOf = (z: Encoded): readonly Tensor[] => ('gpu' in z ? [z] : z)
 
 /** One tensor or a list of them, as `like` is. */
-const shapedAs = <Z extends Encoded>(like: Z, z: readonly Tensor[]): Z => ('gpu' in like ? z[0] : z) as Z // as many as in `like`
+const shapedAs = <Z extends Encoded>(like: Z, z: readonly Tensor[]): Z =>
+  ('gpu' in like ? z[0] : z) as Z // as many as in `like`
 
 /** The sums of the gradients of variables. */
 function added(gpu: Gpu, sums: ReadonlyMap<Tensor, Tensor>, more: ReadonlyMap<Tensor, Tensor>) {

@@ -1,4 +1,5 @@
-// What a method's step is given for a batch, and whole sets of images on the GPU, of which a step is given numbers only.
+// What a method's step is given for a batch, and whole sets of images on the GPU, of which a step
+// is given numbers only.
 
 import type { IndexList } from '../kernels/wgsl/indices.ts'
 import { integersOf } from '../kernels/numbers.ts'
@@ -49,7 +50,12 @@ export const labelsOf = (batch: ImageBatch): IndexList | null | undefined =>
  *  not in [0, 1] and for a wrong number of extents, and ShapeError. */
 export function inputsOf(method: string, batch: ImageBatch, cut: Cut): (Tensor | Upload)[] {
   const given: unknown = batch // plain JavaScript may give anything
-  if (typeof given !== 'object' || given === null || Array.isArray(given) || ArrayBuffer.isView(given))
+  if (
+    typeof given !== 'object' ||
+    given === null ||
+    Array.isArray(given) ||
+    ArrayBuffer.isView(given)
+  )
     throw noBatch(method, given)
   if (isTensor(batch)) return [batch]
   const inputs = imageInputs(method, batch, cut)
@@ -57,11 +63,17 @@ export function inputsOf(method: string, batch: ImageBatch, cut: Cut): (Tensor |
   if (!extents) return inputs
   const N = countOf(batch)
   if (extents.length !== 2 * N)
-    throw new RangeError(`extents must be two numbers for each of the ${N} images, got ${extents.length}`)
+    throw new RangeError(
+      `extents must be two numbers for each of the ${N} images, got ${extents.length}`,
+    )
   return [...inputs, { values: extents, shape: [N, 2] }]
 }
 
-function imageInputs(method: string, batch: Exclude<ImageBatch, Tensor>, cut: Cut): (Tensor | Upload)[] {
+function imageInputs(
+  method: string,
+  batch: Exclude<ImageBatch, Tensor>,
+  cut: Cut,
+): (Tensor | Upload)[] {
   if ('set' in batch) return [numbered(method, batch), batch.set]
   if ('pixels' in batch) return cutPixels(method, batch, cut)
   if (!('images' in batch)) throw noBatch(method, batch)
@@ -84,7 +96,9 @@ function numbered(
   const size = dim(set.shape, 0)
   const wrong = values.find((index) => index < 0 || index >= size)
   if (wrong !== undefined)
-    throw new RangeError(`${method}: the set has ${size} images, numbered from 0, got the index ${wrong}`)
+    throw new RangeError(
+      `${method}: the set has ${size} images, numbered from 0, got the index ${wrong}`,
+    )
   return { values }
 }
 
@@ -116,7 +130,8 @@ export interface ImageSource {
   read(indices: ArrayLike<number>, out: Uint8Array): Promise<void>
 }
 
-/** Bytes of the set, and the most that a set on the GPU may have: what the adapter binds at once. */
+/** Bytes of the set, and the most that a set on the GPU may have: what the adapter binds at
+ *  once. */
 export function residentBytes(gpu: Gpu, source: Omit<ImageSource, 'read'>) {
   const { device } = checkValue('residentBytes', 'gpu', gpu, onGpu)
   const set = having('a data set, one half of a split', 'image', 'size')
@@ -125,8 +140,8 @@ export function residentBytes(gpu: Gpu, source: Omit<ImageSource, 'read'>) {
   return { bytes, most: device.limits.maxStorageBufferBindingSize }
 }
 
-/** The whole set on the GPU, u8 [size, H, W, 3], read and uploaded once. Throws Error when it is larger than what the adapter
- *  binds at once, and what `read` throws. */
+/** The whole set on the GPU, u8 [size, H, W, 3], read and uploaded once. Throws Error when it is
+ *  larger than what the adapter binds at once, and what `read` throws. */
 export async function residentImages(gpu: Gpu, source: ImageSource): Promise<Variable> {
   checkValue(
     'residentImages',

@@ -1,7 +1,9 @@
-// Instance Discrimination with a memory bank (Wu et al. 2018, https://arxiv.org/abs/1805.01978): the mechanism of MoCo's
-// Figure 2b, with its loss, InfoNCE, or with the original noise-contrastive estimation.
+// Instance Discrimination with a memory bank (Wu et al. 2018, https://arxiv.org/abs/1805.01978):
+// the mechanism of MoCo's Figure 2b, with its loss, InfoNCE, or with the original noise-contrastive
+// estimation.
 //
-//   f encoder   v the bank, one slot per image   K negatives drawn from it   T temperature   m momentum of the slots
+//   f encoder   v the bank, one slot per image   K negatives drawn from it   T temperature   m
+// momentum of the slots
 
 import type { IndexList } from '../kernels/wgsl/indices.ts'
 import { integersOf } from '../kernels/numbers.ts'
@@ -47,7 +49,11 @@ const rules = {
     bank: needed(having('a MemoryBank', 'rows', 'logZ')),
     negatives: needed(said('a whole number from 1 on')),
   },
-  ...{ temperature: needed(positive), momentum: needed(share), loss: needed(oneOf('infonce', 'nce')) },
+  ...{
+    temperature: needed(positive),
+    momentum: needed(share),
+    loss: needed(oneOf('infonce', 'nce')),
+  },
   ...stepRules,
 }
 
@@ -56,8 +62,20 @@ const rules = {
  *  when the next step ends. Throws RangeError for an index outside the bank, and Error for more
  *  negatives than the device binds at once. */
 export function memoryBank(gpu: Gpu, given: MemoryBankOptions) {
-  const options = optionsOf('memoryBank', gpu, given, rules, ({ encoder, head }) => ({ encoder, head }))
-  const { encoder, head, bank, optimizer, schedule, negatives: K, temperature: T, momentum: m } = options
+  const options = optionsOf('memoryBank', gpu, given, rules, ({ encoder, head }) => ({
+    encoder,
+    head,
+  }))
+  const {
+    encoder,
+    head,
+    bank,
+    optimizer,
+    schedule,
+    negatives: K,
+    temperature: T,
+    momentum: m,
+  } = options
   const { loss: kind, seed = 0, capture = true, scaler } = options
   checkNegatives(gpu, K, bank)
   const state = { step: 0 }
@@ -79,7 +97,9 @@ export function memoryBank(gpu: Gpu, given: MemoryBankOptions) {
     const own = gpu.noGrad(() => bank.at(i)) //                                v_i, the positive
     const noise = bank.draw(K, { seed, step: () => state.step }) //            negatives
     const loss =
-      kind === 'nce' ? estimated(f, own, noise, first) : infoNce(f, own, noise, T, { normalized: true })
+      kind === 'nce'
+        ? estimated(f, own, noise, first)
+        : infoNce(f, own, noise, T, { normalized: true })
     const gradients = x.backward(loss, scaler?.scale)
     optimizer.step(gradients, () => schedule(state.step), scaler) //           update f
     bank.update(f, i, m) //                                                    v_i = normalise(m v_i + (1 - m) f_i)
@@ -109,7 +129,8 @@ function checkNegatives(gpu: Gpu, K: number, { rows }: MemoryBank) {
   checkBinding('memoryBank', gpu, [K, dim(rows.shape, 1)], 'negatives', remedy)
 }
 
-/** The indices of a batch of N as i32. Throws RangeError unless there are N, each a slot of the bank. */
+/** The indices of a batch of N as i32. Throws RangeError unless there are N, each a slot of the
+ *  bank. */
 function slots(indices: IndexList, size: number, N: number): Int32Array {
   const found = integersOf('memoryBank: indices', indices)
   const wrong = found.findIndex((i) => i < 0 || i >= size)

@@ -1,6 +1,8 @@
-// MoCo v3, Algorithm 1 of Chen, Xie and He 2021 (https://arxiv.org/abs/2104.02057): no queue; keys are the batch's own.
+// MoCo v3, Algorithm 1 of Chen, Xie and He 2021 (https://arxiv.org/abs/2104.02057): no queue; keys
+// are the batch's own.
 //
-//   f_q backbone, projector and predictor   f_k backbone and projector, which follow   m momentum   T temperature
+//   f_q backbone, projector and predictor   f_k backbone and projector, which follow   m momentum
+// T temperature
 
 import type { Tensor } from '../kernels/op.ts'
 import { add } from '../kernels/elementwise/add.ts'
@@ -41,14 +43,22 @@ export interface MocoV3Options extends StepOptions {
 
 const rules = {
   ...{ query: needed(tower), key: needed(tower), predictor: needed(model) },
-  ...{ optimizer: needed(flatOptimizer), momentum: needed(scheduled), temperature: needed(positive) },
+  ...{
+    optimizer: needed(flatOptimizer),
+    momentum: needed(scheduled),
+    temperature: needed(positive),
+  },
   ...stepRules,
 }
 
-/** MoCo v3 training: `step(batch)` makes one step and returns its loss [], which dies when the next step ends. The key encoder
- *  begins as a copy of the query's. Throws Error unless the two have the same shapes. */
+/** MoCo v3 training: `step(batch)` makes one step and returns its loss [], which dies when the next
+ *  step ends. The key encoder begins as a copy of the query's. Throws Error unless the two have the
+ *  same shapes. */
 export function mocoV3(gpu: Gpu, given: MocoV3Options) {
-  const options = optionsOf('mocoV3', gpu, given, rules, ({ query, predictor }) => ({ query, predictor }))
+  const options = optionsOf('mocoV3', gpu, given, rules, ({ query, predictor }) => ({
+    query,
+    predictor,
+  }))
   const { query, predictor, key, optimizer, schedule, temperature: T } = options
   const momentum = scheduleOf('mocoV3', 'momentum', options.momentum)
   const { capture = true, scaler } = options

@@ -1,4 +1,5 @@
-// Momentum Contrast, Algorithm 1 of He et al. 2020 (https://arxiv.org/abs/1911.05722), and its symmetric form.
+// Momentum Contrast, Algorithm 1 of He et al. 2020 (https://arxiv.org/abs/1911.05722), and its
+// symmetric form.
 //
 //   f_q, f_k query and key encoder   queue K keys of earlier batches   m momentum   T temperature
 
@@ -37,9 +38,11 @@ export interface MocoOptions extends StepOptions {
   readonly momentum: Schedule | number
   /** T of Eq. 1: 0.07 in v1, 0.2 in v2, 0.1 in the CIFAR-10 demo. */
   readonly temperature: number
-  /** Both views are queries and keys; the loss is the sum of both halves, as the CIFAR-10 demo has it. */
+  /** Both views are queries and keys; the loss is the sum of both halves, as the CIFAR-10 demo has
+   *  it. */
   readonly symmetric?: boolean
-  /** Batch norm over that many groups of each batch, or chunk, as over that many GPUs; 1 by default. */
+  /** Batch norm over that many groups of each batch, or chunk, as over that many GPUs; 1 by
+   *  default. */
   readonly splits?: number
   /** Whether the keys' batch, or chunk, is shuffled first ("Shuffling BN", section 3.3). */
   readonly shuffle?: boolean
@@ -52,13 +55,21 @@ const rules = {
   ...stepRules,
 }
 
-/** MoCo training: `step(batch)` makes one step and returns its loss [], which dies when the next step ends. The key encoder
- *  begins as a copy of the query encoder. Throws Error unless the two have the same shapes. */
+/** MoCo training: `step(batch)` makes one step and returns its loss [], which dies when the next
+ *  step ends. The key encoder begins as a copy of the query encoder. Throws Error unless the two
+ *  have the same shapes. */
 export function moco(gpu: Gpu, given: MocoOptions) {
   const options = optionsOf('moco', gpu, given, rules, ({ query }) => query)
   const { query, key, optimizer, schedule, queue, temperature: T } = options
   const momentum = scheduleOf('moco', 'momentum', options.momentum)
-  const { symmetric = false, splits = 1, shuffle = splits > 1, seed = 0, capture = true, scaler } = options
+  const {
+    symmetric = false,
+    splits = 1,
+    shuffle = splits > 1,
+    seed = 0,
+    capture = true,
+    scaler,
+  } = options
   const state = { step: 0 }
   const { inputs, open } = batchesOf(gpu, 'moco', { ...options, state })
   const average = new MovingAverage(optimizer, parametersOf(key))

@@ -1,5 +1,6 @@
-// The objective of AMDIM (https://arxiv.org/abs/1906.00910, section 3.5): mutual information between two views, from global to
-// local features and between local ones, each as a classification of the right image among all of the batch.
+// The objective of AMDIM (https://arxiv.org/abs/1906.00910, section 3.5): mutual information
+// between two views, from global to local features and between local ones, each as a classification
+// of the right image among all of the batch.
 
 import { checkValue, having } from '../kernels/options.ts'
 import type { Tensor } from '../kernels/op.ts'
@@ -8,7 +9,8 @@ import { affine } from '../kernels/wgsl/affine.ts'
 import { nceMaps } from '../kernels/loss/nce-maps.ts'
 import type { Scales } from '../models/amdim-encoder.ts'
 
-/** What is learned from, each [], named as in the paper: which scale predicts which. `total` is their sum. */
+/** What is learned from, each [], named as in the paper: which scale predicts which. `total` is
+ *  their sum. */
 export interface MultiscaleLosses {
   readonly oneToFive: Tensor
   readonly oneToSeven: Tensor
@@ -17,8 +19,9 @@ export interface MultiscaleLosses {
   readonly total: Tensor
 }
 
-/** The losses of two views' features. `places` are the [N, R] that predict 5 from 5, one place of each view's r5. Every task is
- *  the mean of its two directions, and the penalty half the sum of all six. `clip` and `penalty` as `nceMaps`. */
+/** The losses of two views' features. `places` are the [N, R] that predict 5 from 5, one place of
+ *  each view's r5. Every task is the mean of its two directions, and the penalty half the sum of
+ *  all six. `clip` and `penalty` as `nceMaps`. */
 export function multiscaleNce(
   views: readonly [Scales, Scales],
   places: readonly [Tensor, Tensor],

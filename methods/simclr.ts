@@ -1,6 +1,7 @@
 // SimCLR, Algorithm 1 of Chen et al. 2020 (https://arxiv.org/abs/2002.05709).
 //
-//   N images in a batch   t, t' augmentations   f encoder   g projection head   h = f(x)   z = g(h)   τ temperature
+//   N images in a batch   t, t' augmentations   f encoder   g projection head   h = f(x)   z = g(h)
+//   τ temperature
 
 import { type Tensor, dim } from '../kernels/op.ts'
 import { ntXent } from '../kernels/loss/ntxent.ts'
@@ -27,9 +28,10 @@ export interface SimclrOptions extends StepOptions {
   readonly optimizer: Optimizer
   /** τ of Eq. 1: 0.5 in the CIFAR-10 experiments (B.9), 0.1 on ImageNet. */
   readonly temperature: number
-  /** Batch-norm statistics over both views together, as the paper's code concatenates them ('joint', 2N rows), or over each
-   *  view by itself, as leftthomas/SimCLR calls the network twice ('per-view', N rows, running statistics moved twice). The
-   *  two are not equal: choose the one of the results you compare with. */
+  /** Batch-norm statistics over both views together, as the paper's code concatenates them
+   *  ('joint', 2N rows), or over each view by itself, as leftthomas/SimCLR calls the network twice
+   *  ('per-view', N rows, running statistics moved twice). The two are not equal: choose the one of
+   *  the results you compare with. */
   readonly batchNorm: 'per-view' | 'joint'
 }
 
@@ -39,11 +41,21 @@ const rules = {
   ...stepRules,
 }
 
-/** SimCLR training: `step(batch)` makes one step and returns its loss [], which dies when the next step ends:
- *  call `gpu.read(loss)` before that, and await it whenever you like. Throws RangeError for a chunk that is no count. */
+/** SimCLR training: `step(batch)` makes one step and returns its loss [], which dies when the next
+ *  step ends: call `gpu.read(loss)` before that, and await it whenever you like. Throws RangeError
+ *  for a chunk that is no count. */
 export function simclr(gpu: Gpu, given: SimclrOptions) {
   const options = optionsOf('simclr', gpu, given, rules, ({ encoder, head }) => ({ encoder, head }))
-  const { encoder, head, optimizer, schedule, temperature, batchNorm, capture = true, scaler } = options
+  const {
+    encoder,
+    head,
+    optimizer,
+    schedule,
+    temperature,
+    batchNorm,
+    capture = true,
+    scaler,
+  } = options
   const state = { step: 0 }
   const { inputs, open } = batchesOf(gpu, 'simclr', { ...options, state })
   const gf: Encoder = (x, mode) => forwardTower({ encoder, head }, x, mode)
@@ -52,7 +64,8 @@ export function simclr(gpu: Gpu, given: SimclrOptions) {
   const captured = gpu.capture(
     (...batch: Tensor[]) => {
       const x = open(batch) //                                                  two augmentations t ~ T, t' ~ T
-      const [z1, z2] = batchNorm === 'joint' ? x.encode(both, 0, 1) : [x.encode(gf, 0), x.encode(gf, 1)]
+      const [z1, z2] =
+        batchNorm === 'joint' ? x.encode(both, 0, 1) : [x.encode(gf, 0), x.encode(gf, 1)]
       const loss = ntXent(z1, z2, temperature) //                               Eq. 1, the mean over all 2N
       const gradients = x.backward(loss, scaler?.scale)
       optimizer.step(gradients, () => schedule(state.step), scaler) //          update f and g to minimise it

@@ -37,4 +37,5 @@ export function checkTrained(
   )
 }
 
-const isList = (frozen: Parts | readonly Parts[]): frozen is readonly Parts[] => Array.isArray(frozen)
+const isList = (frozen: Parts | readonly Parts[]): frozen is readonly Parts[] =>
+  Array.isArray(frozen)

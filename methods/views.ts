@@ -5,7 +5,8 @@ import { type Recipe, augment } from '../kernels/augment/augment.ts'
 import { checkTensor } from '../kernels/options.ts'
 import type { Gpu } from '../engine/gpu.ts'
 
-/** How a view is made from images: a recipe, one for each view, or a function when you bring your own. */
+/** How a view is made from images: a recipe, one for each view, or a function when you bring your
+ *  own. */
 export type Views = Recipe | readonly [Recipe, Recipe] | ((images: Tensor, at: ViewOf) => Tensor)
 
 /** Which view of which images is to be made; `offset` is the first image's number in the batch.
@@ -18,9 +19,14 @@ export interface ViewOf {
   readonly extents?: Tensor
 }
 
-/** Makes view 0 or 1 of images, off the tape, by draws that depend on (seed, state.step, view, sample) alone. */
+/** Makes view 0 or 1 of images, off the tape, by draws that depend on (seed, state.step, view,
+ *  sample) alone. */
 export const viewsOf =
-  (gpu: Gpu, views: Views, { seed, state }: { readonly seed: number; readonly state: { step: number } }) =>
+  (
+    gpu: Gpu,
+    views: Views,
+    { seed, state }: { readonly seed: number; readonly state: { step: number } },
+  ) =>
   (images: Tensor, view: 0 | 1, offset = 0, extents: Tensor | null = null): Tensor => {
     if (typeof views === 'function')
       return gpu.noGrad(() => {
@@ -28,7 +34,12 @@ export const viewsOf =
         checkTensor('views', 'what the function returns', made)
         return made
       })
-    return augment(images, recipeOf(views, view), { seed, step: () => state.step, view, offset }, extents)
+    return augment(
+      images,
+      recipeOf(views, view),
+      { seed, step: () => state.step, view, offset },
+      extents,
+    )
   }
 
 /** The recipe of a view. */

@@ -1,14 +1,31 @@
-// AMDIM's encoder (Bachman, Hjelm and Buchwalter 2019, https://arxiv.org/abs/1906.00910, section 4; model.py of its code): a
-// residual network without padding, so that features of different places see different pixels, read off at three scales.
+// AMDIM's encoder (Bachman, Hjelm and Buchwalter 2019, https://arxiv.org/abs/1906.00910, section 4;
+// model.py of its code): a residual network without padding, so that features of different places
+// see different pixels, read off at three scales.
 
 import { type Tensor, ShapeError, images, show } from '../kernels/op.ts'
 import { add } from '../kernels/elementwise/add.ts'
 import { relu } from '../kernels/elementwise/relu.ts'
 import { reshape } from '../kernels/shape/reshape.ts'
-import { anything, checkOptions, checkTensor, flag, needed, said, whole } from '../kernels/options.ts'
+import {
+  anything,
+  checkOptions,
+  checkTensor,
+  flag,
+  needed,
+  said,
+  whole,
+} from '../kernels/options.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { type Made, lastOf, stacked } from './amdim-layers.ts'
-import { Builder, type Layer, type Mode, type Model, checkGpu, checkMode, checkedForward } from './layers.ts'
+import {
+  Builder,
+  type Layer,
+  type Mode,
+  type Model,
+  checkGpu,
+  checkMode,
+  checkedForward,
+} from './layers.ts'
 import { checkSizes } from './sizes.ts'
 
 export interface AmdimEncoderOptions {
@@ -20,7 +37,8 @@ export interface AmdimEncoderOptions {
   readonly features?: number
   /** Layers of each residual block, the authors' n_depth. */
   readonly depth?: number
-  /** Whether the residual branches are normalised. Their norms are parameters either way, as in the authors' code. */
+  /** Whether the residual branches are normalised. Their norms are parameters either way, as in the
+   *  authors' code. */
   readonly batchNorm?: boolean
   readonly seed?: number
 }
@@ -43,12 +61,17 @@ export interface AmdimEncoder extends Model {
 type Options = Required<AmdimEncoderOptions>
 
 const rules = {
-  ...{ size: needed(said('a whole number from 1 on')), width: anything, features: anything, depth: anything },
+  ...{
+    size: needed(said('a whole number from 1 on')),
+    width: anything,
+    features: anything,
+    depth: anything,
+  },
   ...{ batchNorm: flag, seed: whole },
 }
 
-/** 1 x 1 layers on a map, into the space where scores are taken: a residual branch and a linear path that begins near the identity,
- *  into one norm. */
+/** 1 x 1 layers on a map, into the space where scores are taken: a residual branch and a linear
+ *  path that begins near the identity, into one norm. */
 function head(
   build: Builder,
   name: string,
@@ -67,8 +90,9 @@ function head(
   }
 }
 
-/** AMDIM's encoder, images [N, size, size, 3] -> r1 [N, R], with r5 and r7 beside it (`scales`), by the authors' names. The layers
- *  (kernel and stride; c is the width; blocks have `depth` layers), and the sides of the maps:
+/** AMDIM's encoder, images [N, size, size, 3] -> r1 [N, R], with r5 and r7 beside it (`scales`), by
+ *  the authors' names. The layers (kernel and stride; c is the width; blocks have `depth` layers),
+ *  and the sides of the maps:
  *
  *  | layer | channels | 32 px | 64 px | 128 px |
  *  | --- | --- | --- | --- | --- |
@@ -84,9 +108,9 @@ function head(
  *  | residual 3 | R | 1 | 1 | 1 |
  *  | norm, always -> r1 | R | 1 | 1 | 1 |
  *
- *  r7 and r5 are read after the last layer whose map has that side. At the start every branch is zero, so that after the
- *  convolutions the network is average pooling, with channels of zeros. Throws RangeError for sizes whose maps miss 7, 5 or 1, and
- *  for too few features. */
+ *  r7 and r5 are read after the last layer whose map has that side. At the start every branch is
+ *  zero, so that after the convolutions the network is average pooling, with channels of zeros.
+ *  Throws RangeError for sizes whose maps miss 7, 5 or 1, and for too few features. */
 export function amdimEncoder(gpu: Gpu, given: AmdimEncoderOptions): AmdimEncoder {
   checkGpu('amdimEncoder', gpu)
   const options: Options = {
@@ -105,7 +129,9 @@ export function amdimEncoder(gpu: Gpu, given: AmdimEncoderOptions): AmdimEncoder
   const through = (x: Tensor, mode: Mode, seen: (made: Made, h: Tensor) => void): Tensor => {
     const [N, H, W] = images(x.shape, 'amdimEncoder: x')
     if (H !== size || W !== size)
-      throw new ShapeError(`amdimEncoder: images must have ${size} x ${size} pixels, got ${show(x.shape)}`)
+      throw new ShapeError(
+        `amdimEncoder: images must have ${size} x ${size} pixels, got ${show(x.shape)}`,
+      )
     let h = x
     for (const made of layers) {
       h = made.layer(h, mode)

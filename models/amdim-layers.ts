@@ -1,5 +1,5 @@
-// The layers of AMDIM's encoder (Bachman, Hjelm and Buchwalter 2019, https://arxiv.org/abs/1906.00910, section 4), and the maps
-// that they give.
+// The layers of AMDIM's encoder (Bachman, Hjelm and Buchwalter 2019,
+// https://arxiv.org/abs/1906.00910, section 4), and the maps that they give.
 
 import { add } from '../kernels/elementwise/add.ts'
 import { addPooled } from '../kernels/pool/add-pooled.ts'
@@ -43,8 +43,8 @@ const convolution = (kernel: number, stride = 1, reflect = 0): Step => ({
   },
 })
 
-/** conv2(ReLU(norm(conv1 x))) with a 1 x 1 conv2 that begins at zero, plus x, pooled and with channels of zeros where its shape
- *  differs. Nothing after the sum. */
+/** conv2(ReLU(norm(conv1 x))) with a 1 x 1 conv2 that begins at zero, plus x, pooled and with
+ *  channels of zeros where its shape differs. Nothing after the sum. */
 const residual = (kernel: number, stride: number, channels: number | 'features'): Step => ({
   ...{ kernel, stride, channels },
   make: residualLayer,
@@ -107,8 +107,8 @@ function layersFor(size: number): readonly Step[] {
   return size <= 96 ? middle : [convolution(5, 2, 2), ...middle]
 }
 
-/** The map that each layer gives, of all layers but the heads; nothing is built. Throws RangeError where too few features are
- *  asked for, or the maps miss a side of 7, 5 or 1. */
+/** The map that each layer gives, of all layers but the heads; nothing is built. Throws RangeError
+ *  where too few features are asked for, or the maps miss a side of 7, 5 or 1. */
 export function amdimMaps({ size, width, features }: Pick<Options, 'size' | 'width' | 'features'>) {
   let [side, C] = [size, 3]
   const maps = layersFor(size).map((step) => {

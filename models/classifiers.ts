@@ -1,5 +1,5 @@
-// AMDIM's classifiers of frozen features (model.py, Evaluator; costs.py, loss_xent): a linear one and one with a hidden layer, trained
-// beside the encoder without a gradient to it, or afterwards.
+// AMDIM's classifiers of frozen features (model.py, Evaluator; costs.py, loss_xent): a linear one
+// and one with a hidden layer, trained beside the encoder without a gradient to it, or afterwards.
 
 import { type Scalar, type Tensor, dim } from '../kernels/op.ts'
 import { add } from '../kernels/elementwise/add.ts'
@@ -33,17 +33,25 @@ export interface At {
 /** Scores [N, classes] of features h [N, F]. */
 export type Classify = (h: Tensor, at: At) => Tensor
 
-/** Both classifiers, parameters by the authors' names; as a Model its forward is the linear one, in evaluation. */
+/** Both classifiers, parameters by the authors' names; as a Model its forward is the linear one, in
+ *  evaluation. */
 export interface Classifiers extends Model {
   readonly linear: Classify
   readonly mlp: Classify
 }
 
 const rules = {
-  ...{ features: needed(count), classes: needed(count), hidden: count, dropout: share, seed: whole },
+  ...{
+    features: needed(count),
+    classes: needed(count),
+    hidden: count,
+    dropout: share,
+    seed: whole,
+  },
 }
 
-/** A linear classifier, and Linear without bias, norm, ReLU, Linear; dropout before every linear layer. */
+/** A linear classifier, and Linear without bias, norm, ReLU, Linear; dropout before every linear
+ *  layer. */
 export function classifiers(gpu: Gpu, options: ClassifiersOptions): Classifiers {
   checkGpu('classifiers', gpu)
   const checked = checkOptions('classifiers', options ?? {}, rules)
@@ -74,15 +82,17 @@ const STREAM = 0x636c73 // 'cls': keeps these draws apart from other uses of the
 const CLIP = 10
 const UNKNOWN = -1
 
-/** The loss of scores [N, classes] -> []: cross entropy of 10 tanh(scores / 10), averaged over images whose label is not -1, plus
- *  0.001 of the mean squared score. NaN when no image has a label. */
+/** The loss of scores [N, classes] -> []: cross entropy of 10 tanh(scores / 10), averaged over
+ *  images whose label is not -1, plus 0.001 of the mean squared score. NaN when no image has a
+ *  label. */
 export function clippedCrossEntropy(scores: Tensor, labels: Tensor): Tensor {
   const clipped = affine(tanh(affine(scores, 1 / CLIP, 0)), CLIP, 0)
   const squares = mean(mul(scores, scores))
   return add(crossEntropy(clipped, labels, { ignoreIndex: UNKNOWN }), affine(squares, 1e-3, 0))
 }
 
-/** The losses of both classifiers on features h [N, F] of several views, each the mean over the views -> [linear, mlp]. */
+/** The losses of both classifiers on features h [N, F] of several views, each the mean over the
+ *  views -> [linear, mlp]. */
 export function classifierLosses(
   { linear, mlp }: Classifiers,
   views: readonly Tensor[],
@@ -95,7 +105,9 @@ export function classifierLosses(
     )
     const [first, ...others] = losses
     if (!first)
-      throw new Error(`classifierLosses: needs a view at least, got none for ${dim(labels.shape, 0)} labels`)
+      throw new Error(
+        `classifierLosses: needs a view at least, got none for ${dim(labels.shape, 0)} labels`,
+      )
     return affine(
       others.reduce((a, b) => add(a, b), first),
       1 / losses.length,

@@ -7,21 +7,30 @@ import { Builder, type Model, checkGpu, checkedForward } from './layers.ts'
 export interface HeadOptions {
   /** Size of the features that come in. */
   readonly features: number
-  /** Size of the hidden layer: 512 in leftthomas' style, the size of the features in the paper's. */
+  /** Size of the hidden layer: 512 in leftthomas' style, the size of the features in the
+   *  paper's. */
   readonly hidden?: number
   /** Size of the projections. */
   readonly dim?: number
-  /** 'leftthomas' (https://github.com/leftthomas/SimCLR): Linear without bias, BN, ReLU, Linear. 'paper' (SimCLR, as google-research/simclr
-   *  builds it): Linear without bias, BN, ReLU, Linear without bias, BN without shift, weights from N(0, 0.01²). */
+  /** 'leftthomas' (https://github.com/leftthomas/SimCLR): Linear without bias, BN, ReLU, Linear.
+   *  'paper' (SimCLR, as google-research/simclr builds it): Linear without bias, BN, ReLU, Linear
+   *  without bias, BN without shift, weights from N(0, 0.01²). */
   readonly style?: 'leftthomas' | 'paper'
   readonly seed?: number
 }
 
 const rules = {
-  ...{ features: needed(count), hidden: count, dim: count, style: oneOf('leftthomas', 'paper'), seed: whole },
+  ...{
+    features: needed(count),
+    hidden: count,
+    dim: count,
+    style: oneOf('leftthomas', 'paper'),
+    seed: whole,
+  },
 }
 
-/** The two-layer head of SimCLR (https://arxiv.org/abs/2002.05709, section 2.1), in one of two styles. */
+/** The two-layer head of SimCLR (https://arxiv.org/abs/2002.05709, section 2.1), in one of two
+ *  styles. */
 export function projectionHead(gpu: Gpu, options: HeadOptions): Model {
   checkGpu('projectionHead', gpu)
   const checked = checkOptions('projectionHead', options ?? {}, rules)

@@ -1,5 +1,5 @@
-// The dictionary of Momentum Contrast (He et al. 2020, https://arxiv.org/abs/1911.05722, section 3.2): the keys of the last
-// batches, first in, first out.
+// The dictionary of Momentum Contrast (He et al. 2020, https://arxiv.org/abs/1911.05722, section
+// 3.2): the keys of the last batches, first in, first out.
 
 import { type Tensor, type Variable, dim } from '../kernels/op.ts'
 import { enqueue } from '../kernels/state/enqueue.ts'
@@ -15,7 +15,8 @@ const rules = {
   seed: whole,
 }
 
-/** A queue of K unit keys of C numbers, at first random directions, as the paper's code has them. */
+/** A queue of K unit keys of C numbers, at first random directions, as the paper's code has
+ *  them. */
 export class KeyQueue {
   /** [K, C], what `infoNce` takes. */
   readonly keys: Variable
@@ -23,9 +24,12 @@ export class KeyQueue {
   pointer = 0
   readonly #gpu: Gpu
 
-  /** Throws RangeError for sizes that are not whole numbers from 1 on, and Error where the queue is larger than one binding of
-   *  the device. */
-  constructor(gpu: Gpu, options: { readonly K: number; readonly C: number; readonly seed?: number }) {
+  /** Throws RangeError for sizes that are not whole numbers from 1 on, and Error where the queue is
+   *  larger than one binding of the device. */
+  constructor(
+    gpu: Gpu,
+    options: { readonly K: number; readonly C: number; readonly seed?: number },
+  ) {
     checkGpu('KeyQueue', gpu)
     const { K, C, seed = 0 } = checkOptions('KeyQueue', options ?? {}, rules)
     checkSizes('KeyQueue', { K, C })

@@ -28,7 +28,8 @@ export interface Mode {
   readonly training: boolean
   /** In training, over how many groups of the batch it takes them; 1 by default. */
   readonly splits?: number
-  /** False to train without moving running statistics and their counts: for a second pass over the same images. */
+  /** False to train without moving running statistics and their counts: for a second pass over the
+   *  same images. */
   readonly tracking?: boolean
   /** Which pass of a step this is, from 0: another one for each view, and chunk, of a method's
    *  batch. What draws random numbers makes its stream of it. */
@@ -59,14 +60,16 @@ export const checkGpu = (owner: string, gpu: Gpu) => checkValue(owner, 'gpu', gp
 
 export type Layer = (x: Tensor, mode: Mode) => Tensor
 
-/** A batch norm, and what may follow it in the same pass over the images: adding a residual, and ReLU. */
+/** A batch norm, and what may follow it in the same pass over the images: adding a residual, and
+ *  ReLU. */
 export type Norm = (
   x: Tensor,
   mode: Mode,
   then?: { readonly residual?: Tensor; readonly relu?: boolean },
 ) => Tensor
 
-/** A network: its parameters by torchvision's names, its batch-norm statistics by layer, and its forward. */
+/** A network: its parameters by torchvision's names, its batch-norm statistics by layer, and its
+ *  forward. */
 export interface Model {
   readonly parameters: Readonly<Record<string, Variable>>
   readonly norms: Readonly<Record<string, NormState>>
@@ -103,7 +106,8 @@ interface Unpadded extends Sizes {
   readonly init?: 'uniform' | 'zero' | 'identity'
 }
 
-/** Collects a model's parameters while its layers are made. Initial values depend only on (seed, name). */
+/** Collects a model's parameters while its layers are made. Initial values depend only on (seed,
+ *  name). */
 export class Builder {
   readonly gpu: Gpu
   readonly parameters: Record<string, Variable> = {}
@@ -118,15 +122,16 @@ export class Builder {
     this.#seed = seed
   }
 
-  /** A convolution without bias, weight [k, k, in, out] drawn from N(0, 2 / fan_out) as torchvision's ResNet
-   *  (He et al. 2015, mode 'fan_out'). */
+  /** A convolution without bias, weight [k, k, in, out] drawn from N(0, 2 / fan_out) as
+   *  torchvision's ResNet (He et al. 2015, mode 'fan_out'). */
   conv(name: string, [C, K]: readonly [number, number], options: Sizes = {}): Layer {
     const { size = 3, stride = 1 } = checkOptions('Builder.conv', options, sizeRules)
     const w = this.#filters(name, [size, size, C, K])
     return (x) => conv2d(x, w, { stride, padding: keeping(size) })
   }
 
-  /** A convolution as `conv` makes it, and over its channels a batch norm as `norm` makes it, named each, as one op. */
+  /** A convolution as `conv` makes it, and over its channels a batch norm as `norm` makes it, named
+   *  each, as one op. */
   convNorm(
     [conv, norm]: readonly [conv: string, norm: string],
     [C, K]: readonly [number, number],
@@ -138,12 +143,18 @@ export class Builder {
     const { gamma, beta, state } = this.#scales(norm, K, { zero, scale: true, shift: true })
     return (x, mode, then) => {
       const { running, how } = this.#follow(norm, state, mode)
-      return convNorm(x, w, gamma, beta, running, { stride, padding: keeping(size), ...how, ...then })
+      return convNorm(x, w, gamma, beta, running, {
+        stride,
+        padding: keeping(size),
+        ...how,
+        ...then,
+      })
     }
   }
 
-  /** A convolution as torch makes one by default: weights and bias from U(-1/√fan_in, 1/√fan_in), no padding. `init` may instead
-   *  be zero, or 'identity' (of a 1x1): U(-0.01, 0.01), and 1 from each channel to itself. */
+  /** A convolution as torch makes one by default: weights and bias from U(-1/√fan_in, 1/√fan_in),
+   *  no padding. `init` may instead be zero, or 'identity' (of a 1x1): U(-0.01, 0.01), and 1 from
+   *  each channel to itself. */
   unpadded(name: string, [C, K]: readonly [number, number], options: Unpadded = {}): Layer {
     const checked = checkOptions('Builder.unpadded', options, unpaddedRules)
     const { size = 1, stride = 1, reflect = 0, bias = false, init = 'uniform' } = checked
@@ -157,15 +168,24 @@ export class Builder {
     const w = this.#parameter(stream, values, shape)
     const convolved: Layer = (x) => conv2d(x, w, { stride, padding: reflect, padMode: 'reflect' })
     if (!bias) return convolved
-    const b = this.#parameter(`${name}.bias`, uniform(this.#seed, `${name}.bias`, K, -bound, bound), [K])
+    const b = this.#parameter(
+      `${name}.bias`,
+      uniform(this.#seed, `${name}.bias`, K, -bound, bound),
+      [K],
+    )
     return (x, mode) => add(convolved(x, mode), b)
   }
 
-  /** A batch norm over C channels, scale 1 (or 0) and shift 0; momentum 0.1 and eps 1e-5 as torch. `scale:
-   *  false` leaves the scale at 1, `shift: false` the shift at 0, and out of the parameters. */
+  /** A batch norm over C channels, scale 1 (or 0) and shift 0; momentum 0.1 and eps 1e-5 as torch.
+   *  `scale: false` leaves the scale at 1, `shift: false` the shift at 0, and out of the
+   *  parameters. */
   norm(name: string, C: number, options: Scaling = {}): Norm {
     const rules = { zero: flag, scale: flag, shift: flag }
-    const { zero = false, scale = true, shift = true } = checkOptions('Builder.norm', options, rules)
+    const {
+      zero = false,
+      scale = true,
+      shift = true,
+    } = checkOptions('Builder.norm', options, rules)
     const { gamma, beta, state } = this.#scales(name, C, { zero, scale, shift })
     return (x, mode, then) => {
       const { running, how } = this.#follow(name, state, mode)
@@ -173,16 +193,26 @@ export class Builder {
     }
   }
 
-  /** A linear layer, weight [out, in]; torch's default initial values U(-1/√in, 1/√in), or N(0, std²) when `std` is given. */
+  /** A linear layer, weight [out, in]; torch's default initial values U(-1/√in, 1/√in), or N(0,
+   *  std²) when `std` is given. */
   linear(name: string, [C, K]: readonly [number, number], options: Affine = {}): Layer {
-    const { bias = true, std = 0 } = checkOptions('Builder.linear', options, { bias: flag, std: notNegative })
+    const { bias = true, std = 0 } = checkOptions('Builder.linear', options, {
+      bias: flag,
+      std: notNegative,
+    })
     const bound = 1 / Math.sqrt(C)
     const stream = `${name}.weight`
     const values =
-      std > 0 ? normal(this.#seed, stream, C * K, std) : uniform(this.#seed, stream, C * K, -bound, bound)
+      std > 0
+        ? normal(this.#seed, stream, C * K, std)
+        : uniform(this.#seed, stream, C * K, -bound, bound)
     const w = this.#parameter(stream, values, [K, C])
     if (!bias) return (x) => linear(x, w)
-    const b = this.#parameter(`${name}.bias`, uniform(this.#seed, `${name}.bias`, K, -bound, bound), [K])
+    const b = this.#parameter(
+      `${name}.bias`,
+      uniform(this.#seed, `${name}.bias`, K, -bound, bound),
+      [K],
+    )
     return (x) => linear(x, w, b)
   }
 
@@ -203,10 +233,16 @@ export class Builder {
   #scales(
     name: string,
     C: number,
-    { zero, scale, shift }: { readonly zero: boolean; readonly scale: boolean; readonly shift: boolean },
+    {
+      zero,
+      scale,
+      shift,
+    }: { readonly zero: boolean; readonly scale: boolean; readonly shift: boolean },
   ) {
     const ones = new Float32Array(C).fill(zero ? 0 : 1)
-    const gamma = scale ? this.#parameter(`${name}.weight`, ones, [C]) : this.gpu.variable(ones, [C])
+    const gamma = scale
+      ? this.#parameter(`${name}.weight`, ones, [C])
+      : this.gpu.variable(ones, [C])
     const zeros = new Float32Array(C)
     const beta = shift ? this.#parameter(`${name}.bias`, zeros, [C]) : this.gpu.variable(zeros, [C])
     const mean = this.gpu.variable(zeros, [C])

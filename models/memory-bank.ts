@@ -1,5 +1,5 @@
-// The dictionary of Instance Discrimination (Wu et al. 2018, https://arxiv.org/abs/1805.01978): one slot per image of the
-// training set, the feature that the image had when it was last seen.
+// The dictionary of Instance Discrimination (Wu et al. 2018, https://arxiv.org/abs/1805.01978): one
+// slot per image of the training set, the feature that the image had when it was last seen.
 
 import { type Scalar, type Tensor, type Variable, sizeOf } from '../kernels/op.ts'
 import { bankUpdate } from '../kernels/state/bank-update.ts'
@@ -29,9 +29,12 @@ export class MemoryBank {
   readonly logZ: Variable
   readonly size: number
 
-  /** Throws RangeError for sizes that are not whole numbers from 1 on, and Error where the bank is larger than one binding of
-   *  the device. */
-  constructor(gpu: Gpu, options: { readonly n: number; readonly C: number; readonly seed?: number }) {
+  /** Throws RangeError for sizes that are not whole numbers from 1 on, and Error where the bank is
+   *  larger than one binding of the device. */
+  constructor(
+    gpu: Gpu,
+    options: { readonly n: number; readonly C: number; readonly seed?: number },
+  ) {
     checkGpu('MemoryBank', gpu)
     const { n, C, seed = 0 } = checkOptions('MemoryBank', options ?? {}, rules)
     checkSizes('MemoryBank', { n, C })
@@ -46,17 +49,20 @@ export class MemoryBank {
     return indexSelect(this.rows, 0, indices)
   }
 
-  /** `count` features drawn uniformly from all -> [count, C]; which ones depends on (seed, step) and n alone. */
+  /** `count` features drawn uniformly from all -> [count, C]; which ones depends on (seed, step)
+   *  and n alone. */
   draw(count: number, at: { readonly seed: number; readonly step: Scalar }): Tensor {
     return drawRows(this.rows, count, at)
   }
 
-  /** Moves the slots of a batch towards its unit features [N, C] by the share 1 - m, in one dispatch. */
+  /** Moves the slots of a batch towards its unit features [N, C] by the share 1 - m, in one
+   *  dispatch. */
   update(features: Tensor, indices: Tensor, m: number) {
     bankUpdate(this.rows, features, indices, m)
   }
 
-  /** Sets Z = n mean(exp(s)) of similarities s over T, of any shape, as the paper's section 3.2 estimates it. */
+  /** Sets Z = n mean(exp(s)) of similarities s over T, of any shape, as the paper's section 3.2
+   *  estimates it. */
   estimateZ(s: Tensor) {
     const mean = affine(logSumExp(reshape(s, [-1])), 1, Math.log(this.size / sizeOf(s.shape)))
     enqueue(this.logZ, reshape(mean, [1, 1]), 0) // a queue of one number

@@ -1,4 +1,5 @@
-// The heads of Momentum Contrast: features h [N, F] -> embeddings [N, D], by the papers' code's names.
+// The heads of Momentum Contrast: features h [N, F] -> embeddings [N, D], by the papers' code's
+// names.
 
 import { relu } from '../kernels/elementwise/relu.ts'
 import { checkOptions, count, flag, needed, oneOf, whole } from '../kernels/options.ts'
@@ -14,11 +15,16 @@ interface MocoHeadOptions {
 
 const headRules = { features: needed(count), dim: count, mlp: flag, seed: whole }
 
-/** MoCo's `fc`: linear as in v1 (https://arxiv.org/abs/1911.05722), or with `mlp` a hidden layer as wide as the features as in
- *  v2 (https://arxiv.org/abs/2003.04297). */
+/** MoCo's `fc`: linear as in v1 (https://arxiv.org/abs/1911.05722), or with `mlp` a hidden layer as
+ *  wide as the features as in v2 (https://arxiv.org/abs/2003.04297). */
 export function mocoHead(gpu: Gpu, options: MocoHeadOptions): Model {
   checkGpu('mocoHead', gpu)
-  const { features, dim = 128, mlp = false, seed = 0 } = checkOptions('mocoHead', options ?? {}, headRules)
+  const {
+    features,
+    dim = 128,
+    mlp = false,
+    seed = 0,
+  } = checkOptions('mocoHead', options ?? {}, headRules)
   const build = new Builder(gpu, seed)
   const first = mlp ? build.linear('fc.0', [features, features]) : null
   const last = build.linear(mlp ? 'fc.2' : 'fc', [features, dim])
@@ -30,7 +36,8 @@ export function mocoHead(gpu: Gpu, options: MocoHeadOptions): Model {
   }
 }
 
-/** Widths of a perceptron of MoCo v3, in, hidden and out, and its place among the parameters' names. */
+/** Widths of a perceptron of MoCo v3, in, hidden and out, and its place among the parameters'
+ *  names. */
 export interface MocoV3HeadOptions {
   readonly name: 'projector' | 'predictor'
   readonly widths: readonly [features: number, hidden: number, dim: number]
@@ -44,8 +51,9 @@ const v3Rules = {
   seed: whole,
 }
 
-/** A two-layer perceptron of MoCo v3 (https://arxiv.org/abs/2104.02057, section 4.1) as its code has it for ResNet: linear
- *  without bias, batch norm, ReLU, linear without bias; the projector ends in a batch norm without scale and shift. */
+/** A two-layer perceptron of MoCo v3 (https://arxiv.org/abs/2104.02057, section 4.1) as its code
+ *  has it for ResNet: linear without bias, batch norm, ReLU, linear without bias; the projector
+ *  ends in a batch norm without scale and shift. */
 export function mocoV3Head(gpu: Gpu, options: MocoV3HeadOptions): Model {
   checkGpu('mocoV3Head', gpu)
   const { name, widths, seed = 0 } = checkOptions('mocoV3Head', options ?? {}, v3Rules)
@@ -54,7 +62,8 @@ export function mocoV3Head(gpu: Gpu, options: MocoV3HeadOptions): Model {
   const first = build.linear(`${name}.0`, [features, hidden], { bias: false })
   const norm = build.norm(`${name}.1`, hidden)
   const second = build.linear(`${name}.3`, [hidden, dim], { bias: false })
-  const last = name === 'projector' ? build.norm(`${name}.4`, dim, { scale: false, shift: false }) : null
+  const last =
+    name === 'projector' ? build.norm(`${name}.4`, dim, { scale: false, shift: false }) : null
   return {
     parameters: build.parameters,
     norms: build.norms,

@@ -22,7 +22,10 @@ export const parametersOf = (parts: Parts): Named =>
   collected('parametersOf', parts, ({ parameters }) => parameters)
 
 /** The same as a list, in which two may have one name. */
-export const entriesOf = (owner: string, parts: Parts): (readonly [name: string, variable: Variable])[] =>
+export const entriesOf = (
+  owner: string,
+  parts: Parts,
+): (readonly [name: string, variable: Variable])[] =>
   within<Variable>(owner, parts, '', ({ parameters }) => parameters)
 
 /** Whether this is a model: it has parameters, norms and a forward. */
@@ -56,7 +59,8 @@ function within<T>(
 ): (readonly [name: string, one: T | Variable])[] {
   if (isVariable.fits(part)) return [[name, part as Variable]]
   const behind = (inner: string) => (name === '' ? inner : `${name}.${inner}`)
-  if (isModel(part)) return Object.entries(take(part)).map(([inner, one]) => [behind(inner), one] as const)
+  if (isModel(part))
+    return Object.entries(take(part)).map(([inner, one]) => [behind(inner), one] as const)
   if (typeof part !== 'object' || part === null || Array.isArray(part) || 'gpu' in part)
     throw new TypeError(
       `${owner}: ${called} must be a model, a variable, or several of them by name, got ${describe(part)}`,

@@ -1,5 +1,6 @@
-// Residual networks (He et al. 2016, https://arxiv.org/abs/1512.03385) as torchvision has them (stride on the 3x3 of a
-// bottleneck), without the classifier: images [N, H, W, 3] -> features h [N, F].
+// Residual networks (He et al. 2016, https://arxiv.org/abs/1512.03385) as torchvision has them
+// (stride on the 3x3 of a bottleneck), without the classifier: images [N, H, W, 3] -> features h
+// [N, F].
 
 import { globalAvgPool } from '../kernels/pool/global-avg-pool.ts'
 import { maxPool } from '../kernels/pool/max-pool.ts'
@@ -8,17 +9,20 @@ import type { Gpu } from '../engine/gpu.ts'
 import { Builder, type Layer, type Model, checkGpu, checkedForward } from './layers.ts'
 
 export interface ResNetOptions {
-  /** 'imagenet': 7x7 stride 2 and max-pool. 'cifar': 3x3 stride 1, no pool, for images of about 32 px (SimCLR B.9). */
+  /** 'imagenet': 7x7 stride 2 and max-pool. 'cifar': 3x3 stride 1, no pool, for images of about 32
+   *  px (SimCLR B.9). */
   readonly stem?: 'cifar' | 'imagenet'
-  /** Channels of the first stage; 64 is the paper's, the later stages have 2, 4 and 8 times as many. */
+  /** Channels of the first stage; 64 is the paper's, the later stages have 2, 4 and 8 times as
+   *  many. */
   readonly width?: number
-  /** Starts each residual branch at zero by the scale of its last norm, as google-research/simclr does. */
+  /** Starts each residual branch at zero by the scale of its last norm, as google-research/simclr
+   *  does. */
   readonly zeroInitResidual?: boolean
   readonly seed?: number
 }
 
-/** ResNet-8, the smallest of the paper's CIFAR family (section 4.2 with n = 1; 16 is its width): features 4 x width. For
- *  images of about 32 px where ResNet-18 is too much, as on a CPU. */
+/** ResNet-8, the smallest of the paper's CIFAR family (section 4.2 with n = 1; 16 is its width):
+ *  features 4 x width. For images of about 32 px where ResNet-18 is too much, as on a CPU. */
 export const resnet8 = (gpu: Gpu, options: ResNetOptions = {}) =>
   resnet('resnet8', gpu, [1, 1, 1], basic, options)
 /** ResNet-18: features 8 x width. */
@@ -73,10 +77,18 @@ const bottleneck: Block = {
 /** The identity, or a strided 1x1 convolution and norm where the shape changes. */
 function downsample(build: Builder, name: string, { C, K, stride }: Sizes): Layer {
   if (C === K && stride === 1) return (x) => x
-  return build.convNorm([`${name}.downsample.0`, `${name}.downsample.1`], [C, K], { size: 1, stride })
+  return build.convNorm([`${name}.downsample.0`, `${name}.downsample.1`], [C, K], {
+    size: 1,
+    stride,
+  })
 }
 
-const rules = { stem: oneOf('cifar', 'imagenet'), width: anything, zeroInitResidual: flag, seed: whole }
+const rules = {
+  stem: oneOf('cifar', 'imagenet'),
+  width: anything,
+  zeroInitResidual: flag,
+  seed: whole,
+}
 
 function resnet(
   name: string,
@@ -93,7 +105,9 @@ function resnet(
     seed = 0,
   } = checkOptions(name, options, rules)
   if (!Number.isInteger(width) || width < 1)
-    throw new RangeError(`resnet: width must be a whole number of channels from 1 on, got ${describe(width)}`)
+    throw new RangeError(
+      `resnet: width must be a whole number of channels from 1 on, got ${describe(width)}`,
+    )
   const build = new Builder(gpu, seed)
   const layers = [stemOf(build, stem, width)]
   let C = width
@@ -109,7 +123,9 @@ function resnet(
     parameters: build.parameters,
     norms: build.norms,
     features: C,
-    forward: checkedForward(name, (x, mode) => globalAvgPool(layers.reduce((h, layer) => layer(h, mode), x))),
+    forward: checkedForward(name, (x, mode) =>
+      globalAvgPool(layers.reduce((h, layer) => layer(h, mode), x)),
+    ),
   }
 }
 

@@ -1,4 +1,5 @@
-// A model's whole state by torchvision's names: parameters, running statistics, and how many batches those have seen.
+// A model's whole state by torchvision's names: parameters, running statistics, and how many
+// batches those have seen.
 
 import type { Variable } from '../kernels/op.ts'
 import type { Gpu } from '../engine/gpu.ts'
@@ -10,7 +11,8 @@ import { type Parts, collected } from './parts.ts'
 /** Every variable of a model: parameters, then `<norm>.running_mean` and `<norm>.running_var`.
  *  Those of several models by name have the model's name in front, as `parametersOf` has it.
  *  Throws Error where two have one name. */
-export const variablesOf = (parts: Parts): Record<string, Variable> => everyVariable('variablesOf', parts)
+export const variablesOf = (parts: Parts): Record<string, Variable> =>
+  everyVariable('variablesOf', parts)
 
 function everyVariable(owner: string, parts: Parts): Record<string, Variable> {
   return collected(owner, parts, (model) => {
@@ -26,7 +28,9 @@ function everyVariable(owner: string, parts: Parts): Record<string, Variable> {
 /** The running statistics of models, by name. */
 function normsOf(parts: Parts): [name: string, norm: NormState][] {
   const found = Object.entries(collected<NormState>('normsOf', parts, ({ norms }) => norms))
-  return found.flatMap(([name, norm]) => ('batches' in norm ? [[name, norm] as [string, NormState]] : []))
+  return found.flatMap(([name, norm]) =>
+    'batches' in norm ? [[name, norm] as [string, NormState]] : [],
+  )
 }
 
 /** A model, or several by name, as torch.save would hold it: torchvision's names, layouts and

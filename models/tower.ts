@@ -16,5 +16,7 @@ export function forwardTower(tower: Tower, x: Tensor, mode: Mode): Tensor {
 const encoderAndHead = {
   words: 'an encoder and a head, { encoder, head }',
   fits: (v: unknown) =>
-    having('', 'encoder', 'head').fits(v) && isModel((v as Tower).encoder) && isModel((v as Tower).head),
+    having('', 'encoder', 'head').fits(v) &&
+    isModel((v as Tower).encoder) &&
+    isModel((v as Tower).head),
 }

@@ -1,5 +1,6 @@
-// A GPUDevice on paper: it accepts every call of the engine, computes nothing, and calls `onDispatch` for each
-// dispatch that is submitted. So a step's kernels can be looked at for a device that is not there.
+// A GPUDevice on paper: it accepts every call of the engine, computes nothing, and calls
+// `onDispatch` for each dispatch that is submitted. So a step's kernels can be looked at for a
+// device that is not there.
 
 const [UNIFORM, STORAGE] = [0x40, 0x80]
 
@@ -53,7 +54,8 @@ export function paperDevice(kind, onDispatch) {
         : new Uint8Array(data, from)
       buffer.bytes.set(source.subarray(0, size ?? source.length), offset)
     },
-    submit: (list) => list.forEach((commands) => commands.forEach((command) => onDispatch(command()))),
+    submit: (list) =>
+      list.forEach((commands) => commands.forEach((command) => onDispatch(command()))),
     onSubmittedWorkDone: () => Promise.resolve(),
   }
   return {
@@ -76,7 +78,10 @@ export function paperDevice(kind, onDispatch) {
       getMappedRange: (_, bytes = size) => new ArrayBuffer(bytes),
       unmap() {},
     }),
-    createShaderModule: ({ code }) => ({ code, getCompilationInfo: () => Promise.resolve({ messages: [] }) }),
+    createShaderModule: ({ code }) => ({
+      code,
+      getCompilationInfo: () => Promise.resolve({ messages: [] }),
+    }),
     createBindGroupLayout: (layout) => layout,
     createPipelineLayout: (layout) => layout,
     createBindGroup: (group) => group,
@@ -98,7 +103,11 @@ function encoder() {
       setBindGroup: (_, group, [offset = 0] = []) => (state = { ...state, group, offset }),
       dispatchWorkgroups(...groups) {
         const { pipeline, group, offset } = state
-        commands.push(() => ({ ...pipeline, groups, params: paramsOf(pipeline.code, group, offset) }))
+        commands.push(() => ({
+          ...pipeline,
+          groups,
+          params: paramsOf(pipeline.code, group, offset),
+        }))
       },
       end() {},
     }
@@ -114,5 +123,7 @@ function paramsOf(code, group, offset) {
   const view = new DataView(uniform.bytes.buffer)
   const read = { u32: 'getUint32', i32: 'getInt32', f32: 'getFloat32' }
   const named = [...fields.replaceAll(/\/\/.*/g, '').matchAll(/(\w+)\s*:\s*(u32|i32|f32)/g)]
-  return Object.fromEntries(named.map(([, name, type], i) => [name, view[read[type]](offset + 4 * i, true)]))
+  return Object.fromEntries(
+    named.map(([, name, type], i) => [name, view[read[type]](offset + 4 * i, true)]),
+  )
 }

@@ -1,4 +1,5 @@
-// Prints the WGSL that a call of an op runs, forward and backward, as a device would get it. Nothing is computed.
+// Prints the WGSL that a call of an op runs, forward and backward, as a device would get it.
+// Nothing is computed.
 
 import { parseArgs } from 'node:util'
 import { paperDevice, paperKinds } from './paper-device.js'
@@ -60,7 +61,8 @@ function readArguments() {
   const given = {}
   for (const [i, token] of tokens.entries())
     if (token.kind === 'option' && !(token.name in options))
-      given[token.name] = token.value ?? (tokens[i + 1]?.kind === 'positional' ? tokens[i + 1].value : 'true')
+      given[token.name] =
+        token.value ?? (tokens[i + 1]?.kind === 'positional' ? tokens[i + 1].value : 'true')
   return { op, settings, given }
 }
 
@@ -85,15 +87,19 @@ function dispatchesOf({ op, settings, given }) {
   return { forward, backward: seen.slice(forward.length) }
 }
 
-/** The op's arguments in the order of its parameters; what it names otherwise goes into its options. */
+/** The op's arguments in the order of its parameters; what it names otherwise goes into its
+ *  options. */
 function argumentsOf(gpu, op, given) {
   const names = parametersOf(String(op))
   const rest = Object.entries(given).filter(([name]) => !names.includes(name))
   const values = names.map((name) => (name in given ? valueOf(gpu, name, given[name]) : undefined))
-  const missing = names.filter((name) => !(name in given) && !name.startsWith('{') && name !== 'options')
+  const missing = names.filter(
+    (name) => !(name in given) && !name.startsWith('{') && name !== 'options',
+  )
   const last = Object.fromEntries(rest.map(([name, text]) => [name, valueOf(gpu, name, text)]))
   if (rest.length === 0) while (values.length > 0 && values.at(-1) === undefined) values.pop()
-  if (values.length === 0) fail(`give the op's arguments: ${missing.map((n) => `--${n}`).join(' ')}`)
+  if (values.length === 0)
+    fail(`give the op's arguments: ${missing.map((n) => `--${n}`).join(' ')}`)
   if (rest.length > 0) values[names.length - 1] = last
   return values
 }
@@ -116,10 +122,13 @@ function valueOf(gpu, name, text) {
   if (/^\d+(x\d+)+$/.test(text) || vectors.includes(name)) {
     const shape = text.split('x').map(Number)
     const size = shape.reduce((a, b) => a * b, 1)
-    if (!Number.isSafeInteger(size)) fail(`--${name} must be a shape such as 64 or 8x16, got '${text}'`)
+    if (!Number.isSafeInteger(size))
+      fail(`--${name} must be a shape such as 64 or 8x16, got '${text}'`)
     const zeros = () => gpu.variable(new Float32Array(size), shape)
     if (name === 'running') return { mean: zeros(), variance: zeros() }
-    return name === 'labels' || name === 'indices' ? gpu.tensor(new Int32Array(size), shape) : zeros()
+    return name === 'labels' || name === 'indices'
+      ? gpu.tensor(new Int32Array(size), shape)
+      : zeros()
   }
   if (text === 'true' || text === 'false') return text === 'true'
   return Number.isNaN(Number(text)) ? text : Number(text)

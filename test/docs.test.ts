@@ -28,9 +28,10 @@ interface Program {
 /** The programs of a page. */
 function programsOf(page: string): Program[] {
   const text = readFileSync(page, 'utf8')
-  return [...text.matchAll(/(<!-- not run: [^\n]*-->\n+)?^```(?:ts|js)\n(import .*?)^```$/gms)].flatMap(
-    ({ index, 1: marked, 2: code = '' }) =>
-      marked === undefined ? [{ page, line: text.slice(0, index).split('\n').length + 1, code }] : [],
+  return [
+    ...text.matchAll(/(<!-- not run: [^\n]*-->\n+)?^```(?:ts|js)\n(import .*?)^```$/gms),
+  ].flatMap(({ index, 1: marked, 2: code = '' }) =>
+    marked === undefined ? [{ page, line: text.slice(0, index).split('\n').length + 1, code }] : [],
   )
 }
 
@@ -47,7 +48,10 @@ function failure(dir: string, source: string): Promise<string | null> {
   mkdirSync(dir)
   writeFileSync(join(dir, 'program.mjs'), source)
   return new Promise((done) => {
-    const child = spawn(process.execPath, ['program.mjs'], { cwd: dir, stdio: ['ignore', 'ignore', 'pipe'] })
+    const child = spawn(process.execPath, ['program.mjs'], {
+      cwd: dir,
+      stdio: ['ignore', 'ignore', 'pipe'],
+    })
     let said = ''
     child.stderr.on('data', (chunk) => (said += chunk))
     child.on('close', (code) => done(code === 0 ? null : said.replaceAll(/^Warning: .*\n/gm, '')))

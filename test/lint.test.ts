@@ -19,8 +19,12 @@ function lint(files: Readonly<Record<string, string>>): string[] {
     }
     const args = [resolve('node_modules/oxlint/bin/oxlint'), '--format', 'json']
     const { stdout } = spawnSync(process.execPath, args, { cwd: dir, encoding: 'utf8' })
-    const { diagnostics } = JSON.parse(stdout) as { diagnostics: { code: string; message: string }[] }
-    return diagnostics.filter(({ code }) => /kindred|no-cycle/.test(code)).map(({ message }) => message)
+    const { diagnostics } = JSON.parse(stdout) as {
+      diagnostics: { code: string; message: string }[]
+    }
+    return diagnostics
+      .filter(({ code }) => /kindred|no-cycle/.test(code))
+      .map(({ message }) => message)
   } finally {
     rmSync(dir, { recursive: true, force: true })
   }
@@ -41,7 +45,8 @@ test('a part of a room is imported from its room and from the floors above', () 
 })
 
 test('a part of a room is not imported from a floor below, from beside, or from outside kernels/', () => {
-  const from = (path: string, spec: string) => lint({ 'kernels/conv/steps.ts': part, [path]: use(spec) })
+  const from = (path: string, spec: string) =>
+    lint({ 'kernels/conv/steps.ts': part, [path]: use(spec) })
   assert.equal(from('kernels/tiles/plan.ts', '../conv/steps.ts'), [
     'kernels/tiles imports only from lower floors, and conv is on floor 6',
   ])
@@ -73,7 +78,9 @@ test('a cycle of types alone is a cycle', () => {
 
 test('a test that expects any error is refused', () => {
   const call = (rest: string) =>
-    lint({ 'test/a.test.ts': `import * as assert from 'uvu/assert'\n\nassert.throws(() => 1${rest})\n` })
+    lint({
+      'test/a.test.ts': `import * as assert from 'uvu/assert'\n\nassert.throws(() => 1${rest})\n`,
+    })
   assert.is(call('').length, 1)
   assert.is(call(", 'text'").length, 1)
   assert.is(call(', /pattern/').length, 0)

@@ -1,9 +1,11 @@
-// Runs the tests built into .test/test, two files at a time, each as a process of its own, and counts what
-// passed. A file passes only if its process exits with 0 after uvu's summary.
+// Runs the tests built into .test/test, two files at a time, each as a process of its own, and
+// counts what passed. A file passes only if its process exits with 0 after uvu's summary.
 //
 //   npm test                   the quick tests: what every op, loss and method computes
-//   npm test -- conv knn       the files whose path contains a word; `npm test -- kernels/` a folder's
-//   npm run test:full          the others: sweeps over kernels that only GPUs choose (test/fixtures/full.ts)
+//   npm test -- conv knn       the files whose path contains a word; `npm test -- kernels/` a
+// folder's
+//   npm run test:full          the others: sweeps over kernels that only GPUs choose
+// (test/fixtures/full.ts)
 //
 // The last line is always `N passed, N failed, N skipped`.
 
@@ -14,8 +16,8 @@ const limit = 15 // minutes for one file, of which a hung one would take all; fa
 const full = process.argv.includes('--full')
 const words = process.argv.slice(2).filter((word) => word !== '--full')
 
-/** The files that take longest from an empty shader cache, the longest first. They begin first, so that
- *  none of them is left running alone at the end. A file that is not listed is short. */
+/** The files that take longest from an empty shader cache, the longest first. They begin first, so
+ *  that none of them is left running alone at the end. A file that is not listed is short. */
 const long = full
   ? [
       'kernels/conv/conv-norm',
@@ -64,14 +66,18 @@ async function worker() {
   for (let file = queue.shift(); file; file = queue.shift()) {
     const start = performance.now()
     const { ending, output } = await run(`.test/test/${file}.test.js`)
-    const [total, passed, skipped] = ['Total', 'Passed', 'Skipped'].map((kind) => count(output, kind))
+    const [total, passed, skipped] = ['Total', 'Passed', 'Skipped'].map((kind) =>
+      count(output, kind),
+    )
     const seconds = ((performance.now() - start) / 1000).toFixed(1)
     const good = ending === 'exit code 0' && total + skipped > 0
     totals.passed += passed
     totals.skipped += skipped
     totals.failed += good ? 0 : Math.max(1, total - passed) // uvu's total leaves the skipped out
     const left = skipped > 0 ? `, ${skipped} skipped` : ''
-    console.log(`${good ? 'ok  ' : 'FAIL'} ${file.padEnd(40)} ${passed} of ${total}${left}, ${seconds} s`)
+    console.log(
+      `${good ? 'ok  ' : 'FAIL'} ${file.padEnd(40)} ${passed} of ${total}${left}, ${seconds} s`,
+    )
     if (!good) console.log(`${output}\n(${total > 0 ? '' : 'no summary; '}${ending})`)
   }
 }

@@ -1,5 +1,5 @@
-// Augmentation in float64, one image and one step at a time, written for clarity: torchvision's transforms on float tensors.
-// An image is { pixels, height, width }, pixels [height, width, 3].
+// Augmentation in float64, one image and one step at a time, written for clarity: torchvision's
+// transforms on float tensors. An image is { pixels, height, width }, pixels [height, width, 3].
 
 const CHANNELS = [0, 1, 2]
 const clamp = (x, low = 0, high = 1) => Math.min(high, Math.max(low, x))
@@ -10,10 +10,12 @@ const image = (height, width, colour) => {
     for (let x = 0; x < width; x++) pixels.set(colour(y, x), (y * width + x) * 3)
   return { pixels, height, width }
 }
-const at = ({ pixels, width }, y, x) => pixels.subarray((y * width + x) * 3, (y * width + x) * 3 + 3)
+const at = ({ pixels, width }, y, x) =>
+  pixels.subarray((y * width + x) * 3, (y * width + x) * 3 + 3)
 const each = (of, change) => image(of.height, of.width, (y, x) => change(at(of, y, x)))
 
-/** interpolate(mode='bilinear', align_corners=False) of a box of whole pixels, without antialias. */
+/** interpolate(mode='bilinear', align_corners=False) of a box of whole pixels, without
+ *  antialias. */
 function resizedCrop(of, { top, left, height, width }, [h, w]) {
   const taps = (i, count, start, extent) => {
     const place = Math.max(((i + 0.5) * extent) / count - 0.5, 0)
@@ -24,7 +26,8 @@ function resizedCrop(of, { top, left, height, width }, [h, w]) {
     const [down, right] = [taps(i, h, top, height), taps(j, w, left, width)]
     const row = (y) =>
       CHANNELS.map(
-        (c) => at(of, y, right.near)[c] * (1 - right.weight) + at(of, y, right.far)[c] * right.weight,
+        (c) =>
+          at(of, y, right.near)[c] * (1 - right.weight) + at(of, y, right.far)[c] * right.weight,
       )
     const [above, below] = [row(down.near), row(down.far)]
     return CHANNELS.map((c) => above[c] * (1 - down.weight) + below[c] * down.weight)
@@ -40,7 +43,8 @@ function turned(colour, turn) {
   const most = Math.max(r, g, b)
   const chroma = most - Math.min(r, g, b)
   if (chroma === 0) return [r, g, b]
-  const sixth = most === r ? (g - b) / chroma : most === g ? 2 + (b - r) / chroma : 4 + (r - g) / chroma
+  const sixth =
+    most === r ? (g - b) / chroma : most === g ? 2 + (b - r) / chroma : 4 + (r - g) / chroma
   const hue = (((sixth / 6 + turn) % 1) + 1) % 1
   return [5, 3, 1].map((n) => {
     const k = (n + hue * 6) % 6
@@ -62,18 +66,23 @@ const adjust = {
 
 function blurred(of, sigma, kernel) {
   const half = (kernel - 1) / 2
-  const weights = Array.from({ length: kernel }, (_, k) => Math.exp(-0.5 * ((k - half) / sigma) ** 2))
+  const weights = Array.from({ length: kernel }, (_, k) =>
+    Math.exp(-0.5 * ((k - half) / sigma) ** 2),
+  )
   const total = weights.reduce((a, b) => a + b)
   const reflected = (i, count) => (i < 0 ? -i : i >= count ? 2 * (count - 1) - i : i)
   const along = (from, tap) =>
     image(from.height, from.width, (y, x) =>
-      CHANNELS.map((c) => weights.reduce((sum, w, k) => sum + (w / total) * tap(from, y, x, k - half)[c], 0)),
+      CHANNELS.map((c) =>
+        weights.reduce((sum, w, k) => sum + (w / total) * tap(from, y, x, k - half)[c], 0),
+      ),
     )
   const rows = along(of, (from, y, x, k) => at(from, y, reflected(x + k, from.width)))
   return along(rows, (from, y, x, k) => at(from, reflected(y + k, from.height), x))
 }
 
-/** What an augmentation, as `unpackAugmentations` gives it, makes of u8 pixels [H, W, 3]: [h, w, 3]. */
+/** What an augmentation, as `unpackAugmentations` gives it, makes of u8 pixels [H, W, 3]: [h, w,
+ *  3]. */
 export function augmented(
   bytes,
   [H, W],

@@ -16,5 +16,9 @@ export const open = (problem, settings) =>
       return np.mean(nn.logsumexp(logits, 1)).sub(np.mean(positive).mul(1 / temperature))
     }
     const matrix = (x, rows) => np.array(x).reshape([rows, C])
-    return { loss, inputs: [matrix(inputs.q, N), matrix(inputs.k, N), matrix(inputs.queue, K)], wrt: 1 }
+    return {
+      loss,
+      inputs: [matrix(inputs.q, N), matrix(inputs.k, N), matrix(inputs.queue, K)],
+      wrt: 1,
+    }
   })

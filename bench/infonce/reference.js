@@ -1,4 +1,5 @@
-// MoCo's InfoNCE in float64 (arXiv:1911.05722, Eq. 1): the positive of a query is its own key, its negatives are the queue.
+// MoCo's InfoNCE in float64 (arXiv:1911.05722, Eq. 1): the positive of a query is its own key, its
+// negatives are the queue.
 
 import { contrast, pairwise, throughUnit, unit } from '../lib/reference.js'
 

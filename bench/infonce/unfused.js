@@ -1,4 +1,5 @@
-// MoCo's loss composed of Kindred's own ops, as one writes it without a fused one: all N (1 + K) logits are stored.
+// MoCo's loss composed of Kindred's own ops, as one writes it without a fused one: all N (1 + K)
+// logits are stored.
 
 import { engine } from '../lib/engine.js'
 import { moco } from './inputs.js'

@@ -1,10 +1,12 @@
-// What a contestant asks of WebGPU, counted at the API, so that it is the same count for every library: buffers alive,
-// dispatches, submits. Import it before anything opens a device. Buffers that are only dropped, never destroyed, count as
-// alive, as the driver holds them until the garbage collector finds them.
+// What a contestant asks of WebGPU, counted at the API, so that it is the same count for every
+// library: buffers alive, dispatches, submits. Import it before anything opens a device. Buffers
+// that are only dropped, never destroyed, count as alive, as the driver holds them until the
+// garbage collector finds them.
 
 import { globals } from 'webgpu'
 
-/** Counts since the start. `live` and `peak` are bytes; set `peak` to `live` to begin a new peak. */
+/** Counts since the start. `live` and `peak` are bytes; set `peak` to `live` to begin a new
+ *  peak. */
 export const counts = { live: 0, peak: 0, buffers: 0, dispatches: 0, submits: 0 }
 
 /** What went wrong on any device, as text. */
@@ -43,7 +45,9 @@ observe('GPUAdapter', 'requestDevice', (promise, adapter) => {
     (device) => {
       opened.device = device
       opened.info = adapter.info
-      device.addEventListener('uncapturederror', ({ error }) => failures.push(error.message.split('\n')[0]))
+      device.addEventListener('uncapturederror', ({ error }) =>
+        failures.push(error.message.split('\n')[0]),
+      )
     },
     () => {}, // whoever asked is told
   )

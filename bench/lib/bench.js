@@ -3,8 +3,10 @@
 //   name, title, axis    of its folder, of its plot, of what grows
 //   problems(flags)      the sizes to time, smallest first; checks: those to verify on
 //   sizeOf(problem)      the number on the axis
-//   work(problem)        FLOPs {forward, both}, and bytes of inputs and outputs, bytes: {forward, both}
-//   largestInput(problem), logits(problem)  bytes of the largest input, and of what an unfused loss stores
+//   work(problem)        FLOPs {forward, both}, and bytes of inputs and outputs, bytes: {forward,
+// both}
+//   largestInput(problem), logits(problem)  bytes of the largest input, and of what an unfused loss
+// stores
 //   floor(size, flags)   bytes of inputs and outputs at a size of the axis
 //   reference(problem)   {loss, gradients} in float64
 //   exportOf(variant)    what Kindred must export
@@ -67,7 +69,11 @@ async function run(bench, flags) {
     rows,
   })
   for (const note of raced.notes) say(note)
-  return raced.results.some(({ entrant, error, wrong }) => ours.includes(entrant) && (error || wrong)) ? 1 : 0
+  return raced.results.some(
+    ({ entrant, error, wrong }) => ours.includes(entrant) && (error || wrong),
+  )
+    ? 1
+    : 0
 }
 
 async function exportsOfBuild() {
@@ -90,14 +96,22 @@ async function verifyAll(bench, ours, { exported, flags, progress }) {
   )
   const problems = bench.checks
   progress.expect(entrants.length * problems.length)
-  return verify(entrants, problems, { patience: flags.patience, reference: bench.reference, progress })
+  return verify(entrants, problems, {
+    patience: flags.patience,
+    reference: bench.reference,
+    progress,
+  })
 }
 
 async function measureCeilings({ settings }, { flags, progress }) {
   const runs = 5
   progress.expect(runs)
   const entrant = { name: 'ceilings', module: 'lib/ceilings.js', settings }
-  const [{ ready, times, error }] = await race([entrant], {}, { runs, patience: flags.patience, progress })
+  const [{ ready, times, error }] = await race(
+    [entrant],
+    {},
+    { runs, patience: flags.patience, progress },
+  )
   if (error) throw new Error(`the device's ceilings cannot be measured: ${error}`)
   const { device, work } = ready
   const time = (what) => summary(times[what].map((t) => (device.software ? t.cpu : t.wall))).median

@@ -1,4 +1,5 @@
-// What the device can do at most, as far as Kindred's own kernels show: a large matrix product and a large copy.
+// What the device can do at most, as far as Kindred's own kernels show: a large matrix product and
+// a large copy.
 
 import * as kindred from '../../dist/node.js'
 import { openEngine } from './engine.js'
@@ -6,7 +7,8 @@ import { largeCopy } from './peaks.js'
 
 const { matmul } = kindred
 
-/** A contestant whose calls are a matrix product (work in FLOPs) and a copy (work in bytes, read and written). */
+/** A contestant whose calls are a matrix product (work in FLOPs) and a copy (work in bytes, read
+ *  and written). */
 export async function open(_, settings) {
   const gpu = await openEngine(settings)
   const size = gpu.software ? 512 : 4096

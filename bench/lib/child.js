@@ -1,8 +1,11 @@
-// One contestant in a process of its own: `node child.js MODULE`. It reads commands from standard input, one JSON object a
-// line, and answers each by one line on standard output; bench/torch/common.py speaks the same.
+// One contestant in a process of its own: `node child.js MODULE`. It reads commands from standard
+// input, one JSON object a line, and answers each by one line on standard output;
+// bench/torch/common.py speaks the same.
 //
-//   {do: 'check', problem, settings}            opens the module's contestant and reads its loss and gradients
-//   {do: 'prepare', problem, settings, values}  opens it and warms its calls up; reads the gradients only if values is true
+//   {do: 'check', problem, settings}            opens the module's contestant and reads its loss
+// and gradients
+//   {do: 'prepare', problem, settings, values}  opens it and warms its calls up; reads the
+// gradients only if values is true
 //   {do: 'time', what, count}                   times one batch of a call
 //
 // A module exports open(problem, settings), which returns
@@ -39,7 +42,12 @@ async function prepare({ values, ...command }) {
   const warm = {}
   for (const what of Object.keys(contestant.calls)) warm[what] = await warmUp(contestant, what)
   const result = await contestant.read?.()
-  return { device: describe(opened), warm, work: contestant.work, ...(result && encode(result, values)) }
+  return {
+    device: describe(opened),
+    warm,
+    work: contestant.work,
+    ...(result && encode(result, values)),
+  }
 }
 
 function describe({ device, info }) {
@@ -58,7 +66,11 @@ function encode({ loss, gradients }, values) {
   let square = 0
   for (const gradient of gradients) for (const g of gradient) square += g * g
   const bytes = (x) => Buffer.from(x.buffer, x.byteOffset, x.byteLength).toString('base64')
-  return { loss, gradientNorm: Math.sqrt(square), ...(values && { gradients: gradients.map(bytes) }) }
+  return {
+    loss,
+    gradientNorm: Math.sqrt(square),
+    ...(values && { gradients: gradients.map(bytes) }),
+  }
 }
 
 const commands = { check, prepare, time: ({ what, count }) => batch(contestant, what, count) }

@@ -13,8 +13,8 @@ function commandOf({ module, python }) {
   return python ? [python, [path, '--serve']] : [process.execPath, [program, path]]
 }
 
-/** Starts the process of a contestant {module, python}. `ask` resolves to its answer, and rejects with the error it tells, when it ends, or when
- *  it says nothing for `patience` seconds. */
+/** Starts the process of a contestant {module, python}. `ask` resolves to its answer, and rejects
+ *  with the error it tells, when it ends, or when it says nothing for `patience` seconds. */
 export function startChild(entrant, patience) {
   const [command, args] = commandOf(entrant)
   const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'pipe'] })

@@ -6,8 +6,8 @@ import * as kindred from '../../dist/node.js'
 export const openEngine = ({ adapter, dtype }) =>
   kindred.openGpu({ ...(adapter && { adapter }), precision: dtype })
 
-/** Opens a Gpu and makes a contestant of `build(kindred, gpu)`, which returns the loss as a function, and the tensors whose
- *  gradients count. */
+/** Opens a Gpu and makes a contestant of `build(kindred, gpu)`, which returns the loss as a
+ *  function, and the tensors whose gradients count. */
 export async function engine(settings, build) {
   const gpu = await openEngine(settings)
   const { loss, inputs } = build(kindred, gpu)

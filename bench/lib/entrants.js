@@ -2,10 +2,12 @@
 
 import { isInstalled, peerVersion, torchHere } from './environment.js'
 
-// Relative differences from float64 that its precisions explain: strict f32; TF32's and bf16's products.
+// Relative differences from float64 that its precisions explain: strict f32; TF32's and bf16's
+// products.
 const torchTolerances = { f32: 1e-3, tf32: 2e-2, bf16: 0.2 }
 
-/** The contestants of a bench, and why others are missing. Their modules lie in the bench's own folder. Each is
+/** The contestants of a bench, and why others are missing. Their modules lie in the bench's own
+ *  folder. Each is
  *
  *    name, module, python   what it is called, its file, and the interpreter of a Python one
  *    settings, problem      what its process is told, and what its problem has beyond the size
@@ -18,12 +20,20 @@ export function entrantsOf(bench, flags) {
   const missing = []
   const problem = bench.variants && { variant: bench.name }
   const add = (name, module, more = {}) =>
-    entrants.push({ name, module, problem, settings: { adapter, dtype: 'f32' }, needsLogits: true, ...more })
+    entrants.push({
+      name,
+      module,
+      problem,
+      settings: { adapter, dtype: 'f32' },
+      needsLogits: true,
+      ...more,
+    })
   if (!flags.variant || flags.variant.includes(bench.name)) {
     add('unfused', `${bench.name}/unfused.js`)
     if (peers) addPeers(bench, python, add, missing)
   }
-  const wanted = ({ name }) => !only || only.some((word) => name.toLowerCase().includes(word.toLowerCase()))
+  const wanted = ({ name }) =>
+    !only || only.some((word) => name.toLowerCase().includes(word.toLowerCase()))
   return { entrants: entrants.filter(wanted), missing }
 }
 

@@ -21,7 +21,8 @@ export function environment() {
 
 function commit() {
   try {
-    const git = (...args) => execFileSync('git', args, { cwd: fileURLToPath(root), encoding: 'utf8' }).trim()
+    const git = (...args) =>
+      execFileSync('git', args, { cwd: fileURLToPath(root), encoding: 'utf8' }).trim()
     const changed = git('status', '--porcelain', '--untracked-files=no') ? ', changed' : ''
     return ` (${git('rev-parse', '--short', 'HEAD')}${changed})`
   } catch {
@@ -30,7 +31,8 @@ function commit() {
 }
 
 /** Whether a package that only the benches need is installed. */
-export const isInstalled = (name) => existsSync(new URL(`bench/node_modules/${name}/package.json`, root))
+export const isInstalled = (name) =>
+  existsSync(new URL(`bench/node_modules/${name}/package.json`, root))
 
 /** Its version. */
 export const peerVersion = (name) => versionOf(`bench/node_modules/${name}/package.json`)

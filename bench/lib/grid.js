@@ -20,7 +20,9 @@ export async function raceAll(bench, entrants, { flags, device, progress }) {
     const fit = going.filter((entrant) => {
       const reason = cannot(entrant, { bench, problem, device, flags, results })
       if (reason)
-        notes.push(`${entrant.name} stops before ${bench.axis} = ${bench.sizeOf(problem)}: ${reason}`)
+        notes.push(
+          `${entrant.name} stops before ${bench.axis} = ${bench.sizeOf(problem)}: ${reason}`,
+        )
       return !reason
     })
     progress.skip((entrants.length - fit.length) * runs)
@@ -31,7 +33,9 @@ export async function raceAll(bench, entrants, { flags, device, progress }) {
     const heats = bench.logits(problem) > CROWDED ? going.map((entrant) => [entrant]) : [going]
     const raced = []
     for (const heat of heats)
-      raced.push(...(await race(heat, problem, { runs, patience: flags.patience, values, progress })))
+      raced.push(
+        ...(await race(heat, problem, { runs, patience: flags.patience, values, progress })),
+      )
     judge(bench, problem, raced, notes)
     results.push(...raced)
     going = going.filter((entrant) => !raced.find((r) => r.entrant === entrant).error)
@@ -43,7 +47,8 @@ export async function raceAll(bench, entrants, { flags, device, progress }) {
 function cannot(entrant, { bench, problem, device, flags, results }) {
   const mib = (bytes) => `${digits(bytes / 2 ** 20)} MiB`
   const [input, logits] = [bench.largestInput(problem), bench.logits(problem)]
-  const [what, bytes] = entrant.needsLogits && logits > input ? ['logits', logits] : ['input', input]
+  const [what, bytes] =
+    entrant.needsLogits && logits > input ? ['logits', logits] : ['input', input]
   if (bytes > device.largest)
     return `its ${what} would take ${mib(bytes)}, and a buffer of this device holds ${mib(device.largest)}`
   const last = results.findLast((result) => result.entrant === entrant)
@@ -55,7 +60,8 @@ function cannot(entrant, { bench, problem, device, flags, results }) {
     : undefined
 }
 
-/** Compares what each contestant computed with the float64 reference, where that was asked for, else with the first. */
+/** Compares what each contestant computed with the float64 reference, where that was asked for,
+ *  else with the first. */
 function judge(bench, problem, raced, notes) {
   const done = raced.filter(({ ready }) => ready)
   const references = new Map()

@@ -1,4 +1,5 @@
-/** Three significant digits, without an exponent where people read none; a dash for what is not known. */
+/** Three significant digits, without an exponent where people read none; a dash for what is not
+ *  known. */
 export function digits(value) {
   if (value === undefined || Number.isNaN(value)) return '-'
   if (value === 0 || !Number.isFinite(value)) return String(value)

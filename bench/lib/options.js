@@ -18,7 +18,12 @@ reference, or when it fails at a size; a peer that fails is only named.`
 export function parseOptions(name, description, extend) {
   const command = new Command(name)
     .description(description)
-    .option('--dtype <list>', 'precision of Kindred: f32, f16x3, f16; several race each other', list, ['f32'])
+    .option(
+      '--dtype <list>',
+      'precision of Kindred: f32, f16x3, f16; several race each other',
+      list,
+      ['f32'],
+    )
     .option('--temperature <t>', "the loss's temperature", positive)
     .option(
       '--runs <n>',
@@ -41,7 +46,10 @@ export function parseOptions(name, description, extend) {
     .option('--no-peers', 'without TensorFlow.js, jax-js and PyTorch')
     .option('--python <program>', 'the interpreter that has torch, with CUDA', 'python3')
     .option('--adapter <name>', "part of the GPU's name, to choose among several")
-    .option('--json [file]', 'print the results as JSON and nothing else, or write them to this file')
+    .option(
+      '--json [file]',
+      'print the results as JSON and nothing else, or write them to this file',
+    )
     .option('--markdown', 'print the table as Markdown, for bench/RESULTS.md')
     .option('--out <folder>', 'where the JSON and the plot go (default: bench/out)')
     .option('--verify-only', 'check against the reference and time nothing')

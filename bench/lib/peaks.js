@@ -1,4 +1,5 @@
-// What a device can do at most: multiply-adds in registers, products of subgroup matrices without memory, and a large copy.
+// What a device can do at most: multiply-adds in registers, products of subgroup matrices without
+// memory, and a large copy.
 
 import * as kindred from '../../dist/node.js'
 import { summary } from './statistics.js'
@@ -64,8 +65,8 @@ const copyKernel = kernel`
   }
 `
 
-/** Times a call in batches of about 100 ms: median, least and greatest of the runs, in ms, by the clock, or of CPU time on a CPU
- *  adapter, where the clock would tell how busy the machine is. */
+/** Times a call in batches of about 100 ms: median, least and greatest of the runs, in ms, by the
+ *  clock, or of CPU time on a CPU adapter, where the clock would tell how busy the machine is. */
 export async function time(call, { runs, software }) {
   const contestant = { calls: { call } }
   const pick = ({ wall, cpu }) => (software ? cpu : wall)
@@ -82,13 +83,17 @@ export async function peaks(gpu, options) {
   const groups = options.software ? 64 : 4096
   const rounds = options.software ? 256 : 4096
   const dispatch = { params: { rounds }, groups: [groups] }
-  const fma = () => gpu.step(() => gpu.run(fmaKernel, { ...dispatch, makes: [[groups * 256, 4]] })[0])
-  const matrices = () => gpu.step(() => gpu.run(matrixKernel, { ...dispatch, makes: [[groups, 1024]] })[0])
+  const fma = () =>
+    gpu.step(() => gpu.run(fmaKernel, { ...dispatch, makes: [[groups * 256, 4]] })[0])
+  const matrices = () =>
+    gpu.step(() => gpu.run(matrixKernel, { ...dispatch, makes: [[groups, 1024]] })[0])
   const rate = async (call, work) => work / (await time(call, options)).median / 1e6
   return {
     fma: await rate(fma, groups * 256 * rounds * 16 * 8),
     matrices:
-      gpu.run.matrices && !gpu.run.emulated ? await rate(matrices, groups * 4 * rounds * 8 * 2 * 16 ** 3) : 0,
+      gpu.run.matrices && !gpu.run.emulated
+        ? await rate(matrices, groups * 4 * rounds * 8 * 2 * 16 ** 3)
+        : 0,
     copy: await copyRate(gpu, options),
   }
 }

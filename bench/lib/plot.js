@@ -1,10 +1,11 @@
-// Time and memory against size, both axes logarithmic, as SVG. Drawn by Apache ECharts, which renders SVG in Node without a
-// DOM, has logarithmic axes, and comes in three packages.
+// Time and memory against size, both axes logarithmic, as SVG. Drawn by Apache ECharts, which
+// renders SVG in Node without a DOM, has logarithmic axes, and comes in three packages.
 
 const MIB = 2 ** 20
 const small = { fontSize: 13, fontWeight: 'normal' }
 
-/** The plot as an SVG text. `floor(size)` is the bytes of inputs and outputs. Rejects when echarts is not installed. */
+/** The plot as an SVG text. `floor(size)` is the bytes of inputs and outputs. Rejects when echarts
+ *  is not installed. */
 export async function plot(rows, { title, axis, floor }) {
   const echarts = await import('echarts')
   const chart = echarts.init(null, null, { renderer: 'svg', ssr: true, width: 1200, height: 560 })
@@ -32,7 +33,12 @@ export async function plot(rows, { title, axis, floor }) {
     ],
     title: [
       { text: title, left: 'center', top: 6, textStyle: { fontSize: 16 } },
-      { text: `forward + backward, ${measured[0]?.basis} ms`, left: left.left, top: 38, textStyle: small },
+      {
+        text: `forward + backward, ${measured[0]?.basis} ms`,
+        left: left.left,
+        top: 38,
+        textStyle: small,
+      },
       { text: 'GPU memory at its peak, MiB', left: right.left, top: 38, textStyle: small },
     ],
     legend: { bottom: 8, itemGap: 28, data: [...names, least] },
@@ -93,7 +99,12 @@ const floorSeries = (name, sizes, floor) => ({
 
 const sizeAxis = (gridIndex, name, sizes) => ({
   ...{ gridIndex, type: 'log', logBase: 2, name, nameLocation: 'middle', nameGap: 30 },
-  ...{ min: sizes[0], max: sizes.at(-1), axisLabel: { formatter: (size) => String(Math.round(size)) } },
+  ...{
+    min: sizes[0],
+    max: sizes.at(-1),
+    axisLabel: { formatter: (size) => String(Math.round(size)) },
+  },
 })
 
-const plain = (value) => (value >= 1e6 ? value.toExponential(0) : String(Number(value.toPrecision(3))))
+const plain = (value) =>
+  value >= 1e6 ? value.toExponential(0) : String(Number(value.toPrecision(3)))

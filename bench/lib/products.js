@@ -1,4 +1,5 @@
-// What the benches of matrix products and convolutions share: verify, then time every tile at every precision, beside PyTorch.
+// What the benches of matrix products and convolutions share: verify, then time every tile at every
+// precision, beside PyTorch.
 
 import { execFileSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
@@ -36,11 +37,15 @@ reference.`,
     )
   extend(command)
   command.parse()
-  return { ...command.opts(), command: `node bench/${name}.js ${process.argv.slice(2).join(' ')}`.trim() }
+  return {
+    ...command.opts(),
+    command: `node bench/${name}.js ${process.argv.slice(2).join(' ')}`.trim(),
+  }
 }
 
 /** Runs a bench and sets the exit code. A bench is
- *    name, checks, problems     of its torch program; small problems to verify; those to time, each with a name
+ *    name, checks, problems     of its torch program; small problems to verify; those to time, each
+ *  with a name
  *    work(problem)              FLOPs
  *    prepare(gpu, problem)      the call, as a function that returns a tensor
  *    reference(problem)         its result in float64 */
@@ -58,7 +63,8 @@ async function run(bench, flags) {
   const info = base.device.adapterInfo
   const software = isSoftware(info)
   const options = { software, runs: flags.runs ?? (software ? 3 : 9) }
-  const precisions = flags.precision ?? (base.run.f16 && !software ? ['f32', 'f16x3', 'f16'] : ['f32'])
+  const precisions =
+    flags.precision ?? (base.run.f16 && !software ? ['f32', 'f16x3', 'f16'] : ['f32'])
   const machines = precisions.map((precision) => [
     precision,
     new kindred.Gpu(base.device, { precision, kernels: flags.kernels }),
@@ -70,7 +76,9 @@ async function run(bench, flags) {
     process.stderr.write(
       `WRONG: ${precision}, tile ${tile}, ${JSON.stringify(problem)}: off by ${digits(error)}\n`,
     )
-  process.stderr.write(`verified ${checks.length - bad.length} of ${checks.length} results against float64\n`)
+  process.stderr.write(
+    `verified ${checks.length - bad.length} of ${checks.length} results against float64\n`,
+  )
   if (bad.length > 0 || flags.verifyOnly) return bad.length > 0 ? 1 : 0
   const peak = await peaks(base, options)
   const rows = []
@@ -94,7 +102,8 @@ async function run(bench, flags) {
   return 0
 }
 
-/** The tiles a call may take: [number or null, whether it is the one that is taken]. They are found by listening to the races. */
+/** The tiles a call may take: [number or null, whether it is the one that is taken]. They are found
+ *  by listening to the races. */
 function tilesOf(gpu, call) {
   const { race } = gpu.run
   let found = [[null, true]]
@@ -206,7 +215,9 @@ function table({ environment: about, adapter, driver, peak, rows, command }, { p
         share ? `${(share * 100).toFixed(1)} %` : '',
       ]),
   )
-  const widths = columns.map((title, i) => Math.max(title.length, ...lines.map((line) => line[i].length)))
+  const widths = columns.map((title, i) =>
+    Math.max(title.length, ...lines.map((line) => line[i].length)),
+  )
   const show = (line) =>
     line
       .map((text, i) => text.padEnd(widths[i]))

@@ -1,9 +1,11 @@
-// Contestants side by side on one problem: each in a process of its own, made fresh so that its memory is its own, all timed
-// in turns, so that whatever else the machine does falls on all of them and their ratios are of one run.
+// Contestants side by side on one problem: each in a process of its own, made fresh so that its
+// memory is its own, all timed in turns, so that whatever else the machine does falls on all of
+// them and their ratios are of one run.
 
 import { startChild } from './children.js'
 
-/** Measurements of every entrant {name, module, settings, problem}, or its `error`. `values` asks for the gradients too. */
+/** Measurements of every entrant {name, module, settings, problem}, or its `error`. `values` asks
+ *  for the gradients too. */
 export async function race(entrants, problem, { runs, patience, values, progress }) {
   const racers = entrants.map((entrant) => ({
     entrant,
@@ -16,7 +18,13 @@ export async function race(entrants, problem, { runs, patience, values, progress
       const turn = racers.filter(({ ready }) => ready)
       for (let i = 0; i < turn.length; i++) await measure(turn[(run + i) % turn.length], progress)
     }
-    return racers.map(({ entrant, ready, times, error }) => ({ entrant, problem, ready, times, error }))
+    return racers.map(({ entrant, ready, times, error }) => ({
+      entrant,
+      problem,
+      ready,
+      times,
+      error,
+    }))
   } finally {
     await Promise.all(racers.map(({ child }) => child.end()))
   }

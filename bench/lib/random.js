@@ -1,5 +1,6 @@
-// Inputs that every contestant makes for itself, bit for bit the same in JavaScript and in Python (bench/torch/common.py):
-// a 32-bit integer hash of the element's number, of which the upper 24 bits make a float.
+// Inputs that every contestant makes for itself, bit for bit the same in JavaScript and in Python
+// (bench/torch/common.py): a 32-bit integer hash of the element's number, of which the upper 24
+// bits make a float.
 
 /** `count` numbers uniform in [-1, 1), each exact in f32. */
 export function uniform(count, seed) {

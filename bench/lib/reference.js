@@ -1,7 +1,9 @@
-// Contrastive losses and their gradients in float64, written for clarity: what every contestant is checked against.
-// A loss is a mean over rows of a function of that row's logits s_ij = x_i.y_j / T, which replaces the row by its derivative.
+// Contrastive losses and their gradients in float64, written for clarity: what every contestant is
+// checked against. A loss is a mean over rows of a function of that row's logits s_ij = x_i.y_j /
+// T, which replaces the row by its derivative.
 
-/** Unit rows z of x [N, D] and their lengths. A dead row (no longer than 1e-12) gets no gradient, as in torch. */
+/** Unit rows z of x [N, D] and their lengths. A dead row (no longer than 1e-12) gets no gradient,
+ *  as in torch. */
 export function unit(x, D) {
   const z = new Float64Array(x.length)
   const lengths = new Float64Array(x.length / D)
@@ -51,7 +53,8 @@ export function pairwise({ x, y, D, temperature, rowLoss }) {
   return { loss, dx, dy }
 }
 
-/** log(sum of exp(s_j) over the kept j) - sum of weight x s_target. No kept j at all, as with one image: 0 and no gradient. */
+/** log(sum of exp(s_j) over the kept j) - sum of weight x s_target. No kept j at all, as with one
+ *  image: 0 and no gradient. */
 export function contrast(s, keeps, targets) {
   const [[only, full] = []] = targets
   if (targets.length === 1 && full === 1 && keeps(only)) return againstOthers(s, keeps, only)
@@ -73,7 +76,8 @@ export function contrast(s, keeps, targets) {
   return loss
 }
 
-/** The same with one target that is kept: log(1 + sum of exp(s_j - s_target) over the others), which cancels no digits. */
+/** The same with one target that is kept: log(1 + sum of exp(s_j - s_target) over the others),
+ *  which cancels no digits. */
 function againstOthers(s, keeps, target) {
   const value = s[target]
   let top = 0

@@ -5,9 +5,10 @@ import { summary } from './statistics.js'
 
 const MIB = 2 ** 20
 
-/** One row of one contestant at one size. Rates count the work that the algorithm needs, the same for all, so a contestant that
- *  computes more (an unfused loss, all of a symmetric matrix) shows it as a lower rate. `basis` is the time that counts:
- *  CPU time where a CPU does the work, else the clock's. */
+/** One row of one contestant at one size. Rates count the work that the algorithm needs, the same
+ *  for all, so a contestant that computes more (an unfused loss, all of a symmetric matrix) shows
+ *  it as a lower rate. `basis` is the time that counts: CPU time where a CPU does the work, else
+ *  the clock's. */
 export function rowOf({ entrant, problem, ready, times, error }, { bench, device, ceilings }) {
   const base = { size: bench.sizeOf(problem), contestant: entrant.name }
   if (error) return { ...base, error }
@@ -34,14 +35,17 @@ export function rowOf({ entrant, problem, ready, times, error }, { bench, device
 const slug = (name) => name.toLowerCase().replaceAll(/[^a-z0-9]+/g, '-')
 const sameDevice = (a, b) => slug(a.adapter) === slug(b.adapter)
 
-/** Adds to each row its time over that of the first contestant at its size, where that one took part. */
+/** Adds to each row its time over that of the first contestant at its size, where that one took
+ *  part. */
 export function withRatios(rows) {
   const times = new Map(
     rows
       .filter((row) => row.both && row.contestant === rows[0].contestant)
       .map(({ size, both }) => [size, both.time.median]),
   )
-  return rows.map((row) => (row.both ? { ...row, ratio: row.both.time.median / times.get(row.size) } : row))
+  return rows.map((row) =>
+    row.both ? { ...row, ratio: row.both.time.median / times.get(row.size) } : row,
+  )
 }
 
 const headings = (bench, basis) => [

@@ -6,7 +6,8 @@ export function summary(values) {
   return { median, min: sorted[0], max: sorted.at(-1), runs: sorted.length }
 }
 
-/** The largest difference of two vectors, relative to the largest element of the second. NaN where either has one. */
+/** The largest difference of two vectors, relative to the largest element of the second. NaN where
+ *  either has one. */
 export function worstError(got, expected) {
   let difference = 0
   let scale = 0

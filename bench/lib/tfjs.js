@@ -3,8 +3,8 @@
 import { createRequire } from 'node:module'
 import { installNavigator } from './dawn.js'
 
-/** Opens the backend and makes a contestant of `build(tf)`, which returns a loss of some inputs, these, and how many of them,
- *  from the first on, get a gradient (all). */
+/** Opens the backend and makes a contestant of `build(tf)`, which returns a loss of some inputs,
+ *  these, and how many of them, from the first on, get a gradient (all). */
 export async function tfjs(settings, build) {
   installNavigator(settings)
   const require = createRequire(import.meta.url)

@@ -1,4 +1,5 @@
-// Timing in the contestant's own process: batches of calls, each batch ended by waiting for the GPU.
+// Timing in the contestant's own process: batches of calls, each batch ended by waiting for the
+// GPU.
 
 import { counts } from './accounting.js'
 import { gpuIdle } from './waiting.js'
@@ -7,8 +8,8 @@ const BATCH = 100 // ms that a batch should last, so that waiting for its end we
 const MOST = 256 // calls per batch
 const LONG = 5000 // ms; a call that takes longer is warm after one run
 
-/** Milliseconds per call over a batch, by the clock and of CPU time (all threads of this process, which a CPU adapter's
- *  workers are). */
+/** Milliseconds per call over a batch, by the clock and of CPU time (all threads of this process,
+ *  which a CPU adapter's workers are). */
 export async function batch({ calls, flush }, what, count) {
   const cpu = process.cpuUsage()
   const start = performance.now()
@@ -20,8 +21,9 @@ export async function batch({ calls, flush }, what, count) {
   return { wall: wall / count, cpu: (user + system) / 1000 / count }
 }
 
-/** Warms a call up (its first run compiles) and says how many make a batch, what the first and a later one took, and what
- *  one asks of the GPU. `peak` is the most bytes alive at a time, of all buffers of the process, while it runs. */
+/** Warms a call up (its first run compiles) and says how many make a batch, what the first and a
+ *  later one took, and what one asks of the GPU. `peak` is the most bytes alive at a time, of all
+ *  buffers of the process, while it runs. */
 export async function warmUp(contestant, what) {
   const first = await batch(contestant, what, 1)
   if (first.wall < LONG) await batch(contestant, what, 1)

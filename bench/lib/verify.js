@@ -3,10 +3,12 @@
 import { startChild } from './children.js'
 import { worstError } from './statistics.js'
 
-/** What rounding may leave: of the loss relative to 1 + |loss|, of a gradient relative to its largest element. */
+/** What rounding may leave: of the loss relative to 1 + |loss|, of a gradient relative to its
+ *  largest element. */
 export const tolerances = { f32: 1e-5, f16x3: 1e-5, f16: 5e-3 }
 
-/** The tolerance at a temperature: logits are cosines over it, and so is what rounding leaves of them. */
+/** The tolerance at a temperature: logits are cosines over it, and so is what rounding leaves of
+ *  them. */
 const toleranceOf = (dtype, temperature) => tolerances[dtype] * Math.max(1, 0.05 / temperature)
 
 /** Errors of an answer that holds the gradients: {loss, gradient}. */
@@ -21,7 +23,8 @@ export function errorsOf({ loss, gradients }, expected) {
   }
 }
 
-/** Checks each entrant on each problem and returns {name, problem, loss, gradient, passed} of each. */
+/** Checks each entrant on each problem and returns {name, problem, loss, gradient, passed} of
+ *  each. */
 export async function verify(entrants, problems, { patience, reference, progress }) {
   const checks = []
   for (const { name, settings, problem: own, ...entrant } of entrants) {
@@ -35,7 +38,12 @@ export async function verify(entrants, problems, { patience, reference, progress
         const errors = errorsOf(answer, reference(problem))
         const most = toleranceOf(settings.dtype, problem.temperature ?? 1)
         const within = (error) => error <= most // NaN is not
-        checks.push({ name, problem, ...errors, passed: within(errors.loss) && within(errors.gradient) })
+        checks.push({
+          name,
+          problem,
+          ...errors,
+          passed: within(errors.loss) && within(errors.gradient),
+        })
         progress.step(`verifying ${name}`)
       }
     } finally {

@@ -4,8 +4,9 @@ import { opened } from './accounting.js'
 
 const cell = new Int32Array(new SharedArrayBuffer(4))
 
-/** Resolves when the newest device has done what was submitted to it. While it waits, Dawn polls in a loop that burns a core:
- *  on a CPU adapter, where CPU time is what is measured, the loop is made to sleep a millisecond in each turn. */
+/** Resolves when the newest device has done what was submitted to it. While it waits, Dawn polls in
+ *  a loop that burns a core: on a CPU adapter, where CPU time is what is measured, the loop is made
+ *  to sleep a millisecond in each turn. */
 export async function gpuIdle() {
   let waiting = true
   const nap = () => {

@@ -1,4 +1,5 @@
-// AMDIM's loss composed of Kindred's own ops, as one writes it without a fused one: all N x N x L scores are stored, several times.
+// AMDIM's loss composed of Kindred's own ops, as one writes it without a fused one: all N x N x L
+// scores are stored, several times.
 
 import { engine } from '../lib/engine.js'
 import { features } from './inputs.js'
@@ -12,7 +13,9 @@ export const open = (problem, settings) =>
     const maps = gpu.tensor(inputs.maps, [N, L, R])
     const scalar = (value) => gpu.tensor([value], [1])
     const [root, inside, outside, weight] = [1 / Math.sqrt(R), 1 / clip, clip, penalty].map(scalar)
-    const identity = Float32Array.from({ length: N * N }, (_, e) => Number(e % N === Math.floor(e / N)))
+    const identity = Float32Array.from({ length: N * N }, (_, e) =>
+      Number(e % N === Math.floor(e / N)),
+    )
     const own = gpu.tensor(identity, [N, N, 1])
     const never = gpu.tensor(
       identity.map((v) => v * -1e9),

@@ -6,5 +6,9 @@ import { resembling, uniform } from '../lib/random.js'
 export function views({ N, D, seed }) {
   const z1 = uniform(N * D, seed)
   const classes = Math.max(2, N >> 2)
-  return { z1, z2: resembling(z1, seed + 1), labels: Int32Array.from({ length: N }, (_, i) => i % classes) }
+  return {
+    z1,
+    z2: resembling(z1, seed + 1),
+    labels: Int32Array.from({ length: N }, (_, i) => i % classes),
+  }
 }

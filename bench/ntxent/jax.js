@@ -19,5 +19,9 @@ export const open = (problem, settings) =>
       return np.mean(nn.logsumexp(logits, 1)).sub(np.mean(positives))
     }
     const mask = np.eye(2 * N).mul(-1e9)
-    return { loss, inputs: [np.array(z1).reshape([N, D]), np.array(z2).reshape([N, D]), mask], wrt: 2 }
+    return {
+      loss,
+      inputs: [np.array(z1).reshape([N, D]), np.array(z2).reshape([N, D]), mask],
+      wrt: 2,
+    }
   })

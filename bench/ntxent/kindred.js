@@ -10,5 +10,8 @@ export const open = (problem, settings) =>
     const inputs = views(problem)
     const [z1, z2] = [gpu.tensor(inputs.z1, [N, D]), gpu.tensor(inputs.z2, [N, D])]
     const labels = gpu.tensor(inputs.labels, [N])
-    return { loss: () => variants[variant].call(kindred, { z1, z2, labels }, problem), inputs: [z1, z2] }
+    return {
+      loss: () => variants[variant].call(kindred, { z1, z2, labels }, problem),
+      inputs: [z1, z2],
+    }
   })

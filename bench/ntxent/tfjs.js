@@ -1,4 +1,5 @@
-// NT-Xent in TensorFlow.js, as its users write it. Its own softmaxCrossEntropy beats compositions of logSoftmax or logSumExp.
+// NT-Xent in TensorFlow.js, as its users write it. Its own softmaxCrossEntropy beats compositions
+// of logSoftmax or logSumExp.
 
 import { tfjs } from '../lib/tfjs.js'
 import { views } from './inputs.js'

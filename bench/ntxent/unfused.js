@@ -1,4 +1,5 @@
-// NT-Xent composed of Kindred's own ops, as one writes it without a fused one: all (2N)^2 logits are stored.
+// NT-Xent composed of Kindred's own ops, as one writes it without a fused one: all (2N)^2 logits
+// are stored.
 
 import { engine } from '../lib/engine.js'
 import { views } from './inputs.js'

@@ -3,16 +3,25 @@
 //   export     what Kindred calls it; the bench says so when this build has none
 //   about      one line for --help
 //   call       (kindred, tensors, problem) -> the loss; tensors are z1, z2 [N, D], labels [N]
-//   reference  (inputs, problem) -> {loss, gradients: [dz1, dz2]} in float64, of the inputs as they are before normalising
-//   work       FLOPs of the matrix products that the algorithm needs, forward, and forward with backward
+//   reference  (inputs, problem) -> {loss, gradients: [dz1, dz2]} in float64, of the inputs as they
+// are before normalising
+//   work       FLOPs of the matrix products that the algorithm needs, forward, and forward with
+// backward
 
 import { contrast, pairwise, softplus, throughUnit, unit } from '../lib/reference.js'
 
-/** A loss over the logits of all 2N views with each other: rowLoss(s, i, {positive, rows, labels, z}). */
+/** A loss over the logits of all 2N views with each other: rowLoss(s, i, {positive, rows, labels,
+ *  z}). */
 function amongAll(rowLoss) {
   return ({ z1, z2, labels }, { N, D, temperature }) => {
     const all = unit([...z1, ...z2], D)
-    const context = { positive: (i) => (i + N) % (2 * N), labels: [...labels, ...labels], z: all.z, N, D }
+    const context = {
+      positive: (i) => (i + N) % (2 * N),
+      labels: [...labels, ...labels],
+      z: all.z,
+      N,
+      D,
+    }
     const row = (s, i) => rowLoss(s, i, context)
     const { loss, dx, dy } = pairwise({ x: all.z, y: all.z, D, temperature, rowLoss: row })
     const dz = throughUnit(
@@ -46,8 +55,8 @@ function positiveWeights({ z, N, D }, sigma = 0.5) {
   return e.map((value) => 2 - (N * value) / sum)
 }
 
-/** M = 2N rows against each other. Logits are symmetric, so half of them need computing: M^2 D forward. Backward, they are
- *  computed again and multiply the rows: 4 M^2 D. */
+/** M = 2N rows against each other. Logits are symmetric, so half of them need computing: M^2 D
+ *  forward. Backward, they are computed again and multiply the rows: 4 M^2 D. */
 const symmetric = ({ N, D }) => ({ forward: 4 * N * N * D, both: 20 * N * N * D })
 /** N x N logits forward (2 N^2 D); backward again, and two products for both sides' gradients. */
 const rectangular = ({ N, D }) => ({ forward: 2 * N * N * D, both: 8 * N * N * D })
@@ -76,14 +85,17 @@ export const variants = {
     reference: amongAll((s, i, context) => {
       context.weights ??= positiveWeights(context)
       const positive = context.positive(i)
-      return contrast(s, (j) => j !== i && j !== positive, [[positive, context.weights[i % context.N]]])
+      return contrast(s, (j) => j !== i && j !== positive, [
+        [positive, context.weights[i % context.N]],
+      ])
     }),
     work: symmetric,
   },
   supCon: {
     export: 'supCon',
     about: 'SupCon: every view of the same label is a positive, arXiv:2004.11362, Eq. 2',
-    call: (kindred, { z1, z2, labels }, { temperature }) => kindred.supCon(z1, z2, labels, temperature),
+    call: (kindred, { z1, z2, labels }, { temperature }) =>
+      kindred.supCon(z1, z2, labels, temperature),
     reference: amongAll((s, i, { labels }) => {
       const positives = labels.flatMap((label, j) => (j !== i && label === labels[i] ? [j] : []))
       return contrast(

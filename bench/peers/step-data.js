@@ -1,8 +1,10 @@
-// The step that every library times: ResNet-18 in its CIFAR form, width 16, 16 images of 32 x 32, cross-entropy, SGD.
-// Weights and data come from one seeded generator, so that all of them must report the same four losses.
+// The step that every library times: ResNet-18 in its CIFAR form, width 16, 16 images of 32 x 32,
+// cross-entropy, SGD. Weights and data come from one seeded generator, so that all of them must
+// report the same four losses.
 
 export const CASE = { width: 16, batch: 16, size: 32, classes: 10, lr: 0.05 }
-/** Losses of the first four steps, on which TensorFlow.js, jax-js and tensorgrad agree, and how far off one may be. */
+/** Losses of the first four steps, on which TensorFlow.js, jax-js and tensorgrad agree, and how far
+ *  off one may be. */
 export const LOSSES = [2.52064, 1.21961, 0.70108, 0.4624]
 export const TOLERANCES = [1e-4, 1e-4, 1e-3, 1e-3]
 
@@ -44,7 +46,8 @@ export function labels(batch, classes) {
   return Int32Array.from({ length: batch }, () => Math.floor(next() * classes))
 }
 
-/** The ResNet-18 of `CASE` for libraries that have none: its convolutions, and its blocks by the numbers of these. */
+/** The ResNet-18 of `CASE` for libraries that have none: its convolutions, and its blocks by the
+ *  numbers of these. */
 export function resnet18() {
   const convs = []
   const conv = (k, i, o, stride) =>

@@ -1,4 +1,5 @@
-// The step in jax-js, compiled by its jit, WebGPU; prints one line of JSON. Started by bench/step.js.
+// The step in jax-js, compiled by its jit, WebGPU; prints one line of JSON. Started by
+// bench/step.js.
 
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
@@ -49,10 +50,18 @@ let parameters = {
   classifier: np.array(net.classifier).reshape([net.features, classes]),
   bias: np.zeros([classes]),
 }
-let running = { means: each(({ o }) => np.zeros([o, 1, 1])), variances: each(({ o }) => np.ones([o, 1, 1])) }
+let running = {
+  means: each(({ o }) => np.zeros([o, 1, 1])),
+  variances: each(({ o }) => np.ones([o, 1, 1])),
+}
 await waiting(blockUntilReady([parameters, running, x, y]))
 
-function lossOf({ weights, gammas, betas, classifier, bias }, { means, variances }, images4d, targets) {
+function lossOf(
+  { weights, gammas, betas, classifier, bias },
+  { means, variances },
+  images4d,
+  targets,
+) {
   const moved = { means: [], variances: [] }
   const convNorm = (h, i) => {
     const { stride, k } = net.convs[i]
@@ -106,5 +115,7 @@ const folder = createRequire(import.meta.url)
   .resolve('@jax-js/jax')
   .replace(/(@jax-js\/jax\/).*/, '$1')
 const { version } = JSON.parse(readFileSync(`${folder}package.json`, 'utf8'))
-console.log(JSON.stringify({ library: `jax-js ${version}`, losses, ...counted, ...(await time(step, runs)) }))
+console.log(
+  JSON.stringify({ library: `jax-js ${version}`, losses, ...counted, ...(await time(step, runs)) }),
+)
 process.exit(0) // Dawn's device keeps the process

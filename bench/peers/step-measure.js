@@ -1,9 +1,16 @@
-// How every library's step is measured: calls of WebGPU counted at its prototypes, then CPU time, of all threads of the
-// process. Wall time says little on a CPU adapter that shares its cores.
+// How every library's step is measured: calls of WebGPU counted at its prototypes, then CPU time,
+// of all threads of the process. Wall time says little on a CPU adapter that shares its cores.
 
 const TICK = new Int32Array(new SharedArrayBuffer(4))
 
-const counts = { dispatches: 0, copies: 0, submits: 0, bindGroups: 0, buffersCreated: 0, boundBytes: 0 }
+const counts = {
+  dispatches: 0,
+  copies: 0,
+  submits: 0,
+  bindGroups: 0,
+  buffersCreated: 0,
+  boundBytes: 0,
+}
 const live = { bytes: 0, peak: 0 }
 let lastQueue = null
 const sizes = new WeakMap() // bytes that a bind group binds
@@ -32,7 +39,8 @@ export function instrument(globals) {
   })
   wrap('GPUDevice', 'createBindGroup', ([{ entries }], group) => {
     counts.bindGroups++
-    const bytes = ({ resource: { buffer, size, offset = 0 } }) => size ?? (buffer?.size ?? 0) - offset
+    const bytes = ({ resource: { buffer, size, offset = 0 } }) =>
+      size ?? (buffer?.size ?? 0) - offset
     sizes.set(
       group,
       [...entries].reduce((sum, entry) => sum + bytes(entry), 0),
@@ -53,13 +61,16 @@ export function instrument(globals) {
   }
 }
 
-/** WebGPU calls of one step, after two that warm up; bytes of buffers that live after it, and the most there ever were. */
+/** WebGPU calls of one step, after two that warm up; bytes of buffers that live after it, and the
+ *  most there ever were. */
 export async function count(step) {
   await step()
   await step()
   const before = { ...counts }
   await step()
-  const perStep = Object.fromEntries(Object.entries(counts).map(([name, n]) => [name, n - before[name]]))
+  const perStep = Object.fromEntries(
+    Object.entries(counts).map(([name, n]) => [name, n - before[name]]),
+  )
   return { ...perStep, liveBytes: live.bytes, peakBytes: live.peak }
 }
 
@@ -79,8 +90,8 @@ export async function time(step, runs) {
 
 export const median = (values) => values.toSorted((a, b) => a - b)[values.length >> 1]
 
-/** Waits as an idle program does. Dawn polls for its promises in a loop that burns a core, which would be counted as the
- *  library's own CPU time; this sleeps a millisecond in every turn. */
+/** Waits as an idle program does. Dawn polls for its promises in a loop that burns a core, which
+ *  would be counted as the library's own CPU time; this sleeps a millisecond in every turn. */
 export async function waiting(promise) {
   let waits = true
   const nap = () => {

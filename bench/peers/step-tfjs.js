@@ -72,6 +72,11 @@ const step = async () => {
 const counted = await count(step)
 const version = require('@tensorflow/tfjs-backend-webgpu/package.json').version
 console.log(
-  JSON.stringify({ library: `TensorFlow.js ${version}`, losses, ...counted, ...(await time(step, runs)) }),
+  JSON.stringify({
+    library: `TensorFlow.js ${version}`,
+    losses,
+    ...counted,
+    ...(await time(step, runs)),
+  }),
 )
 process.exit(0) // Dawn's device keeps the process

@@ -1,10 +1,10 @@
-// Captured steps: a step's commands are recorded while its JavaScript runs, and executed when it ends,
-// on memory planned for them. After two identical recordings in a row it is replayed: the same
-// commands, without running its JavaScript.
+// Captured steps: a step's commands are recorded while its JavaScript runs, and executed when it
+// ends, on memory planned for them. After two identical recordings in a row it is replayed: the
+// same commands, without running its JavaScript.
 //
-// Two things may change between replays: input values, which are copied into the recorded buffers, and
-// params given as functions. Any other difference makes the step run as any other again, and `reason`
-// says why.
+// Two things may change between replays: input values, which are copied into the recorded buffers,
+// and params given as functions. Any other difference makes the step run as any other again, and
+// `reason` says why.
 
 import type { Tensor } from '../../kernels/op.ts'
 import type { Parts } from '../apply.ts'
@@ -62,7 +62,8 @@ export class Captured<In extends readonly Input[], T extends StepResult> {
     this.#inputs = new Inputs(gpu)
   }
 
-  /** Why the last call was not replayed; null when it was, and after the first two, which are recorded. */
+  /** Why the last call was not replayed; null when it was, and after the first two, which are
+   *  recorded. */
   get reason(): string | null {
     return this.#reason
   }
@@ -72,15 +73,15 @@ export class Captured<In extends readonly Input[], T extends StepResult> {
     return this.#replays
   }
 
-  /** Bytes of the replays' temporaries, which share memory, and the fewest that any plan could need;
-   *  null before the first plan. */
+  /** Bytes of the replays' temporaries, which share memory, and the fewest that any plan could
+   *  need; null before the first plan. */
   get memory(): { readonly bytes: number; readonly least: number } | null {
     return this.#replay?.memory ?? null
   }
 
-  /** Runs the step on these inputs, to the same bits as `Gpu.step`, but replayed where it can be. Throws
-   *  what the body throws, and Error for a tensor given twice, and when a rehearsal finds that earlier
-   *  replays did not do what the body would have done. */
+  /** Runs the step on these inputs, to the same bits as `Gpu.step`, but replayed where it can be.
+   *  Throws what the body throws, and Error for a tensor given twice, and when a rehearsal finds
+   *  that earlier replays did not do what the body would have done. */
   run(...given: Given<In>): T {
     const { steps, memory } = this.#gpu
     steps.checkIdle()
@@ -112,7 +113,8 @@ export class Captured<In extends readonly Input[], T extends StepResult> {
     return this.toString()
   }
 
-  /** Frees the memory of replays, and what the last one returned; the next calls record the step anew. */
+  /** Frees the memory of replays, and what the last one returned; the next calls record the step
+   *  anew. */
   release() {
     this.#replay?.recall()
     this.#forget(null)
@@ -126,8 +128,8 @@ export class Captured<In extends readonly Input[], T extends StepResult> {
     this.#reason = reason
   }
 
-  /** Writes the step down and executes it: when it has ended, on memory planned for it, or, once two
-   *  steps differed, as any other. Two equal steps in a row will be replayed. */
+  /** Writes the step down and executes it: when it has ended, on memory planned for it, or, once
+   *  two steps differed, as any other. Two equal steps in a row will be replayed. */
   #traced(): T {
     const before = this.#trace
     if (this.#state === 'replaying') this.#state = 'recording' // its plan could not be made
@@ -159,8 +161,8 @@ export class Captured<In extends readonly Input[], T extends StepResult> {
     return this.#state
   }
 
-  /** Plans the step's memory, in place of any earlier plan's. Empties the pool, which steps no longer
-   *  use. */
+  /** Plans the step's memory, in place of any earlier plan's. Empties the pool, which steps no
+   *  longer use. */
   #plan(trace: Trace): Replay {
     const { memory, commands } = this.#gpu
     this.#drop()
@@ -182,7 +184,8 @@ export class Captured<In extends readonly Input[], T extends StepResult> {
     return this.#submit(replay, trace, rehearsal)
   }
 
-  /** Submits the step. With `asked`, its functions were already called, and their numbers are there. */
+  /** Submits the step. With `asked`, its functions were already called, and their numbers are
+   *  there. */
   #submit(replay: Replay, trace: Trace, asked: Trace | null): T {
     const tensors = this.#gpu.steps.replay(() => {
       replay.run(asked)

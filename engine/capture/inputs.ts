@@ -1,4 +1,5 @@
-// The inputs of a captured step: whether a call's are like the recorded ones, and where their values go.
+// The inputs of a captured step: whether a call's are like the recorded ones, and where their
+// values go.
 
 import { type Numbers, numbersOf } from '../../kernels/numbers.ts'
 import { type Shape, type Tensor, type Values, type Variable, show } from '../../kernels/op.ts'
@@ -94,7 +95,8 @@ export class Inputs<In extends readonly Input[]> {
     this.#last = null
   }
 
-  /** Returns a tensor like this one, to hold the values of every later call, or the variable itself. */
+  /** Returns a tensor like this one, to hold the values of every later call, or the variable
+   *  itself. */
   #inputLike(one: Value): Input {
     if (typeof one !== 'object' || isVariable(one)) return one
     const { tensors } = this.#gpu
@@ -104,7 +106,8 @@ export class Inputs<In extends readonly Input[]> {
     return tensor
   }
 
-  /** Copies a tensor that is also another of the recorded inputs, whose value is about to be replaced. */
+  /** Copies a tensor that is also another of the recorded inputs, whose value is about to be
+   *  replaced. */
   #unlikeOthers(one: Value | undefined, at: number): Value | undefined {
     const { tensors } = this.#gpu
     if (one === undefined || !isTensor(one) || isVariable(one)) return one
@@ -127,7 +130,8 @@ export class Inputs<In extends readonly Input[]> {
     return `${dtype} ${show(shape)}${dtype === 'f32' && !this.#isWanted(one) ? ' (a constant)' : ''}`
   }
 
-  /** Whether no recorded input was freed, after which another variable may take its place in memory. */
+  /** Whether no recorded input was freed, after which another variable may take its place in
+   *  memory. */
   #isAlive(): boolean {
     const tensors = this.#inputs.filter(isTensor)
     return this.#gpu.tensors.living(tensors).length === tensors.length
@@ -165,8 +169,8 @@ export function received(given: readonly (Value | Upload)[]): readonly Value[] {
   })
 }
 
-/** Throws Error when one tensor is given twice: replays copy each input, so that a gradient would be
- *  of one of the two alone. */
+/** Throws Error when one tensor is given twice: replays copy each input, so that a gradient would
+ *  be of one of the two alone. */
 export function checkDistinct(values: readonly Value[]) {
   for (const [i, one] of values.entries()) {
     const first = values.indexOf(one)

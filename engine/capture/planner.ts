@@ -1,10 +1,12 @@
-// Memory for the temporaries of a step whose commands are known: each gets a range of one of a few buffers, the slots, and
-// shares it with temporaries that live at other times. Two rules: ranges in use at one time do not overlap, and no command
-// reads one part of a slot and writes another (WebGPU refuses to bind one buffer both ways in one dispatch).
+// Memory for the temporaries of a step whose commands are known: each gets a range of one of a few
+// buffers, the slots, and shares it with temporaries that live at other times. Two rules: ranges in
+// use at one time do not overlap, and no command reads one part of a slot and writes another
+// (WebGPU refuses to bind one buffer both ways in one dispatch).
 //
-// Large ones first, each into the tightest gap that fits (greedy by size, as in Pisarchyk and Lee 2020, arXiv:2001.03288, with
-// several buffers instead of one). A slot is as large as the first that went in, so they are not one arena, in which the
-// GPU would have to finish every dispatch before the next begins.
+// Large ones first, each into the tightest gap that fits (greedy by size, as in Pisarchyk and Lee
+// 2020, arXiv:2001.03288, with several buffers instead of one). A slot is as large as the first
+// that went in, so they are not one arena, in which the GPU would have to finish every dispatch
+// before the next begins.
 
 /** When a temporary is needed, and how. */
 export interface Need {
@@ -48,7 +50,8 @@ export function plan(
     const [from, to] = lifetime(need)
     let best = { slot: -1, offset: 0, left: Infinity }
     for (const [s, slot] of slots.entries()) {
-      if (need.uses.some(({ command, writes }) => (slot.writes.get(command) ?? writes) !== writes)) continue
+      if (need.uses.some(({ command, writes }) => (slot.writes.get(command) ?? writes) !== writes))
+        continue
       const gap = tightest(slot, from, to, bytes)
       if (gap && gap.left < best.left) best = { slot: s, ...gap }
     }
@@ -75,7 +78,8 @@ export function leastBytes(needs: readonly Need[], align: number): number {
     change.set(to + 1, (change.get(to + 1) ?? 0) - bytes)
   }
   let [held, most] = [0, 0]
-  for (const [, bytes] of [...change].sort(([a], [b]) => a - b)) most = Math.max(most, (held += bytes))
+  for (const [, bytes] of [...change].sort(([a], [b]) => a - b))
+    most = Math.max(most, (held += bytes))
   return most
 }
 
@@ -87,9 +91,12 @@ function lifetime({ uses, outlives }: Need): [from: number, to: number] {
   return [uses[0]?.command ?? 0, outlives ? Infinity : last]
 }
 
-/** The smallest range of a slot that is free from one command to another and holds so many bytes; null if there is none. */
+/** The smallest range of a slot that is free from one command to another and holds so many bytes;
+ *  null if there is none. */
 function tightest(slot: Slot, from: number, to: number, bytes: number) {
-  const busy = slot.tenants.filter((t) => t.from <= to && from <= t.to).sort((a, b) => a.offset - b.offset)
+  const busy = slot.tenants
+    .filter((t) => t.from <= to && from <= t.to)
+    .sort((a, b) => a.offset - b.offset)
   let best: { offset: number; left: number } | null = null
   let offset = 0
   for (const { offset: start, bytes: size } of [...busy, { offset: slot.bytes, bytes: 0 }]) {

@@ -1,5 +1,6 @@
-// Replays a recorded step. Its memory is planned, its bind groups are made and its params are laid out
-// once; a replay only writes the params that change, which begin one buffer, and encodes the commands.
+// Replays a recorded step. Its memory is planned, its bind groups are made and its params are laid
+// out once; a replay only writes the params that change, which begin one buffer, and encodes the
+// commands.
 
 import type { Commands } from '../commands.ts'
 import { type Binding, type Block, type Memory, type Storage, bindingOf } from '../memory.ts'
@@ -57,7 +58,9 @@ export class Replay {
     commands.guard(() => {
       for (const [i, command] of trace.commands.entries())
         ready.push(
-          command.kind === 'copy' ? this.#copy(command) : this.#dispatch(command, starts[i] ?? 0, groups),
+          command.kind === 'copy'
+            ? this.#copy(command)
+            : this.#dispatch(command, starts[i] ?? 0, groups),
         )
     })
     const parts = Math.ceil(ready.length / MOST_COMMANDS)
@@ -65,7 +68,9 @@ export class Replay {
       ready.slice(i * MOST_COMMANDS, (i + 1) * MOST_COMMANDS),
     )
     this.#moments = trace.moments.map((moment) => this.#repeat(moment))
-    const written = trace.commands.flatMap(({ uses }) => uses.filter((use) => use.writes && use.ref < 0))
+    const written = trace.commands.flatMap(({ uses }) =>
+      uses.filter((use) => use.writes && use.ref < 0),
+    )
     this.#written = new Set(written.flatMap(({ ref }) => trace.outer[-1 - ref]?.block ?? []))
   }
 
@@ -76,8 +81,8 @@ export class Replay {
     )
   }
 
-  /** Submits the step. Calls its actions and the functions of its params first, unless a rehearsal of
-   *  this step has. Throws DeviceLostError. */
+  /** Submits the step. Calls its actions and the functions of its params first, unless a rehearsal
+   *  of this step has. Throws DeviceLostError. */
   run(rehearsal: Trace | null) {
     this.#lent = []
     if (rehearsal) this.#takeOver(rehearsal)
@@ -88,7 +93,8 @@ export class Replay {
     for (const part of this.#parts) this.#commands.submit((encoder) => encode(encoder, part))
   }
 
-  /** Lends the storage of an output until it is released; null for a tensor from before the step. */
+  /** Lends the storage of an output until it is released; null for a tensor from before the
+   *  step. */
   output({ ref }: Output): Storage | null {
     const binding = this.#bindings[ref]
     if (!binding) return null
@@ -120,7 +126,11 @@ export class Replay {
     // constants are written once, so nothing else may lie there
     const planned = [...temporaries.keys()].filter((ref) => !temporaries[ref]?.constant)
     const needs = planned.map((ref): Need => {
-      return { bytes: temporaries[ref]?.bytes ?? 0, uses: uses[ref] ?? [], outlives: returned.has(ref) }
+      return {
+        bytes: temporaries[ref]?.bytes ?? 0,
+        uses: uses[ref] ?? [],
+        outlives: returned.has(ref),
+      }
     })
     const { places, slots } = plan(needs, ALIGN)
     this.#planned = slots.reduce((sum, bytes) => sum + bytes, 0)
@@ -158,10 +168,15 @@ export class Replay {
     return { kind: 'copy', from: this.#at(from.ref), to: this.#at(to.ref), at }
   }
 
-  #dispatch({ pipeline, uses, groups }: Dispatched, start: number, made: Map<string, GPUBindGroup>): Ready {
+  #dispatch(
+    { pipeline, uses, groups }: Dispatched,
+    start: number,
+    made: Map<string, GPUBindGroup>,
+  ): Ready {
     const bindings = uses.map(({ ref }) => this.#at(ref))
     const key = [pipeline.id, ...bindings.map((b) => `${b.block.id}:${b.offset}:${b.bytes}`)].join()
-    const group = made.get(key) ?? this.#commands.bindGroup(pipeline, bindings, this.#uniforms.block.buffer)
+    const group =
+      made.get(key) ?? this.#commands.bindGroup(pipeline, bindings, this.#uniforms.block.buffer)
     made.set(key, group)
     const offsets = pipeline.paramBytes > 0 ? [start] : []
     return { kind: 'dispatch', pipeline: pipeline.pipeline, group, offsets, groups }
@@ -177,7 +192,8 @@ export class Replay {
     if (moment.kind === 'action') return moment.act
     const command = this.#trace.commands[moment.command]
     const start = this.#starts[moment.command] ?? 0
-    if (command?.kind !== 'dispatch') throw new Error('a captured step has a param without a dispatch')
+    if (command?.kind !== 'dispatch')
+      throw new Error('a captured step has a param without a dispatch')
     const { kernel } = command
     return () => {
       const value = paramOf(kernel, moment.field, moment.value)
@@ -205,7 +221,13 @@ function encode(encoder: GPUCommandEncoder, commands: readonly Ready[]): number 
       pass?.end()
       pass = null
       const { from, to, at } = command
-      encoder.copyBufferToBuffer(from.block.buffer, from.offset, to.block.buffer, to.offset + at, from.bytes)
+      encoder.copyBufferToBuffer(
+        from.block.buffer,
+        from.offset,
+        to.block.buffer,
+        to.offset + at,
+        from.bytes,
+      )
       continue
     }
     if (!pass) {

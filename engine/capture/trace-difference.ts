@@ -3,7 +3,8 @@
 import { show } from '../../kernels/op.ts'
 import type { Copied, Dispatched, Moment, Output, Temporary, Trace, Use } from './trace.ts'
 
-/** What the second step did differently from the first, in words; null if nothing but its functions' values. */
+/** What the second step did differently from the first, in words; null if nothing but its
+ *  functions' values. */
 export function difference(a: Trace, b: Trace): string | null {
   for (const [i, now] of b.commands.entries()) {
     const told = commandDifference(a, b, a.commands[i], now)
@@ -64,7 +65,9 @@ function useDifference(
   const [outer, now] = [a.outer[-1 - ref], b.outer[-1 - ref]]
   if (outer?.storage !== now?.storage)
     return 'has a tensor from outside that is not the one of the step before; pass it as an input'
-  return outer?.block === now?.block && outer?.offset === now?.offset ? null : 'has a variable that has moved'
+  return outer?.block === now?.block && outer?.offset === now?.offset
+    ? null
+    : 'has a variable that has moved'
 }
 
 function sameTemporary(a: Temporary | undefined, b: Temporary): boolean {
@@ -73,6 +76,7 @@ function sameTemporary(a: Temporary | undefined, b: Temporary): boolean {
   return then.length === now.length && then.every((byte, i) => byte === now[i])
 }
 
-const nameOf = (moment: Moment) => (moment.kind === 'action' ? 'action' : `${moment.command}.${moment.field}`)
+const nameOf = (moment: Moment) =>
+  moment.kind === 'action' ? 'action' : `${moment.command}.${moment.field}`
 
 const describe = ({ tensor }: Output) => `${tensor.dtype} ${show(tensor.shape)}`

@@ -1,5 +1,5 @@
-// Records the commands of one step: enough to compare two steps, and to execute one again. Storage made
-// in the step is a temporary, known by its number; all other storage is known by its place.
+// Records the commands of one step: enough to compare two steps, and to execute one again. Storage
+// made in the step is a temporary, known by its number; all other storage is known by its place.
 
 import { type Kernel, type Scalar, type Tensor, valueOf } from '../../kernels/op.ts'
 import type { Block, Storage } from '../memory.ts'
@@ -45,7 +45,8 @@ export interface Redo {
   readonly over: readonly Storage[]
 }
 
-/** Storage that was there before the step: a variable's, an input's, a tensor's that someone holds. */
+/** Storage that was there before the step: a variable's, an input's, a tensor's that someone
+ *  holds. */
 export interface Outer {
   readonly storage: Storage
   readonly block: Block
@@ -61,9 +62,15 @@ export interface Temporary {
 /** JavaScript that a replay runs too: an action, or the function of a param. */
 export type Moment =
   | { readonly kind: 'action'; readonly act: () => void }
-  | { readonly kind: 'param'; readonly command: number; readonly field: number; readonly value: () => number }
+  | {
+      readonly kind: 'param'
+      readonly command: number
+      readonly field: number
+      readonly value: () => number
+    }
 
-/** A tensor that the step returned: itself if it is from before the step, else its shape and dtype. */
+/** A tensor that the step returned: itself if it is from before the step, else its shape and
+ *  dtype. */
 export interface Output {
   readonly ref: Ref
   readonly tensor: Tensor
@@ -95,8 +102,8 @@ export class Trace {
     this.#values = this.#functions.map(valueOf)
   }
 
-  /** Tells the trace which storages were made while it holds commands, and how to execute the held ones
-   *  when one cannot be held. */
+  /** Tells the trace which storages were made while it holds commands, and how to execute the held
+   *  ones when one cannot be held. */
   attach(isNew: (storage: Storage) => boolean, letGo: () => void) {
     this.#isNew = isNew
     this.#letGo = letGo
@@ -134,7 +141,8 @@ export class Trace {
     this.moments.push({ kind: 'action', act: action })
   }
 
-  /** Notes what a replay could not do. In a rehearsal, where it is too late for that, throws Error. */
+  /** Notes what a replay could not do. In a rehearsal, where it is too late for that, throws
+   *  Error. */
   refuse(why: string) {
     this.obstacle ??= why
     if (this.held === 'rehearsal') throw new Error(why)
@@ -142,8 +150,8 @@ export class Trace {
     this.held = null
   }
 
-  /** Yields the commands recorded so far, each with its storages, and those of them that were freed and
-   *  are in no later command. */
+  /** Yields the commands recorded so far, each with its storages, and those of them that were freed
+   *  and are in no later command. */
   *redo(): Iterable<Redo> {
     const storages = new Map([...this.#refs].map(([storage, ref]) => [ref, storage]))
     const at = (ref: Ref): Storage => {
@@ -181,17 +189,19 @@ export class Trace {
   #use(storage: Storage, writes: boolean): Use {
     const known = this.#refs.get(storage)
     if (known !== undefined) return { ref: known, writes }
-    // ops write only variables and what they make, and may leave that unwritten where it has no elements
+    // ops write only variables and what they make, and may leave that unwritten where it has no
+    // elements
     const isTemporary = (writes && !storage.permanent) || this.#isNew(storage)
     const ref = isTemporary ? this.temporaries.length : -1 - this.outer.length
     this.#refs.set(storage, ref)
     if (isTemporary) this.temporaries.push({ bytes: storage.bytes, constant: null })
-    else if (storage.block) this.outer.push({ storage, block: storage.block, offset: storage.offset })
+    else if (storage.block)
+      this.outer.push({ storage, block: storage.block, offset: storage.offset })
     return { ref, writes }
   }
 
-  /** Refuses a step in which the value of a function changed other than by an action: a replay runs no
-   *  other JavaScript. */
+  /** Refuses a step in which the value of a function changed other than by an action: a replay runs
+   *  no other JavaScript. */
   #checkStill() {
     const at = this.#functions.findIndex((value, i) => !Object.is(value(), this.#values[i]))
     if (at >= 0)
@@ -200,7 +210,8 @@ export class Trace {
       )
   }
 
-  /** Refuses a function that remembers a number of its own step: a replay would get the old number. */
+  /** Refuses a function that remembers a number of its own step: a replay would get the old
+   *  number. */
   #checkRemembered(kernel: Kernel, field: number, values: readonly number[]) {
     const then = this.#before?.commands[this.commands.length]
     if (then?.kind !== 'dispatch' || then.kernel !== kernel) return

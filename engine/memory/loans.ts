@@ -1,5 +1,5 @@
-// Storages on another storage's block: the outputs of a captured step lie in the memory of its plan. A
-// block returns to the pool when its owner and all its borrowers are freed.
+// Storages on another storage's block: the outputs of a captured step lie in the memory of its
+// plan. A block returns to the pool when its owner and all its borrowers are freed.
 
 import type { Block, Storage } from './storage.ts'
 
@@ -20,7 +20,8 @@ export class Loans {
     return this.#lent.has(storage) ? this.#end(block) : this.isFree(block)
   }
 
-  /** Whether a block that its owner frees returns to the pool now; else it will when the last loan ends. */
+  /** Whether a block that its owner frees returns to the pool now; else it will when the last loan
+   *  ends. */
   isFree(block: Block): boolean {
     if (!this.#loans.has(block)) return true
     this.#owed.add(block)

@@ -1,13 +1,19 @@
-// The buffers of one device: created, reused by size, and destroyed when they were idle for long. The
-// free buffer with the lowest id goes first, so that the same step always gets the same buffers and
-// bind groups can be cached. Buffers that the garbage collector found come last, since it runs at any
-// time.
+// The buffers of one device: created, reused by size, and destroyed when they were idle for long.
+// The free buffer with the lowest id goes first, so that the same step always gets the same buffers
+// and bind groups can be cached. Buffers that the garbage collector found come last, since it runs
+// at any time.
 
 import { DeviceLostError, GpuError, type Watch } from '../errors.ts'
 import type { Block } from './storage.ts'
 
 /** Buffer usages by number: the WebGPU globals exist in browsers but not in Node. */
-export const USAGE = { MAP_READ: 0x1, COPY_SRC: 0x4, COPY_DST: 0x8, UNIFORM: 0x40, STORAGE: 0x80 } as const
+export const USAGE = {
+  MAP_READ: 0x1,
+  COPY_SRC: 0x4,
+  COPY_DST: 0x8,
+  UNIFORM: 0x40,
+  STORAGE: 0x80,
+} as const
 
 const ALIGN = 256 // WebGPU's default alignment of a storage binding, in bytes
 const PATIENCE = 64 // steps after which an idle buffer is destroyed
@@ -57,12 +63,14 @@ export class Pool {
     if (this.#all.has(block)) insert(this.#free, block)
   }
 
-  /** Returns a block that the garbage collector found; it is taken when no other of its size is free. */
+  /** Returns a block that the garbage collector found; it is taken when no other of its size is
+   *  free. */
   putFound(block: Block) {
     if (this.#all.has(block)) insert(this.#found, block)
   }
 
-  /** Destroys free buffers that no step has used for a while. Called once per step with its number. */
+  /** Destroys free buffers that no step has used for a while. Called once per step with its
+   *  number. */
   trim(step: number) {
     const idle: Block[] = []
     for (const list of this.#lists()) {

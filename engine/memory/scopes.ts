@@ -1,5 +1,5 @@
-// Nested scopes of memory: a storage is freed when its scope ends, unless the scope returns it; then it
-// passes to the enclosing one.
+// Nested scopes of memory: a storage is freed when its scope ends, unless the scope returns it;
+// then it passes to the enclosing one.
 
 import type { End, Storage } from './storage.ts'
 
@@ -37,9 +37,9 @@ export class Scopes {
     }
   }
 
-  /** Runs `body`, then frees what it allocated, except the storages that `pick` finds in its result.
-   *  Those pass to the enclosing scope, or, outside any, live while something refers to them and are
-   *  also returned. `end` completes the error of a late use. */
+  /** Runs `body`, then frees what it allocated, except the storages that `pick` finds in its
+   *  result. Those pass to the enclosing scope, or, outside any, live while something refers to
+   *  them and are also returned. `end` completes the error of a late use. */
   run<T>(
     body: () => T,
     pick: (result: T) => readonly Storage[],

@@ -45,8 +45,8 @@ export class StandIn {
     return this.#block !== null && block === this.#block
   }
 
-  /** Ends the use of the placeholder, and returns the storages that were not freed: they need memory of
-   *  their own. */
+  /** Ends the use of the placeholder, and returns the storages that were not freed: they need
+   *  memory of their own. */
   settle(): readonly Storage[] {
     const living = this.#storages.filter((storage) => this.covers(storage))
     this.#block = null

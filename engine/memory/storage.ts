@@ -18,8 +18,8 @@ export type End =
   | 'the noGrad it was made in; return it from there'
   | 'gpu.free gave its memory back'
 
-/** The range of a block that one or more tensors share. `block` is null once it was freed, and `end`
- *  says by what. */
+/** The range of a block that one or more tensors share. `block` is null once it was freed, and
+ *  `end` says by what. */
 export interface Storage {
   block: Block | null
   end: End
@@ -27,7 +27,8 @@ export interface Storage {
   readonly bytes: number
   /** Whether it is a variable's: no step frees it, and it may share its block with others. */
   readonly permanent: boolean
-  /** An array that tells the garbage collector its weight, while only that decides how long it lives. */
+  /** An array that tells the garbage collector its weight, while only that decides how long it
+   *  lives. */
   pressure: ArrayBuffer | null
   /** Set so that moving to another block does not count as a write: see `version`. */
   bias: number

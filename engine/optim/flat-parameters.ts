@@ -1,7 +1,14 @@
-// The parameters of an optimizer in one flat buffer, their gradients in another of the same layout, and the tables that tell
-// kernels whose each block is.
+// The parameters of an optimizer in one flat buffer, their gradients in another of the same layout,
+// and the tables that tell kernels whose each block is.
 
-import { type Scalar, type Tensor, type Variable, ShapeError, show, sizeOf } from '../../kernels/op.ts'
+import {
+  type Scalar,
+  type Tensor,
+  type Variable,
+  ShapeError,
+  show,
+  sizeOf,
+} from '../../kernels/op.ts'
 import {
   checkValue,
   describe,
@@ -83,14 +90,17 @@ export class FlatParameters {
     return variable
   }
 
-  /** Copies the gradients into the flat buffer, and returns the layout that tells the kernels which parameters have one. */
+  /** Copies the gradients into the flat buffer, and returns the layout that tells the kernels which
+   *  parameters have one. */
   collect(gradients: ReadonlyMap<Tensor, Tensor>, lr: Scalar, scaler?: LossScaler) {
     checkValue('Optimizer.step', 'gradients', gradients, gradientMap)
     checkValue('Optimizer.step', 'lr', lr, scalar)
     if (scaler !== undefined)
       checkValue('Optimizer.step', 'scaler', scaler, having('a LossScaler', 'unscale'))
     if (!this.variables.every((variable) => this.gpu.isWithin(variable, this.weight)))
-      throw new Error('optimizer: its parameters were given to a newer optimizer; step that one instead')
+      throw new Error(
+        'optimizer: its parameters were given to a newer optimizer; step that one instead',
+      )
     const parts = this.variables.flatMap((variable, i) => {
       const tensors = partsOf(gradients, variable)
       const [tensor] = tensors
@@ -111,7 +121,8 @@ export class FlatParameters {
     return scaler ? scaler.unscale(this.layout, this.grad, gradients, this) : this.layout
   }
 
-  /** Counts a step, in replays too; a captured step would keep a learning rate that is a plain number for ever. */
+  /** Counts a step, in replays too; a captured step would keep a learning rate that is a plain
+   *  number for ever. */
   begin(optimizer: { t: number }, lr: Scalar) {
     this.gpu.everyStep(() => optimizer.t++)
     if (typeof lr === 'number')

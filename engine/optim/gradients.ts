@@ -1,6 +1,6 @@
-// The gradients of a backward pass within a step. A weight used by two views receives two gradients.
-// We add them lazily: optimizers fuse the addition into their gather, which saves a dispatch and one
-// write and read of the sum.
+// The gradients of a backward pass within a step. A weight used by two views receives two
+// gradients. We add them lazily: optimizers fuse the addition into their gather, which saves a
+// dispatch and one write and read of the sum.
 
 import type { Tensor } from '../../kernels/op.ts'
 
@@ -10,7 +10,10 @@ export class Gradients extends Map<Tensor, Tensor> {
   readonly #parts = new Map<Tensor, readonly [Tensor, Tensor]>()
   readonly #add: (a: Tensor, b: Tensor) => Tensor
 
-  constructor(entries: readonly (readonly [Tensor, Tensor])[], add: (a: Tensor, b: Tensor) => Tensor) {
+  constructor(
+    entries: readonly (readonly [Tensor, Tensor])[],
+    add: (a: Tensor, b: Tensor) => Tensor,
+  ) {
     super(entries)
     this.#add = add
   }

@@ -1,7 +1,14 @@
 // Dynamic loss scaling for training in f16: see kernels/optim/loss-scale.ts.
 
 import type { Tensor, Variable } from '../../kernels/op.ts'
-import { anything, checkOptions, checkValue, describe, inspect, onGpu } from '../../kernels/options.ts'
+import {
+  anything,
+  checkOptions,
+  checkValue,
+  describe,
+  inspect,
+  onGpu,
+} from '../../kernels/options.ts'
 import { type Layout } from '../../kernels/optim/update.ts'
 import { unscale } from '../../kernels/optim/loss-scale.ts'
 import type { Gpu } from '../gpu.ts'
@@ -49,7 +56,9 @@ export class LossScaler {
     if (!(scale >= LIMITS.least && scale <= LIMITS.most))
       throw new Error(`LossScaler: scale must be from 1 to ${LIMITS.most}, got ${describe(scale)}`)
     if (!Number.isInteger(interval) || interval < 1)
-      throw new Error(`LossScaler: interval must be a whole number of at least 1, got ${describe(interval)}`)
+      throw new Error(
+        `LossScaler: interval must be a whole number of at least 1, got ${describe(interval)}`,
+      )
     this.#gpu = gpu
     this.scale = gpu.variable([scale], [])
     this.#good = gpu.variable([0], [])

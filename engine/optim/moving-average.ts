@@ -8,8 +8,8 @@ import type { Named } from '../named.ts'
 import type { FlatOptimizer } from './optimizer.ts'
 import { owns } from '../owned.ts'
 
-/** Parameters k that follow those of an optimizer, q:  k <- m k + (1 - m) q  (MoCo, https://arxiv.org/abs/1911.05722, Eq. 2).
- *  One dispatch, however many there are. */
+/** Parameters k that follow those of an optimizer, q:  k <- m k + (1 - m) q  (MoCo,
+ *  https://arxiv.org/abs/1911.05722, Eq. 2). One dispatch, however many there are. */
 export class MovingAverage {
   readonly #gpu: Gpu
   readonly #optimizer: FlatOptimizer
@@ -51,17 +51,21 @@ export class MovingAverage {
         )
     }
     const [first] = this.#variables
-    if (!first || !(first.gpu instanceof Gpu)) throw new Error('MovingAverage: there are no parameters')
+    if (!first || !(first.gpu instanceof Gpu))
+      throw new Error('MovingAverage: there are no parameters')
     this.#gpu = first.gpu
     this.#optimizer = optimizer
     this.#k = this.#gpu.flatten(this.#variables).flat
     owns(this, [this.#k])
   }
 
-  /** Moves every parameter towards the optimizer's by the share 1 - m, in a captured step a function. */
+  /** Moves every parameter towards the optimizer's by the share 1 - m, in a captured step a
+   *  function. */
   update(m: Scalar) {
     if (!this.#variables.every((variable) => this.#gpu.isWithin(variable, this.#k)))
-      throw new Error('MovingAverage: its parameters were given to another optimizer or average since')
+      throw new Error(
+        'MovingAverage: its parameters were given to another optimizer or average since',
+      )
     checkValue('MovingAverage.update', 'm', m, scalar)
     ema(this.#gpu.run, this.#k, this.#optimizer.weights, m)
   }
@@ -98,6 +102,7 @@ function paired(leaders: readonly string[], followers: Named): readonly Variable
 function stripped(names: readonly string[]): readonly string[] {
   const [first = ''] = names
   const prefix = first.slice(0, first.indexOf('.') + 1)
-  const isCommon = prefix !== '' && names.length > 1 && names.every((name) => name.startsWith(prefix))
+  const isCommon =
+    prefix !== '' && names.length > 1 && names.every((name) => name.startsWith(prefix))
   return isCommon ? names.map((name) => name.slice(prefix.length)) : names
 }

@@ -1,5 +1,5 @@
-// Optimizers over flat buffers: constructing one moves the parameters into one buffer, and a step is a few dispatches
-// however many parameters there are.
+// Optimizers over flat buffers: constructing one moves the parameters into one buffer, and a step
+// is a few dispatches however many parameters there are.
 
 import { type Scalar, type Tensor, type Variable, sizeOf } from '../../kernels/op.ts'
 import {
@@ -22,9 +22,10 @@ export type { Named }
 
 /** The interface of every optimizer. */
 export interface Optimizer {
-  /** Updates the parameters in place. `gradients` is what Gpu.backward returns; parameters it lacks are left alone, as in
-   *  PyTorch. `lr` is the learning rate of this step, in a captured step a function; `scaler` is the one whose scale the
-   *  loss was multiplied by, if any. Throws Error when no parameter has a gradient. */
+  /** Updates the parameters in place. `gradients` is what Gpu.backward returns; parameters it lacks
+   *  are left alone, as in PyTorch. `lr` is the learning rate of this step, in a captured step a
+   *  function; `scaler` is the one whose scale the loss was multiplied by, if any. Throws Error
+   *  when no parameter has a gradient. */
   step(gradients: ReadonlyMap<Tensor, Tensor>, lr: Scalar, scaler?: LossScaler): void
   /** Steps taken; set it when resuming. */
   t: number
@@ -44,7 +45,8 @@ export interface FlatOptimizer extends Optimizer {
   readonly weights: Variable
 }
 
-/** Whether LARS leaves a parameter without weight decay and trust ratio: biases and norm parameters, the 1-d ones. */
+/** Whether LARS leaves a parameter without weight decay and trust ratio: biases and norm
+ *  parameters, the 1-d ones. */
 export const biasOrNorm = (_name: string, parameter: Variable) => parameter.shape.length <= 1
 
 const sgdRules = { momentum: share, nesterov: flag, weightDecay: notNegative }
@@ -132,9 +134,10 @@ export interface AdamOptions {
   readonly weightDecay?: number
 }
 
-/** Adam with weight decay coupled into the gradient, as torch.optim.Adam defines it, with one difference: its bias correction
- *  counts the optimizer's steps, where torch counts each parameter's own, so that a parameter whose first gradient comes late
- *  begins with smaller steps. */
+/** Adam with weight decay coupled into the gradient, as torch.optim.Adam defines it, with one
+ *  difference: its bias correction counts the optimizer's steps, where torch counts each
+ *  parameter's own, so that a parameter whose first gradient comes late begins with smaller
+ *  steps. */
 export class Adam extends Printed implements FlatOptimizer {
   t = 0
   readonly parameters: Named
@@ -149,7 +152,11 @@ export class Adam extends Printed implements FlatOptimizer {
   constructor(parameters: Named, options: AdamOptions = {}, decoupled = false) {
     super()
     const name = decoupled ? 'AdamW' : 'Adam'
-    const { betas = [0.9, 0.999], eps = 1e-8, weightDecay = 0 } = optionsOf(name, options, adamRules)
+    const {
+      betas = [0.9, 0.999],
+      eps = 1e-8,
+      weightDecay = 0,
+    } = optionsOf(name, options, adamRules)
     this.#flat = new FlatParameters(parameters, () => ({ weightDecay, adapted: false }))
     this.#moments = { first: this.#flat.zeros(), second: this.#flat.zeros() }
     this.#options = { betas, eps }
@@ -170,7 +177,8 @@ export class Adam extends Printed implements FlatOptimizer {
   }
 }
 
-/** Adam with decoupled weight decay (Loshchilov & Hutter 2019), as torch.optim.AdamW defines it; decay 0.01 by default. */
+/** Adam with decoupled weight decay (Loshchilov & Hutter 2019), as torch.optim.AdamW defines it;
+ *  decay 0.01 by default. */
 export class AdamW extends Adam {
   constructor(parameters: Named, options: AdamOptions = {}) {
     super(parameters, { weightDecay: 0.01, ...optionsOf('AdamW', options, adamRules) }, true)
@@ -183,9 +191,11 @@ export interface LarsOptions {
   readonly weightDecay?: number
   /** The trust coefficient, 0.001 in the SimCLR paper. */
   readonly eta?: number
-  /** True (the default) folds the learning rate into the momentum, as google-research/simclr does. */
+  /** True (the default) folds the learning rate into the momentum, as google-research/simclr
+   *  does. */
   readonly classic?: boolean
-  /** Parameters left without weight decay and trust ratio; biases and norm parameters by default. */
+  /** Parameters left without weight decay and trust ratio; biases and norm parameters by
+   *  default. */
   readonly exclude?: (name: string, parameter: Variable) => boolean
 }
 
@@ -211,7 +221,9 @@ export class Lars extends Printed implements FlatOptimizer {
       exclude = biasOrNorm,
     } = optionsOf('Lars', options, larsRules)
     this.#flat = new FlatParameters(parameters, (name, parameter) =>
-      exclude(name, parameter) ? { weightDecay: 0, adapted: false } : { weightDecay, adapted: true },
+      exclude(name, parameter)
+        ? { weightDecay: 0, adapted: false }
+        : { weightDecay, adapted: true },
     )
     this.#velocity = this.#flat.zeros()
     this.#options = { momentum, nesterov, eta, classic }

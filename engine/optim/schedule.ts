@@ -20,22 +20,30 @@ export const constant = (lr: number): Schedule => {
 /** `lr` multiplied by `gamma` at each milestone passed (torch.optim.lr_scheduler.MultiStepLR). */
 export const multiStep = (lr: number, milestones: readonly number[], gamma = 0.1): Schedule => {
   checkValue('multiStep', 'lr', lr, number)
-  checkValue('multiStep', 'milestones', milestones, { words: 'an array of numbers', fits: isNumbers })
+  checkValue('multiStep', 'milestones', milestones, {
+    words: 'an array of numbers',
+    fits: isNumbers,
+  })
   checkValue('multiStep', 'gamma', gamma, number)
   return (t) => lr * gamma ** milestones.filter((milestone) => t >= milestone).length
 }
 
 const isNumbers = (v: unknown) => Array.isArray(v) && v.every(number.fits)
 
-/** Half a cosine from `lr` at 0 down to `min` at `total` (torch.optim.lr_scheduler.CosineAnnealingLR). */
+/** Half a cosine from `lr` at 0 down to `min` at `total`
+ *  (torch.optim.lr_scheduler.CosineAnnealingLR). */
 export const cosine = (lr: number, total: number, min = 0): Schedule => {
-  for (const [name, value] of Object.entries({ lr, total, min })) checkValue('cosine', name, value, number)
+  for (const [name, value] of Object.entries({ lr, total, min }))
+    checkValue('cosine', name, value, number)
   return (t) =>
-    total > 0 ? min + (lr - min) * 0.5 * (1 + Math.cos((Math.PI * Math.min(t, total)) / total)) : min
+    total > 0
+      ? min + (lr - min) * 0.5 * (1 + Math.cos((Math.PI * Math.min(t, total)) / total))
+      : min
 }
 
-/** A linear climb over `steps`, then `after`, whose own time begins when the climb ends. The climb goes to after(0):
- *  from 0 at t = 0 as google-research/simclr has it, or, with `first: 'nonzero'`, from after(0) / steps as AMDIM has it. */
+/** A linear climb over `steps`, then `after`, whose own time begins when the climb ends. The climb
+ *  goes to after(0): from 0 at t = 0 as google-research/simclr has it, or, with `first: 'nonzero'`,
+ *  from after(0) / steps as AMDIM has it. */
 export const warmup = (
   steps: number,
   after: Schedule | number,
@@ -44,12 +52,14 @@ export const warmup = (
   const { first = 'zero' } = checkOptions('warmup', options, { first: oneOf('zero', 'nonzero') })
   checkValue('warmup', 'steps', steps, number)
   const then = scheduleOf('warmup', 'after', after)
-  return (t) => (t >= steps ? then(t - steps) : (then(0) * (t + (first === 'zero' ? 0 : 1))) / steps)
+  return (t) =>
+    t >= steps ? then(t - steps) : (then(0) * (t + (first === 'zero' ? 0 : 1))) / steps
 }
 
 /** A momentum that rises from `m` at 0 to 1 at `total` along half a cosine (MoCo v3, BYOL). */
 export const cosineRamp = (m: number, total: number): Schedule => {
-  for (const [name, value] of Object.entries({ m, total })) checkValue('cosineRamp', name, value, number)
+  for (const [name, value] of Object.entries({ m, total }))
+    checkValue('cosineRamp', name, value, number)
   const distance = cosine(1 - m, total)
   return (t) => 1 - distance(t)
 }

@@ -35,7 +35,15 @@ function augmented(
   const contrast = (jitter?.contrast ?? 0) > 0
   const blur = blurs ? blurSize(recipe, [dim(shape, 1), dim(shape, 2)]) : 0
   const drawn = draw(run, images, recipe, sampling, extents)
-  return [transform(run, images, drawn, { shape, contrast, blur, cubic: resample === 'bicubic', normalize })]
+  return [
+    transform(run, images, drawn, {
+      shape,
+      contrast,
+      blur,
+      cubic: resample === 'bicubic',
+      normalize,
+    }),
+  ]
 }
 
 // The same ops for images that fill only a part of their tensor.
@@ -54,7 +62,9 @@ const within = {
       checkExtents(recipe, images, extents)
       return [dim(augmentShape(recipe, images), 0), ROW]
     },
-    forward: (run, { recipe, sampling }, images, extents) => [draw(run, images, recipe, sampling, extents)],
+    forward: (run, { recipe, sampling }, images, extents) => [
+      draw(run, images, recipe, sampling, extents),
+    ],
   },
 } as const satisfies Record<string, Op<[images: Tensor, extents: Tensor], [Tensor], Drawing>>
 
@@ -108,5 +118,7 @@ export function drawAugmentations(
   extents: Tensor | null = null,
 ): Tensor {
   const sampling = checkOptions('drawAugmentations', given ?? {}, rules)
-  return extents ? drawWithin({ recipe, sampling }, images, extents) : applyDraw({ recipe, sampling }, images)
+  return extents
+    ? drawWithin({ recipe, sampling }, images, extents)
+    : applyDraw({ recipe, sampling }, images)
 }

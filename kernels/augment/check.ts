@@ -14,19 +14,25 @@ export function checkImages(name: string, shape: Shape): [N: number, H: number, 
 }
 
 /** Returns [height, width]. Throws unless `size` is one or two positive integers. */
-export function checkSize(name: string, size: number | readonly [number, number]): readonly [number, number] {
+export function checkSize(
+  name: string,
+  size: number | readonly [number, number],
+): readonly [number, number] {
   if (typeof size !== 'number' && !(Array.isArray(size) && size.length === 2))
     fail(name, 'size', 'one or two positive integers', size)
   const [h, w]: readonly [number, number] = typeof size === 'number' ? [size, size] : size
   for (const side of [h, w])
-    if (!(Number.isInteger(side) && side > 0)) fail(name, 'size', 'one or two positive integers', size)
+    if (!(Number.isInteger(side) && side > 0))
+      fail(name, 'size', 'one or two positive integers', size)
   return [h, w]
 }
 
 /** Throws unless the normalisation is two triples with a positive deviation. */
 export function checkNormalization(name: string, { mean, std }: Normalization) {
-  if (!(mean?.length === 3 && mean.every(Number.isFinite))) fail(name, 'mean', 'three numbers', mean)
-  if (!(std?.length === 3 && std.every((v) => v > 0))) fail(name, 'std', 'three positive numbers', std)
+  if (!(mean?.length === 3 && mean.every(Number.isFinite)))
+    fail(name, 'mean', 'three numbers', mean)
+  if (!(std?.length === 3 && std.every((v) => v > 0)))
+    fail(name, 'std', 'three positive numbers', std)
 }
 
 /** Throws unless `kernel` is odd and its half, the padding by reflection, is within the image. */
@@ -73,7 +79,8 @@ export function checkRecipe(recipe: Recipe) {
   }
   if (translate) {
     known('translate', translate, 'p pixels')
-    if (crop ?? centerCrop) throw new Error('augment: translate and a crop exclude each other, got both')
+    if (crop ?? centerCrop)
+      throw new Error('augment: translate and a crop exclude each other, got both')
     probability('translate.p', translate.p ?? 1)
     if (!(Number.isInteger(translate.pixels) && translate.pixels >= 0))
       fail('augment', 'translate.pixels', 'a whole number from 0 on', translate.pixels)
@@ -92,7 +99,8 @@ export function checkRecipe(recipe: Recipe) {
     const { p = 1, hue = 0, ...factors } = jitter
     probability('jitter.p', p)
     for (const [field, value] of Object.entries(factors))
-      if (!(typeof value === 'number' && value >= 0)) fail('augment', `jitter.${field}`, 'at least 0', value)
+      if (!(typeof value === 'number' && value >= 0))
+        fail('augment', `jitter.${field}`, 'at least 0', value)
     if (!(typeof hue === 'number' && hue >= 0 && hue <= 0.5))
       fail('augment', 'jitter.hue', 'from 0 to 0.5', hue)
   }
@@ -137,7 +145,8 @@ export function fixedBox(recipe: Recipe, [H, W]: readonly [number, number]): Cro
   if (!centerCrop) return { top: 0, left: 0, height: H, width: W }
   const [h, w] = outputSize(recipe, [H, W])
   const { resize = Math.min(H, W) } = centerCrop
-  const [RH, RW] = H < W ? [resize, Math.trunc((resize * W) / H)] : [Math.trunc((resize * H) / W), resize]
+  const [RH, RW] =
+    H < W ? [resize, Math.trunc((resize * W) / H)] : [Math.trunc((resize * H) / W), resize]
   if (h > RH || w > RW)
     throw new ShapeError(
       `augment: centerCrop cuts ${h} x ${w} from an image resized to ${RH} x ${RW}; resize it to more`,
@@ -162,13 +171,20 @@ function known(where: string, part: object, fields: string) {
 }
 
 function probability(field: string, p: number) {
-  if (!(typeof p === 'number' && p >= 0 && p <= 1)) fail('augment', field, 'a probability from 0 to 1', p)
+  if (!(typeof p === 'number' && p >= 0 && p <= 1))
+    fail('augment', field, 'a probability from 0 to 1', p)
 }
 
 function range(field: string, given: readonly [number, number], most: number) {
-  const [low, high]: readonly number[] = Array.isArray(given) && given.length === 2 ? given : [NaN, NaN]
+  const [low, high]: readonly number[] =
+    Array.isArray(given) && given.length === 2 ? given : [NaN, NaN]
   if (!(Number(low) > 0 && Number(low) <= Number(high) && Number(high) <= most))
-    fail('augment', field, `[low, high] with 0 < low <= high${most < Infinity ? ` <= ${most}` : ''}`, given)
+    fail(
+      'augment',
+      field,
+      `[low, high] with 0 < low <= high${most < Infinity ? ` <= ${most}` : ''}`,
+      given,
+    )
 }
 
 /** Throws `name: field must be rule, got value`. */

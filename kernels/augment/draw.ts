@@ -175,7 +175,9 @@ export function checkExtents(recipe: Recipe, images: Shape, extents: Shape) {
       `augment: extents must be [${N}, 2], height and width of each image, got ${show(extents)}`,
     )
   if (!recipe.crop)
-    throw new Error('augment: extents need a recipe with crop, got one without; leave them out, or add crop')
+    throw new Error(
+      'augment: extents need a recipe with crop, got one without; leave them out, or add crop',
+    )
 }
 
 /** Draws the table [N, 16] of what happens to each of the images [N, H, W, 3]. Each image fills its
@@ -222,6 +224,8 @@ export function draw(
     ...{ ratioLow, ratioHigh },
   }
   const task = { makes: [[N, ROW]], params, groups: elementwise(N) } as const
-  const [drawn] = extents ? run(drawWithinKernel, { ...task, reads: [extents] }) : run(drawKernel, task)
+  const [drawn] = extents
+    ? run(drawWithinKernel, { ...task, reads: [extents] })
+    : run(drawKernel, task)
   return drawn
 }

@@ -85,7 +85,8 @@ export const adjustSaturation = (x: Tensor, factor: number) =>
   augmented('adjustSaturation', x, [{ jitter: [['saturation', factor]] }])
 
 /** x with its hue turned by `turn` of the circle. Throws unless it is from -0.5 to 0.5. */
-export const adjustHue = (x: Tensor, turn: number) => augmented('adjustHue', x, [{ jitter: [['hue', turn]] }])
+export const adjustHue = (x: Tensor, turn: number) =>
+  augmented('adjustHue', x, [{ jitter: [['hue', turn]] }])
 
 /** 0.2989 R + 0.587 G + 0.114 B in all three channels: rgb_to_grayscale(num_output_channels=3). */
 export const toGrayscale = (x: Tensor) => augmented('toGrayscale', x, [{ grayscale: true }])
@@ -105,7 +106,12 @@ export const resizedCrop = (
   crop: CropBox,
   size: number | readonly [height: number, width: number],
 ): Tensor => {
-  checkValue('resizedCrop', 'crop', crop, having('a box of pixels', 'top', 'left', 'height', 'width'))
+  checkValue(
+    'resizedCrop',
+    'crop',
+    crop,
+    having('a box of pixels', 'top', 'left', 'height', 'width'),
+  )
   return augmented('resizedCrop', x, [{ crop }], { size: checkSize('resizedCrop', size) })
 }
 
@@ -135,8 +141,10 @@ function checkAugmentation(
         `(${crop.top}, ${crop.left}) of ${H} x ${W}`,
     )
   for (const [i, [kind, factor]] of jitter.entries()) {
-    if (jitter.findIndex(([other]) => other === kind) < i) fail(name, kind, 'adjusted once', 'twice')
-    if (kind === 'hue' && !(Math.abs(factor) <= 0.5)) fail(name, 'hue', 'turned by -0.5 to 0.5', factor)
+    if (jitter.findIndex(([other]) => other === kind) < i)
+      fail(name, kind, 'adjusted once', 'twice')
+    if (kind === 'hue' && !(Math.abs(factor) <= 0.5))
+      fail(name, 'hue', 'turned by -0.5 to 0.5', factor)
     if (!(kind === 'hue' || (typeof factor === 'number' && factor >= 0)))
       fail(name, `the ${kind} factor`, 'at least 0', factor)
   }
@@ -144,7 +152,11 @@ function checkAugmentation(
   if (blur > 0 && kernel === 0) fail(name, 'the blur kernel', 'given with sigma', 'none')
 }
 
-function inside({ top, left, height, width, open = false }: CropBox, H: number, W: number): boolean {
+function inside(
+  { top, left, height, width, open = false }: CropBox,
+  H: number,
+  W: number,
+): boolean {
   const whole = open || [top, left, height, width].every(Number.isInteger)
   const slack = open ? 1e-3 : 0 // the GPU rounded the fractions of an open box to f32
   const fits = top + height <= H + slack && left + width <= W + slack

@@ -54,7 +54,12 @@ export function packAugmentations(
   each: readonly Augmentation[],
   image: readonly [number, number],
 ): Float32Array {
-  checkValue('packAugmentations', 'each', each, having('an array of augmentations', 'length', 'entries'))
+  checkValue(
+    'packAugmentations',
+    'each',
+    each,
+    having('an array of augmentations', 'length', 'entries'),
+  )
   const [H, W] = checkValue('packAugmentations', 'image', image, twoNumbers)
   const rows = new Float32Array(each.length * ROW)
   for (const [n, { crop, flip, jitter = [], grayscale, blur = 0 }] of each.entries()) {
@@ -69,7 +74,12 @@ export function packAugmentations(
 
 /** Unpacks the rows [N, 16] of `drawAugmentations` into what `augmentWith` accepts. */
 export function unpackAugmentations(rows: Float32Array): Augmentation[] {
-  checkValue('unpackAugmentations', 'rows', rows, having('the Float32Array of rows', 'length', 'subarray'))
+  checkValue(
+    'unpackAugmentations',
+    'rows',
+    rows,
+    having('the Float32Array of rows', 'length', 'subarray'),
+  )
   return Array.from({ length: rows.length / ROW }, (_, n) => {
     const row = rows.subarray(n * ROW, (n + 1) * ROW)
     const [top = 0, left = 0, height = 0, width = 0, open, flip, grayscale, blur = 0] = row

@@ -59,7 +59,10 @@ export interface Normalization {
 /** Defaults of a recipe's crop and blur: torchvision's RandomResizedCrop, SimCLR's blur. */
 export const defaults = { scale: [0.08, 1], ratio: [3 / 4, 4 / 3], sigma: [0.1, 2] } as const
 
-const cifarStatistics: Normalization = { mean: [0.4914, 0.4822, 0.4465], std: [0.2023, 0.1994, 0.201] }
+const cifarStatistics: Normalization = {
+  mean: [0.4914, 0.4822, 0.4465],
+  std: [0.2023, 0.1994, 0.201],
+}
 
 /** CIFAR's augmentation in leftthomas/SimCLR (utils.py, train_transform) and MoCo's CIFAR demo:
  *  SimCLR's of the paper's appendix B.9 at colour strength 0.5 without blur, then normalised by

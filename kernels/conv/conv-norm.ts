@@ -9,7 +9,13 @@
 
 import { type Op, type Tensor, op } from '../op.ts'
 import { batchNormBackward } from '../norm/batch-norm-backward.ts'
-import { type BatchNormOptions, type Running, batchNormOp, normRules, settings } from '../norm/batch-norm.ts'
+import {
+  type BatchNormOptions,
+  type Running,
+  batchNormOp,
+  normRules,
+  settings,
+} from '../norm/batch-norm.ts'
 import { type Norm, normalize } from '../norm/normalize.ts'
 import { type Conv2dOptions, conv2dOp, convRules, pad } from './conv2d.ts'
 import { convWeightGradient } from './weight-gradient.ts'
@@ -22,7 +28,13 @@ interface Attrs {
   readonly norm: Norm
 }
 
-type ConvNormInputs = [x: Tensor, w: Tensor, gamma: Tensor, beta: Tensor, ...residual: [] | [Tensor]]
+type ConvNormInputs = [
+  x: Tensor,
+  w: Tensor,
+  gamma: Tensor,
+  beta: Tensor,
+  ...residual: [] | [Tensor],
+]
 
 type ConvNormOutputs = [y: Tensor, z: Tensor, stats: Tensor, ...x: [] | [Tensor]]
 
@@ -68,7 +80,8 @@ export const convNormOp: Op<ConvNormInputs, ConvNormOutputs, Attrs> = {
         ...{ dx: dxNeeded || dwNeeded, sums: dGammaNeeded || dBetaNeeded },
       },
     )
-    const dw = dwNeeded && dz ? convWeightGradient(run, loadSaved(run, x, saved), dz, w.shape, steps) : null
+    const dw =
+      dwNeeded && dz ? convWeightGradient(run, loadSaved(run, x, saved), dz, w.shape, steps) : null
     const dx = dxNeeded && dz ? convDataGradient(run, dz, w, x.shape, steps) : null
     const gradients = [dx, dw, dGammaNeeded ? dGamma : null, dBetaNeeded ? dBeta : null]
     return residual ? [...gradients, dResidualNeeded ? dResidual : null] : gradients
@@ -96,5 +109,7 @@ export function convNorm(
   const norm = settings(x, running, options)
   const { steps, padded } = pad(x, options)
   const attrs = { steps, norm }
-  return residual ? apply(attrs, padded, w, gamma, beta, residual) : apply(attrs, padded, w, gamma, beta)
+  return residual
+    ? apply(attrs, padded, w, gamma, beta, residual)
+    : apply(attrs, padded, w, gamma, beta)
 }

@@ -16,7 +16,9 @@ export const conv2dOp: Op<[x: Tensor, w: Tensor], [y: Tensor, ...x: [] | [Tensor
     const [N, H, W, C] = images(x, 'conv2d: x')
     const [kH, kW, Cin, K] = weight(w)
     if (C !== Cin)
-      throw new ShapeError(`conv2d: channels differ, x ${show(x)} has ${C} and w ${show(w)} takes ${Cin}`)
+      throw new ShapeError(
+        `conv2d: channels differ, x ${show(x)} has ${C} and w ${show(w)} takes ${Cin}`,
+      )
     check(stride, 1, 'stride')
     check(padding, 0, 'padding')
     // the data gradient has one workgroup along z per phase
@@ -37,7 +39,9 @@ export const conv2dOp: Op<[x: Tensor, w: Tensor], [y: Tensor, ...x: [] | [Tensor
     ...saveForBackward(run, x),
   ],
   backward(run, steps, [dy], [x, w], [, saved], [dxNeeded, dwNeeded]) {
-    const dw = dwNeeded ? convWeightGradient(run, loadSaved(run, x, saved), dy, w.shape, steps) : null
+    const dw = dwNeeded
+      ? convWeightGradient(run, loadSaved(run, x, saved), dy, w.shape, steps)
+      : null
     return [dxNeeded ? convDataGradient(run, dy, w, x.shape, steps) : null, dw]
   },
 }
@@ -75,7 +79,9 @@ export function pad(x: Tensor, { stride = 1, padding = 0, padMode = 'zeros' }: C
 function pair(value: number | readonly number[], what: string): Pair {
   if (typeof value === 'number') return [value, value]
   if (!Array.isArray(value))
-    throw new ShapeError(`conv2d: ${what} must be a number or [rows, columns], got ${describe(value)}`)
+    throw new ShapeError(
+      `conv2d: ${what} must be a number or [rows, columns], got ${describe(value)}`,
+    )
   const [h, w]: readonly number[] = value
   if (value.length !== 2 || h === undefined || w === undefined)
     throw new ShapeError(`conv2d: ${what} must be a number or [rows, columns], got ${show(value)}`)
@@ -84,12 +90,20 @@ function pair(value: number | readonly number[], what: string): Pair {
 
 function weight(w: Shape): [kH: number, kW: number, Cin: number, Cout: number] {
   const [kH, kW, Cin, Cout] = w
-  if (w.length !== 4 || kH === undefined || kW === undefined || Cin === undefined || Cout === undefined)
+  if (
+    w.length !== 4 ||
+    kH === undefined ||
+    kW === undefined ||
+    Cin === undefined ||
+    Cout === undefined
+  )
     throw new ShapeError(`conv2d: w must be [kH, kW, Cin, Cout], got ${show(w)}`)
   return [kH, kW, Cin, Cout]
 }
 
 function check(value: Pair, least: number, what: string) {
   if (value.some((v) => !Number.isInteger(v) || v < least))
-    throw new ShapeError(`conv2d: ${what} must be whole numbers of at least ${least}, got ${show(value)}`)
+    throw new ShapeError(
+      `conv2d: ${what} must be whole numbers of at least ${least}, got ${show(value)}`,
+    )
 }

@@ -114,7 +114,13 @@ const softwareKernel = kernel`
 `
 
 /** `convForward`, or the data gradient, as `walk` says. */
-export function convForwardSoftware(run: Run, x: Tensor, w: Tensor, out: Shape, walk: Walk): Tensor {
+export function convForwardSoftware(
+  run: Run,
+  x: Tensor,
+  w: Tensor,
+  out: Shape,
+  walk: Walk,
+): Tensor {
   const { params, constants, groups } = walkDispatch(run, x, w, out, walk, CHANNELS)
   const [y] = run(softwareKernel, {
     reads: [x, w],

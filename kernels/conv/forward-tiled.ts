@@ -23,7 +23,11 @@ interface Form {
 }
 
 const loader = ({ back, x, w, y, moments }: Form): Loader => ({
-  name: back ? wgsl`convDataGradientTiled` : moments ? wgsl`convForwardMomentsTiled` : wgsl`convForwardTiled`,
+  name: back
+    ? wgsl`convDataGradientTiled`
+    : moments
+      ? wgsl`convForwardMomentsTiled`
+      : wgsl`convForwardTiled`,
   along: { a: true, b: back },
   vec4Y: y,
   moments,
@@ -163,14 +167,24 @@ function forward<const Makes extends readonly Shape[]>(
   run: Run,
   [x, w]: readonly [Tensor, Tensor],
   { stride, padding }: Steps,
-  { out, makes, moments }: { readonly out: Shape; readonly makes: Makes; readonly moments: boolean },
+  {
+    out,
+    makes,
+    moments,
+  }: { readonly out: Shape; readonly makes: Makes; readonly moments: boolean },
 ): { [I in keyof Makes]: Tensor } {
   const [N, H, W, C] = images(x.shape, 'conv2d: x')
   const [, outH, outW, K] = images(out, 'conv2d: y')
   const [kH, kW] = images(w.shape, 'conv2d: w')
   return runTiled(
     run,
-    productFor({ back: false, x: C % 4 === 0, w: K % 4 === 0, y: fitsVec4(K, sizeOf(out)), moments }),
+    productFor({
+      back: false,
+      x: C % 4 === 0,
+      w: K % 4 === 0,
+      y: fitsVec4(K, sizeOf(out)),
+      moments,
+    }),
     { M: N * outH * outW, N: K, K: kH * kW * C, layers: 1 },
     {
       reads: [x, w],
@@ -184,7 +198,13 @@ function forward<const Makes extends readonly Shape[]>(
 }
 
 /** `convDataGradient` on a GPU. */
-export function convDataGradientTiled(run: Run, dy: Tensor, w: Tensor, out: Shape, steps: Steps): Tensor {
+export function convDataGradientTiled(
+  run: Run,
+  dy: Tensor,
+  w: Tensor,
+  out: Shape,
+  steps: Steps,
+): Tensor {
   const [N, outH, outW, C] = images(out, 'conv2d: x')
   const [, H, W, K] = images(dy.shape, 'conv2d: dy')
   const [kH, kW] = images(w.shape, 'conv2d: w')
@@ -196,7 +216,13 @@ export function convDataGradientTiled(run: Run, dy: Tensor, w: Tensor, out: Shap
   const pixels = N * Math.ceil(outH / phasesH) * Math.ceil(outW / phasesW)
   const [dx] = runTiled(
     run,
-    productFor({ back: true, x: K % 4 === 0, w: K % 4 === 0, y: fitsVec4(C, sizeOf(out)), moments: false }),
+    productFor({
+      back: true,
+      x: K % 4 === 0,
+      w: K % 4 === 0,
+      y: fitsVec4(C, sizeOf(out)),
+      moments: false,
+    }),
     { M: pixels, N: C, K: kH * kW * K, layers: phasesH * phasesW },
     {
       reads: [dy, w],

@@ -7,7 +7,11 @@ import { type Run, type Shape, type Tensor, sizeOf } from '../op.ts'
 import type { Pair, Steps } from './steps.ts'
 import { convForwardGeneric } from './forward-generic.ts'
 import { convForwardSoftware, suitsForwardSoftware } from './forward-software.ts'
-import { convDataGradientTiled, convForwardMomentsTiled, convForwardTiled } from './forward-tiled.ts'
+import {
+  convDataGradientTiled,
+  convForwardMomentsTiled,
+  convForwardTiled,
+} from './forward-tiled.ts'
 import { type Walk, dataGradientWalk, forwardWalk } from './input-walk.ts'
 
 export type { Pair, Steps }
@@ -33,12 +37,19 @@ export const convForwardMoments = (
     : { y: convForward(run, x, w, out, steps), moments: null }
 
 /** Gradient of `convForward` with respect to x, of shape `out`, from dy and w. */
-export const convDataGradient = (run: Run, dy: Tensor, w: Tensor, out: Shape, steps: Steps): Tensor =>
+export const convDataGradient = (
+  run: Run,
+  dy: Tensor,
+  w: Tensor,
+  out: Shape,
+  steps: Steps,
+): Tensor =>
   usesTiles(run, dy, out)
     ? convDataGradientTiled(run, dy, w, out, steps)
     : walked(run, dy, w, out, dataGradientWalk(w.shape, steps))
 
-const usesTiles = (run: Run, x: Tensor, out: Shape) => !run.software && sizeOf(x.shape) * sizeOf(out) > 0
+const usesTiles = (run: Run, x: Tensor, out: Shape) =>
+  !run.software && sizeOf(x.shape) * sizeOf(out) > 0
 
 const walked = (run: Run, x: Tensor, w: Tensor, out: Shape, walk: Walk): Tensor =>
   suitsForwardSoftware(run, x.shape, out)

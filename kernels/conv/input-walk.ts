@@ -109,7 +109,14 @@ export function dataGradientWalk(w: Shape, { stride, padding }: Steps): Walk {
 
 /** Params, constants and workgroups of a kernel with `inputWalk` whose threads take 4 pixels and
  *  `channels` channels. */
-export function walkDispatch(run: Run, x: Tensor, w: Tensor, out: Shape, walk: Walk, channels: number) {
+export function walkDispatch(
+  run: Run,
+  x: Tensor,
+  w: Tensor,
+  out: Shape,
+  walk: Walk,
+  channels: number,
+) {
   const [N, H, W, C] = images(x.shape, 'conv2d: x')
   const [, outH, outW, K] = images(out, 'conv2d: y')
   const [kH, kW] = images(w.shape, 'conv2d: w')

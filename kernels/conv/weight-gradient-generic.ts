@@ -107,7 +107,13 @@ const genericKernel = byFragmentLoad(
 )
 
 /** `convWeightGradient` for any convolution, on any adapter. */
-export function convWeightGradientGeneric(run: Run, x: Tensor, dy: Tensor, out: Shape, steps: Steps): Tensor {
+export function convWeightGradientGeneric(
+  run: Run,
+  x: Tensor,
+  dy: Tensor,
+  out: Shape,
+  steps: Steps,
+): Tensor {
   const [, kW] = images(out, 'conv2d: w')
   const rows = kW === 3 && steps.stride[1] === 1 ? 3 : 4
   const { splits, threads, params, groups } = splitDispatch(run, x, dy, out, steps, {

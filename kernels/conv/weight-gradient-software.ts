@@ -15,7 +15,12 @@ const ROWS = 3 // of dW, per thread
 const COLUMNS = 16
 
 /** Whether the kernel suits the machine, a dy of this shape and a weight of shape `out`. */
-export function suitsWeightGradientSoftware(run: Run, dy: Shape, out: Shape, { stride }: Steps): boolean {
+export function suitsWeightGradientSoftware(
+  run: Run,
+  dy: Shape,
+  out: Shape,
+  { stride }: Steps,
+): boolean {
   const [, , outW] = images(dy, 'conv2d: dy')
   const [, kW, , K] = images(out, 'conv2d: w')
   return broadcasts(run) && kW === ROWS && stride[1] === 1 && outW % 4 === 0 && K % COLUMNS === 0
@@ -114,6 +119,12 @@ export function convWeightGradientSoftware(
   const taken = { rows: ROWS, columns: COLUMNS }
   const { splits, threads, params, groups } = splitDispatch(run, x, dy, out, steps, taken)
   const makes = [[splits, ...out]] as const
-  const [partial] = run(softwareKernel, { reads: [x, dy], makes, params, constants: { threads }, groups })
+  const [partial] = run(softwareKernel, {
+    reads: [x, dy],
+    makes,
+    params,
+    constants: { threads },
+    groups,
+  })
   return sumSplits(run, partial, out)
 }

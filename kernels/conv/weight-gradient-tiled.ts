@@ -97,7 +97,13 @@ function productFor(x: boolean, dy: boolean, y: boolean): TiledProduct {
 }
 
 /** `convWeightGradient` on a GPU. */
-export function convWeightGradientTiled(run: Run, x: Tensor, dy: Tensor, out: Shape, steps: Steps): Tensor {
+export function convWeightGradientTiled(
+  run: Run,
+  x: Tensor,
+  dy: Tensor,
+  out: Shape,
+  steps: Steps,
+): Tensor {
   const [N, H, W, C] = images(x.shape, 'conv2d: x')
   const [, outH, outW, K] = images(dy.shape, 'conv2d: dy')
   const [kH, kW] = images(out, 'conv2d: w')

@@ -9,12 +9,21 @@
 import { type Run, type Shape, type Tensor, sizeOf } from '../op.ts'
 import type { Steps } from './steps.ts'
 import { convWeightGradientGeneric } from './weight-gradient-generic.ts'
-import { convWeightGradientSoftware, suitsWeightGradientSoftware } from './weight-gradient-software.ts'
+import {
+  convWeightGradientSoftware,
+  suitsWeightGradientSoftware,
+} from './weight-gradient-software.ts'
 import { convWeightGradientTiled } from './weight-gradient-tiled.ts'
 
 /** Gradient of `convForward` with respect to its weight, of shape `out` [kH, kW, C, K], from x and
  *  dy. */
-export function convWeightGradient(run: Run, x: Tensor, dy: Tensor, out: Shape, steps: Steps): Tensor {
+export function convWeightGradient(
+  run: Run,
+  x: Tensor,
+  dy: Tensor,
+  out: Shape,
+  steps: Steps,
+): Tensor {
   if (!run.software && sizeOf(x.shape) * sizeOf(dy.shape) > 0)
     return convWeightGradientTiled(run, x, dy, out, steps)
   return suitsWeightGradientSoftware(run, dy.shape, out, steps)

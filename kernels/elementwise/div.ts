@@ -1,4 +1,13 @@
-import { type Op, type Run, type Tensor, elementwise, flatIndex, kernel, op, sizeOf } from '../op.ts'
+import {
+  type Op,
+  type Run,
+  type Tensor,
+  elementwise,
+  flatIndex,
+  kernel,
+  op,
+  sizeOf,
+} from '../op.ts'
 import { affineAs } from '../wgsl/affine.ts'
 import { broadcastIndex, broadcastShape, combine, sumTo } from '../wgsl/broadcast.ts'
 import { over } from './over.ts'

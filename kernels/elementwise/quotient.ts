@@ -5,8 +5,8 @@ import { enlarged } from '../wgsl/pointwise.ts'
 
 /** `quotient(a, b)`: a / b for all a and b. WGSL is to divide precisely by numbers from 2^-126 to
  *  2^126 alone. Where b lies outside, both are scaled by powers of two. A quotient below 2^-126 may
- *  become 0. `divisorGradient(dy, b, y)`: dy y / b of y = a / b, also where dy / b alone overflows or
- *  underflows. */
+ *  become 0. `divisorGradient(dy, b, y)`: dy y / b of y = a / b, also where dy / b alone overflows
+ *  or underflows. */
 export const quotient = wgsl`
   ${enlarged}
   fn quotient(a: f32, b: f32) -> f32 {

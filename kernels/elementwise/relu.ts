@@ -1,4 +1,13 @@
-import { type Op, type Run, type Tensor, elementwise, flatIndex, kernel, op, sizeOf } from '../op.ts'
+import {
+  type Op,
+  type Run,
+  type Tensor,
+  elementwise,
+  flatIndex,
+  kernel,
+  op,
+  sizeOf,
+} from '../op.ts'
 import { notANumber } from '../wgsl/nan.ts'
 import { pointwise } from '../wgsl/pointwise.ts'
 
@@ -103,7 +112,8 @@ function backwardOfMarks(run: Run, marks: Tensor, dy: Tensor): Tensor {
 const reluOp: Op<[x: Tensor], [y: Tensor, ...marks: [] | [Tensor]]> = {
   name: 'relu',
   shape: (_, x) => x,
-  forward: (run, _, x) => (run.activations === 'f16' ? marked(run, x) : [pointwise(run, forwardKernel, [x])]),
+  forward: (run, _, x) =>
+    run.activations === 'f16' ? marked(run, x) : [pointwise(run, forwardKernel, [x])],
   backward: (run, _, [dy], _inputs, [y, marks]) => [
     marks ? backwardOfMarks(run, marks, dy) : pointwise(run, backwardKernel, [y, dy]),
   ],

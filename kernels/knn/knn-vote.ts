@@ -48,7 +48,11 @@ interface Attrs {
   readonly classes: number
 }
 
-const knnVoteOp: Op<[similarities: Tensor, labels: Tensor], [votes: Tensor, largest: Tensor], Attrs> = {
+const knnVoteOp: Op<
+  [similarities: Tensor, labels: Tensor],
+  [votes: Tensor, largest: Tensor],
+  Attrs
+> = {
   name: 'knnVote',
   accepts: ['f32', 'i32'],
   shape: votesShape,

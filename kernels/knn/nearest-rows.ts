@@ -141,9 +141,13 @@ function nearestShape({ start, end, k }: Attrs, queries: Shape, rows: Shape, tag
   const [Q, D] = matrix(queries, 'nearestRows: queries')
   const [M, width] = matrix(rows, 'nearestRows: rows')
   if (D !== width)
-    throw new ShapeError(`nearestRows: widths differ, rows ${show(rows)} and queries ${show(queries)}`)
+    throw new ShapeError(
+      `nearestRows: widths differ, rows ${show(rows)} and queries ${show(queries)}`,
+    )
   if (tags.length !== 1 || tags[0] !== M)
-    throw new ShapeError(`nearestRows: there must be one tag per row, got ${show(tags)} for ${show(rows)}`)
+    throw new ShapeError(
+      `nearestRows: there must be one tag per row, got ${show(tags)} for ${show(rows)}`,
+    )
   if (!(k >= 1 && k <= M)) throw new ShapeError(`nearestRows: k must be from 1 to ${M}, got ${k}`)
   if (!(start >= 0 && start < end && end <= Q))
     throw new ShapeError(`nearestRows: ${start} to ${end} does not lie in queries ${show(queries)}`)

@@ -3,7 +3,17 @@
 // e[label]), and its gradient at the label is -others / (others + e[label]). Neither loses digits
 // when a row is nearly learnt, as log(sum) and softmax - 1 do.
 
-import { type Op, type Tensor, ShapeError, elementwise, flatIndex, kernel, matrix, op, show } from '../op.ts'
+import {
+  type Op,
+  type Tensor,
+  ShapeError,
+  elementwise,
+  flatIndex,
+  kernel,
+  matrix,
+  op,
+  show,
+} from '../op.ts'
 import { type Indices, NO_INDEX, asIntegers, indexTensor } from '../wgsl/indices.ts'
 import { lines, perLine } from '../wgsl/lines.ts'
 import { lowest } from '../wgsl/lowest.ts'
@@ -111,7 +121,9 @@ const crossEntropyOp: Op<[x: Tensor, labels: Tensor], CrossEntropyOutputs, { ign
   shape(_, x, labels) {
     const [N] = matrix(x, 'crossEntropy: logits')
     if (labels.length !== 1 || labels[0] !== N)
-      throw new ShapeError(`crossEntropy: one label per row is needed, got ${show(labels)} for ${show(x)}`)
+      throw new ShapeError(
+        `crossEntropy: one label per row is needed, got ${show(labels)} for ${show(x)}`,
+      )
     return []
   },
   forward(run, { ignore }, x, labels) {
@@ -126,7 +138,12 @@ const crossEntropyOp: Op<[x: Tensor, labels: Tensor], CrossEntropyOutputs, { ign
       ...perLine(run, N, C),
     })
     const sums = sumAxes(run, losses, [1])
-    const [loss] = run(meanKernel, { reads: [sums], makes: [[]], params: { nan: NaN }, groups: [1] })
+    const [loss] = run(meanKernel, {
+      reads: [sums],
+      makes: [[]],
+      params: { nan: NaN },
+      groups: [1],
+    })
     return [loss, stats, sums]
   },
   backward(run, { ignore }, [dloss], [x, labels], [, stats, sums]) {
@@ -152,7 +169,11 @@ export interface CrossEntropyOptions {
  *  labels [N] -> []. NaN when every row is ignored. Differentiable in the logits. A label outside
  *  the classes throws RangeError in a plain array, and makes the loss and the row's gradient NaN
  *  in a tensor. Throws ShapeError. */
-export function crossEntropy(logits: Tensor, labels: Indices, options: CrossEntropyOptions = {}): Tensor {
+export function crossEntropy(
+  logits: Tensor,
+  labels: Indices,
+  options: CrossEntropyOptions = {},
+): Tensor {
   const { ignoreIndex = -100 } = checkOptions('crossEntropy', options, { ignoreIndex: anything })
   checkTensor('crossEntropy', 'logits', logits)
   if (!Number.isInteger(ignoreIndex) || Math.abs(ignoreIndex) >= -NO_INDEX)

@@ -58,7 +58,12 @@ const weighBy =
   (sigma: number, detachWeights: boolean) =>
   (run: Run, rowStats: Tensor, { N, view, T }: Pairs) => {
     const params = { N, view, perSigma: T / sigma, detached: Number(detachWeights) }
-    const [weighted] = run(weightsKernel, { reads: [rowStats], makes: [rowStats.shape], params, groups: [1] })
+    const [weighted] = run(weightsKernel, {
+      reads: [rowStats],
+      makes: [rowStats.shape],
+      params,
+      groups: [1],
+    })
     return weighted
   }
 

@@ -158,7 +158,9 @@ function sizes({ temperature, inBatch }: InfoNceAttrs, q: Shape, k: Shape, queue
   const [N, C] = matrix(q, 'infoNce: q')
   const [K, width] = matrix(queue, 'infoNce: queue')
   if (q.join() !== k.join())
-    throw new ShapeError(`infoNce: queries and keys must have one shape, got ${show(q)} and ${show(k)}`)
+    throw new ShapeError(
+      `infoNce: queries and keys must have one shape, got ${show(q)} and ${show(k)}`,
+    )
   if (width !== C)
     throw new ShapeError(
       `infoNce: the queue's rows must be as long as the queries, got ${show(queue)} for ${show(q)}`,
@@ -204,17 +206,34 @@ export const infoNceOp: Op<InfoNceInputs, InfoNceOutputs, InfoNceAttrs> = {
       params: { N, C, rows, normalized: Number(attrs.normalized) },
       groups: elementwise(rows),
     })
-    const { statistics, partial, splits } = attend(run, qT, queue, { scale, inBatch: attrs.inBatch })
+    const { statistics, partial, splits } = attend(run, qT, queue, {
+      scale,
+      inBatch: attrs.inBatch,
+    })
     const [rowStats] = run(rowsKernel, {
       reads: [qT, kT, statistics],
       makes: [[3, rows]],
       params: { N, C, rows, splits, scale },
       groups: elementwise(rows),
     })
-    return [meanOfRows(run, rowStats, { N, view: rows }), qT, kT, lengths, statistics, partial, rowStats]
+    return [
+      meanOfRows(run, rowStats, { N, view: rows }),
+      qT,
+      kT,
+      lengths,
+      statistics,
+      partial,
+      rowStats,
+    ]
   },
 
-  backward(run, { temperature, normalized }, [dloss], [q], [, qT, kT, scale, statistics, partial, rowStats]) {
+  backward(
+    run,
+    { temperature, normalized },
+    [dloss],
+    [q],
+    [, qT, kT, scale, statistics, partial, rowStats],
+  ) {
     const [N, C] = matrix(q.shape, 'infoNce: q')
     const [dq] = run(backwardKernel, {
       reads: [qT, kT, scale, statistics, partial, rowStats, dloss],

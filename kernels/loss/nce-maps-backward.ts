@@ -48,7 +48,9 @@ export function sizesOf({ clip, penalty }: NceMapsAttrs, sources: Shape, maps: S
   if (!(clip > 0 && Number.isFinite(clip)))
     throw new RangeError(`nceMaps: the clip must be a positive number, got ${clip}`)
   if (clip < 2 ** -126 || clip > 2 ** 126)
-    throw new RangeError(`nceMaps: the clip must lie from 2^-126 to 2^126, where f32 divides, got ${clip}`)
+    throw new RangeError(
+      `nceMaps: the clip must lie from 2^-126 to 2^126, where f32 divides, got ${clip}`,
+    )
   if (!(penalty >= 0 && Number.isFinite(penalty)))
     throw new RangeError(`nceMaps: the penalty must be 0 or a positive number, got ${penalty}`)
   return { N, L, R }

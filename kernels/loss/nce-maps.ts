@@ -216,7 +216,14 @@ export const nceMapsOp: Op<NceMapsInputs, NceMapsOutputs, NceMapsAttrs> = {
     return [loss, penalty, rowStats]
   },
 
-  backward(run, attrs, [dloss, dpenalty = null], [sources, maps], [, , rowStats], [toSources, toMaps]) {
+  backward(
+    run,
+    attrs,
+    [dloss, dpenalty = null],
+    [sources, maps],
+    [, , rowStats],
+    [toSources, toMaps],
+  ) {
     const { N, L, R } = sizesOf(attrs, sources.shape, maps.shape)
     const sum = { ...attrs, N, L, R, rowStats, dloss, dpenalty }
     return [

@@ -37,7 +37,16 @@ export function similarities(f: Tensor, v: Tensor, noise: Tensor, T: number): Si
 /** The NCE loss of similarities -> []. The constant c = log Z + log(m / n) has any shape that
  *  broadcasts to both. All features share one draw of noise; the original code draws for each. */
 export function nce(s: Similarities, c: Tensor): Tensor {
-  const { own, noise } = checkValue('nce', 's', s, having('what similarities returns', 'own', 'noise'))
+  const { own, noise } = checkValue(
+    'nce',
+    's',
+    s,
+    having('what similarities returns', 'own', 'noise'),
+  )
   checkTensor('nce', 'own', own)
-  return affine(add(sum(softplus(sub(c, own))), sum(softplus(sub(noise, c)))), 1 / dim(own.shape, 0), 0)
+  return affine(
+    add(sum(softplus(sub(c, own))), sum(softplus(sub(noise, c)))),
+    1 / dim(own.shape, 0),
+    0,
+  )
 }

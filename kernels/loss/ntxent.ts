@@ -13,12 +13,29 @@
 // N^2 is stored: kernels/similarity/ computes the similarities tile by tile, once in the forward
 // pass for each row's statistics and once in the backward pass for G.
 
-import { type Op, type Run, type Shape, type Tensor, dim, elementwise, flatIndex, kernel, op } from '../op.ts'
+import {
+  type Op,
+  type Run,
+  type Shape,
+  type Tensor,
+  dim,
+  elementwise,
+  flatIndex,
+  kernel,
+  op,
+} from '../op.ts'
 import { lines } from '../wgsl/lines.ts'
 import { zeroTimes } from '../wgsl/nan.ts'
 import { pairsBackward, weightedSumOfRows } from '../similarity/pairs-backward.ts'
 import { runStatistics, statistics } from '../similarity/row-statistics.ts'
-import { type Pairs, type Unit, isUnit, pairParams, pairsOf, unitRows } from '../similarity/pairs.ts'
+import {
+  type Pairs,
+  type Unit,
+  isUnit,
+  pairParams,
+  pairsOf,
+  unitRows,
+} from '../similarity/pairs.ts'
 import { lowest } from '../wgsl/lowest.ts'
 import { log1pUnit, preciseLog } from '../wgsl/pointwise.ts'
 import { pairTiles } from '../similarity/tiles.ts'
@@ -197,7 +214,14 @@ export function contrast(
       const [rows] = run(rowsKernel, {
         reads: [zT, partial],
         makes: [[4, 2 * view]],
-        params: { N, view, D, blocks: dim(partial.shape, 1), scale: 1 / T, decoupled: Number(decoupled) },
+        params: {
+          N,
+          view,
+          D,
+          blocks: dim(partial.shape, 1),
+          scale: 1 / T,
+          decoupled: Number(decoupled),
+        },
         groups: elementwise(2 * view),
       })
       const rowStats = weigh ? weigh(run, rows, pairs) : rows
@@ -220,7 +244,11 @@ export function contrast(
 
 /** The mean of the losses, the first plane of `rowStats` [planes, rows] -> []. The first N of every
  *  `view` rows count. */
-export function meanOfRows(run: Run, rowStats: Tensor, { N, view }: Pick<Pairs, 'N' | 'view'>): Tensor {
+export function meanOfRows(
+  run: Run,
+  rowStats: Tensor,
+  { N, view }: Pick<Pairs, 'N' | 'view'>,
+): Tensor {
   const params = { N, view, rows: dim(rowStats.shape, 1) }
   const [loss] = run(meanKernel, { reads: [rowStats], makes: [[]], params, groups: [1] })
   return loss

@@ -7,7 +7,17 @@
 //   g_nm = -y_nm σ(-y_nm x_nm)
 //   dz1_n = t/N Σ_m g_nm z2_m,  dt' = t/N Σ g_nm z1_n·z2_m,  db = 1/N Σ g_nm
 
-import { type Op, type Run, type Tensor, ShapeError, folded, kernel, op, show, wgsl } from '../op.ts'
+import {
+  type Op,
+  type Run,
+  type Tensor,
+  ShapeError,
+  folded,
+  kernel,
+  op,
+  show,
+  wgsl,
+} from '../op.ts'
 import { splitColumns } from '../similarity/split-columns.ts'
 import { lines } from '../wgsl/lines.ts'
 import { pairsBackward, weightedSumOfRows } from '../similarity/pairs-backward.ts'
@@ -190,7 +200,10 @@ export const sigLipOp: Op<SigLipInputs, SigLipOutputs, Attrs> = {
   shape(_, z1, z2, ...scalars) {
     pairsOf('sigLip', 1, z1, z2, true)
     const bad = scalars.find((shape) => shape.length > 0)
-    if (bad) throw new ShapeError(`sigLip: the log scale and the bias must be scalars [], got ${show(bad)}`)
+    if (bad)
+      throw new ShapeError(
+        `sigLip: the log scale and the bias must be scalars [], got ${show(bad)}`,
+      )
     return []
   },
 
@@ -217,7 +230,11 @@ export const sigLipOp: Op<SigLipInputs, SigLipOutputs, Attrs> = {
       { z, zT, scale },
       { reads, dloss, factor: 1 / pairs.N, normalized },
     )
-    const scalars = run(slopesKernel, { reads: [slopes, logScale, dloss], makes: [[], []], groups: [1] })
+    const scalars = run(slopesKernel, {
+      reads: [slopes, logScale, dloss],
+      makes: [[], []],
+      groups: [1],
+    })
     return [...gradients, ...scalars]
   },
 }
@@ -228,5 +245,10 @@ const applySigLip = op(sigLipOp, 'z1', 'z2', 'logScale', 'bias')
  *  [] and bias b [] (log 10 and -10 at the start in the paper) -> []. Differentiable in all four.
  *  Rows are normalised inside unless `normalized`. Equals N softplus(0) = N log 2 when t z1·z2 + b
  *  is 0 for all pairs. Throws ShapeError. */
-export const sigLip = (z1: Tensor, z2: Tensor, logScale: Tensor, bias: Tensor, options: Unit = {}) =>
-  applySigLip({ normalized: isUnit('sigLip', options) }, z1, z2, logScale, bias)
+export const sigLip = (
+  z1: Tensor,
+  z2: Tensor,
+  logScale: Tensor,
+  bias: Tensor,
+  options: Unit = {},
+) => applySigLip({ normalized: isUnit('sigLip', options) }, z1, z2, logScale, bias)

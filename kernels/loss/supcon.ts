@@ -180,7 +180,10 @@ export const supConOp: Op<SupConInputs, SupConOutputs, Attrs> = {
     const { N, view } = pairs
     const unit = unitRows(run, z1, z2, pairs, normalized)
     const classes = asIntegers(run, labels)
-    const partial = runStatistics(run, statisticsKernel, pairs, unit, { reads: [classes], planes: 3 })
+    const partial = runStatistics(run, statisticsKernel, pairs, unit, {
+      reads: [classes],
+      planes: 3,
+    })
     const [rowStats] = run(rowsKernel, {
       reads: [partial, classes],
       makes: [[3, 2 * view]],
@@ -190,12 +193,24 @@ export const supConOp: Op<SupConInputs, SupConOutputs, Attrs> = {
     return [meanOfRows(run, rowStats, pairs), unit.z, unit.zT, unit.scale, rowStats]
   },
 
-  backward(run, { temperature, normalized }, [dloss], [z1, z2, labels], [, z, zT, scale, rowStats]) {
+  backward(
+    run,
+    { temperature, normalized },
+    [dloss],
+    [z1, z2, labels],
+    [, z, zT, scale, rowStats],
+  ) {
     const pairs = pairsOf('supCon', temperature, z1.shape, z2.shape, false)
     const reads = [rowStats, asIntegers(run, labels)]
     const factor = 1 / (2 * pairs.N * temperature)
     return [
-      ...pairsBackward(run, weightedSumKernel, pairs, { z, zT, scale }, { reads, dloss, factor, normalized }),
+      ...pairsBackward(
+        run,
+        weightedSumKernel,
+        pairs,
+        { z, zT, scale },
+        { reads, dloss, factor, normalized },
+      ),
       null,
     ]
   },
@@ -209,7 +224,13 @@ const applySupCon = op(supConOp, 'z1', 'z2', 'labels')
  *  class of its own. Equals NT-Xent when all labels differ, log(2N - 1) when all rows are equal. A
  *  label in an f32 tensor that is not whole, or beyond 2^31, makes the loss NaN; in an array it
  *  throws RangeError. Throws ShapeError, RangeError. */
-export function supCon(z1: Tensor, z2: Tensor, labels: Indices, temperature: number, options: Unit = {}) {
+export function supCon(
+  z1: Tensor,
+  z2: Tensor,
+  labels: Indices,
+  temperature: number,
+  options: Unit = {},
+) {
   const normalized = isUnit('supCon', options)
   checkTensor('supCon', 'z1', z1)
   checkIndices('supCon', 'labels', labels)

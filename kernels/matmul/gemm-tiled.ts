@@ -133,7 +133,14 @@ export function gemmMoments(run: Run, a: Tensor, b: Tensor): { y: Tensor; moment
     {
       reads: [a, b, b],
       makes: [shape, momentsShape(M, N)],
-      params: { K, aStride: K, bStride: N, biased: 0, batches: 1, slices: Math.ceil(K / depthFor(run)) },
+      params: {
+        K,
+        aStride: K,
+        bStride: N,
+        biased: 0,
+        batches: 1,
+        slices: Math.ceil(K / depthFor(run)),
+      },
     },
   )
   return { y, moments }

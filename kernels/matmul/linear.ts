@@ -51,9 +51,13 @@ function outputShape(x: Shape, w: Shape, b: Shape): Shape {
   const [N, into] = matrix(x, 'linear: x')
   const [out, taken] = matrix(w, 'linear: w')
   if (into !== taken)
-    throw new ShapeError(`linear: features differ, x ${show(x)} has ${into} and w ${show(w)} takes ${taken}`)
+    throw new ShapeError(
+      `linear: features differ, x ${show(x)} has ${into} and w ${show(w)} takes ${taken}`,
+    )
   if (b.length !== 1 || b[0] !== out)
-    throw new ShapeError(`linear: b must have one value per output, got ${show(b)} for w ${show(w)}`)
+    throw new ShapeError(
+      `linear: b must have one value per output, got ${show(b)} for w ${show(w)}`,
+    )
   return [N, out]
 }
 

@@ -30,9 +30,13 @@ const matmulOp: Op<[a: Tensor, b: Tensor], [Tensor], MatmulOptions> = {
   forward: (run, attrs, a, b) => [gemm(run, a, b, attrs)],
   backward(run, { transA = false, transB = false }, [dy], [a, b], _outputs, [daNeeded, dbNeeded]) {
     const da = () =>
-      transA ? gemm(run, b, dy, { transA: transB, transB: true }) : gemm(run, dy, b, { transB: !transB })
+      transA
+        ? gemm(run, b, dy, { transA: transB, transB: true })
+        : gemm(run, dy, b, { transB: !transB })
     const db = () =>
-      transB ? gemm(run, dy, a, { transA: true, transB: transA }) : gemm(run, a, dy, { transA: !transA })
+      transB
+        ? gemm(run, dy, a, { transA: true, transB: transA })
+        : gemm(run, a, dy, { transA: !transA })
     return [daNeeded ? da() : null, dbNeeded ? db() : null]
   },
 }

@@ -9,7 +9,12 @@
 // dz is also the residual's gradient, and is written once.
 
 import type { Run, Tensor } from '../op.ts'
-import { backwardKernel, mergeKernel, residualSumsKernel, sumsKernel } from './batch-norm-backward-kernels.ts'
+import {
+  backwardKernel,
+  mergeKernel,
+  residualSumsKernel,
+  sumsKernel,
+} from './batch-norm-backward-kernels.ts'
 import { extent, partitionRows, perChannel, rowsPerSum } from './batch-rows.ts'
 import { sumAxes } from '../wgsl/reduce.ts'
 

@@ -55,11 +55,15 @@ export const batchNormOp: Op<NormInputs, NormOutputs, Norm> = {
         )
     }
     if (residual && residual.join() !== x.join())
-      throw new ShapeError(`batchNorm: residual must have x's shape, got ${show(residual)} for x ${show(x)}`)
+      throw new ShapeError(
+        `batchNorm: residual must have x's shape, got ${show(residual)} for x ${show(x)}`,
+      )
     if (!training && !running)
       throw new ShapeError('batchNorm: running statistics are needed outside training, got null')
     if (!Number.isInteger(splits) || splits < 1 || dim(x, 0) % splits !== 0)
-      throw new ShapeError(`batchNorm: splits must divide the samples of x ${show(x)}, got ${splits}`)
+      throw new ShapeError(
+        `batchNorm: splits must divide the samples of x ${show(x)}, got ${splits}`,
+      )
     if (!training && splits > 1)
       throw new ShapeError(`batchNorm: there are splits in training only, got ${splits}`)
     if (training && sizeOf(x) <= C * splits)
@@ -77,7 +81,8 @@ export const batchNormOp: Op<NormInputs, NormOutputs, Norm> = {
     [y, stats, normals],
     needs,
   ) {
-    const [dxNeeded = false, dGammaNeeded = false, dBetaNeeded = false, dResidualNeeded = false] = needs
+    const [dxNeeded = false, dGammaNeeded = false, dBetaNeeded = false, dResidualNeeded = false] =
+      needs
     const wanted = { training, rectified, splits, residual: residual !== undefined }
     const { dx, dGamma, dBeta, dResidual } = batchNormBackward(
       run,
@@ -85,7 +90,11 @@ export const batchNormOp: Op<NormInputs, NormOutputs, Norm> = {
       { x: normals ?? x, gamma, beta, y, stats },
       { ...wanted, dx: dxNeeded, sums: dGammaNeeded || dBetaNeeded },
     )
-    const gradients = [dxNeeded ? dx : null, dGammaNeeded ? dGamma : null, dBetaNeeded ? dBeta : null]
+    const gradients = [
+      dxNeeded ? dx : null,
+      dGammaNeeded ? dGamma : null,
+      dBetaNeeded ? dBeta : null,
+    ]
     return residual ? [...gradients, dResidualNeeded ? dResidual : null] : gradients
   },
 }
@@ -141,7 +150,9 @@ export function settings(
     if (dtype !== 'f32')
       throw new ShapeError(`batchNorm: running ${name} must be f32, got ${dtype} ${show(shape)}`)
     if (statistic.gpu !== x.gpu)
-      throw new ShapeError(`batchNorm: running ${name} ${show(shape)} belongs to another Gpu than x`)
+      throw new ShapeError(
+        `batchNorm: running ${name} ${show(shape)} belongs to another Gpu than x`,
+      )
   }
   return { training, momentum, eps, rectified, splits, running }
 }

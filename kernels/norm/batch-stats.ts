@@ -133,7 +133,11 @@ export function batchStats(
   run: Run,
   x: Tensor,
   running: Running | null,
-  { eps, momentum, splits }: { readonly eps: number; readonly momentum: number; readonly splits: number },
+  {
+    eps,
+    momentum,
+    splits,
+  }: { readonly eps: number; readonly momentum: number; readonly splits: number },
   stored: Tensor | null = null,
 ): Tensor {
   const { C } = extent(x)
@@ -159,8 +163,18 @@ export function batchStats(
 }
 
 /** Mean and 1 / deviation [2, C] of the running statistics. */
-export function runningStats(run: Run, { mean, variance }: Running, C: number, eps: number): Tensor {
+export function runningStats(
+  run: Run,
+  { mean, variance }: Running,
+  C: number,
+  eps: number,
+): Tensor {
   const reads = [mean, variance]
-  const [stats] = run(runningKernel, { reads, makes: [[2, C]], params: { C, eps }, groups: elementwise(C) })
+  const [stats] = run(runningKernel, {
+    reads,
+    makes: [[2, C]],
+    params: { C, eps },
+    groups: elementwise(C),
+  })
   return stats
 }

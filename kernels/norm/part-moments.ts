@@ -74,7 +74,12 @@ const mergeKernel = byWidth(
  *  parts. Computed from x, or merged from the moments that a convolution stored. */
 export function partMoments(run: Run, x: Tensor, splits: number, stored: Tensor | null) {
   const { M, C } = extent(x)
-  const { params: whole, parts: of, constants, groups } = partitionRows(x, rowsPerSum(run, x), splits)
+  const {
+    params: whole,
+    parts: of,
+    constants,
+    groups,
+  } = partitionRows(x, rowsPerSum(run, x), splits)
   if (!stored) {
     const dispatch = { params: whole, constants, groups }
     const [moments] = run(momentsKernel(C), { reads: [x], makes: [[2, of, C]], ...dispatch })

@@ -1,6 +1,15 @@
 // Adds two gradients of a tensor that was used more than once.
 
-import { type Run, type Tensor, ShapeError, elementwise, flatIndex, kernel, show, sizeOf } from '../op.ts'
+import {
+  type Run,
+  type Tensor,
+  ShapeError,
+  elementwise,
+  flatIndex,
+  kernel,
+  show,
+  sizeOf,
+} from '../op.ts'
 import { byWidth, widthOf } from '../wgsl/widths.ts'
 
 const accumulateKernel = byWidth(

@@ -134,14 +134,23 @@ interface How {
   readonly most: number
 }
 
-function dispatch(run: Run, into: Variable, pieces: readonly Piece[], { kernel: program, width, most }: How) {
+function dispatch(
+  run: Run,
+  into: Variable,
+  pieces: readonly Piece[],
+  { kernel: program, width, most }: How,
+) {
   const params: Record<string, number> = {}
   let end = 0
   for (let k = 0; k < most; k++) {
     const piece = pieces[k]
     const size = piece ? countOf(piece.tensors) / width : 0
     end += Math.ceil(size / GROUP)
-    Object.assign(params, { [`end${k}`]: end, [`size${k}`]: size, [`to${k}`]: (piece?.offset ?? 0) / width })
+    Object.assign(params, {
+      [`end${k}`]: end,
+      [`size${k}`]: size,
+      [`to${k}`]: (piece?.offset ?? 0) / width,
+    })
   }
   const filled = Array.from({ length: most }, (_, k) => pieces[k] ?? pieces[0])
   const reads = filled.flatMap((piece) => piece?.tensors ?? [])

@@ -3,7 +3,15 @@
 // arrive multiplied by the scale and are divided by it. Where one is not finite, no parameter is
 // updated and the scale is halved. After `interval` good steps in a row it doubles.
 
-import { type Run, type Tensor, type Variable, elementwise, flatIndex, kernel, sizeOf } from '../op.ts'
+import {
+  type Run,
+  type Tensor,
+  type Variable,
+  elementwise,
+  flatIndex,
+  kernel,
+  sizeOf,
+} from '../op.ts'
 import { type Layout, BLOCK } from './update.ts'
 
 const checkKernel = kernel`

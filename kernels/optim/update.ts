@@ -66,7 +66,10 @@ export const sgd = (
   run: Run,
   layout: Layout,
   flat: { readonly weight: Variable; readonly grad: Tensor; readonly velocity: Variable },
-  { nesterov, ...params }: { readonly lr: Scalar; readonly momentum: number; readonly nesterov: boolean },
+  {
+    nesterov,
+    ...params
+  }: { readonly lr: Scalar; readonly momentum: number; readonly nesterov: boolean },
 ) =>
   update(
     run,

@@ -81,7 +81,9 @@ export const adaptiveAvgPoolOp: Op<[x: Tensor], [Tensor], Grid> = {
   shape({ size: [oh, ow] }, x) {
     const [N, , , C] = images(x, 'adaptiveAvgPool: x')
     if (![oh, ow].every((side) => Number.isInteger(side) && side > 0))
-      throw new ShapeError(`adaptiveAvgPool: size must be whole positive numbers, got ${show([oh, ow])}`)
+      throw new ShapeError(
+        `adaptiveAvgPool: size must be whole positive numbers, got ${show([oh, ow])}`,
+      )
     return [N, oh, ow, C]
   },
   forward(run, attrs, x) {
@@ -93,7 +95,12 @@ export const adaptiveAvgPoolOp: Op<[x: Tensor], [Tensor], Grid> = {
   backward(run, attrs, [dy], [x]) {
     const count = sizeOf(x.shape)
     const params = { count, ...gridParams(x.shape, attrs) }
-    return run(backwardKernel, { reads: [dy], makes: [x.shape], params, groups: elementwise(count) })
+    return run(backwardKernel, {
+      reads: [dy],
+      makes: [x.shape],
+      params,
+      groups: elementwise(count),
+    })
   },
 }
 

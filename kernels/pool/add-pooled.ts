@@ -55,7 +55,8 @@ const addPooledOp: Op<[branch: Tensor, x: Tensor], [y: Tensor], Window> = {
 
   shape(window, branch, x) {
     const pooled = pooledShape(x, window, 'addPooled')
-    const fits = branch.length === 4 && branch.every((size, i) => (i < 3 ? size === pooled[i] : true))
+    const fits =
+      branch.length === 4 && branch.every((size, i) => (i < 3 ? size === pooled[i] : true))
     if (!fits || dim(branch, 3) < dim(pooled, 3))
       throw new ShapeError(
         `addPooled: the branch must be [N, H, W, K] of the pooled size, K at least its channels, got ${show(branch)} and ${show(pooled)}`,

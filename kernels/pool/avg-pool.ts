@@ -104,4 +104,5 @@ const apply = op(avgPoolOp)
 
 /** Mean of each window of x [N, H, W, C] -> [N, Ho, Wo, C], Ho = floor((H + 2 padding - size) /
  *  stride) + 1. Padding is zeros and counts in the divisor. Throws ShapeError. */
-export const avgPool = (x: Tensor, options: PoolOptions): Tensor => apply(windowOf('avgPool', options), x)
+export const avgPool = (x: Tensor, options: PoolOptions): Tensor =>
+  apply(windowOf('avgPool', options), x)

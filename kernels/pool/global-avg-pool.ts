@@ -1,6 +1,15 @@
 // Mean over each whole image: adaptive average pooling to one cell, without its two dimensions.
 
-import { type Op, type Shape, type Tensor, elementwise, flatIndex, images, kernel, op } from '../op.ts'
+import {
+  type Op,
+  type Shape,
+  type Tensor,
+  elementwise,
+  flatIndex,
+  images,
+  kernel,
+  op,
+} from '../op.ts'
 import { adaptiveAvgPoolOp } from './adaptive-avg-pool.ts'
 
 const spreadKernel = kernel`

@@ -107,4 +107,5 @@ const apply = op(maxPoolOp)
 
 /** Maximum of each window of x [N, H, W, C] -> [N, Ho, Wo, C], Ho = floor((H + 2 padding - size) /
  *  stride) + 1. A window with a NaN gives NaN. Throws ShapeError. */
-export const maxPool = (x: Tensor, options: PoolOptions): Tensor => apply(windowOf('maxPool', options), x)
+export const maxPool = (x: Tensor, options: PoolOptions): Tensor =>
+  apply(windowOf('maxPool', options), x)

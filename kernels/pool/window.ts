@@ -48,7 +48,11 @@ export type Window = Required<PoolOptions>
 
 /** The window, with its defaults. Throws TypeError for other options. */
 export function windowOf(name: string, options: PoolOptions): Window {
-  const rules = { size: needed(said('a whole number from 1 on')), stride: anything, padding: anything }
+  const rules = {
+    size: needed(said('a whole number from 1 on')),
+    stride: anything,
+    padding: anything,
+  }
   const { size, stride = size, padding = 0 } = checkOptions(name, options ?? {}, rules)
   return { size, stride, padding }
 }
@@ -62,10 +66,14 @@ export function pooledShape(x: Shape, { size, stride, padding }: Window, name: s
     [padding, 0, 'padding'],
   ] as const) {
     if (!Number.isInteger(value) || value < least)
-      throw new ShapeError(`${name}: ${what} must be a whole number of at least ${least}, got ${value}`)
+      throw new ShapeError(
+        `${name}: ${what} must be a whole number of at least ${least}, got ${value}`,
+      )
   }
   if (padding > size / 2)
-    throw new ShapeError(`${name}: padding must be at most half the window, got ${padding} for size ${size}`)
+    throw new ShapeError(
+      `${name}: padding must be at most half the window, got ${padding} for size ${size}`,
+    )
   const [outH, outW] = [H, W].map((side) => Math.floor((side + 2 * padding - size) / stride) + 1)
   if (outH === undefined || outW === undefined || outH < 1 || outW < 1)
     throw new ShapeError(

@@ -82,7 +82,12 @@ const logSoftmaxOp: Op<[x: Tensor], [y: Tensor], { axis: number }> = {
   backward(run, { axis }, [dy], [x], [y]) {
     const [A, R, B] = linesOf(x.shape, axisOf('logSoftmax', x.shape, axis))
     const params = { count: A * B, R, B }
-    return run(backwardKernel, { reads: [y, dy], makes: [x.shape], params, ...perLine(run, A * B, R) })
+    return run(backwardKernel, {
+      reads: [y, dy],
+      makes: [x.shape],
+      params,
+      ...perLine(run, A * B, R),
+    })
   },
 }
 

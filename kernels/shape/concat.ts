@@ -54,7 +54,9 @@ const concatOp: Op<TensorList, [y: Tensor], { axis: number }> = {
     )
     const [A] = linesOf(shape, axisOf('concat', shape, axis))
     const [x0, x1 = x0, x2 = x0, x3 = x0] = xs
-    const [width0 = 0, width1 = 0, width2 = 0, width3 = 0] = xs.map((x) => sizeOf(x.shape) / (A || 1))
+    const [width0 = 0, width1 = 0, width2 = 0, width3 = 0] = xs.map(
+      (x) => sizeOf(x.shape) / (A || 1),
+    )
     const count = sizeOf(shape)
     return run(concatKernel, {
       reads: [x0, x1, x2, x3],
@@ -85,7 +87,9 @@ function joined(axis: number, shapes: readonly Shape[]): Shape {
         `concat: shapes may differ only along axis ${axis}, got ${shapes.map(show).join(', ')}`,
       )
   }
-  return first.map((size, i) => (i === at ? shapes.reduce((sum, shape) => sum + dim(shape, at), 0) : size))
+  return first.map((size, i) =>
+    i === at ? shapes.reduce((sum, shape) => sum + dim(shape, at), 0) : size,
+  )
 }
 
 const applyConcat = op(concatOp)

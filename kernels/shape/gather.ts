@@ -89,7 +89,12 @@ const gatherOp: Op<[x: Tensor, index: Tensor], [y: Tensor], Attrs> = {
   backward(run, attrs, [dy], [x, index]) {
     const params = { ...paramsOf(attrs, x.shape, dy.shape), count: sizeOf(x.shape), nan: NaN }
     const reads = [asIntegers(run, index), dy]
-    const [dx] = run(backwardKernel, { reads, makes: [x.shape], params, groups: elementwise(params.count) })
+    const [dx] = run(backwardKernel, {
+      reads,
+      makes: [x.shape],
+      params,
+      groups: elementwise(params.count),
+    })
     return [dx, null]
   },
 }

@@ -16,7 +16,11 @@ function resolve(shape: Shape, x: Shape): Shape {
   const known = sizeOf(shape.filter((size) => size !== -1))
   const open = shape.filter((size) => size === -1).length
   const sizes = shape.map((size) => (size === -1 && known > 0 ? sizeOf(x) / known : size))
-  if (open > 1 || sizes.some((size) => !Number.isInteger(size) || size < 0) || sizeOf(sizes) !== sizeOf(x))
+  if (
+    open > 1 ||
+    sizes.some((size) => !Number.isInteger(size) || size < 0) ||
+    sizeOf(sizes) !== sizeOf(x)
+  )
     throw new ShapeError(`reshape: ${sizeOf(x)} elements of ${show(x)} do not fill ${show(shape)}`)
   return sizes
 }

@@ -102,7 +102,13 @@ const sliceBytesOp: Op<[x: Tensor], [y: Tensor], Attrs> = {
 
 function cut({ axis, start, end }: Attrs, x: Shape): Shape {
   const at = axisOf('slice', x, axis)
-  if (!Number.isInteger(start) || !Number.isInteger(end) || start < 0 || end < start || end > dim(x, at))
+  if (
+    !Number.isInteger(start) ||
+    !Number.isInteger(end) ||
+    start < 0 ||
+    end < start ||
+    end > dim(x, at)
+  )
     throw new ShapeError(`slice: ${start} to ${end} does not lie in axis ${axis} of ${show(x)}`)
   return x.map((size, i) => (i === at ? end - start : size))
 }
@@ -114,5 +120,7 @@ const applySliceBytes = op(sliceBytesOp)
  *  gradient. Throws ShapeError. */
 export const slice = (x: Tensor, axis: number, start: number, end: number): Tensor => {
   checkTensor('slice', 'x', x)
-  return x.dtype === 'u8' ? applySliceBytes({ axis, start, end }, x) : applySlice({ axis, start, end }, x)
+  return x.dtype === 'u8'
+    ? applySliceBytes({ axis, start, end }, x)
+    : applySlice({ axis, start, end }, x)
 }

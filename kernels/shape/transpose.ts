@@ -44,9 +44,12 @@ function resolve(order: readonly number[] | undefined, x: Shape): readonly numbe
     throw new ShapeError(`transpose: two axes are needed to swap, got ${show(x)}`)
   if (order !== undefined && !Array.isArray(order))
     throw new TypeError(`transpose: the order must be an array of axes, got ${describe(order)}`)
-  const axes: readonly number[] = order ?? [...x.keys()].map((i) => (i < rank - 2 ? i : 2 * rank - 3 - i))
+  const axes: readonly number[] =
+    order ?? [...x.keys()].map((i) => (i < rank - 2 ? i : 2 * rank - 3 - i))
   if (axes.length !== rank || [...x.keys()].some((i) => !axes.includes(i)))
-    throw new ShapeError(`transpose: the order must name every axis of ${show(x)} once, got ${show(axes)}`)
+    throw new ShapeError(
+      `transpose: the order must name every axis of ${show(x)} once, got ${show(axes)}`,
+    )
   return axes
 }
 

@@ -36,7 +36,9 @@ export interface Pairs {
 export function pairsOf(name: string, T: number, z1: Shape, z2: Shape, across: boolean): Pairs {
   const [N, D] = matrix(z1, `${name}: z1`)
   if (z1.join() !== z2.join())
-    throw new ShapeError(`${name}: the two views must have one shape, got ${show(z1)} and ${show(z2)}`)
+    throw new ShapeError(
+      `${name}: the two views must have one shape, got ${show(z1)} and ${show(z2)}`,
+    )
   if (N === 0 || D === 0)
     throw new ShapeError(`${name}: needs at least one row and one feature, got ${show(z1)}`)
   checkTemperature(name, T)

@@ -89,7 +89,8 @@ export function pairTiles(
   const onSubgroupsF16 = onMatrices((by) => make(subgroupTilesF16(by)))
   const onSubgroupsF16x3 = onMatrices((by) => make(subgroupTilesF16x3(by)))
   return (run) => {
-    if (useMatrices(run)) return run.precision === 'f16' ? onSubgroupsF16(run) : onSubgroupsF16x3(run)
+    if (useMatrices(run))
+      return run.precision === 'f16' ? onSubgroupsF16(run) : onSubgroupsF16x3(run)
     if (usesSoftwareTiles(run)) return inSoftware
     return run.precision === 'f16' && !run.software ? inRegistersF16 : inRegisters
   }

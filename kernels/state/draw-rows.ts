@@ -1,6 +1,15 @@
 // Draws rows uniformly with replacement, by Threefry: draw i is a pure function of (seed, step, i).
 
-import { type Op, type Scalar, type Tensor, dim, elementwise, flatIndex, kernel, matrix } from '../op.ts'
+import {
+  type Op,
+  type Scalar,
+  type Tensor,
+  dim,
+  elementwise,
+  flatIndex,
+  kernel,
+  matrix,
+} from '../op.ts'
 import { streamKey, threefry, threefry2x32 } from '../wgsl/threefry.ts'
 import { checkOptions, checkTensor, needed, scalar, whole } from '../options.ts'
 
@@ -39,7 +48,9 @@ const drawOp: Op<[x: Tensor], [Tensor], Attrs> = {
   shape({ count }, x) {
     const [rows, C] = matrix(x, 'drawRows: x')
     if (!Number.isInteger(count) || count < 1 || rows === 0)
-      throw new RangeError(`drawRows: needs a row, and a count from 1 on, got ${count} of ${rows} rows`)
+      throw new RangeError(
+        `drawRows: needs a row, and a count from 1 on, got ${count} of ${rows} rows`,
+      )
     return [count, C]
   },
   forward(run, { count: K, seed, step }, x) {
@@ -70,5 +81,7 @@ export function drawnRows(
   { seed, step }: { readonly seed: number; readonly step: number },
 ): number[] {
   const key = threefry2x32([seed, STREAM], [step, 0])
-  return Array.from({ length: count }, (_, i) => Math.floor((threefry2x32(key, [i, 0])[0] * n) / 2 ** 32))
+  return Array.from({ length: count }, (_, i) =>
+    Math.floor((threefry2x32(key, [i, 0])[0] * n) / 2 ** 32),
+  )
 }

@@ -45,9 +45,13 @@ export function enqueue(queue: Variable, keys: Tensor, pointer: Scalar): number 
       `enqueue: keys must be as long as the queue's rows, got ${show(keys.shape)} for ${show(queue.shape)}`,
     )
   if (keys.dtype !== 'f32' || queue.dtype !== 'f32')
-    throw new ShapeError(`enqueue: keys and queue must be f32, got ${keys.dtype} and ${queue.dtype}`)
+    throw new ShapeError(
+      `enqueue: keys and queue must be f32, got ${keys.dtype} and ${queue.dtype}`,
+    )
   if (!Number.isInteger(start) || start < 0 || start >= K)
-    throw new RangeError(`enqueue: the pointer must be a row of the queue, 0 to ${K - 1}, got ${start}`)
+    throw new RangeError(
+      `enqueue: the pointer must be a row of the queue, 0 to ${K - 1}, got ${start}`,
+    )
   const skip = Math.max(0, N - K)
   const count = (N - skip) * C
   queue.gpu.run(enqueueKernel, {

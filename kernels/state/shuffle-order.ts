@@ -2,7 +2,16 @@
 // Threefry. Its rank is how many rows drew a smaller one: a pure function of (seed, step, offset,
 // N).
 
-import { type Op, type Scalar, type Tensor, ShapeError, dim, elementwise, flatIndex, kernel } from '../op.ts'
+import {
+  type Op,
+  type Scalar,
+  type Tensor,
+  ShapeError,
+  dim,
+  elementwise,
+  flatIndex,
+  kernel,
+} from '../op.ts'
 import { streamKey, threefry } from '../wgsl/threefry.ts'
 import { checkOptions, checkTensor, needed, scalar, whole } from '../options.ts'
 
@@ -71,7 +80,11 @@ const orderOp: Op<[x: Tensor], [order: Tensor, inverse: Tensor], Attrs> = {
  *  alone. Carries no gradient. Throws ShapeError for a scalar. */
 export function shuffleOrder(x: Tensor, attrs: Attrs): { order: Tensor; inverse: Tensor } {
   checkTensor('shuffleOrder', 'x', x)
-  checkOptions('shuffleOrder', attrs ?? {}, { seed: needed(whole), step: needed(scalar), offset: whole })
+  checkOptions('shuffleOrder', attrs ?? {}, {
+    seed: needed(whole),
+    step: needed(scalar),
+    offset: whole,
+  })
   const [order, inverse] = x.gpu.apply(orderOp, attrs, [x])
   return { order, inverse }
 }

@@ -75,4 +75,5 @@ export const store4 = (vec4: boolean): Wgsl =>
 
 /** Whether y, of `columns` columns and `count` numbers in all, is bound as vec4s. A buffer smaller
  *  than the 16 x 16 numbers that a subgroup stores at once would be refused. */
-export const fitsVec4 = (columns: number, count: number): boolean => columns % 4 === 0 && count >= 256
+export const fitsVec4 = (columns: number, count: number): boolean =>
+  columns % 4 === 0 && count >= 256

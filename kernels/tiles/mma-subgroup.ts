@@ -25,7 +25,10 @@ export const subgroupDepth = (exact: boolean) => (exact ? 16 : 32)
 
 /** The mma of `subgroupsX` by `subgroupsY` subgroups, two pipeline constants that set the tile's
  *  size. */
-export const subgroupMma = (by: Matrices, { exact, tall, vec4Y, moments = false }: SubgroupForm): Mma => ({
+export const subgroupMma = (
+  by: Matrices,
+  { exact, tall, vec4Y, moments = false }: SubgroupForm,
+): Mma => ({
   head: by.head,
   thread: by.thread,
   begin: wgsl`

@@ -46,7 +46,9 @@ const matrixTiles = [matrices(4, 4, 2), matrices(2, 2, 4), matrices(2, 2, 2)]
 
 /** The tiles of this machine's mma that its workgroup memory has room for. */
 export const tilesFor = (run: Run): readonly Tile[] =>
-  (useMatrices(run) ? matrixTiles : registerTiles).filter((tile) => bytesOf(run, tile) <= run.workgroupBytes)
+  (useMatrices(run) ? matrixTiles : registerTiles).filter(
+    (tile) => bytesOf(run, tile) <= run.workgroupBytes,
+  )
 
 /** Bytes of workgroup memory that a tile takes: the staged slices; for subgroup matrices also the
  *  padding of their rows and the memory that sums pass through. In registers, what staging f16
@@ -80,7 +82,10 @@ const PARTIAL_BYTES = 1 << 25 // of scratch at most; every adapter binds four ti
 export function splitsFor({ M, N, K, layers }: Size): number {
   const tiles = Math.ceil(M / 64) * Math.ceil(N / 64) * layers
   const fitting = Math.floor(PARTIAL_BYTES / (M * N * layers * 4))
-  return Math.max(1, Math.min(Math.ceil((2 * ENOUGH) / tiles), Math.floor(K / MIN_SPLIT_K), fitting))
+  return Math.max(
+    1,
+    Math.min(Math.ceil((2 * ENOUGH) / tiles), Math.floor(K / MIN_SPLIT_K), fitting),
+  )
 }
 
 /** The index of the tile to use when none was measured: the largest that leaves enough workgroups
@@ -89,7 +94,9 @@ function guess(tiles: readonly Tile[], { M, N, layers }: Size): number {
   const count = (tile: Tile) => Math.ceil(M / tile.M) * Math.ceil(N / tile.N)
   const area = (tile: Tile) => count(tile) * tile.M * tile.N
   const least = Math.min(...tiles.map(area))
-  const largest = tiles.findIndex((tile) => count(tile) * layers >= ENOUGH && area(tile) <= 1.25 * least)
+  const largest = tiles.findIndex(
+    (tile) => count(tile) * layers >= ENOUGH && area(tile) <= 1.25 * least,
+  )
   return largest < 0 ? tiles.length - 1 : largest
 }
 
@@ -106,7 +113,12 @@ export function planTiles(name: string, loader: Loader): TiledProduct {
   const build = (run: Run, { micro }: Tile): ((on: Run) => Kernel) => {
     if (useMatrices(run)) {
       const { vec4Y, moments = false } = loader
-      const form = { exact: run.precision === 'f16x3', tall: micro === 4 ? 4 : 2, vec4Y, moments } as const
+      const form = {
+        exact: run.precision === 'f16x3',
+        tall: micro === 4 ? 4 : 2,
+        vec4Y,
+        moments,
+      } as const
       return onMatrices((by) => kernel`${tileSource(loader, subgroupMma(by, form))}`)
     }
     const f16 = run.precision === 'f16' && run.f16
@@ -149,5 +161,10 @@ export function runTiled<const Makes extends readonly Shape[]>(
   }
   const mma = `${run.precision}${useMatrices(run) ? ' matrices' : ''} ${tiles.length}`
   const layered = layers > 1 ? ` by ${layers}` : ''
-  return run.race(`${name} ${M} x ${N} x ${K}${layered}, ${mma}`, tiles.length, guess(tiles, size), compute)
+  return run.race(
+    `${name} ${M} x ${N} x ${K}${layered}, ${mma}`,
+    tiles.length,
+    guess(tiles, size),
+    compute,
+  )
 }

@@ -1,6 +1,15 @@
 // y = scale x + shift for two numbers, which are passed as Params and need no tensor.
 
-import { type Op, type Run, type Tensor, elementwise, flatIndex, kernel, op, sizeOf } from '../op.ts'
+import {
+  type Op,
+  type Run,
+  type Tensor,
+  elementwise,
+  flatIndex,
+  kernel,
+  op,
+  sizeOf,
+} from '../op.ts'
 
 const affineKernel = kernel`
   struct Params { count: u32, scale: f32, shift: f32 }

@@ -37,11 +37,17 @@ export function axesOf(name: string, shape: Shape, axes: Axes): number[] {
 
 /** The shape left when `axes` (counted from the front) are reduced. */
 export const reducedShape = (shape: Shape, axes: readonly number[], keepDims = false): Shape =>
-  keepDims ? shape.map((size, i) => (axes.includes(i) ? 1 : size)) : shape.filter((_, i) => !axes.includes(i))
+  keepDims
+    ? shape.map((size, i) => (axes.includes(i) ? 1 : size))
+    : shape.filter((_, i) => !axes.includes(i))
 
 /** Sizes [A, R, B] of an array: the axes before, within and after [from, to). Line (a, b) is
  *  x[(a R + r) B + b], r < R. */
-export const linesOf = (shape: Shape, from: number, to = from + 1): [A: number, R: number, B: number] => [
+export const linesOf = (
+  shape: Shape,
+  from: number,
+  to = from + 1,
+): [A: number, R: number, B: number] => [
   sizeOf(shape.slice(0, from)),
   sizeOf(shape.slice(from, to)),
   sizeOf(shape.slice(to)),

@@ -75,7 +75,22 @@ export function combine(
   const [out] = run(kernel, {
     reads: [a, b, ...more],
     makes: [shape],
-    params: { count, wholeA: whole(a), wholeB: whole(b), n1, n2, n3, a0, a1, a2, a3, b0, b1, b2, b3 },
+    params: {
+      count,
+      wholeA: whole(a),
+      wholeB: whole(b),
+      n1,
+      n2,
+      n3,
+      a0,
+      a1,
+      a2,
+      a3,
+      b0,
+      b1,
+      b2,
+      b3,
+    },
     groups: elementwise(count),
   })
   return out
@@ -85,7 +100,9 @@ export function combine(
  *  `scale`. */
 export function sumTo(run: Run, dy: Tensor, shape: Shape, scale = 1): Tensor {
   const missing = dy.shape.length - shape.length
-  const repeated = dy.shape.flatMap((size, i) => ((shape[i - missing] ?? 1) === 1 && size !== 1 ? [i] : []))
+  const repeated = dy.shape.flatMap((size, i) =>
+    (shape[i - missing] ?? 1) === 1 && size !== 1 ? [i] : [],
+  )
   const sum = repeated.length > 0 ? sumAxes(run, dy, repeated, scale) : scaled(run, dy, scale)
   return sum.shape.join() === shape.join() ? sum : run.view(sum, shape)
 }

@@ -25,7 +25,8 @@ export const isTensor = (indices: Indices): indices is Tensor =>
 
 /** Throws TypeError unless these are a tensor or an array of numbers. */
 export function checkIndices(name: string, what: string, indices: unknown) {
-  const isList = Array.isArray(indices) || (ArrayBuffer.isView(indices) && !(indices instanceof DataView))
+  const isList =
+    Array.isArray(indices) || (ArrayBuffer.isView(indices) && !(indices instanceof DataView))
   if (!isList && !anyTensor(indices))
     throw new TypeError(
       `${name}: ${what} must be an array of whole numbers or a tensor, got ${describe(indices)}`,
@@ -38,7 +39,11 @@ export function indexTensor(
   name: string,
   x: Tensor,
   indices: Indices,
-  { shape, size, ignore }: { readonly shape?: Shape; readonly size: number; readonly ignore?: number },
+  {
+    shape,
+    size,
+    ignore,
+  }: { readonly shape?: Shape; readonly size: number; readonly ignore?: number },
 ): Tensor {
   checkIndices(name, 'indices', indices)
   if (isTensor(indices)) return indices

@@ -2,7 +2,16 @@
 // neighbouring threads read neighbouring numbers; the next stage adds the partial sums in the same
 // way. The error grows as in a pairwise sum.
 
-import { type Run, type Shape, type Tensor, elementwise, flatIndex, kernel, show, sizeOf } from '../op.ts'
+import {
+  type Run,
+  type Shape,
+  type Tensor,
+  elementwise,
+  flatIndex,
+  kernel,
+  show,
+  sizeOf,
+} from '../op.ts'
 import { scaled } from './affine.ts'
 import { type Axes, axesOf, linesOf, neighbours, reducedShape } from './axes.ts'
 import { broadcastStrides, collapse } from './strided.ts'
@@ -51,7 +60,12 @@ export function sumAxes(run: Run, x: Tensor, axes: readonly number[], scale = 1)
 }
 
 /** [A, R, B] -> [A, B]. A stage adds R rows of width B into S rows, row r into row r mod S. */
-function sumLines(run: Run, x: Tensor, [A, R, B]: readonly [number, number, number], scale: number): Tensor {
+function sumLines(
+  run: Run,
+  x: Tensor,
+  [A, R, B]: readonly [number, number, number],
+  scale: number,
+): Tensor {
   const stages = Math.max(1, Math.ceil(Math.log(R) / Math.log(STAGE)))
   const each = Math.ceil(R ** (1 / stages))
   const S = stages === 1 ? 1 : Math.ceil(R / each)

@@ -39,7 +39,9 @@ export function collapse(what: string, sizes: Shape, a: Shape, b: Shape = a) {
     else axes.push(axis)
   }
   if (axes.length > 4)
-    throw new ShapeError(`${what} alternate between ${axes.length} groups of axes, at most 4 are supported`)
+    throw new ShapeError(
+      `${what} alternate between ${axes.length} groups of axes, at most 4 are supported`,
+    )
   const one = { size: 1, a: 0, b: 0 }
   const [w = one, x = one, y = one, z = one] = [...[one, one, one, one].slice(axes.length), ...axes]
   const four = (of: (axis: typeof one) => number): Four => [of(w), of(x), of(y), of(z)]

@@ -1,7 +1,16 @@
 // Split-K's second half: adds the partial sums of several workgroups in a fixed order, so that two
 // runs give the same bits.
 
-import { type Run, type Shape, type Tensor, dim, elementwise, flatIndex, kernel, sizeOf } from '../op.ts'
+import {
+  type Run,
+  type Shape,
+  type Tensor,
+  dim,
+  elementwise,
+  flatIndex,
+  kernel,
+  sizeOf,
+} from '../op.ts'
 
 const sumKernel = kernel`
   struct Params { count: u32, splits: u32 }
@@ -25,6 +34,11 @@ export function sumSplits(run: Run, partial: Tensor, out: Shape): Tensor {
   if (splits === 1) return run.view(partial, out)
   const count = sizeOf(out)
   const params = { count, splits }
-  const [sum] = run(sumKernel, { reads: [partial], makes: [out], params, groups: elementwise(count) })
+  const [sum] = run(sumKernel, {
+    reads: [partial],
+    makes: [out],
+    params,
+    groups: elementwise(count),
+  })
   return sum
 }

@@ -53,7 +53,12 @@ export function threefry2x32(
 
 /** The key of a step's draws, two u32: a pure function of (seed, stream, step, of). `stream`
  *  separates the uses of a seed, `of` the views of a step. */
-export function streamKey(seed: number, stream: number, step: Scalar, of = 0): [key0: Scalar, key1: Scalar] {
+export function streamKey(
+  seed: number,
+  stream: number,
+  step: Scalar,
+  of = 0,
+): [key0: Scalar, key1: Scalar] {
   const word = (i: 0 | 1) => derive(step, (t) => threefry2x32([seed, stream], [t, of])[i])
   return [word(0), word(1)]
 }

@@ -1,9 +1,11 @@
-// The settings of AMDIM's experiments, by name: plain data, what a run folder's config.json holds of it. They are those of the
-// authors' code (github.com/Philip-Bachman/amdim-public), which its author says made the results ("all other defaults", issue 3).
-// Where it deviates from the paper (https://arxiv.org/abs/1906.00910): the penalty's weight is 0.05, the paper says 0.04; learning
-// rate and warm-up are the code's, the paper's other CIFAR configuration was a mistake. Where this deviates from the code: no batch of
-// zeros passes through the encoder before training, batch norm is not warmed up on test images, batches have one device (the
-// authors' norms saw a GPU's share), bicubic resampling does not round between the axes, pixels stay floats throughout.
+// The settings of AMDIM's experiments, by name: plain data, what a run folder's config.json holds
+// of it. They are those of the authors' code (github.com/Philip-Bachman/amdim-public), which its
+// author says made the results ("all other defaults", issue 3). Where it deviates from the paper
+// (https://arxiv.org/abs/1906.00910): the penalty's weight is 0.05, the paper says 0.04; learning
+// rate and warm-up are the code's, the paper's other CIFAR configuration was a mistake. Where this
+// deviates from the code: no batch of zeros passes through the encoder before training, batch norm
+// is not warmed up on test images, batches have one device (the authors' norms saw a GPU's share),
+// bicubic resampling does not round between the axes, pixels stay floats throughout.
 
 import type { Normalization, Recipe } from '../../kernels/augment/recipes.ts'
 
@@ -72,7 +74,8 @@ const cifarViews = (size: number): Recipe => ({
   normalize: cifarStatistics,
 })
 
-/** STL-10 and ImageNet: a bicubic crop; tests cut the middle of an image resized to `testResize`. */
+/** STL-10 and ImageNet: a bicubic crop; tests cut the middle of an image resized to
+ *  `testResize`. */
 const cropped = (size: number, hue: number, testResize: number): Recipe => ({
   ...common(hue),
   size,
@@ -97,7 +100,8 @@ const model = (width: number, features: number, depth: number) =>
   ({ name: 'amdim', width, features, depth, batchNorm: false }) as const
 
 const cifarSmall: AmdimPreset = {
-  about: 'CIFAR-10/100 small: width 128, features 1024, depth 10, batch 480, 300 epochs (32 million weights)',
+  about:
+    'CIFAR-10/100 small: width 128, features 1024, depth 10, batch 480, 300 epochs (32 million weights)',
   size: 32,
   settings: (size, batch = 480) => ({
     ...usual,
@@ -132,7 +136,8 @@ const stl10: AmdimPreset = {
 }
 
 const imagenet128: AmdimPreset = {
-  about: 'ImageNet at 128 px: width 192, features 1536, depth 8, batch 480, 50 epochs (208 million weights)',
+  about:
+    'ImageNet at 128 px: width 192, features 1536, depth 8, batch 480, 50 epochs (208 million weights)',
   size: 128,
   settings: (size, batch = 480) => ({
     ...usual,
@@ -145,10 +150,11 @@ const imagenet128: AmdimPreset = {
   }),
 }
 
-/** A few minutes on a CPU: a small encoder with batch norm, a high learning rate, and crops, since the built-in images are told apart
- *  by what a crop keeps. */
+/** A few minutes on a CPU: a small encoder with batch norm, a high learning rate, and crops, since
+ *  the built-in images are told apart by what a crop keeps. */
 const demo: AmdimPreset = {
-  about: 'a small encoder on the built-in images, minutes on a CPU: width 8, features 64, batch 64, 5 epochs',
+  about:
+    'a small encoder on the built-in images, minutes on a CPU: width 8, features 64, batch 64, 5 epochs',
   size: 32,
   settings: (size, batch = 64) => ({
     ...usual,

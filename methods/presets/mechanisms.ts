@@ -1,4 +1,5 @@
-// The settings of the two mechanisms that MoCo is compared with, by name: MoCo's own but for what sets them apart.
+// The settings of the two mechanisms that MoCo is compared with, by name: MoCo's own but for what
+// sets them apart.
 
 import { type MocoSettings, cifar10, demo, imagenet } from './moco.ts'
 import { instanceRecipe } from './moco-recipes.ts'
@@ -55,8 +56,8 @@ export const memoryBankPresets: Readonly<Record<string, PresetOf<MemoryBankSetti
     about:
       "Instance Discrimination on CIFAR-10 (lemniscate.pytorch's cifar.py): NCE with 4096 negatives, T 0.1, SGD 0.03, batch 128, 200 epochs",
     size: 32,
-    // As cifar.py at f7cfe29, its last version: 0.03, a tenth of it from epochs 120 and 160 of 200. Its first
-    // version (06c2d49) has 0.1, and calls no decay.
+    // As cifar.py at f7cfe29, its last version: 0.03, a tenth of it from epochs 120 and 160 of 200.
+    // Its first version (06c2d49) has 0.1, and calls no decay.
     settings: (size, batch = 128) => ({
       ...withoutMoco(cifar10(size, batch)),
       views: instanceRecipe(size),

@@ -25,7 +25,8 @@ const mlp = { style: 'mlp', dim: 128 } as const
 const plain = { symmetric: false, bnSplits: 1, shuffle: false } as const
 const constantM = (start: number) => ({ start, rising: false })
 
-/** MoCo v1 on ImageNet: sections 3.3 and 4, facebookresearch/moco's defaults. ShuffleBN over 8 GPUs is 8 splits here. */
+/** MoCo v1 on ImageNet: sections 3.3 and 4, facebookresearch/moco's defaults. ShuffleBN over 8 GPUs
+ *  is 8 splits here. */
 export const imagenet = (size: number, batch = 256): MocoSettings => ({
   model: model('resnet50', size),
   head: linear,
@@ -43,7 +44,8 @@ export const imagenet = (size: number, batch = 256): MocoSettings => ({
   shuffle: true,
 })
 
-/** The repository's CIFAR-10 demo (colab/moco_cifar10_demo.ipynb), measured as there on the head's output. */
+/** The repository's CIFAR-10 demo (colab/moco_cifar10_demo.ipynb), measured as there on the head's
+ *  output. */
 export const cifar10 = (size: number, batch = 512): MocoSettings => ({
   ...imagenet(size, batch),
   model: model('resnet18', size),
@@ -65,8 +67,8 @@ const v3 = (size: number, batch: number): MocoSettings => ({
   momentum: { start: 0.99, rising: true },
 })
 
-/** The built-in images: as simclr-demo, with what MoCo adds made small. Splits, since a query could otherwise tell its key by
- *  the batch that both come from: the queue's keys come from others. */
+/** The built-in images: as simclr-demo, with what MoCo adds made small. Splits, since a query could
+ *  otherwise tell its key by the batch that both come from: the queue's keys come from others. */
 export const demo = (size: number, batch = 128): MocoSettings => ({
   model: { name: 'resnet8', stem: 'cifar', width: 16, zeroInitResidual: false },
   head: { style: 'linear', dim: 64 },
@@ -84,9 +86,9 @@ export const demo = (size: number, batch = 128): MocoSettings => ({
   shuffle: true,
 })
 
-/** What suits a queue in a run of some hundred steps: at the rate that SimCLR's demo has, the queue's keys are of another
- *  encoder than the query, which then learns to tell the two apart and nothing else. So steps are small, and many, and the
- *  queue holds the keys of four. */
+/** What suits a queue in a run of some hundred steps: at the rate that SimCLR's demo has, the
+ *  queue's keys are of another encoder than the query, which then learns to tell the two apart and
+ *  nothing else. So steps are small, and many, and the queue holds the keys of four. */
 const slowly = (size: number, batch = 64): MocoSettings => {
   const settings = demo(size, batch)
   return {

@@ -1,4 +1,5 @@
-// What the settings of every method's presets have in common: plain data, as a run folder's config.json holds it.
+// What the settings of every method's presets have in common: plain data, as a run folder's
+// config.json holds it.
 
 import type { Recipe } from '../../kernels/augment/recipes.ts'
 
@@ -17,8 +18,9 @@ export interface Settings {
     readonly name: 'adam' | 'lars' | 'sgd'
     readonly weightDecay: number
   }
-  /** `lr` is the rate that is used, already scaled by the batch; warm-up and decay are in epochs. 'step' multiplies by 0.1 after
-   *  0.6 and 0.8 of the epochs; 'cosine-by-epoch' stays the same within an epoch, of which the first is `firstEpoch`. */
+  /** `lr` is the rate that is used, already scaled by the batch; warm-up and decay are in epochs.
+   *  'step' multiplies by 0.1 after 0.6 and 0.8 of the epochs; 'cosine-by-epoch' stays the same
+   *  within an epoch, of which the first is `firstEpoch`. */
   readonly schedule: {
     readonly name: 'constant' | 'cosine' | 'cosine-by-epoch' | 'step'
     readonly lr: number
@@ -29,7 +31,8 @@ export interface Settings {
   /** Images encoded at a time; a batch at once where there is none. */
   readonly chunk?: number | null
   readonly epochs: number
-  /** kNN: the vote's temperature, and whose output is compared: the encoder's (the default) or the head's. */
+  /** kNN: the vote's temperature, and whose output is compared: the encoder's (the default) or the
+   *  head's. */
   readonly knn: { readonly temperature: number; readonly layer?: 'features' | 'embedding' }
 }
 

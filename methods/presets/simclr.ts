@@ -1,4 +1,5 @@
-// The settings of SimCLR's experiments, by name. A preset is plain data: what a run folder's config.json holds of it.
+// The settings of SimCLR's experiments, by name. A preset is plain data: what a run folder's
+// config.json holds of it.
 
 import { type Recipe, cifarRecipe, imagenetRecipe } from '../../kernels/augment/recipes.ts'
 import type { PresetOf, Settings } from './settings.ts'
@@ -6,20 +7,30 @@ import type { PresetOf, Settings } from './settings.ts'
 /** Everything about a SimCLR run but its data, its length and its seed. */
 export interface SimclrSettings extends Settings {
   readonly views: Recipe
-  readonly head: { readonly style: 'leftthomas' | 'paper'; readonly hidden: number; readonly dim: number }
+  readonly head: {
+    readonly style: 'leftthomas' | 'paper'
+    readonly hidden: number
+    readonly dim: number
+  }
   readonly batchNorm: 'per-view' | 'joint'
 }
 
 export type Preset = PresetOf<SimclrSettings>
 
-/** leftthomas/SimCLR's CIFAR-10 settings (github.com/leftthomas/SimCLR, main.py): batch norm per view, Adam at 1e-3
- *  constant, temperature 0.5, no blur. Its encoder is ResNet-50; --model chooses. */
+/** leftthomas/SimCLR's CIFAR-10 settings (github.com/leftthomas/SimCLR, main.py): batch norm per
+ *  view, Adam at 1e-3 constant, temperature 0.5, no blur. Its encoder is ResNet-50; --model
+ *  chooses. */
 const cifar10: Preset = {
   about:
     'leftthomas/SimCLR on CIFAR-10: Adam 1e-3, weight decay 1e-6, temperature 0.5, batch 512, 500 epochs',
   size: 32,
   settings: (size, batch = 512) => ({
-    model: { name: 'resnet18', stem: size <= 64 ? 'cifar' : 'imagenet', width: 64, zeroInitResidual: false },
+    model: {
+      name: 'resnet18',
+      stem: size <= 64 ? 'cifar' : 'imagenet',
+      width: 64,
+      zeroInitResidual: false,
+    },
     head: { style: 'leftthomas', hidden: 512, dim: 128 },
     views: cifarRecipe(size),
     batchNorm: 'per-view',
@@ -32,14 +43,20 @@ const cifar10: Preset = {
   }),
 }
 
-/** The SimCLR paper's ImageNet settings (https://arxiv.org/abs/2002.05709, section 2.2 and appendix A): LARS with
- *  lr 0.3 x batch / 256, weight decay 1e-6, 10 epochs of warm-up, cosine decay, temperature 0.1, batch norm over both views. */
+/** The SimCLR paper's ImageNet settings (https://arxiv.org/abs/2002.05709, section 2.2 and appendix
+ *  A): LARS with lr 0.3 x batch / 256, weight decay 1e-6, 10 epochs of warm-up, cosine decay,
+ *  temperature 0.1, batch norm over both views. */
 const imagenet: Preset = {
   about:
     "the paper's ImageNet run: LARS 0.3 x batch/256, warm-up 10, cosine, temperature 0.1, batch 4096, 100 epochs",
   size: 224,
   settings: (size, batch = 4096) => ({
-    model: { name: 'resnet50', stem: size <= 64 ? 'cifar' : 'imagenet', width: 64, zeroInitResidual: true },
+    model: {
+      name: 'resnet50',
+      stem: size <= 64 ? 'cifar' : 'imagenet',
+      width: 64,
+      zeroInitResidual: true,
+    },
     head: { style: 'paper', hidden: 2048, dim: 128 },
     views: imagenetRecipe(size),
     batchNorm: 'joint',
@@ -52,8 +69,9 @@ const imagenet: Preset = {
   }),
 }
 
-/** The demonstration: ResNet-8 on the built-in images. Crops keep at least 0.3 of the image, so that a few periods of a pattern
- *  stay visible, and the temperature is low, which a small batch likes. */
+/** The demonstration: ResNet-8 on the built-in images. Crops keep at least 0.3 of the image, so
+ *  that a few periods of a pattern stay visible, and the temperature is low, which a small batch
+ *  likes. */
 const demo: Preset = {
   about:
     'ResNet-8 on the built-in images, a few minutes on a CPU: Adam 3e-3, temperature 0.2, batch 128, 5 epochs',

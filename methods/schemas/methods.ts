@@ -65,7 +65,11 @@ const simclr = {
 
 const moco = {
   ...common,
-  head: v.variant('style', [plainHead, fields({ style: oneOf('v3'), hidden: dim, dim })], 'an object'),
+  head: v.variant(
+    'style',
+    [plainHead, fields({ style: oneOf('v3'), hidden: dim, dim })],
+    'an object',
+  ),
   queue: wholeOrNull(1),
   momentum: fields({ start: share, rising: flag }),
   symmetric: flag,
@@ -99,7 +103,13 @@ const amdim = {
   clip: divisor,
   penalty: notNegative,
   optimizer: fields({ name: oneOf('adam'), betas, weightDecay: notNegative }),
-  schedule: fields({ name: oneOf('step'), lr: positive, warmupSteps: whole(0), milestones, gamma: positive }),
+  schedule: fields({
+    name: oneOf('step'),
+    lr: positive,
+    warmupSteps: whole(0),
+    milestones,
+    gamma: positive,
+  }),
   ...learning,
   evaluation: fields({ epochs: whole(1), milestones }),
 }

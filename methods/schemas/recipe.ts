@@ -22,7 +22,9 @@ const odd = 'an odd number of pixels'
 /** How views are augmented. */
 export const recipe = fields({
   size: v.exactOptional(side),
-  crop: v.exactOptional(fields({ scale: v.exactOptional(range(1)), ratio: v.exactOptional(range()) })),
+  crop: v.exactOptional(
+    fields({ scale: v.exactOptional(range(1)), ratio: v.exactOptional(range()) }),
+  ),
   translate: v.exactOptional(fields({ p: v.exactOptional(share), pixels: whole(0, 8192) })),
   resample: v.exactOptional(oneOf('bilinear', 'bicubic')),
   centerCrop: v.exactOptional(fields({ resize: v.exactOptional(side) })),

@@ -23,7 +23,10 @@ export const whole = (low: number, high = Infinity) =>
 /** The same, or null. */
 export const wholeOrNull = (low: number) =>
   v.nullable(
-    number(`a whole number from ${low} on, or null`, (value) => Number.isSafeInteger(value) && value >= low),
+    number(
+      `a whole number from ${low} on, or null`,
+      (value) => Number.isSafeInteger(value) && value >= low,
+    ),
   )
 
 /** A number above 0 that f32 holds, and whose reciprocal it holds. */
@@ -39,10 +42,16 @@ export const divisor = number(
 )
 
 /** A number from 0 on that f32 holds. */
-export const notNegative = number(`a number from 0 to ${most}`, (value) => value >= 0 && value <= MOST)
+export const notNegative = number(
+  `a number from 0 to ${most}`,
+  (value) => value >= 0 && value <= MOST,
+)
 
 /** A number that f32 holds. */
-export const finite = number(`a number from -${most} to ${most}`, (value) => Math.abs(value) <= MOST)
+export const finite = number(
+  `a number from -${most} to ${most}`,
+  (value) => Math.abs(value) <= MOST,
+)
 
 /** A number from `low` to `high`. */
 export const within = (low: number, high: number) =>
@@ -62,7 +71,8 @@ export const oneOf = <const T extends readonly (string | number)[]>(...options: 
   v.picklist(options, options.length === 1 ? String(options[0]) : `one of ${options.join(', ')}`)
 
 /** An object with these fields and no others. */
-export const fields = <const E extends v.ObjectEntries>(entries: E) => v.strictObject(entries, 'an object')
+export const fields = <const E extends v.ObjectEntries>(entries: E) =>
+  v.strictObject(entries, 'an object')
 
 /** Two numbers that f32 holds, the smaller first, above 0 and up to `high`. */
 export const range = (high = MOST) => {

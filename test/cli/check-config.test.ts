@@ -157,7 +157,10 @@ const single: [what: string, fields: Json, line: string][] = [
 ]
 for (const [what, fields, line] of single)
   test(`with ${what} is refused with the rule`, () =>
-    refuses(() => checkConfig(edited(fields), 'c'), `c: 1 field is wrong; mend the file\n  ${line}`))
+    refuses(
+      () => checkConfig(edited(fields), 'c'),
+      `c: 1 field is wrong; mend the file\n  ${line}`,
+    ))
 
 test('of AMDIM has sizes that its encoder has layers for', () => {
   const config = saved({ ...amdimConfig({}, false), size: 40 })

@@ -61,7 +61,14 @@ test('that is in use or holds a run is refused', async ({ dir }) => {
 test('is looked at before images are read, and before a GPU is looked for', async ({ dir }) => {
   const file = join(dir, 'file')
   writeFileSync(file, '')
-  const train = ['train', 'simclr', '--data', `folder:${join(dir, 'no images')}`, '--adapter', 'none']
+  const train = [
+    'train',
+    'simclr',
+    '--data',
+    `folder:${join(dir, 'no images')}`,
+    '--adapter',
+    'none',
+  ]
   const { code, out, err } = await kindred(...train, '--out', file)
   assert.is(err, `kindred: cannot write ${file}: there is a file, not a folder; choose another\n`)
   assert.equal([code, out], [1, ''])

@@ -46,7 +46,10 @@ test('begins with what is found where it is typed', ({ dir }) => {
   assert.equal(program('/usr/bin/kindred', outside), ['kindred'])
   assert.equal(program('C:/npm/kindred.cmd', outside), ['kindred'])
   assert.equal(program('/x/dist/cli/kindred.js', outside), ['node', '/x/dist/cli/kindred.js'])
-  assert.equal(program('/x/node_modules/.bin/kindred', outside), ['node', '/x/node_modules/.bin/kindred'])
+  assert.equal(program('/x/node_modules/.bin/kindred', outside), [
+    'node',
+    '/x/node_modules/.bin/kindred',
+  ])
   const npx = { cwd: dir, env: { npm_command: 'exec' } }
   assert.equal(program('/x/node_modules/.bin/kindred', npx), ['npx', 'kindred'])
 })
@@ -54,7 +57,10 @@ test('begins with what is found where it is typed', ({ dir }) => {
 test('is by npx in a checkout, and in a project that has it', ({ dir }) => {
   const [checkout, project] = [join(dir, 'checkout'), join(dir, 'project')]
   mkdirSync(join(checkout, 'docs'), { recursive: true })
-  writeFileSync(join(checkout, 'package.json'), '{"name":"kindred","bin":{"kindred":"./kindred.js"}}')
+  writeFileSync(
+    join(checkout, 'package.json'),
+    '{"name":"kindred","bin":{"kindred":"./kindred.js"}}',
+  )
   const script = join(checkout, 'kindred.js')
   writeFileSync(script, '')
   assert.equal(program(script, { cwd: dir, env: {} }), ['node', 'checkout/kindred.js'])

@@ -10,7 +10,11 @@ import { refuses } from '../fixtures/refusal.ts'
 const test = suite('data summary')
 
 /** A set whose labels are these. */
-function half(labels: readonly number[], classes: readonly string[], skipped: readonly string[] = []) {
+function half(
+  labels: readonly number[],
+  classes: readonly string[],
+  skipped: readonly string[] = [],
+) {
   const image = { height: 1, width: 1, channels: 3 }
   const pixels = new Uint8Array(labels.length * 3)
   const set = { name: 'folder', image, classes, labels: Int32Array.from(labels), pixels }

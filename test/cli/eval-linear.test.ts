@@ -17,13 +17,19 @@ import { refuses } from '../fixtures/refusal.ts'
 
 const test = suite<{ dir: string; run: string }>('kindred eval linear')
 const tiny =
-  '--data procedural:60,40 --stem imagenet --width 2 --batch 30 --epochs 1 --knn-bank 50 --k 3'.split(' ')
+  '--data procedural:60,40 --stem imagenet --width 2 --batch 30 --epochs 1 --knn-bank 50 --k 3'.split(
+    ' ',
+  )
 
 /** Runs kindred to its end. */
 function kindred(...args: string[]) {
-  const { status, stdout, stderr } = spawnSync(process.execPath, ['.test/cli/kindred.js', ...args], {
-    encoding: 'utf8',
-  })
+  const { status, stdout, stderr } = spawnSync(
+    process.execPath,
+    ['.test/cli/kindred.js', ...args],
+    {
+      encoding: 'utf8',
+    },
+  )
   const err = stderr
     .split('\n')
     .filter((line) => !line.startsWith('Warning'))
@@ -31,18 +37,30 @@ function kindred(...args: string[]) {
   return { code: status, out: stdout, err: err.trim() }
 }
 
-const lastOf = (out: string) => JSON.parse(out.trim().split('\n').at(-1) ?? '') as Record<string, unknown>
+const lastOf = (out: string) =>
+  JSON.parse(out.trim().split('\n').at(-1) ?? '') as Record<string, unknown>
 
 test.before((context) => {
   context.dir = mkdtempSync(join(tmpdir(), 'kindred-linear-'))
   context.run = join(context.dir, 'run')
-  const { code, err } = kindred('train', 'simclr', ...tiny, '--model', 'resnet8', '--out', context.run)
+  const { code, err } = kindred(
+    'train',
+    'simclr',
+    ...tiny,
+    '--model',
+    'resnet8',
+    '--out',
+    context.run,
+  )
   assert.is(code, 0, err)
 })
 test.after((context) => rmSync(context.dir, { recursive: true, force: true }))
 
 test('fits one best classifier to features computed once, and puts kNN beside it', ({ run }) => {
-  const [a, b] = [kindred('eval', 'linear', run, '--json'), kindred('eval', 'linear', run, '--json')]
+  const [a, b] = [
+    kindred('eval', 'linear', run, '--json'),
+    kindred('eval', 'linear', run, '--json'),
+  ]
   assert.is(a.code, 0, a.err)
   assert.is(a.out, b.out)
   const out = a.out.replaceAll('\\n', '\n')
@@ -52,14 +70,19 @@ test('fits one best classifier to features computed once, and puts kNN beside it
     /linear classifier on the frozen encoder of step 2: \d+\.\d\d% of all 40 test images \(logistic regression on the features of 60 labelled ones; lambda [\d.]+, chosen on a fifth of them held out, \d+\.\d\d%\)\nkNN on the same features: \d+\.\d\d% \(k 3, temperature 0\.5, 50 neighbours to choose from\)/,
   )
   const result = lastOf(a.out)
-  assert.equal([result['protocol'], result['train'], result['test'], result['bank']], ['exact', 60, 40, 50])
+  assert.equal(
+    [result['protocol'], result['train'], result['test'], result['bank']],
+    ['exact', 60, 40, 50],
+  )
   assert.is(result['belowKnn'], Number(result['accuracy']) < Number(result['knn']))
   assert.is(out.includes('this linear classifier is below kNN: no plane'), result['belowKnn'])
   const knn = lastOf(kindred('eval', 'knn', run, '--json').out)
   assert.is(result['knn'], knn['trained'], 'what eval knn says')
 })
 
-test('trains by epochs as the paper does where asked, or where a flag of that is given', ({ run }) => {
+test('trains by epochs as the paper does where asked, or where a flag of that is given', ({
+  run,
+}) => {
   for (const flags of [
     ['--protocol', 'paper', '--epochs', '1'],
     ['--epochs', '1', '--lr', '1e-6', '--no-augment'],
@@ -76,7 +99,15 @@ test('trains by epochs as the paper does where asked, or where a flag of that is
 
 test('refuses in words, with exit code 2, what exact fitting does not know', ({ run }) => {
   for (const [flag, ...value] of [['epochs', '3'], ['lr', '0.1'], ['batch', '8'], ['no-augment']]) {
-    const { code, err } = kindred('eval', 'linear', run, '--protocol', 'exact', `--${flag}`, ...value)
+    const { code, err } = kindred(
+      'eval',
+      'linear',
+      run,
+      '--protocol',
+      'exact',
+      `--${flag}`,
+      ...value,
+    )
     assert.is(code, 2)
     assert.is(
       err,
@@ -110,7 +141,10 @@ test('of a set without test images is refused in the words of eval knn', async (
   }
 })
 
-test('of a run whose newest checkpoint is damaged takes the one before, and says so', ({ dir, run }) => {
+test('of a run whose newest checkpoint is damaged takes the one before, and says so', ({
+  dir,
+  run,
+}) => {
   const copy = join(dir, 'damaged')
   cpSync(run, copy, { recursive: true })
   const path = join(copy, 'checkpoints', 'step-00000009.safetensors')
@@ -122,7 +156,11 @@ test('of a run whose newest checkpoint is damaged takes the one before, and says
 
 /** An adapter that binds so many bytes. */
 const binding = (maxStorageBufferBindingSize: number) =>
-  ({ device: { limits: { maxStorageBufferBindingSize } }, run: null, variable: null }) as unknown as Gpu
+  ({
+    device: { limits: { maxStorageBufferBindingSize } },
+    run: null,
+    variable: null,
+  }) as unknown as Gpu
 const { train: images } = procedural({ train: 1000, test: 10 })
 
 test('what the data set or a flag lets grow is checked against what the adapter binds', () => {

@@ -25,7 +25,9 @@ async function pixelsOf(gpu: Gpu, batch: ImageBatch): Promise<number[]> {
 }
 
 for (const [what, images] of Object.entries({ whole: set, subset: subset(set, 11, 4) })) {
-  test(`${what}: the same images in the same order, in mid-epoch too, each read once`, async ({ gpu }) => {
+  test(`${what}: the same images in the same order, in mid-epoch too, each read once`, async ({
+    gpu,
+  }) => {
     let read = 0
     const counted: Dataset = {
       ...images,
@@ -62,7 +64,11 @@ test('a set larger than half a binding is streamed, and one larger than a bindin
   const refusing = async () => {
     throw new DataError('bytes: unreadable')
   }
-  const large = (bytes: number): Dataset => ({ ...set, size: Math.ceil(bytes / 45), read: refusing })
+  const large = (bytes: number): Dataset => ({
+    ...set,
+    size: Math.ceil(bytes / 45),
+    read: refusing,
+  })
   const feed = await openFeed(gpu, large(most / 2 + 45), 'auto') // reads nothing yet
   assert.is(
     await complaint(feed({ batch: 4, seed: 0, epoch: 0 })[Symbol.asyncIterator]().next()),

@@ -17,7 +17,13 @@ const knn = { every: 1, k: null, temperature: 0.5, bank: null, queries: null }
 /** Images of one value each. */
 function half(values: readonly number[], labels: readonly number[], names = classes): Dataset {
   const pixels = Uint8Array.from(values.flatMap((value) => Array.from({ length: 12 }, () => value)))
-  return memoryDataset({ name: 'folder', image, classes: names, labels: Int32Array.from(labels), pixels })
+  return memoryDataset({
+    name: 'folder',
+    image,
+    classes: names,
+    labels: Int32Array.from(labels),
+    pixels,
+  })
 }
 
 const values = Array.from({ length: 100 }, (_, i) => i)
@@ -30,7 +36,11 @@ test('tells every training image and its place', async () => {
   const first = await digests(half(values, labels), held)
   assert.equal(await digests(half(values, labels), held), first)
   const swapped = values.with(1, 2).with(2, 1)
-  assert.is(await sampleOf(half(swapped, labels)), await sampleOf(half(values, labels)), 'not of the sample')
+  assert.is(
+    await sampleOf(half(swapped, labels)),
+    await sampleOf(half(values, labels)),
+    'not of the sample',
+  )
   const other = await digests(half(swapped, labels), held)
   assert.is.not(other.images, first.images)
   assert.is(other.measured, first.measured)
@@ -59,7 +69,8 @@ test('of a set too large to be looked at whole tells the size of every file, and
   const files = values.map((i) => `${i}.png`)
   for (const file of files) writeFileSync(join(root, file), 'x')
   const reach = { whole: 1199, sample: 600, least: 2 }
-  const of = (shown: readonly number[]) => imagesDigest({ ...half(shown, labels), files }, root, reach)
+  const of = (shown: readonly number[]) =>
+    imagesDigest({ ...half(shown, labels), files }, root, reach)
   const first = await of(values)
   assert.is(await of(values.with(1, 99)), first, 'every second image is looked at')
   assert.is.not(await of(values.with(2, 99)), first)

@@ -19,7 +19,10 @@ const test = suite('history')
 test('knows what has changed since a checkpoint, and nothing of places and of order', () => {
   const config = { b: 1, a: { c: [1, 2], d: null }, data: 'x', about: { node: 1 } }
   const metadata = settingsMetadata(config)
-  assert.equal(changesSince(metadata, { a: { d: null, c: [1, 2] }, b: 1, data: 'y', history: [] }), {})
+  assert.equal(
+    changesSince(metadata, { a: { d: null, c: [1, 2] }, b: 1, data: 'y', history: [] }),
+    {},
+  )
   const changes = changesSince(metadata, { ...config, b: 2, a: { c: [1, 3], e: 'new' } })
   assert.equal(changes, {
     b: { from: 1, to: 2 },
@@ -28,7 +31,9 @@ test('knows what has changed since a checkpoint, and nothing of places and of or
   })
   assert.is(describeChanges(changes), 'a.c [1,2] -> [1,3], b 1 -> 2, a.e null -> "new"')
   assert.equal(changesSince({ step: '3' }, config), {})
-  assert.equal(changesBetween({ v: [{ a: 1 }] }, { v: [{ a: 2 }] }), { 'v.0.a': { from: 1, to: 2 } })
+  assert.equal(changesBetween({ v: [{ a: 1 }] }, { v: [{ a: 2 }] }), {
+    'v.0.a': { from: 1, to: 2 },
+  })
 })
 
 test('keeps a change once', () => {
@@ -63,10 +68,18 @@ test('advises a rate that has worked, or a tenth', () => {
 })
 
 test('a run goes on with another rate or length, and no other setting', () => {
-  const config = configOf('moco', { data: 'procedural', preset: 'moco-v1-cifar10', batch: 64 }, false)
+  const config = configOf(
+    'moco',
+    { data: 'procedural', preset: 'moco-v1-cifar10', batch: 64 },
+    false,
+  )
   assert.equal(goingOn(config, {}, 'r'), config)
   const longer = goingOn(config, { epochs: 300, lr: 0.5 }, 'r')
-  assert.equal(longer, { ...config, epochs: 300, schedule: { ...config.schedule, lr: 0.5, firstEpoch: 0 } })
+  assert.equal(longer, {
+    ...config,
+    epochs: 300,
+    schedule: { ...config.schedule, lr: 0.5, firstEpoch: 0 },
+  })
   assert.equal(goingOn(config, { epochs: config.epochs }, 'r'), config)
 })
 

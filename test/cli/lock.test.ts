@@ -83,7 +83,10 @@ function tests() {
   test('of this process is refused to this process', async ({ dir }) => {
     const release = await lock(join(dir, 'lock'), 'run', { resuming: false })
     assert.is(await refusalOf(dir), inUse)
-    assert.is(await refusalOf(dir, true), 'run is in use by process N; wait for it to end or stop it')
+    assert.is(
+      await refusalOf(dir, true),
+      'run is in use by process N; wait for it to end or stop it',
+    )
     await release()
     assert.not(existsSync(join(dir, 'lock')))
   })

@@ -21,7 +21,10 @@ async function fed(losses: readonly number[], { scaled }: { readonly scaled: boo
     trainer: { schedule: () => 0.5, kept: { variables: scaled ? { 'scaler.scale': null } : {} } },
   } as unknown as Prepared // as much of it as is used
   const run = { append: (metric: Metric) => void metrics.push(metric) } as RunFolder // the same
-  const progress = { update() {}, note: (line: string) => void notes.push(line) } as unknown as Progress // the same
+  const progress = {
+    update() {},
+    note: (line: string) => void notes.push(line),
+  } as unknown as Progress // the same
   const all = new Losses(prepared, run, progress, (what) => new Error(`${what}; go on`))
   let step = 0
   const told = async () => {
@@ -46,7 +49,9 @@ test('that are scaled are passed over, as their steps are', async () => {
   const { metrics, notes, error, last } = await fed([4, Infinity, 3], { scaled: true })
   assert.is(error, null)
   assert.equal(metrics[1], { step: 2, epoch: 0.2, skipped: true, lr: 0.5 })
-  assert.equal(notes, ['step 2 was skipped: its loss was Infinity, and the scale of the loss is halved'])
+  assert.equal(notes, [
+    'step 2 was skipped: its loss was Infinity, and the scale of the loss is halved',
+  ])
   assert.is(last, 3)
 })
 

@@ -131,7 +131,10 @@ test('a configuration is its own file', async ({ dir }) => {
 test('the file is over the preset, flags over the file, --set over all', () => {
   const make: Make = (flags, software) => configOf('simclr', flags, software)
   const file = { temperature: 0.3, epochs: 7, schedule: { lr: 0.5 } }
-  const { config } = settled(make, { preset: 'simclr-demo', epochs: 8 }, false, { file, set: ['batch=24'] })
+  const { config } = settled(make, { preset: 'simclr-demo', epochs: 8 }, false, {
+    file,
+    set: ['batch=24'],
+  })
   assert.equal([config.epochs, config.batch, config.schedule.lr], [8, 24, 0.5])
   assert.is(config.schedule.name, 'cosine', "the rest is the preset's")
   assert.equal(wrongFields(config), [])
@@ -164,24 +167,39 @@ test('a file that cannot be settings is refused in words', async ({ dir }) => {
       (error: Error) => error.message,
     )
   const missing = join(dir, 'none.json')
-  assert.is(await refused(missing), `--config: cannot read ${missing}; give a file such as config.json`)
+  assert.is(
+    await refused(missing),
+    `--config: cannot read ${missing}; give a file such as config.json`,
+  )
   const list = write('list.txt', 'epochs 3')
-  assert.is(await refused(list), `--config: ${list} must be a JSON object, in the format of config.json`)
+  assert.is(
+    await refused(list),
+    `--config: ${list} must be a JSON object, in the format of config.json`,
+  )
   const moco = write('moco.json', '{ "method": "moco" }')
   assert.is(await refused(moco), `--config: ${moco} is of method "moco", not simclr`)
 })
 
 test("the command line says what is not the preset's, and keeps it", async ({ dir }) => {
   const out = join(dir, 'run')
-  const tiny = '--data procedural:32,16 --preset simclr-demo --width 2 --size 16 --batch 16 --epochs 1'.split(
-    ' ',
-  )
+  const tiny =
+    '--data procedural:32,16 --preset simclr-demo --width 2 --size 16 --batch 16 --epochs 1'.split(
+      ' ',
+    )
   const first = await kindred('train', 'simclr', ...tiny, '--set', 'views.flip=0', '--out', out)
   assert.is(first.code, 0, first.err)
   assert.match(first.out, /\nnot as simclr-demo has it: .*views\.flip 0\.5 -> 0/)
   const kept: unknown = JSON.parse(readFileSync(join(out, 'config.json'), 'utf8'))
   assert.match(JSON.stringify(kept), /"changes":\{.*"views\.flip":\{"from":0\.5,"to":0\}/)
-  const bad = await kindred('train', 'simclr', ...tiny, '--set', 'temprature=1', '--out', join(dir, 'no'))
+  const bad = await kindred(
+    'train',
+    'simclr',
+    ...tiny,
+    '--set',
+    'temprature=1',
+    '--out',
+    join(dir, 'no'),
+  )
   assert.is(bad.code, 2)
   const shown = await kindred('presets', 'simclr-demo')
   assert.match(shown.out, /\n {2}views\.flip = 0\.5\n/)

@@ -59,7 +59,15 @@ function tests() {
     assert.is(lines.length, 12)
     assert.equal(lines[0], { event: 'note', text: 'kNN before training: 10.0%', knn: 10 })
     assert.equal(lines[1], { event: 'step', step: 11, total: 20, loss: 4.9, images: 64 })
-    assert.equal(lines[2], { event: 'step', step: 12, total: 20, loss: 4.8, images: 64, rate: 64, eta: 8 })
+    assert.equal(lines[2], {
+      event: 'step',
+      step: 12,
+      total: 20,
+      loss: 4.8,
+      images: 64,
+      rate: 64,
+      eta: 8,
+    })
   })
 
   test('draws a bar in a terminal, with notes above it', () => {
@@ -77,7 +85,9 @@ function tests() {
     for (const columns of [40, 60, 70]) {
       const text = lastTen({ json: false, isTTY: true, columns })
       const lines = stripVTControlCharacters(text.replaceAll('\x1b', '\n\x1b')).split(/[\r\n]/)
-      const widest = Math.max(...lines.filter((line) => line.includes('step')).map((line) => line.length))
+      const widest = Math.max(
+        ...lines.filter((line) => line.includes('step')).map((line) => line.length),
+      )
       assert.ok(widest < columns, `${widest} columns of ${columns}`)
       assert.match(text, /ETA 5s/)
     }

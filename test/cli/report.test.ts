@@ -49,7 +49,8 @@ interface Plot {
   readonly data: unknown[][]
 }
 
-/** Runs the page's scripts before a document that only counts, and returns what uPlot was asked to draw. */
+/** Runs the page's scripts before a document that only counts, and returns what uPlot was asked to
+ *  draw. */
 function drawn(html: string): {
   charts: Chart[]
   plots: Plot[]
@@ -131,7 +132,9 @@ test('tells the figures and the configuration', async ({ dir }) => {
 })
 
 test('shows text as text', async ({ dir }) => {
-  const html = await reportOf(dir, { data: '</script><b>"&$&' }, [{ step: 1, loss: 1, note: '</script>' }])
+  const html = await reportOf(dir, { data: '</script><b>"&$&' }, [
+    { step: 1, loss: 1, note: '</script>' },
+  ])
   assert.ok(html.includes('<td>&lt;/script&gt;&lt;b&gt;&quot;&amp;$&amp;</td>'))
   assert.is(scriptsOf(html).length, 2)
   drawn(html)

@@ -24,7 +24,9 @@ import { refuses } from '../fixtures/refusal.ts'
 
 const self = fileURLToPath(import.meta.url) // started again, with a role, by the tests that need a second process
 const tensors = (value: number, count = 2) =>
-  new Map<string, SavedTensor>([['w', { shape: [count], data: new Float32Array(count).fill(value) }]])
+  new Map<string, SavedTensor>([
+    ['w', { shape: [count], data: new Float32Array(count).fill(value) }],
+  ])
 const fileOf = (step: number) => `step-${String(step).padStart(8, '0')}.safetensors`
 
 /** Holds a run and writes to it until killed. */
@@ -44,7 +46,9 @@ async function fill(dir: string) {
   await run.saveCheckpoint(1, tensors(1, 30_000), {})
   const error = await run.saveCheckpoint(2, tensors(2, 30_000), {}).catch((e: unknown) => e)
   const { checkpoint } = await run.latest()
-  console.log(JSON.stringify([String(error), checkpoint?.step, readdirSync(join(dir, 'a', 'checkpoints'))]))
+  console.log(
+    JSON.stringify([String(error), checkpoint?.step, readdirSync(join(dir, 'a', 'checkpoints'))]),
+  )
   await run.close()
 }
 
@@ -96,7 +100,10 @@ function tests() {
 
   test('says what is wrong with a folder that holds none', async ({ dir }) => {
     const none = join(dir, 'none')
-    assert.is(await message(openRun(none)), `${none} does not exist; give the --out folder of a training`)
+    assert.is(
+      await message(openRun(none)),
+      `${none} does not exist; give the --out folder of a training`,
+    )
     const file = `${dir}-file`
     writeFileSync(file, '')
     assert.is(
@@ -175,7 +182,9 @@ function tests() {
     await again.close()
   })
 
-  test('resumes before a checkpoint with values that are not finite, and names it', async ({ dir }) => {
+  test('resumes before a checkpoint with values that are not finite, and names it', async ({
+    dir,
+  }) => {
     const run = await createRun(dir, {})
     await run.saveCheckpoint(1, tensors(1), {})
     await run.saveCheckpoint(
@@ -186,12 +195,16 @@ function tests() {
     const { checkpoint, damaged } = await run.latest()
     assert.is(checkpoint?.step, 1)
     const path = join(dir, 'checkpoints', fileOf(2))
-    assert.equal(damaged, [`${path}: it holds values that are not finite, in m; nothing can go on from it`])
+    assert.equal(damaged, [
+      `${path}: it holds values that are not finite, in m; nothing can go on from it`,
+    ])
     assert.ok(existsSync(`${path}.damaged`))
     await run.close()
   })
 
-  test('resumes before a checkpoint whose metadata cannot be true, and names it', async ({ dir }) => {
+  test('resumes before a checkpoint whose metadata cannot be true, and names it', async ({
+    dir,
+  }) => {
     const run = await createRun(dir, {})
     const path = join(dir, 'checkpoints', fileOf(2))
     const counter = (name: string, value: string) =>
@@ -229,7 +242,12 @@ function tests() {
     await again.truncateMetrics(4)
     again.append({ step: 5, loss: 0.5 })
     const lines = readFileSync(path, 'utf8').split('\n')
-    assert.equal(lines.slice(3), ['{"step":4,"loss":4}', '{"step":4,"knn":50}', '{"step":5,"loss":0.5}', ''])
+    assert.equal(lines.slice(3), [
+      '{"step":4,"loss":4}',
+      '{"step":4,"knn":50}',
+      '{"step":5,"loss":0.5}',
+      '',
+    ])
     await again.close()
     appendFileSync(path, 'oops\n{"step":6}\n')
     assert.is(
@@ -266,7 +284,9 @@ function tests() {
 
   test('survives kill -9 of its process', async ({ dir }) => {
     const out = join(dir, 'a')
-    const child = spawn(process.execPath, [self, 'hold', out], { stdio: ['ignore', 'pipe', 'inherit'] })
+    const child = spawn(process.execPath, [self, 'hold', out], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    })
     await new Promise((resolve) => child.stdout.once('data', resolve))
     await new Promise((resolve) => setTimeout(resolve, 200)) // at any moment of its writing
     child.kill('SIGKILL')
@@ -276,7 +296,11 @@ function tests() {
     assert.equal(damaged, [])
     assert.ok(checkpoint)
     await run.truncateMetrics(checkpoint?.step ?? 0)
-    assert.is((await run.metrics()).at(-1)?.step, checkpoint?.step, 'metrics reach as far as the checkpoint')
+    assert.is(
+      (await run.metrics()).at(-1)?.step,
+      checkpoint?.step,
+      'metrics reach as far as the checkpoint',
+    )
     assert.equal(
       readdirSync(join(out, 'checkpoints')).filter((name) => name.endsWith('.tmp')),
       [],
@@ -286,7 +310,9 @@ function tests() {
 
   test('survives a full disk', ({ dir }) => {
     const mounted = `mount -t tmpfs -o size=200k none '${dir}' && exec '${process.execPath}' '${self}' fill '${dir}'`
-    const { status, stdout } = spawnSync('unshare', ['-m', 'sh', '-c', mounted], { encoding: 'utf8' })
+    const { status, stdout } = spawnSync('unshare', ['-m', 'sh', '-c', mounted], {
+      encoding: 'utf8',
+    })
     if (status !== 0) return // mounting a small disk takes rights that not everyone has
     const [error, step, files] = JSON.parse(stdout) as [string, number, string[]] // printed by fill
     const path = join(dir, 'a', 'checkpoints', fileOf(2))

@@ -17,7 +17,8 @@ test.before((context) => {
 })
 test.after((context) => rmSync(context.dir, { recursive: true, force: true }))
 
-const tiny = '--data procedural:48,20 --width 2 --features 16 --batch 16 --epochs 2 --knn-every 1'.split(' ')
+const tiny =
+  '--data procedural:48,20 --width 2 --features 16 --batch 16 --epochs 2 --knn-every 1'.split(' ')
 
 /** Runs kindred to its end, or interrupts it once it has printed what `until` matches. */
 async function kindred(args: readonly string[], until?: RegExp) {
@@ -41,7 +42,10 @@ test('reports each loss by itself, and resumes to the same bits', async ({ dir }
   assert.is(losses.length, 6)
   for (const { loss = NaN, terms = {} } of losses) {
     assert.equal(Object.keys(terms), ['1→5', '1→7', '5→5', 'penalty', 'linear', 'mlp'])
-    const sum = ['1→5', '1→7', '5→5', 'penalty'].reduce((total, name) => total + (terms[name] ?? NaN), 0)
+    const sum = ['1→5', '1→7', '5→5', 'penalty'].reduce(
+      (total, name) => total + (terms[name] ?? NaN),
+      0,
+    )
     assert.ok(Math.abs(sum - loss) < 1e-4, `${sum}, ${loss}`)
   }
   const report = readFileSync(join(whole, 'report.html'), 'utf8')
@@ -54,7 +58,9 @@ test('reports each loss by itself, and resumes to the same bits', async ({ dir }
   assert.is(rest.code, 0, rest.out)
   assert.is(metrics(cut), metrics(whole))
   const last = (run: string) =>
-    readFileSync(join(run, 'checkpoints', readdirSync(join(run, 'checkpoints')).sort().at(-1) ?? ''))
+    readFileSync(
+      join(run, 'checkpoints', readdirSync(join(run, 'checkpoints')).sort().at(-1) ?? ''),
+    )
   assert.ok(last(cut).equals(last(whole)), 'the checkpoints differ')
 })
 
@@ -65,7 +71,10 @@ test('in chunks, interrupted, resumes to the same bits', async ({ dir }) => {
   assert.is(first.code, 0, first.out)
   assert.not.match(first.out, /was not replayed/)
   assert.match(first.out, /batch 16 in chunks of 6, /)
-  const config = JSON.parse(readFileSync(join(whole, 'config.json'), 'utf8')) as Record<string, unknown>
+  const config = JSON.parse(readFileSync(join(whole, 'config.json'), 'utf8')) as Record<
+    string,
+    unknown
+  >
   assert.is(config['chunk'], 6)
   assert.is((await kindred(['train', 'amdim', ...chunked, '--out', cut], /epoch 1, kNN/)).code, 130)
   assert.is((await kindred(['train', 'amdim', '--resume', cut, '--no-capture'])).code, 0)
@@ -88,7 +97,10 @@ test('classifiers of the frozen encoder score every test image', async ({ dir })
     assert.is(result['test'], 20)
     assert.is(result['train'], 48)
     const accuracy = Number(result['accuracy'])
-    assert.ok(accuracy >= 0 && accuracy <= 100 && (accuracy / 5) % 1 === 0, `${accuracy} of 20 images`)
+    assert.ok(
+      accuracy >= 0 && accuracy <= 100 && (accuracy / 5) % 1 === 0,
+      `${accuracy} of 20 images`,
+    )
     assert.is(b.out.trim().split('\n').at(-1), a.out.trim().split('\n').at(-1))
   }
   const { code, out } = await kindred(['eval', 'knn', run])
@@ -97,7 +109,13 @@ test('classifiers of the frozen encoder score every test image', async ({ dir })
 
 test('the climb does not move the milestones', () => {
   const { schedule } = amdimConfig({ data: 'cifar10:x' }, false)
-  assert.equal(schedule, { name: 'step', lr: 2e-4, warmupSteps: 500, milestones: [250, 280], gamma: 0.2 })
+  assert.equal(schedule, {
+    name: 'step',
+    lr: 2e-4,
+    warmupSteps: 500,
+    milestones: [250, 280],
+    gamma: 0.2,
+  })
   const at = amdimSchedule({ schedule }, 100)
   const climb = warmup(500, constant(2e-4), { first: 'nonzero' })
   for (const t of [0, 1, 250, 499]) assert.is(at(t), climb(t))
@@ -136,7 +154,10 @@ test('sizes and features that the encoder has no layers for are refused by their
 test('features that no memory holds are refused with their limit', async () => {
   const { code, out } = await kindred(['train', 'amdim', '--features', '100000000'])
   assert.is(code, 2)
-  assert.match(out, /option '--features <n>' argument '100000000' is invalid. it must be .* from 1 to 16384/)
+  assert.match(
+    out,
+    /option '--features <n>' argument '100000000' is invalid. it must be .* from 1 to 16384/,
+  )
 })
 
 test('a preset is chosen by the data, and refused by name', () => {

@@ -51,8 +51,12 @@ test('weights that are not finite are not saved, and the command that is printed
   assert.equal([config(run)['history'], config(run)['epochs']], [[{ step: 0, changes }], 2])
 })
 
-test('an edit of config.json that changes no step is told; any other is refused', async ({ run }) => {
-  const { metadata } = decodeSafetensors(readFileSync(join(run, 'checkpoints/step-00000002.safetensors')))
+test('an edit of config.json that changes no step is told; any other is refused', async ({
+  run,
+}) => {
+  const { metadata } = decodeSafetensors(
+    readFileSync(join(run, 'checkpoints/step-00000002.safetensors')),
+  )
   assert.match(metadata['config.sha256'] ?? '', /^[0-9a-f]{64}$/)
   const path = join(run, 'config.json')
   const before = config(run)
@@ -104,7 +108,16 @@ const known = {
     precision: 0,
     activations: 0,
   },
-  ...{ checkpointEvery: 0, about: 0, history: 0, knn: 0, model: 0, views: 0, temperature: 0, optimizer: 0 },
+  ...{
+    checkpointEvery: 0,
+    about: 0,
+    history: 0,
+    knn: 0,
+    model: 0,
+    views: 0,
+    temperature: 0,
+    optimizer: 0,
+  },
   ...{ schedule: 0, batch: 0, chunk: 0, epochs: 0, head: 0, batchNorm: 0 },
 }
 

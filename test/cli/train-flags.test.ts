@@ -66,7 +66,8 @@ test('splits that do not suit a batch that is given are refused, with those that
 })
 
 test('a batch of one image is refused by every method, with the reason', () => {
-  const compared = '--batch: must be 2 or more, as images are compared with the others of their batch, got 1'
+  const compared =
+    '--batch: must be 2 or more, as images are compared with the others of their batch, got 1'
   refuses(() => configOf('simclr', { batch: 1 }, false), compared)
   refuses(() => configOf('end-to-end', { batch: 1 }, false), compared)
   refuses(() => moco({ batch: 1, preset: 'moco-v3-demo' }), compared)

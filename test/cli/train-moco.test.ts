@@ -39,7 +39,12 @@ for (const [name, method, options, holds] of [
     ['--preset', 'moco-v1-demo', '--queue', '40', '--bn-splits', '2', '--chunk', '7'], // 4, 6 and 6 images
     ['queue', 'key.head.fc.weight'],
   ],
-  ['v3', 'moco', ['--preset', 'moco-v3-demo'], ['predictor.0.weight', 'key.head.projector.4.running_mean']],
+  [
+    'v3',
+    'moco',
+    ['--preset', 'moco-v3-demo'],
+    ['predictor.0.weight', 'key.head.projector.4.running_mean'],
+  ],
   [
     'nce',
     'memory-bank',
@@ -54,7 +59,10 @@ for (const [name, method, options, holds] of [
     assert.is(code, 0, err)
     assert.not.match(out, /was not replayed/)
     const filling = { v1: 3, symmetric: 1, 'v1-in-chunks': 3, nce: 4, v3: 0, 'end-to-end': 0 }[name]
-    assert.is(/over the first (\d+) steps?, which is expected/.exec(out)?.[1] ?? '0', String(filling))
+    assert.is(
+      /over the first (\d+) steps?, which is expected/.exec(out)?.[1] ?? '0',
+      String(filling),
+    )
     assert.is(
       out.includes('batch 16 in chunks of 7, '),
       options.some((option) => option === '--chunk'),
@@ -62,10 +70,21 @@ for (const [name, method, options, holds] of [
     const { tensors } = decodeSafetensors(readFileSync(join(whole, last)))
     for (const tensor of holds) assert.ok(tensors.has(tensor), tensor)
     await killedAfter(/"step":5,/, 'train', method, ...tiny, ...options, '--json', '--out', killed)
-    const resumed = await kindred('train', method, '--resume', killed, '--no-capture', '--resident', 'off')
+    const resumed = await kindred(
+      'train',
+      method,
+      '--resume',
+      killed,
+      '--no-capture',
+      '--resident',
+      'off',
+    )
     assert.is(resumed.code, 0, resumed.err)
     assert.is(metricsOf(killed), metricsOf(whole))
-    assert.ok(readFileSync(join(killed, last)).equals(readFileSync(join(whole, last))), 'the last checkpoint')
+    assert.ok(
+      readFileSync(join(killed, last)).equals(readFileSync(join(whole, last))),
+      'the last checkpoint',
+    )
     const measured = await kindred('eval', 'knn', killed, '--json')
     assert.is(measured.code, 0, measured.err)
   })
@@ -87,7 +106,10 @@ test('a queue of another size, another seed, and a bank of other images, are ref
     /other settings than the checkpoint of step \d+: queue 40 -> 48; .*; put back queue 40, or start a new run/,
   )
   const more = (config: string) => config.replace('procedural:64,32', 'procedural:70,32')
-  assert.match(await refused('memory-bank', 'nce-whole', more), /its memory bank is of (64|other) images/)
+  assert.match(
+    await refused('memory-bank', 'nce-whole', more),
+    /its memory bank is of (64|other) images/,
+  )
   const others = (config: string) => config.replace('"seed": 0', '"seed": 1')
   assert.match(
     await refused('memory-bank', 'nce-whole', others),
@@ -164,7 +186,9 @@ test('presets of every method are listed with where they come from', async () =>
     assert.ok(names.includes(name), name)
 })
 
-test('compares the mechanisms, goes on where it was stopped, and refuses other settings', async ({ dir }) => {
+test('compares the mechanisms, goes on where it was stopped, and refuses other settings', async ({
+  dir,
+}) => {
   const out = join(dir, 'compare')
   const args = [
     'compare',
@@ -197,7 +221,9 @@ test('compares the mechanisms, goes on where it was stopped, and refuses other s
   assert.match(other.err, /holds a comparison with other settings/)
 })
 
-test('of a set smaller than --subset, half of its images bound what is end-to-end', async ({ dir }) => {
+test('of a set smaller than --subset, half of its images bound what is end-to-end', async ({
+  dir,
+}) => {
   const small = '--data procedural:40,10 --negatives 24 --batch 16 --width 2 --epochs 1'.split(' ')
   const { code, out, err } = await kindred('compare', ...small, '--out', join(dir, 'small'))
   assert.is(code, 0, err)
@@ -217,7 +243,11 @@ test('what no comparison can be is refused before its folder is taken', async ({
       /--batch: must be a multiple of 8 from 16 on, as MoCo's batch norm goes over 8 groups/,
     ],
     [['--batch', '8'], 2, /--batch: must be a multiple of 8 from 16 on/],
-    [['--negatives', '1,8'], 2, /--negatives: each must be 2 or more, as end-to-end's batch is .* got 1/],
+    [
+      ['--negatives', '1,8'],
+      2,
+      /--negatives: each must be 2 or more, as end-to-end's batch is .* got 1/,
+    ],
     [['--model', 'resnet9'], 2, /--model: must be one of resnet8/],
     [['--data', 'folder:/nowhere/at/all'], 1, /nowhere/],
     [

@@ -17,7 +17,8 @@ test.before((context) => {
 test.after((context) => rmSync(context.dir, { recursive: true, force: true }))
 
 // more steps than are made before the test has reacted
-const train = '--data procedural:32,16 --stem imagenet --width 2 --batch 16 --epochs 999 --json'.split(' ')
+const train =
+  '--data procedural:32,16 --stem imagenet --width 2 --batch 16 --epochs 999 --json'.split(' ')
 
 /** Runs kindred with standard output into a file descriptor, or a pipe that is closed at its first
  * line. */
@@ -33,7 +34,9 @@ function silenced(args: readonly string[], out: number | 'pipe') {
 
 const saved = (run: string) => readdirSync(join(run, 'checkpoints')).length > 0
 
-test('into a closed pipe ends the training, saved, with the exit code of SIGPIPE', async ({ dir }) => {
+test('into a closed pipe ends the training, saved, with the exit code of SIGPIPE', async ({
+  dir,
+}) => {
   const run = join(dir, 'pipe')
   const { code, err } = await silenced(['train', 'simclr', ...train, '--out', run], 'pipe')
   assert.is(code, 141, err)
@@ -58,14 +61,29 @@ test('onto a full disk ends before a run is begun, with an error in words', asyn
   assert.equal(listed, { code: 1, err: words })
 })
 
-test('to a terminal that closes ends as SIGTERM does; steps carry epoch and rate', async ({ dir }) => {
+test('to a terminal that closes ends as SIGTERM does; steps carry epoch and rate', async ({
+  dir,
+}) => {
   const begun = ['train', 'simclr', ...train, '--out', join(dir, 'hup')]
   const { code, out } = await runCli(begun, signalAfter(/"step":1,/, 'SIGHUP'))
   assert.is(code, 130)
   assert.match(out, /"text":"stopping after this step and saving"/)
-  assert.match(out, /stopped and saved at step \d+ of 1998; go on with: npx kindred train simclr --resume /)
-  const step = JSON.parse(out.split('\n').find((line) => line.includes('"event":"step"')) ?? '') as object
-  assert.equal(Object.keys(step).slice(0, 7), ['event', 'step', 'total', 'epoch', 'loss', 'lr', 'images'])
+  assert.match(
+    out,
+    /stopped and saved at step \d+ of 1998; go on with: npx kindred train simclr --resume /,
+  )
+  const step = JSON.parse(
+    out.split('\n').find((line) => line.includes('"event":"step"')) ?? '',
+  ) as object
+  assert.equal(Object.keys(step).slice(0, 7), [
+    'event',
+    'step',
+    'total',
+    'epoch',
+    'loss',
+    'lr',
+    'images',
+  ])
 })
 
 test('of an error as an event spells what a terminal obeys', async () => {
@@ -78,7 +96,12 @@ test('of an error as an event spells what a terminal obeys', async () => {
 test('of SIGTERM does not speak of Ctrl-C', () => {
   const notes: string[] = []
   const stop = { requested: false }
-  const progress = { start() {}, update() {}, note: (line: string) => void notes.push(line), stop() {} }
+  const progress = {
+    start() {},
+    update() {},
+    note: (line: string) => void notes.push(line),
+    stop() {},
+  }
   const release = onInterrupt(stop, progress)
   process.emit('SIGTERM')
   release()

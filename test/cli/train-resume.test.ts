@@ -26,7 +26,8 @@ test.before(async (context) => {
 test.after((context) => rmSync(context.dir, { recursive: true, force: true }))
 
 test('goes on with the same images, and with no others', async ({ photos, run }) => {
-  const tiny = '--size 16 --model resnet8 --stem cifar --width 2 --batch 4 --epochs 1 --preset simclr-demo'
+  const tiny =
+    '--size 16 --model resnet8 --stem cifar --width 2 --batch 4 --epochs 1 --preset simclr-demo'
   const first = await kindred(
     'train',
     'simclr',
@@ -38,7 +39,9 @@ test('goes on with the same images, and with no others', async ({ photos, run })
   )
   assert.is(first.code, 0, first.err)
   assert.match(first.out, /warm-up of 2 steps, the run has 2: the learning rate climbs to the end/)
-  const { metadata } = decodeSafetensors(readFileSync(join(run, 'checkpoints/step-00000002.safetensors')))
+  const { metadata } = decodeSafetensors(
+    readFileSync(join(run, 'checkpoints/step-00000002.safetensors')),
+  )
   for (const name of ['images.sha256', 'measured.sha256'])
     assert.match(metadata[name] ?? '', /^[0-9a-f]{64}$/)
   const resume = () => kindred('train', 'simclr', '--resume', run)
@@ -60,10 +63,16 @@ test('goes on with the same images, and with no others', async ({ photos, run })
   renameSync(photos, moved)
   const lost = await resume()
   assert.is(lost.code, 1)
-  assert.match(lost.err, /run: its images are not at .*photos; say where they are with --data folder:PATH\n$/)
+  assert.match(
+    lost.err,
+    /run: its images are not at .*photos; say where they are with --data folder:PATH\n$/,
+  )
   const again = await kindred('train', 'simclr', '--resume', run, '--data', `folder:${moved}`)
   assert.is(again.code, 0, again.err)
-  assert.match(again.out, /changed since the checkpoint of step 2: data "folder:.*photos" -> "folder:.*now"/)
+  assert.match(
+    again.out,
+    /changed since the checkpoint of step 2: data "folder:.*photos" -> "folder:.*now"/,
+  )
   assert.is(metricsOf(run), before)
 })
 
@@ -71,7 +80,14 @@ test('says so where there is no checkpoint to go on from', async ({ dir, run }) 
   const bare = join(dir, 'bare')
   cpSync(run, bare, { recursive: true })
   for (const name of readdirSync(join(bare, 'checkpoints'))) rmSync(join(bare, 'checkpoints', name))
-  const { code, out, err } = await kindred('train', 'simclr', '--resume', bare, '--out', `${dir}/./bare/`)
+  const { code, out, err } = await kindred(
+    'train',
+    'simclr',
+    '--resume',
+    bare,
+    '--out',
+    `${dir}/./bare/`,
+  )
   assert.is(code, 0, err)
   assert.match(out, /bare: there is no checkpoint yet, beginning at step 0/)
   assert.is(metricsOf(bare), metricsOf(run))
@@ -88,13 +104,17 @@ test('a run that would end before its checkpoint is told the least length', asyn
   )
 })
 
-test('a changed test half, or other labels, are said, and accuracies not compared', async ({ dir }) => {
+test('a changed test half, or other labels, are said, and accuracies not compared', async ({
+  dir,
+}) => {
   const [photos, run] = [join(dir, 'labelled'), join(dir, 'measured')]
   for (let i = 0; i < 8; i++) {
     await picture(join(photos, 'train', 'ab'[i % 2] ?? '', `${i}.png`), [20 * i, 200 - 9 * i, 60])
-    if (i < 4) await picture(join(photos, 'test', 'ab'[i % 2] ?? '', `${i}.png`), [20 * i, 200 - 9 * i, 60])
+    if (i < 4)
+      await picture(join(photos, 'test', 'ab'[i % 2] ?? '', `${i}.png`), [20 * i, 200 - 9 * i, 60])
   }
-  const tiny = '--size 16 --model resnet8 --width 2 --batch 4 --epochs 1 --preset simclr-demo --json'
+  const tiny =
+    '--size 16 --model resnet8 --width 2 --batch 4 --epochs 1 --preset simclr-demo --json'
   const data = ['--data', `folder:${photos}`]
   const first = await kindred('train', 'simclr', ...data, ...tiny.split(' '), '--out', run)
   assert.is(first.code, 0, first.err)
@@ -127,7 +147,14 @@ test('a run of another method is told how to go on', async ({ run }) => {
 test('checkpoints that name no images, or 32 of them, go on as before', async () => {
   const { train, ...data } = procedural({ train: 4, test: 1 })
   const digests = () => digestsOf(train, data, { knn })
-  const run: GoingOn = { dir: 'r', images: train, digests, bank: false, epochs: 3, stepsPerEpoch: 4 }
+  const run: GoingOn = {
+    dir: 'r',
+    images: train,
+    digests,
+    bank: false,
+    epochs: 3,
+    stepsPerEpoch: 4,
+  }
   await checkResumable({ step: 12, metadata: {} }, run)
   await checkResumable({ step: 3, metadata: { images: await sampleOf(train) } }, run)
   const refusal = (step: number, metadata: Record<string, string>) =>
@@ -135,8 +162,14 @@ test('checkpoints that name no images, or 32 of them, go on as before', async ()
       () => 'was not refused',
       (error: Error) => error.message,
     )
-  assert.match(await refusal(3, { images: '01234567' }), /^r: it was trained on other images than the 4 /)
-  assert.match(await refusal(14, {}), /^r: its checkpoint is of step 14, .*; give --epochs 4 or more$/)
+  assert.match(
+    await refusal(3, { images: '01234567' }),
+    /^r: it was trained on other images than the 4 /,
+  )
+  assert.match(
+    await refusal(14, {}),
+    /^r: its checkpoint is of step 14, .*; give --epochs 4 or more$/,
+  )
 })
 
 test.run()

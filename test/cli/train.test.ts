@@ -44,9 +44,13 @@ test('trains, measures before and after, and leaves a run folder', async ({ dir 
   assert.equal(lines[0]?.['step'], 0)
   for (const name of ['config.json', 'report.html', 'checkpoints/step-00000012.safetensors'])
     assert.ok(existsSync(join(run, name)), name)
-  const { tensors } = decodeSafetensors(readFileSync(join(run, 'checkpoints/step-00000012.safetensors')))
+  const { tensors } = decodeSafetensors(
+    readFileSync(join(run, 'checkpoints/step-00000012.safetensors')),
+  )
   assert.equal(tensors.get('conv1.weight')?.shape, [2, 3, 7, 7]) // torchvision's layout
-  assert.ok(tensors.has('layer4.1.bn2.running_var') && tensors.has('layer4.1.bn2.num_batches_tracked'))
+  assert.ok(
+    tensors.has('layer4.1.bn2.running_var') && tensors.has('layer4.1.bn2.num_batches_tracked'),
+  )
 })
 
 test('the same seed gives the same bits, another seed others', async ({ dir }) => {
@@ -69,7 +73,15 @@ test('replayed steps, the default, give the bits of steps run one by one', async
 
 test('images that are streamed, not kept on the GPU, give the same bits', async ({ dir }) => {
   const run = join(dir, 'streamed')
-  const { code, out, err } = await kindred('train', 'simclr', ...tiny, '--resident', 'off', '--out', run)
+  const { code, out, err } = await kindred(
+    'train',
+    'simclr',
+    ...tiny,
+    '--resident',
+    'off',
+    '--out',
+    run,
+  )
   assert.is(code, 0, err)
   assert.not.match(out, /was not replayed/)
   assert.is(metricsOf(run), metricsOf(join(dir, 'a')))
@@ -92,7 +104,9 @@ test('killed at any moment, --resume goes on bit for bit', async ({ dir }) => {
   )
 })
 
-test('in f16, stopped and resumed, a run ends the same, and on a CPU as in f32', async ({ dir }) => {
+test('in f16, stopped and resumed, a run ends the same, and on a CPU as in f32', async ({
+  dir,
+}) => {
   const run = join(dir, 'f16')
   const begun = ['train', 'simclr', ...tiny, '--precision', 'f16', '--json', '--out', run]
   const { out } = await killedAfter(/"step":4,/, ...begun)
@@ -105,9 +119,13 @@ test('in f16, stopped and resumed, a run ends the same, and on a CPU as in f32',
   )
   const { code, err } = await kindred('train', 'simclr', '--resume', run)
   assert.is(code, 0, err)
-  const config = JSON.parse(readFileSync(join(run, 'config.json'), 'utf8')) as Record<string, unknown>
+  const config = JSON.parse(readFileSync(join(run, 'config.json'), 'utf8')) as Record<
+    string,
+    unknown
+  >
   assert.is(config['precision'], 'f16')
-  // A CPU computes in f32 whatever the precision, and a scale of 2^16 changes no digit of these gradients.
+  // A CPU computes in f32 whatever the precision, and a scale of 2^16 changes no digit of these
+  // gradients.
   assert.is(metricsOf(run), metricsOf(join(dir, 'a')))
   const last = 'checkpoints/step-00000012.safetensors'
   const { tensors } = decodeSafetensors(readFileSync(join(run, last)))
@@ -121,7 +139,15 @@ test('activations f16: another training that begins with the same loss, and goes
   dir,
 }) => {
   const run = join(dir, 'activations')
-  const { code, out, err } = await kindred('train', 'simclr', ...tiny, '--activations', 'f16', '--out', run)
+  const { code, out, err } = await kindred(
+    'train',
+    'simclr',
+    ...tiny,
+    '--activations',
+    'f16',
+    '--out',
+    run,
+  )
   assert.is(code, 0, err)
   assert.match(out, /activations f16: halves are kept/)
   const [mine, other] = [metricsOf(run), metricsOf(join(dir, 'a'))].map((metrics) =>
@@ -138,7 +164,10 @@ test('Ctrl-C saves and says how to go on; going on ends the same', async ({ dir 
   const begun = ['train', 'simclr', ...tiny, '--json', '--out', run]
   const { code, out } = await stoppedAfter(/"step":4,/, ...begun)
   assert.is(code, 130)
-  assert.match(out, /stopped and saved at step \d+ of 12; go on with: npx kindred train simclr --resume /)
+  assert.match(
+    out,
+    /stopped and saved at step \d+ of 12; go on with: npx kindred train simclr --resume /,
+  )
   assert.is((await kindred('train', 'simclr', '--resume', run)).code, 0)
   assert.is(metricsOf(run), metricsOf(join(dir, 'a')))
   const done = await kindred('train', 'simclr', '--resume', run)
@@ -159,7 +188,9 @@ test('a batch in chunks, stopped in between, --resume goes on bit for bit', asyn
   assert.is.not(metricsOf(run), metricsOf(join(dir, 'a')))
   const last = 'checkpoints/step-00000008.safetensors'
   assert.ok(readFileSync(join(stopped, last)).equals(readFileSync(join(run, last))))
-  const counts = decodeSafetensors(readFileSync(join(run, last))).tensors.get('bn1.num_batches_tracked')
+  const counts = decodeSafetensors(readFileSync(join(run, last))).tensors.get(
+    'bn1.num_batches_tracked',
+  )
   assert.is(Number(counts?.data[0]), 8 * 3 * 2) // steps, chunks and views: the second pass counts nothing
 })
 
@@ -182,7 +213,9 @@ test('eval knn measures the run again, with its own k and temperature', async ({
   assert.ok((result['trained'] ?? -1) >= 0 && (result['trained'] ?? 101) <= 100)
 })
 
-test('eval knn gives a run on a subset the number that its training ended with', async ({ dir }) => {
+test('eval knn gives a run on a subset the number that its training ended with', async ({
+  dir,
+}) => {
   const run = join(dir, 'subset')
   await kindred('train', 'simclr', ...tiny, '--subset', '40', '--out', run)
   const { out, err } = await kindred('eval', 'knn', run, '--json')
@@ -195,7 +228,12 @@ test('eval knn gives a run on a subset the number that its training ended with',
 })
 
 const refusals: [string, string[], number, RegExp][] = [
-  ['an unknown data source', ['--data', 'cifar9:x'], 1, /^kindred: data: must be one of .*got 'cifar9:x'/],
+  [
+    'an unknown data source',
+    ['--data', 'cifar9:x'],
+    1,
+    /^kindred: data: must be one of .*got 'cifar9:x'/,
+  ],
   ['a missing folder', ['--data', 'folder:/nowhere/at/all'], 1, /^kindred: .*\/nowhere\/at\/all/],
   [
     'an unknown model',
@@ -209,7 +247,12 @@ const refusals: [string, string[], number, RegExp][] = [
     2,
     /^kindred: --precision: must be one of f32, f16x3, f16, got bf16/,
   ],
-  ['unknown activations', ['--activations', 'f8'], 2, /--activations: must be one of f32, f16, got f8/],
+  [
+    'unknown activations',
+    ['--activations', 'f8'],
+    2,
+    /--activations: must be one of f32, f16, got f8/,
+  ],
   ['an unknown option', ['--bacth', '64'], 2, /unknown option '--bacth'/],
   [
     'images larger than any memory',

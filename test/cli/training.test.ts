@@ -36,7 +36,9 @@ const config = configOf(
 const data = procedural({ train: 48, test: 20 })
 const quiet: Progress = { start() {}, update() {}, note() {}, stop() {} }
 
-test('keeps its last checkpoint when the device is lost, and goes on from there', async ({ dir }) => {
+test('keeps its last checkpoint when the device is lost, and goes on from there', async ({
+  dir,
+}) => {
   const [whole, lost] = [join(dir, 'whole'), join(dir, 'lost')]
   const gpu = await openGpu()
   const run = await createRun(whole, { ...config })
@@ -49,9 +51,14 @@ test('keeps its last checkpoint when the device is lost, and goes on from there'
 
   const doomed = await openGpu()
   const unlucky = await createRun(lost, { ...config })
-  const losing: Progress = { ...quiet, update: (step) => void (step === 5 && doomed.device.destroy()) }
+  const losing: Progress = {
+    ...quiet,
+    update: (step) => void (step === 5 && doomed.device.destroy()),
+  }
   try {
-    await new Training(await prepare(doomed, config, data), unlucky, losing, { requested: false }).finish()
+    await new Training(await prepare(doomed, config, data), unlucky, losing, {
+      requested: false,
+    }).finish()
     assert.unreachable('the device was lost')
   } catch (error) {
     assert.instance(error, DeviceLostError)
@@ -98,12 +105,15 @@ test('keeps an epoch whose measurement fails, and measures it when it goes on', 
   let measured = 0
   const probe = {
     ofPixels: () => Promise.resolve(10),
-    ofEncoder: () => (measured++ === 0 ? Promise.resolve(11) : Promise.reject(new Error('no room'))),
+    ofEncoder: () =>
+      measured++ === 0 ? Promise.resolve(11) : Promise.reject(new Error('no room')),
   } as unknown as KnnProbe // as much of one as a training asks
-  const failed = await new Training({ ...prepared, probe }, run, quiet, { requested: false }).finish().then(
-    () => 'was not refused',
-    (error: Error) => error.message,
-  )
+  const failed = await new Training({ ...prepared, probe }, run, quiet, { requested: false })
+    .finish()
+    .then(
+      () => 'was not refused',
+      (error: Error) => error.message,
+    )
   assert.is(failed, 'no room')
   assert.is((await run.latest()).checkpoint?.step, 3)
   const again = await prepare(gpu, config, data)

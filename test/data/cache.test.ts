@@ -51,7 +51,10 @@ test('what is too large for memory is read from the cache', async ({ folder, cac
   }
 })
 
-test('a damaged cache is made again, and what a dead process left is removed', async ({ folder, cache }) => {
+test('a damaged cache is made again, and what a dead process left is removed', async ({
+  folder,
+  cache,
+}) => {
   for (let i = 0; i < 3; i++) await picture(join(folder, `${i}.png`), [i * 30, 5, 5])
   const first = await pixels((await opened(folder, { cache })).train)
   const [inner = ''] = await readdir(cache)
@@ -82,7 +85,9 @@ test('records whose file fails half-way go on in memory', async ({ folder }) => 
   const records = new Records(2, 4, { handle, limit: 1 })
   assert.is(await records.put(0, Uint8Array.of(1, 2)), null)
   assert.is(await records.put(1, Uint8Array.of(3, 4)), null)
-  Object.assign(handle, { write: () => Promise.reject(new Error('ENOSPC: no space left on device')) })
+  Object.assign(handle, {
+    write: () => Promise.reject(new Error('ENOSPC: no space left on device')),
+  })
   assert.is(await records.put(2, Uint8Array.of(5, 6)), 'ENOSPC: no space left on device')
   assert.is(await records.put(3, Uint8Array.of(7, 8)), null)
   const out = new Uint8Array(8)

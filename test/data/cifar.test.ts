@@ -13,7 +13,8 @@ test.before.each(async (context) => {
 })
 test.after.each(({ folder }) => rm(folder, { recursive: true }))
 
-/** A record: the label bytes, then planes in which red, green and blue tell the pixel and the record apart. */
+/** A record: the label bytes, then planes in which red, green and blue tell the pixel and the
+ *  record apart. */
 function record(labels: readonly number[], seed: number): number[] {
   const planes = Array.from(
     { length: 3072 },
@@ -24,7 +25,9 @@ function record(labels: readonly number[], seed: number): number[] {
 
 const file = (...records: number[][]) => Uint8Array.from(records.flat())
 
-test('planes become pixels, files are read in order, tests are told by their name', async ({ folder }) => {
+test('planes become pixels, files are read in order, tests are told by their name', async ({
+  folder,
+}) => {
   await writeFile(join(folder, 'data_batch_2.bin'), file(record([9], 30)))
   await writeFile(join(folder, 'data_batch_1.bin'), file(record([3], 10), record([0], 20)))
   await writeFile(join(folder, 'test_batch.bin'), file(record([7], 40)))
@@ -44,12 +47,25 @@ test('planes become pixels, files are read in order, tests are told by their nam
       )
 })
 
-test('the parent of the usual folder does as well, and class names are taken from it', async ({ folder }) => {
+test('the parent of the usual folder does as well, and class names are taken from it', async ({
+  folder,
+}) => {
   const inner = join(folder, 'cifar-10-batches-bin')
   await mkdir(inner)
   await writeFile(join(inner, 'train_10k.bin'), file(record([1], 0)))
   await writeFile(join(inner, 'test_2k.bin'), file(record([2], 0)))
-  const names = ['airplane', 'automobile', 'bird', 'cat', 'deer', 'dog', 'frog', 'horse', 'ship', 'truck']
+  const names = [
+    'airplane',
+    'automobile',
+    'bird',
+    'cat',
+    'deer',
+    'dog',
+    'frog',
+    'horse',
+    'ship',
+    'truck',
+  ]
   await writeFile(join(inner, 'batches.meta.txt'), `${names.join('\n')}\n\n`)
   const { train } = await openData(`cifar10:${folder}`)
   assert.equal(train.classes, names)
@@ -104,7 +120,10 @@ test('a file that is cut short is refused, naming the record', async ({ folder }
 test('a file of the other kind is refused with a hint', async ({ folder }) => {
   await writeFile(join(folder, 'train.bin'), file(record([1, 1], 0)))
   await writeFile(join(folder, 'test.bin'), file(record([1, 2], 0)))
-  assert.match(await refusal(() => openCifar10(folder)), /its size fits cifar100, so try cifar100:PATH$/)
+  assert.match(
+    await refusal(() => openCifar10(folder)),
+    /its size fits cifar100, so try cifar100:PATH$/,
+  )
 })
 
 test('a label that is no class is refused, naming the record', async ({ folder }) => {
@@ -116,7 +135,10 @@ test('a label that is no class is refused, naming the record', async ({ folder }
     `cifar10: ${path}: record 1 must have a label from 0 to 9, got 10; this is not a cifar10 file, or it is damaged`,
   )
   await writeFile(join(folder, 'train.bin'), file(record([1, 100], 0)))
-  assert.match(await refusal(() => openCifar100(folder)), /record 0 must have a label from 0 to 99, got 100/)
+  assert.match(
+    await refusal(() => openCifar100(folder)),
+    /record 0 must have a label from 0 to 99, got 100/,
+  )
 })
 
 test('a half that is missing is refused, naming what is there', async ({ folder }) => {
@@ -135,14 +157,20 @@ test('a half that is missing is refused, naming what is there', async ({ folder 
 })
 
 test('a folder without the files says what it looks like', async ({ folder }) => {
-  assert.is(await refusal(() => openCifar10(folder)), `cifar10: ${folder} must hold .bin files, found none`)
+  assert.is(
+    await refusal(() => openCifar10(folder)),
+    `cifar10: ${folder} must hold .bin files, found none`,
+  )
   await writeFile(join(folder, 'data_batch_1'), '')
   assert.match(
     await refusal(() => openCifar10(folder)),
     /found none; get the binary version, not the Python one$/,
   )
   await writeFile(join(folder, 'data_batch_1.bin.xz'), '')
-  assert.match(await refusal(() => openCifar10(folder)), /found none; unpack data_batch_1.bin.xz first$/)
+  assert.match(
+    await refusal(() => openCifar10(folder)),
+    /found none; unpack data_batch_1.bin.xz first$/,
+  )
   const nowhere = join(folder, 'nowhere')
   assert.is(await refusal(() => openCifar10(nowhere)), `cifar10: ${nowhere} does not exist`)
   const path = join(folder, 'data_batch_1')

@@ -25,7 +25,9 @@ test('threads decode side by side; every folder is a class, at any depth, whatev
   assert.equal([...(held.labels ?? [])], [0, 0, 1, 1])
   assert.equal(train.image, { height: 8, width: 8, channels: 3 })
   const all = await pixels(train)
-  train.labels?.forEach((label, i) => near(all.subarray(i * 192), label === 0 ? [250, 0, 0] : [0, 0, 250]))
+  train.labels?.forEach((label, i) =>
+    near(all.subarray(i * 192), label === 0 ? [250, 0, 0] : [0, 0, 250]),
+  )
   assert.equal(new Set([...(train.files ?? []), ...(held.files ?? [])]).size, 20)
 })
 
@@ -80,11 +82,18 @@ test('grey, transparent, 16-bit, CMYK and rotated images come out upright in RGB
   folder,
   cache,
 }) => {
-  const create = { width: 16, height: 8, channels: 4 as const, background: { r: 0, g: 0, b: 0, alpha: 0 } }
+  const create = {
+    width: 16,
+    height: 8,
+    channels: 4 as const,
+    background: { r: 0, g: 0, b: 0, alpha: 0 },
+  }
   await sharp({ create }).png().toFile(join(folder, '1-clear.png'))
   const solid = { ...create, background: { r: 90, g: 90, b: 90, alpha: 1 } }
   await sharp({ create: solid }).toColourspace('b-w').png().toFile(join(folder, '2-grey.png'))
-  await sharp(new Uint16Array(16 * 8 * 3).fill(40000), { raw: { width: 16, height: 8, channels: 3 } })
+  await sharp(new Uint16Array(16 * 8 * 3).fill(40000), {
+    raw: { width: 16, height: 8, channels: 3 },
+  })
     .toColourspace('rgb16')
     .png()
     .toFile(join(folder, '3-deep.png'))
@@ -182,7 +191,9 @@ test('the shorter side of an oblong image keeps the pixels of a view, and memory
     await picture(join(folder, `${i}.png`), [9, 9, 9], width, height)
   }
   const wide = Buffer.from(
-    Array.from({ length: 1280 * 128 }, (_, i) => Math.min(255, Math.max(0, ((i % 1280) - 384) / 2))),
+    Array.from({ length: 1280 * 128 }, (_, i) =>
+      Math.min(255, Math.max(0, ((i % 1280) - 384) / 2)),
+    ),
   )
   await sharp(wide, { raw: { width: 1280, height: 128, channels: 1 } })
     .withMetadata({ orientation: 6 })
@@ -203,7 +214,10 @@ test('the shorter side of an oblong image keeps the pixels of a view, and memory
     [0, 20, 40].map((y) => Math.round((whole[y * 192] ?? 0) / 10)),
     [0, 8, 16],
   )
-  assert.is((await opened(folder, { cache: `${cache}-1`, originals: 1 })).train.originals?.image.width, 1)
+  assert.is(
+    (await opened(folder, { cache: `${cache}-1`, originals: 1 })).train.originals?.image.width,
+    1,
+  )
 })
 
 test('a damaged image is skipped by name, and what is left is used', async ({ folder, cache }) => {
@@ -215,11 +229,13 @@ test('a damaged image is skipped by name, and what is left is used', async ({ fo
   const { train, test: held } = await opened(folder, { cache })
   assert.is(train.size + held.size, 3)
   assert.equal(train.skipped.map(({ file }) => file).sort(), ['1.jpg', '4.png', '5.webp', '6.jpg'])
-  for (const { reason } of train.skipped) assert.ok(reason.length > 0 && !reason.includes('\n'), reason)
+  for (const { reason } of train.skipped)
+    assert.ok(reason.length > 0 && !reason.includes('\n'), reason)
 })
 
 test('a folder in which no image can be decoded is no class', async ({ folder, cache }) => {
-  for (const path of ['cat/1.png', 'cat/2.png', 'dog/1.png', 'dog/2.png']) await picture(join(folder, path))
+  for (const path of ['cat/1.png', 'cat/2.png', 'dog/1.png', 'dog/2.png'])
+    await picture(join(folder, path))
   await mkdir(join(folder, 'cow'))
   await writeFile(join(folder, 'cow/1.png'), 'no')
   const { train, test: held } = await opened(folder, { cache })
@@ -233,7 +249,10 @@ test('a folder of no use is refused in words', async ({ folder, cache }) => {
     await refused(folder),
     `folder: ${folder} must hold images (.jpg .jpeg .jfif .png .webp .gif .tif .tiff .bmp .avif), found none at any depth`,
   )
-  assert.is(await refused(join(folder, 'nowhere')), `folder: ${join(folder, 'nowhere')} does not exist`)
+  assert.is(
+    await refused(join(folder, 'nowhere')),
+    `folder: ${join(folder, 'nowhere')} does not exist`,
+  )
   await writeFile(join(folder, 'a.png'), 'not an image')
   const file = join(folder, 'a.png')
   assert.is(await refused(file), `folder: ${file} must be a folder of images, got a file`)
@@ -242,7 +261,10 @@ test('a folder of no use is refused in words', async ({ folder, cache }) => {
     /^folder: .*: its one image cannot be decoded; the first: a\.png: is of an unknown format, not an image of a format that is read \(JPEG, PNG, WebP, GIF, TIFF, BMP, AVIF\)$/,
   )
   await picture(join(folder, 'b.png'))
-  assert.is(await refused(folder, { size: 0 }), 'folder: size must be a positive number of pixels, got 0')
+  assert.is(
+    await refused(folder, { size: 0 }),
+    'folder: size must be a positive number of pixels, got 0',
+  )
   assert.is(
     await refused(folder, { testShare: 1 }),
     'folder: testShare must be at least 0 and less than 1, got 1',
@@ -263,7 +285,10 @@ test('a data set is named by its kind', async ({ folder, cache }) => {
   assert.is((await openData('procedural')).train.size, 5000)
   const forms =
     'cifar10:PATH, cifar100:PATH, idx:PATH, stl10:PATH, stl10-unlabeled:PATH, folder:PATH, procedural or procedural:TRAIN,TEST'
-  assert.is(await refusal(() => openData('mnist:x')), `data: must be one of ${forms}, got 'mnist:x'`)
+  assert.is(
+    await refusal(() => openData('mnist:x')),
+    `data: must be one of ${forms}, got 'mnist:x'`,
+  )
   assert.is(
     await refusal(() => openData(folder)),
     `data: must be one of ${forms}, got '${folder}'; for a folder of images, folder:${folder}`,

@@ -166,8 +166,12 @@ test('images of every format decode, by what they hold whatever they are called'
   await writeFile(join(folder, '7.bmp'), bmp(24, [row, row]))
   await writeFile(join(folder, '8.jpg'), await image().png().toBuffer())
   await writeFile(join(folder, '9[1].png'), bmp(24, [row, row]))
-  const frames = [colour, [0, 0, 0]].map((c) => Buffer.from(Array.from({ length: 256 }, () => c).flat()))
-  await sharp(Buffer.concat(frames), { raw: { width: 16, height: 32, channels: 3, pageHeight: 16 } })
+  const frames = [colour, [0, 0, 0]].map((c) =>
+    Buffer.from(Array.from({ length: 256 }, () => c).flat()),
+  )
+  await sharp(Buffer.concat(frames), {
+    raw: { width: 16, height: 32, channels: 3, pageHeight: 16 },
+  })
     .gif({ loop: 0, delay: [1, 1] })
     .toFile(join(folder, 'a.gif'))
   const images = await openImages(folder, { size: 8, cache })
@@ -177,7 +181,10 @@ test('images of every format decode, by what they hold whatever they are called'
   images.files.forEach((_, i) => near(all.subarray(i * 192), colour))
 })
 
-test('deep grey, grey with alpha, palettes and turned images decode rightly', async ({ folder, cache }) => {
+test('deep grey, grey with alpha, palettes and turned images decode rightly', async ({
+  folder,
+  cache,
+}) => {
   await sharp(new Uint16Array(16 * 16).fill(25700), { raw: { width: 16, height: 16, channels: 1 } })
     .toColourspace('grey16')
     .png()
@@ -212,7 +219,8 @@ test('deep grey, grey with alpha, palettes and turned images decode rightly', as
 })
 
 test('the reason a file is damaged depends on the file alone', async ({ folder, cache }) => {
-  for (const name of ['1.jpg', '2.png', '3.webp']) await picture(join(folder, name), [9, 90, 9], 64, 64)
+  for (const name of ['1.jpg', '2.png', '3.webp'])
+    await picture(join(folder, name), [9, 90, 9], 64, 64)
   const [jpeg, png, webp] = await Promise.all(
     ['1.jpg', '2.png', '3.webp'].map((name) => readFile(join(folder, name))),
   )
@@ -229,25 +237,32 @@ test('the reason a file is damaged depends on the file alone', async ({ folder, 
     'lfs.jpg': 'version https://git-lfs.github.com/spec/v1\n',
   }
   for (let i = 0; i < 4; i++)
-    for (const [name, bytes] of Object.entries(bad)) await writeFile(join(folder, `${i}-${name}`), bytes)
+    for (const [name, bytes] of Object.entries(bad))
+      await writeFile(join(folder, `${i}-${name}`), bytes)
   const told = async (workers: number) =>
     (await openImages(folder, { size: 8, cache: `${cache}-${workers}`, workers })).skipped
   const one = await told(1)
   assert.equal(await told(4), one)
   const read = 'not an image of a format that is read (JPEG, PNG, WebP, GIF, TIFF, BMP, AVIF)'
-  assert.equal(Object.fromEntries(one.slice(0, 8).map(({ file, reason }) => [file.slice(2), reason])), {
-    'cut.jpg': 'is cut short: its JPEG data end early',
-    'cut.png': 'is cut short: its PNG data end early',
-    'cut.webp': 'is cut short: its WebP data end early',
-    'damaged.png': 'is damaged: its PNG data cannot be decoded',
-    'empty.gif': 'is empty',
-    'lfs.jpg': `holds a Git LFS pointer, ${read}`,
-    'page.jpg': `holds HTML, ${read}`,
-    'vector.png': `holds SVG, ${read}`,
-  })
+  assert.equal(
+    Object.fromEntries(one.slice(0, 8).map(({ file, reason }) => [file.slice(2), reason])),
+    {
+      'cut.jpg': 'is cut short: its JPEG data end early',
+      'cut.png': 'is cut short: its PNG data end early',
+      'cut.webp': 'is cut short: its WebP data end early',
+      'damaged.png': 'is damaged: its PNG data cannot be decoded',
+      'empty.gif': 'is empty',
+      'lfs.jpg': `holds a Git LFS pointer, ${read}`,
+      'page.jpg': `holds HTML, ${read}`,
+      'vector.png': `holds SVG, ${read}`,
+    },
+  )
 })
 
-test('what is no file is left out in words, and nothing waits for it', async ({ folder, cache }) => {
+test('what is no file is left out in words, and nothing waits for it', async ({
+  folder,
+  cache,
+}) => {
   if (process.platform === 'win32') return
   await picture(join(folder, 'a/1.jpg'))
   await picture(join(folder, 'b/1.jpg'))

@@ -14,7 +14,11 @@ test.before.each(async (context) => {
 test.after.each(({ folder }) => rm(folder, { recursive: true }))
 
 /** An idx file of bytes with the given sizes. */
-function idx(sizes: readonly number[], bytes: readonly number[], magic = 0x800 + sizes.length): Buffer {
+function idx(
+  sizes: readonly number[],
+  bytes: readonly number[],
+  magic = 0x800 + sizes.length,
+): Buffer {
   const header = Buffer.alloc(4 + 4 * sizes.length)
   header.writeUInt32BE(magic, 0)
   sizes.forEach((size, i) => header.writeUInt32BE(size, 4 + 4 * i))
@@ -44,7 +48,10 @@ test('one pair of files is split, five sixths to train on, and names its classes
   folder,
 }) => {
   await writeFile(join(folder, 't10k-images.idx3-ubyte'), images(13))
-  await writeFile(join(folder, 't10k-labels.idx1-ubyte'), labels(0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 1))
+  await writeFile(
+    join(folder, 't10k-labels.idx1-ubyte'),
+    labels(0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 0, 1, 1),
+  )
   await writeFile(join(folder, 'classes.txt'), 'cat\ndog\n')
   const { train, test: held } = await openIdx(folder)
   assert.equal([train.size, held.size], [10, 3])
@@ -64,7 +71,10 @@ test('labels and images that are not as many are refused, naming both', async ({
     `idx: images and labels must be as many, got 3 in ${a} and 2 in ${b}; they are not of one set`,
   )
   await rm(b)
-  assert.is(await refusal(() => openIdx(folder)), `idx: ${a} needs train-labels-idx1-ubyte beside it`)
+  assert.is(
+    await refusal(() => openIdx(folder)),
+    `idx: ${a} needs train-labels-idx1-ubyte beside it`,
+  )
 })
 
 test('files that are cut short are refused, naming the item', async ({ folder }) => {

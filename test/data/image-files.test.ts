@@ -26,9 +26,19 @@ async function look(root: string) {
   }
 }
 
-test('a link to a folder that is read elsewhere puts no image there a second time', async ({ folder }) => {
+test('a link to a folder that is read elsewhere puts no image there a second time', async ({
+  folder,
+}) => {
   if (process.platform === 'win32') return
-  await make(folder, 'a/1.png', 'a/deep/2.png', 'b/3.png', 'b/loop -> ../a', 'all -> a/deep', 'self -> .')
+  await make(
+    folder,
+    'a/1.png',
+    'a/deep/2.png',
+    'b/3.png',
+    'b/loop -> ../a',
+    'all -> a/deep',
+    'self -> .',
+  )
   assert.equal(await look(folder), {
     files: 'a/1.png a/deep/2.png b/3.png',
     skipped: [
@@ -58,7 +68,13 @@ test('of several links to one folder elsewhere the highest is followed, then the
 }) => {
   if (process.platform === 'win32') return
   const root = join(folder, 'set')
-  await make(folder, 'pool/x/1.png', 'pool/up -> ../set', 'pool/y -> x', 'set/a/in/deep -> ../../../pool')
+  await make(
+    folder,
+    'pool/x/1.png',
+    'pool/up -> ../set',
+    'pool/y -> x',
+    'set/a/in/deep -> ../../../pool',
+  )
   await make(folder, 'set/b -> ../pool', 'set/c -> ../pool/x')
   assert.equal(await look(root), {
     files: 'b/x/1.png',
@@ -89,13 +105,20 @@ test('links to files are images of their own folder', async ({ folder, cache }) 
   await link(join(folder, 'a/2.png'), join(folder, 'b/hard.png'))
   const { train, test: held, about } = await opened(folder, { cache })
   assert.is(train.size + held.size, 5)
-  assert.equal(about?.notes, ['2 images are in two classes by links: the first a/2.png and b/hard.png'])
+  assert.equal(about?.notes, [
+    '2 images are in two classes by links: the first a/2.png and b/hard.png',
+  ])
 })
 
-test('all lists are in the order of their names, whichever was looked at first', async ({ folder }) => {
+test('all lists are in the order of their names, whichever was looked at first', async ({
+  folder,
+}) => {
   if (process.platform === 'win32') return
   const names = ['a/b/1', ...Array.from({ length: 60 }, (_, i) => `a/c${i + 10}`), 'a/d', 'b']
-  await make(folder, ...names.flatMap((name) => [`${name}.md`, `${name}.png`, `${name}.jpg -> none`]))
+  await make(
+    folder,
+    ...names.flatMap((name) => [`${name}.md`, `${name}.png`, `${name}.jpg -> none`]),
+  )
   const { files, others, skipped } = await findImages(folder)
   const expected = (extension: string) => names.map((name) => `${name}.${extension}`)
   const found = [files.map(({ path }) => path), others, skipped.map(({ file }) => file)]

@@ -5,7 +5,10 @@ import { type Annotations, layoutOf } from '../../data/folder-layout.ts'
 const test = suite('layouts')
 
 /** What a folder with these images, and these folders without, is taken for. */
-function look(paths: readonly string[], { empty = [], others = [], annotations = {}, id }: Extra = {}) {
+function look(
+  paths: readonly string[],
+  { empty = [], others = [], annotations = {}, id }: Extra = {},
+) {
   const folders = paths.flatMap((path) => {
     const parts = path.split('/').slice(0, -1)
     return parts.map((_, i) => parts.slice(0, i + 1).join('/'))
@@ -19,10 +22,20 @@ function look(paths: readonly string[], { empty = [], others = [], annotations =
     folders: [...new Set([...folders, ...empty])],
     others: [...others],
   }
-  const { files, classes, halves, notes, skipped } = layoutOf(found, (half) => annotations[half] ?? null)
+  const { files, classes, halves, notes, skipped } = layoutOf(
+    found,
+    (half) => annotations[half] ?? null,
+  )
   const half = (wanted: boolean) =>
     files.filter(({ isTest }) => isTest === wanted).map(({ label }) => label ?? '-')
-  return { train: half(false).join(' '), test: half(true).join(' '), classes, halves, notes, skipped }
+  return {
+    train: half(false).join(' '),
+    test: half(true).join(' '),
+    classes,
+    halves,
+    notes,
+    skipped,
+  }
 }
 
 interface Extra {
@@ -70,7 +83,10 @@ for (const [train, held] of [
     const paths = under(`${train}/a`, `${train}/b`, `${held}/a`, `${held}/b`)
     const guess = `by their names, ${train} is taken for the training half and ${held} for the test half`
     const flat = look(paths)
-    assert.equal([flat.train, flat.test, flat.classes, flat.notes], ['a b', 'a b', ['a', 'b'], [guess]])
+    assert.equal(
+      [flat.train, flat.test, flat.classes, flat.notes],
+      ['a b', 'a b', ['a', 'b'], [guess]],
+    )
     assert.equal(flat.halves, { train, test: held })
     const more = look([...paths, ...under('docs', 'other_train/a')])
     assert.equal([more.train, more.test], ['a b', 'a b'])
@@ -110,7 +126,8 @@ test('classes named as parts of a set are told, and names that only contain such
 })
 
 test('an image that links put into two classes or both halves is told', () => {
-  const linked = (...paths: readonly string[]) => look([...paths, ...under('train/c', 'test/c')], { id: '1' })
+  const linked = (...paths: readonly string[]) =>
+    look([...paths, ...under('train/c', 'test/c')], { id: '1' })
   assert.is(
     linked('train/a/1.jpg', 'train/b/1.jpg').notes.at(-1),
     '1 image is in two classes by links: train/a/1.jpg and train/b/1.jpg',
@@ -124,7 +141,9 @@ test('an image that links put into two classes or both halves is told', () => {
 
 test('classes lie directly within, one folder deeper, or in a training half alone', () => {
   assert.equal(look(under('a', 'b')).classes, ['a', 'b'])
-  assert.equal(look(under('photos/a', 'photos/b')).notes, ['the folder photos is taken for the set'])
+  assert.equal(look(under('photos/a', 'photos/b')).notes, [
+    'the folder photos is taken for the set',
+  ])
   const alone = look(under('train/a', 'train/b', 'bus'))
   assert.equal([alone.classes, alone.halves], [['a', 'b'], null])
   assert.equal(alone.notes, [
@@ -140,7 +159,10 @@ test('a set beside other images is taken for the set, and those are counted', ()
     'title.png',
   ])
   assert.is(train, 'a b')
-  assert.equal(notes, ['2 images beside the folder set are left out', 'the folder set is taken for the set'])
+  assert.equal(notes, [
+    '2 images beside the folder set are left out',
+    'the folder set is taken for the set',
+  ])
 })
 
 test('of several tests the one with classes is taken, and the rest told', () => {
@@ -156,7 +178,11 @@ test('of several tests the one with classes is taken, and the rest told', () => 
 })
 
 test('a half without classes is left alone, and no labels are read from files', () => {
-  const { test: held, halves, notes } = look([...under('train/a', 'train/b'), 'val/1.jpg', 'val/2.jpg'])
+  const {
+    test: held,
+    halves,
+    notes,
+  } = look([...under('train/a', 'train/b'), 'val/1.jpg', 'val/2.jpg'])
   assert.equal([held, halves], ['', null])
   assert.equal(notes, [
     'the 2 images of val have no classes and are left alone; a part of train is held out instead',
@@ -185,7 +211,11 @@ test('classes of one half only, or that differ in capitals, are named', () => {
 })
 
 test('composed and decomposed names are one class', () => {
-  const { classes, train, test: held } = look(under('train/café', 'train/tea', 'val/cafe\u0301', 'val/tea'))
+  const {
+    classes,
+    train,
+    test: held,
+  } = look(under('train/café', 'train/tea', 'val/cafe\u0301', 'val/tea'))
   assert.equal(classes, ['café', 'tea'])
   assert.equal([train, held], ['café tea', 'café tea'])
 })
@@ -216,7 +246,10 @@ test('loose images, empty class folders and folders within classes are told', ()
 
 test('a tree of many classes is looked at once', () => {
   const paths = Array.from({ length: 20_000 }, (_, i) => `set/train/c${i % 1000}/${i}.jpg`)
-  assert.is(look([...paths, ...paths.map((path) => path.replace('train', 'val'))]).classes.length, 1000)
+  assert.is(
+    look([...paths, ...paths.map((path) => path.replace('train', 'val'))]).classes.length,
+    1000,
+  )
 })
 
 test.run()

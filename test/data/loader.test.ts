@@ -31,10 +31,13 @@ async function collect(all: AsyncIterable<Batch>): Promise<Batch[]> {
   return found
 }
 
-const order = async (all: AsyncIterable<Batch>) => (await collect(all)).flatMap(({ indices }) => [...indices])
+const order = async (all: AsyncIterable<Batch>) =>
+  (await collect(all)).flatMap(({ indices }) => [...indices])
 
 test('an epoch gives every image once, with its own pixels and label', async () => {
-  const found = await collect(batches(numbered(23), { batch: 5, seed: 1, epoch: 0, dropLast: false }))
+  const found = await collect(
+    batches(numbered(23), { batch: 5, seed: 1, epoch: 0, dropLast: false }),
+  )
   assert.equal(
     found.map(({ step, indices }) => [step, indices.length]),
     [
@@ -79,7 +82,8 @@ test('every order is as likely as any other', () => {
   }
   // 1000 of each expected, standard deviation 29
   assert.is(counts.size, 6)
-  for (const count of counts.values()) assert.ok(Math.abs(count - 1000) < 5 * 29, `${count} of 1000`)
+  for (const count of counts.values())
+    assert.ok(Math.abs(count - 1000) < 5 * 29, `${count} of 1000`)
 })
 
 test('a run that resumes within an epoch sees the batches that it would have seen', async () => {
@@ -146,7 +150,9 @@ test('a read that fails is thrown when its batch is asked for', async () => {
   const failing: Dataset = {
     ...set,
     read: (indices, out) =>
-      ++reads === 3 ? Promise.reject(new DataError('numbered: the disk is gone')) : set.read(indices, out),
+      ++reads === 3
+        ? Promise.reject(new DataError('numbered: the disk is gone'))
+        : set.read(indices, out),
   }
   const seen: number[] = []
   const message = await refusal(async () => {
@@ -237,9 +243,18 @@ test('what is outside a set, or does not fit, is refused', async () => {
   const set = numbered(4)
   assert.is(imageBytes(set), 6)
   const out = new Uint8Array(6)
-  assert.is(await refusal(() => set.read([4], out)), 'numbered: an index must be from 0 to 3, got 4')
-  assert.is(await refusal(() => set.read([0.5], out)), 'numbered: an index must be from 0 to 3, got 0.5')
-  assert.is(await refusal(() => set.read([0, 1], out)), 'numbered: 2 images need 12 bytes, got room for 6')
+  assert.is(
+    await refusal(() => set.read([4], out)),
+    'numbered: an index must be from 0 to 3, got 4',
+  )
+  assert.is(
+    await refusal(() => set.read([0.5], out)),
+    'numbered: an index must be from 0 to 3, got 0.5',
+  )
+  assert.is(
+    await refusal(() => set.read([0, 1], out)),
+    'numbered: 2 images need 12 bytes, got room for 6',
+  )
   for (const index of [9, 0.5, -1, 2 ** 32 + 1, NaN, Infinity])
     assert.is(
       await refusal(() => select(set, [0, index])),
@@ -253,7 +268,10 @@ test('what is outside a set, or does not fit, is refused', async () => {
     await refusal(() => select(set, [1]).read([1], out)),
     'numbered: an index must be from 0 to 0, got 1',
   )
-  assert.is(await refusal(() => subset(set, 0, 1)), 'numbered: a subset must have at least 1 image, got 0')
+  assert.is(
+    await refusal(() => subset(set, 0, 1)),
+    'numbered: a subset must have at least 1 image, got 0',
+  )
 })
 
 test('a set in memory must be whole images, with one label each', async () => {
@@ -266,8 +284,14 @@ test('a set in memory must be whole images, with one label each', async () => {
       labels: new Int32Array(labels),
       pixels: new Uint8Array(bytes),
     })
-  assert.is(await refusal(make(7, 2)), 'm: pixels must be whole images of 1 x 1 x 3 bytes, got 7 bytes')
-  assert.is(await refusal(make(6, 3)), 'm: there must be one label per image, got 3 labels and 2 images')
+  assert.is(
+    await refusal(make(7, 2)),
+    'm: pixels must be whole images of 1 x 1 x 3 bytes, got 7 bytes',
+  )
+  assert.is(
+    await refusal(make(6, 3)),
+    'm: there must be one label per image, got 3 labels and 2 images',
+  )
 })
 
 test.run()

@@ -13,7 +13,10 @@ async function pixels(set: Dataset): Promise<Uint8Array> {
 }
 
 test('images and labels depend on the seed, the half and the number alone', async () => {
-  const [a, b] = [procedural({ train: 20, test: 20, seed: 4 }), procedural({ train: 60, test: 30, seed: 4 })]
+  const [a, b] = [
+    procedural({ train: 20, test: 20, seed: 4 }),
+    procedural({ train: 60, test: 30, seed: 4 }),
+  ]
   const first = await pixels(a.train)
   assert.equal(await pixels(procedural({ train: 20, test: 20, seed: 4 }).train), first)
   const backwards = new Uint8Array(2 * 3072)
@@ -61,9 +64,16 @@ test('mean brightness and contrast do not tell the classes apart', async () => {
     means[i % 10] += mean / 200
     spreads[i % 10] += Math.sqrt(image.reduce((a, b) => a + (b - mean) ** 2, 0) / 3072) / 200
   }
-  // per image the mean varies by about 30 and the spread by 15, so over 200 images by 2.1 and 1.1: five of these
-  assert.ok(Math.max(...means) - Math.min(...means) < 10.5, `means ${means.map(Math.round).join(' ')}`)
-  assert.ok(Math.max(...spreads) - Math.min(...spreads) < 5.5, `spreads ${spreads.map(Math.round).join(' ')}`)
+  // per image the mean varies by about 30 and the spread by 15, so over 200 images by 2.1 and 1.1:
+  // five of these
+  assert.ok(
+    Math.max(...means) - Math.min(...means) < 10.5,
+    `means ${means.map(Math.round).join(' ')}`,
+  )
+  assert.ok(
+    Math.max(...spreads) - Math.min(...spreads) < 5.5,
+    `spreads ${spreads.map(Math.round).join(' ')}`,
+  )
 })
 
 test('nearest neighbours by pixels do little better than chance', async () => {

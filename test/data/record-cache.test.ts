@@ -19,7 +19,9 @@ const entries = new Map([['a.png', { mtime: 1, bytes: 2, slot: 0, height: 1, wid
 test('put in force by several at once, is whole, and leaves nothing else', async ({ dir }) => {
   for (let round = 0; round < 10; round++) {
     const drafts = await Promise.all([0, 1, 2].map(() => draftCache(dir, 4)))
-    await Promise.all(drafts.map(({ handle }, i) => handle.write(Uint8Array.of(i, i, i, i), 0, 4, 0)))
+    await Promise.all(
+      drafts.map(({ handle }, i) => handle.write(Uint8Array.of(i, i, i, i), 0, 4, 0)),
+    )
     await Promise.all(drafts.map((draft) => draft.finish(1, entries)))
     await Promise.all(drafts.map(({ handle }) => handle.close()))
     const cache = await openCache(dir, 4)

@@ -58,13 +58,20 @@ test('columns become rows, and unlabelled images follow the labelled ones', asyn
       [17, 40],
     ] as const)
       for (const c of [0, 1, 2])
-        assert.is(out[n * RECORD + 3 * (96 * y + x) + c], byteAt(seed, c, y, x), `${seed} ${y} ${x} ${c}`)
+        assert.is(
+          out[n * RECORD + 3 * (96 * y + x) + c],
+          byteAt(seed, c, y, x),
+          `${seed} ${y} ${x} ${c}`,
+        )
   await Promise.all([train.close?.(), held.close?.()])
 })
 
 test('is named stl10, with its unlabelled images stl10-unlabeled', async ({ folder }) => {
   await fill(folder)
-  const [small, large] = [await openData(`stl10:${folder}`), await openData(`stl10-unlabeled:${folder}`)]
+  const [small, large] = [
+    await openData(`stl10:${folder}`),
+    await openData(`stl10-unlabeled:${folder}`),
+  ]
   assert.equal([small.train.size, small.test.size, large.train.size], [2, 1, 5])
 })
 

@@ -1,4 +1,5 @@
-// Activations kept in halves, or bits: what the forward pass gives stays the same to the bit, gradients move by no more than halves do.
+// Activations kept in halves, or bits: what the forward pass gives stays the same to the bit,
+// gradients move by no more than halves do.
 
 import * as assert from 'uvu/assert'
 import { batchNorm } from '../../kernels/norm/batch-norm.ts'
@@ -23,7 +24,8 @@ interface Layer {
   readonly splits: number
 }
 
-// Rows below, at and above the 16 of a thread; channels of the input by fours or not; a matrix product; splits.
+// Rows below, at and above the 16 of a thread; channels of the input by fours or not; a matrix
+// product; splits.
 const layers: readonly Layer[] = [
   { x: [1, 3, 3, 3], w: [3, 4], stride: 1, splits: 1 },
   { x: [2, 4, 4, 4], w: [3, 32], stride: 1, splits: 1 },
@@ -35,10 +37,12 @@ const layers: readonly Layer[] = [
 const count = (shape: readonly number[]) => shape.reduce((a, b) => a * b, 1)
 
 const at = (values: ArrayLike<number>, i: number) => values[i] ?? NaN
-const addTo = (values: Float64Array, i: number, more: number) => void (values[i] = at(values, i) + more)
+const addTo = (values: Float64Array, i: number, more: number) =>
+  void (values[i] = at(values, i) + more)
 
-/** How far the gradients of x, w and gamma may be off, in float64, as each x is rounded to 2^-10 of it, and each x^ to
- *  2^-10 of it or 2^-14; f32's own rounding is added as a part of the sums' terms. */
+/** How far the gradients of x, w and gamma may be off, in float64, as each x is rounded to 2^-10 of
+ *  it, and each x^ to 2^-10 of it or 2^-14; f32's own rounding is added as a part of the sums'
+ *  terms. */
 function bounds(
   layer: Layer,
   values: readonly (readonly number[])[],
@@ -69,7 +73,11 @@ function bounds(
     for (const [from, to] of taps(row))
       for (let k = 0; k < K; k++) addTo(z, row * K + k, at(x, from) * at(w, to + k))
 
-  const off = { x: new Float64Array(x.length), w: new Float64Array(w.length), gamma: new Float64Array(K) }
+  const off = {
+    x: new Float64Array(x.length),
+    w: new Float64Array(w.length),
+    gamma: new Float64Array(K),
+  }
   const f32 = 2e-6
   for (let column = 0; column < splits * K; column++) {
     const [s, k] = [Math.floor(column / K), column % K]
@@ -87,7 +95,8 @@ function bounds(
     addTo(off.gamma, k, offProducts)
     for (const row of own) {
       const terms = d(row) + (ofD + normal(row) * products) / own.length
-      const offTerms = (normal(row) * offProducts + offNormal(row) * (products + offProducts)) / own.length
+      const offTerms =
+        (normal(row) * offProducts + offNormal(row) * (products + offProducts)) / own.length
       const slope = Math.abs(at(gamma, k)) * scale
       const [dz, offDz] = [slope * terms, slope * (offTerms + f32 * terms)]
       for (const [from, to] of taps(row)) {
@@ -154,7 +163,10 @@ test('relu keeps a bit for each number, and gives the same', async ({ gpu: host 
       const given = gpu.tensor(x, [size])
       const y = relu(given)
       const dx = gpu.backward(y, gpu.tensor(random(size, 4), [size])).get(given) ?? y
-      results.push([...Array.from(await gpu.read(y), String), ...Array.from(await gpu.read(dx), String)])
+      results.push([
+        ...Array.from(await gpu.read(y), String),
+        ...Array.from(await gpu.read(dx), String),
+      ])
       gpu.destroy()
     }
     same(results[1] ?? [], results[0], `${size} numbers`)

@@ -40,43 +40,46 @@ test('measures a choice once, and takes the same way from then on', async ({ gpu
   guest.destroy()
 })
 
-full('measures each kernel with a choice once, keeps it in a file, and changes no bit', async ({ gpu }) => {
-  if (!gpu.device.features.has('timestamp-query')) return
-  const folder = mkdtempSync(join(tmpdir(), 'kindred-'))
-  const file = join(folder, 'cache', 'kernels.json')
-  const info = gpu.device.adapterInfo
-  const guest = new Gpu(gpu.device, { kernels: 'gpu' })
-  await keepInFile(guest.tuner, info, file)
-  assert.is(existsSync(file), false)
-  const [a, b] = [guest.tensor(random(36 * 8), [36, 8]), guest.tensor(random(8 * 40, 2), [8, 40])]
-  const product = () => guest.noGrad(() => matmul(a, b))
-  const before = await guest.read(product())
-  const dispatched = guest.stats().dispatches
-  await guest.tuner.tune(() => {
-    product()
-    product()
-  })
-  const tiles = tilesFor(guest.run).length
-  assert.is(guest.stats().dispatches - dispatched, tiles * 9 + 2)
-  const [[name, way] = ['', NaN]] = Object.entries(guest.tuner.ways)
-  assert.is(name, `gemm nn 36 x 40 x 8, f32 ${tiles}`)
-  assert.ok(way >= 0 && way < tiles)
-  assert.equal(await guest.read(product()), before)
+full(
+  'measures each kernel with a choice once, keeps it in a file, and changes no bit',
+  async ({ gpu }) => {
+    if (!gpu.device.features.has('timestamp-query')) return
+    const folder = mkdtempSync(join(tmpdir(), 'kindred-'))
+    const file = join(folder, 'cache', 'kernels.json')
+    const info = gpu.device.adapterInfo
+    const guest = new Gpu(gpu.device, { kernels: 'gpu' })
+    await keepInFile(guest.tuner, info, file)
+    assert.is(existsSync(file), false)
+    const [a, b] = [guest.tensor(random(36 * 8), [36, 8]), guest.tensor(random(8 * 40, 2), [8, 40])]
+    const product = () => guest.noGrad(() => matmul(a, b))
+    const before = await guest.read(product())
+    const dispatched = guest.stats().dispatches
+    await guest.tuner.tune(() => {
+      product()
+      product()
+    })
+    const tiles = tilesFor(guest.run).length
+    assert.is(guest.stats().dispatches - dispatched, tiles * 9 + 2)
+    const [[name, way] = ['', NaN]] = Object.entries(guest.tuner.ways)
+    assert.is(name, `gemm nn 36 x 40 x 8, f32 ${tiles}`)
+    assert.ok(way >= 0 && way < tiles)
+    assert.equal(await guest.read(product()), before)
 
-  const later = new Gpu(gpu.device, { kernels: 'gpu' })
-  await keepInFile(later.tuner, info, file)
-  assert.equal(later.tuner.ways, guest.tuner.ways)
-  later.tuner.learn({ [name]: 1000 }) // of a version with more tiles
-  const [x, y] = [later.tensor(random(36 * 8), [36, 8]), later.tensor(random(8 * 40, 2), [8, 40])]
-  assert.equal(await later.read(matmul(x, y)), before)
+    const later = new Gpu(gpu.device, { kernels: 'gpu' })
+    await keepInFile(later.tuner, info, file)
+    assert.equal(later.tuner.ways, guest.tuner.ways)
+    later.tuner.learn({ [name]: 1000 }) // of a version with more tiles
+    const [x, y] = [later.tensor(random(36 * 8), [36, 8]), later.tensor(random(8 * 40, 2), [8, 40])]
+    assert.equal(await later.read(matmul(x, y)), before)
 
-  writeFileSync(file, readFileSync(file, 'utf8').slice(0, -9))
-  const last = new Gpu(gpu.device)
-  await keepInFile(last.tuner, info, file)
-  assert.equal(last.tuner.ways, {})
-  for (const machine of [guest, later, last]) machine.destroy()
-  rmSync(folder, { recursive: true })
-})
+    writeFileSync(file, readFileSync(file, 'utf8').slice(0, -9))
+    const last = new Gpu(gpu.device)
+    await keepInFile(last.tuner, info, file)
+    assert.equal(last.tuner.ways, {})
+    for (const machine of [guest, later, last]) machine.destroy()
+    rmSync(folder, { recursive: true })
+  },
+)
 
 test('a folder that cannot be made for the file is told in words', async ({ gpu }) => {
   if (process.platform !== 'linux') return

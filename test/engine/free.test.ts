@@ -52,7 +52,10 @@ test('freeing gives back every byte, whatever made the variables', ({ gpu: { dev
     'an array': () => [[gpu.variable([1, 2], [2]), gpu.variable([1], [])]],
     'a model': () => [network(gpu)],
     'a tensor': () => [gpu.tensor([1, 2], [2])],
-    'a queue and a bank': () => [new KeyQueue(gpu, { K: 8, C: 4 }), new MemoryBank(gpu, { n: 8, C: 4 })],
+    'a queue and a bank': () => [
+      new KeyQueue(gpu, { K: 8, C: 4 }),
+      new MemoryBank(gpu, { n: 8, C: 4 }),
+    ],
     'a loss scaler': () => [new LossScaler(gpu)],
   }
   for (const [what, Optimizer] of Object.entries({ Sgd, Adam, Lars }))
@@ -64,7 +67,10 @@ test('freeing gives back every byte, whatever made the variables', ({ gpu: { dev
     const [online, target] = [network(gpu), network(gpu)]
     const before = new Sgd(online.parameters)
     const optimizer = new Adam(online.parameters)
-    return [before, { optimizer, average: new MovingAverage(optimizer, target.parameters), online, target }]
+    return [
+      before,
+      { optimizer, average: new MovingAverage(optimizer, target.parameters), online, target },
+    ]
   }
   for (const [what, make] of Object.entries(kinds)) {
     const { bytes } = gpu.stats()
@@ -102,7 +108,10 @@ test('what cannot be freed is told, and nothing is', async ({ gpu }) => {
   const w = gpu.variable([1, 2], [2])
   const other = new Gpu(gpu.device)
   const theirs = other.variable([1], [1])
-  refuses(() => gpu.step(() => gpu.free(w)), 'Gpu.free: nothing can be freed within a step; free it after')
+  refuses(
+    () => gpu.step(() => gpu.free(w)),
+    'Gpu.free: nothing can be freed within a step; free it after',
+  )
   refuses(() => gpu.free(w, theirs), 'a tensor [1] belongs to another Gpu')
   refuses(
     () => gpu.free(w, { a: 1 }),
@@ -116,7 +125,9 @@ test('what cannot be freed is told, and nothing is', async ({ gpu }) => {
   other.destroy()
 })
 
-test('of variables in one buffer, those that remain keep their values', async ({ gpu: { device } }) => {
+test('of variables in one buffer, those that remain keep their values', async ({
+  gpu: { device },
+}) => {
   const gpu = new Gpu(device)
   const [a, b] = [gpu.variable([1, 2], [2]), gpu.variable([3, 4], [2])]
   const { flat } = gpu.flatten([a, b])
@@ -195,10 +206,16 @@ test('the garbage collector is told what tensors weigh that only it can find', a
   assert.ok(told() <= before + slack, `${told() - before}`)
 })
 
-test('a variable lives on in its views, its gradients, and what it was moved into', async ({ gpu }) => {
+test('a variable lives on in its views, its gradients, and what it was moved into', async ({
+  gpu,
+}) => {
   const x = gpu.tensor([1, 2], [2])
   const make = (): [view: Tensor, product: Tensor, optimizer: Sgd] => {
-    const [v, w, u] = [gpu.variable([3, 4], [2]), gpu.variable([5, 6], [2]), gpu.variable([7, 8], [2])]
+    const [v, w, u] = [
+      gpu.variable([3, 4], [2]),
+      gpu.variable([5, 6], [2]),
+      gpu.variable([7, 8], [2]),
+    ]
     return [reshape(v, [2, 1]), mul(w, x), new Sgd({ u })]
   }
   const [view, product, { weights }] = make()

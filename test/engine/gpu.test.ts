@@ -40,7 +40,9 @@ test('a tensor dies with its step, and what the step returns with the next', asy
   assert.throws(() => add(kept, x), /was used after the step it was made in/)
 })
 
-test('a step is one submit, allocates nothing and makes no bind group after the first few', ({ gpu }) => {
+test('a step is one submit, allocates nothing and makes no bind group after the first few', ({
+  gpu,
+}) => {
   const x = gpu.tensor([1, 2, 3], [3])
   const w = gpu.variable([1, 1, 1], [3])
   const step = () =>
@@ -123,15 +125,24 @@ test('a variable changed between forward and backward is told, one that only mov
 test('noGrad refuses an async body, backward a cotangent of integers', ({ gpu }) => {
   assert.throws(() => gpu.noGrad(async () => {}), /the body must not be async/)
   const y = relu(gpu.tensor([1, 2], [2]))
-  assert.throws(() => gpu.backward(y, gpu.tensor(Int32Array.of(1, 2), [2])), /must be f32 .* got i32 \[2\]/)
+  assert.throws(
+    () => gpu.backward(y, gpu.tensor(Int32Array.of(1, 2), [2])),
+    /must be f32 .* got i32 \[2\]/,
+  )
 })
 
 test('a mis-shaped call throws before anything is dispatched', async ({ gpu }) => {
   await gpu.sync() // dispatches are counted when they are submitted
   const before = gpu.stats().dispatches
-  assert.throws(() => add(gpu.tensor([1, 2], [2]), gpu.tensor([1, 2, 3], [3])), /add: .*\[2\].*\[3\]/)
+  assert.throws(
+    () => add(gpu.tensor([1, 2], [2]), gpu.tensor([1, 2, 3], [3])),
+    /add: .*\[2\].*\[3\]/,
+  )
   assert.throws(() => gpu.tensor([1, 2, 3], [2, 2]), /^tensor: \[2, 2\] holds 4 values, got 3$/)
-  refuses(() => relu(gpu.tensor(Uint8Array.of(1, 2, 3, 4), [4])), 'relu: input 0 must be f32, got u8 [4]')
+  refuses(
+    () => relu(gpu.tensor(Uint8Array.of(1, 2, 3, 4), [4])),
+    'relu: input 0 must be f32, got u8 [4]',
+  )
   await gpu.sync()
   assert.is(gpu.stats().dispatches, before)
 })
@@ -208,7 +219,10 @@ test('WGSL and TypeScript draw the same bits', async ({ gpu }) => {
     assert.equal([got[2 * i], got[2 * i + 1]], Array.from(threefry2x32(key, [i, 7])))
   // Random123's known answers (kat_vectors, threefry2x32 20 rounds)
   assert.equal(threefry2x32([0, 0], [0, 0]), [0x6b200159, 0x99ba4efe])
-  assert.equal(threefry2x32([0x13198a2e, 0x03707344], [0x243f6a88, 0x85a308d3]), [0xc4923a9c, 0x483df7a0])
+  assert.equal(
+    threefry2x32([0x13198a2e, 0x03707344], [0x243f6a88, 0x85a308d3]),
+    [0xc4923a9c, 0x483df7a0],
+  )
 })
 
 test('no WGSL variable goes without an initialiser', () => {

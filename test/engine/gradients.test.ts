@@ -15,7 +15,9 @@ import { refuses } from '../fixtures/refusal.ts'
 
 const test = gpuSuite('gradients')
 
-test('gradients add over uses, stop at noGrad, and reach only what the output came from', async ({ gpu }) => {
+test('gradients add over uses, stop at noGrad, and reach only what the output came from', async ({
+  gpu,
+}) => {
   const [a, b] = [gpu.tensor([2, 3], [2]), gpu.tensor([5, 7], [2])]
   const square = mul(a, a)
   const constant = gpu.noGrad(() => mul(b, b))
@@ -32,9 +34,12 @@ test('gradients add over uses, stop at noGrad, and reach only what the output ca
   )
 })
 
-test('within a step, gradients in between are given back at once; outside they stay', async ({ gpu }) => {
+test('within a step, gradients in between are given back at once; outside they stay', async ({
+  gpu,
+}) => {
   const [a, weight] = [gpu.tensor([2, 3], [2]), gpu.variable([5, 7], [2])]
-  // h is used twice, and the addition hands one tensor to both its inputs: neither may be given back too early
+  // h is used twice, and the addition hands one tensor to both its inputs: neither may be given
+  // back too early
   const graph = () => {
     const h = mul(a, weight)
     return { h, y: add(mul(h, h), add(h, mul(h, 3))) }
@@ -61,7 +66,11 @@ test('several outputs are pulled back at once, also where one is made of another
   gpu,
 }) => {
   const [a, b] = [gpu.variable([2, 3], [2]), gpu.variable([5, 7], [2])]
-  const [dy, dz, more] = [gpu.tensor([1, 2], [2]), gpu.tensor([3, 4], [2]), gpu.tensor([10, 20], [2])]
+  const [dy, dz, more] = [
+    gpu.tensor([1, 2], [2]),
+    gpu.tensor([3, 4], [2]),
+    gpu.tensor([10, 20], [2]),
+  ]
   const pulled = () => {
     const y = mul(a, b)
     const z = mul(y, a) // a² b
@@ -78,7 +87,10 @@ test('several outputs are pulled back at once, also where one is made of another
   for (const gradients of [pulled(), gpu.step(pulled)])
     assert.equal(await Promise.all(gradients.map(async (t) => [...(await gpu.read(t))])), expected)
   for (const given of [dy, dz, more]) assert.ok((await gpu.read(given)).every((v) => v > 0))
-  assert.throws(() => gpu.pullback([[mul(a, b), gpu.tensor([1], [1])]]), /the cotangent must be f32 of the/)
+  assert.throws(
+    () => gpu.pullback([[mul(a, b), gpu.tensor([1], [1])]]),
+    /the cotangent must be f32 of the/,
+  )
 })
 
 test('what was used twice has one gradient, however it is asked for', async ({ gpu }) => {
@@ -112,7 +124,9 @@ test('a deep chain of gradients takes the memory of a few', ({ gpu }) => {
   assert.ok(gpu.stats().bytes - before < 24 * 4096 * 4, `${gpu.stats().bytes - before} bytes`)
 })
 
-test('sums of gradients go by fours where they can, and refuse what does not fit', async ({ gpu }) => {
+test('sums of gradients go by fours where they can, and refuse what does not fit', async ({
+  gpu,
+}) => {
   for (const n of [1, 3, 4, 64, 257, 260]) {
     const [a, b] = [random(n, 1).map(Math.fround), random(n, 2).map(Math.fround)]
     const sums = await gpu.read(accumulate(gpu.run, gpu.tensor(a, [n]), gpu.tensor(b, [n])))
@@ -127,7 +141,9 @@ test('sums of gradients go by fours where they can, and refuse what does not fit
   )
 })
 
-test('with `of` a pass computes these gradients to the same bits, and no others', async ({ gpu }) => {
+test('with `of` a pass computes these gradients to the same bits, and no others', async ({
+  gpu,
+}) => {
   const [a, b, c] = [
     gpu.variable([2, 3]),
     gpu.variable([5, 7]),
@@ -196,10 +212,16 @@ test('what cannot be asked for is refused in words', ({ gpu }) => {
     [{ a }, `${NO_TENSORS}, got an object with a`],
     [a, `${NO_TENSORS}, got a Variable f32 [1]`],
     ['a', `${NO_TENSORS}, got 'a'`],
-    [[1], 'what of holds must be a tensor, got 1; put values on the GPU with gpu.tensor(values, shape)'],
+    [
+      [1],
+      'what of holds must be a tensor, got 1; put values on the GPU with gpu.tensor(values, shape)',
+    ],
     [[labels], 'of holds i32 [1]; f32 alone has a gradient'],
   ] as const)
-    refuses(() => gpu.backward(y, undefined, { of: of as unknown as Tensor[] }), `Gpu.backward: ${message}`)
+    refuses(
+      () => gpu.backward(y, undefined, { of: of as unknown as Tensor[] }),
+      `Gpu.backward: ${message}`,
+    )
   refuses(
     () => gpu.backward(y, { of: [a] } as unknown as Tensor),
     'Gpu.backward: cotangent must be a tensor, got an object with of',

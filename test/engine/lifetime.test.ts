@@ -106,7 +106,8 @@ test('a lost device tells every Gpu on it, and those made later', async () => {
     assert.throws(
       () => guest.variable([1], [1]),
       (error: unknown) =>
-        error instanceof DeviceLostError && /the GPU device was lost \(destroyed\)/.test(error.message),
+        error instanceof DeviceLostError &&
+        /the GPU device was lost \(destroyed\)/.test(error.message),
     )
   assert.throws(() => ended.variable([1], [1]), /this Gpu was destroyed/)
 })
@@ -120,7 +121,9 @@ test('a Gpu in a block that says using is destroyed at its end', ({ gpu: { devic
   assert.throws(() => open().variable([1], [1]), /^this Gpu was destroyed$/)
 })
 
-test('after destroy every call throws DeviceLostError, and makes no buffer', async ({ gpu: { device } }) => {
+test('after destroy every call throws DeviceLostError, and makes no buffer', async ({
+  gpu: { device },
+}) => {
   const gpu = new Gpu(device)
   const [x, v] = [gpu.tensor([1, 2]), gpu.variable([1, 2])]
   const y = mul(v, x)
@@ -163,7 +166,9 @@ test('after destroy every call throws DeviceLostError, and makes no buffer', asy
   assert.is(gpu.stats().buffers, buffers)
 })
 
-test('destroy within a step, replayed or not, leaves no error to the app', async ({ gpu: { device } }) => {
+test('destroy within a step, replayed or not, leaves no error to the app', async ({
+  gpu: { device },
+}) => {
   const errors: string[] = []
   const note = ({ error }: GPUUncapturedErrorEvent) => void errors.push(error.message)
   device.addEventListener('uncapturederror', note)

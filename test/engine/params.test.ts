@@ -32,10 +32,16 @@ test('params are what their types hold, given as numbers or as functions', async
     [{ scale: 1e39 }, 'scale must be a number within the range of f32, 3.4e38, got 1e+39'],
     [{ scale: '2' }, "scale must be a number within the range of f32, 3.4e38, got '2'"],
     [{ scale: true }, 'scale must be a number within the range of f32, 3.4e38, got true'],
-    [{ scales: 2 }, "struct Params [count, shift, scale] has no member 'scales'; did you mean 'scale'?"],
+    [
+      { scales: 2 },
+      "struct Params [count, shift, scale] has no member 'scales'; did you mean 'scale'?",
+    ],
   ] as const)
     refuses(() => given(gpu, params as unknown as Params), `three: ${message}`)
-  refuses(() => given(gpu, {}, [NaN]), 'three: groups must be whole numbers from 0, got [NaN, 1, 1]')
+  refuses(
+    () => given(gpu, {}, [NaN]),
+    'three: groups must be whole numbers from 0, got [NaN, 1, 1]',
+  )
 })
 
 test('a replay refuses what a function gives later', async ({ gpu }) => {

@@ -8,7 +8,9 @@ import { refuses } from '../fixtures/refusal.ts'
 
 const test = gpuSuite('precision')
 
-test('a machine is exact unless told otherwise, and tells kernels what it is told', async ({ gpu }) => {
+test('a machine is exact unless told otherwise, and tells kernels what it is told', async ({
+  gpu,
+}) => {
   assert.is(gpu.run.precision, 'f32')
   const told = await openGpu({ precision: 'f16x3' })
   assert.is(told.run.precision, 'f16x3')
@@ -16,7 +18,9 @@ test('a machine is exact unless told otherwise, and tells kernels what it is tol
   told.destroy()
 })
 
-test('an unknown precision is refused, and one that the device has no 16-bit floats for', async ({ gpu }) => {
+test('an unknown precision is refused, and one that the device has no 16-bit floats for', async ({
+  gpu,
+}) => {
   // Callers without types can give any text.
   const unknown = { precision: 'bf16' as 'f16' }
   refuses(
@@ -48,7 +52,11 @@ test('doctor and training tell what a precision does on an adapter', () => {
       'computes in f32: there are no tensor cores',
       'factors rounded to 11 bits, half the traffic within a workgroup',
     ],
-    ['exact', "close to f32's digits, on tensor cores", 'factors rounded to 11 bits, on tensor cores'],
+    [
+      'exact',
+      "close to f32's digits, on tensor cores",
+      'factors rounded to 11 bits, on tensor cores',
+    ],
   ])
 })
 
@@ -62,7 +70,9 @@ const halve = kernel`
   }
 `
 
-test('an op may keep tensors of f16, two bytes an element, which are read as floats', async ({ gpu }) => {
+test('an op may keep tensors of f16, two bytes an element, which are read as floats', async ({
+  gpu,
+}) => {
   if (!gpu.run.f16) return
   const values = [0, -0, 1, -2.5, 1 / 3, 65504, 2 ** -14, 2 ** -24, 3 * 2 ** -24]
   const [y] = gpu.run(halve, {

@@ -83,7 +83,12 @@ test('a read that is aborted before the loss is known waits for it', async () =>
   let isLost = false
   const lost = new Promise<void>((resolve) => (lose = resolve)).then(() => (isLost = true))
   const aborted = Object.assign(new Error('the buffer went away'), { name: 'AbortError' })
-  const staging = { size: 256, mapState: 'unmapped', mapAsync: () => Promise.reject(aborted), destroy() {} }
+  const staging = {
+    size: 256,
+    mapState: 'unmapped',
+    mapAsync: () => Promise.reject(aborted),
+    destroy() {},
+  }
   const commands = {
     device: {
       lost,
@@ -147,7 +152,9 @@ test('item is the one number of a tensor', async ({ gpu }) => {
 test('an i32 that would be rounded is refused', async ({ gpu }) => {
   const edge = [2 ** 24, -(2 ** 24), 2 ** 24 + 2, -(2 ** 31), 7]
   assert.equal([...(await gpu.read(gpu.tensor(Int32Array.from(edge))))], edge)
-  const told = await gpu.read(gpu.tensor(Int32Array.of(5, 2 ** 24 + 1))).catch((error: unknown) => error)
+  const told = await gpu
+    .read(gpu.tensor(Int32Array.of(5, 2 ** 24 + 1)))
+    .catch((error: unknown) => error)
   assert.instance(told, RangeError)
   assert.is(
     told instanceof Error && told.message,

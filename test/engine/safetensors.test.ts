@@ -33,7 +33,9 @@ const metadata = { method: 'simclr', note: '"quoted", ünïcode' }
 
 /** A file with any header, so that wrong ones can be written. */
 function fileWith(header: unknown, data: readonly number[] = []): Uint8Array {
-  const json = new TextEncoder().encode(typeof header === 'string' ? header : JSON.stringify(header))
+  const json = new TextEncoder().encode(
+    typeof header === 'string' ? header : JSON.stringify(header),
+  )
   const file = new Uint8Array(8 + json.length + data.length)
   new DataView(file.buffer).setBigUint64(0, BigInt(json.length), true)
   file.set(json, 8)
@@ -42,7 +44,8 @@ function fileWith(header: unknown, data: readonly number[] = []): Uint8Array {
 }
 
 const hex = (saved: SavedTensor | undefined) =>
-  saved && Buffer.from(saved.data.buffer, saved.data.byteOffset, saved.data.byteLength).toString('hex')
+  saved &&
+  Buffer.from(saved.data.buffer, saved.data.byteOffset, saved.data.byteLength).toString('hex')
 
 async function message(promise: Promise<unknown>): Promise<string> {
   return promise.then(
@@ -116,13 +119,19 @@ test('notices a flipped bit', async ({ dir }) => {
   const bytes = readFileSync(path)
   bytes.writeUInt8(bytes.readUInt8(bytes.length - 30) ^ 1, bytes.length - 30)
   writeFileSync(path, bytes)
-  assert.is(await message(load(path)), `${path}: its contents are not what was saved; the file is damaged`)
+  assert.is(
+    await message(load(path)),
+    `${path}: its contents are not what was saved; the file is damaged`,
+  )
 })
 
 test('refuses what is not safetensors', async ({ dir }) => {
   const path = join(dir, 'other.safetensors')
   const cases: readonly (readonly [Uint8Array, RegExp])[] = [
-    [new TextEncoder().encode('PK\u0003\u0004 a zip file, not ours'), /it is truncated or not safetensors$/],
+    [
+      new TextEncoder().encode('PK\u0003\u0004 a zip file, not ours'),
+      /it is truncated or not safetensors$/,
+    ],
     [fileWith('{"x": '), /the header is not JSON; the file is damaged or not safetensors$/],
     [fileWith('null'), /not safetensors$/],
     [fileWith({ x: 3 }), /not safetensors$/],
@@ -201,12 +210,16 @@ test('says what is wrong with a header, and of which tensor', () => {
     0,
     `f: the header must have each name once, has 'k' twice; ${damaged}`,
   )
-  const twins = decodeSafetensors(fileWith(`{"__metadata__":{"a":"\\"a\\":{"},"a":${one}}`, [0, 0, 0, 0]))
+  const twins = decodeSafetensors(
+    fileWith(`{"__metadata__":{"a":"\\"a\\":{"},"a":${one}}`, [0, 0, 0, 0]),
+  )
   assert.equal([...twins.tensors.keys()], ['a'])
 })
 
 test('halves of both kinds are read as the numbers that they are', () => {
-  const halves = [0x0000, 0x8000, 0x3c00, 0xc500, 0x7bff, 0x0001, 0x03ff, 0x0400, 0x7c00, 0xfc00, 0x7e00]
+  const halves = [
+    0x0000, 0x8000, 0x3c00, 0xc500, 0x7bff, 0x0001, 0x03ff, 0x0400, 0x7c00, 0xfc00, 0x7e00,
+  ]
   const brains = [0x3f80, 0xc0a0, 0x0001, 0x7f7f, 0xff80, 0x8000]
   const bytes = new Uint8Array(new Uint16Array([...halves, ...brains]).buffer)
   const { tensors: read } = decodeSafetensors(
@@ -218,7 +231,19 @@ test('halves of both kinds are read as the numbers that they are', () => {
       [...bytes],
     ),
   )
-  const values = [0, -0, 1, -5, 65504, 2 ** -24, 1023 * 2 ** -24, 2 ** -14, Infinity, -Infinity, NaN]
+  const values = [
+    0,
+    -0,
+    1,
+    -5,
+    65504,
+    2 ** -24,
+    1023 * 2 ** -24,
+    2 ** -14,
+    Infinity,
+    -Infinity,
+    NaN,
+  ]
   assert.is(hex(read.get('half')), hex({ shape: [11], data: new Float32Array(values) }))
   const wide = new Float32Array(new Uint32Array(brains.map((bits) => bits << 16)).buffer)
   assert.is(hex(read.get('brain')), hex({ shape: [2, 3], data: wide }))
@@ -239,13 +264,22 @@ test('says what stands where a file should', async ({ dir }) => {
   const path = (name: string) => join(dir, name)
   const told = (name: string) => message(load(path(name)))
   symlinkSync(path('nowhere'), path('dangling'))
-  assert.is(await told('dangling'), `cannot read ${path('dangling')}: it is a link to what does not exist`)
+  assert.is(
+    await told('dangling'),
+    `cannot read ${path('dangling')}: it is a link to what does not exist`,
+  )
   symlinkSync(path('circle'), path('circle'))
   assert.is(await told('circle'), `cannot read ${path('circle')}: its links lead in a circle`)
   writeFileSync(path('file'), '')
   const below = join('file', 'x')
-  assert.is(await told(below), `cannot read ${path(below)}: part of the path is a file, not a folder`)
-  assert.is(await told('a\n\u001b[2J'), `cannot read ${path('a')}\\n\\x1b[2J: there is no such file`)
+  assert.is(
+    await told(below),
+    `cannot read ${path(below)}: part of the path is a file, not a folder`,
+  )
+  assert.is(
+    await told('a\n\u001b[2J'),
+    `cannot read ${path('a')}\\n\\x1b[2J: there is no such file`,
+  )
   if (process.platform === 'win32') return
   execFileSync('mkfifo', [path('pipe')])
   assert.is(
@@ -310,11 +344,18 @@ test('a failed write says why and leaves the old file and nothing else', async (
 })
 
 test('says what a system error means', () => {
-  const error = (code: string) => Object.assign(new Error(`${code}: as the system has it`), { code })
+  const error = (code: string) =>
+    Object.assign(new Error(`${code}: as the system has it`), { code })
   const told = (code: string) =>
     writeError('runs/a/x', error(code), { bytes: 44_400_000, retry: 'resume' }).message
-  assert.is(told('ENOSPC'), 'cannot write runs/a/x: the disk is full (needs 45 MB); free space, then resume')
-  assert.is(told('EROFS'), 'cannot write runs/a/x: the file system is read-only; choose another folder')
+  assert.is(
+    told('ENOSPC'),
+    'cannot write runs/a/x: the disk is full (needs 45 MB); free space, then resume',
+  )
+  assert.is(
+    told('EROFS'),
+    'cannot write runs/a/x: the file system is read-only; choose another folder',
+  )
   assert.match(told('EACCES'), /no permission to write there/)
   assert.match(told('ELOOP'), /: its links lead in a circle; choose another folder$/)
   assert.is(told('EIO'), 'cannot write runs/a/x: EIO: as the system has it')

@@ -14,12 +14,24 @@ test('embeds every image of every batch, in order', async ({ gpu }) => {
   const { features, M, D } = await embed(gpu, flat, batches(), [1, 2, 3])
   assert.equal([M, D], [3, 6])
   assert.equal([...features], [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 250, 251, 252, 253, 254, 255])
-  const refused = async (encode: (images: Tensor) => Tensor, images: Uint8Array, message: string) => {
+  const refused = async (
+    encode: (images: Tensor) => Tensor,
+    images: Uint8Array,
+    message: string,
+  ) => {
     const error = await embed(gpu, encode, [{ images }], [1, 2, 3]).catch((e: unknown) => e)
     assert.is(error instanceof Error && error.message, message)
   }
-  await refused((images) => images, new Uint8Array(12), 'embed: encode must return [2, D], got [2, 1, 2, 3]')
-  await refused(flat, new Uint8Array(8), 'embed: a batch must be whole images [1, 2, 3], got 8 bytes')
+  await refused(
+    (images) => images,
+    new Uint8Array(12),
+    'embed: encode must return [2, D], got [2, 1, 2, 3]',
+  )
+  await refused(
+    flat,
+    new Uint8Array(8),
+    'embed: a batch must be whole images [1, 2, 3], got 8 bytes',
+  )
 })
 
 test('embed takes the pixels of a canvas', async ({ gpu }) => {

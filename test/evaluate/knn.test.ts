@@ -24,7 +24,8 @@ interface Problem {
 /** What `knn` is told of a problem. */
 const voteOf = ({ k, temperature, classes }: Problem) => ({ k, temperature, classes })
 
-/** Features, labels and queries of a problem; `levels` rounds features to few values, so that many are equally near. */
+/** Features, labels and queries of a problem; `levels` rounds features to few values, so that many
+ *  are equally near. */
 function problem({ M, Q, D, classes }: Problem, levels = 0) {
   const round = (v: number) => (levels > 0 ? Math.round(v * levels) : v)
   return {
@@ -36,8 +37,12 @@ function problem({ M, Q, D, classes }: Problem, levels = 0) {
 
 type Data = ReturnType<typeof problem>
 
-/** The definition in float64. Similarities within 1e-6 of each other are equal, as they are to f32. */
-function reference({ features, queries, labels }: Data, { M, Q, D, classes, k, temperature }: Problem) {
+/** The definition in float64. Similarities within 1e-6 of each other are equal, as they are to
+ *  f32. */
+function reference(
+  { features, queries, labels }: Data,
+  { M, Q, D, classes, k, temperature }: Problem,
+) {
   const row = (x: readonly number[], i: number) => {
     const values = x.slice(i * D, (i + 1) * D)
     const length = Math.hypot(...values) || 1
@@ -94,7 +99,12 @@ for (const name of goldenNames('knn_'))
       golden.tensor(gpu, 'in.bank'),
       golden.indices(gpu, 'in.bank_labels'),
       golden.tensor(gpu, 'in.query'),
-      { k: Number(k), temperature: Number(temperature), classes: Number(classes), normalized: true },
+      {
+        k: Number(k),
+        temperature: Number(temperature),
+        classes: Number(classes),
+        normalized: true,
+      },
     )
     golden.expect('out.scores', scores)
     golden.expect('out.pred', predictions)
@@ -113,9 +123,14 @@ test('of equally near features takes the first', async ({ gpu }) => {
     voteOf(p),
   )
   close(scores, reference({ features, queries, labels }, p), 1e-4, 'scores')
-  const same = await knn(gpu.tensor(Array(100).fill(1), [100, 1]), labels, gpu.tensor([1, -1, 0], [3, 1]), {
-    k: 5,
-  })
+  const same = await knn(
+    gpu.tensor(Array(100).fill(1), [100, 1]),
+    labels,
+    gpu.tensor([1, -1, 0], [3, 1]),
+    {
+      k: 5,
+    },
+  )
   for (const [q, sim] of [1, -1, 0].entries())
     close(
       same.scores.slice(q * 100, (q + 1) * 100),
@@ -151,7 +166,9 @@ test('predicts at temperature 0.01, where scores overflow', async ({ gpu }) => {
   assert.equal([...scores.slice(3)], [Math.fround(Math.exp(-100)), 0])
 })
 
-test('several at once, in chunks and with steps in between, agree with float64', async ({ gpu }) => {
+test('several at once, in chunks and with steps in between, agree with float64', async ({
+  gpu,
+}) => {
   const p = { M: 63, Q: 11, D: 7, classes: 3, k: 10, temperature: 0.2 }
   const data = problem(p)
   const expected = reference(data, p)
@@ -178,7 +195,9 @@ test('several at once, in chunks and with steps in between, agree with float64',
   assert.ok(steps > 1, 'no step ran in between')
 })
 
-test('the vote agrees with float64 with 8 and with 64 threads, from any query on', async ({ gpu }) => {
+test('the vote agrees with float64 with 8 and with 64 threads, from any query on', async ({
+  gpu,
+}) => {
   const p = { M: 130, Q: 7, D: 5, classes: 4, k: 37, temperature: 0.3 }
   const data = problem(p)
   const unit = (x: readonly number[]) =>
@@ -208,10 +227,17 @@ test('the vote agrees with float64 with 8 and with 64 threads, from any query on
 
 test('takes what a step returned, and labels from the GPU', async ({ gpu }) => {
   const whole = gpu.tensor(random(6 * 4), [6, 4])
-  const [features, queries] = gpu.step(() => [slice(whole, 0, 0, 4), slice(whole, 0, 1, 3)] as const)
-  const { predictions } = await knn(features, gpu.tensor(new Int32Array([3, 1, 2, 0]), [4]), queries, {
-    k: 1,
-  })
+  const [features, queries] = gpu.step(
+    () => [slice(whole, 0, 0, 4), slice(whole, 0, 1, 3)] as const,
+  )
+  const { predictions } = await knn(
+    features,
+    gpu.tensor(new Int32Array([3, 1, 2, 0]), [4]),
+    queries,
+    {
+      k: 1,
+    },
+  )
   assert.equal([...predictions], [1, 2])
 })
 
@@ -233,10 +259,21 @@ test('refuses what it cannot judge', async ({ gpu }) => {
   )
   const vector = gpu.tensor([1, 2], [2])
   await refused('knn: queries must be a matrix [rows, columns], got [2]', features, labels, vector)
-  await refused('knn: there must be one label per feature, got 3 for [4, 2]', features, [0, 1, 2], queries)
-  await refused('knn: labels must be whole numbers from 0 to 1, got 2 at 2', features, labels, queries, {
-    classes: 2,
-  })
+  await refused(
+    'knn: there must be one label per feature, got 3 for [4, 2]',
+    features,
+    [0, 1, 2],
+    queries,
+  )
+  await refused(
+    'knn: labels must be whole numbers from 0 to 1, got 2 at 2',
+    features,
+    labels,
+    queries,
+    {
+      classes: 2,
+    },
+  )
   await refused(
     'knn: labels must be whole numbers from 0 to 1, got -1 at 1',
     features,
@@ -250,8 +287,12 @@ test('refuses what it cannot judge', async ({ gpu }) => {
     queries,
   )
   await refused('knn: k must be a whole number from 1, got 0', features, labels, queries, { k: 0 })
-  await refused('knn: k must be a whole number from 1, got 1.5', features, labels, queries, { k: 1.5 })
-  await refused('knn: temperature must be above 0, got 0', features, labels, queries, { temperature: 0 })
+  await refused('knn: k must be a whole number from 1, got 1.5', features, labels, queries, {
+    k: 1.5,
+  })
+  await refused('knn: temperature must be above 0, got 0', features, labels, queries, {
+    temperature: 0,
+  })
   await refused('knn: chunk must be at least 1, got NaN', features, labels, queries, { chunk: NaN })
   for (const bad of [NaN, -NaN, Infinity])
     await refused(
@@ -265,8 +306,14 @@ test('refuses what it cannot judge', async ({ gpu }) => {
 
 test('accuracy is a percentage', () => {
   assert.is(accuracy([1, 2, 3, 4], Int32Array.of(1, 2, 0, 4)), 75)
-  refuses(() => accuracy([1], [1, 2]), 'accuracy: there must be one prediction per label, got 1 for 2 labels')
-  refuses(() => accuracy([], []), 'accuracy: there must be one prediction per label, got 0 for 0 labels')
+  refuses(
+    () => accuracy([1], [1, 2]),
+    'accuracy: there must be one prediction per label, got 1 for 2 labels',
+  )
+  refuses(
+    () => accuracy([], []),
+    'accuracy: there must be one prediction per label, got 0 for 0 labels',
+  )
 })
 
 test('does not pile up memory', async ({ gpu }) => {
@@ -278,11 +325,16 @@ test('does not pile up memory', async ({ gpu }) => {
   const before = gpu.stats().bytes
   for (let i = 0; i < 10; i++) await run()
   const grown = gpu.stats().bytes - before
-  assert.ok(grown < 10 * 4 * 50 * 500, `${grown} bytes: the similarities of a call should not outlive it`)
+  assert.ok(
+    grown < 10 * 4 * 50 * 500,
+    `${grown} bytes: the similarities of a call should not outlive it`,
+  )
 })
 
 test('a mismatch is a ShapeError', async ({ gpu }) => {
-  const error = await knn(gpu.tensor([1], [1, 1]), [], gpu.tensor([1], [1, 1])).catch((e: unknown) => e)
+  const error = await knn(gpu.tensor([1], [1, 1]), [], gpu.tensor([1], [1, 1])).catch(
+    (e: unknown) => e,
+  )
   assert.instance(error, ShapeError)
 })
 

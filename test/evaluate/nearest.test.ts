@@ -41,7 +41,9 @@ function reference(bank: Embeddings, queries: Embeddings, k: number) {
   }).flat()
 }
 
-test('slabs of any size, on the host and in parts, vote as one tensor does, bit for bit', async ({ gpu }) => {
+test('slabs of any size, on the host and in parts, vote as one tensor does, bit for bit', async ({
+  gpu,
+}) => {
   for (const [levels, k] of [
     [0, 10],
     [1, 17], // nine directions at most: many are equally near
@@ -149,13 +151,22 @@ test('refuses in words what cannot be searched', async ({ gpu }) => {
     knn(bank, [0, 1, 0, 1], queries),
     'knn: features and queries lie on the host; pass the Gpu to compute on as options.gpu',
   )
-  await refused(nearest(bank, queries, 0, { gpu }), 'nearest: k must be a whole number from 1, got 0')
+  await refused(
+    nearest(bank, queries, 0, { gpu }),
+    'nearest: k must be a whole number from 1, got 0',
+  )
   await refused(
     knn(bank, [0, 1, 0, 1], queries, { slab: 0.5, gpu }),
     'knn: slab must be a whole number from 1, got 0.5',
   )
-  await refused(nearest([], queries, 1, { gpu }), 'nearest: features must have a row at least, got none')
-  await refused(knn([], [], queries, { gpu }), 'knn: features [M, D] must have M at least 1, got none')
+  await refused(
+    nearest([], queries, 1, { gpu }),
+    'nearest: features must have a row at least, got none',
+  )
+  await refused(
+    knn([], [], queries, { gpu }),
+    'knn: features [M, D] must have M at least 1, got none',
+  )
   await refused(
     knn(partsOf(bank, [2, 2]), [0, 1, 2], queries, { gpu }),
     'knn: there must be one label per feature, got 3 for [4, 2]',
@@ -170,10 +181,16 @@ test('refuses in words what cannot be searched', async ({ gpu }) => {
   )
 })
 
-test('rows said to be unit are refused when they are infinite, seen by a query or not', async ({ gpu }) => {
+test('rows said to be unit are refused when they are infinite, seen by a query or not', async ({
+  gpu,
+}) => {
   const unit = [1, 0, 0, 1, 0.6, 0.8]
   const labels = [0, 1, 0]
-  const host = (bad: number) => ({ features: Float32Array.from([...unit.slice(0, 5), bad]), M: 3, D: 2 })
+  const host = (bad: number) => ({
+    features: Float32Array.from([...unit.slice(0, 5), bad]),
+    M: 3,
+    D: 2,
+  })
   const tensor = (bad: number) => gpu.tensor(host(bad).features, [3, 2])
   const told = async (asked: Promise<unknown>) => {
     const error = await asked.catch((e: unknown) => e)
@@ -183,8 +200,14 @@ test('rows said to be unit are refused when they are infinite, seen by a query o
   const given = { k: 1, normalized: true, gpu }
   for (const bad of [Infinity, -Infinity, NaN])
     for (const of of [host, tensor]) {
-      assert.is(await told(nearest(of(bad), of(0.8), 1, { normalized: true, gpu })), `nearest: ${diverged}`)
-      assert.is(await told(nearest(of(0.8), of(bad), 1, { normalized: true, gpu })), `nearest: ${diverged}`)
+      assert.is(
+        await told(nearest(of(bad), of(0.8), 1, { normalized: true, gpu })),
+        `nearest: ${diverged}`,
+      )
+      assert.is(
+        await told(nearest(of(0.8), of(bad), 1, { normalized: true, gpu })),
+        `nearest: ${diverged}`,
+      )
       assert.is(await told(knn(of(bad), labels, of(0.8), given)), `knn: ${diverged}`)
       assert.is(await told(knn(of(0.8), labels, of(bad), given)), `knn: ${diverged}`)
     }

@@ -41,7 +41,9 @@ for (const name of goldenNames('linear_probe_'))
       scores.map((v) => v - middle),
     )
     golden.expect('out.test_predictions', predicted(scores, classes))
-    golden.expect('out.test_correct', [countRight(scores, golden.values('in.test_labels'), classes)])
+    golden.expect('out.test_correct', [
+      countRight(scores, golden.values('in.test_labels'), classes),
+    ])
     const trained = await scoresOf(gpu, train, fit)
     golden.expect('out.train_correct', [countRight(trained, golden.values('in.labels'), classes)])
     golden.done()
@@ -52,7 +54,10 @@ for (const name of goldenNames('linear_probe_'))
 function problem(M: number, seed: number) {
   const features = Float32Array.from(random(M * 5, seed))
   const labels = Int32Array.from({ length: M }, (_, m) => Number((features[5 * m] ?? 0) > 0))
-  return { rows: { features: features.map((v, i) => (i % 5 === 0 ? 3000 + 1e-2 * v : v)), M, D: 5 }, labels }
+  return {
+    rows: { features: features.map((v, i) => (i % 5 === 0 ? 3000 + 1e-2 * v : v)), M, D: 5 },
+    labels,
+  }
 }
 
 test('the probe chooses its strength without the test set, and scores what a scale would hide', async ({

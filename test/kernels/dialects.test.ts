@@ -21,7 +21,12 @@ for (const precision of ['f32', 'f16', 'f16x3'] as const)
     for (const emulated of [false, true])
       for (const way of tilesFor(paperRun({ precision, matrices })).keys())
         everyProduct(
-          paperRun({ precision, matrices, emulated, race: (_name, _ways, _guess, compute) => compute(way) }),
+          paperRun({
+            precision,
+            matrices,
+            emulated,
+            race: (_name, _ways, _guess, compute) => compute(way),
+          }),
           tensor,
         )
 
@@ -32,7 +37,10 @@ function interfaceOf(source: string): { entry: string; members: string } {
   const [, entry = ''] = /@compute[^{]*?\bfn\s+(\w+)/.exec(code) ?? []
   const [, params = ''] = /\bstruct\s+Params\s*\{([^}]*)\}/.exec(code) ?? []
   const bindings = [...code.matchAll(/@binding\((\d+)\)\s*(var<[^>]*>)\s*(\w+)/g)]
-  const words = [params, ...bindings.map(([, number, kind, variable]) => `${number} ${kind} ${variable}`)]
+  const words = [
+    params,
+    ...bindings.map(([, number, kind, variable]) => `${number} ${kind} ${variable}`),
+  ]
   return { entry, members: words.join('; ').replaceAll(/\s+/g, ' ') }
 }
 
@@ -51,16 +59,22 @@ function sharedNames(programs: Iterable<string>): string[] {
  *  the process over these. */
 function unnamedSizes(source: string): string[] {
   const overrides = [...source.matchAll(/\boverride\s+(\w+)/g)].map(([, found = '']) => found)
-  return [...source.matchAll(/var<workgroup>\s*\w+\s*:\s*([^;]*);/g)].flatMap(([declaration, type = '']) => {
-    const size = type.replace(/\s+/g, ' ').replace(/^.*, ?([^,]*)>$/, '$1')
-    const words: readonly string[] = size.match(/[A-Za-z_]\w*/g) ?? []
-    return /^\w+$/.test(size) || !words.some((word) => overrides.includes(word)) ? [] : [declaration]
-  })
+  return [...source.matchAll(/var<workgroup>\s*\w+\s*:\s*([^;]*);/g)].flatMap(
+    ([declaration, type = '']) => {
+      const size = type.replace(/\s+/g, ' ').replace(/^.*, ?([^,]*)>$/, '$1')
+      const words: readonly string[] = size.match(/[A-Za-z_]\w*/g) ?? []
+      return /^\w+$/.test(size) || !words.some((word) => overrides.includes(word))
+        ? []
+        : [declaration]
+    },
+  )
 }
 
 test('every kernel is looked at', () => {
   assert.is(name, 'own')
-  const names = new Set([...sources].map((source) => /@compute[^{]*?fn (\w+)/.exec(source)?.[1] ?? source))
+  const names = new Set(
+    [...sources].map((source) => /@compute[^{]*?fn (\w+)/.exec(source)?.[1] ?? source),
+  )
   for (const known of [
     'own',
     'add',
@@ -82,7 +96,11 @@ test('a workgroup array whose size is an override expression has that named', ()
 
 test('the search for such arrays finds them', () => {
   const declare = (type: string) => `override n: u32 = 4u; const m = 8u; var<workgroup> a: ${type};`
-  for (const type of ['array<f32, 2u * n>', 'array<vec4<f16>, (n + m) * 2>', 'array<f32, 4u *\n n>'])
+  for (const type of [
+    'array<f32, 2u * n>',
+    'array<vec4<f16>, (n + m) * 2>',
+    'array<f32, 4u *\n n>',
+  ])
     assert.is(unnamedSizes(declare(type)).length, 1, type)
   for (const type of ['array<f32, n>', 'array<vec4<f16>, 2u * m>', 'array<u32, 64>', 'atomic<u32>'])
     assert.equal(unnamedSizes(declare(type)), [], type)

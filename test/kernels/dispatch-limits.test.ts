@@ -10,7 +10,14 @@ import { logSoftmax } from '../../kernels/reduce/log-softmax.ts'
 import { nceMapsOp } from '../../kernels/loss/nce-maps.ts'
 import { nearestRows } from '../../kernels/knn/nearest-rows.ts'
 import { ntXentOp } from '../../kernels/loss/ntxent.ts'
-import { type Run, type Shape, type Variable, elementwise, folded, sizeOf } from '../../kernels/op.ts'
+import {
+  type Run,
+  type Shape,
+  type Variable,
+  elementwise,
+  folded,
+  sizeOf,
+} from '../../kernels/op.ts'
 import { sigLipOp } from '../../kernels/loss/siglip.ts'
 import { supConOp } from '../../kernels/loss/supcon.ts'
 import { lars } from '../../kernels/optim/update-lars.ts'
@@ -43,7 +50,11 @@ const calls: Record<string, (run: Run) => unknown> = {
       [16, 16, 1 << 24],
     ] as const)
       for (const kW of [1, 3]) {
-        const [x, w, y] = [tensor([1, 1, W + 2, C]), tensor([1, kW, C, K]), tensor([1, 1, W + 3 - kW, K])]
+        const [x, w, y] = [
+          tensor([1, 1, W + 2, C]),
+          tensor([1, kW, C, K]),
+          tensor([1, 1, W + 3 - kW, K]),
+        ]
         convForward(run, x, w, y.shape, steps)
         convDataGradient(run, y, w, x.shape, steps)
         convWeightGradient(run, x, y, w.shape, steps)
@@ -72,7 +83,10 @@ const variable = (shape: Shape): Variable => ({ ...tensor(shape), mutable: true 
 
 /** An op's forward, and its backward with a gradient for every input. */
 function both(run: Run, def: unknown, attrs: unknown, inputs: readonly unknown[]) {
-  const { forward, backward } = def as Record<'forward' | 'backward', (...args: unknown[]) => unknown>
+  const { forward, backward } = def as Record<
+    'forward' | 'backward',
+    (...args: unknown[]) => unknown
+  >
   const outputs = forward(run, attrs, ...inputs) as readonly unknown[]
   const needs = inputs.map(() => true)
   backward(run, attrs, [tensor([]), ...outputs.slice(1).map(() => null)], inputs, outputs, needs)
@@ -114,7 +128,8 @@ test('the gradient of a weight beyond 65,535 workgroups is right', async ({ gpu 
     for (let e = 0; e < got.length; e += e < 40 || e >= from ? 1 : 9973) {
       const [k, c, s] = [e % K, Math.floor(e / K) % C, Math.floor(e / K / C)]
       let expected = 0
-      for (let o = 0; o < pixels; o++) expected += (1 + (((o + s) * C + c) % 7)) * (1 + ((o * K + k) % 7))
+      for (let o = 0; o < pixels; o++)
+        expected += (1 + (((o + s) * C + c) % 7)) * (1 + ((o * K + k) % 7))
       assert.is(got[e], expected, `dw[${s}, ${c}, ${k}] of [1, ${kW}, ${C}, ${K}]`)
     }
   }
@@ -127,7 +142,11 @@ test('more lines, queries or parameters than 65,535 are all seen to', async ({ g
     [Q, 1],
   )
   const tags = gpu.tensor(Int32Array.of(5, 7), [2])
-  const nearest = nearestRows(queries, gpu.tensor([-1, 1], [2, 1]), tags, { start: 0, end: Q, k: 1 })
+  const nearest = nearestRows(queries, gpu.tensor([-1, 1], [2, 1]), tags, {
+    start: 0,
+    end: Q,
+    k: 1,
+  })
   const found = await gpu.read(nearest.tags)
   for (const i of [0, 1, 2, MOST - 1, MOST, MOST + 1, Q - 1])
     assert.is(found[i], i % 3 === 2 ? 7 : 5, `query ${i}`) // of equals the first

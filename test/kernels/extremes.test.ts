@@ -37,12 +37,17 @@ function equal(got: ArrayLike<number>, expected: readonly number[], what: string
     const g = got[i] ?? NaN
     const tiny = Math.abs(e) < 2 ** -126
     const near = Number.isFinite(e) && Math.abs(g - e) <= 3 * 2 ** -23 * Math.abs(e)
-    assert.ok(Object.is(g, e) || near || (tiny && Math.abs(g) < 2 ** -126), `${what}[${i}]: ${g}, not ${e}`)
+    assert.ok(
+      Object.is(g, e) || near || (tiny && Math.abs(g) < 2 ** -126),
+      `${what}[${i}]: ${g}, not ${e}`,
+    )
   }
 }
 
 const numerators = [1e-39, -3e-42, 1e-45, 1e-30, 1, 0, -5, 1e38, INF, NaN].map(fround)
-const divisors = [1e-39, 1e-40, -1e-44, 2 ** -126, 1e-10, 0, 2, 8.6e37, -1e38, 3e38, INF, NaN].map(fround)
+const divisors = [1e-39, 1e-40, -1e-44, 2 ** -126, 1e-10, 0, 2, 8.6e37, -1e38, 3e38, INF, NaN].map(
+  fround,
+)
 
 test('div by subnormal and huge numbers, and of them, is right', async ({ gpu }) => {
   const a = gpu.tensor(numerators, [numerators.length, 1])
@@ -198,7 +203,9 @@ test('temperatures without a reciprocal in f32 are refused by every loss', async
         loss,
         `${name}: the temperature must be at least 2^-126 (about 1.2e-38), as f32 has no reciprocal of less, got ${T}`,
       )
-    const message = await knn(z, labels, z, { temperature: T }).catch((error: Error) => error.message)
+    const message = await knn(z, labels, z, { temperature: T }).catch(
+      (error: Error) => error.message,
+    )
     assert.is(message, `knn: temperature must be at least 2^-126 (about 1.2e-38), got ${T}`)
     refuses(
       () => nceMaps(z, z, { clip: T }),
@@ -206,7 +213,10 @@ test('temperatures without a reciprocal in f32 are refused by every loss', async
     )
     assert.throws(() => temperature(String(T)), /it must be a number from 1.2e-38 on/)
   }
-  refuses(() => similarities(z, z, z, 0), 'similarities: the temperature must be a positive number, got 0')
+  refuses(
+    () => similarities(z, z, z, 0),
+    'similarities: the temperature must be a positive number, got 0',
+  )
   const least = await gpu.read(ntXent(z, z, 2 ** -126))
   assert.ok(Number.isFinite(least[0]))
 })

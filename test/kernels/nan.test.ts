@@ -146,7 +146,11 @@ for (const [machine, [options, names]] of Object.entries(machines))
         const gradients = gpu.backward(y, gpu.tensor(random(sizeOf(y.shape), 9), y.shape))
         const found = [y, ...inputs.map((x) => gradients.get(x))]
         const got = await Promise.all(found.map((x) => nans(gpu, x)))
-        assert.equal(got, [result, ...expected], `${name}, NaN in input ${input}: in result and gradients`)
+        assert.equal(
+          got,
+          [result, ...expected],
+          `${name}, NaN in input ${input}: in result and gradients`,
+        )
       }
     }
     gpu.destroy()
@@ -164,16 +168,24 @@ test('l2Normalize of a row with NaN is NaN, not 1e12 times its other numbers', a
   assert.equal([...(await gpu.read(bank))], [1, 0, NaN, NaN])
 })
 
-test('running statistics: NaN in a batch stays in them, and in all that they normalise', async ({ gpu }) => {
+test('running statistics: NaN in a batch stays in them, and in all that they normalise', async ({
+  gpu,
+}) => {
   for (const rectified of [false, true]) {
     const options = { relu: rectified }
     const running = { mean: gpu.variable([0, 0, 0], [3]), variance: gpu.variable([1, 1, 1], [3]) }
     const [gamma, beta] = [gpu.tensor([1, 1, 1], [3]), gpu.tensor([0, 0, 0], [3])]
     const fine = random(12, 1)
-    batchNorm(gpu.tensor(fine.with(1, NaN), [4, 3]), gamma, beta, running, { ...options, training: true })
+    batchNorm(gpu.tensor(fine.with(1, NaN), [4, 3]), gamma, beta, running, {
+      ...options,
+      training: true,
+    })
     assert.equal(Array.from(await gpu.read(running.mean), Number.isNaN), [false, true, false])
     assert.equal(Array.from(await gpu.read(running.variance), Number.isNaN), [false, true, false])
-    const y = batchNorm(gpu.tensor(fine, [4, 3]), gamma, beta, running, { ...options, training: false })
+    const y = batchNorm(gpu.tensor(fine, [4, 3]), gamma, beta, running, {
+      ...options,
+      training: false,
+    })
     assert.equal(
       Array.from(await gpu.read(y), Number.isNaN),
       fine.map((_, e) => e % 3 === 1),
@@ -229,7 +241,9 @@ test('kNN refuses features and queries with NaN', async ({ gpu }) => {
   }
 })
 
-test('augmentation keeps a NaN pixel, and spreads it as far as what is computed from it', async ({ gpu }) => {
+test('augmentation keeps a NaN pixel, and spreads it as far as what is computed from it', async ({
+  gpu,
+}) => {
   const image = Array.from({ length: 27 }, (_, i) => (i % 7) / 7)
   const x = gpu.tensor(image.with(13, NaN), [1, 3, 3, 3]) // the green of the pixel in the middle
   for (const [name, y, reached] of [

@@ -56,7 +56,11 @@ for (const [dtype, values] of kinds)
       tensors.map((t) => `${t.dtype} ${show(t.shape)}`),
       [`${dtype} [4]`, `${dtype} [2, 2]`, `${dtype} [4, 1]`],
     )
-    for (const start of [Float32Array.of(9, 9, 9, 9), Int32Array.of(9, 9, 9, 9), Uint8Array.of(9, 9, 9, 9)]) {
+    for (const start of [
+      Float32Array.of(9, 9, 9, 9),
+      Int32Array.of(9, 9, 9, 9),
+      Uint8Array.of(9, 9, 9, 9),
+    ]) {
       const variable = gpu.variable(start)
       gpu.write(variable, values)
       tensors.push(variable)
@@ -113,7 +117,10 @@ const refused: readonly (readonly [values: unknown, message: string])[] = [
   [undefined, `${NO_NUMBERS} undefined`],
   [null, `${NO_NUMBERS} null`],
   [{ length: 2 }, `${NO_NUMBERS} an object with length`],
-  [{ data: Uint8ClampedArray.of(1), width: 1 }, `${NO_NUMBERS} an object with data, width; give its data`],
+  [
+    { data: Uint8ClampedArray.of(1), width: 1 },
+    `${NO_NUMBERS} an object with data, width; give its data`,
+  ],
   [
     new ArrayBuffer(8),
     `${NO_NUMBERS} an ArrayBuffer; say what its bytes are by a typed array, such as new Float32Array(buffer)`,
@@ -161,14 +168,17 @@ test('a shape that does not fit is refused', ({ gpu }) => {
     ],
     [7, [2], 'tensor: [2] holds 2 values, got 1'],
   ]
-  for (const [values, shape, message] of cases) refuses(() => gpu.tensor(values, shape as number[]), message)
+  for (const [values, shape, message] of cases)
+    refuses(() => gpu.tensor(values, shape as number[]), message)
   const sizes = [2]
   const t = gpu.tensor([1, 2], sizes)
   sizes[0] = 3
   assert.equal(t.shape, [2])
 })
 
-test('a refused write changes neither its variable nor its neighbours in a flat buffer', async ({ gpu }) => {
+test('a refused write changes neither its variable nor its neighbours in a flat buffer', async ({
+  gpu,
+}) => {
   const [a, b] = [gpu.variable(new Float32Array(64).fill(1)), gpu.variable([2, 2])]
   new Sgd({ a, b }) // oxlint-disable-line no-new
   const wrong: readonly (readonly [Values, string])[] = [
@@ -185,13 +195,22 @@ test('a refused write changes neither its variable nor its neighbours in a flat 
   gpu.write(a, new Float64Array(64).fill(3))
   assert.equal([...(await gpu.read(a)), ...(await gpu.read(b))], [...Array(64).fill(3), 2, 2])
   const bytes = gpu.variable(new Uint8Array(3))
-  refuses(() => gpu.write(bytes, [1, 2, 256]), 'write: 256 at 2 is no u8 (whole numbers from 0 to 255)')
-  refuses(() => gpu.write(bytes, [1, 2, 0.5]), 'write: 0.5 at 2 is no u8 (whole numbers from 0 to 255)')
+  refuses(
+    () => gpu.write(bytes, [1, 2, 256]),
+    'write: 256 at 2 is no u8 (whole numbers from 0 to 255)',
+  )
+  refuses(
+    () => gpu.write(bytes, [1, 2, 0.5]),
+    'write: 0.5 at 2 is no u8 (whole numbers from 0 to 255)',
+  )
   refuses(
     () => gpu.write(gpu.tensor([1]) as typeof a, [2]),
     'Gpu.write: variable must be a variable, got a Tensor f32 [1]',
   )
-  refuses(() => gpu.write(5 as unknown as typeof a, [2]), 'Gpu.write: variable must be a variable, got 5')
+  refuses(
+    () => gpu.write(5 as unknown as typeof a, [2]),
+    'Gpu.write: variable must be a variable, got 5',
+  )
 })
 
 test('what is no input of a captured step is refused', ({ gpu }) => {
@@ -212,7 +231,11 @@ test('labels and indices may come in any kind of array', async ({ gpu }) => {
     [4, 5, 6],
   ])
   const loss = await gpu.read(crossEntropy(x, [2, 0]))
-  for (const labels of [Uint8ClampedArray.of(2, 0), BigInt64Array.of(2n, 0n), Float64Array.of(2, 0)]) {
+  for (const labels of [
+    Uint8ClampedArray.of(2, 0),
+    BigInt64Array.of(2n, 0n),
+    Float64Array.of(2, 0),
+  ]) {
     assert.equal(await gpu.read(crossEntropy(x, labels)), loss)
     assert.equal([...(await gpu.read(indexSelect(x, 1, labels)))], [3, 1, 6, 4])
     assert.equal([...(await gpu.read(gather(x, 1, labels)))], [3, 4])
@@ -226,7 +249,9 @@ test('labels and indices may come in any kind of array', async ({ gpu }) => {
   )
 })
 
-test('a checkpoint with other arrays or counts is refused before anything is written', async ({ gpu }) => {
+test('a checkpoint with other arrays or counts is refused before anything is written', async ({
+  gpu,
+}) => {
   const [a, b] = [gpu.variable([1, 1]), gpu.variable([1, 1])]
   const saved = new Map([
     ['a', { shape: [2], data: Float32Array.of(5, 5) }],
@@ -234,7 +259,9 @@ test('a checkpoint with other arrays or counts is refused before anything is wri
   ])
   refuses(() => restore(gpu, { a, b }, saved), 'checkpoint: b has 3 values for [2]; it is damaged')
   assert.equal([...(await gpu.read(a))], [1, 1])
-  const tensors = new Map([['a', { shape: [2], data: Float64Array.of(1, 2) as unknown as Float32Array }]])
+  const tensors = new Map([
+    ['a', { shape: [2], data: Float64Array.of(1, 2) as unknown as Float32Array }],
+  ])
   refuses(
     () => encodeSafetensors({ tensors, metadata: {} }),
     'safetensors: a must be a Float32Array, Int32Array, BigInt64Array or Uint8Array, got a Float64Array of 16 bytes',

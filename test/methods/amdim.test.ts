@@ -67,7 +67,8 @@ test('amdim_train_10: follows the original loop for 10 steps', async ({ gpu }) =
       gpu.tensor(Int32Array.from(places.slice((2 * s + view) * B, (2 * s + view + 1) * B)), [B]),
   })
   const losses: number[] = []
-  for (let s = 0; s < Number(steps); s++) losses.push(...(await gpu.read(step(gpu.tensor([], [0])))).slice(1))
+  for (let s = 0; s < Number(steps); s++)
+    losses.push(...(await gpu.read(step(gpu.tensor([], [0])))).slice(1))
   assert.is(state.step, 10)
   golden.expect('out.losses', losses)
   for (const [prefix, saved] of [
@@ -98,7 +99,10 @@ test('amdim_evaluator agrees with the original code', async ({ gpu }) => {
   const model = classifiers(gpu, { features, classes: 10, hidden: Number(hidden) })
   const saved = await snapshot(gpu, variablesOf(model))
   for (const name of golden.names.filter((n) => /^(w|buf)\./.test(n)))
-    saved.set(name.replace(/^(w|buf)\./, ''), { data: golden.values(name), shape: golden.shape(name) })
+    saved.set(name.replace(/^(w|buf)\./, ''), {
+      data: golden.values(name),
+      shape: golden.shape(name),
+    })
   loadModel(gpu, model, saved)
   const h = reshape(golden.tensor(gpu, 'in.r1'), [N, features])
   const at = { training: false, step: 0, view: 0 }
@@ -114,8 +118,14 @@ const small = { size, width: 4, features: 16, depth: 1 }
 function toy(gpu: Gpu, seed: number, { capture = true, classify = true } = {}) {
   const encoder = amdimEncoder(gpu, { ...small, seed })
   const probes = classify ? classifiers(gpu, { features: 16, classes: 2, hidden: 8, seed }) : null
-  const optimizer = new Adam({ ...encoder.parameters, ...probes?.parameters }, { betas: [0.8, 0.999] })
-  const views = { flip: 0.5, normalize: { mean: [0.5, 0.5, 0.5], std: [0.25, 0.25, 0.25] } } as const
+  const optimizer = new Adam(
+    { ...encoder.parameters, ...probes?.parameters },
+    { betas: [0.8, 0.999] },
+  )
+  const views = {
+    flip: 0.5,
+    normalize: { mean: [0.5, 0.5, 0.5], std: [0.25, 0.25, 0.25] },
+  } as const
   const schedule = constant(2e-3)
   return amdim(gpu, { encoder, classifiers: probes, optimizer, schedule, views, seed, capture })
 }

@@ -32,14 +32,19 @@ interface How {
 }
 
 /** Dispatches of one step, its loss, and the parameters after it. */
-async function stepOf(gpu: Gpu, { method, chunk, pick, isTold = true, change = (tower) => tower }: How) {
+async function stepOf(
+  gpu: Gpu,
+  { method, chunk, pick, isTold = true, change = (tower) => tower }: How,
+) {
   const tower = change(network(gpu, false))
   const parameters = parametersOf(tower)
   const sgd = new Sgd(pick(parameters))
   const { state, offsets } = sgd
   const untold: Optimizer = { t: 0, state, offsets, step: (...given) => sgd.step(...given) }
   const optimizer = isTold ? sgd : untold
-  const frozen = Object.fromEntries(Object.entries(parameters).filter(([name]) => !(name in sgd.parameters)))
+  const frozen = Object.fromEntries(
+    Object.entries(parameters).filter(([name]) => !(name in sgd.parameters)),
+  )
   const settings = {
     optimizer,
     frozen,
@@ -67,7 +72,9 @@ const headOnly = (parameters: Named): Named =>
 for (const method of ['simclr', 'endToEnd'] as const)
   for (const chunk of [null, 2]) {
     const how = { method, chunk }
-    test(`${method}, chunk ${chunk}: an optimizer of all parameters changes nothing`, async ({ gpu }) => {
+    test(`${method}, chunk ${chunk}: an optimizer of all parameters changes nothing`, async ({
+      gpu,
+    }) => {
       const told = await stepOf(gpu, { ...how, pick: everything })
       assert.equal(told, await stepOf(gpu, { ...how, pick: everything, isTold: false }))
     })
@@ -79,11 +86,16 @@ for (const method of ['simclr', 'endToEnd'] as const)
         const told = await stepOf(gpu, { ...how, pick })
         const untold = await stepOf(gpu, { ...how, pick, isTold: false })
         assert.equal(told.result, untold.result)
-        assert.ok(told.dispatches < untold.dispatches, `${told.dispatches} and ${untold.dispatches}`)
+        assert.ok(
+          told.dispatches < untold.dispatches,
+          `${told.dispatches} and ${untold.dispatches}`,
+        )
       }
     })
 
-    test(`${method}, chunk ${chunk}: a set that the network reads from gets no gradient`, async ({ gpu }) => {
+    test(`${method}, chunk ${chunk}: a set that the network reads from gets no gradient`, async ({
+      gpu,
+    }) => {
       const set = gpu.variable(new Float32Array(1000 * 8), [1000, 8])
       const change = ({ encoder, head }: Tower): Tower => {
         const forward = (x: Tensor, mode: Parameters<typeof encoder.forward>[1]) => {

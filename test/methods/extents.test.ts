@@ -38,7 +38,8 @@ for (const chunk of [null, 2, 3])
       { set, indices, extents },
     ]
     for (const batch of given)
-      for (let i = 0; i < 4; i++) assert.equal(await gpu.read(captured.run(...inputs(batch))), expected)
+      for (let i = 0; i < 4; i++)
+        assert.equal(await gpu.read(captured.run(...inputs(batch))), expected)
     const bare = await gpu.read(captured.run(...inputs({ pixels, shape })))
     assert.is(bare.length, expected.length)
     assert.not.equal(bare, expected)

@@ -60,28 +60,41 @@ function trainer(gpu: Gpu, normed: boolean, options: Partial<SimclrOptions> = {}
   const gradientOf = async (x: Parameters<typeof method.step>[0]) => {
     const { step } = simclr(gpu, { ...settings, views, ...options, optimizer: watched })
     const loss = await gpu.read(step(x))
-    return { loss: loss[0] ?? NaN, gradient: (await Promise.all(seen.splice(0))).flatMap((g) => [...g]) }
+    return {
+      loss: loss[0] ?? NaN,
+      gradient: (await Promise.all(seen.splice(0))).flatMap((g) => [...g]),
+    }
   }
   const weights = async () =>
-    Promise.all([encoder, head].flatMap((m) => Object.values(variablesOf(m))).map((v) => gpu.read(v)))
-  const counts = () => [encoder, head].flatMap(({ norms }) => Object.values(norms).map((n) => n.batches))
+    Promise.all(
+      [encoder, head].flatMap((m) => Object.values(variablesOf(m))).map((v) => gpu.read(v)),
+    )
+  const counts = () =>
+    [encoder, head].flatMap(({ norms }) => Object.values(norms).map((n) => n.batches))
   const statistics = async () =>
     Promise.all(
       [encoder, head]
-        .flatMap(({ norms }) => Object.values(norms).flatMap(({ mean, variance }) => [mean, variance]))
+        .flatMap(({ norms }) =>
+          Object.values(norms).flatMap(({ mean, variance }) => [mean, variance]),
+        )
         .map((v) => gpu.read(v)),
     )
   return { ...method, gradientOf, weights, statistics, counts }
 }
 
 for (const batchNorm of ['per-view', 'joint'] as const) {
-  test(`without batch norm any chunk gives the batch's loss and gradient, ${batchNorm}`, async ({ gpu }) => {
+  test(`without batch norm any chunk gives the batch's loss and gradient, ${batchNorm}`, async ({
+    gpu,
+  }) => {
     const N = 7
     const whole = await trainer(gpu, false, { batchNorm }).gradientOf(batch(N))
     assert.ok(Math.hypot(...whole.gradient) > 1e-3)
     for (const chunk of [1, 2, 3, 4, 6, 7, 20]) {
       const cut = await trainer(gpu, false, { batchNorm, chunk }).gradientOf(batch(N))
-      assert.ok(apart([cut.loss], [whole.loss]) < 1e-6, `chunk ${chunk}: loss ${cut.loss}, ${whole.loss}`)
+      assert.ok(
+        apart([cut.loss], [whole.loss]) < 1e-6,
+        `chunk ${chunk}: loss ${cut.loss}, ${whole.loss}`,
+      )
       const error = apart(cut.gradient, whole.gradient)
       assert.ok(error < 2e-6, `chunk ${chunk}: relative error ${error}`) // float32 sums in another order
       const images = gpu.tensor(pixels(N), [N, H, H, 3])
@@ -90,8 +103,14 @@ for (const batchNorm of ['per-view', 'joint'] as const) {
   })
 }
 
-/** The gradient and the network's state after one step in which each chunk is normalised by itself, all on one tape. */
-async function composed(gpu: Gpu, N: number, edges: readonly (readonly [number, number])[], joint: boolean) {
+/** The gradient and the network's state after one step in which each chunk is normalised by itself,
+ *  all on one tape. */
+async function composed(
+  gpu: Gpu,
+  N: number,
+  edges: readonly (readonly [number, number])[],
+  joint: boolean,
+) {
   const { encoder, head } = network(gpu, true)
   const training = { training: true }
   const project = (x: Tensor) => head.forward(encoder.forward(x, training), training)
@@ -122,7 +141,9 @@ async function composed(gpu: Gpu, N: number, edges: readonly (readonly [number, 
 }
 
 for (const batchNorm of ['per-view', 'joint'] as const) {
-  test(`with batch norm each chunk has its own statistics, moved once, ${batchNorm}`, async ({ gpu }) => {
+  test(`with batch norm each chunk has its own statistics, moved once, ${batchNorm}`, async ({
+    gpu,
+  }) => {
     const N = 8
     const want = await composed(gpu, N, [[0, 2], [2, 5], [5, 8]], batchNorm === 'joint') // prettier-ignore
     const cut = trainer(gpu, true, { batchNorm, chunk: 3 })
@@ -133,7 +154,10 @@ for (const batchNorm of ['per-view', 'joint'] as const) {
     assert.equal(cut.counts(), want.counts)
     assert.is(want.counts[0], batchNorm === 'joint' ? 3 : 6)
     const whole = await trainer(gpu, true, { batchNorm }).gradientOf(batch(N))
-    assert.ok(apart(gradient, whole.gradient) > 1e-2, 'statistics of a chunk are not those of the batch')
+    assert.ok(
+      apart(gradient, whole.gradient) > 1e-2,
+      'statistics of a chunk are not those of the batch',
+    )
   })
 }
 
@@ -152,7 +176,9 @@ test('replayed chunks give the bits of chunks run one by one', async ({ gpu }) =
   assert.equal(results[1], results[0])
 })
 
-test('memory grows with the batch by its images and embeddings alone', async ({ gpu: { device } }) => {
+test('memory grows with the batch by its images and embeddings alone', async ({
+  gpu: { device },
+}) => {
   const bytesOf = async (N: number, chunk: number | null, capture: boolean) => {
     const gpu = new Gpu(device)
     const { step, captured } = trainer(gpu, true, { chunk, capture })
@@ -174,7 +200,9 @@ test('memory grows with the batch by its images and embeddings alone', async ({ 
   }
 })
 
-test('the loss may have parameters of its own, and need not depend on every part', async ({ gpu }) => {
+test('the loss may have parameters of its own, and need not depend on every part', async ({
+  gpu,
+}) => {
   const w = gpu.variable(random(6, 1), [2, 3])
   const scale = gpu.variable([1.5], [1])
   const x = [0, 1, 2].map((i) => gpu.tensor(random(12, 10 + i), [4, 3]))
@@ -194,7 +222,9 @@ test('the loss may have parameters of its own, and need not depend on every part
   assert.is(cached.gradients.size, 2)
 })
 
-test('a part may be encoded into several tensors, of which the loss need not take all', async ({ gpu }) => {
+test('a part may be encoded into several tensors, of which the loss need not take all', async ({
+  gpu,
+}) => {
   const w = gpu.variable(random(6, 1), [2, 3])
   const parts = [0, 1].map((i): Encode => {
     const x = gpu.tensor(random(12, 10 + i), [4, 3])
@@ -240,7 +270,10 @@ test('a chunk that is no count, and pixels that do not fill the batch, are refus
     )
   const { step } = trainer(gpu, false, { chunk: 2 })
   for (const length of [3 * H * H * 3 - 1, 3 * H * H * 3 + 1])
-    assert.throws(() => step({ pixels: new Uint8Array(length), shape: [3, H, H, 3] }), /\[\d, 8, 8, 3\]/)
+    assert.throws(
+      () => step({ pixels: new Uint8Array(length), shape: [3, H, H, 3] }),
+      /\[\d, 8, 8, 3\]/,
+    )
   assert.throws(
     () => trainer(gpu, true, { chunk: 1 }).step(batch(2)),
     /batchNorm: .*more than one value per channel/,
@@ -253,7 +286,10 @@ test('a fold keeps what its last turn returned, and reclaims the rest', async ({
   const total = gpu.step(() => {
     const [last] = gpu.fold([2, 3, 4], [x], ([before], factor) => {
       if (lost.length > 0)
-        refuses(() => mul(lost.at(-1) ?? x, x), 'a tensor [2] was used after the step it was made in')
+        refuses(
+          () => mul(lost.at(-1) ?? x, x),
+          'a tensor [2] was used after the step it was made in',
+        )
       const temporary = mul(before, gpu.tensor([factor], [1]))
       const next = mul(temporary, temporary)
       lost.push(next, temporary)

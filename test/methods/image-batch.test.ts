@@ -50,7 +50,12 @@ test('pixels in any kind of array are the same images', async ({ gpu }) => {
     for (const images of [bytes, Int16Array.from(bytes), nested])
       assert.equal(await loss({ images, shape, indices: [7, 9], labels } as ImageBatch), wanted)
     const set = gpu.variable(bytes, shape)
-    for (const indices of [Int32Array.of(0, 1), [0, 1], BigInt64Array.of(0n, 1n), Uint8Array.of(0, 1)])
+    for (const indices of [
+      Int32Array.of(0, 1),
+      [0, 1],
+      BigInt64Array.of(0n, 1n),
+      Uint8Array.of(0, 1),
+    ])
       if (chunk === null) assert.equal(await loss({ set, indices }), wanted)
   }
 })
@@ -71,7 +76,10 @@ test('what are no images is refused in words', ({ gpu }) => {
       { pixels: new Float64Array(384).fill(255), shape },
       'simclr: f32 pixels must be in [0, 1], got 255; divide them by 255, or give them as a Uint8Array',
     ],
-    [{ pixels: bytes.subarray(1), shape }, 'simclr: pixels: [2, 8, 8, 3] holds 384 values, got 383'],
+    [
+      { pixels: bytes.subarray(1), shape },
+      'simclr: pixels: [2, 8, 8, 3] holds 384 values, got 383',
+    ],
     [
       { pixels: new Int16Array(384).fill(256), shape },
       'simclr: pixels: 256 at 0 is no u8 (whole numbers from 0 to 255)',

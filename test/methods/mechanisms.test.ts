@@ -89,7 +89,9 @@ function bankToy(gpu: Gpu, loss: 'infonce' | 'nce', n = IMAGES, negatives = 24) 
 }
 
 for (const loss of ['infonce', 'nce'] as const)
-  test(`a memory bank with ${loss} learns to ignore what the augmentation changes`, async ({ gpu }) => {
+  test(`a memory bank with ${loss} learns to ignore what the augmentation changes`, async ({
+    gpu,
+  }) => {
     const [start, end] = ends(await train(gpu, bankToy(gpu, loss).step))
     assert.ok(end < 0.6 * start, `loss went from ${start} to ${end}`)
   })
@@ -101,7 +103,10 @@ test('end-to-end learns to ignore what the augmentation changes, with two encode
     const query = toyTower(gpu, 1)
     const key = shared ? query : toyTower(gpu, 1)
     const keys = Object.entries(parametersOf(key)).map(([name, p]) => [`key.${name}`, p] as const)
-    const optimizer = new Adam({ ...parametersOf(query), ...(shared ? {} : Object.fromEntries(keys)) })
+    const optimizer = new Adam({
+      ...parametersOf(query),
+      ...(shared ? {} : Object.fromEntries(keys)),
+    })
     const views = toyViews(gpu)
     const { step } = endToEnd(gpu, { query, key, optimizer, schedule, temperature, views })
     const [start, end] = ends(await train(gpu, step))
@@ -117,7 +122,10 @@ test('a symmetric loss compares no query with its own key, and enqueues both hal
   const [images, views] = [toyImages(gpu, batchOf(0)), toyViews(gpu)]
   const [x1, x2] = [views(images, { step: 0, view: 0 }), views(images, { step: 0, view: 1 })]
   const z = (x: Tensor) => l2Normalize(forwardTower(toyTower(gpu, 1), x, { training: true }))
-  const expected = [infoNce(z(x1), z(x2), before, temperature), infoNce(z(x2), z(x1), before, temperature)]
+  const expected = [
+    infoNce(z(x1), z(x2), before, temperature),
+    infoNce(z(x2), z(x1), before, temperature),
+  ]
   const [a = NaN] = await gpu.read(expected[0] as Tensor) // there are two
   const [b = NaN] = await gpu.read(expected[1] as Tensor)
   close(await gpu.read(trainer.step(images)), [a + b], 1e-5, 'loss')
@@ -165,7 +173,10 @@ test('a larger queue costs no further dispatch, and a batch larger than the queu
 
 test('refuses splits that are no count, and more negatives than the device binds', ({ gpu }) => {
   for (const splits of [0, 1.5, -2])
-    refuses(() => mocoToy(gpu, { splits }), `moco: splits must be a whole number from 1 on, got ${splits}`)
+    refuses(
+      () => mocoToy(gpu, { splits }),
+      `moco: splits must be a whole number from 1 on, got ${splits}`,
+    )
   const largest = gpu.device.limits.maxStorageBufferBindingSize
   const most = Math.floor(largest / 32)
   const K = most + 1
@@ -179,7 +190,9 @@ test('refuses splits that are no count, and more negatives than the device binds
   )
 })
 
-test('refuses indices that are not of its images, and a key encoder of another shape', ({ gpu }) => {
+test('refuses indices that are not of its images, and a key encoder of another shape', ({
+  gpu,
+}) => {
   const { step } = bankToy(gpu, 'infonce', 40)
   const images = toyImages(gpu, [0, 1])
   refuses(() => step(images, [0]), 'memoryBank: each of 2 images needs its index, got 1')

@@ -1,4 +1,5 @@
-// Every method in chunks: the gradient, the statistics and the state of the whole batch, with the memory of a part.
+// Every method in chunks: the gradient, the statistics and the state of the whole batch, with the
+// memory of a part.
 
 import * as assert from 'uvu/assert'
 import { augment } from '../../kernels/augment/augment.ts'
@@ -46,10 +47,13 @@ for (const [name, make] of Object.entries(makers)) {
 
   test(`${name}: a chunk as large as the batch is the plain step, to the bit`, async ({ gpu }) => {
     const whole = await oneStep(gpu, make, { normed: true }, 6)
-    for (const chunk of [6, 20]) assert.equal(await oneStep(gpu, make, { normed: true, chunk }, 6), whole)
+    for (const chunk of [6, 20])
+      assert.equal(await oneStep(gpu, make, { normed: true, chunk }, 6), whole)
   })
 
-  test(`${name}: with batch norm each chunk has its own statistics, moved once`, async ({ gpu }) => {
+  test(`${name}: with batch norm each chunk has its own statistics, moved once`, async ({
+    gpu,
+  }) => {
     const N = 8
     const edges = [[0, 2], [2, 5], [5, 8]] as const // prettier-ignore
     const want = await oneStep(gpu, make, { normed: true, edges }, N)
@@ -59,7 +63,10 @@ for (const [name, make] of Object.entries(makers)) {
     assert.equal(cut.statistics, want.statistics)
     assert.equal(cut.counts, want.counts)
     const whole = await oneStep(gpu, make, { normed: true }, N)
-    assert.ok(apart(cut.gradient, whole.gradient) > 1e-2, 'statistics of a chunk are not those of the batch')
+    assert.ok(
+      apart(cut.gradient, whole.gradient) > 1e-2,
+      'statistics of a chunk are not those of the batch',
+    )
   })
 
   test(`${name}: replayed chunks with a scaled loss give the bits of chunks run one by one`, async ({
@@ -68,11 +75,19 @@ for (const [name, make] of Object.entries(makers)) {
     const results = []
     for (const capture of [false, true]) {
       const scaler = capture ? { scaler: new LossScaler(gpu, { scale: 1024 }) } : {}
-      const { step, captured, models, kept } = make(gpu, { normed: true, chunk: 3, capture, ...scaler })
+      const { step, captured, models, kept } = make(gpu, {
+        normed: true,
+        chunk: 3,
+        capture,
+        ...scaler,
+      })
       const losses: Promise<Float32Array>[] = []
       for (let s = 0; s < 6; s++) losses.push(gpu.read(step(batch(7, s), 7)))
       const told = (await Promise.all(losses)).map((values) => [...values])
-      assert.ok(captured.replays >= (capture ? 3 : 0), `${captured.replays} replays: ${captured.reason}`)
+      assert.ok(
+        captured.replays >= (capture ? 3 : 0),
+        `${captured.replays} replays: ${captured.reason}`,
+      )
       assert.ok(told.flat().every(Number.isFinite))
       const variables = [...models.flatMap((model) => Object.values(variablesOf(model))), ...kept]
       const counts = models.flatMap(({ norms }) => Object.values(norms).map((norm) => norm.batches))
@@ -101,13 +116,18 @@ for (const [name, make] of Object.entries(makers)) {
         await bytesOf(64, null, capture),
       ]
       const embeddings = 2 * 48 * D * 4 * compared // bytes of 48 more images', in two views
-      assert.ok(many - few <= 5 * embeddings, `${many - few} bytes more, of embeddings ${embeddings}`)
+      assert.ok(
+        many - few <= 5 * embeddings,
+        `${many - few} bytes more, of embeddings ${embeddings}`,
+      )
       assert.ok(whole > (compared > 1 ? 3 : 5) * many, `${whole} bytes at once, ${many} in chunks`)
     }
   })
 }
 
-test('MoCo splits each chunk for batch norm, into chunks that the splits divide', async ({ gpu }) => {
+test('MoCo splits each chunk for batch norm, into chunks that the splits divide', async ({
+  gpu,
+}) => {
   const N = 28
   const edges = [[0, 12], [12, 28]] as const // prettier-ignore
   const how = { normed: true, splits: 4, shuffle: false }
@@ -126,7 +146,12 @@ test('MoCo shuffles the keys within each chunk, each in another order', async ({
   const key = network(gpu, true)
   const mode = { training: true, splits: 2 }
   const keys = [0, n].map((offset) => {
-    const images = gpu.tensor(pixels(N).slice(offset * S * S * 3, (offset + n) * S * S * 3), [n, S, S, 3])
+    const images = gpu.tensor(pixels(N).slice(offset * S * S * 3, (offset + n) * S * S * 3), [
+      n,
+      S,
+      S,
+      3,
+    ])
     const x = augment(images, cifarRecipe(S), { seed: 0, step: 0, view: 1, offset })
     const { order, inverse } = shuffleOrder(x, { seed: 0, step: 0, offset })
     return indexSelect(l2Normalize(forwardTower(key, indexSelect(x, 0, order), mode)), 0, inverse)
@@ -141,8 +166,16 @@ for (const [name, method, flags] of [
   ['a memory bank', 'memory-bank', { preset: 'memory-bank-demo', loss: 'nce', negatives: 10 }],
   ['end-to-end', 'end-to-end', { preset: 'end-to-end-demo' }],
 ] as const)
-  test(`${name}: a training in chunks goes on from a checkpoint to the same bits`, async ({ gpu }) => {
-    const tiny = { data: 'procedural:48,20', model: 'resnet8', stem: 'imagenet', width: 2, batch: 12 }
+  test(`${name}: a training in chunks goes on from a checkpoint to the same bits`, async ({
+    gpu,
+  }) => {
+    const tiny = {
+      data: 'procedural:48,20',
+      model: 'resnet8',
+      stem: 'imagenet',
+      width: 2,
+      batch: 12,
+    }
     const config = configOf(method, { ...tiny, ...flags, chunk: 5 }, true)
     assert.is(config.chunk, 5)
     const begun = () => buildTrainer(gpu, config, { stepsPerEpoch: 4, images: 48, capture: true })

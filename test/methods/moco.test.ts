@@ -77,7 +77,9 @@ function watched(gpu: Gpu, inner: FlatOptimizer, parameters: Record<string, Vari
     step: {
       value(gradients: ReadonlyMap<Tensor, Tensor>, lr: Scalar) {
         if (first.length === 0) {
-          const found = Object.entries(parameters).map(([name, p]) => [name, gradients.get(p)] as const)
+          const found = Object.entries(parameters).map(
+            ([name, p]) => [name, gradients.get(p)] as const,
+          )
           first.push(snapshot(gpu, Object.fromEntries(found) as Record<string, Variable>)) // read before they die
         }
         inner.step(gradients, lr)
@@ -88,22 +90,34 @@ function watched(gpu: Gpu, inner: FlatOptimizer, parameters: Record<string, Vari
 }
 
 /** The views of a step as the case has them. */
-function images(gpu: Gpu, golden: Golden, { step, view }: { readonly step: number; readonly view: number }) {
+function images(
+  gpu: Gpu,
+  golden: Golden,
+  { step, view }: { readonly step: number; readonly view: number },
+) {
   const name = `in.im_${view === 0 ? 'q' : 'k'}`
   const [, ...shape] = golden.shape(name)
   const size = shape.reduce((a, b) => a * b)
-  const { values, shape: nhwc } = toNHWC(golden.values(name).slice(step * size, (step + 1) * size), shape)
+  const { values, shape: nhwc } = toNHWC(
+    golden.values(name).slice(step * size, (step + 1) * size),
+    shape,
+  )
   return gpu.tensor(values, nhwc)
 }
 
-/** Similarities to the key and to the queue over T, of networks of the case's weights: [N, 1 + K]. */
+/** Similarities to the key and to the queue over T, of networks of the case's weights: [N, 1 +
+ *  K]. */
 async function firstLogits(gpu: Gpu, golden: Golden, queue: KeyQueue) {
   const embedded = (view: number) =>
-    l2Normalize(forwardTower(tower(gpu, golden), images(gpu, golden, { step: 0, view }), { training: true }))
+    l2Normalize(
+      forwardTower(tower(gpu, golden), images(gpu, golden, { step: 0, view }), { training: true }),
+    )
   const [q, k] = [embedded(0), embedded(1)]
   const positive = sum(mul(q, k), [1], { keepDims: true })
   const negative = matmul(q, queue.keys, { transB: true })
-  return gpu.read(affine(concat([positive, negative], 1), 1 / Number(golden.config['temperature']), 0))
+  return gpu.read(
+    affine(concat([positive, negative], 1), 1 / Number(golden.config['temperature']), 0),
+  )
 }
 
 for (const name of ['moco_e2e_tiny', 'moco_e2e_resnet18w3_mlp'])
@@ -113,7 +127,10 @@ for (const name of ['moco_e2e_tiny', 'moco_e2e_resnet18w3_mlp'])
     const { lr, momentum, weight_decay } = golden.config['optimizer'] as Record<string, number>
     const [query, key] = [tower(gpu, golden), tower(gpu, golden)]
     const parameters = parametersOf(query)
-    const inner = new Sgd(parameters, { momentum: momentum ?? NaN, weightDecay: weight_decay ?? NaN })
+    const inner = new Sgd(parameters, {
+      momentum: momentum ?? NaN,
+      weightDecay: weight_decay ?? NaN,
+    })
     const { optimizer, first } = watched(gpu, inner, parameters)
     const queue = new KeyQueue(gpu, { K: K ?? 0, C: C ?? 0 })
     gpu.write(queue.keys, transposed(golden.values('in.queue'), K ?? 0))

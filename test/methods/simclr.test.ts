@@ -42,7 +42,9 @@ function toy(gpu: Gpu, seed: number) {
 }
 
 for (const statistics of ['per-view', 'joint'] as const) {
-  test(`learns to ignore what the augmentation changes, batch norm ${statistics}`, async ({ gpu }) => {
+  test(`learns to ignore what the augmentation changes, batch norm ${statistics}`, async ({
+    gpu,
+  }) => {
     // an image's red channel is its identity; green and blue are drawn anew in every view
     const { encoder, head } = toy(gpu, 1)
     const parameters = { ...encoder.parameters, ...head.parameters }
@@ -99,7 +101,14 @@ test('a scaled loss trains to the same losses', async ({ gpu }) => {
     const optimizer = new Adam({ ...encoder.parameters, ...head.parameters })
     const views = (_: Tensor, { step, view }: { readonly step: number; readonly view: number }) =>
       gpu.tensor(random(8 * 192, 7 + step * 2 + view), [8, 8, 8, 3])
-    const settings = { encoder, head, optimizer, schedule: constant(1e-2), temperature: 0.5, views } as const
+    const settings = {
+      encoder,
+      head,
+      optimizer,
+      schedule: constant(1e-2),
+      temperature: 0.5,
+      views,
+    } as const
     const { step } = simclr(gpu, { ...settings, batchNorm: 'joint', ...(scaler ? { scaler } : {}) })
     const losses: number[] = []
     for (let i = 0; i < 4; i++) losses.push(...(await gpu.read(step(gpu.tensor([], [0])))))

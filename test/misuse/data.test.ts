@@ -97,7 +97,9 @@ test('data sets say what was wrong with a call', () => {
 test('a method takes a batch as it is yielded, and the same as its pixels', async () => {
   const gpu = await openGpu()
   const { train } = procedural({ size: 16, train: 8, test: 4 })
-  const losses = async (take: (batch: { images: Uint8Array; shape: readonly number[] }) => object) => {
+  const losses = async (
+    take: (batch: { images: Uint8Array; shape: readonly number[] }) => object,
+  ) => {
     const encoder = resnet8(gpu, { width: 2 })
     const head = projectionHead(gpu, { features: 8, hidden: 4, dim: 4 })
     const optimizer = new Sgd(parametersOf({ encoder, head }))

@@ -65,7 +65,11 @@ test('a Gpu says what was wrong with a call', async ({ gpu }) => {
       () => make(Gpu, gpu.device, { adapter: 'NVIDIA' }),
       `Gpu: there is no option 'adapter'; its options are precision, activations, ownsDevice, kernels, onWait`,
     ],
-    ['a step that is none', () => call(gpu.step.bind(gpu), 5), 'Gpu.step: body must be a function, got 5'],
+    [
+      'a step that is none',
+      () => call(gpu.step.bind(gpu), 5),
+      'Gpu.step: body must be a function, got 5',
+    ],
     [
       'no function to capture',
       () => call(gpu.capture.bind(gpu)),

@@ -55,7 +55,11 @@ test('evaluation says what was wrong with a call', async ({ gpu }) => {
       () => call(nearest, x, [1, 2], 1),
       'nearest: queries must be a tensor [Q, D], or what embed returns, got an array of 2',
     ],
-    ['no count', () => call(nearest, x, x), 'nearest: k must be a whole number from 1, got undefined'],
+    [
+      'no count',
+      () => call(nearest, x, x),
+      'nearest: k must be a whole number from 1, got undefined',
+    ],
     [
       'another Gpu than one',
       () => call(knn, rows, [0, 1], rows, { gpu: true }),
@@ -128,7 +132,13 @@ test('evaluation says what was wrong with a call', async ({ gpu }) => {
     ],
     [
       'no optimizer of a classifier',
-      () => call(classifier, gpu, { features: () => x, classify: () => x, schedule: 1, image: [1, 1, 3] }),
+      () =>
+        call(classifier, gpu, {
+          features: () => x,
+          classify: () => x,
+          schedule: 1,
+          image: [1, 1, 3],
+        }),
       'classifier: optimizer is missing; it must be an optimizer such as Sgd',
     ],
     [
@@ -156,7 +166,12 @@ test('evaluation converts features of any kind, or says what they are', async ({
     [1, 2],
     [3, -4],
   ]
-  for (const features of [[1, 2, 3, -4], nested, Int8Array.of(1, 2, 3, -4), Float64Array.of(1, 2, 3, -4)])
+  for (const features of [
+    [1, 2, 3, -4],
+    nested,
+    Int8Array.of(1, 2, 3, -4),
+    Float64Array.of(1, 2, 3, -4),
+  ])
     assert.equal(await score(features), expected)
   const of = (features: unknown, M = 2) => ({ features, M, D: 2 })
   const none = 'values must be numbers in a typed array or in arrays, got'
@@ -188,7 +203,8 @@ test('evaluation converts features of any kind, or says what they are', async ({
 })
 
 test('evaluation names strengths, widths and classes that cannot be', async ({ gpu }) => {
-  const probe = (lambdas: unknown) => () => call(linearProbe, gpu, rows, labels, { classes: 2, lambdas })
+  const probe = (lambdas: unknown) => () =>
+    call(linearProbe, gpu, rows, labels, { classes: 2, lambdas })
   const wide = { features: [1, 2, 3, 4, 5, 6], M: 2, D: 3 }
   const fitted = await new SoftmaxRegression(gpu, rows, labels, { classes: 2 }).fit({ lambda: 0.1 })
   const other = new SoftmaxRegression(gpu, wide, labels, { classes: 2 })

@@ -9,7 +9,8 @@ import { call, make } from '../fixtures/misuse.ts'
 const test = suite('misuse of exports')
 
 const apart = ['openGpu', 'biasOrNorm', 'load', 'DataError'] // opens one; is given to Lars; is told a path by Node; takes a message
-const ofTheEngine = /Cannot |is not a function|is not iterable|destructure|reading '|\[object Object\]/
+const ofTheEngine =
+  /Cannot |is not a function|is not iterable|destructure|reading '|\[object Object\]/
 
 const isClass = (f: unknown) => /^class\b/.test(Function.prototype.toString.call(f))
 

@@ -25,7 +25,13 @@ test('kernels refuse what they cannot lay out, and params that are not theirs', 
   await refusesAll([
     [
       'a part misspelt',
-      () => call(gpu.run, fill, { makes: [[1]], params: { count: 1, shift: 0 }, constant: {}, groups: [1] }),
+      () =>
+        call(gpu.run, fill, {
+          makes: [[1]],
+          params: { count: 1, shift: 0 },
+          constant: {},
+          groups: [1],
+        }),
       `fill: a dispatch has no part 'constant'; did you mean 'constants'?`,
     ],
     [
@@ -110,7 +116,9 @@ test('kernels refuse what they cannot lay out, and params that are not theirs', 
       'fill: count must be a whole number from 0 to 2^32 - 1, got 0.5',
     ],
   ])
-  const spaced = declared('\n count : u32, // of elements, a: vec2u\n /* b: vec2u, */ shift: i32,\n')
+  const spaced = declared(
+    '\n count : u32, // of elements, a: vec2u\n /* b: vec2u, */ shift: i32,\n',
+  )
   assert.equal(spaced.params, fill.params)
 })
 

@@ -27,7 +27,15 @@ test('methods say what was wrong with a call', async ({ gpu }) => {
   const { encoder, head } = towerOf(gpu)
   const optimizer = new Sgd(parametersOf({ encoder, head }))
   const fine = {
-    ...{ encoder, head, optimizer, schedule: 1e-3, temperature: 0.5, batchNorm: 'joint', views: {} },
+    ...{
+      encoder,
+      head,
+      optimizer,
+      schedule: 1e-3,
+      temperature: 0.5,
+      batchNorm: 'joint',
+      views: {},
+    },
   }
   const { step } = call(simclr, gpu, fine) as ReturnType<typeof simclr>
   const queue = new KeyQueue(gpu, { K: 8, C: 4 })
@@ -130,7 +138,8 @@ test('methods say what was wrong with a call', async ({ gpu }) => {
     ],
     [
       'no key',
-      () => call(endToEnd, gpu, { query: tower, optimizer, schedule: 1, temperature: 1, views: {} }),
+      () =>
+        call(endToEnd, gpu, { query: tower, optimizer, schedule: 1, temperature: 1, views: {} }),
       'endToEnd: key is missing; it must be an encoder and a head, { encoder, head }',
     ],
     [
@@ -166,7 +175,9 @@ test('methods say what was wrong with a call', async ({ gpu }) => {
   ])
 })
 
-test('methods refuse an optimizer that lacks what they train, unless it is said', async ({ gpu }) => {
+test('methods refuse an optimizer that lacks what they train, unless it is said', async ({
+  gpu,
+}) => {
   const { encoder, head } = towerOf(gpu)
   const options = { encoder, head, schedule: 1e-3, temperature: 0.5, batchNorm: 'joint', views: {} }
   const trains =

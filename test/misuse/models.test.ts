@@ -91,7 +91,11 @@ test('models say what was wrong with a call', async ({ gpu }) => {
       () => make(MemoryBank, gpu, { K: 8, C: 2 }),
       `MemoryBank: there is no option 'K'; its options are n, C, seed`,
     ],
-    ['no seed', () => make(Builder, gpu), 'Builder: seed must be a whole number from 0 on, got undefined'],
+    [
+      'no seed',
+      () => make(Builder, gpu),
+      'Builder: seed must be a whole number from 0 on, got undefined',
+    ],
     [
       'a layer misspelt',
       () => call(build.linear.bind(build), 'a', [2, 2], { biass: false }),

@@ -131,7 +131,11 @@ test('ops say what was wrong with a call', async ({ gpu }) => {
       () => call(mean, x, 0, { keepdims: true }),
       `mean: there is no option 'keepdims'; did you mean 'keepDims'? Its options are keepDims`,
     ],
-    ['a string for an axis', () => call(logSoftmax, x, 'last'), `logSoftmax: no axis 'last' in [2, 2]`],
+    [
+      'a string for an axis',
+      () => call(logSoftmax, x, 'last'),
+      `logSoftmax: no axis 'last' in [2, 2]`,
+    ],
     [
       'options for the temperature',
       () => call(ntXent, x, x, { temperature: 0.5 }),
@@ -177,7 +181,11 @@ test('ops say what was wrong with a call', async ({ gpu }) => {
       () => call(concat, [x, [1]], 0),
       'concat: tensors[1] must be a tensor, got an array of 1; put values on the GPU with gpu.tensor(values, shape)',
     ],
-    ['sizes one by one', () => call(reshape, x, 4, 1), 'reshape: the shape must be an array of sizes, got 4'],
+    [
+      'sizes one by one',
+      () => call(reshape, x, 4, 1),
+      'reshape: the shape must be an array of sizes, got 4',
+    ],
     [
       'a number for an order',
       () => call(transpose, x, 1),

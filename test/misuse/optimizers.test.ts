@@ -102,7 +102,9 @@ test('optimizers say what was wrong with a call', async ({ gpu }) => {
         call(() =>
           Reflect.apply(
             MovingAverage.prototype.update,
-            new MovingAverage(new Sgd({ a: gpu.variable([1], [1]) }), { a: gpu.variable([1], [1]) }),
+            new MovingAverage(new Sgd({ a: gpu.variable([1], [1]) }), {
+              a: gpu.variable([1], [1]),
+            }),
             [],
           ),
         ),

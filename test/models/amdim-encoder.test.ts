@@ -53,7 +53,8 @@ for (const name of goldenNames('amdim_enc'))
     for (const [r, got] of Object.entries(asMaps(seen, N, R)))
       await golden.matchImages(gpu, `out.eval.${r}`, got)
     const scales = asMaps(encoder.scales(x, training), N, R)
-    for (const [r, got] of Object.entries(scales)) await golden.matchImages(gpu, `out.train.${r}`, got)
+    for (const [r, got] of Object.entries(scales))
+      await golden.matchImages(gpu, `out.train.${r}`, got)
     if (golden.has('up.r1')) await matchGradients(gpu, golden, encoder, scales)
     await matchStatistics(gpu, golden, encoder)
     golden.done()
@@ -132,8 +133,9 @@ const weightsOf = ({ parameters }: AmdimEncoder) =>
     .filter(({ shape }) => shape.length === 4)
     .reduce((total, { shape }) => total + sizeOf(shape), 0)
 
-/** The number of a model's convolution weights, which is what the published numbers count (norms and biases are a thousandth). It
- *  is a polynomial in width w and features R, linear in depth: found from small models, exactly. */
+/** The number of a model's convolution weights, which is what the published numbers count (norms
+ *  and biases are a thousandth). It is a polynomial in width w and features R, linear in depth:
+ *  found from small models, exactly. */
 function counter(gpu: Gpu, size: number) {
   const terms = (w: number, R: number) => [w * w, w * R, R * R, w, R, 1]
   const points = [
@@ -151,7 +153,8 @@ function counter(gpu: Gpu, size: number) {
   )
   return (width: number, features: number, depth: number) =>
     terms(width, features).reduce(
-      (total, term, i) => total + term * ((one[i] ?? 0) + (depth - 1) * ((two[i] ?? 0) - (one[i] ?? 0))),
+      (total, term, i) =>
+        total + term * ((one[i] ?? 0) + (depth - 1) * ((two[i] ?? 0) - (one[i] ?? 0))),
       0,
     )
 }

@@ -1,4 +1,5 @@
-// AMDIM's building blocks (Philip-Bachman/amdim-public, model.py), composed of ops as its encoder will compose them.
+// AMDIM's building blocks (Philip-Bachman/amdim-public, model.py), composed of ops as its encoder
+// will compose them.
 
 import * as assert from 'uvu/assert'
 import { add } from '../../kernels/elementwise/add.ts'
@@ -50,7 +51,8 @@ class Weights {
     })
   }
 
-  /** Compares y, every gradient and every running statistic; layers that the block leaves out must have been left alone. */
+  /** Compares y, every gradient and every running statistic; layers that the block leaves out must
+   *  have been left alone. */
   async compare(x: Tensor, y: Tensor) {
     const { golden, made } = this
     await golden.matchImages(this.#gpu, 'out.y', y)
@@ -87,7 +89,8 @@ interface Layer {
   readonly normalize?: boolean
 }
 
-/** conv1, batch norm if any, relu, conv2, plus the average-pooled input, padded with zero channels. */
+/** conv1, batch norm if any, relu, conv2, plus the average-pooled input, padded with zero
+ *  channels. */
 function convResNxN(
   gpu: Gpu,
   w: Weights,
@@ -113,7 +116,9 @@ test('Conv3x3: reflected padding, bias, relu', async ({ gpu }) => {
   await w.compare(x, relu(add(y, w.tensor('conv.bias'))))
 })
 
-test('ConvResNxN: zero channels beside the pooled input, batch norm in the branch', async ({ gpu }) => {
+test('ConvResNxN: zero channels beside the pooled input, batch norm in the branch', async ({
+  gpu,
+}) => {
   const w = new Weights(gpu, 'amdim_ConvResNxN_pad')
   const x = w.golden.images(gpu, 'in.x')
   await w.compare(x, convResNxN(gpu, w, x, '', { width: 4, stride: 2, normalize: true }))

@@ -69,7 +69,8 @@ test('negatives are rows drawn uniformly, by seed and step alone', async ({ gpu 
     }
   }
   const counts = Array.from({ length: 10 }, () => 0)
-  for (const row of drawnRows(10, 20_000, { seed: 3, step: 4 })) counts[row] = (counts[row] ?? 0) + 1
+  for (const row of drawnRows(10, 20_000, { seed: 3, step: 4 }))
+    counts[row] = (counts[row] ?? 0) + 1
   assert.ok(Math.max(...counts.map((c) => Math.abs(c - 2000))) < 5 * Math.sqrt(2000), counts.join())
   refuses(
     () => drawRows(gpu.tensor([1], [1, 1]), 0, { seed: 0, step: 0 }),
@@ -125,7 +126,10 @@ test('a bank begins with unit rows, and refuses sizes that cannot be', async ({ 
     1e-6,
     'length',
   )
-  refuses(() => new MemoryBank(gpu, { n: 0, C: 2 }), 'MemoryBank: n must be a whole number from 1 on, got 0')
+  refuses(
+    () => new MemoryBank(gpu, { n: 0, C: 2 }),
+    'MemoryBank: n must be a whole number from 1 on, got 0',
+  )
   assert.throws(
     () => new MemoryBank(gpu, { n: 2 ** 26, C: 128 }),
     /67108864 features of 128 numbers need 34359738368 bytes/,

@@ -15,9 +15,12 @@ for (const name of ['resnet18_full_recipe', 'resnet50_full_recipe']) {
     const model = build(gpu, golden)
     const [x1, x2] = [golden.images(gpu, 'in.x1'), golden.images(gpu, 'in.x2')]
     const before = gpu.noGrad(() => forward(model, x1, evaluating))
-    for (const [key, tensor] of Object.entries(before)) await golden.match(gpu, `out.eval.${key}`, tensor)
+    for (const [key, tensor] of Object.entries(before))
+      await golden.match(gpu, `out.eval.${key}`, tensor)
     const [first, second] = [forward(model, x1, training), forward(model, x2, training)]
-    const loss = ntXent(first.out, second.out, Number(golden.config['temperature']), { normalized: true })
+    const loss = ntXent(first.out, second.out, Number(golden.config['temperature']), {
+      normalized: true,
+    })
     const gradients = gpu.backward(loss)
     await golden.match(gpu, 'out.loss', loss)
     await golden.match(gpu, 'out.train.feature_1', first.feature)
@@ -33,8 +36,12 @@ for (const name of ['resnet18_full_recipe', 'resnet50_full_recipe']) {
       const values = await gpu.read(gradient)
       norms.push(norm(values))
       if (golden.has(`grad.head64.${theirs}`)) {
-        const theirLayout = gradient.shape.length === 4 ? toOIHW(values, gradient.shape).values : values
-        golden.expect(`grad.head64.${theirs}`, theirLayout.slice(0, Math.min(64, sizeOf(gradient.shape))))
+        const theirLayout =
+          gradient.shape.length === 4 ? toOIHW(values, gradient.shape).values : values
+        golden.expect(
+          `grad.head64.${theirs}`,
+          theirLayout.slice(0, Math.min(64, sizeOf(gradient.shape))),
+        )
       }
     }
     golden.expect('out.grad_norms', norms)

@@ -10,10 +10,13 @@ import { refuses } from '../fixtures/refusal.ts'
 const test = gpuSuite('resnet')
 
 for (const name of ['resnet18_w6_32px', 'resnet50_w4_16px']) {
-  test(`${name}: outputs, gradients and running statistics`, ({ gpu }) => resnetGolden(gpu, new Golden(name)))
+  test(`${name}: outputs, gradients and running statistics`, ({ gpu }) =>
+    resnetGolden(gpu, new Golden(name)))
 }
 
-test('resnet34 has 34 layers, the ImageNet stem shrinks by 4, and widths multiply', async ({ gpu }) => {
+test('resnet34 has 34 layers, the ImageNet stem shrinks by 4, and widths multiply', async ({
+  gpu,
+}) => {
   const model = resnet34(gpu, { stem: 'imagenet', width: 2 })
   const convolutions = Object.entries(model.parameters).filter(([, p]) => p.shape.length === 4)
   assert.is(convolutions.filter(([name]) => !name.includes('downsample')).length + 1, 34) // torchvision's has a classifier too
@@ -26,7 +29,9 @@ test('resnet34 has 34 layers, the ImageNet stem shrinks by 4, and widths multipl
   assert.is(resnet50(gpu, { width: 1 }).features, 32)
 })
 
-test('the same seed gives the same weights; zeroInitResidual silences the branches', async ({ gpu }) => {
+test('the same seed gives the same weights; zeroInitResidual silences the branches', async ({
+  gpu,
+}) => {
   const weights = async (seed: number) => [
     ...(await saveModel(gpu, resnet18(gpu, { width: 1, seed }))).values(),
   ]
@@ -37,7 +42,9 @@ test('the same seed gives the same weights; zeroInitResidual silences the branch
   assert.equal([...(silent.get('layer1.0.bn1.weight')?.data ?? [])], [1])
 })
 
-test('a checkpoint of another width is refused by name, and nothing is changed', async ({ gpu }) => {
+test('a checkpoint of another width is refused by name, and nothing is changed', async ({
+  gpu,
+}) => {
   const [small, wide] = [resnet18(gpu, { width: 1 }), resnet18(gpu, { width: 2 })]
   const before = await saveModel(gpu, small)
   const other = await saveModel(gpu, wide)

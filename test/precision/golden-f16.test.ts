@@ -1,6 +1,7 @@
 // PyTorch's numbers in precision f16, by a GPU's kernels, forced on whatever there is.
 //
-// Factors are rounded to 11 bits, each off by 2^-11 of itself at most, and sums are f32. PyTorch's AMP rounds what it stores, too.
+// Factors are rounded to 11 bits, each off by 2^-11 of itself at most, and sums are f32. PyTorch's
+// AMP rounds what it stores, too.
 
 import * as assert from 'uvu/assert'
 import { Gpu } from '../../engine/gpu.ts'
@@ -32,7 +33,8 @@ async function inF16(host: Gpu, body: (gpu: Gpu) => Promise<void>) {
 
 const PRODUCT = 2 * 2 ** -11 // of two factors
 
-/** A case's bounds, with another relative error instead of f32's. What is copied or summed is as exact as ever. */
+/** A case's bounds, with another relative error instead of f32's. What is copied or summed is as
+ *  exact as ever. */
 const within =
   (error: number, exact = /^grad\.bias$/) =>
   (bound: Bound, name: string): Bound => {
@@ -62,8 +64,13 @@ test('f32 would be told from f16', ({ gpu }) =>
     assert.match(String(strict), /^matmul_nn out\.y/)
   }))
 
-// A logit of unit rows is off by PRODUCT / T at most: so is the loss, where two differ twice that, and weights and gradient in relation.
-for (const name of ['ntxent_B33_D20_t0.05', 'ntxent_google_B12_D32_t0.1', 'moco_infonce_N8_K96_T0.2'])
+// A logit of unit rows is off by PRODUCT / T at most: so is the loss, where two differ twice that,
+// and weights and gradient in relation.
+for (const name of [
+  'ntxent_B33_D20_t0.05',
+  'ntxent_google_B12_D32_t0.1',
+  'moco_infonce_N8_K96_T0.2',
+])
   full(`${name}: errors are those of the logits`, ({ gpu }) =>
     inF16(gpu, (half) => {
       const error = (2 * PRODUCT) / temperatureOf(new Golden(name))

@@ -1,6 +1,6 @@
-// PyTorch's numbers in precision f16x3, within the tolerances of f32: by a GPU's kernels, forced on whatever there is. With tensor
-// cores, emulated, factors keep 22 of f32's 24 bits, off by 3 x 2^-22 in a product, a tenth of what the cases allow of ops;
-// without them f16x3 is f32.
+// PyTorch's numbers in precision f16x3, within the tolerances of f32: by a GPU's kernels, forced on
+// whatever there is. With tensor cores, emulated, factors keep 22 of f32's 24 bits, off by 3 x
+// 2^-22 in a product, a tenth of what the cases allow of ops; without them f16x3 is f32.
 
 import * as assert from 'uvu/assert'
 import { Gpu } from '../../engine/gpu.ts'
@@ -14,7 +14,8 @@ import { gpuSuite } from '../fixtures/gpu.ts'
 
 const [test, full] = quickAndFull(gpuSuite('golden cases in f16x3'))
 
-/** A suite's device, computing in f16x3 as a GPU with emulated tensor cores does, or as one without. */
+/** A suite's device, computing in f16x3 as a GPU with emulated tensor cores does, or as one
+ *  without. */
 async function inF16x3(host: Gpu, kernels: Kernels, body: (gpu: Gpu) => Promise<void>) {
   if (!host.run.f16) return
   const gpu = new Gpu(host.device, { precision: 'f16x3', kernels })
@@ -37,10 +38,12 @@ for (const [name, matches] of Object.entries(products))
     inF16x3(gpu, 'matrices', (split) => matches(split, new Golden(name))),
   )
 
-full('train_tiny_sgd_nobn_20: followed for 20 steps without tensor cores, the loss scaled', ({ gpu }) =>
-  inF16x3(gpu, 'gpu', (split) =>
-    followsGolden(split, new Golden('train_tiny_sgd_nobn_20'), { scaler: new LossScaler(split) }),
-  ),
+full(
+  'train_tiny_sgd_nobn_20: followed for 20 steps without tensor cores, the loss scaled',
+  ({ gpu }) =>
+    inF16x3(gpu, 'gpu', (split) =>
+      followsGolden(split, new Golden('train_tiny_sgd_nobn_20'), { scaler: new LossScaler(split) }),
+    ),
 )
 
 test.run()

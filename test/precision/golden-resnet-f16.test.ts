@@ -1,4 +1,5 @@
-// PyTorch's ResNets in precisions f16 and f16x3, by a GPU's kernels without tensor cores, forced on whatever there is.
+// PyTorch's ResNets in precisions f16 and f16x3, by a GPU's kernels without tensor cores, forced on
+// whatever there is.
 
 import { Gpu } from '../../engine/gpu.ts'
 import { type Bound, Golden } from '../fixtures/golden.ts'
@@ -8,9 +9,10 @@ import { gpuSuite } from '../fixtures/gpu.ts'
 
 const [test, full] = quickAndFull(gpuSuite('golden ResNets in f16'))
 
-// Outputs and statistics keep to 1e-2, as with PyTorch's AMP. One unit in a thousand per layer falls on ReLU's other side, which
-// changes a gradient by 4e-2 each, and by 0.2 behind 17 layers. Those of resnet50_w4_16px are not compared: they are so sensitive
-// that the case allows float32 itself 0.07.
+// Outputs and statistics keep to 1e-2, as with PyTorch's AMP. One unit in a thousand per layer
+// falls on ReLU's other side, which changes a gradient by 4e-2 each, and by 0.2 behind 17 layers.
+// Those of resnet50_w4_16px are not compared: they are so sensitive that the case allows float32
+// itself 0.07.
 const inF16 =
   (deep: boolean) =>
   ({ exact }: Bound, name: string): Bound => {

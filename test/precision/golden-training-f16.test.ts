@@ -1,5 +1,5 @@
-// PyTorch's training trajectories in precision f16, the loss scaled, by a GPU's kernels, forced on whatever there is; and with
-// activations in f16.
+// PyTorch's training trajectories in precision f16, the loss scaled, by a GPU's kernels, forced on
+// whatever there is; and with activations in f16.
 
 import { Gpu } from '../../engine/gpu.ts'
 import { LossScaler } from '../../engine/optim/loss-scaler.ts'
@@ -12,14 +12,19 @@ const [test, full] = quickAndFull(gpuSuite('golden training in f16'))
 
 /** How far a weight moved from its beginning, as a part of its norm. */
 function moved(golden: Golden, name: string): number {
-  const [end, begin] = [golden.values(name), golden.values(name.replace(/^after\.(step0\.)?/, 'w.'))]
+  const [end, begin] = [
+    golden.values(name),
+    golden.values(name.replace(/^after\.(step0\.)?/, 'w.')),
+  ]
   return Math.hypot(...end.map((v, i) => v - (begin[i] ?? NaN))) / Math.hypot(...end)
 }
 
-// Losses keep to 1e-2 of themselves, as with PyTorch's AMP. A unit whose input lies within its error of 0, about 2^-10 of its
-// spread and so one unit in a thousand, may fall on ReLU's other side, which changes a gradient by the root of that share,
-// 3e-2 per layer that it came through: 0.1 behind the four there are. By SGD weights are off by that part of what they moved. Adam's
-// step is as long as the learning rate whatever the gradient, so that it may turn round where the gradient is as small as its error.
+// Losses keep to 1e-2 of themselves, as with PyTorch's AMP. A unit whose input lies within its
+// error of 0, about 2^-10 of its spread and so one unit in a thousand, may fall on ReLU's other
+// side, which changes a gradient by the root of that share, 3e-2 per layer that it came through:
+// 0.1 behind the four there are. By SGD weights are off by that part of what they moved. Adam's
+// step is as long as the learning rate whatever the gradient, so that it may turn round where the
+// gradient is as small as its error.
 const judge = (golden: Golden) => {
   const [lr, steps] = [Number(golden.config['lr']), Number(golden.config['steps'])]
   const adam = golden.config['optimizer'] === 'adam'

@@ -42,7 +42,9 @@ const chains: Record<string, (gpu: Gpu, replay: boolean) => Promise<unknown>> = 
     return results
   },
   async 'is given an input that it returned, in another place'(gpu, replay) {
-    const captured = gpu.capture((x: Tensor, y: Tensor) => [add(x, affine(y, 10, 0)), x], { replay })
+    const captured = gpu.capture((x: Tensor, y: Tensor) => [add(x, affine(y, 10, 0)), x], {
+      replay,
+    })
     const results = []
     let y: Tensor = gpu.tensor([0, 0, 0, 0], [4])
     for (let i = 1; i < 7; i++) {
@@ -53,7 +55,9 @@ const chains: Record<string, (gpu: Gpu, replay: boolean) => Promise<unknown>> = 
     return results
   },
   async 'is given both of its inputs, exchanged'(gpu, replay) {
-    const captured = gpu.capture((x: Tensor, y: Tensor) => [add(x, affine(y, 10, 0)), x, y], { replay })
+    const captured = gpu.capture((x: Tensor, y: Tensor) => [add(x, affine(y, 10, 0)), x, y], {
+      replay,
+    })
     const results = []
     let [x, y] = [gpu.tensor([1, 2, 3, 4], [4]), gpu.tensor([5, 6, 7, 8], [4])]
     for (let i = 0; i < 6; i++) {

@@ -26,14 +26,18 @@ async function sixTimes(gpu: Gpu, body: (x: Tensor, call: () => number) => Tenso
   return { results, reasons, replays }
 }
 
-test('a number that changes between steps keeps them from being replayed, and is named', async ({ gpu }) => {
+test('a number that changes between steps keeps them from being replayed, and is named', async ({
+  gpu,
+}) => {
   const { results, reasons, replays } = await sixTimes(gpu, (x, call) => mul(x, call()))
   assert.equal(results, [0, 2, 6, 12, 20, 30])
   assert.is(replays, 0)
   assert.is(reasons[1], 'affine: scale was 0, now 1; give it as a function, () => value')
 })
 
-test('so does a tensor of values, a read, a write, another op, a tensor from outside', async ({ gpu }) => {
+test('so does a tensor of values, a read, a write, another op, a tensor from outside', async ({
+  gpu,
+}) => {
   const w = gpu.variable([1], [1])
   const pool = Array.from({ length: 6 }, (_, i) => gpu.tensor([i], [1]))
   const cases: [(x: Tensor, call: () => number) => Tensor, number[], RegExp][] = [
@@ -76,7 +80,9 @@ test('so does a tensor of values, a read, a write, another op, a tensor from out
   }
 })
 
-test('a step that needs a value in its midst has it, and ends as it would have', async ({ gpu }) => {
+test('a step that needs a value in its midst has it, and ends as it would have', async ({
+  gpu,
+}) => {
   const w = gpu.variable([3], [1])
   const optimizer = new Sgd({ w })
   const run = async (replay: boolean) => {
@@ -170,7 +176,9 @@ test('a learning rate must be a function, one that reads what lives on, and chan
   assert.is(right.reason, null)
 })
 
-test('a number that changes after many replays is found by a rehearsal, which throws', async ({ gpu }) => {
+test('a number that changes after many replays is found by a rehearsal, which throws', async ({
+  gpu,
+}) => {
   let scale = 2
   const captured = gpu.capture((x: Tensor) => mul(x, scale))
   const run = () => captured.run({ values: [3], shape: [1] })

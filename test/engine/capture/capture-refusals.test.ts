@@ -14,7 +14,10 @@ const test = gpuSuite('capture refusals')
 test('a body that returns no tensors is told so', ({ gpu }) => {
   const plain = (body: unknown) => body as () => Tensor // as from plain JavaScript
   for (const [body, words] of [
-    [async () => {}, 'the body must not be async; return the tensors, and await reads of them outside'],
+    [
+      async () => {},
+      'the body must not be async; return the tensors, and await reads of them outside',
+    ],
     [() => 7, 'the body must return a tensor, several in an array, or nothing, got a number'],
   ] as const) {
     refuses(() => gpu.step(plain(body)), `Gpu.step: ${words}`)

@@ -23,7 +23,8 @@ const make: Record<string, (parameters: Record<string, Variable>) => Optimizer> 
   Lars: (parameters) => new Lars(parameters, { weightDecay: 1e-3 }),
 }
 
-/** A classifier of two layers with dropout, its batches [N, 5] and labels, and what it has become. */
+/** A classifier of two layers with dropout, its batches [N, 5] and labels, and what it has
+ *  become. */
 function classifier(gpu: Gpu, name = 'Adam') {
   const w1 = gpu.variable(random(40, 1), [8, 5])
   const w2 = gpu.variable(random(24, 2), [3, 8])
@@ -55,7 +56,9 @@ for (const name of ['Sgd', 'Adam', 'Lars']) {
     for (const replay of [false, true]) {
       const { body, batch, labels, state, optimizer, weights } = classifier(gpu, name)
       const captured = gpu.capture(body, { replay })
-      const losses = Array.from({ length: 20 }, (_, s) => gpu.read(captured.run(batch(6, s), labels(6, s))))
+      const losses = Array.from({ length: 20 }, (_, s) =>
+        gpu.read(captured.run(batch(6, s), labels(6, s))),
+      )
       const told = (await Promise.all(losses)).map(([loss]) => loss)
       assert.is(captured.replays, replay ? 18 : 0, `${captured.reason}`)
       results.push([...told, ...(await weights()), state.step, optimizer.t])
@@ -85,7 +88,9 @@ test('a step of thousands of commands is submitted in parts', async ({ gpu }) =>
   captured.release()
 })
 
-test('nothing is created after the first steps, and memory is flat over 1,000 of them', async ({ gpu }) => {
+test('nothing is created after the first steps, and memory is flat over 1,000 of them', async ({
+  gpu,
+}) => {
   const { body, batch, labels } = classifier(gpu)
   const captured = gpu.capture(body)
   const step = async (s: number) => {
@@ -164,9 +169,13 @@ test('a tensor or values may be given; another shape runs by itself, and is capt
   captured.release()
 })
 
-test('a setting is part of the structure, and so is whether gradients are wanted', async ({ gpu }) => {
+test('a setting is part of the structure, and so is whether gradients are wanted', async ({
+  gpu,
+}) => {
   const w = gpu.variable([2], [1])
-  const captured = gpu.capture((x: Tensor, twice: boolean) => (twice ? mul(mul(x, w), w) : mul(x, w)))
+  const captured = gpu.capture((x: Tensor, twice: boolean) =>
+    twice ? mul(mul(x, w), w) : mul(x, w),
+  )
   const run = async (twice: boolean) => [
     ...(await gpu.read(captured.run({ values: [3], shape: [1] }, twice))),
   ]
@@ -203,7 +212,11 @@ test("a method's own state replays: the pointer of a queue, the momentum of a mo
     const state = { step: 0, pointer: 0 }
     const captured = gpu.capture(
       (keys: Tensor) => {
-        const params = { N: 2, start: () => state.pointer, momentum: () => 1 - 1 / (state.step + 1) }
+        const params = {
+          N: 2,
+          start: () => state.pointer,
+          momentum: () => 1 - 1 / (state.step + 1),
+        }
         gpu.run(enqueueKernel, { reads: [keys], updates: [queue, mean], params, groups: [1] })
         gpu.everyStep(() => {
           state.pointer = (state.pointer + 2) % 6
@@ -221,10 +234,13 @@ test("a method's own state replays: the pointer of a queue, the momentum of a mo
   assert.equal(results[1], results[0])
 })
 
-test('a variable among the inputs is used in place, and another one is another step', async ({ gpu }) => {
+test('a variable among the inputs is used in place, and another one is another step', async ({
+  gpu,
+}) => {
   const [a, b] = [gpu.variable([2, 3], [2]), gpu.variable([5, 7], [2])]
   const captured = gpu.capture((x: Tensor, w: Tensor) => sum(mul(x, w)))
-  const run = async (w: Variable) => (await gpu.read(captured.run({ values: [1, 10], shape: [2] }, w)))[0]
+  const run = async (w: Variable) =>
+    (await gpu.read(captured.run({ values: [1, 10], shape: [2] }, w)))[0]
   for (let call = 0; call < 3; call++) assert.is(await run(a), 32)
   assert.is(captured.replays, 1)
   gpu.write(a, [4, 3])
@@ -310,7 +326,9 @@ test('release gives the memory back, and the step can be captured anew', async (
   captured.release()
 })
 
-test('pace waits for all but the newest work, and reads may wait for their turn', async ({ gpu }) => {
+test('pace waits for all but the newest work, and reads may wait for their turn', async ({
+  gpu,
+}) => {
   const w = gpu.variable([0], [1])
   const captured = gpu.capture((x: Tensor) => add(w, x))
   const late: Promise<Float32Array>[] = []

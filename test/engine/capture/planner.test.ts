@@ -6,7 +6,8 @@ import { random } from '../../fixtures/check.ts'
 const test = suite('planner')
 const ALIGN = 256
 
-/** Random needs of a chain of commands, each of which writes one temporary and reads a few earlier ones. */
+/** Random needs of a chain of commands, each of which writes one temporary and reads a few earlier
+ *  ones. */
 function chain(count: number, seed: number): Need[] {
   const draw = random(count * 8, seed).map((v) => (v + 1) / 2)
   const next = () => draw.pop() ?? 0
@@ -64,7 +65,10 @@ test('what outlives the step keeps its place to the end', () => {
   const kept = { bytes: 512, uses: write(0), outlives: true }
   const later = { bytes: 512, uses: write(5), outlives: false }
   assert.equal(plan([kept, later], ALIGN).slots, [1024])
-  assert.equal(plan([kept, { ...later, uses: [{ command: 0, writes: false }] }], ALIGN).slots, [512, 512])
+  assert.equal(
+    plan([kept, { ...later, uses: [{ command: 0, writes: false }] }], ALIGN).slots,
+    [512, 512],
+  )
   assert.equal(plan([{ ...kept, outlives: false }, later], ALIGN).slots, [512])
   assert.is(leastBytes([kept, later], ALIGN), 1024)
 })

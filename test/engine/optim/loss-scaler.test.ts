@@ -38,7 +38,10 @@ for (const [name, make] of Object.entries(optimizers)) {
       const optimizer = make(parameters)
       for (let step = 0; step < 3; step++)
         gpu.step(() => {
-          const [x, y] = [gpu.tensor(random(150, 5 + step), [10, 15]), gpu.tensor(random(5, 9), [5])]
+          const [x, y] = [
+            gpu.tensor(random(150, 5 + step), [10, 15]),
+            gpu.tensor(random(5, 9), [5]),
+          ]
           const loss = sum(mul(sum(mul(parameters.a, x)), mul(parameters.b, y)))
           optimizer.step(gpu.backward(loss, scaler?.scale), 0.1, scaler)
         })
@@ -113,7 +116,9 @@ for (const [name, make] of Object.entries(optimizers))
     assert.equal(results[1], results[0])
   })
 
-test('the scale doubles after the interval of good steps, counted anew after a bad one', async ({ gpu }) => {
+test('the scale doubles after the interval of good steps, counted anew after a bad one', async ({
+  gpu,
+}) => {
   const w = gpu.variable([1], [1])
   const optimizer = new Sgd({ w })
   const scaler = new LossScaler(gpu, { scale: 8, interval: 3 })
@@ -130,7 +135,9 @@ test('a parameter without a gradient does not make a step bad', async ({ gpu }) 
   const optimizer = new Sgd({ v, w })
   const scaler = new LossScaler(gpu, { scale: 2 })
   const give = (...gradients: [Variable, number][]) =>
-    gpu.step(() => optimizer.step(new Map(gradients.map(([p, g]) => [p, gpu.tensor([g], [1])])), 1, scaler))
+    gpu.step(() =>
+      optimizer.step(new Map(gradients.map(([p, g]) => [p, gpu.tensor([g], [1])])), 1, scaler),
+    )
   give([v, NaN], [w, 1])
   assert.is(await scaleOf(gpu, scaler), 1)
   give([w, 0.25]) // v's old gradient lies in the buffer still
@@ -153,7 +160,10 @@ test('its state is saved and restored', async ({ gpu }) => {
 })
 
 test('refuses scales and intervals that make no sense', ({ gpu }) => {
-  refuses(() => new LossScaler(gpu, { scale: 0.5 }), 'LossScaler: scale must be from 1 to 16777216, got 0.5')
+  refuses(
+    () => new LossScaler(gpu, { scale: 0.5 }),
+    'LossScaler: scale must be from 1 to 16777216, got 0.5',
+  )
   refuses(
     () => new LossScaler(gpu, { interval: 0 }),
     'LossScaler: interval must be a whole number of at least 1, got 0',
@@ -183,7 +193,9 @@ test('optimizers that share a scaler divide by one scale, and move it once', asy
   assert.equal(await read(1, 1, 1), [near, near, 2048, 0]) // grows once
 })
 
-test('optimizers in turn, each with a backward pass of its own, have a scale each', async ({ gpu }) => {
+test('optimizers in turn, each with a backward pass of its own, have a scale each', async ({
+  gpu,
+}) => {
   const [u, v] = [gpu.variable([1], [1]), gpu.variable([1], [1])]
   const scaler = new LossScaler(gpu, { scale: 4, interval: 1 })
   for (const w of [u, v]) {

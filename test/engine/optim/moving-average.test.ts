@@ -8,12 +8,17 @@ import { refuses } from '../../fixtures/refusal.ts'
 
 const test = gpuSuite('MovingAverage')
 
-test("moco_momentum_0.999: follows as MoCo's key encoder does, in one dispatch", async ({ gpu }) => {
+test("moco_momentum_0.999: follows as MoCo's key encoder does, in one dispatch", async ({
+  gpu,
+}) => {
   const golden = new Golden('moco_momentum_0.999')
   const names = golden.names.filter((name) => name.startsWith('in.k.')).map((name) => name.slice(5))
   const variables = (prefix: string) =>
     Object.fromEntries(
-      names.map((name) => [name, gpu.variable(golden.values(prefix + name), golden.shape(prefix + name))]),
+      names.map((name) => [
+        name,
+        gpu.variable(golden.values(prefix + name), golden.shape(prefix + name)),
+      ]),
     )
   const [q, k] = [variables('in.q.0.'), variables('in.k.')]
   const average = new MovingAverage(new Sgd(q), k)
@@ -41,7 +46,11 @@ test('sees what the optimizer writes, and leaves that alone', async ({ gpu }) =>
 })
 
 test('may leave the last parameters alone', async ({ gpu }) => {
-  const [q, alone, k] = [gpu.variable([1, 2, 3], [3]), gpu.variable([9], [1]), gpu.variable([5, 6, 7], [3])]
+  const [q, alone, k] = [
+    gpu.variable([1, 2, 3], [3]),
+    gpu.variable([9], [1]),
+    gpu.variable([5, 6, 7], [3]),
+  ]
   const optimizer = new Sgd({ q, alone })
   new MovingAverage(optimizer, { k }, { alone }).update(0.5)
   assert.equal([...(await gpu.read(k))], [3, 4, 5])

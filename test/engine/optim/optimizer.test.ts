@@ -21,7 +21,12 @@ async function stateOf(gpu: Gpu, optimizer: Optimizer, role: string, i: number, 
 }
 
 /** Steps through the recorded gradients, collecting the parameters after each step. */
-async function replay(gpu: Gpu, golden: Golden, names: [parameter: string, gradient: string][], make: Make) {
+async function replay(
+  gpu: Gpu,
+  golden: Golden,
+  names: [parameter: string, gradient: string][],
+  make: Make,
+) {
   const parameters = Object.fromEntries(
     names.map(([p]) => [p.slice(3), gpu.variable(golden.values(p), golden.shape(p))]),
   )
@@ -63,7 +68,9 @@ for (const name of goldenNames('sgd_', 'adam')) {
       eps,
     } = golden.config as Record<string, never> // numbers and flags, as the case has them
     const options = Object.fromEntries(
-      Object.entries({ momentum, nesterov, weightDecay, betas, eps }).filter(([, v]) => v !== undefined),
+      Object.entries({ momentum, nesterov, weightDecay, betas, eps }).filter(
+        ([, v]) => v !== undefined,
+      ),
     )
     const make: Make = (parameters) => {
       if (golden.config['optimizer'] === 'sgd') return new Sgd(parameters, options)
@@ -90,7 +97,8 @@ for (const name of goldenNames('lars_')) {
     const golden = new Golden(name)
     const { momentum, nesterov, classic, wd, eeta } = golden.config
     const excluded = golden.config['exclude_from_weight_decay_and_adaptation'] as string[]
-    const exclude = (parameter: string) => excluded.some((pattern) => new RegExp(pattern).test(parameter))
+    const exclude = (parameter: string) =>
+      excluded.some((pattern) => new RegExp(pattern).test(parameter))
     const parameters = golden.config['names'] as string[]
     const names = parameters.map((p) => [`in.p.${p}`, `in.g.${p}`] as [string, string])
     const {
@@ -114,7 +122,10 @@ for (const name of goldenNames('lars_')) {
     for (const [i, parameter] of parameters.entries()) {
       golden.expect(`out.${parameter}`, trace[i] ?? [])
       const size = sizeOf(variables[i]?.shape ?? [])
-      golden.expect(`after.momentum.${parameter}`, await stateOf(gpu, optimizer, 'momentum', i, size))
+      golden.expect(
+        `after.momentum.${parameter}`,
+        await stateOf(gpu, optimizer, 'momentum', i, size),
+      )
     }
     golden.done()
   })
@@ -161,7 +172,10 @@ test('gradients in two parts are added on the way, three a dispatch, to the bits
       optimizer.step(gradients, 1)
     })
     const dispatches = gpu.stats().dispatches - before
-    return { dispatches, bits: await Promise.all(parameters.map(async (p) => [...(await gpu.read(p))])) }
+    return {
+      dispatches,
+      bits: await Promise.all(parameters.map(async (p) => [...(await gpu.read(p))])),
+    }
   }
   const [parts, sums] = [await steps(false), await steps(true)]
   assert.equal(parts.bits, sums.bits)
@@ -199,7 +213,10 @@ test('parameters that a newer optimizer took are not silently left to the older 
   const older = new Sgd({ w })
   const newer = new Adam({ w })
   const gradients = () => new Map([[w, gpu.tensor([1, 1], [2])]])
-  assert.throws(() => older.step(gradients(), 0.1), /its parameters were given to a newer optimizer/)
+  assert.throws(
+    () => older.step(gradients(), 0.1),
+    /its parameters were given to a newer optimizer/,
+  )
   newer.step(gradients(), 0.1)
 })
 

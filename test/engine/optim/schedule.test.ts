@@ -1,6 +1,12 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { type Schedule, constant, cosine, multiStep, warmup } from '../../../engine/optim/schedule.ts'
+import {
+  type Schedule,
+  constant,
+  cosine,
+  multiStep,
+  warmup,
+} from '../../../engine/optim/schedule.ts'
 import { Golden, goldenNames } from '../../fixtures/golden.ts'
 
 /** The schedule that a golden case describes. */

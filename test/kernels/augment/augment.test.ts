@@ -2,7 +2,12 @@ import * as assert from 'uvu/assert'
 import { type Shape, type Tensor, sizeOf } from '../../../kernels/op.ts'
 import * as F from '../../../kernels/augment/functional.ts'
 import { unpackAugmentations } from '../../../kernels/augment/parameters.ts'
-import { type Recipe, cifarRecipe, imagenetRecipe, testTransform } from '../../../kernels/augment/recipes.ts'
+import {
+  type Recipe,
+  cifarRecipe,
+  imagenetRecipe,
+  testTransform,
+} from '../../../kernels/augment/recipes.ts'
 import { augment, drawAugmentations } from '../../../kernels/augment/augment.ts'
 import type { Gpu } from '../../../engine/gpu.ts'
 import { close, random } from '../../fixtures/check.ts'
@@ -32,7 +37,10 @@ test('the same draw whatever the batch is cut into, another for another step, vi
   assert.equal(await gpu.read(augment(images, recipe, at)), whole)
   const all = await gpu.read(images)
   const part = gpu.tensor(Uint8Array.from(all.subarray(2 * 9 * 7 * 3)), [4, 9, 7, 3])
-  assert.equal(await gpu.read(augment(part, recipe, { ...at, offset: 2 })), whole.slice(2 * 5 * 5 * 3))
+  assert.equal(
+    await gpu.read(augment(part, recipe, { ...at, offset: 2 })),
+    whole.slice(2 * 5 * 5 * 3),
+  )
   for (const other of [{ step: 4 }, { view: 1 }, { seed: 8 }]) {
     const views = await gpu.read(augment(images, recipe, { ...at, ...other }))
     for (let n = 0; n < 6; n++)
@@ -44,7 +52,9 @@ test('the same draw whatever the batch is cut into, another for another step, vi
   }
 })
 
-test('bytes give what their 255ths give, and are left alone when nothing is asked', async ({ gpu }) => {
+test('bytes give what their 255ths give, and are left alone when nothing is asked', async ({
+  gpu,
+}) => {
   const shape = [3, 5, 7, 3]
   const images = bytes(gpu, shape)
   const values = await gpu.read(images)
@@ -53,7 +63,12 @@ test('bytes give what their 255ths give, and are left alone when nothing is aske
     shape,
   )
   const recipe = cifarRecipe(6)
-  close(await gpu.read(augment(images, recipe, at)), await gpu.read(augment(scaled, recipe, at)), 1e-6, 'u8')
+  close(
+    await gpu.read(augment(images, recipe, at)),
+    await gpu.read(augment(scaled, recipe, at)),
+    1e-6,
+    'u8',
+  )
   assert.equal(await gpu.read(augment(scaled, {}, at)), await gpu.read(scaled))
 })
 
@@ -73,7 +88,9 @@ test('a recipe does what its parts do one after the other', async ({ gpu }) => {
   const rows = unpackAugmentations(await gpu.read(drawAugmentations(batch, recipe, at)))
   const { size = [0, 0], normalize } = recipe
   assert.equal(
-    await gpu.read(F.augmentWith(batch, rows, { size, kernel: 5, ...(normalize ? { normalize } : {}) })),
+    await gpu.read(
+      F.augmentWith(batch, rows, { size, kernel: 5, ...(normalize ? { normalize } : {}) }),
+    ),
     got,
   )
   const pixels = await gpu.read(batch)
@@ -92,7 +109,12 @@ test('a recipe does what its parts do one after the other', async ({ gpu }) => {
 test('any part of a recipe works alone', async ({ gpu }) => {
   const batch = floats(gpu, [2, 6, 5, 3])
   const same = async (recipe: Recipe, expected: Tensor) =>
-    close(await gpu.read(augment(batch, recipe, at)), await gpu.read(expected), 1e-6, JSON.stringify(recipe))
+    close(
+      await gpu.read(augment(batch, recipe, at)),
+      await gpu.read(expected),
+      1e-6,
+      JSON.stringify(recipe),
+    )
   await same({ flip: 1 }, F.flipHorizontal(batch))
   await same({ grayscale: 1 }, F.toGrayscale(batch))
   await same({ size: 7 }, F.resizedCrop(batch, { top: 0, left: 0, height: 6, width: 5 }, 7))
@@ -101,17 +123,29 @@ test('any part of a recipe works alone', async ({ gpu }) => {
   await same({ normalize: { mean, std } }, F.normalize(batch, mean, std))
 })
 
-test('the test transform normalises CIFAR, and cuts the middle of larger images', async ({ gpu }) => {
+test('the test transform normalises CIFAR, and cuts the middle of larger images', async ({
+  gpu,
+}) => {
   const { normalize } = cifarRecipe()
   assert.equal(testTransform(cifarRecipe()), { size: 32, normalize })
   assert.equal(testTransform(imagenetRecipe()), { size: 224, centerCrop: { resize: 256 } })
   const ramp = floats(gpu, [1, 10, 15, 3])
   const middle = F.resizedCrop(ramp, { top: 2, left: 4, height: 6, width: 6 }, 6) // (15 - 6) / 2 rounds to even
-  assert.equal(await gpu.read(augment(ramp, { size: 6, centerCrop: {} }, at)), await gpu.read(middle))
-  const resized = await gpu.read(F.resizedCrop(ramp, { top: 0, left: 0, height: 10, width: 15 }, [8, 12]))
+  assert.equal(
+    await gpu.read(augment(ramp, { size: 6, centerCrop: {} }, at)),
+    await gpu.read(middle),
+  )
+  const resized = await gpu.read(
+    F.resizedCrop(ramp, { top: 0, left: 0, height: 10, width: 15 }, [8, 12]),
+  )
   const cut = await gpu.read(augment(ramp, { size: 4, centerCrop: { resize: 8 } }, at))
   const rows = await gpu.read(drawAugmentations(ramp, { size: 4, centerCrop: { resize: 8 } }, at))
-  close(await gpu.read(F.augmentWith(ramp, unpackAugmentations(rows), { size: 4 })), cut, 1e-6, 'as drawn')
+  close(
+    await gpu.read(F.augmentWith(ramp, unpackAugmentations(rows), { size: 4 })),
+    cut,
+    1e-6,
+    'as drawn',
+  )
   for (let y = 0; y < 4; y++)
     close(
       cut.slice(y * 12, y * 12 + 12),
@@ -127,7 +161,10 @@ test('refuses images that are no images', ({ gpu }) => {
     message: string,
     make = (n: number) => new Float32Array(n) as Float32Array | Int32Array,
   ) =>
-    refuses(() => augment(gpu.tensor(make(shape.reduce((a, b) => a * b)), shape), { size: 4 }, at), message)
+    refuses(
+      () => augment(gpu.tensor(make(shape.reduce((a, b) => a * b)), shape), { size: 4 }, at),
+      message,
+    )
   refuse([2, 4, 4], 'augment: images must be [N, H, W, 3], got [2, 4, 4]')
   refuse([2, 4, 4, 1], 'augment: images must be [N, H, W, 3], got [2, 4, 4, 1]')
   refuse(
@@ -139,11 +176,15 @@ test('refuses images that are no images', ({ gpu }) => {
 
 test('refuses recipes by the name of the field', ({ gpu }) => {
   const images = bytes(gpu, [1, 4, 4, 3])
-  const refuse = (recipe: object, message: string) => refuses(() => augment(images, recipe, at), message)
+  const refuse = (recipe: object, message: string) =>
+    refuses(() => augment(images, recipe, at), message)
   const fields =
     'size, crop, translate, resample, centerCrop, flip, sharedFlip, jitter, grayscale, blur, testResize, normalize'
   refuse({ colour: 1 }, `augment: the recipe has no field 'colour'; its fields are ${fields}`)
-  refuse({ crop: { area: [0, 1] } }, "augment: crop has no field 'area'; its fields are scale, ratio")
+  refuse(
+    { crop: { area: [0, 1] } },
+    "augment: crop has no field 'area'; its fields are scale, ratio",
+  )
   refuse({ flip: 1.5 }, 'augment: flip must be a probability from 0 to 1, got 1.5')
   refuse({ jitter: { p: -1 } }, 'augment: jitter.p must be a probability from 0 to 1, got -1')
   refuse({ jitter: { contrast: -0.1 } }, 'augment: jitter.contrast must be at least 0, got -0.1')
@@ -171,7 +212,10 @@ test('refuses recipes by the name of the field', ({ gpu }) => {
     { size: 6, centerCrop: { resize: 5 } },
     'augment: centerCrop cuts 6 x 6 from an image resized to 5 x 5; resize it to more',
   )
-  refuse({ crop: {}, translate: { pixels: 1 } }, 'augment: translate and a crop exclude each other, got both')
+  refuse(
+    { crop: {}, translate: { pixels: 1 } },
+    'augment: translate and a crop exclude each other, got both',
+  )
   refuse(
     { translate: { pixels: 0.5 } },
     'augment: translate.pixels must be a whole number from 0 on, got 0.5',

@@ -15,19 +15,28 @@ const test = gpuSuite('augment-draw')
 const at = { seed: 7, step: 3, view: 1 }
 
 /** What was drawn for N samples of images [H, W]. */
-async function drawn(gpu: Gpu, recipe: Recipe, [N, H, W]: [number, number, number], where: Sampling = at) {
+async function drawn(
+  gpu: Gpu,
+  recipe: Recipe,
+  [N, H, W]: [number, number, number],
+  where: Sampling = at,
+) {
   const images = gpu.tensor(new Uint8Array(N * H * W * 3), [N, H, W, 3])
   return unpackAugmentations(await gpu.read(drawAugmentations(images, recipe, where)))
 }
 
 const mean = (values: readonly number[]) => values.reduce((a, b) => a + b, 0) / values.length
 const near = (got: number, want: number, margin: number, what: string) =>
-  assert.ok(Math.abs(got - want) <= margin, `${what}: got ${got}, expected ${want} within ${margin}`)
+  assert.ok(
+    Math.abs(got - want) <= margin,
+    `${what}: got ${got}, expected ${want} within ${margin}`,
+  )
 
 test('draws flips, greys, jitters and blurs as often as the recipe says', async ({ gpu }) => {
   const N = 2000
   const rows = await drawn(gpu, { ...cifarRecipe(), blur: { p: 0.4, kernel: 3 } }, [N, 8, 8])
-  const share = (of: (a: (typeof rows)[number]) => unknown) => mean(rows.map((a) => Number(Boolean(of(a)))))
+  const share = (of: (a: (typeof rows)[number]) => unknown) =>
+    mean(rows.map((a) => Number(Boolean(of(a)))))
   const margin = 4 * Math.sqrt(0.25 / N) // four standard deviations of the widest
   near(
     share((a) => a.flip),
@@ -73,10 +82,18 @@ test('draws flips, greys, jitters and blurs as often as the recipe says', async 
 test('draws factors over their whole range and all 24 orders alike', async ({ gpu }) => {
   const jitter = { brightness: 0.4, contrast: 1.5, saturation: 0.4, hue: 0.1 }
   const rows = await drawn(gpu, { jitter }, [2400, 4, 4])
-  const ranges = { brightness: [0.6, 1.4], contrast: [0, 2.5], saturation: [0.6, 1.4], hue: [-0.1, 0.1] }
+  const ranges = {
+    brightness: [0.6, 1.4],
+    contrast: [0, 2.5],
+    saturation: [0.6, 1.4],
+    hue: [-0.1, 0.1],
+  }
   for (const [kind, [low = 0, high = 0]] of Object.entries(ranges)) {
     const factors = rows.map((a) => a.jitter?.find(([k]) => k === kind)?.[1] ?? NaN)
-    assert.ok(Math.min(...factors) >= Math.fround(low) && Math.max(...factors) <= Math.fround(high), kind)
+    assert.ok(
+      Math.min(...factors) >= Math.fround(low) && Math.max(...factors) <= Math.fround(high),
+      kind,
+    )
     assert.ok(Math.min(...factors) < low + 0.01 * (high - low), `${kind} comes near its least`)
     assert.ok(Math.max(...factors) > high - 0.01 * (high - low), `${kind} comes near its most`)
     near(mean(factors), (low + high) / 2, 0.03 * (high - low), kind)
@@ -89,12 +106,16 @@ test('draws factors over their whole range and all 24 orders alike', async ({ gp
   assert.is(orders.size, 24)
   let chiSquare = 0
   for (const count of orders.values()) chiSquare += (count - 100) ** 2 / 100
-  assert.ok(chiSquare < 49.7, `chi-square of 23 degrees is ${chiSquare}, beyond 49.7 once in a thousand`)
+  assert.ok(
+    chiSquare < 49.7,
+    `chi-square of 23 degrees is ${chiSquare}, beyond 49.7 once in a thousand`,
+  )
 })
 
 test('an adjustment without a range is not made, as in torchvision', async ({ gpu }) => {
   const rows = await drawn(gpu, { jitter: { saturation: 0.2, hue: 0.1 } }, [100, 4, 4])
-  for (const { jitter } of rows) assert.equal(jitter?.map(([kind]) => kind).sort(), ['hue', 'saturation'])
+  for (const { jitter } of rows)
+    assert.equal(jitter?.map(([kind]) => kind).sort(), ['hue', 'saturation'])
 })
 
 test('crops as RandomResizedCrop.get_params', async ({ gpu }) => {
@@ -109,7 +130,9 @@ test('crops as RandomResizedCrop.get_params', async ({ gpu }) => {
     if (!box) continue
     const { top, left, height, width } = box
     assert.ok([top, left, height, width].every(Number.isInteger))
-    assert.ok(top >= 0 && left >= 0 && height > 0 && width > 0 && top + height <= H && left + width <= W)
+    assert.ok(
+      top >= 0 && left >= 0 && height > 0 && width > 0 && top + height <= H && left + width <= W,
+    )
     areas.push((height * width) / (H * W))
     ratios.push(width / height)
     if (height < H) offCentre.push(top / (H - height) - 0.5)
@@ -144,7 +167,9 @@ test('a crop that never fits falls back to the middle within its ratios', async 
   assert.equal(await box(40, 9), { top: 14, left: 0, height: 12, width: 9, open: false })
 })
 
-test('draw d of sample s is Threefry at [s, d] under the key of seed, step and view', async ({ gpu }) => {
+test('draw d of sample s is Threefry at [s, d] under the key of seed, step and view', async ({
+  gpu,
+}) => {
   const [H, W] = [40, 40]
   const rows = await drawn(gpu, { ...cifarRecipe(), blur: {} }, [50, H, W], { ...at, offset: 1000 })
   const key = threefry2x32([at.seed, 0x617567], [at.step, at.view])
@@ -179,7 +204,10 @@ function cropOf(uniforms: (draw: number) => readonly [number, number], H: number
     const [u, v] = uniforms(attempt)
     const area = H * W * (0.08 + 0.92 * u)
     const ratio = Math.exp(Math.log(3 / 4) + v * Math.log(16 / 9))
-    const [width, height] = [Math.round(Math.sqrt(area * ratio)), Math.round(Math.sqrt(area / ratio))]
+    const [width, height] = [
+      Math.round(Math.sqrt(area * ratio)),
+      Math.round(Math.sqrt(area / ratio)),
+    ]
     if (width > W || height > H) continue
     const [y, x] = uniforms(10)
     return {

@@ -10,8 +10,8 @@ import { refuses } from '../../fixtures/refusal.ts'
 
 const test = gpuSuite('augment-functional')
 
-// What torchvision computed. aug_pil32px is optional (uint8 rounding after each op); aug_amdim_translate is
-// AMDIM's own.
+// What torchvision computed. aug_pil32px is optional (uint8 rounding after each op);
+// aug_amdim_translate is AMDIM's own.
 interface GoldenOp {
   readonly name: string
   readonly op: string

@@ -1,4 +1,5 @@
-// What AMDIM's recipes need: a flip shared by the views, translation with reflection, bicubic resampling.
+// What AMDIM's recipes need: a flip shared by the views, translation with reflection, bicubic
+// resampling.
 
 import * as assert from 'uvu/assert'
 import { drawAugmentations } from '../../../kernels/augment/augment.ts'
@@ -17,7 +18,11 @@ const pictures = (N: number, H: number, W: number) => random(N * H * W * 3).map(
 const drawn = async (gpu: Gpu, recipe: Recipe, N: number, view: number) =>
   unpackAugmentations(
     await gpu.read(
-      drawAugmentations(gpu.tensor(pictures(N, 8, 8), [N, 8, 8, 3]), recipe, { seed: 4, step: 7, view }),
+      drawAugmentations(gpu.tensor(pictures(N, 8, 8), [N, 8, 8, 3]), recipe, {
+        seed: 4,
+        step: 7,
+        view,
+      }),
     ),
   )
 
@@ -41,7 +46,9 @@ test('a shared flip is one for both views, and the rest is not', async ({ gpu })
   )
 })
 
-test('a translation is that of translateReflect, by every shift up to its pixels', async ({ gpu }) => {
+test('a translation is that of translateReflect, by every shift up to its pixels', async ({
+  gpu,
+}) => {
   const [N, side] = [48, 8]
   const recipe = { translate: { p: 0.8, pixels: 4 } }
   const x = gpu.tensor(pictures(N, side, side), [N, side, side, 3])
@@ -92,7 +99,11 @@ test("bicubic resampling is two passes of Pillow's weights, then clipped", async
     const values = pictures(1, H, W)
     const [h, w] = size
     const got = await gpu.read(
-      augment(gpu.tensor(values, [1, H, W, 3]), { size, resample: 'bicubic' }, { seed: 0, step: 0, view: 0 }),
+      augment(
+        gpu.tensor(values, [1, H, W, 3]),
+        { size, resample: 'bicubic' },
+        { seed: 0, step: 0, view: 0 },
+      ),
     )
     const expected = Array.from({ length: h * w * 3 }, (_, e) => {
       const [c, j, i] = [e % 3, Math.floor(e / 3) % w, Math.floor(e / 3 / w)]

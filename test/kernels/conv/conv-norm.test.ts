@@ -26,7 +26,8 @@ interface Layer {
 const weightOf = ({ x: [, , , C], w: [kH, kW, K] }: Layer) => [kH, kW, C, K]
 
 function outOf({ x: [N, H, W], w: [kH, kW, K], stride = 1, padding = 0 }: Layer): Shape {
-  const side = (size: number, kernel: number) => Math.floor((size + 2 * padding - kernel) / stride) + 1
+  const side = (size: number, kernel: number) =>
+    Math.floor((size + 2 * padding - kernel) / stride) + 1
   return [N, side(H, kH), side(W, kW), K]
 }
 
@@ -42,13 +43,21 @@ function convolution(layer: Layer) {
   return (x: number[], w: number[]) =>
     Array.from({ length: N * outH * outW * K }, (_, at) => {
       const pixel = Math.floor(at / K)
-      const [n, i, j] = [Math.floor(pixel / outH / outW), Math.floor(pixel / outW) % outH, pixel % outW]
+      const [n, i, j] = [
+        Math.floor(pixel / outH / outW),
+        Math.floor(pixel / outW) % outH,
+        pixel % outW,
+      ]
       let sum = 0
       for (let tap = 0; tap < kH * kW; tap++) {
-        const [h, v] = [i * stride - padding + Math.floor(tap / kW), j * stride - padding + (tap % kW)]
+        const [h, v] = [
+          i * stride - padding + Math.floor(tap / kW),
+          j * stride - padding + (tap % kW),
+        ]
         if (h < 0 || h >= H || v < 0 || v >= W) continue
         for (let c = 0; c < C; c++)
-          sum += (x[((n * H + h) * W + v) * C + c] ?? NaN) * (w[(tap * C + c) * K + (at % K)] ?? NaN)
+          sum +=
+            (x[((n * H + h) * W + v) * C + c] ?? NaN) * (w[(tap * C + c) * K + (at % K)] ?? NaN)
       }
       return sum
     })
@@ -72,7 +81,13 @@ async function equalsFloat64(gpu: Gpu) {
     await checkOp(
       gpu,
       (x, w, gamma, beta, residual) =>
-        convNorm(x, w, gamma, beta, null, { training: true, relu: true, residual, stride, padding }),
+        convNorm(x, w, gamma, beta, null, {
+          training: true,
+          relu: true,
+          residual,
+          stride,
+          padding,
+        }),
       (x, w, gamma, beta, residual) =>
         normal(convolved(x, w), gamma, beta).map((v, i) => Math.max(v + (residual[i] ?? NaN), 0)),
       [layer.x, weightOf(layer), [K], [K], outOf(layer)],
@@ -80,7 +95,8 @@ async function equalsFloat64(gpu: Gpu) {
   }
 }
 
-test('equals convolution and normalisation in float64, gradients included', ({ gpu }) => equalsFloat64(gpu))
+test('equals convolution and normalisation in float64, gradients included', ({ gpu }) =>
+  equalsFloat64(gpu))
 
 full('equals them by the kernels of a GPU', async ({ gpu }) => {
   const guest = new Gpu(gpu.device, { kernels: 'gpu' })
@@ -132,22 +148,30 @@ for (const [name, ways] of [
   ['f16 on matrices', [0, 2]],
   ['f16x3 on matrices', [2]],
 ] as const)
-  full(`${name}: every tile finds the same moments, bit for bit, and the right ones`, async ({ gpu }) => {
-    if (!gpu.run.f16) return
-    if (name === 'f32') assert.is(tilesFor(gpuRun(gpu, engines.f32)).length, ways.length)
-    for (const layer of name === 'f32' ? layers : layers.slice(2, 3)) {
-      let first: Float32Array[] | null = null
-      for (const way of ways) {
-        const { y, stats, run, x, w, steps } = await found(gpu, engines[name], layer, way)
-        first ??= [y, stats]
-        assert.equal([y, stats], first, `tile ${way}`)
-        close(stats, statistics([...y], layer.w[2]), 1e-5, `statistics of ${JSON.stringify(layer)}`)
-        if (way !== ways.at(-1)) continue
-        const alone = await gpu.read(convForward(run, x, w, outOf(layer), steps))
-        assert.equal(y, alone, 'y as a convolution alone gives it')
+  full(
+    `${name}: every tile finds the same moments, bit for bit, and the right ones`,
+    async ({ gpu }) => {
+      if (!gpu.run.f16) return
+      if (name === 'f32') assert.is(tilesFor(gpuRun(gpu, engines.f32)).length, ways.length)
+      for (const layer of name === 'f32' ? layers : layers.slice(2, 3)) {
+        let first: Float32Array[] | null = null
+        for (const way of ways) {
+          const { y, stats, run, x, w, steps } = await found(gpu, engines[name], layer, way)
+          first ??= [y, stats]
+          assert.equal([y, stats], first, `tile ${way}`)
+          close(
+            stats,
+            statistics([...y], layer.w[2]),
+            1e-5,
+            `statistics of ${JSON.stringify(layer)}`,
+          )
+          if (way !== ways.at(-1)) continue
+          const alone = await gpu.read(convForward(run, x, w, outOf(layer), steps))
+          assert.equal(y, alone, 'y as a convolution alone gives it')
+        }
       }
-    }
-  })
+    },
+  )
 
 for (const C of [3, 8])
   test(`many chunks of ${C} channels are merged in two stages`, async ({ gpu }) => {
@@ -159,7 +183,8 @@ for (const C of [3, 8])
       let [mean, deviations] = [0, 0]
       for (let k = 0; k < chunks; k++) mean += (count(k) * (means[k * C + c] ?? NaN)) / M
       for (let k = 0; k < chunks; k++)
-        deviations += (squares[k * C + c] ?? NaN) + count(k) * ((means[k * C + c] ?? NaN) - mean) ** 2
+        deviations +=
+          (squares[k * C + c] ?? NaN) + count(k) * ((means[k * C + c] ?? NaN) - mean) ** 2
       return [mean, 1 / Math.sqrt(deviations / M + 1e-5)]
     })
     const x = gpu.tensor(new Float32Array(M * C), [M, C]) // of which only the shape counts
@@ -213,11 +238,15 @@ test('gives what conv2d and batchNorm give, running statistics included', async 
 })
 
 test('refuses what conv2d and batchNorm refuse', ({ gpu }) => {
-  const t = (...shape: number[]) => gpu.tensor(new Float32Array(shape.reduce((a, b) => a * b, 1)), shape)
+  const t = (...shape: number[]) =>
+    gpu.tensor(new Float32Array(shape.reduce((a, b) => a * b, 1)), shape)
   const call = (C: number, K: number) => () =>
     convNorm(t(1, 3, 3, 2), t(3, 3, C, 4), t(K), t(4), null, { training: true, padding: 1 })
   refuses(call(3, 4), 'conv2d: channels differ, x [1, 3, 3, 2] has 2 and w [3, 3, 3, 4] takes 3')
-  refuses(call(2, 3), 'batchNorm: gamma must have one value per channel, got [3] for x [1, 3, 3, 4]')
+  refuses(
+    call(2, 3),
+    'batchNorm: gamma must have one value per channel, got [3] for x [1, 3, 3, 4]',
+  )
 })
 
 test.run()

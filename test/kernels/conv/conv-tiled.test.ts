@@ -33,7 +33,11 @@ function reference({ x: [N, H, W, C], w: [kH, kW, K], stride = [1, 1], padding =
   const values = { x: random(counts.x, 1), w: random(counts.w, 2), dy: random(counts.dy, 3) }
   const sums = { y: new Sums(counts.dy), dx: new Sums(counts.x), dw: new Sums(counts.w) }
   for (let pixel = 0; pixel < N * outH * outW; pixel++) {
-    const [n, i, j] = [Math.floor(pixel / outH / outW), Math.floor(pixel / outW) % outH, pixel % outW]
+    const [n, i, j] = [
+      Math.floor(pixel / outH / outW),
+      Math.floor(pixel / outW) % outH,
+      pixel % outW,
+    ]
     for (let tap = 0; tap < kH * kW; tap++) {
       const [h, v] = [
         i * stride[0] - padding[0] + Math.floor(tap / kW),
@@ -62,7 +66,11 @@ async function check(gpu: Gpu, engine: Engine, layer: Layer) {
   const { values, sums, out, terms } = reference(layer)
   const [run, steps] = [gpuRun(gpu, engine), { stride, padding }]
   const shape = [layer.w[0], layer.w[1], layer.x[3], layer.w[2]]
-  const [x, w, dy] = [gpu.tensor(values.x, layer.x), gpu.tensor(values.w, shape), gpu.tensor(values.dy, out)]
+  const [x, w, dy] = [
+    gpu.tensor(values.x, layer.x),
+    gpu.tensor(values.w, shape),
+    gpu.tensor(values.dy, out),
+  ]
   const results = {
     y: () => convForward(run, x, w, out, steps),
     dx: () => convDataGradient(run, dy, w, layer.x, steps),
@@ -105,7 +113,13 @@ full('f32: any number of channels, other steps along rows than along columns', a
 full('f32: three channels, the stems of ResNet', async ({ gpu }) => {
   const of = ['y', 'dw'] as const // the images want no gradient
   await check(gpu, engines.f32, { x: [2, 8, 8, 3], w: [3, 3, 16], padding: [1, 1], of })
-  await check(gpu, engines.f32, { x: [1, 20, 18, 3], w: [7, 7, 8], stride: [2, 2], padding: [3, 3], of })
+  await check(gpu, engines.f32, {
+    x: [1, 20, 18, 3],
+    w: [7, 7, 8],
+    stride: [2, 2],
+    padding: [3, 3],
+    of,
+  })
 })
 
 test('f32: the weight gradient of many pixels, in parts', ({ gpu }) =>
@@ -116,8 +130,20 @@ for (const name of ['f16 in registers', 'f16 on matrices', 'f16x3 on matrices'] 
     if (!gpu.run.f16) return
     const of = name === 'f16 on matrices' ? (['y', 'dx', 'dw'] as const) : (['y'] as const) // each takes seconds to compile
     await check(gpu, engines[name], { x: [2, 6, 7, 4], w: [3, 3, 8], padding: [1, 1], of })
-    await check(gpu, engines[name], { x: [2, 6, 7, 12], w: [3, 2, 68], stride: [2, 2], padding: [1, 1], of })
-    await check(gpu, engines[name], { x: [4, 6, 4, 4], w: [2, 3, 64], stride: [1, 2], padding: [1, 0], of })
+    await check(gpu, engines[name], {
+      x: [2, 6, 7, 12],
+      w: [3, 2, 68],
+      stride: [2, 2],
+      padding: [1, 1],
+      of,
+    })
+    await check(gpu, engines[name], {
+      x: [4, 6, 4, 4],
+      w: [2, 3, 64],
+      stride: [1, 2],
+      padding: [1, 0],
+      of,
+    })
   })
 
 test('a machine that computes as a GPU does differentiates as any other', async ({ gpu }) => {
@@ -128,11 +154,17 @@ test('a machine that computes as a GPU does differentiates as any other', async 
     const [image, weight] = [machine.tensor(x, [2, 7, 6, 4]), machine.tensor(w, [3, 3, 4, 8])]
     const y = conv2d(image, weight, { stride: 2, padding: 1 })
     const gradients = machine.backward(y)
-    const [rows, w2, b] = [machine.tensor(x, [84, 4]), machine.tensor(w, [72, 4]), machine.tensor(w, [288])]
+    const [rows, w2, b] = [
+      machine.tensor(x, [84, 4]),
+      machine.tensor(w, [72, 4]),
+      machine.tensor(w, [288]),
+    ]
     const layer = linear(rows, w2, slice(b, 0, 0, 72))
     const cotangent = machine.tensor(random(84 * 72, 5), [84, 72])
     const db = machine.backward(layer, cotangent).get(b) ?? y
-    return [y, gradients.get(image) ?? y, gradients.get(weight) ?? y, db].map((t) => machine.read(t))
+    return [y, gradients.get(image) ?? y, gradients.get(weight) ?? y, db].map((t) =>
+      machine.read(t),
+    )
   })
   const [expected = [], got = []] = await Promise.all(results.map((reads) => Promise.all(reads)))
   for (const [i, what] of ['y', 'dx', 'dw', 'db'].entries())

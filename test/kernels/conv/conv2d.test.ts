@@ -19,7 +19,13 @@ interface Layer {
 }
 
 /** The definition of a convolution, pixel by pixel. */
-function reference({ x: [N, H, W, C], w: [kH, kW, K], stride = [1, 1], padding = [0, 0], padMode }: Layer) {
+function reference({
+  x: [N, H, W, C],
+  w: [kH, kW, K],
+  stride = [1, 1],
+  padding = [0, 0],
+  padMode,
+}: Layer) {
   const fold = (i: number, size: number) => size - 1 - Math.abs(size - 1 - Math.abs(i))
   const at = (x: number[], n: number, h: number, v: number, c: number) => {
     const [row, column] = padMode === 'reflect' ? [fold(h, H), fold(v, W)] : [h, v]
@@ -114,14 +120,20 @@ test('computes no gradient that nobody wants', async ({ gpu }) => {
 })
 
 test('refuses shapes that do not fit, naming them', ({ gpu }) => {
-  const t = (...shape: number[]) => gpu.tensor(new Float32Array(shape.reduce((a, b) => a * b, 1)), shape)
+  const t = (...shape: number[]) =>
+    gpu.tensor(new Float32Array(shape.reduce((a, b) => a * b, 1)), shape)
   const told = (x: Tensor, w: Tensor, options: Conv2dOptions, message: string) =>
     assert.throws(
       () => conv2d(x, w, options),
       (e: Error) => e.message === message,
     )
   const x = t(1, 4, 5, 3)
-  told(x, t(3, 3, 4, 2), {}, 'conv2d: channels differ, x [1, 4, 5, 3] has 3 and w [3, 3, 4, 2] takes 4')
+  told(
+    x,
+    t(3, 3, 4, 2),
+    {},
+    'conv2d: channels differ, x [1, 4, 5, 3] has 3 and w [3, 3, 4, 2] takes 4',
+  )
   told(
     x,
     t(5, 5, 3, 2),
@@ -149,7 +161,12 @@ test('refuses shapes that do not fit, naming them', ({ gpu }) => {
     'conv2d: padding must be a number or [rows, columns], got [1, 1, 1, 1]',
   )
   told(x, t(3, 3, 3), {}, 'conv2d: w must be [kH, kW, Cin, Cout], got [3, 3, 3]')
-  told(x, t(3, 3, 3, 2), { stride: 0 }, 'conv2d: stride must be whole numbers of at least 1, got [0, 0]')
+  told(
+    x,
+    t(3, 3, 3, 2),
+    { stride: 0 },
+    'conv2d: stride must be whole numbers of at least 1, got [0, 0]',
+  )
   told(
     x,
     t(3, 3, 3, 2),

@@ -8,7 +8,8 @@ import { refuses } from '../../fixtures/refusal.ts'
 const test = gpuSuite('div')
 
 /** Numbers with the sign of their zeros: '0' and '-0' differ. */
-const signed = (values: Float32Array) => Array.from(values, (v) => (Object.is(v, -0) ? '-0' : String(v)))
+const signed = (values: Float32Array) =>
+  Array.from(values, (v) => (Object.is(v, -0) ? '-0' : String(v)))
 
 test('a number beyond the range of f32 divides as infinity does, as in torch', async ({ gpu }) => {
   const x = gpu.tensor([1, -1, 3e38, 0, -0, Infinity, NaN])

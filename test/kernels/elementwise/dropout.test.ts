@@ -14,7 +14,11 @@ import { network } from '../../fixtures/small-network.ts'
 const test = gpuSuite('dropout')
 
 /** Which of `count` elements stay, from the TypeScript twin of the generator. */
-function stay(count: number, p: number, [seed, stream, step]: readonly [number, number, number]): boolean[] {
+function stay(
+  count: number,
+  p: number,
+  [seed, stream, step]: readonly [number, number, number],
+): boolean[] {
   const key = threefry2x32([seed, stream], [step, 0])
   return Array.from({ length: count }, (_, i) => uniform01(threefry2x32(key, [i, 0])[0]) >= p)
 }
@@ -47,7 +51,8 @@ test('another step, stream or seed drops others; the same drops the same', async
 
 test('keeps the share it should', async ({ gpu }) => {
   const x = gpu.tensor(new Float32Array(20000).fill(1), [20000])
-  const kept = (await gpu.read(dropout(x, 0.3, { seed: 5, step: 0 }))).filter((v) => v > 0).length / 20000
+  const kept =
+    (await gpu.read(dropout(x, 0.3, { seed: 5, step: 0 }))).filter((v) => v > 0).length / 20000
   assert.ok(Math.abs(kept - 0.7) < 4 * Math.sqrt((0.3 * 0.7) / 20000), `kept ${kept}`) // four standard deviations
 })
 
@@ -98,7 +103,9 @@ test('the same mask may be made again off the tape, in another step, and on the 
 })
 
 for (const chunk of [null, 2])
-  test(`a method tells its encoder which pass it is${chunk ? ', in chunks' : ''}`, async ({ gpu }) => {
+  test(`a method tells its encoder which pass it is${chunk ? ', in chunks' : ''}`, async ({
+    gpu,
+  }) => {
     const { encoder, head } = network(gpu, false)
     const passes: (number | undefined)[] = []
     const seen: Model = {

@@ -176,8 +176,14 @@ test('relu and leakyRelu take the left slope at 0 and at -0', async ({ gpu }) =>
 test('tanh, sigmoid and softplus are accurate where they are tiny and saturate where they end', async ({
   gpu,
 }) => {
-  const x = [-1e4, -88, -40, -16, -9.5, -0.7, -1e-3, -1e-6, 0, 1e-6, 0.624, 0.626, 1, 5, 9, 20.5, 88, 1e4]
-  const relative = async (op: (x: Tensor) => Tensor, f: (x: number) => number, tolerance: number) => {
+  const x = [
+    -1e4, -88, -40, -16, -9.5, -0.7, -1e-3, -1e-6, 0, 1e-6, 0.624, 0.626, 1, 5, 9, 20.5, 88, 1e4,
+  ]
+  const relative = async (
+    op: (x: Tensor) => Tensor,
+    f: (x: number) => number,
+    tolerance: number,
+  ) => {
     const got = await gpu.read(op(gpu.tensor(x, [x.length])))
     for (const [i, v] of x.entries()) {
       const want = f(Math.fround(v))
@@ -223,7 +229,10 @@ test('preciseLog is good to two units of the last digit', async ({ gpu }) => {
   for (const [i, value] of [...near, ...far].entries()) {
     const expected = Math.log(value)
     const error = Math.abs((got[i] ?? NaN) - expected)
-    assert.ok(error <= 2 ** -22 * Math.abs(expected), `log(${value}): got ${got[i]}, expected ${expected}`)
+    assert.ok(
+      error <= 2 ** -22 * Math.abs(expected),
+      `log(${value}): got ${got[i]}, expected ${expected}`,
+    )
   }
   assert.ok(Number.isNaN(got[1280]))
   assert.equal([...got.slice(1281, 1283)], [Infinity, 0])

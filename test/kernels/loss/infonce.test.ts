@@ -84,7 +84,8 @@ for (const [variant, apply] of variants(infoNceOp)) {
 }
 
 test("MoCo v3's contrast of two small batches", async ({ gpu }) => {
-  // A[i, d] = sin(0.7i + 1.3d + 0.1), B[i, d] = sin(0.7i + 1.3d + 0.4) + 0.05 cos(2.1 i d), by float64 elsewhere
+  // A[i, d] = sin(0.7i + 1.3d + 0.1), B[i, d] = sin(0.7i + 1.3d + 0.4) + 0.05 cos(2.1 i d), by
+  // float64 elsewhere
   const filled = (value: (i: number, d: number) => number) =>
     gpu.tensor(
       Array.from({ length: 12 }, (_, e) => value(Math.floor(e / 3), e % 3)),
@@ -120,7 +121,9 @@ async function logitsOf(gpu: Gpu, golden: Golden, q: Float32Array, k: Float32Arr
   return Float32Array.from({ length: N * (K + 1) }, (_, i) => {
     const [n, j] = [Math.floor(i / (K + 1)), i % (K + 1)]
     const s =
-      j > 0 ? negatives[n * K + j - 1] : dot([...q.subarray(n * C, n * C + C)], [...k.subarray(n * C)])
+      j > 0
+        ? negatives[n * K + j - 1]
+        : dot([...q.subarray(n * C, n * C + C)], [...k.subarray(n * C)])
     return (s ?? NaN) / T
   })
 }
@@ -156,7 +159,10 @@ for (const name of goldenNames('moco_infonce_')) {
 
 /** The first `count` rows of [K, C] as columns. */
 const transposedHead = (values: Float32Array, C: number, count: number) =>
-  Float32Array.from({ length: C * count }, (_, i) => values[(i % count) * C + Math.floor(i / count)] ?? NaN)
+  Float32Array.from(
+    { length: C * count },
+    (_, i) => values[(i % count) * C + Math.floor(i / count)] ?? NaN,
+  )
 
 test('the queue is the original one, wrapping round', async ({ gpu }) => {
   const golden = new Golden('moco_queue_C16_K24_N8')
@@ -196,7 +202,10 @@ test('batches need not divide the queue, nor fit into it', async ({ gpu }) => {
 })
 
 test('a queue begins with unit rows of its own seed', async ({ gpu }) => {
-  const [a, b] = [new KeyQueue(gpu, { K: 20, C: 6, seed: 1 }), new KeyQueue(gpu, { K: 20, C: 6, seed: 2 })]
+  const [a, b] = [
+    new KeyQueue(gpu, { K: 20, C: 6, seed: 1 }),
+    new KeyQueue(gpu, { K: 20, C: 6, seed: 2 }),
+  ]
   const rows = unitRows([...(await gpu.read(a.keys))], 6, true)
   close(
     rows.map((row) => Math.hypot(...row)),
@@ -210,7 +219,12 @@ test('a queue begins with unit rows of its own seed', async ({ gpu }) => {
 test('is log(1 + K) when all similarities are equal', async ({ gpu }) => {
   for (const K of [1, 100, 4096]) {
     const rows = (count: number) => gpu.tensor(new Float32Array(count * 4).fill(0.5), [count, 4])
-    close(await gpu.read(infoNce(rows(3), rows(3), rows(K), 0.07)), [Math.log(1 + K)], 1e-6, `K = ${K}`)
+    close(
+      await gpu.read(infoNce(rows(3), rows(3), rows(K), 0.07)),
+      [Math.log(1 + K)],
+      1e-6,
+      `K = ${K}`,
+    )
   }
 })
 
@@ -218,13 +232,16 @@ test('keeps the digits of a small loss and of its gradient', async ({ gpu }) => 
   const [N, C, K] = [4, 8, 20]
   const near = (seed: number) =>
     random(N * C, seed).map((v, i) => 0.01 * v + Number(i % C === Math.floor(i / C)))
-  const far = random(K * C, 7).map((v, i) => 0.01 * v - Number(i % C === Math.floor(i / C) % C) * 0.3)
+  const far = random(K * C, 7).map(
+    (v, i) => 0.01 * v - Number(i % C === Math.floor(i / C) % C) * 0.3,
+  )
   const [q, k] = [near(5), near(6)]
   for (const wanted of [1e-4, 1e-3, 1e-2]) {
     const value = (T: number) => reference(C, T)(q, k, far)[0] ?? NaN
     let [low, high] = [0.02, 5] // the temperature that gives the wanted loss
     for (let i = 0; i < 60; i++)
-      [low, high] = value((low + high) / 2) < wanted ? [(low + high) / 2, high] : [low, (low + high) / 2]
+      [low, high] =
+        value((low + high) / 2) < wanted ? [(low + high) / 2, high] : [low, (low + high) / 2]
     const query = gpu.tensor(q, [N, C])
     const loss = infoNce(query, gpu.tensor(k, [N, C]), gpu.tensor(far, [K, C]), low)
     const [got = NaN] = await gpu.read(loss)
@@ -239,7 +256,10 @@ test('keeps the digits of a small loss and of its gradient', async ({ gpu }) => 
       )[0] ?? NaN
     const numeric = (along(1e-5) - along(-1e-5)) / 2e-5
     const analytic = dot([...gradient], direction)
-    assert.ok(Math.abs(analytic - numeric) < 1e-4 * Math.abs(numeric), `got ${analytic}, expected ${numeric}`)
+    assert.ok(
+      Math.abs(analytic - numeric) < 1e-4 * Math.abs(numeric),
+      `got ${analytic}, expected ${numeric}`,
+    )
   }
 })
 
@@ -267,7 +287,9 @@ test('two runs give the same bits', async ({ gpu }) => {
     [K, C],
   ]
   const once = async () => {
-    const [q, k, queue] = shapes.map((shape, i) => gpu.tensor(random((shape[0] ?? 0) * C, i + 1), shape))
+    const [q, k, queue] = shapes.map((shape, i) =>
+      gpu.tensor(random((shape[0] ?? 0) * C, i + 1), shape),
+    )
     if (!q || !k || !queue) throw new Error('no inputs')
     const loss = infoNce(q, k, queue, 0.07)
     return [await gpu.read(loss), await gpu.read(gpu.backward(loss).get(q) ?? k)]
@@ -279,7 +301,10 @@ test('refuses what it cannot mean', ({ gpu }) => {
   const z = gpu.tensor([1, 2, 3, 4], [2, 2])
   const one = gpu.tensor([1, 2], [1, 2])
   const thin = gpu.variable([1, 2, 3], [3, 1])
-  refuses(() => infoNce(z, one, z, 1), 'infoNce: queries and keys must have one shape, got [2, 2] and [1, 2]')
+  refuses(
+    () => infoNce(z, one, z, 1),
+    'infoNce: queries and keys must have one shape, got [2, 2] and [1, 2]',
+  )
   refuses(
     () => infoNce(z, z, thin, 1),
     "infoNce: the queue's rows must be as long as the queries, got [3, 1] for [2, 2]",
@@ -297,7 +322,10 @@ test('refuses what it cannot mean', ({ gpu }) => {
     () => enqueue(thin, gpu.tensor([1], [1, 1]), 3),
     'enqueue: the pointer must be a row of the queue, 0 to 2, got 3',
   )
-  refuses(() => new KeyQueue(gpu, { K: 0, C: 2 }), 'KeyQueue: K must be a whole number from 1 on, got 0')
+  refuses(
+    () => new KeyQueue(gpu, { K: 0, C: 2 }),
+    'KeyQueue: K must be a whole number from 1 on, got 0',
+  )
   assert.throws(
     () => new KeyQueue(gpu, { K: 2 ** 26, C: 128 }),
     /67108864 keys of 128 numbers need 34359738368 bytes/,

@@ -1,5 +1,5 @@
-// NaN and infinity in contrastive losses, by the kernels of CPU adapters and of GPUs; tensor cores' are in
-// similarity/tiles.test.ts and nce-maps.test.ts, which compile them anyway.
+// NaN and infinity in contrastive losses, by the kernels of CPU adapters and of GPUs; tensor cores'
+// are in similarity/tiles.test.ts and nce-maps.test.ts, which compile them anyway.
 
 import * as assert from 'uvu/assert'
 import { add } from '../../../kernels/elementwise/add.ts'
@@ -21,20 +21,25 @@ import { contrastiveLosses, spreads } from '../../fixtures/nan-losses.ts'
 
 const [test, full] = quickAndFull(gpuSuite('NaN in losses'))
 
-/** Registers what a variant claims: those GPU kernels are quick that other quick tests compile anyway. */
+/** Registers what a variant claims: those GPU kernels are quick that other quick tests compile
+ *  anyway. */
 const by = (name: string, variant: string) =>
-  variant === '' || (variant === ', GPU kernels' && (name === 'ntXent' || name === 'infoNce')) ? test : full
+  variant === '' || (variant === ', GPU kernels' && (name === 'ntXent' || name === 'infoNce'))
+    ? test
+    : full
 
 for (const name of ['ntXent', 'dcl', 'clipLoss', 'supCon', 'sigLip', 'infoNce'] as const) {
   // f16 without matrices differs from the GPU's other kernels in what is staged alone
   const others = name === 'ntXent' || name === 'infoNce' ? (['f16 without matrices'] as const) : []
   for (const [variant, apply] of contrastiveLosses[name].by(['GPU kernels', ...others]))
-    by(name, variant)(`${name}: NaN in any input makes the loss and its gradients NaN${variant}`, ({ gpu }) =>
-      spreads(gpu, contrastiveLosses[name], apply),
+    by(name, variant)(
+      `${name}: NaN in any input makes the loss and its gradients NaN${variant}`,
+      ({ gpu }) => spreads(gpu, contrastiveLosses[name], apply),
     )
 }
 
-const dot = (a: readonly number[], b: readonly number[]) => a.reduce((sum, v, c) => sum + v * (b[c] ?? 0), 0)
+const dot = (a: readonly number[], b: readonly number[]) =>
+  a.reduce((sum, v, c) => sum + v * (b[c] ?? 0), 0)
 
 /** torch.logsumexp. */
 function logSumExp(x: readonly number[]) {
@@ -45,8 +50,8 @@ function logSumExp(x: readonly number[]) {
 
 const softplus = (x: number) => Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x)))
 
-/** Losses of unit rows [N, D] at T = 1, by their papers' formulas, as torch computes them: the cross
- *  entropy of infinite logits is NaN. */
+/** Losses of unit rows [N, D] at T = 1, by their papers' formulas, as torch computes them: the
+ *  cross entropy of infinite logits is NaN. */
 const references = {
   ntXent: (rows: readonly number[][], N: number) => {
     const of = rows.map((row, i) => {
@@ -97,9 +102,13 @@ test('infinite similarities give what torch gives, or NaN, and never a finite lo
       for (const places of [[0], [3], [1, 3], [2, 3], [0, 2]])
         for (const D of [1, 2]) {
           const rows = Array.from({ length: 4 }, (_, i) =>
-            Array.from({ length: D }, (__, c) => (places.includes(i) && c === 0 ? bad : 0.5 + i / 4 - c)),
+            Array.from({ length: D }, (__, c) =>
+              places.includes(i) && c === 0 ? bad : 0.5 + i / 4 - c,
+            ),
           )
-          const [a, b] = [rows.slice(0, 2).flat(), rows.slice(2).flat()].map((v) => gpu.tensor(v, [2, D]))
+          const [a, b] = [rows.slice(0, 2).flat(), rows.slice(2).flat()].map((v) =>
+            gpu.tensor(v, [2, D]),
+          )
           if (!a || !b) throw new Error('no inputs')
           const [loss = 0] = await gpu.read(apply[name](a, b))
           const expected = references[name](rows, 2)
@@ -127,11 +136,18 @@ test('nceMaps: NaN makes the penalty NaN; infinity makes it infinite, and its sc
   gpu,
 }) => {
   const at = async (bad: number, i: number) => {
-    const [sources, maps] = [random(6, 1), random(6, 2)].map((v, input) => (input === i ? v.with(2, bad) : v))
+    const [sources, maps] = [random(6, 1), random(6, 2)].map((v, input) =>
+      input === i ? v.with(2, bad) : v,
+    )
     if (!sources || !maps) throw new Error('no inputs')
-    const { loss, penalty } = nceMaps(gpu.tensor(sources, [2, 3]), gpu.tensor(maps, [2, 1, 3]), { clip: 2 })
+    const { loss, penalty } = nceMaps(gpu.tensor(sources, [2, 3]), gpu.tensor(maps, [2, 1, 3]), {
+      clip: 2,
+    })
     const score = (n: number, m: number) =>
-      2 * Math.tanh(dot(sources.slice(3 * n, 3 * n + 3), maps.slice(3 * m, 3 * m + 3)) / Math.sqrt(3) / 2)
+      2 *
+      Math.tanh(
+        dot(sources.slice(3 * n, 3 * n + 3), maps.slice(3 * m, 3 * m + 3)) / Math.sqrt(3) / 2,
+      )
     const expected = (softplus(score(0, 1) - score(0, 0)) + softplus(score(1, 0) - score(1, 1))) / 2
     return [...(await gpu.read(loss)), ...(await gpu.read(penalty)), expected]
   }
@@ -139,7 +155,10 @@ test('nceMaps: NaN makes the penalty NaN; infinity makes it infinite, and its sc
     assert.equal(await at(NaN, i), [NaN, NaN, NaN])
     for (const bad of [Infinity, -Infinity]) {
       const [loss = NaN, penalty, expected = NaN] = await at(bad, i)
-      assert.ok(Math.abs(loss - expected) < 1e-5, `${bad} in input ${i}: got ${loss}, expected ${expected}`)
+      assert.ok(
+        Math.abs(loss - expected) < 1e-5,
+        `${bad} in input ${i}: got ${loss}, expected ${expected}`,
+      )
       assert.is(penalty, Infinity)
     }
   }
@@ -158,13 +177,17 @@ test('an infinite loss is infinite in the mean, wherever it stands', async ({ gp
     const logits = [0, 0]
     logits[at] = -Infinity
     const q = gpu.tensor(logits, [2, 1])
-    const found = infoNce(q, gpu.tensor([1, 1], [2, 1]), gpu.tensor([0, 0], [2, 1]), 1, { normalized: true })
+    const found = infoNce(q, gpu.tensor([1, 1], [2, 1]), gpu.tensor([0, 0], [2, 1]), 1, {
+      normalized: true,
+    })
     assert.ok(!Number.isFinite((await gpu.read(found))[0]))
   }
 })
 
 for (const poisoned of ['queue', 'query'] as const)
-  test(`a loss scaler notices NaN in the ${poisoned}, and training goes on after it`, async ({ gpu }) => {
+  test(`a loss scaler notices NaN in the ${poisoned}, and training goes on after it`, async ({
+    gpu,
+  }) => {
     const w = gpu.variable(random(32, 1), [4, 8])
     const queue = new KeyQueue(gpu, { K: 6, C: 8, seed: 1 })
     const optimizer = new Sgd({ w })

@@ -32,7 +32,11 @@ interface Case {
 }
 
 /** The loss and the penalty, written out over every source, image and place. */
-function reference({ N, L, R, clip, penalty }: Case, sources: number[], maps: number[]): [number, number] {
+function reference(
+  { N, L, R, clip, penalty }: Case,
+  sources: number[],
+  maps: number[],
+): [number, number] {
   const row = (x: number[], n: number) => x.slice(n * R, (n + 1) * R)
   const raw = Array.from({ length: N }, (_, i) =>
     Array.from({ length: N * L }, (__, at) => dot(row(sources, i), row(maps, at)) / Math.sqrt(R)),
@@ -57,7 +61,8 @@ const cases: readonly Case[] = [
   { N: 9, L: 49, R: 20, clip: 10, penalty: 0.05, scale: 2 },
 ]
 
-/** Tolerance of scores whose factors are rounded to f16: 2^-11 each, of numbers up to `scale`^2 R / 3 / √R. */
+/** Tolerance of scores whose factors are rounded to f16: 2^-11 each, of numbers up to `scale`^2 R /
+ *  3 / √R. */
 const toleranceOf = (variant: string, { R, scale = 1 }: Case) =>
   variant.endsWith('f16') ? (2 ** -10 * scale * scale * Math.sqrt(R)) / 3 + 1e-4 : 1e-4
 
@@ -66,7 +71,8 @@ for (const [variant, apply] of variants(nceMapsOp, ['GPU kernels', 'f16x3', 'f16
     by(variant)(`equals its formula for ${JSON.stringify(c)}${variant}`, ({ gpu }) => {
       const { N, L, R, clip, penalty, scale = 1 } = c
       const both = (sources: Tensor, maps: Tensor) => apply({ clip, penalty }, sources, maps)
-      const scaled = (count: number, seed: number) => random(count, seed).map((v) => Math.fround(v * scale))
+      const scaled = (count: number, seed: number) =>
+        random(count, seed).map((v) => Math.fround(v * scale))
       return checkOp(
         gpu,
         both,
@@ -83,7 +89,8 @@ for (const [variant, apply] of variants(nceMapsOp, ['GPU kernels', 'f16x3', 'f16
 for (const c of cases)
   test(`the penalty and both together, ${JSON.stringify(c)}`, async ({ gpu }) => {
     const { N, L, R, clip, penalty, scale = 1 } = c
-    const scaled = (count: number, seed: number) => random(count, seed).map((v) => Math.fround(v * scale))
+    const scaled = (count: number, seed: number) =>
+      random(count, seed).map((v) => Math.fround(v * scale))
     const values = [scaled(N * R, 1), scaled(N * L * R, 2)]
     const shapes = [
       [N, R],
@@ -120,10 +127,19 @@ for (const name of goldenNames('amdim_nce_'))
     const [from1, from2] = places
     if (!from1 || !from2) throw new Error('no places')
     const clip = Number(golden.config['tclip'])
-    const { oneToFive, oneToSeven, fiveToFive, penalty, total } = multiscaleNce([one, two], [from1, from2], {
-      clip,
-    })
-    const names = { loss_1t5: oneToFive, loss_1t7: oneToSeven, loss_5t5: fiveToFive, lgt_reg: penalty }
+    const { oneToFive, oneToSeven, fiveToFive, penalty, total } = multiscaleNce(
+      [one, two],
+      [from1, from2],
+      {
+        clip,
+      },
+    )
+    const names = {
+      loss_1t5: oneToFive,
+      loss_1t7: oneToSeven,
+      loss_5t5: fiveToFive,
+      lgt_reg: penalty,
+    }
     for (const [out, tensor] of Object.entries({ ...names, loss_inf: total }))
       await golden.match(gpu, `out.${out}`, tensor)
     const gradients = gpu.backward(total)
@@ -152,7 +168,9 @@ test('keeps the digits of a small loss', async ({ gpu }) => {
   const maps = random(144, 2).map((v, e) => Math.fround(0.1 * v + own(Math.floor(e / 24), e % 6)))
   const [expected] = reference(c, sources, maps)
   assert.ok(expected < 2e-3 && expected > 1e-5, `${expected}`)
-  const [loss = NaN] = await gpu.read(nceMaps(gpu.tensor(sources, [6, 6]), gpu.tensor(maps, [6, 4, 6])).loss)
+  const [loss = NaN] = await gpu.read(
+    nceMaps(gpu.tensor(sources, [6, 6]), gpu.tensor(maps, [6, 4, 6])).loss,
+  )
   assert.ok(Math.abs(loss - expected) < 1e-4 * expected, `got ${loss}, expected ${expected}`)
 })
 
@@ -168,27 +186,34 @@ test('two runs give the same bits', async ({ gpu }) => {
     const maps = gpu.tensor(random(N * L * R, 2), [N, L, R])
     const { loss, penalty } = nceMaps(sources, maps)
     const gradients = gpu.backward(add(loss, penalty))
-    return Promise.all([loss, gradients.get(sources), gradients.get(maps)].map((t) => gpu.read(t ?? loss)))
+    return Promise.all(
+      [loss, gradients.get(sources), gradients.get(maps)].map((t) => gpu.read(t ?? loss)),
+    )
   }
   assert.equal(await once(), await once())
 })
 
 for (const [variant, apply] of variants(nceMapsOp, ['GPU kernels', 'f16x3', 'f16']))
-  by(variant)(`a loss scaled for f16 has its gradient scaled, bit for bit${variant}`, async ({ gpu }) => {
-    const [N, L, R] = [5, 4, 9]
-    const sources = gpu.tensor(random(N * R, 1), [N, R])
-    const maps = gpu.tensor(random(N * L * R, 2), [N, L, R])
-    const loss = apply({ clip: 20, penalty: 0.05 }, sources, maps)
-    const gradients = async (scale: number) => {
-      const found = gpu.backward(loss, gpu.tensor([scale], []))
-      return Promise.all([sources, maps].map(async (x) => [...(await gpu.read(found.get(x) ?? x))]))
-    }
-    const [plain, scaled] = [await gradients(1), await gradients(65536)]
-    assert.equal(
-      scaled,
-      plain.map((row) => row.map((v) => v * 65536)),
-    )
-  })
+  by(variant)(
+    `a loss scaled for f16 has its gradient scaled, bit for bit${variant}`,
+    async ({ gpu }) => {
+      const [N, L, R] = [5, 4, 9]
+      const sources = gpu.tensor(random(N * R, 1), [N, R])
+      const maps = gpu.tensor(random(N * L * R, 2), [N, L, R])
+      const loss = apply({ clip: 20, penalty: 0.05 }, sources, maps)
+      const gradients = async (scale: number) => {
+        const found = gpu.backward(loss, gpu.tensor([scale], []))
+        return Promise.all(
+          [sources, maps].map(async (x) => [...(await gpu.read(found.get(x) ?? x))]),
+        )
+      }
+      const [plain, scaled] = [await gradients(1), await gradients(65536)]
+      assert.equal(
+        scaled,
+        plain.map((row) => row.map((v) => v * 65536)),
+      )
+    },
+  )
 
 test('nothing of N x N x L numbers is stored', async ({ gpu }) => {
   const [N, L, R] = [96, 49, 2]
@@ -212,11 +237,15 @@ test('a place is picked, and gets the gradient', async ({ gpu }) => {
     [[N, 2, 2, C]],
     { values: [values] },
   )
-  const wrong = await gpu.read(selectPosition(gpu.tensor(values, [N, L, C]), gpu.tensor([0, 4, -1], [N])))
+  const wrong = await gpu.read(
+    selectPosition(gpu.tensor(values, [N, L, C]), gpu.tensor([0, 4, -1], [N])),
+  )
   assert.equal([...wrong].map(Number.isNaN), [false, false, true, true, true, true])
 })
 
-test('places are drawn uniformly, anew in every step and view, by the seed alone', async ({ gpu }) => {
+test('places are drawn uniformly, anew in every step and view, by the seed alone', async ({
+  gpu,
+}) => {
   const [N, L] = [2000, 25]
   const maps = gpu.tensor(
     Float32Array.from({ length: N * L }, (_, e) => e % L),
@@ -242,7 +271,10 @@ test('refuses what it cannot mean', ({ gpu }) => {
     'nceMaps: maps must be [N, ..., R] for sources [N, R], got [2, 3, 2] for [2, 3]',
   )
   refuses(() => nceMaps(a, b, { clip: 0 }), 'nceMaps: the clip must be a positive number, got 0')
-  refuses(() => nceMaps(a, b, { penalty: -1 }), 'nceMaps: the penalty must be 0 or a positive number, got -1')
+  refuses(
+    () => nceMaps(a, b, { penalty: -1 }),
+    'nceMaps: the penalty must be 0 or a positive number, got -1',
+  )
   refuses(
     () => selectPosition(a, { seed: 0, step: 0, view: 0 }),
     'selectPosition: maps must be [N, ..., C] with at least one position, got [2, 3]',

@@ -54,11 +54,18 @@ for (const [variant, apply] of variants(ntXentOp)) {
 for (const name of goldenNames('ntxent_'))
   test(`${name} agrees with the original code`, ({ gpu }) => ntXentGolden(gpu, new Golden(name)))
 
-test('is log(2N - 1) when all embeddings are equal, to 1e-6 at any temperature', async ({ gpu }) => {
+test('is log(2N - 1) when all embeddings are equal, to 1e-6 at any temperature', async ({
+  gpu,
+}) => {
   for (const N of [2, 3, 50, 512, 1000])
     for (const T of [0.01, 0.5, 10]) {
-      const values = Float32Array.from({ length: N * 4 }, (_, i) => [0.3, -0.2, 0.9, 0.1][i % 4] ?? 0)
-      const [got = NaN] = await gpu.read(ntXent(gpu.tensor(values, [N, 4]), gpu.tensor(values, [N, 4]), T))
+      const values = Float32Array.from(
+        { length: N * 4 },
+        (_, i) => [0.3, -0.2, 0.9, 0.1][i % 4] ?? 0,
+      )
+      const [got = NaN] = await gpu.read(
+        ntXent(gpu.tensor(values, [N, 4]), gpu.tensor(values, [N, 4]), T),
+      )
       assert.ok(Math.abs(got - Math.log(2 * N - 1)) < 1e-6, `N = ${N}, T = ${T}: got ${got}`)
     }
 })
@@ -84,7 +91,10 @@ test('a lone image has no loss, and a dead row no gradient', async ({ gpu }) => 
   const loss = ntXent(z1, z2, 0.5)
   const gradient = await gpu.read(gpu.backward(loss).get(z1) ?? z1)
   assert.equal([gradient[0], gradient[1]], [0, 0]) // as l2Normalize: no direction, no gradient
-  assert.ok(Number.isFinite((await gpu.read(loss))[0]) && Math.hypot(gradient[2] ?? 0, gradient[3] ?? 0) > 0)
+  assert.ok(
+    Number.isFinite((await gpu.read(loss))[0]) &&
+      Math.hypot(gradient[2] ?? 0, gradient[3] ?? 0) > 0,
+  )
 })
 
 for (const wanted of [1e-4, 1e-3, 1.6e-3, 3e-3, 1e-2, 1e-1]) {
@@ -94,7 +104,8 @@ for (const wanted of [1e-4, 1e-3, 1.6e-3, 3e-3, 1e-2, 1e-1]) {
     const value = (T: number) => reference(N, D, T, false)(base, base)[0] ?? NaN
     let [low, high] = [0.02, 5] // the temperature that gives the wanted loss
     for (let i = 0; i < 60; i++)
-      [low, high] = value((low + high) / 2) < wanted ? [(low + high) / 2, high] : [low, (low + high) / 2]
+      [low, high] =
+        value((low + high) / 2) < wanted ? [(low + high) / 2, high] : [low, (low + high) / 2]
     const [a, b] = [gpu.tensor(base, [N, D]), gpu.tensor(base, [N, D])]
     const loss = ntXent(a, b, low)
     const [got = NaN] = await gpu.read(loss)
@@ -113,7 +124,10 @@ for (const wanted of [1e-4, 1e-3, 1.6e-3, 3e-3, 1e-2, 1e-1]) {
       )[0] ?? NaN
     const numeric = (along(1e-5) - along(-1e-5)) / 2e-5
     const analytic = gradient.reduce((sum, g, i) => sum + g * (direction[i] ?? 0), 0)
-    assert.ok(Math.abs(analytic - numeric) < 1e-4 * Math.abs(numeric), `got ${analytic}, expected ${numeric}`)
+    assert.ok(
+      Math.abs(analytic - numeric) < 1e-4 * Math.abs(numeric),
+      `got ${analytic}, expected ${numeric}`,
+    )
   })
 }
 
@@ -121,7 +135,12 @@ test('is log(1 + 2 exp(-1 / T)) when two images are at right angles', async ({ g
   const z = gpu.tensor([1, 0, 0, 1], [2, 2])
   for (let T = 0.1; T < 0.4; T += 0.01) {
     const [got = NaN] = await gpu.read(ntXent(z, z, T))
-    close([got / Math.log1p(2 * Math.exp(-1 / Math.fround(T)))], [1], 2e-6, `T = ${T}, loss ${got}: ratio`)
+    close(
+      [got / Math.log1p(2 * Math.exp(-1 / Math.fround(T)))],
+      [1],
+      2e-6,
+      `T = ${T}, loss ${got}: ratio`,
+    )
   }
 })
 
@@ -136,7 +155,10 @@ test('NaN and infinity in any row make the loss NaN', async ({ gpu }) => {
 
 test('two runs give the same bits', async ({ gpu }) => {
   const once = async () => {
-    const [a, b] = [gpu.tensor(random(150 * 9, 1), [150, 9]), gpu.tensor(random(150 * 9, 2), [150, 9])]
+    const [a, b] = [
+      gpu.tensor(random(150 * 9, 1), [150, 9]),
+      gpu.tensor(random(150 * 9, 2), [150, 9]),
+    ]
     const loss = ntXent(a, b, 0.1)
     const gradients = gpu.backward(loss)
     return Promise.all([loss, gradients.get(a) ?? b, gradients.get(b) ?? a].map((t) => gpu.read(t)))
@@ -160,7 +182,10 @@ test('forward and backward are six dispatches, whatever the size', async ({ gpu 
 
 test('refuses what it cannot mean', ({ gpu }) => {
   const z = gpu.tensor([1, 2, 3, 4], [2, 2])
-  assert.throws(() => ntXent(z, gpu.tensor([1, 2], [1, 2]), 0.5), /one shape, got \[2, 2\] and \[1, 2\]/)
+  assert.throws(
+    () => ntXent(z, gpu.tensor([1, 2], [1, 2]), 0.5),
+    /one shape, got \[2, 2\] and \[1, 2\]/,
+  )
   assert.throws(() => ntXent(z, z, 0), /temperature must be a positive number, got 0/)
   assert.throws(() => ntXent(z, z, NaN), /temperature must be a positive number, got NaN/)
   assert.throws(

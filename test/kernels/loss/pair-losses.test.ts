@@ -15,7 +15,8 @@ import { variants } from '../../fixtures/variants.ts'
 
 const [test, full] = quickAndFull(gpuSuite('relatives of NT-Xent'))
 
-/** Registers what a variant claims: a GPU's kernels are those of ntXent but for what each sum is made of. */
+/** Registers what a variant claims: a GPU's kernels are those of ntXent but for what each sum is
+ *  made of. */
 const by = (variant: string) => (variant === '' ? test : full)
 const sizes = [
   [2, 1, 0.5],
@@ -68,14 +69,20 @@ for (const [N, D, temperature] of sizes) {
   const labels = random(N, 7).map((v) => Math.floor((v + 1) * 1.5) - 1) // -1, 0 or 1
   const supervised = (s: number[], i: number) => {
     const positives = s.filter(
-      (_, j) => j !== i && labels[j % N] === labels[i % N] && (labels[i % N] !== -1 || (i - j) % N === 0),
+      (_, j) =>
+        j !== i && labels[j % N] === labels[i % N] && (labels[i % N] !== -1 || (i - j) % N === 0),
     )
     return logSumExp(s.filter((_, j) => j !== i)) - meanOf(positives)
   }
   for (const [variant, apply] of variants(supConOp))
     by(variant)(`supCon averages over its class, ${at}${variant}`, ({ gpu }) => {
       const classes = gpu.tensor(Int32Array.from(labels), [N])
-      return checkOp(gpu, (a, b) => apply(attrs, a, b, classes), overRows(D, temperature, supervised), shapes)
+      return checkOp(
+        gpu,
+        (a, b) => apply(attrs, a, b, classes),
+        overRows(D, temperature, supervised),
+        shapes,
+      )
     })
   for (const [variant, apply] of variants(sigLipOp))
     by(variant)(`sigLip classifies every pair, ${at}${variant}`, ({ gpu }) =>
@@ -179,7 +186,12 @@ test('have their closed forms when all rows are equal', async ({ gpu }) => {
     close(await gpu.read(dcl(z, z, 0.3)), [Math.log(2 * N - 2)], 1e-6, `dcl, N = ${N}`)
     close(await gpu.read(dclw(z, z, 0.3)), [Math.log(2 * N - 2)], 1e-6, `dclw, N = ${N}`)
     close(await gpu.read(clipLoss(z, z, 0.3)), [Math.log(N)], 1e-6, `clipLoss, N = ${N}`)
-    close(await gpu.read(supCon(z, z, labels, 0.3)), [Math.log(2 * N - 1)], 1e-6, `supCon, N = ${N}`)
+    close(
+      await gpu.read(supCon(z, z, labels, 0.3)),
+      [Math.log(2 * N - 1)],
+      1e-6,
+      `supCon, N = ${N}`,
+    )
     const even = sigLip(z, z, zero, gpu.tensor([-1], [])) // t = 1 and b = -1: every logit is 0
     close(await gpu.read(even), [N * Math.log(2)], 1e-6, `sigLip, N = ${N}`)
   }
@@ -195,7 +207,12 @@ test('supCon with all labels different is NT-Xent', async ({ gpu }) => {
 
 test('a lone pair costs nothing', async ({ gpu }) => {
   const [a, b] = [gpu.tensor([1, 2], [1, 2]), gpu.tensor([2, 1], [1, 2])]
-  for (const loss of [dcl(a, b, 0.5), dclw(a, b, 0.5), clipLoss(a, b, 0.5), supCon(a, b, [3], 0.5)]) {
+  for (const loss of [
+    dcl(a, b, 0.5),
+    dclw(a, b, 0.5),
+    clipLoss(a, b, 0.5),
+    supCon(a, b, [3], 0.5),
+  ]) {
     close(await gpu.read(loss), [0], 1e-6, 'loss')
     close(await gpu.read(gpu.backward(loss).get(a) ?? b), [0, 0], 1e-6, 'gradient')
   }
@@ -239,7 +256,10 @@ test('refuse what they cannot mean', ({ gpu }) => {
       () => supCon(z, z, [0, label], 1),
       `supCon: labels must be whole numbers between -2^31 and 2^31, got ${label} at 1`,
     )
-  refuses(() => sigLip(z, z, one, one), 'sigLip: the log scale and the bias must be scalars [], got [1, 2]')
+  refuses(
+    () => sigLip(z, z, one, one),
+    'sigLip: the log scale and the bias must be scalars [], got [1, 2]',
+  )
 })
 
 test.run()

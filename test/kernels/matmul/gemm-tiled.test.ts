@@ -21,7 +21,10 @@ interface Product {
   readonly biased?: boolean
 }
 
-function operands(gpu: Gpu, { size: [batches, M, K, N], transA = false, transB = false, biased }: Product) {
+function operands(
+  gpu: Gpu,
+  { size: [batches, M, K, N], transA = false, transB = false, biased }: Product,
+) {
   const [a, b, bias] = [random(batches * M * K, 1), random(batches * K * N, 2), random(N, 3)]
   const options = { transA, transB, bias: biased ? gpu.tensor(bias, [N]) : null }
   const [left, right] = [transA ? [K, M] : [M, K], transB ? [N, K] : [K, N]]
@@ -58,14 +61,17 @@ for (const [name, engine] of Object.entries(engines)) {
     await check(gpu, engine, { size: [3, 5, 37, 7] })
   })
 
-  by(name)(`${name}: below, at and above the tile, both transposed, the sum in parts`, async ({ gpu }) => {
-    if (!gpu.run.f16 && engine.precision !== 'f32') return
-    const trans = { transA: true, transB: true }
-    await check(gpu, engine, { size: [1, 16, 8, 12], ...trans })
-    await check(gpu, engine, { size: [1, 64, 32, 64], ...trans })
-    await check(gpu, engine, { size: [1, 68, 36, 132], ...trans })
-    await check(gpu, engine, { size: [2, 36, 604, 40], ...trans })
-  })
+  by(name)(
+    `${name}: below, at and above the tile, both transposed, the sum in parts`,
+    async ({ gpu }) => {
+      if (!gpu.run.f16 && engine.precision !== 'f32') return
+      const trans = { transA: true, transB: true }
+      await check(gpu, engine, { size: [1, 16, 8, 12], ...trans })
+      await check(gpu, engine, { size: [1, 64, 32, 64], ...trans })
+      await check(gpu, engine, { size: [1, 68, 36, 132], ...trans })
+      await check(gpu, engine, { size: [2, 36, 604, 40], ...trans })
+    },
+  )
 }
 
 for (const [name, engine] of Object.entries(engines))

@@ -84,7 +84,8 @@ test('linear adds its bias to every row', async ({ gpu }) => {
 })
 
 test('refuses shapes that do not fit, naming them', ({ gpu }) => {
-  const t = (...shape: number[]) => gpu.tensor(new Float32Array(shape.reduce((a, b) => a * b, 1)), shape)
+  const t = (...shape: number[]) =>
+    gpu.tensor(new Float32Array(shape.reduce((a, b) => a * b, 1)), shape)
   const told = (run: () => unknown, message: string) =>
     assert.throws(run, (e: Error) => e.message === message)
   told(() => matmul(t(17, 33), t(5, 8)), 'matmul: inner dimensions differ, [17, 33] x [5, 8]')
@@ -97,8 +98,14 @@ test('refuses shapes that do not fit, naming them', ({ gpu }) => {
     () => matmul(t(4), t(4, 3)),
     'matmul: a and b must both be matrices [rows, columns] or batches of them, got [4] and [4, 3]',
   )
-  told(() => linear(t(2, 3), t(5, 4)), 'linear: features differ, x [2, 3] has 3 and w [5, 4] takes 4')
-  told(() => linear(t(2, 3), t(5, 3), t(4)), 'linear: b must have one value per output, got [4] for w [5, 3]')
+  told(
+    () => linear(t(2, 3), t(5, 4)),
+    'linear: features differ, x [2, 3] has 3 and w [5, 4] takes 4',
+  )
+  told(
+    () => linear(t(2, 3), t(5, 3), t(4)),
+    'linear: b must have one value per output, got [4] for w [5, 3]',
+  )
 })
 
 for (const name of goldenNames('matmul_'))

@@ -43,7 +43,8 @@ for (const [N, C] of [
       return checkOp(
         gpu,
         (x, gamma, beta, residual) => batchNorm(x, gamma, beta, stats, { training, residual }),
-        (x, gamma, beta, residual) => normal(x, gamma, beta).map((v, i) => v + (residual[i] ?? NaN)),
+        (x, gamma, beta, residual) =>
+          normal(x, gamma, beta).map((v, i) => v + (residual[i] ?? NaN)),
         [[N, C], [C], [C], [N, C]],
       )
     })
@@ -52,7 +53,8 @@ for (const [N, C] of [
       const stats = running(gpu)
       return checkOp(
         gpu,
-        (x, gamma, beta, residual) => batchNorm(x, gamma, beta, stats, { training, residual, relu: true }),
+        (x, gamma, beta, residual) =>
+          batchNorm(x, gamma, beta, stats, { training, residual, relu: true }),
         (x, gamma, beta, residual) =>
           normal(x, gamma, beta).map((v, i) => Math.max(v + (residual[i] ?? NaN), 0)),
         [[N, C], [C], [C], [N, C]],
@@ -60,7 +62,9 @@ for (const [N, C] of [
     })
   }
 
-test('gives what batchNorm, add and relu give one after another, gradients included', async ({ gpu }) => {
+test('gives what batchNorm, add and relu give one after another, gradients included', async ({
+  gpu,
+}) => {
   const shape = [40, 8]
   const tensors = () => [
     gpu.tensor(random(320, 1), shape),
@@ -85,7 +89,10 @@ test('gives what batchNorm, add and relu give one after another, gradients inclu
 
 test('NaN stays NaN under ReLU, and hands the gradient on', async ({ gpu }) => {
   const [ones, zeros] = [gpu.tensor([1, 1, 1, 1], [4]), gpu.tensor([0, 0, 0, 0], [4])]
-  const running = { mean: gpu.variable([0, 0, 0, 0], [4]), variance: gpu.variable([1, 1, 1, 1], [4]) }
+  const running = {
+    mean: gpu.variable([0, 0, 0, 0], [4]),
+    variance: gpu.variable([1, 1, 1, 1], [4]),
+  }
   const x = gpu.tensor([NaN, -1, 0, 1], [1, 4])
   for (const residual of [null, gpu.tensor([0, 0, 0, 0], [1, 4])]) {
     const y = batchNorm(x, ones, zeros, running, { training: false, eps: 0, relu: true, residual })
@@ -95,7 +102,8 @@ test('NaN stays NaN under ReLU, and hands the gradient on', async ({ gpu }) => {
 })
 
 test('refuses a residual of another shape', ({ gpu }) => {
-  const t = (...shape: number[]) => gpu.tensor(new Float32Array(shape.reduce((a, b) => a * b, 1)), shape)
+  const t = (...shape: number[]) =>
+    gpu.tensor(new Float32Array(shape.reduce((a, b) => a * b, 1)), shape)
   refuses(
     () => batchNorm(t(2, 3), t(3), t(3), null, { training: true, residual: t(3) }),
     "batchNorm: residual must have x's shape, got [3] for x [2, 3]",

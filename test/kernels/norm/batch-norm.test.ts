@@ -42,11 +42,20 @@ test('normalises more rows than 64 chunks of 64, as exactly as few', async ({ gp
   const [M, C] = [5000, 64]
   const x = random(M * C).map((v) => Math.fround(100 + v))
   const ones = Array.from({ length: C }, () => 1)
-  const running = { mean: gpu.variable(new Float32Array(C), [C]), variance: gpu.variable(ones, [C]) }
-  const y = batchNorm(gpu.tensor(x, [M, C]), gpu.tensor(ones, [C]), gpu.tensor(ones, [C]), running, {
-    training: true,
-    momentum: 1,
-  })
+  const running = {
+    mean: gpu.variable(new Float32Array(C), [C]),
+    variance: gpu.variable(ones, [C]),
+  }
+  const y = batchNorm(
+    gpu.tensor(x, [M, C]),
+    gpu.tensor(ones, [C]),
+    gpu.tensor(ones, [C]),
+    running,
+    {
+      training: true,
+      momentum: 1,
+    },
+  )
   const column = x.filter((_, i) => i % C === 0)
   const mean = column.reduce((a, b) => a + b, 0) / M
   const variance = column.reduce((a, b) => a + (b - mean) ** 2, 0) / (M - 1)
@@ -55,7 +64,9 @@ test('normalises more rows than 64 chunks of 64, as exactly as few', async ({ gp
   close(await gpu.read(y), reference(C)(x, ones, ones), 1e-4, 'y')
 })
 
-test('normalises by the running statistics outside training, and leaves them alone', async ({ gpu }) => {
+test('normalises by the running statistics outside training, and leaves them alone', async ({
+  gpu,
+}) => {
   const [mean, variance] = [
     [0.5, -1, 2],
     [0.25, 1, 4],
@@ -80,14 +91,20 @@ test('the gradient to x alone needs no other', async ({ gpu }) => {
 })
 
 test('refuses what it cannot normalise', ({ gpu }) => {
-  const t = (...shape: number[]) => gpu.tensor(new Float32Array(shape.reduce((a, b) => a * b, 1)), shape)
+  const t = (...shape: number[]) =>
+    gpu.tensor(new Float32Array(shape.reduce((a, b) => a * b, 1)), shape)
   const told = (x: Tensor, gamma: Tensor, training: boolean, message: string) =>
     assert.throws(
       () => batchNorm(x, gamma, t(3), null, { training }),
       (e: Error) => e.message === message,
     )
   told(t(3), t(3), true, 'batchNorm: x must have rows and channels [..., C], got [3]')
-  told(t(2, 3), t(4), true, 'batchNorm: gamma must have one value per channel, got [4] for x [2, 3]')
+  told(
+    t(2, 3),
+    t(4),
+    true,
+    'batchNorm: gamma must have one value per channel, got [4] for x [2, 3]',
+  )
   told(t(2, 3), t(3), false, 'batchNorm: running statistics are needed outside training, got null')
   told(
     t(1, 1, 1, 3),
@@ -97,8 +114,11 @@ test('refuses what it cannot normalise', ({ gpu }) => {
   )
 })
 
-test('refuses an empty batch in training, and outside it computes nothing of it', async ({ gpu }) => {
-  const t = (...shape: number[]) => gpu.tensor(new Float32Array(shape.reduce((a, b) => a * b, 1)), shape)
+test('refuses an empty batch in training, and outside it computes nothing of it', async ({
+  gpu,
+}) => {
+  const t = (...shape: number[]) =>
+    gpu.tensor(new Float32Array(shape.reduce((a, b) => a * b, 1)), shape)
   const running = { mean: gpu.variable([0, 0, 0], [3]), variance: gpu.variable([1, 1, 1], [3]) }
   const [x, gamma] = [t(0, 3), t(3)]
   refuses(
@@ -111,13 +131,18 @@ test('refuses an empty batch in training, and outside it computes nothing of it'
 })
 
 test('refuses running statistics that are not f32, one per channel, of its own Gpu', ({ gpu }) => {
-  const t = (...shape: number[]) => gpu.tensor(new Float32Array(shape.reduce((a, b) => a * b, 1)), shape)
+  const t = (...shape: number[]) =>
+    gpu.tensor(new Float32Array(shape.reduce((a, b) => a * b, 1)), shape)
   const fine = gpu.variable([1, 1, 1], [3])
   const told = (mean: Variable, variance: Variable, message: string) => {
     const train = () => batchNorm(t(2, 3), t(3), t(3), { mean, variance }, { training: true })
     refuses(train, `batchNorm: ${message}`)
   }
-  told(gpu.variable([1, 1], [2]), fine, 'mean must have one value per channel, got [2] for x [2, 3]')
+  told(
+    gpu.variable([1, 1], [2]),
+    fine,
+    'mean must have one value per channel, got [2] for x [2, 3]',
+  )
   told(fine, gpu.variable(Int32Array.of(1, 1, 1), [3]), 'running variance must be f32, got i32 [3]')
   const other = new Gpu(gpu.device)
   told(other.variable([1, 1, 1], [3]), fine, 'running mean [3] belongs to another Gpu than x')
@@ -152,6 +177,8 @@ const input = (golden: Golden, gpu: Gpu, name: string) =>
   golden.shape(name).length === 4 ? golden.images(gpu, name) : golden.tensor(gpu, name)
 
 const match = (golden: Golden, gpu: Gpu, name: string, got: Tensor | undefined) =>
-  golden.shape(name).length === 4 ? golden.matchImages(gpu, name, got) : golden.match(gpu, name, got)
+  golden.shape(name).length === 4
+    ? golden.matchImages(gpu, name, got)
+    : golden.match(gpu, name, got)
 
 test.run()

@@ -47,7 +47,9 @@ for (const [shape, splits] of [
   [[16, 130, 1], 2],
   [[16, 40, 8], 8],
 ] as const)
-  test(`each of ${splits} splits of [${shape.join(', ')}] by its own statistics`, async ({ gpu }) => {
+  test(`each of ${splits} splits of [${shape.join(', ')}] by its own statistics`, async ({
+    gpu,
+  }) => {
     const C = shape[2]
     await checkOp(
       gpu,
@@ -73,7 +75,9 @@ for (const [shape, splits] of [
     )
   })
 
-test('running statistics follow the mean over the splits, with the unbiased variance', async ({ gpu }) => {
+test('running statistics follow the mean over the splits, with the unbiased variance', async ({
+  gpu,
+}) => {
   const shape = [8, 3, 2] as const
   const [splits, momentum, C] = [4, 0.1, 2]
   const x = random(sizeOf(shape)).map((v, i) => v + (i % 2) * 5)
@@ -84,7 +88,10 @@ test('running statistics follow the mean over the splits, with the unbiased vari
     const each = [0, 1, 2, 3].map((s) => {
       const column = rowsOf(x, shape, splits, s).filter((_, i) => i % C === c)
       const mean = column.reduce((a, b) => a + b) / column.length
-      return { mean, variance: column.reduce((a, b) => a + (b - mean) ** 2, 0) / (column.length - 1) }
+      return {
+        mean,
+        variance: column.reduce((a, b) => a + (b - mean) ** 2, 0) / (column.length - 1),
+      }
     })
     const follow = (old: number, key: 'mean' | 'variance') =>
       (1 - momentum) * old + (momentum * each.reduce((a, b) => a + b[key], 0)) / splits
@@ -104,7 +111,9 @@ test('running statistics follow the mean over the splits, with the unbiased vari
   )
 })
 
-test('refuses splits that do not divide the batch, leave one value, or stand outside training', ({ gpu }) => {
+test('refuses splits that do not divide the batch, leave one value, or stand outside training', ({
+  gpu,
+}) => {
   const [x, c] = [gpu.tensor(random(12), [6, 2]), gpu.tensor([1, 1], [2])]
   const running = { mean: gpu.variable([0, 0], [2]), variance: gpu.variable([1, 1], [2]) }
   const act =
@@ -119,7 +128,9 @@ test('refuses splits that do not divide the batch, leave one value, or stand out
   refuses(act(2, false), 'batchNorm: there are splits in training only, got 2')
 })
 
-test('a shuffle is a permutation of its own for each seed and step, and is undone', async ({ gpu }) => {
+test('a shuffle is a permutation of its own for each seed and step, and is undone', async ({
+  gpu,
+}) => {
   const seen = new Set<string>()
   for (const [N, seed, step] of [
     [1, 0, 0],

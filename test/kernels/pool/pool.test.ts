@@ -27,7 +27,13 @@ const max = (values: number[]) => Math.max(...values)
 /** Reduces every window rows x columns of every image and channel; `outside` stands for a padding
  *  pixel. */
 const pooled =
-  ([N, H, W, C]: Image, rows: Range[], columns: Range[], reduce: (v: number[]) => number, outside = NaN) =>
+  (
+    [N, H, W, C]: Image,
+    rows: Range[],
+    columns: Range[],
+    reduce: (v: number[]) => number,
+    outside = NaN,
+  ) =>
   (x: number[]) => {
     const y: number[] = []
     for (let n = 0; n < N; n++)
@@ -68,15 +74,30 @@ const layers = [
 ] as const
 
 for (const layer of layers) {
-  const { x, size, stride = size, padding = 0 } = { stride: undefined, padding: undefined, ...layer }
+  const {
+    x,
+    size,
+    stride = size,
+    padding = 0,
+  } = { stride: undefined, padding: undefined, ...layer }
   const named = `size ${size}, stride ${stride}, padding ${padding}, of [${x.join(', ')}]`
-  const [rows, columns] = [windows(x[1], size, stride, padding), windows(x[2], size, stride, padding)]
+  const [rows, columns] = [
+    windows(x[1], size, stride, padding),
+    windows(x[2], size, stride, padding),
+  ]
 
   test(`maximum of windows: ${named}`, ({ gpu }) =>
-    checkOp(gpu, (t) => maxPool(t, { size, stride, padding }), pooled(x, rows, columns, max, -Infinity), [x]))
+    checkOp(
+      gpu,
+      (t) => maxPool(t, { size, stride, padding }),
+      pooled(x, rows, columns, max, -Infinity),
+      [x],
+    ))
 
   test(`mean of windows: ${named}`, ({ gpu }) =>
-    checkOp(gpu, (t) => avgPool(t, { size, stride, padding }), pooled(x, rows, columns, mean, 0), [x]))
+    checkOp(gpu, (t) => avgPool(t, { size, stride, padding }), pooled(x, rows, columns, mean, 0), [
+      x,
+    ]))
 }
 
 test('mean over a grid whose cells overlap, or are pixels, or repeat them', async ({ gpu }) => {
@@ -135,7 +156,10 @@ test('refuses windows that do not fit', ({ gpu }) => {
     () => maxPool(x, { size: 2, stride: 0 }),
     'maxPool: stride must be a whole number of at least 1, got 0',
   )
-  told(() => adaptiveAvgPool(x, [0, 1]), 'adaptiveAvgPool: size must be whole positive numbers, got [0, 1]')
+  told(
+    () => adaptiveAvgPool(x, [0, 1]),
+    'adaptiveAvgPool: size must be whole positive numbers, got [0, 1]',
+  )
   told(
     () => globalAvgPool(gpu.tensor([1, 2], [1, 2])),
     'globalAvgPool: x must be images [N, H, W, C], got [1, 2]',

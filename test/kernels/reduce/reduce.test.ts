@@ -10,8 +10,8 @@ import { gpuSuite } from '../../fixtures/gpu.ts'
 
 const test = gpuSuite('reduce')
 
-/** The elements of x grouped by what remains of their position without `axes`, each group in row-major order.
- *  */
+/** The elements of x grouped by what remains of their position without `axes`, each group in
+ *  row-major order. */
 function groups(x: number[], shape: Shape, axes: readonly number[]): number[][] {
   const found = new Map<string, number[]>()
   for (const [i, v] of x.entries()) {
@@ -116,7 +116,9 @@ test('of equal maxima the first counts, however the line is split', async ({ gpu
   }
 })
 
-test('a NaN is the maximum, and the first one counts, however the line is split', async ({ gpu }) => {
+test('a NaN is the maximum, and the first one counts, however the line is split', async ({
+  gpu,
+}) => {
   assert.equal([...(await gpu.read(max(gpu.tensor([1, NaN, 3], [3]))))], [NaN])
   for (const count of [3, 128, 300, 20000]) {
     const values = Float32Array.from({ length: count }, (_, i) => i)
@@ -166,7 +168,9 @@ test('axes that do not exist are refused', ({ gpu }) => {
   )
   assert.throws(
     () => sum(gpu.tensor(random(32), [2, 2, 2, 2, 2]), [1, 3]),
-    says('sum: axes [1, 3] of [2, 2, 2, 2, 2] alternate between 5 groups of axes, at most 4 are supported'),
+    says(
+      'sum: axes [1, 3] of [2, 2, 2, 2, 2] alternate between 5 groups of axes, at most 4 are supported',
+    ),
   )
 })
 
@@ -182,7 +186,9 @@ test('golden: sums and means', async ({ gpu }) => {
   ]) {
     const reduce = name.startsWith('sum') ? sum : mean
     const golden = await matchesGolden(gpu, name, ([x], { config }) =>
-      reduce(x, config['dim'] as number[] /* in every such case */, { keepDims: config['keepdim'] === true }),
+      reduce(x, config['dim'] as number[] /* in every such case */, {
+        keepDims: config['keepdim'] === true,
+      }),
     )
     golden.done()
   }
@@ -201,7 +207,9 @@ test('golden: maxima', async ({ gpu }) => {
 
 test('golden: logsumexp', async ({ gpu }) => {
   for (const name of ['logsumexp', 'logsumexp_b'])
-    (await matchesGolden(gpu, name, ([x], { config }) => logSumExp(x, Number(config['dim'])))).done()
+    (
+      await matchesGolden(gpu, name, ([x], { config }) => logSumExp(x, Number(config['dim'])))
+    ).done()
 })
 
 test.run()

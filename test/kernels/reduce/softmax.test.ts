@@ -48,7 +48,10 @@ test('l2Normalize makes unit lines', async ({ gpu }) => {
   const reference = (x: number[]) => x.map((v) => v / Math.hypot(...x))
   for (const [shape, axis] of shapes)
     await checkOp(gpu, (x) => l2Normalize(x, { axis }), linewise(reference, shape, axis), [shape])
-  assert.throws(() => l2Normalize(gpu.tensor([1], [1]), { axis: 1 }), says('l2Normalize: no axis 1 in [1]'))
+  assert.throws(
+    () => l2Normalize(gpu.tensor([1], [1]), { axis: 1 }),
+    says('l2Normalize: no axis 1 in [1]'),
+  )
 })
 
 test('l2Normalize takes more lines than one row of workgroups', async ({ gpu }) => {
@@ -69,7 +72,9 @@ test('a zero row stays zero, and so does its gradient', async ({ gpu }) => {
 test('golden: l2_normalize', async ({ gpu }) => {
   for (const name of ['l2_normalize', 'l2_normalize_dim0'])
     (
-      await matchesGolden(gpu, name, ([x], { config }) => l2Normalize(x, { axis: Number(config['dim']) }))
+      await matchesGolden(gpu, name, ([x], { config }) =>
+        l2Normalize(x, { axis: Number(config['dim']) }),
+      )
     ).done()
   for (const name of ['l2_normalize_zero_row', 'l2_normalize_zero_row_b'])
     (await matchesGolden(gpu, name, ([x]) => l2Normalize(x), { differentiated: [] })).done()
@@ -92,14 +97,19 @@ test('crossEntropy is the mean over the rows that count', async ({ gpu }) => {
     [7, 65],
     [130, 10],
   ] as const) {
-    const labels = random(N, 5).map((v, n) => (n > 0 && n % 3 === 0 ? -100 : Math.floor(((v + 1) / 2) * C)))
+    const labels = random(N, 5).map((v, n) =>
+      n > 0 && n % 3 === 0 ? -100 : Math.floor(((v + 1) / 2) * C),
+    )
     const f = reference(C, labels, -100)
     await checkOp(gpu, (x) => crossEntropy(x, labels), f, [[N, C]])
     await checkOp(gpu, (x) => crossEntropy(x, gpu.tensor(labels, [N])), f, [[N, C]])
   }
-  await checkOp(gpu, (x) => crossEntropy(x, [1, 0, 2], { ignoreIndex: 0 }), reference(3, [1, 0, 2], 0), [
-    [3, 3],
-  ])
+  await checkOp(
+    gpu,
+    (x) => crossEntropy(x, [1, 0, 2], { ignoreIndex: 0 }),
+    reference(3, [1, 0, 2], 0),
+    [[3, 3]],
+  )
 })
 
 test('crossEntropy keeps its digits when a row is nearly learnt', async ({ gpu }) => {
@@ -162,7 +172,9 @@ test('golden: cross_entropy', async ({ gpu }) => {
     'cross_entropy_ignore_b',
   ]) {
     const golden = await matchesGolden(gpu, name, ([x], g) =>
-      crossEntropy(x, g.indices(gpu, 'in.target'), { ignoreIndex: Number(g.config['ignore_index']) }),
+      crossEntropy(x, g.indices(gpu, 'in.target'), {
+        ignoreIndex: Number(g.config['ignore_index']),
+      }),
     )
     golden.done()
   }

@@ -15,7 +15,11 @@ const zeros = (...shape: number[]) => [new Float32Array(sizeOf(shape)), shape] a
 
 /** A shape around one axis: the element (a, r, b) lies at (a R + r) B + b. */
 const around = (shape: Shape, axis: number) => {
-  const [A, R, B] = [sizeOf(shape.slice(0, axis)), shape[axis] ?? NaN, sizeOf(shape.slice(axis + 1))]
+  const [A, R, B] = [
+    sizeOf(shape.slice(0, axis)),
+    shape[axis] ?? NaN,
+    sizeOf(shape.slice(axis + 1)),
+  ]
   return { A, R, B, at: (a: number, r: number, b: number) => (a * R + r) * B + b }
 }
 
@@ -34,8 +38,14 @@ test('reshape copies nothing and fills in -1', async ({ gpu }) => {
     (t) => t,
     [[3, 4]],
   )
-  assert.throws(() => reshape(x, [5, -1]), says('reshape: 24 elements of [2, 3, 4] do not fill [5, -1]'))
-  assert.throws(() => reshape(x, [-1, -1]), says('reshape: 24 elements of [2, 3, 4] do not fill [-1, -1]'))
+  assert.throws(
+    () => reshape(x, [5, -1]),
+    says('reshape: 24 elements of [2, 3, 4] do not fill [5, -1]'),
+  )
+  assert.throws(
+    () => reshape(x, [-1, -1]),
+    says('reshape: 24 elements of [2, 3, 4] do not fill [-1, -1]'),
+  )
 })
 
 test('transpose moves axes', async ({ gpu }) => {
@@ -45,7 +55,8 @@ test('transpose moves axes', async ({ gpu }) => {
     return x.map((_, i) => {
       const from = sizes.map(
         (size, axis) =>
-          (Math.floor(i / sizeOf(sizes.slice(axis + 1))) % size) * (strides[order[axis] ?? NaN] ?? NaN),
+          (Math.floor(i / sizeOf(sizes.slice(axis + 1))) % size) *
+          (strides[order[axis] ?? NaN] ?? NaN),
       )
       return x[from.reduce((a, b) => a + b)] ?? NaN
     })
@@ -117,7 +128,9 @@ test('slice takes bytes from wherever they begin', async ({ gpu }) => {
       y.shape,
       shape.map((size, i) => (i === axis ? end - start : size)),
     )
-    const rows = Array.from({ length: A }, (_, a) => [...x.subarray((a * R + start) * B, (a * R + end) * B)])
+    const rows = Array.from({ length: A }, (_, a) => [
+      ...x.subarray((a * R + start) * B, (a * R + end) * B),
+    ])
     assert.equal([...(await gpu.read(y))], rows.flat())
   }
 })
@@ -141,15 +154,24 @@ test('gather and indexSelect pick, and repeats add up in the gradient', async ({
   const { at } = around(shape, 1)
   const rows = [4, 0, 4, 1, 4, 0, 4]
   const each = (pick: (a: number, k: number, b: number) => number) => (x: number[]) =>
-    [0, 1].flatMap((a) => rows.flatMap((_, k) => [0, 1, 2].map((b) => x[at(a, pick(a, k, b), b)] ?? NaN)))
+    [0, 1].flatMap((a) =>
+      rows.flatMap((_, k) => [0, 1, 2].map((b) => x[at(a, pick(a, k, b), b)] ?? NaN)),
+    )
   const selected = each((_, k) => rows[k] ?? NaN)
   await checkOp(gpu, (x) => indexSelect(x, 1, rows), selected, [shape])
   await checkOp(gpu, (x) => indexSelect(x, 1, gpu.tensor(rows, [7])), selected, [shape])
-  await checkOp(gpu, (x) => indexSelect(x, -2, gpu.tensor(Int32Array.from(rows), [7])), selected, [shape])
+  await checkOp(gpu, (x) => indexSelect(x, -2, gpu.tensor(Int32Array.from(rows), [7])), selected, [
+    shape,
+  ])
   const indices = random(42, 7).map((v) => Math.floor((v + 1) * 2.5))
   const gathered = each((a, k, b) => indices[(a * 7 + k) * 3 + b] ?? NaN)
   await checkOp(gpu, (x) => gather(x, 1, indices), gathered, [shape])
-  await checkOp(gpu, (x) => gather(x, 1, gpu.tensor(Int32Array.from(indices), [2, 7, 3])), gathered, [shape])
+  await checkOp(
+    gpu,
+    (x) => gather(x, 1, gpu.tensor(Int32Array.from(indices), [2, 7, 3])),
+    gathered,
+    [shape],
+  )
 })
 
 test('indices outside the axis', async ({ gpu }) => {
@@ -195,9 +217,14 @@ test('golden: gather, index_select, cat', async ({ gpu }) => {
     ['cat_dim1', ['a', 'b']],
     ['cat_3_b', ['a', 'b', 'c']],
   ] as const) {
-    const golden = await matchesGolden(gpu, name, (xs, { config }) => concat(xs, Number(config['dim'])), {
-      inputs,
-    })
+    const golden = await matchesGolden(
+      gpu,
+      name,
+      (xs, { config }) => concat(xs, Number(config['dim'])),
+      {
+        inputs,
+      },
+    )
     golden.done()
   }
 })
@@ -210,7 +237,9 @@ test('golden: permute, reshape, channel padding', async ({ gpu }) => {
     golden.done()
   }
   ;(
-    await matchesGolden(gpu, 'permute_1023_reshape', ([x]) => reshape(transpose(x, [1, 0, 2, 3]), [4, -1]))
+    await matchesGolden(gpu, 'permute_1023_reshape', ([x]) =>
+      reshape(transpose(x, [1, 0, 2, 3]), [4, -1]),
+    )
   ).done()
   const padded = (x: Tensor) => concat([x, gpu.tensor(...zeros(2, 3, 3, 3))], 1) // the case is NCHW
   ;(await matchesGolden(gpu, 'channel_zero_pad', ([x]) => padded(x))).done()

@@ -5,7 +5,8 @@ import { gpuSuite } from '../../fixtures/gpu.ts'
 
 const test = gpuSuite('takeImages')
 
-const bytes = (count: number) => Uint8Array.from({ length: count }, (_, i) => (i * 7919 + (i >> 3)) % 251)
+const bytes = (count: number) =>
+  Uint8Array.from({ length: count }, (_, i) => (i * 7919 + (i >> 3)) % 251)
 
 // images of whole words and not, below, at and above a workgroup's 64 words
 for (const [H, W, numbers] of [

@@ -1,9 +1,16 @@
-// Kernels of machines that a CPU adapter is not: tensor cores (emulated, and compiled for real without a device), and devices
-// with no more than WebGPU's default limits.
+// Kernels of machines that a CPU adapter is not: tensor cores (emulated, and compiled for real
+// without a device), and devices with no more than WebGPU's default limits.
 
 import * as assert from 'uvu/assert'
 import { create } from 'webgpu'
-import { type Kernel, type Op, type Run, type Tensor, type TensorList, sizeOf } from '../../../kernels/op.ts'
+import {
+  type Kernel,
+  type Op,
+  type Run,
+  type Tensor,
+  type TensorList,
+  sizeOf,
+} from '../../../kernels/op.ts'
 import { infoNceOp } from '../../../kernels/loss/infonce.ts'
 import { nceMapsOp } from '../../../kernels/loss/nce-maps.ts'
 import { ntXentOp } from '../../../kernels/loss/ntxent.ts'
@@ -21,10 +28,13 @@ import { variants } from '../../fixtures/variants.ts'
 
 const [test, full] = quickAndFull(gpuSuite('tiles of other machines'))
 
-// A logit of two unit rows rounded to f16, 11 bits, is off by at most 2 x 2^-11 / T, and so is the loss.
+// A logit of two unit rows rounded to f16, 11 bits, is off by at most 2 x 2^-11 / T, and so is the
+// loss.
 const toleranceOf = (variant: string, T: number) => (variant.endsWith('f16x3') ? 1e-4 : 1e-3 / T)
 
-for (const [variant, apply] of variants(ntXentOp, ['f16x3', 'f16', 'f16 without matrices']).slice(1))
+for (const [variant, apply] of variants(ntXentOp, ['f16x3', 'f16', 'f16 without matrices']).slice(
+  1,
+))
   for (const [N, D, T] of [
     [3, 7, 0.5],
     [33, 65, 0.2],
@@ -82,7 +92,9 @@ full('f16 rounds, and f16x3 hardly', async ({ gpu }) => {
   const [N, D] = [33, 65]
   const [a, b] = [gpu.tensor(random(N * D, 1), [N, D]), gpu.tensor(random(N * D, 2), [N, D])]
   const attrs = { temperature: 0.2, normalized: false }
-  const losses = variants(ntXentOp, ['f16x3', 'f16']).map(([, apply]) => gpu.read(apply(attrs, a, b)))
+  const losses = variants(ntXentOp, ['f16x3', 'f16']).map(([, apply]) =>
+    gpu.read(apply(attrs, a, b)),
+  )
   const [exact = NaN, split = NaN, half = NaN] = (await Promise.all(losses)).map(([loss]) => loss)
   assert.ok(Math.abs(split - exact) < 2e-6, `${split} for ${exact}`)
   assert.ok(half !== exact && Math.abs(half - exact) < 1e-3, `${half} for ${exact}`)
@@ -142,12 +154,15 @@ test('every kernel is valid WGSL for tensor cores', async () => {
       ...kernelsOf(nothing, traits, sigLipOp, attrs, [z, z, scalar, scalar]),
       ...kernelsOf(nothing, traits, nceMapsOp, { clip: 20, penalty: 0.05 }, [z, maps]),
     ]) {
-      const { messages } = await nothing.device.createShaderModule({ code: source }).getCompilationInfo()
+      const { messages } = await nothing.device
+        .createShaderModule({ code: source })
+        .getCompilationInfo()
       assert.equal(
         messages.map((m) => `${name}:${m.lineNum}: ${m.message}`),
         [],
       )
-      if (source.includes('chromium_experimental_subgroup_matrix')) names.add(`${precision} ${name}`)
+      if (source.includes('chromium_experimental_subgroup_matrix'))
+        names.add(`${precision} ${name}`)
     }
   }
   assert.is(names.size, 18, [...names].join(', '))

@@ -20,7 +20,10 @@ const dispatchAll = (gpu: Gpu, run: Run) =>
   everyProduct(run, (shape) => gpu.tensor(new Float32Array(sizeOf(shape)), shape))
 
 /** The kernels that are run with these traits, compiled and bound. */
-async function kernelsOf(gpu: Gpu, traits: Parameters<typeof runWith>[1]): Promise<ReadonlySet<Kernel>> {
+async function kernelsOf(
+  gpu: Gpu,
+  traits: Parameters<typeof runWith>[1],
+): Promise<ReadonlySet<Kernel>> {
   const kernels = new Set<Kernel>()
   const run = runWith(gpu, { software: false, emulated: false, ...traits })
   const watched = Object.assign((...[kernel, dispatch]: Parameters<Run>) => {
@@ -73,7 +76,10 @@ test('the largest tile of matrices is valid WGSL, though this device has not the
         return [none]
       },
       big,
-      { race: <T>(_name: string, _ways: number, _guess: number, compute: (way: number) => T) => compute(0) },
+      {
+        race: <T>(_name: string, _ways: number, _guess: number, compute: (way: number) => T) =>
+          compute(0),
+      },
     )
     dispatchAll(gpu, run) // it makes no tensors of their own: nothing is computed
     assert.ok(sources.size > 8)

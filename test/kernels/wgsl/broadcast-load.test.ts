@@ -20,7 +20,8 @@ const test = gpuSuite('lanes')
  *  subgroups of eight. */
 const as = (gpu: Gpu, subgroupSize: number) => runWith(gpu, { software: true, subgroupSize })
 
-const filled = (gpu: Gpu, shape: Shape, seed: number) => gpu.tensor(random(sizeOf(shape), seed), shape)
+const filled = (gpu: Gpu, shape: Shape, seed: number) =>
+  gpu.tensor(random(sizeOf(shape), seed), shape)
 
 async function compare(gpu: Gpu, compute: (run: Run) => Tensor, what: string) {
   const { subgroupMinSize = 0 } = gpu.device.adapterInfo as { subgroupMinSize?: number } // newer than the types
@@ -56,13 +57,23 @@ test('a matrix product is the same in either way', async ({ gpu }) => {
   await compare(gpu, (run) => gemm(run, a, a, { transA: true }), 'a^T a')
 })
 
-test('batch norm, which merges sums in one thread or in 64, is the same in either way', async ({ gpu }) => {
+test('batch norm, which merges sums in one thread or in 64, is the same in either way', async ({
+  gpu,
+}) => {
   const [x, dy, c] = [filled(gpu, [700, 8], 1), filled(gpu, [700, 8], 2), filled(gpu, [8], 3)]
   const settings = { splits: 1, eps: 1e-5, momentum: 0.1 }
   await compare(gpu, (run) => batchStats(run, x, null, settings), 'stats')
   const stats = batchStats(gpu.run, x, null, settings)
-  const wanted = { training: true, rectified: false, splits: 1, residual: false, dx: true, sums: true }
-  const gradients = (run: Run) => batchNormBackward(run, dy, { x, gamma: c, beta: c, y: x, stats }, wanted)
+  const wanted = {
+    training: true,
+    rectified: false,
+    splits: 1,
+    residual: false,
+    dx: true,
+    sums: true,
+  }
+  const gradients = (run: Run) =>
+    batchNormBackward(run, dy, { x, gamma: c, beta: c, y: x, stats }, wanted)
   await compare(gpu, (run) => gradients(run).dGamma, 'dgamma')
   await compare(gpu, (run) => gradients(run).dBeta, 'dbeta')
 })

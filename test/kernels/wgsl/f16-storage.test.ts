@@ -21,7 +21,10 @@ test('packed f16 holds 11 bits, for odd counts too', async ({ gpu }) => {
 
 test('numbers too large for f16 become its largest', async ({ gpu }) => {
   const x = gpu.tensor([65504, 65536, 1e30, -7e4], [2, 2])
-  assert.equal([...(await gpu.read(unpackF16(gpu.run, packF16(gpu.run, x))))], [65504, 65504, 65504, -65504])
+  assert.equal(
+    [...(await gpu.read(unpackF16(gpu.run, packF16(gpu.run, x))))],
+    [65504, 65504, 65504, -65504],
+  )
 })
 
 test('infinity stays infinite in f16, flagged too', async ({ gpu }) => {

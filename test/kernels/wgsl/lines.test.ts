@@ -39,7 +39,11 @@ const ops: readonly (readonly [name: string, apply: (x: Tensor, axis: number) =>
 ]
 
 /** The bits of an op's value and gradient on a machine. */
-async function bits(gpu: Gpu, shape: readonly number[], apply: (x: Tensor) => Tensor): Promise<string> {
+async function bits(
+  gpu: Gpu,
+  shape: readonly number[],
+  apply: (x: Tensor) => Tensor,
+): Promise<string> {
   const x = gpu.tensor(random(sizeOf(shape), 3), shape)
   const y = apply(x)
   const dy = gpu.tensor(random(sizeOf(y.shape), 4), y.shape)
@@ -65,7 +69,11 @@ test('any number of threads a line gives the same bits', async ({ gpu }) => {
   for (const C of [1, 10, 64, 65, 200]) {
     const labels = Array.from({ length: 70 }, (_, i) => i % C)
     const apply = (x: Tensor) => crossEntropy(x, labels)
-    assert.is(await bits(gpu, [70, C], apply), await bits(other, [70, C], apply), `crossEntropy of ${C}`)
+    assert.is(
+      await bits(gpu, [70, C], apply),
+      await bits(other, [70, C], apply),
+      `crossEntropy of ${C}`,
+    )
   }
   other.destroy()
 })

@@ -70,7 +70,8 @@ function reference(a: readonly number[], b: readonly number[], transposed: boole
   return Array.from({ length: 1024 }, (_, e) => {
     const [subgroup, m, n] = [e >> 8, (e >> 4) & 15, e & 15]
     let sum = 0
-    for (let k = 0; k < 16; k++) sum += at(a, subgroup, m, k, transposed) * at(b, subgroup, k, n, transposed)
+    for (let k = 0; k < 16; k++)
+      sum += at(a, subgroup, m, k, transposed) * at(b, subgroup, k, n, transposed)
     return sum
   })
 }
