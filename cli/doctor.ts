@@ -1,6 +1,6 @@
 // kindred doctor: which GPU is found, what it offers, and what is missing.
 
-import { version as os } from 'node:os'
+import { release } from 'node:os'
 import { relu } from '../kernels/elementwise/relu.ts'
 import { openGpu } from '../engine/node.ts'
 import { jsonLine } from './output.ts'
@@ -28,11 +28,14 @@ interface Report {
 
 /** Prints the adapter, its limits and optional features, runs one kernel, and returns the exit
  *  code: 1 without a GPU. */
-export async function doctor(flags: {
+export async function doctor({
+  json = false,
+  ...wanted
+}: {
   readonly adapter?: string
   readonly json?: boolean
 }): Promise<number> {
-  const gpu = await openGpu(flags)
+  const gpu = await openGpu(wanted)
   const { adapterInfo: info, limits, features } = gpu.device
   const [, minus = NaN, plus = NaN] = await gpu.read(relu(gpu.tensor([0, -1, 2], [3])))
   const works = minus === 0 && plus === 2
@@ -52,7 +55,7 @@ export async function doctor(flags: {
     precision: Object.fromEntries(precisions.map((p) => [p, effectOf(p, gpu.run)])),
   }
   gpu.destroy()
-  console.log(flags.json ? jsonLine(report) : table(report))
+  console.log(json ? jsonLine(report) : table(report))
   return works ? 0 : 1
 }
 
@@ -60,7 +63,10 @@ function table(report: Report): string {
   const { adapter, software, works } = report
   const yes = (has: boolean) => (has ? 'yes' : 'no')
   const rows = [
-    ['kindred', `${report.kindred}, Node ${report.node}, ${os()}`],
+    [
+      'kindred',
+      `${report.kindred}, Node ${report.node}, ${process.platform} ${release()} ${process.arch}`,
+    ],
     ['adapter', adapter],
     [
       'kind',

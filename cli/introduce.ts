@@ -55,7 +55,7 @@ export function introduce(
   const { adapter: first } = (run.config['about'] ?? {}) as { adapter?: string } // as `described` wrote it
   if (first !== undefined && first !== adapter)
     progress.note(`the run began on ${first}: from here on its bits will differ, its quality not`)
-  const filling = fillingSteps(config, stepsPerEpoch)
+  const filling = Math.min(total, fillingSteps(config, stepsPerEpoch))
   if (filling > 0)
     progress.note(
       `the loss may rise over the first ${counted(filling, 'step')}, which is expected: random negatives give way to harder ones`,

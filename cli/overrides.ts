@@ -4,7 +4,7 @@ import { readFile } from 'node:fs/promises'
 import { wrongFields } from './check-config.ts'
 import { UsageError } from './choice.ts'
 import type { AnyConfig, RunFlags } from './config.ts'
-import { type Changes, changesBetween } from './history.ts'
+import { type Changes, changesBetween, leaves } from './history.ts'
 import { nearest } from './nearest.ts'
 
 /** What the command line says of settings besides a method's own flags. */
@@ -15,9 +15,10 @@ export interface OverrideFlags {
   readonly config?: string
 }
 
-/** The settings of the file of --config, and those of --set. */
+/** The settings of the file of --config, with its path, and those of --set. */
 export interface Overrides {
-  readonly file: Readonly<Record<string, unknown>>
+  readonly file: Readonly<Record<string, unknown>> | null
+  readonly path: string
   readonly set: readonly string[]
 }
 
@@ -38,30 +39,28 @@ export async function readOverrides(
   method: string,
   { set = [], config: path }: OverrideFlags,
 ): Promise<Overrides> {
-  if (path === undefined) return { file: {}, set }
+  if (path === undefined) return { file: null, path: '', set }
   const text = await readFile(path, 'utf8').catch((cause: unknown) => {
     throw new UsageError(`--config: cannot read ${path}; give a file such as config.json`, {
       cause,
     })
   })
   const file = parsed(text)
-  if (!isObject(file))
+  if (!isObject(file) || Array.isArray(file))
     throw new UsageError(`--config: ${path} must be a JSON object, in the format of config.json`)
   const { method: own = method } = file
   if (own !== method)
     throw new UsageError(`--config: ${path} is of method ${JSON.stringify(own)}, not ${method}`)
-  return {
-    file: Object.fromEntries(Object.entries(file).filter(([key]) => !ASIDE.includes(key))),
-    set,
-  }
+  const settings = Object.entries(file).filter(([key]) => !ASIDE.includes(key))
+  return { file: Object.fromEntries(settings), path, set }
 }
 
 /** The flags, with the preset, the data and the size of the file where they name none. */
 export const withFile = <F extends RunFlags>(flags: F, { file }: Overrides): F => ({
   ...flags,
-  ...(typeof file['preset'] === 'string' && { preset: flags.preset ?? file['preset'] }),
-  ...(typeof file['data'] === 'string' && { data: flags.data ?? file['data'] }),
-  ...(typeof file['size'] === 'number' && { size: flags.size ?? file['size'] }),
+  ...(typeof file?.['preset'] === 'string' && { preset: flags.preset ?? file['preset'] }),
+  ...(typeof file?.['data'] === 'string' && { data: flags.data ?? file['data'] }),
+  ...(typeof file?.['size'] === 'number' && { size: flags.size ?? file['size'] }),
 })
 
 /** A configuration, and what of it is not its preset's. */
@@ -70,36 +69,78 @@ export interface Settled<C> {
   readonly changes: Changes
 }
 
-/** The configuration of a run: the preset's, changed by the file, then by the flags, then by --set.
- *  Throws UsageError that names every field that is wrong, with its rule. */
+/** The configuration of a run: the preset's, changed by the file, then by the flags, then by --set;
+ *  `flags` are `withFile`'s. Throws UsageError that names every field that is wrong, with its
+ *  rule. */
 export function settled<F extends RunFlags, C extends AnyConfig>(
   configOf: ConfigOf<F, C>,
   flags: F,
   software: boolean,
-  { file, set }: Overrides,
+  { file, path, set }: Overrides,
 ): Settled<C> {
   const flagged = configOf(flags, software)
   const { data, size } = flags
-  const bare = {
-    preset: flagged.preset,
-    data,
-    size,
-    images: 'images' in flags ? flags.images : undefined,
-  }
-  const preset = configOf(bare as unknown as F, software) // all that a preset depends on
-  const whole = Object.keys(file).length === 0 ? flagged : merged(preset, file)
+  const images = 'images' in flags ? flags.images : undefined
+  const preset = configOf({ preset: flagged.preset, data, size, images } as unknown as F, software) // all that it depends on
+  const whole = file === null ? flagged : merged(preset, file)
   const changed: unknown = JSON.parse(JSON.stringify(whole)) // shares nothing, as two views may
   if (!isObject(changed)) throw new Error('a configuration is an object')
-  if (Object.keys(file).length > 0)
-    for (const [path, { to }] of Object.entries(changesBetween(preset, flagged)))
-      put(changed, path, to)
-  for (const text of set) assign(changed, text)
-  const wrong = wrongFields(changed)
-  if (wrong.length > 0) {
-    const lines = wrong.map(({ field, reason }) => `${field}: ${reason}`)
-    throw new UsageError(`${set.length > 0 ? '--set' : '--config'}: ${lines.join('\n  ')}`)
+  if (file !== null) {
+    putFlags(changed, flags, { preset, flagged })
+    refuseWrong(changed, `--config ${path}`)
   }
-  return { config: changed as unknown as C, changes: changesBetween(preset, changed) } // checked just now
+  for (const text of set) assign(changed, text)
+  if (set.length > 0) refuseWrong(changed, '--set')
+  const { data: _data, ...changes } = changesBetween(preset, changed)
+  return { config: changed as unknown as C, changes } // checked just now, or as the flags made it
+}
+
+/** Where the setting of a flag lies, if not under its own name. */
+const PLACES: Readonly<Record<string, string>> = {
+  model: 'model.name',
+  stem: 'model.stem',
+  width: 'model.width',
+  features: 'model.features',
+  depth: 'model.depth',
+  encoderNorm: 'model.batchNorm',
+  lr: 'schedule.lr',
+  knnEvery: 'knn.every',
+  k: 'knn.k',
+  knnTemperature: 'knn.temperature',
+  knnBank: 'knn.bank',
+  knnQueries: 'knn.queries',
+}
+
+/** Puts what the flags say over what the file says: each flag's own setting, and what follows from
+ *  it. */
+function putFlags(
+  config: Record<string, unknown>,
+  flags: RunFlags & { readonly shuffle?: boolean },
+  { preset, flagged }: { readonly preset: AnyConfig; readonly flagged: AnyConfig },
+) {
+  const settings = leaves(flagged)
+  const { shuffle = true, ...given } = flags // commander always gives it
+  const named = Object.entries({ ...given, ...(shuffle ? {} : { shuffle }) })
+    .filter(([, value]) => value !== undefined)
+    .map(([name]) => PLACES[name] ?? name)
+  for (const [path, value] of settings) {
+    const isNamed = named.some((name) => path === name || path.startsWith(`${name}.`))
+    const follows = named.includes('size') && /^views(\.\d)?\.size$/.test(path)
+    if (isNamed || follows) put(config, path, value)
+  }
+  for (const [path, { to }] of Object.entries(changesBetween(preset, flagged)))
+    put(config, path, to)
+}
+
+/** Throws UsageError, in the name of `what`, for fields that are wrong, each with its rule. */
+function refuseWrong(config: unknown, what: string) {
+  const wrong = wrongFields(config)
+  if (wrong.length === 0) return
+  const [first, ...others] = wrong.map(({ field, reason }) => `${field}: ${reason}`)
+  if (others.length === 0) throw new UsageError(`${what}: ${first ?? ''}`)
+  throw new UsageError(
+    `${what}: ${wrong.length} fields are wrong\n  ${[first, ...others].join('\n  ')}`,
+  )
 }
 
 /** `over` laid on `base`: objects field by field, all else whole, and an object of another kind

@@ -5,8 +5,9 @@ import { endToEndPresets, memoryBankPresets } from '../methods/presets/mechanism
 import { mocoPresets } from '../methods/presets/moco.ts'
 import type { PresetOf } from '../methods/presets/settings.ts'
 import { simclrPresets } from '../methods/presets/simclr.ts'
-import { choice } from './choice.ts'
+import { UsageError, choice } from './choice.ts'
 import { leaves } from './history.ts'
+import { nearest } from './nearest.ts'
 import { command } from './command.ts'
 import type { MethodConfig } from './config.ts'
 
@@ -99,15 +100,20 @@ export function listPresets(
   return 0
 }
 
+const ofRuns = `--set takes these, and what every run has beside its preset: seed, subset, size, precision,
+activations, checkpointEvery, knn.every, knn.k, knn.bank and knn.queries.`
+
 function showPreset(known: readonly (Method | 'amdim')[], name: string, json: boolean): number {
   const method = known.find((one) => Object.hasOwn(presetsOf(one), name))
   const preset = method && presetsOf(method)[name]
-  if (!preset)
-    throw choice(
-      'presets',
+  if (!preset) {
+    const near = nearest(
       name,
       known.flatMap((one) => Object.keys(presetsOf(one))),
     )
+    const hint = near === null ? '' : `did you mean ${near}? `
+    throw new UsageError(`presets: there is no ${name}; ${hint}${command('presets')} lists them`)
+  }
   const settings = preset.settings(preset.size)
   if (json)
     console.log(JSON.stringify({ method, name, size: preset.size, about: preset.about, settings }))
@@ -115,7 +121,7 @@ function showPreset(known: readonly (Method | 'amdim')[], name: string, json: bo
     const lines = [...leaves(settings)].filter(([path]) => path !== 'method')
     const values = lines.map(([path, value]) => `  ${path} = ${JSON.stringify(value)}`)
     console.log(
-      `${command('train', method)} --preset ${name}\n  ${preset.about}\n\n${values.join('\n')}`,
+      `${command('train', method)} --preset ${name}\n  ${preset.about}\n\n${values.join('\n')}\n\n${ofRuns}`,
     )
   }
   return 0

@@ -1,6 +1,6 @@
 // The commands of kindred train: the options that all methods have, and each method's own.
 
-import { type Command, Option } from 'commander'
+import { type Command, InvalidArgumentError, Option } from 'commander'
 import { command } from './command.ts'
 import { chunking } from './chunk.ts'
 import { channels, count, folder, pixels, positive, share, temperature, whole } from './numbers.ts'
@@ -133,6 +133,12 @@ Examples:
   )
 }
 
+/** The value of an option that may stand once. Throws InvalidArgumentError. */
+function once(value: string, before: string | undefined): string {
+  if (before === undefined) return value
+  throw new InvalidArgumentError(`it was given as ${before} before; give one`)
+}
+
 /** Describes the method, and adds the options that come first with every one. */
 export const beginning = (own: Command, description: string) =>
   own
@@ -150,7 +156,11 @@ export const beginning = (own: Command, description: string) =>
       'any setting, as in --set views.flip=0 (kindred presets NAME lists them all); may be repeated',
       (value: string, before: readonly string[] | undefined) => [...(before ?? []), value],
     )
-    .option('--config <file>', 'settings from a file in the format of config.json, over the preset')
+    .option(
+      '--config <file>',
+      'settings from a file in the format of config.json, over the preset',
+      once,
+    )
 
 /** Adds the options that come last with every method. */
 export const measuring = (own: Command) =>

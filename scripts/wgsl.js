@@ -40,7 +40,9 @@ const vectors = ['gamma', 'beta', 'b', 'labels', 'indices', 'running']
 const library = new Map(Object.entries(await import('../dist/node.js')))
 const call = readArguments()
 try {
-  print(dispatchesOf(call), call.settings.list)
+  const { kernels, precision, activations, list } = call.settings
+  console.log('// kernels', kernels, 'precision', precision, 'activations', activations)
+  print(dispatchesOf(call), list)
 } catch (error) {
   fail(error instanceof Error ? error.message : String(error))
 }
@@ -100,6 +102,9 @@ function argumentsOf(gpu, op, given) {
   if (rest.length === 0) while (values.length > 0 && values.at(-1) === undefined) values.pop()
   if (values.length === 0)
     fail(`give the op's arguments: ${missing.map((n) => `--${n}`).join(' ')}`)
+  const gap = values.findIndex((value, i) => value === undefined && missing.includes(names[i]))
+  if (gap >= 0 && gap < values.length - 1)
+    fail(`--${names[gap]} is missing; give it a shape or a number`)
   if (rest.length > 0) values[names.length - 1] = last
   return values
 }

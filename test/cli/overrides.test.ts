@@ -32,8 +32,8 @@ const makers: readonly (readonly [string, Make, readonly string[]])[] = [
   ['amdim', amdimConfig, Object.keys(amdimPresets)],
 ]
 
-const none: Overrides = { file: {}, set: [] }
-const setting = (...set: string[]): Overrides => ({ file: {}, set })
+const none: Overrides = { file: null, path: '', set: [] }
+const setting = (...set: string[]): Overrides => ({ file: null, path: '', set })
 const decided = /^(method|preset|data)$/
 
 /** Other values that a leaf might take. */
@@ -133,11 +133,31 @@ test('the file is over the preset, flags over the file, --set over all', () => {
   const file = { temperature: 0.3, epochs: 7, schedule: { lr: 0.5 } }
   const { config } = settled(make, { preset: 'simclr-demo', epochs: 8 }, false, {
     file,
+    path: 'f.json',
     set: ['batch=24'],
   })
   assert.equal([config.epochs, config.batch, config.schedule.lr], [8, 24, 0.5])
   assert.is(config.schedule.name, 'cosine', "the rest is the preset's")
   assert.equal(wrongFields(config), [])
+})
+
+test('a flag is over the file also where it says what the preset says', () => {
+  const make: Make = (flags, software) => configOf('simclr', flags, software)
+  const lr = configOf('simclr', { preset: 'simclr-demo' }, false).schedule.lr
+  const file = {
+    preset: 'simclr-cifar10',
+    data: 'folder:file',
+    size: 16,
+    seed: 3,
+    schedule: { lr: 0.5 },
+    views: { size: 16 },
+  }
+  const flags = { preset: 'simclr-demo', data: 'folder:flag', size: 64, lr, seed: 0 }
+  const { config, changes } = settled(make, flags, false, { file, path: 'f.json', set: [] })
+  assert.equal([config.preset, config.data, config.size], ['simclr-demo', 'folder:flag', 64])
+  assert.equal([config.schedule.lr, config.seed], [lr, 0])
+  assert.equal(config.method === 'simclr' && config.views.size, 64)
+  assert.equal(changes, {})
 })
 
 test('what cannot be set is refused in words', () => {
@@ -146,8 +166,8 @@ test('what cannot be set is refused in words', () => {
     ['views.jiter.hue=0', '--set: views.jiter is not known; did you mean views.jitter?'],
     ['views.jitter.huge=0', '--set: views.jitter.huge: is not known; did you mean hue?'],
     ['temprature=1', '--set: temprature: is not known; did you mean temperature?'],
-    ['temperature=-1', '--set: temperature: must be a number above 0, got -1'],
-    ['temperature=warm', '--set: temperature: must be a number above 0, got "warm"'],
+    ['temperature=-1', '--set: temperature: must be a number from 1.2e-38 to 3.4e38, got -1'],
+    ['temperature=warm', '--set: temperature: must be a number from 1.2e-38 to 3.4e38, got "warm"'],
     ['epochs', '--set: must be PATH=VALUE, as in epochs=10, got epochs'],
     ['method=moco', '--set: method cannot be set; the command names the method'],
     ['preset=simclr-demo', '--set: preset cannot be set; give --preset'],
