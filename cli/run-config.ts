@@ -32,7 +32,14 @@ export async function readConfig(dir: string): Promise<Config> {
     throw new Error(
       `${path} is damaged: it is not a JSON object${faultOf(text)}; restore it, or train again with another --out`,
     )
-  return config
+  return withTodaysNames(config)
+}
+
+/** Settings that an older version wrote under another name: SimCLR's head `leftthomas` was `seed`. */
+function withTodaysNames(config: Config): Config {
+  const { head } = config
+  if (!isObject(head) || head['style'] !== 'seed') return config
+  return { ...config, head: { ...head, style: 'leftthomas' } }
 }
 
 /** Whether there is something of that name, a link to nowhere included. */

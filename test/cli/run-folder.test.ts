@@ -81,6 +81,17 @@ function tests() {
     refuses(() => again.append({ step: 3 }), `${out} is not open for writing; resumeRun opens it`)
   })
 
+  test('of an older version has the head names of today', async ({ dir }) => {
+    const head = { hidden: 128, dim: 64 }
+    const run = await createRun(join(dir, 'a'), {
+      method: 'simclr',
+      head: { style: 'seed', ...head },
+    })
+    await run.close()
+    const again = await openRun(join(dir, 'a'))
+    assert.equal(again.config, { method: 'simclr', head: { style: 'leftthomas', ...head } })
+  })
+
   test('is never overwritten', async ({ dir }) => {
     await (await createRun(dir, { method: 'simclr' })).close()
     assert.is(
