@@ -3,9 +3,10 @@
 import { writeError } from '../engine/node-files.ts'
 import { type Claim, ClaimError, claim, heldNow } from '../data/claim.ts'
 
-/** What the lock is wanted for: a new run may be put into another folder. */
+/** What the lock is wanted for. */
 export interface Wanted {
-  readonly resuming: boolean
+  /** False for a new run, which may be put into another folder; true unless told. */
+  readonly resuming?: boolean
 }
 
 /** Takes the lock file at `path` for this process and returns the function that gives it back. A
@@ -14,7 +15,7 @@ export interface Wanted {
 export async function lock(
   path: string,
   folder: string,
-  { resuming }: Wanted,
+  { resuming = true }: Wanted = {},
 ): Promise<() => Promise<void>> {
   const taken = await claim(path).catch((cause: unknown) => {
     throw cause instanceof ClaimError ? cause : writeError(path, cause)
@@ -24,7 +25,7 @@ export async function lock(
 }
 
 /** Throws like `lock` where another process holds the lock now. Changes nothing. */
-export async function checkLock(path: string, folder: string, { resuming }: Wanted) {
+export async function checkLock(path: string, folder: string, { resuming = true }: Wanted = {}) {
   const held = await heldNow(path).catch((cause: unknown) => {
     throw cause instanceof ClaimError ? cause : writeError(path, cause)
   })
@@ -35,7 +36,7 @@ type Held = Exclude<Claim, { readonly release: unknown }>
 
 function inUse(
   { holder: { pid, host }, seen }: Held,
-  { path, folder, resuming }: Wanted & { readonly path: string; readonly folder: string },
+  { path, folder, resuming }: Required<Wanted> & { readonly path: string; readonly folder: string },
 ): Error {
   const remedies = [
     'wait for it to end',
