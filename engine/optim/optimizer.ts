@@ -1,7 +1,7 @@
 // Optimizers over flat buffers: constructing one moves the parameters into one buffer, and a step
 // is a few dispatches however many parameters there are.
 
-import { type Scalar, type Tensor, type Variable, sizeOf } from '../../kernels/op.ts'
+import { type Run, type Scalar, type Tensor, type Variable, sizeOf } from '../../kernels/op.ts'
 import {
   type Rules,
   callback,
@@ -14,7 +14,7 @@ import {
 import { adam, sgd } from '../../kernels/optim/update.ts'
 import { lars } from '../../kernels/optim/update-lars.ts'
 import type { Named } from '../named.ts'
-import { FlatParameters } from './flat-parameters.ts'
+import { FlatParameters, type Treatment } from './flat-parameters.ts'
 import type { LossScaler } from './loss-scaler.ts'
 import { owns } from '../owned.ts'
 
@@ -80,10 +80,52 @@ export interface SgdOptions {
   readonly weightDecay?: number
 }
 
-/** How every optimizer here prints: 'Adam (2 parameters, 12 numbers, t = 5)'. */
-abstract class Printed {
-  abstract readonly t: number
-  abstract readonly parameters: Named
+/** What one optimizer does that the others do not. */
+interface Rule<State extends Named> {
+  readonly treat: (name: string, parameter: Variable) => Treatment
+  /** Its state: one flat variable of zeros per role. */
+  readonly begin: (zeros: () => Variable) => State
+  readonly update: (step: Step<State>) => void
+}
+
+/** What an update reads and writes. */
+interface Step<State extends Named> {
+  readonly run: Run
+  readonly layout: FlatParameters['layout']
+  readonly flat: { readonly weight: Variable; readonly grad: Variable }
+  readonly state: State
+  readonly lr: Scalar
+  readonly t: () => number
+}
+
+/** Every optimizer here: a rule over flat parameters. Prints as 'Adam (2 parameters, 12 numbers,
+ *  t = 5)'. */
+abstract class RuleOptimizer<State extends Named> implements FlatOptimizer {
+  t = 0
+  readonly parameters: Named
+  readonly weights: Variable
+  readonly state: State
+  readonly offsets: readonly number[]
+  readonly #flat: FlatParameters
+  readonly #update: Rule<State>['update']
+
+  constructor(parameters: Named, { treat, begin, update }: Rule<State>) {
+    this.#flat = new FlatParameters(parameters, treat)
+    this.#update = update
+    this.state = begin(() => this.#flat.zeros())
+    this.parameters = parameters
+    this.weights = this.#flat.weight
+    this.offsets = this.#flat.offsets
+    owns(this, this.#flat.made)
+  }
+
+  step(gradients: ReadonlyMap<Tensor, Tensor>, lr: Scalar, scaler?: LossScaler) {
+    const { gpu, weight, grad } = this.#flat
+    const layout = this.#flat.collect(gradients, lr, scaler)
+    this.#flat.begin(this, lr)
+    const flat = { weight, grad }
+    this.#update({ run: gpu.run, layout, flat, state: this.state, lr, t: () => this.t })
+  }
 
   toString() {
     const all = Object.values(this.parameters)
@@ -97,34 +139,15 @@ abstract class Printed {
 }
 
 /** Stochastic gradient descent as torch.optim.SGD defines it. */
-export class Sgd extends Printed implements FlatOptimizer {
-  t = 0
-  readonly parameters: Named
-  readonly weights: Variable
-  readonly state: Named
-  readonly offsets: readonly number[]
-  readonly #flat: FlatParameters
-  readonly #velocity: Variable
-  readonly #options: { readonly momentum: number; readonly nesterov: boolean }
-
+export class Sgd extends RuleOptimizer<{ readonly momentum: Variable }> {
   constructor(parameters: Named, options: SgdOptions = {}) {
-    super()
     const { momentum = 0, nesterov = false, weightDecay = 0 } = optionsOf('Sgd', options, sgdRules)
-    this.#flat = new FlatParameters(parameters, () => ({ weightDecay, adapted: false }))
-    this.#velocity = this.#flat.zeros()
-    this.#options = { momentum, nesterov }
-    this.state = { momentum: this.#velocity }
-    this.parameters = parameters
-    this.weights = this.#flat.weight
-    this.offsets = this.#flat.offsets
-    owns(this, this.#flat.made)
-  }
-
-  step(gradients: ReadonlyMap<Tensor, Tensor>, lr: Scalar, scaler?: LossScaler) {
-    const { gpu, weight, grad } = this.#flat
-    const layout = this.#flat.collect(gradients, lr, scaler)
-    this.#flat.begin(this, lr)
-    sgd(gpu.run, layout, { weight, grad, velocity: this.#velocity }, { lr, ...this.#options })
+    super(parameters, {
+      treat: () => ({ weightDecay, adapted: false }),
+      begin: (zeros) => ({ momentum: zeros() }),
+      update: ({ run, layout, flat, state, lr }) =>
+        sgd(run, layout, { ...flat, velocity: state.momentum }, { lr, momentum, nesterov }),
+    })
   }
 }
 
@@ -134,46 +157,31 @@ export interface AdamOptions {
   readonly weightDecay?: number
 }
 
+interface Moments extends Named {
+  readonly exp_avg: Variable
+  readonly exp_avg_sq: Variable
+}
+
 /** Adam with weight decay coupled into the gradient, as torch.optim.Adam defines it, with one
  *  difference: its bias correction counts the optimizer's steps, where torch counts each
  *  parameter's own, so that a parameter whose first gradient comes late begins with smaller
  *  steps. */
-export class Adam extends Printed implements FlatOptimizer {
-  t = 0
-  readonly parameters: Named
-  readonly weights: Variable
-  readonly state: Named
-  readonly offsets: readonly number[]
-  readonly #flat: FlatParameters
-  readonly #moments: { readonly first: Variable; readonly second: Variable }
-  readonly #options: { readonly betas: readonly [number, number]; readonly eps: number }
-  readonly #decoupled: boolean
-
+export class Adam extends RuleOptimizer<Moments> {
   constructor(parameters: Named, options: AdamOptions = {}, decoupled = false) {
-    super()
     const name = decoupled ? 'AdamW' : 'Adam'
     const {
       betas = [0.9, 0.999],
       eps = 1e-8,
       weightDecay = 0,
     } = optionsOf(name, options, adamRules)
-    this.#flat = new FlatParameters(parameters, () => ({ weightDecay, adapted: false }))
-    this.#moments = { first: this.#flat.zeros(), second: this.#flat.zeros() }
-    this.#options = { betas, eps }
-    this.#decoupled = decoupled
-    this.state = { exp_avg: this.#moments.first, exp_avg_sq: this.#moments.second }
-    this.parameters = parameters
-    this.weights = this.#flat.weight
-    this.offsets = this.#flat.offsets
-    owns(this, this.#flat.made)
-  }
-
-  step(gradients: ReadonlyMap<Tensor, Tensor>, lr: Scalar, scaler?: LossScaler) {
-    const { gpu, weight, grad } = this.#flat
-    const layout = this.#flat.collect(gradients, lr, scaler)
-    this.#flat.begin(this, lr)
-    const params = { lr, ...this.#options, decoupled: this.#decoupled, t: () => this.t }
-    adam(gpu.run, layout, { weight, grad, ...this.#moments }, params)
+    super(parameters, {
+      treat: () => ({ weightDecay, adapted: false }),
+      begin: (zeros) => ({ exp_avg: zeros(), exp_avg_sq: zeros() }),
+      update: ({ run, layout, flat, state, lr, t }) => {
+        const moments = { first: state.exp_avg, second: state.exp_avg_sq }
+        adam(run, layout, { ...flat, ...moments }, { lr, betas, eps, decoupled, t })
+      },
+    })
   }
 }
 
@@ -200,18 +208,8 @@ export interface LarsOptions {
 }
 
 /** Layer-wise adaptive rate scaling, the SimCLR paper's optimizer for large batches. */
-export class Lars extends Printed implements FlatOptimizer {
-  t = 0
-  readonly parameters: Named
-  readonly weights: Variable
-  readonly state: Named
-  readonly offsets: readonly number[]
-  readonly #flat: FlatParameters
-  readonly #velocity: Variable
-  readonly #options: { momentum: number; nesterov: boolean; eta: number; classic: boolean }
-
+export class Lars extends RuleOptimizer<{ readonly momentum: Variable }> {
   constructor(parameters: Named, options: LarsOptions = {}) {
-    super()
     const {
       momentum = 0.9,
       nesterov = false,
@@ -220,24 +218,15 @@ export class Lars extends Printed implements FlatOptimizer {
       classic = true,
       exclude = biasOrNorm,
     } = optionsOf('Lars', options, larsRules)
-    this.#flat = new FlatParameters(parameters, (name, parameter) =>
-      exclude(name, parameter)
-        ? { weightDecay: 0, adapted: false }
-        : { weightDecay, adapted: true },
-    )
-    this.#velocity = this.#flat.zeros()
-    this.#options = { momentum, nesterov, eta, classic }
-    this.state = { momentum: this.#velocity }
-    this.parameters = parameters
-    this.weights = this.#flat.weight
-    this.offsets = this.#flat.offsets
-    owns(this, this.#flat.made)
-  }
-
-  step(gradients: ReadonlyMap<Tensor, Tensor>, lr: Scalar, scaler?: LossScaler) {
-    const { gpu, weight, grad } = this.#flat
-    const layout = this.#flat.collect(gradients, lr, scaler)
-    this.#flat.begin(this, lr)
-    lars(gpu.run, layout, { weight, grad, velocity: this.#velocity }, { lr, ...this.#options })
+    const params = { momentum, nesterov, eta, classic }
+    super(parameters, {
+      treat: (name, parameter) =>
+        exclude(name, parameter)
+          ? { weightDecay: 0, adapted: false }
+          : { weightDecay, adapted: true },
+      begin: (zeros) => ({ momentum: zeros() }),
+      update: ({ run, layout, flat, state, lr }) =>
+        lars(run, layout, { ...flat, velocity: state.momentum }, { lr, ...params }),
+    })
   }
 }
