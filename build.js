@@ -33,7 +33,6 @@ await build({
     'uvu',
     'uvu/assert',
     'uplot',
-    'valibot',
     'esbuild',
   ],
   target: 'es2022',

@@ -156,7 +156,8 @@ export { type Layer, type Mode, type Model, type NormState, Builder } from './mo
 export { type ResNetOptions, resnet18, resnet34, resnet50, resnet8 } from './models/resnet.ts'
 export { loadModel, saveModel, variablesOf } from './models/state.ts'
 export { type AmdimOptions, amdim, amdimLosses } from './methods/amdim.ts'
-export { type AmdimPreset, type AmdimSettings, amdimPresets } from './methods/presets/amdim.ts'
+export { type AmdimPreset, amdimPresets } from './methods/presets/amdim.ts'
+export type { AmdimSettings } from './methods/presets/amdim-rules.ts'
 export { type MultiscaleLosses, multiscaleNce } from './methods/multiscale.ts'
 export {
   type ImageBatch,
@@ -186,3 +187,12 @@ export {
   predicted,
   scoresOf,
 } from './evaluate/softmax-regression.ts'
+export { type ConfigOptions, configOf } from './training/config.ts'
+export { MemoryStorage } from './training/memory-storage.ts'
+export type { Metric } from './training/metrics.ts'
+export type { Outcome } from './training/outcome.ts'
+export type { Evaluate } from './training/prepare.ts'
+export type { TrainingEvent } from './training/progress.ts'
+export type { TrainConfig } from './training/run-schema.ts'
+export type { Checkpoint, TrainingStorage } from './training/storage.ts'
+export { type TrainOptions, train } from './training/train.ts'

@@ -14,3 +14,5 @@ export {
 export { type Batch, type BatchOptions, batches, countSteps } from './data/loader.ts'
 export { type OpenDataOptions, openData } from './data/open.ts'
 export { procedural } from './data/procedural.ts'
+export { runFolder } from './runs/open.ts'
+export { type RunFolder } from './runs/run-folder.ts'

@@ -1,9 +1,9 @@
 // The page of kindred compare: one curve per mechanism over the number of negatives.
 
-import { type Curve, type Page, type Rows, page } from './report-page.ts'
+import { type Curve, type Page, type ReportRows, page } from './report-page.ts'
 
 /** One trained run; null where it could not be trained or not be measured. */
-export interface Point {
+export interface ComparedPoint {
   readonly mechanism: string
   readonly negatives: number
   /** kNN top-1 in percent. */
@@ -14,7 +14,11 @@ export interface Point {
 const colours = ['strong', 'second', 'third'] as const
 
 /** A whole HTML page, without a reference to anything outside it. `plan` is what was compared. */
-export function comparePage(points: readonly Point[], plan: Rows, uplot: Page['uplot']): string {
+export function comparePage(
+  points: readonly ComparedPoint[],
+  plan: ReportRows,
+  uplot: Page['uplot'],
+): string {
   const x = [...new Set(points.map((p) => p.negatives))].sort((a, b) => a - b)
   const at = (mechanism: string, K: number) =>
     points.find((p) => p.mechanism === mechanism && p.negatives === K)?.knn ?? null

@@ -6,23 +6,23 @@ import { join } from 'node:path'
 import { printableLines } from '../kernels/printable.ts'
 import { makeFolder, readBytes, writeAtomic } from '../engine/node-files.ts'
 import { counted } from '../data/words.ts'
-import { checkWritable } from './check-place.ts'
-import { UsageError } from './choice.ts'
+import { checkWritable } from './runs.ts'
+import { UsageError } from '../training/choice.ts'
 import { sameCommand } from './command.ts'
 import { absoluteSource } from './data-source.ts'
-import { type Point, comparePage } from './compare-page.ts'
+import { type ComparedPoint, comparePage } from './compare-page.ts'
 import { flat, uplotFiles } from './report.ts'
-import { type TrainFlags, configOf } from './config.ts'
-import { closeImages, openImages } from './images.ts'
-import { comparable } from './metrics.ts'
+import { type ConfigOptions, configOf } from '../training/config.ts'
+import { closeImages, openRunImages } from './images.ts'
+import { comparable } from '../training/metrics.ts'
 import { jsonLine } from './output.ts'
 import { openRunGpu } from './precision.ts'
-import { presetOf } from './presets.ts'
 import { startProgress } from './progress.ts'
 import { checkRoom } from './room.ts'
-import { bytesOf, exists } from './run-config.ts'
-import { openRun } from './run-folder.ts'
-import { trainingImages } from './train.ts'
+import { utf8, exists } from '../runs/run-config.ts'
+import { readRun } from './runs.ts'
+import { trainingImages } from '../training/prepare.ts'
+import { mocoPresets } from '../methods/presets/moco.ts'
 import { trainMethod } from './train-command.ts'
 
 export interface CompareFlags {
@@ -68,7 +68,7 @@ export async function compare(flags: CompareFlags): Promise<number> {
   const found = await agreeing(out, plan)
   const images = await imagesFor(plan, flags) // what cannot be is told before the folder is taken
   await take(out, plan, found)
-  const points: Point[] = []
+  const points: ComparedPoint[] = []
   for (const K of plan.negatives)
     for (const mechanism of mechanisms) {
       if (mechanism === 'end-to-end' && K > images / 2) {
@@ -84,7 +84,7 @@ export async function compare(flags: CompareFlags): Promise<number> {
       points.push({ mechanism, negatives: K, ...(await accuracies(dir)) })
     }
   const html = comparePage(points, flat({ ...plan }), await uplotFiles())
-  await writeAtomic(join(out, 'compare.html'), bytesOf(html))
+  await writeAtomic(join(out, 'compare.html'), utf8(html))
   for (const point of flags.json ? points : []) console.log(jsonLine({ event: 'point', ...point }))
   if (!flags.json)
     console.log(
@@ -136,7 +136,7 @@ async function imagesFor(plan: Plan, { json = false, adapter }: CompareFlags): P
   const [config] = configs
   if (!config) throw new UsageError('--negatives: must name one number or more, got none')
   const progress = startProgress({ json })
-  const data = await openImages(config, progress)
+  const data = await openRunImages(config, progress)
   const images = trainingImages(config, data)
   const { size } = images
   await closeImages(data)
@@ -155,10 +155,8 @@ async function imagesFor(plan: Plan, { json = false, adapter }: CompareFlags): P
 }
 
 /** The groups of batch norm in the preset that MoCo's points have. */
-function splitsOf({ preset, batch }: Plan): number {
-  const settings = presetOf('moco', { preset: `moco-v1-${preset}` }).settings(SIDE, batch)
-  return settings.method === 'moco' ? settings.bnSplits : 1
-}
+const splitsOf = ({ preset, batch }: Plan): number =>
+  mocoPresets[`moco-v1-${preset}`]?.settings(SIDE, batch).bnSplits ?? 1
 
 /** What compare.json in `out` holds, or null. Throws UsageError when that is another comparison,
  *  and Error for what cannot be read. */
@@ -176,7 +174,7 @@ async function agreeing(out: string, plan: Plan): Promise<string | null> {
 async function take(out: string, plan: Plan, found: string | null) {
   const text = textOf(plan)
   await makeFolder(out)
-  if (found !== text) await writeAtomic(join(out, PLAN), bytesOf(text))
+  if (found !== text) await writeAtomic(join(out, PLAN), utf8(text))
 }
 
 const textOf = (plan: Plan) => `${JSON.stringify(plan, null, 2)}\n`
@@ -204,14 +202,14 @@ async function trained(
     ...(adapter === undefined ? {} : { adapter }),
     ...(json === undefined ? {} : { json }),
   }
-  const begun = await openRun(dir).catch(() => null)
+  const begun = await readRun(dir).catch(() => null)
   const moved = flags.data === undefined ? {} : { data: plan.data }
   if (begun) return trainMethod(mechanism, { ...how, ...moved, resume: dir })
   return trainMethod(mechanism, { ...how, ...pointOf(mechanism, K, plan), out: dir })
 }
 
 /** The settings of one point. */
-function pointOf(mechanism: Mechanism, K: number, plan: Plan): TrainFlags {
+function pointOf(mechanism: Mechanism, K: number, plan: Plan): ConfigOptions {
   const { preset, negatives: _negatives, batch, ...settings } = plan
   const own = {
     'end-to-end': { batch: K },
@@ -232,7 +230,7 @@ function pointOf(mechanism: Mechanism, K: number, plan: Plan): TrainFlags {
 
 /** kNN top-1 in percent of a finished run's encoder, and of raw pixels. */
 async function accuracies(dir: string): Promise<{ knn: number | null; pixels: number | null }> {
-  const metrics = comparable(await (await openRun(dir)).metrics())
+  const metrics = comparable(await (await readRun(dir)).metrics())
   return {
     knn: metrics.findLast((m) => m.knn !== undefined)?.knn ?? null,
     pixels: metrics.find((m) => m.pixels !== undefined)?.pixels ?? null,
@@ -243,7 +241,7 @@ const describe = ({ data, subset, model, width, epochs, batch, seed }: Plan) =>
   `${model ?? 'preset'} of width ${width}, ${counted(subset, 'image')} of ${data}, ${counted(epochs, 'epoch')}, batch ${batch} (end-to-end: its negatives), seed ${seed}`
 
 /** kNN top-1 by mechanism and number of negatives. */
-function table(points: readonly Point[], plan: Plan): string {
+function table(points: readonly ComparedPoint[], plan: Plan): string {
   const cell = (mechanism: Mechanism, K: number) => {
     const knn = points.find((p) => p.mechanism === mechanism && p.negatives === K)?.knn ?? null
     return (knn === null ? '-' : `${knn.toFixed(1)}%`).padStart(13)

@@ -3,11 +3,12 @@
 
 import { existsSync, realpathSync } from 'node:fs'
 import { dirname, isAbsolute, join, relative, resolve } from 'node:path'
-import type { AnyConfig } from './config.ts'
+import { dataKinds, splitSource } from '../data/kinds.ts'
+import type { TrainConfig } from '../training/run-schema.ts'
 
 /** What config.json holds of a data set: its source with an absolute path, and the same path seen
  * from the run folder. */
-export type Source = Pick<AnyConfig, 'data' | 'dataFromRun'>
+export type Source = Pick<TrainConfig, 'data' | 'dataFromRun'>
 
 /** The source of a run in `dir`, whose --data is `spec`, so that it is found from any folder. */
 export function sourceOf(spec: string, dir: string): Source {
@@ -36,12 +37,10 @@ export function findSource({ data, dataFromRun }: Source, dir: string): string {
   )
 }
 
-/** A source's kind and path; the built-in images have no path. */
+/** A source's kind and path; built-in images have no path. */
 function split(spec: string): { readonly kind: string; readonly path: string | null } {
-  const colon = spec.indexOf(':')
-  const kind = colon < 0 ? spec : spec.slice(0, colon)
-  const path = colon < 0 ? '' : spec.slice(colon + 1)
-  return { kind, path: kind === 'procedural' || path === '' ? null : path }
+  const { kind, rest } = splitSource(spec)
+  return { kind, path: dataKinds.get(kind)?.path === false || rest === '' ? null : rest }
 }
 
 /** The path with no links in it, as far as it exists. */

@@ -4,8 +4,8 @@ import { printable } from '../kernels/printable.ts'
 import { counted } from '../data/words.ts'
 import { type Dataset, type Skipped, type Split, isLabelled } from '../data/dataset.ts'
 import { listed } from '../data/listed.ts'
-import { UsageError } from './choice.ts'
-import type { Progress } from './progress.ts'
+import { UsageError } from '../training/choice.ts'
+import type { Progress } from '../training/progress.ts'
 
 const MOST = 10 // classes that are named
 const FIRST = 3 // files that are named

@@ -4,8 +4,9 @@ import { release } from 'node:os'
 import { relu } from '../kernels/elementwise/relu.ts'
 import { openGpu } from '../engine/node.ts'
 import { jsonLine } from './output.ts'
-import { effectOf, precisions } from './precision.ts'
-import { version } from './version.ts'
+import { precisions } from '../methods/settings/words.ts'
+import { effectOf } from './precision.ts'
+import { kindredVersion } from './version.ts'
 
 const MIB = 2 ** 20
 
@@ -40,7 +41,7 @@ export async function doctor({
   const [, minus = NaN, plus = NaN] = await gpu.read(relu(gpu.tensor([0, -1, 2], [3])))
   const works = minus === 0 && plus === 2
   const report: Report = {
-    kindred: version(),
+    kindred: kindredVersion(),
     node: process.version,
     adapter: info.description || info.device || info.architecture,
     vendor: info.vendor,

@@ -6,24 +6,25 @@ import { type Dataset, labelled } from '../data/dataset.ts'
 import { counted } from '../data/words.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import type { Model } from '../models/layers.ts'
+import { methodOf } from '../methods/registry.ts'
 import { loadModel } from '../models/state.ts'
-import { UsageError } from './choice.ts'
+import { UsageError } from '../training/choice.ts'
 import { command as commandLine } from './command.ts'
-import type { AnyConfig } from './config.ts'
+import type { TrainConfig } from '../training/run-schema.ts'
 import { findSource } from './data-source.ts'
-import { encoderOf } from './encoder.ts'
-import { checkpointOf, trainingImagesOf } from './eval-images.ts'
+import { checkpointOf, stepOf, trainingImagesOf } from './eval-images.ts'
 import { knnOfFeatures, probeExactly } from './exact-probe.ts'
 import { checkMeasurable } from './data-summary.ts'
-import { closeImages, openImages } from './images.ts'
-import { type Progress, startProgress } from './progress.ts'
-import { count, positive, whole } from './numbers.ts'
+import { closeImages, openRunImages } from './images.ts'
+import type { Progress } from '../training/progress.ts'
+import { startProgress } from './progress.ts'
+import { readCount, readPositive, readWhole } from './numbers.ts'
 import { trainByEpochs } from './paper-classifier.ts'
 import { openRunGpu } from './precision.ts'
 import { runConfig } from './place.ts'
-import { openRun } from './run-folder.ts'
+import { readRun } from './runs.ts'
 import { sources } from './train-options.ts'
-import { trainingImages } from './train.ts'
+import { trainingImages } from '../training/prepare.ts'
 
 export interface ClassifierFlags {
   readonly data?: string
@@ -43,7 +44,7 @@ export interface ClassifierFlags {
 }
 
 /** Which classifier. */
-export type Kind = 'linear' | 'mlp'
+export type ClassifierKind = 'linear' | 'mlp'
 
 /** exact: logistic regression of features, to convergence; paper: by epochs, as AMDIM's authors. */
 export type Protocol = 'exact' | 'paper'
@@ -51,8 +52,8 @@ export type Protocol = 'exact' | 'paper'
 /** A classifier's encoder, its images, and how it is asked for. */
 export interface Subject {
   readonly gpu: Gpu
-  readonly kind: Kind
-  readonly config: AnyConfig
+  readonly kind: ClassifierKind
+  readonly config: TrainConfig
   readonly encoder: Model
   readonly flags: ClassifierFlags
   readonly train: Dataset
@@ -62,7 +63,7 @@ export interface Subject {
 
 /** How the classifier is found. What only training by epochs knows chooses that. Throws
  *  UsageError. */
-function protocolOf(kind: Kind, { protocol, ...flags }: ClassifierFlags): Protocol {
+function protocolOf(kind: ClassifierKind, { protocol, ...flags }: ClassifierFlags): Protocol {
   const given = [
     ...(['epochs', 'batch', 'lr'] as const).filter((name) => flags[name] !== undefined),
     ...(flags.augment === false ? ['no-augment'] : []),
@@ -78,12 +79,12 @@ function protocolOf(kind: Kind, { protocol, ...flags }: ClassifierFlags): Protoc
 /** Finds a classifier for the run's encoder, prints its accuracy, and returns the exit code. Throws
  *  Error in words. */
 export async function evalClassifier(
-  kind: Kind,
+  kind: ClassifierKind,
   dir: string,
   flags: ClassifierFlags,
 ): Promise<number> {
   const protocol = protocolOf(kind, flags)
-  const run = await openRun(dir)
+  const run = await readRun(dir)
   const config = runConfig(run)
   const found = await checkpointOf(run, flags.checkpoint)
   const progress = startProgress({ json: flags.json ?? false })
@@ -91,7 +92,7 @@ export async function evalClassifier(
   try {
     const { size, seed, views } = config
     const images = { data: flags.data ?? findSource(config, dir), size, seed, views }
-    const data = await openImages(images, progress)
+    const data = await openRunImages(images, progress)
     checkMeasurable(`eval ${kind}`, images.data, data)
     const asked = { data: flags.data, metadata: found.metadata }
     const all = labelled(await trainingImagesOf(config, data, asked))
@@ -100,14 +101,14 @@ export async function evalClassifier(
       { ...data, train: all },
     )
     const test = labelled(data.test)
-    const encoder = encoderOf(gpu, config)
+    const encoder = methodOf(config.method).encoder(gpu, config)
     loadModel(gpu, encoder, found.tensors)
     const subject = { gpu, kind, config, encoder, flags, train, test, progress }
     const result = protocol === 'exact' ? await probeExactly(subject) : await byEpochs(subject)
     tell(
       {
         run: dir,
-        step: Number(found.metadata['step']),
+        step: stepOf(found.metadata),
         kind,
         protocol,
         test: test.size,
@@ -132,8 +133,9 @@ async function byEpochs(subject: Subject) {
 /** What was measured. Accuracies are in percent. */
 interface Result {
   readonly run: string
-  readonly step: number
-  readonly kind: Kind
+  /** Null where the checkpoint says no step. */
+  readonly step: number | null
+  readonly kind: ClassifierKind
   readonly protocol: Protocol
   readonly train: number
   readonly test: number
@@ -177,7 +179,7 @@ const reasonOf = ({ protocol, kind }: Result) =>
 /** Adds `kindred eval linear` and `kindred eval mlp`, and returns them. */
 export function addClassifiers(
   evaluate: Command,
-): { readonly kind: Kind; readonly command: Command }[] {
+): { readonly kind: ClassifierKind; readonly command: Command }[] {
   const about = {
     linear:
       'find the best linear classifier on the frozen encoder, and score it on every test image, beside kNN',
@@ -197,21 +199,21 @@ export function addClassifiers(
   }))
 }
 
-function common(command: Command, kind: Kind): Command {
+function common(command: Command, kind: ClassifierKind): Command {
   const protocol = new Option(
     '--protocol <name>',
     'how the classifier is found, see below',
   ).choices(['exact', 'paper'])
   if (kind === 'linear') command.addOption(protocol)
   return command
-    .option('--data <source>', `another data set than the run's: ${sources}`)
+    .option('--data <source>', `another data set than the run's: ${sources()}`)
     .option('--checkpoint <file>', 'a checkpoint of the run (default: the newest)')
     .option(
       '--subset <n>',
       'train on this many labelled images, as equal in class as they come (default: all)',
-      count,
+      readCount,
     )
-    .option('--seed <n>', "everything random follows from it (default: the run's)", whole)
+    .option('--seed <n>', "everything random follows from it (default: the run's)", readWhole)
     .option('--adapter <name>', "part of the GPU's name, to choose among several")
     .option('--json', 'print machine-readable lines only')
 }
@@ -221,10 +223,10 @@ const trainingOptions = (command: Command) =>
     .option(
       '--epochs <n>',
       "times through the labelled images (default: the preset's, 120 as AMDIM's authors)",
-      count,
+      readCount,
     )
-    .option('--batch <n>', "images per step (default: the run's)", count)
-    .option('--lr <rate>', 'learning rate, before warm-up and decay', positive)
+    .option('--batch <n>', "images per step (default: the run's)", readCount)
+    .option('--lr <rate>', 'learning rate, before warm-up and decay', readPositive)
     .option('--no-augment', 'train on images as they are tested, not on augmented ones')
 
 const linearHelp = `

@@ -4,11 +4,11 @@ import { type Dataset, type Split } from '../data/dataset.ts'
 import { load } from '../engine/node-files.ts'
 import type { SafetensorsFile } from '../engine/safetensors.ts'
 import { printableLines } from '../kernels/printable.ts'
-import { UsageError } from './choice.ts'
-import type { AnyConfig } from './config.ts'
-import { imagesDigest, isOf } from './fingerprint.ts'
-import type { RunFolder } from './run-folder.ts'
-import { trainingImages } from './train.ts'
+import { UsageError } from '../training/choice.ts'
+import type { TrainConfig } from '../training/run-schema.ts'
+import { imagesDigest, isOf } from '../training/fingerprint.ts'
+import { type RunFolder, nodeSha256 } from '../runs/run-folder.ts'
+import { trainingImages } from '../training/prepare.ts'
 
 /** The checkpoint in the file at `path`, or the run's newest where none is named; newer ones that
  *  are damaged are told on standard error. Throws UsageError where there is none, and Error in
@@ -25,6 +25,10 @@ export async function checkpointOf(
   return checkpoint
 }
 
+/** The step of a checkpoint, or null for a file that says none. */
+export const stepOf = ({ step }: Readonly<Record<string, string>>): number | null =>
+  /^\d+$/.test(step ?? '') ? Number(step) : null
+
 interface Asked {
   /** --data, where it was given. */
   readonly data?: string | undefined
@@ -35,7 +39,7 @@ interface Asked {
 /** The run's own training images, its --subset included, also where --data says that they were
  * moved; of another set all. */
 export async function trainingImagesOf(
-  config: AnyConfig,
+  config: TrainConfig,
   split: Split,
   { data, metadata }: Asked,
 ): Promise<Dataset> {
@@ -43,6 +47,6 @@ export async function trainingImagesOf(
   if (data === undefined) return trainingImages(config, split)
   if (config.subset > split.train.size) return split.train
   const own = trainingImages(config, split)
-  const isOwn = await isOf(own, metadata, () => imagesDigest(own, split.about?.path ?? null))
+  const isOwn = await isOf(own, metadata, () => imagesDigest(own, nodeSha256))
   return isOwn === true ? own : split.train
 }

@@ -2,20 +2,21 @@
 // pixels.
 
 import { counted } from '../data/words.ts'
+import { methodOf } from '../methods/registry.ts'
 import { recipeOf } from '../methods/views.ts'
 import { loadModel } from '../models/state.ts'
-import { buildHead, measured } from './build.ts'
-import { oneOf } from './choice.ts'
+import { choose } from '../training/choice.ts'
 import { findSource } from './data-source.ts'
-import { encoderOf } from './encoder.ts'
 import { checkMeasurable, skippedOf } from './data-summary.ts'
-import { checkpointOf, trainingImagesOf } from './eval-images.ts'
-import { closeImages, openImages } from './images.ts'
-import { KnnProbe, knnRows, ofAll } from './knn.ts'
-import { openRunGpu, precisions } from './precision.ts'
+import { checkpointOf, stepOf, trainingImagesOf } from './eval-images.ts'
+import { closeImages, openRunImages } from './images.ts'
+import { KnnProbe, knnRows, ofAll } from '../training/knn.ts'
+import { measuredModel } from '../training/prepare.ts'
+import { openRunGpu } from './precision.ts'
+import { precisions } from '../methods/settings/words.ts'
 import { startProgress } from './progress.ts'
 import { runConfig } from './place.ts'
-import { openRun } from './run-folder.ts'
+import { readRun } from './runs.ts'
 
 export interface EvalKnnFlags {
   readonly data?: string
@@ -33,16 +34,16 @@ export interface EvalKnnFlags {
 /** Prints kNN top-1 of raw pixels, the untrained and the trained encoder, and returns the exit
  *  code. Throws Error in words. */
 export async function evalKnn(dir: string, flags: EvalKnnFlags): Promise<number> {
-  const run = await openRun(dir)
+  const run = await readRun(dir)
   const config = runConfig(run)
   const found = await checkpointOf(run, flags.checkpoint)
-  const precision = oneOf('--precision', flags.precision, precisions) ?? config.precision
+  const precision = choose('--precision', flags.precision, precisions) ?? config.precision
   const progress = startProgress({ json: flags.json ?? false })
   const gpu = await openRunGpu(flags.adapter, { precision })
   try {
     const { size, seed, views } = config
     const images = { data: flags.data ?? findSource(config, dir), size, seed, views }
-    const data = await openImages(images, flags.json ? silent : progress)
+    const data = await openRunImages(images, flags.json ? silent : progress)
     checkMeasurable('eval knn', images.data, data)
     const { k, temperature, bank, queries } = flags
     const options = { ...config.knn, ...defined({ k, temperature, bank, queries }) }
@@ -51,15 +52,16 @@ export async function evalKnn(dir: string, flags: EvalKnnFlags): Promise<number>
     const train = await trainingImagesOf(config, data, asked)
     checkMeasurable('eval knn', images.data, { train, test: data.test })
     const probe = new KnnProbe(gpu, { train, test: data.test }, recipeOf(config.views, 0), options)
-    const encoder = encoderOf(gpu, config)
-    const head = config.method === 'amdim' ? null : buildHead(gpu, config, encoder.features)
-    const model = head ? measured(config, { encoder, head }) : encoder
+    const method = methodOf(config.method)
+    const encoder = method.encoder(gpu, config)
+    const head = method.head(gpu, config, encoder.features)
+    const model = measuredModel(config, { encoder, head })
     const pixels = await probe.ofPixels()
     const untrained = await probe.ofEncoder(model)
     loadModel(gpu, encoder, found.tensors)
     if (head && model !== encoder) loadModel(gpu, head, found.tensors)
     const trained = await probe.ofEncoder(model)
-    const step = Number(found.metadata['step'])
+    const step = stepOf(found.metadata)
     const result = {
       run: dir,
       step,
@@ -76,7 +78,7 @@ export async function evalKnn(dir: string, flags: EvalKnnFlags): Promise<number>
     progress.note(
       [
         ...(note ? [note] : []),
-        `kNN top-1 at step ${step} (k ${probe.k}, temperature ${options.temperature}, ${counted(probe.bank.size, 'neighbour')} to choose from, ${counted(probe.queries.size, 'test image')})`,
+        `kNN top-1${step === null ? '' : ` at step ${step}`} (k ${probe.k}, temperature ${options.temperature}, ${counted(probe.bank.size, 'neighbour')} to choose from, ${counted(probe.queries.size, 'test image')})`,
         ...knnRows(result),
       ].join('\n'),
       result,

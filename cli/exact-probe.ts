@@ -14,9 +14,9 @@ import { type Embeddings, embed, embedSlabs, rowsAt } from '../evaluate/embed.ts
 import { knn } from '../evaluate/knn.ts'
 import { linearProbe } from '../evaluate/linear-probe.ts'
 import { predicted, scoresOf } from '../evaluate/softmax-regression.ts'
-import { UsageError } from './choice.ts'
+import { UsageError } from '../training/choice.ts'
 import type { Subject } from './eval-classifier.ts'
-import { inOrder, neighboursOf } from './knn.ts'
+import { batchesInOrder, neighboursOf } from '../training/knn.ts'
 
 const SHARE = 1 / 3 // of the machine's memory, for the features: they are held up to twice
 
@@ -83,7 +83,7 @@ async function scored(
   for await (const slab of embedSlabs(
     subject.gpu,
     encodeOf(subject),
-    inOrder(test),
+    batchesInOrder(test),
     imageOf(test),
   )) {
     const own = await classify(slab)
@@ -105,7 +105,7 @@ function featuresOf(subject: Subject): Promise<Embeddings> {
     throw new UsageError(
       `eval ${kind}: the features of ${counted(train.size, 'image')} have ${bytes} bytes, more than a third of this machine's memory; give --subset ${Math.floor(room / encoder.features / 4)} or less`,
     )
-  return embed(subject.gpu, encodeOf(subject), inOrder(train), imageOf(train))
+  return embed(subject.gpu, encodeOf(subject), batchesInOrder(train), imageOf(train))
 }
 
 /** Features of unit length, as kNN compares them and as contrastive losses train them. */

@@ -1,7 +1,7 @@
 // What ends a training early: signals, and standard output that nobody takes any more.
 
 import { isOutputLost, onLostOutput } from './output.ts'
-import type { Progress } from './progress.ts'
+import type { Progress } from '../training/progress.ts'
 
 /** The exit code of a training that was stopped and saved. */
 export const INTERRUPTED = 130

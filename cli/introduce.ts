@@ -3,17 +3,17 @@
 import type { Split } from '../data/dataset.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { counted } from '../data/words.ts'
+import { methodOf } from '../methods/registry.ts'
 import { command } from './command.ts'
-import type { AnyConfig } from './config.ts'
-import { type Changes, describeChanges } from './history.ts'
-import { ofAll } from './knn.ts'
+import { type Changes, describeChanges } from '../training/history.ts'
+import { ofAll } from '../training/knn.ts'
 import { effectOf } from './precision.ts'
-import type { Progress } from './progress.ts'
-import type { RunFolder } from './run-folder.ts'
-import type { Prepared } from './train.ts'
+import type { Progress } from '../training/progress.ts'
+import type { RunFolder } from './runs.ts'
+import type { Prepared } from '../training/prepare.ts'
 
 /** What a training writes to and tells, and what it reads. */
-export interface Place {
+export interface RunPlace {
   readonly run: RunFolder
   readonly data: Split
   readonly progress: Progress
@@ -25,7 +25,7 @@ export interface Place {
 export function introduce(
   what: string,
   { config, gpu, images, stepsPerEpoch, probe }: Prepared,
-  { run, progress, changes, resumed }: Place & { readonly resumed: boolean },
+  { run, progress, changes, resumed }: RunPlace & { readonly resumed: boolean },
 ) {
   const { batch, epochs, seed } = config
   const chunk = config.chunk ?? batch
@@ -37,10 +37,8 @@ export function introduce(
   )
   if (Object.keys(changes).length > 0)
     progress.note(`not as ${config.preset} has it: ${describeChanges(changes)}`, { changes })
-  const climb =
-    config.method === 'amdim'
-      ? config.schedule.warmupSteps
-      : config.schedule.warmupEpochs * stepsPerEpoch
+  const method = methodOf(config.method)
+  const climb = method.warmup(config, stepsPerEpoch)
   if (climb > 0 && climb >= total)
     progress.note(
       `warm-up of ${counted(climb, 'step')}, the run has ${total}: the learning rate climbs to the end; more --epochs let it decay`,
@@ -55,25 +53,15 @@ export function introduce(
   const { adapter: first } = (run.config['about'] ?? {}) as { adapter?: string } // as `described` wrote it
   if (first !== undefined && first !== adapter)
     progress.note(`the run began on ${first}: from here on its bits will differ, its quality not`)
-  const filling = Math.min(total, fillingSteps(config, stepsPerEpoch))
+  const filling = Math.min(total, method.filling?.(config, stepsPerEpoch) ?? 0)
   if (filling > 0)
     progress.note(
       `the loss may rise over the first ${counted(filling, 'step')}, which is expected: random negatives give way to harder ones`,
     )
-  if (config.method === 'moco' && config.queue !== null && config.queue > images.size)
-    progress.note(
-      `the queue's ${config.queue} keys are more than the ${counted(images.size, 'image')}: old keys of a query's own image are among its negatives${resumed ? '' : '; a smaller --queue avoids that'}`,
-    )
+  for (const { text, remedy } of method.notes?.(config, images.size) ?? [])
+    progress.note(resumed ? text : `${text}; ${remedy}`)
   const note = probe && ofAll(probe, config.knn)
   if (note) progress.note(note)
-}
-
-/** Steps until none of the random negatives that a queue or a bank begins with is left; 0 without
- *  either. */
-function fillingSteps(config: AnyConfig, stepsPerEpoch: number): number {
-  if (config.method === 'memory-bank') return stepsPerEpoch
-  if (config.method !== 'moco' || config.queue === null) return 0
-  return Math.ceil(config.queue / (config.batch * (config.symmetric ? 2 : 1)))
 }
 
 /** The name of a GPU, as config.json holds it. */

@@ -2,7 +2,7 @@
 
 import { InvalidArgumentError } from 'commander'
 import { is } from 'valibot'
-import * as rules from '../methods/schemas/rules.ts'
+import * as rules from '../methods/settings/rules.ts'
 
 function parsed(text: string, rule: string, holds: (value: number) => boolean): number {
   const value = Number(text)
@@ -10,7 +10,7 @@ function parsed(text: string, rule: string, holds: (value: number) => boolean): 
   return value
 }
 /** A whole number from 1 on. */
-export function count(text: string) {
+export function readCount(text: string) {
   return parsed(text, 'a whole number from 1 on', (v) => Number.isInteger(v) && v >= 1)
 }
 /** Whole numbers from 1 up to a limit above which no GPU has the memory. */
@@ -21,18 +21,18 @@ const upTo = (most: number) => (text: string) =>
     (v) => Number.isInteger(v) && v >= 1 && v <= most,
   )
 /** A side of images in pixels. */
-export const pixels = upTo(8192)
+export const readPixels = upTo(8192)
 /** The channels of an encoder's first stage; of ResNet's last stage there are 32 times as many. */
-export const channels = upTo(2048)
+export const readChannels = upTo(2048)
 /** The size of AMDIM's features; layers have the square of it in weights. */
-export const featureCount = upTo(16_384)
+export const readFeatures = upTo(16_384)
 /** A folder's name. */
-export function folder(text: string) {
+export function readFolder(text: string) {
   if (text === '') throw new InvalidArgumentError('it must name a folder.')
   return text
 }
 /** A whole number that 32 bits hold. */
-export function whole(text: string) {
+export function readWhole(text: string) {
   return parsed(
     text,
     'a whole number from 0 to 4294967295',
@@ -40,18 +40,18 @@ export function whole(text: string) {
   )
 }
 /** A number above 0 that f32 holds, and whose reciprocal it holds. */
-export function positive(text: string) {
-  return parsed(text, 'a number from 1.2e-38 to 3.4e38', (v) => is(rules.positive, v))
+export function readPositive(text: string) {
+  return parsed(text, 'a number from 1.2e-38 to 3.4e38', (v) => is(rules.positiveNumber, v))
 }
 /** A temperature: f32 has no reciprocal of a smaller one. */
-export function temperature(text: string) {
-  return parsed(text, 'a number from 1.2e-38 on, up to 3.4e38', (v) => is(rules.positive, v))
+export function readTemperature(text: string) {
+  return parsed(text, 'a number from 1.2e-38 on, up to 3.4e38', (v) => is(rules.positiveNumber, v))
 }
 /** A number from 0 to 1. */
-export function share(text: string) {
+export function readShare(text: string) {
   return parsed(text, 'a number from 0 to 1', (v) => v >= 0 && v <= 1)
 }
 /** Whole numbers from 1 on, separated by commas. */
-export function counts(text: string) {
-  return text.split(',').map(count)
+export function readCounts(text: string) {
+  return text.split(',').map(readCount)
 }

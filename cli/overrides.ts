@@ -1,11 +1,16 @@
 // --set and --config: every setting of a run can be given by its path, or a whole file of them.
 
 import { readFile } from 'node:fs/promises'
-import { wrongFields } from './check-config.ts'
-import { UsageError } from './choice.ts'
-import type { AnyConfig, RunFlags } from './config.ts'
-import { type Changes, changesBetween, leaves } from './history.ts'
-import { nearest } from './nearest.ts'
+import { methodOf } from '../methods/registry.ts'
+import { nameOf } from '../methods/settings/flags.ts'
+import { wrongFields } from '../training/check-config.ts'
+import { UsageError } from '../training/choice.ts'
+import type { TrainConfig } from '../training/run-schema.ts'
+import { type ConfigOptions, configOf } from '../training/config.ts'
+import { type Changes, changesBetween, leaves } from '../training/history.ts'
+import { parse } from '../training/json.ts'
+import { nearest } from '../kernels/options.ts'
+import { flagsOf, isGiven } from '../training/options.ts'
 
 /** What the command line says of settings besides a method's own flags. */
 export interface OverrideFlags {
@@ -21,8 +26,6 @@ export interface Overrides {
   readonly path: string
   readonly set: readonly string[]
 }
-
-type ConfigOf<F, C> = (flags: F, software: boolean) => C
 
 /** Fields of config.json that say where a run was, and no setting. */
 const ASIDE = ['about', 'history', 'dataFromRun']
@@ -45,7 +48,7 @@ export async function readOverrides(
       cause,
     })
   })
-  const file = parsed(text)
+  const file = parse(text)
   if (!isObject(file) || Array.isArray(file))
     throw new UsageError(`--config: ${path} must be a JSON object, in the format of config.json`)
   const { method: own = method } = file
@@ -56,7 +59,7 @@ export async function readOverrides(
 }
 
 /** The flags, with the preset, the data and the size of the file where they name none. */
-export const withFile = <F extends RunFlags>(flags: F, { file }: Overrides): F => ({
+export const withFile = <F extends ConfigOptions>(flags: F, { file }: Overrides): F => ({
   ...flags,
   ...(typeof file?.['preset'] === 'string' && { preset: flags.preset ?? file['preset'] }),
   ...(typeof file?.['data'] === 'string' && { data: flags.data ?? file['data'] }),
@@ -64,24 +67,24 @@ export const withFile = <F extends RunFlags>(flags: F, { file }: Overrides): F =
 })
 
 /** A configuration, and what of it is not its preset's. */
-export interface Settled<C> {
-  readonly config: C
+export interface Settled {
+  readonly config: TrainConfig
   readonly changes: Changes
 }
 
 /** The configuration of a run: the preset's, changed by the file, then by the flags, then by --set;
  *  `flags` are `withFile`'s. Throws UsageError that names every field that is wrong, with its
  *  rule. */
-export function settled<F extends RunFlags, C extends AnyConfig>(
-  configOf: ConfigOf<F, C>,
-  flags: F,
+export function settled(
+  method: string,
+  flags: ConfigOptions,
   software: boolean,
   { file, path, set }: Overrides,
-): Settled<C> {
-  const flagged = configOf(flags, software)
-  const { data, size } = flags
-  const images = 'images' in flags ? flags.images : undefined
-  const preset = configOf({ preset: flagged.preset, data, size, images } as unknown as F, software) // all that it depends on
+): Settled {
+  const flagged = configOf(method, flags, software)
+  const used = ['data', 'size', 'images'].filter((name) => flags[name] !== undefined) // by a preset
+  const named = Object.fromEntries(used.map((name) => [name, flags[name]]))
+  const preset = configOf(method, { ...named, preset: flagged.preset }, software)
   const whole = file === null ? flagged : merged(preset, file)
   const changed: unknown = JSON.parse(JSON.stringify(whole)) // shares nothing, as two views may
   if (!isObject(changed)) throw new Error('a configuration is an object')
@@ -92,18 +95,11 @@ export function settled<F extends RunFlags, C extends AnyConfig>(
   for (const text of set) assign(changed, text)
   if (set.length > 0) refuseWrong(changed, '--set')
   const { data: _data, ...changes } = changesBetween(preset, changed)
-  return { config: changed as unknown as C, changes } // checked just now, or as the flags made it
+  return { config: changed as unknown as TrainConfig, changes } // checked just now, or as the flags made it
 }
 
-/** Where the setting of a flag lies, if not under its own name. */
-const PLACES: Readonly<Record<string, string>> = {
-  model: 'model.name',
-  stem: 'model.stem',
-  width: 'model.width',
-  features: 'model.features',
-  depth: 'model.depth',
-  encoderNorm: 'model.batchNorm',
-  lr: 'schedule.lr',
+/** The settings of options that every run has, where they are not called alike. */
+const paths: Readonly<Record<string, string>> = {
   knnEvery: 'knn.every',
   k: 'knn.k',
   knnTemperature: 'knn.temperature',
@@ -115,14 +111,13 @@ const PLACES: Readonly<Record<string, string>> = {
  *  it. */
 function putFlags(
   config: Record<string, unknown>,
-  flags: RunFlags & { readonly shuffle?: boolean },
-  { preset, flagged }: { readonly preset: AnyConfig; readonly flagged: AnyConfig },
+  flags: ConfigOptions,
+  { preset, flagged }: { readonly preset: TrainConfig; readonly flagged: TrainConfig },
 ) {
   const settings = leaves(flagged)
-  const { shuffle = true, ...given } = flags // commander always gives it
-  const named = Object.entries({ ...given, ...(shuffle ? {} : { shuffle }) })
-    .filter(([, value]) => value !== undefined)
-    .map(([name]) => PLACES[name] ?? name)
+  const own = flagsOf(methodOf(flagged.method)).filter((flag) => isGiven(flag, flags[nameOf(flag)]))
+  const others = Object.keys(flags).filter((name) => flags[name] !== undefined)
+  const named = [...own.map(({ setting }) => setting), ...others.map((name) => paths[name] ?? name)]
   for (const [path, value] of settings) {
     const isNamed = named.some((name) => path === name || path.startsWith(`${name}.`))
     const follows = named.includes('size') && /^views(\.\d)?\.size$/.test(path)
@@ -166,7 +161,7 @@ function assign(config: Record<string, unknown>, text: string) {
   const decided = DECIDED[first] ?? (ASIDE.includes(first) ? 'it is no setting' : null)
   if (decided !== null) throw new UsageError(`--set: ${first} cannot be set; ${decided}`)
   const value = text.slice(at + 1).trim()
-  put(config, path, parsed(value) ?? (value === 'null' ? null : value))
+  put(config, path, parse(value) ?? (value === 'null' ? null : value))
 }
 
 /** Puts a value at a path, whose objects must be there. Throws UsageError. */
@@ -181,7 +176,7 @@ function put(config: Record<string, unknown>, path: string, value: unknown) {
         Object.keys(node).filter((name) => isObject(node[name])),
       )
       const whole = [...keys.slice(0, i), near ?? ''].join('.')
-      const hint = near === null ? '' : `; did you mean ${whole}?`
+      const hint = near === undefined ? '' : `; did you mean ${whole}?`
       throw new UsageError(`--set: ${keys.slice(0, i + 1).join('.')} is not known${hint}`)
     }
     node = next
@@ -194,12 +189,3 @@ const keysOf = (path: string): string[] => path.replaceAll(/\[(\d+)\]/g, '.$1').
 
 const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null
-
-/** The value of a JSON text; undefined when it is not JSON. */
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
-  }
-}

@@ -6,26 +6,27 @@ import { augment } from '../kernels/augment/augment.ts'
 import type { Dataset } from '../data/dataset.ts'
 import { batches, countSteps } from '../data/loader.ts'
 import { Adam } from '../engine/optim/optimizer.ts'
+import { type AmdimSettings, amdimSchedule } from '../methods/presets/amdim-rules.ts'
+import { fittingBatch } from '../methods/settings/batch.ts'
 import { recipeOf } from '../methods/views.ts'
 import { classifiers } from '../models/classifiers.ts'
 import { classifier } from '../evaluate/classify.ts'
-import { fittingBatch } from './batch.ts'
-import { UsageError } from './choice.ts'
+import { UsageError } from '../training/choice.ts'
 import type { ClassifierFlags, Subject } from './eval-classifier.ts'
-import type { AmdimConfig, AnyConfig } from './config.ts'
-import { inOrder } from './knn.ts'
-import { amdimSchedule } from './train-amdim.ts'
+import type { TrainConfig } from '../training/run-schema.ts'
+import { batchesInOrder } from '../training/knn.ts'
 
 /** How AMDIM's authors train classifiers on a frozen encoder: of runs that say nothing else. */
 const usual = {
   evaluation: { epochs: 120, milestones: [80, 110] },
   classifiers: { hidden: 1024, dropout: 0.2 },
   schedule: { name: 'step', lr: 2e-4, warmupSteps: 500, milestones: [], gamma: 0.2 },
-} as const satisfies Pick<AmdimConfig, 'evaluation' | 'classifiers' | 'schedule'>
+} as const satisfies Pick<AmdimSettings, 'evaluation' | 'classifiers' | 'schedule'>
 
 /** How a classifier is trained: the run's own settings, its milestones moved with the epochs. */
-function settingsOf(config: AnyConfig, flags: ClassifierFlags) {
-  const { evaluation, classifiers: shape, schedule } = config.method === 'amdim' ? config : usual
+function settingsOf(config: TrainConfig, flags: ClassifierFlags) {
+  const own = 'evaluation' in config ? (config as Partial<TrainConfig & AmdimSettings>) : usual
+  const { evaluation, classifiers: shape, schedule } = { ...usual, ...own }
   const epochs = flags.epochs ?? evaluation.epochs
   const milestones = evaluation.milestones.map((epoch) => (epoch * epochs) / evaluation.epochs)
   return { epochs, shape, schedule: { ...schedule, lr: flags.lr ?? schedule.lr, milestones } }
@@ -70,10 +71,7 @@ export async function trainByEpochs({
       ),
     classify: heads[kind],
     optimizer: new Adam(heads.parameters, { betas: [0.8, 0.999], weightDecay: 1e-5 }),
-    schedule: amdimSchedule(
-      { schedule: climbing(schedule, epochs * stepsPerEpoch) },
-      stepsPerEpoch,
-    ),
+    schedule: amdimSchedule(climbing(schedule, epochs * stepsPerEpoch), stepsPerEpoch),
     image: [height, width, channels],
   })
   progress.start(epochs * stepsPerEpoch)
@@ -89,14 +87,14 @@ export async function trainByEpochs({
 }
 
 /** The schedule with a climb of at most a tenth of all steps: evaluations may be short. */
-const climbing = (schedule: AmdimConfig['schedule'], total: number) => ({
+const climbing = (schedule: AmdimSettings['schedule'], total: number) => ({
   ...schedule,
   warmupSteps: Math.min(schedule.warmupSteps, Math.ceil(total / 10)),
 })
 
 /** Every image and its label, in order, the last few too. */
 async function* labelledBatches(dataset: Dataset) {
-  for await (const { images, labels } of inOrder(dataset)) {
+  for await (const { images, labels } of batchesInOrder(dataset)) {
     if (!labels) throw new Error(`${dataset.name}: the test images have no labels`)
     yield { images, labels }
   }

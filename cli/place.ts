@@ -4,15 +4,16 @@
 import { mkdir } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { codeOf, writeError } from '../engine/node-files.ts'
-import { checkConfig } from './check-config.ts'
-import { checkNew, checkOld, checkWritable } from './check-place.ts'
-import { UsageError } from './choice.ts'
+import { checkConfig } from '../training/check-config.ts'
+import { checkNewRun, checkOldRun, checkWritable } from './runs.ts'
+import type { Method } from '../methods/entry.ts'
+import { UsageError } from '../training/choice.ts'
 import { resumeCommand } from './command.ts'
-import type { AnyConfig } from './config.ts'
-import type { Resident } from './feed.ts'
-import { checkSettings } from './resumable.ts'
+import type { TrainConfig } from '../training/run-schema.ts'
+import type { Resident } from '../training/feed.ts'
+import { checkSettings } from '../training/resumable.ts'
 import type { ResumeFlags } from './resume.ts'
-import { type RunFolder, openRun } from './run-folder.ts'
+import { type RunFolder, readRun } from './runs.ts'
 
 const RUNS = 'runs' // the folder of runs that are not told where
 
@@ -65,12 +66,12 @@ const dashed = (name: string) => name.replace(/[A-Z]/g, (letter) => `-${letter.t
 
 /** The configuration of the run in `dir`, which must be of this method. Throws Error, with what to
  *  say instead. */
-export async function savedConfig<Config extends AnyConfig>(
-  { name, title }: { readonly name: Config['method']; readonly title: string },
+export async function savedConfig(
+  { name, title }: Pick<Method, 'name' | 'title'>,
   dir: string,
-): Promise<Config> {
-  const config = runConfig(await openRun(dir))
-  if (config.method === name) return config as Config // the method tells which
+): Promise<TrainConfig> {
+  const config = runConfig(await readRun(dir))
+  if (config.method === name) return config
   throw new Error(
     `${dir}: config.json is not of ${article(title)} ${title} run, its method is ${config.method}; go on with: ${resumeCommand(config.method, dir)}`,
   )
@@ -80,28 +81,28 @@ export async function savedConfig<Config extends AnyConfig>(
  *  the folder is in use, holds something else or cannot be written, or what it holds is damaged or
  *  has been changed. Leaves nothing behind. */
 export async function checkPlace(
-  config: AnyConfig,
+  config: TrainConfig,
   place: Pick<PlaceFlags, 'out'>,
   resuming: string | null,
 ) {
   if (resuming === null) {
-    await (place.out === undefined ? checkWritable(RUNS) : checkNew(place.out))
+    await (place.out === undefined ? checkWritable(RUNS) : checkNewRun(place.out))
     return
   }
-  await checkOld(resuming)
-  const run = await openRun(resuming)
+  await checkOldRun(resuming)
+  const run = await readRun(resuming)
   await run.metrics()
   const { checkpoint } = await run.latest()
-  if (checkpoint) checkSettings(resuming, checkpoint, config)
+  if (checkpoint) checkSettings(run, checkpoint, config)
 }
 
 /** What config.json of a run says, checked. Throws Error naming every field that is wrong. */
-export const runConfig = (run: RunFolder): AnyConfig =>
+export const runConfig = (run: RunFolder): TrainConfig =>
   checkConfig(run.config, run.path('config.json'))
 
 /** Makes the first of runs/<method>-<data>-1, -2, ... that does not exist. Of several processes
  *  each makes its own. */
-export async function makeNextFree({ method, data, preset }: AnyConfig): Promise<string> {
+export async function makeNextFree({ method, data, preset }: TrainConfig): Promise<string> {
   const name = preset === 'simclr-demo' ? 'demo' : `${method}-${data.split(':')[0] ?? 'run'}`
   try {
     await mkdir(RUNS, { recursive: true })

@@ -1,20 +1,13 @@
-// What --precision and --activations mean to a run: how its GPU is opened, whether its loss is
-// scaled, and what the adapter makes of it.
+// What --precision and --activations mean to a run: how its GPU is opened, and what the adapter makes
+// of them.
 
 import type { Activations, Precision, Run } from '../kernels/op.ts'
 import type { Gpu } from '../engine/gpu.ts'
-import { LossScaler } from '../engine/optim/loss-scaler.ts'
 import { openGpu } from '../engine/node.ts'
-
-/** What --precision may be, from the most exact to the fastest. */
-export const precisions: readonly Precision[] = ['f32', 'f16x3', 'f16']
 
 /** What --help says of it. */
 export const precisionHelp =
   'f32 (exact), f16x3 (nearly, on tensor cores) or f16 (factors rounded to 11 bits); kindred doctor says what each does here'
-
-/** What --activations may be. */
-export const activationKinds: readonly Activations[] = ['f32', 'f16']
 
 /** What --help says of it. */
 export const activationsHelp =
@@ -32,11 +25,6 @@ export const openRunGpu = (
   { precision = 'f32', activations = 'f32' }: Chosen = {},
 ): Promise<Gpu> =>
   openGpu({ precision, activations, ...(adapter === undefined ? {} : { adapter }) })
-
-/** The scaler of a run's loss, or null in f32. Both other modes have the range of f16, in which
- *  small gradients lose digits. */
-export const scalerOf = (gpu: Gpu): LossScaler | null =>
-  gpu.run.precision === 'f32' ? null : new LossScaler(gpu)
 
 type Traits = Pick<Run, 'software' | 'f16' | 'matrices'>
 

@@ -3,6 +3,7 @@
 
 import { type GenericBar, MultiBar } from 'cli-progress'
 import { printableLines } from '../kernels/printable.ts'
+import type { Progress, StepValues } from '../training/progress.ts'
 import { jsonLine } from './output.ts'
 
 export interface ProgressOptions {
@@ -16,25 +17,6 @@ export interface ProgressOptions {
   readonly every?: number
   /** The time in milliseconds. */
   readonly now?: () => number
-}
-
-/** What an update may tell besides the step; other numbers appear only in JSON. */
-export interface Values {
-  readonly loss?: number
-  /** Images taken since the last update. */
-  readonly images?: number
-  readonly [other: string]: number | undefined
-}
-
-/** The output of one run. Nothing in it keeps the process alive. */
-export interface Progress {
-  /** Says how many steps the whole run has. Speed is measured from the first update on. */
-  start(total: number): void
-  update(step: number, values?: Values): void
-  /** Prints a line of its own; `data` goes with it in JSON. */
-  note(line: string, data?: object): void
-  /** Ends the bar and prints the last update, if it was not yet. */
-  stop(): void
 }
 
 /** The output for a run, chosen by `json` and by whether the stream is a terminal. */
@@ -173,7 +155,7 @@ class Pace {
   /** Images per second, and seconds to the end of the run; undefined while they cannot be known. */
   update(
     step: number,
-    { images = 0 }: Values,
+    { images = 0 }: StepValues,
   ): { rate: number | undefined; eta: number | undefined } {
     const at = this.#now()
     this.#images += images
@@ -197,7 +179,7 @@ class Pace {
  *  then the speed, then the loss. */
 function lineOf(
   step: number,
-  { loss, ...values }: Values,
+  { loss, ...values }: StepValues,
   pace: Pace,
   { unit, columns }: { readonly unit: string; readonly columns: number },
 ): string {

@@ -19,12 +19,12 @@ export interface Chart {
   readonly curves: readonly Curve[]
 }
 
-export type Rows = readonly (readonly [name: string, value: string])[]
+export type ReportRows = readonly (readonly [name: string, value: string])[]
 
 export interface Page {
   readonly title: string
-  readonly figures: Rows
-  readonly config: Rows
+  readonly figures: ReportRows
+  readonly config: ReportRows
   readonly charts: readonly Chart[]
   /** uPlot's own files, which go into the page. */
   readonly uplot: { readonly script: string; readonly style: string }
@@ -52,7 +52,7 @@ ${script}</script>
 </html>
 `
 
-const table = (rows: Rows, name: string) =>
+const table = (rows: ReportRows, name: string) =>
   `<table id="${name}">${rows.map(([key, value]) => `<tr><th>${escaped(key)}</th><td>${escaped(value)}</td></tr>`).join('')}</table>`
 
 const entities: Readonly<Record<string, string>> = {

@@ -4,16 +4,16 @@
 import { createRequire } from 'node:module'
 import { basename, resolve } from 'node:path'
 import { readBytes, writeAtomic } from '../engine/node-files.ts'
-import { type Chart, type Curve, type Rows, page } from './report-page.ts'
-import { type Metric, comparable } from './metrics.ts'
-import { openRun } from './run-folder.ts'
+import { type Chart, type Curve, type ReportRows, page } from './report-page.ts'
+import { type Metric, comparable } from '../training/metrics.ts'
+import { readRun } from './runs.ts'
 
 const MOST = 4000 // points of a curve: more than a screen is wide
 
 /** Resolves to the path of report.html, written from what the run folder holds so far. Throws Error
  *  in words. */
 export async function writeReport(dir: string): Promise<string> {
-  const run = await openRun(dir)
+  const run = await readRun(dir)
   const metrics = await run.metrics()
   const html = page({
     title: basename(resolve(dir)),
@@ -111,7 +111,7 @@ const baselines = (metrics: readonly Metric[]) => ({
   pixels: metrics.find((metric) => typeof metric.pixels === 'number')?.pixels,
 })
 
-function figuresOf(metrics: readonly Metric[]): Rows {
+function figuresOf(metrics: readonly Metric[]): ReportRows {
   const rows: [string, string][] = [['steps done', String(metrics.at(-1)?.step ?? 0)]]
   const loss = metrics.findLast(has('loss'))?.loss
   if (loss !== undefined) rows.push(['last loss', loss.toFixed(4)])
@@ -129,8 +129,8 @@ function figuresOf(metrics: readonly Metric[]): Rows {
 }
 
 /** Nested settings as one row each: knn.k. */
-export function flat(settings: Readonly<Record<string, unknown>>, prefix = ''): Rows {
-  return Object.entries(settings).flatMap(([key, value]): Rows => {
+export function flat(settings: Readonly<Record<string, unknown>>, prefix = ''): ReportRows {
+  return Object.entries(settings).flatMap(([key, value]): ReportRows => {
     const name = `${prefix}${key}`
     if (typeof value === 'object' && value !== null && !Array.isArray(value))
       return flat({ ...value }, `${name}.`)

@@ -4,17 +4,18 @@
 import type { Dataset } from '../data/dataset.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { counted } from '../data/words.ts'
+import { methodOf } from '../methods/registry.ts'
 import { residentBytes } from '../methods/image-batch.ts'
-import { UsageError } from './choice.ts'
-import type { AnyConfig } from './config.ts'
-import type { Resident } from './feed.ts'
+import { UsageError } from '../training/choice.ts'
+import type { TrainConfig } from '../training/run-schema.ts'
+import type { Resident } from '../training/feed.ts'
 
 /** Throws UsageError, with the flag to change, for a configuration whose queue, memory bank,
  *  negatives or resident images are larger than what the adapter binds at once. The settings of a
  *  run that has begun stay, so that no flag is named for them where one is resumed. */
 export function checkRoom(
   gpu: Gpu,
-  config: AnyConfig,
+  config: TrainConfig,
   images: Pick<Dataset, 'size' | 'image' | 'name'>,
   resident: Resident = 'auto',
   { resuming = false }: { readonly resuming?: boolean } = {},
@@ -31,11 +32,9 @@ export function checkRoom(
       `${what}: ${count} of ${dim} numbers each have ${count * dim * 4} bytes and this adapter binds at most ${most}; ${resuming ? 'name another with --adapter, or start a new run' : remedy(fits(dim * 4))}`,
     )
   }
-  if (config.method === 'moco' && config.queue !== null)
-    rows('--queue', config.queue, config.head.dim, (count) => `give ${count} keys or fewer`)
-  if (config.method !== 'memory-bank') return
-  const { negatives, head } = config
-  rows('--negatives', negatives, head.dim, (count) => `give ${count} or fewer`)
-  const smaller = (count: number) => `give --subset ${count} or less`
-  rows('memory bank of one slot per image', images.size, head.dim, smaller)
+  for (const { what, rows: count, dim, remedy } of methodOf(config.method).rows?.(
+    config,
+    images.size,
+  ) ?? [])
+    rows(what, count, dim, remedy)
 }

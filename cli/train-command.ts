@@ -2,74 +2,52 @@
 // came of it.
 
 import { rmdir } from 'node:fs/promises'
-import type { Dataset, Split } from '../data/dataset.ts'
+import type { Dataset } from '../data/dataset.ts'
 import { counted } from '../data/words.ts'
 import { countSteps } from '../data/loader.ts'
 import { DeviceLostError } from '../engine/errors.ts'
 import type { Gpu } from '../engine/gpu.ts'
-import { type AnyConfig, type RunFlags, type TrainFlags, configOf } from './config.ts'
+import { methodOf } from '../methods/registry.ts'
+import type { TrainConfig } from '../training/run-schema.ts'
+import type { ConfigOptions } from '../training/config.ts'
 import { sourceOf } from './data-source.ts'
-import { closeImages, openImages } from './images.ts'
+import { closeImages, openRunImages } from './images.ts'
 import { INTERRUPTED, onInterrupt, say } from './interrupt.ts'
-import { type Place, adapterOf, introduce } from './introduce.ts'
+import { type RunPlace, adapterOf, introduce } from './introduce.ts'
 import { resumeCommand } from './command.ts'
-import type { Changes } from './history.ts'
+import type { Changes } from '../training/history.ts'
 import { type OverrideFlags, type Settled, readOverrides, settled, withFile } from './overrides.ts'
-import { knnRows } from './knn.ts'
+import { knnRows } from '../training/knn.ts'
 import { type PlaceFlags, checkPlace, folderToResume, makeNextFree, savedConfig } from './place.ts'
 import { openRunGpu } from './precision.ts'
-import { type Method, methods } from './presets.ts'
-import { type Progress, startProgress } from './progress.ts'
+import type { Progress } from '../training/progress.ts'
+import { startProgress } from './progress.ts'
 import { writeReport } from './report.ts'
 import { goingOn } from './resume.ts'
 import { checkRoom } from './room.ts'
-import { type RunFolder, createRun, resumeRun } from './run-folder.ts'
-import type { Outcome } from './outcome.ts'
-import { type Manner, type Prepared, Training, prepare, trainingImages } from './train.ts'
-import { version } from './version.ts'
+import { type RunFolder, beginRun, continueRun } from './runs.ts'
+import type { Outcome } from '../training/outcome.ts'
+import { type Prepared, prepare, trainingImages } from '../training/prepare.ts'
+import { Training } from '../training/training.ts'
+import { kindredVersion } from './version.ts'
 
-export type CommandFlags = TrainFlags & PlaceFlags & OverrideFlags
+export type CommandFlags = ConfigOptions & PlaceFlags & OverrideFlags
 
-/** A method as the command line trains it. */
-export interface Trainable<Flags extends RunFlags, Config extends AnyConfig> {
-  readonly name: Config['method']
-  readonly title: string
-  /** The model, in words. */
-  readonly describe: (config: Config) => string
-  readonly configOf: (flags: Flags, software: boolean) => Config
-  readonly prepare: (gpu: Gpu, config: Config, data: Split, manner?: Manner) => Promise<Prepared>
-}
-
-/** Trains by a method of those that share their encoders, as `trainAs`. */
-export const trainMethod = (method: Method, flags: CommandFlags): Promise<number> =>
-  trainAs(
-    {
-      name: method,
-      title: methods[method].title,
-      describe: ({ model }) => `${model.name} of width ${model.width}`,
-      configOf: (given: TrainFlags, software) => configOf(method, given, software),
-      prepare,
-    },
-    flags,
-  )
-
-/** Trains from the start, or from a run's last checkpoint, and returns the exit code. Throws Error
- *  in one line. */
-export async function trainAs<Flags extends RunFlags, Config extends AnyConfig>(
-  method: Trainable<Flags, Config>,
-  flags: Flags & PlaceFlags & OverrideFlags,
-): Promise<number> {
+/** Trains by a method of the registry, from the start or from a run's last checkpoint, and returns
+ *  the exit code. Throws Error in one line. */
+export async function trainMethod(name: string, flags: CommandFlags): Promise<number> {
+  const method = methodOf(name)
   const resuming = folderToResume(flags)
   const saved =
     resuming === null ? null : goingOn(await savedConfig(method, resuming), flags, resuming)
-  const overrides = await readOverrides(method.name, flags)
+  const overrides = await readOverrides(name, flags)
   const settings = withFile(flags, overrides)
-  const settle = (given: Flags, software: boolean): Settled<Config> =>
-    saved ? { config: saved, changes: {} } : settled(method.configOf, given, software, overrides)
+  const settle = (given: CommandFlags, software: boolean): Settled =>
+    saved ? { config: saved, changes: {} } : settled(name, given, software, overrides)
   const draft = settle(settings, false).config
   await checkPlace(draft, flags, resuming)
   const progress = startProgress({ json: flags.json ?? false })
-  const data = await openImages(draft, progress) // what is wrong with the data is told before a GPU is looked for
+  const data = await openRunImages(draft, progress) // what is wrong with the data is told before a GPU is looked for
   try {
     const images = trainingImages(draft, data)
     const given = { ...settings, images: images.size }
@@ -79,7 +57,7 @@ export async function trainAs<Flags extends RunFlags, Config extends AnyConfig>(
     try {
       const { config, changes } = settle(given, gpu.software)
       checkRoom(gpu, config, images, flags.resident, { resuming: resuming !== null })
-      const prepared = await method.prepare(gpu, config, data, flags)
+      const prepared = await prepare(gpu, config, data, flags)
       const place = await placed(prepared, { resuming, out: flags.out, changes })
       return await train(`${method.title}: ${method.describe(config)}`, place.prepared, {
         ...{ run: place.run, data, progress, changes, resumed: resuming !== null },
@@ -94,7 +72,7 @@ export async function trainAs<Flags extends RunFlags, Config extends AnyConfig>(
 }
 
 /** Throws Error for fewer images than a step of a run that has begun takes: its batch stays. */
-function checkEnough(dir: string, { batch }: AnyConfig, { size }: Dataset) {
+function checkEnough(dir: string, { batch }: TrainConfig, { size }: Dataset) {
   if (size >= batch) return
   throw new Error(
     `${dir}: its steps take ${batch} images each, and the data set holds ${counted(size, 'image')} now; put back those that it was trained on, or start a new run`,
@@ -114,10 +92,10 @@ async function placed(
   prepared: Prepared,
   { resuming, out, changes }: Placing,
 ): Promise<{ readonly run: RunFolder; readonly prepared: Prepared }> {
-  if (resuming !== null) return { run: await resumeRun(resuming), prepared }
+  if (resuming !== null) return { run: await continueRun(resuming), prepared }
   const dir = out ?? (await makeNextFree(prepared.config))
   const config = { ...prepared.config, ...sourceOf(prepared.config.data, dir) }
-  const run = await createRun(dir, described(config, prepared.gpu, changes)).catch(
+  const run = await beginRun(dir, described(config, prepared.gpu, changes)).catch(
     async (error: unknown) => {
       if (out === undefined) await rmdir(dir).catch(() => undefined) // made just now, and empty
       throw error
@@ -130,7 +108,7 @@ async function placed(
 async function train(
   what: string,
   prepared: Prepared,
-  { resumed, ...place }: Place & { readonly resumed: boolean },
+  { resumed, ...place }: RunPlace & { readonly resumed: boolean },
 ): Promise<number> {
   const { run, progress } = place
   const stop = { requested: false }
@@ -154,9 +132,9 @@ async function train(
 }
 
 /** The configuration and what it runs on, as config.json holds them. */
-const described = (config: AnyConfig, gpu: Gpu, changes: Changes) => ({
+const described = (config: TrainConfig, gpu: Gpu, changes: Changes) => ({
   ...config,
-  about: { kindred: version(), node: process.version, adapter: adapterOf(gpu), changes },
+  about: { kindred: kindredVersion(), node: process.version, adapter: adapterOf(gpu), changes },
 })
 
 function tell(outcome: Outcome, { config, probe }: Prepared, run: RunFolder, progress: Progress) {

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs'
 
 /** The version in the package.json nearest above this file; '0.0.0' when it was bundled without
  *  one. */
-export function version(): string {
+export function kindredVersion(): string {
   for (const up of ['..', '../..', '../../..']) {
     try {
       const text = readFileSync(new URL(`${up}/package.json`, import.meta.url), 'utf8')

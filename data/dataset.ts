@@ -20,6 +20,9 @@ export interface Dataset {
   readonly labels: Int32Array | null
   /** [size], the file of each image, where each has its own. */
   readonly files?: readonly string[]
+  /** The sizes in bytes of the files of the images at `indices`, where each has its own; null for
+   *  one that is gone. */
+  fileSizes?(indices: ArrayLike<number>): Promise<readonly (number | null)[]>
   /** The whole images, for views that are cropped at random, where `read` gives middle squares
    *  only. */
   readonly originals?: Originals
@@ -154,19 +157,18 @@ export function checkRead(
 export function select(dataset: Dataset, indices: ArrayLike<number>): Dataset {
   checkRead(dataset, 0, indices, new Uint8Array(0))
   const chosen = Uint32Array.from(indices)
-  const { originals } = dataset
+  const { originals, fileSizes } = dataset
+  const at = (wanted: ArrayLike<number>) => Uint32Array.from(wanted, (n) => Number(chosen[n]))
   return {
     ...dataset,
     ...(originals && { originals: selectOriginals(originals, chosen) }),
     size: chosen.length,
     ...(dataset.files && { files: Array.from(chosen, (i) => dataset.files?.[i] ?? '') }),
+    ...(fileSizes && { fileSizes: (wanted: ArrayLike<number>) => fileSizes(at(wanted)) }),
     labels: dataset.labels && Int32Array.from(chosen, (i) => Number(dataset.labels?.[i])),
     async read(wanted, out) {
       checkRead({ name: dataset.name, size: chosen.length }, imageBytes(dataset), wanted, out)
-      await dataset.read(
-        Uint32Array.from(wanted, (n) => Number(chosen[n])),
-        out,
-      )
+      await dataset.read(at(wanted), out)
     },
   }
 }

@@ -3,6 +3,7 @@
 // set without labels trains on all images.
 
 import { createHash } from 'node:crypto'
+import { stat } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { DataError, type Dataset, type Skipped, type Split, checkRead, select } from './dataset.ts'
@@ -151,6 +152,8 @@ async function open(
     labels: present.length < 2 ? null : labels,
     skipped: [...skipped, ...store.skipped],
     files: store.files.map(({ path }) => path),
+    fileSizes: (indices) =>
+      Promise.all(Array.from(indices, (i) => bytesIn(join(root, store.files[i]?.path ?? '')))),
     isTest: store.files.map(({ path }) => placed.get(path)?.isTest ?? false),
     ...(options.originals && originalsOf(store, size)),
     async read(indices, out) {
@@ -165,6 +168,13 @@ async function open(
     close: () => records.release(),
   }
 }
+
+/** Returns the size of a file in bytes, or null when it is gone. */
+const bytesIn = (path: string) =>
+  stat(path).then(
+    ({ size }) => size,
+    () => null,
+  )
 
 /** Returns the folder of the cache for an image folder and its sizes. */
 function cacheFolder(root: string, { cache, size, originals }: FolderOptions) {

@@ -14,6 +14,7 @@ import { openCifar10, openCifar100 } from './cifar.ts'
 import { DataError, type Split } from './dataset.ts'
 import { openIdx } from './idx.ts'
 import { type FolderOptions, openImageFolder } from './image-folder.ts'
+import { dataKinds, splitSource } from './kinds.ts'
 import { procedural } from './procedural.ts'
 import { openStl10 } from './stl10.ts'
 
@@ -38,7 +39,7 @@ type Open = (path: string, options: OpenDataOptions) => Split | Promise<Split>
 
 const SIDE = 32 // pixels, the default of folder and procedural images
 
-const kinds: Readonly<Record<string, Open>> = {
+const opens: Readonly<Record<string, Open>> = {
   cifar10: needsPath('cifar10', openCifar10),
   cifar100: needsPath('cifar100', openCifar100),
   idx: needsPath('idx', openIdx),
@@ -51,9 +52,9 @@ const kinds: Readonly<Record<string, Open>> = {
     procedural({ size, seed, ...parseCounts(counts) }),
 }
 
-const forms =
-  'cifar10:PATH, cifar100:PATH, idx:PATH, stl10:PATH, stl10-unlabeled:PATH, folder:PATH, ' +
-  'procedural or procedural:TRAIN,TEST'
+/** Lists how sources are named. */
+const forms = () =>
+  `${[...dataKinds.values()].map(({ form }) => form).join(', ')} or procedural:TRAIN,TEST`
 
 /** Opens the two halves of the set that `spec` names. `size` is the side of folder and procedural
  *  images in pixels, 32 by default; other sets have their own. Throws DataError when the spec has
@@ -61,15 +62,14 @@ const forms =
 export async function openData(spec: string, options: OpenDataOptions = {}): Promise<Split> {
   checkValue('openData', 'spec', spec, text)
   checkOptions('openData', options, rules)
-  const colon = spec.indexOf(':')
-  const kind = colon < 0 ? spec : spec.slice(0, colon)
-  const open = Object.hasOwn(kinds, kind) ? kinds[kind] : undefined
-  if (open) return open(colon < 0 ? '' : spec.slice(colon + 1), options)
+  const { kind, rest } = splitSource(spec)
+  const open = dataKinds.get(kind)?.open ?? (Object.hasOwn(opens, kind) ? opens[kind] : undefined)
+  if (open) return open(rest, options)
   const hint =
     existsSync(spec) && statSync(spec).isDirectory()
       ? `; for a folder of images, folder:${spec}`
       : ''
-  throw new DataError(`data: must be one of ${forms}, got '${spec}'${hint}`)
+  throw new DataError(`data: must be one of ${forms()}, got '${spec}'${hint}`)
 }
 
 function needsPath(kind: string, open: Open): Open {

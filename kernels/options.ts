@@ -164,8 +164,8 @@ function unknownOption(owner: string, name: string, known: readonly string[]): T
 export function nearest(name: string, known: readonly string[]): string | undefined {
   const plain = (word: string) => word.toLowerCase().replaceAll(/[_-]/g, '')
   const given = plain(name)
-  if (given.length < 3) return undefined
-  const most = Math.floor(given.length / 3)
+  if (given.length < 2) return undefined
+  const most = Math.max(1, Math.floor(given.length / 3))
   const measured = known.map((word) => ({ word, far: distance(given, plain(word)) }))
   const [best] = measured.sort((a, b) => a.far - b.far)
   if (best && best.far <= most) return best.word

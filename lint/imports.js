@@ -1,5 +1,5 @@
 // The lint rule `kindred/imports`: which folder may import from which. Imports run one way:
-//   kernels <- engine <- models <- methods <- evaluate <- cli
+//   kernels <- engine <- models <- methods <- evaluate <- training <- runs <- cli
 // and inside kernels/ from the upper floors to the lower ones. A file of kernels/ that index.ts
 // exports is an op; the other files of a room are its parts: only the room itself and the rooms on
 // the floors above it import them.
@@ -17,9 +17,22 @@ const layers = {
   models: { folders: ['kernels', 'engine'], packages: [] },
   methods: { folders: ['kernels', 'engine', 'models'], packages: [] },
   evaluate: { folders: ['kernels', 'engine', 'models', 'methods'], packages: [] },
+  training: {
+    folders: ['kernels', 'engine', 'models', 'methods', 'evaluate'],
+    files: ['dataset', 'kinds', 'listed', 'loader', 'words'].map((name) => `data/${name}.ts`), // free of Node
+    packages: ['valibot', '@noble/hashes'],
+  },
+  runs: {
+    folders: ['training', 'data'],
+    files: ['engine/node-files.ts', 'engine/safetensors.ts'],
+    packages: ['node:'],
+  },
   data: { folders: ['kernels'], files: ['engine/node-files.ts'], packages: ['node:', 'sharp'] },
   bench: { folders: ['dist'], packages: ['node:', ''] },
-  'index.ts': { folders: ['kernels', 'engine', 'models', 'methods', 'evaluate'], packages: [] },
+  'index.ts': {
+    folders: ['kernels', 'engine', 'models', 'methods', 'evaluate', 'training'],
+    packages: [],
+  },
 }
 
 /** The files of engine/ that may import Node and Dawn. */
@@ -49,7 +62,7 @@ const isShared = (path) =>
   path.split('/').length === 2 || shared.some((part) => path.startsWith(part))
 
 /** Packages that a single folder may import. */
-const only = { 'methods/schemas': ['valibot'] }
+const only = { 'methods/settings': ['valibot'], 'methods/presets': ['valibot'] }
 
 const ops = new Set(
   [...readFileSync(join(root, 'index.ts'), 'utf8').matchAll(/from '\.\/(kernels\/[^']+)'/g)].map(
@@ -69,7 +82,7 @@ function refusal(from, to) {
   if (rule && target !== layer && !rule.folders.includes(target))
     return `${layer} imports only from ${[layer, ...rule.folders].join(', ')}`
   if (node.includes(to) && rule && !node.includes(from))
-    return `${to} needs Node: only cli/ and node.ts import it`
+    return `${to} needs Node: only runs/, cli/ and node.ts import it`
   if (target !== 'kernels') return null
   if (layer === 'kernels') {
     if (floorOf(to) < 0) return `${room(to)} is no room of kernels/: add it to lint/imports.js`

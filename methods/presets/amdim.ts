@@ -1,5 +1,4 @@
-// The settings of AMDIM's experiments, by name: plain data, what a run folder's config.json holds
-// of it. They are those of the authors' code (github.com/Philip-Bachman/amdim-public), which its
+// AMDIM's settings: those of its experiments by name, their options, and what they make. Presets are plain data. They are those of the authors' code (github.com/Philip-Bachman/amdim-public), which its
 // author says made the results ("all other defaults", issue 3). Where it deviates from the paper
 // (https://arxiv.org/abs/1906.00910): the penalty's weight is 0.05, the paper says 0.04; learning
 // rate and warm-up are the code's, the paper's other CIFAR configuration was a mistake. Where this
@@ -8,51 +7,19 @@
 // bicubic resampling does not round between the axes, pixels stay floats throughout.
 
 import type { Normalization, Recipe } from '../../kernels/augment/recipes.ts'
+import { integersOf } from '../../kernels/numbers.ts'
+import type { Tensor } from '../../kernels/op.ts'
+import type { Gpu } from '../../engine/gpu.ts'
+import { Adam } from '../../engine/optim/optimizer.ts'
+import { amdimEncoder } from '../../models/amdim-encoder.ts'
+import { classifiers } from '../../models/classifiers.ts'
+import { amdim, amdimLosses } from '../amdim.ts'
+import { type Configured, entry, nothing } from '../entry.ts'
+import { batchFlag, epochsFlag, lrFlag, option } from '../settings/flags.ts'
+import type { PresetOf } from '../settings/settings.ts'
+import { type AmdimSettings, amdimRules, amdimSchedule, checkMaps } from './amdim-rules.ts'
 
-/** Everything about an AMDIM run but its data, its length and its seed. */
-export interface AmdimSettings {
-  /** Width is the authors' ndf, features their n_rkhs, depth n_depth. */
-  readonly model: {
-    readonly name: 'amdim'
-    readonly width: number
-    readonly features: number
-    readonly depth: number
-    readonly batchNorm: boolean
-  }
-  readonly classifiers: { readonly hidden: number; readonly dropout: number }
-  readonly views: Recipe
-  /** c and λ of the loss. */
-  readonly clip: number
-  readonly penalty: number
-  readonly optimizer: {
-    readonly name: 'adam'
-    readonly betas: readonly [number, number]
-    readonly weightDecay: number
-  }
-  /** `lr` climbs over so many steps and is multiplied by `gamma` at each milestone, in epochs. */
-  readonly schedule: {
-    readonly name: 'step'
-    readonly lr: number
-    readonly warmupSteps: number
-    readonly milestones: readonly number[]
-    readonly gamma: number
-  }
-  readonly batch: number
-  /** Images encoded at a time; a batch at once where there is none. */
-  readonly chunk?: number | null
-  readonly epochs: number
-  /** Of classifiers trained on the frozen encoder afterwards. */
-  readonly evaluation: { readonly epochs: number; readonly milestones: readonly number[] }
-  readonly knn: { readonly temperature: number }
-}
-
-export interface AmdimPreset {
-  /** One line for lists: what it is and where it comes from. */
-  readonly about: string
-  /** Image size the preset is made for, in pixels. */
-  readonly size: number
-  readonly settings: (size: number, batch?: number) => AmdimSettings
-}
+export type AmdimPreset = PresetOf<AmdimSettings>
 
 const rgb = (r: number, g: number, b: number) => [r / 255, g / 255, b / 255] as const
 const cifarStatistics: Normalization = { mean: rgb(125.3, 123, 113.9), std: rgb(63, 62.1, 66.7) }
@@ -180,4 +147,85 @@ export const amdimPresets: Readonly<Record<string, AmdimPreset>> = {
   'amdim-stl10': stl10,
   'amdim-imagenet128': imagenet128,
   'amdim-demo': demo,
+}
+
+/** AMDIM in the registry. */
+export const amdimEntry = entry<AmdimSettings>({
+  name: 'amdim',
+  title: 'AMDIM',
+  about:
+    'AMDIM (Bachman et al. 2019): features of one view predict those of the other, across scales',
+  presets: amdimPresets,
+  presetFor({ data, software }) {
+    if (data === undefined || software) return 'amdim-demo'
+    return data.startsWith('stl10') ? 'amdim-stl10' : 'amdim-cifar-small'
+  },
+  presetWords: `Without --data, and on a CPU, the preset is amdim-demo; with it amdim-cifar-small, for STL-10
+  amdim-stl10.
+
+Linear and MLP classifiers are trained along, without a gradient to the encoder; kindred eval
+linear|mlp trains them anew.`,
+  rules: amdimRules,
+  check: checkMaps,
+  compared: () => true,
+  flags: [
+    option(
+      '--width <channels>',
+      'model.width',
+      'channels',
+      "channels of the encoder's first layer, the authors' ndf",
+    ),
+    option(
+      '--features <n>',
+      'model.features',
+      'features',
+      "size of the features at every scale, the authors' n_rkhs",
+    ),
+    option(
+      '--depth <n>',
+      'model.depth',
+      'count',
+      "layers of each residual block, the authors' n_depth",
+    ),
+    option('--encoder-norm', 'model.batchNorm', 'switch', 'normalise the residual branches'),
+    option('--no-encoder-norm', 'model.batchNorm', 'switch', 'do not'),
+    epochsFlag,
+    batchFlag,
+    lrFlag,
+  ],
+  describe: ({ model: { width, features, depth } }) =>
+    `an encoder of width ${width}, ${features} features, depth ${depth}`,
+  warmup: ({ schedule }) => schedule.warmupSteps,
+  encoder: encoderOf,
+  head: () => null,
+  build(gpu, settings, { images: { labels, classes }, stepsPerEpoch, capture, scaler }) {
+    const { clip, penalty, views, chunk: most = null, seed } = settings
+    const encoder = encoderOf(gpu, settings)
+    const shape = { features: encoder.features, classes: classes.length, ...settings.classifiers }
+    const head = labels ? classifiers(gpu, { ...shape, seed }) : null
+    const { betas, weightDecay } = settings.optimizer
+    const parameters = { ...encoder.parameters, ...head?.parameters }
+    const optimizer = new Adam(parameters, { betas, weightDecay })
+    const schedule = amdimSchedule(settings.schedule, stepsPerEpoch)
+    const trainer = amdim(gpu, {
+      ...{ encoder, classifiers: head, optimizer, schedule, clip, penalty, views, chunk: most },
+      ...{ seed, capture, ...(scaler && { scaler }) },
+    })
+    return {
+      ...trainer,
+      step: (batch, indices) =>
+        trainer.step(
+          batch,
+          labels && integersOf('train', indices).map((index) => labels[index] ?? -1),
+        ),
+      ...{ terms: amdimLosses, head: head ?? noHead, optimizer, schedule, kept: nothing },
+    }
+  },
+})
+
+const noHead = { parameters: {}, norms: {}, features: 0, forward: (x: Tensor) => x }
+
+function encoderOf(gpu: Gpu, { model: shape, size, seed }: Configured<AmdimSettings>) {
+  const { width, features, depth, batchNorm } = shape
+  return amdimEncoder(gpu, { width, features, depth, batchNorm, size, seed })
 }

@@ -1,103 +1,33 @@
-// The settings of MoCo's experiments, by name.
+// MoCo's settings: their rules and options, those of its experiments by name, and what they make.
 
+import { constant, cosineRamp } from '../../engine/optim/schedule.ts'
+import type { Gpu } from '../../engine/gpu.ts'
 import { cifarRecipe } from '../../kernels/augment/recipes.ts'
-import { demoRecipe, mocoV1Recipe, mocoV2Recipe, mocoV3Recipes } from './moco-recipes.ts'
-import type { PresetOf, Settings } from './settings.ts'
-
-/** Everything about a MoCo run but its data, its length and its seed. */
-export interface MocoSettings extends Settings {
-  readonly head:
-    | { readonly style: 'linear' | 'mlp'; readonly dim: number }
-    | { readonly style: 'v3'; readonly hidden: number; readonly dim: number }
-  /** K; null for v3, whose keys are the batch's. */
-  readonly queue: number | null
-  /** m, and whether it rises to 1 along a cosine. */
-  readonly momentum: { readonly start: number; readonly rising: boolean }
-  readonly symmetric: boolean
-  readonly bnSplits: number
-  readonly shuffle: boolean
-}
-
-const model = (name: 'resnet18' | 'resnet50', size: number) =>
-  ({ name, stem: size <= 64 ? 'cifar' : 'imagenet', width: 64, zeroInitResidual: false }) as const
-const linear = { style: 'linear', dim: 128 } as const
-const mlp = { style: 'mlp', dim: 128 } as const
-const plain = { symmetric: false, bnSplits: 1, shuffle: false } as const
-const constantM = (start: number) => ({ start, rising: false })
-
-/** MoCo v1 on ImageNet: sections 3.3 and 4, facebookresearch/moco's defaults. ShuffleBN over 8 GPUs
- *  is 8 splits here. */
-export const imagenet = (size: number, batch = 256): MocoSettings => ({
-  model: model('resnet50', size),
-  head: linear,
-  views: mocoV1Recipe(size),
-  temperature: 0.07,
-  optimizer: { name: 'sgd', weightDecay: 1e-4 },
-  schedule: { name: 'step', lr: (0.03 * batch) / 256, warmupEpochs: 0 },
-  batch,
-  epochs: 200,
-  knn: { temperature: 0.1 },
-  queue: 65536,
-  momentum: constantM(0.999),
-  symmetric: false,
-  bnSplits: 8,
-  shuffle: true,
-})
-
-/** The repository's CIFAR-10 demo (colab/moco_cifar10_demo.ipynb), measured as there on the head's
- *  output. */
-export const cifar10 = (size: number, batch = 512): MocoSettings => ({
-  ...imagenet(size, batch),
-  model: model('resnet18', size),
-  views: cifarRecipe(size),
-  temperature: 0.1,
-  optimizer: { name: 'sgd', weightDecay: 5e-4 },
-  schedule: { name: 'cosine-by-epoch', lr: (0.06 * batch) / 512, warmupEpochs: 0, firstEpoch: 1 },
-  knn: { temperature: 0.1, layer: 'embedding' },
-  queue: 4096,
-  momentum: constantM(0.99),
-})
-
-const v3 = (size: number, batch: number): MocoSettings => ({
-  ...imagenet(size, batch),
-  ...plain,
-  head: { style: 'v3', hidden: 4096, dim: 256 },
-  optimizer: { name: 'lars', weightDecay: 1e-6 },
-  queue: null,
-  momentum: { start: 0.99, rising: true },
-})
-
-/** The built-in images: as simclr-demo, with what MoCo adds made small. Splits, since a query could
- *  otherwise tell its key by the batch that both come from: the queue's keys come from others. */
-export const demo = (size: number, batch = 128): MocoSettings => ({
-  model: { name: 'resnet8', stem: 'cifar', width: 16, zeroInitResidual: false },
-  head: { style: 'linear', dim: 64 },
-  views: demoRecipe(size),
-  temperature: 0.1,
-  optimizer: { name: 'adam', weightDecay: 1e-6 },
-  schedule: { name: 'cosine', lr: 3e-3, warmupEpochs: 1 },
-  batch,
-  epochs: 5,
-  knn: { temperature: 0.1 },
-  queue: 1024,
-  momentum: constantM(0.99),
-  symmetric: false,
-  bnSplits: 8,
-  shuffle: true,
-})
-
-/** What suits a queue in a run of some hundred steps: at the rate that SimCLR's demo has, the
- *  queue's keys are of another encoder than the query, which then learns to tell the two apart and
- *  nothing else. So steps are small, and many, and the queue holds the keys of four. */
-const slowly = (size: number, batch = 64): MocoSettings => {
-  const settings = demo(size, batch)
-  return {
-    ...settings,
-    temperature: 0.2,
-    schedule: { ...settings.schedule, lr: 5e-4 },
-    queue: 256,
-  }
-}
+import { KeyQueue } from '../../models/key-queue.ts'
+import { mocoV3Head } from '../../models/moco-heads.ts'
+import { parametersOf } from '../../models/parts.ts'
+import { type Configured, type Extent, type Saved, type Trainer, entry, nothing } from '../entry.ts'
+import { mocoV3 } from '../moco-v3.ts'
+import { moco } from '../moco.ts'
+import { fittingSplits, wrongSplits } from '../settings/batch.ts'
+import { option } from '../settings/flags.ts'
+import { anyMocoHeadRule } from '../settings/heads.ts'
+import { optimizerOf } from '../settings/optimizers.ts'
+import { fields, bool, fraction, integer, integerOrNull } from '../settings/rules.ts'
+import type { PresetOf } from '../settings/settings.ts'
+import {
+  type MocoSettings,
+  cifar10,
+  demo,
+  imagenet,
+  mlp,
+  resnetOf,
+  plain,
+  slowly,
+  v3,
+} from './moco-papers.ts'
+import { mocoV2Recipe, mocoV3Recipes } from './moco-recipes.ts'
+import { presetsBy, stepOptions, towerMethod, towerOf, towerRules } from './tower.ts'
 
 /** MoCo's presets by name. */
 export const mocoPresets: Readonly<Record<string, PresetOf<MocoSettings>>> = {
@@ -147,7 +77,7 @@ export const mocoPresets: Readonly<Record<string, PresetOf<MocoSettings>>> = {
     size: 32,
     settings: (size, batch = 256) => ({
       ...v3(size, batch),
-      model: model('resnet18', size),
+      model: resnetOf('resnet18', size),
       views: cifarRecipe(size),
       temperature: 0.2,
       schedule: { name: 'cosine', lr: (0.3 * batch) / 256, warmupEpochs: 10 },
@@ -178,3 +108,144 @@ export const mocoPresets: Readonly<Record<string, PresetOf<MocoSettings>>> = {
     }),
   },
 }
+
+/** MoCo in the registry: v1, v2, and v3, whose queue is null. */
+export const mocoEntry = entry<MocoSettings>({
+  ...towerMethod,
+  ...presetsBy('moco-v2-demo', 'moco-v1-cifar10'),
+  name: 'moco',
+  title: 'MoCo',
+  about:
+    'MoCo (He et al. 2020): keys of earlier batches, in a queue, repel; a second encoder follows',
+  presets: mocoPresets,
+  rules: {
+    ...towerRules,
+    head: anyMocoHeadRule,
+    queue: integerOrNull(1),
+    momentum: fields({ start: fraction, rising: bool }),
+    symmetric: bool,
+    bnSplits: integer(1),
+    shuffle: bool,
+  },
+  check({ queue, head, ...settings }, name) {
+    if ((queue === null) === (head.style === 'v3')) return wrongSplits(settings, name)
+    const rule = `must be ${queue === null ? 'a number' : 'null'} with head.style ${head.style}`
+    return { setting: 'queue', reason: `${rule}, got ${queue}` }
+  },
+  compared: ({ queue }) => queue === null,
+  flags: [
+    ...towerMethod.flags,
+    option(
+      '--queue <keys>',
+      'queue',
+      'count',
+      'keys in the queue, the negatives of each query (not v3)',
+    ),
+    option(
+      '--momentum <m>',
+      'momentum.start',
+      'share',
+      'how slowly the key encoder follows: 0.999 on ImageNet, less for short runs',
+    ),
+    option(
+      '--symmetric',
+      'symmetric',
+      'switch',
+      'both views are queries and keys: twice the work of a step (not v3)',
+    ),
+    option(
+      '--bn-splits <n>',
+      'bnSplits',
+      'count',
+      'batch norm over n groups of the batch, as over n GPUs (not v3)',
+    ),
+    option(
+      '--no-shuffle',
+      'shuffle',
+      'switch',
+      'do not shuffle the keys before their batch norm is split: it leaks',
+    ),
+  ],
+  settle(settings, given) {
+    const { queue, shuffle, bnSplits, batch } = settings
+    const ofQueue = {
+      '--queue': given['queue'],
+      '--bn-splits': given['bnSplits'],
+      '--symmetric': given['symmetric'],
+      '--no-shuffle': given['shuffle'],
+    }
+    const unused = Object.entries(ofQueue).find(([, value]) => value !== undefined)
+    if (settings.head.style === 'v3' && unused)
+      throw new RangeError(
+        `${unused[0]}: MoCo v3 has no queue, its loss is symmetric and its batch norm over the batch`,
+      )
+    const isGiven = given['bnSplits'] !== undefined || given['batch'] !== undefined
+    const splits = isGiven ? bnSplits : fittingSplits(bnSplits, batch)
+    return { ...settings, queue, bnSplits: splits, shuffle: shuffle && splits > 1 }
+  },
+  filling: ({ queue, batch, symmetric }) =>
+    queue === null ? 0 : Math.ceil(queue / (batch * (symmetric ? 2 : 1))),
+  rows: ({ queue, head: { dim } }) =>
+    queue === null
+      ? []
+      : [{ what: '--queue', rows: queue, dim, remedy: (most) => `give ${most} keys or fewer` }],
+  notes: ({ queue }, images) =>
+    queue !== null && queue > images
+      ? [
+          {
+            text: `the queue's ${queue} keys are more than the ${images} images: old keys of a query's own image are among its negatives`,
+            remedy: 'a smaller --queue avoids that',
+          },
+        ]
+      : [],
+  build: (gpu, settings, extent) =>
+    settings.queue === null
+      ? buildV3(gpu, settings, extent)
+      : buildQueue(gpu, settings, extent, settings.queue),
+})
+
+type Build<A extends readonly unknown[] = []> = (
+  gpu: Gpu,
+  settings: Configured<MocoSettings>,
+  extent: Extent,
+  ...more: A
+) => Trainer
+
+const buildQueue: Build<[K: number]> = (gpu, settings, extent, K) => {
+  const [query, key] = [towerOf(gpu, settings), towerOf(gpu, settings)]
+  const optimizer = optimizerOf(settings, parametersOf(query))
+  const queue = new KeyQueue(gpu, { K, C: query.head.features, seed: settings.seed })
+  const { symmetric, bnSplits: splits, shuffle } = settings
+  const options = { ...stepOptions(settings, extent), symmetric, splits, shuffle }
+  const momentum = momentumOf(settings, extent)
+  const trainer = moco(gpu, { ...options, query, key, optimizer, queue, momentum })
+  const kept: Saved = {
+    models: { 'key.': key.encoder, 'key.head.': key.head },
+    variables: { queue: queue.keys },
+    counters: {
+      'queue.pointer': { read: () => queue.pointer, write: (pointer) => (queue.pointer = pointer) },
+    },
+    resized: {
+      queue: (was, is) =>
+        `its queue holds ${was} keys, the run's configuration says ${is}; a queue cannot be resized, start a new run`,
+    },
+  }
+  return { ...trainer, optimizer, schedule: options.schedule, kept }
+}
+
+const buildV3: Build = (gpu, settings, extent) => {
+  const [query, key] = [towerOf(gpu, settings), towerOf(gpu, settings)]
+  const { head, seed } = settings
+  const dim = query.head.features
+  const hidden = head.style === 'v3' ? head.hidden : dim
+  const widths = [dim, hidden, dim] as const
+  const predictor = mocoV3Head(gpu, { name: 'predictor', widths, seed })
+  const optimizer = optimizerOf(settings, { ...parametersOf(query), ...predictor.parameters })
+  const options = { ...stepOptions(settings, extent), momentum: momentumOf(settings, extent) }
+  const trainer = mocoV3(gpu, { ...options, query, key, predictor, optimizer })
+  const models = { '': predictor, 'key.': key.encoder, 'key.head.': key.head }
+  return { ...trainer, optimizer, schedule: options.schedule, kept: { ...nothing, models } }
+}
+
+const momentumOf = ({ momentum, epochs }: MocoSettings, { stepsPerEpoch }: Extent) =>
+  momentum.rising ? cosineRamp(momentum.start, epochs * stepsPerEpoch) : constant(momentum.start)

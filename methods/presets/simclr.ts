@@ -1,17 +1,29 @@
-// The settings of SimCLR's experiments, by name. A preset is plain data: what a run folder's
-// config.json holds of it.
+// SimCLR's settings: their rules and options, those of its experiments by name, and what they make.
+// Presets are plain data, as a run folder's config.json holds it.
 
 import { type Recipe, cifarRecipe, imagenetRecipe } from '../../kernels/augment/recipes.ts'
-import type { PresetOf, Settings } from './settings.ts'
+import { parametersOf } from '../../models/parts.ts'
+import { entry, nothing } from '../entry.ts'
+import { option } from '../settings/flags.ts'
+import { type ProjectionHead, projectionHeadRule } from '../settings/heads.ts'
+import { optimizerOf } from '../settings/optimizers.ts'
+import { recipe } from '../settings/recipe.ts'
+import { wordOf } from '../settings/rules.ts'
+import type { PresetOf } from '../settings/settings.ts'
+import { simclr } from '../simclr.ts'
+import {
+  type TowerSettings,
+  presetsBy,
+  stepOptions,
+  towerMethod,
+  towerOf,
+  towerRules,
+} from './tower.ts'
 
 /** Everything about a SimCLR run but its data, its length and its seed. */
-export interface SimclrSettings extends Settings {
+export interface SimclrSettings extends TowerSettings {
   readonly views: Recipe
-  readonly head: {
-    readonly style: 'leftthomas' | 'paper'
-    readonly hidden: number
-    readonly dim: number
-  }
+  readonly head: ProjectionHead
   readonly batchNorm: 'per-view' | 'joint'
 }
 
@@ -96,3 +108,35 @@ export const simclrPresets: Readonly<Record<string, Preset>> = {
   'simclr-imagenet': imagenet,
   'simclr-demo': demo,
 }
+
+/** SimCLR in the registry. */
+export const simclrEntry = entry<SimclrSettings>({
+  ...towerMethod,
+  ...presetsBy('simclr-demo', 'simclr-cifar10'),
+  name: 'simclr',
+  title: 'SimCLR',
+  about: 'SimCLR (Chen et al. 2020): two augmented views of each image attract, all others repel',
+  presets: simclrPresets,
+  rules: {
+    ...towerRules,
+    views: recipe,
+    head: projectionHeadRule,
+    batchNorm: wordOf('per-view', 'joint'),
+  },
+  flags: [
+    ...towerMethod.flags,
+    option(
+      '--batch-norm <kind>',
+      'batchNorm',
+      'word',
+      "per-view (as the popular PyTorch code) or joint over both views (as the paper's)",
+    ),
+  ],
+  build(gpu, settings, extent) {
+    const tower = towerOf(gpu, settings)
+    const optimizer = optimizerOf(settings, parametersOf(tower))
+    const options = { ...stepOptions(settings, extent), batchNorm: settings.batchNorm }
+    const trainer = simclr(gpu, { ...tower, ...options, optimizer })
+    return { ...trainer, optimizer, schedule: options.schedule, kept: nothing }
+  },
+})

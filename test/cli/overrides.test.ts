@@ -5,13 +5,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { amdimConfig } from '../../cli/amdim-config.ts'
-import { wrongFields } from '../../cli/check-config.ts'
-import { type AnyConfig, type TrainFlags, configOf } from '../../cli/config.ts'
-import { changesBetween, leaves } from '../../cli/history.ts'
+import { wrongFields } from '../../training/check-config.ts'
+import type { TrainConfig } from '../../training/run-schema.ts'
+import { configOf } from '../../training/config.ts'
+import { changesBetween, leaves } from '../../training/history.ts'
 import { type Overrides, readOverrides, settled } from '../../cli/overrides.ts'
-import { type Method, methods } from '../../cli/presets.ts'
-import { amdimPresets } from '../../methods/presets/amdim.ts'
+import type { Recipe } from '../../kernels/augment/recipes.ts'
+import { methods } from '../../methods/registry.ts'
 import { kindred } from '../fixtures/cli.ts'
 import { refuses } from '../fixtures/refusal.ts'
 
@@ -20,17 +20,6 @@ test.before((context) => {
   context.dir = mkdtempSync(join(tmpdir(), 'kindred-set-'))
 })
 test.after(({ dir }) => rmSync(dir, { recursive: true }))
-
-type Make = (flags: TrainFlags, software: boolean) => AnyConfig
-
-const makers: readonly (readonly [string, Make, readonly string[]])[] = [
-  ...(Object.keys(methods) as Method[]).map((method): [string, Make, readonly string[]] => [
-    method,
-    (flags, software) => configOf(method, flags, software),
-    Object.keys(methods[method].presets),
-  ]),
-  ['amdim', amdimConfig, Object.keys(amdimPresets)],
-]
 
 const none: Overrides = { file: null, path: '', set: [] }
 const setting = (...set: string[]): Overrides => ({ file: null, path: '', set })
@@ -71,12 +60,17 @@ const others = (value: unknown): unknown[] => {
 }
 
 /** The configuration with one leaf set to the first other value that the rules allow. */
-function withLeaf(make: Make, preset: string, path: string, value: unknown): AnyConfig | null {
+function withLeaf(
+  method: string,
+  preset: string,
+  path: string,
+  value: unknown,
+): TrainConfig | null {
   for (const other of others(value)) {
     if (JSON.stringify(other) === JSON.stringify(value)) continue
     const text = typeof other === 'string' ? other : JSON.stringify(other)
     try {
-      return settled(make, { preset }, false, setting(`${path}=${text}`)).config
+      return settled(method, { preset }, false, setting(`${path}=${text}`)).config
     } catch {
       // not allowed: another
     }
@@ -87,12 +81,12 @@ function withLeaf(make: Make, preset: string, path: string, value: unknown): Any
 test('every leaf of every preset can be set, and nothing else changes', () => {
   let set = 0
   const fixed: string[] = []
-  for (const [, make, presets] of makers)
-    for (const preset of presets) {
-      const { config } = settled(make, { preset }, false, none)
+  for (const { name: method, presets } of methods.values())
+    for (const preset of Object.keys(presets)) {
+      const { config } = settled(method, { preset }, false, none)
       for (const [path, value] of leaves(config)) {
         if (decided.test(path)) continue
-        const changed = withLeaf(make, preset, path, value)
+        const changed = withLeaf(method, preset, path, value)
         if (changed === null) fixed.push(path)
         else assert.equal(Object.keys(changesBetween(config, changed)), [path], `${preset} ${path}`)
         set++
@@ -116,22 +110,22 @@ test('every leaf of every preset can be set, and nothing else changes', () => {
 })
 
 test('a configuration is its own file', async ({ dir }) => {
-  for (const [method, make, presets] of makers)
-    for (const preset of presets) {
-      const { config } = settled(make, { preset }, false, setting('epochs=3'))
+  for (const { name: method, presets } of methods.values())
+    for (const preset of Object.keys(presets)) {
+      const { config } = settled(method, { preset }, false, setting('epochs=3'))
       const path = join(dir, `${preset}.json`)
       writeFileSync(path, JSON.stringify({ ...config, about: { node: 'v1' } }))
       const overrides = await readOverrides(method, { config: path })
-      const again = settled(make, { preset }, false, overrides)
+      const again = settled(method, { preset }, false, overrides)
       assert.equal(again.config, config, preset)
       assert.equal(Object.keys(again.changes), ['epochs'])
     }
 })
 
 test('the file is over the preset, flags over the file, --set over all', () => {
-  const make: Make = (flags, software) => configOf('simclr', flags, software)
+  const method = 'simclr'
   const file = { temperature: 0.3, epochs: 7, schedule: { lr: 0.5 } }
-  const { config } = settled(make, { preset: 'simclr-demo', epochs: 8 }, false, {
+  const { config } = settled(method, { preset: 'simclr-demo', epochs: 8 }, false, {
     file,
     path: 'f.json',
     set: ['batch=24'],
@@ -142,7 +136,7 @@ test('the file is over the preset, flags over the file, --set over all', () => {
 })
 
 test('a flag is over the file also where it says what the preset says', () => {
-  const make: Make = (flags, software) => configOf('simclr', flags, software)
+  const method = 'simclr'
   const lr = configOf('simclr', { preset: 'simclr-demo' }, false).schedule.lr
   const file = {
     preset: 'simclr-cifar10',
@@ -153,15 +147,15 @@ test('a flag is over the file also where it says what the preset says', () => {
     views: { size: 16 },
   }
   const flags = { preset: 'simclr-demo', data: 'folder:flag', size: 64, lr, seed: 0 }
-  const { config, changes } = settled(make, flags, false, { file, path: 'f.json', set: [] })
+  const { config, changes } = settled(method, flags, false, { file, path: 'f.json', set: [] })
   assert.equal([config.preset, config.data, config.size], ['simclr-demo', 'folder:flag', 64])
   assert.equal([config.schedule.lr, config.seed], [lr, 0])
-  assert.equal(config.method === 'simclr' && config.views.size, 64)
+  assert.equal((config.views as Recipe).size, 64)
   assert.equal(changes, {})
 })
 
 test('what cannot be set is refused in words', () => {
-  const make: Make = (flags, software) => configOf('simclr', flags, software)
+  const method = 'simclr'
   for (const [text, message] of [
     ['views.jiter.hue=0', '--set: views.jiter is not known; did you mean views.jitter?'],
     ['views.jitter.huge=0', '--set: views.jitter.huge: is not known; did you mean hue?'],
@@ -173,7 +167,7 @@ test('what cannot be set is refused in words', () => {
     ['preset=simclr-demo', '--set: preset cannot be set; give --preset'],
     ['history=[]', '--set: history cannot be set; it is no setting'],
   ] as const)
-    refuses(() => settled(make, { preset: 'simclr-demo' }, false, setting(text)), message)
+    refuses(() => settled(method, { preset: 'simclr-demo' }, false, setting(text)), message)
 })
 
 test('a file that cannot be settings is refused in words', async ({ dir }) => {

@@ -6,8 +6,8 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Chart } from '../../cli/report-page.ts'
 import { writeReport } from '../../cli/report.ts'
-import type { Metric } from '../../cli/metrics.ts'
-import { createRun } from '../../cli/run-folder.ts'
+import type { Metric } from '../../training/metrics.ts'
+import { createRun } from '../../runs/open.ts'
 
 const test = suite<{ dir: string }>('report')
 test.before.each((context) => {

@@ -6,8 +6,9 @@ import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { constant, multiStep, warmup } from '../../engine/optim/schedule.ts'
-import { amdimConfig } from '../../cli/amdim-config.ts'
-import { amdimSchedule } from '../../cli/train-amdim.ts'
+import type { Recipe } from '../../kernels/augment/recipes.ts'
+import { type AmdimSettings, amdimSchedule } from '../../methods/presets/amdim-rules.ts'
+import { type ConfigOptions, configOf } from '../../training/config.ts'
 import { runCli, signalAfter } from '../fixtures/cli.ts'
 import { refuses } from '../fixtures/refusal.ts'
 
@@ -25,6 +26,10 @@ async function kindred(args: readonly string[], until?: RegExp) {
   const { code, out, err } = await runCli(args, until && signalAfter(until, 'SIGINT'))
   return { code, out: err + out } // the last line is one of `out`
 }
+
+const amdimConfig = (options: ConfigOptions) => configOf('amdim', options, false)
+
+const schedule = amdimConfig({ data: 'cifar10:x' }).schedule as AmdimSettings['schedule']
 
 const metrics = (run: string) => readFileSync(join(run, 'metrics.jsonl'), 'utf8')
 
@@ -82,7 +87,7 @@ test('in chunks, interrupted, resumes to the same bits', async ({ dir }) => {
   const last = (run: string) => readFileSync(join(run, 'checkpoints/step-00000006.safetensors'))
   assert.ok(last(cut).equals(last(whole)), 'the checkpoints differ')
   refuses(
-    () => amdimConfig({ batch: 16, chunk: 1 }, false),
+    () => amdimConfig({ batch: 16, chunk: 1 }),
     '--chunk: batch norm needs 2 images or more at a time, got 1 of a batch of 16 in chunks of 1',
   )
 })
@@ -108,7 +113,6 @@ test('classifiers of the frozen encoder score every test image', async ({ dir })
 })
 
 test('the climb does not move the milestones', () => {
-  const { schedule } = amdimConfig({ data: 'cifar10:x' }, false)
   assert.equal(schedule, {
     name: 'step',
     lr: 2e-4,
@@ -116,7 +120,7 @@ test('the climb does not move the milestones', () => {
     milestones: [250, 280],
     gamma: 0.2,
   })
-  const at = amdimSchedule({ schedule }, 100)
+  const at = amdimSchedule(schedule, 100)
   const climb = warmup(500, constant(2e-4), { first: 'nonzero' })
   for (const t of [0, 1, 250, 499]) assert.is(at(t), climb(t))
   const plain = multiStep(2e-4, [25_000, 28_000], 0.2)
@@ -124,8 +128,7 @@ test('the climb does not move the milestones', () => {
 })
 
 test('a milestone within the climb decays from there on, not before', () => {
-  const { schedule } = amdimConfig({ data: 'cifar10:x' }, false)
-  const at = amdimSchedule({ schedule: { ...schedule, warmupSteps: 20, milestones: [4] } }, 4)
+  const at = amdimSchedule({ ...schedule, warmupSteps: 20, milestones: [4] }, 4)
   assert.is(at(0), 2e-4 / 20)
   assert.is(at(15), (2e-4 * 16) / 20)
   assert.is(at(16), (2e-4 * 0.2 * 17) / 20)
@@ -134,7 +137,7 @@ test('a milestone within the climb decays from there on, not before', () => {
 
 test('a batch of one image has nothing to compare it with', () => {
   refuses(
-    () => amdimConfig({ batch: 1 }, false),
+    () => amdimConfig({ batch: 1 }),
     '--batch: must be 2 or more, as images are compared with the others of their batch, got 1',
   )
 })
@@ -142,11 +145,11 @@ test('a batch of one image has nothing to compare it with', () => {
 test('sizes and features that the encoder has no layers for are refused by their flags', () => {
   const wrong = { size: 40, data: 'folder:x' }
   refuses(
-    () => amdimConfig(wrong, false),
+    () => amdimConfig(wrong),
     '--size: maps must reach sides of 7, 5 and 1, got 38, 38, 18, 9, 9, 7, 5, 3, 3 for images of 40 px; use 32, 64 or 128',
   )
   refuses(
-    () => amdimConfig({ width: 2, features: 7 }, false),
+    () => amdimConfig({ width: 2, features: 7 }),
     '--features: features must be at least the 8 channels of the last map, got 7',
   )
 })
@@ -161,13 +164,13 @@ test('features that no memory holds are refused with their limit', async () => {
 })
 
 test('a preset is chosen by the data, and refused by name', () => {
-  assert.is(amdimConfig({}, false).preset, 'amdim-demo')
-  assert.is(amdimConfig({ data: 'cifar10:x' }, false).preset, 'amdim-cifar-small')
-  assert.is(amdimConfig({ data: 'cifar10:x' }, true).preset, 'amdim-demo')
-  const stl = amdimConfig({ data: 'stl10-unlabeled:x' }, false)
-  assert.equal([stl.preset, stl.size, stl.views.testResize], ['amdim-stl10', 64, 70])
+  assert.is(amdimConfig({}).preset, 'amdim-demo')
+  assert.is(amdimConfig({ data: 'cifar10:x' }).preset, 'amdim-cifar-small')
+  assert.is(configOf('amdim', { data: 'cifar10:x' }, true).preset, 'amdim-demo')
+  const stl = amdimConfig({ data: 'stl10-unlabeled:x' })
+  assert.equal([stl.preset, stl.size, (stl.views as Recipe).testResize], ['amdim-stl10', 64, 70])
   refuses(
-    () => amdimConfig({ preset: 'large' }, false),
+    () => amdimConfig({ preset: 'large' }),
     '--preset: must be one of amdim-cifar-small, amdim-cifar-large, amdim-stl10, amdim-imagenet128, amdim-demo, got large',
   )
 })

@@ -2,21 +2,19 @@
 
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { amdimConfig } from '../../cli/amdim-config.ts'
-import { type TrainFlags, configOf } from '../../cli/config.ts'
+import type { MocoSettings } from '../../methods/presets/moco-papers.ts'
+import type { TrainConfig } from '../../training/run-schema.ts'
+import { type ConfigOptions, configOf } from '../../training/config.ts'
 import { refuses } from '../fixtures/refusal.ts'
 
 const test = suite('flags of kindred train')
 
-const moco = (flags: TrainFlags) => {
-  const config = configOf('moco', flags, false)
-  if (config.method !== 'moco') throw new Error('of another method')
-  return config
-}
+const moco = (flags: ConfigOptions) =>
+  configOf('moco', flags, false) as unknown as TrainConfig<MocoSettings> // as its rules say
 
 test('the cosine of the CIFAR-10 demo begins at its second epoch at its own length only', () => {
   const data = 'cifar10:x'
-  const first = (flags: TrainFlags) => moco({ data, ...flags }).schedule.firstEpoch
+  const first = (flags: ConfigOptions) => moco({ data, ...flags }).schedule.firstEpoch
   assert.equal([first({}), first({ epochs: 200 })], [1, 1])
   assert.equal([first({ epochs: 1 }), first({ epochs: 40 }), first({ epochs: 400 })], [0, 0, 0])
   assert.is(configOf('end-to-end', { data, epochs: 3 }, false).schedule.firstEpoch, 0)
@@ -25,7 +23,7 @@ test('the cosine of the CIFAR-10 demo begins at its second epoch at its own leng
 })
 
 test('a batch that is not given fits the images, and batch norm has two of them in each group', () => {
-  const fitted = (images: number, flags: TrainFlags = {}) => {
+  const fitted = (images: number, flags: ConfigOptions = {}) => {
     const { batch, bnSplits, shuffle } = moco({ ...flags, images })
     return [batch, bnSplits, shuffle]
   }
@@ -36,7 +34,7 @@ test('a batch that is not given fits the images, and batch norm has two of them 
   assert.equal(fitted(5000, { bnSplits: 4 }), [64, 4, true])
   assert.is(moco({ data: 'cifar10:x', images: 20 }).schedule.lr, (0.06 * 8) / 512)
   assert.is(configOf('simclr', { images: 20 }, false).batch, 8)
-  assert.is(amdimConfig({ images: 20 }, false).batch, 8)
+  assert.is(configOf('amdim', { images: 20 }, false).batch, 8)
 })
 
 test('splits that do not suit a batch that is given are refused, with those that do', () => {

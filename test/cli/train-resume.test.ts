@@ -5,8 +5,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { digestsOf, sampleOf } from '../../cli/fingerprint.ts'
-import { type GoingOn, checkResumable } from '../../cli/resumable.ts'
+import { digestsOf, sampleOf } from '../../training/fingerprint.ts'
+import { sha256 } from '../../training/sha256.ts'
+import { type GoingOn, checkResumable } from '../../training/resumable.ts'
 import { procedural } from '../../data/procedural.ts'
 import { decodeSafetensors } from '../../engine/safetensors.ts'
 import { kindred, metricsOf } from '../fixtures/cli.ts'
@@ -146,13 +147,12 @@ test('a run of another method is told how to go on', async ({ run }) => {
 
 test('checkpoints that name no images, or 32 of them, go on as before', async () => {
   const { train, ...data } = procedural({ train: 4, test: 1 })
-  const digests = () => digestsOf(train, data, { knn })
+  const digests = () => digestsOf({ train, test: data.test }, { knn }, sha256)
   const run: GoingOn = {
-    dir: 'r',
+    storage: { name: 'r', nameOf: (setting) => `--${setting}` },
+    config: { method: 'simclr', epochs: 3 },
     images: train,
     digests,
-    bank: false,
-    epochs: 3,
     stepsPerEpoch: 4,
   }
   await checkResumable({ step: 12, metadata: {} }, run)

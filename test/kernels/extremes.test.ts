@@ -1,7 +1,7 @@
 // Numbers at the ends of f32's range, and sizes at the ends of what WebGPU allows.
 
 import * as assert from 'uvu/assert'
-import { temperature } from '../../cli/numbers.ts'
+import { readTemperature } from '../../cli/numbers.ts'
 import { knn } from '../../evaluate/knn.ts'
 import { avgPool } from '../../kernels/pool/avg-pool.ts'
 import { clipLoss } from '../../kernels/loss/clip-loss.ts'
@@ -201,21 +201,21 @@ test('temperatures without a reciprocal in f32 are refused by every loss', async
     for (const [name, loss] of Object.entries(losses))
       refuses(
         loss,
-        `${name}: the temperature must be at least 2^-126 (about 1.2e-38), as f32 has no reciprocal of less, got ${T}`,
+        `${name}: the readTemperature must be at least 2^-126 (about 1.2e-38), as f32 has no reciprocal of less, got ${T}`,
       )
     const message = await knn(z, labels, z, { temperature: T }).catch(
       (error: Error) => error.message,
     )
-    assert.is(message, `knn: temperature must be at least 2^-126 (about 1.2e-38), got ${T}`)
+    assert.is(message, `knn: readTemperature must be at least 2^-126 (about 1.2e-38), got ${T}`)
     refuses(
       () => nceMaps(z, z, { clip: T }),
       `nceMaps: the clip must lie from 2^-126 to 2^126, where f32 divides, got ${T}`,
     )
-    assert.throws(() => temperature(String(T)), /it must be a number from 1.2e-38 on/)
+    assert.throws(() => readTemperature(String(T)), /it must be a number from 1.2e-38 on/)
   }
   refuses(
     () => similarities(z, z, z, 0),
-    'similarities: the temperature must be a positive number, got 0',
+    'similarities: the readTemperature must be a positive number, got 0',
   )
   const least = await gpu.read(ntXent(z, z, 2 ** -126))
   assert.ok(Number.isFinite(least[0]))

@@ -8,9 +8,10 @@ import { concat } from '../../kernels/shape/concat.ts'
 import { indexSelect } from '../../kernels/shape/gather.ts'
 import { l2Normalize } from '../../kernels/reduce/l2-normalize.ts'
 import { shuffleOrder } from '../../kernels/state/shuffle-order.ts'
-import { type Trainer, buildTrainer } from '../../cli/build.ts'
-import { configOf } from '../../cli/config.ts'
-import { loadTrainer, saveTrainer } from '../../cli/trainer-state.ts'
+import type { Trainer } from '../../methods/entry.ts'
+import { trainerOf } from '../../training/prepare.ts'
+import { configOf } from '../../training/config.ts'
+import { loadTrainer, saveTrainer } from '../../training/trainer-state.ts'
 import { LossScaler } from '../../engine/optim/loss-scaler.ts'
 import { Gpu } from '../../engine/gpu.ts'
 import { variablesOf } from '../../models/state.ts'
@@ -178,13 +179,14 @@ for (const [name, method, flags] of [
     }
     const config = configOf(method, { ...tiny, ...flags, chunk: 5 }, true)
     assert.is(config.chunk, 5)
-    const begun = () => buildTrainer(gpu, config, { stepsPerEpoch: 4, images: 48, capture: true })
+    const images = { size: 48, labels: null, classes: [] }
+    const begun = () => trainerOf(gpu, config, { stepsPerEpoch: 4, images, capture: true })
     const train = (trainer: Trainer, to: number) => {
       while (trainer.state.step < to) {
         const first = 12 * (trainer.state.step % 4)
-        const images = Uint8Array.from(random(12 * 32 * 32 * 3, first), (v) => 127 * (v + 1))
+        const values = Uint8Array.from(random(12 * 32 * 32 * 3, first), (v) => 127 * (v + 1))
         const indices = Array.from({ length: 12 }, (_, n) => first + n)
-        trainer.step({ pixels: images, shape: [12, 32, 32, 3] }, indices)
+        trainer.step({ pixels: values, shape: [12, 32, 32, 3] }, indices)
       }
       return saveTrainer(gpu, trainer)
     }

@@ -1,0 +1,187 @@
+// The commands of kindred, with their options and help.
+
+import { Command } from 'commander'
+import { methods } from '../methods/registry.ts'
+import { command } from './command.ts'
+import { type CompareFlags, compare } from './compare.ts'
+import { doctor } from './doctor.ts'
+import { type ClassifierFlags, addClassifiers, evalClassifier } from './eval-classifier.ts'
+import { evalKnn } from './eval-knn.ts'
+import {
+  readChannels,
+  readCount,
+  readCounts,
+  readFolder,
+  readPositive,
+  readTemperature,
+  readWhole,
+} from './numbers.ts'
+import { listPresets } from './presets.ts'
+import { type CommandFlags, trainMethod } from './train-command.ts'
+import { addMethod, sources } from './train-options.ts'
+import { kindredVersion } from './version.ts'
+
+/** Receives the command that was chosen, running: it resolves to the exit code. */
+export type Finish = (running: Promise<number>) => void
+
+/** Makes the command line of all methods and kinds of data that are registered by now. It throws
+ *  CommanderError for what it does not understand, which is told already. */
+export function programOf(finish: Finish): Command {
+  const beginnings = [
+    { words: ['doctor'], about: 'is there a GPU, and what can it do?' },
+    { words: ['demo'], about: 'train on built-in images and see what was learned' },
+    {
+      words: ['train', 'simclr', '--data', 'folder:PHOTOS'],
+      about: 'train on your own images (or moco, ...)',
+    },
+    {
+      words: ['train', 'simclr', '--data', 'cifar10:FOLDER', '--out', 'runs/cifar'],
+      about: 'train on CIFAR-10',
+    },
+    { words: ['eval', 'knn', 'runs/cifar'], about: 'how good is the representation?' },
+  ].map(({ words, about }) => `  ${command(...words).padEnd(50)} ${about}`)
+
+  const program = new Command('kindred')
+    .description(
+      'Contrastive representation learning on WebGPU: train an encoder from unlabelled images.',
+    )
+    .version(kindredVersion())
+    .showHelpAfterError('(--help explains every option)')
+    .exitOverride() // it throws
+    .addHelpText(
+      'after',
+      `
+Begin here:
+${beginnings.join('\n')}`,
+    )
+
+  addTrain(program, finish)
+  addCompare(program, finish)
+  addPresets(program, finish)
+  addEval(program, finish)
+  addDemo(program, finish)
+  addDoctor(program, finish)
+  return program
+}
+
+function addTrain(program: Command, finish: Finish) {
+  const train = program.command('train').description('train an encoder without labels')
+  for (const method of methods.values())
+    addMethod(train, method).action((flags: CommandFlags) =>
+      finish(trainMethod(method.name, flags)),
+    )
+}
+
+function addCompare(program: Command, finish: Finish) {
+  program
+    .command('compare')
+    .description(
+      'train MoCo, a memory bank and end-to-end with various numbers of negatives, and plot kNN accuracy',
+    )
+    .option('--data <source>', `${sources()} (default: procedural)`)
+    .option(
+      '--out <folder>',
+      'folder of the comparison; the same command goes on with it (default: runs/compare)',
+      readFolder,
+    )
+    .option(
+      '--negatives <list>',
+      'numbers of negatives, as in 32,128,512 (the default)',
+      readCounts,
+    )
+    .option('--subset <n>', 'train on this many images (default: 1000)', readCount)
+    .option('--model <name>', 'encoder (default: resnet8)')
+    .option(
+      '--width <channels>',
+      "channels of the encoder's first stage (default: 8)",
+      readChannels,
+    )
+    .option('--epochs <n>', 'times through the data (default: 40)', readCount)
+    .option(
+      '--batch <n>',
+      'images per step; end-to-end takes its number of negatives (default: 64)',
+      readCount,
+    )
+    .option(
+      '--lr <rate>',
+      "learning rate (default: 1e-3; the preset's where --data is given)",
+      readPositive,
+    )
+    .option('--seed <n>', 'everything random follows from it', readWhole)
+    .option('--adapter <name>', "part of the GPU's name, to choose among several")
+    .option('--json', 'print machine-readable lines only')
+    .action((flags: CompareFlags) => finish(compare(flags)))
+}
+
+function addPresets(program: Command, finish: Finish) {
+  program
+    .command('presets')
+    .argument('[name]', 'a preset, whose settings are listed by the paths that --set takes')
+    .description(
+      'list the settings of published runs that training can begin with, and where they come from',
+    )
+    .option('--json', 'print one JSON object per line')
+    .action((name: string | undefined, flags: { json?: boolean }) =>
+      finish(Promise.resolve().then(() => listPresets(name, flags))),
+    )
+}
+
+function addEval(program: Command, finish: Finish) {
+  const evaluate = program.command('eval').description('measure what an encoder has learned')
+
+  evaluate
+    .command('knn')
+    .argument('<run>', 'run folder of a training')
+    .description(
+      'classify test images by their nearest training images in feature space (weighted vote)',
+    )
+    .option('--data <source>', `another data set than the run's: ${sources()}`)
+    .option('--checkpoint <file>', 'a checkpoint of the run (default: the newest)')
+    .option('--k <n>', 'neighbours that vote', readCount)
+    .option('--temperature <t>', "the vote's temperature", readTemperature)
+    .option(
+      '--bank <n>',
+      'training images to find neighbours among (default: as the run)',
+      readCount,
+    )
+    .option('--queries <n>', 'test images to classify (default: as the run)', readCount)
+    .option('--precision <kind>', 'arithmetic: f32, f16x3 or f16 (default: as the run)')
+    .option('--adapter <name>', "part of the GPU's name, to choose among several")
+    .option('--json', 'print one machine-readable line only')
+    .addHelpText(
+      'after',
+      `\nExample:\n  ${command('eval', 'knn', 'runs/cifar')} --k 200 --temperature 0.1`,
+    )
+    .action((run: string, flags: Parameters<typeof evalKnn>[1]) => finish(evalKnn(run, flags)))
+
+  addClassifiers(evaluate).forEach(({ kind, command: own }) =>
+    own.action((run: string, flags: ClassifierFlags) => finish(evalClassifier(kind, run, flags))),
+  )
+}
+
+function addDemo(program: Command, finish: Finish) {
+  program
+    .command('demo')
+    .description(
+      'train SimCLR on the built-in images, a few minutes on a CPU, and show what it learned',
+    )
+    .option('--seed <n>', 'everything random follows from it', readWhole)
+    .option(
+      '--out <folder>',
+      'run folder to make (default: the next free one under runs/)',
+      readFolder,
+    )
+    .option('--json', 'print machine-readable lines only')
+    .action((flags: CommandFlags) =>
+      finish(trainMethod('simclr', { ...flags, preset: 'simclr-demo' })),
+    )
+}
+
+function addDoctor(program: Command, finish: Finish) {
+  program
+    .command('doctor')
+    .description('say which GPU is found, what it offers, and what is missing')
+    .option('--adapter <name>', "part of the GPU's name, to choose among several")
+    .option('--json', 'print one machine-readable line only')
+    .action((flags: Parameters<typeof doctor>[0]) => finish(doctor(flags)))
+}

@@ -1,0 +1,39 @@
+// Run folders as the command line opens them: messages name its options and commands.
+
+import type { Config, Other } from '../training/storage.ts'
+import * as checks from '../runs/check-place.ts'
+import * as runs from '../runs/open.ts'
+import type { Words } from '../runs/words.ts'
+import { resumeCommand } from './command.ts'
+
+/** Words for a command line. */
+export const onCommandLine: Words = {
+  goOn: (method, dir, other: Other = {}) => {
+    const options = Object.entries(other).flatMap(([path, value]) => [optionOf(path), plain(value)])
+    return resumeCommand(method, dir, ...options)
+  },
+  nameOf: optionOf,
+  elsewhere: 'another --out',
+}
+
+function optionOf(setting: string): string {
+  return `--${setting === 'schedule.lr' ? 'lr' : setting}`
+}
+
+/** Writes a number in few digits: 0.05, 1e+19. */
+const plain = (value: number) =>
+  value >= 1e-4 && value < 1e6 ? String(value) : value.toExponential()
+
+/** As `createRun` of runs/. */
+export const beginRun = (dir: string, config: Config) => runs.createRun(dir, config, onCommandLine)
+/** As `openRun` of runs/. */
+export const readRun = (dir: string) => runs.openRun(dir, onCommandLine)
+/** As `resumeRun` of runs/. */
+export const continueRun = (dir: string) => runs.resumeRun(dir, onCommandLine)
+/** As `checkNew` of runs/. */
+export const checkNewRun = (dir: string) => checks.checkNew(dir, onCommandLine)
+/** As `checkOld` of runs/. */
+export const checkOldRun = (dir: string) => checks.checkOld(dir, onCommandLine)
+
+export { checkWritable } from '../runs/check-place.ts'
+export { type RunFolder } from '../runs/run-folder.ts'

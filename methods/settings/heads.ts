@@ -1,0 +1,65 @@
+// The heads that a setting may name.
+
+import * as v from 'valibot'
+import type { Gpu } from '../../engine/gpu.ts'
+import { projectionHead } from '../../models/heads.ts'
+import type { Model } from '../../models/layers.ts'
+import { mocoHead, mocoV3Head } from '../../models/moco-heads.ts'
+import { fields, wordOf, integer } from './rules.ts'
+
+/** The most features of a head or of AMDIM's maps: layers have the square of it in weights. */
+export const MOST_FEATURES = 16_384
+
+/** SimCLR's head, in one of two styles (see `projectionHead`). */
+export interface ProjectionHead {
+  readonly style: 'leftthomas' | 'paper'
+  readonly hidden: number
+  readonly dim: number
+}
+
+/** MoCo's head: v1's linear layer or v2's perceptron. */
+export interface MocoHead {
+  readonly style: 'linear' | 'mlp'
+  readonly dim: number
+}
+
+/** MoCo v3's projector. */
+export interface Projector {
+  readonly style: 'v3'
+  readonly hidden: number
+  readonly dim: number
+}
+
+export type HeadSettings = ProjectionHead | MocoHead | Projector
+
+/** The rule of a number of features. */
+export const features = integer(1, MOST_FEATURES)
+
+export const projectionHeadRule = fields({
+  style: wordOf('leftthomas', 'paper'),
+  hidden: features,
+  dim: features,
+})
+
+export const mocoHeadRule = fields({ style: wordOf('linear', 'mlp'), dim: features })
+
+export const anyMocoHeadRule = v.variant(
+  'style',
+  [mocoHeadRule, fields({ style: wordOf('v3'), hidden: features, dim: features })],
+  'an object',
+)
+
+/** The head that the settings say, on so many features, with initial weights; of MoCo v3 the
+ *  projector. */
+export function headOf(
+  gpu: Gpu,
+  { head, seed }: { readonly head: HeadSettings; readonly seed: number },
+  count: number,
+): Model {
+  const { dim } = head
+  if (head.style === 'v3')
+    return mocoV3Head(gpu, { name: 'projector', widths: [count, head.hidden, dim], seed })
+  if (!('hidden' in head))
+    return mocoHead(gpu, { features: count, dim, mlp: head.style === 'mlp', seed })
+  return projectionHead(gpu, { ...head, features: count, seed })
+}

@@ -1,0 +1,139 @@
+// The checkpoints of a run: step-00000123.safetensors, the newest few, and best.safetensors.
+
+import { copyFile, link, readdir, rename, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { troubleOf } from '../data/paths.ts'
+import type { SafetensorsFile } from '../engine/safetensors.ts'
+import { notFinite, someOf } from '../training/finite.ts'
+import { areSettingsWhole } from '../training/history.ts'
+import type { Checkpoint } from '../training/storage.ts'
+import { type WriteOptions, codeOf, load, save, writeError } from '../engine/node-files.ts'
+import { type Words, inCode } from './words.ts'
+
+const NAME = /^step-(\d+)\.safetensors$/
+const BEST = 'best.safetensors'
+const COUNTER = /^(optimizer\.t|queue\.pointer)$/ // beside `step`
+
+export interface Damaged {
+  readonly path: string
+  /** What is wrong with it, beginning with its path. */
+  readonly reason: string
+}
+
+export interface CheckpointOptions {
+  /** How many of the newest checkpoints stay; 2 unless told. */
+  readonly keep?: number
+  /** True when this one has the best kNN accuracy so far: it becomes best.safetensors as well. */
+  readonly best?: boolean
+  /** What the message about a failed write tells the user to do once there is room; to try again
+   *  unless told. */
+  readonly retry?: string
+}
+
+/** Resolves to the path of the checkpoint of `step` once it is on disk in `folder`; older ones go
+ *  only then. Throws Error in words, with the checkpoints before it untouched. */
+export async function saveCheckpoint(
+  folder: string,
+  { step, tensors, metadata }: SafetensorsFile & { readonly step: number },
+  { keep = 2, best = false, ...write }: CheckpointOptions = {},
+): Promise<string> {
+  const path = join(folder, fileName(step))
+  await save(path, tensors, { ...metadata, step: String(step) }, write)
+  if (best) await linkBest(folder, path, write)
+  const old = (await steps(folder)).slice(Math.max(1, keep)).map(fileName)
+  for (const name of old) await rm(join(folder, name), { force: true })
+  return path
+}
+
+/** The newest checkpoint in `folder` that can be read, best.safetensors as a last resort, null when
+ *  there is none at all; and the newer ones that cannot be read. Throws Error when there are some
+ *  and none can. */
+export async function newestCheckpoint(
+  folder: string,
+  { elsewhere }: Words = inCode,
+): Promise<{ readonly checkpoint: Checkpoint | null; readonly damaged: readonly Damaged[] }> {
+  const damaged: Damaged[] = []
+  const names = (await steps(folder)).map(fileName)
+  if ((await namesIn(folder)).includes(BEST)) names.push(BEST)
+  for (const path of names.map((name) => join(folder, name))) {
+    try {
+      return { checkpoint: await loadCheckpoint(path), damaged }
+    } catch (error) {
+      damaged.push({ path, reason: error instanceof Error ? error.message : String(error) })
+    }
+  }
+  if (damaged.length > 0)
+    throw new Error(
+      `${folder}: no checkpoint can be read; start again with ${elsewhere}\n${damaged.map((d) => d.reason).join('\n')}`,
+    )
+  return { checkpoint: null, damaged }
+}
+
+/** best.safetensors of `folder`. Throws Error when there is none or it cannot be read. */
+export const bestCheckpoint = (folder: string) => loadCheckpoint(join(folder, BEST))
+
+async function loadCheckpoint(path: string): Promise<Checkpoint> {
+  const { tensors, metadata } = await load(path)
+  const step = wholeIn(metadata, 'step')
+  if (step === undefined)
+    throw new Error(`${path}: it holds no step; it is not a checkpoint of a run`)
+  const wrong =
+    step === null
+      ? 'step'
+      : Object.keys(metadata).find((name) => COUNTER.test(name) && wholeIn(metadata, name) === null)
+  if (wrong !== undefined)
+    throw new Error(
+      `${path}: its ${wrong} must be a whole number from 0 on, got ${JSON.stringify(metadata[wrong])}; the file is damaged`,
+    )
+  if (step === null || !areSettingsWhole(metadata))
+    throw new Error(`${path}: its settings (config) are not what was saved; the file is damaged`)
+  const bad = notFinite(tensors)
+  if (bad.length > 0)
+    throw new Error(
+      `${path}: it holds values that are not finite, in ${someOf(bad)}; nothing can go on from it`,
+    )
+  return { tensors, metadata, step, path }
+}
+
+/** A counter of the metadata; undefined where there is none, null for what is no whole number. */
+function wholeIn(
+  metadata: Readonly<Record<string, string>>,
+  name: string,
+): number | null | undefined {
+  const { [name]: text } = metadata
+  if (text === undefined) return undefined
+  return /^\d+$/.test(text) && Number.isSafeInteger(Number(text)) ? Number(text) : null
+}
+
+/** A second name for the file: checkpoints are never written in place. */
+async function linkBest(folder: string, path: string, write: WriteOptions) {
+  const best = join(folder, BEST)
+  const temporary = join(folder, `.${BEST}.${process.pid}.tmp`)
+  try {
+    await rm(temporary, { force: true })
+    // not every file system has hard links
+    await link(path, temporary).catch(() => copyFile(path, temporary))
+    await rename(temporary, best)
+    await rm(temporary, { force: true }) // renaming between two names of one file leaves both
+  } catch (cause) {
+    await rm(temporary, { force: true }).catch(() => {}) // the first error is the one to tell
+    throw writeError(best, cause, write)
+  }
+}
+
+const fileName = (step: number) => `step-${String(step).padStart(8, '0')}.safetensors`
+
+/** The steps that have a checkpoint, newest first. */
+async function steps(folder: string): Promise<number[]> {
+  const found = (await namesIn(folder)).flatMap((name) => NAME.exec(name)?.[1] ?? [])
+  return found.map(Number).sort((a, b) => b - a)
+}
+
+async function namesIn(folder: string): Promise<string[]> {
+  try {
+    return await readdir(folder)
+  } catch (cause) {
+    if (codeOf(cause) === 'ENOENT') return []
+    throw new Error(`${folder} ${await troubleOf(cause, folder)}`, { cause })
+  }
+}

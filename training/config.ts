@@ -1,0 +1,152 @@
+// The configuration of a training: a preset, changed by options, whole enough to be run again from
+// its JSON alone.
+
+import { kindOfSource } from '../data/kinds.ts'
+import type { Method } from '../methods/entry.ts'
+import { methodOf } from '../methods/registry.ts'
+import { type NameOf, type Wrong, fittingBatch, wrongBatch } from '../methods/settings/batch.ts'
+import type { PresetOf, MethodSettings } from '../methods/settings/settings.ts'
+import { activationKinds, precisions } from '../methods/settings/words.ts'
+import { wrongBetween } from './check-config.ts'
+import { UsageError, choice, choose } from './choice.ts'
+import { flagOf, mergeFlags } from './options.ts'
+import type { RunConfig, TrainConfig } from './run-schema.ts'
+
+/** Options of a configuration, by the names of `kindred train`'s: { preset, data, epochs, queue }.
+ *  Those of a method are told by its `flags`. */
+export interface ConfigOptions {
+  readonly data?: string
+  readonly preset?: string
+  readonly size?: number
+  readonly subset?: number
+  readonly batch?: number
+  readonly epochs?: number
+  readonly lr?: number
+  readonly seed?: number
+  readonly precision?: string
+  readonly activations?: string
+  readonly knnEvery?: number
+  readonly k?: number
+  readonly knnTemperature?: number
+  readonly knnBank?: number
+  readonly knnQueries?: number
+  readonly checkpointEvery?: number
+  /** Number of images to train on, once it is known. */
+  readonly images?: number
+  readonly [option: string]: unknown
+}
+
+/** The configuration of a training by a method of the registry: its preset, changed by the options.
+ *  `software` chooses what a CPU adapter can do in reasonable time. Throws UsageError naming the
+ *  option, its value and its rule. */
+export function configOf(name: string, options: ConfigOptions, software = false): TrainConfig {
+  const method = methodOf(name)
+  const preset = presetOf(method, options, software)
+  const data = options.data ?? 'procedural'
+  const size = options.size ?? kindOfSource(data)?.side ?? preset.size
+  const settings = settingsOf(method, preset, { options, software, size })
+  const config: TrainConfig = {
+    ...settings,
+    ...{ method: name, preset: preset.name, data, size },
+    subset: options.subset ?? (options.data === undefined ? (preset.subset ?? null) : null),
+    seed: options.seed ?? 0,
+    chunk: settings.chunk ?? null,
+    precision: choose('--precision', options.precision, precisions) ?? 'f32',
+    activations: choose('--activations', options.activations, activationKinds) ?? 'f32',
+    knn: knnOf(settings, preset.name, options, software),
+    checkpointEvery: options.checkpointEvery ?? 0,
+  }
+  refuse(wrongOf(method, config, flagOf(method)), method)
+  return config
+}
+
+/** The first rule between settings that a configuration breaks, or null. */
+function wrongOf(method: Method, config: TrainConfig, name: NameOf): Wrong | null {
+  const compared = method.compared(config)
+  return wrongBatch(config.batch, { compared }) ?? wrongBetween(config, name)[0] ?? null
+}
+
+function refuse(wrong: Wrong | null, method: Method) {
+  if (wrong) throw new UsageError(`${flagOf(method)(wrong.setting)}: ${wrong.reason}`)
+}
+
+/** The preset that the options name, or the method's own for such data. Throws UsageError. */
+export function presetOf(
+  method: Method,
+  { preset, data }: Pick<ConfigOptions, 'preset' | 'data'>,
+  software: boolean,
+): PresetOf<MethodSettings> & { readonly name: string } {
+  const name = preset ?? method.presetFor({ ...(data !== undefined && { data }), software })
+  const found = method.presets[name]
+  if (!found) throw choice('--preset', name, Object.keys(method.presets))
+  return { name, ...found }
+}
+
+interface Chosen {
+  readonly options: ConfigOptions
+  readonly software: boolean
+  readonly size: number
+}
+
+/** The settings of a preset, changed by the options. */
+function settingsOf(
+  method: Method,
+  preset: PresetOf<MethodSettings>,
+  { options, software, size }: Chosen,
+): MethodSettings {
+  const { data, images, preset: named } = options
+  const usual = preset.settings(size).batch
+  const batch = options.batch ?? (images === undefined ? usual : fittingBatch(usual, images))
+  const own = preset.settings(size, batch)
+  const isChosen = [named, options['model'], options['width'], options['stem']].some(
+    (value) => value !== undefined,
+  )
+  const fits = !software || isChosen || data === undefined
+  const { settings, given } = mergeFlags(method, fits ? own : (method.onSoftware?.(own) ?? own), {
+    ...options,
+    batch,
+  })
+  const { batch: _, ...others } = given
+  const told = options.batch === undefined ? others : given
+  return lengthened(settled(method, settings, told), own)
+}
+
+/** The settings with what follows from others. Throws UsageError for an option without use. */
+function settled(
+  method: Method,
+  settings: MethodSettings,
+  given: Readonly<Record<string, unknown>>,
+) {
+  try {
+    return method.settle?.(settings, given) ?? settings
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error
+    throw new UsageError(error.message, { cause: error })
+  }
+}
+
+/** The settings for another number of epochs than the preset's. A cosine that begins in its second
+ *  epoch, as the original of a preset does, has a rate of 0 in its last one: harmless in the
+ *  preset's many epochs, and left out of a run of another length. */
+const lengthened = (settings: MethodSettings, preset: MethodSettings): MethodSettings =>
+  settings.schedule.firstEpoch === undefined || settings.epochs === preset.epochs
+    ? settings
+    : { ...settings, schedule: { ...settings.schedule, firstEpoch: 0 } }
+
+/** The settings of the kNN measurements. */
+function knnOf(
+  { knn, epochs }: MethodSettings,
+  preset: string,
+  options: ConfigOptions,
+  software: boolean,
+): RunConfig['knn'] {
+  const every = preset.endsWith('-demo') ? Math.ceil(epochs / 10) : 5
+  return {
+    every: options.knnEvery ?? every,
+    k: options.k ?? null,
+    temperature: options.knnTemperature ?? knn.temperature,
+    bank: options.knnBank ?? (software ? 2000 : null),
+    queries: options.knnQueries ?? (software ? 1000 : null),
+    ...(knn.layer && { layer: knn.layer }),
+  }
+}

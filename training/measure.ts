@@ -1,0 +1,108 @@
+// kNN accuracy along a training: when it is measured, what is told of it, and which is the best.
+
+import { digestsIn } from './fingerprint.ts'
+import { type Metric, comparable, lastMeasured } from './metrics.ts'
+import type { Progress } from './progress.ts'
+import { type Evaluate, type Prepared, measuredModel } from './prepare.ts'
+import type { Checkpoint, TrainingStorage } from './storage.ts'
+
+type Measurable = Pick<Prepared, 'config' | 'probe' | 'stepsPerEpoch' | 'trainer'> & {
+  readonly evaluate?: Evaluate | undefined
+}
+
+/** Measures a training, and writes down what it finds. */
+export class Measure {
+  readonly #prepared: Measurable
+  readonly #storage: TrainingStorage
+  readonly #progress: Progress
+  #best = -Infinity
+
+  constructor(prepared: Measurable, storage: TrainingStorage, progress: Progress) {
+    this.#prepared = prepared
+    this.#storage = storage
+    this.#progress = progress
+  }
+
+  /** Takes up what was measured before the checkpoint, as far as that was on what is measured now,
+   *  whose digest is `now`. Says so where it was not. */
+  async resume({ step, metadata }: Checkpoint, now: string) {
+    const { name } = this.#storage
+    const metrics = await this.#storage.metrics()
+    const was = lastMeasured(metrics) ?? digestsIn(metadata).measured
+    if (was === undefined)
+      this.#progress.note(
+        `${name}: its checkpoint of step ${step} was saved by an older version, which kept no digest of ` +
+          `labels, test images and ${metadata['images'] === undefined ? '' : 'more than 32 '}training images: ` +
+          'whether those have changed cannot be said',
+      )
+    else if (was !== now) {
+      const change = { step, changed: { measured: { from: was, to: now } } }
+      this.#progress.note(
+        `${name}: labels, names of classes, test images or the settings of kNN have changed since they ` +
+          'were last measured: accuracies from here on are not compared with earlier ones',
+        change,
+      )
+      await this.#storage.append(change)
+    }
+    for (const { knn } of comparable(await this.#storage.metrics()))
+      this.#best = Math.max(this.#best, knn ?? -Infinity)
+  }
+
+  /** Measures what there is to beat. */
+  async begin() {
+    const { config, probe, trainer } = this.#prepared
+    if (!probe) {
+      this.#progress.note('kNN accuracy is not measured: the set has no labels, or no test images')
+      return
+    }
+    const pixels = await probe.ofPixels()
+    const untrained = await probe.ofEncoder(measuredModel(config, trainer))
+    await this.#tell({ step: 0, epoch: 0, pixels, untrained })
+  }
+
+  /** Whether accuracy is measured at the end of an epoch, counted from 1. */
+  isDue(epoch: number): boolean {
+    const { epochs, knn } = this.#prepared.config
+    return epoch === epochs || (knn.every > 0 && epoch % knn.every === 0)
+  }
+
+  /** Measures accuracy at the end of an epoch where it is due, and returns whether it is the best
+   *  yet. */
+  async at(epoch: number): Promise<boolean> {
+    const { config, probe, trainer, evaluate } = this.#prepared
+    if (!this.isDue(epoch)) return false
+    const { encoder, head, state } = trainer
+    const at = { step: state.step, epoch }
+    const others = await evaluate?.({ ...at, encoder, head })
+    if (!probe) {
+      if (others) await this.#storage.append({ ...others, ...at })
+      return false
+    }
+    const knn = await probe.ofEncoder(measuredModel(config, trainer))
+    await this.#tell({ ...others, ...at, knn })
+    const best = knn > this.#best
+    this.#best = Math.max(knn, this.#best)
+    return best
+  }
+
+  /** The same for the end of the epoch that the training has arrived at, unless it was measured: of
+   *  a run that was made to end there, or whose measurement had failed. */
+  async missed(): Promise<boolean> {
+    const { stepsPerEpoch, trainer } = this.#prepared
+    const { step } = trainer.state
+    if (step === 0 || step % stepsPerEpoch !== 0) return false
+    const known = comparable(await this.#storage.metrics())
+    const isKnown = known.some((metric) => metric.step === step && metric.knn !== undefined)
+    return isKnown ? false : this.at(step / stepsPerEpoch)
+  }
+
+  async #tell(metric: Metric) {
+    await this.#storage.append(metric)
+    const percent = (value: number | undefined) => `${(value ?? NaN).toFixed(1)}%`
+    const words =
+      metric.knn === undefined
+        ? `before training, kNN top-1: raw pixels ${percent(metric.pixels)}, untrained encoder ${percent(metric.untrained)}`
+        : `epoch ${metric.epoch}, kNN top-1: ${percent(metric.knn)}`
+    this.#progress.note(words, metric)
+  }
+}

@@ -1,0 +1,77 @@
+// A training kept in memory: for a page, a test, or a program that saves it by itself.
+
+import type { Metric } from './metrics.ts'
+import type { Checkpoint, Config, Other, TrainingStorage } from './storage.ts'
+
+/** Keeps one training in memory, with its newest checkpoint and its best. */
+export class MemoryStorage implements TrainingStorage {
+  readonly name: string
+  readonly elsewhere = 'another storage'
+  #config: Config
+  #metrics: Metric[] = []
+  #newest: Checkpoint | null = null
+  #best: Checkpoint | null = null
+
+  /** A storage of a training of this configuration, named in messages. */
+  constructor(config: object, name = 'the training') {
+    this.name = name
+    this.#config = { ...config }
+  }
+
+  get config(): Config {
+    return this.#config
+  }
+
+  /** The newest checkpoint, or null. */
+  get newest(): Checkpoint | null {
+    return this.#newest
+  }
+
+  /** The checkpoint of the best accuracy, or null. */
+  get best(): Checkpoint | null {
+    return this.#best
+  }
+
+  writeConfig(config: Config): Promise<void> {
+    this.#config = config
+    return Promise.resolve()
+  }
+
+  append(metric: Metric) {
+    this.#metrics.push(metric)
+  }
+
+  metrics(): Promise<readonly Metric[]> {
+    return Promise.resolve([...this.#metrics])
+  }
+
+  keepMetrics(isKept: (metric: Metric) => boolean): Promise<void> {
+    this.#metrics = this.#metrics.filter(isKept)
+    return Promise.resolve()
+  }
+
+  saveCheckpoint(
+    step: number,
+    tensors: Checkpoint['tensors'],
+    metadata: Checkpoint['metadata'],
+    { best = false }: { readonly best?: boolean } = {},
+  ): Promise<string> {
+    const path = `step ${step}`
+    this.#newest = { step, path, tensors, metadata: { ...metadata, step: String(step) } }
+    if (best) this.#best = this.#newest
+    return Promise.resolve(path)
+  }
+
+  latest() {
+    return Promise.resolve({ checkpoint: this.#newest, damaged: [] })
+  }
+
+  goOn(other: Other = {}): string {
+    const changes = Object.entries(other).map(([name, value]) => `${name} ${value}`)
+    return `train on the same storage${changes.length > 0 ? ` with ${changes.join(', ')}` : ''}`
+  }
+
+  nameOf(setting: string): string {
+    return setting
+  }
+}

@@ -1,0 +1,38 @@
+// What came of a training.
+
+import { comparable } from './metrics.ts'
+import type { TrainingStorage } from './storage.ts'
+
+/** How a training ended. Accuracies are kNN top-1 in percent, null where they were not measured. */
+export interface Outcome {
+  readonly finished: boolean
+  readonly step: number
+  readonly steps: number
+  readonly loss: number | null
+  readonly pixels: number | null
+  readonly untrained: number | null
+  readonly trained: number | null
+}
+
+/** The outcome of the run at `step` of `total`; `loss` is the last one, null when no step was done
+ * just now. */
+export async function outcomeOf(
+  storage: TrainingStorage,
+  {
+    step,
+    total,
+    loss,
+  }: { readonly step: number; readonly total: number; readonly loss: number | null },
+): Promise<Outcome> {
+  const all = await storage.metrics()
+  const metrics = comparable(all)
+  const last = (key: 'pixels' | 'untrained' | 'knn') =>
+    metrics.findLast((metric) => metric[key] !== undefined)?.[key] ?? null
+  return {
+    ...{ finished: step >= total, step, steps: total },
+    loss: loss ?? all.findLast((metric) => metric.loss !== undefined)?.loss ?? null,
+    pixels: last('pixels'),
+    untrained: last('untrained'),
+    trained: last('knn'),
+  }
+}

@@ -1,0 +1,73 @@
+// Whether a run may go on from its checkpoint: with the settings and the images that it has had so
+// far.
+
+import type { Dataset } from '../data/dataset.ts'
+import { counted } from '../data/words.ts'
+import { methodOf } from '../methods/registry.ts'
+import type { TrainConfig } from './run-schema.ts'
+import { type Digests, isOf } from './fingerprint.ts'
+import { type Changes, changesSince, describeChanges } from './history.ts'
+import type { Checkpoint, TrainingStorage } from './storage.ts'
+
+type Saved = Pick<Checkpoint, 'step' | 'metadata'>
+
+/** Settings that may change of a run that has begun: those of the flags beside --resume, and those
+ *  that change no step. */
+const FREE = ['epochs', 'schedule.lr', 'checkpointEvery']
+const isFree = (path: string, changes: Changes) =>
+  FREE.includes(path) ||
+  path.startsWith('knn.') ||
+  (path === 'schedule.firstEpoch' && 'epochs' in changes)
+
+/** What older configurations leave out. */
+const usual: Readonly<Record<string, unknown>> = { precision: 'f32', activations: 'f32' }
+
+/** Names a storage and its settings. */
+type Named = Pick<TrainingStorage, 'name' | 'nameOf'>
+
+/** Throws Error naming the settings of a training that are others than its checkpoint's, and must
+ *  not be. */
+export function checkSettings(storage: Named, { step, metadata }: Saved, config: TrainConfig) {
+  const changes = changesSince(metadata, config)
+  const fixed = Object.entries(changes).filter(
+    ([path, { from, to }]) =>
+      !isFree(path, changes) && !(from === null && path in usual && usual[path] === to),
+  )
+  if (fixed.length === 0) return
+  const back = fixed.map(([path, { from }]) => `${path} ${JSON.stringify(from)}`).join(', ')
+  throw new Error(
+    `${storage.name}: config.json has other settings than the checkpoint of step ${step}: ` +
+      `${describeChanges(Object.fromEntries(fixed))}; a run that has begun keeps them, but for ` +
+      `${storage.nameOf('data')}, ${storage.nameOf('schedule.lr')} and ${storage.nameOf('epochs')}; put back ${back}, or start a new run`,
+  )
+}
+
+/** What a training goes on with. */
+export interface GoingOn {
+  readonly storage: Named
+  readonly config: Pick<TrainConfig, 'method' | 'epochs'>
+  readonly images: Dataset
+  readonly digests: () => Promise<Digests>
+  readonly stepsPerEpoch: number
+}
+
+/** Throws Error unless a checkpoint is of these images, and of a step that the training has. One
+ *  that names no images was made before checkpoints did. */
+export async function checkResumable({ step, metadata }: Saved, run: GoingOn) {
+  const { storage, config, images, digests, stepsPerEpoch } = run
+  const { name } = storage
+  const isSame = await isOf(images, metadata, async () => (await digests()).images)
+  if (isSame === false)
+    throw new Error(
+      methodOf(config.method).perImage
+        ? `${name}: its memory bank is of other images than the data set holds now; a bank belongs to its data set, start a new run`
+        : `${name}: it was trained on other images than the ${images.size} that the data set holds now; put those back, or start a new run`,
+    )
+  const { epochs } = config
+  const total = epochs * stepsPerEpoch
+  if (step > total)
+    throw new Error(
+      `${name}: its checkpoint is of step ${step}, and a run of ${counted(epochs, 'epoch')} of ${counted(stepsPerEpoch, 'step')} ends at step ${total}; ` +
+        `give ${storage.nameOf('epochs')} ${Math.ceil(step / stepsPerEpoch)} or more`,
+    )
+}

@@ -1,0 +1,11 @@
+// SHA-256 where the storage brings none of its own.
+
+import { sha256 as begin } from '@noble/hashes/sha2.js'
+import { bytesToHex } from '@noble/hashes/utils.js'
+import type { Sha256 } from './storage.ts'
+
+/** Begins a SHA-256 digest, by a library in plain JavaScript. */
+export const sha256: Sha256 = () => {
+  const hash = begin.create()
+  return { update: (bytes) => hash.update(bytes), hex: () => bytesToHex(hash.digest()) }
+}

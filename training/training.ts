@@ -1,0 +1,176 @@
+// The loop around a method: it feeds batches, keeps metrics, saves and resumes, and measures kNN
+// accuracy as it goes. What it keeps depends on the configuration alone, never on the clock.
+
+import type { TrainConfig } from './run-schema.ts'
+import { type Digests, dataMetadata, digestsOf } from './fingerprint.ts'
+import { diverged, notFinite } from './finite.ts'
+import { explained, keepChanges } from './going-on.ts'
+import { type Change, changesSince, settingsMetadata } from './history.ts'
+import { Losses, badWeights } from './losses.ts'
+import { Measure } from './measure.ts'
+import { type Outcome, outcomeOf } from './outcome.ts'
+import type { Prepared } from './prepare.ts'
+import type { Progress } from './progress.ts'
+import { checkResumable, checkSettings } from './resumable.ts'
+import { sha256 } from './sha256.ts'
+import type { TrainingStorage } from './storage.ts'
+import { type State, loadTrainer, saveTrainer } from './trainer-state.ts'
+
+/** One training, from its beginning or from a checkpoint, to its end or until it is stopped. */
+export class Training {
+  readonly #prepared: Prepared
+  readonly #storage: TrainingStorage
+  readonly #progress: Progress
+  /** Once requested, the step under way is finished and saved, and training ends. */
+  readonly #stop: { requested: boolean }
+  readonly #losses: Losses
+  readonly #measure: Measure
+  #digests: Promise<Digests> | null = null // of what it is trained on
+  #history: readonly Change[] = []
+  #saved = -1 // the step of the last checkpoint
+  #path = '' // and its file
+  #reason: string | null = null // why a step was not replayed, as last told
+  #traced = 0 // steps that are traced to be replayed later, and need no reason
+
+  constructor(
+    prepared: Prepared,
+    storage: TrainingStorage,
+    progress: Progress,
+    stop: { requested: boolean },
+  ) {
+    this.#prepared = prepared
+    this.#storage = storage
+    this.#progress = progress
+    this.#stop = stop
+    this.#measure = new Measure(prepared, storage, progress)
+    this.#losses = new Losses(prepared, storage, progress, (what) => this.#diverged(what))
+  }
+
+  /** Steps from the beginning to the end. */
+  get total(): number {
+    return this.#prepared.config.epochs * this.#prepared.stepsPerEpoch
+  }
+
+  /** Trains to the end, or until a stop is requested, from the newest checkpoint that is kept, if
+   *  any. Throws what went wrong; the last checkpoint is then intact. */
+  async finish({ resumed = false } = {}): Promise<Outcome> {
+    const { state } = this.#prepared.trainer
+    await this.#resume(resumed)
+    if (this.#saved < 0) {
+      await this.#measure.begin()
+      await this.#save()
+    } else if (await this.#measure.missed()) await this.#save(true)
+    while (state.step < this.total && !this.#stop.requested) await this.#epoch()
+    await this.#losses.drain()
+    if (this.#saved < state.step) await this.#save()
+    return outcomeOf(this.#storage, {
+      step: state.step,
+      total: this.total,
+      loss: this.#losses.last,
+    })
+  }
+
+  /** Puts the training back to the newest checkpoint; what was measured after it is measured
+   *  again. */
+  async #resume(resumed: boolean) {
+    const { config, gpu, images, stepsPerEpoch, trainer } = this.#prepared
+    const storage = this.#storage
+    const { name } = storage
+    const { checkpoint, damaged } = await storage.latest()
+    for (const line of damaged) this.#progress.note(line)
+    if (checkpoint) {
+      const { step } = checkpoint
+      const digests = () => this.#known()
+      checkSettings(storage, checkpoint, config)
+      await explained(changesSince(checkpoint.metadata, config), async () => {
+        await checkResumable(checkpoint, { storage, config, images, digests, stepsPerEpoch })
+        loadTrainer(gpu, trainer, checkpoint)
+      })
+      this.#saved = step
+      this.#path = checkpoint.path
+      this.#progress.note(goingOnFrom(storage, config, { step, total: this.total }))
+    } else if (resumed)
+      this.#progress.note(`${name}: there is no checkpoint yet, beginning at step 0`)
+    await storage.keepMetrics((metric) => metric.step <= this.#saved)
+    const isFinished = this.#saved >= this.total
+    this.#history = await keepChanges(storage, this.#progress, { config, checkpoint, isFinished })
+    if (checkpoint) await this.#measure.resume(checkpoint, (await this.#known()).measured)
+  }
+
+  #known(): Promise<Digests> {
+    const { config, data, images: train } = this.#prepared
+    const { sha256: own = sha256 } = this.#storage
+    return (this.#digests ??= digestsOf({ train, test: data.test }, config, own))
+  }
+
+  async #epoch() {
+    const { config, feed, stepsPerEpoch, trainer } = this.#prepared
+    const { state } = trainer
+    const { batch, seed } = config
+    const [epoch, start] = [Math.floor(state.step / stepsPerEpoch), state.step % stepsPerEpoch]
+    for await (const { images, indices } of feed({ batch, seed, epoch, start })) {
+      const loss = trainer.step(images, indices)
+      this.#explain(trainer.captured.reason)
+      await this.#losses.add(state.step, loss)
+      if (state.step % stepsPerEpoch === 0) break // what belongs to the epoch's end comes before its checkpoint
+      if (this.#stop.requested) return
+      if (this.#isDue()) await this.#save()
+    }
+    await this.#losses.drain()
+    const isDue = config.checkpointEvery === 0 || this.#isDue()
+    // what is not finite is not worth measuring
+    const saved = isDue || this.#measure.isDue(epoch + 1) ? await this.#state() : null
+    const best = await this.#measure.at(epoch + 1).catch(async (error: unknown) => {
+      await this.#save(false, saved) // the epoch is not lost with its measurement
+      throw error
+    })
+    if (isDue || best) await this.#save(best, saved)
+  }
+
+  /** Tells once why steps are run one by one instead of replayed: slower, to the same bits. */
+  #explain(reason: string | null) {
+    if (this.#traced++ < 2) return
+    if (reason !== null && reason !== this.#reason)
+      this.#progress.note(`step ${this.#prepared.trainer.state.step} was not replayed: ${reason}`)
+    this.#reason = reason ?? this.#reason
+  }
+
+  #isDue(): boolean {
+    const { checkpointEvery } = this.#prepared.config
+    return checkpointEvery > 0 && this.#prepared.trainer.state.step % checkpointEvery === 0
+  }
+
+  /** What a checkpoint holds. Throws Error when there is a value in it that is not finite. */
+  async #state(): Promise<State> {
+    const { config, gpu, trainer } = this.#prepared
+    await this.#losses.drain() // every metric up to the checkpoint is on disk before it
+    const { tensors, metadata } = await saveTrainer(gpu, trainer)
+    const bad = notFinite(tensors)
+    if (bad.length > 0) throw this.#diverged(badWeights(bad, trainer.state.step))
+    const known = { ...dataMetadata(await this.#known()), ...settingsMetadata(config) }
+    return { tensors, metadata: { ...metadata, ...known } }
+  }
+
+  async #save(best = false, saved: State | null = null) {
+    const { step } = this.#prepared.trainer.state
+    const { tensors, metadata } = saved ?? (await this.#state())
+    this.#path = await this.#storage.saveCheckpoint(step, tensors, metadata, { best })
+    this.#saved = step
+  }
+
+  #diverged(what: string): Error {
+    const { lr } = this.#prepared.config.schedule
+    const from = { lr, history: this.#history, step: this.#saved, path: this.#path }
+    return diverged(what, this.#storage, this.#saved < 0 ? null : from)
+  }
+}
+
+/** The line about a training that goes on; of one that is at its end, how it is lengthened. */
+const goingOnFrom = (
+  storage: TrainingStorage,
+  { epochs }: TrainConfig,
+  { step, total }: { readonly step: number; readonly total: number },
+) =>
+  step < total
+    ? `${storage.name}: going on from step ${step} of ${total}`
+    : `${storage.name}: the run is finished already, at step ${step} of ${total}; a larger ${storage.nameOf('epochs')} lengthens it, as in: ${storage.goOn({ epochs: 2 * epochs })}`
