@@ -16,12 +16,12 @@ export interface Dataset {
   readonly image: { readonly height: number; readonly width: number; readonly channels: number }
   /** Name of each class; empty when the set has no labels. */
   readonly classes: readonly string[]
-  /** [size], each an index into `classes`; null when the set has no labels. */
+  /** [size], each an index into `classes`, or -1 for an image without a label; null when the set
+   *  has no labels. */
   readonly labels: Int32Array | null
   /** [size], the file of each image, where each has its own. */
   readonly files?: readonly string[]
-  /** The whole images, for views that are cropped at random, where `read` gives middle squares
-   *  only. */
+  /** The whole images, for random crops, where `read` returns only their middle squares. */
   readonly originals?: Originals
   /** Files that were left out, and why. */
   readonly skipped: readonly Skipped[]
@@ -31,7 +31,8 @@ export interface Dataset {
   close?(): Promise<void>
 }
 
-/** Images of several sizes, each in the upper left corner of a space that holds the largest. */
+/** Images of several sizes. Each is read into the upper left corner of a space that holds the
+ *  largest. */
 export interface Originals {
   /** Size of the space in pixels. */
   readonly image: Dataset['image']
@@ -55,7 +56,7 @@ export interface Split {
   readonly about?: About
 }
 
-/** Description of what was read of a source. */
+/** Description of what was read from a source. */
 export interface About {
   /** Absolute path of the file or folder that was read; null where images are drawn. */
   readonly path: string | null
@@ -63,7 +64,7 @@ export interface About {
   readonly split: string
   /** Guesses and oddities, a sentence each. */
   readonly notes: readonly string[]
-  /** Files that were not read, because their extension is none of an image. */
+  /** Files that were not read, because their extensions are not those of images. */
   readonly others: readonly string[]
 }
 
@@ -206,8 +207,9 @@ export function labelled(dataset: Dataset): Dataset {
   )
 }
 
-/** Makes a set of `n` images that `seed` alone chooses, balanced by class: counts differ by one at
- *  most while no class runs out. Returns the set itself when it has no more than `n`. */
+/** Makes a set of `n` images that `seed` alone chooses, balanced by class: counts differ by at most
+ *  one while no class runs out. Returns the set itself when it has no more than `n`. Throws
+ *  DataError for an `n` below 1. */
 export function subset(dataset: Dataset, n: number, seed: number): Dataset {
   checkDataset('subset', dataset)
   checkValue('subset', 'seed', seed, whole)

@@ -32,7 +32,7 @@ export interface Batch {
   readonly images: Uint8Array<ArrayBuffer>
   /** Shape of `images`. */
   readonly shape: readonly [N: number, H: number, W: number, C: number]
-  /** [N], indices of classes; null when the set has no labels. */
+  /** [N], indices of classes, -1 without a label; null when the set has no labels. */
   readonly labels: Int32Array<ArrayBuffer> | null
 }
 
@@ -74,9 +74,8 @@ const rules = {
   ...{ shuffle: flag, dropLast: flag, pixels: flag, prefetch: anything },
 }
 
-/** Iterates over the batches of an epoch, and reads up to `prefetch` further ones meanwhile. Throws
- *  DataError at once when no batch can be made. Throws the error of a failed read when its batch is
- *  due. */
+/** Iterates over the batches of an epoch, and reads up to `prefetch` batches ahead. Throws DataError
+ *  at once when no batch can be made. An error in a read is thrown when its batch is next. */
 export function batches(dataset: Dataset, options: BatchOptions): AsyncIterable<Batch> {
   checkDataset('batches', dataset)
   const checked = checkOptions('batches', options ?? {}, rules)
