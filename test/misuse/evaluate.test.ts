@@ -1,4 +1,4 @@
-// What plain JavaScript passes to evaluation by mistake, and what it is told.
+// Tests the errors of evaluation for wrong arguments from plain JavaScript.
 
 import * as assert from 'uvu/assert'
 import { classifier } from '../../evaluate/classify.ts'

@@ -1,4 +1,4 @@
-// What plain JavaScript passes to models by mistake, and what it is told.
+// Tests the errors of models for wrong arguments from plain JavaScript.
 
 import * as assert from 'uvu/assert'
 import { MovingAverage } from '../../engine/optim/moving-average.ts'
