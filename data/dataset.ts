@@ -43,6 +43,7 @@ export interface Originals {
   read(indices: ArrayLike<number>, out: Uint8Array): Promise<void>
 }
 
+/** A file that was left out, and why. */
 export interface Skipped {
   readonly file: string
   readonly reason: string
@@ -50,7 +51,9 @@ export interface Skipped {
 
 /** The two halves of a source. */
 export interface Split {
+  /** Images to train on. */
   readonly train: Dataset
+  /** Images to measure with; may be empty. */
   readonly test: Dataset
   /** Description of the source, to be shown to a user. */
   readonly about?: About

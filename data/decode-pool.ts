@@ -28,6 +28,7 @@ export type Decoded =
   | ({ readonly id: number } & Picture)
   | { readonly id: number; readonly reason: string }
 
+/** Options of decoding. */
 export interface DecodeOptions {
   /** Height and width of the decoded squares in pixels. */
   readonly size: number

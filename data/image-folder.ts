@@ -13,6 +13,7 @@ import { originalsOf } from './originals.ts'
 import { listed } from './listed.ts'
 import { linesOf } from './paths.ts'
 
+/** Options of a folder of images. */
 export interface FolderOptions extends StoreOptions {
   /** Folder of all caches; by default $XDG_CACHE_HOME/kindred or ~/.cache/kindred. */
   readonly cache?: string

@@ -15,6 +15,7 @@ import {
 } from './record-cache.ts'
 import { Records, readWhole } from './records.ts'
 
+/** Options of decoded images. */
 export interface StoreOptions extends DecodeOptions {
   /** Most bytes of decoded images to hold in memory; by default 1 GiB. */
   readonly memory?: number

@@ -6,10 +6,13 @@ import { anything, checkOptions, describe, flag, needed, said } from '../kernels
 import { DataError, type Dataset, checkDataset, imageBytes, permutation } from './dataset.ts'
 import { counted } from './words.ts'
 
+/** Options of `batches`. */
 export interface BatchOptions {
   /** Images in a batch. */
   readonly batch: number
+  /** Integer that, with the epoch, decides the order. */
   readonly seed: number
+  /** Number of the epoch, from 0. */
   readonly epoch: number
   /** First step to return, for a run that resumes within the epoch; 0 by default. */
   readonly start?: number
@@ -23,6 +26,7 @@ export interface BatchOptions {
   readonly prefetch?: number
 }
 
+/** N images of a set, with their labels. */
 export interface Batch {
   /** Position in the epoch, from 0. */
   readonly step: number

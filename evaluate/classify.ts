@@ -32,6 +32,7 @@ export interface LabelledBatch {
   readonly labels: IndexList
 }
 
+/** Options of `classifier`. */
 export interface ClassifierOptions {
   /** Computes features [N, F] of u8 images [N, H, W, C] without a gradient. The encoder must not
    *  change: its batch norm uses the running statistics. `step` is the step to draw augmentations

@@ -25,6 +25,7 @@ import { type NearestOptions, checkCounts, gpuOf, nearestRules, onHost } from '.
 import { type Lists, type Rows, CHUNK, search } from './search.ts'
 import { type FeatureRows, checkClasses, checkFeatures, checkFinite } from './slabs.ts'
 
+/** Options of `knn`, besides those of `nearest`. */
 export interface KnnOptions extends NearestOptions {
   /** Number of neighbours that vote; the paper's 200 by default. All features vote when there are
    *  fewer. */
@@ -35,6 +36,7 @@ export interface KnnOptions extends NearestOptions {
   readonly classes?: number
 }
 
+/** Scores and predictions of Q queries. */
 export interface KnnResult {
   /** [Q, classes], in row-major order. Infinity where a score exceeds f32, which takes a
    *  temperature below 0.012. */

@@ -22,7 +22,9 @@ const MIDDLE = 1e-2 // the strength when no image can be held out
 
 const LAMBDAS = [0.1, 1e-2, 1e-3, 1e-4, 1e-5]
 
+/** Options of `linearProbe`. */
 export interface ProbeOptions {
+  /** Number of classes: labels are whole numbers below it. */
   readonly classes: number
   /** Strengths of regularisation to choose from; 0.1, 0.01, ... 1e-5 by default. */
   readonly lambdas?: readonly number[]

@@ -7,6 +7,7 @@ export interface Point {
   readonly gradient: Float64Array
 }
 
+/** When the solver ends. */
 export interface MinimiseOptions {
   /** Largest entry of the gradient, by absolute value, at which the fit is done; 1e-5 by
    *  default. */
@@ -15,6 +16,7 @@ export interface MinimiseOptions {
   readonly iterations?: number
 }
 
+/** A minimum, and how it was reached. */
 export interface Minimum {
   readonly x: Float64Array
   readonly value: number

@@ -8,6 +8,7 @@ import type { Embeddings } from './embed.ts'
 import { type Lists, type Rows, CHUNK, keyOf, search } from './search.ts'
 import { type FeatureRows, checkFeatures, hostRows } from './slabs.ts'
 
+/** Options of `nearest`. */
 export interface NearestOptions {
   /** True when the rows of features and queries have unit length already; false by default. */
   readonly normalized?: boolean

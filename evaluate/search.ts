@@ -25,6 +25,7 @@ export interface Lists {
   readonly M: number
 }
 
+/** Options of `search`. */
 export interface SearchOptions {
   readonly owner: string
   readonly k: number

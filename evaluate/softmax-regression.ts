@@ -28,7 +28,9 @@ import { type Scaling, asGiven, standardised } from './standardise.ts'
 
 const RESIDENT = 512 * 2 ** 20 // bytes of features kept on the GPU; others are uploaded at each use
 
+/** Options of `SoftmaxRegression` and its `fit`. */
 export interface RegressionOptions extends MinimiseOptions {
+  /** Number of classes: labels are whole numbers below it. */
   readonly classes: number
   /** Strength of regularisation: mean cross entropy + lambda / 2 |weight|² is minimised. Biases are
    *  not regularised. scikit-learn's C is 1 / (lambda M). */
@@ -45,7 +47,9 @@ export interface Regression {
   readonly weight: Float64Array
   /** [classes] */
   readonly bias: Float64Array
+  /** The standardisation: mean 0 and deviation 1 everywhere if there is none. */
   readonly scaling: Scaling
+  /** Number of classes. */
   readonly classes: number
   /** The minimum: mean cross entropy + lambda / 2 |weight|². */
   readonly objective: number

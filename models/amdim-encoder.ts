@@ -28,6 +28,7 @@ import {
 } from './layers.ts'
 import { checkSizes } from './sizes.ts'
 
+/** Options of `amdimEncoder`. */
 export interface AmdimEncoderOptions {
   /** Side of the images in pixels: 32, 64 or 128. Other sizes are allowed if their maps have sides
    *  7, 5 and 1 too. */

@@ -13,9 +13,11 @@ import { checkOptions, count, needed, share, whole } from '../kernels/options.ts
 import type { Gpu } from '../engine/gpu.ts'
 import { Builder, type Model, checkGpu } from './layers.ts'
 
+/** Options of `classifiers`. */
 export interface ClassifiersOptions {
   /** F, the size of the features. */
   readonly features: number
+  /** Number of classes. */
   readonly classes: number
   /** Size of the hidden layer; the authors' 1024 by default. */
   readonly hidden?: number
@@ -27,8 +29,11 @@ export interface ClassifiersOptions {
 
 /** Whether to drop elements, and which: the choice depends on the step and the view. */
 export interface At {
+  /** True drops elements; false drops none. */
   readonly training: boolean
+  /** Number of the step; in a captured step a function. */
   readonly step: Scalar
+  /** Number of the view, from 0. */
   readonly view: number
 }
 
@@ -38,7 +43,9 @@ export type Classify = (h: Tensor, at: At) => Tensor
 /** A linear classifier and one with a hidden layer. As a model, its forward is the linear one
  *  without dropout. Parameters have the authors' names. */
 export interface Classifiers extends Model {
+  /** Dropout, Linear. */
   readonly linear: Classify
+  /** Dropout, Linear without bias, batch norm, ReLU, dropout, Linear. */
   readonly mlp: Classify
 }
 

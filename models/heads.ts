@@ -4,6 +4,7 @@ import { checkOptions, count, needed, oneOf, whole } from '../kernels/options.ts
 import type { Gpu } from '../engine/gpu.ts'
 import { Builder, type Model, checkGpu, checkedForward } from './layers.ts'
 
+/** Options of `projectionHead`. */
 export interface HeadOptions {
   /** F, the size of the features. */
   readonly features: number

@@ -85,8 +85,9 @@ export interface Model {
   readonly forward: Layer
 }
 
-/** Running statistics of one batch norm, and how many batches they have seen. */
+/** Running statistics [C] of one batch norm. */
 export interface NormState extends Running {
+  /** Number of batches that updated them. */
   batches: number
 }
 
@@ -118,7 +119,9 @@ interface Unpadded extends Sizes {
  *  is used twice. */
 export class Builder {
   readonly gpu: Gpu
+  /** Parameters of all layers made so far, by name. */
   readonly parameters: Record<string, Variable> = {}
+  /** Running statistics of all batch norms made so far, by name. */
   readonly norms: Record<string, NormState> = {}
   readonly #seed: number
 

@@ -41,6 +41,7 @@ export function mocoHead(gpu: Gpu, options: MocoHeadOptions): Model {
   }
 }
 
+/** Options of `mocoV3Head`. */
 export interface MocoV3HeadOptions {
   /** Which of v3's two heads to make. Its parameters' names begin with it. */
   readonly name: 'projector' | 'predictor'

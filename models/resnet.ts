@@ -8,6 +8,7 @@ import { anything, checkOptions, describe, flag, oneOf, whole } from '../kernels
 import type { Gpu } from '../engine/gpu.ts'
 import { Builder, type Layer, type Model, checkGpu, checkedForward } from './layers.ts'
 
+/** Options of the ResNets. */
 export interface ResNetOptions {
   /** 'cifar', the default: 3x3 stride 1 without a pool, for images of about 32 px (SimCLR B.9).
    *  'imagenet': 7x7 stride 2 and a max-pool. */
