@@ -53,7 +53,7 @@ export async function search(
   let lists: Lists = { similarities: new Float32Array(0), indices: new Uint32Array(0), k: 0, M: 0 }
   for await (const given of 'features' in bank ? [bank] : bank) {
     const part = hostRows(owner, 'features', given)
-    if (normalized) checkFinite(owner, part.features) // a similarity of -Infinity is in no list
+    if (normalized) checkFinite(owner, part.features) // -Infinity may be in no list
     if (part.D !== queries.D)
       throw new ShapeError(
         `${owner}: features [M, D] and queries [Q, D] must agree in D, got [${part.M}, ${part.D}] and [${queries.M}, ${queries.D}]`,

@@ -145,7 +145,7 @@ export class SoftmaxRegression {
       const upload = () =>
         gpu.noGrad(() => {
           const values = standardised(this.#rows, this.#scaling, [start, end])
-          return affine(gpu.tensor(values, [end - start, D]), 1, 0) // a result: needs no gradient
+          return affine(gpu.tensor(values, [end - start, D]), 1, 0) // a constant, no gradient
         })
       left -= (end - start) * D * 4
       const held = left >= 0 ? upload() : null

@@ -9,7 +9,8 @@ import { dirname, join, relative, sep } from 'node:path'
 
 const root = join(import.meta.dirname ?? dirname(new URL(import.meta.url).pathname), '..')
 
-/** What each folder may import besides itself: folders, single files of other folders, packages. */
+/** Imports that each folder may have besides its own files: folders, single files of others,
+ *  packages. */
 const layers = {
   kernels: { folders: [], packages: [] },
   engine: { folders: ['kernels'], packages: [] },

@@ -27,7 +27,7 @@ export interface ClassifiersOptions {
   readonly seed?: number
 }
 
-/** Whether to drop elements, and which: the choice depends on the step and the view. */
+/** Settings of the dropout. The step and the view decide which elements drop. */
 export interface At {
   /** True drops elements; false drops none. */
   readonly training: boolean

@@ -24,7 +24,7 @@ import {
 import type { Gpu } from '../engine/gpu.ts'
 import { normal, uniform } from '../engine/random.ts'
 
-/** How a forward pass runs. */
+/** Settings of a forward pass. */
 export interface Mode {
   /** True: batch norm normalises by the batch's statistics and updates the running ones. False: it
    *  normalises by the running ones. */

@@ -93,7 +93,7 @@ function dispatchesOf({ op, settings, given }) {
   return { forward, backward: seen.slice(forward.length) }
 }
 
-/** Returns the op's arguments in the order of its parameters. Arguments that are no parameters go
+/** Returns the op's arguments in the order of its parameters. Arguments that are not parameters go
  *  into its options. */
 function argumentsOf(gpu, op, given) {
   const names = parametersOf(String(op))
