@@ -1,5 +1,5 @@
-// Builds dist/ (what users import and run) with its types, or, with --test, .test/ (every test as a
-// program of its own).
+// Builds dist/, which users import and run, with its types. With --test it builds .test/ instead:
+// every test as a program of its own.
 
 import { readdirSync, rmSync } from 'node:fs'
 import { execFileSync } from 'node:child_process'

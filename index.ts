@@ -1,4 +1,4 @@
-// kindred: the library, for browsers and Node. Files and Dawn are in 'kindred/node'.
+// kindred: the library, for browsers and Node. kindred/node adds Dawn, files and data sets.
 
 export { type BackwardOptions, type GpuOptions, Gpu } from './engine/gpu.ts'
 export type { CaptureOptions, Captured } from './engine/capture/capture.ts'

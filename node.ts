@@ -1,4 +1,5 @@
-// kindred/node: all of kindred, with Dawn, files and data sets. Its openGpu goes through Dawn.
+// kindred/node: all of kindred, and Dawn, files and data sets. Its openGpu opens a GPU through
+// Dawn.
 
 export * from './index.ts'
 export { type NodeOptions, openGpu } from './engine/node.ts'

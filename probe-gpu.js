@@ -1,12 +1,12 @@
-// Says whether Dawn has a WebGPU adapter here that computes: prints one JSON line, and exits 0 if
-// it has, 3 if not, 4 if Dawn cannot be loaded. The trial runs in a process of its own, as an old
-// driver may crash it or never return.
+// Tests whether Dawn has a WebGPU adapter here that computes. Prints one JSON line. Exits with 0 if
+// it has one, 3 if not, 4 if Dawn cannot be loaded. The trial runs in a child process, because an
+// old driver may crash it or never return.
 
 import { spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 
 const [usable, none, noDawn] = [0, 3, 4]
-const patience = 120_000 // ms; a first shader takes seconds on a slow CPU
+const timeout = 120_000 // ms; the first shader takes seconds on a slow CPU
 
 /** Prints one JSON line and sets the exit code. */
 function answer(code, fields) {
@@ -14,13 +14,14 @@ function answer(code, fields) {
   process.exitCode = code
 }
 
-/** The first sentence of an error, in one line. */
+/** Returns the first line of an error's message. */
 const told = (error) => String(error?.message ?? error).split('\n')[0]
 
+/** Computes squares on the adapter and answers. Returns Dawn's instance. */
 async function trial() {
   const dawn = await import('webgpu').catch((error) => answer(noDawn, { reason: told(error) }))
   if (!dawn) return
-  const instance = dawn.create([]) // held to the end: Node crashes when it is collected while its device is used
+  const instance = dawn.create([]) // returned: if it is collected while in use, Node crashes
   const adapter = await instance.requestAdapter({ powerPreference: 'high-performance' })
   if (!adapter) return answer(none, { reason: 'Dawn finds no adapter' })
   const { vendor, architecture, device: name, description } = adapter.info
@@ -41,7 +42,7 @@ async function trial() {
   return instance
 }
 
-/** The squares of 0 to 63, computed on the device. */
+/** Computes the squares of 0 to 63 on the device. */
 async function squares(device) {
   device.pushErrorScope('validation')
   const code = `
@@ -72,11 +73,11 @@ async function squares(device) {
   return [...new Float32Array(staging.getMappedRange().slice(0))]
 }
 
-/** Runs the trial in a child and passes on its answer, or says how it ended without one. */
+/** Runs the trial in a child process. Prints its answer, or how it ended without one. */
 function probe() {
   const child = spawnSync(process.execPath, [fileURLToPath(import.meta.url), '--here'], {
     encoding: 'utf8',
-    timeout: patience,
+    timeout,
     killSignal: 'SIGKILL',
   })
   const line = child.stdout.split('\n').find((text) => text.startsWith('{'))
@@ -88,7 +89,7 @@ function probe() {
   const timedOut =
     child.error !== undefined && 'code' in child.error && child.error.code === 'ETIMEDOUT'
   const ending = timedOut
-    ? `did not return in ${patience / 1000} s`
+    ? `did not return in ${timeout / 1000} s`
     : `ended with ${child.signal ?? child.status}`
   answer(none, { reason: `Dawn ${ending}. ${child.stderr.trim().split('\n').at(-1)}`.trim() })
 }

@@ -1,5 +1,5 @@
-// Times augmentation on the GPU, recipe by recipe, beside torchvision's and kornia's on theirs,
-// after it has checked it against float64. `node bench/augment.js --help` says what is printed.
+// Checks augmentation on the GPU against float64, then times it for each recipe, beside torchvision
+// and kornia. `node bench/augment.js --help` explains the output.
 
 import { execFileSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
@@ -32,10 +32,12 @@ const flags = new Command('augment')
   .addHelpText(
     'after',
     `
-Printed: the adapter, its copy rate, and a row per recipe: median time (min..max) for one view of a batch, images/s, and GB/s of
-what the task needs: the images' bytes read once, the views' floats written once, with its share of the copy rate. Passes that
-read again lower it. Kindred's views are 16 to a step (1 on a CPU adapter), so that JavaScript does not count. Times are by the
-clock, over batches of calls of about 100 ms; on a CPU adapter it is CPU time. Exit code 1 if a view is not the reference's.`,
+Prints the adapter, its copy rate, and a row per recipe: median time (min..max) for one view of a
+batch, images/s, GB/s, and the share of the copy rate. GB/s counts only what the task needs: the
+images' bytes read once and the views' floats written once. Passes that read them again lower it.
+Kindred makes 16 views a step (1 on a CPU adapter), so that JavaScript's time does not count. Times
+are wall time over batches of calls of about 100 ms; on a CPU adapter they are CPU time. The exit
+code is 1 if a view differs from its reference.`,
   )
   .parse()
   .opts()
@@ -45,7 +47,7 @@ const sharp = (size) => {
   return recipe
 }
 
-/** name, side of the images, recipe, batch */
+/** Timed cases: name, side of the images, recipe, batch. */
 const PROBLEMS = [
   ['CIFAR, 32 px', 32, cifarRecipe(32), 512],
   ['CIFAR, 96 px', 96, cifarRecipe(96), 256],
@@ -53,7 +55,7 @@ const PROBLEMS = [
   ['ImageNet, 224 px of 256, blur', 256, imagenetRecipe(224), 128],
 ].map(([name, side, recipe, N]) => ({ name, side, recipe, N, kernel: kernelOf(recipe) }))
 
-/** Small ones that reach every branch of the kernels. */
+/** Small cases that reach every branch of the kernels. */
 const CHECKS = [
   { side: 32, recipe: cifarRecipe(32), N: 24 },
   { side: 13, recipe: cifarRecipe(9), N: 24 },
@@ -62,9 +64,9 @@ const CHECKS = [
   { side: 48, recipe: imagenetRecipe(64), N: 6 },
 ].map((check) => ({ ...check, kernel: kernelOf(check.recipe) }))
 
-const TOLERANCE = 2e-5 // of values up to 1, times 1 / std where they are normalised: as the tests have it
+const TOLERANCE = 2e-5 // of values up to 1; times 1 / std if normalised; the tests have the same
 
-/** A tenth of the height made odd, as google-research/simclr has it. */
+/** Returns the size of the blur, a tenth of the height made odd, as in google-research/simclr. */
 function kernelOf({ blur, size }) {
   return blur ? Math.max(3, 2 * Math.floor(size / 20) + 1) : 0
 }
@@ -73,7 +75,7 @@ const bytesOf = (N, side) =>
   Uint8Array.from(uniform(N * side * side * 3, 1), (v) => Math.floor((v + 1) * 128))
 const at = (view) => ({ seed: 5, step: 3, view })
 
-/** The largest difference between views and their reference, over every image of the checks. */
+/** Computes the largest difference between views and their reference over all checks. */
 async function verify(gpu) {
   const worst = []
   for (const { side, recipe, N, kernel } of CHECKS) {
@@ -121,7 +123,7 @@ async function timeOurs(gpu, { software, runs }, problem) {
   return { by: 'kindred', ms: { median, min, max } }
 }
 
-/** torchvision's and kornia's, from their program: one JSON line each. */
+/** Runs the program of torchvision and kornia, and parses its lines of JSON. */
 function timeTheirs(problems) {
   const { missing } = flags.torch ? torchHere(flags.python) : { missing: '--no-torch' }
   if (missing) {
@@ -136,7 +138,7 @@ function timeTheirs(problems) {
     .map((line) => JSON.parse(line))
 }
 
-/** What a row says beside its time. */
+/** Adds images/s, GB/s and the share of the copy rate to a time. */
 function rated({ index, by, ms, missing }, problem, copy) {
   const { side, recipe, N, name } = problem
   if (missing) return { index, name, N, by, missing }

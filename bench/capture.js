@@ -1,7 +1,8 @@
-// JavaScript's share of a training step, run one by one and replayed: node bench/capture.js [width]
-// [batch] Prints for each step the median and the fastest time that JavaScript takes to encode and
-// submit it (it then waits until the GPU is idle, which is not counted), dispatches, buffers and
-// bind groups made per step, and bytes alive. Verifies first that both give the same bits.
+// Measures JavaScript's share of a training step, eager and replayed:
+//   node bench/capture.js [width] [batch]
+// Checks first that both give the same bits. Prints for each the median and the fastest time in
+// which JavaScript encodes and submits a step, the dispatches, buffers and bind groups made per
+// step, and the bytes alive. The wait for the GPU after each step is not counted.
 
 import { Command } from 'commander'
 import {
@@ -27,7 +28,7 @@ const [SIZE, WARM, STEPS] = [32, 12, 50]
 const shape = [N, SIZE, SIZE, 3]
 const pixels = Uint8Array.from({ length: N * SIZE * SIZE * 3 }, (_, i) => (i * 7919) % 251)
 
-/** ResNet-18, forward, backward and SGD with momentum. */
+/** Makes a step of ResNet-18: forward, backward and SGD with momentum. */
 function supervised(gpu, replay) {
   const model = resnet18(gpu, { stem: 'cifar', width })
   const optimizer = new Sgd(model.parameters, { momentum: 0.9 })
@@ -44,7 +45,7 @@ function supervised(gpu, replay) {
   return { captured, run: () => captured.run({ values, shape }) }
 }
 
-/** SimCLR's whole step: two views, both projections, NT-Xent, Adam. */
+/** Makes a step of SimCLR: two views, both projections, NT-Xent, Adam. */
 function contrastive(gpu, capture) {
   const encoder = resnet18(gpu, { stem: 'cifar', width })
   const head = projectionHead(gpu, { features: encoder.features, hidden: 128, dim: 64 })

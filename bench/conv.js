@@ -1,6 +1,6 @@
-// Times convolutions and their gradients in every precision and tile, beside PyTorch, after it has
-// checked them against float64. `node bench/conv.js --help` says what is printed. The layers are
-// ResNet-18's for 32 x 32 images.
+// Checks convolutions and their gradients against float64, then times them in every precision and
+// tile, beside PyTorch. `node bench/conv.js --help` explains the output. The layers are ResNet-18's
+// for 32 x 32 images.
 
 import { uniform } from './lib/random.js'
 import { main, productOptions } from './lib/products.js'
@@ -20,7 +20,7 @@ const flags = productOptions(
       ),
 )
 
-/** side, channels in and out, kernel, stride */
+/** Layers: side, channels in and out, kernel, stride. */
 const LAYERS = [
   [32, 3, 64, 3, 1],
   [32, 64, 64, 3, 1],

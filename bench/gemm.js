@@ -1,5 +1,5 @@
-// Times matrix products in every precision and tile, beside PyTorch, after it has checked them
-// against float64. `node bench/gemm.js --help` says what is printed.
+// Checks matrix products against float64, then times them in every precision and tile, beside
+// PyTorch. `node bench/gemm.js --help` explains the output.
 
 import { uniform } from './lib/random.js'
 import { main, productOptions } from './lib/products.js'

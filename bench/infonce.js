@@ -1,6 +1,6 @@
-// Times Kindred's fused InfoNCE over MoCo's queue beside the same loss unfused, TensorFlow.js,
-// jax-js and PyTorch, after it has checked it against float64. `node bench/infonce.js --help` says
-// what is printed, bench/README.md how to read it.
+// Checks Kindred's fused InfoNCE over MoCo's queue against float64, then times it beside the same
+// loss unfused, TensorFlow.js, jax-js and PyTorch. `node bench/infonce.js --help` and
+// bench/README.md explain the output.
 
 import { moco } from './infonce/inputs.js'
 import { reference } from './infonce/reference.js'
@@ -23,9 +23,10 @@ const flags = parseOptions('infonce', "Time the fused InfoNCE loss over MoCo's q
 
 const problem = (N, C, K) => ({ N, C, K, temperature: flags.temperature ?? 0.07, seed: 1 })
 
-/** One pass over the queue gives loss and gradient: q k^T, and the keys weighted by the softmax. */
+/** Counts FLOPs. One pass over the queue computes q k^T and the sum of the keys weighted by the
+ *  softmax. */
 const flops = ({ N, C, K }) => ({ forward: 2 * N * K * C, both: 4 * N * K * C })
-/** Queue, queries, keys, loss; and the queries' gradient. */
+/** Counts bytes: queue, queries, keys, loss; with `both` also the queries' gradient. */
 function bytes({ N, C, K }) {
   const read = 4 * C * (K + 2 * N)
   return { forward: read + 4, both: read + 4 * N * C + 4 }

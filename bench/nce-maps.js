@@ -1,6 +1,6 @@
-// Times Kindred's fused loss of AMDIM's global features with maps of local ones beside the same
-// loss unfused, after it has checked it against float64. `node bench/nce-maps.js --help` says what
-// is printed, bench/README.md how to read it.
+// Checks AMDIM's fused loss of global features with maps of local ones against float64, then times
+// it beside the same loss unfused. `node bench/nce-maps.js --help` and bench/README.md explain the
+// output.
 
 import { reference } from './nce-maps/reference.js'
 import { features } from './nce-maps/inputs.js'
@@ -26,10 +26,10 @@ const flags = parseOptions(
 
 const problem = (N, L, R) => ({ N, L, R, clip: 20, penalty: 0.05, seed: 1 })
 
-/** Forward all scores; backward they are known, and each input is pulled once. (A fused loss
- *  computes them three times.) */
+/** Counts the FLOPs of the unfused loss: all scores forward, and backward one product for each
+ *  input's gradient. (The fused loss computes the scores three times.) */
 const flops = ({ N, L, R }) => ({ forward: 2 * N * N * L * R, both: 6 * N * N * L * R })
-/** Vectors, maps, losses; and their gradients. */
+/** Counts bytes: vectors, maps, losses; with `both` also the gradients. */
 function bytes({ N, L, R }) {
   const read = 4 * R * N * (1 + L)
   return { forward: read + 8, both: 2 * read + 8 }

@@ -1,6 +1,6 @@
-// Times Kindred's fused losses over pairs of views beside the same loss unfused, TensorFlow.js,
-// jax-js and PyTorch, after it has checked them against float64. `node bench/ntxent.js --help` says
-// what is printed, bench/README.md how to read it.
+// Checks Kindred's fused losses over pairs of views against float64, then times them beside the
+// same losses unfused, TensorFlow.js, jax-js and PyTorch. `node bench/ntxent.js --help` and
+// bench/README.md explain the output.
 
 import { InvalidArgumentError } from 'commander'
 import { main } from './lib/bench.js'
@@ -10,7 +10,7 @@ import { variants } from './ntxent/variants.js'
 
 const GRID = [256, 512, 1024, 2048, 4096, 8192, 16384, 32768, 65536, 131072] // rows, 2N
 
-/** Sizes 2N, each even. */
+/** Parses sizes 2N, each even. */
 function evenSizes(text) {
   const all = sizes(text)
   if (all !== 'grid' && all.some((n) => n % 2 === 1))
@@ -18,7 +18,7 @@ function evenSizes(text) {
   return all
 }
 
-/** Names of variants, or all of them. */
+/** Parses names of variants; 'all' means every one. */
 function known(text) {
   const names = text === 'all' ? Object.keys(variants) : list(text)
   const unknown = names.find((name) => !(name in variants))

@@ -1,13 +1,12 @@
-// How much of a run of steps the GPU has nothing to do: every compute pass between two timestamps,
-// in the order of the queue.
+// Measures the share of time in which the GPU is idle over a run of steps. Every compute pass lies
+// between two timestamps, in the order of the queue.
 
 import { MOST, resolve } from './step-profile.js'
 
-/** What the GPU did while `run` ran: the share of the time from the first pass's beginning to the
- *  last one's end in which no pass was under way, so that copies and uploads between steps count as
- *  idle, too; and that time in ms. Null where the adapter has no timestamp-query. On a CPU adapter
- *  a pass ends when its threads have done it; what other processes take from them counts as
- *  work. */
+/** Returns { share, ms } of the time while `run` runs, from the start of the first compute pass to
+ *  the end of the last: `ms` is that time, `share` the part of it in which no pass ran. Copies and
+ *  uploads between steps count as idle. Null without the feature timestamp-query. On a CPU adapter
+ *  a pass lasts until its threads finish, so time that other processes take counts as work. */
 export async function idleShare(device, run, settle) {
   if (!device.features.has('timestamp-query')) return null
   let passes = 0

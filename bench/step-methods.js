@@ -1,5 +1,5 @@
-// What bench/step.js can train, by name: functions that build everything and return one step and
-// the views it sees.
+// Lists the methods that bench/step.js can time. Each builds its networks and data and returns its
+// step.
 
 import {
   Adam,
@@ -37,12 +37,12 @@ export const models = { resnet8, resnet18, resnet34, resnet50 }
 
 const encoderOf = (gpu, { model, stem, width }) => models[model](gpu, { stem, width })
 
-/** Each takes (gpu, { model, stem, width, batch, size, chunk, replay, stream }) and returns { step,
- *  views, captured, next }: `step(batch)` submits one training step and returns its loss, a tensor;
- *  `views` are the images that it shows the encoder; `captured` says whether steps are replayed;
- *  `next`, where there is a data path, gives the next batch. A new method is one entry more. */
+/** The methods by name. Each takes (gpu, { model, stem, width, batch, size, chunk, replay, stream
+ *  }) and returns { step, views, captured, next }. `step(batch)` submits one training step and
+ *  returns the loss, a tensor. `views` is the number of images that it encodes. `captured` tells
+ *  whether steps are replayed. `next`, where data is loaded, returns the next batch. */
 export const methods = {
-  /** Cross-entropy on ten classes, SGD: the step that the other libraries are compared on. */
+  /** Cross entropy of ten classes, SGD: the step on which libraries are compared. */
   supervised(gpu, options) {
     const { batch, size } = options
     const encoder = encoderOf(gpu, options)
@@ -64,7 +64,7 @@ export const methods = {
     return { step: () => captured.run(), views: batch, captured }
   },
 
-  /** SimCLR as its paper's code has it: two augmented views in one batch, NT-Xent, SGD with
+  /** SimCLR as in its paper's code: two augmented views in one batch, NT-Xent, SGD with
    *  momentum. */
   simclr(gpu, options) {
     const { batch, size } = options
@@ -79,8 +79,8 @@ export const methods = {
     return { step: () => trainer.step(batchOnGpu), views: 2 * batch, captured: trainer.captured }
   },
 
-  /** AMDIM as its authors' code has it, without classifiers: its own encoder of this width (--width
-   *  128 is their small one), features 8 times as many, depth 10. */
+  /** AMDIM as in its authors' code, without classifiers: its encoder of this width, 8 times as many
+   *  features, depth 10. --width 128 is the authors' small encoder. */
   amdim(gpu, options) {
     const { batch, size, width } = options
     const { views, optimizer } = amdimPresets['amdim-cifar-small'].settings(size, batch)
@@ -100,8 +100,8 @@ export const methods = {
     return { step: () => trainer.step(batchOnGpu), views: 2 * batch, captured: trainer.captured }
   },
 
-  /** MoCo v1 on CIFAR-10's settings without splits: two encoders, a queue of 4,096 keys, SGD with
-   *  momentum. */
+  /** MoCo v1 with CIFAR-10's settings, without splits: two encoders, a queue of 4,096 keys, SGD
+   *  with momentum. */
   moco(gpu, options) {
     const { query, key, rest } = towers(gpu, options)
     const optimizer = new Sgd(parametersOf(query), { momentum: 0.9 })
@@ -111,7 +111,7 @@ export const methods = {
     return { step: () => trainer.step(x), views: 2 * options.batch, captured: trainer.captured }
   },
 
-  /** MoCo v3: two views, each query and key, and a predictor; keys of the batch. */
+  /** MoCo v3: two views, both queries and keys, and a predictor. Negatives are the batch's keys. */
   'moco-v3'(gpu, options) {
     const tower = () => {
       const encoder = encoderOf(gpu, options)
@@ -148,7 +148,7 @@ export const methods = {
     }
   },
 
-  /** The end-to-end mechanism: two encoders, both by gradient. */
+  /** End-to-end: two encoders, both trained by gradient. */
   'end-to-end'(gpu, options) {
     const { query, key, rest } = towers(gpu, options)
     const keys = Object.entries(parametersOf(key)).map(([name, value]) => [`key.${name}`, value])
@@ -159,12 +159,12 @@ export const methods = {
     return { step: () => trainer.step(x), views: 2 * options.batch, captured: trainer.captured }
   },
 
-  /** SimCLR as `kindred train simclr` runs it, data path and all: images on the GPU, or streamed;
-   *  two views, each with batch statistics of its own; Adam. */
+  /** SimCLR as `kindred train simclr` runs it, with loading of data: images on the GPU, or
+   *  streamed; two views, each with its own batch statistics; Adam. */
   'simclr-training': (gpu, options) =>
     fullTraining(gpu, options, (p) => new Adam(p, { weightDecay: 1e-6 })),
 
-  /** The same with LARS, both views in one batch, as large batches are trained. */
+  /** The same with LARS and both views in one batch, as for large batches. */
   'simclr-lars': (gpu, options) =>
     fullTraining(
       gpu,
@@ -188,7 +188,8 @@ async function fullTraining(gpu, { batchNorm = 'per-view', ...options }, makeOpt
   return { step, captured, views: 2 * batch, next: async () => (await feed.next()).value }
 }
 
-/** Batches of a set, epoch by epoch: numbers of images that are on the GPU, or pixels. */
+/** Returns a function that loads a set's batches, epoch by epoch: indices of images on the GPU, or
+ *  pixels. */
 async function* endless(data, set, { batch, size }) {
   for (let epoch = 0; ; epoch++)
     for await (const { indices, images: pixels } of batches(data, {
@@ -202,7 +203,7 @@ async function* endless(data, set, { batch, size }) {
         : { pixels, shape: [batch, size, size, 3] }
 }
 
-/** Settings that MoCo and its rivals share. */
+/** Returns the settings that MoCo shares with the methods that it is compared with. */
 const shared = ({ size, replay, chunk }) => ({
   ...{ capture: replay, chunk },
   temperature: 0.1,
@@ -210,7 +211,7 @@ const shared = ({ size, replay, chunk }) => ({
   views: cifarRecipe(size),
 })
 
-/** Query and key networks with a linear head, and those settings. */
+/** Makes query and key networks with a linear head, and those settings. */
 function towers(gpu, options) {
   const tower = () => {
     const encoder = encoderOf(gpu, options)
@@ -225,7 +226,7 @@ const pixelsOnGpu = (gpu, { batch, size }) =>
     [batch, size, size, 3],
   )
 
-/** Gives the model the weights that the other libraries start from. */
+/** Sets the model's weights to those that the other libraries start from. */
 function seedWeights(gpu, encoder, classifier) {
   const convs = Object.values(encoder.parameters).filter(({ shape }) => shape.length === 4)
   for (const [i, conv] of convs.entries()) gpu.write(conv, convWeights(i, conv.shape))

@@ -1,6 +1,6 @@
-// Where a step's GPU time goes: every dispatch in a compute pass of its own, between two
-// timestamps. That takes longer than the step itself, so totals are for comparing kernels with each
-// other.
+// Measures the GPU time of every dispatch of a step, each in a compute pass of its own between two
+// timestamps. This takes longer than the step itself: use the totals only to compare kernels with
+// each other.
 
 import { writeFileSync } from 'node:fs'
 import { median } from './peers/step-measure.js'
@@ -11,9 +11,9 @@ const COPY_SRC = 0x4
 const COPY_DST = 0x8
 const MAP_READ = 0x1
 
-/** Runs `step` on the device with timestamps; each dispatch as { name, start, duration, ms }:
- *  start, in ms since the first, and duration are the last run's, ms is the median of `runs`.
- *  Throws Error where the adapter has no timestamp-query. */
+/** Runs `step` `runs` times with timestamps. Returns a list of dispatches { name, start, duration,
+ *  ms }: `start` (in ms since the first) and `duration` are the last run's, `ms` is the median of
+ *  all runs. Throws Error without the feature timestamp-query. */
 export async function profile(device, step, settle, runs) {
   if (!device.features.has('timestamp-query'))
     throw new Error('--profile: this adapter has no timestamp-query')
@@ -57,7 +57,7 @@ async function once(device, step, settle) {
   })
 }
 
-/** What looks like one compute pass and is one for each dispatch. */
+/** Fakes a compute pass: it runs each dispatch in a pass of its own. */
 function passes(encoder, stamps, dispatches) {
   const state = { pipeline: null, group: [] }
   return {
@@ -82,7 +82,7 @@ function passes(encoder, stamps, dispatches) {
   }
 }
 
-/** The timestamps of query sets, in ns. */
+/** Reads the timestamps of query sets, in ns. */
 export async function resolve(device, sets) {
   const times = []
   for (const set of sets) {
@@ -100,7 +100,7 @@ export async function resolve(device, sets) {
   return times
 }
 
-/** Dispatches by kernel, the longest first: lines of text. */
+/** Formats a table of the time by kernel, the longest first. */
 export function table(dispatches) {
   const kernels = new Map()
   for (const { name, ms } of dispatches) {
@@ -119,7 +119,7 @@ export function table(dispatches) {
   ]
 }
 
-/** Writes the dispatches as a trace that chrome://tracing and Perfetto open. */
+/** Writes the dispatches as a trace file for chrome://tracing and Perfetto. */
 export function writeTrace(path, dispatches) {
   const traceEvents = dispatches.map(({ name, start, duration }) => ({
     ...{ name, ph: 'X', cat: 'gpu', pid: 1, tid: 1 },

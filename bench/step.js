@@ -1,7 +1,7 @@
 #!/usr/bin/env node
-// One training step: checked, counted, timed. `node bench/step.js` after `npm run build` runs the
-// case on which libraries are compared (bench/peers/step-data.js), `--peers` runs these too, each
-// in a process of its own.
+// Checks, counts and times one training step. `node bench/step.js` after `npm run build` runs the
+// case on which libraries are compared (bench/peers/step-data.js). `--peers` runs the other
+// libraries too, each in a process of its own.
 
 import { execFileSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
@@ -39,7 +39,7 @@ const command = new Command('step')
   )
   .option(
     '--idle-steps <n>',
-    "steps in a row over which the GPU's idle share is measured",
+    "consecutive steps over which the GPU's idle share is measured",
     whole,
     20,
   )
@@ -63,9 +63,9 @@ const isCase = Object.entries({
   stem: 'cifar',
 }).every(([name, value]) => !(name in options) || options[name] === value)
 
-/** Counts the multiply-adds (two FLOPs each) of convolutions and linear layers, with the gradients
- *  that they need, while `body` runs. A convolution of at most 4 channels reads images, to which no
- *  gradient flows. */
+/** Counts the FLOPs, two for each multiply-add, of convolutions and linear layers while `body`
+ *  runs, gradients included. A convolution of at most 4 channels reads images, which get no
+ *  gradient. */
 function flopsOf(gpu, body) {
   const apply = gpu.apply
   let flops = 0
@@ -79,12 +79,12 @@ function flopsOf(gpu, body) {
     return outputs
   }
   body()
-  delete gpu.apply // it is the class's
+  delete gpu.apply // the class's own is used again
   return flops
 }
 
-/** The step on a GPU of its own, which has been made four times; `once` makes it again, waits, and
- *  adds JavaScript's ms to `script`. */
+/** Opens a GPU, builds the step and runs it four times. `once` runs it again, waits for the GPU,
+ *  and appends JavaScript's time in ms to `script`. */
 async function begun() {
   const { adapter, precision, activations } = flags
   const gpu = await openGpu({
@@ -117,7 +117,7 @@ async function begun() {
   return { gpu, run, next, step, once, script, captured, views, losses, flops }
 }
 
-const WARM = 16 // steps before those that are timed: until then V8 interprets what later ones run compiled
+const WARM = 16 // steps before the timed ones; V8 compiles their JavaScript meanwhile
 
 async function timings() {
   const { gpu, run, next, step, once, script, captured, views, losses, flops } = await begun()
@@ -181,7 +181,7 @@ async function ours() {
   }
 }
 
-/** Parts of what the device was measured to do at most, of CPU time on a CPU adapter. */
+/** Computes the shares of the device's measured peak rates; on a CPU adapter by CPU time. */
 function sharesOf({ fma, matrices, copy }, { flops, bytes, ms }) {
   const [ofFma, ofMatrices, ofCopy] = [fma, matrices, copy].map((rate, i) =>
     rate > 0 ? (i < 2 ? flops : bytes) / ms / 1e6 / rate : null,
@@ -189,7 +189,7 @@ function sharesOf({ fma, matrices, copy }, { flops, bytes, ms }) {
   return { fma: ofFma, matrices: ofMatrices, copy: ofCopy }
 }
 
-/** Steps as a training takes them: losses are awaited two steps late. */
+/** Runs consecutive steps as a training does: losses are awaited two steps late. */
 async function inARow(gpu, step, next) {
   const losses = []
   for (let i = 0; i < flags.idleSteps; i++) {
@@ -199,8 +199,8 @@ async function inARow(gpu, step, next) {
   await Promise.all(losses)
 }
 
-/** Throws Error unless the losses are those that every library must report; with rounded operands
- *  they need only be finite. */
+/** Throws Error unless the losses are those that every library must report. With rounded operands
+ *  they only have to be finite. */
 function verify({ library, losses, exact = true }) {
   const known = isCase && exact
   const wrong = losses.findIndex((loss, i) =>
@@ -260,7 +260,7 @@ function report(measured, flops) {
   )
 }
 
-/** Runs a peer where it is installed, and reports what it prints, a line of JSON each. */
+/** Runs a peer if it is installed, and reports each line of JSON that it prints. */
 function peer(program, args, installed, flops) {
   if (!installed) return
   const cwd = new URL('.', import.meta.url).pathname

@@ -2,9 +2,9 @@
 // A record is 1 label byte (CIFAR-100: 2, coarse then fine) and 3 x 1024 bytes of red, green and
 // blue, row by row.
 //
-// Where the archive's own files are there, only they are read: a subset kept beside them is not
-// read twice. Otherwise the *.bin files named test* are the test set, and all others the training
-// set, in the order of their names. Both must exist: held-out training images are not CIFAR's test.
+// If the archive's own files are there, it reads only these: a subset kept beside them is not read
+// twice. Otherwise the *.bin files named test* are the test set and all others the training set, in
+// the order of their names. Both must exist: held-out training images are not CIFAR's test set.
 
 import { join, resolve } from 'node:path'
 import { DataError, type Dataset, type Split, memoryDataset } from './dataset.ts'

@@ -21,7 +21,7 @@ export type Claim =
 /** Somebody else's claim. */
 type Held = Extract<Claim, { readonly holder: Holder }>
 
-/** Thrown where a path can be nobody's claim, in words that begin with it. */
+/** Error for a path that cannot be a claim. The message begins with the path. */
 export class ClaimError extends Error {
   override readonly name = 'ClaimError'
 }
@@ -30,8 +30,8 @@ const PATIENCE = 10_000 // milliseconds to wait for others to remove a claim; it
 const UNREADABLE = 5 // reads of a claim that is no JSON before it counts as left by a crash
 
 /** Claims `path` for this process without waiting for its holder. Takes over the claim of a dead
- *  process. Throws ClaimError for what is no file, or where others keep taking the lock and
- *  releasing it for ten seconds, and the file system's errors. */
+ *  process. Throws ClaimError when `path` is not a file, or when others take and release the lock
+ *  again and again for ten seconds. Throws the file system's errors too. */
 export async function claim(path: string): Promise<Claim> {
   const token = randomBytes(6).toString('hex')
   const text = JSON.stringify({ ...self(), token })
@@ -58,13 +58,13 @@ export async function claim(path: string): Promise<Claim> {
   }
 }
 
-/** Who holds `path` now, or null. Changes nothing. Throws as `claim`. */
+/** Returns the process that holds `path` now, or null. Changes nothing. Throws like `claim`. */
 export async function heldNow(path: string): Promise<Held | null> {
   const found = await contentOf(path)
   return found === null ? null : heldBy(found)
 }
 
-/** The claim that a text is, of a process that is not gone. */
+/** Parses a claim. Returns null unless its process may still be running. */
 function heldBy(text: string): Held | null {
   const holder = parseHolder(text)
   const state = holder && stateOf(holder)
@@ -126,8 +126,8 @@ async function release(path: string, text: string) {
   if (found === text) await rm(path, { force: true })
 }
 
-/** Reads a text file; null when there is none. Throws ClaimError for what is no file: a link may
- *  lead nowhere, and reading a pipe would never end. */
+/** Reads a text file; null when there is none. Throws ClaimError for anything but a file: a link
+ *  may lead nowhere, and reading a pipe would never end. */
 async function contentOf(path: string): Promise<string | null> {
   try {
     const status = await lstat(path)

@@ -16,15 +16,15 @@ export interface Dataset {
   readonly image: { readonly height: number; readonly width: number; readonly channels: number }
   /** Name of each class; empty when the set has no labels. */
   readonly classes: readonly string[]
-  /** [size], each an index into `classes`; null when the set has no labels. */
+  /** [size], each an index into `classes`, or -1 for an image without a label; null when the set
+   *  has no labels. */
   readonly labels: Int32Array | null
   /** [size], the file of each image, where each has its own. */
   readonly files?: readonly string[]
   /** The sizes in bytes of the files of the images at `indices`, where each has its own; null for
    *  one that is gone. */
   fileSizes?(indices: ArrayLike<number>): Promise<readonly (number | null)[]>
-  /** The whole images, for views that are cropped at random, where `read` gives middle squares
-   *  only. */
+  /** The whole images, for random crops, where `read` returns only their middle squares. */
   readonly originals?: Originals
   /** Files that were left out, and why. */
   readonly skipped: readonly Skipped[]
@@ -34,7 +34,8 @@ export interface Dataset {
   close?(): Promise<void>
 }
 
-/** Images of several sizes, each in the upper left corner of a space that holds the largest. */
+/** Images of several sizes. Each is read into the upper left corner of a space that holds the
+ *  largest. */
 export interface Originals {
   /** Size of the space in pixels. */
   readonly image: Dataset['image']
@@ -45,6 +46,7 @@ export interface Originals {
   read(indices: ArrayLike<number>, out: Uint8Array): Promise<void>
 }
 
+/** A file that was left out, and why. */
 export interface Skipped {
   readonly file: string
   readonly reason: string
@@ -52,13 +54,15 @@ export interface Skipped {
 
 /** The two halves of a source. */
 export interface Split {
+  /** Images to train on. */
   readonly train: Dataset
+  /** Images to measure with; may be empty. */
   readonly test: Dataset
   /** Description of the source, to be shown to a user. */
   readonly about?: About
 }
 
-/** Description of what was read of a source. */
+/** Description of what was read from a source. */
 export interface About {
   /** Absolute path of the file or folder that was read; null where images are drawn. */
   readonly path: string | null
@@ -66,7 +70,7 @@ export interface About {
   readonly split: string
   /** Guesses and oddities, a sentence each. */
   readonly notes: readonly string[]
-  /** Files that were not read, because their extension is none of an image. */
+  /** Files that were not read, because their extensions are not those of images. */
   readonly others: readonly string[]
 }
 
@@ -208,8 +212,9 @@ export function labelled(dataset: Dataset): Dataset {
   )
 }
 
-/** Makes a set of `n` images that `seed` alone chooses, balanced by class: counts differ by one at
- *  most while no class runs out. Returns the set itself when it has no more than `n`. */
+/** Makes a set of `n` images that `seed` alone chooses, balanced by class: counts differ by at most
+ *  one while no class runs out. Returns the set itself when it has no more than `n`. Throws
+ *  DataError for an `n` below 1. */
 export function subset(dataset: Dataset, n: number, seed: number): Dataset {
   checkDataset('subset', dataset)
   checkValue('subset', 'seed', seed, whole)

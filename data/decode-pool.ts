@@ -28,12 +28,13 @@ export type Decoded =
   | ({ readonly id: number } & Picture)
   | { readonly id: number; readonly reason: string }
 
+/** Options of decoding. */
 export interface DecodeOptions {
   /** Height and width of the decoded squares in pixels. */
   readonly size: number
-  /** Keeps each image whole too, for random crops, shrunk until its longer side has so many pixels
-   *  or its shorter side half as many, whichever comes first. Ends beyond twice as many pixels are
-   *  cut off. By default none is kept. */
+  /** Keeps each image whole too, for random crops. It is shrunk until its longer side has
+   *  `originals` pixels or its shorter side half as many, whichever comes first. Ends beyond
+   *  2 `originals` pixels are cut off. By default none is kept. */
   readonly originals?: number
   /** Number of threads; by default the number of cores, at most 8. */
   readonly workers?: number

@@ -2,8 +2,8 @@
 // (http://yann.lecun.com/exdb/mnist): a magic number and the sizes as big-endian u32, then bytes.
 // Grey is replicated to three channels.
 //
-// The train-* and t10k-* files are the halves. Where only one of the two is there, its first 5/6
-// are the training set and the rest the test set: 50,000 and 10,000 of 60,000 images.
+// The train-* and t10k-* files are the halves. If there is only one, its first 5/6 are the training
+// set and the rest is the test set: 50,000 and 10,000 of 60,000 images.
 
 import { join, resolve } from 'node:path'
 import { promisify } from 'node:util'

@@ -14,11 +14,12 @@ import { originalsOf } from './originals.ts'
 import { listed } from './listed.ts'
 import { linesOf } from './paths.ts'
 
+/** Options of a folder of images. */
 export interface FolderOptions extends StoreOptions {
   /** Folder of all caches; by default $XDG_CACHE_HOME/kindred or ~/.cache/kindred. */
   readonly cache?: string
-  /** Share of each class that is the test set where the folders are no halves; by default 0.2, and
-   *  0 without labels, because there is nothing to measure. */
+  /** Share of each class in the test set, when no folders are halves. By default 0.2; without labels
+   *  0, because there is nothing to measure. */
   readonly testShare?: number
 }
 

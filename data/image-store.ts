@@ -15,10 +15,11 @@ import {
 } from './record-cache.ts'
 import { Records, readWhole } from './records.ts'
 
+/** Options of decoded images. */
 export interface StoreOptions extends DecodeOptions {
   /** Most bytes of decoded images to hold in memory; by default 1 GiB. */
   readonly memory?: number
-  /** Called after every decoded image; images from the cache do not count. */
+  /** Called after every image that is decoded. Images from the cache do not count. */
   readonly onProgress?: (progress: { readonly done: number; readonly total: number }) => void
   /** Called when the cache cannot be written, with the reason. */
   readonly onNotice?: (notice: string) => void

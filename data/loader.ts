@@ -6,10 +6,13 @@ import { anything, checkOptions, describe, flag, needed, said } from '../kernels
 import { DataError, type Dataset, checkDataset, imageBytes, permutation } from './dataset.ts'
 import { counted } from './words.ts'
 
+/** Options of `batches`. */
 export interface BatchOptions {
   /** Images in a batch. */
   readonly batch: number
+  /** Integer that, with the epoch, decides the order. */
   readonly seed: number
+  /** Number of the epoch, from 0. */
   readonly epoch: number
   /** First step to return, for a run that resumes within the epoch; 0 by default. */
   readonly start?: number
@@ -23,6 +26,7 @@ export interface BatchOptions {
   readonly prefetch?: number
 }
 
+/** N images of a set, with their labels. */
 export interface Batch {
   /** Position in the epoch, from 0. */
   readonly step: number
@@ -32,7 +36,7 @@ export interface Batch {
   readonly images: Uint8Array<ArrayBuffer>
   /** Shape of `images`. */
   readonly shape: readonly [N: number, H: number, W: number, C: number]
-  /** [N], indices of classes; null when the set has no labels. */
+  /** [N], indices of classes, -1 without a label; null when the set has no labels. */
   readonly labels: Int32Array<ArrayBuffer> | null
 }
 
@@ -74,9 +78,8 @@ const rules = {
   ...{ shuffle: flag, dropLast: flag, pixels: flag, prefetch: anything },
 }
 
-/** Iterates over the batches of an epoch, and reads up to `prefetch` further ones meanwhile. Throws
- *  DataError at once when no batch can be made. Throws the error of a failed read when its batch is
- *  due. */
+/** Iterates over the batches of an epoch, and reads up to `prefetch` batches ahead. Throws DataError
+ *  at once when no batch can be made. An error in a read is thrown when its batch is next. */
 export function batches(dataset: Dataset, options: BatchOptions): AsyncIterable<Batch> {
   checkDataset('batches', dataset)
   const checked = checkOptions('batches', options ?? {}, rules)

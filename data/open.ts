@@ -18,6 +18,7 @@ import { dataKinds, splitSource } from './kinds.ts'
 import { procedural } from './procedural.ts'
 import { openStl10 } from './stl10.ts'
 
+/** Options of `openData`: those of a folder of images, and the seed. */
 export interface OpenDataOptions extends Partial<FolderOptions> {
   /** Seed of the procedural set; 0 by default. */
   readonly seed?: number

@@ -69,7 +69,7 @@ export async function namesIn(
   }
 }
 
-/** Returns the size of a file in bytes. Throws DataError for what is no file. */
+/** Returns the size of a file in bytes. Throws DataError for anything but a file. */
 export async function sizeOfFile(what: string, path: string): Promise<number> {
   const { status, trouble } = await lookAt(path)
   if (!status) throw new DataError(`${what}: ${path} ${trouble}`)
@@ -78,7 +78,7 @@ export async function sizeOfFile(what: string, path: string): Promise<number> {
   return status.size
 }
 
-/** Reads a file. Throws DataError for what is no file or cannot be read. */
+/** Reads a file. Throws DataError for anything else, and for a file that cannot be read. */
 export async function bytesOf(what: string, path: string): Promise<Buffer> {
   await sizeOfFile(what, path)
   try {

@@ -12,6 +12,7 @@ import { type Draw, type Field, length, patterns } from './procedural-patterns.t
 
 const MOST = 2 ** 32 // bytes of a half
 
+/** Options of `procedural`. */
 export interface ProceduralOptions {
   /** Height and width in pixels; 32 by default. */
   readonly size?: number

@@ -1,5 +1,4 @@
-// Classifiers on a frozen encoder: how well what it learned separates classes, by the accuracy on
-// every test image.
+// Trains classifiers on a frozen encoder, and measures how well its features separate classes.
 
 import type { IndexList } from '../kernels/wgsl/indices.ts'
 import { bytesOf, integersOf } from '../kernels/numbers.ts'
@@ -26,20 +25,24 @@ import { type Schedule, scheduleOf } from '../engine/optim/schedule.ts'
 import { checkGpu } from '../models/layers.ts'
 import { type Classify, clippedCrossEntropy } from '../models/classifiers.ts'
 
-/** Some images, bytes in an array of any kind, one after the other, and their labels. */
+/** N images with labels. `images` are bytes [N, H, W, C] in an array of any kind, `labels` [N]
+ *  whole numbers. */
 export interface LabelledBatch {
   readonly images: Values
   readonly labels: IndexList
 }
 
+/** Options of `classifier`. */
 export interface ClassifierOptions {
-  /** Features [n, F] of u8 images [n, H, W, C], off the tape, by an encoder that does not change:
-   *  its batch norm must use the running statistics. `step` says which augmentation is drawn, or
-   *  none where it is null. */
+  /** Computes features [N, F] of u8 images [N, H, W, C] without a gradient. The encoder must not
+   *  change: its batch norm uses the running statistics. `step` is the step to draw augmentations
+   *  for; null means none. */
   readonly features: (images: Tensor, step: Scalar | null) => Tensor
+  /** Maps features [N, F] to scores [N, classes]. */
   readonly classify: Classify
-  /** Of the classifier's parameters. */
+  /** Optimizer of the classifier's parameters. */
   readonly optimizer: FlatOptimizer
+  /** Learning rate, or a function from the step to it. */
   readonly schedule: Schedule | number
   /** [H, W, C] of an image. */
   readonly image: readonly [number, number, number]
@@ -61,9 +64,11 @@ const rules = {
   image: needed({ words: 'the [H, W, C] of an image', fits: isImage }),
 }
 
-/** A classifier on frozen features: `step(batch)` makes one step and returns its loss [], which
- *  dies when the next step ends; `accuracy(batches)` resolves to the percentage right of all images
- *  in the batches, of any sizes. The loss is AMDIM's, clipped cross entropy. Throws ShapeError. */
+/** Makes a classifier of frozen features. `step(batch)` trains one step and returns the loss [],
+ *  AMDIM's `clippedCrossEntropy`, which is freed at the end of the next step. `accuracy(batches)`
+ *  resolves to the percentage of images in the batches, of any sizes, that are classified right.
+ *  `state.step` counts the steps. Throws TypeError for wrong options, ShapeError for a batch that
+ *  is not whole images with one label each. */
 export function classifier(gpu: Gpu, options: ClassifierOptions) {
   checkGpu('classifier', gpu)
   const { features, classify, optimizer, image, ...more } = checkOptions(

@@ -1,4 +1,4 @@
-// What an encoder makes of a whole set of images.
+// Computes the features of a whole set of images.
 
 import { bytesOf } from '../kernels/numbers.ts'
 import { type Tensor, type Values, ShapeError, show, sizeOf } from '../kernels/op.ts'
@@ -16,17 +16,17 @@ import { type Embeddings, slabRows } from './slabs.ts'
 
 export type { Embeddings }
 
-/** Some images, bytes in an array of any kind, one after the other. */
+/** A batch of images: bytes [N, H, W, C] in an array of any kind. */
 export interface ImageBatch {
   readonly images: Values
-  /** How many of them count; all unless told. */
+  /** Number of images to use, from the first on; all by default. */
   readonly count?: number
 }
 
 type Batches = AsyncIterable<ImageBatch> | Iterable<ImageBatch>
 type Image = readonly [H: number, W: number, C: number]
 
-/** What is encoded, and how. */
+/** Images and the encoder for them. */
 interface Encoding {
   readonly encode: (images: Tensor) => Tensor
   readonly batches: Batches
@@ -48,10 +48,10 @@ function checkEncoding(owner: string, gpu: Gpu, { encode, batches, image }: Enco
   checkValue(owner, 'image', image, { words: 'the [H, W, C] of an image', fits: isImage })
 }
 
-/** The features of every image of `batches`, in order. `image` is the [H, W, C] of one; `encode`
- *  takes u8 images [n, H, W, C] to [n, D], off the tape and in a step of its own per batch. Throws
- *  ShapeError, and RangeError for more features than one array can hold, which `embedSlabs` gives
- *  in parts. */
+/** Computes the features [M, D] of every image of `batches`, in order. `image` is the [H, W, C] of
+ *  one image. `encode` maps u8 images [N, H, W, C] to [N, D]; it runs without a gradient, in a step
+ *  of its own for each batch. Throws ShapeError, and RangeError for more features than one array
+ *  can hold (`embedSlabs` returns them in parts). */
 export async function embed(
   gpu: Gpu,
   encode: (images: Tensor) => Tensor,
@@ -64,9 +64,10 @@ export async function embed(
   return joined(parts)
 }
 
-/** The same in slabs of at most `rows` images, where no batch has more: only one slab is held at a
- *  time, so that memory does not grow with the set. As many rows as `knn` and `nearest` bind at
- *  once, unless told. Throws ShapeError. */
+/** Computes features like `embed`, and yields them in slabs of at most `rows` images. It holds one
+ *  slab at a time, so memory does not grow with the set. By default a slab has as many rows as
+ *  `knn` and `nearest` bind at once. A batch is never divided: one of more than `rows` images is a
+ *  slab by itself. Throws ShapeError. */
 export function embedSlabs(
   gpu: Gpu,
   encode: (images: Tensor) => Tensor,
@@ -98,7 +99,7 @@ async function* slabs(
   if (held > 0) yield joined(parts)
 }
 
-/** The features of one batch after the other. */
+/** Yields the features of each batch. */
 async function* encoded(
   owner: string,
   gpu: Gpu,
@@ -126,7 +127,7 @@ async function* encoded(
   }
 }
 
-/** One after the other as one. */
+/** Concatenates the rows of all parts. */
 function joined(parts: readonly Embeddings[]): Embeddings {
   const [first, ...others] = parts
   if (first && others.length === 0) return first
@@ -146,13 +147,13 @@ function room(M: number, D: number): Float32Array {
     return new Float32Array(M * D)
   } catch (cause) {
     throw new RangeError(
-      `embed: ${M} features of ${D} numbers need ${M * D * 4} bytes, more than there is room for; take them in parts with embedSlabs`,
+      `embed: ${M} features of ${D} numbers need ${M * D * 4} bytes, more than one array can hold; take them in parts with embedSlabs`,
       { cause },
     )
   }
 }
 
-/** The rows at these places, in their order. */
+/** Copies the rows at `places`, in that order. */
 export function rowsAt({ features, D }: Embeddings, places: readonly number[]): Embeddings {
   const chosen = new Float32Array(places.length * D)
   for (const [n, i] of places.entries()) chosen.set(features.subarray(i * D, (i + 1) * D), n * D)

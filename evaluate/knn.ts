@@ -1,6 +1,6 @@
-// Weighted k-nearest-neighbour accuracy of frozen features: InstDisc,
-// https://arxiv.org/abs/1805.01978, section 3.4. score[c] = sum of exp(q·f / temperature) over
-// those of the k nearest features f whose class is c.
+// Weighted k-nearest-neighbour classification of frozen features (Wu et al. 2018,
+// https://arxiv.org/abs/1805.01978, section 3.4):
+//   score[c] = sum of exp(q·f / temperature) over those of the k nearest features f of class c.
 
 import { type Tensor, ShapeError, matrix, show } from '../kernels/op.ts'
 import type { IndexList } from '../kernels/wgsl/indices.ts'
@@ -25,36 +25,43 @@ import { type NearestOptions, checkCounts, gpuOf, nearestRules, onHost } from '.
 import { type Lists, type Rows, CHUNK, search } from './search.ts'
 import { type FeatureRows, checkClasses, checkFeatures, checkFinite } from './slabs.ts'
 
+/** Options of `knn`, besides those of `nearest`. */
 export interface KnnOptions extends NearestOptions {
-  /** Neighbours that vote; the number of features when there are fewer. 200 as in the paper. */
+  /** Number of neighbours that vote; the paper's 200 by default. All features vote when there are
+   *  fewer. */
   readonly k?: number
-  /** 0.5 as leftthomas/SimCLR has it; the paper's is 0.07. */
+  /** Temperature of the votes; by default 0.5 as in leftthomas/SimCLR. The paper's is 0.07. */
   readonly temperature?: number
-  /** Number of classes; one more than the largest label unless told. */
+  /** Number of classes; by default the largest label plus 1. */
   readonly classes?: number
 }
 
+/** Scores and predictions of Q queries. */
 export interface KnnResult {
-  /** [Q, classes], in row-major order; Infinity where a score passes the range of f32 (temperatures
-   *  below 0.012). */
+  /** [Q, classes], in row-major order. Infinity where a score exceeds f32, which takes a
+   *  temperature below 0.012. */
   readonly scores: Float32Array
-  /** [Q]: the class with the largest score, the lowest of equals; sound even where scores are
-   *  infinite. */
+  /** [Q], the class with the largest score, the lowest of equals. Right also where scores are
+   *  infinite, because classes are compared by the logarithm. */
   readonly predictions: Int32Array
 }
 
-const numeric = { words: 'a number', fits: (v: unknown) => typeof v === 'number' } // its range is checked below
+// `knn` checks the range
+const numeric = { words: 'a number', fits: (v: unknown) => typeof v === 'number' }
 
 const rules = { k: anything, temperature: numeric, classes: anything, ...nearestRules }
 
-/** The classes of queries [Q, D] by the vote of their nearest features [M, D], whose labels are
- *  [M]; both are normalised first. Equally near features count in order of index. Similarities are
- *  made a few queries at a time. Two tensors are compared where they lie: steps may run while you
- *  wait; with `normalized`, none of them may be the end of either. Features on the host, or in
- *  parts (`embedSlabs`), are compared slab by slab, with the same result, in steps of its own:
- *  neither the device nor the host then holds more than a part. Throws ShapeError, RangeError for
- *  k, chunk or slab out of range, and Error for labels or a temperature out of range, and for
- *  features that are not finite. */
+/** Classifies queries [Q, D] by the vote of their k nearest features [M, D], whose labels are [M].
+ *  Nearness is the cosine: both are scaled to unit rows first. Of equally near features those with
+ *  the lowest indices vote. `chunk` limits the similarities in memory.
+ *
+ *  Two tensors are compared on their GPU. Other steps may run meanwhile; with `normalized` these
+ *  must not free either tensor. Features on the host, or in parts as `embedSlabs` yields them, are
+ *  uploaded slab by slab in steps of its own, so neither the GPU nor the host holds more than a
+ *  part. The result is the same.
+ *
+ *  Throws ShapeError, RangeError for k, chunk or slab out of range, and Error for labels or a
+ *  temperature out of range and for features that are not finite. */
 export async function knn(
   features: Tensor | Rows,
   labels: IndexList | Tensor,
@@ -87,7 +94,7 @@ type Settings = KnnOptions & {
   readonly chunk: number
 }
 
-/** The vote of features that lie in one tensor. */
+/** Votes with features that are one tensor. */
 async function knnInPlace(
   gpu: Gpu,
   features: Tensor,
@@ -97,9 +104,9 @@ async function knnInPlace(
 ): Promise<KnnResult> {
   const [M, Q] = rowsOf(features, queries)
   const k = Math.min(wanted, M)
-  // before anything is awaited, since a step may be the end of what an earlier one returned
+  // before any await: a step that runs meanwhile may free what an earlier one returned
   const [f, q] = normalized ? [features, queries] : gpu.noGrad(() => unitRows(features, queries))
-  // unit rows have finite sums; an infinite similarity may be among nobody's nearest
+  // unit rows have finite sums; the similarities alone may hide an infinite row, nearest to nobody
   const sums = normalized ? gpu.noGrad(() => [sum(f, 1), sum(q, 1)]) : []
   const given = await labelsOf(labels)
   for (const totals of await Promise.all(sums.map((t) => gpu.read(t)))) checkFinite('knn', totals)
@@ -120,7 +127,7 @@ async function knnInPlace(
   return result
 }
 
-/** The vote of features that come slab by slab. */
+/** Votes with features that come slab by slab. */
 async function knnOfSlabs(
   gpu: Gpu,
   features: Tensor | Rows,
@@ -163,13 +170,14 @@ function emptyResult(gpu: Gpu, Q: number, classes: number): KnnResult {
     return { scores: new Float32Array(Q * classes), predictions: new Int32Array(Q) }
   } catch (cause) {
     throw new RangeError(
-      `knn: scores [${Q}, ${classes}] need ${Q * classes * 4} bytes, more than there is room for; give fewer queries at a time`,
+      `knn: scores [${Q}, ${classes}] need ${Q * classes * 4} bytes, more than one array can hold; give fewer queries at a time`,
       { cause },
     )
   }
 }
 
-/** The lists in the order in which one slab would have them, as sums depend on it. */
+/** Sorts each list into the order in which one slab would write it, because the bits of a sum
+ *  depend on the order. */
 function inOrder(gpu: Gpu, { similarities, indices, k }: Lists) {
   const before = writtenBefore(gpu.run)
   const ordered = {
@@ -187,8 +195,8 @@ function inOrder(gpu: Gpu, { similarities, indices, k }: Lists) {
   return ordered
 }
 
-/** The share of predictions that are right, in percent. Throws Error when the counts differ or are
- *  0. */
+/** Returns the percentage of predictions [N] that equal their labels [N]. Throws Error when the
+ *  counts differ or are 0. */
 export function accuracy(predictions: IndexList, labels: IndexList): number {
   for (const [name, given] of Object.entries({ predictions, labels }))
     checkValue('accuracy', name, given, having('an array of classes', 'length'))
@@ -247,13 +255,14 @@ function checkLabels(given: IndexList, told: number | undefined) {
 interface Votes {
   /** [n, classes]: sum of exp((s - most) / temperature) over the similarities s of a class. */
   readonly v: Float32Array
+  /** [n, classes]: the largest similarity of a class. */
   readonly most: Float32Array
   readonly classes: number
   readonly temperature: number
 }
 
-/** Writes scores and predictions of the queries from `start` on. Classes are compared by log score,
- *  which does not overflow. */
+/** Writes the scores and predictions of the queries from `start` on. Compares classes by
+ *  log score = most / temperature + log v, which does not overflow. */
 function judge(
   { v, most, classes, temperature }: Votes,
   start: number,

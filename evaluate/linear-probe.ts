@@ -1,7 +1,7 @@
-// A linear probe of frozen features without a setting to tune: standardised features, logistic
-// regression to convergence, its strength of regularisation chosen on a part of the training set
-// that is held out, as in CLIP (Radford et al. 2021, https://arxiv.org/abs/2103.00020, appendix
-// A.3). No test image is seen before the score.
+// A linear probe of frozen features that needs no tuning: logistic regression to convergence on
+// standardised features. The strength of regularisation is chosen on held-out training images, as
+// in CLIP (Radford et al. 2021, https://arxiv.org/abs/2103.00020, appendix A.3). The fit uses no
+// test image.
 
 import type { IndexList } from '../kernels/wgsl/indices.ts'
 import { flatNumbers } from '../kernels/numbers.ts'
@@ -14,27 +14,31 @@ import { type Regression, SoftmaxRegression, predicted, scoresOf } from './softm
 import { type FeatureRows, hostRows } from './slabs.ts'
 import { scalingOf } from './standardise.ts'
 
-const HELD = 5 // one of so many training images is held out
-const FEWEST = 2 // images of a class, for one of them to be held out
-const PATIENCE = 2 // weaker strengths in a row that do worse end the search
-const [ROUGH, FINE] = [3e-4, 1e-4] // gradients at which a strength's fit ends, and the last one
-const MIDDLE = 1e-2 // the strength where nothing can be held out
+const HELD = 5 // one in 5 training images is held out
+const FEWEST = 2 // a class of fewer images has none held out
+const PATIENCE = 2 // the search ends after 2 strengths in a row that do worse than the best
+const [ROUGH, FINE] = [3e-4, 1e-4] // tolerances of the search's fits and of the last fit
+const MIDDLE = 1e-2 // the strength when no image can be held out
 
 const LAMBDAS = [0.1, 1e-2, 1e-3, 1e-4, 1e-5]
 
+/** Options of `linearProbe`. */
 export interface ProbeOptions {
+  /** Number of classes: labels are whole numbers below it. */
   readonly classes: number
-  /** Strengths to choose from; 0.1, 0.01, ... 1e-5 unless told. */
+  /** Strengths of regularisation to choose from; 0.1, 0.01, ... 1e-5 by default. */
   readonly lambdas?: readonly number[]
-  /** What is held out follows from it. */
+  /** Seed that chooses the held-out images; 0 by default. */
   readonly seed?: number
-  /** Told of each strength: the accuracy in percent on what is held out. */
+  /** Called after each strength with the accuracy in percent on the held-out images. */
   readonly onTried?: (tried: { readonly lambda: number; readonly heldOut: number }) => void
 }
 
+/** A linear classifier, and how its strength of regularisation was chosen. */
 export interface Probe extends Regression {
+  /** The chosen strength. */
   readonly lambda: number
-  /** The accuracy in percent of that strength on what was held out; null where nothing could be. */
+  /** Accuracy in percent of that strength on the held-out images; null when none was held out. */
   readonly heldOut: number | null
 }
 
@@ -45,8 +49,11 @@ const strengths = rule(
 
 const rules = { classes: needed(count), lambdas: strengths, seed: whole, onTried: callback }
 
-/** The linear classifier of training features [M, D] whose labels are [M]; `scoresOf` applies it.
- *  Throws ShapeError, RangeError for labels, and Error for features that are not finite. */
+/** Fits a linear classifier to training features [M, D] with labels [M]; `scoresOf` applies it.
+ *  Holds out one image in five of each class, fits the others with each strength from the largest
+ *  down, keeps the strength that does best on the held-out images, and fits all images with it.
+ *  Throws ShapeError, RangeError for labels and strengths out of range, and Error for features that
+ *  are not finite. */
 export async function linearProbe(
   gpu: Gpu,
   features: FeatureRows,
@@ -73,8 +80,8 @@ export async function linearProbe(
   }
 }
 
-/** Throws TypeError for what are no numbers, RangeError for one that is no strength, and for
- *  none. */
+/** Returns the strengths. Throws TypeError for anything but numbers, RangeError for one that is not
+ *  finite and above 0, and for an empty list. */
 function strengthsOf(given: readonly number[]): readonly number[] {
   const lambdas = Array.from(flatNumbers('linearProbe: lambdas', given))
   const at = lambdas.findIndex((lambda) => !(lambda > 0 && Number.isFinite(lambda)))
@@ -83,7 +90,7 @@ function strengthsOf(given: readonly number[]): readonly number[] {
       `linearProbe: lambdas must be finite numbers above 0, got ${lambdas[at]} at ${at}`,
     )
   if (lambdas.length === 0)
-    throw new RangeError('linearProbe: lambdas must name one at least, got none')
+    throw new RangeError('linearProbe: lambdas must have at least one number, got none')
   return lambdas
 }
 
@@ -98,7 +105,8 @@ interface Choice {
   readonly onTried: ProbeOptions['onTried']
 }
 
-/** The strength that does best on what is held out, the strongest of equals, and its classifier. */
+/** Finds the strength that does best on the held-out images, the largest of equals. Returns it with
+ *  its classifier. */
 async function choose(gpu: Gpu, choice: Choice) {
   const { rows, labels, classes, scaling, fit, held, lambdas, onTried } = choice
   const of = (places: readonly number[]) => Int32Array.from(places, (i) => labels[i] ?? -1)
@@ -118,7 +126,7 @@ async function choose(gpu: Gpu, choice: Choice) {
   return best
 }
 
-/** Places of the training images to fit to, and of those held out: one in five of each class, by
+/** Splits the images' indices into those to fit and those held out: one in five of each class, by
  *  the seed. */
 function parted(labels: ArrayLike<number>, seed: number) {
   const classes = new Map<number, number[]>()

@@ -1,41 +1,46 @@
-// L-BFGS (Liu and Nocedal 1989; Nocedal and Wright 2006, algorithms 7.4 and 7.5): the minimum of a
-// smooth convex function, in float64, of values and gradients that may be as coarse as float32.
+// L-BFGS (Liu and Nocedal 1989; Nocedal and Wright 2006, algorithms 7.4 and 7.5): minimises a
+// smooth convex function in float64. Its values and gradients may be only as exact as float32.
 
+/** A function's value and gradient at a point. */
 export interface Point {
   readonly value: number
   readonly gradient: Float64Array
 }
 
+/** When the solver ends. */
 export interface MinimiseOptions {
-  /** Done where no entry of the gradient is larger; 1e-5 unless told. */
+  /** Largest entry of the gradient, by absolute value, at which the fit is done; 1e-5 by
+   *  default. */
   readonly tolerance?: number
-  /** Iterations at most; 500 unless told. */
+  /** Most iterations; 500 by default. */
   readonly iterations?: number
 }
 
+/** A minimum, and how it was reached. */
 export interface Minimum {
   readonly x: Float64Array
   readonly value: number
   readonly iterations: number
-  /** The gradient's largest entry, by size. */
+  /** Largest entry of the gradient, by absolute value. */
   readonly slope: number
 }
 
 type Objective = (x: Float64Array) => Promise<Point>
 
-const MEMORY = 20 // pairs of steps and changes of the gradient
-const TRIES = 25 // along one line
-const NOISE = 1e-6 // of a value, relative: what float32 sums leave
+const MEMORY = 20 // pairs (step, change of the gradient) that are kept
+const TRIES = 25 // points tried along one line
+const NOISE = 1e-6 // relative error of a value that is summed in float32
 const [ARMIJO, CURVATURE] = [1e-4, 0.9]
 
+/** A step, the change of the gradient over it, and their dot product. */
 interface Pair {
   readonly step: Float64Array
   readonly change: Float64Array
   readonly product: number
 }
 
-/** The minimum of a convex function, from `start`. Ends at the tolerance, after so many iterations,
- *  or where float32 shows no way further down. */
+/** Minimises a convex function from `start`. Ends at the tolerance, after the given iterations, or
+ *  when float32 shows no descent any more. */
 export async function minimise(
   f: Objective,
   start: Float64Array,
@@ -50,7 +55,7 @@ export async function minimise(
     const found = await along(f, { x, here, direction, first: pairs.length === 0 })
     if (!found && pairs.length === 0) break
     if (!found) {
-      pairs = [] // what was remembered misleads: down the gradient
+      pairs = [] // the pairs mislead: go along the gradient
       continue
     }
     const step = found.x.map((v, i) => v - (x[i] ?? 0))
@@ -64,7 +69,7 @@ export async function minimise(
   return { x, value: here.value, iterations: count, slope: largest(here.gradient) }
 }
 
-/** Minus the inverse Hessian, as the pairs tell it, times the gradient. */
+/** -H g: H is the inverse Hessian that the pairs approximate, g the gradient. */
 function directionAt(gradient: Float64Array, pairs: readonly Pair[]): Float64Array {
   const q = gradient.map((v) => -v)
   const shares = pairs.map(() => 0)
@@ -85,12 +90,12 @@ interface Line {
   readonly x: Float64Array
   readonly here: Point
   readonly direction: Float64Array
-  /** True where nothing tells how long a step should be. */
+  /** True when no pair tells how long a step should be. */
   readonly first: boolean
 }
 
-/** A point on the line that is low and flat enough (the strong Wolfe conditions), or null. Slopes,
- *  which float32 keeps better than differences of values, decide where to look. */
+/** Finds a point on the line that meets the strong Wolfe conditions; null when there is none.
+ *  Slopes decide where to look, because float32 keeps them better than differences of values. */
 async function along(f: Objective, { x, here, direction, first }: Line) {
   const slope = dot(here.gradient, direction)
   if (!(slope < 0)) return null
@@ -110,7 +115,7 @@ async function along(f: Objective, { x, here, direction, first }: Line) {
   return null
 }
 
-/** Where between two points the slope should be 0, as a share of the way. */
+/** Estimates where between two points the slope is 0, as a share of the way from the first. */
 function between(low: number, high: number): number {
   const share = low / (low - high)
   return high > 0 && Number.isFinite(share) ? Math.min(0.9, Math.max(0.1, share)) : 0.5

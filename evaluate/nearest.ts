@@ -1,4 +1,4 @@
-// The nearest neighbours of features, with their similarities.
+// Finds the nearest neighbours of features, with their similarities.
 
 import { type Tensor, dim, matrix } from '../kernels/op.ts'
 import { anything, checkOptions, describe, flag, onGpu } from '../kernels/options.ts'
@@ -8,35 +8,37 @@ import type { Embeddings } from './embed.ts'
 import { type Lists, type Rows, CHUNK, keyOf, search } from './search.ts'
 import { type FeatureRows, checkFeatures, hostRows } from './slabs.ts'
 
+/** Options of `nearest`. */
 export interface NearestOptions {
-  /** True when the rows of features and queries have unit length already. */
+  /** True when the rows of features and queries have unit length already; false by default. */
   readonly normalized?: boolean
-  /** Similarities made at a time, of 4 bytes each, though never fewer than one query's; 2^24 unless
-   *  told. */
+  /** Most similarities in memory at a time, of 4 bytes each; 2^24 by default. Those of one query
+   *  are always computed together, even if they are more. */
   readonly chunk?: number
-  /** Features bound at a time; as many as the device binds, up to 128 MiB of them, unless told. The
-   *  result is the same. */
+  /** Most features in one slab; by default as many as the device binds, up to 128 MiB. It does not
+   *  change the result. */
   readonly slab?: number
-  /** What to compute on, where neither features nor queries are a tensor. */
+  /** The Gpu to compute on, when neither features nor queries are tensors. */
   readonly gpu?: Gpu
 }
 
-/** What these options must be; `checkCounts` checks the counts. */
+/** Rules of these options. `checkCounts` checks the counts. */
 export const nearestRules = { normalized: flag, chunk: anything, slab: anything, gpu: onGpu }
 
+/** The nearest features of each query. */
 export interface Nearest {
-  /** [Q, k], places in features; nearest first, of equally near ones the lowest first. */
+  /** [Q, k], indices of features, nearest first; of equally near ones the lowest first. */
   readonly indices: Uint32Array
-  /** [Q, k], cosines. */
+  /** [Q, k], their cosines with the query. */
   readonly similarities: Float32Array
-  /** How many neighbours each query has: k, or the number of features when there are fewer. */
+  /** Neighbours of each query: k, or the number of features when there are fewer. */
   readonly k: number
 }
 
-/** The k features [M, D] nearest to each of queries [Q, D] by cosine. Both may lie on the GPU or on
- *  the host, and features may come in parts (`embedSlabs`), of which one is held at a time. Runs
- *  steps of its own. Throws ShapeError, RangeError for k, chunk or slab out of range, and Error for
- *  features that are not finite or where there is no Gpu. */
+/** Finds the k of features [M, D] that are nearest to each of queries [Q, D] by cosine. Both may be
+ *  tensors or on the host. Features may come in parts, as `embedSlabs` yields them; one part is
+ *  held at a time. Runs steps of its own. Throws ShapeError, RangeError for k, chunk or slab out of
+ *  range, and Error for features that are not finite, or without a Gpu to compute on. */
 export async function nearest(
   features: Tensor | Rows,
   queries: Tensor | FeatureRows,
@@ -58,11 +60,12 @@ export async function nearest(
   ] as const
   const [bank, asked] = await Promise.all(reading)
   const lists = await search(on, bank, asked, { owner: 'nearest', k, normalized, chunk, slab })
-  if (lists.M === 0) throw new RangeError('nearest: features must have a row at least, got none')
+  if (lists.M === 0) throw new RangeError('nearest: features must have at least one row, got none')
   return sorted(lists, asked.M)
 }
 
-/** Throws RangeError, in the name of `owner`, for numbers that cannot be meant so. */
+/** Throws RangeError, whose message begins with `owner`, unless k and slab are whole numbers from 1
+ *  on and chunk is at least 1. */
 export function checkCounts(
   owner: string,
   {
@@ -79,7 +82,8 @@ export function checkCounts(
     throw new RangeError(`${owner}: chunk must be at least 1, got ${describe(chunk)}`)
 }
 
-/** The Gpu that one of them lies on, or else the one given. Throws Error where there is none. */
+/** Returns the Gpu of the features or of the queries, else the given one. Throws Error when there
+ *  is none. */
 export function gpuOf(
   owner: string,
   features: Tensor | Rows,
@@ -95,7 +99,8 @@ export function gpuOf(
   )
 }
 
-/** Rows on the host, as f32; parts as they are. Throws like `hostRows`. */
+/** Reads a tensor to the host, and converts rows to f32. Returns rows in parts as they are. Throws
+ *  like `hostRows`. */
 export function onHost(owner: string, what: string, rows: Tensor | FeatureRows): Promise<Embeddings>
 export function onHost(owner: string, what: string, rows: Tensor | Rows): Promise<Embeddings | Rows>
 export async function onHost(
@@ -109,7 +114,7 @@ export async function onHost(
   return { features: await rows.gpu.read(rows), M: dim([M], 0), D }
 }
 
-/** The nearest first. */
+/** Sorts each query's neighbours, the nearest first. */
 function sorted({ similarities, indices, k }: Lists, Q: number): Nearest {
   const bits = new Uint32Array(similarities.buffer)
   const ranked = { indices: new Uint32Array(Q * k), similarities: new Float32Array(Q * k), k }

@@ -1,5 +1,5 @@
-// The nearest rows of a set of any size: slab by slab, with a running list of the k largest
-// similarities of each query.
+// Finds the nearest rows in a set of any size. It goes through the set slab by slab and keeps a
+// list of the k largest similarities of each query.
 
 import { ShapeError } from '../kernels/op.ts'
 import { l2Normalize } from '../kernels/reduce/l2-normalize.ts'
@@ -10,36 +10,37 @@ import { type FeatureRows, checkFinite, hostRows, slabRows, slabsOf } from './sl
 
 export const CHUNK = 16 * 2 ** 20 // similarities at a time: 64 MiB
 
-/** Rows [M, D] on the host, all at once or one part after the other. */
+/** Rows [M, D] on the host: all at once, or an iterable of parts. */
 export type Rows = FeatureRows | AsyncIterable<FeatureRows> | Iterable<FeatureRows>
 
 /** The nearest rows of each query, in no order. */
 export interface Lists {
   /** [Q, k] */
   readonly similarities: Float32Array
-  /** [Q, k], places in the whole set. */
+  /** [Q, k], indices in the whole set. */
   readonly indices: Uint32Array
-  /** At most as many as there are rows. */
+  /** Length of each list, at most M. */
   readonly k: number
-  /** How many rows there were. */
+  /** Number of rows that were searched. */
   readonly M: number
 }
 
+/** Options of `search`. */
 export interface SearchOptions {
   readonly owner: string
   readonly k: number
   readonly normalized: boolean
   readonly chunk: number
-  /** Rows of a slab at most; as many as are bound at once unless told. */
+  /** Most rows of a slab; by default as many as the device binds at once. */
   readonly slab: number | undefined
-  /** How many rows there will be, where that is known. */
+  /** Number of rows of the whole set, if known. */
   readonly size?: number
 }
 
-/** The k rows of `bank` nearest to each of `queries`: the same, bit for bit, for slabs of any size.
- *  Of equally near rows the first are taken; a NaN is nearer than any number. Holds one part of the
- *  bank at a time; each slab is a step of its own. Throws ShapeError, and Error where a similarity,
- *  or with `normalized` a feature, is not finite. */
+/** Finds the k rows of `bank` nearest to each of `queries`: the same bits for slabs of any size. Of
+ *  equally near rows it takes the first. A NaN counts as nearer than any number. Holds one part of
+ *  the bank at a time, and runs a step for each slab. Throws ShapeError, and Error when a
+ *  similarity, or with `normalized` a feature, is not finite. */
 export async function search(
   gpu: Gpu,
   bank: Rows,
@@ -52,7 +53,7 @@ export async function search(
   let lists: Lists = { similarities: new Float32Array(0), indices: new Uint32Array(0), k: 0, M: 0 }
   for await (const given of 'features' in bank ? [bank] : bank) {
     const part = hostRows(owner, 'features', given)
-    if (normalized) checkFinite(owner, part.features) // -Infinity may be among nobody's nearest
+    if (normalized) checkFinite(owner, part.features) // -Infinity may be in no list
     if (part.D !== queries.D)
       throw new ShapeError(
         `${owner}: features [M, D] and queries [Q, D] must agree in D, got [${part.M}, ${part.D}] and [${queries.M}, ${queries.D}]`,
@@ -71,7 +72,7 @@ export async function search(
   return lists
 }
 
-/** The nearest rows of one slab, by their places in it. */
+/** Finds the nearest rows of one slab. Their indices count from the slab's first row. */
 async function searchSlab(
   gpu: Gpu,
   { features, M, D }: Embeddings,
@@ -107,7 +108,7 @@ async function searchSlab(
           unsplit,
         })
         const reading = read(start, near)
-        reading.catch(() => undefined) // thrown below; until then it is not unhandled
+        reading.catch(() => undefined) // thrown below; without this, Node may report it before
         readings.push(reading)
         return []
       })
@@ -122,7 +123,7 @@ async function searchSlab(
   return { similarities, indices, k, M }
 }
 
-/** The k nearest of what was found in the rows before and in a slab behind them. */
+/** Merges the lists of all rows so far with those of the next slab. */
 function merged(before: Lists, slab: Lists, Q: number, wanted: number): Lists {
   const k = Math.min(wanted, before.k + slab.k)
   const similarities = new Float32Array(Q * k)
@@ -144,8 +145,8 @@ function merged(before: Lists, slab: Lists, Q: number, wanted: number): Lists {
   return { similarities, indices, k, M: before.M + slab.M }
 }
 
-/** The positions of the k largest values; of equal ones those with the lowest places, and NaN
- *  before any number. */
+/** Returns the positions of the k largest values. Of equal values it takes those with the lowest
+ *  `places`. NaN counts as larger than any number. */
 function largest(values: Float32Array<ArrayBuffer>, places: Uint32Array, k: number): number[] {
   const keys = Uint32Array.from(new Uint32Array(values.buffer), keyOf)
   const least = Uint32Array.from(keys).sort()[keys.length - k] ?? 0
@@ -160,7 +161,8 @@ function largest(values: Float32Array<ArrayBuffer>, places: Uint32Array, k: numb
   return [...taken, ...ties.slice(0, left)]
 }
 
-/** Orders the bits of f32 as the kernel does: -0 is 0, and a NaN comes above infinity. */
+/** Maps the bits of an f32 to a whole number that orders like the kernel: -0 equals 0, and a NaN is
+ *  above infinity. */
 export function keyOf(bits: number): number {
   const magnitude = bits & 0x7fffffff
   if (magnitude > 0x7f800000) return 0xff800001

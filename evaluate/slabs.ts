@@ -1,14 +1,14 @@
-// Sets of features larger than what a device binds at once: slabs of rows that it does.
+// Divides a set of features into slabs of rows that the device can bind, and checks such sets.
 
 import { numbersOf } from '../kernels/numbers.ts'
 import { type Values, ShapeError } from '../kernels/op.ts'
 import { checkValue, isTensor, rule } from '../kernels/options.ts'
 import type { Gpu } from '../engine/gpu.ts'
 
-const BYTES = 128 * 2 ** 20 // of a slab at most: what every WebGPU adapter binds
-const ROWS = 2 ** 24 // of a slab at most: a position in it is then exact as f32
+const BYTES = 128 * 2 ** 20 // most bytes of a slab: every WebGPU adapter binds as many
+const ROWS = 2 ** 24 // most rows of a slab: up to here an index is exact as f32
 
-/** Rows of D numbers in one slab, as many as are bound at once. */
+/** Returns the number of rows of D numbers that the device can bind, at most 128 MiB. */
 export const slabRows = ({ device }: Gpu, D: number): number =>
   Math.max(
     1,
@@ -18,14 +18,14 @@ export const slabRows = ({ device }: Gpu, D: number): number =>
     ),
   )
 
-/** Where the fewest slabs of at most `most` of M rows begin and end, as equal as can be. */
+/** Divides M rows into the fewest slabs of at most `most` rows, as equal as possible. */
 export function slabsOf(M: number, most: number): (readonly [start: number, end: number])[] {
   const count = Math.ceil(M / most)
   const at = (i: number) => Math.floor((i * M) / count)
   return Array.from({ length: count }, (_, i) => [at(i), at(i + 1)] as const)
 }
 
-/** Features on the host. */
+/** M features of D numbers on the host, as `embed` returns them. */
 export interface Embeddings {
   /** [M, D], in row-major order. */
   readonly features: Float32Array
@@ -33,7 +33,7 @@ export interface Embeddings {
   readonly D: number
 }
 
-/** Features on the host, in any kind of array; `embed` returns such. */
+/** M features of D numbers on the host, in an array of any kind. */
 export interface FeatureRows {
   /** M D numbers, in row-major order. */
   readonly features: Values
@@ -57,34 +57,34 @@ const bankRule = rule(
 )
 const askedRule = rule('a tensor [Q, D], or what embed returns', (v) => isTensor(v) || isRows(v))
 
-/** Throws TypeError, in the name of `owner`, for what are no features to compare. */
+/** Throws TypeError, whose message begins with `owner`, unless both are features. */
 export function checkFeatures(owner: string, features: unknown, queries: unknown) {
   checkValue(owner, 'features', features, bankRule)
   checkValue(owner, 'queries', queries, askedRule)
 }
 
-/** The rows with their numbers as f32. Throws in the name of `owner`: TypeError for what holds no
- *  numbers, RangeError for numbers beyond f32, ShapeError unless there are M rows of D. */
+/** Converts rows to f32. Throws TypeError for anything but numbers, RangeError for numbers beyond
+ *  f32, ShapeError unless there are M rows of D. Messages begin with `owner`. */
 export function hostRows(owner: string, what: string, given: FeatureRows): Embeddings {
   const { features, M, D } = checkValue(owner, what, given, rowsRule)
-  const data = numbersOf(`${owner}: ${what}`, features, undefined, 'f32').data as Float32Array // as told
+  const { data } = numbersOf(`${owner}: ${what}`, features, undefined, 'f32')
   const isWhole = Number.isInteger(M) && Number.isInteger(D) && M >= 0 && D >= 0
   if (!(isWhole && data.length === M * D))
     throw new ShapeError(
       `${owner}: ${what} [M, D] must hold M D numbers, got ${data.length} for [${M}, ${D}]`,
     )
-  return { features: data, M, D }
+  return { features: data as Float32Array, M, D } // numbersOf was asked for f32
 }
 
-/** Throws Error, in the name of `owner`, for a number that is infinite or NaN. */
+/** Throws Error, whose message begins with `owner`, for a number that is infinite or NaN. */
 export function checkFinite(owner: string, numbers: Float32Array) {
   for (let i = 0; i < numbers.length; i++)
     if (!Number.isFinite(numbers[i]))
       throw new Error(`${owner}: features or queries are not finite; the encoder has diverged`)
 }
 
-/** Throws RangeError, in the name of `owner`, for more classes than one binding holds a row of
- *  `width` numbers for each of. */
+/** Throws RangeError when classes x width floats exceed the device's largest buffer binding. The
+ *  message begins with `owner`. */
 export function checkClasses(owner: string, { device }: Gpu, classes: number, width: number) {
   const most = Math.floor(device.limits.maxStorageBufferBindingSize / (4 * width))
   if (classes > most)

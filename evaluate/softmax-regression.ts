@@ -1,6 +1,5 @@
-// Multinomial logistic regression to convergence: a linear classifier with one answer, which no
-// learning rate and no number of epochs changes. Its products are the GPU's, its solver (L-BFGS)
-// the CPU's.
+// Multinomial logistic regression to convergence: a linear classifier that depends on no learning
+// rate and no number of epochs. The GPU computes values and gradients; the CPU solves by L-BFGS.
 
 import { type Tensor, ShapeError, dim } from '../kernels/op.ts'
 import { affine } from '../kernels/wgsl/affine.ts'
@@ -27,31 +26,38 @@ import { type MinimiseOptions, type Point, minimise } from './minimise.ts'
 import { type FeatureRows, checkClasses, hostRows, slabRows, slabsOf } from './slabs.ts'
 import { type Scaling, asGiven, standardised } from './standardise.ts'
 
-const RESIDENT = 512 * 2 ** 20 // bytes of features that stay on the GPU; the others are uploaded whenever they are wanted
+const RESIDENT = 512 * 2 ** 20 // bytes of features kept on the GPU; others are uploaded at each use
 
+/** Options of `SoftmaxRegression` and its `fit`. */
 export interface RegressionOptions extends MinimiseOptions {
+  /** Number of classes: labels are whole numbers below it. */
   readonly classes: number
-  /** Strength of regularisation: lambda / 2 times the sum of squared weights is added to the mean
-   *  cross entropy; the biases are free. scikit-learn's C is 1 / (lambda M). */
+  /** Strength of regularisation: mean cross entropy + lambda / 2 |weight|² is minimised. Biases are
+   *  not regularised. scikit-learn's C is 1 / (lambda M). */
   readonly lambda: number
-  /** What is done to features first; nothing unless told. */
+  /** Standardisation of the features before the fit; none by default. */
   readonly scaling?: Scaling
-  /** Where to begin; all zeros unless told. */
+  /** Fit to start from; zeros by default. */
   readonly start?: Regression
 }
 
+/** A fitted linear classifier: scores = weight ((x - mean) / deviation) + bias. */
 export interface Regression {
-  /** [classes, D], of features as `scaling` makes them. */
+  /** [classes, D], for features standardised by `scaling`. */
   readonly weight: Float64Array
-  /** [classes]. */
+  /** [classes] */
   readonly bias: Float64Array
+  /** The standardisation: mean 0 and deviation 1 everywhere if there is none. */
   readonly scaling: Scaling
+  /** Number of classes. */
   readonly classes: number
-  /** What was minimised, and its first part. */
+  /** The minimum: mean cross entropy + lambda / 2 |weight|². */
   readonly objective: number
+  /** The mean cross entropy in it. */
   readonly crossEntropy: number
+  /** Iterations of L-BFGS. */
   readonly iterations: number
-  /** False where the solver ended before its tolerance. */
+  /** False when the solver ended before it reached its tolerance. */
   readonly converged: boolean
 }
 
@@ -64,7 +70,8 @@ const fitRules = {
   ...{ lambda: needed(number), start: regressionRule, tolerance: notNegative, iterations: whole },
 }
 
-/** Features of any number, slab by slab on the GPU, for fits with several lambdas. */
+/** Multinomial logistic regression of a set of features, of any size, for fits with several
+ *  strengths. Features go to the GPU slab by slab; up to 512 MiB stay there. */
 export class SoftmaxRegression {
   readonly #gpu: Gpu
   readonly #rows: Embeddings
@@ -77,8 +84,9 @@ export class SoftmaxRegression {
     readonly share: number
   }[]
 
-  /** Of features [M, D], in any kind of array, whose labels are [M]. Throws TypeError, ShapeError
-   *  and RangeError. */
+  /** Takes features [M, D] in an array of any kind and labels [M]. Throws TypeError for wrong
+   *  options, ShapeError when sizes differ, and RangeError for labels out of range, numbers beyond
+   *  f32 and too many classes for the device. */
   constructor(
     gpu: Gpu,
     given: FeatureRows,
@@ -98,7 +106,8 @@ export class SoftmaxRegression {
     this.#slabs = this.#laidOut()
   }
 
-  /** The one minimum for this lambda. Throws Error where features are not finite. */
+  /** Finds the minimum for `lambda`. Throws RangeError unless `lambda` is finite and above 0,
+   *  ShapeError for a `start` of another size, and Error when features are not finite. */
   async fit(options: Omit<RegressionOptions, 'classes' | 'scaling'>): Promise<Regression> {
     const { lambda, start, ...more } = checkOptions('SoftmaxRegression.fit', options, fitRules)
     if (!(lambda > 0 && Number.isFinite(lambda)))
@@ -127,7 +136,7 @@ export class SoftmaxRegression {
     }
   }
 
-  /** The slabs, those that stay on the GPU first. */
+  /** Divides the features into slabs. Uploads the first ones, up to the limit. */
   #laidOut() {
     const { M, D } = this.#rows
     const gpu = this.#gpu
@@ -136,7 +145,7 @@ export class SoftmaxRegression {
       const upload = () =>
         gpu.noGrad(() => {
           const values = standardised(this.#rows, this.#scaling, [start, end])
-          return affine(gpu.tensor(values, [end - start, D]), 1, 0) // a constant, to which no gradient is computed
+          return affine(gpu.tensor(values, [end - start, D]), 1, 0) // a constant, no gradient
         })
       left -= (end - start) * D * 4
       const held = left >= 0 ? upload() : null
@@ -165,7 +174,7 @@ export class SoftmaxRegression {
         const parts = [gradients.get(w) ?? w, gradients.get(b) ?? b, loss].map((t) =>
           reshape(t, [-1]),
         )
-        return concat(parts, 0) // in one read
+        return concat(parts, 0) // so that one read is enough
       })
       const read = await gpu.read(made)
       value += slab.share * (read.at(-1) ?? NaN)
@@ -176,7 +185,7 @@ export class SoftmaxRegression {
   }
 }
 
-/** Scores [n, classes] of features [n, D] by a regression, in row-major order. Throws
+/** Computes the scores [N, classes] of features [N, D] by a regression, in row-major order. Throws
  *  ShapeError. */
 export async function scoresOf(
   gpu: Gpu,
@@ -200,8 +209,8 @@ export async function scoresOf(
   return scores
 }
 
-/** The class with the largest score in each row of [n, classes], the lowest of equals. Throws
- *  ShapeError for scores that are no whole rows, and Error for NaN among them. */
+/** Returns the class [N] with the largest score in each row of [N, classes], the lowest of equals.
+ *  Throws ShapeError for scores that are not whole rows, and Error for NaN. */
 export function predicted(scores: ArrayLike<number>, classes: number): Int32Array {
   const values = Float32Array.from(flatNumbers('predicted: scores', scores))
   checkValue('predicted', 'classes', classes, count)
@@ -235,7 +244,7 @@ function checked(given: IndexList, { M }: Embeddings, classes: number): Int32Arr
   const labels = flatNumbers('SoftmaxRegression: labels', given)
   if (labels.length !== M || M === 0)
     throw new ShapeError(
-      `SoftmaxRegression: there must be a feature at least and one label for each, got ${labels.length} labels for ${M}`,
+      `SoftmaxRegression: there must be at least one feature and one label for each, got ${labels.length} labels for ${M}`,
     )
   for (let i = 0; i < M; i++) {
     const label = labels[i] ?? NaN

@@ -1,22 +1,22 @@
-// Features with mean 0 and standard deviation 1 over a set, so that one strength of regularisation
-// suits each of them.
+// Standardises features to mean 0 and standard deviation 1 over a set, so that one strength of
+// regularisation suits all of them.
 
 import type { Embeddings } from './embed.ts'
 
-/** What is taken from each of D features, and what they are then divided by. */
+/** (x - mean) / deviation standardises each of D features. Both are [D]. */
 export interface Scaling {
   readonly mean: Float64Array
   readonly deviation: Float64Array
 }
 
-/** Leaves features as they are. */
+/** Returns the scaling that changes nothing. */
 export const asGiven = (D: number): Scaling => ({
   mean: new Float64Array(D),
   deviation: new Float64Array(D).fill(1),
 })
 
-/** Mean and standard deviation of each feature over M rows; a deviation of 1 where a feature is
- *  always the same. */
+/** Computes the mean and the standard deviation of each feature over M rows. The deviation of a
+ *  constant feature is set to 1. */
 export function scalingOf({ features, M, D }: Embeddings): Scaling {
   const mean = new Float64Array(D)
   const squares = new Float64Array(D)
@@ -25,12 +25,12 @@ export function scalingOf({ features, M, D }: Embeddings): Scaling {
     squares[i % D] = (squares[i % D] ?? 0) + ((features[i] ?? NaN) - (mean[i % D] ?? 0)) ** 2 / M
   const deviation = squares.map((square, d) => {
     const root = Math.sqrt(square)
-    return root <= 1e-6 * Math.abs(mean[d] ?? 0) || root === 0 ? 1 : root // the rest is rounding
+    return root <= 1e-6 * Math.abs(mean[d] ?? 0) || root === 0 ? 1 : root // less is rounding
   })
   return { mean, deviation }
 }
 
-/** Rows start .. end, standardised. */
+/** Returns rows start .. end - 1, standardised. */
 export function standardised(
   { features, D }: Embeddings,
   { mean, deviation }: Scaling,

@@ -1,15 +1,15 @@
-// The lint rule `kindred/imports`: which folder may import from which. Imports run one way:
+// The lint rule `kindred/imports` refuses imports against the order of the folders:
 //   kernels <- engine <- models <- methods <- evaluate <- training <- runs <- cli
-// and inside kernels/ from the upper floors to the lower ones. A file of kernels/ that index.ts
-// exports is an op; the other files of a room are its parts: only the room itself and the rooms on
-// the floors above it import them.
+// Inside kernels/ a room imports from lower floors only. A file of kernels/ that index.ts exports
+// is an op; the other files of a room are its parts. Other folders, except test/, import only ops,
+// the files directly in kernels/ and the parts in `shared`.
 
 import { readFileSync } from 'node:fs'
 import { dirname, join, relative, sep } from 'node:path'
 
 const root = join(import.meta.dirname ?? dirname(new URL(import.meta.url).pathname), '..')
 
-/** For each folder: the folders it may import besides itself, single files of others, and the
+/** Imports that each folder may have besides its own files: folders, single files of others,
  *  packages. */
 const layers = {
   kernels: { folders: [], packages: [] },
@@ -38,7 +38,8 @@ const layers = {
 /** The files of engine/ that may import Node and Dawn. */
 const node = ['engine/node.ts', 'engine/node-files.ts', 'engine/tune-file.ts']
 
-/** Rooms of kernels/, from the ground up: a room imports from the floors below its own. */
+/** Rooms of kernels/ on each floor, the lowest first. A room imports from the floors below its
+ *  own. */
 export const floors = [
   ['limits.ts', 'options.ts', 'printable.ts'],
   ['op.ts'],
@@ -49,8 +50,7 @@ export const floors = [
   ['conv', 'loss', 'knn'],
 ]
 
-/** Parts of rooms that folders above kernels/ are built on, beside the contract: the files in
- *  kernels/ itself. */
+/** Parts of rooms that other folders may import too. So are all files directly in kernels/. */
 const shared = [
   'kernels/optim/',
   'kernels/knn/',
@@ -61,7 +61,7 @@ const shared = [
 const isShared = (path) =>
   path.split('/').length === 2 || shared.some((part) => path.startsWith(part))
 
-/** Packages that a single folder may import. */
+/** Packages that only the named folder may import. */
 const only = { 'methods/settings': ['valibot'], 'methods/presets': ['valibot'] }
 
 const ops = new Set(
@@ -73,7 +73,7 @@ const ops = new Set(
 const room = (path) => path.split('/')[1]
 const floorOf = (path) => floors.findIndex((rooms) => rooms.includes(room(path)))
 
-/** Why `from` may not import `to` (both as paths from the root), or null. */
+/** Returns why `from` may not import `to`, or null. Both are paths from the root. */
 function refusal(from, to) {
   const layer = from.split('/')[0]
   const rule = layers[layer]

@@ -1,5 +1,5 @@
-// uvu's assert.throws takes any error when its second argument is missing or a text (the message of
-// a failure): tests expect an error by a pattern or a function.
+// The lint rule `kindred/throws` refuses `assert.throws` without a pattern or a function. With a
+// text, uvu takes it for the message of a failure and accepts any error.
 
 const throws = {
   meta: { type: 'problem' },

@@ -1,6 +1,6 @@
 // AMDIM's encoder (Bachman, Hjelm and Buchwalter 2019, https://arxiv.org/abs/1906.00910, section 4;
-// model.py of its code): a residual network without padding, so that features of different places
-// see different pixels, read off at three scales.
+// model.py of its code): a residual network read at three scales. It pads no maps, so features at
+// different positions see different pixels.
 
 import { type Tensor, ShapeError, images, show } from '../kernels/op.ts'
 import { add } from '../kernels/elementwise/add.ts'
@@ -28,22 +28,26 @@ import {
 } from './layers.ts'
 import { checkSizes } from './sizes.ts'
 
+/** Options of `amdimEncoder`. */
 export interface AmdimEncoderOptions {
-  /** Side of the images in pixels: 32, 64 or 128, or another that reaches maps of 7, 5 and 1. */
+  /** Side of the images in pixels: 32, 64 or 128. Other sizes are allowed if their maps have sides
+   *  7, 5 and 1 too. */
   readonly size: number
-  /** Channels of the first layer, the authors' ndf: 128, or 256 in their large models. */
+  /** Channels of the first layer, the authors' ndf; 128 by default. Their large models have 256. */
   readonly width?: number
-  /** R, size of the features at every scale, the authors' n_rkhs: 1024, or 2048. */
+  /** R, the size of the features at every scale, the authors' n_rkhs; 1024 by default. Their large
+   *  models have 2048. */
   readonly features?: number
-  /** Layers of each residual block, the authors' n_depth. */
+  /** Layers of each residual block, the authors' n_depth; 3 by default. */
   readonly depth?: number
-  /** Whether the residual branches are normalised. Their norms are parameters either way, as in the
-   *  authors' code. */
+  /** True normalises the residual branches; false by default. Their norms are among the parameters
+   *  either way, as in the authors' code. */
   readonly batchNorm?: boolean
+  /** Seed of the initial weights; 0 by default. */
   readonly seed?: number
 }
 
-/** An image's features: one vector, and maps of 5 x 5 and 7 x 7 places. */
+/** Features of N images: one vector each, and maps of 5 x 5 and 7 x 7 positions. */
 export interface Scales {
   /** [N, R] */
   readonly r1: Tensor
@@ -53,8 +57,9 @@ export interface Scales {
   readonly r7: Tensor
 }
 
-/** A model whose forward returns r1 [N, R], and whose `scales` returns all three. */
+/** A model whose forward maps images [N, size, size, 3] to r1 [N, R]. */
 export interface AmdimEncoder extends Model {
+  /** Features of images x [N, size, size, 3] at all three scales. Throws ShapeError. */
   readonly scales: (x: Tensor, mode: Mode) => Scales
 }
 
@@ -70,8 +75,8 @@ const rules = {
   ...{ batchNorm: flag, seed: whole },
 }
 
-/** 1 x 1 layers on a map, into the space where scores are taken: a residual branch and a linear
- *  path that begins near the identity, into one norm. */
+/** Makes 1 x 1 layers that map C channels to the R of the scores: norm(branch + shortcut). The
+ *  shortcut is linear and starts near the identity. */
 function head(
   build: Builder,
   name: string,
@@ -90,9 +95,9 @@ function head(
   }
 }
 
-/** AMDIM's encoder, images [N, size, size, 3] -> r1 [N, R], with r5 and r7 beside it (`scales`), by
- *  the authors' names. The layers (kernel and stride; c is the width; blocks have `depth` layers),
- *  and the sides of the maps:
+/** Makes AMDIM's encoder: images [N, size, size, 3] -> r1 [N, R]; `scales` returns r5 and r7 too.
+ *  Parameters have the authors' names. The table lists the layers with the sides of their maps. A
+ *  layer has a kernel and, after s, a stride; c is the width; a block has `depth` layers.
  *
  *  | layer | channels | 32 px | 64 px | 128 px |
  *  | --- | --- | --- | --- | --- |
@@ -102,15 +107,15 @@ function head(
  *  | block 4 s2 | 2c | 14 | 30 | 30 |
  *  | block 4 s2 | 4c | | 14 | 14 |
  *  | block 2 s2 | 4c, 8c from 64 px on | 7 | 7 | 7 |
- *  | norm if asked for -> head -> r7 | same | 7 | 7 | 7 |
+ *  | norm with `batchNorm` -> head -> r7 | same | 7 | 7 | 7 |
  *  | block 3 -> head -> r5 | same | 5 | 5 | 5 |
  *  | block 3 | same | 3 | 3 | 3 |
  *  | residual 3 | R | 1 | 1 | 1 |
  *  | norm, always -> r1 | R | 1 | 1 | 1 |
  *
- *  r7 and r5 are read after the last layer whose map has that side. At the start every branch is
- *  zero, so that after the convolutions the network is average pooling, with channels of zeros.
- *  Throws RangeError for sizes whose maps miss 7, 5 or 1, and for too few features. */
+ *  r7 and r5 are read after the last layer whose map has that side. Every residual branch starts at
+ *  zero: at first the blocks only pool by averages and add channels of zeros. Throws RangeError for
+ *  sizes whose maps miss 7, 5 or 1, and for fewer features than the last map has channels. */
 export function amdimEncoder(gpu: Gpu, given: AmdimEncoderOptions): AmdimEncoder {
   checkGpu('amdimEncoder', gpu)
   const options: Options = {
@@ -125,7 +130,7 @@ export function amdimEncoder(gpu: Gpu, given: AmdimEncoderOptions): AmdimEncoder
   const head5 = head(build, 'rkhs_block_5', [last5.channels, R], options)
   const head7 = head(build, 'rkhs_block_7', [last7.channels, R], options)
 
-  /** The last map, [N, 1, 1, R], and those that `seen` is told of on the way. */
+  /** Runs all layers -> [N, R]. Calls `seen` with the map of each. */
   const through = (x: Tensor, mode: Mode, seen: (made: Made, h: Tensor) => void): Tensor => {
     const [N, H, W] = images(x.shape, 'amdimEncoder: x')
     if (H !== size || W !== size)

@@ -1,22 +1,23 @@
 // The layers of AMDIM's encoder (Bachman, Hjelm and Buchwalter 2019,
-// https://arxiv.org/abs/1906.00910, section 4), and the maps that they give.
+// https://arxiv.org/abs/1906.00910, section 4), and the sizes of their maps.
 
 import { add } from '../kernels/elementwise/add.ts'
 import { addPooled } from '../kernels/pool/add-pooled.ts'
 import { relu } from '../kernels/elementwise/relu.ts'
 import type { Builder, Layer } from './layers.ts'
 
-/** What a layer does to the size of a map and to its channels. */
+/** A layer: how to make it, and what it does to a map's side and channels. */
 interface Step {
   readonly make: (build: Builder, name: string, shape: Shape, options: Options) => Layer
   readonly kernel: number
   readonly stride: number
-  /** Pixels of reflection around the map. */
+  /** Pixels of reflection padding; 0 by default. */
   readonly reflect?: number
-  /** Channels that come out, in widths; 'features' for R, none for as many as go in. */
+  /** Channels of the output, in widths; 'features' is R. By default those of the input. */
   readonly channels?: number | 'features'
 }
 
+/** Channels in and out, and the window of a layer. */
 interface Shape {
   readonly C: number
   readonly K: number
@@ -25,7 +26,7 @@ interface Shape {
   readonly reflect: number
 }
 
-/** What the layers are made by, as the encoder takes it. */
+/** The encoder's options that decide its layers. */
 interface Options {
   readonly size: number
   readonly width: number
@@ -43,8 +44,8 @@ const convolution = (kernel: number, stride = 1, reflect = 0): Step => ({
   },
 })
 
-/** conv2(ReLU(norm(conv1 x))) with a 1 x 1 conv2 that begins at zero, plus x, pooled and with
- *  channels of zeros where its shape differs. Nothing after the sum. */
+/** conv2(ReLU(norm(conv1 x))) + x. conv2 is 1 x 1 and starts at zero. Where the shapes differ, x is
+ *  pooled and gets channels of zeros. Nothing follows the sum. */
 const residual = (kernel: number, stride: number, channels: number | 'features'): Step => ({
   ...{ kernel, stride, channels },
   make: residualLayer,
@@ -67,7 +68,7 @@ function residualLayer(
   }
 }
 
-/** `depth` residual layers, the first of which has the kernel and the stride, the others 1 x 1. */
+/** `depth` residual layers. The first has the kernel and the stride, the others are 1 x 1. */
 const block = (kernel: number, stride: number, channels: number): Step => ({
   ...{ kernel, stride, channels },
   make(build, name, shape, options) {
@@ -92,7 +93,7 @@ const norm: Step = {
   make: (build, name, { C }) => build.norm(`${name}.bn`, C),
 }
 
-/** The layers for images up to 48 px, up to 96, and above. */
+/** Lists the layers for a size of image: up to 48 px, up to 96 px, or above. */
 function layersFor(size: number): readonly Step[] {
   const end = (width: number): Step[] => [
     block(2, 2, width),
@@ -107,8 +108,9 @@ function layersFor(size: number): readonly Step[] {
   return size <= 96 ? middle : [convolution(5, 2, 2), ...middle]
 }
 
-/** The map that each layer gives, of all layers but the heads; nothing is built. Throws RangeError
- *  where too few features are asked for, or the maps miss a side of 7, 5 or 1. */
+/** Computes the side and the channels of each layer's map, without the heads. Builds nothing.
+ *  Throws RangeError for fewer features than the last map has channels, and where the maps miss a
+ *  side of 7, 5 or 1. */
 export function amdimMaps({ size, width, features }: Pick<Options, 'size' | 'width' | 'features'>) {
   let [side, C] = [size, 3]
   const maps = layersFor(size).map((step) => {
@@ -132,7 +134,7 @@ interface Sided {
   readonly side: number
 }
 
-/** The last map of such a side. Throws RangeError when none has it. */
+/** Returns the last map with this side. Throws RangeError when there is none. */
 export function lastOf<M extends Sided>(maps: readonly M[], side: number, size: number): M {
   const found = maps.findLast((map) => map.side === side)
   if (!found) throw missed(maps, size)
@@ -144,13 +146,13 @@ const missed = (maps: readonly Sided[], size: number) =>
     `amdimEncoder: maps must reach sides of 7, 5 and 1, got ${maps.map((map) => map.side).join(', ')} for images of ${size} px; use 32, 64 or 128`,
   )
 
-/** A layer, and the side and the channels of the map that it gives. */
+/** A layer, and the side and the channels of its map. */
 export interface Made extends Sided {
   readonly layer: Layer
   readonly channels: number
 }
 
-/** All layers but the heads. Throws like `amdimMaps`. */
+/** Makes all layers but the heads. Throws like `amdimMaps`. */
 export const stacked = (build: Builder, options: Options): Made[] =>
   amdimMaps(options).map(({ step, side, shape }, i) => ({
     layer: step.make(build, `layer_list.${i}`, shape, options),

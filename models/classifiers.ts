@@ -1,5 +1,5 @@
 // AMDIM's classifiers of frozen features (model.py, Evaluator; costs.py, loss_xent): a linear one
-// and one with a hidden layer, trained beside the encoder without a gradient to it, or afterwards.
+// and one with a hidden layer. They train beside the encoder, without a gradient to it, or later.
 
 import { type Scalar, type Tensor, dim } from '../kernels/op.ts'
 import { add } from '../kernels/elementwise/add.ts'
@@ -13,30 +13,39 @@ import { checkOptions, count, needed, share, whole } from '../kernels/options.ts
 import type { Gpu } from '../engine/gpu.ts'
 import { Builder, type Model, checkGpu } from './layers.ts'
 
+/** Options of `classifiers`. */
 export interface ClassifiersOptions {
+  /** F, the size of the features. */
   readonly features: number
+  /** Number of classes. */
   readonly classes: number
-  /** Of the hidden layer: the authors' 1024. */
+  /** Size of the hidden layer; the authors' 1024 by default. */
   readonly hidden?: number
-  /** Share of what each layer takes in that is dropped in training: the authors' 0.2. */
+  /** Share of each linear layer's inputs that training drops; the authors' 0.2 by default. */
   readonly dropout?: number
+  /** Seed of the initial weights and of the dropout; 0 by default. */
   readonly seed?: number
 }
 
-/** Which elements are dropped in training: others in every step and in every view. */
+/** Settings of the dropout. The step and the view decide which elements drop. */
 export interface At {
+  /** True drops elements; false drops none. */
   readonly training: boolean
+  /** Number of the step; in a captured step a function. */
   readonly step: Scalar
+  /** Number of the view, from 0. */
   readonly view: number
 }
 
-/** Scores [N, classes] of features h [N, F]. */
+/** A function from features h [N, F] to scores [N, classes]. */
 export type Classify = (h: Tensor, at: At) => Tensor
 
-/** Both classifiers, parameters by the authors' names; as a Model its forward is the linear one, in
- *  evaluation. */
+/** A linear classifier and one with a hidden layer. As a model, its forward is the linear one
+ *  without dropout. Parameters have the authors' names. */
 export interface Classifiers extends Model {
+  /** Dropout, Linear. */
   readonly linear: Classify
+  /** Dropout, Linear without bias, batch norm, ReLU, dropout, Linear. */
   readonly mlp: Classify
 }
 
@@ -50,8 +59,9 @@ const rules = {
   },
 }
 
-/** A linear classifier, and Linear without bias, norm, ReLU, Linear; dropout before every linear
- *  layer. */
+/** Makes AMDIM's two classifiers of features [N, F]: `linear`, and `mlp`, which is Linear without
+ *  bias, batch norm, ReLU, Linear. Dropout comes before every linear layer. Throws TypeError for
+ *  wrong options. */
 export function classifiers(gpu: Gpu, options: ClassifiersOptions): Classifiers {
   checkGpu('classifiers', gpu)
   const checked = checkOptions('classifiers', options ?? {}, rules)
@@ -82,17 +92,18 @@ const STREAM = 0x636c73 // 'cls': keeps these draws apart from other uses of the
 const CLIP = 10
 const UNKNOWN = -1
 
-/** The loss of scores [N, classes] -> []: cross entropy of 10 tanh(scores / 10), averaged over
- *  images whose label is not -1, plus 0.001 of the mean squared score. NaN when no image has a
- *  label. */
+/** crossEntropy(10 tanh(scores / 10), labels) + 0.001 mean(scores²): AMDIM's loss (costs.py,
+ *  loss_xent) of scores [N, classes] and i32 labels [N] -> []. Cross entropy is averaged over the
+ *  images whose label is not -1; NaN when there is none. Differentiable in the scores. Throws
+ *  ShapeError. */
 export function clippedCrossEntropy(scores: Tensor, labels: Tensor): Tensor {
   const clipped = affine(tanh(affine(scores, 1 / CLIP, 0)), CLIP, 0)
   const squares = mean(mul(scores, scores))
   return add(crossEntropy(clipped, labels, { ignoreIndex: UNKNOWN }), affine(squares, 1e-3, 0))
 }
 
-/** The losses of both classifiers on features h [N, F] of several views, each the mean over the
- *  views -> [linear, mlp]. */
+/** Returns the losses [] of both classifiers, each the mean over the views. A view is features h
+ *  [N, F]; labels are [N]. Throws Error without a view. */
 export function classifierLosses(
   { linear, mlp }: Classifiers,
   views: readonly Tensor[],
@@ -106,7 +117,7 @@ export function classifierLosses(
     const [first, ...others] = losses
     if (!first)
       throw new Error(
-        `classifierLosses: needs a view at least, got none for ${dim(labels.shape, 0)} labels`,
+        `classifierLosses: needs at least one view, got none for ${dim(labels.shape, 0)} labels`,
       )
     return affine(
       others.reduce((a, b) => add(a, b), first),

@@ -1,21 +1,22 @@
-// Projection heads: features h [N, F] -> projections z [N, D]. Thrown away after training.
+// Projection heads: features h [N, F] -> projections z [N, D]. Only training uses them.
 
 import { checkOptions, count, needed, oneOf, whole } from '../kernels/options.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { Builder, type Model, checkGpu, checkedForward } from './layers.ts'
 
+/** Options of `projectionHead`. */
 export interface HeadOptions {
-  /** Size of the features that come in. */
+  /** F, the size of the features. */
   readonly features: number
-  /** Size of the hidden layer: 512 in leftthomas' style, the size of the features in the
-   *  paper's. */
+  /** Size of the hidden layer; by default 512 with 'leftthomas', F with 'paper'. */
   readonly hidden?: number
-  /** Size of the projections. */
+  /** D, the size of the projections; 128 by default. */
   readonly dim?: number
-  /** 'leftthomas' (https://github.com/leftthomas/SimCLR): Linear without bias, BN, ReLU, Linear.
-   *  'paper' (SimCLR, as google-research/simclr builds it): Linear without bias, BN, ReLU, Linear
-   *  without bias, BN without shift, weights from N(0, 0.01²). */
+  /** 'leftthomas', the default (https://github.com/leftthomas/SimCLR): Linear without bias, BN,
+   *  ReLU, Linear. 'paper' (SimCLR, as google-research/simclr builds it): Linear without bias, BN,
+   *  ReLU, Linear without bias, BN without shift, weights from N(0, 0.01²). */
   readonly style?: 'leftthomas' | 'paper'
+  /** Seed of the initial weights; 0 by default. */
   readonly seed?: number
 }
 
@@ -29,8 +30,8 @@ const rules = {
   },
 }
 
-/** The two-layer head of SimCLR (https://arxiv.org/abs/2002.05709, section 2.1), in one of two
- *  styles. */
+/** Makes the two-layer head of SimCLR (https://arxiv.org/abs/2002.05709, section 2.1): features
+ *  [N, F] -> projections [N, D], not normalised. Throws TypeError for wrong options. */
 export function projectionHead(gpu: Gpu, options: HeadOptions): Model {
   checkGpu('projectionHead', gpu)
   const checked = checkOptions('projectionHead', options ?? {}, rules)

@@ -15,17 +15,18 @@ const rules = {
   seed: whole,
 }
 
-/** A queue of K unit keys of C numbers, at first random directions, as the paper's code has
- *  them. */
+/** A queue of K unit keys of C numbers. They start as random directions, as in the paper's
+ *  code. */
 export class KeyQueue {
-  /** [K, C], what `infoNce` takes. */
+  /** [K, C], unit rows: the negatives of `infoNce`. */
   readonly keys: Variable
-  /** The row that the next key takes; the oldest. */
+  /** Row of the oldest key, which the next key replaces. */
   pointer = 0
   readonly #gpu: Gpu
 
-  /** Throws RangeError for sizes that are not whole numbers from 1 on, and Error where the queue is
-   *  larger than one binding of the device. */
+  /** Allocates K x C f32. The seed, 0 by default, draws the first keys. Throws RangeError for sizes
+   *  that are not whole numbers from 1 on, and Error when the queue exceeds the device's largest
+   *  buffer binding. */
   constructor(
     gpu: Gpu,
     options: { readonly K: number; readonly C: number; readonly seed?: number },
@@ -38,7 +39,8 @@ export class KeyQueue {
     this.keys = gpu.variable(randomUnitRows(seed, 'queue', K, C), [K, C])
   }
 
-  /** Replaces the oldest keys by keys [N, C], unit rows, in one dispatch. Throws ShapeError. */
+  /** Replaces the N oldest keys by `keys` [N, C], unit rows, in one dispatch. Throws
+   *  ShapeError. */
   enqueue(keys: Tensor) {
     checkTensor('KeyQueue.enqueue', 'keys', keys)
     const [N, K] = [dim(keys.shape, 0), dim(this.keys.shape, 0)]

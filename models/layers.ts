@@ -1,4 +1,5 @@
-// The layers that models are made of: a function that makes named parameters and returns a forward.
+// The layers of models. Each is made by a function that creates named parameters and returns a
+// forward.
 
 import { type Tensor, type Variable, sizeOf } from '../kernels/op.ts'
 import { add } from '../kernels/elementwise/add.ts'
@@ -23,22 +24,25 @@ import {
 import type { Gpu } from '../engine/gpu.ts'
 import { normal, uniform } from '../engine/random.ts'
 
-/** Whether batch norm uses and updates the batch's statistics (training) or the running ones. */
+/** Settings of a forward pass. */
 export interface Mode {
+  /** True: batch norm normalises by the batch's statistics and updates the running ones. False: it
+   *  normalises by the running ones. */
   readonly training: boolean
-  /** In training, over how many groups of the batch it takes them; 1 by default. */
+  /** In training, the number of equal groups of the batch that batch norm normalises separately; 1
+   *  by default. */
   readonly splits?: number
-  /** False to train without moving running statistics and their counts: for a second pass over the
-   *  same images. */
+  /** False trains without updating the running statistics and their counts, as for a second pass
+   *  over the same images; true by default. */
   readonly tracking?: boolean
-  /** Which pass of a step this is, from 0: another one for each view, and chunk, of a method's
-   *  batch. What draws random numbers makes its stream of it. */
+  /** Number of this pass in its step, from 0: each view and chunk of a method's batch has its own.
+   *  A layer that draws random numbers uses it to draw others in each pass. */
   readonly pass?: number
 }
 
 const modeRules = { training: needed(flag), splits: anything, tracking: flag, pass: whole }
 
-/** Throws TypeError, in the name of `owner`, unless this is a mode. */
+/** Returns the mode. Throws TypeError, whose message begins with `owner`, unless it is one. */
 export const checkMode = (owner: string, mode: Mode): Mode => {
   if (typeof mode !== 'object' || mode === null)
     throw new TypeError(
@@ -47,7 +51,7 @@ export const checkMode = (owner: string, mode: Mode): Mode => {
   return checkOptions(owner, mode, modeRules)
 }
 
-/** The forward of a model, whose arguments are checked. */
+/** Wraps a model's forward so that it checks its arguments. */
 export const checkedForward =
   (owner: string, forward: Layer): Layer =>
   (x, mode) => {
@@ -55,31 +59,35 @@ export const checkedForward =
     return forward(x, checkMode(`${owner}.forward`, mode))
   }
 
-/** Throws TypeError, in the name of `owner`, unless this is a Gpu. */
+/** Throws TypeError, whose message begins with `owner`, unless this is a Gpu. */
 export const checkGpu = (owner: string, gpu: Gpu) => checkValue(owner, 'gpu', gpu, onGpu)
 
+/** The forward of a layer or a model: a tensor to a tensor. Throws ShapeError. */
 export type Layer = (x: Tensor, mode: Mode) => Tensor
 
-/** A batch norm, and what may follow it in the same pass over the images: adding a residual, and
- *  ReLU. */
+/** The forward of a batch norm. `then` adds a residual of x's shape, applies ReLU, or both, in the
+ *  same pass over the images. */
 export type Norm = (
   x: Tensor,
   mode: Mode,
   then?: { readonly residual?: Tensor; readonly relu?: boolean },
 ) => Tensor
 
-/** A network: its parameters by torchvision's names, its batch-norm statistics by layer, and its
- *  forward. */
+/** A network: parameters, batch-norm statistics and a forward. */
 export interface Model {
+  /** Variables that train, by name; a ResNet's have torchvision's names. */
   readonly parameters: Readonly<Record<string, Variable>>
+  /** Running statistics of each batch norm, by the name of its layer. */
   readonly norms: Readonly<Record<string, NormState>>
   /** Size of each output row. */
   readonly features: number
+  /** Maps images [N, H, W, C], or features [N, F], to rows [N, features]. Throws ShapeError. */
   readonly forward: Layer
 }
 
-/** Running statistics of one batch norm, and how many batches they have seen. */
+/** Running statistics [C] of one batch norm. */
 export interface NormState extends Running {
+  /** Number of batches that updated them. */
   batches: number
 }
 
@@ -100,21 +108,24 @@ interface Affine {
 }
 
 interface Unpadded extends Sizes {
-  /** Pixels of the mirror image around it. */
+  /** Pixels of reflection padding; 0 by default. */
   readonly reflect?: number
   readonly bias?: boolean
   readonly init?: 'uniform' | 'zero' | 'identity'
 }
 
-/** Collects a model's parameters while its layers are made. Initial values depend only on (seed,
- *  name). */
+/** Makes layers and collects their parameters. Each method takes the layer's name and returns its
+ *  forward. Initial values depend on (seed, name) alone. Every method throws Error for a name that
+ *  is used twice. */
 export class Builder {
   readonly gpu: Gpu
+  /** Parameters of all layers made so far, by name. */
   readonly parameters: Record<string, Variable> = {}
+  /** Running statistics of all batch norms made so far, by name. */
   readonly norms: Record<string, NormState> = {}
   readonly #seed: number
 
-  /** Throws TypeError for a seed that is no whole number. */
+  /** Starts an empty model. Throws TypeError for a seed that is not a whole number. */
   constructor(gpu: Gpu, seed: number) {
     checkGpu('Builder', gpu)
     checkValue('Builder', 'seed', seed, whole)
@@ -122,16 +133,17 @@ export class Builder {
     this.#seed = seed
   }
 
-  /** A convolution without bias, weight [k, k, in, out] drawn from N(0, 2 / fan_out) as
-   *  torchvision's ResNet (He et al. 2015, mode 'fan_out'). */
+  /** Makes a convolution of C channels to K without bias, weight [size, size, C, K] from
+   *  N(0, 2 / fan_out) as in torchvision's ResNet (He et al. 2015, mode 'fan_out'). `size` is 3 and
+   *  `stride` 1 by default; an odd size keeps the image's size at stride 1. */
   conv(name: string, [C, K]: readonly [number, number], options: Sizes = {}): Layer {
     const { size = 3, stride = 1 } = checkOptions('Builder.conv', options, sizeRules)
     const w = this.#filters(name, [size, size, C, K])
     return (x) => conv2d(x, w, { stride, padding: keeping(size) })
   }
 
-  /** A convolution as `conv` makes it, and over its channels a batch norm as `norm` makes it, named
-   *  each, as one op. */
+  /** Makes a convolution as `conv` does and a batch norm of its output as `norm` does, as one op.
+   *  Each has its own name. */
   convNorm(
     [conv, norm]: readonly [conv: string, norm: string],
     [C, K]: readonly [number, number],
@@ -152,9 +164,10 @@ export class Builder {
     }
   }
 
-  /** A convolution as torch makes one by default: weights and bias from U(-1/√fan_in, 1/√fan_in),
-   *  no padding. `init` may instead be zero, or 'identity' (of a 1x1): U(-0.01, 0.01), and 1 from
-   *  each channel to itself. */
+  /** Makes a convolution of C channels to K as torch does by default: weights and bias from
+   *  U(-1/√fan_in, 1/√fan_in), no zero padding. `size` is 1 by default. `init: 'zero'` sets the
+   *  weights to 0. `init: 'identity'`, for size 1, draws them from U(-0.01, 0.01) and sets those
+   *  from each channel to itself to 1. `bias` is false by default. */
   unpadded(name: string, [C, K]: readonly [number, number], options: Unpadded = {}): Layer {
     const checked = checkOptions('Builder.unpadded', options, unpaddedRules)
     const { size = 1, stride = 1, reflect = 0, bias = false, init = 'uniform' } = checked
@@ -176,9 +189,9 @@ export class Builder {
     return (x, mode) => add(convolved(x, mode), b)
   }
 
-  /** A batch norm over C channels, scale 1 (or 0) and shift 0; momentum 0.1 and eps 1e-5 as torch.
-   *  `scale: false` leaves the scale at 1, `shift: false` the shift at 0, and out of the
-   *  parameters. */
+  /** Makes a batch norm of C channels, momentum 0.1 and eps 1e-5 as in torch. The scale starts at
+   *  1, with `zero` at 0; the shift starts at 0. `scale: false` and `shift: false` keep them
+   *  constant, and out of the parameters. */
   norm(name: string, C: number, options: Scaling = {}): Norm {
     const rules = { zero: flag, scale: flag, shift: flag }
     const {
@@ -193,8 +206,9 @@ export class Builder {
     }
   }
 
-  /** A linear layer, weight [out, in]; torch's default initial values U(-1/√in, 1/√in), or N(0,
-   *  std²) when `std` is given. */
+  /** Makes a linear layer of C features to K, weight [K, C] and, unless `bias` is false, bias [K].
+   *  Both start from torch's default U(-1/√C, 1/√C). `std` draws the weight from N(0, std²)
+   *  instead. */
   linear(name: string, [C, K]: readonly [number, number], options: Affine = {}): Layer {
     const { bias = true, std = 0 } = checkOptions('Builder.linear', options, {
       bias: flag,
@@ -216,7 +230,8 @@ export class Builder {
     return (x) => linear(x, w, b)
   }
 
-  /** The running statistics that a batch norm uses or moves, and how it normalises. */
+  /** Returns a batch norm's running statistics and how it normalises. Counts the batch in
+   *  training. */
   #follow(name: string, state: NormState, mode: Mode) {
     const { training, tracking = true, splits = 1 } = checkMode(name, mode)
     if (training && tracking) this.gpu.everyStep(() => state.batches++)
@@ -261,7 +276,7 @@ export class Builder {
 
 const usedTwice = (name: string) =>
   new Error(
-    `Builder: the name ${name} is used twice, so that the first layer's would be lost; give each layer a name of its own`,
+    `Builder: the name ${name} is used twice, which would lose the first layer's parameters; give each layer a name of its own`,
   )
 
 const sizeRules = { size: count, stride: count }
@@ -270,4 +285,5 @@ const unpaddedRules = {
   ...{ reflect: whole, bias: flag, init: oneOf('uniform', 'zero', 'identity') },
 }
 
-const keeping = (size: number) => (size - 1) / 2 // pixels of padding: an odd kernel then keeps the size at stride 1
+/** Pixels of padding that keep an image's size under an odd kernel at stride 1. */
+const keeping = (size: number) => (size - 1) / 2

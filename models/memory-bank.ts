@@ -1,5 +1,5 @@
 // The dictionary of Instance Discrimination (Wu et al. 2018, https://arxiv.org/abs/1805.01978): one
-// slot per image of the training set, the feature that the image had when it was last seen.
+// row per image of the training set, a running average of the image's features.
 
 import { type Scalar, type Tensor, type Variable, sizeOf } from '../kernels/op.ts'
 import { bankUpdate } from '../kernels/state/bank-update.ts'
@@ -21,16 +21,18 @@ const rules = {
   seed: whole,
 }
 
-/** A bank of n unit features of C numbers, at first random directions. */
+/** A bank of n unit features of C numbers. They start as random directions. */
 export class MemoryBank {
   /** [n, C], one row per image, in the data set's order. */
   readonly rows: Variable
-  /** [1, 1], the logarithm of NCE's constant Z; 0 until it is estimated. */
+  /** [1, 1], the logarithm of NCE's constant Z; 0 until `estimateZ` sets it. */
   readonly logZ: Variable
+  /** n, the number of images. */
   readonly size: number
 
-  /** Throws RangeError for sizes that are not whole numbers from 1 on, and Error where the bank is
-   *  larger than one binding of the device. */
+  /** Allocates n x C f32. The seed, 0 by default, draws the first features. Throws RangeError for
+   *  sizes that are not whole numbers from 1 on, and Error when the bank exceeds the device's
+   *  largest buffer binding. */
   constructor(
     gpu: Gpu,
     options: { readonly n: number; readonly C: number; readonly seed?: number },
@@ -44,25 +46,25 @@ export class MemoryBank {
     this.size = n
   }
 
-  /** The features of the images that i32 indices [N] name -> [N, C]. */
+  /** Returns the features [N, C] of the images with i32 indices [N]. Throws ShapeError. */
   at(indices: Tensor): Tensor {
     return indexSelect(this.rows, 0, indices)
   }
 
-  /** `count` features drawn uniformly from all -> [count, C]; which ones depends on (seed, step)
-   *  and n alone. */
+  /** Draws `count` features uniformly, with replacement -> [count, C]. The choice depends on
+   *  (seed, step) and n alone. */
   draw(count: number, at: { readonly seed: number; readonly step: Scalar }): Tensor {
     return drawRows(this.rows, count, at)
   }
 
-  /** Moves the slots of a batch towards its unit features [N, C] by the share 1 - m, in one
-   *  dispatch. */
+  /** rows[indices] = unit(m rows[indices] + (1 - m) features), for unit features [N, C] and i32
+   *  indices [N], in one dispatch. Throws ShapeError. */
   update(features: Tensor, indices: Tensor, m: number) {
     bankUpdate(this.rows, features, indices, m)
   }
 
-  /** Sets Z = n mean(exp(s)) of similarities s over T, of any shape, as the paper's section 3.2
-   *  estimates it. */
+  /** Sets Z = n mean(exp(s)), the paper's estimate (section 3.2). `s` are similarities divided by
+   *  the temperature, of any shape. */
   estimateZ(s: Tensor) {
     const mean = affine(logSumExp(reshape(s, [-1])), 1, Math.log(this.size / sizeOf(s.shape)))
     enqueue(this.logZ, reshape(mean, [1, 1]), 0) // a queue of one number

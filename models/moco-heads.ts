@@ -1,5 +1,5 @@
-// The heads of Momentum Contrast: features h [N, F] -> embeddings [N, D], by the papers' code's
-// names.
+// The heads of Momentum Contrast: features h [N, F] -> embeddings [N, D]. Parameters have the names
+// of the papers' code.
 
 import { relu } from '../kernels/elementwise/relu.ts'
 import { checkOptions, count, flag, needed, oneOf, whole } from '../kernels/options.ts'
@@ -7,16 +7,21 @@ import type { Gpu } from '../engine/gpu.ts'
 import { Builder, type Model, checkGpu, checkedForward } from './layers.ts'
 
 interface MocoHeadOptions {
+  /** F, the size of the features. */
   readonly features: number
+  /** D, the size of the embeddings; 128 by default. */
   readonly dim?: number
+  /** True adds the hidden layer of v2; false by default. */
   readonly mlp?: boolean
+  /** Seed of the initial weights; 0 by default. */
   readonly seed?: number
 }
 
 const headRules = { features: needed(count), dim: count, mlp: flag, seed: whole }
 
-/** MoCo's `fc`: linear as in v1 (https://arxiv.org/abs/1911.05722), or with `mlp` a hidden layer as
- *  wide as the features as in v2 (https://arxiv.org/abs/2003.04297). */
+/** Makes MoCo's `fc`: features [N, F] -> embeddings [N, D], not normalised. It is linear as in v1
+ *  (https://arxiv.org/abs/1911.05722). With `mlp` it is Linear, ReLU, Linear with F hidden units,
+ *  as in v2 (https://arxiv.org/abs/2003.04297). Throws TypeError for wrong options. */
 export function mocoHead(gpu: Gpu, options: MocoHeadOptions): Model {
   checkGpu('mocoHead', gpu)
   const {
@@ -36,11 +41,13 @@ export function mocoHead(gpu: Gpu, options: MocoHeadOptions): Model {
   }
 }
 
-/** Widths of a perceptron of MoCo v3, in, hidden and out, and its place among the parameters'
- *  names. */
+/** Options of `mocoV3Head`. */
 export interface MocoV3HeadOptions {
+  /** Which of v3's two heads to make. Its parameters' names begin with it. */
   readonly name: 'projector' | 'predictor'
+  /** Sizes of the input, of the hidden layer and of the output. */
   readonly widths: readonly [features: number, hidden: number, dim: number]
+  /** Seed of the initial weights; 0 by default. */
   readonly seed?: number
 }
 
@@ -51,9 +58,10 @@ const v3Rules = {
   seed: whole,
 }
 
-/** A two-layer perceptron of MoCo v3 (https://arxiv.org/abs/2104.02057, section 4.1) as its code
- *  has it for ResNet: linear without bias, batch norm, ReLU, linear without bias; the projector
- *  ends in a batch norm without scale and shift. */
+/** Makes a head of MoCo v3 (https://arxiv.org/abs/2104.02057, section 4.1) as its code does for
+ *  ResNet: Linear without bias, batch norm, ReLU, Linear without bias. The projector ends with a
+ *  batch norm without scale and shift. Maps [N, features] -> [N, dim], not normalised. Throws
+ *  TypeError or RangeError for wrong options. */
 export function mocoV3Head(gpu: Gpu, options: MocoV3HeadOptions): Model {
   checkGpu('mocoV3Head', gpu)
   const { name, widths, seed = 0 } = checkOptions('mocoV3Head', options ?? {}, v3Rules)

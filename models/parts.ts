@@ -1,39 +1,40 @@
-// Models and variables by name, as one map: what optimizers, checkpoints and methods are given.
+// Collects the variables of models, towers and names into one map, as optimizers, checkpoints and
+// methods take them.
 
 import type { Variable } from '../kernels/op.ts'
 import { describe, variable as isVariable } from '../kernels/options.ts'
 import type { Named } from '../engine/optim/optimizer.ts'
 import type { Model } from './layers.ts'
 
-/** An encoder f and a head g: images x [N, H, W, 3] -> features h = f(x) -> embeddings z = g(h)
- *  [N, D]. */
+/** An encoder f and a head g: images x [N, H, W, 3] -> features h = f(x) [N, F] -> embeddings
+ *  z = g(h) [N, D]. */
 export interface Tower {
   readonly encoder: Model
   readonly head: Model
 }
 
-/** What has parameters: a model, a tower, a variable, or several of these by name. */
+/** Something with parameters: a model, a tower, a variable, or several of these by name. */
 export type Parts = Model | Tower | Variable | { readonly [name: string]: Parts }
 
-/** Every parameter of the parts, by name. A model's parameters have the names that it gives
- *  them; those of several parts have the part's name in front, 'image.conv1.weight', save a
- *  tower's, `{ encoder, head }`. Throws Error where two have one name. */
+/** Collects every parameter of the parts, by name. A model, and a tower `{ encoder, head }`, use
+ *  the model's own names. Several parts by name prefix theirs: 'image.conv1.weight'. Throws Error
+ *  when two parameters have the same name, and TypeError for anything else. */
 export const parametersOf = (parts: Parts): Named =>
   collected('parametersOf', parts, ({ parameters }) => parameters)
 
-/** The same as a list, in which two may have one name. */
+/** Lists the parameters like `parametersOf`, but lets two have the same name. */
 export const entriesOf = (
   owner: string,
   parts: Parts,
 ): (readonly [name: string, variable: Variable])[] =>
   within<Variable>(owner, parts, '', ({ parameters }) => parameters)
 
-/** Whether this is a model: it has parameters, norms and a forward. */
+/** Tells whether this is a model: it has parameters and a forward. */
 export const isModel = (part: unknown): part is Model =>
   typeof part === 'object' && part !== null && 'parameters' in part && 'forward' in part
 
-/** What `take` finds in every model of the parts, and the variables beside them, by name. Throws
- *  as `parametersOf`. */
+/** Collects what `take` returns for every model of the parts, and the parts' own variables, by
+ *  name. Throws like `parametersOf`. */
 export function collected<T>(
   owner: string,
   parts: Parts,

@@ -1,6 +1,6 @@
-// Residual networks (He et al. 2016, https://arxiv.org/abs/1512.03385) as torchvision has them
-// (stride on the 3x3 of a bottleneck), without the classifier: images [N, H, W, 3] -> features h
-// [N, F].
+// Residual networks (He et al. 2016, https://arxiv.org/abs/1512.03385) without the classifier:
+// images [N, H, W, 3] -> features h [N, F]. As in torchvision, the 3x3 convolution of a bottleneck
+// has the stride.
 
 import { globalAvgPool } from '../kernels/pool/global-avg-pool.ts'
 import { maxPool } from '../kernels/pool/max-pool.ts'
@@ -8,36 +8,43 @@ import { anything, checkOptions, describe, flag, oneOf, whole } from '../kernels
 import type { Gpu } from '../engine/gpu.ts'
 import { Builder, type Layer, type Model, checkGpu, checkedForward } from './layers.ts'
 
+/** Options of the ResNets. */
 export interface ResNetOptions {
-  /** 'imagenet': 7x7 stride 2 and max-pool. 'cifar': 3x3 stride 1, no pool, for images of about 32
-   *  px (SimCLR B.9). */
+  /** 'cifar', the default: 3x3 stride 1 without a pool, for images of about 32 px (SimCLR B.9).
+   *  'imagenet': 7x7 stride 2 and a max-pool. */
   readonly stem?: 'cifar' | 'imagenet'
-  /** Channels of the first stage; 64 is the paper's, the later stages have 2, 4 and 8 times as
+  /** Channels of the first stage; the paper's 64 by default. Later stages have 2, 4 and 8 times as
    *  many. */
   readonly width?: number
-  /** Starts each residual branch at zero by the scale of its last norm, as google-research/simclr
-   *  does. */
+  /** True sets the scale of each residual branch's last norm to 0 at first, as
+   *  google-research/simclr does; false by default. */
   readonly zeroInitResidual?: boolean
+  /** Seed of the initial weights; 0 by default. */
   readonly seed?: number
 }
 
-/** ResNet-8, the smallest of the paper's CIFAR family (section 4.2 with n = 1; 16 is its width):
- *  features 4 x width. For images of about 32 px where ResNet-18 is too much, as on a CPU. */
+/** Makes a ResNet-8: images [N, H, W, 3] -> features [N, 4 width]. It is the smallest of the
+ *  paper's CIFAR family (section 4.2 with n = 1, where the width is 16), for CPUs and images of
+ *  about 32 px. Throws RangeError for a wrong width. */
 export const resnet8 = (gpu: Gpu, options: ResNetOptions = {}) =>
   resnet('resnet8', gpu, [1, 1, 1], basic, options)
-/** ResNet-18: features 8 x width. */
+/** Makes a ResNet-18: images [N, H, W, 3] -> features [N, 8 width]. Throws RangeError for a wrong
+ *  width. */
 export const resnet18 = (gpu: Gpu, options: ResNetOptions = {}) =>
   resnet('resnet18', gpu, [2, 2, 2, 2], basic, options)
-/** ResNet-34: features 8 x width. */
+/** Makes a ResNet-34: images [N, H, W, 3] -> features [N, 8 width]. Throws RangeError for a wrong
+ *  width. */
 export const resnet34 = (gpu: Gpu, options: ResNetOptions = {}) =>
   resnet('resnet34', gpu, [3, 4, 6, 3], basic, options)
-/** ResNet-50: features 32 x width. */
+/** Makes a ResNet-50: images [N, H, W, 3] -> features [N, 32 width]. Throws RangeError for a wrong
+ *  width. */
 export const resnet50 = (gpu: Gpu, options: ResNetOptions = {}) =>
   resnet('resnet50', gpu, [3, 4, 6, 3], bottleneck, options)
 
 interface Block {
   readonly expansion: number
-  /** Channels in, channels inside; the block gives inside x expansion. */
+  /** Makes a block of C channels to K x expansion, with K inside. `zero` starts its branch at
+   *  zero. */
   readonly make: (build: Builder, name: string, sizes: Sizes, zero: boolean) => Layer
 }
 
@@ -74,7 +81,8 @@ const bottleneck: Block = {
   },
 }
 
-/** The identity, or a strided 1x1 convolution and norm where the shape changes. */
+/** Makes a block's shortcut: the identity, or a 1x1 convolution and norm where the shape
+ *  changes. */
 function downsample(build: Builder, name: string, { C, K, stride }: Sizes): Layer {
   if (C === K && stride === 1) return (x) => x
   return build.convNorm([`${name}.downsample.0`, `${name}.downsample.1`], [C, K], {

@@ -1,10 +1,10 @@
-// What sizes a caller may ask for: whole numbers, and rows that the device binds as one tensor.
+// Checks sizes that a caller asks for: whole numbers, and tensors that the device can bind.
 
 import { describe } from '../kernels/options.ts'
 import type { Gpu } from '../engine/gpu.ts'
 
-/** Throws RangeError, in the name of `owner`, unless each of the sizes is a whole number from 1
- *  on. */
+/** Throws RangeError unless each size is a whole number from 1 on. The message begins with
+ *  `owner`. */
 export function checkSizes(owner: string, sizes: Readonly<Record<string, number>>) {
   for (const [name, size] of Object.entries(sizes))
     if (!Number.isInteger(size) || size < 1)
@@ -13,9 +13,9 @@ export function checkSizes(owner: string, sizes: Readonly<Record<string, number>
       )
 }
 
-/** Throws Error, in the name of `owner`, where rows of C numbers, so many of what they are called,
- *  are larger than one binding of the device; `remedy` says what to do, knowing how many it
- *  binds. */
+/** Throws Error when rows x C floats exceed the device's largest buffer binding. The message begins
+ *  with `owner`, names the rows as `called`, and ends with what `remedy` says, given the number of
+ *  rows that fit. */
 export function checkBinding(
   owner: string,
   { device }: Gpu,

@@ -1,5 +1,5 @@
-// A model's whole state by torchvision's names: parameters, running statistics, and how many
-// batches those have seen.
+// Saves and loads a model's whole state under torchvision's names: parameters, running statistics,
+// and the number of batches in these.
 
 import type { Variable } from '../kernels/op.ts'
 import type { Gpu } from '../engine/gpu.ts'
@@ -8,9 +8,9 @@ import type { SavedTensor } from '../engine/safetensors.ts'
 import type { NormState } from './layers.ts'
 import { type Parts, collected } from './parts.ts'
 
-/** Every variable of a model: parameters, then `<norm>.running_mean` and `<norm>.running_var`.
- *  Those of several models by name have the model's name in front, as `parametersOf` has it.
- *  Throws Error where two have one name. */
+/** Collects every variable of the parts, by name: a model's parameters, then
+ *  `<norm>.running_mean` and `<norm>.running_var`. Several parts by name prefix theirs, as in
+ *  `parametersOf`. Throws Error when two variables have the same name. */
 export const variablesOf = (parts: Parts): Record<string, Variable> =>
   everyVariable('variablesOf', parts)
 
@@ -25,7 +25,7 @@ function everyVariable(owner: string, parts: Parts): Record<string, Variable> {
   })
 }
 
-/** The running statistics of models, by name. */
+/** Lists the running statistics of all models, by name. */
 function normsOf(parts: Parts): [name: string, norm: NormState][] {
   const found = Object.entries(collected<NormState>('normsOf', parts, ({ norms }) => norms))
   return found.flatMap(([name, norm]) =>
@@ -33,8 +33,8 @@ function normsOf(parts: Parts): [name: string, norm: NormState][] {
   )
 }
 
-/** A model, or several by name, as torch.save would hold it: torchvision's names, layouts and
- *  counters. Throws Error where two variables have one name. */
+/** Reads a model, or several by name, as `encodeSafetensors` and `save` take it. Names, layouts
+ *  (OIHW) and counters are torchvision's. Throws Error when two variables have the same name. */
 export async function saveModel(gpu: Gpu, model: Parts): Promise<Map<string, SavedTensor>> {
   const saved = await snapshot(gpu, everyVariable('saveModel', model))
   for (const [name, { batches }] of normsOf(model))
@@ -42,9 +42,9 @@ export async function saveModel(gpu: Gpu, model: Parts): Promise<Map<string, Sav
   return saved
 }
 
-/** Overwrites the model, or several by name, with saved tensors of the same names; others are
- *  ignored. Throws Error naming what is missing or of another shape, and then nothing was
- *  changed. */
+/** Overwrites a model, or several by name, with the saved tensors of the same names, as `saveModel`
+ *  returns them. Ignores other tensors. Throws Error that names the tensors that are missing or of
+ *  another shape, before anything changes. */
 export function loadModel(gpu: Gpu, model: Parts, saved: ReadonlyMap<string, SavedTensor>) {
   restore(gpu, everyVariable('loadModel', model), saved)
   for (const [name, norm] of normsOf(model)) {

@@ -1,4 +1,4 @@
-// An encoder and the head on top of it, as one function from images to embeddings.
+// Runs an encoder and the head on top of it.
 
 import { checkValue, having } from '../kernels/options.ts'
 import type { Tensor } from '../kernels/op.ts'
@@ -7,7 +7,7 @@ import { type Tower, isModel } from './parts.ts'
 
 export { type Tower, parametersOf } from './parts.ts'
 
-/** g(f(x)), not normalised. */
+/** g(f(x)), not normalised: images x [N, H, W, 3] -> embeddings [N, D]. Throws ShapeError. */
 export function forwardTower(tower: Tower, x: Tensor, mode: Mode): Tensor {
   const { encoder, head } = checkValue('forwardTower', 'tower', tower, encoderAndHead)
   return head.forward(encoder.forward(x, mode), mode)

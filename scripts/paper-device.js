@@ -1,6 +1,5 @@
-// A GPUDevice on paper: it accepts every call of the engine, computes nothing, and calls
-// `onDispatch` for each dispatch that is submitted. So a step's kernels can be looked at for a
-// device that is not there.
+// Fakes a GPUDevice. It accepts every call of the engine, computes nothing, and calls `onDispatch`
+// for each dispatch that is submitted. So the kernels for a device can be printed without one.
 
 const [UNIFORM, STORAGE] = [0x40, 0x80]
 
@@ -19,7 +18,7 @@ const base = {
 
 const matrix = { componentType: 'f16', resultComponentType: 'f32', M: 16, N: 16, K: 16 }
 
-/** The kinds of device that kernels differ for, by the name of the engine's option. */
+/** The kinds of device that get different kernels, by the name that --kernels takes. */
 const kinds = {
   device: {
     features: ['shader-f16', 'subgroups'],
@@ -40,15 +39,16 @@ const kinds = {
   },
 }
 
-/** The names that `paperDevice` takes. */
+/** Kinds that `paperDevice` takes. */
 export const paperKinds = Object.keys(kinds)
 
-/** A device of a kind. `onDispatch` is given { code, entryPoint, constants, groups, params }. */
+/** Makes a fake device of a kind. Calls `onDispatch` with { code, entryPoint, constants, groups,
+ *  params }. */
 export function paperDevice(kind, onDispatch) {
   const { features, info } = kinds[kind]
   const queue = {
     writeBuffer(buffer, offset, data, from = 0, size) {
-      if (!buffer.bytes) return // only Params are of interest
+      if (!buffer.bytes) return // only uniform buffers, which hold Params, keep their bytes
       const source = ArrayBuffer.isView(data)
         ? new Uint8Array(data.buffer, data.byteOffset + from * data.BYTES_PER_ELEMENT)
         : new Uint8Array(data, from)
@@ -115,7 +115,7 @@ function encoder() {
   return { beginComputePass, copyBufferToBuffer() {}, finish: () => commands }
 }
 
-/** The values of a kernel's Params, by name. */
+/** Reads the values of a kernel's Params, by name. */
 function paramsOf(code, group, offset) {
   const uniform = group.entries.map(({ resource }) => resource.buffer).find(({ bytes }) => bytes)
   const fields = /struct Params \{([^}]*)\}/.exec(code)?.[1] ?? ''

@@ -1,22 +1,25 @@
-// Prints the WGSL that a call of an op runs, forward and backward, as a device would get it.
-// Nothing is computed.
+// Prints the WGSL that a call of an op runs, forward and backward, as a device would get it. It
+// computes nothing.
 
 import { parseArgs } from 'node:util'
 import { paperDevice, paperKinds } from './paper-device.js'
 
 const usage = `Usage: npm run wgsl -- OP [--ARGUMENT VALUE ...] [options]
 
-Prints the kernels that OP runs: the whole assembled WGSL with its entry point, override constants, workgroups
-and Params, forward and then backward, each text once. Nothing is computed and no GPU is needed.
+Prints the kernels that OP runs, forward and then backward: the whole assembled WGSL with its entry
+point, override constants, workgroups and Params. A text that runs twice is printed once. It
+computes nothing and needs no GPU.
 
   npm run wgsl -- conv2d --x 512x32x32x64 --w 3x3x64x64 --padding 1 --kernels gpu --precision f16
   npm run wgsl -- ntXent --z1 256x128 --z2 256x128 --temperature 0.5 --list
   npm run wgsl -- batchNorm --x 64x8x8x32 --gamma 32 --beta 32 --running 32
 
-ARGUMENT is a parameter of the op by its name, or one of its options. VALUE is a shape (3x3x64x64; a vector is
-gamma, beta, b, labels, indices or running, given by its length), a number, true, false, or a word.
+ARGUMENT is the name of a parameter of the op, or of one of its options. VALUE is a shape such as
+3x3x64x64, a number, true, false, or a word. The vectors gamma, beta, b, labels, indices and running
+take their length.
 
-  --kernels KIND       device: a software adapter; gpu: any GPU; matrices: a GPU with subgroup matrices (default gpu)
+  --kernels KIND       device: a software adapter; gpu: any GPU, the default; matrices: a GPU with
+                       subgroup matrices
   --precision P        f32, f16x3 or f16 (default f32)
   --activations A      f32 or f16 (default f32)
   --forward            forward only
@@ -47,7 +50,7 @@ try {
   fail(error instanceof Error ? error.message : String(error))
 }
 
-/** The op, the settings of this script, and what is given to the op, by name. */
+/** Reads the command line: the op, the settings of this script, and the op's arguments by name. */
 function readArguments() {
   const { values: settings, tokens } = parseArgs({ options, tokens: true, strict: false })
   const name = tokens.find(({ kind }) => kind === 'positional')?.value
@@ -68,7 +71,8 @@ function readArguments() {
   return { op, settings, given }
 }
 
-/** Every dispatch of the op's forward pass, and of its backward pass for all its f32 tensors. */
+/** Lists every dispatch of the op's forward pass, and of its backward pass to all its f32
+ *  tensors. */
 function dispatchesOf({ op, settings, given }) {
   const seen = []
   const device = paperDevice(settings.kernels, (dispatch) => seen.push(dispatch))
@@ -89,8 +93,8 @@ function dispatchesOf({ op, settings, given }) {
   return { forward, backward: seen.slice(forward.length) }
 }
 
-/** The op's arguments in the order of its parameters; what it names otherwise goes into its
- *  options. */
+/** Returns the op's arguments in the order of its parameters. Arguments that are not parameters go
+ *  into its options. */
 function argumentsOf(gpu, op, given) {
   const names = parametersOf(String(op))
   const rest = Object.entries(given).filter(([name]) => !names.includes(name))
@@ -109,7 +113,7 @@ function argumentsOf(gpu, op, given) {
   return values
 }
 
-/** The parameters of a function, from its text; a pattern of options stands as it is written. */
+/** Reads the names of a function's parameters from its text; '{}' for a destructured object. */
 function parametersOf(text) {
   const parts = ['']
   let depth = 0
@@ -158,7 +162,7 @@ function print(passes, list) {
     }
 }
 
-/** The text without the indentation of the file that it came from, and with single blank lines. */
+/** Removes the indentation of the source file and all blank lines. */
 function tidy(code) {
   const lines = code.split('\n').map((line) => line.replace(/^ {2}/, '').trimEnd())
   return lines

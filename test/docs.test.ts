@@ -1,6 +1,6 @@
-// Every program in README.md and docs/ runs as it is printed. A block of code that begins with an
+// Runs every program in README.md and docs/ as it is printed. A block of code that begins with an
 // import is a program, unless `<!-- not run: WHY -->` stands before it; other blocks are fragments.
-// Code that stands beside a paper's pseudo-code is in the file named over its column.
+// Checks too that code beside a paper's pseudo-code is in the file named at the head of its column.
 
 import { spawn } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'

@@ -2,22 +2,21 @@
 // counts what passed. A file passes only if its process exits with 0 after uvu's summary.
 //
 //   npm test                   the quick tests: what every op, loss and method computes
-//   npm test -- conv knn       the files whose path contains a word; `npm test -- kernels/` a
-// folder's
-//   npm run test:full          the others: sweeps over kernels that only GPUs choose
-// (test/fixtures/full.ts)
+//   npm test -- conv knn       the files whose path contains one of the words
+//   npm test -- kernels/       the files of a folder
+//   npm run test:full          the others (test/fixtures/full.ts): sweeps over GPUs' kernels
 //
 // The last line is always `N passed, N failed, N skipped`.
 
 import { existsSync, readFileSync, readdirSync } from 'node:fs'
 import { spawn } from 'node:child_process'
 
-const limit = 15 // minutes for one file, of which a hung one would take all; far above what any needs
+const limit = 15 // minutes for one file, so that one that hangs ends; no file needs nearly as many
 const full = process.argv.includes('--full')
 const words = process.argv.slice(2).filter((word) => word !== '--full')
 
-/** The files that take longest from an empty shader cache, the longest first. They begin first, so
- *  that none of them is left running alone at the end. A file that is not listed is short. */
+/** The slowest files from an empty shader cache, the slowest first. They start first, so that none
+ *  runs alone at the end. Files that are not listed are fast. */
 const long = full
   ? [
       'kernels/conv/conv-norm',
@@ -57,7 +56,7 @@ const files = readdirSync('.test/test', { recursive: true, encoding: 'utf8' })
 const totals = { passed: 0, failed: 0, skipped: 0 }
 const queue = [...files]
 
-/** Whether a file has tests that only `npm run test:full` runs. */
+/** Tells whether a file has tests that only `npm run test:full` runs. */
 function hasFull(name) {
   return readFileSync(`test/${name}.test.ts`, 'utf8').includes('/fixtures/full.ts')
 }

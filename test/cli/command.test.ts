@@ -1,4 +1,4 @@
-// Commands as they are printed.
+// Tests how commands are printed.
 
 import { execFileSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'

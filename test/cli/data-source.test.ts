@@ -1,4 +1,4 @@
-// Where a run finds its images again.
+// Tests how a run finds its images again.
 
 import { mkdirSync, mkdtempSync, realpathSync, renameSync, rmSync, symlinkSync } from 'node:fs'
 import { tmpdir } from 'node:os'

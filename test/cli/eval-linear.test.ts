@@ -1,5 +1,5 @@
-// kindred eval linear through the command line, as a user types it, and the sizes that are checked
-// before a run is made.
+// Tests kindred eval linear through the command line, as a user types it, and the sizes that are
+// checked before a run is made.
 
 import { spawnSync } from 'node:child_process'
 import { cpSync, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'

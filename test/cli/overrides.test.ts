@@ -1,4 +1,4 @@
-// --set and --config: any leaf of any preset, and nothing else.
+// Tests that --set and --config change any leaf of any preset, and nothing else.
 
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'

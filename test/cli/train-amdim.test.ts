@@ -1,4 +1,4 @@
-// AMDIM through the command line, as a user types it.
+// Tests AMDIM through the command line, as a user types it.
 
 import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'

@@ -1,4 +1,4 @@
-// A training that diverges, and goes on at another rate and length as it is told.
+// Tests a training that diverges and resumes with another learning rate and length.
 
 import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'

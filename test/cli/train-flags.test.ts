@@ -1,4 +1,4 @@
-// What the flags of kindred train make of a preset.
+// Tests how the flags of kindred train change a preset.
 
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'

@@ -1,4 +1,4 @@
-// Stories of MoCo and the mechanisms beside it through the command line, as a user types it.
+// Tests MoCo and the methods that it is compared with through the command line, as a user types it.
 
 import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'

@@ -1,5 +1,5 @@
-// What becomes of a command whose output is not taken, whose terminal closes, or that fails where a
-// program listens.
+// Tests commands whose output nobody reads, whose terminal closes, or that fail under a program
+// that reads their JSON.
 
 import { spawn } from 'node:child_process'
 import { existsSync, mkdtempSync, openSync, closeSync, readdirSync, rmSync } from 'node:fs'

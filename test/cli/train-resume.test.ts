@@ -1,4 +1,4 @@
-// What becomes of a run whose images, folder or checkpoints have changed since it began.
+// Tests resuming a run whose images, folder or checkpoints have changed since it began.
 
 import { cpSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'

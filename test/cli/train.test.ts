@@ -1,4 +1,4 @@
-// Stories through the command line, as a user types it.
+// Tests whole trainings through the command line, as a user types it.
 
 import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'

@@ -1,4 +1,5 @@
-// What is found under a folder: links that lead to folders twice, and the order of all lists.
+// Tests which files are found under a folder: links that lead to folders twice, and the order of
+// all lists.
 
 import { link, mkdir, symlink, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'

@@ -1,4 +1,4 @@
-// A cache that several openings write at once.
+// Tests a cache that several processes write at once.
 
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'

@@ -1,5 +1,5 @@
-// Activations kept in halves, or bits: what the forward pass gives stays the same to the bit,
-// gradients move by no more than halves do.
+// Tests activations in f16 or bits. The forward pass must give the same bits. Gradients may differ
+// by no more than f16's rounding.
 
 import * as assert from 'uvu/assert'
 import { batchNorm } from '../../kernels/norm/batch-norm.ts'

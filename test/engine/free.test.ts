@@ -1,4 +1,4 @@
-// When variables give their memory back: freed, or collected by JavaScript.
+// Tests when variables release their memory: by gpu.free, or by the garbage collector.
 
 import * as assert from 'uvu/assert'
 import type { Tensor } from '../../kernels/op.ts'

@@ -1,4 +1,4 @@
-// Which gradients a backward pass gives, and what becomes of the others.
+// Tests which gradients a backward pass returns, and when it frees the others.
 
 import * as assert from 'uvu/assert'
 import { accumulate } from '../../kernels/optim/accumulate.ts'

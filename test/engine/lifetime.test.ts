@@ -1,4 +1,4 @@
-// How long a Gpu, its buffers and its device live, whoever ends them.
+// Tests how long a Gpu, its buffers and its device live, however they end.
 
 import * as assert from 'uvu/assert'
 import { type Tensor, kernel } from '../../kernels/op.ts'

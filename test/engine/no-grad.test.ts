@@ -1,4 +1,4 @@
-// What is made in Gpu.noGrad outside of a step, and for how long it lives.
+// Tests how long tensors live that Gpu.noGrad makes outside of a step.
 
 import { setImmediate as turn } from 'node:timers/promises'
 import * as assert from 'uvu/assert'

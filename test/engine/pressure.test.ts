@@ -1,4 +1,4 @@
-// What storages weigh in the eyes of the garbage collector.
+// Tests the memory that the garbage collector is told of.
 
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'

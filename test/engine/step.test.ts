@@ -1,5 +1,5 @@
-// What a whole training step costs: ResNet-18 of width 16 on 16 images of 32 x 32, SGD
-// (bench/step.js times it).
+// Counts the dispatches, buffers and bytes of a whole training step: ResNet-18 of width 16 on 16
+// images of 32 x 32, SGD (bench/step.js times it).
 
 import * as assert from 'uvu/assert'
 import { crossEntropy } from '../../kernels/loss/cross-entropy.ts'

@@ -161,7 +161,7 @@ test('refuses in words what cannot be searched', async ({ gpu }) => {
   )
   await refused(
     nearest([], queries, 1, { gpu }),
-    'nearest: features must have a row at least, got none',
+    'nearest: features must have at least one row, got none',
   )
   await refused(
     knn([], [], queries, { gpu }),

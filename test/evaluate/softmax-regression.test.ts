@@ -109,7 +109,7 @@ test('refuses in words what it cannot fit', async ({ gpu }) => {
   const made = (labels: number[]) => () => new SoftmaxRegression(gpu, rows, labels, { classes: 2 })
   refuses(
     made([0]),
-    'SoftmaxRegression: there must be a feature at least and one label for each, got 1 labels for 2',
+    'SoftmaxRegression: there must be at least one feature and one label for each, got 1 labels for 2',
   )
   refuses(made([0, 2]), 'SoftmaxRegression: labels must be whole numbers from 0 to 1, got 2 at 1')
   const bad = { features: Float32Array.of(0, NaN, 2, 3), M: 2, D: 2 }

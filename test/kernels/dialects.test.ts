@@ -1,5 +1,5 @@
-// What the WGSL of every kernel must keep to for all compilers of it: Tint (Dawn, Chromium) and
-// naga (wgpu, Firefox, Deno).
+// Tests that the WGSL of every kernel keeps to rules that all its compilers accept: Tint (Dawn,
+// Chromium) and naga (wgpu, Firefox, Deno).
 
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'

@@ -1,4 +1,5 @@
-// A dispatch may have 65,535 workgroups in a dimension, however large its tensors are.
+// Tests that no dispatch has more than 65,535 workgroups in a dimension, however large its tensors
+// are.
 
 import * as assert from 'uvu/assert'
 import { conv2d } from '../../kernels/conv/conv2d.ts'

@@ -1,4 +1,4 @@
-// Numbers at the ends of f32's range, and sizes at the ends of what WebGPU allows.
+// Tests numbers at the ends of f32's range, and sizes at the limits of WebGPU.
 
 import * as assert from 'uvu/assert'
 import { readTemperature } from '../../cli/numbers.ts'

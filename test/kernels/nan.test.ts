@@ -1,6 +1,6 @@
-// What NaN in one number of one input makes of results and gradients, op by op, as PyTorch has it:
-// beside each op stand the counts of numbers that it reaches. Contrastive losses are in
-// nan-losses.test.ts, products on GPUs in gemm-tiled.test.ts.
+// Tests how a NaN in one number of one input spreads to results and gradients, op by op, as in
+// PyTorch. The counts beside each op are the numbers that it reaches. nan-losses.test.ts has
+// contrastive losses, gemm-tiled.test.ts products on GPUs.
 
 import * as assert from 'uvu/assert'
 import { type Shape, type Tensor, type Variable, sizeOf } from '../../kernels/op.ts'

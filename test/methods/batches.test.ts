@@ -1,4 +1,4 @@
-// Which gradients methods compute: their optimizer's, and no others.
+// Tests that methods compute the gradients of their optimizer's parameters, and no others.
 
 import * as assert from 'uvu/assert'
 import type { Tensor } from '../../kernels/op.ts'

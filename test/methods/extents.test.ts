@@ -1,5 +1,5 @@
-// Methods' views of images of several sizes: however the batch is given and cut, each image is
-// cropped within its own extent.
+// Tests views of images of several sizes: a crop lies within its image's own extent, however the
+// batch is given and cut.
 
 import * as assert from 'uvu/assert'
 import { augment } from '../../kernels/augment/augment.ts'

@@ -1,4 +1,4 @@
-// Batches in chunks: the gradient of the whole with the memory of a part.
+// Tests batches in chunks: the gradient of the whole batch with the memory of a part.
 
 import * as assert from 'uvu/assert'
 import type { Tensor } from '../../kernels/op.ts'

@@ -1,5 +1,5 @@
-// Every method in chunks: the gradient, the statistics and the state of the whole batch, with the
-// memory of a part.
+// Tests every method in chunks: the gradient, the statistics and the state of the whole batch with
+// the memory of a part.
 
 import * as assert from 'uvu/assert'
 import { augment } from '../../kernels/augment/augment.ts'

@@ -1,4 +1,4 @@
-// What plain JavaScript passes to augmentation by mistake, and what it is told.
+// Tests the errors of augmentation for wrong arguments from plain JavaScript.
 
 import { augment } from '../../kernels/augment/augment.ts'
 import { adjustBrightness, augmentWith, resizedCrop } from '../../kernels/augment/functional.ts'

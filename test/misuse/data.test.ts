@@ -1,4 +1,4 @@
-// What plain JavaScript passes to data sets by mistake, and what it is told.
+// Tests the errors of data sets for wrong arguments from plain JavaScript.
 
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'

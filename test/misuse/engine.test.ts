@@ -1,4 +1,4 @@
-// What plain JavaScript passes to a Gpu and checkpoints by mistake, and what it is told.
+// Tests the errors of a Gpu and of checkpoints for wrong arguments from plain JavaScript.
 
 import * as assert from 'uvu/assert'
 import { inspect } from 'node:util'

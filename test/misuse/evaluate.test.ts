@@ -1,4 +1,4 @@
-// What plain JavaScript passes to evaluation by mistake, and what it is told.
+// Tests the errors of evaluation for wrong arguments from plain JavaScript.
 
 import * as assert from 'uvu/assert'
 import { classifier } from '../../evaluate/classify.ts'
@@ -220,7 +220,7 @@ test('evaluation names strengths, widths and classes that cannot be', async ({ g
       probe(['0.1']),
       "linearProbe: lambdas: values must be numbers in a typed array or in arrays, got '0.1' at [0]",
     ],
-    ['none', probe([]), 'linearProbe: lambdas must name one at least, got none'],
+    ['none', probe([]), 'linearProbe: lambdas must have at least one number, got none'],
     [
       'an infinite one to fit',
       () => other.fit({ lambda: Infinity }),

@@ -1,5 +1,5 @@
-// Every function that the library exports, called with nothing and with a number: what it says is
-// said by the library.
+// Calls every function that the library exports with nothing and with a number. The error must be
+// the library's own.
 
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'

@@ -1,4 +1,4 @@
-// What plain JavaScript passes to kernels by mistake, and what it is told.
+// Tests the errors of kernels for wrong arguments from plain JavaScript.
 
 import * as assert from 'uvu/assert'
 import { add } from '../../kernels/elementwise/add.ts'

@@ -1,4 +1,4 @@
-// What plain JavaScript passes to methods by mistake, and what it is told.
+// Tests the errors of methods for wrong arguments from plain JavaScript.
 
 import { Sgd } from '../../engine/optim/optimizer.ts'
 import { amdim } from '../../methods/amdim.ts'

@@ -1,4 +1,4 @@
-// What plain JavaScript passes to models by mistake, and what it is told.
+// Tests the errors of models for wrong arguments from plain JavaScript.
 
 import * as assert from 'uvu/assert'
 import { MovingAverage } from '../../engine/optim/moving-average.ts'
@@ -104,12 +104,12 @@ test('models say what was wrong with a call', async ({ gpu }) => {
     [
       'a name used twice',
       () => build.linear('fc', [2, 2]),
-      `Builder: the name fc.weight is used twice, so that the first layer's would be lost; give each layer a name of its own`,
+      `Builder: the name fc.weight is used twice, which would lose the first layer's parameters; give each layer a name of its own`,
     ],
     [
       'a norm used twice',
       () => build.norm('bn', 2, { scale: false, shift: false }),
-      `Builder: the name bn is used twice, so that the first layer's would be lost; give each layer a name of its own`,
+      `Builder: the name bn is used twice, which would lose the first layer's parameters; give each layer a name of its own`,
     ],
     [
       'no mode',

@@ -1,4 +1,4 @@
-// What plain JavaScript passes to ops by mistake, and what it is told.
+// Tests the errors of ops for wrong arguments from plain JavaScript.
 
 import { addPooled } from '../../kernels/pool/add-pooled.ts'
 import { adaptiveAvgPool } from '../../kernels/pool/adaptive-avg-pool.ts'

@@ -1,4 +1,4 @@
-// What plain JavaScript passes to optimizers and schedules by mistake, and what it is told.
+// Tests the errors of optimizers and schedules for wrong arguments from plain JavaScript.
 
 import * as assert from 'uvu/assert'
 import { LossScaler } from '../../engine/optim/loss-scaler.ts'

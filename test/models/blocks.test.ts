@@ -1,5 +1,5 @@
-// AMDIM's building blocks (Philip-Bachman/amdim-public, model.py), composed of ops as its encoder
-// will compose them.
+// Tests AMDIM's building blocks (Philip-Bachman/amdim-public, model.py), composed of ops as its
+// encoder composes them.
 
 import * as assert from 'uvu/assert'
 import { add } from '../../kernels/elementwise/add.ts'

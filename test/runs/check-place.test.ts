@@ -1,4 +1,4 @@
-// What is wrong with the place of a training, told before anything is read.
+// Tests that errors in a training's folder and options are reported before anything is read.
 
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'

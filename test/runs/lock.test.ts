@@ -1,4 +1,4 @@
-// The lock that a run folder and a cache are held by.
+// Tests the lock of run folders and caches.
 
 import { execFileSync, fork } from 'node:child_process'
 import {

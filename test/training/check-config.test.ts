@@ -1,4 +1,4 @@
-// config.json checked as a whole, as `kindred` reads it and as people edit it.
+// Tests that config.json is checked as a whole, as `kindred` reads it and as people edit it.
 
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'

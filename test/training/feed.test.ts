@@ -1,4 +1,4 @@
-// What a training is fed from a set on the GPU is what it is fed when batches are streamed.
+// Tests that a training gets the same batches from a set on the GPU as from a streamed one.
 
 import * as assert from 'uvu/assert'
 import { DataError, type Dataset, memoryDataset, subset } from '../../data/dataset.ts'

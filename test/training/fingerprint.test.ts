@@ -1,4 +1,4 @@
-// What tells one data set from another.
+// Tests the digests that tell data sets apart.
 
 import { mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'

@@ -1,4 +1,4 @@
-// What a run's settings were, and are.
+// Tests the record of a run's settings, then and now.
 
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'

@@ -1,4 +1,4 @@
-// Losses that are not finite, where the loss is scaled and where it is not.
+// Tests how a training treats losses that are not finite, with and without loss scaling.
 
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'

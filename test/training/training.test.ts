@@ -1,4 +1,4 @@
-// What the loop does when the machine fails under it.
+// Tests the training loop when the machine fails.
 
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'

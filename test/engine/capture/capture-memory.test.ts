@@ -1,4 +1,4 @@
-// What captured steps hold, for how long, and that nothing of it is used twice.
+// Tests which memory captured steps hold, for how long, and that none of it is used twice at once.
 
 import * as assert from 'uvu/assert'
 import { setImmediate as turn } from 'node:timers/promises'

@@ -1,4 +1,4 @@
-// What keeps a captured step from being replayed, and how it is told.
+// Tests what keeps a captured step from being replayed, and the reasons that it gives.
 
 import * as assert from 'uvu/assert'
 import type { Tensor } from '../../../kernels/op.ts'

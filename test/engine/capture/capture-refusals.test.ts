@@ -1,4 +1,4 @@
-// Steps, folds and captured steps that are refused in words.
+// Tests the errors of steps, folds and captured steps.
 
 import * as assert from 'uvu/assert'
 import type { Tensor } from '../../../kernels/op.ts'

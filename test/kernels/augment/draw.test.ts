@@ -1,4 +1,4 @@
-// The random choices of augmentation, read from the table that the draw kernel writes.
+// Tests the random choices of augmentation, read from the table that the draw kernel writes.
 
 import * as assert from 'uvu/assert'
 import { unpackAugmentations } from '../../../kernels/augment/parameters.ts'

@@ -1,5 +1,5 @@
-// What AMDIM's recipes need: a flip shared by the views, translation with reflection, bicubic
-// resampling.
+// Tests the augmentations of AMDIM's recipes: a flip shared by the views, translation with
+// reflection, bicubic resampling.
 
 import * as assert from 'uvu/assert'
 import { drawAugmentations } from '../../../kernels/augment/augment.ts'

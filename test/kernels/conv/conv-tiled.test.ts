@@ -1,5 +1,4 @@
-// Convolutions and their gradients as GPUs compute them, run on whatever there is, in every
-// precision.
+// Tests the GPU kernels of convolutions and their gradients, on any adapter, in every precision.
 
 import { convWeightGradient } from '../../../kernels/conv/weight-gradient.ts'
 import { conv2d } from '../../../kernels/conv/conv2d.ts'

@@ -1,4 +1,4 @@
-// Division beyond the range in which WGSL divides precisely.
+// Tests division outside the range in which WGSL divides precisely.
 
 import * as assert from 'uvu/assert'
 import { div } from '../../../kernels/elementwise/div.ts'

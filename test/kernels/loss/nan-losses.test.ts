@@ -1,5 +1,6 @@
-// NaN and infinity in contrastive losses, by the kernels of CPU adapters and of GPUs; tensor cores'
-// are in similarity/tiles.test.ts and nce-maps.test.ts, which compile them anyway.
+// Tests NaN and infinity in contrastive losses, with the kernels of software adapters and of GPUs.
+// similarity/tiles.test.ts and nce-maps.test.ts test those of tensor cores, because they compile
+// them anyway.
 
 import * as assert from 'uvu/assert'
 import { add } from '../../../kernels/elementwise/add.ts'

@@ -1,4 +1,4 @@
-// Matrix products as GPUs compute them, run on whatever there is, in every precision.
+// Tests the GPU kernels of matrix products, on any adapter, in every precision.
 
 import * as assert from 'uvu/assert'
 import { gemm } from '../../../kernels/matmul/gemm.ts'

@@ -1,5 +1,5 @@
-// Kernels of machines that a CPU adapter is not: tensor cores (emulated, and compiled for real
-// without a device), and devices with no more than WebGPU's default limits.
+// Tests kernels for machines other than a software adapter: tensor cores (emulated, and compiled
+// for real without a device), and devices with no more than WebGPU's default limits.
 
 import * as assert from 'uvu/assert'
 import { create } from 'webgpu'

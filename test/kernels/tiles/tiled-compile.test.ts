@@ -1,4 +1,4 @@
-// Every kernel of GPUs compiled by Dawn's null backend, which computes nothing, and knows subgroup
+// Compiles every GPU kernel with Dawn's null backend, which computes nothing and supports subgroup
 // matrices.
 
 import * as assert from 'uvu/assert'

@@ -1,6 +1,6 @@
-// Matrix products and convolutions have two ways to share numbers between threads
-// (kernels/wgsl/broadcast-load.ts), batch norm has two to merge sums. A machine takes one; here
-// both are run on it.
+// Tests both ways in which threads share numbers in products and convolutions
+// (kernels/wgsl/broadcast-load.ts), and both ways in which batch norm merges sums. A machine uses
+// one of each; here both run on it.
 
 import * as assert from 'uvu/assert'
 import { batchNormBackward } from '../../../kernels/norm/batch-norm-backward.ts'

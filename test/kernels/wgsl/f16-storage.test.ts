@@ -1,4 +1,4 @@
-// Halves packed in words, with flags in their low bits or without.
+// Tests f16 values packed in words, with and without flags in their low bits.
 
 import * as assert from 'uvu/assert'
 import { flaggedF16, unpackF16, packF16 } from '../../../kernels/wgsl/f16-storage.ts'
