@@ -3,28 +3,21 @@
 //   N images in a batch   t, t' augmentations   f encoder   g projection head   h = f(x)   z = g(h)
 //   τ temperature
 
-import { type Tensor, dim } from '../kernels/op.ts'
 import { ntXent } from '../kernels/loss/ntxent.ts'
+import { type Tensor, dim } from '../kernels/op.ts'
 import { slice } from '../kernels/shape/slice.ts'
 import { needed, oneOf, positive } from '../kernels/options.ts'
-import type { Gpu } from '../engine/gpu.ts'
 import type { Optimizer } from '../engine/optim/optimizer.ts'
 import type { Model } from '../models/layers.ts'
-import { forwardTower } from '../models/tower.ts'
-import {
-  type Encoder,
-  type StepOptions,
-  batchesOf,
-  model,
-  optimizerRule,
-  optionsOf,
-  stepRules,
-} from './batches.ts'
-import type { ImageBatch } from './image-batch.ts'
+import { type Tower, forwardTower } from '../models/tower.ts'
+import type { Encoder } from './batch.ts'
+import { type Algorithm, type MethodOptions, method } from './method.ts'
+import { model, optimizerRule } from './step-options.ts'
 
-export interface SimclrOptions extends StepOptions {
+export interface SimclrOptions extends MethodOptions {
   readonly encoder: Model
   readonly head: Model
+  /** Over the parameters of both. */
   readonly optimizer: Optimizer
   /** τ of Eq. 1: 0.5 in the CIFAR-10 experiments (B.9), 0.1 on ImageNet. */
   readonly temperature: number
@@ -38,46 +31,27 @@ export interface SimclrOptions extends StepOptions {
 const rules = {
   ...{ encoder: needed(model), head: needed(model), optimizer: needed(optimizerRule) },
   ...{ temperature: needed(positive), batchNorm: needed(oneOf('per-view', 'joint')) },
-  ...stepRules,
 }
 
 /** SimCLR training: `step(batch)` makes one step and returns its loss [], which dies when the next
  *  step ends: call `gpu.read(loss)` before that, and await it whenever you like. Throws RangeError
  *  for a chunk that is no count. */
-export function simclr(gpu: Gpu, given: SimclrOptions) {
-  const options = optionsOf('simclr', gpu, given, rules, ({ encoder, head }) => ({ encoder, head }))
-  const {
-    encoder,
-    head,
-    optimizer,
-    schedule,
-    temperature,
-    batchNorm,
-    capture = true,
-    scaler,
-  } = options
-  const state = { step: 0 }
-  const { inputs, open } = batchesOf(gpu, 'simclr', { ...options, state })
-  const gf: Encoder = (x, mode) => forwardTower({ encoder, head }, x, mode)
-  const both: Encoder<[Tensor, Tensor]> = (x, mode, offset) => halves(gf(x, mode, offset))
-
-  const captured = gpu.capture(
-    (...batch: Tensor[]) => {
-      const x = open(batch) //                                                  two augmentations t ~ T, t' ~ T
-      const [z1, z2] =
-        batchNorm === 'joint' ? x.encode(both, 0, 1) : [x.encode(gf, 0), x.encode(gf, 1)]
-      const loss = ntXent(z1, z2, temperature) //                               Eq. 1, the mean over all 2N
-      const gradients = x.backward(loss, scaler?.scale)
-      optimizer.step(gradients, () => schedule(state.step), scaler) //          update f and g to minimise it
-      gpu.everyStep(() => state.step++)
-      return loss
-    },
-    { replay: capture },
-  )
-
-  const step = (batch: ImageBatch): Tensor => captured.run(...inputs(batch))
-  return { step, encoder, head, optimizer, state, captured }
-}
+export const simclr: Algorithm<SimclrOptions, Tower> = method('simclr', {
+  rules,
+  trains: ({ encoder, head }) => ({ encoder, head }),
+  begin({ encoder, head, temperature, batchNorm }) {
+    const gf: Encoder = (x, mode) => forwardTower({ encoder, head }, x, mode) // h = f(x), z = g(h)
+    const both: Encoder<[Tensor, Tensor]> = (x, mode, offset) => halves(gf(x, mode, offset))
+    return {
+      keeps: { encoder, head },
+      step(x) {
+        const [z1, z2] = //                                                      t ~ T, t' ~ T
+          batchNorm === 'joint' ? x.encode(both, 0, 1) : [x.encode(gf, 0), x.encode(gf, 1)]
+        return { loss: ntXent(z1, z2, temperature) } //                  Eq. 1
+      },
+    }
+  },
+})
 
 /** The two halves of a tensor's rows. */
 function halves(z: Tensor): [Tensor, Tensor] {
