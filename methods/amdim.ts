@@ -45,11 +45,9 @@ export interface AmdimOptions extends MethodOptions {
 export const amdimLosses = ['loss', '1→5', '1→7', '5→5', 'penalty', 'linear', 'mlp'] as const
 
 const rules = {
-  ...{ encoder: needed(having('an encoder as amdimEncoder makes it', 'scales')) },
-  ...{
-    classifiers: orNull(having('classifiers', 'linear', 'mlp')),
-    optimizer: needed(optimizerRule),
-  },
+  encoder: needed(having('an encoder as amdimEncoder makes it', 'scales')),
+  classifiers: orNull(having('classifiers', 'linear', 'mlp')),
+  optimizer: needed(optimizerRule),
   ...{ clip: anything, penalty: anything, places: callback },
 }
 

@@ -96,20 +96,21 @@ for (const name of names) {
       assert.not.equal(values[i], before[i], parameter)
   })
 
-  test(`${name}: replayed steps, with other labels each, give the bits of steps run one by one`, async ({
-    gpu,
-  }) => {
-    const results = []
-    for (const capture of [false, true]) {
-      const { step, captured, parameters } = trainer(gpu, name, { capture })
-      const told: number[] = []
-      for (let s = 0; s < 5; s++) told.push(await gpu.item(step(batchAt(s))))
-      assert.is(captured.replays, capture ? 3 : 0, `${captured.reason}`)
-      results.push({ told, values: await valuesOf(gpu, parameters) })
-      captured.release()
-    }
-    assert.equal(results[1], results[0])
-  })
+  for (const chunk of [null, 4])
+    test(`${name}, chunk ${chunk}: replays with other labels give the bits of steps run one by one`, async ({
+      gpu,
+    }) => {
+      const results = []
+      for (const capture of [false, true]) {
+        const { step, captured, parameters } = trainer(gpu, name, { capture, chunk })
+        const told: number[] = []
+        for (let s = 0; s < 5; s++) told.push(await gpu.item(step(batchAt(s))))
+        assert.is(captured.replays, capture ? 3 : 0, `${captured.reason}`)
+        results.push({ told, values: await valuesOf(gpu, parameters) })
+        captured.release()
+      }
+      assert.equal(results[1], results[0])
+    })
 
   test(`${name}: chunks give the batch's loss and gradient`, async ({ gpu }) => {
     const stepOf = async (chunk: number | null) => {
