@@ -153,6 +153,7 @@ export { forwardTower } from './models/tower.ts'
 export { MemoryBank } from './models/memory-bank.ts'
 export { KeyQueue } from './models/key-queue.ts'
 export { type Layer, type Mode, type Model, type NormState, Builder } from './models/layers.ts'
+export { type LossScale, lossScale } from './models/loss-scale.ts'
 export { type ResNetOptions, resnet18, resnet34, resnet50, resnet8 } from './models/resnet.ts'
 export { loadModel, saveModel, variablesOf } from './models/state.ts'
 export { type AmdimOptions, amdim, amdimLosses } from './methods/amdim.ts'
@@ -170,7 +171,14 @@ export { type MocoV3Options, mocoV3 } from './methods/moco-v3.ts'
 export { type MemoryBankOptions, memoryBank } from './methods/memory-bank.ts'
 export { type EndToEndOptions, endToEnd } from './methods/end-to-end.ts'
 export type { Views } from './methods/views.ts'
-export type { StepOptions } from './methods/batches.ts'
+export type { StepOptions } from './methods/step-options.ts'
+export type { Algorithm, Learner, MethodOptions } from './methods/method.ts'
+export {
+  type ContrastiveLoss,
+  type ContrastiveLossName,
+  type LossInputs,
+  contrastiveLosses,
+} from './methods/contrastive-losses.ts'
 export { type Encode, type Encoded, gradientCache } from './methods/gradient-cache.ts'
 export { type SimclrOptions, simclr } from './methods/simclr.ts'
 export { type Preset, type SimclrSettings, simclrPresets } from './methods/presets/simclr.ts'

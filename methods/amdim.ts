@@ -1,8 +1,8 @@
 // Augmented Multiscale Deep InfoMax, Bachman, Hjelm & Buchwalter 2019
 // (https://arxiv.org/abs/1906.00910).
 //
-//   N images in a batch   x1, x2 two views of each   f encoder   r1 [N, R] global features, r5 and
-// r7 maps of local ones
+//   N images in a batch   x1, x2 two views of each   f encoder
+//   r1 [N, R] global features   r5 [N, 5, 5, R], r7 [N, 7, 7, R] maps of local features
 //
 // Features of one view predict those of the other, across scales: 1→5, 1→7 and 5→5 (section 3.4).
 
@@ -14,116 +14,106 @@ import { concat } from '../kernels/shape/concat.ts'
 import { selectPosition } from '../kernels/shape/select-position.ts'
 import { reshape } from '../kernels/shape/reshape.ts'
 import { anything, callback, having, needed, orNull } from '../kernels/options.ts'
-import type { Gpu } from '../engine/gpu.ts'
 import type { Optimizer } from '../engine/optim/optimizer.ts'
 import type { AmdimEncoder, Scales } from '../models/amdim-encoder.ts'
 import { type Classifiers, classifierLosses } from '../models/classifiers.ts'
-import { multiscaleNce } from './multiscale.ts'
-import {
-  type Batch,
-  type Encoder,
-  type StepOptions,
-  batchesOf,
-  optimizerRule,
-  optionsOf,
-  stepRules,
-} from './batches.ts'
-import { type ImageBatch, labelsOf } from './image-batch.ts'
+import { type MultiscaleLosses, multiscaleNce } from './multiscale.ts'
+import type { Batch, Encoder } from './batch.ts'
+import { labelsOf } from './image-batch.ts'
+import { type Algorithm, type MethodOptions, method } from './method.ts'
+import { optimizerRule } from './step-options.ts'
 
 type At = { readonly step: number; readonly view: number }
 
-export interface AmdimOptions extends StepOptions {
+export interface AmdimOptions extends MethodOptions {
   readonly encoder: AmdimEncoder
   /** Trained in the same step on r1, without a gradient to the encoder, when the batch has
    *  labels. */
   readonly classifiers?: Classifiers | null
-  /** Of the parameters of the encoder and the classifiers. */
+  /** Over the parameters of the encoder and the classifiers. */
   readonly optimizer: Optimizer
   /** c of the scores' c tanh(score / c): 20. */
   readonly clip?: number
   /** λ of the penalty λ mean(score²): 0.05 in the authors' code, 0.04 in the paper. */
   readonly penalty?: number
-  /** Where 5→5 predicts from: places [N] of a view's map; drawn uniformly unless told. */
+  /** Chooses the positions [N] of a view's map that 5→5 predicts from; drawn uniformly unless
+   *  given. */
   readonly places?: (at: At) => Tensor
 }
 
-/** What `step` returns, in order. Classifiers' losses are there when they are trained. */
+/** The losses that `step` returns, in order; the last two where classifiers are trained. */
 export const amdimLosses = ['loss', '1→5', '1→7', '5→5', 'penalty', 'linear', 'mlp'] as const
 
 const rules = {
-  ...{ encoder: needed(having('an encoder as amdimEncoder makes it', 'scales')) },
-  ...{
-    classifiers: orNull(having('classifiers', 'linear', 'mlp')),
-    optimizer: needed(optimizerRule),
-  },
+  encoder: needed(having('an encoder as amdimEncoder makes it', 'scales')),
+  classifiers: orNull(having('classifiers', 'linear', 'mlp')),
+  optimizer: needed(optimizerRule),
   ...{ clip: anything, penalty: anything, places: callback },
-  ...stepRules,
+}
+
+/** The networks that `amdim` returns beside `step`. */
+interface Kept {
+  readonly encoder: AmdimEncoder
+  readonly head: Classifiers | null
 }
 
 /** AMDIM training: `step(batch, labels)` makes one step and returns its losses [5], or [7] with
  *  some label in [N] (-1 where unknown; the batch's own unless given), as `amdimLosses` names
  *  them; the first is the sum of the next four, which the encoder learns from. They die when the
  *  next step ends: call `gpu.read` before that, and await it whenever you like. */
-export function amdim(gpu: Gpu, chosen: AmdimOptions) {
-  const options = optionsOf('amdim', gpu, chosen, rules, ({ encoder, classifiers }) =>
-    classifiers ? { encoder, classifiers } : encoder,
-  )
-  const { encoder, classifiers = null, optimizer, schedule, clip = 20, penalty = 0.05 } = options
-  const { places, seed = 0, capture = true, scaler } = options
-  const state = { step: 0 }
-  const { inputs, open } = batchesOf(gpu, 'amdim', { ...options, state })
+export const amdim: Algorithm<AmdimOptions, Kept, [labels?: IndexList | null]> = method('amdim', {
+  rules,
+  trains: ({ encoder, classifiers }) => (classifiers ? { encoder, classifiers } : encoder),
+  begin(options, { gpu, t, seed }) {
+    const { encoder, classifiers = null, places, clip = 20, penalty = 0.05 } = options
+    const f = scalesOf(encoder)
+    const place = (r5: Tensor, view: number) =>
+      selectPosition(r5, places?.({ step: t(), view }) ?? { seed, step: t, view })
+    const stopped = (h: Tensor) => gpu.noGrad(() => reshape(h, h.shape))
+    return {
+      keeps: { encoder, head: classifiers },
+      told: (batch, told) => someLabels(told === undefined ? labelsOf(batch) : told),
+      step(x, labels?: Tensor) {
+        const [one, two] = [f(x, 0), f(x, 1)] //                           two views
+        const sources = [place(one.r5, 0), place(two.r5, 1)] as const //   for 5→5, one place of each
+        const nce = multiscaleNce([one, two], sources, { clip, penalty })
+        const probes = //                                                  no gradient to the encoder
+          classifiers && labels
+            ? classifierLosses(classifiers, [one.r1, two.r1].map(stopped), labels, t)
+            : []
+        const loss = probes.reduce((a, b) => add(a, b), nce.total)
+        return { loss, result: () => stacked([...termsOf(nce), ...probes]) }
+      },
+    }
+  },
+})
+
+/** Features of a view of a batch at three scales. */
+function scalesOf(encoder: AmdimEncoder) {
   const maps: Encoder<[Tensor, Tensor, Tensor]> = (x, mode) => {
     const { r1, r5, r7 } = encoder.scales(x, mode)
     return [r1, r5, r7]
   }
-  const f = (x: Batch, view: 0 | 1): Scales => {
+  return (x: Batch, view: 0 | 1): Scales => {
     const [r1, r5, r7] = x.encode(maps, view)
     return { r1, r5, r7 }
   }
-  const place = (r5: Tensor, view: number) =>
-    selectPosition(
-      r5,
-      places?.({ step: state.step, view }) ?? { seed, step: () => state.step, view },
-    )
-  const stopped = (h: Tensor) => gpu.noGrad(() => reshape(h, h.shape))
-
-  const captured = gpu.capture(
-    (labelled: boolean, ...given: Tensor[]) => {
-      const [labels, batch] = labelled ? [given[0], given.slice(1)] : [null, given]
-      const x = open(batch) //                                            two views, 0 and 1
-      const [one, two] = [f(x, 0), f(x, 1)] //                            encoded apart
-      const sources = [place(one.r5, 0), place(two.r5, 1)] as const //    5→5 from one place of each
-      const nce = multiscaleNce([one, two], sources, { clip, penalty })
-      const probes =
-        classifiers && labels
-          ? classifierLosses(classifiers, [one.r1, two.r1].map(stopped), labels, () => state.step)
-          : []
-      const loss = probes.reduce((a, b) => add(a, b), nce.total) //       classifiers' parameters are their own
-      optimizer.step(x.backward(loss, scaler?.scale), () => schedule(state.step), scaler)
-      gpu.everyStep(() => state.step++)
-      return stacked([
-        nce.total,
-        nce.oneToFive,
-        nce.oneToSeven,
-        nce.fiveToFive,
-        nce.penalty,
-        ...probes,
-      ])
-    },
-    { replay: capture },
-  )
-
-  const step = (batch: ImageBatch, told?: IndexList | null): Tensor => {
-    const images = inputs(batch)
-    const given = told === undefined ? labelsOf(batch) : told
-    const labels = given && integersOf('amdim: labels', given)
-    return labels?.some((label) => label >= 0)
-      ? captured.run(true, { values: labels }, ...images)
-      : captured.run(false, ...images)
-  }
-
-  return { step, encoder, head: classifiers, optimizer, state, captured }
 }
+
+/** The labels as i32, or null where none is known. */
+function someLabels(given: IndexList | null | undefined): Int32Array | null {
+  const labels = given ? integersOf('amdim: labels', given) : null
+  return labels?.some((label) => label >= 0) ? labels : null
+}
+
+/** The losses in the order of `amdimLosses`. */
+const termsOf = (nce: MultiscaleLosses) => [
+  nce.total,
+  nce.oneToFive,
+  nce.oneToSeven,
+  nce.fiveToFive,
+  nce.penalty,
+]
 
 const stacked = (scalars: readonly Tensor[]) =>
   concat(

@@ -2,24 +2,15 @@
 // section 3.2): negatives are the other keys of the batch, and both encoders are updated by
 // back-propagation.
 
-import type { Tensor } from '../kernels/op.ts'
 import { clipLoss } from '../kernels/loss/clip-loss.ts'
 import { needed, positive } from '../kernels/options.ts'
-import type { Gpu } from '../engine/gpu.ts'
 import type { Optimizer } from '../engine/optim/optimizer.ts'
 import { type Tower, forwardTower } from '../models/tower.ts'
-import {
-  type Encoder,
-  type StepOptions,
-  batchesOf,
-  optimizerRule,
-  optionsOf,
-  stepRules,
-  tower,
-} from './batches.ts'
-import type { ImageBatch } from './image-batch.ts'
+import type { Encoder } from './batch.ts'
+import { type Algorithm, type MethodOptions, method } from './method.ts'
+import { optimizerRule, tower } from './step-options.ts'
 
-export interface EndToEndOptions extends StepOptions {
+export interface EndToEndOptions extends MethodOptions {
   /** f_q, and f_k: another network, or the same. */
   readonly query: Tower
   readonly key: Tower
@@ -31,33 +22,26 @@ export interface EndToEndOptions extends StepOptions {
 const rules = {
   ...{ query: needed(tower), key: needed(tower), optimizer: needed(optimizerRule) },
   temperature: needed(positive),
-  ...stepRules,
 }
 
 /** End-to-end training: `step(batch)` makes one step and returns its loss [], which dies when the
- *  next step ends. The loss is Eq. 1 with the batch's N - 1 other keys as negatives, and, as the
- *  keys have a gradient too, the mean of both directions. */
-export function endToEnd(gpu: Gpu, given: EndToEndOptions) {
-  const options = optionsOf('endToEnd', gpu, given, rules, ({ query, key }) => ({ query, key }))
-  const { query, key, optimizer, schedule, temperature, capture = true, scaler } = options
-  const state = { step: 0 }
-  const { inputs, open } = batchesOf(gpu, 'endToEnd', { ...options, state })
-  const f_q: Encoder = (x, mode) => forwardTower(query, x, mode)
-  const f_k: Encoder = (x, mode) => forwardTower(key, x, mode)
-
-  const captured = gpu.capture(
-    (...batch: Tensor[]) => {
-      const x = open(batch) //                                       two randomly augmented versions, 0 and 1
-      const [q, k] = [x.encode(f_q, 0), x.encode(f_k, 1)]
-      const loss = clipLoss(q, k, temperature) //                        Eq. 1, normalised inside
-      const gradients = x.backward(loss, scaler?.scale)
-      optimizer.step(gradients, () => schedule(state.step), scaler) // update f_q and f_k
-      gpu.everyStep(() => state.step++)
-      return loss
+ *  next step ends. The loss is Eq. 1 with the batch's N - 1 other keys as negatives. It is the mean
+ *  of both directions, since keys have a gradient too. */
+export const endToEnd: Algorithm<EndToEndOptions, Tower & { readonly key: Tower }> = method(
+  'endToEnd',
+  {
+    rules,
+    trains: ({ query, key }) => ({ query, key }),
+    begin({ query, key, temperature: T }) {
+      const f_q: Encoder = (x, mode) => forwardTower(query, x, mode)
+      const f_k: Encoder = (x, mode) => forwardTower(key, x, mode)
+      return {
+        keeps: { ...query, key },
+        step(x) {
+          const [q, k] = [x.encode(f_q, 0), x.encode(f_k, 1)] //  two randomly augmented versions
+          return { loss: clipLoss(q, k, T) } //                   Eq. 1, normalised inside
+        },
+      }
     },
-    { replay: capture },
-  )
-
-  const step = (batch: ImageBatch): Tensor => captured.run(...inputs(batch))
-  return { step, ...query, key, optimizer, state, captured }
-}
+  },
+)

@@ -4,8 +4,9 @@
 //
 //   z_i = f(x_i) for the parts x_1 ... x_n of a batch;   dL/dθ = Σ_i (dz_i/dθ)ᵀ dL/dz_i
 //
-// The loss needs all embeddings, and they are small; what is large, the activations behind them, is
-// needed for one part at a time, once dL/dz_i is known. The price is a second forward.
+// The loss needs all embeddings, which are small. The activations behind them are large, but each
+// part's are needed only while its own gradient is computed from dL/dz_i. The price is a second
+// forward.
 
 import type { Tensor } from '../kernels/op.ts'
 import { accumulate } from '../kernels/optim/accumulate.ts'
@@ -16,25 +17,25 @@ import type { BackwardOptions, Gpu } from '../engine/gpu.ts'
 import { noteSame } from '../engine/optim/loss-scaler.ts'
 import type { Mode } from '../models/layers.ts'
 
-/** What an encoder gives: an embedding, or several of the same images, such as maps of several
+/** An encoder's result: an embedding, or several of the same images, such as maps of several
  *  sizes. */
 export type Encoded = Tensor | readonly Tensor[]
 
-/** Encodes one part of a batch. It is called twice and must give the same both times: random
- *  numbers drawn by position, batch norm in the mode given. */
+/** Encodes one part of a batch. It is called twice and must return the same both times: it draws
+ *  random numbers by position, and runs batch norm in the mode given. */
 export type Encode<Z extends Encoded = Encoded> = (mode: Mode) => Z
 
-/** The mode of a forward that is made once, or for the first time. */
+/** The mode of the first forward over a part. */
 export const first: Mode = { training: true }
 
 const again: Mode = { training: true, tracking: false } // statistics have moved already
 
-/** The embeddings of all parts, one part's rows behind another's, off the tape. What is made on the
- *  way is reclaimed. */
+/** Encodes all parts without a gradient, one part's rows behind another's. Frees the activations of
+ *  each part before the next. */
 export const encodedBy = <Z extends Encoded>(gpu: Gpu, parts: readonly Encode<Z>[]): Z =>
   joined(gpu, parts).z
 
-/** Embeddings whose activations are not kept, and the way back through them. */
+/** Embeddings without their activations, and the backward pass through them. */
 export class GradientCache {
   readonly #gpu: Gpu
   readonly #turns: Turn[] = []
@@ -43,7 +44,7 @@ export class GradientCache {
     this.#gpu = gpu
   }
 
-  /** The embeddings of all parts, one part's rows behind another's: gradients flow to them and no
+  /** Encodes all parts, one part's rows behind another's. Gradients flow to these embeddings and no
    *  further. */
   encode<Z extends Encoded>(parts: readonly Encode<Z>[]): Z {
     const { z, rows } = joined(this.#gpu, parts)
@@ -53,9 +54,8 @@ export class GradientCache {
     return shapedAs(z, leaves)
   }
 
-  /** The gradient of a loss of what was encoded, and of variables of its own, with respect to
-   *  every variable that it depends on, or to those that `of` names; `scale` multiplies it. Each
-   *  part is encoded again. */
+  /** Gradient of a loss of the embeddings and of its own variables, times `scale`, with respect to
+   *  every variable that it depends on, or to those in `of`. Encodes each part again. */
   backward(
     loss: Tensor,
     scale?: Tensor,
@@ -65,7 +65,9 @@ export class GradientCache {
     const of = asked && [...asked]
     const encoded = this.#turns.flatMap(({ leaves }) => leaves)
     const cached = gpu.backward(loss, scale, { of: of && [...of, ...encoded] })
-    const own = added(gpu, new Map(), cached) // such as a learned temperature's; all sums are made here, and outlive the turns
+    // Gradients of the loss's own variables, such as a learned temperature. Sums made here outlive
+    // the turns of `fold`.
+    const own = added(gpu, new Map(), cached)
     const gradients = gpu.fold(this.#turns, own, (sums, { encode, leaves, rows }) => {
       if (!leaves.some((leaf) => cached.has(leaf))) return sums
       const weighted = listOf(encode(again)).flatMap((z, i) => {
@@ -79,11 +81,11 @@ export class GradientCache {
   }
 }
 
-/** The loss [] of a batch encoded in parts, and its gradient with respect to every variable that
- *  it depends on. `loss` is given the embeddings of all parts, in order, and may have variables
- *  of its own; `scale` multiplies the gradient, which is of all variables or of those that `of`
- *  names. In memory are the embeddings, the activations of one part, and one set of gradients
- *  beside that part's own. Exact up to rounding, save that batch norm's statistics are a part's. */
+/** Computes the loss [] of a batch encoded in parts, and its gradient with respect to every variable
+ *  that it depends on, or to those in `options.of`. `loss` takes the embeddings of all parts, in
+ *  order, and may have variables of its own. `scale` multiplies the gradient. Memory holds the
+ *  embeddings, the activations of one part, that part's gradients and their sums. Exact up to
+ *  rounding, but batch norm's statistics are a part's. Throws TypeError. */
 export function gradientCache(
   gpu: Gpu,
   parts: readonly Encode[],
@@ -104,14 +106,14 @@ export function gradientCache(
 
 type Rows = readonly [start: number, end: number]
 
-/** A part to encode again, the embeddings that it has rows of, and which. */
+/** A part to encode again, the embeddings that hold its rows, and which rows of each. */
 interface Turn {
   readonly encode: Encode
   readonly leaves: readonly Tensor[]
   readonly rows: readonly Rows[]
 }
 
-/** What the parts give, off the tape, and which rows of each embedding are each part's. */
+/** Encodes the parts without a gradient. Returns the embeddings, and each part's rows in each. */
 function joined<Z extends Encoded>(gpu: Gpu, parts: readonly Encode<Z>[]) {
   const none: readonly Tensor[] = []
   const rows: (readonly Rows[])[] = []
@@ -150,7 +152,7 @@ const listOf = (z: Encoded): readonly Tensor[] => ('gpu' in z ? [z] : z)
 const shapedAs = <Z extends Encoded>(like: Z, z: readonly Tensor[]): Z =>
   ('gpu' in like ? z[0] : z) as Z // as many as in `like`
 
-/** The sums of the gradients of variables. */
+/** Adds gradients to sums, variable by variable; gradients of other tensors are left out. */
 function added(gpu: Gpu, sums: ReadonlyMap<Tensor, Tensor>, more: ReadonlyMap<Tensor, Tensor>) {
   const totals: ReadonlyMap<Tensor, Tensor> = new Map([
     ...sums,

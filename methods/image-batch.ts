@@ -1,9 +1,18 @@
-// What a method's step is given for a batch, and whole sets of images on the GPU, of which a step
-// is given numbers only.
+// The batch that a method's step takes: pixels to upload, tensors, or the numbers of images in a
+// whole set on the GPU.
 
 import type { IndexList } from '../kernels/wgsl/indices.ts'
-import { integersOf } from '../kernels/numbers.ts'
-import { type Shape, type Tensor, type Values, type Variable, dim } from '../kernels/op.ts'
+import { type Numbers, integersOf, isFloats, numbersOf } from '../kernels/numbers.ts'
+import {
+  type Shape,
+  type Tensor,
+  type Values,
+  type Variable,
+  ShapeError,
+  dim,
+  show,
+  sizeOf,
+} from '../kernels/op.ts'
 import {
   checkTensor,
   checkValue,
@@ -15,27 +24,40 @@ import {
 import { takeImages } from '../kernels/shape/take-images.ts'
 import type { Upload } from '../engine/capture/inputs.ts'
 import type { Gpu } from '../engine/gpu.ts'
-import { type Cut, type Pixels, cutPixels } from './chunks.ts'
+import { type Cut, evenly } from './chunks.ts'
 
-/** Height and width of each image [N, 2], from its upper left corner on, of images of several
- *  sizes in one tensor. */
-export interface Extended {
+/** Images [N, H, W, 3] to upload: whole numbers from 0 to 255 in any array, or f32 in [0, 1] in a
+ *  typed array of floats. */
+interface Pixels {
+  readonly pixels: Values
+  /** The pixels' own unless given. */
+  readonly shape?: Shape
+}
+
+/** A batch as `batches` of a data set yields it. */
+interface Yielded {
+  readonly images: Values
+  readonly shape: Shape
+}
+
+/** Images of a set on the GPU, by their numbers [N] in it. */
+interface Numbered {
+  readonly set: Variable
+  readonly indices: IndexList
+}
+
+/** Facts about a batch's images beside their pixels. */
+interface Described {
+  /** Height and width of each image [N, 2], from its upper left corner on, where images of several
+   *  sizes share a tensor. */
   readonly extents?: Float32Array
+  /** The class of each image [N], -1 where unknown; for losses that take labels. */
+  readonly labels?: IndexList | null
 }
 
 /** Images [N, H, W, 3]: on the GPU already, pixels to upload, a batch as `batches` of a data set
  *  yields it, or the numbers [N] of images of a set on the GPU. */
-export type ImageBatch =
-  | Tensor
-  | (Pixels & Extended)
-  | (Yielded & Extended)
-  | ({ readonly set: Variable; readonly indices: IndexList } & Extended)
-
-/** What `batches` of a data set yields. */
-export interface Yielded {
-  readonly images: Values
-  readonly shape: Shape
-}
+export type ImageBatch = Tensor | ((Pixels | Yielded | Numbered) & Described)
 
 /** The positions in the data set, [N], of a batch that tells them. */
 export const indicesOf = (batch: ImageBatch): IndexList | undefined =>
@@ -43,11 +65,11 @@ export const indicesOf = (batch: ImageBatch): IndexList | undefined =>
 
 /** The labels, [N], of a batch that tells them; -1 where unknown. */
 export const labelsOf = (batch: ImageBatch): IndexList | null | undefined =>
-  'labels' in batch ? (batch.labels as IndexList | null) : undefined // of a data set's batch
+  'labels' in batch ? batch.labels : undefined
 
-/** The batch as a captured step takes it: pixels by the chunk, and extents behind all else. Throws
- *  TypeError for what is no batch, RangeError for an index outside the set, for f32 pixels that are
- *  not in [0, 1] and for a wrong number of extents, and ShapeError. */
+/** The inputs of a captured step for a batch: pixels chunk by chunk, then extents. Throws TypeError
+ *  for what is no batch, RangeError for an index outside the set, for f32 pixels that are not in
+ *  [0, 1] and for a wrong number of extents, and ShapeError. */
 export function inputsOf(method: string, batch: ImageBatch, cut: Cut): (Tensor | Upload)[] {
   const given: unknown = batch // plain JavaScript may give anything
   if (
@@ -87,10 +109,7 @@ const noBatch = (method: string, given: unknown) =>
     `${method}: a batch must be a tensor [N, H, W, 3], { pixels, shape }, a batch of a data set with images and shape, or { set, indices }, got ${describe(given)}`,
   )
 
-function numbered(
-  method: string,
-  { set, indices }: { readonly set: Variable; readonly indices: IndexList },
-): Upload {
+function numbered(method: string, { set, indices }: Numbered): Upload {
   checkTensor(method, 'set', set)
   const values = integersOf(`${method}: indices`, indices)
   const size = dim(set.shape, 0)
@@ -102,20 +121,60 @@ function numbered(
   return { values }
 }
 
-/** The images of such a batch within the step, [N, H, W, 3] in one tensor or in several. */
+/** Converts pixels to u8, or to f32 where they are floats. Throws ShapeError, RangeError for what is
+ *  no byte and for f32 that are not in [0, 1], and TypeError for none. */
+function pixelsOf(method: string, { pixels, shape }: Pixels): Numbers {
+  if (typeof pixels === 'object' && pixels?.length === 0)
+    throw new TypeError(
+      `${method}: the batch has no pixels; give { set, indices } for images on the GPU, or read them with pixels: true`,
+    )
+  const type = isFloats(pixels) ? 'f32' : 'u8'
+  const numbers = numbersOf(`${method}: pixels`, pixels, shape, type)
+  if (numbers.shape.length < 2)
+    throw new ShapeError(
+      `${method}: pixels must be images [N, H, W, 3], got ${show(numbers.shape)}; give their shape`,
+    )
+  checkBrightness(method, numbers)
+  return numbers
+}
+
+const MOST_BRIGHT = 1.5
+const SAMPLE = 256
+
+function checkBrightness(method: string, { data, dtype }: Numbers) {
+  if (dtype !== 'f32') return
+  const step = Math.floor(data.length / SAMPLE) | 1
+  for (let i = 0; i < data.length; i += step)
+    if ((data[i] ?? 0) > MOST_BRIGHT)
+      throw new RangeError(
+        `${method}: f32 pixels must be in [0, 1], got ${data[i]}; divide them by 255, or give them as a Uint8Array`,
+      )
+}
+
+/** Makes an upload of each chunk, so that no tensor need hold the batch. Throws like `pixelsOf`. */
+function cutPixels(method: string, pixels: Pixels, cut: Cut): Upload[] {
+  const { data, shape } = pixelsOf(method, pixels)
+  const [N = 0, ...image] = shape
+  return evenly(N, cut).map(([start, end]) => ({
+    values: data.subarray(start * sizeOf(image), end * sizeOf(image)),
+    shape: [end - start, ...image],
+  }))
+}
+
+/** The images [N, H, W, 3] of these inputs, in one tensor or in several. */
 export const imagesOf = (batch: readonly Tensor[]): readonly Tensor[] => {
   const [given, set] = batch
   if (given && set && given.dtype === 'i32') return [takeImages(set, given)]
   return extentsOf(batch) ? batch.slice(0, -1) : batch
 }
 
-/** The extents [N, 2] of such a batch, or null: they stand behind all else. */
+/** The extents [N, 2] of these inputs, the last of them, or null. */
 export function extentsOf(batch: readonly Tensor[]): Tensor | null {
   const last = batch.at(-1)
   return batch.length > 1 && last?.shape.length === 2 ? last : null
 }
 
-/** How many images there are in a batch that `inputsOf` takes. */
+/** Counts the images of a batch that `inputsOf` takes. */
 export function countOf(batch: ImageBatch): number {
   if ('set' in batch) return batch.indices.length
   if (batch.shape) return dim(batch.shape, 0)
@@ -130,8 +189,7 @@ export interface ImageSource {
   read(indices: ArrayLike<number>, out: Uint8Array): Promise<void>
 }
 
-/** Bytes of the set, and the most that a set on the GPU may have: what the adapter binds at
- *  once. */
+/** The bytes of a set, and `most`, the largest set that the adapter binds at once. */
 export function residentBytes(gpu: Gpu, source: Omit<ImageSource, 'read'>) {
   const { device } = checkValue('residentBytes', 'gpu', gpu, onGpu)
   const set = having('a data set, one half of a split', 'image', 'size')
@@ -140,8 +198,8 @@ export function residentBytes(gpu: Gpu, source: Omit<ImageSource, 'read'>) {
   return { bytes, most: device.limits.maxStorageBufferBindingSize }
 }
 
-/** The whole set on the GPU, u8 [size, H, W, 3], read and uploaded once. Throws Error when it is
- *  larger than what the adapter binds at once, and what `read` throws. */
+/** Reads and uploads a whole set once -> u8 [size, H, W, 3]. Throws Error when it is larger than the
+ *  adapter binds at once, and what `read` throws. */
 export async function residentImages(gpu: Gpu, source: ImageSource): Promise<Variable> {
   checkValue(
     'residentImages',

@@ -1,8 +1,8 @@
 // MoCo v3, Algorithm 1 of Chen, Xie and He 2021 (https://arxiv.org/abs/2104.02057): no queue; keys
 // are the batch's own.
 //
-//   f_q backbone, projector and predictor   f_k backbone and projector, which follow   m momentum
-// T temperature
+//   f_q backbone, projector and predictor   f_k backbone and projector, which follow
+//   m momentum   T temperature
 
 import type { Tensor } from '../kernels/op.ts'
 import { add } from '../kernels/elementwise/add.ts'
@@ -10,25 +10,16 @@ import { affine } from '../kernels/wgsl/affine.ts'
 import { infoNce } from '../kernels/loss/infonce.ts'
 import { l2Normalize } from '../kernels/reduce/l2-normalize.ts'
 import { needed, positive, scheduled } from '../kernels/options.ts'
-import type { Gpu } from '../engine/gpu.ts'
 import { MovingAverage } from '../engine/optim/moving-average.ts'
 import type { FlatOptimizer } from '../engine/optim/optimizer.ts'
 import { type Schedule, scheduleOf } from '../engine/optim/schedule.ts'
 import type { Model } from '../models/layers.ts'
 import { type Tower, forwardTower, parametersOf } from '../models/tower.ts'
-import {
-  type Encoder,
-  type StepOptions,
-  batchesOf,
-  flatOptimizer,
-  model,
-  optionsOf,
-  stepRules,
-  tower,
-} from './batches.ts'
-import type { ImageBatch } from './image-batch.ts'
+import type { Encoder } from './batch.ts'
+import { type Algorithm, type MethodOptions, method } from './method.ts'
+import { flatOptimizer, model, tower } from './step-options.ts'
 
-export interface MocoV3Options extends StepOptions {
+export interface MocoV3Options extends MethodOptions {
   /** Backbone and projector of f_q; `key` is f_k, of the same shapes. */
   readonly query: Tower
   readonly predictor: Model
@@ -48,43 +39,33 @@ const rules = {
     momentum: needed(scheduled),
     temperature: needed(positive),
   },
-  ...stepRules,
 }
+
+/** The query's encoder and head, the predictor, and the key's: `mocoV3` returns them beside
+ *  `step`. */
+type Kept = Tower & { readonly predictor: Model; readonly key: Tower }
 
 /** MoCo v3 training: `step(batch)` makes one step and returns its loss [], which dies when the next
  *  step ends. The key encoder begins as a copy of the query's. Throws Error unless the two have the
  *  same shapes. */
-export function mocoV3(gpu: Gpu, given: MocoV3Options) {
-  const options = optionsOf('mocoV3', gpu, given, rules, ({ query, predictor }) => ({
-    query,
-    predictor,
-  }))
-  const { query, predictor, key, optimizer, schedule, temperature: T } = options
-  const momentum = scheduleOf('mocoV3', 'momentum', options.momentum)
-  const { capture = true, scaler } = options
-  const state = { step: 0 }
-  const { inputs, open } = batchesOf(gpu, 'mocoV3', { ...options, state })
-  const average = new MovingAverage(optimizer, parametersOf(key), predictor.parameters)
-  average.update(0) //                                             f_k begins as f_q
-  const f_q: Encoder = (x, mode) => predictor.forward(forwardTower(query, x, mode), mode)
-  const f_k: Encoder = (x, mode) => l2Normalize(forwardTower(key, x, mode))
-  const ctr = (q: Tensor, k: Tensor) => affine(infoNce(q, k, k, T, { inBatch: true }), 2 * T, 0)
-
-  const captured = gpu.capture(
-    (...batch: Tensor[]) => {
-      const x = open(batch) //                                       augmentation: views 0 and 1
-      const [q1, q2] = [x.encode(f_q, 0), x.encode(f_q, 1)] //       queries
-      const [k1, k2] = [x.keys(f_k, 0), x.keys(f_k, 1)] //           keys, no gradient
-      const loss = add(ctr(q1, k2), ctr(q2, k1)) //                  symmetrised
-      const gradients = x.backward(loss, scaler?.scale)
-      optimizer.step(gradients, () => schedule(state.step), scaler) // update f_q
-      average.update(() => momentum(state.step)) //                  f_k = m f_k + (1 - m) f_q
-      gpu.everyStep(() => state.step++)
-      return loss
-    },
-    { replay: capture },
-  )
-
-  const step = (batch: ImageBatch): Tensor => captured.run(...inputs(batch))
-  return { step, ...query, predictor, key, optimizer, state, captured }
-}
+export const mocoV3: Algorithm<MocoV3Options, Kept> = method('mocoV3', {
+  rules,
+  trains: ({ query, predictor }) => ({ query, predictor }),
+  begin({ query, predictor, key, optimizer, momentum, temperature: T }, { t }) {
+    const m = scheduleOf('mocoV3', 'momentum', momentum)
+    const average = new MovingAverage(optimizer, parametersOf(key), predictor.parameters)
+    average.update(0) //                                             f_k begins as f_q
+    const f_q: Encoder = (x, mode) => predictor.forward(forwardTower(query, x, mode), mode)
+    const f_k: Encoder = (x, mode) => l2Normalize(forwardTower(key, x, mode))
+    const ctr = (q: Tensor, k: Tensor) => affine(infoNce(q, k, k, T, { inBatch: true }), 2 * T, 0)
+    return {
+      keeps: { ...query, predictor, key },
+      step(x) {
+        const [q1, q2] = [x.encode(f_q, 0), x.encode(f_q, 1)] //     queries of both views
+        const [k1, k2] = [x.keys(f_k, 0), x.keys(f_k, 1)] //         keys, no gradient
+        const loss = add(ctr(q1, k2), ctr(q2, k1)) //                symmetrised
+        return { loss, after: () => average.update(() => m(t())) } // f_k = m f_k + (1 - m) f_q
+      },
+    }
+  },
+})

@@ -1,6 +1,6 @@
 // The objective of AMDIM (https://arxiv.org/abs/1906.00910, section 3.5): mutual information
-// between two views, from global to local features and between local ones, each as a classification
-// of the right image among all of the batch.
+// between two views, from global to local features and between local features. Each task classifies
+// which image of the batch is the right one.
 
 import { checkValue, having } from '../kernels/options.ts'
 import type { Tensor } from '../kernels/op.ts'
@@ -9,8 +9,8 @@ import { affine } from '../kernels/wgsl/affine.ts'
 import { nceMaps } from '../kernels/loss/nce-maps.ts'
 import type { Scales } from '../models/amdim-encoder.ts'
 
-/** What is learned from, each [], named as in the paper: which scale predicts which. `total` is
- *  their sum. */
+/** The losses of the three tasks, each [], named as in the paper: which scale predicts which.
+ *  `total` is the sum of the other four. */
 export interface MultiscaleLosses {
   readonly oneToFive: Tensor
   readonly oneToSeven: Tensor
@@ -19,9 +19,9 @@ export interface MultiscaleLosses {
   readonly total: Tensor
 }
 
-/** The losses of two views' features. `places` are the [N, R] that predict 5 from 5, one place of
- *  each view's r5. Every task is the mean of its two directions, and the penalty half the sum of
- *  all six. `clip` and `penalty` as `nceMaps`. */
+/** Computes the losses of two views' features. `places` [N, R], one position of each view's r5,
+ *  predict 5 from 5. Each task is the mean of its two directions; the penalty is half the sum of
+ *  all six. `clip` and `penalty` are those of `nceMaps`. Throws TypeError, ShapeError. */
 export function multiscaleNce(
   views: readonly [Scales, Scales],
   places: readonly [Tensor, Tensor],

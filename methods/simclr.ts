@@ -3,28 +3,24 @@
 //   N images in a batch   t, t' augmentations   f encoder   g projection head   h = f(x)   z = g(h)
 //   τ temperature
 
+import { integersOf } from '../kernels/numbers.ts'
 import { type Tensor, dim } from '../kernels/op.ts'
-import { ntXent } from '../kernels/loss/ntxent.ts'
 import { slice } from '../kernels/shape/slice.ts'
-import { needed, oneOf, positive } from '../kernels/options.ts'
-import type { Gpu } from '../engine/gpu.ts'
+import { having, needed, oneOf, positive } from '../kernels/options.ts'
 import type { Optimizer } from '../engine/optim/optimizer.ts'
 import type { Model } from '../models/layers.ts'
-import { forwardTower } from '../models/tower.ts'
-import {
-  type Encoder,
-  type StepOptions,
-  batchesOf,
-  model,
-  optimizerRule,
-  optionsOf,
-  stepRules,
-} from './batches.ts'
-import type { ImageBatch } from './image-batch.ts'
+import type { LossScale } from '../models/loss-scale.ts'
+import { type Tower, forwardTower } from '../models/tower.ts'
+import type { Encoder } from './batch.ts'
+import { type ContrastiveLoss, contrastiveLosses } from './contrastive-losses.ts'
+import { type ImageBatch, countOf, labelsOf } from './image-batch.ts'
+import { type Algorithm, type MethodOptions, method } from './method.ts'
+import { model, optimizerRule } from './step-options.ts'
 
-export interface SimclrOptions extends StepOptions {
+export interface SimclrOptions extends MethodOptions {
   readonly encoder: Model
   readonly head: Model
+  /** Over the parameters of both, and of `scale`. */
   readonly optimizer: Optimizer
   /** τ of Eq. 1: 0.5 in the CIFAR-10 experiments (B.9), 0.1 on ImageNet. */
   readonly temperature: number
@@ -33,54 +29,74 @@ export interface SimclrOptions extends StepOptions {
    *  ('per-view', N rows, running statistics moved twice). The two are not equal: choose the one of
    *  the results you compare with. */
   readonly batchNorm: 'per-view' | 'joint'
+  /** The loss of both views' embeddings: NT-Xent, Eq. 1, unless given. */
+  readonly loss?: ContrastiveLoss
+  /** Parameters of the loss itself: `lossScale(gpu)` for SigLIP's. */
+  readonly scale?: LossScale
 }
 
 const rules = {
   ...{ encoder: needed(model), head: needed(model), optimizer: needed(optimizerRule) },
   ...{ temperature: needed(positive), batchNorm: needed(oneOf('per-view', 'joint')) },
-  ...stepRules,
+  loss: having('a loss such as contrastiveLosses.dcl', 'of'),
+  scale: having('a scale and bias as lossScale(gpu) makes them', 'logScale', 'bias'),
+}
+
+/** The networks that `simclr` returns beside `step`. */
+interface Kept extends Tower {
+  readonly scale?: LossScale
 }
 
 /** SimCLR training: `step(batch)` makes one step and returns its loss [], which dies when the next
  *  step ends: call `gpu.read(loss)` before that, and await it whenever you like. Throws RangeError
- *  for a chunk that is no count. */
-export function simclr(gpu: Gpu, given: SimclrOptions) {
-  const options = optionsOf('simclr', gpu, given, rules, ({ encoder, head }) => ({ encoder, head }))
-  const {
-    encoder,
-    head,
-    optimizer,
-    schedule,
-    temperature,
-    batchNorm,
-    capture = true,
-    scaler,
-  } = options
-  const state = { step: 0 }
-  const { inputs, open } = batchesOf(gpu, 'simclr', { ...options, state })
-  const gf: Encoder = (x, mode) => forwardTower({ encoder, head }, x, mode)
-  const both: Encoder<[Tensor, Tensor]> = (x, mode, offset) => halves(gf(x, mode, offset))
-
-  const captured = gpu.capture(
-    (...batch: Tensor[]) => {
-      const x = open(batch) //                                                  two augmentations t ~ T, t' ~ T
-      const [z1, z2] =
-        batchNorm === 'joint' ? x.encode(both, 0, 1) : [x.encode(gf, 0), x.encode(gf, 1)]
-      const loss = ntXent(z1, z2, temperature) //                               Eq. 1, the mean over all 2N
-      const gradients = x.backward(loss, scaler?.scale)
-      optimizer.step(gradients, () => schedule(state.step), scaler) //          update f and g to minimise it
-      gpu.everyStep(() => state.step++)
-      return loss
-    },
-    { replay: capture },
-  )
-
-  const step = (batch: ImageBatch): Tensor => captured.run(...inputs(batch))
-  return { step, encoder, head, optimizer, state, captured }
-}
+ *  for a chunk that is no count, and TypeError where the loss needs labels or a scale and has
+ *  none. */
+export const simclr: Algorithm<SimclrOptions, Kept> = method('simclr', {
+  rules,
+  trains: ({ encoder, head, scale }) => [{ encoder, head }, ...(scale ? [scale] : [])],
+  begin({ encoder, head, temperature, batchNorm, loss = contrastiveLosses['nt-xent'], scale }) {
+    checkScale(loss, scale)
+    const gf: Encoder = (x, mode) => forwardTower({ encoder, head }, x, mode) // h = f(x), z = g(h)
+    const both: Encoder<[Tensor, Tensor]> = (x, mode, offset) => halves(gf(x, mode, offset))
+    return {
+      keeps: { encoder, head, ...(scale && { scale }) },
+      told: loss.needsLabels ? knownLabels : null,
+      step(x, labels?: Tensor) {
+        const [z1, z2] = //                                                      t ~ T, t' ~ T
+          batchNorm === 'joint' ? x.encode(both, 0, 1) : [x.encode(gf, 0), x.encode(gf, 1)]
+        return { loss: loss.of(z1, z2, { temperature, labels, scale }) } //      Eq. 1
+      },
+    }
+  },
+})
 
 /** The two halves of a tensor's rows. */
 function halves(z: Tensor): [Tensor, Tensor] {
   const rows = dim(z.shape, 0)
   return [slice(z, 0, 0, rows / 2), slice(z, 0, rows / 2, rows)]
+}
+
+/** Throws TypeError unless there is a scale where the loss learns one, and only there. */
+function checkScale({ learnsScale = false }: ContrastiveLoss, scale?: LossScale) {
+  if (learnsScale && !scale)
+    throw new TypeError(
+      'simclr: the loss learns a scale and a bias; give scale: lossScale(gpu), and its parameters to the optimizer',
+    )
+  if (!learnsScale && scale)
+    throw new TypeError('simclr: the loss learns no scale; leave scale out, or choose sig-lip')
+}
+
+/** The labels of a batch. Throws TypeError where there are none, and RangeError unless each image
+ *  has one. */
+function knownLabels(batch: ImageBatch): Int32Array {
+  const given = labelsOf(batch)
+  if (!given)
+    throw new TypeError(
+      'simclr: the loss needs the label of each image, got none; give a batch of a data set with labels, or { pixels, shape, labels }',
+    )
+  const labels = integersOf('simclr: labels', given)
+  const N = countOf(batch)
+  if (labels.length !== N)
+    throw new RangeError(`simclr: each of ${N} images needs its label, got ${labels.length}`)
+  return labels
 }

@@ -1,17 +1,17 @@
-// How the methods get their views of a batch of images.
+// The views of a batch of images: augmented by a recipe, or made by the user's own function.
 
 import type { Tensor } from '../kernels/op.ts'
 import { type Recipe, augment } from '../kernels/augment/augment.ts'
 import { checkTensor } from '../kernels/options.ts'
 import type { Gpu } from '../engine/gpu.ts'
 
-/** How a view is made from images: a recipe, one for each view, or a function when you bring your
- *  own. */
+/** A recipe for views, one for each of the two, or a function that makes a view [N, ...] of images
+ *  [N, H, W, 3]. */
 export type Views = Recipe | readonly [Recipe, Recipe] | ((images: Tensor, at: ViewOf) => Tensor)
 
-/** Which view of which images is to be made; `offset` is the first image's number in the batch.
- *  `extents` [N, 2] are the height and width that each image fills from its upper left corner
- *  on, where that is not all: hand them on to `augment`. */
+/** The view to make, and of which images. `offset` is the first image's number in the batch. `extents`
+ *  [N, 2] are the height and width that each image fills from its upper left corner on, in batches
+ *  of several sizes: pass them to `augment`. */
 export interface ViewOf {
   readonly step: number
   readonly view: number
@@ -19,7 +19,7 @@ export interface ViewOf {
   readonly extents?: Tensor
 }
 
-/** Makes view 0 or 1 of images, off the tape, by draws that depend on (seed, state.step, view,
+/** Makes view 0 or 1 of images, without a gradient. Random draws depend on (seed, state.step, view,
  *  sample) alone. */
 export const viewsOf =
   (

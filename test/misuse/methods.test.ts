@@ -51,7 +51,7 @@ test('methods say what was wrong with a call', async ({ gpu }) => {
     [
       'a misspelt option',
       () => call(simclr, gpu, { ...fine, batchnorm: 'joint' }),
-      `simclr: there is no option 'batchnorm'; did you mean 'batchNorm'? Its options are encoder, head, optimizer, temperature, batchNorm, schedule, views, chunk, seed, capture, scaler, frozen`,
+      `simclr: there is no option 'batchnorm'; did you mean 'batchNorm'? Its options are encoder, head, optimizer, temperature, batchNorm, loss, scale, schedule, views, chunk, seed, capture, scaler, frozen`,
     ],
     [
       'no option',
@@ -91,7 +91,7 @@ test('methods say what was wrong with a call', async ({ gpu }) => {
     [
       'an option of another method',
       () => call(simclr, gpu, { ...fine, momentum: 0.9 }),
-      `simclr: there is no option 'momentum'; its options are encoder, head, optimizer, temperature, batchNorm, schedule, views, chunk, seed, capture, scaler, frozen`,
+      `simclr: there is no option 'momentum'; its options are encoder, head, optimizer, temperature, batchNorm, loss, scale, schedule, views, chunk, seed, capture, scaler, frozen`,
     ],
     [
       'a model for a tower',

@@ -1,0 +1,143 @@
+// Encodes a batch at once, all of it on the tape, or in chunks, whose gradients are cached
+// (gradient-cache.ts). A method's code is the same for both.
+
+import { type Tensor, dim } from '../kernels/op.ts'
+import { concat } from '../kernels/shape/concat.ts'
+import { slice } from '../kernels/shape/slice.ts'
+import type { Upload } from '../engine/capture/inputs.ts'
+import type { BackwardOptions, Gpu } from '../engine/gpu.ts'
+import type { Optimizer } from '../engine/optim/optimizer.ts'
+import type { Mode } from '../models/layers.ts'
+import { type Cut, cutOf, evenly } from './chunks.ts'
+import { type Encode, type Encoded, GradientCache, encodedBy, first } from './gradient-cache.ts'
+import { type ImageBatch, extentsOf, imagesOf, inputsOf } from './image-batch.ts'
+import { type Views, viewsOf } from './views.ts'
+
+type View = 0 | 1
+
+/** Embeds images x [n, H, W, 3], the first of which has the number `offset` in its batch. */
+export type Encoder<Z extends Encoded = Tensor> = (x: Tensor, mode: Mode, offset: number) => Z
+
+/** The images of a step. */
+export interface Batch {
+  /** Embeds a view of all images, or several views, one behind the other. */
+  readonly encode: <Z extends Encoded>(f: Encoder<Z>, ...views: View[]) => Z
+  /** The same without a gradient. */
+  readonly keys: <Z extends Encoded>(f: Encoder<Z>, ...views: View[]) => Z
+  /** Gradient of a loss of embeddings, times `scale`, with respect to those of the optimizer's
+   *  variables that it depends on. */
+  readonly backward: (loss: Tensor, scale?: Tensor) => ReadonlyMap<Tensor, Tensor>
+}
+
+interface BatchesOptions {
+  readonly views: Views
+  readonly chunk?: number | null
+  readonly seed?: number
+  readonly state: { step: number }
+  /** Gradients are of its parameters; of every variable if there is none. */
+  readonly optimizer?: Optimizer
+  /** Groups of batch norm in each chunk. */
+  readonly splits?: number
+}
+
+/** Returns `inputs`, which turns a batch into inputs of a captured step, and `open`, which makes a
+ *  Batch of them in the step. Throws RangeError for a chunk that is no count, or smaller than the
+ *  splits. */
+export function batchesOf(gpu: Gpu, method: string, options: BatchesOptions) {
+  const { views, chunk = null, seed = 0, splits = 1, state, optimizer } = options
+  const cut = cutOf(method, chunk, splits)
+  const aug = viewsOf(gpu, views, { seed, state })
+  return {
+    inputs: (batch: ImageBatch): (Tensor | Upload)[] => inputsOf(method, batch, cut),
+    open(batch: readonly Tensor[]): Batch {
+      const chunks = chunksOf(imagesOf(batch), cut, extentsOf(batch))
+      const [only, ...others] = chunks
+      const of = optimizer?.parameters && Object.values(optimizer.parameters)
+      return only && others.length === 0
+        ? atOnce(gpu, only, { aug, of })
+        : inChunks(gpu, chunks, { aug, of })
+    },
+  }
+}
+
+/** Some images of a batch. */
+interface Chunk {
+  /** Cuts the images [n, H, W, 3] out of the batch, so that they need not be kept. */
+  readonly images: () => Tensor
+  /** Cuts out their extents [n, 2]; null where images are filled. */
+  readonly extents: () => Tensor | null
+  /** The number that the first of them has in the batch. */
+  readonly offset: number
+}
+
+/** The chunks of images [N, H, W, 3] that lie in one tensor or several, with the extents [N, 2] of
+ *  all of them. */
+function chunksOf(
+  batch: readonly Tensor[],
+  cut: Cut,
+  extents: Tensor | null = null,
+): readonly Chunk[] {
+  let taken = 0
+  return batch.flatMap((x) => {
+    const N = dim(x.shape, 0)
+    const before = taken
+    taken += N
+    return evenly(N, cut).map(([start, end]): Chunk => {
+      const images = () => (end - start < N ? slice(x, 0, start, end) : x)
+      const [from, to] = [before + start, before + end]
+      const all = extents !== null && from === 0 && to === dim(extents.shape, 0)
+      return {
+        images,
+        extents: () => (extents === null || all ? extents : slice(extents, 0, from, to)),
+        offset: from,
+      }
+    })
+  })
+}
+
+/** The views' recipe, and the tensors to differentiate by. */
+interface Means extends BackwardOptions {
+  readonly aug: ReturnType<typeof viewsOf>
+}
+
+/** A batch on the tape; each of its views is made once. */
+function atOnce(gpu: Gpu, { images, extents }: Chunk, { aug, of }: Means): Batch {
+  const made = new Map<View, Tensor>()
+  const view = (which: View) => {
+    const x = made.get(which) ?? aug(images(), which, 0, extents())
+    made.set(which, x)
+    return x
+  }
+  const encode: Batch['encode'] = (f, ...views) =>
+    f(together(views.map(view)), { ...first, pass: views[0] ?? 0 }, 0)
+  return {
+    encode,
+    keys: (f, ...views) => gpu.noGrad(() => encode(f, ...views)),
+    backward: (loss, scale) => gpu.backward(loss, scale, { of }),
+  }
+}
+
+/** A batch whose chunks are encoded one by one; their views are made anew each time. */
+function inChunks(gpu: Gpu, chunks: readonly Chunk[], { aug, of }: Means): Batch {
+  const cache = new GradientCache(gpu)
+  const parts = <Z extends Encoded>(f: Encoder<Z>, views: readonly View[]) =>
+    chunks.map(({ images, extents, offset }, i): Encode<Z> => (mode) => {
+      const [x, filled] = [images(), extents()]
+      const pass = 2 * i + (views[0] ?? 0) // two views of each chunk
+      return f(
+        together(views.map((which) => aug(x, which, offset, filled))),
+        { ...mode, pass },
+        offset,
+      )
+    })
+  return {
+    encode: (f, ...views) => cache.encode(parts(f, views)),
+    keys: (f, ...views) => encodedBy(gpu, parts(f, views)),
+    backward: (loss, scale) => cache.backward(loss, scale, { of }),
+  }
+}
+
+const together = (views: readonly Tensor[]): Tensor => {
+  const [only, ...others] = views
+  return only && others.length === 0 ? only : concat(views, 0)
+}
