@@ -14,7 +14,7 @@ import type { Tensors } from './tensors.ts'
 import { checkDtypes } from './values.ts'
 
 /** The parts of a Gpu that ops use. */
-export interface Parts {
+export interface GpuParts {
   readonly run: Run
   /** The same for ops that no backward pass will follow. */
   readonly passing: Run
@@ -28,7 +28,7 @@ export interface Parts {
 /** The op's outputs. Throws what its `shape` throws, and ShapeError for inputs of other dtypes than
  *  it accepts. */
 export function applyOp<In extends Inputs, Out extends Inputs, A>(
-  { memory, tensors, tape, wanted, run, passing }: Parts,
+  { memory, tensors, tape, wanted, run, passing }: GpuParts,
   op: Op<In, Out, A>,
   attrs: A,
   inputs: In,

@@ -1,7 +1,7 @@
 // Makes the parts of a Gpu and connects them.
 
 import type { Machine, Run, Shape, Tensor, Values } from '../kernels/op.ts'
-import type { Parts } from './apply.ts'
+import type { GpuParts } from './apply.ts'
 import { Tuner } from './autotune.ts'
 import { Commands } from './commands.ts'
 import { dispatcher } from './dispatch.ts'
@@ -17,7 +17,7 @@ import { Tensors } from './tensors.ts'
 import { type Settings, settingsOf } from './traits.ts'
 
 /** The parts of one Gpu. */
-export interface Assembly extends Parts {
+export interface Assembly extends GpuParts {
   readonly software: boolean
   readonly lifetime: Lifetime
   readonly commands: Commands
@@ -68,7 +68,7 @@ interface Running {
 function runsOf(
   dispatch: ReturnType<typeof dispatcher>,
   { tensors, tuner, traits }: Running,
-): Pick<Parts, 'run' | 'passing'> {
+): Pick<GpuParts, 'run' | 'passing'> {
   const run = Object.assign(dispatch, {
     view: (x: Tensor, shape: Shape) => tensors.view(x, shape),
     tensor: (values: Values, shape?: Shape) => tensors.upload(values, shape),

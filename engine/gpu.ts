@@ -22,6 +22,7 @@ import type { Input } from './capture/inputs.ts'
 import { free } from './free.ts'
 import { type GpuOptions, rules, showGpu } from './gpu-rules.ts'
 import { makeLeaf, makeTensor, makeVariable } from './make.ts'
+import type { Gradients } from './optim/gradients.ts'
 import type { Carried, StepResult } from './steps.ts'
 
 export type { BackwardOptions, GpuOptions }
@@ -166,12 +167,12 @@ export class Gpu implements Machine {
    *  others' memory can be used again at once. With `of`, to these tensors alone: the pass stops
    *  where none of them lies behind. Throws ShapeError, TypeError for what is no tensor, and
    *  Error when a variable was changed since the forward. */
-  backward(output: Tensor, cotangent?: Tensor, options?: BackwardOptions): Map<Tensor, Tensor> {
+  backward(output: Tensor, cotangent?: Tensor, options?: BackwardOptions): Gradients {
     return backward(this.#living(), output, cotangent, options)
   }
 
   /** The same of several outputs at once, each weighted by its cotangent. */
-  pullback(weighted: Weighted, options?: BackwardOptions): Map<Tensor, Tensor> {
+  pullback(weighted: Weighted, options?: BackwardOptions): Gradients {
     return pullback(this.#living(), weighted, options)
   }
 

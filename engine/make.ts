@@ -3,10 +3,10 @@
 import { numbersOf } from '../kernels/numbers.ts'
 import { type Shape, type Tensor, type Values, type Variable, show } from '../kernels/op.ts'
 import { checkTensor } from '../kernels/options.ts'
-import type { Parts } from './apply.ts'
+import type { GpuParts } from './apply.ts'
 import type { Commands } from './commands.ts'
 
-type Machinery = Parts & { readonly commands: Commands }
+type Machinery = GpuParts & { readonly commands: Commands }
 
 /** A tensor that holds `values`. A captured step that makes one is not replayed. */
 export function makeTensor(
@@ -22,11 +22,14 @@ export function makeTensor(
 }
 
 /** A variable that holds `values`. */
-export const makeVariable = ({ tensors, wanted }: Parts, values: Values, shape?: Shape): Variable =>
-  noted(tensors.variable(values, shape), wanted)
+export const makeVariable = (
+  { tensors, wanted }: GpuParts,
+  values: Values,
+  shape?: Shape,
+): Variable => noted(tensors.variable(values, shape), wanted)
 
 /** x without its history. */
-export function makeLeaf({ tensors, wanted }: Parts, x: Tensor): Tensor {
+export function makeLeaf({ tensors, wanted }: GpuParts, x: Tensor): Tensor {
   checkTensor('Gpu.leaf', 'x', x)
   return noted(tensors.view(x, x.shape), wanted)
 }

@@ -82,20 +82,13 @@ export function checkCotangent({ dtype, shape }: Tensor, output: Tensor) {
     )
 }
 
-/** The tensors that a backward pass is asked for; null for all. Throws TypeError for what has no
- *  gradient. */
-export function wantedOf(
-  owner: string,
-  of: Iterable<Tensor> | undefined,
-): ReadonlySet<Tensor> | null {
-  if (of === undefined) return null
-  const wanted = new Set(of)
-  for (const tensor of wanted) {
+/** Throws TypeError for a tensor that has no gradient. */
+export function checkDifferentiable(owner: string, tensors: Iterable<Tensor>) {
+  for (const tensor of tensors) {
     checkTensor(owner, 'what of holds', tensor)
     if (tensor.dtype !== 'f32')
       throw new TypeError(
         `${owner}: of holds ${tensor.dtype} ${show(tensor.shape)}; f32 alone has a gradient`,
       )
   }
-  return wanted
 }

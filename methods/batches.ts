@@ -19,6 +19,7 @@ import {
 } from '../kernels/options.ts'
 import type { Upload } from '../engine/capture/inputs.ts'
 import type { BackwardOptions, Gpu } from '../engine/gpu.ts'
+import type { Gradients } from '../engine/optim/gradients.ts'
 import type { LossScaler } from '../engine/optim/loss-scaler.ts'
 import type { Optimizer } from '../engine/optim/optimizer.ts'
 import { type Schedule, scheduleOf } from '../engine/optim/schedule.ts'
@@ -102,7 +103,7 @@ export interface Batch {
   readonly keys: <Z extends Encoded>(f: Encoder<Z>, ...views: View[]) => Z
   /** The gradient of a loss of embeddings with respect to the optimizer's variables that it
    *  depends on, times `scale`. */
-  readonly backward: (loss: Tensor, scale?: Tensor) => ReadonlyMap<Tensor, Tensor>
+  readonly backward: (loss: Tensor, scale?: Tensor) => Gradients
 }
 
 interface BatchesOptions extends Pick<StepOptions, 'views' | 'chunk' | 'seed'> {

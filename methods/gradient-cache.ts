@@ -13,7 +13,7 @@ import { concat } from '../kernels/shape/concat.ts'
 import { callback, checkValue } from '../kernels/options.ts'
 import { slice } from '../kernels/shape/slice.ts'
 import type { BackwardOptions, Gpu } from '../engine/gpu.ts'
-import { noteSame } from '../engine/optim/loss-scaler.ts'
+import { Gradients } from '../engine/optim/gradients.ts'
 import type { Mode } from '../models/layers.ts'
 
 /** What an encoder gives: an embedding, or several of the same images, such as maps of several
@@ -56,26 +56,21 @@ export class GradientCache {
   /** The gradient of a loss of what was encoded, and of variables of its own, with respect to
    *  every variable that it depends on, or to those that `of` names; `scale` multiplies it. Each
    *  part is encoded again. */
-  backward(
-    loss: Tensor,
-    scale?: Tensor,
-    { of: asked }: BackwardOptions = {},
-  ): ReadonlyMap<Tensor, Tensor> {
+  backward(loss: Tensor, scale?: Tensor, { of: asked }: BackwardOptions = {}): Gradients {
     const gpu = this.#gpu
     const of = asked && [...asked]
     const encoded = this.#turns.flatMap(({ leaves }) => leaves)
     const cached = gpu.backward(loss, scale, { of: of && [...of, ...encoded] })
     const own = added(gpu, new Map(), cached) // such as a learned temperature's; all sums are made here, and outlive the turns
-    const gradients = gpu.fold(this.#turns, own, (sums, { encode, leaves, rows }) => {
-      if (!leaves.some((leaf) => cached.has(leaf))) return sums
+    const sums = gpu.fold(this.#turns, own, (before, { encode, leaves, rows }) => {
+      if (!leaves.some((leaf) => cached.has(leaf))) return before
       const weighted = listOf(encode(again)).flatMap((z, i) => {
-        const dz = leaves[i] && cached.get(leaves[i])
+        const dz = leaves[i] && cached.of(leaves[i])
         return dz ? [[z, cut(dz, rows[i])] as const] : []
       })
-      return added(gpu, sums, gpu.pullback(weighted, { of }))
+      return added(gpu, before, gpu.pullback(weighted, { of }))
     })
-    noteSame(gradients, cached)
-    return gradients
+    return new Gradients(sums, cached)
   }
 }
 
@@ -90,7 +85,7 @@ export function gradientCache(
   loss: (z: readonly Tensor[]) => Tensor,
   scale?: Tensor,
   options?: BackwardOptions,
-): { loss: Tensor; gradients: ReadonlyMap<Tensor, Tensor> } {
+): { loss: Tensor; gradients: Gradients } {
   const functions = {
     words: 'an array of functions',
     fits: (v: unknown) => Array.isArray(v) && v.every(callback.fits),
@@ -151,10 +146,11 @@ const shapedAs = <Z extends Encoded>(like: Z, z: readonly Tensor[]): Z =>
   ('gpu' in like ? z[0] : z) as Z // as many as in `like`
 
 /** The sums of the gradients of variables. */
-function added(gpu: Gpu, sums: ReadonlyMap<Tensor, Tensor>, more: ReadonlyMap<Tensor, Tensor>) {
+function added(gpu: Gpu, sums: ReadonlyMap<Tensor, Tensor>, more: Gradients) {
   const totals: ReadonlyMap<Tensor, Tensor> = new Map([
     ...sums,
-    ...[...more]
+    ...more
+      .entries()
       .filter(([of]) => 'mutable' in of)
       .map(([of, gradient]): [Tensor, Tensor] => {
         const sum = sums.get(of)

@@ -7,7 +7,7 @@
 // `reason` says why.
 
 import type { Tensor } from '../../kernels/op.ts'
-import type { Parts } from '../apply.ts'
+import type { GpuParts } from '../apply.ts'
 import type { Tuner } from '../autotune.ts'
 import { type Given, type Input, Inputs, type Value, checkDistinct, received } from './inputs.ts'
 import type { Commands } from '../commands.ts'
@@ -24,7 +24,7 @@ export interface CaptureOptions {
 }
 
 /** The parts of a Gpu that a captured step uses. */
-export interface Machinery extends Parts {
+export interface Machinery extends GpuParts {
   readonly commands: Commands
   readonly steps: Steps
   readonly tuner: Tuner

@@ -1,14 +1,7 @@
 // The parameters of an optimizer in one flat buffer, their gradients in another of the same layout,
 // and the tables that tell kernels whose each block is.
 
-import {
-  type Scalar,
-  type Tensor,
-  type Variable,
-  ShapeError,
-  show,
-  sizeOf,
-} from '../../kernels/op.ts'
+import { type Scalar, type Variable, ShapeError, show, sizeOf } from '../../kernels/op.ts'
 import {
   checkValue,
   describe,
@@ -23,7 +16,7 @@ import { type Layout, BLOCK } from '../../kernels/optim/update.ts'
 import { setLayout } from '../checkpoint.ts'
 import { Gpu } from '../gpu.ts'
 import type { Named } from '../named.ts'
-import { partsOf } from './gradients.ts'
+import { Gradients } from './gradients.ts'
 import type { LossScaler } from './loss-scaler.ts'
 
 /** How an optimizer treats a parameter. */
@@ -92,8 +85,8 @@ export class FlatParameters {
 
   /** Copies the gradients into the flat buffer, and returns the layout that tells the kernels which
    *  parameters have one. */
-  collect(gradients: ReadonlyMap<Tensor, Tensor>, lr: Scalar, scaler?: LossScaler) {
-    checkValue('Optimizer.step', 'gradients', gradients, gradientMap)
+  collect(gradients: Gradients, lr: Scalar, scaler?: LossScaler) {
+    checkValue('Optimizer.step', 'gradients', gradients, isGradients)
     checkValue('Optimizer.step', 'lr', lr, scalar)
     if (scaler !== undefined)
       checkValue('Optimizer.step', 'scaler', scaler, having('a LossScaler', 'unscale'))
@@ -102,7 +95,7 @@ export class FlatParameters {
         'optimizer: its parameters were given to a newer optimizer; step that one instead',
       )
     const parts = this.variables.flatMap((variable, i) => {
-      const tensors = partsOf(gradients, variable)
+      const tensors = gradients.parts(variable)
       const [tensor] = tensors
       if (tensor && (tensor.shape.join() !== variable.shape.join() || tensor.dtype !== 'f32'))
         throw new ShapeError(
@@ -140,9 +133,9 @@ export class FlatParameters {
   }
 }
 
-const gradientMap = {
-  words: 'the map of gradients that gpu.backward returns',
-  fits: (v: unknown) => typeof v === 'object' && v !== null && 'get' in v,
+const isGradients = {
+  words: 'the Gradients that gpu.backward returns, or new Gradients(pairs)',
+  fits: (v: unknown) => v instanceof Gradients,
 }
 
 /** Throws TypeError unless these are variables by name, as a model's `parameters` are. */

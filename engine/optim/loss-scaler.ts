@@ -1,6 +1,6 @@
 // Dynamic loss scaling for training in f16: see kernels/optim/loss-scale.ts.
 
-import type { Tensor, Variable } from '../../kernels/op.ts'
+import type { Variable } from '../../kernels/op.ts'
 import {
   anything,
   checkOptions,
@@ -14,7 +14,8 @@ import { unscale } from '../../kernels/optim/loss-scale.ts'
 import type { Gpu } from '../gpu.ts'
 import type { Named } from '../named.ts'
 import { owns } from '../owned.ts'
-import { movesWhenMade, noteSame, noteScaler } from './scale-notes.ts'
+import type { Gradients } from './gradients.ts'
+import { registerScale } from './scale-moves.ts'
 
 export interface LossScalerOptions {
   /** The first scale, 65,536 by default. Powers of two alone change no digit of a gradient. */
@@ -25,8 +26,6 @@ export interface LossScalerOptions {
 
 const LIMITS = { least: 1, most: 2 ** 24 }
 const rules = { scale: anything, interval: anything }
-
-export { noteSame }
 
 /** Keeps gradients within the range of f16: `gpu.backward(loss, scaler.scale)` gives them `scale`
  *  times too large, and `optimizer.step(gradients, lr, scaler)` takes that back. A step with a
@@ -66,7 +65,7 @@ export class LossScaler {
     this.#round = gpu.variable([scale, 0, 0], [3])
     this.state = { scale: this.scale, good: this.#good }
     owns(this, [this.scale, this.#good, this.#round])
-    noteScaler(this.scale, this)
+    registerScale(this.scale, this)
   }
 
   /** How often the scale was moved, or kept: once for all optimizers that share gradients. */
@@ -78,13 +77,8 @@ export class LossScaler {
    *  returns the layout to update by, in which no parameter has a gradient if the step is to be
    *  skipped. `by` is the optimizer's own. Throws Error for gradients of an earlier scale, and
    *  where several optimizers use the scaler, for gradients that `gpu.backward` did not return. */
-  unscale<L extends Layout>(
-    layout: L,
-    grad: Variable,
-    gradients: ReadonlyMap<Tensor, Tensor>,
-    by: object,
-  ): L {
-    const made = movesWhenMade(gradients, this)
+  unscale<L extends Layout>(layout: L, grad: Variable, gradients: Gradients, by: object): L {
+    const made = gradients.scaleMoves.get(this)
     this.#users.add(by)
     if (made === undefined && this.#users.size > 1)
       throw new Error(

@@ -1,7 +1,7 @@
 // Optimizers over flat buffers: constructing one moves the parameters into one buffer, and a step
 // is a few dispatches however many parameters there are.
 
-import { type Run, type Scalar, type Tensor, type Variable, sizeOf } from '../../kernels/op.ts'
+import { type Run, type Scalar, type Variable, sizeOf } from '../../kernels/op.ts'
 import {
   type Rules,
   callback,
@@ -15,6 +15,7 @@ import { adam, sgd } from '../../kernels/optim/update.ts'
 import { lars } from '../../kernels/optim/update-lars.ts'
 import type { Named } from '../named.ts'
 import { FlatParameters, type Treatment } from './flat-parameters.ts'
+import type { Gradients } from './gradients.ts'
 import type { LossScaler } from './loss-scaler.ts'
 import { owns } from '../owned.ts'
 
@@ -22,11 +23,11 @@ export type { Named }
 
 /** The interface of every optimizer. */
 export interface Optimizer {
-  /** Updates the parameters in place. `gradients` is what Gpu.backward returns; parameters it lacks
-   *  are left alone, as in PyTorch. `lr` is the learning rate of this step, in a captured step a
+  /** Updates the parameters in place. `gradients` is what Gpu.backward returns; parameters without
+   *  one are left alone, as in PyTorch. `lr` is the learning rate of this step, in a captured step a
    *  function; `scaler` is the one whose scale the loss was multiplied by, if any. Throws Error
    *  when no parameter has a gradient. */
-  step(gradients: ReadonlyMap<Tensor, Tensor>, lr: Scalar, scaler?: LossScaler): void
+  step(gradients: Gradients, lr: Scalar, scaler?: LossScaler): void
   /** Steps taken; set it when resuming. */
   t: number
   /** The state to save and restore: one flat variable per role, laid out as `offsets` says. */
@@ -119,7 +120,7 @@ abstract class RuleOptimizer<State extends Named> implements FlatOptimizer {
     owns(this, this.#flat.made)
   }
 
-  step(gradients: ReadonlyMap<Tensor, Tensor>, lr: Scalar, scaler?: LossScaler) {
+  step(gradients: Gradients, lr: Scalar, scaler?: LossScaler) {
     const { gpu, weight, grad } = this.#flat
     const layout = this.#flat.collect(gradients, lr, scaler)
     this.#flat.begin(this, lr)
