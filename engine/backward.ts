@@ -6,7 +6,7 @@ import type { GpuParts } from './apply.ts'
 import { rules } from './gpu-rules.ts'
 import { GradientReleaser } from './gradient-releaser.ts'
 import type { Gradients } from './optim/gradients.ts'
-import type { Steps } from './steps.ts'
+import type { StepRunner } from './steps.ts'
 import { checkCotangent, checkDifferentiable } from './values.ts'
 
 export interface BackwardOptions {
@@ -17,7 +17,7 @@ export interface BackwardOptions {
 /** Outputs, each with the cotangent that weights it. */
 export type Weighted = readonly (readonly [output: Tensor, cotangent: Tensor])[]
 
-type Machinery = GpuParts & { readonly steps: Steps }
+type Machinery = GpuParts & { readonly steps: StepRunner }
 
 /** Computes the gradients of one output, weighted by its cotangent, or by ones. */
 export function backward(

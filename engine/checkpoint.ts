@@ -1,5 +1,5 @@
-// Variables as they stand in a checkpoint: torchvision's layouts, so that a convolution's weight
-// [H, W, I, O] here is [O, I, H, W] there. Everything else is stored as it is.
+// Converts variables to and from the layouts of a checkpoint, which are torchvision's: a
+// convolution's weight [H, W, I, O] here is [O, I, H, W] there. All else is stored unchanged.
 
 import { type Shape, type Variable, show, sizeOf } from '../kernels/op.ts'
 import { checkValue, onGpu, record } from '../kernels/options.ts'
@@ -8,16 +8,16 @@ import type { Gpu } from './gpu.ts'
 import type { Named } from './named.ts'
 import type { SavedTensor } from './safetensors.ts'
 
-/** What the parts of a flat variable are, in order: 'conv1.weight [3, 3, 3, 64]'. */
+/** The parts of each flat variable, in order: 'conv1.weight [3, 3, 3, 64]'. */
 const layouts = new WeakMap<Variable, readonly string[]>()
 
-/** Says what the parts of a flat variable are. */
+/** Names the parts of a flat variable. */
 export const setLayout = (flat: Variable, parts: readonly string[]) => layouts.set(flat, parts)
 
-const LAYOUT = '.layout' // behind the name of a flat variable: its parts, as UTF-8 text
+const LAYOUT = '.layout' // follows the name of a flat variable: its parts, as UTF-8 text
 
-/** The variables' values, in torchvision's layouts. An optimizer's state is accompanied by the
- *  names of the parameters that it is of, behind `<name>.layout`. */
+/** Reads the variables' values, in torchvision's layouts. Adds the names of its parameters to an
+ *  optimizer's state, as `<name>.layout`. Throws like `Gpu.read`. */
 export function snapshot(gpu: Gpu, variables: Named): Promise<Map<string, SavedTensor>> {
   checkValue('snapshot', 'gpu', gpu, onGpu)
   checkValue('snapshot', 'variables', variables, record)
@@ -48,8 +48,7 @@ function textTensor(text: string): SavedTensor {
   return { shape: [data.length], data }
 }
 
-/** Throws Error if a saved flat variable is of other parameters than this one, or of the same in
- *  another order. */
+/** Throws Error unless a saved flat variable has the same parts as this one, in the same order. */
 function checkLayout(name: string, variable: Variable, saved: ReadonlyMap<string, SavedTensor>) {
   const [parts, found] = [layouts.get(variable), saved.get(name + LAYOUT)?.data]
   if (!parts || !(found instanceof Uint8Array)) return
@@ -62,9 +61,9 @@ function checkLayout(name: string, variable: Variable, saved: ReadonlyMap<string
   )
 }
 
-/** Overwrites the variables with saved ones of the same names; others in `saved` are ignored.
- *  Throws Error naming what is missing, has another shape, or is an optimizer's state for other
- *  parameters or another order of them, before anything is written. */
+/** Overwrites the variables with saved ones of the same names, and ignores others in `saved`.
+ *  Before anything is written, throws Error naming a variable that is missing, has another shape,
+ *  or is an optimizer's state for other parameters or another order of them. */
 export function restore(gpu: Gpu, variables: Named, saved: ReadonlyMap<string, SavedTensor>) {
   checkValue('restore', 'gpu', gpu, onGpu)
   checkValue('restore', 'variables', variables, record)

@@ -1,4 +1,5 @@
-// Compiled kernels, cached by everything they are made from: WGSL source and override constants.
+// Compiles kernels, and caches them by all that they are made from: WGSL source and override
+// constants.
 
 import type { Access, Kernel } from '../kernels/op.ts'
 import { GpuError, type Watch, wgslError } from './errors.ts'
@@ -12,12 +13,11 @@ export interface Pipeline {
   readonly layout: GPUBindGroupLayout
   /** Bytes of its Params, 0 if it has none. */
   readonly paramBytes: number
-  /** Why it did not compile, once that is known. */
+  /** The compile error, once it is known. */
   failure: GpuError | null
 }
 
-/** The pipelines of one device. `watch` is given each compilation's error, or null, as a
- *  promise. */
+/** The pipelines of one device. `watch` receives a promise of each compilation's error or null. */
 export class Pipelines {
   readonly #device: GPUDevice
   readonly #watch: Watch
@@ -29,7 +29,7 @@ export class Pipelines {
     this.#watch = watch
   }
 
-  /** How many pipelines have been compiled. */
+  /** How many pipelines were compiled. */
   get size(): number {
     return this.#nextId
   }
@@ -39,6 +39,8 @@ export class Pipelines {
     this.#cache.clear()
   }
 
+  /** Returns the pipeline of a kernel with these constants. Throws GpuError if it is known not to
+   *  compile. */
   get(kernel: Kernel, constants: Readonly<Record<string, number>> = {}): Pipeline {
     const variants = this.#cache.get(kernel.source) ?? new Map<string, Pipeline>()
     this.#cache.set(kernel.source, variants)

@@ -1,16 +1,16 @@
 // Replays a recorded step. Its memory is planned, its bind groups are made and its params are laid
-// out once; a replay only writes the params that change, which begin one buffer, and encodes the
-// commands.
+// out once. A replay only writes the params that change, which lie at the beginning of one buffer,
+// and encodes the commands.
 
 import type { Commands } from '../commands.ts'
 import { type Binding, type Block, type Memory, type Storage, bindingOf } from '../memory.ts'
 import { paramOf, writeParam } from '../params.ts'
 import { type Need, leastBytes, plan } from './planner.ts'
-import type { Copied, Dispatched, Moment, Output, Ref, Trace } from './trace.ts'
+import type { Copied, Dispatched, Output, Ref, ReplayedCall, Trace } from './trace.ts'
 import { wholeWords } from '../values.ts'
 
-const ALIGN = 256 // a storage binding's offset, in bytes, on every device
-const MOST_COMMANDS = 4096 // in one command buffer: lavapipe crashed on 49,000
+const ALIGN = 256 // of a storage binding's offset, in bytes; every device accepts it
+const MAX_COMMANDS = 4096 // in one command buffer: lavapipe crashed on 49,000
 
 type Ready =
   | {
@@ -27,15 +27,15 @@ export class Replay {
   readonly #trace: Trace
   readonly #memory: Memory
   readonly #commands: Commands
-  readonly #held: Storage[] = []
-  #lent: Storage[] = [] // to what the last run returned
+  readonly #owned: Storage[] = []
+  #borrowed: Storage[] = [] // by the outputs of the last run
   readonly #bindings: readonly Binding[] // of the temporaries
   readonly #params: DataView<ArrayBuffer>
   readonly #starts: readonly number[] // each command's first byte in the params
   readonly #changing: number // bytes of params that change from step to step
   readonly #uniforms: Binding
   readonly #parts: readonly (readonly Ready[])[] // a command buffer each
-  readonly #moments: readonly (() => void)[]
+  readonly #calls: readonly (() => void)[]
   readonly #written: ReadonlySet<Block>
   #planned = 0
   #least = 0
@@ -45,7 +45,7 @@ export class Replay {
     this.#trace = trace
     this.#memory = memory
     this.#commands = commands
-    this.#bindings = this.#place(trace)
+    this.#bindings = this.#allocate(trace)
     const { starts, changing, bytes } = layOut(trace.commands, commands.align)
     this.#starts = starts
     this.#changing = changing
@@ -63,54 +63,54 @@ export class Replay {
             : this.#dispatch(command, starts[i] ?? 0, groups),
         )
     })
-    const parts = Math.ceil(ready.length / MOST_COMMANDS)
+    const parts = Math.ceil(ready.length / MAX_COMMANDS)
     this.#parts = Array.from({ length: parts }, (_, i) =>
-      ready.slice(i * MOST_COMMANDS, (i + 1) * MOST_COMMANDS),
+      ready.slice(i * MAX_COMMANDS, (i + 1) * MAX_COMMANDS),
     )
-    this.#moments = trace.moments.map((moment) => this.#repeat(moment))
+    this.#calls = trace.calls.map((call) => this.#repeat(call))
     const written = trace.commands.flatMap(({ uses }) =>
       uses.filter((use) => use.writes && use.ref < 0),
     )
     this.#written = new Set(written.flatMap(({ ref }) => trace.outer[-1 - ref]?.block ?? []))
   }
 
-  /** Whether everything that the step uses from outside is still where it was. */
+  /** Tells whether all memory that the step uses from outside is where it was recorded. */
   isCurrent(): boolean {
     return this.#trace.outer.every(
       ({ storage, block, offset }) => storage.block === block && storage.offset === offset,
     )
   }
 
-  /** Submits the step. Calls its actions and the functions of its params first, unless a rehearsal
-   *  of this step has. Throws DeviceLostError. */
-  run(rehearsal: Trace | null) {
-    this.#lent = []
-    if (rehearsal) this.#takeOver(rehearsal)
-    else for (const act of this.#moments) act()
-    this.#commands.checkAlive() // one of them may have destroyed the Gpu
+  /** Submits the step. First calls its actions and the functions of its params, or takes the values
+   *  from `called`, a trace of this step in which they were called. Throws DeviceLostError. */
+  run(called: Trace | null) {
+    this.#borrowed = []
+    if (called) this.#copyParams(called)
+    else for (const call of this.#calls) call()
+    this.#commands.checkAlive() // a call may have destroyed the Gpu
     for (const block of this.#written) block.writes++
     if (this.#changing > 0) this.#upload(this.#uniforms, this.#params.buffer, this.#changing)
     for (const part of this.#parts) this.#commands.submit((encoder) => encode(encoder, part))
   }
 
-  /** Lends the storage of an output until it is released; null for a tensor from before the
+  /** Makes a storage for an output, on the plan's memory; null for a tensor from before the
    *  step. */
   output({ ref }: Output): Storage | null {
     const binding = this.#bindings[ref]
     if (!binding) return null
-    const storage = this.#memory.lend(binding)
-    this.#lent.push(storage)
+    const storage = this.#memory.borrow(binding)
+    this.#borrowed.push(storage)
     return storage
   }
 
-  /** Frees the memory; that of the last run's outputs follows when these are freed. */
+  /** Frees the memory. The last run's outputs keep theirs until they are freed. */
   release() {
-    for (const storage of this.#held) this.#memory.release(storage)
+    for (const storage of this.#owned) this.#memory.release(storage)
   }
 
   /** Frees the outputs of the last run. */
-  recall() {
-    for (const storage of this.#lent) this.#memory.release(storage)
+  releaseOutputs() {
+    for (const storage of this.#borrowed) this.#memory.release(storage)
   }
 
   /** Bytes that the step's temporaries share, and the fewest that any plan could need. */
@@ -118,29 +118,28 @@ export class Replay {
     return { bytes: this.#planned, least: this.#least }
   }
 
-  #place({ commands, temporaries, outputs }: Trace): Binding[] {
+  /** Allocates the temporaries as planned, and returns their ranges. */
+  #allocate({ commands, temporaries, outputs }: Trace): Binding[] {
     const uses = temporaries.map((): { command: number; writes: boolean }[] => [])
     for (const [command, { uses: all }] of commands.entries())
       for (const { ref, writes } of all) uses[ref]?.push({ command, writes })
     const returned = new Set(outputs.map(({ ref }) => ref))
-    // constants are written once, so nothing else may lie there
+    // constants are written once, so they share no memory
     const planned = [...temporaries.keys()].filter((ref) => !temporaries[ref]?.constant)
-    const needs = planned.map((ref): Need => {
-      return {
-        bytes: temporaries[ref]?.bytes ?? 0,
-        uses: uses[ref] ?? [],
-        outlives: returned.has(ref),
-      }
-    })
-    const { places, slots } = plan(needs, ALIGN)
+    const needs = planned.map((ref): Need => ({
+      bytes: temporaries[ref]?.bytes ?? 0,
+      uses: uses[ref] ?? [],
+      outlives: returned.has(ref),
+    }))
+    const { placements, slots } = plan(needs, ALIGN)
     this.#planned = slots.reduce((sum, bytes) => sum + bytes, 0)
     this.#least = leastBytes(needs, ALIGN)
     const buffers = slots.map((bytes) => this.#take(bytes))
-    const byRef = new Map(planned.map((ref, i) => [ref, places[i]]))
+    const byRef = new Map(planned.map((ref, i) => [ref, placements[i]]))
     return temporaries.map(({ bytes, constant }, ref) => {
-      const place = byRef.get(ref)
-      const slot = place && buffers[place.slot]
-      if (slot) return { ...slot, offset: place.offset, bytes: wholeWords(bytes) }
+      const placement = byRef.get(ref)
+      const slot = placement && buffers[placement.slot]
+      if (slot) return { ...slot, offset: placement.offset, bytes: wholeWords(bytes) }
       const binding = this.#take(bytes)
       if (constant) this.#upload(binding, constant.buffer)
       return { ...binding, bytes: wholeWords(bytes) }
@@ -149,7 +148,7 @@ export class Replay {
 
   #take(bytes: number): Binding {
     const storage = this.#memory.alloc(bytes)
-    this.#held.push(storage)
+    this.#owned.push(storage)
     return bindingOf(storage)
   }
 
@@ -188,20 +187,21 @@ export class Replay {
         writeParam(this.#params, start, command.kernel, field, value)
   }
 
-  #repeat(moment: Moment): () => void {
-    if (moment.kind === 'action') return moment.act
-    const command = this.#trace.commands[moment.command]
-    const start = this.#starts[moment.command] ?? 0
+  /** Returns a function that repeats a recorded call. */
+  #repeat(call: ReplayedCall): () => void {
+    if (call.kind === 'action') return call.act
+    const command = this.#trace.commands[call.command]
+    const start = this.#starts[call.command] ?? 0
     if (command?.kind !== 'dispatch')
       throw new Error('a captured step has a param without a dispatch')
     const { kernel } = command
     return () => {
-      const value = paramOf(kernel, moment.field, moment.value)
-      writeParam(this.#params, start, kernel, moment.field, value)
+      const value = paramOf(kernel, call.field, call.value)
+      writeParam(this.#params, start, kernel, call.field, value)
     }
   }
 
-  #takeOver({ commands }: Trace) {
+  #copyParams({ commands }: Trace) {
     for (const [i, command] of commands.entries()) {
       const start = this.#starts[i] ?? 0
       if (start < this.#changing) this.#write(command, start)
@@ -211,7 +211,7 @@ export class Replay {
 
 const LABEL = { label: 'kindred replay' }
 
-/** Encodes commands, and returns how many dispatches they are. */
+/** Encodes commands, and returns the number of dispatches among them. */
 function encode(encoder: GPUCommandEncoder, commands: readonly Ready[]): number {
   let pass: GPUComputePassEncoder | null = null
   let dispatches = 0
@@ -248,13 +248,14 @@ function encode(encoder: GPUCommandEncoder, commands: readonly Ready[]): number 
   return dispatches
 }
 
-/** Where each command's params begin: first those that change from step to step. */
+/** Lays out the params in one buffer, those that change from step to step first. Returns where each
+ *  command's params begin, and the bytes of those that change and of all. */
 function layOut(commands: Trace['commands'], align: number) {
   const starts = commands.map(() => 0)
   const changes = (command: Dispatched | Copied) =>
     command.kind === 'dispatch' && command.params.some((param) => typeof param !== 'number')
   let bytes = 0
-  const give = (which: (command: Dispatched | Copied) => boolean) => {
+  const append = (which: (command: Dispatched | Copied) => boolean) => {
     for (const [i, command] of commands.entries()) {
       if (command.kind === 'copy' || command.pipeline.paramBytes === 0 || !which(command)) continue
       starts[i] = bytes
@@ -262,7 +263,7 @@ function layOut(commands: Trace['commands'], align: number) {
     }
     return bytes
   }
-  const changing = give(changes)
-  const all = give((command) => !changes(command))
+  const changing = append(changes)
+  const all = append((command) => !changes(command))
   return { starts, changing, bytes: Math.max(4, all) }
 }

@@ -11,7 +11,7 @@ import type { ScaleMoves } from './scale-moves.ts'
 export type GradientParts = readonly [Tensor] | readonly [Tensor, Tensor]
 
 /** The gradients of tensors. `of` and `entries` add a gradient in two parts, by one dispatch the
- *  first time; `parts`, `has`, `size` and `tensors` dispatch nothing. */
+ *  first time; the other members dispatch nothing. */
 export class Gradients {
   /** How often each loss scaler had moved its scale when these gradients were computed with it. */
   readonly scaleMoves: ScaleMoves
@@ -53,6 +53,11 @@ export class Gradients {
   /** Returns the one or two tensors that add up to a gradient, or [] if there is none. */
   parts(tensor: Tensor): readonly Tensor[] {
     return this.#parts.get(tensor) ?? []
+  }
+
+  /** Returns the parts of all gradients. */
+  allParts(): Tensor[] {
+    return [...this.#parts.values()].flat()
   }
 
   /** Returns the tensors that have a gradient. */

@@ -11,7 +11,7 @@ import { relu } from '../../kernels/elementwise/relu.ts'
 import { sum } from '../../kernels/reduce/sum.ts'
 import { random } from '../fixtures/check.ts'
 import { gpuSuite } from '../fixtures/gpu.ts'
-import type { Gradients } from '../../engine/optim/gradients.ts'
+import { Gradients } from '../../engine/optim/gradients.ts'
 import { refuses } from '../fixtures/refusal.ts'
 
 const test = gpuSuite('gradients')
@@ -133,6 +133,22 @@ test('reading the sum of two parts costs one dispatch, once; all else costs none
     assert.is(dispatches(), 4)
     return void Promise.all([read, again])
   })
+})
+
+test('gradients are carried through a fold, in parts too', async ({ gpu }) => {
+  const w = gpu.variable([2, 3])
+  const more = gpu.tensor([10, 20])
+  const dw = gpu.step(() => {
+    const total = gpu.fold([1, 2], gpu.backward(mul(w, w)), (carry, factor) => {
+      const [first, second] = carry.parts(w)
+      assert.is(carry.size, 1)
+      const next = mul(first ?? w, factor)
+      return new Gradients([second ? [w, next, second] : [w, next, more]])
+    })
+    for (let i = 0; i < 9; i++) mul(w, i) // writes over what was given back
+    return total.of(w)
+  })
+  assert.equal(dw && [...(await gpu.read(dw))], [6, 9])
 })
 
 test('a deep chain of gradients takes the memory of a few', ({ gpu }) => {
