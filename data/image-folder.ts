@@ -11,7 +11,7 @@ import { findImages } from './image-files.ts'
 import { type StoreOptions, openStore } from './image-store.ts'
 import { originalsOf } from './originals.ts'
 import { listed } from './listed.ts'
-import { linesOf } from './paths.ts'
+import { readLines } from './paths.ts'
 
 export interface FolderOptions extends StoreOptions {
   /** Folder of all caches; by default $XDG_CACHE_HOME/kindred or ~/.cache/kindred. */
@@ -80,7 +80,7 @@ async function readAnnotations(
 ): Promise<Map<string, Annotations>> {
   const found = new Map<string, Annotations>()
   for (const path of others.filter((other) => other.endsWith('/val_annotations.txt'))) {
-    const rows = (await linesOf('folder', join(root, path))).map((line) => line.split('\t'))
+    const rows = (await readLines('folder', join(root, path))).map((line) => line.split('\t'))
     const pairs = rows.flatMap(([file, name]) => (file && name ? [[file, name] as const] : []))
     found.set(path.slice(0, path.lastIndexOf('/')), new Map(pairs))
   }

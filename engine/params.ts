@@ -1,7 +1,7 @@
 // Checks the arguments of a dispatch, and writes its numbers to the uniform that its kernel reads.
 
 import { type Kernel, type Scalar, show } from '../kernels/op.ts'
-import { checkValue, describe, having, nearest } from '../kernels/options.ts'
+import { checkValue, describe, having, nearestName } from '../kernels/options.ts'
 
 /** Returns the params in the order of the kernel's fields. Throws Error for a field without a
  *  value, and TypeError for a param that is not a field. */
@@ -31,7 +31,7 @@ function missingParam(
 }
 
 function unknownParam(kernel: string, given: string, fields: readonly string[]): TypeError {
-  const near = nearest(given, fields)
+  const near = nearestName(given, fields)
   const hint = near === undefined ? '' : `; did you mean '${near}'?`
   return new TypeError(
     `${kernel}: struct Params [${fields.join(', ')}] has no member '${given}'${hint}`,
@@ -54,7 +54,7 @@ export function checkDispatch(
     )
   for (const part in dispatch)
     if (!parts.includes(part)) {
-      const near = nearest(part, parts)
+      const near = nearestName(part, parts)
       const hint =
         near === undefined ? `its parts are ${parts.join(', ')}` : `did you mean '${near}'?`
       throw new TypeError(`${name}: a dispatch has no part '${part}'; ${hint}`)

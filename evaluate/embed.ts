@@ -17,7 +17,7 @@ import { type Embeddings, slabRows } from './slabs.ts'
 export type { Embeddings }
 
 /** Some images, bytes in an array of any kind, one after the other. */
-export interface ImageBatch {
+interface ImageBatch {
   readonly images: Values
   /** How many of them count; all unless told. */
   readonly count?: number
