@@ -25,7 +25,7 @@ export interface Assembly extends GpuParts {
   readonly steps: StepRunner
   readonly reads: Reads
   readonly tuner: Tuner
-  /** Returns all but a step's inputs that decides which commands ops give. Throws
+  /** Returns the settings that, with a step's inputs, decide which commands ops give. Throws
    *  DeviceLostError. */
   settings(): object
 }
@@ -39,7 +39,7 @@ export function assemble(gpu: Machine, device: GPUDevice, options: GpuOptions): 
   const lifetime = new Lifetime(device, ownsDevice)
   const reports = new Reports()
   const commands = new Commands(device, reports.watch, () => lifetime.check())
-  const memory = new Memory(device, reports.watch, (ids) => commands.forget(ids))
+  const memory = new Memory(device, reports.watch, (ids) => commands.bindGroups.forget(ids))
   const pipelines = new Pipelines(device, reports.watch)
   const tensors = new Tensors(gpu, memory, commands, device.limits.maxStorageBufferBindingSize)
   const steps = new StepRunner(memory, commands, tensors)

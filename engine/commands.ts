@@ -3,16 +3,19 @@
 // device keeps the app's errors.
 
 import type { Kernel, Scalar } from '../kernels/op.ts'
+import { BindGroups } from './bind-groups.ts'
+import { type Encodable, encode } from './encode.ts'
 import { GpuError, type Watch } from './errors.ts'
 import { type Binding, type Block, type Storage, USAGE, bindingOf } from './memory.ts'
 import { orderedParams, paramOf, writeParam } from './params.ts'
 import type { Pipeline } from './pipelines.ts'
-import type { Recorded, Trace } from './capture/trace.ts'
+import type { Dispatched, Recorded, Trace } from './capture/trace.ts'
 
 const UNIFORM_BYTES = 1 << 20 // of Params in one command buffer: 4,096 dispatches at least
-const MAX_BIND_GROUPS = 16384 // cached: work that never repeats would add more for ever
+const LABEL = { label: 'kindred' }
 
-type Command =
+/** A command that is not submitted yet. */
+type Pending =
   | {
       readonly kind: 'dispatch'
       readonly pipeline: Pipeline
@@ -20,12 +23,7 @@ type Command =
       readonly offset: number
       readonly groups: readonly [number, number, number]
     }
-  | {
-      readonly kind: 'copy'
-      readonly from: Binding
-      readonly buffer: GPUBuffer
-      readonly at: number
-    }
+  | (Encodable & { readonly kind: 'copy' })
 
 /** Collects dispatches and copies, and submits them as one command buffer. */
 export class Commands {
@@ -34,22 +32,22 @@ export class Commands {
   readonly align: number
   /** Records the step that is running, if it is captured. */
   trace: Trace | null = null
-  /** Throws DeviceLostError when the device is gone or the Gpu was destroyed. */
+  /** Throws DeviceLostError when the device was lost or the Gpu was destroyed. */
   readonly checkAlive: () => void
+  readonly bindGroups: BindGroups
   readonly #watch: Watch
   readonly #uniforms: GPUBuffer
   #params = new DataView(new ArrayBuffer(UNIFORM_BYTES))
-  readonly #bindGroups = new Map<string, GPUBindGroup>()
-  #pending: Command[] = []
+  #pending: Pending[] = []
   #paramBytes = 0
   #submits = 0
   #dispatches = 0
-  #bindGroupsMade = 0
 
   constructor(device: GPUDevice, watch: Watch, checkAlive: () => void) {
     this.device = device
     this.checkAlive = checkAlive
     this.#watch = watch
+    this.bindGroups = new BindGroups(device)
     this.align = device.limits.minUniformBufferOffsetAlignment
     this.#uniforms = device.createBuffer({
       label: 'kindred params',
@@ -60,11 +58,8 @@ export class Commands {
 
   /** Counts since the start: kernels dispatched, command buffers submitted, bind groups created. */
   get counts() {
-    return {
-      dispatches: this.#dispatches,
-      submits: this.#submits,
-      bindGroups: this.#bindGroupsMade,
-    }
+    const { made: bindGroups } = this.bindGroups
+    return { dispatches: this.#dispatches, submits: this.#submits, bindGroups }
   }
 
   dispatch(
@@ -93,10 +88,7 @@ export class Commands {
     pipeline: Pipeline,
     kernel: Kernel,
     storages: readonly Storage[],
-    {
-      values,
-      groups,
-    }: { readonly values: readonly number[]; readonly groups: readonly [number, number, number] },
+    { values, groups }: Pick<Dispatched, 'values' | 'groups'>,
   ) {
     this.checkAlive() // the function of a param may have destroyed the Gpu
     if (this.#paramBytes + pipeline.paramBytes + this.align > UNIFORM_BYTES) this.flush()
@@ -120,18 +112,14 @@ export class Commands {
     this.trace?.copy(from, to, at)
     if (this.trace?.recordsOnly) return
     const { block, offset } = this.#bind(to)
-    this.#pending.push({
-      kind: 'copy',
-      from: this.#bind(from),
-      buffer: block.buffer,
-      at: offset + at,
-    })
+    const source = this.#bind(from)
+    this.#pending.push({ kind: 'copy', from: source, to: block.buffer, at: offset + at })
   }
 
   /** Copies a storage into a buffer for JavaScript to read. */
   copyOut(from: Storage, buffer: GPUBuffer) {
     this.trace?.refuse('gpu.read was called in the step; return the tensor and read it after')
-    this.#pending.push({ kind: 'copy', from: this.#bind(from), buffer, at: 0 })
+    this.#pending.push({ kind: 'copy', from: this.#bind(from), to: buffer, at: 0 })
   }
 
   /** Writes bytes into a storage now. First submits the collected commands if they use its
@@ -169,17 +157,18 @@ export class Commands {
     this.drop()
     this.submit((encoder) => {
       if (bytes > 0) this.device.queue.writeBuffer(this.#uniforms, 0, this.#params.buffer, 0, bytes)
-      return this.#encode(encoder, commands)
+      const encodables = commands.map((command) => this.#encodable(command))
+      return encode(encoder, encodables, LABEL)
     })
   }
 
-  /** Submits the commands that `encode` encodes as one command buffer. `encode` returns the number
-   *  of dispatches. */
-  submit(encode: (encoder: GPUCommandEncoder) => number) {
+  /** Submits the commands that `body` encodes as one command buffer. `body` returns the number of
+   *  dispatches. */
+  submit(body: (encoder: GPUCommandEncoder) => number) {
     this.#submits++
     this.guard(() => {
-      const encoder = this.device.createCommandEncoder({ label: 'kindred' })
-      this.#dispatches += encode(encoder)
+      const encoder = this.device.createCommandEncoder(LABEL)
+      this.#dispatches += body(encoder)
       this.device.queue.submit([encoder.finish()])
     })
   }
@@ -200,69 +189,20 @@ export class Commands {
     }
   }
 
-  /** Creates a pipeline's bind group, with its Params in `uniforms` at a dynamic offset. */
-  bindGroup(pipeline: Pipeline, bindings: readonly Binding[], uniforms: GPUBuffer): GPUBindGroup {
-    const entries: GPUBindGroupEntry[] = bindings.map((b, binding) => ({
-      binding,
-      resource: { buffer: b.block.buffer, offset: b.offset, size: b.bytes },
-    }))
-    if (pipeline.paramBytes > 0)
-      entries.push({
-        binding: bindings.length,
-        resource: { buffer: uniforms, size: pipeline.paramBytes },
-      })
-    this.#bindGroupsMade++
-    return this.device.createBindGroup({ label: pipeline.name, layout: pipeline.layout, entries })
-  }
-
-  /** Drops the cached bind groups of destroyed blocks, given by their ids. */
-  forget(ids: ReadonlySet<number>) {
-    for (const key of this.#bindGroups.keys()) {
-      const [, ...blocks] = key.split(',')
-      if (blocks.some((block) => ids.has(Number.parseInt(block, 10)))) this.#bindGroups.delete(key)
-    }
-  }
-
   /** Frees all memory, even if something still refers to this object. */
   destroy() {
     this.drop()
-    this.#bindGroups.clear()
+    this.bindGroups.clear()
     this.#params = new DataView(new ArrayBuffer(0))
     this.#uniforms.destroy()
   }
 
-  #encode(encoder: GPUCommandEncoder, commands: readonly Command[]): number {
-    let pass: GPUComputePassEncoder | null = null
-    let dispatches = 0
-    for (const command of commands) {
-      if (command.kind === 'copy') {
-        pass?.end()
-        pass = null
-        const { from, buffer, at } = command
-        encoder.copyBufferToBuffer(from.block.buffer, from.offset, buffer, at, from.bytes)
-        continue
-      }
-      pass ??= encoder.beginComputePass({ label: 'kindred' })
-      const { pipeline, offset, groups } = command
-      pass.setPipeline(pipeline.pipeline)
-      pass.setBindGroup(0, this.#cachedGroup(command), pipeline.paramBytes > 0 ? [offset] : [])
-      pass.dispatchWorkgroups(...groups)
-      dispatches++
-    }
-    pass?.end()
-    return dispatches
-  }
-
-  #cachedGroup({ pipeline, bindings }: Command & { kind: 'dispatch' }): GPUBindGroup {
-    let key = String(pipeline.id)
-    for (const b of bindings) key += `,${b.block.id}:${b.offset}:${b.bytes}`
-    let group = this.#bindGroups.get(key)
-    if (!group) {
-      if (this.#bindGroups.size >= MAX_BIND_GROUPS) this.#bindGroups.clear()
-      group = this.bindGroup(pipeline, bindings, this.#uniforms)
-      this.#bindGroups.set(key, group)
-    }
-    return group
+  #encodable(command: Pending): Encodable {
+    if (command.kind === 'copy') return command
+    const { kind, pipeline, bindings, offset, groups } = command
+    const group = this.bindGroups.get(pipeline, bindings, this.#uniforms)
+    const offsets = pipeline.paramBytes > 0 ? [offset] : []
+    return { kind, pipeline: pipeline.pipeline, group, offsets, groups }
   }
 
   #bind(storage: Storage): Binding {

@@ -1,8 +1,8 @@
 // The engine's errors besides ShapeError. WebGPU reports errors asynchronously; they are thrown at
 // the next await.
 
-/** An error that WebGPU reported of a kernel or a command buffer: in validation, for want of
- *  memory, or from the WGSL compiler. */
+/** An error that WebGPU reported for a kernel or a command buffer: in validation, in WGSL, or when
+ *  memory ran out. */
 export class GpuError extends Error {
   override readonly name = 'GpuError'
 }
@@ -36,7 +36,7 @@ export function quiet<T>(promise: Promise<T>): Promise<T> {
   return promise
 }
 
-/** Waits for a report of WebGPU: an error, or null. */
+/** A function that waits for a report of WebGPU: an error, or null. */
 export type Watch = (error: Promise<GpuError | null>) => void
 
 /** The device was lost (driver reset, unplugged) or destroyed. Nothing on it can be read any
@@ -45,8 +45,8 @@ export class DeviceLostError extends Error {
   override readonly name: string = 'DeviceLostError'
 }
 
-/** Makes an error of the first compile error, with the kernel's name and the line, or returns null
- *  if there is none. */
+/** Returns the first compile error, with the kernel's name and the line, or null if there is
+ *  none. */
 export function wgslError(
   { name, source }: { readonly name: string; readonly source: string },
   messages: readonly GPUCompilationMessage[],

@@ -1,5 +1,5 @@
 /// <reference lib="esnext.disposable" preserve="true" />
-// The public class of the engine. Its parts are in files of their own (assemble.ts).
+// The public class of the engine. assemble.ts makes its parts.
 
 import {
   type Machine,
@@ -126,8 +126,7 @@ export class Gpu implements Machine {
     return new Captured(this.#living(), body, options)
   }
 
-  /** Calls `action` now, and again in each replay of a captured step: for work of JavaScript, such
-   *  as counting. */
+  /** Calls `action` now and in each replay: for work in JavaScript, such as counting. */
   everyStep(action: () => void) {
     const { trace } = this.#living().commands
     checkValue('Gpu.everyStep', 'action', action, callback)
@@ -170,8 +169,7 @@ export class Gpu implements Machine {
     return backward(this.#living(), output, cotangent, options)
   }
 
-  /** Computes the gradients of the sum of several outputs, each weighted by its cotangent. Throws
-   *  like `backward`. */
+  /** Computes gradients as `backward` does, of several outputs with a cotangent each. */
   pullback(weighted: Weighted, options?: BackwardOptions): Gradients {
     return pullback(this.#living(), weighted, options)
   }
@@ -215,8 +213,7 @@ export class Gpu implements Machine {
     return this.#living().tensors.isWithin(variable, flat)
   }
 
-  /** Counts pipelines, dispatches, submits, bind groups and buffers since the start, and bytes
-   *  alive now. */
+  /** Returns counts of the work since the start, and the bytes of buffers alive now. */
   stats() {
     const { commands, memory, reads, pipelines } = this.#parts
     const buffers = memory.made + reads.made

@@ -1,5 +1,5 @@
-// Frees the gradients of a backward pass as soon as they are used, so that only a few of a whole
-// network's are alive at a time.
+// Frees the gradients of a backward pass as soon as they are used, so that only a few are alive at
+// a time.
 
 import type { Tensor } from '../kernels/op.ts'
 import type { Memory, Storage } from './memory.ts'

@@ -22,7 +22,7 @@ export interface WriteOptions {
 /** Writes `bytes` to `path`, and resolves when they are on disk. Writes a file beside it and
  *  renames that, so that a crash leaves the old file or the new one, whole. Throws Error with a
  *  remedy; the old file is then unchanged. */
-export async function writeAtomic(path: string, bytes: Uint8Array, { retry }: WriteOptions = {}) {
+export async function writeAtomic(path: string, bytes: Uint8Array, options: WriteOptions = {}) {
   const temporary = join(dirname(path), `.${basename(path)}.${process.pid}.tmp`)
   try {
     await writeThrough(temporary, bytes)
@@ -30,10 +30,7 @@ export async function writeAtomic(path: string, bytes: Uint8Array, { retry }: Wr
     await syncFolder(dirname(path))
   } catch (cause) {
     await rm(temporary, { force: true }).catch(() => {}) // the first error is thrown below
-    throw writeError(path, cause, {
-      bytes: bytes.length,
-      ...(retry === undefined ? {} : { retry }),
-    })
+    throw writeError(path, cause, { bytes: bytes.length, ...options })
   }
 }
 
@@ -82,12 +79,8 @@ export function writeError(
     ENAMETOOLONG: 'a name in the path is too long; choose a shorter one',
     EMFILE: `too many files are open; raise the limit (ulimit -n), then ${retry}`,
   }
-  return new Error(
-    `cannot write ${printable(path)}: ${words[codeOf(cause)] ?? printable(messageOf(cause))}`,
-    {
-      cause,
-    },
-  )
+  const why = words[codeOf(cause)] ?? printable(messageOf(cause))
+  return new Error(`cannot write ${printable(path)}: ${why}`, { cause })
 }
 
 /** Makes a folder, and those above it that are missing. Throws Error with a remedy. */
@@ -179,9 +172,8 @@ export async function readBytes(path: string): Promise<Uint8Array> {
     const isBrokenLink =
       codeOf(cause) === 'ENOENT' && (await lstat(path).catch(() => null))?.isSymbolicLink()
     const why = isBrokenLink ? 'it is a link to what does not exist' : words[codeOf(cause)]
-    throw new Error(`cannot read ${printable(path)}: ${why ?? printable(messageOf(cause))}`, {
-      cause,
-    })
+    const said = why ?? printable(messageOf(cause))
+    throw new Error(`cannot read ${printable(path)}: ${said}`, { cause })
   }
 }
 

@@ -11,7 +11,7 @@ export interface NodeOptions extends OpenOptions {
   /** Dawn toggles by name; one that starts with '-' is switched off: ['skip_validation',
    *  '-timestamp_quantization']. */
   readonly toggles?: readonly string[]
-  /** Keeps what `gpu.tuner` measures in the user's cache folder, and uses what was measured on this
+  /** Saves the measurements of `gpu.tuner` in the user's cache folder, and uses those made on this
    *  device before. */
   readonly autotune?: boolean
 }

@@ -55,26 +55,18 @@ export class Pipelines {
 
   #compile(kernel: Kernel, constants: Readonly<Record<string, number>>): Pipeline {
     const device = this.#device
+    const { name } = kernel
     device.pushErrorScope('validation')
-    const module = device.createShaderModule({ label: kernel.name, code: kernel.source })
-    const layout = device.createBindGroupLayout({
-      label: kernel.name,
-      entries: kernel.bindings.map(layoutEntry),
-    })
+    const module = device.createShaderModule({ label: name, code: kernel.source })
+    const entries = kernel.bindings.map(layoutEntry)
+    const layout = device.createBindGroupLayout({ label: name, entries })
     const pipeline = device.createComputePipeline({
-      label: kernel.name,
-      layout: device.createPipelineLayout({ label: kernel.name, bindGroupLayouts: [layout] }),
-      compute: { module, entryPoint: kernel.name, constants },
+      label: name,
+      layout: device.createPipelineLayout({ label: name, bindGroupLayouts: [layout] }),
+      compute: { module, entryPoint: name, constants },
     })
     const paramBytes = Math.ceil(kernel.params.length / 4) * 16
-    const made: Pipeline = {
-      id: this.#nextId++,
-      name: kernel.name,
-      pipeline,
-      layout,
-      paramBytes,
-      failure: null,
-    }
+    const made: Pipeline = { id: this.#nextId++, name, pipeline, layout, paramBytes, failure: null }
     const explain = async (error: GPUError | null) => {
       if (error) made.failure = await failureOf(kernel, module, error)
       return made.failure

@@ -1,5 +1,4 @@
-// Waits for the GPU in a user's name: reads tensors, awaits submitted work, and throws the errors
-// reported meanwhile.
+// Reads tensors, awaits submitted work, and throws the errors that WebGPU reports meanwhile.
 
 import { type Tensor, ShapeError, show, sizeOf } from '../kernels/op.ts'
 import { checkTensor } from '../kernels/options.ts'

@@ -170,13 +170,13 @@ export class StepRunner {
     }
   }
 
-  /** Keeps what a step returned until a later step does not return it. */
+  /** Keeps a step's outputs until a later step does not return them. */
   #keep(outputs: readonly Tensor[], made: readonly Storage[]) {
     const returned = this.#tensors.storages(outputs)
     this.#returned = [...made, ...this.#releaseUnless(returned, this.#returned)]
   }
 
-  /** Releases the held storages that are not among those returned; gives back the others. */
+  /** Frees the held storages that were not returned again, and returns the others. */
   #releaseUnless(returned: readonly Storage[], held: readonly Storage[]): readonly Storage[] {
     const isReturned = new Set(returned)
     for (const storage of held) if (!isReturned.has(storage)) this.#memory.release(storage)

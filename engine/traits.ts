@@ -1,4 +1,5 @@
-// A device's traits that choose kernels, and the check that it supports what the user asks.
+// Reads the traits of a device by which kernels are chosen, and checks that it supports the user's
+// choices.
 
 import type { Activations, Precision } from '../kernels/op.ts'
 

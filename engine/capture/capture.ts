@@ -28,11 +28,12 @@ export interface Machinery extends GpuParts {
   readonly commands: Commands
   readonly steps: StepRunner
   readonly tuner: Tuner
-  /** Returns all but the inputs that decides which commands ops give. Throws DeviceLostError. */
+  /** Returns the settings that, with the inputs, decide which commands ops give. Throws
+   *  DeviceLostError. */
   settings(): object
 }
 
-/** What the next call does:
+/** The action of the next call:
  *  'recording' records the step, and executes it on planned memory when it has ended;
  *  'comparing', after two steps differed, executes while it records;
  *  'replaying' repeats the recorded commands;
@@ -83,8 +84,8 @@ export class Captured<In extends readonly Input[], T extends StepResult> {
   }
 
   /** Runs the step on these inputs, to the same bits as `Gpu.step`, by a replay where possible.
-   *  Throws what the body throws, Error for a tensor given twice, and Error when a rehearsal finds
-   *  that earlier replays did not do what the body would have done. */
+   *  Throws the body's errors, Error for a tensor given twice, and Error when a rehearsal finds
+   *  that the replays before it may have been wrong. */
   run(...given: Given<In>): T {
     const { steps, memory } = this.#gpu
     steps.checkIdle()

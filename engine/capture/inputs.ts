@@ -84,7 +84,7 @@ export class Inputs<In extends readonly Input[]> {
       if (this.#requiresGrad(one)) this.#gpu.requiresGrad.add(tensor)
       return tensor
     })
-    return bound as unknown as In // `Given` says what each is made from
+    return bound as unknown as In // each is made as `Given` says
   }
 
   /** Frees the recorded inputs; the next call's become the recorded ones. */
@@ -95,8 +95,8 @@ export class Inputs<In extends readonly Input[]> {
     this.#last = null
   }
 
-  /** Returns a tensor like this one, which will hold the values of every later call. A variable is
-   *  its own. */
+  /** Makes the recorded input for this one: a tensor that will hold the values of every later call,
+   *  or the variable itself. */
   #inputLike(one: Value): Input {
     if (typeof one !== 'object' || isVariable(one)) return one
     const { tensors } = this.#gpu
@@ -160,7 +160,7 @@ export function received(given: readonly (Value | Upload)[]): readonly Value[] {
   return given.map((one: unknown, i): Value => {
     if (typeof one === 'string' || typeof one === 'number' || typeof one === 'boolean') return one
     if (typeof one === 'object' && one !== null) {
-      if (anyTensor(one)) return one as Tensor // only tensors have what it looks for
+      if (anyTensor(one)) return one as Tensor // it has a tensor's members
       if ('values' in one && typeof one.values !== 'function')
         return numbersOf('tensor', one.values, 'shape' in one ? one.shape : undefined)
     }

@@ -12,7 +12,7 @@
 /** A temporary: its size, and the commands that use it. */
 export interface Need {
   readonly bytes: number
-  /** In order of commands; the temporary lives from the first to the last. */
+  /** The commands that use it, in order. It is alive from the first to the last. */
   readonly uses: readonly { readonly command: number; readonly writes: boolean }[]
   /** True if it is needed after the last command. */
   readonly outlives: boolean

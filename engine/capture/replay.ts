@@ -3,6 +3,7 @@
 // and encodes the commands.
 
 import type { Commands } from '../commands.ts'
+import { type Encodable, encode } from '../encode.ts'
 import { type Binding, type Block, type Memory, type Storage, bindingOf } from '../memory.ts'
 import { paramOf, writeParam } from '../params.ts'
 import { type Need, leastBytes, plan } from './planner.ts'
@@ -11,16 +12,6 @@ import { wholeWords } from '../values.ts'
 
 const ALIGN = 256 // of a storage binding's offset, in bytes; every device accepts it
 const MAX_COMMANDS = 4096 // in one command buffer: lavapipe crashed on 49,000
-
-type Ready =
-  | {
-      readonly kind: 'dispatch'
-      readonly pipeline: GPUComputePipeline
-      readonly group: GPUBindGroup
-      readonly offsets: readonly number[]
-      readonly groups: readonly [number, number, number]
-    }
-  | { readonly kind: 'copy'; readonly from: Binding; readonly to: Binding; readonly at: number }
 
 /** One step's commands, ready to be submitted again and again. */
 export class Replay {
@@ -34,7 +25,7 @@ export class Replay {
   readonly #starts: readonly number[] // each command's first byte in the params
   readonly #changing: number // bytes of params that change from step to step
   readonly #uniforms: Binding
-  readonly #parts: readonly (readonly Ready[])[] // a command buffer each
+  readonly #parts: readonly (readonly Encodable[])[] // a command buffer each
   readonly #calls: readonly (() => void)[]
   readonly #written: ReadonlySet<Block>
   #planned = 0
@@ -54,7 +45,7 @@ export class Replay {
     for (const [i, command] of trace.commands.entries()) this.#write(command, starts[i] ?? 0)
     this.#upload(this.#uniforms, this.#params.buffer)
     const groups = new Map<string, GPUBindGroup>()
-    const ready: Ready[] = []
+    const ready: Encodable[] = []
     commands.guard(() => {
       for (const [i, command] of trace.commands.entries())
         ready.push(
@@ -90,7 +81,7 @@ export class Replay {
     this.#commands.checkAlive() // a call may have destroyed the Gpu
     for (const block of this.#written) block.writes++
     if (this.#changing > 0) this.#upload(this.#uniforms, this.#params.buffer, this.#changing)
-    for (const part of this.#parts) this.#commands.submit((encoder) => encode(encoder, part))
+    for (const part of this.#parts) this.#commands.submit((encoder) => encode(encoder, part, LABEL))
   }
 
   /** Makes a storage for an output, on the plan's memory; null for a tensor from before the
@@ -163,19 +154,21 @@ export class Replay {
     return binding
   }
 
-  #copy({ uses: [from, to], at }: Copied): Ready {
-    return { kind: 'copy', from: this.#at(from.ref), to: this.#at(to.ref), at }
+  #copy({ uses: [from, to], at }: Copied): Encodable {
+    const { block, offset } = this.#at(to.ref)
+    return { kind: 'copy', from: this.#at(from.ref), to: block.buffer, at: offset + at }
   }
 
   #dispatch(
     { pipeline, uses, groups }: Dispatched,
     start: number,
     made: Map<string, GPUBindGroup>,
-  ): Ready {
+  ): Encodable {
     const bindings = uses.map(({ ref }) => this.#at(ref))
     const key = [pipeline.id, ...bindings.map((b) => `${b.block.id}:${b.offset}:${b.bytes}`)].join()
     const group =
-      made.get(key) ?? this.#commands.bindGroup(pipeline, bindings, this.#uniforms.block.buffer)
+      made.get(key) ??
+      this.#commands.bindGroups.make(pipeline, bindings, this.#uniforms.block.buffer)
     made.set(key, group)
     const offsets = pipeline.paramBytes > 0 ? [start] : []
     return { kind: 'dispatch', pipeline: pipeline.pipeline, group, offsets, groups }
@@ -210,43 +203,6 @@ export class Replay {
 }
 
 const LABEL = { label: 'kindred replay' }
-
-/** Encodes commands, and returns the number of dispatches among them. */
-function encode(encoder: GPUCommandEncoder, commands: readonly Ready[]): number {
-  let pass: GPUComputePassEncoder | null = null
-  let dispatches = 0
-  let bound: GPUComputePipeline | null = null
-  for (const command of commands) {
-    if (command.kind === 'copy') {
-      pass?.end()
-      pass = null
-      const { from, to, at } = command
-      encoder.copyBufferToBuffer(
-        from.block.buffer,
-        from.offset,
-        to.block.buffer,
-        to.offset + at,
-        from.bytes,
-      )
-      continue
-    }
-    if (!pass) {
-      pass = encoder.beginComputePass(LABEL)
-      bound = null
-    }
-    if (command.pipeline !== bound) pass.setPipeline((bound = command.pipeline))
-    // each argument costs Dawn's bindings 0.03 to 0.2 us
-    if (command.offsets.length > 0) pass.setBindGroup(0, command.group, command.offsets)
-    else pass.setBindGroup(0, command.group)
-    const [x, y, z] = command.groups
-    if (z > 1) pass.dispatchWorkgroups(x, y, z)
-    else if (y > 1) pass.dispatchWorkgroups(x, y)
-    else pass.dispatchWorkgroups(x)
-    dispatches++
-  }
-  pass?.end()
-  return dispatches
-}
 
 /** Lays out the params in one buffer, those that change from step to step first. Returns where each
  *  command's params begin, and the bytes of those that change and of all. */

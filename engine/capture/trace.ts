@@ -6,7 +6,7 @@ import { type Kernel, type Scalar, type Tensor, valueOf } from '../../kernels/op
 import type { Block, Storage } from '../memory.ts'
 import type { Pipeline } from '../pipelines.ts'
 
-/** A temporary from 0 on, or outer storage i as -1 - i. */
+/** The number of a temporary, or -1 - i for outer storage i. */
 export type Ref = number
 
 export interface Use {
@@ -76,7 +76,7 @@ export interface Output {
   readonly tensor: Tensor
 }
 
-/** When recorded commands are executed: at once, when the step has ended, or never. */
+/** The time at which recorded commands are executed: at once, at the end of the step, or never. */
 export type Execution = 'immediate' | 'deferred' | 'never'
 
 export class Trace {

@@ -1,7 +1,7 @@
 // The buffers of one device: created, reused by size, and destroyed after many idle steps. The free
 // buffer with the lowest id is taken first, so that the same step always gets the same buffers and
-// bind groups can be cached. Buffers that the garbage collector returned are taken last, since it
-// runs at any time.
+// bind groups can be cached. Buffers found by the garbage collector are taken last, since it runs
+// at any time.
 
 import { DeviceLostError, GpuError, type Watch } from '../errors.ts'
 import type { Block } from './storage.ts'
@@ -69,8 +69,7 @@ export class Pool {
     if (this.#all.has(block)) insert(this.#collected, block)
   }
 
-  /** Destroys buffers that were free for 64 steps. Called once per step with its
-   *  number. */
+  /** Destroys buffers that were free for 64 steps. Called once per step with its number. */
   trim(step: number) {
     const idle: Block[] = []
     for (const list of this.#lists()) {

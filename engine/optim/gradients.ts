@@ -1,6 +1,6 @@
-// The gradients of a backward pass. A weight used by two views receives two gradients within a
-// step. They stay apart until someone asks for the sum: optimizers add them while they gather,
-// which saves a dispatch and one write and read of the sum.
+// The gradients of a backward pass. Within a step, the gradient of a weight that two views use is
+// in two parts. Optimizers add them while they gather, which saves a dispatch and one write and
+// read of the sum.
 
 import type { Tensor } from '../../kernels/op.ts'
 import { checkValue, inspect, tensor as aTensor } from '../../kernels/options.ts'
@@ -10,15 +10,15 @@ import type { ScaleMoves } from './scale-moves.ts'
 /** A gradient, or the two tensors that add up to it. */
 export type GradientParts = readonly [Tensor] | readonly [Tensor, Tensor]
 
-/** The gradients of tensors. `of` and `entries` add a gradient in two parts, by one dispatch the
- *  first time; the other members dispatch nothing. */
+/** The gradients of tensors. `of` and `entries` add up a gradient in two parts, by one dispatch the
+ *  first time. The other members dispatch nothing. */
 export class Gradients {
   /** How often each loss scaler had moved its scale when these gradients were computed with it. */
   readonly scaleMoves: ScaleMoves
   readonly #parts = new Map<Tensor, GradientParts>()
 
-  /** Holds `[tensor, gradient]` pairs, such as clipped gradients; `like` is the Gradients that they
-   *  were computed from, if a LossScaler scaled them. Throws TypeError. */
+  /** Takes `[tensor, gradient]` pairs, such as clipped gradients. If a LossScaler is used, `like`
+   *  is the Gradients that they were computed from. Throws TypeError. */
   constructor(
     pairs: Iterable<readonly [tensor: Tensor, ...parts: GradientParts]>,
     like?: Pick<Gradients, 'scaleMoves'>,
