@@ -1,13 +1,6 @@
 // Runs an op: checks its inputs, scopes its memory, and records its backward on the tape.
 
-import {
-  type Op,
-  type Run,
-  type Shape,
-  type Tensor,
-  type TensorList as Inputs,
-  show,
-} from '../kernels/op.ts'
+import { type Op, type Run, type Shape, type Tensor, type TensorList, show } from '../kernels/op.ts'
 import type { Memory } from './memory.ts'
 import type { Tape } from './tape.ts'
 import type { Tensors } from './tensors.ts'
@@ -27,7 +20,7 @@ export interface GpuParts {
 
 /** Returns the op's outputs. Throws the errors of its `shape`, and ShapeError for inputs of dtypes
  *  that it does not accept. */
-export function applyOp<In extends Inputs, Out extends Inputs, A>(
+export function applyOp<In extends TensorList, Out extends TensorList, A>(
   { memory, tensors, tape, requiresGrad, run, inferenceRun }: GpuParts,
   op: Op<In, Out, A>,
   attrs: A,

@@ -50,9 +50,9 @@ function textTensor(text: string): SavedTensor {
 
 /** Throws Error unless a saved flat variable has the same parts as this one, in the same order. */
 function checkLayout(name: string, variable: Variable, saved: ReadonlyMap<string, SavedTensor>) {
-  const [parts, found] = [layouts.get(variable), saved.get(name + LAYOUT)?.data]
-  if (!parts || !(found instanceof Uint8Array)) return
-  const before = new TextDecoder().decode(found).split('\n')
+  const [parts, text] = [layouts.get(variable), saved.get(name + LAYOUT)?.data]
+  if (!parts || !(text instanceof Uint8Array)) return
+  const before = new TextDecoder().decode(text).split('\n')
   const at = parts.findIndex((part, i) => part !== before[i])
   if (at < 0 && before.length === parts.length) return
   const i = at < 0 ? parts.length : at
@@ -69,23 +69,23 @@ export function restore(gpu: Gpu, variables: Named, saved: ReadonlyMap<string, S
   checkValue('restore', 'variables', variables, record)
   checkValue('restore', 'saved', saved, savedMap)
   const writes = Object.entries(variables).map(([name, variable]) => {
-    const found = saved.get(name)
-    if (!found) throw new Error(`checkpoint: ${name} is missing; it is of another model`)
-    if (!(found.data instanceof Float32Array))
+    const stored = saved.get(name)
+    if (!stored) throw new Error(`checkpoint: ${name} is missing; it is of another model`)
+    if (!(stored.data instanceof Float32Array))
       throw new Error(
         `checkpoint: ${name} must be F32, F16 or BF16, and is not; it is of another program`,
       )
-    if (sizeOf(found.shape) !== found.data.length)
+    if (sizeOf(stored.shape) !== stored.data.length)
       throw new Error(
-        `checkpoint: ${name} has ${found.data.length} values for ${show(found.shape)}; it is damaged`,
+        `checkpoint: ${name} has ${stored.data.length} values for ${show(stored.shape)}; it is damaged`,
       )
     const isConv = variable.shape.length === 4
     const { data, shape } = isConv
-      ? permute(found.data, found.shape, [2, 3, 1, 0])
-      : { ...found, data: found.data }
+      ? permute(stored.data, stored.shape, [2, 3, 1, 0])
+      : { ...stored, data: stored.data }
     if (shape.join() !== variable.shape.join())
       throw new Error(
-        `checkpoint: ${name} is ${show(found.shape)}, the model needs ${show(isConv ? oihw(variable.shape) : variable.shape)}; it is of another model or width`,
+        `checkpoint: ${name} is ${show(stored.shape)}, the model needs ${show(isConv ? oihw(variable.shape) : variable.shape)}; it is of another model or width`,
       )
     return { variable, data }
   })

@@ -26,7 +26,7 @@ export function free(
   things: readonly unknown[],
 ) {
   if (running) throw new Error('Gpu.free: nothing can be freed within a step; free it after')
-  const found = new Set<Tensor>()
+  const all = new Set<Tensor>()
   const steps = new Set<{ release(): void }>()
   for (const [i, thing] of things.entries()) {
     const before = steps.size
@@ -39,10 +39,10 @@ export function free(
       throw new Error(
         `Gpu.free: argument ${i} holds no tensors, got ${describe(thing)}; give variables, models or optimizers`,
       )
-    for (const tensor of own) found.add(tensor)
+    for (const tensor of own) all.add(tensor)
   }
-  tensors.checkOwn(found)
+  tensors.checkOwn(all)
   commands.flush()
   for (const step of steps) step.release()
-  memory.free(tensors.storagesAlive(found))
+  memory.free(tensors.storagesAlive(all))
 }

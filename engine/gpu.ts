@@ -8,7 +8,7 @@ import {
   type Run,
   type Shape,
   type Tensor,
-  type TensorList as Inputs,
+  type TensorList,
   type Values,
   type Variable,
 } from '../kernels/op.ts'
@@ -57,20 +57,20 @@ export class Gpu implements Machine {
    *  ShapeError, TypeError if `values` are no numbers, and RangeError for a number that the dtype
    *  cannot hold. */
   tensor(values: Values, shape?: Shape): Tensor {
-    return makeTensor(this.#living(), values, shape)
+    return makeTensor(this.#alive(), values, shape)
   }
 
   /** Makes a tensor that may be written in place: a parameter, a running statistic, a queue. No
    *  step frees it: it lives until `free` or `destroy`, or until nothing refers to it. Throws like
    *  `tensor`. */
   variable(values: Values, shape?: Shape): Variable {
-    return makeVariable(this.#living(), values, shape)
+    return makeVariable(this.#alive(), values, shape)
   }
 
   /** Overwrites a variable; values of another kind are converted to its dtype. Throws ShapeError
    *  for another count of values than its size, and like `tensor`. */
   write(variable: Variable, values: Values) {
-    this.#living().tensors.write(variable, values)
+    this.#alive().tensors.write(variable, values)
   }
 
   /** Reads the tensor's values, in row-major order, u8 and i32 as floats. All dispatches so far are
@@ -100,7 +100,7 @@ export class Gpu implements Machine {
    *  which live until the next step ends. If the body throws, its commands are dropped and no
    *  variable has changed. A read inside the body submits what came before it. */
   step<T extends StepResult>(body: () => T): T {
-    const { steps } = this.#living()
+    const { steps } = this.#alive()
     return steps.run(checkValue('Gpu.step', 'body', body, callback))
   }
 
@@ -112,7 +112,7 @@ export class Gpu implements Machine {
     carry: Carry,
     body: (carry: Carry, item: Item) => Carry,
   ): Carry {
-    return this.#living().steps.fold(items, carry, body)
+    return this.#alive().steps.fold(items, carry, body)
   }
 
   /** Records the GPU commands of `body`, which is called with tensors that hold the inputs of
@@ -123,12 +123,12 @@ export class Gpu implements Machine {
     body: (...inputs: In) => T,
     options: CaptureOptions = {},
   ): Captured<In, T> {
-    return new Captured(this.#living(), body, options)
+    return new Captured(this.#alive(), body, options)
   }
 
   /** Calls `action` now and in each replay: for work in JavaScript, such as counting. */
   everyStep(action: () => void) {
-    const { trace } = this.#living().commands
+    const { trace } = this.#alive().commands
     checkValue('Gpu.everyStep', 'action', action, callback)
     if (trace) trace.act(action)
     else action()
@@ -136,7 +136,7 @@ export class Gpu implements Machine {
 
   /** Keeps the captured step that is running from being replayed, for a `reason`. */
   keepEager(reason: string) {
-    this.#living().commands.trace?.refuse(reason)
+    this.#alive().commands.trace?.refuse(reason)
   }
 
   /** Submits all dispatches and waits until the GPU has finished all but those of the last `most`
@@ -151,13 +151,13 @@ export class Gpu implements Machine {
    *  maps, sets and objects; they live as long as you hold them. Throws Error for an async body,
    *  whose second half would be recorded. */
   noGrad<T>(body: () => T): T {
-    const { steps, tape } = this.#living()
+    const { steps, tape } = this.#alive()
     return steps.noGrad(body, (run) => tape.pause(run))
   }
 
   /** Returns x without its history: gradients flow to it and no further. */
   leaf(x: Tensor): Tensor {
-    return makeLeaf(this.#living(), x)
+    return makeLeaf(this.#alive(), x)
   }
 
   /** Computes the gradients of `output`, weighted by `cotangent` (ones by default), with respect to
@@ -166,12 +166,12 @@ export class Gpu implements Machine {
    *  alone. Throws ShapeError, TypeError for anything but tensors, and Error when a variable was
    *  changed since the forward pass. */
   backward(output: Tensor, cotangent?: Tensor, options?: BackwardOptions): Gradients {
-    return backward(this.#living(), output, cotangent, options)
+    return backward(this.#alive(), output, cotangent, options)
   }
 
   /** Computes gradients as `backward` does, of several outputs with a cotangent each. */
   pullback(weighted: Weighted, options?: BackwardOptions): Gradients {
-    return pullback(this.#living(), weighted, options)
+    return pullback(this.#alive(), weighted, options)
   }
 
   claim(name: string, by: object, pass: Pass): boolean {
@@ -192,25 +192,25 @@ export class Gpu implements Machine {
     return this.toString()
   }
 
-  apply<In extends Inputs, Out extends Inputs, A>(
+  apply<In extends TensorList, Out extends TensorList, A>(
     op: Op<In, Out, A>,
     attrs: A,
     inputs: In,
   ): Readonly<Out> {
-    return applyOp(this.#living(), op, attrs, inputs)
+    return applyOp(this.#alive(), op, attrs, inputs)
   }
 
   /** Moves variables and their values into one buffer, in order, each aligned to 256 bytes. Returns
    *  it as one flat variable, and the offset of each in it, in elements. Optimizers update it in
    *  one dispatch. */
   flatten(variables: readonly Variable[]): { flat: Variable; offsets: readonly number[] } {
-    return this.#living().tensors.flatten(variables)
+    return this.#alive().tensors.flatten(variables)
   }
 
   /** Tells whether a variable that `flatten` moved still lies in that flat variable, and not in a
    *  later one. */
   isWithin(variable: Variable, flat: Variable): boolean {
-    return this.#living().tensors.isWithin(variable, flat)
+    return this.#alive().tensors.isWithin(variable, flat)
   }
 
   /** Returns counts of the work since the start, and the bytes of buffers alive now. */
@@ -226,7 +226,7 @@ export class Gpu implements Machine {
    *  twice does nothing. Throws Error within a step, for a thing without tensors, and for another
    *  Gpu's tensor. */
   free(...things: readonly object[]) {
-    free(this.#living(), things)
+    free(this.#alive(), things)
   }
 
   /** Frees every buffer, and destroys the device if this Gpu owns it. */
@@ -243,7 +243,7 @@ export class Gpu implements Machine {
   }
 
   /** Returns the parts. Throws DeviceLostError if the Gpu was lost or destroyed. */
-  #living(): Assembly {
+  #alive(): Assembly {
     this.#parts.lifetime.check()
     return this.#parts
   }

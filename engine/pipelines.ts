@@ -45,9 +45,9 @@ export class Pipelines {
     const variants = this.#cache.get(kernel.source) ?? new Map<string, Pipeline>()
     this.#cache.set(kernel.source, variants)
     const key = JSON.stringify(constants)
-    const found = variants.get(key)
-    if (found?.failure) throw found.failure
-    if (found) return found
+    const cached = variants.get(key)
+    if (cached?.failure) throw cached.failure
+    if (cached) return cached
     const made = this.#compile(kernel, constants)
     variants.set(key, made)
     return made

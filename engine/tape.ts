@@ -124,15 +124,15 @@ export class Tape {
   /** Returns the entries that these depend on, latest first, so that every use precedes its
    *  source. */
   #history(outputs: readonly Tensor[]): Entry[] {
-    const found = new Set<Entry>()
+    const entries = new Set<Entry>()
     const open = [...outputs]
     for (let tensor = open.pop(); tensor; tensor = open.pop()) {
       const entry = this.#makers.get(tensor)
-      if (!entry || found.has(entry)) continue
-      found.add(entry)
+      if (!entry || entries.has(entry)) continue
+      entries.add(entry)
       open.push(...entry.inputs)
     }
-    return [...found].sort((a, b) => b.order - a.order)
+    return [...entries].sort((a, b) => b.order - a.order)
   }
 }
 
@@ -141,14 +141,14 @@ export class Tape {
  *  members of `of`, so that reaching one throws. */
 function leading(history: readonly Entry[], of: ReadonlySet<Tensor> | null) {
   if (!of) return { entries: history, needs: () => true }
-  const found = new Set(of)
+  const reached = new Set(of)
   const entries = new Set<Entry>()
   for (const entry of [...history].reverse()) {
-    if (entry.inputs.length > 0 && !entry.inputs.some((input) => found.has(input))) continue
+    if (entry.inputs.length > 0 && !entry.inputs.some((input) => reached.has(input))) continue
     entries.add(entry)
-    for (const output of entry.outputs) found.add(output)
+    for (const output of entry.outputs) reached.add(output)
   }
-  const needs = (tensor: Tensor) => found.has(tensor)
+  const needs = (tensor: Tensor) => reached.has(tensor)
   return { entries: history.filter((entry) => entries.has(entry)), needs }
 }
 

@@ -3,7 +3,7 @@
 // read of the sum.
 
 import type { Tensor } from '../../kernels/op.ts'
-import { checkValue, inspect, tensor as aTensor } from '../../kernels/options.ts'
+import { checkValue, having, inspect, tensor as aTensor } from '../../kernels/options.ts'
 import { accumulate } from '../../kernels/optim/accumulate.ts'
 import type { ScaleMoves } from './scale-moves.ts'
 
@@ -24,6 +24,7 @@ export class Gradients {
     like?: Pick<Gradients, 'scaleMoves'>,
   ) {
     checkValue('Gradients', 'pairs', pairs, iterable)
+    if (like !== undefined) checkValue('Gradients', 'like', like, having('Gradients', 'scaleMoves'))
     for (const pair of pairs) {
       const [tensor, ...parts] = checkValue('Gradients', 'a pair', pair, tensorAndParts)
       this.#parts.set(tensor, parts)

@@ -93,6 +93,11 @@ test('optimizers say what was wrong with a call', async ({ gpu }) => {
       'Gradients: a pair must be [tensor, gradient], got a Variable f32 [2]',
     ],
     [
+      'a map of gradients that others are like',
+      () => make(Gradients, [], new Map()),
+      'Gradients: like must be Gradients, got a Map',
+    ],
+    [
       'one pair for pairs',
       () => make(Gradients, w),
       'Gradients: pairs must be an array or a map of tensors and their gradients, got a Variable f32 [2]',
