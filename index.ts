@@ -19,6 +19,7 @@ export {
   Sgd,
   biasOrNorm,
 } from './engine/optim/optimizer.ts'
+export { Gradients } from './engine/optim/gradients.ts'
 export { type LossScalerOptions, LossScaler } from './engine/optim/loss-scaler.ts'
 export { MovingAverage } from './engine/optim/moving-average.ts'
 export {

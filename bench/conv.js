@@ -102,7 +102,7 @@ await main(
       if (pass === 'forward') return convolve
       const y = convolve()
       const cotangent = gpu.tensor(dy, [N, out, out, K])
-      return () => gpu.backward(y, cotangent).get(pass === 'data' ? image : weight)
+      return () => gpu.backward(y, cotangent).of(pass === 'data' ? image : weight)
     },
     reference,
   },

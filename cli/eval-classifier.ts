@@ -18,7 +18,7 @@ import { checkMeasurable } from './data-summary.ts'
 import { closeImages, openRunImages } from './images.ts'
 import type { Progress } from '../training/progress.ts'
 import { startProgress } from './progress.ts'
-import { readCount, readPositive, readWhole } from './numbers.ts'
+import { readCount, readPositive, readInteger } from './numbers.ts'
 import { trainByEpochs } from './paper-classifier.ts'
 import { openRunGpu } from './precision.ts'
 import { runConfig } from './place.ts'
@@ -213,7 +213,7 @@ function common(command: Command, kind: ClassifierKind): Command {
       'train on this many labelled images, as equal in class as they come (default: all)',
       readCount,
     )
-    .option('--seed <n>', "everything random follows from it (default: the run's)", readWhole)
+    .option('--seed <n>', "everything random follows from it (default: the run's)", readInteger)
     .option('--adapter <name>', "part of the GPU's name, to choose among several")
     .option('--json', 'print machine-readable lines only')
 }

@@ -32,7 +32,7 @@ export function readFolder(text: string) {
   return text
 }
 /** A whole number that 32 bits hold. */
-export function readWhole(text: string) {
+export function readInteger(text: string) {
   return parsed(
     text,
     'a whole number from 0 to 4294967295',

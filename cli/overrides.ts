@@ -9,7 +9,7 @@ import type { TrainConfig } from '../training/run-schema.ts'
 import { type ConfigOptions, configOf } from '../training/config.ts'
 import { type Changes, changesBetween, leaves } from '../training/history.ts'
 import { parse } from '../training/json.ts'
-import { nearest } from '../kernels/options.ts'
+import { nearestName } from '../kernels/options.ts'
 import { flagsOf, isGiven } from '../training/options.ts'
 
 /** What the command line says of settings besides a method's own flags. */
@@ -171,7 +171,7 @@ function put(config: Record<string, unknown>, path: string, value: unknown) {
   for (const [i, key] of keys.slice(0, -1).entries()) {
     const next = node[key]
     if (!isObject(next)) {
-      const near = nearest(
+      const near = nearestName(
         key,
         Object.keys(node).filter((name) => isObject(node[name])),
       )

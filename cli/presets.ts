@@ -4,7 +4,7 @@ import type { Method } from '../methods/entry.ts'
 import { methods } from '../methods/registry.ts'
 import { UsageError } from '../training/choice.ts'
 import { leaves } from '../training/history.ts'
-import { nearest } from '../kernels/options.ts'
+import { nearestName } from '../kernels/options.ts'
 import { command } from './command.ts'
 
 /** The lines of a method's presets, for its help. */
@@ -37,7 +37,7 @@ function showPreset(name: string, json: boolean): number {
   )
   const found = all.find(({ own }) => own === name)
   if (!found) {
-    const near = nearest(
+    const near = nearestName(
       name,
       all.map(({ own }) => own),
     )

@@ -14,7 +14,7 @@ import {
   readFolder,
   readPositive,
   readTemperature,
-  readWhole,
+  readInteger,
 } from './numbers.ts'
 import { listPresets } from './presets.ts'
 import { type CommandFlags, trainMethod } from './train-command.ts'
@@ -107,7 +107,7 @@ function addCompare(program: Command, finish: Finish) {
       "learning rate (default: 1e-3; the preset's where --data is given)",
       readPositive,
     )
-    .option('--seed <n>', 'everything random follows from it', readWhole)
+    .option('--seed <n>', 'everything random follows from it', readInteger)
     .option('--adapter <name>', "part of the GPU's name, to choose among several")
     .option('--json', 'print machine-readable lines only')
     .action((flags: CompareFlags) => finish(compare(flags)))
@@ -165,7 +165,7 @@ function addDemo(program: Command, finish: Finish) {
     .description(
       'train SimCLR on the built-in images, a few minutes on a CPU, and show what it learned',
     )
-    .option('--seed <n>', 'everything random follows from it', readWhole)
+    .option('--seed <n>', 'everything random follows from it', readInteger)
     .option(
       '--out <folder>',
       'run folder to make (default: the next free one under runs/)',

@@ -15,7 +15,7 @@ import {
   readPositive,
   readShare,
   readTemperature,
-  readWhole,
+  readInteger,
 } from './numbers.ts'
 import { activationsHelp, precisionHelp } from './precision.ts'
 import { presetLines } from './presets.ts'
@@ -115,13 +115,13 @@ const measuring = (own: Command) =>
       readPixels,
     )
     .option('--subset <n>', 'train on this many images only', readCount)
-    .option('--seed <n>', 'everything random follows from it', readWhole)
+    .option('--seed <n>', 'everything random follows from it', readInteger)
     .option('--precision <kind>', `arithmetic: ${precisionHelp}`)
     .option('--activations <kind>', activationsHelp)
     .option(
       '--knn-every <epochs>',
       'measure kNN accuracy every so many epochs; 0 for only at the end',
-      readWhole,
+      readInteger,
     )
     .option(
       '--k <n>',

@@ -8,7 +8,7 @@
 
 import { join, resolve } from 'node:path'
 import { DataError, type Dataset, type Split, memoryDataset } from './dataset.ts'
-import { bytesOf, linesOf, namesIn, sizeOfFile } from './paths.ts'
+import { readDataFile, readLines, namesIn, sizeOfFile } from './paths.ts'
 import { counted } from './words.ts'
 
 interface Layout {
@@ -134,7 +134,7 @@ async function load(
   const labels = new Int32Array(count)
   let at = 0
   for (const file of files) {
-    const bytes = await bytesOf(name, join(folder, file))
+    const bytes = await readDataFile(name, join(folder, file))
     checkSize(join(folder, file), bytes.length, layout)
     for (let from = 0; from < bytes.length && at < count; from += record, at++) {
       const label = bytes[from + labelBytes - 1] ?? 0
@@ -175,7 +175,7 @@ function interleave(planes: Uint8Array, out: Uint8Array) {
 
 /** Reads the class names; numbers where the list is missing or of another length. */
 async function classNames(folder: string, { name, names, classes }: Layout): Promise<string[]> {
-  const lines = await linesOf(name, join(folder, names))
+  const lines = await readLines(name, join(folder, names))
   return lines.length === classes
     ? lines
     : Array.from({ length: classes }, (_, label) => `${label}`)

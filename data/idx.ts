@@ -9,7 +9,7 @@ import { join, resolve } from 'node:path'
 import { promisify } from 'node:util'
 import { gunzip } from 'node:zlib'
 import { DataError, type Dataset, type Split, memoryDataset } from './dataset.ts'
-import { bytesOf, linesOf, namesIn } from './paths.ts'
+import { readDataFile, readLines, namesIn } from './paths.ts'
 import { counted } from './words.ts'
 
 const unzip = promisify(gunzip)
@@ -117,7 +117,7 @@ async function read(file: string, magic: number): Promise<{ sizes: number[]; byt
 }
 
 async function readWhole(file: string): Promise<Buffer> {
-  const bytes = await bytesOf('idx', file)
+  const bytes = await readDataFile('idx', file)
   if (!file.endsWith('.gz')) return bytes
   return unzip(bytes).catch((cause: unknown) => {
     throw new DataError(
@@ -152,7 +152,7 @@ function dataset({ pixels, labels, height, width }: Part, classes: readonly stri
 
 async function classNames(folder: string, labels: readonly Uint8Array[]): Promise<string[]> {
   const most = Math.max(...labels.map((part) => part.reduce((a, b) => Math.max(a, b), 0)))
-  const lines = await linesOf('idx', join(folder, 'classes.txt'))
+  const lines = await readLines('idx', join(folder, 'classes.txt'))
   if (lines.length > most) return lines
   return Array.from({ length: most + 1 }, (_, label) => `${label}`)
 }

@@ -12,7 +12,7 @@ import { findImages } from './image-files.ts'
 import { type StoreOptions, openStore } from './image-store.ts'
 import { originalsOf } from './originals.ts'
 import { listed } from './listed.ts'
-import { linesOf } from './paths.ts'
+import { readLines } from './paths.ts'
 
 /** Options of a folder of images. */
 export interface FolderOptions extends StoreOptions {
@@ -82,7 +82,7 @@ async function readAnnotations(
 ): Promise<Map<string, Annotations>> {
   const found = new Map<string, Annotations>()
   for (const path of others.filter((other) => other.endsWith('/val_annotations.txt'))) {
-    const rows = (await linesOf('folder', join(root, path))).map((line) => line.split('\t'))
+    const rows = (await readLines('folder', join(root, path))).map((line) => line.split('\t'))
     const pairs = rows.flatMap(([file, name]) => (file && name ? [[file, name] as const] : []))
     found.set(path.slice(0, path.lastIndexOf('/')), new Map(pairs))
   }

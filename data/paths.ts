@@ -79,7 +79,7 @@ export async function sizeOfFile(what: string, path: string): Promise<number> {
 }
 
 /** Reads a file. Throws DataError for anything else, and for a file that cannot be read. */
-export async function bytesOf(what: string, path: string): Promise<Buffer> {
+export async function readDataFile(what: string, path: string): Promise<Buffer> {
   await sizeOfFile(what, path)
   try {
     return await readFile(path)
@@ -89,13 +89,13 @@ export async function bytesOf(what: string, path: string): Promise<Buffer> {
 }
 
 /** Reads the lines of a text file, trimmed, without blank ones; [] where there is no file. Throws
- *  DataError as `bytesOf` does. */
-export async function linesOf(what: string, path: string): Promise<string[]> {
+ *  DataError as `readDataFile` does. */
+export async function readLines(what: string, path: string): Promise<string[]> {
   const isMissing = await lstat(path).then(
     () => false,
     (error: unknown) => error instanceof Error && 'code' in error && error.code === 'ENOENT',
   )
   if (isMissing) return []
-  const lines = (await bytesOf(what, path)).toString('utf8').split(/\r?\n/)
+  const lines = (await readDataFile(what, path)).toString('utf8').split(/\r?\n/)
   return lines.map((line) => line.trim()).filter((line) => line !== '')
 }

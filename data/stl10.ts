@@ -6,7 +6,7 @@
 import { type FileHandle, open } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { DataError, type Dataset, type Split, checkRead } from './dataset.ts'
-import { bytesOf, linesOf, lookAt, namesIn, sizeOfFile } from './paths.ts'
+import { readDataFile, readLines, lookAt, namesIn, sizeOfFile } from './paths.ts'
 import { counted } from './words.ts'
 
 const SIDE = 96
@@ -55,7 +55,7 @@ interface PixelFile {
 async function part(folder: string, half: 'train' | 'test', classes: readonly string[]) {
   const pixels = await pixelFile(join(folder, `${half}_X.bin`))
   const file = join(folder, `${half}_y.bin`)
-  const bytes = await bytesOf('stl10', file).catch((cause: unknown) => {
+  const bytes = await readDataFile('stl10', file).catch((cause: unknown) => {
     const why = cause instanceof Error ? cause.message : String(cause)
     throw new DataError(`${why}; it must hold the labels of ${half}_X.bin`, { cause })
   })
@@ -149,7 +149,7 @@ function interleave(planes: Uint8Array, out: Uint8Array) {
 /** Reads the ten names of class_names.txt; numbers where the file is missing or has another
  *  count. */
 async function classNames(folder: string): Promise<string[]> {
-  const lines = await linesOf('stl10', join(folder, 'class_names.txt'))
+  const lines = await readLines('stl10', join(folder, 'class_names.txt'))
   if (lines.length === CLASSES) return lines
   return Array.from({ length: CLASSES }, (_, label) => `${label + 1}`)
 }

@@ -1,7 +1,7 @@
 // Makes the parts of a Gpu and connects them.
 
 import type { Machine, Run, Shape, Tensor, Values } from '../kernels/op.ts'
-import type { Parts } from './apply.ts'
+import type { GpuParts } from './apply.ts'
 import { Tuner } from './autotune.ts'
 import { Commands } from './commands.ts'
 import { dispatcher } from './dispatch.ts'
@@ -11,38 +11,38 @@ import { Lifetime } from './lifetime.ts'
 import { Memory } from './memory.ts'
 import { Pipelines } from './pipelines.ts'
 import { Reads } from './reads.ts'
-import { Steps } from './steps.ts'
+import { StepRunner } from './steps.ts'
 import { Tape } from './tape.ts'
 import { Tensors } from './tensors.ts'
-import { type Settings, settingsOf } from './traits.ts'
+import { type KernelSettings, kernelSettings } from './traits.ts'
 
 /** The parts of one Gpu. */
-export interface Assembly extends Parts {
+export interface Assembly extends GpuParts {
   readonly software: boolean
   readonly lifetime: Lifetime
   readonly commands: Commands
   readonly pipelines: Pipelines
-  readonly steps: Steps
+  readonly steps: StepRunner
   readonly reads: Reads
   readonly tuner: Tuner
-  /** Everything but a step's inputs that decides which commands ops give. Throws
+  /** Returns the settings that, with a step's inputs, decide which commands ops give. Throws
    *  DeviceLostError. */
   settings(): object
 }
 
-/** The parts of a Gpu on this device, whose tensors name `gpu`. Throws Error when the device lacks
- *  what the precision takes. */
+/** Makes the parts of `gpu`, which all tensors refer to, on this device. Throws Error when the
+ *  device does not support the precision. */
 export function assemble(gpu: Machine, device: GPUDevice, options: GpuOptions): Assembly {
   const { ownsDevice = false, onWait = () => () => {} } = options
   const { precision = 'f32', activations = 'f32', kernels = 'device' } = options
-  const traits = settingsOf(device, { precision, activations, kernels })
+  const traits = kernelSettings(device, { precision, activations, kernels })
   const lifetime = new Lifetime(device, ownsDevice)
   const reports = new Reports()
   const commands = new Commands(device, reports.watch, () => lifetime.check())
-  const memory = new Memory(device, reports.watch, (ids) => commands.forget(ids))
+  const memory = new Memory(device, reports.watch, (ids) => commands.bindGroups.forget(ids))
   const pipelines = new Pipelines(device, reports.watch)
   const tensors = new Tensors(gpu, memory, commands, device.limits.maxStorageBufferBindingSize)
-  const steps = new Steps(memory, commands, tensors)
+  const steps = new StepRunner(memory, commands, tensors)
   const reads = new Reads({ commands, tensors, steps, reports, onWait })
   const flush = () => commands.flush()
   const scratch = (body: () => unknown) => void memory.scope(body, () => [])
@@ -53,7 +53,7 @@ export function assemble(gpu: Machine, device: GPUDevice, options: GpuOptions): 
     lifetime.check()
     return { ...runs.run, tapePaused: tape.paused }
   }
-  const work = { memory, tensors, tape, wanted: new WeakSet<Tensor>(), ...runs }
+  const work = { memory, tensors, tape, requiresGrad: new WeakSet<Tensor>(), ...runs }
   const machinery = { lifetime, commands, pipelines, steps, reads, tuner, settings }
   return { software: traits.software, ...work, ...machinery }
 }
@@ -61,19 +61,20 @@ export function assemble(gpu: Machine, device: GPUDevice, options: GpuOptions): 
 interface Running {
   readonly tensors: Tensors
   readonly tuner: Tuner
-  readonly traits: Settings
+  readonly traits: KernelSettings
 }
 
-/** What ops run kernels with: where a backward pass may follow, and where none will. */
+/** Makes the functions by which ops run kernels: `run`, and `inferenceRun`, which saves nothing in
+ *  f16. */
 function runsOf(
   dispatch: ReturnType<typeof dispatcher>,
   { tensors, tuner, traits }: Running,
-): Pick<Parts, 'run' | 'passing'> {
+): Pick<GpuParts, 'run' | 'inferenceRun'> {
   const run = Object.assign(dispatch, {
     view: (x: Tensor, shape: Shape) => tensors.view(x, shape),
     tensor: (values: Values, shape?: Shape) => tensors.upload(values, shape),
     race: tuner.race,
     ...traits,
-  }) as Run // the dispatch's types are checked at each call; here they are erased
-  return { run, passing: Object.assign(run.bind(null), run, { activations: 'f32' }) }
+  }) as Run // TypeScript cannot follow the types through Object.assign
+  return { run, inferenceRun: Object.assign(run.bind(null), run, { activations: 'f32' }) }
 }

@@ -1,23 +1,23 @@
-// Measuring which of several ways to compute the same bits is the fastest on a device. Kernels ask
-// through `Run.race`; a way is measured only when `tune` is called, so that nothing changes while a
-// run goes on, and as all ways give the same bits, what was measured never changes a result: runs
-// are the same, and resume exactly, with or without it.
+// Measures which of several ways to compute the same bits is the fastest on a device. Kernels
+// choose through `Run.race`. Ways are measured only when `tune` is called, so that nothing changes
+// during a run. All ways give the same bits, so measuring never changes a result: a run is the
+// same, and resumes exactly, with or without it.
 
 import { quiet } from './errors.ts'
 import { USAGE } from './memory.ts'
 
 const REPEATS = 8 // of each way, after one that compiles and warms it
-const MOST_STAMPS = 4096 // WebGPU's limit for a query set
-const BETTER = 0.97 // a way must take less than this of the guess's time to be taken instead
+const MAX_STAMPS = 4096 // WebGPU's limit for a query set
+const BETTER = 0.97 // a way replaces the guess if it takes less than this share of its time
 
-/** The fastest way by what was raced: `<kernel and sizes>` -> number of the way. */
+/** The number of the fastest way by the name of its race, `<kernel and sizes>`. */
 export type Ways = Record<string, number>
 
 interface Race {
   readonly name: string
   readonly ways: number
   readonly guess: number
-  /** The first of its time stamps: one before and one after each way. */
+  /** The index of its first time stamp; each way has one before it and one after. */
   readonly first: number
 }
 
@@ -31,11 +31,11 @@ export class Tuner {
   #stamps: GPUQuerySet | null = null
   #races: Race[] = []
   #next = 0
-  /** Called with everything known when something was learned. */
+  /** Called with all that is known when something was measured. */
   onLearned: (ways: Ways) => Promise<void> | void = () => {}
 
-  /** `flush` submits what was dispatched; `scratch` runs a body and takes back the memory of
-   *  what it made; `explain` throws why a wait failed. */
+  /** `flush` submits all dispatches; `scratch` runs a body and frees the tensors that it made;
+   *  `explain` throws the reason why a wait failed. */
   constructor(
     device: GPUDevice,
     flush: () => void,
@@ -48,17 +48,17 @@ export class Tuner {
     this.#scratch = scratch
   }
 
-  /** Takes over what was measured on such a device before. */
+  /** Adds results that were measured on such a device before. */
   learn(ways: Ways) {
     for (const [name, way] of Object.entries(ways)) this.#ways.set(name, way)
   }
 
-  /** What is known, in order of name. */
+  /** All known results, in order of name. */
   get ways(): Ways {
     return Object.fromEntries([...this.#ways].sort(([a], [b]) => (a < b ? -1 : 1)))
   }
 
-  /** Whether a body is run in which races are measured. */
+  /** True while `tune` runs a body. */
   get isMeasuring(): boolean {
     return this.#stamps !== null
   }
@@ -71,18 +71,17 @@ export class Tuner {
     return compute(guess)
   }
 
-  /** Runs `body`, a training step or a part of one, and measures what is raced in it and not
-   *  known yet: every kernel of it that has a choice then runs nine times in every way. Without
-   *  the WebGPU feature 'timestamp-query' nothing is measured. Throws what `body` throws, and
-   *  DeviceLostError. */
+  /** Runs `body`, a training step or a part of one, and measures its races that are not known yet:
+   *  every kernel with a choice runs nine times in every way. Measures nothing without the WebGPU
+   *  feature 'timestamp-query'. Throws the errors of `body`, and DeviceLostError. */
   tune(body: () => void): Promise<void> {
     return quiet(this.#tune(body))
   }
 
   async #tune(body: () => void): Promise<void> {
-    this.#flush() // throws once the Gpu is gone
+    this.#flush() // throws if the Gpu was lost or destroyed
     if (!this.#device.features.has('timestamp-query')) return body()
-    const stamps = this.#device.createQuerySet({ type: 'timestamp', count: MOST_STAMPS })
+    const stamps = this.#device.createQuerySet({ type: 'timestamp', count: MAX_STAMPS })
     this.#stamps = stamps
     this.#races = []
     this.#next = 0
@@ -99,7 +98,7 @@ export class Tuner {
   }
 
   #measure(name: string, ways: number, guess: number, compute: (way: number) => unknown) {
-    if (this.#next + 2 * ways > MOST_STAMPS) return
+    if (this.#next + 2 * ways > MAX_STAMPS) return
     this.#races.push({ name, ways, guess, first: this.#next })
     for (let way = 0; way < ways; way++) {
       const once = () => this.#scratch(() => compute(way))
@@ -110,7 +109,7 @@ export class Tuner {
     }
   }
 
-  /** Notes the time at which everything dispatched so far is done: the end of an empty pass. */
+  /** Stamps the time at which all dispatches so far are done: the end of an empty pass. */
   #stamp() {
     if (!this.#stamps) return
     this.#flush()

@@ -1,32 +1,31 @@
-// A backward pass, as a user asks for it: its arguments checked, its memory released on the way.
+// Checks the arguments of a backward pass and runs it.
 
 import { type Tensor, sizeOf } from '../kernels/op.ts'
 import { checkOptions, checkTensor, checkValue } from '../kernels/options.ts'
-import type { Parts } from './apply.ts'
+import type { GpuParts } from './apply.ts'
 import { rules } from './gpu-rules.ts'
-import { noteScale } from './optim/scale-notes.ts'
-import { Spent } from './spent.ts'
-import type { Steps } from './steps.ts'
-import { checkCotangent, wantedOf } from './values.ts'
+import { GradientReleaser } from './gradient-releaser.ts'
+import type { Gradients } from './optim/gradients.ts'
+import type { StepRunner } from './steps.ts'
+import { checkCotangent, checkDifferentiable } from './values.ts'
 
 export interface BackwardOptions {
-  /** Tensors whose gradients are wanted, such as an optimizer's variables; all that there are
-   *  unless given. */
+  /** Tensors to compute the gradients of, such as an optimizer's variables; all by default. */
   readonly of?: Iterable<Tensor> | undefined
 }
 
-/** Outputs, each with the cotangent that weighs it. */
+/** Outputs, each with the cotangent that weights it. */
 export type Weighted = readonly (readonly [output: Tensor, cotangent: Tensor])[]
 
-type Machinery = Parts & { readonly steps: Steps }
+type Machinery = GpuParts & { readonly steps: StepRunner }
 
-/** The gradients of one output, weighted by its cotangent, or by ones. */
+/** Computes the gradients of one output, weighted by its cotangent, or by ones. */
 export function backward(
   gpu: Machinery,
   output: Tensor,
   cotangent: Tensor | undefined,
   options: BackwardOptions | undefined,
-): Map<Tensor, Tensor> {
+): Gradients {
   checkTensor('Gpu.backward', 'output', output)
   if (cotangent !== undefined) checkTensor('Gpu.backward', 'cotangent', cotangent)
   const ones = () =>
@@ -34,33 +33,29 @@ export function backward(
   return gradientsOf(gpu, 'Gpu.backward', [[output, cotangent ?? ones()]], options)
 }
 
-/** The gradients of several outputs. */
+/** Computes the gradients of the weighted sum of several outputs. */
 export function pullback(
   gpu: Machinery,
   weighted: Weighted,
   options: BackwardOptions | undefined,
-): Map<Tensor, Tensor> {
+): Gradients {
   checkValue('Gpu.pullback', 'weighted', weighted, rules.pairs)
   return gradientsOf(gpu, 'Gpu.pullback', weighted, options)
 }
 
-/** Within a step, the gradients of what was computed are released once they were handed on. */
+/** Within a step, frees the gradients of computed tensors once they are used. */
 function gradientsOf(
   { tensors, memory, tape, run, steps }: Machinery,
   owner: string,
   weighted: Weighted,
   options: BackwardOptions | undefined,
-): Map<Tensor, Tensor> {
-  const { of } = checkOptions(owner, options, rules.backward)
+): Gradients {
+  const { of: given } = checkOptions(owner, options, rules.backward)
   for (const [output, cotangent] of weighted) checkCotangent(cotangent, output)
-  const wanted = wantedOf(owner, of)
-  tensors.storages([...(wanted ?? [])]) // throws for one that is gone, or another Gpu's
-  const spent = steps.running ? new Spent(tensors, memory) : null
-  if (!spent) steps.claims.clear()
-  const gradients = tape.backward(run, weighted, { of: wanted, spent })
-  noteScale(
-    gradients,
-    weighted.map(([, cotangent]) => cotangent),
-  )
-  return gradients
+  const of = given ? new Set(given) : null
+  if (of) checkDifferentiable(owner, of)
+  tensors.storages([...(of ?? [])]) // throws for a freed tensor, or another Gpu's
+  const releaser = steps.running ? new GradientReleaser(tensors, memory) : null
+  if (!releaser) steps.claims.clear()
+  return tape.backward(run, weighted, { of, releaser })
 }

@@ -1,5 +1,5 @@
-// Variables as they stand in a checkpoint: torchvision's layouts, so that a convolution's weight
-// [H, W, I, O] here is [O, I, H, W] there. Everything else is stored as it is.
+// Converts variables to and from the layouts of a checkpoint, which are torchvision's: a
+// convolution's weight [H, W, I, O] here is [O, I, H, W] there. All else is stored unchanged.
 
 import { type Shape, type Variable, show, sizeOf } from '../kernels/op.ts'
 import { checkValue, onGpu, record } from '../kernels/options.ts'
@@ -8,16 +8,16 @@ import type { Gpu } from './gpu.ts'
 import type { Named } from './named.ts'
 import type { SavedTensor } from './safetensors.ts'
 
-/** What the parts of a flat variable are, in order: 'conv1.weight [3, 3, 3, 64]'. */
+/** The parts of each flat variable, in order: 'conv1.weight [3, 3, 3, 64]'. */
 const layouts = new WeakMap<Variable, readonly string[]>()
 
-/** Says what the parts of a flat variable are. */
+/** Names the parts of a flat variable. */
 export const setLayout = (flat: Variable, parts: readonly string[]) => layouts.set(flat, parts)
 
-const LAYOUT = '.layout' // behind the name of a flat variable: its parts, as UTF-8 text
+const LAYOUT = '.layout' // follows the name of a flat variable: its parts, as UTF-8 text
 
-/** The variables' values, in torchvision's layouts. An optimizer's state is accompanied by the
- *  names of the parameters that it is of, behind `<name>.layout`. */
+/** Reads the variables' values, in torchvision's layouts. Adds the names of its parameters to an
+ *  optimizer's state, as `<name>.layout`. Throws like `Gpu.read`. */
 export function snapshot(gpu: Gpu, variables: Named): Promise<Map<string, SavedTensor>> {
   checkValue('snapshot', 'gpu', gpu, onGpu)
   checkValue('snapshot', 'variables', variables, record)
@@ -48,12 +48,11 @@ function textTensor(text: string): SavedTensor {
   return { shape: [data.length], data }
 }
 
-/** Throws Error if a saved flat variable is of other parameters than this one, or of the same in
- *  another order. */
+/** Throws Error unless a saved flat variable has the same parts as this one, in the same order. */
 function checkLayout(name: string, variable: Variable, saved: ReadonlyMap<string, SavedTensor>) {
-  const [parts, found] = [layouts.get(variable), saved.get(name + LAYOUT)?.data]
-  if (!parts || !(found instanceof Uint8Array)) return
-  const before = new TextDecoder().decode(found).split('\n')
+  const [parts, text] = [layouts.get(variable), saved.get(name + LAYOUT)?.data]
+  if (!parts || !(text instanceof Uint8Array)) return
+  const before = new TextDecoder().decode(text).split('\n')
   const at = parts.findIndex((part, i) => part !== before[i])
   if (at < 0 && before.length === parts.length) return
   const i = at < 0 ? parts.length : at
@@ -62,31 +61,31 @@ function checkLayout(name: string, variable: Variable, saved: ReadonlyMap<string
   )
 }
 
-/** Overwrites the variables with saved ones of the same names; others in `saved` are ignored.
- *  Throws Error naming what is missing, has another shape, or is an optimizer's state for other
- *  parameters or another order of them, before anything is written. */
+/** Overwrites the variables with saved ones of the same names, and ignores others in `saved`.
+ *  Before anything is written, throws Error naming a variable that is missing, has another shape,
+ *  or is an optimizer's state for other parameters or another order of them. */
 export function restore(gpu: Gpu, variables: Named, saved: ReadonlyMap<string, SavedTensor>) {
   checkValue('restore', 'gpu', gpu, onGpu)
   checkValue('restore', 'variables', variables, record)
   checkValue('restore', 'saved', saved, savedMap)
   const writes = Object.entries(variables).map(([name, variable]) => {
-    const found = saved.get(name)
-    if (!found) throw new Error(`checkpoint: ${name} is missing; it is of another model`)
-    if (!(found.data instanceof Float32Array))
+    const stored = saved.get(name)
+    if (!stored) throw new Error(`checkpoint: ${name} is missing; it is of another model`)
+    if (!(stored.data instanceof Float32Array))
       throw new Error(
         `checkpoint: ${name} must be F32, F16 or BF16, and is not; it is of another program`,
       )
-    if (sizeOf(found.shape) !== found.data.length)
+    if (sizeOf(stored.shape) !== stored.data.length)
       throw new Error(
-        `checkpoint: ${name} has ${found.data.length} values for ${show(found.shape)}; it is damaged`,
+        `checkpoint: ${name} has ${stored.data.length} values for ${show(stored.shape)}; it is damaged`,
       )
     const isConv = variable.shape.length === 4
     const { data, shape } = isConv
-      ? permute(found.data, found.shape, [2, 3, 1, 0])
-      : { ...found, data: found.data }
+      ? permute(stored.data, stored.shape, [2, 3, 1, 0])
+      : { ...stored, data: stored.data }
     if (shape.join() !== variable.shape.join())
       throw new Error(
-        `checkpoint: ${name} is ${show(found.shape)}, the model needs ${show(isConv ? oihw(variable.shape) : variable.shape)}; it is of another model or width`,
+        `checkpoint: ${name} is ${show(stored.shape)}, the model needs ${show(isConv ? oihw(variable.shape) : variable.shape)}; it is of another model or width`,
       )
     return { variable, data }
   })

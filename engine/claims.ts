@@ -1,18 +1,18 @@
-// What may be used once in a step, such as a mask of random numbers: who took it first.
+// Names that may be used once in a step, such as that of a mask of random numbers.
 
-/** Names, each with what has claimed it. */
+/** Knows who claimed each name. */
 export class Claims {
-  readonly #taken = new Map<string, object>()
+  readonly #owners = new Map<string, object>()
 
-  /** False if another one has the name already. */
+  /** Claims a name for `by`. Returns false if another object has it. */
   take(name: string, by: object): boolean {
-    const first = this.#taken.get(name)
-    if (first === undefined) this.#taken.set(name, by)
+    const first = this.#owners.get(name)
+    if (first === undefined) this.#owners.set(name, by)
     return first === undefined || first === by
   }
 
-  /** Gives all names back. */
+  /** Forgets all claims. */
   clear() {
-    this.#taken.clear()
+    this.#owners.clear()
   }
 }

@@ -1,19 +1,21 @@
 // The commands of a step, collected in JavaScript and encoded into one command buffer when they are
-// flushed. Error scopes are open only while the engine itself calls WebGPU, so that a caller's own
-// device keeps its own errors.
+// flushed. Error scopes are open only while the engine itself calls WebGPU, so that an app's own
+// device keeps the app's errors.
 
 import type { Kernel, Scalar } from '../kernels/op.ts'
+import { BindGroups } from './bind-groups.ts'
+import { type Encodable, encode } from './encode.ts'
 import { GpuError, type Watch } from './errors.ts'
 import { type Binding, type Block, type Storage, USAGE, bindingOf } from './memory.ts'
-import { inOrder, paramOf, writeParam } from './params.ts'
+import { orderedParams, paramOf, writeParam } from './params.ts'
 import type { Pipeline } from './pipelines.ts'
-import type { Trace, Written } from './capture/trace.ts'
+import type { Dispatched, Recorded, Trace } from './capture/trace.ts'
 
-const UNIFORM_BYTES = 1 << 20 // parameters of one command buffer, 4,096 dispatches at least; beyond that another is begun
+const UNIFORM_BYTES = 1 << 20 // of Params in one command buffer: 4,096 dispatches at least
+const LABEL = { label: 'kindred' }
 
-const MOST_BIND_GROUPS = 16384 // work that never repeats would pile them up
-
-type Command =
+/** A command that is not submitted yet. */
+type Pending =
   | {
       readonly kind: 'dispatch'
       readonly pipeline: Pipeline
@@ -21,36 +23,31 @@ type Command =
       readonly offset: number
       readonly groups: readonly [number, number, number]
     }
-  | {
-      readonly kind: 'copy'
-      readonly from: Binding
-      readonly buffer: GPUBuffer
-      readonly at: number
-    }
+  | (Encodable & { readonly kind: 'copy' })
 
 /** Collects dispatches and copies, and submits them as one command buffer. */
 export class Commands {
   readonly device: GPUDevice
-  /** Bytes that the Params of a dispatch are aligned to. */
+  /** Alignment of a dispatch's Params, in bytes. */
   readonly align: number
-  /** The trace that records the step under way, if any. */
+  /** Records the step that is running, if it is captured. */
   trace: Trace | null = null
-  /** Throws DeviceLostError when the device is gone or the Gpu was destroyed. */
+  /** Throws DeviceLostError when the device was lost or the Gpu was destroyed. */
   readonly checkAlive: () => void
+  readonly bindGroups: BindGroups
   readonly #watch: Watch
   readonly #uniforms: GPUBuffer
   #params = new DataView(new ArrayBuffer(UNIFORM_BYTES))
-  readonly #bindGroups = new Map<string, GPUBindGroup>()
-  #pending: Command[] = []
+  #pending: Pending[] = []
   #paramBytes = 0
-  #serial = 0
+  #submits = 0
   #dispatches = 0
-  #bindGroupsMade = 0
 
   constructor(device: GPUDevice, watch: Watch, checkAlive: () => void) {
     this.device = device
     this.checkAlive = checkAlive
     this.#watch = watch
+    this.bindGroups = new BindGroups(device)
     this.align = device.limits.minUniformBufferOffsetAlignment
     this.#uniforms = device.createBuffer({
       label: 'kindred params',
@@ -61,7 +58,8 @@ export class Commands {
 
   /** Counts since the start: kernels dispatched, command buffers submitted, bind groups created. */
   get counts() {
-    return { dispatches: this.#dispatches, submits: this.#serial, bindGroups: this.#bindGroupsMade }
+    const { made: bindGroups } = this.bindGroups
+    return { dispatches: this.#dispatches, submits: this.#submits, bindGroups }
   }
 
   dispatch(
@@ -71,14 +69,14 @@ export class Commands {
     params: Readonly<Record<string, Scalar>>,
     groups: readonly [number, number, number],
   ) {
-    const scalars = inOrder(kernel, params)
+    const scalars = orderedParams(kernel, params)
     const values = scalars.map((scalar, field) => paramOf(kernel, field, scalar))
     this.trace?.dispatch({ pipeline, kernel, groups }, storages, { params: scalars, values })
-    if (!this.trace?.held) this.#enqueue(pipeline, kernel, storages, { values, groups })
+    if (!this.trace?.recordsOnly) this.#enqueue(pipeline, kernel, storages, { values, groups })
   }
 
   /** Executes a recorded command on these storages. */
-  redo(command: Written, storages: readonly Storage[]) {
+  execute(command: Recorded, storages: readonly Storage[]) {
     const [first, second] = storages
     if (command.kind === 'dispatch')
       this.#enqueue(command.pipeline, command.kernel, storages, command)
@@ -90,12 +88,9 @@ export class Commands {
     pipeline: Pipeline,
     kernel: Kernel,
     storages: readonly Storage[],
-    {
-      values,
-      groups,
-    }: { readonly values: readonly number[]; readonly groups: readonly [number, number, number] },
+    { values, groups }: Pick<Dispatched, 'values' | 'groups'>,
   ) {
-    this.checkAlive() // a function that gave a param may have destroyed the Gpu
+    this.checkAlive() // the function of a param may have destroyed the Gpu
     if (this.#paramBytes + pipeline.paramBytes + this.align > UNIFORM_BYTES) this.flush()
     const offset = this.#paramBytes
     for (const [field, value] of values.entries())
@@ -105,59 +100,55 @@ export class Commands {
     this.#pending.push({ kind: 'dispatch', pipeline, bindings, offset, groups })
   }
 
-  /** Whether commands that are not yet submitted use a block. */
-  isWaiting(block: Block): boolean {
-    return block.used === this.#serial
+  /** Tells whether a block is used by commands that are not submitted yet. */
+  isPending(block: Block): boolean {
+    return block.used === this.#submits
   }
 
-  /** Copies a storage into another one at a byte offset. */
+  /** Copies a storage into another one, to byte `at`. */
   copy(from: Storage, to: Storage, at = 0) {
     if (at + from.bytes > to.bytes)
       throw new Error(`a copy of ${from.bytes} bytes to byte ${at} does not fit in ${to.bytes}`)
     this.trace?.copy(from, to, at)
-    if (this.trace?.held) return
+    if (this.trace?.recordsOnly) return
     const { block, offset } = this.#bind(to)
-    this.#pending.push({
-      kind: 'copy',
-      from: this.#bind(from),
-      buffer: block.buffer,
-      at: offset + at,
-    })
+    const source = this.#bind(from)
+    this.#pending.push({ kind: 'copy', from: source, to: block.buffer, at: offset + at })
   }
 
-  /** Copies a storage into a buffer that JavaScript will read. */
+  /** Copies a storage into a buffer for JavaScript to read. */
   copyOut(from: Storage, buffer: GPUBuffer) {
     this.trace?.refuse('gpu.read was called in the step; return the tensor and read it after')
-    this.#pending.push({ kind: 'copy', from: this.#bind(from), buffer, at: 0 })
+    this.#pending.push({ kind: 'copy', from: this.#bind(from), to: buffer, at: 0 })
   }
 
-  /** Writes bytes into a storage now; commands already collected that use its buffer are submitted
-   *  first. */
+  /** Writes bytes into a storage now. First submits the collected commands if they use its
+   *  buffer. */
   write(to: Storage, bytes: Uint8Array<ArrayBuffer>) {
     this.checkAlive()
     const { block, offset } = to
     if (!block) return
-    const room = Math.ceil(to.bytes / 4) * 4
-    if (bytes.byteLength !== room)
+    const needed = Math.ceil(to.bytes / 4) * 4
+    if (bytes.byteLength !== needed)
       throw new Error(
-        `a write of ${bytes.byteLength} bytes does not fill the ${room} bytes of its tensor`,
+        `a write of ${bytes.byteLength} bytes does not fill the ${needed} bytes of its tensor`,
       )
     if (to.permanent)
       this.trace?.refuse('a variable was written from JavaScript in the step; do it between steps')
     else this.trace?.upload(to, bytes)
-    if (this.trace?.held) return
-    if (this.isWaiting(block)) this.flush()
+    if (this.trace?.recordsOnly) return
+    if (this.isPending(block)) this.flush()
     block.writes++
     this.device.queue.writeBuffer(block.buffer, offset, bytes)
   }
 
-  /** Forgets what was collected and not yet submitted. */
+  /** Drops the commands that are not submitted yet. */
   drop() {
     this.#pending = []
     this.#paramBytes = 0
   }
 
-  /** Encodes and submits everything collected so far. */
+  /** Encodes and submits all commands collected so far. */
   flush() {
     this.checkAlive()
     if (this.#pending.length === 0) return
@@ -166,22 +157,23 @@ export class Commands {
     this.drop()
     this.submit((encoder) => {
       if (bytes > 0) this.device.queue.writeBuffer(this.#uniforms, 0, this.#params.buffer, 0, bytes)
-      return this.#encode(encoder, commands)
+      const encodables = commands.map((command) => this.#encodable(command))
+      return encode(encoder, encodables, LABEL)
     })
   }
 
-  /** Submits what `encode` encodes, as one command buffer; it returns how many dispatches that
-   *  are. */
-  submit(encode: (encoder: GPUCommandEncoder) => number) {
-    this.#serial++
+  /** Submits the commands that `body` encodes as one command buffer. `body` returns the number of
+   *  dispatches. */
+  submit(body: (encoder: GPUCommandEncoder) => number) {
+    this.#submits++
     this.guard(() => {
-      const encoder = this.device.createCommandEncoder({ label: 'kindred' })
-      this.#dispatches += encode(encoder)
+      const encoder = this.device.createCommandEncoder(LABEL)
+      this.#dispatches += body(encoder)
       this.device.queue.submit([encoder.finish()])
     })
   }
 
-  /** Takes note of the errors of the WebGPU calls that `body` makes. */
+  /** Reports the errors of the WebGPU calls that `body` makes. */
   guard(body: () => void) {
     const { device } = this
     device.pushErrorScope('out-of-memory')
@@ -197,73 +189,24 @@ export class Commands {
     }
   }
 
-  /** A pipeline's bind group, with its Params in `uniforms` at a dynamic offset. */
-  bindGroup(pipeline: Pipeline, bindings: readonly Binding[], uniforms: GPUBuffer): GPUBindGroup {
-    const entries: GPUBindGroupEntry[] = bindings.map((b, binding) => ({
-      binding,
-      resource: { buffer: b.block.buffer, offset: b.offset, size: b.bytes },
-    }))
-    if (pipeline.paramBytes > 0)
-      entries.push({
-        binding: bindings.length,
-        resource: { buffer: uniforms, size: pipeline.paramBytes },
-      })
-    this.#bindGroupsMade++
-    return this.device.createBindGroup({ label: pipeline.name, layout: pipeline.layout, entries })
-  }
-
-  /** Forgets the cached bind groups that name these blocks, by their ids, which were destroyed. */
-  forget(ids: ReadonlySet<number>) {
-    for (const key of this.#bindGroups.keys()) {
-      const [, ...blocks] = key.split(',')
-      if (blocks.some((block) => ids.has(Number.parseInt(block, 10)))) this.#bindGroups.delete(key)
-    }
-  }
-
-  /** Frees all that it holds, whoever may still hold it. */
+  /** Frees all memory, even if something still refers to this object. */
   destroy() {
     this.drop()
-    this.#bindGroups.clear()
+    this.bindGroups.clear()
     this.#params = new DataView(new ArrayBuffer(0))
     this.#uniforms.destroy()
   }
 
-  #encode(encoder: GPUCommandEncoder, commands: readonly Command[]): number {
-    let pass: GPUComputePassEncoder | null = null
-    let dispatches = 0
-    for (const command of commands) {
-      if (command.kind === 'copy') {
-        pass?.end()
-        pass = null
-        const { from, buffer, at } = command
-        encoder.copyBufferToBuffer(from.block.buffer, from.offset, buffer, at, from.bytes)
-        continue
-      }
-      pass ??= encoder.beginComputePass({ label: 'kindred' })
-      const { pipeline, offset, groups } = command
-      pass.setPipeline(pipeline.pipeline)
-      pass.setBindGroup(0, this.#cachedGroup(command), pipeline.paramBytes > 0 ? [offset] : [])
-      pass.dispatchWorkgroups(...groups)
-      dispatches++
-    }
-    pass?.end()
-    return dispatches
-  }
-
-  #cachedGroup({ pipeline, bindings }: Command & { kind: 'dispatch' }): GPUBindGroup {
-    let key = String(pipeline.id)
-    for (const b of bindings) key += `,${b.block.id}:${b.offset}:${b.bytes}`
-    let group = this.#bindGroups.get(key)
-    if (!group) {
-      if (this.#bindGroups.size >= MOST_BIND_GROUPS) this.#bindGroups.clear()
-      group = this.bindGroup(pipeline, bindings, this.#uniforms)
-      this.#bindGroups.set(key, group)
-    }
-    return group
+  #encodable(command: Pending): Encodable {
+    if (command.kind === 'copy') return command
+    const { kind, pipeline, bindings, offset, groups } = command
+    const group = this.bindGroups.get(pipeline, bindings, this.#uniforms)
+    const offsets = pipeline.paramBytes > 0 ? [offset] : []
+    return { kind, pipeline: pipeline.pipeline, group, offsets, groups }
   }
 
   #bind(storage: Storage): Binding {
-    if (storage.block) storage.block.used = this.#serial
+    if (storage.block) storage.block.used = this.#submits
     return bindingOf(storage)
   }
 }

@@ -1,4 +1,4 @@
-// Running one kernel: its arguments checked, its pipeline and memory found, its command collected.
+// Runs one kernel: checks its arguments, finds its pipeline and memory, and collects its command.
 
 import type { Dispatch, Kernel, Make, Tensor } from '../kernels/op.ts'
 import type { Commands } from './commands.ts'
@@ -12,7 +12,7 @@ interface Machinery {
   readonly tensors: Tensors
 }
 
-/** The function that runs a kernel and returns the tensors that it makes. */
+/** Makes the function that runs a kernel and returns its new tensors. */
 export const dispatcher =
   ({ commands, pipelines, tensors }: Machinery) =>
   <const Makes extends readonly Make[] = []>(
@@ -26,7 +26,7 @@ export const dispatcher =
     const made = (makes ?? []).map((make) => tensors.alloc(make))
     checkBindings(kernel, reads.length, updates.length + made.length)
     const storages = tensors.storages([...reads, ...updates, ...made])
-    tensors.touch(updates)
+    tensors.countWrites(updates)
     const [x, y = 1, z = 1] = groups
     checkGroups(kernel, [x, y, z])
     if (x * y * z > 0) commands.dispatch(pipeline, kernel, storages, params, [x, y, z])

@@ -1,52 +1,52 @@
-// What the engine throws besides ShapeError. WebGPU reports errors asynchronously; they surface at
+// The engine's errors besides ShapeError. WebGPU reports errors asynchronously; they are thrown at
 // the next await.
 
-/** What WebGPU reported about a kernel or a command buffer: validation, memory, or WGSL that does
- *  not compile. */
+/** An error that WebGPU reported for a kernel or a command buffer: in validation, in WGSL, or when
+ *  memory ran out. */
 export class GpuError extends Error {
   override readonly name = 'GpuError'
 }
 
-/** The errors that WebGPU has reported or may still report of what was asked of it. */
+/** The errors that WebGPU has reported, or may still report, of the calls so far. */
 export class Reports {
   readonly #open = new Set<Promise<GpuError | null>>() // those not yet known to be null
 
   readonly watch: Watch = (error) => {
-    const told = error.catch(() => null) // a scope rejects only when the device is lost, which is told elsewhere
-    this.#open.add(told)
-    void told.then((failure) => failure ?? this.#open.delete(told))
+    const report = error.catch(() => null) // it rejects only for a lost device: see lifetime.ts
+    this.#open.add(report)
+    void report.then((failure) => failure ?? this.#open.delete(report))
   }
 
-  /** A function that waits until all is known of what was asked for so far, and tells the first
-   *  error; null if there was none. An error is told to all who asked before it was told, so
-   *  that a read that nobody awaits hides none from others. */
+  /** Returns a function that waits for the reports of all calls so far, and resolves to the first
+   *  error, or null. Every function made before an error was reported resolves to it: a read that
+   *  nobody awaits hides it from no other. */
   soFar(): () => Promise<GpuError | null> {
     const reports = [...this.#open]
     return async () => {
-      const told = await Promise.all(reports)
+      const errors = await Promise.all(reports)
       for (const report of reports) this.#open.delete(report)
-      return told.find((error) => error !== null) ?? null
+      return errors.find((error) => error !== null) ?? null
     }
   }
 }
 
-/** The promise itself. Should it reject while nobody awaits it, that ends no process; who awaits
- *  it is told. */
+/** Returns the promise. If nobody awaits it, its rejection does not end the process. */
 export function quiet<T>(promise: Promise<T>): Promise<T> {
   promise.catch(() => {})
   return promise
 }
 
-/** Takes note of an error that WebGPU will report, or null when it will not. */
+/** A function that waits for a report of WebGPU: an error, or null. */
 export type Watch = (error: Promise<GpuError | null>) => void
 
-/** The device is gone (driver reset, unplugged, destroyed). Nothing on it can be read any more. */
+/** The device was lost (driver reset, unplugged) or destroyed. Nothing on it can be read any
+ *  more. */
 export class DeviceLostError extends Error {
   override readonly name: string = 'DeviceLostError'
 }
 
-/** A WGSL compile error with the kernel's name and the numbered line it points at; null if the WGSL
- *  is not at fault. */
+/** Returns the first compile error, with the kernel's name and the line, or null if there is
+ *  none. */
 export function wgslError(
   { name, source }: { readonly name: string; readonly source: string },
   messages: readonly GPUCompilationMessage[],

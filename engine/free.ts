@@ -1,4 +1,5 @@
-// Frees variables, models, optimizers and methods before JavaScript collects what holds them.
+// Frees variables, models, optimizers and methods at once, without waiting for the garbage
+// collector.
 
 import type { Tensor } from '../kernels/op.ts'
 import { describe } from '../kernels/options.ts'
@@ -8,24 +9,24 @@ import type { Memory } from './memory.ts'
 import { ownedBy } from './owned.ts'
 import { tensorsIn } from './tensors-in.ts'
 import type { Tensors } from './tensors.ts'
-import type { Steps } from './steps.ts'
+import type { StepRunner } from './steps.ts'
 
 interface Machinery {
   readonly tensors: Tensors
   readonly memory: Memory
   readonly commands: Commands
-  readonly steps: Steps
+  readonly steps: StepRunner
 }
 
-/** Frees the tensors in `things`, and the plans of captured steps there; of an optimizer, what it
- *  made, not its parameters. Throws Error within a step, for a thing in which there are none, and
- *  for another Gpu's, and then nothing was freed. */
+/** Frees the tensors in `things`, and the plans of captured steps there. Of an optimizer, frees the
+ *  variables that it made, not its parameters. Throws Error, before anything is freed, within a
+ *  step, for a thing without tensors, and for another Gpu's tensor. */
 export function free(
   { tensors, memory, commands, steps: { running } }: Machinery,
   things: readonly unknown[],
 ) {
   if (running) throw new Error('Gpu.free: nothing can be freed within a step; free it after')
-  const found = new Set<Tensor>()
+  const all = new Set<Tensor>()
   const steps = new Set<{ release(): void }>()
   for (const [i, thing] of things.entries()) {
     const before = steps.size
@@ -38,10 +39,10 @@ export function free(
       throw new Error(
         `Gpu.free: argument ${i} holds no tensors, got ${describe(thing)}; give variables, models or optimizers`,
       )
-    for (const tensor of own) found.add(tensor)
+    for (const tensor of own) all.add(tensor)
   }
-  tensors.checkOwn(found)
+  tensors.checkOwn(all)
   commands.flush()
   for (const step of steps) step.release()
-  memory.free(tensors.living(found))
+  memory.free(tensors.storagesAlive(all))
 }

@@ -1,4 +1,4 @@
-// What a Gpu's options and arguments must be, and how it prints.
+// The rules for a Gpu's options and arguments, and its printed form.
 
 import type { Activations, Precision } from '../kernels/op.ts'
 import { type Rule, callback, flag, having, oneOf, tensor, variable } from '../kernels/options.ts'
@@ -15,11 +15,11 @@ export interface GpuOptions {
   /** For tests: 'gpu' runs a GPU's kernels on any adapter, 'matrices' those for subgroup matrices,
    *  emulated. */
   readonly kernels?: Kernels
-  /** Called when waiting for the GPU begins; what it returns is called when the wait ends. */
+  /** Called when waiting for the GPU begins. Returns a function to call when the wait ends. */
   readonly onWait?: () => () => void
 }
 
-/** What the options that both a Gpu and `openGpu` take must be. */
+/** The rules for options that both a Gpu and `openGpu` take. */
 export const arithmeticRules = {
   precision: oneOf('f32', 'f16x3', 'f16'),
   activations: oneOf('f32', 'f16'),
@@ -44,7 +44,7 @@ const tensorsRule: Rule = {
   fits: (v) => typeof v === 'object' && v !== null && Symbol.iterator in v,
 }
 
-/** What a Gpu is made of and given. */
+/** The rules for the arguments of a Gpu and its methods. */
 export const rules = {
   options: gpuOptions,
   list,
@@ -58,7 +58,7 @@ export const rules = {
   device: having('a GPUDevice', 'queue', 'limits', 'lost'),
 }
 
-/** 'Gpu (llvmpipe, software, f32)'. */
+/** Prints a Gpu: 'Gpu (llvmpipe, software, f32)'. */
 export function showGpu(gpu: {
   readonly device: GPUDevice
   readonly software: boolean

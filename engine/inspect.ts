@@ -1,9 +1,9 @@
-// How tensors look when they are printed.
+// The printed form of tensors.
 
 import type { DType, Machine, Shape, Tensor } from '../kernels/op.ts'
 import { inspect, showTensor } from '../kernels/options.ts'
 
-/** A tensor that prints as what it is: 'Tensor f32 [2, 3]', or 'Variable f32 [2, 3]'. */
+/** A tensor that prints as 'Tensor f32 [2, 3]'. */
 export class PrintedTensor implements Tensor {
   readonly shape: Shape
   readonly dtype: DType
@@ -24,7 +24,7 @@ export class PrintedTensor implements Tensor {
   }
 }
 
-/** The same of a variable. */
+/** A variable that prints as 'Variable f32 [2, 3]'. */
 export class PrintedVariable extends PrintedTensor {
   readonly mutable = true
 }

@@ -1,6 +1,6 @@
-// How long a Gpu can be used: until its device is lost or it is destroyed, whichever comes first. A
-// device may outlive any number of Gpus, so it holds none of them: it has one handler for all,
-// which knows them by weak references.
+// A Gpu can be used until its device is lost or it is destroyed, whichever comes first. A device
+// may outlive any number of Gpus, so it must not keep them alive: it has one handler for all of
+// them, which refers to them weakly.
 
 import { DeviceLostError } from './errors.ts'
 
@@ -9,12 +9,12 @@ type Listeners = Set<WeakRef<Lifetime>>
 const listening = new WeakMap<GPUDevice, Listeners>()
 const collected = new FinalizationRegistry<() => void>((drop) => drop())
 
-/** Whether a Gpu can still be used, and what ended it. */
+/** Knows whether a Gpu can still be used, and why not. */
 export class Lifetime {
   readonly #forget: () => void
   #end: DeviceLostError | null = null
 
-  /** When it is collected instead of ended, a device that it `owns` is destroyed. */
+  /** Destroys the device at the latest when this object is collected, if it `owns` the device. */
   constructor(device: GPUDevice, owns: boolean) {
     const listeners = listening.get(device) ?? listenTo(device)
     const self = new WeakRef(this)
@@ -23,17 +23,17 @@ export class Lifetime {
     this.#forget = forget
     const drop = () => {
       forget()
-      if (owns) device.destroy() // Dawn keeps what is not destroyed, 11 MB of lavapipe's
+      if (owns) device.destroy() // else Dawn keeps it: 11 MB on lavapipe
     }
     collected.register(this, drop, this)
   }
 
-  /** Throws the DeviceLostError that ended it. */
+  /** Throws the DeviceLostError if the Gpu cannot be used any more. */
   check() {
     if (this.#end) throw this.#end
   }
 
-  /** Ends it for a reason; the first one counts. */
+  /** Ends the Gpu's use. The first reason counts. */
   end(reason: string) {
     this.#end ??= new DeviceLostError(reason)
     collected.unregister(this)
@@ -45,9 +45,9 @@ function listenTo(device: GPUDevice): Listeners {
   const listeners: Listeners = new Set()
   listening.set(device, listeners)
   void device.lost.then(({ reason, message }) => {
-    const told = `the GPU device was lost (${reason}): ${message || 'no reason given'}`
-    if (listening.get(device) === listeners) listening.delete(device) // a Gpu made later asks anew
-    for (const listener of listeners) listener.deref()?.end(told)
+    const reported = `the GPU device was lost (${reason}): ${message || 'no reason given'}`
+    if (listening.get(device) === listeners) listening.delete(device) // for later Gpus
+    for (const listener of listeners) listener.deref()?.end(reported)
   })
   return listeners
 }

@@ -1,37 +1,33 @@
-// Tensors and variables as a user makes them: gradients flow to those of f32.
+// Makes tensors and variables for a user. Those of f32 require a gradient.
 
 import { numbersOf } from '../kernels/numbers.ts'
 import { type Shape, type Tensor, type Values, type Variable, show } from '../kernels/op.ts'
 import { checkTensor } from '../kernels/options.ts'
-import type { Parts } from './apply.ts'
+import type { GpuParts } from './apply.ts'
 import type { Commands } from './commands.ts'
 
-type Machinery = Parts & { readonly commands: Commands }
+type Machinery = GpuParts & { readonly commands: Commands }
 
-/** A tensor that holds `values`. A captured step that makes one is not replayed. */
-export function makeTensor(
-  { commands, tensors, wanted }: Machinery,
-  values: Values,
-  shape?: Shape,
-): Tensor {
+/** Makes a tensor that holds `values`. A captured step that makes one is not replayed. */
+export function makeTensor(gpu: Machinery, values: Values, shape?: Shape): Tensor {
   const numbers = numbersOf('tensor', values, shape)
-  commands.trace?.refuse(
+  gpu.commands.trace?.refuse(
     `a tensor ${show(numbers.shape)} was made of values in the step; pass it as an input`,
   )
-  return noted(tensors.place(numbers), wanted)
+  return requiringGrad(gpu, gpu.tensors.fromNumbers(numbers))
 }
 
-/** A variable that holds `values`. */
-export const makeVariable = ({ tensors, wanted }: Parts, values: Values, shape?: Shape): Variable =>
-  noted(tensors.variable(values, shape), wanted)
+/** Makes a variable that holds `values`. */
+export const makeVariable = (gpu: GpuParts, values: Values, shape?: Shape): Variable =>
+  requiringGrad(gpu, gpu.tensors.variable(values, shape))
 
-/** x without its history. */
-export function makeLeaf({ tensors, wanted }: Parts, x: Tensor): Tensor {
+/** Makes a tensor on the memory of x, without its history. */
+export function makeLeaf(gpu: GpuParts, x: Tensor): Tensor {
   checkTensor('Gpu.leaf', 'x', x)
-  return noted(tensors.view(x, x.shape), wanted)
+  return requiringGrad(gpu, gpu.tensors.view(x, x.shape))
 }
 
-function noted<T extends Tensor>(t: T, wanted: WeakSet<Tensor>): T {
-  if (t.dtype === 'f32') wanted.add(t)
+function requiringGrad<T extends Tensor>({ requiresGrad }: GpuParts, t: T): T {
+  if (t.dtype === 'f32') requiresGrad.add(t)
   return t
 }

@@ -4,21 +4,21 @@
 
 import type { Watch } from './errors.ts'
 import { Loans } from './memory/loans.ts'
+import { Placeholder } from './memory/placeholder.ts'
 import { Pool } from './memory/pool.ts'
 import { Pressure } from './memory/pressure.ts'
 import { Scopes } from './memory/scopes.ts'
-import { StandIn } from './memory/stand-in.ts'
 import {
   type Binding,
   type Block,
   type End,
   type Storage,
   storageOn,
-  version,
+  versionOf,
 } from './memory/storage.ts'
 
 export { USAGE } from './memory/pool.ts'
-export { type Binding, type Block, type Storage, bindingOf, version } from './memory/storage.ts'
+export { type Binding, type Block, type Storage, bindingOf, versionOf } from './memory/storage.ts'
 
 /** The memory of one device. Sizes are in bytes. */
 export class Memory {
@@ -26,21 +26,23 @@ export class Memory {
   readonly #scopes: Scopes
   readonly #loans = new Loans()
   readonly #pressure = new Pressure()
-  readonly #standIn: StandIn
-  readonly #collected: FinalizationRegistry<Block> // told of storages that nothing refers to
-  readonly #tenants = new Map<Block, number>() // how many variables lie on a block
+  readonly #placeholder: Placeholder
+  readonly #collected: FinalizationRegistry<Block> // called when nothing refers to a storage
+  readonly #variables = new Map<Block, number>() // how many lie on a block
 
   /** `onEvict` is called with the ids of destroyed buffers, so that no cache refers to them. */
   constructor(device: GPUDevice, watch: Watch, onEvict: (ids: ReadonlySet<number>) => void) {
     this.#pool = new Pool(device, watch, onEvict)
-    this.#standIn = new StandIn(() => this.#pool.take(0, () => false))
+    this.#placeholder = new Placeholder(() => this.#pool.take(0, () => false))
     this.#collected = new FinalizationRegistry((block) => {
-      const isOver = this.#tenants.has(block) ? this.#leave(block) : this.#loans.isFree(block)
-      if (isOver && !this.#standIn.is(block)) this.#pool.putFound(block)
+      const isFree = this.#variables.has(block)
+        ? this.#removeVariable(block)
+        : this.#loans.release(block)
+      if (isFree && !this.#placeholder.is(block)) this.#pool.putCollected(block)
     })
     this.#scopes = new Scopes({
       release: (storage, end) => this.release(storage, end),
-      free: (storage) => this.#watchOver(storage),
+      escape: (storage) => this.#watchCollection(storage),
     })
   }
 
@@ -55,56 +57,56 @@ export class Memory {
   }
 
   /** Runs `body` without executing its commands. All its allocations share one small placeholder
-   *  buffer until `settle` is called. */
-  standIn<T>(body: () => T): T {
-    return this.#standIn.run(body)
+   *  buffer, until `materialize` is called. */
+  withPlaceholder<T>(body: () => T): T {
+    return this.#placeholder.run(body)
   }
 
-  /** Whether this storage is on the placeholder. */
-  standsInFor(storage: Storage): boolean {
-    return this.#standIn.covers(storage)
+  /** Tells whether a storage lies on the placeholder. */
+  isPlaceholder(storage: Storage): boolean {
+    return this.#placeholder.holds(storage)
   }
 
   /** Gives memory of its own to every storage on the placeholder that was not freed. */
-  settle() {
-    for (const storage of this.#standIn.settle()) this.revive(storage)
+  materialize() {
+    for (const storage of this.#placeholder.end()) this.reallocate(storage)
   }
 
   /** Gives a storage new memory. */
-  revive(storage: Storage) {
+  reallocate(storage: Storage) {
     storage.block = this.#pool.take(storage.bytes)
   }
 
   /** Makes a storage on another one's memory, which returns to the pool when both are freed. */
-  lend({ block, offset, bytes }: Binding): Storage {
+  borrow({ block, offset, bytes }: Binding): Storage {
     const storage = storageOn(block, { bytes, offset })
     this.#loans.begin(storage, block)
     return storage
   }
 
-  /** Makes a storage that is freed with the innermost scope, or, outside any, when nothing refers
-   *  to it. Takes only pooled blocks that suit. */
+  /** Makes a storage that is freed with the innermost scope, or, outside of any, when nothing
+   *  refers to it. Reuses only pooled blocks that `suits`. */
   alloc(bytes: number, suits?: (block: Block) => boolean): Storage {
-    const block = this.#standIn.block ?? this.#pool.take(bytes, suits)
+    const block = this.#placeholder.block ?? this.#pool.take(bytes, suits)
     const storage = storageOn(block, { bytes })
-    if (this.#standIn.block) this.#standIn.add(storage)
+    if (this.#placeholder.block) this.#placeholder.add(storage)
     this.#scopes.add(storage)
     return storage
   }
 
   /** Makes a variable's storage, which no scope frees: it lives until `free`, or until nothing
    *  refers to it. */
-  keep(bytes: number): Storage {
+  allocVariable(bytes: number): Storage {
     const block = this.#pool.take(bytes)
     const storage = storageOn(block, { bytes, permanent: true })
-    this.#enter(block)
-    this.#watchOver(storage)
+    this.#addVariable(block)
+    this.#watchCollection(storage)
     return storage
   }
 
   /** Runs `body`, then frees what it allocated, except the storages that `pick` finds in its
-   *  result. Those pass to the enclosing scope, or, outside any, live while something refers to
-   *  them and are also returned. `end` completes the error of a late use. */
+   *  result. Those pass to the enclosing scope, or, outside of any, live while something refers to
+   *  them; they are also returned. `end` completes the error of a late use. */
   scope<T>(
     body: () => T,
     pick: (result: T) => readonly Storage[],
@@ -118,12 +120,12 @@ export class Memory {
     return this.#scopes.suspend(body)
   }
 
-  /** Frees a storage, unless it is a variable's; using a tensor on it throws from now on. */
+  /** Frees a storage, unless it is a variable's. Using a tensor on it throws from now on. */
   release(storage: Storage, end: End = 'the step it was made in') {
     const { block } = storage
     if (!block || storage.permanent) return
     this.#unwatch(storage)
-    if (this.#loans.isOver(storage, block)) this.#recycle(block)
+    if (this.#loans.end(storage, block)) this.#recycle(block)
     storage.block = null
     storage.end = end
   }
@@ -135,28 +137,30 @@ export class Memory {
       const { block } = storage
       if (!block) return []
       this.#unwatch(storage)
-      const isOver = storage.permanent ? this.#leave(block) : this.#loans.isOver(storage, block)
+      const isFree = storage.permanent
+        ? this.#removeVariable(block)
+        : this.#loans.end(storage, block)
       storage.block = null
       storage.end = 'gpu.free gave its memory back'
-      return isOver && !this.#standIn.is(block) ? [block] : []
+      return isFree && !this.#placeholder.is(block) ? [block] : []
     })
     this.#pool.discard(blocks)
   }
 
-  /** Moves a variable's storage, and with it every view of it, to `offset` bytes in `whole`; its
-   *  own block returns to the pool when no other variable lies there. The caller must copy the
-   *  values before anything else is dispatched. */
+  /** Moves a variable's storage, and with it every view of it, to `offset` bytes in `whole`. Its
+   *  own block returns to the pool if no other variable lies there. The caller must copy the values
+   *  before anything else is dispatched. */
   move(storage: Storage, whole: Storage, offset: number) {
     const { block } = storage
-    const before = version(storage)
+    const before = versionOf(storage)
     if (!whole.block) return
-    this.#enter(whole.block)
+    this.#addVariable(whole.block)
     this.#unwatch(storage)
     storage.block = whole.block
-    this.#collected.register(storage, whole.block, storage) // the whole weighs already
+    this.#collected.register(storage, whole.block, storage) // the pressure of `whole` counts already
     storage.offset = offset
-    storage.bias = before - whole.block.writes
-    if (block && this.#leave(block)) this.#recycle(block)
+    storage.versionOffset = before - whole.block.writes
+    if (block && this.#removeVariable(block)) this.#recycle(block)
   }
 
   /** Destroys pooled buffers that no step has used for a while. Called once per step with its
@@ -175,7 +179,7 @@ export class Memory {
   }
 
   /** Returns the storage's block to the pool once nothing refers to the storage. */
-  #watchOver(storage: Storage) {
+  #watchCollection(storage: Storage) {
     if (!storage.block) return
     this.#collected.register(storage, storage.block, storage)
     storage.pressure ??= this.#pressure.of(storage.bytes)
@@ -186,19 +190,19 @@ export class Memory {
     storage.pressure = null
   }
 
-  #enter(block: Block) {
-    this.#tenants.set(block, (this.#tenants.get(block) ?? 0) + 1)
+  #addVariable(block: Block) {
+    this.#variables.set(block, (this.#variables.get(block) ?? 0) + 1)
   }
 
-  /** Notes that a variable left a block; returns whether none is left on it. */
-  #leave(block: Block): boolean {
-    const others = (this.#tenants.get(block) ?? 0) - 1
-    if (others > 0) this.#tenants.set(block, others)
-    else this.#tenants.delete(block)
+  /** Notes that a variable left a block, and tells whether none is left there. */
+  #removeVariable(block: Block): boolean {
+    const others = (this.#variables.get(block) ?? 0) - 1
+    if (others > 0) this.#variables.set(block, others)
+    else this.#variables.delete(block)
     return others <= 0
   }
 
   #recycle(block: Block) {
-    if (!this.#standIn.is(block)) this.#pool.put(block)
+    if (!this.#placeholder.is(block)) this.#pool.put(block)
   }
 }

@@ -1,6 +1,6 @@
-// Variables by name: what checkpoints, models and optimizers pass to one another.
+// The type that checkpoints, models and optimizers pass to one another.
 
 import type { Variable } from '../kernels/op.ts'
 
-/** Variables by name, in order. */
+/** Variables by name, in order of the object's keys. */
 export type Named = Readonly<Record<string, Variable>>

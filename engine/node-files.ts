@@ -1,4 +1,4 @@
-// Files in Node: written whole or not at all, and read with errors that name them.
+// Reads and writes files in Node. A file is written whole or not at all; errors name it.
 
 import { createHash } from 'node:crypto'
 import { type FileHandle, lstat, mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises'
@@ -12,28 +12,25 @@ import {
   encodeSafetensors,
 } from './safetensors.ts'
 
-const DIGEST = 'kindred.sha256' // metadata key of the digest of everything else
+const DIGEST = 'kindred.sha256' // metadata key of the digest of all else
 
 export interface WriteOptions {
-  /** What to do once the trouble is out of the way: '... free space, then <retry>'. */
+  /** Completes the remedy in an error: 'free space, then <retry>'. */
   readonly retry?: string
 }
 
-/** Resolves when `path` holds `bytes` on disk. They go to a file beside it that is renamed at the
- *  end, so that a crash leaves the old file or the new one, whole. Throws Error in words; what was
- *  there before is then untouched. */
-export async function writeAtomic(path: string, bytes: Uint8Array, { retry }: WriteOptions = {}) {
+/** Writes `bytes` to `path`, and resolves when they are on disk. Writes a file beside it and
+ *  renames that, so that a crash leaves the old file or the new one, whole. Throws Error with a
+ *  remedy; the old file is then unchanged. */
+export async function writeAtomic(path: string, bytes: Uint8Array, options: WriteOptions = {}) {
   const temporary = join(dirname(path), `.${basename(path)}.${process.pid}.tmp`)
   try {
     await writeThrough(temporary, bytes)
     await rename(temporary, path)
     await syncFolder(dirname(path))
   } catch (cause) {
-    await rm(temporary, { force: true }).catch(() => {}) // the first error is the one to tell
-    throw writeError(path, cause, {
-      bytes: bytes.length,
-      ...(retry === undefined ? {} : { retry }),
-    })
+    await rm(temporary, { force: true }).catch(() => {}) // the first error is thrown below
+    throw writeError(path, cause, { bytes: bytes.length, ...options })
   }
 }
 
@@ -48,7 +45,7 @@ async function writeThrough(path: string, bytes: Uint8Array) {
   }
 }
 
-/** A rename is on disk only once its folder is. */
+/** Syncs a folder: a rename is on disk only once its folder is. */
 async function syncFolder(path: string) {
   if (process.platform === 'win32') return // Windows cannot open a folder
   const folder = await open(path, 'r')
@@ -59,8 +56,8 @@ async function syncFolder(path: string) {
   }
 }
 
-/** The Error to throw when writing `path` failed with `cause`: what happened in words, then the
- *  remedy. `bytes` is the size of what was to be written. */
+/** Makes the Error for a failed write of `bytes` bytes to `path`: the cause in words, then the
+ *  remedy. */
 export function writeError(
   path: string,
   cause: unknown,
@@ -82,15 +79,11 @@ export function writeError(
     ENAMETOOLONG: 'a name in the path is too long; choose a shorter one',
     EMFILE: `too many files are open; raise the limit (ulimit -n), then ${retry}`,
   }
-  return new Error(
-    `cannot write ${printable(path)}: ${words[codeOf(cause)] ?? printable(messageOf(cause))}`,
-    {
-      cause,
-    },
-  )
+  const why = words[codeOf(cause)] ?? printable(messageOf(cause))
+  return new Error(`cannot write ${printable(path)}: ${why}`, { cause })
 }
 
-/** Makes a folder, and those above it that are missing. Throws Error in words. */
+/** Makes a folder, and those above it that are missing. Throws Error with a remedy. */
 export async function makeFolder(path: string) {
   try {
     await make(resolve(path))
@@ -99,8 +92,8 @@ export async function makeFolder(path: string) {
   }
 }
 
-// not mkdir's own `recursive`, which takes a read-only file system for a missing folder, and never
-// ends in /proc
+// mkdir's own `recursive` takes a read-only file system for a missing folder, and never ends in
+// /proc
 async function make(path: string) {
   const failed = await mkdir(path).then(
     () => null,
@@ -128,13 +121,13 @@ const megabytes = (bytes: number) =>
 
 const messageOf = (error: unknown) => (error instanceof Error ? error.message : String(error))
 
-/** The system's code of an error, 'ENOENT'; '' when it has none. */
+/** Returns the system's code of an error, such as 'ENOENT', or ''. */
 export function codeOf(error: unknown): string {
   return error instanceof Error && 'code' in error ? String(error.code) : ''
 }
 
-/** Resolves when the tensors and metadata stand in a safetensors file at `path`, written
- *  atomically, with a digest that `load` checks. Throws Error in words. */
+/** Saves tensors and metadata as a safetensors file at `path`, written atomically, with a digest
+ *  that `load` checks. Throws Error with a remedy. */
 export async function save(
   path: string,
   tensors: ReadonlyMap<string, SavedTensor>,
@@ -150,8 +143,8 @@ export async function save(
   await writeAtomic(path, encodeSafetensors({ tensors, metadata: stamped }), options)
 }
 
-/** The tensors and metadata of a safetensors file. Throws Error naming the file and what is wrong
- *  with it: missing, truncated, not safetensors, or other values than `save` wrote. */
+/** Loads the tensors and metadata of a safetensors file. Throws Error naming the file and its
+ *  fault: missing, truncated, not safetensors, or other values than `save` wrote. */
 export async function load(path: string): Promise<SafetensorsFile> {
   const { tensors, metadata } = decodeSafetensors(await readBytes(path), path)
   const { [DIGEST]: expected, ...rest } = metadata
@@ -160,8 +153,7 @@ export async function load(path: string): Promise<SafetensorsFile> {
   return { tensors, metadata: rest }
 }
 
-/** The bytes of a file. Throws Error in words, also for what is no file: a pipe would be waited
- *  for without end. */
+/** Reads a file. Throws Error in words, also for a pipe, which could be waited for without end. */
 export async function readBytes(path: string): Promise<Uint8Array> {
   try {
     const found = await stat(path)
@@ -177,18 +169,17 @@ export async function readBytes(path: string): Promise<Uint8Array> {
       ELOOP: 'its links lead in a circle',
       ENAMETOOLONG: 'a name in the path is too long',
     }
-    const isLink =
+    const isBrokenLink =
       codeOf(cause) === 'ENOENT' && (await lstat(path).catch(() => null))?.isSymbolicLink()
-    const why = isLink ? 'it is a link to what does not exist' : words[codeOf(cause)]
-    throw new Error(`cannot read ${printable(path)}: ${why ?? printable(messageOf(cause))}`, {
-      cause,
-    })
+    const why = isBrokenLink ? 'it is a link to what does not exist' : words[codeOf(cause)]
+    const said = why ?? printable(messageOf(cause))
+    throw new Error(`cannot read ${printable(path)}: ${said}`, { cause })
   }
 }
 
 function digest({ tensors, metadata }: SafetensorsFile): string {
   const hash = createHash('sha256')
-  // sorted: JSON moves names that look like numbers to the front
+  // JavaScript moves keys that look like numbers to the front
   const sorted = <T>(entries: Iterable<[string, T]>) =>
     [...entries].sort(([a], [b]) => (a < b ? -1 : 1))
   hash.update(JSON.stringify(sorted(Object.entries(metadata))))

@@ -1,4 +1,4 @@
-// The GPU in Node, through Dawn. The only file that imports 'webgpu'.
+// Opens a GPU in Node, through Dawn. The only file that imports 'webgpu'.
 
 import { checkOptions, flag, text } from '../kernels/options.ts'
 import type { Gpu } from './gpu.ts'
@@ -11,25 +11,24 @@ export interface NodeOptions extends OpenOptions {
   /** Dawn toggles by name; one that starts with '-' is switched off: ['skip_validation',
    *  '-timestamp_quantization']. */
   readonly toggles?: readonly string[]
-  /** Keeps what `gpu.tuner` measures in the user's cache folder, and uses what was measured on this
+  /** Saves the measurements of `gpu.tuner` in the user's cache folder, and uses those made on this
    *  device before. */
   readonly autotune?: boolean
 }
 
-/** What Dawn wants to hear before it offers 16-bit floats on NVIDIA, and subgroup matrices
- *  anywhere. */
-const halves = ['vulkan_enable_f16_on_nvidia', 'allow_unsafe_apis']
-const COARSE = 'timestamp_quantization' // to 65 us, of which web pages can make no clock
+/** Toggles without which Dawn offers no 16-bit floats on NVIDIA, and no subgroup matrices. */
+const requiredToggles = ['vulkan_enable_f16_on_nvidia', 'allow_unsafe_apis']
+const COARSE = 'timestamp_quantization' // to 65 us, so that web pages get no precise clock
 
-const NONE_SUITS = 'no suitable backends found' // how Dawn begins to say that no adapter has such a name
+const NONE_SUITS = 'no suitable backends found' // begins Dawn's error for an unknown adapter name
 
 const instances = new Map<string, GPU>()
 
 const toggleList = { words: 'an array of strings', fits: Array.isArray }
 const rules = { ...openRules, adapter: text, toggles: toggleList, autotune: flag }
 
-/** A Gpu in Node, through Dawn. Call destroy() when done. Throws Error when there is no adapter or
- *  no 'webgpu' package. */
+/** Opens a Gpu in Node, through Dawn. Call its destroy() when done. Throws Error without an adapter
+ *  or without the 'webgpu' package. */
 export async function openGpu(given: NodeOptions = {}): Promise<Gpu> {
   const {
     adapter,
@@ -41,9 +40,9 @@ export async function openGpu(given: NodeOptions = {}): Promise<Gpu> {
     throw new Error("the 'webgpu' package (Dawn) is not installed; npm install webgpu", { cause })
   })
   const off = toggles.filter((t) => t.startsWith('-')).map((t) => t.slice(1))
-  const wanted = toggles.filter((t) => !t.startsWith('-'))
-  const on = [...wanted, ...halves.filter((t) => !off.includes(t))]
-  if (autotune && !wanted.includes(COARSE)) off.push(COARSE)
+  const asked = toggles.filter((t) => !t.startsWith('-'))
+  const on = [...asked, ...requiredToggles.filter((t) => !off.includes(t))]
+  if (autotune && !asked.includes(COARSE)) off.push(COARSE)
   const flags = [
     ...(adapter ? [`adapter=${adapter}`] : []),
     ...(on.length > 0 ? [`enable-dawn-features=${on.join(',')}`] : []),
@@ -64,8 +63,8 @@ export async function openGpu(given: NodeOptions = {}): Promise<Gpu> {
   }
 }
 
-/** Dawn's instance for these flags, the same for every call: each takes 1.9 MB that nothing gives
- *  back, and Node crashes when one is collected while a device of it is used. */
+/** Returns Dawn's instance for these flags, the same in every call. Each takes 1.9 MB that cannot
+ *  be freed, and Node crashes when one is collected while its device is used. */
 export function instanceFor(create: (flags: string[]) => GPU, flags: readonly string[]): GPU {
   const key = flags.join(' ')
   const instance = instances.get(key) ?? create([...flags])
@@ -73,25 +72,25 @@ export function instanceFor(create: (flags: string[]) => GPU, flags: readonly st
   return instance
 }
 
-// While one of its promises is pending, Dawn polls in a loop that burns a core, which a CPU adapter
-// would rather compute with. Sleeping a millisecond in each turn of the event loop leaves it the
-// core.
+// While a promise of Dawn's is pending, it polls in a loop that takes a whole core, which a
+// software adapter needs for computing. Sleeping a millisecond in each turn of the event loop
+// leaves the core to it.
 const cell = new Int32Array(new SharedArrayBuffer(4))
 let waits = 0
-let napping = false
+let isSleeping = false
 
 function onWait(): () => void {
   waits++
-  if (!napping) setImmediate(nap)
-  napping = true
+  if (!isSleeping) setImmediate(sleep)
+  isSleeping = true
   return () => {
     waits--
   }
 }
 
-function nap() {
-  napping = waits > 0
-  if (!napping) return
+function sleep() {
+  isSleeping = waits > 0
+  if (!isSleeping) return
   Atomics.wait(cell, 0, 0, 1)
-  setImmediate(nap)
+  setImmediate(sleep)
 }

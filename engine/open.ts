@@ -1,4 +1,4 @@
-// Opening a GPU from a WebGPU entry point: a browser's navigator.gpu, or Dawn's in Node
+// Opens a GPU from a WebGPU entry point: a browser's navigator.gpu, or Dawn's in Node
 // (engine/node.ts).
 
 import type { Activations, Precision } from '../kernels/op.ts'
@@ -9,34 +9,35 @@ import { type GpuOptions, Gpu } from './gpu.ts'
 export interface OpenOptions {
   /** 'high-performance' (the default) or 'low-power', where there are two GPUs. */
   readonly powerPreference?: GPUPowerPreference
-  /** Arithmetic of matrix products and convolutions: 'f32', the default, is exact; 'f16x3' keeps
-   *  f32's accuracy on tensor cores where the device has them; 'f16' rounds factors to 16-bit
-   *  floats, faster yet, and wants scaled gradients. */
+  /** Arithmetic of matrix products and convolutions. 'f32', the default, is exact. 'f16x3' keeps
+   *  f32's accuracy on tensor cores, if the device has them. 'f16' rounds factors to 16-bit floats;
+   *  it is faster still, and gradients need a LossScaler. */
   readonly precision?: Precision
-  /** What is kept of images for the backward pass: 'f32', the default, as they are; 'f16' halves of
-   *  them, which take half the memory, change no loss of the same weights, and round gradients. */
+  /** Storage of images for the backward pass. 'f32', the default, keeps them unchanged. 'f16'
+   *  rounds them, in half the memory: the same weights give the same loss, and gradients are
+   *  rounded. */
   readonly activations?: Activations
 }
 
-/** What the options of `openGpu` must be. */
+/** The rules for the options of `openGpu`. */
 export const openRules = {
   ...arithmeticRules,
   powerPreference: oneOf('high-performance', 'low-power'),
 }
 
-/** A Gpu on the adapter that `entry` gives, with every optional feature and the highest limits it
- *  offers. Throws Error when there is no adapter, or it lacks what the precision takes, with what
- *  to do about it. */
+/** Opens a Gpu on the adapter that `entry` gives, with all its optional features and its highest
+ *  limits. Throws Error with a remedy if there is no adapter, or it does not support the
+ *  precision. */
 export async function openFrom(entry: GPU, given: OpenOptions, options: GpuOptions = {}) {
   const opened = checkOptions('openGpu', given, openRules)
   const { powerPreference = 'high-performance', precision = 'f32', activations = 'f32' } = opened
   const adapter = await entry.requestAdapter({ powerPreference })
   if (!adapter) throw new Error(NO_ADAPTER)
-  const wanted = { label: 'kindred', requiredLimits: limitsOf(adapter) }
+  const common = { label: 'kindred', requiredLimits: limitsOf(adapter) }
   const features = [...adapter.features] as GPUFeatureName[] // the adapter's own names
-  const device = await adapter.requestDevice({ ...wanted, requiredFeatures: features }).catch(() =>
+  const device = await adapter.requestDevice({ ...common, requiredFeatures: features }).catch(() =>
     adapter.requestDevice({
-      ...wanted,
+      ...common,
       requiredFeatures: features.filter((f) => useful.includes(f)),
     }),
   )
@@ -48,10 +49,11 @@ export async function openFrom(entry: GPU, given: OpenOptions, options: GpuOptio
   }
 }
 
-/** A Gpu in a browser, through navigator.gpu. Throws Error where there is no WebGPU. */
+/** Opens a Gpu in a browser, through navigator.gpu. Throws Error where there is no WebGPU. */
 export async function openGpu(options: OpenOptions = {}): Promise<Gpu> {
   checkOptions('openGpu', options, openRules)
-  const entry = (globalThis as { navigator?: { gpu?: GPU } }).navigator?.gpu // absent in Node and in older browsers
+  // absent in Node and in older browsers
+  const entry = (globalThis as { navigator?: { gpu?: GPU } }).navigator?.gpu
   if (!entry)
     throw new Error(
       "no WebGPU here; use a browser that has it, or in Node import openGpu from 'kindred/node'",
@@ -59,7 +61,8 @@ export async function openGpu(options: OpenOptions = {}): Promise<Gpu> {
   return openFrom(entry, options)
 }
 
-/** The features that kernels or benches may use, should an adapter not give all of its at once. */
+/** The features that kernels and benches use. They are asked for alone if an adapter refuses to
+ *  give all of its features at once. */
 const useful: readonly string[] = [
   'shader-f16',
   'subgroups',
@@ -70,12 +73,12 @@ const useful: readonly string[] = [
 function limitsOf(adapter: GPUAdapter): Record<string, number> {
   const limits: Record<string, number> = {}
   for (const name in adapter.limits) {
-    const value = adapter.limits[name as keyof GPUSupportedLimits] // for...in over the object itself
+    const value = adapter.limits[name as keyof GPUSupportedLimits] // name is one of its keys
     if (typeof value === 'number') limits[name] = value
   }
   return limits
 }
 
-/** What is said where there is no adapter. */
+/** The message where there is no adapter. */
 export const NO_ADAPTER =
   "no WebGPU adapter; on Linux, install your GPU vendor's Vulkan driver, or Mesa 25 or later for the CPU (./setup does it)"

@@ -1,12 +1,12 @@
-// Variables that objects make for themselves and keep private, such as the tables of an optimizer.
+// Registers the private variables of objects, such as the tables of an optimizer, for `Gpu.free`.
 
 import type { Variable } from '../kernels/op.ts'
 
 const owned = new WeakMap<object, readonly Variable[]>()
 
-/** Takes note that `owner` made these variables, for `Gpu.free`. */
+/** Registers variables that `owner` made. */
 export const owns = (owner: object, variables: readonly Variable[]) =>
   void owned.set(owner, variables)
 
-/** The variables that an object made for itself; null when it told of none. */
+/** Returns the variables that an object registered, or null. */
 export const ownedBy = (owner: object): readonly Variable[] | null => owned.get(owner) ?? null

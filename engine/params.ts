@@ -1,11 +1,11 @@
-// The numbers of a dispatch as the uniform that its kernel reads.
+// Checks the arguments of a dispatch, and writes its numbers to the uniform that its kernel reads.
 
 import { type Kernel, type Scalar, show } from '../kernels/op.ts'
-import { checkValue, describe, having, nearest } from '../kernels/options.ts'
+import { checkValue, describe, having, nearestName } from '../kernels/options.ts'
 
-/** The params in the order of the kernel's fields. Throws Error naming a field that has none, or
- *  a param that is no field. */
-export function inOrder(kernel: Kernel, params: Readonly<Record<string, Scalar>>): Scalar[] {
+/** Returns the params in the order of the kernel's fields. Throws Error for a field without a
+ *  value, and TypeError for a param that is not a field. */
+export function orderedParams(kernel: Kernel, params: Readonly<Record<string, Scalar>>): Scalar[] {
   const given = Object.keys(params)
   const fields = kernel.params.map(([field]) => field)
   const unknown =
@@ -31,7 +31,7 @@ function missingParam(
 }
 
 function unknownParam(kernel: string, given: string, fields: readonly string[]): TypeError {
-  const near = nearest(given, fields)
+  const near = nearestName(given, fields)
   const hint = near === undefined ? '' : `; did you mean '${near}'?`
   return new TypeError(
     `${kernel}: struct Params [${fields.join(', ')}] has no member '${given}'${hint}`,
@@ -54,7 +54,7 @@ export function checkDispatch(
     )
   for (const part in dispatch)
     if (!parts.includes(part)) {
-      const near = nearest(part, parts)
+      const near = nearestName(part, parts)
       const hint =
         near === undefined ? `its parts are ${parts.join(', ')}` : `did you mean '${near}'?`
       throw new TypeError(`${name}: a dispatch has no part '${part}'; ${hint}`)
@@ -72,9 +72,10 @@ export function checkBindings({ name, bindings }: Kernel, reads: number, writes:
     )
 }
 
-/** What a kernel's field is now. Throws RangeError for a value that its type cannot hold. */
+/** Returns the current value of a kernel's field. Throws RangeError for a value that its type
+ *  cannot hold. */
 export function paramOf({ name, params }: Kernel, field: number, scalar: Scalar): number {
-  const value: unknown = typeof scalar === 'function' ? scalar() : scalar // plain JavaScript may give anything
+  const value: unknown = typeof scalar === 'function' ? scalar() : scalar
   const [label, type = 'f32'] = params[field] ?? []
   const { holds, words } = types[type] ?? types.f32
   if (typeof value === 'number' && holds(value)) return value
@@ -95,13 +96,13 @@ const types: Readonly<Record<string, Type>> & { readonly f32: Type } = {
   u32: { holds: (value) => value >>> 0 === value, words: 'a whole number from 0 to 2^32 - 1' },
 }
 
-/** Throws RangeError unless workgroups are counted by whole numbers from 0. */
+/** Throws RangeError unless the counts of workgroups are whole numbers from 0. */
 export function checkGroups({ name }: Kernel, groups: readonly number[]) {
   if (!groups.every((count) => Number.isInteger(count) && count >= 0))
     throw new RangeError(`${name}: groups must be whole numbers from 0, got ${show(groups)}`)
 }
 
-/** Writes the value of a kernel's field into its Params, which begin at `at` bytes. */
+/** Writes the value of a kernel's field into its Params, which begin at byte `at`. */
 export function writeParam(
   view: DataView,
   at: number,

@@ -1,4 +1,5 @@
-// Compiled kernels, cached by everything they are made from: WGSL source and override constants.
+// Compiles kernels, and caches them by all that they are made from: WGSL source and override
+// constants.
 
 import type { Access, Kernel } from '../kernels/op.ts'
 import { GpuError, type Watch, wgslError } from './errors.ts'
@@ -12,12 +13,11 @@ export interface Pipeline {
   readonly layout: GPUBindGroupLayout
   /** Bytes of its Params, 0 if it has none. */
   readonly paramBytes: number
-  /** Why it did not compile, once that is known. */
+  /** The compile error, once it is known. */
   failure: GpuError | null
 }
 
-/** The pipelines of one device. `watch` is given each compilation's error, or null, as a
- *  promise. */
+/** The pipelines of one device. `watch` receives a promise of each compilation's error or null. */
 export class Pipelines {
   readonly #device: GPUDevice
   readonly #watch: Watch
@@ -29,7 +29,7 @@ export class Pipelines {
     this.#watch = watch
   }
 
-  /** How many pipelines have been compiled. */
+  /** How many pipelines were compiled. */
   get size(): number {
     return this.#nextId
   }
@@ -39,13 +39,15 @@ export class Pipelines {
     this.#cache.clear()
   }
 
+  /** Returns the pipeline of a kernel with these constants. Throws GpuError if it is known not to
+   *  compile. */
   get(kernel: Kernel, constants: Readonly<Record<string, number>> = {}): Pipeline {
     const variants = this.#cache.get(kernel.source) ?? new Map<string, Pipeline>()
     this.#cache.set(kernel.source, variants)
     const key = JSON.stringify(constants)
-    const found = variants.get(key)
-    if (found?.failure) throw found.failure
-    if (found) return found
+    const cached = variants.get(key)
+    if (cached?.failure) throw cached.failure
+    if (cached) return cached
     const made = this.#compile(kernel, constants)
     variants.set(key, made)
     return made
@@ -53,26 +55,18 @@ export class Pipelines {
 
   #compile(kernel: Kernel, constants: Readonly<Record<string, number>>): Pipeline {
     const device = this.#device
+    const { name } = kernel
     device.pushErrorScope('validation')
-    const module = device.createShaderModule({ label: kernel.name, code: kernel.source })
-    const layout = device.createBindGroupLayout({
-      label: kernel.name,
-      entries: kernel.bindings.map(layoutEntry),
-    })
+    const module = device.createShaderModule({ label: name, code: kernel.source })
+    const entries = kernel.bindings.map(layoutEntry)
+    const layout = device.createBindGroupLayout({ label: name, entries })
     const pipeline = device.createComputePipeline({
-      label: kernel.name,
-      layout: device.createPipelineLayout({ label: kernel.name, bindGroupLayouts: [layout] }),
-      compute: { module, entryPoint: kernel.name, constants },
+      label: name,
+      layout: device.createPipelineLayout({ label: name, bindGroupLayouts: [layout] }),
+      compute: { module, entryPoint: name, constants },
     })
     const paramBytes = Math.ceil(kernel.params.length / 4) * 16
-    const made: Pipeline = {
-      id: this.#nextId++,
-      name: kernel.name,
-      pipeline,
-      layout,
-      paramBytes,
-      failure: null,
-    }
+    const made: Pipeline = { id: this.#nextId++, name, pipeline, layout, paramBytes, failure: null }
     const explain = async (error: GPUError | null) => {
       if (error) made.failure = await failureOf(kernel, module, error)
       return made.failure

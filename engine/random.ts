@@ -1,24 +1,24 @@
-// Seeded numbers on the CPU: initial weights, shuffles. Each draw is a pure function of (seed,
-// stream, index).
+// Draws seeded numbers on the CPU: initial weights, shuffles. Each draw is a pure function of
+// (seed, stream, index).
 
 import { threefry2x32, uniform01 } from '../kernels/wgsl/threefry.ts'
 
-/** A stream's number from its name, so that what is drawn for one name never depends on any other
- *  (FNV-1a). */
+/** Computes a stream's number from its name (FNV-1a), so that the draws of one name depend on no
+ *  other name. */
 function streamOf(name: string): number {
   let hash = 0x811c9dc5
   for (let i = 0; i < name.length; i++) hash = Math.imul(hash ^ name.charCodeAt(i), 0x01000193)
   return hash >>> 0
 }
 
-/** Checks that a seed is one: a whole number that 32 bits hold. Throws RangeError. */
+/** Returns the seed. Throws RangeError unless it is a whole number of at most 32 bits. */
 function checkSeed(seed: number): number {
   if (!Number.isInteger(seed) || seed < 0 || seed > 0xffffffff)
     throw new RangeError(`seed: must be a whole number from 0 to 4294967295, got ${seed}`)
   return seed
 }
 
-/** `count` values uniform in [lo, hi). */
+/** Draws `count` values uniform in [lo, hi). */
 export function uniform(
   seed: number,
   stream: string,
@@ -33,7 +33,7 @@ export function uniform(
   )
 }
 
-/** `count` values of a normal distribution with mean 0 (Box & Muller 1958). */
+/** Draws `count` values of a normal distribution with mean 0 (Box & Muller 1958). */
 export function normal(seed: number, stream: string, count: number, std: number): Float32Array {
   const key = [checkSeed(seed), streamOf(stream)] as const
   return Float32Array.from({ length: count }, (_, i) => {
@@ -43,7 +43,7 @@ export function normal(seed: number, stream: string, count: number, std: number)
   })
 }
 
-/** `rows` random directions of `width` numbers, unit length, row by row. */
+/** Draws `rows` random vectors of `width` numbers and unit length, row by row. */
 export function randomUnitRows(
   seed: number,
   stream: string,

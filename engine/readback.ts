@@ -1,6 +1,6 @@
-// What the CPU waits for: values that it reads, and work that the GPU has done. Reads come back
-// through staging buffers, the small ones, such as those of losses, used in turn, so that a loss
-// can be awaited while the next steps run.
+// Waits for the GPU: for values to read, and for work to be done. Reads go through staging buffers.
+// Small ones, such as those of losses, are reused in turn, so that a loss can be awaited while the
+// next steps run.
 
 import type { DType } from '../kernels/op.ts'
 import type { Commands } from './commands.ts'
@@ -9,21 +9,20 @@ import { type Storage, USAGE } from './memory.ts'
 import { unpack, wholeWords } from './values.ts'
 
 const SMALL = 256 // bytes
-const MOST = 8 // small ones kept
+const MAX_KEPT = 8 // small buffers
 
-/** Reads from one device. `onWait` is called when waiting begins, and what it returns when it
- *  ends. */
+/** Reads from one device. */
 export class Readback {
   readonly #commands: Commands
   readonly #onWait: () => () => void
   readonly #checking: () => () => Promise<void>
   readonly #free: GPUBuffer[] = []
-  readonly #ahead: Promise<undefined>[] = []
+  readonly #ahead: Promise<undefined>[] = [] // the work up to each call of `pace`
   #made = 0
-  #isOver = false
+  #isDestroyed = false
 
-  /** What `checking` returns throws what went wrong on the device with what was submitted
-   *  before. */
+  /** `onWait` is called when waiting begins, and its result when it ends. `checking` returns a
+   *  function that throws the first error of the work submitted before. */
   constructor(commands: Commands, onWait: () => () => void, checking: () => () => Promise<void>) {
     this.#commands = commands
     this.#onWait = onWait
@@ -35,15 +34,15 @@ export class Readback {
     return this.#made
   }
 
-  /** The first `count` numbers of a storage, which may be taken back while one waits. Submits what
-   *  was dispatched. */
+  /** Reads the first `count` numbers of a storage, which may be freed meanwhile. Submits all
+   *  dispatches. */
   async read(storage: Storage, dtype: DType, count: number): Promise<Float32Array> {
     const size = wholeWords(storage.bytes)
     const staging = this.#take(size)
     this.#commands.copyOut(storage, staging)
     this.#commands.flush()
     const check = this.#checking()
-    const waited = this.#onWait()
+    const endWait = this.#onWait()
     try {
       await staging.mapAsync(0x1) // GPUMapMode.READ
       await check()
@@ -51,37 +50,38 @@ export class Readback {
     } catch (cause) {
       return await this.explain(cause, check)
     } finally {
-      waited()
+      endWait()
       this.#give(staging)
     }
   }
 
-  /** Waits until the GPU has done all but what was submitted since the last `most` calls. */
+  /** Waits until the GPU has finished all work but that of the last `most` calls. */
   async pace(most: number): Promise<void> {
     this.#ahead.push(quiet(this.#commands.device.queue.onSubmittedWorkDone()))
     const check = this.#checking()
-    const waited = this.#onWait()
+    const endWait = this.#onWait()
     try {
       while (this.#ahead.length > most) await this.#ahead.shift()
       await check()
     } catch (cause) {
       await this.explain(cause, check)
     } finally {
-      waited()
+      endWait()
     }
   }
 
-  /** Throws why a wait failed: the device was lost, or what `check` says, else the cause. */
+  /** Throws the reason why a wait failed: DeviceLostError, the error that `check` throws, or the
+   *  cause. */
   async explain(cause: unknown, check = this.#checking()): Promise<never> {
     await check()
     const isAborted = cause instanceof Error && cause.name === 'AbortError'
-    if (isAborted) await this.#commands.device.lost // mapping is aborted before that is told
+    if (isAborted) await this.#commands.device.lost // mapping is aborted before `lost` resolves
     await check()
     throw cause
   }
 
   destroy() {
-    this.#isOver = true
+    this.#isDestroyed = true
     for (const buffer of this.#free.splice(0)) buffer.destroy()
   }
 
@@ -97,7 +97,7 @@ export class Readback {
   }
 
   #give(buffer: GPUBuffer) {
-    const isKept = !this.#isOver && buffer.size <= SMALL && this.#free.length < MOST
+    const isKept = !this.#isDestroyed && buffer.size <= SMALL && this.#free.length < MAX_KEPT
     if (isKept && buffer.mapState === 'mapped') {
       buffer.unmap()
       this.#free.push(buffer)

@@ -1,25 +1,23 @@
-// Waiting for the GPU: reads of tensors, the end of submitted work, and the errors that are
-// reported meanwhile.
+// Reads tensors, awaits submitted work, and throws the errors that WebGPU reports meanwhile.
 
 import { type Tensor, ShapeError, show, sizeOf } from '../kernels/op.ts'
 import { checkTensor } from '../kernels/options.ts'
 import type { Commands } from './commands.ts'
 import { type Reports, quiet } from './errors.ts'
 import { Readback } from './readback.ts'
-import type { Steps } from './steps.ts'
+import type { StepRunner } from './steps.ts'
 import type { Tensors } from './tensors.ts'
 
 interface Machinery {
   readonly commands: Commands
   readonly tensors: Tensors
-  readonly steps: Steps
+  readonly steps: StepRunner
   readonly reports: Reports
-  /** Called when waiting begins; what it returns is called when the wait ends. */
+  /** Called when waiting begins. Returns a function to call when the wait ends. */
   readonly onWait: () => () => void
 }
 
-/** What one Gpu waits for. Every promise may be left alone: should it reject, that ends no
- *  process. */
+/** The waits of one Gpu. A promise that nobody awaits does not end the process when it rejects. */
 export class Reads {
   readonly #gpu: Machinery
   readonly #readback: Readback
@@ -54,7 +52,7 @@ export class Reads {
     return quiet(this.#checking()())
   }
 
-  /** Throws why a wait failed. */
+  /** Throws the reason why a wait failed. */
   explain(cause: unknown): Promise<never> {
     return this.#readback.explain(cause)
   }
@@ -95,8 +93,7 @@ export class Reads {
     await this.#readback.pace(most)
   }
 
-  /** Notes what was asked for so far, and returns a function that throws what went wrong with
-   *  it. */
+  /** Returns a function that throws the first error of the calls so far. */
   #checking(): () => Promise<void> {
     const { commands, reports } = this.#gpu
     const soFar = reports.soFar()

@@ -1,20 +1,20 @@
-// The JSON header of a safetensors file, checked as far as the format says: names once each, shapes
-// and bytes that agree, and data without gaps or overlaps.
+// Reads the JSON header of a safetensors file, and checks all that the format demands: each name
+// once, shapes and bytes that agree, and data without gaps or overlaps.
 
 import { printable } from '../kernels/printable.ts'
 import { type Shape, sizeOf } from '../kernels/op.ts'
 
-/** What the header says of one tensor. */
-export interface Entry {
+/** The header's entry of one tensor. */
+export interface HeaderEntry {
   readonly dtype: string
   readonly shape: Shape
-  /** Where its data begins and ends, in bytes after the header. */
+  /** The range of its data, in bytes after the header. */
   readonly begin: number
   readonly end: number
 }
 
 export interface Header {
-  readonly entries: ReadonlyMap<string, Entry>
+  readonly entries: ReadonlyMap<string, HeaderEntry>
   readonly metadata: Readonly<Record<string, string>>
 }
 
@@ -22,11 +22,11 @@ const METADATA = '__metadata__'
 const widths: Readonly<Record<string, number>> = { F32: 4, F16: 2, BF16: 2, I32: 4, I64: 8, U8: 1 }
 const DAMAGED = 'the file is damaged or not safetensors'
 
-/** The header in `bytes`, of a file that has `size` bytes of data after it. Throws Error that
+/** Reads the header in `bytes`, of a file with `size` bytes of data after it. Throws Error that
  *  begins with `name` and names the tensor. */
 export function readHeader(bytes: Uint8Array, size: number, name: string): Header {
   const header = parse(bytes, name)
-  const entries = new Map<string, Entry>()
+  const entries = new Map<string, HeaderEntry>()
   let metadata: Record<string, string> = {}
   for (const [key, value] of Object.entries(header))
     if (key === METADATA) metadata = metadataOf(value, name)
@@ -53,8 +53,8 @@ function parse(bytes: Uint8Array, name: string): Record<string, unknown> {
   return header
 }
 
-/** The first name that an object of a JSON text has twice, or null. JSON.parse takes the last of
- *  them without a word. */
+/** Finds the first name that stands twice in one object of a JSON text, or returns null. JSON.parse
+ *  silently takes the last. */
 function repeatedName(text: string): string | null {
   const open: Set<string>[] = []
   for (const [token, string = '', colon] of text.matchAll(/("(?:[^"\\]|\\.)*")(\s*:)?|[{}]/g)) {
@@ -73,12 +73,12 @@ function metadataOf(value: unknown, name: string): Record<string, string> {
   const wrong = isObject(value)
     ? Object.entries(value).find(([, text]) => typeof text !== 'string')
     : null
-  if (isObject(value) && !wrong) return value as Record<string, string> // every value was looked at
+  if (isObject(value) && !wrong) return value as Record<string, string> // every value was checked
   const got = wrong ? `${JSON.stringify(wrong[1])} for '${printable(wrong[0])}'` : kindOf(value)
   throw new Error(`${name}: ${METADATA} must be an object of texts, got ${got}; ${DAMAGED}`)
 }
 
-function entryOf(value: unknown, what: string): Entry {
+function entryOf(value: unknown, what: string): HeaderEntry {
   if (!isObject(value))
     throw new Error(`${what} is not described by dtype, shape and data_offsets; ${DAMAGED}`)
   const { dtype, shape, data_offsets: offsets } = value
@@ -105,8 +105,8 @@ function entryOf(value: unknown, what: string): Entry {
   return { dtype, shape, begin, end }
 }
 
-/** Throws unless the tensors lie one behind the other and fill the data. */
-function checkExtent(entries: ReadonlyMap<string, Entry>, size: number, name: string) {
+/** Throws unless the tensors lie one after another and fill the data. */
+function checkExtent(entries: ReadonlyMap<string, HeaderEntry>, size: number, name: string) {
   for (const [key, { end }] of entries)
     if (end > size)
       throw new Error(
@@ -140,5 +140,5 @@ const areCounts = (list: unknown): list is readonly number[] =>
 const kindOf = (value: unknown) =>
   value === null ? 'null' : Array.isArray(value) ? 'a list' : `a ${typeof value}`
 
-/** A JSON value, cut to a readable length. */
+/** Prints a JSON value, cut to a readable length. */
 const shown = (value: unknown) => printable((JSON.stringify(value) ?? 'nothing').slice(0, 60))

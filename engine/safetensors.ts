@@ -1,13 +1,13 @@
-// The safetensors format (https://github.com/huggingface/safetensors): an 8-byte length, a JSON
-// header, raw little-endian data.
+// Encodes and decodes the safetensors format (https://github.com/huggingface/safetensors): an
+// 8-byte length, a JSON header, raw little-endian data.
 
 import { checkValue, describe, having, record } from '../kernels/options.ts'
 import { printable } from '../kernels/printable.ts'
 import { type Shape, sizeOf } from '../kernels/op.ts'
-import { type Entry, readHeader } from './safetensors-header.ts'
+import { type HeaderEntry, readHeader } from './safetensors-header.ts'
+import { fromF16 } from './values.ts'
 
-/** A named array as it stands in a file; F16 and BF16 are read as Float32Array, which holds each
- *  of their values. */
+/** An array in a file. F16 and BF16 are read as Float32Array, which holds each of their values. */
 export interface SavedTensor {
   readonly shape: Shape
   readonly data: Float32Array | Int32Array | Uint8Array | BigInt64Array
@@ -18,9 +18,9 @@ export interface SafetensorsFile {
   readonly metadata: Readonly<Record<string, string>>
 }
 
-/** The bytes of a safetensors file. Names keep their order; the first tensor's data is 8-byte
- *  aligned. Throws Error for a tensor whose values do not fill its shape, or that has the
- *  metadata's name. */
+/** Encodes a safetensors file. Names keep their order; the first tensor's data is 8-byte aligned.
+ *  Throws Error for a tensor with more or fewer values than its shape, or with the metadata's
+ *  name. */
 export function encodeSafetensors(file: SafetensorsFile): Uint8Array<ArrayBuffer> {
   const parts = having('an object with tensors, a map, and metadata', 'tensors', 'metadata')
   const { tensors, metadata } = checkValue('encodeSafetensors', 'file', file, parts)
@@ -57,51 +57,42 @@ export function encodeSafetensors(file: SafetensorsFile): Uint8Array<ArrayBuffer
   return bytes
 }
 
-/** The tensors and metadata of a safetensors file. Throws Error naming the file and the tensor:
- *  a wrong length, header or dtype, a name that stands twice, data that overlap, leave a gap or
- *  do not end with the file. */
+/** Decodes the tensors and metadata of a safetensors file. Throws Error, naming the file and the
+ *  tensor, for a wrong length, header or dtype, a name that stands twice, and data that overlap,
+ *  leave a gap or do not end with the file. */
 export function decodeSafetensors(file: Uint8Array, name = 'safetensors'): SafetensorsFile {
   const isBytes = (v: unknown) => v instanceof Uint8Array
   checkValue('decodeSafetensors', 'file', file, {
     words: 'the bytes of a file, a Uint8Array',
     fits: isBytes,
   })
-  const told = printable(name)
+  const shown = printable(name)
   if (file.length < 8)
-    throw new Error(`${told}: a safetensors file has at least 8 bytes, got ${file.length}`)
+    throw new Error(`${shown}: a safetensors file has at least 8 bytes, got ${file.length}`)
   const headerBytes = Number(new DataView(file.buffer, file.byteOffset).getBigUint64(0, true))
   if (headerBytes > file.length - 8)
     throw new Error(
-      `${told}: the header claims ${headerBytes} bytes, the file holds ${file.length}; it is truncated or not safetensors`,
+      `${shown}: the header claims ${headerBytes} bytes, the file holds ${file.length}; it is truncated or not safetensors`,
     )
   const data = file.subarray(8 + headerBytes)
-  const { entries, metadata } = readHeader(file.subarray(8, 8 + headerBytes), data.length, told)
+  const { entries, metadata } = readHeader(file.subarray(8, 8 + headerBytes), data.length, shown)
   const tensors = new Map<string, SavedTensor>()
   for (const [key, { dtype, shape, begin, end }] of entries) {
-    const bytes = new Uint8Array(data.subarray(begin, end)).buffer // a copy: data may be a Node Buffer, unaligned
+    // copied, since data may be an unaligned Node Buffer
+    const bytes = new Uint8Array(data.subarray(begin, end)).buffer
     tensors.set(key, { shape, data: arrayOf(dtype, bytes) })
   }
   return { tensors, metadata }
 }
 
-/** The values of a dtype that the header's check has let through. */
-function arrayOf(dtype: Entry['dtype'], bytes: ArrayBuffer): SavedTensor['data'] {
+/** Makes the array of a dtype that the header's check accepts. */
+function arrayOf(dtype: HeaderEntry['dtype'], bytes: ArrayBuffer): SavedTensor['data'] {
   if (dtype === 'F32') return new Float32Array(bytes)
-  if (dtype === 'F16') return Float32Array.from(new Uint16Array(bytes), halfValue)
+  if (dtype === 'F16') return Float32Array.from(new Uint16Array(bytes), fromF16)
   if (dtype === 'BF16')
     return new Float32Array(Uint32Array.from(new Uint16Array(bytes), (bits) => bits << 16).buffer)
   if (dtype === 'I32') return new Int32Array(bytes)
   return dtype === 'I64' ? new BigInt64Array(bytes) : new Uint8Array(bytes)
-}
-
-/** The number that the 16 bits of an IEEE 754 half stand for. */
-function halfValue(bits: number): number {
-  const sign = bits & 0x8000 ? -1 : 1
-  const [exponent, fraction] = [(bits >> 10) & 31, bits & 1023]
-  if (exponent === 31) return fraction === 0 ? sign * Infinity : NaN
-  return exponent === 0
-    ? sign * fraction * 2 ** -24
-    : sign * (1 + fraction / 1024) * 2 ** (exponent - 15)
 }
 
 function dtypeOf(name: string, data: SavedTensor['data']): string {

@@ -6,6 +6,7 @@ import { Claims } from './claims.ts'
 import type { Commands } from './commands.ts'
 import { rules } from './gpu-rules.ts'
 import type { Memory, Storage } from './memory.ts'
+import { Gradients } from './optim/gradients.ts'
 import type { Tensors } from './tensors.ts'
 import { tensorsIn } from './tensors-in.ts'
 import type { Trace } from './capture/trace.ts'
@@ -13,16 +14,16 @@ import type { Trace } from './capture/trace.ts'
 /** The result of a step: the tensors that outlive it. */
 export type StepResult = Tensor | readonly Tensor[] | void
 
-/** The result of a turn of a fold, handed to the next: the tensors that outlive it. */
-export type Carried = readonly Tensor[] | ReadonlyMap<Tensor, Tensor>
+/** The result of a turn of a fold, passed to the next turn: the tensors that outlive it. */
+export type Carried = readonly Tensor[] | ReadonlyMap<Tensor, Tensor> | Gradients
 
 /** Runs the steps of one Gpu, one at a time. */
-export class Steps {
+export class StepRunner {
   readonly #memory: Memory
   readonly #commands: Commands
   readonly #tensors: Tensors
   readonly claims = new Claims()
-  #survivors: readonly Storage[] = [] // what the last step returned
+  #returned: readonly Storage[] = [] // by the last step
   #running = false
   #ticks = 0
 
@@ -44,19 +45,17 @@ export class Steps {
   /** Runs one step, submits it and frees its tensors. Returned tensors live until the next step
    *  that does not return them. Its commands are also recorded in `trace`. */
   run<T extends StepResult>(body: () => T, trace: Trace | null = null): T {
-    return this.#alone(() => {
-      const traced = this.#traced(body, trace)
-      const { result, kept } = this.#memory.scope(traced, (made) =>
+    return this.#exclusively(() => {
+      const { result, kept } = this.#memory.scope(this.#traced(body, trace), (made) =>
         this.#tensors.storages(listOf(made)),
       )
       this.#commands.flush()
-      this.#survive(listOf(result), kept)
+      this.#keep(listOf(result), kept)
       return result
     })
   }
 
-  /** Runs `carry = body(carry, item)` for each item and returns the last carry. A turn's memory is
-   *  freed when it ends; its carry lives until a turn that does not return it again. */
+  /** Implements `Gpu.fold`. */
   fold<Item, Carry extends Carried>(
     items: readonly Item[],
     carry: Carry,
@@ -64,79 +63,74 @@ export class Steps {
   ): Carry {
     checkValue('Gpu.fold', 'items', items, rules.list)
     checkValue('Gpu.fold', 'body', body, callback)
+    const storagesOf = (made: Carry) => this.#tensors.storages(carriedBy(made))
     let carried = carry
     let held: readonly Storage[] = []
     for (const item of items) {
       const before = carried
-      const storages = (made: Carry) => this.#tensors.storages(carriedBy(made))
-      const { result, kept } = this.#memory.scope(() => body(before, item), storages)
-      const returned = new Set(storages(result))
-      for (const storage of held) if (!returned.has(storage)) this.#memory.release(storage)
-      held = [...kept, ...held.filter((storage) => returned.has(storage))]
+      const { result, kept } = this.#memory.scope(() => body(before, item), storagesOf)
+      held = [...kept, ...this.#releaseUnless(storagesOf(result), held)]
       carried = result
     }
     return carried
   }
 
-  /** Records a step without executing it; the returned tensors have no memory. If recording is
-   *  abandoned on the way, its commands so far are executed and the rest of the step runs as by
-   *  `run`. */
+  /** Records a step without executing it; the returned tensors have no memory. If the trace refuses
+   *  a command, the commands so far are executed and the rest of the step runs as by `run`. */
   record<T extends StepResult>(body: () => T, trace: Trace): T {
-    return this.#alone(() => {
+    return this.#exclusively(() => {
       trace.attach(
-        (storage) => this.#memory.standsInFor(storage),
+        (storage) => this.#memory.isPlaceholder(storage),
         () => this.#catchUp(trace),
       )
-      const traced = this.#traced(body, trace)
       const { result, kept } = this.#memory.scope(
-        () => this.#memory.standIn(traced),
+        () => this.#memory.withPlaceholder(this.#traced(body, trace)),
         (made) => this.#tensors.storages(listOf(made)),
       )
-      if (trace.held) for (const storage of kept) this.#memory.release(storage)
+      if (trace.recordsOnly) for (const storage of kept) this.#memory.release(storage)
       else {
         this.#commands.flush()
-        this.#survive(listOf(result), kept)
+        this.#keep(listOf(result), kept)
       }
       return result
     })
   }
 
-  /** Executes the commands that a trace has held so far. A storage that was freed since has memory
-   *  from its first command to its last. */
+  /** Executes the commands that a trace has recorded so far. A storage that was freed since has
+   *  memory from its first command to its last. */
   #catchUp(trace: Trace) {
-    this.#memory.settle()
+    this.#memory.materialize()
     this.#commands.trace = null
-    for (const { command, storages, over } of trace.redo()) {
-      const dead = storages.filter(({ block }) => block === null)
-      for (const storage of dead) this.#memory.revive(storage)
-      this.#commands.redo(command, storages)
-      for (const storage of over) this.#memory.release(storage)
+    for (const { command, storages, lastUsed } of trace.pending()) {
+      for (const storage of storages) if (!storage.block) this.#memory.reallocate(storage)
+      this.#commands.execute(command, storages)
+      for (const storage of lastUsed) this.#memory.release(storage)
     }
     this.#commands.trace = trace
   }
 
-  /** Runs a step that `submit` submits. It returns the tensors that outlive the step, and the
-   *  storages of those that the step made. */
+  /** Runs a step whose commands `submit` submits. `submit` returns the tensors that outlive the
+   *  step, and the storages of those that the step made. */
   replay(
     submit: () => { readonly outputs: readonly Tensor[]; readonly made: readonly Storage[] },
   ): readonly Tensor[] {
-    return this.#alone(() => {
+    return this.#exclusively(() => {
       const { outputs, made } = submit()
-      this.#survive(outputs, made)
+      this.#keep(outputs, made)
       return outputs
     })
   }
 
-  /** Runs `body` by `pause`, off the tape. Outside of steps, its tensors are freed at its end,
-   *  except those in what it returns, which live while something refers to them. Within a step, the
-   *  step frees them. Throws Error for an async body. */
-  aside<T>(body: () => T, pause: (body: () => T) => T): T {
+  /** Runs `body` by `pause`, which stops the tape. Outside of steps, frees its tensors, except
+   *  those in its result, which live while something refers to them. Within a step, the step frees
+   *  them. Throws Error for an async body. */
+  noGrad<T>(body: () => T, pause: (body: () => T) => T): T {
     checkValue('Gpu.noGrad', 'body', body, callback)
     if (this.#running) return notAsync(pause(body))
-    const pick = (made: T) => this.#tensors.living(tensorsIn(made))
+    const pick = (made: T) => this.#tensors.storagesAlive(tensorsIn(made))
     const end = 'the noGrad it was made in; return it from there'
     const { result } = this.#memory.scope(() => notAsync(pause(body)), pick, end)
-    this.#commands.flush() // uploads would not be used again before
+    this.#commands.flush() // else uploads could not reuse its memory
     this.tick()
     return result
   }
@@ -146,7 +140,7 @@ export class Steps {
     if (!this.#running) this.#memory.trim(++this.#ticks)
   }
 
-  #alone<T>(step: () => T): T {
+  #exclusively<T>(step: () => T): T {
     this.checkIdle()
     this.#commands.flush()
     this.claims.clear()
@@ -176,30 +170,38 @@ export class Steps {
     }
   }
 
-  #survive(outputs: readonly Tensor[], kept: readonly Storage[]) {
-    const returned = new Set(this.#tensors.storages(outputs))
-    for (const storage of this.#survivors) if (!returned.has(storage)) this.#memory.release(storage)
-    this.#survivors = [...kept, ...this.#survivors.filter((storage) => returned.has(storage))]
+  /** Keeps a step's outputs until a later step does not return them. */
+  #keep(outputs: readonly Tensor[], made: readonly Storage[]) {
+    const returned = this.#tensors.storages(outputs)
+    this.#returned = [...made, ...this.#releaseUnless(returned, this.#returned)]
+  }
+
+  /** Frees the held storages that were not returned again, and returns the others. */
+  #releaseUnless(returned: readonly Storage[], held: readonly Storage[]): readonly Storage[] {
+    const isReturned = new Set(returned)
+    for (const storage of held) if (!isReturned.has(storage)) this.#memory.release(storage)
+    return held.filter((storage) => isReturned.has(storage))
   }
 }
 
 function notAsync<T>(result: T): T {
   if (!(result instanceof Promise)) return result
-  result.catch(() => {}) // what it goes on to is lost
+  result.catch(() => {}) // its own error is dropped for the one below
   throw new Error('Gpu.noGrad: the body must not be async; await outside of it')
 }
 
-/** Throws Error for what plain JavaScript may hand on. */
+/** Returns the tensors of a carry. Throws Error for anything else that plain JavaScript returns. */
 function carriedBy(carry: Carried): readonly Tensor[] {
+  if (carry instanceof Gradients) return carry.allParts()
   if (!Array.isArray(carry) && !(carry instanceof Map))
     throw new Error('Gpu.fold: what a turn returns must be tensors in an array or a map')
   return [...carry.values()]
 }
 
-/** Throws Error for what plain JavaScript may return. */
+/** Throws Error for a result that is not a StepResult. */
 function checkResult(result: unknown) {
   if (result instanceof Promise) {
-    result.catch(() => {}) // what it goes on to is lost
+    result.catch(() => {}) // its own error is dropped for the one below
     throw new Error(
       'Gpu.step: the body must not be async; return the tensors, and await reads of them outside',
     )
@@ -211,7 +213,7 @@ function checkResult(result: unknown) {
       )
 }
 
-/** The tensors of a step's result. */
+/** Returns the tensors of a step's result. */
 export function listOf(result: StepResult): readonly Tensor[] {
   if (!result) return []
   return 'gpu' in result ? [result] : result

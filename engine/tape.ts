@@ -1,11 +1,12 @@
-// The tape: which op made each tensor. A tensor refers to the entry that made it, so that a graph
-// that nobody holds is collected like any other object, and a backward pass visits only what its
-// output was computed from.
+// The tape: which op made each tensor. A tensor refers to the entry that made it. So a graph that
+// nobody holds is collected like any other object, and a backward pass visits only what its output
+// was computed from.
 
 import { type Run, type Tensor, show, sizeOf } from '../kernels/op.ts'
 import { accumulate } from '../kernels/optim/accumulate.ts'
-import { Gradients } from './optim/gradients.ts'
-import type { Spent } from './spent.ts'
+import type { GradientReleaser } from './gradient-releaser.ts'
+import { type GradientParts, Gradients } from './optim/gradients.ts'
+import { scaleMovesOf } from './optim/scale-moves.ts'
 
 type Cotangents = readonly (Tensor | null)[]
 
@@ -15,17 +16,18 @@ interface Entry {
   readonly outputs: readonly Tensor[]
   readonly pullback: (
     cotangents: readonly [Tensor, ...(Tensor | null)[]],
-    wanted: readonly boolean[],
+    needs: readonly boolean[],
   ) => Cotangents
 }
 
-/** What a backward pass is asked for. */
-interface Pass {
-  /** Tensors whose gradients are wanted; all of them where it is null. */
+/** The options of a backward pass. */
+interface PassOptions {
+  /** Tensors to compute the gradients of; null computes all. */
   readonly of: ReadonlySet<Tensor> | null
-  readonly spent: Spent | null
+  readonly releaser: GradientReleaser | null
 }
 
+/** Knows how each tensor was computed, and walks back from an output. */
 export class Tape {
   readonly #makers = new WeakMap<Tensor, Entry>()
   #order = 0
@@ -50,7 +52,7 @@ export class Tape {
     })
   }
 
-  /** Runs `body` off the record: nothing computed inside carries a gradient. */
+  /** Runs `body` without recording: nothing computed inside carries a gradient. */
   pause<T>(body: () => T): T {
     const before = this.#paused
     this.#paused = true
@@ -62,96 +64,107 @@ export class Tape {
   }
 
   /** Backpropagates `weighted` outputs (tensor and cotangent) to everything they were computed
-   *  from, or, with `of`, to those tensors alone, visiting only the entries that lead there. With
-   *  `spent`, frees the gradients of computed tensors once they are used, unless `of` names them;
-   *  leaf gradients may then still be split in two addends. */
+   *  from, or, with `of`, to those tensors alone, visiting only the entries that lead there. With a
+   *  `releaser`, frees the gradients of computed tensors once they are used, unless `of` names
+   *  them; leaf gradients may then still be in two parts. */
   backward(
     run: Run,
     weighted: readonly (readonly [output: Tensor, cotangent: Tensor])[],
-    { of, spent }: Pass,
-  ): Map<Tensor, Tensor> {
-    const gradients = new Gradients([], (a, b) => accumulate(run, a, b))
+    { of, releaser }: PassOptions,
+  ): Gradients {
+    const gradients = new Map<Tensor, GradientParts>()
     for (const [output, cotangent] of weighted) {
-      const sum = gradients.get(output)
-      gradients.set(output, sum ? accumulate(run, sum, cotangent) : cotangent)
+      const sum = total(run, gradients.get(output))
+      gradients.set(output, [sum ? accumulate(run, sum, cotangent) : cotangent])
     }
     const history = this.#history(weighted.map(([output]) => output))
     const given = weighted.map(([, cotangent]) => cotangent)
-    spent?.pin([...given, ...history.flatMap(({ inputs, outputs }) => [...inputs, ...outputs])])
-    const { entries, leads } = leading(history, of)
+    releaser?.pin([...given, ...history.flatMap(({ inputs, outputs }) => [...inputs, ...outputs])])
+    const { entries, needs } = leading(history, of)
     for (const entry of entries) {
-      const [first, ...others] = entry.outputs.map((o) => gradients.get(o) ?? null)
+      const [first, ...others] = entry.outputs.map((o) => total(run, gradients.get(o)))
       const main = entry.outputs[0]
       if (!main || (!first && others.every((g) => g === null))) continue
-      const wanted = entry.inputs.map(leads)
-      const made = entry.pullback([first ?? zeros(run, main), ...others], wanted)
-      for (const gradient of made) if (gradient) spent?.hold(gradient)
+      const needed = entry.inputs.map(needs)
+      const made = entry.pullback([first ?? zeros(run, main), ...others], needed)
+      for (const gradient of made) if (gradient) releaser?.retain(gradient)
       for (const [i, input] of entry.inputs.entries()) {
         const more = made[i]
-        if (more && wanted[i]) this.#add(run, gradients, { input, more }, spent)
-        else if (more) spent?.drop(more)
+        if (more && needed[i]) this.#add(run, gradients, { input, more }, releaser)
+        else if (more) releaser?.release(more)
       }
-      for (const [i, gradient] of spent ? [first, ...others].entries() : []) {
+      for (const [i, gradient] of releaser ? [first, ...others].entries() : []) {
         const output = entry.outputs[i]
         if (!gradient || !output || of?.has(output)) continue
         gradients.delete(output)
-        spent?.drop(gradient)
+        releaser?.release(gradient)
       }
     }
-    if (of)
-      for (const tensor of [...gradients.keys()]) if (!of.has(tensor)) gradients.delete(tensor)
-    return gradients
+    const pairs = [...gradients].filter(([tensor]) => !of || of.has(tensor))
+    return new Gradients(
+      pairs.map(([tensor, parts]) => [tensor, ...parts]),
+      { scaleMoves: scaleMovesOf(given) },
+    )
   }
 
   #add(
     run: Run,
-    gradients: Gradients,
+    gradients: Map<Tensor, GradientParts>,
     { input, more }: { readonly input: Tensor; readonly more: Tensor },
-    spent: Spent | null,
+    releaser: GradientReleaser | null,
   ) {
-    const isLast = spent && !this.#makers.has(input) // nothing is computed from it before the pass has ended
-    if (!gradients.has(input)) gradients.set(input, more)
-    else if (isLast) gradients.addLater(input, more)
-    else gradients.set(input, added(run, gradients.get(input) ?? more, more, spent))
+    const sum = total(run, gradients.get(input))
+    const isLeaf = !this.#makers.has(input) // nothing reads its gradient before the pass has ended
+    if (!sum) gradients.set(input, [more])
+    else if (releaser && isLeaf && sum.shape.join() === more.shape.join())
+      gradients.set(input, [sum, more])
+    else gradients.set(input, [added(run, sum, more, releaser)])
   }
 
   /** Returns the entries that these depend on, latest first, so that every use precedes its
    *  source. */
   #history(outputs: readonly Tensor[]): Entry[] {
-    const found = new Set<Entry>()
+    const entries = new Set<Entry>()
     const open = [...outputs]
     for (let tensor = open.pop(); tensor; tensor = open.pop()) {
       const entry = this.#makers.get(tensor)
-      if (!entry || found.has(entry)) continue
-      found.add(entry)
+      if (!entry || entries.has(entry)) continue
+      entries.add(entry)
       open.push(...entry.inputs)
     }
-    return [...found].sort((a, b) => b.order - a.order)
+    return [...entries].sort((a, b) => b.order - a.order)
   }
 }
 
-/** Returns the entries through which a gradient reaches the wanted tensors, in their order, and
- *  whether it passes a tensor on the way. Tensors that lost their history count as wanted, so that
- *  reaching one throws. */
+/** Returns the entries through which a gradient reaches the tensors `of`, in the order given, and a
+ *  function that tells whether a tensor lies on the way. Tensors that lost their history count as
+ *  members of `of`, so that reaching one throws. */
 function leading(history: readonly Entry[], of: ReadonlySet<Tensor> | null) {
-  if (!of) return { entries: history, leads: () => true }
-  const found = new Set(of)
+  if (!of) return { entries: history, needs: () => true }
+  const reached = new Set(of)
   const entries = new Set<Entry>()
   for (const entry of [...history].reverse()) {
-    if (entry.inputs.length > 0 && !entry.inputs.some((input) => found.has(input))) continue
+    if (entry.inputs.length > 0 && !entry.inputs.some((input) => reached.has(input))) continue
     entries.add(entry)
-    for (const output of entry.outputs) found.add(output)
+    for (const output of entry.outputs) reached.add(output)
   }
-  const leads = (tensor: Tensor) => found.has(tensor)
-  return { entries: history.filter((entry) => entries.has(entry)), leads }
+  const needs = (tensor: Tensor) => reached.has(tensor)
+  return { entries: history.filter((entry) => entries.has(entry)), needs }
 }
 
-function added(run: Run, sum: Tensor, more: Tensor, spent: Spent | null): Tensor {
-  const total = accumulate(run, sum, more)
-  spent?.hold(total)
-  spent?.drop(sum)
-  spent?.drop(more)
-  return total
+/** Adds up the parts of a gradient. */
+function total(run: Run, parts: GradientParts | undefined): Tensor | null {
+  if (!parts) return null
+  const [first, second] = parts
+  return second ? accumulate(run, first, second) : first
+}
+
+function added(run: Run, sum: Tensor, more: Tensor, releaser: GradientReleaser | null): Tensor {
+  const result = accumulate(run, sum, more)
+  releaser?.retain(result)
+  releaser?.release(sum)
+  releaser?.release(more)
+  return result
 }
 
 const zeros = (run: Run, like: Tensor) =>

@@ -1,10 +1,11 @@
-// The tensors within a value of any kind.
+// Finds the tensors within a value of any kind.
 
 import type { Tensor } from '../kernels/op.ts'
+import { Gradients } from './optim/gradients.ts'
 
-/** The tensors in a value: itself, or those in its arrays, maps, sets and objects, however deep.
- *  What functions hold is not seen, nor what objects keep private. `instead` gives what to look at
- *  in an object instead of what it holds, or null. */
+/** Finds the tensors in a value: itself, or those in its arrays, maps, sets and objects, however
+ *  deep. Does not see into functions and private fields. `instead` returns the parts of an object
+ *  to search instead of its members, or null. */
 export function tensorsIn(
   value: unknown,
   instead: (object: object) => Iterable<unknown> | null = () => null,
@@ -27,9 +28,10 @@ const isObject = (value: unknown): value is object => typeof value === 'object' 
 const isTensor = (value: object): value is Tensor =>
   'gpu' in value && 'shape' in value && 'dtype' in value
 
-/** What an object holds that may be or hold tensors. */
+/** Returns the members of an object that may be or hold tensors. */
 function partsOf(value: object): Iterable<unknown> {
   if (ArrayBuffer.isView(value) || isMachine(value)) return []
+  if (value instanceof Gradients) return [...value.tensors(), ...value.allParts()]
   if (value instanceof Map) return [...value.keys(), ...value.values()]
   return value instanceof Set ? value : Object.values(value)
 }

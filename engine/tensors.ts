@@ -1,4 +1,4 @@
-// Tensors and the memory behind them: making, viewing, writing and finding it again.
+// Makes, views, writes and frees tensors, and finds the memory of each.
 
 import { type Numbers, numbersOf } from '../kernels/numbers.ts'
 import {
@@ -16,7 +16,7 @@ import { checkTensor, checkValue } from '../kernels/options.ts'
 import type { Commands } from './commands.ts'
 import { rules } from './gpu-rules.ts'
 import { PrintedTensor, PrintedVariable } from './inspect.ts'
-import { type Memory, type Storage, version } from './memory.ts'
+import { type Memory, type Storage, versionOf } from './memory.ts'
 import { byteSize, largestOf, pack } from './values.ts'
 
 /** The tensors of one Gpu. */
@@ -24,19 +24,19 @@ export class Tensors {
   readonly #gpu: Machine
   readonly #memory: Memory
   readonly #commands: Commands
-  readonly #largest: number
+  readonly #maxBytes: number
   readonly #storages = new WeakMap<Tensor, Storage>()
   readonly #largestOf = new WeakMap<Tensor, number>()
 
-  /** `largest` is the most bytes that one binding may have. */
-  constructor(gpu: Machine, memory: Memory, commands: Commands, largest: number) {
+  /** `maxBytes` is the size of the largest binding. */
+  constructor(gpu: Machine, memory: Memory, commands: Commands, maxBytes: number) {
     this.#gpu = gpu
     this.#memory = memory
     this.#commands = commands
-    this.#largest = largest
+    this.#maxBytes = maxBytes
   }
 
-  /** A tensor that holds garbage. */
+  /** Makes a tensor that holds garbage. */
   alloc(make: Make): Tensor {
     const { shape, dtype } = 'dtype' in make ? make : { shape: make, dtype: 'f32' as const }
     const bytes = byteSize(dtype, shape)
@@ -46,38 +46,39 @@ export class Tensors {
     return t
   }
 
-  /** A tensor that holds values, of this shape or of the one that they have. */
+  /** Makes a tensor that holds values, of this shape or their own. */
   upload(values: Values, given?: Shape): Tensor {
-    return this.place(numbersOf('tensor', values, given))
+    return this.fromNumbers(numbersOf('tensor', values, given))
   }
 
-  /** A tensor that holds these numbers. */
-  place(numbers: Numbers): Tensor {
+  /** Makes a tensor that holds these numbers. */
+  fromNumbers(numbers: Numbers): Tensor {
     const { shape, dtype } = numbers
     const bytes = byteSize(dtype, shape)
     this.#checkSize(shape, bytes)
-    // a block that waiting commands use could not be written before they are submitted
-    const storage = this.#memory.alloc(bytes, (block) => !this.#commands.isWaiting(block))
+    // writing a block that pending commands use would submit them first
+    const storage = this.#memory.alloc(bytes, (block) => !this.#commands.isPending(block))
     const t = new PrintedTensor(shape, dtype, this.#gpu)
     this.#storages.set(t, storage)
     this.#commands.write(storage, pack(numbers))
-    this.note(t, numbers.data)
+    this.noteLargest(t, numbers.data)
     return t
   }
 
+  /** Makes a variable that holds values, of this shape or their own. */
   variable(values: Values, given?: Shape): Variable {
     const numbers = numbersOf('variable', values, given)
     const { shape, dtype } = numbers
     const bytes = byteSize(dtype, shape)
     this.#checkSize(shape, bytes)
     const variable = new PrintedVariable(shape, dtype, this.#gpu)
-    this.#storages.set(variable, this.#memory.keep(bytes))
+    this.#storages.set(variable, this.#memory.allocVariable(bytes))
     this.store(variable, numbers)
-    this.note(variable, numbers.data)
+    this.noteLargest(variable, numbers.data)
     return variable
   }
 
-  /** Overwrites a variable, whose dtype the values are converted to. */
+  /** Overwrites a variable; values are converted to its dtype. */
   write(variable: Variable, values: Values) {
     const { shape, dtype } = checkValue('Gpu.write', 'variable', variable, rules.variable)
     if (dtype === 'f16')
@@ -90,24 +91,25 @@ export class Tensors {
     this.#commands.write(this.storage(t), pack(numbers))
   }
 
-  /** Remembers the largest of a sample of the values of f32 images [N, H, W, 3], whose range ops
-   *  cannot see. */
-  note(t: Tensor, values: Numbers['data']) {
+  /** Notes the largest of a sample of the values of f32 images [N, H, W, 3], since ops cannot see
+   *  their range. */
+  noteLargest(t: Tensor, values: Numbers['data']) {
     if (t.dtype === 'f32' && t.shape.length === 4 && t.shape[3] === 3)
       this.#largestOf.set(t, largestOf(values))
   }
 
-  /** What `note` remembers. */
+  /** Returns the value that `noteLargest` noted. */
   largest(t: Tensor): number | undefined {
     return this.#largestOf.get(t)
   }
 
+  /** Makes a tensor of another shape on the memory of x. */
   view(x: Tensor, shape: Shape): Tensor {
-    return this.on(this.storage(x), { shape, dtype: x.dtype })
+    return this.onStorage(this.storage(x), { shape, dtype: x.dtype })
   }
 
-  /** A tensor on memory that there is already. */
-  on(storage: Storage, { shape, dtype }: Pick<Tensor, 'shape' | 'dtype'>): Tensor {
+  /** Makes a tensor on a storage that exists. */
+  onStorage(storage: Storage, { shape, dtype }: Pick<Tensor, 'shape' | 'dtype'>): Tensor {
     const t = new PrintedTensor(shape, dtype, this.#gpu)
     this.#storages.set(t, storage)
     return t
@@ -117,24 +119,23 @@ export class Tensors {
     this.#commands.copy(this.storage(from), this.storage(to))
   }
 
-  /** Takes the memory of tensors back before its time. */
+  /** Frees tensors now. */
   release(tensors: readonly Tensor[]) {
-    for (const storage of this.living(tensors)) this.#memory.release(storage)
+    for (const storage of this.storagesAlive(tensors)) this.#memory.release(storage)
   }
 
-  /** Puts a variable, values and all, at `offset` bytes of another one's memory. */
+  /** Moves a variable and its values to `offset` bytes in another one's memory. */
   move(variable: Variable, whole: Variable, offset: number) {
     const [from, to] = [this.storage(variable), this.storage(whole)]
     this.#commands.copy(from, to, offset)
     this.#memory.move(from, to, offset)
   }
 
-  /** Moves variables into one flat one, in order, each aligned to 256 bytes, and tells each one's
-   *  offset in elements. */
+  /** Implements `Gpu.flatten`. */
   flatten(variables: readonly Variable[]): { flat: Variable; offsets: readonly number[] } {
     this.#commands.trace?.refuse('variables were moved in the step; make optimizers outside of it')
     checkValue('Gpu.flatten', 'variables', variables, rules.variables)
-    this.storages(variables) // throws for one that is gone, before any is moved
+    this.storages(variables) // throws for a freed one, before any is moved
     const offsets: number[] = []
     let count = 0
     for (const v of variables) {
@@ -147,38 +148,38 @@ export class Tensors {
     return { flat, offsets }
   }
 
-  /** Takes note that variables are about to be written in place. */
-  touch(variables: readonly Variable[]) {
+  /** Counts a write of each variable, which is about to be written in place. */
+  countWrites(variables: readonly Variable[]) {
     for (const variable of variables) {
       const { block } = this.storage(variable)
       if (block) block.writes++
     }
   }
 
-  /** A function that tells which of the tensors, of those in a variable's memory, was written since
-   *  now; null if none was. It throws Error for one that was freed. */
+  /** Returns a function that finds a tensor written since now, among those in variables' memory, or
+   *  returns null. It throws Error for a freed one. */
   watch(tensors: readonly Tensor[]): () => Tensor | null {
     const seen = tensors.flatMap((tensor) => {
       const storage = this.storage(tensor)
-      return storage.permanent ? [{ tensor, storage, before: version(storage) }] : []
+      return storage.permanent ? [{ tensor, storage, before: versionOf(storage) }] : []
     })
     return () => {
       for (const { tensor, storage, before } of seen) {
-        this.storage(tensor) // throws for one that was freed
-        if (version(storage) !== before) return tensor
+        this.storage(tensor) // throws if it was freed
+        if (versionOf(storage) !== before) return tensor
       }
       return null
     }
   }
 
-  /** Whether a variable still lies in the memory of `whole`. */
+  /** Tells whether a variable still lies in the memory of `whole`. */
   isWithin(variable: Variable, whole: Variable): boolean {
     checkTensor('Gpu.isWithin', 'variable', variable)
     checkTensor('Gpu.isWithin', 'flat', whole)
     return this.storage(variable).block === this.storage(whole).block
   }
 
-  /** The memory of a tensor. Throws Error when it belongs to another Gpu or its step has ended. */
+  /** Returns the memory of a tensor. Throws Error for another Gpu's tensor, or a freed one. */
   storage(t: Tensor): Storage {
     const storage = this.#storages.get(t)
     if (!storage) throw new Error(`a tensor ${show(t.shape)} belongs to another Gpu`)
@@ -196,22 +197,23 @@ export class Tensors {
         throw new Error(`a tensor ${show(t.shape)} belongs to another Gpu`)
   }
 
-  /** The memory of those that are this Gpu's and have any. */
-  living(tensors: Iterable<Tensor>): Storage[] {
+  /** Returns the memory of those tensors that are this Gpu's and not freed. */
+  storagesAlive(tensors: Iterable<Tensor>): Storage[] {
     return [...tensors].flatMap((t) => {
       const storage = this.#storages.get(t)
       return storage?.block ? [storage] : []
     })
   }
 
+  /** Returns the memory of the tensors that are not null. Throws like `storage`. */
   storages(tensors: readonly (Tensor | null)[]): Storage[] {
     return tensors.flatMap((t) => (t ? [this.storage(t)] : []))
   }
 
   #checkSize(shape: Shape, bytes: number) {
-    if (bytes > this.#largest)
+    if (bytes > this.#maxBytes)
       throw new Error(
-        `a tensor ${show(shape)} needs ${bytes} bytes and this adapter binds at most ${this.#largest}; use a smaller batch`,
+        `a tensor ${show(shape)} needs ${bytes} bytes and this adapter binds at most ${this.#maxBytes}; use a smaller batch`,
       )
   }
 }

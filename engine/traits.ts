@@ -1,14 +1,15 @@
-// A device's traits that choose kernels, and the check that it supports what the user asks.
+// Reads the traits of a device by which kernels are chosen, and checks that it supports the user's
+// choices.
 
 import type { Activations, Precision } from '../kernels/op.ts'
 
-/** Which kernels run: those that suit the device, or, in tests on any device, those of a GPU, its
- *  subgroup matrices computed in plain WGSL if 'matrices'. */
+/** The kernels to run: 'device' runs those that suit the device. Tests run those of a GPU on any
+ *  device: 'gpu', or 'matrices', which emulates subgroup matrices in plain WGSL. */
 export type Kernels = 'device' | 'gpu' | 'matrices'
 
-/** Reads a device's traits: `software` for a CPU, by its own word or a known driver's name; the
- *  fewest threads of a subgroup (0 without subgroups); bytes of workgroup memory; f16, and matrices
- *  for subgroups of 32. */
+/** Reads a device's traits. `software` is true for a fallback adapter, or a known driver's name;
+ *  `subgroupSize` is the fewest threads of a subgroup, 0 without subgroups; `matrices` is true for
+ *  subgroup matrices of 16 x 16 x 16, f16 x f16 -> f32, in subgroups of 32. */
 export function traitsOf({ adapterInfo, features, limits }: GPUDevice) {
   const info: Partial<GPUAdapterInfo & MatrixInfo> = adapterInfo ?? {} // older browsers have none
   const names = `${info.architecture} ${info.description}`
@@ -23,12 +24,12 @@ export function traitsOf({ adapterInfo, features, limits }: GPUDevice) {
       features.has('chromium-experimental-subgroup-matrix') &&
       info.subgroupMinSize === 32 &&
       info.subgroupMaxSize === 32 &&
-      limits.maxComputeWorkgroupStorageSize >= 32768 && // what their tiles need
+      limits.maxComputeWorkgroupStorageSize >= 32768 && // for their tiles
       (info.subgroupMatrixConfigs ?? []).some(fits),
   }
 }
 
-/** What a user may choose of how ops compute. */
+/** A user's choices of how ops compute. */
 export interface Choices {
   readonly precision: Precision
   readonly activations: Activations
@@ -36,12 +37,11 @@ export interface Choices {
 }
 
 /** The device's traits as kernels see them under the user's choices. */
-export type Settings = ReturnType<typeof settingsOf>
+export type KernelSettings = ReturnType<typeof kernelSettings>
 
-/** The settings of a device. Throws Error when it lacks what the choices take. */
-export function settingsOf(device: GPUDevice, { precision, activations, kernels }: Choices) {
-  checkOneOf('precision', precision, ['f32', 'f16x3', 'f16'])
-  checkOneOf('activations', activations, ['f32', 'f16'])
+/** Combines a device's traits with the user's choices. Throws Error when the device does not
+ *  support them. */
+export function kernelSettings(device: GPUDevice, { precision, activations, kernels }: Choices) {
   const traits = traitsOf(device)
   const emulated = kernels === 'matrices'
   if ((precision !== 'f32' || emulated) && !traits.f16)
@@ -58,7 +58,7 @@ export function settingsOf(device: GPUDevice, { precision, activations, kernels 
   }
 }
 
-/** Newer than the types, and experimental. */
+/** An experimental part of GPUAdapterInfo, which its types lack. */
 interface MatrixInfo {
   readonly subgroupMatrixConfigs: readonly MatrixConfig[]
 }
@@ -73,13 +73,3 @@ interface MatrixConfig {
 
 const fits = ({ componentType, resultComponentType, M, N, K }: MatrixConfig) =>
   componentType === 'f16' && resultComponentType === 'f32' && M === 16 && N === 16 && K === 16
-
-/** Plain JavaScript may give anything. */
-function checkOneOf(name: string, value: string, known: readonly string[]) {
-  if (known.includes(value)) return
-  const list = `${known
-    .slice(0, -1)
-    .map((k) => `'${k}'`)
-    .join(', ')} or '${known[known.length - 1] ?? ''}'`
-  throw new Error(`Gpu: ${name} must be ${list}, got '${value}'`)
-}

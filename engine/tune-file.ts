@@ -1,6 +1,5 @@
-// What was measured on this machine's devices, kept in the user's cache folder: kernels.json, by
-// device. It holds speeds only, so that losing it, or two processes writing it at once, costs a
-// measurement and nothing else.
+// Keeps the results of the tuner in the user's cache folder: kernels.json, by device. It only makes
+// kernels faster: if it is lost, or two processes write it at once, ways are measured again.
 
 import { readFile } from 'node:fs/promises'
 import { homedir } from 'node:os'
@@ -8,8 +7,8 @@ import { dirname, join } from 'node:path'
 import type { Tuner, Ways } from './autotune.ts'
 import { makeFolder, writeAtomic } from './node-files.ts'
 
-/** The file, in $KINDRED_CACHE, $XDG_CACHE_HOME/kindred, %LOCALAPPDATA%\kindred or
- *  ~/.cache/kindred. */
+/** Returns the path of the file, in $KINDRED_CACHE, $XDG_CACHE_HOME/kindred, %LOCALAPPDATA%\kindred
+ *  or ~/.cache/kindred. */
 export function tuneFile(
   environment: Readonly<Record<string, string | undefined>> = process.env,
 ): string {
@@ -20,8 +19,8 @@ export function tuneFile(
   return join(folder, 'kernels.json')
 }
 
-/** Gives the tuner what the file holds of its device, and has it write there what it learns. Throws
- *  Error when it cannot. */
+/** Gives the tuner the results in the file for its device, and makes it write new ones there. Its
+ *  `tune` throws Error when that fails. */
 export async function keepInFile(
   tuner: Tuner,
   info: GPUAdapterInfo,
@@ -36,7 +35,7 @@ export async function keepInFile(
   }
 }
 
-/** What a file holds; nothing where there is none, or it is not one of ours. */
+/** Reads the file; returns {} if there is none, or it is not one of Kindred's. */
 async function read(file: string): Promise<Record<string, Ways>> {
   const text = await readFile(file, 'utf8').catch(() => '{}')
   try {
@@ -45,7 +44,7 @@ async function read(file: string): Promise<Record<string, Ways>> {
       ? Object.fromEntries(Object.entries(all).map(([device, ways]) => [device, waysOf(ways)]))
       : {}
   } catch {
-    return {} // cut off: the next write mends it
+    return {} // cut off: the next write replaces it
   }
 }
 

@@ -1,19 +1,19 @@
-// The bytes of numbers on the GPU, and the dtypes that ops take.
+// Converts numbers to and from their bytes on the GPU, and checks the dtypes that ops accept.
 
 import type { Numbers } from '../kernels/numbers.ts'
 import { type DType, type Shape, type Tensor, ShapeError, show, sizeOf } from '../kernels/op.ts'
 import { checkTensor } from '../kernels/options.ts'
 
-/** Bytes of a tensor on the GPU. */
+/** Returns the bytes of a tensor on the GPU. */
 export const byteSize = (dtype: DType, shape: Shape) => sizeOf(shape) * elementBytes[dtype]
 
 const elementBytes = { f32: 4, i32: 4, u8: 1, f16: 2 } as const
 
-/** Bytes rounded up to whole words, one at the least: what copies and bindings are made of. */
+/** Rounds bytes up to whole words, at least one, as copies and bindings need. */
 export const wholeWords = (bytes: number) => Math.max(4, Math.ceil(bytes / 4) * 4)
 
-/** The bytes of numbers, padded to whole words, in memory that is not shared (Dawn accepts no
- *  other): their own where that is so, for use at once. */
+/** Returns the bytes of numbers, padded to whole words, in memory that is not shared, since Dawn
+ *  accepts no other. Returns their own bytes where possible, so use them at once. */
 export function pack({ data }: Numbers): Uint8Array<ArrayBuffer> {
   const { buffer, byteOffset, byteLength } = data
   if (buffer instanceof ArrayBuffer && !buffer.resizable && byteLength % 4 === 0)
@@ -25,7 +25,7 @@ export function pack({ data }: Numbers): Uint8Array<ArrayBuffer> {
 
 const SAMPLE = 1024
 
-/** The largest of at most 1,024 of the values, evenly apart. */
+/** Returns the largest of a sample of the values: about 1,024, evenly spaced. */
 export function largestOf(values: Numbers['data']): number {
   const step = Math.max(1, Math.floor(values.length / SAMPLE) | 1) // odd, to see all channels
   let largest = -Infinity
@@ -37,7 +37,7 @@ export function largestOf(values: Numbers['data']): number {
  *  equals. */
 export function unpack(memory: ArrayBuffer, dtype: DType, count: number): Float32Array {
   if (dtype === 'f32') return new Float32Array(memory.slice(0, count * 4))
-  if (dtype === 'f16') return Float32Array.from(new Uint16Array(memory, 0, count), fromHalf)
+  if (dtype === 'f16') return Float32Array.from(new Uint16Array(memory, 0, count), fromF16)
   if (dtype === 'u8') return Float32Array.from(new Uint8Array(memory, 0, count))
   const integers = new Int32Array(memory, 0, count)
   const floats = Float32Array.from(integers)
@@ -49,9 +49,8 @@ export function unpack(memory: ArrayBuffer, dtype: DType, count: number): Float3
   return floats
 }
 
-/** The number that an f16's bits stand for: a sign, 5 bits of exponent, 10 of fraction (IEEE 754
- *  binary16). */
-function fromHalf(bits: number): number {
+/** Converts the bits of an f16: a sign, 5 bits of exponent, 10 of fraction (IEEE 754 binary16). */
+export function fromF16(bits: number): number {
   const [sign, exponent, fraction] = [bits >> 15 ? -1 : 1, (bits >> 10) & 31, bits & 1023]
   if (exponent === 31) return fraction ? NaN : sign * Infinity
   return sign * (exponent ? (1024 + fraction) * 2 ** (exponent - 25) : fraction * 2 ** -24)
@@ -66,15 +65,15 @@ export function checkDtypes(
   inputs: readonly Tensor[],
 ) {
   for (const [i, { dtype, shape }] of inputs.entries()) {
-    const wanted = accepts[i] ?? 'f32'
-    const fits = wanted === 'index' ? dtype === 'f32' || dtype === 'i32' : dtype === wanted
-    const words = wanted === 'index' ? 'f32 or i32' : wanted
+    const accepted = accepts[i] ?? 'f32'
+    const fits = accepted === 'index' ? dtype === 'f32' || dtype === 'i32' : dtype === accepted
+    const words = accepted === 'index' ? 'f32 or i32' : accepted
     if (!fits)
       throw new ShapeError(`${name}: input ${i} must be ${words}, got ${dtype} ${show(shape)}`)
   }
 }
 
-/** Throws ShapeError unless the cotangent can weigh the output. */
+/** Throws ShapeError unless the cotangent is f32 of the output's shape. */
 export function checkCotangent({ dtype, shape }: Tensor, output: Tensor) {
   if (dtype !== 'f32' || shape.join() !== output.shape.join())
     throw new ShapeError(
@@ -82,20 +81,13 @@ export function checkCotangent({ dtype, shape }: Tensor, output: Tensor) {
     )
 }
 
-/** The tensors that a backward pass is asked for; null for all. Throws TypeError for what has no
- *  gradient. */
-export function wantedOf(
-  owner: string,
-  of: Iterable<Tensor> | undefined,
-): ReadonlySet<Tensor> | null {
-  if (of === undefined) return null
-  const wanted = new Set(of)
-  for (const tensor of wanted) {
+/** Throws TypeError for a tensor that has no gradient. */
+export function checkDifferentiable(owner: string, tensors: Iterable<Tensor>) {
+  for (const tensor of tensors) {
     checkTensor(owner, 'what of holds', tensor)
     if (tensor.dtype !== 'f32')
       throw new TypeError(
         `${owner}: of holds ${tensor.dtype} ${show(tensor.shape)}; f32 alone has a gradient`,
       )
   }
-  return wanted
 }

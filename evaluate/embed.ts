@@ -17,7 +17,7 @@ import { type Embeddings, slabRows } from './slabs.ts'
 export type { Embeddings }
 
 /** A batch of images: bytes [N, H, W, C] in an array of any kind. */
-export interface ImageBatch {
+interface ImageBatch {
   readonly images: Values
   /** Number of images to use, from the first on; all by default. */
   readonly count?: number

@@ -171,7 +171,7 @@ export class SoftmaxRegression {
         const [w, b] = [gpu.tensor(weight, [C, D]), gpu.tensor(bias, [C])]
         const loss = crossEntropy(linear(slab.x(), w, b), slab.y)
         const gradients = gpu.backward(loss)
-        const parts = [gradients.get(w) ?? w, gradients.get(b) ?? b, loss].map((t) =>
+        const parts = [gradients.of(w) ?? w, gradients.of(b) ?? b, loss].map((t) =>
           reshape(t, [-1]),
         )
         return concat(parts, 0) // so that one read is enough

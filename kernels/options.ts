@@ -127,7 +127,7 @@ export function checkValue<T>(
   { words, fits, choices }: Rule,
 ): T {
   if (fits(value)) return value
-  const near = typeof value === 'string' && choices ? nearest(value, choices) : undefined
+  const near = typeof value === 'string' && choices ? nearestName(value, choices) : undefined
   const hint =
     value instanceof Promise ? '; await it' : near === undefined ? '' : `; did you mean '${near}'?`
   throw new TypeError(`${owner}: ${name} must be ${words}, got ${describe(value)}${hint}`)
@@ -150,7 +150,7 @@ export function notTensor(owner: string, name: string, value: unknown): TypeErro
 }
 
 function unknownOption(owner: string, name: string, known: readonly string[]): TypeError {
-  const near = nearest(name, known)
+  const near = nearestName(name, known)
   const all = known.join(', ')
   const hint =
     near === undefined
@@ -161,7 +161,7 @@ function unknownOption(owner: string, name: string, known: readonly string[]): T
 
 /** The known name that a misspelt one probably means: one that differs by few letters, or has the
  *  same beginning. */
-export function nearest(name: string, known: readonly string[]): string | undefined {
+export function nearestName(name: string, known: readonly string[]): string | undefined {
   const plain = (word: string) => word.toLowerCase().replaceAll(/[_-]/g, '')
   const given = plain(name)
   if (given.length < 2) return undefined

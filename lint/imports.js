@@ -7,11 +7,11 @@
 import { readFileSync } from 'node:fs'
 import { dirname, join, relative, sep } from 'node:path'
 
-const root = join(import.meta.dirname ?? dirname(new URL(import.meta.url).pathname), '..')
+export const root = join(import.meta.dirname ?? dirname(new URL(import.meta.url).pathname), '..')
 
 /** Imports that each folder may have besides its own files: folders, single files of others,
  *  packages. */
-const layers = {
+export const layers = {
   kernels: { folders: [], packages: [] },
   engine: { folders: ['kernels'], packages: [] },
   models: { folders: ['kernels', 'engine'], packages: [] },

@@ -1,6 +1,7 @@
 // Kindred's own lint rules.
 
 import imports from './imports.js'
+import names from './names.js'
 import throws from './throws.js'
 
-export default { meta: { name: 'kindred' }, rules: { imports, throws } }
+export default { meta: { name: 'kindred' }, rules: { imports, names, throws } }

@@ -18,7 +18,7 @@ import type { Optimizer } from '../engine/optim/optimizer.ts'
 import type { AmdimEncoder, Scales } from '../models/amdim-encoder.ts'
 import { type Classifiers, classifierLosses } from '../models/classifiers.ts'
 import { type MultiscaleLosses, multiscaleNce } from './multiscale.ts'
-import type { Batch, Encoder } from './batch.ts'
+import type { StepBatch, Encoder } from './batch.ts'
 import { labelsOf } from './image-batch.ts'
 import { type Algorithm, type MethodOptions, method } from './method.ts'
 import { optimizerRule } from './step-options.ts'
@@ -94,7 +94,7 @@ function scalesOf(encoder: AmdimEncoder) {
     const { r1, r5, r7 } = encoder.scales(x, mode)
     return [r1, r5, r7]
   }
-  return (x: Batch, view: 0 | 1): Scales => {
+  return (x: StepBatch, view: 0 | 1): Scales => {
     const [r1, r5, r7] = x.encode(maps, view)
     return { r1, r5, r7 }
   }

@@ -6,6 +6,7 @@ import { concat } from '../kernels/shape/concat.ts'
 import { slice } from '../kernels/shape/slice.ts'
 import type { Upload } from '../engine/capture/inputs.ts'
 import type { BackwardOptions, Gpu } from '../engine/gpu.ts'
+import type { Gradients } from '../engine/optim/gradients.ts'
 import type { Optimizer } from '../engine/optim/optimizer.ts'
 import type { Mode } from '../models/layers.ts'
 import { type Cut, cutOf, evenly } from './chunks.ts'
@@ -19,14 +20,14 @@ type View = 0 | 1
 export type Encoder<Z extends Encoded = Tensor> = (x: Tensor, mode: Mode, offset: number) => Z
 
 /** The images of a step. */
-export interface Batch {
+export interface StepBatch {
   /** Embeds a view of all images, or several views, one behind the other. */
   readonly encode: <Z extends Encoded>(f: Encoder<Z>, ...views: View[]) => Z
   /** The same without a gradient. */
   readonly keys: <Z extends Encoded>(f: Encoder<Z>, ...views: View[]) => Z
   /** Gradient of a loss of embeddings, times `scale`, with respect to those of the optimizer's
    *  variables that it depends on. */
-  readonly backward: (loss: Tensor, scale?: Tensor) => ReadonlyMap<Tensor, Tensor>
+  readonly backward: (loss: Tensor, scale?: Tensor) => Gradients
 }
 
 interface BatchesOptions {
@@ -49,7 +50,7 @@ export function batchesOf(gpu: Gpu, method: string, options: BatchesOptions) {
   const aug = viewsOf(gpu, views, { seed, state })
   return {
     inputs: (batch: ImageBatch): (Tensor | Upload)[] => inputsOf(method, batch, cut),
-    open(batch: readonly Tensor[]): Batch {
+    open(batch: readonly Tensor[]): StepBatch {
       const chunks = chunksOf(imagesOf(batch), cut, extentsOf(batch))
       const [only, ...others] = chunks
       const of = optimizer?.parameters && Object.values(optimizer.parameters)
@@ -101,14 +102,14 @@ interface Means extends BackwardOptions {
 }
 
 /** A batch on the tape; each of its views is made once. */
-function atOnce(gpu: Gpu, { images, extents }: Chunk, { aug, of }: Means): Batch {
+function atOnce(gpu: Gpu, { images, extents }: Chunk, { aug, of }: Means): StepBatch {
   const made = new Map<View, Tensor>()
   const view = (which: View) => {
     const x = made.get(which) ?? aug(images(), which, 0, extents())
     made.set(which, x)
     return x
   }
-  const encode: Batch['encode'] = (f, ...views) =>
+  const encode: StepBatch['encode'] = (f, ...views) =>
     f(together(views.map(view)), { ...first, pass: views[0] ?? 0 }, 0)
   return {
     encode,
@@ -118,7 +119,7 @@ function atOnce(gpu: Gpu, { images, extents }: Chunk, { aug, of }: Means): Batch
 }
 
 /** A batch whose chunks are encoded one by one; their views are made anew each time. */
-function inChunks(gpu: Gpu, chunks: readonly Chunk[], { aug, of }: Means): Batch {
+function inChunks(gpu: Gpu, chunks: readonly Chunk[], { aug, of }: Means): StepBatch {
   const cache = new GradientCache(gpu)
   const parts = <Z extends Encoded>(f: Encoder<Z>, views: readonly View[]) =>
     chunks.map(({ images, extents, offset }, i): Encode<Z> => (mode) => {

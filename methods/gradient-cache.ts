@@ -14,7 +14,7 @@ import { concat } from '../kernels/shape/concat.ts'
 import { callback, checkValue } from '../kernels/options.ts'
 import { slice } from '../kernels/shape/slice.ts'
 import type { BackwardOptions, Gpu } from '../engine/gpu.ts'
-import { noteSame } from '../engine/optim/loss-scaler.ts'
+import { Gradients } from '../engine/optim/gradients.ts'
 import type { Mode } from '../models/layers.ts'
 
 /** An encoder's result: an embedding, or several of the same images, such as maps of several
@@ -56,11 +56,7 @@ export class GradientCache {
 
   /** Gradient of a loss of the embeddings and of its own variables, times `scale`, with respect to
    *  every variable that it depends on, or to those in `of`. Encodes each part again. */
-  backward(
-    loss: Tensor,
-    scale?: Tensor,
-    { of: asked }: BackwardOptions = {},
-  ): ReadonlyMap<Tensor, Tensor> {
+  backward(loss: Tensor, scale?: Tensor, { of: asked }: BackwardOptions = {}): Gradients {
     const gpu = this.#gpu
     const of = asked && [...asked]
     const encoded = this.#turns.flatMap(({ leaves }) => leaves)
@@ -68,16 +64,15 @@ export class GradientCache {
     // Gradients of the loss's own variables, such as a learned temperature. Sums made here outlive
     // the turns of `fold`.
     const own = added(gpu, new Map(), cached)
-    const gradients = gpu.fold(this.#turns, own, (sums, { encode, leaves, rows }) => {
-      if (!leaves.some((leaf) => cached.has(leaf))) return sums
+    const sums = gpu.fold(this.#turns, own, (before, { encode, leaves, rows }) => {
+      if (!leaves.some((leaf) => cached.has(leaf))) return before
       const weighted = listOf(encode(again)).flatMap((z, i) => {
-        const dz = leaves[i] && cached.get(leaves[i])
+        const dz = leaves[i] && cached.of(leaves[i])
         return dz ? [[z, cut(dz, rows[i])] as const] : []
       })
-      return added(gpu, sums, gpu.pullback(weighted, { of }))
+      return added(gpu, before, gpu.pullback(weighted, { of }))
     })
-    noteSame(gradients, cached)
-    return gradients
+    return new Gradients(sums, cached)
   }
 }
 
@@ -92,7 +87,7 @@ export function gradientCache(
   loss: (z: readonly Tensor[]) => Tensor,
   scale?: Tensor,
   options?: BackwardOptions,
-): { loss: Tensor; gradients: ReadonlyMap<Tensor, Tensor> } {
+): { loss: Tensor; gradients: Gradients } {
   const functions = {
     words: 'an array of functions',
     fits: (v: unknown) => Array.isArray(v) && v.every(callback.fits),
@@ -153,10 +148,11 @@ const shapedAs = <Z extends Encoded>(like: Z, z: readonly Tensor[]): Z =>
   ('gpu' in like ? z[0] : z) as Z // as many as in `like`
 
 /** Adds gradients to sums, variable by variable; gradients of other tensors are left out. */
-function added(gpu: Gpu, sums: ReadonlyMap<Tensor, Tensor>, more: ReadonlyMap<Tensor, Tensor>) {
+function added(gpu: Gpu, sums: ReadonlyMap<Tensor, Tensor>, more: Gradients) {
   const totals: ReadonlyMap<Tensor, Tensor> = new Map([
     ...sums,
-    ...[...more]
+    ...more
+      .entries()
       .filter(([of]) => 'mutable' in of)
       .map(([of, gradient]): [Tensor, Tensor] => {
         const sum = sums.get(of)

@@ -19,7 +19,7 @@ import type { Optimizer } from '../engine/optim/optimizer.ts'
 import type { MemoryBank } from '../models/memory-bank.ts'
 import { checkBinding, checkSizes } from '../models/sizes.ts'
 import { type Tower, forwardTower } from '../models/tower.ts'
-import type { Batch, Encoder } from './batch.ts'
+import type { StepBatch, Encoder } from './batch.ts'
 import { countOf, indicesOf } from './image-batch.ts'
 import { type Algorithm, type MethodOptions, method } from './method.ts'
 import { model, optimizerRule } from './step-options.ts'
@@ -59,7 +59,7 @@ export const memoryBank: Algorithm<
     const { encoder, head, bank, loss, negatives: K, temperature: T, momentum: m } = options
     checkNegatives(gpu, K, bank)
     const encode: Encoder = (x, mode) => l2Normalize(forwardTower({ encoder, head }, x, mode))
-    const step = (isFirst: boolean) => (x: Batch, i: Tensor) => {
+    const step = (isFirst: boolean) => (x: StepBatch, i: Tensor) => {
       const f = x.encode(encode, 0) //                             one view, f_i
       const own = gpu.noGrad(() => bank.at(i)) //                  v_i, the positive
       const noise = bank.draw(K, { seed, step: t }) //             negatives

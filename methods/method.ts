@@ -7,7 +7,7 @@ import type { Captured } from '../engine/capture/capture.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import type { Optimizer } from '../engine/optim/optimizer.ts'
 import type { Parts } from '../models/parts.ts'
-import { type Batch, batchesOf } from './batch.ts'
+import { type StepBatch, batchesOf } from './batch.ts'
 import type { ImageBatch } from './image-batch.ts'
 import { type StepOptions, optionsOf, stepRules } from './step-options.ts'
 
@@ -50,7 +50,7 @@ interface Forward {
 }
 
 /** The forward of a step, from the images and the numbers [N] of `told`, if there are any. */
-type Step = (x: Batch, ...numbers: Tensor[]) => Forward
+type Step = (x: StepBatch, ...numbers: Tensor[]) => Forward
 
 /** A method as `begin` makes it. */
 interface Begun<Kept, Told extends readonly unknown[]> {
@@ -95,7 +95,7 @@ export const method =
     const { inputs, open } = batchesOf(gpu, name, { ...options, state })
     const { keeps, step, first, told } = begin(options, { gpu, t: () => state.step, seed })
 
-    const update = (x: Batch, { loss, result, after }: Forward) => {
+    const update = (x: StepBatch, { loss, result, after }: Forward) => {
       optimizer.step(x.backward(loss, scaler?.scale), () => schedule(state.step), scaler)
       after?.()
       gpu.everyStep(() => state.step++)

@@ -5,6 +5,7 @@ import type { Variable } from '../kernels/op.ts'
 import { add } from '../kernels/elementwise/add.ts'
 import { exp } from '../kernels/elementwise/exp.ts'
 import { mul } from '../kernels/elementwise/mul.ts'
+import { checkOptions, number, positive } from '../kernels/options.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { type Model, checkGpu } from './layers.ts'
 
@@ -17,15 +18,22 @@ export interface LossScale extends Model {
   readonly bias: Variable
 }
 
-const SCALE = 10 // the paper's initial values
-const BIAS = -10
+export interface LossScaleOptions {
+  /** Temperature 1 / t at the beginning: 0.1 by default, the paper's. */
+  readonly temperature?: number
+  /** b at the beginning: -10 by default, the paper's. Nearly all pairs are no matches, and the first
+   *  steps need not learn that. */
+  readonly bias?: number
+}
 
-/** Makes t' = log 10 and b = -10, the paper's initial values: nearly all pairs are no matches, so
- *  that the first steps need not learn it. */
-export function lossScale(gpu: Gpu): LossScale {
+const rules = { temperature: positive, bias: number }
+
+/** Makes t' = -log(temperature) and b. Throws TypeError and RangeError for options of another kind. */
+export function lossScale(gpu: Gpu, options: LossScaleOptions = {}): LossScale {
   checkGpu('lossScale', gpu)
-  const logScale = gpu.variable([Math.log(SCALE)], [])
-  const bias = gpu.variable([BIAS], [])
+  const { temperature = 0.1, bias: first = -10 } = checkOptions('lossScale', options, rules)
+  const logScale = gpu.variable([-Math.log(temperature)], [])
+  const bias = gpu.variable([first], [])
   return {
     ...{ logScale, bias },
     parameters: { 'loss.logScale': logScale, 'loss.bias': bias },

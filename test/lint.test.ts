@@ -31,14 +31,15 @@ function lint(files: Readonly<Record<string, string>>): string[] {
 }
 
 const part = 'export const stage = 1\n'
-const use = (path: string) => `import { stage } from '${path}'\n\nexport const used = stage\n`
+const use = (path: string, name = 'used') =>
+  `import { stage } from '${path}'\n\nexport const ${name} = stage\n`
 
 test('a part of a room is imported from its room and from the floors above', () => {
   assert.equal(
     lint({
       'kernels/tiles/plan.ts': part,
       'kernels/tiles/tile.ts': use('./plan.ts'),
-      'kernels/conv/conv2d.ts': `${use('../tiles/plan.ts')}\nexport const conv2d = used\n`,
+      'kernels/conv/conv2d.ts': use('../tiles/plan.ts', 'conv2d'),
     }),
     [],
   )
@@ -74,6 +75,22 @@ test('a cycle of types alone is a cycle', () => {
   const a = "import type { B } from './b.ts'\n\nexport type A = B | null\n"
   const b = "import type { A } from './a.ts'\n\nexport type B = A | null\n"
   assert.is(lint({ 'engine/a.ts': a, 'engine/b.ts': b }).length > 0, true)
+})
+
+test('an exported name is declared once, and both files are told', () => {
+  const files = {
+    'kernels/tiles/plan.ts': 'export interface Place {\n  readonly at: number\n}\n',
+    'cli/introduce.ts': 'export type Place = string\n\nexport const place = 1\n',
+  }
+  assert.equal(lint(files).sort(), [
+    'cli/introduce.ts exports Place, and so does kernels/tiles/plan.ts: rename one of them',
+    'kernels/tiles/plan.ts exports Place, and so does cli/introduce.ts: rename one of them',
+  ])
+  const overloads =
+    'export function place(x: number): number\nexport function place(x: string): string\nexport function place(x: unknown) {\n  return x\n}\n'
+  const own = 'type Place = string\n\nexport const at: Place = "here"\n'
+  assert.equal(lint({ 'engine/a.ts': overloads, 'engine/b.ts': own }), [])
+  assert.equal(lint({ 'engine/a.ts': part, 'test/a.test.ts': part }), [])
 })
 
 test('a test that expects any error is refused', () => {

@@ -10,7 +10,7 @@ import {
   wrongChunk,
 } from '../methods/settings/batch.ts'
 import type { TrainConfig } from './run-schema.ts'
-import { nearest } from '../kernels/options.ts'
+import { nearestName } from '../kernels/options.ts'
 import { schemaOf } from './run-schema.ts'
 import { ruleAt, unknownFields } from './schema-walk.ts'
 
@@ -92,7 +92,7 @@ const nameOf = (path: readonly (string | number)[]) =>
   }, '')
 
 function meant(given: unknown, known: readonly string[]): string {
-  const word = typeof given === 'string' ? nearest(given, known) : undefined
+  const word = typeof given === 'string' ? nearestName(given, known) : undefined
   return word === undefined ? '' : `; did you mean ${word}?`
 }
 

@@ -13,7 +13,7 @@ import { type Dataset, type Split, labelled, select, subset } from '../data/data
 import { batches } from '../data/loader.ts'
 import { counted } from '../data/words.ts'
 
-export interface KnnOptions {
+export interface KnnSettings {
   readonly k: number | null
   readonly temperature: number
   readonly bank: number | null
@@ -34,7 +34,7 @@ export class KnnProbe {
   readonly #transform: Recipe
   readonly #views: Recipe
 
-  constructor(gpu: Gpu, { train, test }: Split, views: Recipe, options: KnnOptions) {
+  constructor(gpu: Gpu, { train, test }: Split, views: Recipe, options: KnnSettings) {
     this.#gpu = gpu
     this.#views = views
     this.#transform = testTransform(views)
@@ -134,7 +134,7 @@ function parts(dataset: Dataset, most: number): Dataset[] {
 /** Neighbours that vote, and the vote's temperature: the 200 of the paper, or a fiftieth of a bank
  *  too small for so many, unless the settings say; never more than the bank has. */
 export function neighboursOf(
-  { k, temperature }: Pick<KnnOptions, 'k' | 'temperature'>,
+  { k, temperature }: Pick<KnnSettings, 'k' | 'temperature'>,
   bank: number,
 ) {
   const usual = bank >= 10000 ? 200 : Math.max(1, Math.round(bank / 50))
@@ -142,7 +142,7 @@ export function neighboursOf(
 }
 
 /** What to say where more neighbours are asked for than there are; null otherwise. */
-export const ofAll = (probe: KnnProbe, { k }: Pick<KnnOptions, 'k'>): string | null =>
+export const ofAll = (probe: KnnProbe, { k }: Pick<KnnSettings, 'k'>): string | null =>
   k !== null && k > probe.k
     ? `k ${k} is more than the bank's ${counted(probe.k, 'image')}: all of them vote, so that near ones count little more than far ones`
     : null

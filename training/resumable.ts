@@ -20,7 +20,11 @@ const isFree = (path: string, changes: Changes) =>
   (path === 'schedule.firstEpoch' && 'epochs' in changes)
 
 /** What older configurations leave out. */
-const usual: Readonly<Record<string, unknown>> = { precision: 'f32', activations: 'f32' }
+const usual: Readonly<Record<string, unknown>> = {
+  precision: 'f32',
+  activations: 'f32',
+  loss: 'nt-xent', // SimCLR's
+}
 
 /** Names a storage and its settings. */
 type Named = Pick<TrainingStorage, 'name' | 'nameOf'>

@@ -15,7 +15,7 @@ export async function engine(settings, build) {
     gpu.step(() => {
       const value = loss()
       const gradients = gpu.backward(value)
-      return [value, ...inputs.map((x) => gradients.get(x))]
+      return [value, ...inputs.map((x) => gradients.of(x))]
     })
   return {
     calls: { forward: () => gpu.step(() => gpu.noGrad(loss)), both },

@@ -3,17 +3,17 @@
 // same commands, without running its JavaScript.
 //
 // Two things may change between replays: input values, which are copied into the recorded buffers,
-// and params given as functions. Any other difference makes the step run as any other again, and
+// and params given as functions. Any other difference makes the step run as by `Gpu.step`, and
 // `reason` says why.
 
 import type { Tensor } from '../../kernels/op.ts'
-import type { Parts } from '../apply.ts'
+import type { GpuParts } from '../apply.ts'
 import type { Tuner } from '../autotune.ts'
 import { type Given, type Input, Inputs, type Value, checkDistinct, received } from './inputs.ts'
 import type { Commands } from '../commands.ts'
 import type { Storage } from '../memory.ts'
 import { Replay } from './replay.ts'
-import { type StepResult, type Steps, listOf } from '../steps.ts'
+import { type StepResult, type StepRunner, listOf } from '../steps.ts'
 import { Trace } from './trace.ts'
 import { difference } from './trace-difference.ts'
 import { callback, checkOptions, checkValue, flag, inspect } from '../../kernels/options.ts'
@@ -24,20 +24,23 @@ export interface CaptureOptions {
 }
 
 /** The parts of a Gpu that a captured step uses. */
-export interface Machinery extends Parts {
+export interface Machinery extends GpuParts {
   readonly commands: Commands
-  readonly steps: Steps
+  readonly steps: StepRunner
   readonly tuner: Tuner
-  /** Everything else that decides which commands ops give. Throws when the Gpu is gone. */
+  /** Returns the settings that, with the inputs, decide which commands ops give. Throws
+   *  DeviceLostError. */
   settings(): object
 }
 
-/** What the next call does: 'recording' writes the step down and executes it when it has ended;
- *  'comparing', once two steps differed, runs it as any other and compares it with the one before;
- *  'replaying' repeats its commands; 'off' never writes anything down. */
+/** The action of the next call:
+ *  'recording' records the step, and executes it on planned memory when it has ended;
+ *  'comparing', after two steps differed, executes while it records;
+ *  'replaying' repeats the recorded commands;
+ *  'off' never records. */
 type State = 'recording' | 'comparing' | 'replaying' | 'off'
 
-const OFTEN = 256 // replays between rehearsals, at most
+const MAX_INTERVAL = 256 // replays between rehearsals
 
 /** A step that is replayed once it has repeated itself. Made by `Gpu.capture`. */
 export class Captured<In extends readonly Input[], T extends StepResult> {
@@ -49,8 +52,9 @@ export class Captured<In extends readonly Input[], T extends StepResult> {
   #state: State
   #replays = 0
   #rehearsed = 0 // replays at the last rehearsal
-  #interval = 1
-  #returned: { isList: boolean; wanted: readonly boolean[] } = { isList: false, wanted: [] }
+  #interval = 1 // replays until the next rehearsal
+  #returnsList = false
+  #requireGrad: readonly boolean[] = [] // for each output
   #reason: string | null = null
 
   constructor(gpu: Machinery, body: (...inputs: In) => T, options: CaptureOptions = {}) {
@@ -62,8 +66,8 @@ export class Captured<In extends readonly Input[], T extends StepResult> {
     this.#inputs = new Inputs(gpu)
   }
 
-  /** Why the last call was not replayed; null when it was, and after the first two, which are
-   *  recorded. */
+  /** The reason why the last call was not replayed. Null if it was, and after the first two calls,
+   *  which are recorded. */
   get reason(): string | null {
     return this.#reason
   }
@@ -74,14 +78,14 @@ export class Captured<In extends readonly Input[], T extends StepResult> {
   }
 
   /** Bytes of the replays' temporaries, which share memory, and the fewest that any plan could
-   *  need; null before the first plan. */
+   *  need. Null before the first plan. */
   get memory(): { readonly bytes: number; readonly least: number } | null {
     return this.#replay?.memory ?? null
   }
 
-  /** Runs the step on these inputs, to the same bits as `Gpu.step`, but replayed where it can be.
-   *  Throws what the body throws, and Error for a tensor given twice, and when a rehearsal finds
-   *  that earlier replays did not do what the body would have done. */
+  /** Runs the step on these inputs, to the same bits as `Gpu.step`, by a replay where possible.
+   *  Throws the body's errors, Error for a tensor given twice, and Error when a rehearsal finds
+   *  that the replays before it may have been wrong. */
   run(...given: Given<In>): T {
     const { steps, memory } = this.#gpu
     steps.checkIdle()
@@ -92,17 +96,17 @@ export class Captured<In extends readonly Input[], T extends StepResult> {
 
   #run(values: readonly Value[]): T {
     const { steps, tuner } = this.#gpu
-    const alone = () => steps.run(() => this.#body(...this.#inputs.bind(values)))
+    const runEagerly = () => steps.run(() => this.#body(...this.#inputs.bind(values)))
     this.#reason = null
-    if (this.#state === 'off' || tuner.isMeasuring) return alone()
+    if (this.#state === 'off' || tuner.isMeasuring) return runEagerly()
     this.#reason = this.#inputs.admit(values, this.#gpu.settings(), () => this.#forget(null))
-    if (this.#reason !== null) return alone()
+    if (this.#reason !== null) return runEagerly()
     this.#inputs.load(values)
     if (this.#replay && !this.#replay.isCurrent())
       this.#forget('a variable or tensor that it uses has moved or gone')
     return this.#state === 'replaying' && this.#replay && this.#trace
-      ? this.#again(this.#replay, this.#trace)
-      : this.#traced()
+      ? this.#repeat(this.#replay, this.#trace)
+      : this.#record()
   }
 
   toString() {
@@ -113,46 +117,45 @@ export class Captured<In extends readonly Input[], T extends StepResult> {
     return this.toString()
   }
 
-  /** Frees the memory of replays, and what the last one returned; the next calls record the step
+  /** Frees the memory of replays and the last one's outputs. The next calls record the step
    *  anew. */
   release() {
-    this.#replay?.recall()
+    this.#replay?.releaseOutputs()
     this.#forget(null)
     this.#inputs.release()
   }
 
   #forget(reason: string | null) {
-    this.#drop()
+    this.#dropReplay()
     this.#trace = null
     if (this.#state !== 'off') this.#state = 'recording'
     this.#reason = reason
   }
 
-  /** Writes the step down and executes it: when it has ended, on memory planned for it, or, once
-   *  two steps differed, as any other. Two equal steps in a row will be replayed. */
-  #traced(): T {
+  /** Records the step and executes it. Two equal steps in a row will be replayed. */
+  #record(): T {
     const before = this.#trace
     if (this.#state === 'replaying') this.#state = 'recording' // its plan could not be made
-    const trace = new Trace(before, this.#state === 'recording' ? 'deferred' : null)
+    const trace = new Trace(before, this.#state === 'recording' ? 'deferred' : 'immediate')
     const body = () => this.#body(...this.#inputs.traced)
     this.#trace = null // until the step has ended without an error
     const { steps } = this.#gpu
-    const result = trace.held ? steps.record(body, trace) : steps.run(body, trace)
-    const wanted = listOf(result).map((t) => this.#gpu.wanted.has(t))
-    this.#returned = { isList: Array.isArray(result), wanted }
-    const state = this.#judge(before, trace)
-    if (!trace.held) {
+    const result = trace.recordsOnly ? steps.record(body, trace) : steps.run(body, trace)
+    this.#returnsList = Array.isArray(result)
+    this.#requireGrad = listOf(result).map((t) => this.#gpu.requiresGrad.has(t))
+    const state = this.#compare(before, trace)
+    if (!trace.recordsOnly) {
       if (state === 'replaying') this.#plan(trace)
       return result
     }
     const replay = (state === 'replaying' && this.#replay) || this.#plan(trace)
     const outputs = this.#submit(replay, trace, trace)
-    if (state === 'comparing') this.#drop()
+    if (state === 'comparing') this.#dropReplay()
     return outputs
   }
 
-  /** Decides whether the step did what the one before did, and what the next call does. */
-  #judge(before: Trace | null, trace: Trace): State {
+  /** Compares the step with the one before, and decides what the next call does. */
+  #compare(before: Trace | null, trace: Trace): State {
     const change = trace.obstacle ?? (before && difference(before, trace))
     if (change !== null) this.#state = 'comparing'
     else if (before?.obstacle === null) this.#state = 'replaying'
@@ -165,45 +168,45 @@ export class Captured<In extends readonly Input[], T extends StepResult> {
    *  longer use. */
   #plan(trace: Trace): Replay {
     const { memory, commands } = this.#gpu
-    this.#drop()
+    this.#dropReplay()
     memory.drain()
     this.#rehearsed = this.#replays
     this.#interval = 1
     return (this.#replay = new Replay(trace, memory, commands))
   }
 
-  #drop() {
+  #dropReplay() {
     this.#replay?.release()
     this.#replay = null
   }
 
-  #again(replay: Replay, trace: Trace): T {
+  /** Replays the step; when a rehearsal is due, rehearses it first. */
+  #repeat(replay: Replay, trace: Trace): T {
     const isDue = this.#replays - this.#rehearsed >= this.#interval
     const rehearsal = isDue ? this.#rehearse(trace) : null
     this.#replays++
     return this.#submit(replay, trace, rehearsal)
   }
 
-  /** Submits the step. With `asked`, its functions were already called, and their numbers are
-   *  there. */
-  #submit(replay: Replay, trace: Trace, asked: Trace | null): T {
+  /** Submits the step. `called` is a trace of this step in which its functions were called. */
+  #submit(replay: Replay, trace: Trace, called: Trace | null): T {
     const tensors = this.#gpu.steps.replay(() => {
-      replay.run(asked)
+      replay.run(called)
       const made = trace.outputs.map((output) => replay.output(output))
       const outputs = trace.outputs.map(({ tensor }, i) =>
-        this.#output(tensor, made[i], this.#returned.wanted[i]),
+        this.#output(tensor, made[i], this.#requireGrad[i]),
       )
       return { outputs, made: made.filter((storage) => storage !== null) }
     })
-    return (this.#returned.isList ? tensors : tensors[0]) as T // as the body returned when it was traced
+    return (this.#returnsList ? tensors : tensors[0]) as T // as the body returned it
   }
 
   /** Returns a tensor like the recorded output on this storage; it carries no history. */
-  #output(like: Tensor, storage: Storage | null | undefined, wanted = false): Tensor {
+  #output(like: Tensor, storage: Storage | null | undefined, requiresGrad = false): Tensor {
     if (!storage) return like
-    const tensor = this.#gpu.tensors.on(storage, like)
-    if (!wanted) return tensor
-    this.#gpu.wanted.add(tensor)
+    const tensor = this.#gpu.tensors.onStorage(storage, like)
+    if (!requiresGrad) return tensor
+    this.#gpu.requiresGrad.add(tensor)
     this.#gpu.tape.end(tensor)
     return tensor
   }
@@ -211,7 +214,7 @@ export class Captured<In extends readonly Input[], T extends StepResult> {
   /** Runs the step's JavaScript without executing its commands, and compares them with the replayed
    *  ones. */
   #rehearse(before: Trace): Trace {
-    const trace = new Trace(before, 'rehearsal')
+    const trace = new Trace(before, 'never')
     try {
       this.#gpu.steps.record(() => this.#body(...this.#inputs.traced), trace)
     } catch (error) {
@@ -220,7 +223,7 @@ export class Captured<In extends readonly Input[], T extends StepResult> {
     const change = trace.obstacle ?? difference(before, trace)
     const since = this.#replays - this.#rehearsed
     this.#rehearsed = this.#replays
-    this.#interval = Math.min(OFTEN, 2 * this.#interval)
+    this.#interval = Math.min(MAX_INTERVAL, 2 * this.#interval)
     if (change === null) return trace
     this.#forget(null)
     this.#state = 'comparing'

@@ -1,20 +1,20 @@
-// The inputs of a captured step: whether a call's are like the recorded ones, and where their
-// values go.
+// The inputs of a captured step. Compares those of a call with the recorded ones, and copies their
+// values to where the recorded commands read them.
 
 import { type Numbers, numbersOf } from '../../kernels/numbers.ts'
 import { type Shape, type Tensor, type Values, type Variable, show } from '../../kernels/op.ts'
 import { describe, isTensor as anyTensor } from '../../kernels/options.ts'
 import type { Tensors } from '../tensors.ts'
 
-/** Values to put on the GPU for one step. */
+/** Values to upload for one step. */
 export interface Upload {
   readonly values: Values
-  /** The values' own unless given. */
+  /** The values' own shape by default. */
   readonly shape?: Shape
 }
 
 /** An input of a captured step's body: a tensor that holds this call's values, a variable, or a
- *  setting. Another variable or setting makes another step. */
+ *  setting. With another variable or setting, the step is another one and is recorded anew. */
 export type Input = Tensor | string | number | boolean
 
 /** The arguments of a call. */
@@ -22,20 +22,20 @@ export type Given<In extends readonly Input[]> = {
   [I in keyof In]: In[I] extends Tensor ? Tensor | Upload : In[I]
 }
 
-/** The same with its numbers converted. */
+/** An argument after its numbers were converted. */
 export type Value = Tensor | Numbers | string | number | boolean
 
 interface Machinery {
   readonly tensors: Tensors
-  /** Tensors that a gradient may flow to. */
-  readonly wanted: WeakSet<Tensor>
+  /** Tensors that require a gradient. */
+  readonly requiresGrad: WeakSet<Tensor>
 }
 
-/** The inputs that a step is recorded with, which hold the values of every later call. */
+/** The inputs that a step is recorded with. They hold the values of every later call. */
 export class Inputs<In extends readonly Input[]> {
   readonly #gpu: Machinery
-  #kind: string | null = null // of what is traced, settings included
-  #last: string | null = null // of the last call
+  #signature: string | null = null // of the recorded inputs, settings included
+  #last: string | null = null // of the last call's
   #inputs: readonly Input[] = []
 
   constructor(gpu: Machinery) {
@@ -44,29 +44,29 @@ export class Inputs<In extends readonly Input[]> {
 
   /** The inputs that the body is recorded with. */
   get traced(): In {
-    return this.#inputs as unknown as In // `admit` made each like what `Given` says
+    return this.#inputs as unknown as In // `admit` made each as `Given` says
   }
 
   /** Compares the inputs with the recorded ones; returns null, or how they differ. Different inputs
    *  seen twice in a row replace the recorded ones, after `onChange`. */
   admit(given: readonly Value[], settings: object, onChange: () => void): string | null {
-    const kind = `${given.map((one) => this.#describe(one)).join(', ')}; ${textOf(settings)}`
-    const isRepeated = kind === this.#last
-    this.#last = kind
-    if (kind === this.#kind && this.#isAlive()) return null
-    if (this.#kind !== null && kind !== this.#kind && !isRepeated)
-      return `its inputs or settings were ${this.#kind}, now ${kind}`
+    const signature = `${given.map((one) => this.#describe(one)).join(', ')}; ${textOf(settings)}`
+    const isRepeated = signature === this.#last
+    this.#last = signature
+    if (signature === this.#signature && this.#isAlive()) return null
+    if (this.#signature !== null && signature !== this.#signature && !isRepeated)
+      return `its inputs or settings were ${this.#signature}, now ${signature}`
     onChange()
     this.release()
     this.#inputs = given.map((one) => this.#inputLike(one))
-    this.#kind = this.#last = kind
+    this.#signature = this.#last = signature
     return null
   }
 
   /** Copies a call's values into the buffers that the recorded commands read. */
   load(given: readonly Value[]) {
     const { tensors } = this.#gpu
-    const safe = given.map((one, i) => this.#unlikeOthers(one, i))
+    const safe = given.map((one, i) => this.#withoutAliases(one, i))
     for (const [i, input] of this.#inputs.entries()) {
       const one = safe[i]
       if (input === one || typeof input !== 'object' || typeof one !== 'object') continue
@@ -75,40 +75,40 @@ export class Inputs<In extends readonly Input[]> {
     }
   }
 
-  /** Makes tensors of a call's own values, for a step that runs as any other. */
+  /** Makes tensors of a call's own values, for a step that is not recorded. */
   bind(given: readonly Value[]): In {
     const { tensors } = this.#gpu
     const bound = given.map((one) => {
       if (typeof one !== 'object' || (isTensor(one) && isVariable(one))) return one
-      const tensor = isTensor(one) ? tensors.view(one, one.shape) : tensors.place(one)
-      if (this.#isWanted(one)) this.#gpu.wanted.add(tensor)
+      const tensor = isTensor(one) ? tensors.view(one, one.shape) : tensors.fromNumbers(one)
+      if (this.#requiresGrad(one)) this.#gpu.requiresGrad.add(tensor)
       return tensor
     })
-    return bound as unknown as In // `Given` says what each is made from
+    return bound as unknown as In // each is made as `Given` says
   }
 
-  /** Frees their memory; the next call's inputs become the recorded ones. */
+  /** Frees the recorded inputs; the next call's become the recorded ones. */
   release() {
     this.#gpu.tensors.release(this.#inputs.filter(isTensor).filter((one) => !isVariable(one)))
     this.#inputs = []
-    this.#kind = null
+    this.#signature = null
     this.#last = null
   }
 
-  /** Returns a tensor like this one, to hold the values of every later call, or the variable
-   *  itself. */
+  /** Makes the recorded input for this one: a tensor that will hold the values of every later call,
+   *  or the variable itself. */
   #inputLike(one: Value): Input {
     if (typeof one !== 'object' || isVariable(one)) return one
     const { tensors } = this.#gpu
     const tensor = tensors.alloc({ shape: one.shape, dtype: one.dtype })
-    if (this.#isWanted(one)) this.#gpu.wanted.add(tensor)
-    if (!isTensor(one)) tensors.note(tensor, one.data)
+    if (this.#requiresGrad(one)) this.#gpu.requiresGrad.add(tensor)
+    if (!isTensor(one)) tensors.noteLargest(tensor, one.data)
     return tensor
   }
 
-  /** Copies a tensor that is also another of the recorded inputs, whose value is about to be
-   *  replaced. */
-  #unlikeOthers(one: Value | undefined, at: number): Value | undefined {
+  /** Copies a tensor that shares memory with another recorded input, since `load` is about to
+   *  overwrite that memory. */
+  #withoutAliases(one: Value | undefined, at: number): Value | undefined {
     const { tensors } = this.#gpu
     if (one === undefined || !isTensor(one) || isVariable(one)) return one
     const storage = tensors.storage(one)
@@ -123,22 +123,23 @@ export class Inputs<In extends readonly Input[]> {
   #describe(one: Value): string {
     if (typeof one !== 'object') return JSON.stringify(one)
     if (isVariable(one)) {
-      const { block, offset } = this.#gpu.tensors.storage(one) // used in place: another one is another step
+      // used in place, so its address counts
+      const { block, offset } = this.#gpu.tensors.storage(one)
       return `the variable ${show(one.shape)} at ${block?.id}:${offset}`
     }
     const { dtype, shape } = one
-    return `${dtype} ${show(shape)}${dtype === 'f32' && !this.#isWanted(one) ? ' (a constant)' : ''}`
+    return `${dtype} ${show(shape)}${dtype === 'f32' && !this.#requiresGrad(one) ? ' (a constant)' : ''}`
   }
 
-  /** Whether no recorded input was freed, after which another variable may take its place in
-   *  memory. */
+  /** Tells whether no recorded input was freed. After that another variable may lie at the same
+   *  address. */
   #isAlive(): boolean {
     const tensors = this.#inputs.filter(isTensor)
-    return this.#gpu.tensors.living(tensors).length === tensors.length
+    return this.#gpu.tensors.storagesAlive(tensors).length === tensors.length
   }
 
-  #isWanted(one: Tensor | Numbers): boolean {
-    return isTensor(one) ? this.#gpu.wanted.has(one) : one.dtype === 'f32'
+  #requiresGrad(one: Tensor | Numbers): boolean {
+    return isTensor(one) ? this.#gpu.requiresGrad.has(one) : one.dtype === 'f32'
   }
 }
 
@@ -146,20 +147,20 @@ const isVariable = (one: Value): one is Variable => isTensor(one) && 'mutable' i
 
 const isTensor = (one: Value): one is Tensor => typeof one === 'object' && 'gpu' in one
 
-/** Plain values by name; functions are no settings. */
+/** Prints the settings that are plain values; functions are none. */
 const textOf = (settings: object) =>
   Object.entries(settings)
     .filter(([, value]) => typeof value !== 'function')
     .map(([name, value]) => `${name} ${String(value)}`)
     .join(', ')
 
-/** The arguments of a call, their numbers converted. Throws like `Gpu.tensor`, and TypeError for
- *  what is no input. */
+/** Converts the numbers among the arguments of a call. Throws like `Gpu.tensor`, and TypeError for
+ *  anything that is not an input. */
 export function received(given: readonly (Value | Upload)[]): readonly Value[] {
   return given.map((one: unknown, i): Value => {
     if (typeof one === 'string' || typeof one === 'number' || typeof one === 'boolean') return one
     if (typeof one === 'object' && one !== null) {
-      if (anyTensor(one)) return one as Tensor // only tensors have what it looks for
+      if (anyTensor(one)) return one as Tensor // it has a tensor's members
       if ('values' in one && typeof one.values !== 'function')
         return numbersOf('tensor', one.values, 'shape' in one ? one.shape : undefined)
     }
@@ -169,8 +170,8 @@ export function received(given: readonly (Value | Upload)[]): readonly Value[] {
   })
 }
 
-/** Throws Error when one tensor is given twice: replays copy each input, so that a gradient would
- *  be of one of the two alone. */
+/** Throws Error when one tensor is given twice. Replays copy each input, so a gradient would be of
+ *  one of the two alone. */
 export function checkDistinct(values: readonly Value[]) {
   for (const [i, one] of values.entries()) {
     const first = values.indexOf(one)

@@ -1,49 +1,52 @@
-// Memory for the temporaries of a step whose commands are known: each gets a range of one of a few
-// buffers, the slots, and shares it with temporaries that live at other times. Two rules: ranges in
-// use at one time do not overlap, and no command reads one part of a slot and writes another
-// (WebGPU refuses to bind one buffer both ways in one dispatch).
+// Plans the memory of a step whose commands are known. Each temporary gets a range of one of a few
+// buffers, the slots, and shares it with temporaries that live at other times. Two rules:
+//   ranges in use at one time do not overlap;
+//   no command reads one part of a slot and writes another (WebGPU refuses to bind one buffer both
+//   ways in one dispatch).
 //
-// Large ones first, each into the tightest gap that fits (greedy by size, as in Pisarchyk and Lee
-// 2020, arXiv:2001.03288, with several buffers instead of one). A slot is as large as the first
-// that went in, so they are not one arena, in which the GPU would have to finish every dispatch
+// The largest temporaries are placed first, each in the tightest gap that fits (greedy by size, as
+// in Pisarchyk and Lee 2020, arXiv:2001.03288, with several buffers instead of one). A new slot is
+// as large as its first temporary. In a single arena the GPU would have to finish every dispatch
 // before the next begins.
 
-/** When a temporary is needed, and how. */
+/** A temporary: its size, and the commands that use it. */
 export interface Need {
   readonly bytes: number
-  /** The commands that use it, in order; it lives from the first to the last. */
+  /** The commands that use it, in order. It is alive from the first to the last. */
   readonly uses: readonly { readonly command: number; readonly writes: boolean }[]
-  /** Whether it is still needed after the last command. */
+  /** True if it is needed after the last command. */
   readonly outlives: boolean
 }
 
-export interface Place {
+/** The range of a temporary. */
+export interface Placement {
   readonly slot: number
   /** Bytes from the slot's beginning. */
   readonly offset: number
 }
 
-const SHARED = 1 << 16 // bytes of a slot for small temporaries: one buffer for each of them would be a crowd
+const SMALLEST = 1 << 16 // bytes of a slot: many small temporaries share one
 
 interface Slot {
   readonly bytes: number
-  readonly tenants: {
+  readonly ranges: {
     readonly from: number
     readonly to: number
     readonly offset: number
     readonly bytes: number
   }[]
-  /** How each command uses the slot. */
+  /** Whether each command that uses the slot writes it. */
   readonly writes: Map<number, boolean>
 }
 
-/** Each need's place, and the slots' sizes in bytes. Offsets and sizes are multiples of `align`. */
+/** Returns the range of each temporary, and the slots' sizes in bytes. Offsets and sizes are
+ *  multiples of `align`. */
 export function plan(
   needs: readonly Need[],
   align: number,
-): { places: readonly Place[]; slots: readonly number[] } {
+): { placements: readonly Placement[]; slots: readonly number[] } {
   const slots: Slot[] = []
-  const places: Place[] = needs.map(() => ({ slot: 0, offset: 0 }))
+  const placements: Placement[] = needs.map(() => ({ slot: 0, offset: 0 }))
   const order = [...needs.entries()].sort(([i, a], [j, b]) => b.bytes - a.bytes || i - j)
   for (const [i, need] of order) {
     const bytes = aligned(need, align)
@@ -56,19 +59,20 @@ export function plan(
       if (gap && gap.left < best.left) best = { slot: s, ...gap }
     }
     if (best.slot < 0) {
-      const slot = { bytes: Math.max(bytes, SHARED), tenants: [], writes: new Map() }
+      const slot = { bytes: Math.max(bytes, SMALLEST), ranges: [], writes: new Map() }
       best = { slot: slots.push(slot) - 1, offset: 0, left: 0 }
     }
     const { slot, offset } = best
-    slots[slot]?.tenants.push({ from, to, offset, bytes })
+    slots[slot]?.ranges.push({ from, to, offset, bytes })
     for (const { command, writes } of need.uses) slots[slot]?.writes.set(command, writes)
-    places[i] = { slot, offset }
+    placements[i] = { slot, offset }
   }
-  const extent = ({ tenants }: Slot) => Math.max(...tenants.map((t) => t.offset + t.bytes))
-  return { places, slots: slots.map(extent) }
+  const extent = ({ ranges }: Slot) => Math.max(...ranges.map((t) => t.offset + t.bytes))
+  return { placements, slots: slots.map(extent) }
 }
 
-/** The most bytes in use at one time, in ranges of multiples of `align`: no plan needs less. */
+/** Returns the most bytes in use at one time, in ranges of multiples of `align`. No plan needs
+ *  less. */
 export function leastBytes(needs: readonly Need[], align: number): number {
   const change = new Map<number, number>()
   for (const need of needs) {
@@ -77,24 +81,24 @@ export function leastBytes(needs: readonly Need[], align: number): number {
     change.set(from, (change.get(from) ?? 0) + bytes)
     change.set(to + 1, (change.get(to + 1) ?? 0) - bytes)
   }
-  let [held, most] = [0, 0]
+  let [inUse, most] = [0, 0]
   for (const [, bytes] of [...change].sort(([a], [b]) => a - b))
-    most = Math.max(most, (held += bytes))
+    most = Math.max(most, (inUse += bytes))
   return most
 }
 
 const aligned = ({ bytes }: Need, align: number) => Math.max(1, Math.ceil(bytes / align)) * align
 
-/** The first and the last command that a temporary must last for. */
+/** Returns the first and the last command during which a temporary is alive. */
 function lifetime({ uses, outlives }: Need): [from: number, to: number] {
   const last = uses.at(-1)?.command ?? 0
   return [uses[0]?.command ?? 0, outlives ? Infinity : last]
 }
 
-/** The smallest range of a slot that is free from one command to another and holds so many bytes;
- *  null if there is none. */
+/** Finds the smallest gap of `bytes` or more that is free from command `from` to command `to`; null
+ *  if there is none. */
 function tightest(slot: Slot, from: number, to: number, bytes: number) {
-  const busy = slot.tenants
+  const busy = slot.ranges
     .filter((t) => t.from <= to && from <= t.to)
     .sort((a, b) => a.offset - b.offset)
   let best: { offset: number; left: number } | null = null

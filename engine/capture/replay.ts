@@ -1,41 +1,32 @@
 // Replays a recorded step. Its memory is planned, its bind groups are made and its params are laid
-// out once; a replay only writes the params that change, which begin one buffer, and encodes the
-// commands.
+// out once. A replay only writes the params that change, which lie at the beginning of one buffer,
+// and encodes the commands.
 
 import type { Commands } from '../commands.ts'
+import { type Encodable, encode } from '../encode.ts'
 import { type Binding, type Block, type Memory, type Storage, bindingOf } from '../memory.ts'
 import { paramOf, writeParam } from '../params.ts'
 import { type Need, leastBytes, plan } from './planner.ts'
-import type { Copied, Dispatched, Moment, Output, Ref, Trace } from './trace.ts'
+import type { Copied, Dispatched, Output, Ref, ReplayedCall, Trace } from './trace.ts'
 import { wholeWords } from '../values.ts'
 
-const ALIGN = 256 // a storage binding's offset, in bytes, on every device
-const MOST_COMMANDS = 4096 // in one command buffer: lavapipe crashed on 49,000
-
-type Ready =
-  | {
-      readonly kind: 'dispatch'
-      readonly pipeline: GPUComputePipeline
-      readonly group: GPUBindGroup
-      readonly offsets: readonly number[]
-      readonly groups: readonly [number, number, number]
-    }
-  | { readonly kind: 'copy'; readonly from: Binding; readonly to: Binding; readonly at: number }
+const ALIGN = 256 // of a storage binding's offset, in bytes; every device accepts it
+const MAX_COMMANDS = 4096 // in one command buffer: lavapipe crashed on 49,000
 
 /** One step's commands, ready to be submitted again and again. */
 export class Replay {
   readonly #trace: Trace
   readonly #memory: Memory
   readonly #commands: Commands
-  readonly #held: Storage[] = []
-  #lent: Storage[] = [] // to what the last run returned
+  readonly #owned: Storage[] = []
+  #borrowed: Storage[] = [] // by the outputs of the last run
   readonly #bindings: readonly Binding[] // of the temporaries
   readonly #params: DataView<ArrayBuffer>
   readonly #starts: readonly number[] // each command's first byte in the params
   readonly #changing: number // bytes of params that change from step to step
   readonly #uniforms: Binding
-  readonly #parts: readonly (readonly Ready[])[] // a command buffer each
-  readonly #moments: readonly (() => void)[]
+  readonly #parts: readonly (readonly Encodable[])[] // a command buffer each
+  readonly #calls: readonly (() => void)[]
   readonly #written: ReadonlySet<Block>
   #planned = 0
   #least = 0
@@ -45,7 +36,7 @@ export class Replay {
     this.#trace = trace
     this.#memory = memory
     this.#commands = commands
-    this.#bindings = this.#place(trace)
+    this.#bindings = this.#allocate(trace)
     const { starts, changing, bytes } = layOut(trace.commands, commands.align)
     this.#starts = starts
     this.#changing = changing
@@ -54,7 +45,7 @@ export class Replay {
     for (const [i, command] of trace.commands.entries()) this.#write(command, starts[i] ?? 0)
     this.#upload(this.#uniforms, this.#params.buffer)
     const groups = new Map<string, GPUBindGroup>()
-    const ready: Ready[] = []
+    const ready: Encodable[] = []
     commands.guard(() => {
       for (const [i, command] of trace.commands.entries())
         ready.push(
@@ -63,54 +54,54 @@ export class Replay {
             : this.#dispatch(command, starts[i] ?? 0, groups),
         )
     })
-    const parts = Math.ceil(ready.length / MOST_COMMANDS)
+    const parts = Math.ceil(ready.length / MAX_COMMANDS)
     this.#parts = Array.from({ length: parts }, (_, i) =>
-      ready.slice(i * MOST_COMMANDS, (i + 1) * MOST_COMMANDS),
+      ready.slice(i * MAX_COMMANDS, (i + 1) * MAX_COMMANDS),
     )
-    this.#moments = trace.moments.map((moment) => this.#repeat(moment))
+    this.#calls = trace.calls.map((call) => this.#repeat(call))
     const written = trace.commands.flatMap(({ uses }) =>
       uses.filter((use) => use.writes && use.ref < 0),
     )
     this.#written = new Set(written.flatMap(({ ref }) => trace.outer[-1 - ref]?.block ?? []))
   }
 
-  /** Whether everything that the step uses from outside is still where it was. */
+  /** Tells whether all memory that the step uses from outside is where it was recorded. */
   isCurrent(): boolean {
     return this.#trace.outer.every(
       ({ storage, block, offset }) => storage.block === block && storage.offset === offset,
     )
   }
 
-  /** Submits the step. Calls its actions and the functions of its params first, unless a rehearsal
-   *  of this step has. Throws DeviceLostError. */
-  run(rehearsal: Trace | null) {
-    this.#lent = []
-    if (rehearsal) this.#takeOver(rehearsal)
-    else for (const act of this.#moments) act()
-    this.#commands.checkAlive() // one of them may have destroyed the Gpu
+  /** Submits the step. First calls its actions and the functions of its params, or takes the values
+   *  from `called`, a trace of this step in which they were called. Throws DeviceLostError. */
+  run(called: Trace | null) {
+    this.#borrowed = []
+    if (called) this.#copyParams(called)
+    else for (const call of this.#calls) call()
+    this.#commands.checkAlive() // a call may have destroyed the Gpu
     for (const block of this.#written) block.writes++
     if (this.#changing > 0) this.#upload(this.#uniforms, this.#params.buffer, this.#changing)
-    for (const part of this.#parts) this.#commands.submit((encoder) => encode(encoder, part))
+    for (const part of this.#parts) this.#commands.submit((encoder) => encode(encoder, part, LABEL))
   }
 
-  /** Lends the storage of an output until it is released; null for a tensor from before the
+  /** Makes a storage for an output, on the plan's memory; null for a tensor from before the
    *  step. */
   output({ ref }: Output): Storage | null {
     const binding = this.#bindings[ref]
     if (!binding) return null
-    const storage = this.#memory.lend(binding)
-    this.#lent.push(storage)
+    const storage = this.#memory.borrow(binding)
+    this.#borrowed.push(storage)
     return storage
   }
 
-  /** Frees the memory; that of the last run's outputs follows when these are freed. */
+  /** Frees the memory. The last run's outputs keep theirs until they are freed. */
   release() {
-    for (const storage of this.#held) this.#memory.release(storage)
+    for (const storage of this.#owned) this.#memory.release(storage)
   }
 
   /** Frees the outputs of the last run. */
-  recall() {
-    for (const storage of this.#lent) this.#memory.release(storage)
+  releaseOutputs() {
+    for (const storage of this.#borrowed) this.#memory.release(storage)
   }
 
   /** Bytes that the step's temporaries share, and the fewest that any plan could need. */
@@ -118,29 +109,28 @@ export class Replay {
     return { bytes: this.#planned, least: this.#least }
   }
 
-  #place({ commands, temporaries, outputs }: Trace): Binding[] {
+  /** Allocates the temporaries as planned, and returns their ranges. */
+  #allocate({ commands, temporaries, outputs }: Trace): Binding[] {
     const uses = temporaries.map((): { command: number; writes: boolean }[] => [])
     for (const [command, { uses: all }] of commands.entries())
       for (const { ref, writes } of all) uses[ref]?.push({ command, writes })
     const returned = new Set(outputs.map(({ ref }) => ref))
-    // constants are written once, so nothing else may lie there
+    // constants are written once, so they share no memory
     const planned = [...temporaries.keys()].filter((ref) => !temporaries[ref]?.constant)
-    const needs = planned.map((ref): Need => {
-      return {
-        bytes: temporaries[ref]?.bytes ?? 0,
-        uses: uses[ref] ?? [],
-        outlives: returned.has(ref),
-      }
-    })
-    const { places, slots } = plan(needs, ALIGN)
+    const needs = planned.map((ref): Need => ({
+      bytes: temporaries[ref]?.bytes ?? 0,
+      uses: uses[ref] ?? [],
+      outlives: returned.has(ref),
+    }))
+    const { placements, slots } = plan(needs, ALIGN)
     this.#planned = slots.reduce((sum, bytes) => sum + bytes, 0)
     this.#least = leastBytes(needs, ALIGN)
     const buffers = slots.map((bytes) => this.#take(bytes))
-    const byRef = new Map(planned.map((ref, i) => [ref, places[i]]))
+    const byRef = new Map(planned.map((ref, i) => [ref, placements[i]]))
     return temporaries.map(({ bytes, constant }, ref) => {
-      const place = byRef.get(ref)
-      const slot = place && buffers[place.slot]
-      if (slot) return { ...slot, offset: place.offset, bytes: wholeWords(bytes) }
+      const placement = byRef.get(ref)
+      const slot = placement && buffers[placement.slot]
+      if (slot) return { ...slot, offset: placement.offset, bytes: wholeWords(bytes) }
       const binding = this.#take(bytes)
       if (constant) this.#upload(binding, constant.buffer)
       return { ...binding, bytes: wholeWords(bytes) }
@@ -149,7 +139,7 @@ export class Replay {
 
   #take(bytes: number): Binding {
     const storage = this.#memory.alloc(bytes)
-    this.#held.push(storage)
+    this.#owned.push(storage)
     return bindingOf(storage)
   }
 
@@ -164,19 +154,21 @@ export class Replay {
     return binding
   }
 
-  #copy({ uses: [from, to], at }: Copied): Ready {
-    return { kind: 'copy', from: this.#at(from.ref), to: this.#at(to.ref), at }
+  #copy({ uses: [from, to], at }: Copied): Encodable {
+    const { block, offset } = this.#at(to.ref)
+    return { kind: 'copy', from: this.#at(from.ref), to: block.buffer, at: offset + at }
   }
 
   #dispatch(
     { pipeline, uses, groups }: Dispatched,
     start: number,
     made: Map<string, GPUBindGroup>,
-  ): Ready {
+  ): Encodable {
     const bindings = uses.map(({ ref }) => this.#at(ref))
     const key = [pipeline.id, ...bindings.map((b) => `${b.block.id}:${b.offset}:${b.bytes}`)].join()
     const group =
-      made.get(key) ?? this.#commands.bindGroup(pipeline, bindings, this.#uniforms.block.buffer)
+      made.get(key) ??
+      this.#commands.bindGroups.make(pipeline, bindings, this.#uniforms.block.buffer)
     made.set(key, group)
     const offsets = pipeline.paramBytes > 0 ? [start] : []
     return { kind: 'dispatch', pipeline: pipeline.pipeline, group, offsets, groups }
@@ -188,20 +180,21 @@ export class Replay {
         writeParam(this.#params, start, command.kernel, field, value)
   }
 
-  #repeat(moment: Moment): () => void {
-    if (moment.kind === 'action') return moment.act
-    const command = this.#trace.commands[moment.command]
-    const start = this.#starts[moment.command] ?? 0
+  /** Returns a function that repeats a recorded call. */
+  #repeat(call: ReplayedCall): () => void {
+    if (call.kind === 'action') return call.act
+    const command = this.#trace.commands[call.command]
+    const start = this.#starts[call.command] ?? 0
     if (command?.kind !== 'dispatch')
       throw new Error('a captured step has a param without a dispatch')
     const { kernel } = command
     return () => {
-      const value = paramOf(kernel, moment.field, moment.value)
-      writeParam(this.#params, start, kernel, moment.field, value)
+      const value = paramOf(kernel, call.field, call.value)
+      writeParam(this.#params, start, kernel, call.field, value)
     }
   }
 
-  #takeOver({ commands }: Trace) {
+  #copyParams({ commands }: Trace) {
     for (const [i, command] of commands.entries()) {
       const start = this.#starts[i] ?? 0
       if (start < this.#changing) this.#write(command, start)
@@ -211,50 +204,14 @@ export class Replay {
 
 const LABEL = { label: 'kindred replay' }
 
-/** Encodes commands, and returns how many dispatches they are. */
-function encode(encoder: GPUCommandEncoder, commands: readonly Ready[]): number {
-  let pass: GPUComputePassEncoder | null = null
-  let dispatches = 0
-  let bound: GPUComputePipeline | null = null
-  for (const command of commands) {
-    if (command.kind === 'copy') {
-      pass?.end()
-      pass = null
-      const { from, to, at } = command
-      encoder.copyBufferToBuffer(
-        from.block.buffer,
-        from.offset,
-        to.block.buffer,
-        to.offset + at,
-        from.bytes,
-      )
-      continue
-    }
-    if (!pass) {
-      pass = encoder.beginComputePass(LABEL)
-      bound = null
-    }
-    if (command.pipeline !== bound) pass.setPipeline((bound = command.pipeline))
-    // each argument costs Dawn's bindings 0.03 to 0.2 us
-    if (command.offsets.length > 0) pass.setBindGroup(0, command.group, command.offsets)
-    else pass.setBindGroup(0, command.group)
-    const [x, y, z] = command.groups
-    if (z > 1) pass.dispatchWorkgroups(x, y, z)
-    else if (y > 1) pass.dispatchWorkgroups(x, y)
-    else pass.dispatchWorkgroups(x)
-    dispatches++
-  }
-  pass?.end()
-  return dispatches
-}
-
-/** Where each command's params begin: first those that change from step to step. */
+/** Lays out the params in one buffer, those that change from step to step first. Returns where each
+ *  command's params begin, and the bytes of those that change and of all. */
 function layOut(commands: Trace['commands'], align: number) {
   const starts = commands.map(() => 0)
   const changes = (command: Dispatched | Copied) =>
     command.kind === 'dispatch' && command.params.some((param) => typeof param !== 'number')
   let bytes = 0
-  const give = (which: (command: Dispatched | Copied) => boolean) => {
+  const append = (which: (command: Dispatched | Copied) => boolean) => {
     for (const [i, command] of commands.entries()) {
       if (command.kind === 'copy' || command.pipeline.paramBytes === 0 || !which(command)) continue
       starts[i] = bytes
@@ -262,7 +219,7 @@ function layOut(commands: Trace['commands'], align: number) {
     }
     return bytes
   }
-  const changing = give(changes)
-  const all = give((command) => !changes(command))
+  const changing = append(changes)
+  const all = append((command) => !changes(command))
   return { starts, changing, bytes: Math.max(4, all) }
 }

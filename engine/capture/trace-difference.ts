@@ -1,21 +1,21 @@
-// Whether two steps did the same, and if not, what the second did differently, in words.
+// Compares two recorded steps, and says in words what the second did differently.
 
 import { show } from '../../kernels/op.ts'
-import type { Copied, Dispatched, Moment, Output, Temporary, Trace, Use } from './trace.ts'
+import type { Copied, Dispatched, Output, ReplayedCall, Temporary, Trace, Use } from './trace.ts'
 
-/** What the second step did differently from the first, in words; null if nothing but its
- *  functions' values. */
+/** Returns what step b did differently from step a, in words, or null if they differ at most in the
+ *  values of functions. */
 export function difference(a: Trace, b: Trace): string | null {
   for (const [i, now] of b.commands.entries()) {
-    const told = commandDifference(a, b, a.commands[i], now)
-    if (told) return told
+    const words = commandDifference(a, b, a.commands[i], now)
+    if (words) return words
   }
   if (a.commands.length !== b.commands.length)
     return `it gave ${b.commands.length} commands where the step before gave ${a.commands.length}`
   const unequal = b.temporaries.findIndex((t, i) => !sameTemporary(a.temporaries[i], t))
   if (unequal >= 0 || a.temporaries.length !== b.temporaries.length)
     return 'an op put other numbers on the GPU than in the step before'
-  if (a.moments.map(nameOf).join() !== b.moments.map(nameOf).join())
+  if (a.calls.map(nameOf).join() !== b.calls.map(nameOf).join())
     return 'other counts went on, or other params were functions, than in the step before'
   const same = b.outputs.every((output, i) => !useDifference(a, b, a.outputs[i], output))
   return same && a.outputs.map(describe).join() === b.outputs.map(describe).join()
@@ -34,12 +34,12 @@ function commandDifference(
   if (!then || then.kind !== now.kind || before !== ran)
     return `it ran ${ran} where the step before ran ${before ?? 'nothing'}`
   for (const [i, use] of now.uses.entries()) {
-    const told = useDifference(a, b, then.uses[i], use)
-    if (told) return `${ran}: binding ${i} ${told}`
+    const words = useDifference(a, b, then.uses[i], use)
+    if (words) return `${ran}: binding ${i} ${words}`
   }
   if (then.kind === 'copy' || now.kind === 'copy')
     return then.kind === 'copy' && now.kind === 'copy' && then.at !== now.at
-      ? 'a copy went to another place'
+      ? 'a copy went to another offset'
       : null
   if (then.pipeline !== now.pipeline) return `${ran} was compiled with other constants`
   if (then.groups.join() !== now.groups.join())
@@ -76,7 +76,7 @@ function sameTemporary(a: Temporary | undefined, b: Temporary): boolean {
   return then.length === now.length && then.every((byte, i) => byte === now[i])
 }
 
-const nameOf = (moment: Moment) =>
-  moment.kind === 'action' ? 'action' : `${moment.command}.${moment.field}`
+const nameOf = (call: ReplayedCall) =>
+  call.kind === 'action' ? 'action' : `${call.command}.${call.field}`
 
 const describe = ({ tensor }: Output) => `${tensor.dtype} ${show(tensor.shape)}`

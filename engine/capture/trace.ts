@@ -1,11 +1,12 @@
 // Records the commands of one step: enough to compare two steps, and to execute one again. Storage
-// made in the step is a temporary, known by its number; all other storage is known by its place.
+// made in the step is a temporary, known by its number. All other storage is known by its block and
+// offset.
 
 import { type Kernel, type Scalar, type Tensor, valueOf } from '../../kernels/op.ts'
 import type { Block, Storage } from '../memory.ts'
 import type { Pipeline } from '../pipelines.ts'
 
-/** A temporary from 0 on, or outer storage i as -1 - i. */
+/** The number of a temporary, or -1 - i for outer storage i. */
 export type Ref = number
 
 export interface Use {
@@ -19,7 +20,7 @@ export interface Dispatched {
   readonly kernel: Kernel
   readonly uses: readonly Use[]
   readonly params: readonly Scalar[]
-  /** The params as they were. */
+  /** The values of the params when they were recorded. */
   readonly values: readonly number[]
   readonly groups: readonly [number, number, number]
 }
@@ -32,21 +33,20 @@ export interface Copied {
 }
 
 /** A command that a trace records. */
-export type Written =
+export type Recorded =
   | Dispatched
   | Copied
   | { readonly kind: 'upload'; readonly constant: Uint8Array<ArrayBuffer> }
 
-/** A recorded command that is executed after all. */
-export interface Redo {
-  readonly command: Written
+/** A recorded command that was not executed. */
+export interface PendingCommand {
+  readonly command: Recorded
   readonly storages: readonly Storage[]
-  /** Storages that were freed, and are in no later command. */
-  readonly over: readonly Storage[]
+  /** The freed storages that no later command uses. */
+  readonly lastUsed: readonly Storage[]
 }
 
-/** Storage that was there before the step: a variable's, an input's, a tensor's that someone
- *  holds. */
+/** Storage from before the step: of a variable, an input, or a tensor that someone holds. */
 export interface Outer {
   readonly storage: Storage
   readonly block: Block
@@ -55,12 +55,12 @@ export interface Outer {
 
 export interface Temporary {
   readonly bytes: number
-  /** What was uploaded into it, for a tensor of constants. */
+  /** The bytes uploaded into it, for a tensor of constants. */
   readonly constant: Uint8Array<ArrayBuffer> | null
 }
 
-/** JavaScript that a replay runs too: an action, or the function of a param. */
-export type Moment =
+/** JavaScript that a replay calls too: an action, or the function of a param. */
+export type ReplayedCall =
   | { readonly kind: 'action'; readonly act: () => void }
   | {
       readonly kind: 'param'
@@ -76,37 +76,43 @@ export interface Output {
   readonly tensor: Tensor
 }
 
+/** The time at which recorded commands are executed: at once, at the end of the step, or never. */
+export type Execution = 'immediate' | 'deferred' | 'never'
+
 export class Trace {
   readonly commands: (Dispatched | Copied)[] = []
   readonly temporaries: Temporary[] = []
   readonly outer: Outer[] = []
-  readonly moments: Moment[] = []
+  readonly calls: ReplayedCall[] = []
   outputs: readonly Output[] = []
-  /** Null when commands are executed while they are recorded; else they are held until the step has
-   *  ended ('deferred'), or never executed ('rehearsal'). */
-  held: 'deferred' | 'rehearsal' | null
-  #isNew: (storage: Storage) => boolean = () => false
-  #letGo = () => {}
-  /** Why this step cannot be replayed. */
+  /** The reason why this step cannot be replayed. */
   obstacle: string | null = null
+  #execution: Execution
+  #isNew: (storage: Storage) => boolean = () => false
+  #catchUp = () => {}
   readonly #refs = new Map<Storage, Ref>()
   #before: Trace | null
   readonly #functions: readonly (() => number)[] // of the step before
-  #values: readonly number[] // what they give, as far as actions have changed it
+  #values: readonly number[] // of those functions, after the last action
 
   /** `before` is the trace of an earlier step, whose functions must give this step's values. */
-  constructor(before: Trace | null, held: Trace['held'] = null) {
+  constructor(before: Trace | null, execution: Execution) {
     this.#before = before
-    this.held = held
-    this.#functions = before?.moments.flatMap((m) => (m.kind === 'param' ? [m.value] : [])) ?? []
+    this.#execution = execution
+    this.#functions = before?.calls.flatMap((c) => (c.kind === 'param' ? [c.value] : [])) ?? []
     this.#values = this.#functions.map(valueOf)
   }
 
-  /** Tells the trace which storages were made while it holds commands, and how to execute the held
-   *  ones when one cannot be held. */
-  attach(isNew: (storage: Storage) => boolean, letGo: () => void) {
+  /** True while commands are recorded without being executed. */
+  get recordsOnly(): boolean {
+    return this.#execution !== 'immediate'
+  }
+
+  /** `isNew` tells which storages were made since recording began. `catchUp` executes the commands
+   *  so far, before one that has to be executed at once. */
+  attach(isNew: (storage: Storage) => boolean, catchUp: () => void) {
     this.#isNew = isNew
-    this.#letGo = letGo
+    this.#catchUp = catchUp
   }
 
   dispatch(
@@ -117,8 +123,8 @@ export class Trace {
     const uses = storages.map((s, i) => this.#use(s, kernel.bindings[i] === 'read_write'))
     for (const [field, param] of params.entries()) {
       if (typeof param === 'number') continue
-      this.#checkRemembered(kernel, field, values)
-      this.moments.push({ kind: 'param', command: this.commands.length, field, value: param })
+      this.#checkNotRemembered(kernel, field, values)
+      this.calls.push({ kind: 'param', command: this.commands.length, field, value: param })
     }
     this.commands.push({ kind: 'dispatch', pipeline, kernel, uses, params, values, groups })
   }
@@ -130,67 +136,66 @@ export class Trace {
   /** Records constants that an op uploaded. */
   upload(to: Storage, bytes: Uint8Array<ArrayBuffer>) {
     this.#refs.set(to, this.temporaries.length)
-    this.temporaries.push({ bytes: to.bytes, constant: bytes.slice() }) // they may be their owner's
+    this.temporaries.push({ bytes: to.bytes, constant: bytes.slice() }) // the owner may change them
   }
 
   /** Calls and records an action that replays repeat. */
   act(action: () => void) {
-    this.#checkStill()
+    this.#checkUnchanged()
     action()
     this.#values = this.#functions.map(valueOf)
-    this.moments.push({ kind: 'action', act: action })
+    this.calls.push({ kind: 'action', act: action })
   }
 
-  /** Notes what a replay could not do. In a rehearsal, where it is too late for that, throws
-   *  Error. */
+  /** Notes something that a replay could not do; from now on commands are executed at once. Throws
+   *  Error in a rehearsal, whose step was replayed before. */
   refuse(why: string) {
     this.obstacle ??= why
-    if (this.held === 'rehearsal') throw new Error(why)
-    if (this.held) this.#letGo()
-    this.held = null
+    if (this.#execution === 'never') throw new Error(why)
+    if (this.#execution === 'deferred') this.#catchUp()
+    this.#execution = 'immediate'
   }
 
-  /** Yields the commands recorded so far, each with its storages, and those of them that were freed
-   *  and are in no later command. */
-  *redo(): Iterable<Redo> {
+  /** Yields the commands recorded so far. */
+  *pending(): Iterable<PendingCommand> {
     const storages = new Map([...this.#refs].map(([storage, ref]) => [ref, storage]))
     const at = (ref: Ref): Storage => {
       const storage = storages.get(ref)
       if (!storage) throw new Error(`a traced step has no tensor ${ref}`)
       return storage
     }
-    const written: { readonly command: Written; readonly refs: readonly Ref[] }[] = [
+    const recorded: { readonly command: Recorded; readonly refs: readonly Ref[] }[] = [
       ...this.temporaries.flatMap(({ constant }, ref) =>
         constant ? [{ command: { kind: 'upload', constant } as const, refs: [ref] }] : [],
       ),
       ...this.commands.map((command) => ({ command, refs: command.uses.map(({ ref }) => ref) })),
     ]
-    const released = new Set([...storages.values()].filter(({ block }) => block === null))
-    const last = new Map(written.flatMap(({ refs }, i) => refs.map((ref) => [ref, i] as const)))
-    for (const [i, { command, refs }] of written.entries()) {
-      const over = [...new Set(refs)].filter((ref) => last.get(ref) === i && released.has(at(ref)))
-      yield { command, storages: refs.map(at), over: over.map(at) }
+    const freed = new Set([...storages.values()].filter(({ block }) => block === null))
+    const last = new Map(recorded.flatMap(({ refs }, i) => refs.map((ref) => [ref, i] as const)))
+    for (const [i, { command, refs }] of recorded.entries()) {
+      const lastUsed = [...new Set(refs)].filter((ref) => last.get(ref) === i && freed.has(at(ref)))
+      yield { command, storages: refs.map(at), lastUsed: lastUsed.map(at) }
     }
   }
 
   /** Ends the step with the tensors that it returned. */
   returns(tensors: readonly Tensor[], storages: readonly Storage[]) {
-    this.#checkStill()
-    this.#before = null // which has one before it, and so on
+    this.#checkUnchanged()
+    this.#before = null // else every trace would keep the one before alive
     this.outputs = storages.flatMap((storage, i) => {
       const tensor = tensors[i]
       if (!tensor) return []
       const { ref } = this.#use(storage, false)
       const { shape, dtype, gpu } = tensor
-      return [{ ref, tensor: ref < 0 ? tensor : { shape, dtype, gpu } }] // a tensor would keep alive all it came from
+      // a temporary's tensor would keep its history alive
+      return [{ ref, tensor: ref < 0 ? tensor : { shape, dtype, gpu } }]
     })
   }
 
   #use(storage: Storage, writes: boolean): Use {
     const known = this.#refs.get(storage)
     if (known !== undefined) return { ref: known, writes }
-    // ops write only variables and what they make, and may leave that unwritten where it has no
-    // elements
+    // ops write only variables and new tensors; a new tensor without elements may stay unwritten
     const isTemporary = (writes && !storage.permanent) || this.#isNew(storage)
     const ref = isTemporary ? this.temporaries.length : -1 - this.outer.length
     this.#refs.set(storage, ref)
@@ -202,7 +207,7 @@ export class Trace {
 
   /** Refuses a step in which the value of a function changed other than by an action: a replay runs
    *  no other JavaScript. */
-  #checkStill() {
+  #checkUnchanged() {
     const at = this.#functions.findIndex((value, i) => !Object.is(value(), this.#values[i]))
     if (at >= 0)
       this.refuse(
@@ -212,7 +217,7 @@ export class Trace {
 
   /** Refuses a function that remembers a number of its own step: a replay would get the old
    *  number. */
-  #checkRemembered(kernel: Kernel, field: number, values: readonly number[]) {
+  #checkNotRemembered(kernel: Kernel, field: number, values: readonly number[]) {
     const then = this.#before?.commands[this.commands.length]
     if (then?.kind !== 'dispatch' || then.kernel !== kernel) return
     const param = then.params[field]

@@ -3,35 +3,35 @@
 
 import type { Block, Storage } from './storage.ts'
 
-/** Counts the loans of blocks. */
+/** Counts the borrowers of each block. */
 export class Loans {
-  readonly #lent = new WeakSet<Storage>()
-  readonly #loans = new Map<Block, number>() // how many a block has
-  readonly #owed = new Set<Block>() // blocks that their owners have released
+  readonly #borrowers = new WeakSet<Storage>()
+  readonly #counts = new Map<Block, number>()
+  readonly #released = new Set<Block>() // by their owners, while borrowed
 
   /** Notes that a storage lies on another one's block. */
   begin(storage: Storage, block: Block) {
-    this.#lent.add(storage)
-    this.#loans.set(block, (this.#loans.get(block) ?? 0) + 1)
+    this.#borrowers.add(storage)
+    this.#counts.set(block, (this.#counts.get(block) ?? 0) + 1)
   }
 
-  /** Whether the block returns to the pool when this storage is freed. */
-  isOver(storage: Storage, block: Block): boolean {
-    return this.#lent.has(storage) ? this.#end(block) : this.isFree(block)
+  /** Notes that a storage is freed, and tells whether its block returns to the pool now. */
+  end(storage: Storage, block: Block): boolean {
+    return this.#borrowers.has(storage) ? this.#endLoan(block) : this.release(block)
   }
 
-  /** Whether a block that its owner frees returns to the pool now; else it will when the last loan
-   *  ends. */
-  isFree(block: Block): boolean {
-    if (!this.#loans.has(block)) return true
-    this.#owed.add(block)
+  /** Notes that a block's owner is freed, and tells whether the block returns to the pool now; else
+   *  it returns when the last loan ends. */
+  release(block: Block): boolean {
+    if (!this.#counts.has(block)) return true
+    this.#released.add(block)
     return false
   }
 
-  #end(block: Block): boolean {
-    const others = (this.#loans.get(block) ?? 0) - 1
-    if (others > 0) this.#loans.set(block, others)
-    else this.#loans.delete(block)
-    return others <= 0 && this.#owed.delete(block)
+  #endLoan(block: Block): boolean {
+    const others = (this.#counts.get(block) ?? 0) - 1
+    if (others > 0) this.#counts.set(block, others)
+    else this.#counts.delete(block)
+    return others <= 0 && this.#released.delete(block)
   }
 }

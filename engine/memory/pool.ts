@@ -1,6 +1,6 @@
-// The buffers of one device: created, reused by size, and destroyed when they were idle for long.
-// The free buffer with the lowest id goes first, so that the same step always gets the same buffers
-// and bind groups can be cached. Buffers that the garbage collector found come last, since it runs
+// The buffers of one device: created, reused by size, and destroyed after many idle steps. The free
+// buffer with the lowest id is taken first, so that the same step always gets the same buffers and
+// bind groups can be cached. Buffers found by the garbage collector are taken last, since it runs
 // at any time.
 
 import { DeviceLostError, GpuError, type Watch } from '../errors.ts'
@@ -16,7 +16,7 @@ export const USAGE = {
 } as const
 
 const ALIGN = 256 // WebGPU's default alignment of a storage binding, in bytes
-const PATIENCE = 64 // steps after which an idle buffer is destroyed
+const IDLE_STEPS = 64 // steps after which an idle buffer is destroyed
 
 /** Creates, keeps and destroys buffers. Sizes are in bytes. */
 export class Pool {
@@ -24,11 +24,11 @@ export class Pool {
   readonly #watch: Watch
   readonly #onEvict: (ids: ReadonlySet<number>) => void
   readonly #free = new Map<number, Block[]>() // by size, each list in ascending order of id
-  readonly #found = new Map<number, Block[]>() // likewise, those found by the garbage collector
+  readonly #collected = new Map<number, Block[]>() // those found by the collector
   readonly #all = new Set<Block>()
   #nextId = 0
   #bytes = 0
-  #isOver = false
+  #isDestroyed = false
 
   /** `onEvict` is called with the ids of destroyed buffers, so that no cache refers to them. */
   constructor(device: GPUDevice, watch: Watch, onEvict: (ids: ReadonlySet<number>) => void) {
@@ -47,12 +47,12 @@ export class Pool {
     return this.#nextId
   }
 
-  /** Takes the first free block of this size that suits, else a new one. Throws
-   *  DeviceLostError after `destroy`. */
+  /** Takes the first free block of this size that `suits`, or creates one. Throws DeviceLostError
+   *  after `destroy`. */
   take(bytes: number, suits: (block: Block) => boolean = () => true): Block {
-    if (this.#isOver) throw new DeviceLostError('this Gpu was destroyed')
+    if (this.#isDestroyed) throw new DeviceLostError('this Gpu was destroyed')
     const size = Math.max(ALIGN, Math.ceil(bytes / ALIGN) * ALIGN)
-    const block = pick(this.#free.get(size), suits) ?? pick(this.#found.get(size), suits)
+    const block = pick(this.#free.get(size), suits) ?? pick(this.#collected.get(size), suits)
     if (!block) return this.#create(size)
     block.idleSince = -1
     return block
@@ -63,14 +63,13 @@ export class Pool {
     if (this.#all.has(block)) insert(this.#free, block)
   }
 
-  /** Returns a block that the garbage collector found; it is taken when no other of its size is
-   *  free. */
-  putFound(block: Block) {
-    if (this.#all.has(block)) insert(this.#found, block)
+  /** Returns a block that the garbage collector found unused. It is taken when no other of its size
+   *  is free. */
+  putCollected(block: Block) {
+    if (this.#all.has(block)) insert(this.#collected, block)
   }
 
-  /** Destroys free buffers that no step has used for a while. Called once per step with its
-   *  number. */
+  /** Destroys buffers that were free for 64 steps. Called once per step with its number. */
   trim(step: number) {
     const idle: Block[] = []
     for (const list of this.#lists()) {
@@ -78,7 +77,7 @@ export class Pool {
         const block = list[i]
         if (block === undefined) continue
         if (block.idleSince < 0) block.idleSince = step
-        else if (step - block.idleSince > PATIENCE) {
+        else if (step - block.idleSince > IDLE_STEPS) {
           list.splice(i, 1)
           idle.push(block)
         }
@@ -92,7 +91,7 @@ export class Pool {
     this.discard(this.#lists().flatMap((list) => list.splice(0)))
   }
 
-  /** Destroys blocks that are in use no more. */
+  /** Destroys blocks that are no longer used. */
   discard(blocks: readonly Block[]) {
     const mine = blocks.filter((block) => this.#all.delete(block))
     for (const { buffer } of mine) {
@@ -104,27 +103,27 @@ export class Pool {
 
   /** Destroys all buffers. */
   destroy() {
-    this.#isOver = true
+    this.#isDestroyed = true
     for (const block of this.#all) block.buffer.destroy()
     this.#all.clear()
     this.#free.clear()
-    this.#found.clear()
+    this.#collected.clear()
     this.#bytes = 0
   }
 
   #lists(): Block[][] {
-    return [...this.#free.values(), ...this.#found.values()]
+    return [...this.#free.values(), ...this.#collected.values()]
   }
 
   #create(size: number): Block {
     const usage = USAGE.STORAGE | USAGE.UNIFORM | USAGE.COPY_SRC | USAGE.COPY_DST
     this.#device.pushErrorScope('out-of-memory')
     const buffer = this.#device.createBuffer({ label: `kindred ${size} B`, size, usage })
-    const held = this.#bytes
+    const inUse = this.#bytes
     this.#watch(
       this.#device.popErrorScope().then((error) => {
-        const told = `out of GPU memory: ${size} bytes more were asked for with ${held} in use; use a smaller batch or model`
-        return error && new GpuError(told)
+        const message = `out of GPU memory: ${size} bytes more were asked for with ${inUse} in use; use a smaller batch or model`
+        return error && new GpuError(message)
       }),
     )
     const block = { id: this.#nextId++, buffer, used: -1, idleSince: -1, writes: 0 }
@@ -134,13 +133,13 @@ export class Pool {
   }
 }
 
-/** Takes the first block that suits out of a list. */
+/** Removes the first block that `suits` from a list, and returns it. */
 function pick(list: Block[] = [], suits: (block: Block) => boolean): Block | undefined {
   const at = list.findIndex(suits)
   return at < 0 ? undefined : list.splice(at, 1)[0]
 }
 
-/** Puts a block into the list of its size, in order of id. */
+/** Inserts a block into the list of its size, in order of id. */
 function insert(lists: Map<number, Block[]>, block: Block) {
   const list = lists.get(block.buffer.size)
   if (!list) {

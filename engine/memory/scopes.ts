@@ -1,62 +1,60 @@
 // Nested scopes of memory: a storage is freed when its scope ends, unless the scope returns it;
-// then it passes to the enclosing one.
+// then it passes to the enclosing scope.
 
 import type { End, Storage } from './storage.ts'
 
 /** Called for storages that leave a scope. */
-export interface Fate {
-  /** The scope has ended. */
+export interface ScopeExits {
+  /** Frees a storage at the end of its scope. */
   release(storage: Storage, end: End): void
-  /** It lives on outside of all scopes, as long as something refers to it. */
-  free(storage: Storage): void
+  /** Lets a storage outside of all scopes live while something refers to it. */
+  escape(storage: Storage): void
 }
 
 /** The scopes of one memory. */
 export class Scopes {
-  readonly #fate: Fate
-  #born: Storage[] | null = null // in the innermost scope; null outside of all
+  readonly #exits: ScopeExits
+  #allocated: Storage[] | null = null // in the innermost scope; null outside of all
 
-  constructor(fate: Fate) {
-    this.#fate = fate
+  constructor(exits: ScopeExits) {
+    this.#exits = exits
   }
 
   /** Gives a new storage to the innermost scope. */
   add(storage: Storage) {
-    if (this.#born) this.#born.push(storage)
-    else this.#fate.free(storage)
+    if (this.#allocated) this.#allocated.push(storage)
+    else this.#exits.escape(storage)
   }
 
   /** Runs `body` outside of all scopes. */
   suspend<T>(body: () => T): T {
-    const outer = this.#born
-    this.#born = null
+    const outer = this.#allocated
+    this.#allocated = null
     try {
       return body()
     } finally {
-      this.#born = outer
+      this.#allocated = outer
     }
   }
 
-  /** Runs `body`, then frees what it allocated, except the storages that `pick` finds in its
-   *  result. Those pass to the enclosing scope, or, outside any, live while something refers to
-   *  them and are also returned. `end` completes the error of a late use. */
+  /** Implements `Memory.scope`. */
   run<T>(
     body: () => T,
     pick: (result: T) => readonly Storage[],
     end: End,
   ): { result: T; kept: readonly Storage[] } {
-    const outer = this.#born
-    const born: Storage[] = (this.#born = [])
+    const outer = this.#allocated
+    const allocated: Storage[] = (this.#allocated = [])
     let picked = new Set<Storage>()
     try {
       const result = body()
       picked = new Set(pick(result))
-      return { result, kept: born.filter((storage) => picked.has(storage)) }
+      return { result, kept: allocated.filter((storage) => picked.has(storage)) }
     } finally {
-      this.#born = outer
-      for (const storage of born) {
+      this.#allocated = outer
+      for (const storage of allocated) {
         if (picked.has(storage)) this.add(storage)
-        else this.#fate.release(storage, end)
+        else this.#exits.release(storage, end)
       }
     }
   }

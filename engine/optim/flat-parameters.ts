@@ -1,14 +1,7 @@
 // The parameters of an optimizer in one flat buffer, their gradients in another of the same layout,
-// and the tables that tell kernels whose each block is.
+// and the tables that tell kernels which parameter each block belongs to.
 
-import {
-  type Scalar,
-  type Tensor,
-  type Variable,
-  ShapeError,
-  show,
-  sizeOf,
-} from '../../kernels/op.ts'
+import { type Scalar, type Variable, ShapeError, show, sizeOf } from '../../kernels/op.ts'
 import {
   checkValue,
   describe,
@@ -23,16 +16,17 @@ import { type Layout, BLOCK } from '../../kernels/optim/update.ts'
 import { setLayout } from '../checkpoint.ts'
 import { Gpu } from '../gpu.ts'
 import type { Named } from '../named.ts'
-import { partsOf } from './gradients.ts'
+import { Gradients } from './gradients.ts'
 import type { LossScaler } from './loss-scaler.ts'
 
-/** How an optimizer treats a parameter. */
+/** The settings of an optimizer for one parameter. */
 export interface Treatment {
   readonly weightDecay: number
+  /** True if LARS scales its step by the trust ratio. */
   readonly adapted: boolean
 }
 
-/** The parameters' flat buffers and tables that all optimizers share. */
+/** The flat buffers and tables that all optimizers have. */
 export class FlatParameters {
   readonly gpu: Gpu
   readonly variables: readonly Variable[]
@@ -40,7 +34,7 @@ export class FlatParameters {
   readonly weight: Variable
   readonly grad: Variable
   readonly layout: Layout & { readonly settings: Variable; readonly ranges: Variable }
-  /** All variables that were made here, which are the optimizer's own. */
+  /** The optimizer's own variables: all that were made here. */
   readonly made: Variable[] = []
   readonly #names: readonly string[]
   readonly #treatments: readonly Treatment[]
@@ -74,11 +68,11 @@ export class FlatParameters {
       ranges: this.gpu.variable(Int32Array.from(ranges), [offsets.length, 2]),
     }
     this.made.push(flat, ...Object.values(this.layout))
-    this.#write(new Set(offsets.keys())) // as it will be, unless a parameter gets no gradient
+    this.#write(new Set(offsets.keys())) // right for steps in which all have a gradient
     this.#active = [...offsets.keys()].join()
   }
 
-  /** A flat variable of zeros; a checkpoint of it says whose its parts are. */
+  /** Makes a flat variable of zeros; a checkpoint of it names its parts. */
   zeros(): Variable {
     const { shape } = this.weight
     const variable = this.gpu.variable(new Float32Array(sizeOf(shape)), shape)
@@ -90,10 +84,10 @@ export class FlatParameters {
     return variable
   }
 
-  /** Copies the gradients into the flat buffer, and returns the layout that tells the kernels which
-   *  parameters have one. */
-  collect(gradients: ReadonlyMap<Tensor, Tensor>, lr: Scalar, scaler?: LossScaler) {
-    checkValue('Optimizer.step', 'gradients', gradients, gradientMap)
+  /** Copies the gradients into the flat buffer, and unscales them. Returns the layout to update by,
+   *  which tells kernels the parameters that have a gradient. */
+  collect(gradients: Gradients, lr: Scalar, scaler?: LossScaler) {
+    checkValue('Optimizer.step', 'gradients', gradients, isGradients)
     checkValue('Optimizer.step', 'lr', lr, scalar)
     if (scaler !== undefined)
       checkValue('Optimizer.step', 'scaler', scaler, having('a LossScaler', 'unscale'))
@@ -102,7 +96,7 @@ export class FlatParameters {
         'optimizer: its parameters were given to a newer optimizer; step that one instead',
       )
     const parts = this.variables.flatMap((variable, i) => {
-      const tensors = partsOf(gradients, variable)
+      const tensors = gradients.parts(variable)
       const [tensor] = tensors
       if (tensor && (tensor.shape.join() !== variable.shape.join() || tensor.dtype !== 'f32'))
         throw new ShapeError(
@@ -121,14 +115,16 @@ export class FlatParameters {
     return scaler ? scaler.unscale(this.layout, this.grad, gradients, this) : this.layout
   }
 
-  /** Counts a step, in replays too; a captured step would keep a learning rate that is a plain
-   *  number for ever. */
-  begin(optimizer: { t: number }, lr: Scalar) {
+  /** Counts a step, in replays too. Refuses to replay a step with a plain number as learning rate,
+   *  since it would never change. */
+  countStep(optimizer: { t: number }, lr: Scalar) {
     this.gpu.everyStep(() => optimizer.t++)
     if (typeof lr === 'number')
       this.gpu.keepEager(`the learning rate ${lr} is a plain number; give a function, () => lr`)
   }
 
+  /** Writes the table of settings: a row [weight decay, adapted, has a gradient, 0] for each
+   *  parameter. */
   #write(active: ReadonlySet<number>) {
     const rows = this.#treatments.flatMap((t, i) => [
       t.weightDecay,
@@ -140,12 +136,12 @@ export class FlatParameters {
   }
 }
 
-const gradientMap = {
-  words: 'the map of gradients that gpu.backward returns',
-  fits: (v: unknown) => typeof v === 'object' && v !== null && 'get' in v,
+const isGradients = {
+  words: 'the Gradients that gpu.backward returns, or new Gradients(pairs)',
+  fits: (v: unknown) => v instanceof Gradients,
 }
 
-/** Throws TypeError unless these are variables by name, as a model's `parameters` are. */
+/** Throws TypeError unless these are variables by name, such as a model's `parameters`. */
 function checkNamed(parameters: unknown) {
   checkValue('optimizer', 'parameters', parameters, namedVariables)
   for (const [name, variable] of Object.entries(parameters as object))

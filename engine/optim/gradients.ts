@@ -1,72 +1,92 @@
-// The gradients of a backward pass within a step. A weight used by two views receives two
-// gradients. We add them lazily: optimizers fuse the addition into their gather, which saves a
-// dispatch and one write and read of the sum.
+// The gradients of a backward pass. Within a step, the gradient of a weight that two views use is
+// in two parts. Optimizers add them while they gather, which saves a dispatch and one write and
+// read of the sum.
 
 import type { Tensor } from '../../kernels/op.ts'
+import { checkValue, having, inspect, tensor as aTensor } from '../../kernels/options.ts'
+import { accumulate } from '../../kernels/optim/accumulate.ts'
+import type { ScaleMoves } from './scale-moves.ts'
 
-/** Gradients by tensor. `get` and iterating add up gradients that are still in two parts, by one
- *  dispatch each; `has`, `size` and `parts` dispatch nothing. */
-export class Gradients extends Map<Tensor, Tensor> {
-  readonly #parts = new Map<Tensor, readonly [Tensor, Tensor]>()
-  readonly #add: (a: Tensor, b: Tensor) => Tensor
+/** A gradient, or the two tensors that add up to it. */
+export type GradientParts = readonly [Tensor] | readonly [Tensor, Tensor]
 
+/** The gradients of tensors. `of` and `entries` add up a gradient in two parts, by one dispatch the
+ *  first time. The other members dispatch nothing. */
+export class Gradients {
+  /** How often each loss scaler had moved its scale when these gradients were computed with it. */
+  readonly scaleMoves: ScaleMoves
+  readonly #parts = new Map<Tensor, GradientParts>()
+
+  /** Takes `[tensor, gradient]` pairs, such as clipped gradients. If a LossScaler is used, `like`
+   *  is the Gradients that they were computed from. Throws TypeError. */
   constructor(
-    entries: readonly (readonly [Tensor, Tensor])[],
-    add: (a: Tensor, b: Tensor) => Tensor,
+    pairs: Iterable<readonly [tensor: Tensor, ...parts: GradientParts]>,
+    like?: Pick<Gradients, 'scaleMoves'>,
   ) {
-    super(entries)
-    this.#add = add
-  }
-
-  /** Adds a second part to a gradient; the sum is made when it is read. */
-  addLater(of: Tensor, more: Tensor) {
-    const sum = this.get(of)
-    if (sum?.shape.join() === more.shape.join()) this.#parts.set(of, [sum, more])
-    else this.set(of, sum ? this.#add(sum, more) : more) // the addition says what is wrong with their shapes
-  }
-
-  /** Returns the one or two tensors that add up to a gradient; none where there is no gradient. */
-  parts(of: Tensor): readonly Tensor[] {
-    const sum = super.get(of)
-    return this.#parts.get(of) ?? (sum ? [sum] : [])
-  }
-
-  override get(of: Tensor): Tensor | undefined {
-    const parts = this.#parts.get(of)
-    if (parts) {
-      this.#parts.delete(of)
-      this.set(of, this.#add(...parts))
+    checkValue('Gradients', 'pairs', pairs, iterable)
+    if (like !== undefined) checkValue('Gradients', 'like', like, having('Gradients', 'scaleMoves'))
+    for (const pair of pairs) {
+      const [tensor, ...parts] = checkValue('Gradients', 'a pair', pair, tensorAndParts)
+      this.#parts.set(tensor, parts)
     }
-    return super.get(of)
+    this.scaleMoves = like?.scaleMoves ?? new Map()
   }
 
-  override entries() {
-    this.#settle()
-    return super.entries()
+  /** How many tensors have a gradient. */
+  get size(): number {
+    return this.#parts.size
   }
 
-  override values() {
-    this.#settle()
-    return super.values()
+  /** Tells whether a tensor has a gradient. */
+  has(tensor: Tensor): boolean {
+    return this.#parts.has(tensor)
   }
 
-  override forEach(...given: Parameters<Map<Tensor, Tensor>['forEach']>) {
-    this.#settle()
-    super.forEach(...given)
+  /** Returns the gradient of a tensor, or undefined if it has none. */
+  of(tensor: Tensor): Tensor | undefined {
+    const [first, second] = this.parts(tensor)
+    if (!first || !second) return first
+    const sum = accumulate(first.gpu.run, first, second)
+    this.#parts.set(tensor, [sum])
+    return sum
   }
 
-  override [Symbol.iterator]() {
-    return this.entries()
+  /** Returns the one or two tensors that add up to a gradient, or [] if there is none. */
+  parts(tensor: Tensor): readonly Tensor[] {
+    return this.#parts.get(tensor) ?? []
   }
 
-  #settle() {
-    for (const of of this.#parts.keys()) this.get(of)
+  /** Returns the parts of all gradients. */
+  allParts(): Tensor[] {
+    return [...this.#parts.values()].flat()
+  }
+
+  /** Returns the tensors that have a gradient. */
+  tensors(): Tensor[] {
+    return [...this.#parts.keys()]
+  }
+
+  /** Returns all `[tensor, gradient]` pairs. */
+  entries(): [tensor: Tensor, gradient: Tensor][] {
+    return this.tensors().map((tensor) => [tensor, this.of(tensor) as Tensor])
+  }
+
+  toString() {
+    return `Gradients (of ${this.size} tensors)`
+  }
+
+  [inspect]() {
+    return this.toString()
   }
 }
 
-/** Returns the one or two tensors that add up to a gradient; none where there is no gradient. */
-export function partsOf(gradients: ReadonlyMap<Tensor, Tensor>, of: Tensor): readonly Tensor[] {
-  if (gradients instanceof Gradients) return gradients.parts(of)
-  const gradient = gradients.get(of)
-  return gradient ? [gradient] : []
+const iterable = {
+  words: 'an array or a map of tensors and their gradients',
+  fits: (v: unknown) => typeof v === 'object' && v !== null && Symbol.iterator in v,
+}
+
+const tensorAndParts = {
+  words: '[tensor, gradient]',
+  fits: (v: unknown) =>
+    Array.isArray(v) && (v.length === 2 || v.length === 3) && v.every(aTensor.fits),
 }

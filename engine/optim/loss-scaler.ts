@@ -1,6 +1,6 @@
-// Dynamic loss scaling for training in f16: see kernels/optim/loss-scale.ts.
+// Dynamic loss scaling for training in f16. Its kernels are in kernels/optim/loss-scale.ts.
 
-import type { Tensor, Variable } from '../../kernels/op.ts'
+import type { Variable } from '../../kernels/op.ts'
 import {
   anything,
   checkOptions,
@@ -14,33 +14,32 @@ import { unscale } from '../../kernels/optim/loss-scale.ts'
 import type { Gpu } from '../gpu.ts'
 import type { Named } from '../named.ts'
 import { owns } from '../owned.ts'
-import { movesWhenMade, noteSame, noteScaler } from './scale-notes.ts'
+import type { Gradients } from './gradients.ts'
+import { registerScale } from './scale-moves.ts'
 
 export interface LossScalerOptions {
-  /** The first scale, 65,536 by default. Powers of two alone change no digit of a gradient. */
+  /** The first scale, 65,536 by default. A power of two changes no digit of a gradient. */
   readonly scale?: number
-  /** Good steps in a row after which the scale doubles, 2,000 by default. */
+  /** The number of good steps in a row after which the scale doubles, 2,000 by default. */
   readonly interval?: number
 }
 
 const LIMITS = { least: 1, most: 2 ** 24 }
 const rules = { scale: anything, interval: anything }
 
-export { noteSame }
-
-/** Keeps gradients within the range of f16: `gpu.backward(loss, scaler.scale)` gives them `scale`
- *  times too large, and `optimizer.step(gradients, lr, scaler)` takes that back. A step with a
- *  gradient that is not finite changes no parameter and no moment, and halves the scale; 2,000 good
- *  steps in a row double it (torch.amp.GradScaler's defaults). All of it is decided on the GPU.
- *  `optimizer.t` counts skipped steps too, which Adam's bias correction sees: torch does not.
+/** Keeps gradients within the range of f16. `gpu.backward(loss, scaler.scale)` multiplies them by
+ *  the scale, and `optimizer.step(gradients, lr, scaler)` divides by it. A step with a gradient
+ *  that is not finite changes no parameter and no moment, and halves the scale; 2,000 good steps in
+ *  a row double it (the defaults of torch.amp.GradScaler). The GPU decides; nothing is read back.
+ *  Unlike in torch, `optimizer.t`, by which Adam corrects its bias, counts skipped steps too.
  *
- *  Several optimizers may share it, each stepped with the gradients of one `gpu.backward`: all
- *  divide by the scale that these were made with, each skips its own step when a gradient of its
- *  own is not finite, and the scale moves once, by what all of them met. */
+ *  Several optimizers may share a scaler if each is given the gradients of one `gpu.backward`. All
+ *  divide by the scale of that pass. Each skips its own step when one of its gradients is not
+ *  finite. The scale moves once, and is halved if any of them skipped. */
 export class LossScaler {
   /** The loss's cotangent []. */
   readonly scale: Variable
-  /** What to save and restore. */
+  /** The state to save and restore. */
   readonly state: Named
   readonly #gpu: Gpu
   readonly #good: Variable
@@ -66,25 +65,20 @@ export class LossScaler {
     this.#round = gpu.variable([scale, 0, 0], [3])
     this.state = { scale: this.scale, good: this.#good }
     owns(this, [this.scale, this.#good, this.#round])
-    noteScaler(this.scale, this)
+    registerScale(this.scale, this)
   }
 
-  /** How often the scale was moved, or kept: once for all optimizers that share gradients. */
+  /** How often the scale was updated: once for all optimizers that share gradients. */
   get moves(): number {
     return this.#moves
   }
 
-  /** For optimizers: divides flat gradients by the scale that they were made with, in place, and
-   *  returns the layout to update by, in which no parameter has a gradient if the step is to be
-   *  skipped. `by` is the optimizer's own. Throws Error for gradients of an earlier scale, and
-   *  where several optimizers use the scaler, for gradients that `gpu.backward` did not return. */
-  unscale<L extends Layout>(
-    layout: L,
-    grad: Variable,
-    gradients: ReadonlyMap<Tensor, Tensor>,
-    by: object,
-  ): L {
-    const made = movesWhenMade(gradients, this)
+  /** Divides an optimizer's flat gradients by their scale, in place. Returns the layout to update
+   *  by, in which no parameter has a gradient if the step must be skipped. `by` identifies the
+   *  optimizer. Throws Error for gradients of an earlier scale, and, if several optimizers use the
+   *  scaler, for gradients of an unknown scale. */
+  unscale<L extends Layout>(layout: L, grad: Variable, gradients: Gradients, by: object): L {
+    const made = gradients.scaleMoves.get(this)
     this.#users.add(by)
     if (made === undefined && this.#users.size > 1)
       throw new Error(

@@ -1,4 +1,4 @@
-// A second set of parameters that follows the first: MoCo's momentum encoder.
+// A moving average of an optimizer's parameters: MoCo's momentum encoder.
 
 import { type Scalar, type Variable, show } from '../../kernels/op.ts'
 import { checkValue, having, inspect, record, scalar } from '../../kernels/options.ts'
@@ -8,19 +8,18 @@ import type { Named } from '../named.ts'
 import type { FlatOptimizer } from './optimizer.ts'
 import { owns } from '../owned.ts'
 
-/** Parameters k that follow those of an optimizer, q:  k <- m k + (1 - m) q  (MoCo,
- *  https://arxiv.org/abs/1911.05722, Eq. 2). One dispatch, however many there are. */
+/** Updates parameters k that follow the parameters q of an optimizer:  k <- m k + (1 - m) q  (MoCo,
+ *  https://arxiv.org/abs/1911.05722, Eq. 2). An update is one dispatch, however many there are. */
 export class MovingAverage {
   readonly #gpu: Gpu
   readonly #optimizer: FlatOptimizer
   readonly #k: Variable
   readonly #variables: readonly Variable[]
 
-  /** `followers` are moved into one flat buffer; they keep their values until the first
-   *  `update`. Each follows the parameter of its name; where they have names of their own, none
-   *  of which the optimizer knows, the order pairs them. Throws Error unless they pair, and have
-   *  the shapes of the optimizer's parameters, but for those that nothing follows, `alone`,
-   *  which must be its last. */
+  /** Moves the `followers` into one flat buffer; they keep their values until the first `update`.
+   *  Each follows the parameter of the same name; if no name is the same, they pair by order.
+   *  `alone` names parameters that nothing follows, which must be the optimizer's last. Throws
+   *  Error unless all others pair and have the same shapes. */
   constructor(optimizer: FlatOptimizer, followers: Named, alone: Named = {}) {
     checkValue(
       'MovingAverage',
@@ -59,8 +58,8 @@ export class MovingAverage {
     owns(this, [this.#k])
   }
 
-  /** Moves every parameter towards the optimizer's by the share 1 - m, in a captured step a
-   *  function. */
+  /** Computes k <- m k + (1 - m) q. In a captured step, an m that changes must be a function.
+   *  Throws Error if the followers were moved elsewhere since. */
   update(m: Scalar) {
     if (!this.#variables.every((variable) => this.#gpu.isWithin(variable, this.#k)))
       throw new Error(
@@ -79,8 +78,8 @@ export class MovingAverage {
   }
 }
 
-/** The followers in the order of those that they follow. Throws Error where some have the names
- *  of leaders, and others have not. */
+/** Returns the followers in the order of the parameters that they follow. Throws Error if only some
+ *  of them have the names of those. */
 function paired(leaders: readonly string[], followers: Named): readonly Variable[] {
   const names = stripped(leaders)
   const own = stripped(Object.keys(followers))
@@ -97,7 +96,7 @@ function paired(leaders: readonly string[], followers: Named): readonly Variable
   })
 }
 
-/** Names without the prefix that all have: 'online.conv1.weight' is 'conv1.weight' where all
+/** Removes the prefix that all names share: 'online.conv1.weight' becomes 'conv1.weight' if all
  *  begin with 'online.'. */
 function stripped(names: readonly string[]): readonly string[] {
   const [first = ''] = names

@@ -1,7 +1,7 @@
-// Optimizers over flat buffers: constructing one moves the parameters into one buffer, and a step
-// is a few dispatches however many parameters there are.
+// Optimizers over flat buffers. Constructing one moves the parameters into one buffer, so that a
+// step is a few dispatches, however many parameters there are.
 
-import { type Run, type Scalar, type Tensor, type Variable, sizeOf } from '../../kernels/op.ts'
+import { type Run, type Scalar, type Variable, sizeOf } from '../../kernels/op.ts'
 import {
   type Rules,
   callback,
@@ -15,6 +15,7 @@ import { adam, sgd } from '../../kernels/optim/update.ts'
 import { lars } from '../../kernels/optim/update-lars.ts'
 import type { Named } from '../named.ts'
 import { FlatParameters, type Treatment } from './flat-parameters.ts'
+import type { Gradients } from './gradients.ts'
 import type { LossScaler } from './loss-scaler.ts'
 import { owns } from '../owned.ts'
 
@@ -22,31 +23,31 @@ export type { Named }
 
 /** The interface of every optimizer. */
 export interface Optimizer {
-  /** Updates the parameters in place. `gradients` is what Gpu.backward returns; parameters it lacks
-   *  are left alone, as in PyTorch. `lr` is the learning rate of this step, in a captured step a
-   *  function; `scaler` is the one whose scale the loss was multiplied by, if any. Throws Error
-   *  when no parameter has a gradient. */
-  step(gradients: ReadonlyMap<Tensor, Tensor>, lr: Scalar, scaler?: LossScaler): void
+  /** Updates the parameters in place. `gradients` are those of `Gpu.backward`; parameters without
+   *  one stay unchanged, as in PyTorch. `lr` is the learning rate of this step; in a captured step
+   *  it must be a function. `scaler` is the LossScaler that the gradients were scaled by, if any.
+   *  Throws TypeError, and Error when no parameter has a gradient. */
+  step(gradients: Gradients, lr: Scalar, scaler?: LossScaler): void
   /** Steps taken; set it when resuming. */
   t: number
   /** The state to save and restore: one flat variable per role, laid out as `offsets` says. */
   readonly state: Named
   /** Where each parameter begins in a flat variable, in elements. */
   readonly offsets: readonly number[]
-  /** What it updates, by name: methods compute these gradients and no others; all that there are
-   *  where it is left out. */
+  /** The parameters that it updates, by name. Methods compute the gradients of these alone, or all
+   *  gradients if it is left out. */
   readonly parameters?: Named
 }
 
-/** The interface of the optimizers here. */
+/** An optimizer whose parameters lie in one flat variable. */
 export interface FlatOptimizer extends Optimizer {
   readonly parameters: Named
-  /** The parameters' values: one flat variable, laid out as `offsets` says. */
+  /** The values of all parameters: one flat variable, laid out as `offsets` says. */
   readonly weights: Variable
 }
 
-/** Whether LARS leaves a parameter without weight decay and trust ratio: biases and norm
- *  parameters, the 1-d ones. */
+/** Tells whether a parameter is a bias or of a norm, which are the 1-d ones. LARS applies neither
+ *  weight decay nor trust ratio to them. */
 export const biasOrNorm = (_name: string, parameter: Variable) => parameter.shape.length <= 1
 
 const sgdRules = { momentum: share, nesterov: flag, weightDecay: notNegative }
@@ -60,8 +61,8 @@ const adamRules = {
 
 const larsRules = { ...sgdRules, eta: notNegative, classic: flag, exclude: callback }
 
-/** An optimizer's options, checked. Throws TypeError; a learning rate among them is told where
- *  it goes. */
+/** Checks an optimizer's options. Throws TypeError; for a learning rate it says where that
+ *  belongs. */
 function optionsOf<T extends object>(name: string, options: T, rules: Rules<T>): T {
   const rate = isRecord(options) && ['lr', 'learningRate'].find((key) => key in options)
   if (rate)
@@ -76,19 +77,19 @@ const isRecord = (value: unknown): value is object => typeof value === 'object' 
 export interface SgdOptions {
   readonly momentum?: number
   readonly nesterov?: boolean
-  /** Added to the gradient as weightDecay times the weight, on every parameter. */
+  /** Adds weightDecay times the weight to the gradient, for every parameter. */
   readonly weightDecay?: number
 }
 
-/** What one optimizer does that the others do not. */
+/** The definition of one optimizer. */
 interface Rule<State extends Named> {
   readonly treat: (name: string, parameter: Variable) => Treatment
-  /** Its state: one flat variable of zeros per role. */
-  readonly begin: (zeros: () => Variable) => State
+  /** Makes its state: one flat variable of zeros per role. */
+  readonly makeState: (zeros: () => Variable) => State
   readonly update: (step: Step<State>) => void
 }
 
-/** What an update reads and writes. */
+/** The arguments of an update. */
 interface Step<State extends Named> {
   readonly run: Run
   readonly layout: FlatParameters['layout']
@@ -98,8 +99,8 @@ interface Step<State extends Named> {
   readonly t: () => number
 }
 
-/** Every optimizer here: a rule over flat parameters. Prints as 'Adam (2 parameters, 12 numbers,
- *  t = 5)'. */
+/** The frame of every optimizer: a rule over flat parameters. Prints as 'Adam (2 parameters, 12
+ *  numbers, t = 5)'. */
 abstract class RuleOptimizer<State extends Named> implements FlatOptimizer {
   t = 0
   readonly parameters: Named
@@ -109,20 +110,20 @@ abstract class RuleOptimizer<State extends Named> implements FlatOptimizer {
   readonly #flat: FlatParameters
   readonly #update: Rule<State>['update']
 
-  constructor(parameters: Named, { treat, begin, update }: Rule<State>) {
+  constructor(parameters: Named, { treat, makeState, update }: Rule<State>) {
     this.#flat = new FlatParameters(parameters, treat)
     this.#update = update
-    this.state = begin(() => this.#flat.zeros())
+    this.state = makeState(() => this.#flat.zeros())
     this.parameters = parameters
     this.weights = this.#flat.weight
     this.offsets = this.#flat.offsets
     owns(this, this.#flat.made)
   }
 
-  step(gradients: ReadonlyMap<Tensor, Tensor>, lr: Scalar, scaler?: LossScaler) {
+  step(gradients: Gradients, lr: Scalar, scaler?: LossScaler) {
     const { gpu, weight, grad } = this.#flat
     const layout = this.#flat.collect(gradients, lr, scaler)
-    this.#flat.begin(this, lr)
+    this.#flat.countStep(this, lr)
     const flat = { weight, grad }
     this.#update({ run: gpu.run, layout, flat, state: this.state, lr, t: () => this.t })
   }
@@ -144,7 +145,7 @@ export class Sgd extends RuleOptimizer<{ readonly momentum: Variable }> {
     const { momentum = 0, nesterov = false, weightDecay = 0 } = optionsOf('Sgd', options, sgdRules)
     super(parameters, {
       treat: () => ({ weightDecay, adapted: false }),
-      begin: (zeros) => ({ momentum: zeros() }),
+      makeState: (zeros) => ({ momentum: zeros() }),
       update: ({ run, layout, flat, state, lr }) =>
         sgd(run, layout, { ...flat, velocity: state.momentum }, { lr, momentum, nesterov }),
     })
@@ -162,10 +163,9 @@ interface Moments extends Named {
   readonly exp_avg_sq: Variable
 }
 
-/** Adam with weight decay coupled into the gradient, as torch.optim.Adam defines it, with one
- *  difference: its bias correction counts the optimizer's steps, where torch counts each
- *  parameter's own, so that a parameter whose first gradient comes late begins with smaller
- *  steps. */
+/** Adam with weight decay added to the gradient, as torch.optim.Adam defines it, with one
+ *  difference: bias correction counts the optimizer's steps, where torch counts each parameter's
+ *  own. So a parameter whose first gradient comes late begins with smaller steps. */
 export class Adam extends RuleOptimizer<Moments> {
   constructor(parameters: Named, options: AdamOptions = {}, decoupled = false) {
     const name = decoupled ? 'AdamW' : 'Adam'
@@ -176,7 +176,7 @@ export class Adam extends RuleOptimizer<Moments> {
     } = optionsOf(name, options, adamRules)
     super(parameters, {
       treat: () => ({ weightDecay, adapted: false }),
-      begin: (zeros) => ({ exp_avg: zeros(), exp_avg_sq: zeros() }),
+      makeState: (zeros) => ({ exp_avg: zeros(), exp_avg_sq: zeros() }),
       update: ({ run, layout, flat, state, lr, t }) => {
         const moments = { first: state.exp_avg, second: state.exp_avg_sq }
         adam(run, layout, { ...flat, ...moments }, { lr, betas, eps, decoupled, t })
@@ -202,12 +202,13 @@ export interface LarsOptions {
   /** True (the default) folds the learning rate into the momentum, as google-research/simclr
    *  does. */
   readonly classic?: boolean
-  /** Parameters left without weight decay and trust ratio; biases and norm parameters by
-   *  default. */
+  /** Tells which parameters get neither weight decay nor trust ratio; by default biases and
+   *  parameters of norms. */
   readonly exclude?: (name: string, parameter: Variable) => boolean
 }
 
-/** Layer-wise adaptive rate scaling, the SimCLR paper's optimizer for large batches. */
+/** Layer-wise adaptive rate scaling (You, Gitman & Ginsburg 2017), the SimCLR paper's optimizer for
+ *  large batches. */
 export class Lars extends RuleOptimizer<{ readonly momentum: Variable }> {
   constructor(parameters: Named, options: LarsOptions = {}) {
     const {
@@ -224,7 +225,7 @@ export class Lars extends RuleOptimizer<{ readonly momentum: Variable }> {
         exclude(name, parameter)
           ? { weightDecay: 0, adapted: false }
           : { weightDecay, adapted: true },
-      begin: (zeros) => ({ momentum: zeros() }),
+      makeState: (zeros) => ({ momentum: zeros() }),
       update: ({ run, layout, flat, state, lr }) =>
         lars(run, layout, { ...flat, velocity: state.momentum }, { lr, ...params }),
     })

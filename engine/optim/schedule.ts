@@ -1,23 +1,24 @@
-// Learning-rate schedules: functions of a step or an epoch, whichever the caller counts.
+// Learning-rate schedules: functions of a step, or of an epoch if the caller counts epochs.
 
 import { checkOptions, checkValue, number, oneOf, scheduled } from '../../kernels/options.ts'
 
 /** The learning rate at step (or epoch) t, counted from 0. */
 export type Schedule = (t: number) => number
 
-/** The schedule itself, or a constant one of a number. Throws TypeError for anything else. */
+/** Returns a schedule as it is, or makes a constant one of a number. Throws TypeError for anything
+ *  else. */
 export function scheduleOf(owner: string, name: string, given: Schedule | number): Schedule {
   checkValue(owner, name, given, scheduled)
   return typeof given === 'number' ? () => given : given
 }
 
-/** Always `lr`. Throws TypeError, as all schedules do for what is no number. */
+/** Stays at `lr`. Throws TypeError, as all schedules do, for anything but numbers. */
 export const constant = (lr: number): Schedule => {
   checkValue('constant', 'lr', lr, number)
   return () => lr
 }
 
-/** `lr` multiplied by `gamma` at each milestone passed (torch.optim.lr_scheduler.MultiStepLR). */
+/** Multiplies `lr` by `gamma` at each milestone (torch.optim.lr_scheduler.MultiStepLR). */
 export const multiStep = (lr: number, milestones: readonly number[], gamma = 0.1): Schedule => {
   checkValue('multiStep', 'lr', lr, number)
   checkValue('multiStep', 'milestones', milestones, {
@@ -30,8 +31,8 @@ export const multiStep = (lr: number, milestones: readonly number[], gamma = 0.1
 
 const isNumbers = (v: unknown) => Array.isArray(v) && v.every(number.fits)
 
-/** Half a cosine from `lr` at 0 down to `min` at `total`
- *  (torch.optim.lr_scheduler.CosineAnnealingLR). */
+/** Falls along half a cosine from `lr` at 0 to `min` at `total`
+ *  (torch.optim.lr_scheduler.CosineAnnealingLR):  min + (lr - min) (1 + cos(π t / total)) / 2. */
 export const cosine = (lr: number, total: number, min = 0): Schedule => {
   for (const [name, value] of Object.entries({ lr, total, min }))
     checkValue('cosine', name, value, number)
@@ -41,9 +42,9 @@ export const cosine = (lr: number, total: number, min = 0): Schedule => {
       : min
 }
 
-/** A linear climb over `steps`, then `after`, whose own time begins when the climb ends. The climb
- *  goes to after(0): from 0 at t = 0 as google-research/simclr has it, or, with `first: 'nonzero'`,
- *  from after(0) / steps as AMDIM has it. */
+/** Rises linearly to after(0) over `steps`, then follows `after`, whose t begins at 0 there. The
+ *  rise begins at 0 as in google-research/simclr, or, with `first: 'nonzero'`, at after(0) / steps
+ *  as in AMDIM. */
 export const warmup = (
   steps: number,
   after: Schedule | number,
@@ -56,7 +57,7 @@ export const warmup = (
     t >= steps ? then(t - steps) : (then(0) * (t + (first === 'zero' ? 0 : 1))) / steps
 }
 
-/** A momentum that rises from `m` at 0 to 1 at `total` along half a cosine (MoCo v3, BYOL). */
+/** Rises from `m` at 0 to 1 at `total` along half a cosine: the momentum of MoCo v3 and BYOL. */
 export const cosineRamp = (m: number, total: number): Schedule => {
   for (const [name, value] of Object.entries({ m, total }))
     checkValue('cosineRamp', name, value, number)

@@ -3,7 +3,7 @@
 import { type CropBox } from './parameters.ts'
 import { type Normalization, type Recipe, defaults } from './recipes.ts'
 import { type Shape, ShapeError, show } from '../op.ts'
-import { describe, nearest } from '../options.ts'
+import { describe, nearestName } from '../options.ts'
 
 /** Returns N, H, W of images [N, H, W, 3]. Throws ShapeError, naming the op, for other shapes. */
 export function checkImages(name: string, shape: Shape): [N: number, H: number, W: number] {
@@ -164,7 +164,7 @@ function known(where: string, part: object, fields: string) {
   if (typeof part !== 'object') fail('augment', where, `an object with ${allowed.join(', ')}`, part)
   const unknown = Object.keys(part).find((key) => !allowed.includes(key))
   if (unknown === undefined) return
-  const near = nearest(unknown, allowed)
+  const near = nearestName(unknown, allowed)
   throw new Error(
     `augment: ${where} has no field '${unknown}'; ${near === undefined ? '' : `did you mean '${near}'? `}${near === undefined ? 'its' : 'Its'} fields are ${allowed.join(', ')}`,
   )

@@ -16,7 +16,7 @@ import {
   normRules,
   settings,
 } from '../norm/batch-norm.ts'
-import { type Norm, normalize } from '../norm/normalize.ts'
+import { type NormAttrs, batchNormForward } from '../norm/normalize.ts'
 import { type Conv2dOptions, conv2dOp, convRules, pad } from './conv2d.ts'
 import { convWeightGradient } from './weight-gradient.ts'
 import { type Steps, convForward, convDataGradient, convForwardMoments } from './forward.ts'
@@ -25,7 +25,7 @@ import { checkOptions } from '../options.ts'
 
 interface Attrs {
   readonly steps: Steps
-  readonly norm: Norm
+  readonly norm: NormAttrs
 }
 
 type ConvNormInputs = [
@@ -38,7 +38,7 @@ type ConvNormInputs = [
 
 type ConvNormOutputs = [y: Tensor, z: Tensor, stats: Tensor, ...x: [] | [Tensor]]
 
-/** The output z is the convolution, or what `normalize` saved instead of it. */
+/** The output z is the convolution, or what `batchNormForward` saved instead of it. */
 export const convNormOp: Op<ConvNormInputs, ConvNormOutputs, Attrs> = {
   name: 'convNorm',
   shape({ steps, norm }, x, w, gamma, beta, ...[residual]) {
@@ -54,7 +54,7 @@ export const convNormOp: Op<ConvNormInputs, ConvNormOutputs, Attrs> = {
         ? convForwardMoments(run, x, w, out, steps)
         : { y: convForward(run, x, w, out, steps), moments: null }
     const inputs = residual ? ([z, gamma, beta, residual] as const) : ([z, gamma, beta] as const)
-    const [y, stats, normals = z] = normalize(run, norm, inputs, moments)
+    const [y, stats, normals = z] = batchNormForward(run, norm, inputs, moments)
     return [y, normals, stats, ...saveForBackward(run, x)]
   },
   backward(run, { steps, norm }, [dy], [x, w, gamma, beta, residual], [y, z, stats, saved], needs) {

@@ -19,7 +19,7 @@ import {
   show,
   wgsl,
 } from '../op.ts'
-import { type Indices, NO_INDEX, asIntegers, checkIndices, isTensor } from '../wgsl/indices.ts'
+import { type Indices, NO_INDEX, asIntegers, checkIndices, isIndexTensor } from '../wgsl/indices.ts'
 import { flatNumbers } from '../numbers.ts'
 import { meanOfRows } from './ntxent.ts'
 import { pairsBackward, weightedSumOfRows } from '../similarity/pairs-backward.ts'
@@ -234,7 +234,7 @@ export function supCon(
   const normalized = isUnit('supCon', options)
   checkTensor('supCon', 'z1', z1)
   checkIndices('supCon', 'labels', labels)
-  const classes = isTensor(labels) ? labels : z1.gpu.tensor(wholeLabels(labels))
+  const classes = isIndexTensor(labels) ? labels : z1.gpu.tensor(wholeLabels(labels))
   return applySupCon({ temperature, normalized }, z1, z2, classes)
 }
 

@@ -1,11 +1,11 @@
 // The kernels of batch normalisation's backward pass (batch-norm-backward.ts).
 
 import { type Kernel, type Tensor, type Wgsl, kernel, wgsl } from '../op.ts'
-import { acrossParts, extent, relu, rowParams, rows } from './batch-rows.ts'
+import { acrossParts, extent, reluSnippet, rowParams, rows } from './batch-rows.ts'
 import { flaggedF16 } from '../wgsl/f16-storage.ts'
 import { byWidth, fours } from '../wgsl/widths.ts'
 
-/** How a pass gets x^ and the ReLU mask: from x, or from what `normalize` saved instead of x. */
+/** How a pass gets x^ and the ReLU mask: from x, or from what `batchNormForward` saved instead. */
 interface Source {
   /** The element type of x. */
   readonly element: Wgsl
@@ -18,7 +18,7 @@ interface Source {
 
 const recomputed: Source = {
   element: wgsl`F`,
-  code: relu,
+  code: reluSnippet,
   normal: wgsl`(x[at] - mean) * scale`,
   passes: wgsl`passes(fma(normal, slope, shift))`,
 }

@@ -22,7 +22,7 @@ const ROWS = 16 // of a thread in the second pass
 
 /** Inputs and outputs of the forward pass. */
 export interface Normalized {
-  /** What was normalised, or what `normalize` saved instead. */
+  /** What was normalised, or what `batchNormForward` saved instead. */
   readonly x: Tensor
   readonly gamma: Tensor
   readonly beta: Tensor

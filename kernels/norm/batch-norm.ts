@@ -8,7 +8,7 @@
 import { type Op, type Tensor, ShapeError, dim, op, show, sizeOf } from '../op.ts'
 import { batchNormBackward } from './batch-norm-backward.ts'
 import type { Running } from './batch-stats.ts'
-import { type Norm, type NormInputs, type NormOutputs, normalize } from './normalize.ts'
+import { type NormAttrs, type NormInputs, type NormOutputs, batchNormForward } from './normalize.ts'
 import {
   anything,
   checkOptions,
@@ -41,7 +41,7 @@ export interface BatchNormOptions {
   readonly splits?: number
 }
 
-export const batchNormOp: Op<NormInputs, NormOutputs, Norm> = {
+export const batchNormOp: Op<NormInputs, NormOutputs, NormAttrs> = {
   name: 'batchNorm',
   shape({ training, running, splits }, x, gamma, beta, ...[residual]) {
     if (x.length < 2)
@@ -72,7 +72,7 @@ export const batchNormOp: Op<NormInputs, NormOutputs, Norm> = {
       )
     return x
   },
-  forward: (run, attrs, ...inputs) => normalize(run, attrs, inputs),
+  forward: (run, attrs, ...inputs) => batchNormForward(run, attrs, inputs),
   backward(
     run,
     { training, rectified, splits },
@@ -140,7 +140,7 @@ export function settings(
     relu: rectified = false,
     splits = 1,
   }: Omit<BatchNormOptions, 'residual'>,
-): Norm {
+): NormAttrs {
   checkTensor('batchNorm', 'x', x)
   for (const name of ['mean', 'variance'] as const) {
     if (!running) break

@@ -74,7 +74,7 @@ export function rowsPerSum(run: Run, x: Tensor): number {
 
 /** `passes(y)`: whether ReLU lets y through: y > 0, or NaN. `through(y, value)`: the value where it
  *  does, else 0. */
-export const relu = wgsl`
+export const reluSnippet = wgsl`
   fn passes(y: F) -> B {
     let nan = (bitcast<U>(y) & U(0x7fffffffu)) > U(0x7f800000u); // by its bits, because max and comparisons may hide it
     return (y > F()) | nan;

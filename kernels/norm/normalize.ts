@@ -1,7 +1,7 @@
 // The forward pass of batch normalisation: statistics, then one pass over the images.
 
 import { type Run, type Tensor, type Wgsl, kernel, wgsl } from '../op.ts'
-import { extent, partitionRows, relu, rowParams, rows } from './batch-rows.ts'
+import { extent, partitionRows, reluSnippet, rowParams, rows } from './batch-rows.ts'
 import { type Running, batchStats, runningStats } from './batch-stats.ts'
 import { flaggedF16 } from '../wgsl/f16-storage.ts'
 import { byWidth, fours, widthOf } from '../wgsl/widths.ts'
@@ -31,7 +31,7 @@ const normalizeKernel = (types: Wgsl, saved: Saved) => kernel`
   override added: bool = false;
   override rectified: bool = false;
   ${rows}
-  ${relu}
+  ${reluSnippet}
   @compute @workgroup_size(64)
   fn ${saved.name}(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
     let i = flat(id, groups);
@@ -71,7 +71,7 @@ const normalizeSaving = normalizeKernel(fours, {
 })
 
 /** The settings of a batch normalisation, defaults filled in. */
-export interface Norm {
+export interface NormAttrs {
   readonly training: boolean
   readonly momentum: number
   readonly eps: number
@@ -87,9 +87,9 @@ export type NormOutputs = [y: Tensor, stats: Tensor, ...normals: [] | [Tensor]]
 /** The forward pass: y, the statistics, and what is saved instead of x. `moments`: what a
  *  convolution stored of x's columns (epilogue-moments.ts). In training, with C a multiple of four,
  *  `Run.activations` f16 saves x^, which cannot overflow, and the ReLU mask, as f16. */
-export function normalize(
+export function batchNormForward(
   run: Run,
-  norm: Norm,
+  norm: NormAttrs,
   inputs: Readonly<NormInputs>,
   moments: Tensor | null = null,
 ): NormOutputs {
@@ -114,7 +114,7 @@ export function normalize(
 
 function statistics(
   run: Run,
-  { training, running, momentum, eps, splits }: Norm,
+  { training, running, momentum, eps, splits }: NormAttrs,
   x: Tensor,
   moments: Tensor | null,
 ): Tensor {

@@ -17,7 +17,13 @@ import {
   wgsl,
 } from '../op.ts'
 import { axisOf, linesOf } from '../wgsl/axes.ts'
-import { type Indices, asIntegers, checkIndices, indexTensor, isTensor } from '../wgsl/indices.ts'
+import {
+  type Indices,
+  asIntegers,
+  checkIndices,
+  indexTensor,
+  isIndexTensor,
+} from '../wgsl/indices.ts'
 import { flatNumbers } from '../numbers.ts'
 import { checkTensor } from '../options.ts'
 
@@ -129,7 +135,7 @@ const applyGather = op(gatherOp, 'x', 'indices')
 export function gather(x: Tensor, axis: number, indices: Indices): Tensor {
   checkTensor('gather', 'x', x)
   checkIndices('gather', 'indices', indices)
-  if (isTensor(indices)) return applyGather({ axis, shared: false }, x, indices)
+  if (isIndexTensor(indices)) return applyGather({ axis, shared: false }, x, indices)
   const at = axisOf('gather', x.shape, axis)
   const [A, size, B] = linesOf(x.shape, at)
   const { length } = flatNumbers('gather: indices', indices)

@@ -125,7 +125,7 @@ const apply = op(selectOp)
 const STREAM = 0x706c63 // 'plc': keeps these draws apart from other uses of the seed
 
 /** How positions are drawn: image n's depends on (seed, step, view, n) alone. */
-export interface Draw {
+export interface PositionDraw {
   readonly seed: number
   /** In a captured step, `() => state.step`. */
   readonly step: Scalar
@@ -135,10 +135,10 @@ export interface Draw {
 /** Selects the features [N, C] at one position of each of the maps [N, ..., C]. Positions are [N]
  *  indices (i32 or f32; one outside the map gives NaN), or are drawn uniformly. The gradient goes
  *  to the selected positions. Throws ShapeError. */
-export function selectPosition(maps: Tensor, positions: Tensor | Draw): Tensor {
+export function selectPosition(maps: Tensor, positions: Tensor | PositionDraw): Tensor {
   checkTensor('selectPosition', 'maps', maps)
   if (isTensor(positions)) return apply({ key: [0, 0] }, maps, positions)
   const rules = { seed: needed(whole), step: needed(scalar), view: needed(whole) }
-  const { seed, step, view } = checkOptions<Draw>('selectPosition', positions ?? {}, rules)
+  const { seed, step, view } = checkOptions<PositionDraw>('selectPosition', positions ?? {}, rules)
   return apply({ key: streamKey(seed, STREAM, step, view) }, maps)
 }

@@ -12,7 +12,7 @@ import {
   kernel,
   sizeOf,
 } from '../op.ts'
-import { describe, isTensor as anyTensor } from '../options.ts'
+import { describe, isTensor } from '../options.ts'
 
 /** Whole numbers as callers give them. */
 export type Indices = Tensor | IndexList
@@ -20,14 +20,14 @@ export type Indices = Tensor | IndexList
 /** Whole numbers in a flat array. */
 export type IndexList = readonly number[] | TypedValues
 
-export const isTensor = (indices: Indices): indices is Tensor =>
+export const isIndexTensor = (indices: Indices): indices is Tensor =>
   typeof indices === 'object' && indices !== null && 'gpu' in indices // plain JavaScript may give anything
 
 /** Throws TypeError unless these are a tensor or an array of numbers. */
 export function checkIndices(name: string, what: string, indices: unknown) {
   const isList =
     Array.isArray(indices) || (ArrayBuffer.isView(indices) && !(indices instanceof DataView))
-  if (!isList && !anyTensor(indices))
+  if (!isList && !isTensor(indices))
     throw new TypeError(
       `${name}: ${what} must be an array of whole numbers or a tensor, got ${describe(indices)}`,
     )
@@ -46,7 +46,7 @@ export function indexTensor(
   }: { readonly shape?: Shape; readonly size: number; readonly ignore?: number },
 ): Tensor {
   checkIndices(name, 'indices', indices)
-  if (isTensor(indices)) return indices
+  if (isIndexTensor(indices)) return indices
   const list = Array.from(flatNumbers(`${name}: indices`, indices))
   for (const [i, index] of list.entries())
     if (index !== ignore && (!Number.isInteger(index) || index < 0 || index >= size))

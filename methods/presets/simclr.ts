@@ -1,15 +1,21 @@
 // SimCLR's settings: their rules and options, those of its experiments by name, and what they make.
 // Presets are plain data, as a run folder's config.json holds it.
 
+import * as v from 'valibot'
 import { type Recipe, cifarRecipe, imagenetRecipe } from '../../kernels/augment/recipes.ts'
+import type { IndexList } from '../../kernels/wgsl/indices.ts'
+import { integersOf } from '../../kernels/numbers.ts'
+import { lossScale } from '../../models/loss-scale.ts'
 import { parametersOf } from '../../models/parts.ts'
-import { entry, nothing } from '../entry.ts'
+import { type Extent, entry, nothing } from '../entry.ts'
+import type { ImageBatch } from '../image-batch.ts'
 import { option } from '../settings/flags.ts'
 import { type ProjectionHead, projectionHeadRule } from '../settings/heads.ts'
 import { optimizerOf } from '../settings/optimizers.ts'
 import { recipe } from '../settings/recipe.ts'
 import { wordOf } from '../settings/rules.ts'
 import type { PresetOf } from '../settings/settings.ts'
+import { type ContrastiveLossName, contrastiveLosses } from '../contrastive-losses.ts'
 import { simclr } from '../simclr.ts'
 import {
   type TowerSettings,
@@ -25,6 +31,7 @@ export interface SimclrSettings extends TowerSettings {
   readonly views: Recipe
   readonly head: ProjectionHead
   readonly batchNorm: 'per-view' | 'joint'
+  readonly loss: ContrastiveLossName
 }
 
 export type Preset = PresetOf<SimclrSettings>
@@ -46,6 +53,7 @@ const cifar10: Preset = {
     head: { style: 'leftthomas', hidden: 512, dim: 128 },
     views: cifarRecipe(size),
     batchNorm: 'per-view',
+    loss: 'nt-xent',
     temperature: 0.5,
     optimizer: { name: 'adam', weightDecay: 1e-6 },
     schedule: { name: 'constant', lr: 1e-3, warmupEpochs: 0 },
@@ -72,6 +80,7 @@ const imagenet: Preset = {
     head: { style: 'paper', hidden: 2048, dim: 128 },
     views: imagenetRecipe(size),
     batchNorm: 'joint',
+    loss: 'nt-xent',
     temperature: 0.1,
     optimizer: { name: 'lars', weightDecay: 1e-6 },
     schedule: { name: 'cosine', lr: (0.3 * batch) / 256, warmupEpochs: 10 },
@@ -93,6 +102,7 @@ const demo: Preset = {
     head: { style: 'leftthomas', hidden: 128, dim: 64 },
     views: { ...cifarRecipe(size), crop: { scale: [0.3, 1], ratio: [3 / 4, 4 / 3] } },
     batchNorm: 'per-view',
+    loss: 'nt-xent',
     temperature: 0.2,
     optimizer: { name: 'adam', weightDecay: 1e-6 },
     schedule: { name: 'cosine', lr: 3e-3, warmupEpochs: 1 },
@@ -109,6 +119,8 @@ export const simclrPresets: Readonly<Record<string, Preset>> = {
   'simclr-demo': demo,
 }
 
+const lossNames = Object.keys(contrastiveLosses) as ContrastiveLossName[]
+
 /** SimCLR in the registry. */
 export const simclrEntry = entry<SimclrSettings>({
   ...towerMethod,
@@ -122,6 +134,7 @@ export const simclrEntry = entry<SimclrSettings>({
     views: recipe,
     head: projectionHeadRule,
     batchNorm: wordOf('per-view', 'joint'),
+    loss: v.optional(wordOf(...lossNames), 'nt-xent'),
   },
   flags: [
     ...towerMethod.flags,
@@ -131,12 +144,39 @@ export const simclrEntry = entry<SimclrSettings>({
       'word',
       "per-view (as the popular PyTorch code) or joint over both views (as the paper's)",
     ),
+    option(
+      '--loss <kind>',
+      'loss',
+      'word',
+      'nt-xent, dcl, dclw, sup-con (needs labels) or sig-lip (learns its temperature and a bias)',
+    ),
   ],
   build(gpu, settings, extent) {
     const tower = towerOf(gpu, settings)
-    const optimizer = optimizerOf(settings, parametersOf(tower))
-    const options = { ...stepOptions(settings, extent), batchNorm: settings.batchNorm }
+    const { batchNorm, loss: name, temperature } = settings
+    const loss = contrastiveLosses[name]
+    const scale = loss.learnsScale ? lossScale(gpu, { temperature }) : null
+    const optimizer = optimizerOf(settings, { ...parametersOf(tower), ...scale?.parameters })
+    const options = { ...stepOptions(settings, extent), batchNorm, loss, ...(scale && { scale }) }
     const trainer = simclr(gpu, { ...tower, ...options, optimizer })
-    return { ...trainer, optimizer, schedule: options.schedule, kept: nothing }
+    const labels = loss.needsLabels ? labelsFrom(name, extent) : null
+    return {
+      ...trainer,
+      step: (batch, indices) => trainer.step(labels ? labels(batch, indices) : batch),
+      ...{ optimizer, schedule: options.schedule },
+      kept: scale ? { ...nothing, models: { '': scale } } : nothing,
+    }
   },
 })
+
+/** Gives batches the labels of their images. Throws Error for images without labels. */
+function labelsFrom(loss: string, { images: { labels } }: Extent) {
+  if (!labels)
+    throw new Error(
+      `--loss: ${loss} needs labels, and the images have none; put each class into a folder of its own, or choose another loss`,
+    )
+  return (batch: ImageBatch, indices: IndexList): ImageBatch => ({
+    ...batch,
+    labels: integersOf('train', indices).map((index) => labels[index] ?? -1),
+  })
+}

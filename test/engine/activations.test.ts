@@ -136,7 +136,7 @@ for (const layer of layers)
         const options = { training: true, relu: true, splits, stride, padding: (size - 1) / 2 }
         const y = convNorm(x, w, gamma, beta, null, { ...options, ...(residual && { residual }) })
         const gradients = gpu.backward(y, gpu.tensor(dy, y.shape))
-        const all = [y, ...tensors.map((t) => gradients.get(t) ?? y)]
+        const all = [y, ...tensors.map((t) => gradients.of(t) ?? y)]
         results.push(await Promise.all(all.map((t) => gpu.read(t))))
         gpu.destroy()
       }
@@ -162,7 +162,7 @@ test('relu keeps a bit for each number, and gives the same', async ({ gpu: host 
       const gpu = new Gpu(host.device, { activations })
       const given = gpu.tensor(x, [size])
       const y = relu(given)
-      const dx = gpu.backward(y, gpu.tensor(random(size, 4), [size])).get(given) ?? y
+      const dx = gpu.backward(y, gpu.tensor(random(size, 4), [size])).of(given) ?? y
       results.push([
         ...Array.from(await gpu.read(y), String),
         ...Array.from(await gpu.read(dx), String),
@@ -228,7 +228,7 @@ test('a convolution and a batch norm one after the other keep the same', async (
     batchNorm(conv2d(x, w, { padding: 1 }), gamma, beta, null, how),
   ]) {
     const gradients = gpu.backward(y, dy)
-    const all = await Promise.all(values.map((v) => gpu.read(gradients.get(v) ?? y)))
+    const all = await Promise.all(values.map((v) => gpu.read(gradients.of(v) ?? y)))
     results.push(all.flatMap((gradient) => [...gradient]))
   }
   same(results[1], results[0], 'gradients')

@@ -8,6 +8,7 @@ import { relu } from '../../kernels/elementwise/relu.ts'
 import { reshape } from '../../kernels/shape/reshape.ts'
 import { sum } from '../../kernels/reduce/sum.ts'
 import { Gpu } from '../../engine/gpu.ts'
+import { Gradients } from '../../engine/optim/gradients.ts'
 import { LossScaler } from '../../engine/optim/loss-scaler.ts'
 import { MovingAverage } from '../../engine/optim/moving-average.ts'
 import { Adam, Lars, Sgd } from '../../engine/optim/optimizer.ts'
@@ -100,7 +101,7 @@ test('what was freed is refused in words', async ({ gpu }) => {
   assert.equal(await numbers(gpu, x), [3, 4])
   const optimizer = new Sgd({ x })
   gpu.free(optimizer)
-  refuses(() => optimizer.step(new Map([[x, x]]), 0.1), `a variable [64] ${GONE}`)
+  refuses(() => optimizer.step(new Gradients([[x, x]]), 0.1), `a variable [64] ${GONE}`)
   assert.equal(await numbers(gpu, add(x, 1)), [4, 5]) // lies in what was the optimizer's
 })
 
@@ -222,7 +223,7 @@ test('a variable lives on in its views, its gradients, and what it was moved int
   await collectUntil(() => false, 3)
   for (let i = 0; i < 20; i++) gpu.variable([9, 9], [2])
   assert.equal(await numbers(gpu, view), [3, 4])
-  assert.equal(await numbers(gpu, gpu.backward(product).get(x) ?? x), [5, 6])
+  assert.equal(await numbers(gpu, gpu.backward(product).of(x) ?? x), [5, 6])
   assert.equal((await numbers(gpu, weights)).slice(0, 2), [7, 8])
 })
 
@@ -233,7 +234,7 @@ test('a model outlives its optimizer, and goes to another', async ({ gpu }) => {
   await collectUntil(() => false, 3)
   for (let i = 0; i < 20; i++) gpu.variable(new Float32Array(64).fill(9), [64])
   const optimizer = new Sgd({ w })
-  optimizer.step(new Map([[w, gpu.tensor([1, 1], [2])]]), 1)
+  optimizer.step(new Gradients([[w, gpu.tensor([1, 1], [2])]]), 1)
   assert.equal(await numbers(gpu, w), [0, 1])
 })
 

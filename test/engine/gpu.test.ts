@@ -48,7 +48,7 @@ test('a step is one submit, allocates nothing and makes no bind group after the 
   const step = () =>
     gpu.step(() => {
       const y = sum(mul(relu(add(mul(x, w), gpu.tensor([4, 5, 6], [3]))), x))
-      const dw = gpu.backward(y).get(w)
+      const dw = gpu.backward(y).of(w)
       gpu.tensor([7, 8, 9], [3]) // an upload when there are freed temporaries
       return dw ?? y
     })
@@ -112,7 +112,7 @@ test('a variable changed between forward and backward is told, one that only mov
   const optimizer = new Sgd({ w })
   assert.equal([...(await gpu.read(view))], [3, 4])
   const gradients = gpu.backward(y)
-  assert.equal([...(await gpu.read(gradients.get(w) ?? x))], [6, 16])
+  assert.equal([...(await gpu.read(gradients.of(w) ?? x))], [6, 16])
   const z = mul(x, w)
   optimizer.step(gradients, 0.5)
   assert.equal([...(await gpu.read(view))], [0, -4]) // views follow

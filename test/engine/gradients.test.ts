@@ -11,6 +11,7 @@ import { relu } from '../../kernels/elementwise/relu.ts'
 import { sum } from '../../kernels/reduce/sum.ts'
 import { random } from '../fixtures/check.ts'
 import { gpuSuite } from '../fixtures/gpu.ts'
+import { Gradients } from '../../engine/optim/gradients.ts'
 import { refuses } from '../fixtures/refusal.ts'
 
 const test = gpuSuite('gradients')
@@ -23,11 +24,11 @@ test('gradients add over uses, stop at noGrad, and reach only what the output ca
   const constant = gpu.noGrad(() => mul(b, b))
   const unrelated = mul(b, b)
   const gradients = gpu.backward(add(mul(square, constant), a))
-  const da = gradients.get(a)
+  const da = gradients.of(a)
   assert.ok(da)
   if (da) assert.equal([...(await gpu.read(da))], [2 * 2 * 25 + 1, 2 * 3 * 49 + 1])
-  assert.is(gradients.get(b), undefined)
-  assert.is(gradients.get(unrelated), undefined)
+  assert.is(gradients.of(b), undefined)
+  assert.is(gradients.of(unrelated), undefined)
   assert.throws(
     () => gpu.backward(a, gpu.tensor([1], [1])),
     /the cotangent must be f32 of the output's shape, got f32 \[1\] for \[2\]/,
@@ -47,15 +48,15 @@ test('within a step, gradients in between are given back at once; outside they s
   const { h, y } = graph()
   const outside = gpu.backward(y)
   const told = async (t: Tensor | undefined) => (t ? [...(await gpu.read(t))] : null)
-  assert.equal(await told(outside.get(h)), [24, 46])
-  assert.equal(await told(outside.get(weight)), [48, 138])
+  assert.equal(await told(outside.of(h)), [24, 46])
+  assert.equal(await told(outside.of(weight)), [48, 138])
   const cotangent = gpu.tensor([1, 10], [2])
   const [dw, da] = gpu.step(() => {
     const inside = graph()
     const gradients = gpu.backward(inside.y, cotangent)
-    assert.is(gradients.get(inside.h), undefined)
+    assert.is(gradients.of(inside.h), undefined)
     for (let i = 0; i < 9; i++) mul(a, i) // writes over what was given back
-    return [gradients.get(weight), gradients.get(a)].filter((t) => t !== undefined)
+    return [gradients.of(weight), gradients.of(a)].filter((t) => t !== undefined)
   })
   assert.equal(await told(dw), [48, 1380])
   assert.equal(await told(da), [120, 3220])
@@ -80,7 +81,7 @@ test('several outputs are pulled back at once, also where one is made of another
       [y, more],
     ])
     for (let i = 0; i < 9; i++) mul(a, i) // writes over what was given back
-    return [a, b].flatMap((t) => gradients.get(t) ?? [])
+    return [a, b].flatMap((t) => gradients.of(t) ?? [])
   }
   // da = (dy + more) b + 2 a b dz, db = (dy + more) a + a² dz
   const expected = [[11 * 5 + 20 * 3, 22 * 7 + 42 * 4], [11 * 2 + 4 * 3, 22 * 3 + 9 * 4]] // prettier-ignore
@@ -95,22 +96,59 @@ test('several outputs are pulled back at once, also where one is made of another
 
 test('what was used twice has one gradient, however it is asked for', async ({ gpu }) => {
   const [a, b] = [gpu.variable([2, 3], [2]), gpu.variable([5, 7], [2])]
-  const ways: ((gradients: Map<Tensor, Tensor>) => Tensor[])[] = [
-    (gradients) => [a, b].flatMap((t) => gradients.get(t) ?? []),
-    (gradients) => [...gradients.values()],
-    (gradients) => [...gradients].map(([, gradient]) => gradient),
-    (gradients) => [...gradients.entries()].map(([, gradient]) => gradient),
-    (gradients) => {
-      const found: Tensor[] = []
-      gradients.forEach((gradient) => found.push(gradient))
-      return found
-    },
+  const ways: ((gradients: Gradients) => Tensor[])[] = [
+    (gradients) => [a, b].flatMap((t) => gradients.of(t) ?? []),
+    (gradients) => gradients.tensors().flatMap((t) => gradients.of(t) ?? []),
+    (gradients) => gradients.entries().map(([, gradient]) => gradient),
   ]
   for (const way of ways) {
     const found = gpu.step(() => way(gpu.backward(add(mul(mul(a, b), a), b))))
     const told = await Promise.all(found.map(async (t) => [...(await gpu.read(t))].join()))
     assert.equal(told.sort(), ['20,42', '5,10'])
   }
+})
+
+test('reading the sum of two parts costs one dispatch, once; all else costs none', async ({
+  gpu,
+}) => {
+  const [a, unrelated] = [gpu.variable([2, 3]), gpu.variable([1])]
+  gpu.step(() => {
+    const gradients = gpu.backward(mul(a, a))
+    const before = gpu.stats().dispatches
+    const dispatches = () => gpu.stats().dispatches - before
+    assert.is(gradients.parts(a).length, 2)
+    assert.equal(gradients.tensors(), [a])
+    assert.is(gradients.size, 1)
+    assert.ok(gradients.has(a))
+    assert.not(gradients.has(unrelated))
+    assert.equal(gradients.parts(unrelated), [])
+    assert.is(String(gradients), 'Gradients (of 1 tensors)')
+    const read = gpu.read(a) // submits, so that dispatches are counted
+    assert.is(dispatches(), 3) // one forward, two backward
+    const both = gradients.of(a)
+    assert.is(gradients.of(a), both)
+    assert.equal(gradients.parts(a), [both])
+    assert.is(gradients.entries()[0]?.[1], both)
+    const again = gpu.read(a)
+    assert.is(dispatches(), 4)
+    return void Promise.all([read, again])
+  })
+})
+
+test('gradients are carried through a fold, in parts too', async ({ gpu }) => {
+  const w = gpu.variable([2, 3])
+  const more = gpu.tensor([10, 20])
+  const dw = gpu.step(() => {
+    const total = gpu.fold([1, 2], gpu.backward(mul(w, w)), (carry, factor) => {
+      const [first, second] = carry.parts(w)
+      assert.is(carry.size, 1)
+      const next = mul(first ?? w, factor)
+      return new Gradients([second ? [w, next, second] : [w, next, more]])
+    })
+    for (let i = 0; i < 9; i++) mul(w, i) // writes over what was given back
+    return total.of(w)
+  })
+  assert.equal(dw && [...(await gpu.read(dw))], [6, 9])
 })
 
 test('a deep chain of gradients takes the memory of a few', ({ gpu }) => {
@@ -152,8 +190,8 @@ test('with `of` a pass computes these gradients to the same bits, and no others'
       [3, 4],
     ]),
   ]
-  const told = async (gradients: Map<Tensor, Tensor>, t: Tensor) => {
-    const gradient = gradients.get(t)
+  const told = async (gradients: Gradients, t: Tensor) => {
+    const gradient = gradients.of(t)
     return gradient ? [...(await gpu.read(gradient))] : null
   }
   const graph = () => {
@@ -169,9 +207,9 @@ test('with `of` a pass computes these gradients to the same bits, and no others'
         const g = inStep ? graph() : { h, y }
         const wanted = of.map((t) => (t === h ? g.h : t === y ? g.y : t))
         const gradients = gpu.backward(g.y, undefined, { of: wanted.values() })
-        assert.ok([...gradients.keys()].every((t) => wanted.includes(t)))
+        assert.ok(gradients.tensors().every((t) => wanted.includes(t)))
         for (let i = 0; i < 9; i++) mul(a, i) // writes over what was given back
-        return wanted.map((t) => gradients.get(t) ?? null)
+        return wanted.map((t) => gradients.of(t) ?? null)
       }
       let found: (Tensor | null)[] = []
       if (inStep) gpu.step(() => (found = run()).filter((t) => t !== null))

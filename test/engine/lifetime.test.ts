@@ -37,7 +37,7 @@ async function use(gpu: Gpu): Promise<Gpu> {
   const w = gpu.variable([1, -1], [2])
   const captured = gpu.capture(() => relu(w))
   for (let i = 0; i < 3; i++) assert.equal([...(await gpu.read(captured.run()))], [1, 0])
-  await gpu.read(gpu.backward(add(w, gpu.tensor([1, 2], [2]))).get(w) ?? w)
+  await gpu.read(gpu.backward(add(w, gpu.tensor([1, 2], [2]))).of(w) ?? w)
   return gpu
 }
 

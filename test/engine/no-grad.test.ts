@@ -120,9 +120,9 @@ test('gradients flow around it, and those asked for in it are its own', async ({
   const [x, w] = [gpu.tensor([1, 2], [2]), gpu.variable([3, 4], [2])]
   const y = mul(w, x)
   const scale = gpu.noGrad(() => add(mul(w, 0), 5))
-  assert.equal(await numbers(gpu, gpu.backward(mul(y, scale)).get(w) ?? x), [5, 10])
+  assert.equal(await numbers(gpu, gpu.backward(mul(y, scale)).of(w) ?? x), [5, 10])
   const gradients = gpu.noGrad(() => gpu.backward(y))
-  assert.equal(await numbers(gpu, gradients.get(w) ?? x), [1, 2])
+  assert.equal(await numbers(gpu, gradients.of(w) ?? x), [1, 2])
 })
 
 test('a result that is dropped gives its memory back', async ({ gpu: { device } }) => {

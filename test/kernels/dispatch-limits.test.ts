@@ -124,7 +124,7 @@ test('the gradient of a weight beyond 65,535 workgroups is right', async ({ gpu 
     ]
     const y = conv2d(x, w)
     const dy = gpu.tensor(ramp(y.shape), y.shape)
-    const got = await gpu.read(gpu.backward(y, dy).get(w) ?? y)
+    const got = await gpu.read(gpu.backward(y, dy).of(w) ?? y)
     const [pixels, from] = [W - kW + 1, got.length - 40]
     for (let e = 0; e < got.length; e += e < 40 || e >= from ? 1 : 9973) {
       const [k, c, s] = [e % K, Math.floor(e / K) % C, Math.floor(e / K / C)]

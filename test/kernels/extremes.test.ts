@@ -69,13 +69,13 @@ test('the gradients of div by subnormal and huge numbers are right', async ({ gp
   const weights = pairs.map((_, i) => fround(0.3 + (i % 5)))
   const y = div(a, b)
   const gradients = gpu.backward(y, gpu.tensor(weights, [pairs.length]))
-  const da = await gpu.read(gradients.get(a) ?? y)
+  const da = await gpu.read(gradients.of(a) ?? y)
   equal(
     da,
     pairs.map(([, q], i) => fround((weights[i] ?? NaN) / q)),
     'da',
   )
-  const db = await gpu.read(gradients.get(b) ?? y)
+  const db = await gpu.read(gradients.of(b) ?? y)
   for (const [i, [p, q]] of pairs.entries()) {
     const expected = fround((-(weights[i] ?? NaN) * p) / q / q)
     const few = Math.abs(p / q) < 2 ** -110 || Math.abs(p / q / q) < 2 ** -110 // y's digits are few
@@ -179,7 +179,7 @@ test('pooling is differentiated exactly beyond 2^23 positions', async ({ gpu }) 
     [avgPool, means],
   ] as const) {
     const y = pool(x, { size: 3, stride: 1, padding: 1 })
-    const dx = gpu.backward(y, dy).get(x) ?? dy
+    const dx = gpu.backward(y, dy).of(x) ?? dy
     const end = gpu.read(slice(dx, 2, LONG - END, LONG))
     equal(await end, [...expected.slice(-END)], pool.name)
   }

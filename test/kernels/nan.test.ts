@@ -34,6 +34,7 @@ import { softplus } from '../../kernels/elementwise/softplus.ts'
 import { sqrt } from '../../kernels/elementwise/sqrt.ts'
 import { tanh } from '../../kernels/elementwise/tanh.ts'
 import { Gpu } from '../../engine/gpu.ts'
+import { Gradients } from '../../engine/optim/gradients.ts'
 import { Adam, Lars, Sgd } from '../../engine/optim/optimizer.ts'
 import { MovingAverage } from '../../engine/optim/moving-average.ts'
 import { knn } from '../../evaluate/knn.ts'
@@ -144,7 +145,7 @@ for (const [machine, [options, names]] of Object.entries(machines))
         })
         const y = apply(...inputs)
         const gradients = gpu.backward(y, gpu.tensor(random(sizeOf(y.shape), 9), y.shape))
-        const found = [y, ...inputs.map((x) => gradients.get(x))]
+        const found = [y, ...inputs.map((x) => gradients.of(x))]
         const got = await Promise.all(found.map((x) => nans(gpu, x)))
         assert.equal(
           got,
@@ -210,7 +211,7 @@ test('optimizers: NaN in a gradient makes its weights NaN, under LARS, whose nor
       [parameters.v, gpu.tensor([1, 1], [2])],
     ] as const
     gpu.step(() => {
-      optimizer.step(new Map<Tensor, Tensor>(given), 0.1)
+      optimizer.step(new Gradients(given), 0.1)
       average.update(0.9)
     })
     const name = optimizer.constructor.name

@@ -46,7 +46,7 @@ test('amdim_train_10: follows the original loop for 10 steps', async ({ gpu }) =
     offsets: optimizer.offsets,
     step(gradients, rate) {
       const named = Object.entries(encoder.parameters).flatMap(([key, v]) => {
-        const gradient = gradients.get(v)
+        const gradient = gradients.of(v)
         return gradient ? [[key, gradient] as const] : []
       })
       if (first.length === 0)
@@ -88,7 +88,7 @@ test('amdim_loss_xent agrees with the original code', async ({ gpu }) => {
   const logits = golden.tensor(gpu, 'in.logits')
   const loss = clippedCrossEntropy(logits, golden.indices(gpu, 'in.labels'))
   await golden.match(gpu, 'out.loss', loss)
-  await golden.match(gpu, 'grad.logits', gpu.backward(loss).get(logits))
+  await golden.match(gpu, 'grad.logits', gpu.backward(loss).of(logits))
   golden.done()
 })
 

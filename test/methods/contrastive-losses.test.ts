@@ -118,7 +118,8 @@ for (const name of names) {
       const optimizer: Optimizer = {
         ...{ t: 0, state: {}, offsets: [] },
         step(gradients) {
-          for (const [variable, gradient] of gradients) seen.set(variable, gpu.read(gradient))
+          for (const [variable, gradient] of gradients.entries())
+            seen.set(variable, gpu.read(gradient))
         },
       }
       const { step, parameters } = trainer(gpu, name, { chunk, optimizer, capture: false })

@@ -42,7 +42,7 @@ function trainer(gpu: Gpu, normed: boolean, options: Partial<SimclrOptions> = {}
     offsets: optimizer.offsets,
     step(gradients) {
       for (const variable of Object.values(parameters)) {
-        const gradient = gradients.get(variable)
+        const gradient = gradients.of(variable)
         if (gradient) seen.push(gpu.read(gradient))
       }
       assert.is(gradients.size, Object.keys(parameters).length)
@@ -129,7 +129,7 @@ async function composed(
   const gradients = gpu.backward(ntXent(concat(z[0], 0), concat(z[1], 0), 0.3))
   const gradient: number[] = []
   for (const variable of Object.values({ ...encoder.parameters, ...head.parameters })) {
-    const dw = gradients.get(variable)
+    const dw = gradients.of(variable)
     if (dw) gradient.push(...(await gpu.read(dw)))
   }
   const models = [encoder, head]
@@ -215,7 +215,7 @@ test('the loss may have parameters of its own, and need not depend on every part
   const cached = gradientCache(gpu, parts, loss)
   const plain = gpu.backward(loss(parts.map((encode) => encode({ training: true }) as Tensor))) // of one
   for (const variable of [w, scale]) {
-    const [got, want] = [cached.gradients.get(variable), plain.get(variable)]
+    const [got, want] = [cached.gradients.of(variable), plain.of(variable)]
     if (!got || !want) throw new Error('no gradient')
     assert.ok(apart([...(await gpu.read(got))], [...(await gpu.read(want))]) < 1e-6)
   }
@@ -238,10 +238,10 @@ test('a part may be encoded into several tensors, of which the loss need not tak
     return sum(mul(z[1] ?? w, z[5] ?? w)) // of the first part y, of the second ReLU(y)
   }
   const { gradients } = gradientCache(gpu, parts, loss)
-  const got = gradients.get(w)
+  const got = gradients.of(w)
   const want = gpu
     .backward(loss(parts.flatMap((encode) => encode({ training: true }) as readonly Tensor[]))) // as they are
-    .get(w)
+    .of(w)
   if (!got || !want) throw new Error('no gradient')
   assert.ok(apart([...(await gpu.read(got))], [...(await gpu.read(want))]) < 1e-6)
 })
@@ -309,7 +309,7 @@ test('a gradient flows to a leaf and no further', async ({ gpu }) => {
   const y = mul(w, w)
   const leaf = gpu.leaf(y)
   const gradients = gpu.backward(sum(mul(leaf, leaf)))
-  const dLeaf = gradients.get(leaf)
+  const dLeaf = gradients.of(leaf)
   assert.equal(dLeaf && [...(await gpu.read(dLeaf))], [2, 8])
   assert.not(gradients.has(y))
   assert.not(gradients.has(w))

@@ -9,7 +9,7 @@ import { sum } from '../../kernels/reduce/sum.ts'
 import { needed, variable } from '../../kernels/options.ts'
 import type { Gpu } from '../../engine/gpu.ts'
 import { Sgd } from '../../engine/optim/optimizer.ts'
-import type { Batch } from '../../methods/batch.ts'
+import type { StepBatch } from '../../methods/batch.ts'
 import { type Algorithm, type MethodOptions, method } from '../../methods/method.ts'
 import { optimizerRule } from '../../methods/step-options.ts'
 import { gpuSuite } from '../fixtures/gpu.ts'
@@ -32,7 +32,7 @@ const toy: Algorithm<ToyOptions, { readonly w: Variable }, [numbers?: readonly n
     trains: ({ w }) => ({ w }),
     begin({ w }, { gpu, t, seed }) {
       const values = gpu.variable([0, 1, 2, 3, 4, 5], [6])
-      const forward = (name: string) => (x: Batch, n?: Tensor) => {
+      const forward = (name: string) => (x: StepBatch, n?: Tensor) => {
         const z = x.encode((images) => mul(reshape(images, [-1]), w), 0)
         calls.push(
           `${name} ${t()} of seed ${seed}, ${n ? `numbers ${n.shape.join()}` : 'no numbers'}`,

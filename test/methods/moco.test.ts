@@ -1,5 +1,5 @@
 import * as assert from 'uvu/assert'
-import type { Scalar, Tensor, Variable } from '../../kernels/op.ts'
+import type { Scalar, Variable } from '../../kernels/op.ts'
 import { affine } from '../../kernels/wgsl/affine.ts'
 import { concat } from '../../kernels/shape/concat.ts'
 import { globalAvgPool } from '../../kernels/pool/global-avg-pool.ts'
@@ -11,6 +11,7 @@ import type { Gpu } from '../../engine/gpu.ts'
 import { snapshot } from '../../engine/checkpoint.ts'
 import { type FlatOptimizer, Sgd } from '../../engine/optim/optimizer.ts'
 import type { SavedTensor } from '../../engine/safetensors.ts'
+import type { Gradients } from '../../engine/optim/gradients.ts'
 import { constant } from '../../engine/optim/schedule.ts'
 import { moco } from '../../methods/moco.ts'
 import { KeyQueue } from '../../models/key-queue.ts'
@@ -75,10 +76,10 @@ function watched(gpu: Gpu, inner: FlatOptimizer, parameters: Record<string, Vari
   const first: Promise<Map<string, SavedTensor>>[] = []
   const optimizer = Object.create(inner, {
     step: {
-      value(gradients: ReadonlyMap<Tensor, Tensor>, lr: Scalar) {
+      value(gradients: Gradients, lr: Scalar) {
         if (first.length === 0) {
           const found = Object.entries(parameters).map(
-            ([name, p]) => [name, gradients.get(p)] as const,
+            ([name, p]) => [name, gradients.of(p)] as const,
           )
           first.push(snapshot(gpu, Object.fromEntries(found) as Record<string, Variable>)) // read before they die
         }

@@ -1,6 +1,7 @@
 // Tests the errors of optimizers and schedules for wrong arguments from plain JavaScript.
 
 import * as assert from 'uvu/assert'
+import { Gradients } from '../../engine/optim/gradients.ts'
 import { LossScaler } from '../../engine/optim/loss-scaler.ts'
 import { MovingAverage } from '../../engine/optim/moving-average.ts'
 import { Adam, AdamW, Lars, Sgd } from '../../engine/optim/optimizer.ts'
@@ -14,7 +15,7 @@ test('optimizers say what was wrong with a call', async ({ gpu }) => {
   const w = gpu.variable([1, 2], [2])
   const optimizer = new Sgd({ w })
   const update = optimizer.step.bind(optimizer)
-  const gradients = new Map([[w, gpu.tensor([1, 1], [2])]])
+  const gradients = new Gradients([[w, gpu.tensor([1, 1], [2])]])
   await refusesAll([
     [
       'the rate as an option',
@@ -79,7 +80,27 @@ test('optimizers say what was wrong with a call', async ({ gpu }) => {
     [
       'no gradients',
       () => call(update, undefined, 0.1),
-      'Optimizer.step: gradients must be the map of gradients that gpu.backward returns, got undefined',
+      'Optimizer.step: gradients must be the Gradients that gpu.backward returns, or new Gradients(pairs), got undefined',
+    ],
+    [
+      'a map of gradients',
+      () => call(update, new Map(gradients.entries()), 0.1),
+      'Optimizer.step: gradients must be the Gradients that gpu.backward returns, or new Gradients(pairs), got a Map',
+    ],
+    [
+      'gradients without their tensors',
+      () => make(Gradients, [w]),
+      'Gradients: a pair must be [tensor, gradient], got a Variable f32 [2]',
+    ],
+    [
+      'a map of gradients that others are like',
+      () => make(Gradients, [], new Map()),
+      'Gradients: like must be Gradients, got a Map',
+    ],
+    [
+      'one pair for pairs',
+      () => make(Gradients, w),
+      'Gradients: pairs must be an array or a map of tensors and their gradients, got a Variable f32 [2]',
     ],
     [
       'options for a scaler',

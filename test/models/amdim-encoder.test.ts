@@ -78,7 +78,7 @@ async function matchGradients(
   if (!first) throw new Error('no features')
   const gradients = gpu.backward(others.reduce((a, b) => add(a, b), first))
   for (const [key, variable] of Object.entries(parameters)) {
-    const [expected, got] = [`grad.${key}`, gradients.get(variable)]
+    const [expected, got] = [`grad.${key}`, gradients.of(variable)]
     if (!golden.has(expected)) assert.is(got, undefined, `${key}: the case has no gradient`)
     else if (variable.shape.length === 4) await golden.matchKernel(gpu, expected, got)
     else await golden.match(gpu, expected, got)

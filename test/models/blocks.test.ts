@@ -57,7 +57,7 @@ class Weights {
     const { golden, made } = this
     await golden.matchImages(this.#gpu, 'out.y', y)
     const gradients = this.#gpu.backward(y, golden.images(this.#gpu, 'up.y'))
-    await golden.matchImages(this.#gpu, 'grad.x', gradients.get(x))
+    await golden.matchImages(this.#gpu, 'grad.x', gradients.of(x))
     for (const name of golden.names.filter((n) => n.startsWith('w.')).map((n) => n.slice(2))) {
       const layer = name.slice(0, name.lastIndexOf('.'))
       const used = [...made.keys()].some((key) => key.startsWith(`${layer}.`))
@@ -66,8 +66,8 @@ class Weights {
       else if (!used) this.#compareUnused(name)
       else if (name.includes('running_')) await golden.match(this.#gpu, `after.${name}`, tensor)
       else if (tensor?.shape.length === 4)
-        await golden.matchKernel(this.#gpu, `grad.${name}`, gradients.get(tensor))
-      else await golden.match(this.#gpu, `grad.${name}`, tensor && gradients.get(tensor))
+        await golden.matchKernel(this.#gpu, `grad.${name}`, gradients.of(tensor))
+      else await golden.match(this.#gpu, `grad.${name}`, tensor && gradients.of(tensor))
     }
     golden.done()
   }

@@ -31,7 +31,7 @@ for (const name of ['resnet18_full_recipe', 'resnet50_full_recipe']) {
     const norms: number[] = []
     for (const theirs of golden.order('grad_norm_order')) {
       const variable = variables[ourName(theirs)]
-      const gradient = variable && gradients.get(variable)
+      const gradient = variable && gradients.of(variable)
       if (!gradient) throw new Error(`${name}: no gradient for ${theirs}`)
       const values = await gpu.read(gradient)
       norms.push(norm(values))

@@ -5,8 +5,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { checkNew, checkOld } from '../../runs/check-place.ts'
-import { createRun } from '../../runs/open.ts'
+import { checkNewRun as checkNew, checkOldRun as checkOld } from '../../cli/runs.ts'
+import { beginRun as createRun } from '../../cli/runs.ts'
 import { kindred } from '../fixtures/cli.ts'
 
 const test = suite<{ dir: string }>('place of a training')

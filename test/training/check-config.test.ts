@@ -4,7 +4,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { checkConfig } from '../../training/check-config.ts'
 import { configOf } from '../../training/config.ts'
-import { nearest } from '../../kernels/options.ts'
+import { nearestName } from '../../kernels/options.ts'
 import { methods } from '../../methods/registry.ts'
 import { refuses } from '../fixtures/refusal.ts'
 
@@ -164,7 +164,7 @@ test('of AMDIM has sizes that its encoder has layers for', () => {
   )
 })
 
-test('suggests the nearest word, and none that is far', () => {
+test('suggests the nearestName word, and none that is far', () => {
   const words = ['temperature', 'epochs', 'batch', 'lr']
   const pairs = {
     temprature: 'temperature',
@@ -174,8 +174,9 @@ test('suggests the nearest word, and none that is far', () => {
     rl: 'lr',
     x: undefined,
   }
-  for (const [given, word] of Object.entries(pairs)) assert.is(nearest(given, words), word, given)
-  assert.is(nearest('momentum', words), undefined)
+  for (const [given, word] of Object.entries(pairs))
+    assert.is(nearestName(given, words), word, given)
+  assert.is(nearestName('momentum', words), undefined)
 })
 
 test.run()

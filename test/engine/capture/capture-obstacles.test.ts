@@ -6,6 +6,7 @@ import { add } from '../../../kernels/elementwise/add.ts'
 import { mul } from '../../../kernels/elementwise/mul.ts'
 import { sum } from '../../../kernels/reduce/sum.ts'
 import type { Gpu } from '../../../engine/gpu.ts'
+import type { Gradients } from '../../../engine/optim/gradients.ts'
 import { Sgd } from '../../../engine/optim/optimizer.ts'
 import { gpuSuite } from '../../fixtures/gpu.ts'
 
@@ -92,7 +93,7 @@ test('a step that needs a value in its midst has it, and ends as it would have',
       (x: Tensor) => {
         const loss = sum(mul(mul(w, x), add(x, 1))) // what backward is done with is reclaimed before the read
         const gradients = gpu.backward(loss)
-        read.push(gpu.read(gradients.get(w) ?? x))
+        read.push(gpu.read(gradients.of(w) ?? x))
         optimizer.step(gradients, () => 0.5)
         const moved = mul(w, 2)
         read.push(gpu.read(moved))
@@ -132,7 +133,7 @@ test('a learning rate must be a function, one that reads what lives on, and chan
   gpu,
 }) => {
   const rates = [0.5, 0.25, 0.125, 0.5, 0.25, 0.125]
-  const train = async (step: (optimizer: Sgd, gradients: ReadonlyMap<Tensor, Tensor>) => void) => {
+  const train = async (step: (optimizer: Sgd, gradients: Gradients) => void) => {
     const w = gpu.variable([8], [1])
     const optimizer = new Sgd({ w })
     const captured = gpu.capture((x: Tensor) => {

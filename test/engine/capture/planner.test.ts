@@ -30,15 +30,15 @@ const start = ({ uses }: Need) => uses[0]?.command ?? 0
 for (const seed of [1, 2, 3, 4, 5]) {
   test(`gives no byte to two at a time, and no command a slot to read and write, of chain ${seed}`, () => {
     const needs = chain(150, seed)
-    const { places, slots } = plan(needs, ALIGN)
+    const { placements, slots } = plan(needs, ALIGN)
     for (const [i, a] of needs.entries()) {
-      const at = places[i]
+      const at = placements[i]
       assert.ok(at)
       if (!at) return
       assert.is(at.offset % ALIGN, 0)
       assert.ok(at.offset + a.bytes <= (slots[at.slot] ?? 0), 'it lies within its slot')
       for (const [j, b] of needs.entries()) {
-        const other = places[j]
+        const other = placements[j]
         if (j <= i || !other || other.slot !== at.slot) continue
         const together = start(a) <= end(b) && start(b) <= end(a)
         const overlap = at.offset < other.offset + b.bytes && other.offset < at.offset + a.bytes

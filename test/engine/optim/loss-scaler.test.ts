@@ -5,6 +5,7 @@ import { mul } from '../../../kernels/elementwise/mul.ts'
 import { sum } from '../../../kernels/reduce/sum.ts'
 import { snapshot, restore } from '../../../engine/checkpoint.ts'
 import type { Gpu } from '../../../engine/gpu.ts'
+import { Gradients } from '../../../engine/optim/gradients.ts'
 import { LossScaler } from '../../../engine/optim/loss-scaler.ts'
 import { type Optimizer, Adam, Lars, Sgd } from '../../../engine/optim/optimizer.ts'
 import { close, random } from '../../fixtures/check.ts'
@@ -56,7 +57,7 @@ for (const [name, make] of Object.entries(optimizers)) {
     const scaler = new LossScaler(gpu, { scale: 64 })
     const give = (a: number[]) =>
       gpu.step(() => {
-        const gradients = new Map<Tensor, Tensor>([
+        const gradients = new Gradients([
           [parameters.a, gpu.tensor(a, [10, 15])],
           [parameters.b, gpu.tensor(random(5, 4), [5])],
         ])
@@ -124,7 +125,7 @@ test('the scale doubles after the interval of good steps, counted anew after a b
   const scaler = new LossScaler(gpu, { scale: 8, interval: 3 })
   const seen = []
   for (const g of [1, 1, NaN, 1, 1, 1, 1, 1, 1, NaN, NaN, NaN, NaN, NaN, NaN, 1]) {
-    gpu.step(() => optimizer.step(new Map([[w, gpu.tensor([g], [1])]]), 0.1, scaler))
+    gpu.step(() => optimizer.step(new Gradients([[w, gpu.tensor([g], [1])]]), 0.1, scaler))
     seen.push(await scaleOf(gpu, scaler))
   }
   assert.equal(seen, [8, 8, 4, 4, 4, 8, 8, 8, 16, 8, 4, 2, 1, 1, 1, 1])
@@ -136,7 +137,11 @@ test('a parameter without a gradient does not make a step bad', async ({ gpu }) 
   const scaler = new LossScaler(gpu, { scale: 2 })
   const give = (...gradients: [Variable, number][]) =>
     gpu.step(() =>
-      optimizer.step(new Map(gradients.map(([p, g]) => [p, gpu.tensor([g], [1])])), 1, scaler),
+      optimizer.step(
+        new Gradients(gradients.map(([p, g]) => [p, gpu.tensor([g], [1])])),
+        1,
+        scaler,
+      ),
     )
   give([v, NaN], [w, 1])
   assert.is(await scaleOf(gpu, scaler), 1)
@@ -150,7 +155,7 @@ test('its state is saved and restored', async ({ gpu }) => {
   const optimizer = new Sgd({ w })
   const scaler = new LossScaler(gpu, { scale: 8, interval: 3 })
   const give = (by: LossScaler) =>
-    gpu.step(() => optimizer.step(new Map([[w, gpu.tensor([1], [1])]]), 0.1, by))
+    gpu.step(() => optimizer.step(new Gradients([[w, gpu.tensor([1], [1])]]), 0.1, by))
   give(scaler)
   give(scaler)
   const restored = new LossScaler(gpu, { interval: 3 })
@@ -218,9 +223,11 @@ test('refuses gradients whose scale it does not know, or has moved', ({ gpu }) =
   )
   const [v = w] = Object.values(second.parameters)
   refuses(
-    () => second.step(new Map(gpu.backward(sum(v), scaler.scale)), 0.1, scaler),
+    () => second.step(new Gradients(gpu.backward(sum(v), scaler.scale).entries()), 0.1, scaler),
     'LossScaler: several optimizers share it, so each must be given what gpu.backward(loss, scaler.scale) returned; otherwise make a LossScaler for each',
   )
+  const gradients = gpu.backward(sum(v), scaler.scale)
+  second.step(new Gradients(gradients.entries(), gradients), 0.1, scaler) // says whose they are
 })
 
 test.run()

@@ -1,5 +1,6 @@
 import * as assert from 'uvu/assert'
 import type { Variable } from '../../../kernels/op.ts'
+import { Gradients } from '../../../engine/optim/gradients.ts'
 import { MovingAverage } from '../../../engine/optim/moving-average.ts'
 import { Sgd } from '../../../engine/optim/optimizer.ts'
 import { Golden } from '../../fixtures/golden.ts'
@@ -38,7 +39,7 @@ test('sees what the optimizer writes, and leaves that alone', async ({ gpu }) =>
   const optimizer = new Sgd({ q })
   const average = new MovingAverage(optimizer, { k })
   gpu.step(() => {
-    optimizer.step(new Map([[q, gpu.tensor([1, 1, 1], [3])]]), 1)
+    optimizer.step(new Gradients([[q, gpu.tensor([1, 1, 1], [3])]]), 1)
     average.update(0.5)
   })
   assert.equal([...(await gpu.read(k))], [2.5, 3.5, 4.5])

@@ -5,6 +5,7 @@ import { add } from '../../../kernels/elementwise/add.ts'
 import { mul } from '../../../kernels/elementwise/mul.ts'
 import { sum } from '../../../kernels/reduce/sum.ts'
 import type { Gpu } from '../../../engine/gpu.ts'
+import { Gradients } from '../../../engine/optim/gradients.ts'
 import { type Optimizer, Adam, AdamW, Lars, Sgd } from '../../../engine/optim/optimizer.ts'
 import { random } from '../../fixtures/check.ts'
 import { Golden, goldenNames } from '../../fixtures/golden.ts'
@@ -36,13 +37,12 @@ async function replay(
   const trace: number[][] = names.map(() => [])
   for (let s = 0; s < steps; s++) {
     gpu.step(() => {
-      const gradients = new Map<Tensor, Tensor>()
-      for (const [i, variable] of Object.values(parameters).entries()) {
+      const pairs = Object.values(parameters).map((variable, i): [Tensor, Tensor] => {
         const size = sizeOf(variable.shape)
         const all = golden.values(names[i]?.[1] ?? '')
-        gradients.set(variable, gpu.tensor(all.slice(s * size, (s + 1) * size), variable.shape))
-      }
-      optimizer.step(gradients, rates?.[s] ?? Number(golden.config['lr']))
+        return [variable, gpu.tensor(all.slice(s * size, (s + 1) * size), variable.shape)]
+      })
+      optimizer.step(new Gradients(pairs), rates?.[s] ?? Number(golden.config['lr']))
     })
     for (const [i, variable] of Object.values(parameters).entries())
       trace[i]?.push(...(await gpu.read(variable)))
@@ -144,7 +144,7 @@ test('collects gradients of every size, in a dispatch for seven', async ({ gpu }
       variable,
       gpu.tensor(values[i] ?? [], variable.shape),
     ])
-    optimizer.step(new Map(gradients), 1)
+    optimizer.step(new Gradients(gradients), 1)
   })
   assert.is(gpu.stats().dispatches - before, 2 + 2 + 1) // nine of whole fours, nine others, and the update
   for (const [i, variable] of Object.values(parameters).entries())
@@ -168,7 +168,7 @@ test('gradients in two parts are added on the way, three a dispatch, to the bits
       const first = parameters[0]
       const loss = [...terms, ...(first ? [sum(first)] : [])].reduce((a, b) => add(a, b))
       const gradients = gpu.backward(loss)
-      if (asked) for (const p of parameters) gradients.get(p)
+      if (asked) for (const p of parameters) gradients.of(p)
       optimizer.step(gradients, 1)
     })
     const dispatches = gpu.stats().dispatches - before
@@ -185,7 +185,7 @@ test('gradients in two parts are added on the way, three a dispatch, to the bits
 test('a parameter without a gradient is left alone, weight decay included', async ({ gpu }) => {
   const [used, unused] = [gpu.variable([1, 2], [2]), gpu.variable([3, 4], [2])]
   const optimizer = new Sgd({ used, unused }, { weightDecay: 0.5 })
-  gpu.step(() => optimizer.step(new Map([[used, gpu.tensor([1, 1], [2])]]), 0.1))
+  gpu.step(() => optimizer.step(new Gradients([[used, gpu.tensor([1, 1], [2])]]), 0.1))
   assert.equal([...(await gpu.read(unused))], [3, 4])
   assert.equal(
     [...(await gpu.read(used))].map((v) => v.toFixed(4)),
@@ -197,10 +197,10 @@ test('LARS leaves biases and norm parameters to plain momentum by default', asyn
   const [weight, bias] = [gpu.variable([3, 4, 0, 0], [2, 2]), gpu.variable([2, 2], [2])]
   const optimizer = new Lars({ weight, bias }, { weightDecay: 0.1, eta: 0.001 })
   const grads = () =>
-    new Map([
+    new Gradients([
       [weight, gpu.tensor([0, 0, 1, 0], [2, 2])],
       [bias, gpu.tensor([1, 1], [2])],
-    ] as [Tensor, Tensor][])
+    ])
   gpu.step(() => optimizer.step(grads(), 1))
   assert.equal([...(await gpu.read(bias))], [1, 1])
   const trust = (0.001 * 5) / Math.hypot(0.3, 0.4, 1)
@@ -212,7 +212,7 @@ test('parameters that a newer optimizer took are not silently left to the older 
   const w = gpu.variable([1, 2], [2])
   const older = new Sgd({ w })
   const newer = new Adam({ w })
-  const gradients = () => new Map([[w, gpu.tensor([1, 1], [2])]])
+  const gradients = () => new Gradients([[w, gpu.tensor([1, 1], [2])]])
   assert.throws(
     () => older.step(gradients(), 0.1),
     /its parameters were given to a newer optimizer/,
@@ -223,7 +223,7 @@ test('parameters that a newer optimizer took are not silently left to the older 
 test('gradients of another shape and parameters named twice are refused', ({ gpu }) => {
   const w = gpu.variable([1], [1])
   const optimizer = new Sgd({ w })
-  const wrong = new Map([[w, gpu.tensor([1, 2], [2])]])
+  const wrong = new Gradients([[w, gpu.tensor([1, 2], [2])]])
   assert.throws(
     () => optimizer.step(wrong, 0.1),
     /^optimizer: the gradient of w must be f32 \[1\], got f32 \[2\]$/,
@@ -236,7 +236,10 @@ test('gradients of another shape and parameters named twice are refused', ({ gpu
 
 test('an optimizer with no gradient to use says so', ({ gpu }) => {
   const optimizer = new Sgd({ w: gpu.variable([1], [1]) })
-  assert.throws(() => optimizer.step(new Map(), 0.1), /none of 1 parameters received a gradient/)
+  assert.throws(
+    () => optimizer.step(new Gradients([]), 0.1),
+    /none of 1 parameters received a gradient/,
+  )
 })
 
 test.run()

@@ -226,7 +226,7 @@ test('gives what conv2d and batchNorm give, running statistics included', async 
         y,
         running.mean,
         running.variance,
-        ...[x, w, gamma, beta].map((t) => gradients.get(t) ?? y),
+        ...[x, w, gamma, beta].map((t) => gradients.of(t) ?? y),
       ]
       return Promise.all(all.map((t) => guest.read(t)))
     }

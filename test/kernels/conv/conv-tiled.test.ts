@@ -160,10 +160,8 @@ test('a machine that computes as a GPU does differentiates as any other', async 
     ]
     const layer = linear(rows, w2, slice(b, 0, 0, 72))
     const cotangent = machine.tensor(random(84 * 72, 5), [84, 72])
-    const db = machine.backward(layer, cotangent).get(b) ?? y
-    return [y, gradients.get(image) ?? y, gradients.get(weight) ?? y, db].map((t) =>
-      machine.read(t),
-    )
+    const db = machine.backward(layer, cotangent).of(b) ?? y
+    return [y, gradients.of(image) ?? y, gradients.of(weight) ?? y, db].map((t) => machine.read(t))
   })
   const [expected = [], got = []] = await Promise.all(results.map((reads) => Promise.all(reads)))
   for (const [i, what] of ['y', 'dx', 'dw', 'db'].entries())

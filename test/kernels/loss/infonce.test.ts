@@ -140,7 +140,7 @@ for (const name of goldenNames('moco_infonce_')) {
 
     const [q, k] = [l2Normalize(qRaw), l2Normalize(kRaw)]
     const unit = infoNce(q, k, queue, T, { normalized: true })
-    await golden.match(gpu, 'grad.q', gpu.backward(unit).get(q))
+    await golden.match(gpu, 'grad.q', gpu.backward(unit).of(q))
     await golden.match(gpu, 'out.q', q)
     await golden.match(gpu, 'out.k', k)
     const logits = await logitsOf(gpu, golden, await gpu.read(q), await gpu.read(k))
@@ -246,7 +246,7 @@ test('keeps the digits of a small loss and of its gradient', async ({ gpu }) => 
     const loss = infoNce(query, gpu.tensor(k, [N, C]), gpu.tensor(far, [K, C]), low)
     const [got = NaN] = await gpu.read(loss)
     assert.ok(Math.abs(got - value(low)) < 1e-5 * wanted, `got ${got}, expected ${value(low)}`)
-    const gradient = await gpu.read(gpu.backward(loss).get(query) ?? query)
+    const gradient = await gpu.read(gpu.backward(loss).of(query) ?? query)
     const direction = random(N * C, 9)
     const along = (h: number) =>
       reference(C, low)(
@@ -274,7 +274,7 @@ test('NaN and infinity make the loss NaN; a zero query gets no gradient', async 
     assert.ok(Number.isNaN((await gpu.read(infoNce(fine, fine, worse, 1)))[0]))
   }
   const dead = gpu.tensor([0, 0, 0, 1, 2, 3], [2, 3])
-  const gradient = await gpu.read(gpu.backward(infoNce(dead, fine, queue, 0.5)).get(dead) ?? fine)
+  const gradient = await gpu.read(gpu.backward(infoNce(dead, fine, queue, 0.5)).of(dead) ?? fine)
   assert.equal([...gradient.subarray(0, 3)], [0, 0, 0])
   assert.ok(Math.hypot(...gradient.subarray(3)) > 0)
 })
@@ -292,7 +292,7 @@ test('two runs give the same bits', async ({ gpu }) => {
     )
     if (!q || !k || !queue) throw new Error('no inputs')
     const loss = infoNce(q, k, queue, 0.07)
-    return [await gpu.read(loss), await gpu.read(gpu.backward(loss).get(q) ?? k)]
+    return [await gpu.read(loss), await gpu.read(gpu.backward(loss).of(q) ?? k)]
   }
   assert.equal(await once(), await once())
 })

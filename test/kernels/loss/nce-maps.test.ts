@@ -145,7 +145,7 @@ for (const name of goldenNames('amdim_nce_'))
     const gradients = gpu.backward(total)
     for (const [view, { image, r5, r7 }] of [one, two].entries())
       for (const [r, x] of Object.entries({ r1: image, r5, r7 }))
-        await golden.matchImages(gpu, `grad.${r}_x${view + 1}`, gradients.get(x))
+        await golden.matchImages(gpu, `grad.${r}_x${view + 1}`, gradients.of(x))
     golden.done()
   })
 
@@ -187,7 +187,7 @@ test('two runs give the same bits', async ({ gpu }) => {
     const { loss, penalty } = nceMaps(sources, maps)
     const gradients = gpu.backward(add(loss, penalty))
     return Promise.all(
-      [loss, gradients.get(sources), gradients.get(maps)].map((t) => gpu.read(t ?? loss)),
+      [loss, gradients.of(sources), gradients.of(maps)].map((t) => gpu.read(t ?? loss)),
     )
   }
   assert.equal(await once(), await once())
@@ -204,7 +204,7 @@ for (const [variant, apply] of variants(nceMapsOp, ['GPU kernels', 'f16x3', 'f16
       const gradients = async (scale: number) => {
         const found = gpu.backward(loss, gpu.tensor([scale], []))
         return Promise.all(
-          [sources, maps].map(async (x) => [...(await gpu.read(found.get(x) ?? x))]),
+          [sources, maps].map(async (x) => [...(await gpu.read(found.of(x) ?? x))]),
         )
       }
       const [plain, scaled] = [await gradients(1), await gradients(65536)]
@@ -221,7 +221,7 @@ test('nothing of N x N x L numbers is stored', async ({ gpu }) => {
   const sources = gpu.tensor(random(N * R, 1), [N, R])
   const maps = gpu.tensor(random(N * L * R, 2), [N, L, R])
   const { loss } = nceMaps(sources, maps)
-  await gpu.read(gpu.backward(loss).get(maps) ?? loss)
+  await gpu.read(gpu.backward(loss).of(maps) ?? loss)
   const used = gpu.stats().bytes - before
   assert.ok(used < (N * N * L * 4) / 4, `${used} bytes for ${N * N * L * 4} of scores`)
 })

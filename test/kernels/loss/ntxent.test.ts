@@ -85,11 +85,11 @@ test('a lone image has no loss, and a dead row no gradient', async ({ gpu }) => 
   const [a, b] = [gpu.tensor([1, 2], [1, 2]), gpu.tensor([2, 1], [1, 2])]
   const alone = ntXent(a, b, 0.5)
   assert.equal([...(await gpu.read(alone))], [0])
-  assert.equal([...(await gpu.read(gpu.backward(alone).get(a) ?? b))], [0, 0])
+  assert.equal([...(await gpu.read(gpu.backward(alone).of(a) ?? b))], [0, 0])
 
   const [z1, z2] = [gpu.tensor([0, 0, 1, 2], [2, 2]), gpu.tensor([2, 1, 1, 1], [2, 2])]
   const loss = ntXent(z1, z2, 0.5)
-  const gradient = await gpu.read(gpu.backward(loss).get(z1) ?? z1)
+  const gradient = await gpu.read(gpu.backward(loss).of(z1) ?? z1)
   assert.equal([gradient[0], gradient[1]], [0, 0]) // as l2Normalize: no direction, no gradient
   assert.ok(
     Number.isFinite((await gpu.read(loss))[0]) &&
@@ -110,7 +110,7 @@ for (const wanted of [1e-4, 1e-3, 1.6e-3, 3e-3, 1e-2, 1e-1]) {
     const loss = ntXent(a, b, low)
     const [got = NaN] = await gpu.read(loss)
     assert.ok(Math.abs(got - value(low)) < 1e-5 * wanted, `got ${got}, expected ${value(low)}`)
-    const gradient = await gpu.read(gpu.backward(loss).get(a) ?? a)
+    const gradient = await gpu.read(gpu.backward(loss).of(a) ?? a)
     const direction = random(N * D, 9)
     const along = (eps: number) =>
       reference(
@@ -161,7 +161,7 @@ test('two runs give the same bits', async ({ gpu }) => {
     ]
     const loss = ntXent(a, b, 0.1)
     const gradients = gpu.backward(loss)
-    return Promise.all([loss, gradients.get(a) ?? b, gradients.get(b) ?? a].map((t) => gpu.read(t)))
+    return Promise.all([loss, gradients.of(a) ?? b, gradients.of(b) ?? a].map((t) => gpu.read(t)))
   }
   assert.equal(await once(), await once())
 })

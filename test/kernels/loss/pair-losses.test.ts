@@ -214,7 +214,7 @@ test('a lone pair costs nothing', async ({ gpu }) => {
     supCon(a, b, [3], 0.5),
   ]) {
     close(await gpu.read(loss), [0], 1e-6, 'loss')
-    close(await gpu.read(gpu.backward(loss).get(a) ?? b), [0, 0], 1e-6, 'gradient')
+    close(await gpu.read(gpu.backward(loss).of(a) ?? b), [0, 0], 1e-6, 'gradient')
   }
 })
 

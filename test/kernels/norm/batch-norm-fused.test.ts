@@ -80,7 +80,7 @@ test('gives what batchNorm, add and relu give one after another, gradients inclu
       : relu(add(batchNorm(x, gamma, beta, null, { training: true }), residual))
     const gradients = gpu.backward(y, gpu.tensor(random(320, 5), shape))
     return Promise.all(
-      [y, ...[x, gamma, beta, residual].map((t) => gradients.get(t) ?? y)].map((t) => gpu.read(t)),
+      [y, ...[x, gamma, beta, residual].map((t) => gradients.of(t) ?? y)].map((t) => gpu.read(t)),
     )
   }
   const [one, many] = [await results(tensors(), true), await results(tensors(), false)]
@@ -97,7 +97,7 @@ test('NaN stays NaN under ReLU, and hands the gradient on', async ({ gpu }) => {
   for (const residual of [null, gpu.tensor([0, 0, 0, 0], [1, 4])]) {
     const y = batchNorm(x, ones, zeros, running, { training: false, eps: 0, relu: true, residual })
     assert.equal([...(await gpu.read(y))], [NaN, 0, 0, 1])
-    assert.equal([...(await gpu.read(gpu.backward(y).get(x) ?? x))], [1, 0, 0, 1])
+    assert.equal([...(await gpu.read(gpu.backward(y).of(x) ?? x))], [1, 0, 0, 1])
   }
 })
 

@@ -87,7 +87,7 @@ test('the gradient to x alone needs no other', async ({ gpu }) => {
   const running = { mean: gpu.variable([1, 2], [2]), variance: gpu.variable([1, 4], [2]) }
   const x = gpu.tensor([1, 2, 3, 4], [2, 2])
   const y = batchNorm(x, gamma, beta, running, { training: false, eps: 0 })
-  close(await gpu.read(gpu.backward(y).get(x) ?? x), [2, 1.5, 2, 1.5], 1e-6, 'dx')
+  close(await gpu.read(gpu.backward(y).of(x) ?? x), [2, 1.5, 2, 1.5], 1e-6, 'dx')
 })
 
 test('refuses what it cannot normalise', ({ gpu }) => {
@@ -127,7 +127,7 @@ test('refuses an empty batch in training, and outside it computes nothing of it'
   )
   const y = batchNorm(x, gamma, t(3), running, { training: false })
   assert.equal(y.shape, [0, 3])
-  assert.equal([...(await gpu.read(gpu.backward(y).get(gamma) ?? x))], [0, 0, 0])
+  assert.equal([...(await gpu.read(gpu.backward(y).of(gamma) ?? x))], [0, 0, 0])
 })
 
 test('refuses running statistics that are not f32, one per channel, of its own Gpu', ({ gpu }) => {
@@ -162,9 +162,9 @@ for (const name of goldenNames('batchnorm'))
       const y = batchNorm(x, gamma, beta, running, { training: train, momentum, eps: epsilon })
       const gradients = gpu.backward(y, input(golden, gpu, `up.y${at}`))
       await match(golden, gpu, `out.y${at}`, y)
-      await match(golden, gpu, `grad.x${at}`, gradients.get(x))
-      await golden.match(gpu, `grad.weight${at}`, gradients.get(gamma))
-      await golden.match(gpu, `grad.bias${at}`, gradients.get(beta))
+      await match(golden, gpu, `grad.x${at}`, gradients.of(x))
+      await golden.match(gpu, `grad.weight${at}`, gradients.of(gamma))
+      await golden.match(gpu, `grad.bias${at}`, gradients.of(beta))
       if (!train) continue
       await golden.match(gpu, `after.running_mean${at}`, running.mean)
       await golden.match(gpu, `after.running_var${at}`, running.variance)

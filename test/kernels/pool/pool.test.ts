@@ -127,7 +127,7 @@ test('mean over whole images, one row of features each', async ({ gpu }) => {
 test('the gradient of a maximum goes to the first of equals', async ({ gpu }) => {
   const x = gpu.tensor(new Float32Array(9), [1, 3, 3, 1])
   const y = maxPool(x, { size: 2, stride: 1 })
-  const dx = gpu.backward(y, gpu.tensor([1, 2, 4, 8], [1, 2, 2, 1])).get(x)
+  const dx = gpu.backward(y, gpu.tensor([1, 2, 4, 8], [1, 2, 2, 1])).of(x)
   assert.equal([...(await gpu.read(dx ?? x))], [1, 2, 0, 4, 8, 0, 0, 0, 0])
 })
 
@@ -177,7 +177,7 @@ for (const name of goldenNames('maxpool', 'avgpool', 'adaptive_avg_pool'))
     const x = golden.images(gpu, 'in.x')
     const y = pool(x)
     await golden.matchImages(gpu, 'out.y', y)
-    await golden.matchImages(gpu, 'grad.x', gpu.backward(y, golden.images(gpu, 'up.y')).get(x))
+    await golden.matchImages(gpu, 'grad.x', gpu.backward(y, golden.images(gpu, 'up.y')).of(x))
     golden.done()
   })
 

@@ -47,7 +47,7 @@ async function bits(
   const x = gpu.tensor(random(sizeOf(shape), 3), shape)
   const y = apply(x)
   const dy = gpu.tensor(random(sizeOf(y.shape), 4), y.shape)
-  const dx = gpu.backward(y, dy).get(x) ?? dy
+  const dx = gpu.backward(y, dy).of(x) ?? dy
   const [value, gradient] = [await gpu.read(y), await gpu.read(dx)]
   return [value, gradient].map(({ buffer }) => new Int32Array(buffer).join()).join()
 }
