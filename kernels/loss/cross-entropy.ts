@@ -3,21 +3,11 @@
 // e[label]), and its gradient at the label is -others / (others + e[label]). Neither loses digits
 // when a row is nearly learnt, as log(sum) and softmax - 1 do.
 
-import {
-  type Op,
-  type Tensor,
-  ShapeError,
-  elementwise,
-  flatIndex,
-  kernel,
-  matrix,
-  op,
-  show,
-} from '../op.ts'
+import { type Op, type Tensor, ShapeError, flatIndex, kernel, matrix, op, show } from '../op.ts'
 import { type Indices, NO_INDEX, asIntegers, indexTensor } from '../wgsl/indices.ts'
 import { lines, perLine } from '../wgsl/lines.ts'
 import { lowest } from '../wgsl/lowest.ts'
-import { log1pUnit } from '../wgsl/pointwise.ts'
+import { log1pUnit, pointwise } from '../wgsl/pointwise.ts'
 import { sumAxes } from '../wgsl/reduce.ts'
 import { anything, checkOptions, checkTensor } from '../options.ts'
 
@@ -128,33 +118,22 @@ const crossEntropyOp: Op<[x: Tensor, labels: Tensor], CrossEntropyOutputs, { ign
   },
   forward(run, { ignore }, x, labels) {
     const [N, C] = matrix(x.shape, 'crossEntropy: logits')
+    const two = [2, N]
     const [losses, stats] = run(rowsKernel, {
       reads: [x, asIntegers(run, labels)],
-      makes: [
-        [2, N],
-        [2, N],
-      ],
+      makes: [two, two],
       params: { N, C, ignore, nan: NaN },
       ...perLine(run, N, C),
     })
     const sums = sumAxes(run, losses, [1])
-    const [loss] = run(meanKernel, {
-      reads: [sums],
-      makes: [[]],
-      params: { nan: NaN },
-      groups: [1],
-    })
+    const params = { nan: NaN }
+    const [loss] = run(meanKernel, { reads: [sums], makes: [[]], params, groups: [1] })
     return [loss, stats, sums]
   },
   backward(run, { ignore }, [dloss], [x, labels], [, stats, sums]) {
     const [N, C] = matrix(x.shape, 'crossEntropy: logits')
-    const [dx] = run(backwardKernel, {
-      reads: [x, asIntegers(run, labels), stats, sums, dloss],
-      makes: [x.shape],
-      params: { count: N * C, N, C, ignore, nan: NaN },
-      groups: elementwise(N * C),
-    })
-    return [dx, null]
+    const reads = [x, asIntegers(run, labels), stats, sums, dloss] as const
+    return [pointwise(run, backwardKernel, reads, { N, C, ignore, nan: NaN }), null]
   },
 }
 

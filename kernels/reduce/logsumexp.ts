@@ -1,7 +1,8 @@
-import { type Op, type Tensor, elementwise, flatIndex, kernel, op, sizeOf } from '../op.ts'
+import { type Op, type Tensor, flatIndex, kernel, op } from '../op.ts'
 import { type KeepDims, axisOf, linesOf, reducedShape, keepsDims } from '../wgsl/axes.ts'
 import { lines, perLine } from '../wgsl/lines.ts'
 import { lowest } from '../wgsl/lowest.ts'
+import { pointwise } from '../wgsl/pointwise.ts'
 
 const forwardKernel = kernel`
   struct Params { count: u32, R: u32, B: u32 }
@@ -72,13 +73,7 @@ const logSumExpOp: Op<[x: Tensor], [y: Tensor], Attrs> = {
   },
   backward(run, { axis }, [dy], [x], [y]) {
     const [, R, B] = linesOf(x.shape, axisOf('logSumExp', x.shape, axis))
-    const count = sizeOf(x.shape)
-    return run(backwardKernel, {
-      reads: [x, y, dy],
-      makes: [x.shape],
-      params: { count, R, B },
-      groups: elementwise(count),
-    })
+    return [pointwise(run, backwardKernel, [x, y, dy], { R, B })]
   },
 }
 
