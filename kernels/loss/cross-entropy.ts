@@ -3,9 +3,20 @@
 // e[label]), and its gradient at the label is -others / (others + e[label]). Neither loses digits
 // when a row is nearly learnt, as log(sum) and softmax - 1 do.
 
-import { type Op, type Tensor, ShapeError, flatIndex, kernel, matrix, op, show } from '../op.ts'
+import {
+  type Op,
+  type Tensor,
+  ShapeError,
+  flatIndex,
+  kernel,
+  matrix,
+  op,
+  show,
+  wgsl,
+} from '../op.ts'
+import { groupEntry } from '../wgsl/group-entry.ts'
 import { type Indices, NO_INDEX, asIntegers, indexTensor } from '../wgsl/indices.ts'
-import { lines, perLine } from '../wgsl/lines.ts'
+import { lines, perLine, sumOverLine } from '../wgsl/lines.ts'
 import { lowest } from '../wgsl/lowest.ts'
 import { log1pUnit, pointwise } from '../wgsl/pointwise.ts'
 import { sumAxes } from '../wgsl/reduce.ts'
@@ -22,10 +33,7 @@ const rowsKernel = kernel`
   ${lowest}
   ${log1pUnit}
   @compute @workgroup_size(64)
-  fn crossEntropyRows(
-    @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
-    @builtin(local_invocation_index) thread: u32,
-  ) {
+  fn crossEntropyRows(${groupEntry}) {
     let n = min(lineIndex(group, groups, thread), p.N - 1u); // rows beyond the last repeat it
     let lane = laneOf(thread);
     let row = n * p.C;
@@ -33,14 +41,7 @@ const rowsKernel = kernel`
     var most = LOWEST;
     for (var c = lane; c < p.C; c += lanes) { most = max(most, x[row + c]); }
     let m = lineMax(thread, most);
-    var sum = 0.0;
-    for (var k = lane; k < columnsOf(p.C); k += lanes) {
-      var part = 0.0;
-      for (var c = k; c < p.C; c += 64u) {
-        part += select(exp(x[row + c] - m), 0.0, i32(c) == label);
-      }
-      sum += part;
-    }
+    ${sumOverLine(wgsl`p.C`, wgsl`select(exp(x[row + r] - m), 0.0, i32(r) == label)`)}
     let others = lineSum(thread, sum);
     if (lane != 0u) { return; }
     let counts = label != p.ignore;

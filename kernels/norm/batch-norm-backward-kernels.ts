@@ -2,6 +2,7 @@
 
 import { type Kernel, type Tensor, type Wgsl, kernel, wgsl } from '../op.ts'
 import { acrossParts, extent, partPrologue, relu, rowParams, rows } from './batch-rows.ts'
+import { groupEntry } from '../wgsl/group-entry.ts'
 import { flaggedF16 } from '../wgsl/f16-storage.ts'
 import { byWidth, fours } from '../wgsl/widths.ts'
 
@@ -114,10 +115,7 @@ export const mergeKernel = kernel`
   @group(0) @binding(3) var<uniform>             p:      Params;
   ${acrossParts}
   @compute @workgroup_size(64)
-  fn batchNormMerge(
-    @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
-    @builtin(local_invocation_index) thread: u32,
-  ) {
+  fn batchNormMerge(${groupEntry}) {
     let here = channelOf(group, groups, thread); // the channels of all splits, [splits, C]
     let at = min(here.channel, p.splits * p.C - 1u);
     let c = at % p.C;

@@ -12,6 +12,7 @@
 // workgroup.
 
 import type { Layout } from './update.ts'
+import { groupEntry } from '../wgsl/group-entry.ts'
 import { maximum } from '../wgsl/nan.ts'
 import {
   type Run,
@@ -96,21 +97,17 @@ const trustKernel = kernel`
   ${common}
   ${maximum}
   var<workgroup> scratch: array<vec2f, 64>;
-
   @compute @workgroup_size(64)
-  fn larsTrust(
-    @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
-    @builtin(local_invocation_index) lane: u32,
-  ) {
+  fn larsTrust(${groupEntry}) {
     let parameter = group.y * groups.x + group.x;
     if (parameter >= arrayLength(&trust)) { return; }
     var sum = vec2f(0.0);
-    for (var block = ranges[parameter * 2u] + i32(lane); block < ranges[parameter * 2u + 1u]; block += 64) {
+    for (var block = ranges[parameter * 2u] + i32(thread); block < ranges[parameter * 2u + 1u]; block += 64) {
       sum += squares[block];
     }
-    scratch[lane] = sum;
+    scratch[thread] = sum;
     workgroupBarrier();
-    if (lane > 0u) { return; }
+    if (thread > 0u) { return; }
     var total = vec2f(0.0);
     for (var k = 0u; k < 64u; k++) { total += scratch[k]; }
     let norms = sqrt(total);

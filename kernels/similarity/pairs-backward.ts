@@ -5,6 +5,7 @@
 import { type Kernel, type Run, type Tensor, folded, kernel, wgsl } from '../op.ts'
 import { splitColumns } from './split-columns.ts'
 import { type Pairs, type UnitRows, pairsParams } from './pairs.ts'
+import { groupEntry } from '../wgsl/group-entry.ts'
 import { eightRows, rowwise } from '../wgsl/rowwise.ts'
 import { fourRows } from './tiles.ts'
 
@@ -57,10 +58,7 @@ const unitBackwardKernel = kernel`
   }
   // Through the normalisation: dx = (dz - (dz·z) z) / |x|
   @compute @workgroup_size(64)
-  fn pairsUnitBackward(
-    @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
-    @builtin(local_invocation_index) thread: u32,
-  ) {
+  fn pairsUnitBackward(${groupEntry}) {
     let row = rowOf(group, groups, thread);
     var along = 0.0;
     for (var c = sliceOf(thread); c < p.D; c += 8u) {
