@@ -1,33 +1,13 @@
-import {
-  type Op,
-  type Run,
-  type Tensor,
-  elementwise,
-  flatIndex,
-  kernel,
-  op,
-  sizeOf,
-} from '../op.ts'
+import { type Op, type Tensor, flatIndex, kernel, op, wgsl } from '../op.ts'
 import { affineAs } from '../wgsl/affine.ts'
 import { broadcastIndex, broadcastShape, combine, sumTo } from '../wgsl/broadcast.ts'
+import { pointwise } from '../wgsl/pointwise.ts'
+import { binaryKernel } from './binary.ts'
 import { over } from './over.ts'
 import { quotient } from './quotient.ts'
 
 /** Exported for ops whose gradient is a quotient. */
-export const divKernel = kernel`
-  @group(0) @binding(0) var<storage, read>       a:   array<f32>;
-  @group(0) @binding(1) var<storage, read>       b:   array<f32>;
-  @group(0) @binding(2) var<storage, read_write> out: array<f32>;
-  @group(0) @binding(3) var<uniform>             p:   Params;
-  ${flatIndex}
-  ${broadcastIndex}
-  ${quotient}
-  @compute @workgroup_size(64)
-  fn div(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-    let i = flat(id, groups);
-    if (i < p.count) { out[i] = quotient(a[indexA(i)], b[indexB(i)]); }
-  }
-`
+export const divKernel = binaryKernel('div', wgsl`quotient(a[indexA(i)], b[indexB(i)])`, quotient)
 
 // dy / b times y, or, where that quotient is no normal f32, dy times y / b
 const divisorKernel = kernel`
@@ -71,22 +51,11 @@ const numberKernel = kernel`
   }
 `
 
-function divided(run: Run, x: Tensor, by: number): Tensor {
-  const count = sizeOf(x.shape)
-  const [y] = run(numberKernel, {
-    reads: [x],
-    makes: [x.shape],
-    params: { count, by },
-    groups: elementwise(count),
-  })
-  return y
-}
-
 const divNumberOp: Op<[x: Tensor], [y: Tensor], { by: number }> = {
   name: 'div',
   shape: (_, x) => x,
-  forward: (run, { by }, x) => [divided(run, x, by)],
-  backward: (run, { by }, [dy]) => [divided(run, dy, by)],
+  forward: (run, { by }, x) => [pointwise(run, numberKernel, [x], { by })],
+  backward: (run, { by }, [dy]) => [pointwise(run, numberKernel, [dy], { by })],
 }
 
 const applyDiv = op(divOp, 'a', 'b')

@@ -29,7 +29,7 @@ const accumulateKernel = byWidth(
 `,
 )
 
-/** a + b, of one shape. Throws ShapeError. */
+/** a + b, of one shape. Throws ShapeError for different shapes. */
 export function accumulate(run: Run, a: Tensor, b: Tensor): Tensor {
   if (a.shape.join() !== b.shape.join())
     throw new ShapeError(

@@ -49,5 +49,5 @@ function featureShape(x: Shape): Shape {
 
 const apply = op(globalAvgPoolOp)
 
-/** Mean of x [N, H, W, C] over rows and columns -> [N, C]. Throws ShapeError. */
+/** Mean of x [N, H, W, C] over rows and columns -> [N, C]. Throws ShapeError for another shape. */
 export const globalAvgPool = (x: Tensor): Tensor => apply({}, x)

@@ -13,7 +13,6 @@ import {
   kernel,
   op,
   show,
-  sizeOf,
 } from '../op.ts'
 import {
   type Axes,
@@ -25,7 +24,7 @@ import {
   reducedShape,
   keepsDims,
 } from '../wgsl/axes.ts'
-import { beats } from '../wgsl/pointwise.ts'
+import { beats, perElement } from '../wgsl/pointwise.ts'
 import { reshape } from '../shape/reshape.ts'
 import { checkTensor } from '../options.ts'
 
@@ -132,13 +131,7 @@ const maxOp: Op<[x: Tensor], [y: Tensor, index: Tensor], Attrs> = {
   },
   backward(run, { axis }, [dy], [x], [, index]) {
     const [, R, B] = linesOf(x.shape, axisOf('max', x.shape, axis))
-    const count = sizeOf(x.shape)
-    return run(backwardKernel, {
-      reads: [index, dy],
-      makes: [x.shape],
-      params: { count, R, B },
-      groups: elementwise(count),
-    })
+    return [perElement(run, backwardKernel, x.shape, { reads: [index, dy], params: { R, B } })]
   },
 }
 
@@ -164,7 +157,8 @@ const applyArgmax = op(argmaxOp)
 
 /** The largest element of x over `axes` (all by default; negative ones count from the end), or NaN
  *  if one is NaN. The gradient goes to the first maximum in row-major order. Reduced axes are
- *  removed unless `keepDims`. Throws ShapeError. */
+ *  removed unless `keepDims`. Throws ShapeError for an axis that x does not have or that
+ *  is empty. */
 export function max(x: Tensor, axes?: Axes, options: KeepDims = {}): Tensor {
   checkTensor('max', 'x', x)
   const keepDims = keepsDims('max', options)
@@ -181,6 +175,6 @@ export function max(x: Tensor, axes?: Axes, options: KeepDims = {}): Tensor {
 }
 
 /** The index of the first maximum along an axis (of the first NaN if there is one), i32. Not
- *  differentiable. Throws ShapeError. */
+ *  differentiable. Throws ShapeError for an axis that x does not have, or that is empty. */
 export const argmax = (x: Tensor, axis: number, options: KeepDims = {}): Tensor =>
   applyArgmax({ axis, keepDims: keepsDims('argmax', options) }, x)
