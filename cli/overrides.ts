@@ -10,7 +10,7 @@ import { type ConfigOptions, configOf } from '../training/config.ts'
 import { type Changes, changesBetween, leaves } from '../training/history.ts'
 import { parse } from '../training/json.ts'
 import { nearestName } from '../kernels/options.ts'
-import { flagsOf, isGiven } from '../training/options.ts'
+import { flagsOf, isGiven, withoutOthers } from '../training/options.ts'
 
 /** What the command line says of settings besides a method's own flags. */
 export interface OverrideFlags {
@@ -92,10 +92,12 @@ export function settled(
     putFlags(changed, flags, { preset, flagged })
     refuseWrong(changed, `--config ${path}`)
   }
-  for (const text of set) assign(changed, text)
-  if (set.length > 0) refuseWrong(changed, '--set')
-  const { data: _data, ...changes } = changesBetween(preset, changed)
-  return { config: changed as unknown as TrainConfig, changes } // checked just now, or as the flags made it
+  let config: unknown = changed
+  for (const text of set)
+    config = withoutOthers(methodOf(method), config, assign(config as typeof changed, text))
+  if (set.length > 0) refuseWrong(config, '--set')
+  const { data: _data, ...changes } = changesBetween(preset, config)
+  return { config: config as TrainConfig, changes } // checked just now, or as the flags made it
 }
 
 /** The settings of options that every run has, where they are not called alike. */
@@ -152,8 +154,8 @@ function merged(base: unknown, over: unknown): unknown {
   )
 }
 
-/** Does what one --set says. Throws UsageError. */
-function assign(config: Record<string, unknown>, text: string) {
+/** Does what one --set says, and returns its path. Throws UsageError. */
+function assign(config: Record<string, unknown>, text: string): string {
   const at = text.indexOf('=')
   const path = text.slice(0, Math.max(0, at)).trim()
   if (path === '') throw new UsageError(`--set: must be PATH=VALUE, as in epochs=10, got ${text}`)
@@ -162,6 +164,7 @@ function assign(config: Record<string, unknown>, text: string) {
   if (decided !== null) throw new UsageError(`--set: ${first} cannot be set; ${decided}`)
   const value = text.slice(at + 1).trim()
   put(config, path, parse(value) ?? (value === 'null' ? null : value))
+  return path
 }
 
 /** Puts a value at a path, whose objects must be there. Throws UsageError. */

@@ -6,7 +6,7 @@ import { type Flag, chunkFlag, longOf, nameOf } from '../methods/settings/flags.
 import { fields } from '../methods/settings/rules.ts'
 import type { MethodSettings } from '../methods/settings/settings.ts'
 import { UsageError } from './choice.ts'
-import { ruleAt } from './schema-walk.ts'
+import { ruleAt, unknownFields } from './schema-walk.ts'
 
 /** The options of a method, with those that every method has. */
 export const flagsOf = (method: Method): readonly Flag[] => [...method.flags, chunkFlag]
@@ -33,7 +33,7 @@ export function mergeFlags(
     if (!isGiven(flag, value)) continue
     if (flag.reading === 'word') checkWord(method, flag, value)
     given[nameOf(flag)] = value
-    merged = withValue(merged, flag.setting.split('.'), value)
+    merged = withoutOthers(method, withValue(merged, flag.setting.split('.'), value), flag.setting)
   }
   return { settings: merged as MethodSettings, given } // the same fields, other values
 }
@@ -49,7 +49,24 @@ function checkWord(method: Method, { option, setting }: Flag, value: unknown) {
   throw new UsageError(`${longOf(option)}: must be ${rule}, got ${String(value)}`)
 }
 
-/** The value with one field, at a path, replaced; all else is shared. */
+/** The settings without those that another row of a table had: of an encoder named anew, the fields
+ *  that it does not know. */
+export function withoutOthers(method: Method, settings: unknown, path: string): unknown {
+  if (!path.endsWith('.name')) return settings
+  const parent = path.split('.').slice(0, -1)
+  const odd = unknownFields(fields(method.rules), settings).filter(
+    (unknown) =>
+      unknown.path.length === parent.length + 1 &&
+      parent.every((key, i) => key === unknown.path[i]),
+  )
+  return odd.reduce(
+    (value, unknown) => withValue(value, unknown.path.map(String), undefined),
+    settings,
+  )
+}
+
+/** The value with one field, at a path, replaced, or left out where it is undefined; all else is
+ *  shared. */
 export function withValue(
   value: unknown,
   [key, ...rest]: readonly string[],
@@ -57,5 +74,7 @@ export function withValue(
 ): unknown {
   if (key === undefined) return field
   if (typeof value !== 'object' || value === null) return value
-  return { ...value, [key]: withValue(Reflect.get(value, key), rest, field) }
+  const { [key]: old, ...others } = value as Readonly<Record<string, unknown>>
+  const replaced = withValue(old, rest, field)
+  return replaced === undefined ? others : { ...value, [key]: replaced }
 }

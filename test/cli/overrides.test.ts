@@ -43,6 +43,7 @@ const others = (value: unknown): unknown[] => {
     'constant',
     'cosine',
     'nce',
+    'dcl',
     'infonce',
     'joint',
     'per-view',

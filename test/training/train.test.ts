@@ -90,7 +90,7 @@ test('refuses what does not fit, in words', async ({ gpu }) => {
   const wrong: readonly (readonly [() => Promise<unknown>, string])[] = [
     [
       () => train(gpu, data.train as never, storage),
-      'train: data must be both halves of a data set, got an object',
+      'train: data must be both halves of a data set, got an object with name, size, image, classes, labels, skipped, ...',
     ],
     [
       () => train(gpu, data, new MemoryStorage({ ...config, precision: 'f16' })),
