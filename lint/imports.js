@@ -18,7 +18,7 @@ const layers = {
   methods: { folders: ['kernels', 'engine', 'models'], packages: [] },
   evaluate: { folders: ['kernels', 'engine', 'models', 'methods'], packages: [] },
   data: { folders: ['kernels'], files: ['engine/node-files.ts'], packages: ['node:', 'sharp'] },
-  bench: { folders: ['dist'], packages: ['node:', ''] },
+  bench: { folders: ['dist', 'scripts'], packages: ['node:', ''] },
   'index.ts': { folders: ['kernels', 'engine', 'models', 'methods', 'evaluate'], packages: [] },
 }
 
