@@ -50,7 +50,8 @@ const command = new Command('step')
     'TensorFlow.js, jax-js and PyTorch as well, where they are installed (supervised only)',
     false,
   )
-  .option('--profile', 'time of each kernel', false)
+  .option('--profile', 'time of each kernel, beside the least that the model gives it', false)
+  .option('--ceilings <json>', 'what the device can do at most, as --json prints it', JSON.parse)
   .option('--json', 'one line of JSON per library', false)
   .parse()
 const flags = command.opts()
@@ -114,7 +115,7 @@ async function timings() {
     : []
   if (command.args[0]) writeTrace(command.args[0], dispatches)
   const { software } = gpu
-  const most = await peaks(gpu, { runs: 3, software })
+  const most = flags.ceilings ?? (await peaks(gpu, { runs: 3, software }))
   const modelled = withFloors(
     await scheduleOf(gpu.device, options.method, { ...made, precision, activations, replay: true }),
     most,
