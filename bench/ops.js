@@ -86,7 +86,9 @@ if (flags.names) {
     const gpu = new kindred.Gpu(base.device, { precision, activations, kernels })
     const rows = await check(gpu, precision)
     results.push(...rows)
-    if (!flags.json) console.log(lines(rows).join('\n'))
+    const [summary, ...wrong] = lines(rows)
+    if (!flags.json) console.log(summary)
+    for (const line of wrong) process.stderr.write(`${line}\n`)
   }
   if (flags.json) console.log(JSON.stringify({ activations: flags.activations, results }))
   if (results.some(({ passed }) => !passed)) process.exitCode = 1

@@ -37,7 +37,7 @@ export const models = { resnet8, resnet18, resnet34, resnet50 }
 
 const encoderOf = (gpu, { model, stem, width }) => models[model](gpu, { stem, width })
 
-/** Each takes (gpu, { model, stem, width, batch, size, chunk, replay, stream }) and returns { step,
+/** Each takes (gpu, { model, stem, width, batch, size, chunk, replay, stream, queue }) and returns { step,
  *  views, captured, next }: `step(batch)` submits one training step and returns its loss, a tensor;
  *  `views` are the images that it shows the encoder; `captured` says whether steps are replayed;
  *  `next`, where there is a data path, gives the next batch. A new method is one entry more. */
@@ -105,7 +105,7 @@ export const methods = {
   moco(gpu, options) {
     const { query, key, rest } = towers(gpu, options)
     const optimizer = new Sgd(parametersOf(query), { momentum: 0.9 })
-    const queue = new KeyQueue(gpu, { K: 4096, C: 128 })
+    const queue = new KeyQueue(gpu, { K: options.queue ?? 4096, C: 128 })
     const trainer = moco(gpu, { ...rest, query, key, optimizer, queue, momentum: constant(0.99) })
     const x = pixelsOnGpu(gpu, options)
     return { step: () => trainer.step(x), views: 2 * options.batch, captured: trainer.captured }

@@ -10,22 +10,29 @@ import { methods } from './step-methods.js'
 
 const RECORDED = 4 // steps; the third is replayed
 
-/** The dispatches { name, flops, bytes, matrices } of one step, in order, copies among them. `kind`
- *  is a GPUDevice, or a name that `paperDevice` takes; `settings` are the method's. */
-export async function scheduleOf(kind, method, { precision, activations, ...settings }) {
+/** The dispatches of one step of a method, as `scheduleBy` says; `settings` are the method's. */
+export const scheduleOf = (kind, method, { precision, activations, ...settings }) =>
+  scheduleBy(kind, { precision, activations }, async (gpu) => {
+    const { step, next } = await methods[method](gpu, settings)
+    const given = await next?.()
+    return () => step(given)
+  })
+
+/** The dispatches { name, flops, bytes, matrices } of one call, in order, copies among them. `kind`
+ *  is a GPUDevice, or a name that `paperDevice` takes; `open(gpu)` resolves to the call. */
+export async function scheduleBy(kind, options, open) {
   let seen = []
   const as = typeof kind === 'string' ? kind : paperKindOf(kind)
   const gpu = new Gpu(
     paperDevice(as, (command) => seen.push(command)),
-    { precision, activations },
+    options,
   )
-  const { step, next } = await methods[method](gpu, settings)
-  const given = await next?.()
+  const call = await open(gpu)
   for (let i = 0; i < RECORDED; i++) {
     seen = []
-    await gpu.read(step(given))
+    call()
+    await gpu.sync()
   }
-  seen.pop() // the copy of the loss that is read
   return seen.map((command) => ({
     name: command.entryPoint ?? 'copy',
     flops: command.params ? flopsOf(command) : 0,

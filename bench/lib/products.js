@@ -32,6 +32,7 @@ export function productOptions(name, description, extend) {
     )
     .option('--adapter <name>', "part of the GPU's name")
     .option('--verify-only', 'check against float64 and time nothing')
+    .option('--no-verify', 'time what was checked before')
     .option('--json', 'print the results as JSON and nothing else')
     .addHelpText(
       'after',
@@ -78,7 +79,8 @@ async function run(bench, flags) {
   ])
   if (flags.onlyTorch) machines.length = 0
   const checks = []
-  for (const [precision, gpu] of machines) checks.push(...(await verify(bench, gpu, precision)))
+  for (const [precision, gpu] of flags.verify ? machines : [])
+    checks.push(...(await verify(bench, gpu, precision)))
   const bad = checks.filter(({ passed }) => !passed)
   for (const { precision, problem, tile, error } of bad)
     process.stderr.write(
@@ -87,25 +89,29 @@ async function run(bench, flags) {
   process.stderr.write(
     `verified ${checks.length - bad.length} of ${checks.length} results against float64\n`,
   )
+  if (flags.verifyOnly && flags.json) console.log(JSON.stringify({ checks }))
   if (bad.length > 0 || flags.verifyOnly) return bad.length > 0 ? 1 : 0
   const peak = flags.ceilings ?? (await peaks(base, options))
-  const rows = []
+  const results = {
+    ...{ command: flags.command, environment: environment(), driver: info.description, peak },
+    adapter: info.device || info.description || info.architecture,
+    rows: [],
+  }
+  const publish = () =>
+    console.log(flags.json ? JSON.stringify(results, null, 2) : table(results, bench))
+  process.once('SIGINT', () => {
+    publish() // what there is
+    process.exit(130)
+  })
   for (const problem of bench.problems) {
     for (const [precision, gpu] of machines)
-      rows.push(...(await timeTiles(bench, gpu, { problem, precision, peak, flags, options })))
+      results.rows.push(
+        ...(await timeTiles(bench, gpu, { problem, precision, peak, flags, options })),
+      )
     process.stderr.write(`timed ${problem.name}\n`)
   }
-  rows.push(...torchRows(bench, flags))
-  const adapter = info.device || info.description || info.architecture
-  const results = {
-    command: flags.command,
-    environment: environment(),
-    adapter,
-    driver: info.description,
-    peak,
-    rows,
-  }
-  console.log(flags.json ? JSON.stringify(results, null, 2) : table(results, bench))
+  results.rows.push(...torchRows(bench, flags))
+  publish()
   base.destroy()
   return 0
 }
