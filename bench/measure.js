@@ -53,15 +53,17 @@ const flags = new Command('measure')
   .addHelpText(
     'after',
     `
-In order: the adapter and what it can do at most; every op and loss against float64 in each precision; matrix products,
-convolutions, losses, augmentation and steps of all methods, each beside PyTorch (strict f32, TF32, AMP bf16 channels-last,
-compiled) where python3 has it with CUDA; a short training. Each task is a process that is ended when its time is up; what it
-leaves of it is the next ones'. After each task results.json and results.md are written anew: Markdown rows for
-bench/RESULTS.md, shares of the measured ceilings, and beside each step its time by the model, the roofline of its dispatches.
-Ctrl-C keeps them.
+In order: the adapter and what it can do at most; every op and loss against float64 in each
+precision, and products in every tile; matrix products, convolutions, losses, augmentation and
+steps of all methods, beside PyTorch (strict f32, TF32, bf16 autocast; the step channels-last and
+compiled too) where python3 has it with CUDA; a short training. Each task is a process that is
+ended when its time is up; what it leaves of it is the next ones'. After each task results.json and
+results.md are written anew: Markdown rows for bench/RESULTS.md, shares of the measured ceilings,
+and beside each step its time by the model, the roofline of its dispatches. Ctrl-C keeps them.
 
-On a CPU adapter sizes are tiny: its figures show that the command works, and nothing else. Without npm, as on a bare GPU host:
-node bench/measure.js. The exit code is 1 if an op is wrong or a task fails, 2 for wrong options, 130 after Ctrl-C.`,
+On a CPU adapter sizes are tiny: its figures show that the command works, and nothing else. Without
+npm, as on a bare GPU host: node bench/measure.js. The exit code is 1 if an op is wrong or a task
+fails, 2 for wrong options, 130 after Ctrl-C.`,
   )
   .parse()
   .opts()

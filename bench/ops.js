@@ -35,9 +35,10 @@ const flags = new Command('ops')
   .addHelpText(
     'after',
     `
-Printed: for each precision how many cases there are, how many passed, and the largest error of a value and of a gradient,
-relative to the largest element; then a line for each case that failed. Products, and what keeps images for its backward pass,
-may be off by 5e-3 in f16; everything else by 1e-5. The exit code is 1 if a case fails.`,
+Printed: for each precision how many cases there are, how many passed, and the largest error of a
+value and of a gradient, relative to the largest element; then a line for each case that failed.
+Products, and what keeps images for its backward pass, may be off by 5e-3 in f16; everything else by
+1e-5. The exit code is 1 if a case fails.`,
   )
   .parse()
   .opts()
@@ -62,17 +63,24 @@ async function check(gpu, precision) {
   return found
 }
 
+/** What is printed of a precision: a summary, and a line for each case that failed. */
 function lines(rows) {
   const exact = rows.filter(({ most }) => most < 0.01) // the others are chance
   const worst = (what) => digits(exact.reduce((most, row) => Math.max(most, row[what] ?? 0), 0))
   const bad = rows.filter(({ passed }) => !passed)
+  const [good, ops] = [rows.length - bad.length, new Set(rows.map(({ op }) => op)).size]
+  const errors = `value ${worst('value')}, gradient ${worst('gradient')}`
   return [
-    `${rows[0].precision}: ${rows.length - bad.length} of ${rows.length} cases of ${new Set(rows.map(({ op }) => op)).size} ops; largest errors: value ${worst('value')}, gradient ${worst('gradient')}`,
-    ...bad.map(
-      ({ op, about, shapes, value, gradient, error }) =>
-        `WRONG: ${[op, about].filter(Boolean).join(', ')} of ${shapes.map((s) => s.join('x')).join(', ')}: ${error ?? `value off by ${digits(value)}, gradient by ${digits(gradient ?? 0)}`}`,
-    ),
+    `${rows[0].precision}: ${good} of ${rows.length} cases of ${ops} ops; largest errors: ${errors}`,
+    ...bad.map(wrongLine),
   ]
+}
+
+function wrongLine({ op, about, shapes, value, gradient, error }) {
+  const what = [op, about].filter(Boolean).join(', ')
+  const sizes = shapes.map((shape) => shape.join('x')).join(', ')
+  const off = `value off by ${digits(value)}, gradient by ${digits(gradient ?? 0)}`
+  return `WRONG: ${what} of ${sizes}: ${error ?? off}`
 }
 
 if (flags.names) {

@@ -17,8 +17,8 @@ import { estimateOf, scheduleBy } from './step-roofline.js'
 import { openGpu } from '../dist/node.js'
 import { page, uplotFiles } from '../dist/cli/report-page.js'
 
-/** What is measured or counted: its unit, the mathematics that bounds it, and how far above that its
- *  exponent may lie, as times are noisy. */
+/** What is measured or counted: the mathematics that bounds it, how far above that its exponent may
+ *  lie, as times are noisy, and how it is shown. */
 const WHAT = {
   time: { bound: 'time', slack: 0.3, show: digits },
   memory: { bound: 'memory', slack: 0.05, show: (bytes) => digits(bytes / 2 ** 20) },
@@ -42,18 +42,20 @@ const flags = new Command('scale')
   .addHelpText(
     'after',
     `
-Printed: of each series a row for time (forward and backward of a loss, a whole step), for memory (the most bytes of buffers
-alive while it runs), and for the FLOPs of its products and the bytes that it moves, which are counted on paper
-(step-roofline.js): the value at each size, the exponent e of value = c size^e fitted over all sizes, the one between the two
-largest, where fixed costs weigh least, and the mathematics' own. Below it is good. Above it, time over all sizes by more than
-${WHAT.time.slack}, or one of the others over the last two by more than ${WHAT.memory.slack}, is marked, and the exit code is 1. On a CPU adapter sizes are tiny and time is CPU time of all
-threads. bench/out/scale.html plots growth on logarithmic axes, the mathematics' dashed; it opens without a network.`,
+Printed, of each series: time (forward and backward of a loss, a whole step), memory (the most
+bytes of buffers alive while it runs), FLOPs of its products and bytes that it moves, both counted
+on paper (step-roofline.js). A row has the value at each size, the exponent e of value = c size^e
+fitted over all sizes, the one between the two largest, where fixed costs weigh least, and the
+mathematics' own, which it may not exceed: time over all sizes by ${WHAT.time.slack}, the others over the last
+two by ${WHAT.memory.slack}. If one does, it is marked, and the exit code is 1. On a CPU adapter sizes are tiny and
+time is CPU time of all threads. bench/out/scale.html plots growth on logarithmic axes, the
+mathematics' dashed; it opens without a network.`,
   )
   .parse()
   .opts()
 
-/** A series at one size, on a device of its own: the least time in ms, the most bytes alive, FLOPs, bytes
- *  moved. */
+/** A series at one size, on a device of its own: the least time in ms, the most bytes alive, FLOPs,
+ *  bytes moved. */
 async function measure({ open }, size) {
   const gpu = await openGpu(flags.adapter ? { adapter: flags.adapter } : {})
   const { software } = gpu
@@ -161,8 +163,9 @@ const html = page({
 writeFileSync(join(out, 'scale.html'), html)
 const head = ['what', 'grows', 'sizes', 'of it', 'values', 'exponent', 'last two', 'at most']
 if (flags.json) console.log(JSON.stringify(results))
-else
-  console.log(
-    `${adapter}, kindred ${about.kindred}, ${about.date}\n${command}\n\n${table([head, ...lines(found, software)], flags)}\n\nplotted in ${join(out, 'scale.html')}`,
-  )
+else {
+  console.log(`${adapter}, kindred ${about.kindred}, ${about.date}\n${command}\n`)
+  console.log(`${table([head, ...lines(found, software)], flags)}\n`)
+  console.log(`plotted in ${join(out, 'scale.html')}`)
+}
 if (found.some(({ fits }) => Object.values(fits).some(({ above }) => above))) process.exitCode = 1

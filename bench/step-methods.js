@@ -37,10 +37,11 @@ export const models = { resnet8, resnet18, resnet34, resnet50 }
 
 const encoderOf = (gpu, { model, stem, width }) => models[model](gpu, { stem, width })
 
-/** Each takes (gpu, { model, stem, width, batch, size, chunk, replay, stream, queue }) and returns { step,
- *  views, captured, next }: `step(batch)` submits one training step and returns its loss, a tensor;
- *  `views` are the images that it shows the encoder; `captured` says whether steps are replayed;
- *  `next`, where there is a data path, gives the next batch. A new method is one entry more. */
+/** Each takes (gpu, { model, stem, width, batch, size, chunk, replay, stream, queue }) and returns
+ *  { step, views, captured, next }: `step(batch)` submits one training step and returns its loss, a
+ *  tensor; `views` are the images that it shows the encoder; `captured` says whether steps are
+ *  replayed; `next`, where there is a data path, gives the next batch. A new method is one entry
+ *  more. */
 export const methods = {
   /** Cross-entropy on ten classes, SGD: the step that the other libraries are compared on. */
   supervised(gpu, options) {

@@ -2,7 +2,7 @@
 // device would get it, with its FLOPs and bytes, and the least time that they can take at rates
 // that were measured. The difference from the measured time judges the kernels, and this model.
 //
-//   time = sum over dispatches of max(FLOPs / rate of multiply-adds, bytes / rate of a copy) + launch
+//   time = sum over dispatches of max(FLOPs / multiply-adds a second, bytes / copy) + launch
 
 import { Gpu } from '../dist/node.js'
 import { paperDevice, paperKindOf } from '../scripts/paper-device.js'
@@ -88,8 +88,8 @@ function bytesOf({ entryPoint, bound }) {
   return count ? count(reads, writes) : sum(own)
 }
 
-/** The time that each dispatch takes at least, in ms, at rates { fma, matrices } in GFLOP/s, { copy }
- *  in GB/s and { launch } in us. f16x3 multiplies three times on matrices. */
+/** Each dispatch with the least time that it takes, `floor`, in ms, at rates { fma, matrices } in
+ *  GFLOP/s, { copy } in GB/s and { launch } in us. f16x3 multiplies three times on matrices. */
 export function withFloors(schedule, { fma, matrices, copy, launch }, precision) {
   const times = precision === 'f16x3' ? 3 : 1
   return schedule.map((one) => {

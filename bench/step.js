@@ -77,6 +77,7 @@ async function begun() {
     precision,
     activations,
     ...(adapter === undefined ? {} : { adapter }),
+    ...(flags.profile ? { toggles: ['-timestamp_quantization'] } : {}), // to 65.5 us
   })
   const settings = { ...made, replay: !flags.eager }
   const { step: run, views, captured, next } = await methods[options.method](gpu, settings)
@@ -99,7 +100,6 @@ async function begun() {
 const WARM = 16 // steps before those that are timed: until then V8 interprets what later ones run compiled
 
 async function timings() {
-  const { precision, activations } = flags
   if (flags.quick) await instrumented()
   const { gpu, run, next, step, once, script, captured, views, losses } = await begun()
   for (let i = 0; i < WARM; i++) await once()
@@ -113,31 +113,15 @@ async function timings() {
     () => gpu.sync(),
   )
   const counted = flags.quick ? await count(once) : {}
-  const dispatches = flags.profile
-    ? await profile(gpu.device, step, () => gpu.sync(), flags.runs)
-    : []
-  if (command.args[0]) writeTrace(command.args[0], dispatches)
   const { software } = gpu
   const most = flags.ceilings ?? (await peaks(gpu, { runs: 3, software }))
-  const modelled = withFloors(
-    await scheduleOf(gpu.device, options.method, { ...made, precision, activations, replay: true }),
-    most,
-    precision,
-  )
+  const modelled = await byTheModel(gpu, step, most)
   const { description, vendor, device } = gpu.device.adapterInfo
   const plannedBytes = captured.memory?.bytes
   gpu.destroy()
   return {
-    ...{
-      adapter: description || `${vendor} ${device}`,
-      losses,
-      estimate: estimateOf(modelled),
-      kernels: kernelsOf(dispatches, modelled),
-      replayed,
-      idle,
-      plannedBytes,
-    },
-    ...counted,
+    adapter: description || `${vendor} ${device}`,
+    ...{ losses, replayed, idle, plannedBytes, ...modelled, ...counted },
     ...{ ...timed, scriptMs: median(script), scriptLeastMs: Math.min(...script) },
     ...{
       most,
@@ -145,6 +129,20 @@ async function timings() {
       viewsPerSecond: (1000 * views) / timed.wallMs,
     },
   }
+}
+
+/** What the model says of the step (step-roofline.js), { estimate }, and of its kernels, beside their
+ *  own times with --profile, { kernels }. */
+async function byTheModel(gpu, step, most) {
+  const { precision, activations } = flags
+  const settings = { ...made, precision, activations, replay: true }
+  const schedule = await scheduleOf(gpu.device, options.method, settings)
+  const modelled = withFloors(schedule, most, precision)
+  const estimate = estimateOf(modelled)
+  if (!flags.profile) return { estimate, kernels: [] }
+  const dispatches = await profile(gpu.device, step, () => gpu.sync(), flags.runs)
+  if (command.args[0]) writeTrace(command.args[0], dispatches)
+  return { estimate, kernels: kernelsOf(dispatches, modelled) }
 }
 
 /** Counts calls of WebGPU from now on. */

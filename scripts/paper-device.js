@@ -68,7 +68,7 @@ export function paperDevice(kind, onDispatch) {
         ? new Uint8Array(data.buffer, data.byteOffset + from * data.BYTES_PER_ELEMENT)
         : new Uint8Array(data, from)
       const written = source.subarray(0, size ?? source.length)
-      if (!(buffer.usage & UNIFORM) || written.length > MOST_PARAMS) return // Params are of interest
+      if (!(buffer.usage & UNIFORM) || written.length > MOST_PARAMS) return // no Params
       buffer.bytes ??= new Uint8Array(buffer.size)
       buffer.bytes.set(written, offset)
     },

@@ -78,19 +78,8 @@ async function run(bench, flags) {
     new kindred.Gpu(base.device, { precision, kernels: flags.kernels }),
   ])
   if (flags.onlyTorch) machines.length = 0
-  const checks = []
-  for (const [precision, gpu] of flags.verify ? machines : [])
-    checks.push(...(await verify(bench, gpu, precision)))
-  const bad = checks.filter(({ passed }) => !passed)
-  for (const { precision, problem, tile, error } of bad)
-    process.stderr.write(
-      `WRONG: ${precision}, tile ${tile}, ${JSON.stringify(problem)}: off by ${digits(error)}\n`,
-    )
-  process.stderr.write(
-    `verified ${checks.length - bad.length} of ${checks.length} results against float64\n`,
-  )
-  if (flags.verifyOnly && flags.json) console.log(JSON.stringify({ checks }))
-  if (bad.length > 0 || flags.verifyOnly) return bad.length > 0 ? 1 : 0
+  const good = !flags.verify || (await allVerified(bench, machines, flags))
+  if (!good || flags.verifyOnly) return good ? 0 : 1
   const peak = flags.ceilings ?? (await peaks(base, options))
   const results = {
     ...{ command: flags.command, environment: environment(), driver: info.description, peak },
@@ -114,6 +103,22 @@ async function run(bench, flags) {
   publish()
   base.destroy()
   return 0
+}
+
+/** Checks every machine and says what is wrong. */
+async function allVerified(bench, machines, flags) {
+  const checks = []
+  for (const [precision, gpu] of machines) checks.push(...(await verify(bench, gpu, precision)))
+  const bad = checks.filter(({ passed }) => !passed)
+  for (const { precision, problem, tile, error } of bad)
+    process.stderr.write(
+      `WRONG: ${precision}, tile ${tile}, ${JSON.stringify(problem)}: off by ${digits(error)}\n`,
+    )
+  process.stderr.write(
+    `verified ${checks.length - bad.length} of ${checks.length} results against float64\n`,
+  )
+  if (flags.verifyOnly && flags.json) console.log(JSON.stringify({ checks }))
+  return bad.length === 0
 }
 
 /** The tiles a call may take: [number or null, whether it is the one that is taken]. They are found

@@ -1,5 +1,5 @@
-/** Lines of cells, the head first, in columns for a terminal or as Markdown. A line with fewer cells
- *  than the head ends in a message, which widens no column. */
+/** Lines of cells, the head first, in columns for a terminal or as Markdown. A line with fewer
+ *  cells than the head ends in a message, which widens no column. */
 export function table(lines, { markdown = false } = {}) {
   const [head] = lines
   if (markdown) {

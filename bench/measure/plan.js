@@ -89,7 +89,7 @@ function checks({ device, precisions }, adapter) {
   // A CPU adapter computes f16x3 as f32; in f16 it keeps activations in f16.
   const all = device.precisions.filter((one) => !device.software || one !== 'f16x3')
   const ops = all.map((precision) => ({
-    ...{ part: 'check', name: precision, seconds: 22 },
+    ...{ part: 'check', name: precision, seconds: 20 },
     args: [
       ...['bench/ops.js', '--json', '--precision', precision],
       ...['--activations', kept(precision), ...named(adapter)],
@@ -109,7 +109,7 @@ function products({ size, precisions, torch, rest, ceilings }) {
   const task = (part, seconds, args) => {
     const own = [`bench/${part}.js`, '--no-verify', ...args, ...rest, ...ceilings]
     const ours = ['--no-torch', '--precision', precisions.join()]
-    const theirs = { part, name: 'PyTorch', seconds: 20, args: [...own, '--only-torch'] }
+    const theirs = { part, name: 'PyTorch', seconds: 15, args: [...own, '--only-torch'] }
     return [
       { part, name: precisions.join(', '), seconds, args: [...own, ...ours] },
       ...(torch ? [theirs] : []),
@@ -118,27 +118,35 @@ function products({ size, precisions, torch, rest, ceilings }) {
   return [...task('gemm', 20, ['--size', size.gemm]), ...task('conv', 35, size.conv)]
 }
 
+/** Each alone, then in turns with other libraries, which take long to begin. */
 function losses({ size, precisions, peers, torch, rest }, out) {
-  const only = torch && peers === 'torch' ? 'kindred,torch' : 'kindred'
-  const task = (name, seconds, args) => ({
-    ...{ part: 'losses', name, seconds },
+  const task = (name, label, seconds, args) => ({
+    ...{ part: 'losses', name: label, seconds },
     args: [
       ...[`bench/${name}.js`, ...args, ...rest, '--dtype', precisions.join()],
-      ...['--no-verify', '--limit', '2', '--patience', '30', '--out', join(out, name)],
-      ...(peers === 'all' ? [] : ['--only', only]),
+      ...['--no-verify', '--limit', '2', '--patience', '30', '--out', join(out, label)],
     ],
   })
+  const alone = (name, seconds, args) => task(name, name, seconds, [...args, '--only', 'kindred'])
+  const beside = (name, seconds, args) =>
+    task(name, `${name} beside peers`, seconds, [
+      ...args,
+      ...(peers === 'all' ? [] : ['--only', 'kindred,torch eager']),
+    ])
   return [
-    task('ntxent', 25, size.pairs),
-    task('infonce', 15, size.queue),
-    task('nce-maps', 12, size.maps),
+    alone('ntxent', 20, size.pairs),
+    alone('infonce', 12, size.queue),
+    alone('nce-maps', 10, size.maps),
+    ...(torch || peers === 'all'
+      ? [beside('ntxent', 30, size.pairs), beside('infonce', 20, size.queue)]
+      : []),
   ]
 }
 
 function augmentation({ size, torch, rest }) {
   const args = ['bench/augment.js', ...size.augment, ...rest]
   const ours = { part: 'augment', name: 'recipes', seconds: 20, args: [...args, '--no-torch'] }
-  const theirs = { part: 'augment', name: 'torchvision, kornia', seconds: 15 }
+  const theirs = { part: 'augment', name: 'torchvision, kornia', seconds: 12 }
   return torch ? [ours, { ...theirs, args: [...args, '--only-torch'] }] : [ours]
 }
 
@@ -168,7 +176,7 @@ function steps(plan) {
   const step = (method, precision, given) => stepTask(plan, method, precision, given)
   const beside = plan.torch || plan.peers === 'all'
   return [
-    ...[...plan.precisions].reverse().map((p) => step('simclr', p, { seconds: 25 })),
+    ...[...plan.precisions].reverse().map((p) => step('simclr', p, { seconds: 20 })),
     step('supervised', 'f32', beside ? { seconds: 60, more: ['--peers'] } : { seconds: 20 }),
     ...Object.entries(METHODS).map(([method, seconds]) => step(method, fastest, { seconds })),
   ]
@@ -185,7 +193,7 @@ const moreSteps = (plan) =>
 function training({ size, precisions }, { data, out, adapter }) {
   const precision = precisions.at(-1)
   return {
-    ...{ part: 'training', name: data ?? 'procedural', seconds: 50 },
+    ...{ part: 'training', name: data ?? 'procedural', seconds: 40 },
     args: [
       ...['dist/cli/kindred.js', 'train', 'simclr', '--data', data ?? 'procedural', ...size.train],
       ...['--precision', precision, '--activations', kept(precision), '--knn-every', '1'],

@@ -36,10 +36,13 @@ export function markdown(results) {
 function heading({ device, started, command }) {
   if (!device) return `## Measured ${started}\n\n    ${command}\n`
   const { adapter, driver, software, environment: e, most } = device
-  return `## ${adapter}${software ? ' (a CPU adapter: times are CPU time of all threads)' : ''}
+  const kind = software ? ' (a CPU adapter: times are CPU time of all threads)' : ''
+  const matrices = most.matrices > 0 ? `${digits(most.matrices)} of subgroup matrices, ` : ''
+  return `## ${adapter}${kind}
 
 ${driver}; kindred ${e.kindred}, Node ${e.node}, Dawn from ${e.dawn}, ${e.cpu}, ${started}.
-Measured ceilings: ${digits(most.fma)} GFLOP/s of multiply-adds in registers, ${most.matrices > 0 ? `${digits(most.matrices)} of subgroup matrices, ` : ''}${digits(most.copy)} GB/s of a copy, ${digits(most.launch)} us a dispatch.
+Measured ceilings: ${digits(most.fma)} GFLOP/s of multiply-adds in registers,
+${matrices}${digits(most.copy)} GB/s of a copy, ${digits(most.launch)} us a dispatch.
 
     ${command}
 `
@@ -78,7 +81,7 @@ const products = (tasks) =>
 const AXES = { ntxent: '2N', infonce: 'K', 'nce-maps': 'N' }
 
 const losses = ({ name, results: [found] }) =>
-  found ? `${name}:\n\n${lossTable(found.rows, { axis: AXES[name] }, true)}\n` : ''
+  found ? `${name}:\n\n${lossTable(found.rows, { axis: AXES[name.split(' ')[0]] }, true)}\n` : ''
 
 const augmentation = (tasks) =>
   rows(

@@ -8,8 +8,8 @@ import * as assert from 'uvu/assert'
 function estimates(method: string, size = 16) {
   const program = `
     const { estimateOf, scheduleOf, withFloors } = await import('./bench/step-roofline.js')
-    const settings = { model: 'resnet8', stem: 'cifar', width: 8, batch: 4, size: ${size}, chunk: null,
-      replay: true, stream: false, activations: 'f32' }
+    const settings = { model: 'resnet8', stem: 'cifar', width: 8, batch: 4, size: ${size},
+      chunk: null, replay: true, stream: false, activations: 'f32' }
     const rates = { fma: 1000, matrices: 8000, copy: 100, launch: 2 }
     const found = []
     for (const [kind, precision] of [['device', 'f32'], ['gpu', 'f32'], ['matrices', 'f16']]) {
