@@ -137,10 +137,12 @@ async function describe() {
   return results.device
 }
 
-process.on('SIGINT', () => {
+const stop = () => {
   interrupted = true
   running?.stop()
-})
+}
+process.on('SIGINT', stop)
+process.on('SIGTERM', stop)
 const device = await describe()
 const { adapter, peers, data, batch, only } = flags
 const tiny = flags.tiny || device?.software
