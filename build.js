@@ -15,7 +15,10 @@ rmSync(testing ? '.test/test' : 'dist', { recursive: true, force: true })
 await build({
   entryPoints: testing
     ? [...tests.map((name) => `test/${name}`), 'data/decode-worker.ts', 'cli/kindred.ts']
-    : ['index.ts', 'node.ts', 'cli/kindred.ts', 'data/decode-worker.ts'],
+    : [
+        ...['index.ts', 'node.ts', 'cli/kindred.ts', 'data/decode-worker.ts'],
+        'cli/report-page.ts', // for bench/scale.js
+      ],
   outbase: '.',
   outdir,
   bundle: true,

@@ -10,6 +10,7 @@ import { digits } from './lib/numbers.js'
 import { count } from './lib/options.js'
 import { copyRate, time } from './lib/peaks.js'
 import { uniform } from './lib/random.js'
+import { table } from './lib/table.js'
 import { isSoftware } from './lib/waiting.js'
 import * as kindred from '../dist/node.js'
 
@@ -24,6 +25,7 @@ const flags = new Command('augment')
   )
   .option('--runs <n>', 'timed batches (default: 3 on a CPU adapter, else 9)', count)
   .option('--no-torch', 'without torchvision and kornia')
+  .option('--only-torch', 'time torchvision and kornia alone')
   .option('--python <program>', 'the interpreter that has torch, with CUDA', 'python3')
   .option('--adapter <name>', "part of the GPU's name")
   .option('--verify-only', 'check against float64 and time nothing')
@@ -156,39 +158,24 @@ function rated({ index, by, ms, missing }, problem, copy) {
   }
 }
 
-function table(rows) {
-  const head = ['recipe', 'batch', 'by', 'ms a view', '(min..max)', 'images/s', 'GB/s', 'of copy']
-  const lines = rows.map(({ name, N, by, ms, imagesPerSecond, gbps, ofCopy, missing }) =>
-    missing
-      ? [name, String(N), by, missing, '', '', '', '']
-      : [
-          ...[name, String(N), by, digits(ms.median), `${digits(ms.min)}..${digits(ms.max)}`],
-          ...[digits(imagesPerSecond), digits(gbps), `${digits(100 * ofCopy)} %`],
-        ],
-  )
-  if (flags.markdown)
-    return [head, head.map(() => '---'), ...lines]
-      .map((cells) => `| ${cells.join(' | ')} |`)
-      .join('\n')
-  const widths = head.map((title, i) =>
-    Math.max(title.length, ...lines.map((cells) => cells[i].length)),
-  )
-  const show = (cells) =>
-    cells
-      .map((text, i) => text.padEnd(widths[i]))
-      .join('  ')
-      .trimEnd()
-  return [head, ...lines].map(show).join('\n')
-}
+const HEAD = ['recipe', 'batch', 'by', 'ms a view', '(min..max)', 'images/s', 'GB/s', 'of copy']
+
+const cells = ({ name, N, by, ms, imagesPerSecond, gbps, ofCopy, missing }) =>
+  missing
+    ? [name, String(N), by, missing]
+    : [
+        ...[name, String(N), by, digits(ms.median), `${digits(ms.min)}..${digits(ms.max)}`],
+        ...[digits(imagesPerSecond), digits(gbps), `${digits(100 * ofCopy)} %`],
+      ]
 
 const gpu = await kindred.openGpu(flags.adapter ? { adapter: flags.adapter } : {})
 const info = gpu.device.adapterInfo
 const software = isSoftware(info)
-const checks = await verify(gpu)
+const checks = flags.onlyTorch ? [] : await verify(gpu)
 const wrong = checks.filter(({ passed }) => !passed)
 for (const { name, error } of wrong)
   process.stderr.write(`WRONG: ${name}: off by ${digits(error)}\n`)
-const most = digits(Math.max(...checks.map(({ error }) => error)))
+const most = digits(Math.max(0, ...checks.map(({ error }) => error)))
 process.stderr.write(
   `verified ${checks.length - wrong.length} of ${checks.length} against float64; off by at most ${most}\n`,
 )
@@ -198,7 +185,7 @@ else if (!flags.verifyOnly) {
   const problems = PROBLEMS.map((p) => ({ ...p, N: flags.batch ?? p.N / (software ? 8 : 1) }))
   const copy = await copyRate(gpu, options)
   const rows = []
-  for (const [index, problem] of problems.entries())
+  for (const [index, problem] of flags.onlyTorch ? [] : problems.entries())
     rows.push(rated({ index, ...(await timeOurs(gpu, options, problem)) }, problem, copy))
   for (const row of timeTheirs(problems)) rows.push(rated(row, problems[row.index], copy))
   rows.sort((a, b) => a.index - b.index)
@@ -211,7 +198,7 @@ else if (!flags.verifyOnly) {
     )
   else
     console.log(
-      `${adapter}, ${about.dawn}, Node ${about.node}, ${about.date}; kindred ${about.kindred}\n${command}\ncopy ${digits(copy)} GB/s\n\n${table(rows)}`,
+      `${adapter}, ${about.dawn}, Node ${about.node}, ${about.date}; kindred ${about.kindred}\n${command}\ncopy ${digits(copy)} GB/s\n\n${table([HEAD, ...rows.map(cells)], flags)}`,
     )
 }
 gpu.destroy()

@@ -37,8 +37,8 @@ export const models = { resnet8, resnet18, resnet34, resnet50 }
 
 const encoderOf = (gpu, { model, stem, width }) => models[model](gpu, { stem, width })
 
-/** The methods by name. Each takes (gpu, { model, stem, width, batch, size, chunk, replay, stream
- *  }) and returns { step, views, captured, next }. `step(batch)` submits one training step and
+/** The methods by name. Each takes (gpu, { model, stem, width, batch, size, chunk, replay,
+ *  stream, queue }) and returns { step, views, captured, next }. `step(batch)` submits one training step and
  *  returns the loss, a tensor. `views` is the number of images that it encodes. `captured` tells
  *  whether steps are replayed. `next`, where data is loaded, returns the next batch. */
 export const methods = {
@@ -105,7 +105,7 @@ export const methods = {
   moco(gpu, options) {
     const { query, key, rest } = towers(gpu, options)
     const optimizer = new Sgd(parametersOf(query), { momentum: 0.9 })
-    const queue = new KeyQueue(gpu, { K: 4096, C: 128 })
+    const queue = new KeyQueue(gpu, { K: options.queue ?? 4096, C: 128 })
     const trainer = moco(gpu, { ...rest, query, key, optimizer, queue, momentum: constant(0.99) })
     const x = pixelsOnGpu(gpu, options)
     return { step: () => trainer.step(x), views: 2 * options.batch, captured: trainer.captured }

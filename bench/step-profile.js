@@ -100,23 +100,19 @@ export async function resolve(device, sets) {
   return times
 }
 
-/** Formats a table of the time by kernel, the longest first. */
-export function table(dispatches) {
-  const kernels = new Map()
-  for (const { name, ms } of dispatches) {
-    const row = kernels.get(name) ?? { name, count: 0, ms: 0 }
-    kernels.set(name, { name, count: row.count + 1, ms: row.ms + ms })
-  }
-  const total = dispatches.reduce((sum, { ms }) => sum + ms, 0)
-  const rows = [...kernels.values()].sort((a, b) => b.ms - a.ms)
-  return [
-    `${'kernel'.padEnd(28)}${'dispatches'.padStart(11)}${'ms'.padStart(10)}${'share'.padStart(8)}`,
-    ...rows.map(
-      ({ name, count, ms }) =>
-        `${name.padEnd(28)}${String(count).padStart(11)}${ms.toFixed(2).padStart(10)}${`${((100 * ms) / total).toFixed(1)} %`.padStart(8)}`,
-    ),
-    `${'all'.padEnd(28)}${String(dispatches.length).padStart(11)}${total.toFixed(2).padStart(10)}`,
+/** Kernels { name, count, ms, floor } as lines of text; floor is the model's time
+ *  (step-roofline.js). */
+export function table(kernels) {
+  const total = (what) => kernels.reduce((sum, kernel) => sum + kernel[what], 0)
+  const all = { name: 'all', count: total('count'), ms: total('ms'), floor: total('floor') }
+  const line = ({ name, count, ms, floor }) => [
+    ...[name, String(count), ms.toFixed(2), `${((100 * ms) / all.ms).toFixed(1)} %`],
+    ...(Number.isFinite(floor) ? [floor.toFixed(2), `${(ms / floor).toFixed(1)}x`] : ['', '']),
   ]
+  const head = ['kernel', 'dispatches', 'ms', 'share', 'model ms', 'of it']
+  return [head, ...kernels.map(line), line(all)].map(([name, ...cells]) =>
+    `${name.padEnd(28)}${cells.map((cell) => cell.padStart(11)).join('')}`.trimEnd(),
+  )
 }
 
 /** Writes the dispatches as a trace file for chrome://tracing and Perfetto. */

@@ -9,13 +9,15 @@ import { createRequire } from 'node:module'
 import { pathToFileURL } from 'node:url'
 import { Command, Option } from 'commander'
 import { openGpu } from '../dist/node.js'
-import { CASE, LOSSES, TOLERANCES } from './peers/step-data.js'
+import { CASE } from './peers/step-data.js'
 import { count as whole } from './lib/options.js'
 import { peaks } from './lib/peaks.js'
 import { count, instrument, median, time } from './peers/step-measure.js'
 import { idleShare } from './step-idle.js'
-import { profile, table, writeTrace } from './step-profile.js'
+import { profile, writeTrace } from './step-profile.js'
 import { methods, models } from './step-methods.js'
+import { report as show } from './step-report.js'
+import { estimateOf, kernelsOf, scheduleOf, withFloors } from './step-roofline.js'
 
 const command = new Command('step')
   .description('Time one training step: checked, counted, profiled, beside other libraries.')
@@ -48,7 +50,9 @@ const command = new Command('step')
     'TensorFlow.js, jax-js and PyTorch as well, where they are installed (supervised only)',
     false,
   )
-  .option('--profile', 'time of each kernel', false)
+  .option('--profile', 'time of each kernel, beside the least that the model gives it', false)
+  .option('--ceilings <json>', 'what the device can do at most, as --json prints it', JSON.parse)
+  .option('--quick', "count on the device that is timed, which adds to JavaScript's time", false)
   .option('--json', 'one line of JSON per library', false)
   .parse()
 const flags = command.opts()
@@ -56,6 +60,8 @@ const options = {
   ...{ method: flags.method, model: flags.model, stem: flags.stem },
   ...{ width: flags.width, batch: flags.batch, size: flags.size },
 }
+/** What a method is given, beside `replay`. */
+const made = { ...options, chunk: flags.chunk ?? null, stream: flags.stream }
 const isCase = Object.entries({
   ...CASE,
   method: 'supervised',
@@ -63,49 +69,23 @@ const isCase = Object.entries({
   stem: 'cifar',
 }).every(([name, value]) => !(name in options) || options[name] === value)
 
-/** Counts the FLOPs, two for each multiply-add, of convolutions and linear layers while `body`
- *  runs, gradients included. A convolution of at most 4 channels reads images, which get no
- *  gradient. */
-function flopsOf(gpu, body) {
-  const apply = gpu.apply
-  let flops = 0
-  gpu.apply = function (op, attrs, inputs) {
-    const outputs = apply.call(gpu, op, attrs, inputs)
-    const [{ shape: x }, w] = inputs
-    const size = outputs[0].shape.reduce((a, b) => a * b, 1)
-    if (op.name === 'conv2d' || op.name === 'convNorm')
-      flops += 2 * size * w.shape[0] * w.shape[1] * x.at(-1) * (x.at(-1) > 4 ? 3 : 2)
-    if (op.name === 'linear') flops += 2 * size * x[1] * 3
-    return outputs
-  }
-  body()
-  delete gpu.apply // the class's own is used again
-  return flops
-}
-
-/** Opens a GPU, builds the step and runs it four times. `once` runs it again, waits for the GPU,
- *  and appends JavaScript's time in ms to `script`. */
+/** The step on a GPU of its own, which has been made four times; `once` makes it again, waits, and
+ *  adds JavaScript's ms to `script`. */
 async function begun() {
   const { adapter, precision, activations } = flags
   const gpu = await openGpu({
     precision,
     activations,
     ...(adapter === undefined ? {} : { adapter }),
+    ...(flags.profile ? { toggles: ['-timestamp_quantization'] } : {}), // to 65.5 us
   })
-  const settings = {
-    ...options,
-    chunk: flags.chunk ?? null,
-    replay: !flags.eager,
-    stream: flags.stream,
-  }
+  const settings = { ...made, replay: !flags.eager }
   const { step: run, views, captured, next } = await methods[options.method](gpu, settings)
   let given = await next?.()
   const step = () => run(given)
   const read = async () => (await gpu.read(step()))[0]
   const losses = []
-  const flops = flopsOf(gpu, () => losses.push(read()))
-  losses[0] = await losses[0]
-  for (let i = 1; i < 4; i++) losses.push(await read())
+  for (let i = 0; i < 4; i++) losses.push(await read())
   const script = []
   const once = async () => {
     given = await next?.()
@@ -114,13 +94,14 @@ async function begun() {
     script.push(performance.now() - start)
     await gpu.sync()
   }
-  return { gpu, run, next, step, once, script, captured, views, losses, flops }
+  return { gpu, run, next, step, once, script, captured, views, losses }
 }
 
 const WARM = 16 // steps before the timed ones; V8 compiles their JavaScript meanwhile
 
 async function timings() {
-  const { gpu, run, next, step, once, script, captured, views, losses, flops } = await begun()
+  if (flags.quick) await instrumented()
+  const { gpu, run, next, step, once, script, captured, views, losses } = await begun()
   for (let i = 0; i < WARM; i++) await once()
   script.length = 0
   const timed = await time(once, flags.runs)
@@ -131,25 +112,16 @@ async function timings() {
     () => inARow(gpu, run, next),
     () => gpu.sync(),
   )
-  if (flags.profile) {
-    const dispatches = await profile(gpu.device, step, () => gpu.sync(), flags.runs)
-    if (!flags.json) console.log(table(dispatches).join('\n'))
-    if (command.args[0]) writeTrace(command.args[0], dispatches)
-  }
+  const counted = flags.quick ? await count(once) : {}
   const { software } = gpu
-  const most = await peaks(gpu, { runs: 3, software })
+  const most = flags.ceilings ?? (await peaks(gpu, { runs: 3, software }))
+  const modelled = await byTheModel(gpu, step, most)
   const { description, vendor, device } = gpu.device.adapterInfo
   const plannedBytes = captured.memory?.bytes
   gpu.destroy()
   return {
-    ...{
-      adapter: description || `${vendor} ${device}`,
-      losses,
-      flops,
-      replayed,
-      idle,
-      plannedBytes,
-    },
+    adapter: description || `${vendor} ${device}`,
+    ...{ losses, replayed, idle, plannedBytes, ...modelled, ...counted },
     ...{ ...timed, scriptMs: median(script), scriptLeastMs: Math.min(...script) },
     ...{
       most,
@@ -159,10 +131,29 @@ async function timings() {
   }
 }
 
-async function counts() {
+/** What the model says of the step (step-roofline.js), { estimate }, and of its kernels, beside their
+ *  own times with --profile, { kernels }. */
+async function byTheModel(gpu, step, most) {
+  const { precision, activations } = flags
+  const settings = { ...made, precision, activations, replay: true }
+  const schedule = await scheduleOf(gpu.device, options.method, settings)
+  const modelled = withFloors(schedule, most, precision)
+  const estimate = estimateOf(modelled)
+  if (!flags.profile) return { estimate, kernels: [] }
+  const dispatches = await profile(gpu.device, step, () => gpu.sync(), flags.runs)
+  if (command.args[0]) writeTrace(command.args[0], dispatches)
+  return { estimate, kernels: kernelsOf(dispatches, modelled) }
+}
+
+/** Counts calls of WebGPU from now on. */
+async function instrumented() {
   const dawn = createRequire(new URL('../dist/node.js', import.meta.url)).resolve('webgpu') // that of dist/
   const { globals } = await import(pathToFileURL(dawn).href)
   instrument(globals)
+}
+
+async function counts() {
+  await instrumented()
   const { gpu, once } = await begun()
   const counted = await count(once)
   gpu.destroy()
@@ -171,13 +162,14 @@ async function counts() {
 
 async function ours() {
   const { most, ms, ...measured } = await timings() // first: counting takes JavaScript time
-  const counted = await counts()
+  const counted = flags.quick ? measured : await counts()
   const { precision, activations } = flags
   return {
     ...{ library: 'Kindred', ...options, precision, activations },
     exact: precision !== 'f16' && activations === 'f32',
-    ...{ ...measured, ...counted },
-    shares: sharesOf(most, { flops: measured.flops, bytes: counted.boundBytes, ms }),
+    ...{ ms, most, ...measured, ...counted },
+    modelShare: measured.estimate.ms / ms,
+    shares: sharesOf(most, { flops: measured.estimate.flops, bytes: counted.boundBytes, ms }),
   }
 }
 
@@ -199,66 +191,8 @@ async function inARow(gpu, step, next) {
   await Promise.all(losses)
 }
 
-/** Throws Error unless the losses are those that every library must report. With rounded operands
- *  they only have to be finite. */
-function verify({ library, losses, exact = true }) {
-  const known = isCase && exact
-  const wrong = losses.findIndex((loss, i) =>
-    known ? !(Math.abs(loss - LOSSES[i]) <= TOLERANCES[i]) : !Number.isFinite(loss),
-  )
-  if (wrong >= 0)
-    throw new Error(
-      `${library}: loss ${wrong} is ${losses[wrong]}, should be ${known ? LOSSES[wrong] : 'finite'}`,
-    )
-  return known
-}
-
-function report(measured, flops) {
-  const result = { ...measured, flops, tflops: flops / measured.wallMs / 1e9 }
-  const verified = verify(result)
-  if (flags.json) {
-    console.log(JSON.stringify(result))
-    return
-  }
-  const percent = (share) => `${(100 * share).toFixed(1)} %`
-  const mb = (bytes) => `${(bytes / 1e6).toFixed(1)} MB`
-  const known = (value, show) => (value === undefined ? [] : [show(value)])
-  const lines = [
-    `losses ${result.losses.map((loss) => loss.toFixed(5)).join(', ')}${verified ? ', as they must be' : ''}`,
-    ...known(
-      result.cpuMs,
-      (ms) => `${ms.toFixed(0)} ms of CPU time a step, median of ${result.runs}`,
-    ),
-    `${result.wallMs.toFixed(1)} ms of wall time`,
-    ...known(
-      result.scriptMs,
-      (ms) =>
-        `${ms.toFixed(2)} ms of them in JavaScript (least ${result.scriptLeastMs.toFixed(2)}), ${result.replayed ? 'replayed' : 'one by one'}, before the GPU is waited for`,
-    ),
-    ...known(result.idle, (idle) =>
-      idle
-        ? `GPU idle ${(100 * idle.share).toFixed(1)} % of ${idle.ms.toFixed(0)} ms, ${flags.idleSteps} steps in a row with losses read late`
-        : 'GPU idle share unknown: the adapter has no timestamp-query',
-    ),
-    `${(flops / 1e9).toFixed(2)} GFLOP in convolutions and linear layers, ${result.tflops.toPrecision(3)} TFLOP/s`,
-    ...known(
-      result.shares,
-      ({ fma, matrices, copy }) =>
-        `${percent(fma)} of the multiply-adds that it can do at most, as measured here${matrices === null ? '' : `, ${percent(matrices)} of those on matrices`}, and ${percent(copy)} of the bytes that it can copy`,
-    ),
-    ...known(result.plannedBytes, (bytes) => `${mb(bytes)} of temporaries`),
-    ...known(result.viewsPerSecond, (rate) => `${rate.toFixed(1)} views/s`),
-    ...known(
-      result.dispatches,
-      (n) =>
-        `${n} dispatches, ${result.copies} copies, ${result.submits} submits, ${result.bindGroups} bind groups and ${result.buffersCreated} buffers created; ${mb(result.boundBytes)} bound`,
-    ),
-    ...known(result.peakBytes, (bytes) => `${mb(bytes)} of buffers at most`),
-  ]
-  console.log(
-    `${result.library}${result.adapter ? ` on ${result.adapter}` : ''}\n  ${lines.join('\n  ')}`,
-  )
-}
+/** Prints what was measured of a library's step, after its losses were checked. */
+const report = (measured, flops) => show({ ...measured, flops }, { flags, isCase })
 
 /** Runs a peer if it is installed, and reports each line of JSON that it prints. */
 function peer(program, args, installed, flops) {
@@ -285,7 +219,8 @@ function hasTorch() {
   }
 }
 
-const { flops, ...measured } = await ours()
+const measured = await ours()
+const { flops } = measured.estimate
 report(measured, flops)
 const run = (program, args, installed) => peer(program, args, installed, flops)
 if (flags.peers && isCase) {

@@ -1,5 +1,8 @@
 // The page that report.html is made of. Text from outside is escaped here and nowhere else.
 
+import { createRequire } from 'node:module'
+import { readBytes } from '../engine/node-files.ts'
+
 /** A curve over x; null where nothing was measured. */
 export interface Curve {
   readonly label: string
@@ -16,6 +19,8 @@ export interface Chart {
   readonly x: readonly number[]
   /** True marks each x, on a logarithmic axis. */
   readonly logarithmic?: boolean
+  /** True for a logarithmic y, of positive values. */
+  readonly logarithmicY?: boolean
   readonly curves: readonly Curve[]
 }
 
@@ -28,6 +33,17 @@ export interface Page {
   readonly charts: readonly Chart[]
   /** uPlot's own files, which go into the page. */
   readonly uplot: { readonly script: string; readonly style: string }
+}
+
+/** uPlot's own files, as a page takes them in. */
+export const uplotFiles = async () => ({
+  script: await ofUplot('uPlot.iife.min.js'),
+  style: await ofUplot('uPlot.min.css'),
+})
+
+async function ofUplot(name: string): Promise<string> {
+  const path = createRequire(import.meta.url).resolve(`uplot/dist/${name}`)
+  return new TextDecoder().decode(await readBytes(path))
 }
 
 /** A whole HTML page, without a reference to anything outside it. */
@@ -103,7 +119,7 @@ function draw() {
 function marks(plot, values) {
   return values.map((v) => (v == null ? '' : String(Number(v.toPrecision(10)))))
 }
-function make({ title, xLabel, x, curves, logarithmic }) {
+function make({ title, xLabel, x, curves, logarithmic, logarithmicY }) {
   const css = getComputedStyle(document.documentElement)
   const colour = (name) => css.getPropertyValue('--' + name).trim()
   const heading = document.createElement('h3')
@@ -122,7 +138,7 @@ function make({ title, xLabel, x, curves, logarithmic }) {
   return new uPlot({
     width: place.clientWidth,
     height: 280,
-    scales: { x: { time: false, ...(logarithmic ? { distr: 3, log: 2 } : {}) } },
+    scales: { x: { time: false, ...(logarithmic ? { distr: 3, log: 2 } : {}) }, y: logarithmicY ? { distr: 3, log: 2 } : {} },
     axes: [{ ...axis, label: xLabel, labelSize: 24, values: marks, ...(logarithmic ? { splits: () => x } : {}) }, { ...axis, size: 72, values: marks }],
     series: [{ label: xLabel, value: (plot, v) => (v == null ? '' : String(v)) }, ...series],
   }, [x, ...curves.map((curve) => curve.y)], place)

@@ -1,10 +1,9 @@
 // report.html: what a run did, in one file that needs nothing else: loss, learning rate and kNN
 // accuracy as curves, the figures they ended with, and the configuration.
 
-import { createRequire } from 'node:module'
 import { basename, resolve } from 'node:path'
-import { readBytes, writeAtomic } from '../engine/node-files.ts'
-import { type Chart, type Curve, type ReportRows, page } from './report-page.ts'
+import { writeAtomic } from '../engine/node-files.ts'
+import { type Chart, type Curve, type ReportRows, page, uplotFiles } from './report-page.ts'
 import { type Metric, comparable } from '../training/metrics.ts'
 import { readRun } from './runs.ts'
 
@@ -25,17 +24,6 @@ export async function writeReport(dir: string): Promise<string> {
   const path = run.path('report.html')
   await writeAtomic(path, new TextEncoder().encode(html), { retry: run.retry })
   return path
-}
-
-/** uPlot's own files, as a page takes them in. */
-export const uplotFiles = async () => ({
-  script: await ofUplot('uPlot.iife.min.js'),
-  style: await ofUplot('uPlot.min.css'),
-})
-
-async function ofUplot(name: string): Promise<string> {
-  const path = createRequire(import.meta.url).resolve(`uplot/dist/${name}`)
-  return new TextDecoder().decode(await readBytes(path))
 }
 
 const has = (key: 'loss' | 'lr' | 'knn') => (metric: Metric) => typeof metric[key] === 'number'

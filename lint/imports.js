@@ -28,7 +28,7 @@ export const layers = {
     packages: ['node:'],
   },
   data: { folders: ['kernels'], files: ['engine/node-files.ts'], packages: ['node:', 'sharp'] },
-  bench: { folders: ['dist'], packages: ['node:', ''] },
+  bench: { folders: ['dist', 'scripts'], packages: ['node:', ''] },
   'index.ts': {
     folders: ['kernels', 'engine', 'models', 'methods', 'evaluate', 'training'],
     packages: [],

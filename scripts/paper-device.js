@@ -1,7 +1,8 @@
 // Fakes a GPUDevice. It accepts every call of the engine, computes nothing, and calls `onDispatch`
 // for each dispatch that is submitted. So the kernels for a device can be printed without one.
 
-const [UNIFORM, STORAGE] = [0x40, 0x80]
+const UNIFORM = 0x40
+const MOST_PARAMS = 1 << 20 // bytes; what is written at once and larger is data
 
 const base = {
   maxComputeWorkgroupStorageSize: 49152,
@@ -42,17 +43,33 @@ const kinds = {
 /** Kinds that `paperDevice` takes. */
 export const paperKinds = Object.keys(kinds)
 
-/** Makes a fake device of a kind. Calls `onDispatch` with { code, entryPoint, constants, groups,
- *  params }. */
+/** What `paperDevice` needs to stand for a GPUDevice that is there. */
+export const paperKindOf = ({ features, limits, adapterInfo }) => {
+  const own = Object.fromEntries(Object.keys(base).map((name) => [name, limits[name]]))
+  const { vendor, architecture, device, description, isFallbackAdapter } = adapterInfo
+  const { subgroupMinSize, subgroupMaxSize, subgroupMatrixConfigs = [] } = adapterInfo
+  const info = { vendor, architecture, device, description, isFallbackAdapter, subgroupMinSize }
+  return {
+    features: [...features],
+    limits: own,
+    info: { ...info, subgroupMaxSize, subgroupMatrixConfigs: [...subgroupMatrixConfigs] },
+  }
+}
+
+/** A device of a kind, a name or what `paperKindOf` returns. `onDispatch` is given
+ *  { code, entryPoint, constants, groups, params, bound } of a dispatch, where `bound` lists the
+ *  storage bindings, { buffer, offset, bytes, writes }, and { copied } of a copy, in bytes. */
 export function paperDevice(kind, onDispatch) {
-  const { features, info } = kinds[kind]
+  const { features, info, limits } = typeof kind === 'string' ? kinds[kind] : kind
   const queue = {
     writeBuffer(buffer, offset, data, from = 0, size) {
-      if (!buffer.bytes) return // only uniform buffers, which hold Params, keep their bytes
       const source = ArrayBuffer.isView(data)
         ? new Uint8Array(data.buffer, data.byteOffset + from * data.BYTES_PER_ELEMENT)
         : new Uint8Array(data, from)
-      buffer.bytes.set(source.subarray(0, size ?? source.length), offset)
+      const written = source.subarray(0, size ?? source.length)
+      if (!(buffer.usage & UNIFORM) || written.length > MOST_PARAMS) return // no Params
+      buffer.bytes ??= new Uint8Array(buffer.size)
+      buffer.bytes.set(written, offset)
     },
     submit: (list) =>
       list.forEach((commands) => commands.forEach((command) => onDispatch(command()))),
@@ -60,7 +77,7 @@ export function paperDevice(kind, onDispatch) {
   }
   return {
     features: new Set(features),
-    limits: base,
+    limits: { ...base, ...limits },
     adapterInfo: { vendor: 'paper', architecture: '', device: '', ...info },
     queue,
     lost: new Promise(() => {}),
@@ -72,7 +89,7 @@ export function paperDevice(kind, onDispatch) {
     createBuffer: ({ size, usage }) => ({
       size,
       usage,
-      bytes: usage & UNIFORM && !(usage & STORAGE) ? new Uint8Array(size) : null,
+      bytes: null,
       destroy() {},
       mapAsync: () => Promise.resolve(),
       getMappedRange: (_, bytes = size) => new ArrayBuffer(bytes),
@@ -107,23 +124,38 @@ function encoder() {
           ...pipeline,
           groups,
           params: paramsOf(pipeline.code, group, offset),
+          bound: boundBy(group),
         }))
       },
       end() {},
     }
   }
-  return { beginComputePass, copyBufferToBuffer() {}, finish: () => commands }
+  const copyBufferToBuffer = (...args) => commands.push(() => ({ copied: args.at(-1) }))
+  return { beginComputePass, copyBufferToBuffer, finish: () => commands }
 }
 
-/** Reads the values of a kernel's Params, by name. */
+const isUniform = (layout, binding) =>
+  layout.entries.find((entry) => entry.binding === binding)?.buffer.type === 'uniform'
+
+/** The storage buffers of a bind group. */
+const boundBy = ({ layout, entries }) =>
+  entries
+    .filter(({ binding }) => !isUniform(layout, binding))
+    .map(({ binding, resource: { buffer, offset = 0, size = buffer.size - offset } }) => ({
+      ...{ buffer, offset, bytes: size },
+      writes: layout.entries.find((entry) => entry.binding === binding).buffer.type === 'storage',
+    }))
+
+/** The values of a kernel's Params, by name. */
 function paramsOf(code, group, offset) {
-  const uniform = group.entries.map(({ resource }) => resource.buffer).find(({ bytes }) => bytes)
+  const own = group.entries.find(({ binding }) => isUniform(group.layout, binding))
   const fields = /struct Params \{([^}]*)\}/.exec(code)?.[1] ?? ''
-  if (!uniform) return {}
-  const view = new DataView(uniform.bytes.buffer)
+  const { buffer, offset: start = 0 } = own?.resource ?? {}
+  if (!buffer?.bytes) return {}
+  const view = new DataView(buffer.bytes.buffer)
   const read = { u32: 'getUint32', i32: 'getInt32', f32: 'getFloat32' }
   const named = [...fields.replaceAll(/\/\/.*/g, '').matchAll(/(\w+)\s*:\s*(u32|i32|f32)/g)]
   return Object.fromEntries(
-    named.map(([, name, type], i) => [name, view[read[type]](offset + 4 * i, true)]),
+    named.map(([, name, type], i) => [name, view[read[type]](start + offset + 4 * i, true)]),
   )
 }

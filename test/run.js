@@ -32,6 +32,7 @@ const long = full
     ]
   : [
       'cli/train-moco',
+      'bench/measure',
       'kernels/conv/conv-tiled',
       'cli/train',
       'kernels/loss/nce-maps',

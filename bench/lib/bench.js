@@ -29,6 +29,8 @@ const say = (text) => process.stderr.write(`${text}\n`)
 
 /** Runs a bench as the options say and sets the exit code. */
 export async function main(bench, flags) {
+  // The first Ctrl-C ends the contestants, and what was measured is printed; the second ends all.
+  process.once('SIGINT', () => {})
   try {
     process.exitCode = await run(bench, flags)
   } catch (error) {
@@ -49,7 +51,7 @@ async function run(bench, flags) {
   const progress = startProgress()
   let checks, found, raced
   try {
-    checks = await verifyAll(bench, ours, { exported, flags, progress })
+    checks = flags.verify ? await verifyAll(bench, ours, { exported, flags, progress }) : []
     if (checks.every(({ passed }) => passed) && !flags.verifyOnly) {
       found = await measureCeilings(ours[0] ?? entrants[0], { flags, progress })
       raced = await raceAll(bench, entrants, { flags, device: found.device, progress })

@@ -53,6 +53,7 @@ export function parseOptions(name, description, extend) {
     .option('--markdown', 'print the table as Markdown, for bench/RESULTS.md')
     .option('--out <folder>', 'where the JSON and the plot go (default: bench/out)')
     .option('--verify-only', 'check against the reference and time nothing')
+    .option('--no-verify', 'time what was checked before')
     .addHelpText('after', printed)
   extend(command)
   command.parse()

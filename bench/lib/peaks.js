@@ -78,7 +78,8 @@ export async function time(call, { runs, software }) {
   return summary(times)
 }
 
-/** {fma, matrices} in GFLOP/s, {copy} in GB/s; matrices is 0 where there are none. */
+/** {fma, matrices} in GFLOP/s, {copy} in GB/s, {launch} in us; matrices is 0 where there are
+ *  none. */
 export async function peaks(gpu, options) {
   const groups = options.software ? 64 : 4096
   const rounds = options.software ? 256 : 4096
@@ -95,7 +96,27 @@ export async function peaks(gpu, options) {
         ? await rate(matrices, groups * 4 * rounds * 8 * 2 * 16 ** 3)
         : 0,
     copy: await copyRate(gpu, options),
+    launch: await launchCost(gpu, options),
   }
+}
+
+const CHAIN = 256 // dispatches
+
+/** What one more dispatch of a replayed step costs, in us: a chain of tiny copies, each of the one
+ *  before. */
+async function launchCost(gpu, options) {
+  const count = 64 // floats
+  const dispatch = { makes: [[count]], params: { count: count / 4 }, groups: [1] }
+  const first = gpu.variable(new Float32Array(count), [count])
+  const captured = gpu.capture(() => {
+    let x = first
+    for (let i = 0; i < CHAIN; i++) x = gpu.run(copyKernel, { ...dispatch, reads: [x] })[0]
+    return x
+  })
+  for (let i = 0; i < 3; i++) captured.run()
+  const { median } = await time(() => captured.run(), options)
+  captured.release()
+  return (1000 * median) / CHAIN
 }
 
 /** A step that copies more than a cache holds, and the bytes that it reads and writes. */

@@ -9,6 +9,7 @@ import { digits } from './numbers.js'
 import { count, list } from './options.js'
 import { peaks, time } from './peaks.js'
 import { worstError } from './statistics.js'
+import { table as columnsOf } from './table.js'
 import { tolerances } from './verify.js'
 import { isSoftware } from './waiting.js'
 import * as kindred from '../../dist/node.js'
@@ -23,8 +24,15 @@ export function productOptions(name, description, extend) {
     .option('--runs <n>', 'timed batches (default: 3 on a CPU adapter, else 9)', count)
     .option('--no-torch', 'without PyTorch')
     .option('--python <program>', 'the interpreter that has torch, with CUDA', 'python3')
+    .option('--only-torch', 'time PyTorch alone')
+    .option(
+      '--ceilings <json>',
+      'peaks that were measured before, as --json prints them',
+      JSON.parse,
+    )
     .option('--adapter <name>', "part of the GPU's name")
     .option('--verify-only', 'check against float64 and time nothing')
+    .option('--no-verify', 'time what was checked before')
     .option('--json', 'print the results as JSON and nothing else')
     .addHelpText(
       'after',
@@ -69,6 +77,36 @@ async function run(bench, flags) {
     precision,
     new kindred.Gpu(base.device, { precision, kernels: flags.kernels }),
   ])
+  if (flags.onlyTorch) machines.length = 0
+  const good = !flags.verify || (await allVerified(bench, machines, flags))
+  if (!good || flags.verifyOnly) return good ? 0 : 1
+  const peak = flags.ceilings ?? (await peaks(base, options))
+  const results = {
+    ...{ command: flags.command, environment: environment(), driver: info.description, peak },
+    adapter: info.device || info.description || info.architecture,
+    rows: [],
+  }
+  const publish = () =>
+    console.log(flags.json ? JSON.stringify(results, null, 2) : table(results, bench))
+  process.once('SIGINT', () => {
+    publish() // what there is
+    process.exit(130)
+  })
+  for (const problem of bench.problems) {
+    for (const [precision, gpu] of machines)
+      results.rows.push(
+        ...(await timeTiles(bench, gpu, { problem, precision, peak, flags, options })),
+      )
+    process.stderr.write(`timed ${problem.name}\n`)
+  }
+  results.rows.push(...torchRows(bench, flags))
+  publish()
+  base.destroy()
+  return 0
+}
+
+/** Checks every machine and says what is wrong. */
+async function allVerified(bench, machines, flags) {
   const checks = []
   for (const [precision, gpu] of machines) checks.push(...(await verify(bench, gpu, precision)))
   const bad = checks.filter(({ passed }) => !passed)
@@ -79,27 +117,8 @@ async function run(bench, flags) {
   process.stderr.write(
     `verified ${checks.length - bad.length} of ${checks.length} results against float64\n`,
   )
-  if (bad.length > 0 || flags.verifyOnly) return bad.length > 0 ? 1 : 0
-  const peak = await peaks(base, options)
-  const rows = []
-  for (const problem of bench.problems) {
-    for (const [precision, gpu] of machines)
-      rows.push(...(await timeTiles(bench, gpu, { problem, precision, peak, flags, options })))
-    process.stderr.write(`timed ${problem.name}\n`)
-  }
-  rows.push(...torchRows(bench, flags))
-  const adapter = info.device || info.description || info.architecture
-  const results = {
-    command: flags.command,
-    environment: environment(),
-    adapter,
-    driver: info.description,
-    peak,
-    rows,
-  }
-  console.log(flags.json ? JSON.stringify(results, null, 2) : table(results, bench))
-  base.destroy()
-  return 0
+  if (flags.verifyOnly && flags.json) console.log(JSON.stringify({ checks }))
+  return bad.length === 0
 }
 
 /** The tiles a call may take: [number or null, whether it is the one that is taken]. They are found
@@ -203,25 +222,13 @@ function table({ environment: about, adapter, driver, peak, rows, command }, { p
   ]
   const columns = ['problem', 'by', 'tile', 'ms', '(min..max)', 'GFLOP/s', 'of peak']
   const lines = problems.flatMap((problem) =>
-    rows
-      .filter((row) => row.problem === problem)
-      .map(({ by, tile, taken, ms, gflops, share }) => [
-        problem.name,
-        by,
-        tile === null ? '' : `${tile}${taken ? '*' : ''}`,
-        digits(ms.median),
-        `${digits(ms.min)}..${digits(ms.max)}`,
-        digits(gflops),
-        share ? `${(share * 100).toFixed(1)} %` : '',
-      ]),
+    rows.filter((row) => row.problem === problem).map(cells),
   )
-  const widths = columns.map((title, i) =>
-    Math.max(title.length, ...lines.map((line) => line[i].length)),
-  )
-  const show = (line) =>
-    line
-      .map((text, i) => text.padEnd(widths[i]))
-      .join('  ')
-      .trimEnd()
-  return [...head, '', show(columns), ...lines.map(show)].join('\n')
+  return [...head, '', columnsOf([columns, ...lines])].join('\n')
 }
+
+const cells = ({ problem, by, tile, taken, ms, gflops, share }) => [
+  ...[problem.name, by, tile === null ? '' : `${tile}${taken ? '*' : ''}`],
+  ...[digits(ms.median), `${digits(ms.min)}..${digits(ms.max)}`, digits(gflops)],
+  share ? `${(share * 100).toFixed(1)} %` : '',
+]

@@ -2,6 +2,7 @@
 
 import { digits } from './numbers.js'
 import { summary } from './statistics.js'
+import { table as columns } from './table.js'
 
 const MIB = 2 ** 20
 
@@ -88,27 +89,7 @@ const spread = ({ median, min, max }) => `${digits(median)} (${digits(min)}..${d
 /** The rows as a table, in columns for a terminal or as Markdown. */
 export function table(rows, bench, markdown) {
   const basis = rows.find((row) => row.basis)?.basis ?? 'wall'
-  const lines = [headings(bench, basis), ...rows.map(cells)]
-  if (markdown) {
-    const padded = lines.map((line) => Array.from(lines[0], (_, i) => line[i] ?? ''))
-    padded.splice(
-      1,
-      0,
-      lines[0].map(() => '---'),
-    )
-    return padded.map((line) => `| ${line.join(' | ')} |`).join('\n')
-  }
-  const widths = lines[0].map((_, i) =>
-    Math.max(...lines.map((line) => (line.length > 3 ? line[i].length : 0))),
-  )
-  return lines
-    .map((line) =>
-      line
-        .map((cell, i) => cell.padEnd(widths[i]))
-        .join('  ')
-        .trimEnd(),
-    )
-    .join('\n')
+  return columns([headings(bench, basis), ...rows.map(cells)], { markdown })
 }
 
 /** Where the numbers are from, in a few lines. */

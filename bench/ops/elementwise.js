@@ -1,0 +1,56 @@
+// Elementwise ops in float64.
+
+import { build, constant, input } from './float64.js'
+
+const LONG = [5, 67] // more elements than a workgroup, not a multiple of four
+
+const unary = (op, value, given = {}) => ({
+  op,
+  inputs: [input(LONG, { scale: 3, ...given })],
+  call: (k, x) => k[op](x),
+  reference: (x) => x.values.map(value),
+})
+
+const binary = (op, value) => ({
+  op,
+  inputs: [input([3, 1, 37]), input([4, 37], { shift: 2.5 })],
+  call: (k, a, b) => k[op](a, b),
+  reference: (a, b) => build([3, 4, 37], (i, j, l) => value(a(i, 0, l), b(j, l))),
+})
+
+const positive = { scale: 0.9, shift: 1.5 }
+const ones = (shape) => constant(shape, new Float32Array(shape[0] * shape[1]).fill(1))
+const drop = (k, x) => k.dropout(x, 0.25, { seed: 1, step: 0 })
+
+export const elementwise = [
+  binary('add', (a, b) => a + b),
+  binary('sub', (a, b) => a - b),
+  binary('mul', (a, b) => a * b),
+  binary('div', (a, b) => a / b),
+  unary('relu', (x) => Math.max(0, x)),
+  unary('leakyRelu', (x) => (x > 0 ? x : 0.01 * x)),
+  unary('sigmoid', (x) => 1 / (1 + Math.exp(-x))),
+  unary('tanh', Math.tanh),
+  unary('softplus', (x) => Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x)))),
+  unary('exp', Math.exp),
+  unary('log', Math.log, positive),
+  unary('sqrt', Math.sqrt, positive),
+  {
+    op: 'dropout',
+    about: 'an element is dropped, or scaled by 1 / (1 - p)',
+    inputs: [constant(LONG, input(LONG).values)],
+    call(k, x) {
+      const y = drop(k, x)
+      return k.mul(y, k.sub(y, k.div(x, 0.75)))
+    },
+    reference: (x) => x.values.map(() => 0),
+  },
+  {
+    op: 'dropout',
+    about: 'the mean stays',
+    inputs: [ones([100, 100])],
+    call: (k, x) => k.mean(drop(k, x)),
+    reference: () => [1],
+    tolerance: 0.03, // 5 standard deviations of the mean of 10,000 draws
+  },
+]

@@ -1,0 +1,151 @@
+// Products, convolutions, pools and batch norm in float64. Their factors may be rounded to f16, and
+// so may what they keep for the backward pass.
+
+import { build, input, total } from './float64.js'
+
+const matmul = (M, K, N, transA = false, transB = false) => ({
+  op: 'matmul',
+  rounds: true,
+  inputs: [input(transA ? [K, M] : [M, K]), input(transB ? [N, K] : [K, N], { seed: 2 })],
+  call: (k, a, b) => k.matmul(a, b, { transA, transB }),
+  reference: (a, b) =>
+    build([M, N], (m, n) =>
+      total(K, (i) => (transA ? a(i, m) : a(m, i)) * (transB ? b(n, i) : b(i, n))),
+    ),
+})
+
+const reflected = (i, n) => (i < 0 ? -i : i >= n ? 2 * (n - 1) - i : i)
+
+function convolution(x, w, { stride, padding, reflect = false }) {
+  const [N, H, W, C] = x.shape
+  const [kH, kW, , K] = w.shape
+  const out = (n, k) => Math.floor((n + 2 * padding - k) / stride) + 1
+  const at = (i, n) => (reflect ? reflected(i, n) : i)
+  return build([N, out(H, kH), out(W, kW), K], (n, i, j, k) =>
+    total(kH, (r) =>
+      total(kW, (s) => {
+        const [h, v] = [i * stride + r - padding, j * stride + s - padding]
+        return total(C, (c) => x(n, at(h, H), at(v, W), c) * w(r, s, c, k))
+      }),
+    ),
+  )
+}
+
+const conv = ([N, H, W, C], [k, K], { stride = 1, padding = 0, padMode = 'zeros' } = {}) => ({
+  op: 'conv2d',
+  rounds: true,
+  inputs: [input([N, H, W, C]), input([k, k, C, K], { seed: 2, scale: 0.5 })],
+  call: (kindred, x, w) => kindred.conv2d(x, w, { stride, padding, padMode }),
+  reference: (x, w) => convolution(x, w, { stride, padding, reflect: padMode === 'reflect' }),
+})
+
+const [N, H, W, C] = [2, 7, 6, 5]
+
+function pool(op, size, stride, combine) {
+  const [h, w] = [Math.floor((H - size) / stride) + 1, Math.floor((W - size) / stride) + 1]
+  return {
+    op,
+    inputs: [input([N, H, W, C])],
+    call: (k, x) => k[op](x, { size, stride }),
+    reference: (x) =>
+      build([N, h, w, C], (n, i, j, c) =>
+        combine(
+          Array.from({ length: size * size }, (_, t) =>
+            x(n, i * stride + Math.floor(t / size), j * stride + (t % size), c),
+          ),
+        ),
+      ),
+  }
+}
+
+const mean = (values) => values.reduce((a, b) => a + b, 0) / values.length
+
+/** Batch norm of rows [M, C] with gamma and beta [C]. */
+function normalized(x, gamma, beta, width) {
+  const M = x.values.length / width
+  const of = (m, c) => x.values[m * width + c]
+  const columns = Array.from({ length: width }, (_, c) => {
+    const average = total(M, (m) => of(m, c)) / M
+    return [average, Math.sqrt(total(M, (m) => (of(m, c) - average) ** 2) / M + 1e-5)]
+  })
+  return x.values.map((v, e) => {
+    const [average, deviation] = columns[e % width]
+    return ((v - average) / deviation) * gamma(e % width) + beta(e % width)
+  })
+}
+
+const SCALES = [input([C], { scale: 0.4, shift: 1 }), input([C], { seed: 3 })]
+const training = { training: true }
+
+export const layers = [
+  matmul(3, 5, 7),
+  matmul(33, 21, 35),
+  matmul(36, 68, 64, true, false),
+  matmul(68, 30, 36, false, true),
+  matmul(132, 40, 148),
+  {
+    op: 'linear',
+    rounds: true,
+    inputs: [input([9, 20]), input([33, 20], { seed: 2 }), input([33], { seed: 3 })],
+    call: (k, x, w, b) => k.linear(x, w, b),
+    reference: (x, w, b) => build([9, 33], (n, o) => total(20, (i) => x(n, i) * w(o, i)) + b(o)),
+  },
+  conv([2, 9, 9, 3], [3, 8], { stride: 2, padding: 1 }),
+  conv([1, 8, 8, 12], [3, 20], { padding: 1 }),
+  conv([2, 6, 6, 16], [1, 20]),
+  conv([1, 9, 7, 4], [5, 6], { stride: 2, padding: 2, padMode: 'reflect' }),
+  pool('maxPool', 3, 2, (values) => Math.max(...values)),
+  pool('avgPool', 2, 2, mean),
+  {
+    op: 'adaptiveAvgPool',
+    inputs: [input([N, 6, 6, C])],
+    call: (k, x) => k.adaptiveAvgPool(x, [2, 3]),
+    reference: (x) =>
+      build([N, 2, 3, C], (n, i, j, c) =>
+        mean(Array.from({ length: 6 }, (_, t) => x(n, 3 * i + (t >> 1), 2 * j + (t & 1), c))),
+      ),
+  },
+  {
+    op: 'globalAvgPool',
+    inputs: [input([N, H, W, C])],
+    call: (k, x) => k.globalAvgPool(x),
+    reference: (x) =>
+      build([N, C], (n, c) => total(H * W, (p) => x(n, Math.floor(p / W), p % W, c)) / (H * W)),
+  },
+  {
+    op: 'addPooled',
+    inputs: [input([N, 3, 3, 7]), input([N, H, 7, C])],
+    call: (k, branch, x) => k.addPooled(branch, x, { size: 3, stride: 2 }),
+    reference: (branch, x) =>
+      build([N, 3, 3, 7], (n, i, j, c) => {
+        const at = (t) => x(n, 2 * i + Math.floor(t / 3), 2 * j + (t % 3), c)
+        return branch(n, i, j, c) + (c < C ? total(9, at) / 9 : 0)
+      }),
+  },
+  {
+    op: 'batchNorm',
+    rounds: true,
+    inputs: [input([N, H, W, C], { scale: 2, shift: 0.5 }), ...SCALES],
+    call: (k, x, gamma, beta) => k.batchNorm(x, gamma, beta, null, training),
+    reference: (x, gamma, beta) => normalized(x, gamma, beta, C),
+  },
+  {
+    op: 'batchNorm',
+    about: 'with a residual and relu',
+    rounds: true,
+    inputs: [input([N, H, W, C], { scale: 2 }), ...SCALES, input([N, H, W, C], { seed: 5 })],
+    call: (k, x, gamma, beta, residual) =>
+      k.batchNorm(x, gamma, beta, null, { ...training, residual, relu: true }),
+    reference: (x, gamma, beta, residual) =>
+      normalized(x, gamma, beta, C).map((v, e) => Math.max(0, v + residual.values[e])),
+  },
+  {
+    op: 'convNorm',
+    rounds: true,
+    inputs: [input([2, 6, 6, 8]), input([3, 3, 8, C], { seed: 2, scale: 0.5 }), ...SCALES],
+    call: (k, x, w, gamma, beta) =>
+      k.convNorm(x, w, gamma, beta, null, { ...training, padding: 1 }),
+    reference: (x, w, gamma, beta) =>
+      normalized({ values: convolution(x, w, { stride: 1, padding: 1 }) }, gamma, beta, C),
+  },
+]

@@ -1,0 +1,112 @@
+// Reductions, normalisations of rows, shapes and indices in float64.
+
+import { build, constant, input, total } from './float64.js'
+
+const X = [3, 5, 70]
+const whole = (values) => constant([values.length], Int32Array.from(values))
+const lengthOf = (x, i, j) => Math.sqrt(total(70, (l) => x(i, j, l) ** 2))
+const peak = (x, i, j) => Math.max(...Array.from({ length: 70 }, (_, l) => x(i, j, l)))
+const logSum = (x, i, j) => {
+  const top = peak(x, i, j)
+  return top + Math.log(total(70, (l) => Math.exp(x(i, j, l) - top)))
+}
+const one = (op, call, reference, inputs = [input(X)]) => ({ op, call, reference, inputs })
+
+const labels = [3, 0, 9, 9, 1, 4, 7]
+
+export const reductions = [
+  one(
+    'sum',
+    (k, x) => k.sum(x, [0, 2]),
+    (x) => build([5], (j) => total(210, (i) => x(Math.floor(i / 70), j, i % 70))),
+  ),
+  one(
+    'mean',
+    (k, x) => k.mean(x, 1),
+    (x) => build([3, 70], (i, l) => total(5, (j) => x(i, j, l)) / 5),
+  ),
+  one(
+    'max',
+    (k, x) => k.max(x, 2),
+    (x) => build([3, 5], (i, j) => peak(x, i, j)),
+  ),
+  one(
+    'argmax',
+    (k, x) => k.argmax(x, 2),
+    (x) =>
+      build([3, 5], (i, j) =>
+        Array.from({ length: 70 }, (_, l) => x(i, j, l)).indexOf(peak(x, i, j)),
+      ),
+    [constant(X, input(X).values)],
+  ),
+  one(
+    'logSumExp',
+    (k, x) => k.logSumExp(x),
+    (x) => build([3, 5], (i, j) => logSum(x, i, j)),
+  ),
+  one(
+    'logSoftmax',
+    (k, x) => k.logSoftmax(x),
+    (x) => build(X, (i, j, l) => x(i, j, l) - logSum(x, i, j)),
+  ),
+  one(
+    'l2Normalize',
+    (k, x) => k.l2Normalize(x),
+    (x) => build(X, (i, j, l) => x(i, j, l) / lengthOf(x, i, j)),
+  ),
+  one(
+    'crossEntropy',
+    (k, x, y) => k.crossEntropy(x, y),
+    (x) => [total(7, (n) => logSum10(x, n) - x(n, labels[n])) / 7],
+    [input([7, 10], { scale: 4 }), whole(labels)],
+  ),
+  one(
+    'reshape',
+    (k, x) => k.reshape(x, [15, -1]),
+    (x) => x.values,
+  ),
+  one(
+    'transpose',
+    (k, x) => k.transpose(x, [2, 0, 1]),
+    (x) => build([70, 3, 5], (l, i, j) => x(i, j, l)),
+  ),
+  one(
+    'slice',
+    (k, x) => k.slice(x, 1, 1, 4),
+    (x) => build([3, 3, 70], (i, j, l) => x(i, j + 1, l)),
+  ),
+  one(
+    'concat',
+    (k, a, b) => k.concat([a, b], 1),
+    (a, b) => build([3, 7, 9], (i, j, l) => (j < 5 ? a(i, j, l) : b(i, j - 5, l))),
+    [input([3, 5, 9]), input([3, 2, 9])],
+  ),
+  one(
+    'gather',
+    (k, x, i) => k.gather(x, 1, i),
+    (x, at) => build([3, 2, 9], (i, j, l) => x(i, at(i, j, l), l)),
+    [
+      input([3, 5, 9]),
+      constant(
+        [3, 2, 9],
+        Int32Array.from({ length: 54 }, (_, i) => (i * 7) % 5),
+      ),
+    ],
+  ),
+  one(
+    'indexSelect',
+    (k, x, i) => k.indexSelect(x, 0, i),
+    (x, at) => build([4, 5, 9], (i, j, l) => x(at(i), j, l)),
+    [input([3, 5, 9]), whole([2, 0, 2, 1])],
+  ),
+  one(
+    'selectPosition',
+    (k, x, i) => k.selectPosition(x, i),
+    (x, at) => build([3, 9], (n, c) => x(n, at(n), c)),
+    [input([3, 25, 9]), whole([24, 0, 7])],
+  ),
+]
+
+function logSum10(x, n) {
+  return Math.log(total(10, (c) => Math.exp(x(n, c))))
+}
