@@ -27,7 +27,6 @@ export interface KindOptions {
 
 /** The kinds of data by name. Add a row with an `open`, and `--data` and `openData` take it. */
 export const dataKinds = new Map<string, DataKind>([
-  ['procedural', { form: 'procedural', about: 'built in', path: false, side: 32 }],
   ['cifar10', { form: 'cifar10:PATH', path: true, side: 32 }],
   ['cifar100', { form: 'cifar100:PATH', path: true, side: 32 }],
   ['idx', { form: 'idx:PATH', about: 'MNIST family', path: true, side: 32 }],
@@ -42,6 +41,7 @@ export const dataKinds = new Map<string, DataKind>([
       resized: true,
     },
   ],
+  ['procedural', { form: 'procedural', about: 'built in', path: false, side: 32 }],
 ])
 
 /** Splits a source into its kind and what stands behind the colon: 'folder:photos'. */

@@ -18,6 +18,6 @@ const mulOp = binaryOp({
  *  shapes that do not broadcast. */
 export const mul = binary(
   mulOp,
-  (b) => [b, 0],
-  (a) => [a, 0],
+  (b) => [b, -0], // so that -0 times a number keeps its sign
+  (a) => [a, -0],
 )

@@ -201,7 +201,7 @@ test('temperatures without a reciprocal in f32 are refused by every loss', async
     for (const [name, loss] of Object.entries(losses))
       refuses(
         loss,
-        `${name}: the readTemperature must be at least 2^-126 (about 1.2e-38), as f32 has no reciprocal of less, got ${T}`,
+        `${name}: the temperature must be at least 2^-126 (about 1.2e-38), as f32 has no reciprocal of less, got ${T}`,
       )
     const message = await knn(z, labels, z, { temperature: T }).catch(
       (error: Error) => error.message,
@@ -215,7 +215,7 @@ test('temperatures without a reciprocal in f32 are refused by every loss', async
   }
   refuses(
     () => similarities(z, z, z, 0),
-    'similarities: the readTemperature must be a positive number, got 0',
+    'similarities: the temperature must be a positive number, got 0',
   )
   const least = await gpu.read(ntXent(z, z, 2 ** -126))
   assert.ok(Number.isFinite(least[0]))

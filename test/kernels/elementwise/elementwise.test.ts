@@ -238,4 +238,11 @@ test('preciseLog is good to two units of the last digit', async ({ gpu }) => {
   assert.equal([...got.slice(1281, 1283)], [Infinity, 0])
 })
 
+test('a product with a number keeps the sign of zero', async ({ gpu }) => {
+  const x = gpu.tensor([-0, 0, -0, 1])
+  const signs = (values: Float32Array) => Array.from(values, (v) => Object.is(v, -0))
+  assert.equal(signs(await gpu.read(mul(x, 2))), [true, false, true, false])
+  assert.equal(signs(await gpu.read(mul(-2, x))), [false, true, false, false])
+})
+
 test.run()
