@@ -206,7 +206,7 @@ test('temperatures without a reciprocal in f32 are refused by every loss', async
     const message = await knn(z, labels, z, { temperature: T }).catch(
       (error: Error) => error.message,
     )
-    assert.is(message, `knn: readTemperature must be at least 2^-126 (about 1.2e-38), got ${T}`)
+    assert.is(message, `knn: temperature must be at least 2^-126 (about 1.2e-38), got ${T}`)
     refuses(
       () => nceMaps(z, z, { clip: T }),
       `nceMaps: the clip must lie from 2^-126 to 2^126, where f32 divides, got ${T}`,
