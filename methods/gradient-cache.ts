@@ -15,7 +15,7 @@ import { callback, checkValue } from '../kernels/options.ts'
 import { slice } from '../kernels/shape/slice.ts'
 import type { BackwardOptions, Gpu } from '../engine/gpu.ts'
 import { Gradients } from '../engine/optim/gradients.ts'
-import type { Mode } from '../models/layers.ts'
+import type { Mode } from '../models/model.ts'
 
 /** An encoder's result: an embedding, or several of the same images, such as maps of several
  *  sizes. */

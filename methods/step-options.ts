@@ -19,7 +19,7 @@ import type { Gpu } from '../engine/gpu.ts'
 import type { LossScaler } from '../engine/optim/loss-scaler.ts'
 import type { Optimizer } from '../engine/optim/optimizer.ts'
 import { type Schedule, scheduleOf } from '../engine/optim/schedule.ts'
-import { checkGpu } from '../models/layers.ts'
+import { checkGpu } from '../models/model.ts'
 import { type Parts, entriesOf } from '../models/parts.ts'
 import type { Views } from './views.ts'
 
