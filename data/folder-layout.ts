@@ -5,16 +5,9 @@ import type { Skipped } from './dataset.ts'
 import { differenceNotes, emptyNotes, innerNotes, linkNotes, nameNotes } from './folder-notes.ts'
 import { Tree } from './folder-tree.ts'
 import { type Halves, halvesIn, isHalf, isTrain } from './half-names.ts'
-import type { Found, ImageFile } from './image-files.ts'
+import type { Found, Placed } from './image-files.ts'
 import { listed } from './listed.ts'
 import { are, counted } from './words.ts'
-
-/** An image, with the class and the half that its folders name. */
-export interface Placed extends ImageFile {
-  /** Name of the class, normalised as NFC; null where there is none. */
-  readonly label: string | null
-  readonly isTest: boolean
-}
 
 export interface FolderLayout {
   readonly files: readonly Placed[]

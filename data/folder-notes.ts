@@ -1,9 +1,8 @@
 // Makes notes on oddities of a set's folders, a sentence each.
 
-import type { Placed } from './folder-layout.ts'
 import type { Tree } from './folder-tree.ts'
 import { halfLike, isHalf, partLike } from './half-names.ts'
-import type { Found } from './image-files.ts'
+import type { Found, Placed } from './image-files.ts'
 import { listed } from './listed.ts'
 import { counted } from './words.ts'
 

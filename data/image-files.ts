@@ -17,6 +17,13 @@ export interface ImageFile extends Stamp {
   readonly id?: string
 }
 
+/** An image, with the class and the half that its folders name. */
+export interface Placed extends ImageFile {
+  /** Name of the class, normalised as NFC; null where there is none. */
+  readonly label: string | null
+  readonly isTest: boolean
+}
+
 export interface Found {
   readonly files: ImageFile[]
   /** Paths that were not read, sorted. */

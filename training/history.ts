@@ -44,12 +44,22 @@ export function areSettingsWhole({
   return isObject(parse(text)) && (digest === undefined || digest === digestOf(text))
 }
 
+/** Settings that older configurations leave out, with their values. */
+const unsaid: Readonly<Record<string, unknown>> = {
+  precision: 'f32',
+  activations: 'f32',
+  loss: 'nt-xent', // SimCLR's
+}
+
 /** What differs between the settings that a checkpoint was made with and `config`; nothing where it
  * does not say. */
 export function changesSince(metadata: Readonly<Record<string, string>>, config: object): Changes {
   const { [SETTINGS]: settings, [DIGEST]: digest } = metadata
   if (settings === undefined || digest === settingsMetadata(config)[DIGEST]) return {}
-  return changesBetween(JSON.parse(settings), JSON.parse(canonical(config)))
+  const changes = changesBetween(JSON.parse(settings), JSON.parse(canonical(config)))
+  const isNew = (path: string, { from, to }: Changes[string]) =>
+    from === null && Object.hasOwn(unsaid, path) && unsaid[path] === to
+  return Object.fromEntries(Object.entries(changes).filter(([path, of]) => !isNew(path, of)))
 }
 
 /** The leaves in which two values of JSON differ. What one of them lacks is null. */

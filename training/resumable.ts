@@ -19,13 +19,6 @@ const isFree = (path: string, changes: Changes) =>
   path.startsWith('knn.') ||
   (path === 'schedule.firstEpoch' && 'epochs' in changes)
 
-/** What older configurations leave out. */
-const usual: Readonly<Record<string, unknown>> = {
-  precision: 'f32',
-  activations: 'f32',
-  loss: 'nt-xent', // SimCLR's
-}
-
 /** Names a storage and its settings. */
 type Named = Pick<TrainingStorage, 'name' | 'nameOf'>
 
@@ -33,10 +26,7 @@ type Named = Pick<TrainingStorage, 'name' | 'nameOf'>
  *  not be. */
 export function checkSettings(storage: Named, { step, metadata }: Saved, config: TrainConfig) {
   const changes = changesSince(metadata, config)
-  const fixed = Object.entries(changes).filter(
-    ([path, { from, to }]) =>
-      !isFree(path, changes) && !(from === null && path in usual && usual[path] === to),
-  )
+  const fixed = Object.entries(changes).filter(([path]) => !isFree(path, changes))
   if (fixed.length === 0) return
   const back = fixed.map(([path, { from }]) => `${path} ${JSON.stringify(from)}`).join(', ')
   throw new Error(

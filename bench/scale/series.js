@@ -22,7 +22,7 @@ const loss = (build) => (gpu, size) => {
       gpu.step(() => {
         const y = value()
         const gradients = gpu.backward(y)
-        return [y, ...inputs.map((x) => gradients.get(x))]
+        return [y, ...inputs.map((x) => gradients.of(x))]
       }),
   }
 }

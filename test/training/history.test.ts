@@ -36,6 +36,15 @@ test('knows what has changed since a checkpoint, and nothing of places and of or
   })
 })
 
+test('does not take for a change what an older version left out', () => {
+  const saved = settingsMetadata({ epochs: 5 })
+  const now = { epochs: 5, precision: 'f32', activations: 'f32', loss: 'nt-xent' }
+  assert.equal(changesSince(saved, now), {})
+  assert.equal(changesSince(saved, { ...now, loss: 'dcl' }), {
+    loss: { from: null, to: 'dcl' },
+  })
+})
+
 test('keeps a change once', () => {
   const change = { step: 3, changes: { lr: { from: 1, to: 2 } } }
   assert.equal(extended([], change), [change])
