@@ -153,7 +153,8 @@ export { type Parts, type Tower, parametersOf } from './models/parts.ts'
 export { forwardTower } from './models/tower.ts'
 export { MemoryBank } from './models/memory-bank.ts'
 export { KeyQueue } from './models/key-queue.ts'
-export { type Layer, type Mode, type Model, type NormState, Builder } from './models/layers.ts'
+export { Builder } from './models/layers.ts'
+export { type Layer, type Mode, type Model, type NormState } from './models/model.ts'
 export { type LossScale, lossScale } from './models/loss-scale.ts'
 export { type ResNetOptions, resnet18, resnet34, resnet50, resnet8 } from './models/resnet.ts'
 export { loadModel, saveModel, variablesOf } from './models/state.ts'
@@ -185,17 +186,14 @@ export { type SimclrOptions, simclr } from './methods/simclr.ts'
 export { type Preset, type SimclrSettings, simclrPresets } from './methods/presets/simclr.ts'
 export { type ClassifierOptions, type LabelledBatch, classifier } from './evaluate/classify.ts'
 export { type Embeddings, embed, embedSlabs } from './evaluate/embed.ts'
-export { type KnnOptions, type KnnResult, accuracy, knn } from './evaluate/knn.ts'
+export { type KnnOptions, knn } from './evaluate/knn.ts'
+export { accuracy } from './evaluate/accuracy.ts'
+export type { KnnResult } from './evaluate/knn-result.ts'
 export { type Probe, type ProbeOptions, linearProbe } from './evaluate/linear-probe.ts'
 export { type Nearest, type NearestOptions, nearest } from './evaluate/nearest.ts'
 export type { FeatureRows } from './evaluate/slabs.ts'
-export {
-  type Regression,
-  type RegressionOptions,
-  SoftmaxRegression,
-  predicted,
-  scoresOf,
-} from './evaluate/softmax-regression.ts'
+export { type Regression, predicted, scoresOf } from './evaluate/regression.ts'
+export { type RegressionOptions, SoftmaxRegression } from './evaluate/softmax-regression.ts'
 export { type ConfigOptions, configOf } from './training/config.ts'
 export { MemoryStorage } from './training/memory-storage.ts'
 export type { Metric } from './training/metrics.ts'

@@ -4,14 +4,8 @@
 export * from './index.ts'
 export { type NodeOptions, openGpu } from './engine/node.ts'
 export { load, save } from './engine/node-files.ts'
-export {
-  type About,
-  DataError,
-  type Dataset,
-  type Originals,
-  type Split,
-  subset,
-} from './data/dataset.ts'
+export { type About, DataError, type Dataset, type Originals, type Split } from './data/dataset.ts'
+export { subset } from './data/select.ts'
 export { type Batch, type BatchOptions, batches, countSteps } from './data/loader.ts'
 export { type OpenDataOptions, openData } from './data/open.ts'
 export { procedural } from './data/procedural.ts'

@@ -2,7 +2,8 @@
 
 import { printable } from '../kernels/printable.ts'
 import { counted } from '../data/words.ts'
-import { type Dataset, type Skipped, type Split, isLabelled } from '../data/dataset.ts'
+import type { Dataset, Skipped, Split } from '../data/dataset.ts'
+import { isLabelled } from '../data/select.ts'
 import { listed } from '../data/listed.ts'
 import { UsageError } from '../training/choice.ts'
 import type { Progress } from '../training/progress.ts'

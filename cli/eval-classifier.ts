@@ -2,10 +2,11 @@
 // test image, beside kNN.
 
 import { type Command, Option } from 'commander'
-import { type Dataset, labelled } from '../data/dataset.ts'
+import type { Dataset } from '../data/dataset.ts'
+import { labelled } from '../data/select.ts'
 import { counted } from '../data/words.ts'
 import type { Gpu } from '../engine/gpu.ts'
-import type { Model } from '../models/layers.ts'
+import type { Model } from '../models/model.ts'
 import { methodOf } from '../methods/registry.ts'
 import { loadModel } from '../models/state.ts'
 import { UsageError } from '../training/choice.ts'

@@ -6,7 +6,8 @@ import { createHash } from 'node:crypto'
 import { stat } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { join, resolve } from 'node:path'
-import { DataError, type Dataset, type Skipped, type Split, checkRead, select } from './dataset.ts'
+import { DataError, type Dataset, type Skipped, type Split, checkRead } from './dataset.ts'
+import { select } from './select.ts'
 import { type Annotations, type FolderLayout, layoutOf } from './folder-layout.ts'
 import { type Placed, findImages } from './image-files.ts'
 import { type StoreOptions, openStore } from './image-store.ts'
@@ -128,29 +129,16 @@ async function open(
   const { size } = options
   if (!(Number.isInteger(size) && size > 0))
     throw new DataError(`folder: size must be a positive number of pixels, got ${size}`)
-  const store = await openStore(root, files, { ...options, cache: cacheFolder(root, options) })
+  const store = await openFilled(root, files, options)
   const { records } = store
   const count = store.files.length
-  if (count === 0) {
-    await records.release()
-    throw new DataError(
-      `folder: ${root}: ` +
-        (files.length === 1 ? 'its one image cannot' : `none of the ${files.length} images can`) +
-        ` be decoded${because(store.skipped[0])}`,
-    )
-  }
   const placed = new Map(files.map((file) => [file.path, file]))
   const names = store.files.map(({ path }) => placed.get(path)?.label ?? null)
-  const used = new Set(names)
-  const present = classes.filter((name) => used.has(name)) // those with an image that can be decoded
-  const numbers = new Map(present.map((name, i) => [name, i]))
-  const labels = Int32Array.from(names, (name) => numbers.get(name ?? '') ?? -1)
   return {
     name: 'folder',
     size: count,
     image: { height: size, width: size, channels: 3 },
-    classes: present.length < 2 ? [] : present,
-    labels: present.length < 2 ? null : labels,
+    ...labelsOf(classes, names),
     skipped: [...skipped, ...store.skipped],
     files: store.files.map(({ path }) => path),
     fileSizes: (indices) =>
@@ -168,6 +156,32 @@ async function open(
     },
     close: () => records.release(),
   }
+}
+
+/** Opens the images of a folder. Throws DataError when none can be decoded. */
+async function openFilled(root: string, files: readonly Placed[], options: FolderOptions) {
+  const store = await openStore(root, files, { ...options, cache: cacheFolder(root, options) })
+  if (store.files.length > 0) return store
+  await store.records.release()
+  throw new DataError(
+    `folder: ${root}: ` +
+      (files.length === 1 ? 'its one image cannot' : `none of the ${files.length} images can`) +
+      ` be decoded${because(store.skipped[0])}`,
+  )
+}
+
+/** Returns the classes with an image that can be decoded, and the label of each image; no classes
+ *  and null where there are fewer than two. `names` are the classes of the images. */
+function labelsOf(
+  classes: readonly string[],
+  names: readonly (string | null)[],
+): Pick<Dataset, 'classes' | 'labels'> {
+  const used = new Set(names)
+  const present = classes.filter((name) => used.has(name))
+  if (present.length < 2) return { classes: [], labels: null }
+  const numbers = new Map(present.map((name, i) => [name, i]))
+  const labels = Int32Array.from(names, (name) => numbers.get(name ?? '') ?? -1)
+  return { classes: present, labels }
 }
 
 /** Returns the size of a file in bytes, or null when it is gone. */

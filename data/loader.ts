@@ -3,7 +3,8 @@
 
 import { threefry2x32 } from '../kernels/wgsl/threefry.ts'
 import { anything, checkOptions, describe, flag, needed, said } from '../kernels/options.ts'
-import { DataError, type Dataset, checkDataset, imageBytes, permutation } from './dataset.ts'
+import { DataError, type Dataset, checkDataset, imageBytes } from './dataset.ts'
+import { permutation } from './select.ts'
 import { counted } from './words.ts'
 
 /** Options of `batches`. */

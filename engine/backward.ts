@@ -9,8 +9,10 @@ import type { Gradients } from './optim/gradients.ts'
 import type { StepRunner } from './steps.ts'
 import { checkCotangent, checkDifferentiable } from './values.ts'
 
+/** Options of `Gpu.backward`, `Gpu.pullback` and `gradientCache`. */
 export interface BackwardOptions {
-  /** Tensors to compute the gradients of, such as an optimizer's variables; all by default. */
+  /** Tensors to compute the gradients of, such as `Object.values(optimizer.parameters)`. By default
+   *  all that the output was computed from, or within a step its leaves. */
   readonly of?: Iterable<Tensor> | undefined
 }
 

@@ -16,8 +16,10 @@ export const setLayout = (flat: Variable, parts: readonly string[]) => layouts.s
 
 const LAYOUT = '.layout' // follows the name of a flat variable: its parts, as UTF-8 text
 
-/** Reads the variables' values, in torchvision's layouts. Adds the names of its parameters to an
- *  optimizer's state, as `<name>.layout`. Throws like `Gpu.read`. */
+/** Reads the variables' values, to be saved: by their names, in torchvision's layouts (a
+ *  convolution's weight [O, I, H, W], all else unchanged). A flat variable of an optimizer's state
+ *  is followed by `<name>.layout`, which names the parameters in it; `restore` compares them.
+ *  Throws TypeError, and what `Gpu.read` throws. */
 export function snapshot(gpu: Gpu, variables: Named): Promise<Map<string, SavedTensor>> {
   checkValue('snapshot', 'gpu', gpu, onGpu)
   checkValue('snapshot', 'variables', variables, record)

@@ -4,18 +4,19 @@ import type { Activations, Precision } from '../kernels/op.ts'
 import { type Rule, callback, flag, having, oneOf, tensor, variable } from '../kernels/options.ts'
 import type { Kernels } from './traits.ts'
 
+/** Options of `new Gpu(device)`. */
 export interface GpuOptions {
-  /** True when `destroy` should destroy the device too. Leave it out for a device that an app
-   *  owns. */
+  /** True if `destroy` destroys the device too; false by default, for a device that an app owns. */
   readonly ownsDevice?: boolean
   /** Arithmetic of matrix products and convolutions: 'f32' (the default), 'f16x3' or 'f16'. */
   readonly precision?: Precision
   /** Storage of images for the backward pass: 'f32' (the default) or 'f16'. */
   readonly activations?: Activations
-  /** For tests: 'gpu' runs a GPU's kernels on any adapter, 'matrices' those for subgroup matrices,
-   *  emulated. */
+  /** Kernels to run, for tests: those of the device by default; 'gpu' runs a GPU's kernels on any
+   *  adapter, 'matrices' those for subgroup matrices, emulated. */
   readonly kernels?: Kernels
-  /** Called when waiting for the GPU begins. Returns a function to call when the wait ends. */
+  /** Called when waiting for the GPU begins; nothing by default. Returns a function to call when
+   *  the wait ends. */
   readonly onWait?: () => () => void
 }
 

@@ -5,14 +5,16 @@ import type { Gpu } from './gpu.ts'
 import { type OpenOptions, NO_ADAPTER, openFrom, openRules } from './open.ts'
 import { keepInFile } from './tune-file.ts'
 
+/** Options of `openGpu` in Node. */
 export interface NodeOptions extends OpenOptions {
-  /** Part of the adapter's name, to choose among several: 'NVIDIA', 'llvmpipe'. */
+  /** Part of the adapter's name, to choose among several: 'NVIDIA', 'llvmpipe'; by default
+   *  Dawn chooses. */
   readonly adapter?: string
   /** Dawn toggles by name; one that starts with '-' is switched off: ['skip_validation',
-   *  '-timestamp_quantization']. */
+   *  '-timestamp_quantization']. None by default. */
   readonly toggles?: readonly string[]
-  /** Saves the measurements of `gpu.tuner` in the user's cache folder, and uses those made on this
-   *  device before. */
+  /** True saves the measurements of `gpu.tuner` in the user's cache folder, and uses those made on
+   *  this device before; false by default. */
   readonly autotune?: boolean
 }
 

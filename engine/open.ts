@@ -6,8 +6,10 @@ import { checkOptions, oneOf } from '../kernels/options.ts'
 import { arithmeticRules } from './gpu-rules.ts'
 import { type GpuOptions, Gpu } from './gpu.ts'
 
+/** Options of `openGpu`. */
 export interface OpenOptions {
-  /** 'high-performance' (the default) or 'low-power', where there are two GPUs. */
+  /** The GPU to choose: 'high-performance' (the default) or 'low-power', where there are two
+   *  GPUs. */
   readonly powerPreference?: GPUPowerPreference
   /** Arithmetic of matrix products and convolutions. 'f32', the default, is exact. 'f16x3' keeps
    *  f32's accuracy on tensor cores, if the device has them. 'f16' rounds factors to 16-bit floats;

@@ -9,12 +9,17 @@ import { fromF16 } from './values.ts'
 
 /** An array in a file. F16 and BF16 are read as Float32Array, which holds each of their values. */
 export interface SavedTensor {
+  /** Sizes of the dimensions, the slowest first. */
   readonly shape: Shape
+  /** The values in row-major order. */
   readonly data: Float32Array | Int32Array | Uint8Array | BigInt64Array
 }
 
+/** The content of a safetensors file. */
 export interface SafetensorsFile {
+  /** The arrays by name, in the file's order. */
   readonly tensors: ReadonlyMap<string, SavedTensor>
+  /** Texts by name; {} where the file has none. */
   readonly metadata: Readonly<Record<string, string>>
 }
 

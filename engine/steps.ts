@@ -11,7 +11,8 @@ import type { Tensors } from './tensors.ts'
 import { tensorsIn } from './tensors-in.ts'
 import type { Trace } from './capture/trace.ts'
 
-/** The result of a step: the tensors that outlive it. */
+/** What the body of a step returns: a tensor, a list of tensors, or nothing. These tensors live
+ *  until the next step ends without returning them; all others are freed when their step ends. */
 export type StepResult = Tensor | readonly Tensor[] | void
 
 /** The result of a turn of a fold, passed to the next turn: the tensors that outlive it. */

@@ -19,10 +19,11 @@ import {
   needed,
   scheduled,
 } from '../kernels/options.ts'
+import type { Upload } from '../engine/capture/inputs.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import type { FlatOptimizer } from '../engine/optim/optimizer.ts'
 import { type Schedule, scheduleOf } from '../engine/optim/schedule.ts'
-import { checkGpu } from '../models/layers.ts'
+import { checkGpu } from '../models/model.ts'
 import { type Classify, clippedCrossEntropy } from '../models/classifiers.ts'
 
 /** N images with labels. `images` are bytes [N, H, W, C] in an array of any kind, `labels` [N]
@@ -71,14 +72,36 @@ const rules = {
  *  is not whole images with one label each. */
 export function classifier(gpu: Gpu, options: ClassifierOptions) {
   checkGpu('classifier', gpu)
-  const { features, classify, optimizer, image, ...more } = checkOptions(
-    'classifier',
-    options ?? {},
-    rules,
-  )
-  const schedule = scheduleOf('classifier', 'schedule', more.schedule)
+  const checked = checkOptions('classifier', options ?? {}, rules)
   const state = { step: 0 }
-  const captured = gpu.capture((x: Tensor, labels: Tensor) => {
+  const captured = trainingStep(gpu, checked, state)
+
+  const step = (batch: LabelledBatch): Tensor => {
+    const { images, labels } = numbersIn(batch, checked.image)
+    return captured.run(images, { values: labels })
+  }
+
+  async function accuracy(
+    batches: AsyncIterable<LabelledBatch> | Iterable<LabelledBatch>,
+  ): Promise<number> {
+    let [right, count] = [0, 0]
+    for await (const batch of batches) {
+      const { images, labels } = numbersIn(batch, checked.image)
+      const predictions = await predict(gpu, checked, images)
+      for (const [n, label] of labels.entries()) right += Number(predictions[n] === label)
+      count += labels.length
+    }
+    return (100 * right) / count
+  }
+
+  return { step, accuracy, state }
+}
+
+/** Captures the step that trains on images and labels, and counts in `state`. */
+function trainingStep(gpu: Gpu, options: ClassifierOptions, state: { step: number }) {
+  const { features, classify, optimizer } = options
+  const schedule = scheduleOf('classifier', 'schedule', options.schedule)
+  return gpu.capture((x: Tensor, labels: Tensor) => {
     const h = gpu.noGrad(() => features(x, () => state.step))
     const loss = clippedCrossEntropy(
       classify(h, { training: true, step: () => state.step, view: 0 }),
@@ -89,46 +112,38 @@ export function classifier(gpu: Gpu, options: ClassifierOptions) {
     gpu.everyStep(() => state.step++)
     return loss
   })
-  const numbers = (batch: LabelledBatch) => {
-    checkValue('classifier', 'a batch', batch, labelledBatch)
-    const labels = integersOf('classifier: labels', batch.labels)
-    const images = bytesOf('classifier: images', batch.images)
-    const shape = [labels.length, ...image]
-    if (images.length !== sizeOf(shape))
-      throw new ShapeError(`classifier: images must be ${show(shape)}, got ${images.length} bytes`)
-    return { images: { values: images, shape }, labels }
-  }
-
-  const step = (batch: LabelledBatch): Tensor => {
-    const { images, labels } = numbers(batch)
-    return captured.run(images, { values: labels })
-  }
-
-  async function accuracy(
-    batches: AsyncIterable<LabelledBatch> | Iterable<LabelledBatch>,
-  ): Promise<number> {
-    let [right, count] = [0, 0]
-    for await (const batch of batches) {
-      const { images, labels } = numbers(batch)
-      const scores = gpu.step(() =>
-        gpu.noGrad(() =>
-          classify(features(gpu.tensor(images.values, images.shape), null), {
-            training: false,
-            step: 0,
-            view: 0,
-          }),
-        ),
-      )
-      const classes = dim(scores.shape, 1)
-      const read = await gpu.read(scores)
-      for (const [n, label] of labels.entries())
-        right += Number(highest(read.subarray(n * classes, (n + 1) * classes)) === label)
-      count += labels.length
-    }
-    return (100 * right) / count
-  }
-
-  return { step, accuracy, state }
 }
 
+/** Returns the numbers of a batch, for images of this size. Throws as `classifier` says. */
+function numbersIn(batch: LabelledBatch, image: ClassifierOptions['image']) {
+  checkValue('classifier', 'a batch', batch, labelledBatch)
+  const labels = integersOf('classifier: labels', batch.labels)
+  const images = bytesOf('classifier: images', batch.images)
+  const shape = [labels.length, ...image]
+  if (images.length !== sizeOf(shape))
+    throw new ShapeError(`classifier: images must be ${show(shape)}, got ${images.length} bytes`)
+  return { images: { values: images, shape }, labels }
+}
+
+/** Returns the class of each image [N, H, W, C]. */
+async function predict(
+  gpu: Gpu,
+  { features, classify }: ClassifierOptions,
+  images: Upload,
+): Promise<number[]> {
+  const scores = gpu.step(() =>
+    gpu.noGrad(() =>
+      classify(features(gpu.tensor(images.values, images.shape), null), {
+        training: false,
+        step: 0,
+        view: 0,
+      }),
+    ),
+  )
+  const [N, classes] = [dim(scores.shape, 0), dim(scores.shape, 1)]
+  const read = await gpu.read(scores)
+  return Array.from({ length: N }, (_, n) => highest(read.subarray(n * classes, (n + 1) * classes)))
+}
+
+/** The index of the largest score, the lowest of equals. */
 const highest = (row: Float32Array) => row.indexOf(row.reduce((a, b) => Math.max(a, b), -Infinity))

@@ -11,7 +11,7 @@ import {
   having,
 } from '../kernels/options.ts'
 import type { Gpu } from '../engine/gpu.ts'
-import { checkGpu } from '../models/layers.ts'
+import { checkGpu } from '../models/model.ts'
 import { type Embeddings, slabRows } from './slabs.ts'
 
 export type { Embeddings }

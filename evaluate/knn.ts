@@ -23,7 +23,8 @@ import {
 import type { Gpu } from '../engine/gpu.ts'
 import { type NearestOptions, checkCounts, gpuOf, nearestRules, onHost } from './nearest.ts'
 import { type Lists, type Rows, CHUNK, search } from './search.ts'
-import { type FeatureRows, checkClasses, checkFeatures, checkFinite } from './slabs.ts'
+import { type KnnResult, emptyResult, judge } from './knn-result.ts'
+import { type FeatureRows, checkFeatures, checkFinite } from './slabs.ts'
 
 /** Options of `knn`, besides those of `nearest`. */
 export interface KnnOptions extends NearestOptions {
@@ -34,16 +35,6 @@ export interface KnnOptions extends NearestOptions {
   readonly temperature?: number
   /** Number of classes; by default the largest label plus 1. */
   readonly classes?: number
-}
-
-/** Scores and predictions of Q queries. */
-export interface KnnResult {
-  /** [Q, classes], in row-major order. Infinity where a score exceeds f32, which takes a
-   *  temperature below 0.012. */
-  readonly scores: Float32Array
-  /** [Q], the class with the largest score, the lowest of equals. Right also where scores are
-   *  infinite, because classes are compared by the logarithm. */
-  readonly predictions: Int32Array
 }
 
 // `knn` checks the range
@@ -164,18 +155,6 @@ async function knnOfSlabs(
   return result
 }
 
-function emptyResult(gpu: Gpu, Q: number, classes: number): KnnResult {
-  checkClasses('knn', gpu, classes, 1)
-  try {
-    return { scores: new Float32Array(Q * classes), predictions: new Int32Array(Q) }
-  } catch (cause) {
-    throw new RangeError(
-      `knn: scores [${Q}, ${classes}] need ${Q * classes * 4} bytes, more than one array can hold; give fewer queries at a time`,
-      { cause },
-    )
-  }
-}
-
 /** Sorts each list into the order in which one slab would write it, because the bits of a sum
  *  depend on the order. */
 function inOrder(gpu: Gpu, { similarities, indices, k }: Lists) {
@@ -193,22 +172,6 @@ function inOrder(gpu: Gpu, { similarities, indices, k }: Lists) {
     }
   }
   return ordered
-}
-
-/** Returns the percentage of predictions [N] that equal their labels [N]. Throws Error when the
- *  counts differ or are 0. */
-export function accuracy(predictions: IndexList, labels: IndexList): number {
-  for (const [name, given] of Object.entries({ predictions, labels }))
-    checkValue('accuracy', name, given, having('an array of classes', 'length'))
-  const found = flatNumbers('accuracy: predictions', predictions)
-  const wanted = flatNumbers('accuracy: labels', labels)
-  if (found.length !== wanted.length || wanted.length === 0)
-    throw new Error(
-      `accuracy: there must be one prediction per label, got ${found.length} for ${wanted.length} labels`,
-    )
-  let right = 0
-  for (let i = 0; i < wanted.length; i++) if (found[i] === wanted[i]) right++
-  return (100 * right) / wanted.length
 }
 
 const isTensorOf = (labels: IndexList | Tensor): labels is Tensor => isTensor(labels)
@@ -250,38 +213,4 @@ function checkLabels(given: IndexList, told: number | undefined) {
       )
   }
   return { bankLabels, classes }
-}
-
-interface Votes {
-  /** [n, classes]: sum of exp((s - most) / temperature) over the similarities s of a class. */
-  readonly v: Float32Array
-  /** [n, classes]: the largest similarity of a class. */
-  readonly most: Float32Array
-  readonly classes: number
-  readonly temperature: number
-}
-
-/** Writes the scores and predictions of the queries from `start` on. Compares classes by
- *  log score = most / temperature + log v, which does not overflow. */
-function judge(
-  { v, most, classes, temperature }: Votes,
-  start: number,
-  { scores, predictions }: KnnResult,
-) {
-  for (let i = 0; i < v.length; i += classes) {
-    let best = -Infinity
-    const query = start + i / classes
-    for (let c = 0; c < classes; c++) {
-      const votes = v[i + c] ?? NaN
-      const height = (most[i + c] ?? NaN) / temperature
-      if (Number.isNaN(votes + height))
-        throw new Error('knn: features or queries are not finite; the encoder has diverged')
-      const logScore = votes === 0 ? -Infinity : height + Math.log(votes)
-      scores[query * classes + c] = votes === 0 ? 0 : votes * Math.exp(height)
-      if (logScore > best) {
-        best = logScore
-        predictions[query] = c
-      }
-    }
-  }
 }

@@ -83,15 +83,7 @@ async function searchSlab(
   const unit = normalized ? (x: ReturnType<Gpu['tensor']>) => x : l2Normalize
   const most = Math.max(1, Math.min(65535, Math.floor(chunk / M)))
   const starts = Array.from({ length: Math.ceil(queries.M / most) }, (_, i) => i * most)
-  const readings: Promise<readonly [number, Float32Array, Float32Array]>[] = []
-  const one = (start: number, end: number) => {
-    const x = gpu.tensor(queries.features.subarray(start * D, end * D), [end - start, D])
-    return unit(x)
-  }
-  const read = async (start: number, near: ReturnType<typeof nearestRows>) => {
-    const [s, places] = await Promise.all([gpu.read(near.similarities), gpu.read(near.tags)])
-    return [start, s, places] as const
-  }
+  const readings: Promise<Reading>[] = []
   gpu.step(() =>
     gpu.noGrad(() => {
       const rows = unit(gpu.tensor(features, [M, D]))
@@ -101,13 +93,9 @@ async function searchSlab(
       )
       gpu.fold(starts, [], (_, start) => {
         const n = Math.min(most, queries.M - start)
-        const near = nearestRows(one(start, start + n), rows, places, {
-          start: 0,
-          end: n,
-          k,
-          unsplit,
-        })
-        const reading = read(start, near)
+        const x = gpu.tensor(queries.features.subarray(start * D, (start + n) * D), [n, D])
+        const chosen = { start: 0, end: n, k, unsplit }
+        const reading = read(gpu, start, nearestRows(unit(x), rows, places, chosen))
         reading.catch(() => undefined) // thrown below; without this, Node may report it before
         readings.push(reading)
         return []
@@ -121,6 +109,19 @@ async function searchSlab(
     indices.set(places, start * k)
   }
   return { similarities, indices, k, M }
+}
+
+/** The first query of a chunk, and its lists: similarities and indices. */
+type Reading = readonly [start: number, similarities: Float32Array, places: Float32Array]
+
+/** Reads the lists of a chunk of queries. */
+async function read(
+  gpu: Gpu,
+  start: number,
+  { similarities, tags }: ReturnType<typeof nearestRows>,
+): Promise<Reading> {
+  const [s, places] = await Promise.all([gpu.read(similarities), gpu.read(tags)])
+  return [start, s, places]
 }
 
 /** Merges the lists of all rows so far with those of the next slab. */

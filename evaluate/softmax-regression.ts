@@ -1,12 +1,11 @@
 // Multinomial logistic regression to convergence: a linear classifier that depends on no learning
 // rate and no number of epochs. The GPU computes values and gradients; the CPU solves by L-BFGS.
 
-import { type Tensor, ShapeError, dim } from '../kernels/op.ts'
+import { type Tensor, ShapeError } from '../kernels/op.ts'
 import { affine } from '../kernels/wgsl/affine.ts'
 import { concat } from '../kernels/shape/concat.ts'
 import {
   checkOptions,
-  checkValue,
   count,
   having,
   needed,
@@ -20,9 +19,10 @@ import { crossEntropy } from '../kernels/loss/cross-entropy.ts'
 import { linear } from '../kernels/matmul/linear.ts'
 import { reshape } from '../kernels/shape/reshape.ts'
 import type { Gpu } from '../engine/gpu.ts'
-import { checkGpu } from '../models/layers.ts'
+import { checkGpu } from '../models/model.ts'
 import type { Embeddings } from './embed.ts'
 import { type MinimiseOptions, type Point, minimise } from './minimise.ts'
+import { type Regression, checkWidth, regressionRule } from './regression.ts'
 import { type FeatureRows, checkClasses, hostRows, slabRows, slabsOf } from './slabs.ts'
 import { type Scaling, asGiven, standardised } from './standardise.ts'
 
@@ -41,28 +41,7 @@ export interface RegressionOptions extends MinimiseOptions {
   readonly start?: Regression
 }
 
-/** A fitted linear classifier: scores = weight ((x - mean) / deviation) + bias. */
-export interface Regression {
-  /** [classes, D], for features standardised by `scaling`. */
-  readonly weight: Float64Array
-  /** [classes] */
-  readonly bias: Float64Array
-  /** The standardisation: mean 0 and deviation 1 everywhere if there is none. */
-  readonly scaling: Scaling
-  /** Number of classes. */
-  readonly classes: number
-  /** The minimum: mean cross entropy + lambda / 2 |weight|². */
-  readonly objective: number
-  /** The mean cross entropy in it. */
-  readonly crossEntropy: number
-  /** Iterations of L-BFGS. */
-  readonly iterations: number
-  /** False when the solver ended before it reached its tolerance. */
-  readonly converged: boolean
-}
-
 const scalingRule = having('means and deviations, { mean, deviation }', 'mean', 'deviation')
-const regressionRule = having('a fitted regression', 'weight', 'bias', 'scaling', 'classes')
 
 const rules = { classes: needed(count), scaling: scalingRule }
 
@@ -183,54 +162,6 @@ export class SoftmaxRegression {
     }
     return { value, gradient }
   }
-}
-
-/** Computes the scores [N, classes] of features [N, D] by a regression, in row-major order. Throws
- *  ShapeError. */
-export async function scoresOf(
-  gpu: Gpu,
-  given: FeatureRows,
-  by: Regression,
-): Promise<Float32Array> {
-  checkGpu('scoresOf', gpu)
-  const rows = hostRows('scoresOf', 'features', given)
-  checkValue('scoresOf', 'by', by, regressionRule)
-  checkWidth('scoresOf', rows, by.scaling.mean.length, 'the regression')
-  const { classes: C } = by
-  const scores = new Float32Array(rows.M * C)
-  for (const [start, end] of slabsOf(rows.M, slabRows(gpu, Math.max(rows.D, C)))) {
-    const y = gpu.step(() => {
-      const x = gpu.tensor(standardised(rows, by.scaling, [start, end]), [end - start, rows.D])
-      const w = gpu.tensor(Float32Array.from(by.weight), [C, rows.D])
-      return gpu.noGrad(() => linear(x, w, gpu.tensor(Float32Array.from(by.bias), [C])))
-    })
-    scores.set(await gpu.read(y), start * dim(y.shape, 1))
-  }
-  return scores
-}
-
-/** Returns the class [N] with the largest score in each row of [N, classes], the lowest of equals.
- *  Throws ShapeError for scores that are not whole rows, and Error for NaN. */
-export function predicted(scores: ArrayLike<number>, classes: number): Int32Array {
-  const values = Float32Array.from(flatNumbers('predicted: scores', scores))
-  checkValue('predicted', 'classes', classes, count)
-  if (values.length % classes !== 0)
-    throw new ShapeError(
-      `predicted: scores must be rows of ${classes}, got ${values.length} numbers`,
-    )
-  if (values.some(Number.isNaN))
-    throw new Error('predicted: scores are not finite; the encoder has diverged')
-  return Int32Array.from({ length: values.length / classes }, (_, n) => {
-    const row = values.slice(n * classes, (n + 1) * classes)
-    return row.indexOf(row.reduce((most, score) => Math.max(most, score)))
-  })
-}
-
-function checkWidth(owner: string, { M, D }: Embeddings, width: number, what: string) {
-  if (D !== width)
-    throw new ShapeError(
-      `${owner}: features [M, D] must have the D of ${what}, ${width}, got [${M}, ${D}]`,
-    )
 }
 
 function checkStart({ weight, bias }: Regression, C: number, D: number) {

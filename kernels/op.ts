@@ -2,8 +2,12 @@
 // against it, the engine implements it.
 
 import { MAX_GROUPS_PER_DIM } from './limits.ts'
-import { describe, isTensor, notTensor } from './options.ts'
+import { type Kernel, wgsl } from './kernel.ts'
+import { isTensor, notTensor } from './options.ts'
 
+export { type Access, type Kernel, type Wgsl, kernel, wgsl } from './kernel.ts'
+
+/** Sizes of the dimensions, the slowest first: [N, H, W, C]. [] is a scalar. */
 export type Shape = readonly number[]
 
 /** Element types: f32 for all computed numbers, i32 for labels and indices, u8 for images, f16 for
@@ -179,71 +183,6 @@ export const valueOf = (scalar: Scalar) => (typeof scalar === 'number' ? scalar 
 /** A scalar computed from another; a function if that is one. */
 export const derive = (from: Scalar, compute: (value: number) => number): Scalar =>
   typeof from === 'number' ? compute(from) : () => compute(from())
-
-export type Access = 'read' | 'read_write' | 'uniform'
-
-export interface Kernel {
-  /** The entry point's name, and the label that GPU debuggers and errors show. */
-  readonly name: string
-  readonly source: string
-  /** Access of each binding, by binding number. */
-  readonly bindings: readonly Access[]
-  readonly params: readonly (readonly [name: string, type: string])[]
-}
-
-/** A WGSL program. Its name, bindings and Params are read from its source. Only other WGSL fits in
- *  the holes: numbers go in Params or overrides. Throws TypeError for anything else. */
-export function kernel(strings: TemplateStringsArray, ...snippets: Wgsl[]): Kernel {
-  const source = wgsl(strings, ...snippets)
-  const code = source.replaceAll(/\/\/.*|\/\*[^]*?\*\//g, '') // comments may contain declarations
-  const [, name] = code.match(/@compute[^{]*?\bfn\s+(\w+)/) ?? []
-  if (name === undefined)
-    throw new TypeError('kernel: the WGSL must have an entry point, @compute fn name(...)')
-  const bindings: Access[] = []
-  for (const [, index, space, access] of code.matchAll(
-    /@binding\((\d+)\)\s*var<(\w+)(?:,\s*(\w+))?>/g,
-  )) {
-    bindings[Number(index)] =
-      space === 'uniform' ? 'uniform' : access === 'read_write' ? 'read_write' : 'read'
-  }
-  const [, fields = ''] = code.match(/\bstruct\s+Params\s*\{([^}]*)\}/) ?? []
-  return {
-    name,
-    source,
-    bindings,
-    params: fields.split(/[,;]/).flatMap((field) => paramOf(name, field)),
-  }
-}
-
-/** A member of `struct Params`. Throws TypeError for one that is not laid out as 4 bytes. */
-function paramOf(name: string, field: string): (readonly [field: string, type: string])[] {
-  const text = field.trim()
-  if (text === '') return []
-  const [, member = '', type = ''] = text.match(/^(\w+)\s*:\s*(f32|i32|u32)$/) ?? []
-  if (member === '')
-    throw new TypeError(
-      `kernel ${name}: members of struct Params must be f32, i32 or u32 without attributes, got '${text}'; give each component a member of its own`,
-    )
-  return [[member, type]]
-}
-
-/** A piece of WGSL. Throws TypeError for a hole filled with anything but WGSL. */
-export function wgsl(strings: TemplateStringsArray, ...snippets: Wgsl[]): Wgsl {
-  const given: unknown = strings
-  if (typeof given !== 'object' || given === null || !('raw' in given))
-    throw new TypeError(
-      `wgsl: it is a tag, to write in front of a template, wgsl\`...\`, got ${describe(given)}`,
-    )
-  for (const snippet of snippets as readonly unknown[])
-    if (typeof snippet !== 'string')
-      throw new TypeError(
-        `wgsl: only WGSL fits in a hole, got ${describe(snippet)}; numbers go in Params or override declarations`,
-      )
-  return String.raw(strings, ...snippets) as Wgsl // the brand exists only in the type
-}
-
-export type Wgsl = string & { readonly [isWgsl]: true }
-declare const isWgsl: unique symbol
 
 /** Thrown by `Op.shape`, before anything is dispatched. The message is `op: rule, got shapes`. */
 export class ShapeError extends Error {

@@ -19,7 +19,9 @@ export const layers = {
   evaluate: { folders: ['kernels', 'engine', 'models', 'methods'], packages: [] },
   training: {
     folders: ['kernels', 'engine', 'models', 'methods', 'evaluate'],
-    files: ['dataset', 'kinds', 'listed', 'loader', 'words'].map((name) => `data/${name}.ts`), // free of Node
+    files: ['dataset', 'kinds', 'listed', 'loader', 'select', 'words'].map(
+      (name) => `data/${name}.ts`,
+    ), // free of Node
     packages: ['valibot', '@noble/hashes'],
   },
   runs: {
@@ -42,6 +44,7 @@ const node = ['engine/node.ts', 'engine/node-files.ts', 'engine/tune-file.ts']
  *  own. */
 export const floors = [
   ['limits.ts', 'options.ts', 'printable.ts'],
+  ['kernel.ts'],
   ['op.ts'],
   ['numbers.ts'],
   ['wgsl'],

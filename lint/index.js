@@ -2,6 +2,7 @@
 
 import imports from './imports.js'
 import names from './names.js'
+import sizes from './sizes.js'
 import throws from './throws.js'
 
-export default { meta: { name: 'kindred' }, rules: { imports, names, throws } }
+export default { meta: { name: 'kindred' }, rules: { imports, names, sizes, throws } }

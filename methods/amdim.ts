@@ -25,16 +25,19 @@ import { optimizerRule } from './step-options.ts'
 
 type At = { readonly step: number; readonly view: number }
 
+/** Options of `amdim`, besides those of every method. */
 export interface AmdimOptions extends MethodOptions {
+  /** Encoder of views [N, size, size, 3], which returns features at three scales. */
   readonly encoder: AmdimEncoder
-  /** Trained in the same step on r1, without a gradient to the encoder, when the batch has
-   *  labels. */
+  /** Classifiers that train in the same step on r1 where the batch has labels, without a gradient
+   *  to the encoder; none by default. */
   readonly classifiers?: Classifiers | null
-  /** Over the parameters of the encoder and the classifiers. */
+  /** Optimizer of the parameters of the encoder and the classifiers. */
   readonly optimizer: Optimizer
-  /** c of the scores' c tanh(score / c): 20. */
+  /** c of the scores' c tanh(score / c), above 0; 20 by default. */
   readonly clip?: number
-  /** λ of the penalty λ mean(score²): 0.05 in the authors' code, 0.04 in the paper. */
+  /** λ of the penalty λ mean(score²), from 0; 0.05 by default as in the authors' code, 0.04 in the
+   *  paper. */
   readonly penalty?: number
   /** Chooses the positions [N] of a view's map that 5→5 predicts from; drawn uniformly unless
    *  given. */
@@ -59,8 +62,9 @@ interface Kept {
 
 /** AMDIM training: `step(batch, labels)` makes one step and returns its losses [5], or [7] with
  *  some label in [N] (-1 where unknown; the batch's own unless given), as `amdimLosses` names
- *  them; the first is the sum of the next four, which the encoder learns from. They die when the
- *  next step ends: call `gpu.read` before that, and await it whenever you like. */
+ *  them; the first is the sum of the next four, which the encoder learns from. They are
+ *  freed at the end of the next step: call `gpu.read` before then, its promise may be awaited
+ *  later. */
 export const amdim: Algorithm<AmdimOptions, Kept, [labels?: IndexList | null]> = method('amdim', {
   rules,
   trains: ({ encoder, classifiers }) => (classifiers ? { encoder, classifiers } : encoder),

@@ -10,12 +10,15 @@ import type { Encoder } from './batch.ts'
 import { type Algorithm, type MethodOptions, method } from './method.ts'
 import { optimizerRule, tower } from './step-options.ts'
 
+/** Options of `endToEnd`, besides those of every method. */
 export interface EndToEndOptions extends MethodOptions {
-  /** f_q, and f_k: another network, or the same. */
+  /** Encoder and head f_q. */
   readonly query: Tower
+  /** Encoder and head f_k: other networks, or the same. */
   readonly key: Tower
-  /** Over the parameters of both. */
+  /** Optimizer of the parameters of both. */
   readonly optimizer: Optimizer
+  /** T of Eq. 1, above 0. */
   readonly temperature: number
 }
 
@@ -24,9 +27,9 @@ const rules = {
   temperature: needed(positive),
 }
 
-/** End-to-end training: `step(batch)` makes one step and returns its loss [], which dies when the
- *  next step ends. The loss is Eq. 1 with the batch's N - 1 other keys as negatives. It is the mean
- *  of both directions, since keys have a gradient too. */
+/** End-to-end training: `step(batch)` makes one step and returns its loss [], which is freed at
+ *  the end of the next step. The loss is Eq. 1 with the batch's N - 1 other keys as negatives. It
+ *  is the mean of both directions, since keys have a gradient too. */
 export const endToEnd: Algorithm<EndToEndOptions, Tower & { readonly key: Tower }> = method(
   'endToEnd',
   {

@@ -15,10 +15,10 @@ import { callback, checkValue } from '../kernels/options.ts'
 import { slice } from '../kernels/shape/slice.ts'
 import type { BackwardOptions, Gpu } from '../engine/gpu.ts'
 import { Gradients } from '../engine/optim/gradients.ts'
-import type { Mode } from '../models/layers.ts'
+import type { Mode } from '../models/model.ts'
 
-/** An encoder's result: an embedding, or several of the same images, such as maps of several
- *  sizes. */
+/** What an encoder returns for n images: one tensor [n, ...], or several, such as AMDIM's maps of
+ *  several sizes. */
 export type Encoded = Tensor | readonly Tensor[]
 
 /** Encodes one part of a batch. It is called twice and must return the same both times: it draws
@@ -76,11 +76,14 @@ export class GradientCache {
   }
 }
 
-/** Computes the loss [] of a batch encoded in parts, and its gradient with respect to every variable
- *  that it depends on, or to those in `options.of`. `loss` takes the embeddings of all parts, in
- *  order, and may have variables of its own. `scale` multiplies the gradient. Memory holds the
- *  embeddings, the activations of one part, that part's gradients and their sums. Exact up to
- *  rounding, but batch norm's statistics are a part's. Throws TypeError. */
+/** Computes the loss of a batch that is encoded in parts, and its gradients, with the activations
+ *  of one part in memory at a time (GradCache, https://arxiv.org/abs/2101.06983). Each of `parts`
+ *  is called twice and encodes its own images. `loss` takes the embeddings of all parts, in order,
+ *  and returns []; it may have variables of its own. `scale` [] multiplies the gradients; 1 by
+ *  default. They are those of every variable that the loss depends on, or of those in `options.of`,
+ *  and equal the gradients of one large batch up to rounding, but batch norm uses the statistics
+ *  of a part. Throws TypeError unless the parts and the loss are functions, and Error where there
+ *  is no part. */
 export function gradientCache(
   gpu: Gpu,
   parts: readonly Encode[],

@@ -24,15 +24,20 @@ import { countOf, indicesOf } from './image-batch.ts'
 import { type Algorithm, type MethodOptions, method } from './method.ts'
 import { model, optimizerRule } from './step-options.ts'
 
+/** Options of `memoryBank`, besides those of every method. */
 export interface MemoryBankOptions extends Tower, MethodOptions {
+  /** One row per image of the data set, as wide as the head's output. */
   readonly bank: MemoryBank
+  /** Optimizer of the parameters of the encoder and the head. */
   readonly optimizer: Optimizer
-  /** K: 4096 in the paper with NCE, 65,536 in MoCo's comparison. */
+  /** K, the number of rows drawn as negatives: 4096 in the paper with NCE, 65,536 in MoCo's
+   *  comparison. */
   readonly negatives: number
-  /** T: 0.07. */
+  /** T, above 0: 0.07 in both. */
   readonly temperature: number
-  /** m: 0.5 in the paper's code. */
+  /** m of v <- normalise(m v + (1 - m) f), from 0 to 1: 0.5 in the paper's code. */
   readonly momentum: number
+  /** 'infonce' as in MoCo's comparison, or 'nce' as in the paper (Eqs. 5 to 7). */
   readonly loss: 'infonce' | 'nce'
 }
 
@@ -44,9 +49,9 @@ const rules = {
   loss: needed(oneOf('infonce', 'nce')),
 }
 
-/** Memory-bank training: `step(batch, indices)` makes one step on the images that the indices
- *  [N] name in the data set, the batch's own unless given, and returns its loss [], which dies
- *  when the next step ends. Throws RangeError for an index outside the bank, and Error for more
+/** Memory-bank training: `step(batch, indices)` makes one step on the images that the indices [N]
+ *  name in the data set, the batch's own unless given, and returns its loss [], which is freed at
+ *  the end of the next step. Throws RangeError for an index outside the bank, and Error for more
  *  negatives than the device binds at once. */
 export const memoryBank: Algorithm<
   MemoryBankOptions,

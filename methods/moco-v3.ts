@@ -13,22 +13,26 @@ import { needed, positive, scheduled } from '../kernels/options.ts'
 import { MovingAverage } from '../engine/optim/moving-average.ts'
 import type { FlatOptimizer } from '../engine/optim/optimizer.ts'
 import { type Schedule, scheduleOf } from '../engine/optim/schedule.ts'
-import type { Model } from '../models/layers.ts'
+import type { Model } from '../models/model.ts'
 import { type Tower, forwardTower, parametersOf } from '../models/tower.ts'
 import type { Encoder } from './batch.ts'
 import { type Algorithm, type MethodOptions, method } from './method.ts'
 import { flatOptimizer, model, tower } from './step-options.ts'
 
+/** Options of `mocoV3`, besides those of every method. */
 export interface MocoV3Options extends MethodOptions {
-  /** Backbone and projector of f_q; `key` is f_k, of the same shapes. */
+  /** Backbone and projector of f_q. */
   readonly query: Tower
+  /** Predictor on top of f_q, which f_k has not. */
   readonly predictor: Model
+  /** Backbone and projector of f_k, of the query's shapes. It follows the query and is not
+   *  trained. */
   readonly key: Tower
-  /** Over the query's parameters, in the order of `parametersOf`, then the predictor's. */
+  /** Optimizer of the query's parameters, in the order of `parametersOf`, then the predictor's. */
   readonly optimizer: FlatOptimizer
   /** m at each step: from 0.99 (0.996 for 1000 epochs) rising to 1 along a cosine. */
   readonly momentum: Schedule | number
-  /** T of the loss: 1 for ResNet-50, 0.2 for vision transformers. */
+  /** T of the loss, above 0: 1 for ResNet-50, 0.2 for vision transformers. */
   readonly temperature: number
 }
 
@@ -45,9 +49,9 @@ const rules = {
  *  `step`. */
 type Kept = Tower & { readonly predictor: Model; readonly key: Tower }
 
-/** MoCo v3 training: `step(batch)` makes one step and returns its loss [], which dies when the next
- *  step ends. The key encoder begins as a copy of the query's. Throws Error unless the two have the
- *  same shapes. */
+/** MoCo v3 training: `step(batch)` makes one step and returns its loss [], which is freed at the
+ *  end of the next step. The key encoder begins as a copy of the query's. Throws Error unless the
+ *  two have the same shapes. */
 export const mocoV3: Algorithm<MocoV3Options, Kept> = method('mocoV3', {
   rules,
   trains: ({ query, predictor }) => ({ query, predictor }),

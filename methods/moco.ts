@@ -18,23 +18,27 @@ import { type Algorithm, type MethodOptions, method } from './method.ts'
 import { shuffled } from './shuffled.ts'
 import { flatOptimizer, tower } from './step-options.ts'
 
+/** Options of `moco`, besides those of every method. */
 export interface MocoOptions extends MethodOptions {
-  /** f_q; `key` is f_k, of the same shapes. */
+  /** Encoder and head f_q: views [N, H, W, 3] -> queries [N, C]. */
   readonly query: Tower
+  /** Encoder and head f_k, of the query's shapes. It follows the query and is not trained. */
   readonly key: Tower
-  /** Over the query's parameters, in the order of `parametersOf`. */
+  /** Optimizer of the query's parameters, in the order of `parametersOf`. */
   readonly optimizer: FlatOptimizer
+  /** The keys of earlier batches, [K, C]: the negatives. */
   readonly queue: KeyQueue
   /** m of Eq. 2 at each step: 0.999 on ImageNet, 0.99 in the CIFAR-10 demo. */
   readonly momentum: Schedule | number
-  /** T of Eq. 1: 0.07 in v1, 0.2 in v2, 0.1 in the CIFAR-10 demo. */
+  /** T of Eq. 1, above 0: 0.07 in v1, 0.2 in v2, 0.1 in the CIFAR-10 demo. */
   readonly temperature: number
   /** True makes both views queries and keys; the loss is the sum of both halves, as in the CIFAR-10
-   *  demo. */
+   *  demo; false by default. */
   readonly symmetric?: boolean
   /** Groups of each batch, or chunk, for batch norm, as over that many GPUs; 1 by default. */
   readonly splits?: number
-  /** True shuffles the keys' batch, or chunk, first ("Shuffling BN", section 3.3). */
+  /** True shuffles the keys' batch, or chunk, first ("Shuffling BN", section 3.3); by default with
+   *  more than one split. */
   readonly shuffle?: boolean
 }
 
@@ -47,9 +51,9 @@ const rules = {
 /** The query's encoder and head, the key's, and the queue: `moco` returns them beside `step`. */
 type Kept = Tower & { readonly key: Tower; readonly queue: KeyQueue }
 
-/** MoCo training: `step(batch)` makes one step and returns its loss [], which dies when the next
- *  step ends. The key encoder begins as a copy of the query encoder. Throws Error unless the two
- *  have the same shapes. */
+/** MoCo training: `step(batch)` makes one step and returns its loss [], which is freed at the end
+ *  of the next step. The key encoder begins as a copy of the query encoder. Throws Error unless the
+ *  two have the same shapes. */
 export const moco: Algorithm<MocoOptions, Kept> = method('moco', {
   rules,
   trains: ({ query }) => query,

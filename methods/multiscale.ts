@@ -9,19 +9,27 @@ import { affine } from '../kernels/wgsl/affine.ts'
 import { nceMaps } from '../kernels/loss/nce-maps.ts'
 import type { Scales } from '../models/amdim-encoder.ts'
 
-/** The losses of the three tasks, each [], named as in the paper: which scale predicts which.
- *  `total` is the sum of the other four. */
+/** The losses of AMDIM's three tasks, each []. A task is named by two scales as in the paper:
+ *  features of the first predict maps of the second. */
 export interface MultiscaleLosses {
+  /** From r1 [N, R] to r5 [N, 5, 5, R]. */
   readonly oneToFive: Tensor
+  /** From r1 [N, R] to r7 [N, 7, 7, R]. */
   readonly oneToSeven: Tensor
+  /** From one position of r5 [N, R] to r5 [N, 5, 5, R]. */
   readonly fiveToFive: Tensor
+  /** Penalty of large scores, of all three tasks. */
   readonly penalty: Tensor
+  /** Sum of the other four: what the encoder minimises. */
   readonly total: Tensor
 }
 
-/** Computes the losses of two views' features. `places` [N, R], one position of each view's r5,
- *  predict 5 from 5. Each task is the mean of its two directions; the penalty is half the sum of
- *  all six. `clip` and `penalty` are those of `nceMaps`. Throws TypeError, ShapeError. */
+/** Computes the losses of AMDIM (https://arxiv.org/abs/1906.00910, section 3.5) from the features
+ *  of two views at three scales. `places` holds for each view one position [N, R] of its r5. A
+ *  task's loss is the mean over its two directions, from the first view to the second and back;
+ *  the penalty is half the sum over all six. `options` are those of `nceMaps`: clip 20 and penalty
+ *  0.05 by default. Throws TypeError for other arguments, ShapeError, and RangeError for the
+ *  options. */
 export function multiscaleNce(
   views: readonly [Scales, Scales],
   places: readonly [Tensor, Tensor],

@@ -8,7 +8,7 @@ import { type Tensor, dim } from '../kernels/op.ts'
 import { slice } from '../kernels/shape/slice.ts'
 import { having, needed, oneOf, positive } from '../kernels/options.ts'
 import type { Optimizer } from '../engine/optim/optimizer.ts'
-import type { Model } from '../models/layers.ts'
+import type { Model } from '../models/model.ts'
 import type { LossScale } from '../models/loss-scale.ts'
 import { type Tower, forwardTower } from '../models/tower.ts'
 import type { Encoder } from './batch.ts'
@@ -17,12 +17,15 @@ import { type ImageBatch, countOf, labelsOf } from './image-batch.ts'
 import { type Algorithm, type MethodOptions, method } from './method.ts'
 import { model, optimizerRule } from './step-options.ts'
 
+/** Options of `simclr`, besides those of every method. */
 export interface SimclrOptions extends MethodOptions {
+  /** Encoder f: views [N, H, W, 3] -> features [N, F]. */
   readonly encoder: Model
+  /** Projection head g: features [N, F] -> embeddings [N, D]. */
   readonly head: Model
-  /** Over the parameters of both, and of `scale`. */
+  /** Optimizer of the parameters of both, and of `scale`. */
   readonly optimizer: Optimizer
-  /** τ of Eq. 1: 0.5 in the CIFAR-10 experiments (B.9), 0.1 on ImageNet. */
+  /** τ of Eq. 1, above 0: 0.5 in the CIFAR-10 experiments (B.9), 0.1 on ImageNet. */
   readonly temperature: number
   /** Batch-norm statistics over both views together, as the paper's code concatenates them
    *  ('joint', 2N rows), or over each view by itself, as leftthomas/SimCLR calls the network twice
@@ -47,10 +50,10 @@ interface Kept extends Tower {
   readonly scale?: LossScale
 }
 
-/** SimCLR training: `step(batch)` makes one step and returns its loss [], which dies when the next
- *  step ends: call `gpu.read(loss)` before that, and await it whenever you like. Throws RangeError
- *  for a chunk that is no count, and TypeError where the loss needs labels or a scale and has
- *  none. */
+/** SimCLR training: `step(batch)` makes one step and returns its loss [], which is freed at the
+ *  end of the next step: call `gpu.read(loss)` before then, its promise may be awaited later.
+ *  Throws RangeError for a chunk that is no count, and TypeError where the loss needs labels or a
+ *  scale and has none. */
 export const simclr: Algorithm<SimclrOptions, Kept> = method('simclr', {
   rules,
   trains: ({ encoder, head, scale }) => [{ encoder, head }, ...(scale ? [scale] : [])],

@@ -19,29 +19,33 @@ import type { Gpu } from '../engine/gpu.ts'
 import type { LossScaler } from '../engine/optim/loss-scaler.ts'
 import type { Optimizer } from '../engine/optim/optimizer.ts'
 import { type Schedule, scheduleOf } from '../engine/optim/schedule.ts'
-import { checkGpu } from '../models/layers.ts'
+import { checkGpu } from '../models/model.ts'
 import { type Parts, entriesOf } from '../models/parts.ts'
 import type { Views } from './views.ts'
 
-/** The options of every method beside its networks and optimizer. */
+/** Options that every method has, besides its networks and its optimizer. */
 export interface StepOptions {
-  /** Learning rate at each step, or the same at all. */
+  /** Learning rate, or a function from the step, counted from 0, to it. */
   readonly schedule: Schedule | number
-  /** Models, variables, or several by name that the optimizer leaves alone. Every other parameter
-   *  must be the optimizer's. */
+  /** Models, towers, variables, or several of these by name, whose parameters stay as they are;
+   *  none by default. The optimizer must have every other parameter of the method's networks, and
+   *  none of these. */
   readonly frozen?: Parts | readonly Parts[]
-  /** With `chunk` a function is called several times for the same images, and must give the same
+  /** How views are made of images: a recipe, one for each of the two views, or a function. With
+   *  `chunk` the function is called several times for the same images, and must return the same
    *  each time. */
   readonly views: Views
-  /** Images encoded at a time, at most; all of them unless given. A larger batch then needs no more
-   *  memory for activations. The gradient is the whole batch's, but batch norm's statistics are a
-   *  chunk's. */
+  /** Most images that are encoded at a time (GradCache); all by default. A larger batch then needs
+   *  no more memory for activations. The gradient is that of the whole batch, but batch norm uses
+   *  the statistics of a chunk. */
   readonly chunk?: number | null
+  /** Seed of all random draws of the method, a whole number from 0; 0 by default. */
   readonly seed?: number
   /** True (the default) captures steps and replays them, to the same bits; false runs them one by
    *  one. */
   readonly capture?: boolean
-  /** Scales the loss, for a Gpu of precision f16. */
+  /** Scales the loss, so that gradients stay within the range of f16; for a Gpu of precision f16.
+   *  None by default. */
   readonly scaler?: LossScaler
 }
 

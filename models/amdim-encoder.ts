@@ -17,15 +17,8 @@ import {
 } from '../kernels/options.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { type Made, lastOf, stacked } from './amdim-layers.ts'
-import {
-  Builder,
-  type Layer,
-  type Mode,
-  type Model,
-  checkGpu,
-  checkMode,
-  checkedForward,
-} from './layers.ts'
+import { Builder } from './layers.ts'
+import { type Layer, type Mode, type Model, checkGpu, checkMode, checkedForward } from './model.ts'
 import { checkSizes } from './sizes.ts'
 
 /** Options of `amdimEncoder`. */
@@ -95,6 +88,16 @@ function head(
   }
 }
 
+/** Returns the number of images. Throws ShapeError unless their sides are `size`. */
+function countOf(x: Tensor, size: number): number {
+  const [N, H, W] = images(x.shape, 'amdimEncoder: x')
+  if (H !== size || W !== size)
+    throw new ShapeError(
+      `amdimEncoder: images must have ${size} x ${size} pixels, got ${show(x.shape)}`,
+    )
+  return N
+}
+
 /** Makes AMDIM's encoder: images [N, size, size, 3] -> r1 [N, R]; `scales` returns r5 and r7 too.
  *  Parameters have the authors' names. The table lists the layers with the sides of their maps. A
  *  layer has a kernel and, after s, a stride; c is the width; a block has `depth` layers.
@@ -132,11 +135,7 @@ export function amdimEncoder(gpu: Gpu, given: AmdimEncoderOptions): AmdimEncoder
 
   /** Runs all layers -> [N, R]. Calls `seen` with the map of each. */
   const through = (x: Tensor, mode: Mode, seen: (made: Made, h: Tensor) => void): Tensor => {
-    const [N, H, W] = images(x.shape, 'amdimEncoder: x')
-    if (H !== size || W !== size)
-      throw new ShapeError(
-        `amdimEncoder: images must have ${size} x ${size} pixels, got ${show(x.shape)}`,
-      )
+    const N = countOf(x, size)
     let h = x
     for (const made of layers) {
       h = made.layer(h, mode)

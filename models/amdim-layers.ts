@@ -4,7 +4,8 @@
 import { add } from '../kernels/elementwise/add.ts'
 import { addPooled } from '../kernels/pool/add-pooled.ts'
 import { relu } from '../kernels/elementwise/relu.ts'
-import type { Builder, Layer } from './layers.ts'
+import type { Builder } from './layers.ts'
+import type { Layer } from './model.ts'
 
 /** A layer: how to make it, and what it does to a map's side and channels. */
 interface Step {

@@ -11,7 +11,8 @@ import { mul } from '../kernels/elementwise/mul.ts'
 import { tanh } from '../kernels/elementwise/tanh.ts'
 import { checkOptions, count, needed, share, whole } from '../kernels/options.ts'
 import type { Gpu } from '../engine/gpu.ts'
-import { Builder, type Model, checkGpu } from './layers.ts'
+import { Builder } from './layers.ts'
+import { type Model, checkGpu } from './model.ts'
 
 /** Options of `classifiers`. */
 export interface ClassifiersOptions {

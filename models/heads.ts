@@ -2,7 +2,8 @@
 
 import { checkOptions, count, needed, oneOf, whole } from '../kernels/options.ts'
 import type { Gpu } from '../engine/gpu.ts'
-import { Builder, type Model, checkGpu, checkedForward } from './layers.ts'
+import { Builder } from './layers.ts'
+import { type Model, checkGpu, checkedForward } from './model.ts'
 
 /** Options of `projectionHead`. */
 export interface HeadOptions {

@@ -6,7 +6,7 @@ import { enqueue } from '../kernels/state/enqueue.ts'
 import { checkOptions, checkTensor, inspect, needed, said, whole } from '../kernels/options.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { randomUnitRows } from '../engine/random.ts'
-import { checkGpu } from './layers.ts'
+import { checkGpu } from './model.ts'
 import { checkBinding, checkSizes } from './sizes.ts'
 
 const rules = {

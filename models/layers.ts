@@ -1,95 +1,24 @@
-// The layers of models. Each is made by a function that creates named parameters and returns a
+// The layers of models. Each is made by a method that creates named parameters and returns a
 // forward.
 
-import { type Tensor, type Variable, sizeOf } from '../kernels/op.ts'
+import { type Variable, sizeOf } from '../kernels/op.ts'
 import { add } from '../kernels/elementwise/add.ts'
-import { type Running, batchNorm } from '../kernels/norm/batch-norm.ts'
+import { batchNorm } from '../kernels/norm/batch-norm.ts'
 import { convNorm } from '../kernels/conv/conv-norm.ts'
 import { conv2d } from '../kernels/conv/conv2d.ts'
 import { linear } from '../kernels/matmul/linear.ts'
 import {
-  anything,
   checkOptions,
-  checkTensor,
   checkValue,
-  describe,
   count,
   flag,
-  onGpu,
-  needed,
   notNegative,
   oneOf,
   whole,
 } from '../kernels/options.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { normal, uniform } from '../engine/random.ts'
-
-/** Settings of a forward pass. */
-export interface Mode {
-  /** True: batch norm normalises by the batch's statistics and updates the running ones. False: it
-   *  normalises by the running ones. */
-  readonly training: boolean
-  /** In training, the number of equal groups of the batch that batch norm normalises separately; 1
-   *  by default. */
-  readonly splits?: number
-  /** False trains without updating the running statistics and their counts, as for a second pass
-   *  over the same images; true by default. */
-  readonly tracking?: boolean
-  /** Number of this pass in its step, from 0: each view and chunk of a method's batch has its own.
-   *  A layer that draws random numbers uses it to draw others in each pass. */
-  readonly pass?: number
-}
-
-const modeRules = { training: needed(flag), splits: anything, tracking: flag, pass: whole }
-
-/** Returns the mode. Throws TypeError, whose message begins with `owner`, unless it is one. */
-export const checkMode = (owner: string, mode: Mode): Mode => {
-  if (typeof mode !== 'object' || mode === null)
-    throw new TypeError(
-      `${owner}: the mode must be { training: true } to train, or { training: false } to evaluate, got ${describe(mode)}`,
-    )
-  return checkOptions(owner, mode, modeRules)
-}
-
-/** Wraps a model's forward so that it checks its arguments. */
-export const checkedForward =
-  (owner: string, forward: Layer): Layer =>
-  (x, mode) => {
-    checkTensor(`${owner}.forward`, 'x', x)
-    return forward(x, checkMode(`${owner}.forward`, mode))
-  }
-
-/** Throws TypeError, whose message begins with `owner`, unless this is a Gpu. */
-export const checkGpu = (owner: string, gpu: Gpu) => checkValue(owner, 'gpu', gpu, onGpu)
-
-/** The forward of a layer or a model: a tensor to a tensor. Throws ShapeError. */
-export type Layer = (x: Tensor, mode: Mode) => Tensor
-
-/** The forward of a batch norm. `then` adds a residual of x's shape, applies ReLU, or both, in the
- *  same pass over the images. */
-export type Norm = (
-  x: Tensor,
-  mode: Mode,
-  then?: { readonly residual?: Tensor; readonly relu?: boolean },
-) => Tensor
-
-/** A network: parameters, batch-norm statistics and a forward. */
-export interface Model {
-  /** Variables that train, by name; a ResNet's have torchvision's names. */
-  readonly parameters: Readonly<Record<string, Variable>>
-  /** Running statistics of each batch norm, by the name of its layer. */
-  readonly norms: Readonly<Record<string, NormState>>
-  /** Size of each output row. */
-  readonly features: number
-  /** Maps images [N, H, W, C], or features [N, F], to rows [N, features]. Throws ShapeError. */
-  readonly forward: Layer
-}
-
-/** Running statistics [C] of one batch norm. */
-export interface NormState extends Running {
-  /** Number of batches that updated them. */
-  batches: number
-}
+import { type Layer, type Mode, type Norm, type NormState, checkGpu, checkMode } from './model.ts'
 
 interface Sizes {
   readonly size?: number

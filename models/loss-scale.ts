@@ -7,7 +7,7 @@ import { exp } from '../kernels/elementwise/exp.ts'
 import { mul } from '../kernels/elementwise/mul.ts'
 import { checkOptions, number, positive } from '../kernels/options.ts'
 import type { Gpu } from '../engine/gpu.ts'
-import { type Model, checkGpu } from './layers.ts'
+import { type Model, checkGpu } from './model.ts'
 
 /** t' and b. As a Model its parameters are 'loss.logScale' and 'loss.bias', and its forward makes
  *  logits of similarities of any shape. */

@@ -12,7 +12,7 @@ import { reshape } from '../kernels/shape/reshape.ts'
 import { checkOptions, inspect, needed, said, whole } from '../kernels/options.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { randomUnitRows } from '../engine/random.ts'
-import { checkGpu } from './layers.ts'
+import { checkGpu } from './model.ts'
 import { checkBinding, checkSizes } from './sizes.ts'
 
 const rules = {

@@ -4,7 +4,8 @@
 import { relu } from '../kernels/elementwise/relu.ts'
 import { checkOptions, count, flag, needed, oneOf, whole } from '../kernels/options.ts'
 import type { Gpu } from '../engine/gpu.ts'
-import { Builder, type Model, checkGpu, checkedForward } from './layers.ts'
+import { Builder } from './layers.ts'
+import { type Model, checkGpu, checkedForward } from './model.ts'
 
 interface MocoHeadOptions {
   /** F, the size of the features. */

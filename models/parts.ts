@@ -4,7 +4,7 @@
 import type { Variable } from '../kernels/op.ts'
 import { describe, variable as isVariable } from '../kernels/options.ts'
 import type { Named } from '../engine/optim/optimizer.ts'
-import type { Model } from './layers.ts'
+import type { Model } from './model.ts'
 
 /** An encoder f and a head g: images x [N, H, W, 3] -> features h = f(x) [N, F] -> embeddings
  *  z = g(h) [N, D]. */

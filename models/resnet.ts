@@ -6,7 +6,8 @@ import { globalAvgPool } from '../kernels/pool/global-avg-pool.ts'
 import { maxPool } from '../kernels/pool/max-pool.ts'
 import { anything, checkOptions, describe, flag, oneOf, whole } from '../kernels/options.ts'
 import type { Gpu } from '../engine/gpu.ts'
-import { Builder, type Layer, type Model, checkGpu, checkedForward } from './layers.ts'
+import { Builder } from './layers.ts'
+import { type Layer, type Model, checkGpu, checkedForward } from './model.ts'
 
 /** Options of the ResNets. */
 export interface ResNetOptions {

@@ -5,7 +5,7 @@ import type { Variable } from '../kernels/op.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { restore, snapshot } from '../engine/checkpoint.ts'
 import type { SavedTensor } from '../engine/safetensors.ts'
-import type { NormState } from './layers.ts'
+import type { NormState } from './model.ts'
 import { type Parts, collected } from './parts.ts'
 
 /** Collects every variable of the parts, by name: a model's parameters, then

@@ -2,7 +2,7 @@
 
 import { checkValue, having } from '../kernels/options.ts'
 import type { Tensor } from '../kernels/op.ts'
-import type { Mode } from './layers.ts'
+import type { Mode } from './model.ts'
 import { type Tower, isModel } from './parts.ts'
 
 export { type Tower, parametersOf } from './parts.ts'

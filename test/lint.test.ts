@@ -49,10 +49,10 @@ test('a part of a room is not imported from a floor below, from beside, or from 
   const from = (path: string, spec: string) =>
     lint({ 'kernels/conv/steps.ts': part, [path]: use(spec) })
   assert.equal(from('kernels/tiles/plan.ts', '../conv/steps.ts'), [
-    'kernels/tiles imports only from lower floors, and conv is on floor 6',
+    'kernels/tiles imports only from lower floors, and conv is on floor 7',
   ])
   assert.equal(from('kernels/loss/nce.ts', '../conv/steps.ts'), [
-    'kernels/loss imports only from lower floors, and conv is on floor 6',
+    'kernels/loss imports only from lower floors, and conv is on floor 7',
   ])
   assert.equal(from('models/resnet.ts', '../kernels/conv/steps.ts'), [
     'kernels/conv/steps.ts is a part of its room: import an op that index.ts exports',
@@ -91,6 +91,34 @@ test('an exported name is declared once, and both files are told', () => {
   const own = 'type Place = string\n\nexport const at: Place = "here"\n'
   assert.equal(lint({ 'engine/a.ts': overloads, 'engine/b.ts': own }), [])
   assert.equal(lint({ 'engine/a.ts': part, 'test/a.test.ts': part }), [])
+})
+
+test('a file has at most 250 lines, and a function 40 besides its WGSL', () => {
+  const lines = (count: number) => 'a()\n'.repeat(count)
+  const made = (body: string) => `const f = () => {\n${body}}\n`
+  const text = (tag: string) => `a(${tag}\`\n${'x\n'.repeat(50)}\`)\n`
+  const fit = {
+    'engine/file.ts': lines(250),
+    'engine/function.ts': made(lines(38)),
+    'engine/wgsl.ts': made(text('wgsl') + text('kernel') + lines(36)),
+    'engine/inner.ts': made(made(text('wgsl')) + lines(35)),
+    'test/file.ts': lines(251) + made(lines(39)),
+  }
+  assert.equal(lint(fit), [])
+  const tooLong = {
+    'engine/file.ts': lines(251),
+    'engine/function.ts': made(lines(39)),
+    'engine/wgsl.ts': made(text('wgsl') + lines(39)),
+    'engine/inner.ts': made(made(text('wgsl')) + lines(40)),
+    'engine/text.ts': made(text('')),
+  }
+  const refused = [41, 42, 45, 54].map(
+    (count) => `a function has at most 40 lines besides WGSL, this one has ${count}: divide it`,
+  )
+  assert.equal(lint(tooLong).sort(), [
+    'a file has at most 250 lines, engine/file.ts has 251: divide it along an idea',
+    ...refused,
+  ])
 })
 
 test('a test that expects any error is refused', () => {

@@ -3,7 +3,8 @@
 // copies the pixels at once and puts them into the batch's buffer when the steps before are done,
 // so that neither JavaScript nor the GPU waits, with one buffer as with several.
 
-import { type Dataset, extentsAt } from '../data/dataset.ts'
+import type { Dataset } from '../data/dataset.ts'
+import { extentsAt } from '../data/select.ts'
 import { type BatchOptions, batches } from '../data/loader.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { type ImageBatch, residentBytes, residentImages } from '../methods/image-batch.ts'

@@ -1,14 +1,15 @@
 // From a configuration and images to what trains: the method with its networks, the batches, and
 // what measures accuracy.
 
-import { type Dataset, type Split, isLabelled, subset } from '../data/dataset.ts'
+import type { Dataset, Split } from '../data/dataset.ts'
+import { isLabelled, subset } from '../data/select.ts'
 import { countSteps } from '../data/loader.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { LossScaler } from '../engine/optim/loss-scaler.ts'
 import type { Extent, Trainer } from '../methods/entry.ts'
 import { methodOf } from '../methods/registry.ts'
 import { recipeOf } from '../methods/views.ts'
-import type { Model } from '../models/layers.ts'
+import type { Model } from '../models/model.ts'
 import { forwardTower } from '../models/tower.ts'
 import type { RunConfig, TrainConfig } from './run-schema.ts'
 import { type Feed, type Resident, openFeed } from './feed.ts'

@@ -3,7 +3,7 @@
 import type { Split } from '../data/dataset.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { anything, callback, checkOptions, checkValue, having, oneOf } from '../kernels/options.ts'
-import { checkGpu } from '../models/layers.ts'
+import { checkGpu } from '../models/model.ts'
 import { checkConfig } from './check-config.ts'
 import type { Outcome } from './outcome.ts'
 import { type Manner, prepare } from './prepare.ts'

@@ -18,8 +18,10 @@ import { Trace } from './trace.ts'
 import { difference } from './trace-difference.ts'
 import { callback, checkOptions, checkValue, flag, inspect } from '../../kernels/options.ts'
 
+/** Options of `Gpu.capture`. */
 export interface CaptureOptions {
-  /** False runs every step as `Gpu.step` does. */
+  /** True (the default) replays the recorded commands. False runs every step as `Gpu.step`
+   *  does. */
   readonly replay?: boolean
 }
 

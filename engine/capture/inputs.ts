@@ -6,10 +6,12 @@ import { type Shape, type Tensor, type Values, type Variable, show } from '../..
 import { describe, isTensor as anyTensor } from '../../kernels/options.ts'
 import type { Tensors } from '../tensors.ts'
 
-/** Values to upload for one step. */
+/** Numbers for one call of a captured step. They are copied to the GPU where its body reads its
+ *  tensor. */
 export interface Upload {
+  /** Numbers as `Gpu.tensor` takes them; their kind decides the dtype. */
   readonly values: Values
-  /** The values' own shape by default. */
+  /** Shape of the tensor; by default that of the values. */
   readonly shape?: Shape
 }
 
@@ -17,7 +19,8 @@ export interface Upload {
  *  setting. With another variable or setting, the step is another one and is recorded anew. */
 export type Input = Tensor | string | number | boolean
 
-/** The arguments of a call. */
+/** The arguments of `Captured.run`, one for each argument of the body. A tensor of the body is
+ *  given as a tensor or as an `Upload`, anything else as it is. */
 export type Given<In extends readonly Input[]> = {
   [I in keyof In]: In[I] extends Tensor ? Tensor | Upload : In[I]
 }

@@ -17,10 +17,13 @@ import { owns } from '../owned.ts'
 import type { Gradients } from './gradients.ts'
 import { registerScale } from './scale-moves.ts'
 
+/** Options of `LossScaler`. */
 export interface LossScalerOptions {
-  /** The first scale, 65,536 by default. A power of two changes no digit of a gradient. */
+  /** The first scale, from 1 to 2^24; 65,536 by default. A power of two changes no digit of a
+   *  gradient. */
   readonly scale?: number
-  /** The number of good steps in a row after which the scale doubles, 2,000 by default. */
+  /** The number of good steps in a row after which the scale doubles, from 1; 2,000 by
+   *  default. */
   readonly interval?: number
 }
 

@@ -16,10 +16,12 @@ export class MovingAverage {
   readonly #k: Variable
   readonly #variables: readonly Variable[]
 
-  /** Moves the `followers` into one flat buffer; they keep their values until the first `update`.
-   *  Each follows the parameter of the same name; if no name is the same, they pair by order.
-   *  `alone` names parameters that nothing follows, which must be the optimizer's last. Throws
-   *  Error unless all others pair and have the same shapes. */
+  /** Pairs the `followers` k with the parameters q of `optimizer`: by name, or by order where no
+   *  name is the same; a prefix that all names of one side share does not count. `alone` are
+   *  parameters of the optimizer that nothing follows, its last ones; none by default. The
+   *  followers move into one flat buffer and keep their values until the first `update`:
+   *  `update(0)` makes them copies. Throws TypeError for other arguments, and Error unless all
+   *  others pair and have the same shapes. */
   constructor(optimizer: FlatOptimizer, followers: Named, alone: Named = {}) {
     checkValue(
       'MovingAverage',

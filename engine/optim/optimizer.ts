@@ -1,50 +1,20 @@
-// Optimizers over flat buffers. Constructing one moves the parameters into one buffer, so that a
-// step is a few dispatches, however many parameters there are.
+// The optimizers: their options, and their updates as rules over flat parameters.
 
-import { type Run, type Scalar, type Variable, sizeOf } from '../../kernels/op.ts'
+import type { Variable } from '../../kernels/op.ts'
 import {
   type Rules,
   callback,
   checkOptions,
   flag,
-  inspect,
   notNegative,
   share,
 } from '../../kernels/options.ts'
 import { adam, sgd } from '../../kernels/optim/update.ts'
 import { lars } from '../../kernels/optim/update-lars.ts'
 import type { Named } from '../named.ts'
-import { FlatParameters, type Treatment } from './flat-parameters.ts'
-import type { Gradients } from './gradients.ts'
-import type { LossScaler } from './loss-scaler.ts'
-import { owns } from '../owned.ts'
+import { type FlatOptimizer, type Optimizer, RuleOptimizer } from './flat-optimizer.ts'
 
-export type { Named }
-
-/** The interface of every optimizer. */
-export interface Optimizer {
-  /** Updates the parameters in place. `gradients` are those of `Gpu.backward`; parameters without
-   *  one stay unchanged, as in PyTorch. `lr` is the learning rate of this step; in a captured step
-   *  it must be a function. `scaler` is the LossScaler that the gradients were scaled by, if any.
-   *  Throws TypeError, and Error when no parameter has a gradient. */
-  step(gradients: Gradients, lr: Scalar, scaler?: LossScaler): void
-  /** Steps taken; set it when resuming. */
-  t: number
-  /** The state to save and restore: one flat variable per role, laid out as `offsets` says. */
-  readonly state: Named
-  /** Where each parameter begins in a flat variable, in elements. */
-  readonly offsets: readonly number[]
-  /** The parameters that it updates, by name. Methods compute the gradients of these alone, or all
-   *  gradients if it is left out. */
-  readonly parameters?: Named
-}
-
-/** An optimizer whose parameters lie in one flat variable. */
-export interface FlatOptimizer extends Optimizer {
-  readonly parameters: Named
-  /** The values of all parameters: one flat variable, laid out as `offsets` says. */
-  readonly weights: Variable
-}
+export type { FlatOptimizer, Named, Optimizer }
 
 /** Tells whether a parameter is a bias or of a norm, which are the 1-d ones. LARS applies neither
  *  weight decay nor trust ratio to them. */
@@ -74,73 +44,21 @@ function optionsOf<T extends object>(name: string, options: T, rules: Rules<T>):
 
 const isRecord = (value: unknown): value is object => typeof value === 'object' && value !== null
 
+/** Options of `Sgd`. */
 export interface SgdOptions {
+  /** Factor of the last velocity v in v <- momentum v + gradient, from 0 to 1; 0 by default. */
   readonly momentum?: number
+  /** True steps by gradient + momentum v (Nesterov), false (the default) by v. */
   readonly nesterov?: boolean
-  /** Adds weightDecay times the weight to the gradient, for every parameter. */
+  /** Factor of the weight that is added to its gradient, for every parameter; 0 by default. */
   readonly weightDecay?: number
 }
 
-/** The definition of one optimizer. */
-interface Rule<State extends Named> {
-  readonly treat: (name: string, parameter: Variable) => Treatment
-  /** Makes its state: one flat variable of zeros per role. */
-  readonly makeState: (zeros: () => Variable) => State
-  readonly update: (step: Step<State>) => void
-}
-
-/** The arguments of an update. */
-interface Step<State extends Named> {
-  readonly run: Run
-  readonly layout: FlatParameters['layout']
-  readonly flat: { readonly weight: Variable; readonly grad: Variable }
-  readonly state: State
-  readonly lr: Scalar
-  readonly t: () => number
-}
-
-/** The frame of every optimizer: a rule over flat parameters. Prints as 'Adam (2 parameters, 12
- *  numbers, t = 5)'. */
-abstract class RuleOptimizer<State extends Named> implements FlatOptimizer {
-  t = 0
-  readonly parameters: Named
-  readonly weights: Variable
-  readonly state: State
-  readonly offsets: readonly number[]
-  readonly #flat: FlatParameters
-  readonly #update: Rule<State>['update']
-
-  constructor(parameters: Named, { treat, makeState, update }: Rule<State>) {
-    this.#flat = new FlatParameters(parameters, treat)
-    this.#update = update
-    this.state = makeState(() => this.#flat.zeros())
-    this.parameters = parameters
-    this.weights = this.#flat.weight
-    this.offsets = this.#flat.offsets
-    owns(this, this.#flat.made)
-  }
-
-  step(gradients: Gradients, lr: Scalar, scaler?: LossScaler) {
-    const { gpu, weight, grad } = this.#flat
-    const layout = this.#flat.collect(gradients, lr, scaler)
-    this.#flat.countStep(this, lr)
-    const flat = { weight, grad }
-    this.#update({ run: gpu.run, layout, flat, state: this.state, lr, t: () => this.t })
-  }
-
-  toString() {
-    const all = Object.values(this.parameters)
-    const numbers = all.reduce((sum, { shape }) => sum + sizeOf(shape), 0)
-    return `${this.constructor.name} (${all.length} parameters, ${numbers} numbers, t = ${this.t})`
-  }
-
-  [inspect]() {
-    return this.toString()
-  }
-}
-
-/** Stochastic gradient descent as torch.optim.SGD defines it. */
+/** Stochastic gradient descent as torch.optim.SGD defines it:  g <- g + weightDecay w,
+ *  v <- momentum v + g,  w <- w - lr v. `state.momentum` is v. */
 export class Sgd extends RuleOptimizer<{ readonly momentum: Variable }> {
+  /** Moves the parameters, with their values, into one flat variable. Throws TypeError for other
+   *  arguments, and Error where there are no parameters, or one stands twice. */
   constructor(parameters: Named, options: SgdOptions = {}) {
     const { momentum = 0, nesterov = false, weightDecay = 0 } = optionsOf('Sgd', options, sgdRules)
     super(parameters, {
@@ -152,9 +70,15 @@ export class Sgd extends RuleOptimizer<{ readonly momentum: Variable }> {
   }
 }
 
+/** Options of `Adam` and `AdamW`. */
 export interface AdamOptions {
+  /** Decay per step of the averages of the gradient and of its square, from 0 to 1; [0.9, 0.999] by
+   *  default. */
   readonly betas?: readonly [number, number]
+  /** Added to the root of the averaged square; 1e-8 by default. */
   readonly eps?: number
+  /** In `Adam` the factor of the weight that is added to its gradient, 0 by default. In `AdamW`
+   *  each step multiplies the weight by 1 - lr weightDecay; 0.01 by default. */
   readonly weightDecay?: number
 }
 
@@ -167,6 +91,7 @@ interface Moments extends Named {
  *  difference: bias correction counts the optimizer's steps, where torch counts each parameter's
  *  own. So a parameter whose first gradient comes late begins with smaller steps. */
 export class Adam extends RuleOptimizer<Moments> {
+  /** Moves the parameters as `Sgd` does. `decoupled` is for `AdamW`. Throws like `Sgd`. */
   constructor(parameters: Named, options: AdamOptions = {}, decoupled = false) {
     const name = decoupled ? 'AdamW' : 'Adam'
     const {
@@ -188,28 +113,35 @@ export class Adam extends RuleOptimizer<Moments> {
 /** Adam with decoupled weight decay (Loshchilov & Hutter 2019), as torch.optim.AdamW defines it;
  *  decay 0.01 by default. */
 export class AdamW extends Adam {
+  /** Moves the parameters as `Sgd` does. Throws like `Sgd`. */
   constructor(parameters: Named, options: AdamOptions = {}) {
     super(parameters, { weightDecay: 0.01, ...optionsOf('AdamW', options, adamRules) }, true)
   }
 }
 
+/** Options of `Lars`. */
 export interface LarsOptions {
+  /** Factor of the last velocity, from 0 to 1; 0.9 by default. */
   readonly momentum?: number
+  /** True steps by momentum velocity + update (Nesterov); false by default. */
   readonly nesterov?: boolean
+  /** Factor of the weight that is added to its gradient; 0 by default. */
   readonly weightDecay?: number
-  /** The trust coefficient, 0.001 in the SimCLR paper. */
+  /** Factor of the trust ratio eta |w| / |g|; 0.001 by default, as in the SimCLR paper. */
   readonly eta?: number
-  /** True (the default) folds the learning rate into the momentum, as google-research/simclr
-   *  does. */
+  /** True (the default) multiplies by trust ratio and learning rate before the momentum, as
+   *  google-research/simclr does:  v <- momentum v + trust lr g. False multiplies after it. */
   readonly classic?: boolean
   /** Tells which parameters get neither weight decay nor trust ratio; by default biases and
    *  parameters of norms. */
   readonly exclude?: (name: string, parameter: Variable) => boolean
 }
 
-/** Layer-wise adaptive rate scaling (You, Gitman & Ginsburg 2017), the SimCLR paper's optimizer for
- *  large batches. */
+/** Layer-wise adaptive rate scaling (You, Gitman & Ginsburg 2017,
+ *  https://arxiv.org/abs/1708.03888), the SimCLR paper's optimizer for large batches.
+ *  `state.momentum` is the velocity. */
 export class Lars extends RuleOptimizer<{ readonly momentum: Variable }> {
+  /** Moves the parameters as `Sgd` does. Throws like `Sgd`. */
   constructor(parameters: Named, options: LarsOptions = {}) {
     const {
       momentum = 0.9,

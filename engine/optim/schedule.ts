@@ -42,9 +42,13 @@ export const cosine = (lr: number, total: number, min = 0): Schedule => {
       : min
 }
 
-/** Rises linearly to after(0) over `steps`, then follows `after`, whose t begins at 0 there. The
- *  rise begins at 0 as in google-research/simclr, or, with `first: 'nonzero'`, at after(0) / steps
- *  as in AMDIM. */
+/** Rises linearly, then follows another schedule:
+ *
+ *      t after(0) / steps   for t < steps,   then   after(t - steps)
+ *
+ *  t and `steps` count what the caller's t counts: steps or epochs. The first rate is 0, as in
+ *  google-research/simclr. With `first: 'nonzero'` the rise is (t + 1) after(0) / steps, as in
+ *  AMDIM. Throws TypeError. */
 export const warmup = (
   steps: number,
   after: Schedule | number,

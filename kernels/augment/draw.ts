@@ -29,14 +29,16 @@ import {
 } from '../op.ts'
 import { streamKey, threefry } from '../wgsl/threefry.ts'
 
-/** The arguments of the random draws. */
+/** What the random draws of an augmentation depend on, besides the number of each image: the same
+ *  fields give the same draws. Each is a whole number from 0 to below 2^32. */
 export interface Sampling {
+  /** Seed of all draws. */
   readonly seed: number
-  /** The step's number; in a captured step, `() => state.step`. */
+  /** Number of the step; in a captured step, `() => state.step`. */
   readonly step: Scalar
-  /** 0 and 1 for the two views of a batch. */
+  /** Number of the view: 0 and 1 for the two views of a batch. */
   readonly view: number
-  /** The number of the first image's sample: where a micro-batch begins in its batch. */
+  /** Number of the first image in its batch, where the images are a part of one; 0 by default. */
   readonly offset?: number
 }
 

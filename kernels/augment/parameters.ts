@@ -21,14 +21,19 @@ export interface Augmentation {
   readonly blur?: number
 }
 
-/** A box of pixels. */
+/** A box of an image, in pixels: whole ones unless it is `open`. Where it reaches beyond the image,
+ *  the image is reflected. */
 export interface CropBox {
+  /** Distance of the box's upper edge from the image's. */
   readonly top: number
+  /** Distance of the box's left edge from the image's. */
   readonly left: number
+  /** Height of the box. */
   readonly height: number
+  /** Width of the box. */
   readonly width: number
   /** True if the interpolation may read beyond the box, up to the image's edge, as in a crop of a
-   *  resized image. */
+   *  resized image; false by default. */
   readonly open?: boolean
 }
 

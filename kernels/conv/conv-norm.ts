@@ -92,6 +92,7 @@ const apply = op(convNormOp, 'x', 'w', 'gamma', 'beta', 'residual')
 
 const rules = { ...convRules, ...normRules }
 
+/** Options of `convNorm`: those of its convolution and of its batch norm. */
 export interface ConvNormOptions extends Conv2dOptions, BatchNormOptions {}
 
 /** `batchNorm(conv2d(x, w, options), gamma, beta, running, options)`, with one read of the images

@@ -48,6 +48,7 @@ export const conv2dOp: Op<[x: Tensor, w: Tensor], [y: Tensor, ...x: [] | [Tensor
 
 const apply = op(conv2dOp, 'x', 'w')
 
+/** Options of `conv2d`. */
 export interface Conv2dOptions {
   /** Pixels between windows, one number or [rows, columns]; 1 by default. */
   readonly stride?: number | Pair

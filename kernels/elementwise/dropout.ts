@@ -67,13 +67,16 @@ function masked(run: Run, x: Tensor, { p, key: [key0, key1] }: Attrs): Tensor {
 
 const applyDropout = op(dropoutOp)
 
+/** Options of `dropout`. */
 export interface DropoutOptions {
+  /** Seed of all draws, a whole number from 0. */
   readonly seed: number
   /** The number of the step; each drops other elements. In a captured step, `() => state.step`. */
   readonly step: Scalar
   /** The number of this dropout within a step, different for each layer, view and chunk
    *  (`Mode.pass`). 0 by default. */
   readonly stream?: number
+  /** False returns x unchanged; true by default. */
   readonly training?: boolean
 }
 

@@ -140,8 +140,9 @@ const crossEntropyOp: Op<[x: Tensor, labels: Tensor], CrossEntropyOutputs, { ign
 
 const applyCrossEntropy = op(crossEntropyOp, 'logits', 'labels')
 
+/** Options of `crossEntropy`. */
 export interface CrossEntropyOptions {
-  /** Rows with this label are left out of the mean. */
+  /** Label of rows that are left out of the mean, a whole number; -100 by default, as in torch. */
   readonly ignoreIndex?: number
 }
 

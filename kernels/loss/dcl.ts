@@ -75,13 +75,14 @@ const applyDcl = op(contrast('dcl', { decoupled: true }), 'z1', 'z2')
 export const dcl = (z1: Tensor, z2: Tensor, temperature: number, options: Unit = {}) =>
   applyDcl({ temperature, normalized: isUnit('dcl', options) }, z1, z2)
 
+/** Options of `dclw`. */
 export interface DclwOptions {
-  /** The temperature of the weights, 0.5 by default, as in the paper. */
+  /** σ, the temperature of the weights, above 0; 0.5 by default, as in the paper. */
   readonly sigma?: number
   /** True (default) makes the weights constants to the gradient. False differentiates them, as the
    *  authors' code does. */
   readonly detachWeights?: boolean
-  /** True if rows have unit length already. */
+  /** True if rows have unit length already; false by default. */
   readonly normalized?: boolean
 }
 

@@ -26,14 +26,19 @@ export interface NceMapsAttrs {
   readonly penalty: number
 }
 
-interface Sizes {
+/** N images, L positions of a map, R features. */
+export interface NceMapsSizes {
   readonly N: number
   readonly L: number
   readonly R: number
 }
 
 /** Checks the shapes and options, and returns the sizes. Throws ShapeError, RangeError. */
-export function sizesOf({ clip, penalty }: NceMapsAttrs, sources: Shape, maps: Shape): Sizes {
+export function sizesOf(
+  { clip, penalty }: NceMapsAttrs,
+  sources: Shape,
+  maps: Shape,
+): NceMapsSizes {
   const [N, R] = matrix(sources, 'nceMaps: sources')
   const L = sizeOf(maps.slice(1, -1))
   if (maps.length < 2 || maps[0] !== N || maps.at(-1) !== R)
@@ -56,7 +61,7 @@ export function sizesOf({ clip, penalty }: NceMapsAttrs, sources: Shape, maps: S
 }
 
 /** Params of tiles of matrices [rows, R] and [columns, R], with scores scaled by 1 / √R. */
-export const tileParams = ({ R }: Sizes, rows: number, columns: number) => ({
+export const tileParams = ({ R }: NceMapsSizes, rows: number, columns: number) => ({
   ...{ rows, columns, D: R, along: R, sum: 1, scale: 1 / Math.sqrt(R) },
 })
 
@@ -170,7 +175,7 @@ const addKernel = kernel`
   }
 `
 
-interface WeightedSum extends Sizes, NceMapsAttrs {
+interface WeightedSum extends NceMapsSizes, NceMapsAttrs {
   readonly rowStats: Tensor
   readonly dloss: Tensor
   /** Null if nothing depends on the penalty. */

@@ -18,9 +18,12 @@ import { softplus } from '../elementwise/softplus.ts'
 import { sub } from '../elementwise/sub.ts'
 import { sum } from '../reduce/sum.ts'
 
-/** Similarities of features to their own slots [N, 1] and to the noise [N, m]. */
+/** Similarities of N features, divided by the temperature, as `similarities` computes and `nce`
+ *  takes them. */
 export interface Similarities {
+  /** [N, 1], of each feature with its own row of the memory bank. */
   readonly own: Tensor
+  /** [N, m], of each feature with m rows of noise. */
   readonly noise: Tensor
 }
 

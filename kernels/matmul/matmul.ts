@@ -4,10 +4,11 @@ import { type Op, type Tensor, ShapeError, op, show } from '../op.ts'
 import { gemm, productShape } from './gemm.ts'
 import { checkOptions, flag } from '../options.ts'
 
+/** Options of `matmul`. */
 export interface MatmulOptions {
-  /** Take a as [K, M]. */
+  /** True takes a as [K, M]; false by default. */
   readonly transA?: boolean
-  /** Take b as [N, K]. */
+  /** True takes b as [N, K]; false by default. */
   readonly transB?: boolean
 }
 

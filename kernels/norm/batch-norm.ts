@@ -23,6 +23,7 @@ import {
 
 export type { Running }
 
+/** Options of `batchNorm`. */
 export interface BatchNormOptions {
   /** true: normalise by the batch's statistics and update the running ones. false: by the running
    *  ones. */

@@ -26,8 +26,9 @@ export const threefry = wgsl`
 
 const R = [13, 15, 26, 6, 17, 29, 16, 24] as const
 
-/** The 64 bits, as two u32, that WGSL's `threefry` gives for a key and a counter of two u32
- *  each. */
+/** Computes 64 random bits, two u32, from a key and a counter of two u32 each, by Threefry-2x32 of
+ *  20 rounds (https://doi.org/10.1145/2063384.2063405). The same arguments give the same bits,
+ *  those of WGSL's `threefry`. Throws TypeError unless both are arrays. */
 export function threefry2x32(
   key: readonly [number, number],
   counter: readonly [number, number],
@@ -63,5 +64,6 @@ export function streamKey(
   return [word(0), word(1)]
 }
 
-/** A float in [0, 1) from 32 random bits, as WGSL's `uniform01`. */
+/** Makes a float in [0, 1) of a u32 of random bits: the upper 24 of them over 2^24, as WGSL's
+ *  `uniform01` does. */
 export const uniform01 = (bits: number) => (bits >>> 8) * 2 ** -24

@@ -1,18 +1,10 @@
-// MoCo's settings: their rules and options, those of its experiments by name, and what they make.
+// MoCo's settings: their rules and options, and those of its experiments by name.
 
-import { constant, cosineRamp } from '../../engine/optim/schedule.ts'
-import type { Gpu } from '../../engine/gpu.ts'
 import { cifarRecipe } from '../../kernels/augment/recipes.ts'
-import { KeyQueue } from '../../models/key-queue.ts'
-import { mocoV3Head } from '../../models/moco-heads.ts'
-import { parametersOf } from '../../models/parts.ts'
-import { type Configured, type Extent, type Saved, type Trainer, entry, nothing } from '../entry.ts'
-import { mocoV3 } from '../moco-v3.ts'
-import { moco } from '../moco.ts'
+import { entry } from '../entry.ts'
 import { fittingSplits, wrongSplits } from '../settings/batch.ts'
 import { option } from '../settings/flags.ts'
 import { anyMocoHeadRule } from '../settings/heads.ts'
-import { optimizerOf } from '../settings/optimizers.ts'
 import { fields, bool, fraction, integer, integerOrNull } from '../settings/rules.ts'
 import type { PresetOf } from '../settings/settings.ts'
 import {
@@ -26,8 +18,9 @@ import {
   slowly,
   v3,
 } from './moco-papers.ts'
+import { buildQueue, buildV3 } from './moco-build.ts'
 import { mocoV2Recipe, mocoV3Recipes } from './moco-recipes.ts'
-import { presetsBy, stepOptions, towerMethod, towerOf, towerRules } from './tower.ts'
+import { presetsBy, towerMethod, towerRules } from './tower.ts'
 
 /** MoCo's presets by name. */
 export const mocoPresets: Readonly<Record<string, PresetOf<MocoSettings>>> = {
@@ -203,49 +196,3 @@ export const mocoEntry = entry<MocoSettings>({
       ? buildV3(gpu, settings, extent)
       : buildQueue(gpu, settings, extent, settings.queue),
 })
-
-type Build<A extends readonly unknown[] = []> = (
-  gpu: Gpu,
-  settings: Configured<MocoSettings>,
-  extent: Extent,
-  ...more: A
-) => Trainer
-
-const buildQueue: Build<[K: number]> = (gpu, settings, extent, K) => {
-  const [query, key] = [towerOf(gpu, settings), towerOf(gpu, settings)]
-  const optimizer = optimizerOf(settings, parametersOf(query))
-  const queue = new KeyQueue(gpu, { K, C: query.head.features, seed: settings.seed })
-  const { symmetric, bnSplits: splits, shuffle } = settings
-  const options = { ...stepOptions(settings, extent), symmetric, splits, shuffle }
-  const momentum = momentumOf(settings, extent)
-  const trainer = moco(gpu, { ...options, query, key, optimizer, queue, momentum })
-  const kept: Saved = {
-    models: { 'key.': key.encoder, 'key.head.': key.head },
-    variables: { queue: queue.keys },
-    counters: {
-      'queue.pointer': { read: () => queue.pointer, write: (pointer) => (queue.pointer = pointer) },
-    },
-    resized: {
-      queue: (was, is) =>
-        `its queue holds ${was} keys, the run's configuration says ${is}; a queue cannot be resized, start a new run`,
-    },
-  }
-  return { ...trainer, optimizer, schedule: options.schedule, kept }
-}
-
-const buildV3: Build = (gpu, settings, extent) => {
-  const [query, key] = [towerOf(gpu, settings), towerOf(gpu, settings)]
-  const { head, seed } = settings
-  const dim = query.head.features
-  const hidden = head.style === 'v3' ? head.hidden : dim
-  const widths = [dim, hidden, dim] as const
-  const predictor = mocoV3Head(gpu, { name: 'predictor', widths, seed })
-  const optimizer = optimizerOf(settings, { ...parametersOf(query), ...predictor.parameters })
-  const options = { ...stepOptions(settings, extent), momentum: momentumOf(settings, extent) }
-  const trainer = mocoV3(gpu, { ...options, query, key, predictor, optimizer })
-  const models = { '': predictor, 'key.': key.encoder, 'key.head.': key.head }
-  return { ...trainer, optimizer, schedule: options.schedule, kept: { ...nothing, models } }
-}
-
-const momentumOf = ({ momentum, epochs }: MocoSettings, { stepsPerEpoch }: Extent) =>
-  momentum.rising ? cosineRamp(momentum.start, epochs * stepsPerEpoch) : constant(momentum.start)

@@ -2,7 +2,7 @@
 
 import * as v from 'valibot'
 import type { Gpu } from '../../engine/gpu.ts'
-import type { Model } from '../../models/layers.ts'
+import type { Model } from '../../models/model.ts'
 import { type ResNetOptions, resnet18, resnet34, resnet50, resnet8 } from '../../models/resnet.ts'
 import { bool, wordOf, integer } from './rules.ts'
 import { type Table, rowOf, rowRule } from './table.ts'

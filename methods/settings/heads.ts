@@ -3,7 +3,7 @@
 import * as v from 'valibot'
 import type { Gpu } from '../../engine/gpu.ts'
 import { projectionHead } from '../../models/heads.ts'
-import type { Model } from '../../models/layers.ts'
+import type { Model } from '../../models/model.ts'
 import { mocoHead, mocoV3Head } from '../../models/moco-heads.ts'
 import { fields, wordOf, integer } from './rules.ts'
 

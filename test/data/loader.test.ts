@@ -1,15 +1,8 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import {
-  DataError,
-  type Dataset,
-  imageBytes,
-  memoryDataset,
-  permutation,
-  select,
-  subset,
-} from '../../data/dataset.ts'
+import { DataError, type Dataset, imageBytes, memoryDataset } from '../../data/dataset.ts'
+import { permutation, select, subset } from '../../data/select.ts'
 import { type Batch, batches, countSteps } from '../../data/loader.ts'
 import { refusal } from '../fixtures/refusal.ts'
 

@@ -2,7 +2,7 @@
 
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { subset } from '../../data/dataset.ts'
+import { subset } from '../../data/select.ts'
 import { batches, countSteps } from '../../data/loader.ts'
 import { openData } from '../../data/open.ts'
 import { procedural } from '../../data/procedural.ts'

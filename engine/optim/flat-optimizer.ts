@@ -1,0 +1,96 @@
+// The frame of optimizers over flat buffers. Constructing one moves the parameters into one
+// buffer, so that a step is a few dispatches, however many parameters there are.
+
+import { type Run, type Scalar, type Variable, sizeOf } from '../../kernels/op.ts'
+import { inspect } from '../../kernels/options.ts'
+import type { Named } from '../named.ts'
+import { FlatParameters, type Treatment } from './flat-parameters.ts'
+import type { Gradients } from './gradients.ts'
+import type { LossScaler } from './loss-scaler.ts'
+import { owns } from '../owned.ts'
+
+/** The interface of every optimizer: what methods call, and checkpoints save. One of your own may
+ *  implement it. */
+export interface Optimizer {
+  /** Updates the parameters in place. `gradients` are those of `Gpu.backward`; parameters without
+   *  one stay unchanged, as in PyTorch. `lr` is the learning rate of this step; in a captured step
+   *  it must be a function. `scaler` is the LossScaler that the gradients were scaled by, if any.
+   *  Throws TypeError, and Error when no parameter has a gradient. */
+  step(gradients: Gradients, lr: Scalar, scaler?: LossScaler): void
+  /** Steps taken; set it when resuming. */
+  t: number
+  /** The state to save and restore: one flat variable per role, laid out as `offsets` says. */
+  readonly state: Named
+  /** Where each parameter begins in a flat variable, in elements. */
+  readonly offsets: readonly number[]
+  /** The parameters that it updates, by name. Methods compute the gradients of these alone, or all
+   *  gradients if it is left out. */
+  readonly parameters?: Named
+}
+
+/** An optimizer whose parameters lie one after another in one flat variable, as those of `Sgd`,
+ *  `Adam`, `AdamW` and `Lars` do. `MovingAverage` needs one. */
+export interface FlatOptimizer extends Optimizer {
+  /** The parameters by name, in the order in which they lie. */
+  readonly parameters: Named
+  /** The values of all parameters: one flat variable, laid out as `offsets` says. */
+  readonly weights: Variable
+}
+
+/** The definition of one optimizer. */
+interface Rule<State extends Named> {
+  readonly treat: (name: string, parameter: Variable) => Treatment
+  /** Makes its state: one flat variable of zeros per role. */
+  readonly makeState: (zeros: () => Variable) => State
+  readonly update: (step: Step<State>) => void
+}
+
+/** The arguments of an update. */
+interface Step<State extends Named> {
+  readonly run: Run
+  readonly layout: FlatParameters['layout']
+  readonly flat: { readonly weight: Variable; readonly grad: Variable }
+  readonly state: State
+  readonly lr: Scalar
+  readonly t: () => number
+}
+
+/** The frame of every optimizer: a rule over flat parameters. Prints as 'Adam (2 parameters, 12
+ *  numbers, t = 5)'. */
+export abstract class RuleOptimizer<State extends Named> implements FlatOptimizer {
+  t = 0
+  readonly parameters: Named
+  readonly weights: Variable
+  readonly state: State
+  readonly offsets: readonly number[]
+  readonly #flat: FlatParameters
+  readonly #update: Rule<State>['update']
+
+  constructor(parameters: Named, { treat, makeState, update }: Rule<State>) {
+    this.#flat = new FlatParameters(parameters, treat)
+    this.#update = update
+    this.state = makeState(() => this.#flat.zeros())
+    this.parameters = parameters
+    this.weights = this.#flat.weight
+    this.offsets = this.#flat.offsets
+    owns(this, this.#flat.made)
+  }
+
+  step(gradients: Gradients, lr: Scalar, scaler?: LossScaler) {
+    const { gpu, weight, grad } = this.#flat
+    const layout = this.#flat.collect(gradients, lr, scaler)
+    this.#flat.countStep(this, lr)
+    const flat = { weight, grad }
+    this.#update({ run: gpu.run, layout, flat, state: this.state, lr, t: () => this.t })
+  }
+
+  toString() {
+    const all = Object.values(this.parameters)
+    const numbers = all.reduce((sum, { shape }) => sum + sizeOf(shape), 0)
+    return `${this.constructor.name} (${all.length} parameters, ${numbers} numbers, t = ${this.t})`
+  }
+
+  [inspect]() {
+    return this.toString()
+  }
+}
