@@ -33,7 +33,7 @@ const softwareKernel = kernel`
   enable subgroups;
   ${inputWalk}
   @group(0) @binding(0) var<storage, read>       x:       array<vec4f>; // [N, H, W, C]
-  @group(0) @binding(1) var<storage, read>       factors: array<vec4f>; // the weight [kH, kW, C, K], by strides
+  @group(0) @binding(1) var<storage, read>       factors: array<vec4f>; // w [kH, kW, C, K], by strides
   @group(0) @binding(2) var<storage, read_write> y:       array<vec4f>; // [N, outH, outW, K]
   @group(0) @binding(3) var<uniform>             p:       Params;
   override threads: u32 = 16u;
@@ -95,7 +95,9 @@ const softwareKernel = kernel`
       for (var s = 0u; s < phase.reach.y; s += taps) {
         // Inputs of the pixels at the middle one of these taps, and one to either side.
         var sources = array<Source, 8>();
-        for (var j = 0u; j < 8u; j++) { sources[j] = sourceOf(at[j], 3u + taps / 2u, r, s, phase.shift); }
+        for (var j = 0u; j < 8u; j++) {
+          sources[j] = sourceOf(at[j], 3u + taps / 2u, r, s, phase.shift);
+        }
         let before = sourceOf(at[0], 3u, r, s, phase.shift);
         let after = sourceOf(at[7], 5u, r, s, phase.shift);
         let tap = (phase.at.x + r * p.phasesH) * p.kW + phase.at.y + s * p.phasesW;
@@ -122,7 +124,8 @@ const softwareKernel = kernel`
             } else {
               for (var j = 0u; j < 8u; j++) { values[j] = line[j + 1u]; }
             }
-            let weights = own + (tap + select(t, taps - 1u - t, p.dir < 0)) * p.tapStride + c * p.inStride;
+            let next = tap + select(t, taps - 1u - t, p.dir < 0);
+            let weights = own + next * p.tapStride + c * p.inStride;
             let first = factors[weights / 4u];
             let second = factors[(weights + 8u * p.outStride) / 4u];
             sums[0] = addTap(sums[0], values, first);

@@ -93,7 +93,8 @@ const softwareKernel = (inputs: Wgsl, channel: Wgsl) => kernel`
     let block = tile / p.bands;
     let slot = (tile - block * p.bands) * threads + thread; // of those that take these columns
     let k = block * 16u;
-    let own = lane % 8u / 2u * p.K + k + lane % 2u * 4u; // one of four pixels, four of eight channels
+    // One of four pixels, four of eight channels.
+    let own = lane % 8u / 2u * p.K + k + lane % 2u * 4u;
     let width = p.C / channels;
     let r = slot / width;
     let c = slot % width;
@@ -106,19 +107,22 @@ const softwareKernel = (inputs: Wgsl, channel: Wgsl) => kernel`
     var h = begin - n * p.outH;
     for (var line = begin; line < end; line++) {
       let source = u32(i32(h * p.strideH + r) - i32(p.padH)); // as u32 a negative row is huge
-      let most = select(0u, p.W, source < p.H); // of the image; 0 where the tap's row lies in the padding
+      // Of the image; 0 where the tap's row lies in the padding.
+      let most = select(0u, p.W, source < p.H);
       let start = (n * p.H + source) * p.W * width + c;
       var values = array<Inputs, 9>(); // inputs of four pixels at their taps
       for (var j = 0u; j < carried; j++) {
         let v = u32(i32(j) - i32(p.padW));
-        values[4u * stride + j] = select(Inputs(), x[select(0u, start + v * width, v < most)], v < most);
+        let at = select(0u, start + v * width, v < most);
+        values[4u * stride + j] = select(Inputs(), x[at], v < most);
       }
       for (var o = 0u; o < p.outW; o += 4u) {
         for (var j = 0u; j < carried; j++) { values[j] = values[4u * stride + j]; }
         for (var j = carried; j < taps + 3u * stride; j++) {
           if (j % stride < taps) {
             let v = u32(i32(o * stride + j) - i32(p.padW));
-            values[j] = select(Inputs(), x[select(0u, start + v * width, v < most)], v < most);
+            let at = select(0u, start + v * width, v < most);
+            values[j] = select(Inputs(), x[at], v < most);
           }
         }
         let pixel = ((line * p.outW + o) * p.K + own) / 4u;
@@ -157,8 +161,13 @@ const kernels = {
   4: softwareKernel(wgsl`vec4f`, wgsl`values[i]`),
 }
 
-/** Input channels of a thread: four, or two where four would leave lanes idle. */
-const channelsOf = (C: number): 1 | 2 | 4 => (C % (4 * LANES) === 0 ? 4 : C % 2 === 0 ? 2 : 1)
+/** Input channels of a thread: four, or two where four would leave lanes idle. Only the usual
+ *  convolution has both, since each kernel takes seconds to compile. */
+function channelsOf(C: number, taps: number, stride: number): 1 | 2 | 4 {
+  const usual = taps === 3 && stride === 1
+  if (C % (usual ? 4 * LANES : 4) === 0) return 4
+  return C % 2 === 0 ? 2 : 1
+}
 
 /** `convWeightGradient` where `suitsWeightGradientSoftware`. */
 export function convWeightGradientSoftware(
@@ -169,8 +178,8 @@ export function convWeightGradientSoftware(
   steps: Steps,
 ): Tensor {
   const [, taps, C] = images(out, 'conv2d: w')
-  const channels = channelsOf(C)
   const stride = steps.stride[1]
+  const channels = channelsOf(C, taps, stride)
   const tile = { rows: taps * channels, columns: COLUMNS, threads: LANES }
   const counted = taps === 3 && stride === 1 ? { rows: 3, columns: 16 } : { rows: 4, columns: 8 }
   const { splits, params, groups } = splitDispatch(run, x, dy, out, steps, tile, {
