@@ -7,7 +7,7 @@ import { type Run, type Shape, type Tensor, kernel } from '../op.ts'
 import { type Walk, inputWalk, walkDispatch } from './input-walk.ts'
 import { byFragmentLoad } from '../wgsl/broadcast-load.ts'
 
-const CHANNELS = 8 // per thread
+const TILE = { pixels: 4, channels: 8 } // per thread
 
 const genericKernel = byFragmentLoad(
   ({ head, thread, fragment }) => kernel`
@@ -76,7 +76,7 @@ const genericKernel = byFragmentLoad(
 
 /** `convForward`, or the data gradient, as `walk` says. */
 export function convForwardGeneric(run: Run, x: Tensor, w: Tensor, out: Shape, walk: Walk): Tensor {
-  const { params, constants, groups } = walkDispatch(run, x, w, out, walk, CHANNELS)
+  const { params, constants, groups } = walkDispatch(run, x, w, out, walk, TILE)
   const [y] = run(genericKernel(run), { reads: [x, w], makes: [out], params, constants, groups })
   return y
 }

@@ -16,8 +16,6 @@ import { type Run, type Shape, type Tensor, elementwise, images, wgsl } from '..
 import { threadsFor } from '../wgsl/broadcast-load.ts'
 import type { Steps } from './steps.ts'
 
-const PIXELS = 4 // per thread
-
 /** - `struct Params`, filled by `walkDispatch`;
  *  - `phaseOf(z) -> Phase`: the phase of a workgroup;
  *  - `fourPixels(start, size)`: a thread's pixels, as (image, row and column within the phase);
@@ -107,15 +105,15 @@ export function dataGradientWalk(w: Shape, { stride, padding }: Steps): Walk {
   }
 }
 
-/** Params, constants and workgroups of a kernel with `inputWalk` whose threads take 4 pixels and
- *  `channels` channels. */
+/** Params, constants and workgroups of a kernel with `inputWalk` whose threads take some pixels, in
+ *  fours, and some channels. */
 export function walkDispatch(
   run: Run,
   x: Tensor,
   w: Tensor,
   out: Shape,
   walk: Walk,
-  channels: number,
+  tile: { readonly pixels: number; readonly channels: number },
 ) {
   const [N, H, W, C] = images(x.shape, 'conv2d: x')
   const [, outH, outW, K] = images(out, 'conv2d: y')
@@ -123,7 +121,7 @@ export function walkDispatch(
   const { phasesH, phasesW, stepW } = walk
   const pixels = N * Math.ceil(outH / phasesH) * Math.ceil(outW / phasesW)
   const threads = threadsFor(run)
-  const tiles = Math.ceil(pixels / PIXELS / threads) * Math.ceil(K / channels)
+  const tiles = Math.ceil(pixels / tile.pixels / threads) * Math.ceil(K / tile.channels)
   const shared = kW === 3 && stepW === 1 && phasesW === 1 && outW % 4 === 0
   return {
     params: { N, H, W, C, outH, outW, K, kH, kW, ...walk },

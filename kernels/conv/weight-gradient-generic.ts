@@ -5,7 +5,7 @@
 
 import { type Run, type Shape, type Tensor, images, kernel } from '../op.ts'
 import type { Steps } from './steps.ts'
-import { byFragmentLoad } from '../wgsl/broadcast-load.ts'
+import { byFragmentLoad, threadsFor } from '../wgsl/broadcast-load.ts'
 import { sumSplits } from '../wgsl/sum-splits.ts'
 import { splitDispatch } from './weight-gradient-splits.ts'
 
@@ -116,10 +116,9 @@ export function convWeightGradientGeneric(
 ): Tensor {
   const [, kW] = images(out, 'conv2d: w')
   const rows = kW === 3 && steps.stride[1] === 1 ? 3 : 4
-  const { splits, threads, params, groups } = splitDispatch(run, x, dy, out, steps, {
-    rows,
-    columns: COLUMNS,
-  })
+  const threads = threadsFor(run)
+  const tile = { rows, columns: COLUMNS, threads }
+  const { splits, params, groups } = splitDispatch(run, x, dy, out, steps, tile)
   const [partial] = run(genericKernel(run), {
     reads: [x, dy],
     makes: [[splits, ...out]],

@@ -1,18 +1,18 @@
-// The weight gradient on a software adapter, for rows of 3 taps at stride 1 and many output
-// channels: a thread sums 3 taps x 16 channels, four pixels at a time. Such an adapter loads lane
-// by lane, and a load of four costs as much as two of one. Eight lanes of a subgroup load dy of
-// four pixels and eight channels, and broadcast it to each other.
-//
-// CPU time against 8 channels and single loads: 0.60 to 0.80 (ResNet-18 of width 16, llvmpipe).
+// The weight gradient on a software adapter, for rows of 1 or 3 taps at stride 1 or 2 and many
+// output channels. A thread sums all taps of a row, 2 or 4 input channels and 16 output channels,
+// four pixels at a time. Such an adapter loads lane by lane (forward-software.ts says what that
+// costs), so neighbouring pixels share the inputs of their taps, and eight lanes of a subgroup
+// load dy of four pixels and eight channels, and broadcast it to each other.
+// docs/kernels.md has what was measured.
 
-import { type Run, type Shape, type Tensor, images, kernel } from '../op.ts'
+import { type Run, type Shape, type Tensor, type Wgsl, images, kernel, wgsl } from '../op.ts'
 import type { Steps } from './steps.ts'
-import { broadcasts } from '../wgsl/broadcast-load.ts'
+import { broadcasts, spreadFours, threadsFor } from '../wgsl/broadcast-load.ts'
 import { sumSplits } from '../wgsl/sum-splits.ts'
 import { splitDispatch } from './weight-gradient-splits.ts'
 
-const ROWS = 3 // of dW, per thread
-const COLUMNS = 16
+const COLUMNS = 16 // of dW, per thread
+const LANES = 8 // that share dy, and make a workgroup
 
 /** Whether the kernel suits the machine, a dy of this shape and a weight of shape `out`. */
 export function suitsWeightGradientSoftware(
@@ -23,20 +23,63 @@ export function suitsWeightGradientSoftware(
 ): boolean {
   const [, , outW] = images(dy, 'conv2d: dy')
   const [, kW, , K] = images(out, 'conv2d: w')
-  return broadcasts(run) && kW === ROWS && stride[1] === 1 && outW % 4 === 0 && K % COLUMNS === 0
+  const few = (kW === 1 || kW === 3) && stride[1] <= 2
+  return broadcasts(run) && few && outW % 4 === 0 && K % COLUMNS === 0
 }
 
-const softwareKernel = kernel`
+// `inputs`: the type of the input channels that a thread loads together.
+// `channel`: number i of such `values`.
+const softwareKernel = (inputs: Wgsl, channel: Wgsl) => kernel`
   enable subgroups;
   struct Params {
     N: u32, H: u32, W: u32, C: u32, outH: u32, outW: u32, K: u32, kH: u32, kW: u32,
     strideH: u32, strideW: u32, padH: u32, padW: u32, lines: u32, bands: u32
   }
-  @group(0) @binding(0) var<storage, read>       x:       array<f32>;   // [N, H, W, C]
-  @group(0) @binding(1) var<storage, read>       factors: array<vec4f>; // dy [N, outH, outW, K]
-  @group(0) @binding(2) var<storage, read_write> dw:      array<vec4f>; // [splits, kH, 3, C, K]
+  alias Inputs = ${inputs};
+  @group(0) @binding(0) var<storage, read>       x:       array<Inputs>; // [N, H, W, C]
+  @group(0) @binding(1) var<storage, read>       factors: array<vec4f>;  // dy [N, outH, outW, K]
+  @group(0) @binding(2) var<storage, read_write> dw:      array<vec4f>;  // [splits, kH, taps, C, K]
   @group(0) @binding(3) var<uniform>             p:       Params;
-  override threads: u32 = 16u;
+  override threads: u32 = 8u;
+  override channels: u32 = 4u; // of Inputs
+  override taps: u32 = 3u; // of a row of the weight
+  override stride: u32 = 1u; // of columns
+  ${spreadFours}
+
+  alias Line = array<array<f32, 9>, 4>; // by input channel, then column
+  fn lineOf(v: array<Inputs, 9>) -> Line {
+    var line = Line();
+    for (var i = 0u; i < channels; i++) {
+      for (var j = 0u; j < 9u; j++) {
+        let values = v[j];
+        line[i][j] = ${channel};
+      }
+    }
+    return line;
+  }
+
+  alias Column = array<array<f32, 3>, 4>; // by input channel, then tap
+  fn addColumn(sums: Column, x: Line, dy: vec4f) -> Column {
+    var all = sums;
+    for (var i = 0u; i < channels; i++) {
+      for (var s = 0u; s < taps; s++) { all[i][s] = fma(x[i][s], dy.x, all[i][s]); }
+      for (var s = 0u; s < taps; s++) { all[i][s] = fma(x[i][s + stride], dy.y, all[i][s]); }
+      for (var s = 0u; s < taps; s++) { all[i][s] = fma(x[i][s + 2u * stride], dy.z, all[i][s]); }
+      for (var s = 0u; s < taps; s++) { all[i][s] = fma(x[i][s + 3u * stride], dy.w, all[i][s]); }
+    }
+    return all;
+  }
+
+  alias Sums = array<Column, 8>; // by output channel
+  fn addPixels(sums: Sums, x: Line, own: vec4f) -> Sums {
+    let dy = spreadColumns(own);
+    return Sums( // a loop would stay one, and index its sums lane by lane
+      addColumn(sums[0], x, dy[0]), addColumn(sums[1], x, dy[1]),
+      addColumn(sums[2], x, dy[2]), addColumn(sums[3], x, dy[3]),
+      addColumn(sums[4], x, dy[4]), addColumn(sums[5], x, dy[5]),
+      addColumn(sums[6], x, dy[6]), addColumn(sums[7], x, dy[7]),
+    );
+  }
 
   @compute @workgroup_size(threads)
   fn convWeightGradientSoftware(
@@ -50,47 +93,44 @@ const softwareKernel = kernel`
     let block = tile / p.bands;
     let slot = (tile - block * p.bands) * threads + thread; // of those that take these columns
     let k = block * 16u;
-    let own = lane % 8u / 2u * p.K + k + lane % 2u * 4u; // one of four pixels, four of eight channels
-    let r = slot / p.C;
-    let c = slot % p.C;
+    // One of four pixels, four of eight channels.
+    let own = lane % 8u / 2u * p.K + k + lane % 2u * 4u;
+    let width = p.C / channels;
+    let r = slot / width;
+    let c = slot % width;
 
-    var sums = array<array<vec4f, 4>, 3>();
+    let carried = max(taps, stride) - stride; // columns that four pixels share with the next four
+    var sums = array<Sums, 2>();
     let end = min((group.z + 1u) * p.lines, p.N * p.outH);
     let begin = group.z * p.lines;
     var n = begin / p.outH;
     var h = begin - n * p.outH;
     for (var line = begin; line < end; line++) {
       let source = u32(i32(h * p.strideH + r) - i32(p.padH)); // as u32 a negative row is huge
-      let width = select(0u, p.W, source < p.H); // of the image; 0 where the tap's row lies in the padding
-      let start = (n * p.H + source) * p.W * p.C + c;
-      var values = array<f32, 6>(); // inputs of four pixels at their three taps
-      for (var j = 0u; j < 2u; j++) {
+      // Of the image; 0 where the tap's row lies in the padding.
+      let most = select(0u, p.W, source < p.H);
+      let start = (n * p.H + source) * p.W * width + c;
+      var values = array<Inputs, 9>(); // inputs of four pixels at their taps
+      for (var j = 0u; j < carried; j++) {
         let v = u32(i32(j) - i32(p.padW));
-        values[4u + j] = select(0.0, x[select(0u, start + v * p.C, v < width)], v < width);
+        let at = select(0u, start + v * width, v < most);
+        values[4u * stride + j] = select(Inputs(), x[at], v < most);
       }
       for (var o = 0u; o < p.outW; o += 4u) {
-        values[0] = values[4];
-        values[1] = values[5];
-        for (var j = 2u; j < 6u; j++) {
-          let v = u32(i32(o + j) - i32(p.padW));
-          values[j] = select(0.0, x[select(0u, start + v * p.C, v < width)], v < width);
-        }
-        for (var half = 0u; half < 2u; half++) {
-          let four = factors[((line * p.outW + o) * p.K + own) / 4u + half * 2u];
-          let dy = array<vec4f, 8>(
-            subgroupBroadcast(four, 0u), subgroupBroadcast(four, 1u),
-            subgroupBroadcast(four, 2u), subgroupBroadcast(four, 3u),
-            subgroupBroadcast(four, 4u), subgroupBroadcast(four, 5u),
-            subgroupBroadcast(four, 6u), subgroupBroadcast(four, 7u),
-          );
-          for (var s = 0u; s < 3u; s++) {
-            for (var e = 0u; e < 4u; e++) {
-              for (var i = 0u; i < 2u; i++) {
-                sums[s][half * 2u + i] = fma(vec4f(values[s + e]), dy[e * 2u + i], sums[s][half * 2u + i]);
-              }
-            }
+        for (var j = 0u; j < carried; j++) { values[j] = values[4u * stride + j]; }
+        for (var j = carried; j < taps + 3u * stride; j++) {
+          if (j % stride < taps) {
+            let v = u32(i32(o * stride + j) - i32(p.padW));
+            let at = select(0u, start + v * width, v < most);
+            values[j] = select(Inputs(), x[at], v < most);
           }
         }
+        let pixel = ((line * p.outW + o) * p.K + own) / 4u;
+        let first = factors[pixel];
+        let second = factors[pixel + 2u];
+        let inputs = lineOf(values);
+        sums[0] = addPixels(sums[0], inputs, first);
+        sums[1] = addPixels(sums[1], inputs, second);
       }
       h += 1u;
       if (h == p.outH) {
@@ -100,13 +140,34 @@ const softwareKernel = kernel`
     }
 
     if (r < p.kH) {
-      for (var s = 0u; s < 3u; s++) {
-        let to = (((group.z * p.kH + r) * 3u + s) * p.C + c) * p.K + k;
-        for (var i = 0u; i < 4u; i++) { dw[to / 4u + i] = sums[s][i]; }
+      for (var s = 0u; s < taps; s++) {
+        for (var i = 0u; i < channels; i++) {
+          let to = ((((group.z * p.kH + r) * taps + s) * p.C + c * channels + i) * p.K + k) / 4u;
+          for (var h = 0u; h < 2u; h++) {
+            dw[to + 2u * h] = vec4f(
+              sums[h][0][i][s], sums[h][1][i][s], sums[h][2][i][s], sums[h][3][i][s]);
+            dw[to + 2u * h + 1u] = vec4f(
+              sums[h][4][i][s], sums[h][5][i][s], sums[h][6][i][s], sums[h][7][i][s]);
+          }
+        }
       }
     }
   }
 `
+
+const kernels = {
+  1: softwareKernel(wgsl`f32`, wgsl`values`),
+  2: softwareKernel(wgsl`vec2f`, wgsl`values[i]`),
+  4: softwareKernel(wgsl`vec4f`, wgsl`values[i]`),
+}
+
+/** Input channels of a thread: four, or two where four would leave lanes idle. Only the usual
+ *  convolution has both, since each kernel takes seconds to compile. */
+function channelsOf(C: number, taps: number, stride: number): 1 | 2 | 4 {
+  const usual = taps === 3 && stride === 1
+  if (C % (usual ? 4 * LANES : 4) === 0) return 4
+  return C % 2 === 0 ? 2 : 1
+}
 
 /** `convWeightGradient` where `suitsWeightGradientSoftware`. */
 export function convWeightGradientSoftware(
@@ -116,14 +177,20 @@ export function convWeightGradientSoftware(
   out: Shape,
   steps: Steps,
 ): Tensor {
-  const taken = { rows: ROWS, columns: COLUMNS }
-  const { splits, threads, params, groups } = splitDispatch(run, x, dy, out, steps, taken)
-  const makes = [[splits, ...out]] as const
-  const [partial] = run(softwareKernel, {
+  const [, taps, C] = images(out, 'conv2d: w')
+  const stride = steps.stride[1]
+  const channels = channelsOf(C, taps, stride)
+  const tile = { rows: taps * channels, columns: COLUMNS, threads: LANES }
+  const counted = taps === 3 && stride === 1 ? { rows: 3, columns: 16 } : { rows: 4, columns: 8 }
+  const { splits, params, groups } = splitDispatch(run, x, dy, out, steps, tile, {
+    ...counted,
+    threads: threadsFor(run),
+  })
+  const [partial] = run(kernels[channels], {
     reads: [x, dy],
-    makes,
+    makes: [[splits, ...out]],
     params,
-    constants: { threads },
+    constants: { threads: LANES, channels, taps, stride },
     groups,
   })
   return sumSplits(run, partial, out)

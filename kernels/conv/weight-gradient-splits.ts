@@ -4,37 +4,49 @@
 
 import { type Run, type Shape, type Tensor, folded, images, sizeOf } from '../op.ts'
 import type { Steps } from './steps.ts'
-import { threadsFor } from '../wgsl/broadcast-load.ts'
 
 const PARTIAL_BYTES = 1 << 25 // of scratch at most; every adapter binds four times as much
 
-/** The splits and the dispatch of a kernel whose threads take `rows` rows and `columns` columns of
- *  dW, of shape `out` [kH, kW, C, K]. */
+/** Rows and columns of dW that a thread takes, and threads of a workgroup. */
+export interface Tile {
+  readonly rows: number
+  readonly columns: number
+  readonly threads: number
+}
+
+/** The splits and the dispatch of a kernel of such tiles, for a dW of shape `out` [kH, kW, C, K].
+ *  The sum is split as for tiles of `counted`, so that a kernel may take larger tiles and give the
+ *  same bits. */
 export function splitDispatch(
   run: Run,
   x: Tensor,
   dy: Tensor,
   out: Shape,
   { stride, padding }: Steps,
-  { rows, columns }: { readonly rows: number; readonly columns: number },
+  tile: Tile,
+  counted = tile,
 ) {
   const [N, H, W, C] = images(x.shape, 'conv2d: x')
   const [, outH, outW] = images(dy.shape, 'conv2d: dy')
   const [kH, kW, , K] = images(out, 'conv2d: w')
-  const threads = threadsFor(run)
-  const bands = Math.ceil((kH * kW * C) / rows / threads)
-  const tiles = bands * Math.ceil(K / columns)
-  const lines = linesPerSplit(N * outH, tiles, sizeOf(out), run.software)
+  const { bands, tiles } = tilesOf(out, tile)
+  const lines = linesPerSplit(N * outH, tilesOf(out, counted).tiles, sizeOf(out), run.software)
   const splits = Math.ceil((N * outH) / lines)
   return {
     splits,
-    threads,
     params: {
       ...{ N, H, W, C, outH, outW, K, kH, kW, lines, bands },
       ...{ strideH: stride[0], strideW: stride[1], padH: padding[0], padW: padding[1] },
     },
     groups: [...folded(tiles), splits] as const,
   }
+}
+
+/** Workgroups that share columns of dW, and all of them. */
+function tilesOf(out: Shape, { rows, columns, threads }: Tile) {
+  const [kH, kW, C, K] = images(out, 'conv2d: w')
+  const bands = Math.ceil((kH * kW * C) / rows / threads)
+  return { bands, tiles: bands * Math.ceil(K / columns) }
 }
 
 /** Image rows of one split: few enough to occupy the device, enough that all partial sums fit. */

@@ -33,10 +33,10 @@ export const softwareTiles: Tiles = {
     fn setTile(c: u32, group: u32, v: vec4f) { tile[c * GROUPS + group] = v; }
     fn broadcast(own: f32) -> array<f32, 8> {
       return array<f32, 8>(
-        subgroupBroadcast(own, 0u), subgroupBroadcast(own, 1u),
-        subgroupBroadcast(own, 2u), subgroupBroadcast(own, 3u),
-        subgroupBroadcast(own, 4u), subgroupBroadcast(own, 5u),
-        subgroupBroadcast(own, 6u), subgroupBroadcast(own, 7u),
+        subgroupShuffle(own, 0u), subgroupShuffle(own, 1u),
+        subgroupShuffle(own, 2u), subgroupShuffle(own, 3u),
+        subgroupShuffle(own, 4u), subgroupShuffle(own, 5u),
+        subgroupShuffle(own, 6u), subgroupShuffle(own, 7u),
       );
     }
     fn columnAt(column: u32) -> u32 { return min(column, p.columns - 1u) * p.along; }

@@ -47,14 +47,38 @@ const broadcast: FragmentLoad = {
     fn loadFragment(at: u32) -> array<f32, 8> {
       let own = factors[at + offset];
       return array<f32, 8>(
-        subgroupBroadcast(own, 0u), subgroupBroadcast(own, 1u),
-        subgroupBroadcast(own, 2u), subgroupBroadcast(own, 3u),
-        subgroupBroadcast(own, 4u), subgroupBroadcast(own, 5u),
-        subgroupBroadcast(own, 6u), subgroupBroadcast(own, 7u),
+        subgroupShuffle(own, 0u), subgroupShuffle(own, 1u),
+        subgroupShuffle(own, 2u), subgroupShuffle(own, 3u),
+        subgroupShuffle(own, 4u), subgroupShuffle(own, 5u),
+        subgroupShuffle(own, 6u), subgroupShuffle(own, 7u),
       );
     }
   `,
 }
+
+/** Fours that eight lanes load for each other.
+ *  - `spreadRows(own)`: the vectors of lanes 0 to 7;
+ *  - `spreadColumns(own)`: where lane 2 i + h holds columns 4 h to 4 h + 3 of row i of a 4 x 8
+ *    matrix, that matrix's columns. */
+export const spreadFours = wgsl`
+  fn spreadRows(own: vec4f) -> array<vec4f, 8> {
+    return array<vec4f, 8>(
+      subgroupShuffle(own, 0u), subgroupShuffle(own, 1u),
+      subgroupShuffle(own, 2u), subgroupShuffle(own, 3u),
+      subgroupShuffle(own, 4u), subgroupShuffle(own, 5u),
+      subgroupShuffle(own, 6u), subgroupShuffle(own, 7u),
+    );
+  }
+  fn spreadColumns(own: vec4f) -> array<vec4f, 8> {
+    let rows = spreadRows(own);
+    var columns = array<vec4f, 8>();
+    for (var i = 0u; i < 4u; i++) {
+      columns[i] = vec4f(rows[0][i], rows[2][i], rows[4][i], rows[6][i]);
+      columns[4u + i] = vec4f(rows[1][i], rows[3][i], rows[5][i], rows[7][i]);
+    }
+    return columns;
+  }
+`
 
 /** Whether eight lanes of a subgroup should load for each other. */
 export const broadcasts = (run: Run): boolean => run.software && run.subgroupSize >= 8

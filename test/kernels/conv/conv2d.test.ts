@@ -79,6 +79,25 @@ for (const size of [1, 2, 3, 4, 5, 7])
         })
   })
 
+// On a software adapter: whole tiles of 16 channels and fours of pixels, rows of 4, 8 and 12.
+test('takes channels and rows that fill the tiles of a software adapter', async ({ gpu }) => {
+  const padding = [1, 1] as const
+  await check(gpu, { x: [3, 4, 4, 16], w: [3, 3, 16], padding })
+  await check(gpu, { x: [1, 9, 8, 16], w: [3, 3, 32], padding })
+  await check(gpu, { x: [2, 5, 12, 16], w: [3, 3, 16], padding })
+})
+
+test('takes whole tiles at other strides, paddings and sizes of kernels', async ({ gpu }) => {
+  const stride = [2, 2] as const
+  await check(gpu, { x: [2, 7, 8, 16], w: [3, 3, 16], padding: [1, 1], stride })
+  await check(gpu, { x: [1, 6, 8, 32], w: [3, 3, 16], padding: [0, 1], stride: [1, 2] })
+  await check(gpu, { x: [2, 4, 8, 16], w: [1, 1, 16], stride })
+  await check(gpu, { x: [1, 3, 4, 16], w: [1, 1, 32] })
+  await check(gpu, { x: [1, 4, 6, 16], w: [3, 3, 16] })
+  await check(gpu, { x: [1, 3, 8, 6], w: [3, 3, 16], padding: [1, 1] })
+  await check(gpu, { x: [1, 3, 8, 16], w: [2, 3, 16], padding: [2, 2] })
+})
+
 test('takes other steps along rows than along columns', async ({ gpu }) => {
   await check(gpu, { x: [2, 7, 6, 3], w: [3, 2, 4], stride: [2, 1], padding: [0, 1] })
   await check(gpu, { x: [2, 5, 9, 2], w: [1, 4, 5], stride: [1, 3], padding: [2, 3] })
