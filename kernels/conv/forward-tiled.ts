@@ -9,16 +9,24 @@
 import { type Run, type Shape, type Tensor, images, sizeOf, wgsl } from '../op.ts'
 import type { Steps } from './steps.ts'
 import { gemmMoments, gemmTiled } from '../matmul/gemm-tiled.ts'
-import { type Loader, element, fitsVec4, load4, store4 } from '../tiles/loader.ts'
+import {
+  type Loader,
+  type Memory,
+  element,
+  load4,
+  memoryOf,
+  memoryOfY,
+  store4,
+} from '../tiles/loader.ts'
 import { momentsBinding, momentsShape } from '../tiles/epilogue-moments.ts'
 import { type TiledProduct, planTiles, runTiled } from '../tiles/plan.ts'
 
-/** The direction, and which buffers are bound as vec4s. */
+/** The direction, and how buffers are bound. */
 interface Form {
   readonly back: boolean
-  readonly x: boolean
-  readonly w: boolean
-  readonly y: boolean
+  readonly x: Memory
+  readonly w: Memory
+  readonly y: Memory
   readonly moments: boolean
 }
 
@@ -29,7 +37,7 @@ const loader = ({ back, x, w, y, moments }: Form): Loader => ({
       ? wgsl`convForwardMomentsTiled`
       : wgsl`convForwardTiled`,
   along: { a: true, b: back },
-  vec4Y: y,
+  y,
   moments,
   code: wgsl`
     struct Params {
@@ -180,9 +188,9 @@ function forward<const Makes extends readonly Shape[]>(
     run,
     productFor({
       back: false,
-      x: C % 4 === 0,
-      w: K % 4 === 0,
-      y: fitsVec4(K, sizeOf(out)),
+      x: memoryOf(x, C),
+      w: memoryOf(w, K),
+      y: memoryOfY(K, sizeOf(out)),
       moments,
     }),
     { M: N * outH * outW, N: K, K: kH * kW * C, layers: 1 },
@@ -218,9 +226,9 @@ export function convDataGradientTiled(
     run,
     productFor({
       back: true,
-      x: K % 4 === 0,
-      w: K % 4 === 0,
-      y: fitsVec4(C, sizeOf(out)),
+      x: memoryOf(dy, K),
+      w: memoryOf(w, K),
+      y: memoryOfY(C, sizeOf(out)),
       moments: false,
     }),
     { M: pixels, N: C, K: kH * kW * K, layers: phasesH * phasesW },

@@ -8,15 +8,23 @@ import type { Steps } from './steps.ts'
 import { isProduct } from './forward-tiled.ts'
 import { gemmTiled } from '../matmul/gemm-tiled.ts'
 import { sumSplits } from '../wgsl/sum-splits.ts'
-import { type Loader, element, fitsVec4, load4, store4 } from '../tiles/loader.ts'
+import {
+  type Loader,
+  type Memory,
+  element,
+  load4,
+  memoryOf,
+  memoryOfY,
+  store4,
+} from '../tiles/loader.ts'
 import { type TiledProduct, depthFor, planTiles, runTiled, splitsFor } from '../tiles/plan.ts'
 
 // A row of taps reads kW * C neighbours of an image row, so four rows of dW are one load. Where kW
 // * C is no multiple of four, empty rows fill up each row of taps.
-const loader = (x: boolean, dy: boolean, y: boolean): Loader => ({
+const loader = (x: Memory, dy: Memory, y: Memory): Loader => ({
   name: wgsl`convWeightGradientTiled`,
   along: { a: false, b: false },
-  vec4Y: y,
+  y,
   code: wgsl`
     struct Params {
       M: u32, N: u32, pixels: u32, H: u32, W: u32, C: u32, outH: u32, outW: u32, taps: u32, stride: u32,
@@ -89,7 +97,7 @@ const loader = (x: boolean, dy: boolean, y: boolean): Loader => ({
 
 const products = new Map<string, TiledProduct>()
 
-function productFor(x: boolean, dy: boolean, y: boolean): TiledProduct {
+function productFor(x: Memory, dy: Memory, y: Memory): TiledProduct {
   const key = `${x} ${dy} ${y}`
   const product = products.get(key) ?? planTiles('convWeightGradient', loader(x, dy, y))
   products.set(key, product)
@@ -122,7 +130,7 @@ export function convWeightGradientTiled(
   const lines = Math.floor(depth / outW) // from a slice to the next: whole rows of pixels, then single ones
   const [partial] = runTiled(
     run,
-    productFor(C % 4 === 0, K % 4 === 0, fitsVec4(K, sizeOf(out))),
+    productFor(memoryOf(x, C), memoryOf(dy, K), memoryOfY(K, sizeOf(out))),
     { ...size, layers },
     {
       reads: [x, dy],

@@ -5,24 +5,32 @@
 import { type Run, type Tensor, wgsl } from '../op.ts'
 import { type Gemm, productShape } from './shapes.ts'
 import { sumSplits } from '../wgsl/sum-splits.ts'
-import { type Loader, element, fitsVec4, load4, store4 } from '../tiles/loader.ts'
+import {
+  type Loader,
+  type Memory,
+  element,
+  load4,
+  memoryOf,
+  memoryOfY,
+  store4,
+} from '../tiles/loader.ts'
 import { momentsBinding, momentsShape } from '../tiles/epilogue-moments.ts'
 import { type TiledProduct, depthFor, planTiles, runTiled, splitsFor } from '../tiles/plan.ts'
 
-/** What a text depends on: the transposes, and which buffers are bound as vec4s. */
+/** What a text depends on: the transposes, and how buffers are bound. */
 interface Form {
   readonly transA: boolean
   readonly transB: boolean
-  readonly a: boolean
-  readonly b: boolean
-  readonly y: boolean
+  readonly a: Memory
+  readonly b: Memory
+  readonly y: Memory
   readonly moments: boolean
 }
 
 const loader = ({ transA, transB, a, b, y, moments }: Form): Loader => ({
   name: moments ? wgsl`gemmMomentsTiled` : wgsl`gemmTiled`,
   along: { a: !transA, b: transB },
-  vec4Y: y,
+  y,
   moments,
   code: wgsl`
     struct Params {
@@ -102,14 +110,14 @@ export function gemmTiled(run: Run, a: Tensor, b: Tensor, options: Gemm): Tensor
   const { transA = false, transB = false, bias = null, unsplit = false } = options
   const { batches, M, N, K, shape } = productShape(a.shape, b.shape, options)
   const [aStride, bStride] = [transA ? M : K, transB ? K : N]
-  const vec4s = { a: aStride % 4 === 0, b: bStride % 4 === 0, y: fitsVec4(N, M * N) }
+  const memory = { a: memoryOf(a, aStride), b: memoryOf(b, bStride), y: memoryOfY(N, M * N) }
   const splits = bias || unsplit ? 1 : splitsFor({ M, N, K, layers: batches })
   const all = Math.ceil(K / depthFor(run))
   const slices = Math.ceil(all / splits) // of a split; the last may have fewer, and none is empty
   const layers = Math.ceil(all / slices) * batches
   const [y] = runTiled(
     run,
-    productFor({ transA, transB, ...vec4s, moments: false }),
+    productFor({ transA, transB, ...memory, moments: false }),
     { M, N, K, layers },
     {
       reads: [a, b, bias ?? b],
@@ -125,10 +133,10 @@ export function gemmTiled(run: Run, a: Tensor, b: Tensor, options: Gemm): Tensor
 export function gemmMoments(run: Run, a: Tensor, b: Tensor): { y: Tensor; moments: Tensor | null } {
   const { M, N, K, shape } = productShape(a.shape, b.shape, {})
   if (splitsFor({ M, N, K, layers: 1 }) > 1) return { y: gemmTiled(run, a, b, {}), moments: null }
-  const vec4s = { a: K % 4 === 0, b: N % 4 === 0, y: fitsVec4(N, M * N) }
+  const memory = { a: memoryOf(a, K), b: memoryOf(b, N), y: memoryOfY(N, M * N) }
   const [y, moments] = runTiled(
     run,
-    productFor({ transA: false, transB: false, ...vec4s, moments: true }),
+    productFor({ transA: false, transB: false, ...memory, moments: true }),
     { M, N, K, layers: 1 },
     {
       reads: [a, b, b],

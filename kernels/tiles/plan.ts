@@ -112,11 +112,11 @@ export function planTiles(name: string, loader: Loader): TiledProduct {
   const made = new Map<string, (run: Run) => Kernel>()
   const build = (run: Run, { micro }: Tile): ((on: Run) => Kernel) => {
     if (useMatrices(run)) {
-      const { vec4Y, moments = false } = loader
+      const { y, moments = false } = loader
       const form = {
         exact: run.precision === 'f16x3',
         tall: micro === 4 ? 4 : 2,
-        vec4Y,
+        vec4Y: y === 'f32x4',
         moments,
       } as const
       return onMatrices((by) => kernel`${tileSource(loader, subgroupMma(by, form))}`)
