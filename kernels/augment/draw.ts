@@ -202,23 +202,12 @@ export function draw(
   const [scaleLow, scaleHigh] = crop?.scale ?? defaults.scale
   const [ratioLow, ratioHigh] = crop?.ratio ?? defaults.ratio
   const [sigmaLow, sigmaHigh] = blur?.sigma ?? defaults.sigma
-  const { top, left, height, width, open = false } = fixedBox(recipe, [H, W])
+  const { open = false, ...box } = fixedBox(recipe, [H, W])
   const params = {
     ...{ N, key0, key1, flip0, flip1, offset, H, W, attempts: crop ? 10 : 0, scaleLow, scaleHigh },
     ...{ logRatioLow: Math.log(ratioLow), logRatioHigh: Math.log(ratioHigh) },
-    ...{
-      top,
-      left,
-      height,
-      width,
-      open: Number(open),
-      flip,
-      jitter: p,
-      brightness,
-      contrast,
-      saturation,
-      hue,
-    },
+    ...{ ...box, open: Number(open), flip },
+    ...{ jitter: p, brightness, contrast, saturation, hue },
     ...{ translate: translate ? (translate.p ?? 1) : 0, pixels: translate?.pixels ?? 0 },
     ...{ grayscale, blur: blur ? (blur.p ?? 1) : 0, sigmaLow, sigmaHigh },
     ...{ ratioLow, ratioHigh },

@@ -189,14 +189,9 @@ export function transform(
 }
 
 function byChannel({ mean, std }: Normalization = { mean: [0, 0, 0], std: [1, 1, 1] }) {
-  return {
-    meanR: mean[0],
-    meanG: mean[1],
-    meanB: mean[2],
-    stdR: std[0],
-    stdG: std[1],
-    stdB: std[2],
-  }
+  const [meanR, meanG, meanB] = mean
+  const [stdR, stdG, stdB] = std
+  return { meanR, meanG, meanB, stdR, stdG, stdB }
 }
 
 const MOST_BRIGHT = 1.5 // more than any rounding or resampling makes of 1

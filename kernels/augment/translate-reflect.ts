@@ -2,17 +2,8 @@
 // RandomTranslateWithReflect):
 //   y[n, i, j] = x[n, reflect(i - dy), reflect(j - dx)], without repeating the edge
 
-import {
-  type Op,
-  type Tensor,
-  ShapeError,
-  elementwise,
-  flatIndex,
-  images,
-  kernel,
-  op,
-  sizeOf,
-} from '../op.ts'
+import { type Op, type Tensor, ShapeError, flatIndex, images, kernel, op } from '../op.ts'
+import { pointwise } from '../wgsl/pointwise.ts'
 import { reflectIndex } from '../wgsl/reflect.ts'
 
 const translateKernel = kernel`
@@ -53,13 +44,7 @@ const translateOp: Op<[x: Tensor], [Tensor], Shift> = {
   },
   forward(run, shift, x) {
     const [, H, W, C] = images(x.shape, 'translateReflect: x')
-    const count = sizeOf(x.shape)
-    return run(translateKernel, {
-      reads: [x],
-      makes: [x.shape],
-      params: { count, H, W, C, ...shift },
-      groups: elementwise(count),
-    })
+    return [pointwise(run, translateKernel, [x], { H, W, C, ...shift })]
   },
 }
 

@@ -1,15 +1,7 @@
-import {
-  type Op,
-  type Run,
-  type Tensor,
-  elementwise,
-  flatIndex,
-  kernel,
-  op,
-  sizeOf,
-} from '../op.ts'
+import { type Op, type Tensor, flatIndex, kernel, op } from '../op.ts'
 import { affineAs } from '../wgsl/affine.ts'
 import { broadcastIndex, broadcastShape, combine, sumTo } from '../wgsl/broadcast.ts'
+import { pointwise } from '../wgsl/pointwise.ts'
 import { over } from './over.ts'
 import { quotient } from './quotient.ts'
 
@@ -71,22 +63,11 @@ const numberKernel = kernel`
   }
 `
 
-function divided(run: Run, x: Tensor, by: number): Tensor {
-  const count = sizeOf(x.shape)
-  const [y] = run(numberKernel, {
-    reads: [x],
-    makes: [x.shape],
-    params: { count, by },
-    groups: elementwise(count),
-  })
-  return y
-}
-
 const divNumberOp: Op<[x: Tensor], [y: Tensor], { by: number }> = {
   name: 'div',
   shape: (_, x) => x,
-  forward: (run, { by }, x) => [divided(run, x, by)],
-  backward: (run, { by }, [dy]) => [divided(run, dy, by)],
+  forward: (run, { by }, x) => [pointwise(run, numberKernel, [x], { by })],
+  backward: (run, { by }, [dy]) => [pointwise(run, numberKernel, [dy], { by })],
 }
 
 const applyDiv = op(divOp, 'a', 'b')

@@ -8,14 +8,13 @@ import {
   type Scalar,
   type Pass,
   type Tensor,
-  elementwise,
   flatIndex,
   kernel,
   op,
-  sizeOf,
   valueOf,
 } from '../op.ts'
 import { zeroTimes } from '../wgsl/nan.ts'
+import { pointwise } from '../wgsl/pointwise.ts'
 import { streamKey, threefry } from '../wgsl/threefry.ts'
 import { checkOptions, checkTensor, describe, flag, needed, scalar, whole } from '../options.ts'
 
@@ -62,15 +61,8 @@ function claim(x: Tensor, { seed, stream = 0, step }: DropoutOptions, by: object
 }
 
 function masked(run: Run, x: Tensor, { p, key: [key0, key1] }: Attrs): Tensor {
-  const count = sizeOf(x.shape)
   const scale = p < 1 ? 1 / (1 - p) : 0
-  const [y] = run(dropoutKernel, {
-    reads: [x],
-    makes: [x.shape],
-    params: { count, key0, key1, p, scale },
-    groups: elementwise(count),
-  })
-  return y
+  return pointwise(run, dropoutKernel, [x], { key0, key1, p, scale })
 }
 
 const applyDropout = op(dropoutOp)

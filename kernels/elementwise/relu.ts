@@ -73,8 +73,8 @@ const markKernel = kernel`
 
 const markedKernel = kernel`
   struct Params { count: u32 }
-  @group(0) @binding(0) var<storage, read>       marks: array<u32>;
-  @group(0) @binding(1) var<storage, read>       dy:    array<f32>;
+  @group(0) @binding(0) var<storage, read>       dy:    array<f32>;
+  @group(0) @binding(1) var<storage, read>       marks: array<u32>;
   @group(0) @binding(2) var<storage, read_write> dx:    array<f32>;
   @group(0) @binding(3) var<uniform>             p:     Params;
   ${flatIndex}
@@ -98,24 +98,13 @@ function marked(run: Run, x: Tensor): readonly [y: Tensor, marks: Tensor] {
   })
 }
 
-function backwardOfMarks(run: Run, marks: Tensor, dy: Tensor): Tensor {
-  const count = sizeOf(dy.shape)
-  const [dx] = run(markedKernel, {
-    reads: [marks, dy],
-    makes: [dy.shape],
-    params: { count },
-    groups: elementwise(count),
-  })
-  return dx
-}
-
 const reluOp: Op<[x: Tensor], [y: Tensor, ...marks: [] | [Tensor]]> = {
   name: 'relu',
   shape: (_, x) => x,
   forward: (run, _, x) =>
     run.activations === 'f16' ? marked(run, x) : [pointwise(run, forwardKernel, [x])],
   backward: (run, _, [dy], _inputs, [y, marks]) => [
-    marks ? backwardOfMarks(run, marks, dy) : pointwise(run, backwardKernel, [y, dy]),
+    marks ? pointwise(run, markedKernel, [dy, marks]) : pointwise(run, backwardKernel, [y, dy]),
   ],
 }
 

@@ -59,12 +59,10 @@ const knnVoteOp: Op<
   forward(run, { temperature, classes }, similarities, labels) {
     const [n, k] = [dim(labels.shape, 0), dim(labels.shape, 1)]
     const count = n * classes
+    const shape = [n, classes]
     return run(voteKernel, {
       reads: [similarities, labels],
-      makes: [
-        [n, classes],
-        [n, classes],
-      ],
+      makes: [shape, shape],
       params: { count, classes, k, temperature },
       groups: elementwise(count),
     })

@@ -13,6 +13,7 @@ import {
   matrix,
   show,
 } from '../op.ts'
+import { groupEntry } from '../wgsl/group-entry.ts'
 import { gemm } from '../matmul/gemm.ts'
 import { slice } from '../shape/slice.ts'
 
@@ -60,10 +61,7 @@ const nearestKernel = kernel`
   }
 
   @compute @workgroup_size(THREADS)
-  fn nearestRows(
-    @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
-    @builtin(local_invocation_index) thread: u32,
-  ) {
+  fn nearestRows(${groupEntry}) {
     let query = group.y * groups.x + group.x;
     if (query >= p.n) { return; }
     let row = query * p.M;

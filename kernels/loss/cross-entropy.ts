@@ -7,17 +7,18 @@ import {
   type Op,
   type Tensor,
   ShapeError,
-  elementwise,
   flatIndex,
   kernel,
   matrix,
   op,
   show,
+  wgsl,
 } from '../op.ts'
+import { groupEntry } from '../wgsl/group-entry.ts'
 import { type Indices, NO_INDEX, asIntegers, indexTensor } from '../wgsl/indices.ts'
-import { lines, perLine } from '../wgsl/lines.ts'
+import { lines, perLine, sumOverLine } from '../wgsl/lines.ts'
 import { lowest } from '../wgsl/lowest.ts'
-import { log1pUnit } from '../wgsl/pointwise.ts'
+import { log1pUnit, pointwise } from '../wgsl/pointwise.ts'
 import { sumAxes } from '../wgsl/reduce.ts'
 import { anything, checkOptions, checkTensor } from '../options.ts'
 
@@ -32,10 +33,7 @@ const rowsKernel = kernel`
   ${lowest}
   ${log1pUnit}
   @compute @workgroup_size(64)
-  fn crossEntropyRows(
-    @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
-    @builtin(local_invocation_index) thread: u32,
-  ) {
+  fn crossEntropyRows(${groupEntry}) {
     let n = min(lineIndex(group, groups, thread), p.N - 1u); // rows beyond the last repeat it
     let lane = laneOf(thread);
     let row = n * p.C;
@@ -43,14 +41,7 @@ const rowsKernel = kernel`
     var most = LOWEST;
     for (var c = lane; c < p.C; c += lanes) { most = max(most, x[row + c]); }
     let m = lineMax(thread, most);
-    var sum = 0.0;
-    for (var k = lane; k < columnsOf(p.C); k += lanes) {
-      var part = 0.0;
-      for (var c = k; c < p.C; c += 64u) {
-        part += select(exp(x[row + c] - m), 0.0, i32(c) == label);
-      }
-      sum += part;
-    }
+    ${sumOverLine(wgsl`p.C`, wgsl`select(exp(x[row + r] - m), 0.0, i32(r) == label)`)}
     let others = lineSum(thread, sum);
     if (lane != 0u) { return; }
     let counts = label != p.ignore;
@@ -128,33 +119,22 @@ const crossEntropyOp: Op<[x: Tensor, labels: Tensor], CrossEntropyOutputs, { ign
   },
   forward(run, { ignore }, x, labels) {
     const [N, C] = matrix(x.shape, 'crossEntropy: logits')
+    const two = [2, N]
     const [losses, stats] = run(rowsKernel, {
       reads: [x, asIntegers(run, labels)],
-      makes: [
-        [2, N],
-        [2, N],
-      ],
+      makes: [two, two],
       params: { N, C, ignore, nan: NaN },
       ...perLine(run, N, C),
     })
     const sums = sumAxes(run, losses, [1])
-    const [loss] = run(meanKernel, {
-      reads: [sums],
-      makes: [[]],
-      params: { nan: NaN },
-      groups: [1],
-    })
+    const params = { nan: NaN }
+    const [loss] = run(meanKernel, { reads: [sums], makes: [[]], params, groups: [1] })
     return [loss, stats, sums]
   },
   backward(run, { ignore }, [dloss], [x, labels], [, stats, sums]) {
     const [N, C] = matrix(x.shape, 'crossEntropy: logits')
-    const [dx] = run(backwardKernel, {
-      reads: [x, asIntegers(run, labels), stats, sums, dloss],
-      makes: [x.shape],
-      params: { count: N * C, N, C, ignore, nan: NaN },
-      groups: elementwise(N * C),
-    })
-    return [dx, null]
+    const reads = [x, asIntegers(run, labels), stats, sums, dloss] as const
+    return [pointwise(run, backwardKernel, reads, { N, C, ignore, nan: NaN }), null]
   },
 }
 

@@ -23,6 +23,7 @@ import {
   show,
 } from '../op.ts'
 import { attend } from './infonce-attend.ts'
+import { groupEntry } from '../wgsl/group-entry.ts'
 import { zeroTimes } from '../wgsl/nan.ts'
 import { meanOfRows } from './ntxent.ts'
 import { type Unit, checkTemperature } from '../similarity/pairs.ts'
@@ -129,10 +130,7 @@ const backwardKernel = kernel`
   }
   // Backward of the normalisation: dx = (dq - (dq·q) q) / |x|
   @compute @workgroup_size(64)
-  fn infonceBackward(
-    @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
-    @builtin(local_invocation_index) thread: u32,
-  ) {
+  fn infonceBackward(${groupEntry}) {
     let n = rowOf(group, groups, thread);
     var along = 0.0;
     for (var c = sliceOf(thread); c < p.C; c += 8u) {

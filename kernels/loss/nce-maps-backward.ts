@@ -6,7 +6,6 @@ import {
   type Shape,
   type Tensor,
   ShapeError,
-  elementwise,
   flatIndex,
   folded,
   kernel,
@@ -16,7 +15,7 @@ import {
   wgsl,
 } from '../op.ts'
 import { splitColumns } from '../similarity/split-columns.ts'
-import { preciseTanh } from '../wgsl/pointwise.ts'
+import { perElement, preciseTanh } from '../wgsl/pointwise.ts'
 import { byRow, fourRows, pairTiles, tileRows } from '../similarity/tiles.ts'
 
 /** Options of nceMaps. */
@@ -200,13 +199,7 @@ export function sourcesBackward(run: Run, sum: WeightedSum, sources: Tensor, map
     params: { ...tileParams(sum, N, N * L), ...weightParams(sum), span },
     groups: [...folded(tiles), splits],
   })
-  const [gradient] = run(addKernel, {
-    reads: [partial],
-    makes: [[N, R]],
-    params: { count: N * R, splits },
-    groups: elementwise(N * R),
-  })
-  return gradient
+  return perElement(run, addKernel, [N, R], { reads: [partial], params: { splits } })
 }
 
 /** The gradient of the maps [N, ..., R]. One workgroup computes each position and writes it in

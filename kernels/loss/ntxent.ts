@@ -23,44 +23,26 @@ import {
   flatIndex,
   kernel,
   op,
+  wgsl,
 } from '../op.ts'
 import { lines } from '../wgsl/lines.ts'
 import { zeroTimes } from '../wgsl/nan.ts'
-import { pairsBackward, weightedSumOfRows } from '../similarity/pairs-backward.ts'
-import { runStatistics, statistics } from '../similarity/row-statistics.ts'
-import {
-  type Pairs,
-  type Unit,
-  isUnit,
-  pairParams,
-  pairsOf,
-  unitRows,
-} from '../similarity/pairs.ts'
+import { pairsBackward, weightedSumKernel } from '../similarity/pairs-backward.ts'
+import { runStatistics, statisticsKernel } from '../similarity/row-statistics.ts'
+import { type Pairs, type Unit, isUnit, pairsOf, unitRows } from '../similarity/pairs.ts'
 import { lowest } from '../wgsl/lowest.ts'
 import { log1pUnit, preciseLog } from '../wgsl/pointwise.ts'
-import { pairTiles } from '../similarity/tiles.ts'
 
-const statisticsKernel = pairTiles(
-  ({ head, entry, prologue, score }) => kernel`
-  ${head}
-  @group(0) @binding(0) var<storage, read>       rows:    array<f32>; // [D, 2V]
-  @group(0) @binding(1) var<storage, read>       columns: array<f32>; // [D, 2V]
+const logSumExpKernel = statisticsKernel(
+  wgsl`ntxentStatistics`,
+  wgsl`
   @group(0) @binding(2) var<storage, read_write> partial: array<f32>; // [2, blocks, 2V]
   @group(0) @binding(3) var<uniform>             p:       Params;
-  ${pairParams}
-  ${score}
 
   const EXTRA = false;
   fn extra(i: vec4u, j: u32, s: vec4f) -> vec4f { return vec4f(); }
   fn counts(i: vec4u, j: u32) -> vec4<bool> { // the negatives: rows of other images
     return exists(i) & exists(vec4u(j)) & (image(i) != image(vec4u(j)));
-  }
-  ${statistics}
-
-  @compute @workgroup_size(THREADS)
-  fn ntxentStatistics(${entry}, @builtin(workgroup_id) group: vec3u) {
-    ${prologue}
-    statistics(group.x, subgroup);
   }
 `,
 )
@@ -133,18 +115,12 @@ const meanKernel = kernel`
   }
 `
 
-const weightedSumKernel = pairTiles(
-  ({ head, entry, prologue, score, weightedSum }) => kernel`
-  ${head}
-  @group(0) @binding(0) var<storage, read>       rows:     array<f32>; // [D, 2V]
-  @group(0) @binding(1) var<storage, read>       columns:  array<f32>; // [D, 2V]
-  @group(0) @binding(2) var<storage, read>       values:   array<f32>; // [2V, D]
+const gradientKernel = weightedSumKernel(
+  wgsl`ntxentWeightedSum`,
+  wgsl`
   @group(0) @binding(3) var<storage, read>       rowStats: array<f32>; // [loss | lse | share | ..., 2V]
   @group(0) @binding(4) var<storage, read_write> partial:  array<f32>; // [splits, D padded to 8, 2V]
   @group(0) @binding(5) var<uniform>             p:        Params;
-  ${pairParams}
-  ${score}
-  ${weightedSum}
 
   var<private> lse: vec4f = vec4f();
   var<private> shares: vec4f = vec4f(); // of both views of the image
@@ -158,17 +134,6 @@ const weightedSumKernel = pairTiles(
     let both = exists(i) & exists(vec4u(j));
     let negative = select(vec4f(), exp(s - lse) + exp(s - rowStats[p.rows + j]), both);
     return select(negative, select(-shares, vec4f(), i == vec4u(j)), image(i) == image(vec4u(j)));
-  }
-  ${weightedSumOfRows}
-
-  @compute @workgroup_size(THREADS)
-  fn ntxentWeightedSum(
-    ${entry},
-    @builtin(workgroup_id) group: vec3u,
-    @builtin(num_workgroups) groups: vec3u,
-  ) {
-    ${prologue}
-    weightedSumOfRows(group.y * groups.x + group.x, group.z, subgroup);
   }
 `,
 )
@@ -209,35 +174,24 @@ export function contrast(
     forward(run, attrs, z1, z2) {
       const pairs = layout(attrs, z1.shape, z2.shape)
       const { N, view, D, T } = pairs
-      const { z, zT, scale } = unitRows(run, z1, z2, pairs, attrs.normalized)
-      const partial = runStatistics(run, statisticsKernel, pairs, { z, zT, scale })
+      const unit = unitRows(run, z1, z2, pairs, attrs.normalized)
+      const partial = runStatistics(run, logSumExpKernel, pairs, unit)
+      const blocks = dim(partial.shape, 1)
       const [rows] = run(rowsKernel, {
-        reads: [zT, partial],
+        reads: [unit.zT, partial],
         makes: [[4, 2 * view]],
-        params: {
-          N,
-          view,
-          D,
-          blocks: dim(partial.shape, 1),
-          scale: 1 / T,
-          decoupled: Number(decoupled),
-        },
+        params: { N, view, D, blocks, scale: 1 / T, decoupled: Number(decoupled) },
         groups: elementwise(2 * view),
       })
       const rowStats = weigh ? weigh(run, rows, pairs) : rows
-      return [meanOfRows(run, rowStats, pairs), z, zT, scale, rowStats]
+      return [meanOfRows(run, rowStats, pairs), unit.z, unit.zT, unit.scale, rowStats]
     },
 
     backward(run, attrs, [dloss], [z1, z2], [, z, zT, scale, rowStats]) {
       const pairs = layout(attrs, z1.shape, z2.shape)
       const factor = 1 / (2 * pairs.N * pairs.T)
-      return pairsBackward(
-        run,
-        weightedSumKernel,
-        pairs,
-        { z, zT, scale },
-        { reads: [rowStats], dloss, factor, normalized: attrs.normalized },
-      )
+      const how = { reads: [rowStats], dloss, factor, normalized: attrs.normalized }
+      return pairsBackward(run, gradientKernel, pairs, { z, zT, scale }, how)
     },
   }
 }

@@ -16,11 +16,12 @@ import {
   kernel,
   op,
   show,
+  sizeOf,
   wgsl,
 } from '../op.ts'
 import { splitColumns } from '../similarity/split-columns.ts'
 import { lines } from '../wgsl/lines.ts'
-import { pairsBackward, weightedSumOfRows } from '../similarity/pairs-backward.ts'
+import { pairsBackward, weightedSumKernel } from '../similarity/pairs-backward.ts'
 import {
   type Pairs,
   type Unit,
@@ -127,35 +128,18 @@ const totalKernel = kernel`
   }
 `
 
-const weightedSumKernel = pairTiles(
-  ({ head, entry, prologue, score, weightedSum }) => kernel`
-  ${head}
-  @group(0) @binding(0) var<storage, read>       rows:     array<f32>; // [D, 2V]
-  @group(0) @binding(1) var<storage, read>       columns:  array<f32>; // [D, 2V]
-  @group(0) @binding(2) var<storage, read>       values:   array<f32>; // [2V, D]
+const gradientKernel = weightedSumKernel(
+  wgsl`sigLipWeightedSum`,
+  wgsl`
   @group(0) @binding(3) var<storage, read>       logScale: array<f32>; // []
   @group(0) @binding(4) var<storage, read>       bias:     array<f32>; // []
   @group(0) @binding(5) var<storage, read_write> partial:  array<f32>; // [splits, D padded to 8, 2V]
   @group(0) @binding(6) var<uniform>             p:        Params;
-  ${pairParams}
-  ${score}
-  ${weightedSum}
   ${pair}
   fn prepare(i: vec4u) {}
   fn weigh(i: vec4u, j: u32, s: vec4f) -> vec4f {
     let g = gradient(label(i, j), logit(s)) * exp(logScale[0]);
     return select(vec4f(), g, exists(i) & exists(vec4u(j)));
-  }
-  ${weightedSumOfRows}
-
-  @compute @workgroup_size(THREADS)
-  fn sigLipWeightedSum(
-    ${entry},
-    @builtin(workgroup_id) group: vec3u,
-    @builtin(num_workgroups) groups: vec3u,
-  ) {
-    ${prologue}
-    weightedSumOfRows(group.y * groups.x + group.x, group.z, subgroup);
   }
 `,
 )
@@ -214,7 +198,7 @@ export const sigLipOp: Op<SigLipInputs, SigLipOutputs, Attrs> = {
     const [loss, slopes] = run(totalKernel, {
       reads: [sums],
       makes: [[], [2]],
-      params: { count: sums.shape.slice(1).reduce((a, b) => a * b, 1), perImage: 1 / pairs.N },
+      params: { count: sizeOf(sums.shape.slice(1)), perImage: 1 / pairs.N },
       groups: [1],
     })
     return [loss, z, zT, scale, slopes]
@@ -222,19 +206,10 @@ export const sigLipOp: Op<SigLipInputs, SigLipOutputs, Attrs> = {
 
   backward(run, { normalized }, [dloss], [z1, z2, logScale, bias], [, z, zT, scale, slopes]) {
     const pairs = pairsOf('sigLip', 1, z1.shape, z2.shape, true)
-    const reads = [logScale, bias]
-    const gradients = pairsBackward(
-      run,
-      weightedSumKernel,
-      pairs,
-      { z, zT, scale },
-      { reads, dloss, factor: 1 / pairs.N, normalized },
-    )
-    const scalars = run(slopesKernel, {
-      reads: [slopes, logScale, dloss],
-      makes: [[], []],
-      groups: [1],
-    })
+    const how = { reads: [logScale, bias], dloss, factor: 1 / pairs.N, normalized }
+    const gradients = pairsBackward(run, gradientKernel, pairs, { z, zT, scale }, how)
+    const given = [slopes, logScale, dloss]
+    const scalars = run(slopesKernel, { reads: given, makes: [[], []], groups: [1] })
     return [...gradients, ...scalars]
   },
 }

@@ -22,12 +22,11 @@ import {
 import { type Indices, NO_INDEX, asIntegers, checkIndices, isTensor } from '../wgsl/indices.ts'
 import { flatNumbers } from '../numbers.ts'
 import { meanOfRows } from './ntxent.ts'
-import { pairsBackward, weightedSumOfRows } from '../similarity/pairs-backward.ts'
-import { runStatistics, statistics } from '../similarity/row-statistics.ts'
-import { type Unit, isUnit, pairParams, pairsOf, unitRows } from '../similarity/pairs.ts'
+import { pairsBackward, weightedSumKernel } from '../similarity/pairs-backward.ts'
+import { runStatistics, statisticsKernel } from '../similarity/row-statistics.ts'
+import { type Unit, isUnit, pairsOf, unitRows } from '../similarity/pairs.ts'
 import { lowest } from '../wgsl/lowest.ts'
 import { preciseLog } from '../wgsl/pointwise.ts'
-import { pairTiles } from '../similarity/tiles.ts'
 import { checkTensor } from '../options.ts'
 
 /** WGSL of `sameClass(own, n, label, m)`: true where rows of images n with the labels `own` have
@@ -38,16 +37,12 @@ const sameClass = wgsl`
   }
 `
 
-const statisticsKernel = pairTiles(
-  ({ head, entry, prologue, score }) => kernel`
-  ${head}
-  @group(0) @binding(0) var<storage, read>       rows:    array<f32>; // [D, 2V]
-  @group(0) @binding(1) var<storage, read>       columns: array<f32>; // [D, 2V]
+const logSumExpKernel = statisticsKernel(
+  wgsl`supConStatistics`,
+  wgsl`
   @group(0) @binding(2) var<storage, read>       labels:  array<i32>; // [N]
   @group(0) @binding(3) var<storage, read_write> partial: array<f32>; // [3, blocks, 2V]
   @group(0) @binding(4) var<uniform>             p:       Params;
-  ${pairParams}
-  ${score}
 
   const EXTRA = true;
   fn labelsOf(i: vec4u) -> vec4i {
@@ -62,13 +57,6 @@ const statisticsKernel = pairTiles(
     let other = image(vec4u(j)).x;
     let same = sameClass(labelsOf(i), image(i), labels[min(other, p.N - 1u)], other);
     return select(vec4f(), s, same & counts(i, j));
-  }
-  ${statistics}
-
-  @compute @workgroup_size(THREADS)
-  fn supConStatistics(${entry}, @builtin(workgroup_id) group: vec3u) {
-    ${prologue}
-    statistics(group.x, subgroup);
   }
 `,
 )
@@ -110,19 +98,13 @@ const rowsKernel = kernel`
   }
 `
 
-const weightedSumKernel = pairTiles(
-  ({ head, entry, prologue, score, weightedSum }) => kernel`
-  ${head}
-  @group(0) @binding(0) var<storage, read>       rows:     array<f32>; // [D, 2V]
-  @group(0) @binding(1) var<storage, read>       columns:  array<f32>; // [D, 2V]
-  @group(0) @binding(2) var<storage, read>       values:   array<f32>; // [2V, D]
+const gradientKernel = weightedSumKernel(
+  wgsl`supConWeightedSum`,
+  wgsl`
   @group(0) @binding(3) var<storage, read>       rowStats: array<f32>; // [loss | lse | 2 / |P|, 2V]
   @group(0) @binding(4) var<storage, read>       labels:   array<i32>; // [N]
   @group(0) @binding(5) var<storage, read_write> partial:  array<f32>; // [splits, D padded to 8, 2V]
   @group(0) @binding(6) var<uniform>             p:        Params;
-  ${pairParams}
-  ${score}
-  ${weightedSum}
 
   var<private> lse: vec4f = vec4f();
   var<private> share: vec4f = vec4f();
@@ -140,17 +122,6 @@ const weightedSumKernel = pairTiles(
     let same = sameClass(own, image(i), labels[min(other, p.N - 1u)], other);
     let weight = exp(s - lse) + exp(s - rowStats[p.rows + j]) - select(vec4f(), share, same);
     return select(vec4f(), weight, exists(i) & exists(vec4u(j)) & (i != vec4u(j)));
-  }
-  ${weightedSumOfRows}
-
-  @compute @workgroup_size(THREADS)
-  fn supConWeightedSum(
-    ${entry},
-    @builtin(workgroup_id) group: vec3u,
-    @builtin(num_workgroups) groups: vec3u,
-  ) {
-    ${prologue}
-    weightedSumOfRows(group.y * groups.x + group.x, group.z, subgroup);
   }
 `,
 )
@@ -180,10 +151,8 @@ export const supConOp: Op<SupConInputs, SupConOutputs, Attrs> = {
     const { N, view } = pairs
     const unit = unitRows(run, z1, z2, pairs, normalized)
     const classes = asIntegers(run, labels)
-    const partial = runStatistics(run, statisticsKernel, pairs, unit, {
-      reads: [classes],
-      planes: 3,
-    })
+    const bound = { reads: [classes], planes: 3 }
+    const partial = runStatistics(run, logSumExpKernel, pairs, unit, bound)
     const [rowStats] = run(rowsKernel, {
       reads: [partial, classes],
       makes: [[3, 2 * view]],
@@ -206,7 +175,7 @@ export const supConOp: Op<SupConInputs, SupConOutputs, Attrs> = {
     return [
       ...pairsBackward(
         run,
-        weightedSumKernel,
+        gradientKernel,
         pairs,
         { z, zT, scale },
         { reads, dloss, factor, normalized },

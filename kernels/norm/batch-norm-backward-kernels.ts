@@ -1,7 +1,8 @@
 // The kernels of batch normalisation's backward pass (batch-norm-backward.ts).
 
 import { type Kernel, type Tensor, type Wgsl, kernel, wgsl } from '../op.ts'
-import { acrossParts, extent, relu, rowParams, rows } from './batch-rows.ts'
+import { acrossParts, extent, partPrologue, relu, rowParams, rows } from './batch-rows.ts'
+import { groupEntry } from '../wgsl/group-entry.ts'
 import { flaggedF16 } from '../wgsl/f16-storage.ts'
 import { byWidth, fours } from '../wgsl/widths.ts'
 
@@ -54,11 +55,7 @@ export const sumsKernel = bySource(
   ${code}
   @compute @workgroup_size(64)
   fn batchNormSums(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-    let i = flat(id, groups);
-    if (i >= p.parts * p.C) { return; }
-    let t = part(i);
-    let mean = stats[statsAt(t)];
-    let scale = stats[p.splits * p.C + statsAt(t)];
+    ${partPrologue}
     let slope = gamma[t.channel];
     let shift = beta[t.channel];
     var sum = F();
@@ -92,11 +89,7 @@ export const residualSumsKernel = bySource(
   ${code}
   @compute @workgroup_size(64)
   fn batchNormResidualSums(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-    let i = flat(id, groups);
-    if (i >= p.parts * p.C) { return; }
-    let t = part(i);
-    let mean = stats[statsAt(t)];
-    let scale = stats[p.splits * p.C + statsAt(t)];
+    ${partPrologue}
     var sum = F();
     var product = F();
     for (var m = t.start; m < t.end; m += p.interleave) {
@@ -122,10 +115,7 @@ export const mergeKernel = kernel`
   @group(0) @binding(3) var<uniform>             p:      Params;
   ${acrossParts}
   @compute @workgroup_size(64)
-  fn batchNormMerge(
-    @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
-    @builtin(local_invocation_index) thread: u32,
-  ) {
+  fn batchNormMerge(${groupEntry}) {
     let here = channelOf(group, groups, thread); // the channels of all splits, [splits, C]
     let at = min(here.channel, p.splits * p.C - 1u);
     let c = at % p.C;
@@ -161,11 +151,7 @@ export const backwardKernel = bySource(
   ${code}
   @compute @workgroup_size(64)
   fn batchNormBackward(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-    let i = flat(id, groups);
-    if (i >= p.parts * p.C) { return; }
-    let t = part(i);
-    let mean = stats[statsAt(t)];
-    let scale = stats[p.splits * p.C + statsAt(t)];
+    ${partPrologue}
     let slope = gamma[t.channel];
     let shift = beta[t.channel];
     var meanOfD = F();

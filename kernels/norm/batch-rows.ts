@@ -43,6 +43,15 @@ export const rows = wgsl`
   }
 `
 
+/** Opens the body of a kernel with `rows` that binds `stats`. Declares the thread's number `i` and
+ *  part `t`, and the `mean` and `scale`, 1 / deviation, of the part's channel. */
+export const partPrologue = wgsl`
+    let i = flat(id, groups);
+    if (i >= p.parts * p.C) { return; }
+    let t = part(i);
+    let mean = stats[statsAt(t)];
+    let scale = stats[p.splits * p.C + statsAt(t)];`
+
 /** Params, constants and workgroups of a kernel with `rows` for x [..., C], whose threads take
  *  about `each` rows, and the number of parts. */
 export function partitionRows(x: Tensor, each: number, splits: number) {

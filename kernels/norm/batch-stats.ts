@@ -12,6 +12,7 @@ import {
   kernel,
   wgsl,
 } from '../op.ts'
+import { groupEntry } from '../wgsl/group-entry.ts'
 import { acrossParts, extent, perChannel, rowParams, rows } from './batch-rows.ts'
 import { partMoments } from './part-moments.ts'
 
@@ -27,10 +28,7 @@ const statsKernel = (running: {
   ${rows}
   ${acrossParts}
   @compute @workgroup_size(64)
-  fn ${running.name}(
-    @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
-    @builtin(local_invocation_index) thread: u32,
-  ) {
+  fn ${running.name}(${groupEntry}) {
     let here = channelOf(group, groups, thread); // the channels of all splits, [splits, C]
     let at = min(here.channel, p.splits * p.C - 1u);
     let c = at % p.C;

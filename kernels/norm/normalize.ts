@@ -1,7 +1,7 @@
 // The forward pass of batch normalisation: statistics, then one pass over the images.
 
 import { type Run, type Tensor, type Wgsl, kernel, wgsl } from '../op.ts'
-import { extent, partitionRows, relu, rowParams, rows } from './batch-rows.ts'
+import { extent, partPrologue, partitionRows, relu, rowParams, rows } from './batch-rows.ts'
 import { type Running, batchStats, runningStats } from './batch-stats.ts'
 import { flaggedF16 } from '../wgsl/f16-storage.ts'
 import { byWidth, fours, widthOf } from '../wgsl/widths.ts'
@@ -34,11 +34,7 @@ const normalizeKernel = (types: Wgsl, saved: Saved) => kernel`
   ${relu}
   @compute @workgroup_size(64)
   fn ${saved.name}(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-    let i = flat(id, groups);
-    if (i >= p.parts * p.C) { return; }
-    let t = part(i);
-    let mean = stats[statsAt(t)];
-    let scale = stats[p.splits * p.C + statsAt(t)];
+    ${partPrologue}
     let slope = gamma[t.channel];
     let shift = beta[t.channel];
     for (var m = t.start; m < t.end; m += p.interleave) {

@@ -7,98 +7,56 @@ import {
   type Run,
   type Tensor,
   type Variable,
+  type Wgsl,
   elementwise,
   flatIndex,
   kernel,
   sizeOf,
+  wgsl,
 } from '../op.ts'
 import { byWidth, widthOf } from '../wgsl/widths.ts'
 
-const PARTS = 7
 const GROUP = 64 // threads, each with one or four numbers
 
-const collectKernel = byWidth(
-  (types) => kernel`
-  struct Params {
-    end0: u32, end1: u32, end2: u32, end3: u32, end4: u32, end5: u32, end6: u32,
-    size0: u32, size1: u32, size2: u32, size3: u32, size4: u32, size5: u32, size6: u32,
-    to0: u32, to1: u32, to2: u32, to3: u32, to4: u32, to5: u32, to6: u32,
-  }
+/** The kernel that writes `most` pieces. A piece k is one of `tensors` or their sum, named a0 to
+ *  a6, or a0 and b0 to a2 and b2. It has whole workgroups: those before its `end` and not before
+ *  the previous one's. */
+function collectKernel(name: Wgsl, most: number, tensors: readonly string[]) {
+  const pieces = Array.from({ length: most }, (_, k) => k)
+  const members = ['end', 'size', 'to'].flatMap((word) => pieces.map((k) => `${word}${k}: u32`))
+  const bindings = pieces
+    .flatMap((k) => tensors.map((tensor) => `${tensor}${k}`))
+    .map((part, i) => `@group(0) @binding(${i}) var<storage, read> ${part}: array<F>;`)
+  const copies = pieces.map(
+    (k) => `if (group < p.end${k}) {
+      let at = ${k === 0 ? 'i' : `i - p.end${k - 1} * 64u`};
+      if (at < p.size${k}) { whole[p.to${k} + at] = ${tensors.map((t) => `${t}${k}[at]`).join(' + ')}; }
+    }`,
+  )
+  const last = bindings.length
+  return byWidth(
+    (types) => kernel`
+  struct Params { ${members.join(', ') as Wgsl} }
   ${types}
-  @group(0) @binding(0) var<storage, read>       part0: array<F>;
-  @group(0) @binding(1) var<storage, read>       part1: array<F>;
-  @group(0) @binding(2) var<storage, read>       part2: array<F>;
-  @group(0) @binding(3) var<storage, read>       part3: array<F>;
-  @group(0) @binding(4) var<storage, read>       part4: array<F>;
-  @group(0) @binding(5) var<storage, read>       part5: array<F>;
-  @group(0) @binding(6) var<storage, read>       part6: array<F>;
-  @group(0) @binding(7) var<storage, read_write> whole: array<F>;
-  @group(0) @binding(8) var<uniform>             p:     Params;
-  ${flatIndex}
-  // Each part has whole workgroups: those before its 'end' and not before the previous one's.
-  @compute @workgroup_size(64)
-  fn collect(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-    let i = flat(id, groups);
-    let group = i / 64u;
-    if (group < p.end0) {
-      let at = i;
-      if (at < p.size0) { whole[p.to0 + at] = part0[at]; }
-    } else if (group < p.end1) {
-      let at = i - p.end0 * 64u;
-      if (at < p.size1) { whole[p.to1 + at] = part1[at]; }
-    } else if (group < p.end2) {
-      let at = i - p.end1 * 64u;
-      if (at < p.size2) { whole[p.to2 + at] = part2[at]; }
-    } else if (group < p.end3) {
-      let at = i - p.end2 * 64u;
-      if (at < p.size3) { whole[p.to3 + at] = part3[at]; }
-    } else if (group < p.end4) {
-      let at = i - p.end3 * 64u;
-      if (at < p.size4) { whole[p.to4 + at] = part4[at]; }
-    } else if (group < p.end5) {
-      let at = i - p.end4 * 64u;
-      if (at < p.size5) { whole[p.to5 + at] = part5[at]; }
-    } else if (group < p.end6) {
-      let at = i - p.end5 * 64u;
-      if (at < p.size6) { whole[p.to6 + at] = part6[at]; }
-    }
-  }
-`,
-)
-
-const PAIRS = 3
-
-const sumsKernel = byWidth(
-  (types) => kernel`
-  struct Params {
-    end0: u32, end1: u32, end2: u32, size0: u32, size1: u32, size2: u32, to0: u32, to1: u32, to2: u32,
-  }
-  ${types}
-  @group(0) @binding(0) var<storage, read>       a0:    array<F>;
-  @group(0) @binding(1) var<storage, read>       b0:    array<F>;
-  @group(0) @binding(2) var<storage, read>       a1:    array<F>;
-  @group(0) @binding(3) var<storage, read>       b1:    array<F>;
-  @group(0) @binding(4) var<storage, read>       a2:    array<F>;
-  @group(0) @binding(5) var<storage, read>       b2:    array<F>;
-  @group(0) @binding(6) var<storage, read_write> whole: array<F>;
-  @group(0) @binding(7) var<uniform>             p:     Params;
+  ${bindings.join('\n  ') as Wgsl}
+  @group(0) @binding(${`${last}` as Wgsl}) var<storage, read_write> whole: array<F>;
+  @group(0) @binding(${`${last + 1}` as Wgsl}) var<uniform> p: Params;
   ${flatIndex}
   @compute @workgroup_size(64)
-  fn collectSums(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+  fn ${name}(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
     let i = flat(id, groups);
     let group = i / 64u;
-    if (group < p.end0) {
-      if (i < p.size0) { whole[p.to0 + i] = a0[i] + b0[i]; }
-    } else if (group < p.end1) {
-      let at = i - p.end0 * 64u;
-      if (at < p.size1) { whole[p.to1 + at] = a1[at] + b1[at]; }
-    } else if (group < p.end2) {
-      let at = i - p.end1 * 64u;
-      if (at < p.size2) { whole[p.to2 + at] = a2[at] + b2[at]; }
-    }
+    ${copies.join(' else ') as Wgsl}
   }
 `,
-)
+  )
+}
+
+/** For pieces of one tensor and of two: pieces per dispatch, and the kernel. */
+const kinds = [
+  { tensors: 1, most: 7, kernelFor: collectKernel(wgsl`collect`, 7, ['a']) },
+  { tensors: 2, most: 3, kernelFor: collectKernel(wgsl`collectSums`, 3, ['a', 'b']) },
+]
 
 /** A gradient for the flat buffer. */
 export interface Piece {
@@ -111,17 +69,13 @@ export interface Piece {
 /** Writes f32 tensors, or sums of two, at their offsets in `into`. */
 export function collect(run: Run, into: Variable, pieces: readonly Piece[]) {
   for (const width of [4, 1])
-    for (const [parts, most] of [
-      [1, PARTS],
-      [2, PAIRS],
-    ] as const) {
+    for (const kind of kinds) {
       const alike = pieces.filter(
-        ({ tensors }) => tensors.length === parts && widthOf(countOf(tensors)) === width,
+        ({ tensors }) => tensors.length === kind.tensors && widthOf(countOf(tensors)) === width,
       )
-      for (let i = 0; i < alike.length; i += most) {
-        const kernels = parts === 1 ? collectKernel : sumsKernel
-        dispatch(run, into, alike.slice(i, i + most), { kernel: kernels(width), width, most })
-      }
+      const how = { kernel: kind.kernelFor(width), width, most: kind.most }
+      for (let i = 0; i < alike.length; i += kind.most)
+        dispatch(run, into, alike.slice(i, i + kind.most), how)
     }
 }
 

@@ -11,41 +11,29 @@
 // Norms are summed in a fixed order: 64 elements by a thread, then the blocks of a parameter by one
 // workgroup.
 
-import type { Layout } from './update.ts'
+import { type Flat, type Layout, flatTables, fourElements, settingStruct } from './update.ts'
+import { groupEntry } from '../wgsl/group-entry.ts'
 import { maximum } from '../wgsl/nan.ts'
 import {
   type Run,
   type Scalar,
-  type Tensor,
   type Variable,
   elementwise,
-  flatIndex,
   folded,
   kernel,
   sizeOf,
   wgsl,
 } from '../op.ts'
 
-const common = wgsl`
-  struct Setting { weightDecay: f32, adapted: f32, present: f32, unused: f32 }
-`
-
 const momentumKernel = kernel`
   struct Params { count: u32, momentum: f32 }
-  @group(0) @binding(0) var<storage, read>       grad:     array<vec4f>;
-  @group(0) @binding(1) var<storage, read>       owner:    array<i32>;
-  @group(0) @binding(2) var<storage, read>       settings: array<Setting>;
+  ${flatTables}
   @group(0) @binding(3) var<storage, read>       weight:   array<vec4f>;
   @group(0) @binding(4) var<storage, read_write> velocity: array<vec4f>;
   @group(0) @binding(5) var<uniform>             p:        Params;
-  ${common}
-  ${flatIndex}
   @compute @workgroup_size(64)
   fn larsMomentum(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-    let i = flat(id, groups);
-    if (i >= p.count) { return; }
-    let setting = settings[owner[i / 16u]];
-    if (setting.present == 0.0) { return; }
+    ${fourElements}
     velocity[i] = p.momentum * velocity[i] + grad[i] + setting.weightDecay * weight[i];
   }
 `
@@ -61,15 +49,11 @@ const direction = wgsl`
 
 const normsKernel = kernel`
   struct Params { blocks: u32, momentum: f32, classic: u32, nesterov: u32 }
-  @group(0) @binding(0) var<storage, read>       grad:     array<vec4f>;
-  @group(0) @binding(1) var<storage, read>       owner:    array<i32>;
-  @group(0) @binding(2) var<storage, read>       settings: array<Setting>;
+  ${flatTables}
   @group(0) @binding(3) var<storage, read>       weight:   array<vec4f>;
   @group(0) @binding(4) var<storage, read>       velocity: array<vec4f>;
   @group(0) @binding(5) var<storage, read_write> squares:  array<vec2f>; // [blocks]: |w|^2, |direction|^2
   @group(0) @binding(6) var<uniform>             p:        Params;
-  ${common}
-  ${flatIndex}
   ${direction}
   @compute @workgroup_size(64)
   fn larsNorms(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
@@ -93,24 +77,20 @@ const trustKernel = kernel`
   @group(0) @binding(2) var<storage, read>       settings: array<Setting>;
   @group(0) @binding(3) var<storage, read_write> trust:    array<f32>; // [parameters]
   @group(0) @binding(4) var<uniform>             p:        Params;
-  ${common}
+  ${settingStruct}
   ${maximum}
   var<workgroup> scratch: array<vec2f, 64>;
-
   @compute @workgroup_size(64)
-  fn larsTrust(
-    @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
-    @builtin(local_invocation_index) lane: u32,
-  ) {
+  fn larsTrust(${groupEntry}) {
     let parameter = group.y * groups.x + group.x;
     if (parameter >= arrayLength(&trust)) { return; }
     var sum = vec2f(0.0);
-    for (var block = ranges[parameter * 2u] + i32(lane); block < ranges[parameter * 2u + 1u]; block += 64) {
+    for (var block = ranges[parameter * 2u] + i32(thread); block < ranges[parameter * 2u + 1u]; block += 64) {
       sum += squares[block];
     }
-    scratch[lane] = sum;
+    scratch[thread] = sum;
     workgroupBarrier();
-    if (lane > 0u) { return; }
+    if (thread > 0u) { return; }
     var total = vec2f(0.0);
     for (var k = 0u; k < 64u; k++) { total += scratch[k]; }
     let norms = sqrt(total);
@@ -123,23 +103,15 @@ const trustKernel = kernel`
 
 const applyKernel = kernel`
   struct Params { count: u32, lr: f32, momentum: f32, classic: u32, nesterov: u32 }
-  @group(0) @binding(0) var<storage, read>       grad:     array<vec4f>;
-  @group(0) @binding(1) var<storage, read>       owner:    array<i32>;
-  @group(0) @binding(2) var<storage, read>       settings: array<Setting>;
+  ${flatTables}
   @group(0) @binding(3) var<storage, read>       trust:    array<f32>;
   @group(0) @binding(4) var<storage, read_write> weight:   array<vec4f>;
   @group(0) @binding(5) var<storage, read_write> velocity: array<vec4f>;
   @group(0) @binding(6) var<uniform>             p:        Params;
-  ${common}
-  ${flatIndex}
   ${direction}
   @compute @workgroup_size(64)
   fn larsApply(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-    let i = flat(id, groups);
-    if (i >= p.count) { return; }
-    let parameter = owner[i / 16u];
-    let setting = settings[parameter];
-    if (setting.present == 0.0) { return; }
+    ${fourElements}
     let change = p.lr * trust[parameter] * direction(i, setting.weightDecay);
     if (p.classic == 0u) {
       weight[i] -= change;
@@ -164,11 +136,7 @@ export interface LarsParams {
 export function lars(
   run: Run,
   { owner, settings, ranges }: Layout & { readonly ranges: Variable },
-  {
-    weight,
-    grad,
-    velocity,
-  }: { readonly weight: Variable; readonly grad: Tensor; readonly velocity: Variable },
+  { weight, grad, velocity }: Flat & { readonly velocity: Variable },
   { lr, momentum, eta, ...flags }: LarsParams,
 ) {
   const count = sizeOf(grad.shape) / 4 // four at a time

@@ -3,6 +3,7 @@
 // one dispatch updates every parameter of a model.
 
 import {
+  type Dispatch,
   type Kernel,
   type Run,
   type Scalar,
@@ -28,27 +29,39 @@ export interface Layout {
   readonly settings: Tensor
 }
 
-const common = wgsl`
-  ${flatIndex}
+/** WGSL of a row of `Layout.settings`. */
+export const settingStruct = wgsl`
   struct Setting { weightDecay: f32, adapted: f32, present: f32, unused: f32 }
 `
 
-const sgdKernel = kernel`
-  struct Params { count: u32, lr: f32, momentum: f32, nesterov: u32 }
+/** The first bindings of a kernel over flat buffers, and `flat`. */
+export const flatTables = wgsl`
+  ${settingStruct}
   @group(0) @binding(0) var<storage, read>       grad:     array<vec4f>;
   @group(0) @binding(1) var<storage, read>       owner:    array<i32>;
   @group(0) @binding(2) var<storage, read>       settings: array<Setting>;
+  ${flatIndex}
+`
+
+/** Opens the body of a kernel that updates four elements per thread. Declares their number `i`,
+ *  their `parameter` and its `setting`, and returns where it has no gradient. */
+export const fourElements = wgsl`
+    let i = flat(id, groups);
+    if (i >= p.count) { return; }
+    let parameter = owner[i / 16u];
+    let setting = settings[parameter];
+    if (setting.present == 0.0) { return; }`
+
+const sgdKernel = kernel`
+  struct Params { count: u32, lr: f32, momentum: f32, nesterov: u32 }
+  ${flatTables}
   @group(0) @binding(3) var<storage, read_write> weight:   array<vec4f>;
   @group(0) @binding(4) var<storage, read_write> velocity: array<vec4f>;
   @group(0) @binding(5) var<uniform>             p:        Params;
   override moving: bool = true; // false without momentum: the velocity is not touched
-  ${common}
   @compute @workgroup_size(64)
   fn sgd(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-    let i = flat(id, groups);
-    if (i >= p.count) { return; }
-    let setting = settings[owner[i / 16u]];
-    if (setting.present == 0.0) { return; }
+    ${fourElements}
     let g = grad[i] + setting.weightDecay * weight[i];
     if (!moving) {
       weight[i] -= p.lr * g;
@@ -60,46 +73,39 @@ const sgdKernel = kernel`
   }
 `
 
+/** Flat buffers of the weights and their gradients. */
+export interface Flat {
+  readonly weight: Variable
+  readonly grad: Tensor
+}
+
 /** SGD like torch.optim.SGD: v <- momentum v + g + weightDecay w; w <- w - lr v, or with Nesterov
  *  w <- w - lr (g + momentum v). Without momentum the velocity stays unchanged. */
 export const sgd = (
   run: Run,
   layout: Layout,
-  flat: { readonly weight: Variable; readonly grad: Tensor; readonly velocity: Variable },
-  {
-    nesterov,
-    ...params
-  }: { readonly lr: Scalar; readonly momentum: number; readonly nesterov: boolean },
+  { grad, weight, velocity }: Flat & { readonly velocity: Variable },
+  params: { readonly lr: Scalar; readonly momentum: number; readonly nesterov: boolean },
 ) =>
-  update(
-    run,
-    sgdKernel,
-    layout,
-    flat.grad,
-    [flat.weight, flat.velocity],
-    { ...params, nesterov: Number(nesterov) },
-    { moving: Number(params.momentum !== 0) },
-  )
+  update(run, sgdKernel, layout, grad, {
+    updates: [weight, velocity],
+    params: { ...params, nesterov: Number(params.nesterov) },
+    constants: { moving: Number(params.momentum !== 0) },
+  })
 
 const adamKernel = kernel`
   struct Params {
     count: u32, lr: f32, keep1: f32, take1: f32, keep2: f32, take2: f32, eps: f32,
     stepSize: f32, scale: f32, decoupled: u32
   }
-  @group(0) @binding(0) var<storage, read>       grad:     array<vec4f>;
-  @group(0) @binding(1) var<storage, read>       owner:    array<i32>;
-  @group(0) @binding(2) var<storage, read>       settings: array<Setting>;
+  ${flatTables}
   @group(0) @binding(3) var<storage, read_write> weight:   array<vec4f>;
   @group(0) @binding(4) var<storage, read_write> first:    array<vec4f>;
   @group(0) @binding(5) var<storage, read_write> second:   array<vec4f>;
   @group(0) @binding(6) var<uniform>             p:        Params;
-  ${common}
   @compute @workgroup_size(64)
   fn adam(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-    let i = flat(id, groups);
-    if (i >= p.count) { return; }
-    let setting = settings[owner[i / 16u]];
-    if (setting.present == 0.0) { return; }
+    ${fourElements}
     var w = weight[i];
     var g = grad[i];
     if (p.decoupled == 1u) {
@@ -120,12 +126,7 @@ const adamKernel = kernel`
 export function adam(
   run: Run,
   layout: Layout,
-  flat: {
-    readonly weight: Variable
-    readonly grad: Tensor
-    readonly first: Variable
-    readonly second: Variable
-  },
+  { grad, weight, first, second }: Flat & { readonly first: Variable; readonly second: Variable },
   { lr, betas: [beta1, beta2], eps, decoupled, t }: AdamParams,
 ) {
   const stepSize = () => Math.fround(valueOf(lr) / (1 - beta1 ** valueOf(t))) // infinite beyond f32
@@ -133,7 +134,7 @@ export function adam(
   // 1 - beta is computed in double precision: in f32, 1 - 0.999 has a relative error of 4e-5.
   const kept = { keep1: beta1, take1: 1 - beta1, keep2: beta2, take2: 1 - beta2 }
   const params = { lr, ...kept, eps, stepSize, scale, decoupled: Number(decoupled) }
-  update(run, adamKernel, layout, flat.grad, [flat.weight, flat.first, flat.second], params)
+  update(run, adamKernel, layout, grad, { updates: [weight, first, second], params })
 }
 
 export interface AdamParams {
@@ -149,16 +150,9 @@ function update(
   program: Kernel,
   { owner, settings }: Layout,
   grad: Tensor,
-  updates: readonly Variable[],
-  params: Readonly<Record<string, Scalar>>,
-  constants: Readonly<Record<string, number>> = {},
+  { params, ...dispatch }: Pick<Dispatch<[]>, 'updates' | 'params' | 'constants'>,
 ) {
   const count = sizeOf(grad.shape) / 4 // four at a time
-  run(program, {
-    reads: [grad, owner, settings],
-    updates,
-    params: { count, ...params },
-    constants,
-    groups: elementwise(count),
-  })
+  const reads = [grad, owner, settings]
+  run(program, { ...dispatch, reads, params: { count, ...params }, groups: elementwise(count) })
 }

@@ -7,15 +7,14 @@ import {
   type Shape,
   type Tensor,
   ShapeError,
-  elementwise,
   flatIndex,
   images,
   kernel,
   op,
   show,
-  sizeOf,
 } from '../op.ts'
 import { describe } from '../options.ts'
+import { perElement } from '../wgsl/pointwise.ts'
 
 const avgKernel = kernel`
   struct Params { count: u32, H: u32, W: u32, C: u32, outH: u32, outW: u32 }
@@ -88,19 +87,11 @@ export const adaptiveAvgPoolOp: Op<[x: Tensor], [Tensor], Grid> = {
   },
   forward(run, attrs, x) {
     const out = adaptiveAvgPoolOp.shape(attrs, x.shape)
-    const count = sizeOf(out)
-    const params = { count, ...gridParams(x.shape, attrs) }
-    return run(avgKernel, { reads: [x], makes: [out], params, groups: elementwise(count) })
+    return [perElement(run, avgKernel, out, { reads: [x], params: gridParams(x.shape, attrs) })]
   },
   backward(run, attrs, [dy], [x]) {
-    const count = sizeOf(x.shape)
-    const params = { count, ...gridParams(x.shape, attrs) }
-    return run(backwardKernel, {
-      reads: [dy],
-      makes: [x.shape],
-      params,
-      groups: elementwise(count),
-    })
+    const params = gridParams(x.shape, attrs)
+    return [perElement(run, backwardKernel, x.shape, { reads: [dy], params })]
   },
 }
 

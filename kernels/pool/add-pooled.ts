@@ -3,18 +3,7 @@
 //   y[.., k] = branch[.., k] + mean of x[window, k]   for k < C
 //   y[.., k] = branch[.., k]                          beyond
 
-import {
-  type Op,
-  type Tensor,
-  ShapeError,
-  dim,
-  elementwise,
-  flatIndex,
-  kernel,
-  op,
-  show,
-  sizeOf,
-} from '../op.ts'
+import { type Op, type Tensor, ShapeError, dim, flatIndex, kernel, op, show } from '../op.ts'
 import { avgPoolBack } from './avg-pool.ts'
 import {
   type PoolOptions,
@@ -25,6 +14,7 @@ import {
   windowParams,
 } from './window.ts'
 import { anything, checkOptions, needed, said } from '../options.ts'
+import { pointwise } from '../wgsl/pointwise.ts'
 
 const forwardKernel = kernel`
   struct Params { ${poolParams}, K: u32 }
@@ -55,8 +45,7 @@ const addPooledOp: Op<[branch: Tensor, x: Tensor], [y: Tensor], Window> = {
 
   shape(window, branch, x) {
     const pooled = pooledShape(x, window, 'addPooled')
-    const fits =
-      branch.length === 4 && branch.every((size, i) => (i < 3 ? size === pooled[i] : true))
+    const fits = branch.length === 4 && branch.every((size, i) => i === 3 || size === pooled[i])
     if (!fits || dim(branch, 3) < dim(pooled, 3))
       throw new ShapeError(
         `addPooled: the branch must be [N, H, W, K] of the pooled size, K at least its channels, got ${show(branch)} and ${show(pooled)}`,
@@ -65,21 +54,12 @@ const addPooledOp: Op<[branch: Tensor, x: Tensor], [y: Tensor], Window> = {
   },
 
   forward(run, window, branch, x) {
-    const count = sizeOf(branch.shape)
-    return run(forwardKernel, {
-      reads: [branch, x],
-      makes: [branch.shape],
-      params: {
-        ...{ count, K: dim(branch.shape, 3) },
-        ...windowParams(x.shape, branch.shape, window, 'addPooled'),
-      },
-      groups: elementwise(count),
-    })
+    const sizes = windowParams(x.shape, branch.shape, window, 'addPooled')
+    return [pointwise(run, forwardKernel, [branch, x], { ...sizes, K: dim(branch.shape, 3) })]
   },
 
   backward(run, window, [dy], [, x], _outputs, [branchNeeded, xNeeded]) {
-    if (!xNeeded) return [branchNeeded ? dy : null, null]
-    return [branchNeeded ? dy : null, avgPoolBack(run, dy, x.shape, window)]
+    return [branchNeeded ? dy : null, xNeeded ? avgPoolBack(run, dy, x.shape, window) : null]
   },
 }
 

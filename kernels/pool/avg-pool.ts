@@ -1,23 +1,14 @@
 // Mean of each window. Padding is zeros and counts in the divisor (torch's count_include_pad).
 
-import {
-  type Op,
-  type Run,
-  type Shape,
-  type Tensor,
-  dim,
-  elementwise,
-  flatIndex,
-  kernel,
-  op,
-  sizeOf,
-} from '../op.ts'
+import { type Op, type Run, type Shape, type Tensor, dim, flatIndex, kernel, op } from '../op.ts'
+import { perElement } from '../wgsl/pointwise.ts'
 import {
   type PoolOptions,
   type Window,
   longSide,
   poolParams,
   imageCoords,
+  inWindow,
   pooledShape,
   windowOf,
   windowParams,
@@ -31,15 +22,14 @@ const avgKernel = kernel`
   @group(0) @binding(2) var<uniform>             p: Params;
   ${flatIndex}
   ${imageCoords}
+  ${inWindow}
   @compute @workgroup_size(64)
   fn avgPool(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
     let i = flat(id, groups);
     if (i >= p.count) { return; }
     let o = imageCoords(i, p.outH, p.outW, p.C);
-    let top = o.y * p.stride;
-    let left = o.z * p.stride;
-    let rows = vec2u(max(top, p.padding), min(top + p.size, p.H + p.padding)) - p.padding;
-    let columns = vec2u(max(left, p.padding), min(left + p.size, p.W + p.padding)) - p.padding;
+    let rows = inWindow(o.y, p.H);
+    let columns = inWindow(o.z, p.W);
     var sum = 0.0;
     for (var h = rows.x; h < rows.y; h++) {
       for (var w = columns.x; w < columns.y; w++) { sum += x[((o.x * p.H + h) * p.W + w) * p.C + o.w]; }
@@ -73,15 +63,9 @@ const backwardKernel = kernel`
 
 /** The gradient [N, H, W, C] of the input, from the first C channels of dy [N, Ho, Wo, K]. */
 export function avgPoolBack(run: Run, dy: Tensor, x: Shape, window: Window): Tensor {
-  const count = sizeOf(x)
-  const [dx] = run(backwardKernel, {
-    reads: [dy],
-    makes: [x],
-    params: { count, K: dim(dy.shape, 3), ...windowParams(x, dy.shape, window, 'avgPool') },
-    constants: longSide(x, window, 'avgPool'),
-    groups: elementwise(count),
-  })
-  return dx
+  const params = { K: dim(dy.shape, 3), ...windowParams(x, dy.shape, window, 'avgPool') }
+  const constants = longSide(x, window, 'avgPool')
+  return perElement(run, backwardKernel, x, { reads: [dy], params, constants })
 }
 
 const avgPoolOp: Op<[x: Tensor], [Tensor], Window> = {
@@ -89,13 +73,8 @@ const avgPoolOp: Op<[x: Tensor], [Tensor], Window> = {
   shape: (window, x) => pooledShape(x, window, 'avgPool'),
   forward(run, window, x) {
     const out = avgPoolOp.shape(window, x.shape)
-    const count = sizeOf(out)
-    return run(avgKernel, {
-      reads: [x],
-      makes: [out],
-      params: { count, ...windowParams(x.shape, out, window, 'avgPool') },
-      groups: elementwise(count),
-    })
+    const params = windowParams(x.shape, out, window, 'avgPool')
+    return [perElement(run, avgKernel, out, { reads: [x], params })]
   },
   backward: (run, window, [dy], [x]) => [avgPoolBack(run, dy, x.shape, window)],
 }

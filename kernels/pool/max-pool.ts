@@ -3,13 +3,14 @@
 // contain it.
 
 import { type Op, type Tensor, elementwise, flatIndex, kernel, op, sizeOf } from '../op.ts'
-import { beats } from '../wgsl/pointwise.ts'
+import { beats, perElement } from '../wgsl/pointwise.ts'
 import {
   type PoolOptions,
   type Window,
   longSide,
   poolParams,
   imageCoords,
+  inWindow,
   pooledShape,
   windowOf,
   windowParams,
@@ -24,16 +25,15 @@ const maxKernel = kernel`
   @group(0) @binding(3) var<uniform>             p:     Params;
   ${flatIndex}
   ${imageCoords}
+  ${inWindow}
   ${beats}
   @compute @workgroup_size(64)
   fn maxPool(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
     let i = flat(id, groups);
     if (i >= p.count) { return; }
     let o = imageCoords(i, p.outH, p.outW, p.C);
-    let top = o.y * p.stride;
-    let left = o.z * p.stride;
-    let rows = vec2u(max(top, p.padding), min(top + p.size, p.H + p.padding)) - p.padding;
-    let columns = vec2u(max(left, p.padding), min(left + p.size, p.W + p.padding)) - p.padding;
+    let rows = inWindow(o.y, p.H);
+    let columns = inWindow(o.z, p.W);
     var at = rows.x * p.W + columns.x;
     var best = x[(o.x * p.H * p.W + at) * p.C + o.w];
     for (var h = rows.x; h < rows.y; h++) {
@@ -92,14 +92,9 @@ const maxPoolOp: Op<[x: Tensor], [y: Tensor, index: Tensor], Window> = {
     })
   },
   backward(run, window, [dy], [x], [, index]) {
-    const count = sizeOf(x.shape)
-    return run(backwardKernel, {
-      reads: [dy, index],
-      makes: [x.shape],
-      params: { count, ...windowParams(x.shape, dy.shape, window, 'maxPool') },
-      constants: longSide(x.shape, window, 'maxPool'),
-      groups: elementwise(count),
-    })
+    const params = windowParams(x.shape, dy.shape, window, 'maxPool')
+    const constants = longSide(x.shape, window, 'maxPool')
+    return [perElement(run, backwardKernel, x.shape, { reads: [dy, index], params, constants })]
   },
 }
 

@@ -17,6 +17,15 @@ export const imageCoords = wgsl`
   }
 `
 
+/** `inWindow(o, size)`: the rows or columns [first, end), of `size`, in window `o`, without the
+ *  padding. */
+export const inWindow = wgsl`
+  fn inWindow(o: u32, size: u32) -> vec2u {
+    let first = o * p.stride;
+    return vec2u(max(first, p.padding), min(first + p.size, size + p.padding)) - p.padding;
+  }
+`
+
 /** `windows(at, size, stride, padding, count)`: the windows [first, end), of `count`, that contain
  *  row or column `at`. Division of floats is exact for images up to `longSide`, and on software
  *  adapters much faster than division of integers. */

@@ -1,6 +1,7 @@
-import { type Op, type Tensor, kernel, op } from '../op.ts'
+import { type Op, type Tensor, kernel, op, wgsl } from '../op.ts'
+import { groupEntry } from '../wgsl/group-entry.ts'
 import { axisOf, linesOf, reducedShape } from '../wgsl/axes.ts'
-import { lines, perLine } from '../wgsl/lines.ts'
+import { linePrologue, lines, perLine, sumOverLine } from '../wgsl/lines.ts'
 import { maximum } from '../wgsl/nan.ts'
 import { anything, checkOptions, notNegative } from '../options.ts'
 
@@ -12,24 +13,11 @@ const forwardKernel = kernel`
   @group(0) @binding(3) var<uniform>             p:    Params;
   ${lines}
   ${maximum}
+  fn square(v: f32) -> f32 { return v * v; }
   @compute @workgroup_size(64)
-  fn l2NormalizeForward(
-    @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
-    @builtin(local_invocation_index) thread: u32,
-  ) {
-    // Lines beyond the last repeat it.
-    let line = min(lineIndex(group, groups, thread), p.count - 1u);
-    let lane = laneOf(thread);
-    let start = lineStart(line, p.R, p.B);
-    var sum = 0.0;
-    for (var k = lane; k < columnsOf(p.R); k += lanes) {
-      var part = 0.0;
-      for (var r = k; r < p.R; r += 64u) {
-        let v = x[start + r * p.B];
-        part += v * v;
-      }
-      sum += part;
-    }
+  fn l2NormalizeForward(${groupEntry}) {
+    ${linePrologue}
+    ${sumOverLine(wgsl`p.R`, wgsl`square(x[start + r * p.B])`)}
     let length = maximum(sqrt(lineSum(thread, sum)), p.eps);
     if (lane == 0u) { norm[line] = length; }
     for (var r = lane; r < p.R; r += lanes) {
@@ -50,20 +38,9 @@ const backwardKernel = kernel`
   @group(0) @binding(4) var<uniform>             p:    Params;
   ${lines}
   @compute @workgroup_size(64)
-  fn l2NormalizeBackward(
-    @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
-    @builtin(local_invocation_index) thread: u32,
-  ) {
-    // Lines beyond the last repeat it.
-    let line = min(lineIndex(group, groups, thread), p.count - 1u);
-    let lane = laneOf(thread);
-    let start = lineStart(line, p.R, p.B);
-    var sum = 0.0;
-    for (var k = lane; k < columnsOf(p.R); k += lanes) {
-      var part = 0.0;
-      for (var r = k; r < p.R; r += 64u) { part += y[start + r * p.B] * dy[start + r * p.B]; }
-      sum += part;
-    }
+  fn l2NormalizeBackward(${groupEntry}) {
+    ${linePrologue}
+    ${sumOverLine(wgsl`p.R`, wgsl`y[start + r * p.B] * dy[start + r * p.B]`)}
     let along = lineSum(thread, sum);
     let scale = select(0.0, 1.0 / norm[line], norm[line] > p.eps);
     for (var r = lane; r < p.R; r += lanes) {

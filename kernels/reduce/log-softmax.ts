@@ -1,6 +1,7 @@
-import { type Op, type Tensor, kernel, op } from '../op.ts'
+import { type Op, type Tensor, kernel, op, wgsl } from '../op.ts'
+import { groupEntry } from '../wgsl/group-entry.ts'
 import { axisOf, linesOf } from '../wgsl/axes.ts'
-import { lines, perLine } from '../wgsl/lines.ts'
+import { linePrologue, lines, perLine, sumOverLine } from '../wgsl/lines.ts'
 import { lowest } from '../wgsl/lowest.ts'
 
 // y = (x - m) - log(sum(exp(x - m))), with m the largest x. x - m is exact where y is near 0.
@@ -12,23 +13,12 @@ const forwardKernel = kernel`
   ${lines}
   ${lowest}
   @compute @workgroup_size(64)
-  fn logSoftmaxForward(
-    @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
-    @builtin(local_invocation_index) thread: u32,
-  ) {
-    // Lines beyond the last repeat it.
-    let line = min(lineIndex(group, groups, thread), p.count - 1u);
-    let lane = laneOf(thread);
-    let start = lineStart(line, p.R, p.B);
+  fn logSoftmaxForward(${groupEntry}) {
+    ${linePrologue}
     var most = LOWEST;
     for (var r = lane; r < p.R; r += lanes) { most = max(most, x[start + r * p.B]); }
     let m = lineMax(thread, most);
-    var sum = 0.0;
-    for (var k = lane; k < columnsOf(p.R); k += lanes) {
-      var part = 0.0;
-      for (var r = k; r < p.R; r += 64u) { part += exp(x[start + r * p.B] - m); }
-      sum += part;
-    }
+    ${sumOverLine(wgsl`p.R`, wgsl`exp(x[start + r * p.B] - m)`)}
     let logSum = log(lineSum(thread, sum));
     for (var r = lane; r < p.R; r += lanes) {
       let e = start + r * p.B;
@@ -46,20 +36,9 @@ const backwardKernel = kernel`
   @group(0) @binding(3) var<uniform>             p:  Params;
   ${lines}
   @compute @workgroup_size(64)
-  fn logSoftmaxBackward(
-    @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
-    @builtin(local_invocation_index) thread: u32,
-  ) {
-    // Lines beyond the last repeat it.
-    let line = min(lineIndex(group, groups, thread), p.count - 1u);
-    let lane = laneOf(thread);
-    let start = lineStart(line, p.R, p.B);
-    var sum = 0.0;
-    for (var k = lane; k < columnsOf(p.R); k += lanes) {
-      var part = 0.0;
-      for (var r = k; r < p.R; r += 64u) { part += dy[start + r * p.B]; }
-      sum += part;
-    }
+  fn logSoftmaxBackward(${groupEntry}) {
+    ${linePrologue}
+    ${sumOverLine(wgsl`p.R`, wgsl`dy[start + r * p.B]`)}
     let total = lineSum(thread, sum);
     for (var r = lane; r < p.R; r += lanes) {
       let e = start + r * p.B;

@@ -1,7 +1,9 @@
-import { type Op, type Tensor, elementwise, flatIndex, kernel, op, sizeOf } from '../op.ts'
+import { type Op, type Tensor, flatIndex, kernel, op, wgsl } from '../op.ts'
+import { groupEntry } from '../wgsl/group-entry.ts'
 import { type KeepDims, axisOf, linesOf, reducedShape, keepsDims } from '../wgsl/axes.ts'
-import { lines, perLine } from '../wgsl/lines.ts'
+import { linePrologue, lines, perLine, sumOverLine } from '../wgsl/lines.ts'
 import { lowest } from '../wgsl/lowest.ts'
+import { pointwise } from '../wgsl/pointwise.ts'
 
 const forwardKernel = kernel`
   struct Params { count: u32, R: u32, B: u32 }
@@ -11,25 +13,14 @@ const forwardKernel = kernel`
   ${lines}
   ${lowest}
   @compute @workgroup_size(64)
-  fn logSumExpForward(
-    @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
-    @builtin(local_invocation_index) thread: u32,
-  ) {
-    // Lines beyond the last repeat it.
-    let line = min(lineIndex(group, groups, thread), p.count - 1u);
-    let lane = laneOf(thread);
-    let start = lineStart(line, p.R, p.B);
+  fn logSumExpForward(${groupEntry}) {
+    ${linePrologue}
     var most = LOWEST;
     for (var r = lane; r < p.R; r += lanes) { most = max(most, x[start + r * p.B]); }
     let peak = lineMax(thread, most);
     let infinite = bitcast<u32>(peak) == 0x7f800000u; // infinity - infinity would be NaN
     let m = select(peak, 0.0, infinite);
-    var sum = 0.0;
-    for (var k = lane; k < columnsOf(p.R); k += lanes) {
-      var part = 0.0;
-      for (var r = k; r < p.R; r += 64u) { part += exp(x[start + r * p.B] - m); }
-      sum += part;
-    }
+    ${sumOverLine(wgsl`p.R`, wgsl`exp(x[start + r * p.B] - m)`)}
     let s = lineSum(thread, sum);
     if (lane == 0u) { y[line] = m + log(s); }
   }
@@ -72,13 +63,7 @@ const logSumExpOp: Op<[x: Tensor], [y: Tensor], Attrs> = {
   },
   backward(run, { axis }, [dy], [x], [y]) {
     const [, R, B] = linesOf(x.shape, axisOf('logSumExp', x.shape, axis))
-    const count = sizeOf(x.shape)
-    return run(backwardKernel, {
-      reads: [x, y, dy],
-      makes: [x.shape],
-      params: { count, R, B },
-      groups: elementwise(count),
-    })
+    return [pointwise(run, backwardKernel, [x, y, dy], { R, B })]
   },
 }
 

@@ -13,7 +13,6 @@ import {
   kernel,
   op,
   show,
-  sizeOf,
 } from '../op.ts'
 import {
   type Axes,
@@ -25,7 +24,7 @@ import {
   reducedShape,
   keepsDims,
 } from '../wgsl/axes.ts'
-import { beats } from '../wgsl/pointwise.ts'
+import { beats, perElement } from '../wgsl/pointwise.ts'
 import { reshape } from '../shape/reshape.ts'
 import { checkTensor } from '../options.ts'
 
@@ -132,13 +131,7 @@ const maxOp: Op<[x: Tensor], [y: Tensor, index: Tensor], Attrs> = {
   },
   backward(run, { axis }, [dy], [x], [, index]) {
     const [, R, B] = linesOf(x.shape, axisOf('max', x.shape, axis))
-    const count = sizeOf(x.shape)
-    return run(backwardKernel, {
-      reads: [index, dy],
-      makes: [x.shape],
-      params: { count, R, B },
-      groups: elementwise(count),
-    })
+    return [perElement(run, backwardKernel, x.shape, { reads: [index, dy], params: { R, B } })]
   },
 }
 

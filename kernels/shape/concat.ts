@@ -5,7 +5,6 @@ import {
   type TensorList,
   ShapeError,
   dim,
-  elementwise,
   flatIndex,
   kernel,
   op,
@@ -13,6 +12,7 @@ import {
   sizeOf,
 } from '../op.ts'
 import { axisOf, linesOf } from '../wgsl/axes.ts'
+import { perElement } from '../wgsl/pointwise.ts'
 import { readStrided, stridesOf } from '../wgsl/strided.ts'
 import { checkTensor, describe } from '../options.ts'
 
@@ -48,22 +48,14 @@ const concatOp: Op<TensorList, [y: Tensor], { axis: number }> = {
   name: 'concat',
   shape: ({ axis }, ...shapes) => joined(axis, shapes),
   forward(run, { axis }, ...xs) {
-    const shape = joined(
-      axis,
-      xs.map((x) => x.shape),
-    )
+    const shape = joined(axis, shapesOf(xs))
     const [A] = linesOf(shape, axisOf('concat', shape, axis))
     const [x0, x1 = x0, x2 = x0, x3 = x0] = xs
     const [width0 = 0, width1 = 0, width2 = 0, width3 = 0] = xs.map(
       (x) => sizeOf(x.shape) / (A || 1),
     )
-    const count = sizeOf(shape)
-    return run(concatKernel, {
-      reads: [x0, x1, x2, x3],
-      makes: [shape],
-      params: { count, width0, width1, width2, width3 },
-      groups: elementwise(count),
-    })
+    const params = { width0, width1, width2, width3 }
+    return [perElement(run, concatKernel, shape, { reads: [x0, x1, x2, x3], params })]
   },
   backward(run, { axis }, [dy], xs, _outputs, needs) {
     const at = axisOf('concat', dy.shape, axis)
@@ -77,6 +69,8 @@ const concatOp: Op<TensorList, [y: Tensor], { axis: number }> = {
     })
   },
 }
+
+const shapesOf = (tensors: readonly Tensor[]) => tensors.map(({ shape }) => shape)
 
 function joined(axis: number, shapes: readonly Shape[]): Shape {
   const [first = []] = shapes
@@ -102,10 +96,7 @@ export function concat(tensors: readonly Tensor[], axis: number): Tensor {
   const [first, ...others]: readonly Tensor[] = tensors
   if (!first) throw new ShapeError('concat: at least one tensor is needed, got none')
   if (tensors.length <= 4) return applyConcat({ axis }, first, ...others)
-  joined(
-    axis,
-    tensors.map((t) => t.shape),
-  ) // an error then names every shape
+  joined(axis, shapesOf(tensors)) // an error then names every shape
   const joints = Array.from({ length: Math.ceil(tensors.length / 4) }, (_, i) =>
     concat(tensors.slice(4 * i, 4 * i + 4), axis),
   )

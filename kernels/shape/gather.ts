@@ -8,16 +8,15 @@ import {
   type Tensor,
   ShapeError,
   dim,
-  elementwise,
   flatIndex,
   kernel,
   op,
   show,
-  sizeOf,
   wgsl,
 } from '../op.ts'
 import { axisOf, linesOf } from '../wgsl/axes.ts'
 import { type Indices, asIntegers, checkIndices, indexTensor, isTensor } from '../wgsl/indices.ts'
+import { perElement } from '../wgsl/pointwise.ts'
 import { flatNumbers } from '../numbers.ts'
 import { checkTensor } from '../options.ts'
 
@@ -82,27 +81,21 @@ const gatherOp: Op<[x: Tensor, index: Tensor], [y: Tensor], Attrs> = {
   shape: gathered,
   forward(run, attrs, x, index) {
     const shape = gathered(attrs, x.shape, index.shape)
-    const params = { ...paramsOf(attrs, x.shape, shape), count: sizeOf(shape), nan: NaN }
     const reads = [x, asIntegers(run, index)]
-    return run(forwardKernel, { reads, makes: [shape], params, groups: elementwise(params.count) })
+    const params = paramsOf(attrs, x.shape, shape)
+    return [perElement(run, forwardKernel, shape, { reads, params })]
   },
   backward(run, attrs, [dy], [x, index]) {
-    const params = { ...paramsOf(attrs, x.shape, dy.shape), count: sizeOf(x.shape), nan: NaN }
     const reads = [asIntegers(run, index), dy]
-    const [dx] = run(backwardKernel, {
-      reads,
-      makes: [x.shape],
-      params,
-      groups: elementwise(params.count),
-    })
-    return [dx, null]
+    const params = paramsOf(attrs, x.shape, dy.shape)
+    return [perElement(run, backwardKernel, x.shape, { reads, params }), null]
   },
 }
 
 function paramsOf({ axis, shared }: Attrs, x: Shape, y: Shape) {
   const at = axisOf('gather', x, axis)
   const [, R, B] = linesOf(x, at)
-  return { R, K: dim(y, at), B, oneList: Number(shared) }
+  return { R, K: dim(y, at), B, oneList: Number(shared), nan: NaN }
 }
 
 function gathered({ axis, shared }: Attrs, x: Shape, index: Shape): Shape {

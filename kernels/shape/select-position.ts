@@ -7,7 +7,6 @@ import {
   type Tensor,
   ShapeError,
   dim,
-  elementwise,
   flatIndex,
   kernel,
   op,
@@ -15,11 +14,12 @@ import {
   sizeOf,
 } from '../op.ts'
 import { asIntegers } from '../wgsl/indices.ts'
+import { perElement } from '../wgsl/pointwise.ts'
 import { streamKey, threefry } from '../wgsl/threefry.ts'
 import { checkOptions, checkTensor, isTensor, needed, scalar, whole } from '../options.ts'
 
 const drawKernel = kernel`
-  struct Params { N: u32, L: u32, key0: u32, key1: u32 }
+  struct Params { count: u32, L: u32, key0: u32, key1: u32 }
   @group(0) @binding(0) var<storage, read_write> positions: array<i32>; // [N]
   @group(0) @binding(1) var<uniform>             p:         Params;
   ${flatIndex}
@@ -27,7 +27,7 @@ const drawKernel = kernel`
   @compute @workgroup_size(64)
   fn drawPositions(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
     let n = flat(id, groups);
-    if (n >= p.N) { return; }
+    if (n >= p.count) { return; }
     let u = uniform01(threefry(vec2u(p.key0, p.key1), vec2u(n, 0u)).x);
     positions[n] = i32(min(u32(u * f32(p.L)), p.L - 1u));
   }
@@ -91,31 +91,16 @@ const selectOp: Op<Inputs, [y: Tensor, positions: Tensor], { key: Key }> = {
   forward(run, { key: [key0, key1] }, maps, ...[given]) {
     const [N, C] = [dim(maps.shape, 0), dim(maps.shape, maps.shape.length - 1)]
     const L = sizeOf(maps.shape) / (N * C)
-    const [drawn] = given
-      ? [asIntegers(run, given)]
-      : run(drawKernel, {
-          makes: [{ shape: [N], dtype: 'i32' }],
-          params: { N, L, key0, key1 },
-          groups: elementwise(N),
-        })
-    const [y] = run(selectKernel, {
-      reads: [maps, drawn],
-      makes: [[N, C]],
-      params: { count: N * C, L, C, nan: NaN },
-      groups: elementwise(N * C),
-    })
-    return [y, drawn]
+    const drawn = given
+      ? asIntegers(run, given)
+      : perElement(run, drawKernel, { shape: [N], dtype: 'i32' }, { params: { L, key0, key1 } })
+    const params = { L, C, nan: NaN }
+    return [perElement(run, selectKernel, [N, C], { reads: [maps, drawn], params }), drawn]
   },
 
   backward(run, _, [dy], [maps, given], [, positions]) {
-    const count = sizeOf(maps.shape)
-    const C = dim(dy.shape, 1)
-    const [dmaps] = run(backwardKernel, {
-      reads: [positions, dy],
-      makes: [maps.shape],
-      params: { count, L: count / sizeOf(dy.shape), C },
-      groups: elementwise(count),
-    })
+    const params = { L: sizeOf(maps.shape) / sizeOf(dy.shape), C: dim(dy.shape, 1) }
+    const dmaps = perElement(run, backwardKernel, maps.shape, { reads: [positions, dy], params })
     return given ? [dmaps, null] : [dmaps]
   },
 }

@@ -12,6 +12,7 @@ import {
   sizeOf,
 } from '../op.ts'
 import { axisOf, linesOf } from '../wgsl/axes.ts'
+import { perElement } from '../wgsl/pointwise.ts'
 import { readStrided, stridesOf } from '../wgsl/strided.ts'
 import { checkTensor } from '../options.ts'
 
@@ -72,13 +73,8 @@ const sliceOp: Op<[x: Tensor], [y: Tensor], Attrs> = {
   },
   backward(run, { axis, start, end }, [dy], [x]) {
     const [, R, B] = linesOf(x.shape, axisOf('slice', x.shape, axis))
-    const count = sizeOf(x.shape)
-    return run(backwardKernel, {
-      reads: [dy],
-      makes: [x.shape],
-      params: { count, width: R * B, start: start * B, end: end * B },
-      groups: elementwise(count),
-    })
+    const params = { width: R * B, start: start * B, end: end * B }
+    return [perElement(run, backwardKernel, x.shape, { reads: [dy], params })]
   },
 }
 
@@ -102,13 +98,8 @@ const sliceBytesOp: Op<[x: Tensor], [y: Tensor], Attrs> = {
 
 function cut({ axis, start, end }: Attrs, x: Shape): Shape {
   const at = axisOf('slice', x, axis)
-  if (
-    !Number.isInteger(start) ||
-    !Number.isInteger(end) ||
-    start < 0 ||
-    end < start ||
-    end > dim(x, at)
-  )
+  const whole = Number.isInteger(start) && Number.isInteger(end)
+  if (!whole || start < 0 || end < start || end > dim(x, at))
     throw new ShapeError(`slice: ${start} to ${end} does not lie in axis ${axis} of ${show(x)}`)
   return x.map((size, i) => (i === at ? end - start : size))
 }
@@ -120,7 +111,5 @@ const applySliceBytes = op(sliceBytesOp)
  *  gradient. Throws ShapeError. */
 export const slice = (x: Tensor, axis: number, start: number, end: number): Tensor => {
   checkTensor('slice', 'x', x)
-  return x.dtype === 'u8'
-    ? applySliceBytes({ axis, start, end }, x)
-    : applySlice({ axis, start, end }, x)
+  return (x.dtype === 'u8' ? applySliceBytes : applySlice)({ axis, start, end }, x)
 }

@@ -15,27 +15,16 @@ const transposeOp: Op<[x: Tensor], [y: Tensor], { order: readonly number[] | und
   forward: (run, { order }, x) => [permuted(run, x, resolve(order, x.shape))],
   backward(run, { order }, [dy], [x]) {
     const axes = resolve(order, x.shape)
-    return [
-      permuted(
-        run,
-        dy,
-        axes.map((_, axis) => axes.indexOf(axis)),
-      ),
-    ]
+    const inverse = axes.map((_, axis) => axes.indexOf(axis))
+    return [permuted(run, dy, inverse)]
   },
 }
 
 /** Axis i of the result is axis order[i] of x. */
 function permuted(run: Run, x: Tensor, order: readonly number[]): Tensor {
+  const shape = order.map((axis) => dim(x.shape, axis))
   const strides = stridesOf(x.shape)
-  return readStrided(
-    run,
-    x,
-    order.map((axis) => dim(x.shape, axis)),
-    {
-      strides: order.map((axis) => dim(strides, axis)),
-    },
-  )
+  return readStrided(run, x, shape, { strides: order.map((axis) => dim(strides, axis)) })
 }
 
 function resolve(order: readonly number[] | undefined, x: Shape): readonly number[] {

@@ -2,17 +2,14 @@
 // similarities tile by tile, so that no [2V, 2V] matrix is stored. The sums then go through the
 // backward of the normalisation to the two views.
 
-import { type Kernel, type Run, type Tensor, folded, kernel, wgsl } from '../op.ts'
+import { type Kernel, type Run, type Tensor, type Wgsl, folded, kernel, wgsl } from '../op.ts'
 import { splitColumns } from './split-columns.ts'
-import { type Pairs, type UnitRows, pairsParams } from './pairs.ts'
+import { type Pairs, type UnitRows, pairParams, pairsParams } from './pairs.ts'
+import { groupEntry } from '../wgsl/group-entry.ts'
 import { eightRows, rowwise } from '../wgsl/rowwise.ts'
-import { fourRows } from './tiles.ts'
+import { fourRows, pairTiles } from './tiles.ts'
 
-/** WGSL of `weightedSumOfRows(item, split, subgroup)`, all the work of a workgroup:
- *    partial[split] [D, 2V] = Σ_j weigh(i, j, s_ij) z_j over one split of the columns
- *  The kernel declares `prepare(i)`, called once, and `weigh(i, j, s)`, 0 where i or j is
- *  padding. */
-export const weightedSumOfRows = wgsl`
+const weightedSumOfRows = wgsl`
   ${fourRows}
   fn weightedSumOfRows(item: u32, split: u32, subgroup: u32) {
     let row = item * ROWS;
@@ -37,6 +34,34 @@ export const weightedSumOfRows = wgsl`
   }
 `
 
+/** The kernel `name` of
+ *    partial[split] [D, 2V] = Σ_j weigh(i, j, s_ij) z_j over one split of the columns
+ *  It binds rows, columns and values. `weights` declares the other bindings, from 3 on: what the
+ *  loss reads, `partial` [splits, D padded to 8, 2V] and the Params `p`; `prepare(i)`, called
+ *  once; and `weigh(i, j, s)`, 0 where i or j is padding. */
+export const weightedSumKernel = (name: Wgsl, weights: Wgsl) =>
+  pairTiles(
+    ({ head, entry, prologue, score, weightedSum }) => kernel`
+  ${head}
+  @group(0) @binding(0) var<storage, read>       rows:     array<f32>; // [D, 2V]
+  @group(0) @binding(1) var<storage, read>       columns:  array<f32>; // [D, 2V]
+  @group(0) @binding(2) var<storage, read>       values:   array<f32>; // [2V, D]
+  ${pairParams}
+  ${score}
+  ${weightedSum}
+  ${weights}
+  ${weightedSumOfRows}
+
+  @compute @workgroup_size(THREADS)
+  fn ${name}(
+    ${entry}, @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
+  ) {
+    ${prologue}
+    weightedSumOfRows(group.y * groups.x + group.x, group.z, subgroup);
+  }
+`,
+  )
+
 const unitBackwardKernel = kernel`
   struct Params { N: u32, D: u32, view: u32, splits: u32, factor: f32, normalized: u32 }
   @group(0) @binding(0) var<storage, read>       zT:      array<f32>; // [D, 2V]
@@ -57,10 +82,7 @@ const unitBackwardKernel = kernel`
   }
   // Through the normalisation: dx = (dz - (dz·z) z) / |x|
   @compute @workgroup_size(64)
-  fn pairsUnitBackward(
-    @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u,
-    @builtin(local_invocation_index) thread: u32,
-  ) {
+  fn pairsUnitBackward(${groupEntry}) {
     let row = rowOf(group, groups, thread);
     var along = 0.0;
     for (var c = sliceOf(thread); c < p.D; c += 8u) {
@@ -78,7 +100,7 @@ const unitBackwardKernel = kernel`
   }
 `
 
-/** Runs a kernel built from `weightedSumOfRows`, then the backward of the normalisation. Returns
+/** Runs a `weightedSumKernel`, then the backward of the normalisation. Returns
  *  the gradients of z1 and z2 [N, D]. */
 export function pairsBackward(
   run: Run,
@@ -88,6 +110,7 @@ export function pairsBackward(
   { reads, dloss, factor, normalized }: LossBackward,
 ): readonly [dz1: Tensor, dz2: Tensor] {
   const { N, D, view, across } = pairs
+  const shape = [N, D]
   const paddedD = Math.ceil(D / 8) * 8
   const { tiles, splits, span } = splitColumns(run, {
     ...{ rows: 2 * view, columns: across ? view : 2 * view, enough: 1024 },
@@ -101,10 +124,7 @@ export function pairsBackward(
   })
   return run(unitBackwardKernel, {
     reads: [zT, scale, partial, dloss],
-    makes: [
-      [N, D],
-      [N, D],
-    ],
+    makes: [shape, shape],
     params: { N, D, view, splits, factor, normalized: Number(normalized) },
     groups: eightRows(2 * view),
   })

@@ -141,15 +141,6 @@ export const pairParams = wgsl`
 
 /** Values of `pairParams`, except blocks and span. */
 export const pairsParams = ({ N, D, view, T, across }: Pairs) => ({
-  ...{
-    N,
-    view,
-    D,
-    rows: 2 * view,
-    columns: 2 * view,
-    along: 1,
-    sum: 2 * view,
-    scale: 1 / T,
-    across: Number(across),
-  },
+  ...{ N, view, D, rows: 2 * view, columns: 2 * view, along: 1, sum: 2 * view },
+  ...{ scale: 1 / T, across: Number(across) },
 })

@@ -4,16 +4,12 @@
 // on and above the diagonal are computed. Every (row, block) has one writer, and rows add up their
 // blocks in order, which gives the same bits on every run.
 
-import { type Kernel, type Run, type Tensor, wgsl } from '../op.ts'
+import { type Kernel, type Run, type Tensor, type Wgsl, kernel, wgsl } from '../op.ts'
 import { lowest } from '../wgsl/lowest.ts'
-import { type Pairs, type UnitRows, pairsParams } from './pairs.ts'
-import { fourRows, padded } from './tiles.ts'
+import { type Pairs, type UnitRows, pairParams, pairsParams } from './pairs.ts'
+import { fourRows, padded, pairTiles } from './tiles.ts'
 
-/** WGSL of `statistics(item, subgroup)`, all the work of a workgroup. The kernel binds `partial`
- *  [planes, blocks, 2V] and declares two symmetric functions: `counts(i, j)`, true where the rows i
- *  and the row j count in each other's sums, and `extra(i, j, s)`, the term of a third sum where
- *  `EXTRA` is true. */
-export const statistics = wgsl`
+const statistics = wgsl`
   ${lowest}
   fn blockBegin(block: u32) -> u32 {
     let view = select(0u, block / p.blocks, p.across == 1u);
@@ -123,7 +119,30 @@ export const statistics = wgsl`
   }
 `
 
-/** Runs a kernel built from `statistics` on unit rows. Returns (top, sum, extra) of every row and
+/** The kernel `name` of the statistics of all rows. It binds rows and columns. `terms` declares the
+ *  other bindings, from 2 on: what the loss reads, `partial` [planes, blocks, 2V] and the Params
+ *  `p`; and two symmetric functions: `counts(i, j)`, true where the rows i and the row j count in
+ *  each other's sums, and `extra(i, j, s)`, the term of a third sum where `EXTRA` is true. */
+export const statisticsKernel = (name: Wgsl, terms: Wgsl) =>
+  pairTiles(
+    ({ head, entry, prologue, score }) => kernel`
+  ${head}
+  @group(0) @binding(0) var<storage, read>       rows:    array<f32>; // [D, 2V]
+  @group(0) @binding(1) var<storage, read>       columns: array<f32>; // [D, 2V]
+  ${pairParams}
+  ${score}
+  ${terms}
+  ${statistics}
+
+  @compute @workgroup_size(THREADS)
+  fn ${name}(${entry}, @builtin(workgroup_id) group: vec3u) {
+    ${prologue}
+    statistics(group.x, subgroup);
+  }
+`,
+  )
+
+/** Runs a `statisticsKernel` on unit rows. Returns (top, sum, extra) of every row and
  *  block, [planes, blocks, 2V]. */
 export function runStatistics(
   run: Run,

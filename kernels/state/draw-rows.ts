@@ -1,15 +1,7 @@
 // Draws rows uniformly with replacement, by Threefry: draw i is a pure function of (seed, step, i).
 
-import {
-  type Op,
-  type Scalar,
-  type Tensor,
-  dim,
-  elementwise,
-  flatIndex,
-  kernel,
-  matrix,
-} from '../op.ts'
+import { type Op, type Scalar, type Tensor, dim, flatIndex, kernel, matrix } from '../op.ts'
+import { perElement } from '../wgsl/pointwise.ts'
 import { streamKey, threefry, threefry2x32 } from '../wgsl/threefry.ts'
 import { checkOptions, checkTensor, needed, scalar, whole } from '../options.ts'
 
@@ -56,8 +48,7 @@ const drawOp: Op<[x: Tensor], [Tensor], Attrs> = {
   forward(run, { count: K, seed, step }, x) {
     const [rows, C] = [dim(x.shape, 0), dim(x.shape, 1)]
     const [key0, key1] = streamKey(seed, STREAM, step)
-    const params = { count: K * C, key0, key1, rows, C }
-    return run(drawKernel, { reads: [x], makes: [[K, C]], params, groups: elementwise(K * C) })
+    return [perElement(run, drawKernel, [K, C], { reads: [x], params: { key0, key1, rows, C } })]
   },
 }
 

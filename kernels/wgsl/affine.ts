@@ -1,15 +1,7 @@
 // y = scale x + shift for two numbers, which are passed as Params and need no tensor.
 
-import {
-  type Op,
-  type Run,
-  type Tensor,
-  elementwise,
-  flatIndex,
-  kernel,
-  op,
-  sizeOf,
-} from '../op.ts'
+import { type Op, type Run, type Tensor, flatIndex, kernel, op } from '../op.ts'
+import { pointwise } from './pointwise.ts'
 
 const affineKernel = kernel`
   struct Params { count: u32, scale: f32, shift: f32 }
@@ -24,20 +16,9 @@ const affineKernel = kernel`
   }
 `
 
-function transformed(run: Run, x: Tensor, scale: number, shift: number): Tensor {
-  const count = sizeOf(x.shape)
-  const [y] = run(affineKernel, {
-    reads: [x],
-    makes: [x.shape],
-    params: { count, scale, shift },
-    groups: elementwise(count),
-  })
-  return y
-}
-
 /** x times a number, for use inside ops; x itself for 1. */
 export const scaled = (run: Run, x: Tensor, scale: number): Tensor =>
-  scale === 1 ? x : transformed(run, x, scale, 0)
+  scale === 1 ? x : pointwise(run, affineKernel, [x], { scale, shift: 0 })
 
 interface Attrs {
   readonly scale: number
@@ -47,7 +28,7 @@ interface Attrs {
 const affineOp: Op<[x: Tensor], [y: Tensor], Attrs> = {
   name: 'affine',
   shape: (_, x) => x,
-  forward: (run, { scale, shift }, x) => [transformed(run, x, scale, shift)],
+  forward: (run, attrs, x) => [pointwise(run, affineKernel, [x], { ...attrs })],
   backward: (run, { scale }, [dy]) => [scaled(run, dy, scale)],
 }
 

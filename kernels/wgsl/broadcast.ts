@@ -7,14 +7,14 @@ import {
   type Shape,
   type Tensor,
   ShapeError,
-  elementwise,
   show,
   sizeOf,
   wgsl,
 } from '../op.ts'
 import { scaled } from './affine.ts'
+import { perElement } from './pointwise.ts'
 import { sumAxes } from './reduce.ts'
-import { broadcastStrides, collapse, offsetOf } from './strided.ts'
+import { broadcastStrides, collapse, innerSizes, numbered, offsetOf } from './strided.ts'
 
 /** `struct Params`, and `indexA(i)` and `indexB(i)`: the elements of a and b that element i is
  *  computed from. */
@@ -68,32 +68,10 @@ export function combine(
   const shape = broadcastShape(kernel.name, a.shape, b.shape)
   const count = sizeOf(shape)
   const { sizes, ...strides } = walk(kernel.name, a.shape, b.shape, shape)
-  const [, n1, n2, n3] = sizes
-  const [a0, a1, a2, a3] = strides.a
-  const [b0, b1, b2, b3] = strides.b
   const whole = (t: Tensor) => Number(sizeOf(t.shape) === count) // read element by element, without computing an offset
-  const [out] = run(kernel, {
-    reads: [a, b, ...more],
-    makes: [shape],
-    params: {
-      count,
-      wholeA: whole(a),
-      wholeB: whole(b),
-      n1,
-      n2,
-      n3,
-      a0,
-      a1,
-      a2,
-      a3,
-      b0,
-      b1,
-      b2,
-      b3,
-    },
-    groups: elementwise(count),
-  })
-  return out
+  const walked = { ...innerSizes(sizes), ...numbered('a', strides.a), ...numbered('b', strides.b) }
+  const params = { wholeA: whole(a), wholeB: whole(b), ...walked }
+  return perElement(run, kernel, shape, { reads: [a, b, ...more], params })
 }
 
 /** The gradient of an input of `shape` that was broadcast: dy summed over repeated axes, times

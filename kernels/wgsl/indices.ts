@@ -2,17 +2,9 @@
 // or in an i32 or f32 tensor, whose values only the kernel sees.
 
 import { flatNumbers } from '../numbers.ts'
-import {
-  type Run,
-  type Shape,
-  type Tensor,
-  type TypedValues,
-  elementwise,
-  flatIndex,
-  kernel,
-  sizeOf,
-} from '../op.ts'
+import { type Run, type Shape, type Tensor, type TypedValues, flatIndex, kernel } from '../op.ts'
 import { describe, isTensor as anyTensor } from '../options.ts'
+import { perElement } from './pointwise.ts'
 
 /** Whole numbers as callers give them. */
 export type Indices = Tensor | IndexList
@@ -80,12 +72,6 @@ const integerKernel = kernel`
 /** The indices as i32, for use inside ops; NO_INDEX where one is not whole. */
 export function asIntegers(run: Run, indices: Tensor): Tensor {
   if (indices.dtype === 'i32') return indices
-  const count = sizeOf(indices.shape)
-  const [out] = run(integerKernel, {
-    reads: [indices],
-    makes: [{ shape: indices.shape, dtype: 'i32' }],
-    params: { count, noIndex: NO_INDEX },
-    groups: elementwise(count),
-  })
-  return out
+  const make = { shape: indices.shape, dtype: 'i32' } as const
+  return perElement(run, integerKernel, make, { reads: [indices], params: { noIndex: NO_INDEX } })
 }

@@ -2,7 +2,7 @@
 // threads, each line has `lanes`. A sum first adds every 64th element, then these 64 partial sums
 // in a fixed order, so the bits do not depend on `lanes`.
 
-import { type Run, folded, wgsl } from '../op.ts'
+import { type Run, type Wgsl, folded, wgsl } from '../op.ts'
 
 const SHORT = 1024 // numbers of a line that one thread of a software adapter takes
 
@@ -15,12 +15,27 @@ export function perLine(run: Run, count: number, R: number) {
   return { constants: { lanes }, groups: folded(Math.ceil((count * lanes) / 64)) }
 }
 
+/** Declares, in the entry point of a kernel with `lines`, the thread's `line`, `lane` and `start`.
+ *  Lines beyond the last repeat it. Params are the `count` of lines, R and B. */
+export const linePrologue = wgsl`
+    let line = min(lineIndex(group, groups, thread), p.count - 1u);
+    let lane = laneOf(thread);
+    let start = lineStart(line, p.R, p.B);`
+
+/** Declares `sum`, the share of the thread `lane` in the sum of `term`, an expression of r, over
+ *  r < `size`: the elements with r mod 64 = k, for every `lanes`-th k. `lineSum` adds the shares. */
+export const sumOverLine = (size: Wgsl, term: Wgsl) => wgsl`
+    var sum = 0.0;
+    for (var k = lane; k < min(${size}, 64u); k += lanes) {
+      var part = 0.0;
+      for (var r = k; r < ${size}; r += 64u) { part += ${term}; }
+      sum += part;
+    }`
+
 /** - `lineIndex(group, groups, thread)`: the thread's line, which may lie beyond the last.
  *  - `laneOf(thread)`: the thread's number among those of its line.
  *  - `lineStart(line, R, B)`: the offset of its first element; the others follow B apart.
- *  - `lineSum`, `lineMax` of a value per thread. The whole workgroup must call these together.
- *  - `columnsOf(R)`: a thread takes every `lanes`-th k below this, from `laneOf(thread)` on, and
- *    sums the elements r < R with r mod 64 = k. */
+ *  - `lineSum`, `lineMax` of a value per thread. The whole workgroup must call these together. */
 export const lines = wgsl`
   override lanes: u32 = 64u;
   var<workgroup> partials: array<f32, 64>;
@@ -29,7 +44,6 @@ export const lines = wgsl`
   }
   fn laneOf(thread: u32) -> u32 { return thread % lanes; }
   fn lineStart(line: u32, R: u32, B: u32) -> u32 { return line / B * R * B + line % B; }
-  fn columnsOf(R: u32) -> u32 { return min(R, 64u); }
   fn lineSum(thread: u32, value: f32) -> f32 {
     if (lanes == 1u) { return value; }
     partials[thread] = value;

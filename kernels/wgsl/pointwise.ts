@@ -1,25 +1,43 @@
 // Runs kernels of one thread per element, and WGSL functions of one number.
 
-import { type Kernel, type Run, type Tensor, elementwise, sizeOf, wgsl } from '../op.ts'
+import {
+  type Dispatch,
+  type Kernel,
+  type Make,
+  type Run,
+  type Scalar,
+  type Tensor,
+  elementwise,
+  sizeOf,
+  wgsl,
+} from '../op.ts'
 import { notANumber } from './nan.ts'
 
-/** Runs a kernel over tensors of one shape. Its Params are `count` and those in `params`. */
-export function pointwise(
+/** Makes a tensor by a kernel of one thread per element. The kernel's Params are `count`, the
+ *  number of elements, and those in `params`. */
+export function perElement(
   run: Run,
   kernel: Kernel,
-  reads: readonly [Tensor, ...Tensor[]],
-  params: Readonly<Record<string, number>> = {},
+  make: Make,
+  { params, ...bound }: Pick<Dispatch<[]>, 'reads' | 'params' | 'constants'>,
 ): Tensor {
-  const [{ shape }] = reads
-  const count = sizeOf(shape)
+  const count = sizeOf('shape' in make ? make.shape : make)
   const [out] = run(kernel, {
-    reads,
-    makes: [shape],
+    ...bound,
+    makes: [make],
     params: { count, ...params },
     groups: elementwise(count),
   })
   return out
 }
+
+/** `perElement` over tensors of one shape, which the result has too. */
+export const pointwise = (
+  run: Run,
+  kernel: Kernel,
+  reads: readonly [Tensor, ...Tensor[]],
+  params: Readonly<Record<string, Scalar>> = {},
+): Tensor => perElement(run, kernel, reads[0].shape, { reads, params })
 
 /** `beats(a, b)`: whether a replaces b in a search for the maximum. NaN wins, as in torch. */
 export const beats = wgsl`

@@ -2,18 +2,10 @@
 // neighbouring threads read neighbouring numbers; the next stage adds the partial sums in the same
 // way. The error grows as in a pairwise sum.
 
-import {
-  type Run,
-  type Shape,
-  type Tensor,
-  elementwise,
-  flatIndex,
-  kernel,
-  show,
-  sizeOf,
-} from '../op.ts'
+import { type Run, type Shape, type Tensor, flatIndex, kernel, show, sizeOf } from '../op.ts'
 import { scaled } from './affine.ts'
 import { type Axes, axesOf, linesOf, neighbours, reducedShape } from './axes.ts'
+import { perElement } from './pointwise.ts'
 import { broadcastStrides, collapse } from './strided.ts'
 
 const STAGE = 128 // numbers that one thread adds at most
@@ -69,12 +61,7 @@ function sumLines(
   const stages = Math.max(1, Math.ceil(Math.log(R) / Math.log(STAGE)))
   const each = Math.ceil(R ** (1 / stages))
   const S = stages === 1 ? 1 : Math.ceil(R / each)
-  const made: Shape = [A, S, B]
-  const [out] = run(sumKernel, {
-    reads: [x],
-    makes: [made],
-    params: { count: A * S * B, width: S * B, length: R * B, scale: S === 1 ? scale : 1 },
-    groups: elementwise(A * S * B),
-  })
+  const params = { width: S * B, length: R * B, scale: S === 1 ? scale : 1 }
+  const out = perElement(run, sumKernel, [A, S, B], { reads: [x], params })
   return S === 1 ? out : sumLines(run, out, [A, S, B], scale)
 }

@@ -6,12 +6,12 @@ import {
   type Shape,
   type Tensor,
   ShapeError,
-  elementwise,
   flatIndex,
   kernel,
   sizeOf,
   wgsl,
 } from '../op.ts'
+import { perElement } from './pointwise.ts'
 
 /** `offsetOf(i, sizes, strides)`: the offset in memory of element i of a row-major array, from its
  *  last three sizes and its four strides. */
@@ -47,6 +47,13 @@ export function collapse(what: string, sizes: Shape, a: Shape, b: Shape = a) {
   const four = (of: (axis: typeof one) => number): Four => [of(w), of(x), of(y), of(z)]
   return { sizes: four((axis) => axis.size), a: four((axis) => axis.a), b: four((axis) => axis.b) }
 }
+
+/** Params `name0` to `name3` of four numbers. */
+export const numbered = (name: string, four: Four): Record<string, number> =>
+  Object.fromEntries(four.map((value, i) => [`${name}${i}`, value]))
+
+/** Params `n1` to `n3`: the sizes that `offsetOf` takes. */
+export const innerSizes = ([, n1, n2, n3]: Four) => ({ n1, n2, n3 })
 
 /** The strides of a row-major array, in elements. */
 export const stridesOf = (shape: Shape): number[] => shape.map((_, i) => sizeOf(shape.slice(i + 1)))
@@ -93,17 +100,9 @@ export function readStrided(
   shape: Shape,
   { strides, offset = 0, scale = 1 }: StridedRead,
 ): Tensor {
-  const count = sizeOf(shape)
   const { sizes, a } = collapse('the axes', shape, strides)
-  const [, n1, n2, n3] = sizes
-  const [s0, s1, s2, s3] = a
-  const [out] = run(stridedKernel, {
-    reads: [x],
-    makes: [shape],
-    params: { count, offset, scale, n1, n2, n3, s0, s1, s2, s3 },
-    groups: elementwise(count),
-  })
-  return out
+  const params = { offset, scale, ...innerSizes(sizes), ...numbered('s', a) }
+  return perElement(run, stridedKernel, shape, { reads: [x], params })
 }
 
 /** Repeats x to fill `shape`, times `scale`. Each axis of x has size 1 or that of `shape`. */
