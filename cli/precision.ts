@@ -18,7 +18,7 @@ export const activationKinds: readonly Activations[] = ['f32', 'f16']
 
 /** What --help says of it. */
 export const activationsHelp =
-  'what is kept of images for the backward pass: f32 (as they are) or f16 (halves: less memory, rounded gradients; not with --no-capture)'
+  'how images and their gradients are stored: f32, or f16 (rounded to 11 bits, in half the memory)'
 
 interface Chosen {
   readonly precision?: Precision
@@ -33,10 +33,10 @@ export const openRunGpu = (
 ): Promise<Gpu> =>
   openGpu({ precision, activations, ...(adapter === undefined ? {} : { adapter }) })
 
-/** The scaler of a run's loss, or null in f32. Both other modes have the range of f16, in which
- *  small gradients lose digits. */
+/** The scaler of a run's loss, or null where all is f32: in f16's range small gradients lose
+ *  digits. */
 export const scalerOf = (gpu: Gpu): LossScaler | null =>
-  gpu.run.precision === 'f32' ? null : new LossScaler(gpu)
+  gpu.run.precision === 'f32' && gpu.run.activations === 'f32' ? null : new LossScaler(gpu)
 
 type Traits = Pick<Run, 'software' | 'f16' | 'matrices'>
 

@@ -8,6 +8,7 @@ import {
   type TensorList as Inputs,
   show,
 } from '../kernels/op.ts'
+import { storedAs, widenOp } from '../kernels/wgsl/storage.ts'
 import type { Memory } from './memory.ts'
 import type { Tape } from './tape.ts'
 import type { Tensors } from './tensors.ts'
@@ -16,8 +17,6 @@ import { checkDtypes } from './values.ts'
 /** The parts of a Gpu that ops use. */
 export interface Parts {
   readonly run: Run
-  /** The same for ops that no backward pass will follow. */
-  readonly passing: Run
   readonly memory: Memory
   readonly tensors: Tensors
   readonly tape: Tape
@@ -28,12 +27,14 @@ export interface Parts {
 /** The op's outputs. Throws what its `shape` throws, and ShapeError for inputs of other dtypes than
  *  it accepts. */
 export function applyOp<In extends Inputs, Out extends Inputs, A>(
-  { memory, tensors, tape, wanted, run, passing }: Parts,
+  parts: Parts,
   op: Op<In, Out, A>,
   attrs: A,
-  inputs: In,
+  given: In,
 ): Readonly<Out> {
-  tensors.storages(inputs) // throws for one that is gone, or another Gpu's
+  const { memory, tensors, tape, wanted, run } = parts
+  tensors.storages(given) // throws for one that is gone, or another Gpu's
+  const inputs = accepted(parts, op, given)
   checkDtypes(op, inputs)
   const shapes = inputs.map((t) => t.shape) as { [I in keyof In]: Shape } // map keeps the tuple's length
   op.shape(attrs, ...shapes)
@@ -41,7 +42,7 @@ export function applyOp<In extends Inputs, Out extends Inputs, A>(
   const { backward } = op
   const isTaped = backward !== undefined && !tape.paused && needs.includes(true)
   const { result: outputs } = memory.scope(
-    () => op.forward(isTaped ? run : passing, attrs, ...inputs),
+    () => op.forward(run, attrs, ...inputs),
     (made) => tensors.storages(made),
   )
   if (!isTaped) return outputs
@@ -50,6 +51,7 @@ export function applyOp<In extends Inputs, Out extends Inputs, A>(
   const pullback = (
     cotangents: readonly [Tensor, ...(Tensor | null)[]],
     sought: readonly boolean[],
+    addend: Tensor | null,
   ) => {
     const changed = unchanged()
     if (changed)
@@ -58,10 +60,25 @@ export function applyOp<In extends Inputs, Out extends Inputs, A>(
       )
     const asked = needs.map((isNeeded, i) => isNeeded && sought[i] === true)
     return memory.scope(
-      () => backward.call(op, run, attrs, cotangents, inputs, outputs, asked),
+      () => {
+        const made = backward.call(op, run, attrs, cotangents, inputs, outputs, asked, addend)
+        return made.map((d, i) => d && storedAs(run, inputs[i]?.dtype ?? 'f32', d))
+      },
       (made) => tensors.storages(made),
     ).result
   }
-  tape.record(inputs, outputs, pullback)
+  tape.record({ inputs, outputs, pullback, takesAddend: op.takesAddend ?? false })
   return outputs
+}
+
+/** The inputs, those of f16 converted where the op takes f32. */
+function accepted<In extends Inputs>(
+  parts: Parts,
+  { accepts = [] }: Pick<Op<In>, 'accepts'>,
+  inputs: In,
+): In {
+  const converted = inputs.map((x, i) =>
+    x.dtype === 'f16' && accepts[i] !== 'float' ? applyOp(parts, widenOp, {}, [x])[0] : x,
+  )
+  return converted as readonly Tensor[] as In // map keeps the tuple's length
 }

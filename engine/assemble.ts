@@ -47,13 +47,13 @@ export function assemble(gpu: Machine, device: GPUDevice, options: GpuOptions): 
   const flush = () => commands.flush()
   const scratch = (body: () => unknown) => void memory.scope(body, () => [])
   const tuner = new Tuner(device, flush, scratch, (cause) => reads.explain(cause))
-  const runs = runsOf(dispatcher({ commands, pipelines, tensors }), { tensors, tuner, traits })
+  const run = runOf(dispatcher({ commands, pipelines, tensors }), { tensors, tuner, traits })
   const tape = new Tape()
   const settings = () => {
     lifetime.check()
-    return { ...runs.run, tapePaused: tape.paused }
+    return { ...run, tapePaused: tape.paused }
   }
-  const work = { memory, tensors, tape, wanted: new WeakSet<Tensor>(), ...runs }
+  const work = { memory, tensors, tape, wanted: new WeakSet<Tensor>(), run }
   const machinery = { lifetime, commands, pipelines, steps, reads, tuner, settings }
   return { software: traits.software, ...work, ...machinery }
 }
@@ -64,16 +64,11 @@ interface Running {
   readonly traits: Settings
 }
 
-/** What ops run kernels with: where a backward pass may follow, and where none will. */
-function runsOf(
-  dispatch: ReturnType<typeof dispatcher>,
-  { tensors, tuner, traits }: Running,
-): Pick<Parts, 'run' | 'passing'> {
-  const run = Object.assign(dispatch, {
+/** What ops run kernels with. */
+const runOf = (dispatch: ReturnType<typeof dispatcher>, { tensors, tuner, traits }: Running): Run =>
+  Object.assign(dispatch, {
     view: (x: Tensor, shape: Shape) => tensors.view(x, shape),
     tensor: (values: Values, shape?: Shape) => tensors.upload(values, shape),
     race: tuner.race,
     ...traits,
   }) as Run // the dispatch's types are checked at each call; here they are erased
-  return { run, passing: Object.assign(run.bind(null), run, { activations: 'f32' }) }
-}

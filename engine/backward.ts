@@ -2,6 +2,7 @@
 
 import { type Tensor, sizeOf } from '../kernels/op.ts'
 import { checkOptions, checkTensor, checkValue } from '../kernels/options.ts'
+import { storedAs } from '../kernels/wgsl/storage.ts'
 import type { Parts } from './apply.ts'
 import { rules } from './gpu-rules.ts'
 import { noteScale } from './optim/scale-notes.ts'
@@ -57,7 +58,10 @@ function gradientsOf(
   tensors.storages([...(wanted ?? [])]) // throws for one that is gone, or another Gpu's
   const spent = steps.running ? new Spent(tensors, memory) : null
   if (!spent) steps.claims.clear()
-  const gradients = tape.backward(run, weighted, { of: wanted, spent })
+  const cotangents = weighted.map(
+    ([output, cotangent]) => [output, storedAs(run, output.dtype, cotangent)] as const,
+  )
+  const gradients = tape.backward(run, cotangents, { of: wanted, spent })
   noteScale(
     gradients,
     weighted.map(([, cotangent]) => cotangent),

@@ -5,6 +5,7 @@ import { type Shape, type Tensor, type Values, type Variable, show } from '../ke
 import { checkTensor } from '../kernels/options.ts'
 import type { Parts } from './apply.ts'
 import type { Commands } from './commands.ts'
+import { isFloat } from './values.ts'
 
 type Machinery = Parts & { readonly commands: Commands }
 
@@ -32,6 +33,6 @@ export function makeLeaf({ tensors, wanted }: Parts, x: Tensor): Tensor {
 }
 
 function noted<T extends Tensor>(t: T, wanted: WeakSet<Tensor>): T {
-  if (t.dtype === 'f32') wanted.add(t)
+  if (isFloat(t)) wanted.add(t)
   return t
 }

@@ -4,6 +4,7 @@
 
 import { type Run, type Tensor, show, sizeOf } from '../kernels/op.ts'
 import { accumulate } from '../kernels/optim/accumulate.ts'
+import { storedAs } from '../kernels/wgsl/storage.ts'
 import { Gradients } from './optim/gradients.ts'
 import type { Spent } from './spent.ts'
 
@@ -16,7 +17,10 @@ interface Entry {
   readonly pullback: (
     cotangents: readonly [Tensor, ...(Tensor | null)[]],
     wanted: readonly boolean[],
+    addend: Tensor | null,
   ) => Cotangents
+  /** Whether the gradient of the first output may come in two addends. */
+  readonly takesAddend: boolean
 }
 
 /** What a backward pass is asked for. */
@@ -35,19 +39,20 @@ export class Tape {
     return this.#paused
   }
 
-  /** Records that `outputs` were computed from `inputs`. */
-  record(inputs: readonly Tensor[], outputs: readonly Tensor[], pullback: Entry['pullback']) {
-    const entry = { order: this.#order++, inputs, outputs, pullback }
-    for (const output of outputs) this.#makers.set(output, entry)
+  /** Records that outputs were computed from inputs. */
+  record(made: Omit<Entry, 'order'>) {
+    const entry = { order: this.#order++, ...made }
+    for (const output of made.outputs) this.#makers.set(output, entry)
   }
 
   /** Forgets how a tensor was made: a backward pass that reaches it throws. */
   end(output: Tensor) {
-    this.record([], [output], () => {
+    const pullback = () => {
       throw new Error(
         `a tensor ${show(output.shape)} has no gradient after the step it was made in`,
       )
-    })
+    }
+    this.record({ inputs: [], outputs: [output], pullback, takesAddend: false })
   }
 
   /** Runs `body` off the record: nothing computed inside carries a gradient. */
@@ -70,7 +75,7 @@ export class Tape {
     weighted: readonly (readonly [output: Tensor, cotangent: Tensor])[],
     { of, spent }: Pass,
   ): Map<Tensor, Tensor> {
-    const gradients = new Gradients([], (a, b) => accumulate(run, a, b))
+    const gradients = new Gradients([], (a, b) => added(run, a, b, spent))
     for (const [output, cotangent] of weighted) {
       const sum = gradients.get(output)
       gradients.set(output, sum ? accumulate(run, sum, cotangent) : cotangent)
@@ -80,22 +85,25 @@ export class Tape {
     spent?.pin([...given, ...history.flatMap(({ inputs, outputs }) => [...inputs, ...outputs])])
     const { entries, leads } = leading(history, of)
     for (const entry of entries) {
-      const [first, ...others] = entry.outputs.map((o) => gradients.get(o) ?? null)
-      const main = entry.outputs[0]
-      if (!main || (!first && others.every((g) => g === null))) continue
+      const [main, ...rest] = entry.outputs
+      if (!main) continue
+      const [first, addend = null] = entry.takesAddend
+        ? gradients.parts(main)
+        : [gradients.get(main)]
+      const others = rest.map((o) => gradients.get(o) ?? null)
+      if (!first && others.every((g) => g === null)) continue
       const wanted = entry.inputs.map(leads)
-      const made = entry.pullback([first ?? zeros(run, main), ...others], wanted)
+      const made = entry.pullback([first ?? zeros(run, main), ...others], wanted, addend)
       for (const gradient of made) if (gradient) spent?.hold(gradient)
       for (const [i, input] of entry.inputs.entries()) {
         const more = made[i]
         if (more && wanted[i]) this.#add(run, gradients, { input, more }, spent)
         else if (more) spent?.drop(more)
       }
-      for (const [i, gradient] of spent ? [first, ...others].entries() : []) {
-        const output = entry.outputs[i]
-        if (!gradient || !output || of?.has(output)) continue
+      for (const output of spent ? entry.outputs : []) {
+        if (of?.has(output)) continue
+        for (const part of gradients.parts(output)) spent?.drop(part)
         gradients.delete(output)
-        spent?.drop(gradient)
       }
     }
     if (of)
@@ -109,9 +117,11 @@ export class Tape {
     { input, more }: { readonly input: Tensor; readonly more: Tensor },
     spent: Spent | null,
   ) {
-    const isLast = spent && !this.#makers.has(input) // nothing is computed from it before the pass has ended
+    const maker = this.#makers.get(input)
+    const isLast = spent && !maker // nothing is computed from it before the pass has ended
+    const isAddend = maker?.takesAddend && maker.outputs[0] === input
     if (!gradients.has(input)) gradients.set(input, more)
-    else if (isLast) gradients.addLater(input, more)
+    else if (isLast || isAddend) gradients.addLater(input, more)
     else gradients.set(input, added(run, gradients.get(input) ?? more, more, spent))
   }
 
@@ -155,4 +165,4 @@ function added(run: Run, sum: Tensor, more: Tensor, spent: Spent | null): Tensor
 }
 
 const zeros = (run: Run, like: Tensor) =>
-  run.tensor(new Float32Array(sizeOf(like.shape)), like.shape)
+  storedAs(run, like.dtype, run.tensor(new Float32Array(sizeOf(like.shape)), like.shape))

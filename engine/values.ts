@@ -1,7 +1,15 @@
 // The bytes of numbers on the GPU, and the dtypes that ops take.
 
 import type { Numbers } from '../kernels/numbers.ts'
-import { type DType, type Shape, type Tensor, ShapeError, show, sizeOf } from '../kernels/op.ts'
+import {
+  type Accepted,
+  type DType,
+  type Shape,
+  type Tensor,
+  ShapeError,
+  show,
+  sizeOf,
+} from '../kernels/op.ts'
 import { checkTensor } from '../kernels/options.ts'
 
 /** Bytes of a tensor on the GPU. */
@@ -59,24 +67,27 @@ function fromHalf(bits: number): number {
 
 /** Throws ShapeError unless every input is of the dtype that the op accepts there. */
 export function checkDtypes(
-  {
-    name,
-    accepts = [],
-  }: { readonly name: string; readonly accepts?: readonly (DType | 'index')[] },
+  { name, accepts = [] }: { readonly name: string; readonly accepts?: readonly Accepted[] },
   inputs: readonly Tensor[],
 ) {
   for (const [i, { dtype, shape }] of inputs.entries()) {
     const wanted = accepts[i] ?? 'f32'
-    const fits = wanted === 'index' ? dtype === 'f32' || dtype === 'i32' : dtype === wanted
-    const words = wanted === 'index' ? 'f32 or i32' : wanted
-    if (!fits)
-      throw new ShapeError(`${name}: input ${i} must be ${words}, got ${dtype} ${show(shape)}`)
+    const fits =
+      wanted === 'index' ? ['f32', 'i32'] : wanted === 'float' ? ['f32', 'f16'] : [wanted]
+    if (!fits.includes(dtype))
+      throw new ShapeError(
+        `${name}: input ${i} must be ${fits.join(' or ')}, got ${dtype} ${show(shape)}`,
+      )
   }
 }
 
+/** Whether gradients flow to tensors like this. */
+export const isFloat = ({ dtype }: Pick<Tensor, 'dtype'>): boolean =>
+  dtype === 'f32' || dtype === 'f16'
+
 /** Throws ShapeError unless the cotangent can weigh the output. */
 export function checkCotangent({ dtype, shape }: Tensor, output: Tensor) {
-  if (dtype !== 'f32' || shape.join() !== output.shape.join())
+  if ((dtype !== 'f32' && dtype !== output.dtype) || shape.join() !== output.shape.join())
     throw new ShapeError(
       `backward: the cotangent must be f32 of the output's shape, got ${dtype} ${show(shape)} for ${show(output.shape)}`,
     )
@@ -92,7 +103,7 @@ export function wantedOf(
   const wanted = new Set(of)
   for (const tensor of wanted) {
     checkTensor(owner, 'what of holds', tensor)
-    if (tensor.dtype !== 'f32')
+    if (!isFloat(tensor))
       throw new TypeError(
         `${owner}: of holds ${tensor.dtype} ${show(tensor.shape)}; f32 alone has a gradient`,
       )

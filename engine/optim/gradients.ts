@@ -40,6 +40,11 @@ export class Gradients extends Map<Tensor, Tensor> {
     return super.get(of)
   }
 
+  override delete(of: Tensor): boolean {
+    this.#parts.delete(of)
+    return super.delete(of)
+  }
+
   override entries() {
     this.#settle()
     return super.entries()

@@ -6,7 +6,7 @@
 // neighbours in memory, for any C, three included. The data gradient of stride s splits into s x s
 // phases of pixels with the same taps (input-walk.ts); there a run is the channels of one tap.
 
-import { type Run, type Shape, type Tensor, images, sizeOf, wgsl } from '../op.ts'
+import { type Make, type Run, type Tensor, images, sizeOf, wgsl } from '../op.ts'
 import type { Steps } from './steps.ts'
 import { gemmMoments, gemmTiled } from '../matmul/gemm-tiled.ts'
 import {
@@ -20,6 +20,7 @@ import {
 } from '../tiles/loader.ts'
 import { momentsBinding, momentsShape } from '../tiles/epilogue-moments.ts'
 import { type TiledProduct, planTiles, runTiled } from '../tiles/plan.ts'
+import type { Image } from '../wgsl/storage.ts'
 
 /** The direction, and how buffers are bound. */
 interface Form {
@@ -144,21 +145,21 @@ function productFor(form: Form): TiledProduct {
 }
 
 /** `convForward` on a GPU. A 1 x 1 convolution at stride 1 is a plain matrix product. */
-export function convForwardTiled(run: Run, x: Tensor, w: Tensor, out: Shape, steps: Steps): Tensor {
+export function convForwardTiled(run: Run, x: Tensor, w: Tensor, out: Image, steps: Steps): Tensor {
   const product = asProduct(run, x, w, steps)
-  if (product) return run.view(gemmTiled(run, ...product, {}), out)
+  if (product) return run.view(gemmTiled(run, ...product, { dtype: out.dtype }), out.shape)
   const [y] = forward(run, [x, w], steps, { out, makes: [out], moments: false })
   return y
 }
 
 /** `convForwardMoments` on a GPU. */
-export function convForwardMomentsTiled(run: Run, x: Tensor, w: Tensor, out: Shape, steps: Steps) {
+export function convForwardMomentsTiled(run: Run, x: Tensor, w: Tensor, out: Image, steps: Steps) {
   const product = asProduct(run, x, w, steps)
   if (product) {
-    const { y, moments } = gemmMoments(run, ...product)
-    return { y: run.view(y, out), moments }
+    const { y, moments } = gemmMoments(run, ...product, out.dtype)
+    return { y: run.view(y, out.shape), moments }
   }
-  const [N, outH, outW, K] = images(out, 'conv2d: y')
+  const [N, outH, outW, K] = images(out.shape, 'conv2d: y')
   const makes = [out, momentsShape(N * outH * outW, K)] as const
   const [y, moments] = forward(run, [x, w], steps, { out, makes, moments: true })
   return { y, moments }
@@ -171,7 +172,7 @@ function asProduct(run: Run, x: Tensor, w: Tensor, steps: Steps): [Tensor, Tenso
   return isProduct(kH, kW, steps) ? [run.view(x, [N * H * W, C]), run.view(w, [C, K])] : null
 }
 
-function forward<const Makes extends readonly Shape[]>(
+function forward<const Makes extends readonly Make[]>(
   run: Run,
   [x, w]: readonly [Tensor, Tensor],
   { stride, padding }: Steps,
@@ -179,10 +180,10 @@ function forward<const Makes extends readonly Shape[]>(
     out,
     makes,
     moments,
-  }: { readonly out: Shape; readonly makes: Makes; readonly moments: boolean },
+  }: { readonly out: Image; readonly makes: Makes; readonly moments: boolean },
 ): { [I in keyof Makes]: Tensor } {
   const [N, H, W, C] = images(x.shape, 'conv2d: x')
-  const [, outH, outW, K] = images(out, 'conv2d: y')
+  const [, outH, outW, K] = images(out.shape, 'conv2d: y')
   const [kH, kW] = images(w.shape, 'conv2d: w')
   return runTiled(
     run,
@@ -190,7 +191,7 @@ function forward<const Makes extends readonly Shape[]>(
       back: false,
       x: memoryOf(x, C),
       w: memoryOf(w, K),
-      y: memoryOfY(K, sizeOf(out)),
+      y: memoryOfY(K, sizeOf(out.shape), out.dtype),
       moments,
     }),
     { M: N * outH * outW, N: K, K: kH * kW * C, layers: 1 },
@@ -210,15 +211,15 @@ export function convDataGradientTiled(
   run: Run,
   dy: Tensor,
   w: Tensor,
-  out: Shape,
+  { shape, dtype }: Image,
   steps: Steps,
 ): Tensor {
-  const [N, outH, outW, C] = images(out, 'conv2d: x')
+  const [N, outH, outW, C] = images(shape, 'conv2d: x')
   const [, H, W, K] = images(dy.shape, 'conv2d: dy')
   const [kH, kW] = images(w.shape, 'conv2d: w')
   if (isProduct(kH, kW, steps)) {
     const [left, right] = [run.view(dy, [N * H * W, K]), run.view(w, [C, K])]
-    return run.view(gemmTiled(run, left, right, { transB: true }), out)
+    return run.view(gemmTiled(run, left, right, { transB: true, dtype }), shape)
   }
   const [phasesH, phasesW] = steps.stride
   const pixels = N * Math.ceil(outH / phasesH) * Math.ceil(outW / phasesW)
@@ -228,13 +229,13 @@ export function convDataGradientTiled(
       back: true,
       x: memoryOf(dy, K),
       w: memoryOf(w, K),
-      y: memoryOfY(C, sizeOf(out)),
+      y: memoryOfY(C, sizeOf(shape), dtype),
       moments: false,
     }),
     { M: pixels, N: C, K: kH * kW * K, layers: phasesH * phasesW },
     {
       reads: [dy, w],
-      makes: [out],
+      makes: [{ shape, dtype }],
       params: {
         ...{ images: N, H, W, C: K, outH, outW, kH, kW, phasesH, phasesW, run: K },
         ...{ stepH: 1, stepW: 1, padH: steps.padding[0], padW: steps.padding[1] },

@@ -2,8 +2,9 @@
 // few tiles to occupy the device, workgroups share the sum, and `sumSplits` adds their partial
 // sums.
 
-import { type Run, type Tensor, wgsl } from '../op.ts'
+import { type DType, type Run, type Tensor, wgsl } from '../op.ts'
 import { type Gemm, productShape } from './shapes.ts'
+import { storedAs } from '../wgsl/storage.ts'
 import { sumSplits } from '../wgsl/sum-splits.ts'
 import {
   type Loader,
@@ -107,40 +108,48 @@ function productFor(form: Form): TiledProduct {
 
 /** `gemm` on a GPU. */
 export function gemmTiled(run: Run, a: Tensor, b: Tensor, options: Gemm): Tensor {
-  const { transA = false, transB = false, bias = null, unsplit = false } = options
+  const { transA = false, transB = false, bias = null, unsplit = false, dtype = 'f32' } = options
   const { batches, M, N, K, shape } = productShape(a.shape, b.shape, options)
   const [aStride, bStride] = [transA ? M : K, transB ? K : N]
-  const memory = { a: memoryOf(a, aStride), b: memoryOf(b, bStride), y: memoryOfY(N, M * N) }
   const splits = bias || unsplit ? 1 : splitsFor({ M, N, K, layers: batches })
   const all = Math.ceil(K / depthFor(run))
   const slices = Math.ceil(all / splits) // of a split; the last may have fewer, and none is empty
   const layers = Math.ceil(all / slices) * batches
+  const stored = layers > batches ? 'f32' : dtype // parts are
+  const factors = { a: memoryOf(a, aStride), b: memoryOf(b, bStride) }
+  const memory = { ...factors, y: memoryOfY(N, M * N, stored) }
   const [y] = runTiled(
     run,
     productFor({ transA, transB, ...memory, moments: false }),
     { M, N, K, layers },
     {
       reads: [a, b, bias ?? b],
-      makes: [[layers / batches, ...shape]],
+      makes: [{ shape: [layers / batches, ...shape], dtype: stored }],
       params: { K, aStride, bStride, biased: bias ? 1 : 0, batches, slices },
     },
   )
-  return sumSplits(run, y, shape)
+  return storedAs(run, dtype, sumSplits(run, y, shape))
 }
 
 /** a [M, K] times b [K, N] on a GPU, and the moments of its columns; null for these where the sum
  *  is split, because no workgroup has the whole sum. */
-export function gemmMoments(run: Run, a: Tensor, b: Tensor): { y: Tensor; moments: Tensor | null } {
+export function gemmMoments(
+  run: Run,
+  a: Tensor,
+  b: Tensor,
+  dtype: DType,
+): { y: Tensor; moments: Tensor | null } {
   const { M, N, K, shape } = productShape(a.shape, b.shape, {})
-  if (splitsFor({ M, N, K, layers: 1 }) > 1) return { y: gemmTiled(run, a, b, {}), moments: null }
-  const memory = { a: memoryOf(a, K), b: memoryOf(b, N), y: memoryOfY(N, M * N) }
+  if (splitsFor({ M, N, K, layers: 1 }) > 1)
+    return { y: gemmTiled(run, a, b, { dtype }), moments: null }
+  const memory = { a: memoryOf(a, K), b: memoryOf(b, N), y: memoryOfY(N, M * N, dtype) }
   const [y, moments] = runTiled(
     run,
     productFor({ transA: false, transB: false, ...memory, moments: true }),
     { M, N, K, layers: 1 },
     {
       reads: [a, b, b],
-      makes: [shape, momentsShape(M, N)],
+      makes: [{ shape, dtype }, momentsShape(M, N)],
       params: {
         K,
         aStride: K,

@@ -1,50 +1,16 @@
 // The kernels of batch normalisation's backward pass (batch-norm-backward.ts).
 
-import { type Kernel, type Tensor, type Wgsl, kernel, wgsl } from '../op.ts'
-import { acrossParts, extent, partPrologue, relu, rowParams, rows } from './batch-rows.ts'
+import { kernel } from '../op.ts'
+import { acrossParts, partPrologue, relu, rowParams, rows } from './batch-rows.ts'
 import { groupEntry } from '../wgsl/group-entry.ts'
-import { flaggedF16 } from '../wgsl/f16-storage.ts'
-import { byWidth, fours } from '../wgsl/widths.ts'
+import { byStorage } from '../wgsl/storage.ts'
 
-/** How a pass gets x^ and the ReLU mask: from x, or from what `normalize` saved instead of x. */
-interface Source {
-  /** The element type of x. */
-  readonly element: Wgsl
-  readonly code: Wgsl
-  /** x^ at element `at`. */
-  readonly normal: Wgsl
-  /** Whether ReLU let that element through. */
-  readonly passes: Wgsl
-}
-
-const recomputed: Source = {
-  element: wgsl`F`,
-  code: relu,
-  normal: wgsl`(x[at] - mean) * scale`,
-  passes: wgsl`passes(fma(normal, slope, shift))`,
-}
-
-const besideResidual: Source = { ...recomputed, passes: wgsl`passes(y[at])` }
-
-const savedF16: Source = {
-  element: wgsl`vec2u`,
-  code: flaggedF16,
-  normal: wgsl`unpackFlagged(x[at])`,
-  passes: wgsl`flagsOf(x[at])`,
-}
-
-/** The kernel that `make` builds for x: f16 as saved, or images of either width. */
-function bySource(make: (types: Wgsl, source: Source) => Kernel, other = recomputed) {
-  const [images, saved] = [byWidth((types) => make(types, other)), make(fours, savedF16)]
-  return (x: Tensor) => (x.dtype === 'f16' ? saved : images(extent(x).C))
-}
-
-export const sumsKernel = bySource(
-  (types, { element, code, normal, passes }) => kernel`
+export const sumsKernel = byStorage(
+  (types) => kernel`
   struct Params { ${rowParams} }
   ${types}
-  @group(0) @binding(0) var<storage, read>       dy:    array<F>; // [M, C]
-  @group(0) @binding(1) var<storage, read>       x:     array<${element}>; // [M, C]
+  @group(0) @binding(0) var<storage, read>       dy:    array<S>; // [M, C]
+  @group(0) @binding(1) var<storage, read>       x:     array<S>; // [M, C]
   @group(0) @binding(2) var<storage, read>       stats: array<F>; // [mean | 1 / deviation, splits, C]
   @group(0) @binding(3) var<storage, read>       gamma: array<F>; // [C]
   @group(0) @binding(4) var<storage, read>       beta:  array<F>; // [C]
@@ -52,7 +18,7 @@ export const sumsKernel = bySource(
   @group(0) @binding(6) var<uniform>             p:     Params;
   override rectified: bool = false;
   ${rows}
-  ${code}
+  ${relu}
   @compute @workgroup_size(64)
   fn batchNormSums(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
     ${partPrologue}
@@ -62,9 +28,9 @@ export const sumsKernel = bySource(
     var product = F();
     for (var m = t.start; m < t.end; m += p.interleave) {
       let at = rowAt(t, m) * p.C + t.channel;
-      let normal = ${normal};
-      var dz = dy[at];
-      if (rectified) { dz = select(F(), dz, ${passes}); }
+      let normal = (widen(x[at]) - mean) * scale;
+      var dz = widen(dy[at]);
+      if (rectified) { dz = through(fma(normal, slope, shift), dz); }
       sum += dz;
       product = fma(dz, normal, product);
     }
@@ -74,19 +40,21 @@ export const sumsKernel = bySource(
 `,
 )
 
-export const residualSumsKernel = bySource(
-  (types, { element, code, normal, passes }) => kernel`
+export const residualSumsKernel = byStorage(
+  (types) => kernel`
   struct Params { ${rowParams} }
   ${types}
-  @group(0) @binding(0) var<storage, read>       dy:    array<F>; // [M, C]
-  @group(0) @binding(1) var<storage, read>       x:     array<${element}>; // [M, C]
+  @group(0) @binding(0) var<storage, read>       dy:    array<S>; // [M, C]
+  @group(0) @binding(1) var<storage, read>       x:     array<S>; // [M, C]
   @group(0) @binding(2) var<storage, read>       stats: array<F>; // [mean | 1 / deviation, splits, C]
-  @group(0) @binding(3) var<storage, read>       y:     array<${element}>; // [M, C], or x again
-  @group(0) @binding(4) var<storage, read_write> dz:    array<F>; // [M, C]
-  @group(0) @binding(5) var<storage, read_write> out:   array<F>; // [sums of dz | of dz x^, parts, C]
-  @group(0) @binding(6) var<uniform>             p:     Params;
+  @group(0) @binding(3) var<storage, read>       y:     array<S>; // [M, C]
+  @group(0) @binding(4) var<storage, read>       more:  array<S>; // [M, C], dy's addend, if it has one
+  @group(0) @binding(5) var<storage, read_write> dz:    array<S>; // [M, C]
+  @group(0) @binding(6) var<storage, read_write> out:   array<F>; // [sums of dz | of dz x^, parts, C]
+  @group(0) @binding(7) var<uniform>             p:     Params;
+  override added: bool = false;
   ${rows}
-  ${code}
+  ${relu}
   @compute @workgroup_size(64)
   fn batchNormResidualSums(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
     ${partPrologue}
@@ -94,17 +62,18 @@ export const residualSumsKernel = bySource(
     var product = F();
     for (var m = t.start; m < t.end; m += p.interleave) {
       let at = rowAt(t, m) * p.C + t.channel;
-      let d = select(F(), dy[at], ${passes});
-      dz[at] = d;
+      var d = widen(dy[at]);
+      if (added) { d += widen(more[at]); }
+      d = through(widen(y[at]), d);
+      dz[at] = narrow(d);
       sum += d;
-      let normal = ${normal};
+      let normal = (widen(x[at]) - mean) * scale;
       product = fma(d, normal, product);
     }
     out[i] = sum;
     out[p.parts * p.C + i] = product;
   }
 `,
-  besideResidual,
 )
 
 export const mergeKernel = kernel`
@@ -133,22 +102,22 @@ export const mergeKernel = kernel`
   }
 `
 
-export const backwardKernel = bySource(
-  (types, { element, code, normal, passes }) => kernel`
+export const backwardKernel = byStorage(
+  (types) => kernel`
   struct Params { ${rowParams}, share: f32 }
   ${types}
-  @group(0) @binding(0) var<storage, read>       dy:     array<F>; // [M, C], or dz unless rectified
-  @group(0) @binding(1) var<storage, read>       x:      array<${element}>; // [M, C]
+  @group(0) @binding(0) var<storage, read>       dy:     array<S>; // [M, C], or dz unless rectified
+  @group(0) @binding(1) var<storage, read>       x:      array<S>; // [M, C]
   @group(0) @binding(2) var<storage, read>       stats:  array<F>; // [mean | 1 / deviation, splits, C]
   @group(0) @binding(3) var<storage, read>       gamma:  array<F>; // [C]
   @group(0) @binding(4) var<storage, read>       beta:   array<F>; // [C]
   @group(0) @binding(5) var<storage, read>       dBeta:  array<F>; // [splits, C], read in training only
   @group(0) @binding(6) var<storage, read>       dGamma: array<F>; // [splits, C], read in training only
-  @group(0) @binding(7) var<storage, read_write> dx:     array<F>; // [M, C]
+  @group(0) @binding(7) var<storage, read_write> dx:     array<S>; // [M, C]
   @group(0) @binding(8) var<uniform>             p:      Params;
   override rectified: bool = false;
   ${rows}
-  ${code}
+  ${relu}
   @compute @workgroup_size(64)
   fn batchNormBackward(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
     ${partPrologue}
@@ -162,11 +131,11 @@ export const backwardKernel = bySource(
     }
     for (var m = t.start; m < t.end; m += p.interleave) {
       let at = rowAt(t, m) * p.C + t.channel;
-      let normal = ${normal};
-      var dz = dy[at];
-      if (rectified) { dz = select(F(), dz, ${passes}); }
+      let normal = (widen(x[at]) - mean) * scale;
+      var dz = widen(dy[at]);
+      if (rectified) { dz = through(fma(normal, slope, shift), dz); }
       if (p.share > 0.0) { dz -= meanOfD + normal * meanOfProduct; }
-      dx[at] = slope * scale * dz;
+      dx[at] = narrow(slope * scale * dz);
     }
   }
 `,

@@ -43,6 +43,8 @@ export interface BatchNormOptions {
 
 export const batchNormOp: Op<NormInputs, NormOutputs, Norm> = {
   name: 'batchNorm',
+  accepts: ['float', 'f32', 'f32', 'float'],
+  takesAddend: true,
   shape({ training, running, splits }, x, gamma, beta, ...[residual]) {
     if (x.length < 2)
       throw new ShapeError(`batchNorm: x must have rows and channels [..., C], got ${show(x)}`)
@@ -78,16 +80,17 @@ export const batchNormOp: Op<NormInputs, NormOutputs, Norm> = {
     { training, rectified, splits },
     [dy],
     [x, gamma, beta, residual],
-    [y, stats, normals],
+    [y, stats],
     needs,
+    addend = null,
   ) {
     const [dxNeeded = false, dGammaNeeded = false, dBetaNeeded = false, dResidualNeeded = false] =
       needs
     const wanted = { training, rectified, splits, residual: residual !== undefined }
     const { dx, dGamma, dBeta, dResidual } = batchNormBackward(
       run,
-      dy,
-      { x: normals ?? x, gamma, beta, y, stats },
+      [dy, addend],
+      { x, gamma, beta, y, stats },
       { ...wanted, dx: dxNeeded, sums: dGammaNeeded || dBetaNeeded },
     )
     const gradients = [

@@ -2,6 +2,7 @@
 // (mainloop.ts, mma-*.ts) is the same for all of them.
 
 import { type DType, type Tensor, type Wgsl, wgsl } from '../op.ts'
+import { narrow4 } from '../wgsl/storage.ts'
 
 /** The factors A and B and the product y = A B of a tiled kernel. */
 export interface Loader {
@@ -81,9 +82,7 @@ export const load4 = (name: Wgsl, memory: Memory): Wgsl =>
 
 /** WGSL of y's element of four numbers. */
 const packed = (memory: Memory): Wgsl =>
-  memory === 'f16x4'
-    ? wgsl`vec2u(pack2x16float(numbers.xy), pack2x16float(numbers.zw))`
-    : wgsl`numbers`
+  memory === 'f16x4' ? wgsl`narrow4(numbers)` : wgsl`numbers`
 
 /** `store4(at, count, vec4f)`: stores the first `count` of four numbers at y's element `at`. Where
  *  y is bound in fours, all four or none. */
@@ -97,6 +96,7 @@ export const store4 = (memory: Memory): Wgsl =>
       }
     `
     : wgsl`
+      ${memory === 'f16x4' ? narrow4 : wgsl``}
       fn store4(at: u32, count: u32, numbers: vec4f) {
         if (count > 0u) { y[at / 4u] = ${packed(memory)}; }
       }

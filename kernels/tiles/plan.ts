@@ -3,7 +3,7 @@
 // device. All tiles of an mma add the same products in the same order and give the same bits, so
 // measuring changes the speed alone.
 
-import { type Kernel, type Run, type Shape, type Tensor, folded, kernel } from '../op.ts'
+import { type Kernel, type Make, type Run, type Tensor, folded, kernel } from '../op.ts'
 import { onMatrices, useMatrices } from '../wgsl/subgroup-matrix.ts'
 import type { Loader } from './loader.ts'
 import { tileSource } from './mainloop.ts'
@@ -135,7 +135,7 @@ export function planTiles(name: string, loader: Loader): TiledProduct {
 }
 
 /** Runs a tiled product. Returns y, and the moments of its columns if the loader stores them. */
-export function runTiled<const Makes extends readonly Shape[]>(
+export function runTiled<const Makes extends readonly Make[]>(
   run: Run,
   { name, kernelFor }: TiledProduct,
   size: Size,

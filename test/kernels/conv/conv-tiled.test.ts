@@ -6,6 +6,7 @@ import { conv2d } from '../../../kernels/conv/conv2d.ts'
 import { linear } from '../../../kernels/matmul/linear.ts'
 import { slice } from '../../../kernels/shape/slice.ts'
 import { convForward, convDataGradient } from '../../../kernels/conv/forward.ts'
+import { imageOf, storedAs } from '../../../kernels/wgsl/storage.ts'
 import { Gpu } from '../../../engine/gpu.ts'
 import * as assert from 'uvu/assert'
 import { close, random } from '../../fixtures/check.ts'
@@ -66,23 +67,21 @@ async function check(gpu: Gpu, engine: Engine, layer: Layer) {
   const { values, sums, out, terms } = reference(layer)
   const [run, steps] = [gpuRun(gpu, engine), { stride, padding }]
   const shape = [layer.w[0], layer.w[1], layer.x[3], layer.w[2]]
-  const [x, w, dy] = [
-    gpu.tensor(values.x, layer.x),
-    gpu.tensor(values.w, shape),
-    gpu.tensor(values.dy, out),
-  ]
+  const image = (v: number[], like: readonly number[]) =>
+    storedAs(run, imageOf(run, like).dtype, gpu.tensor(v, like))
+  const [x, w, dy] = [image(values.x, layer.x), gpu.tensor(values.w, shape), image(values.dy, out)]
   const results = {
     y: () => convForward(run, x, w, out, steps),
-    dx: () => convDataGradient(run, dy, w, layer.x, steps),
+    dx: () => convDataGradient(run, dy, w, x, steps),
     dw: () => convWeightGradient(run, x, dy, shape, steps),
   }
-  for (const what of of)
-    sums[what].check(
-      await gpu.read(results[what]()),
-      engine,
-      terms[what],
-      `${what} of ${JSON.stringify(layer)}`,
-    )
+  const dtypes = { y: imageOf(run, out).dtype, dx: x.dtype, dw: 'f32' } as const
+  for (const what of of) {
+    const result = results[what]()
+    const name = `${what} of ${JSON.stringify(layer)}`
+    assert.is(result.dtype, dtypes[what], name)
+    sums[what].check(await gpu.read(result), engine, terms[what], name, result.dtype)
+  }
 }
 
 test('f32: channels in fours, every stride and padding', async ({ gpu }) => {
@@ -144,6 +143,20 @@ for (const name of ['f16 in registers', 'f16 on matrices', 'f16x3 on matrices'] 
       padding: [1, 0],
       of,
     })
+  })
+
+// Below, at and above the tile; a matrix product, in parts or not; strides; images of f32 whose
+// channels are no multiple of four.
+for (const [name, engine] of Object.entries(engines))
+  (name === 'f16 on matrices' ? test : full)(`${name}: images stored in f16`, async ({ gpu }) => {
+    if (!gpu.run.f16) return
+    const stored = { ...engine, activations: 'f16' } as const
+    const padding = [1, 1] as const
+    await check(gpu, stored, { x: [1, 1, 2, 4], w: [1, 2, 4], padding: [0, 1] })
+    await check(gpu, stored, { x: [2, 6, 7, 12], w: [3, 2, 68], stride: [2, 2], padding })
+    await check(gpu, stored, { x: [3, 5, 7, 3], w: [3, 3, 36], padding, of: ['y', 'dw'] })
+    await check(gpu, stored, { x: [2, 5, 4, 8], w: [1, 1, 68] })
+    await check(gpu, stored, { x: [1, 2, 2, 520], w: [1, 1, 8] })
   })
 
 test('a machine that computes as a GPU does differentiates as any other', async ({ gpu }) => {
