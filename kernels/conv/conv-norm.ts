@@ -34,7 +34,7 @@ type ConvNormInputs = [
   ...residual: [] | [Tensor],
 ]
 
-type ConvNormOutputs = [y: Tensor, z: Tensor, stats: Tensor]
+type ConvNormOutputs = [y: Tensor, z: Tensor, stats: Tensor, ...marks: [] | [Tensor]]
 
 export const convNormOp: Op<ConvNormInputs, ConvNormOutputs, Attrs> = {
   name: 'convNorm',
@@ -53,15 +53,15 @@ export const convNormOp: Op<ConvNormInputs, ConvNormOutputs, Attrs> = {
         ? convForwardMoments(run, x, w, out, steps)
         : { y: convForward(run, x, w, out, steps), moments: null }
     const inputs = residual ? ([z, gamma, beta, residual] as const) : ([z, gamma, beta] as const)
-    const [y, stats] = normalize(run, norm, inputs, moments)
-    return [y, z, stats]
+    const [y, stats, ...marks] = normalize(run, norm, inputs, moments)
+    return [y, z, stats, ...marks]
   },
   backward(
     run,
     { steps, norm },
     [dy],
     [x, w, gamma, beta, residual],
-    [y, z, stats],
+    [y, z, stats, marks],
     needs,
     addend = null,
   ) {
@@ -81,7 +81,7 @@ export const convNormOp: Op<ConvNormInputs, ConvNormOutputs, Attrs> = {
     } = batchNormBackward(
       run,
       [dy, addend],
-      { x: z, gamma, beta, y, stats },
+      { x: z, gamma, beta, y, stats, marks },
       {
         ...{ training, rectified, splits, residual: residual !== undefined },
         ...{ dx: dxNeeded || dwNeeded, sums: dGammaNeeded || dBetaNeeded },

@@ -1,9 +1,10 @@
 // The kernels of batch normalisation's backward pass (batch-norm-backward.ts).
 
-import { kernel } from '../op.ts'
-import { acrossParts, partPrologue, relu, rowParams, rows } from './batch-rows.ts'
+import { type Kernel, type Tensor, type Wgsl, kernel, wgsl } from '../op.ts'
+import { marked } from './relu-marks.ts'
+import { acrossParts, extent, partPrologue, relu, rowParams, rows } from './batch-rows.ts'
 import { groupEntry } from '../wgsl/group-entry.ts'
-import { byStorage } from '../wgsl/storage.ts'
+import { byStorage, halves } from '../wgsl/storage.ts'
 
 export const sumsKernel = byStorage(
   (types) => kernel`
@@ -40,14 +41,29 @@ export const sumsKernel = byStorage(
 `,
 )
 
-export const residualSumsKernel = byStorage(
-  (types) => kernel`
+/** How a pass behind a residual gets ReLU's mask. */
+interface Mask {
+  readonly binding: Wgsl
+  readonly begin: Wgsl
+  /** Declares `isPassed`. */
+  readonly each: Wgsl
+}
+
+const ofY: Mask = {
+  binding: wgsl`y:     array<S>; // [M, C]`,
+  begin: wgsl``,
+  each: wgsl`let isPassed = passes(widen(y[at]));`,
+}
+
+const ofMarks: Mask = { binding: wgsl`marks: array<vec2u>; // [parts of 16 rows, C]`, ...marked }
+
+const residualSums = (types: Wgsl, mask: Mask) => kernel`
   struct Params { ${rowParams} }
   ${types}
   @group(0) @binding(0) var<storage, read>       dy:    array<S>; // [M, C]
   @group(0) @binding(1) var<storage, read>       x:     array<S>; // [M, C]
   @group(0) @binding(2) var<storage, read>       stats: array<F>; // [mean | 1 / deviation, splits, C]
-  @group(0) @binding(3) var<storage, read>       y:     array<S>; // [M, C]
+  @group(0) @binding(3) var<storage, read>       ${mask.binding}
   @group(0) @binding(4) var<storage, read>       more:  array<S>; // [M, C], dy's addend, if it has one
   @group(0) @binding(5) var<storage, read_write> dz:    array<S>; // [M, C]
   @group(0) @binding(6) var<storage, read_write> out:   array<F>; // [sums of dz | of dz x^, parts, C]
@@ -60,11 +76,13 @@ export const residualSumsKernel = byStorage(
     ${partPrologue}
     var sum = F();
     var product = F();
+    ${mask.begin}
     for (var m = t.start; m < t.end; m += p.interleave) {
       let at = rowAt(t, m) * p.C + t.channel;
+      ${mask.each}
       var d = widen(dy[at]);
       if (added) { d += widen(more[at]); }
-      d = through(widen(y[at]), d);
+      d = select(F(), d, isPassed);
       dz[at] = narrow(d);
       sum += d;
       let normal = (widen(x[at]) - mean) * scale;
@@ -73,8 +91,13 @@ export const residualSumsKernel = byStorage(
     out[i] = sum;
     out[p.parts * p.C + i] = product;
   }
-`,
-)
+`
+
+const sumsOfY = byStorage((types) => residualSums(types, ofY))
+const sumsOfMarks = residualSums(halves, ofMarks)
+
+export const residualSumsKernel = (x: Tensor, marks: Tensor | undefined): Kernel =>
+  marks ? sumsOfMarks : sumsOfY(x, extent(x).C)
 
 export const mergeKernel = kernel`
   struct Params { C: u32, parts: u32, splits: u32 }

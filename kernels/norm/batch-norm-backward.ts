@@ -4,9 +4,9 @@
 // x^ is the normalised x, dz is dy where ReLU let it through, else 0, and mean() is over the batch.
 // Outside training the statistics are constants, and dx has its first term alone (share = 0).
 //
-// The ReLU mask is not stored. It is recomputed from x^ gamma + beta, or, with a residual, read
-// from y, which the next convolution saves anyway. With a residual dz is also the residual's gradient,
-// and is written once.
+// The ReLU mask is recomputed from x^ gamma + beta. With a residual it is read from y, which the
+// next convolution saves anyway, or, of f16, from bits (relu-marks.ts); dz is also the residual's
+// gradient, and is written once.
 
 import type { Run, Tensor } from '../op.ts'
 import {
@@ -16,6 +16,7 @@ import {
   sumsKernel,
 } from './batch-norm-backward-kernels.ts'
 import { extent, partitionRows, perChannel, rowsPerSum } from './batch-rows.ts'
+import { MARKED_ROWS } from './relu-marks.ts'
 import { accumulate } from '../optim/accumulate.ts'
 import { sumAxes } from '../wgsl/reduce.ts'
 
@@ -29,6 +30,8 @@ export interface Normalized {
   readonly beta: Tensor
   readonly y: Tensor
   readonly stats: Tensor
+  /** ReLU's mask, where the forward pass gives it. */
+  readonly marks?: Tensor | undefined
 }
 
 /** The gradients of x (null unless wanted), gamma, beta, and the residual, from y's, whose addend,
@@ -36,7 +39,7 @@ export interface Normalized {
 export function batchNormBackward(
   run: Run,
   [given, addend]: readonly [dy: Tensor, addend: Tensor | null],
-  { x, gamma, beta, y, stats }: Normalized,
+  { x, gamma, beta, y, stats, marks }: Normalized,
   wanted: {
     readonly training: boolean
     readonly rectified: boolean
@@ -50,14 +53,16 @@ export function batchNormBackward(
   const { splits } = wanted
   const masked = wanted.rectified && wanted.residual // the first pass applies the mask, for both gradients
   const again = { rectified: Number(wanted.rectified && !wanted.residual) }
-  const { parts, ...pass } = partitionRows(x, rowsPerSum(run, x), splits)
+  const rows = rowsPerSum(run, x)
+  const each = marks ? Math.ceil(rows / MARKED_ROWS) * MARKED_ROWS : rows
+  const { parts, ...pass } = partitionRows(x, each, splits)
   const dy = addend && !masked ? accumulate(run, given, addend) : given
   const { shape, dtype } = x
   let [dz, sums]: [Tensor, Tensor | null] = [dy, null]
   if (masked)
-    [dz, sums] = run(residualSumsKernel(x, C), {
+    [dz, sums] = run(residualSumsKernel(x, marks), {
       ...pass,
-      reads: [dy, x, stats, y, addend ?? dy],
+      reads: [dy, x, stats, marks ?? y, addend ?? dy],
       makes: [{ shape, dtype }, [2, parts, C]],
       constants: { ...pass.constants, added: Number(addend !== null) },
     })

@@ -80,7 +80,7 @@ export const batchNormOp: Op<NormInputs, NormOutputs, Norm> = {
     { training, rectified, splits },
     [dy],
     [x, gamma, beta, residual],
-    [y, stats],
+    [y, stats, marks],
     needs,
     addend = null,
   ) {
@@ -90,7 +90,7 @@ export const batchNormOp: Op<NormInputs, NormOutputs, Norm> = {
     const { dx, dGamma, dBeta, dResidual } = batchNormBackward(
       run,
       [dy, addend],
-      { x, gamma, beta, y, stats },
+      { x, gamma, beta, y, stats, marks },
       { ...wanted, dx: dxNeeded, sums: dGammaNeeded || dBetaNeeded },
     )
     const gradients = [

@@ -46,13 +46,16 @@ const inF16 = wgsl`
   fn narrow(numbers: F) -> S { return narrow4(numbers); }
 `
 
+/** What `byStorage` gives for f16. */
+export const halves = wgsl`${fours}${inF16}`
+
 /** The kernel that `make` builds for images like `x`, whose rows are `count` numbers long. It is
  *  written in terms of F, U and B (widths.ts), and of S, `widen` and `narrow`. */
 export function byStorage(
   make: (types: Wgsl) => Kernel,
 ): (x: { readonly dtype: DType }, count: number) => Kernel {
   const inFull = byWidth((types) => make(wgsl`${types}${inF32}`))
-  const inHalf = make(wgsl`${fours}${inF16}`)
+  const inHalf = make(halves)
   return ({ dtype }, count) => (dtype === 'f16' ? inHalf : inFull(count))
 }
 
