@@ -121,6 +121,28 @@ full('f32: three channels, the stems of ResNet', async ({ gpu }) => {
   })
 })
 
+test('f32: slices that lie in one tap, and image rows that fill them', async ({ gpu }) => {
+  await check(gpu, engines.f32, { x: [2, 5, 8, 32], w: [3, 3, 4], padding: [1, 1] })
+  await check(gpu, engines.f32, { x: [3, 8, 4, 4], w: [3, 3, 32], stride: [2, 1], padding: [1, 1] })
+  await check(gpu, engines.f32, {
+    x: [2, 4, 16, 32],
+    w: [2, 3, 32],
+    stride: [1, 2],
+    padding: [0, 1],
+  })
+})
+
+full('f32: more taps than bits', async ({ gpu }) => {
+  await check(gpu, engines.f32, { x: [2, 9, 8, 4], w: [7, 5, 4], padding: [3, 2] })
+  await check(gpu, engines.f32, {
+    x: [1, 8, 9, 32],
+    w: [6, 6, 32],
+    stride: [3, 2],
+    padding: [2, 0],
+  })
+  await check(gpu, engines.f32, { x: [2, 9, 8, 3], w: [6, 6, 5], padding: [3, 2] })
+})
+
 test('f32: the weight gradient of many pixels, in parts', ({ gpu }) =>
   check(gpu, engines.f32, { x: [5, 12, 11, 4], w: [3, 3, 8], padding: [1, 1], of: ['dw'] }))
 
@@ -143,6 +165,58 @@ for (const name of ['f16 in registers', 'f16 on matrices', 'f16x3 on matrices'] 
       padding: [1, 0],
       of,
     })
+    await check(gpu, engines[name], {
+      x: [2, 6, 8, 32],
+      w: [3, 3, 64],
+      stride: [2, 1],
+      padding: [1, 1],
+      of,
+    })
+  })
+
+/** Numbers that are f16s. */
+const halves = (count: number, seed: number) =>
+  Float32Array.from(random(count, seed), (v) => Math.round(v * 64) / 64)
+
+for (const name of ['f32', 'f16 on matrices'] as const)
+  full(`${name}: images in f16 give the bits of the same numbers in f32`, async ({ gpu }) => {
+    if (!gpu.run.f16) return
+    const run = gpuRun(gpu, engines[name])
+    for (const [C, K] of [
+      [8, 16],
+      [32, 64],
+      [4, 12],
+    ] as const) {
+      const [shape, out, steps] = [
+        [3, 3, C, K],
+        [2, 6, 8, K],
+        { stride: [1, 1], padding: [1, 1] },
+      ] as const
+      const w = gpu.tensor(random(9 * C * K, 2), shape)
+      const results = [false, true].map((inF16) => {
+        const image = (of: readonly number[], seed: number) => {
+          const f32 = gpu.tensor(
+            halves(
+              of.reduce((a, b) => a * b),
+              seed,
+            ),
+            of,
+          )
+          return inF16 ? storedAs(run, 'f16', f32) : f32
+        }
+        const [x, dy] = [image([2, 6, 8, C], 1), image(out, 3)]
+        return [
+          convForward(run, x, w, out, steps),
+          convDataGradient(run, dy, w, { shape: x.shape, dtype: 'f32' }, steps),
+          convWeightGradient(run, x, dy, shape, steps),
+        ].map((t) => gpu.read(t))
+      })
+      const [expected = [], got = []] = await Promise.all(
+        results.map((reads) => Promise.all(reads)),
+      )
+      for (const [i, what] of ['y', 'dx', 'dw'].entries())
+        assert.equal(got[i], expected[i], `${what} of ${C} and ${K} channels`)
+    }
   })
 
 // Below, at and above the tile; a matrix product, in parts or not; strides; images of f32 whose

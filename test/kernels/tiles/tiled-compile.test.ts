@@ -54,7 +54,7 @@ for (const [precision, matrices, activations] of [
       })
       for (const { name, source } of kernels) {
         assert.is(source.includes('enable chromium_experimental_subgroup_matrix'), matrices, name)
-        assert.is(source.includes('enable f16'), precision !== 'f32', name)
+        assert.is(source.includes('enable f16'), matrices, name)
       }
     }
   })
