@@ -114,8 +114,13 @@ export const mergeKernel = kernel`
     let own = p.parts / p.splits;
     let begin = at / p.C * own;
     var sum = vec2f();
-    for (var i = begin + here.member; i < begin + own; i += threadsPerChannel) {
-      sum += vec2f(sums[i * p.C + c], sums[(p.parts + i) * p.C + c]);
+    for (var i = begin + here.member; i < begin + own; i += threadsPerChannel * 4u) {
+      var parts = array<vec2f, 4>(); // loaded together, then added in order
+      for (var e = 0u; e < 4u; e++) {
+        let at = i + e * threadsPerChannel;
+        if (at < begin + own) { parts[e] = vec2f(sums[at * p.C + c], sums[(p.parts + at) * p.C + c]); }
+      }
+      for (var e = 0u; e < 4u; e++) { sum += parts[e]; }
     }
     let beta = channelTotal(thread, sum.x);
     let gamma = channelTotal(thread, sum.y);

@@ -55,15 +55,30 @@ const mergeKernel = byWidth(
     let first = moments[begin * p.C + channel];
     var sum = F();
     var total = 0.0;
-    for (var k = begin; k < end; k++) {
-      sum = fma(F(count(k)), moments[k * p.C + channel] - first, sum);
-      total += count(k);
+    for (var k = begin; k < end; k += 8u) {
+      var means = array<F, 8>(); // loaded together, then added in order
+      for (var e = 0u; e < 8u; e++) { means[e] = moments[min(k + e, end - 1u) * p.C + channel]; }
+      for (var e = 0u; e < 8u; e++) {
+        if (k + e < end) {
+          sum = fma(F(count(k + e)), means[e] - first, sum);
+          total += count(k + e);
+        }
+      }
     }
     let mean = first + sum / total;
     var squares = F();
-    for (var k = begin; k < end; k++) {
-      let d = moments[k * p.C + channel] - mean;
-      squares += fma(count(k) * d, d, moments[(p.chunks + k) * p.C + channel]);
+    for (var k = begin; k < end; k += 4u) {
+      var means = array<F, 4>();
+      var owns = array<F, 4>();
+      for (var e = 0u; e < 4u; e++) {
+        let at = min(k + e, end - 1u);
+        means[e] = moments[at * p.C + channel];
+        owns[e] = moments[(p.chunks + at) * p.C + channel];
+      }
+      for (var e = 0u; e < 4u; e++) {
+        let d = means[e] - mean;
+        if (k + e < end) { squares += fma(count(k + e) * d, d, owns[e]); }
+      }
     }
     out[i] = mean;
     out[p.parts * p.C + i] = squares;
