@@ -52,7 +52,7 @@ export const weightLoader = ({ x, dy, y, whole, lines }: WeightForm): Loader => 
     fn sliceCount(z: u32) -> u32 { return min(p.slices, (p.pixels + depth - 1u) / depth - z * p.slices); }
     ${sideA(x, whole, lines)}
     ${matrixSide('B', wgsl`dy`, dy, false, {
-      ...{ from: wgsl`0u`, stride: wgsl`p.N`, rows: wgsl`p.N`, sum: wgsl`p.pixels`, whole },
+      ...{ stride: wgsl`p.N`, rows: wgsl`p.N`, sum: wgsl`p.pixels`, whole },
       first: wgsl`splitIndex * p.slices * depth`,
     })}
     fn epilogue(row: u32, column: u32, sums: vec4f) {

@@ -56,7 +56,7 @@ export const windowLoader = (form: WindowForm): Loader => {
       back
         ? wgsl``
         : matrixSide('B', wgsl`w`, w, false, {
-            ...{ from: wgsl`0u`, stride: wgsl`p.N`, rows: wgsl`p.N`, first: wgsl`0u` },
+            ...{ stride: wgsl`p.N`, rows: wgsl`p.N` },
             ...{ sum: wgsl`p.kH * p.kW * p.C`, whole: form.whole },
           })
     }

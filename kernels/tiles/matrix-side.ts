@@ -4,15 +4,17 @@
 import { type Wgsl, wgsl } from '../op.ts'
 import { type Memory, load, loadUnit, loaded } from './loader.ts'
 
-/** A matrix as a factor: the WGSL of its first element, of the elements from line to line, and of
- *  how many rows or columns of y and how many k there are. `first` is the k that this workgroup
- *  begins at. */
+/** A matrix as a factor, in WGSL. */
 interface Matrix {
-  readonly from: Wgsl
+  /** Its first element, 0 by default. */
+  readonly from?: Wgsl
+  /** Elements from line to line. */
   readonly stride: Wgsl
+  /** How many rows or columns of y there are, and how many k. */
   readonly rows: Wgsl
   readonly sum: Wgsl
-  readonly first: Wgsl
+  /** The k that this workgroup begins at, 0 by default. */
+  readonly first?: Wgsl
   /** Whether there are whole slices of k. */
   readonly whole: boolean
 }
@@ -27,8 +29,10 @@ export const matrixSide = (
 ): Wgsl => {
   const S = side === 'A' ? wgsl`A` : wgsl`B`
   const unit = loadUnit(memory)
+  const start = from ? wgsl`${from} + ` : wgsl``
+  const k = first ? wgsl`${first} + k` : wgsl`k`
   if (whole && !along && memory !== 'f32')
-    return wholeLines(S, name, memory, { from, stride, rows, first })
+    return wholeLines(S, name, memory, { start, stride, rows, k })
   const inside = wgsl`apart${S}(i) < at.left`
   return wgsl`
     ${load(name, memory)}
@@ -36,11 +40,11 @@ export const matrixSide = (
     // Of the first load: its place in memory, in loads; the lines from there on; the numbers of a line from there on.
     struct Side${S} { at: u32, left: u32, width: u32 }
     fn begin${S}(row: u32, k: u32) -> Side${S} {
-      let outer = ${along ? wgsl`row` : wgsl`${first} + k`};
-      let inner = ${along ? wgsl`${first} + k` : wgsl`row`};
+      let outer = ${along ? wgsl`row` : k};
+      let inner = ${along ? k : wgsl`row`};
       let width = max(${along ? sum : rows}, inner) - inner;
       let left = select(0u, max(${along ? rows : sum}, outer) - outer, width > 0u);
-      return Side${S}((${from} + outer * ${stride} + inner) / ${unit}, left, width);
+      return Side${S}((${start}outer * ${stride} + inner) / ${unit}, left, width);
     }
     fn next${S}(at: Side${S}) -> Side${S} {
       ${
@@ -66,13 +70,13 @@ const wholeLines = (
   S: Wgsl,
   name: Wgsl,
   memory: Memory,
-  { from, stride, rows, first }: Pick<Matrix, 'from' | 'stride' | 'rows' | 'first'>,
+  { start, stride, rows, k }: Record<'start' | 'stride' | 'rows' | 'k', Wgsl>,
 ): Wgsl => wgsl`
     ${load(name, memory)}
     alias Load${S} = ${loaded(memory)};
     alias Side${S} = u32; // the first load's place in memory, in loads
     fn begin${S}(row: u32, k: u32) -> Side${S} {
-      return (${from} + (${first} + k) * ${stride} + min(row, ${rows} - ${loadUnit(memory)})) / ${loadUnit(memory)};
+      return (${start}(${k}) * ${stride} + min(row, ${rows} - ${loadUnit(memory)})) / ${loadUnit(memory)};
     }
     fn next${S}(at: Side${S}) -> Side${S} { return at + depth * (${stride} / ${loadUnit(memory)}); }
     fn load${S}(at: Side${S}, i: u32) -> Load${S} { return load_${name}(at + apart${S}(i) * (${stride} / ${loadUnit(memory)}), true); }

@@ -111,7 +111,9 @@ export interface Size {
 
 const PROCESSORS = 132 // of a large GPU (H100, H200)
 const ENOUGH = 256 // workgroups that occupy it: about two for each processor
+const FILLED = 0.95 // of a wave of workgroups
 const MIN_SPLIT_K = 256 // k of one split
+const MOST_SPLITS = 512 // whose partial sums still have to be added
 const PARTIAL_BYTES = 1 << 27 // of scratch at most, which every adapter binds
 
 /** Tiles of a product of M rows and N columns. */
@@ -124,19 +126,20 @@ export function slicesPerSplit(run: Run, factors: Factors, size: Size): number {
   const { M, N, K, layers } = size
   const all = Math.ceil(K / depthFor(run))
   const fitting = Math.floor(PARTIAL_BYTES / (M * N * layers * 4))
-  const most = Math.max(1, Math.min(Math.floor(K / MIN_SPLIT_K), fitting))
+  const most = Math.max(1, Math.min(Math.floor(K / MIN_SPLIT_K), fitting, MOST_SPLITS))
   const tiles = tilesFor(run, factors)
   const tile = tiles[guess(tiles, { ...size, layers: layers * most })]
   if (!tile || most === 1) return all
   // The last of n waves of workgroups may be nearly empty. Of the splits that make about four
-  // waves, those that fill the last one best.
+  // waves, or as many as there can be: the first to fill the last one, else those that fill it best.
   const wave = (PROCESSORS * tile.resident) / (countOf(tile, size) * layers)
+  const least = Math.max(1, Math.min(3.5 * wave, most / 2))
   let best = { slices: all, used: 0 }
-  for (let splits = 1; splits <= most && splits < 5 * wave + 1; splits++) {
+  for (let splits = Math.floor(least); splits <= most && splits < 5 * wave; splits++) {
     const slices = Math.ceil(all / splits)
     const waves = Math.ceil(all / slices) / wave
     const used = waves / Math.ceil(waves)
-    if ((waves >= 3.5 || splits === most) && used > best.used) best = { slices, used }
+    if (used > best.used && best.used < FILLED) best = { slices, used }
   }
   return best.slices
 }

@@ -101,6 +101,11 @@ for (const [name, engine] of Object.entries(engines))
     },
   )
 
+test('f32: a sum in many parts', async ({ gpu }) => {
+  await check(gpu, engines.f32, { size: [1, 8, 4700, 12], transA: true, transB: true })
+  await check(gpu, engines.f32, { size: [1, 3, 4701, 5], transA: true, transB: true })
+})
+
 full('f32: one transposed, with a bias or without', async ({ gpu }) => {
   await check(gpu, engines.f32, { size: [1, 33, 12, 20], transB: true, biased: true })
   await check(gpu, engines.f32, { size: [1, 32, 20, 44], transA: true })
