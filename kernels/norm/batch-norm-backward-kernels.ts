@@ -43,6 +43,8 @@ export const sumsKernel = byStorage(
 
 /** How a pass behind a residual gets ReLU's mask. */
 interface Mask {
+  /** The entry point. */
+  readonly name: Wgsl
   readonly binding: Wgsl
   readonly begin: Wgsl
   /** Declares `isPassed`. */
@@ -50,14 +52,19 @@ interface Mask {
 }
 
 const ofY: Mask = {
+  name: wgsl`batchNormResidualSums`,
   binding: wgsl`y:     array<S>; // [M, C]`,
   begin: wgsl``,
   each: wgsl`let isPassed = passes(widen(y[at]));`,
 }
 
-const ofMarks: Mask = { binding: wgsl`marks: array<vec2u>; // [parts of 16 rows, C]`, ...marked }
+const ofMarks: Mask = {
+  name: wgsl`batchNormMarkedSums`,
+  binding: wgsl`marks: array<vec2u>; // [parts of 16 rows, C]`,
+  ...marked,
+}
 
-const residualSums = (types: Wgsl, mask: Mask) => kernel`
+const residualSums = (types: Wgsl, { name, ...mask }: Mask) => kernel`
   struct Params { ${rowParams} }
   ${types}
   @group(0) @binding(0) var<storage, read>       dy:    array<S>; // [M, C]
@@ -72,7 +79,7 @@ const residualSums = (types: Wgsl, mask: Mask) => kernel`
   ${rows}
   ${relu}
   @compute @workgroup_size(64)
-  fn batchNormResidualSums(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+  fn ${name}(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
     ${partPrologue}
     var sum = F();
     var product = F();
