@@ -267,24 +267,16 @@ export const sizeOf = (shape: Shape) => shape.reduce((a, b) => a * b, 1)
 
 /** The two dimensions of a matrix. Throws ShapeError, beginning with `what`, for other shapes. */
 export function matrix(shape: Shape, what: string): [rows: number, columns: number] {
-  const [rows, columns] = shape
-  if (shape.length !== 2 || rows === undefined || columns === undefined)
+  if (shape.length !== 2)
     throw new ShapeError(`${what} must be a matrix [rows, columns], got ${show(shape)}`)
-  return [rows, columns]
+  return [dim(shape, 0), dim(shape, 1)]
 }
 
 /** The four dimensions of images. Throws ShapeError, beginning with `what`, for other shapes. */
 export function images(shape: Shape, what: string): [N: number, H: number, W: number, C: number] {
-  const [N, H, W, C] = shape
-  if (
-    shape.length !== 4 ||
-    N === undefined ||
-    H === undefined ||
-    W === undefined ||
-    C === undefined
-  )
+  if (shape.length !== 4)
     throw new ShapeError(`${what} must be images [N, H, W, C], got ${show(shape)}`)
-  return [N, H, W, C]
+  return [dim(shape, 0), dim(shape, 1), dim(shape, 2), dim(shape, 3)]
 }
 
 /** The size of a dimension that the caller has already checked to exist. */

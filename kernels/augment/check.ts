@@ -3,7 +3,19 @@
 import { type CropBox } from './parameters.ts'
 import { type Normalization, type Recipe, defaults } from './recipes.ts'
 import { type Shape, ShapeError, show } from '../op.ts'
-import { describe, nearest } from '../options.ts'
+import {
+  type Rule,
+  anything,
+  count,
+  describe,
+  nearest,
+  needed,
+  notNegative,
+  oneOf,
+  rule,
+  share,
+  whole,
+} from '../options.ts'
 
 /** Returns N, H, W of images [N, H, W, 3]. Throws ShapeError, naming the op, for other shapes. */
 export function checkImages(name: string, shape: Shape): [N: number, H: number, W: number] {
@@ -46,73 +58,68 @@ export function checkKernel(name: string, kernel: number, [h, w]: readonly [numb
     )
 }
 
+const optional = ({ words, fits }: Rule) => rule(words, (v) => v === undefined || fits(v))
+/** null stands for the default, as undefined does. */
+const orDefault = ({ words, fits }: Rule) => optional(rule(words, (v) => v === null || fits(v)))
+
+const probability = rule('a probability from 0 to 1', share.fits)
+const factor = rule('at least 0', notNegative.fits)
+const range = (most: number) =>
+  rule(`[low, high] with 0 < low <= high${most < Infinity ? ` <= ${most}` : ''}`, (v) => {
+    const [low, high]: readonly unknown[] = Array.isArray(v) && v.length === 2 ? v : [NaN, NaN]
+    return Number(low) > 0 && Number(low) <= Number(high) && Number(high) <= most
+  })
+
+/** The parts of a recipe, and what their fields must be. */
+const parts: Readonly<Record<string, Readonly<Record<string, Rule>>>> = {
+  crop: { scale: orDefault(range(1)), ratio: orDefault(range(Infinity)) },
+  translate: { p: orDefault(probability), pixels: needed(whole) },
+  centerCrop: { resize: optional(rule('a positive integer', count.fits)) },
+  jitter: {
+    ...{ p: optional(probability), brightness: factor, contrast: factor, saturation: factor },
+    hue: optional(rule('from 0 to 0.5', (v) => notNegative.fits(v) && Number(v) <= 0.5)),
+  },
+  blur: { p: orDefault(probability), sigma: orDefault(range(Infinity)), kernel: anything },
+  normalize: { mean: anything, std: anything },
+}
+
+const ownRules = {
+  flip: optional(probability),
+  grayscale: optional(probability),
+  resample: optional(rule('bilinear or bicubic', oneOf('bilinear', 'bicubic').fits)),
+}
+
+const fields =
+  'size crop translate resample centerCrop flip sharedFlip jitter grayscale blur testResize normalize'
+
 /** Throws an Error that names the first field of the recipe that is unknown or out of range. */
 export function checkRecipe(recipe: Recipe) {
   if (typeof recipe !== 'object' || recipe === null)
     throw new TypeError(
       `augment: the recipe must be an object such as { flip: 0.5 }, got ${describe(recipe)}`,
     )
-  const {
-    size,
-    crop,
-    translate,
-    resample,
-    centerCrop,
-    flip = 0,
-    jitter,
-    grayscale = 0,
-    blur,
-    normalize,
-  } = recipe
-  known(
-    'the recipe',
-    recipe,
-    'size crop translate resample centerCrop flip sharedFlip jitter grayscale blur testResize normalize',
-  )
+  const { size, crop, translate, centerCrop, normalize } = recipe
+  known('the recipe', recipe, fields.split(' '))
   if (size !== undefined) checkSize('augment', size)
-  probability('flip', flip)
-  probability('grayscale', grayscale)
-  if (crop) {
-    known('crop', crop, 'scale ratio')
-    range('crop.scale', crop.scale ?? defaults.scale, 1)
-    range('crop.ratio', crop.ratio ?? defaults.ratio, Infinity)
+  checkFields('', recipe, ownRules)
+  for (const [name, part] of Object.entries(recipe)) {
+    const rules = parts[name]
+    if (!rules || !part) continue
+    known(name, part as object, Object.keys(rules)) // which refuses any other kind
+    checkFields(`${name}.`, part as object, rules)
   }
-  if (translate) {
-    known('translate', translate, 'p pixels')
-    if (crop ?? centerCrop)
-      throw new Error('augment: translate and a crop exclude each other, got both')
-    probability('translate.p', translate.p ?? 1)
-    if (!(Number.isInteger(translate.pixels) && translate.pixels >= 0))
-      fail('augment', 'translate.pixels', 'a whole number from 0 on', translate.pixels)
-  }
-  if (resample !== undefined && resample !== 'bilinear' && resample !== 'bicubic')
-    fail('augment', 'resample', 'bilinear or bicubic', resample)
-  if (centerCrop) {
-    known('centerCrop', centerCrop, 'resize')
-    if (crop) throw new Error('augment: crop and centerCrop exclude each other, got both')
-    const { resize = 1 } = centerCrop
-    if (!(Number.isInteger(resize) && resize > 0))
-      fail('augment', 'centerCrop.resize', 'a positive integer', resize)
-  }
-  if (jitter) {
-    known('jitter', jitter, 'p brightness contrast saturation hue')
-    const { p = 1, hue = 0, ...factors } = jitter
-    probability('jitter.p', p)
-    for (const [field, value] of Object.entries(factors))
-      if (!(typeof value === 'number' && value >= 0))
-        fail('augment', `jitter.${field}`, 'at least 0', value)
-    if (!(typeof hue === 'number' && hue >= 0 && hue <= 0.5))
-      fail('augment', 'jitter.hue', 'from 0 to 0.5', hue)
-  }
-  if (blur) {
-    known('blur', blur, 'p sigma kernel')
-    probability('blur.p', blur.p ?? 1)
-    range('blur.sigma', blur.sigma ?? defaults.sigma, Infinity)
-  }
-  if (normalize) {
-    known('normalize', normalize, 'mean std')
-    checkNormalization('augment', normalize)
-  }
+  if (translate && (crop ?? centerCrop))
+    throw new Error('augment: translate and a crop exclude each other, got both')
+  if (crop && centerCrop)
+    throw new Error('augment: crop and centerCrop exclude each other, got both')
+  if (normalize) checkNormalization('augment', normalize)
+}
+
+function checkFields(prefix: string, part: object, rules: Readonly<Record<string, Rule>>) {
+  const given = part as Readonly<Record<string, unknown>>
+  for (const [field, wanted] of Object.entries(rules))
+    if ((field in given || 'needed' in wanted) && !wanted.fits(given[field]))
+      fail('augment', `${prefix}${field}`, wanted.words, given[field])
 }
 
 /** Throws unless seed, step, view and offset are 32-bit counts. */
@@ -159,8 +166,7 @@ export function fixedBox(recipe: Recipe, [H, W]: readonly [number, number]): Cro
 /** Python's and WGSL's rounding: halves to the even neighbour. */
 const round = (x: number) => (Math.abs(x % 1) === 0.5 ? 2 * Math.round(x / 2) : Math.round(x))
 
-function known(where: string, part: object, fields: string) {
-  const allowed = fields.split(' ')
+function known(where: string, part: object, allowed: readonly string[]) {
   if (typeof part !== 'object') fail('augment', where, `an object with ${allowed.join(', ')}`, part)
   const unknown = Object.keys(part).find((key) => !allowed.includes(key))
   if (unknown === undefined) return
@@ -170,26 +176,9 @@ function known(where: string, part: object, fields: string) {
   )
 }
 
-function probability(field: string, p: number) {
-  if (!(typeof p === 'number' && p >= 0 && p <= 1))
-    fail('augment', field, 'a probability from 0 to 1', p)
-}
-
-function range(field: string, given: readonly [number, number], most: number) {
-  const [low, high]: readonly number[] =
-    Array.isArray(given) && given.length === 2 ? given : [NaN, NaN]
-  if (!(Number(low) > 0 && Number(low) <= Number(high) && Number(high) <= most))
-    fail(
-      'augment',
-      field,
-      `[low, high] with 0 < low <= high${most < Infinity ? ` <= ${most}` : ''}`,
-      given,
-    )
-}
-
-/** Throws `name: field must be rule, got value`. */
-export function fail(name: string, field: string, rule: string, got: unknown): never {
-  throw new Error(`${name}: ${field} must be ${rule}, got ${shown(got)}`)
+/** Throws `name: field must be words, got value`. */
+export function fail(name: string, field: string, words: string, got: unknown): never {
+  throw new Error(`${name}: ${field} must be ${words}, got ${shown(got)}`)
 }
 
 const shown = (got: unknown) =>

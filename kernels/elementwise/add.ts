@@ -34,7 +34,8 @@ export const addOp: Op<[a: Tensor, b: Tensor]> = {
   },
 }
 
-/** a + b, elementwise, broadcasting as numpy does. Either may be a number. Throws ShapeError. */
+/** a + b, elementwise, broadcasting as numpy does. Either may be a number. Throws ShapeError for
+ *  shapes that do not broadcast. */
 export const add = binary(
   addOp,
   (b) => [1, b],

@@ -1,12 +1,12 @@
 // The skeleton of an op of two tensors that broadcast, element by element: y = f(a, b).
 
-import { type Op, type Run, type Tensor, type Wgsl, flatIndex, kernel, op } from '../op.ts'
+import { type Op, type Run, type Tensor, type Wgsl, flatIndex, kernel, op, wgsl } from '../op.ts'
 import { affineAs } from '../wgsl/affine.ts'
 import { broadcastIndex, broadcastShape, combine, sumTo } from '../wgsl/broadcast.ts'
 
 /** A kernel named `name` that computes `y`, an expression of `a[indexA(i)]` and `b[indexB(i)]`, for
- *  `combine`. */
-export function binaryKernel(name: string, y: Wgsl) {
+ *  `combine`. `uses`: the functions that y calls. */
+export function binaryKernel(name: string, y: Wgsl, uses = wgsl``) {
   return kernel`
   @group(0) @binding(0) var<storage, read>       a:   array<f32>;
   @group(0) @binding(1) var<storage, read>       b:   array<f32>;
@@ -14,6 +14,7 @@ export function binaryKernel(name: string, y: Wgsl) {
   @group(0) @binding(3) var<uniform>             p:   Params;
   ${flatIndex}
   ${broadcastIndex}
+  ${uses}
   @compute @workgroup_size(64)
   fn ${name as Wgsl}(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
     let i = flat(id, groups);

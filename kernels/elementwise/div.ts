@@ -1,25 +1,13 @@
-import { type Op, type Tensor, flatIndex, kernel, op } from '../op.ts'
+import { type Op, type Tensor, flatIndex, kernel, op, wgsl } from '../op.ts'
 import { affineAs } from '../wgsl/affine.ts'
 import { broadcastIndex, broadcastShape, combine, sumTo } from '../wgsl/broadcast.ts'
 import { pointwise } from '../wgsl/pointwise.ts'
+import { binaryKernel } from './binary.ts'
 import { over } from './over.ts'
 import { quotient } from './quotient.ts'
 
 /** Exported for ops whose gradient is a quotient. */
-export const divKernel = kernel`
-  @group(0) @binding(0) var<storage, read>       a:   array<f32>;
-  @group(0) @binding(1) var<storage, read>       b:   array<f32>;
-  @group(0) @binding(2) var<storage, read_write> out: array<f32>;
-  @group(0) @binding(3) var<uniform>             p:   Params;
-  ${flatIndex}
-  ${broadcastIndex}
-  ${quotient}
-  @compute @workgroup_size(64)
-  fn div(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-    let i = flat(id, groups);
-    if (i < p.count) { out[i] = quotient(a[indexA(i)], b[indexB(i)]); }
-  }
-`
+export const divKernel = binaryKernel('div', wgsl`quotient(a[indexA(i)], b[indexB(i)])`, quotient)
 
 // dy / b times y, or, where that quotient is no normal f32, dy times y / b
 const divisorKernel = kernel`

@@ -14,7 +14,8 @@ const mulOp = binaryOp({
   db: (run, dy, a) => combine(run, mulKernel, dy, a),
 })
 
-/** a b, elementwise, broadcasting as numpy does. Either may be a number. Throws ShapeError. */
+/** a b, elementwise, broadcasting as numpy does. Either may be a number. Throws ShapeError for
+ *  shapes that do not broadcast. */
 export const mul = binary(
   mulOp,
   (b) => [b, 0],

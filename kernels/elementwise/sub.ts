@@ -9,7 +9,8 @@ const subOp = binaryOp({
   sign: -1,
 })
 
-/** a - b, elementwise, broadcasting as numpy does. Either may be a number. Throws ShapeError. */
+/** a - b, elementwise, broadcasting as numpy does. Either may be a number. Throws ShapeError for
+ *  shapes that do not broadcast. */
 export const sub = binary(
   subOp,
   (b) => [1, -b],

@@ -79,9 +79,10 @@ function votesShape({ classes }: Attrs, similarities: Shape, labels: Shape): Sha
 }
 
 /** Lets the neighbours of n queries vote. Returns votes [n, classes], the sum of exp((s - largest)
- *  / temperature) over a class's similarities s, and largest [n, classes], their maximum
- *  (undefined where votes is 0). similarities [n, k] are the neighbours', labels [n, k] i32 their
- *  classes, from 0 to classes - 1. Carries no gradient. Throws ShapeError. */
+ *  / temperature) over a class's similarities s, and largest [n, classes], their maximum (undefined
+ *  where votes is 0). similarities [n, k] are the neighbours', labels [n, k] i32 their classes,
+ *  from 0 to classes - 1. Carries no gradient. Throws ShapeError unless there is one label per
+ *  similarity. */
 export function knnVote(
   similarities: Tensor,
   labels: Tensor,

@@ -147,8 +147,8 @@ export interface CrossEntropyOptions {
 
 /** The mean over rows of -log softmax(logits)[label], like torch's cross_entropy: logits [N, C],
  *  labels [N] -> []. NaN when every row is ignored. Differentiable in the logits. A label outside
- *  the classes throws RangeError in a plain array, and makes the loss and the row's gradient NaN
- *  in a tensor. Throws ShapeError. */
+ *  the classes throws RangeError in a plain array, and makes the loss and the row's gradient NaN in
+ *  a tensor. Throws ShapeError unless there is one label per row. */
 export function crossEntropy(
   logits: Tensor,
   labels: Indices,

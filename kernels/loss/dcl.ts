@@ -85,17 +85,14 @@ export interface DclwOptions {
   readonly normalized?: boolean
 }
 
+const dclwRules = { sigma: anything, detachWeights: flag, normalized: flag }
+
 /** The weighted decoupled loss: positives have weight 2 - N softmax(cos / σ), so that hard ones
  *  count more. Otherwise like `dcl`. Throws ShapeError, and RangeError for the temperature and for
  *  sigma. */
 export function dclw(z1: Tensor, z2: Tensor, temperature: number, options: DclwOptions = {}) {
-  const {
-    sigma = 0.5,
-    detachWeights = true,
-    normalized = false,
-  } = checkOptions('dclw', options, {
-    ...{ sigma: anything, detachWeights: flag, normalized: flag },
-  })
+  const given = checkOptions('dclw', options, dclwRules)
+  const { sigma = 0.5, detachWeights = true, normalized = false } = given
   checkTemperature('dclw', sigma, 'sigma')
   checkTemperature('dclw', temperature)
   const ratio = temperature / sigma

@@ -219,7 +219,8 @@ const applySigLip = op(sigLipOp, 'z1', 'z2', 'logScale', 'bias')
 /** SigLIP's loss of z1 [N, D] and z2 [N, D], whose rows n are pairs, with the learnt log scale t'
  *  [] and bias b [] (log 10 and -10 at the start in the paper) -> []. Differentiable in all four.
  *  Rows are normalised inside unless `normalized`. Equals N softplus(0) = N log 2 when t z1·z2 + b
- *  is 0 for all pairs. Throws ShapeError. */
+ *  is 0 for all pairs. Throws ShapeError unless the views have one shape and t' and b
+ *  are scalars. */
 export const sigLip = (
   z1: Tensor,
   z2: Tensor,

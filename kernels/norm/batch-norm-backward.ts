@@ -73,13 +73,11 @@ export function batchNormBackward(
       makes: [[2, parts, C]],
       constants: { ...pass.constants, ...again },
     })
+  const ofSplits = [splits, C]
   const [dBeta, dGamma] = sums
     ? run(mergeKernel, {
         reads: [sums],
-        makes: [
-          [splits, C],
-          [splits, C],
-        ],
+        makes: [ofSplits, ofSplits],
         params: { C, parts, splits },
         ...perChannel(run, splits * C),
       })

@@ -3,7 +3,7 @@
 import { type Run, type Tensor, ShapeError, show } from '../op.ts'
 import { addImages } from '../wgsl/add-images.ts'
 
-/** a + b, of one shape and element type. Throws ShapeError. */
+/** a + b, of one shape and element type. Throws ShapeError for different shapes. */
 export function accumulate(run: Run, a: Tensor, b: Tensor): Tensor {
   if (a.shape.join() !== b.shape.join())
     throw new ShapeError(

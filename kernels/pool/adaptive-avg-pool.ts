@@ -116,7 +116,8 @@ function gridParams(x: Shape, { size: [outH, outW] }: Grid) {
 
 const apply = op(adaptiveAvgPoolOp)
 
-/** Mean of x [N, H, W, C] over the cells of a grid -> [N, oh, ow, C], f32. Throws ShapeError. */
+/** Mean of x [N, H, W, C] over the cells of a grid -> [N, oh, ow, C], f32. Throws ShapeError unless
+ *  oh and ow are whole and positive. */
 export const adaptiveAvgPool = (x: Tensor, size: readonly [oh: number, ow: number]): Tensor => {
   if (!Array.isArray(size) || size.length !== 2)
     throw new TypeError(`adaptiveAvgPool: size must be [rows, columns], got ${describe(size)}`)

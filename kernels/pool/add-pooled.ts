@@ -78,7 +78,7 @@ const addPooledOp: Op<[branch: Tensor, x: Tensor], [y: Tensor], Window> = {
 const apply = op(addPooledOp, 'branch', 'x')
 
 /** branch [N, h, w, K] plus avgPool(x [N, H, W, C]) [N, h, w, C] in its first C channels, in one
- *  pass. Throws ShapeError. */
+ *  pass. Throws ShapeError unless h and w are the pooled size and K is at least C. */
 export const addPooled = (
   branch: Tensor,
   x: Tensor,

@@ -95,6 +95,7 @@ const avgPoolOp: Op<[x: Tensor], [Tensor], Window> = {
 const apply = op(avgPoolOp)
 
 /** Mean of each window of x [N, H, W, C] -> [N, Ho, Wo, C], Ho = floor((H + 2 padding - size) /
- *  stride) + 1. Padding is zeros and counts in the divisor. Throws ShapeError. */
+ *  stride) + 1. Padding is zeros and counts in the divisor. Throws ShapeError for a window that
+ *  does not fit in the padded image. */
 export const avgPool = (x: Tensor, options: PoolOptions): Tensor =>
   apply(windowOf('avgPool', options), x)

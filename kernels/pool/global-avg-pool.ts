@@ -62,5 +62,6 @@ function featureShape(x: Shape): Shape {
 
 const apply = op(globalAvgPoolOp)
 
-/** Mean of x [N, H, W, C] over rows and columns -> [N, C], f32. Throws ShapeError. */
+/** Mean of x [N, H, W, C] over rows and columns -> [N, C], f32. Throws ShapeError for another
+ *  shape. */
 export const globalAvgPool = (x: Tensor): Tensor => apply({}, x)

@@ -117,6 +117,7 @@ const maxPoolOp: Op<[x: Tensor], [y: Tensor, index: Tensor], Window> = {
 const apply = op(maxPoolOp)
 
 /** Maximum of each window of x [N, H, W, C] -> [N, Ho, Wo, C], Ho = floor((H + 2 padding - size) /
- *  stride) + 1. A window with a NaN gives NaN. Throws ShapeError. */
+ *  stride) + 1. A window with a NaN gives NaN. Throws ShapeError for a window that does not fit in
+ *  the padded image. */
 export const maxPool = (x: Tensor, options: PoolOptions): Tensor =>
   apply(windowOf('maxPool', options), x)

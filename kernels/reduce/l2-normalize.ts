@@ -86,7 +86,7 @@ const applyL2Normalize = op(l2NormalizeOp)
 
 /** Scales x to unit length along `axis`, x / max(|x|, eps): rows of [N, C] by default. A zero row
  *  stays zero, and its gradient is zero. A row with a NaN becomes NaN, and so does its gradient.
- *  Throws ShapeError. */
+ *  Throws ShapeError for an axis that x does not have. */
 export const l2Normalize = (x: Tensor, options: Partial<Attrs> = {}) => {
   const rules = { axis: anything, eps: notNegative }
   const { axis = -1, eps = 1e-12 } = checkOptions('l2Normalize', options, rules)

@@ -73,5 +73,5 @@ const logSoftmaxOp: Op<[x: Tensor], [y: Tensor], { axis: number }> = {
 const applyLogSoftmax = op(logSoftmaxOp)
 
 /** log(softmax(x)) along an axis: rows of [N, C] by default. Logits may have any size. Throws
- *  ShapeError. */
+ *  ShapeError for an axis that x does not have. */
 export const logSoftmax = (x: Tensor, axis = -1) => applyLogSoftmax({ axis }, x)

@@ -71,6 +71,6 @@ const applyLogSumExp = op(logSumExpOp)
 
 /** log(sum(exp(x))) along an axis, for x of any size. -Infinity masks an element; a line of nothing
  *  else gives -Infinity. Infinity gives Infinity. As in torch, the gradient of an infinity that the
- *  result equals is NaN. Throws ShapeError. */
+ *  result equals is NaN. Throws ShapeError for an axis that x does not have. */
 export const logSumExp = (x: Tensor, axis = -1, options: KeepDims = {}) =>
   applyLogSumExp({ axis, keepDims: keepsDims('logSumExp', options) }, x)

@@ -157,7 +157,8 @@ const applyArgmax = op(argmaxOp)
 
 /** The largest element of x over `axes` (all by default; negative ones count from the end), or NaN
  *  if one is NaN. The gradient goes to the first maximum in row-major order. Reduced axes are
- *  removed unless `keepDims`. Throws ShapeError. */
+ *  removed unless `keepDims`. Throws ShapeError for an axis that x does not have or that
+ *  is empty. */
 export function max(x: Tensor, axes?: Axes, options: KeepDims = {}): Tensor {
   checkTensor('max', 'x', x)
   const keepDims = keepsDims('max', options)
@@ -174,6 +175,6 @@ export function max(x: Tensor, axes?: Axes, options: KeepDims = {}): Tensor {
 }
 
 /** The index of the first maximum along an axis (of the first NaN if there is one), i32. Not
- *  differentiable. Throws ShapeError. */
+ *  differentiable. Throws ShapeError for an axis that x does not have, or that is empty. */
 export const argmax = (x: Tensor, axis: number, options: KeepDims = {}): Tensor =>
   applyArgmax({ axis, keepDims: keepsDims('argmax', options) }, x)

@@ -88,7 +88,8 @@ function joined(axis: number, shapes: readonly Shape[]): Shape {
 
 const applyConcat = op(concatOp)
 
-/** Joins tensors along an axis. Their other sizes must be equal. Throws ShapeError. */
+/** Joins tensors along an axis, with gradients to all of them. Throws ShapeError where their other
+ *  sizes differ, and for no tensor at all. */
 export function concat(tensors: readonly Tensor[], axis: number): Tensor {
   if (!Array.isArray(tensors))
     throw new TypeError(`concat: tensors must be an array of tensors, got ${describe(tensors)}`)

@@ -28,5 +28,5 @@ function resolve(shape: Shape, x: Shape): Shape {
 const applyReshape = op(reshapeOp)
 
 /** Gives the elements of x, in row-major order, another shape. One size may be -1 and follows from
- *  the others. Copies nothing. Throws ShapeError. */
+ *  the others. Copies nothing. Throws ShapeError for sizes that do not hold the elements of x. */
 export const reshape = (x: Tensor, shape: Shape) => applyReshape({ shape }, x)

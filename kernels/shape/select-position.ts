@@ -119,7 +119,8 @@ export interface Draw {
 
 /** Selects the features [N, C] at one position of each of the maps [N, ..., C]. Positions are [N]
  *  indices (i32 or f32; one outside the map gives NaN), or are drawn uniformly. The gradient goes
- *  to the selected positions. Throws ShapeError. */
+ *  to the selected positions. Throws ShapeError for maps without a position, and for other than one
+ *  position per image. */
 export function selectPosition(maps: Tensor, positions: Tensor | Draw): Tensor {
   checkTensor('selectPosition', 'maps', maps)
   if (isTensor(positions)) return apply({ key: [0, 0] }, maps, positions)

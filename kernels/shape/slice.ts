@@ -108,7 +108,7 @@ const applySlice = op(sliceOp)
 const applySliceBytes = op(sliceBytesOp)
 
 /** Returns x from `start` up to, not including, `end` along an axis. x is f32, or u8, which gets no
- *  gradient. Throws ShapeError. */
+ *  gradient. Throws ShapeError for a range that does not lie in the axis. */
 export const slice = (x: Tensor, axis: number, start: number, end: number): Tensor => {
   checkTensor('slice', 'x', x)
   return (x.dtype === 'u8' ? applySliceBytes : applySlice)({ axis, start, end }, x)

@@ -72,5 +72,6 @@ function taken(set: Shape, numbers: Shape): Shape {
 const apply = op(takeOp, 'set', 'numbers')
 
 /** Returns the images of a set [size, H, W, C] u8 with the numbers [N] i32, in their order: [N, H,
- *  W, C] u8. A number outside the set gives zeros. Carries no gradient. Throws ShapeError. */
+ *  W, C] u8. A number outside the set gives zeros. Carries no gradient. Throws ShapeError for other
+ *  shapes. */
 export const takeImages = (set: Tensor, numbers: Tensor): Tensor => apply({}, set, numbers)

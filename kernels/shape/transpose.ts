@@ -45,5 +45,5 @@ function resolve(order: readonly number[] | undefined, x: Shape): readonly numbe
 const applyTranspose = op(transposeOp)
 
 /** Permutes the axes of x: axis i of the result is axis order[i] of x. By default the last two
- *  swap. Throws ShapeError. */
+ *  swap. Throws ShapeError for an order that does not name every axis once. */
 export const transpose = (x: Tensor, order?: readonly number[]) => applyTranspose({ order }, x)

@@ -47,7 +47,8 @@ const bankKernel = kernel`
 
 /** Moves the rows of the bank [n, C] with these indices [N] i32 towards features [N, C], unit rows:
  *  v <- m v + (1 - m) f, scaled to unit length. Ignores indices outside the bank. One dispatch;
- *  carries no gradient. Throws ShapeError. */
+ *  carries no gradient. Throws ShapeError unless features have the length of the slots and an i32
+ *  index each. */
 export function bankUpdate(bank: Variable, features: Tensor, indices: Tensor, m: number) {
   checkValue('bankUpdate', 'bank', bank, variable)
   checkValue('bankUpdate', 'features', features, tensor)

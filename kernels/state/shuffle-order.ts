@@ -75,16 +75,14 @@ const orderOp: Op<[x: Tensor], [order: Tensor, inverse: Tensor], Attrs> = {
   },
 }
 
+const rules = { seed: needed(whole), step: needed(scalar), offset: whole }
+
 /** Returns a random order of the rows of x [N, ...], i32 [N], and its inverse. `indexSelect` with
  *  the first shuffles, with the second it undoes that. Both depend on (seed, step, offset) and N
  *  alone. Carries no gradient. Throws ShapeError for a scalar. */
 export function shuffleOrder(x: Tensor, attrs: Attrs): { order: Tensor; inverse: Tensor } {
   checkTensor('shuffleOrder', 'x', x)
-  checkOptions('shuffleOrder', attrs ?? {}, {
-    seed: needed(whole),
-    step: needed(scalar),
-    offset: whole,
-  })
+  checkOptions('shuffleOrder', attrs ?? {}, rules)
   const [order, inverse] = x.gpu.apply(orderOp, attrs, [x])
   return { order, inverse }
 }
