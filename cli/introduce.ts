@@ -49,7 +49,8 @@ export function introduce(
   const { precision, activations } = gpu.run
   if (precision !== 'f32')
     progress.note(`precision ${precision}: ${effectOf(precision, gpu.run)}; the loss is scaled`)
-  if (activations === 'f16') progress.note('activations f16: halves are kept for the backward pass')
+  if (activations === 'f16')
+    progress.note('activations f16: images and their gradients are stored so; the loss is scaled')
   const { adapter: first } = (run.config['about'] ?? {}) as { adapter?: string } // as `described` wrote it
   if (first !== undefined && first !== adapter)
     progress.note(`the run began on ${first}: from here on its bits will differ, its quality not`)

@@ -11,7 +11,7 @@ export const precisionHelp =
 
 /** What --help says of it. */
 export const activationsHelp =
-  'what is kept of images for the backward pass: f32 (as they are) or f16 (halves: less memory, rounded gradients; not with --no-capture)'
+  'how images and their gradients are stored: f32, or f16 (rounded to 11 bits, in half the memory)'
 
 interface Chosen {
   readonly precision?: Precision

@@ -1,6 +1,7 @@
 // Runs an op: checks its inputs, scopes its memory, and records its backward on the tape.
 
 import { type Op, type Run, type Shape, type Tensor, type TensorList, show } from '../kernels/op.ts'
+import { storedAs, widenOp } from '../kernels/wgsl/storage.ts'
 import type { Memory } from './memory.ts'
 import type { Tape } from './tape.ts'
 import type { Tensors } from './tensors.ts'
@@ -9,8 +10,6 @@ import { checkDtypes } from './values.ts'
 /** The parts of a Gpu that ops use. */
 export interface GpuParts {
   readonly run: Run
-  /** Runs kernels of ops that no backward pass will follow. */
-  readonly inferenceRun: Run
   readonly memory: Memory
   readonly tensors: Tensors
   readonly tape: Tape
@@ -21,12 +20,14 @@ export interface GpuParts {
 /** Returns the op's outputs. Throws the errors of its `shape`, and ShapeError for inputs of dtypes
  *  that it does not accept. */
 export function applyOp<In extends TensorList, Out extends TensorList, A>(
-  { memory, tensors, tape, requiresGrad, run, inferenceRun }: GpuParts,
+  parts: GpuParts,
   op: Op<In, Out, A>,
   attrs: A,
-  inputs: In,
+  given: In,
 ): Readonly<Out> {
-  tensors.storages(inputs) // throws for a freed tensor, or another Gpu's
+  const { memory, tensors, tape, requiresGrad, run } = parts
+  tensors.storages(given) // throws for a freed tensor, or another Gpu's
+  const inputs = accepted(parts, op, given)
   checkDtypes(op, inputs)
   // map keeps the tuple's length
   const shapes = inputs.map((t) => t.shape) as { [I in keyof In]: Shape }
@@ -35,13 +36,17 @@ export function applyOp<In extends TensorList, Out extends TensorList, A>(
   const { backward } = op
   const isTaped = backward !== undefined && !tape.paused && needs.includes(true)
   const { result: outputs } = memory.scope(
-    () => op.forward(isTaped ? run : inferenceRun, attrs, ...inputs),
+    () => op.forward(run, attrs, ...inputs),
     (made) => tensors.storages(made),
   )
   if (!isTaped) return outputs
   for (const output of outputs) requiresGrad.add(output)
   const findChanged = tensors.watch([...inputs, ...outputs])
-  tape.record(inputs, outputs, (cotangents, needed) => {
+  const pullback = (
+    cotangents: readonly [Tensor, ...(Tensor | null)[]],
+    needed: readonly boolean[],
+    addend: Tensor | null,
+  ) => {
     const changed = findChanged()
     if (changed)
       throw new Error(
@@ -49,9 +54,25 @@ export function applyOp<In extends TensorList, Out extends TensorList, A>(
       )
     const both = needs.map((isNeeded, i) => isNeeded && needed[i] === true)
     return memory.scope(
-      () => backward.call(op, run, attrs, cotangents, inputs, outputs, both),
+      () => {
+        const made = backward.call(op, run, attrs, cotangents, inputs, outputs, both, addend)
+        return made.map((d, i) => d && storedAs(run, inputs[i]?.dtype ?? 'f32', d))
+      },
       (made) => tensors.storages(made),
     ).result
-  })
+  }
+  tape.record({ inputs, outputs, pullback, takesAddend: op.takesAddend ?? false })
   return outputs
+}
+
+/** The inputs, those of f16 converted where the op takes f32. */
+function accepted<In extends TensorList>(
+  parts: GpuParts,
+  { accepts = [] }: Pick<Op<In>, 'accepts'>,
+  inputs: In,
+): In {
+  const converted = inputs.map((x, i) =>
+    x.dtype === 'f16' && accepts[i] !== 'float' ? applyOp(parts, widenOp, {}, [x])[0] : x,
+  )
+  return converted as readonly Tensor[] as In // map keeps the tuple's length
 }

@@ -47,13 +47,13 @@ export function assemble(gpu: Machine, device: GPUDevice, options: GpuOptions): 
   const flush = () => commands.flush()
   const scratch = (body: () => unknown) => void memory.scope(body, () => [])
   const tuner = new Tuner(device, flush, scratch, (cause) => reads.explain(cause))
-  const runs = runsOf(dispatcher({ commands, pipelines, tensors }), { tensors, tuner, traits })
+  const run = runOf(dispatcher({ commands, pipelines, tensors }), { tensors, tuner, traits })
   const tape = new Tape()
   const settings = () => {
     lifetime.check()
-    return { ...runs.run, tapePaused: tape.paused }
+    return { ...run, tapePaused: tape.paused }
   }
-  const work = { memory, tensors, tape, requiresGrad: new WeakSet<Tensor>(), ...runs }
+  const work = { memory, tensors, tape, requiresGrad: new WeakSet<Tensor>(), run }
   const machinery = { lifetime, commands, pipelines, steps, reads, tuner, settings }
   return { software: traits.software, ...work, ...machinery }
 }
@@ -64,17 +64,11 @@ interface Running {
   readonly traits: KernelSettings
 }
 
-/** Makes the functions by which ops run kernels: `run`, and `inferenceRun`, which saves nothing in
- *  f16. */
-function runsOf(
-  dispatch: ReturnType<typeof dispatcher>,
-  { tensors, tuner, traits }: Running,
-): Pick<GpuParts, 'run' | 'inferenceRun'> {
-  const run = Object.assign(dispatch, {
+/** Makes the function by which ops run kernels. */
+const runOf = (dispatch: ReturnType<typeof dispatcher>, { tensors, tuner, traits }: Running): Run =>
+  Object.assign(dispatch, {
     view: (x: Tensor, shape: Shape) => tensors.view(x, shape),
     tensor: (values: Values, shape?: Shape) => tensors.upload(values, shape),
     race: tuner.race,
     ...traits,
   }) as Run // TypeScript cannot follow the types through Object.assign
-  return { run, inferenceRun: Object.assign(run.bind(null), run, { activations: 'f32' }) }
-}

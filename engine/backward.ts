@@ -2,6 +2,7 @@
 
 import { type Tensor, sizeOf } from '../kernels/op.ts'
 import { checkOptions, checkTensor, checkValue } from '../kernels/options.ts'
+import { storedAs } from '../kernels/wgsl/storage.ts'
 import type { GpuParts } from './apply.ts'
 import { rules } from './gpu-rules.ts'
 import { GradientReleaser } from './gradient-releaser.ts'
@@ -59,5 +60,8 @@ function gradientsOf(
   tensors.storages([...(of ?? [])]) // throws for a freed tensor, or another Gpu's
   const releaser = steps.running ? new GradientReleaser(tensors, memory) : null
   if (!releaser) steps.claims.clear()
-  return tape.backward(run, weighted, { of, releaser })
+  const cotangents = weighted.map(
+    ([output, cotangent]) => [output, storedAs(run, output.dtype, cotangent)] as const,
+  )
+  return tape.backward(run, cotangents, { of, releaser })
 }

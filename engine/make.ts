@@ -5,6 +5,7 @@ import { type Shape, type Tensor, type Values, type Variable, show } from '../ke
 import { checkTensor } from '../kernels/options.ts'
 import type { GpuParts } from './apply.ts'
 import type { Commands } from './commands.ts'
+import { isFloat } from './values.ts'
 
 type Machinery = GpuParts & { readonly commands: Commands }
 
@@ -28,6 +29,6 @@ export function makeLeaf(gpu: GpuParts, x: Tensor): Tensor {
 }
 
 function requiringGrad<T extends Tensor>({ requiresGrad }: GpuParts, t: T): T {
-  if (t.dtype === 'f32') requiresGrad.add(t)
+  if (isFloat(t)) requiresGrad.add(t)
   return t
 }

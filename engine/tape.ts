@@ -4,6 +4,7 @@
 
 import { type Run, type Tensor, show, sizeOf } from '../kernels/op.ts'
 import { accumulate } from '../kernels/optim/accumulate.ts'
+import { storedAs } from '../kernels/wgsl/storage.ts'
 import type { GradientReleaser } from './gradient-releaser.ts'
 import { type GradientParts, Gradients } from './optim/gradients.ts'
 import { scaleMovesOf } from './optim/scale-moves.ts'
@@ -17,7 +18,10 @@ interface Entry {
   readonly pullback: (
     cotangents: readonly [Tensor, ...(Tensor | null)[]],
     needs: readonly boolean[],
+    addend: Tensor | null,
   ) => Cotangents
+  /** Whether the gradient of the first output may come in two addends. */
+  readonly takesAddend: boolean
 }
 
 /** The options of a backward pass. */
@@ -37,19 +41,20 @@ export class Tape {
     return this.#paused
   }
 
-  /** Records that `outputs` were computed from `inputs`. */
-  record(inputs: readonly Tensor[], outputs: readonly Tensor[], pullback: Entry['pullback']) {
-    const entry = { order: this.#order++, inputs, outputs, pullback }
-    for (const output of outputs) this.#makers.set(output, entry)
+  /** Records that outputs were computed from inputs. */
+  record(made: Omit<Entry, 'order'>) {
+    const entry = { order: this.#order++, ...made }
+    for (const output of made.outputs) this.#makers.set(output, entry)
   }
 
   /** Forgets how a tensor was made: a backward pass that reaches it throws. */
   end(output: Tensor) {
-    this.record([], [output], () => {
+    const pullback = () => {
       throw new Error(
         `a tensor ${show(output.shape)} has no gradient after the step it was made in`,
       )
-    })
+    }
+    this.record({ inputs: [], outputs: [output], pullback, takesAddend: false })
   }
 
   /** Runs `body` without recording: nothing computed inside carries a gradient. */
@@ -82,22 +87,25 @@ export class Tape {
     releaser?.pin([...given, ...history.flatMap(({ inputs, outputs }) => [...inputs, ...outputs])])
     const { entries, needs } = leading(history, of)
     for (const entry of entries) {
-      const [first, ...others] = entry.outputs.map((o) => total(run, gradients.get(o)))
-      const main = entry.outputs[0]
-      if (!main || (!first && others.every((g) => g === null))) continue
+      const [main, ...rest] = entry.outputs
+      if (!main) continue
+      const [first = null, addend = null] = entry.takesAddend
+        ? (gradients.get(main) ?? [])
+        : [total(run, gradients.get(main))]
+      const others = rest.map((o) => total(run, gradients.get(o)))
+      if (!first && others.every((g) => g === null)) continue
       const needed = entry.inputs.map(needs)
-      const made = entry.pullback([first ?? zeros(run, main), ...others], needed)
+      const made = entry.pullback([first ?? zeros(run, main), ...others], needed, addend)
       for (const gradient of made) if (gradient) releaser?.retain(gradient)
       for (const [i, input] of entry.inputs.entries()) {
         const more = made[i]
         if (more && needed[i]) this.#add(run, gradients, { input, more }, releaser)
         else if (more) releaser?.release(more)
       }
-      for (const [i, gradient] of releaser ? [first, ...others].entries() : []) {
-        const output = entry.outputs[i]
-        if (!gradient || !output || of?.has(output)) continue
+      for (const output of releaser ? entry.outputs : []) {
+        if (of?.has(output)) continue
+        for (const part of gradients.get(output) ?? []) releaser?.release(part)
         gradients.delete(output)
-        releaser?.release(gradient)
       }
     }
     const pairs = [...gradients].filter(([tensor]) => !of || of.has(tensor))
@@ -114,9 +122,11 @@ export class Tape {
     releaser: GradientReleaser | null,
   ) {
     const sum = total(run, gradients.get(input))
-    const isLeaf = !this.#makers.has(input) // nothing reads its gradient before the pass has ended
+    const maker = this.#makers.get(input)
+    const isLeaf = releaser && !maker // nothing reads its gradient before the pass has ended
+    const isAddend = maker?.takesAddend && maker.outputs[0] === input
     if (!sum) gradients.set(input, [more])
-    else if (releaser && isLeaf && sum.shape.join() === more.shape.join())
+    else if ((isLeaf || isAddend) && sum.shape.join() === more.shape.join())
       gradients.set(input, [sum, more])
     else gradients.set(input, [added(run, sum, more, releaser)])
   }
@@ -168,4 +178,4 @@ function added(run: Run, sum: Tensor, more: Tensor, releaser: GradientReleaser |
 }
 
 const zeros = (run: Run, like: Tensor) =>
-  run.tensor(new Float32Array(sizeOf(like.shape)), like.shape)
+  storedAs(run, like.dtype, run.tensor(new Float32Array(sizeOf(like.shape)), like.shape))

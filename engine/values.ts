@@ -1,7 +1,15 @@
 // Converts numbers to and from their bytes on the GPU, and checks the dtypes that ops accept.
 
 import type { Numbers } from '../kernels/numbers.ts'
-import { type DType, type Shape, type Tensor, ShapeError, show, sizeOf } from '../kernels/op.ts'
+import {
+  type Accepted,
+  type DType,
+  type Shape,
+  type Tensor,
+  ShapeError,
+  show,
+  sizeOf,
+} from '../kernels/op.ts'
 import { checkTensor } from '../kernels/options.ts'
 
 /** Returns the bytes of a tensor on the GPU. */
@@ -58,24 +66,27 @@ export function fromF16(bits: number): number {
 
 /** Throws ShapeError unless every input is of the dtype that the op accepts there. */
 export function checkDtypes(
-  {
-    name,
-    accepts = [],
-  }: { readonly name: string; readonly accepts?: readonly (DType | 'index')[] },
+  { name, accepts = [] }: { readonly name: string; readonly accepts?: readonly Accepted[] },
   inputs: readonly Tensor[],
 ) {
   for (const [i, { dtype, shape }] of inputs.entries()) {
     const accepted = accepts[i] ?? 'f32'
-    const fits = accepted === 'index' ? dtype === 'f32' || dtype === 'i32' : dtype === accepted
-    const words = accepted === 'index' ? 'f32 or i32' : accepted
-    if (!fits)
-      throw new ShapeError(`${name}: input ${i} must be ${words}, got ${dtype} ${show(shape)}`)
+    const fits =
+      accepted === 'index' ? ['f32', 'i32'] : accepted === 'float' ? ['f32', 'f16'] : [accepted]
+    if (!fits.includes(dtype))
+      throw new ShapeError(
+        `${name}: input ${i} must be ${fits.join(' or ')}, got ${dtype} ${show(shape)}`,
+      )
   }
 }
 
-/** Throws ShapeError unless the cotangent is f32 of the output's shape. */
+/** Tells whether gradients flow to tensors of this dtype. */
+export const isFloat = ({ dtype }: Pick<Tensor, 'dtype'>): boolean =>
+  dtype === 'f32' || dtype === 'f16'
+
+/** Throws ShapeError unless the cotangent can weigh the output. */
 export function checkCotangent({ dtype, shape }: Tensor, output: Tensor) {
-  if (dtype !== 'f32' || shape.join() !== output.shape.join())
+  if ((dtype !== 'f32' && dtype !== output.dtype) || shape.join() !== output.shape.join())
     throw new ShapeError(
       `backward: the cotangent must be f32 of the output's shape, got ${dtype} ${show(shape)} for ${show(output.shape)}`,
     )
@@ -85,7 +96,7 @@ export function checkCotangent({ dtype, shape }: Tensor, output: Tensor) {
 export function checkDifferentiable(owner: string, tensors: Iterable<Tensor>) {
   for (const tensor of tensors) {
     checkTensor(owner, 'what of holds', tensor)
-    if (tensor.dtype !== 'f32')
+    if (!isFloat(tensor))
       throw new TypeError(
         `${owner}: of holds ${tensor.dtype} ${show(tensor.shape)}; f32 alone has a gradient`,
       )

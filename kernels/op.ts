@@ -10,8 +10,8 @@ export { type Access, type Kernel, type Wgsl, kernel, wgsl } from './kernel.ts'
 /** Sizes of the dimensions, the slowest first: [N, H, W, C]. [] is a scalar. */
 export type Shape = readonly number[]
 
-/** Element types: f32 for all computed numbers, i32 for labels and indices, u8 for images, f16 for
- *  what an op saves for its own backward pass. */
+/** Element types: f32 for computed numbers, f16 for images where the user allows it (`Activations`),
+ *  i32 for labels and indices, u8 for images of bytes. */
 export type DType = 'f32' | 'i32' | 'u8' | 'f16'
 
 /** Arithmetic of matrix products and convolutions. Sums are always f32.
@@ -20,8 +20,8 @@ export type DType = 'f32' | 'i32' | 'u8' | 'f16'
  *  in f32. */
 export type Precision = 'f32' | 'f16x3' | 'f16'
 
-/** How ops save images for the backward pass: 'f32', as they are, or 'f16', rounded to 11 bits, in
- *  half the memory, where the op allows it. The forward pass stays the same to the bit. */
+/** How convolutions, and what follows them, store images and their gradients: 'f32', or 'f16',
+ *  rounded to 11 bits, in half the memory. Ops still compute in f32. */
 export type Activations = 'f32' | 'f16'
 
 /** An array of numbers on the GPU. Ops never change a tensor; they return new ones. */
@@ -86,16 +86,21 @@ export type TensorList = readonly [Tensor, ...Tensor[]]
 export interface Op<In extends TensorList, Out extends TensorList = [Tensor], A = object> {
   readonly name: string
   /** Element types of the inputs, in order; f32 for those not listed. 'index' is i32, or f32 that
-   *  holds integers. */
-  readonly accepts?: readonly (DType | 'index')[]
+   *  holds integers. 'float' is f32 or f16; where f32 is due, f16 is converted first. */
+  readonly accepts?: readonly Accepted[]
   /** The first output's shape. Throws ShapeError. Runs before anything is dispatched. */
   shape(attrs: A, ...inputs: { [I in keyof In]: Shape }): Shape
   /** Returns the outputs, then what the backward pass needs. Other tensors made inside are freed
    *  when it returns. */
   forward(run: Run, attrs: A, ...inputs: In): Readonly<Out>
+  /** Whether `backward` takes the first output's cotangent in two addends, which saves a pass where
+   *  two ops read that output. */
+  readonly takesAddend?: boolean
   /** Vector-Jacobian product: one gradient per input, null where there is none or `needs` is false.
    *  The first output's cotangent is always given; another is null if nothing depends on that
-   *  output. An op without `backward` (augmentation, integer outputs) has constant outputs. */
+   *  output. A cotangent has its output's element type; a gradient is converted to its input's. An
+   *  op without `backward` (augmentation, integer outputs) has constant outputs. `addend`, given to
+   *  those that take one, is added to the first cotangent unless it is null. */
   backward?(
     run: Run,
     attrs: A,
@@ -103,8 +108,12 @@ export interface Op<In extends TensorList, Out extends TensorList = [Tensor], A 
     inputs: In,
     outputs: Readonly<Out>,
     needs: readonly boolean[],
+    addend?: Tensor | null,
   ): readonly (Tensor | null)[]
 }
+
+/** What an op accepts as an input. */
+export type Accepted = DType | 'index' | 'float'
 
 /** Makes an op callable. The call runs it on its first input's machine and returns the first
  *  output. `names` are the inputs' names for messages, by default 'x' for the first. The call
@@ -139,7 +148,7 @@ export interface Run {
   readonly software: boolean
   /** The precision that the user allows. f16x3 and f16 imply that the device has f16. */
   readonly precision: Precision
-  /** How ops save images for the backward pass; 'f32' where there will be none. */
+  /** How convolutions store images. */
   readonly activations: Activations
   /** Whether kernels may say `enable f16`. */
   readonly f16: boolean

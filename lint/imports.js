@@ -59,6 +59,7 @@ const shared = [
   'kernels/knn/',
   'kernels/wgsl/affine.ts',
   'kernels/wgsl/indices.ts',
+  'kernels/wgsl/storage.ts',
   'kernels/wgsl/threefry.ts',
 ]
 const isShared = (path) =>

@@ -72,11 +72,12 @@ export async function prepare(
   return { gpu, config, data, images, feed, trainer, stepsPerEpoch, probe, evaluate }
 }
 
-/** The method at step 0. In a precision with the range of f16, in which small gradients lose digits,
- *  its loss is scaled, and the scale is saved with the rest. */
+/** The method at step 0. Where products or images have the range of f16, in which small gradients
+ *  lose digits, its loss is scaled, and the scale is saved with the rest. */
 export function trainerOf(gpu: Gpu, config: TrainConfig, extent: Extent): Trainer {
   const method = methodOf(config.method)
-  if (gpu.run.precision === 'f32') return method.build(gpu, config, extent)
+  const { precision, activations } = gpu.run
+  if (precision === 'f32' && activations === 'f32') return method.build(gpu, config, extent)
   const scaler = new LossScaler(gpu)
   const { kept, ...trainer } = method.build(gpu, config, { ...extent, scaler })
   const scales = Object.entries(scaler.state).map(

@@ -4,8 +4,7 @@
 // (epilogue-moments.ts). Then the statistics need not read z: 1/16 of its bytes is written and read
 // instead.
 //
-// The backward pass needs x and z, nearly all that a network saves. Both can be saved as f16
-// (f16-storage.ts, batch-norm.ts).
+// The backward pass needs x and z, nearly all that a network saves.
 
 import { type Op, type Tensor, op } from '../op.ts'
 import { batchNormBackward } from '../norm/batch-norm-backward.ts'
@@ -20,7 +19,6 @@ import { type NormAttrs, batchNormForward } from '../norm/normalize.ts'
 import { type Conv2dOptions, conv2dOp, convRules, pad } from './conv2d.ts'
 import { convWeightGradient } from './weight-gradient.ts'
 import { type Steps, convForward, convDataGradient, convForwardMoments } from './forward.ts'
-import { loadSaved, saveForBackward } from '../wgsl/f16-storage.ts'
 import { checkOptions } from '../options.ts'
 
 interface Attrs {
@@ -36,11 +34,13 @@ type ConvNormInputs = [
   ...residual: [] | [Tensor],
 ]
 
-type ConvNormOutputs = [y: Tensor, z: Tensor, stats: Tensor, ...x: [] | [Tensor]]
+type ConvNormOutputs = [y: Tensor, z: Tensor, stats: Tensor, ...marks: [] | [Tensor]]
 
-/** The output z is the convolution, or what `batchNormForward` saved instead of it. */
+/** The output z is the convolution. */
 export const convNormOp: Op<ConvNormInputs, ConvNormOutputs, Attrs> = {
   name: 'convNorm',
+  accepts: ['float', 'f32', 'f32', 'f32', 'float'],
+  takesAddend: true,
   shape({ steps, norm }, x, w, gamma, beta, ...[residual]) {
     const z = conv2dOp.shape(steps, x, w)
     return residual
@@ -54,10 +54,18 @@ export const convNormOp: Op<ConvNormInputs, ConvNormOutputs, Attrs> = {
         ? convForwardMoments(run, x, w, out, steps)
         : { y: convForward(run, x, w, out, steps), moments: null }
     const inputs = residual ? ([z, gamma, beta, residual] as const) : ([z, gamma, beta] as const)
-    const [y, stats, normals = z] = batchNormForward(run, norm, inputs, moments)
-    return [y, normals, stats, ...saveForBackward(run, x)]
+    const [y, stats, ...marks] = batchNormForward(run, norm, inputs, moments)
+    return [y, z, stats, ...marks]
   },
-  backward(run, { steps, norm }, [dy], [x, w, gamma, beta, residual], [y, z, stats, saved], needs) {
+  backward(
+    run,
+    { steps, norm },
+    [dy],
+    [x, w, gamma, beta, residual],
+    [y, z, stats, marks],
+    needs,
+    addend = null,
+  ) {
     const [
       dxNeeded = false,
       dwNeeded = false,
@@ -73,16 +81,15 @@ export const convNormOp: Op<ConvNormInputs, ConvNormOutputs, Attrs> = {
       dResidual,
     } = batchNormBackward(
       run,
-      dy,
-      { x: z, gamma, beta, y, stats },
+      [dy, addend],
+      { x: z, gamma, beta, y, stats, marks },
       {
         ...{ training, rectified, splits, residual: residual !== undefined },
         ...{ dx: dxNeeded || dwNeeded, sums: dGammaNeeded || dBetaNeeded },
       },
     )
-    const dw =
-      dwNeeded && dz ? convWeightGradient(run, loadSaved(run, x, saved), dz, w.shape, steps) : null
-    const dx = dxNeeded && dz ? convDataGradient(run, dz, w, x.shape, steps) : null
+    const dw = dwNeeded && dz ? convWeightGradient(run, x, dz, w.shape, steps) : null
+    const dx = dxNeeded && dz ? convDataGradient(run, dz, w, x, steps) : null
     const gradients = [dx, dw, dGammaNeeded ? dGamma : null, dBetaNeeded ? dBeta : null]
     return residual ? [...gradients, dResidualNeeded ? dResidual : null] : gradients
   },

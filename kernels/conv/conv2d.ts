@@ -5,13 +5,13 @@
 import { type Op, type Shape, type Tensor, ShapeError, images, op, show } from '../op.ts'
 import { convWeightGradient } from './weight-gradient.ts'
 import { type Pair, type Steps, convForward, convDataGradient } from './forward.ts'
-import { loadSaved, saveForBackward } from '../wgsl/f16-storage.ts'
 import { MAX_GROUPS_PER_DIM } from '../limits.ts'
 import { padReflect } from './pad-reflect.ts'
 import { anything, checkOptions, checkTensor, describe, oneOf } from '../options.ts'
 
-export const conv2dOp: Op<[x: Tensor, w: Tensor], [y: Tensor, ...x: [] | [Tensor]], Steps> = {
+export const conv2dOp: Op<[x: Tensor, w: Tensor], [y: Tensor], Steps> = {
   name: 'conv2d',
+  accepts: ['float'],
   shape({ stride, padding }, x, w) {
     const [N, H, W, C] = images(x, 'conv2d: x')
     const [kH, kW, Cin, K] = weight(w)
@@ -36,13 +36,10 @@ export const conv2dOp: Op<[x: Tensor, w: Tensor], [y: Tensor, ...x: [] | [Tensor
   },
   forward: (run, steps, x, w) => [
     convForward(run, x, w, conv2dOp.shape(steps, x.shape, w.shape), steps),
-    ...saveForBackward(run, x),
   ],
-  backward(run, steps, [dy], [x, w], [, saved], [dxNeeded, dwNeeded]) {
-    const dw = dwNeeded
-      ? convWeightGradient(run, loadSaved(run, x, saved), dy, w.shape, steps)
-      : null
-    return [dxNeeded ? convDataGradient(run, dy, w, x.shape, steps) : null, dw]
+  backward(run, steps, [dy], [x, w], _outputs, [dxNeeded, dwNeeded]) {
+    const dw = dwNeeded ? convWeightGradient(run, x, dy, w.shape, steps) : null
+    return [dxNeeded ? convDataGradient(run, dy, w, x, steps) : null, dw]
   },
 }
 

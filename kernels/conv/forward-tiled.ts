@@ -1,156 +1,45 @@
 // Convolution on a GPU, and its data gradient, as an implicit matrix product in tiles
 // (mainloop.ts): rows are output pixels, columns are output channels, and the sum runs over taps
 // and input channels, which are read in place.
-//
-// Rows of images are read in runs. Forward, a row of taps with its channels is one run of kW * C
-// neighbours in memory, for any C, three included. The data gradient of stride s splits into s x s
-// phases of pixels with the same taps (input-walk.ts); there a run is the channels of one tap.
+// The data gradient of stride s splits into s x s phases of pixels with the same taps
+// (input-walk.ts).
 
-import { type Run, type Shape, type Tensor, images, sizeOf, wgsl } from '../op.ts'
+import { type Make, type Run, type Tensor, images, sizeOf } from '../op.ts'
 import type { Steps } from './steps.ts'
 import { gemmMoments, gemmTiled } from '../matmul/gemm-tiled.ts'
-import { type Loader, element, fitsVec4, load4, store4 } from '../tiles/loader.ts'
-import { momentsBinding, momentsShape } from '../tiles/epilogue-moments.ts'
+import { memoryOf, memoryOfY } from '../tiles/loader.ts'
+import { type WindowForm, windowLoader } from './window-loader.ts'
+import { MAX_BITS, WHOLE } from './window-taps.ts'
+import { momentsShape } from '../tiles/epilogue-moments.ts'
 import { type TiledProduct, planTiles, runTiled } from '../tiles/plan.ts'
-
-/** The direction, and which buffers are bound as vec4s. */
-interface Form {
-  readonly back: boolean
-  readonly x: boolean
-  readonly w: boolean
-  readonly y: boolean
-  readonly moments: boolean
-}
-
-const loader = ({ back, x, w, y, moments }: Form): Loader => ({
-  name: back
-    ? wgsl`convDataGradientTiled`
-    : moments
-      ? wgsl`convForwardMomentsTiled`
-      : wgsl`convForwardTiled`,
-  along: { a: true, b: back },
-  vec4Y: y,
-  moments,
-  code: wgsl`
-    struct Params {
-      M: u32, N: u32, images: u32, H: u32, W: u32, C: u32, outH: u32, outW: u32, kH: u32, kW: u32,
-      phasesH: u32, phasesW: u32, stepH: u32, stepW: u32, padH: u32, padW: u32, run: u32
-    }
-    @group(0) @binding(0) var<storage, read>       x: array<${element(x)}>; // [images, H, W, C]
-    @group(0) @binding(1) var<storage, read>       w: array<${element(w)}>; // [kH, kW, C, N], or back [kH, kW, N, C]
-    @group(0) @binding(2) var<storage, read_write> y: array<${element(y)}>; // [images, outH, outW, N]
-    @group(0) @binding(${moments ? wgsl`4` : wgsl`3`}) var<uniform>             p: Params;
-    ${moments ? momentsBinding(wgsl`3`) : wgsl``}
-    ${load4(wgsl`x`, x)}
-    ${load4(wgsl`w`, w)}
-    ${store4(y)}
-    const toward = ${back ? wgsl`-1i` : wgsl`1i`}; // from a tap's input to the next
-    struct Coords { r: u32, s: u32, j: u32, k: u32 } // the run's tap, the element of the run, and of its first slice
-    struct RowA { h: i32, v: i32, at: u32 } // what tap (0, 0) reads: image row, element of the row, element of x
-    alias RowB = u32;
-    var<private> phase: vec2u = vec2u();
-    var<private> firstPixel: vec2u = vec2u(); // of the phase
-    var<private> size: vec2u = vec2u(); // its rows and columns
-    var<private> reach: vec2u = vec2u(); // its runs
-
-    fn phaseOf(z: u32) -> vec2u { return vec2u(z / p.phasesW, z % p.phasesW); }
-    fn reachOf(z: u32) -> vec2u {
-      if (toward == 1i) { return vec2u(p.kH, 1u); }
-      let phases = vec2u(p.phasesH, p.phasesW);
-      return (vec2u(p.kH, p.kW) + phases - 1u - phaseOf(z)) / phases;
-    }
-    fn prologue(z: u32) {
-      let phases = vec2u(p.phasesH, p.phasesW);
-      phase = phaseOf(z);
-      reach = reachOf(z);
-      firstPixel = (phase + phases - vec2u(p.padH, p.padW) % phases) % phases;
-      size = (vec2u(p.outH, p.outW) + phases - 1u - firstPixel) / phases;
-    }
-    fn sliceCount(z: u32) -> u32 {
-      let runs = reachOf(z);
-      return runs.x * runs.y * ((p.run + depth - 1u) / depth);
-    }
-    fn coordsAt(k: u32) -> Coords { return Coords(0u, 0u, k, k); }
-    fn nextSlice(at: Coords) -> Coords {
-      var coords = at;
-      coords.j += depth;
-      if (coords.j - coords.k >= p.run) {
-        coords.j = coords.k;
-        coords.s += 1u;
-        if (coords.s == reach.y) {
-          coords.s = 0u;
-          coords.r += 1u;
-        }
-      }
-      return coords;
-    }
-    fn nextK(at: Coords) -> Coords { return Coords(at.r, at.s, at.j + 1u, at.k); }
-    fn pixel(row: u32) -> vec3u {
-      let line = row / size.y;
-      let image = line / size.x;
-      return vec3u(image, line - image * size.x, row - line * size.y);
-    }
-    fn rowA(row: u32) -> RowA {
-      if (row >= p.images * size.x * size.y) { return RowA(-0x40000000i, 0i, 0u); }
-      let o = pixel(row);
-      let shift = (firstPixel + vec2u(p.padH, p.padW) - phase) / vec2u(p.phasesH, p.phasesW);
-      let h = i32(o.y * p.stepH) - toward * i32(shift.x);
-      let v = (i32(o.z * p.stepW) - toward * i32(shift.y)) * i32(p.C);
-      return RowA(h, v, u32((i32(o.x * p.H) + h) * i32(p.W * p.C) + v));
-    }
-    fn loadA(row: RowA, at: Coords) -> vec4f {
-      let line = i32(p.W * p.C);
-      let along = toward * i32(at.s * p.C) + i32(at.j);
-      let h = row.h + toward * i32(at.r);
-      let v = row.v + along;
-      let count = select(0i, min(i32(p.run) - i32(at.j), line - v), u32(h) < p.H); // as u32 a negative h is huge
-      return load4_x(row.at + u32(toward * i32(at.r) * line + along), -v, count);
-    }
-    fn rowB(column: u32) -> RowB { return column; }
-    fn loadB(column: RowB, at: Coords) -> vec4f {
-      if (bAlong) {
-        let tap = (phase.x + at.r * p.phasesH) * p.kW + phase.y + at.s * p.phasesW;
-        return load4_w((tap * p.N + column) * p.C + at.j, 0i, select(0i, i32(p.run) - i32(at.j), column < p.N));
-      }
-      return load4_w((at.r * p.run + at.j) * p.N + column, 0i, select(0i, i32(p.N) - i32(column), at.j < p.run));
-    }
-    fn epilogue(row: u32, column: u32, sums: vec4f) {
-      if (row >= p.images * size.x * size.y || column >= p.N) { return; }
-      let at = pixel(row);
-      let o = firstPixel + at.yz * vec2u(p.phasesH, p.phasesW);
-      store4(((at.x * p.outH + o.x) * p.outW + o.y) * p.N + column, p.N - column, sums);
-    }
-    fn storesSums() -> bool { return p.phasesH * p.phasesW == 1u; }
-    fn storeOffset(z: u32, row: u32, column: u32) -> u32 { return (row * p.N + column) / 4u; }
-  `,
-})
+import type { Image } from '../wgsl/storage.ts'
 
 const products = new Map<string, TiledProduct>()
 
-function productFor(form: Form): TiledProduct {
+function productFor(form: WindowForm): TiledProduct {
   const key = Object.values(form).join()
   const name = `convolve${form.back ? 'Back' : ''}${form.moments ? ' with moments' : ''}`
-  const product = products.get(key) ?? planTiles(name, loader(form))
+  const product = products.get(key) ?? planTiles(name, windowLoader(form))
   products.set(key, product)
   return product
 }
 
 /** `convForward` on a GPU. A 1 x 1 convolution at stride 1 is a plain matrix product. */
-export function convForwardTiled(run: Run, x: Tensor, w: Tensor, out: Shape, steps: Steps): Tensor {
+export function convForwardTiled(run: Run, x: Tensor, w: Tensor, out: Image, steps: Steps): Tensor {
   const product = asProduct(run, x, w, steps)
-  if (product) return run.view(gemmTiled(run, ...product, {}), out)
+  if (product) return run.view(gemmTiled(run, ...product, { dtype: out.dtype }), out.shape)
   const [y] = forward(run, [x, w], steps, { out, makes: [out], moments: false })
   return y
 }
 
 /** `convForwardMoments` on a GPU. */
-export function convForwardMomentsTiled(run: Run, x: Tensor, w: Tensor, out: Shape, steps: Steps) {
+export function convForwardMomentsTiled(run: Run, x: Tensor, w: Tensor, out: Image, steps: Steps) {
   const product = asProduct(run, x, w, steps)
   if (product) {
-    const { y, moments } = gemmMoments(run, ...product)
-    return { y: run.view(y, out), moments }
+    const { y, moments } = gemmMoments(run, ...product, out.dtype)
+    return { y: run.view(y, out.shape), moments }
   }
-  const [N, outH, outW, K] = images(out, 'conv2d: y')
+  const [N, outH, outW, K] = images(out.shape, 'conv2d: y')
   const makes = [out, momentsShape(N * outH * outW, K)] as const
   const [y, moments] = forward(run, [x, w], steps, { out, makes, moments: true })
   return { y, moments }
@@ -163,7 +52,7 @@ function asProduct(run: Run, x: Tensor, w: Tensor, steps: Steps): [Tensor, Tenso
   return isProduct(kH, kW, steps) ? [run.view(x, [N * H * W, C]), run.view(w, [C, K])] : null
 }
 
-function forward<const Makes extends readonly Shape[]>(
+function forward<const Makes extends readonly Make[]>(
   run: Run,
   [x, w]: readonly [Tensor, Tensor],
   { stride, padding }: Steps,
@@ -171,18 +60,20 @@ function forward<const Makes extends readonly Shape[]>(
     out,
     makes,
     moments,
-  }: { readonly out: Shape; readonly makes: Makes; readonly moments: boolean },
+  }: { readonly out: Image; readonly makes: Makes; readonly moments: boolean },
 ): { [I in keyof Makes]: Tensor } {
   const [N, H, W, C] = images(x.shape, 'conv2d: x')
-  const [, outH, outW, K] = images(out, 'conv2d: y')
+  const [, outH, outW, K] = images(out.shape, 'conv2d: y')
   const [kH, kW] = images(w.shape, 'conv2d: w')
   return runTiled(
     run,
     productFor({
       back: false,
-      x: C % 4 === 0,
-      w: K % 4 === 0,
-      y: fitsVec4(K, sizeOf(out)),
+      bits: kH * kW <= MAX_BITS,
+      whole: C % WHOLE === 0,
+      x: memoryOf(run, x, C),
+      w: memoryOf(run, w, K),
+      y: memoryOfY(K, sizeOf(out.shape), out.dtype),
       moments,
     }),
     { M: N * outH * outW, N: K, K: kH * kW * C, layers: 1 },
@@ -190,7 +81,7 @@ function forward<const Makes extends readonly Shape[]>(
       reads: [x, w],
       makes,
       params: {
-        ...{ images: N, H, W, C, outH, outW, kH, kW, phasesH: 1, phasesW: 1, run: kW * C },
+        ...{ images: N, H, W, C, outH, outW, kH, kW, phasesH: 1, phasesW: 1 },
         ...{ stepH: stride[0], stepW: stride[1], padH: padding[0], padW: padding[1] },
       },
     },
@@ -202,15 +93,15 @@ export function convDataGradientTiled(
   run: Run,
   dy: Tensor,
   w: Tensor,
-  out: Shape,
+  { shape, dtype }: Image,
   steps: Steps,
 ): Tensor {
-  const [N, outH, outW, C] = images(out, 'conv2d: x')
+  const [N, outH, outW, C] = images(shape, 'conv2d: x')
   const [, H, W, K] = images(dy.shape, 'conv2d: dy')
   const [kH, kW] = images(w.shape, 'conv2d: w')
   if (isProduct(kH, kW, steps)) {
     const [left, right] = [run.view(dy, [N * H * W, K]), run.view(w, [C, K])]
-    return run.view(gemmTiled(run, left, right, { transB: true }), out)
+    return run.view(gemmTiled(run, left, right, { transB: true, dtype }), shape)
   }
   const [phasesH, phasesW] = steps.stride
   const pixels = N * Math.ceil(outH / phasesH) * Math.ceil(outW / phasesW)
@@ -218,17 +109,19 @@ export function convDataGradientTiled(
     run,
     productFor({
       back: true,
-      x: K % 4 === 0,
-      w: K % 4 === 0,
-      y: fitsVec4(C, sizeOf(out)),
+      bits: kH * kW <= MAX_BITS,
+      whole: K % WHOLE === 0,
+      x: memoryOf(run, dy, K),
+      w: memoryOf(run, w, K),
+      y: memoryOfY(C, sizeOf(shape), dtype),
       moments: false,
     }),
     { M: pixels, N: C, K: kH * kW * K, layers: phasesH * phasesW },
     {
       reads: [dy, w],
-      makes: [out],
+      makes: [{ shape, dtype }],
       params: {
-        ...{ images: N, H, W, C: K, outH, outW, kH, kW, phasesH, phasesW, run: K },
+        ...{ images: N, H, W, C: K, outH, outW, kH, kW, phasesH, phasesW },
         ...{ stepH: 1, stepW: 1, padH: steps.padding[0], padW: steps.padding[1] },
       },
     },

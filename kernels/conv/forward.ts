@@ -12,6 +12,7 @@ import {
   convForwardMomentsTiled,
   convForwardTiled,
 } from './forward-tiled.ts'
+import { type Image, imageOf, storedAs } from '../wgsl/storage.ts'
 import { type Walk, dataGradientWalk, forwardWalk } from './input-walk.ts'
 
 export type { Pair, Steps }
@@ -20,8 +21,8 @@ export type { Pair, Steps }
  *  K]. */
 export const convForward = (run: Run, x: Tensor, w: Tensor, out: Shape, steps: Steps): Tensor =>
   usesTiles(run, x, out)
-    ? convForwardTiled(run, x, w, out, steps)
-    : walked(run, x, w, out, forwardWalk(w.shape, steps))
+    ? convForwardTiled(run, x, w, imageOf(run, out), steps)
+    : walked(run, x, w, imageOf(run, out), forwardWalk(w.shape, steps))
 
 /** `convForward` and the moments of its channels (epilogue-moments.ts); null for these where they
  *  would save nothing. A GPU computes them before it stores y, which saves reading y again. */
@@ -33,25 +34,23 @@ export const convForwardMoments = (
   steps: Steps,
 ): { y: Tensor; moments: Tensor | null } =>
   usesTiles(run, x, out)
-    ? convForwardMomentsTiled(run, x, w, out, steps)
+    ? convForwardMomentsTiled(run, x, w, imageOf(run, out), steps)
     : { y: convForward(run, x, w, out, steps), moments: null }
 
-/** Gradient of `convForward` with respect to x, of shape `out`, from dy and w. */
-export const convDataGradient = (
-  run: Run,
-  dy: Tensor,
-  w: Tensor,
-  out: Shape,
-  steps: Steps,
-): Tensor =>
-  usesTiles(run, dy, out)
-    ? convDataGradientTiled(run, dy, w, out, steps)
-    : walked(run, dy, w, out, dataGradientWalk(w.shape, steps))
+/** Gradient of `convForward` with respect to x, from dy and w. */
+export const convDataGradient = (run: Run, dy: Tensor, w: Tensor, x: Image, steps: Steps): Tensor =>
+  usesTiles(run, dy, x.shape)
+    ? convDataGradientTiled(run, dy, w, x, steps)
+    : walked(run, dy, w, x, dataGradientWalk(w.shape, steps))
 
 const usesTiles = (run: Run, x: Tensor, out: Shape) =>
   !run.software && sizeOf(x.shape) * sizeOf(out) > 0
 
-const walked = (run: Run, x: Tensor, w: Tensor, out: Shape, walk: Walk): Tensor =>
-  suitsForwardSoftware(run, x.shape, out)
-    ? convForwardSoftware(run, x, w, out, walk)
-    : convForwardGeneric(run, x, w, out, walk)
+/** By kernels of a software adapter, which read and write f32. */
+function walked(run: Run, given: Tensor, w: Tensor, { shape, dtype }: Image, walk: Walk): Tensor {
+  const x = storedAs(run, 'f32', given)
+  const y = suitsForwardSoftware(run, x.shape, shape)
+    ? convForwardSoftware(run, x, w, shape, walk)
+    : convForwardGeneric(run, x, w, shape, walk)
+  return storedAs(run, dtype, y)
+}

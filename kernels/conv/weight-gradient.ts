@@ -7,6 +7,7 @@
 // All of them split the sum over workgroups and add the partial sums in a fixed order.
 
 import { type Run, type Shape, type Tensor, sizeOf } from '../op.ts'
+import { storedAs } from '../wgsl/storage.ts'
 import type { Steps } from './steps.ts'
 import { convWeightGradientGeneric } from './weight-gradient-generic.ts'
 import {
@@ -26,7 +27,8 @@ export function convWeightGradient(
 ): Tensor {
   if (!run.software && sizeOf(x.shape) * sizeOf(dy.shape) > 0)
     return convWeightGradientTiled(run, x, dy, out, steps)
+  const [images, gradient] = [storedAs(run, 'f32', x), storedAs(run, 'f32', dy)]
   return suitsWeightGradientSoftware(run, dy.shape, out, steps)
-    ? convWeightGradientSoftware(run, x, dy, out, steps)
-    : convWeightGradientGeneric(run, x, dy, out, steps)
+    ? convWeightGradientSoftware(run, images, gradient, out, steps)
+    : convWeightGradientGeneric(run, images, gradient, out, steps)
 }

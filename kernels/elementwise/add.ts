@@ -1,13 +1,38 @@
-import { wgsl } from '../op.ts'
+import { type Op, type Run, type Tensor, sizeOf, wgsl } from '../op.ts'
+import { addImages, addRow } from '../wgsl/add-images.ts'
+import { sumTo } from '../wgsl/broadcast.ts'
+import { storedAs } from '../wgsl/storage.ts'
 import { binary, binaryOp } from './binary.ts'
 
-/** Exported so that its shape rule can be tested without a GPU. */
-export const addOp = binaryOp({
+const inF32 = binaryOp({
   name: 'add',
   y: wgsl`a[indexA(i)] + b[indexB(i)]`,
   da: (_run, dy) => dy,
   db: (_run, dy) => dy,
 })
+
+/** Images in f16 plus images in f16, or plus a row of their channels; null for any other sum. */
+function sumOfImages(run: Run, a: Tensor, b: Tensor): Tensor | null {
+  if (a.dtype !== 'f16') return null
+  if (b.dtype === 'f16') return a.shape.join() === b.shape.join() ? addImages(run, a, b) : null
+  const channels = a.shape.at(-1)
+  const isRow = b.shape.at(-1) === channels && sizeOf(b.shape) === channels
+  return isRow && b.shape.length <= a.shape.length ? addRow(run, a, b) : null
+}
+
+/** Exported so that its shape rule can be tested without a GPU. */
+export const addOp: Op<[a: Tensor, b: Tensor]> = {
+  ...inF32,
+  accepts: ['float', 'float'],
+  forward(run, attrs, a, b) {
+    const sum = sumOfImages(run, a, b) ?? sumOfImages(run, b, a)
+    return sum ? [sum] : inF32.forward(run, attrs, storedAs(run, 'f32', a), storedAs(run, 'f32', b))
+  },
+  backward(run, _, [dy], inputs, _outputs, needs) {
+    const wide = (size: number) => (size < sizeOf(dy.shape) ? storedAs(run, 'f32', dy) : dy)
+    return inputs.map(({ shape }, i) => (needs[i] ? sumTo(run, wide(sizeOf(shape)), shape) : null))
+  },
+}
 
 /** a + b, elementwise, broadcasting as numpy does. Either may be a number. Throws ShapeError for
  *  shapes that do not broadcast. */

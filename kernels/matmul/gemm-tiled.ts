@@ -2,27 +2,31 @@
 // few tiles to occupy the device, workgroups share the sum, and `sumSplits` adds their partial
 // sums.
 
-import { type Run, type Tensor, wgsl } from '../op.ts'
+import { type DType, type Run, type Tensor, wgsl } from '../op.ts'
 import { type Gemm, productShape } from './shapes.ts'
+import { storedAs } from '../wgsl/storage.ts'
 import { sumSplits } from '../wgsl/sum-splits.ts'
-import { type Loader, element, fitsVec4, load4, store4 } from '../tiles/loader.ts'
+import { type Loader, type Memory, element, memoryOf, memoryOfY, store4 } from '../tiles/loader.ts'
+import { matrixSide } from '../tiles/matrix-side.ts'
 import { momentsBinding, momentsShape } from '../tiles/epilogue-moments.ts'
-import { type TiledProduct, depthFor, planTiles, runTiled, splitsFor } from '../tiles/plan.ts'
+import { type TiledProduct, depthFor, planTiles, runTiled, slicesPerSplit } from '../tiles/plan.ts'
 
-/** What a text depends on: the transposes, and which buffers are bound as vec4s. */
+/** What a text depends on: the transposes, and how buffers are bound. */
 interface Form {
   readonly transA: boolean
   readonly transB: boolean
-  readonly a: boolean
-  readonly b: boolean
-  readonly y: boolean
+  readonly a: Memory
+  readonly b: Memory
+  readonly y: Memory
   readonly moments: boolean
+  /** Whether K is a multiple of every mma's k per slice. */
+  readonly whole: boolean
 }
 
-const loader = ({ transA, transB, a, b, y, moments }: Form): Loader => ({
+const loader = ({ transA, transB, a, b, y, moments, whole }: Form): Loader => ({
   name: moments ? wgsl`gemmMomentsTiled` : wgsl`gemmTiled`,
   along: { a: !transA, b: transB },
-  vec4Y: y,
+  memory: { a, b, y },
   moments,
   code: wgsl`
     struct Params {
@@ -34,46 +38,23 @@ const loader = ({ transA, transB, a, b, y, moments }: Form): Loader => ({
     @group(0) @binding(3) var<storage, read_write> y:    array<${element(y)}>; // [splits, batches, M, N]
     @group(0) @binding(${moments ? wgsl`5` : wgsl`4`}) var<uniform>             p:    Params;
     ${moments ? momentsBinding(wgsl`4`) : wgsl``}
-    ${load4(wgsl`a`, a)}
-    ${load4(wgsl`b`, b)}
     ${store4(y)}
-    alias Coords = u32; // k
-    alias RowA = u32;
-    alias RowB = u32;
     var<private> first: u32 = 0u; // k of this split
-    var<private> aFrom: u32 = 0u;
-    var<private> bFrom: u32 = 0u;
+    var<private> batch: u32 = 0u;
     var<private> yFrom: u32 = 0u;
 
     fn prologue(z: u32) {
       let index = z / p.batches; // of the split
-      let batch = z - index * p.batches;
+      batch = z - index * p.batches;
       first = index * p.slices * depth;
-      aFrom = batch * p.M * p.K;
-      bFrom = batch * p.K * p.N;
       yFrom = z * p.M * p.N;
     }
     fn sliceCount(z: u32) -> u32 {
       let all = (p.K + depth - 1u) / depth;
       return min(p.slices, all - z / p.batches * p.slices);
     }
-    fn coordsAt(k: u32) -> Coords { return first + k; }
-    fn nextSlice(at: Coords) -> Coords { return at + depth; }
-    fn nextK(at: Coords) -> Coords { return at + 1u; }
-    fn rowA(row: u32) -> RowA { return row; }
-    fn rowB(column: u32) -> RowB { return column; }
-    fn loadA(row: RowA, k: Coords) -> vec4f {
-      let outer = select(k, row, aAlong);
-      let inner = select(row, k, aAlong);
-      let size = select(vec2u(p.K, p.M), vec2u(p.M, p.K), aAlong);
-      return load4_a(aFrom + outer * p.aStride + inner, 0, select(0, i32(size.y) - i32(inner), outer < size.x));
-    }
-    fn loadB(column: RowB, k: Coords) -> vec4f {
-      let outer = select(k, column, bAlong);
-      let inner = select(column, k, bAlong);
-      let size = select(vec2u(p.K, p.N), vec2u(p.N, p.K), bAlong);
-      return load4_b(bFrom + outer * p.bStride + inner, 0, select(0, i32(size.y) - i32(inner), outer < size.x));
-    }
+    ${matrixSide('A', wgsl`a`, a, !transA, { from: wgsl`batch * p.M * p.K`, stride: wgsl`p.aStride`, rows: wgsl`p.M`, sum: wgsl`p.K`, first: wgsl`first`, whole })}
+    ${matrixSide('B', wgsl`b`, b, transB, { from: wgsl`batch * p.K * p.N`, stride: wgsl`p.bStride`, rows: wgsl`p.N`, sum: wgsl`p.K`, first: wgsl`first`, whole })}
     fn epilogue(row: u32, column: u32, sums: vec4f) {
       if (row >= p.M || column >= p.N) { return; }
       var numbers = sums;
@@ -99,47 +80,55 @@ function productFor(form: Form): TiledProduct {
 
 /** `gemm` on a GPU. */
 export function gemmTiled(run: Run, a: Tensor, b: Tensor, options: Gemm): Tensor {
-  const { transA = false, transB = false, bias = null, unsplit = false } = options
+  const { transA = false, transB = false, bias = null, unsplit = false, dtype = 'f32' } = options
   const { batches, M, N, K, shape } = productShape(a.shape, b.shape, options)
   const [aStride, bStride] = [transA ? M : K, transB ? K : N]
-  const vec4s = { a: aStride % 4 === 0, b: bStride % 4 === 0, y: fitsVec4(N, M * N) }
-  const splits = bias || unsplit ? 1 : splitsFor({ M, N, K, layers: batches })
+  const factors = { a: memoryOf(run, a, aStride), b: memoryOf(run, b, bStride) }
   const all = Math.ceil(K / depthFor(run))
-  const slices = Math.ceil(all / splits) // of a split; the last may have fewer, and none is empty
+  const slices = bias || unsplit ? all : slicesPerSplit(run, factors, { M, N, K, layers: batches }) // of a split; the last may have fewer, and none is empty
   const layers = Math.ceil(all / slices) * batches
+  const stored = layers > batches ? 'f32' : dtype // parts are
+  const memory = { ...factors, y: memoryOfY(N, M * N, stored) }
   const [y] = runTiled(
     run,
-    productFor({ transA, transB, ...vec4s, moments: false }),
+    productFor({ transA, transB, ...memory, moments: false, whole: K % 32 === 0 }),
     { M, N, K, layers },
     {
       reads: [a, b, bias ?? b],
-      makes: [[layers / batches, ...shape]],
+      makes: [{ shape: [layers / batches, ...shape], dtype: stored }],
       params: { K, aStride, bStride, biased: bias ? 1 : 0, batches, slices },
     },
   )
-  return sumSplits(run, y, shape)
+  return storedAs(run, dtype, sumSplits(run, y, shape))
 }
 
 /** a [M, K] times b [K, N] on a GPU, and the moments of its columns; null for these where the sum
  *  is split, because no workgroup has the whole sum. */
-export function gemmMoments(run: Run, a: Tensor, b: Tensor): { y: Tensor; moments: Tensor | null } {
+export function gemmMoments(
+  run: Run,
+  a: Tensor,
+  b: Tensor,
+  dtype: DType,
+): { y: Tensor; moments: Tensor | null } {
   const { M, N, K, shape } = productShape(a.shape, b.shape, {})
-  if (splitsFor({ M, N, K, layers: 1 }) > 1) return { y: gemmTiled(run, a, b, {}), moments: null }
-  const vec4s = { a: K % 4 === 0, b: N % 4 === 0, y: fitsVec4(N, M * N) }
+  const memory = { a: memoryOf(run, a, K), b: memoryOf(run, b, N), y: memoryOfY(N, M * N, dtype) }
+  const slices = Math.ceil(K / depthFor(run))
+  if (slicesPerSplit(run, memory, { M, N, K, layers: 1 }) < slices)
+    return { y: gemmTiled(run, a, b, { dtype }), moments: null }
   const [y, moments] = runTiled(
     run,
-    productFor({ transA: false, transB: false, ...vec4s, moments: true }),
+    productFor({ transA: false, transB: false, ...memory, moments: true, whole: K % 32 === 0 }),
     { M, N, K, layers: 1 },
     {
       reads: [a, b, b],
-      makes: [shape, momentsShape(M, N)],
+      makes: [{ shape, dtype }, momentsShape(M, N)],
       params: {
         K,
         aStride: K,
         bStride: N,
         biased: 0,
         batches: 1,
-        slices: Math.ceil(K / depthFor(run)),
+        slices,
       },
     },
   )

@@ -1,12 +1,14 @@
 // Options and shapes of matrix products.
 
-import type { Shape, Tensor } from '../op.ts'
+import type { DType, Shape, Tensor } from '../op.ts'
 
 export interface Gemm {
   readonly transA?: boolean
   readonly transB?: boolean
   /** One number per column, added to every row. */
   readonly bias?: Tensor | null
+  /** How the product is stored, of a multiple of four columns if in f16; f32 by default. */
+  readonly dtype?: DType
   /** true: never split the sum, so that the bits of a product do not depend on the number of
    *  batches. */
   readonly unsplit?: boolean

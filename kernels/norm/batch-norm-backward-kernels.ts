@@ -1,50 +1,17 @@
 // The kernels of batch normalisation's backward pass (batch-norm-backward.ts).
 
 import { type Kernel, type Tensor, type Wgsl, kernel, wgsl } from '../op.ts'
+import { marked } from './relu-marks.ts'
 import { acrossParts, extent, partPrologue, reluSnippet, rowParams, rows } from './batch-rows.ts'
 import { groupEntry } from '../wgsl/group-entry.ts'
-import { flaggedF16 } from '../wgsl/f16-storage.ts'
-import { byWidth, fours } from '../wgsl/widths.ts'
+import { byStorage, halves } from '../wgsl/storage.ts'
 
-/** How a pass gets x^ and the ReLU mask: from x, or from what `batchNormForward` saved instead. */
-interface Source {
-  /** The element type of x. */
-  readonly element: Wgsl
-  readonly code: Wgsl
-  /** x^ at element `at`. */
-  readonly normal: Wgsl
-  /** Whether ReLU let that element through. */
-  readonly passes: Wgsl
-}
-
-const recomputed: Source = {
-  element: wgsl`F`,
-  code: reluSnippet,
-  normal: wgsl`(x[at] - mean) * scale`,
-  passes: wgsl`passes(fma(normal, slope, shift))`,
-}
-
-const besideResidual: Source = { ...recomputed, passes: wgsl`passes(y[at])` }
-
-const savedF16: Source = {
-  element: wgsl`vec2u`,
-  code: flaggedF16,
-  normal: wgsl`unpackFlagged(x[at])`,
-  passes: wgsl`flagsOf(x[at])`,
-}
-
-/** The kernel that `make` builds for x: f16 as saved, or images of either width. */
-function bySource(make: (types: Wgsl, source: Source) => Kernel, other = recomputed) {
-  const [images, saved] = [byWidth((types) => make(types, other)), make(fours, savedF16)]
-  return (x: Tensor) => (x.dtype === 'f16' ? saved : images(extent(x).C))
-}
-
-export const sumsKernel = bySource(
-  (types, { element, code, normal, passes }) => kernel`
+export const sumsKernel = byStorage(
+  (types) => kernel`
   struct Params { ${rowParams} }
   ${types}
-  @group(0) @binding(0) var<storage, read>       dy:    array<F>; // [M, C]
-  @group(0) @binding(1) var<storage, read>       x:     array<${element}>; // [M, C]
+  @group(0) @binding(0) var<storage, read>       dy:    array<S>; // [M, C]
+  @group(0) @binding(1) var<storage, read>       x:     array<S>; // [M, C]
   @group(0) @binding(2) var<storage, read>       stats: array<F>; // [mean | 1 / deviation, splits, C]
   @group(0) @binding(3) var<storage, read>       gamma: array<F>; // [C]
   @group(0) @binding(4) var<storage, read>       beta:  array<F>; // [C]
@@ -52,7 +19,7 @@ export const sumsKernel = bySource(
   @group(0) @binding(6) var<uniform>             p:     Params;
   override rectified: bool = false;
   ${rows}
-  ${code}
+  ${reluSnippet}
   @compute @workgroup_size(64)
   fn batchNormSums(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
     ${partPrologue}
@@ -62,9 +29,9 @@ export const sumsKernel = bySource(
     var product = F();
     for (var m = t.start; m < t.end; m += p.interleave) {
       let at = rowAt(t, m) * p.C + t.channel;
-      let normal = ${normal};
-      var dz = dy[at];
-      if (rectified) { dz = select(F(), dz, ${passes}); }
+      let normal = (widen(x[at]) - mean) * scale;
+      var dz = widen(dy[at]);
+      if (rectified) { dz = through(fma(normal, slope, shift), dz); }
       sum += dz;
       product = fma(dz, normal, product);
     }
@@ -74,38 +41,70 @@ export const sumsKernel = bySource(
 `,
 )
 
-export const residualSumsKernel = bySource(
-  (types, { element, code, normal, passes }) => kernel`
+/** How a pass behind a residual gets ReLU's mask. */
+interface Mask {
+  /** The entry point. */
+  readonly name: Wgsl
+  readonly binding: Wgsl
+  readonly begin: Wgsl
+  /** Declares `isPassed`. */
+  readonly each: Wgsl
+}
+
+const ofY: Mask = {
+  name: wgsl`batchNormResidualSums`,
+  binding: wgsl`y:     array<S>; // [M, C]`,
+  begin: wgsl``,
+  each: wgsl`let isPassed = passes(widen(y[at]));`,
+}
+
+const ofMarks: Mask = {
+  name: wgsl`batchNormMarkedSums`,
+  binding: wgsl`marks: array<vec2u>; // [parts of 16 rows, C]`,
+  ...marked,
+}
+
+const residualSums = (types: Wgsl, { name, ...mask }: Mask) => kernel`
   struct Params { ${rowParams} }
   ${types}
-  @group(0) @binding(0) var<storage, read>       dy:    array<F>; // [M, C]
-  @group(0) @binding(1) var<storage, read>       x:     array<${element}>; // [M, C]
+  @group(0) @binding(0) var<storage, read>       dy:    array<S>; // [M, C]
+  @group(0) @binding(1) var<storage, read>       x:     array<S>; // [M, C]
   @group(0) @binding(2) var<storage, read>       stats: array<F>; // [mean | 1 / deviation, splits, C]
-  @group(0) @binding(3) var<storage, read>       y:     array<${element}>; // [M, C], or x again
-  @group(0) @binding(4) var<storage, read_write> dz:    array<F>; // [M, C]
-  @group(0) @binding(5) var<storage, read_write> out:   array<F>; // [sums of dz | of dz x^, parts, C]
-  @group(0) @binding(6) var<uniform>             p:     Params;
+  @group(0) @binding(3) var<storage, read>       ${mask.binding}
+  @group(0) @binding(4) var<storage, read>       more:  array<S>; // [M, C], dy's addend, if it has one
+  @group(0) @binding(5) var<storage, read_write> dz:    array<S>; // [M, C]
+  @group(0) @binding(6) var<storage, read_write> out:   array<F>; // [sums of dz | of dz x^, parts, C]
+  @group(0) @binding(7) var<uniform>             p:     Params;
+  override added: bool = false;
   ${rows}
-  ${code}
+  ${reluSnippet}
   @compute @workgroup_size(64)
-  fn batchNormResidualSums(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+  fn ${name}(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
     ${partPrologue}
     var sum = F();
     var product = F();
+    ${mask.begin}
     for (var m = t.start; m < t.end; m += p.interleave) {
       let at = rowAt(t, m) * p.C + t.channel;
-      let d = select(F(), dy[at], ${passes});
-      dz[at] = d;
+      ${mask.each}
+      var d = widen(dy[at]);
+      if (added) { d += widen(more[at]); }
+      d = select(F(), d, isPassed);
+      dz[at] = narrow(d);
       sum += d;
-      let normal = ${normal};
+      let normal = (widen(x[at]) - mean) * scale;
       product = fma(d, normal, product);
     }
     out[i] = sum;
     out[p.parts * p.C + i] = product;
   }
-`,
-  besideResidual,
-)
+`
+
+const sumsOfY = byStorage((types) => residualSums(types, ofY))
+const sumsOfMarks = residualSums(halves, ofMarks)
+
+export const residualSumsKernel = (x: Tensor, marks: Tensor | undefined): Kernel =>
+  marks ? sumsOfMarks : sumsOfY(x, extent(x).C)
 
 export const mergeKernel = kernel`
   struct Params { C: u32, parts: u32, splits: u32 }
@@ -122,8 +121,13 @@ export const mergeKernel = kernel`
     let own = p.parts / p.splits;
     let begin = at / p.C * own;
     var sum = vec2f();
-    for (var i = begin + here.member; i < begin + own; i += threadsPerChannel) {
-      sum += vec2f(sums[i * p.C + c], sums[(p.parts + i) * p.C + c]);
+    for (var i = begin + here.member; i < begin + own; i += threadsPerChannel * 4u) {
+      var parts = array<vec2f, 4>(); // loaded together, then added in order
+      for (var e = 0u; e < 4u; e++) {
+        let at = i + e * threadsPerChannel;
+        if (at < begin + own) { parts[e] = vec2f(sums[at * p.C + c], sums[(p.parts + at) * p.C + c]); }
+      }
+      for (var e = 0u; e < 4u; e++) { sum += parts[e]; }
     }
     let beta = channelTotal(thread, sum.x);
     let gamma = channelTotal(thread, sum.y);
@@ -133,22 +137,22 @@ export const mergeKernel = kernel`
   }
 `
 
-export const backwardKernel = bySource(
-  (types, { element, code, normal, passes }) => kernel`
+export const backwardKernel = byStorage(
+  (types) => kernel`
   struct Params { ${rowParams}, share: f32 }
   ${types}
-  @group(0) @binding(0) var<storage, read>       dy:     array<F>; // [M, C], or dz unless rectified
-  @group(0) @binding(1) var<storage, read>       x:      array<${element}>; // [M, C]
+  @group(0) @binding(0) var<storage, read>       dy:     array<S>; // [M, C], or dz unless rectified
+  @group(0) @binding(1) var<storage, read>       x:      array<S>; // [M, C]
   @group(0) @binding(2) var<storage, read>       stats:  array<F>; // [mean | 1 / deviation, splits, C]
   @group(0) @binding(3) var<storage, read>       gamma:  array<F>; // [C]
   @group(0) @binding(4) var<storage, read>       beta:   array<F>; // [C]
   @group(0) @binding(5) var<storage, read>       dBeta:  array<F>; // [splits, C], read in training only
   @group(0) @binding(6) var<storage, read>       dGamma: array<F>; // [splits, C], read in training only
-  @group(0) @binding(7) var<storage, read_write> dx:     array<F>; // [M, C]
+  @group(0) @binding(7) var<storage, read_write> dx:     array<S>; // [M, C]
   @group(0) @binding(8) var<uniform>             p:      Params;
   override rectified: bool = false;
   ${rows}
-  ${code}
+  ${reluSnippet}
   @compute @workgroup_size(64)
   fn batchNormBackward(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
     ${partPrologue}
@@ -162,11 +166,11 @@ export const backwardKernel = bySource(
     }
     for (var m = t.start; m < t.end; m += p.interleave) {
       let at = rowAt(t, m) * p.C + t.channel;
-      let normal = ${normal};
-      var dz = dy[at];
-      if (rectified) { dz = select(F(), dz, ${passes}); }
+      let normal = (widen(x[at]) - mean) * scale;
+      var dz = widen(dy[at]);
+      if (rectified) { dz = through(fma(normal, slope, shift), dz); }
       if (p.share > 0.0) { dz -= meanOfD + normal * meanOfProduct; }
-      dx[at] = slope * scale * dz;
+      dx[at] = narrow(slope * scale * dz);
     }
   }
 `,

@@ -4,9 +4,9 @@
 // x^ is the normalised x, dz is dy where ReLU let it through, else 0, and mean() is over the batch.
 // Outside training the statistics are constants, and dx has its first term alone (share = 0).
 //
-// The ReLU mask is not stored. It is recomputed from x^ gamma + beta, or, with a residual, read
-// from y, which the next convolution saves anyway, or from a bit packed beside x^. With a residual
-// dz is also the residual's gradient, and is written once.
+// The ReLU mask is recomputed from x^ gamma + beta. With a residual it is read from y, which the
+// next convolution saves anyway, or, of f16, from bits (relu-marks.ts); dz is also the residual's
+// gradient, and is written once.
 
 import type { Run, Tensor } from '../op.ts'
 import {
@@ -16,26 +16,30 @@ import {
   sumsKernel,
 } from './batch-norm-backward-kernels.ts'
 import { extent, partitionRows, perChannel, rowsPerSum } from './batch-rows.ts'
+import { MARKED_ROWS } from './relu-marks.ts'
+import { accumulate } from '../optim/accumulate.ts'
 import { sumAxes } from '../wgsl/reduce.ts'
 
 const ROWS = 16 // of a thread in the second pass
 
 /** Inputs and outputs of the forward pass. */
 export interface Normalized {
-  /** What was normalised, or what `batchNormForward` saved instead. */
+  /** What was normalised. */
   readonly x: Tensor
   readonly gamma: Tensor
   readonly beta: Tensor
   readonly y: Tensor
   readonly stats: Tensor
+  /** ReLU's mask, where the forward pass gives it. */
+  readonly marks?: Tensor | undefined
 }
 
-/** The gradients of x (null unless wanted), gamma, beta, and the residual. `rectified`: a ReLU came
- *  last. */
+/** The gradients of x (null unless wanted), gamma, beta, and the residual, from y's, whose addend,
+ *  if there is one, is added where it is read first. `rectified`: a ReLU came last. */
 export function batchNormBackward(
   run: Run,
-  dy: Tensor,
-  { x, gamma, beta, y, stats }: Normalized,
+  [given, addend]: readonly [dy: Tensor, addend: Tensor | null],
+  { x, gamma, beta, y, stats, marks }: Normalized,
   wanted: {
     readonly training: boolean
     readonly rectified: boolean
@@ -49,16 +53,21 @@ export function batchNormBackward(
   const { splits } = wanted
   const masked = wanted.rectified && wanted.residual // the first pass applies the mask, for both gradients
   const again = { rectified: Number(wanted.rectified && !wanted.residual) }
-  const { parts, ...pass } = partitionRows(x, rowsPerSum(run, x), splits)
+  const rows = rowsPerSum(run, x)
+  const each = marks ? Math.ceil(rows / MARKED_ROWS) * MARKED_ROWS : rows
+  const { parts, ...pass } = partitionRows(x, each, splits)
+  const dy = addend && !masked ? accumulate(run, given, addend) : given
+  const { shape, dtype } = x
   let [dz, sums]: [Tensor, Tensor | null] = [dy, null]
   if (masked)
-    [dz, sums] = run(residualSumsKernel(x), {
+    [dz, sums] = run(residualSumsKernel(x, marks), {
       ...pass,
-      reads: [dy, x, stats, x.dtype === 'f16' ? x : y],
-      makes: [x.shape, [2, parts, C]],
+      reads: [dy, x, stats, marks ?? y, addend ?? dy],
+      makes: [{ shape, dtype }, [2, parts, C]],
+      constants: { ...pass.constants, added: Number(addend !== null) },
     })
   else if (wanted.sums || wanted.training)
-    [sums] = run(sumsKernel(x), {
+    [sums] = run(sumsKernel(x, C), {
       ...pass,
       reads: [dy, x, stats, gamma, beta],
       makes: [[2, parts, C]],
@@ -75,9 +84,9 @@ export function batchNormBackward(
     : [gamma, gamma]
   const second = partitionRows(x, ROWS, splits)
   const dx = () =>
-    run(backwardKernel(x), {
+    run(backwardKernel(x, C), {
       reads: [dz, x, stats, gamma, beta, dBeta, dGamma],
-      makes: [x.shape],
+      makes: [{ shape, dtype }],
       params: { ...second.params, share: wanted.training ? 1 / second.params.M : 0 },
       constants: { ...second.constants, ...again },
       groups: second.groups,

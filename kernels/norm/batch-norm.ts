@@ -44,6 +44,8 @@ export interface BatchNormOptions {
 
 export const batchNormOp: Op<NormInputs, NormOutputs, NormAttrs> = {
   name: 'batchNorm',
+  accepts: ['float', 'f32', 'f32', 'float'],
+  takesAddend: true,
   shape({ training, running, splits }, x, gamma, beta, ...[residual]) {
     if (x.length < 2)
       throw new ShapeError(`batchNorm: x must have rows and channels [..., C], got ${show(x)}`)
@@ -79,16 +81,17 @@ export const batchNormOp: Op<NormInputs, NormOutputs, NormAttrs> = {
     { training, rectified, splits },
     [dy],
     [x, gamma, beta, residual],
-    [y, stats, normals],
+    [y, stats, marks],
     needs,
+    addend = null,
   ) {
     const [dxNeeded = false, dGammaNeeded = false, dBetaNeeded = false, dResidualNeeded = false] =
       needs
     const wanted = { training, rectified, splits, residual: residual !== undefined }
     const { dx, dGamma, dBeta, dResidual } = batchNormBackward(
       run,
-      dy,
-      { x: normals ?? x, gamma, beta, y, stats },
+      [dy, addend],
+      { x, gamma, beta, y, stats, marks },
       { ...wanted, dx: dxNeeded, sums: dGammaNeeded || dBetaNeeded },
     )
     const gradients = [

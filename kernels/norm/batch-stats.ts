@@ -36,14 +36,30 @@ const statsKernel = (running: {
     let begin = at / p.C * own;
     let first = moments[begin * p.C + c];
     var sum = 0.0;
-    for (var i = begin + here.member; i < begin + own; i += threadsPerChannel) {
-      sum = fma(f32(part(i * p.C).count), moments[i * p.C + c] - first, sum);
+    let end = begin + own;
+    for (var i = begin + here.member; i < end; i += threadsPerChannel * 4u) {
+      var means = array<f32, 4>(); // loaded together, then added in order
+      for (var e = 0u; e < 4u; e++) { means[e] = moments[min(i + e * threadsPerChannel, end - 1u) * p.C + c]; }
+      for (var e = 0u; e < 4u; e++) {
+        let at = i + e * threadsPerChannel;
+        if (at < end) { sum = fma(f32(part(at * p.C).count), means[e] - first, sum); }
+      }
     }
     let mean = first + channelTotal(thread, sum) / f32(p.M);
     var squares = 0.0;
-    for (var i = begin + here.member; i < begin + own; i += threadsPerChannel) {
-      let d = moments[i * p.C + c] - mean;
-      squares += fma(f32(part(i * p.C).count) * d, d, moments[(p.parts + i) * p.C + c]);
+    for (var i = begin + here.member; i < end; i += threadsPerChannel * 4u) {
+      var means = array<f32, 4>();
+      var owns = array<f32, 4>();
+      for (var e = 0u; e < 4u; e++) {
+        let at = min(i + e * threadsPerChannel, end - 1u);
+        means[e] = moments[at * p.C + c];
+        owns[e] = moments[(p.parts + at) * p.C + c];
+      }
+      for (var e = 0u; e < 4u; e++) {
+        let at = i + e * threadsPerChannel;
+        let d = means[e] - mean;
+        if (at < end) { squares += fma(f32(part(at * p.C).count) * d, d, owns[e]); }
+      }
     }
     let deviations = channelTotal(thread, squares);
     if (here.channel >= p.splits * p.C || here.member > 0u) { return; }

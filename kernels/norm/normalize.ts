@@ -3,67 +3,67 @@
 import { type Run, type Tensor, type Wgsl, kernel, wgsl } from '../op.ts'
 import { extent, partPrologue, partitionRows, reluSnippet, rowParams, rows } from './batch-rows.ts'
 import { type Running, batchStats, runningStats } from './batch-stats.ts'
-import { flaggedF16 } from '../wgsl/f16-storage.ts'
-import { byWidth, fours, widthOf } from '../wgsl/widths.ts'
+import { MARKED_ROWS, marking } from './relu-marks.ts'
+import { byStorage, halves, storedAs } from '../wgsl/storage.ts'
 
-const ROWS = 16 // of a thread
-
-/** What a kernel saves for the backward pass. */
-interface Saved {
+/** What a kernel writes beside y: ReLU's mask, or nothing. */
+interface Beside {
   /** The entry point. */
   readonly name: Wgsl
   /** The last bindings. */
   readonly rest: Wgsl
-  /** Saves x^, `normal`, and whether ReLU lets `value` through. */
-  readonly code: Wgsl
+  readonly begin: Wgsl
+  readonly each: Wgsl
+  readonly end: Wgsl
 }
 
-const normalizeKernel = (types: Wgsl, saved: Saved) => kernel`
+const normalizeKernel = (types: Wgsl, { name, rest, begin, each, end }: Beside) => kernel`
   struct Params { ${rowParams} }
   ${types}
-  @group(0) @binding(0) var<storage, read>       x:        array<F>; // [M, C]
+  @group(0) @binding(0) var<storage, read>       x:        array<S>; // [M, C]
   @group(0) @binding(1) var<storage, read>       stats:    array<F>; // [mean | 1 / deviation, splits, C]
   @group(0) @binding(2) var<storage, read>       gamma:    array<F>; // [C]
   @group(0) @binding(3) var<storage, read>       beta:     array<F>; // [C]
-  @group(0) @binding(4) var<storage, read>       residual: array<F>; // [M, C], read if added
-  @group(0) @binding(5) var<storage, read_write> y:        array<F>; // [M, C]
-  ${saved.rest}
+  @group(0) @binding(4) var<storage, read>       residual: array<S>; // [M, C], read if added
+  @group(0) @binding(5) var<storage, read_write> y:        array<S>; // [M, C]
+  ${rest}
   override added: bool = false;
   override rectified: bool = false;
   ${rows}
   ${reluSnippet}
   @compute @workgroup_size(64)
-  fn ${saved.name}(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+  fn ${name}(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
     ${partPrologue}
     let slope = gamma[t.channel];
     let shift = beta[t.channel];
+    ${begin}
     for (var m = t.start; m < t.end; m += p.interleave) {
       let at = rowAt(t, m) * p.C + t.channel;
-      let normal = (x[at] - mean) * scale;
+      let normal = (widen(x[at]) - mean) * scale;
       var value = fma(normal, slope, shift);
-      if (added) { value += residual[at]; }
-      ${saved.code}
+      if (added) { value += widen(residual[at]); }
+      ${each}
       if (rectified) { value = through(value, value); }
-      y[at] = value;
+      y[at] = narrow(value);
     }
+    ${end}
   }
 `
 
-const normalizeImages = byWidth((types) =>
+const normalizeImages = byStorage((types) =>
   normalizeKernel(types, {
     name: wgsl`batchNorm`,
     rest: wgsl`@group(0) @binding(6) var<uniform> p: Params;`,
-    code: wgsl``,
+    ...{ begin: wgsl``, each: wgsl``, end: wgsl`` },
   }),
 )
 
-const normalizeSaving = normalizeKernel(fours, {
-  name: wgsl`batchNormSaving`,
+const normalizeMarking = normalizeKernel(halves, {
+  name: wgsl`batchNormMarking`,
   rest: wgsl`
-  @group(0) @binding(6) var<storage, read_write> normals:  array<vec2u>; // [M, C], x^ and the ReLU mask
-  @group(0) @binding(7) var<uniform>             p:        Params;
-  ${flaggedF16}`,
-  code: wgsl`normals[at] = packFlagged(normal, passes(value));`,
+  @group(0) @binding(6) var<storage, read_write> marks:    array<vec2u>; // [parts, C]
+  @group(0) @binding(7) var<uniform>             p:        Params;`,
+  ...marking,
 })
 
 /** The settings of a batch normalisation, defaults filled in. */
@@ -78,11 +78,10 @@ export interface NormAttrs {
 
 export type NormInputs = [x: Tensor, gamma: Tensor, beta: Tensor, ...residual: [] | [Tensor]]
 
-export type NormOutputs = [y: Tensor, stats: Tensor, ...normals: [] | [Tensor]]
+export type NormOutputs = [y: Tensor, stats: Tensor, ...marks: [] | [Tensor]]
 
-/** The forward pass: y, the statistics, and what is saved instead of x. `moments`: what a
- *  convolution stored of x's columns (epilogue-moments.ts). In training, with C a multiple of four,
- *  `Run.activations` f16 saves x^, which cannot overflow, and the ReLU mask, as f16. */
+/** The forward pass: y, stored as x is, the statistics, and, of f16 behind a residual, ReLU's mask.
+ *  `moments`: what a convolution stored of x's columns (epilogue-moments.ts). */
 export function batchNormForward(
   run: Run,
   norm: NormAttrs,
@@ -90,21 +89,23 @@ export function batchNormForward(
   moments: Tensor | null = null,
 ): NormOutputs {
   const [x, gamma, beta, residual = x] = inputs
-  const [{ shape }, { C }] = [x, extent(x)]
+  const { shape, dtype } = x
   const stats = statistics(run, norm, x, moments)
-  const { params, constants, groups } = partitionRows(x, ROWS, norm.splits)
+  const { params, constants, groups, parts } = partitionRows(x, MARKED_ROWS, norm.splits)
   const flags = { added: Number(inputs.length > 3), rectified: Number(norm.rectified) }
   const pass = {
-    reads: [x, stats, gamma, beta, residual],
+    reads: [x, stats, gamma, beta, storedAs(run, dtype, residual)],
     params,
     groups,
     constants: { ...constants, ...flags },
   }
-  if (run.activations === 'f16' && norm.training && widthOf(C) === 4) {
-    const [y, normals] = run(normalizeSaving, { ...pass, makes: [shape, { shape, dtype: 'f16' }] })
-    return [y, stats, normals]
+  const { C } = extent(x)
+  if (dtype === 'f16' && norm.rectified && inputs.length > 3 && norm.splits === 1) {
+    const words = { shape: [parts, C / 2], dtype: 'i32' } as const // two for four channels
+    const [y, marks] = run(normalizeMarking, { ...pass, makes: [{ shape, dtype }, words] })
+    return [y, stats, marks]
   }
-  const [y] = run(normalizeImages(C), { ...pass, makes: [shape] })
+  const [y] = run(normalizeImages(x, C), { ...pass, makes: [{ shape, dtype }] })
   return [y, stats]
 }
 

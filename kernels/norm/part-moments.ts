@@ -3,15 +3,16 @@
 import { type Run, type Tensor, dim, elementwise, flatIndex, kernel } from '../op.ts'
 import { extent, partitionRows, rowParams, rows, rowsPerSum } from './batch-rows.ts'
 import { MOMENT_ROWS } from '../tiles/epilogue-moments.ts'
+import { byStorage } from '../wgsl/storage.ts'
 import { byWidth, widthOf } from '../wgsl/widths.ts'
 
 const MAX_PARTS = 512 // of one channel, beyond which chunks are merged first
 
-const momentsKernel = byWidth(
+const momentsKernel = byStorage(
   (types) => kernel`
   struct Params { ${rowParams} }
   ${types}
-  @group(0) @binding(0) var<storage, read>       x:   array<F>; // [M, C]
+  @group(0) @binding(0) var<storage, read>       x:   array<S>; // [M, C]
   @group(0) @binding(1) var<storage, read_write> out: array<F>; // [mean | squared deviations, parts, C]
   @group(0) @binding(2) var<uniform>             p:   Params;
   ${rows}
@@ -21,11 +22,11 @@ const momentsKernel = byWidth(
     if (i >= p.parts * p.C) { return; }
     let t = part(i);
     var sum = F();
-    for (var m = t.start; m < t.end; m += p.interleave) { sum += x[rowAt(t, m) * p.C + t.channel]; }
+    for (var m = t.start; m < t.end; m += p.interleave) { sum += widen(x[rowAt(t, m) * p.C + t.channel]); }
     let mean = sum / f32(max(t.count, 1u));
     var squares = F();
     for (var m = t.start; m < t.end; m += p.interleave) {
-      let d = x[rowAt(t, m) * p.C + t.channel] - mean;
+      let d = widen(x[rowAt(t, m) * p.C + t.channel]) - mean;
       squares = fma(d, d, squares);
     }
     out[i] = mean;
@@ -54,15 +55,30 @@ const mergeKernel = byWidth(
     let first = moments[begin * p.C + channel];
     var sum = F();
     var total = 0.0;
-    for (var k = begin; k < end; k++) {
-      sum = fma(F(count(k)), moments[k * p.C + channel] - first, sum);
-      total += count(k);
+    for (var k = begin; k < end; k += 8u) {
+      var means = array<F, 8>(); // loaded together, then added in order
+      for (var e = 0u; e < 8u; e++) { means[e] = moments[min(k + e, end - 1u) * p.C + channel]; }
+      for (var e = 0u; e < 8u; e++) {
+        if (k + e < end) {
+          sum = fma(F(count(k + e)), means[e] - first, sum);
+          total += count(k + e);
+        }
+      }
     }
     let mean = first + sum / total;
     var squares = F();
-    for (var k = begin; k < end; k++) {
-      let d = moments[k * p.C + channel] - mean;
-      squares += fma(count(k) * d, d, moments[(p.chunks + k) * p.C + channel]);
+    for (var k = begin; k < end; k += 4u) {
+      var means = array<F, 4>();
+      var owns = array<F, 4>();
+      for (var e = 0u; e < 4u; e++) {
+        let at = min(k + e, end - 1u);
+        means[e] = moments[at * p.C + channel];
+        owns[e] = moments[(p.chunks + at) * p.C + channel];
+      }
+      for (var e = 0u; e < 4u; e++) {
+        let d = means[e] - mean;
+        if (k + e < end) { squares += fma(count(k + e) * d, d, owns[e]); }
+      }
     }
     out[i] = mean;
     out[p.parts * p.C + i] = squares;
@@ -82,7 +98,7 @@ export function partMoments(run: Run, x: Tensor, splits: number, stored: Tensor 
   } = partitionRows(x, rowsPerSum(run, x), splits)
   if (!stored) {
     const dispatch = { params: whole, constants, groups }
-    const [moments] = run(momentsKernel(C), { reads: [x], makes: [[2, of, C]], ...dispatch })
+    const [moments] = run(momentsKernel(x, C), { reads: [x], makes: [[2, of, C]], ...dispatch })
     return { moments, params: whole, constants }
   }
   const chunks = dim(stored.shape, 1)

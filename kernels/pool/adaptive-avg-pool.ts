@@ -7,6 +7,7 @@ import {
   type Shape,
   type Tensor,
   ShapeError,
+  dim,
   flatIndex,
   images,
   kernel,
@@ -15,11 +16,15 @@ import {
 } from '../op.ts'
 import { describe } from '../options.ts'
 import { perElement } from '../wgsl/pointwise.ts'
+import { byStorage } from '../wgsl/storage.ts'
+import { widthOf } from '../wgsl/widths.ts'
 
-const avgKernel = kernel`
+const avgKernel = byStorage(
+  (types) => kernel`
   struct Params { count: u32, H: u32, W: u32, C: u32, outH: u32, outW: u32 }
-  @group(0) @binding(0) var<storage, read>       x: array<f32>; // [N, H, W, C]
-  @group(0) @binding(1) var<storage, read_write> y: array<f32>; // [N, outH, outW, C]
+  ${types}
+  @group(0) @binding(0) var<storage, read>       x: array<S>; // [N, H, W, C]
+  @group(0) @binding(1) var<storage, read_write> y: array<F>; // [N, outH, outW, C]
   @group(0) @binding(2) var<uniform>             p: Params;
   ${flatIndex}
   @compute @workgroup_size(64)
@@ -31,18 +36,21 @@ const avgKernel = kernel`
     let column = i / p.C % p.outW;
     let rows = vec2u(row * p.H, (row + 1u) * p.H + p.outH - 1u) / p.outH;
     let columns = vec2u(column * p.W, (column + 1u) * p.W + p.outW - 1u) / p.outW;
-    var sum = 0.0;
+    var sum = F();
     for (var h = rows.x; h < rows.y; h++) {
-      for (var w = columns.x; w < columns.y; w++) { sum += x[((n * p.H + h) * p.W + w) * p.C + i % p.C]; }
+      for (var w = columns.x; w < columns.y; w++) { sum += widen(x[((n * p.H + h) * p.W + w) * p.C + i % p.C]); }
     }
     y[i] = sum / f32((rows.y - rows.x) * (columns.y - columns.x));
   }
-`
+`,
+)
 
-const backwardKernel = kernel`
+const backwardKernel = byStorage(
+  (types) => kernel`
   struct Params { count: u32, H: u32, W: u32, C: u32, outH: u32, outW: u32 }
-  @group(0) @binding(0) var<storage, read>       dy: array<f32>; // [N, outH, outW, C]
-  @group(0) @binding(1) var<storage, read_write> dx: array<f32>; // [N, H, W, C]
+  ${types}
+  @group(0) @binding(0) var<storage, read>       dy: array<F>; // [N, outH, outW, C]
+  @group(0) @binding(1) var<storage, read_write> dx: array<S>; // [N, H, W, C]
   @group(0) @binding(2) var<uniform>             p:  Params;
   ${flatIndex}
   // The cells [first, end), of count, that contain row or column at, of size.
@@ -59,16 +67,17 @@ const backwardKernel = kernel`
     let n = i / (p.C * p.W * p.H);
     let rows = cells(i / (p.C * p.W) % p.H, p.H, p.outH);
     let columns = cells(i / p.C % p.W, p.W, p.outW);
-    var sum = 0.0;
+    var sum = F();
     for (var h = rows.x; h < rows.y; h++) {
       for (var w = columns.x; w < columns.y; w++) {
         let area = f32(extent(h, p.H, p.outH) * extent(w, p.W, p.outW));
         sum += dy[((n * p.outH + h) * p.outW + w) * p.C + i % p.C] / area;
       }
     }
-    dx[i] = sum;
+    dx[i] = narrow(sum);
   }
-`
+`,
+)
 
 interface Grid {
   readonly size: readonly [h: number, w: number]
@@ -77,6 +86,7 @@ interface Grid {
 /** Exported for globalAvgPool. */
 export const adaptiveAvgPoolOp: Op<[x: Tensor], [Tensor], Grid> = {
   name: 'adaptiveAvgPool',
+  accepts: ['float'],
   shape({ size: [oh, ow] }, x) {
     const [N, , , C] = images(x, 'adaptiveAvgPool: x')
     if (![oh, ow].every((side) => Number.isInteger(side) && side > 0))
@@ -87,23 +97,27 @@ export const adaptiveAvgPoolOp: Op<[x: Tensor], [Tensor], Grid> = {
   },
   forward(run, attrs, x) {
     const out = adaptiveAvgPoolOp.shape(attrs, x.shape)
-    return [perElement(run, avgKernel, out, { reads: [x], params: gridParams(x.shape, attrs) })]
+    const width = widthOf(dim(out, 3))
+    const how = { reads: [x], params: gridParams(x.shape, attrs), width }
+    return [perElement(run, avgKernel(x, width), out, how)]
   },
   backward(run, attrs, [dy], [x]) {
-    const params = gridParams(x.shape, attrs)
-    return [perElement(run, backwardKernel, x.shape, { reads: [dy], params })]
+    const { shape, dtype } = x
+    const width = widthOf(dim(shape, 3))
+    const how = { reads: [dy], params: gridParams(shape, attrs), width }
+    return [perElement(run, backwardKernel(x, width), { shape, dtype }, how)]
   },
 }
 
 function gridParams(x: Shape, { size: [outH, outW] }: Grid) {
   const [, H, W, C] = images(x, 'adaptiveAvgPool: x')
-  return { H, W, C, outH, outW }
+  return { H, W, C: C / widthOf(C), outH, outW }
 }
 
 const apply = op(adaptiveAvgPoolOp)
 
-/** Mean of x [N, H, W, C] over the cells of a grid -> [N, oh, ow, C]. Throws ShapeError unless oh
- *  and ow are whole and positive. */
+/** Mean of x [N, H, W, C] over the cells of a grid -> [N, oh, ow, C], f32. Throws ShapeError unless
+ *  oh and ow are whole and positive. */
 export const adaptiveAvgPool = (x: Tensor, size: readonly [oh: number, ow: number]): Tensor => {
   if (!Array.isArray(size) || size.length !== 2)
     throw new TypeError(`adaptiveAvgPool: size must be [rows, columns], got ${describe(size)}`)

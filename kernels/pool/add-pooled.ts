@@ -8,19 +8,23 @@ import { avgPoolBack } from './avg-pool.ts'
 import {
   type PoolOptions,
   type Window,
+  channelsOf,
   imageCoords,
   poolParams,
   pooledShape,
   windowParams,
 } from './window.ts'
 import { anything, checkOptions, needed, said } from '../options.ts'
-import { pointwise } from '../wgsl/pointwise.ts'
+import { perElement } from '../wgsl/pointwise.ts'
+import { alike, byStorage } from '../wgsl/storage.ts'
 
-const forwardKernel = kernel`
+const forwardKernel = byStorage(
+  (types) => kernel`
   struct Params { ${poolParams}, K: u32 }
-  @group(0) @binding(0) var<storage, read>       branch: array<f32>; // [N, outH, outW, K]
-  @group(0) @binding(1) var<storage, read>       x:      array<f32>; // [N, H, W, C]
-  @group(0) @binding(2) var<storage, read_write> y:      array<f32>; // [N, outH, outW, K]
+  ${types}
+  @group(0) @binding(0) var<storage, read>       branch: array<S>; // [N, outH, outW, K]
+  @group(0) @binding(1) var<storage, read>       x:      array<S>; // [N, H, W, C]
+  @group(0) @binding(2) var<storage, read_write> y:      array<S>; // [N, outH, outW, K]
   @group(0) @binding(3) var<uniform>             p:      Params;
   ${flatIndex}
   ${imageCoords}
@@ -29,23 +33,26 @@ const forwardKernel = kernel`
     let i = flat(id, groups);
     if (i >= p.count) { return; }
     let o = imageCoords(i, p.outH, p.outW, p.K);
-    var sum = 0.0;
+    var sum = F();
     if (o.w < p.C) {
       let first = ((o.x * p.H + o.y * p.stride) * p.W + o.z * p.stride) * p.C + o.w;
       for (var h = 0u; h < p.size; h++) {
-        for (var w = 0u; w < p.size; w++) { sum += x[first + (h * p.W + w) * p.C]; }
+        for (var w = 0u; w < p.size; w++) { sum += widen(x[first + (h * p.W + w) * p.C]); }
       }
     }
-    y[i] = branch[i] + sum / f32(p.size * p.size);
+    y[i] = narrow(widen(branch[i]) + sum / f32(p.size * p.size));
   }
-`
+`,
+)
 
 const addPooledOp: Op<[branch: Tensor, x: Tensor], [y: Tensor], Window> = {
   name: 'addPooled',
+  accepts: ['float', 'float'],
 
   shape(window, branch, x) {
     const pooled = pooledShape(x, window, 'addPooled')
-    const fits = branch.length === 4 && branch.every((size, i) => i === 3 || size === pooled[i])
+    const fits =
+      branch.length === 4 && branch.every((size, i) => (i < 3 ? size === pooled[i] : true))
     if (!fits || dim(branch, 3) < dim(pooled, 3))
       throw new ShapeError(
         `addPooled: the branch must be [N, H, W, K] of the pooled size, K at least its channels, got ${show(branch)} and ${show(pooled)}`,
@@ -54,12 +61,17 @@ const addPooledOp: Op<[branch: Tensor, x: Tensor], [y: Tensor], Window> = {
   },
 
   forward(run, window, branch, x) {
-    const sizes = windowParams(x.shape, branch.shape, window, 'addPooled')
-    return [pointwise(run, forwardKernel, [branch, x], { ...sizes, K: dim(branch.shape, 3) })]
+    const { shape } = branch
+    const [a, b, dtype] = alike(run, branch, x)
+    const width = channelsOf(x.shape, shape)
+    const sizes = windowParams(x.shape, shape, window, 'addPooled')
+    const how = { reads: [a, b], params: { ...sizes, K: dim(shape, 3) / width }, width }
+    return [perElement(run, forwardKernel({ dtype }, width), { shape, dtype }, how)]
   },
 
   backward(run, window, [dy], [, x], _outputs, [branchNeeded, xNeeded]) {
-    return [branchNeeded ? dy : null, xNeeded ? avgPoolBack(run, dy, x.shape, window) : null]
+    if (!xNeeded) return [branchNeeded ? dy : null, null]
+    return [branchNeeded ? dy : null, avgPoolBack(run, dy, x.shape, window)]
   },
 }
 

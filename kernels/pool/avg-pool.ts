@@ -1,10 +1,10 @@
 // Mean of each window. Padding is zeros and counts in the divisor (torch's count_include_pad).
 
 import { type Op, type Run, type Shape, type Tensor, dim, flatIndex, kernel, op } from '../op.ts'
-import { perElement } from '../wgsl/pointwise.ts'
 import {
   type PoolOptions,
   type Window,
+  channelsOf,
   longSide,
   poolParams,
   imageCoords,
@@ -14,11 +14,15 @@ import {
   windowParams,
   windows,
 } from './window.ts'
+import { perElement } from '../wgsl/pointwise.ts'
+import { byStorage } from '../wgsl/storage.ts'
 
-const avgKernel = kernel`
+const avgKernel = byStorage(
+  (types) => kernel`
   struct Params { ${poolParams} }
-  @group(0) @binding(0) var<storage, read>       x: array<f32>; // [N, H, W, C]
-  @group(0) @binding(1) var<storage, read_write> y: array<f32>; // [N, outH, outW, C]
+  ${types}
+  @group(0) @binding(0) var<storage, read>       x: array<S>; // [N, H, W, C]
+  @group(0) @binding(1) var<storage, read_write> y: array<S>; // [N, outH, outW, C]
   @group(0) @binding(2) var<uniform>             p: Params;
   ${flatIndex}
   ${imageCoords}
@@ -30,18 +34,21 @@ const avgKernel = kernel`
     let o = imageCoords(i, p.outH, p.outW, p.C);
     let rows = inWindow(o.y, p.H);
     let columns = inWindow(o.z, p.W);
-    var sum = 0.0;
+    var sum = F();
     for (var h = rows.x; h < rows.y; h++) {
-      for (var w = columns.x; w < columns.y; w++) { sum += x[((o.x * p.H + h) * p.W + w) * p.C + o.w]; }
+      for (var w = columns.x; w < columns.y; w++) { sum += widen(x[((o.x * p.H + h) * p.W + w) * p.C + o.w]); }
     }
-    y[i] = sum / f32(p.size * p.size);
+    y[i] = narrow(sum / f32(p.size * p.size));
   }
-`
+`,
+)
 
-const backwardKernel = kernel`
+const backwardKernel = byStorage(
+  (types) => kernel`
   struct Params { ${poolParams}, K: u32 }
-  @group(0) @binding(0) var<storage, read>       dy: array<f32>; // [N, outH, outW, K], K at least C
-  @group(0) @binding(1) var<storage, read_write> dx: array<f32>; // [N, H, W, C]
+  ${types}
+  @group(0) @binding(0) var<storage, read>       dy: array<S>; // [N, outH, outW, K], K at least C
+  @group(0) @binding(1) var<storage, read_write> dx: array<S>; // [N, H, W, C]
   @group(0) @binding(2) var<uniform>             p:  Params;
   ${flatIndex}
   ${imageCoords}
@@ -53,28 +60,34 @@ const backwardKernel = kernel`
     let at = imageCoords(i, p.H, p.W, p.C);
     let rows = windows(at.y, p.size, p.stride, p.padding, p.outH);
     let columns = windows(at.z, p.size, p.stride, p.padding, p.outW);
-    var sum = 0.0;
+    var sum = F();
     for (var h = rows.x; h < rows.y; h++) {
-      for (var w = columns.x; w < columns.y; w++) { sum += dy[((at.x * p.outH + h) * p.outW + w) * p.K + at.w]; }
+      for (var w = columns.x; w < columns.y; w++) { sum += widen(dy[((at.x * p.outH + h) * p.outW + w) * p.K + at.w]); }
     }
-    dx[i] = sum / f32(p.size * p.size);
+    dx[i] = narrow(sum / f32(p.size * p.size));
   }
-`
+`,
+)
 
 /** The gradient [N, H, W, C] of the input, from the first C channels of dy [N, Ho, Wo, K]. */
 export function avgPoolBack(run: Run, dy: Tensor, x: Shape, window: Window): Tensor {
-  const params = { K: dim(dy.shape, 3), ...windowParams(x, dy.shape, window, 'avgPool') }
-  const constants = longSide(x, window, 'avgPool')
-  return perElement(run, backwardKernel, x, { reads: [dy], params, constants })
+  const width = channelsOf(x, dy.shape)
+  const sizes = windowParams(x, dy.shape, window, 'avgPool')
+  const params = { K: dim(dy.shape, 3) / width, ...sizes }
+  const how = { reads: [dy], params, constants: longSide(x, window, 'avgPool'), width }
+  return perElement(run, backwardKernel(dy, width), { shape: x, dtype: dy.dtype }, how)
 }
 
 const avgPoolOp: Op<[x: Tensor], [Tensor], Window> = {
   name: 'avgPool',
+  accepts: ['float'],
   shape: (window, x) => pooledShape(x, window, 'avgPool'),
   forward(run, window, x) {
-    const out = avgPoolOp.shape(window, x.shape)
-    const params = windowParams(x.shape, out, window, 'avgPool')
-    return [perElement(run, avgKernel, out, { reads: [x], params })]
+    const shape = avgPoolOp.shape(window, x.shape)
+    const width = channelsOf(x.shape, shape)
+    const params = windowParams(x.shape, shape, window, 'avgPool')
+    const how = { reads: [x], params, width }
+    return [perElement(run, avgKernel(x, width), { shape, dtype: x.dtype }, how)]
   },
   backward: (run, window, [dy], [x]) => [avgPoolBack(run, dy, x.shape, window)],
 }

@@ -3,10 +3,13 @@
 // contain it.
 
 import { type Op, type Tensor, elementwise, flatIndex, kernel, op, sizeOf } from '../op.ts'
-import { beats, perElement } from '../wgsl/pointwise.ts'
+import { perElement } from '../wgsl/pointwise.ts'
+import { byStorage } from '../wgsl/storage.ts'
+import { notNumbers } from '../wgsl/widths.ts'
 import {
   type PoolOptions,
   type Window,
+  channelsOf,
   longSide,
   poolParams,
   imageCoords,
@@ -17,16 +20,18 @@ import {
   windows,
 } from './window.ts'
 
-const maxKernel = kernel`
+const maxKernel = byStorage(
+  (types) => kernel`
   struct Params { ${poolParams} }
-  @group(0) @binding(0) var<storage, read>       x:     array<f32>; // [N, H, W, C]
-  @group(0) @binding(1) var<storage, read_write> y:     array<f32>; // [N, outH, outW, C]
-  @group(0) @binding(2) var<storage, read_write> index: array<u32>; // like y: the pixel of the maximum in its image
+  ${types}
+  @group(0) @binding(0) var<storage, read>       x:     array<S>; // [N, H, W, C]
+  @group(0) @binding(1) var<storage, read_write> y:     array<S>; // [N, outH, outW, C]
+  @group(0) @binding(2) var<storage, read_write> index: array<U>; // like y: the pixel of the maximum in its image
   @group(0) @binding(3) var<uniform>             p:     Params;
   ${flatIndex}
   ${imageCoords}
   ${inWindow}
-  ${beats}
+  ${notNumbers}
   @compute @workgroup_size(64)
   fn maxPool(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
     let i = flat(id, groups);
@@ -34,27 +39,30 @@ const maxKernel = kernel`
     let o = imageCoords(i, p.outH, p.outW, p.C);
     let rows = inWindow(o.y, p.H);
     let columns = inWindow(o.z, p.W);
-    var at = rows.x * p.W + columns.x;
-    var best = x[(o.x * p.H * p.W + at) * p.C + o.w];
+    let first = rows.x * p.W + columns.x;
+    var at = U(first);
+    var best = widen(x[(o.x * p.H * p.W + first) * p.C + o.w]);
     for (var h = rows.x; h < rows.y; h++) {
       for (var w = columns.x; w < columns.y; w++) {
-        let value = x[((o.x * p.H + h) * p.W + w) * p.C + o.w];
-        if (beats(value, best)) {
-          best = value;
-          at = h * p.W + w;
-        }
+        let value = widen(x[((o.x * p.H + h) * p.W + w) * p.C + o.w]);
+        let beats = !notNumbers(best) & (notNumbers(value) | (value > best)); // NaN wins, as in torch
+        best = select(best, value, beats);
+        at = select(at, U(h * p.W + w), beats);
       }
     }
-    y[i] = best;
+    y[i] = narrow(best);
     index[i] = at;
   }
-`
+`,
+)
 
-const backwardKernel = kernel`
+const backwardKernel = byStorage(
+  (types) => kernel`
   struct Params { ${poolParams} }
-  @group(0) @binding(0) var<storage, read>       dy:    array<f32>; // [N, outH, outW, C]
-  @group(0) @binding(1) var<storage, read>       index: array<u32>; // like dy
-  @group(0) @binding(2) var<storage, read_write> dx:    array<f32>; // [N, H, W, C]
+  ${types}
+  @group(0) @binding(0) var<storage, read>       dy:    array<S>; // [N, outH, outW, C]
+  @group(0) @binding(1) var<storage, read>       index: array<U>; // like dy
+  @group(0) @binding(2) var<storage, read_write> dx:    array<S>; // [N, H, W, C]
   @group(0) @binding(3) var<uniform>             p:     Params;
   ${flatIndex}
   ${imageCoords}
@@ -67,34 +75,42 @@ const backwardKernel = kernel`
     let here = at.y * p.W + at.z;
     let rows = windows(at.y, p.size, p.stride, p.padding, p.outH);
     let columns = windows(at.z, p.size, p.stride, p.padding, p.outW);
-    var sum = 0.0;
+    var sum = F();
     for (var h = rows.x; h < rows.y; h++) {
       for (var w = columns.x; w < columns.y; w++) {
         let o = ((at.x * p.outH + h) * p.outW + w) * p.C + at.w;
-        if (index[o] == here) { sum += dy[o]; }
+        sum += select(F(), widen(dy[o]), index[o] == U(here));
       }
     }
-    dx[i] = sum;
+    dx[i] = narrow(sum);
   }
-`
+`,
+)
 
 const maxPoolOp: Op<[x: Tensor], [y: Tensor, index: Tensor], Window> = {
   name: 'maxPool',
+  accepts: ['float'],
   shape: (window, x) => pooledShape(x, window, 'maxPool'),
   forward(run, window, x) {
-    const out = maxPoolOp.shape(window, x.shape)
-    const count = sizeOf(out)
-    return run(maxKernel, {
+    const shape = maxPoolOp.shape(window, x.shape)
+    const width = channelsOf(x.shape, shape)
+    const count = sizeOf(shape) / width
+    return run(maxKernel(x, width), {
       reads: [x],
-      makes: [out, { shape: out, dtype: 'i32' }],
-      params: { count, ...windowParams(x.shape, out, window, 'maxPool') },
+      makes: [
+        { shape, dtype: x.dtype },
+        { shape, dtype: 'i32' },
+      ],
+      params: { count, ...windowParams(x.shape, shape, window, 'maxPool') },
       groups: elementwise(count),
     })
   },
   backward(run, window, [dy], [x], [, index]) {
-    const params = windowParams(x.shape, dy.shape, window, 'maxPool')
-    const constants = longSide(x.shape, window, 'maxPool')
-    return [perElement(run, backwardKernel, x.shape, { reads: [dy, index], params, constants })]
+    const { shape, dtype } = x
+    const width = channelsOf(shape, dy.shape)
+    const params = windowParams(shape, dy.shape, window, 'maxPool')
+    const how = { reads: [dy, index], params, constants: longSide(shape, window, 'maxPool'), width }
+    return [perElement(run, backwardKernel(x, width), { shape, dtype }, how)]
   },
 }
 

@@ -1,6 +1,7 @@
 // Windows of the pooling ops: `size` x `size` pixels, every `stride` pixels, over a padded image.
 
-import { type Shape, ShapeError, images, show, wgsl } from '../op.ts'
+import { type Shape, ShapeError, dim, images, show, wgsl } from '../op.ts'
+import { widthOf } from '../wgsl/widths.ts'
 import { anything, checkOptions, needed, said } from '../options.ts'
 
 /** Members of `struct Params` that `windowParams` fills, after `count`. */
@@ -100,9 +101,13 @@ export function longSide(x: Shape, { padding }: Window, name: string) {
   return { long: Number(Math.max(H, W) + 2 * padding >= LONG) }
 }
 
-/** The params of a pooling kernel over x [N, H, W, C]. */
+/** Channels that a thread of a pooling kernel takes. */
+export const channelsOf = (x: Shape, out: Shape): number =>
+  Math.min(widthOf(dim(x, 3)), widthOf(dim(out, 3)))
+
+/** The params of a pooling kernel over x [N, H, W, C]. C counts what threads take as one. */
 export function windowParams(x: Shape, out: Shape, window: Window, name: string) {
   const [, H, W, C] = images(x, name)
   const [, outH, outW] = images(out, name)
-  return { H, W, C, outH, outW, ...window }
+  return { H, W, C: C / channelsOf(x, out), outH, outW, ...window }
 }

@@ -7,6 +7,7 @@
 // thread or in two.
 
 import { type Shape, type Wgsl, wgsl } from '../op.ts'
+import { pieceType } from './epilogue-pieces.ts'
 
 /** Rows of one chunk. */
 export const MOMENT_ROWS = 32
@@ -28,22 +29,16 @@ export const momentsBinding = (number: Wgsl): Wgsl => wgsl`
     }
 `
 
-const exchangeMemory = wgsl`
-    override exchangeCount: u32 = threadsY * tileN / 4u;
-    var<workgroup> exchange: array<vec4f, exchangeCount>;
-`
-
 /** For sums in registers. Eight threads share a chunk, or four with twice the rows each. They
- *  exchange their sums, then their squares, through workgroup memory: in f32 where factors were
+ *  exchange their sums, then their squares, through the workgroup memory where factors were
  *  staged. */
 export const registerMoments = {
-  memory: (f16: boolean): Wgsl => wgsl`
+  memory: wgsl`
     const sharers = 8u / fours;
-    ${f16 ? exchangeMemory : wgsl``}
-    fn put(at: u32, value: vec4f) { ${f16 ? wgsl`exchange` : wgsl`staged`}[at] = value; }
+    fn put(at: u32, value: vec4f) { staged[at] = value; }
     fn sum4(at: u32) -> vec4f {
       var four = array<vec4f, 4>();
-      for (var k = 0u; k < 4u; k++) { four[k] = ${f16 ? wgsl`exchange` : wgsl`staged`}[at + k * (tileN / 4u)]; }
+      for (var k = 0u; k < 4u; k++) { four[k] = staged[at + k * (tileN / 4u)]; }
       return (four[0] + four[1]) + (four[2] + four[3]);
     }
     fn sum8(at: u32) -> vec4f {
@@ -91,53 +86,46 @@ export const registerMoments = {
 `,
 }
 
-/** For sums in subgroup matrices. A subgroup has whole chunks, as two pieces of 16 rows. While a
- *  piece passes through workgroup memory, a thread keeps 8 rows of one column. Two threads share a
- *  column. */
-export const subgroupMoments: Wgsl = wgsl`
-    let lane = thread % 32u;
-    let own = thread / 32u * 256u;
-    let laneRow = lane / 16u * 8u;
-    for (var pair = 0u; pair < tall / 2u; pair++) {
-      for (var j = 0u; j < wide; j++) {
-        let chunkRow = tile.x + thread / 32u / subgroupsX * 16u * tall + pair * 32u;
-        let chunkColumn = tile.y + thread / 32u % subgroupsX * 16u * wide + j * 16u;
-        var values = array<f32, 16>();
-        var sum = 0.0;
-        for (var half = 0u; half < 2u; half++) {
-          spill(subgroup * 256u, sums[pair * 2u + half][j], 16u);
-          workgroupBarrier();
-          for (var part = 0u; part < 2u; part++) {
-            let row = lane / 4u + part * 8u;
-            let column = lane % 4u * 4u;
-            let at = own + row * 16u + column;
-            epilogue(
-              chunkRow + half * 16u + row,
-              chunkColumn + column,
-              vec4f(spilled[at], spilled[at + 1u], spilled[at + 2u], spilled[at + 3u]),
-            );
-          }
-          for (var r = 0u; r < 8u; r++) {
-            let value = spilled[own + (laneRow + r) * 16u + lane % 16u];
-            values[half * 8u + r] = value;
-            sum += value;
-          }
-          workgroupBarrier();
-        }
-        spilled[own + lane] = sum;
-        workgroupBarrier();
-        let mean = (spilled[own + lane % 16u] + spilled[own + 16u + lane % 16u]) / rowsFrom(chunkRow);
-        var squares = 0.0;
-        for (var e = 0u; e < 16u; e++) {
-          let d = select(0.0, values[e] - mean, chunkRow + e / 8u * 16u + laneRow + e % 8u < p.M);
-          squares = fma(d, d, squares);
-        }
-        spilled[own + 32u + lane] = squares;
-        workgroupBarrier();
-        if (lane < 16u) {
-          storeMoments(chunkRow, chunkColumn + lane, mean, squares + spilled[own + 48u + lane]);
-        }
-        workgroupBarrier(); // before the memory is written again
+/** For sums in subgroup matrices, after `piecesCode`. A subgroup has whole chunks, as two pieces of 16
+ *  rows. While a piece passes through workgroup memory, a thread keeps 8 rows of one column. Two
+ *  threads share a column. `storeChunk(thread, subgroup, row, column, upper piece, lower piece)`.
+ *  `exact`: f16x3, whose pieces have two parts each. */
+export const subgroupMoments = (exact: boolean): Wgsl => {
+  const pieces = exact
+    ? wgsl`upper: Sums, lower: Sums, upperSmall: Sums, lowerSmall: Sums`
+    : wgsl`upper: Sums, lower: Sums`
+  return wgsl`
+    fn storeAndKeep(thread: u32, subgroup: u32, row: u32, column: u32, ${pieceType(exact)}) -> array<f32, 8> {
+      storePiece(thread, subgroup, row, column, ${exact ? wgsl`sums, small` : wgsl`sums`});
+      var values = array<f32, 8>();
+      for (var r = 0u; r < 8u; r++) {
+        values[r] = spilled[thread / 32u * 256u + (thread % 32u / 16u * 8u + r) * 16u + thread % 16u];
       }
+      workgroupBarrier();
+      return values;
+    }
+    fn storeChunk(thread: u32, subgroup: u32, row: u32, column: u32, ${pieces}) {
+      let lane = thread % 32u;
+      let own = thread / 32u * 256u;
+      var values = array<array<f32, 8>, 2>(
+        storeAndKeep(thread, subgroup, row, column, ${exact ? wgsl`upper, upperSmall` : wgsl`upper`}),
+        storeAndKeep(thread, subgroup, row + 16u, column, ${exact ? wgsl`lower, lowerSmall` : wgsl`lower`}),
+      );
+      var sum = 0.0;
+      for (var e = 0u; e < 16u; e++) { sum += values[e / 8u][e % 8u]; }
+      spilled[own + lane] = sum;
+      workgroupBarrier();
+      let mean = (spilled[own + lane % 16u] + spilled[own + 16u + lane % 16u]) / rowsFrom(row);
+      let first = row + lane / 16u * 8u;
+      var squares = 0.0;
+      for (var e = 0u; e < 16u; e++) {
+        let d = select(0.0, values[e / 8u][e % 8u] - mean, first + e / 8u * 16u + e % 8u < p.M);
+        squares = fma(d, d, squares);
+      }
+      spilled[own + 32u + lane] = squares;
+      workgroupBarrier();
+      if (lane < 16u) { storeMoments(row, column + lane, mean, squares + spilled[own + 48u + lane]); }
+      workgroupBarrier(); // before the memory is written again
     }
 `
+}

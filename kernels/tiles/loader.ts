@@ -1,17 +1,19 @@
 // What a tiled product reads and writes: matrices, or images read in place. The rest of the kernel
 // (mainloop.ts, mma-*.ts) is the same for all of them.
 
-import { type Wgsl, wgsl } from '../op.ts'
+import { type DType, type Run, type Tensor, type Wgsl, wgsl } from '../op.ts'
+import { useMatrices } from '../wgsl/subgroup-matrix.ts'
+import { narrow4 } from '../wgsl/storage.ts'
 
 /** The factors A and B and the product y = A B of a tiled kernel. */
 export interface Loader {
   /** The entry point's name. */
   readonly name: Wgsl
-  /** Whether a vec4 of a factor lies along the sum (four k of one row or column of y) or across it
-   *  (one k of four). */
+  /** Whether one load of a factor lies along the sum (neighbouring k of one row or column of y) or
+   *  across it (one k of neighbouring rows or columns). */
   readonly along: { readonly a: boolean; readonly b: boolean }
-  /** Whether y is bound as array<vec4f>. A tile that lies in y whole may then be stored at once. */
-  readonly vec4Y: boolean
+  /** How the factors and y are bound. */
+  readonly memory: { readonly a: Memory; readonly b: Memory; readonly y: Memory }
   /** Whether the moments of y's columns are stored too (epilogue-moments.ts). `code` has their
    *  binding. */
   readonly moments?: boolean
@@ -20,34 +22,62 @@ export interface Loader {
    *  - `prologue(z)`, called first. z is the workgroup's; it numbers batches, phases or splits of
    *    the sum;
    *  - `sliceCount(z) -> u32`: slices of the sum;
-   *  - `Coords`, a position in the sum. `coordsAt(k)` is the k-th of the first slice,
-   *    `nextSlice(Coords)` the same k of the next slice, `nextK(Coords)` the next k of this slice;
-   *  - `RowA`, `rowA(row) -> RowA` and `loadA(RowA, Coords) -> vec4f`: four numbers, 0 beyond the
-   *    end;
-   *  - `RowB`, `rowB(column) -> RowB` and `loadB(RowB, Coords) -> vec4f`: likewise;
+   *  - `SideA`, what a thread knows of its loads of A. There are `aLoads` of a slice, `apartA(i)`
+   *    rows (along the sum) or k (across it) behind the first.
+   *    `beginA(row, k) -> SideA` of the first load in the first slice, `nextA(SideA) -> SideA` in
+   *    the next slice, `loadA(SideA, i) -> LoadA`: the numbers of load i, 0 beyond the end;
+   *  - `SideB`, `beginB(column, k)`, `nextB`, `loadB`: likewise of B;
    *  - `epilogue(row, column, vec4f)`: stores four neighbours of y, those that exist;
-   *  - if `vec4Y`: `storesSums() -> bool`, whether the sums are y as they are and its rows lie p.N
-   *    apart, and `storeOffset(z, row, column) -> u32`, in vec4s, of such an element. */
+   *  - if y is 'f32x4': `storesSums() -> bool`, whether the sums are y as they are and its rows lie
+   *    p.N apart, and `storeOffset(z, row, column) -> u32`, in vec4s, of such an element. */
   readonly code: Wgsl
 }
 
-/** The element type that a storage buffer is bound as. */
-export const element = (vec4: boolean): Wgsl => (vec4 ? wgsl`vec4f` : wgsl`f32`)
+/** How the numbers of a storage buffer are bound: one by one, in fours, or eight at once. f16s are
+ *  bound as pairs in u32s. Four become f32s when they are read, eight stay as they are. */
+export type Memory = 'f32' | 'f32x4' | 'f16x4' | 'f16x8'
 
-/** `load4_<name>(at, begin, end) -> vec4f` of the storage buffer <name>: the elements at + i with
- *  begin <= i < end, i < 4, and 0 for the others. Of a buffer bound as vec4s, `at` is a multiple of
- *  four and the range covers all four elements or none. */
-export const load4 = (name: Wgsl, vec4: boolean): Wgsl =>
-  vec4
+/** How a factor is bound whose rows have `columns` numbers. Throws TypeError for f16s in rows that
+ *  are no multiple of four. */
+export function memoryOf(run: Run, { dtype }: Pick<Tensor, 'dtype'>, columns: number): Memory {
+  if (dtype !== 'f16') return columns % 4 === 0 ? 'f32x4' : 'f32'
+  if (columns % 4 !== 0)
+    throw new TypeError(`tiles: rows of f16s are fours, got ${columns} columns`)
+  return columns % 8 === 0 && useMatrices(run) && run.precision === 'f16' ? 'f16x8' : 'f16x4'
+}
+
+/** How y, of `columns` columns and `count` numbers in all, is bound. A buffer smaller than the 16 x
+ *  16 numbers that a subgroup stores at once would be refused as vec4s. */
+export function memoryOfY(columns: number, count: number, dtype: DType = 'f32'): Memory {
+  if (dtype === 'f16') return 'f16x4'
+  return columns % 4 === 0 && count >= 256 ? 'f32x4' : 'f32'
+}
+
+/** The element type that a storage buffer is bound as. */
+export const element = (memory: Memory): Wgsl => elements[memory]
+const elements = { f32: wgsl`f32`, f32x4: wgsl`vec4f`, f16x4: wgsl`vec2u`, f16x8: wgsl`vec4u` }
+
+/** The type of one load's numbers: four f32s, or eight f16s in pairs. */
+export const loaded = (memory: Memory): Wgsl => (memory === 'f16x8' ? wgsl`vec4u` : wgsl`vec4f`)
+
+/** Numbers of one load. */
+export const loadWidth = (memory: Memory): 4 | 8 => (memory === 'f16x8' ? 8 : 4)
+
+/** Numbers between what `load` counts, as WGSL. */
+export const loadUnit = (memory: Memory): Wgsl =>
+  memory === 'f32' ? wgsl`1u` : memory === 'f16x8' ? wgsl`8u` : wgsl`4u`
+
+/** WGSL of one load's numbers, from the element of a buffer that has them. */
+const unpacked = (memory: Memory, from: Wgsl): Wgsl =>
+  memory === 'f16x4' ? wgsl`vec4f(unpack2x16float(${from}.x), unpack2x16float(${from}.y))` : from
+
+/** `load_<name>(at, inside)`: load number `at` of the storage buffer <name>; zeros unless `inside`.
+ *  Of a buffer bound one by one: `load_<name>(at, begin, end)`, the numbers at + i with begin <= i <
+ *  end, and 0 for the others, of four. */
+export const load = (name: Wgsl, memory: Memory): Wgsl =>
+  memory === 'f32'
     ? wgsl`
-      fn load4_${name}(at: u32, begin: i32, end: i32) -> vec4f {
-        var numbers = vec4f();
-        if (begin <= 0 && end > 0) { numbers = ${name}[at / 4u]; }
-        return numbers;
-      }
-    `
-    : wgsl`
-      fn load4_${name}(at: u32, begin: i32, end: i32) -> vec4f {
+      fn load_${name}(at: u32, begin: i32, end: i32) -> vec4f {
         var numbers = vec4f();
         for (var i = 0; i < 4; i++) {
           if (begin <= i && i < end) { numbers[i] = ${name}[at + u32(i)]; }
@@ -55,25 +85,32 @@ export const load4 = (name: Wgsl, vec4: boolean): Wgsl =>
         return numbers;
       }
     `
-
-/** `store4(at, count, vec4f)`: stores the first `count` of four numbers at y's element `at`. Where
- *  y is bound as vec4s, all four or none. */
-export const store4 = (vec4: boolean): Wgsl =>
-  vec4
-    ? wgsl`
-      fn store4(at: u32, count: u32, numbers: vec4f) {
-        if (count > 0u) { y[at / 4u] = numbers; }
+    : wgsl`
+      fn load_${name}(at: u32, inside: bool) -> ${loaded(memory)} {
+        var numbers = ${loaded(memory)}();
+        if (inside) { numbers = ${unpacked(memory, wgsl`${name}[at]`)}; }
+        return numbers;
       }
     `
-    : wgsl`
+
+/** WGSL of y's element of four numbers. */
+const packed = (memory: Memory): Wgsl =>
+  memory === 'f16x4' ? wgsl`narrow4(numbers)` : wgsl`numbers`
+
+/** `store4(at, count, vec4f)`: stores the first `count` of four numbers at y's element `at`. Where
+ *  y is bound in fours, all four or none. */
+export const store4 = (memory: Memory): Wgsl =>
+  memory === 'f32'
+    ? wgsl`
       fn store4(at: u32, count: u32, numbers: vec4f) {
         for (var i = 0u; i < 4u; i++) {
           if (i < count) { y[at + i] = numbers[i]; }
         }
       }
     `
-
-/** Whether y, of `columns` columns and `count` numbers in all, is bound as vec4s. A buffer smaller
- *  than the 16 x 16 numbers that a subgroup stores at once would be refused. */
-export const fitsVec4 = (columns: number, count: number): boolean =>
-  columns % 4 === 0 && count >= 256
+    : wgsl`
+      ${memory === 'f16x4' ? narrow4 : wgsl``}
+      fn store4(at: u32, count: u32, numbers: vec4f) {
+        if (count > 0u) { y[at / 4u] = ${packed(memory)}; }
+      }
+    `

@@ -4,10 +4,9 @@
 // `Mma` multiplies slices, in registers (mma-registers.ts) or by subgroup matrices
 // (mma-subgroup.ts).
 //
-// A thread stages one block of 4 x 4 numbers of each factor. It reads the block as four vec4s,
-// along the sum or across it, whichever way memory has them. WebGPU adds bounds checks to WGSL. A
-// compiler drops them where it can prove them superfluous, so loops count to constants in steps of
-// one, and indices of workgroup memory are products of constants and remainders.
+// WebGPU adds bounds checks to WGSL. A compiler drops them where it can prove them superfluous. So
+// sizes of tiles are constants of the text, loops count to constants in steps of one, and indices
+// of workgroup memory are products of constants and remainders, written in the entry point.
 
 import { type Wgsl, wgsl } from '../op.ts'
 import type { Loader } from './loader.ts'
@@ -16,59 +15,59 @@ import type { Loader } from './loader.ts'
 export interface Mma {
   /** Opens the source. */
   readonly head: Wgsl
-  /** Declares `depth`, k per slice; `tileM`, `tileN` and `threads`; the workgroup memory; and
-   *  `stageA(at, block)` and `stageB(at, block)`, which write a block there: `at.x` numbers fours
-   *  of rows or columns, `at.y` fours of k. */
+  /** Declares `depth`, k per slice; `tileM`, `tileN` and `threads`; the workgroup memory; `aLoads`
+   *  and `bLoads`, loads of a thread and slice; and `apartA(i)` and `apartB(i)`, how far load i is
+   *  behind the first: in rows or columns where loads lie along the sum, else in k. */
   readonly code: Wgsl
   /** Parameters of the entry point, `thread` among them. */
   readonly thread: Wgsl
   /** Opens the body of the entry point. */
   readonly begin: Wgsl
+  /** What a thread stages of A and of B. */
+  readonly stage: { readonly a: Stage; readonly b: Stage }
+  /** Whether each thread stages one factor only. The loads of both then share registers. */
+  readonly shares: boolean
   /** Multiplies the staged slices. */
   readonly multiply: Wgsl
   /** Stores the sums. */
   readonly end: Wgsl
 }
 
-/** The whole WGSL of a tiled product. */
-export const tileSource = (
-  { name, along, code }: Loader,
-  { head, code: mma, thread, begin, multiply, end }: Mma,
-): Wgsl => wgsl`
-  ${head}
-  ${code}
-  const aAlong = ${along.a ? wgsl`true` : wgsl`false`};
-  const bAlong = ${along.b ? wgsl`true` : wgsl`false`};
-  ${mma}
-  override aBlocks: u32 = tileM * depth / 16u;
-  override bBlocks: u32 = tileN * depth / 16u;
+/** WGSL of a thread's part in staging a factor. */
+export interface Stage {
+  /** Which threads stage it: a condition, or null for all. */
+  readonly where: Wgsl | null
+  /** Row or column and k of its first load: a vec2u. */
+  readonly first: Wgsl
+  /** Writes `next`, the array of its loads, to workgroup memory. */
+  readonly write: (next: Wgsl) => Wgsl
+}
 
-  fn rowsA(row: u32) -> array<RowA, 4> {
-    return array<RowA, 4>(rowA(row), rowA(row + 1u), rowA(row + 2u), rowA(row + 3u));
+const when = (condition: Wgsl | null, then: Wgsl): Wgsl =>
+  condition ? wgsl`if (${condition}) { ${then} }` : then
+
+/** The statements that load a slice, and that stage it. */
+function staging({ stage: { a, b }, shares }: Mma) {
+  const [aNext, bNext] = shares ? [wgsl`next`, wgsl`next`] : [wgsl`aNext`, wgsl`bNext`]
+  return {
+    declare: shares
+      ? wgsl`var next = array<LoadA, aLoads>();`
+      : wgsl`var aNext = array<LoadA, aLoads>();
+    var bNext = array<LoadB, bLoads>();`,
+    fetch: wgsl`${when(a.where, wgsl`for (var i = 0u; i < aLoads; i++) { ${aNext}[i] = loadA(aSide, i); }`)}
+      ${when(b.where, wgsl`for (var i = 0u; i < bLoads; i++) { ${bNext}[i] = loadB(bSide, i); }`)}`,
+    write: wgsl`${when(a.where, a.write(aNext))}
+      ${when(b.where, b.write(bNext))}`,
   }
-  fn rowsB(column: u32) -> array<RowB, 4> {
-    return array<RowB, 4>(rowB(column), rowB(column + 1u), rowB(column + 2u), rowB(column + 3u));
-  }
-  fn loadBlockA(rows: array<RowA, 4>, at: Coords) -> array<vec4f, 4> {
-    if (aAlong) {
-      return array<vec4f, 4>(loadA(rows[0], at), loadA(rows[1], at), loadA(rows[2], at), loadA(rows[3], at));
-    }
-    let second = nextK(at);
-    let third = nextK(second);
-    return array<vec4f, 4>(
-      loadA(rows[0], at), loadA(rows[0], second), loadA(rows[0], third), loadA(rows[0], nextK(third)),
-    );
-  }
-  fn loadBlockB(rows: array<RowB, 4>, at: Coords) -> array<vec4f, 4> {
-    if (bAlong) {
-      return array<vec4f, 4>(loadB(rows[0], at), loadB(rows[1], at), loadB(rows[2], at), loadB(rows[3], at));
-    }
-    let second = nextK(at);
-    let third = nextK(second);
-    return array<vec4f, 4>(
-      loadB(rows[0], at), loadB(rows[0], second), loadB(rows[0], third), loadB(rows[0], nextK(third)),
-    );
-  }
+}
+
+/** The whole WGSL of a tiled product. */
+export function tileSource({ name, code }: Loader, mma: Mma): Wgsl {
+  const { declare, fetch, write } = staging(mma)
+  return wgsl`
+  ${mma.head}
+  ${code}
+  ${mma.code}
 
   // Row and column where a tile begins. Tiles are numbered in bands of eight rows of tiles, so that
   // workgroups that run at the same time share rows and columns in the cache.
@@ -83,42 +82,32 @@ export const tileSource = (
   }
 
   @compute @workgroup_size(threads)
-  fn ${name}(${thread}, @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u) {
-    ${begin}
+  fn ${name}(${mma.thread}, @builtin(workgroup_id) group: vec3u, @builtin(num_workgroups) groups: vec3u) {
+    ${mma.begin}
     let tile = tileOrigin(group.y * groups.x + group.x);
     if (tile.x >= p.M) { return; } // the dispatch may have more tiles than needed
     prologue(group.z);
-    // Where a factor has fewer blocks than there are threads, the first threads stage A, the last
-    // stage B.
-    let second = thread - (threads - bBlocks);
-    let stagesA = thread < aBlocks;
-    let stagesB = second < bBlocks;
-    let a = blockA(thread);
-    let b = blockB(second);
-    let aRows = rowsA(tile.x + a.x * 4u);
-    let bRows = rowsB(tile.y + b.x * 4u);
-    var aCoords = coordsAt(a.y * 4u);
-    var bCoords = coordsAt(b.y * 4u);
-    var aNext = array<vec4f, 4>();
-    var bNext = array<vec4f, 4>();
+    let aFirst = ${mma.stage.a.first};
+    let bFirst = ${mma.stage.b.first};
+    var aSide = beginA(tile.x + aFirst.x, aFirst.y);
+    var bSide = beginB(tile.y + bFirst.x, bFirst.y);
+    ${declare}
     let count = sliceCount(group.z);
     if (count > 0u) {
-      if (stagesA) { aNext = loadBlockA(aRows, aCoords); }
-      if (stagesB) { bNext = loadBlockB(bRows, bCoords); }
+      ${fetch}
     }
     for (var step = 0u; step < count; step++) {
-      if (stagesA) { stageA(a, aNext); }
-      if (stagesB) { stageB(b, bNext); }
+      ${write}
       workgroupBarrier();
       if (step + 1u < count) {
-        aCoords = nextSlice(aCoords);
-        bCoords = nextSlice(bCoords);
-        if (stagesA) { aNext = loadBlockA(aRows, aCoords); }
-        if (stagesB) { bNext = loadBlockB(bRows, bCoords); }
+        aSide = nextA(aSide);
+        bSide = nextB(bSide);
+        ${fetch}
       }
-      ${multiply}
+      ${mma.multiply}
       workgroupBarrier();
     }
-    ${end}
+    ${mma.end}
   }
 `
+}

@@ -3,143 +3,161 @@
 // f32. In f16x3 each number is staged as two f16s and each piece takes three products
 // (subgroup-matrix.ts).
 
-import { wgsl } from '../op.ts'
-import { type Matrices, split } from '../wgsl/subgroup-matrix.ts'
-import type { Mma } from './mainloop.ts'
+import { type Wgsl, wgsl } from '../op.ts'
+import { type Matrices, halves } from '../wgsl/subgroup-matrix.ts'
+import type { Mma, Stage } from './mainloop.ts'
 import { subgroupMoments } from './epilogue-moments.ts'
-import { blocks } from './mma-registers.ts'
+import { piecesCode, storeChunks, storePieces } from './epilogue-pieces.ts'
+import { type Loader, loadWidth } from './loader.ts'
+import { type Literal, literals } from './literals.ts'
 
-interface SubgroupForm {
-  /** f16x3: two f16s a number. */
-  readonly exact: boolean
-  /** Sums of a subgroup: 16 `tall` rows, 32 columns. */
+/** A tile of `subgroupsX` by `subgroupsY` subgroups, each with the sums of 16 `tall` rows and 16
+ *  `wide` columns. */
+export interface SubgroupTile {
   readonly tall: 2 | 4
-  /** Whether y is bound as vec4s. */
-  readonly vec4Y: boolean
-  /** Whether the moments of columns are stored too. */
-  readonly moments?: boolean
+  readonly wide: 2 | 4
+  readonly subgroupsX: 1 | 2 | 4
+  readonly subgroupsY: 2 | 4
 }
 
 /** k per slice. f16x3 stages two f16s a number, and half as many k. */
 export const subgroupDepth = (exact: boolean) => (exact ? 16 : 32)
 
-/** The mma of `subgroupsX` by `subgroupsY` subgroups, two pipeline constants that set the tile's
- *  size. */
-export const subgroupMma = (
+/** The mma of a tile for a loader. `exact`: f16x3. */
+export function subgroupMma(
   by: Matrices,
-  { exact, tall, vec4Y, moments = false }: SubgroupForm,
-): Mma => ({
-  head: by.head,
-  thread: by.thread,
-  begin: wgsl`
+  exact: boolean,
+  { tall, wide, subgroupsX, subgroupsY }: SubgroupTile,
+  { along, memory, moments = false }: Loader,
+): Mma {
+  return {
+    head: by.head,
+    thread: by.thread,
+    shares: false,
+    begin: wgsl`
     ${by.begin}
     let row0 = subgroup / subgroupsX * 16u * tall;
     let column0 = subgroup % subgroupsX * 16u * wide;
     var sums = array<array<Sums, wide>, tall>();
+    ${exact ? wgsl`var smalls = array<array<Sums, wide>, tall>(); // 2048 times the sums of small products` : wgsl``}
   `,
-  code: wgsl`
-    const depth = ${exact ? wgsl`16u` : wgsl`32u`};
-    const tall = ${tall === 2 ? wgsl`2u` : wgsl`4u`};
-    const wide = 2u;
-    override subgroupsX: u32 = 4u;
-    override subgroupsY: u32 = 2u;
-    override threads: u32 = 32u * subgroupsX * subgroupsY;
-    override tileM: u32 = subgroupsY * 16u * tall;
-    override tileN: u32 = subgroupsX * 16u * wide;
-    // Rows of the staged slices have two vec4s of padding, so that threads use different banks.
-    override aStride: u32 = select(tileM / 4u, depth / 4u, aAlong) + 2u;
-    override bStride: u32 = select(tileN / 4u, depth / 4u, bAlong) + 2u;
-    override aSize: u32 = select(depth, tileM, aAlong) * aStride;
-    override bSize: u32 = select(depth, tileN, bAlong) * bStride;
-    override bStart: u32 = aSize * parts;
+    code: wgsl`
+    const depth = ${literals[subgroupDepth(exact)]};
+    const tall = ${literals[tall]};
+    const wide = ${literals[wide]};
+    const subgroupsX = ${literals[subgroupsX]};
+    const subgroupsY = ${literals[subgroupsY]};
+    const threads = 32u * subgroupsX * subgroupsY;
+    const tileM = subgroupsY * 16u * tall;
+    const tileN = subgroupsX * 16u * wide;
+    ${slices(wgsl`A`, wgsl`a`, wgsl`tileM`, along.a, loadWidth(memory.a))}
+    ${slices(wgsl`B`, wgsl`b`, wgsl`tileN`, along.b, loadWidth(memory.b))}
     const parts = ${exact ? wgsl`2u` : wgsl`1u`}; // high and low
-    // named, as naga requires of sizes with an override
-    override stagedCount: u32 = (aSize + bSize) * parts;
-    override spilledCount: u32 = 256u * subgroupsX * subgroupsY;
+    const bStart = aSize * parts;
+    const stagedCount = (aSize + bSize) * parts;
     var<workgroup> staged: array<vec4<f16>, stagedCount>;
+    const spilledCount = 256u * subgroupsX * subgroupsY;
     var<workgroup> spilled: array<f32, spilledCount>;
     ${by.factors}
     ${by.spill}
-    ${vec4Y ? by.store : wgsl``}
-    ${exact ? split : wgsl``}
-
-    ${blocks}
-    fn alongBlock(e: u32) -> vec2u { return vec2u(e / (depth / 4u), e % (depth / 4u)); }
-
-    fn stage(at: u32, size: u32, numbers: vec4f) {
+    ${memory.y === 'f32x4' && !exact ? by.store : wgsl``}
+    ${exact ? halves : wgsl``}
+    fn left(start: u32, row: u32, k: u32) -> Left {
       ${
-        exact
-          ? wgsl`
-      staged[at] = high(numbers);
-      staged[at + size] = low(numbers);`
-          : wgsl`staged[at] = vec4<f16>(numbers);`
+        along.a
+          ? wgsl`return leftByRows(start + row * aStride + k / 4u, aStride);`
+          : wgsl`return leftByColumns(start + k * aStride + row / 4u, aStride);`
       }
     }
-    fn stageA(at: vec2u, numbers: array<vec4f, 4>) {
-      let outer = select(at.y, at.x, aAlong) * 4u;
-      let inner = select(at.x, at.y, aAlong);
-      for (var i = 0u; i < 4u; i++) { stage((outer + i) * aStride + inner, aSize, numbers[i]); }
-    }
-    fn stageB(at: vec2u, numbers: array<vec4f, 4>) {
-      let outer = select(at.y, at.x, bAlong) * 4u;
-      let inner = select(at.x, at.y, bAlong);
-      for (var i = 0u; i < 4u; i++) { stage(bStart + (outer + i) * bStride + inner, bSize, numbers[i]); }
-    }
-    fn left(start: u32, row: u32, k: u32) -> Left {
-      if (aAlong) { return leftByRows(start + row * aStride + k / 4u, aStride); }
-      return leftByColumns(start + k * aStride + row / 4u, aStride);
-    }
     fn right(start: u32, column: u32, k: u32) -> Right {
-      if (bAlong) { return rightByColumns(bStart + start + column * bStride + k / 4u, bStride); }
-      return rightByRows(bStart + start + k * bStride + column / 4u, bStride);
+      ${
+        along.b
+          ? wgsl`return rightByColumns(bStart + start + column * bStride + k / 4u, bStride);`
+          : wgsl`return rightByRows(bStart + start + k * bStride + column / 4u, bStride);`
+      }
     }
+    ${piecesCode(exact)}
+    ${moments ? subgroupMoments(exact) : wgsl``}
   `,
-  multiply: wgsl`
+    stage: {
+      a: stage(wgsl`a`, wgsl`0u`, along.a, loadWidth(memory.a), exact),
+      b: stage(wgsl`b`, wgsl`bStart`, along.b, loadWidth(memory.b), exact),
+    },
+    multiply: exact ? multiplySplit : multiplyWhole,
+    end: moments
+      ? storeChunks(tall, wide, exact)
+      : wgsl`
+    ${memory.y === 'f32x4' && !exact ? storeWhole : wgsl``}
+    ${storePieces(tall, wide, exact)}
+  `,
+  }
+}
+
+/** How the slice of a factor lies in workgroup memory, in lines as in its own: `aLine` loads to a
+ *  line, `aApart` lines between a thread's neighbouring loads and its neighbour's. Lines have two
+ *  vec4s of padding, and a thread takes fours of lines, so that threads use different banks. */
+const slices = (S: Wgsl, s: Wgsl, rows: Wgsl, along: boolean, width: Literal): Wgsl => wgsl`
+    const ${s}Line = ${along ? wgsl`depth` : rows} / ${literals[width]};
+    const ${s}Stride = ${along ? wgsl`depth` : rows} / 4u + 2u;
+    const ${s}Size = ${along ? rows : wgsl`depth`} * ${s}Stride;
+    const ${s}Loads = ${rows} * depth / (${literals[width]} * threads);
+    const ${s}Run = min(${s}Loads, 4u);
+    fn apart${S}(i: u32) -> u32 { return i / ${s}Run * (threads / ${s}Line * ${s}Run) + i % ${s}Run; }
+`
+
+const stage = (s: Wgsl, start: Wgsl, along: boolean, width: Literal, exact: boolean): Stage => {
+  const line = wgsl`thread / ${s}Line * ${s}Run`
+  const place = wgsl`thread % ${s}Line * ${literals[width]}`
+  return {
+    where: null,
+    first: along ? wgsl`vec2u(${line}, ${place})` : wgsl`vec2u(${place}, ${line})`,
+    write: (next) => wgsl`
+      for (var i = 0u; i < ${s}Loads; i++) {
+        let at = ${start} + (thread / ${s}Line * ${s}Run + i / ${s}Run * (threads / ${s}Line * ${s}Run) + i % ${s}Run) * ${s}Stride + thread % ${s}Line * (${literals[width]} / 4u);
+        ${
+          exact
+            ? wgsl`staged[at] = high(${next}[i]);
+        staged[at + ${s}Size] = low(${next}[i]);`
+            : width === 8
+              ? wgsl`staged[at] = bitcast<vec4<f16>>(${next}[i].xy);
+        staged[at + 1u] = bitcast<vec4<f16>>(${next}[i].zw);`
+              : wgsl`staged[at] = vec4<f16>(${next}[i]);`
+        }
+      }`,
+  }
+}
+
+const multiplyWhole = wgsl`
       for (var piece = 0u; piece < depth / 16u; piece++) {
         let k = piece * 16u;
-        var rights = array<Right, wide * parts>();
-        for (var j = 0u; j < wide * parts; j++) {
-          rights[j] = right(j / wide * bSize, column0 + j % wide * 16u, k);
+        var rights = array<Right, wide>();
+        for (var j = 0u; j < wide; j++) { rights[j] = right(0u, column0 + j * 16u, k); }
+        for (var i = 0u; i < tall; i++) {
+          let l = left(0u, row0 + i * 16u, k);
+          for (var j = 0u; j < wide; j++) { sums[i][j] = multiplyAdd(l, rights[j], sums[i][j]); }
+        }
+      }
+`
+
+const multiplySplit = wgsl`
+      for (var piece = 0u; piece < depth / 16u; piece++) {
+        let k = piece * 16u;
+        var rights = array<Right, wide>();
+        var lows = array<Right, wide>();
+        for (var j = 0u; j < wide; j++) {
+          rights[j] = right(0u, column0 + j * 16u, k);
+          lows[j] = right(bSize, column0 + j * 16u, k);
         }
         for (var i = 0u; i < tall; i++) {
           let l = left(0u, row0 + i * 16u, k);
-          ${
-            exact
-              ? wgsl`
-          let small = left(aSize, row0 + i * 16u, k);
+          let low = left(aSize, row0 + i * 16u, k);
           for (var j = 0u; j < wide; j++) {
-            sums[i][j] = multiplyAddSplit(l, small, rights[j], rights[j + wide], sums[i][j]);
-          }`
-              : wgsl`for (var j = 0u; j < wide; j++) { sums[i][j] = multiplyAdd(l, rights[j], sums[i][j]); }`
+            sums[i][j] = multiplyAdd(l, rights[j], sums[i][j]);
+            smalls[i][j] = multiplyAdd(low, rights[j], multiplyAdd(l, lows[j], smalls[i][j]));
           }
         }
       }
-  `,
-  end: moments
-    ? subgroupMoments
-    : wgsl`
-    ${vec4Y ? storeWhole : wgsl``}
-    // Through workgroup memory, from which a thread can read single sums.
-    let lane = thread % 32u;
-    for (var i = 0u; i < tall; i++) {
-      for (var j = 0u; j < wide; j++) {
-        spill(subgroup * 256u, sums[i][j], 16u);
-        workgroupBarrier();
-        for (var part = 0u; part < 2u; part++) {
-          let row = lane / 4u + part * 8u;
-          let column = lane % 4u * 4u;
-          let at = thread / 32u * 256u + row * 16u + column;
-          epilogue(
-            tile.x + thread / 32u / subgroupsX * 16u * tall + i * 16u + row,
-            tile.y + thread / 32u % subgroupsX * 16u * wide + j * 16u + column,
-            vec4f(spilled[at], spilled[at + 1u], spilled[at + 2u], spilled[at + 3u]),
-          );
-        }
-        workgroupBarrier();
-      }
-    }
-  `,
-})
+`
 
 // A tile that lies in y whole, of sums that are y as they are.
 const storeWhole = wgsl`

@@ -3,61 +3,97 @@
 // device. All tiles of an mma add the same products in the same order and give the same bits, so
 // measuring changes the speed alone.
 
-import { type Kernel, type Run, type Shape, type Tensor, folded, kernel } from '../op.ts'
+import { type Kernel, type Make, type Run, type Tensor, folded, kernel } from '../op.ts'
 import { onMatrices, useMatrices } from '../wgsl/subgroup-matrix.ts'
-import type { Loader } from './loader.ts'
+import { type Loader, loadWidth } from './loader.ts'
 import { tileSource } from './mainloop.ts'
-import { subgroupDepth, subgroupMma } from './mma-subgroup.ts'
-import { REGISTERS_DEPTH, registersMma } from './mma-registers.ts'
+import { type SubgroupTile, subgroupDepth, subgroupMma } from './mma-subgroup.ts'
+import { REGISTERS_DEPTH, type RegisterTile, registersMma } from './mma-registers.ts'
 
-/** How a product is cut. */
-interface Tile {
+/** How a product is cut: rows and columns of a workgroup, and of what they consist. */
+export interface Tile {
   readonly M: number
   readonly N: number
-  /** Fours of rows and columns per thread, or 16s of rows per subgroup. Each needs a text of its
-   *  own. */
-  readonly micro: 1 | 2 | 4
-  readonly constants: Readonly<Record<string, number>>
+  /** Workgroups that a processor of a large GPU runs at a time, by the registers that NVIDIA's
+   *  compilers give them (docs/kernels.md). */
+  readonly resident: number
+  readonly of: RegisterTile | SubgroupTile
 }
 
-const registers = (micro: 1 | 2, threadsX: number, threadsY: number): Tile => ({
-  M: threadsY * 4 * micro,
-  N: threadsX * 4 * micro,
-  micro,
-  constants: { threadsX, threadsY },
+const registers = (
+  resident: number,
+  fours: RegisterTile['fours'],
+  threadsX: RegisterTile['threadsX'],
+  threadsY: RegisterTile['threadsY'],
+): Tile => ({
+  M: threadsY * 4 * fours,
+  N: threadsX * 4 * fours,
+  resident,
+  of: { fours, threadsX, threadsY },
 })
 
-const matrices = (micro: 2 | 4, subgroupsX: number, subgroupsY: number): Tile => ({
-  M: subgroupsY * 16 * micro,
-  N: subgroupsX * 32,
-  micro,
-  constants: { subgroupsX, subgroupsY },
+const matrices = (
+  resident: number,
+  tall: SubgroupTile['tall'],
+  wide: SubgroupTile['wide'],
+  subgroupsX: SubgroupTile['subgroupsX'],
+  subgroupsY: SubgroupTile['subgroupsY'],
+): Tile => ({
+  M: subgroupsY * 16 * tall,
+  N: subgroupsX * 16 * wide,
+  resident,
+  of: { tall, wide, subgroupsX, subgroupsY },
 })
 
 // Largest first. No tile has more blocks of 4 x 4 to stage than threads.
 const registerTiles = [
-  registers(2, 16, 16),
-  registers(2, 8, 16),
-  registers(2, 16, 8),
-  registers(2, 8, 8),
-  registers(1, 8, 8),
+  registers(2, 2, 16, 16),
+  registers(3, 2, 8, 16),
+  registers(3, 2, 16, 8),
+  registers(6, 2, 8, 8),
+  registers(10, 1, 8, 8),
 ]
-const matrixTiles = [matrices(4, 4, 2), matrices(2, 2, 4), matrices(2, 2, 2)]
+// A subgroup's 64 x 64 sums take 128 of a thread's 255 registers, and each load of the next slice
+// takes four. f16x3 has two sums for each of y's.
+const roundedTiles = [
+  matrices(2, 4, 4, 2, 2),
+  matrices(1, 4, 2, 4, 2),
+  matrices(2, 4, 4, 1, 4),
+  matrices(3, 4, 2, 2, 2),
+  matrices(4, 2, 2, 2, 2),
+]
+const splitTiles = [matrices(1, 4, 2, 4, 2), matrices(2, 4, 2, 2, 2), matrices(3, 2, 2, 2, 2)]
+const MAX_LOADS = 16
 
-/** The tiles of this machine's mma that its workgroup memory has room for. */
-export const tilesFor = (run: Run): readonly Tile[] =>
-  (useMatrices(run) ? matrixTiles : registerTiles).filter(
-    (tile) => bytesOf(run, tile) <= run.workgroupBytes,
-  )
+/** How the factors of a product are bound. */
+type Factors = Pick<Loader['memory'], 'a' | 'b'>
+
+/** The tiles of this machine's mma that its workgroup memory and its registers have room for. */
+export const tilesFor = (
+  run: Run,
+  factors: Factors = { a: 'f32x4', b: 'f32x4' },
+): readonly Tile[] =>
+  useMatrices(run)
+    ? (run.precision === 'f16x3' ? splitTiles : roundedTiles).filter(
+        (tile) =>
+          bytesOf(run, tile) <= run.workgroupBytes && loadsOf(run, tile, factors) <= MAX_LOADS,
+      )
+    : registerTiles.filter((tile) => bytesOf(run, tile) <= run.workgroupBytes)
 
 /** Bytes of workgroup memory that a tile takes: the staged slices; for subgroup matrices also the
- *  padding of their rows and the memory that sums pass through. In registers, what staging f16
- *  saves has room for the moments. */
-function bytesOf(run: Run, { M, N, constants: { subgroupsX = 0, subgroupsY = 0 } }: Tile): number {
+ *  padding of their lines and the memory that sums pass through. */
+function bytesOf(run: Run, { M, N, of }: Tile): number {
   const depth = depthFor(run)
-  if (!useMatrices(run)) return (M + N) * depth * 4
+  if (!('tall' in of)) return (M + N) * depth * 4
   const parts = run.precision === 'f16x3' ? 2 : 1
-  return (M + N) * (depth + 8) * 2 * parts + subgroupsX * subgroupsY * 1024
+  return (M + N) * (depth + 8) * 2 * parts + of.subgroupsX * of.subgroupsY * 1024
+}
+
+/** Loads of a thread and slice. */
+function loadsOf(run: Run, { M, N, of }: Tile, { a, b }: Factors): number {
+  if (!('tall' in of)) return 8
+  const threads = 32 * of.subgroupsX * of.subgroupsY
+  return (depthFor(run) / threads) * (M / loadWidth(a) + N / loadWidth(b))
 }
 
 /** k per slice of this machine's mma. */
@@ -73,29 +109,48 @@ export interface Size {
   readonly layers: number
 }
 
-const ENOUGH = 256 // workgroups that occupy a large GPU: two per processor
+const PROCESSORS = 132 // of a large GPU (H100, H200)
+const ENOUGH = 256 // workgroups that occupy it: about two for each processor
+const FILLED = 0.95 // of a wave of workgroups
 const MIN_SPLIT_K = 256 // k of one split
-const PARTIAL_BYTES = 1 << 25 // of scratch at most; every adapter binds four times as much
+const MOST_SPLITS = 512 // whose partial sums still have to be added
+const PARTIAL_BYTES = 1 << 27 // of scratch at most, which every adapter binds
 
-/** Split-K: how many splits of the sum occupy the device. They follow from the sizes alone, because
- *  they change the order of the sum. */
-export function splitsFor({ M, N, K, layers }: Size): number {
-  const tiles = Math.ceil(M / 64) * Math.ceil(N / 64) * layers
+/** Tiles of a product of M rows and N columns. */
+const countOf = (tile: Tile, { M, N }: Size) => Math.ceil(M / tile.M) * Math.ceil(N / tile.N)
+
+/** Split-K: how many slices of the sum, of `depth` k each, a workgroup adds. They follow from the
+ *  sizes and from the tile that they suggest, never from what was measured, because they change the
+ *  order of the sum. */
+export function slicesPerSplit(run: Run, factors: Factors, size: Size): number {
+  const { M, N, K, layers } = size
+  const all = Math.ceil(K / depthFor(run))
   const fitting = Math.floor(PARTIAL_BYTES / (M * N * layers * 4))
-  return Math.max(
-    1,
-    Math.min(Math.ceil((2 * ENOUGH) / tiles), Math.floor(K / MIN_SPLIT_K), fitting),
-  )
+  const most = Math.max(1, Math.min(Math.floor(K / MIN_SPLIT_K), fitting, MOST_SPLITS))
+  const tiles = tilesFor(run, factors)
+  const tile = tiles[guess(tiles, { ...size, layers: layers * most })]
+  if (!tile || most === 1) return all
+  // The last of n waves of workgroups may be nearly empty. Of the splits that make about four
+  // waves, or as many as there can be: the first to fill the last one, else those that fill it best.
+  const wave = (PROCESSORS * tile.resident) / (countOf(tile, size) * layers)
+  const least = Math.max(1, Math.min(3.5 * wave, most / 2))
+  let best = { slices: all, used: 0 }
+  for (let splits = Math.floor(least); splits <= most && splits < 5 * wave; splits++) {
+    const slices = Math.ceil(all / splits)
+    const waves = Math.ceil(all / slices) / wave
+    const used = waves / Math.ceil(waves)
+    if (used > best.used && best.used < FILLED) best = { slices, used }
+  }
+  return best.slices
 }
 
 /** The index of the tile to use when none was measured: the largest that leaves enough workgroups
  *  and wastes little. */
-function guess(tiles: readonly Tile[], { M, N, layers }: Size): number {
-  const count = (tile: Tile) => Math.ceil(M / tile.M) * Math.ceil(N / tile.N)
-  const area = (tile: Tile) => count(tile) * tile.M * tile.N
+function guess(tiles: readonly Tile[], size: Size): number {
+  const area = (tile: Tile) => countOf(tile, size) * tile.M * tile.N
   const least = Math.min(...tiles.map(area))
   const largest = tiles.findIndex(
-    (tile) => count(tile) * layers >= ENOUGH && area(tile) <= 1.25 * least,
+    (tile) => countOf(tile, size) * size.layers >= ENOUGH && area(tile) <= 1.25 * least,
   )
   return largest < 0 ? tiles.length - 1 : largest
 }
@@ -104,40 +159,36 @@ function guess(tiles: readonly Tile[], { M, N, layers }: Size): number {
 export interface TiledProduct {
   /** Begins the key under which measured tiles are remembered. */
   readonly name: string
+  readonly factors: Factors
   readonly kernelFor: (run: Run, tile: Tile) => Kernel
 }
 
 /** Plans a product for a loader. */
 export function planTiles(name: string, loader: Loader): TiledProduct {
-  const made = new Map<string, (run: Run) => Kernel>()
-  const build = (run: Run, { micro }: Tile): ((on: Run) => Kernel) => {
-    if (useMatrices(run)) {
-      const { vec4Y, moments = false } = loader
-      const form = {
-        exact: run.precision === 'f16x3',
-        tall: micro === 4 ? 4 : 2,
-        vec4Y,
-        moments,
-      } as const
-      return onMatrices((by) => kernel`${tileSource(loader, subgroupMma(by, form))}`)
+  const made = new Map<Tile, Map<string, (run: Run) => Kernel>>()
+  const build = (run: Run, { of }: Tile): ((on: Run) => Kernel) => {
+    if (!('tall' in of)) {
+      const program = kernel`${tileSource(loader, registersMma(of, loader))}`
+      return () => program
     }
-    const f16 = run.precision === 'f16' && run.f16
-    const program = kernel`${tileSource(loader, registersMma(f16, micro === 1 ? 1 : 2, loader.moments))}`
-    return () => program
+    const exact = run.precision === 'f16x3'
+    return onMatrices((by) => kernel`${tileSource(loader, subgroupMma(by, exact, of, loader))}`)
   }
   const kernelFor = (run: Run, tile: Tile) => {
-    const key = `${useMatrices(run)} ${run.precision} ${tile.micro}`
-    const program = made.get(key) ?? build(run, tile)
-    made.set(key, program)
+    const programs = made.get(tile) ?? new Map<string, (on: Run) => Kernel>()
+    made.set(tile, programs)
+    const arithmetic = useMatrices(run) ? run.precision : 'f32'
+    const program = programs.get(arithmetic) ?? build(run, tile)
+    programs.set(arithmetic, program)
     return program(run)
   }
-  return { name, kernelFor }
+  return { name, factors: loader.memory, kernelFor }
 }
 
 /** Runs a tiled product. Returns y, and the moments of its columns if the loader stores them. */
-export function runTiled<const Makes extends readonly Shape[]>(
+export function runTiled<const Makes extends readonly Make[]>(
   run: Run,
-  { name, kernelFor }: TiledProduct,
+  { name, factors, kernelFor }: TiledProduct,
   size: Size,
   dispatch: {
     readonly reads: readonly Tensor[]
@@ -146,17 +197,15 @@ export function runTiled<const Makes extends readonly Shape[]>(
   },
 ): { [I in keyof Makes]: Tensor } {
   const { M, N, K, layers } = size
-  const tiles = tilesFor(run)
+  const tiles = tilesFor(run, factors)
   const compute = (way: number) => {
     const tile = tiles[way]
     if (!tile) throw new Error(`${name}: no tile ${way} of ${tiles.length}`)
-    const count = Math.ceil(M / tile.M) * Math.ceil(N / tile.N)
     return run(kernelFor(run, tile), {
       reads: dispatch.reads,
       makes: dispatch.makes,
       params: { ...dispatch.params, M, N },
-      constants: tile.constants,
-      groups: [...folded(count), layers],
+      groups: [...folded(countOf(tile, size)), layers],
     })
   }
   const mma = `${run.precision}${useMatrices(run) ? ' matrices' : ''} ${tiles.length}`

@@ -13,15 +13,19 @@ import {
 } from '../op.ts'
 import { notANumber } from './nan.ts'
 
-/** Makes a tensor by a kernel of one thread per element. The kernel's Params are `count`, the
- *  number of elements, and those in `params`. */
+/** Makes a tensor by a kernel of one thread per element, or per `width` elements. The kernel's
+ *  Params are `count`, the number of threads, and those in `params`. */
 export function perElement(
   run: Run,
   kernel: Kernel,
   make: Make,
-  { params, ...bound }: Pick<Dispatch<[]>, 'reads' | 'params' | 'constants'>,
+  {
+    params,
+    width = 1,
+    ...bound
+  }: Pick<Dispatch<[]>, 'reads' | 'params' | 'constants'> & { readonly width?: number },
 ): Tensor {
-  const count = sizeOf('shape' in make ? make.shape : make)
+  const count = sizeOf('shape' in make ? make.shape : make) / width
   const [out] = run(kernel, {
     ...bound,
     makes: [make],

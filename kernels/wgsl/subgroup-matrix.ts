@@ -116,23 +116,30 @@ const emulation: Matrices = {
   `,
 }
 
-/** WGSL for factors in f16x3, after `factors`: v = high + low / 2048 with two f16s. Of the product
- *  of two such numbers all but low times low is summed, which keeps about 22 of f32's 24 bits
- *  (Ootomo & Yokota 2022, section 4, https://arxiv.org/abs/2203.03341). Scaling the low part avoids
- *  f16's subnormal numbers. f16's range remains: numbers beyond 65,504 become infinite, and bits of
- *  small numbers below 2^-36 are lost. `high(v) -> vec4<f16>`, `low(v) -> vec4<f16>`,
- *  `multiplyAddSplit(leftHigh, leftLow, rightHigh, rightLow, sums)`. */
-export const split = wgsl`
+/** WGSL for factors in f16x3: v = high + low / 2048 with two f16s. Of the product of two such numbers
+ *  all but low times low is summed, which keeps about 22 of f32's 24 bits (Ootomo & Yokota 2022,
+ *  section 4, https://arxiv.org/abs/2203.03341). Scaling the low part avoids f16's subnormal
+ *  numbers. f16's range remains: numbers beyond 65,504 become infinite, and bits of small numbers
+ *  below 2^-36 are lost. `high(v) -> vec4<f16>`, `low(v) -> vec4<f16>`. */
+export const halves = wgsl`
   // Rounds to 11 bits or multiples of 2^-24. Some compilers take f32(f16(v)) for v, which would
-  // make low 0.
+  // make low 0. A number below 2^-14 plus 0.75 is rounded to a multiple of 2^-24. The sum has the
+  // bits of 0.5; setting them keeps compilers from taking v + 0.75 - 0.75 for v.
   fn rounded(v: vec4f) -> vec4f {
     let normal = bitcast<vec4f>((bitcast<vec4u>(v) + 0x1000u) & vec4u(0xffffe000u));
-    return select(normal, round(v * 0x1p24f) * 0x1p-24f, abs(v) < vec4f(0x1p-14f));
+    let small = bitcast<vec4f>(bitcast<vec4u>(v + 0.75) | vec4u(0x3f000000u)) - 0.75;
+    return select(normal, small, abs(v) < vec4f(0x1p-14f));
   }
   fn high(v: vec4f) -> vec4<f16> { return vec4<f16>(rounded(v)); }
   fn low(v: vec4f) -> vec4<f16> { return vec4<f16>((v - rounded(v)) * 2048.0); }
+`
+
+/** `halves`, and, after `factors`, a product with one sum for all parts:
+ *  `multiplyAddSplit(leftHigh, leftLow, rightHigh, rightLow, sums)`. */
+export const split = wgsl`
+  ${halves}
   fn multiplyAddSplit(leftHigh: Left, leftLow: Left, rightHigh: Right, rightLow: Right, sums: Sums) -> Sums {
-    // Scaling by powers of two is exact, and faster than separate sums for the small products.
+    // Scaling by powers of two is exact.
     let small = multiplyAdd(leftLow, rightHigh, multiplyAdd(leftHigh, rightLow, scaled(sums, 2048.0)));
     return multiplyAdd(leftHigh, rightHigh, scaled(small, 1.0 / 2048.0));
   }

@@ -15,6 +15,11 @@ export const fours = wgsl`
   alias B = vec4<bool>;
 `
 
+/** `notNumbers(x) -> B`: which of them are NaN, by their bits, as in nan.ts. */
+export const notNumbers = wgsl`
+  fn notNumbers(x: F) -> B { return (bitcast<U>(x) & U(0x7fffffffu)) > U(0x7f800000u); }
+`
+
 /** Numbers loaded at a time where `count` lie in a row: 4 or 1. */
 export const widthOf = (count: number) => (count % 4 === 0 ? 4 : 1)
 

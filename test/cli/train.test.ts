@@ -135,7 +135,7 @@ test('in f16, stopped and resumed, a run ends the same, and on a CPU as in f32',
   assert.equal([...(tensors.get('scaler.good')?.data ?? [])], [12]) // counted on across the stop
 })
 
-test('activations f16: another training that begins with the same loss, and goes on with what it began', async ({
+test('activations f16: another training that begins with nearly the same loss, and goes on with what it began', async ({
   dir,
 }) => {
   const run = join(dir, 'activations')
@@ -149,11 +149,12 @@ test('activations f16: another training that begins with the same loss, and goes
     run,
   )
   assert.is(code, 0, err)
-  assert.match(out, /activations f16: halves are kept/)
+  assert.match(out, /activations f16: images and their gradients are stored so/)
   const [mine, other] = [metricsOf(run), metricsOf(join(dir, 'a'))].map((metrics) =>
     [...metrics.matchAll(/"loss":([^,}]+)/g)].map(([, loss]) => loss),
   )
-  assert.is(mine?.[0], other?.[0])
+  const [first, exact] = [Number(mine?.[0]), Number(other?.[0])]
+  assert.ok(Math.abs(first - exact) <= 1e-2 * exact, `${first}, ${exact} in f32`)
   assert.is.not(mine?.at(-1), other?.at(-1))
   const refused = await kindred('train', 'simclr', '--resume', run, '--activations', 'f32')
   assert.match(refused.err, /leave out --activations/)

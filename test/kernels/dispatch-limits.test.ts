@@ -57,7 +57,7 @@ const calls: Record<string, (run: Run) => unknown> = {
           tensor([1, 1, W + 3 - kW, K]),
         ]
         convForward(run, x, w, y.shape, steps)
-        convDataGradient(run, y, w, x.shape, steps)
+        convDataGradient(run, y, w, x, steps)
         convWeightGradient(run, x, y, w.shape, steps)
       }
   },

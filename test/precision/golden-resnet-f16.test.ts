@@ -22,10 +22,14 @@ const inF16 =
   }
 
 for (const name of ['resnet18_w6_32px', 'resnet50_w4_16px'])
-  for (const precision of ['f16', 'f16x3'] as const)
-    full(`${name} in ${precision}`, async ({ gpu: host }) => {
+  for (const [precision, activations] of [
+    ['f16', 'f32'],
+    ['f16', 'f16'],
+    ['f16x3', 'f32'],
+  ] as const)
+    full(`${name} in ${precision}, images in ${activations}`, async ({ gpu: host }) => {
       if (!host.run.f16) return
-      const gpu = new Gpu(host.device, { precision, kernels: 'gpu' })
+      const gpu = new Gpu(host.device, { precision, activations, kernels: 'gpu' })
       try {
         const judge = precision === 'f16' ? [inF16(name.startsWith('resnet50'))] : [] // f16x3 is f32 here
         await resnetGolden(gpu, new Golden(name, ...judge))

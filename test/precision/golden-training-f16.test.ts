@@ -53,6 +53,12 @@ for (const name of ['train_tiny_adam_20', 'train_tiny_sgd_nobn_20']) {
   })
   test(`${name}: followed with activations in f16`, ({ gpu: host }) =>
     follows(new Gpu(host.device, { activations: 'f16' }), {}))
+  full(`${name}: followed in f16, activations too`, async ({ gpu: host }) => {
+    if (!host.run.f16) return
+    const options = { precision: 'f16', activations: 'f16', kernels: 'gpu' } as const
+    const gpu = new Gpu(host.device, options)
+    await follows(gpu, { scaler: new LossScaler(gpu, { scale: 1024 }) })
+  })
 }
 
 test.run()

@@ -5,6 +5,7 @@ import { conv2d } from '../../../kernels/conv/conv2d.ts'
 import { linear } from '../../../kernels/matmul/linear.ts'
 import { slice } from '../../../kernels/shape/slice.ts'
 import { convForward, convDataGradient } from '../../../kernels/conv/forward.ts'
+import { imageOf, storedAs } from '../../../kernels/wgsl/storage.ts'
 import { Gpu } from '../../../engine/gpu.ts'
 import * as assert from 'uvu/assert'
 import { close, random } from '../../fixtures/check.ts'
@@ -65,23 +66,21 @@ async function check(gpu: Gpu, engine: Engine, layer: Layer) {
   const { values, sums, out, terms } = reference(layer)
   const [run, steps] = [gpuRun(gpu, engine), { stride, padding }]
   const shape = [layer.w[0], layer.w[1], layer.x[3], layer.w[2]]
-  const [x, w, dy] = [
-    gpu.tensor(values.x, layer.x),
-    gpu.tensor(values.w, shape),
-    gpu.tensor(values.dy, out),
-  ]
+  const image = (v: number[], like: readonly number[]) =>
+    storedAs(run, imageOf(run, like).dtype, gpu.tensor(v, like))
+  const [x, w, dy] = [image(values.x, layer.x), gpu.tensor(values.w, shape), image(values.dy, out)]
   const results = {
     y: () => convForward(run, x, w, out, steps),
-    dx: () => convDataGradient(run, dy, w, layer.x, steps),
+    dx: () => convDataGradient(run, dy, w, x, steps),
     dw: () => convWeightGradient(run, x, dy, shape, steps),
   }
-  for (const what of of)
-    sums[what].check(
-      await gpu.read(results[what]()),
-      engine,
-      terms[what],
-      `${what} of ${JSON.stringify(layer)}`,
-    )
+  const dtypes = { y: imageOf(run, out).dtype, dx: x.dtype, dw: 'f32' } as const
+  for (const what of of) {
+    const result = results[what]()
+    const name = `${what} of ${JSON.stringify(layer)}`
+    assert.is(result.dtype, dtypes[what], name)
+    sums[what].check(await gpu.read(result), engine, terms[what], name, result.dtype)
+  }
 }
 
 test('f32: channels in fours, every stride and padding', async ({ gpu }) => {
@@ -121,6 +120,28 @@ full('f32: three channels, the stems of ResNet', async ({ gpu }) => {
   })
 })
 
+test('f32: slices that lie in one tap, and image rows that fill them', async ({ gpu }) => {
+  await check(gpu, engines.f32, { x: [2, 5, 8, 32], w: [3, 3, 4], padding: [1, 1] })
+  await check(gpu, engines.f32, { x: [3, 8, 4, 4], w: [3, 3, 32], stride: [2, 1], padding: [1, 1] })
+  await check(gpu, engines.f32, {
+    x: [2, 4, 16, 32],
+    w: [2, 3, 32],
+    stride: [1, 2],
+    padding: [0, 1],
+  })
+})
+
+full('f32: more taps than bits', async ({ gpu }) => {
+  await check(gpu, engines.f32, { x: [2, 9, 8, 4], w: [7, 5, 4], padding: [3, 2] })
+  await check(gpu, engines.f32, {
+    x: [1, 8, 9, 32],
+    w: [6, 6, 32],
+    stride: [3, 2],
+    padding: [2, 0],
+  })
+  await check(gpu, engines.f32, { x: [2, 9, 8, 3], w: [6, 6, 5], padding: [3, 2] })
+})
+
 test('f32: the weight gradient of many pixels, in parts', ({ gpu }) =>
   check(gpu, engines.f32, { x: [5, 12, 11, 4], w: [3, 3, 8], padding: [1, 1], of: ['dw'] }))
 
@@ -143,6 +164,72 @@ for (const name of ['f16 in registers', 'f16 on matrices', 'f16x3 on matrices'] 
       padding: [1, 0],
       of,
     })
+    await check(gpu, engines[name], {
+      x: [2, 6, 8, 32],
+      w: [3, 3, 64],
+      stride: [2, 1],
+      padding: [1, 1],
+      of,
+    })
+  })
+
+/** Numbers that are f16s. */
+const halves = (count: number, seed: number) =>
+  Float32Array.from(random(count, seed), (v) => Math.round(v * 64) / 64)
+
+for (const name of ['f32', 'f16 on matrices'] as const)
+  full(`${name}: images in f16 give the bits of the same numbers in f32`, async ({ gpu }) => {
+    if (!gpu.run.f16) return
+    const run = gpuRun(gpu, engines[name])
+    for (const [C, K] of [
+      [8, 16],
+      [32, 64],
+      [4, 12],
+    ] as const) {
+      const [shape, out, steps] = [
+        [3, 3, C, K],
+        [2, 6, 8, K],
+        { stride: [1, 1], padding: [1, 1] },
+      ] as const
+      const w = gpu.tensor(random(9 * C * K, 2), shape)
+      const results = [false, true].map((inF16) => {
+        const image = (of: readonly number[], seed: number) => {
+          const f32 = gpu.tensor(
+            halves(
+              of.reduce((a, b) => a * b),
+              seed,
+            ),
+            of,
+          )
+          return inF16 ? storedAs(run, 'f16', f32) : f32
+        }
+        const [x, dy] = [image([2, 6, 8, C], 1), image(out, 3)]
+        return [
+          convForward(run, x, w, out, steps),
+          convDataGradient(run, dy, w, { shape: x.shape, dtype: 'f32' }, steps),
+          convWeightGradient(run, x, dy, shape, steps),
+        ].map((t) => gpu.read(t))
+      })
+      const [expected = [], got = []] = await Promise.all(
+        results.map((reads) => Promise.all(reads)),
+      )
+      for (const [i, what] of ['y', 'dx', 'dw'].entries())
+        assert.equal(got[i], expected[i], `${what} of ${C} and ${K} channels`)
+    }
+  })
+
+// Below, at and above the tile; a matrix product, in parts or not; strides; images of f32 whose
+// channels are no multiple of four.
+for (const [name, engine] of Object.entries(engines))
+  (name === 'f16 on matrices' ? test : full)(`${name}: images stored in f16`, async ({ gpu }) => {
+    if (!gpu.run.f16) return
+    const stored = { ...engine, activations: 'f16' } as const
+    const padding = [1, 1] as const
+    await check(gpu, stored, { x: [1, 1, 2, 4], w: [1, 2, 4], padding: [0, 1] })
+    await check(gpu, stored, { x: [2, 6, 7, 12], w: [3, 2, 68], stride: [2, 2], padding })
+    await check(gpu, stored, { x: [3, 5, 7, 3], w: [3, 3, 36], padding, of: ['y', 'dw'] })
+    await check(gpu, stored, { x: [2, 5, 4, 8], w: [1, 1, 68] })
+    await check(gpu, stored, { x: [1, 2, 2, 520], w: [1, 1, 8] })
   })
 
 test('a machine that computes as a GPU does differentiates as any other', async ({ gpu }) => {

@@ -54,7 +54,6 @@ async function check(gpu: Gpu, engine: Engine, product: Product) {
 
 for (const [name, engine] of Object.entries(engines)) {
   by(name)(`${name}: odd sizes, in batches`, async ({ gpu }) => {
-    if (name === 'f16 in registers') return // as f32, but for the type of what is staged
     if (!gpu.run.f16 && engine.precision !== 'f32') return
     await check(gpu, engine, { size: [1, 1, 1, 1] })
     await check(gpu, engine, { size: [1, 67, 21, 35] })
@@ -101,6 +100,11 @@ for (const [name, engine] of Object.entries(engines))
       }
     },
   )
+
+test('f32: a sum in many parts', async ({ gpu }) => {
+  await check(gpu, engines.f32, { size: [1, 8, 4700, 12], transA: true, transB: true })
+  await check(gpu, engines.f32, { size: [1, 3, 4701, 5], transA: true, transB: true })
+})
 
 full('f32: one transposed, with a bias or without', async ({ gpu }) => {
   await check(gpu, engines.f32, { size: [1, 33, 12, 20], transB: true, biased: true })

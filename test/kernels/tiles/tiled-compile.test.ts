@@ -27,7 +27,7 @@ async function kernelsOf(
   const kernels = new Set<Kernel>()
   const run = runWith(gpu, { software: false, emulated: false, ...traits })
   const watched = Object.assign((...[kernel, dispatch]: Parameters<Run>) => {
-    if (kernel.name !== 'sumSplits') kernels.add(kernel)
+    if (!/^(sumSplits|widenImages|narrowImages)$/.test(kernel.name)) kernels.add(kernel)
     return run(kernel, dispatch)
   }, run)
   dispatchAll(gpu, watched)
@@ -35,16 +35,18 @@ async function kernelsOf(
   return kernels
 }
 
-for (const [precision, matrices] of [
-  ['f32', false],
-  ['f16', false],
-  ['f16', true],
-  ['f16x3', true],
+for (const [precision, matrices, activations] of [
+  ['f32', false, 'f32'],
+  ['f32', false, 'f16'],
+  ['f16', false, 'f32'],
+  ['f16', true, 'f32'],
+  ['f16', true, 'f16'],
+  ['f16x3', true, 'f32'],
 ] as const)
-  test(`${precision} ${matrices ? 'on subgroup matrices' : 'in registers'}: every form and tile that fits`, async ({
+  test(`${precision} ${matrices ? 'on subgroup matrices' : 'in registers'}, images in ${activations}: every form and tile that fits`, async ({
     gpu,
   }) => {
-    const traits = { precision, matrices }
+    const traits = { precision, matrices, activations }
     for (const way of tilesFor(runWith(gpu, traits)).keys()) {
       const kernels = await kernelsOf(gpu, {
         ...traits,
@@ -52,7 +54,7 @@ for (const [precision, matrices] of [
       })
       for (const { name, source } of kernels) {
         assert.is(source.includes('enable chromium_experimental_subgroup_matrix'), matrices, name)
-        assert.is(source.includes('enable f16'), precision !== 'f32', name)
+        assert.is(source.includes('enable f16'), matrices, name)
       }
     }
   })

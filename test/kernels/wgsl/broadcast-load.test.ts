@@ -46,7 +46,7 @@ for (const [x, w, stride, padding] of [
     const out = [x[0], side(1, 0), side(2, 1), w[3]]
     const [image, weight, dy] = [filled(gpu, x, 1), filled(gpu, w, 2), filled(gpu, out, 3)]
     await compare(gpu, (run) => convForward(run, image, weight, out, steps), 'y')
-    await compare(gpu, (run) => convDataGradient(run, dy, weight, x, steps), 'dx')
+    await compare(gpu, (run) => convDataGradient(run, dy, weight, image, steps), 'dx')
     await compare(gpu, (run) => convWeightGradient(run, image, dy, w, steps), 'dw')
   })
 
@@ -73,7 +73,7 @@ test('batch norm, which merges sums in one thread or in 64, is the same in eithe
     sums: true,
   }
   const gradients = (run: Run) =>
-    batchNormBackward(run, dy, { x, gamma: c, beta: c, y: x, stats }, wanted)
+    batchNormBackward(run, [dy, null], { x, gamma: c, beta: c, y: x, stats }, wanted)
   await compare(gpu, (run) => gradients(run).dGamma, 'dgamma')
   await compare(gpu, (run) => gradients(run).dBeta, 'dbeta')
 })
