@@ -33,9 +33,8 @@ export function effectOf(precision: Precision, { software, f16, matrices }: Trai
   if (precision === 'f32') return 'exact'
   if (!f16) return 'refused: there are no 16-bit floats'
   if (software) return 'computes in f32, which a CPU does best'
-  if (precision === 'f16x3')
-    return matrices
-      ? "close to f32's digits, on tensor cores"
-      : 'computes in f32: there are no tensor cores'
-  return `factors rounded to 11 bits, ${matrices ? 'on tensor cores' : 'half the traffic within a workgroup'}`
+  if (!matrices) return 'computes in f32: there are no tensor cores'
+  return precision === 'f16x3'
+    ? "close to f32's digits, on tensor cores"
+    : 'factors rounded to 11 bits, on tensor cores'
 }

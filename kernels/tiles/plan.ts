@@ -111,8 +111,9 @@ export interface Size {
 
 const PROCESSORS = 132 // of a large GPU (H100, H200)
 const ENOUGH = 256 // workgroups that occupy it: about two for each processor
-const FILLED = 0.95 // of a wave of workgroups
 const MIN_SPLIT_K = 256 // k of one split
+/** k whose products take a large GPU as long as to write and read one partial sum. */
+const PARTIAL_WORTH = { f32: 40, f16x3: 130, f16: 400 } as const
 const MOST_SPLITS = 512 // whose partial sums still have to be added
 const PARTIAL_BYTES = 1 << 27 // of scratch at most, which every adapter binds
 
@@ -131,15 +132,16 @@ export function slicesPerSplit(run: Run, factors: Factors, size: Size): number {
   const tile = tiles[guess(tiles, { ...size, layers: layers * most })]
   if (!tile || most === 1) return all
   // The last of n waves of workgroups may be nearly empty. Of the splits that make about four
-  // waves, or as many as there can be: the first to fill the last one, else those that fill it best.
+  // waves, or half as many as there can be, those that take the least time.
   const wave = (PROCESSORS * tile.resident) / (countOf(tile, size) * layers)
+  const worth = PARTIAL_WORTH[useMatrices(run) ? run.precision : 'f32']
   const least = Math.max(1, Math.min(3.5 * wave, most / 2))
-  let best = { slices: all, used: 0 }
+  let best = { slices: all, time: Infinity }
   for (let splits = Math.floor(least); splits <= most && splits < 5 * wave; splits++) {
     const slices = Math.ceil(all / splits)
     const waves = Math.ceil(all / slices) / wave
-    const used = waves / Math.ceil(waves)
-    if (used > best.used && best.used < FILLED) best = { slices, used }
+    const time = (K * Math.ceil(waves)) / waves + splits * worth
+    if (time < best.time) best = { slices, time }
   }
   return best.slices
 }

@@ -51,7 +51,7 @@ test('doctor and training tell what a precision does on an adapter', () => {
     [
       'exact',
       'computes in f32: there are no tensor cores',
-      'factors rounded to 11 bits, half the traffic within a workgroup',
+      'computes in f32: there are no tensor cores',
     ],
     [
       'exact',
