@@ -28,7 +28,11 @@ export async function lock(
 }
 
 /** Throws like `lock` where another process holds the lock now. Changes nothing. */
-export async function checkLock(path: string, folder: string, { resuming = true, elsewhere = inCode.elsewhere }: Wanted = {}) {
+export async function checkLock(
+  path: string,
+  folder: string,
+  { resuming = true, elsewhere = inCode.elsewhere }: Wanted = {},
+) {
   const held = await heldNow(path).catch((cause: unknown) => {
     throw cause instanceof ClaimError ? cause : writeError(path, cause)
   })
@@ -39,7 +43,12 @@ type Held = Exclude<Claim, { readonly release: unknown }>
 
 function inUse(
   { holder: { pid, host }, seen }: Held,
-  { path, folder, resuming, elsewhere }: Required<Wanted> & { readonly path: string; readonly folder: string },
+  {
+    path,
+    folder,
+    resuming,
+    elsewhere,
+  }: Required<Wanted> & { readonly path: string; readonly folder: string },
 ): Error {
   const remedies = [
     'wait for it to end',

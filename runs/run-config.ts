@@ -10,10 +10,7 @@ import type { Config } from '../training/storage.ts'
 import { type Words, inCode } from './words.ts'
 
 /** config.json of the run in `dir`. Throws Error when there is none or it is no JSON object. */
-export async function readConfig(
-  dir: string,
-  { elsewhere }: Words = inCode,
-): Promise<Config> {
+export async function readConfig(dir: string, { elsewhere }: Words = inCode): Promise<Config> {
   const path = join(dir, 'config.json')
   const { status, trouble } = await lookAt(dir)
   const wrong = !status
