@@ -1,20 +1,13 @@
-// MoCo's settings: their rules and options, those of its experiments by name, and what they make.
+// MoCo in the registry: its presets, rules and options.
 
-import { constant, cosineRamp } from '../../engine/optim/schedule.ts'
-import type { Gpu } from '../../engine/gpu.ts'
 import { cifarRecipe } from '../../kernels/augment/recipes.ts'
-import { KeyQueue } from '../../models/key-queue.ts'
-import { mocoV3Head } from '../../models/moco-heads.ts'
-import { parametersOf } from '../../models/parts.ts'
-import { type Configured, type Extent, type Saved, type Trainer, entry, nothing } from '../entry.ts'
-import { mocoV3 } from '../moco-v3.ts'
-import { moco } from '../moco.ts'
+import { entry } from '../entry.ts'
 import { fittingSplits, wrongSplits } from '../settings/batch.ts'
 import { option } from '../settings/flags.ts'
 import { anyMocoHeadRule } from '../settings/heads.ts'
-import { optimizerOf } from '../settings/optimizers.ts'
 import { fields, bool, fraction, integer, integerOrNull } from '../settings/rules.ts'
 import type { PresetOf } from '../settings/settings.ts'
+import { buildQueue, buildV3 } from './moco-build.ts'
 import {
   type MocoSettings,
   cifar10,
@@ -27,13 +20,14 @@ import {
   v3,
 } from './moco-papers.ts'
 import { mocoV2Recipe, mocoV3Recipes } from './moco-recipes.ts'
-import { presetsBy, stepOptions, towerMethod, towerOf, towerRules } from './tower.ts'
+import { presetsBy, towerMethod, towerRules } from './tower.ts'
 
 /** MoCo's presets by name. */
 export const mocoPresets: Readonly<Record<string, PresetOf<MocoSettings>>> = {
   'moco-v1': {
     about:
-      'MoCo v1 on ImageNet (arXiv:1911.05722): linear head, K 65536, m 0.999, T 0.07, SGD 0.03, 200 epochs',
+      'MoCo v1 on ImageNet (arXiv:1911.05722): linear head, K 65536, m 0.999, T 0.07, SGD ' +
+      '0.03, 200 epochs',
     size: 224,
     settings: imagenet,
   },
@@ -50,7 +44,8 @@ export const mocoPresets: Readonly<Record<string, PresetOf<MocoSettings>>> = {
   },
   'moco-v3': {
     about:
-      'MoCo v3, ResNet-50 on ImageNet (arXiv:2104.02057): no queue, predictor, T 1, m 0.99 to 1, LARS 0.6 x batch/256, 100 epochs',
+      'MoCo v3, ResNet-50 on ImageNet (arXiv:2104.02057): no queue, predictor, T 1, m 0.99 ' +
+      'to 1, LARS 0.6 x batch/256, 100 epochs',
     size: 224,
     settings: (size, batch = 4096) => ({
       ...v3(size, batch),
@@ -62,7 +57,8 @@ export const mocoPresets: Readonly<Record<string, PresetOf<MocoSettings>>> = {
   },
   'moco-v1-cifar10': {
     about:
-      "facebookresearch/moco's CIFAR-10 demo: K 4096, m 0.99, T 0.1, 8 splits, SGD 0.06, batch 512, 200 epochs (--symmetric for its other row)",
+      "facebookresearch/moco's CIFAR-10 demo: K 4096, m 0.99, T 0.1, 8 splits, SGD 0.06, " +
+      'batch 512, 200 epochs (--symmetric for its other row)',
     size: 32,
     settings: cifar10,
   },
@@ -73,7 +69,8 @@ export const mocoPresets: Readonly<Record<string, PresetOf<MocoSettings>>> = {
   },
   'moco-v3-cifar10': {
     about:
-      'MoCo v3 for CIFAR-10 as solo-learn sets it: ResNet-18, T 0.2, m 0.99 to 1, LARS 0.3 x batch/256, batch 256, 1000 epochs',
+      'MoCo v3 for CIFAR-10 as solo-learn sets it: ResNet-18, T 0.2, m 0.99 to 1, LARS 0.3 ' +
+      'x batch/256, batch 256, 1000 epochs',
     size: 32,
     settings: (size, batch = 256) => ({
       ...v3(size, batch),
@@ -86,7 +83,8 @@ export const mocoPresets: Readonly<Record<string, PresetOf<MocoSettings>>> = {
   },
   'moco-v1-demo': {
     about:
-      'ResNet-8 on the built-in images, for a CPU: linear head, K 256, m 0.99, T 0.2, Adam 5e-4, batch 64, 5 epochs',
+      'ResNet-8 on the built-in images, for a CPU: linear head, K 256, m 0.99, T 0.2, Adam ' +
+      '5e-4, batch 64, 5 epochs',
     size: 32,
     settings: slowly,
   },
@@ -145,7 +143,7 @@ export const mocoEntry = entry<MocoSettings>({
       '--momentum <m>',
       'momentum.start',
       'share',
-      'how slowly the key encoder follows: 0.999 on ImageNet, less for short runs',
+      'share of the old key encoder that a step keeps: 0.999 on ImageNet, less for short runs',
     ),
     option(
       '--symmetric',
@@ -163,7 +161,7 @@ export const mocoEntry = entry<MocoSettings>({
       '--no-shuffle',
       'shuffle',
       'switch',
-      'do not shuffle the keys before their batch norm is split: it leaks',
+      'do not shuffle the keys before batch norm splits them: the keys then leak',
     ),
   ],
   settle(settings, given) {
@@ -177,7 +175,8 @@ export const mocoEntry = entry<MocoSettings>({
     const unused = Object.entries(ofQueue).find(([, value]) => value !== undefined)
     if (settings.head.style === 'v3' && unused)
       throw new RangeError(
-        `${unused[0]}: MoCo v3 has no queue, its loss is symmetric and its batch norm over the batch`,
+        `${unused[0]}: MoCo v3 has no queue, its loss is symmetric and its batch norm over ` +
+          'the batch',
       )
     const isGiven = given['bnSplits'] !== undefined || given['batch'] !== undefined
     const splits = isGiven ? bnSplits : fittingSplits(bnSplits, batch)
@@ -193,7 +192,9 @@ export const mocoEntry = entry<MocoSettings>({
     queue !== null && queue > images
       ? [
           {
-            text: `the queue's ${queue} keys are more than the ${images} images: old keys of a query's own image are among its negatives`,
+            text:
+              `the queue's ${queue} keys are more than the ${images} images: old keys of a ` +
+              "query's own image are among its negatives",
             remedy: 'a smaller --queue avoids that',
           },
         ]
@@ -203,49 +204,3 @@ export const mocoEntry = entry<MocoSettings>({
       ? buildV3(gpu, settings, extent)
       : buildQueue(gpu, settings, extent, settings.queue),
 })
-
-type Build<A extends readonly unknown[] = []> = (
-  gpu: Gpu,
-  settings: Configured<MocoSettings>,
-  extent: Extent,
-  ...more: A
-) => Trainer
-
-const buildQueue: Build<[K: number]> = (gpu, settings, extent, K) => {
-  const [query, key] = [towerOf(gpu, settings), towerOf(gpu, settings)]
-  const optimizer = optimizerOf(settings, parametersOf(query))
-  const queue = new KeyQueue(gpu, { K, C: query.head.features, seed: settings.seed })
-  const { symmetric, bnSplits: splits, shuffle } = settings
-  const options = { ...stepOptions(settings, extent), symmetric, splits, shuffle }
-  const momentum = momentumOf(settings, extent)
-  const trainer = moco(gpu, { ...options, query, key, optimizer, queue, momentum })
-  const kept: Saved = {
-    models: { 'key.': key.encoder, 'key.head.': key.head },
-    variables: { queue: queue.keys },
-    counters: {
-      'queue.pointer': { read: () => queue.pointer, write: (pointer) => (queue.pointer = pointer) },
-    },
-    resized: {
-      queue: (was, is) =>
-        `its queue holds ${was} keys, the run's configuration says ${is}; a queue cannot be resized, start a new run`,
-    },
-  }
-  return { ...trainer, optimizer, schedule: options.schedule, kept }
-}
-
-const buildV3: Build = (gpu, settings, extent) => {
-  const [query, key] = [towerOf(gpu, settings), towerOf(gpu, settings)]
-  const { head, seed } = settings
-  const dim = query.head.features
-  const hidden = head.style === 'v3' ? head.hidden : dim
-  const widths = [dim, hidden, dim] as const
-  const predictor = mocoV3Head(gpu, { name: 'predictor', widths, seed })
-  const optimizer = optimizerOf(settings, { ...parametersOf(query), ...predictor.parameters })
-  const options = { ...stepOptions(settings, extent), momentum: momentumOf(settings, extent) }
-  const trainer = mocoV3(gpu, { ...options, query, key, predictor, optimizer })
-  const models = { '': predictor, 'key.': key.encoder, 'key.head.': key.head }
-  return { ...trainer, optimizer, schedule: options.schedule, kept: { ...nothing, models } }
-}
-
-const momentumOf = ({ momentum, epochs }: MocoSettings, { stepsPerEpoch }: Extent) =>
-  momentum.rising ? cosineRamp(momentum.start, epochs * stepsPerEpoch) : constant(momentum.start)
