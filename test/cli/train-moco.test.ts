@@ -157,7 +157,7 @@ test('flags that cannot be meant so are refused', async ({ dir }) => {
     [['end-to-end', ...tiny, '--chunk', '0'], /--chunk: must be a whole number from 1 on, got 0/],
     [['memory-bank', '--resume', join(dir, 'nce-whole'), '--chunk', '4'], /leave out --chunk/],
     [['moco', '--preset', 'simclr-demo'], /--preset: must be one of moco-v1, moco-v2, /],
-    [['moco', '--momentum', '1.5'], /it must be a number from 0 to 1/],
+    [['moco', '--momentum', '1.5'], /--momentum: must be a number from 0 to 1, got 1.5/],
     [['memory-bank', '--loss', 'triplet'], /--loss: must be one of infonce, nce, got triplet/],
     [['moco', '--resume', join(dir, 'v1-whole'), '--queue', '8'], /leave out --queue/],
     [['moco', '--resume', join(dir, 'v1-whole'), '--no-shuffle'], /leave out --no-shuffle/],
