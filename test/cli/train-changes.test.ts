@@ -118,7 +118,7 @@ const known = {
     temperature: 0,
     optimizer: 0,
   },
-  ...{ schedule: 0, batch: 0, chunk: 0, epochs: 0, head: 0, batchNorm: 0 },
+  ...{ schedule: 0, batch: 0, chunk: 0, epochs: 0, head: 0, batchNorm: 0, loss: 0 },
 }
 
 test.run()
