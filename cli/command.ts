@@ -1,24 +1,23 @@
-// Commands as they are printed: what the user can paste into the shell that this program was
-// started from.
+// Commands as messages print them, ready to paste into the user's shell.
 
 import { existsSync, readFileSync, realpathSync } from 'node:fs'
 import { basename, dirname, join, relative, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { printable } from '../kernels/printable.ts'
 
-/** The command line that runs kindred with these arguments, quoted where the shell needs it. */
+/** Returns the command line that runs kindred with these arguments, quoted for the shell. */
 export const command = (...args: readonly string[]): string =>
   [...program(), ...args].map((word) => quoted(word)).join(' ')
 
-/** The command that goes on with the run in `dir`, with more arguments behind it. */
+/** Returns the command that resumes the run in `dir`, followed by more arguments. */
 export const resumeCommand = (method: string, dir: string, ...more: readonly string[]): string =>
   command('train', method, '--resume', dir.startsWith('-') ? `./${dir}` : dir, ...more)
 
-/** The command that this process was started with. */
+/** Returns the command that started this process. */
 export const sameCommand = (): string => command(...process.argv.slice(2))
 
-/** How kindred is started here: by its name where that is found, by npx within a project that has
- * it, or by its file. */
+/** Returns the words that start kindred here: its name if it is on the PATH, npx in a project that
+ *  has it, else node and its file. */
 export function program(
   script = process.argv[1] ?? '',
   { cwd = process.cwd(), env = process.env }: { cwd?: string; env?: NodeJS.ProcessEnv } = {},
@@ -31,8 +30,8 @@ export function program(
   return ['node', shortest(script === '' ? fileURLToPath(import.meta.url) : script, cwd)]
 }
 
-/** Whether npx finds kindred from this folder without the network: the project around it is
- * Kindred, or has it. */
+/** Tells whether npx finds kindred from this folder without the network. It does if the enclosing
+ *  project is Kindred or has it installed. */
 function reachedByNpx(cwd: string): boolean {
   for (let folder = cwd; ; folder = dirname(folder)) {
     const isRoot = ['package.json', 'node_modules'].some((name) => existsSync(join(folder, name)))
@@ -42,7 +41,7 @@ function reachedByNpx(cwd: string): boolean {
   }
 }
 
-/** Whether a folder is a checkout, whose own program npx runs. */
+/** Tells whether a folder is a checkout of Kindred. npx runs the checkout's own program. */
 function isKindred(folder: string): boolean {
   try {
     const { name, bin } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as {
@@ -55,13 +54,14 @@ function isKindred(folder: string): boolean {
   }
 }
 
-/** The path from `cwd`, where that is no longer than the path itself. */
+/** Returns the path relative to `cwd` if that is shorter, else the absolute path. */
 function shortest(path: string, cwd: string): string {
   const whole = resolve(cwd, path)
   const near = relative(existing(cwd), existing(whole))
   return near.length < whole.length && existsSync(resolve(cwd, near)) ? near : whole
 }
 
+/** Resolves the links of a path. Returns a path that does not exist unchanged. */
 function existing(path: string): string {
   try {
     return realpathSync(path)
@@ -70,20 +70,19 @@ function existing(path: string): string {
   }
 }
 
-/** A word as a shell reads it back: bare where nothing in it means anything to a shell, else in
- * quotes. */
+/** Quotes a word for the shell. Leaves it bare if it has no special character. */
 export function quoted(word: string, platform: NodeJS.Platform = process.platform): string {
   if (/^[\w@%+=:,./-]+$/.test(word)) return word
   if (platform === 'win32') return /^[\w\\@+=:,./-]+$/.test(word) ? word : `"${word}"`
   if (printable(word) === word) return `'${word.replaceAll("'", "'\\''")}'`
-  // between $' and ' bash, zsh and ksh read bytes that are spelled out
+  // bash, zsh and ksh read escaped bytes between $' and '
   const spelled = Array.from(word, (c) =>
     printable(c) === c ? c.replace(/[\\']/, '\\$&') : bytesOf(c),
   )
   return `$'${spelled.join('')}'`
 }
 
-/** The bytes of a character in UTF-8: '\\xc2\\x9b'. */
+/** Escapes a character as its bytes in UTF-8: '\\xc2\\x9b'. */
 const bytesOf = (character: string) =>
   Array.from(
     new TextEncoder().encode(character),

@@ -2,7 +2,7 @@
 
 import { type Curve, type Page, type ReportRows, page } from './report-page.ts'
 
-/** One trained run; null where it could not be trained or not be measured. */
+/** One trained run. Accuracies are null if it could not be trained or measured. */
 export interface ComparedPoint {
   readonly mechanism: string
   readonly negatives: number
@@ -13,7 +13,7 @@ export interface ComparedPoint {
 
 const colours = ['strong', 'second', 'third'] as const
 
-/** A whole HTML page, without a reference to anything outside it. `plan` is what was compared. */
+/** Returns a whole HTML page that refers to nothing outside it. `plan` lists the settings. */
 export function comparePage(
   points: readonly ComparedPoint[],
   plan: ReportRows,

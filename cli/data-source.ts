@@ -1,16 +1,16 @@
-// Where a run's images are: as --data names them, as config.json keeps them, and found again when
-// the run, the images or both were moved.
+// The path of a run's images: as --data names it, as config.json holds it, and found again after
+// the run, the images or both have moved.
 
 import { existsSync, realpathSync } from 'node:fs'
 import { dirname, isAbsolute, join, relative, resolve } from 'node:path'
 import { dataKinds, splitSource } from '../data/kinds.ts'
 import type { TrainConfig } from '../training/run-schema.ts'
 
-/** What config.json holds of a data set: its source with an absolute path, and the same path seen
- * from the run folder. */
+/** A data set in config.json: its source with an absolute path, and the path relative to the run
+ *  folder. */
 export type Source = Pick<TrainConfig, 'data' | 'dataFromRun'>
 
-/** The source of a run in `dir`, whose --data is `spec`, so that it is found from any folder. */
+/** Returns the source of a run in `dir` whose --data is `spec`. It holds from any folder. */
 export function sourceOf(spec: string, dir: string): Source {
   const { kind, path } = split(spec)
   if (path === null) return { data: spec }
@@ -18,32 +18,33 @@ export function sourceOf(spec: string, dir: string): Source {
   return { data: `${kind}:${absolute}`, dataFromRun: relative(real(resolve(dir)), real(absolute)) }
 }
 
-/** The source with an absolute path, as messages and other commands may name it. */
+/** Returns the source with an absolute path, for messages and other commands. */
 export function absoluteSource(spec: string): string {
   const { kind, path } = split(spec)
   return path === null ? spec : `${kind}:${resolve(path)}`
 }
 
-/** The --data of the run in `dir` as its images are found now. Throws Error when they are at
- * neither place. */
+/** Finds the images of the run in `dir`, and returns their source. Looks at the absolute path
+ *  first, then at the path relative to the run. Throws Error if the images are at neither. */
 export function findSource({ data, dataFromRun }: Source, dir: string): string {
   const { kind, path } = split(data)
   if (path === null || existsSync(path)) return data
   const near = dataFromRun === undefined ? null : resolve(real(resolve(dir)), dataFromRun)
   if (near !== null && existsSync(near)) return `${kind}:${near}`
-  const places = near === null || near === path ? path : `${path}, nor at ${near}`
+  const looked = near === null || near === path ? path : `${path}, nor at ${near}`
+  const below = isAbsolute(path) ? '' : ` below ${process.cwd()}`
   throw new Error(
-    `${dir}: its images are not at ${places}${isAbsolute(path) ? '' : ` below ${process.cwd()}`}; say where they are with --data ${kind}:PATH`,
+    `${dir}: its images are not at ${looked}${below}; say where they are with --data ${kind}:PATH`,
   )
 }
 
-/** A source's kind and path; built-in images have no path. */
+/** Splits a source into kind and path. Built-in images have no path. */
 function split(spec: string): { readonly kind: string; readonly path: string | null } {
   const { kind, rest } = splitSource(spec)
   return { kind, path: dataKinds.get(kind)?.path === false || rest === '' ? null : rest }
 }
 
-/** The path with no links in it, as far as it exists. */
+/** Resolves the links in the existing part of a path. */
 function real(path: string): string {
   try {
     return realpathSync(path)

@@ -1,4 +1,4 @@
-// What was read of a data set, told before anything is done with it.
+// The summary of a data set, printed before its use.
 
 import { printable } from '../kernels/printable.ts'
 import { counted } from '../data/words.ts'
@@ -8,10 +8,10 @@ import { listed } from '../data/listed.ts'
 import { UsageError } from '../training/choice.ts'
 import type { Progress } from '../training/progress.ts'
 
-const MOST = 10 // classes that are named
-const FIRST = 3 // files that are named
+const MOST = 10 // classes in the list
+const FIRST = 3 // files in the list
 
-/** The files left out of either half, each once. */
+/** Returns the files left out of either half, each once. */
 export function skippedOf({ train, test }: Split): Skipped[] {
   return [
     ...new Map(
@@ -20,28 +20,30 @@ export function skippedOf({ train, test }: Split): Skipped[] {
   ]
 }
 
-/** Throws UsageError, with what can be done, for a set in which there is nothing to measure. */
+/** Throws UsageError with the remedy for a set that has nothing to measure. */
 export function checkMeasurable(command: string, source: string, { train, test }: Split) {
   if (isLabelled(train) && isLabelled(test)) return
   const none = train.labels ? 'no labelled training images, or no test images' : 'no labels'
   const why = isLabelled(train) && test.size > 0 ? 'no labelled test images' : none
   throw new UsageError(
-    `${command}: needs labelled training and test images, and ${source} has ${why}; put each class into a folder of its own, or name a labelled set with --data`,
+    `${command}: needs labelled training and test images, and ${source} has ${why}; put ` +
+      'each class into a folder of its own, or name a labelled set with --data',
   )
 }
 
-/** Tells what was read: where from, how many images of which classes, and what was left out.
- *  Under --json it is one event. */
+/** Prints the source, the number of images, the classes and the files left out. Under --json it is
+ *  one event. */
 export function tellData(data: Split, progress: Progress) {
   const { train, test, about } = data
   const skipped = skippedOf(data)
   const { path = null, split = '', notes = [], others = [] } = about ?? {}
   const classes = classCounts(data)
+  const where = path === null ? '' : ` ${printable(path)}`
   const lines = [
-    `read ${train.name}${path === null ? '' : ` ${printable(path)}`}: ${train.size} training and ${counted(test.size, 'test image')}${split && ` (${split})`}`,
+    `read ${train.name}${where}: ${train.size} training and ${counted(test.size, 'test image')}${split && ` (${split})`}`,
     classLine(classes),
     ...notes,
-    fileLine(others.length, 'not taken, by the extension', listed(others, FIRST)),
+    fileLine(others.length, 'left out by extension', listed(others, FIRST)),
     fileLine(
       skipped.length,
       'skipped',
@@ -69,7 +71,7 @@ interface ClassCount {
   readonly test: number
 }
 
-/** How many images of each class there are. */
+/** Counts the images of each class. */
 function classCounts({ train, test }: Split): ClassCount[] {
   const count = ({ labels, classes }: Dataset) => {
     const counts = new Uint32Array(classes.length)
@@ -83,9 +85,12 @@ function classCounts({ train, test }: Split): ClassCount[] {
 function classLine(classes: readonly ClassCount[]): string {
   if (classes.length === 0) return 'no labels: nothing can be measured, training needs none'
   const counts = classes.map((one) => `${one.name} ${one.train} + ${one.test}`)
-  return `${counted(classes.length, 'class', 'classes')} (training + test images): ${listed(counts, MOST)}`
+  return (
+    `${counted(classes.length, 'class', 'classes')} (training + test images): ` +
+    listed(counts, MOST)
+  )
 }
 
-/** '3 files skipped: a, b, c', or null when there is none. */
+/** Returns '3 files skipped: a, b, c', or null for none. */
 const fileLine = (count: number, what: string, names: string) =>
   count === 0 ? null : `${counted(count, 'file')} ${what}: ${names}`

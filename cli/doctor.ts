@@ -1,4 +1,4 @@
-// kindred doctor: which GPU is found, what it offers, and what is missing.
+// kindred doctor: the GPU, its features and limits, and advice.
 
 import { release } from 'node:os'
 import { relu } from '../kernels/elementwise/relu.ts'
@@ -23,7 +23,7 @@ interface Report {
   readonly subgroups: boolean
   readonly timestamps: boolean
   readonly tensorCores: boolean
-  /** What each does on this adapter. */
+  /** Effect of each precision on this adapter. */
   readonly precision: Readonly<Record<string, string>>
 }
 
@@ -31,12 +31,12 @@ interface Report {
  *  code: 1 without a GPU. */
 export async function doctor({
   json = false,
-  ...wanted
+  ...choice
 }: {
   readonly adapter?: string
   readonly json?: boolean
 }): Promise<number> {
-  const gpu = await openGpu(wanted)
+  const gpu = await openGpu(choice)
   const { adapterInfo: info, limits, features } = gpu.device
   const [, minus = NaN, plus = NaN] = await gpu.read(relu(gpu.tensor([0, -1, 2], [3])))
   const works = minus === 0 && plus === 2
@@ -88,7 +88,8 @@ function table(report: Report): string {
   ]
   const lines = rows.map(([what = '', value = '']) => `${what.padEnd(16)}${value}`)
   const advice = software
-    ? '\nNo GPU was found, so a CPU does the work. If this machine has one, install its Vulkan driver and run this again.'
+    ? '\nNo GPU was found, so the CPU computes. If this machine has a GPU, install its ' +
+      'Vulkan\ndriver and run this again.'
     : ''
   return lines.join('\n') + advice
 }

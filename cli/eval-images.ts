@@ -1,4 +1,4 @@
-// Which checkpoint of a run an evaluation takes, and which images for its training images.
+// The checkpoint and the training images that an evaluation of a run uses.
 
 import { type Dataset, type Split } from '../data/dataset.ts'
 import { load } from '../engine/node-files.ts'
@@ -10,9 +10,8 @@ import { imagesDigest, isOf } from '../training/fingerprint.ts'
 import { type RunFolder, nodeSha256 } from '../runs/run-folder.ts'
 import { trainingImages } from '../training/prepare.ts'
 
-/** The checkpoint in the file at `path`, or the run's newest where none is named; newer ones that
- *  are damaged are told on standard error. Throws UsageError where there is none, and Error in
- *  words. */
+/** Loads the checkpoint at `path`, by default the run's newest. Prints a line on standard error for
+ *  each damaged newer one. Throws UsageError if the run has none, and Error in words. */
 export async function checkpointOf(
   run: RunFolder,
   path: string | undefined,
@@ -25,23 +24,24 @@ export async function checkpointOf(
   return checkpoint
 }
 
-/** The step of a checkpoint, or null for a file that says none. */
+/** Returns the step of a checkpoint, null if its metadata has none. */
 export const stepOf = ({ step }: Readonly<Record<string, string>>): number | null =>
   /^\d+$/.test(step ?? '') ? Number(step) : null
 
-interface Asked {
-  /** --data, where it was given. */
+/** Value of --data, and the checkpoint, which identify the images. */
+interface Origin {
+  /** Value of --data. */
   readonly data?: string | undefined
-  /** The metadata of the run's checkpoint. */
+  /** Metadata of the run's checkpoint. */
   readonly metadata: Readonly<Record<string, string>>
 }
 
-/** The run's own training images, its --subset included, also where --data says that they were
- * moved; of another set all. */
+/** Returns the images of the run's own set that its --subset chose, or all images of another set.
+ *  Recognises the run's own set under another path by its digest. */
 export async function trainingImagesOf(
   config: TrainConfig,
   split: Split,
-  { data, metadata }: Asked,
+  { data, metadata }: Origin,
 ): Promise<Dataset> {
   if (config.subset === null) return split.train
   if (data === undefined) return trainingImages(config, split)

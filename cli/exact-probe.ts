@@ -1,5 +1,5 @@
-// A linear classifier without a setting to tune: features once, then logistic regression to
-// convergence; and kNN beside it.
+// A linear classifier with nothing to tune: features once, then logistic regression to convergence;
+// and kNN on the same features.
 
 import { totalmem } from 'node:os'
 import type { Tensor } from '../kernels/op.ts'
@@ -16,20 +16,21 @@ import { knn } from '../evaluate/knn.ts'
 import { linearProbe } from '../evaluate/linear-probe.ts'
 import { predicted, scoresOf } from '../evaluate/regression.ts'
 import { UsageError } from '../training/choice.ts'
-import type { Subject } from './eval-classifier.ts'
+import type { Subject } from './classifier-subject.ts'
 import { batchesInOrder, neighboursOf } from '../training/knn.ts'
 
-const SHARE = 1 / 3 // of the machine's memory, for the features: they are held up to twice
+const SHARE = 1 / 3 // of the machine's memory, for the features, of which two copies may exist
 
-/** The best linear classifier of the training images' features, and its accuracy on the test
- *  images'. Throws UsageError for more features than the machine has memory for. */
+/** Finds the best linear classifier of the training images' features, and scores it on the test
+ *  images. Throws UsageError for more features than the machine has memory for. */
 export async function probeExactly(subject: Subject) {
   const { config, flags, train, progress } = subject
   const gpu = exactly(subject.gpu)
   const seed = flags.seed ?? config.seed
   const rows = await featuresOf(subject)
   progress.note(
-    `features of ${counted(rows.M, 'training image')} are computed, ${counted(rows.D, 'number')} each`,
+    `features of ${counted(rows.M, 'training image')} are computed, ` +
+      `${counted(rows.D, 'number')} each`,
   )
   const { classes } = train
   const probe = await linearProbe(gpu, rows, labelsOf(train), {
@@ -58,7 +59,7 @@ export async function probeExactly(subject: Subject) {
   }
 }
 
-/** kNN accuracy on the encoder's features, with the run's bank, k and temperature. */
+/** Measures kNN on the encoder's features, with the run's bank, k and temperature. */
 export async function knnOfFeatures(subject: Subject) {
   const { right: _, ...near } = await scored(subject, await featuresOf(subject), () =>
     Promise.resolve([]),
@@ -66,7 +67,7 @@ export async function knnOfFeatures(subject: Subject) {
   return near
 }
 
-/** How many test images a classifier has right, and kNN's accuracy on them, slab by slab. */
+/** Counts the test images that a classifier has right, and measures kNN on them, slab by slab. */
 async function scored(
   subject: Subject,
   rows: Embeddings,
@@ -74,12 +75,12 @@ async function scored(
 ) {
   const { config, train, test } = subject
   const gpu = exactly(subject.gpu)
-  const places = subsetPlaces(train, config.knn.bank ?? train.size, 0) // those that eval knn takes
-  const bank = rowsAt(rows, places)
-  const labels = places.map((i) => labelsOf(train)[i] ?? -1)
+  const indices = subsetPlaces(train, config.knn.bank ?? train.size, 0) // the bank of eval knn
+  const bank = rowsAt(rows, indices)
+  const labels = indices.map((i) => labelsOf(train)[i] ?? -1)
   const { k, temperature } = neighboursOf(config.knn, bank.M)
   const options = { k, temperature, classes: train.classes.length, normalized: true, gpu }
-  const wanted = labelsOf(test)
+  const truth = labelsOf(test)
   let [right, near, at] = [0, 0, 0]
   for await (const slab of embedSlabs(
     subject.gpu,
@@ -90,26 +91,30 @@ async function scored(
     const own = await classify(slab)
     const { predictions } = await knn(bank, labels, slab, options)
     for (const [i, prediction] of predictions.entries()) {
-      right += Number(own[i] === wanted[at + i])
-      near += Number(prediction === wanted[at + i])
+      right += Number(own[i] === truth[at + i])
+      near += Number(prediction === truth[at + i])
     }
     at += slab.M
   }
   return { right, knn: (100 * near) / test.size, k, temperature, bank: bank.M }
 }
 
-/** The features of the training images under the test transform. */
+/** Computes the features of the training images under the test transform. Throws UsageError for
+ *  more than the machine has memory for. */
 function featuresOf(subject: Subject): Promise<Embeddings> {
   const { train, encoder, kind } = subject
   const [bytes, room] = [train.size * encoder.features * 4, SHARE * totalmem()]
   if (bytes > room)
     throw new UsageError(
-      `eval ${kind}: the features of ${counted(train.size, 'image')} have ${bytes} bytes, more than a third of this machine's memory; give --subset ${Math.floor(room / encoder.features / 4)} or less`,
+      `eval ${kind}: the features of ${counted(train.size, 'image')} have ${bytes} bytes, ` +
+        "more than a third of this machine's memory; give --subset " +
+        `${Math.floor(room / encoder.features / 4)} or less`,
     )
   return embed(subject.gpu, encodeOf(subject), batchesInOrder(train), imageOf(train))
 }
 
-/** Features of unit length, as kNN compares them and as contrastive losses train them. */
+/** Returns the encoder with features of length 1, as kNN compares and contrastive losses train
+ *  them. */
 function encodeOf({ config, encoder }: Subject) {
   const transform = testTransform(recipeOf(config.views, 0))
   return (x: Tensor) =>
@@ -121,7 +126,7 @@ function encodeOf({ config, encoder }: Subject) {
 const imageOf = ({ image: { height, width, channels } }: Dataset) =>
   [height, width, channels] as const
 
-/** The same device in f32, which the solver needs whatever the encoder computes in. */
+/** Returns a Gpu of the same device in f32. The solver needs f32 in every precision. */
 const exactly = (gpu: Gpu) => (gpu.run.precision === 'f32' ? gpu : new Gpu(gpu.device))
 
 function labelsOf({ labels, name }: Dataset): Int32Array {

@@ -1,22 +1,24 @@
-// The images that a configuration names, loaded with progress and complaints in words.
+// The images of a run, opened with progress in words.
 
 import type { Split } from '../data/dataset.ts'
 import { kindOfSource } from '../data/kinds.ts'
 import { openData } from '../data/open.ts'
 import { recipeOf } from '../methods/views.ts'
+import { UsageError } from '../training/choice.ts'
 import type { TrainConfig } from '../training/run-schema.ts'
 import { tellData } from './data-summary.ts'
 import type { Progress } from '../training/progress.ts'
 
-const SMALL = 32 // up to this size the test transform uses the whole image; above it cuts an eighth off (see testTransform)
-const WHOLE = 2 // the longer side of the images that crops are taken from, in sides of the views
+const SMALL = 32 // pixels; the test transform cuts an eighth off larger images
+const WHOLE = 2 // longer side of the originals that crops are cut from, in sides of the views
 
-/** What says which images are opened; `views` where they are to be trained on. */
-type Wanted = Pick<TrainConfig, 'data' | 'size' | 'seed'> & Partial<Pick<TrainConfig, 'views'>>
+/** Settings that choose the images. `views` are needed for training. */
+type Source = Pick<TrainConfig, 'data' | 'size' | 'seed'> & Partial<Pick<TrainConfig, 'views'>>
 
-/** Training and test images of a run. What was read is told. Throws DataError. */
+/** Opens the training and test images of a run, and prints a summary of them. Throws UsageError for
+ *  an unknown kind of data, and DataError if the images cannot be used. */
 export async function openRunImages(
-  { data, size, seed, views }: Wanted,
+  { data, size, seed, views }: Source,
   progress: Progress,
 ): Promise<Split> {
   const side = size > SMALL && kindOfSource(data)?.resized ? Math.round((size * 8) / 7) : size
@@ -26,24 +28,27 @@ export async function openRunImages(
     seed,
     onProgress: decoding(progress),
     onNotice: (notice) => progress.note(notice),
+  }).catch((error: unknown) => {
+    if (kindOfSource(data) || !(error instanceof Error)) throw error
+    throw new UsageError(error.message, { cause: error }) // --data names no kind
   })
   tellData(split, progress)
   const crops = views && [recipeOf(views, 0), recipeOf(views, 1)].every(({ crop }) => crop)
   if (crops) return split
-  const { originals: _whole, ...train } = split.train // views that do not crop are made of the middle squares
+  const { originals: _whole, ...train } = split.train // uncropped views show the middle square
   return { ...split, train }
 }
 
-/** Lets go of both halves. */
+/** Closes both halves. */
 export const closeImages = ({ train, test }: Split) =>
   Promise.all([train.close?.(), test.close?.()])
 
-/** Tells how far decoding is, every few seconds. */
+/** Prints the number of decoded images every 3 seconds. */
 function decoding(progress: Progress) {
-  let told = performance.now()
+  let printed = performance.now()
   return ({ done, total }: { readonly done: number; readonly total: number }) => {
-    if (performance.now() - told < 3000) return
-    told = performance.now()
+    if (performance.now() - printed < 3000) return
+    printed = performance.now()
     progress.note(`decoding images: ${done} of ${total}`)
   }
 }

@@ -1,30 +1,30 @@
-// What ends a training early: signals, and standard output that nobody takes any more.
+// Ends a training early: at a signal, or when standard output is lost.
 
 import { isOutputLost, onLostOutput } from './output.ts'
 import type { Progress } from '../training/progress.ts'
 
-/** The exit code of a training that was stopped and saved. */
+/** Exit code of a training that was stopped and saved. */
 export const INTERRUPTED = 130
 
-/** A request to finish the step under way, save, and end. */
+/** A request to finish the current step, save, and end. */
 export interface Stop {
   requested: boolean
 }
 
-const ECHO = 500 // milliseconds within which a second Ctrl-C is the first one, passed on by npx or a shell
+const ECHO = 500 // milliseconds; npx or a shell may repeat one Ctrl-C within them
 
-/** Asks for a stop at Ctrl-C, SIGTERM, SIGHUP, or once standard output is lost; a second Ctrl-C or
- * SIGTERM ends at once. Returns what takes the handlers away again. */
+/** Requests a stop at Ctrl-C, SIGTERM, SIGHUP, or when standard output is lost. Ends the process at
+ *  a second Ctrl-C or SIGTERM. Returns a function that removes the handlers. */
 export function onInterrupt(stop: Stop, progress: Progress): () => void {
-  let asked = Infinity // when
+  let requestedAt = Infinity
   const request = (words: string | null) => {
     if (stop.requested) return
     stop.requested = true
-    asked = performance.now()
+    requestedAt = performance.now()
     if (words !== null) progress.note(words)
   }
   const saving = 'stopping after this step and saving'
-  const again = () => performance.now() - asked > ECHO && process.exit(INTERRUPTED)
+  const again = () => performance.now() - requestedAt > ECHO && process.exit(INTERRUPTED)
   const interrupt = () => {
     again()
     request(`${saving}; Ctrl-C again to stop without saving`)
@@ -34,7 +34,7 @@ export function onInterrupt(stop: Stop, progress: Progress): () => void {
     request(saving)
   }
   const hangUp = () => request(saving)
-  const lost = onLostOutput(() => request(null))
+  const release = onLostOutput(() => request(null))
   process.on('SIGINT', interrupt)
   process.on('SIGTERM', terminate)
   process.on('SIGHUP', hangUp)
@@ -42,12 +42,12 @@ export function onInterrupt(stop: Stop, progress: Progress): () => void {
     process.off('SIGINT', interrupt)
     process.off('SIGTERM', terminate)
     process.off('SIGHUP', hangUp)
-    lost()
-    if (stop.requested) process.on('SIGINT', () => process.exit(INTERRUPTED)) // saved: the exit code says so
+    release()
+    if (stop.requested) process.on('SIGINT', () => process.exit(INTERRUPTED)) // it is saved
   }
 }
 
-/** Says something last: on standard error where standard output is lost. */
+/** Prints the last line. Prints it on standard error if standard output is lost. */
 export function say(progress: Progress, line: string, data: object) {
   if (isOutputLost()) console.error(`kindred: ${line}`)
   else progress.note(line, data)

@@ -1,4 +1,4 @@
-// What a training says of itself before it begins.
+// The lines that a training prints before it begins.
 
 import type { Split } from '../data/dataset.ts'
 import type { Gpu } from '../engine/gpu.ts'
@@ -12,16 +12,16 @@ import type { Progress } from '../training/progress.ts'
 import type { RunFolder } from './runs.ts'
 import type { Prepared } from '../training/prepare.ts'
 
-/** What a training writes to and tells, and what it reads. */
+/** Folder, images and output of a training. */
 export interface RunPlace {
   readonly run: RunFolder
   readonly data: Split
   readonly progress: Progress
-  /** What of the configuration is not its preset's. */
+  /** Settings that differ from the preset's. */
   readonly changes: Changes
 }
 
-/** Says what is trained, on what, into which folder, and what to know about it. */
+/** Prints the method, the images, the folder, and notes about the settings. */
 export function introduce(
   what: string,
   { config, gpu, images, stepsPerEpoch, probe }: Prepared,
@@ -33,16 +33,13 @@ export function introduce(
   const total = epochs * stepsPerEpoch
   progress.start(total)
   progress.note(
-    `${what} on ${counted(images.size, 'image')} of ${images.name}, batch ${batch}${cut}, ${counted(epochs, 'epoch')} (${counted(total, 'step')}), seed ${seed}`,
+    `${what} on ${counted(images.size, 'image')} of ${images.name}, batch ${batch}${cut}, ` +
+      `${counted(epochs, 'epoch')} (${counted(total, 'step')}), seed ${seed}`,
   )
   if (Object.keys(changes).length > 0)
     progress.note(`not as ${config.preset} has it: ${describeChanges(changes)}`, { changes })
   const method = methodOf(config.method)
-  const climb = method.warmup(config, stepsPerEpoch)
-  if (climb > 0 && climb >= total)
-    progress.note(
-      `warm-up of ${counted(climb, 'step')}, the run has ${total}: the learning rate climbs to the end; more --epochs let it decay`,
-    )
+  noteWarmup(method.warmup(config, stepsPerEpoch), total, progress)
   const adapter = adapterOf(gpu)
   const kind = gpu.software ? ` (a CPU: fine for small models; see ${command('doctor')})` : ''
   progress.note(`on ${adapter}${kind}, into ${run.dir}`)
@@ -51,13 +48,14 @@ export function introduce(
     progress.note(`precision ${precision}: ${effectOf(precision, gpu.run)}; the loss is scaled`)
   if (activations === 'f16')
     progress.note('activations f16: images and their gradients are stored so; the loss is scaled')
-  const { adapter: first } = (run.config['about'] ?? {}) as { adapter?: string } // as `described` wrote it
+  const { adapter: first } = (run.config['about'] ?? {}) as { adapter?: string } // from `described`
   if (first !== undefined && first !== adapter)
     progress.note(`the run began on ${first}: from here on its bits will differ, its quality not`)
   const filling = Math.min(total, method.filling?.(config, stepsPerEpoch) ?? 0)
   if (filling > 0)
     progress.note(
-      `the loss may rise over the first ${counted(filling, 'step')}, which is expected: random negatives give way to harder ones`,
+      `the loss may rise over the first ${counted(filling, 'step')}, which is expected: ` +
+        'random negatives give way to harder ones',
     )
   for (const { text, remedy } of method.notes?.(config, images.size) ?? [])
     progress.note(resumed ? text : `${text}; ${remedy}`)
@@ -65,7 +63,16 @@ export function introduce(
   if (note) progress.note(note)
 }
 
-/** The name of a GPU, as config.json holds it. */
+/** Notes a warm-up that lasts the whole run. */
+function noteWarmup(warmup: number, total: number, progress: Progress) {
+  if (warmup > 0 && warmup >= total)
+    progress.note(
+      `warm-up of ${counted(warmup, 'step')}, the run has ${total}: the learning rate ` +
+        'climbs to the end; more --epochs let it decay',
+    )
+}
+
+/** Returns the name of a GPU for config.json. */
 export function adapterOf({ device }: Gpu): string {
   const { description, architecture, vendor } = device.adapterInfo
   return description || architecture || vendor

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// The command line. Exit codes: 0 done, 1 something failed, 2 the command was not understood, 130
+// The command line. Exit codes: 0 done, 1 something failed, 2 the command is not understood, 130
 // interrupted and saved.
 
 import { CommanderError } from 'commander'
@@ -11,34 +11,24 @@ import { programOf } from './program.ts'
 watchOutput()
 
 try {
-  programOf(finish).parse()
+  programOf((running) => void running.then(end, fail)).parse()
 } catch (error) {
-  if (!(error instanceof CommanderError)) throw error
-  const { exitCode: status, message } = error // told already, in words and with where to look
-  if (status !== 0) tellProgram(message.replace(/^error: /, ''), 2)
-  end(status === 0 ? 0 : 2)
+  if (error instanceof CommanderError) end(error.exitCode === 0 ? 0 : 2) // the help is printed
+  else fail(error)
 }
 
-/** Sets the exit code, and tells an error in one line (with its stack when KINDRED_DEBUG is
- *  set). */
-function finish(running: Promise<number>) {
-  running.then(end, (error: unknown) => {
-    const told = error instanceof Error ? error : new Error(String(error))
-    const code = error instanceof UsageError ? 2 : 1
-    const text = process.env['KINDRED_DEBUG'] ? (told.stack ?? told.message) : told.message
-    console.error(`kindred: ${printableLines(text)}`)
-    tellProgram(told.message, code)
-    end(code)
-  })
-}
-
-/** An error as an event, where a program listens. */
-function tellProgram(text: string, code: number) {
-  const event = jsonLine({ event: 'error', text, code })
+/** Prints an error in one line and ends. Prints its stack too when KINDRED_DEBUG is set. */
+function fail(thrown: unknown) {
+  const error = thrown instanceof Error ? thrown : new Error(String(thrown))
+  const code = error instanceof UsageError ? 2 : 1
+  const text = process.env['KINDRED_DEBUG'] ? (error.stack ?? error.message) : error.message
+  console.error(`kindred: ${printableLines(text)}`)
+  const event = jsonLine({ event: 'error', text: error.message, code })
   if (process.argv.includes('--json')) process.stdout.write(`${event}\n`)
+  end(code)
 }
 
-/** Ends with an exit code once all is printed. */
+/** Ends with an exit code once all output is written. */
 function end(code: number) {
   void flushed().then(() => {
     process.exitCode = exitCode(code)

@@ -1,4 +1,4 @@
-// --set and --config: every setting of a run can be given by its path, or a whole file of them.
+// --set and --config: any setting by its path, and a file of settings.
 
 import { readFile } from 'node:fs/promises'
 import { methodOf } from '../methods/registry.ts'
@@ -12,31 +12,31 @@ import { parse } from '../training/json.ts'
 import { nearestName } from '../kernels/options.ts'
 import { flagsOf, isGiven, withoutOthers } from '../training/options.ts'
 
-/** What the command line says of settings besides a method's own flags. */
+/** Options that override settings by path or by file. */
 export interface OverrideFlags {
-  /** Each as PATH=VALUE. */
+  /** Texts of the form PATH=VALUE. */
   readonly set?: readonly string[]
-  /** A file in the format of config.json. */
+  /** Path of a file in the format of config.json. */
   readonly config?: string
 }
 
-/** The settings of the file of --config, with its path, and those of --set. */
+/** Settings of the --config file, its path, and the texts of --set. */
 export interface Overrides {
   readonly file: Readonly<Record<string, unknown>> | null
   readonly path: string
   readonly set: readonly string[]
 }
 
-/** Fields of config.json that say where a run was, and no setting. */
+/** Fields of config.json that are no settings. */
 const ASIDE = ['about', 'history', 'dataFromRun']
-/** Fields that the command itself decides. */
+/** Fields that other words of the command decide, with the remedy. */
 const DECIDED: Readonly<Record<string, string>> = {
   method: 'the command names the method',
   preset: 'give --preset',
   data: 'give --data',
 }
 
-/** Reads the file of --config. Throws UsageError for one that is no JSON object, or of another
+/** Reads the file of --config. Throws UsageError if it is no JSON object or is of another
  *  method. */
 export async function readOverrides(
   method: string,
@@ -58,7 +58,7 @@ export async function readOverrides(
   return { file: Object.fromEntries(settings), path, set }
 }
 
-/** The flags, with the preset, the data and the size of the file where they name none. */
+/** Adds the file's preset, data and size to flags that have none. */
 export const withFile = <F extends ConfigOptions>(flags: F, { file }: Overrides): F => ({
   ...flags,
   ...(typeof file?.['preset'] === 'string' && { preset: flags.preset ?? file['preset'] }),
@@ -66,15 +66,14 @@ export const withFile = <F extends ConfigOptions>(flags: F, { file }: Overrides)
   ...(typeof file?.['size'] === 'number' && { size: flags.size ?? file['size'] }),
 })
 
-/** A configuration, and what of it is not its preset's. */
+/** A configuration, and the settings that differ from its preset's. */
 export interface Settled {
   readonly config: TrainConfig
   readonly changes: Changes
 }
 
-/** The configuration of a run: the preset's, changed by the file, then by the flags, then by --set;
- *  `flags` are `withFile`'s. Throws UsageError that names every field that is wrong, with its
- *  rule. */
+/** Makes the configuration of a run: the preset's, changed by the file, then by the flags, then by
+ *  --set. `withFile` makes `flags`. Throws UsageError with every wrong field and its rule. */
 export function settled(
   method: string,
   flags: ConfigOptions,
@@ -82,11 +81,12 @@ export function settled(
   { file, path, set }: Overrides,
 ): Settled {
   const flagged = configOf(method, flags, software)
-  const used = ['data', 'size', 'images'].filter((name) => flags[name] !== undefined) // by a preset
+  // presets depend on these
+  const used = ['data', 'size', 'images'].filter((name) => flags[name] !== undefined)
   const named = Object.fromEntries(used.map((name) => [name, flags[name]]))
   const preset = configOf(method, { ...named, preset: flagged.preset }, software)
   const whole = file === null ? flagged : merged(preset, file)
-  const changed: unknown = JSON.parse(JSON.stringify(whole)) // shares nothing, as two views may
+  const changed: unknown = JSON.parse(JSON.stringify(whole)) // two views may share one object
   if (!isObject(changed)) throw new Error('a configuration is an object')
   if (file !== null) {
     putFlags(changed, flags, { preset, flagged })
@@ -97,10 +97,10 @@ export function settled(
     config = withoutOthers(methodOf(method), config, assign(config as typeof changed, text))
   if (set.length > 0) refuseWrong(config, '--set')
   const { data: _data, ...changes } = changesBetween(preset, config)
-  return { config: config as TrainConfig, changes } // checked just now, or as the flags made it
+  return { config: config as TrainConfig, changes } // checked above or made by configOf
 }
 
-/** The settings of options that every run has, where they are not called alike. */
+/** Paths of the settings whose options have another name. */
 const paths: Readonly<Record<string, string>> = {
   knnEvery: 'knn.every',
   k: 'knn.k',
@@ -109,8 +109,7 @@ const paths: Readonly<Record<string, string>> = {
   knnQueries: 'knn.queries',
 }
 
-/** Puts what the flags say over what the file says: each flag's own setting, and what follows from
- *  it. */
+/** Puts the flags over the file: each flag's own setting, and the settings that follow from it. */
 function putFlags(
   config: Record<string, unknown>,
   flags: ConfigOptions,
@@ -129,7 +128,7 @@ function putFlags(
     put(config, path, to)
 }
 
-/** Throws UsageError, in the name of `what`, for fields that are wrong, each with its rule. */
+/** Throws UsageError with each wrong field and its rule. The message begins with `what`. */
 function refuseWrong(config: unknown, what: string) {
   const wrong = wrongFields(config)
   if (wrong.length === 0) return
@@ -140,8 +139,8 @@ function refuseWrong(config: unknown, what: string) {
   )
 }
 
-/** `over` laid on `base`: objects field by field, all else whole, and an object of another kind
- *  whole. */
+/** Merges `over` into `base`, objects field by field. Other values replace the whole, and so does
+ *  an object of another style or name. */
 function merged(base: unknown, over: unknown): unknown {
   if (!isObject(base) || !isObject(over) || Array.isArray(base) || Array.isArray(over)) return over
   const isOther = ['style', 'name'].some(
@@ -154,7 +153,7 @@ function merged(base: unknown, over: unknown): unknown {
   )
 }
 
-/** Does what one --set says, and returns its path. Throws UsageError. */
+/** Carries out one --set, and returns its path. Throws UsageError. */
 function assign(config: Record<string, unknown>, text: string): string {
   const at = text.indexOf('=')
   const path = text.slice(0, Math.max(0, at)).trim()
@@ -167,7 +166,7 @@ function assign(config: Record<string, unknown>, text: string): string {
   return path
 }
 
-/** Puts a value at a path, whose objects must be there. Throws UsageError. */
+/** Puts a value at a path. Throws UsageError if an object of the path is missing. */
 function put(config: Record<string, unknown>, path: string, value: unknown) {
   const keys = keysOf(path)
   let node: Record<string, unknown> = config
@@ -187,7 +186,7 @@ function put(config: Record<string, unknown>, path: string, value: unknown) {
   node[keys.at(-1) ?? ''] = value
 }
 
-/** The keys of a path: views[1].crop and views.1.crop are the same. */
+/** Splits a path into keys: views[1].crop and views.1.crop are the same. */
 const keysOf = (path: string): string[] => path.replaceAll(/\[(\d+)\]/g, '.$1').split('.')
 
 const isObject = (value: unknown): value is Record<string, unknown> =>

@@ -1,5 +1,5 @@
-// Classifiers trained as AMDIM's authors do: by Adam, over epochs of augmented images, each encoded
-// anew.
+// Classifiers trained as AMDIM's authors do: by Adam, over epochs of augmented images, which are
+// encoded again in each epoch.
 
 import { type Recipe, testTransform } from '../kernels/augment/recipes.ts'
 import { augment } from '../kernels/augment/augment.ts'
@@ -12,18 +12,18 @@ import { recipeOf } from '../methods/views.ts'
 import { classifiers } from '../models/classifiers.ts'
 import { classifier } from '../evaluate/classify.ts'
 import { UsageError } from '../training/choice.ts'
-import type { ClassifierFlags, Subject } from './eval-classifier.ts'
+import type { ClassifierFlags, Subject } from './classifier-subject.ts'
 import type { TrainConfig } from '../training/run-schema.ts'
 import { batchesInOrder } from '../training/knn.ts'
 
-/** How AMDIM's authors train classifiers on a frozen encoder: of runs that say nothing else. */
+/** Settings of AMDIM's authors, for runs that have none of their own. */
 const usual = {
   evaluation: { epochs: 120, milestones: [80, 110] },
   classifiers: { hidden: 1024, dropout: 0.2 },
   schedule: { name: 'step', lr: 2e-4, warmupSteps: 500, milestones: [], gamma: 0.2 },
 } as const satisfies Pick<AmdimSettings, 'evaluation' | 'classifiers' | 'schedule'>
 
-/** How a classifier is trained: the run's own settings, its milestones moved with the epochs. */
+/** Returns the run's settings of a classifier. Scales its milestones with the epochs. */
 function settingsOf(config: TrainConfig, flags: ClassifierFlags) {
   const own = 'evaluation' in config ? (config as Partial<TrainConfig & AmdimSettings>) : usual
   const { evaluation, classifiers: shape, schedule } = { ...usual, ...own }
@@ -32,36 +32,43 @@ function settingsOf(config: TrainConfig, flags: ClassifierFlags) {
   return { epochs, shape, schedule: { ...schedule, lr: flags.lr ?? schedule.lr, milestones } }
 }
 
-/** Trains a classifier by epochs, and scores it on every test image. Throws Error where the loss is
- *  not finite. */
-export async function trainByEpochs({
-  gpu,
-  kind,
-  config,
-  encoder,
-  flags,
-  train,
-  test,
-  progress,
-}: Subject) {
+/** Trains a classifier by epochs, and scores it on every test image. Throws UsageError for a batch
+ *  that batch norm cannot use, and Error if the loss is not finite. */
+export async function trainByEpochs(subject: Subject) {
+  const { gpu, kind, config, flags, train, test, progress } = subject
   const seed = flags.seed ?? config.seed
-  const { epochs, schedule, shape } = settingsOf(config, flags)
   const batch = flags.batch ?? fittingBatch(config.batch, train.size)
   if (kind === 'mlp' && batch < 2)
     throw new UsageError(
       `--batch: the MLP's batch norm needs 2 images or more at a time, got ${batch}`,
     )
   const stepsPerEpoch = countSteps(train, { batch })
-  const heads = classifiers(gpu, {
-    features: encoder.features,
-    classes: train.classes.length,
-    ...shape,
-    seed,
-  })
+  const { epochs, step, accuracy, state } = classifierOf(subject, stepsPerEpoch)
+  progress.start(epochs * stepsPerEpoch)
+  for (let epoch = 0; epoch < epochs; epoch++)
+    for await (const { images, labels } of batches(train, { batch, seed, epoch })) {
+      if (!labels) throw new Error('no labels')
+      const [loss = NaN] = await gpu.read(step({ images, labels }))
+      if (!Number.isFinite(loss)) throw new Error(`the loss became ${loss}; lower --lr`)
+      progress.update(state.step, { loss, images: batch })
+    }
+  progress.stop() // prints its last line before the result
+  return { accuracy: await accuracy(labelledBatches(test)), epochs, train: train.size }
+}
+
+/** Makes the classifier at step 0, and returns its number of epochs too. */
+function classifierOf(
+  { gpu, kind, config, encoder, flags, train }: Subject,
+  stepsPerEpoch: number,
+) {
+  const seed = flags.seed ?? config.seed
+  const { epochs, schedule, shape } = settingsOf(config, flags)
+  const { features } = encoder
+  const heads = classifiers(gpu, { features, classes: train.classes.length, ...shape, seed })
   const { height, width, channels } = train.image
   const tested = testTransform(recipeOf(config.views, 0))
   const views: Recipe = flags.augment === false ? tested : recipeOf(config.views, 0)
-  const { step, accuracy, state } = classifier(gpu, {
+  const made = classifier(gpu, {
     features: (x, at) =>
       encoder.forward(
         at === null
@@ -74,25 +81,16 @@ export async function trainByEpochs({
     schedule: amdimSchedule(climbing(schedule, epochs * stepsPerEpoch), stepsPerEpoch),
     image: [height, width, channels],
   })
-  progress.start(epochs * stepsPerEpoch)
-  for (let epoch = 0; epoch < epochs; epoch++)
-    for await (const { images, labels } of batches(train, { batch, seed, epoch })) {
-      if (!labels) throw new Error('no labels')
-      const [loss = NaN] = await gpu.read(step({ images, labels }))
-      if (!Number.isFinite(loss)) throw new Error(`the loss became ${loss}; lower --lr`)
-      progress.update(state.step, { loss, images: batch })
-    }
-  progress.stop() // its last line comes before the result
-  return { accuracy: await accuracy(labelledBatches(test)), epochs, train: train.size }
+  return { epochs, ...made }
 }
 
-/** The schedule with a climb of at most a tenth of all steps: evaluations may be short. */
+/** Limits the warm-up to a tenth of all steps, since an evaluation may be short. */
 const climbing = (schedule: AmdimSettings['schedule'], total: number) => ({
   ...schedule,
   warmupSteps: Math.min(schedule.warmupSteps, Math.ceil(total / 10)),
 })
 
-/** Every image and its label, in order, the last few too. */
+/** Reads every image with its label, in order, the last incomplete batch included. */
 async function* labelledBatches(dataset: Dataset) {
   for await (const { images, labels } of batchesInOrder(dataset)) {
     if (!labels) throw new Error(`${dataset.name}: the test images have no labels`)

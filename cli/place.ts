@@ -1,5 +1,4 @@
-// Where a training takes place: the flags that say so, the run that it goes on with, and the folder
-// of a new one.
+// The place of a training: its options, the run to resume, and the folder of a new run.
 
 import { mkdir } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
@@ -15,28 +14,28 @@ import { checkSettings } from '../training/resumable.ts'
 import type { ResumeFlags } from './resume.ts'
 import { type RunFolder, readRun } from './runs.ts'
 
-const RUNS = 'runs' // the folder of runs that are not told where
+const RUNS = 'runs' // the folder of runs without --out
 
-/** What every training takes besides its settings. */
+/** Options of every training besides its settings. */
 export interface PlaceFlags {
   readonly out?: string
   readonly resume?: string | true
   readonly adapter?: string
   /** False runs steps one by one instead of replaying them. */
   readonly capture?: boolean
-  /** Whether the training images lie on the GPU. */
+  /** Keeps the training images on the GPU: always, never, or where they fit. */
   readonly resident?: Resident
   readonly json?: boolean
 }
 
-/** The run folder that --resume means, or null. Throws UsageError for flags that a resumed run
- *  cannot take. */
+/** Returns the run folder of --resume, null without --resume. Throws UsageError for flags that a
+ *  resumed run does not allow. */
 export function folderToResume({
   resume,
   out,
   json: _json,
   adapter: _adapter,
-  shuffle = true, // commander always gives it
+  shuffle = true, // commander sets it always
   capture: _capture,
   resident: _resident,
   data: _data,
@@ -50,12 +49,14 @@ export function folderToResume({
     throw new UsageError('--resume: name the run folder, as in --resume runs/a')
   if (out !== undefined && resolve(out) !== resolve(dir))
     throw new UsageError(
-      `--out: must be the folder of --resume, where the run goes on, or left out, got ${out} beside ${dir}`,
+      '--out: must be the folder of --resume, where the run goes on, or left out, got ' +
+        `${out} beside ${dir}`,
     )
   const [extra] = [...Object.keys(others), ...(shuffle ? [] : ['noShuffle'])]
   if (extra !== undefined)
     throw new UsageError(
-      `--resume goes on with the run's own settings, but for --data, --lr and --epochs; leave out --${dashed(extra)}`,
+      "--resume goes on with the run's own settings, but for --data, --lr and --epochs; " +
+        `leave out --${dashed(extra)}`,
     )
   return dir
 }
@@ -64,8 +65,8 @@ const article = (title: string) => (/^[aeiou]/i.test(title) ? 'an' : 'a')
 
 const dashed = (name: string) => name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
 
-/** The configuration of the run in `dir`, which must be of this method. Throws Error, with what to
- *  say instead. */
+/** Reads the configuration of the run in `dir`. Throws Error with the right command for a run of
+ *  another method. */
 export async function savedConfig(
   { name, title }: Pick<Method, 'name' | 'title'>,
   dir: string,
@@ -73,13 +74,13 @@ export async function savedConfig(
   const config = runConfig(await readRun(dir))
   if (config.method === name) return config
   throw new Error(
-    `${dir}: config.json is not of ${article(title)} ${title} run, its method is ${config.method}; go on with: ${resumeCommand(config.method, dir)}`,
+    `${dir}: config.json is not of ${article(title)} ${title} run, its method is ` +
+      `${config.method}; go on with: ${resumeCommand(config.method, dir)}`,
   )
 }
 
-/** Throws Error in words, before anything is read, where a run cannot be begun or gone on with:
- *  the folder is in use, holds something else or cannot be written, or what it holds is damaged or
- *  has been changed. Leaves nothing behind. */
+/** Throws Error in words if a run cannot begin or resume: its folder is in use, holds something
+ *  else or cannot be written, or its files are damaged or changed. Leaves no file behind. */
 export async function checkPlace(
   config: TrainConfig,
   place: Pick<PlaceFlags, 'out'>,
@@ -96,12 +97,12 @@ export async function checkPlace(
   if (checkpoint) checkSettings(run, checkpoint, config)
 }
 
-/** What config.json of a run says, checked. Throws Error naming every field that is wrong. */
+/** Checks config.json of a run, and returns it. Throws Error with every wrong field. */
 export const runConfig = (run: RunFolder): TrainConfig =>
   checkConfig(run.config, run.path('config.json'))
 
-/** Makes the first of runs/<method>-<data>-1, -2, ... that does not exist. Of several processes
- *  each makes its own. */
+/** Makes the first of runs/<method>-<data>-1, -2, ... that does not exist. Several processes make
+ *  one each. */
 export async function makeNextFree({ method, data, preset }: TrainConfig): Promise<string> {
   const name = preset === 'simclr-demo' ? 'demo' : `${method}-${data.split(':')[0] ?? 'run'}`
   try {
@@ -115,7 +116,7 @@ export async function makeNextFree({ method, data, preset }: TrainConfig): Promi
   }
 }
 
-/** True when the folder was not there and has been made. */
+/** Makes a folder. Returns false if it exists. */
 async function makes(dir: string): Promise<boolean> {
   try {
     await mkdir(dir)

@@ -1,15 +1,15 @@
-// What --precision and --activations mean to a run: how its GPU is opened, and what the adapter makes
-// of them.
+// --precision and --activations: their help, their effect on an adapter, and the GPU of a run.
 
 import type { Activations, Precision, Run } from '../kernels/op.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { openGpu } from '../engine/node.ts'
 
-/** What --help says of it. */
+/** Help of --precision. */
 export const precisionHelp =
-  'f32 (exact), f16x3 (nearly, on tensor cores) or f16 (factors rounded to 11 bits); kindred doctor says what each does here'
+  'f32 (exact), f16x3 (nearly exact, on tensor cores) or f16 (factors rounded to 11 bits); ' +
+  'kindred doctor prints the effect of each here'
 
-/** What --help says of it. */
+/** Help of --activations. */
 export const activationsHelp =
   'how images and their gradients are stored: f32, or f16 (rounded to 11 bits, in half the memory)'
 
@@ -18,8 +18,8 @@ interface Chosen {
   readonly activations?: Activations
 }
 
-/** The GPU that a run computes on; what a run does not name was f32 when it was made. Throws Error
- *  in words. */
+/** Opens the GPU of a run. Runs from before these settings compute in f32. Throws Error in
+ *  words. */
 export const openRunGpu = (
   adapter: string | undefined,
   { precision = 'f32', activations = 'f32' }: Chosen = {},
@@ -28,7 +28,7 @@ export const openRunGpu = (
 
 type Traits = Pick<Run, 'software' | 'f16' | 'matrices'>
 
-/** What a precision does on such an adapter, in words. */
+/** Describes the effect of a precision on an adapter. */
 export function effectOf(precision: Precision, { software, f16, matrices }: Traits): string {
   if (precision === 'f32') return 'exact'
   if (!f16) return 'refused: there are no 16-bit floats'

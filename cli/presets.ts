@@ -1,5 +1,6 @@
-// kindred presets: the settings of published runs, of every method.
+// kindred presets: the presets of every method, and the settings of one.
 
+import { Help } from 'commander'
 import type { Method } from '../methods/entry.ts'
 import { methods } from '../methods/registry.ts'
 import { UsageError } from '../training/choice.ts'
@@ -7,14 +8,21 @@ import { leaves } from '../training/history.ts'
 import { nearestName } from '../kernels/options.ts'
 import { command } from './command.ts'
 
-/** The lines of a method's presets, for its help. */
+const COLUMNS = 80 // of a terminal
+const INDENT = 23 // of a preset's description
+
+/** Wraps text to the columns of a terminal. Indents every line but the first. */
+export const hanging = (text: string, indent: number): string =>
+  new Help().boxWrap(text, COLUMNS - indent).replaceAll('\n', `\n${' '.repeat(indent)}`)
+
+/** Lists a method's presets, for its help. */
 export const presetLines = ({ presets }: Pick<Method, 'presets'>) =>
   Object.entries(presets)
-    .map(([name, { about }]) => `  ${name.padEnd(20)} ${about}`)
+    .map(([name, { about }]) => `  ${name.padEnd(INDENT - 3)} ${hanging(about, INDENT)}`)
     .join('\n')
 
-/** Prints every preset with its source, or the settings of the one that is named, each by the path
- *  that --set takes; or JSON. Throws UsageError. */
+/** Prints every preset with its source, or the settings of the preset `name`, each by its path for
+ *  --set. Throws UsageError for an unknown name. */
 export function listPresets(
   name: string | undefined,
   { json = false }: { readonly json?: boolean },
@@ -28,9 +36,11 @@ export function listPresets(
   return 0
 }
 
-const ofRuns = `--set takes these, and what every run has beside its preset: seed, subset, size, precision,
-activations, checkpointEvery, knn.every, knn.k, knn.bank and knn.queries.`
+const ofRuns = `--set changes these, and the settings of every run: seed, subset, size,
+precision, activations, checkpointEvery, knn.every, knn.k, knn.bank and
+knn.queries.`
 
+/** Prints the settings of one preset. Throws UsageError for an unknown name. */
 function showPreset(name: string, json: boolean): number {
   const all = [...methods.values()].flatMap((method) =>
     Object.entries(method.presets).map(([own, preset]) => ({ own, method: method.name, preset })),
@@ -53,7 +63,8 @@ function showPreset(name: string, json: boolean): number {
       ([path, value]) => `  ${path} = ${JSON.stringify(value)}`,
     )
     console.log(
-      `${command('train', method)} --preset ${name}\n  ${about}\n\n${values.join('\n')}\n\n${ofRuns}`,
+      `${command('train', method)} --preset ${name}\n  ` +
+        `${hanging(about, 2)}\n\n${values.join('\n')}\n\n${ofRuns}`,
     )
   }
   return 0

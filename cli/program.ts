@@ -1,11 +1,14 @@
 // The commands of kindred, with their options and help.
 
-import { Command } from 'commander'
+import type { Command } from 'commander'
 import { methods } from '../methods/registry.ts'
+import { addClassifiers } from './classifier-options.ts'
+import type { ClassifierFlags } from './classifier-subject.ts'
 import { command } from './command.ts'
-import { type CompareFlags, compare } from './compare.ts'
+import type { CompareFlags } from './compare-plan.ts'
+import { compare } from './compare.ts'
 import { doctor } from './doctor.ts'
-import { type ClassifierFlags, addClassifiers, evalClassifier } from './eval-classifier.ts'
+import { evalClassifier } from './eval-classifier.ts'
 import { evalKnn } from './eval-knn.ts'
 import {
   readChannels,
@@ -16,38 +19,38 @@ import {
   readTemperature,
   readInteger,
 } from './numbers.ts'
+import { OwnCommand } from './own-command.ts'
 import { listPresets } from './presets.ts'
 import { type CommandFlags, trainMethod } from './train-command.ts'
 import { addMethod, sources } from './train-options.ts'
 import { kindredVersion } from './version.ts'
 
-/** Receives the command that was chosen, running: it resolves to the exit code. */
+/** Receives the running command, which resolves to its exit code. */
 export type Finish = (running: Promise<number>) => void
 
-/** Makes the command line of all methods and kinds of data that are registered by now. It throws
- *  CommanderError for what it does not understand, which is told already. */
+/** Makes the command line of all registered methods and kinds of data. Parsing throws UsageError
+ *  for what it does not understand, and CommanderError once help is printed. */
 export function programOf(finish: Finish): Command {
   const beginnings = [
-    { words: ['doctor'], about: 'is there a GPU, and what can it do?' },
-    { words: ['demo'], about: 'train on built-in images and see what was learned' },
+    { words: ['doctor'], about: 'the GPU and its features' },
+    { words: ['demo'], about: 'train on built-in images, and see the accuracy' },
     {
       words: ['train', 'simclr', '--data', 'folder:PHOTOS'],
-      about: 'train on your own images (or moco, ...)',
+      about: 'train on your own images',
     },
     {
       words: ['train', 'simclr', '--data', 'cifar10:FOLDER', '--out', 'runs/cifar'],
       about: 'train on CIFAR-10',
     },
-    { words: ['eval', 'knn', 'runs/cifar'], about: 'how good is the representation?' },
-  ].map(({ words, about }) => `  ${command(...words).padEnd(50)} ${about}`)
+    { words: ['eval', 'knn', 'runs/cifar'], about: 'measure the encoder' },
+  ].map(({ words, about }) => `  # ${about}\n  ${command(...words)}`)
 
-  const program = new Command('kindred')
+  const program = new OwnCommand('kindred')
     .description(
       'Contrastive representation learning on WebGPU: train an encoder from unlabelled images.',
     )
     .version(kindredVersion())
-    .showHelpAfterError('(--help explains every option)')
-    .exitOverride() // it throws
+    .exitOverride() // throws instead of ending the process
     .addHelpText(
       'after',
       `
@@ -76,12 +79,13 @@ function addCompare(program: Command, finish: Finish) {
   program
     .command('compare')
     .description(
-      'train MoCo, a memory bank and end-to-end with various numbers of negatives, and plot kNN accuracy',
+      'train MoCo, a memory bank and end-to-end with several numbers of negatives, and ' +
+        'plot kNN accuracy',
     )
     .option('--data <source>', `${sources()} (default: procedural)`)
     .option(
       '--out <folder>',
-      'folder of the comparison; the same command goes on with it (default: runs/compare)',
+      'folder of the comparison; the same command continues it (default: runs/compare)',
       readFolder,
     )
     .option(
@@ -99,15 +103,11 @@ function addCompare(program: Command, finish: Finish) {
     .option('--epochs <n>', 'times through the data (default: 40)', readCount)
     .option(
       '--batch <n>',
-      'images per step; end-to-end takes its number of negatives (default: 64)',
+      'images per step; end-to-end has its number of negatives instead (default: 64)',
       readCount,
     )
-    .option(
-      '--lr <rate>',
-      "learning rate (default: 1e-3; the preset's where --data is given)",
-      readPositive,
-    )
-    .option('--seed <n>', 'everything random follows from it', readInteger)
+    .option('--lr <rate>', "learning rate (default: 1e-3; the preset's with --data)", readPositive)
+    .option('--seed <n>', 'seed of all random numbers (default: 0)', readInteger)
     .option('--adapter <name>', "part of the GPU's name, to choose among several")
     .option('--json', 'print machine-readable lines only')
     .action((flags: CompareFlags) => finish(compare(flags)))
@@ -116,9 +116,9 @@ function addCompare(program: Command, finish: Finish) {
 function addPresets(program: Command, finish: Finish) {
   program
     .command('presets')
-    .argument('[name]', 'a preset, whose settings are listed by the paths that --set takes')
+    .argument('[name]', 'a preset; prints its settings by their paths for --set')
     .description(
-      'list the settings of published runs that training can begin with, and where they come from',
+      'list the presets of every method with their sources, or the settings of one preset',
     )
     .option('--json', 'print one JSON object per line')
     .action((name: string | undefined, flags: { json?: boolean }) =>
@@ -127,7 +127,7 @@ function addPresets(program: Command, finish: Finish) {
 }
 
 function addEval(program: Command, finish: Finish) {
-  const evaluate = program.command('eval').description('measure what an encoder has learned')
+  const evaluate = program.command('eval').description('measure the accuracy of an encoder')
 
   evaluate
     .command('knn')
@@ -137,8 +137,8 @@ function addEval(program: Command, finish: Finish) {
     )
     .option('--data <source>', `another data set than the run's: ${sources()}`)
     .option('--checkpoint <file>', 'a checkpoint of the run (default: the newest)')
-    .option('--k <n>', 'neighbours that vote', readCount)
-    .option('--temperature <t>', "the vote's temperature", readTemperature)
+    .option('--k <n>', 'neighbours that vote (default: as the run)', readCount)
+    .option('--temperature <t>', 'temperature of the vote (default: as the run)', readTemperature)
     .option(
       '--bank <n>',
       'training images to find neighbours among (default: as the run)',
@@ -163,9 +163,9 @@ function addDemo(program: Command, finish: Finish) {
   program
     .command('demo')
     .description(
-      'train SimCLR on the built-in images, a few minutes on a CPU, and show what it learned',
+      'train SimCLR on the built-in images, in a few minutes on a CPU, and print its accuracy',
     )
-    .option('--seed <n>', 'everything random follows from it', readInteger)
+    .option('--seed <n>', 'seed of all random numbers (default: 0)', readInteger)
     .option(
       '--out <folder>',
       'run folder to make (default: the next free one under runs/)',
@@ -180,7 +180,7 @@ function addDemo(program: Command, finish: Finish) {
 function addDoctor(program: Command, finish: Finish) {
   program
     .command('doctor')
-    .description('say which GPU is found, what it offers, and what is missing')
+    .description('print the GPU, its features and limits, and advice')
     .option('--adapter <name>', "part of the GPU's name, to choose among several")
     .option('--json', 'print one machine-readable line only')
     .action((flags: Parameters<typeof doctor>[0]) => finish(doctor(flags)))

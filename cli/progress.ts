@@ -1,4 +1,4 @@
-// How far a run is: a bar in a terminal, a plain line now and then in a log, JSON lines for a
+// The progress of a run: a bar in a terminal, a line every 10 seconds in a log, JSON lines for a
 // program.
 
 import { type GenericBar, MultiBar } from 'cli-progress'
@@ -7,19 +7,19 @@ import type { Progress, StepValues } from '../training/progress.ts'
 import { jsonLine } from './output.ts'
 
 export interface ProgressOptions {
-  /** One JSON object per line and nothing else. */
+  /** Prints one JSON object per line and nothing else. */
   readonly json: boolean
-  /** What `images` of an update counts, in the plural. */
+  /** Plural of what `images` of an update counts. */
   readonly unit?: string
-  /** Where it goes; standard output unless told. */
+  /** Output; standard output by default. */
   readonly stream?: NodeJS.WriteStream
-  /** Milliseconds between the lines of a log. */
+  /** Milliseconds between lines of a log; 10,000 by default. */
   readonly every?: number
-  /** The time in milliseconds. */
+  /** Returns the time in milliseconds. */
   readonly now?: () => number
 }
 
-/** The output for a run, chosen by `json` and by whether the stream is a terminal. */
+/** Makes the output of a run. `json` and the kind of the stream choose it. */
 export function startProgress({
   json,
   unit = 'images',
@@ -97,7 +97,7 @@ function terminal(stream: NodeJS.WriteStream, pace: Pace, unit: string): Progres
   }
 }
 
-/** Draws a bar of up to 20 cells and the percentage before the line, as far as the terminal is wide
+/** Draws a bar of up to 20 cells and the percentage before the line, if the terminal is wide
  *  enough. */
 const barred =
   (stream: NodeJS.WriteStream) =>
@@ -114,7 +114,7 @@ const barred =
     return `${'\u2588'.repeat(done)}${'\u2591'.repeat(cells - done)} ${percentage}${line}`
   }
 
-/** Redraws on a timer, as its parent does, but one that does not keep the process alive. */
+/** Redraws on a timer, as its parent does. Its timer does not keep the process alive. */
 class Bars extends MultiBar {
   override create(total: number, start: number, payload: object): GenericBar {
     const bar = super.create(total, start, payload)
@@ -128,15 +128,15 @@ class Bars extends MultiBar {
   }
 
   #unref() {
-    const timer: unknown = Reflect.get(this, 'timer') // the parent's own, which its types leave out
+    const timer: unknown = Reflect.get(this, 'timer') // the parent's, missing in its types
     if (typeof timer === 'object' && timer && 'unref' in timer && typeof timer.unref === 'function')
       timer.unref()
   }
 }
 
-const SPAN = 20_000 // milliseconds over which speed is measured
+const SPAN = 20_000 // milliseconds, over which speed is measured
 
-/** Speed over the last while, and what it says of the time left. */
+/** Measures the speed over the last 20 seconds, and estimates the time left. */
 class Pace {
   total = 0
   #images = 0
@@ -149,10 +149,10 @@ class Pace {
 
   start(total: number) {
     this.total = total
-    this.#marks = [] // the first step, which compiles the kernels, would tell nothing of those to come
+    this.#marks = [] // measuring begins after the first step, which compiles kernels and is slow
   }
 
-  /** Images per second, and seconds to the end of the run; undefined while they cannot be known. */
+  /** Returns images per second, and seconds to the end of the run. Both are undefined at first. */
   update(
     step: number,
     { images = 0 }: StepValues,
@@ -175,8 +175,8 @@ class Pace {
   }
 }
 
-/** The step, loss, speed and time left, in at most so many columns: the unit is left out first,
- *  then the speed, then the loss. */
+/** Writes the step, loss, speed and time left in at most `columns` columns. Leaves out the unit
+ *  first, then the speed, then the loss. */
 function lineOf(
   step: number,
   { loss, ...values }: StepValues,
@@ -202,7 +202,7 @@ const quantity = (n: number) =>
     maximumSignificantDigits: n < 100 ? 2 : Math.ceil(Math.log10(n + 1)),
   })
 
-/** Seconds as a person says them: 45s, 12m 05s, 3h 07m, 2d 4h. */
+/** Writes seconds as 45s, 12m 05s, 3h 07m or 2d 4h. */
 export function duration(seconds: number): string {
   const s = Math.round(seconds)
   const two = (n: number) => String(n).padStart(2, '0')

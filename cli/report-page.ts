@@ -1,15 +1,15 @@
-// The page that report.html is made of. Text from outside is escaped here and nowhere else.
+// The HTML of report.html and compare.html. It escapes all text from outside.
 
 import { createRequire } from 'node:module'
 import { readBytes } from '../engine/node-files.ts'
 
-/** A curve over x; null where nothing was measured. */
+/** A curve over x. A value is null where nothing was measured. */
 export interface Curve {
   readonly label: string
   readonly y: readonly (number | null)[]
-  /** How it is drawn: the colour's name in the page's style sheet, and dashes for what does not
-   *  change. */
+  /** A colour of the page's style sheet. */
   readonly colour: 'strong' | 'pale' | 'second' | 'third'
+  /** True for a constant. */
   readonly dashed?: boolean
 }
 
@@ -17,9 +17,9 @@ export interface Chart {
   readonly title: string
   readonly xLabel: string
   readonly x: readonly number[]
-  /** True marks each x, on a logarithmic axis. */
+  /** True for a logarithmic x axis with a mark at each x. */
   readonly logarithmic?: boolean
-  /** True for a logarithmic y, of positive values. */
+  /** True for a logarithmic y axis. Values must be positive. */
   readonly logarithmicY?: boolean
   readonly curves: readonly Curve[]
 }
@@ -31,11 +31,11 @@ export interface Page {
   readonly figures: ReportRows
   readonly config: ReportRows
   readonly charts: readonly Chart[]
-  /** uPlot's own files, which go into the page. */
+  /** Text of uPlot's files, which the page includes. */
   readonly uplot: { readonly script: string; readonly style: string }
 }
 
-/** uPlot's own files, as a page takes them in. */
+/** Reads uPlot's files. */
 export const uplotFiles = async () => ({
   script: await ofUplot('uPlot.iife.min.js'),
   style: await ofUplot('uPlot.min.css'),
@@ -46,7 +46,7 @@ async function ofUplot(name: string): Promise<string> {
   return new TextDecoder().decode(await readBytes(path))
 }
 
-/** A whole HTML page, without a reference to anything outside it. */
+/** Returns a whole HTML page that refers to nothing outside it. */
 export const page = ({ title, figures, config, charts, uplot }: Page): string => `<!doctype html>
 <html lang="en">
 <head>
@@ -69,7 +69,10 @@ ${script}</script>
 `
 
 const table = (rows: ReportRows, name: string) =>
-  `<table id="${name}">${rows.map(([key, value]) => `<tr><th>${escaped(key)}</th><td>${escaped(value)}</td></tr>`).join('')}</table>`
+  `<table id="${name}">${rows.map(rowOf).join('')}</table>`
+
+const rowOf = ([key, value]: ReportRows[number]) =>
+  `<tr><th>${escaped(key)}</th><td>${escaped(value)}</td></tr>`
 
 const entities: Readonly<Record<string, string>> = {
   '&': '&amp;',
@@ -97,7 +100,8 @@ body { margin: 2rem auto; padding: 0 1rem; max-width: 60rem; font: 15px/1.5 syst
 h1, h2, h3 { font-weight: 600; margin: 1.5rem 0 0.5rem; }
 h3 { font-size: 1rem; margin-bottom: 0; }
 table { border-collapse: collapse; }
-th, td { padding: 0.15rem 1.5rem 0.15rem 0; text-align: left; vertical-align: top; font-weight: normal; }
+th, td { padding: 0.15rem 1.5rem 0.15rem 0; text-align: left; vertical-align: top;
+  font-weight: normal; }
 #charts th { padding: 0.15rem 0.5rem; }
 th { color: var(--faint); }
 td { font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
@@ -105,8 +109,8 @@ td { font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
 .u-select { background: color-mix(in srgb, var(--strong) 20%, transparent); }
 `
 
-// Runs in the page. Canvas does not know the style sheet, so that the charts are made again when
-// its colours change.
+// Runs in the page. A canvas has no style sheet, so the charts are drawn again when the colours
+// change.
 const script = `
 const place = document.getElementById('charts')
 let made = []
@@ -115,7 +119,7 @@ function draw() {
   place.querySelectorAll('h3').forEach((title) => title.remove())
   made = charts.map(make)
 }
-// All digits that tell one mark from the next: uPlot rounds to three decimals.
+// Prints 10 digits, since uPlot rounds to three decimals.
 function marks(plot, values) {
   return values.map((v) => (v == null ? '' : String(Number(v.toPrecision(10)))))
 }
@@ -125,7 +129,8 @@ function make({ title, xLabel, x, curves, logarithmic, logarithmicY }) {
   const heading = document.createElement('h3')
   heading.textContent = title
   place.append(heading)
-  const axis = { stroke: colour('faint'), grid: { stroke: colour('grid'), width: 1 }, ticks: { stroke: colour('grid'), width: 1 } }
+  const line = { stroke: colour('grid'), width: 1 }
+  const axis = { stroke: colour('faint'), grid: line, ticks: line, values: marks }
   const series = curves.map((curve) => ({
     label: curve.label,
     stroke: colour(curve.colour),
@@ -138,12 +143,20 @@ function make({ title, xLabel, x, curves, logarithmic, logarithmicY }) {
   return new uPlot({
     width: place.clientWidth,
     height: 280,
-    scales: { x: { time: false, ...(logarithmic ? { distr: 3, log: 2 } : {}) }, y: logarithmicY ? { distr: 3, log: 2 } : {} },
-    axes: [{ ...axis, label: xLabel, labelSize: 24, values: marks, ...(logarithmic ? { splits: () => x } : {}) }, { ...axis, size: 72, values: marks }],
+    scales: {
+      x: { time: false, ...(logarithmic ? { distr: 3, log: 2 } : {}) },
+      y: logarithmicY ? { distr: 3, log: 2 } : {},
+    },
+    axes: [
+      { ...axis, label: xLabel, labelSize: 24, ...(logarithmic ? { splits: () => x } : {}) },
+      { ...axis, size: 72 },
+    ],
     series: [{ label: xLabel, value: (plot, v) => (v == null ? '' : String(v)) }, ...series],
   }, [x, ...curves.map((curve) => curve.y)], place)
 }
 draw()
 matchMedia('(prefers-color-scheme: dark)').addEventListener('change', draw)
-addEventListener('resize', () => made.forEach((plot) => plot.setSize({ width: place.clientWidth, height: 280 })))
+addEventListener('resize', () => {
+  for (const plot of made) plot.setSize({ width: place.clientWidth, height: 280 })
+})
 `

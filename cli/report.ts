@@ -1,5 +1,5 @@
-// report.html: what a run did, in one file that needs nothing else: loss, learning rate and kNN
-// accuracy as curves, the figures they ended with, and the configuration.
+// report.html: loss, learning rate and kNN accuracy of a run as curves, its last figures, and its
+// configuration, in one file.
 
 import { basename, resolve } from 'node:path'
 import { writeAtomic } from '../engine/node-files.ts'
@@ -9,8 +9,8 @@ import { readRun } from './runs.ts'
 
 const MOST = 4000 // points of a curve: more than a screen is wide
 
-/** Resolves to the path of report.html, written from what the run folder holds so far. Throws Error
- *  in words. */
+/** Writes report.html from the files of the run folder. Resolves to its path. Throws Error in
+ *  words. */
 export async function writeReport(dir: string): Promise<string> {
   const run = await readRun(dir)
   const metrics = await run.metrics()
@@ -28,7 +28,7 @@ export async function writeReport(dir: string): Promise<string> {
 
 const has = (key: 'loss' | 'lr' | 'knn') => (metric: Metric) => typeof metric[key] === 'number'
 
-/** Loss and learning rate against step. */
+/** Charts loss and learning rate against step. */
 function lossCharts(metrics: readonly Metric[]): Chart[] {
   const steps = thinned(metrics.filter(has('loss')))
   if (steps.length === 0) return []
@@ -56,7 +56,7 @@ function lossCharts(metrics: readonly Metric[]): Chart[] {
   return charts
 }
 
-/** What the loss is made of, and what else is minimised, each on its own. */
+/** Charts each term of the loss. */
 function termCharts(steps: readonly Metric[], x: readonly number[]): Chart[] {
   const names = [...new Set(steps.flatMap(({ terms }) => Object.keys(terms ?? {})))]
   return names.map((name) => {
@@ -73,7 +73,7 @@ function termCharts(steps: readonly Metric[], x: readonly number[]): Chart[] {
   })
 }
 
-/** kNN accuracy against epoch, from the untrained encoder on, beside what needs no training. */
+/** Charts kNN accuracy against epoch, beside the untrained encoder and raw pixels. */
 function accuracyCharts(metrics: readonly Metric[]): Chart[] {
   const { untrained, pixels } = baselines(metrics)
   const measured = metrics.filter(has('knn'))
@@ -116,7 +116,7 @@ function figuresOf(metrics: readonly Metric[]): ReportRows {
   return rows
 }
 
-/** Nested settings as one row each: knn.k. */
+/** Lists nested settings as one row each, by path: knn.k. */
 export function flat(settings: Readonly<Record<string, unknown>>, prefix = ''): ReportRows {
   return Object.entries(settings).flatMap(([key, value]): ReportRows => {
     const name = `${prefix}${key}`
@@ -126,8 +126,8 @@ export function flat(settings: Readonly<Record<string, unknown>>, prefix = ''): 
   })
 }
 
-/** At most MOST metrics, evenly spread, the last among them; each with the mean loss of those it
- *  stands for. */
+/** Thins metrics to at most MOST groups of equal size, the last metric included. Keeps the last
+ *  metric of each group, with the group's mean loss. */
 function thinned(metrics: readonly Metric[]): Metric[] {
   const size = Math.ceil(metrics.length / MOST)
   if (size <= 1) return [...metrics]
@@ -141,7 +141,7 @@ function thinned(metrics: readonly Metric[]): Metric[] {
   return kept.reverse()
 }
 
-/** The mean of each value and up to `span` on either side. */
+/** Averages each value with up to `span` values on either side. */
 function smooth(values: readonly (number | null)[], span: number): (number | null)[] {
   return values.map((_, i) => {
     const near = values.slice(Math.max(0, i - span), i + span + 1).filter((v) => v !== null)

@@ -1,15 +1,14 @@
-// Going on with a run: what may be changed of it.
+// Changes of a resumed run: the path of its images, the learning rate, the length.
 
 import type { TrainConfig } from '../training/run-schema.ts'
 import type { ConfigOptions } from '../training/config.ts'
 import { findSource, sourceOf } from './data-source.ts'
 
-/** The flags that may stand beside --resume: where the images are now, and another rate or
- * length. */
+/** Flags that --resume allows: another path of the images, another rate, another length. */
 export type ResumeFlags = Pick<ConfigOptions, 'data' | 'lr' | 'epochs'>
 
-/** The configuration of the run in `dir`, as the flags change it, with the images where they are
- * found now. Throws Error when they are not. */
+/** Returns the configuration of the run in `dir`, changed by the flags, with the path where its
+ *  images are now. Throws Error if they are not found. */
 export function goingOn(
   config: TrainConfig,
   { data, lr, epochs }: ResumeFlags,
@@ -17,7 +16,7 @@ export function goingOn(
 ): TrainConfig {
   const { schedule } = config
   const isLonger = epochs !== undefined && epochs !== config.epochs
-  // as of a run that begins: see `lengthened` in training/config.ts
+  // as in a new run: see `lengthened` in training/config.ts
   const first = isLonger && 'firstEpoch' in schedule ? ({ firstEpoch: 0 } as const) : {}
   return {
     ...config,

@@ -1,5 +1,5 @@
-// What a training keeps on the GPU as one tensor each, checked before anything is made: the sizes
-// that the data set or a flag lets grow.
+// The sizes of the largest tensors of a training, checked before any is made. The data set or an
+// option decides them.
 
 import type { Dataset } from '../data/dataset.ts'
 import type { Gpu } from '../engine/gpu.ts'
@@ -10,9 +10,9 @@ import { UsageError } from '../training/choice.ts'
 import type { TrainConfig } from '../training/run-schema.ts'
 import type { Resident } from '../training/feed.ts'
 
-/** Throws UsageError, with the flag to change, for a configuration whose queue, memory bank,
- *  negatives or resident images are larger than what the adapter binds at once. The settings of a
- *  run that has begun stay, so that no flag is named for them where one is resumed. */
+/** Throws UsageError if a queue, memory bank, negatives or resident images are larger than one
+ *  binding of the adapter. The message names the option to change, except for a resumed run, whose
+ *  settings stay. */
 export function checkRoom(
   gpu: Gpu,
   config: TrainConfig,
@@ -22,14 +22,18 @@ export function checkRoom(
 ) {
   const { bytes, most } = residentBytes(gpu, images)
   const fits = (each: number) => Math.floor(most / each)
+  const smaller = resuming ? '' : `, or give --subset ${fits(bytes / images.size)} or less`
   if (resident === 'on' && bytes > most)
     throw new UsageError(
-      `--resident: the ${counted(images.size, 'image')} have ${bytes} bytes and this adapter binds at most ${most}; leave it at auto, which streams them${resuming ? '' : `, or give --subset ${fits(bytes / images.size)} or less`}`,
+      `--resident: the ${counted(images.size, 'image')} have ${bytes} bytes and this adapter binds ` +
+        `at most ${most}; leave it at auto, which streams them${smaller}`,
     )
+  const another = 'name another with --adapter, or start a new run'
   const rows = (what: string, count: number, dim: number, remedy: (count: number) => string) => {
     if (count * dim * 4 <= most) return
     throw new UsageError(
-      `${what}: ${count} of ${dim} numbers each have ${count * dim * 4} bytes and this adapter binds at most ${most}; ${resuming ? 'name another with --adapter, or start a new run' : remedy(fits(dim * 4))}`,
+      `${what}: ${count} of ${dim} numbers each have ${count * dim * 4} bytes and this adapter ` +
+        `binds at most ${most}; ${resuming ? another : remedy(fits(dim * 4))}`,
     )
   }
   for (const { what, rows: count, dim, remedy } of methodOf(config.method).rows?.(

@@ -1,4 +1,4 @@
-// Run folders as the command line opens them: messages name its options and commands.
+// Run folders for the command line. Messages name its options and commands.
 
 import type { Config, Other } from '../training/storage.ts'
 import * as checks from '../runs/check-place.ts'
@@ -24,15 +24,15 @@ function optionOf(setting: string): string {
 const plain = (value: number) =>
   value >= 1e-4 && value < 1e6 ? String(value) : value.toExponential()
 
-/** As `createRun` of runs/. */
+/** Runs `createRun` of runs/. */
 export const beginRun = (dir: string, config: Config) => runs.createRun(dir, config, onCommandLine)
-/** As `openRun` of runs/. */
+/** Runs `openRun` of runs/. */
 export const readRun = (dir: string) => runs.openRun(dir, onCommandLine)
-/** As `resumeRun` of runs/. */
+/** Runs `resumeRun` of runs/. */
 export const continueRun = (dir: string) => runs.resumeRun(dir, onCommandLine)
-/** As `checkNew` of runs/. */
+/** Runs `checkNew` of runs/. */
 export const checkNewRun = (dir: string) => checks.checkNew(dir, onCommandLine)
-/** As `checkOld` of runs/. */
+/** Runs `checkOld` of runs/. */
 export const checkOldRun = (dir: string) => checks.checkOld(dir, onCommandLine)
 
 export { checkWritable } from '../runs/check-place.ts'

@@ -1,5 +1,5 @@
-// kindred train, kindred demo: opens the data, the GPU and the run folder, trains, and tells what
-// came of it.
+// kindred train, kindred demo: opens the data, the GPU and the run folder, trains, and prints the
+// outcome.
 
 import { rmdir } from 'node:fs/promises'
 import type { Dataset } from '../data/dataset.ts'
@@ -33,8 +33,8 @@ import { kindredVersion } from './version.ts'
 
 export type CommandFlags = ConfigOptions & PlaceFlags & OverrideFlags
 
-/** Trains by a method of the registry, from the start or from a run's last checkpoint, and returns
- *  the exit code. Throws Error in one line. */
+/** Trains by a method of the registry, from step 0 or from a run's newest checkpoint. Returns the
+ *  exit code. Throws Error in one line. */
 export async function trainMethod(name: string, flags: CommandFlags): Promise<number> {
   const method = methodOf(name)
   const resuming = folderToResume(flags)
@@ -47,12 +47,12 @@ export async function trainMethod(name: string, flags: CommandFlags): Promise<nu
   const draft = settle(settings, false).config
   await checkPlace(draft, flags, resuming)
   const progress = startProgress({ json: flags.json ?? false })
-  const data = await openRunImages(draft, progress) // what is wrong with the data is told before a GPU is looked for
+  const data = await openRunImages(draft, progress) // refuses bad data before a GPU opens
   try {
     const images = trainingImages(draft, data)
     const given = { ...settings, images: images.size }
     if (resuming !== null) checkEnough(resuming, draft, images)
-    countSteps(images, settle(given, false).config) // throws when there is not one
+    countSteps(images, settle(given, false).config) // throws if there is no step
     const gpu = await openRunGpu(flags.adapter, draft)
     try {
       const { config, changes } = settle(given, gpu.software)
@@ -71,23 +71,25 @@ export async function trainMethod(name: string, flags: CommandFlags): Promise<nu
   }
 }
 
-/** Throws Error for fewer images than a step of a run that has begun takes: its batch stays. */
+/** Throws Error if a resumed run has fewer images than its batch, which cannot change. */
 function checkEnough(dir: string, { batch }: TrainConfig, { size }: Dataset) {
   if (size >= batch) return
   throw new Error(
-    `${dir}: its steps take ${batch} images each, and the data set holds ${counted(size, 'image')} now; put back those that it was trained on, or start a new run`,
+    `${dir}: its steps take ${batch} images each, and the data set holds ` +
+      `${counted(size, 'image')} now; put back those that it was trained on, or start a new ` +
+      'run',
   )
 }
 
 interface Placing {
   readonly resuming: string | null
   readonly out: string | undefined
-  /** What of the configuration is not its preset's. */
+  /** Settings that differ from the preset's. */
   readonly changes: Changes
 }
 
-/** The run's folder, taken, and what is prepared, with the images named as they are found from
- *  there. */
+/** Opens or makes the run's folder and locks it. Names the images by their path relative to the
+ *  folder too. */
 async function placed(
   prepared: Prepared,
   { resuming, out, changes }: Placing,
@@ -97,14 +99,14 @@ async function placed(
   const config = { ...prepared.config, ...sourceOf(prepared.config.data, dir) }
   const run = await beginRun(dir, described(config, prepared.gpu, changes)).catch(
     async (error: unknown) => {
-      if (out === undefined) await rmdir(dir).catch(() => undefined) // made just now, and empty
+      if (out === undefined) await rmdir(dir).catch(() => undefined) // made above, and empty
       throw error
     },
   )
   return { run, prepared: { ...prepared, config } }
 }
 
-/** `resumed` tells a run that goes on from one that begins. */
+/** Trains, writes the report and prints the outcome. `resumed` is false for a new run. */
 async function train(
   what: string,
   prepared: Prepared,
@@ -118,12 +120,13 @@ async function train(
     const outcome = await new Training(prepared, run, progress, stop).finish({ resumed })
     await writeReport(run.dir)
     progress.stop()
-    tell(outcome, prepared, run, progress)
+    printOutcome(outcome, prepared, run, progress)
     return outcome.finished ? 0 : INTERRUPTED
   } catch (error) {
-    await writeReport(run.dir).catch(() => undefined) // the curves so far; the first error is the one to tell
+    await writeReport(run.dir).catch(() => undefined) // the curves so far; the first error counts
     if (!(error instanceof DeviceLostError)) throw error
-    const remedy = `the last checkpoint is intact; go on with: ${resumeCommand(prepared.config.method, run.dir)}`
+    const remedy =
+      'the last checkpoint is intact; go on with: ' + resumeCommand(prepared.config.method, run.dir)
     throw new Error(`${error.message}; ${remedy}`, { cause: error })
   } finally {
     release()
@@ -131,13 +134,19 @@ async function train(
   }
 }
 
-/** The configuration and what it runs on, as config.json holds them. */
+/** Returns the configuration with versions and adapter, as config.json holds them. */
 const described = (config: TrainConfig, gpu: Gpu, changes: Changes) => ({
   ...config,
   about: { kindred: kindredVersion(), node: process.version, adapter: adapterOf(gpu), changes },
 })
 
-function tell(outcome: Outcome, { config, probe }: Prepared, run: RunFolder, progress: Progress) {
+/** Prints the outcome: the accuracies, or the command that resumes. */
+function printOutcome(
+  outcome: Outcome,
+  { config, probe }: Prepared,
+  run: RunFolder,
+  progress: Progress,
+) {
   const result = { run: run.dir, ...outcome }
   if (!outcome.finished) {
     const { step, steps: total } = outcome
@@ -151,7 +160,8 @@ function tell(outcome: Outcome, { config, probe }: Prepared, run: RunFolder, pro
   if (probe)
     lines.push(
       '',
-      `kNN top-1 (k ${probe.k}, ${counted(probe.bank.size, 'neighbour')} to choose from, ${counted(probe.queries.size, 'test image')})`,
+      `kNN top-1 (k ${probe.k}, ${counted(probe.bank.size, 'neighbour')} to choose from, ` +
+        `${counted(probe.queries.size, 'test image')})`,
       ...knnRows(outcome),
       '',
     )

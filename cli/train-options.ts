@@ -1,4 +1,4 @@
-// The commands of kindred train: the options that all methods have, and each method's own.
+// The commands of kindred train: the options of all methods, and each method's own.
 
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { dataKinds } from '../data/kinds.ts'
@@ -18,9 +18,9 @@ import {
   readInteger,
 } from './numbers.ts'
 import { activationsHelp, precisionHelp } from './precision.ts'
-import { presetLines } from './presets.ts'
+import { hanging, presetLines } from './presets.ts'
 
-/** What --data takes, in words. */
+/** Lists the values of --data. */
 export function sources(): string {
   const kinds = [...dataKinds].map(([name, { about, path }]) => ({ name, about, path }))
   const worded = (path: boolean) =>
@@ -28,14 +28,17 @@ export function sources(): string {
       .filter((kind) => kind.path === path)
       .map(({ name, about }) => (about === undefined ? name : `${name} (${about})`))
   const paths = worded(true)
-  return `${worded(false).join(', ')}, or KIND:PATH with KIND ${paths.slice(0, -1).join(', ')} or ${paths.at(-1) ?? ''}`
+  return (
+    `${worded(false).join(', ')}, or KIND:PATH with KIND ${paths.slice(0, -1).join(', ')} or ` +
+    (paths.at(-1) ?? '')
+  )
 }
 
 /** Adds the command that trains by a method, and returns it. */
 export function addMethod(train: Command, method: Method): Command {
   const own = beginning(train.command(method.name), method.about)
   for (const flag of flagsOf(method)) own.option(...optionOf(flag))
-  return measuring(own).addHelpText('after', helpOf(method))
+  return running(measuring(computing(own))).addHelpText('after', helpOf(method))
 }
 
 const readings: Readonly<Record<Reading, ((text: string) => unknown) | null>> = {
@@ -49,37 +52,48 @@ const readings: Readonly<Record<Reading, ((text: string) => unknown) | null>> = 
   switch: null,
 }
 
-/** An option as commander takes it. */
+/** Returns the arguments of commander's `option`. */
 function optionOf({ option, help, reading }: Flag): [string, string, (text: string) => unknown] {
   const read = readings[reading]
   return read ? [option, help, read] : ([option, help] as unknown as ReturnType<typeof optionOf>)
 }
 
+/** Joins a command and its options, on two lines where one would be too long. */
+const broken = (start: string, options: string) =>
+  start.length + options.length < 78 ? `${start} ${options}` : `${start} \\\n    ${options}`
+
 function helpOf(method: Method): string {
   const { name, presetFor, presetWords } = method
   const usual = presetFor({ data: 'cifar10:', software: false })
+  const cifar = '--data cifar10:cifar-10-batches-bin'
+  const examples = [
+    ['your own images', '--data folder:photos --size 64 --out runs/photos'],
+    ['CIFAR-10', `${cifar} --preset ${usual}`],
+    ['CIFAR-10 on a CPU', `${cifar} --width 8 --subset 2000 \\\n    --batch 128 --epochs 10`],
+    ['resume', '--resume runs/photos'],
+  ].map(
+    ([about = '', options = '']) => `  # ${about}\n  ${broken(command('train', name), options)}`,
+  )
   return `
-Presets (--preset), with the options above on top:
+Presets (--preset); options change their settings:
 ${presetLines(method)}
-  ${presetWords}
+  ${hanging(presetWords, 2)}
 
-Ctrl-C saves and stops; --resume goes on from there, bit for bit as if it had never stopped.
-A run folder holds config.json, metrics.jsonl, checkpoints/ (safetensors, torchvision's names) and report.html.
+Ctrl-C saves and stops. --resume continues from there to the same bits as a run
+that never stopped. A run folder holds config.json, metrics.jsonl, checkpoints/
+(safetensors, torchvision's names) and report.html.
 
 Examples:
-  ${command('train', name)} --data folder:photos --size 64 --batch 64 --epochs 100 --out runs/photos
-  ${command('train', name)} --data cifar10:cifar-10-batches-bin --preset ${usual}
-  ${command('train', name)} --data cifar10:cifar-10-batches-bin --width 8 --subset 2000 --batch 128 --epochs 10   (a CPU)
-  ${command('train', name)} --resume runs/photos`
+${examples.join('\n')}`
 }
 
-/** The value of an option that may stand once. Throws InvalidArgumentError. */
+/** Returns the value of an option. Throws InvalidArgumentError for a second value. */
 function once(value: string, before: string | undefined): string {
   if (before === undefined) return value
-  throw new InvalidArgumentError(`it was given as ${before} before; give one`)
+  throw new InvalidArgumentError(`must be given only once, is ${before} already`)
 }
 
-/** Describes the method, and adds the options that come first with every one. */
+/** Adds the description and the options that come first in every method. */
 const beginning = (own: Command, description: string) =>
   own
     .description(description)
@@ -91,13 +105,15 @@ const beginning = (own: Command, description: string) =>
     )
     .option(
       '--resume [folder]',
-      'go on with the run in this folder (or in --out) from its last checkpoint; --data, --lr and --epochs may be others',
+      'resume the run in this folder (or in --out) from its newest checkpoint; only ' +
+        '--data, --lr and --epochs may change',
       readFolder,
     )
     .option('--preset <name>', 'settings to begin with, see below')
     .option(
       '--set <path=value>',
-      'any setting, as in --set views.flip=0 (kindred presets NAME lists them all); may be repeated',
+      'change any setting, as in --set views.flip=0 (kindred presets NAME lists the ' +
+        'paths); may be repeated',
       (value: string, before: readonly string[] | undefined) => [...(before ?? []), value],
     )
     .option(
@@ -106,21 +122,25 @@ const beginning = (own: Command, description: string) =>
       once,
     )
 
-/** Adds the options that come last with every method. */
-const measuring = (own: Command) =>
+/** Adds the options of the images and of the arithmetic. */
+const computing = (own: Command) =>
   own
     .option(
       '--size <px>',
-      'side of the views, and of the images that are loaded from a folder or drawn, in pixels',
+      'side in pixels of the views, and of images from a folder or the built-in set',
       readPixels,
     )
     .option('--subset <n>', 'train on this many images only', readCount)
-    .option('--seed <n>', 'everything random follows from it', readInteger)
+    .option('--seed <n>', 'seed of all random numbers (default: 0)', readInteger)
     .option('--precision <kind>', `arithmetic: ${precisionHelp}`)
     .option('--activations <kind>', activationsHelp)
+
+/** Adds the options of the kNN measurements. */
+const measuring = (own: Command) =>
+  own
     .option(
       '--knn-every <epochs>',
-      'measure kNN accuracy every so many epochs; 0 for only at the end',
+      'epochs between measurements of kNN accuracy; 0 for only at the end',
       readInteger,
     )
     .option(
@@ -130,7 +150,7 @@ const measuring = (own: Command) =>
     )
     .option(
       '--knn-temperature <t>',
-      "the vote's temperature, apart from the loss's",
+      "temperature of the vote; the loss's is another",
       readTemperature,
     )
     .option(
@@ -139,6 +159,10 @@ const measuring = (own: Command) =>
       readCount,
     )
     .option('--knn-queries <n>', 'test images to classify (default: all; 1000 on a CPU)', readCount)
+
+/** Adds the options that change no number of a run. */
+const running = (own: Command) =>
+  own
     .option(
       '--checkpoint-every <steps>',
       'steps between checkpoints (default: once an epoch)',

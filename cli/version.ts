@@ -2,16 +2,16 @@
 
 import { readFileSync } from 'node:fs'
 
-/** The version in the package.json nearest above this file; '0.0.0' when it was bundled without
+/** Returns the version in the nearest package.json above this file, '0.0.0' in a bundle without
  *  one. */
 export function kindredVersion(): string {
   for (const up of ['..', '../..', '../../..']) {
     try {
       const text = readFileSync(new URL(`${up}/package.json`, import.meta.url), 'utf8')
-      const { name, version: found } = JSON.parse(text) as { name?: string; version?: string } // npm's own format
+      const { name, version: found } = JSON.parse(text) as { name?: string; version?: string }
       if (name === 'kindred' && found) return found
     } catch {
-      continue // not there: look one folder further up
+      continue // look one folder up
     }
   }
   return '0.0.0'

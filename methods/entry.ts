@@ -1,5 +1,5 @@
-// A method as the registry has it: its settings with their rules and options, the networks that
-// they make, and what a checkpoint of it holds.
+// An entry of the registry: a method's settings with their rules and options, its networks, and the
+// state in its checkpoints.
 
 import type { IndexList } from '../kernels/wgsl/indices.ts'
 import type { Tensor } from '../kernels/op.ts'
@@ -13,7 +13,7 @@ import type { NameOf, Wrong } from './settings/batch.ts'
 import type { Flag } from './settings/flags.ts'
 import type { PresetOf, SettingRules, MethodSettings } from './settings/settings.ts'
 
-/** Settings of a training: those of its method, and the two that networks depend on. */
+/** Settings of a method, with the seed and the size of a training, on which networks depend. */
 export type Configured<S extends MethodSettings = MethodSettings> = S & {
   readonly seed: number
   /** Side of the views, in pixels. */
@@ -28,34 +28,34 @@ export interface Extent {
     readonly labels: Int32Array | null
     readonly classes: readonly string[]
   }
-  /** False runs steps one by one instead of replaying them; the bits are the same. */
+  /** False runs steps one by one instead of replaying them. The bits are the same. */
   readonly capture: boolean
-  /** Scales the loss; absent in f32. */
+  /** Scaler of the loss; absent in f32. */
   readonly scaler?: LossScaler
 }
 
-/** State beside encoder, head and optimizer that a checkpoint holds. */
+/** State in a checkpoint besides encoder, head and optimizer. */
 export interface Saved {
-  /** Models by the prefix of their parameters' names. */
+  /** Models, by the prefix of their parameters' names. */
   readonly models: Readonly<Record<string, Model>>
   readonly variables: Named
   readonly counters: Readonly<Record<string, Counter>>
-  /** What to say when a variable has another number of rows in a checkpoint; by its name. */
+  /** Messages for a variable with another number of rows in a checkpoint, by its name. */
   readonly resized?: Readonly<Record<string, (was: number, is: number) => string>>
 }
 
-/** A number that a checkpoint's metadata holds. */
+/** A number in a checkpoint's metadata. */
 export interface Counter {
   readonly read: () => number
   readonly write: (value: number) => void
 }
 
-/** Nothing beside encoder, head and optimizer. */
+/** No state besides encoder, head and optimizer. */
 export const nothing: Saved = { models: {}, variables: {}, counters: {} }
 
-/** A method at work, and all that a checkpoint of it holds. */
+/** A method in training, and the state for its checkpoints. */
 export interface Trainer {
-  /** Runs one step on a batch, whose images have these positions in the data set. Returns its loss,
+  /** Runs one step on a batch. `indices` are those of its images in the data set. Returns the loss,
    *  or several numbers named by `terms`, the loss first. */
   readonly step: (batch: ImageBatch, indices: IndexList) => Tensor
   readonly terms?: readonly string[]
@@ -64,69 +64,71 @@ export interface Trainer {
   readonly optimizer: FlatOptimizer
   readonly schedule: Schedule
   readonly state: { step: number }
-  /** Why the last step was not replayed, and how many were. */
+  /** Reason why the last step was not replayed, and number of replayed steps. */
   readonly captured: { readonly reason: string | null; readonly replays: number }
   readonly kept: Saved
 }
 
-/** A tensor that a method keeps on the GPU: [rows, dim] floats. */
+/** A tensor [rows, dim] of a method on the GPU, whose size a setting or the data decides. */
 export interface BoundRows {
-  /** The setting that decides how many there are, or what they are in words. */
+  /** Option that decides the number of rows, or a description. */
   readonly what: string
   readonly rows: number
   readonly dim: number
-  /** How to ask for at most so many. */
+  /** Says how to get at most `most` rows. */
   readonly remedy: (most: number) => string
 }
 
-/** A method of the registry. `S` are its own settings. */
+/** A method of the registry. `S` is the type of its settings. */
 export interface Method<S extends MethodSettings = MethodSettings> {
   readonly name: string
-  /** As messages name it. */
+  /** Name in messages. */
   readonly title: string
-  /** One line for --help: the paper, and the idea. */
+  /** Paper and idea in one line, for --help. */
   readonly about: string
   readonly presets: Readonly<Record<string, PresetOf<S>>>
-  /** The preset of a training that names none: for the built-in images (no `data`) or for others. */
+  /** Returns the default preset: for the built-in images (no `data`), or for other data. */
   readonly presetFor: (at: { readonly data?: string; readonly software: boolean }) => string
-  /** Which preset that is, in words, for --help. */
+  /** The default preset in words, for --help. */
   readonly presetWords: string
-  /** The rule of each setting. */
+  /** Rule of each setting. */
   readonly rules: SettingRules
-  /** Rules between settings: what is wrong, or null. `name` names a setting to the reader. */
+  /** Checks the rules between settings. Returns the wrong setting with the reason, or null. `name`
+   *  names a setting for the user. */
   readonly check?: (settings: Configured<S>, name: NameOf) => Wrong | null
   readonly flags: readonly Flag[]
-  /** True where an image is compared with the others of its batch, so that there must be others. */
+  /** Returns true if the loss compares an image with the others of its batch, which then needs 2 or
+   *  more. */
   readonly compared: (settings: S) => boolean
-  /** Settings that follow from others, once the options are in; `given` holds the options' values.
-   *  Throws RangeError for an option that the settings have no use for. */
+  /** Returns the settings with those that follow from others. `given` holds the options' values.
+   *  Throws RangeError for an option without effect. */
   readonly settle?: (settings: S, given: Readonly<Record<string, unknown>>) => S
-  /** What a CPU adapter can train in reasonable time, where no option chooses the model. */
+  /** Returns settings for a CPU adapter, used if no option chooses the model. */
   readonly onSoftware?: (settings: S) => S
-  /** The model in words. */
+  /** Describes the model in words. */
   readonly describe: (settings: S) => string
-  /** The encoder with initial weights, and the head on it; null where there is none. */
+  /** Makes the encoder, and the head on it, with initial weights. The head may be null. */
   readonly encoder: (gpu: Gpu, settings: Configured<S>) => Model
   readonly head: (gpu: Gpu, settings: Configured<S>, features: number) => Model | null
-  /** The method at step 0. */
+  /** Makes the method at step 0. */
   readonly build: (gpu: Gpu, settings: Configured<S>, extent: Extent) => Trainer
-  /** Steps of the climb that the learning rate begins with. */
+  /** Returns the steps of the warm-up. */
   readonly warmup: (settings: S, stepsPerEpoch: number) => number
-  /** Steps until the random negatives that it begins with are gone; absent where it has none. */
+  /** Returns the steps until the first, random negatives are replaced; absent without them. */
   readonly filling?: (settings: S, stepsPerEpoch: number) => number
-  /** Tensors whose size a setting or the data set decides, for so many images. */
+  /** Lists the tensors whose size a setting or the number of images decides. */
   readonly rows?: (settings: S, images: number) => readonly BoundRows[]
-  /** Lines worth telling before a training of so many images begins, each with what a new run does
-   *  about it. */
+  /** Lists notes to print before a training of `images` images, each with a remedy for a new
+   *  run. */
   readonly notes?: (
     settings: S,
     images: number,
   ) => readonly { readonly text: string; readonly remedy: string }[]
-  /** True where what it keeps belongs to the data set, image by image. */
+  /** True if the method keeps state for each image, which belongs to the data set. */
   readonly perImage?: boolean
 }
 
-/** A method as a row of the registry, which knows settings by their common part alone: a
- *  configuration has passed the method's own rules before any of its functions sees it. */
+/** Makes an entry of the registry, which knows only the common settings. The method's rules check a
+ *  configuration before the method's functions receive it. */
 export const entry = <S extends MethodSettings>(method: Method<S>): Method =>
   method as unknown as Method

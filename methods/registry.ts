@@ -1,4 +1,4 @@
-// Every method that `kindred` and `train` know. A new method is one line here.
+// The methods of `kindred` and `train`. A new method is one line here.
 
 import type { Method } from './entry.ts'
 import { amdimEntry } from './presets/amdim.ts'
@@ -7,7 +7,7 @@ import { memoryBankEntry } from './presets/memory-bank.ts'
 import { mocoEntry } from './presets/moco.ts'
 import { simclrEntry } from './presets/simclr.ts'
 
-/** The methods by name, in the order in which they are listed. */
+/** The methods by name, in the order of lists. */
 export const methods = new Map<string, Method>(
   [simclrEntry, mocoEntry, memoryBankEntry, endToEndEntry, amdimEntry].map((method) => [
     method.name,
@@ -15,7 +15,7 @@ export const methods = new Map<string, Method>(
   ]),
 )
 
-/** The method of that name. Throws RangeError naming those that there are. */
+/** Returns the method of that name. Throws RangeError with all names. */
 export function methodOf(name: string): Method {
   const method = methods.get(name)
   if (method) return method

@@ -1,4 +1,4 @@
-// The checkpoints of a run: step-00000123.safetensors, the newest few, and best.safetensors.
+// The checkpoints of a run: the newest few, as step-00000123.safetensors, and best.safetensors.
 
 import { copyFile, link, readdir, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -14,24 +14,25 @@ const NAME = /^step-(\d+)\.safetensors$/
 const BEST = 'best.safetensors'
 const COUNTER = /^(optimizer\.t|queue\.pointer)$/ // beside `step`
 
+/** A damaged checkpoint. */
 export interface Damaged {
   readonly path: string
-  /** What is wrong with it, beginning with its path. */
+  /** Reason in words. It begins with the path. */
   readonly reason: string
 }
 
+/** Options of saving a checkpoint. */
 export interface CheckpointOptions {
-  /** How many of the newest checkpoints stay; 2 unless told. */
+  /** Number of newest checkpoints that stay; 2 by default. */
   readonly keep?: number
-  /** True when this one has the best kNN accuracy so far: it becomes best.safetensors as well. */
+  /** True for the best kNN accuracy so far. The checkpoint becomes best.safetensors too. */
   readonly best?: boolean
-  /** What the message about a failed write tells the user to do once there is room; to try again
-   *  unless told. */
+  /** Remedy in the message about a failed write; to try again by default. */
   readonly retry?: string
 }
 
-/** Resolves to the path of the checkpoint of `step` once it is on disk in `folder`; older ones go
- *  only then. Throws Error in words, with the checkpoints before it untouched. */
+/** Writes the checkpoint of `step` to `folder`, then deletes the oldest. Resolves to its path.
+ *  Throws Error in words, with the earlier checkpoints intact. */
 export async function saveCheckpoint(
   folder: string,
   { step, tensors, metadata }: SafetensorsFile & { readonly step: number },
@@ -45,9 +46,8 @@ export async function saveCheckpoint(
   return path
 }
 
-/** The newest checkpoint in `folder` that can be read, best.safetensors as a last resort, null when
- *  there is none at all; and the newer ones that cannot be read. Throws Error when there are some
- *  and none can. */
+/** Loads the newest readable checkpoint in `folder`, best.safetensors as a last resort. Resolves to
+ *  null for none, and lists the damaged newer ones. Throws Error if all are damaged. */
 export async function newestCheckpoint(
   folder: string,
   { elsewhere }: Words = inCode,
@@ -64,14 +64,16 @@ export async function newestCheckpoint(
   }
   if (damaged.length > 0)
     throw new Error(
-      `${folder}: no checkpoint can be read; start again with ${elsewhere}\n${damaged.map((d) => d.reason).join('\n')}`,
+      `${folder}: no checkpoint can be read; start again with ` +
+        `${elsewhere}\n${damaged.map((d) => d.reason).join('\n')}`,
     )
   return { checkpoint: null, damaged }
 }
 
-/** best.safetensors of `folder`. Throws Error when there is none or it cannot be read. */
+/** Loads best.safetensors of `folder`. Throws Error if it is missing or cannot be read. */
 export const bestCheckpoint = (folder: string) => loadCheckpoint(join(folder, BEST))
 
+/** Loads a checkpoint. Throws Error in words if it is damaged. */
 async function loadCheckpoint(path: string): Promise<Checkpoint> {
   const { tensors, metadata } = await load(path)
   const step = wholeIn(metadata, 'step')
@@ -83,7 +85,8 @@ async function loadCheckpoint(path: string): Promise<Checkpoint> {
       : Object.keys(metadata).find((name) => COUNTER.test(name) && wholeIn(metadata, name) === null)
   if (wrong !== undefined)
     throw new Error(
-      `${path}: its ${wrong} must be a whole number from 0 on, got ${JSON.stringify(metadata[wrong])}; the file is damaged`,
+      `${path}: its ${wrong} must be a whole number from 0 on, got ` +
+        `${JSON.stringify(metadata[wrong])}; the file is damaged`,
     )
   if (step === null || !areSettingsWhole(metadata))
     throw new Error(`${path}: its settings (config) are not what was saved; the file is damaged`)
@@ -95,7 +98,7 @@ async function loadCheckpoint(path: string): Promise<Checkpoint> {
   return { tensors, metadata, step, path }
 }
 
-/** A counter of the metadata; undefined where there is none, null for what is no whole number. */
+/** Returns a counter of the metadata: undefined if missing, null if it is no whole number. */
 function wholeIn(
   metadata: Readonly<Record<string, string>>,
   name: string,
@@ -105,30 +108,32 @@ function wholeIn(
   return /^\d+$/.test(text) && Number.isSafeInteger(Number(text)) ? Number(text) : null
 }
 
-/** A second name for the file: checkpoints are never written in place. */
+/** Makes best.safetensors a second name of the file at `path`. A checkpoint is never written in
+ *  place, so the two names may share the file. */
 async function linkBest(folder: string, path: string, write: WriteOptions) {
   const best = join(folder, BEST)
   const temporary = join(folder, `.${BEST}.${process.pid}.tmp`)
   try {
     await rm(temporary, { force: true })
-    // not every file system has hard links
+    // some file systems have no hard links
     await link(path, temporary).catch(() => copyFile(path, temporary))
     await rename(temporary, best)
-    await rm(temporary, { force: true }) // renaming between two names of one file leaves both
+    await rm(temporary, { force: true }) // rename between two names of one file keeps both
   } catch (cause) {
-    await rm(temporary, { force: true }).catch(() => {}) // the first error is the one to tell
+    await rm(temporary, { force: true }).catch(() => {}) // the first error counts
     throw writeError(best, cause, write)
   }
 }
 
 const fileName = (step: number) => `step-${String(step).padStart(8, '0')}.safetensors`
 
-/** The steps that have a checkpoint, newest first. */
+/** Lists the steps that have a checkpoint, newest first. */
 async function steps(folder: string): Promise<number[]> {
   const found = (await namesIn(folder)).flatMap((name) => NAME.exec(name)?.[1] ?? [])
   return found.map(Number).sort((a, b) => b - a)
 }
 
+/** Lists the names in a folder, none if it is missing. */
 async function namesIn(folder: string): Promise<string[]> {
   try {
     return await readdir(folder)

@@ -1,45 +1,55 @@
-// The lock of a run folder, so that two trainings never write one run.
+// The lock of a run folder. It keeps two trainings from writing one run.
 
 import { writeError } from '../engine/node-files.ts'
 import { type Claim, ClaimError, claim, heldNow } from '../data/claim.ts'
 import { inCode } from './words.ts'
 
-/** What the lock is wanted for. */
-export interface Wanted {
-  /** False for a new run, which may be put into another folder; true unless told. */
+/** Purpose of the lock, for the message if another process holds it. */
+export interface Purpose {
+  /** False for a new run, which may go to another folder; true by default. */
   readonly resuming?: boolean
-  /** Where a new run goes instead; 'another folder' unless told. */
+  /** Place of a new run in messages; 'another folder' by default. */
   readonly elsewhere?: string
 }
 
-/** Takes the lock file at `path` for this process and returns the function that gives it back. A
- *  lock left by a process that is gone is taken over. Throws Error naming `folder` and the process
- *  when another one holds it, and naming `path` when that is no file. */
+/** Locks the file at `path` for this process. Resolves to the function that releases the lock.
+ *  Takes over the lock of a process that has ended. Throws Error with `folder` and the process if
+ *  another one holds the lock, and Error with `path` if that is no file. */
 export async function lock(
   path: string,
   folder: string,
-  { resuming = true, elsewhere = inCode.elsewhere }: Wanted = {},
+  { resuming = true, elsewhere = inCode.elsewhere }: Purpose = {},
 ): Promise<() => Promise<void>> {
-  const taken = await claim(path).catch((cause: unknown) => {
+  const found = await claim(path).catch((cause: unknown) => {
     throw cause instanceof ClaimError ? cause : writeError(path, cause)
   })
-  if ('release' in taken) return taken.release
-  throw inUse(taken, { path, folder, resuming, elsewhere })
+  if ('release' in found) return found.release
+  throw inUse(found, { path, folder, resuming, elsewhere })
 }
 
-/** Throws like `lock` where another process holds the lock now. Changes nothing. */
-export async function checkLock(path: string, folder: string, { resuming = true, elsewhere = inCode.elsewhere }: Wanted = {}) {
+/** Throws like `lock` if another process holds the lock now. Changes nothing. */
+export async function checkLock(
+  path: string,
+  folder: string,
+  { resuming = true, elsewhere = inCode.elsewhere }: Purpose = {},
+) {
   const held = await heldNow(path).catch((cause: unknown) => {
     throw cause instanceof ClaimError ? cause : writeError(path, cause)
   })
   if (held) throw inUse(held, { path, folder, resuming, elsewhere })
 }
 
+/** A lock that another process holds. */
 type Held = Exclude<Claim, { readonly release: unknown }>
 
 function inUse(
   { holder: { pid, host }, seen }: Held,
-  { path, folder, resuming, elsewhere }: Required<Wanted> & { readonly path: string; readonly folder: string },
+  {
+    path,
+    folder,
+    resuming,
+    elsewhere,
+  }: Required<Purpose> & { readonly path: string; readonly folder: string },
 ): Error {
   const remedies = [
     'wait for it to end',

@@ -1,4 +1,4 @@
-// Opens run folders: a new one, one to read, one to go on with.
+// Opens run folders: a new one, one to read, one to resume.
 
 import { readdir, rm, rmdir } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -7,25 +7,25 @@ import { changesBetween, describeChanges } from '../training/history.ts'
 import type { TrainConfig } from '../training/run-schema.ts'
 import type { Config } from '../training/storage.ts'
 import { LOCK, checkEmpty } from './check-place.ts'
-import { type Wanted, lock } from './lock.ts'
+import { type Purpose, lock } from './lock.ts'
 import { configBytes, exists, readConfig } from './run-config.ts'
 import { RunFolder } from './run-folder.ts'
 import { type Words, inCode } from './words.ts'
 
-/** A new run in `dir`, which is created; this process holds it until `close`. Throws Error when it
- *  already holds a run, is in use, or cannot be written. */
+/** Makes a run folder at `dir` and locks it until `close`. Throws Error if it holds a run, is in
+ *  use, or cannot be written. */
 export async function createRun(
   dir: string,
   config: Config,
   words: Words = inCode,
 ): Promise<RunFolder> {
   await makeFolder(dir)
-  return holding(dir, { resuming: false, elsewhere: words.elsewhere }, async (unlock) => {
+  return locked(dir, { resuming: false, elsewhere: words.elsewhere }, async (unlock) => {
     await checkEmpty(dir, words)
     await makeFolder(join(dir, 'checkpoints'))
     await writeAtomic(join(dir, 'config.json'), configBytes(config)).catch(
       async (error: unknown) => {
-        await rmdir(join(dir, 'checkpoints')) // so that the same command may be tried again
+        await rmdir(join(dir, 'checkpoints')) // so that the same command can run again
         throw error
       },
     )
@@ -33,32 +33,31 @@ export async function createRun(
   })
 }
 
-/** The run in `dir`, for reading. Throws Error when it is not a run folder or its config.json is
+/** Opens the run in `dir` for reading. Throws Error if it is no run folder or its config.json is
  *  damaged. */
 export async function openRun(dir: string, words: Words = inCode): Promise<RunFolder> {
   return new RunFolder(dir, await readConfig(dir, words), { unlock: null, words })
 }
 
-/** The run in `dir`, for going on with it: this process holds it until `close`, and what an
- *  interrupted write left behind is removed. Throws like `openRun`, and when another process holds
- *  it. */
+/** Opens the run in `dir` to resume it, and locks it until `close`. Removes the files of an
+ *  interrupted write. Throws like `openRun`, and if another process holds the lock. */
 export async function resumeRun(dir: string, words: Words = inCode): Promise<RunFolder> {
   const config = await readConfig(dir, words)
-  return holding(dir, { resuming: true }, async (unlock) => {
+  return locked(dir, { resuming: true }, async (unlock) => {
     await makeFolder(join(dir, 'checkpoints'))
     for (const folder of [dir, join(dir, 'checkpoints')])
       for (const name of await readdir(folder))
         if (name.startsWith('.') && name.endsWith('.tmp'))
           await rm(join(folder, name), { force: true })
     const run = new RunFolder(dir, config, { unlock, words })
-    await run.keepMetrics(() => true) // a line cut short would run into the next one
+    await run.keepMetrics(() => true) // removes a last line that was cut short
     return run
   })
 }
 
-/** The run in `dir` for `train`: gone on with where there is one, else begun with `config`. This
- *  process holds it until `close`. Throws like `resumeRun` and `createRun`, and Error when the run
- *  that is there has other settings than `config`. */
+/** Opens the run in `dir` for `train`: resumes an existing run, else makes one with `config`. Locks
+ *  it until `close`. Throws like `resumeRun` and `createRun`, and Error if the existing run has
+ *  other settings than `config`. */
 export async function runFolder(dir: string, config?: TrainConfig): Promise<RunFolder> {
   if (!(await exists(join(dir, 'config.json')))) {
     if (config) return createRun(dir, { ...config })
@@ -71,11 +70,12 @@ export async function runFolder(dir: string, config?: TrainConfig): Promise<RunF
   if (Object.keys(changes).length === 0) return run
   await run.close()
   throw new Error(
-    `runFolder: ${dir} holds a run with other settings: ${describeChanges(changes)}; leave out the configuration to go on with it, or choose another folder`,
+    `runFolder: ${dir} holds a run with other settings: ${describeChanges(changes)}; leave ` +
+      'out the configuration to go on with it, or choose another folder',
   )
 }
 
-/** The fields of a configuration that decide a training's numbers. */
+/** Returns the fields of a configuration that decide a training's numbers. */
 const settingsOf = (config: Config) =>
   Object.fromEntries(
     Object.entries(config).filter(
@@ -83,14 +83,13 @@ const settingsOf = (config: Config) =>
     ),
   )
 
-/** Runs `body` with the lock on `dir`, which it passes on, or which is given back when it
- *  throws. */
-async function holding<T>(
+/** Locks `dir` and runs `body` with the function that unlocks it. Unlocks it if `body` throws. */
+async function locked<T>(
   dir: string,
-  wanted: Wanted,
+  purpose: Purpose,
   body: (unlock: () => Promise<void>) => Promise<T>,
 ): Promise<T> {
-  const unlock = await lock(join(dir, LOCK), dir, wanted)
+  const unlock = await lock(join(dir, LOCK), dir, purpose)
   try {
     return await body(unlock)
   } catch (error) {
@@ -98,4 +97,3 @@ async function holding<T>(
     throw error
   }
 }
-

@@ -1,5 +1,4 @@
-// config.json as a file: read with words for what is wrong with it, and as the bytes that are
-// written.
+// Reads config.json, with errors in words, and writes it.
 
 import { lstat } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -9,11 +8,8 @@ import { isObject, parse } from '../training/json.ts'
 import type { Config } from '../training/storage.ts'
 import { type Words, inCode } from './words.ts'
 
-/** config.json of the run in `dir`. Throws Error when there is none or it is no JSON object. */
-export async function readConfig(
-  dir: string,
-  { elsewhere }: Words = inCode,
-): Promise<Config> {
+/** Reads config.json of the run in `dir`. Throws Error if it is missing or no JSON object. */
+export async function readConfig(dir: string, { elsewhere }: Words = inCode): Promise<Config> {
   const path = join(dir, 'config.json')
   const { status, trouble } = await lookAt(dir)
   const wrong = !status
@@ -33,19 +29,20 @@ export async function readConfig(
   const config = parse(text)
   if (!isObject(config))
     throw new Error(
-      `${path} is damaged: it is not a JSON object${faultOf(text)}; restore it, or train again with ${elsewhere}`,
+      `${path} is damaged: it is not a JSON object${faultOf(text)}; restore it, or train ` +
+        `again with ${elsewhere}`,
     )
   return withTodaysNames(config)
 }
 
-/** Settings that an older version wrote under another name: SimCLR's head `leftthomas` was `seed`. */
+/** Renames the settings of older versions: SimCLR's head `leftthomas` was `seed`. */
 function withTodaysNames(config: Config): Config {
   const { head } = config
   if (!isObject(head) || head['style'] !== 'seed') return config
   return { ...config, head: { ...head, style: 'leftthomas' } }
 }
 
-/** Whether there is something of that name, a link to nowhere included. */
+/** Tells whether a file, folder or link is at `path`. A broken link counts. */
 export async function exists(path: string): Promise<boolean> {
   try {
     await lstat(path)
@@ -56,13 +53,13 @@ export async function exists(path: string): Promise<boolean> {
   }
 }
 
-/** What config.json is written as. */
+/** Returns the bytes of config.json. */
 export const configBytes = (config: Config) => utf8(`${JSON.stringify(config, null, 2)}\n`)
 
-/** A text in UTF-8. */
+/** Encodes a text in UTF-8. */
 export const utf8 = (text: string) => new TextEncoder().encode(text)
 
-/** Where a text stops being JSON, in words; '' when it is JSON. */
+/** Returns the line of the first fault in a JSON text as ' (line 3)', '' for valid JSON. */
 function faultOf(text: string): string {
   try {
     JSON.parse(text)

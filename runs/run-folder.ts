@@ -1,5 +1,5 @@
 // A run as a folder: config.json, metrics.jsonl, checkpoints/ and report.html.
-// Whatever happens to the process, the folder holds its last good state.
+// The folder holds the last good state even if the process is killed.
 
 import { createHash } from 'node:crypto'
 import { closeSync, fsyncSync, openSync, writeSync } from 'node:fs'
@@ -24,9 +24,9 @@ export const nodeSha256: Sha256 = () => {
   return { update: (bytes) => hash.update(bytes), hex: () => hash.digest('hex') }
 }
 
-/** How a run folder is held. */
+/** The lock of a run folder, and the words of its messages. */
 interface Held {
-  /** Gives the lock back; null when this process does not hold the run. */
+  /** Releases the lock; null if this process does not hold it. */
   readonly unlock: (() => Promise<void>) | null
   readonly words: Words
 }
@@ -35,7 +35,7 @@ interface Held {
 export class RunFolder implements TrainingStorage {
   readonly dir: string
   #config: Config
-  #unlock: (() => Promise<void>) | null // null when this process does not hold the run
+  #unlock: (() => Promise<void>) | null // null if this process does not hold the lock
   readonly #words: Words
   #log: number | null = null // file descriptor of metrics.jsonl
 
@@ -46,25 +46,24 @@ export class RunFolder implements TrainingStorage {
     this.#words = words
   }
 
-  /** What config.json holds. */
+  /** Content of config.json. */
   get config(): Config {
     return this.#config
   }
 
-  /** Resolves when config.json holds another configuration. Throws Error in words, with the old one
-   *  untouched. */
+  /** Replaces config.json. Throws Error in words, with the old file intact. */
   async writeConfig(config: Config) {
     this.#checkHeld()
     await writeAtomic(this.path('config.json'), configBytes(config), { retry: this.retry })
     this.#config = config
   }
 
-  /** Path of a file of the run. */
+  /** Returns the path of a file of the run. */
   path(...names: readonly string[]): string {
     return join(this.dir, ...names)
   }
 
-  /** Appends one line to metrics.jsonl, where it survives the process being killed. Throws Error in
+  /** Appends one line to metrics.jsonl. The line survives a killed process. Throws Error in
    *  words. */
   append(metric: Metric) {
     this.#checkHeld()
@@ -76,17 +75,17 @@ export class RunFolder implements TrainingStorage {
     }
   }
 
-  /** The lines of metrics.jsonl, in order; a last line cut short by a crash is left out. Throws
-   *  Error on any other line that is not a metric. */
+  /** Reads the lines of metrics.jsonl in order. Leaves out a last line that a crash cut short.
+   *  Throws Error for any other line that is no metric. */
   async metrics(): Promise<Metric[]> {
     const path = this.path('metrics.jsonl')
     if (!(await exists(path))) return []
     const lines = new TextDecoder().decode(await readBytes(path)).split('\n')
-    lines.pop() // '', or what was cut short
+    lines.pop() // '', or a line that was cut short
     return lines.map((line, i) => metricOf(line, path, i + 1))
   }
 
-  /** Resolves when metrics.jsonl holds those lines alone that are to be kept. */
+  /** Drops the metrics for which `isKept` returns false. */
   async keepMetrics(isKept: (metric: Metric) => boolean) {
     this.#checkHeld()
     const kept = (await this.metrics()).filter(isKept)
@@ -95,9 +94,9 @@ export class RunFolder implements TrainingStorage {
     await writeAtomic(this.path('metrics.jsonl'), utf8(lines), { retry: this.retry })
   }
 
-  /** Resolves to the path of the checkpoint once the metrics so far and
-   *  checkpoints/step-<step>.safetensors are on disk. The last `keep` checkpoints stay, and
-   *  best.safetensors. Throws Error in words, with the checkpoints before it untouched. */
+  /** Writes the metrics so far and checkpoints/step-<step>.safetensors to the disk. Resolves to the
+   *  path of the checkpoint. Keeps the last `keep` checkpoints and best.safetensors. Throws Error
+   *  in words, with the earlier checkpoints intact. */
   async saveCheckpoint(
     step: number,
     tensors: ReadonlyMap<string, SavedTensor>,
@@ -110,9 +109,9 @@ export class RunFolder implements TrainingStorage {
     return saveCheckpoint(this.path('checkpoints'), { step, tensors, metadata }, write)
   }
 
-  /** The newest checkpoint that can be read, null when there is none yet, and one line about each
-   *  newer one that is damaged; when this process holds the run those are renamed to `*.damaged`.
-   *  Throws Error when all are damaged. */
+  /** Loads the newest readable checkpoint, null if there is none, and returns a line about each
+   *  damaged newer one. Renames those to `*.damaged` if this process holds the lock. Throws Error
+   *  if all are damaged. */
   async latest(): Promise<{
     readonly checkpoint: Checkpoint | null
     readonly damaged: readonly string[]
@@ -122,13 +121,13 @@ export class RunFolder implements TrainingStorage {
     return { checkpoint, damaged: damaged.map(({ reason }) => reason) }
   }
 
-  /** The checkpoint with the best kNN accuracy. Throws Error when there is none or it cannot be
+  /** Loads the checkpoint with the best kNN accuracy. Throws Error if it is missing or cannot be
    *  read. */
   best(): Promise<Checkpoint> {
     return bestCheckpoint(this.path('checkpoints'))
   }
 
-  /** Gives the run back; nothing can be written to it any more. */
+  /** Releases the lock. Later writes throw. */
   async close() {
     this.#closeLog()
     await this.#unlock?.()
@@ -142,22 +141,22 @@ export class RunFolder implements TrainingStorage {
     this.#log = null
   }
 
-  /** The folder, as messages name the run. */
+  /** Name of the run in messages: its folder. */
   get name(): string {
     return this.dir
   }
 
-  /** What the user does to go on with the run, with other settings if any are given. */
+  /** Returns what the user types to resume the run, with other settings if given. */
   goOn(other?: Other): string {
     return this.#words.goOn(String(this.#config['method']), this.dir, other)
   }
 
-  /** Names a setting as the user gives it. */
+  /** Returns a setting's name for the user. */
   nameOf(setting: string): string {
     return this.#words.nameOf(setting)
   }
 
-  /** Where to begin anew. */
+  /** Place of a new run in messages. */
   get elsewhere(): string {
     return this.#words.elsewhere
   }
@@ -165,7 +164,7 @@ export class RunFolder implements TrainingStorage {
   /** Begins a digest. */
   readonly nodeSha256 = nodeSha256
 
-  /** What to do once a write that failed can succeed. */
+  /** Remedy after a failed write. */
   get retry(): string {
     return typeof this.#config['method'] === 'string' ? `run: ${this.goOn()}` : 'try again'
   }

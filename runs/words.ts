@@ -1,14 +1,15 @@
-// How messages about a run folder name what the user does: in code, or on a command line.
+// The words of messages about a run folder: code for a library's user, commands for the command
+// line.
 
 import type { Other } from '../training/storage.ts'
 
-/** Words of a user's remedies. */
+/** Words for what the user does. */
 export interface Words {
-  /** Goes on with the run of this method in `dir`, with other settings if any are given. */
+  /** Says how to resume the run of this method in `dir`, with other settings if given. */
   readonly goOn: (method: string, dir: string, other?: Other) => string
   /** Names a setting. */
   readonly nameOf: (setting: string) => string
-  /** Where to begin anew. */
+  /** Says where else to begin a run. */
   readonly elsewhere: string
 }
 

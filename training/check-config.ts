@@ -1,5 +1,4 @@
-// A configuration, checked as a whole: every wrong field is named with its rule, all at once, and
-// then the rules between fields.
+// Checks a configuration: every field by its rule, then the rules between fields.
 
 import * as v from 'valibot'
 import { methodOf, methods } from '../methods/registry.ts'
@@ -14,25 +13,24 @@ import { nearestName } from '../kernels/options.ts'
 import { schemaOf } from './run-schema.ts'
 import { ruleAt, unknownFields } from './schema-walk.ts'
 
-/** A wrong field, by its path, and what is wrong with it. */
+/** A wrong field: its path, and the reason. */
 interface Wrong {
   readonly field: string
   readonly reason: string
 }
 
-/** The configuration that `input`, parsed JSON, is. Throws Error that begins with `path` and has a
- * line for every field that is wrong, missing or unknown. */
+/** Checks parsed JSON, and returns it as a configuration. Throws Error that begins with `path` and
+ *  has a line for every wrong, missing or unknown field. */
 export function checkConfig(input: unknown, path: string, remedy = 'mend the file'): TrainConfig {
   const found = read(input)
   if ('config' in found) return found.config
   const { length } = found.wrong
+  const title = length === 1 ? '1 field is wrong' : `${length} fields are wrong`
   const lines = found.wrong.map(({ field, reason }) => `  ${field}: ${reason}`)
-  throw new Error(
-    `${path}: ${length === 1 ? '1 field is wrong' : `${length} fields are wrong`}; ${remedy}\n${lines.join('\n')}`,
-  )
+  throw new Error(`${path}: ${title}; ${remedy}\n${lines.join('\n')}`)
 }
 
-/** The fields of `input` that are wrong, missing or unknown, each with its rule. */
+/** Lists the wrong, missing and unknown fields of `input`, each with its rule. */
 export function wrongFields(input: unknown): readonly Wrong[] {
   const found = read(input)
   return 'config' in found ? [] : found.wrong
@@ -56,14 +54,14 @@ function read(
   const schema = schemaOf(methodOf(method))
   const { success, output, issues = [] } = v.safeParse(schema, input)
   const wrong = issues
-    .filter(({ expected }) => expected !== 'never') // of which valibot names one, and of each object
+    .filter(({ expected }) => expected !== 'never') // unknown fields, which follow
     .map((issue) => wrongOf(issue, schema, input))
   for (const { path, known } of unknownFields(schema, input))
     wrong.push({
       field: nameOf(path),
       reason: `is not known${meant(path.at(-1), known) || `; known are ${known.join(', ')}`}`,
     })
-  // the rules between fields are looked at where the fields themselves are right
+  // the rules between fields need right fields
   if (success && wrong.length === 0)
     for (const { setting, reason } of wrongBetween(output, (name) => name))
       wrong.push({ field: setting, reason })
@@ -84,19 +82,20 @@ function wrongOf(issue: v.BaseIssue<unknown>, schema: v.GenericSchema, input: un
   }
 }
 
-/** A path as people write it: views[1].crop.scale[0]. */
+/** Writes a path: views[1].crop.scale[0]. */
 const nameOf = (path: readonly (string | number)[]) =>
   path.reduce<string>((name, key) => {
     if (typeof key === 'number') return `${name}[${key}]`
     return name === '' ? key : `${name}.${key}`
   }, '')
 
-function meant(given: unknown, known: readonly string[]): string {
-  const word = typeof given === 'string' ? nearestName(given, known) : undefined
+/** Returns '; did you mean ...?', or '' if no known name is near. */
+function meant(input: unknown, known: readonly string[]): string {
+  const word = typeof input === 'string' ? nearestName(input, known) : undefined
   return word === undefined ? '' : `; did you mean ${word}?`
 }
 
-/** The rules between settings that a configuration breaks; `name` names a setting. */
+/** Lists the rules between settings that a configuration breaks. `name` names a setting. */
 export function wrongBetween(config: TrainConfig, name: NameOf): readonly Broken[] {
   const own = methodOf(config.method).check?.(config, name) ?? null
   return [own, own ? null : wrongChunk(config as Normed, name)].filter((wrong) => wrong !== null)

@@ -1,12 +1,12 @@
-// Complaints about the command line, and flags that take one of some words.
+// Errors of the command line, and options whose value is one of several words.
 
-/** A complaint about the command line: told in one line, exit code 2. */
+/** An error of the command line: printed in one line, exit code 2. */
 export class UsageError extends Error {
   override readonly name = 'UsageError'
 }
 
-/** The flag's value if it is one of those allowed, null when it was not given. Throws
- *  UsageError. */
+/** Returns the flag's value, null if it is undefined. Throws UsageError if the value is not
+ *  allowed. */
 export function choose<T extends string>(
   flag: string,
   value: string | undefined,
@@ -18,6 +18,6 @@ export function choose<T extends string>(
   return found
 }
 
-/** What is said of a value that is none of those allowed. */
+/** Makes the error for a value that is not allowed. */
 export const choice = (flag: string, value: string, allowed: readonly string[]) =>
   new UsageError(`${flag}: must be one of ${allowed.join(', ')}, got ${value}`)

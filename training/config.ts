@@ -1,5 +1,4 @@
-// The configuration of a training: a preset, changed by options, whole enough to be run again from
-// its JSON alone.
+// The configuration of a training: a preset, changed by options. Its JSON alone repeats the run.
 
 import { kindOfSource } from '../data/kinds.ts'
 import type { Method } from '../methods/entry.ts'
@@ -12,8 +11,8 @@ import { UsageError, choice, choose } from './choice.ts'
 import { flagOf, mergeFlags } from './options.ts'
 import type { RunConfig, TrainConfig } from './run-schema.ts'
 
-/** Options of a configuration, by the names of `kindred train`'s: { preset, data, epochs, queue }.
- *  Those of a method are told by its `flags`. */
+/** Options of a configuration, by the names of `kindred train`: { preset, data, epochs, queue }. A
+ *  method's `flags` list its own. */
 export interface ConfigOptions {
   readonly data?: string
   readonly preset?: string
@@ -31,14 +30,14 @@ export interface ConfigOptions {
   readonly knnBank?: number
   readonly knnQueries?: number
   readonly checkpointEvery?: number
-  /** Number of images to train on, once it is known. */
+  /** Number of images to train on, if known. */
   readonly images?: number
   readonly [option: string]: unknown
 }
 
-/** The configuration of a training by a method of the registry: its preset, changed by the options.
- *  `software` chooses what a CPU adapter can do in reasonable time. Throws UsageError naming the
- *  option, its value and its rule. */
+/** Makes the configuration of a method of the registry: its preset, changed by the options.
+ *  `software` chooses settings for a CPU adapter. Throws UsageError with the option, its rule and
+ *  its value. */
 export function configOf(name: string, options: ConfigOptions, software = false): TrainConfig {
   const method = methodOf(name)
   const preset = presetOf(method, options, software)
@@ -60,7 +59,7 @@ export function configOf(name: string, options: ConfigOptions, software = false)
   return config
 }
 
-/** The first rule between settings that a configuration breaks, or null. */
+/** Returns the first rule between settings that a configuration breaks, or null. */
 function wrongOf(method: Method, config: TrainConfig, name: NameOf): Wrong | null {
   const compared = method.compared(config)
   return wrongBatch(config.batch, { compared }) ?? wrongBetween(config, name)[0] ?? null
@@ -70,7 +69,8 @@ function refuse(wrong: Wrong | null, method: Method) {
   if (wrong) throw new UsageError(`${flagOf(method)(wrong.setting)}: ${wrong.reason}`)
 }
 
-/** The preset that the options name, or the method's own for such data. Throws UsageError. */
+/** Returns the preset that the options name, else the method's default for the data. Throws
+ *  UsageError. */
 export function presetOf(
   method: Method,
   { preset, data }: Pick<ConfigOptions, 'preset' | 'data'>,
@@ -88,7 +88,7 @@ interface Chosen {
   readonly size: number
 }
 
-/** The settings of a preset, changed by the options. */
+/** Returns the settings of a preset, changed by the options. */
 function settingsOf(
   method: Method,
   preset: PresetOf<MethodSettings>,
@@ -107,11 +107,11 @@ function settingsOf(
     batch,
   })
   const { batch: _, ...others } = given
-  const told = options.batch === undefined ? others : given
-  return lengthened(settled(method, settings, told), own)
+  const chosen = options.batch === undefined ? others : given
+  return lengthened(settled(method, settings, chosen), own)
 }
 
-/** The settings with what follows from others. Throws UsageError for an option without use. */
+/** Adds the settings that follow from others. Throws UsageError for an option without effect. */
 function settled(
   method: Method,
   settings: MethodSettings,
@@ -125,15 +125,15 @@ function settled(
   }
 }
 
-/** The settings for another number of epochs than the preset's. A cosine that begins in its second
- *  epoch, as the original of a preset does, has a rate of 0 in its last one: harmless in the
- *  preset's many epochs, and left out of a run of another length. */
+/** Adapts the schedule to another number of epochs than the preset's. A cosine that begins at its
+ *  second epoch, as in a preset's original code, ends with an epoch at rate 0. A run of another
+ *  length begins at the first epoch instead. */
 const lengthened = (settings: MethodSettings, preset: MethodSettings): MethodSettings =>
   settings.schedule.firstEpoch === undefined || settings.epochs === preset.epochs
     ? settings
     : { ...settings, schedule: { ...settings.schedule, firstEpoch: 0 } }
 
-/** The settings of the kNN measurements. */
+/** Returns the settings of the kNN measurements. */
 function knnOf(
   { knn, epochs }: MethodSettings,
   preset: string,

@@ -1,7 +1,7 @@
-// What a training's steps are fed. A set that fits lies on the GPU, and steps get numbers of
-// images; of any other, batches are read ahead, and uploaded as soon as a step is given one: WebGPU
-// copies the pixels at once and puts them into the batch's buffer when the steps before are done,
-// so that neither JavaScript nor the GPU waits, with one buffer as with several.
+// The feed of a training: batches for its steps. A set that fits stays on the GPU, and a step reads
+// its images by index. Batches of a larger set are read ahead and uploaded by each step. WebGPU
+// copies the pixels at once, and writes them into the batch's buffer after the earlier steps, so
+// that neither JavaScript nor the GPU waits, and one buffer is enough.
 
 import type { Dataset } from '../data/dataset.ts'
 import { extentsAt } from '../data/select.ts'
@@ -9,24 +9,24 @@ import { type BatchOptions, batches } from '../data/loader.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { type ImageBatch, residentBytes, residentImages } from '../methods/image-batch.ts'
 
-/** Whether the training images lie on the GPU: where they take at most half of what the adapter
- *  binds at once, or as told. */
+/** Keeps the training images on the GPU: always, never, or ('auto') if they take at most half of
+ *  one binding. */
 export type Resident = 'auto' | 'on' | 'off'
 
-/** A batch as a step takes it, and its images' positions in the set. */
+/** A batch for a step, and the indices of its images in the set. */
 export interface Fed {
   readonly images: ImageBatch
   readonly indices: Uint32Array
 }
 
-/** The batches of an epoch in order. */
+/** Yields the batches of an epoch in order. */
 export type Feed = (at: BatchOptions) => AsyncIterable<Fed>
 
 const SHARE = 0.5
 
-/** The feed of a set: either way the same images in the same order, whole where the set has them
- *  so. Throws Error for a set that is to lie on the GPU and is larger than one binding, and
- *  DataError when it cannot be read. */
+/** Opens the feed of a set. Images and their order do not depend on `resident`. Yields whole images
+ *  if the set has originals. Throws Error if `resident` is 'on' and the set is larger than one
+ *  binding, and DataError if it cannot be read. */
 export async function openFeed(gpu: Gpu, images: Dataset, resident: Resident): Promise<Feed> {
   const { originals } = images
   const source = originals ? { ...images, image: originals.image, read: originals.read } : images
@@ -35,7 +35,7 @@ export async function openFeed(gpu: Gpu, images: Dataset, resident: Resident): P
   const fits = resident === 'on' || (resident === 'auto' && bytes <= SHARE * most)
   if (!fits) return (at) => streamed(source, extents, at)
   const set = await residentImages(gpu, source)
-  return async function* numbers(at) {
+  return async function* byIndex(at) {
     for await (const { indices } of batches(source, { ...at, pixels: false }))
       yield {
         images: { set, indices: Int32Array.from(indices), ...partOf(extents, indices) },

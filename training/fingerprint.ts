@@ -1,51 +1,53 @@
-// What tells one data set from another, so that a run goes on with the images that it began with,
-// and compares accuracies that were measured on the same ones.
+// The fingerprint of a data set. A resumed run checks that its images are the same, and compares
+// accuracies only if they were measured on the same images.
 //
-// Of a set whose pixels are at most 1 GiB every byte is looked at. Of a larger one, which is
-// streamed, every image's place and, where each has a file of its own, that file's size; and the
-// pixels of 256 MiB of them, evenly spread, or of 512 images.
+// The digest of a set of at most 1 GiB of pixels covers every byte. The digest of a larger set
+// covers the number and size of its images, the size of each image's file, and the pixels of 256
+// MiB of images, at least 512, evenly spread.
 
 import { type Dataset, imageBytes } from '../data/dataset.ts'
 import type { TrainConfig } from './run-schema.ts'
 import type { Digest, Sha256 } from './storage.ts'
 
-/** How much is looked at. */
+/** Extent of a digest. */
 interface Reach {
-  /** Bytes of pixels up to which a set is looked at whole. */
+  /** Bytes of pixels up to which a digest covers a whole set. */
   readonly whole: number
-  /** Bytes of pixels, and images at least, that are looked at of a larger one. */
+  /** Bytes of pixels that a digest covers of a larger set. */
   readonly sample: number
+  /** Fewest images that a digest covers of a larger set. */
   readonly least: number
 }
 
 const usual: Reach = { whole: 2 ** 30, sample: 2 ** 28, least: 512 }
-const CHUNK = 2 ** 23 // bytes that are read at a time
-const FILES = 256 // files that are asked for their size at a time
-const SAMPLED = 32 // images that older checkpoints tell of
+const CHUNK = 2 ** 23 // bytes per read
+const FILES = 256 // files per reading of sizes
+const SAMPLED = 32 // images in the hash of older checkpoints
 
 /** SHA-256 digests in hexadecimal. */
 export interface Digests {
-  /** Of the training images in their order. */
+  /** Digest of the training images in their order. */
   readonly images: string
-  /** Of all else that kNN accuracy depends on: labels, names of classes, test images, settings. */
+  /** Digest of all else that kNN accuracy depends on: labels, class names, test images,
+   *  settings. */
   readonly measured: string
 }
 
 const [IMAGES, MEASURED] = ['images.sha256', 'measured.sha256']
 
-/** The metadata of a checkpoint that says which data it was made with. */
+/** Returns the checkpoint metadata that identifies the data. */
 export const dataMetadata = ({ images, measured }: Digests): Readonly<Record<string, string>> => ({
   [IMAGES]: images,
   [MEASURED]: measured,
 })
 
-/** The digests that a checkpoint holds; one from before they were kept has none. */
+/** Returns the digests in a checkpoint's metadata. Older checkpoints have none. */
 export const digestsIn = (metadata: Readonly<Record<string, string>>): Partial<Digests> => ({
   ...(metadata[IMAGES] !== undefined && { images: metadata[IMAGES] }),
   ...(metadata[MEASURED] !== undefined && { measured: metadata[MEASURED] }),
 })
 
-/** The digests of a run's training images and of what it measures. Throws DataError. */
+/** Computes the digests of a run's training images and of its measurements. Throws DataError. */
 export async function digestsOf(
   { train, test }: { readonly train: Dataset; readonly test: Dataset },
   { knn }: Pick<TrainConfig, 'knn'>,
@@ -62,7 +64,7 @@ export async function digestsOf(
   return { images: await imagesDigest(train, sha256), measured: measured.hex() }
 }
 
-/** The digest of a set's images in their order. */
+/** Computes the digest of a set's images in their order. */
 export async function imagesDigest(
   images: Dataset,
   sha256: Sha256,
@@ -73,8 +75,8 @@ export async function imagesDigest(
   return digest.hex()
 }
 
-/** Whether a checkpoint was made with these images, whose digest `digest` gives; null where it does
- *  not say. */
+/** Tells whether a checkpoint was made with these images, null if it has no digest. `digest`
+ *  computes the digest of the images. */
 export async function isOf(
   images: Dataset,
   metadata: Readonly<Record<string, string>>,
@@ -86,6 +88,7 @@ export async function isOf(
   return old === undefined ? null : old === (await sampleOf(images))
 }
 
+/** Adds the size and the pixels of a set's images to a digest. */
 async function addImages(digest: Digest, dataset: Dataset, reach: Reach) {
   const { size, originals } = dataset
   const { image, read } = originals ?? dataset
@@ -107,7 +110,7 @@ async function addImages(digest: Digest, dataset: Dataset, reach: Reach) {
   }
 }
 
-/** Adds the size of every file; one that is gone has none. */
+/** Adds the size of every file to a digest, null for a missing file. */
 async function addSizes(digest: Digest, { size, fileSizes }: Dataset) {
   if (!fileSizes) return
   for (let from = 0; from < size; from += FILES) {
@@ -124,8 +127,8 @@ const bytesOf = (numbers: Int32Array | Float32Array | null) =>
     ? new Uint8Array(numbers.buffer, numbers.byteOffset, numbers.byteLength)
     : new Uint8Array(0)
 
-/** What older checkpoints hold: eight hexadecimal digits of the set's size and of the pixels of
- *  some of its images, evenly spread (FNV-1a). */
+/** Computes the hash of older checkpoints: FNV-1a of the set's size and of the pixels of 32 images,
+ *  evenly spread, in eight hexadecimal digits. */
 export async function sampleOf(images: Dataset): Promise<string> {
   const count = Math.min(SAMPLED, images.size)
   const indices = Uint32Array.from({ length: count }, (_, i) =>

@@ -1,4 +1,4 @@
-// Going on with a training: how a change of its settings is kept.
+// Records changes of the settings of a resumed training.
 
 import type { TrainConfig } from './run-schema.ts'
 import {
@@ -15,8 +15,7 @@ import type { Metric } from './metrics.ts'
 import type { Progress } from './progress.ts'
 import type { Checkpoint, Config, TrainingStorage } from './storage.ts'
 
-/** Runs `body`; what it throws also says what of config.json has changed, which may be the
- * reason. */
+/** Runs `body`. Adds the changes of config.json, a likely reason, to the message of an Error. */
 export async function explained(changes: Changes, body: () => Promise<void>) {
   try {
     await body()
@@ -29,17 +28,17 @@ export async function explained(changes: Changes, body: () => Promise<void>) {
 }
 
 interface Effective {
-  /** What the run goes on with. */
+  /** Configuration of the resumed run. */
   readonly config: TrainConfig
-  /** What it goes on from; null at its beginning. */
+  /** Checkpoint to resume from; null at the beginning. */
   readonly checkpoint: Checkpoint | null
-  /** Whether that is its end, so that no step uses another rate. */
+  /** True if the checkpoint is at the end, so that no step uses a new rate. */
   readonly isFinished: boolean
 }
 
-/** Says what has changed since the checkpoint, by flags or in config.json, and keeps it in
- * config.json's history and in the metrics; config.json then holds what the run goes on with. What
- * was changed before and no step has used is forgotten. Resolves to the history. */
+/** Prints the changes since the checkpoint, made by flags or in config.json, and writes them to
+ *  config.json's history and to the metrics. config.json then holds the settings of the resumed
+ *  run. Drops earlier changes that no step has used. Resolves to the history. */
 export async function keepChanges(
   storage: TrainingStorage,
   progress: Progress,
@@ -57,24 +56,25 @@ export async function keepChanges(
   const before = isSettled ? unused(history, step) : history
   const later = isChanged ? extended(before, { step, changes: all }) : before
   const { history: _, ...settings } = storage.config
-  const wanted = {
+  const current = {
     ...settings,
     ...{ data, ...(dataFromRun !== undefined && { dataFromRun }), epochs },
     ...(!isFinished && { schedule: config.schedule }),
     ...(later.length > 0 && { history: later }),
   }
-  if (JSON.stringify(wanted) !== JSON.stringify(storage.config)) await storage.writeConfig(wanted)
+  if (JSON.stringify(current) !== JSON.stringify(storage.config)) await storage.writeConfig(current)
   if (isSettled) await forget(storage, step, changes)
   if (!isChanged) return later
-  const words = `changed since ${checkpoint ? `the checkpoint of step ${step}` : 'the beginning'}: ${describeChanges(all)}`
+  const since = checkpoint ? `the checkpoint of step ${step}` : 'the beginning'
+  const words = `changed since ${since}: ${describeChanges(all)}`
   progress.note(words, { step, changed: all })
-  if (Object.keys(changes).length === 0) return later // where the images are changes no number
+  if (Object.keys(changes).length === 0) return later // the path of the images changes no number
   if (!(await storage.metrics()).some(isOf(step, changes)))
     await storage.append({ step, changed: changes })
   return later
 }
 
-/** Drops the metrics that tell of changes at this step which no step has used. */
+/** Drops the metrics of changes at this step that no step has used. */
 async function forget(storage: TrainingStorage, step: number, changes: Changes) {
   const isStale = (metric: Metric) =>
     metric.step === step &&
@@ -88,8 +88,8 @@ async function forget(storage: TrainingStorage, step: number, changes: Changes) 
 const isOf = (step: number, changes: Changes) => (metric: Metric) =>
   metric.step === step && JSON.stringify(metric.changed) === JSON.stringify(changes)
 
-/** The settings that are others than the checkpoint's, or, where it does not say, than
- * config.json's; of a finished run without the schedule. */
+/** Returns the settings that differ from the checkpoint's, or from config.json's if the checkpoint
+ *  has none. Leaves out the schedule of a finished run. */
 function changesOf(saved: Config, { config, checkpoint, isFinished }: Effective): Changes {
   const { epochs, schedule } = config
   const changes =

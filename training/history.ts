@@ -1,27 +1,24 @@
-// What a run was trained with, beside what config.json says now: the settings lie in every
-// checkpoint, with a digest.
+// The settings in every checkpoint, with a digest, and their changes since.
 
 import { sha256 } from '@noble/hashes/sha2.js'
 import { bytesToHex } from '@noble/hashes/utils.js'
 import { isObject, parse } from './json.ts'
 
-/** Settings by path, 'schedule.lr', with what they were and are. */
+/** Changed settings by path, 'schedule.lr', with the old and the new value. */
 export type Changes = Readonly<Record<string, { readonly from: unknown; readonly to: unknown }>>
 
-/** A change of a run's settings, and the step that it took effect after. */
+/** A change of a run's settings, and the step after which it took effect. */
 export interface Change {
   readonly step: number
   readonly changes: Changes
 }
 
-/** Fields of config.json that change none of a run's numbers. Which images they are is told by
- * their fingerprint. */
+/** Fields of config.json that change no number of a run. The fingerprint identifies the images. */
 const ASIDE = ['data', 'dataFromRun', 'about', 'history']
 const [SETTINGS, DIGEST] = ['config', 'config.sha256']
 const RATE = 'schedule.lr'
 
-/** The metadata of a checkpoint that says which settings it was made with: their JSON and its
- * SHA-256. */
+/** Returns the checkpoint metadata of the settings: their JSON and its SHA-256. */
 export function settingsMetadata(config: object): Readonly<Record<string, string>> {
   const text = canonical(config)
   return { [SETTINGS]: text, [DIGEST]: digestOf(text) }
@@ -29,13 +26,11 @@ export function settingsMetadata(config: object): Readonly<Record<string, string
 
 const digestOf = (text: string) => bytesToHex(sha256(new TextEncoder().encode(text)))
 
-/** Whether a checkpoint says which settings it was made with; one from before they were kept does
- * not. */
+/** Tells whether a checkpoint holds its settings. Older ones do not. */
 export const holdsSettings = (metadata: Readonly<Record<string, string>>) =>
   metadata[SETTINGS] !== undefined
 
-/** Whether the settings that a checkpoint holds, if any, are an object of JSON and have the digest
- * that was saved with them. */
+/** Tells whether the settings of a checkpoint, if any, are a JSON object with the saved digest. */
 export function areSettingsWhole({
   [SETTINGS]: text,
   [DIGEST]: digest,
@@ -51,8 +46,8 @@ const unsaid: Readonly<Record<string, unknown>> = {
   loss: 'nt-xent', // SimCLR's
 }
 
-/** What differs between the settings that a checkpoint was made with and `config`; nothing where it
- * does not say. */
+/** Returns the changes between a checkpoint's settings and `config`, none if the checkpoint holds
+ *  no settings. */
 export function changesSince(metadata: Readonly<Record<string, string>>, config: object): Changes {
   const { [SETTINGS]: settings, [DIGEST]: digest } = metadata
   if (settings === undefined || digest === settingsMetadata(config)[DIGEST]) return {}
@@ -62,7 +57,7 @@ export function changesSince(metadata: Readonly<Record<string, string>>, config:
   return Object.fromEntries(Object.entries(changes).filter(([path, of]) => !isNew(path, of)))
 }
 
-/** The leaves in which two values of JSON differ. What one of them lacks is null. */
+/** Returns the leaves in which two JSON values differ. A missing leaf is null. */
 export function changesBetween(from: unknown, to: unknown): Changes {
   const [before, after] = [leaves(from), leaves(to)]
   const paths = [...new Set([...before.keys(), ...after.keys()])]
@@ -75,20 +70,20 @@ export function changesBetween(from: unknown, to: unknown): Changes {
   )
 }
 
-/** Changes in words: `schedule.lr 0.1 -> 0.01, epochs 5 -> 10`. */
+/** Writes changes: `schedule.lr 0.1 -> 0.01, epochs 5 -> 10`. */
 export const describeChanges = (changes: Changes): string =>
   Object.entries(changes)
     .map(([path, { from, to }]) => `${path} ${JSON.stringify(from)} -> ${JSON.stringify(to)}`)
     .join(', ')
 
-/** The history with a change behind it, unless that is its last one already. */
+/** Appends a change to the history, unless the last change is equal. */
 export function extended(history: readonly Change[], change: Change): readonly Change[] {
   const isLast = JSON.stringify(history.at(-1)) === JSON.stringify(change)
   return isLast ? history : [...history, change]
 }
 
-/** The history without what was changed at this step or later, save where the images were: a run
- * that goes on from there has used none of it. */
+/** Removes the changes at this step or later from the history, except those of the path of the
+ *  images. A run that resumes at the step has used none of them. */
 export const unused = (history: readonly Change[], step: number): readonly Change[] =>
   history.flatMap((change) => {
     if (change.step < step) return [change]
@@ -96,8 +91,8 @@ export const unused = (history: readonly Change[], step: number): readonly Chang
     return data ? [{ step: change.step, changes: { data } }] : []
   })
 
-/** A learning rate below `lr` with which the run has made steps before, the last of them; a tenth
- * of `lr` where there is none. */
+/** Returns the last rate below `lr` that the run has used for a step, a tenth of `lr` if there is
+ *  none. */
 export function lowerRate(lr: number, history: readonly Change[]): number {
   const changes = history.flatMap(({ step, changes: { [RATE]: rate } }) =>
     rate ? [{ step, from: rate.from }] : [],
@@ -111,7 +106,7 @@ export function lowerRate(lr: number, history: readonly Change[]): number {
   return lower.at(-1) ?? Number((lr / 10).toPrecision(2))
 }
 
-/** The settings as JSON in which equal settings are equal texts. */
+/** Writes settings as JSON with sorted keys. Equal settings are equal texts. */
 const canonical = (config: object): string =>
   JSON.stringify(
     sorted(Object.fromEntries(Object.entries(config).filter(([key]) => !ASIDE.includes(key)))),
@@ -124,7 +119,7 @@ function sorted(value: unknown): unknown {
   return Object.fromEntries(entries.map(([key, field]) => [key, sorted(field)]))
 }
 
-/** Every value that is no object by its path; lists of numbers are values. */
+/** Lists every value that is no object, by its path. A list of numbers is a value. */
 export function leaves(value: unknown, path = ''): Map<string, unknown> {
   const isList =
     Array.isArray(value) && !value.some((item) => typeof item === 'object' && item !== null)

@@ -1,4 +1,4 @@
-// JSON read from outside.
+// JSON from outside.
 
 /** Parses a JSON text. Returns undefined when it is not JSON. */
 export function parse(text: string): unknown {
@@ -9,6 +9,6 @@ export function parse(text: string): unknown {
   }
 }
 
-/** Tells whether a value of JSON is an object. */
+/** Tells whether a JSON value is an object. */
 export const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value)

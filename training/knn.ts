@@ -1,4 +1,4 @@
-// kNN accuracy of features on a labelled data set: the encoder's, and raw pixels' beside it.
+// kNN accuracy of an encoder's features and of raw pixels on a labelled data set.
 
 import type { Tensor } from '../kernels/op.ts'
 import { type Recipe, testTransform } from '../kernels/augment/recipes.ts'
@@ -14,6 +14,7 @@ import { labelled, select, subset } from '../data/select.ts'
 import { batches } from '../data/loader.ts'
 import { counted } from '../data/words.ts'
 
+/** Settings of a kNN measurement; null for the default or for all images. */
 export interface KnnSettings {
   readonly k: number | null
   readonly temperature: number
@@ -21,11 +22,11 @@ export interface KnnSettings {
   readonly queries: number | null
 }
 
-const PIXELS = 32 // raw pixels are compared at this size at most
-const BYTES = 512 * 2 ** 20 // of the queries' features and of what is nearest to them, at a time
+const PIXELS = 32 // largest side at which raw pixels are compared
+const BYTES = 512 * 2 ** 20 // of the features, neighbours and votes of a part of the queries
 
-/** Measures kNN accuracy in percent over a fixed bank (training images) and fixed queries (test
- *  images), both under the test transform, as leftthomas/SimCLR does. */
+/** Measures kNN accuracy in percent over a fixed bank of training images and fixed queries, test
+ *  images. Both are under the test transform, as in leftthomas/SimCLR. */
 export class KnnProbe {
   readonly bank: Dataset
   readonly queries: Dataset
@@ -45,23 +46,23 @@ export class KnnProbe {
     this.k = neighboursOf(options, this.bank.size).k
   }
 
-  /** Of the encoder's features h, in eval mode. */
+  /** Measures the encoder's features h, in eval mode. */
   ofEncoder(encoder: Model): Promise<number> {
     const features = (x: Tensor) => encoder.forward(x, { training: false })
     return this.#measure(features, encoder.features, this.#transform)
   }
 
-  /** Of the pixels themselves, at 32 px or less. */
+  /** Measures raw pixels, at 32 px or less. */
   ofPixels(): Promise<number> {
     const { height, width, channels } = this.bank.image
     const size = Math.min(PIXELS, height, width)
-    const { testResize: _, ...views } = this.#views // the whole image is resized, no middle is cut
+    const { testResize: _, ...views } = this.#views // resize the whole image, do not crop it
     const features = (x: Tensor) => reshape(x, [x.shape[0] ?? 0, -1])
     return this.#measure(features, size * size * channels, testTransform({ ...views, size }))
   }
 
-  /** The accuracy of features of D numbers. Neither the bank's nor all of the queries' are ever
-   *  held at once. */
+  /** Measures features of D numbers. Computes the bank in slabs and the queries in parts, to bound
+   *  the memory. */
   async #measure(features: (x: Tensor) => Tensor, D: number, transform: Recipe): Promise<number> {
     const gpu = this.#gpu
     const encode = (images: Tensor) =>
@@ -73,11 +74,11 @@ export class KnnProbe {
     const most = Math.max(1, Math.floor(BYTES / (4 * (D + 4 * this.k + 2 * classes))))
     let right = 0
     for (const queries of parts(this.queries, most)) {
-      const asked = await embed(gpu, encode, batchesInOrder(queries), image)
+      const embedded = await embed(gpu, encode, batchesInOrder(queries), image)
       const { predictions } = await knn(
         embedSlabs(gpu, encode, batchesInOrder(this.bank), image),
         labels,
-        asked,
+        embedded,
         {
           k: this.k,
           temperature: this.#temperature,
@@ -86,15 +87,14 @@ export class KnnProbe {
           gpu,
         },
       )
-      const wanted = labelsOf(queries)
-      for (const [i, label] of predictions.entries()) right += Number(label === wanted[i])
+      const truth = labelsOf(queries)
+      for (const [i, label] of predictions.entries()) right += Number(label === truth[i])
     }
     return (100 * right) / this.queries.size
   }
 }
 
-/** The rows of the table that every measurement ends in: accuracies in percent, null where there is
- *  none. */
+/** Writes the rows of the table of accuracies. They are in percent, null if not measured. */
 export function knnRows(
   measured: Record<'pixels' | 'untrained' | 'trained', number | null>,
 ): string[] {
@@ -107,7 +107,7 @@ export function knnRows(
   ]
 }
 
-/** The whole set in its own order, in batches that `embed` takes. */
+/** Yields the whole set in its own order, in batches for `embed`. */
 export async function* batchesInOrder(dataset: Dataset) {
   const all = {
     batch: Math.min(256, dataset.size),
@@ -120,7 +120,7 @@ export async function* batchesInOrder(dataset: Dataset) {
     yield { images, labels, count: indices.length }
 }
 
-/** The set in parts of at most so many images, in order. */
+/** Cuts the set into parts of at most `most` images, in order. */
 function parts(dataset: Dataset, most: number): Dataset[] {
   if (dataset.size <= most) return [dataset]
   return Array.from({ length: Math.ceil(dataset.size / most) }, (_, i) => {
@@ -132,8 +132,8 @@ function parts(dataset: Dataset, most: number): Dataset[] {
   })
 }
 
-/** Neighbours that vote, and the vote's temperature: the 200 of the paper, or a fiftieth of a bank
- *  too small for so many, unless the settings say; never more than the bank has. */
+/** Returns the number of neighbours that vote and the temperature of the vote. The default is the
+ *  paper's 200, or a fiftieth of a bank below 10,000 images. The bank's size is the limit. */
 export function neighboursOf(
   { k, temperature }: Pick<KnnSettings, 'k' | 'temperature'>,
   bank: number,
@@ -142,10 +142,11 @@ export function neighboursOf(
   return { k: Math.min(k ?? usual, bank), temperature }
 }
 
-/** What to say where more neighbours are asked for than there are; null otherwise. */
+/** Returns a note if k is larger than the bank, else null. */
 export const ofAll = (probe: KnnProbe, { k }: Pick<KnnSettings, 'k'>): string | null =>
   k !== null && k > probe.k
-    ? `k ${k} is more than the bank's ${counted(probe.k, 'image')}: all of them vote, so that near ones count little more than far ones`
+    ? `k ${k} is more than the bank's ${counted(probe.k, 'image')}: all of them vote, so ` +
+      'that near ones count little more than far ones'
     : null
 
 const atMost = (dataset: Dataset, count: number | null) =>

@@ -1,4 +1,4 @@
-// The losses of a training on their way from the GPU to metrics.jsonl and the screen.
+// Reads the losses of a training from the GPU, writes them to the metrics and prints them.
 
 import type { Tensor } from '../kernels/op.ts'
 import { someOf } from './finite.ts'
@@ -6,20 +6,20 @@ import type { Prepared } from './prepare.ts'
 import type { Progress } from './progress.ts'
 import type { TrainingStorage } from './storage.ts'
 
-const LATE = 2 // steps whose loss is still on its way: the GPU has work, and what waits for it stays bounded
-const MOST_SKIPPED = 20 // steps in a row: by then a scale of 65,536 has been halved to 1, and could not help more
+const LATE = 2 // steps whose loss may be unread: the GPU has work, and the queue is bounded
+const MOST_SKIPPED = 20 // steps in a row; after 16 a loss scale of 65,536 has been halved to 1
 
-/** Reads losses a little later than they are computed, and writes each down in its turn. */
+/** Reads losses up to 2 steps late, and writes them in order. */
 export class Losses {
-  /** The last loss that was finite. */
+  /** Last finite loss. */
   last: number | null = null
   readonly #prepared: Prepared
   readonly #storage: TrainingStorage
   readonly #progress: Progress
-  /** Says what came of a loss that ends the training. */
+  /** Makes the error of a loss that ends the training. */
   readonly #diverged: (what: string) => Error
   readonly #pending: { readonly step: number; readonly loss: Promise<Float32Array> }[] = []
-  #skipped = 0 // steps in a row, at the end so far
+  #skipped = 0 // steps in a row, up to the last
 
   constructor(
     prepared: Prepared,
@@ -33,17 +33,16 @@ export class Losses {
     this.#diverged = diverged
   }
 
-  /** Takes the loss of the step that was just commanded. Throws Error once a loss ends the
-   * training. */
+  /** Begins to read the loss of the last step. Throws Error for a loss that ends the training. */
   async add(step: number, loss: Tensor) {
     const reading = this.#prepared.gpu.read(loss)
-    reading.catch(() => undefined) // thrown when its turn comes; until then it is not unhandled
+    reading.catch(() => undefined) // `drain` throws it; this keeps it from being unhandled
     this.#pending.push({ step, loss: reading })
     await this.drain(LATE)
   }
 
-  /** Waits for losses until at most `most` are still on their way. Throws Error once a loss ends
-   * the training. */
+  /** Waits until at most `most` losses are unread. Throws Error for a loss that ends the
+   *  training. */
   async drain(most = 0) {
     while (this.#pending.length > most) {
       const first = this.#pending.shift()
@@ -69,8 +68,8 @@ export class Losses {
     this.#progress.update(step, { epoch: at.epoch, loss, lr, images: config.batch })
   }
 
-  /** Passes over a loss that is not finite where the loss is scaled, as the scaler has skipped its
-   * step; unless there are too many of them. Throws Error otherwise. */
+  /** Counts a loss that is not finite. The scaler, if any, has skipped its step. Throws Error
+   *  without a scaler, and for more than 20 such losses in a row. */
   #skip(step: number, loss: number) {
     const isScaled = 'scaler.scale' in this.#prepared.trainer.kept.variables
     if (!isScaled) throw this.#diverged(`the loss became ${loss} at step ${step}`)
@@ -84,6 +83,6 @@ export class Losses {
   }
 }
 
-/** The Error's beginning for weights that are not finite. */
+/** Begins the error message for weights that are not finite. */
 export const badWeights = (names: readonly string[], step: number) =>
   `the weights are no longer finite after step ${step} (${someOf(names)}) and were not saved`

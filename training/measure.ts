@@ -1,4 +1,4 @@
-// kNN accuracy along a training: when it is measured, what is told of it, and which is the best.
+// Measures kNN accuracy during a training, prints it, and finds the best.
 
 import { digestsIn } from './fingerprint.ts'
 import { type Metric, comparable, lastMeasured } from './metrics.ts'
@@ -10,7 +10,7 @@ type Measurable = Pick<Prepared, 'config' | 'probe' | 'stepsPerEpoch' | 'trainer
   readonly evaluate?: Evaluate | undefined
 }
 
-/** Measures a training, and writes down what it finds. */
+/** Measures a training, and writes the accuracies to the metrics. */
 export class Measure {
   readonly #prepared: Measurable
   readonly #storage: TrainingStorage
@@ -23,22 +23,25 @@ export class Measure {
     this.#progress = progress
   }
 
-  /** Takes up what was measured before the checkpoint, as far as that was on what is measured now,
-   *  whose digest is `now`. Says so where it was not. */
+  /** Reads the best accuracy before the checkpoint. `now` is the digest of the present
+   *  measurements. Earlier accuracies under another digest do not count, and a note says so. */
   async resume({ step, metadata }: Checkpoint, now: string) {
     const { name } = this.#storage
     const metrics = await this.#storage.metrics()
     const was = lastMeasured(metrics) ?? digestsIn(metadata).measured
     if (was === undefined)
       this.#progress.note(
-        `${name}: its checkpoint of step ${step} was saved by an older version, which kept no digest of ` +
-          `labels, test images and ${metadata['images'] === undefined ? '' : 'more than 32 '}training images: ` +
+        `${name}: its checkpoint of step ${step} was saved by an older version, which kept ` +
+          'no digest of ' +
+          'labels, test images and ' +
+          `${metadata['images'] === undefined ? '' : 'more than 32 '}training images: ` +
           'whether those have changed cannot be said',
       )
     else if (was !== now) {
       const change = { step, changed: { measured: { from: was, to: now } } }
       this.#progress.note(
-        `${name}: labels, names of classes, test images or the settings of kNN have changed since they ` +
+        `${name}: labels, names of classes, test images or the settings of kNN have ` +
+          'changed since they ' +
           'were last measured: accuracies from here on are not compared with earlier ones',
         change,
       )
@@ -48,7 +51,7 @@ export class Measure {
       this.#best = Math.max(this.#best, knn ?? -Infinity)
   }
 
-  /** Measures what there is to beat. */
+  /** Measures raw pixels and the untrained encoder. */
   async begin() {
     const { config, probe, trainer } = this.#prepared
     if (!probe) {
@@ -57,17 +60,17 @@ export class Measure {
     }
     const pixels = await probe.ofPixels()
     const untrained = await probe.ofEncoder(measuredModel(config, trainer))
-    await this.#tell({ step: 0, epoch: 0, pixels, untrained })
+    await this.#log({ step: 0, epoch: 0, pixels, untrained })
   }
 
-  /** Whether accuracy is measured at the end of an epoch, counted from 1. */
+  /** Tells whether to measure at the end of an epoch, counted from 1. */
   isDue(epoch: number): boolean {
     const { epochs, knn } = this.#prepared.config
     return epoch === epochs || (knn.every > 0 && epoch % knn.every === 0)
   }
 
-  /** Measures accuracy at the end of an epoch where it is due, and returns whether it is the best
-   *  yet. */
+  /** Measures accuracy at the end of an epoch if it is due. Resolves to true if it is the best so
+   *  far. */
   async at(epoch: number): Promise<boolean> {
     const { config, probe, trainer, evaluate } = this.#prepared
     if (!this.isDue(epoch)) return false
@@ -79,14 +82,14 @@ export class Measure {
       return false
     }
     const knn = await probe.ofEncoder(measuredModel(config, trainer))
-    await this.#tell({ ...others, ...at, knn })
+    await this.#log({ ...others, ...at, knn })
     const best = knn > this.#best
     this.#best = Math.max(knn, this.#best)
     return best
   }
 
-  /** The same for the end of the epoch that the training has arrived at, unless it was measured: of
-   *  a run that was made to end there, or whose measurement had failed. */
+  /** Makes up for a missing measurement at the checkpoint's epoch: of a run whose --epochs now ends
+   *  there, or whose measurement failed. Resolves like `at`. */
   async missed(): Promise<boolean> {
     const { stepsPerEpoch, trainer } = this.#prepared
     const { step } = trainer.state
@@ -96,12 +99,14 @@ export class Measure {
     return isKnown ? false : this.at(step / stepsPerEpoch)
   }
 
-  async #tell(metric: Metric) {
+  /** Writes and prints a metric. */
+  async #log(metric: Metric) {
     await this.#storage.append(metric)
     const percent = (value: number | undefined) => `${(value ?? NaN).toFixed(1)}%`
     const words =
       metric.knn === undefined
-        ? `before training, kNN top-1: raw pixels ${percent(metric.pixels)}, untrained encoder ${percent(metric.untrained)}`
+        ? `before training, kNN top-1: raw pixels ${percent(metric.pixels)}, untrained ` +
+          `encoder ${percent(metric.untrained)}`
         : `epoch ${metric.epoch}, kNN top-1: ${percent(metric.knn)}`
     this.#progress.note(words, metric)
   }

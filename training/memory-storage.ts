@@ -1,9 +1,9 @@
-// A training kept in memory: for a page, a test, or a program that saves it by itself.
+// A storage in memory: for a page, a test, or a program that saves checkpoints itself.
 
 import type { Metric } from './metrics.ts'
 import type { Checkpoint, Config, Other, TrainingStorage } from './storage.ts'
 
-/** Keeps one training in memory, with its newest checkpoint and its best. */
+/** Stores one training in memory, with its newest and its best checkpoint. */
 export class MemoryStorage implements TrainingStorage {
   readonly name: string
   readonly elsewhere = 'another storage'
@@ -12,7 +12,7 @@ export class MemoryStorage implements TrainingStorage {
   #newest: Checkpoint | null = null
   #best: Checkpoint | null = null
 
-  /** A storage of a training of this configuration, named in messages. */
+  /** Makes the storage of a training with this configuration. Messages use `name`. */
   constructor(config: object, name = 'the training') {
     this.name = name
     this.#config = { ...config }
@@ -22,12 +22,12 @@ export class MemoryStorage implements TrainingStorage {
     return this.#config
   }
 
-  /** The newest checkpoint, or null. */
+  /** Newest checkpoint, or null. */
   get newest(): Checkpoint | null {
     return this.#newest
   }
 
-  /** The checkpoint of the best accuracy, or null. */
+  /** Checkpoint of the best accuracy, or null. */
   get best(): Checkpoint | null {
     return this.#best
   }

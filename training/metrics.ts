@@ -5,23 +5,24 @@ import { nonNegative, integer } from '../methods/settings/rules.ts'
 import { isObject, parse } from './json.ts'
 import { ruleAt } from './schema-walk.ts'
 
-/** One line of metrics.jsonl. `step` counts the optimizer steps done; what was not measured then is
- *  left out. */
+/** One line of metrics.jsonl. `step` counts the finished steps. Fields that were not measured are
+ *  absent. */
 export interface Metric {
   readonly step: number
-  /** Epochs done, in fractions within one. */
+  /** Finished epochs; a fraction within an epoch. */
   readonly epoch?: number
   readonly loss?: number
-  /** What the loss is made of, and what else is minimised, by name; null for what is not finite. */
+  /** Terms of the loss by name; null for a value that is not finite. */
   readonly terms?: Readonly<Record<string, number | null>>
   /** Learning rate of the step. */
   readonly lr?: number
-  /** kNN accuracies in percent: the encoder's, and, on the line of step 0, the untrained encoder's
-   *  and raw pixels'. */
+  /** kNN accuracies in percent. The line of step 0 has those of the untrained encoder and of raw
+   *  pixels. */
   readonly knn?: number
   readonly untrained?: number
   readonly pixels?: number
-  /** Settings, or `measured`, the digest of what is measured, by name: what they were and are. */
+  /** Changed settings by path, or the changed digest of the measurements (`measured`), as { from,
+   *  to }. */
   readonly changed?: Readonly<Record<string, unknown>>
   readonly [other: string]: unknown
 }
@@ -40,15 +41,14 @@ const schema = v.looseObject({
   changed: v.exactOptional(v.record(v.string(), v.unknown(), 'an object')),
 })
 
-/** The metric that line `place` of the file at `path` holds. Throws Error naming the line, the
- *  field and its rule. */
-export function metricOf(line: string, path: string, place: number): Metric {
+/** Parses line `at` of the file at `path`. Throws Error with the line, the field and its rule. */
+export function metricOf(line: string, path: string, at: number): Metric {
   const value = parse(line)
   const remedy = 'to go on without it'
   if (!isObject(value))
-    throw new Error(`${path}: line ${place} is damaged; delete that line ${remedy}`)
+    throw new Error(`${path}: line ${at} is damaged; delete that line ${remedy}`)
   const { success, output, issues } = v.safeParse(schema, value)
-  if (success) return { ...value, step: output.step } // with its fields in their order
+  if (success) return { ...value, step: output.step } // keeps the order of the fields
   const [{ path: keys = [], message }] = issues
   const field = keys.map(({ key }) => String(key)).join('.')
   const found: unknown = keys.at(-1)?.value
@@ -56,20 +56,18 @@ export function metricOf(line: string, path: string, place: number): Metric {
     found === undefined
       ? `is missing; it must be ${ruleAt(schema, value, ['step'])}`
       : `must be ${message}, got ${JSON.stringify(found)}`
-  throw new Error(
-    `${path}: line ${place}: ${field} ${wrong}; mend the line, or delete it ${remedy}`,
-  )
+  throw new Error(`${path}: line ${at}: ${field} ${wrong}; mend the line, or delete it ${remedy}`)
 }
 
-/** Those of a run's metrics whose accuracies can be compared with what is measured now: all, or
- *  those behind the last change of what is measured. */
+/** Returns the metrics whose accuracies compare with present ones: those after the last change of
+ *  the measurements. */
 export function comparable(metrics: readonly Metric[]): readonly Metric[] {
   return metrics.slice(
     1 + metrics.findLastIndex(({ changed }) => changed?.['measured'] !== undefined),
   )
 }
 
-/** The digest of what the last of the metrics were measured on; null where they do not say. */
+/** Returns the digest of the measurements after their last change, null without a change. */
 export function lastMeasured(metrics: readonly Metric[]): string | null {
   const last = metrics.findLast(({ changed }) => changed?.['measured'] !== undefined)
   const change = last?.changed?.['measured']

@@ -1,4 +1,4 @@
-// Options of a training, by name, over the settings of a preset.
+// Puts the options of a training over the settings of a preset.
 
 import type { Method } from '../methods/entry.ts'
 import { type NameOf } from '../methods/settings/batch.ts'
@@ -8,10 +8,10 @@ import type { MethodSettings } from '../methods/settings/settings.ts'
 import { UsageError } from './choice.ts'
 import { ruleAt, unknownFields } from './schema-walk.ts'
 
-/** The options of a method, with those that every method has. */
+/** Returns the options of a method, those of every method included. */
 export const flagsOf = (method: Method): readonly Flag[] => [...method.flags, chunkFlag]
 
-/** Names a setting by the option that gives it: bnSplits is --bn-splits. */
+/** Returns the option of a setting: --bn-splits for bnSplits. */
 export const flagOf =
   (method: Method): NameOf =>
   (setting) => {
@@ -19,7 +19,7 @@ export const flagOf =
     return flag ? longOf(flag.option) : `--${setting}`
   }
 
-/** The settings with the options' values in their places, and these values by the options' names.
+/** Puts the options' values into the settings. Returns the settings, and the values by option.
  *  Throws UsageError for a word that the setting's rule does not allow. */
 export function mergeFlags(
   method: Method,
@@ -38,10 +38,11 @@ export function mergeFlags(
   return { settings: merged as MethodSettings, given } // the same fields, other values
 }
 
-/** Tells whether an option was given; a --no-... that was not has the value true. */
+/** Tells whether an option was given. The value of an absent --no-... option is true. */
 export const isGiven = ({ option, reading }: Flag, value: unknown): boolean =>
   value !== undefined && !(reading === 'switch' && option.startsWith('--no-') && value === true)
 
+/** Throws UsageError for a word that the setting's rule does not allow. */
 function checkWord(method: Method, { option, setting }: Flag, value: unknown) {
   const rule = ruleAt(fields(method.rules), {}, setting.split('.'))
   const words = rule.replace(/^one of /, '').split(', ')
@@ -49,8 +50,8 @@ function checkWord(method: Method, { option, setting }: Flag, value: unknown) {
   throw new UsageError(`${longOf(option)}: must be ${rule}, got ${String(value)}`)
 }
 
-/** The settings without those that another row of a table had: of an encoder named anew, the fields
- *  that it does not know. */
+/** Removes the settings of another row of a table. A new model.name removes the fields that the new
+ *  encoder does not know. */
 export function withoutOthers(method: Method, settings: unknown, path: string): unknown {
   if (!path.endsWith('.name')) return settings
   const parent = path.split('.').slice(0, -1)
@@ -65,8 +66,7 @@ export function withoutOthers(method: Method, settings: unknown, path: string): 
   )
 }
 
-/** The value with one field, at a path, replaced, or left out where it is undefined; all else is
- *  shared. */
+/** Replaces the field at a path, or removes it if `field` is undefined. Shares all other fields. */
 export function withValue(
   value: unknown,
   [key, ...rest]: readonly string[],

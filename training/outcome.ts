@@ -1,9 +1,9 @@
-// What came of a training.
+// The outcome of a training.
 
 import { comparable } from './metrics.ts'
 import type { TrainingStorage } from './storage.ts'
 
-/** How a training ended. Accuracies are kNN top-1 in percent, null where they were not measured. */
+/** End of a training. Accuracies are kNN top-1 in percent, null if not measured. */
 export interface Outcome {
   readonly finished: boolean
   readonly step: number
@@ -14,8 +14,8 @@ export interface Outcome {
   readonly trained: number | null
 }
 
-/** The outcome of the run at `step` of `total`; `loss` is the last one, null when no step was done
- * just now. */
+/** Returns the outcome of the run at `step` of `total`. `loss` is the last one, null if this
+ *  process made no step. */
 export async function outcomeOf(
   storage: TrainingStorage,
   {

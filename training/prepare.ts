@@ -1,5 +1,5 @@
-// From a configuration and images to what trains: the method with its networks, the batches, and
-// what measures accuracy.
+// Prepares a training from a configuration and images: the method with its networks, the batches,
+// and the kNN measurement.
 
 import type { Dataset, Split } from '../data/dataset.ts'
 import { isLabelled, subset } from '../data/select.ts'
@@ -15,24 +15,24 @@ import type { RunConfig, TrainConfig } from './run-schema.ts'
 import { type Feed, type Resident, openFeed } from './feed.ts'
 import { KnnProbe } from './knn.ts'
 
-/** All that a training needs beside a place to keep it. */
+/** Everything that a training needs besides its storage. */
 export interface Prepared {
   readonly gpu: Gpu
   readonly config: TrainConfig
-  /** What was read. */
+  /** Both halves of the data set. */
   readonly data: Split
-  /** The images of it that are trained on. */
+  /** Training images, the subset if there is one. */
   readonly images: Dataset
   readonly feed: Feed
   readonly trainer: Trainer
   readonly stepsPerEpoch: number
-  /** Measures kNN accuracy; null when the set has no labels or no test images. */
+  /** Measures kNN accuracy; null if the set has no labels or no test images. */
   readonly probe: KnnProbe | null
   readonly evaluate?: Evaluate | undefined
 }
 
-/** Measures an encoder in training, and returns numbers by name, which are kept beside the kNN
- *  accuracy. */
+/** Measures an encoder in training. Resolves to numbers by name, which the metrics hold beside the
+ *  kNN accuracy. */
 export type Evaluate = (at: {
   readonly step: number
   readonly epoch: number
@@ -40,24 +40,23 @@ export type Evaluate = (at: {
   readonly head: Model
 }) => Promise<Readonly<Record<string, number>>>
 
-/** How a training runs; its numbers are the same, but for those that `evaluate` adds. */
+/** Options of a training that change none of its numbers. */
 export interface Manner {
   /** False runs steps one by one instead of replaying them. */
   readonly capture?: boolean | undefined
-  /** Whether the training images lie on the GPU. */
+  /** Keeps the training images on the GPU: always, never, or if they fit. */
   readonly resident?: Resident | undefined
-  /** Measures the encoder by another yardstick whenever kNN accuracy is due. */
+  /** Measures the encoder in another way, whenever kNN accuracy is due. */
   readonly evaluate?: Evaluate | undefined
 }
 
-/** The images that a configuration trains on. */
+/** Returns the images that a configuration trains on. */
 export const trainingImages = (
   { subset: count, seed }: Pick<RunConfig, 'subset' | 'seed'>,
   { train }: Pick<Split, 'train'>,
 ): Dataset => (count === null ? train : subset(train, count, seed))
 
-/** Builds the method and checks it against the images. Nothing is written. Throws Error in
- *  words. */
+/** Builds the method and checks it against the images. Writes nothing. Throws Error in words. */
 export async function prepare(
   gpu: Gpu,
   config: TrainConfig,
@@ -72,8 +71,8 @@ export async function prepare(
   return { gpu, config, data, images, feed, trainer, stepsPerEpoch, probe, evaluate }
 }
 
-/** The method at step 0. Where products or images have the range of f16, in which small gradients
- *  lose digits, its loss is scaled, and the scale is saved with the rest. */
+/** Builds the method at step 0. Scales its loss where products or images are in f16, since small
+ *  gradients lose digits in its range. A checkpoint holds the scale too. */
 export function trainerOf(gpu: Gpu, config: TrainConfig, extent: Extent): Trainer {
   const method = methodOf(config.method)
   const { precision, activations } = gpu.run
@@ -87,7 +86,7 @@ export function trainerOf(gpu: Gpu, config: TrainConfig, extent: Extent): Traine
   return { ...trainer, kept: { ...kept, variables } }
 }
 
-/** Measures kNN accuracy; null when the set has no labels or no test images. */
+/** Makes the kNN measurement, null if the set has no labels or no test images. */
 const probeOf = (
   gpu: Gpu,
   { views, knn }: TrainConfig,
@@ -98,7 +97,7 @@ const probeOf = (
     ? new KnnProbe(gpu, { train, test }, recipeOf(views, 0), knn)
     : null
 
-/** The model whose output kNN compares: the encoder, or the encoder with its head. */
+/** Returns the model whose output kNN compares: the encoder, or the encoder with its head. */
 export const measuredModel = (
   { knn }: Pick<TrainConfig, 'knn'>,
   { encoder, head }: { readonly encoder: Model; readonly head: Model | null },

@@ -1,31 +1,32 @@
-// What a training tells while it runs.
+// The output of a training while it runs.
 
-/** Numbers that go with a step; all but `images` are shown or printed as they are. */
+/** Numbers of a step. */
 export interface StepValues {
   readonly loss?: number
-  /** Images taken since the last step that was told. */
+  /** Images since the last update; the speed is measured from them. */
   readonly images?: number
   readonly [other: string]: number | undefined
 }
 
-/** Receives what a training tells. */
+/** Receives the output of a training. */
 export interface Progress {
-  /** Tells how many steps the whole training has. Speed is measured from the first update on. */
+  /** Begins the output of a training of `total` steps. */
   start(total: number): void
+  /** Reports a finished step. */
   update(step: number, values?: StepValues): void
-  /** Tells a line in words; `data` is the same for a program. */
+  /** Prints a line in words. `data` says the same to a program. */
   note(line: string, data?: object): void
   /** Ends the output. */
   stop(): void
 }
 
-/** What `train` tells a library's user, as one object each. */
+/** An event of `train`. */
 export type TrainingEvent =
   | { readonly event: 'start'; readonly steps: number }
   | { readonly event: 'step'; readonly step: number; readonly values: StepValues }
   | { readonly event: 'note'; readonly text: string; readonly data: object }
 
-/** A Progress that hands events to a function. */
+/** Makes a Progress that calls a function with each event. */
 export const eventsTo = (onEvent: (event: TrainingEvent) => void): Progress => ({
   start: (steps) => onEvent({ event: 'start', steps }),
   update: (step, values = {}) => onEvent({ event: 'step', step, values }),

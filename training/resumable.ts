@@ -1,5 +1,4 @@
-// Whether a run may go on from its checkpoint: with the settings and the images that it has had so
-// far.
+// Checks that a run can resume from its checkpoint: settings and images must be the same.
 
 import type { Dataset } from '../data/dataset.ts'
 import { counted } from '../data/words.ts'
@@ -11,19 +10,18 @@ import type { Checkpoint, TrainingStorage } from './storage.ts'
 
 type Saved = Pick<Checkpoint, 'step' | 'metadata'>
 
-/** Settings that may change of a run that has begun: those of the flags beside --resume, and those
- *  that change no step. */
+/** Settings that may change in a resumed run: those with a flag beside --resume, and those that
+ *  change no step. */
 const FREE = ['epochs', 'schedule.lr', 'checkpointEvery']
 const isFree = (path: string, changes: Changes) =>
   FREE.includes(path) ||
   path.startsWith('knn.') ||
   (path === 'schedule.firstEpoch' && 'epochs' in changes)
 
-/** Names a storage and its settings. */
+/** Names of a storage and of its settings. */
 type Named = Pick<TrainingStorage, 'name' | 'nameOf'>
 
-/** Throws Error naming the settings of a training that are others than its checkpoint's, and must
- *  not be. */
+/** Throws Error with the settings that differ from the checkpoint's and must not. */
 export function checkSettings(storage: Named, { step, metadata }: Saved, config: TrainConfig) {
   const changes = changesSince(metadata, config)
   const fixed = Object.entries(changes).filter(([path]) => !isFree(path, changes))
@@ -32,11 +30,12 @@ export function checkSettings(storage: Named, { step, metadata }: Saved, config:
   throw new Error(
     `${storage.name}: config.json has other settings than the checkpoint of step ${step}: ` +
       `${describeChanges(Object.fromEntries(fixed))}; a run that has begun keeps them, but for ` +
-      `${storage.nameOf('data')}, ${storage.nameOf('schedule.lr')} and ${storage.nameOf('epochs')}; put back ${back}, or start a new run`,
+      `${storage.nameOf('data')}, ${storage.nameOf('schedule.lr')} and ` +
+      `${storage.nameOf('epochs')}; put back ${back}, or start a new run`,
   )
 }
 
-/** What a training goes on with. */
+/** A training to resume. */
 export interface GoingOn {
   readonly storage: Named
   readonly config: Pick<TrainConfig, 'method' | 'epochs'>
@@ -45,8 +44,8 @@ export interface GoingOn {
   readonly stepsPerEpoch: number
 }
 
-/** Throws Error unless a checkpoint is of these images, and of a step that the training has. One
- *  that names no images was made before checkpoints did. */
+/** Throws Error if a checkpoint is of other images, or of a step after the training's last. A
+ *  checkpoint of an old version has no digest of images, and passes. */
 export async function checkResumable({ step, metadata }: Saved, run: GoingOn) {
   const { storage, config, images, digests, stepsPerEpoch } = run
   const { name } = storage
@@ -54,14 +53,18 @@ export async function checkResumable({ step, metadata }: Saved, run: GoingOn) {
   if (isSame === false)
     throw new Error(
       methodOf(config.method).perImage
-        ? `${name}: its memory bank is of other images than the data set holds now; a bank belongs to its data set, start a new run`
-        : `${name}: it was trained on other images than the ${images.size} that the data set holds now; put those back, or start a new run`,
+        ? `${name}: its memory bank is of other images than the data set holds now; a bank ` +
+            'belongs to its data set, start a new run'
+        : `${name}: it was trained on other images than the ${images.size} that the data set ` +
+            'holds now; put those back, or start a new run',
     )
   const { epochs } = config
   const total = epochs * stepsPerEpoch
   if (step > total)
     throw new Error(
-      `${name}: its checkpoint is of step ${step}, and a run of ${counted(epochs, 'epoch')} of ${counted(stepsPerEpoch, 'step')} ends at step ${total}; ` +
+      `${name}: its checkpoint is of step ${step}, and a run of ` +
+        `${counted(epochs, 'epoch')} of ${counted(stepsPerEpoch, 'step')} ends at step ` +
+        `${total}; ` +
         `give ${storage.nameOf('epochs')} ${Math.ceil(step / stepsPerEpoch)} or more`,
     )
 }

@@ -1,5 +1,4 @@
-// A configuration as data: the fields that every training has, each with its rule, and those of its
-// method.
+// The fields of a configuration, each with its rule: those of every training, and the method's.
 
 import * as v from 'valibot'
 import type { Activations, Precision } from '../kernels/op.ts'
@@ -16,49 +15,52 @@ import { type MethodSettings, layerRule } from '../methods/settings/settings.ts'
 import { activationKinds, precisions } from '../methods/settings/words.ts'
 import type { Change } from './history.ts'
 
-/** Fields that every training's configuration has beside its method's settings. */
+/** Fields of every configuration besides its method's settings. */
 export interface RunConfig {
   readonly method: string
   readonly preset: string
-  /** The data set, as --data names it; in config.json with an absolute path. */
+  /** Data set, as --data names it; with an absolute path in config.json. */
   readonly data: string
-  /** The same path as it is seen from the run folder. */
+  /** Its path relative to the run folder. */
   readonly dataFromRun?: string
-  /** Side of the views, and of the images that are loaded from a folder, in pixels. */
+  /** Side of the views, and of images from a folder, in pixels. */
   readonly size: number
-  /** How many training images are used; null for all. */
+  /** Number of training images; null for all. */
   readonly subset: number | null
   readonly seed: number
   /** Arithmetic of convolutions and matrix products, the kNN measurements' included. */
   readonly precision: Precision
-  /** How activations are kept for the backward pass. */
+  /** Format of the activations that the backward pass needs. */
   readonly activations: Activations
-  /** kNN: every how many epochs, over how many neighbours (null: 200, or a fiftieth of a small
-   *  bank), with how many training images as bank and how many test images (null for all), of the
-   *  output of which layer. */
+  /** Settings of the kNN measurements. */
   readonly knn: {
+    /** Epochs between measurements; 0 for only at the end. */
     readonly every: number
+    /** Neighbours that vote; null for 200, or a fiftieth of a small bank. */
     readonly k: number | null
     readonly temperature: number
+    /** Training images in the bank; null for all. */
     readonly bank: number | null
+    /** Test images; null for all. */
     readonly queries: number | null
+    /** Output that is compared: the encoder's (the default) or the head's. */
     readonly layer?: 'features' | 'embedding'
   }
   /** Steps between checkpoints; 0 for once an epoch. */
   readonly checkpointEvery: number
-  /** Kindred's version, Node's, and the adapter that the run began on. */
+  /** Versions of Kindred and Node, and the adapter on which the run began. */
   readonly about?: { readonly adapter?: string }
   /** Changes of settings since the run began, in order. */
   readonly history?: readonly Change[]
 }
 
-/** Everything that decides a training's numbers, as config.json holds it. `S` are the settings of
- *  its method. */
+/** A configuration, which decides every number of a training. config.json holds it. `S` are the
+ *  settings of the method. */
 export type TrainConfig<S extends MethodSettings = MethodSettings> = RunConfig & S
 
 const count = integerOrNull(1)
 
-/** A training's measurements. */
+/** The rule of the kNN settings. */
 const knn = fields({
   every: integer(0),
   k: count,
@@ -71,7 +73,7 @@ const knn = fields({
 const values = fields({ from: v.unknown(), to: v.unknown() })
 const change = fields({ step: integer(0), changes: v.record(v.string(), values, 'an object') })
 
-/** The fields of every training. */
+/** The rules of the fields of every training. */
 const run = {
   preset: anyText,
   data: anyText,
@@ -87,8 +89,8 @@ const run = {
   knn,
 }
 
-/** The rule of a configuration by this method. */
+/** Returns the rule of a method's configurations. */
 export const schemaOf = ({ name, rules }: Method): v.GenericSchema<unknown, TrainConfig> => {
   const schema: unknown = fields({ method: wordOf(name), ...run, ...rules })
-  return schema as v.GenericSchema<unknown, TrainConfig> // as the method's rules say
+  return schema as v.GenericSchema<unknown, TrainConfig> // the method's rules make S
 }

@@ -1,9 +1,8 @@
-// What a schema says about a place in what it describes: which fields are known there, and by which
-// rule.
+// Walks a valibot schema: finds unknown fields, and the rule of a field.
 
 import * as v from 'valibot'
 
-/** As much of a valibot schema as is looked at. */
+/** Part of a valibot schema. */
 interface Node {
   readonly type: string
   readonly wrapped?: Node
@@ -15,30 +14,33 @@ interface Node {
   readonly item?: Node
 }
 
+/** Returns the schema that a node is a view of. */
+const schemaOfNode = (node: Node) => node as unknown as v.GenericSchema
+
 type Path = readonly (string | number)[]
 
-/** A field that a schema has no place for, and the fields that it has there. */
+/** A field that a schema does not know, and the known fields of the same object. */
 export interface Unknown {
   readonly path: Path
   readonly known: readonly string[]
 }
 
-/** The fields of `input`, at any depth, that the schema does not know. */
+/** Lists the fields of `input`, at any depth, that the schema does not know. */
 export const unknownFields = (schema: v.GenericSchema, input: unknown): Unknown[] =>
   unknownAt(schema, input, [])
 
-/** The rule of the field at `path`, in words. */
+/** Returns the rule of the field at `path`, in words. */
 export function ruleAt(schema: v.GenericSchema, input: unknown, path: Path): string {
   let [node, value]: [Node | null, unknown] = [schema, input]
   for (const key of path) {
     const whole: Node | null = plain(node, value)
-    const place =
+    const field =
       typeof key === 'number' ? (whole?.items?.[key] ?? whole?.item) : whole?.entries?.[key]
-    node = place ?? null
+    node = field ?? null
     value = fieldOf(value, key)
   }
   if (!node) return 'given'
-  const { issues = [] } = v.safeParse(node as unknown as v.GenericSchema, undefined) // the same objects again
+  const { issues = [] } = v.safeParse(schemaOfNode(node), undefined)
   return issues[0]?.message ?? 'given'
 }
 
@@ -46,8 +48,8 @@ function unknownAt(schema: Node, input: unknown, path: Path): Unknown[] {
   const { type, entries, items, item } = plain(schema, input) ?? { type: 'unknown' }
   if (Array.isArray(input))
     return input.flatMap((value: unknown, i) => {
-      const place = items?.[i] ?? item
-      return place ? unknownAt(place, value, [...path, i]) : []
+      const element = items?.[i] ?? item
+      return element ? unknownAt(element, value, [...path, i]) : []
     })
   if (type !== 'strict_object' || !entries || typeof input !== 'object' || input === null) return []
   const known = Object.keys(entries)
@@ -57,8 +59,7 @@ function unknownAt(schema: Node, input: unknown, path: Path): Unknown[] {
   })
 }
 
-/** The schema that decides about this input: what is optional, or chosen by the input, seen
- * through. */
+/** Returns the schema that checks this input, below optional, lazy and variant schemas. */
 function plain(node: Node | null, input: unknown): Node | null {
   if (!node) return null
   if (node.getter) return plain(node.getter(input), input)
@@ -67,7 +68,7 @@ function plain(node: Node | null, input: unknown): Node | null {
   if (node.type !== 'variant' || key === undefined || !options) return node
   const chosen = options.find(({ entries }) => {
     const entry = entries?.[key]
-    return entry && v.is(entry as unknown as v.GenericSchema, fieldOf(input, key)) // the same objects again
+    return entry && v.is(schemaOfNode(entry), fieldOf(input, key))
   })
   return chosen ?? null
 }

@@ -1,4 +1,4 @@
-// SHA-256 where the storage brings none of its own.
+// SHA-256 for storages without their own.
 
 import { sha256 as begin } from '@noble/hashes/sha2.js'
 import { bytesToHex } from '@noble/hashes/utils.js'

@@ -1,4 +1,4 @@
-// A whole training in one call: from its configuration to its outcome, resumed where it was stopped.
+// A whole training in one call, from configuration to outcome. A stopped training resumes.
 
 import type { Split } from '../data/dataset.ts'
 import type { Gpu } from '../engine/gpu.ts'
@@ -12,10 +12,11 @@ import type { TrainConfig } from './run-schema.ts'
 import type { TrainingStorage } from './storage.ts'
 import { Training } from './training.ts'
 
+/** Options of `train`. */
 export interface TrainOptions extends Manner {
-  /** Receives what the training tells: its length, each step's numbers, lines in words. */
+  /** Receives the training's events: its length, each step's numbers, lines in words. */
   readonly onEvent?: (event: TrainingEvent) => void
-  /** Stops the training once aborted: the step under way is finished and saved. */
+  /** Stops the training when aborted. It finishes the current step and saves. */
   readonly signal?: AbortSignal
 }
 
@@ -27,11 +28,11 @@ const rules = {
   resident: oneOf('auto', 'on', 'off'),
 }
 
-/** Trains as the storage's configuration says, from its newest checkpoint if it has one, to the end
- *  or until `signal` is aborted. `data` are the images, as `openData` opens them. Resolves to the
- *  outcome. The same configuration, images and precision go on to the same bits, however often the
- *  training is stopped. Throws TypeError for an argument of another kind, and Error for a
- *  configuration, images or a checkpoint that do not fit; the last checkpoint is then intact. */
+/** Trains by the storage's configuration, from its newest checkpoint if it has one, to the end or
+ *  until `signal` is aborted. `openData` opens `data`. Resolves to the outcome. A training that was
+ *  stopped and resumed ends with the same bits on one device. Throws TypeError for an argument of a
+ *  wrong type, and Error for a configuration, images or a checkpoint that do not fit. The last
+ *  checkpoint stays intact. */
 export async function train(
   gpu: Gpu,
   data: Split,
@@ -56,11 +57,12 @@ export async function train(
   return training.finish()
 }
 
-/** Throws Error unless a Gpu computes as the configuration says. */
+/** Throws Error if the Gpu has another precision or activations than the configuration. */
 function checkArithmetic(gpu: Gpu, config: TrainConfig) {
   for (const name of ['precision', 'activations'] as const)
     if (gpu.run[name] !== config[name])
       throw new Error(
-        `train: the configuration has ${name} ${config[name]}, and the Gpu ${gpu.run[name]}; open it with openGpu({ ${name}: '${config[name]}' })`,
+        `train: the configuration has ${name} ${config[name]}, and the Gpu ` +
+          `${gpu.run[name]}; open it with openGpu({ ${name}: '${config[name]}' })`,
       )
 }

@@ -1,6 +1,5 @@
-// A trainer's state as a checkpoint holds it: models by torchvision's names, the key encoder's
-// behind `key.`, optimizer state behind `optimizer.`, a queue or a bank, and counters in the
-// metadata.
+// A trainer's state in a checkpoint: models by torchvision's names, the key encoder with the prefix
+// `key.`, the optimizer with `optimizer.`, a queue or a bank, and counters in the metadata.
 
 import type { Gpu } from '../engine/gpu.ts'
 import { restore, snapshot } from '../engine/checkpoint.ts'
@@ -16,7 +15,7 @@ export interface State {
 
 const OPTIMIZER = 'optimizer.'
 
-/** Everything a run needs to go on as if it had never stopped. */
+/** Copies the whole state of a trainer. A run resumes from it to the same bits. */
 export async function saveTrainer(gpu: Gpu, trainer: Trainer): Promise<State> {
   const { encoder, head, optimizer, state, kept } = trainer
   const tensors = new Map<string, SavedTensor>([
@@ -33,7 +32,7 @@ export async function saveTrainer(gpu: Gpu, trainer: Trainer): Promise<State> {
   return { tensors, metadata: { ...metadata, ...Object.fromEntries(counters) } }
 }
 
-/** Puts a trainer back to where `saveTrainer` left it. Throws Error naming what does not fit. */
+/** Restores a state of `saveTrainer`. Throws Error naming a part that does not fit. */
 export function loadTrainer(gpu: Gpu, trainer: Trainer, { tensors, metadata }: State) {
   const { encoder, head, optimizer, state, kept } = trainer
   checkSizes(kept, tensors)
@@ -56,7 +55,7 @@ export function loadTrainer(gpu: Gpu, trainer: Trainer, { tensors, metadata }: S
   state.step = step
 }
 
-/** The tensors whose names begin with `prefix`, without it. */
+/** Returns the tensors whose names begin with `prefix`, by the rest of their names. */
 const behind = (prefix: string, tensors: ReadonlyMap<string, SavedTensor>) =>
   new Map(
     [...tensors]
@@ -64,7 +63,7 @@ const behind = (prefix: string, tensors: ReadonlyMap<string, SavedTensor>) =>
       .map(([name, saved]) => [name.slice(prefix.length), saved]),
   )
 
-/** Throws Error in the words of the method for a variable of another number of rows. */
+/** Throws Error with the method's message for a variable with another number of rows. */
 function checkSizes({ variables, resized = {} }: Saved, tensors: State['tensors']) {
   for (const [name, tell] of Object.entries(resized)) {
     const [was, is] = [tensors.get(name)?.shape[0], variables[name]?.shape[0]]

@@ -1,5 +1,5 @@
-// The loop around a method: it feeds batches, keeps metrics, saves and resumes, and measures kNN
-// accuracy as it goes. What it keeps depends on the configuration alone, never on the clock.
+// The training loop: feeds batches to a method, writes metrics, saves, resumes, and measures kNN
+// accuracy. Its files depend on the configuration alone, not on the clock.
 
 import type { TrainConfig } from './run-schema.ts'
 import { type Digests, dataMetadata, digestsOf } from './fingerprint.ts'
@@ -16,21 +16,21 @@ import { sha256 } from './sha256.ts'
 import type { TrainingStorage } from './storage.ts'
 import { type State, loadTrainer, saveTrainer } from './trainer-state.ts'
 
-/** One training, from its beginning or from a checkpoint, to its end or until it is stopped. */
+/** One training, from step 0 or a checkpoint, to its end or a stop. */
 export class Training {
   readonly #prepared: Prepared
   readonly #storage: TrainingStorage
   readonly #progress: Progress
-  /** Once requested, the step under way is finished and saved, and training ends. */
+  /** A request to finish the current step, save, and end. */
   readonly #stop: { requested: boolean }
   readonly #losses: Losses
   readonly #measure: Measure
-  #digests: Promise<Digests> | null = null // of what it is trained on
+  #digests: Promise<Digests> | null = null // of the data
   #history: readonly Change[] = []
   #saved = -1 // the step of the last checkpoint
-  #path = '' // and its file
-  #reason: string | null = null // why a step was not replayed, as last told
-  #traced = 0 // steps that are traced to be replayed later, and need no reason
+  #path = '' // of the last checkpoint
+  #reason: string | null = null // printed last, why a step was not replayed
+  #traced = 0 // first steps; two are traced before any replay, and need no reason
 
   constructor(
     prepared: Prepared,
@@ -46,13 +46,13 @@ export class Training {
     this.#losses = new Losses(prepared, storage, progress, (what) => this.#diverged(what))
   }
 
-  /** Steps from the beginning to the end. */
+  /** Number of steps of the whole training. */
   get total(): number {
     return this.#prepared.config.epochs * this.#prepared.stepsPerEpoch
   }
 
-  /** Trains to the end, or until a stop is requested, from the newest checkpoint that is kept, if
-   *  any. Throws what went wrong; the last checkpoint is then intact. */
+  /** Trains from the newest checkpoint, if any, to the end or a requested stop. Throws Error in
+   *  words. The last checkpoint stays intact. */
   async finish({ resumed = false } = {}): Promise<Outcome> {
     const { state } = this.#prepared.trainer
     await this.#resume(resumed)
@@ -70,8 +70,7 @@ export class Training {
     })
   }
 
-  /** Puts the training back to the newest checkpoint; what was measured after it is measured
-   *  again. */
+  /** Loads the newest checkpoint, and drops later metrics. */
   async #resume(resumed: boolean) {
     const { config, gpu, images, stepsPerEpoch, trainer } = this.#prepared
     const storage = this.#storage
@@ -97,6 +96,7 @@ export class Training {
     if (checkpoint) await this.#measure.resume(checkpoint, (await this.#known()).measured)
   }
 
+  /** Computes the digests of the data once. */
   #known(): Promise<Digests> {
     const { config, data, images: train } = this.#prepared
     const { sha256: own = sha256 } = this.#storage
@@ -112,22 +112,22 @@ export class Training {
       const loss = trainer.step(images, indices)
       this.#explain(trainer.captured.reason)
       await this.#losses.add(state.step, loss)
-      if (state.step % stepsPerEpoch === 0) break // what belongs to the epoch's end comes before its checkpoint
+      if (state.step % stepsPerEpoch === 0) break // the epoch's end comes before its checkpoint
       if (this.#stop.requested) return
       if (this.#isDue()) await this.#save()
     }
     await this.#losses.drain()
     const isDue = config.checkpointEvery === 0 || this.#isDue()
-    // what is not finite is not worth measuring
+    // throws for weights that are not finite before they are measured
     const saved = isDue || this.#measure.isDue(epoch + 1) ? await this.#state() : null
     const best = await this.#measure.at(epoch + 1).catch(async (error: unknown) => {
-      await this.#save(false, saved) // the epoch is not lost with its measurement
+      await this.#save(false, saved) // keep the epoch if its measurement fails
       throw error
     })
     if (isDue || best) await this.#save(best, saved)
   }
 
-  /** Tells once why steps are run one by one instead of replayed: slower, to the same bits. */
+  /** Prints once why steps are not replayed. They are slower, with the same bits. */
   #explain(reason: string | null) {
     if (this.#traced++ < 2) return
     if (reason !== null && reason !== this.#reason)
@@ -140,10 +140,11 @@ export class Training {
     return checkpointEvery > 0 && this.#prepared.trainer.state.step % checkpointEvery === 0
   }
 
-  /** What a checkpoint holds. Throws Error when there is a value in it that is not finite. */
+  /** Returns the tensors and metadata of a checkpoint. Throws Error for a value that is not
+   *  finite. */
   async #state(): Promise<State> {
     const { config, gpu, trainer } = this.#prepared
-    await this.#losses.drain() // every metric up to the checkpoint is on disk before it
+    await this.#losses.drain() // writes all metrics before the checkpoint
     const { tensors, metadata } = await saveTrainer(gpu, trainer)
     const bad = notFinite(tensors)
     if (bad.length > 0) throw this.#diverged(badWeights(bad, trainer.state.step))
@@ -158,6 +159,7 @@ export class Training {
     this.#saved = step
   }
 
+  /** Makes the Error of a diverged training. */
   #diverged(what: string): Error {
     const { lr } = this.#prepared.config.schedule
     const from = { lr, history: this.#history, step: this.#saved, path: this.#path }
@@ -165,7 +167,7 @@ export class Training {
   }
 }
 
-/** The line about a training that goes on; of one that is at its end, how it is lengthened. */
+/** Returns the line about a resumed training, with a remedy if it is finished already. */
 const goingOnFrom = (
   storage: TrainingStorage,
   { epochs }: TrainConfig,
@@ -173,4 +175,6 @@ const goingOnFrom = (
 ) =>
   step < total
     ? `${storage.name}: going on from step ${step} of ${total}`
-    : `${storage.name}: the run is finished already, at step ${step} of ${total}; a larger ${storage.nameOf('epochs')} lengthens it, as in: ${storage.goOn({ epochs: 2 * epochs })}`
+    : `${storage.name}: the run is finished already, at step ${step} of ${total}; a larger ` +
+      `${storage.nameOf('epochs')} lengthens it, as in: ` +
+      storage.goOn({ epochs: 2 * epochs })

@@ -1,4 +1,4 @@
-// What AMDIM's settings are, and the rules that they obey.
+// AMDIM's settings and their rules.
 
 import * as v from 'valibot'
 import type { Recipe } from '../../kernels/augment/recipes.ts'
@@ -21,9 +21,9 @@ import {
 } from '../settings/rules.ts'
 import { type MethodSettings, lengthRules } from '../settings/settings.ts'
 
-/** Everything about an AMDIM run but its data, its length and its seed. */
+/** Settings of AMDIM. */
 export interface AmdimSettings extends MethodSettings {
-  /** Width is the authors' ndf, features their n_rkhs, depth n_depth. */
+  /** `width` is the authors' ndf, `features` their n_rkhs, `depth` their n_depth. */
   readonly model: {
     readonly name: 'amdim'
     readonly width: number
@@ -41,7 +41,8 @@ export interface AmdimSettings extends MethodSettings {
     readonly betas: readonly [number, number]
     readonly weightDecay: number
   }
-  /** `lr` climbs over so many steps and is multiplied by `gamma` at each milestone, in epochs. */
+  /** The rate climbs to `lr` over `warmupSteps` steps. Each milestone, in epochs, multiplies it by
+   *  `gamma`. */
   readonly schedule: {
     readonly name: 'step'
     readonly lr: number
@@ -50,10 +51,10 @@ export interface AmdimSettings extends MethodSettings {
     readonly gamma: number
   }
   readonly batch: number
-  /** Images encoded at a time; a batch at once where there is none. */
+  /** Images encoded at a time; the whole batch by default. */
   readonly chunk?: number | null
   readonly epochs: number
-  /** Of classifiers trained on the frozen encoder afterwards. */
+  /** Training of classifiers on the frozen encoder, by kindred eval. */
   readonly evaluation: { readonly epochs: number; readonly milestones: readonly number[] }
   readonly knn: { readonly temperature: number }
 }
@@ -86,7 +87,7 @@ export const amdimRules = {
   evaluation: fields({ epochs: integer(1), milestones }),
 }
 
-/** What is wrong with a size or a number of features that the encoder has no layers for. */
+/** Returns the reason if the encoder has no layers for the size or the features, else null. */
 export function checkMaps({ size, model }: Configured<AmdimSettings>): Wrong | null {
   try {
     amdimMaps({ size, ...model })
@@ -98,8 +99,8 @@ export function checkMaps({ size, model }: Configured<AmdimSettings>): Wrong | n
   }
 }
 
-/** The learning rate at each step: decay by milestones, and a climb over the first steps that does
- *  not move them. */
+/** Makes the learning rate of each step: it climbs over the first steps, and decays at milestones.
+ *  The climb does not move the milestones. */
 export function amdimSchedule(
   { lr, warmupSteps, milestones: epochs, gamma }: AmdimSettings['schedule'],
   stepsPerEpoch: number,

@@ -1,10 +1,11 @@
-// AMDIM's settings: those of its experiments by name, their options, and what they make. Presets are plain data. They are those of the authors' code (github.com/Philip-Bachman/amdim-public), which its
-// author says made the results ("all other defaults", issue 3). Where it deviates from the paper
-// (https://arxiv.org/abs/1906.00910): the penalty's weight is 0.05, the paper says 0.04; learning
-// rate and warm-up are the code's, the paper's other CIFAR configuration was a mistake. Where this
-// deviates from the code: no batch of zeros passes through the encoder before training, batch norm
-// is not warmed up on test images, batches have one device (the authors' norms saw a GPU's share),
-// bicubic resampling does not round between the axes, pixels stay floats throughout.
+// AMDIM in the registry: its presets, options and networks. The presets are those of the authors'
+// code (github.com/Philip-Bachman/amdim-public). Its author says that the code made the paper's
+// results ("all other defaults", issue 3). The code differs from the paper
+// (https://arxiv.org/abs/1906.00910) in the weight of the penalty, 0.05 for 0.04, and in the rate
+// and warm-up; the paper's other CIFAR configuration was a mistake. Differences from the code here:
+// no batch of zeros passes through the encoder first, no test image warms up batch norm, batch norm
+// covers the whole batch (the authors' a GPU's share), bicubic resampling does not round between
+// the axes, and pixels stay floats.
 
 import type { Normalization, Recipe } from '../../kernels/augment/recipes.ts'
 import { integersOf } from '../../kernels/numbers.ts'
@@ -25,7 +26,7 @@ const rgb = (r: number, g: number, b: number) => [r / 255, g / 255, b / 255] as 
 const cifarStatistics: Normalization = { mean: rgb(125.3, 123, 113.9), std: rgb(63, 62.1, 66.7) }
 const naturalStatistics: Normalization = { mean: [0.43, 0.42, 0.39], std: [0.27, 0.26, 0.27] }
 
-/** What all views share: one flip for both, jitter, grey (datasets.py). */
+/** The part of every recipe: one flip for both views, jitter, grey (datasets.py). */
 const common = (hue: number): Recipe => ({
   flip: 0.5,
   sharedFlip: true,
@@ -33,7 +34,7 @@ const common = (hue: number): Recipe => ({
   grayscale: 0.25,
 })
 
-/** CIFAR: moved by up to 4 pixels, no crop. */
+/** CIFAR's recipe: views move by up to 4 pixels, without a crop. */
 const cifarViews = (size: number): Recipe => ({
   ...common(0.2),
   size,
@@ -41,8 +42,8 @@ const cifarViews = (size: number): Recipe => ({
   normalize: cifarStatistics,
 })
 
-/** STL-10 and ImageNet: a bicubic crop; tests cut the middle of an image resized to
- *  `testResize`. */
+/** The recipe of STL-10 and ImageNet: a bicubic crop. The test transform resizes an image to
+ *  `testResize` and crops the middle. */
 const cropped = (size: number, hue: number, testResize: number): Recipe => ({
   ...common(hue),
   size,
@@ -68,7 +69,8 @@ const model = (width: number, features: number, depth: number) =>
 
 const cifarSmall: AmdimPreset = {
   about:
-    'CIFAR-10/100 small: width 128, features 1024, depth 10, batch 480, 300 epochs (32 million weights)',
+    'CIFAR-10/100 small: width 128, features 1024, depth 10, batch 480, 300 epochs (32 ' +
+    'million weights)',
   size: 32,
   settings: (size, batch = 480) => ({
     ...usual,
@@ -80,7 +82,8 @@ const cifarSmall: AmdimPreset = {
 
 const cifarLarge: AmdimPreset = {
   about:
-    'CIFAR-10/100 large: width 256, features 2048, depth 10, batch 480, 300 epochs (128 million weights)',
+    'CIFAR-10/100 large: width 256, features 2048, depth 10, batch 480, 300 epochs (128 ' +
+    'million weights)',
   size: 32,
   settings: (size, batch = 480) => ({
     ...usual,
@@ -92,7 +95,8 @@ const cifarLarge: AmdimPreset = {
 
 const stl10: AmdimPreset = {
   about:
-    'STL-10 with stl10-unlabeled: as CIFAR large, bicubic crops of 64 px, batch 480 (425 million weights)',
+    'STL-10 with stl10-unlabeled: as CIFAR large, bicubic crops of 64 px, batch 480 (425 ' +
+    'million weights)',
   size: 64,
   settings: (size, batch = 480) => ({
     ...usual,
@@ -104,7 +108,8 @@ const stl10: AmdimPreset = {
 
 const imagenet128: AmdimPreset = {
   about:
-    'ImageNet at 128 px: width 192, features 1536, depth 8, batch 480, 50 epochs (208 million weights)',
+    'ImageNet at 128 px: width 192, features 1536, depth 8, batch 480, 50 epochs (208 ' +
+    'million weights)',
   size: 128,
   settings: (size, batch = 480) => ({
     ...usual,
@@ -117,11 +122,12 @@ const imagenet128: AmdimPreset = {
   }),
 }
 
-/** A few minutes on a CPU: a small encoder with batch norm, a high learning rate, and crops, since
- *  the built-in images are told apart by what a crop keeps. */
+/** The demo, a few minutes on a CPU: a small encoder with batch norm, a high learning rate, and
+ *  crops. A crop keeps the pattern by which the classes of the built-in images differ. */
 const demo: AmdimPreset = {
   about:
-    'a small encoder on the built-in images, minutes on a CPU: width 8, features 64, batch 64, 5 epochs',
+    'a small encoder on the built-in images, minutes on a CPU: width 8, features 64, batch ' +
+    '64, 5 epochs',
   size: 32,
   settings: (size, batch = 64) => ({
     ...usual,
@@ -160,11 +166,10 @@ export const amdimEntry = entry<AmdimSettings>({
     if (data === undefined || software) return 'amdim-demo'
     return data.startsWith('stl10') ? 'amdim-stl10' : 'amdim-cifar-small'
   },
-  presetWords: `Without --data, and on a CPU, the preset is amdim-demo; with it amdim-cifar-small, for STL-10
-  amdim-stl10.
-
-Linear and MLP classifiers are trained along, without a gradient to the encoder; kindred eval
-linear|mlp trains them anew.`,
+  presetWords:
+    'The default is amdim-demo without --data and on a CPU, amdim-stl10 for STL-10, else ' +
+    'amdim-cifar-small. Linear and MLP classifiers train along, without a gradient to the ' +
+    'encoder; kindred eval linear|mlp trains them anew.',
   rules: amdimRules,
   check: checkMaps,
   compared: () => true,
@@ -187,8 +192,13 @@ linear|mlp trains them anew.`,
       'count',
       "layers of each residual block, the authors' n_depth",
     ),
-    option('--encoder-norm', 'model.batchNorm', 'switch', 'normalise the residual branches'),
-    option('--no-encoder-norm', 'model.batchNorm', 'switch', 'do not'),
+    option('--encoder-norm', 'model.batchNorm', 'switch', 'batch norm in the residual branches'),
+    option(
+      '--no-encoder-norm',
+      'model.batchNorm',
+      'switch',
+      'no batch norm in the residual branches',
+    ),
     epochsFlag,
     batchFlag,
     lrFlag,

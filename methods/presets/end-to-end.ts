@@ -1,4 +1,4 @@
-// The settings of the end-to-end mechanism: MoCo's own but for what sets it apart.
+// The end-to-end mechanism in the registry. Its presets are MoCo's without the queue.
 
 import { parametersOf } from '../../models/parts.ts'
 import { endToEnd } from '../end-to-end.ts'
@@ -16,7 +16,7 @@ import {
   towerRules,
 } from './tower.ts'
 
-/** Everything about an end-to-end run but its data, its length and its seed. */
+/** Settings of the end-to-end mechanism. */
 export interface EndToEndSettings extends TowerSettings {
   readonly head: MocoHead
 }
@@ -25,7 +25,8 @@ export interface EndToEndSettings extends TowerSettings {
 export const endToEndPresets: Readonly<Record<string, PresetOf<EndToEndSettings>>> = {
   'end-to-end-imagenet': {
     about:
-      "the end-to-end mechanism of MoCo's comparison (arXiv:1911.05722, section 4.1): batch 1024, SGD 0.03 x batch/256",
+      "the end-to-end mechanism of MoCo's comparison (arXiv:1911.05722, section 4.1): " +
+      'batch 1024, SGD 0.03 x batch/256',
     size: 224,
     settings: (size, batch = 1024) => withoutMoco(imagenet(size, batch)),
   },
@@ -51,7 +52,8 @@ export const endToEndEntry = entry<EndToEndSettings>({
   name: 'end-to-end',
   title: 'End-to-end',
   about:
-    "the end-to-end mechanism of MoCo's comparison: the batch's other keys repel, and have a gradient",
+    "the end-to-end mechanism of MoCo's comparison: the batch's other keys repel, and have " +
+    'a gradient',
   presets: endToEndPresets,
   rules: { ...towerRules, head: mocoHeadRule },
   build(gpu, settings, extent) {

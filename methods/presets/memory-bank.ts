@@ -1,4 +1,4 @@
-// Instance Discrimination's settings: MoCo's own but for what sets a memory bank apart.
+// Instance Discrimination in the registry. Its presets are MoCo's with a memory bank for the queue.
 
 import { MemoryBank } from '../../models/memory-bank.ts'
 import { parametersOf } from '../../models/parts.ts'
@@ -20,12 +20,12 @@ import {
   towerRules,
 } from './tower.ts'
 
-/** Everything about a memory-bank run but its data, its length and its seed. */
+/** Settings of a memory bank. */
 export interface MemoryBankSettings extends TowerSettings {
   readonly head: MocoHead
   readonly negatives: number
   readonly loss: 'infonce' | 'nce'
-  /** m of the slots. */
+  /** Momentum m of a slot's update. */
   readonly momentum: number
 }
 
@@ -33,7 +33,8 @@ export interface MemoryBankSettings extends TowerSettings {
 export const memoryBankPresets: Readonly<Record<string, PresetOf<MemoryBankSettings>>> = {
   'memory-bank-imagenet': {
     about:
-      'Instance Discrimination on ImageNet (arXiv:1805.01978): NCE with 4096 negatives, T 0.07, m 0.5, SGD 0.03, 200 epochs',
+      'Instance Discrimination on ImageNet (arXiv:1805.01978): NCE with 4096 negatives, T ' +
+      '0.07, m 0.5, SGD 0.03, 200 epochs',
     size: 224,
     settings: (size, batch) => ({
       ...withoutMoco(imagenet(size, batch)),
@@ -44,7 +45,8 @@ export const memoryBankPresets: Readonly<Record<string, PresetOf<MemoryBankSetti
   },
   'memory-bank-moco': {
     about:
-      "the memory bank of MoCo's comparison (arXiv:1911.05722, section 4.1): InfoNCE with 65536 negatives",
+      "the memory bank of MoCo's comparison (arXiv:1911.05722, section 4.1): InfoNCE with " +
+      '65536 negatives',
     size: 224,
     settings: (size, batch) => ({
       ...withoutMoco(imagenet(size, batch)),
@@ -55,10 +57,11 @@ export const memoryBankPresets: Readonly<Record<string, PresetOf<MemoryBankSetti
   },
   'memory-bank-cifar10': {
     about:
-      "Instance Discrimination on CIFAR-10 (lemniscate.pytorch's cifar.py): NCE with 4096 negatives, T 0.1, SGD 0.03, batch 128, 200 epochs",
+      "Instance Discrimination on CIFAR-10 (lemniscate.pytorch's cifar.py): NCE with 4096 " +
+      'negatives, T 0.1, SGD 0.03, batch 128, 200 epochs',
     size: 32,
-    // As cifar.py at f7cfe29, its last version: 0.03, a tenth of it from epochs 120 and 160 of 200.
-    // Its first version (06c2d49) has 0.1, and calls no decay.
+    // Source: cifar.py at f7cfe29, its last version: rate 0.03, divided by 10 at epochs 120 and 160
+    // of 200. The first version (06c2d49) has rate 0.1 and no decay.
     settings: (size, batch = 128) => ({
       ...withoutMoco(cifar10(size, batch)),
       views: instanceRecipe(size),
@@ -70,9 +73,10 @@ export const memoryBankPresets: Readonly<Record<string, PresetOf<MemoryBankSetti
   },
   'memory-bank-demo': {
     about:
-      'ResNet-8 on 1000 of the built-in images, for a CPU: InfoNCE with 256 negatives, T 0.2, Adam 1e-3, 40 epochs',
+      'ResNet-8 on 1000 of the built-in images, for a CPU: InfoNCE with 256 negatives, T ' +
+      '0.2, Adam 1e-3, 40 epochs',
     size: 32,
-    subset: 1000, // a slot is an epoch old when its image comes again: in a short run epochs must be short
+    subset: 1000, // a slot is one epoch old when used, so a short run needs short epochs
     settings: (size, batch = 64) => ({
       ...withoutMoco(demo(size, batch)),
       temperature: 0.2,
@@ -106,12 +110,12 @@ export const memoryBankEntry = entry<MemoryBankSettings>({
   flags: [
     ...towerMethod.flags,
     option('--negatives <n>', 'negatives', 'count', 'features drawn from the bank for each batch'),
-    option('--loss <kind>', 'loss', 'word', 'infonce, or nce, the original'),
+    option('--loss <kind>', 'loss', 'word', 'infonce, or nce (as the paper)'),
     option(
       '--momentum <m>',
       'momentum',
       'share',
-      "how slowly an image's feature in the bank follows",
+      "share of an image's old feature that an update of the bank keeps",
     ),
   ],
   filling: (_, stepsPerEpoch) => stepsPerEpoch,
@@ -136,7 +140,8 @@ export const memoryBankEntry = entry<MemoryBankSettings>({
       variables: { 'bank.rows': bank.rows, 'bank.logZ': bank.logZ },
       resized: {
         'bank.rows': (was: number, is: number) =>
-          `its memory bank is of ${was} images, the data set has ${is}; a bank belongs to its data set, start a new run`,
+          `its memory bank is of ${was} images, the data set has ${is}; a bank belongs to ` +
+          'its data set, start a new run',
       },
     }
     return { ...trainer, optimizer, schedule: options.schedule, kept }

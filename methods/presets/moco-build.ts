@@ -1,7 +1,7 @@
-// What MoCo's settings make: v1 and v2 with a queue, and v3.
+// Builds MoCo from its settings: towers, queue or predictor, optimizer, and checkpoint state.
 
-import { constant, cosineRamp } from '../../engine/optim/schedule.ts'
 import type { Gpu } from '../../engine/gpu.ts'
+import { constant, cosineRamp } from '../../engine/optim/schedule.ts'
 import { KeyQueue } from '../../models/key-queue.ts'
 import { mocoV3Head } from '../../models/moco-heads.ts'
 import { parametersOf } from '../../models/parts.ts'
@@ -12,6 +12,7 @@ import { optimizerOf } from '../settings/optimizers.ts'
 import type { MocoSettings } from './moco-papers.ts'
 import { stepOptions, towerOf } from './tower.ts'
 
+/** Builds MoCo at step 0. */
 type Build<A extends readonly unknown[] = []> = (
   gpu: Gpu,
   settings: Configured<MocoSettings>,
@@ -19,7 +20,7 @@ type Build<A extends readonly unknown[] = []> = (
   ...more: A
 ) => Trainer
 
-/** Makes MoCo with a queue of K keys. */
+/** Builds MoCo v1 or v2, whose keys come from a queue of K. */
 export const buildQueue: Build<[K: number]> = (gpu, settings, extent, K) => {
   const [query, key] = [towerOf(gpu, settings), towerOf(gpu, settings)]
   const optimizer = optimizerOf(settings, parametersOf(query))
@@ -36,13 +37,14 @@ export const buildQueue: Build<[K: number]> = (gpu, settings, extent, K) => {
     },
     resized: {
       queue: (was, is) =>
-        `its queue holds ${was} keys, the run's configuration says ${is}; a queue cannot be resized, start a new run`,
+        `its queue holds ${was} keys, the run's configuration says ${is}; a queue cannot ` +
+        'be resized, start a new run',
     },
   }
   return { ...trainer, optimizer, schedule: options.schedule, kept }
 }
 
-/** Makes MoCo v3. */
+/** Builds MoCo v3, whose keys come from the batch. */
 export const buildV3: Build = (gpu, settings, extent) => {
   const [query, key] = [towerOf(gpu, settings), towerOf(gpu, settings)]
   const { head, seed } = settings
@@ -57,5 +59,6 @@ export const buildV3: Build = (gpu, settings, extent) => {
   return { ...trainer, optimizer, schedule: options.schedule, kept: { ...nothing, models } }
 }
 
+/** Makes the momentum of each step. */
 const momentumOf = ({ momentum, epochs }: MocoSettings, { stepsPerEpoch }: Extent) =>
   momentum.rising ? cosineRamp(momentum.start, epochs * stepsPerEpoch) : constant(momentum.start)

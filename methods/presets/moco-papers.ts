@@ -1,16 +1,16 @@
-// What the presets of MoCo, and of the mechanisms that it is compared with, are made of.
+// Settings of MoCo's papers. The presets of MoCo, memory bank and end-to-end begin with them.
 
 import { cifarRecipe } from '../../kernels/augment/recipes.ts'
 import type { MocoHead, Projector } from '../settings/heads.ts'
 import { demoRecipe, mocoV1Recipe } from './moco-recipes.ts'
 import type { TowerSettings } from './tower.ts'
 
-/** Everything about a MoCo run but its data, its length and its seed. */
+/** Settings of MoCo. */
 export interface MocoSettings extends TowerSettings {
   readonly head: MocoHead | Projector
-  /** K; null for v3, whose keys are the batch's. */
+  /** Length K of the queue; null for v3, whose keys come from the batch. */
   readonly queue: number | null
-  /** m, and whether it rises to 1 along a cosine. */
+  /** Momentum m of the key encoder. `rising` lets it rise to 1 along a cosine. */
   readonly momentum: { readonly start: number; readonly rising: boolean }
   readonly symmetric: boolean
   readonly bnSplits: number
@@ -24,8 +24,8 @@ export const mlp = { style: 'mlp', dim: 128 } as const
 export const plain = { symmetric: false, bnSplits: 1, shuffle: false } as const
 const constantM = (start: number) => ({ start, rising: false })
 
-/** MoCo v1 on ImageNet: sections 3.3 and 4, facebookresearch/moco's defaults. ShuffleBN over 8 GPUs
- *  is 8 splits here. */
+/** MoCo v1 on ImageNet (sections 3.3 and 4; facebookresearch/moco's defaults). Shuffling BN over 8
+ *  GPUs is 8 splits here. */
 export const imagenet = (size: number, batch = 256): MocoSettings => ({
   model: resnetOf('resnet50', size),
   head: linear,
@@ -43,8 +43,8 @@ export const imagenet = (size: number, batch = 256): MocoSettings => ({
   shuffle: true,
 })
 
-/** The repository's CIFAR-10 demo (colab/moco_cifar10_demo.ipynb), measured as there on the head's
- *  output. */
+/** The CIFAR-10 demo of facebookresearch/moco (colab/moco_cifar10_demo.ipynb). kNN compares the
+ *  head's output, as there. */
 export const cifar10 = (size: number, batch = 512): MocoSettings => ({
   ...imagenet(size, batch),
   model: resnetOf('resnet18', size),
@@ -57,6 +57,7 @@ export const cifar10 = (size: number, batch = 512): MocoSettings => ({
   momentum: constantM(0.99),
 })
 
+/** MoCo v3: a predictor instead of the queue, LARS, rising momentum. */
 export const v3 = (size: number, batch: number): MocoSettings => ({
   ...imagenet(size, batch),
   ...plain,
@@ -66,8 +67,9 @@ export const v3 = (size: number, batch: number): MocoSettings => ({
   momentum: { start: 0.99, rising: true },
 })
 
-/** The built-in images: as simclr-demo, with what MoCo adds made small. Splits, since a query could
- *  otherwise tell its key by the batch that both come from: the queue's keys come from others. */
+/** The built-in images: as simclr-demo, with a small queue and head. Batch norm is split. Without
+ *  splits, the statistics of a query's batch tell its key from the queue's keys of other
+ *  batches. */
 export const demo = (size: number, batch = 128): MocoSettings => ({
   model: { name: 'resnet8', stem: 'cifar', width: 16, zeroInitResidual: false },
   head: { style: 'linear', dim: 64 },
@@ -85,9 +87,9 @@ export const demo = (size: number, batch = 128): MocoSettings => ({
   shuffle: true,
 })
 
-/** What suits a queue in a run of some hundred steps: at the rate that SimCLR's demo has, the
- *  queue's keys are of another encoder than the query, which then learns to tell the two apart and
- *  nothing else. So steps are small, and many, and the queue holds the keys of four. */
+/** The demo with a queue, for a run of some hundred steps. At the rate of SimCLR's demo, the
+ *  encoder changes so fast that the query learns only to tell its key's encoder from that of the
+ *  queue's old keys. So steps are small and many, and the queue holds the keys of four steps. */
 export const slowly = (size: number, batch = 64): MocoSettings => {
   const settings = demo(size, batch)
   return {
@@ -98,7 +100,7 @@ export const slowly = (size: number, batch = 64): MocoSettings => {
   }
 }
 
-/** The same settings without what MoCo alone has. */
+/** Removes the settings that only MoCo has. */
 export const withoutMoco = ({
   queue: _queue,
   momentum: _momentum,

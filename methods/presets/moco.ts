@@ -1,4 +1,4 @@
-// MoCo's settings: their rules and options, and those of its experiments by name.
+// MoCo in the registry: its presets, rules and options.
 
 import { cifarRecipe } from '../../kernels/augment/recipes.ts'
 import { entry } from '../entry.ts'
@@ -7,6 +7,7 @@ import { option } from '../settings/flags.ts'
 import { anyMocoHeadRule } from '../settings/heads.ts'
 import { fields, bool, fraction, integer, integerOrNull } from '../settings/rules.ts'
 import type { PresetOf } from '../settings/settings.ts'
+import { buildQueue, buildV3 } from './moco-build.ts'
 import {
   type MocoSettings,
   cifar10,
@@ -18,7 +19,6 @@ import {
   slowly,
   v3,
 } from './moco-papers.ts'
-import { buildQueue, buildV3 } from './moco-build.ts'
 import { mocoV2Recipe, mocoV3Recipes } from './moco-recipes.ts'
 import { presetsBy, towerMethod, towerRules } from './tower.ts'
 
@@ -26,7 +26,8 @@ import { presetsBy, towerMethod, towerRules } from './tower.ts'
 export const mocoPresets: Readonly<Record<string, PresetOf<MocoSettings>>> = {
   'moco-v1': {
     about:
-      'MoCo v1 on ImageNet (arXiv:1911.05722): linear head, K 65536, m 0.999, T 0.07, SGD 0.03, 200 epochs',
+      'MoCo v1 on ImageNet (arXiv:1911.05722): linear head, K 65536, m 0.999, T 0.07, SGD ' +
+      '0.03, 200 epochs',
     size: 224,
     settings: imagenet,
   },
@@ -43,7 +44,8 @@ export const mocoPresets: Readonly<Record<string, PresetOf<MocoSettings>>> = {
   },
   'moco-v3': {
     about:
-      'MoCo v3, ResNet-50 on ImageNet (arXiv:2104.02057): no queue, predictor, T 1, m 0.99 to 1, LARS 0.6 x batch/256, 100 epochs',
+      'MoCo v3, ResNet-50 on ImageNet (arXiv:2104.02057): no queue, predictor, T 1, m 0.99 ' +
+      'to 1, LARS 0.6 x batch/256, 100 epochs',
     size: 224,
     settings: (size, batch = 4096) => ({
       ...v3(size, batch),
@@ -55,7 +57,8 @@ export const mocoPresets: Readonly<Record<string, PresetOf<MocoSettings>>> = {
   },
   'moco-v1-cifar10': {
     about:
-      "facebookresearch/moco's CIFAR-10 demo: K 4096, m 0.99, T 0.1, 8 splits, SGD 0.06, batch 512, 200 epochs (--symmetric for its other row)",
+      "facebookresearch/moco's CIFAR-10 demo: K 4096, m 0.99, T 0.1, 8 splits, SGD 0.06, " +
+      'batch 512, 200 epochs (--symmetric for its other row)',
     size: 32,
     settings: cifar10,
   },
@@ -66,7 +69,8 @@ export const mocoPresets: Readonly<Record<string, PresetOf<MocoSettings>>> = {
   },
   'moco-v3-cifar10': {
     about:
-      'MoCo v3 for CIFAR-10 as solo-learn sets it: ResNet-18, T 0.2, m 0.99 to 1, LARS 0.3 x batch/256, batch 256, 1000 epochs',
+      'MoCo v3 for CIFAR-10 as solo-learn sets it: ResNet-18, T 0.2, m 0.99 to 1, LARS 0.3 ' +
+      'x batch/256, batch 256, 1000 epochs',
     size: 32,
     settings: (size, batch = 256) => ({
       ...v3(size, batch),
@@ -79,7 +83,8 @@ export const mocoPresets: Readonly<Record<string, PresetOf<MocoSettings>>> = {
   },
   'moco-v1-demo': {
     about:
-      'ResNet-8 on the built-in images, for a CPU: linear head, K 256, m 0.99, T 0.2, Adam 5e-4, batch 64, 5 epochs',
+      'ResNet-8 on the built-in images, for a CPU: linear head, K 256, m 0.99, T 0.2, Adam ' +
+      '5e-4, batch 64, 5 epochs',
     size: 32,
     settings: slowly,
   },
@@ -138,7 +143,7 @@ export const mocoEntry = entry<MocoSettings>({
       '--momentum <m>',
       'momentum.start',
       'share',
-      'how slowly the key encoder follows: 0.999 on ImageNet, less for short runs',
+      'share of the old key encoder that a step keeps: 0.999 on ImageNet, less for short runs',
     ),
     option(
       '--symmetric',
@@ -156,7 +161,7 @@ export const mocoEntry = entry<MocoSettings>({
       '--no-shuffle',
       'shuffle',
       'switch',
-      'do not shuffle the keys before their batch norm is split: it leaks',
+      'do not shuffle the keys before batch norm splits them: the keys then leak',
     ),
   ],
   settle(settings, given) {
@@ -170,7 +175,8 @@ export const mocoEntry = entry<MocoSettings>({
     const unused = Object.entries(ofQueue).find(([, value]) => value !== undefined)
     if (settings.head.style === 'v3' && unused)
       throw new RangeError(
-        `${unused[0]}: MoCo v3 has no queue, its loss is symmetric and its batch norm over the batch`,
+        `${unused[0]}: MoCo v3 has no queue, its loss is symmetric and its batch norm over ` +
+          'the batch',
       )
     const isGiven = given['bnSplits'] !== undefined || given['batch'] !== undefined
     const splits = isGiven ? bnSplits : fittingSplits(bnSplits, batch)
@@ -186,7 +192,9 @@ export const mocoEntry = entry<MocoSettings>({
     queue !== null && queue > images
       ? [
           {
-            text: `the queue's ${queue} keys are more than the ${images} images: old keys of a query's own image are among its negatives`,
+            text:
+              `the queue's ${queue} keys are more than the ${images} images: old keys of a ` +
+              "query's own image are among its negatives",
             remedy: 'a smaller --queue avoids that',
           },
         ]

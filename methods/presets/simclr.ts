@@ -1,5 +1,4 @@
-// SimCLR's settings: their rules and options, those of its experiments by name, and what they make.
-// Presets are plain data, as a run folder's config.json holds it.
+// SimCLR in the registry: its presets, options and networks.
 
 import * as v from 'valibot'
 import { type Recipe, cifarRecipe, imagenetRecipe } from '../../kernels/augment/recipes.ts'
@@ -26,7 +25,7 @@ import {
   towerRules,
 } from './tower.ts'
 
-/** Everything about a SimCLR run but its data, its length and its seed. */
+/** Settings of SimCLR. */
 export interface SimclrSettings extends TowerSettings {
   readonly views: Recipe
   readonly head: ProjectionHead
@@ -37,11 +36,12 @@ export interface SimclrSettings extends TowerSettings {
 export type Preset = PresetOf<SimclrSettings>
 
 /** leftthomas/SimCLR's CIFAR-10 settings (github.com/leftthomas/SimCLR, main.py): batch norm per
- *  view, Adam at 1e-3 constant, temperature 0.5, no blur. Its encoder is ResNet-50; --model
- *  chooses. */
+ *  view, Adam at a constant 1e-3, temperature 0.5, no blur. Its encoder is ResNet-50, here --model
+ *  resnet50. */
 const cifar10: Preset = {
   about:
-    'leftthomas/SimCLR on CIFAR-10: Adam 1e-3, weight decay 1e-6, temperature 0.5, batch 512, 500 epochs',
+    'leftthomas/SimCLR on CIFAR-10: Adam 1e-3, weight decay 1e-6, temperature 0.5, batch ' +
+    '512, 500 epochs',
   size: 32,
   settings: (size, batch = 512) => ({
     model: {
@@ -63,12 +63,13 @@ const cifar10: Preset = {
   }),
 }
 
-/** The SimCLR paper's ImageNet settings (https://arxiv.org/abs/2002.05709, section 2.2 and appendix
- *  A): LARS with lr 0.3 x batch / 256, weight decay 1e-6, 10 epochs of warm-up, cosine decay,
+/** The paper's ImageNet settings (https://arxiv.org/abs/2002.05709, section 2.2 and appendix A):
+ *  LARS with lr 0.3 x batch / 256, weight decay 1e-6, 10 epochs of warm-up, cosine decay,
  *  temperature 0.1, batch norm over both views. */
 const imagenet: Preset = {
   about:
-    "the paper's ImageNet run: LARS 0.3 x batch/256, warm-up 10, cosine, temperature 0.1, batch 4096, 100 epochs",
+    "the paper's ImageNet run: LARS 0.3 x batch/256, warm-up 10, cosine, temperature 0.1, " +
+    'batch 4096, 100 epochs',
   size: 224,
   settings: (size, batch = 4096) => ({
     model: {
@@ -90,12 +91,12 @@ const imagenet: Preset = {
   }),
 }
 
-/** The demonstration: ResNet-8 on the built-in images. Crops keep at least 0.3 of the image, so
- *  that a few periods of a pattern stay visible, and the temperature is low, which a small batch
- *  likes. */
+/** The demo: ResNet-8 on the built-in images. Crops keep at least 0.3 of the area, so that a few
+ *  periods of a pattern stay visible. A small batch needs the low temperature. */
 const demo: Preset = {
   about:
-    'ResNet-8 on the built-in images, a few minutes on a CPU: Adam 3e-3, temperature 0.2, batch 128, 5 epochs',
+    'ResNet-8 on the built-in images, a few minutes on a CPU: Adam 3e-3, temperature 0.2, ' +
+    'batch 128, 5 epochs',
   size: 32,
   settings: (size, batch = 128) => ({
     model: { name: 'resnet8', stem: 'cifar', width: 16, zeroInitResidual: false },
@@ -169,11 +170,12 @@ export const simclrEntry = entry<SimclrSettings>({
   },
 })
 
-/** Gives batches the labels of their images. Throws Error for images without labels. */
+/** Returns a function that adds the labels to a batch. Throws Error for images without labels. */
 function labelsFrom(loss: string, { images: { labels } }: Extent) {
   if (!labels)
     throw new Error(
-      `--loss: ${loss} needs labels, and the images have none; put each class into a folder of its own, or choose another loss`,
+      `--loss: ${loss} needs labels, and the images have none; put each class into a ` +
+        'folder of its own, or choose another loss',
     )
   return (batch: ImageBatch, indices: IndexList): ImageBatch => ({
     ...batch,

@@ -1,5 +1,4 @@
-// What the methods with an encoder and a head have in common: their settings, and how these become
-// networks, an optimizer and the options of a step.
+// The common part of the methods with an encoder and a head: settings, networks, options of a step.
 
 import * as v from 'valibot'
 import type { Gpu } from '../../engine/gpu.ts'
@@ -22,7 +21,7 @@ export interface TowerSettings extends MethodSettings {
   readonly schedule: ScheduleSettings
 }
 
-/** The rules of these settings but the head's. */
+/** The rules of these settings except the head's. */
 export const towerRules = {
   model: encoderFields,
   views: viewsRule,
@@ -32,13 +31,13 @@ export const towerRules = {
   ...lengthRules,
 } satisfies v.ObjectEntries
 
-/** The encoder and the head that the settings say, with initial weights. */
+/** Makes the encoder and the head of the settings, with initial weights. */
 export function towerOf(gpu: Gpu, settings: Configured<TowerSettings>): Tower {
   const encoder = encoderOf(gpu, settings)
   return { encoder, head: headOf(gpu, settings, encoder.features) }
 }
 
-/** The options that every method's step takes. */
+/** Returns the options of every method's step. */
 export const stepOptions = (settings: Configured<TowerSettings>, extent: Extent) => ({
   schedule: learningRateOf(settings, extent.stepsPerEpoch),
   views: settings.views,
@@ -49,7 +48,7 @@ export const stepOptions = (settings: Configured<TowerSettings>, extent: Extent)
   ...(extent.scaler && { scaler: extent.scaler }),
 })
 
-/** What these methods share as rows of the registry. */
+/** The common part of these methods' registry entries. */
 export const towerMethod = {
   flags: towerFlags,
   compared: () => true,
@@ -64,8 +63,8 @@ export const towerMethod = {
     schedule.warmupEpochs * stepsPerEpoch,
 } satisfies Partial<Method<TowerSettings>>
 
-/** The preset for the built-in images, and the one for others, as `presetFor` and in words. */
+/** Makes `presetFor` of the presets for the built-in images and for other data, and its words. */
 export const presetsBy = (demo: string, usual: string) => ({
   presetFor: ({ data }: { readonly data?: string }) => (data === undefined ? demo : usual),
-  presetWords: `Without --data the preset is ${demo}, with it ${usual}.`,
+  presetWords: `The default is ${demo} without --data, ${usual} with it.`,
 })

@@ -1,24 +1,25 @@
-// The rules between a batch and how it is divided: over groups of batch norm, and in chunks.
+// The rules of a batch, of its groups for batch norm, and of its chunks.
 
 import { evenly } from '../chunks.ts'
 
-const FEWEST = 2 // images that batch norm can take statistics of
+const FEWEST = 2 // images that batch norm needs
 
-/** A setting that is wrong, by its path, and its rule. */
+/** A wrong setting: its path, and the reason. */
 export interface Wrong {
   readonly setting: string
   readonly reason: string
 }
 
-/** Names a setting as the reader knows it: an option or a field. */
+/** Returns a setting's name for the user: an option or a field. */
 export type NameOf = (setting: string) => string
 
-/** The batch for so many images: the usual one, or the largest power of two that gives an epoch of
- *  at least two steps. */
+/** Returns the batch for `images` images: the usual one, but at most the largest power of two that
+ *  makes two steps an epoch. */
 export const fittingBatch = (usual: number, images: number) =>
   Math.min(usual, Math.max(2, 2 ** Math.floor(Math.log2(Math.max(1, images / 2)))))
 
-/** What is wrong with a batch of one image: it is compared with others, or has no statistics. */
+/** Returns the reason against a batch of one image, else null. The method compares its images, or
+ *  batch norm has no statistics of one. */
 export function wrongBatch(
   batch: number,
   { compared }: { readonly compared: boolean },
@@ -30,30 +31,32 @@ export function wrongBatch(
   return { setting: 'batch', reason: `must be 2 or more, as ${why}, got ${batch}` }
 }
 
-/** The largest number of groups, up to `most`, that divides the batch and leaves batch norm images
- *  enough; or one. */
+/** Returns the largest number of groups, up to `most`, that divides the batch into groups of 2
+ *  images or more; 1 if there is none. */
 export function fittingSplits(most: number, batch: number): number {
   let splits = Math.max(1, Math.min(most, Math.floor(batch / FEWEST)))
   while (batch % splits !== 0) splits--
   return splits
 }
 
-/** What is wrong with groups that do not divide the batch, or that hold one image each. */
+/** Returns the reason if groups do not divide the batch or hold one image each, else null. */
 export function wrongSplits(
   { bnSplits, batch }: { readonly bnSplits: number; readonly batch: number },
   name: NameOf,
 ): Wrong | null {
-  const remedy = `give ${name('bnSplits')} ${fittingSplits(bnSplits, batch)} or another ${name('batch')}`
+  const fitting = fittingSplits(bnSplits, batch)
+  const remedy = `give ${name('bnSplits')} ${fitting} or another ${name('batch')}`
   const wrong = (rule: string) => ({ setting: 'bnSplits', reason: `${rule}; ${remedy}` })
   if (batch % bnSplits !== 0) return wrong(`must divide the batch of ${batch}, got ${bnSplits}`)
   if (batch < FEWEST * bnSplits)
     return wrong(
-      `must leave batch norm ${FEWEST} images or more in each group, got ${bnSplits} groups of a batch of ${batch}`,
+      `must leave batch norm ${FEWEST} images or more in each group, got ${bnSplits} ` +
+        `groups of a batch of ${batch}`,
     )
   return null
 }
 
-/** The settings that decide which chunks batch norm can take statistics of. */
+/** Settings that decide the smallest chunk for batch norm. */
 export interface Normed {
   readonly batch: number
   readonly chunk?: number | null
@@ -61,8 +64,8 @@ export interface Normed {
   readonly batchNorm?: unknown
 }
 
-/** What is wrong with a chunk that leaves an image alone, in its group if there are some: it has no
- *  statistics. SimCLR's joint batch norm has two views of it. */
+/** Returns the reason if a chunk leaves batch norm, or one of its groups, a single image, else
+ *  null. SimCLR's joint batch norm has two views of a single image, which are enough. */
 export function wrongChunk(
   { chunk = null, batch, bnSplits = 1, batchNorm }: Normed,
   name: NameOf,
@@ -78,7 +81,8 @@ export function wrongChunk(
   const wrong = (rule: string) => ({ setting: 'chunk', reason: `${rule}, ${got}` })
   if (bnSplits > 1 && fewest < 2 * bnSplits)
     return wrong(
-      `each chunk is split for batch norm, so it must hold 2 images or more for each of the ${bnSplits} of ${name('bnSplits')}`,
+      'each chunk is split for batch norm, so it must hold 2 images or more for each of ' +
+        `the ${bnSplits} of ${name('bnSplits')}`,
     )
   if (fewest < 2 && batchNorm !== 'joint')
     return wrong(

@@ -1,4 +1,4 @@
-// The encoders that a setting may name, each with its rules and what it makes.
+// The encoders by name, each with its rules and its maker.
 
 import * as v from 'valibot'
 import type { Gpu } from '../../engine/gpu.ts'
@@ -7,7 +7,7 @@ import { type ResNetOptions, resnet18, resnet34, resnet50, resnet8 } from '../..
 import { bool, wordOf, integer } from './rules.ts'
 import { type Table, rowOf, rowRule } from './table.ts'
 
-/** The most channels of an encoder's first stage; ResNet's last stage has 32 times as many. */
+/** Most channels of an encoder's first stage. ResNet's last stage has 32 times as many. */
 export const MOST_CHANNELS = 2048
 
 /** Settings of an encoder. */
@@ -20,7 +20,7 @@ export interface EncoderSettings {
 
 /** A row of the table. */
 export interface EncoderRow {
-  /** Rules of its own settings, beside `name` and `width`. */
+  /** Rules of its own settings besides `name` and `width`. */
   readonly rules: v.ObjectEntries
   readonly make: (gpu: Gpu, settings: EncoderSettings & { readonly seed: number }) => Model
 }
@@ -31,7 +31,7 @@ const resnet = (make: (gpu: Gpu, options: ResNetOptions) => Model): EncoderRow =
     make(gpu, { stem, width, zeroInitResidual, seed }),
 })
 
-/** The encoders by name. Add a row and `model.name` takes it. */
+/** The encoders by name. A new row is a new value of `model.name`. */
 export const encoders: Table<EncoderRow> = new Map([
   ['resnet8', resnet(resnet8)],
   ['resnet18', resnet(resnet18)],
@@ -44,7 +44,7 @@ export const encoderFields = rowRule<EncoderSettings>(encoders, {
   width: integer(1, MOST_CHANNELS),
 })
 
-/** The encoder that the settings name, with initial weights. */
+/** Makes the encoder of the settings, with initial weights. */
 export const encoderOf = (
   gpu: Gpu,
   { model, seed }: { readonly model: EncoderSettings; readonly seed: number },

@@ -1,7 +1,6 @@
-// The options of `kindred train` as data: what each is called, which setting it gives, and what it
-// says of itself.
+// The options of `kindred train` as data: name, setting, type and help.
 
-/** How the text behind an option is read. */
+/** Type of an option's value. */
 export type Reading =
   | 'count'
   | 'channels'
@@ -11,15 +10,15 @@ export type Reading =
   | 'share'
   /** One of the words that the setting's rule allows. */
   | 'word'
-  /** Nothing stands behind it: true, or false for --no-... */
+  /** No value: true, or false for --no-... */
   | 'switch'
 
-/** An option that gives one setting. */
+/** An option of one setting. */
 export interface Flag {
-  /** As it is typed, with what stands behind it: '--queue <keys>'. */
+  /** Option and value: '--queue <keys>'. */
   readonly option: string
   readonly help: string
-  /** The path of the setting: 'momentum.start'. */
+  /** Path of the setting: 'momentum.start'. */
   readonly setting: string
   readonly reading: Reading
 }
@@ -32,13 +31,13 @@ export const option = (typed: string, setting: string, reading: Reading, help: s
   help,
 })
 
-/** Options of the length and the rate of a training. */
+/** Options of the length, the batch and the rate of a training. */
 export const epochsFlag = option('--epochs <n>', 'epochs', 'count', 'times through the data')
 export const batchFlag = option(
   '--batch <n>',
   'batch',
   'count',
-  "images per step (default: the preset's, fewer for a small set)",
+  "images per step (default: the preset's, less for a small set)",
 )
 export const lrFlag = option(
   '--lr <rate>',
@@ -46,12 +45,12 @@ export const lrFlag = option(
   'positive',
   'learning rate per step, before the schedule',
 )
-/** An option that every method takes, behind its own. */
+/** An option of every method, listed after its own. */
 export const chunkFlag = option(
   '--chunk <n>',
   'chunk',
   'count',
-  'images encoded at a time, so that any batch fits the memory at the price of a second forward (default: all)',
+  'images encoded at a time: any batch fits the memory, with a second forward pass (default: all)',
 )
 
 /** Options of the methods with an encoder of the table and a head. */
@@ -60,7 +59,8 @@ export const towerFlags: readonly Flag[] = [
     '--model <name>',
     'model.name',
     'word',
-    "encoder: resnet8, resnet18, resnet34 or resnet50 (default: the preset's; resnet8 of width 16 on a CPU)",
+    "encoder: resnet8, resnet18, resnet34 or resnet50 (default: the preset's; resnet8 of " +
+      'width 16 on a CPU)',
   ),
   option(
     '--width <channels>',
@@ -81,16 +81,16 @@ export const towerFlags: readonly Flag[] = [
     '--temperature <t>',
     'temperature',
     'temperature',
-    "the loss's temperature: smaller looks harder at the nearest negatives",
+    'temperature of the loss; a smaller one weights the nearest negatives more',
   ),
 ]
 
-/** The name of an option's value among those that a command was given: '--bn-splits' is bnSplits,
- *  '--no-shuffle' is shuffle. */
+/** Returns the name of an option's value: bnSplits for '--bn-splits', shuffle for
+ *  '--no-shuffle'. */
 export const nameOf = ({ option: typed }: Pick<Flag, 'option'>): string =>
   longOf(typed)
     .replace(/^--(no-)?/, '')
     .replace(/-(\w)/g, (_, letter: string) => letter.toUpperCase())
 
-/** The option as it is typed, without what stands behind it. */
+/** Returns the option without its value: '--queue' of '--queue <keys>'. */
 export const longOf = (typed: string): string => typed.split(' ')[0] ?? typed

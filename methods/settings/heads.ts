@@ -1,4 +1,4 @@
-// The heads that a setting may name.
+// The heads of the settings, with their rules.
 
 import * as v from 'valibot'
 import type { Gpu } from '../../engine/gpu.ts'
@@ -7,7 +7,7 @@ import type { Model } from '../../models/model.ts'
 import { mocoHead, mocoV3Head } from '../../models/moco-heads.ts'
 import { fields, wordOf, integer } from './rules.ts'
 
-/** The most features of a head or of AMDIM's maps: layers have the square of it in weights. */
+/** Most features of a head or of AMDIM's maps. A layer has their square in weights. */
 export const MOST_FEATURES = 16_384
 
 /** SimCLR's head, in one of two styles (see `projectionHead`). */
@@ -49,7 +49,7 @@ export const anyMocoHeadRule = v.variant(
   'an object',
 )
 
-/** The head that the settings say, on so many features, with initial weights; of MoCo v3 the
+/** Makes the head of the settings on `count` features, with initial weights. MoCo v3's head is its
  *  projector. */
 export function headOf(
   gpu: Gpu,

@@ -1,4 +1,4 @@
-// The optimizers that a setting may name, each with its rules and what it makes.
+// The optimizers by name, each with its rules and its maker.
 
 import * as v from 'valibot'
 import { type FlatOptimizer, type Named, Adam, Lars, Sgd } from '../../engine/optim/optimizer.ts'
@@ -9,15 +9,15 @@ import { type Table, rowOf, rowRule } from './table.ts'
 export interface OptimizerSettings {
   readonly name: string
   readonly weightDecay: number
-  /** SGD and LARS; 0.9 by default. */
+  /** Momentum of SGD and LARS; 0.9 by default. */
   readonly momentum?: number
-  /** Adam; 0.9 and 0.999 by default. */
+  /** Betas of Adam; 0.9 and 0.999 by default. */
   readonly betas?: readonly [number, number]
 }
 
 /** A row of the table. */
 export interface OptimizerRow {
-  /** Rules of its own settings, beside `name` and `weightDecay`. */
+  /** Rules of its own settings besides `name` and `weightDecay`. */
   readonly rules: v.ObjectEntries
   readonly make: (parameters: Named, settings: OptimizerSettings) => FlatOptimizer
 }
@@ -25,7 +25,7 @@ export interface OptimizerRow {
 const momentum = v.exactOptional(fraction)
 const betas = v.exactOptional(v.strictTuple([belowOne, belowOne], 'two numbers'))
 
-/** The optimizers by name. Add a row and `optimizer.name` takes it. */
+/** The optimizers by name. A new row is a new value of `optimizer.name`. */
 export const optimizers: Table<OptimizerRow> = new Map<string, OptimizerRow>([
   [
     'adam',
@@ -56,7 +56,7 @@ export const optimizers: Table<OptimizerRow> = new Map<string, OptimizerRow>([
 /** The rule of an optimizer's settings. */
 export const optimizerFields = rowRule<OptimizerSettings>(optimizers, { weightDecay: nonNegative })
 
-/** The optimizer that the settings name, over these parameters. */
+/** Makes the optimizer of the settings over these parameters. */
 export const optimizerOf = (
   { optimizer }: { readonly optimizer: OptimizerSettings },
   parameters: Named,

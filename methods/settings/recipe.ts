@@ -1,4 +1,4 @@
-// What a recipe of views may hold, as plain data.
+// The rule of a recipe.
 
 import * as v from 'valibot'
 import {
@@ -19,7 +19,7 @@ import type { Recipe } from '../../kernels/augment/recipes.ts'
 const side = integer(1, 8192) // pixels
 const odd = 'an odd number of pixels'
 
-/** How views are augmented. */
+/** The rule of a recipe: its operations and their numbers. */
 export const recipe = fields({
   size: v.exactOptional(side),
   crop: v.exactOptional(

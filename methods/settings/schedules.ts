@@ -1,4 +1,4 @@
-// The learning-rate schedules that a setting may name, each with its rules and what it makes.
+// The learning-rate schedules by name, each with its rules and its maker.
 
 import * as v from 'valibot'
 import { type Schedule, constant, cosine, multiStep, warmup } from '../../engine/optim/schedule.ts'
@@ -8,11 +8,11 @@ import { type Table, rowOf, rowRule } from './table.ts'
 /** Settings of a schedule. */
 export interface ScheduleSettings {
   readonly name: string
-  /** The rate that is used, already scaled by the batch. */
+  /** Highest rate, scaled by the batch already. */
   readonly lr: number
-  /** Epochs of a linear climb before the schedule begins. */
+  /** Epochs of a linear warm-up before the schedule begins. */
   readonly warmupEpochs: number
-  /** 'cosine-by-epoch': the number of the first epoch; 0 by default. */
+  /** Number of the first epoch of 'cosine-by-epoch'; 0 by default. */
   readonly firstEpoch?: 0 | 1
 }
 
@@ -24,9 +24,9 @@ export interface Length {
 
 /** A row of the table. */
 export interface ScheduleRow {
-  /** Rules of its own settings, beside `name`, `lr` and `warmupEpochs`. */
+  /** Rules of its own settings besides `name`, `lr` and `warmupEpochs`. */
   readonly rules: v.ObjectEntries
-  /** The rate at each step after the climb; `rest` is how many there are. */
+  /** Makes the rate of each step after the warm-up. `rest` is the number of these steps. */
   readonly make: (
     settings: ScheduleSettings,
     length: Length & { readonly rest: number },
@@ -35,12 +35,12 @@ export interface ScheduleRow {
 
 const rules: v.ObjectEntries = {}
 
-/** The schedules by name. Add a row and `schedule.name` takes it. */
+/** The schedules by name. A new row is a new value of `schedule.name`. */
 export const schedules: Table<ScheduleRow> = new Map<string, ScheduleRow>([
   ['constant', { rules, make: ({ lr }) => constant(lr) }],
   ['cosine', { rules, make: ({ lr }, { rest }) => cosine(lr, Math.max(1, rest)) }],
   [
-    // the rate stays the same within an epoch
+    // constant within an epoch
     'cosine-by-epoch',
     {
       rules,
@@ -51,7 +51,7 @@ export const schedules: Table<ScheduleRow> = new Map<string, ScheduleRow>([
     },
   ],
   [
-    // a tenth of the rate from 0.6 and again from 0.8 of the epochs on
+    // divides the rate by 10 after 0.6 and after 0.8 of the epochs
     'step',
     {
       rules,
@@ -70,7 +70,7 @@ export const scheduleFields = rowRule<ScheduleSettings>(schedules, {
   firstEpoch: v.exactOptional(wordOf(0, 1)),
 })
 
-/** The learning rate at each step: the climb, then the schedule that the settings name. */
+/** Makes the learning rate of each step: the warm-up, then the schedule of the settings. */
 export function learningRateOf(
   { schedule, epochs }: { readonly schedule: ScheduleSettings; readonly epochs: number },
   stepsPerEpoch: number,

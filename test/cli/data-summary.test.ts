@@ -53,7 +53,7 @@ test('says what was read, and shows what a terminal would obey', () => {
       'read folder /data/\\u202ephotos: 4 training and 2 test images (folders train and val)',
       '  12 classes (training + test images): a\\x1b[2J 2 + 1, b\\n 1 + 0, c 0 + 1, d 0 + 0, e 0 + 0, f 0 + 0, g 0 + 0, h 0 + 0, i 0 + 0, j 0 + 0 and 2 more',
       '  the folder x is taken for the set',
-      '  1 file not taken, by the extension: labels.csv',
+      '  1 file left out by extension: labels.csv',
       '  4 files skipped: 1.jpg is empty; 2.jpg is empty; 3\\x9b.jpg is empty and 1 more',
       '',
     ].join('\n'),

@@ -154,10 +154,10 @@ test('flags that cannot be meant so are refused', async ({ dir }) => {
       ['moco', ...tiny, '--preset', 'moco-v3-demo', '--chunk', '1'],
       /--chunk: batch norm needs 2 images or more at a time, got 1 of a batch of 16 in chunks of 1/,
     ],
-    [['end-to-end', ...tiny, '--chunk', '0'], /it must be a whole number from 1 on/],
+    [['end-to-end', ...tiny, '--chunk', '0'], /--chunk: must be a whole number from 1 on, got 0/],
     [['memory-bank', '--resume', join(dir, 'nce-whole'), '--chunk', '4'], /leave out --chunk/],
     [['moco', '--preset', 'simclr-demo'], /--preset: must be one of moco-v1, moco-v2, /],
-    [['moco', '--momentum', '1.5'], /it must be a number from 0 to 1/],
+    [['moco', '--momentum', '1.5'], /--momentum: must be a number from 0 to 1, got 1.5/],
     [['memory-bank', '--loss', 'triplet'], /--loss: must be one of infonce, nce, got triplet/],
     [['moco', '--resume', join(dir, 'v1-whole'), '--queue', '8'], /leave out --queue/],
     [['moco', '--resume', join(dir, 'v1-whole'), '--no-shuffle'], /leave out --no-shuffle/],
@@ -255,7 +255,7 @@ test('what no comparison can be is refused before its folder is taken', async ({
       2,
       /--batch: must be at most half of the 24 images, got 16/,
     ],
-    [['--out', ''], 2, /'--out <folder>' argument '' is invalid. it must name a folder/],
+    [['--out', ''], 2, /^kindred: --out: must name a folder, got ''/],
   ] as const) {
     const { code: got, err } = await kindred('compare', '--out', out, '--width', '2', ...args)
     assert.is(got, code, err)

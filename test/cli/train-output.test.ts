@@ -119,7 +119,7 @@ test('is told of errors as events, with the exit code unchanged', async () => {
   assert.is(usage.code, 2)
   assert.is(
     usage.out,
-    `${JSON.stringify({ event: 'error', text: "option '--batch <n>' argument 'x' is invalid. it must be a whole number from 1 on.", code: 2 })}\n`,
+    `${JSON.stringify({ event: 'error', text: '--batch: must be a whole number from 1 on, got x', code: 2 })}\n`,
   )
 })
 

@@ -52,7 +52,7 @@ function tests() {
   })
   test.after.each(({ dir }) => rmSync(dir, { recursive: true }))
 
-  const inUse = 'run is in use by process N; wait for it to end, stop it, or choose another --out'
+  const inUse = 'run is in use by process N; wait for it to end, stop it, or choose another folder'
   const stale = JSON.stringify({ ...self(), pid: 2 ** 22 + 1 })
   for (const [what, content, rounds] of [
     ['a lock of a dead process', stale, 20],
@@ -62,22 +62,25 @@ function tests() {
     test(`of several processes that find ${what}, one at a time holds it`, async ({ dir }) => {
       const path = join(dir, 'lock')
       const takers = Array.from({ length: 3 }, () => fork(fileURLToPath(import.meta.url), ['take']))
-      for (let round = 0; round < rounds; round++) {
-        if (content !== null) writeFileSync(path, content)
-        const said = await Promise.all(
-          takers.map(
-            (taker) =>
-              new Promise((resolve) => {
-                taker.once('message', resolve)
-                taker.send(path)
-              }),
-          ),
-        )
-        assert.ok(said.includes('took'), `round ${round}: ${said.join()}`)
-        for (const word of said) assert.ok(word === 'took' || word === inUse, String(word))
-        assert.equal(readdirSync(dir), [])
+      try {
+        for (let round = 0; round < rounds; round++) {
+          if (content !== null) writeFileSync(path, content)
+          const said = await Promise.all(
+            takers.map(
+              (taker) =>
+                new Promise((resolve) => {
+                  taker.once('message', resolve)
+                  taker.send(path)
+                }),
+            ),
+          )
+          assert.ok(said.includes('took'), `round ${round}: ${said.join()}`)
+          for (const word of said) assert.ok(word === 'took' || word === inUse, String(word))
+          assert.equal(readdirSync(dir), [])
+        }
+      } finally {
+        for (const taker of takers) taker.kill() // a living one keeps this process from ending
       }
-      for (const taker of takers) taker.kill()
     })
 
   test('of this process is refused to this process', async ({ dir }) => {
@@ -103,7 +106,7 @@ function tests() {
     writeFileSync(path, JSON.stringify({ ...self(), pid: 2 ** 22 + 1, host: 'elsewhere' }))
     assert.is(
       await refusalOf(dir),
-      `run is in use by process N of elsewhere, which cannot be seen from here; wait for it to end, choose another --out, or delete ${path} if it is gone`,
+      `run is in use by process N of elsewhere, which cannot be seen from here; wait for it to end, choose another folder, or delete ${path} if it is gone`,
     )
   })
 

@@ -19,7 +19,11 @@ import * as assert from 'uvu/assert'
 import { save } from '../../engine/node-files.ts'
 import type { SavedTensor } from '../../engine/safetensors.ts'
 import { resumeCommand } from '../../cli/command.ts'
-import { beginRun as createRun, readRun as openRun, continueRun as resumeRun } from '../../cli/runs.ts'
+import {
+  beginRun as createRun,
+  readRun as openRun,
+  continueRun as resumeRun,
+} from '../../cli/runs.ts'
 import { refuses } from '../fixtures/refusal.ts'
 
 const self = fileURLToPath(import.meta.url) // started again, with a role, by the tests that need a second process

@@ -1,0 +1,89 @@
+// The commands kindred eval linear and kindred eval mlp: their options and help.
+
+import { type Command, Option } from 'commander'
+import type { ClassifierKind } from './classifier-subject.ts'
+import { command as commandLine } from './command.ts'
+import { readCount, readInteger, readPositive } from './numbers.ts'
+import { sources } from './train-options.ts'
+
+/** Adds `kindred eval linear` and `kindred eval mlp`, and returns them. */
+export function addClassifiers(
+  evaluate: Command,
+): { readonly kind: ClassifierKind; readonly command: Command }[] {
+  const about = {
+    linear:
+      'find the best linear classifier on the frozen encoder, and score it on every test ' +
+      'image, beside kNN',
+    mlp:
+      'train a classifier with one hidden layer on the frozen encoder, and score it on every ' +
+      'test image, beside kNN',
+  }
+  return (['linear', 'mlp'] as const).map((kind) => ({
+    kind,
+    command: trainingOptions(
+      common(
+        evaluate
+          .command(kind)
+          .argument('<run>', 'run folder of a training')
+          .description(about[kind]),
+        kind,
+      ),
+    ).addHelpText('after', kind === 'linear' ? linearHelp : mlpHelp),
+  }))
+}
+
+function common(command: Command, kind: ClassifierKind): Command {
+  const protocol = new Option(
+    '--protocol <name>',
+    'how to train the classifier, see below',
+  ).choices(['exact', 'paper'])
+  if (kind === 'linear') command.addOption(protocol)
+  return command
+    .option('--data <source>', `another data set than the run's: ${sources()}`)
+    .option('--checkpoint <file>', 'a checkpoint of the run (default: the newest)')
+    .option(
+      '--subset <n>',
+      'train on this many labelled images, balanced by class (default: all)',
+      readCount,
+    )
+    .option('--seed <n>', "seed of all random numbers (default: the run's)", readInteger)
+    .option('--adapter <name>', "part of the GPU's name, to choose among several")
+    .option('--json', 'print machine-readable lines only')
+}
+
+const trainingOptions = (command: Command) =>
+  command
+    .option(
+      '--epochs <n>',
+      "times through the labelled images (default: the preset's, else 120)",
+      readCount,
+    )
+    .option('--batch <n>', "images per step (default: the run's)", readCount)
+    .option('--lr <rate>', 'learning rate, before warm-up and decay', readPositive)
+    .option('--no-augment', 'train on images under the test transform, not on augmented ones')
+
+const linearHelp = `
+Protocols (--protocol):
+  exact  (the default) computes the features of each image once, under the
+         test transform, scales each image's features to length 1, and
+         standardises each feature. Logistic regression on them has one best
+         answer, found in seconds. The strength of regularisation (lambda) is
+         chosen on a fifth of the training images, which are held out. No test
+         image is used before the score.
+  paper  trains as AMDIM's authors do, with dropout and Adam over epochs of
+         augmented images. Its numbers compare with theirs. --epochs, --batch,
+         --lr and --no-augment choose this protocol.
+
+kNN on the same features is printed beside the classifier. A note says when the
+classifier is below kNN.
+
+Examples:
+  ${commandLine('eval', 'linear', 'runs/cifar')}
+  ${commandLine('eval', 'linear', 'runs/amdim', '--protocol', 'paper', '--epochs', '120')}`
+
+const mlpHelp = `
+Trains as AMDIM's authors do, with dropout and Adam over epochs of augmented
+images.
+
+Example:
+  ${commandLine('eval', 'mlp', 'runs/amdim')}`

@@ -1,0 +1,43 @@
+// The subject of kindred eval linear and kindred eval mlp: an encoder, its images and the options.
+
+import type { Dataset } from '../data/dataset.ts'
+import type { Gpu } from '../engine/gpu.ts'
+import type { Model } from '../models/model.ts'
+import type { Progress } from '../training/progress.ts'
+import type { TrainConfig } from '../training/run-schema.ts'
+
+/** Options of both commands. */
+export interface ClassifierFlags {
+  readonly data?: string
+  readonly checkpoint?: string
+  readonly protocol?: Protocol
+  /** Number of labelled images to train on. */
+  readonly subset?: number
+  readonly epochs?: number
+  readonly batch?: number
+  readonly lr?: number
+  readonly seed?: number
+  /** False trains on images under the test transform, not on augmented ones. */
+  readonly augment?: boolean
+  readonly adapter?: string
+  readonly json?: boolean
+}
+
+/** Kind of the classifier: a linear layer, or one hidden layer. */
+export type ClassifierKind = 'linear' | 'mlp'
+
+/** Protocol of a linear classifier. exact: logistic regression of features, to convergence;
+ *  paper: by epochs, as AMDIM's authors do. */
+export type Protocol = 'exact' | 'paper'
+
+/** A frozen encoder with labelled training and test images. */
+export interface Subject {
+  readonly gpu: Gpu
+  readonly kind: ClassifierKind
+  readonly config: TrainConfig
+  readonly encoder: Model
+  readonly flags: ClassifierFlags
+  readonly train: Dataset
+  readonly test: Dataset
+  readonly progress: Progress
+}

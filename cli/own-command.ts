@@ -1,0 +1,87 @@
+// Commander's complaints in the form of all others: name, rule, value, remedy.
+
+import { Command, type HelpContext } from 'commander'
+import { nearestName } from '../kernels/options.ts'
+import { UsageError } from '../training/choice.ts'
+import { command } from './command.ts'
+
+/** A command of commander that complains by throwing UsageError. */
+export class OwnCommand extends Command {
+  override createCommand(name?: string): OwnCommand {
+    return new OwnCommand(name)
+  }
+
+  /** Throws UsageError with commander's complaint in our form. */
+  override error(message: string): never {
+    const complaint = message.replace(/^error: /, '')
+    for (const [form, reworded] of forms) {
+      const match = form.exec(complaint)
+      if (match) throw new UsageError(reworded(this, match))
+    }
+    throw new UsageError(complaint)
+  }
+
+  /** Prints the help. Throws UsageError instead where a command must follow and none does. */
+  override help(context?: HelpContext | ((text: string) => string)): never {
+    if (typeof context === 'function') return super.help(context)
+    if (context?.error && this.parent) throw new UsageError(wrongCommand(this, undefined))
+    return super.help(context)
+  }
+}
+
+type Reworded = (own: Command, match: readonly string[]) => string
+
+/** Commander's sentences, each with ours. */
+const forms: readonly (readonly [RegExp, Reworded])[] = [
+  [
+    /^option '(\S+).*?' argument '(.*)' is invalid\. (.*?)\.?$/s,
+    (_, [, option = '', value = '', rule = '']) =>
+      `${option}: ${rule.replace('Allowed choices are', 'must be one of')}, got ${value || "''"}`,
+  ],
+  [
+    /^option '((\S+).*)' argument missing/,
+    (_, [, whole = '', option = '']) => `${option}: must have a value, as in ${whole}, got none`,
+  ],
+  [/^unknown option '(.*?)'/s, (own, [, option = '']) => unknownOption(own, option)],
+  [/^unknown command '(.*?)'/s, (own, [, name]) => wrongCommand(own, name)],
+  [
+    /^missing required argument '(.*)'/,
+    (own, [, name = '']) => `${pathOf(own).join(' ')}: must be followed by <${name}>, got none`,
+  ],
+  [
+    /^too many arguments/,
+    (own) => {
+      const most = own.registeredArguments.length
+      const others = own.args.slice(most).join(' ')
+      return (
+        `${pathOf(own).join(' ')}: takes ${most || 'no'} argument${most === 1 ? '' : 's'}; ` +
+        `leave out ${others}`
+      )
+    },
+  ],
+]
+
+/** Writes the complaint about an unknown option, with the nearest known one. */
+function unknownOption(own: Command, option: string): string {
+  const names = own.options.flatMap(({ long }) => long ?? [])
+  const near = nearestName(option, names)
+  const help = `${command(...pathOf(own), '--help')} lists the options`
+  return `${option}: is not known; ${near === undefined ? help : `did you mean ${near}?`}`
+}
+
+/** Writes the complaint about a wrong or missing command behind `own`, with an example. */
+function wrongCommand(own: Command, got: string | undefined): string {
+  const path = pathOf(own)
+  const names = own.commands.map((each) => each.name())
+  const near = got === undefined ? names[0] : nearestName(got, names)
+  const remedy =
+    near === undefined
+      ? `type ${command(...path, '--help')} for help`
+      : `type for example: ${command(...path, near)}`
+  const rule = path.length === 0 ? 'command: must be' : `${path.join(' ')}: must be followed by`
+  return `${rule} one of ${names.join(', ')}, got ${got ?? 'none'}; ${remedy}`
+}
+
+/** Lists the words that lead to a command: ['train', 'simclr']. */
+const pathOf = (own: Command): readonly string[] =>
+  own.parent ? [...pathOf(own.parent), own.name()] : []
