@@ -4,7 +4,7 @@
 import { join } from 'node:path'
 import { makeFolder, readBytes, writeAtomic } from '../engine/node-files.ts'
 import { mocoPresets } from '../methods/presets/moco.ts'
-import { exists, utf8 } from '../runs/run-config.ts'
+import { exists, utf8 } from '../run-folder/run-config.ts'
 import { UsageError } from '../training/choice.ts'
 import type { ConfigOptions } from '../training/config.ts'
 import { absoluteSource } from './data-source.ts'

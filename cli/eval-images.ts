@@ -7,7 +7,7 @@ import { printableLines } from '../kernels/printable.ts'
 import { UsageError } from '../training/choice.ts'
 import type { TrainConfig } from '../training/run-schema.ts'
 import { imagesDigest, isOf } from '../training/fingerprint.ts'
-import { type RunFolder, nodeSha256 } from '../runs/run-folder.ts'
+import { type RunFolder, nodeSha256 } from '../run-folder/run-folder.ts'
 import { trainingImages } from '../training/prepare.ts'
 
 /** Loads the checkpoint at `path`, by default the run's newest. Prints a line on standard error for

@@ -1,9 +1,9 @@
 // Run folders for the command line. Messages name its options and commands.
 
 import type { Config, Other } from '../training/storage.ts'
-import * as checks from '../runs/check-place.ts'
-import * as runs from '../runs/open.ts'
-import type { Words } from '../runs/words.ts'
+import * as checks from '../run-folder/check-place.ts'
+import * as runs from '../run-folder/open.ts'
+import type { Words } from '../run-folder/words.ts'
 import { resumeCommand } from './command.ts'
 
 /** Words for a command line. */
@@ -24,16 +24,16 @@ function optionOf(setting: string): string {
 const plain = (value: number) =>
   value >= 1e-4 && value < 1e6 ? String(value) : value.toExponential()
 
-/** Runs `createRun` of runs/. */
+/** Runs `createRun` of run-folder/. */
 export const beginRun = (dir: string, config: Config) => runs.createRun(dir, config, onCommandLine)
-/** Runs `openRun` of runs/. */
+/** Runs `openRun` of run-folder/. */
 export const readRun = (dir: string) => runs.openRun(dir, onCommandLine)
-/** Runs `resumeRun` of runs/. */
+/** Runs `resumeRun` of run-folder/. */
 export const continueRun = (dir: string) => runs.resumeRun(dir, onCommandLine)
-/** Runs `checkNew` of runs/. */
+/** Runs `checkNew` of run-folder/. */
 export const checkNewRun = (dir: string) => checks.checkNew(dir, onCommandLine)
-/** Runs `checkOld` of runs/. */
+/** Runs `checkOld` of run-folder/. */
 export const checkOldRun = (dir: string) => checks.checkOld(dir, onCommandLine)
 
-export { checkWritable } from '../runs/check-place.ts'
-export { type RunFolder } from '../runs/run-folder.ts'
+export { checkWritable } from '../run-folder/check-place.ts'
+export { type RunFolder } from '../run-folder/run-folder.ts'

@@ -41,8 +41,28 @@ export function applyOp<In extends TensorList, Out extends TensorList, A>(
   )
   if (!isTaped) return outputs
   for (const output of outputs) requiresGrad.add(output)
+  const pullback = pullbackOf(parts, { ...op, backward }, attrs, { inputs, outputs, needs })
+  tape.record({ inputs, outputs, pullback, takesAddend: op.takesAddend ?? false })
+  return outputs
+}
+
+/** The tensors of a taped op, and which inputs require a gradient. */
+interface Taped<In, Out> {
+  readonly inputs: In
+  readonly outputs: Out
+  readonly needs: readonly boolean[]
+}
+
+/** Returns the function from cotangents to the gradients of the inputs, each of its input's
+ *  dtype. */
+function pullbackOf<In extends TensorList, Out extends TensorList, A>(
+  { memory, tensors, run }: GpuParts,
+  op: Op<In, Out, A> & Required<Pick<Op<In, Out, A>, 'backward'>>,
+  attrs: A,
+  { inputs, outputs, needs }: Taped<In, Readonly<Out>>,
+) {
   const findChanged = tensors.watch([...inputs, ...outputs])
-  const pullback = (
+  return (
     cotangents: readonly [Tensor, ...(Tensor | null)[]],
     needed: readonly boolean[],
     addend: Tensor | null,
@@ -55,17 +75,15 @@ export function applyOp<In extends TensorList, Out extends TensorList, A>(
     const both = needs.map((isNeeded, i) => isNeeded && needed[i] === true)
     return memory.scope(
       () => {
-        const made = backward.call(op, run, attrs, cotangents, inputs, outputs, both, addend)
+        const made = op.backward(run, attrs, cotangents, inputs, outputs, both, addend)
         return made.map((d, i) => d && storedAs(run, inputs[i]?.dtype ?? 'f32', d))
       },
       (made) => tensors.storages(made),
     ).result
   }
-  tape.record({ inputs, outputs, pullback, takesAddend: op.takesAddend ?? false })
-  return outputs
 }
 
-/** The inputs, those of f16 converted where the op takes f32. */
+/** Returns the inputs, those of f16 converted where the op takes f32. */
 function accepted<In extends TensorList>(
   parts: GpuParts,
   { accepts = [] }: Pick<Op<In>, 'accepts'>,

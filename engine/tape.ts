@@ -102,11 +102,7 @@ export class Tape {
         if (more && needed[i]) this.#add(run, gradients, { input, more }, releaser)
         else if (more) releaser?.release(more)
       }
-      for (const output of releaser ? entry.outputs : []) {
-        if (of?.has(output)) continue
-        for (const part of gradients.get(output) ?? []) releaser?.release(part)
-        gradients.delete(output)
-      }
+      if (releaser) freeUsed(entry, gradients, { of, releaser })
     }
     const pairs = [...gradients].filter(([tensor]) => !of || of.has(tensor))
     return new Gradients(
@@ -160,6 +156,19 @@ function leading(history: readonly Entry[], of: ReadonlySet<Tensor> | null) {
   }
   const needs = (tensor: Tensor) => reached.has(tensor)
   return { entries: history.filter((entry) => entries.has(entry)), needs }
+}
+
+/** Frees the gradients of an entry's outputs, unless they are in `of`. */
+function freeUsed(
+  { outputs }: Entry,
+  gradients: Map<Tensor, GradientParts>,
+  { of, releaser }: { of: ReadonlySet<Tensor> | null; releaser: GradientReleaser },
+) {
+  for (const output of outputs) {
+    if (of?.has(output)) continue
+    for (const part of gradients.get(output) ?? []) releaser.release(part)
+    gradients.delete(output)
+  }
 }
 
 /** Adds up the parts of a gradient. */

@@ -1,5 +1,5 @@
 // The lint rule `kindred/imports` refuses imports against the order of the folders:
-//   kernels <- engine <- models <- methods <- evaluate <- training <- runs <- cli
+//   kernels <- engine <- models <- methods <- evaluate <- training <- run-folder <- cli
 // Inside kernels/ a room imports from lower floors only. A file of kernels/ that index.ts exports
 // is an op; the other files of a room are its parts. Other folders, except test/, import only ops,
 // the files directly in kernels/ and the parts in `shared`.
@@ -24,7 +24,7 @@ export const layers = {
     ), // free of Node
     packages: ['valibot', '@noble/hashes'],
   },
-  runs: {
+  'run-folder': {
     folders: ['training', 'data'],
     files: ['engine/node-files.ts', 'engine/safetensors.ts'],
     packages: ['node:'],
@@ -86,7 +86,7 @@ function refusal(from, to) {
   if (rule && target !== layer && !rule.folders.includes(target))
     return `${layer} imports only from ${[layer, ...rule.folders].join(', ')}`
   if (node.includes(to) && rule && !node.includes(from))
-    return `${to} needs Node: only runs/, cli/ and node.ts import it`
+    return `${to} needs Node: only run-folder/, cli/ and node.ts import it`
   if (target !== 'kernels') return null
   if (layer === 'kernels') {
     if (floorOf(to) < 0) return `${room(to)} is no room of kernels/: add it to lint/imports.js`

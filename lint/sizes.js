@@ -12,12 +12,6 @@ const folders = [...Object.keys(layers), 'cli'].filter((name) => !/^bench$|\./.t
 /** Files that are still too long, or have a function that is: divide them, then delete the line. */
 const exceptions = new Set([
   'kernels/norm/batch-norm-backward.ts', // batchNormBackward, 53 lines
-  'cli/compare.ts', // 259 lines
-  'cli/eval-classifier.ts', // 252 lines, and evalClassifier, 45
-  'cli/eval-knn.ts', // evalKnn, 56
-  'cli/introduce.ts', // introduce, 41
-  'cli/paper-classifier.ts', // trainByEpochs, 51
-  'cli/train-options.ts', // withTrainOptions, 51
 ])
 
 /** The number of line ends from `start` to `end`. */

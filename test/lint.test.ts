@@ -67,7 +67,7 @@ test('folders import one way, and only what may read files imports Node', () => 
     'models/resnet.ts may not import the package node:fs',
   ])
   assert.equal(lint({ 'engine/node.ts': part, 'models/resnet.ts': use('../engine/node.ts') }), [
-    'engine/node.ts needs Node: only runs/, cli/ and node.ts import it',
+    'engine/node.ts needs Node: only run-folder/, cli/ and node.ts import it',
   ])
 })
 

@@ -10,9 +10,9 @@
 import { type Wgsl, wgsl } from '../op.ts'
 import {
   type Loader,
-  type Memory,
+  type BufferFormat,
   element,
-  load,
+  loadSnippet,
   loadUnit,
   loaded,
   store4,
@@ -21,9 +21,9 @@ import { matrixSide } from '../tiles/matrix-side.ts'
 
 /** How buffers are bound, and what is known of the sizes. */
 export interface WeightForm {
-  readonly x: Memory
-  readonly dy: Memory
-  readonly y: Memory
+  readonly x: BufferFormat
+  readonly dy: BufferFormat
+  readonly y: BufferFormat
   /** Whether the pixels are a multiple of every mma's k per slice. */
   readonly whole: boolean
   /** Whether a slice has whole rows of pixels. A load then keeps its column. */
@@ -67,12 +67,12 @@ export const weightLoader = ({ x, dy, y, whole, lines }: WeightForm): Loader => 
   `,
 })
 
-const sideA = (x: Memory, whole: boolean, lines: boolean): Wgsl => {
+const sideA = (x: BufferFormat, whole: boolean, lines: boolean): Wgsl => {
   const unit = loadUnit(x)
   const clamped = whole && x !== 'f32' // rows beyond the last stand for the last: their sums are not stored
   const fixed = lines && x !== 'f32'
   return wgsl`
-    ${load(wgsl`x`, x)}
+    ${loadSnippet(wgsl`x`, x)}
     alias LoadA = ${loaded(x)};
     // What the tap reads at an output pixel: image row, element of that, and its place in x, in loads.
     struct Place { h: i32, v: i32, at: i32 }

@@ -8,7 +8,7 @@ import type { Steps } from './steps.ts'
 const PARTIAL_BYTES = 1 << 25 // of scratch at most; every adapter binds four times as much
 
 /** Rows and columns of dW that a thread takes, and threads of a workgroup. */
-export interface Tile {
+export interface ThreadTile {
   readonly rows: number
   readonly columns: number
   readonly threads: number
@@ -23,7 +23,7 @@ export function splitDispatch(
   dy: Tensor,
   out: Shape,
   { stride, padding }: Steps,
-  tile: Tile,
+  tile: ThreadTile,
   counted = tile,
 ) {
   const [N, H, W, C] = images(x.shape, 'conv2d: x')
@@ -43,7 +43,7 @@ export function splitDispatch(
 }
 
 /** Workgroups that share columns of dW, and all of them. */
-function tilesOf(out: Shape, { rows, columns, threads }: Tile) {
+function tilesOf(out: Shape, { rows, columns, threads }: ThreadTile) {
   const [kH, kW, C, K] = images(out, 'conv2d: w')
   const bands = Math.ceil((kH * kW * C) / rows / threads)
   return { bands, tiles: bands * Math.ceil(K / columns) }

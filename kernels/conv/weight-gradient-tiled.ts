@@ -51,29 +51,13 @@ export function convWeightGradientTiled(
   const size = { M: kH * stride, N: K, K: pixels }
   const slices = slicesPerSplit(run, { a: form.x, b: form.dy }, { ...size, layers: 1 })
   const layers = Math.ceil(Math.ceil(pixels / depth) / slices)
-  const [partial] = runTiled(
-    run,
-    productFor(form),
-    { ...size, layers },
-    {
-      reads: [x, dy],
-      makes: [[layers, ...out]],
-      params: {
-        ...{
-          pixels,
-          H,
-          outH,
-          outW,
-          taps,
-          stride,
-          slices,
-          line: W * C,
-          count: (N * H * W * C) / unit,
-        },
-        ...walk(x.shape, [outH, outW], steps, depth, unit),
-      },
-    },
-  )
+  const params = {
+    ...{ pixels, H, outH, outW, taps, stride, slices },
+    ...{ line: W * C, count: (N * H * W * C) / unit },
+    ...walk(x.shape, [outH, outW], steps, depth, unit),
+  }
+  const io = { reads: [x, dy], makes: [[layers, ...out]], params } as const
+  const [partial] = runTiled(run, productFor(form), { ...size, layers }, io)
   return sumSplits(run, partial, out)
 }
 

@@ -6,7 +6,7 @@
 // each tap, set where it lies in the image. In the loop a load takes one test and one addition.
 
 import { wgsl } from '../op.ts'
-import { type Loader, type Memory, element, loadUnit, store4 } from '../tiles/loader.ts'
+import { type Loader, type BufferFormat, element, loadUnit, store4 } from '../tiles/loader.ts'
 import { matrixSide } from '../tiles/matrix-side.ts'
 import { momentsBinding } from '../tiles/epilogue-moments.ts'
 import { ownTaps, rowsByBits, rowsByPlace, sharedTaps } from './window-taps.ts'
@@ -14,9 +14,9 @@ import { ownTaps, rowsByBits, rowsByPlace, sharedTaps } from './window-taps.ts'
 /** The direction, and how buffers are bound. */
 export interface WindowForm {
   readonly back: boolean
-  readonly x: Memory
-  readonly w: Memory
-  readonly y: Memory
+  readonly x: BufferFormat
+  readonly w: BufferFormat
+  readonly y: BufferFormat
   readonly moments: boolean
   /** Whether the taps fit in one u32, MAX_BITS at most. */
   readonly bits: boolean

@@ -5,7 +5,7 @@
 // and w are counted in loads.
 
 import { type Wgsl, wgsl } from '../op.ts'
-import { type Memory, load, loadUnit, loaded } from '../tiles/loader.ts'
+import { type BufferFormat, loadSnippet, loadUnit, loaded } from '../tiles/loader.ts'
 
 /** A multiple of every mma's k per slice. */
 export const WHOLE = 32
@@ -15,7 +15,7 @@ export const MAX_BITS = 31
 
 /** Sides of the product where x's channels are a multiple of WHOLE. A slice then lies in one tap,
  *  which all threads share. */
-export const sharedTaps = (x: Memory, w: Memory, back: boolean): Wgsl => wgsl`
+export const sharedTaps = (x: BufferFormat, w: BufferFormat, back: boolean): Wgsl => wgsl`
     // Row and column; the channel where the slice begins; the tap's bit; what it reads of x, and of w,
     // from what the first tap reads.
     struct Tap { r: u32, s: u32, c: u32, bit: u32, offset: i32, weight: u32 }
@@ -38,7 +38,7 @@ export const sharedTaps = (x: Memory, w: Memory, back: boolean): Wgsl => wgsl`
         }
       }
     }
-    ${load(wgsl`x`, x)}
+    ${loadSnippet(wgsl`x`, x)}
     alias LoadA = ${loaded(x)};
     struct SideA { rows: array<Row, aLoads> }
     fn beginA(row: u32, k: u32) -> SideA {
@@ -61,8 +61,8 @@ export const sharedTaps = (x: Memory, w: Memory, back: boolean): Wgsl => wgsl`
 `
 
 // Back, columns of y are rows of w, and loads lie along x's channels.
-const sharedB = (w: Memory): Wgsl => wgsl`
-    ${load(wgsl`w`, w)}
+const sharedB = (w: BufferFormat): Wgsl => wgsl`
+    ${loadSnippet(wgsl`w`, w)}
     alias LoadB = ${loaded(w)};
     alias SideB = u32; // the place of the first load, for the first tap
     fn beginB(column: u32, k: u32) -> SideB {
@@ -79,7 +79,7 @@ const sharedB = (w: Memory): Wgsl => wgsl`
 
 /** Sides of the product for any number of channels. Each load has a tap of its own; where numbers
  *  are bound one by one, each number. */
-export const ownTaps = (x: Memory, w: Memory, back: boolean): Wgsl => wgsl`
+export const ownTaps = (x: BufferFormat, w: BufferFormat, back: boolean): Wgsl => wgsl`
     // Row and column; the channel; the bit of the tap, 0 beyond the last.
     struct Tap { r: u32, s: u32, c: u32, bit: u32 }
     fn tapAt(k: u32) -> Tap {
@@ -87,7 +87,7 @@ export const ownTaps = (x: Memory, w: Memory, back: boolean): Wgsl => wgsl`
       let r = tap / max(reach.y, 1u);
       return Tap(r, tap - r * reach.y, k - tap * p.C, select(0u, 1u << (tap % 32u), r < reach.x));
     }
-    ${x === 'f32' ? wgsl`` : load(wgsl`x`, x)}
+    ${x === 'f32' ? wgsl`` : loadSnippet(wgsl`x`, x)}
     alias LoadA = ${loaded(x)};
     struct SideA { rows: array<Row, aLoads>, k: u32 }
     fn beginA(row: u32, k: u32) -> SideA {
@@ -116,8 +116,8 @@ export const ownTaps = (x: Memory, w: Memory, back: boolean): Wgsl => wgsl`
     ${back ? ownB(w) : wgsl``}
 `
 
-const ownB = (w: Memory): Wgsl => wgsl`
-    ${w === 'f32' ? wgsl`` : load(wgsl`w`, w)}
+const ownB = (w: BufferFormat): Wgsl => wgsl`
+    ${w === 'f32' ? wgsl`` : loadSnippet(wgsl`w`, w)}
     alias LoadB = ${loaded(w)};
     struct SideB { column: u32, k: u32 }
     fn beginB(column: u32, k: u32) -> SideB { return SideB(column, k); }

@@ -6,7 +6,14 @@ import { type DType, type Run, type Tensor, wgsl } from '../op.ts'
 import { type Gemm, productShape } from './shapes.ts'
 import { storedAs } from '../wgsl/storage.ts'
 import { sumSplits } from '../wgsl/sum-splits.ts'
-import { type Loader, type Memory, element, memoryOf, memoryOfY, store4 } from '../tiles/loader.ts'
+import {
+  type Loader,
+  type BufferFormat,
+  element,
+  memoryOf,
+  memoryOfY,
+  store4,
+} from '../tiles/loader.ts'
 import { matrixSide } from '../tiles/matrix-side.ts'
 import { momentsBinding, momentsShape } from '../tiles/epilogue-moments.ts'
 import { type TiledProduct, depthFor, planTiles, runTiled, slicesPerSplit } from '../tiles/plan.ts'
@@ -15,9 +22,9 @@ import { type TiledProduct, depthFor, planTiles, runTiled, slicesPerSplit } from
 interface Form {
   readonly transA: boolean
   readonly transB: boolean
-  readonly a: Memory
-  readonly b: Memory
-  readonly y: Memory
+  readonly a: BufferFormat
+  readonly b: BufferFormat
+  readonly y: BufferFormat
   readonly moments: boolean
   /** Whether K is a multiple of every mma's k per slice. */
   readonly whole: boolean

@@ -4,7 +4,7 @@ import { type Kernel, type Tensor, type Wgsl, kernel, wgsl } from '../op.ts'
 import { marked } from './relu-marks.ts'
 import { acrossParts, extent, partPrologue, reluSnippet, rowParams, rows } from './batch-rows.ts'
 import { groupEntry } from '../wgsl/group-entry.ts'
-import { byStorage, halves } from '../wgsl/storage.ts'
+import { byStorage, f16Fours } from '../wgsl/storage.ts'
 
 export const sumsKernel = byStorage(
   (types) => kernel`
@@ -101,7 +101,7 @@ const residualSums = (types: Wgsl, { name, ...mask }: Mask) => kernel`
 `
 
 const sumsOfY = byStorage((types) => residualSums(types, ofY))
-const sumsOfMarks = residualSums(halves, ofMarks)
+const sumsOfMarks = residualSums(f16Fours, ofMarks)
 
 export const residualSumsKernel = (x: Tensor, marks: Tensor | undefined): Kernel =>
   marks ? sumsOfMarks : sumsOfY(x, extent(x).C)

@@ -4,7 +4,7 @@ import { type Run, type Tensor, type Wgsl, kernel, wgsl } from '../op.ts'
 import { extent, partPrologue, partitionRows, reluSnippet, rowParams, rows } from './batch-rows.ts'
 import { type Running, batchStats, runningStats } from './batch-stats.ts'
 import { MARKED_ROWS, marking } from './relu-marks.ts'
-import { byStorage, halves, storedAs } from '../wgsl/storage.ts'
+import { byStorage, f16Fours, storedAs } from '../wgsl/storage.ts'
 
 /** What a kernel writes beside y: ReLU's mask, or nothing. */
 interface Beside {
@@ -58,7 +58,7 @@ const normalizeImages = byStorage((types) =>
   }),
 )
 
-const normalizeMarking = normalizeKernel(halves, {
+const normalizeMarking = normalizeKernel(f16Fours, {
   name: wgsl`batchNormMarking`,
   rest: wgsl`
   @group(0) @binding(6) var<storage, read_write> marks:    array<vec2u>; // [parts, C]

@@ -13,7 +13,7 @@ export interface Loader {
    *  across it (one k of neighbouring rows or columns). */
   readonly along: { readonly a: boolean; readonly b: boolean }
   /** How the factors and y are bound. */
-  readonly memory: { readonly a: Memory; readonly b: Memory; readonly y: Memory }
+  readonly memory: { readonly a: BufferFormat; readonly b: BufferFormat; readonly y: BufferFormat }
   /** Whether the moments of y's columns are stored too (epilogue-moments.ts). `code` has their
    *  binding. */
   readonly moments?: boolean
@@ -35,11 +35,15 @@ export interface Loader {
 
 /** How the numbers of a storage buffer are bound: one by one, in fours, or eight at once. f16s are
  *  bound as pairs in u32s. Four become f32s when they are read, eight stay as they are. */
-export type Memory = 'f32' | 'f32x4' | 'f16x4' | 'f16x8'
+export type BufferFormat = 'f32' | 'f32x4' | 'f16x4' | 'f16x8'
 
 /** How a factor is bound whose rows have `columns` numbers. Throws TypeError for f16s in rows that
  *  are no multiple of four. */
-export function memoryOf(run: Run, { dtype }: Pick<Tensor, 'dtype'>, columns: number): Memory {
+export function memoryOf(
+  run: Run,
+  { dtype }: Pick<Tensor, 'dtype'>,
+  columns: number,
+): BufferFormat {
   if (dtype !== 'f16') return columns % 4 === 0 ? 'f32x4' : 'f32'
   if (columns % 4 !== 0)
     throw new TypeError(`tiles: rows of f16s are fours, got ${columns} columns`)
@@ -48,33 +52,34 @@ export function memoryOf(run: Run, { dtype }: Pick<Tensor, 'dtype'>, columns: nu
 
 /** How y, of `columns` columns and `count` numbers in all, is bound. A buffer smaller than the 16 x
  *  16 numbers that a subgroup stores at once would be refused as vec4s. */
-export function memoryOfY(columns: number, count: number, dtype: DType = 'f32'): Memory {
+export function memoryOfY(columns: number, count: number, dtype: DType = 'f32'): BufferFormat {
   if (dtype === 'f16') return 'f16x4'
   return columns % 4 === 0 && count >= 256 ? 'f32x4' : 'f32'
 }
 
 /** The element type that a storage buffer is bound as. */
-export const element = (memory: Memory): Wgsl => elements[memory]
+export const element = (memory: BufferFormat): Wgsl => elements[memory]
 const elements = { f32: wgsl`f32`, f32x4: wgsl`vec4f`, f16x4: wgsl`vec2u`, f16x8: wgsl`vec4u` }
 
 /** The type of one load's numbers: four f32s, or eight f16s in pairs. */
-export const loaded = (memory: Memory): Wgsl => (memory === 'f16x8' ? wgsl`vec4u` : wgsl`vec4f`)
+export const loaded = (memory: BufferFormat): Wgsl =>
+  memory === 'f16x8' ? wgsl`vec4u` : wgsl`vec4f`
 
 /** Numbers of one load. */
-export const loadWidth = (memory: Memory): 4 | 8 => (memory === 'f16x8' ? 8 : 4)
+export const loadWidth = (memory: BufferFormat): 4 | 8 => (memory === 'f16x8' ? 8 : 4)
 
 /** Numbers between what `load` counts, as WGSL. */
-export const loadUnit = (memory: Memory): Wgsl =>
+export const loadUnit = (memory: BufferFormat): Wgsl =>
   memory === 'f32' ? wgsl`1u` : memory === 'f16x8' ? wgsl`8u` : wgsl`4u`
 
 /** WGSL of one load's numbers, from the element of a buffer that has them. */
-const unpacked = (memory: Memory, from: Wgsl): Wgsl =>
+const unpacked = (memory: BufferFormat, from: Wgsl): Wgsl =>
   memory === 'f16x4' ? wgsl`vec4f(unpack2x16float(${from}.x), unpack2x16float(${from}.y))` : from
 
 /** `load_<name>(at, inside)`: load number `at` of the storage buffer <name>; zeros unless `inside`.
  *  Of a buffer bound one by one: `load_<name>(at, begin, end)`, the numbers at + i with begin <= i <
  *  end, and 0 for the others, of four. */
-export const load = (name: Wgsl, memory: Memory): Wgsl =>
+export const loadSnippet = (name: Wgsl, memory: BufferFormat): Wgsl =>
   memory === 'f32'
     ? wgsl`
       fn load_${name}(at: u32, begin: i32, end: i32) -> vec4f {
@@ -94,12 +99,12 @@ export const load = (name: Wgsl, memory: Memory): Wgsl =>
     `
 
 /** WGSL of y's element of four numbers. */
-const packed = (memory: Memory): Wgsl =>
+const packed = (memory: BufferFormat): Wgsl =>
   memory === 'f16x4' ? wgsl`narrow4(numbers)` : wgsl`numbers`
 
 /** `store4(at, count, vec4f)`: stores the first `count` of four numbers at y's element `at`. Where
  *  y is bound in fours, all four or none. */
-export const store4 = (memory: Memory): Wgsl =>
+export const store4 = (memory: BufferFormat): Wgsl =>
   memory === 'f32'
     ? wgsl`
       fn store4(at: u32, count: u32, numbers: vec4f) {

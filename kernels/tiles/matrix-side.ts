@@ -2,7 +2,7 @@
 // loads lie along the sum, else the k.
 
 import { type Wgsl, wgsl } from '../op.ts'
-import { type Memory, load, loadUnit, loaded } from './loader.ts'
+import { type BufferFormat, loadSnippet, loadUnit, loaded } from './loader.ts'
 
 /** A matrix as a factor, in WGSL. */
 interface Matrix {
@@ -23,7 +23,7 @@ interface Matrix {
 export const matrixSide = (
   side: 'A' | 'B',
   name: Wgsl,
-  memory: Memory,
+  memory: BufferFormat,
   along: boolean,
   { from, stride, rows, sum, first, whole }: Matrix,
 ): Wgsl => {
@@ -35,7 +35,7 @@ export const matrixSide = (
     return wholeLines(S, name, memory, { start, stride, rows, k })
   const inside = wgsl`apart${S}(i) < at.left`
   return wgsl`
-    ${load(name, memory)}
+    ${loadSnippet(name, memory)}
     alias Load${S} = ${loaded(memory)};
     // Of the first load: its place in memory, in loads; the lines from there on; the numbers of a line from there on.
     struct Side${S} { at: u32, left: u32, width: u32 }
@@ -69,10 +69,10 @@ export const matrixSide = (
 const wholeLines = (
   S: Wgsl,
   name: Wgsl,
-  memory: Memory,
+  memory: BufferFormat,
   { start, stride, rows, k }: Record<'start' | 'stride' | 'rows' | 'k', Wgsl>,
 ): Wgsl => wgsl`
-    ${load(name, memory)}
+    ${loadSnippet(name, memory)}
     alias Load${S} = ${loaded(memory)};
     alias Side${S} = u32; // the first load's place in memory, in loads
     fn begin${S}(row: u32, k: u32) -> Side${S} {

@@ -4,7 +4,7 @@
 // (subgroup-matrix.ts).
 
 import { type Wgsl, wgsl } from '../op.ts'
-import { type Matrices, halves } from '../wgsl/subgroup-matrix.ts'
+import { type Matrices, splitHalves } from '../wgsl/subgroup-matrix.ts'
 import type { Mma, Stage } from './mainloop.ts'
 import { subgroupMoments } from './epilogue-moments.ts'
 import { piecesCode, storeChunks, storePieces } from './epilogue-pieces.ts'
@@ -61,7 +61,7 @@ export function subgroupMma(
     ${by.factors}
     ${by.spill}
     ${memory.y === 'f32x4' && !exact ? by.store : wgsl``}
-    ${exact ? halves : wgsl``}
+    ${exact ? splitHalves : wgsl``}
     fn left(start: u32, row: u32, k: u32) -> Left {
       ${
         along.a

@@ -47,7 +47,7 @@ const inF16 = wgsl`
 `
 
 /** What `byStorage` gives for f16. */
-export const halves = wgsl`${fours}${inF16}`
+export const f16Fours = wgsl`${fours}${inF16}`
 
 /** The kernel that `make` builds for images like `x`, whose rows are `count` numbers long. It is
  *  written in terms of F, U and B (widths.ts), and of S, `widen` and `narrow`. */
@@ -55,7 +55,7 @@ export function byStorage(
   make: (types: Wgsl) => Kernel,
 ): (x: { readonly dtype: DType }, count: number) => Kernel {
   const inFull = byWidth((types) => make(wgsl`${types}${inF32}`))
-  const inHalf = make(halves)
+  const inHalf = make(f16Fours)
   return ({ dtype }, count) => (dtype === 'f16' ? inHalf : inFull(count))
 }
 

@@ -121,7 +121,7 @@ const emulation: Matrices = {
  *  section 4, https://arxiv.org/abs/2203.03341). Scaling the low part avoids f16's subnormal
  *  numbers. f16's range remains: numbers beyond 65,504 become infinite, and bits of small numbers
  *  below 2^-36 are lost. `high(v) -> vec4<f16>`, `low(v) -> vec4<f16>`. */
-export const halves = wgsl`
+export const splitHalves = wgsl`
   // Rounds to 11 bits or multiples of 2^-24. Some compilers take f32(f16(v)) for v, which would
   // make low 0. A number below 2^-14 plus 0.75 is rounded to a multiple of 2^-24. The sum has the
   // bits of 0.5; setting them keeps compilers from taking v + 0.75 - 0.75 for v.
@@ -137,7 +137,7 @@ export const halves = wgsl`
 /** `halves`, and, after `factors`, a product with one sum for all parts:
  *  `multiplyAddSplit(leftHigh, leftLow, rightHigh, rightLow, sums)`. */
 export const split = wgsl`
-  ${halves}
+  ${splitHalves}
   fn multiplyAddSplit(leftHigh: Left, leftLow: Left, rightHigh: Right, rightLow: Right, sums: Sums) -> Sums {
     // Scaling by powers of two is exact.
     let small = multiplyAdd(leftLow, rightHigh, multiplyAdd(leftHigh, rightLow, scaled(sums, 2048.0)));

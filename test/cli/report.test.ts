@@ -7,7 +7,7 @@ import * as assert from 'uvu/assert'
 import type { Chart } from '../../cli/report-page.ts'
 import { writeReport } from '../../cli/report.ts'
 import type { Metric } from '../../training/metrics.ts'
-import { createRun } from '../../runs/open.ts'
+import { createRun } from '../../run-folder/open.ts'
 
 const test = suite<{ dir: string }>('report')
 test.before.each((context) => {

@@ -5,7 +5,7 @@ import * as assert from 'uvu/assert'
 import { Losses } from '../../training/losses.ts'
 import type { Progress } from '../../training/progress.ts'
 import type { Metric } from '../../training/metrics.ts'
-import type { RunFolder } from '../../runs/run-folder.ts'
+import type { RunFolder } from '../../run-folder/run-folder.ts'
 import type { Prepared } from '../../training/prepare.ts'
 import type { Tensor } from '../../kernels/op.ts'
 

@@ -10,7 +10,7 @@ import { MemoryStorage } from '../../training/memory-storage.ts'
 import type { TrainingEvent } from '../../training/progress.ts'
 import type { TrainingStorage } from '../../training/storage.ts'
 import { train } from '../../training/train.ts'
-import { runFolder } from '../../runs/open.ts'
+import { runFolder } from '../../run-folder/open.ts'
 import { gpuSuite } from '../fixtures/gpu.ts'
 import { refusesAsync } from '../fixtures/refusal.ts'
 

@@ -18,7 +18,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { lock } from '../../runs/lock.ts'
+import { lock } from '../../run-folder/lock.ts'
 import { parseHolder, self, stateOf } from '../../data/holder.ts'
 
 const role = process.argv[2]
