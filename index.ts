@@ -7,18 +7,21 @@ export type { StepResult } from './engine/steps.ts'
 export { type OpenOptions, openGpu } from './engine/open.ts'
 export { DeviceLostError, GpuError } from './engine/errors.ts'
 export {
-  type AdamOptions,
   type FlatOptimizer,
-  type LarsOptions,
   type Named,
   type Optimizer,
-  type SgdOptions,
   Adam,
   AdamW,
   Lars,
   Sgd,
-  biasOrNorm,
 } from './engine/optim/optimizer.ts'
+export {
+  type AdamOptions,
+  type LarsOptions,
+  type SgdOptions,
+  biasOrNorm,
+} from './engine/optim/optimizer-options.ts'
+export type { LarsTreatment, Treat, Treatment } from './engine/optim/treatments.ts'
 export { Gradients } from './engine/optim/gradients.ts'
 export { type LossScalerOptions, LossScaler } from './engine/optim/loss-scaler.ts'
 export { MovingAverage } from './engine/optim/moving-average.ts'

@@ -2,22 +2,25 @@
 // step is a few dispatches, however many parameters there are.
 
 import { type Run, type Scalar, type Variable, sizeOf } from '../../kernels/op.ts'
-import {
-  type Rules,
-  callback,
-  checkOptions,
-  flag,
-  inspect,
-  notNegative,
-  share,
-} from '../../kernels/options.ts'
+import { inspect } from '../../kernels/options.ts'
 import { adam, sgd } from '../../kernels/optim/update.ts'
 import { lars } from '../../kernels/optim/update-lars.ts'
 import type { Named } from '../named.ts'
-import { FlatParameters, type Treatment } from './flat-parameters.ts'
+import { FlatParameters } from './flat-parameters.ts'
 import type { Gradients } from './gradients.ts'
 import type { LossScaler } from './loss-scaler.ts'
+import {
+  type AdamOptions,
+  type LarsOptions,
+  type SgdOptions,
+  adamRules,
+  biasOrNorm,
+  larsRules,
+  optimizerOptions,
+  sgdRules,
+} from './optimizer-options.ts'
 import { owns } from '../owned.ts'
+import { type Settings, larsTreatmentRules, settingsBy, treatmentRules } from './treatments.ts'
 
 export type { Named }
 
@@ -34,9 +37,12 @@ export interface Optimizer {
   readonly state: Named
   /** Where each parameter begins in a flat variable, in elements. */
   readonly offsets: readonly number[]
-  /** The parameters that it updates, by name. Methods compute the gradients of these alone, or all
-   *  gradients if it is left out. */
+  /** Its parameters by name. Methods compute the gradients of these alone, or all gradients if it
+   *  is left out. */
   readonly parameters?: Named
+  /** Those of its parameters that are not frozen, by name: all if it is left out. Methods compute
+   *  the gradients of these alone. */
+  readonly trained?: Named
 }
 
 /** An optimizer whose parameters lie in one flat variable. */
@@ -46,44 +52,9 @@ export interface FlatOptimizer extends Optimizer {
   readonly weights: Variable
 }
 
-/** Tells whether a parameter is a bias or of a norm, which are the 1-d ones. LARS applies neither
- *  weight decay nor trust ratio to them. */
-export const biasOrNorm = (_name: string, parameter: Variable) => parameter.shape.length <= 1
-
-const sgdRules = { momentum: share, nesterov: flag, weightDecay: notNegative }
-
-const isPairOfShares = (v: unknown) => Array.isArray(v) && v.length === 2 && v.every(share.fits)
-const adamRules = {
-  betas: { words: 'two numbers from 0 to 1, [beta1, beta2]', fits: isPairOfShares },
-  eps: notNegative,
-  weightDecay: notNegative,
-}
-
-const larsRules = { ...sgdRules, eta: notNegative, classic: flag, exclude: callback }
-
-/** Checks an optimizer's options. Throws TypeError; for a learning rate it says where that
- *  belongs. */
-function optionsOf<T extends object>(name: string, options: T, rules: Rules<T>): T {
-  const rate = isRecord(options) && ['lr', 'learningRate'].find((key) => key in options)
-  if (rate)
-    throw new TypeError(
-      `${name}: the learning rate is no option of the optimizer, got '${rate}'; give it to each step, optimizer.step(gradients, lr)`,
-    )
-  return checkOptions(name, options, rules)
-}
-
-const isRecord = (value: unknown): value is object => typeof value === 'object' && value !== null
-
-export interface SgdOptions {
-  readonly momentum?: number
-  readonly nesterov?: boolean
-  /** Adds weightDecay times the weight to the gradient, for every parameter. */
-  readonly weightDecay?: number
-}
-
 /** The definition of one optimizer. */
 interface Rule<State extends Named> {
-  readonly treat: (name: string, parameter: Variable) => Treatment
+  readonly settingsOf: (name: string, parameter: Variable) => Settings
   /** Makes its state: one flat variable of zeros per role. */
   readonly makeState: (zeros: () => Variable) => State
   readonly update: (step: Step<State>) => void
@@ -104,17 +75,19 @@ interface Step<State extends Named> {
 abstract class RuleOptimizer<State extends Named> implements FlatOptimizer {
   t = 0
   readonly parameters: Named
+  readonly trained: Named
   readonly weights: Variable
   readonly state: State
   readonly offsets: readonly number[]
   readonly #flat: FlatParameters
   readonly #update: Rule<State>['update']
 
-  constructor(parameters: Named, { treat, makeState, update }: Rule<State>) {
-    this.#flat = new FlatParameters(parameters, treat)
+  constructor(parameters: Named, { settingsOf, makeState, update }: Rule<State>) {
+    this.#flat = new FlatParameters(parameters, settingsOf)
     this.#update = update
     this.state = makeState(() => this.#flat.zeros())
     this.parameters = parameters
+    this.trained = this.#flat.trained
     this.weights = this.#flat.weight
     this.offsets = this.#flat.offsets
     owns(this, this.#flat.made)
@@ -142,20 +115,20 @@ abstract class RuleOptimizer<State extends Named> implements FlatOptimizer {
 /** Stochastic gradient descent as torch.optim.SGD defines it. */
 export class Sgd extends RuleOptimizer<{ readonly momentum: Variable }> {
   constructor(parameters: Named, options: SgdOptions = {}) {
-    const { momentum = 0, nesterov = false, weightDecay = 0 } = optionsOf('Sgd', options, sgdRules)
+    const {
+      momentum = 0,
+      nesterov = false,
+      weightDecay = 0,
+      treat,
+    } = optimizerOptions('Sgd', options, sgdRules)
+    const usual = () => ({ weightDecay, adapted: false })
     super(parameters, {
-      treat: () => ({ weightDecay, adapted: false }),
+      settingsOf: settingsBy('Sgd', usual, treat, treatmentRules),
       makeState: (zeros) => ({ momentum: zeros() }),
       update: ({ run, layout, flat, state, lr }) =>
         sgd(run, layout, { ...flat, velocity: state.momentum }, { lr, momentum, nesterov }),
     })
   }
-}
-
-export interface AdamOptions {
-  readonly betas?: readonly [number, number]
-  readonly eps?: number
-  readonly weightDecay?: number
 }
 
 interface Moments extends Named {
@@ -173,9 +146,11 @@ export class Adam extends RuleOptimizer<Moments> {
       betas = [0.9, 0.999],
       eps = 1e-8,
       weightDecay = 0,
-    } = optionsOf(name, options, adamRules)
+      treat,
+    } = optimizerOptions(name, options, adamRules)
+    const usual = () => ({ weightDecay, adapted: false })
     super(parameters, {
-      treat: () => ({ weightDecay, adapted: false }),
+      settingsOf: settingsBy(name, usual, treat, treatmentRules),
       makeState: (zeros) => ({ exp_avg: zeros(), exp_avg_sq: zeros() }),
       update: ({ run, layout, flat, state, lr, t }) => {
         const moments = { first: state.exp_avg, second: state.exp_avg_sq }
@@ -189,22 +164,8 @@ export class Adam extends RuleOptimizer<Moments> {
  *  decay 0.01 by default. */
 export class AdamW extends Adam {
   constructor(parameters: Named, options: AdamOptions = {}) {
-    super(parameters, { weightDecay: 0.01, ...optionsOf('AdamW', options, adamRules) }, true)
+    super(parameters, { weightDecay: 0.01, ...optimizerOptions('AdamW', options, adamRules) }, true)
   }
-}
-
-export interface LarsOptions {
-  readonly momentum?: number
-  readonly nesterov?: boolean
-  readonly weightDecay?: number
-  /** The trust coefficient, 0.001 in the SimCLR paper. */
-  readonly eta?: number
-  /** True (the default) folds the learning rate into the momentum, as google-research/simclr
-   *  does. */
-  readonly classic?: boolean
-  /** Tells which parameters get neither weight decay nor trust ratio; by default biases and
-   *  parameters of norms. */
-  readonly exclude?: (name: string, parameter: Variable) => boolean
 }
 
 /** Layer-wise adaptive rate scaling (You, Gitman & Ginsburg 2017), the SimCLR paper's optimizer for
@@ -218,13 +179,13 @@ export class Lars extends RuleOptimizer<{ readonly momentum: Variable }> {
       eta = 0.001,
       classic = true,
       exclude = biasOrNorm,
-    } = optionsOf('Lars', options, larsRules)
+      treat,
+    } = optimizerOptions('Lars', options, larsRules)
     const params = { momentum, nesterov, eta, classic }
+    const usual = (name: string, parameter: Variable) =>
+      exclude(name, parameter) ? { weightDecay: 0, adapted: false } : { weightDecay, adapted: true }
     super(parameters, {
-      treat: (name, parameter) =>
-        exclude(name, parameter)
-          ? { weightDecay: 0, adapted: false }
-          : { weightDecay, adapted: true },
+      settingsOf: settingsBy('Lars', usual, treat, larsTreatmentRules),
       makeState: (zeros) => ({ momentum: zeros() }),
       update: ({ run, layout, flat, state, lr }) =>
         lars(run, layout, { ...flat, velocity: state.momentum }, { lr, ...params }),

@@ -11,7 +11,7 @@
 // Norms are summed in a fixed order: 64 elements by a thread, then the blocks of a parameter by one
 // workgroup.
 
-import { type Flat, type Layout, flatTables, fourElements, settingStruct } from './update.ts'
+import { type Flat, type Layout, flatTables, fourElements } from './update.ts'
 import { groupEntry } from '../wgsl/group-entry.ts'
 import { maximum } from '../wgsl/nan.ts'
 import {
@@ -73,11 +73,9 @@ const normsKernel = kernel`
 const trustKernel = kernel`
   struct Params { eta: f32 }
   @group(0) @binding(0) var<storage, read>       squares:  array<vec2f>;
-  @group(0) @binding(1) var<storage, read>       ranges:   array<i32>; // [parameters, 2]: first block, end
-  @group(0) @binding(2) var<storage, read>       settings: array<Setting>;
-  @group(0) @binding(3) var<storage, read_write> trust:    array<f32>; // [parameters]
-  @group(0) @binding(4) var<uniform>             p:        Params;
-  ${settingStruct}
+  @group(0) @binding(1) var<storage, read>       ranges:   array<i32>; // [parameters, 3]: first block, end, adapted
+  @group(0) @binding(2) var<storage, read_write> trust:    array<f32>; // [parameters]
+  @group(0) @binding(3) var<uniform>             p:        Params;
   ${maximum}
   var<workgroup> scratch: array<vec2f, 64>;
   @compute @workgroup_size(64)
@@ -85,7 +83,7 @@ const trustKernel = kernel`
     let parameter = group.y * groups.x + group.x;
     if (parameter >= arrayLength(&trust)) { return; }
     var sum = vec2f(0.0);
-    for (var block = ranges[parameter * 2u] + i32(thread); block < ranges[parameter * 2u + 1u]; block += 64) {
+    for (var block = ranges[parameter * 3u] + i32(thread); block < ranges[parameter * 3u + 1u]; block += 64) {
       sum += squares[block];
     }
     scratch[thread] = sum;
@@ -96,7 +94,7 @@ const trustKernel = kernel`
     let norms = sqrt(total);
     // NaN counts as nonzero: the parameter becomes NaN.
     let nonzero = all((bitcast<vec2u>(norms) & vec2u(0x7fffffffu)) != vec2u());
-    let usable = settings[parameter].adapted == 1.0 && nonzero;
+    let usable = ranges[parameter * 3u + 2u] == 1 && nonzero;
     trust[parameter] = select(1.0, p.eta * norms.x / maximum(norms.y, 1e-38), usable);
   }
 `
@@ -112,7 +110,7 @@ const applyKernel = kernel`
   @compute @workgroup_size(64)
   fn larsApply(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
     ${fourElements}
-    let change = p.lr * trust[parameter] * direction(i, setting.weightDecay);
+    let change = p.lr * setting.rate * trust[parameter] * direction(i, setting.weightDecay);
     if (p.classic == 0u) {
       weight[i] -= change;
       return;
@@ -132,7 +130,8 @@ export interface LarsParams {
 }
 
 /** Makes one LARS step over every parameter: three dispatches, four when not classic. `ranges` i32
- *  [parameters, 2] holds the first block of each parameter and the block after its last. */
+ *  [parameters, 3] holds the first block of each parameter, the block after its last, and 1 if the
+ *  trust ratio scales its step. */
 export function lars(
   run: Run,
   { owner, settings, ranges }: Layout & { readonly ranges: Variable },
@@ -141,7 +140,7 @@ export function lars(
 ) {
   const count = sizeOf(grad.shape) / 4 // four at a time
   const blocks = count / 16
-  const parameters = sizeOf(ranges.shape) / 2
+  const parameters = sizeOf(ranges.shape) / 3
   const kind = { momentum, classic: Number(flags.classic), nesterov: Number(flags.nesterov) }
   const known = [grad, owner, settings]
   if (!flags.classic)
@@ -158,7 +157,7 @@ export function lars(
     groups: elementwise(blocks),
   })
   const [trust] = run(trustKernel, {
-    reads: [squares, ranges, settings],
+    reads: [squares, ranges],
     makes: [[parameters]],
     params: { eta },
     groups: folded(parameters),

@@ -24,19 +24,14 @@ export const BLOCK = 64
 export interface Layout {
   /** i32 [blocks]: the parameter that each block of 64 elements belongs to. */
   readonly owner: Variable
-  /** [parameters, 4]: weight decay, adapted by LARS (1 or 0), received a gradient (1 or 0),
-   *  unused. */
+  /** [parameters, 4]: weight decay, factor of the learning rate (0 for a parameter that is not
+   *  updated), unused, unused. */
   readonly settings: Tensor
 }
 
-/** WGSL of a row of `Layout.settings`. */
-export const settingStruct = wgsl`
-  struct Setting { weightDecay: f32, adapted: f32, present: f32, unused: f32 }
-`
-
 /** The first bindings of a kernel over flat buffers, and `flat`. */
 export const flatTables = wgsl`
-  ${settingStruct}
+  struct Setting { weightDecay: f32, rate: f32, unused1: f32, unused2: f32 }
   @group(0) @binding(0) var<storage, read>       grad:     array<vec4f>;
   @group(0) @binding(1) var<storage, read>       owner:    array<i32>;
   @group(0) @binding(2) var<storage, read>       settings: array<Setting>;
@@ -44,13 +39,13 @@ export const flatTables = wgsl`
 `
 
 /** Opens the body of a kernel that updates four elements per thread. Declares their number `i`,
- *  their `parameter` and its `setting`, and returns where it has no gradient. */
+ *  their `parameter` and its `setting`, and returns where it is not updated. */
 export const fourElements = wgsl`
     let i = flat(id, groups);
     if (i >= p.count) { return; }
     let parameter = owner[i / 16u];
     let setting = settings[parameter];
-    if (setting.present == 0.0) { return; }`
+    if (setting.rate == 0.0) { return; }`
 
 const sgdKernel = kernel`
   struct Params { count: u32, lr: f32, momentum: f32, nesterov: u32 }
@@ -62,14 +57,15 @@ const sgdKernel = kernel`
   @compute @workgroup_size(64)
   fn sgd(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
     ${fourElements}
+    let lr = p.lr * setting.rate;
     let g = grad[i] + setting.weightDecay * weight[i];
     if (!moving) {
-      weight[i] -= p.lr * g;
+      weight[i] -= lr * g;
       return;
     }
     let v = p.momentum * velocity[i] + g;
     velocity[i] = v;
-    weight[i] -= p.lr * select(v, g + p.momentum * v, p.nesterov == 1u);
+    weight[i] -= lr * select(v, g + p.momentum * v, p.nesterov == 1u);
   }
 `
 
@@ -109,7 +105,7 @@ const adamKernel = kernel`
     var w = weight[i];
     var g = grad[i];
     if (p.decoupled == 1u) {
-      w *= 1.0 - p.lr * setting.weightDecay;
+      w *= 1.0 - p.lr * setting.rate * setting.weightDecay;
     } else {
       g += setting.weightDecay * w;
     }
@@ -117,7 +113,7 @@ const adamKernel = kernel`
     let v = p.keep2 * second[i] + p.take2 * g * g;
     first[i] = m;
     second[i] = v;
-    weight[i] = w - p.stepSize * m / (sqrt(v) * p.scale + p.eps);
+    weight[i] = w - p.stepSize * setting.rate * m / (sqrt(v) * p.scale + p.eps);
   }
 `
 
