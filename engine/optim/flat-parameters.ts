@@ -20,6 +20,9 @@ import { Gradients } from './gradients.ts'
 import type { LossScaler } from './loss-scaler.ts'
 import type { Settings } from './treatments.ts'
 
+/** The tables of an optimizer. */
+export type FlatLayout = Layout & { readonly ranges: Variable }
+
 /** The flat buffers and tables that all optimizers have. */
 export class FlatParameters {
   readonly gpu: Gpu
@@ -27,7 +30,7 @@ export class FlatParameters {
   readonly offsets: readonly number[]
   readonly weight: Variable
   readonly grad: Variable
-  readonly layout: Layout & { readonly settings: Variable; readonly ranges: Variable }
+  readonly layout: FlatLayout & { readonly settings: Variable }
   /** The optimizer's own variables: all that were made here. */
   readonly made: Variable[] = []
   readonly #names: readonly string[]
@@ -92,7 +95,7 @@ export class FlatParameters {
 
   /** Copies the gradients into the flat buffer, and unscales them. Returns the layout to update by,
    *  which tells kernels the parameters that have a gradient. */
-  collect(gradients: Gradients, lr: Scalar, scaler?: LossScaler) {
+  collect(gradients: Gradients, lr: Scalar, scaler?: LossScaler): FlatLayout {
     checkValue('Optimizer.step', 'gradients', gradients, isGradients)
     checkValue('Optimizer.step', 'lr', lr, scalar)
     if (scaler !== undefined)
@@ -129,13 +132,13 @@ export class FlatParameters {
       this.gpu.keepEager(`the learning rate ${lr} is a plain number; give a function, () => lr`)
   }
 
-  /** Writes the table of settings: a row [weight decay, factor of the learning rate, 0, 0] for each
-   *  parameter. The factor is 0 for those without a gradient. */
+  /** Writes the table of settings: a row [weight decay, factor of the learning rate, factor of the
+   *  gradient, 0] for each parameter. Those without a gradient have a rate of 0. */
   #write(active: ReadonlySet<number>) {
     const rows = this.#settings.flatMap(({ weightDecay, lr }, i) => [
       weightDecay,
       active.has(i) ? lr : 0,
-      0,
+      1,
       0,
     ])
     this.gpu.write(this.layout.settings, rows)

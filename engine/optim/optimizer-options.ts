@@ -7,31 +7,35 @@ import {
   checkOptions,
   flag,
   notNegative,
+  positive,
   share,
 } from '../../kernels/options.ts'
-import type { LarsTreatment, Treat } from './treatments.ts'
+import type { LarsTreatment, Treat, Treatment } from './treatments.ts'
 
-export interface SgdOptions {
-  readonly momentum?: number
-  readonly nesterov?: boolean
-  /** Adds weightDecay times the weight to the gradient, for every parameter. */
+/** The options of every optimizer. */
+export interface CommonOptions<T extends Treatment = Treatment> {
   readonly weightDecay?: number
+  /** The most that the norm of all gradients together may be: larger ones are scaled down to it, as
+   *  torch.nn.utils.clip_grad_norm_ does. Infinity only measures the norm. */
+  readonly clip?: number
   /** Returns what differs for a parameter. */
-  readonly treat?: Treat
+  readonly treat?: Treat<T>
 }
 
-export interface AdamOptions {
+/** Weight decay adds weightDecay times the weight to the gradient. */
+export interface SgdOptions extends CommonOptions {
+  readonly momentum?: number
+  readonly nesterov?: boolean
+}
+
+export interface AdamOptions extends CommonOptions {
   readonly betas?: readonly [number, number]
   readonly eps?: number
-  readonly weightDecay?: number
-  /** Returns what differs for a parameter. */
-  readonly treat?: Treat
 }
 
-export interface LarsOptions {
+export interface LarsOptions extends CommonOptions<LarsTreatment> {
   readonly momentum?: number
   readonly nesterov?: boolean
-  readonly weightDecay?: number
   /** The trust coefficient, 0.001 in the SimCLR paper. */
   readonly eta?: number
   /** True (the default) folds the learning rate into the momentum, as google-research/simclr
@@ -40,37 +44,30 @@ export interface LarsOptions {
   /** Tells which parameters get neither weight decay nor trust ratio, unless `treat` says so; by
    *  default biases and parameters of norms. */
   readonly exclude?: (name: string, parameter: Variable) => boolean
-  /** Returns what differs for a parameter. */
-  readonly treat?: Treat<LarsTreatment>
 }
 
 /** Tells whether a parameter is a bias or of a norm, which are the 1-d ones. LARS applies neither
  *  weight decay nor trust ratio to them. */
 export const biasOrNorm = (_name: string, parameter: Variable) => parameter.shape.length <= 1
 
-export const sgdRules: Rules<SgdOptions> = {
-  momentum: share,
-  nesterov: flag,
-  weightDecay: notNegative,
-  treat: callback,
-}
+const common = { weightDecay: notNegative, clip: positive, treat: callback }
+
+export const sgdRules: Rules<SgdOptions> = { momentum: share, nesterov: flag, ...common }
 
 const isPairOfShares = (v: unknown) => Array.isArray(v) && v.length === 2 && v.every(share.fits)
 export const adamRules: Rules<AdamOptions> = {
   betas: { words: 'two numbers from 0 to 1, [beta1, beta2]', fits: isPairOfShares },
   eps: notNegative,
-  weightDecay: notNegative,
-  treat: callback,
+  ...common,
 }
 
 export const larsRules: Rules<LarsOptions> = {
   momentum: share,
   nesterov: flag,
-  weightDecay: notNegative,
   eta: notNegative,
   classic: flag,
   exclude: callback,
-  treat: callback,
+  ...common,
 }
 
 /** Checks an optimizer's options. Throws TypeError; for a learning rate it says where that

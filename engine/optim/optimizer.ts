@@ -3,10 +3,11 @@
 
 import { type Run, type Scalar, type Variable, sizeOf } from '../../kernels/op.ts'
 import { inspect } from '../../kernels/options.ts'
+import { clipToNorm } from '../../kernels/optim/clip.ts'
 import { adam, sgd } from '../../kernels/optim/update.ts'
 import { lars } from '../../kernels/optim/update-lars.ts'
 import type { Named } from '../named.ts'
-import { FlatParameters } from './flat-parameters.ts'
+import { type FlatLayout, FlatParameters } from './flat-parameters.ts'
 import type { Gradients } from './gradients.ts'
 import type { LossScaler } from './loss-scaler.ts'
 import {
@@ -43,6 +44,9 @@ export interface Optimizer {
   /** Those of its parameters that are not frozen, by name: all if it is left out. Methods compute
    *  the gradients of these alone. */
   readonly trained?: Named
+  /** The norm [] of all gradients of the last step, before clipping and without the loss scale;
+   *  undefined unless the optimizer has `clip`. */
+  readonly norm?: Variable | undefined
 }
 
 /** An optimizer whose parameters lie in one flat variable. */
@@ -55,6 +59,8 @@ export interface FlatOptimizer extends Optimizer {
 /** The definition of one optimizer. */
 interface Rule<State extends Named> {
   readonly settingsOf: (name: string, parameter: Variable) => Settings
+  /** The most that the gradients' norm may be; undefined if it is not computed. */
+  readonly clip: number | undefined
   /** Makes its state: one flat variable of zeros per role. */
   readonly makeState: (zeros: () => Variable) => State
   readonly update: (step: Step<State>) => void
@@ -63,7 +69,7 @@ interface Rule<State extends Named> {
 /** The arguments of an update. */
 interface Step<State extends Named> {
   readonly run: Run
-  readonly layout: FlatParameters['layout']
+  readonly layout: FlatLayout
   readonly flat: { readonly weight: Variable; readonly grad: Variable }
   readonly state: State
   readonly lr: Scalar
@@ -79,10 +85,12 @@ abstract class RuleOptimizer<State extends Named> implements FlatOptimizer {
   readonly weights: Variable
   readonly state: State
   readonly offsets: readonly number[]
+  readonly norm: Variable | undefined
+  readonly #clip: number
   readonly #flat: FlatParameters
   readonly #update: Rule<State>['update']
 
-  constructor(parameters: Named, { settingsOf, makeState, update }: Rule<State>) {
+  constructor(parameters: Named, { settingsOf, clip, makeState, update }: Rule<State>) {
     this.#flat = new FlatParameters(parameters, settingsOf)
     this.#update = update
     this.state = makeState(() => this.#flat.zeros())
@@ -90,15 +98,26 @@ abstract class RuleOptimizer<State extends Named> implements FlatOptimizer {
     this.trained = this.#flat.trained
     this.weights = this.#flat.weight
     this.offsets = this.#flat.offsets
-    owns(this, this.#flat.made)
+    this.#clip = clip ?? Infinity
+    this.norm = clip === undefined ? undefined : this.#flat.gpu.variable([0], [])
+    owns(this, [...this.#flat.made, ...(this.norm ? [this.norm] : [])])
   }
 
   step(gradients: Gradients, lr: Scalar, scaler?: LossScaler) {
     const { gpu, weight, grad } = this.#flat
-    const layout = this.#flat.collect(gradients, lr, scaler)
+    const layout = this.#clipped(this.#flat.collect(gradients, lr, scaler))
     this.#flat.countStep(this, lr)
     const flat = { weight, grad }
     this.#update({ run: gpu.run, layout, flat, state: this.state, lr, t: () => this.t })
+  }
+
+  /** Computes the norm, if it is wanted. Returns the layout that clips by it. */
+  #clipped(judged: FlatLayout): FlatLayout {
+    const { norm } = this
+    if (!norm) return judged
+    const { gpu, layout, grad } = this.#flat
+    const settings = clipToNorm(gpu.run, { layout, judged, grad }, { norm, most: this.#clip })
+    return Number.isFinite(this.#clip) ? { ...judged, settings, clipping: true } : judged
   }
 
   toString() {
@@ -119,11 +138,13 @@ export class Sgd extends RuleOptimizer<{ readonly momentum: Variable }> {
       momentum = 0,
       nesterov = false,
       weightDecay = 0,
+      clip,
       treat,
     } = optimizerOptions('Sgd', options, sgdRules)
     const usual = () => ({ weightDecay, adapted: false })
     super(parameters, {
       settingsOf: settingsBy('Sgd', usual, treat, treatmentRules),
+      clip,
       makeState: (zeros) => ({ momentum: zeros() }),
       update: ({ run, layout, flat, state, lr }) =>
         sgd(run, layout, { ...flat, velocity: state.momentum }, { lr, momentum, nesterov }),
@@ -146,11 +167,13 @@ export class Adam extends RuleOptimizer<Moments> {
       betas = [0.9, 0.999],
       eps = 1e-8,
       weightDecay = 0,
+      clip,
       treat,
     } = optimizerOptions(name, options, adamRules)
     const usual = () => ({ weightDecay, adapted: false })
     super(parameters, {
       settingsOf: settingsBy(name, usual, treat, treatmentRules),
+      clip,
       makeState: (zeros) => ({ exp_avg: zeros(), exp_avg_sq: zeros() }),
       update: ({ run, layout, flat, state, lr, t }) => {
         const moments = { first: state.exp_avg, second: state.exp_avg_sq }
@@ -179,6 +202,7 @@ export class Lars extends RuleOptimizer<{ readonly momentum: Variable }> {
       eta = 0.001,
       classic = true,
       exclude = biasOrNorm,
+      clip,
       treat,
     } = optimizerOptions('Lars', options, larsRules)
     const params = { momentum, nesterov, eta, classic }
@@ -186,6 +210,7 @@ export class Lars extends RuleOptimizer<{ readonly momentum: Variable }> {
       exclude(name, parameter) ? { weightDecay: 0, adapted: false } : { weightDecay, adapted: true }
     super(parameters, {
       settingsOf: settingsBy('Lars', usual, treat, larsTreatmentRules),
+      clip,
       makeState: (zeros) => ({ momentum: zeros() }),
       update: ({ run, layout, flat, state, lr }) =>
         lars(run, layout, { ...flat, velocity: state.momentum }, { lr, ...params }),

@@ -34,14 +34,14 @@ const momentumKernel = kernel`
   @compute @workgroup_size(64)
   fn larsMomentum(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
     ${fourElements}
-    velocity[i] = p.momentum * velocity[i] + grad[i] + setting.weightDecay * weight[i];
+    velocity[i] = p.momentum * velocity[i] + gradient(i, setting) + setting.weightDecay * weight[i];
   }
 `
 
 // The direction u: its norm sets the trust ratio, and the weight moves along it.
 const direction = wgsl`
-  fn direction(i: u32, weightDecay: f32) -> vec4f {
-    let g = grad[i] + weightDecay * weight[i];
+  fn direction(i: u32, setting: Setting) -> vec4f {
+    let g = gradient(i, setting) + setting.weightDecay * weight[i];
     if (p.classic == 1u) { return g; }
     return select(velocity[i], p.momentum * velocity[i] + g, p.nesterov == 1u);
   }
@@ -59,11 +59,11 @@ const normsKernel = kernel`
   fn larsNorms(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
     let block = flat(id, groups);
     if (block >= p.blocks) { return; }
-    let weightDecay = settings[owner[block]].weightDecay;
+    let setting = settings[owner[block]];
     var sum = vec2f(0.0);
     for (var k = 0u; k < 16u; k++) {
       let w = weight[block * 16u + k];
-      let d = direction(block * 16u + k, weightDecay);
+      let d = direction(block * 16u + k, setting);
       sum += vec2f(dot(w, w), dot(d, d));
     }
     squares[block] = sum;
@@ -110,7 +110,7 @@ const applyKernel = kernel`
   @compute @workgroup_size(64)
   fn larsApply(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
     ${fourElements}
-    let change = p.lr * setting.rate * trust[parameter] * direction(i, setting.weightDecay);
+    let change = p.lr * setting.rate * trust[parameter] * direction(i, setting);
     if (p.classic == 0u) {
       weight[i] -= change;
       return;
@@ -134,7 +134,7 @@ export interface LarsParams {
  *  trust ratio scales its step. */
 export function lars(
   run: Run,
-  { owner, settings, ranges }: Layout & { readonly ranges: Variable },
+  { owner, settings, ranges, clipping = false }: Layout & { readonly ranges: Variable },
   { weight, grad, velocity }: Flat & { readonly velocity: Variable },
   { lr, momentum, eta, ...flags }: LarsParams,
 ) {
@@ -143,17 +143,20 @@ export function lars(
   const parameters = sizeOf(ranges.shape) / 3
   const kind = { momentum, classic: Number(flags.classic), nesterov: Number(flags.nesterov) }
   const known = [grad, owner, settings]
+  const constants = { clipping: Number(clipping) }
   if (!flags.classic)
     run(momentumKernel, {
       reads: [...known, weight],
       updates: [velocity],
       params: { count, momentum },
+      constants,
       groups: elementwise(count),
     })
   const [squares] = run(normsKernel, {
     reads: [...known, weight, velocity],
     makes: [[blocks, 2]],
     params: { blocks, ...kind },
+    constants,
     groups: elementwise(blocks),
   })
   const [trust] = run(trustKernel, {
@@ -166,6 +169,7 @@ export function lars(
     reads: [...known, trust],
     updates: [weight, velocity],
     params: { count, lr, ...kind },
+    constants,
     groups: elementwise(count),
   })
 }

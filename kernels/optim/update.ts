@@ -25,17 +25,29 @@ export interface Layout {
   /** i32 [blocks]: the parameter that each block of 64 elements belongs to. */
   readonly owner: Variable
   /** [parameters, 4]: weight decay, factor of the learning rate (0 for a parameter that is not
-   *  updated), unused, unused. */
+   *  updated), factor of the gradient, unused. */
   readonly settings: Tensor
+  /** Whether the gradients are to be multiplied by their factor. */
+  readonly clipping?: boolean
 }
 
-/** The first bindings of a kernel over flat buffers, and `flat`. */
+/** WGSL of a row of `Layout.settings`. */
+export const settingStruct = wgsl`
+  struct Setting { weightDecay: f32, rate: f32, clip: f32, unused: f32 }
+`
+
+/** The first bindings of a kernel over flat buffers, `flat`, and `gradient`. */
 export const flatTables = wgsl`
-  struct Setting { weightDecay: f32, rate: f32, unused1: f32, unused2: f32 }
+  ${settingStruct}
   @group(0) @binding(0) var<storage, read>       grad:     array<vec4f>;
   @group(0) @binding(1) var<storage, read>       owner:    array<i32>;
   @group(0) @binding(2) var<storage, read>       settings: array<Setting>;
   ${flatIndex}
+  override clipping: bool = false;
+  fn gradient(i: u32, setting: Setting) -> vec4f {
+    if (!clipping) { return grad[i]; }
+    return grad[i] * setting.clip;
+  }
 `
 
 /** Opens the body of a kernel that updates four elements per thread. Declares their number `i`,
@@ -58,7 +70,7 @@ const sgdKernel = kernel`
   fn sgd(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
     ${fourElements}
     let lr = p.lr * setting.rate;
-    let g = grad[i] + setting.weightDecay * weight[i];
+    let g = gradient(i, setting) + setting.weightDecay * weight[i];
     if (!moving) {
       weight[i] -= lr * g;
       return;
@@ -103,7 +115,7 @@ const adamKernel = kernel`
   fn adam(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
     ${fourElements}
     var w = weight[i];
-    var g = grad[i];
+    var g = gradient(i, setting);
     if (p.decoupled == 1u) {
       w *= 1.0 - p.lr * setting.rate * setting.weightDecay;
     } else {
@@ -144,11 +156,16 @@ export interface AdamParams {
 function update(
   run: Run,
   program: Kernel,
-  { owner, settings }: Layout,
+  { owner, settings, clipping = false }: Layout,
   grad: Tensor,
-  { params, ...dispatch }: Pick<Dispatch<[]>, 'updates' | 'params' | 'constants'>,
+  { params, constants, updates = [] }: Pick<Dispatch<[]>, 'updates' | 'params' | 'constants'>,
 ) {
   const count = sizeOf(grad.shape) / 4 // four at a time
   const reads = [grad, owner, settings]
-  run(program, { ...dispatch, reads, params: { count, ...params }, groups: elementwise(count) })
+  const groups = elementwise(count)
+  run(program, {
+    ...{ reads, updates, groups },
+    params: { count, ...params },
+    constants: { ...constants, clipping: Number(clipping) },
+  })
 }

@@ -30,7 +30,7 @@ test('optimizers say what was wrong with a call', async ({ gpu }) => {
     [
       "torch's name",
       () => make(AdamW, { w }, { weight_decay: 0.1 }),
-      `AdamW: there is no option 'weight_decay'; did you mean 'weightDecay'? Its options are betas, eps, weightDecay, treat`,
+      `AdamW: there is no option 'weight_decay'; did you mean 'weightDecay'? Its options are betas, eps, weightDecay, clip, treat`,
     ],
     [
       'one beta',
