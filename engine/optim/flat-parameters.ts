@@ -133,13 +133,14 @@ export class FlatParameters {
   }
 
   /** Writes the table of settings: a row [weight decay, factor of the learning rate, factor of the
-   *  gradient, 0] for each parameter. Those without a gradient have a rate of 0. */
+   *  gradient, whether the decay is the step's] for each parameter. Those without a gradient have a
+   *  rate of 0. */
   #write(active: ReadonlySet<number>) {
     const rows = this.#settings.flatMap(({ weightDecay, lr }, i) => [
-      weightDecay,
+      weightDecay ?? 0,
       active.has(i) ? lr : 0,
       1,
-      0,
+      Number(weightDecay === null),
     ])
     this.gpu.write(this.layout.settings, rows)
   }

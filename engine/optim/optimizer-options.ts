@@ -8,13 +8,16 @@ import {
   flag,
   notNegative,
   positive,
+  rule,
   share,
 } from '../../kernels/options.ts'
+import type { Schedule } from './schedule.ts'
 import type { LarsTreatment, Treat, Treatment } from './treatments.ts'
 
 /** The options of every optimizer. */
 export interface CommonOptions<T extends Treatment = Treatment> {
-  readonly weightDecay?: number
+  /** A number, or a function of the step, from 0. */
+  readonly weightDecay?: number | Schedule
   /** The most that the norm of all gradients together may be: larger ones are scaled down to it, as
    *  torch.nn.utils.clip_grad_norm_ does. Infinity only measures the norm. */
   readonly clip?: number
@@ -50,7 +53,11 @@ export interface LarsOptions extends CommonOptions<LarsTreatment> {
  *  weight decay nor trust ratio to them. */
 export const biasOrNorm = (_name: string, parameter: Variable) => parameter.shape.length <= 1
 
-const common = { weightDecay: notNegative, clip: positive, treat: callback }
+const decay = rule(
+  'a number of at least 0, or a function of the step, t => number',
+  (v) => typeof v === 'function' || notNegative.fits(v),
+)
+const common = { weightDecay: decay, clip: positive, treat: callback }
 
 export const sgdRules: Rules<SgdOptions> = { momentum: share, nesterov: flag, ...common }
 

@@ -21,6 +21,7 @@ import {
   sgdRules,
 } from './optimizer-options.ts'
 import { owns } from '../owned.ts'
+import type { Schedule } from './schedule.ts'
 import { type Settings, larsTreatmentRules, settingsBy, treatmentRules } from './treatments.ts'
 
 export type { Named }
@@ -59,6 +60,7 @@ export interface FlatOptimizer extends Optimizer {
 /** The definition of one optimizer. */
 interface Rule<State extends Named> {
   readonly settingsOf: (name: string, parameter: Variable) => Settings
+  readonly weightDecay: number | Schedule
   /** The most that the gradients' norm may be; undefined if it is not computed. */
   readonly clip: number | undefined
   /** Makes its state: one flat variable of zeros per role. */
@@ -87,10 +89,12 @@ abstract class RuleOptimizer<State extends Named> implements FlatOptimizer {
   readonly offsets: readonly number[]
   readonly norm: Variable | undefined
   readonly #clip: number
+  readonly #weightDecay: Scalar
   readonly #flat: FlatParameters
   readonly #update: Rule<State>['update']
 
-  constructor(parameters: Named, { settingsOf, clip, makeState, update }: Rule<State>) {
+  constructor(parameters: Named, rule: Rule<State>) {
+    const { settingsOf, weightDecay, clip, makeState, update } = rule
     this.#flat = new FlatParameters(parameters, settingsOf)
     this.#update = update
     this.state = makeState(() => this.#flat.zeros())
@@ -99,13 +103,16 @@ abstract class RuleOptimizer<State extends Named> implements FlatOptimizer {
     this.weights = this.#flat.weight
     this.offsets = this.#flat.offsets
     this.#clip = clip ?? Infinity
+    this.#weightDecay =
+      typeof weightDecay === 'number' ? weightDecay : () => weightDecay(this.t - 1) // t is counted before
     this.norm = clip === undefined ? undefined : this.#flat.gpu.variable([0], [])
     owns(this, [...this.#flat.made, ...(this.norm ? [this.norm] : [])])
   }
 
   step(gradients: Gradients, lr: Scalar, scaler?: LossScaler) {
     const { gpu, weight, grad } = this.#flat
-    const layout = this.#clipped(this.#flat.collect(gradients, lr, scaler))
+    const clipped = this.#clipped(this.#flat.collect(gradients, lr, scaler))
+    const layout = { ...clipped, weightDecay: this.#weightDecay }
     this.#flat.countStep(this, lr)
     const flat = { weight, grad }
     this.#update({ run: gpu.run, layout, flat, state: this.state, lr, t: () => this.t })
@@ -144,6 +151,7 @@ export class Sgd extends RuleOptimizer<{ readonly momentum: Variable }> {
     const usual = () => ({ weightDecay, adapted: false })
     super(parameters, {
       settingsOf: settingsBy('Sgd', usual, treat, treatmentRules),
+      weightDecay,
       clip,
       makeState: (zeros) => ({ momentum: zeros() }),
       update: ({ run, layout, flat, state, lr }) =>
@@ -173,6 +181,7 @@ export class Adam extends RuleOptimizer<Moments> {
     const usual = () => ({ weightDecay, adapted: false })
     super(parameters, {
       settingsOf: settingsBy(name, usual, treat, treatmentRules),
+      weightDecay,
       clip,
       makeState: (zeros) => ({ exp_avg: zeros(), exp_avg_sq: zeros() }),
       update: ({ run, layout, flat, state, lr, t }) => {
@@ -210,6 +219,7 @@ export class Lars extends RuleOptimizer<{ readonly momentum: Variable }> {
       exclude(name, parameter) ? { weightDecay: 0, adapted: false } : { weightDecay, adapted: true }
     super(parameters, {
       settingsOf: settingsBy('Lars', usual, treat, larsTreatmentRules),
+      weightDecay,
       clip,
       makeState: (zeros) => ({ momentum: zeros() }),
       update: ({ run, layout, flat, state, lr }) =>

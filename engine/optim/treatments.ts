@@ -9,6 +9,7 @@ import {
   notNegative,
   rule,
 } from '../../kernels/options.ts'
+import type { Schedule } from './schedule.ts'
 
 /** What an optimizer does differently for one parameter. */
 export interface Treatment {
@@ -34,7 +35,16 @@ export type Treat<T extends Treatment = Treatment> = (
 ) => T | undefined
 
 /** The settings of an optimizer for one parameter. */
-export type Settings = Required<LarsTreatment>
+export interface Settings extends Required<Omit<LarsTreatment, 'weightDecay'>> {
+  /** Null where it follows the optimizer's schedule. */
+  readonly weightDecay: number | null
+}
+
+/** The settings of a parameter that is not treated differently. */
+export interface Usual {
+  readonly weightDecay: number | Schedule
+  readonly adapted: boolean
+}
 
 export const treatmentRules: Rules<Treatment> = {
   weightDecay: notNegative,
@@ -51,7 +61,7 @@ export const larsTreatmentRules: Rules<LarsTreatment> = { ...treatmentRules, ada
 export const settingsBy =
   <T extends LarsTreatment>(
     owner: string,
-    usual: (name: string, variable: Variable) => { weightDecay: number; adapted: boolean },
+    usual: (name: string, variable: Variable) => Usual,
     treat: Treat<T> | undefined,
     rules: Rules<T>,
   ) =>
@@ -62,6 +72,7 @@ export const settingsBy =
       fits: (v) => v !== null && !(v instanceof Promise),
     })
     const treatment = checkOptions<LarsTreatment>(`${owner}: treat('${name}')`, given, rules)
-    const { weightDecay = of.weightDecay, lr = 1, frozen = false, adapted = of.adapted } = treatment
+    const decay = typeof of.weightDecay === 'number' ? of.weightDecay : null
+    const { weightDecay = decay, lr = 1, frozen = false, adapted = of.adapted } = treatment
     return { weightDecay, lr, frozen, adapted }
   }

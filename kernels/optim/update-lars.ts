@@ -11,7 +11,7 @@
 // Norms are summed in a fixed order: 64 elements by a thread, then the blocks of a parameter by one
 // workgroup.
 
-import { type Flat, type Layout, flatTables, fourElements } from './update.ts'
+import { type Flat, type Layout, flatTables, fourElements, treated } from './update.ts'
 import { groupEntry } from '../wgsl/group-entry.ts'
 import { maximum } from '../wgsl/nan.ts'
 import {
@@ -26,30 +26,32 @@ import {
 } from '../op.ts'
 
 const momentumKernel = kernel`
-  struct Params { count: u32, momentum: f32 }
+  struct Params { count: u32, weightDecay: f32, momentum: f32 }
   ${flatTables}
+  ${treated}
   @group(0) @binding(3) var<storage, read>       weight:   array<vec4f>;
   @group(0) @binding(4) var<storage, read_write> velocity: array<vec4f>;
   @group(0) @binding(5) var<uniform>             p:        Params;
   @compute @workgroup_size(64)
   fn larsMomentum(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
     ${fourElements}
-    velocity[i] = p.momentum * velocity[i] + gradient(i, setting) + setting.weightDecay * weight[i];
+    velocity[i] = p.momentum * velocity[i] + gradient(i, setting) + decay(setting) * weight[i];
   }
 `
 
 // The direction u: its norm sets the trust ratio, and the weight moves along it.
 const direction = wgsl`
   fn direction(i: u32, setting: Setting) -> vec4f {
-    let g = gradient(i, setting) + setting.weightDecay * weight[i];
+    let g = gradient(i, setting) + decay(setting) * weight[i];
     if (p.classic == 1u) { return g; }
     return select(velocity[i], p.momentum * velocity[i] + g, p.nesterov == 1u);
   }
 `
 
 const normsKernel = kernel`
-  struct Params { blocks: u32, momentum: f32, classic: u32, nesterov: u32 }
+  struct Params { blocks: u32, weightDecay: f32, momentum: f32, classic: u32, nesterov: u32 }
   ${flatTables}
+  ${treated}
   @group(0) @binding(3) var<storage, read>       weight:   array<vec4f>;
   @group(0) @binding(4) var<storage, read>       velocity: array<vec4f>;
   @group(0) @binding(5) var<storage, read_write> squares:  array<vec2f>; // [blocks]: |w|^2, |direction|^2
@@ -100,8 +102,11 @@ const trustKernel = kernel`
 `
 
 const applyKernel = kernel`
-  struct Params { count: u32, lr: f32, momentum: f32, classic: u32, nesterov: u32 }
+  struct Params {
+    count: u32, lr: f32, weightDecay: f32, momentum: f32, classic: u32, nesterov: u32
+  }
   ${flatTables}
+  ${treated}
   @group(0) @binding(3) var<storage, read>       trust:    array<f32>;
   @group(0) @binding(4) var<storage, read_write> weight:   array<vec4f>;
   @group(0) @binding(5) var<storage, read_write> velocity: array<vec4f>;
@@ -134,21 +139,32 @@ export interface LarsParams {
  *  trust ratio scales its step. */
 export function lars(
   run: Run,
-  { owner, settings, ranges, clipping = false }: Layout & { readonly ranges: Variable },
+  {
+    owner,
+    settings,
+    ranges,
+    clipping = false,
+    weightDecay = 0,
+  }: Layout & { readonly ranges: Variable },
   { weight, grad, velocity }: Flat & { readonly velocity: Variable },
   { lr, momentum, eta, ...flags }: LarsParams,
 ) {
   const count = sizeOf(grad.shape) / 4 // four at a time
   const blocks = count / 16
   const parameters = sizeOf(ranges.shape) / 3
-  const kind = { momentum, classic: Number(flags.classic), nesterov: Number(flags.nesterov) }
+  const kind = {
+    momentum,
+    weightDecay,
+    classic: Number(flags.classic),
+    nesterov: Number(flags.nesterov),
+  }
   const known = [grad, owner, settings]
   const constants = { clipping: Number(clipping) }
   if (!flags.classic)
     run(momentumKernel, {
       reads: [...known, weight],
       updates: [velocity],
-      params: { count, momentum },
+      params: { count, weightDecay, momentum },
       constants,
       groups: elementwise(count),
     })

@@ -25,28 +25,38 @@ export interface Layout {
   /** i32 [blocks]: the parameter that each block of 64 elements belongs to. */
   readonly owner: Variable
   /** [parameters, 4]: weight decay, factor of the learning rate (0 for a parameter that is not
-   *  updated), factor of the gradient, unused. */
+   *  updated), factor of the gradient, and 1 where the
+   *  weight decay is the layout's. */
   readonly settings: Tensor
   /** Whether the gradients are to be multiplied by their factor. */
   readonly clipping?: boolean
+  /** The weight decay of this step, where it changes. */
+  readonly weightDecay?: Scalar
 }
 
 /** WGSL of a row of `Layout.settings`. */
 export const settingStruct = wgsl`
-  struct Setting { weightDecay: f32, rate: f32, clip: f32, unused: f32 }
+  struct Setting { weightDecay: f32, rate: f32, clip: f32, scheduled: f32 }
 `
 
-/** The first bindings of a kernel over flat buffers, `flat`, and `gradient`. */
+/** The first bindings of a kernel over flat buffers, and `flat`. */
 export const flatTables = wgsl`
   ${settingStruct}
   @group(0) @binding(0) var<storage, read>       grad:     array<vec4f>;
   @group(0) @binding(1) var<storage, read>       owner:    array<i32>;
   @group(0) @binding(2) var<storage, read>       settings: array<Setting>;
   ${flatIndex}
+`
+
+/** `gradient(i, setting)`, and `decay(setting)`, for kernels whose Params have `weightDecay`. */
+export const treated = wgsl`
   override clipping: bool = false;
   fn gradient(i: u32, setting: Setting) -> vec4f {
     if (!clipping) { return grad[i]; }
     return grad[i] * setting.clip;
+  }
+  fn decay(setting: Setting) -> f32 {
+    return select(setting.weightDecay, p.weightDecay, setting.scheduled == 1.0);
   }
 `
 
@@ -60,8 +70,9 @@ export const fourElements = wgsl`
     if (setting.rate == 0.0) { return; }`
 
 const sgdKernel = kernel`
-  struct Params { count: u32, lr: f32, momentum: f32, nesterov: u32 }
+  struct Params { count: u32, lr: f32, weightDecay: f32, momentum: f32, nesterov: u32 }
   ${flatTables}
+  ${treated}
   @group(0) @binding(3) var<storage, read_write> weight:   array<vec4f>;
   @group(0) @binding(4) var<storage, read_write> velocity: array<vec4f>;
   @group(0) @binding(5) var<uniform>             p:        Params;
@@ -70,7 +81,7 @@ const sgdKernel = kernel`
   fn sgd(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
     ${fourElements}
     let lr = p.lr * setting.rate;
-    let g = gradient(i, setting) + setting.weightDecay * weight[i];
+    let g = gradient(i, setting) + decay(setting) * weight[i];
     if (!moving) {
       weight[i] -= lr * g;
       return;
@@ -104,9 +115,10 @@ export const sgd = (
 const adamKernel = kernel`
   struct Params {
     count: u32, lr: f32, keep1: f32, take1: f32, keep2: f32, take2: f32, eps: f32,
-    stepSize: f32, scale: f32, decoupled: u32
+    stepSize: f32, scale: f32, decoupled: u32, weightDecay: f32
   }
   ${flatTables}
+  ${treated}
   @group(0) @binding(3) var<storage, read_write> weight:   array<vec4f>;
   @group(0) @binding(4) var<storage, read_write> first:    array<vec4f>;
   @group(0) @binding(5) var<storage, read_write> second:   array<vec4f>;
@@ -117,9 +129,9 @@ const adamKernel = kernel`
     var w = weight[i];
     var g = gradient(i, setting);
     if (p.decoupled == 1u) {
-      w *= 1.0 - p.lr * setting.rate * setting.weightDecay;
+      w *= 1.0 - p.lr * setting.rate * decay(setting);
     } else {
-      g += setting.weightDecay * w;
+      g += decay(setting) * w;
     }
     let m = p.keep1 * first[i] + p.take1 * g;
     let v = p.keep2 * second[i] + p.take2 * g * g;
@@ -156,7 +168,7 @@ export interface AdamParams {
 function update(
   run: Run,
   program: Kernel,
-  { owner, settings, clipping = false }: Layout,
+  { owner, settings, clipping = false, weightDecay = 0 }: Layout,
   grad: Tensor,
   { params, constants, updates = [] }: Pick<Dispatch<[]>, 'updates' | 'params' | 'constants'>,
 ) {
@@ -165,7 +177,7 @@ function update(
   const groups = elementwise(count)
   run(program, {
     ...{ reads, updates, groups },
-    params: { count, ...params },
+    params: { count, weightDecay, ...params },
     constants: { ...constants, clipping: Number(clipping) },
   })
 }
