@@ -11,9 +11,11 @@
 
 import {
   type Op,
+  type Scalar,
   type Shape,
   type Tensor,
   ShapeError,
+  derive,
   dim,
   elementwise,
   flatIndex,
@@ -26,7 +28,8 @@ import { attend } from './infonce-attend.ts'
 import { groupEntry } from '../wgsl/group-entry.ts'
 import { zeroTimes } from '../wgsl/nan.ts'
 import { meanOfRows } from './ntxent.ts'
-import { type Unit, checkTemperature } from '../similarity/pairs.ts'
+import { type Temperature, atTemperature } from './temperature.ts'
+import { type Unit, checkTemperature, currentTemperature } from '../similarity/pairs.ts'
 import { lowest } from '../wgsl/lowest.ts'
 import { log1pUnit, preciseLog } from '../wgsl/pointwise.ts'
 import { eightRows, rowwise } from '../wgsl/rowwise.ts'
@@ -146,7 +149,7 @@ const backwardKernel = kernel`
 `
 
 interface InfoNceAttrs {
-  readonly temperature: number
+  readonly temperature: Scalar
   readonly normalized: boolean
   readonly inBatch: boolean
 }
@@ -171,7 +174,7 @@ function sizes({ temperature, inBatch }: InfoNceAttrs, q: Shape, k: Shape, queue
     throw new ShapeError(
       `infoNce: in a batch the queue must be its keys, at least two, got ${show(queue)} for ${show(q)}`,
     )
-  checkTemperature('infoNce', temperature)
+  checkTemperature('infoNce', currentTemperature('infoNce', temperature))
   return { N, C, rows: padded(N) }
 }
 
@@ -197,7 +200,7 @@ export const infoNceOp: Op<InfoNceInputs, InfoNceOutputs, InfoNceAttrs> = {
 
   forward(run, attrs, q, k, queue) {
     const { N, C, rows } = sizes(attrs, q.shape, k.shape, queue.shape)
-    const scale = 1 / attrs.temperature
+    const scale = derive(attrs.temperature, (T) => 1 / T)
     const [qT, kT, lengths] = run(unitKernel, {
       reads: [q, k],
       makes: [[C, rows], [C, rows], [rows]],
@@ -238,7 +241,8 @@ export const infoNceOp: Op<InfoNceInputs, InfoNceOutputs, InfoNceAttrs> = {
       makes: [[N, C]],
       params: {
         ...{ N, C, rows: padded(N), splits: dim(statistics.shape, 1) },
-        ...{ factor: 1 / (N * temperature), normalized: Number(normalized) },
+        factor: derive(temperature, (T) => 1 / (N * T)),
+        normalized: Number(normalized),
       },
       groups: eightRows(N),
     })
@@ -249,7 +253,8 @@ export const infoNceOp: Op<InfoNceInputs, InfoNceOutputs, InfoNceAttrs> = {
 const applyInfoNce = op(infoNceOp, 'q', 'k', 'queue')
 
 /** MoCo's loss (Eq. 1): queries q [N, C], their keys k [N, C], the positives, and a queue [K, C]
- *  of unit rows, the negatives -> []. The gradient goes to q alone. q and k are normalised inside
+ *  of unit rows, the negatives -> []. The gradient goes to q, and to a
+ *  temperature that is a tensor []. q and k are normalised inside
  *  unless `normalized`; a zero query gets no gradient. Equals log(1 + K) when all similarities are
  *  equal. NaN or infinity anywhere makes it NaN. `inBatch` is MoCo v3's contrast: the queue is the
  *  keys of this batch, N = K of at least two, and row n is only query n's positive; log(N) when
@@ -258,10 +263,13 @@ export const infoNce = (
   q: Tensor,
   k: Tensor,
   queue: Tensor,
-  temperature: number,
+  temperature: Temperature,
   options: Unit & { readonly inBatch?: boolean } = {},
 ): Tensor => {
   const rules = { normalized: flag, inBatch: flag }
   const { normalized = false, inBatch = false } = checkOptions('infoNce', options, rules)
-  return applyInfoNce({ temperature, normalized, inBatch }, q, k, queue)
+  const given = { name: 'infoNce', temperature, normalized, powers: [1, 0] } as const
+  return atTemperature(given, [q, k], (attrs, a, b) =>
+    applyInfoNce({ ...attrs, inBatch }, a, b, queue),
+  )
 }
