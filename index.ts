@@ -7,18 +7,21 @@ export type { StepResult } from './engine/steps.ts'
 export { type OpenOptions, openGpu } from './engine/open.ts'
 export { DeviceLostError, GpuError } from './engine/errors.ts'
 export {
-  type AdamOptions,
   type FlatOptimizer,
-  type LarsOptions,
   type Named,
   type Optimizer,
-  type SgdOptions,
   Adam,
   AdamW,
   Lars,
   Sgd,
-  biasOrNorm,
 } from './engine/optim/optimizer.ts'
+export {
+  type AdamOptions,
+  type LarsOptions,
+  type SgdOptions,
+  biasOrNorm,
+} from './engine/optim/optimizer-options.ts'
+export type { LarsTreatment, Treat, Treatment } from './engine/optim/treatments.ts'
 export { Gradients } from './engine/optim/gradients.ts'
 export { type LossScalerOptions, LossScaler } from './engine/optim/loss-scaler.ts'
 export { MovingAverage } from './engine/optim/moving-average.ts'
@@ -117,6 +120,7 @@ export { mul } from './kernels/elementwise/mul.ts'
 export { nceMaps } from './kernels/loss/nce-maps.ts'
 export { type Similarities, nce, similarities } from './kernels/loss/nce.ts'
 export { ntXent } from './kernels/loss/ntxent.ts'
+export type { Temperature } from './kernels/loss/temperature.ts'
 export { selectPosition } from './kernels/shape/select-position.ts'
 export { relu } from './kernels/elementwise/relu.ts'
 export { reshape } from './kernels/shape/reshape.ts'

@@ -107,7 +107,8 @@ function trainingStep(gpu: Gpu, options: ClassifierOptions, state: { step: numbe
       classify(h, { training: true, step: () => state.step, view: 0 }),
       labels,
     )
-    const gradients = gpu.backward(loss, undefined, { of: Object.values(optimizer.parameters) })
+    const of = Object.values(optimizer.trained ?? optimizer.parameters)
+    const gradients = gpu.backward(loss, undefined, { of })
     optimizer.step(gradients, () => schedule(state.step))
     gpu.everyStep(() => state.step++)
     return loss

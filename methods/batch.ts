@@ -53,7 +53,8 @@ export function batchesOf(gpu: Gpu, method: string, options: BatchesOptions) {
     open(batch: readonly Tensor[]): StepBatch {
       const chunks = chunksOf(imagesOf(batch), cut, extentsOf(batch))
       const [only, ...others] = chunks
-      const of = optimizer?.parameters && Object.values(optimizer.parameters)
+      const trained = optimizer?.trained ?? optimizer?.parameters
+      const of = trained && Object.values(trained)
       return only && others.length === 0
         ? atOnce(gpu, only, { aug, of })
         : inChunks(gpu, chunks, { aug, of })

@@ -86,26 +86,27 @@ export function optionsOf<T extends StepOptions>(
   return { ...checked, schedule: scheduleOf(method, 'schedule', checked.schedule) }
 }
 
-/** Throws Error, in the name of `method`, for parameters of `trained` that the optimizer lacks and
- *  that are not said to be frozen, and for frozen ones that it has. Trusts an optimizer without
+/** Throws Error, in the name of `method`, for parameters of `wanted` that the optimizer lacks and
+ *  that are not said to be frozen, and for frozen ones that it trains. Trusts an optimizer without
  *  `parameters`, one of the user's own. */
 function checkTrained(
   method: string,
-  { parameters }: Optimizer,
-  trained: Parts | readonly Parts[],
+  { parameters, trained = parameters }: Optimizer,
+  wanted: Parts | readonly Parts[],
   frozen: Parts | readonly Parts[] = [],
 ) {
-  if (parameters === undefined) return
+  if (parameters === undefined || trained === undefined) return
   const updated = new Set(Object.values(parameters))
+  const learning = new Set(Object.values(trained))
   const still = new Set<Variable>()
   for (const [name, variable] of entriesIn(method, frozen)) {
-    if (updated.has(variable))
+    if (learning.has(variable))
       throw new Error(
-        `${method}: ${name} is said to be frozen, and the optimizer has it; make the optimizer without it`,
+        `${method}: ${name} is said to be frozen, and the optimizer trains it; make the optimizer without it, or let its treat return { frozen: true }`,
       )
     still.add(variable)
   }
-  const all = entriesIn(method, trained)
+  const all = entriesIn(method, wanted)
   const missing = all.filter(([, variable]) => !updated.has(variable) && !still.has(variable))
   if (missing.length === 0) return
   const names = missing.slice(0, MAX_NAMES).map(([name]) => name)

@@ -3,11 +3,14 @@
 
 import { type Run, type Scalar, type Variable, sizeOf } from '../../kernels/op.ts'
 import { inspect } from '../../kernels/options.ts'
+import { clipToNorm } from '../../kernels/optim/clip.ts'
 import type { Named } from '../named.ts'
-import { FlatParameters, type Treatment } from './flat-parameters.ts'
+import { type FlatLayout, FlatParameters } from './flat-parameters.ts'
 import type { Gradients } from './gradients.ts'
 import type { LossScaler } from './loss-scaler.ts'
 import { owns } from '../owned.ts'
+import type { Schedule } from './schedule.ts'
+import type { Settings } from './treatments.ts'
 
 /** The interface of every optimizer: what methods call, and checkpoints save. One of your own may
  *  implement it. */
@@ -23,9 +26,15 @@ export interface Optimizer {
   readonly state: Named
   /** Where each parameter begins in a flat variable, in elements. */
   readonly offsets: readonly number[]
-  /** The parameters that it updates, by name. Methods compute the gradients of these alone, or all
-   *  gradients if it is left out. */
+  /** Its parameters by name. Methods compute the gradients of these alone, or all gradients if it
+   *  is left out. */
   readonly parameters?: Named
+  /** Those of its parameters that are not frozen, by name: all if it is left out. Methods compute
+   *  the gradients of these alone. */
+  readonly trained?: Named
+  /** The norm [] of all gradients of the last step, before clipping and without the loss scale;
+   *  undefined unless the optimizer has `clip`. */
+  readonly norm?: Variable | undefined
 }
 
 /** An optimizer whose parameters lie one after another in one flat variable, as those of `Sgd`,
@@ -39,7 +48,10 @@ export interface FlatOptimizer extends Optimizer {
 
 /** The definition of one optimizer. */
 interface Rule<State extends Named> {
-  readonly treat: (name: string, parameter: Variable) => Treatment
+  readonly settingsOf: (name: string, parameter: Variable) => Settings
+  readonly weightDecay: number | Schedule
+  /** The most that the gradients' norm may be; undefined if it is not computed. */
+  readonly clip: number | undefined
   /** Makes its state: one flat variable of zeros per role. */
   readonly makeState: (zeros: () => Variable) => State
   readonly update: (step: Step<State>) => void
@@ -48,7 +60,7 @@ interface Rule<State extends Named> {
 /** The arguments of an update. */
 interface Step<State extends Named> {
   readonly run: Run
-  readonly layout: FlatParameters['layout']
+  readonly layout: FlatLayout
   readonly flat: { readonly weight: Variable; readonly grad: Variable }
   readonly state: State
   readonly lr: Scalar
@@ -60,28 +72,48 @@ interface Step<State extends Named> {
 export abstract class RuleOptimizer<State extends Named> implements FlatOptimizer {
   t = 0
   readonly parameters: Named
+  readonly trained: Named
   readonly weights: Variable
   readonly state: State
   readonly offsets: readonly number[]
+  readonly norm: Variable | undefined
+  readonly #clip: number
+  readonly #weightDecay: Scalar
   readonly #flat: FlatParameters
   readonly #update: Rule<State>['update']
 
-  constructor(parameters: Named, { treat, makeState, update }: Rule<State>) {
-    this.#flat = new FlatParameters(parameters, treat)
+  constructor(parameters: Named, rule: Rule<State>) {
+    const { settingsOf, weightDecay, clip, makeState, update } = rule
+    this.#flat = new FlatParameters(parameters, settingsOf)
     this.#update = update
     this.state = makeState(() => this.#flat.zeros())
     this.parameters = parameters
+    this.trained = this.#flat.trained
     this.weights = this.#flat.weight
     this.offsets = this.#flat.offsets
-    owns(this, this.#flat.made)
+    this.#clip = clip ?? Infinity
+    this.#weightDecay =
+      typeof weightDecay === 'number' ? weightDecay : () => weightDecay(this.t - 1) // t is counted before
+    this.norm = clip === undefined ? undefined : this.#flat.gpu.variable([0], [])
+    owns(this, [...this.#flat.made, ...(this.norm ? [this.norm] : [])])
   }
 
   step(gradients: Gradients, lr: Scalar, scaler?: LossScaler) {
     const { gpu, weight, grad } = this.#flat
-    const layout = this.#flat.collect(gradients, lr, scaler)
+    const clipped = this.#clipped(this.#flat.collect(gradients, lr, scaler))
+    const layout = { ...clipped, weightDecay: this.#weightDecay }
     this.#flat.countStep(this, lr)
     const flat = { weight, grad }
     this.#update({ run: gpu.run, layout, flat, state: this.state, lr, t: () => this.t })
+  }
+
+  /** Computes the norm, if it is wanted. Returns the layout that clips by it. */
+  #clipped(judged: FlatLayout): FlatLayout {
+    const { norm } = this
+    if (!norm) return judged
+    const { gpu, layout, grad } = this.#flat
+    const settings = clipToNorm(gpu.run, { layout, judged, grad }, { norm, most: this.#clip })
+    return Number.isFinite(this.#clip) ? { ...judged, settings, clipping: true } : judged
   }
 
   toString() {

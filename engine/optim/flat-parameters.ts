@@ -18,13 +18,10 @@ import { Gpu } from '../gpu.ts'
 import type { Named } from '../named.ts'
 import { Gradients } from './gradients.ts'
 import type { LossScaler } from './loss-scaler.ts'
+import type { Settings } from './treatments.ts'
 
-/** The settings of an optimizer for one parameter. */
-export interface Treatment {
-  readonly weightDecay: number
-  /** True if LARS scales its step by the trust ratio. */
-  readonly adapted: boolean
-}
+/** The tables of an optimizer. */
+export type FlatLayout = Layout & { readonly ranges: Variable }
 
 /** The flat buffers and tables that all optimizers have. */
 export class FlatParameters {
@@ -33,43 +30,60 @@ export class FlatParameters {
   readonly offsets: readonly number[]
   readonly weight: Variable
   readonly grad: Variable
-  readonly layout: Layout & { readonly settings: Variable; readonly ranges: Variable }
+  readonly layout: FlatLayout & { readonly settings: Variable }
   /** The optimizer's own variables: all that were made here. */
   readonly made: Variable[] = []
   readonly #names: readonly string[]
-  readonly #treatments: readonly Treatment[]
+  /** The parameters that are not frozen. */
+  readonly trained: Named
+  readonly #settings: readonly Settings[]
   #active = ''
 
-  constructor(parameters: Named, treat: (name: string, parameter: Variable) => Treatment) {
+  constructor(parameters: Named, settingsOf: (name: string, parameter: Variable) => Settings) {
     checkNamed(parameters)
     this.variables = Object.values(parameters)
     this.#names = Object.keys(parameters)
     const [first] = this.variables
-    const twice = this.variables.findIndex((variable, i) => this.variables.indexOf(variable) < i)
-    if (twice >= 0)
-      throw new Error(
-        `optimizer: ${this.#names[twice]} is the same variable as another parameter; name it once`,
-      )
+    this.#checkDistinct()
     if (!first || !(first.gpu instanceof Gpu))
       throw new Error('optimizer: there are no parameters to optimise')
     this.gpu = first.gpu
-    this.#treatments = Object.entries(parameters).map(([name, parameter]) => treat(name, parameter))
+    this.#settings = Object.entries(parameters).map((entry) => settingsOf(...entry))
+    this.trained = Object.fromEntries(
+      Object.entries(parameters).filter((_, i) => !this.#settings[i]?.frozen),
+    )
+    if (Object.keys(this.trained).length === 0)
+      throw new Error('optimizer: every parameter is frozen; there is nothing to train')
     const { flat, offsets } = this.gpu.flatten(this.variables)
     this.weight = flat
     this.offsets = offsets
     this.grad = this.zeros()
     const ends = [...offsets.slice(1), sizeOf(flat.shape)].map((offset) => offset / BLOCK)
-    const ranges = offsets.flatMap((offset, i) => [offset / BLOCK, ends[i] ?? 0])
+    const ranges = offsets.flatMap((offset, i) => [
+      offset / BLOCK,
+      ends[i] ?? 0,
+      Number(this.#settings[i]?.adapted),
+    ])
     const owner = new Int32Array(sizeOf(flat.shape) / BLOCK)
     for (const [i, offset] of offsets.entries()) owner.fill(i, offset / BLOCK, ends[i])
     this.layout = {
       owner: this.gpu.variable(owner, [owner.length]),
       settings: this.gpu.variable(new Float32Array(offsets.length * 4), [offsets.length, 4]),
-      ranges: this.gpu.variable(Int32Array.from(ranges), [offsets.length, 2]),
+      ranges: this.gpu.variable(Int32Array.from(ranges), [offsets.length, 3]),
     }
     this.made.push(flat, ...Object.values(this.layout))
-    this.#write(new Set(offsets.keys())) // right for steps in which all have a gradient
-    this.#active = [...offsets.keys()].join()
+    const active = [...offsets.keys()].filter((i) => !this.#settings[i]?.frozen)
+    this.#write(new Set(active)) // right for steps in which all have a gradient
+    this.#active = active.join()
+  }
+
+  /** Throws Error for a variable under two names. */
+  #checkDistinct() {
+    const twice = this.variables.findIndex((variable, i) => this.variables.indexOf(variable) < i)
+    if (twice >= 0)
+      throw new Error(
+        `optimizer: ${this.#names[twice]} is the same variable as another parameter; name it once`,
+      )
   }
 
   /** Makes a flat variable of zeros; a checkpoint of it names its parts. */
@@ -86,7 +100,7 @@ export class FlatParameters {
 
   /** Copies the gradients into the flat buffer, and unscales them. Returns the layout to update by,
    *  which tells kernels the parameters that have a gradient. */
-  collect(gradients: Gradients, lr: Scalar, scaler?: LossScaler) {
+  collect(gradients: Gradients, lr: Scalar, scaler?: LossScaler): FlatLayout {
     checkValue('Optimizer.step', 'gradients', gradients, isGradients)
     checkValue('Optimizer.step', 'lr', lr, scalar)
     if (scaler !== undefined)
@@ -96,7 +110,7 @@ export class FlatParameters {
         'optimizer: its parameters were given to a newer optimizer; step that one instead',
       )
     const parts = this.variables.flatMap((variable, i) => {
-      const tensors = gradients.parts(variable)
+      const tensors = this.#settings[i]?.frozen ? [] : gradients.parts(variable)
       const [tensor] = tensors
       if (tensor && (tensor.shape.join() !== variable.shape.join() || tensor.dtype !== 'f32'))
         throw new ShapeError(
@@ -106,7 +120,7 @@ export class FlatParameters {
     })
     if (parts.length === 0)
       throw new Error(
-        `optimizer: none of ${this.variables.length} parameters received a gradient; was the loss computed from them, outside noGrad?`,
+        `optimizer: none of ${Object.keys(this.trained).length} parameters received a gradient; was the loss computed from them, outside noGrad?`,
       )
     const active = parts.map((part) => part.parameter).join()
     if (active !== this.#active) this.#write(new Set(parts.map((part) => part.parameter)))
@@ -123,14 +137,15 @@ export class FlatParameters {
       this.gpu.keepEager(`the learning rate ${lr} is a plain number; give a function, () => lr`)
   }
 
-  /** Writes the table of settings: a row [weight decay, adapted, has a gradient, 0] for each
-   *  parameter. */
+  /** Writes the table of settings: a row [weight decay, factor of the learning rate, factor of the
+   *  gradient, whether the decay is the step's] for each parameter. Those without a gradient have a
+   *  rate of 0. */
   #write(active: ReadonlySet<number>) {
-    const rows = this.#treatments.flatMap((t, i) => [
-      t.weightDecay,
-      Number(t.adapted),
-      Number(active.has(i)),
-      0,
+    const rows = this.#settings.flatMap(({ weightDecay, lr }, i) => [
+      weightDecay ?? 0,
+      active.has(i) ? lr : 0,
+      1,
+      Number(weightDecay === null),
     ])
     this.gpu.write(this.layout.settings, rows)
   }

@@ -10,11 +10,18 @@
 // with p_n = softmax_n(cos_n / σ),
 //   dL_DCW / ds_n,pos = -w_n / N + T/σ p_n (s_n,pos - Σ_m p_m s_m,pos)
 
-import { type Run, type Tensor, kernel, op } from '../op.ts'
+import { type Run, type Scalar, type Tensor, derive, kernel, op } from '../op.ts'
 import { lines } from '../wgsl/lines.ts'
 import { lowest } from '../wgsl/lowest.ts'
 import { contrast } from './ntxent.ts'
-import { type Pairs, type Unit, checkTemperature, isUnit } from '../similarity/pairs.ts'
+import { type Temperature, atTemperature } from './temperature.ts'
+import {
+  type Pairs,
+  type Unit,
+  checkTemperature,
+  currentTemperature,
+  isUnit,
+} from '../similarity/pairs.ts'
 import { anything, checkOptions, flag } from '../options.ts'
 
 const weightsKernel = kernel`
@@ -57,7 +64,12 @@ const weightsKernel = kernel`
 const weighBy =
   (sigma: number, detachWeights: boolean) =>
   (run: Run, rowStats: Tensor, { N, view, T }: Pairs) => {
-    const params = { N, view, perSigma: T / sigma, detached: Number(detachWeights) }
+    const params = {
+      N,
+      view,
+      perSigma: derive(T, (t) => t / sigma),
+      detached: Number(detachWeights),
+    }
     const [weighted] = run(weightsKernel, {
       reads: [rowStats],
       makes: [rowStats.shape],
@@ -70,10 +82,14 @@ const weighBy =
 const applyDcl = op(contrast('dcl', { decoupled: true }), 'z1', 'z2')
 
 /** The decoupled loss of two views z1 [N, D] and z2 [N, D] -> [], at a temperature above 0 (0.1 in
- *  the paper). Rows are normalised inside unless `normalized`. Equals log(2N - 2) when all rows
+ *  the paper), which gets a gradient if it is a tensor []. Rows are normalised inside unless `normalized`. Equals log(2N - 2) when all rows
  *  are equal, 0 for N = 1. Throws ShapeError, RangeError. */
-export const dcl = (z1: Tensor, z2: Tensor, temperature: number, options: Unit = {}) =>
-  applyDcl({ temperature, normalized: isUnit('dcl', options) }, z1, z2)
+export const dcl = (z1: Tensor, z2: Tensor, temperature: Temperature, options: Unit = {}) =>
+  atTemperature(
+    { name: 'dcl', temperature, normalized: isUnit('dcl', options) },
+    [z1, z2],
+    applyDcl,
+  )
 
 /** Options of `dclw`. */
 export interface DclwOptions {
@@ -91,15 +107,16 @@ const dclwRules = { sigma: anything, detachWeights: flag, normalized: flag }
 /** The weighted decoupled loss: positives have weight 2 - N softmax(cos / σ), so that hard ones
  *  count more. Otherwise like `dcl`. Throws ShapeError, and RangeError for the temperature and for
  *  sigma. */
-export function dclw(z1: Tensor, z2: Tensor, temperature: number, options: DclwOptions = {}) {
+export function dclw(z1: Tensor, z2: Tensor, temperature: Scalar, options: DclwOptions = {}) {
   const given = checkOptions('dclw', options, dclwRules)
   const { sigma = 0.5, detachWeights = true, normalized = false } = given
   checkTemperature('dclw', sigma, 'sigma')
-  checkTemperature('dclw', temperature)
-  const ratio = temperature / sigma
+  const now = currentTemperature('dclw', temperature)
+  checkTemperature('dclw', now)
+  const ratio = now / sigma
   if (ratio < 2 ** -126 || ratio > 2 ** 126)
     throw new RangeError(
-      `dclw: the temperature over sigma must lie from 2^-126 to 2^126, got ${temperature} over ${sigma}`,
+      `dclw: the temperature over sigma must lie from 2^-126 to 2^126, got ${now} over ${sigma}`,
     )
   const dclwOp = contrast('dclw', { decoupled: true, weigh: weighBy(sigma, detachWeights) })
   return op(dclwOp, 'z1', 'z2')({ temperature, normalized }, z1, z2)

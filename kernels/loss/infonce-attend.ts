@@ -3,7 +3,7 @@
 // rescales both when a larger similarity appears. The kernels that read the splits combine them in
 // order.
 
-import { type Run, type Tensor, folded, kernel, matrix } from '../op.ts'
+import { type Run, type Scalar, type Tensor, folded, kernel, matrix } from '../op.ts'
 import { lowest } from '../wgsl/lowest.ts'
 import { splitColumns } from '../similarity/split-columns.ts'
 import { pairTiles } from '../similarity/tiles.ts'
@@ -97,7 +97,7 @@ export function attend(
   run: Run,
   qT: Tensor,
   queue: Tensor,
-  { scale, inBatch }: { readonly scale: number; readonly inBatch: boolean },
+  { scale, inBatch }: { readonly scale: Scalar; readonly inBatch: boolean },
 ) {
   const [C, rows] = matrix(qT.shape, 'infoNce: q')
   const [K] = matrix(queue.shape, 'infoNce: queue')

@@ -1,7 +1,16 @@
 // The gradient of InfoNCE for its queries: partial sums of infonce-attend.ts, added and brought back
 // through the normalisation.
 
-import { type Run, type Shape, type Tensor, dim, kernel, matrix } from '../op.ts'
+import {
+  type Run,
+  type Scalar,
+  type Shape,
+  type Tensor,
+  derive,
+  dim,
+  kernel,
+  matrix,
+} from '../op.ts'
 import { padded } from '../similarity/tiles.ts'
 import { groupEntry } from '../wgsl/group-entry.ts'
 import { eightRows, rowwise } from '../wgsl/rowwise.ts'
@@ -68,7 +77,7 @@ export function queriesBackward(
   run: Run,
   { qT, kT, scale, statistics, partial, rowStats }: Saved,
   dloss: Tensor,
-  of: { readonly temperature: number; readonly normalized: boolean; readonly shape: Shape },
+  of: { readonly temperature: Scalar; readonly normalized: boolean; readonly shape: Shape },
 ): Tensor {
   const [N, C] = matrix(of.shape, 'infoNce: q')
   const [dq] = run(backwardKernel, {
@@ -76,7 +85,7 @@ export function queriesBackward(
     makes: [[N, C]],
     params: {
       ...{ N, C, rows: padded(N), splits: dim(statistics.shape, 1) },
-      ...{ factor: 1 / (N * of.temperature), normalized: Number(of.normalized) },
+      ...{ factor: derive(of.temperature, (T) => 1 / (N * T)), normalized: Number(of.normalized) },
     },
     groups: eightRows(N),
   })

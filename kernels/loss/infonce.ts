@@ -11,9 +11,11 @@
 
 import {
   type Op,
+  type Scalar,
   type Shape,
   type Tensor,
   ShapeError,
+  derive,
   elementwise,
   flatIndex,
   kernel,
@@ -25,7 +27,8 @@ import { attend } from './infonce-attend.ts'
 import { queriesBackward } from './infonce-backward.ts'
 import { zeroTimes } from '../wgsl/nan.ts'
 import { meanOfRows } from './ntxent.ts'
-import { type Unit, checkTemperature } from '../similarity/pairs.ts'
+import { type Temperature, atTemperature } from './temperature.ts'
+import { type Unit, checkTemperature, currentTemperature } from '../similarity/pairs.ts'
 import { lowest } from '../wgsl/lowest.ts'
 import { log1pUnit, preciseLog } from '../wgsl/pointwise.ts'
 import { unitRow } from '../wgsl/unit-row.ts'
@@ -103,7 +106,7 @@ const rowsKernel = kernel`
 `
 
 interface InfoNceAttrs {
-  readonly temperature: number
+  readonly temperature: Scalar
   readonly normalized: boolean
   readonly inBatch: boolean
 }
@@ -128,7 +131,7 @@ function sizes({ temperature, inBatch }: InfoNceAttrs, q: Shape, k: Shape, queue
     throw new ShapeError(
       `infoNce: in a batch the queue must be its keys, at least two, got ${show(queue)} for ${show(q)}`,
     )
-  checkTemperature('infoNce', temperature)
+  checkTemperature('infoNce', currentTemperature('infoNce', temperature))
   return { N, C, rows: padded(N) }
 }
 
@@ -154,7 +157,7 @@ export const infoNceOp: Op<InfoNceInputs, InfoNceOutputs, InfoNceAttrs> = {
 
   forward(run, attrs, q, k, queue) {
     const { N, C, rows } = sizes(attrs, q.shape, k.shape, queue.shape)
-    const scale = 1 / attrs.temperature
+    const scale = derive(attrs.temperature, (T) => 1 / T)
     const [qT, kT, lengths] = run(unitKernel, {
       reads: [q, k],
       makes: [[C, rows], [C, rows], [rows]],
@@ -198,8 +201,8 @@ export const infoNceOp: Op<InfoNceInputs, InfoNceOutputs, InfoNceAttrs> = {
 const applyInfoNce = op(infoNceOp, 'q', 'k', 'queue')
 
 /** MoCo's loss (Eq. 1): queries q [N, C], their keys k [N, C], the positives, and a queue [K, C]
- *  of unit rows, the negatives -> []. The gradient goes to q alone. q and k are normalised inside
- *  unless `normalized`; a zero query gets no gradient. Equals log(1 + K) when all similarities are
+ *  of unit rows, the negatives -> []. The gradient goes to q, and to a temperature that is a tensor
+ *  []. q and k are normalised inside unless `normalized`; a zero query gets no gradient. Equals log(1 + K) when all similarities are
  *  equal. NaN or infinity anywhere makes it NaN. `inBatch` is MoCo v3's contrast: the queue is the
  *  keys of this batch, N = K of at least two, and row n is only query n's positive; log(N) when
  *  all are equal. Memory is O(N C). Throws ShapeError, and RangeError for the temperature. */
@@ -207,10 +210,13 @@ export const infoNce = (
   q: Tensor,
   k: Tensor,
   queue: Tensor,
-  temperature: number,
+  temperature: Temperature,
   options: Unit & { readonly inBatch?: boolean } = {},
 ): Tensor => {
   const rules = { normalized: flag, inBatch: flag }
   const { normalized = false, inBatch = false } = checkOptions('infoNce', options, rules)
-  return applyInfoNce({ temperature, normalized, inBatch }, q, k, queue)
+  const given = { name: 'infoNce', temperature, normalized, powers: [1, 0] } as const
+  return atTemperature(given, [q, k], (attrs, a, b) =>
+    applyInfoNce({ ...attrs, inBatch }, a, b, queue),
+  )
 }

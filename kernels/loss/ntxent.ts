@@ -16,8 +16,10 @@
 import {
   type Op,
   type Run,
+  type Scalar,
   type Shape,
   type Tensor,
+  derive,
   dim,
   elementwise,
   flatIndex,
@@ -30,6 +32,7 @@ import { zeroTimes } from '../wgsl/nan.ts'
 import { pairsBackward, weightedSumKernel } from '../similarity/pairs-backward.ts'
 import { runStatistics, statisticsKernel } from '../similarity/row-statistics.ts'
 import { type Pairs, type Unit, isUnit, pairsOf, unitRows } from '../similarity/pairs.ts'
+import { type Temperature, atTemperature } from './temperature.ts'
 import { lowest } from '../wgsl/lowest.ts'
 import { log1pUnit, preciseLog } from '../wgsl/pointwise.ts'
 
@@ -139,7 +142,7 @@ const gradientKernel = weightedSumKernel(
 )
 
 interface ContrastAttrs {
-  readonly temperature: number
+  readonly temperature: Scalar
   readonly normalized: boolean
 }
 
@@ -161,6 +164,7 @@ export function contrast(
   kind: Kind,
 ): Op<[z1: Tensor, z2: Tensor], ContrastOutputs, ContrastAttrs> {
   const { across = false, decoupled = false, weigh } = kind
+  const flags = { decoupled: Number(decoupled) }
   const layout = (attrs: ContrastAttrs, z1: Shape, z2: Shape) =>
     pairsOf(name, attrs.temperature, z1, z2, across)
   return {
@@ -180,7 +184,7 @@ export function contrast(
       const [rows] = run(rowsKernel, {
         reads: [unit.zT, partial],
         makes: [[4, 2 * view]],
-        params: { N, view, D, blocks, scale: 1 / T, decoupled: Number(decoupled) },
+        params: { N, view, D, blocks, scale: derive(T, (t) => 1 / t), ...flags },
         groups: elementwise(2 * view),
       })
       const rowStats = weigh ? weigh(run, rows, pairs) : rows
@@ -189,7 +193,7 @@ export function contrast(
 
     backward(run, attrs, [dloss], [z1, z2], [, z, zT, scale, rowStats]) {
       const pairs = layout(attrs, z1.shape, z2.shape)
-      const factor = 1 / (2 * pairs.N * pairs.T)
+      const factor = derive(pairs.T, (T) => 1 / (2 * pairs.N * T))
       const how = { reads: [rowStats], dloss, factor, normalized: attrs.normalized }
       return pairsBackward(run, gradientKernel, pairs, { z, zT, scale }, how)
     },
@@ -213,8 +217,12 @@ export const ntXentOp = contrast('ntXent', {})
 const applyNtXent = op(ntXentOp, 'z1', 'z2')
 
 /** The mean NT-Xent loss of two views z1 [N, D] and z2 [N, D] of N images -> [], at a temperature
- *  above 0. Rows are normalised inside unless `normalized`; a zero row gets no gradient. Equals
+ *  above 0, which gets a gradient if it is a tensor []. Rows are normalised inside unless `normalized`; a zero row gets no gradient. Equals
  *  log(2N - 1) when all rows are equal, 0 for N = 1. NaN or infinity in any row makes it NaN.
  *  Memory is O(N D). Throws ShapeError, and RangeError for the temperature. */
-export const ntXent = (z1: Tensor, z2: Tensor, temperature: number, options: Unit = {}) =>
-  applyNtXent({ temperature, normalized: isUnit('ntXent', options) }, z1, z2)
+export const ntXent = (z1: Tensor, z2: Tensor, temperature: Temperature, options: Unit = {}) =>
+  atTemperature(
+    { name: 'ntXent', temperature, normalized: isUnit('ntXent', options) },
+    [z1, z2],
+    applyNtXent,
+  )

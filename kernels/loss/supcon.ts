@@ -9,8 +9,10 @@
 
 import {
   type Op,
+  type Scalar,
   type Tensor,
   ShapeError,
+  derive,
   dim,
   elementwise,
   flatIndex,
@@ -25,6 +27,7 @@ import { meanOfRows } from './ntxent.ts'
 import { pairsBackward, weightedSumKernel } from '../similarity/pairs-backward.ts'
 import { runStatistics, statisticsKernel } from '../similarity/row-statistics.ts'
 import { type Unit, isUnit, pairsOf, unitRows } from '../similarity/pairs.ts'
+import { type Temperature, atTemperature } from './temperature.ts'
 import { lowest } from '../wgsl/lowest.ts'
 import { preciseLog } from '../wgsl/pointwise.ts'
 import { checkTensor } from '../options.ts'
@@ -127,7 +130,7 @@ const gradientKernel = weightedSumKernel(
 )
 
 interface Attrs {
-  readonly temperature: number
+  readonly temperature: Scalar
   readonly normalized: boolean
 }
 
@@ -171,7 +174,7 @@ export const supConOp: Op<SupConInputs, SupConOutputs, Attrs> = {
   ) {
     const pairs = pairsOf('supCon', temperature, z1.shape, z2.shape, false)
     const reads = [rowStats, asIntegers(run, labels)]
-    const factor = 1 / (2 * pairs.N * temperature)
+    const factor = derive(temperature, (T) => 1 / (2 * pairs.N * T))
     return [
       ...pairsBackward(
         run,
@@ -188,8 +191,8 @@ export const supConOp: Op<SupConInputs, SupConOutputs, Attrs> = {
 const applySupCon = op(supConOp, 'z1', 'z2', 'labels')
 
 /** The supervised contrastive loss of two views z1 [N, D] and z2 [N, D] of images with labels [N]
- *  -> [], at a temperature above 0, without the factor T / T_base of its authors' code. Labels get
- *  no gradient. Rows are normalised inside unless `normalized`. An image with the label -1 is a
+ *  -> [], at a temperature above 0, which gets a gradient if it is a tensor [], without the factor
+ *  T / T_base of its authors' code. Labels get no gradient. Rows are normalised inside unless `normalized`. An image with the label -1 is a
  *  class of its own. Equals NT-Xent when all labels differ, log(2N - 1) when all rows are equal. A
  *  label in an f32 tensor that is not whole, or beyond 2^31, makes the loss NaN; in an array it
  *  throws RangeError. Throws ShapeError, RangeError. */
@@ -197,14 +200,16 @@ export function supCon(
   z1: Tensor,
   z2: Tensor,
   labels: Indices,
-  temperature: number,
+  temperature: Temperature,
   options: Unit = {},
 ) {
   const normalized = isUnit('supCon', options)
   checkTensor('supCon', 'z1', z1)
   checkIndices('supCon', 'labels', labels)
   const classes = isIndexTensor(labels) ? labels : z1.gpu.tensor(wholeLabels(labels))
-  return applySupCon({ temperature, normalized }, z1, z2, classes)
+  return atTemperature({ name: 'supCon', temperature, normalized }, [z1, z2], (attrs, a, b) =>
+    applySupCon(attrs, a, b, classes),
+  )
 }
 
 function wholeLabels(labels: Exclude<Indices, Tensor>): Int32Array {

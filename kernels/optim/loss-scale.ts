@@ -27,7 +27,7 @@ const checkKernel = kernel`
     let block = flat(id, groups);
     if (block >= p.blocks) { return; }
     var infinite = false;
-    if (settings[owner[block]].z != 0.0) {
+    if (settings[owner[block]].y != 0.0) {
       for (var i = 0u; i < 16u; i++) {
         // Tests bits, since compilers may assume that no number is infinite or NaN.
         let exponents = bitcast<vec4u>(grad[block * 16u + i]) & vec4u(0x7f800000u);
@@ -92,13 +92,13 @@ const unscaleKernel = kernel`
   fn unscale(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
     let i = flat(id, groups);
     if (i < p.count) { grad[i] *= verdict[0]; }
-    if (i < p.parameters) { judged[i] = settings[i] * vec4f(1.0, 1.0, verdict[1], 1.0); }
+    if (i < p.parameters) { judged[i] = settings[i] * vec4f(1.0, verdict[1], 1.0, 1.0); }
   }
 `
 
 /** Divides the flat gradients by the scale, in place, and updates the scale. Returns the settings
  *  for the update: those of the layout, or, when a gradient is not finite, those of parameters
- *  without a gradient. */
+ *  that are not updated. */
 export function unscale(
   run: Run,
   { owner, settings }: Layout,

@@ -24,14 +24,19 @@ export const BLOCK = 64
 export interface Layout {
   /** i32 [blocks]: the parameter that each block of 64 elements belongs to. */
   readonly owner: Variable
-  /** [parameters, 4]: weight decay, adapted by LARS (1 or 0), received a gradient (1 or 0),
-   *  unused. */
+  /** [parameters, 4]: weight decay, factor of the learning rate (0 for a parameter that is not
+   *  updated), factor of the gradient, and 1 where the
+   *  weight decay is the layout's. */
   readonly settings: Tensor
+  /** Whether the gradients are to be multiplied by their factor. */
+  readonly clipping?: boolean
+  /** The weight decay of this step, where it changes. */
+  readonly weightDecay?: Scalar
 }
 
 /** WGSL of a row of `Layout.settings`. */
 export const settingStruct = wgsl`
-  struct Setting { weightDecay: f32, adapted: f32, present: f32, unused: f32 }
+  struct Setting { weightDecay: f32, rate: f32, clip: f32, scheduled: f32 }
 `
 
 /** The first bindings of a kernel over flat buffers, and `flat`. */
@@ -43,18 +48,31 @@ export const flatTables = wgsl`
   ${flatIndex}
 `
 
+/** `gradient(i, setting)`, and `decay(setting)`, for kernels whose Params have `weightDecay`. */
+export const treated = wgsl`
+  override clipping: bool = false;
+  fn gradient(i: u32, setting: Setting) -> vec4f {
+    if (!clipping) { return grad[i]; }
+    return grad[i] * setting.clip;
+  }
+  fn decay(setting: Setting) -> f32 {
+    return select(setting.weightDecay, p.weightDecay, setting.scheduled == 1.0);
+  }
+`
+
 /** Opens the body of a kernel that updates four elements per thread. Declares their number `i`,
- *  their `parameter` and its `setting`, and returns where it has no gradient. */
+ *  their `parameter` and its `setting`, and returns where it is not updated. */
 export const fourElements = wgsl`
     let i = flat(id, groups);
     if (i >= p.count) { return; }
     let parameter = owner[i / 16u];
     let setting = settings[parameter];
-    if (setting.present == 0.0) { return; }`
+    if (setting.rate == 0.0) { return; }`
 
 const sgdKernel = kernel`
-  struct Params { count: u32, lr: f32, momentum: f32, nesterov: u32 }
+  struct Params { count: u32, lr: f32, weightDecay: f32, momentum: f32, nesterov: u32 }
   ${flatTables}
+  ${treated}
   @group(0) @binding(3) var<storage, read_write> weight:   array<vec4f>;
   @group(0) @binding(4) var<storage, read_write> velocity: array<vec4f>;
   @group(0) @binding(5) var<uniform>             p:        Params;
@@ -62,14 +80,15 @@ const sgdKernel = kernel`
   @compute @workgroup_size(64)
   fn sgd(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
     ${fourElements}
-    let g = grad[i] + setting.weightDecay * weight[i];
+    let lr = p.lr * setting.rate;
+    let g = gradient(i, setting) + decay(setting) * weight[i];
     if (!moving) {
-      weight[i] -= p.lr * g;
+      weight[i] -= lr * g;
       return;
     }
     let v = p.momentum * velocity[i] + g;
     velocity[i] = v;
-    weight[i] -= p.lr * select(v, g + p.momentum * v, p.nesterov == 1u);
+    weight[i] -= lr * select(v, g + p.momentum * v, p.nesterov == 1u);
   }
 `
 
@@ -96,9 +115,10 @@ export const sgd = (
 const adamKernel = kernel`
   struct Params {
     count: u32, lr: f32, keep1: f32, take1: f32, keep2: f32, take2: f32, eps: f32,
-    stepSize: f32, scale: f32, decoupled: u32
+    stepSize: f32, scale: f32, decoupled: u32, weightDecay: f32
   }
   ${flatTables}
+  ${treated}
   @group(0) @binding(3) var<storage, read_write> weight:   array<vec4f>;
   @group(0) @binding(4) var<storage, read_write> first:    array<vec4f>;
   @group(0) @binding(5) var<storage, read_write> second:   array<vec4f>;
@@ -107,17 +127,17 @@ const adamKernel = kernel`
   fn adam(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
     ${fourElements}
     var w = weight[i];
-    var g = grad[i];
+    var g = gradient(i, setting);
     if (p.decoupled == 1u) {
-      w *= 1.0 - p.lr * setting.weightDecay;
+      w *= 1.0 - p.lr * setting.rate * decay(setting);
     } else {
-      g += setting.weightDecay * w;
+      g += decay(setting) * w;
     }
     let m = p.keep1 * first[i] + p.take1 * g;
     let v = p.keep2 * second[i] + p.take2 * g * g;
     first[i] = m;
     second[i] = v;
-    weight[i] = w - p.stepSize * m / (sqrt(v) * p.scale + p.eps);
+    weight[i] = w - p.stepSize * setting.rate * m / (sqrt(v) * p.scale + p.eps);
   }
 `
 
@@ -148,11 +168,16 @@ export interface AdamParams {
 function update(
   run: Run,
   program: Kernel,
-  { owner, settings }: Layout,
+  { owner, settings, clipping = false, weightDecay = 0 }: Layout,
   grad: Tensor,
-  { params, ...dispatch }: Pick<Dispatch<[]>, 'updates' | 'params' | 'constants'>,
+  { params, constants, updates = [] }: Pick<Dispatch<[]>, 'updates' | 'params' | 'constants'>,
 ) {
   const count = sizeOf(grad.shape) / 4 // four at a time
   const reads = [grad, owner, settings]
-  run(program, { ...dispatch, reads, params: { count, ...params }, groups: elementwise(count) })
+  const groups = elementwise(count)
+  run(program, {
+    ...{ reads, updates, groups },
+    params: { count, weightDecay, ...params },
+    constants: { ...constants, clipping: Number(clipping) },
+  })
 }

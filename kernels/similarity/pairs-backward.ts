@@ -2,7 +2,16 @@
 // similarities tile by tile, so that no [2V, 2V] matrix is stored. The sums then go through the
 // backward of the normalisation to the two views.
 
-import { type Kernel, type Run, type Tensor, type Wgsl, folded, kernel, wgsl } from '../op.ts'
+import {
+  type Kernel,
+  type Run,
+  type Scalar,
+  type Tensor,
+  type Wgsl,
+  folded,
+  kernel,
+  wgsl,
+} from '../op.ts'
 import { splitColumns } from './split-columns.ts'
 import { type Pairs, type UnitRows, pairParams, pairsParams } from './pairs.ts'
 import { groupEntry } from '../wgsl/group-entry.ts'
@@ -136,6 +145,6 @@ interface LossBackward {
   /** The loss's cotangent, []. */
   readonly dloss: Tensor
   /** Factor of the sums. */
-  readonly factor: number
+  readonly factor: Scalar
   readonly normalized: boolean
 }

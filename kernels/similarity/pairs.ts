@@ -7,9 +7,11 @@
 import { LEAST_TEMPERATURE } from '../limits.ts'
 import {
   type Run,
+  type Scalar,
   type Shape,
   type Tensor,
   ShapeError,
+  derive,
   elementwise,
   flatIndex,
   kernel,
@@ -19,7 +21,7 @@ import {
 } from '../op.ts'
 import { unitRow } from '../wgsl/unit-row.ts'
 import { padded } from './tiles.ts'
-import { checkOptions, describe, flag } from '../options.ts'
+import { checkOptions, checkValue, describe, flag, scalar } from '../options.ts'
 
 /** The layout of two views. */
 export interface Pairs {
@@ -27,13 +29,13 @@ export interface Pairs {
   readonly D: number
   /** Rows per view, padded: V. */
   readonly view: number
-  readonly T: number
+  readonly T: Scalar
   /** True where a row is compared only with rows of the other view. */
   readonly across: boolean
 }
 
 /** Checks the shapes of two views and the temperature. Throws ShapeError, RangeError. */
-export function pairsOf(name: string, T: number, z1: Shape, z2: Shape, across: boolean): Pairs {
+export function pairsOf(name: string, T: Scalar, z1: Shape, z2: Shape, across: boolean): Pairs {
   const [N, D] = matrix(z1, `${name}: z1`)
   if (z1.join() !== z2.join())
     throw new ShapeError(
@@ -41,9 +43,14 @@ export function pairsOf(name: string, T: number, z1: Shape, z2: Shape, across: b
     )
   if (N === 0 || D === 0)
     throw new ShapeError(`${name}: needs at least one row and one feature, got ${show(z1)}`)
-  checkTemperature(name, T)
+  checkTemperature(name, currentTemperature(name, T))
   return { N, D, view: padded(N), T, across }
 }
+
+/** The temperature of this step. Throws TypeError for a function that needs an argument, such as a
+ *  schedule. */
+export const currentTemperature = (name: string, T: Scalar): number =>
+  typeof T === 'function' ? checkValue(name, 'the temperature', T, scalar)() : T
 
 /** Throws RangeError unless the temperature is a positive number whose reciprocal f32 has. */
 export function checkTemperature(name: string, T: number, what = 'the temperature') {
@@ -142,5 +149,5 @@ export const pairParams = wgsl`
 /** Values of `pairParams`, except blocks and span. */
 export const pairsParams = ({ N, D, view, T, across }: Pairs) => ({
   ...{ N, view, D, rows: 2 * view, columns: 2 * view, along: 1, sum: 2 * view },
-  ...{ scale: 1 / T, across: Number(across) },
+  ...{ scale: derive(T, (t) => 1 / t), across: Number(across) },
 })

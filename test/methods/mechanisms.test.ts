@@ -212,7 +212,7 @@ test('refuses indices that are not of its images, and a key encoder of another s
         momentum: constant(0.9),
         views: toyViews(gpu),
       }),
-    'MovingAverage: 6 parameters are needed, as many as the optimizer has, got 8',
+    'MovingAverage: 6 followers are needed, one for each parameter, got 8',
   )
 })
 

@@ -204,7 +204,7 @@ test('methods refuse an optimizer that lacks what they train, unless it is said'
     [
       'frozen and trained',
       trains({ encoder, head }, { frozen: [head] }),
-      'simclr: projection.0.weight is said to be frozen, and the optimizer has it; make the optimizer without it',
+      'simclr: projection.0.weight is said to be frozen, and the optimizer trains it; make the optimizer without it, or let its treat return { frozen: true }',
     ],
   ])
   trains(head, { frozen: encoder })()

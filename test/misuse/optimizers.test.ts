@@ -30,7 +30,7 @@ test('optimizers say what was wrong with a call', async ({ gpu }) => {
     [
       "torch's name",
       () => make(AdamW, { w }, { weight_decay: 0.1 }),
-      `AdamW: there is no option 'weight_decay'; did you mean 'weightDecay'? Its options are betas, eps, weightDecay`,
+      `AdamW: there is no option 'weight_decay'; did you mean 'weightDecay'? Its options are betas, eps, weightDecay, clip, treat`,
     ],
     [
       'one beta',
@@ -114,8 +114,23 @@ test('optimizers say what was wrong with a call', async ({ gpu }) => {
     ],
     [
       'followers of nothing',
-      () => make(MovingAverage, { w }, { w }),
-      'MovingAverage: optimizer must be an optimizer such as Sgd, got an object with w',
+      () => make(MovingAverage, 5, { w }),
+      'MovingAverage: what is followed must be an optimizer such as Sgd, or variables by name, got 5',
+    ],
+    [
+      'a decay that is no number',
+      () => make(AdamW, { w }, { weightDecay: '0.1' }),
+      "AdamW: weightDecay must be a number of at least 0, or a function of the step, t => number, got '0.1'",
+    ],
+    [
+      'a schedule for one parameter',
+      () => make(AdamW, { w }, { treat: () => ({ weightDecay: cosine(0.1, 10) }) }),
+      "AdamW: treat('w'): weightDecay must be a number of at least 0, got a function",
+    ],
+    [
+      'a model to follow',
+      () => make(MovingAverage, { w: { forward: 1 } }, { w }),
+      'MovingAverage: w must be an f32 variable, got an object with forward',
     ],
     [
       'no momentum',

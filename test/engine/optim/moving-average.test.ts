@@ -1,8 +1,9 @@
 import * as assert from 'uvu/assert'
-import type { Variable } from '../../../kernels/op.ts'
+import type { Tensor, Variable } from '../../../kernels/op.ts'
 import { Gradients } from '../../../engine/optim/gradients.ts'
 import { MovingAverage } from '../../../engine/optim/moving-average.ts'
 import { Sgd } from '../../../engine/optim/optimizer.ts'
+import { close, random } from '../../fixtures/check.ts'
 import { Golden } from '../../fixtures/golden.ts'
 import { gpuSuite } from '../../fixtures/gpu.ts'
 import { refuses } from '../../fixtures/refusal.ts'
@@ -58,8 +59,37 @@ test('may leave the last parameters alone', async ({ gpu }) => {
   assert.equal([...(await gpu.read(alone))], [9])
   refuses(
     () => new MovingAverage(optimizer, { alone }, { q }),
-    "MovingAverage: parameters that nothing follows must be the optimizer's last",
+    'MovingAverage: parameters that nothing follows must be the last',
   )
+})
+
+test('follows any variables by name, in any order, in a dispatch more for seven', async ({
+  gpu,
+}) => {
+  const sizes = [1, 3, 4, 63, 64, 65, 300, 7, 9]
+  const named = (seed: number) =>
+    Object.fromEntries(sizes.map((n, i) => [`v${i}`, gpu.variable(random(n, seed + i), [n])]))
+  const [q, k] = [named(1), named(100)]
+  const turned = Object.fromEntries(Object.entries(k).reverse())
+  const average = new MovingAverage(q, turned)
+  const optimizer = new Sgd(q) // moves what is followed
+  const captured = gpu.capture((g: Tensor) => {
+    optimizer.step(new Gradients([[q['v5'] as Variable, g]]), () => 1)
+    average.update(() => 0.75)
+    return g
+  })
+  const before = gpu.stats().dispatches
+  const expected = sizes.map((n, i) => random(n, 100 + i))
+  for (let t = 1; t <= 4; t++) {
+    captured.run({ values: new Float32Array(65).fill(0.5), shape: [65] })
+    for (const [i, values] of expected.entries())
+      for (const [j, w] of random(sizes[i] ?? 0, 1 + i).entries())
+        values[j] = 0.75 * (values[j] ?? NaN) + 0.25 * (w - (i === 5 ? 0.5 * t : 0))
+  }
+  assert.ok(captured.replays > 0)
+  assert.is((gpu.stats().dispatches - before) / 4, 2 + 2 + 1) // four of whole fours, five others
+  for (const [i, values] of expected.entries())
+    close(await gpu.read(k[`v${i}`] as Variable), values, 1e-6, `v${i}`)
 })
 
 test('refuses what cannot follow', ({ gpu }) => {
@@ -68,11 +98,26 @@ test('refuses what cannot follow', ({ gpu }) => {
   const optimizer = new Sgd({ w: variable(2, 3), b: variable(2) })
   refuses(
     () => new MovingAverage(optimizer, { w: variable(2, 3) }),
-    'MovingAverage: 2 parameters are needed, as many as the optimizer has, got 1',
+    'MovingAverage: 2 followers are needed, one for each parameter, got 1',
   )
   refuses(
     () => new MovingAverage(optimizer, { w: variable(2, 3), b: variable(3) }),
     'MovingAverage: what follows b must be [2], got [3]',
+  )
+  refuses(
+    () => new MovingAverage({ a: variable(2), b: variable(2) }, { a: variable(2), c: variable(2) }),
+    'MovingAverage: followers pair by name, and none is named b; rename c',
+  )
+  refuses(
+    () => new MovingAverage({ a: variable(2) }, { b: variable(2) }),
+    'MovingAverage: followers pair by name, and none is named a; rename b',
+  )
+  const w = variable(2)
+  refuses(() => new MovingAverage({ w }, { w }), 'MovingAverage: w cannot follow itself')
+  const labels = gpu.variable(new Int32Array(2), [2])
+  refuses(
+    () => new MovingAverage({ labels }, { labels: variable(2) }),
+    'MovingAverage: labels must be an f32 variable, got a Variable i32 [2]',
   )
   const taken = { w: variable(2, 3), b: variable(2) }
   const average = new MovingAverage(optimizer, taken)

@@ -149,7 +149,7 @@ test('every kernel is valid WGSL for tensor cores', async () => {
     const traits = { software: false, matrices: true, emulated: false, precision }
     for (const { name, source } of [
       ...kernelsOf(nothing, traits, ntXentOp, attrs, [z, z]),
-      ...kernelsOf(nothing, traits, infoNceOp, attrs, [z, z, z]),
+      ...kernelsOf(nothing, traits, infoNceOp, { ...attrs, inBatch: false }, [z, z, z]),
       ...kernelsOf(nothing, traits, supConOp, attrs, [z, z, labels]),
       ...kernelsOf(nothing, traits, sigLipOp, attrs, [z, z, scalar, scalar]),
       ...kernelsOf(nothing, traits, nceMapsOp, { clip: 20, penalty: 0.05 }, [z, maps]),
@@ -177,7 +177,7 @@ test('a CPU adapter computes in f32 whatever the precision, with lanes or withou
       const traits = { software: true, subgroupSize, precision }
       for (const { name, source } of [
         ...kernelsOf(gpu, traits, ntXentOp, attrs, [z, z]),
-        ...kernelsOf(gpu, traits, infoNceOp, attrs, [z, z, z]),
+        ...kernelsOf(gpu, traits, infoNceOp, { ...attrs, inBatch: false }, [z, z, z]),
       ])
         assert.not.match(source, /f16/, `${name} in subgroups of ${subgroupSize}`)
     }
@@ -197,7 +197,7 @@ test("a GPU's kernels fit WebGPU's default limits", async () => {
   const errors: Promise<unknown>[] = []
   for (const kernel of [
     ...kernelsOf(gpu, {}, ntXentOp, attrs, [z, z]),
-    ...kernelsOf(gpu, {}, infoNceOp, attrs, [z, z, z]),
+    ...kernelsOf(gpu, {}, infoNceOp, { ...attrs, inBatch: false }, [z, z, z]),
     ...kernelsOf(gpu, {}, supConOp, attrs, [z, z, labels]),
     ...kernelsOf(gpu, {}, sigLipOp, attrs, [z, z, scalar, scalar]),
     ...kernelsOf(gpu, {}, nceMapsOp, { clip: 20, penalty: 0.05 }, [z, maps]),
