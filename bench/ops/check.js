@@ -35,7 +35,7 @@ export async function errorsOf(kindred, gpu, one) {
   let next = 0
   for (const [i, { gradient, values }] of inputs.entries()) {
     if (!gradient) continue
-    const found = gradients.get(tensors[i])
+    const found = gradients.of(tensors[i])
     const own = found ? await gpu.read(found) : values.map(() => NaN)
     const error = known
       ? worstError(own, known.gradients[next++])
