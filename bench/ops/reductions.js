@@ -50,6 +50,11 @@ export const reductions = [
     (x) => build(X, (i, j, l) => x(i, j, l) - logSum(x, i, j)),
   ),
   one(
+    'softmax',
+    (k, x) => k.softmax(x),
+    (x) => build(X, (i, j, l) => Math.exp(x(i, j, l) - logSum(x, i, j))),
+  ),
+  one(
     'l2Normalize',
     (k, x) => k.l2Normalize(x),
     (x) => build(X, (i, j, l) => x(i, j, l) / lengthOf(x, i, j)),

@@ -30,6 +30,7 @@ import { max } from '../../kernels/reduce/max.ts'
 import { maxPool } from '../../kernels/pool/max-pool.ts'
 import { relu } from '../../kernels/elementwise/relu.ts'
 import { sigmoid } from '../../kernels/elementwise/sigmoid.ts'
+import { softmax } from '../../kernels/reduce/softmax.ts'
 import { softplus } from '../../kernels/elementwise/softplus.ts'
 import { sqrt } from '../../kernels/elementwise/sqrt.ts'
 import { tanh } from '../../kernels/elementwise/tanh.ts'
@@ -90,6 +91,7 @@ const cases: Readonly<Record<string, Case>> = {
   'dropout of all': one((x) => dropout(x, 1, { seed: 1, step: 0 }), 1, 0),
   l2Normalize: one((x) => l2Normalize(x), 3, 3),
   logSoftmax: one((x) => logSoftmax(x), 3, 3),
+  softmax: one((x) => softmax(x), 3, 3),
   logSumExp: one((x) => logSumExp(x), 1, 3),
   max: one((x) => max(x, 1), 1, 0), // the gradient goes to the NaN
   crossEntropy: one((x) => crossEntropy(x, [1, 0]), 1, 3), // of the label
@@ -128,7 +130,10 @@ const nans = async (gpu: Gpu, x: Tensor | undefined) =>
 /** Which ops are run on which: those whose kernels differ, but for products, slow to compile. */
 const machines = {
   device: [{}, Object.keys(cases)],
-  gpu: [{ kernels: 'gpu' }, ['l2Normalize', 'batchNorm', 'crossEntropy', 'max', 'maxPool']],
+  gpu: [
+    { kernels: 'gpu' },
+    ['l2Normalize', 'softmax', 'batchNorm', 'crossEntropy', 'max', 'maxPool'],
+  ],
   'device, activations in f16': [{ activations: 'f16' }, ['relu', 'conv2d', 'batchNorm']],
 } as const
 

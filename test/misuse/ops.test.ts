@@ -25,6 +25,7 @@ import { ntXent } from '../../kernels/loss/ntxent.ts'
 import { relu } from '../../kernels/elementwise/relu.ts'
 import { reshape } from '../../kernels/shape/reshape.ts'
 import { slice } from '../../kernels/shape/slice.ts'
+import { softmax } from '../../kernels/reduce/softmax.ts'
 import { sub } from '../../kernels/elementwise/sub.ts'
 import { sum } from '../../kernels/reduce/sum.ts'
 import { supCon } from '../../kernels/loss/supcon.ts'
@@ -135,6 +136,11 @@ test('ops say what was wrong with a call', async ({ gpu }) => {
       'a string for an axis',
       () => call(logSoftmax, x, 'last'),
       `logSoftmax: no axis 'last' in [2, 2]`,
+    ],
+    [
+      'options for an axis',
+      () => call(softmax, x, { axis: 1 }),
+      `softmax: no axis an object with axis in [2, 2]`,
     ],
     [
       'options for the temperature',
