@@ -23,6 +23,8 @@ import { globalAvgPool } from '../../kernels/pool/global-avg-pool.ts'
 import { l2Normalize } from '../../kernels/reduce/l2-normalize.ts'
 import { leakyRelu } from '../../kernels/elementwise/leaky-relu.ts'
 import { linear } from '../../kernels/matmul/linear.ts'
+import { groupNorm } from '../../kernels/norm/group-norm.ts'
+import { layerNorm } from '../../kernels/norm/layer-norm.ts'
 import { log } from '../../kernels/elementwise/log.ts'
 import { logSoftmax } from '../../kernels/reduce/log-softmax.ts'
 import { logSumExp } from '../../kernels/reduce/logsumexp.ts'
@@ -78,6 +80,17 @@ const norm = (training: boolean): Case => ({
   ],
 })
 
+/** A norm of [2, 6] in groups of `size` numbers. */
+const grouped = (apply: Case['apply'], size: number): Case => ({
+  apply,
+  shapes: [[2, 6], [6], [6]],
+  reach: [
+    [size, size, size, 0], // a group
+    [2, 2 * size, 0, 0],
+    [2, 0, 0, 0],
+  ],
+})
+
 const cases: Readonly<Record<string, Case>> = {
   exp: one(exp, 1, 1),
   log: one(log, 1, 1),
@@ -121,6 +134,8 @@ const cases: Readonly<Record<string, Case>> = {
     ],
   },
   batchNorm: norm(true),
+  layerNorm: grouped((x, gamma, beta) => layerNorm(x, gamma, beta), 6),
+  groupNorm: grouped((x, gamma, beta) => groupNorm(x, 2, gamma, beta), 3),
 }
 
 /** How many of a tensor's numbers are NaN. */
@@ -132,7 +147,16 @@ const machines = {
   device: [{}, Object.keys(cases)],
   gpu: [
     { kernels: 'gpu' },
-    ['l2Normalize', 'softmax', 'batchNorm', 'crossEntropy', 'max', 'maxPool'],
+    [
+      'l2Normalize',
+      'softmax',
+      'batchNorm',
+      'layerNorm',
+      'groupNorm',
+      'crossEntropy',
+      'max',
+      'maxPool',
+    ],
   ],
   'device, activations in f16': [{ activations: 'f16' }, ['relu', 'conv2d', 'batchNorm']],
 } as const

@@ -11,9 +11,11 @@ import { crossEntropy } from '../../kernels/loss/cross-entropy.ts'
 import { dropout } from '../../kernels/elementwise/dropout.ts'
 import { enqueue } from '../../kernels/state/enqueue.ts'
 import { indexSelect } from '../../kernels/shape/gather.ts'
+import { groupNorm } from '../../kernels/norm/group-norm.ts'
 import { infoNce } from '../../kernels/loss/infonce.ts'
 import { l2Normalize } from '../../kernels/reduce/l2-normalize.ts'
 import { leakyRelu } from '../../kernels/elementwise/leaky-relu.ts'
+import { layerNorm } from '../../kernels/norm/layer-norm.ts'
 import { linear } from '../../kernels/matmul/linear.ts'
 import { logSoftmax } from '../../kernels/reduce/log-softmax.ts'
 import { matmul } from '../../kernels/matmul/matmul.ts'
@@ -136,6 +138,17 @@ test('ops say what was wrong with a call', async ({ gpu }) => {
       'a string for an axis',
       () => call(logSoftmax, x, 'last'),
       `logSoftmax: no axis 'last' in [2, 2]`,
+    ],
+    ['no scales', () => call(layerNorm, x), 'layerNorm: gamma must be a tensor, got undefined'],
+    [
+      'epsilon by another name',
+      () => call(layerNorm, x, x, x, { epsilon: 1e-6 }),
+      `layerNorm: there is no option 'epsilon'; did you mean 'eps'? Its options are eps`,
+    ],
+    [
+      'scales for groups',
+      () => call(groupNorm, x, x, x),
+      'groupNorm: groups must be a whole number from 1 on, got a Tensor f32 [2, 2]',
     ],
     [
       'options for an axis',
