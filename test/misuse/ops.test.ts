@@ -4,6 +4,7 @@ import { addPooled } from '../../kernels/pool/add-pooled.ts'
 import { adaptiveAvgPool } from '../../kernels/pool/adaptive-avg-pool.ts'
 import { avgPool } from '../../kernels/pool/avg-pool.ts'
 import { batchNorm } from '../../kernels/norm/batch-norm.ts'
+import { clamp } from '../../kernels/elementwise/clamp.ts'
 import { clipLoss } from '../../kernels/loss/clip-loss.ts'
 import { concat } from '../../kernels/shape/concat.ts'
 import { conv2d } from '../../kernels/conv/conv2d.ts'
@@ -11,6 +12,7 @@ import { crossEntropy } from '../../kernels/loss/cross-entropy.ts'
 import { dropout } from '../../kernels/elementwise/dropout.ts'
 import { enqueue } from '../../kernels/state/enqueue.ts'
 import { indexSelect } from '../../kernels/shape/gather.ts'
+import { gelu } from '../../kernels/elementwise/gelu.ts'
 import { groupNorm } from '../../kernels/norm/group-norm.ts'
 import { infoNce } from '../../kernels/loss/infonce.ts'
 import { l2Normalize } from '../../kernels/reduce/l2-normalize.ts'
@@ -20,6 +22,7 @@ import { linear } from '../../kernels/matmul/linear.ts'
 import { logSoftmax } from '../../kernels/reduce/log-softmax.ts'
 import { matmul } from '../../kernels/matmul/matmul.ts'
 import { maxPool } from '../../kernels/pool/max-pool.ts'
+import { maximum } from '../../kernels/elementwise/maximum.ts'
 import { mean } from '../../kernels/reduce/mean.ts'
 import { mul } from '../../kernels/elementwise/mul.ts'
 import { similarities } from '../../kernels/loss/nce.ts'
@@ -140,6 +143,26 @@ test('ops say what was wrong with a call', async ({ gpu }) => {
       `logSoftmax: no axis 'last' in [2, 2]`,
     ],
     ['no scales', () => call(layerNorm, x), 'layerNorm: gamma must be a tensor, got undefined'],
+    [
+      'an approximation that is none',
+      () => call(gelu, x, { approximate: 'Tanh' }),
+      `gelu: approximate must be 'none' or 'tanh', got 'Tanh'; did you mean 'tanh'?`,
+    ],
+    [
+      'a number for options of clamp',
+      () => call(clamp, x, 0, 1),
+      'clamp: options must be an object with min, max, got 0',
+    ],
+    [
+      'a limit that is NaN',
+      () => call(clamp, x, { min: NaN }),
+      'clamp: min must be a number, got NaN',
+    ],
+    [
+      'a number for maximum',
+      () => call(maximum, x, 0),
+      'maximum: b must be a tensor, got 0; put values on the GPU with gpu.tensor(values, shape)',
+    ],
     [
       'epsilon by another name',
       () => call(layerNorm, x, x, x, { epsilon: 1e-6 }),
