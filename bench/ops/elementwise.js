@@ -60,6 +60,20 @@ export const elementwise = [
     inputs: [input([3, 1, 37]), input([4, 37], { seed: 2 })],
   })),
   {
+    op: 'where',
+    inputs: [
+      constant(
+        [3, 1, 37],
+        Int32Array.from({ length: 111 }, (_, i) => i % 3),
+      ),
+      input([4, 37]),
+      input([3, 1, 1]),
+    ],
+    call: (k, condition, a, b) => k.where(condition, a, b),
+    reference: (condition, a, b) =>
+      build([3, 4, 37], (i, j, l) => (condition(i, 0, l) === 0 ? b(i, 0, 0) : a(j, l))),
+  },
+  {
     op: 'dropout',
     about: 'an element is dropped, or scaled by 1 / (1 - p)',
     inputs: [constant(LONG, input(LONG).values)],

@@ -105,6 +105,15 @@ export const layers = [
     call: (k, x, w, b) => k.linear(x, w, b),
     reference: (x, w, b) => build([9, 33], (n, o) => total(20, (i) => x(n, i) * w(o, i)) + b(o)),
   },
+  {
+    op: 'linear',
+    about: 'of [..., in]',
+    rounds: true,
+    inputs: [input([3, 5, 20]), input([33, 20], { seed: 2 }), input([33], { seed: 3 })],
+    call: (k, x, w, b) => k.linear(x, w, b),
+    reference: (x, w, b) =>
+      build([3, 5, 33], (n, t, o) => total(20, (i) => x(n, t, i) * w(o, i)) + b(o)),
+  },
   conv([2, 9, 9, 3], [3, 8], { stride: 2, padding: 1 }),
   conv([1, 8, 8, 12], [3, 20], { padding: 1 }),
   conv([2, 6, 6, 16], [1, 20]),

@@ -76,6 +76,26 @@ export const reductions = [
     (x) => build([70, 3, 5], (l, i, j) => x(i, j, l)),
   ),
   one(
+    'expand',
+    (k, x) => k.expand(x, [4, 3, 5, -1]),
+    (x) => build([4, 3, 5, 70], (_, i, j, l) => x(i, 0, l)),
+    [input([3, 1, 70])],
+  ),
+  one(
+    'pad',
+    (k, x) =>
+      k.pad(
+        x,
+        [
+          [0, 0],
+          [1, 2],
+          [3, 0],
+        ],
+        { value: 2 },
+      ),
+    (x) => build([3, 8, 73], (i, j, l) => (j < 1 || j > 5 || l < 3 ? 2 : x(i, j - 1, l - 3))),
+  ),
+  one(
     'slice',
     (k, x) => k.slice(x, 1, 1, 4),
     (x) => build([3, 3, 70], (i, j, l) => x(i, j + 1, l)),

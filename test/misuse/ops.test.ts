@@ -12,6 +12,7 @@ import { crossEntropy } from '../../kernels/loss/cross-entropy.ts'
 import { dropout } from '../../kernels/elementwise/dropout.ts'
 import { enqueue } from '../../kernels/state/enqueue.ts'
 import { indexSelect } from '../../kernels/shape/gather.ts'
+import { expand } from '../../kernels/shape/expand.ts'
 import { gelu } from '../../kernels/elementwise/gelu.ts'
 import { groupNorm } from '../../kernels/norm/group-norm.ts'
 import { infoNce } from '../../kernels/loss/infonce.ts'
@@ -27,6 +28,7 @@ import { mean } from '../../kernels/reduce/mean.ts'
 import { mul } from '../../kernels/elementwise/mul.ts'
 import { similarities } from '../../kernels/loss/nce.ts'
 import { ntXent } from '../../kernels/loss/ntxent.ts'
+import { pad } from '../../kernels/shape/pad.ts'
 import { relu } from '../../kernels/elementwise/relu.ts'
 import { reshape } from '../../kernels/shape/reshape.ts'
 import { slice } from '../../kernels/shape/slice.ts'
@@ -35,6 +37,7 @@ import { sub } from '../../kernels/elementwise/sub.ts'
 import { sum } from '../../kernels/reduce/sum.ts'
 import { supCon } from '../../kernels/loss/supcon.ts'
 import { transpose } from '../../kernels/shape/transpose.ts'
+import { where } from '../../kernels/elementwise/where.ts'
 import { gpuSuite } from '../fixtures/gpu.ts'
 import { type Misuse, call, refusesAll } from '../fixtures/misuse.ts'
 
@@ -162,6 +165,40 @@ test('ops say what was wrong with a call', async ({ gpu }) => {
       'a number for maximum',
       () => call(maximum, x, 0),
       'maximum: b must be a tensor, got 0; put values on the GPU with gpu.tensor(values, shape)',
+    ],
+    [
+      'no second choice',
+      () => call(where, x, x),
+      'where: b must be a number, or a tensor, got undefined',
+    ],
+    [
+      'an array for a condition',
+      () => call(where, [true, false], x, x),
+      'where: condition must be a tensor, got an array of 2; put values on the GPU with gpu.tensor(values, shape)',
+    ],
+    [
+      'sizes one by one for expand',
+      () => call(expand, x, 2, 2),
+      'expand: the shape must be an array of sizes, got 2',
+    ],
+    [
+      "torch's flat pairs",
+      () => call(pad, x, [1, 1]),
+      'pad: widths must be [before, after] of each axis, whole numbers from 0 on, got an array of 2',
+    ],
+    [
+      'a mode of padding',
+      () =>
+        call(
+          pad,
+          x,
+          [
+            [0, 0],
+            [1, 1],
+          ],
+          { mode: 'reflect' },
+        ),
+      `pad: there is no option 'mode'; its options are value`,
     ],
     [
       'epsilon by another name',
