@@ -13,6 +13,7 @@ const logSum = (x, i, j) => {
 const one = (op, call, reference, inputs = [input(X)]) => ({ op, call, reference, inputs })
 
 const labels = [3, 0, 9, 9, 1, 4, 7]
+const WEIGHTS = Float32Array.from({ length: 10 }, (_, c) => 0.5 + c / 4)
 
 export const reductions = [
   one(
@@ -65,6 +66,35 @@ export const reductions = [
     (x) => [total(7, (n) => logSum10(x, n) - x(n, labels[n])) / 7],
     [input([7, 10], { scale: 4 }), whole(labels)],
   ),
+  {
+    ...one(
+      'crossEntropy',
+      (k, x, y, weight) => k.crossEntropy(x, y, { weight, labelSmoothing: 0.1 }),
+      (x, _, w) => {
+        const row = (n) => total(10, (c) => 0.01 * w(c) * (logSum10(x, n) - x(n, c)))
+        const own = (n) => 0.9 * w(labels[n]) * (logSum10(x, n) - x(n, labels[n]))
+        return [total(7, (n) => row(n) + own(n)) / total(7, (n) => w(labels[n]))]
+      },
+      [input([7, 10], { scale: 4 }), whole(labels), constant([10], WEIGHTS)],
+    ),
+    about: 'with weights and smoothing',
+  },
+  {
+    ...one(
+      'crossEntropy',
+      (k, x, t, weight) => k.crossEntropy(x, t, { weight, labelSmoothing: 0.1 }),
+      (x, t, w) => {
+        const at = (n, c) => w(c) * (0.9 * t(n, c) + 0.01) * (logSum10(x, n) - x(n, c))
+        return [total(70, (e) => at(Math.floor(e / 10), e % 10)) / 7]
+      },
+      [
+        input([7, 10], { scale: 4 }),
+        input([7, 10], { scale: 0.5, shift: 0.5, seed: 2 }),
+        constant([10], WEIGHTS),
+      ],
+    ),
+    about: 'of soft targets',
+  },
   one(
     'reshape',
     (k, x) => k.reshape(x, [15, -1]),

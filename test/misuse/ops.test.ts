@@ -201,6 +201,11 @@ test('ops say what was wrong with a call', async ({ gpu }) => {
       `pad: there is no option 'mode'; its options are value`,
     ],
     [
+      'an array of weights',
+      () => call(crossEntropy, x, [0, 1], { weight: [1, 2] }),
+      'crossEntropy: weight must be a tensor, got an array of 2',
+    ],
+    [
       'epsilon by another name',
       () => call(layerNorm, x, x, x, { epsilon: 1e-6 }),
       `layerNorm: there is no option 'epsilon'; did you mean 'eps'? Its options are eps`,
@@ -248,7 +253,7 @@ test('ops say what was wrong with a call', async ({ gpu }) => {
     [
       'an unknown option of a loss',
       () => call(crossEntropy, x, [0, 1], { ignore_index: 0 }),
-      `crossEntropy: there is no option 'ignore_index'; did you mean 'ignoreIndex'? Its options are ignoreIndex`,
+      `crossEntropy: there is no option 'ignore_index'; did you mean 'ignoreIndex'? Its options are ignoreIndex, weight, labelSmoothing`,
     ],
     [
       'tensors one by one',
