@@ -5,7 +5,8 @@ import { build, constant, input, total } from './float64.js'
 const X = [3, 5, 70]
 const whole = (values) => constant([values.length], Int32Array.from(values))
 const lengthOf = (x, i, j) => Math.sqrt(total(70, (l) => x(i, j, l) ** 2))
-const peak = (x, i, j) => Math.max(...Array.from({ length: 70 }, (_, l) => x(i, j, l)))
+const lineOf = (x, i, j) => Array.from({ length: 70 }, (_, l) => x(i, j, l))
+const peak = (x, i, j) => Math.max(...lineOf(x, i, j))
 const logSum = (x, i, j) => {
   const top = peak(x, i, j)
   return top + Math.log(total(70, (l) => Math.exp(x(i, j, l) - top)))
@@ -38,6 +39,17 @@ export const reductions = [
       build([3, 5], (i, j) =>
         Array.from({ length: 70 }, (_, l) => x(i, j, l)).indexOf(peak(x, i, j)),
       ),
+    [constant(X, input(X).values)],
+  ),
+  one(
+    'topK',
+    (k, x) => k.topK(x, 4).values,
+    (x) => build([3, 5, 4], (i, j, t) => lineOf(x, i, j).sort((a, b) => b - a)[t]),
+  ),
+  one(
+    'topK',
+    (k, x) => k.topK(x, 1).indices,
+    (x) => build([3, 5, 1], (i, j) => lineOf(x, i, j).indexOf(peak(x, i, j))),
     [constant(X, input(X).values)],
   ),
   one(
@@ -124,6 +136,12 @@ export const reductions = [
         { value: 2 },
       ),
     (x) => build([3, 8, 73], (i, j, l) => (j < 1 || j > 5 || l < 3 ? 2 : x(i, j - 1, l - 3))),
+  ),
+  one(
+    'transpose',
+    (k, x) => k.transpose(x, [2, 0, 3, 1, 4]),
+    (x) => build([3, 2, 5, 4, 7], (t, b, h, n, d) => x(b, n, t, h, d)),
+    [input([2, 4, 3, 5, 7])],
   ),
   one(
     'slice',

@@ -1,7 +1,7 @@
 import { type Op, type Shape, type Tensor, ShapeError, op, show } from '../op.ts'
 import { describe } from '../options.ts'
 import { sumTo } from '../wgsl/broadcast.ts'
-import { broadcastStrides, collapse, spread } from '../wgsl/strided.ts'
+import { broadcastStrides, checkStrides, spread } from '../wgsl/strided.ts'
 
 const expandOp: Op<[x: Tensor], [y: Tensor], { shape: Shape }> = {
   name: 'expand',
@@ -28,7 +28,7 @@ function expanded(shape: Shape, x: Shape): Shape {
   )
   if (missing < 0 || !fits)
     throw new ShapeError(`expand: ${show(x)} does not repeat to fill ${show(shape)}`)
-  collapse(`expand: axes of ${show(x)} and ${show(into)}`, into, broadcastStrides(from, into))
+  checkStrides(`expand: axes of ${show(x)} and ${show(into)}`, into, broadcastStrides(from, into))
   return into
 }
 

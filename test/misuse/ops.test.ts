@@ -36,6 +36,7 @@ import { softmax } from '../../kernels/reduce/softmax.ts'
 import { sub } from '../../kernels/elementwise/sub.ts'
 import { sum } from '../../kernels/reduce/sum.ts'
 import { supCon } from '../../kernels/loss/supcon.ts'
+import { topK } from '../../kernels/reduce/top-k.ts'
 import { transpose } from '../../kernels/shape/transpose.ts'
 import { where } from '../../kernels/elementwise/where.ts'
 import { gpuSuite } from '../fixtures/gpu.ts'
@@ -205,6 +206,7 @@ test('ops say what was wrong with a call', async ({ gpu }) => {
       () => call(crossEntropy, x, [0, 1], { weight: [1, 2] }),
       'crossEntropy: weight must be a tensor, got an array of 2',
     ],
+    ['no k', () => call(topK, x), 'topK: k must be a whole number from 1 on, got undefined'],
     [
       'epsilon by another name',
       () => call(layerNorm, x, x, x, { epsilon: 1e-6 }),

@@ -47,6 +47,11 @@ test('expand repeats axes of size 1 and adds axes in front', async ({ gpu }) => 
       [2, 3, 4, 5],
       [2, 3, 4, 5],
     ],
+    [
+      [2, 1, 2, 1, 2],
+      [2, 3, 2, 3, 2],
+      [2, 3, 2, 3, 2],
+    ],
     [[6], [-1], [6]],
   ] as const) {
     const missing = into.length - from.length
