@@ -1,6 +1,6 @@
 // GELU (Hendrycks and Gimpel 2016): x Φ(x), with Φ the distribution function of the standard normal
-// distribution; or, as GPT-2 and others have it, x sigmoid(2 u), u = √(2/π) (x + 0.044715 x³), which
-// is x (1 + tanh(u)) / 2.
+// distribution; or, as GPT-2 and others have it, x (1 + tanh(u)) / 2 = x sigmoid(2u) with
+// u = √(2/π) (x + 0.044715 x³).
 
 import { type Tensor, wgsl } from '../op.ts'
 import { checkOptions, oneOf } from '../options.ts'
@@ -15,8 +15,8 @@ const normal = wgsl`
   ${notANumber}
   fn upperTail(z: f32) -> f32 {
     let q = 1.0 / (z * z);
-    let near = (((((((2.326819970068386e-2 * q - 1.387039388740657e-1) * q + 3.687424674597105e-1) * q
-      - 5.824733027278666e-1) * q + 6.210004621745983e-1) * q - 4.944515323274145e-1) * q
+    let near = (((((((2.326819970068386e-2 * q - 1.387039388740657e-1) * q
+      + 3.687424674597105e-1) * q - 5.824733027278666e-1) * q + 6.210004621745983e-1) * q - 4.944515323274145e-1) * q
       + 3.404879937665872e-1) * q - 2.741127028184656e-1) * q + 5.638259427386472e-1;
     let far = ((((((-1.047766399936249e+1 * q + 1.297719955372516e+1) * q - 7.495518717768503) * q
       + 2.921019019210786) * q - 1.015265279202700) * q + 4.218463358204948e-1) * q

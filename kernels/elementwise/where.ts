@@ -6,8 +6,8 @@ import { broadcastIndex, broadcastShape, combine, sumTo } from '../wgsl/broadcas
 import { perElement } from '../wgsl/pointwise.ts'
 import { spread } from '../wgsl/strided.ts'
 
-// The condition is read as bits: those of 0 are 0 in f32 and i32, and -0 has its sign alone. So i32's
-// least number counts as 0. NaN does not, as in torch.
+// The condition is read as bits: those of 0 are 0 in f32 and i32, and -0 has its sign alone. So the
+// least i32 counts as 0. NaN does not, as in torch.
 const whereKernel = kernel`
   @group(0) @binding(0) var<storage, read>       condition: array<u32>; // f32 or i32
   @group(0) @binding(1) var<storage, read>       a:         array<f32>;
@@ -92,9 +92,9 @@ const applyWhere = op(whereOp, 'condition')
 
 const operandRule = either(number, tensor)
 
-/** a where the condition is not 0, else b, elementwise, broadcasting as numpy does. The condition is
- *  an f32 or i32 tensor without a gradient; NaN counts as true. a and b are tensors or numbers; each
- *  gets the gradient of the elements taken from it. Throws ShapeError for shapes that do not
+/** a where the condition is not 0, else b, elementwise, broadcasting as numpy does. The condition
+ *  is an f32 or i32 tensor without a gradient; NaN counts as true. a and b are tensors or numbers;
+ *  each gets the gradient of the elements taken from it. Throws ShapeError for shapes that do not
  *  broadcast. */
 export function where(condition: Tensor, a: Tensor | number, b: Tensor | number): Tensor {
   checkTensor('where', 'condition', condition)

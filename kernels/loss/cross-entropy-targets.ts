@@ -26,7 +26,9 @@ import { sumAxes } from '../wgsl/reduce.ts'
 import { meanKernel } from './cross-entropy-mean.ts'
 
 const struct = wgsl`
-  struct Params { count: u32, N: u32, C: u32, ignore: i32, weighted: u32, smoothing: f32, nan: f32 }`
+  struct Params {
+    count: u32, N: u32, C: u32, ignore: i32, weighted: u32, smoothing: f32, nan: f32,
+  }`
 
 /** WGSL of the targets: their binding, `target(n, c)`, whether row n `counts`, whether its label is
  *  `valid`, and its share of the mean's divisor, `rowWeight(n)`. */
@@ -74,8 +76,8 @@ const rowsKernel = (of: Targets) => kernel`
   @group(0) @binding(0) var<storage, read>       x:       array<f32>; // [N, C]
   ${of.binding}
   @group(0) @binding(2) var<storage, read>       weight:  array<f32>; // [C]
-  @group(0) @binding(3) var<storage, read_write> losses:  array<f32>; // [2, N]: loss; share of the divisor
-  @group(0) @binding(4) var<storage, read_write> stats:   array<f32>; // [3, N]: m, sum(exp(x - m)), sum(q)
+  @group(0) @binding(3) var<storage, read_write> losses:  array<f32>; // [2, N]: loss, rowWeight
+  @group(0) @binding(4) var<storage, read_write> stats:   array<f32>; // [3, N]: m, total, sum(q)
   @group(0) @binding(5) var<uniform>             p:       Params;
   ${lines}
   ${lowest}

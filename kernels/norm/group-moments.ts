@@ -1,6 +1,6 @@
 // The kernels of layerNorm and groupNorm: y = (x - mean) / sqrt(variance + eps) gamma + beta, with
-// mean and variance of each group of elements. How a group lies in x is a snippet, `Walk`. Means and
-// variances are of two passes, so that a large mean costs no digits.
+// mean and variance of each group of elements. A snippet, `Walk`, says how a group lies in x. Mean
+// and variance take a pass each, so that a large mean costs no digits.
 
 import {
   type Kernel,
@@ -40,7 +40,9 @@ export interface Groups {
 }
 
 const struct = wgsl`
-  struct Params { count: u32, R: u32, rows: u32, C: u32, K: u32, P: u32, G: u32, each: u32, eps: f32 }`
+  struct Params {
+    count: u32, R: u32, rows: u32, C: u32, K: u32, P: u32, G: u32, each: u32, eps: f32,
+  }`
 
 const forwardKernel = ({ name, walk }: Walk) => kernel`
   ${struct}
@@ -48,7 +50,7 @@ const forwardKernel = ({ name, walk }: Walk) => kernel`
   @group(0) @binding(1) var<storage, read>       gamma: array<f32>; // [C]
   @group(0) @binding(2) var<storage, read>       beta:  array<f32>; // [C]
   @group(0) @binding(3) var<storage, read_write> y:     array<f32>; // [rows, C]
-  @group(0) @binding(4) var<storage, read_write> stats: array<f32>; // [2, count]: mean, 1 / deviation
+  @group(0) @binding(4) var<storage, read_write> stats: array<f32>; // [2, count]: mean, scale
   @group(0) @binding(5) var<uniform>             p:     Params;
   ${lines}
   ${walk}
@@ -63,7 +65,8 @@ const forwardKernel = ({ name, walk }: Walk) => kernel`
   }
   @compute @workgroup_size(64)
   fn ${name}Forward(${groupEntry}) {
-    let line = min(lineIndex(group, groups, thread), p.count - 1u); // groups beyond the last repeat it
+    // groups beyond the last repeat it
+    let line = min(lineIndex(group, groups, thread), p.count - 1u);
     let lane = laneOf(thread);
     let mean = meanOf(line, lane, thread);
     let scale = 1.0 / sqrt(varianceOf(line, lane, thread, mean) + p.eps);
@@ -90,7 +93,9 @@ const inputKernel = ({ name, walk }: Walk) => kernel`
   @group(0) @binding(5) var<uniform>             p:     Params;
   ${lines}
   ${walk}
-  fn normal(line: u32, r: u32) -> f32 { return (x[at(line, r)] - stats[line]) * stats[p.count + line]; }
+  fn normal(line: u32, r: u32) -> f32 {
+    return (x[at(line, r)] - stats[line]) * stats[p.count + line];
+  }
   fn scaled(line: u32, r: u32) -> f32 { return dy[at(line, r)] * gamma[channel(line, r)]; }
   fn meanOf(line: u32, lane: u32, thread: u32) -> f32 {
     ${sumOverLine(wgsl`p.R`, wgsl`scaled(line, r)`)}
@@ -167,10 +172,8 @@ export function groupMoments(walk: Walk) {
             ...perLine(run, of.count, of.R),
           })
         : [null]
-      const sums = needsScales.includes(true)
-        ? scaleGradients(run, scales, of, [x, stats, dy])
-        : [null, null]
-      return [dx, ...sums]
+      const sums = needsScales.includes(true) ? scaleGradients(run, scales, of, [x, stats, dy]) : []
+      return [dx, ...needsScales.map((isNeeded, i) => (isNeeded ? (sums[i]?.() ?? null) : null))]
     },
   }
 }
@@ -187,6 +190,7 @@ interface Saved {
 /** About as many rows in a thread's sum as there are such sums to add up. */
 const rowsPerThread = (rows: number) => Math.max(32, Math.ceil(Math.sqrt(rows)))
 
+/** Functions that add up the gradients of gamma and of beta. */
 function scaleGradients(run: Run, program: Kernel, of: Groups, reads: readonly Tensor[]) {
   const each = rowsPerThread(of.rows)
   const parts = Math.max(1, Math.ceil(of.rows / each))
@@ -197,7 +201,7 @@ function scaleGradients(run: Run, program: Kernel, of: Groups, reads: readonly T
     params: { ...of, each, eps: 0 },
     groups: elementwise(parts * of.C),
   })
-  return partial.map((sums) => sumSplits(run, sums, [of.C]))
+  return partial.map((sums) => () => sumSplits(run, sums, [of.C]))
 }
 
 /** Throws ShapeError unless gamma and beta have one value per channel of x [..., C]. */

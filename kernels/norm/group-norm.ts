@@ -10,7 +10,9 @@ const moments = groupMoments({
   name: wgsl`groupNorm`,
   walk: wgsl`
     fn channel(line: u32, r: u32) -> u32 { return line % p.G * p.K + r % p.K; }
-    fn at(line: u32, r: u32) -> u32 { return (line / p.G * p.P + r / p.K) * p.C + channel(line, r); }
+    fn at(line: u32, r: u32) -> u32 {
+      return (line / p.G * p.P + r / p.K) * p.C + channel(line, r);
+    }
     fn groupAt(row: u32, c: u32) -> u32 { return row / p.P * p.G + c / p.K; }
   `,
 })

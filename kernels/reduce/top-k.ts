@@ -43,7 +43,8 @@ const forwardKernel = kernel`
   }
   @compute @workgroup_size(64)
   fn topKForward(${groupEntry}) {
-    let line = min(lineIndex(group, groups, thread), p.count - 1u); // rows beyond the last repeat it
+    // rows beyond the last repeat it
+    let line = min(lineIndex(group, groups, thread), p.count - 1u);
     let lane = laneOf(thread);
     var last = vec2u(0xffffffffu, 0u); // key and index of what was found last
     for (var t = 0u; t < p.k; t++) {
