@@ -43,7 +43,7 @@ export async function scheduleBy(kind, options, open) {
 
 /** Multiply-adds, two FLOPs each, of the kernels that compute products, by their Params. */
 const products = [
-  [/^convForward.*Tiled$/, ({ M, N, kH, run }) => M * N * kH * run],
+  [/^convForward.*Tiled$/, ({ M, N, kH, kW, C }) => M * N * kH * kW * C],
   [/^convDataGradientTiled$/, (p) => p.images * p.H * p.W * p.kH * p.kW * p.C * p.N],
   [
     /^convWeightGradientTiled$/,

@@ -22,7 +22,7 @@ import {
 } from './compare-plan.ts'
 import { uplotFiles } from './report-page.ts'
 import { flat } from './report.ts'
-import { configOf } from '../training/config.ts'
+import { configFrom } from '../training/config.ts'
 import { closeImages, openRunImages } from './images.ts'
 import { comparable } from '../training/metrics.ts'
 import { jsonLine } from './output.ts'
@@ -73,7 +73,7 @@ export async function compare(flags: CompareFlags): Promise<number> {
 async function countImages(plan: Plan, { json = false, adapter }: CompareFlags): Promise<number> {
   checkPlan(plan)
   const configs = plan.negatives.flatMap((K) =>
-    mechanisms.map((mechanism) => configOf(mechanism, pointOf(mechanism, K, plan), false)),
+    mechanisms.map((mechanism) => configFrom(mechanism, pointOf(mechanism, K, plan), false)),
   )
   const [config] = configs
   if (!config) throw new UsageError('--negatives: must name one number or more, got none')

@@ -6,7 +6,7 @@ import { nameOf } from '../methods/settings/flags.ts'
 import { wrongFields } from '../training/check-config.ts'
 import { UsageError } from '../training/choice.ts'
 import type { TrainConfig } from '../training/run-schema.ts'
-import { type ConfigOptions, configOf } from '../training/config.ts'
+import { type ConfigOptions, configFrom } from '../training/config.ts'
 import { type Changes, changesBetween, leaves } from '../training/history.ts'
 import { parse } from '../training/json.ts'
 import { nearestName } from '../kernels/options.ts'
@@ -80,11 +80,11 @@ export function settled(
   software: boolean,
   { file, path, set }: Overrides,
 ): Settled {
-  const flagged = configOf(method, flags, software)
+  const flagged = configFrom(method, flags, software)
   // presets depend on these
   const used = ['data', 'size', 'images'].filter((name) => flags[name] !== undefined)
   const named = Object.fromEntries(used.map((name) => [name, flags[name]]))
-  const preset = configOf(method, { ...named, preset: flagged.preset }, software)
+  const preset = configFrom(method, { ...named, preset: flagged.preset }, software)
   const whole = file === null ? flagged : merged(preset, file)
   const changed: unknown = JSON.parse(JSON.stringify(whole)) // two views may share one object
   if (!isObject(changed)) throw new Error('a configuration is an object')
@@ -97,7 +97,7 @@ export function settled(
     config = withoutOthers(methodOf(method), config, assign(config as typeof changed, text))
   if (set.length > 0) refuseWrong(config, '--set')
   const { data: _data, ...changes } = changesBetween(preset, config)
-  return { config: config as TrainConfig, changes } // checked above or made by configOf
+  return { config: config as TrainConfig, changes } // checked above or made by configFrom
 }
 
 /** Paths of the settings whose options have another name. */

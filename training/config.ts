@@ -1,14 +1,16 @@
 // The configuration of a training: a preset, changed by options. Its JSON alone repeats the run.
 
+import { type Rules, anything, checkOptions, checkValue, flag, oneOf } from '../kernels/options.ts'
 import { kindOfSource } from '../data/kinds.ts'
 import type { Method } from '../methods/entry.ts'
-import { methodOf } from '../methods/registry.ts'
+import { methodOf, methods } from '../methods/registry.ts'
+import { nameOf } from '../methods/settings/flags.ts'
 import { type NameOf, type Wrong, fittingBatch, wrongBatch } from '../methods/settings/batch.ts'
 import type { PresetOf, MethodSettings } from '../methods/settings/settings.ts'
 import { activationKinds, precisions } from '../methods/settings/words.ts'
 import { wrongBetween } from './check-config.ts'
 import { UsageError, choice, choose } from './choice.ts'
-import { flagOf, mergeFlags } from './options.ts'
+import { flagOf, flagsOf, mergeFlags } from './options.ts'
 import type { RunConfig, TrainConfig } from './run-schema.ts'
 
 /** Options of a configuration, by the names of `kindred train`: { preset, data, epochs, queue }. A
@@ -35,10 +37,31 @@ export interface ConfigOptions {
   readonly [option: string]: unknown
 }
 
-/** Makes the configuration of a method of the registry: its preset, changed by the options.
- *  `software` chooses settings for a CPU adapter. Throws UsageError with the option, its rule and
- *  its value. */
-export function configOf(name: string, options: ConfigOptions, software = false): TrainConfig {
+/** Names of the options that every method takes. */
+const common = [
+  ...['data', 'preset', 'size', 'subset', 'batch', 'epochs', 'lr', 'seed', 'precision'],
+  ...['activations', 'knnEvery', 'k', 'knnTemperature', 'knnBank', 'knnQueries'],
+  ...['checkpointEvery', 'images'],
+]
+
+/** Makes the configuration of a training by a method of the registry, such as 'simclr': its preset,
+ *  changed by the options. `software` chooses settings for a CPU adapter. Throws TypeError for an
+ *  option that the method does not have, and Error with the option, its rule and its value. */
+export function configOf(name: string, options: ConfigOptions = {}, software = false): TrainConfig {
+  checkValue('configOf', 'method', name, oneOf(...methods.keys()))
+  const known = [...common, ...flagsOf(methodOf(name)).map(nameOf)]
+  checkOptions(
+    'configOf',
+    options,
+    Object.fromEntries(known.map((option) => [option, anything])) as Rules<ConfigOptions>,
+  )
+  checkValue('configOf', 'software', software, flag)
+  return configFrom(name, options, software)
+}
+
+/** As `configOf`, for options that are checked already. Others than the method's are passed over.
+ *  Throws UsageError with the option, its rule and its value. */
+export function configFrom(name: string, options: ConfigOptions, software: boolean): TrainConfig {
   const method = methodOf(name)
   const preset = presetOf(method, options, software)
   const data = options.data ?? 'procedural'

@@ -18,6 +18,13 @@ const binary = (op, value) => ({
   reference: (a, b) => build([3, 4, 37], (i, j, l) => value(a(i, 0, l), b(j, l))),
 })
 
+/** The distribution function of the standard normal distribution, by a series of positive terms. */
+function normalBelow(x) {
+  let [term, sum] = [x, x]
+  for (let k = 3; k < 150; k += 2) sum += term *= (x * x) / k
+  return 0.5 + (sum * Math.exp((-x * x) / 2)) / Math.sqrt(2 * Math.PI)
+}
+
 const positive = { scale: 0.9, shift: 1.5 }
 const ones = (shape) => constant(shape, new Float32Array(shape[0] * shape[1]).fill(1))
 const drop = (k, x) => k.dropout(x, 0.25, { seed: 1, step: 0 })
@@ -35,6 +42,37 @@ export const elementwise = [
   unary('exp', Math.exp),
   unary('log', Math.log, positive),
   unary('sqrt', Math.sqrt, positive),
+  unary('square', (x) => x * x),
+  unary('abs', Math.abs),
+  unary('neg', (x) => -x),
+  unary('gelu', (x) => x * normalBelow(x)),
+  {
+    ...unary('gelu', (x) => x / (1 + Math.exp(-Math.sqrt(8 / Math.PI) * (x + 0.044715 * x ** 3)))),
+    about: 'by tanh',
+    call: (k, x) => k.gelu(x, { approximate: 'tanh' }),
+  },
+  {
+    ...unary('clamp', (x) => Math.min(Math.max(x, -1), 2)),
+    call: (k, x) => k.clamp(x, { min: -1, max: 2 }),
+  },
+  ...['maximum', 'minimum'].map((op) => ({
+    ...binary(op, op === 'maximum' ? Math.max : Math.min),
+    inputs: [input([3, 1, 37]), input([4, 37], { seed: 2 })],
+  })),
+  {
+    op: 'where',
+    inputs: [
+      constant(
+        [3, 1, 37],
+        Int32Array.from({ length: 111 }, (_, i) => i % 3),
+      ),
+      input([4, 37]),
+      input([3, 1, 1]),
+    ],
+    call: (k, condition, a, b) => k.where(condition, a, b),
+    reference: (condition, a, b) =>
+      build([3, 4, 37], (i, j, l) => (condition(i, 0, l) === 0 ? b(i, 0, 0) : a(j, l))),
+  },
   {
     op: 'dropout',
     about: 'an element is dropped, or scaled by 1 / (1 - p)',

@@ -74,7 +74,22 @@ function normalized(x, gamma, beta, width) {
   })
 }
 
-const SCALES = [input([C], { scale: 0.4, shift: 1 }), input([C], { seed: 3 })]
+/** Norm of x [rows, C] in G groups of channels, each over P rows. */
+function grouped(x, gamma, beta, G, P = 1) {
+  const width = x.shape.at(-1)
+  const K = width / G
+  return x.values.map((v, e) => {
+    const [row, c] = [Math.floor(e / width), e % width]
+    const start = (row - (row % P)) * width + c - (c % K)
+    const at = (r) => x.values[start + Math.floor(r / K) * width + (r % K)]
+    const average = total(P * K, at) / (P * K)
+    const deviation = Math.sqrt(total(P * K, (r) => (at(r) - average) ** 2) / (P * K) + 1e-5)
+    return ((v - average) / deviation) * gamma(c) + beta(c)
+  })
+}
+
+const scalesOf = (width) => [input([width], { scale: 0.4, shift: 1 }), input([width], { seed: 3 })]
+const SCALES = scalesOf(C)
 const training = { training: true }
 
 export const layers = [
@@ -89,6 +104,15 @@ export const layers = [
     inputs: [input([9, 20]), input([33, 20], { seed: 2 }), input([33], { seed: 3 })],
     call: (k, x, w, b) => k.linear(x, w, b),
     reference: (x, w, b) => build([9, 33], (n, o) => total(20, (i) => x(n, i) * w(o, i)) + b(o)),
+  },
+  {
+    op: 'linear',
+    about: 'of [..., in]',
+    rounds: true,
+    inputs: [input([3, 5, 20]), input([33, 20], { seed: 2 }), input([33], { seed: 3 })],
+    call: (k, x, w, b) => k.linear(x, w, b),
+    reference: (x, w, b) =>
+      build([3, 5, 33], (n, t, o) => total(20, (i) => x(n, t, i) * w(o, i)) + b(o)),
   },
   conv([2, 9, 9, 3], [3, 8], { stride: 2, padding: 1 }),
   conv([1, 8, 8, 12], [3, 20], { padding: 1 }),
@@ -138,6 +162,18 @@ export const layers = [
       k.batchNorm(x, gamma, beta, null, { ...training, residual, relu: true }),
     reference: (x, gamma, beta, residual) =>
       normalized(x, gamma, beta, C).map((v, e) => Math.max(0, v + residual.values[e])),
+  },
+  {
+    op: 'layerNorm',
+    inputs: [input([N, 5, 70], { scale: 2, shift: 0.5 }), ...scalesOf(70)],
+    call: (k, x, gamma, beta) => k.layerNorm(x, gamma, beta),
+    reference: (x, gamma, beta) => grouped(x, gamma, beta, 1),
+  },
+  {
+    op: 'groupNorm',
+    inputs: [input([N, H, W, 12], { scale: 2, shift: 0.5 }), ...scalesOf(12)],
+    call: (k, x, gamma, beta) => k.groupNorm(x, 3, gamma, beta),
+    reference: (x, gamma, beta) => grouped(x, gamma, beta, 3, H * W),
   },
   {
     op: 'convNorm',

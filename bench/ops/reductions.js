@@ -5,7 +5,8 @@ import { build, constant, input, total } from './float64.js'
 const X = [3, 5, 70]
 const whole = (values) => constant([values.length], Int32Array.from(values))
 const lengthOf = (x, i, j) => Math.sqrt(total(70, (l) => x(i, j, l) ** 2))
-const peak = (x, i, j) => Math.max(...Array.from({ length: 70 }, (_, l) => x(i, j, l)))
+const lineOf = (x, i, j) => Array.from({ length: 70 }, (_, l) => x(i, j, l))
+const peak = (x, i, j) => Math.max(...lineOf(x, i, j))
 const logSum = (x, i, j) => {
   const top = peak(x, i, j)
   return top + Math.log(total(70, (l) => Math.exp(x(i, j, l) - top)))
@@ -13,6 +14,7 @@ const logSum = (x, i, j) => {
 const one = (op, call, reference, inputs = [input(X)]) => ({ op, call, reference, inputs })
 
 const labels = [3, 0, 9, 9, 1, 4, 7]
+const WEIGHTS = Float32Array.from({ length: 10 }, (_, c) => 0.5 + c / 4)
 
 export const reductions = [
   one(
@@ -40,6 +42,17 @@ export const reductions = [
     [constant(X, input(X).values)],
   ),
   one(
+    'topK',
+    (k, x) => k.topK(x, 4).values,
+    (x) => build([3, 5, 4], (i, j, t) => lineOf(x, i, j).sort((a, b) => b - a)[t]),
+  ),
+  one(
+    'topK',
+    (k, x) => k.topK(x, 1).indices,
+    (x) => build([3, 5, 1], (i, j) => lineOf(x, i, j).indexOf(peak(x, i, j))),
+    [constant(X, input(X).values)],
+  ),
+  one(
     'logSumExp',
     (k, x) => k.logSumExp(x),
     (x) => build([3, 5], (i, j) => logSum(x, i, j)),
@@ -48,6 +61,11 @@ export const reductions = [
     'logSoftmax',
     (k, x) => k.logSoftmax(x),
     (x) => build(X, (i, j, l) => x(i, j, l) - logSum(x, i, j)),
+  ),
+  one(
+    'softmax',
+    (k, x) => k.softmax(x),
+    (x) => build(X, (i, j, l) => Math.exp(x(i, j, l) - logSum(x, i, j))),
   ),
   one(
     'l2Normalize',
@@ -60,6 +78,35 @@ export const reductions = [
     (x) => [total(7, (n) => logSum10(x, n) - x(n, labels[n])) / 7],
     [input([7, 10], { scale: 4 }), whole(labels)],
   ),
+  {
+    ...one(
+      'crossEntropy',
+      (k, x, y, weight) => k.crossEntropy(x, y, { weight, labelSmoothing: 0.1 }),
+      (x, _, w) => {
+        const row = (n) => total(10, (c) => 0.01 * w(c) * (logSum10(x, n) - x(n, c)))
+        const own = (n) => 0.9 * w(labels[n]) * (logSum10(x, n) - x(n, labels[n]))
+        return [total(7, (n) => row(n) + own(n)) / total(7, (n) => w(labels[n]))]
+      },
+      [input([7, 10], { scale: 4 }), whole(labels), constant([10], WEIGHTS)],
+    ),
+    about: 'with weights and smoothing',
+  },
+  {
+    ...one(
+      'crossEntropy',
+      (k, x, t, weight) => k.crossEntropy(x, t, { weight, labelSmoothing: 0.1 }),
+      (x, t, w) => {
+        const at = (n, c) => w(c) * (0.9 * t(n, c) + 0.01) * (logSum10(x, n) - x(n, c))
+        return [total(70, (e) => at(Math.floor(e / 10), e % 10)) / 7]
+      },
+      [
+        input([7, 10], { scale: 4 }),
+        input([7, 10], { scale: 0.5, shift: 0.5, seed: 2 }),
+        constant([10], WEIGHTS),
+      ],
+    ),
+    about: 'of soft targets',
+  },
   one(
     'reshape',
     (k, x) => k.reshape(x, [15, -1]),
@@ -69,6 +116,32 @@ export const reductions = [
     'transpose',
     (k, x) => k.transpose(x, [2, 0, 1]),
     (x) => build([70, 3, 5], (l, i, j) => x(i, j, l)),
+  ),
+  one(
+    'expand',
+    (k, x) => k.expand(x, [4, 3, 5, -1]),
+    (x) => build([4, 3, 5, 70], (_, i, j, l) => x(i, 0, l)),
+    [input([3, 1, 70])],
+  ),
+  one(
+    'pad',
+    (k, x) =>
+      k.pad(
+        x,
+        [
+          [0, 0],
+          [1, 2],
+          [3, 0],
+        ],
+        { value: 2 },
+      ),
+    (x) => build([3, 8, 73], (i, j, l) => (j < 1 || j > 5 || l < 3 ? 2 : x(i, j - 1, l - 3))),
+  ),
+  one(
+    'transpose',
+    (k, x) => k.transpose(x, [2, 0, 3, 1, 4]),
+    (x) => build([3, 2, 5, 4, 7], (t, b, h, n, d) => x(b, n, t, h, d)),
+    [input([2, 4, 3, 5, 7])],
   ),
   one(
     'slice',

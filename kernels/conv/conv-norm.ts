@@ -16,7 +16,7 @@ import {
   settings,
 } from '../norm/batch-norm.ts'
 import { type NormAttrs, batchNormForward } from '../norm/normalize.ts'
-import { type Conv2dOptions, conv2dOp, convRules, pad } from './conv2d.ts'
+import { type Conv2dOptions, conv2dOp, convRules, paddedInput } from './conv2d.ts'
 import { convWeightGradient } from './weight-gradient.ts'
 import { type Steps, convForward, convDataGradient, convForwardMoments } from './forward.ts'
 import { checkOptions } from '../options.ts'
@@ -115,7 +115,7 @@ export function convNorm(
 ): Tensor {
   const { residual = null, ...options } = checkOptions('convNorm', given, rules)
   const norm = settings(x, running, options)
-  const { steps, padded } = pad(x, options)
+  const { steps, padded } = paddedInput(x, options)
   const attrs = { steps, norm }
   return residual
     ? apply(attrs, padded, w, gamma, beta, residual)

@@ -58,7 +58,7 @@ export interface Conv2dOptions {
 /** Convolution of x [N, H, W, Cin] with w [kH, kW, Cin, Cout] -> [N, Ho, Wo, Cout], without bias.
  *  Ho = floor((H + 2 padding - kH) / stride) + 1, and likewise Wo. Throws ShapeError. */
 export function conv2d(x: Tensor, w: Tensor, options: Conv2dOptions = {}): Tensor {
-  const { steps, padded } = pad(x, checkOptions('conv2d', options, convRules))
+  const { steps, padded } = paddedInput(x, checkOptions('conv2d', options, convRules))
   return apply(steps, padded, w)
 }
 
@@ -66,7 +66,10 @@ export function conv2d(x: Tensor, w: Tensor, options: Conv2dOptions = {}): Tenso
 export const convRules = { stride: anything, padding: anything, padMode: oneOf('zeros', 'reflect') }
 
 /** The steps of the window, and x, padded here where padding is by reflection. */
-export function pad(x: Tensor, { stride = 1, padding = 0, padMode = 'zeros' }: Conv2dOptions) {
+export function paddedInput(
+  x: Tensor,
+  { stride = 1, padding = 0, padMode = 'zeros' }: Conv2dOptions,
+) {
   checkTensor('conv2d', 'x', x)
   const steps = { stride: pair(stride, 'stride'), padding: pair(padding, 'padding') }
   if (padMode === 'zeros' || steps.padding.join() === '0,0') return { steps, padded: x }

@@ -14,6 +14,7 @@ import {
   show,
 } from '../op.ts'
 import { groupEntry } from '../wgsl/group-entry.ts'
+import { orderKey } from '../wgsl/order-key.ts'
 import { gemm } from '../matmul/gemm.ts'
 import { slice } from '../shape/slice.ts'
 
@@ -30,12 +31,7 @@ const nearestKernel = kernel`
   @group(0) @binding(4) var<uniform>             p:          Params;
   var<workgroup> parts: array<u32, THREADS>;
 
-  // Keys have the order of the numbers; -0 equals 0, and NaN comes first.
-  fn keyOf(bits: u32) -> u32 {
-    let magnitude = bits & 0x7fffffffu;
-    if (magnitude > 0x7f800000u) { return 0xff800001u; } // one above that of +infinity
-    return select(0x80000000u + magnitude, 0x80000000u - magnitude, bits != magnitude);
-  }
+  ${orderKey}
 
   fn share(thread: u32, own: u32) {
     workgroupBarrier();

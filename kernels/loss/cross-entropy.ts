@@ -20,7 +20,9 @@ import { lines, perLine, sumOverLine } from '../wgsl/lines.ts'
 import { lowest } from '../wgsl/lowest.ts'
 import { log1pUnit, pointwise } from '../wgsl/pointwise.ts'
 import { sumAxes } from '../wgsl/reduce.ts'
-import { anything, checkOptions, checkTensor } from '../options.ts'
+import { anything, checkOptions, checkTensor, isTensor, share, tensor } from '../options.ts'
+import { meanKernel } from './cross-entropy-mean.ts'
+import { crossEntropyTo } from './cross-entropy-targets.ts'
 
 const rowsKernel = kernel`
   struct Params { N: u32, C: u32, ignore: i32, nan: f32 }
@@ -58,19 +60,6 @@ const rowsKernel = kernel`
     losses[p.N + n] = select(0.0, 1.0, counts);
     stats[n] = m;
     stats[p.N + n] = others;
-  }
-`
-
-const meanKernel = kernel`
-  struct Params { nan: f32 }
-  @group(0) @binding(0) var<storage, read>       sums: array<f32>; // [2]: losses, rows that count
-  @group(0) @binding(1) var<storage, read_write> loss: array<f32>; // []
-  @group(0) @binding(2) var<uniform>             p:    Params;
-  @compute @workgroup_size(1)
-  fn crossEntropyMean() {
-    var mean = p.nan;
-    if (sums[1] > 0.0) { mean = sums[0] / sums[1]; }
-    loss[0] = mean;
   }
 `
 
@@ -142,26 +131,47 @@ const applyCrossEntropy = op(crossEntropyOp, 'logits', 'labels')
 
 /** Options of `crossEntropy`. */
 export interface CrossEntropyOptions {
-  /** Label of rows that are left out of the mean, a whole number; -100 by default, as in torch. */
+  /** Label of rows that are left out of the mean, a whole number; -100 by default, as in torch. Not
+   *  for soft targets. */
   readonly ignoreIndex?: number
+  /** The weight of each class, [C], without a gradient. The mean of labels divides by the sum of
+   *  their weights, that of soft targets by the number of rows, as in torch. */
+  readonly weight?: Tensor
+  /** The share of a target that is spread over all classes alike; 0 by default. */
+  readonly labelSmoothing?: number
 }
 
+const rules = { ignoreIndex: anything, weight: tensor, labelSmoothing: share }
+
 /** The mean over rows of -log softmax(logits)[label], like torch's cross_entropy: logits [N, C],
- *  labels [N] -> []. NaN when every row is ignored. Differentiable in the logits. A label outside
- *  the classes throws RangeError in a plain array, and makes the loss and the row's gradient NaN in
- *  a tensor. Throws ShapeError unless there is one label per row. */
+ *  labels [N] -> []. f32 labels [N, C] are soft targets, a distribution over the classes per row:
+ *  the mean of -sum(target log softmax(logits)), differentiable in both. NaN when every row is
+ *  ignored. A label outside the classes throws RangeError in a plain array, and makes the loss and
+ *  the row's gradient NaN in a tensor. Throws ShapeError unless there is one label or distribution
+ *  per row. */
 export function crossEntropy(
   logits: Tensor,
   labels: Indices,
   options: CrossEntropyOptions = {},
 ): Tensor {
-  const { ignoreIndex = -100 } = checkOptions('crossEntropy', options, { ignoreIndex: anything })
+  const given = checkOptions('crossEntropy', options, rules)
+  const { ignoreIndex = -100, weight, labelSmoothing = 0 } = given
   checkTensor('crossEntropy', 'logits', logits)
+  const attrs = { ignore: ignoreIndex, smoothing: labelSmoothing }
+  if (isSoft(labels)) {
+    if (given.ignoreIndex !== undefined)
+      throw new TypeError('crossEntropy: ignoreIndex is for labels, got soft targets')
+    return crossEntropyTo(attrs, true, logits, labels, weight)
+  }
   if (!Number.isInteger(ignoreIndex) || Math.abs(ignoreIndex) >= -NO_INDEX)
     throw new RangeError(
       `crossEntropy: ignoreIndex must be a whole number below 2^31, got ${String(ignoreIndex)}`,
     )
   const [, size] = matrix(logits.shape, 'crossEntropy: logits')
   const index = indexTensor('crossEntropy', logits, labels, { size, ignore: ignoreIndex })
+  if (weight || labelSmoothing > 0) return crossEntropyTo(attrs, false, logits, index, weight)
   return applyCrossEntropy({ ignore: ignoreIndex }, logits, index)
 }
+
+const isSoft = (labels: Indices): labels is Tensor =>
+  isTensor(labels) && labels.shape.length === 2 && labels.dtype === 'f32'

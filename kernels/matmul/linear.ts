@@ -7,12 +7,14 @@ import {
   type Shape,
   type Tensor,
   ShapeError,
+  dim,
   elementwise,
   flatIndex,
   kernel,
   matrix,
   op,
   show,
+  sizeOf,
 } from '../op.ts'
 import { gemm } from './gemm.ts'
 import { sumSplits } from '../wgsl/sum-splits.ts'
@@ -48,7 +50,9 @@ function biasGradient(run: Run, dy: Tensor): Tensor {
 }
 
 function outputShape(x: Shape, w: Shape, b: Shape): Shape {
-  const [N, into] = matrix(x, 'linear: x')
+  const into = x.at(-1)
+  if (into === undefined)
+    throw new ShapeError(`linear: x must have a last axis of features [..., in], got ${show(x)}`)
   const [out, taken] = matrix(w, 'linear: w')
   if (into !== taken)
     throw new ShapeError(
@@ -58,33 +62,51 @@ function outputShape(x: Shape, w: Shape, b: Shape): Shape {
     throw new ShapeError(
       `linear: b must have one value per output, got ${show(b)} for w ${show(w)}`,
     )
-  return [N, out]
+  return [...x.slice(0, -1), out]
+}
+
+/** x [..., C] as rows [N, C]. */
+function rowsOf(run: Run, x: Tensor): Tensor {
+  const rows = sizeOf(x.shape.slice(0, -1))
+  return x.shape.length === 2 ? x : run.view(x, [rows, dim(x.shape, x.shape.length - 1)])
+}
+
+/** x w^T + b of rows, in the shape of x's other axes. */
+function forward(run: Run, x: Tensor, w: Tensor, bias: Tensor | null): Tensor {
+  const y = gemm(run, rowsOf(run, x), w, { transB: true, bias })
+  return x.shape.length === 2 ? y : run.view(y, [...x.shape.slice(0, -1), dim(w.shape, 0)])
+}
+
+type Needs = readonly boolean[]
+
+function backward(run: Run, dy: Tensor, x: Tensor, w: Tensor, [dxNeeded, dwNeeded]: Needs) {
+  const rows = rowsOf(run, dy)
+  return [
+    dxNeeded ? run.view(gemm(run, rows, w, {}), x.shape) : null,
+    dwNeeded ? gemm(run, rows, rowsOf(run, x), { transA: true }) : null,
+  ] as const
 }
 
 const linearOp: Op<[x: Tensor, w: Tensor, b: Tensor]> = {
   name: 'linear',
   shape: (_, x, w, b) => outputShape(x, w, b),
-  forward: (run, _, x, w, b) => [gemm(run, x, w, { transB: true, bias: b })],
-  backward: (run, _, [dy], [x, w], _outputs, [dxNeeded, dwNeeded, dbNeeded]) => [
-    dxNeeded ? gemm(run, dy, w, {}) : null,
-    dwNeeded ? gemm(run, dy, x, { transA: true }) : null,
-    dbNeeded ? biasGradient(run, dy) : null,
+  forward: (run, _, x, w, b) => [forward(run, x, w, b)],
+  backward: (run, _, [dy], [x, w], _outputs, needs) => [
+    ...backward(run, dy, x, w, needs),
+    needs[2] ? biasGradient(run, rowsOf(run, dy)) : null,
   ],
 }
 
 const linearWithoutBiasOp: Op<[x: Tensor, w: Tensor]> = {
   name: 'linear',
   shape: (_, x, w) => outputShape(x, w, w.slice(0, 1)),
-  forward: (run, _, x, w) => [gemm(run, x, w, { transB: true })],
-  backward: (run, _, [dy], [x, w], _outputs, [dxNeeded, dwNeeded]) => [
-    dxNeeded ? gemm(run, dy, w, {}) : null,
-    dwNeeded ? gemm(run, dy, x, { transA: true }) : null,
-  ],
+  forward: (run, _, x, w) => [forward(run, x, w, null)],
+  backward: (run, _, [dy], [x, w], _outputs, needs) => backward(run, dy, x, w, needs),
 }
 
 const apply = op(linearOp, 'x', 'w', 'b')
 const applyWithoutBias = op(linearWithoutBiasOp, 'x', 'w')
 
-/** x w^T + b: x [N, in], w [out, in], b [out] -> [N, out]. Throws ShapeError. */
+/** x w^T + b: x [..., in], w [out, in], b [out] -> [..., out]. Throws ShapeError. */
 export const linear = (x: Tensor, w: Tensor, b?: Tensor | null): Tensor =>
   b ? apply({}, x, w, b) : applyWithoutBias({}, x, w)

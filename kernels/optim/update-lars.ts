@@ -13,7 +13,7 @@
 
 import { type Flat, type Layout, flatTables, fourElements, treated } from './update.ts'
 import { groupEntry } from '../wgsl/group-entry.ts'
-import { maximum } from '../wgsl/nan.ts'
+import { maximumOf } from '../wgsl/nan.ts'
 import {
   type Run,
   type Scalar,
@@ -79,7 +79,7 @@ const trustKernel = kernel`
   @group(0) @binding(1) var<storage, read>       ranges:   array<i32>; // [parameters, 3]: first block, end, adapted
   @group(0) @binding(2) var<storage, read_write> trust:    array<f32>; // [parameters]
   @group(0) @binding(3) var<uniform>             p:        Params;
-  ${maximum}
+  ${maximumOf}
   var<workgroup> scratch: array<vec2f, 64>;
   @compute @workgroup_size(64)
   fn larsTrust(${groupEntry}) {
@@ -98,7 +98,7 @@ const trustKernel = kernel`
     // NaN counts as nonzero: the parameter becomes NaN.
     let nonzero = all((bitcast<vec2u>(norms) & vec2u(0x7fffffffu)) != vec2u());
     let usable = ranges[parameter * 3u + 2u] == 1 && nonzero;
-    trust[parameter] = select(1.0, p.eta * norms.x / maximum(norms.y, 1e-38), usable);
+    trust[parameter] = select(1.0, p.eta * norms.x / maximumOf(norms.y, 1e-38), usable);
   }
 `
 

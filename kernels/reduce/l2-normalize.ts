@@ -2,7 +2,7 @@ import { type Op, type Tensor, kernel, op, wgsl } from '../op.ts'
 import { groupEntry } from '../wgsl/group-entry.ts'
 import { axisOf, linesOf, reducedShape } from '../wgsl/axes.ts'
 import { linePrologue, lines, perLine, sumOverLine } from '../wgsl/lines.ts'
-import { maximum } from '../wgsl/nan.ts'
+import { maximumOf } from '../wgsl/nan.ts'
 import { anything, checkOptions, notNegative } from '../options.ts'
 
 const forwardKernel = kernel`
@@ -12,13 +12,13 @@ const forwardKernel = kernel`
   @group(0) @binding(2) var<storage, read_write> norm: array<f32>; // [A, B]
   @group(0) @binding(3) var<uniform>             p:    Params;
   ${lines}
-  ${maximum}
+  ${maximumOf}
   fn square(v: f32) -> f32 { return v * v; }
   @compute @workgroup_size(64)
   fn l2NormalizeForward(${groupEntry}) {
     ${linePrologue}
     ${sumOverLine(wgsl`p.R`, wgsl`square(x[start + r * p.B])`)}
-    let length = maximum(sqrt(lineSum(thread, sum)), p.eps);
+    let length = maximumOf(sqrt(lineSum(thread, sum)), p.eps);
     if (lane == 0u) { norm[line] = length; }
     for (var r = lane; r < p.R; r += lanes) {
       let e = start + r * p.B;

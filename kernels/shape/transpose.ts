@@ -1,5 +1,5 @@
 import { type Op, type Run, type Shape, type Tensor, ShapeError, dim, op, show } from '../op.ts'
-import { collapse, readStrided, stridesOf } from '../wgsl/strided.ts'
+import { checkStrides, readStrided, stridesOf } from '../wgsl/strided.ts'
 import { describe } from '../options.ts'
 
 const transposeOp: Op<[x: Tensor], [y: Tensor], { order: readonly number[] | undefined }> = {
@@ -9,7 +9,7 @@ const transposeOp: Op<[x: Tensor], [y: Tensor], { order: readonly number[] | und
     const strides = stridesOf(x)
     const shape = axes.map((axis) => dim(x, axis))
     const walked = axes.map((axis) => dim(strides, axis))
-    collapse(`transpose: axes ${show(axes)} of ${show(x)}`, shape, walked)
+    checkStrides(`transpose: axes ${show(axes)} of ${show(x)}`, shape, walked)
     return shape
   },
   forward: (run, { order }, x) => [permuted(run, x, resolve(order, x.shape))],

@@ -12,7 +12,7 @@ import {
   matrix,
   show,
 } from '../op.ts'
-import { maximum } from '../wgsl/nan.ts'
+import { maximumOf } from '../wgsl/nan.ts'
 import { checkValue, share, tensor, variable } from '../options.ts'
 
 const bankKernel = kernel`
@@ -22,7 +22,7 @@ const bankKernel = kernel`
   @group(0) @binding(2) var<storage, read_write> bank:     array<f32>; // [slots, C]
   @group(0) @binding(3) var<uniform>             p:        Params;
   ${flatIndex}
-  ${maximum}
+  ${maximumOf}
   @compute @workgroup_size(64)
   fn bankUpdate(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
     let n = flat(id, groups);
@@ -38,7 +38,7 @@ const bankKernel = kernel`
       let moved = p.keep * bank[at + c] + p.take * features[n * p.C + c];
       squares += moved * moved;
     }
-    let scale = 1.0 / maximum(sqrt(squares), 1e-12);
+    let scale = 1.0 / maximumOf(sqrt(squares), 1e-12);
     for (var c = 0u; c < p.C; c++) {
       bank[at + c] = (p.keep * bank[at + c] + p.take * features[n * p.C + c]) * scale;
     }

@@ -9,9 +9,9 @@ export const notANumber = wgsl`
   fn notANumber(x: f32) -> bool { return (bitcast<u32>(x) & 0x7fffffffu) > 0x7f800000u; }
 `
 
-/** `maximum(a, b)`, NaN where either is: IEEE 754-2019's maximum, torch.maximum. */
-export const maximum = wgsl`
-  fn maximum(a: f32, b: f32) -> f32 {
+/** `maximumOf(a, b)`, NaN where either is: IEEE 754-2019's maximum, torch.maximum. */
+export const maximumOf = wgsl`
+  fn maximumOf(a: f32, b: f32) -> f32 {
     let magnitudes = vec2u(bitcast<u32>(a), bitcast<u32>(b)) & vec2u(0x7fffffffu);
     return select(max(a, b), a + b, any(magnitudes > vec2u(0x7f800000u)));
   }

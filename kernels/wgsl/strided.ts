@@ -25,11 +25,18 @@ export const offsetOf = wgsl`
 
 type Four = readonly [number, number, number, number]
 
-/** Sizes and the strides of two operands in four axes: axes that both walk as one are merged, and
- *  those of size 1 dropped. Throws ShapeError, beginning with `what`, when more than four
- *  remain. */
-export function collapse(what: string, sizes: Shape, a: Shape, b: Shape = a) {
-  const axes: { size: number; a: number; b: number }[] = []
+interface Axis {
+  readonly size: number
+  readonly a: number
+  readonly b: number
+}
+
+const one: Axis = { size: 1, a: 0, b: 0 }
+
+/** Sizes and the strides of two operands: axes that both walk as one are merged, and those of size
+ *  1 dropped. Throws ShapeError, beginning with `what`, when more than `most` remain. */
+function merged(what: string, sizes: Shape, [a, b]: readonly [Shape, Shape], most: number): Axis[] {
+  const axes: Axis[] = []
   for (const [i, size] of sizes.entries()) {
     if (size === 1) continue
     const axis = { size, a: a[i] ?? 0, b: b[i] ?? 0 }
@@ -38,13 +45,19 @@ export function collapse(what: string, sizes: Shape, a: Shape, b: Shape = a) {
       axes.splice(-1, 1, { ...axis, size: outer.size * size })
     else axes.push(axis)
   }
-  if (axes.length > 4)
+  if (axes.length > most)
     throw new ShapeError(
-      `${what} alternate between ${axes.length} groups of axes, at most 4 are supported`,
+      `${what} alternate between ${axes.length} groups of axes, at most ${most} are supported`,
     )
-  const one = { size: 1, a: 0, b: 0 }
+  return axes
+}
+
+/** Sizes and the strides of two operands in four axes. Throws ShapeError, beginning with `what`,
+ *  when they need more. */
+export function collapse(what: string, sizes: Shape, a: Shape, b: Shape = a) {
+  const axes = merged(what, sizes, [a, b], 4)
   const [w = one, x = one, y = one, z = one] = [...[one, one, one, one].slice(axes.length), ...axes]
-  const four = (of: (axis: typeof one) => number): Four => [of(w), of(x), of(y), of(z)]
+  const four = (of: (axis: Axis) => number): Four => [of(w), of(x), of(y), of(z)]
   return { sizes: four((axis) => axis.size), a: four((axis) => axis.a), b: four((axis) => axis.b) }
 }
 
@@ -92,7 +105,37 @@ export interface StridedRead {
   readonly scale?: number
 }
 
-/** Reads a tensor of `shape` out of x. Throws ShapeError where the strides need more than four
+const MOST = 8
+
+/** Throws ShapeError, beginning with `what`, where `readStrided` cannot walk these strides. */
+export const checkStrides = (what: string, sizes: Shape, strides: Shape) =>
+  merged(what, sizes, [strides, strides], MOST)
+
+// For five to eight axes, as in [B, N, 3, H, D] -> [3, B, H, N, D]
+const wideKernel = kernel`
+  struct Params {
+    count: u32, offset: u32, scale: f32,
+    n1: u32, n2: u32, n3: u32, n4: u32, n5: u32, n6: u32, n7: u32,
+    s0: u32, s1: u32, s2: u32, s3: u32, s4: u32, s5: u32, s6: u32, s7: u32,
+  }
+  @group(0) @binding(0) var<storage, read>       x:   array<f32>;
+  @group(0) @binding(1) var<storage, read_write> out: array<f32>;
+  @group(0) @binding(2) var<uniform>             p:   Params;
+  ${flatIndex}
+  ${offsetOf}
+  @compute @workgroup_size(64)
+  fn readWide(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+    let i = flat(id, groups);
+    if (i >= p.count) { return; }
+    let inner = p.n4 * p.n5 * p.n6 * p.n7;
+    let source = p.offset
+      + offsetOf(i / inner, vec3u(p.n1, p.n2, p.n3), vec4u(p.s0, p.s1, p.s2, p.s3))
+      + offsetOf(i % inner, vec3u(p.n5, p.n6, p.n7), vec4u(p.s4, p.s5, p.s6, p.s7));
+    out[i] = p.scale * x[source];
+  }
+`
+
+/** Reads a tensor of `shape` out of x. Throws ShapeError where the strides need more than eight
  *  axes. */
 export function readStrided(
   run: Run,
@@ -100,9 +143,12 @@ export function readStrided(
   shape: Shape,
   { strides, offset = 0, scale = 1 }: StridedRead,
 ): Tensor {
-  const { sizes, a } = collapse('the axes', shape, strides)
-  const params = { offset, scale, ...innerSizes(sizes), ...numbered('s', a) }
-  return perElement(run, stridedKernel, shape, { reads: [x], params })
+  const axes = checkStrides('the axes', shape, strides)
+  const [program, rank] = axes.length <= 4 ? [stridedKernel, 4] : [wideKernel, MOST]
+  const walked = Array.from({ length: rank }, (_, i) => axes[i - rank + axes.length] ?? one)
+  const sizes = walked.slice(1).map(({ size }, i) => [`n${i + 1}`, size])
+  const params = Object.fromEntries([...sizes, ...walked.map(({ a }, i) => [`s${i}`, a])])
+  return perElement(run, program, shape, { reads: [x], params: { offset, scale, ...params } })
 }
 
 /** Repeats x to fill `shape`, times `scale`. Each axis of x has size 1 or that of `shape`. */

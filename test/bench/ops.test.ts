@@ -40,7 +40,7 @@ test('ops pass by their own kernels', () => {
   )
   assert.is(status, 0)
   const { results } = JSON.parse(stdout) as { results: { op: string; passed: boolean }[] }
-  assert.is(results.length, 9)
+  assert.is(results.length, 11)
   assert.ok(results.every(({ passed }) => passed))
 })
 

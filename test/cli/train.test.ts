@@ -283,7 +283,7 @@ const refusals: [string, string[], number, RegExp][] = [
     'a kind of data that does not exist',
     ['--data', 'photos'],
     2,
-    /^kindred: data: must be one of procedural, .* or procedural:TRAIN,TEST, got 'photos'/,
+    /^kindred: data: must be one of cifar10:PATH, .* or procedural:TRAIN,TEST, got 'photos'/,
   ],
   [
     'a batch larger than the data',

@@ -270,7 +270,7 @@ test('what cannot be asked for is refused in words', ({ gpu }) => {
   )
   refuses(
     () => gpu.backward(y, undefined, { fo: [a] } as object),
-    `Gpu.backward: there is no option 'fo'; its options are of`,
+    `Gpu.backward: there is no option 'fo'; did you mean 'of'? Its options are of`,
   )
   refuses(
     () => gpu.pullback([[y, y]], { off: [a] } as object),

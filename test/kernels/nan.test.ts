@@ -23,6 +23,8 @@ import { globalAvgPool } from '../../kernels/pool/global-avg-pool.ts'
 import { l2Normalize } from '../../kernels/reduce/l2-normalize.ts'
 import { leakyRelu } from '../../kernels/elementwise/leaky-relu.ts'
 import { linear } from '../../kernels/matmul/linear.ts'
+import { groupNorm } from '../../kernels/norm/group-norm.ts'
+import { layerNorm } from '../../kernels/norm/layer-norm.ts'
 import { log } from '../../kernels/elementwise/log.ts'
 import { logSoftmax } from '../../kernels/reduce/log-softmax.ts'
 import { logSumExp } from '../../kernels/reduce/logsumexp.ts'
@@ -30,6 +32,7 @@ import { max } from '../../kernels/reduce/max.ts'
 import { maxPool } from '../../kernels/pool/max-pool.ts'
 import { relu } from '../../kernels/elementwise/relu.ts'
 import { sigmoid } from '../../kernels/elementwise/sigmoid.ts'
+import { softmax } from '../../kernels/reduce/softmax.ts'
 import { softplus } from '../../kernels/elementwise/softplus.ts'
 import { sqrt } from '../../kernels/elementwise/sqrt.ts'
 import { tanh } from '../../kernels/elementwise/tanh.ts'
@@ -77,6 +80,17 @@ const norm = (training: boolean): Case => ({
   ],
 })
 
+/** A norm of [2, 6] in groups of `size` numbers. */
+const grouped = (apply: Case['apply'], size: number): Case => ({
+  apply,
+  shapes: [[2, 6], [6], [6]],
+  reach: [
+    [size, size, size, 0], // a group
+    [2, 2 * size, 0, 0],
+    [2, 0, 0, 0],
+  ],
+})
+
 const cases: Readonly<Record<string, Case>> = {
   exp: one(exp, 1, 1),
   log: one(log, 1, 1),
@@ -90,6 +104,7 @@ const cases: Readonly<Record<string, Case>> = {
   'dropout of all': one((x) => dropout(x, 1, { seed: 1, step: 0 }), 1, 0),
   l2Normalize: one((x) => l2Normalize(x), 3, 3),
   logSoftmax: one((x) => logSoftmax(x), 3, 3),
+  softmax: one((x) => softmax(x), 3, 3),
   logSumExp: one((x) => logSumExp(x), 1, 3),
   max: one((x) => max(x, 1), 1, 0), // the gradient goes to the NaN
   crossEntropy: one((x) => crossEntropy(x, [1, 0]), 1, 3), // of the label
@@ -119,6 +134,8 @@ const cases: Readonly<Record<string, Case>> = {
     ],
   },
   batchNorm: norm(true),
+  layerNorm: grouped((x, gamma, beta) => layerNorm(x, gamma, beta), 6),
+  groupNorm: grouped((x, gamma, beta) => groupNorm(x, 2, gamma, beta), 3),
 }
 
 /** How many of a tensor's numbers are NaN. */
@@ -128,7 +145,19 @@ const nans = async (gpu: Gpu, x: Tensor | undefined) =>
 /** Which ops are run on which: those whose kernels differ, but for products, slow to compile. */
 const machines = {
   device: [{}, Object.keys(cases)],
-  gpu: [{ kernels: 'gpu' }, ['l2Normalize', 'batchNorm', 'crossEntropy', 'max', 'maxPool']],
+  gpu: [
+    { kernels: 'gpu' },
+    [
+      'l2Normalize',
+      'softmax',
+      'batchNorm',
+      'layerNorm',
+      'groupNorm',
+      'crossEntropy',
+      'max',
+      'maxPool',
+    ],
+  ],
   'device, activations in f16': [{ activations: 'f16' }, ['relu', 'conv2d', 'batchNorm']],
 } as const
 

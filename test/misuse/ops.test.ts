@@ -4,6 +4,7 @@ import { addPooled } from '../../kernels/pool/add-pooled.ts'
 import { adaptiveAvgPool } from '../../kernels/pool/adaptive-avg-pool.ts'
 import { avgPool } from '../../kernels/pool/avg-pool.ts'
 import { batchNorm } from '../../kernels/norm/batch-norm.ts'
+import { clamp } from '../../kernels/elementwise/clamp.ts'
 import { clipLoss } from '../../kernels/loss/clip-loss.ts'
 import { concat } from '../../kernels/shape/concat.ts'
 import { conv2d } from '../../kernels/conv/conv2d.ts'
@@ -11,24 +12,33 @@ import { crossEntropy } from '../../kernels/loss/cross-entropy.ts'
 import { dropout } from '../../kernels/elementwise/dropout.ts'
 import { enqueue } from '../../kernels/state/enqueue.ts'
 import { indexSelect } from '../../kernels/shape/gather.ts'
+import { expand } from '../../kernels/shape/expand.ts'
+import { gelu } from '../../kernels/elementwise/gelu.ts'
+import { groupNorm } from '../../kernels/norm/group-norm.ts'
 import { infoNce } from '../../kernels/loss/infonce.ts'
 import { l2Normalize } from '../../kernels/reduce/l2-normalize.ts'
 import { leakyRelu } from '../../kernels/elementwise/leaky-relu.ts'
+import { layerNorm } from '../../kernels/norm/layer-norm.ts'
 import { linear } from '../../kernels/matmul/linear.ts'
 import { logSoftmax } from '../../kernels/reduce/log-softmax.ts'
 import { matmul } from '../../kernels/matmul/matmul.ts'
 import { maxPool } from '../../kernels/pool/max-pool.ts'
+import { maximum } from '../../kernels/elementwise/maximum.ts'
 import { mean } from '../../kernels/reduce/mean.ts'
 import { mul } from '../../kernels/elementwise/mul.ts'
 import { similarities } from '../../kernels/loss/nce.ts'
 import { ntXent } from '../../kernels/loss/ntxent.ts'
+import { pad } from '../../kernels/shape/pad.ts'
 import { relu } from '../../kernels/elementwise/relu.ts'
 import { reshape } from '../../kernels/shape/reshape.ts'
 import { slice } from '../../kernels/shape/slice.ts'
+import { softmax } from '../../kernels/reduce/softmax.ts'
 import { sub } from '../../kernels/elementwise/sub.ts'
 import { sum } from '../../kernels/reduce/sum.ts'
 import { supCon } from '../../kernels/loss/supcon.ts'
+import { topK } from '../../kernels/reduce/top-k.ts'
 import { transpose } from '../../kernels/shape/transpose.ts'
+import { where } from '../../kernels/elementwise/where.ts'
 import { gpuSuite } from '../fixtures/gpu.ts'
 import { type Misuse, call, refusesAll } from '../fixtures/misuse.ts'
 
@@ -136,6 +146,82 @@ test('ops say what was wrong with a call', async ({ gpu }) => {
       () => call(logSoftmax, x, 'last'),
       `logSoftmax: no axis 'last' in [2, 2]`,
     ],
+    ['no scales', () => call(layerNorm, x), 'layerNorm: gamma must be a tensor, got undefined'],
+    [
+      'an approximation that is none',
+      () => call(gelu, x, { approximate: 'Tanh' }),
+      `gelu: approximate must be 'none' or 'tanh', got 'Tanh'; did you mean 'tanh'?`,
+    ],
+    [
+      'a number for options of clamp',
+      () => call(clamp, x, 0, 1),
+      'clamp: options must be an object with min, max, got 0',
+    ],
+    [
+      'a limit that is NaN',
+      () => call(clamp, x, { min: NaN }),
+      'clamp: min must be a number, got NaN',
+    ],
+    [
+      'a number for maximum',
+      () => call(maximum, x, 0),
+      'maximum: b must be a tensor, got 0; put values on the GPU with gpu.tensor(values, shape)',
+    ],
+    [
+      'no second choice',
+      () => call(where, x, x),
+      'where: b must be a number, or a tensor, got undefined',
+    ],
+    [
+      'an array for a condition',
+      () => call(where, [true, false], x, x),
+      'where: condition must be a tensor, got an array of 2; put values on the GPU with gpu.tensor(values, shape)',
+    ],
+    [
+      'sizes one by one for expand',
+      () => call(expand, x, 2, 2),
+      'expand: the shape must be an array of sizes, got 2',
+    ],
+    [
+      "torch's flat pairs",
+      () => call(pad, x, [1, 1]),
+      'pad: widths must be [before, after] of each axis, whole numbers from 0 on, got an array of 2',
+    ],
+    [
+      'a mode of padding',
+      () =>
+        call(
+          pad,
+          x,
+          [
+            [0, 0],
+            [1, 1],
+          ],
+          { mode: 'reflect' },
+        ),
+      `pad: there is no option 'mode'; its options are value`,
+    ],
+    [
+      'an array of weights',
+      () => call(crossEntropy, x, [0, 1], { weight: [1, 2] }),
+      'crossEntropy: weight must be a tensor, got an array of 2',
+    ],
+    ['no k', () => call(topK, x), 'topK: k must be a whole number from 1 on, got undefined'],
+    [
+      'epsilon by another name',
+      () => call(layerNorm, x, x, x, { epsilon: 1e-6 }),
+      `layerNorm: there is no option 'epsilon'; did you mean 'eps'? Its options are eps`,
+    ],
+    [
+      'scales for groups',
+      () => call(groupNorm, x, x, x),
+      'groupNorm: groups must be a whole number from 1 on, got a Tensor f32 [2, 2]',
+    ],
+    [
+      'options for an axis',
+      () => call(softmax, x, { axis: 1 }),
+      `softmax: no axis an object with axis in [2, 2]`,
+    ],
     [
       'options for the temperature',
       () => call(ntXent, x, x, { temperature: 0.5 }),
@@ -169,7 +255,7 @@ test('ops say what was wrong with a call', async ({ gpu }) => {
     [
       'an unknown option of a loss',
       () => call(crossEntropy, x, [0, 1], { ignore_index: 0 }),
-      `crossEntropy: there is no option 'ignore_index'; did you mean 'ignoreIndex'? Its options are ignoreIndex`,
+      `crossEntropy: there is no option 'ignore_index'; did you mean 'ignoreIndex'? Its options are ignoreIndex, weight, labelSmoothing`,
     ],
     [
       'tensors one by one',

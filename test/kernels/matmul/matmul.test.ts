@@ -1,7 +1,7 @@
 import * as assert from 'uvu/assert'
 import { matmul } from '../../../kernels/matmul/matmul.ts'
 import { linear } from '../../../kernels/matmul/linear.ts'
-import { checkOp } from '../../fixtures/check.ts'
+import { checkOp, random } from '../../fixtures/check.ts'
 import { Golden, goldenNames } from '../../fixtures/golden.ts'
 import { linearGolden, matmulGolden } from '../../fixtures/golden-products.ts'
 import { gpuSuite } from '../../fixtures/gpu.ts'
@@ -64,6 +64,30 @@ test('multiplies a batch of matrices', async ({ gpu }) => {
   ])
 })
 
+test('linear takes any axes in front of the features', async ({ gpu }) => {
+  const product = (rows: number, into: number) => (x: number[], w: number[], b: number[]) =>
+    Array.from({ length: rows * b.length }, (_, i) => {
+      const [n, o] = [Math.floor(i / b.length), i % b.length]
+      let sum = b[o] ?? NaN
+      for (let k = 0; k < into; k++) sum += (x[n * into + k] ?? NaN) * (w[o * into + k] ?? NaN)
+      return sum
+    })
+  for (const [x, rows] of [
+    [[2, 3, 7], 6],
+    [[7], 1],
+    [[2, 1, 33, 7], 66],
+  ] as const) {
+    await checkOp(gpu, linear, product(rows, 7), [x, [5, 7], [5]])
+    const none = [0, 0, 0, 0, 0]
+    const without = (a: number[], w: number[]) => product(rows, 7)(a, w, none)
+    await checkOp(gpu, (a, w) => linear(a, w), without, [x, [5, 7]])
+  }
+  assert.equal(
+    linear(gpu.tensor(random(42), [2, 3, 7]), gpu.tensor(random(7), [1, 7])).shape,
+    [2, 3, 1],
+  )
+})
+
 test('linear adds its bias to every row', async ({ gpu }) => {
   for (const [N, into, out] of [
     [1, 1, 1],
@@ -102,6 +126,7 @@ test('refuses shapes that do not fit, naming them', ({ gpu }) => {
     () => linear(t(2, 3), t(5, 4)),
     'linear: features differ, x [2, 3] has 3 and w [5, 4] takes 4',
   )
+  told(() => linear(t(), t(5, 4)), 'linear: x must have a last axis of features [..., in], got []')
   told(
     () => linear(t(2, 3), t(5, 3), t(4)),
     'linear: b must have one value per output, got [4] for w [5, 3]',

@@ -1,8 +1,9 @@
 import * as assert from 'uvu/assert'
-import type { Shape, Tensor } from '../../../kernels/op.ts'
+import { type Shape, type Tensor, sizeOf } from '../../../kernels/op.ts'
 import { crossEntropy } from '../../../kernels/loss/cross-entropy.ts'
 import { l2Normalize } from '../../../kernels/reduce/l2-normalize.ts'
 import { logSoftmax } from '../../../kernels/reduce/log-softmax.ts'
+import { softmax } from '../../../kernels/reduce/softmax.ts'
 import { checkOp, close, random } from '../../fixtures/check.ts'
 import { gradientAt, matchesGolden } from '../../fixtures/golden-op.ts'
 import { gpuSuite } from '../../fixtures/gpu.ts'
@@ -42,6 +43,29 @@ test('logSoftmax', async ({ gpu }) => {
   assert.throws(() => logSoftmax(gpu.tensor([1], [1]), 1), says('logSoftmax: no axis 1 in [1]'))
   for (const name of ['log_softmax', 'log_softmax_large'])
     (await matchesGolden(gpu, name, ([x]) => logSoftmax(x))).done()
+})
+
+test('softmax', async ({ gpu }) => {
+  const reference = (x: number[]) => {
+    const most = Math.max(...x)
+    const sum = x.reduce((a, v) => a + Math.exp(v - most), 0)
+    return x.map((v) => Math.exp(v - most) / sum)
+  }
+  for (const [shape, axis] of shapes)
+    for (const scale of [1, 200]) {
+      const values = [random(sizeOf(shape), 3).map((v) => Math.fround(scale * v))]
+      const f = linewise(reference, shape, axis)
+      await checkOp(gpu, (x) => softmax(x, axis), f, [shape], { values })
+    }
+  assert.throws(() => softmax(gpu.tensor([1], [1]), 1), says('softmax: no axis 1 in [1]'))
+})
+
+test('softmax masks by -Infinity, and of nothing it is NaN', async ({ gpu }) => {
+  const x = gpu.tensor([1, -Infinity, 1, -Infinity, -Infinity, -Infinity], [2, 3])
+  const y = softmax(x)
+  assert.equal([...(await gpu.read(y))], [0.5, 0, 0.5, NaN, NaN, NaN])
+  const dx = await gradientAt(gpu, y, x, gpu.tensor([1, 5, 3, 0, 0, 0], [2, 3]))
+  assert.equal([...dx.slice(0, 3)], [-0.5, 0, 0.5])
 })
 
 test('l2Normalize makes unit lines', async ({ gpu }) => {

@@ -4,6 +4,7 @@ import { l2Normalize } from '../../../kernels/reduce/l2-normalize.ts'
 import { perLine } from '../../../kernels/wgsl/lines.ts'
 import { logSoftmax } from '../../../kernels/reduce/log-softmax.ts'
 import { logSumExp } from '../../../kernels/reduce/logsumexp.ts'
+import { softmax } from '../../../kernels/reduce/softmax.ts'
 import { type Tensor, sizeOf } from '../../../kernels/op.ts'
 import { Gpu } from '../../../engine/gpu.ts'
 import { random } from '../../fixtures/check.ts'
@@ -35,6 +36,7 @@ test('short lines take no more threads than they keep busy', ({ gpu }) => {
 const ops: readonly (readonly [name: string, apply: (x: Tensor, axis: number) => Tensor])[] = [
   ['logSoftmax', logSoftmax],
   ['logSumExp', logSumExp],
+  ['softmax', softmax],
   ['l2Normalize', (x, axis) => l2Normalize(x, { axis })],
 ]
 

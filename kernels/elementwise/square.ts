@@ -1,0 +1,9 @@
+import { wgsl } from '../op.ts'
+import { unary } from './unary.ts'
+
+/** x², elementwise. */
+export const square = unary({
+  name: 'square',
+  y: { is: wgsl`x[i] * x[i]` },
+  dx: { from: 'x', is: wgsl`2.0 * x[i] * dy[i]` },
+})
