@@ -2,7 +2,7 @@
 // every test as a program of its own.
 
 import { readdirSync, rmSync } from 'node:fs'
-import { execFileSync } from 'node:child_process'
+import { spawnSync } from 'node:child_process'
 import { build } from 'esbuild'
 
 const testing = process.argv.includes('--test')
@@ -42,5 +42,8 @@ await build({
   sourcemap: 'linked',
   logLevel: 'warning',
 })
-if (!testing)
-  execFileSync('node_modules/.bin/tsc', ['--project', 'tsconfig.types.json'], { stdio: 'inherit' })
+if (!testing) {
+  const args = ['--project', 'tsconfig.types.json']
+  const { status } = spawnSync('node_modules/.bin/tsc', args, { stdio: 'inherit' })
+  process.exitCode = status ?? 1
+}

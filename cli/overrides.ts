@@ -159,8 +159,9 @@ function assign(config: Record<string, unknown>, text: string): string {
   const path = text.slice(0, Math.max(0, at)).trim()
   if (path === '') throw new UsageError(`--set: must be PATH=VALUE, as in epochs=10, got ${text}`)
   const [first = ''] = keysOf(path)
-  const decided = DECIDED[first] ?? (ASIDE.includes(first) ? 'it is no setting' : null)
-  if (decided !== null) throw new UsageError(`--set: ${first} cannot be set; ${decided}`)
+  const isDecided = Object.hasOwn(DECIDED, first)
+  const decided = isDecided ? DECIDED[first] : ASIDE.includes(first) ? 'it is no setting' : null
+  if (typeof decided === 'string') throw new UsageError(`--set: ${first} cannot be set; ${decided}`)
   const value = text.slice(at + 1).trim()
   put(config, path, parse(value) ?? (value === 'null' ? null : value))
   return path
@@ -171,7 +172,7 @@ function put(config: Record<string, unknown>, path: string, value: unknown) {
   const keys = keysOf(path)
   let node: Record<string, unknown> = config
   for (const [i, key] of keys.slice(0, -1).entries()) {
-    const next = node[key]
+    const next = Object.hasOwn(node, key) ? node[key] : undefined
     if (!isObject(next)) {
       const near = nearestName(
         key,
@@ -183,7 +184,10 @@ function put(config: Record<string, unknown>, path: string, value: unknown) {
     }
     node = next
   }
-  node[keys.at(-1) ?? ''] = value
+  // `__proto__` becomes a field like any other, which no rule knows
+  Object.defineProperty(node, keys.at(-1) ?? '', {
+    ...{ value, writable: true, enumerable: true, configurable: true },
+  })
 }
 
 /** Splits a path into keys: views[1].crop and views.1.crop are the same. */

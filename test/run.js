@@ -19,6 +19,7 @@ const words = process.argv.slice(2).filter((word) => word !== '--full')
  *  runs alone at the end. Files that are not listed are fast. */
 const long = full
   ? [
+      'bench/measure',
       'kernels/conv/conv-norm',
       'precision/golden-f16x3',
       'precision/golden-resnet-f16',
@@ -32,7 +33,6 @@ const long = full
     ]
   : [
       'cli/train-moco',
-      'bench/measure',
       'kernels/conv/conv-tiled',
       'cli/train',
       'kernels/loss/nce-maps',

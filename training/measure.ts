@@ -1,5 +1,6 @@
 // Measures kNN accuracy during a training, prints it, and finds the best.
 
+import { describe } from '../kernels/options.ts'
 import { digestsIn } from './fingerprint.ts'
 import { type Metric, comparable, lastMeasured } from './metrics.ts'
 import type { Progress } from './progress.ts'
@@ -76,9 +77,9 @@ export class Measure {
     if (!this.isDue(epoch)) return false
     const { encoder, head, state } = trainer
     const at = { step: state.step, epoch }
-    const others = await evaluate?.({ ...at, encoder, head })
+    const others = evaluate ? checkedNumbers(await evaluate({ ...at, encoder, head })) : null
     if (!probe) {
-      if (others) await this.#storage.append({ ...others, ...at })
+      if (others) await this.#storage.append({ ...others, ...at, evaluated: true })
       return false
     }
     const knn = await probe.ofEncoder(measuredModel(config, trainer))
@@ -95,7 +96,8 @@ export class Measure {
     const { step } = trainer.state
     if (step === 0 || step % stepsPerEpoch !== 0) return false
     const known = comparable(await this.#storage.metrics())
-    const isKnown = known.some((metric) => metric.step === step && metric.knn !== undefined)
+    const isMade = ({ knn, evaluated }: Metric) => knn !== undefined || evaluated === true
+    const isKnown = known.some((metric) => metric.step === step && isMade(metric))
     return isKnown ? false : this.at(step / stepsPerEpoch)
   }
 
@@ -110,4 +112,26 @@ export class Measure {
         : `epoch ${metric.epoch}, kNN top-1: ${percent(metric.knn)}`
     this.#progress.note(words, metric)
   }
+}
+
+/** Names that metrics have already. */
+const TAKEN = [
+  ...['step', 'epoch', 'loss', 'terms', 'lr', 'skipped', 'changed', 'evaluated'],
+  ...['knn', 'untrained', 'pixels'],
+]
+
+/** Returns the numbers of the user's `evaluate`. Throws TypeError for anything else, and for a name
+ *  that metrics have already. */
+function checkedNumbers(given: unknown): Readonly<Record<string, number>> {
+  if (typeof given !== 'object' || given === null || Array.isArray(given))
+    throw new TypeError(
+      `evaluate: must resolve to numbers by name, as in { accuracy: 71 }, got ${describe(given)}`,
+    )
+  for (const [name, value] of Object.entries(given)) {
+    if (TAKEN.includes(name))
+      throw new TypeError(`evaluate: ${name} is a metric of every training; choose another name`)
+    if (typeof value !== 'number' || !Number.isFinite(value))
+      throw new TypeError(`evaluate: ${name} must be a finite number, got ${describe(value)}`)
+  }
+  return given as Readonly<Record<string, number>> // checked above
 }

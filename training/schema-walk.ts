@@ -40,7 +40,7 @@ export function ruleAt(schema: v.GenericSchema, input: unknown, path: Path): str
     value = fieldOf(value, key)
   }
   if (!node) return 'given'
-  const { issues = [] } = v.safeParse(schemaOfNode(node), undefined)
+  const { issues = [] } = v.safeParse(schemaOfNode(plain(node, value) ?? node), undefined)
   return issues[0]?.message ?? 'given'
 }
 

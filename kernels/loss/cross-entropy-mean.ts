@@ -10,7 +10,7 @@ export const meanKernel = kernel`
   @compute @workgroup_size(1)
   fn crossEntropyMean() {
     var mean = p.nan;
-    if (sums[1] > 0.0) { mean = sums[0] / sums[1]; }
+    if (sums[1] != 0.0) { mean = sums[0] / sums[1]; }
     loss[0] = mean;
   }
 `

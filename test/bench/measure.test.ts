@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { signalAfter } from '../fixtures/cli.ts'
+import { quickAndFull } from '../fixtures/full.ts'
 
 interface Task {
   readonly part: string
@@ -18,7 +19,7 @@ interface Task {
   readonly results?: readonly Record<string, unknown>[]
 }
 
-const test = suite<{ dir: string }>('measure')
+const [test, full] = quickAndFull(suite<{ dir: string }>('measure'))
 test.before((context) => {
   context.dir = mkdtempSync(join(tmpdir(), 'kindred-measure-'))
 })
@@ -40,7 +41,7 @@ function measure(args: readonly string[], flags: readonly string[] = []) {
 const tasksOf = (folder: string) =>
   (JSON.parse(readFileSync(join(folder, 'results.json'), 'utf8')) as { tasks: Task[] }).tasks
 
-test('it checks and measures every part, and writes rows for RESULTS.md', async ({ dir }) => {
+full('it checks and measures every part, and writes rows for RESULTS.md', async ({ dir }) => {
   const folder = join(dir, 'all')
   const { code, out, err } = await measure(['--peers', 'none', '--minutes', '60', '--out', folder])
   const tasks = tasksOf(folder)
@@ -64,7 +65,7 @@ test('it checks and measures every part, and writes rows for RESULTS.md', async 
   assert.not.ok(existsSync(join(folder, 'results.json.part')))
 })
 
-test('a step has its time by the model beside the measured one', async ({ dir }) => {
+full('a step has its time by the model beside the measured one', async ({ dir }) => {
   const step = tasksOf(join(dir, 'all')).find(({ part }) => part === 'steps')?.results?.[0] as {
     ms: number
     estimate: { flops: number; bytes: number; ms: number }

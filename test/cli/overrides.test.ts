@@ -167,6 +167,8 @@ test('what cannot be set is refused in words', () => {
     ['method=moco', '--set: method cannot be set; the command names the method'],
     ['preset=simclr-demo', '--set: preset cannot be set; give --preset'],
     ['history=[]', '--set: history cannot be set; it is no setting'],
+    ['constructor.x=1', '--set: constructor is not known'],
+    ['model.__proto__.a=1', '--set: model.__proto__ is not known'],
   ] as const)
     refuses(() => settled(method, { preset: 'simclr-demo' }, false, setting(text)), message)
 })

@@ -82,4 +82,13 @@ test('MoCo v3 has no use for what a queue wants', () => {
   assert.is(moco({ ...v3, shuffle: true }).shuffle, false) // as commander gives it
 })
 
+test('a loss is chosen by its name', () => {
+  const lossOf = (loss: string) => (configOf('simclr', { loss }) as { loss?: unknown }).loss
+  for (const name of ['nt-xent', 'dcl', 'dclw', 'sup-con', 'sig-lip']) assert.is(lossOf(name), name)
+  refuses(
+    () => lossOf('infonce'),
+    '--loss: must be one of nt-xent, dcl, dclw, sup-con, sig-lip, got infonce',
+  )
+})
+
 test.run()

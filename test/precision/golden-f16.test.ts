@@ -19,10 +19,10 @@ import { gpuSuite } from '../fixtures/gpu.ts'
 
 const [test, full] = quickAndFull(gpuSuite('golden cases in f16'))
 
-/** A suite's device, computing in f16 as a GPU without tensor cores does. */
+/** A suite's device, computing in f16 as a GPU with tensor cores does, which are emulated. */
 async function inF16(host: Gpu, body: (gpu: Gpu) => Promise<void>) {
   if (!host.run.f16) return
-  const gpu = new Gpu(host.device, { precision: 'f16', kernels: 'gpu' })
+  const gpu = new Gpu(host.device, { precision: 'f16', kernels: 'matrices' })
   try {
     await body(gpu)
     await gpu.sync()

@@ -48,7 +48,7 @@ for (const name of ['train_tiny_adam_20', 'train_tiny_sgd_nobn_20']) {
   }
   full(`${name}: followed for 20 steps as closely as AMP would`, async ({ gpu: host }) => {
     if (!host.run.f16) return
-    const gpu = new Gpu(host.device, { precision: 'f16', kernels: 'gpu' })
+    const gpu = new Gpu(host.device, { precision: 'f16', kernels: 'matrices' })
     await follows(gpu, { scaler: new LossScaler(gpu, { scale: 1024 }) })
   })
   test(`${name}: followed with activations in f16`, ({ gpu: host }) =>

@@ -85,6 +85,23 @@ test('keeps what a function of the user measures beside kNN', async ({ gpu }) =>
   )
 })
 
+test('refuses measurements that are no numbers, or have a name that is taken', async ({ gpu }) => {
+  const measured = (given: unknown) =>
+    train(gpu, data, new MemoryStorage(config), { evaluate: () => Promise.resolve(given as never) })
+  await refusesAsync(
+    () => measured({ loss: 1 }),
+    'evaluate: loss is a metric of every training; choose another name',
+  )
+  await refusesAsync(
+    () => measured({ accuracy: NaN }),
+    'evaluate: accuracy must be a finite number, got NaN',
+  )
+  await refusesAsync(
+    () => measured(5),
+    'evaluate: must resolve to numbers by name, as in { accuracy: 71 }, got 5',
+  )
+})
+
 test('refuses what does not fit, in words', async ({ gpu }) => {
   const storage = new MemoryStorage(config)
   const wrong: readonly (readonly [() => Promise<unknown>, string])[] = [

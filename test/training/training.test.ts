@@ -91,7 +91,7 @@ test('stops at a loss that is no number, with the last good state on disk', asyn
     const { message } = error as Error // what finish throws
     assert.match(
       message,
-      /^the loss became (NaN|-?Infinity) at step \d+; the weights of step 0 are finite, in .*step-00000000\.safetensors; go on from there at a lower rate: .*--lr 1e\+29$/,
+      /^the loss became (NaN|-?Infinity) at step \d+; the weights of step 0 are finite, in .*step-00000000\.safetensors; go on from there at a lower rate: train\(gpu, data, .*, with schedule\.lr 1e\+29 in its config\.json$/,
     )
   }
   assert.is((await run.latest()).checkpoint?.step, 0)
