@@ -34,45 +34,30 @@ export interface Normalized {
   readonly marks?: Tensor | undefined
 }
 
-/** The gradients of x (null unless wanted), gamma, beta, and the residual, from y's, whose addend,
- *  if there is one, is added where it is read first. `rectified`: a ReLU came last. */
+/** Which gradients are needed, and what the forward pass did. `rectified`: a ReLU came last. */
+interface Wanted {
+  readonly training: boolean
+  readonly rectified: boolean
+  readonly splits: number
+  readonly residual: boolean
+  readonly dx: boolean
+  readonly sums: boolean
+}
+
+/** y's gradient, and an addend that is added where it is read first. */
+type GivenGradient = readonly [dy: Tensor, addend: Tensor | null]
+
+/** Returns the gradients of x (null unless wanted), gamma, beta, and the residual, from y's. */
 export function batchNormBackward(
   run: Run,
-  [given, addend]: readonly [dy: Tensor, addend: Tensor | null],
-  { x, gamma, beta, y, stats, marks }: Normalized,
-  wanted: {
-    readonly training: boolean
-    readonly rectified: boolean
-    readonly splits: number
-    readonly residual: boolean
-    readonly dx: boolean
-    readonly sums: boolean
-  },
+  given: GivenGradient,
+  normalized: Normalized,
+  wanted: Wanted,
 ) {
+  const { x, gamma, beta, stats } = normalized
   const { C } = extent(x)
   const { splits } = wanted
-  const masked = wanted.rectified && wanted.residual // the first pass applies the mask, for both gradients
-  const again = { rectified: Number(wanted.rectified && !wanted.residual) }
-  const rows = rowsPerSum(run, x)
-  const each = marks ? Math.ceil(rows / MARKED_ROWS) * MARKED_ROWS : rows
-  const { parts, ...pass } = partitionRows(x, each, splits)
-  const dy = addend && !masked ? accumulate(run, given, addend) : given
-  const { shape, dtype } = x
-  let [dz, sums]: [Tensor, Tensor | null] = [dy, null]
-  if (masked)
-    [dz, sums] = run(residualSumsKernel(x, marks), {
-      ...pass,
-      reads: [dy, x, stats, marks ?? y, addend ?? dy],
-      makes: [{ shape, dtype }, [2, parts, C]],
-      constants: { ...pass.constants, added: Number(addend !== null) },
-    })
-  else if (wanted.sums || wanted.training)
-    [sums] = run(sumsKernel(x, C), {
-      ...pass,
-      reads: [dy, x, stats, gamma, beta],
-      makes: [[2, parts, C]],
-      constants: { ...pass.constants, ...again },
-    })
+  const { dz, sums, parts } = firstPass(run, given, normalized, wanted)
   const ofSplits = [splits, C]
   const [dBeta, dGamma] = sums
     ? run(mergeKernel, {
@@ -86,11 +71,48 @@ export function batchNormBackward(
   const dx = () =>
     run(backwardKernel(x, C), {
       reads: [dz, x, stats, gamma, beta, dBeta, dGamma],
-      makes: [{ shape, dtype }],
+      makes: [{ shape: x.shape, dtype: x.dtype }],
       params: { ...second.params, share: wanted.training ? 1 / second.params.M : 0 },
-      constants: { ...second.constants, ...again },
+      constants: { ...second.constants, ...maskedAgain(wanted) },
       groups: second.groups,
     })[0]
   const ofAll = (d: Tensor) => run.view(splits > 1 ? sumAxes(run, d, [0]) : d, [C])
   return { dx: wanted.dx ? dx() : null, dGamma: ofAll(dGamma), dBeta: ofAll(dBeta), dResidual: dz }
 }
+
+/** Returns dz, y's gradient behind the ReLU, and the sums over parts of the rows; of no residual the
+ *  mask is applied by each pass. */
+function firstPass(
+  run: Run,
+  [given, addend]: GivenGradient,
+  { x, gamma, beta, y, stats, marks }: Normalized,
+  wanted: Wanted,
+): { readonly dz: Tensor; readonly sums: Tensor | null; readonly parts: number } {
+  const { C } = extent(x)
+  const rows = rowsPerSum(run, x)
+  const each = marks ? Math.ceil(rows / MARKED_ROWS) * MARKED_ROWS : rows
+  const { parts, ...pass } = partitionRows(x, each, wanted.splits)
+  if (wanted.rectified && wanted.residual) {
+    const [dz, sums] = run(residualSumsKernel(x, marks), {
+      ...pass,
+      reads: [given, x, stats, marks ?? y, addend ?? given],
+      makes: [{ shape: x.shape, dtype: x.dtype }, [2, parts, C]],
+      constants: { ...pass.constants, added: Number(addend !== null) },
+    })
+    return { dz, sums, parts }
+  }
+  const dz = addend ? accumulate(run, given, addend) : given
+  if (!wanted.sums && !wanted.training) return { dz, sums: null, parts }
+  const [sums] = run(sumsKernel(x, C), {
+    ...pass,
+    reads: [dz, x, stats, gamma, beta],
+    makes: [[2, parts, C]],
+    constants: { ...pass.constants, ...maskedAgain(wanted) },
+  })
+  return { dz, sums, parts }
+}
+
+/** Tells passes to apply ReLU's mask themselves: without a residual nothing has applied it yet. */
+const maskedAgain = ({ rectified, residual }: Wanted) => ({
+  rectified: Number(rectified && !residual),
+})
