@@ -72,7 +72,7 @@ export async function savedConfig(
   dir: string,
 ): Promise<TrainConfig> {
   const config = runConfig(await readRun(dir))
-  if (config.method === name) return config
+  if (name === config.method) return config
   throw new Error(
     `${dir}: config.json is not of ${article(title)} ${title} run, its method is ` +
       `${config.method}; go on with: ${resumeCommand(config.method, dir)}`,
