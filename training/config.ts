@@ -5,7 +5,7 @@ import { kindOfSource } from '../data/kinds.ts'
 import type { Method } from '../methods/entry.ts'
 import { methodOf, methods } from '../methods/registry.ts'
 import { nameOf } from '../methods/settings/flags.ts'
-import { type NameOf, type Wrong, fittingBatch, wrongBatch } from '../methods/settings/batch.ts'
+import { fittingBatch, wrongBatch } from '../methods/settings/batch.ts'
 import type { PresetOf, MethodSettings } from '../methods/settings/settings.ts'
 import { activationKinds, precisions } from '../methods/settings/words.ts'
 import { wrongBetween } from './check-config.ts'
@@ -78,18 +78,16 @@ export function configFrom(name: string, options: ConfigOptions, software: boole
     knn: knnOf(settings, preset.name, options, software),
     checkpointEvery: options.checkpointEvery ?? 0,
   }
-  refuse(wrongOf(method, config, flagOf(method)), method)
+  refuseBroken(method, config)
   return config
 }
 
-/** Returns the first rule between settings that a configuration breaks, or null. */
-function wrongOf(method: Method, config: TrainConfig, name: NameOf): Wrong | null {
+/** Throws UsageError for the first rule between settings that a configuration breaks. */
+function refuseBroken(method: Method, config: TrainConfig) {
+  const name = flagOf(method)
   const compared = method.compared(config)
-  return wrongBatch(config.batch, { compared }) ?? wrongBetween(config, name)[0] ?? null
-}
-
-function refuse(wrong: Wrong | null, method: Method) {
-  if (wrong) throw new UsageError(`${flagOf(method)(wrong.setting)}: ${wrong.reason}`)
+  const wrong = wrongBatch(config.batch, { compared }) ?? wrongBetween(config, name)[0]
+  if (wrong) throw new UsageError(`${name(wrong.setting)}: ${wrong.reason}`)
 }
 
 /** Returns the preset that the options name, else the method's default for the data. Throws
@@ -125,13 +123,9 @@ function settingsOf(
     (value) => value !== undefined,
   )
   const fits = !software || isChosen || data === undefined
-  const { settings, given } = mergeFlags(method, fits ? own : (method.onSoftware?.(own) ?? own), {
-    ...options,
-    batch,
-  })
-  const { batch: _, ...others } = given
-  const chosen = options.batch === undefined ? others : given
-  return lengthened(settled(method, settings, chosen), own)
+  const begun = fits ? own : (method.onSoftware?.(own) ?? own)
+  const { settings, given } = mergeFlags(method, begun, options)
+  return lengthened(settled(method, settings, given), own)
 }
 
 /** Adds the settings that follow from others. Throws UsageError for an option without effect. */

@@ -32,18 +32,16 @@ export class Measure {
     const was = lastMeasured(metrics) ?? digestsIn(metadata).measured
     if (was === undefined)
       this.#progress.note(
-        `${name}: its checkpoint of step ${step} was saved by an older version, which kept ` +
-          'no digest of ' +
-          'labels, test images and ' +
+        `${name}: its checkpoint of step ${step} was saved by an older version, which kept no ` +
+          'digest of labels, test images and ' +
           `${metadata['images'] === undefined ? '' : 'more than 32 '}training images: ` +
           'whether those have changed cannot be said',
       )
     else if (was !== now) {
       const change = { step, changed: { measured: { from: was, to: now } } }
       this.#progress.note(
-        `${name}: labels, names of classes, test images or the settings of kNN have ` +
-          'changed since they ' +
-          'were last measured: accuracies from here on are not compared with earlier ones',
+        `${name}: labels, names of classes, test images or the settings of kNN have changed since ` +
+          'they were last measured: accuracies from here on are not compared with earlier ones',
         change,
       )
       await this.#storage.append(change)

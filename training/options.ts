@@ -6,7 +6,7 @@ import { type Flag, chunkFlag, longOf, nameOf } from '../methods/settings/flags.
 import { fields } from '../methods/settings/rules.ts'
 import type { MethodSettings } from '../methods/settings/settings.ts'
 import { UsageError } from './choice.ts'
-import { ruleAt, unknownFields } from './schema-walk.ts'
+import { fitsAt, ruleAt, unknownFields } from './schema-walk.ts'
 
 /** Returns the options of a method, those of every method included. */
 export const flagsOf = (method: Method): readonly Flag[] => [...method.flags, chunkFlag]
@@ -44,10 +44,11 @@ export const isGiven = ({ option, reading }: Flag, value: unknown): boolean =>
 
 /** Throws UsageError for a word that the setting's rule does not allow. */
 function checkWord(method: Method, { option, setting }: Flag, value: unknown) {
-  const rule = ruleAt(fields(method.rules), {}, setting.split('.'))
-  const words = rule.replace(/^one of /, '').split(', ')
-  if (typeof value === 'string' && words.includes(value)) return
-  throw new UsageError(`${longOf(option)}: must be ${rule}, got ${String(value)}`)
+  const [rules, path] = [fields(method.rules), setting.split('.')]
+  if (fitsAt(rules, {}, path, value)) return
+  throw new UsageError(
+    `${longOf(option)}: must be ${ruleAt(rules, {}, path)}, got ${String(value)}`,
+  )
 }
 
 /** Removes the settings of another row of a table. A new model.name removes the fields that the new

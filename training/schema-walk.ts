@@ -31,6 +31,19 @@ export const unknownFields = (schema: v.GenericSchema, input: unknown): Unknown[
 
 /** Returns the rule of the field at `path`, in words. */
 export function ruleAt(schema: v.GenericSchema, input: unknown, path: Path): string {
+  const rule = schemaAt(schema, input, path)
+  const { issues = [] } = rule ? v.safeParse(rule, undefined) : {}
+  return issues[0]?.message ?? 'given'
+}
+
+/** Tells whether the rule of the field at `path` allows a value. */
+export function fitsAt(schema: v.GenericSchema, input: unknown, path: Path, value: unknown) {
+  const rule = schemaAt(schema, input, path)
+  return rule !== null && v.is(rule, value)
+}
+
+/** Returns the schema of a field that is given, or null for a path that the schema does not know. */
+function schemaAt(schema: v.GenericSchema, input: unknown, path: Path): v.GenericSchema | null {
   let [node, value]: [Node | null, unknown] = [schema, input]
   for (const key of path) {
     const whole: Node | null = plain(node, value)
@@ -39,9 +52,7 @@ export function ruleAt(schema: v.GenericSchema, input: unknown, path: Path): str
     node = field ?? null
     value = fieldOf(value, key)
   }
-  if (!node) return 'given'
-  const { issues = [] } = v.safeParse(schemaOfNode(plain(node, value) ?? node), undefined)
-  return issues[0]?.message ?? 'given'
+  return node && schemaOfNode(plain(node, value) ?? node)
 }
 
 function unknownAt(schema: Node, input: unknown, path: Path): Unknown[] {
