@@ -1,0 +1,122 @@
+// Collects items into batches. A batch begins
+//   - as soon as `maxBatch` items of one kind wait, even while one batch is computed: at most two
+//     are under way, so that the second one's upload overlaps with the first one's work;
+//   - else when nothing is computed and the oldest item has waited for `maxWait`, or the service is
+//     closing.
+// So a busy service collects while it computes, and an idle one answers within `maxWait`.
+
+import type { Limits } from './limits.ts'
+
+const UNDER_WAY = 2 // batches
+
+interface Waiting<Item, Result> {
+  readonly item: Item
+  readonly kind: string
+  readonly since: number
+  readonly resolve: (result: Result) => void
+  readonly reject: (error: unknown) => void
+}
+
+/** Computes a batch of items of one kind: a result for each. */
+export type RunBatch<Item, Result> = (
+  items: readonly Item[],
+  kind: string,
+) => Promise<readonly Result[]>
+
+/** Collects items into batches, and runs these. */
+export class Batcher<Item, Result> {
+  readonly #limits: Pick<Limits, 'maxBatch' | 'maxWait'>
+  readonly #run: RunBatch<Item, Result>
+  #waiting: Waiting<Item, Result>[] = []
+  #underWay = 0
+  #timer: ReturnType<typeof setTimeout> | null = null
+  #isHurrying = false
+
+  constructor(limits: Pick<Limits, 'maxBatch' | 'maxWait'>, run: RunBatch<Item, Result>) {
+    this.#limits = limits
+    this.#run = run
+  }
+
+  /** Number of items that wait for a batch. */
+  get waiting(): number {
+    return this.#waiting.length
+  }
+
+  /** Adds an item. Only items of one `kind` share a batch. Rejects as the batch does, and with the
+   *  signal's reason when it aborts: an item that waits is dropped, and one in a batch is computed
+   *  for nobody. */
+  add(item: Item, kind: string, signal?: AbortSignal): Promise<Result> {
+    return new Promise((resolve, reject) => {
+      const settle = <T>(act: (value: T) => void) => {
+        return (value: T) => {
+          signal?.removeEventListener('abort', giveUp)
+          act(value)
+        }
+      }
+      const one: Waiting<Item, Result> = {
+        item,
+        kind,
+        since: performance.now(),
+        resolve: settle(resolve),
+        reject: settle(reject),
+      }
+      const giveUp = () => {
+        this.#waiting = this.#waiting.filter((other) => other !== one)
+        one.reject(signal?.reason)
+      }
+      if (signal?.aborted) return one.reject(signal.reason)
+      signal?.addEventListener('abort', giveUp, { once: true })
+      this.#waiting.push(one)
+      this.#begin()
+    })
+  }
+
+  /** Begins batches from now on without waiting for more items. */
+  hurry() {
+    this.#isHurrying = true
+    this.#begin()
+  }
+
+  /** Begins the batches that are due, and sets the timer for the next one. */
+  #begin() {
+    if (this.#timer !== null) clearTimeout(this.#timer)
+    this.#timer = null
+    for (let batch = this.#due(); batch.length > 0; batch = this.#due()) void this.#compute(batch)
+    const [oldest] = this.#waiting
+    if (!oldest || this.#underWay > 0) return // the end of a batch begins the next
+    const left = oldest.since + this.#limits.maxWait - performance.now()
+    this.#timer = setTimeout(() => this.#begin(), Math.max(0, Math.ceil(left)))
+  }
+
+  /** Takes the items of a batch that is due; [] if none is. */
+  #due(): readonly Waiting<Item, Result>[] {
+    const [oldest] = this.#waiting
+    if (!oldest || this.#underWay === UNDER_WAY) return []
+    const { maxBatch, maxWait } = this.#limits
+    const alike = this.#waiting.filter(({ kind }) => kind === oldest.kind)
+    const batch = alike.slice(0, maxBatch)
+    const isLate = this.#isHurrying || performance.now() - oldest.since >= maxWait
+    if (batch.length < maxBatch && (this.#underWay > 0 || !isLate)) return []
+    const taken = new Set(batch)
+    this.#waiting = this.#waiting.filter((one) => !taken.has(one))
+    return batch
+  }
+
+  async #compute(batch: readonly Waiting<Item, Result>[]) {
+    this.#underWay++
+    try {
+      const results = await this.#run(
+        batch.map(({ item }) => item),
+        batch[0]?.kind ?? '',
+      )
+      for (const [i, { resolve, reject }] of batch.entries()) {
+        if (i < results.length) resolve(results[i] as Result) // it is there, perhaps undefined
+        else reject(new Error(`a batch of ${batch.length} gave ${results.length} results`))
+      }
+    } catch (error) {
+      for (const { reject } of batch) reject(error)
+    }
+    this.#underWay--
+    this.#begin()
+  }
+}
