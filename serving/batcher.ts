@@ -67,7 +67,7 @@ export class Batcher<Item, Result> {
       if (signal?.aborted) return one.reject(signal.reason)
       signal?.addEventListener('abort', giveUp, { once: true })
       this.#waiting.push(one)
-      this.#begin()
+      this.#begin({ isTurn: false })
     })
   }
 
@@ -77,11 +77,13 @@ export class Batcher<Item, Result> {
     this.#begin()
   }
 
-  /** Begins the batches that are due, and sets the timer for the next one. */
-  #begin() {
+  /** Begins the batches that are due, and sets the timer for the next one. One that is not full
+   *  begins only in a turn of its own, so that items added in one turn share it. */
+  #begin({ isTurn = true } = {}) {
     if (this.#timer !== null) clearTimeout(this.#timer)
     this.#timer = null
-    for (let batch = this.#due(); batch.length > 0; batch = this.#due()) void this.#compute(batch)
+    const next = () => this.#due(isTurn || this.#isHurrying)
+    for (let batch = next(); batch.length > 0; batch = next()) void this.#compute(batch)
     const [oldest] = this.#waiting
     if (!oldest || this.#underWay > 0) return // the end of a batch begins the next
     const left = oldest.since + this.#limits.maxWait - performance.now()
@@ -89,14 +91,15 @@ export class Batcher<Item, Result> {
   }
 
   /** Takes the items of a batch that is due; [] if none is. */
-  #due(): readonly Waiting<Item, Result>[] {
+  #due(mayBePart: boolean): readonly Waiting<Item, Result>[] {
     const [oldest] = this.#waiting
     if (!oldest || this.#underWay === UNDER_WAY) return []
     const { maxBatch, maxWait } = this.#limits
     const alike = this.#waiting.filter(({ kind }) => kind === oldest.kind)
     const batch = alike.slice(0, maxBatch)
     const isLate = this.#isHurrying || performance.now() - oldest.since >= maxWait
-    if (batch.length < maxBatch && (this.#underWay > 0 || !isLate)) return []
+    const isDue = mayBePart && isLate && this.#underWay === 0
+    if (batch.length < maxBatch && !isDue) return []
     const taken = new Set(batch)
     this.#waiting = this.#waiting.filter((one) => !taken.has(one))
     return batch

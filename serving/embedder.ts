@@ -99,8 +99,10 @@ export class Embedder {
     shape: Shape,
     options: RequestOptions = {},
   ): Promise<Embeddings> {
+    const checked = checkOptions(this.#name, options, requestRules)
     const [N = 0] = this.#checkedShape(shape)
-    return this.embedFrom(N, () => ({ pixels, shape }), options)
+    const prepared = this.#prepared(N, { pixels, shape }) // copied: the caller may use its memory
+    return this.#embed(N, () => prepared, checked)
   }
 
   /** Embeds the `N` images that `read` resolves to, of one size. They have their places in the queue
@@ -114,7 +116,14 @@ export class Embedder {
     const options = checkOptions(this.#name, given, requestRules)
     checkValue(this.#name, 'N', N, count)
     checkValue(this.#name, 'read', read, callback)
-    const prepare = async () => this.#prepared(N, await read())
+    return this.#embed(N, async () => this.#prepared(N, await read()), options)
+  }
+
+  async #embed(
+    N: number,
+    prepare: () => ServiceItems<Uint8Array> | Promise<ServiceItems<Uint8Array>>,
+    options: RequestOptions,
+  ): Promise<Embeddings> {
     const rows = await this.#service.request(N, prepare, options)
     const D = rows[0]?.length ?? 0
     const [only] = rows
