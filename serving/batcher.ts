@@ -1,13 +1,15 @@
 // Collects items into batches. A batch begins
 //   - as soon as `maxBatch` items of one kind wait, even while one batch is computed: at most two
 //     are under way, so that the second one's upload overlaps with the first one's work;
-//   - else when nothing is computed and the oldest item has waited for `maxWait`, or the service is
-//     closing.
-// So a busy service collects while it computes, and an idle one answers within `maxWait`.
+//   - else when nothing is computed and the oldest item has waited for `maxWait`, or, while items are
+//     on their way (their files are being decoded), ten times as long;
+//   - at once when the service is closing.
+// So a busy service collects while it computes, and an idle one soon begins.
 
 import type { Limits } from './limits.ts'
 
 const UNDER_WAY = 2 // batches
+const PATIENCE = 10 // times maxWait, for items on their way
 
 interface Waiting<Item, Result> {
   readonly item: Item
@@ -29,6 +31,7 @@ export class Batcher<Item, Result> {
   readonly #run: RunBatch<Item, Result>
   #waiting: Waiting<Item, Result>[] = []
   #underWay = 0
+  #coming = 0
   #timer: ReturnType<typeof setTimeout> | null = null
   #isHurrying = false
 
@@ -40,6 +43,13 @@ export class Batcher<Item, Result> {
   /** Number of items that wait for a batch. */
   get waiting(): number {
     return this.#waiting.length
+  }
+
+  /** Says that `count` items are on their way, or, if it is negative, that so many have been added
+   *  or will not come. */
+  expect(count: number) {
+    this.#coming += count
+    if (count < 0) this.#begin({ isTurn: false })
   }
 
   /** Adds an item. Only items of one `kind` share a batch. Rejects as the batch does, and with the
@@ -86,7 +96,7 @@ export class Batcher<Item, Result> {
     for (let batch = next(); batch.length > 0; batch = next()) void this.#compute(batch)
     const [oldest] = this.#waiting
     if (!oldest || this.#underWay > 0) return // the end of a batch begins the next
-    const left = oldest.since + this.#limits.maxWait - performance.now()
+    const left = oldest.since + this.#patience() - performance.now()
     this.#timer = setTimeout(() => this.#begin(), Math.max(0, Math.ceil(left)))
   }
 
@@ -94,15 +104,20 @@ export class Batcher<Item, Result> {
   #due(mayBePart: boolean): readonly Waiting<Item, Result>[] {
     const [oldest] = this.#waiting
     if (!oldest || this.#underWay === UNDER_WAY) return []
-    const { maxBatch, maxWait } = this.#limits
+    const { maxBatch } = this.#limits
     const alike = this.#waiting.filter(({ kind }) => kind === oldest.kind)
     const batch = alike.slice(0, maxBatch)
-    const isLate = this.#isHurrying || performance.now() - oldest.since >= maxWait
+    const isLate = this.#isHurrying || performance.now() - oldest.since >= this.#patience()
     const isDue = mayBePart && isLate && this.#underWay === 0
     if (batch.length < maxBatch && !isDue) return []
     const taken = new Set(batch)
     this.#waiting = this.#waiting.filter((one) => !taken.has(one))
     return batch
+  }
+
+  /** Returns how long the oldest item waits for others, in milliseconds. */
+  #patience(): number {
+    return this.#limits.maxWait * (this.#coming > 0 ? PATIENCE : 1)
   }
 
   async #compute(batch: readonly Waiting<Item, Result>[]) {

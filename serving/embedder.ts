@@ -102,7 +102,7 @@ export class Embedder {
     const checked = checkOptions(this.#name, options, requestRules)
     const [N = 0] = this.#checkedShape(shape)
     const prepared = this.#prepared(N, { pixels, shape }) // copied: the caller may use its memory
-    return this.#embed(N, () => prepared, checked)
+    return this.#embed(N, () => Promise.resolve(prepared), checked)
   }
 
   /** Embeds the `N` images that `read` resolves to, of one size. They have their places in the queue
@@ -121,7 +121,7 @@ export class Embedder {
 
   async #embed(
     N: number,
-    prepare: () => ServiceItems<Uint8Array> | Promise<ServiceItems<Uint8Array>>,
+    prepare: () => Promise<ServiceItems<Uint8Array>>,
     options: RequestOptions,
   ): Promise<Embeddings> {
     const rows = await this.#service.request(N, prepare, options)

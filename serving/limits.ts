@@ -7,7 +7,8 @@ export interface ServiceLimits {
   /** Most items of a batch; 32 by default. */
   readonly maxBatch?: number
   /** Longest that an item waits for others to share its batch while the device is idle, in
-   *  milliseconds; 5 by default. */
+   *  milliseconds; 5 by default. It waits up to ten times as long for items that are being
+   *  prepared. */
   readonly maxWait?: number
   /** Most items in the service at a time: being prepared, waiting, and computed; 256 by default. */
   readonly queue?: number

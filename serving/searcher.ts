@@ -89,7 +89,11 @@ export class Searcher {
     checkFinite('searcher', features)
     const rows = Array.from({ length: M }, (_, q) => features.slice(q * D, (q + 1) * D))
     const items = rows.map((row): Query => ({ row, k: Math.min(k, this.M) }))
-    const lists = await this.#service.request(M, () => ({ items, kind: '' }), options)
+    const lists = await this.#service.request(
+      M,
+      () => Promise.resolve({ items, kind: '' }),
+      options,
+    )
     const width = Math.min(k, this.M)
     const all = {
       indices: new Uint32Array(M * width),

@@ -102,7 +102,7 @@ export class Service<Item, Result, On> {
    *  the computation throw. */
   async request(
     count: number,
-    prepare: () => ServiceItems<Item> | Promise<ServiceItems<Item>>,
+    prepare: () => Promise<ServiceItems<Item>>,
     { signal, whenFull = this.#limits.whenFull }: RequestOptions = {},
   ): Promise<readonly Result[]> {
     const began = performance.now()
@@ -150,11 +150,12 @@ export class Service<Item, Result, On> {
   /** Prepares and computes items that have entered, and lets them out. */
   async #inside(
     count: number,
-    prepare: () => ServiceItems<Item> | Promise<ServiceItems<Item>>,
+    prepare: () => Promise<ServiceItems<Item>>,
     signal: AbortSignal | undefined,
   ): Promise<readonly Result[]> {
     try {
-      const { items, kind } = await prepare()
+      this.#batcher.expect(count)
+      const { items, kind } = await prepare().finally(() => this.#batcher.expect(-count))
       return await Promise.all(items.map((item) => this.#batcher.add(item, kind, signal)))
     } finally {
       this.#door.leave(count)

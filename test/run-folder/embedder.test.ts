@@ -79,7 +79,10 @@ for (const size of [16, 40])
         assert.ok(Math.abs(value - (rows[i] ?? NaN)) < 1e-6)
       const [first = ''] = paths
       const bytes = await sharp(first).toFormat('png').toBuffer()
-      const again = [pathToFileURL(first), new Uint8Array(bytes)].map((one) => service.embed(one))
+      const read = () => Promise.resolve(new Uint8Array(bytes))
+      const again = [pathToFileURL(first), read(), read].map(async (one) =>
+        service.embed(await one),
+      )
       for (const row of await Promise.all(again))
         for (const [d, value] of row.entries())
           assert.ok(Math.abs(value - (wanted.features[d] ?? NaN)) < 1e-6)
@@ -233,12 +236,17 @@ test('opening and asking say what is wrong', async ({ folder }) => {
     [
       'a number for an image',
       () => call(service.embed.bind(service), 5),
-      'embedder: the image must be a path, a file: URL or the bytes of an image file, got 5',
+      'embedder: the image must be a path, a file: URL, or the bytes of an image file or a function that returns them, got 5',
     ],
     [
       'another kind of URL',
       () => service.embed(new URL('http://127.0.0.1/a.jpg')),
-      'embedder: the image must be a path, a file: URL or the bytes of an image file, got a URL',
+      'embedder: the image must be a path, a file: URL, or the bytes of an image file or a function that returns them, got a URL',
+    ],
+    [
+      'a function of nothing',
+      () => call(service.embed.bind(service), () => {}),
+      "embedder: the image's function must return the bytes of an image file, got undefined",
     ],
     [
       'pixels',

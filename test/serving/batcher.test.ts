@@ -64,6 +64,28 @@ test('the oldest item of an idle device waits no longer than maxWait', async () 
   assert.is(await late, 30)
 })
 
+test('a batch waits ten times as long for items on their way', async () => {
+  const { batcher, begun, items } = held({ maxBatch: 8, maxWait: 10 })
+  batcher.expect(2)
+  const began = performance.now()
+  const results = [batcher.add(1, '')]
+  await new Promise((resolve) => setTimeout(resolve, 20))
+  assert.equal(items(), [])
+  batcher.expect(-1)
+  results.push(batcher.add(2, ''))
+  while (begun.length === 0) await turn()
+  assert.ok(performance.now() - began >= 99)
+  assert.equal(items(), [[1, 2]])
+  begun[0]?.end()
+  batcher.expect(-1) // it will not come
+  results.push(batcher.add(3, ''))
+  await turn()
+  while (begun.length === 1) await turn()
+  begun[1]?.end()
+  assert.equal(await Promise.all(results), [10, 20, 30])
+  assert.ok(performance.now() - began < 5000)
+})
+
 test('only items of one kind share a batch', async () => {
   const { batcher, begun, items } = held({ maxBatch: 3, maxWait: 0 })
   const results = [batcher.add(1, 'a'), batcher.add(2, 'b'), batcher.add(3, 'a')]
