@@ -13,6 +13,7 @@ export {
   type EmbeddedImage,
   type ImageEmbedder,
   type ImageEmbedderOptions,
+  type ImageFileBytes,
   type ImageFileSource,
   embedder,
 } from './run-folder/embedder.ts'

@@ -13,6 +13,7 @@ import {
   checkOptions,
   checkValue,
   count,
+  describe,
   flag,
   having,
   oneOf,
@@ -25,8 +26,16 @@ import type { PixelImages } from '../serving/embedder.ts'
 import type { SavedEncoder } from '../training/encoder.ts'
 import { type EncoderOptions, openEncoder } from './saved-encoder.ts'
 
-/** An image file: its path or file: URL, or its bytes. */
-export type ImageFileSource = string | URL | Uint8Array | ArrayBuffer
+/** Bytes of an image file. */
+export type ImageFileBytes = Uint8Array | ArrayBuffer
+
+/** An image file: its path or file: URL, its bytes, or a function that returns these. It is called
+ *  when there is room in the queue, so that bytes from a network are within its limit. */
+export type ImageFileSource =
+  | string
+  | URL
+  | ImageFileBytes
+  | (() => ImageFileBytes | Promise<ImageFileBytes>)
 
 /** Options of `embedder`. */
 export interface ImageEmbedderOptions extends ServiceLimits, EncoderOptions {
@@ -153,7 +162,7 @@ export class ImageEmbedder extends Embedder {
   /** Decodes an image file. Throws DataError in words. */
   async #decoded(image: ImageFileSource): Promise<PixelImages> {
     const name = typeof image === 'string' || image instanceof URL ? pathOf(image) : null
-    const bytes = name === null ? viewOf(image) : await this.#read(name)
+    const bytes = name === null ? await bytesIn(image) : await this.#read(name)
     const size = this.#side
     const told = name ?? 'the image'
     if (bytes.length > this.#limits.maxBytes)
@@ -180,16 +189,24 @@ const tooManyBytes = (name: string, bytes: number, most: number) =>
 
 const pathOf = (image: string | URL) => (typeof image === 'string' ? image : fileURLToPath(image))
 
-const viewOf = (image: ImageFileSource): Uint8Array =>
-  image instanceof ArrayBuffer ? new Uint8Array(image) : (image as Uint8Array) // no path
+/** Returns the bytes of an image that is no path. */
+async function bytesIn(image: ImageFileSource): Promise<Uint8Array> {
+  const given = typeof image === 'function' ? await image() : image
+  if (given instanceof ArrayBuffer) return new Uint8Array(given)
+  if (given instanceof Uint8Array) return given
+  throw new TypeError(
+    `embedder: the image's function must return the bytes of an image file, got ${describe(given)}`,
+  )
+}
 
 const file = rule(
-  'a path, a file: URL or the bytes of an image file',
+  'a path, a file: URL, or the bytes of an image file or a function that returns them',
   (v) =>
     (typeof v === 'string' && v !== '') ||
     (v instanceof URL && v.protocol === 'file:') ||
     v instanceof Uint8Array ||
-    v instanceof ArrayBuffer,
+    v instanceof ArrayBuffer ||
+    typeof v === 'function',
 )
 
 function checkImage(image: unknown) {
