@@ -1,15 +1,18 @@
 // Collects items into batches. A batch begins
 //   - as soon as `maxBatch` items of one kind wait, even while one batch is computed: at most two
 //     are under way, so that the second one's upload overlaps with the first one's work;
-//   - else when nothing is computed and the oldest item has waited for `maxWait`, or, while items are
-//     on their way (their files are being decoded), ten times as long;
+//   - else when nothing is computed and the oldest item has waited for `maxWait`; ten times as long
+//     while items are on their way (their files are being decoded); and a fifth of the last batch's
+//     time while fewer wait than there were when that ended, whose callers will soon ask again;
 //   - at once when the service is closing.
-// So a busy service collects while it computes, and an idle one soon begins.
+// So a busy service collects while it computes, and an idle one soon begins. Without the last wait,
+// callers who each wait for their answer would fall into groups, and wait for each other's batches.
 
 import type { Limits } from './limits.ts'
 
 const UNDER_WAY = 2 // batches
 const PATIENCE = 10 // times maxWait, for items on their way
+const SHARE = 1 / 5 // of the last batch's time, for those whom it answered
 
 interface Waiting<Item, Result> {
   readonly item: Item
@@ -32,6 +35,9 @@ export class Batcher<Item, Result> {
   #waiting: Waiting<Item, Result>[] = []
   #underWay = 0
   #coming = 0
+  /** When the last batch ended: its time, and the number of items, those that came meanwhile
+   *  included. */
+  #last = { time: 0, items: 0 }
   #timer: ReturnType<typeof setTimeout> | null = null
   #isHurrying = false
 
@@ -117,10 +123,15 @@ export class Batcher<Item, Result> {
 
   /** Returns how long the oldest item waits for others, in milliseconds. */
   #patience(): number {
-    return this.#limits.maxWait * (this.#coming > 0 ? PATIENCE : 1)
+    const { maxBatch, maxWait } = this.#limits
+    const patience = maxWait * (this.#coming > 0 ? PATIENCE : 1)
+    const { time, items } = this.#last
+    const isMissing = this.#waiting.length < Math.min(items, maxBatch)
+    return isMissing && maxWait > 0 ? Math.max(patience, SHARE * time) : patience
   }
 
   async #compute(batch: readonly Waiting<Item, Result>[]) {
+    const began = performance.now()
     this.#underWay++
     try {
       const results = await this.#run(
@@ -135,6 +146,8 @@ export class Batcher<Item, Result> {
       for (const { reject } of batch) reject(error)
     }
     this.#underWay--
+    const items = batch.length + this.#waiting.length + this.#coming
+    this.#last = { time: performance.now() - began, items }
     this.#begin()
   }
 }

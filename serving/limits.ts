@@ -8,7 +8,8 @@ export interface ServiceLimits {
   readonly maxBatch?: number
   /** Longest that an item waits for others to share its batch while the device is idle, in
    *  milliseconds; 5 by default. It waits up to ten times as long for items that are being
-   *  prepared. */
+   *  prepared, and up to a fifth of the last batch's time for callers whom that answered. With 0 it
+   *  waits for nobody. */
   readonly maxWait?: number
   /** Most items in the service at a time: being prepared, waiting, and computed; 256 by default. */
   readonly queue?: number

@@ -113,7 +113,7 @@ test('of 70,000 features in two directions, as many as are wanted count, the fir
   for (const kernels of ['device', 'gpu'] as const) {
     const gpu = new Gpu(owner.gpu.device, { kernels })
     const bank = gpu.tensor(signs, [M, 1])
-    for (const k of [1, 255, 256, 257, 23_333, 23_334, 23_335, 65_537, M]) {
+    for (const k of [1, 257, 23_334, 23_335, 65_537]) {
       const { indices } = await nearest(bank, query, k)
       assert.equal([...indices], order.slice(0, k))
     }
