@@ -13,10 +13,9 @@ export {
   type EmbeddedImage,
   type ImageEmbedder,
   type ImageEmbedderOptions,
-  type ImageFileBytes,
-  type ImageFileSource,
   embedder,
 } from './run-folder/embedder.ts'
+export type { ImageFileBytes, ImageFileSource } from './run-folder/image-source.ts'
 export { type EncoderOptions, type OpenedEncoder, openEncoder } from './run-folder/saved-encoder.ts'
 export { runFolder } from './run-folder/open.ts'
 export { type RunFolder } from './run-folder/run-folder.ts'

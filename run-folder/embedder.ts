@@ -1,10 +1,7 @@
 // An embedder of a trained encoder in Node: opens a run, a checkpoint or an imported encoder, and
 // decodes files of images as evaluation does.
 
-import { fileURLToPath } from 'node:url'
 import { DataError } from '../data/dataset.ts'
-import { decodeImage } from '../data/decode-image.ts'
-import { readDataFile, sizeOfFile } from '../data/paths.ts'
 import { openGpu } from '../engine/node.ts'
 import { unitFeatures } from '../evaluate/unit-features.ts'
 import type { Precision } from '../kernels/op.ts'
@@ -13,7 +10,6 @@ import {
   checkOptions,
   checkValue,
   count,
-  describe,
   flag,
   having,
   oneOf,
@@ -22,20 +18,14 @@ import {
 } from '../kernels/options.ts'
 import { Embedder } from '../serving/embedder.ts'
 import { type RequestOptions, type ServiceLimits, limitRules } from '../serving/limits.ts'
-import type { PixelImages } from '../serving/embedder.ts'
 import type { SavedEncoder } from '../training/encoder.ts'
+import {
+  type ImageFileLimits,
+  type ImageFileSource,
+  checkImage,
+  decodedSquare,
+} from './image-source.ts'
 import { type EncoderOptions, openEncoder } from './saved-encoder.ts'
-
-/** Bytes of an image file. */
-export type ImageFileBytes = Uint8Array | ArrayBuffer
-
-/** An image file: its path or file: URL, its bytes, or a function that returns these. It is called
- *  when there is room in the queue, so that bytes from a network are within its limit. */
-export type ImageFileSource =
-  | string
-  | URL
-  | ImageFileBytes
-  | (() => ImageFileBytes | Promise<ImageFileBytes>)
 
 /** Options of `embedder`. */
 export interface ImageEmbedderOptions extends ServiceLimits, EncoderOptions {
@@ -82,30 +72,28 @@ export type EmbeddedImage<Image extends ImageFileSource = ImageFileSource> = {
   | { readonly features: null; /** In words. */ readonly reason: string }
 )
 
-type FileLimits = Required<Pick<ImageEmbedderOptions, 'maxBytes' | 'maxPixels' | 'maxBatch'>>
-
 /** Embeds image files and pixels with a trained encoder. Made by `embedder`. */
 export class ImageEmbedder extends Embedder {
-  readonly #side: number
-  readonly #limits: FileLimits
+  readonly #files: ImageFileLimits
+  readonly #window: number
 
   constructor(
-    { build, transform, side }: SavedEncoder,
+    { build, transform }: SavedEncoder,
     { adapter, precision, ...limits }: ServiceLimits & { adapter?: string; precision: Precision },
-    files: FileLimits,
+    files: ImageFileLimits,
   ) {
     super({
       ...limits,
       open: () => openGpu({ precision, ...(adapter === undefined ? {} : { adapter }) }),
       encoder: async (gpu) => unitFeatures(await build(gpu), transform),
     })
-    this.#side = side
-    this.#limits = files
+    this.#files = files
+    this.#window = 2 * (limits.maxBatch ?? 32)
   }
 
   /** Height and width in pixels of the square that a file is decoded to. */
   get side(): number {
-    return this.#side
+    return this.#files.side
   }
 
   /** Embeds an image file. Resolves to a row [D] of length 1. The file is decoded to the middle
@@ -113,7 +101,7 @@ export class ImageEmbedder extends Embedder {
    *  read, and like `embedPixels`. */
   async embed(image: ImageFileSource, options: RequestOptions = {}): Promise<Float32Array> {
     checkImage(image)
-    const { features } = await this.embedFrom(1, () => this.#decoded(image), options)
+    const { features } = await this.embedFrom(1, () => decodedSquare(image, this.#files), options)
     return features
   }
 
@@ -135,7 +123,7 @@ export class ImageEmbedder extends Embedder {
         one.catch(() => undefined) // thrown when its turn comes
         window.push(one)
         const [first] = window
-        if (window.length < 2 * this.#limits.maxBatch || !first) continue
+        if (window.length < this.#window || !first) continue
         yield await first
         void window.shift()
       }
@@ -158,64 +146,6 @@ export class ImageEmbedder extends Embedder {
       return { index, image, features: null, reason: error.message }
     }
   }
-
-  /** Decodes an image file. Throws DataError in words. */
-  async #decoded(image: ImageFileSource): Promise<PixelImages> {
-    const name = typeof image === 'string' || image instanceof URL ? pathOf(image) : null
-    const bytes = name === null ? await bytesIn(image) : await this.#read(name)
-    const size = this.#side
-    const told = name ?? 'the image'
-    if (bytes.length > this.#limits.maxBytes)
-      throw new DataError(tooManyBytes(told, bytes.length, this.#limits.maxBytes))
-    try {
-      const { pixels } = await decodeImage(bytes, { size, most: this.#limits.maxPixels })
-      return { pixels, shape: [1, size, size, 3] }
-    } catch (cause) {
-      const reason = cause instanceof Error ? cause.message : String(cause)
-      throw new DataError(`embedder: ${told} ${reason}`, { cause })
-    }
-  }
-
-  async #read(file: string): Promise<Uint8Array> {
-    const bytes = await sizeOfFile('embedder', file)
-    if (bytes > this.#limits.maxBytes)
-      throw new DataError(tooManyBytes(file, bytes, this.#limits.maxBytes))
-    return readDataFile('embedder', file)
-  }
-}
-
-const tooManyBytes = (name: string, bytes: number, most: number) =>
-  `embedder: ${name} has ${bytes} bytes, at most ${most} are read; raise maxBytes, or shrink it`
-
-const pathOf = (image: string | URL) => (typeof image === 'string' ? image : fileURLToPath(image))
-
-/** Returns the bytes of an image that is no path. */
-async function bytesIn(image: ImageFileSource): Promise<Uint8Array> {
-  const given = typeof image === 'function' ? await image() : image
-  if (given instanceof ArrayBuffer) return new Uint8Array(given)
-  if (given instanceof Uint8Array) return given
-  throw new TypeError(
-    `embedder: the image's function must return the bytes of an image file, got ${describe(given)}`,
-  )
-}
-
-const file = rule(
-  'a path, a file: URL, or the bytes of an image file or a function that returns them',
-  (v) =>
-    (typeof v === 'string' && v !== '') ||
-    (v instanceof URL && v.protocol === 'file:') ||
-    v instanceof Uint8Array ||
-    v instanceof ArrayBuffer ||
-    typeof v === 'function',
-)
-
-function checkImage(image: unknown) {
-  const isSet = typeof image === 'object' && image !== null && 'pixels' in image
-  if (isSet)
-    throw new TypeError(
-      'embedder: the image must be a file; give pixels to embedPixels(pixels, [N, H, W, 3])',
-    )
-  checkValue('embedder', 'the image', image, file)
 }
 
 /** Opens an embedder of the encoder of a run folder or checkpoint file, or of an encoder that you
@@ -238,11 +168,11 @@ export async function embedder(
   if (typeof checkpoint !== 'string') checkValue('embedder', 'checkpoint', checkpoint, source)
   const asked = { ...(which && { checkpoint: which }), ...(layer && { layer }) }
   const saved = typeof checkpoint === 'string' ? await openEncoder(checkpoint, asked) : checkpoint
-  const { maxBatch = 32 } = limits
+  const { side } = saved
   const device = { ...limits, precision: precision ?? saved.precision ?? 'f32' }
-  const made = new ImageEmbedder(saved, device, { maxBytes, maxPixels, maxBatch })
+  const made = new ImageEmbedder(saved, device, { side, maxBytes, maxPixels })
   try {
-    await made.open(warm ? [saved.side, saved.side] : undefined)
+    await made.open(warm ? [side, side] : undefined)
   } catch (error) {
     await made.close()
     throw error

@@ -2,6 +2,7 @@
 // order, when there is no room.
 
 import { QueueFullError } from './errors.ts'
+import { onAbort } from './on-abort.ts'
 
 interface Waiting {
   readonly count: number
@@ -74,7 +75,7 @@ export class Admission {
   #turn(count: number, signal?: AbortSignal): Promise<void> {
     return new Promise((resolve, reject) => {
       const end = (act: () => void) => {
-        signal?.removeEventListener('abort', giveUp)
+        forget()
         act()
       }
       const one: Waiting = {
@@ -87,7 +88,7 @@ export class Admission {
         one.refuse(signal?.reason)
         this.#admit() // a smaller request behind it may fit
       }
-      signal?.addEventListener('abort', giveUp, { once: true })
+      const forget = onAbort(signal, giveUp)
       this.#waiting.push(one)
     })
   }

@@ -9,6 +9,7 @@
 // callers who each wait for their answer would fall into groups, and wait for each other's batches.
 
 import type { Limits } from './limits.ts'
+import { onAbort } from './on-abort.ts'
 
 const UNDER_WAY = 2 // batches
 const PATIENCE = 10 // times maxWait, for items on their way
@@ -63,12 +64,12 @@ export class Batcher<Item, Result> {
    *  for nobody. */
   add(item: Item, kind: string, signal?: AbortSignal): Promise<Result> {
     return new Promise((resolve, reject) => {
-      const settle = <T>(act: (value: T) => void) => {
-        return (value: T) => {
-          signal?.removeEventListener('abort', giveUp)
+      const settle =
+        <T>(act: (value: T) => void) =>
+        (value: T) => {
+          forget()
           act(value)
         }
-      }
       const one: Waiting<Item, Result> = {
         item,
         kind,
@@ -76,12 +77,11 @@ export class Batcher<Item, Result> {
         resolve: settle(resolve),
         reject: settle(reject),
       }
-      const giveUp = () => {
+      const forget = onAbort(signal, () => {
         this.#waiting = this.#waiting.filter((other) => other !== one)
         one.reject(signal?.reason)
-      }
+      })
       if (signal?.aborted) return one.reject(signal.reason)
-      signal?.addEventListener('abort', giveUp, { once: true })
       this.#waiting.push(one)
       this.#begin({ isTurn: false })
     })

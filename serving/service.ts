@@ -7,6 +7,7 @@ import { Batcher } from './batcher.ts'
 import { type MakeOn, type Open, Device } from './device.ts'
 import { type Percentiles, Durations } from './durations.ts'
 import type { Limits, RequestOptions } from './limits.ts'
+import { onAbort } from './on-abort.ts'
 import type { Gpu } from '../engine/gpu.ts'
 
 const KEPT = 1024 // durations of requests, for percentiles
@@ -184,11 +185,8 @@ function abortable<T>(promise: Promise<T>, signal: AbortSignal | undefined): Pro
   return new Promise((resolve, reject) => {
     const giveUp = () => reject(signal.reason as Error)
     if (signal.aborted) giveUp()
-    signal.addEventListener('abort', giveUp, { once: true })
-    promise
-      .then(resolve, reject)
-      .finally(() => signal.removeEventListener('abort', giveUp))
-      .catch(() => undefined) // `reject` has told it
+    const forget = onAbort(signal, giveUp)
+    void promise.then(resolve, reject).finally(forget)
   })
 }
 
