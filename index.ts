@@ -92,6 +92,7 @@ export { cifarRecipe, imagenetRecipe, testTransform } from './kernels/augment/re
 export { addPooled } from './kernels/pool/add-pooled.ts'
 export { bankUpdate } from './kernels/state/bank-update.ts'
 export { avgPool } from './kernels/pool/avg-pool.ts'
+export { type AlignmentOptions, alignment } from './kernels/loss/alignment.ts'
 export { type BatchNormOptions, type Running, batchNorm } from './kernels/norm/batch-norm.ts'
 export { type ClampOptions, clamp } from './kernels/elementwise/clamp.ts'
 export { clipLoss } from './kernels/loss/clip-loss.ts'
@@ -151,6 +152,7 @@ export { translateReflect } from './kernels/augment/translate-reflect.ts'
 export { topK } from './kernels/reduce/top-k.ts'
 export { threefry2x32, uniform01 } from './kernels/wgsl/threefry.ts'
 export { transpose } from './kernels/shape/transpose.ts'
+export { type UniformityOptions, uniformity } from './kernels/loss/uniformity.ts'
 export { where } from './kernels/elementwise/where.ts'
 
 export {
@@ -206,6 +208,26 @@ export { type ClassifierOptions, type LabelledBatch, classifier } from './evalua
 export { type Embeddings, embed, embedSlabs } from './evaluate/embed.ts'
 export { type KnnOptions, knn } from './evaluate/knn.ts'
 export { accuracy } from './evaluate/accuracy.ts'
+export {
+  type ClassificationReport,
+  type ReportOptions,
+  classificationReport,
+} from './evaluate/measure/classification-report.ts'
+export { type RocCurve, rocCurve } from './evaluate/measure/roc-curve.ts'
+export {
+  type Spectrum,
+  type SpectrumOptions,
+  spectrum,
+  spreadOfUnitRows,
+} from './evaluate/measure/spectrum.ts'
+export { type Pca, type PcaOptions, pca } from './evaluate/measure/pca.ts'
+export { type Ridge, type RidgeOptions, ridgeClassifier } from './evaluate/ridge.ts'
+export { type KCentre, type KCentreOptions, kCentre } from './evaluate/curate/k-centre.ts'
+export {
+  type DuplicateOptions,
+  type Duplicates,
+  nearDuplicates,
+} from './evaluate/curate/near-duplicates.ts'
 export type { KnnResult } from './evaluate/knn-result.ts'
 export { type Probe, type ProbeOptions, linearProbe } from './evaluate/linear-probe.ts'
 export { type Nearest, type NearestOptions, nearest } from './evaluate/nearest.ts'

@@ -16,7 +16,7 @@ export const layers = {
   engine: { folders: ['kernels'], packages: [] },
   models: { folders: ['kernels', 'engine'], packages: [] },
   methods: { folders: ['kernels', 'engine', 'models'], packages: [] },
-  evaluate: { folders: ['kernels', 'engine', 'models', 'methods'], packages: [] },
+  evaluate: { folders: ['kernels', 'engine', 'models', 'methods'], packages: ['ml-matrix'] },
   training: {
     folders: ['kernels', 'engine', 'models', 'methods', 'evaluate'],
     files: ['dataset', 'kinds', 'listed', 'loader', 'select', 'words'].map(
