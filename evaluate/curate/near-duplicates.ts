@@ -15,7 +15,7 @@ const ROOM = 32 // pairs of a row that are read at once; rows with more are read
 export interface DuplicateOptions {
   /** Cosine from which two features are near duplicates, above 0 and at most 1. */
   readonly threshold: number
-  /** Most pairs; 10 million by default. More of them say that the threshold is too low. */
+  /** Most pairs; a million by default. More of them say that the threshold is too low. */
   readonly most?: number
   /** The Gpu to compute on, when features are no tensor. */
   readonly gpu?: Gpu
@@ -46,7 +46,7 @@ export async function nearDuplicates(
   features: Tensor | FeatureRows,
   options: DuplicateOptions,
 ): Promise<Duplicates> {
-  const { threshold, most = 1e7, gpu: told } = checkOptions('nearDuplicates', options, rules)
+  const { threshold, most = 1e6, gpu: told } = checkOptions('nearDuplicates', options, rules)
   checkFeatures('nearDuplicates', features, features)
   const gpu = gpuOf('nearDuplicates', features, features, told)
   const { features: values, M, D } = await onHost('nearDuplicates', 'features', features)
@@ -56,7 +56,7 @@ export async function nearDuplicates(
   let at = 0
   while (at < M) {
     const end = Math.min(M, at + Math.max(1, Math.min(65535, Math.floor(CHUNK / (M - at)))))
-    found.push(...(await pairsOf(gpu, rows, { start: at, end, threshold })))
+    for (const pair of await pairsOf(gpu, rows, { start: at, end, threshold })) found.push(pair)
     if (found.length > most)
       throw new RangeError(
         `nearDuplicates: there are more than ${most} pairs at threshold ${threshold}; give a higher one (an encoder that has collapsed makes all features alike)`,
