@@ -167,6 +167,7 @@ export {
   classifiers,
   clippedCrossEntropy,
 } from './models/classifiers.ts'
+export { type OnnxOptions, exportOnnx } from './models/export-onnx.ts'
 export { type HeadOptions, projectionHead } from './models/heads.ts'
 export { type MocoV3HeadOptions, mocoHead, mocoV3Head } from './models/moco-heads.ts'
 export { type Parts, type Tower, parametersOf } from './models/parts.ts'
@@ -175,6 +176,7 @@ export { MemoryBank } from './models/memory-bank.ts'
 export { KeyQueue } from './models/key-queue.ts'
 export { Builder } from './models/layers.ts'
 export { type Layer, type Mode, type Model, type NormState } from './models/model.ts'
+export { type Imported, type ImportOptions, importModel } from './models/import-model.ts'
 export { type LossScale, lossScale } from './models/loss-scale.ts'
 export { type ResNetOptions, resnet18, resnet34, resnet50, resnet8 } from './models/resnet.ts'
 export { loadModel, saveModel, variablesOf } from './models/state.ts'
