@@ -89,11 +89,11 @@ function membersOf(clusters: Uint32Array): Map<number, number[]> {
   return members
 }
 
-function clustersOf(rows: Embeddings, count: number, seed: number): Uint32Array {
+function clustersOf(rows: Embeddings, many: number, seed: number): Uint32Array {
   const { M, D } = rows
   const unit = unitRowsOf(rows)
   const data = Array.from({ length: M }, (_, m) => Array.from(unit.subarray(m * D, (m + 1) * D)))
-  return Uint32Array.from(kmeans(data, count, { seed, initialization: 'kmeans++' }).clusters)
+  return Uint32Array.from(kmeans(data, many, { seed, initialization: 'kmeans++' }).clusters)
 }
 
 /** The members of the cluster with the fewest chosen samples that has others, the largest of
