@@ -234,7 +234,7 @@ export {
 } from './evaluate/curate/near-duplicates.ts'
 export type { KnnResult } from './evaluate/knn-result.ts'
 export { type Probe, type ProbeOptions, linearProbe } from './evaluate/linear-probe.ts'
-export { type BankOptions, ResidentBank, residentBank } from './evaluate/bank.ts'
+export { type BankOptions, type ResidentBank, residentBank } from './evaluate/bank.ts'
 export { type Nearest, type NearestOptions, nearest } from './evaluate/nearest.ts'
 export type { FeatureRows } from './evaluate/slabs.ts'
 export { type Regression, predicted, scoresOf } from './evaluate/regression.ts'
