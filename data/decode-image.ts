@@ -28,7 +28,8 @@ export async function decodeImage(
   const format = formatOf(bytes)
   const image = opened(bytes, format, most)
   try {
-    const square = await scaled(image.clone(), [size, size], { fit: 'cover' })
+    const first = originals === 0 ? image : image.clone() // a copy takes half a millisecond
+    const square = await scaled(first, [size, size], { fit: 'cover' })
     if (square.info.width !== size || square.info.height !== size)
       throw new Error('has another size')
     if (originals === 0) return { pixels: new Uint8Array(square.data), height: size, width: size }

@@ -106,6 +106,18 @@ async function oneBatch(model, size) {
   return percentile(times, 0.5)
 }
 
+/** Sends as many requests at once as there are in flight, twenty times. Resolves to the median of
+ *  their latencies: what a batch takes with HTTP and decoding, when nothing else is under way. */
+async function burst(child, { url, inFlight }) {
+  const times = []
+  for (let i = 0; i < 20; i++) {
+    const answer = answerOf(child)
+    child.send({ url, requests: inFlight, inFlight })
+    times.push(...(await answer).times)
+  }
+  return percentile(times, 0.5)
+}
+
 async function round(child, service, { url, requests, inFlight, lose }) {
   const answer = answerOf(child)
   child.send({ url, requests, inFlight })
@@ -118,7 +130,7 @@ async function round(child, service, { url, requests, inFlight, lose }) {
   return answer
 }
 
-function print({ times, statuses, seconds }, { batch, stats, rss, lost }) {
+function print({ times, statuses, seconds }, { batch, alone, stats, rss, lost }) {
   const counts = Object.entries(statuses).map(([status, count]) => `${count} x ${status}`)
   const [p50, p95, p99] = [0.5, 0.95, 0.99].map((share) => rounded(percentile(times, share)))
   console.log(
@@ -127,7 +139,8 @@ function print({ times, statuses, seconds }, { batch, stats, rss, lost }) {
       `answers ${counts.join(', ')}${lost ? `; devices lost: ${stats.losses}` : ''}`,
       `latency p50 ${p50} ms, p95 ${p95} ms, p99 ${p99} ms`,
       `batches of ${rounded(stats.meanBatch)} on average, p50 ${rounded(stats.batchTime.p50)} ms`,
-      `one batch alone ${rounded(batch)} ms; p50 is ${(p50 / batch).toFixed(2)} of it`,
+      `one batch of requests alone p50 ${rounded(alone)} ms; the load's p50 is ${(p50 / alone).toFixed(2)} of it`,
+      `one batch of pixels alone ${rounded(batch)} ms, without HTTP and decoding`,
       `memory of the service (rss) ${rss.map((bytes) => Math.round(bytes / 2 ** 20)).join(' -> ')} MiB`,
     ].join('\n'),
   )
@@ -164,11 +177,18 @@ async function main() {
     const rss = [process.memoryUsage.rss()]
     for (let i = 0; i < numberOf('rounds', 1); i++) {
       const lose = values['lose-device'] === true && i === 0
-      const before = await oneBatch(service.model, maxBatch)
+      const batch = await oneBatch(service.model, maxBatch)
+      const before = await burst(child, { url, inFlight })
       const result = await round(child, service, { url, requests, inFlight, lose })
-      const after = await oneBatch(service.model, maxBatch)
+      const after = await burst(child, { url, inFlight })
       rss.push(process.memoryUsage.rss())
-      print(result, { batch: (before + after) / 2, stats: service.model.stats(), rss, lost: lose })
+      print(result, {
+        batch,
+        alone: (before + after) / 2,
+        stats: service.model.stats(),
+        rss,
+        lost: lose,
+      })
     }
   } finally {
     child.disconnect()
