@@ -7,12 +7,13 @@ import { simple } from 'acorn-walk'
 import { transform } from 'esbuild'
 
 /** WGSL without comments and needless spaces. Spaces stay around operators, since `a - -b` and
- *  `vec4<bool> = x` need them. */
+ *  `vec4<bool> = x` need them, and before a brace, so that `struct Params {` is found. */
 const shorter = (text) =>
   text
     .replaceAll(/\/\/[^\n]*|\/\*[^]*?\*\//g, '')
     .replaceAll(/\s+/g, ' ')
-    .replaceAll(/ ?([{}();,:]) ?/g, '$1')
+    .replaceAll(/ ?([}();,:]) ?/g, '$1')
+    .replaceAll('{ ', '{')
 
 /** JavaScript with its WGSL shortened. */
 export function minified(code) {
