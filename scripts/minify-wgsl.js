@@ -22,6 +22,9 @@ export function minified(code) {
     TaggedTemplateExpression({ tag, quasi }) {
       if (tag.type === 'Identifier' && ['kernel', 'wgsl'].includes(tag.name))
         texts.push(...quasi.quasis)
+      for (const { tail, value } of texts)
+        if (!tail && /\/\/[^\n]*$/.test(value.raw))
+          throw new Error(`minify-wgsl: a comment holds a hole: ${value.raw.split('\n').at(-1)}`)
     },
   })
   let result = ''
