@@ -59,7 +59,7 @@ for (let i = 0; i < ROUNDS; i++) {
   cpu.push((user + system) / 1000)
 }
 const { vendor, architecture, description } = gpu.device.adapterInfo
-console.log(`${[vendor, architecture, description].filter(Boolean).join(', ')}`)
+console.log([vendor, architecture, description].filter(Boolean).join(', '))
 console.log(`${Q} queries, ${M} features of ${D} numbers, k ${k}: equal to float64 within 1e-5`)
 console.log(`wall ${median(wall).toFixed(0)} ms, ${(median(wall) / Q).toFixed(2)} ms a query`)
 console.log(`CPU ${median(cpu).toFixed(0)} ms, ${(median(cpu) / Q).toFixed(2)} ms a query`)
