@@ -1,16 +1,7 @@
 // The layers of a model, with their shapes and what they cost.
 
 import { type DType, type Machine, type Shape, show, sizeOf } from '../kernels/op.ts'
-import {
-  checkOptions,
-  checkValue,
-  describe,
-  flag,
-  inspect,
-  onGpu,
-  oneOf,
-  rule,
-} from '../kernels/options.ts'
+import { checkOptions, checkValue, flag, inspect, onGpu, oneOf, rule } from '../kernels/options.ts'
 import { dryRun } from '../engine/debug/dry-run.ts'
 import { WIDTH, amount, bytesText, tabled } from '../engine/debug/table.ts'
 import { type TraceRow, Recorder } from '../engine/debug/trace.ts'
@@ -139,7 +130,7 @@ export function summary(model: Model, shape: Shape, options: SummaryOptions = {}
   const machine = gpu ?? Object.values(model.parameters)[0]?.gpu
   if (!machine)
     throw new Error(
-      `summary: the model has no parameters to tell its Gpu; give it, as in { gpu }, got ${describe(options)}`,
+      'summary: the model has no parameters that tell its Gpu; give it, as in summary(model, shape, { gpu })',
     )
   const recorder = new Recorder(model.parameters)
   dryRun('summary', machine, { shape, dtype }, (x) => model.forward(x, { training }), recorder)

@@ -109,7 +109,11 @@ export class Recorder implements Watcher {
     else
       this.rows.push({
         ...{ op: kernel.name, pass, ...NOWHERE, kernels: [kernel.name] },
-        ...{ inputs: reads.map(kindOf), outputs: [...updates, ...made].map(kindOf), flops: null },
+        ...{
+          inputs: [...new Set(reads)].map(kindOf),
+          outputs: [...updates, ...made].map(kindOf),
+          flops: null,
+        },
       })
     return () => {}
   }

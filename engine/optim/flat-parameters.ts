@@ -61,6 +61,7 @@ export class FlatParameters {
     this.weight = flat
     this.offsets = offsets
     this.grad = this.zeros()
+    nameVariables({ 'all parameters': flat, 'all gradients': this.grad })
     const ends = [...offsets.slice(1), sizeOf(flat.shape)].map((offset) => offset / BLOCK)
     const ranges = offsets.flatMap((offset, i) => [
       offset / BLOCK,
