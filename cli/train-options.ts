@@ -48,6 +48,7 @@ export function addProfile(profile: Command, method: Method): Command {
   return running(computing(own))
     .option('--runs <n>', 'timed steps (default: 5)', readCount)
     .option('--trace <file>', 'write a trace for ui.perfetto.dev or chrome://tracing')
+    .addHelpText('after', `\nPresets (--preset):\n${presetLines(method)}`)
 }
 
 const readings: Readonly<Record<Reading, ((text: string) => unknown) | null>> = {

@@ -45,7 +45,9 @@ interface Count {
 }
 
 /** The first NaN or infinity of a body. Prints as a few lines. */
-export type NonFinite = Culprit & Count
+export interface NonFinite extends Culprit, Count {
+  toString(): string
+}
 
 const SLOTS = 1024 // counts in one variable
 
