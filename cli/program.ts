@@ -63,11 +63,11 @@ ${beginnings.join('\n')}`,
   addTrain(program, finish)
   addCompare(program, finish)
   addPresets(program, finish)
+  addEval(program, finish)
   addProfiles(program, finish)
   addSummary(program).action((name: string, flags: Parameters<typeof summarise>[1]) =>
     finish(summarise(name, flags)),
   )
-  addEval(program, finish)
   addDemo(program, finish)
   addDoctor(program, finish)
   return program

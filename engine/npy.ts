@@ -12,6 +12,9 @@ interface Rows {
   readonly D: number
 }
 
+const isRows = (values: unknown): values is Rows =>
+  having('rows of features', 'features', 'M', 'D').fits(values)
+
 const types = { f32: '<f4', i32: '<i4', u8: '|u1' } as const
 const MAGIC = [0x93, ...new TextEncoder().encode('NUMPY'), 1, 0] // version 1.0
 const ALIGN = 64 // bytes of the header, in multiples
@@ -21,10 +24,13 @@ const ALIGN = 64 // bytes of the header, in multiples
  *  i32, floats and plain arrays f32. Throws ShapeError, TypeError for what holds no numbers, and
  *  RangeError for a number that the type cannot hold. */
 export function encodeNpy(values: Values | Rows, shape?: Shape): Uint8Array<ArrayBuffer> {
-  const isRows = having('features', 'features', 'M', 'D').fits(values)
-  const { features, M, D } = values as Rows // undefined unless it has them
-  const [given, sizes] = isRows ? [features, shape ?? [M, D]] : [values, shape]
-  const { dtype, shape: told, data } = numbersOf('encodeNpy', given, sizes)
+  const {
+    dtype,
+    shape: told,
+    data,
+  } = isRows(values)
+    ? numbersOf('encodeNpy', values.features, shape ?? [values.M, values.D])
+    : numbersOf('encodeNpy', values, shape)
   const tuple = told.length === 1 ? `${told[0]},` : told.join(', ')
   const text = `{'descr': '${types[dtype]}', 'fortran_order': False, 'shape': (${tuple}), }`
   const start = MAGIC.length + 2

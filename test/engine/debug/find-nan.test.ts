@@ -2,6 +2,7 @@
 
 import * as assert from 'uvu/assert'
 import { inspect } from 'node:util'
+import { conv2d } from '../../../kernels/conv/conv2d.ts'
 import { div } from '../../../kernels/elementwise/div.ts'
 import { log } from '../../../kernels/elementwise/log.ts'
 import { relu } from '../../../kernels/elementwise/relu.ts'
@@ -109,6 +110,16 @@ test('names the kernel of an update, and the names that it is given', async ({ g
   const parameters = { 'mine.w': own }
   const named = await findNaN(gpu, () => linear(gpu.tensor([[1, 2]]), own), { parameters })
   assert.equal([named?.name, named?.layer], ['mine.w', 'mine'])
+})
+
+test('an image that overflows f16 is found where it is stored', async ({ gpu: { device } }) => {
+  const gpu = new Gpu(device, { activations: 'f16' })
+  const w = gpu.variable(new Float32Array(4 * 4).fill(100), [1, 1, 4, 4])
+  const x = gpu.tensor(new Float32Array(4 * 4).fill(1000), [1, 2, 2, 4])
+  const found = await findNaN(gpu, () => conv2d(x, w), { parameters: { 'conv1.weight': w } })
+  assert.equal([found?.op, found?.layer, found?.infinite], ['conv2d', 'conv1', 16])
+  assert.equal(found?.tensor, { shape: [1, 2, 2, 4], dtype: 'f16' })
+  gpu.destroy()
 })
 
 test('more tensors than one variable counts, in a captured step', async ({ gpu }) => {

@@ -2,6 +2,7 @@
 
 import * as assert from 'uvu/assert'
 import { inspect } from 'node:util'
+import { build } from 'esbuild'
 import { add } from '../../../kernels/elementwise/add.ts'
 import { relu } from '../../../kernels/elementwise/relu.ts'
 import { linear } from '../../../kernels/matmul/linear.ts'
@@ -165,6 +166,16 @@ test('tensors of the body are freed, and what gpu.write wrote stays', async ({ g
   const [y = w] = kept
   refuses(() => add(y, y), 'a tensor [2] was used after the body of trace')
   assert.equal([...(await gpu.read(w))], [3, 4])
+})
+
+test('a page that does not look bundles nothing of it', async () => {
+  const contents = `export { openGpu, simclr, resnet18, Adam } from './index.ts'`
+  const stdin = { contents, resolveDir: process.cwd() }
+  const { outputFiles } = await build({ stdin, bundle: true, write: false, format: 'esm' })
+  const text = outputFiles[0]?.text ?? ''
+  assert.match(text, /ntxent/)
+  for (const word of ['countNonFinite', 'traceEvents', '2 a multiply-add', 'NUMPY'])
+    assert.not.ok(text.includes(word), word)
 })
 
 test('misuse is refused in words', async ({ gpu }) => {
