@@ -38,13 +38,13 @@ export function applyOp<In extends TensorList, Out extends TensorList, A>(
   const { backward } = op
   const isTaped = backward !== undefined && !tape.paused && needs.includes(true)
   const flops = () => op.flops?.(attrs, ...shapes)
-  const call = { name: op.name, inputs, flops }
-  const observed = observing.op({ ...call, pass: 'forward', cotangents: [] })
-  const { result: outputs } = memory.scope(
-    () => op.forward(run, attrs, ...inputs),
-    (made) => tensors.storages(made),
-  )
-  observed?.(outputs)
+  const forward = () =>
+    memory.scope(
+      () => op.forward(run, attrs, ...inputs),
+      (made) => tensors.storages(made),
+    ).result
+  const call = () => ({ name: op.name, pass: 'forward' as const, inputs, cotangents: [], flops })
+  const outputs = observing.op(call, forward)
   if (!isTaped) return outputs
   for (const output of outputs) requiresGrad.add(output)
   const pullback = pullbackOf(parts, { ...op, backward }, attrs, { inputs, outputs, needs, flops })
@@ -80,17 +80,16 @@ function pullbackOf<In extends TensorList, Out extends TensorList, A>(
         `${op.name}: a variable ${show(changed.shape)} was changed between forward and backward; call backward first`,
       )
     const both = needs.map((isNeeded, i) => isNeeded && needed[i] === true)
-    const call = { name: op.name, inputs, flops }
-    const observed = observing.op({ ...call, pass: 'backward', cotangents })
-    const { result } = memory.scope(
-      () => {
-        const made = op.backward(run, attrs, cotangents, inputs, outputs, both, addend)
-        return made.map((d, i) => d && storedAs(run, inputs[i]?.dtype ?? 'f32', d))
-      },
-      (made) => tensors.storages(made),
-    )
-    observed?.(result)
-    return result
+    const backward = () =>
+      memory.scope(
+        () => {
+          const made = op.backward(run, attrs, cotangents, inputs, outputs, both, addend)
+          return made.map((d, i) => d && storedAs(run, inputs[i]?.dtype ?? 'f32', d))
+        },
+        (made) => tensors.storages(made),
+      ).result
+    const call = () => ({ name: op.name, pass: 'backward' as const, inputs, cotangents, flops })
+    return observing.op(call, backward)
   }
 }
 

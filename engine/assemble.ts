@@ -42,8 +42,9 @@ export function assemble(gpu: Machine, device: GPUDevice, options: GpuOptions): 
   const commands = new Commands(device, reports.watch, () => lifetime.check())
   const memory = new Memory(device, reports.watch, (ids) => commands.bindGroups.forget(ids))
   const pipelines = new Pipelines(device, reports.watch)
-  const tensors = new Tensors(gpu, memory, commands, device.limits.maxStorageBufferBindingSize)
   const observing = new Observing()
+  const most = device.limits.maxStorageBufferBindingSize
+  const tensors = new Tensors(gpu, memory, commands, () => (observing.isDry ? Infinity : most))
   const steps = new StepRunner({ memory, commands, tensors, observing })
   const reads = new Reads({ commands, tensors, steps, reports, onWait })
   const flush = () => commands.flush()

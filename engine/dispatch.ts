@@ -28,11 +28,11 @@ export const dispatcher =
     const made = (makes ?? []).map((make) => tensors.alloc(make))
     checkBindings(kernel, reads.length, updates.length + made.length)
     const storages = tensors.storages([...reads, ...updates, ...made])
-    tensors.countWrites(updates)
+    if (pipeline) tensors.countWrites(updates)
     const [x, y = 1, z = 1] = groups
     checkGroups(kernel, [x, y, z])
-    const observed = observing.kernel({ kernel, reads, updates, made })
-    if (pipeline && x * y * z > 0) commands.dispatch(pipeline, kernel, storages, params, [x, y, z])
-    observed?.()
+    const call = () => ({ kernel, reads, updates, made })
+    const send = () => pipeline && commands.dispatch(pipeline, kernel, storages, params, [x, y, z])
+    if (x * y * z > 0) observing.kernel(call, send)
     return made
   }

@@ -20,6 +20,8 @@ export interface KernelCall {
   readonly kernel: Kernel
   /** 'update' outside of ops and backward passes. */
   readonly pass: Pass | 'update'
+  /** True if an op dispatches it. */
+  readonly isOfOp: boolean
   readonly reads: readonly Tensor[]
   readonly updates: readonly Tensor[]
   readonly made: readonly Tensor[]
@@ -68,25 +70,33 @@ export class Observing {
     }
   }
 
-  /** Tells of an op. Returns the function to call with what it made, if there is an observer. */
-  op(call: OpCall): ((made: readonly (Tensor | null)[]) => void) | undefined {
+  /** Runs an op, and tells of it: before by `call`, and after with what it made. */
+  op<Made extends readonly (Tensor | null)[]>(call: () => OpCall, run: () => Made): Made {
     const observer = this.#observer
-    if (!observer) return undefined
-    const after = this.#apart(observer, () => observer.op(call))
+    if (!observer) return run()
+    const after = this.#apart(observer, () => observer.op(call()))
     this.#inOp = true
-    return (made) => {
-      this.#inOp = false
+    try {
+      const made = run()
       this.#apart(observer, () => after(made))
+      return made
+    } finally {
+      this.#inOp = false
     }
   }
 
-  /** Tells of a kernel. Returns the function to call when it was dispatched. */
-  kernel(call: Omit<KernelCall, 'pass'>): (() => void) | undefined {
+  /** Runs a kernel, and tells of it. */
+  kernel(call: () => Omit<KernelCall, 'pass' | 'isOfOp'>, run: () => void) {
     const observer = this.#observer
-    if (!observer) return undefined
-    const pass = this.#isBackward ? 'backward' : this.#inOp ? 'forward' : 'update'
-    const after = this.#apart(observer, () => observer.kernel({ ...call, pass }))
-    return () => this.#apart(observer, after)
+    if (!observer) {
+      run()
+      return
+    }
+    const isOfOp = this.#inOp
+    const pass = this.#isBackward ? 'backward' : isOfOp ? 'forward' : 'update'
+    const after = this.#apart(observer, () => observer.kernel({ ...call(), pass, isOfOp }))
+    run()
+    this.#apart(observer, after)
   }
 
   /** Tells of a counter's step. */

@@ -58,7 +58,6 @@ class Counter {
   readonly #found: Variable[] = []
   readonly #checks: { readonly culprit: Culprit }[] = []
   readonly #seen = new WeakSet<Tensor>()
-  #inOp = false
 
   constructor(parts: Assembly, names: Named | undefined) {
     this.#parts = parts
@@ -66,14 +65,12 @@ class Counter {
   }
 
   readonly op = ({ name, pass, inputs, cotangents }: OpCall) => {
-    this.#inOp = true
     const isForward = pass === 'forward'
     const place = this.#layers.place(inputs)
     const given = isForward ? inputs : cotangents
     const common = { op: name, pass, ...place, inputs: given.map((t) => t && kindOf(t)) }
     for (const t of given) if (t) this.#check(t, { ...common, role: 'input', name: this.#name(t) })
     return (made: readonly (Tensor | null)[]) => {
-      this.#inOp = false
       if (isForward) this.#layers.made(made, place)
       for (const [i, t] of made.entries()) {
         const of = isForward ? undefined : inputs[i]
@@ -82,8 +79,8 @@ class Counter {
     }
   }
 
-  readonly kernel = ({ kernel, pass, reads, updates, made }: KernelCall) => {
-    if (this.#inOp) return () => {}
+  readonly kernel = ({ kernel, pass, isOfOp, reads, updates, made }: KernelCall) => {
+    if (isOfOp) return () => {}
     const inputs = reads.map(kindOf)
     const common = { op: kernel.name, pass, ...NOWHERE, inputs }
     const note = (role: Culprit['role'], tensors: readonly Tensor[]) => {

@@ -82,7 +82,7 @@ const kindOf = (t: TensorKind | null): TensorKind | null =>
 export class Recorder implements Watcher {
   readonly rows: TraceRow[] = []
   readonly #layers: Layers
-  #kernels: string[] | null = null // of the op that is running
+  #kernels: string[] = [] // of the op that is running
 
   constructor(names: Named | undefined) {
     this.#layers = new Layers(names)
@@ -93,7 +93,6 @@ export class Recorder implements Watcher {
     this.#kernels = kernels
     const place = this.#layers.place(inputs)
     return (made: readonly (TensorKind | null)[]) => {
-      this.#kernels = null
       const isForward = pass === 'forward'
       if (isForward) this.#layers.made(made as OpCall['cotangents'], place)
       this.rows.push({
@@ -104,8 +103,8 @@ export class Recorder implements Watcher {
     }
   }
 
-  readonly kernel = ({ kernel, pass, reads, updates, made }: KernelCall) => {
-    if (this.#kernels) this.#kernels.push(kernel.name)
+  readonly kernel = ({ kernel, pass, isOfOp, reads, updates, made }: KernelCall) => {
+    if (isOfOp) this.#kernels.push(kernel.name)
     else
       this.rows.push({
         ...{ op: kernel.name, pass, ...NOWHERE, kernels: [kernel.name] },
