@@ -46,6 +46,7 @@ export {
   type Profile,
   profile,
 } from './engine/debug/profile.ts'
+export type { DispatchOrigin, LayerTime } from './engine/debug/layer-times.ts'
 export { type FindNaNOptions, type NonFinite, findNaN } from './engine/debug/find-nan.ts'
 export {
   type TensorKind,

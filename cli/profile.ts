@@ -25,6 +25,8 @@ export interface ProfileFlags extends CommandFlags {
   readonly trace?: string
   /** Timed steps; 5 by default. */
   readonly runs?: number
+  /** True adds up times by layer. */
+  readonly layers?: boolean
 }
 
 const WARM = 4 // steps before the timed ones: from the third on they are replayed
@@ -45,14 +47,14 @@ export async function profileMethod(name: string, flags: ProfileFlags): Promise<
     try {
       const { config } = settled(name, given, gpu.software, overrides)
       const { trainer, fed } = await begun(gpu, config, data, flags)
-      const { found, wallMs } = await measured(gpu, trainer, fed, flags.runs ?? 5)
+      const { found, wallMs } = await measured(gpu, trainer, fed, flags)
       const { batch } = config
       const what = `${method.title}: ${method.describe(config)}, batch ${batch}, on ${adapterOf(gpu)}`
       if (flags.trace !== undefined)
         await writeAtomic(flags.trace, new TextEncoder().encode(found.chromeTrace()))
       say(progress, [what, ...lines(found, wallMs, flags.trace)].join('\n'), {
         ...{ event: 'profile', adapter: adapterOf(gpu), batch, wallMs },
-        ...{ resolution: found.resolution, kernels: found.rows },
+        ...{ resolution: found.resolution, kernels: found.rows, layers: found.layers },
       })
       return 0
     } finally {
@@ -82,7 +84,12 @@ async function begun(
 }
 
 /** Steps on one batch again and again. */
-async function measured(gpu: Gpu, trainer: Trainer, { images, indices }: Fed, runs: number) {
+async function measured(
+  gpu: Gpu,
+  trainer: Trainer,
+  { images, indices }: Fed,
+  { runs = 5, layers = false }: ProfileFlags,
+) {
   const step = () => void trainer.step(images, indices)
   for (let i = 0; i < WARM; i++) step()
   await gpu.sync()
@@ -94,7 +101,10 @@ async function measured(gpu: Gpu, trainer: Trainer, { images, indices }: Fed, ru
     walls.push(performance.now() - start)
   }
   walls.sort((a, b) => a - b)
-  return { found: await profile(gpu, step, { runs }), wallMs: walls[Math.floor(runs / 2)] ?? NaN }
+  return {
+    found: await profile(gpu, step, { runs, layers }),
+    wallMs: walls[Math.floor(runs / 2)] ?? NaN,
+  }
 }
 
 const lines = (found: Profile, wallMs: number, trace: string | undefined) => [

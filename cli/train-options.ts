@@ -47,6 +47,7 @@ export function addProfile(profile: Command, method: Method): Command {
   for (const flag of flagsOf(method)) own.option(...optionOf(flag))
   return running(computing(own))
     .option('--runs <n>', 'timed steps (default: 5)', readCount)
+    .option('--layers', 'add up times by layer instead of by kernel')
     .option('--trace <file>', 'write a trace for ui.perfetto.dev or chrome://tracing')
     .addHelpText('after', `\nPresets (--preset):\n${presetLines(method)}`)
 }

@@ -1,16 +1,35 @@
 // The time that each kernel of a body takes on the GPU.
 
 import type { Machine } from '../../kernels/op.ts'
-import { callback, checkOptions, checkValue, count, inspect, onGpu } from '../../kernels/options.ts'
+import {
+  callback,
+  checkOptions,
+  checkValue,
+  count,
+  flag,
+  inspect,
+  onGpu,
+} from '../../kernels/options.ts'
 import { type Assembly, partsOf } from '../assemble.ts'
+import {
+  type DispatchOrigin,
+  type LayerTime,
+  layerTable,
+  layerTimes,
+  originsOf,
+} from './layer-times.ts'
 import { tabled } from './table.ts'
 import { Stamps } from './timer.ts'
+import { trace } from './trace.ts'
 
 /** Options of `profile`. */
 export interface ProfileOptions {
   /** How often the body runs and is timed, after one run that is not; 3 by default. Times are
    *  medians. */
   readonly runs?: number
+  /** True traces the body too, which must not be async, and adds up times by layer; false by
+   *  default. */
+  readonly layers?: boolean
 }
 
 /** A dispatch. */
@@ -22,6 +41,8 @@ export interface ProfiledDispatch {
   readonly duration: number | null
   /** Milliseconds, the median of all runs if they dispatch the same kernels; null if not timed. */
   readonly ms: number | null
+  /** The op that made it, its pass and its layer; null without `layers`. */
+  readonly origin: DispatchOrigin | null
 }
 
 /** All dispatches of a kernel. */
@@ -38,6 +59,8 @@ export interface KernelTime {
 export class Profile {
   /** The kernels, the longest first; those dispatched most often first if not timed. */
   readonly rows: readonly KernelTime[]
+  /** The layers, and the ops without parameters, the longest first; null without `layers`. */
+  readonly layers: readonly LayerTime[] | null
   /** The dispatches in order. */
   readonly dispatches: readonly ProfiledDispatch[]
   /** How often the body was timed. */
@@ -47,6 +70,7 @@ export class Profile {
 
   constructor(dispatches: readonly ProfiledDispatch[], runs: number, resolution: number | null) {
     this.rows = rowsOf(dispatches)
+    this.layers = dispatches.some(({ origin }) => origin) ? layerTimes(dispatches) : null
     this.dispatches = dispatches
     this.runs = runs
     this.resolution = resolution
@@ -57,8 +81,14 @@ export class Profile {
     return this.resolution !== null
   }
 
-  /** Prints a table of at most `width` characters, 80 by default. */
+  /** Prints a table of at most `width` characters, 80 by default: layers where they are known, else
+   *  kernels. */
   table(width?: number): string {
+    const lines = this.layers ? layerTable(this.layers, width) : this.#kernelTable(width)
+    return [...lines, ...this.#notes()].join('\n')
+  }
+
+  #kernelTable(width: number | undefined): string[] {
     const heads = ['dispatches', ...(this.isTimed ? ['ms'] : []), 'share']
     const right = heads.map((head) => ({ head, right: true }))
     const total = { kernel: 'all', dispatches: this.dispatches.length, share: 1 }
@@ -68,7 +98,7 @@ export class Profile {
       ...(row.ms === null ? [] : [row.ms.toFixed(3)]),
       `${(100 * row.share).toFixed(1)} %`,
     ])
-    return [...tabled([{ head: 'kernel' }, ...right], cells, width), ...this.#notes()].join('\n')
+    return tabled([{ head: 'kernel' }, ...right], cells, width)
   }
 
   /** Makes the text of a trace file, which chrome://tracing and ui.perfetto.dev open. Throws Error
@@ -81,11 +111,11 @@ export class Profile {
       { ...{ name: 'process_name', ph: 'M' }, ...place, args: { name: 'Kindred' } },
       { ...{ name: 'thread_name', ph: 'M' }, ...place, args: { name: 'GPU' } },
     ]
-    const events = this.dispatches.map(({ kernel, start, duration }, dispatch) => ({
+    const events = this.dispatches.map(({ kernel, start, duration, origin }, dispatch) => ({
       ...{ name: kernel, cat: 'gpu', ph: 'X' },
       ...place,
       ...{ ts: (start ?? 0) * 1000, dur: (duration ?? 0) * 1000 }, // in microseconds
-      args: { dispatch },
+      args: { dispatch, ...origin },
     }))
     return JSON.stringify({ traceEvents: [...named, ...events], displayTimeUnit: 'ms' })
   }
@@ -125,7 +155,9 @@ export async function profile(
 ): Promise<Profile> {
   checkValue('profile', 'gpu', gpu, onGpu)
   checkValue('profile', 'body', body, callback)
-  const { runs = 3 } = checkOptions('profile', options, { runs: count })
+  const { runs = 3, layers = false } = checkOptions('profile', options, {
+    ...{ runs: count, layers: flag },
+  })
   const parts = partsOf(gpu)
   if (parts.steps.running) throw new Error('profile: it cannot run inside a step')
   if (parts.commands.timer) throw new Error('profile: it cannot run in the body of another')
@@ -133,7 +165,8 @@ export async function profile(
   await parts.reads.sync()
   const all: Run[] = []
   for (let i = 0; i < runs; i++) all.push(await timedRun(parts, body))
-  return profileOf(all)
+  const kernels = all.at(-1)?.kernels ?? []
+  return profileOf(all, layers ? originsOf(kernels, trace(gpu, body).rows) : [])
 }
 
 /** The dispatches of one run; times are null if not timed. */
@@ -157,17 +190,18 @@ async function timedRun({ commands, reads }: Assembly, body: () => unknown): Pro
   }
 }
 
-function profileOf(runs: readonly Run[]): Profile {
+function profileOf(runs: readonly Run[], origins: readonly DispatchOrigin[]): Profile {
   const last = runs.at(-1) ?? { kernels: [], times: null }
   const alike = runs.filter(({ kernels }) => kernels.join() === last.kernels.join())
   const first = last.times?.[0]?.[0] ?? 0n
   const dispatches = last.kernels.map((kernel, i): ProfiledDispatch => {
     const time = last.times?.[i]
-    if (!time) return { kernel, start: null, duration: null, ms: null }
+    const { [i]: origin = null } = origins
+    if (!time) return { kernel, start: null, duration: null, ms: null, origin }
     const durations = alike.map(({ times }) => lasted(times?.[i]))
     return {
       ...{ kernel, start: milliseconds(time[0] - first), duration: lasted(time) },
-      ms: median(durations),
+      ...{ ms: median(durations), origin },
     }
   })
   return new Profile(dispatches, alike.length, last.times && resolutionOf(runs))

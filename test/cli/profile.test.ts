@@ -38,15 +38,27 @@ test('kindred profile times the kernels of a step, and makes no run', async () =
   const trace = join(folder, 'trace.json')
   const small = ['--data', 'procedural:32,8', '--size', '8', '--width', '4', '--batch', '16']
   try {
-    const args = [...small, '--model', 'resnet8', '--runs', '1', '--trace', trace, '--json']
+    const args = [
+      ...small,
+      '--model',
+      'resnet8',
+      '--runs',
+      '1',
+      '--layers',
+      '--trace',
+      trace,
+      '--json',
+    ]
     const { code, out, err } = await kindred('profile', 'moco', ...args)
     assert.is(code, 0, err)
     const last = JSON.parse(out.trim().split('\n').at(-1) ?? '') as {
       readonly batch: number
+      readonly layers: readonly { readonly layer: string }[]
       readonly kernels: readonly { readonly kernel: string; readonly dispatches: number }[]
     }
     assert.is(last.batch, 16)
     const dispatches = last.kernels.reduce((sum, row) => sum + row.dispatches, 0)
+    assert.ok(last.layers.some(({ layer }) => layer === 'layer1.0.conv1, bn1'))
     assert.ok(last.kernels.some(({ kernel }) => kernel === 'enqueue'))
     const { traceEvents } = JSON.parse(readFileSync(trace, 'utf8')) as {
       readonly traceEvents: readonly { readonly ph: string }[]

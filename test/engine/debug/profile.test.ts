@@ -10,6 +10,7 @@ import { profile } from '../../../engine/debug/profile.ts'
 import { Gpu } from '../../../engine/gpu.ts'
 import { instanceFor, openGpu } from '../../../engine/node.ts'
 import { Sgd } from '../../../engine/optim/optimizer.ts'
+import { Builder } from '../../../models/layers.ts'
 import { random } from '../../fixtures/check.ts'
 import { gpuSuite } from '../../fixtures/gpu.ts'
 import { refuses, refusesAsync } from '../../fixtures/refusal.ts'
@@ -78,6 +79,51 @@ test('its trace file has a complete event for every dispatch, in order', async (
   gpu.destroy()
 })
 
+test('times are added up by layer, of replays too, with the update beside them', async ({
+  gpu,
+}) => {
+  const build = new Builder(gpu, 1)
+  const layers = [build.linear('net.0', [8, 8]), build.linear('net.2', [8, 8])]
+  const optimizer = new Sgd(build.parameters)
+  const captured = gpu.capture((x: Tensor) => {
+    const y = layers.reduce((h, layer) => relu(layer(h, { training: true })), x)
+    const loss = sum(y)
+    const of = Object.values(build.parameters)
+    optimizer.step(gpu.backward(loss, undefined, { of }), () => 0.1)
+    return loss
+  })
+  const step = () => captured.run({ values: random(64, 2), shape: [8, 8] })
+  for (let i = 0; i < 3; i++) await gpu.read(step())
+  const found = await profile(gpu, step, { runs: 1, layers: true })
+  assert.equal([captured.replays, optimizer.t], [3, 5]) // and the trace is taken back
+  const counts = Object.fromEntries((found.layers ?? []).map((row) => [row.layer, row.dispatches]))
+  // forward and the gradients of w and b; of the second layer that of x too
+  assert.equal(counts, { 'net.0': 3, 'net.2': 4, relu: 4, sum: 2, collect: 1, sgd: 1 })
+  const sums = (
+    pick: (row: { readonly ms: number | null }) => number | null,
+    of: readonly { readonly ms: number | null }[],
+  ) => of.reduce((all, row) => all + (pick(row) ?? NaN), 0)
+  const [byLayer, byKernel] = [found.layers ?? [], found.rows].map((of) => sums(({ ms }) => ms, of))
+  assert.ok(Math.abs((byLayer ?? 0) - (byKernel ?? 0)) < 1e-9, `${byLayer} ${byKernel}`)
+  for (const { forward, backward, ms, layer } of found.layers ?? [])
+    if (layer.startsWith('net'))
+      assert.ok(Math.abs((forward ?? 0) + (backward ?? 0) - (ms ?? 0)) < 1e-9)
+  assert.match(String(found), /^layer +dispatches +forward +backward +ms +share\n/)
+  const { traceEvents } = JSON.parse(found.chromeTrace()) as {
+    readonly traceEvents: readonly { readonly args: object }[]
+  }
+  assert.equal(traceEvents.at(-1)?.args, { dispatch: 14, op: 'sgd', pass: 'update', layer: null })
+})
+
+test('a body that differs from run to run has no layers', async ({ gpu }) => {
+  let calls = 0
+  const x = gpu.tensor([1, 2])
+  await refusesAsync(
+    () => profile(gpu, () => (calls++ < 2 ? relu(x) : sum(x)), { runs: 1, layers: true }),
+    'profile: the body ran other kernels when it was traced (1) than when it was timed (1); let it do the same each time, or leave layers out',
+  )
+})
+
 test('without timestamps it counts, and says so', async () => {
   const { create } = await import('webgpu')
   const adapter = await instanceFor(create, []).requestAdapter()
@@ -99,6 +145,7 @@ counts alone: this device has no timestamp-query`,
     start: null,
     duration: null,
     ms: null,
+    origin: null,
   })
   refuses(
     () => found.chromeTrace(),
