@@ -150,9 +150,9 @@ function placeOf(i: number, shape: readonly number[]): number[] {
 
 /** Runs `body`, such as a training step, and finds the first op or kernel that made a NaN or an
  *  infinity, or was given one, in its forward, its backward or an update; null if there is none.
- *  Every tensor is counted on the GPU, so it takes a few times a step's time. Captured steps run
- *  their JavaScript. Then puts back what the body changed, as `trace` does, so that weights and
- *  counters are as before. Throws Error within a step, and for an async body. */
+ *  Every tensor costs one more kernel. Captured steps run their JavaScript. Then puts back what the
+ *  body changed, as `trace` does, so that weights and counters are as before. Throws Error within a
+ *  step, and for an async body. */
 export async function findNaN(
   gpu: Machine,
   body: () => unknown,

@@ -12,6 +12,7 @@ import { findNaN } from '../../../engine/debug/find-nan.ts'
 import { profile } from '../../../engine/debug/profile.ts'
 import { trace } from '../../../engine/debug/trace.ts'
 import { Gpu } from '../../../engine/gpu.ts'
+import { LossScaler } from '../../../engine/optim/loss-scaler.ts'
 import { Sgd } from '../../../engine/optim/optimizer.ts'
 import { batch, makers, mocoOf } from '../../fixtures/chunked-methods.ts'
 import { quickAndFull } from '../../fixtures/full.ts'
@@ -112,7 +113,11 @@ for (const name of Object.keys(makers)) {
     async ({ gpu: { device } }) => {
       const train = async (look: (gpu: Gpu, step: () => Tensor) => Promise<unknown>) => {
         const gpu = new Gpu(device)
-        const method = makers[name]?.(gpu, { normed: true }) ?? mocoOf(false)(gpu, { normed: true })
+        const how = {
+          normed: true,
+          ...(name === 'symmetric MoCo' && { scaler: new LossScaler(gpu) }),
+        }
+        const method = (makers[name] ?? mocoOf(false))(gpu, how)
         const losses: number[] = []
         for (let i = 0; i < 6; i++) {
           if (i === 0 || i === 1 || i === 4) await look(gpu, () => method.step(batch(4, i + 1), 4))
