@@ -121,8 +121,8 @@ export class Recorder implements Watcher {
 /** Runs `body` and returns its ops, in their order, with shapes, layers and kernels. Captured steps
  *  in it run their JavaScript. Then puts back what the body changed: variables that kernels wrote,
  *  such as weights, and the counters of optimizers, methods and batch norms. Does not put back what
- *  `gpu.write` and other JavaScript changed. Its tensors are freed. Throws Error within a step, and
- *  for an async body. */
+ *  JavaScript changed: its variables, and what `gpu.write` wrote where no kernel wrote. Its tensors
+ *  are freed. Throws Error within a step, and for an async body. */
 export function trace(gpu: Machine, body: () => unknown, options: TraceOptions = {}): OpTrace {
   const { parameters } = checkOptions('trace', options, { parameters: namedRule })
   const recorder = new Recorder(parameters)
