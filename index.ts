@@ -243,6 +243,8 @@ export {
 export { type Pca, type PcaOptions, pca } from './evaluate/measure/pca.ts'
 export { type Ridge, type RidgeOptions, ridgeClassifier } from './evaluate/ridge.ts'
 export { type KCentre, type KCentreOptions, kCentre } from './evaluate/curate/k-centre.ts'
+export { type OutlierOptions, type Outliers, outliers } from './evaluate/curate/outliers.ts'
+export { type Typical, type TypicalOptions, mostTypical } from './evaluate/curate/most-typical.ts'
 export {
   type DuplicateOptions,
   type Duplicates,

@@ -1,16 +1,16 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 // The public class of the engine. assemble.ts makes its parts.
 
-import {
-  type Machine,
-  type Op,
-  type Pass,
-  type Run,
-  type Shape,
-  type Tensor,
-  type TensorList,
-  type Values,
-  type Variable,
+import type {
+  Machine,
+  Op,
+  Pass,
+  Run,
+  Shape,
+  Tensor,
+  TensorList,
+  Values,
+  Variable,
 } from '../kernels/op.ts'
 import { callback, checkOptions, checkValue, inspect } from '../kernels/options.ts'
 import { applyOp } from './apply.ts'

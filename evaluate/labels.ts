@@ -1,4 +1,4 @@
-// Checks the labels of samples.
+// Checks labels, and indices of samples.
 
 import { flatNumbers } from '../kernels/numbers.ts'
 import { ShapeError } from '../kernels/op.ts'
@@ -33,4 +33,16 @@ export function classLabels(
       )
   }
   return Int32Array.from(given)
+}
+
+/** Returns the indices `initial` of samples that are chosen already. Throws RangeError, whose message
+ *  begins with `owner`, for one that is not below M. */
+export function sampleIndices(owner: string, initial: IndexList, M: number): number[] {
+  const indices = Array.from(flatNumbers(`${owner}: initial`, initial))
+  for (const [at, i] of indices.entries())
+    if (!(Number.isInteger(i) && i >= 0 && i < M))
+      throw new RangeError(
+        `${owner}: initial must be whole numbers from 0 to ${M - 1}, got ${i} at ${at}`,
+      )
+  return indices
 }

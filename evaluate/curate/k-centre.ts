@@ -1,10 +1,10 @@
 // k-centre greedy (Sener and Savarese 2018, https://arxiv.org/abs/1708.00489, algorithm 1): chooses
 // samples so that no other is far from all of them.
 
-import { flatNumbers } from '../../kernels/numbers.ts'
 import { checkOptions, count, having, needed, oneOf } from '../../kernels/options.ts'
 import type { IndexList } from '../../kernels/wgsl/indices.ts'
 import type { Embeddings } from '../embed.ts'
+import { sampleIndices } from '../labels.ts'
 import { type FeatureRows, checkFinite, hostRows } from '../slabs.ts'
 
 /** Options of `kCentre`. */
@@ -44,7 +44,7 @@ export function kCentre(given: FeatureRows, options: KCentreOptions): KCentre {
   const rows = hostRows('kCentre', 'features', given)
   const { features, M } = rows
   checkFinite('kCentre', features)
-  const begun = indicesOf(initial, M)
+  const begun = sampleIndices('kCentre', initial, M)
   const distance = distanceOf(rows, metric)
   const nearest = new Float64Array(M).fill(Infinity)
   const taken = new Uint8Array(M)
@@ -71,16 +71,6 @@ export function kCentre(given: FeatureRows, options: KCentreOptions): KCentre {
   }
 }
 
-function indicesOf(initial: IndexList, M: number): number[] {
-  const indices = Array.from(flatNumbers('kCentre: initial', initial))
-  for (const [at, i] of indices.entries())
-    if (!(Number.isInteger(i) && i >= 0 && i < M))
-      throw new RangeError(
-        `kCentre: initial must be whole numbers from 0 to ${M - 1}, got ${i} at ${at}`,
-      )
-  return indices
-}
-
 /** The sample farthest from the chosen ones, the first of equals. */
 function farthest(nearest: Float64Array, taken: Uint8Array): number {
   let best = -1
@@ -94,7 +84,7 @@ type Metric = 'cosine' | 'euclidean'
 /** The distance of two rows. */
 function distanceOf(rows: Embeddings, metric: Metric): (i: number, m: number) => number {
   const { D } = rows
-  const x = metric === 'cosine' ? unit(rows) : Float64Array.from(rows.features)
+  const x = metric === 'cosine' ? unitRowsOf(rows) : Float64Array.from(rows.features)
   if (metric === 'euclidean')
     return (i, m) => {
       let square = 0
@@ -109,7 +99,7 @@ function distanceOf(rows: Embeddings, metric: Metric): (i: number, m: number) =>
 }
 
 /** The rows at unit length; a row of zeros stays one. */
-function unit({ features, M, D }: Embeddings): Float64Array {
+export function unitRowsOf({ features, M, D }: Embeddings): Float64Array {
   const x = Float64Array.from(features)
   for (let m = 0; m < M; m++) {
     const row = x.subarray(m * D, (m + 1) * D)
@@ -122,7 +112,7 @@ function unit({ features, M, D }: Embeddings): Float64Array {
 /** The sample nearest to the mean of all. */
 function mostCentral(rows: Embeddings, metric: Metric): number {
   const { M, D } = rows
-  const x = metric === 'cosine' ? unit(rows) : Float64Array.from(rows.features)
+  const x = metric === 'cosine' ? unitRowsOf(rows) : Float64Array.from(rows.features)
   const withMean = new Float32Array((M + 1) * D)
   withMean.set(x)
   for (let i = 0; i < M * D; i++)

@@ -2,8 +2,10 @@
 
 import * as assert from 'uvu/assert'
 import { kCentre } from '../../../evaluate/curate/k-centre.ts'
+import { mostTypical } from '../../../evaluate/curate/most-typical.ts'
 import { nearDuplicates } from '../../../evaluate/curate/near-duplicates.ts'
-import { random } from '../../fixtures/check.ts'
+import { outliers } from '../../../evaluate/curate/outliers.ts'
+import { close, random } from '../../fixtures/check.ts'
 import { Golden, goldenNames } from '../../fixtures/golden.ts'
 import { gpuSuite } from '../../fixtures/gpu.ts'
 import { call, refusesAll } from '../../fixtures/misuse.ts'
@@ -69,6 +71,56 @@ test('nearDuplicates finds no pairs among distinct rows, and takes a tensor', as
   const { pairs, groups } = await nearDuplicates(rows, { threshold: 0.95 })
   assert.is(pairs.length, 0)
   assert.equal([...groups], [...groups.keys()])
+})
+
+test('outliers are far from their neighbours; copies count as others', async ({ gpu }) => {
+  const angles = [0, 0, 0.1, 0.2, 2] // radians
+  const rows = {
+    features: Float32Array.from(angles.flatMap((a) => [3 * Math.cos(a), 3 * Math.sin(a)])),
+    ...{ M: angles.length, D: 2 },
+  }
+  const { scores, order } = await outliers(rows, { k: 2, gpu })
+  const expected = angles.map((a, i) => {
+    const others = angles.filter((_, j) => j !== i).map((b) => 1 - Math.cos(a - b))
+    return (
+      others
+        .sort((x, y) => x - y)
+        .slice(0, 2)
+        .reduce((x, y) => x + y, 0) / 2
+    )
+  })
+  close(scores, expected, 1e-6, 'scores')
+  assert.equal(
+    [...order],
+    [4, 3, 0, 1, 2].sort((a, b) => (expected[b] ?? 0) - (expected[a] ?? 0) || a - b),
+  )
+  const few = await outliers(rows, { k: 100, gpu })
+  assert.is(few.scores.length, 5)
+})
+
+test('mostTypical takes the middle of each cluster, the largest first', async ({ gpu }) => {
+  const centres = [0, 1.5, 3]
+  const counts = [9, 5, 7]
+  const angles = centres.flatMap((centre, c) =>
+    Array.from(
+      { length: counts[c] ?? 0 },
+      (_, i) => centre + 0.02 * (i - ((counts[c] ?? 0) - 1) / 2),
+    ),
+  )
+  const rows = {
+    features: Float32Array.from(angles.flatMap((a) => [Math.cos(a), Math.sin(a)])),
+    ...{ M: angles.length, D: 2 },
+  }
+  const { order, clusters } = await mostTypical(rows, { picks: 3, gpu })
+  assert.equal([...order], [4, 17, 11])
+  assert.is(new Set(clusters).size, 3)
+  const more = await mostTypical(rows, { picks: 2, initial: [0], gpu }) // the first cluster is covered
+  assert.equal([...more.order], [17, 11])
+  const all = await mostTypical(rows, { picks: 21, gpu })
+  assert.equal(
+    [...all.order].sort((a, b) => a - b),
+    [...angles.keys()],
+  )
 })
 
 test('misuse is refused in words', async ({ gpu }) => {
