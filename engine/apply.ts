@@ -43,7 +43,11 @@ export function applyOp<In extends TensorList, Out extends TensorList, A>(
       () => op.forward(run, attrs, ...inputs),
       (made) => tensors.storages(made),
     ).result
-  const call = () => ({ name: op.name, pass: 'forward' as const, inputs, cotangents: [], flops })
+  const call = () => ({
+    ...{ name: op.name, attrs, inputs, flops },
+    pass: 'forward' as const,
+    cotangents: [],
+  })
   const outputs = observing.op(call, forward)
   if (!isTaped) return outputs
   for (const output of outputs) requiresGrad.add(output)
@@ -88,7 +92,8 @@ function pullbackOf<In extends TensorList, Out extends TensorList, A>(
         },
         (made) => tensors.storages(made),
       ).result
-    const call = () => ({ name: op.name, pass: 'backward' as const, inputs, cotangents, flops })
+    const told = { name: op.name, attrs, inputs, cotangents, flops }
+    const call = () => ({ ...told, pass: 'backward' as const })
     return observing.op(call, backward)
   }
 }

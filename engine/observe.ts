@@ -7,6 +7,7 @@ import type { Kernel, Pass, Tensor } from '../kernels/op.ts'
 export interface OpCall {
   readonly name: string
   readonly pass: Pass
+  readonly attrs: unknown
   /** The inputs of its forward, in both passes. */
   readonly inputs: readonly Tensor[]
   /** The gradients of its outputs; [] in the forward pass. */
