@@ -22,6 +22,7 @@ import {
 import { OwnCommand } from './own-command.ts'
 import { listPresets } from './presets.ts'
 import { type ProfileFlags, profileMethod } from './profile.ts'
+import { addSee } from './see/see-options.ts'
 import { addSummary, summarise } from './summary.ts'
 import { type CommandFlags, trainMethod } from './train-command.ts'
 import { addMethod, addProfile, sources } from './train-options.ts'
@@ -64,6 +65,7 @@ ${beginnings.join('\n')}`,
   addCompare(program, finish)
   addPresets(program, finish)
   addEval(program, finish)
+  addSee(program, finish)
   addProfiles(program, finish)
   addSummary(program).action((name: string, flags: Parameters<typeof summarise>[1]) =>
     finish(summarise(name, flags)),
