@@ -63,6 +63,7 @@ ${cards.map(cardOf).join('\n')}
 
 function cardOf({ src, name, label, figure, rank, mark }: GalleryCard): string {
   const file = name.split('/').at(-1) ?? name
+  const near = name.split('/').slice(-2).join('/') // two folders may have files of one name
   const badges = [
     ...(rank === undefined ? [] : [`<span class="rank">${rank}</span>`]),
     ...(figure === undefined ? [] : [`<span class="figure">${asText(figure)}</span>`]),
@@ -73,7 +74,7 @@ function cardOf({ src, name, label, figure, rank, mark }: GalleryCard): string {
     `<li${mark === undefined ? '' : ' class="marked"'}><figure>` +
     `<img src="${asText(src)}" alt="${asText(file)}" loading="lazy">` +
     `<figcaption><span class="row">${badges.join('')}</span>${under}` +
-    `<span class="name" title="${asText(name)}">${asText(file)}</span></figcaption></figure></li>`
+    `<span class="name" title="${asText(name)}">${asText(near)}</span></figcaption></figure></li>`
   )
 }
 

@@ -10,6 +10,7 @@ import type { Embeddings } from '../../evaluate/embed.ts'
 import { UsageError, choose } from '../../training/choice.ts'
 import type { Progress } from '../../training/progress.ts'
 import { type CuratedGroup, type Curated, publish } from './curated.ts'
+import { copiesAmong } from './copies.ts'
 import { featuresSeen, onSeenGpu } from './features.ts'
 import { placesOfList } from './labelled-list.ts'
 import { checkNewFolder } from './links.ts'
@@ -40,8 +41,8 @@ export interface CurateFlags extends PictureFlags {
   readonly seed?: number
 }
 
-/** Cosine from which two images are copies, by default. docs/curation.md shows how it was chosen. */
-const COPIES = 0.995
+/** How well the pixels of copies agree, at least. docs/curation.md shows how it was chosen. */
+const AGREE = 0.975
 const FEW = 50 // labels up to which typical images teach most
 
 /** What a command works on. */
@@ -54,25 +55,41 @@ interface Seen {
 
 /** Lists groups of near duplicates, and returns the exit code. Throws Error in words. */
 export const curateDuplicates = (run: string, flags: CurateFlags): Promise<number> =>
-  curated('duplicates', run, flags, async ({ gpu, rows }) => {
-    const { threshold = COPIES, omitFirst = false } = flags
-    const { pairs, cosines, groups } = await nearDuplicates(rows, { threshold, gpu })
-    const found = groupsOf(pairs, cosines, groups)
+  curated('duplicates', run, flags, async (seen) => {
+    const { threshold = null, omitFirst = false } = flags
+    const by = threshold === null ? 'agreement' : 'cosine'
+    const { pairs, values, groups } =
+      threshold === null
+        ? await copiesAmong(seen.gpu, seen.rows, seen.pictures, { ...seen, least: AGREE })
+        : await byCosine(seen, threshold)
+    const found = groupsOf(by, pairs, values, groups)
     const copies = found.reduce((sum, { places }) => sum + places.length, 0)
+    const from = `${by} ${threshold ?? AGREE}`
     return {
       title: 'Near duplicates',
       summary:
         `${counted(found.length, 'group')} of near duplicates, ${copies} of ` +
-        `${counted(rows.M, 'image')}, from cosine ${threshold} on`,
-      detail: { threshold, pairs: cosines.length },
+        `${counted(seen.rows.M, 'image')}, from ${from} on`,
+      detail: { by, threshold: threshold ?? AGREE, pairs: values.length },
       groups: found,
       listed: found.map(({ places }) => (omitFirst ? places.slice(1) : places)),
       apart: true,
     }
   })
 
-/** The groups of two and more images, in the order of their first, with their lowest cosine. */
-function groupsOf(pairs: Uint32Array, cosines: Float32Array, groups: Uint32Array) {
+async function byCosine({ gpu, rows }: Seen, threshold: number) {
+  const { pairs, cosines, groups } = await nearDuplicates(rows, { threshold, gpu })
+  return { pairs, values: cosines, groups }
+}
+
+/** The groups of two and more images, in the order of their first, with the lowest value of their
+ *  pairs. */
+function groupsOf(
+  by: string,
+  pairs: Uint32Array,
+  values: ArrayLike<number>,
+  groups: Uint32Array,
+): CuratedGroup[] {
   const members = new Map<number, number[]>()
   for (const [m, first] of groups.entries()) {
     const own = members.get(first)
@@ -80,15 +97,15 @@ function groupsOf(pairs: Uint32Array, cosines: Float32Array, groups: Uint32Array
     else members.set(first, [m])
   }
   const least = new Map<number, number>()
-  for (const [p, cosine] of cosines.entries()) {
+  for (let p = 0; p < values.length; p++) {
     const group = groups[pairs[2 * p] ?? 0] ?? 0
-    least.set(group, Math.min(least.get(group) ?? 1, cosine))
+    least.set(group, Math.min(least.get(group) ?? 1, values[p] ?? NaN))
   }
   const many = [...members].filter(([, places]) => places.length > 1)
-  return many.map(([first, places], g): CuratedGroup => {
-    const cosine = least.get(first) ?? NaN
+  return many.map(([first, places], g) => {
+    const value = least.get(first) ?? NaN
     const title = `Group ${g + 1}: ${counted(places.length, 'image')}`
-    return { title, note: `cosine ${cosine.toFixed(4)} at least`, figures: { cosine }, places }
+    return { title, note: `${by} ${value.toFixed(4)} at least`, figures: { [by]: value }, places }
   })
 }
 

@@ -86,7 +86,7 @@ const GROUPS = 200 // in a gallery
 const CARDS = 600 // in a gallery
 
 /** Makes the page of the first groups, of up to 600 images. */
-async function galleryOf({ title, summary, groups }: Curated, pictures: Pictures) {
+async function galleryOf({ title, summary, groups, apart }: Curated, pictures: Pictures) {
   const sections: GallerySection[] = []
   let room = CARDS
   for (const group of groups.slice(0, GROUPS)) {
@@ -97,7 +97,8 @@ async function galleryOf({ title, summary, groups }: Curated, pictures: Pictures
     for (const [n, i] of places.entries())
       cards.push({
         src: await thumbnail(pictures, i),
-        ...{ name: pictures.names[i] ?? '', label: classOf(pictures, i), rank: n + 1 },
+        ...{ name: pictures.names[i] ?? '', label: classOf(pictures, i) },
+        ...(!apart && { rank: n + 1 }),
         ...(group.scores && Number.isFinite(group.scores[n])
           ? { figure: (group.scores[n] ?? NaN).toFixed(3) }
           : {}),

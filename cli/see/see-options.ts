@@ -120,16 +120,18 @@ const addDuplicates = (curate: Command) =>
       .description('list groups of images that are almost the same')
       .option(
         '--threshold <cosine>',
-        'cosine from which two images are copies, above 0 and at most 1 (default: see below)',
+        'group all images whose cosine is at least this, above 0 and at most 1, whatever ' +
+          'their pixels (default: see below)',
         readThreshold,
       )
       .option('--omit-first', 'leave the first of each group out: what could go'),
   ).addHelpText(
     'after',
     `
-Groups are separated by an empty line. A group holds all images that a chain of
-copies connects. The default threshold is 0.995; docs/curation.md shows how it
-was chosen. Look at the gallery before you delete anything.
+Looks at the 20 nearest images of each by the encoder, and keeps those whose
+pixels agree, where one may be a crop of the other. So it finds images that were
+saved again, resized or cropped by a few percent. Groups are separated by an
+empty line. Look at the gallery before you delete anything.
 
 ${NOTHING}
 

@@ -22,9 +22,7 @@ test('embed writes features, names, labels and a map, equal to those of embedder
   assert.is(code, 0, err)
   const { images, features } = JSON.parse(said) as { images: number; features: number }
   const { tensors, metadata } = await load(out)
-  const names = JSON.parse(
-    new TextDecoder().decode(tensors.get('names')?.data as Uint8Array),
-  ) as string[]
+  const names = JSON.parse(new TextDecoder().decode(tensors.get('names')?.data)) as string[]
   assert.is(names.length, images)
   assert.ok(names.includes(join(photos, 'a', HOSTILE)))
   assert.equal(tensors.get('map')?.shape, [images, 2])
