@@ -2,6 +2,7 @@
 
 import type { Command } from 'commander'
 import { methods } from '../methods/registry.ts'
+import { addCarry } from './carry/carry-options.ts'
 import { addClassifiers } from './classifier-options.ts'
 import type { ClassifierFlags } from './classifier-subject.ts'
 import { command } from './command.ts'
@@ -64,8 +65,7 @@ ${beginnings.join('\n')}`,
   addTrain(program, finish)
   addCompare(program, finish)
   addPresets(program, finish)
-  addEval(program, finish)
-  addSee(program, finish)
+  addUses(program, finish)
   addProfiles(program, finish)
   addSummary(program).action((name: string, flags: Parameters<typeof summarise>[1]) =>
     finish(summarise(name, flags)),
@@ -142,6 +142,13 @@ function addPresets(program: Command, finish: Finish) {
     .action((name: string | undefined, flags: { json?: boolean }) =>
       finish(Promise.resolve().then(() => listPresets(name, flags))),
     )
+}
+
+/** Adds what is done with a trained encoder. */
+function addUses(program: Command, finish: Finish) {
+  addEval(program, finish)
+  addSee(program, finish)
+  addCarry(program, finish)
 }
 
 function addEval(program: Command, finish: Finish) {

@@ -1,9 +1,7 @@
 // The output of kindred embed: its format, by the ending of --out, and its files.
 
-import { mkdir, rename } from 'node:fs/promises'
-import { extname, join } from 'node:path'
+import { extname } from 'node:path'
 import { lookAt } from '../../data/paths.ts'
-import { writeError } from '../../engine/node-files.ts'
 import { UsageError } from '../../training/choice.ts'
 import {
   type NamedFeatures,
@@ -12,7 +10,8 @@ import {
   npyOfRows,
   safetensorsOf,
 } from './feature-files.ts'
-import { type FileParts, checkFree, draftOf, finished, writeNew } from './out-file.ts'
+import { type FileParts, checkFree, writeNew } from './out-file.ts'
+import { writeFolder } from './out-folder.ts'
 import { projectorFiles } from './projector.ts'
 
 /** A file that is made, and its parts. */
@@ -60,33 +59,9 @@ export async function writeAll(
   given: NamedFeatures,
   force: boolean,
 ): Promise<string[]> {
-  if (isFolder(out)) return writeFolder(out.replace(/\/+$/, ''), projectorFiles(given), force)
+  if (isFolder(out))
+    return writeFolder('--out', out.replace(/\/+$/, ''), projectorFiles(given), force)
   const files = formats[extname(out)]?.(out, given) ?? []
   for (const [path, parts] of files) await writeNew('--out', path, parts, force)
   return files.map(([path]) => path)
-}
-
-/** Makes a folder whole, or replaces the files of the same names in one that exists. */
-export async function writeFolder(
-  folder: string,
-  files: readonly (readonly [name: string, parts: FileParts])[],
-  force: boolean,
-): Promise<string[]> {
-  const { status } = await lookAt(folder)
-  const paths = files.map(([name]) => join(folder, name))
-  if (status) {
-    for (const [name, parts] of files) await writeNew('--out', join(folder, name), parts, force)
-    return paths
-  }
-  const draft = draftOf(folder)
-  try {
-    await mkdir(draft)
-    for (const [name, parts] of files) await writeNew('--out', join(draft, name), parts, true)
-    await rename(draft, folder)
-  } catch (error) {
-    throw error instanceof Error && 'syscall' in error ? writeError(folder, error) : error
-  } finally {
-    await finished(draft)
-  }
-  return paths
 }
