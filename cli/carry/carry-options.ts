@@ -33,7 +33,7 @@ const addExport = (program: Command) =>
       `
 Formats (--to):
   NAME.onnx         for ONNX Runtime and others: images [N, 3, H, W] to
-                    [N, features], any N; its metadata say how images are prepared
+                    [N, features], any N; metadata say how images are prepared
   NAME.safetensors  torchvision's names and layouts, without the classifier
   FOLDER            encoder.safetensors and encoder.json, for a page
 
