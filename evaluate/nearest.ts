@@ -1,15 +1,15 @@
 // Finds the nearest neighbours of features, with their similarities.
 
+import { type Abortable, abortable, unlessAborted } from '../kernels/abort.ts'
 import { type Tensor, dim, matrix } from '../kernels/op.ts'
 import { anything, checkOptions, describe, flag, onGpu } from '../kernels/options.ts'
 import { Gpu } from '../engine/gpu.ts'
-
 import type { Embeddings } from './embed.ts'
 import { type Lists, type Rows, CHUNK, keyOf, search } from './search.ts'
 import { type FeatureRows, checkFeatures, hostRows } from './slabs.ts'
 
 /** Options of `nearest`. */
-export interface NearestOptions {
+export interface NearestOptions extends Abortable {
   /** True when the rows of features and queries have unit length already; false by default. */
   readonly normalized?: boolean
   /** Most similarities in memory at a time, of 4 bytes each; 2^24 by default. Those of one query
@@ -23,7 +23,13 @@ export interface NearestOptions {
 }
 
 /** Rules of these options. `checkCounts` checks the counts. */
-export const nearestRules = { normalized: flag, chunk: anything, slab: anything, gpu: onGpu }
+export const nearestRules = {
+  normalized: flag,
+  chunk: anything,
+  slab: anything,
+  gpu: onGpu,
+  ...abortable,
+}
 
 /** The nearest features of each query. */
 export interface Nearest {
@@ -38,7 +44,8 @@ export interface Nearest {
 /** Finds the k of features [M, D] that are nearest to each of queries [Q, D] by cosine. Both may be
  *  tensors or on the host. Features may come in parts, as `embedSlabs` yields them; one part is
  *  held at a time. Runs steps of its own. Throws ShapeError, RangeError for k, chunk or slab out of
- *  range, and Error for features that are not finite, or without a Gpu to compute on. */
+ *  range, and Error for features that are not finite, or without a Gpu to compute on. Rejects with
+ *  the signal's reason at once when it is aborted. */
 export async function nearest(
   features: Tensor | Rows,
   queries: Tensor | FeatureRows,
@@ -50,6 +57,7 @@ export async function nearest(
     chunk = CHUNK,
     slab,
     gpu,
+    signal,
   } = checkOptions('nearest', options, nearestRules)
   checkFeatures('nearest', features, queries)
   checkCounts('nearest', { k, slab, chunk })
@@ -58,8 +66,9 @@ export async function nearest(
     onHost('nearest', 'features', features),
     onHost('nearest', 'queries', queries),
   ] as const
-  const [bank, asked] = await Promise.all(reading)
-  const lists = await search(on, bank, asked, { owner: 'nearest', k, normalized, chunk, slab })
+  const [bank, asked] = await unlessAborted(signal, Promise.all(reading))
+  const at = { owner: 'nearest', k, normalized, chunk, slab, signal }
+  const lists = await search(on, bank, asked, at)
   if (lists.M === 0) throw new RangeError('nearest: features must have at least one row, got none')
   return sorted(lists, asked.M)
 }

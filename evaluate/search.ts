@@ -1,6 +1,7 @@
 // Finds the nearest rows in a set of any size. It goes through the set slab by slab and keeps a
 // list of the k largest similarities of each query.
 
+import { unlessAborted, untilAborted } from '../kernels/abort.ts'
 import { ShapeError } from '../kernels/op.ts'
 import { l2Normalize } from '../kernels/reduce/l2-normalize.ts'
 import { nearestRows } from '../kernels/knn/nearest-rows.ts'
@@ -33,6 +34,7 @@ export interface SearchOptions {
   readonly chunk: number
   /** Most rows of a slab; by default as many as the device binds at once. */
   readonly slab: number | undefined
+  readonly signal: AbortSignal | undefined
   /** Number of rows of the whole set, if known. */
   readonly size?: number
 }
@@ -47,11 +49,12 @@ export async function search(
   queries: Embeddings,
   options: SearchOptions,
 ): Promise<Lists> {
-  const { owner, k, slab, normalized, size = 'features' in bank ? bank.M : Infinity } = options
+  const { owner, k, slab, normalized, signal } = options
+  const { size = 'features' in bank ? bank.M : Infinity } = options
   if (normalized) checkFinite(owner, queries.features)
   const most = slab ?? slabRows(gpu, queries.D)
   let lists: Lists = { similarities: new Float32Array(0), indices: new Uint32Array(0), k: 0, M: 0 }
-  for await (const given of 'features' in bank ? [bank] : bank) {
+  for await (const given of untilAborted(signal, 'features' in bank ? [bank] : bank)) {
     const part = hostRows(owner, 'features', given)
     if (normalized) checkFinite(owner, part.features) // -Infinity may be in no list
     if (part.D !== queries.D)
@@ -59,12 +62,14 @@ export async function search(
         `${owner}: features [M, D] and queries [Q, D] must agree in D, got [${part.M}, ${part.D}] and [${queries.M}, ${queries.D}]`,
       )
     for (const [start, end] of slabsOf(part.M, most)) {
+      signal?.throwIfAborted()
       const rows = {
         D: part.D,
         M: end - start,
         features: part.features.subarray(start * part.D, end * part.D),
       }
-      const found = await searchSlab(gpu, rows, queries, { ...options, unsplit: size > most })
+      const searching = searchSlab(gpu, rows, queries, { ...options, unsplit: size > most })
+      const found = await unlessAborted(signal, searching)
       lists = merged(lists, found, queries.M, k)
     }
   }

@@ -44,7 +44,7 @@ const node = ['engine/node.ts', 'engine/node-files.ts', 'engine/tune-file.ts']
  *  own. */
 export const floors = [
   ['limits.ts', 'options.ts', 'printable.ts'],
-  ['kernel.ts'],
+  ['abort.ts', 'kernel.ts'],
   ['op.ts'],
   ['numbers.ts'],
   ['wgsl'],

@@ -68,6 +68,27 @@ test('stopped and called again arrives at the same bits, in memory and in a fold
   rmSync(dir, { recursive: true })
 })
 
+test('a measurement that is stopped is made up for, and everything else is kept', async ({
+  gpu,
+}) => {
+  const whole = new MemoryStorage(config)
+  await train(gpu, data, whole)
+  const cut = new MemoryStorage(config)
+  const begins = new AbortController()
+  begins.abort()
+  const nothing = await train(gpu, data, cut, { signal: begins.signal })
+  assert.equal([nothing.step, await cut.metrics()], [0, []])
+  const stop = new AbortController()
+  const onEvent = (event: TrainingEvent) =>
+    event.event === 'step' && event.step === 3 && stop.abort() // it is due to be measured now
+  const first = await train(gpu, data, cut, { onEvent, signal: stop.signal })
+  assert.equal([first.step, first.trained], [3, null])
+  assert.is((await cut.latest()).checkpoint?.step, 3)
+  await train(gpu, data, cut)
+  assert.equal(await cut.metrics(), await whole.metrics())
+  assert.equal(await bits(cut), await bits(whole))
+})
+
 test('keeps what a function of the user measures beside kNN', async ({ gpu }) => {
   const storage = new MemoryStorage(config)
   const seen: number[] = []
