@@ -45,9 +45,13 @@ const rules = {
   },
 }
 
-/** The query's encoder and head, the predictor, and the key's: `mocoV3` returns them beside
- *  `step`. */
-type Kept = Tower & { readonly predictor: Model; readonly key: Tower }
+/** The query's encoder and head, the predictor, the key's, and what makes it follow: `mocoV3` returns
+ *  them beside `step`. */
+type Kept = Tower & {
+  readonly predictor: Model
+  readonly key: Tower
+  readonly average: MovingAverage
+}
 
 /** MoCo v3 training: `step(batch)` makes one step and returns its loss [], which is freed at the
  *  end of the next step. The key encoder begins as a copy of the query's. Throws Error unless the
@@ -63,7 +67,7 @@ export const mocoV3: Algorithm<MocoV3Options, Kept> = method('mocoV3', {
     const f_k: Encoder = (x, mode) => l2Normalize(forwardTower(key, x, mode))
     const ctr = (q: Tensor, k: Tensor) => affine(infoNce(q, k, k, T, { inBatch: true }), 2 * T, 0)
     return {
-      keeps: { ...query, predictor, key },
+      keeps: { ...query, predictor, key, average },
       step(x) {
         const [q1, q2] = [x.encode(f_q, 0), x.encode(f_q, 1)] //     queries of both views
         const [k1, k2] = [x.keys(f_k, 0), x.keys(f_k, 1)] //         keys, no gradient

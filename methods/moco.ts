@@ -48,8 +48,13 @@ const rules = {
   ...{ temperature: needed(positive), symmetric: flag, splits: anything, shuffle: flag },
 }
 
-/** The query's encoder and head, the key's, and the queue: `moco` returns them beside `step`. */
-type Kept = Tower & { readonly key: Tower; readonly queue: KeyQueue }
+/** The query's encoder and head, the key's, what makes it follow, and the queue: `moco` returns them
+ *  beside `step`. */
+type Kept = Tower & {
+  readonly key: Tower
+  readonly average: MovingAverage
+  readonly queue: KeyQueue
+}
 
 /** MoCo training: `step(batch)` makes one step and returns its loss [], which is freed at the end
  *  of the next step. The key encoder begins as a copy of the query encoder. Throws Error unless the
@@ -67,7 +72,7 @@ export const moco: Algorithm<MocoOptions, Kept> = method('moco', {
     const plain: Encoder = (x, mode) => l2Normalize(forwardTower(key, x, { ...mode, splits }))
     const f_k = shuffle ? shuffled(plain, { seed, step: t }) : plain
     return {
-      keeps: { ...query, key, queue },
+      keeps: { ...query, key, average, queue },
       step(x) {
         const k = x.keys(f_k, 1) //                                         no gradient to keys
         const half = infoNce(x.encode(f_q, 0), k, queue.keys, T) //         Eq. 1, older keys only

@@ -17,6 +17,7 @@ import {
   whole,
 } from '../kernels/options.ts'
 import type { Gpu } from '../engine/gpu.ts'
+import { owns } from '../engine/owned.ts'
 import { normal, uniform } from '../engine/random.ts'
 import { type Layer, type Mode, type Norm, type NormState, checkGpu, checkMode } from './model.ts'
 
@@ -194,6 +195,7 @@ export class Builder {
     const state: NormState = { mean, variance, batches: 0 }
     if (Object.hasOwn(this.norms, name)) throw usedTwice(name)
     this.norms[name] = state
+    owns(state, [mean, variance, ...(scale ? [] : [gamma]), ...(shift ? [] : [beta])])
     return { gamma, beta, state }
   }
 

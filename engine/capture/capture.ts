@@ -114,6 +114,9 @@ export class Captured<In extends readonly Input[], T extends StepResult> {
           this.#shared.body(...(bindInputs(this.#gpu, values) as unknown as In)),
         )
       return plan.run(values)
+    } catch (error) {
+      if (plan?.isEmpty) dropped.push(this.#drop(plan))
+      throw error
     } finally {
       this.#reason = plan?.reason ?? this.#reason
       for (const one of dropped) one.releaseInputs() // not before: they may be among the values
@@ -131,9 +134,9 @@ export class Captured<In extends readonly Input[], T extends StepResult> {
   /** Frees the memory of replays and the last one's outputs. The next calls record the step
    *  anew. */
   release() {
-    for (const [key, { plan }] of this.#kept) {
+    for (const { plan } of this.#kept.values()) {
       plan.releaseOutputs()
-      this.#drop(key, plan).releaseInputs()
+      this.#drop(plan).releaseInputs()
     }
     this.#waiting.clear()
   }
@@ -148,8 +151,8 @@ export class Captured<In extends readonly Input[], T extends StepResult> {
     if (known?.isCurrent()) return this.#keep(key, known)
     const last = [...this.#kept.values()].at(-1)?.plan.signature
     if (last) this.#reason = signatureDifference(last, signature) || null
-    for (const [other, { plan }] of this.#kept)
-      if (!plan.isCurrent()) dropped.push(this.#drop(other, plan))
+    for (const { plan } of this.#kept.values())
+      if (!plan.isCurrent()) dropped.push(this.#drop(plan))
     if (!this.#makeRoom(key, dropped)) {
       this.#reason = `${this.#reason}; ${this.#most} plans are kept for other inputs`
       return null
@@ -170,11 +173,11 @@ export class Captured<In extends readonly Input[], T extends StepResult> {
   #makeRoom(key: string, dropped: CapturedPlan<In, T>[]): boolean {
     const [oldest] = this.#kept
     if (this.#kept.size < this.#most || !oldest) return true
-    const [oldestKey, { plan, used }] = oldest
+    const [, { plan, used }] = oldest
     const before = this.#waiting.get(key) ?? -1
     this.#waiting.delete(key)
     if (before > used) {
-      dropped.push(this.#drop(oldestKey, plan))
+      dropped.push(this.#drop(plan))
       return true
     }
     this.#waiting.set(key, this.#calls)
@@ -184,8 +187,8 @@ export class Captured<In extends readonly Input[], T extends StepResult> {
   }
 
   /** Frees a plan's memory, except its inputs'. */
-  #drop(key: string, plan: CapturedPlan<In, T>): CapturedPlan<In, T> {
-    this.#kept.delete(key)
+  #drop(plan: CapturedPlan<In, T>): CapturedPlan<In, T> {
+    this.#kept.delete(signatureKey(plan.signature))
     this.#replaysBefore += plan.replays
     plan.forget()
     return plan

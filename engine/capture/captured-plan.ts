@@ -64,6 +64,11 @@ export class CapturedPlan<In extends readonly Input[], T extends StepResult> imp
     return this.#replays
   }
 
+  /** True if nothing is recorded. */
+  get isEmpty(): boolean {
+    return this.#trace === null
+  }
+
   /** Tells whether a call can still have this signature. */
   isCurrent(): boolean {
     return this.#inputs.isCurrent()

@@ -166,6 +166,26 @@ test('what a dropped plan held is given back', async ({ gpu: { device } }) => {
   gpu.destroy()
 })
 
+test('a body that throws in its first call leaves nothing behind', ({ gpu: { device } }) => {
+  const gpu = new Gpu(device)
+  let fails = false
+  const captured = gpu.capture((x: Tensor) => {
+    if (fails) throw new Error('stop')
+    return affine(x, 2, 0)
+  })
+  for (let i = 0; i < 3; i++) captured.run(vector(3, i))
+  for (let i = 0; i < 70; i++) gpu.step(() => {})
+  const { bytes } = gpu.stats()
+  fails = true
+  for (const n of [1 << 10, 1 << 12]) assert.throws(() => captured.run(vector(n, n)), /^stop$/)
+  for (let i = 0; i < 70; i++) gpu.step(() => {})
+  assert.is(gpu.stats().bytes, bytes)
+  fails = false
+  captured.run(vector(3, 1))
+  assert.is(captured.replays, 2)
+  gpu.destroy()
+})
+
 test('what one plan returned is given to another, also when that takes its place', async ({
   gpu,
 }) => {
