@@ -146,7 +146,7 @@ const isVariable = (one: Value): one is Variable => isTensor(one) && 'mutable' i
 export function received(given: readonly (Value | Upload)[]): readonly Value[] {
   const end = given.findLastIndex((one) => one !== undefined) + 1
   return given.slice(0, end).map((one: unknown, i): Value => {
-    if (one === null || one === undefined) return one
+    if (one === null) return one
     if (typeof one === 'string' || typeof one === 'number' || typeof one === 'boolean') return one
     if (typeof one === 'object') {
       if (anyTensor(one)) return one as Tensor // it has a tensor's members
@@ -154,7 +154,7 @@ export function received(given: readonly (Value | Upload)[]): readonly Value[] {
         return numbersOf('tensor', one.values, 'shape' in one ? one.shape : undefined)
     }
     throw new TypeError(
-      `captured step: input ${i} must be a tensor, { values, shape }, a string, number or boolean, got ${describe(one)}`,
+      `captured step: input ${i} must be a tensor, { values, shape }, a string, number or boolean, got ${describe(one)}${one === undefined ? '; null leaves an input out' : ''}`,
     )
   })
 }

@@ -191,7 +191,16 @@ test('a file that cannot be settings is refused in words', async ({ dir }) => {
   const list = write('list.txt', 'epochs 3')
   assert.is(
     await refused(list),
-    `--config: ${list} must be a JSON object, in the format of config.json`,
+    `--config: ${list} must be a JSON object, in the format of config.json; it is not a JSON object (line 1)`,
+  )
+  const twice = write('twice.json', '{ "epochs": 3,\n  "model": { "width": 4, "width": 8 } }')
+  assert.is(
+    await refused(twice),
+    `--config: ${twice} must be a JSON object, in the format of config.json; it has the name 'width' twice (line 2)`,
+  )
+  assert.throws(
+    () => settled('simclr', {}, false, setting('model={"width":4,"width":8}')),
+    /^--set: model must be valid; it has the name 'width' twice \(line 1\)$/,
   )
   const moco = write('moco.json', '{ "method": "moco" }')
   assert.is(await refused(moco), `--config: ${moco} is of method "moco", not simclr`)

@@ -12,7 +12,7 @@ import type { TrainingStorage } from '../../training/storage.ts'
 import { train } from '../../training/train.ts'
 import { runFolder } from '../../run-folder/open.ts'
 import { gpuSuite } from '../fixtures/gpu.ts'
-import { refusesAsync } from '../fixtures/refusal.ts'
+import { refuses, refusesAsync } from '../fixtures/refusal.ts'
 
 const test = gpuSuite('train')
 const data = procedural({ train: 48, test: 20 })
@@ -124,6 +124,10 @@ test('refuses measurements that are no numbers, or have a name that is taken', a
 })
 
 test('refuses what does not fit, in words', async ({ gpu }) => {
+  refuses(
+    () => Reflect.construct(MemoryStorage, []),
+    'MemoryStorage: config must be a configuration, as configOf makes it, got undefined',
+  )
   const storage = new MemoryStorage(config)
   const wrong: readonly (readonly [() => Promise<unknown>, string])[] = [
     [

@@ -257,7 +257,7 @@ test('what is no treatment is refused', async ({ gpu }) => {
     [
       'a rate of 0',
       treating({ lr: 0 }, Lars),
-      "Lars: treat('w'): lr must be a factor of the learning rate above 0 (frozen: true stops a parameter), got 0",
+      "Lars: treat('w'): lr must be a finite factor of the learning rate above 0 (frozen: true stops a parameter), got 0",
     ],
     [
       'a word',
