@@ -30,7 +30,7 @@ export const rule = (words: string, fits: Rule['fits']): Rule => ({ words, fits 
 
 export const flag = rule('true or false', (v) => typeof v === 'boolean')
 export const number = rule('a number', (v) => typeof v === 'number' && !Number.isNaN(v))
-export const finite = rule('a finite number', (v) => Number.isFinite(v))
+export const finiteNumber = rule('a finite number', (v) => Number.isFinite(v))
 export const notNegative = rule(
   'a finite number of at least 0',
   (v) => Number.isFinite(v) && Number(v) >= 0,

@@ -2,7 +2,7 @@
 // buffer, so that a step is a few dispatches, however many parameters there are.
 
 import { type Run, type Scalar, type Variable, sizeOf } from '../../kernels/op.ts'
-import { checkScalar, finite, inspect, notNegative } from '../../kernels/options.ts'
+import { checkScalar, finiteNumber, inspect, notNegative } from '../../kernels/options.ts'
 import { clipToNorm } from '../../kernels/optim/clip.ts'
 import type { Named } from '../named.ts'
 import { type FlatLayout, FlatParameters } from './flat-parameters.ts'
@@ -102,7 +102,7 @@ export abstract class RuleOptimizer<State extends Named> implements FlatOptimize
   }
 
   step(gradients: Gradients, rate: Scalar, scaler?: LossScaler) {
-    const lr = checkScalar('Optimizer.step', 'lr', rate, finite)
+    const lr = checkScalar('Optimizer.step', 'lr', rate, finiteNumber)
     const { gpu, weight, grad } = this.#flat
     const clipped = this.#clipped(this.#flat.collect(gradients, scaler))
     const layout = { ...clipped, weightDecay: this.#weightDecay }
