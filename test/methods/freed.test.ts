@@ -28,7 +28,7 @@ function trainer(gpu: Gpu, name: string): Trainer {
   const own = method === 'amdim' ? { width: 4, features: 16, depth: 1 } : tower
   const more = method === 'moco' && preset !== 'moco-v3-demo' ? { bnSplits: 2, queue: 32 } : {}
   const given = { ...small, ...own, ...more, ...(preset && { preset }) }
-  const config = configOf(method as 'simclr', given as Parameters<typeof configOf>[1])
+  const config = configOf(method as 'simclr', given)
   return trainerOf(gpu, config, { stepsPerEpoch: 3, images: set, capture: true })
 }
 
