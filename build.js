@@ -37,6 +37,7 @@ await build({
     'uvu/assert',
     'uplot',
     'esbuild',
+    'onnxruntime-node',
   ],
   target: 'es2022',
   sourcemap: 'linked',

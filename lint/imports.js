@@ -14,9 +14,9 @@ export const root = join(import.meta.dirname ?? dirname(new URL(import.meta.url)
 export const layers = {
   kernels: { folders: [], packages: [] },
   engine: { folders: ['kernels'], packages: [] },
-  models: { folders: ['kernels', 'engine'], packages: [] },
+  models: { folders: ['kernels', 'engine'], packages: ['pbf'] },
   methods: { folders: ['kernels', 'engine', 'models'], packages: [] },
-  evaluate: { folders: ['kernels', 'engine', 'models', 'methods'], packages: [] },
+  evaluate: { folders: ['kernels', 'engine', 'models', 'methods'], packages: ['ml-matrix', 'ml-kmeans'] },
   training: {
     folders: ['kernels', 'engine', 'models', 'methods', 'evaluate'],
     files: ['dataset', 'kinds', 'listed', 'loader', 'select', 'words'].map(
