@@ -10,6 +10,9 @@ import { memoryDataset } from '../../data/dataset.ts'
 import type { Gpu } from '../../engine/gpu.ts'
 import { Sgd } from '../../engine/optim/optimizer.ts'
 import { classifier } from '../../evaluate/classify.ts'
+import { mostTypical } from '../../evaluate/curate/most-typical.ts'
+import { nearDuplicates } from '../../evaluate/curate/near-duplicates.ts'
+import { outliers } from '../../evaluate/curate/outliers.ts'
 import { embed, embedSlabs } from '../../evaluate/embed.ts'
 import { knn } from '../../evaluate/knn.ts'
 import { linearProbe } from '../../evaluate/linear-probe.ts'
@@ -118,6 +121,9 @@ test('fits end between two steps on the GPU', async ({ gpu }) => {
       const onTried = () => again.abort(why)
       return linearProbe(gpu, many, labels(600), { classes: 3, signal: again.signal, onTried })
     },
+    outliers: () => outliers(many, { gpu, signal: stop.signal }),
+    nearDuplicates: () => nearDuplicates(many, { threshold: 0.99, gpu, signal: stop.signal }),
+    mostTypical: () => mostTypical(rows(40), { picks: 2, gpu, signal: stop.signal }),
     scoresOf: () => scoresOf(gpu, many, fitted, { signal: stop.signal }),
     'knn of tensors': () => {
       const [x, y] = [gpu.tensor(many.features, [600, 4]), gpu.tensor(many.features, [600, 4])]
