@@ -16,7 +16,10 @@ export const layers = {
   engine: { folders: ['kernels'], packages: [] },
   models: { folders: ['kernels', 'engine'], packages: ['pbf'] },
   methods: { folders: ['kernels', 'engine', 'models'], packages: [] },
-  evaluate: { folders: ['kernels', 'engine', 'models', 'methods'], packages: ['ml-matrix', 'ml-kmeans'] },
+  evaluate: {
+    folders: ['kernels', 'engine', 'models', 'methods'],
+    packages: ['ml-matrix', 'ml-kmeans'],
+  },
   training: {
     folders: ['kernels', 'engine', 'models', 'methods', 'evaluate'],
     files: ['dataset', 'kinds', 'listed', 'loader', 'select', 'words'].map(

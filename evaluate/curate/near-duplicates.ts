@@ -62,7 +62,9 @@ export async function nearDuplicates(
   const found: Found[] = []
   const rows = gpu.noGrad(() => l2Normalize(gpu.tensor(values, [M, D])))
   let at = 0
-  while (at < M && !signal?.aborted) {
+  while (at < M) {
+    if (signal?.aborted === true) gpu.free(rows)
+    signal?.throwIfAborted()
     const end = Math.min(M, at + Math.max(1, Math.min(65535, Math.floor(CHUNK / (M - at)))))
     for (const pair of await pairsOf(gpu, rows, { start: at, end, threshold })) found.push(pair)
     if (found.length > most)
@@ -72,7 +74,6 @@ export async function nearDuplicates(
     at = end
   }
   gpu.free(rows)
-  signal?.throwIfAborted()
   return {
     pairs: Uint32Array.from(found.flatMap(({ i, j }) => [i, j])),
     cosines: Float32Array.from(found, ({ cosine }) => cosine),

@@ -12,6 +12,7 @@ import { changesBetween, leaves } from '../../training/history.ts'
 import { type Overrides, readOverrides, settled } from '../../cli/overrides.ts'
 import type { Recipe } from '../../kernels/augment/recipes.ts'
 import { methods } from '../../methods/registry.ts'
+import { temperatureBy } from '../../methods/settings/temperatures.ts'
 import { kindred } from '../fixtures/cli.ts'
 import { refuses } from '../fixtures/refusal.ts'
 
@@ -108,6 +109,27 @@ test('every leaf of every preset can be set, and nothing else changes', () => {
     [],
     'of these a rule allows but one value',
   )
+})
+
+test('a temperature may go from one number to another', () => {
+  const at = (text: string) =>
+    settled('simclr', { preset: 'simclr-demo' }, false, setting(`temperature=${text}`)).config
+  const ramp = { from: 0.5, to: 0.1 }
+  assert.equal(Reflect.get(at(JSON.stringify(ramp)), 'temperature'), ramp)
+  refuses(
+    () => at('{"from":0.5,"to":0}'),
+    '--set: temperature.to: must be a number from 1.2e-38 to 3.4e38, got 0',
+  )
+  refuses(
+    () => at('{"from":0.5,"until":1}'),
+    `--set: 2 fields are wrong
+  temperature.to: is missing; it must be a number from 1.2e-38 to 3.4e38
+  temperature.until: is not known; known are from, to`,
+  )
+  const of = temperatureBy({ temperature: ramp, epochs: 2 }, 5)
+  assert.ok(typeof of === 'function')
+  if (typeof of === 'function') assert.equal([of(0), of(10)], [0.5, 0.1])
+  assert.is(temperatureBy({ temperature: 0.2, epochs: 2 }, 5), 0.2)
 })
 
 test('a configuration is its own file', async ({ dir }) => {
