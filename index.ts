@@ -39,6 +39,23 @@ export {
   decodeSafetensors,
   encodeSafetensors,
 } from './engine/safetensors.ts'
+export {
+  type KernelTime,
+  type ProfileOptions,
+  type ProfiledDispatch,
+  type Profile,
+  profile,
+} from './engine/debug/profile.ts'
+export type { DispatchOrigin, LayerTime } from './engine/debug/layer-times.ts'
+export { type FindNaNOptions, type NonFinite, findNaN } from './engine/debug/find-nan.ts'
+export {
+  type TensorKind,
+  type TraceOptions,
+  type TraceRow,
+  type OpTrace,
+  trace,
+} from './engine/debug/trace.ts'
+export { encodeNpy } from './engine/npy.ts'
 export { restore, snapshot } from './engine/checkpoint.ts'
 
 export {
@@ -179,6 +196,7 @@ export { type Layer, type Mode, type Model, type NormState } from './models/mode
 export { type Imported, type ImportOptions, importModel } from './models/import-model.ts'
 export { type LossScale, lossScale } from './models/loss-scale.ts'
 export { type ResNetOptions, resnet18, resnet34, resnet50, resnet8 } from './models/resnet.ts'
+export { type SummaryOptions, type Summary, type SummaryRow, summary } from './models/summary.ts'
 export { loadModel, saveModel, variablesOf } from './models/state.ts'
 export { type AmdimOptions, amdim, amdimLosses } from './methods/amdim.ts'
 export { type AmdimPreset, amdimPresets } from './methods/presets/amdim.ts'

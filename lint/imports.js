@@ -41,7 +41,9 @@ export const layers = {
 }
 
 /** The files of engine/ that may import Node and Dawn. */
-const node = ['engine/node.ts', 'engine/node-files.ts', 'engine/tune-file.ts']
+const node = ['node.ts', 'node-files.ts', 'npy-file.ts', 'tune-file.ts'].map(
+  (name) => `engine/${name}`,
+)
 
 /** Rooms of kernels/ on each floor, the lowest first. A room imports from the floors below its
  *  own. */
@@ -60,6 +62,7 @@ export const floors = [
 const shared = [
   'kernels/optim/',
   'kernels/knn/',
+  'kernels/reduce/non-finite.ts',
   'kernels/wgsl/affine.ts',
   'kernels/wgsl/indices.ts',
   'kernels/wgsl/storage.ts',

@@ -3,6 +3,7 @@
 
 import { type Shape, type Tensor, show, sizeOf } from '../kernels/op.ts'
 import { checkOptions, checkValue, flag, having, needed, record, rule } from '../kernels/options.ts'
+import { dryRun } from '../engine/debug/dry-run.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { type Model, checkGpu } from './model.ts'
 import { Graph } from './onnx/graph.ts'
@@ -74,36 +75,32 @@ export async function exportOnnx(
   })
 }
 
-/** Runs the model once and notes its ops. */
+/** Runs the model's forward on paper, and makes the graph of its ops. */
 function traced(gpu: Gpu, model: Model, input: Shape) {
   const names = new Map(Object.entries(variablesOf(model)).map(([name, t]) => [t as Tensor, name]))
   const graph = new Graph(BATCH, names)
   const shape = [BATCH, ...input]
-  const from = input.length === 3 ? { isImage: true } : { isImage: false }
-  const apply = gpu.apply.bind(gpu)
-  let result: Tensor | null = null
-  gpu.noGrad(() => {
-    const x = gpu.tensor(new Float32Array(sizeOf(shape)), shape)
-    graph.bind(x, { name: 'input', shape, ...from })
-    gpu.apply = (op, attrs, inputs) => {
-      const outputs = apply(op, attrs, inputs)
-      const convert = Object.hasOwn(operators, op.name) ? operators[op.name] : undefined
-      if (!convert)
-        throw new Error(
-          `exportOnnx: ${op.name} of ${inputs.map((t) => show(t.shape)).join(', ')} has no ONNX form here; the model can be saved as safetensors`,
-        )
-      const output = outputs[0]
-      graph.bind(output, convert(graph, { name: op.name, attrs, inputs, output }))
-      return outputs
-    }
-    try {
-      result = model.forward(x, { training: false })
-    } finally {
-      gpu.apply = apply
-    }
+  let result = ''
+  const forward = (x: Tensor) => {
+    graph.bind(x, { name: 'input', shape, isImage: input.length === 3 })
+    const y = model.forward(x, { training: false })
+    result = graph.computed(y, false)
+    return y
+  }
+  dryRun('exportOnnx', gpu, { shape, dtype: 'f32' }, forward, {
+    op:
+      ({ name, attrs, inputs }) =>
+      ([output]) => {
+        const convert = Object.hasOwn(operators, name) ? operators[name] : undefined
+        if (!convert || !output)
+          throw new Error(
+            `exportOnnx: ${name} of ${inputs.map((t) => show(t.shape)).join(', ')} has no ONNX form here; the model can be saved as safetensors`,
+          )
+        graph.bind(output, convert(graph, { name, attrs, inputs, output }))
+      },
+    kernel: () => () => undefined,
   })
-  if (!result) throw new Error('exportOnnx: the model returned nothing')
-  return { graph, output: graph.computed(result, false) }
+  return { graph, output: result }
 }
 
 /** Numbers with their axes in another order. */

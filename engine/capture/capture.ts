@@ -104,10 +104,11 @@ export class Captured<In extends readonly Input[], T extends StepResult> {
   }
 
   #run(values: readonly Value[]): T {
-    const { steps, tuner } = this.#gpu
+    const { steps, tuner, observing } = this.#gpu
     this.#reason = null
     const dropped: CapturedPlan<In, T>[] = []
-    const plan = this.#isOn && !tuner.isMeasuring ? this.#planFor(values, dropped) : null
+    const isOn = this.#isOn && !tuner.isMeasuring && !observing.isActive
+    const plan = isOn ? this.#planFor(values, dropped) : null
     try {
       if (!plan)
         return steps.run(() =>

@@ -78,6 +78,10 @@ export class Graph {
 
   /** Adds a constant: a tensor's numbers under another shape, or with its axes in another order. */
   weight(from: Tensor, { shape = from.shape, order = null }: Partial<Weight> = {}): string {
+    if (!('mutable' in from))
+      throw new Error(
+        `exportOnnx: a tensor ${show(from.shape)} that the forward makes cannot be exported; make it a variable, once`,
+      )
     const known = this.#names.get(from)
     const like = this.weights.find(
       (one) =>

@@ -1,7 +1,7 @@
 // Encoders come out of other programs' files, prefixes and all.
 
 import * as assert from 'uvu/assert'
-import { type SavedTensor } from '../../engine/safetensors.ts'
+import type { SavedTensor } from '../../engine/safetensors.ts'
 import { importModel } from '../../models/import-model.ts'
 import { resnet8 } from '../../models/resnet.ts'
 import { saveModel, variablesOf } from '../../models/state.ts'
