@@ -14,7 +14,12 @@ const tests = readdirSync('test', { recursive: true, encoding: 'utf8' }).filter(
 rmSync(testing ? '.test/test' : 'dist', { recursive: true, force: true })
 await build({
   entryPoints: testing
-    ? [...tests.map((name) => `test/${name}`), 'data/decode-worker.ts', 'cli/kindred.ts']
+    ? [
+        ...tests.map((name) => `test/${name}`),
+        'data/decode-worker.ts',
+        'cli/kindred.ts',
+        'test/wgpu/story.ts',
+      ]
     : [
         ...['index.ts', 'node.ts', 'cli/kindred.ts', 'data/decode-worker.ts'],
         'cli/report-page.ts', // for bench/scale.js

@@ -2,37 +2,17 @@
 // openGpu({ robustness: false }) relies on. Each kernel is rewritten so that it reports such an
 // index, and begins with NaN in workgroup memory; its results are compared with float64.
 
-import { pathToFileURL } from 'node:url'
-import { resolve } from 'node:path'
 import * as assert from 'uvu/assert'
 import * as kindred from '../../index.ts'
 import type { Activations, Precision } from '../../kernels/op.ts'
 import type { Kernels } from '../../engine/traits.ts'
+import { type BenchCase, CASES, errorsOf } from '../fixtures/bench-ops.ts'
 import { checkedDevice } from '../fixtures/checked-device.ts'
 import { checkedWgsl } from '../fixtures/checked-wgsl.ts'
 import { quickAndFull } from '../fixtures/full.ts'
 import { gpuSuite } from '../fixtures/gpu.ts'
 
 const [test, full] = quickAndFull(gpuSuite('indices of kernels'))
-
-/** A case of bench/ops: an op with its inputs. */
-interface Case {
-  readonly op: string
-  readonly about?: string
-  readonly rounds?: boolean
-  readonly tolerance?: number
-}
-
-type ErrorsOf = (
-  of: object,
-  gpu: kindred.Gpu,
-  one: Case,
-) => Promise<{ value: number; gradient: number | null }>
-
-const benched = (file: string): Promise<unknown> =>
-  import(pathToFileURL(resolve('bench/ops', file)).href)
-const { CASES } = (await benched('cases.js')) as { CASES: readonly Case[] }
-const { errorsOf } = (await benched('check.js')) as { errorsOf: ErrorsOf }
 
 interface Form {
   readonly kernels: Kernels
@@ -41,7 +21,7 @@ interface Form {
 }
 
 /** Runs the cases on rewritten kernels. Returns how many indices those check. */
-async function check(device: GPUDevice, form: Form, cases: readonly Case[]): Promise<number> {
+async function check(device: GPUDevice, form: Form, cases: readonly BenchCase[]): Promise<number> {
   const checked = checkedDevice(device)
   const gpu = new kindred.Gpu(checked.device, form)
   const exact = form.precision !== 'f16' && form.activations === 'f32'
