@@ -1,7 +1,8 @@
 // A program that computes on a device with default limits and no optional feature, by Dawn in Node or
 // by wgpu in Deno, and prints one line of JSON. test/wgpu/wgpu.test.ts reads it.
 //
-//   node story.js ops|methods        deno run --allow-all --unstable-webgpu story.js ops|methods
+//   node story.js ops|methods [NAME,NAME]
+//   deno run --allow-all --unstable-webgpu story.js ops|methods [NAME,NAME]
 
 import process from 'node:process'
 import * as kindred from '../../index.ts'
@@ -30,6 +31,9 @@ export interface Story {
   readonly losses?: Readonly<Record<string, readonly number[]>>
 }
 
+const [, , part, names] = process.argv
+const isWanted = (name: string) => names === undefined || names.split(',').includes(name)
+
 const STEPS = 10
 const BATCH = 64
 const LR = 1e-3
@@ -47,7 +51,8 @@ const dawn = async () => instanceFor((await import('webgpu')).create, [])
 /** Every op and loss, value and gradient, against float64. */
 async function ops(gpu: Gpu) {
   const wrong: string[] = []
-  for (const one of CASES) {
+  const cases = CASES.filter(({ op }) => isWanted(op))
+  for (const one of cases) {
     const what = [one.op, one.about].filter(Boolean).join(', ')
     try {
       const { value, gradient } = await errorsOf(kindred, gpu, one)
@@ -57,7 +62,7 @@ async function ops(gpu: Gpu) {
       wrong.push(`${what}: ${error instanceof Error ? error.message : String(error)}`)
     }
   }
-  return { cases: CASES.length, wrong }
+  return { cases: cases.length, wrong }
 }
 
 /** The first losses of SimCLR and of all others, on small networks and drawn images. */
@@ -65,6 +70,7 @@ async function losses(gpu: Gpu) {
   const how = { normed: true, schedule: constant(LR) }
   const found: Record<string, number[]> = {}
   for (const [name, make] of Object.entries({ SimCLR: simclrOf, ...makers })) {
+    if (!isWanted(name)) continue
     const { step } = make(gpu, how)
     const own: number[] = []
     for (let t = 0; t < STEPS; t++)
@@ -85,7 +91,7 @@ function simclrOf(gpu: Gpu, { schedule }: { readonly schedule: (t: number) => nu
 
 const gpu = await openBare()
 const { features, limits } = gpu.device
-const own = process.argv[2] === 'ops' ? await ops(gpu) : await losses(gpu)
+const own = part === 'ops' ? await ops(gpu) : await losses(gpu)
 const story: Story = {
   features: [...features].filter((name) => name !== 'core-features-and-limits'),
   workgroupBytes: limits.maxComputeWorkgroupStorageSize,
