@@ -27,15 +27,17 @@ interface Chosen {
   readonly activations?: Activations
 }
 
-/** Opens the GPU of a command. Runs from before these settings compute in f32. Throws Error in
- *  words. */
+/** Opens the GPU of a command. Runs from before these settings compute in f32. `toggles` are
+ *  Dawn's. Throws Error in words. */
 export const openRunGpu = (
   { adapter, robustness }: GpuFlags,
   { precision = 'f32', activations = 'f32' }: Chosen = {},
+  toggles: readonly string[] = [],
 ): Promise<Gpu> =>
   openGpu({
     precision,
     activations,
+    toggles,
     ...(adapter === undefined ? {} : { adapter }),
     ...(robustness === false ? { robustness } : {}), // commander sets it always
   })

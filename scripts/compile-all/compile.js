@@ -52,7 +52,7 @@ function known() {
 
 /** Whether the device has the features that a program enables. */
 function offered(code) {
-  const enabled = [...code.matchAll(/^\s*enable (\w+);/gm)].map(([, word]) => word)
+  const enabled = [...code.matchAll(/\benable\s+(\w+);/g)].map(([, word]) => word)
   return enabled.every((word) =>
     features.includes(word === 'f16' ? 'shader-f16' : word.replaceAll('_', '-')),
   )
