@@ -8,9 +8,10 @@ import { exists, utf8 } from '../run-folder/run-config.ts'
 import { UsageError } from '../training/choice.ts'
 import type { ConfigOptions } from '../training/config.ts'
 import { absoluteSource } from './data-source.ts'
+import type { GpuFlags } from './gpu-options.ts'
 
 /** Options of kindred compare. */
-export interface CompareFlags {
+export interface CompareFlags extends GpuFlags {
   readonly data?: string
   readonly out?: string
   readonly negatives?: readonly number[]
@@ -21,7 +22,6 @@ export interface CompareFlags {
   readonly batch?: number
   readonly lr?: number
   readonly seed?: number
-  readonly adapter?: string
   readonly json?: boolean
 }
 

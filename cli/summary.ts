@@ -5,16 +5,15 @@ import { encoders } from '../methods/settings/encoders.ts'
 import { summary } from '../models/summary.ts'
 import { choice } from '../training/choice.ts'
 import { command } from './command.ts'
+import { type GpuFlags, adapterOption, openRunGpu } from './gpu-options.ts'
 import { readChannels, readCount, readPixels } from './numbers.ts'
 import { jsonLine } from './output.ts'
-import { openRunGpu } from './precision.ts'
 
-interface SummaryFlags {
+interface SummaryFlags extends GpuFlags {
   readonly size?: number
   readonly width?: number
   readonly stem?: 'cifar' | 'imagenet'
   readonly batch?: number
-  readonly adapter?: string
   readonly json?: boolean
 }
 
@@ -31,7 +30,7 @@ export const addSummary = (program: Command): Command =>
     .option('--width <channels>', 'channels of the first stage (default: 64)', readChannels)
     .option('--stem <kind>', 'cifar or imagenet (default: cifar up to 64 px)')
     .option('--batch <n>', 'images (default: 1)', readCount)
-    .option('--adapter <name>', "part of the GPU's name, to choose among several")
+    .addOption(adapterOption())
     .option('--json', 'print one machine-readable line only')
     .addHelpText(
       'after',
@@ -46,10 +45,10 @@ Example:
 export async function summarise(name: string, flags: SummaryFlags): Promise<number> {
   const row = encoders.get(name)
   if (!row) throw choice('summary: encoder', name, [...encoders.keys()])
-  const { size = 32, width = 64, batch = 1, adapter, json = false } = flags
+  const { size = 32, width = 64, batch = 1, json = false } = flags
   const { stem = size > IMAGENET ? 'imagenet' : 'cifar' } = flags
   if (!['cifar', 'imagenet'].includes(stem)) throw choice('--stem', stem, ['cifar', 'imagenet'])
-  const gpu = await openRunGpu(adapter)
+  const gpu = await openRunGpu(flags)
   try {
     const settings = { name, stem, width, zeroInitResidual: false, seed: 0 }
     const found = summary(row.make(gpu, settings), [batch, size, size, 3])

@@ -157,6 +157,8 @@ export interface Run {
   /** Whether the device has subgroup matrices, f16 x f16 -> f32 of 16 x 16 x 16, in subgroups of
    *  32. */
   readonly matrices: boolean
+  /** Whether kernels on matrices must ask for subgroups of 32, since the device has other sizes. */
+  readonly choosesSubgroups: boolean
   /** Bytes of memory that a workgroup may share. */
   readonly workgroupBytes: number
   /** True in tests that emulate those matrices in plain WGSL. */

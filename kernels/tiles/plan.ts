@@ -62,6 +62,8 @@ const roundedTiles = [
   matrices(3, 4, 2, 2, 2),
   matrices(4, 2, 2, 2, 2),
 ]
+// Where subgroups of 32 must be asked for (AMD), 64 x 64 sums spill (docs/kernels.md).
+const narrowTiles = [matrices(1, 4, 2, 4, 2), matrices(3, 4, 2, 2, 2), matrices(4, 2, 2, 2, 2)]
 const splitTiles = [matrices(1, 4, 2, 4, 2), matrices(2, 4, 2, 2, 2), matrices(3, 2, 2, 2, 2)]
 const MAX_LOADS = 16
 
@@ -74,11 +76,16 @@ export const tilesFor = (
   factors: Factors = { a: 'f32x4', b: 'f32x4' },
 ): readonly Tile[] =>
   useMatrices(run)
-    ? (run.precision === 'f16x3' ? splitTiles : roundedTiles).filter(
+    ? matrixTiles(run).filter(
         (tile) =>
           bytesOf(run, tile) <= run.workgroupBytes && loadsOf(run, tile, factors) <= MAX_LOADS,
       )
     : registerTiles.filter((tile) => bytesOf(run, tile) <= run.workgroupBytes)
+
+function matrixTiles({ precision, choosesSubgroups }: Run): readonly Tile[] {
+  if (precision === 'f16x3') return splitTiles
+  return choosesSubgroups ? narrowTiles : roundedTiles
+}
 
 /** Bytes of workgroup memory that a tile takes: the staged slices; for subgroup matrices also the
  *  padding of their lines and the memory that sums pass through. */
