@@ -110,9 +110,9 @@ function keepSpirv(pipelines, texts, folder) {
     const target = ['--target-env', 'vulkan1.3']
     const made = spawnSync('spirv-as', [...target, `${path}.spvasm`, '-o', `${path}.spv`])
     // an older assembler knows no subgroup matrices
-    if (made.status !== 0 && `${made.stderr}`.includes('Invalid capability')) continue
+    if (made.status !== 0 && String(made.stderr).includes('Invalid capability')) continue
     const checked = made.status === 0 ? spawnSync('spirv-val', [...target, `${path}.spv`]) : made
-    if (checked.status !== 0) wrong.push(refusal(pipelines[id], `${checked.stderr}`))
+    if (checked.status !== 0) wrong.push(refusal(pipelines[id], String(checked.stderr)))
   }
   return wrong
 }
