@@ -1,6 +1,7 @@
 // Runs an op: checks its inputs, scopes its memory, and records its backward on the tape.
 
 import { type Op, type Run, type Shape, type Tensor, type TensorList, show } from '../kernels/op.ts'
+import { Pending, neededBy } from '../kernels/pending.ts'
 import { storedAs, widenOp } from '../kernels/wgsl/storage.ts'
 import type { Memory } from './memory.ts'
 import type { Tape } from './tape.ts'
@@ -42,7 +43,7 @@ export function applyOp<In extends TensorList, Out extends TensorList, A>(
   if (!isTaped) return outputs
   for (const output of outputs) requiresGrad.add(output)
   const pullback = pullbackOf(parts, { ...op, backward }, attrs, { inputs, outputs, needs })
-  tape.record({ inputs, outputs, pullback, takesAddend: op.takesAddend ?? false })
+  tape.record({ inputs, outputs, pullback, takesParts: op.takesParts ?? false })
   return outputs
 }
 
@@ -62,6 +63,8 @@ function pullbackOf<In extends TensorList, Out extends TensorList, A>(
   { inputs, outputs, needs }: Taped<In, Readonly<Out>>,
 ) {
   const findChanged = tensors.watch([...inputs, ...outputs])
+  const scope = <T>(body: () => T, made: (result: T) => readonly Tensor[]) =>
+    memory.scope(body, (result) => tensors.storages(made(result))).result
   return (
     cotangents: readonly [Tensor, ...(Tensor | null)[]],
     needed: readonly boolean[],
@@ -76,9 +79,11 @@ function pullbackOf<In extends TensorList, Out extends TensorList, A>(
     return memory.scope(
       () => {
         const made = op.backward(run, attrs, cotangents, inputs, outputs, both, addend)
-        return made.map((d, i) => d && storedAs(run, inputs[i]?.dtype ?? 'f32', d))
+        return made.map((d, i) =>
+          d instanceof Pending ? d.within(scope) : d && storedAs(run, inputs[i]?.dtype ?? 'f32', d),
+        )
       },
-      (made) => tensors.storages(made),
+      (made) => tensors.storages(neededBy(made)),
     ).result
   }
 }

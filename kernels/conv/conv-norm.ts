@@ -18,7 +18,7 @@ import {
 import { type NormAttrs, batchNormForward } from '../norm/normalize.ts'
 import { type Conv2dOptions, conv2dOp, convRules, paddedInput } from './conv2d.ts'
 import { convWeightGradient } from './weight-gradient.ts'
-import { type Steps, convForward, convDataGradient, convForwardMoments } from './forward.ts'
+import { type Steps, convForward, convForwardMoments, convInputGradient } from './forward.ts'
 import { checkOptions } from '../options.ts'
 
 interface Attrs {
@@ -40,7 +40,7 @@ type ConvNormOutputs = [y: Tensor, z: Tensor, stats: Tensor, ...marks: [] | [Ten
 export const convNormOp: Op<ConvNormInputs, ConvNormOutputs, Attrs> = {
   name: 'convNorm',
   accepts: ['float', 'f32', 'f32', 'f32', 'float'],
-  takesAddend: true,
+  takesParts: true,
   shape({ steps, norm }, x, w, gamma, beta, ...[residual]) {
     const z = conv2dOp.shape(steps, x, w)
     return residual
@@ -89,7 +89,7 @@ export const convNormOp: Op<ConvNormInputs, ConvNormOutputs, Attrs> = {
       },
     )
     const dw = dwNeeded && dz ? convWeightGradient(run, x, dz, w.shape, steps) : null
-    const dx = dxNeeded && dz ? convDataGradient(run, dz, w, x, steps) : null
+    const dx = dxNeeded && dz ? convInputGradient(run, dz, w, x, steps) : null
     const gradients = [dx, dw, dGammaNeeded ? dGamma : null, dBetaNeeded ? dBeta : null]
     return residual ? [...gradients, dResidualNeeded ? dResidual : null] : gradients
   },

@@ -1,9 +1,9 @@
 // The forward pass of batch normalisation: statistics, then one pass over the images.
 
 import { type Run, type Tensor, type Wgsl, kernel, wgsl } from '../op.ts'
-import { extent, partPrologue, partitionRows, reluSnippet, rowParams, rows } from './batch-rows.ts'
+import { extent, partPrologue, partitionRows, rowParams, rows } from './batch-rows.ts'
 import { type Running, batchStats, runningStats } from './batch-stats.ts'
-import { MARKED_ROWS, marking } from './relu-marks.ts'
+import { MARKED_ROWS, marking, reluSnippet } from '../wgsl/relu-mask.ts'
 import { byStorage, f16Fours, storedAs } from '../wgsl/storage.ts'
 
 /** What a kernel writes beside y: ReLU's mask, or nothing. */

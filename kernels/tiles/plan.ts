@@ -199,7 +199,7 @@ export function planTiles(name: string, loader: Loader): TiledProduct {
   return { name, factors: loader.memory, kernelFor }
 }
 
-/** Runs a tiled product. Returns y, and the moments of its columns if the loader stores them. */
+/** Runs a tiled product. Returns y, and what the loader stores of its columns. */
 export function runTiled<const Makes extends readonly Make[]>(
   run: Run,
   { name, factors, kernelFor }: TiledProduct,
@@ -208,6 +208,7 @@ export function runTiled<const Makes extends readonly Make[]>(
     readonly reads: readonly Tensor[]
     readonly makes: Makes
     readonly params: Readonly<Record<string, number>>
+    readonly constants?: Readonly<Record<string, number>>
   },
 ): { [I in keyof Makes]: Tensor } {
   const { M, N, K, layers } = size
@@ -219,6 +220,7 @@ export function runTiled<const Makes extends readonly Make[]>(
       reads: dispatch.reads,
       makes: dispatch.makes,
       params: { ...dispatch.params, M, N },
+      constants: dispatch.constants ?? {},
       groups: [...folded(countOf(tile, size)), layers],
     })
   }
