@@ -50,7 +50,7 @@ interface Wanted {
 }
 
 /** y's gradient, perhaps pending, and an addend that is added where it is read first. */
-type GivenGradient = readonly [dy: Tensor, addend: Tensor | null]
+export type GivenGradient = readonly [dy: Tensor, addend: Tensor | null]
 
 /** Returns the gradients of x (null unless wanted), gamma, beta, and the residual, from y's. */
 export function batchNormBackward(
