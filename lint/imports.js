@@ -46,7 +46,7 @@ export const floors = [
   ['limits.ts', 'options.ts', 'printable.ts'],
   ['kernel.ts'],
   ['op.ts'],
-  ['numbers.ts'],
+  ['numbers.ts', 'pending.ts'],
   ['wgsl'],
   ['elementwise', 'shape', 'tiles', 'pool', 'similarity', 'augment', 'optim', 'state'],
   ['reduce', 'matmul', 'norm'],

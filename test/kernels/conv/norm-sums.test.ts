@@ -129,11 +129,11 @@ full('equals the gradient alone and its sums in float64', async ({ gpu }) => {
   await compare(gpu, gpuRun(gpu, onMatrices('f16x3')), given(layers[0]), 'ReLU')
 })
 
-full('every tile gives the same bits', async ({ gpu }) => {
+full('tiles of one and of two subgroups to a chunk give the same bits', async ({ gpu }) => {
   if (!gpu.run.f16) return
   const layer: Layer = { x: [5, 6, 5, 72], w: [1, 32] }
   const found = []
-  for (const way of [0, 2, 3, 4])
+  for (const way of [2, 4])
     found.push(await compare(gpu, gpuRun(gpu, onMatrices('f16'), way), layer, 'ReLU'))
   for (const got of found.slice(1)) assert.equal(got, found[0])
 })
@@ -179,7 +179,7 @@ full(
       const { y, second } = blocks(x, weights, gamma, beta)
       const all = gpu.backward(y, dy)
       const read = async (t: Tensor | undefined) => [...(await gpu.read(given(t)))]
-      const kept = await gpu.step(() => {
+      const kept = gpu.step(() => {
         const again = blocks(x, weights, gamma, beta)
         const some = gpu.backward(again.y, dy, { of: [again.second, gamma] })
         return [some.of(again.second) ?? x, some.of(gamma) ?? x]
