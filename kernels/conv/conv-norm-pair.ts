@@ -48,6 +48,8 @@ const convNormPairOp: Op<PairInputs, PairOutputs, PairAttrs> = {
       )
     return z
   },
+  flops: ({ main, more }, x, w, _gamma, _beta, moreX, moreW, ..._others) =>
+    (conv2dOp.flops?.(main.steps, x, w) ?? 0) + (conv2dOp.flops?.(more.steps, moreX, moreW) ?? 0),
   forward(run, { main, more }, x, w, gamma, beta, ...[moreX, moreW, moreGamma, moreBeta]) {
     const second = convolved(run, more.norm, more.steps, moreX, moreW)
     const moreStats = statistics(run, more.norm, second.z, second.moments)

@@ -43,6 +43,7 @@ export const convNormOp: Op<ConvNormInputs, ConvNormOutputs, ConvNormAttrs> = {
       ? batchNormOp.shape(norm, z, gamma, beta, residual)
       : batchNormOp.shape(norm, z, gamma, beta)
   },
+  flops: ({ steps }, x, w, ..._others) => conv2dOp.flops?.(steps, x, w) ?? 0,
   forward(run, { steps, norm }, x, w, gamma, beta, ...[residual]) {
     const { z, moments } = convolved(run, norm, steps, x, w)
     const inputs = residual ? ([z, gamma, beta, residual] as const) : ([z, gamma, beta] as const)
