@@ -118,7 +118,7 @@ test('refuses a wrong shortcut', ({ gpu }) => {
   refuses(call({ x: x2 }), 'convNorm: residual: w is missing; it must be a tensor')
   refuses(
     () => convNorm(x, w, gamma, beta, null, { training: true, residual: 3 as unknown as Tensor }),
-    'convNorm: residual must be a tensor or a shortcut, { x, w, gamma, beta, running }, got 3',
+    'convNorm: residual must be a tensor or a shortcut, { x, w, gamma, beta, running }, or null, got 3',
   )
   refuses(
     call({ ...good, w: w }),
