@@ -52,7 +52,7 @@ export const floors = [
   ['limits.ts', 'options.ts', 'printable.ts'],
   ['abort.ts', 'kernel.ts'],
   ['op.ts'],
-  ['numbers.ts'],
+  ['numbers.ts', 'pending.ts'],
   ['wgsl'],
   ['elementwise', 'shape', 'tiles', 'pool', 'similarity', 'augment', 'optim', 'state'],
   ['reduce', 'matmul', 'norm'],

@@ -21,7 +21,15 @@ import type { Gpu } from '../engine/gpu.ts'
 import { nameVariables } from '../engine/names.ts'
 import { owns } from '../engine/owned.ts'
 import { normal, uniform } from '../engine/random.ts'
-import { type Layer, type Mode, type Norm, type NormState, checkGpu, checkMode } from './model.ts'
+import {
+  type ConvNorm,
+  type Layer,
+  type Mode,
+  type Norm,
+  type NormState,
+  checkGpu,
+  checkMode,
+} from './model.ts'
 
 interface Sizes {
   readonly size?: number
@@ -80,20 +88,21 @@ export class Builder {
     [conv, norm]: readonly [conv: string, norm: string],
     [C, K]: readonly [number, number],
     options: Sizes & { readonly zero?: boolean } = {},
-  ): Norm {
+  ): ConvNorm {
     const rules = { ...sizeRules, zero: flag }
     const { size = 3, stride = 1, zero = false } = checkOptions('Builder.convNorm', options, rules)
     const w = this.#filters(conv, [size, size, C, K])
     const { gamma, beta, state } = this.#scales(norm, K, { zero, scale: true, shift: true })
-    return (x, mode, then) => {
+    const window = { stride, padding: keeping(size) }
+    const layer = (...[x, mode, then]: Parameters<ConvNorm>) => {
       const { running, how } = this.#follow(norm, state, mode)
-      return convNorm(x, w, gamma, beta, running, {
-        stride,
-        padding: keeping(size),
-        ...how,
-        ...then,
-      })
+      return convNorm(x, w, gamma, beta, running, { ...window, ...how, ...then })
     }
+    const shortcut: ConvNorm['shortcut'] = (x, mode) => {
+      const { running } = this.#follow(norm, state, mode)
+      return { x, w, gamma, beta, running, ...window }
+    }
+    return Object.assign(layer, { shortcut })
   }
 
   /** Makes a convolution of C channels to K as torch does by default: weights and bias from

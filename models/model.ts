@@ -1,6 +1,7 @@
 // What a model is: parameters, running statistics and a forward; and the checks of its arguments.
 
 import { type Tensor, type Variable, sizeOf } from '../kernels/op.ts'
+import type { Shortcut } from '../kernels/conv/conv-norm.ts'
 import type { Running } from '../kernels/norm/batch-norm.ts'
 import {
   anything,
@@ -72,6 +73,17 @@ export type Norm = (
   mode: Mode,
   then?: { readonly residual?: Tensor; readonly relu?: boolean },
 ) => Tensor
+
+/** The forward of a convolution and its batch norm. Its residual may be a shortcut. */
+export interface ConvNorm {
+  (
+    x: Tensor,
+    mode: Mode,
+    then?: { readonly residual?: Tensor | Shortcut; readonly relu?: boolean },
+  ): Tensor
+  /** This layer as the shortcut of the layer that adds it, to be called once for it. */
+  readonly shortcut: (x: Tensor, mode: Mode) => Shortcut
+}
 
 /** A network: parameters, batch-norm statistics and a forward. */
 export interface Model {

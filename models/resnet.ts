@@ -3,11 +3,20 @@
 // has the stride.
 
 import { globalAvgPool } from '../kernels/pool/global-avg-pool.ts'
+import type { Shortcut } from '../kernels/conv/conv-norm.ts'
+import type { Tensor } from '../kernels/op.ts'
 import { maxPool } from '../kernels/pool/max-pool.ts'
 import { anything, checkOptions, describe, flag, oneOf, whole } from '../kernels/options.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { Builder } from './layers.ts'
-import { type Layer, type Model, checkGpu, checkedForward, printedModel } from './model.ts'
+import {
+  type Layer,
+  type Mode,
+  type Model,
+  checkGpu,
+  checkedForward,
+  printedModel,
+} from './model.ts'
 
 /** Options of the ResNets. */
 export interface ResNetOptions {
@@ -84,12 +93,17 @@ const bottleneck: Block = {
 
 /** Makes a block's shortcut: the identity, or a 1x1 convolution and norm where the shape
  *  changes. */
-function downsample(build: Builder, name: string, { C, K, stride }: Sizes): Layer {
+function downsample(
+  build: Builder,
+  name: string,
+  { C, K, stride }: Sizes,
+): (x: Tensor, mode: Mode) => Tensor | Shortcut {
   if (C === K && stride === 1) return (x) => x
-  return build.convNorm([`${name}.downsample.0`, `${name}.downsample.1`], [C, K], {
+  const layer = build.convNorm([`${name}.downsample.0`, `${name}.downsample.1`], [C, K], {
     size: 1,
     stride,
   })
+  return layer.shortcut
 }
 
 const rules = {

@@ -4,7 +4,7 @@
 
 import { type Op, type Shape, type Tensor, ShapeError, images, op, show, sizeOf } from '../op.ts'
 import { convWeightGradient } from './weight-gradient.ts'
-import { type Pair, type Steps, convForward, convDataGradient } from './forward.ts'
+import { type Pair, type Steps, convForward, convInputGradient } from './forward.ts'
 import { MAX_GROUPS_PER_DIM } from '../limits.ts'
 import { padReflect } from './pad-reflect.ts'
 import { anything, checkOptions, checkTensor, describe, oneOf } from '../options.ts'
@@ -40,7 +40,7 @@ export const conv2dOp: Op<[x: Tensor, w: Tensor], [y: Tensor], Steps> = {
   ],
   backward(run, steps, [dy], [x, w], _outputs, [dxNeeded, dwNeeded]) {
     const dw = dwNeeded ? convWeightGradient(run, x, dy, w.shape, steps) : null
-    return [dxNeeded ? convDataGradient(run, dy, w, x, steps) : null, dw]
+    return [dxNeeded ? convInputGradient(run, dy, w, x, steps) : null, dw]
   },
 }
 

@@ -7,11 +7,13 @@ import { type Run, type Shape, type Tensor, sizeOf } from '../op.ts'
 import type { Pair, Steps } from './steps.ts'
 import { convForwardGeneric } from './forward-generic.ts'
 import { convForwardSoftware, suitsForwardSoftware } from './forward-software.ts'
+import { convForwardMomentsTiled, convForwardTiled } from './forward-tiled.ts'
 import {
+  convDataGradientNormSums,
   convDataGradientTiled,
-  convForwardMomentsTiled,
-  convForwardTiled,
-} from './forward-tiled.ts'
+  suitsNormSums,
+} from './data-gradient-tiled.ts'
+import { Pending } from '../pending.ts'
 import { type Image, imageOf, storedAs } from '../wgsl/storage.ts'
 import { type Walk, dataGradientWalk, forwardWalk } from './input-walk.ts'
 
@@ -42,6 +44,23 @@ export const convDataGradient = (run: Run, dy: Tensor, w: Tensor, x: Image, step
   usesTiles(run, dy, x.shape)
     ? convDataGradientTiled(run, dy, w, x, steps)
     : walked(run, dy, w, x, dataGradientWalk(w.shape, steps))
+
+/** `convDataGradient`, computed when it is read first, on a GPU that can sum it for the batch norm
+ *  that reads it. */
+export function convInputGradient(
+  run: Run,
+  dy: Tensor,
+  w: Tensor,
+  x: Tensor,
+  steps: Steps,
+): Tensor {
+  const alone = () => convDataGradient(run, dy, w, x, steps)
+  if (!usesTiles(run, dy, x.shape) || !suitsNormSums(run, dy, w, x, steps)) return alone()
+  return new Pending(x, [dy, w], {
+    alone,
+    withNorm: (reader) => convDataGradientNormSums(run, dy, w, x, steps, reader),
+  })
+}
 
 const usesTiles = (run: Run, x: Tensor, out: Shape) =>
   !run.software && sizeOf(x.shape) * sizeOf(out) > 0
