@@ -21,43 +21,37 @@ export type Fours = 1 | 2 | 4
 /** Features that a workgroup has sums of. */
 export const featuresOf = (fours: Fours): number => 32 * fours
 
-/** `<name>(place, column, end, thread)`: products of 8 rows and 4 columns. Blocks of 4 x 4 numbers
- *  are turned while they are staged; threads are numbered so that stores go to different banks. */
+/** Declares `<name>`, the products of 8 rows and 4 columns. It is text of the entry point, where
+ *  indices need no guards (docs/kernels.md). Blocks of 4 x 4 numbers are turned while they are
+ *  staged; threads are numbered so that stores go to different banks. Rows and columns beyond the
+ *  last hold numbers of other places: they get no weight. */
 const product = (name: Wgsl, [rows, columns]: AttentionPass['scores']): Wgsl => wgsl`
-  fn ${name}(place: Place, column: u32, end: u32, thread: u32) -> Scores {
-    var sums = Scores();
-    for (var d = 0u; d < p.D; d += 16u) {
-      for (var part = 0u; part < 2u; part++) {
-        let outer = thread % 8u + select(thread / 32u, 2u, part == 1u) * 8u;
-        let inner = thread / 8u % 4u;
-        if (part == 0u || thread < 32u) {
-          var block = mat4x4f();
+      var ${name} = Scores();
+      for (var d = 0u; d < p.D; d += 16u) {
+        var block = mat4x4f();
+        for (var i = 0u; i < 4u; i++) {
+          block[i] = four_${bufferName(rows)}(rowFrom + i * step, d + inner, true);
+        }
+        var turned = transpose(block);
+        for (var i = 0u; i < 4u; i++) { staged[(inner + i) * 24u + outer] = turned[i]; }
+        if (thread < 32u) {
           for (var i = 0u; i < 4u; i++) {
-            if (part == 0u) {
-              let row = place.row + outer * 4u + i;
-              block[i] = four_${bufferName(rows)}(rowStart(place, row), d + inner * 4u, row < p.rows);
-            } else {
-              let own = column + (outer - 16u) * 4u + i;
-              block[i] = four_${bufferName(columns)}(columnStart(place, own), d + inner * 4u, own < end);
-            }
+            block[i] = four_${bufferName(columns)}(columnFrom + i * step, d + inner, true);
           }
-          let turned = transpose(block);
-          for (var i = 0u; i < 4u; i++) { staged[(inner * 4u + i) * 24u + outer] = turned[i]; }
+          turned = transpose(block);
+          for (var i = 0u; i < 4u; i++) { staged[(inner + i) * 24u + 16u + x] = turned[i]; }
         }
-      }
-      workgroupBarrier();
-      for (var e = 0u; e < 16u; e++) {
-        let left = array<vec4f, 2>(staged[e * 24u + thread / 8u], staged[e * 24u + 8u + thread / 8u]);
-        let right = staged[e * 24u + 16u + thread % 8u];
-        for (var c = 0u; c < 4u; c++) {
-          sums[c][0] = fma(left[0], vec4f(right[c]), sums[c][0]);
-          sums[c][1] = fma(left[1], vec4f(right[c]), sums[c][1]);
+        workgroupBarrier();
+        for (var e = 0u; e < 16u; e++) {
+          let left = array<vec4f, 2>(staged[e * 24u + y0], staged[e * 24u + 8u + y0]);
+          let right = staged[e * 24u + 16u + x];
+          for (var c = 0u; c < 4u; c++) {
+            ${name}[c][0] = fma(left[0], vec4f(right[c]), ${name}[c][0]);
+            ${name}[c][1] = fma(left[1], vec4f(right[c]), ${name}[c][1]);
+          }
         }
+        workgroupBarrier();
       }
-      workgroupBarrier();
-    }
-    return sums;
-  }
 `
 
 const weigh = (weight: Wgsl, { queries, second }: AttentionPass): Wgsl => {
@@ -128,16 +122,17 @@ const normalise = wgsl`
 // The values of SLICE columns at a time: 256 fours.
 const weightedSum = (values: Wgsl): Wgsl => wgsl`
       for (var slice = 0u; slice < FOURS; slice++) {
+        let first = column + slice * SLICE + thread / (8u * FOURS);
+        let start = columnStart(place, first);
         for (var e = 0u; e < 4u; e++) {
-          let item = thread + e * 64u;
-          let own = column + slice * SLICE + item / (8u * FOURS);
-          let d = chunk + item % (8u * FOURS) * 4u;
-          staged[item] = four_${values}(columnStart(place, own), d, own < end);
+          let next = e * (8u / FOURS);
+          let at = start + next * p.heads * p.D;
+          staged[thread + e * 64u] = four_${values}(at, valueAt, first + next < end);
         }
         workgroupBarrier();
         for (var c = 0u; c < SLICE; c++) {
-          let first = (slice * SLICE + c) * PITCH + y0;
-          let left = array<vec4f, 2>(tile[first], tile[first + 8u]);
+          let weights = (slice * SLICE + c) * PITCH + y0;
+          let left = array<vec4f, 2>(tile[weights], tile[weights + 8u]);
           for (var f = 0u; f < FOURS; f++) {
             let right = staged[c * 8u * FOURS + x + f * 8u];
             for (var r = 0u; r < 8u; r++) {
@@ -174,8 +169,6 @@ export function registerStream(pass: AttentionPass, memory: HeadFormat, fours: F
   alias Scores = array<array<vec4f, 2>, 4>; // [column, half of the rows]
   var<workgroup> tile: array<vec4f, 544>; // [COLUMNS, PITCH]
   var<workgroup> staged: array<vec4f, 384>; // [16 features, fours of rows and of columns]
-  ${product(wgsl`scores`, pass.scores)}
-  ${second ? product(wgsl`seconds`, second) : wgsl``}
 
   @compute @workgroup_size(64)
   fn ${name}(
@@ -187,17 +180,23 @@ export function registerStream(pass: AttentionPass, memory: HeadFormat, fours: F
     if (index >= tileCount() * p.heads * p.images) { return; } // a dispatch may have a few more
     let place = placeOf(index);
     let chunk = group.z * 32u * FOURS; // the first feature
+    let valueAt = chunk + thread % (8u * FOURS) * 4u;
     let x = thread % 8u; // columns 4 x, or features 4 x and every 32nd from there
     let y0 = thread / 8u; // rows 4 y and 32 + 4 y
     let rows = array<vec4u, 2>(fourFrom(place.row + y0 * 4u), fourFrom(place.row + 32u + y0 * 4u));
     let end = endColumn(place);
+    let step = p.heads * p.D; // from a token to the next
+    let inner = thread / 8u % 4u * 4u; // what the thread stages: features,
+    let outer = thread % 8u + thread / 32u * 8u; // and fours of rows
+    let rowFrom = rowStart(place, place.row + outer * 4u);
     var top = array<vec4f, 2>(vec4f(LOWEST), vec4f(LOWEST));
     var total = array<vec4f, 2>();
     var result = array<array<vec4f, FOURS>, 8>();
     ${weight !== null && queries === 'rows' ? rowStatistics : wgsl``}
     for (var column = firstColumn(place); column < end; column += COLUMNS) {
-      var sums = scores(place, column, end, thread);
-      ${second ? wgsl`let more = seconds(place, column, end, thread);` : wgsl``}
+      let columnFrom = columnStart(place, column + x * 4u);
+      ${product(wgsl`sums`, pass.scores)}
+      ${second ? product(wgsl`more`, second) : wgsl``}
       ${weight === null ? online : weigh(weight, pass)}
       ${weightedSum(bufferName(pass.values))}
     }

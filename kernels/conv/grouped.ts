@@ -75,8 +75,9 @@ const groupedKernel = byStorage(
           } else {
             for (var q = 0u; q < 8u; q++) {
               let v = start + i32(q * p.stepW + s);
-              let column = select(v / i32(p.phasesW), -1, v < 0 || v % i32(p.phasesW) != 0);
-              window[q] = inputAt(line, column, channel);
+              let column = u32(max(v, 0)) / p.phasesW;
+              let isWhole = v >= 0 && column * p.phasesW == u32(v);
+              window[q] = inputAt(line, select(-1, i32(column), isWhole), channel);
             }
           }
           let tap = select(r * p.kW + s, p.kH * p.kW - 1u - r * p.kW - s, p.turned == 1u);
