@@ -1,5 +1,6 @@
 // Trains classifiers on a frozen encoder, and measures how well its features separate classes.
 
+import { type Abortable, abortable, unlessAborted, untilAborted } from '../kernels/abort.ts'
 import type { IndexList } from '../kernels/wgsl/indices.ts'
 import { bytesOf, integersOf } from '../kernels/numbers.ts'
 import {
@@ -68,7 +69,8 @@ const rules = {
 
 /** Makes a classifier of frozen features. `step(batch)` trains one step and returns the loss [],
  *  AMDIM's `clippedCrossEntropy`, which is freed at the end of the next step. `accuracy(batches)`
- *  resolves to the percentage of images in the batches, of any sizes, that are classified right.
+ *  resolves to the percentage of images in the batches, of any sizes, that are classified right; it
+ *  takes a `signal` too, whose reason it rejects with.
  *  `state.step` counts the steps. Throws TypeError for wrong options, ShapeError for a batch that
  *  is not whole images with one label each. */
 export function classifier(gpu: Gpu, options: ClassifierOptions) {
@@ -84,11 +86,13 @@ export function classifier(gpu: Gpu, options: ClassifierOptions) {
 
   async function accuracy(
     batches: AsyncIterable<LabelledBatch> | Iterable<LabelledBatch>,
+    measuring: Abortable = {},
   ): Promise<number> {
+    const { signal } = checkOptions('classifier.accuracy', measuring, abortable)
     let [right, count] = [0, 0]
-    for await (const batch of batches) {
+    for await (const batch of untilAborted(signal, batches)) {
       const { images, labels } = numbersIn(batch, checked.image)
-      const predictions = await predict(gpu, checked, images)
+      const predictions = await unlessAborted(signal, predict(gpu, checked, images))
       for (const [n, label] of labels.entries()) right += Number(predictions[n] === label)
       count += labels.length
     }

@@ -19,6 +19,7 @@ import {
 import { countUp } from '../engine/counter.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { nameVariables } from '../engine/names.ts'
+import { owns } from '../engine/owned.ts'
 import { normal, uniform } from '../engine/random.ts'
 import { type Layer, type Mode, type Norm, type NormState, checkGpu, checkMode } from './model.ts'
 
@@ -196,6 +197,7 @@ export class Builder {
     const state: NormState = { mean, variance, batches: 0 }
     if (Object.hasOwn(this.norms, name)) throw usedTwice(name)
     this.norms[name] = state
+    owns(state, [mean, variance, ...(scale ? [] : [gamma]), ...(shift ? [] : [beta])])
     nameVariables({ [`${name}.running_mean`]: mean, [`${name}.running_var`]: variance })
     return { gamma, beta, state }
   }

@@ -8,15 +8,19 @@ import { type EncoderSettings, encoderOf, encoderFields } from '../settings/enco
 import { towerFlags } from '../settings/flags.ts'
 import { type HeadSettings, headOf } from '../settings/heads.ts'
 import { type OptimizerSettings, optimizerFields } from '../settings/optimizers.ts'
-import { positiveNumber } from '../settings/rules.ts'
 import { type ScheduleSettings, learningRateOf, scheduleFields } from '../settings/schedules.ts'
 import { type MethodSettings, lengthRules, viewsRule } from '../settings/settings.ts'
+import {
+  type TemperatureSettings,
+  temperatureBy,
+  temperatureFields,
+} from '../settings/temperatures.ts'
 
 /** Settings of a method with an encoder and a head. */
 export interface TowerSettings extends MethodSettings {
   readonly model: EncoderSettings
   readonly head: HeadSettings
-  readonly temperature: number
+  readonly temperature: TemperatureSettings
   readonly optimizer: OptimizerSettings
   readonly schedule: ScheduleSettings
 }
@@ -25,7 +29,7 @@ export interface TowerSettings extends MethodSettings {
 export const towerRules = {
   model: encoderFields,
   views: viewsRule,
-  temperature: positiveNumber,
+  temperature: temperatureFields,
   optimizer: optimizerFields,
   schedule: scheduleFields,
   ...lengthRules,
@@ -43,7 +47,7 @@ export const stepOptions = (settings: Configured<TowerSettings>, extent: Extent)
   views: settings.views,
   chunk: settings.chunk ?? null,
   seed: settings.seed,
-  temperature: settings.temperature,
+  temperature: temperatureBy(settings, extent.stepsPerEpoch),
   capture: extent.capture,
   ...(extent.scaler && { scaler: extent.scaler }),
 })

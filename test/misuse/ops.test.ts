@@ -304,7 +304,23 @@ test('ops say what was wrong with a call', async ({ gpu }) => {
     [
       'labels as words',
       () => call(crossEntropy, x, 'cat'),
-      `crossEntropy: indices must be an array of whole numbers or a tensor, got 'cat'`,
+      `crossEntropy: labels must be an array of whole numbers or a tensor, got 'cat'`,
+    ],
+    [
+      'soft targets as nested arrays',
+      () =>
+        call(
+          crossEntropy,
+          gpu.tensor([
+            [1, 2],
+            [3, 4],
+          ]),
+          [
+            [0.5, 0.5],
+            [1, 0],
+          ],
+        ),
+      'crossEntropy: labels must be a flat array of whole numbers [N], got nested arrays; give soft targets as a tensor [N, C], gpu.tensor(targets)',
     ],
     [
       'an unknown option of a loss',
