@@ -7,11 +7,11 @@ import { type Op, type Tensor, ShapeError, op, show } from '../op.ts'
 import { needed, orNull, record, tensor, checkOptions } from '../options.ts'
 import { type BatchNormOptions, type Running, batchNormOp, settings } from '../norm/batch-norm.ts'
 import { batchNormForward, normOf, statistics } from '../norm/normalize.ts'
-import { type Conv2dOptions, conv2dOp, convRules, paddedInput } from './conv2d.ts'
+import { type WindowOptions, conv2dOp, convRules, paddedInput } from './conv2d.ts'
 import { type ConvNormAttrs, convNormBackward, convolved } from './conv-norm-parts.ts'
 
 /** A convolution and its batch norm, given to the `convNorm` that adds it. */
-export interface Shortcut extends Conv2dOptions {
+export interface Shortcut extends WindowOptions {
   /** Images [N, H', W', Cin'], and a weight [kH', kW', Cin', Cout]. */
   readonly x: Tensor
   readonly w: Tensor

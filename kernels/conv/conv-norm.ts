@@ -15,7 +15,7 @@ import {
   settings,
 } from '../norm/batch-norm.ts'
 import { batchNormForward } from '../norm/normalize.ts'
-import { type Conv2dOptions, conv2dOp, convRules, paddedInput } from './conv2d.ts'
+import { type WindowOptions, conv2dOp, convRules, paddedInput } from './conv2d.ts'
 import { type Shortcut, checkedShortcut, convNormPair } from './conv-norm-pair.ts'
 import { type ConvNormAttrs, convNormBackward, convolved } from './conv-norm-parts.ts'
 import { checkOptions, isTensor, orNull, record } from '../options.ts'
@@ -77,7 +77,7 @@ const tensorOrShortcut = {
 const rules = { ...convRules, ...normRules, residual: orNull(tensorOrShortcut) }
 
 /** Options of `convNorm`: those of its convolution and of its batch norm. */
-export interface ConvNormOptions extends Conv2dOptions, Omit<BatchNormOptions, 'residual'> {
+export interface ConvNormOptions extends WindowOptions, Omit<BatchNormOptions, 'residual'> {
   /** Added to the result: a tensor of its shape, or another convolution and its batch norm, which
    *  are normalised where they are added, and in the same mode. */
   readonly residual?: Tensor | Shortcut | null

@@ -102,6 +102,7 @@ function gradient<const Makes extends readonly Make[]>(
     w: memoryOf(run, w, K),
     y: memoryOfY(C, sizeOf(x.shape), x.dtype),
     columns,
+    biased: false,
   })
   return runTiled(
     run,

@@ -3,7 +3,7 @@
 // place.
 
 import { type Make, type Run, type Tensor, images, sizeOf } from '../op.ts'
-import type { Steps } from './steps.ts'
+import type { Biased, Steps } from './steps.ts'
 import { gemmMoments, gemmTiled } from '../matmul/gemm-tiled.ts'
 import { memoryOf, memoryOfY } from '../tiles/loader.ts'
 import { windowProduct } from './window-loader.ts'
@@ -13,10 +13,17 @@ import { runTiled } from '../tiles/plan.ts'
 import type { Image } from '../wgsl/storage.ts'
 
 /** `convForward` on a GPU. A 1 x 1 convolution at stride 1 is a plain matrix product. */
-export function convForwardTiled(run: Run, x: Tensor, w: Tensor, out: Image, steps: Steps): Tensor {
+export function convForwardTiled(
+  run: Run,
+  x: Tensor,
+  w: Tensor,
+  out: Image,
+  { bias = null, ...steps }: Biased,
+): Tensor {
   const product = asProduct(run, x, w, steps)
-  if (product) return run.view(gemmTiled(run, ...product, { dtype: out.dtype }), out.shape)
-  const [y] = forward(run, [x, w], steps, { out, makes: [out], moments: false })
+  if (product) return run.view(gemmTiled(run, ...product, { dtype: out.dtype, bias }), out.shape)
+  const reads = bias ? ([x, w, bias] as const) : ([x, w] as const)
+  const [y] = forward(run, reads, steps, { out, makes: [out], moments: false })
   return y
 }
 
@@ -42,7 +49,7 @@ function asProduct(run: Run, x: Tensor, w: Tensor, steps: Steps): [Tensor, Tenso
 
 function forward<const Makes extends readonly Make[]>(
   run: Run,
-  [x, w]: readonly [Tensor, Tensor],
+  [x, w, bias]: readonly [Tensor, Tensor, ...([] | [Tensor])],
   { stride, padding }: Steps,
   {
     out,
@@ -63,10 +70,11 @@ function forward<const Makes extends readonly Make[]>(
       w: memoryOf(run, w, K),
       y: memoryOfY(K, sizeOf(out.shape), out.dtype),
       columns: moments ? 'moments' : null,
+      biased: bias !== undefined,
     }),
     { M: N * outH * outW, N: K, K: kH * kW * C, layers: 1 },
     {
-      reads: [x, w],
+      reads: bias ? [x, w, bias] : [x, w],
       makes,
       params: {
         ...{ images: N, H, W, C, outH, outW, kH, kW, phasesH: 1, phasesW: 1 },

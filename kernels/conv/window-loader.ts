@@ -21,6 +21,8 @@ export interface WindowForm {
   readonly y: BufferFormat
   /** What is stored of y's columns, too; of the data gradient the sums of a batch norm. */
   readonly columns: 'moments' | NormMask | null
+  /** Whether a bias is added. Neither `back` nor `columns` then. */
+  readonly biased: boolean
   /** Whether the taps fit in one u32, MAX_BITS at most. */
   readonly bits: boolean
   /** Whether x's channels are a multiple of WHOLE: then every slice lies in one tap. */
@@ -29,8 +31,8 @@ export interface WindowForm {
 
 /** The loader of a convolution, or `back`, of its data gradient. */
 const windowLoader = (form: WindowForm): Loader => {
-  const { back, x, w, y, columns } = form
-  const { name, more, first, made, params } = outputs(back, columns)
+  const { back, x, w, y, columns, biased } = form
+  const { name, more, first, made, params } = outputs(back, columns, biased)
   return {
     name,
     along: { a: true, b: back },
@@ -43,11 +45,12 @@ const windowLoader = (form: WindowForm): Loader => {
     }
     @group(0) @binding(0) var<storage, read>       x: array<${element(x)}>; // [images, H, W, C]
     @group(0) @binding(1) var<storage, read>       w: array<${element(w)}>; // [kH, kW, C, N], or back [kH, kW, N, C]
+    ${biased ? wgsl`@group(0) @binding(2) var<storage, read>       bias: array<f32>; // [N]` : wgsl``}
     @group(0) @binding(${first}) var<storage, read_write> y: array<${element(y)}>; // [images, outH, outW, N]
     @group(0) @binding(${params}) var<uniform>             p: Params;
     ${store4(y)}
     ${made}
-    ${back ? phases : wholeImage}
+    ${back ? phases : wholeImage(biased)}
     // Where the first tap reads, given image, row and column.
     fn placeOf(o: vec3i) -> i32 { return ((o.x * i32(p.H) + o.y) * i32(p.W) + o.z) * i32(p.C / ${loadUnit(x)}); }
     ${form.bits ? rowsByBits : rowsByPlace}
@@ -65,8 +68,9 @@ const windowLoader = (form: WindowForm): Loader => {
 }
 
 /** The entry point, and the bindings of y, of what is stored of its columns, and of Params. */
-function outputs(back: boolean, columns: WindowForm['columns']) {
-  const alone = { more: null, first: wgsl`2`, made: wgsl``, params: wgsl`3` }
+function outputs(back: boolean, columns: WindowForm['columns'], biased: boolean) {
+  const [first, params] = biased ? [wgsl`3`, wgsl`4`] : [wgsl`2`, wgsl`3`]
+  const alone = { more: null, first, made: wgsl``, params }
   if (columns === null)
     return { ...alone, name: back ? wgsl`convDataGradientTiled` : wgsl`convForwardTiled` }
   if (columns === 'moments') {
@@ -93,7 +97,7 @@ export function windowProduct(form: WindowForm): TiledProduct {
 }
 
 // Forward: all pixels of y have the same taps.
-const wholeImage = wgsl`
+const wholeImage = (biased: boolean) => wgsl`
     const toward = 1i; // from a tap's input to the next
     var<private> reach: vec2u = vec2u(); // taps
     fn prologue(z: u32) {
@@ -110,9 +114,11 @@ const wholeImage = wgsl`
     }
     fn epilogue(row: u32, column: u32, sums: vec4f) {
       if (row >= p.M || column >= p.N) { return; }
-      store4(row * p.N + column, p.N - column, sums);
+      var numbers = sums;
+      ${biased ? wgsl`for (var i = 0u; i < 4u; i++) { numbers[i] += bias[min(column + i, p.N - 1u)]; }` : wgsl``}
+      store4(row * p.N + column, p.N - column, numbers);
     }
-    fn storesSums() -> bool { return true; }
+    fn storesSums() -> bool { return ${biased ? wgsl`false` : wgsl`true`}; }
     fn storeOffset(z: u32, row: u32, column: u32) -> u32 { return (row * p.N + column) / 4u; }
 `
 
