@@ -1,15 +1,7 @@
 // Draws seeded numbers on the CPU: initial weights, shuffles. Each draw is a pure function of
 // (seed, stream, index).
 
-import { threefry2x32, uniform01 } from '../kernels/wgsl/threefry.ts'
-
-/** Computes a stream's number from its name (FNV-1a), so that the draws of one name depend on no
- *  other name. */
-function streamOf(name: string): number {
-  let hash = 0x811c9dc5
-  for (let i = 0; i < name.length; i++) hash = Math.imul(hash ^ name.charCodeAt(i), 0x01000193)
-  return hash >>> 0
-}
+import { streamOf, threefry2x32, uniform01 } from '../kernels/wgsl/threefry.ts'
 
 /** Returns the seed. Throws RangeError unless it is a whole number of at most 32 bits. */
 function checkSeed(seed: number): number {

@@ -60,7 +60,7 @@ export const simclr: Algorithm<SimclrOptions, Kept> = method('simclr', {
   begin({ encoder, head, temperature, batchNorm, loss = contrastiveLosses['nt-xent'], scale }) {
     checkScale(loss, scale)
     const gf: Encoder = (x, mode) => forwardTower({ encoder, head }, x, mode) // h = f(x), z = g(h)
-    const both: Encoder<[Tensor, Tensor]> = (x, mode, offset) => halves(gf(x, mode, offset))
+    const both: Encoder<[Tensor, Tensor]> = (x, mode) => halves(gf(x, mode))
     return {
       keeps: { encoder, head, ...(scale && { scale }) },
       told: loss.needsLabels ? knownLabels : null,

@@ -16,7 +16,7 @@ import {
   whole,
 } from '../kernels/options.ts'
 import type { Gpu } from '../engine/gpu.ts'
-import { type Made, lastOf, stacked } from './amdim-layers.ts'
+import { type Made, lastOf, stacked, unpadded } from './amdim-layers.ts'
 import { Builder } from './layers.ts'
 import { type Layer, type Mode, type Model, checkGpu, checkMode, checkedForward } from './model.ts'
 import { checkSizes } from './sizes.ts'
@@ -76,11 +76,11 @@ function head(
   [C, R]: readonly [number, number],
   { batchNorm }: Options,
 ): Layer {
-  const conv1 = build.unpadded(`${name}.conv1`, [C, R])
+  const conv1 = unpadded(build, `${name}.conv1`, [C, R])
   const hidden = build.norm(`${name}.bn_hid.bn`, R)
   const out = build.norm(`${name}.bn_out.bn`, R)
-  const conv2 = build.unpadded(`${name}.conv2`, [R, R], { init: 'zero' })
-  const shortcut = build.unpadded(`${name}.shortcut`, [C, R], { bias: true, init: 'identity' })
+  const conv2 = unpadded(build, `${name}.conv2`, [R, R], { init: 'zero' })
+  const shortcut = unpadded(build, `${name}.shortcut`, [C, R], { bias: true, init: 'identity' })
   return (x, mode) => {
     const h = conv1(x, mode)
     const branch = conv2(batchNorm ? hidden(h, mode, { relu: true }) : relu(h), mode)

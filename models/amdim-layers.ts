@@ -4,6 +4,7 @@
 import { add } from '../kernels/elementwise/add.ts'
 import { addPooled } from '../kernels/pool/add-pooled.ts'
 import { relu } from '../kernels/elementwise/relu.ts'
+import type { Init } from './initial.ts'
 import type { Builder } from './layers.ts'
 import type { Layer } from './model.ts'
 
@@ -36,11 +37,29 @@ interface Options {
   readonly batchNorm: boolean
 }
 
+interface Unpadded {
+  readonly size?: number
+  readonly stride?: number
+  /** Pixels of reflection padding; 0 by default. */
+  readonly reflect?: number
+  readonly bias?: boolean
+  readonly init?: Init
+}
+
+/** Makes a convolution of C channels to K without padding by zeros, 1 x 1 by default. */
+export const unpadded = (
+  build: Builder,
+  name: string,
+  channels: readonly [C: number, K: number],
+  { size = 1, reflect = 0, init = 'torch', ...options }: Unpadded = {},
+): Layer =>
+  build.conv(name, channels, { size, padding: reflect, padMode: 'reflect', init, ...options })
+
 /** Convolution, bias, ReLU. */
 const convolution = (kernel: number, stride = 1, reflect = 0): Step => ({
   ...{ kernel, stride, reflect, channels: 1 },
   make(build, name, { C, K, kernel: size }) {
-    const conv = build.unpadded(`${name}.conv`, [C, K], { size, stride, reflect, bias: true })
+    const conv = unpadded(build, `${name}.conv`, [C, K], { size, stride, reflect, bias: true })
     return (x, mode) => relu(conv(x, mode))
   },
 })
@@ -58,9 +77,9 @@ function residualLayer(
   { C, K, kernel: size, stride }: Shape,
   { batchNorm }: Options,
 ): Layer {
-  const conv1 = build.unpadded(`${name}.conv1`, [C, K], { size, stride })
+  const conv1 = unpadded(build, `${name}.conv1`, [C, K], { size, stride })
   const norm = build.norm(`${name}.bn1.bn`, K)
-  const conv2 = build.unpadded(`${name}.conv2`, [K, K], { init: 'zero' })
+  const conv2 = unpadded(build, `${name}.conv2`, [K, K], { init: 'zero' })
   const same = size === 1 && C === K
   return (x, mode) => {
     const h = conv1(x, mode)

@@ -27,7 +27,7 @@ function normalBelow(x) {
 
 const positive = { scale: 0.9, shift: 1.5 }
 const ones = (shape) => constant(shape, new Float32Array(shape[0] * shape[1]).fill(1))
-const drop = (k, x) => k.dropout(x, 0.25, { seed: 1, step: 0 })
+const drop = (k, x) => k.dropout(x, 0.25, { seed: 1, step: 0, stream: 'x' })
 
 export const elementwise = [
   binary('add', (a, b) => a + b),

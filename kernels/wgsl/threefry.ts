@@ -52,6 +52,14 @@ export function threefry2x32(
   return [x >>> 0, y >>> 0]
 }
 
+/** Computes a stream's number, a u32, from its name (FNV-1a), so that the draws of one name depend
+ *  on no other name. */
+export function streamOf(name: string): number {
+  let hash = 0x811c9dc5
+  for (let i = 0; i < name.length; i++) hash = Math.imul(hash ^ name.charCodeAt(i), 0x01000193)
+  return hash >>> 0
+}
+
 /** The key of a step's draws, two u32: a pure function of (seed, stream, step, of). `stream`
  *  separates the uses of a seed, `of` the views of a step. */
 export function streamKey(

@@ -119,7 +119,27 @@ test('models say what was wrong with a call', async ({ gpu }) => {
     [
       "torch's name of a mode",
       () => call(encoder.forward, x, { train: true }),
-      `resnet8.forward: there is no option 'train'; did you mean 'training'? Its options are training, splits, tracking, pass`,
+      `resnet8.forward: there is no option 'train'; did you mean 'training'? Its options are training, splits, tracking, draws`,
+    ],
+    [
+      'a seed for draws',
+      () => call(encoder.forward, x, { training: true, draws: 5 }),
+      'resnet8.forward: draws must be what random numbers depend on, { seed, step }, got 5',
+    ],
+    [
+      'an option of a convolution misspelt',
+      () => call(build.conv.bind(build), 'c', [2, 2], { pad: 1 }),
+      `Builder.conv: there is no option 'pad'; did you mean 'padding'? Its options are size, stride, padding, padMode, bias, init`,
+    ],
+    [
+      'initial values that are none',
+      () => call(build.conv.bind(build), 'c', [2, 2], { init: 'xavier' }),
+      `Builder.conv: init must be 'he', 'torch', 'zero' or 'identity', or { std } above 0, got 'xavier'`,
+    ],
+    [
+      'a percentage',
+      () => build.dropPath('path', 10),
+      'Builder: p of path must be a number from 0 to 1, got 10',
     ],
     [
       'a flag for a mode',
