@@ -91,6 +91,7 @@ export {
 export { cifarRecipe, imagenetRecipe, testTransform } from './kernels/augment/recipes.ts'
 export { addPooled } from './kernels/pool/add-pooled.ts'
 export { bankUpdate } from './kernels/state/bank-update.ts'
+export { type AttentionOptions, attention } from './kernels/attention/attention.ts'
 export { avgPool } from './kernels/pool/avg-pool.ts'
 export { type BatchNormOptions, type Running, batchNorm } from './kernels/norm/batch-norm.ts'
 export { type ClampOptions, clamp } from './kernels/elementwise/clamp.ts'

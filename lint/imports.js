@@ -50,7 +50,7 @@ export const floors = [
   ['wgsl'],
   ['elementwise', 'shape', 'tiles', 'pool', 'similarity', 'augment', 'optim', 'state'],
   ['reduce', 'matmul', 'norm'],
-  ['conv', 'loss', 'knn'],
+  ['attention', 'conv', 'loss', 'knn'],
 ]
 
 /** Parts of rooms that other folders may import too. So are all files directly in kernels/. */
