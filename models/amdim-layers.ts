@@ -28,11 +28,16 @@ interface Shape {
   readonly reflect: number
 }
 
-/** The encoder's options that decide its layers. */
-interface Options {
+/** The encoder's options that decide the sizes of its maps. */
+interface Sizes {
   readonly size: number
   readonly width: number
   readonly features: number
+  readonly channels?: number
+}
+
+/** The encoder's options that decide its layers. */
+interface Options extends Sizes {
   readonly depth: number
   readonly batchNorm: boolean
 }
@@ -131,8 +136,8 @@ function layersFor(size: number): readonly Step[] {
 /** Computes the side and the channels of each layer's map, without the heads. Builds nothing.
  *  Throws RangeError for fewer features than the last map has channels, and where the maps miss a
  *  side of 7, 5 or 1. */
-export function amdimMaps({ size, width, features }: Pick<Options, 'size' | 'width' | 'features'>) {
-  let [side, C] = [size, 3]
+export function amdimMaps({ size, width, features, channels: first = 3 }: Sizes) {
+  let [side, C] = [size, first]
   const maps = layersFor(size).map((step) => {
     const { channels, kernel, stride, reflect = 0 } = step
     const K = channels === undefined ? C : channels === 'features' ? features : channels * width

@@ -1,7 +1,7 @@
 // The layers of models. Each is made by a method that creates named parameters and returns a
 // forward.
 
-import type { Variable } from '../kernels/op.ts'
+import { type Variable, sizeOf } from '../kernels/op.ts'
 import { add } from '../kernels/elementwise/add.ts'
 import { batchNorm } from '../kernels/norm/batch-norm.ts'
 import { convNorm } from '../kernels/conv/conv-norm.ts'
@@ -23,7 +23,7 @@ import {
   whole,
 } from '../kernels/options.ts'
 import type { Gpu } from '../engine/gpu.ts'
-import { uniform } from '../engine/random.ts'
+import { normal, uniform } from '../engine/random.ts'
 import { type Init, initRule, initialFilters, initialMatrix } from './initial.ts'
 import {
   type Layer,
@@ -83,6 +83,11 @@ export class Builder {
   parameter(name: string, values: Float32Array, shape: readonly number[]): Variable {
     if (Object.hasOwn(this.parameters, name)) throw usedTwice(name)
     return (this.parameters[name] = this.gpu.variable(values, shape))
+  }
+
+  /** Makes a parameter of your own, from N(0, std²). */
+  drawn(name: string, shape: readonly number[], std: number): Variable {
+    return this.parameter(name, normal(this.#seed, name, sizeOf(shape), std), shape)
   }
 
   /** Makes a convolution of C channels to K, weight [kH, kW, C, K] from N(0, 2 / fan_out) as in

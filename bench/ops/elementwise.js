@@ -84,6 +84,16 @@ export const elementwise = [
     reference: (x) => x.values.map(() => 0),
   },
   {
+    op: 'dropPath',
+    about: 'a sample is dropped, or scaled by 1 / (1 - p)',
+    inputs: [constant(LONG, input(LONG).values)],
+    call(k, x) {
+      const y = k.dropPath(x, 0.25, { seed: 1, step: 0, stream: 'x' })
+      return k.mul(y, k.sub(y, k.div(x, 0.75)))
+    },
+    reference: (x) => x.values.map(() => 0),
+  },
+  {
     op: 'dropout',
     about: 'the mean stays',
     inputs: [ones([100, 100])],

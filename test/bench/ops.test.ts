@@ -10,7 +10,15 @@ const node = (...args: string[]) => spawnSync(process.execPath, args, { encoding
 /** Exports of kernels/ that are no ops, or that `bench/augment.js` checks. */
 const others = new Set([
   ...['ShapeError', 'elementwise', 'flatIndex', 'kernel', 'op', 'wgsl'],
-  ...['threefry2x32', 'uniform01', 'cifarRecipe', 'imagenetRecipe', 'testTransform'],
+  ...[
+    'threefry2x32',
+    'uniform01',
+    'drawOf',
+    'drawParams',
+    'cifarRecipe',
+    'imagenetRecipe',
+    'testTransform',
+  ],
   ...['augment', 'drawAugmentations', 'packAugmentations', 'unpackAugmentations'],
   ...['adjustBrightness', 'adjustContrast', 'adjustHue', 'adjustSaturation', 'augmentWith'],
   ...['flipHorizontal', 'gaussianBlur', 'normalize', 'resizedCrop', 'toGrayscale'],

@@ -34,7 +34,7 @@ test('models say what was wrong with a call', async ({ gpu }) => {
     [
       'an option misspelt',
       () => call(resnet8, gpu, { widht: 4 }),
-      `resnet8: there is no option 'widht'; did you mean 'width'? Its options are stem, width, zeroInitResidual, seed`,
+      `resnet8: there is no option 'widht'; did you mean 'width'? Its options are stem, width, channels, zeroInitResidual, seed`,
     ],
     [
       'a stem that is none',
