@@ -76,8 +76,9 @@ export const amdim: Algorithm<AmdimOptions, Kept, [labels?: IndexList | null]> =
   begin(options, { gpu, t, seed }) {
     const { encoder, classifiers = null, places, clip = 20, penalty = 0.05 } = options
     const f = scalesOf(encoder)
+    const draws = { seed, step: t }
     const place = (r5: Tensor, view: number) => {
-      const at = { seed, step: t, view }
+      const at = { ...draws, view }
       return selectPosition(r5, places?.(at) ?? at)
     }
     const stopped = (h: Tensor) => gpu.noGrad(() => reshape(h, h.shape))
@@ -90,10 +91,7 @@ export const amdim: Algorithm<AmdimOptions, Kept, [labels?: IndexList | null]> =
         const nce = multiscaleNce([one, two], sources, { clip, penalty })
         const probes = //                                                  no gradient to the encoder
           classifiers && labels
-            ? classifierLosses(classifiers, [one.r1, two.r1].map(stopped), labels, {
-                seed,
-                step: t,
-              })
+            ? classifierLosses(classifiers, [one.r1, two.r1].map(stopped), labels, draws)
             : []
         const loss = probes.reduce((a, b) => add(a, b), nce.total)
         return { loss, result: () => stacked([...termsOf(nce), ...probes]) }
