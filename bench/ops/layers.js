@@ -1,7 +1,7 @@
 // Products, convolutions, pools and batch norm in float64. Their factors may be rounded to f16, and
 // so may what they keep for the backward pass.
 
-import { build, input, total } from './float64.js'
+import { build, constant, input, total } from './float64.js'
 
 const matmul = (M, K, N, transA = false, transB = false) => ({
   op: 'matmul',
@@ -92,7 +92,38 @@ const scalesOf = (width) => [input([width], { scale: 0.4, shift: 1 }), input([wi
 const SCALES = scalesOf(C)
 const training = { training: true }
 
+/** softmax(q k^T / sqrt(D)) v of each head: q [N, T, H, D], k and v [N, S, H, D]. */
+function attended(q, k, v, { causal = false, lengths }) {
+  const [, , , D] = q.shape
+  const [, S] = k.shape
+  return build(q.shape, (n, i, h, d) => {
+    const keys = Math.min(S, causal ? i + 1 : S, lengths?.[n] ?? S)
+    const weights = Array.from({ length: keys }, (_, j) =>
+      Math.exp(total(D, (e) => q(n, i, h, e) * k(n, j, h, e)) / Math.sqrt(D)),
+    )
+    const sum = weights.reduce((a, b) => a + b, 0)
+    return total(keys, (j) => (weights[j] / sum) * v(n, j, h, d))
+  })
+}
+
+const attention = ([n, T, S, heads, D], { causal = false, lengths, about = '' } = {}) => ({
+  op: 'attention',
+  about,
+  inputs: [
+    input([n, T, heads, D], { scale: 2 }),
+    ...[2, 3].map((seed) => input([n, S, heads, D], { seed, scale: 2 })),
+    ...(lengths ? [constant([n], Int32Array.from(lengths))] : []),
+  ],
+  call: (kindred, q, k, v, limits = null) =>
+    kindred.attention(q, k, v, { causal, lengths: limits }),
+  reference: (q, k, v) => attended(q, k, v, { causal, lengths }),
+})
+
 export const layers = [
+  attention([1, 65, 65, 2, 16]),
+  attention([2, 70, 40, 1, 64], { causal: true, about: 'causal' }),
+  attention([2, 9, 70, 1, 130], { lengths: [70, 33], about: 'of some keys, wide' }),
+  attention([1, 34, 35, 1, 7], { about: 'of heads of 7' }),
   matmul(3, 5, 7),
   matmul(33, 21, 35),
   matmul(36, 68, 64, true, false),

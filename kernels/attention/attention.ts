@@ -3,7 +3,7 @@
 
 import { type Op, type Shape, type Tensor, ShapeError, op, show } from '../op.ts'
 import { anything, checkOptions, checkTensor, flag, rule } from '../options.ts'
-import { type Heads, attend, attendBackward } from './passes.ts'
+import { type Heads, attendForward, attendBackward } from './passes.ts'
 
 type Attrs = Omit<Heads, 'lengths'>
 
@@ -28,7 +28,8 @@ type Outputs = [out: Tensor, lse: Tensor]
 const attentionOp: Op<[q: Tensor, k: Tensor, v: Tensor], Outputs, Attrs> = {
   name: 'attention',
   shape: (_, q, k, v) => outputShape(q, k, v),
-  forward: (run, attrs, q, k, v) => attend(run, q, k, v, { ...attrs, lengths: null }) as Outputs,
+  forward: (run, attrs, q, k, v) =>
+    attendForward(run, q, k, v, { ...attrs, lengths: null }) as Outputs,
   backward: (run, attrs, [dout], [q, k, v], [out, lse], needs) =>
     attendBackward(run, { q, k, v, out, lse }, dout, { ...attrs, lengths: null }, needs),
 }
@@ -37,7 +38,8 @@ const limitedOp: Op<[q: Tensor, k: Tensor, v: Tensor, lengths: Tensor], Outputs,
   name: 'attention',
   accepts: ['f32', 'f32', 'f32', 'i32'],
   shape: (_, q, k, v, lengths) => outputShape(q, k, v, lengths),
-  forward: (run, attrs, q, k, v, lengths) => attend(run, q, k, v, { ...attrs, lengths }) as Outputs,
+  forward: (run, attrs, q, k, v, lengths) =>
+    attendForward(run, q, k, v, { ...attrs, lengths }) as Outputs,
   backward: (run, attrs, [dout], [q, k, v, lengths], [out, lse], needs) => [
     ...attendBackward(run, { q, k, v, out, lse }, dout, { ...attrs, lengths }, needs),
     null,
@@ -51,7 +53,7 @@ const applyLimited = op(limitedOp, 'q', 'k', 'v', 'lengths')
 export interface AttentionOptions {
   /** Factor of the scores; 1 / sqrt(D) by default, as in PyTorch. */
   readonly scale?: number
-  /** True lets query i attend to the keys 0 to i only, as PyTorch's `is_causal`; false by default. */
+  /** True lets query i attendForward to the keys 0 to i only, as PyTorch's `is_causal`; false by default. */
   readonly causal?: boolean
   /** i32 [N]: how many of a sample's keys count, the first ones; all by default. A query that has
    *  none gets 0, and gives no gradient. */
@@ -66,7 +68,7 @@ const finite = rule('a finite number', (v) => typeof v === 'number' && Number.is
  *
  *  It computes in f32 whatever the precision, and takes memory O(Tq + Tk): no matrix of scores is
  *  stored, in either direction (Dao 2023, https://arxiv.org/abs/2307.08691). NaN or infinity in a
- *  key or a value reaches queries that do not attend to it too, as 0 times NaN does in PyTorch,
+ *  key or a value reaches queries that do not attendForward to it too, as 0 times NaN does in PyTorch,
  *  unless `lengths` excludes it. Throws ShapeError, TypeError. */
 export function attention(q: Tensor, k: Tensor, v: Tensor, options: AttentionOptions = {}): Tensor {
   const rules = { scale: finite, causal: flag, lengths: anything }

@@ -14,14 +14,14 @@ import { type Wgsl, wgsl } from '../op.ts'
 import { type BufferFormat, element, loadSnippet, store4 } from '../tiles/loader.ts'
 
 /** Numbers of q, k, v and their gradients, one by one or in fours. */
-export type Memory = Extract<BufferFormat, 'f32' | 'f32x4'>
+export type HeadFormat = Extract<BufferFormat, 'f32' | 'f32x4'>
 
 /** Names of the buffers with rows and with columns. */
 type Product = readonly [rows: Buffer, columns: Buffer]
 type Buffer = 'q' | 'k' | 'v' | 'dout'
 
 /** One pass over tiles. */
-export interface Pass {
+export interface AttentionPass {
   /** The entry point's name. */
   readonly name: Wgsl
   /** Which side the queries are. The keys are the other. */
@@ -45,13 +45,13 @@ const names = { q: wgsl`q`, k: wgsl`k`, v: wgsl`v`, dout: wgsl`dout` } as const
 const numbers = [0, 1, 2, 3, 4, 5, 6, 7, 8].map((i) => String(i) as Wgsl)
 
 /** The name of a buffer as WGSL. */
-export const nameOf = (buffer: Buffer): Wgsl => names[buffer]
+export const bufferName = (buffer: Buffer): Wgsl => names[buffer]
 
 const all = (parts: readonly Wgsl[]): Wgsl => parts.reduce((a, b) => wgsl`${a}${b}`, wgsl``)
 
 /** `four_<name>(at, d, inside)`: features d to d + 3 of the vector that begins at `at`; 0 beyond the
  *  last, or unless `inside`. */
-const four = (name: Wgsl, memory: Memory): Wgsl => wgsl`
+const four = (name: Wgsl, memory: HeadFormat): Wgsl => wgsl`
   ${loadSnippet(name, memory)}
   fn four_${name}(at: u32, d: u32, inside: bool) -> vec4f {
     ${
@@ -70,7 +70,7 @@ const four = (name: Wgsl, memory: Memory): Wgsl => wgsl`
  *  - `firstColumn(place)`, `endColumn(place)`: the columns that some row of the tile counts;
  *  - `counts(place, rows, column)`: whether the query attends to the key;
  *  - `statOf(place, query) -> vec2f`: its lse and delta. */
-export function passPrologue(pass: Pass, memory: Memory): Wgsl {
+export function passPrologue(pass: AttentionPass, memory: HeadFormat): Wgsl {
   const { reads, queries, weight, delta } = pass
   const type = element(memory)
   const rows = queries === 'rows'

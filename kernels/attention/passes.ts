@@ -5,11 +5,11 @@ import { type Kernel, type Run, type Shape, type Tensor, dim, folded, kernel, wg
 import { broadcasts } from '../wgsl/broadcast-load.ts'
 import { groupEntry } from '../wgsl/group-entry.ts'
 import { linePrologue, lines, perLine, sumOverLine } from '../wgsl/lines.ts'
-import type { Memory, Pass } from './pass.ts'
+import type { HeadFormat, AttentionPass } from './pass.ts'
 import { type Fours, REGISTER_ROWS, featuresOf, registerStream } from './stream-registers.ts'
 import { SOFTWARE_ROWS, softwareStream } from './stream-software.ts'
 
-const forwardPass: Pass = {
+const forwardPass: AttentionPass = {
   name: wgsl`attentionForward`,
   queries: 'rows',
   reads: ['q', 'k', 'v'],
@@ -21,7 +21,7 @@ const forwardPass: Pass = {
   factor: wgsl`1.0`,
 }
 
-const dqPass: Pass = {
+const dqPass: AttentionPass = {
   name: wgsl`attentionDq`,
   queries: 'rows',
   reads: ['q', 'k', 'v', 'dout'],
@@ -33,7 +33,7 @@ const dqPass: Pass = {
   factor: wgsl`p.scale`,
 }
 
-const dkPass: Pass = {
+const dkPass: AttentionPass = {
   ...dqPass,
   name: wgsl`attentionDk`,
   queries: 'columns',
@@ -42,7 +42,7 @@ const dkPass: Pass = {
   values: 'q',
 }
 
-const dvPass: Pass = {
+const dvPass: AttentionPass = {
   name: wgsl`attentionDv`,
   queries: 'columns',
   reads: ['q', 'k', 'dout'],
@@ -66,10 +66,10 @@ const kernels = new Map<string, Kernel>()
 
 function kernelFor(
   run: Run,
-  pass: Pass,
+  pass: AttentionPass,
   D: number,
 ): { program: Kernel; rows: number; features: number } {
-  const memory: Memory = D % 4 === 0 ? 'f32x4' : 'f32'
+  const memory: HeadFormat = D % 4 === 0 ? 'f32x4' : 'f32'
   const software = broadcasts(run)
   const fours: Fours = D <= featuresOf(1) ? 1 : D <= featuresOf(2) ? 2 : 4
   const key = `${pass.name} ${memory} ${software ? 0 : fours}`
@@ -86,7 +86,7 @@ function kernelFor(
  *  the `rows`, which are compared with `columns`. */
 function runPass(
   run: Run,
-  pass: Pass,
+  pass: AttentionPass,
   { scale, causal, lengths }: Heads,
   of: {
     readonly rows: Tensor
@@ -111,7 +111,7 @@ function runPass(
 }
 
 /** Attention's result [N, Tq, H, D] and the logsumexp of each query's scores, [N, H, Tq]. */
-export function attend(run: Run, q: Tensor, k: Tensor, v: Tensor, heads: Heads) {
+export function attendForward(run: Run, q: Tensor, k: Tensor, v: Tensor, heads: Heads) {
   const of = { rows: q, columns: k, reads: [q, k, v], statistics: [] } as const
   return runPass(run, forwardPass, heads, of)
 }

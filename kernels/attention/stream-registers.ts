@@ -10,7 +10,7 @@
 import { type Kernel, type Wgsl, kernel, wgsl } from '../op.ts'
 import { literals } from '../tiles/literals.ts'
 import { lowest } from '../wgsl/lowest.ts'
-import { type Memory, type Pass, fourFrom, nameOf, passPrologue } from './pass.ts'
+import { type HeadFormat, type AttentionPass, fourFrom, bufferName, passPrologue } from './pass.ts'
 
 /** Rows of a tile. */
 export const REGISTER_ROWS = 64
@@ -23,7 +23,7 @@ export const featuresOf = (fours: Fours): number => 32 * fours
 
 /** `<name>(place, column, end, thread)`: products of 8 rows and 4 columns. Blocks of 4 x 4 numbers
  *  are turned while they are staged; threads are numbered so that stores go to different banks. */
-const product = (name: Wgsl, [rows, columns]: Pass['scores']): Wgsl => wgsl`
+const product = (name: Wgsl, [rows, columns]: AttentionPass['scores']): Wgsl => wgsl`
   fn ${name}(place: Place, column: u32, end: u32, thread: u32) -> Scores {
     var sums = Scores();
     for (var d = 0u; d < p.D; d += 16u) {
@@ -35,10 +35,10 @@ const product = (name: Wgsl, [rows, columns]: Pass['scores']): Wgsl => wgsl`
           for (var i = 0u; i < 4u; i++) {
             if (part == 0u) {
               let row = place.row + outer * 4u + i;
-              block[i] = four_${nameOf(rows)}(rowStart(place, row), d + inner * 4u, row < p.rows);
+              block[i] = four_${bufferName(rows)}(rowStart(place, row), d + inner * 4u, row < p.rows);
             } else {
               let own = column + (outer - 16u) * 4u + i;
-              block[i] = four_${nameOf(columns)}(columnStart(place, own), d + inner * 4u, own < end);
+              block[i] = four_${bufferName(columns)}(columnStart(place, own), d + inner * 4u, own < end);
             }
           }
           let turned = transpose(block);
@@ -60,7 +60,7 @@ const product = (name: Wgsl, [rows, columns]: Pass['scores']): Wgsl => wgsl`
   }
 `
 
-const weigh = (weight: Wgsl, { queries, second }: Pass): Wgsl => {
+const weigh = (weight: Wgsl, { queries, second }: AttentionPass): Wgsl => {
   const rows = queries === 'rows'
   return wgsl`
       for (var c = 0u; c < 4u; c++) {
@@ -160,7 +160,7 @@ const rowStatistics = wgsl`
     }`
 
 /** The kernel of a pass. */
-export function registerStream(pass: Pass, memory: Memory, fours: Fours): Kernel {
+export function registerStream(pass: AttentionPass, memory: HeadFormat, fours: Fours): Kernel {
   const { name, weight, second, queries } = pass
   return kernel`
   const ROWS = 64u;
@@ -199,7 +199,7 @@ export function registerStream(pass: Pass, memory: Memory, fours: Fours): Kernel
       var sums = scores(place, column, end, thread);
       ${second ? wgsl`let more = seconds(place, column, end, thread);` : wgsl``}
       ${weight === null ? online : weigh(weight, pass)}
-      ${weightedSum(nameOf(pass.values))}
+      ${weightedSum(bufferName(pass.values))}
     }
     ${weight === null ? normalise : wgsl`let factors = array<vec4f, 2>(vec4f(${pass.factor}), vec4f(${pass.factor}));`}
     for (var r = 0u; r < 8u; r++) {

@@ -6,24 +6,24 @@
 import { type Kernel, type Wgsl, kernel, wgsl } from '../op.ts'
 import { loadSnippet } from '../tiles/loader.ts'
 import { lowest } from '../wgsl/lowest.ts'
-import { type Memory, type Pass, fourFrom, nameOf, passPrologue } from './pass.ts'
+import { type HeadFormat, type AttentionPass, fourFrom, bufferName, passPrologue } from './pass.ts'
 
 /** Rows of a tile. */
 export const SOFTWARE_ROWS = 32
 
 /** `<name>(place, starts, column, lane)`: products of the thread's four rows, which begin at
  *  `starts`, with sixteen columns. */
-const product = (name: Wgsl, [rows, columns]: Pass['scores']): Wgsl => wgsl`
+const product = (name: Wgsl, [rows, columns]: AttentionPass['scores']): Wgsl => wgsl`
   fn ${name}(place: Place, starts: vec4u, column: u32, lane: u32) -> Scores {
     let own = columnStart(place, column + lane % 8u);
     let next = columnStart(place, column + 8u + lane % 8u);
     var sums = Scores();
     for (var d = 0u; d < p.D; d += 4u) {
-      let first = four_${nameOf(columns)}(own, d, true);
-      let second = four_${nameOf(columns)}(next, d, true);
+      let first = four_${bufferName(columns)}(own, d, true);
+      let second = four_${bufferName(columns)}(next, d, true);
       let turned = transpose(mat4x4f(
-        four_${nameOf(rows)}(starts.x, d, true), four_${nameOf(rows)}(starts.y, d, true),
-        four_${nameOf(rows)}(starts.z, d, true), four_${nameOf(rows)}(starts.w, d, true),
+        four_${bufferName(rows)}(starts.x, d, true), four_${bufferName(rows)}(starts.y, d, true),
+        four_${bufferName(rows)}(starts.z, d, true), four_${bufferName(rows)}(starts.w, d, true),
       ));
       sums = addFeature(sums, turned[0], first.x, second.x);
       sums = addFeature(sums, turned[1], first.y, second.y);
@@ -63,7 +63,7 @@ const arithmetic = wgsl`
 `
 
 // sums += the tile's weights times values, eight features at a time, four columns of a load.
-const weightedSum = (values: Wgsl, memory: Memory): Wgsl => wgsl`
+const weightedSum = (values: Wgsl, memory: HeadFormat): Wgsl => wgsl`
   ${loadSnippet(wgsl`y`, memory)}
   fn sumsAt(at: u32, d: u32) -> vec4f {
     ${
@@ -108,7 +108,7 @@ const weightedSum = (values: Wgsl, memory: Memory): Wgsl => wgsl`
 `
 
 // The weights of a tile from the statistics of softmax.
-const weigh = (weight: Wgsl, { queries, second }: Pass): Wgsl => {
+const weigh = (weight: Wgsl, { queries, second }: AttentionPass): Wgsl => {
   const rows = queries === 'rows'
   return wgsl`
         for (var half = 0u; half < 2u; half++) {
@@ -162,7 +162,7 @@ const online = {
 }
 
 /** The kernel of a pass. */
-export function softwareStream(pass: Pass, memory: Memory): Kernel {
+export function softwareStream(pass: AttentionPass, memory: HeadFormat): Kernel {
   const { name, weight, second, queries } = pass
   const statistics =
     weight !== null && queries === 'rows'
@@ -184,7 +184,7 @@ export function softwareStream(pass: Pass, memory: Memory): Kernel {
   var<workgroup> tile: array<vec4f, 768>; // [COLUMNS, thread]
   ${product(wgsl`scores`, pass.scores)}
   ${second ? product(wgsl`seconds`, second) : wgsl``}
-  ${weightedSum(nameOf(pass.values), memory)}
+  ${weightedSum(bufferName(pass.values), memory)}
 
   @compute @workgroup_size(8)
   fn ${name}(

@@ -2,6 +2,7 @@
 
 import { addPooled } from '../../kernels/pool/add-pooled.ts'
 import { adaptiveAvgPool } from '../../kernels/pool/adaptive-avg-pool.ts'
+import { attention } from '../../kernels/attention/attention.ts'
 import { avgPool } from '../../kernels/pool/avg-pool.ts'
 import { batchNorm } from '../../kernels/norm/batch-norm.ts'
 import { clamp } from '../../kernels/elementwise/clamp.ts'
@@ -55,6 +56,31 @@ test('ops say what was wrong with a call', async ({ gpu }) => {
       'no temperature of NCE',
       () => call(similarities, x, x, x),
       'similarities: the temperature must be a positive number, got undefined',
+    ],
+    [
+      'one tensor for attention',
+      () => call(attention, images),
+      'attention: k must be a tensor, got undefined',
+    ],
+    [
+      'no tensor for attention',
+      () => call(attention, { q: images }),
+      'attention: q must be a tensor, got an object with q',
+    ],
+    [
+      "PyTorch's name of an option",
+      () => call(attention, images, images, images, { is_causal: true }),
+      "attention: there is no option 'is_causal'; did you mean 'causal'? Its options are scale, causal, lengths",
+    ],
+    [
+      'an infinite scale',
+      () => call(attention, images, images, images, { scale: Infinity }),
+      'attention: scale must be a finite number, got Infinity',
+    ],
+    [
+      'an array of lengths',
+      () => call(attention, images, images, images, { lengths: [4] }),
+      'attention: lengths must be a tensor, got an array of 1; put values on the GPU with gpu.tensor(values, shape)',
     ],
     ['a loss of one view', () => call(clipLoss, x), 'clipLoss: z2 must be a tensor, got undefined'],
     [
