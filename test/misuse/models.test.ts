@@ -10,6 +10,11 @@ import { KeyQueue } from '../../models/key-queue.ts'
 import { Builder } from '../../models/layers.ts'
 import { MemoryBank } from '../../models/memory-bank.ts'
 import { mocoHead, mocoV3Head } from '../../models/moco-heads.ts'
+import { mlp } from '../../models/mlp.ts'
+import { signalEncoder } from '../../models/signal.ts'
+import { bagOfTokens, textTransformer } from '../../models/text.ts'
+import { byteTokens } from '../../models/tokens.ts'
+import { vit } from '../../models/vit.ts'
 import { resnet8 } from '../../models/resnet.ts'
 import { saveModel, variablesOf } from '../../models/state.ts'
 import { type Tower, parametersOf } from '../../models/parts.ts'
@@ -70,6 +75,62 @@ test('models say what was wrong with a call', async ({ gpu }) => {
       'two widths',
       () => call(mocoV3Head, gpu, { name: 'projector', widths: [4, 4] }),
       'mocoV3Head: widths must be three whole numbers, [features, hidden, dim], got an array of 2',
+    ],
+    [
+      'no inputs',
+      () => call(mlp, gpu, { widths: [4] }),
+      'mlp: inputs is missing; it must be a whole number from 1 on',
+    ],
+    [
+      'one width',
+      () => call(mlp, gpu, { inputs: 3, widths: 4 }),
+      'mlp: widths must be an array of whole numbers from 1 on, got 4',
+    ],
+    [
+      'rows of another width',
+      () => mlp(gpu, { inputs: 3, widths: [4] }).forward(x, { training: false }),
+      'mlp: x must be [N, 3], got [1, 16, 16, 3]',
+    ],
+    [
+      'no channels of signals',
+      () => call(signalEncoder, gpu),
+      'signalEncoder: channels is missing; it must be a whole number from 1 on',
+    ],
+    [
+      'a window without a middle',
+      () => signalEncoder(gpu, { channels: 1, window: 4 }),
+      'signalEncoder: window must be an odd whole number, got 4',
+    ],
+    [
+      'images for signals',
+      () =>
+        signalEncoder(gpu, { channels: 3, width: 2, depths: [1] }).forward(x, { training: false }),
+      'signalEncoder: x must be [N, L, 3], got [1, 16, 16, 3]',
+    ],
+    [
+      'a text that is no list',
+      () => call(byteTokens, 'a disc', { length: 4 }),
+      `byteTokens: texts must be an array of strings, got 'a disc'`,
+    ],
+    [
+      'tokens of no length',
+      () => call(byteTokens, ['a disc']),
+      'byteTokens: length is missing; it must be a whole number from 1 on',
+    ],
+    [
+      'images for tokens',
+      () => bagOfTokens(gpu, { width: 2 }).forward(x, { training: false }),
+      'bagOfTokens: tokens must be [N, L], got [1, 16, 16, 3]',
+    ],
+    [
+      'heads that do not divide',
+      () => textTransformer(gpu, { length: 4, width: 6, heads: 4 }),
+      'textTransformer: heads must divide the width 6, got 4',
+    ],
+    [
+      'a size for the width',
+      () => call(vit, gpu, { size: 32, depth: 1, heads: 1 }),
+      'vit: width is missing; it must be a whole number from 1 on',
     ],
     [
       'no size',

@@ -1,5 +1,15 @@
 import * as assert from 'uvu/assert'
-import { sizeOf } from '../../kernels/op.ts'
+import { augment } from '../../kernels/augment/augment.ts'
+import { type Tensor, sizeOf } from '../../kernels/op.ts'
+import type { Gpu } from '../../engine/gpu.ts'
+import { AdamW } from '../../engine/optim/optimizer.ts'
+import { embed } from '../../evaluate/embed.ts'
+import { moco } from '../../methods/moco.ts'
+import { KeyQueue } from '../../models/key-queue.ts'
+import { mocoHead } from '../../models/moco-heads.ts'
+import { parametersOf } from '../../models/parts.ts'
+import { loadModel, saveModel } from '../../models/state.ts'
+import type { Tower } from '../../models/tower.ts'
 import { vit, vitSmall, vitTiny } from '../../models/vit.ts'
 import { type Weights, checkModel } from '../fixtures/check-model.ts'
 import { quickAndFull } from '../fixtures/full.ts'
@@ -126,6 +136,41 @@ test('drops in training alone, each layer by itself', async ({ gpu }) => {
   assert.is.not((await features(model, true, 1)).join(), dropped.join())
   gpu.step(() => model.forward(x, { training: true, draws: { seed: 1, step: 0 } })) // no two of its layers share a mask
 })
+
+test('trains by MoCo in replayed steps, is saved, loaded and embeds', async ({ gpu }) => {
+  const sizes = { width: D, depth: 2, heads, size: S, patch: P, dropPath: 0.5 }
+  const tower = (seed: number): Tower => ({
+    encoder: vit(gpu, { ...sizes, seed }),
+    head: mocoHead(gpu, { features: D, dim: 4, seed }),
+  })
+  const [query, key] = [tower(1), tower(2)]
+  const optimizer = new AdamW(parametersOf(query), { weightDecay: 0.05 })
+  const method = moco(gpu, {
+    ...{ query, key, optimizer, queue: new KeyQueue(gpu, { K: 16, C: 4 }), momentum: 0.9 },
+    ...{ schedule: 0.01, temperature: 0.2, symmetric: true, views: {} },
+  })
+  const pixels = Uint8Array.from({ length: 8 * S * S * 3 }, (_, i) => (i * i) % 251)
+  const before = await gpu.read(query.encoder.forward(floats(gpu, pixels), { training: false }))
+  for (let i = 0; i < 5; i++)
+    assert.ok(Number.isFinite(await gpu.item(method.step({ pixels, shape: [8, S, S, 3] }))))
+  assert.is(method.captured.reason, null)
+  const other = vit(gpu, { ...sizes, seed: 3 })
+  const saved = await saveModel(gpu, query.encoder)
+  assert.equal(saved.get('patch_embed.proj.weight')?.shape, [D, 3, P, P]) // as torch
+  loadModel(gpu, other, saved)
+  const encode = (model: Model) => (x: Tensor) =>
+    model.forward(augment(x, {}, { seed: 0, step: 0, view: 0 }), { training: false })
+  const batches = [{ images: pixels }]
+  const { features } = await embed(gpu, encode(other), batches, [S, S, 3])
+  assert.equal(features, (await embed(gpu, encode(query.encoder), batches, [S, S, 3])).features)
+  assert.is.not(features.join(), before.join())
+})
+
+const floats = (gpu: Gpu, pixels: Uint8Array) =>
+  gpu.tensor(
+    Float32Array.from(pixels, (v) => v / 255),
+    [8, S, S, 3],
+  )
 
 test('refuses sizes that do not fit', ({ gpu }) => {
   refuses(() => vitTiny(gpu, { size: 30 }), 'vitTiny: patch must divide the size 30, got 16')
