@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { planOf } from '../../cli/compare-plan.ts'
 import { load } from '../../engine/node-files.ts'
 import { patchOf } from '../../methods/settings/encoders.ts'
 import { type ConfigOptions, configFrom } from '../../training/config.ts'
@@ -52,6 +53,13 @@ test('each encoder has settings of its own', () => {
     () => configured({ model: 'vit-tiny', patch: 5 }),
     '--patch: must divide the size of 32, got 5; give 4',
   )
+})
+
+test('compare gives a width to encoders that have one', () => {
+  assert.is(planOf({}).width, 8)
+  assert.is(planOf({ model: 'resnet18' }).width, 8)
+  assert.is(planOf({ model: 'vit-tiny' }).width, undefined)
+  assert.is(planOf({ model: 'vit-tiny', width: 4 }).width, 4) // which --width then refuses
 })
 
 test('patches are as large as they can be, in a grid of 8 x 8 or more', () => {
