@@ -2,10 +2,9 @@
 // forward.
 
 import { type Variable, sizeOf } from '../kernels/op.ts'
-import { add } from '../kernels/elementwise/add.ts'
 import { batchNorm } from '../kernels/norm/batch-norm.ts'
 import { convNorm } from '../kernels/conv/conv-norm.ts'
-import { type Conv2dOptions, conv2d } from '../kernels/conv/conv2d.ts'
+import { type WindowOptions, conv2d } from '../kernels/conv/conv2d.ts'
 import { dropPath } from '../kernels/elementwise/drop-path.ts'
 import { type MaskOptions, dropout } from '../kernels/elementwise/dropout.ts'
 import { layerNorm } from '../kernels/norm/layer-norm.ts'
@@ -15,6 +14,7 @@ import {
   anything,
   checkOptions,
   checkValue,
+  count,
   flag,
   notNegative,
   oneOf,
@@ -43,7 +43,8 @@ interface Window {
   readonly stride?: number | Pair
 }
 
-interface Filters extends Window, Conv2dOptions {
+interface Filters extends Window, WindowOptions {
+  readonly groups?: number
   readonly bias?: boolean
   readonly init?: Init
 }
@@ -90,21 +91,26 @@ export class Builder {
     return this.parameter(name, normal(this.#seed, name, sizeOf(shape), std), shape)
   }
 
-  /** Makes a convolution of C channels to K, weight [kH, kW, C, K] from N(0, 2 / fan_out) as in
+  /** Makes a convolution of C channels to K, weight [kH, kW, C / groups, K] from N(0, 2 / fan_out) as in
    *  torchvision's ResNet (He et al. 2015, mode 'fan_out'), unless `init` says otherwise. `size` is
    *  3 and `stride` 1 by default, each a number or [rows, columns]. Padding keeps the image's size
-   *  at stride 1, for odd sizes, unless given. There is no bias unless `bias` is true: it starts at
+   *  at stride 1, for odd sizes, unless given. `groups`, 1 by default, divide the channels. There is no bias unless `bias` is true: it starts at
    *  0, with `init: 'torch'` and 'identity' as torch's. */
   conv(name: string, [C, K]: readonly [number, number], options: Filters = {}): Layer {
     const checked = checkOptions('Builder.conv', options, filterRules)
-    const { size = 3, bias = false, init = 'he', ...how } = checked
+    const { size = 3, groups = 1, bias = false, init = 'he', ...how } = checked
     const [kH, kW] = pair(size)
-    const w = this.#filters(name, [kH, kW, C, K], init)
-    const steps = { padding: keeping(size), ...how }
+    if (C % groups !== 0 || K % groups !== 0)
+      throw new RangeError(
+        `Builder.conv: groups must divide the channels of ${name}, ${C} and ${K}, got ${groups}`,
+      )
+    const w = this.#filters(name, [kH, kW, C / groups, K], init)
+    const steps = { padding: keeping(size), ...how, groups }
     if (!bias) return (x) => conv2d(x, w, steps)
-    const bound = init === 'torch' || init === 'identity' ? 1 / Math.sqrt(kH * kW * C) : 0
+    const bound =
+      init === 'torch' || init === 'identity' ? 1 / Math.sqrt((kH * kW * C) / groups) : 0
     const b = this.parameter(`${name}.bias`, this.#uniform(`${name}.bias`, K, bound), [K])
-    return (x) => add(conv2d(x, w, steps), b)
+    return (x) => conv2d(x, w, { ...steps, bias: b })
   }
 
   /** Makes a convolution as `conv` does and a batch norm of its output as `norm` does, as one op.
@@ -199,8 +205,8 @@ export class Builder {
     return this.parameter(stream, initialFilters(this.#seed, stream, shape, init), shape)
   }
 
-  #uniform(stream: string, count: number, bound: number): Float32Array {
-    return bound === 0 ? new Float32Array(count) : uniform(this.#seed, stream, count, -bound, bound)
+  #uniform(stream: string, size: number, bound: number): Float32Array {
+    return bound === 0 ? new Float32Array(size) : uniform(this.#seed, stream, size, -bound, bound)
   }
 
   #scales(name: string, C: number, { zero, scale, shift }: Required<Scaling>) {
@@ -225,7 +231,7 @@ const usedTwice = (name: string) =>
 const windowRules = { size: anything, stride: anything }
 const filterRules: Rules<Filters> = {
   ...windowRules,
-  ...{ padding: anything, padMode: oneOf('zeros', 'reflect') },
+  ...{ padding: anything, padMode: oneOf('zeros', 'reflect'), groups: count },
   ...{ bias: flag, init: initRule },
 }
 

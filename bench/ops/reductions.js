@@ -43,6 +43,22 @@ export const reductions = [
     [input(X), whole([2, 0, 5])],
   ),
   one(
+    'cast',
+    (k, x) => k.cast(k.cast(x, 'u8'), 'f32'),
+    (x) => x.values.map((v) => Math.min(255, Math.max(0, Math.trunc(v)))),
+    [constant([3, 67], input([3, 67], { scale: 300, shift: 100 }).values)],
+  ),
+  one(
+    'variance',
+    (k, x) => k.variance(x, [0, 2]),
+    (x) =>
+      build([5], (j) => {
+        const values = Array.from({ length: 210 }, (_, i) => x(Math.floor(i / 70), j, i % 70))
+        const mean = values.reduce((a, b) => a + b, 0) / 210
+        return values.reduce((a, b) => a + (b - mean) ** 2, 0) / 209
+      }),
+  ),
+  one(
     'max',
     (k, x) => k.max(x, 2),
     (x) => build([3, 5], (i, j) => peak(x, i, j)),

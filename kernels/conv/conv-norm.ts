@@ -16,7 +16,7 @@ import {
   settings,
 } from '../norm/batch-norm.ts'
 import { type NormAttrs, batchNormForward } from '../norm/normalize.ts'
-import { type Conv2dOptions, conv2dOp, convRules, paddedInput } from './conv2d.ts'
+import { type WindowOptions, conv2dOp, convRules, paddedInput } from './conv2d.ts'
 import { convWeightGradient } from './weight-gradient.ts'
 import { type Steps, convForward, convDataGradient, convForwardMoments } from './forward.ts'
 import { checkOptions } from '../options.ts'
@@ -100,7 +100,7 @@ const apply = op(convNormOp, 'x', 'w', 'gamma', 'beta', 'residual')
 const rules = { ...convRules, ...normRules }
 
 /** Options of `convNorm`: those of its convolution and of its batch norm. */
-export interface ConvNormOptions extends Conv2dOptions, BatchNormOptions {}
+export interface ConvNormOptions extends WindowOptions, BatchNormOptions {}
 
 /** `batchNorm(conv2d(x, w, options), gamma, beta, running, options)`, with one read of the images
  *  less in training: x [N, H, W, Cin], w [kH, kW, Cin, Cout], gamma, beta and running statistics

@@ -5,7 +5,7 @@
 // (input-walk.ts).
 
 import { type Make, type Run, type Tensor, images, sizeOf } from '../op.ts'
-import type { Steps } from './steps.ts'
+import type { Biased, Steps } from './steps.ts'
 import { gemmMoments, gemmTiled } from '../matmul/gemm-tiled.ts'
 import { memoryOf, memoryOfY } from '../tiles/loader.ts'
 import { type WindowForm, windowLoader } from './window-loader.ts'
@@ -25,10 +25,17 @@ function productFor(form: WindowForm): TiledProduct {
 }
 
 /** `convForward` on a GPU. A 1 x 1 convolution at stride 1 is a plain matrix product. */
-export function convForwardTiled(run: Run, x: Tensor, w: Tensor, out: Image, steps: Steps): Tensor {
+export function convForwardTiled(
+  run: Run,
+  x: Tensor,
+  w: Tensor,
+  out: Image,
+  { bias = null, ...steps }: Biased,
+): Tensor {
   const product = asProduct(run, x, w, steps)
-  if (product) return run.view(gemmTiled(run, ...product, { dtype: out.dtype }), out.shape)
-  const [y] = forward(run, [x, w], steps, { out, makes: [out], moments: false })
+  if (product) return run.view(gemmTiled(run, ...product, { dtype: out.dtype, bias }), out.shape)
+  const reads = bias ? ([x, w, bias] as const) : ([x, w] as const)
+  const [y] = forward(run, reads, steps, { out, makes: [out], moments: false })
   return y
 }
 
@@ -54,7 +61,7 @@ function asProduct(run: Run, x: Tensor, w: Tensor, steps: Steps): [Tensor, Tenso
 
 function forward<const Makes extends readonly Make[]>(
   run: Run,
-  [x, w]: readonly [Tensor, Tensor],
+  [x, w, bias]: readonly [Tensor, Tensor, ...([] | [Tensor])],
   { stride, padding }: Steps,
   {
     out,
@@ -75,10 +82,11 @@ function forward<const Makes extends readonly Make[]>(
       w: memoryOf(run, w, K),
       y: memoryOfY(K, sizeOf(out.shape), out.dtype),
       moments,
+      biased: bias !== undefined,
     }),
     { M: N * outH * outW, N: K, K: kH * kW * C, layers: 1 },
     {
-      reads: [x, w],
+      reads: bias ? [x, w, bias] : [x, w],
       makes,
       params: {
         ...{ images: N, H, W, C, outH, outW, kH, kW, phasesH: 1, phasesW: 1 },
@@ -115,6 +123,7 @@ export function convDataGradientTiled(
       w: memoryOf(run, w, K),
       y: memoryOfY(C, sizeOf(shape), dtype),
       moments: false,
+      biased: false,
     }),
     { M: pixels, N: C, K: kH * kW * K, layers: phasesH * phasesW },
     {

@@ -18,6 +18,8 @@ export interface WindowForm {
   readonly w: BufferFormat
   readonly y: BufferFormat
   readonly moments: boolean
+  /** Whether a bias is added. Neither `back` nor `moments` then. */
+  readonly biased: boolean
   /** Whether the taps fit in one u32, MAX_BITS at most. */
   readonly bits: boolean
   /** Whether x's channels are a multiple of WHOLE: then every slice lies in one tap. */
@@ -26,7 +28,7 @@ export interface WindowForm {
 
 /** The loader of a convolution, or `back`, of its data gradient. */
 export const windowLoader = (form: WindowForm): Loader => {
-  const { back, x, w, y, moments } = form
+  const { back, x, w, y, moments, biased } = form
   return {
     name: back
       ? wgsl`convDataGradientTiled`
@@ -43,11 +45,12 @@ export const windowLoader = (form: WindowForm): Loader => {
     }
     @group(0) @binding(0) var<storage, read>       x: array<${element(x)}>; // [images, H, W, C]
     @group(0) @binding(1) var<storage, read>       w: array<${element(w)}>; // [kH, kW, C, N], or back [kH, kW, N, C]
-    @group(0) @binding(2) var<storage, read_write> y: array<${element(y)}>; // [images, outH, outW, N]
-    @group(0) @binding(${moments ? wgsl`4` : wgsl`3`}) var<uniform>             p: Params;
+    ${biased ? wgsl`@group(0) @binding(2) var<storage, read>       bias: array<f32>; // [N]` : wgsl``}
+    @group(0) @binding(${biased ? wgsl`3` : wgsl`2`}) var<storage, read_write> y: array<${element(y)}>; // [images, outH, outW, N]
+    @group(0) @binding(${moments || biased ? wgsl`4` : wgsl`3`}) var<uniform>             p: Params;
     ${moments ? momentsBinding(wgsl`3`) : wgsl``}
     ${store4(y)}
-    ${back ? phases : wholeImage}
+    ${back ? phases : wholeImage(biased)}
     // Where the first tap reads, given image, row and column.
     fn placeOf(o: vec3i) -> i32 { return ((o.x * i32(p.H) + o.y) * i32(p.W) + o.z) * i32(p.C / ${loadUnit(x)}); }
     ${form.bits ? rowsByBits : rowsByPlace}
@@ -65,7 +68,7 @@ export const windowLoader = (form: WindowForm): Loader => {
 }
 
 // Forward: all pixels of y have the same taps.
-const wholeImage = wgsl`
+const wholeImage = (biased: boolean) => wgsl`
     const toward = 1i; // from a tap's input to the next
     var<private> reach: vec2u = vec2u(); // taps
     fn prologue(z: u32) {
@@ -82,9 +85,11 @@ const wholeImage = wgsl`
     }
     fn epilogue(row: u32, column: u32, sums: vec4f) {
       if (row >= p.M || column >= p.N) { return; }
-      store4(row * p.N + column, p.N - column, sums);
+      var numbers = sums;
+      ${biased ? wgsl`for (var i = 0u; i < 4u; i++) { numbers[i] += bias[min(column + i, p.N - 1u)]; }` : wgsl``}
+      store4(row * p.N + column, p.N - column, numbers);
     }
-    fn storesSums() -> bool { return true; }
+    fn storesSums() -> bool { return ${biased ? wgsl`false` : wgsl`true`}; }
     fn storeOffset(z: u32, row: u32, column: u32) -> u32 { return (row * p.N + column) / 4u; }
 `
 

@@ -2,9 +2,11 @@
 
 import { addPooled } from '../../kernels/pool/add-pooled.ts'
 import { adaptiveAvgPool } from '../../kernels/pool/adaptive-avg-pool.ts'
+import { assign } from '../../kernels/state/assign.ts'
 import { attention } from '../../kernels/attention/attention.ts'
 import { avgPool } from '../../kernels/pool/avg-pool.ts'
 import { batchNorm } from '../../kernels/norm/batch-norm.ts'
+import { cast } from '../../kernels/elementwise/cast.ts'
 import { clamp } from '../../kernels/elementwise/clamp.ts'
 import { clipLoss } from '../../kernels/loss/clip-loss.ts'
 import { concat } from '../../kernels/shape/concat.ts'
@@ -41,6 +43,7 @@ import { sum } from '../../kernels/reduce/sum.ts'
 import { supCon } from '../../kernels/loss/supcon.ts'
 import { topK } from '../../kernels/reduce/top-k.ts'
 import { transpose } from '../../kernels/shape/transpose.ts'
+import { variance } from '../../kernels/reduce/variance.ts'
 import { where } from '../../kernels/elementwise/where.ts'
 import { gpuSuite } from '../fixtures/gpu.ts'
 import { type Misuse, call, refusesAll } from '../fixtures/misuse.ts'
@@ -56,6 +59,21 @@ test('ops say what was wrong with a call', async ({ gpu }) => {
       'no temperature of NCE',
       () => call(similarities, x, x, x),
       'similarities: the temperature must be a positive number, got undefined',
+    ],
+    [
+      'a tensor for a variable',
+      () => call(assign, x, x),
+      'assign: variable must be a variable, got a Tensor f32 [2, 2]',
+    ],
+    [
+      'an element type that is none',
+      () => call(cast, x, 'i8'),
+      "cast: dtype must be 'f32', 'i32' or 'u8', got 'i8'; did you mean 'u8'?",
+    ],
+    [
+      "PyTorch's name of an option of var",
+      () => call(variance, x, 0, { unbiased: false }),
+      "variance: there is no option 'unbiased'; its options are keepDims, correction",
     ],
     [
       'one tensor for attention',
@@ -107,12 +125,22 @@ test('ops say what was wrong with a call', async ({ gpu }) => {
     [
       'an option misspelt',
       () => call(conv2d, images, w, { strid: 2 }),
-      `conv2d: there is no option 'strid'; did you mean 'stride'? Its options are stride, padding, padMode`,
+      `conv2d: there is no option 'strid'; did you mean 'stride'? Its options are stride, padding, padMode, groups, bias`,
     ],
     [
       'an option abbreviated',
       () => call(conv2d, images, w, { pad: 1 }),
-      `conv2d: there is no option 'pad'; did you mean 'padding'? Its options are stride, padding, padMode`,
+      `conv2d: there is no option 'pad'; did you mean 'padding'? Its options are stride, padding, padMode, groups, bias`,
+    ],
+    [
+      'no whole number of groups',
+      () => call(conv2d, images, w, { groups: 0.5 }),
+      'conv2d: groups must be a whole number from 1 on, got 0.5',
+    ],
+    [
+      'a flag for a bias',
+      () => call(conv2d, images, w, { bias: true }),
+      'conv2d: bias must be a tensor, got true',
     ],
     [
       'a mode that is none',
