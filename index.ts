@@ -178,6 +178,12 @@ export { type SignalOptions, signalEncoder } from './models/signal.ts'
 export { type BagOptions, type TextOptions, bagOfTokens, textTransformer } from './models/text.ts'
 export { type Tokens, byteTokens, byteVocabulary } from './models/tokens.ts'
 export { type ViTOptions, type ViTSizes, vit, vitSmall, vitTiny } from './models/vit.ts'
+export {
+  type ConvNeXtOptions,
+  type ConvNeXtSizes,
+  convNeXt,
+  convNeXtTiny,
+} from './models/convnext.ts'
 export { type HeadOptions, projectionHead } from './models/heads.ts'
 export { type MocoV3HeadOptions, mocoHead, mocoV3Head } from './models/moco-heads.ts'
 export { type Parts, type Tower, parametersOf } from './models/parts.ts'

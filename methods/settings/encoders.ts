@@ -6,6 +6,7 @@ import * as v from 'valibot'
 import type { Gpu } from '../../engine/gpu.ts'
 import type { Model } from '../../models/model.ts'
 import { type ResNetOptions, resnet18, resnet34, resnet50, resnet8 } from '../../models/resnet.ts'
+import { type ConvNeXtOptions, convNeXtTiny } from '../../models/convnext.ts'
 import { type ViTOptions, vitSmall, vitTiny } from '../../models/vit.ts'
 import type { Wrong } from './batch.ts'
 import { belowOne, bool, integer, wordOf } from './rules.ts'
@@ -21,9 +22,9 @@ export interface EncoderSettings {
   readonly stem?: 'cifar' | 'imagenet'
   readonly width?: number
   readonly zeroInitResidual?: boolean
-  /** Of transformers: side of a patch in pixels; `patchOf` the size by default. */
+  /** Of transformers and ConvNeXt: side of a patch in pixels; by default it follows the size. */
   readonly patch?: number
-  /** Of transformers: probability of dropping a branch of the last block; 0 by default. */
+  /** Of the same: probability of dropping a branch of the last block; 0 by default. */
   readonly dropPath?: number
 }
 
@@ -60,8 +61,11 @@ const resnet = (make: (gpu: Gpu, options: ResNetOptions) => Model): EncoderRow =
 export const patchOf = (size: number) =>
   [16, 8, 4, 2].find((patch) => size % patch === 0 && size / patch >= 8) ?? 1
 
+/** The rules of encoders that begin with patches. */
+const patchRules = { patch: v.exactOptional(integer(1)), dropPath: v.exactOptional(belowOne) }
+
 const transformer = (make: (gpu: Gpu, options: ViTOptions) => Model): EncoderRow => ({
-  rules: { patch: v.exactOptional(integer(1)), dropPath: v.exactOptional(belowOne) },
+  rules: patchRules,
   make: (gpu, { patch, dropPath, seed, size }) =>
     make(gpu, { seed, size, patch: patch ?? patchOf(size), ...given<ViTOptions>({ dropPath }) }),
   check: ({ patch = 1 }, size) =>
@@ -73,6 +77,29 @@ const transformer = (make: (gpu: Gpu, options: ViTOptions) => Model): EncoderRow
         },
 })
 
+const STAGES = 8 // by which the stages divide the side of a map
+
+const convNeXtRow: EncoderRow = {
+  rules: patchRules,
+  make: (gpu, { patch, dropPath, seed, size }) =>
+    convNeXtTiny(gpu, {
+      seed,
+      patch: patch ?? stemOf(size),
+      ...given<ConvNeXtOptions>({ dropPath }),
+    }),
+  check: ({ patch = 1 }, size) =>
+    size >= STAGES * patch
+      ? null
+      : {
+          setting: 'model.patch',
+          reason: `must be at most an eighth of the size of ${size}, got ${patch}; give ${stemOf(size)}`,
+        },
+}
+
+/** The side of the stem's patches for images of this size: 4, the paper's, from 128 px on, 2 from 64
+ *  px on, else 1. */
+const stemOf = (size: number) => (size >= 128 ? 4 : size >= 64 ? 2 : 1)
+
 /** The encoders by name. A new row is a new value of `model.name`. */
 export const encoders: Table<EncoderRow> = new Map([
   ['resnet8', resnet(resnet8)],
@@ -81,6 +108,7 @@ export const encoders: Table<EncoderRow> = new Map([
   ['resnet50', resnet(resnet50)],
   ['vit-tiny', transformer(vitTiny)],
   ['vit-small', transformer(vitSmall)],
+  ['convnext-tiny', convNeXtRow],
 ])
 
 /** The rule of an encoder's settings. */

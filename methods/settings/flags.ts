@@ -59,7 +59,7 @@ export const towerFlags: readonly Flag[] = [
     '--model <name>',
     'model.name',
     'word',
-    "encoder: resnet8, resnet18, resnet34, resnet50, vit-tiny or vit-small (default: the preset's; " +
+    "encoder: resnet8, resnet18, resnet34, resnet50, vit-tiny, vit-small or convnext-tiny (default: the preset's; " +
       'resnet8 of width 16 on a CPU)',
   ),
   option(
@@ -78,13 +78,13 @@ export const towerFlags: readonly Flag[] = [
     '--patch <px>',
     'model.patch',
     'count',
-    "side of a transformer's patches (default: the largest that cuts an image into 8 x 8 or more)",
+    "side of a transformer's patches, or of ConvNeXt's stem (default: by the size of the images)",
   ),
   option(
     '--drop-path <p>',
     'model.dropPath',
     'share',
-    "probability of dropping a branch of a transformer's last block, less before (default: 0)",
+    "probability of dropping a branch of a transformer's or ConvNeXt's last block (default: 0)",
   ),
   epochsFlag,
   batchFlag,

@@ -55,6 +55,15 @@ test('each encoder has settings of its own', () => {
   )
 })
 
+test('the stem of ConvNeXt follows the size', () => {
+  const of = (options: ConfigOptions) => configured({ model: 'convnext-tiny', ...options })
+  assert.equal(of({ patch: 2 }).model, { name: 'convnext-tiny', patch: 2 })
+  refuses(
+    () => of({ patch: 5 }),
+    '--patch: must be at most an eighth of the size of 32, got 5; give 1',
+  )
+})
+
 test('compare gives a width to encoders that have one', () => {
   assert.is(planOf({}).width, 8)
   assert.is(planOf({ model: 'resnet18' }).width, 8)

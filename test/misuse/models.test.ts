@@ -10,6 +10,7 @@ import { KeyQueue } from '../../models/key-queue.ts'
 import { Builder } from '../../models/layers.ts'
 import { MemoryBank } from '../../models/memory-bank.ts'
 import { mocoHead, mocoV3Head } from '../../models/moco-heads.ts'
+import { convNeXt, convNeXtTiny } from '../../models/convnext.ts'
 import { mlp } from '../../models/mlp.ts'
 import { signalEncoder } from '../../models/signal.ts'
 import { bagOfTokens, textTransformer } from '../../models/text.ts'
@@ -133,6 +134,16 @@ test('models say what was wrong with a call', async ({ gpu }) => {
       'vit: width is missing; it must be a whole number from 1 on',
     ],
     [
+      'depths without widths',
+      () => call(convNeXt, gpu, { depths: [1] }),
+      'convNeXt: widths is missing; it must be an array of whole numbers from 1 on',
+    ],
+    [
+      'an option of another encoder',
+      () => call(convNeXtTiny, gpu, { size: 32 }),
+      `convNeXtTiny: there is no option 'size'; its options are patch, channels, dropPath, layerScale, seed`,
+    ],
+    [
       'no size',
       () => call(amdimEncoder, gpu, { width: 4 }),
       'amdimEncoder: size is missing; it must be a whole number from 1 on',
@@ -190,7 +201,12 @@ test('models say what was wrong with a call', async ({ gpu }) => {
     [
       'an option of a convolution misspelt',
       () => call(build.conv.bind(build), 'c', [2, 2], { pad: 1 }),
-      `Builder.conv: there is no option 'pad'; did you mean 'padding'? Its options are size, stride, padding, padMode, bias, init`,
+      `Builder.conv: there is no option 'pad'; did you mean 'padding'? Its options are size, stride, padding, padMode, groups, bias, init`,
+    ],
+    [
+      'groups that do not divide',
+      () => build.conv('c', [6, 4], { groups: 3 }),
+      'Builder.conv: groups must divide the channels of c, 6 and 4, got 3',
     ],
     [
       'initial values that are none',
