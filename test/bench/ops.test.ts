@@ -48,7 +48,7 @@ test('ops pass by their own kernels', () => {
   )
   assert.is(status, 0)
   const { results } = JSON.parse(stdout) as { results: { op: string; passed: boolean }[] }
-  assert.is(results.length, 11)
+  assert.is(results.length, 12)
   assert.ok(results.every(({ passed }) => passed))
 })
 
