@@ -39,6 +39,23 @@ export {
   decodeSafetensors,
   encodeSafetensors,
 } from './engine/safetensors.ts'
+export {
+  type KernelTime,
+  type ProfileOptions,
+  type ProfiledDispatch,
+  type Profile,
+  profile,
+} from './engine/debug/profile.ts'
+export type { DispatchOrigin, LayerTime } from './engine/debug/layer-times.ts'
+export { type FindNaNOptions, type NonFinite, findNaN } from './engine/debug/find-nan.ts'
+export {
+  type TensorKind,
+  type TraceOptions,
+  type TraceRow,
+  type OpTrace,
+  trace,
+} from './engine/debug/trace.ts'
+export { encodeNpy } from './engine/npy.ts'
 export { restore, snapshot } from './engine/checkpoint.ts'
 
 export {
@@ -94,6 +111,7 @@ export { bankUpdate } from './kernels/state/bank-update.ts'
 export { assign } from './kernels/state/assign.ts'
 export { type AttentionOptions, attention } from './kernels/attention/attention.ts'
 export { avgPool } from './kernels/pool/avg-pool.ts'
+export { type AlignmentOptions, alignment } from './kernels/loss/alignment.ts'
 export { type BatchNormOptions, type Running, batchNorm } from './kernels/norm/batch-norm.ts'
 export { chunk } from './kernels/shape/chunk.ts'
 export { type ClampOptions, clamp } from './kernels/elementwise/clamp.ts'
@@ -158,6 +176,7 @@ export { translateReflect } from './kernels/augment/translate-reflect.ts'
 export { topK } from './kernels/reduce/top-k.ts'
 export { threefry2x32, uniform01 } from './kernels/wgsl/threefry.ts'
 export { transpose } from './kernels/shape/transpose.ts'
+export { type UniformityOptions, uniformity } from './kernels/loss/uniformity.ts'
 export { type VarianceOptions, variance } from './kernels/reduce/variance.ts'
 export { where } from './kernels/elementwise/where.ts'
 
@@ -184,6 +203,7 @@ export {
   convNeXt,
   convNeXtTiny,
 } from './models/convnext.ts'
+export { type OnnxOptions, exportOnnx } from './models/export-onnx.ts'
 export { type HeadOptions, projectionHead } from './models/heads.ts'
 export { type MocoV3HeadOptions, mocoHead, mocoV3Head } from './models/moco-heads.ts'
 export { type Parts, type Tower, parametersOf } from './models/parts.ts'
@@ -192,8 +212,10 @@ export { MemoryBank } from './models/memory-bank.ts'
 export { KeyQueue } from './models/key-queue.ts'
 export { Builder } from './models/layers.ts'
 export { type Layer, type Mode, type Model, type NormState, drawsOf } from './models/model.ts'
+export { type Imported, type ImportOptions, importModel } from './models/import-model.ts'
 export { type LossScale, lossScale } from './models/loss-scale.ts'
 export { type ResNetOptions, resnet18, resnet34, resnet50, resnet8 } from './models/resnet.ts'
+export { type SummaryOptions, type Summary, type SummaryRow, summary } from './models/summary.ts'
 export { loadModel, saveModel, variablesOf } from './models/state.ts'
 export { type AmdimOptions, amdim, amdimLosses } from './methods/amdim.ts'
 export { type AmdimPreset, amdimPresets } from './methods/presets/amdim.ts'
@@ -225,6 +247,28 @@ export { type ClassifierOptions, type LabelledBatch, classifier } from './evalua
 export { type Embeddings, embed, embedSlabs } from './evaluate/embed.ts'
 export { type KnnOptions, knn } from './evaluate/knn.ts'
 export { accuracy } from './evaluate/accuracy.ts'
+export {
+  type ClassificationReport,
+  type ReportOptions,
+  classificationReport,
+} from './evaluate/measure/classification-report.ts'
+export { type RocCurve, rocCurve } from './evaluate/measure/roc-curve.ts'
+export {
+  type Spectrum,
+  type SpectrumOptions,
+  spectrum,
+  spreadOfUnitRows,
+} from './evaluate/measure/spectrum.ts'
+export { type Pca, type PcaOptions, pca } from './evaluate/measure/pca.ts'
+export { type Ridge, type RidgeOptions, ridgeClassifier } from './evaluate/ridge.ts'
+export { type KCentre, type KCentreOptions, kCentre } from './evaluate/curate/k-centre.ts'
+export { type OutlierOptions, type Outliers, outliers } from './evaluate/curate/outliers.ts'
+export { type Typical, type TypicalOptions, mostTypical } from './evaluate/curate/most-typical.ts'
+export {
+  type DuplicateOptions,
+  type Duplicates,
+  nearDuplicates,
+} from './evaluate/curate/near-duplicates.ts'
 export type { KnnResult } from './evaluate/knn-result.ts'
 export { type Probe, type ProbeOptions, linearProbe } from './evaluate/linear-probe.ts'
 export { type Nearest, type NearestOptions, nearest } from './evaluate/nearest.ts'

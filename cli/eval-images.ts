@@ -1,6 +1,6 @@
 // The checkpoint and the training images that an evaluation of a run uses.
 
-import { type Dataset, type Split } from '../data/dataset.ts'
+import type { Dataset, Split } from '../data/dataset.ts'
 import { load } from '../engine/node-files.ts'
 import type { SafetensorsFile } from '../engine/safetensors.ts'
 import { printableLines } from '../kernels/printable.ts'

@@ -14,9 +14,12 @@ export const root = join(import.meta.dirname ?? dirname(new URL(import.meta.url)
 export const layers = {
   kernels: { folders: [], packages: [] },
   engine: { folders: ['kernels'], packages: [] },
-  models: { folders: ['kernels', 'engine'], packages: [] },
+  models: { folders: ['kernels', 'engine'], packages: ['pbf'] },
   methods: { folders: ['kernels', 'engine', 'models'], packages: [] },
-  evaluate: { folders: ['kernels', 'engine', 'models', 'methods'], packages: [] },
+  evaluate: {
+    folders: ['kernels', 'engine', 'models', 'methods'],
+    packages: ['ml-matrix', 'ml-kmeans'],
+  },
   training: {
     folders: ['kernels', 'engine', 'models', 'methods', 'evaluate'],
     files: ['dataset', 'kinds', 'listed', 'loader', 'select', 'words'].map(
@@ -38,7 +41,9 @@ export const layers = {
 }
 
 /** The files of engine/ that may import Node and Dawn. */
-const node = ['engine/node.ts', 'engine/node-files.ts', 'engine/tune-file.ts']
+const node = ['node.ts', 'node-files.ts', 'npy-file.ts', 'tune-file.ts'].map(
+  (name) => `engine/${name}`,
+)
 
 /** Rooms of kernels/ on each floor, the lowest first. A room imports from the floors below its
  *  own. */
@@ -57,6 +62,7 @@ export const floors = [
 const shared = [
   'kernels/optim/',
   'kernels/knn/',
+  'kernels/reduce/non-finite.ts',
   'kernels/wgsl/affine.ts',
   'kernels/wgsl/indices.ts',
   'kernels/wgsl/storage.ts',

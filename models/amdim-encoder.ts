@@ -18,7 +18,15 @@ import {
 import type { Gpu } from '../engine/gpu.ts'
 import { type Made, lastOf, stacked, unpadded } from './amdim-layers.ts'
 import { Builder } from './layers.ts'
-import { type Layer, type Mode, type Model, checkGpu, checkMode, checkedForward } from './model.ts'
+import {
+  type Layer,
+  type Mode,
+  type Model,
+  checkGpu,
+  checkMode,
+  checkedForward,
+  printedModel,
+} from './model.ts'
 import { checkSizes } from './sizes.ts'
 
 /** Options of `amdimEncoder`. */
@@ -146,7 +154,7 @@ export function amdimEncoder(gpu: Gpu, given: AmdimEncoderOptions): AmdimEncoder
     }
     return reshape(h, [N, R])
   }
-  return {
+  return printedModel('amdimEncoder', {
     parameters: build.parameters,
     norms: build.norms,
     features: R,
@@ -158,5 +166,5 @@ export function amdimEncoder(gpu: Gpu, given: AmdimEncoderOptions): AmdimEncoder
       const r1 = through(x, mode, (made, h) => maps.set(made, h))
       return { r1, r5: head5(maps.get(last5) ?? x, mode), r7: head7(maps.get(last7) ?? x, mode) }
     },
-  }
+  })
 }

@@ -12,7 +12,7 @@ import { tanh } from '../kernels/elementwise/tanh.ts'
 import { checkOptions, count, needed, share, whole } from '../kernels/options.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { Builder } from './layers.ts'
-import { type Layer, type Model, checkGpu, checkedForward } from './model.ts'
+import { type Layer, type Model, checkGpu, checkedForward, printedModel } from './model.ts'
 
 /** Options of `classifiers`. */
 export interface ClassifiersOptions {
@@ -66,7 +66,7 @@ export function classifiers(gpu: Gpu, options: ClassifiersOptions): Classifiers 
     build.dropout('block_glb_mlp.block_forward.5', p),
   ] as const
   const linear: Layer = (h, mode) => only(before[0](h, mode), mode)
-  return {
+  return printedModel('classifiers', {
     parameters: build.parameters,
     norms: build.norms,
     features: classes,
@@ -76,7 +76,7 @@ export function classifiers(gpu: Gpu, options: ClassifiersOptions): Classifiers 
       const between = norm(first(before[1](h, mode), mode), mode, { relu: true })
       return second(before[2](between, mode), mode)
     }),
-  }
+  })
 }
 
 const CLIP = 10

@@ -17,7 +17,7 @@ import {
 } from '../kernels/options.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { Builder } from './layers.ts'
-import { type Layer, type Model, checkGpu, checkedForward } from './model.ts'
+import { type Layer, type Model, checkGpu, checkedForward, printedModel } from './model.ts'
 import { STD, dropPathRates, perceptron } from './transformer.ts'
 
 /** Options of the ConvNeXts. */
@@ -93,14 +93,14 @@ function network(owner: string, gpu: Gpu, options: ConvNeXtSizes): Model {
     C = K
   }
   const norm = build.layerNorm('head.norm', C, { eps: EPS })
-  return {
+  return printedModel(owner, {
     parameters: build.parameters,
     norms: build.norms,
     features: C,
     forward: checkedForward(owner, (x, mode) =>
       norm(globalAvgPool(layers.reduce((h, layer) => layer(h, mode), x)), mode),
     ),
-  }
+  })
 }
 
 type Channels = readonly [C: number, K: number]

@@ -22,7 +22,9 @@ import {
   share,
   whole,
 } from '../kernels/options.ts'
+import { countUp } from '../engine/counter.ts'
 import type { Gpu } from '../engine/gpu.ts'
+import { nameVariables } from '../engine/names.ts'
 import { normal, uniform } from '../engine/random.ts'
 import { type Init, initRule, initialFilters, initialMatrix } from './initial.ts'
 import {
@@ -83,7 +85,9 @@ export class Builder {
   /** Makes a parameter of your own of these values. Throws ShapeError unless they fill the shape. */
   parameter(name: string, values: Float32Array, shape: readonly number[]): Variable {
     if (Object.hasOwn(this.parameters, name)) throw usedTwice(name)
-    return (this.parameters[name] = this.gpu.variable(values, shape))
+    const made = (this.parameters[name] = this.gpu.variable(values, shape))
+    nameVariables({ [name]: made })
+    return made
   }
 
   /** Makes a parameter of your own, from N(0, std²). */
@@ -195,7 +199,7 @@ export class Builder {
    *  training. */
   #follow(name: string, state: NormState, mode: Mode) {
     const { training, tracking = true, splits = 1 } = checkMode(name, mode)
-    if (training && tracking) this.gpu.everyStep(() => state.batches++)
+    if (training && tracking) countUp(this.gpu, state, 'batches')
     const running = training && !tracking ? null : state
     return { running, how: { training, splits: training ? splits : 1 } }
   }
@@ -219,6 +223,7 @@ export class Builder {
     const state: NormState = { mean, variance, batches: 0 }
     if (Object.hasOwn(this.norms, name)) throw usedTwice(name)
     this.norms[name] = state
+    nameVariables({ [`${name}.running_mean`]: mean, [`${name}.running_var`]: variance })
     return { gamma, beta, state }
   }
 }

@@ -6,7 +6,7 @@ import { relu } from '../kernels/elementwise/relu.ts'
 import { checkOptions, count, counts, needed, oneOf, share, whole } from '../kernels/options.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { Builder } from './layers.ts'
-import { type Layer, type Model, checkGpu, checkedForward } from './model.ts'
+import { type Layer, type Model, checkGpu, checkedForward, printedModel } from './model.ts'
 
 /** Options of `mlp`. */
 export interface MlpOptions {
@@ -40,7 +40,7 @@ export function mlp(gpu: Gpu, options: MlpOptions): Model {
   const layers = widths.map((K, i) =>
     layerOf(build, i, [widths[i - 1] ?? inputs, K], { norm, dropout }),
   )
-  return {
+  return printedModel('mlp', {
     parameters: build.parameters,
     norms: build.norms,
     features: widths.at(-1) ?? 0,
@@ -49,7 +49,7 @@ export function mlp(gpu: Gpu, options: MlpOptions): Model {
         throw new ShapeError(`mlp: x must be [N, ${inputs}], got ${show(x.shape)}`)
       return layers.reduce((h, layer) => layer(h, mode), x)
     }),
-  }
+  })
 }
 
 function layerOf(

@@ -8,7 +8,7 @@ import { anything, checkOptions, count, describe, flag, oneOf, whole } from '../
 import type { Gpu } from '../engine/gpu.ts'
 import { Builder } from './layers.ts'
 import { type ResidualBlock, basic, bottleneck, stagesOf } from './residual-blocks.ts'
-import { type Layer, type Model, checkGpu, checkedForward } from './model.ts'
+import { type Layer, type Model, checkGpu, checkedForward, printedModel } from './model.ts'
 
 /** Options of the ResNets. */
 export interface ResNetOptions {
@@ -75,14 +75,14 @@ function resnet(
   const build = new Builder(gpu, seed)
   const first = stemOf(build, stem, [channels, width])
   const { layers, channels: C } = stagesOf(build, { block, depths, width, zero: zeroInitResidual })
-  return {
+  return printedModel(name, {
     parameters: build.parameters,
     norms: build.norms,
     features: C,
     forward: checkedForward(name, (x, mode) =>
       globalAvgPool(layers.reduce((h, layer) => layer(h, mode), first(x, mode))),
     ),
-  }
+  })
 }
 
 function stemOf(

@@ -17,7 +17,7 @@ import {
 } from '../kernels/options.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { Builder } from './layers.ts'
-import { type Model, checkGpu, checkedForward } from './model.ts'
+import { type Model, checkGpu, checkedForward, printedModel } from './model.ts'
 import { basic, stagesOf } from './residual-blocks.ts'
 
 /** Options of `signalEncoder`. */
@@ -59,7 +59,7 @@ export function signalEncoder(gpu: Gpu, options: SignalOptions): Model {
   const { layers, channels: F } = stagesOf(build, {
     ...{ block: basic, depths, width, zero, line: true },
   })
-  return {
+  return printedModel('signalEncoder', {
     parameters: build.parameters,
     norms: build.norms,
     features: F,
@@ -70,5 +70,5 @@ export function signalEncoder(gpu: Gpu, options: SignalOptions): Model {
       const h = first(reshape(x, [N, 1, L, channels]), mode, { relu: true })
       return globalAvgPool(layers.reduce((y, layer) => layer(y, mode), h))
     }),
-  }
+  })
 }

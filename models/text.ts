@@ -17,7 +17,7 @@ import {
 } from '../kernels/options.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { Builder } from './layers.ts'
-import { type Model, checkGpu, checkedForward } from './model.ts'
+import { type Model, checkGpu, checkedForward, printedModel } from './model.ts'
 import { checkDivides } from './sizes.ts'
 import { byteVocabulary } from './tokens.ts'
 import { STD, dropPathRates, transformerBlock } from './transformer.ts'
@@ -67,12 +67,12 @@ export function bagOfTokens(gpu: Gpu, options: BagOptions = {}): Model {
   const { vocabulary = byteVocabulary, width = 256, seed = 0 } = checked
   const build = new Builder(gpu, seed)
   const embed = embedding(build, 'bagOfTokens', [vocabulary, width])
-  return {
+  return printedModel('bagOfTokens', {
     parameters: build.parameters,
     norms: build.norms,
     features: width,
     forward: checkedForward('bagOfTokens', (tokens) => meanRows(embed(tokens), lengthsOf(tokens))),
-  }
+  })
 }
 
 /** Makes a transformer over tokens [N, L], L at most `length`, i32, or f32 that are whole -> features
@@ -96,7 +96,7 @@ export function textTransformer(gpu: Gpu, options: TextOptions): Model {
     transformerBlock(build, `blocks.${i}`, { ...sizes, dropPath: rate }),
   )
   const norm = build.layerNorm('norm', D, { eps: EPS })
-  return {
+  return printedModel(owner, {
     parameters: build.parameters,
     norms: build.norms,
     features: D,
@@ -111,7 +111,7 @@ export function textTransformer(gpu: Gpu, options: TextOptions): Model {
       const last = blocks.reduce((y, block) => block(y, mode, lengths), first)
       return meanRows(norm(last, mode), lengths)
     }),
-  }
+  })
 }
 
 const EPS = 1e-6 // of the layer norms, as in the vision transformers

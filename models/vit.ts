@@ -21,7 +21,7 @@ import {
 } from '../kernels/options.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { Builder } from './layers.ts'
-import { type Layer, type Model, checkGpu, checkedForward } from './model.ts'
+import { type Layer, type Model, checkGpu, checkedForward, printedModel } from './model.ts'
 import { checkDivides } from './sizes.ts'
 import { STD, dropPathRates, transformerBlock } from './transformer.ts'
 
@@ -105,7 +105,7 @@ function transformer(owner: string, gpu: Gpu, options: ViTSizes): Model {
     transformerBlock(build, `blocks.${i}`, { ...sizes, dropPath: rate }),
   )
   const norm = build.layerNorm(pool === 'token' ? 'norm' : 'fc_norm', D, { eps: EPS })
-  return {
+  return printedModel(owner, {
     parameters: build.parameters,
     norms: build.norms,
     features: D,
@@ -119,7 +119,7 @@ function transformer(owner: string, gpu: Gpu, options: ViTSizes): Model {
         mode,
       )
     }),
-  }
+  })
 }
 
 /** The features of tokens [N, T, D] before the last norm, which is of each row by itself. */

@@ -1,7 +1,7 @@
 // Scaled dot-product attention, streamed: out_i = Σ_j softmax_j(scale q_i . k_j) v_j. The tiles of
 // the scores exist one at a time, in the forward and the backward pass (pass.ts).
 
-import { type Op, type Shape, type Tensor, ShapeError, op, show } from '../op.ts'
+import { type Op, type Shape, type Tensor, ShapeError, dim, op, show, sizeOf } from '../op.ts'
 import { anything, checkOptions, checkTensor, flag, rule } from '../options.ts'
 import { type Heads, attendForward, attendBackward } from './passes.ts'
 
@@ -23,11 +23,15 @@ function outputShape(q: Shape, k: Shape, v: Shape, lengths?: Shape): Shape {
   return q
 }
 
+/** Of the two products; masks and causality aside, as PyTorch counts them. */
+const flopsOf = (q: Shape, k: Shape) => 4 * sizeOf(q) * dim(k, 1)
+
 type Outputs = [out: Tensor, lse: Tensor]
 
 const attentionOp: Op<[q: Tensor, k: Tensor, v: Tensor], Outputs, Attrs> = {
   name: 'attention',
   shape: (_, q, k, v) => outputShape(q, k, v),
+  flops: (_, q, k) => flopsOf(q, k),
   forward: (run, attrs, q, k, v) =>
     attendForward(run, q, k, v, { ...attrs, lengths: null }) as Outputs,
   backward: (run, attrs, [dout], [q, k, v], [out, lse], needs) =>
@@ -38,6 +42,7 @@ const limitedOp: Op<[q: Tensor, k: Tensor, v: Tensor, lengths: Tensor], Outputs,
   name: 'attention',
   accepts: ['f32', 'f32', 'f32', 'i32'],
   shape: (_, q, k, v, lengths) => outputShape(q, k, v, lengths),
+  flops: (_, q, k) => flopsOf(q, k),
   forward: (run, attrs, q, k, v, lengths) =>
     attendForward(run, q, k, v, { ...attrs, lengths }) as Outputs,
   backward: (run, attrs, [dout], [q, k, v, lengths], [out, lse], needs) => [

@@ -65,6 +65,7 @@ export const conv2dOp: Op<ConvInputs, [y: Tensor], ConvAttrs> = {
       )
     return [N, outH, outW, K]
   },
+  flops: (attrs, x, w) => 2 * sizeOf(conv2dOp.shape(attrs, x, w)) * sizeOf(w.slice(0, 3)),
   forward(run, { groups = 1, ...steps }, x, w, ...[bias = null]) {
     const out = conv2dOp.shape({ ...steps, groups }, x.shape, w.shape)
     return groups > 1

@@ -82,6 +82,10 @@ const matmulOp: Op<[a: Tensor, b: Tensor], [Tensor], MatmulOptions> = {
       )
     return [...batch, M, N]
   },
+  flops(attrs, a, b) {
+    const { inner } = productShape(a, b, attrs)
+    return 2 * inner * sizeOf(matmulOp.shape(attrs, a, b))
+  },
   forward(run, attrs, a, b) {
     const product = productOf(a.shape, b.shape)
     const y = isOneProduct(product, attrs)

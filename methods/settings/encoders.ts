@@ -1,7 +1,5 @@
 // The encoders by name, each with its rules and its maker.
 
-// The encoders by name, each with its rules and its maker.
-
 import * as v from 'valibot'
 import type { Gpu } from '../../engine/gpu.ts'
 import type { Model } from '../../models/model.ts'
