@@ -38,7 +38,9 @@ const fileByFile = {
   },
 }
 
-const rooms = ['kernels', 'engine', 'models', 'methods', 'evaluate', 'training', 'data']
+const rooms = [
+  ...['kernels', 'engine', 'models', 'methods', 'evaluate', 'serving', 'training', 'data'],
+]
 const buildLibrary = () =>
   build({
     ...common,

@@ -271,10 +271,23 @@ export {
 } from './evaluate/curate/near-duplicates.ts'
 export type { KnnResult } from './evaluate/knn-result.ts'
 export { type Probe, type ProbeOptions, linearProbe } from './evaluate/linear-probe.ts'
+export { type BankOptions, type ResidentBank, residentBank } from './evaluate/bank.ts'
 export { type Nearest, type NearestOptions, nearest } from './evaluate/nearest.ts'
 export type { FeatureRows } from './evaluate/slabs.ts'
 export { type Regression, predicted, scoresOf } from './evaluate/regression.ts'
 export { type RegressionOptions, SoftmaxRegression } from './evaluate/softmax-regression.ts'
+export {
+  type Embedder,
+  type EmbedderOptions,
+  type PixelImages,
+  openEmbedder,
+} from './serving/embedder.ts'
+export { ClosedError, QueueFullError } from './serving/errors.ts'
+export type { Percentiles } from './serving/durations.ts'
+export type { RequestOptions, ServiceLimits } from './serving/limits.ts'
+export { type Searcher, type SearcherOptions, openSearcher } from './serving/searcher.ts'
+export type { ServiceStats } from './serving/service.ts'
+export type { EncoderLayer, SavedEncoder } from './training/encoder.ts'
 export { type ConfigOptions, configOf } from './training/config.ts'
 export { MemoryStorage } from './training/memory-storage.ts'
 export type { Metric } from './training/metrics.ts'

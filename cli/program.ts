@@ -152,7 +152,7 @@ function addEval(program: Command, finish: Finish) {
       'classify test images by their nearest training images in feature space (weighted vote)',
     )
     .option('--data <source>', `another data set than the run's: ${sources()}`)
-    .option('--checkpoint <file>', 'a checkpoint of the run (default: the newest)')
+    .option('--checkpoint <file>', 'newest, best, or a checkpoint (default: newest)')
     .option('--k <n>', 'neighbours that vote (default: as the run)', readCount)
     .option('--temperature <t>', 'temperature of the vote (default: as the run)', readTemperature)
     .option(

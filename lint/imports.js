@@ -27,15 +27,16 @@ export const layers = {
     ), // free of Node
     packages: ['valibot', '@noble/hashes'],
   },
+  serving: { folders: ['kernels', 'engine', 'models', 'evaluate'], packages: [] },
   'run-folder': {
-    folders: ['training', 'data'],
-    files: ['engine/node-files.ts', 'engine/safetensors.ts'],
+    folders: ['kernels', 'engine', 'models', 'evaluate', 'serving', 'training', 'data'],
+    files: ['engine/node-files.ts', 'engine/node.ts'],
     packages: ['node:'],
   },
   data: { folders: ['kernels'], files: ['engine/node-files.ts'], packages: ['node:', 'sharp'] },
   bench: { folders: ['dist', 'scripts'], packages: ['node:', ''] },
   'index.ts': {
-    folders: ['kernels', 'engine', 'models', 'methods', 'evaluate', 'training'],
+    folders: ['kernels', 'engine', 'models', 'methods', 'evaluate', 'serving', 'training'],
     packages: [],
   },
 }
