@@ -113,6 +113,7 @@ export { type AttentionOptions, attention } from './kernels/attention/attention.
 export { avgPool } from './kernels/pool/avg-pool.ts'
 export { type AlignmentOptions, alignment } from './kernels/loss/alignment.ts'
 export { type BatchNormOptions, type Running, batchNorm } from './kernels/norm/batch-norm.ts'
+export { chunk } from './kernels/shape/chunk.ts'
 export { type ClampOptions, clamp } from './kernels/elementwise/clamp.ts'
 export { type Castable, cast } from './kernels/elementwise/cast.ts'
 export { clipLoss } from './kernels/loss/clip-loss.ts'
@@ -123,7 +124,9 @@ export { type CrossEntropyOptions, crossEntropy } from './kernels/loss/cross-ent
 export { type DclwOptions, dcl, dclw } from './kernels/loss/dcl.ts'
 export { drawRows } from './kernels/state/draw-rows.ts'
 export { div } from './kernels/elementwise/div.ts'
-export { type DropoutOptions, dropout } from './kernels/elementwise/dropout.ts'
+export { dropPath } from './kernels/elementwise/drop-path.ts'
+export { type MaskOptions, dropout } from './kernels/elementwise/dropout.ts'
+export { type Draws, drawOf, drawParams } from './kernels/wgsl/draws.ts'
 export { enqueue } from './kernels/state/enqueue.ts'
 export { exp } from './kernels/elementwise/exp.ts'
 export { expand } from './kernels/shape/expand.ts'
@@ -144,6 +147,7 @@ export { argmax, max } from './kernels/reduce/max.ts'
 export { maximum } from './kernels/elementwise/maximum.ts'
 export { maxPool } from './kernels/pool/max-pool.ts'
 export { mean } from './kernels/reduce/mean.ts'
+export { lengthsOf, meanRows } from './kernels/reduce/mean-rows.ts'
 export { minimum } from './kernels/elementwise/minimum.ts'
 export { mul } from './kernels/elementwise/mul.ts'
 export { neg } from './kernels/elementwise/neg.ts'
@@ -188,6 +192,17 @@ export {
   classifiers,
   clippedCrossEntropy,
 } from './models/classifiers.ts'
+export { type MlpOptions, mlp } from './models/mlp.ts'
+export { type SignalOptions, signalEncoder } from './models/signal.ts'
+export { type BagOptions, type TextOptions, bagOfTokens, textTransformer } from './models/text.ts'
+export { type Tokens, byteTokens, byteVocabulary } from './models/tokens.ts'
+export { type ViTOptions, type ViTSizes, vit, vitSmall, vitTiny } from './models/vit.ts'
+export {
+  type ConvNeXtOptions,
+  type ConvNeXtSizes,
+  convNeXt,
+  convNeXtTiny,
+} from './models/convnext.ts'
 export { type OnnxOptions, exportOnnx } from './models/export-onnx.ts'
 export { type HeadOptions, projectionHead } from './models/heads.ts'
 export { type MocoV3HeadOptions, mocoHead, mocoV3Head } from './models/moco-heads.ts'
@@ -196,7 +211,7 @@ export { forwardTower } from './models/tower.ts'
 export { MemoryBank } from './models/memory-bank.ts'
 export { KeyQueue } from './models/key-queue.ts'
 export { Builder } from './models/layers.ts'
-export { type Layer, type Mode, type Model, type NormState } from './models/model.ts'
+export { type Layer, type Mode, type Model, type NormState, drawsOf } from './models/model.ts'
 export { type Imported, type ImportOptions, importModel } from './models/import-model.ts'
 export { type LossScale, lossScale } from './models/loss-scale.ts'
 export { type ResNetOptions, resnet18, resnet34, resnet50, resnet8 } from './models/resnet.ts'

@@ -125,7 +125,7 @@ async function accuracies(dir: string): Promise<{ knn: number | null; pixels: nu
 }
 
 const describe = ({ data, subset, model, width, epochs, batch, seed }: Plan) =>
-  `${model ?? 'preset'} of width ${width}, ${counted(subset, 'image')} of ${data}, ` +
+  `${model ?? 'preset'}${width === undefined ? '' : ` of width ${width}`}, ${counted(subset, 'image')} of ${data}, ` +
   `${counted(epochs, 'epoch')}, batch ${batch} (end-to-end: its negatives), seed ${seed}`
 
 /** Returns the kNN top-1 of each mechanism and number of negatives as a table. */

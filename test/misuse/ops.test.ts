@@ -12,6 +12,8 @@ import { clipLoss } from '../../kernels/loss/clip-loss.ts'
 import { concat } from '../../kernels/shape/concat.ts'
 import { conv2d } from '../../kernels/conv/conv2d.ts'
 import { crossEntropy } from '../../kernels/loss/cross-entropy.ts'
+import { dropPath } from '../../kernels/elementwise/drop-path.ts'
+import { drawParams } from '../../kernels/wgsl/draws.ts'
 import { dropout } from '../../kernels/elementwise/dropout.ts'
 import { enqueue } from '../../kernels/state/enqueue.ts'
 import { indexSelect } from '../../kernels/shape/gather.ts'
@@ -390,8 +392,38 @@ test('ops say what was wrong with a call', async ({ gpu }) => {
     ],
     [
       'no probability',
-      () => call(dropout, x, { seed: 0, step: 0 }),
+      () => call(dropout, x, { seed: 0, step: 0, stream: 'fc' }),
       'dropout: seed is missing; it must be a whole number from 0 on',
+    ],
+    [
+      'no layer',
+      () => call(dropout, x, 0.5, { seed: 0, step: 0 }),
+      'dropout: stream is missing; it must be a string, or a whole number from 0 on',
+    ],
+    [
+      'views misspelt',
+      () => call(dropPath, x, 0.5, { seed: 0, step: 0, stream: 'fc', viws: 2 }),
+      `dropPath: there is no option 'viws'; did you mean 'views'? Its options are seed, step, view, views, offset, network, stream, training`,
+    ],
+    [
+      'a percentage',
+      () => dropPath(x, 10, { seed: 0, step: 0, stream: 'fc' }),
+      'dropPath: p must lie in [0, 1], got 10',
+    ],
+    [
+      'views that the samples do not divide into',
+      () => dropout(x, 0.5, { seed: 0, step: 0, stream: 'fc', views: 5 }),
+      'dropout: x must be 5 views of as many samples each, got 2 samples',
+    ],
+    [
+      'a view too many',
+      () => drawParams({ seed: 0, step: 0, view: 256 }, 'fc', 2),
+      'drawParams: views must be numbered from 0 to 255, got 256',
+    ],
+    [
+      'a batch too large',
+      () => drawParams({ seed: 0, step: 0, offset: 2 ** 24 }, 'fc', 2),
+      'drawParams: samples must be numbered below 16777216, got offset 16777216 and 2 samples',
     ],
   ]
   await refusesAll(misuses)
