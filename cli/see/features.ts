@@ -14,7 +14,7 @@ import type { OpenedEncoder } from '../../run-folder/saved-encoder.ts'
 import { UsageError, choose } from '../../training/choice.ts'
 import { batchesInOrder } from '../../training/knn.ts'
 import type { Progress } from '../../training/progress.ts'
-import { openRunGpu } from '../precision.ts'
+import { openRunGpu } from '../gpu-options.ts'
 import type { PictureFlags } from './pictures.ts'
 
 const SHARE = 1 / 3 // of the machine's memory, for the features
@@ -28,7 +28,7 @@ export async function onSeenGpu<T>(
   body: (gpu: Gpu) => Promise<T>,
 ): Promise<T> {
   const precision = choose('--precision', flags.precision, precisions) ?? config.precision
-  const gpu = await openRunGpu(flags.adapter, { precision })
+  const gpu = await openRunGpu(flags, { precision })
   try {
     return await body(gpu)
   } finally {
