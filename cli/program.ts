@@ -22,6 +22,8 @@ import {
 import { OwnCommand } from './own-command.ts'
 import { listPresets } from './presets.ts'
 import { type ProfileFlags, profileMethod } from './profile.ts'
+import { type ReportFlags, report } from './report/command.ts'
+import { addReport } from './report/options.ts'
 import { addSummary, summarise } from './summary.ts'
 import { type CommandFlags, trainMethod } from './train-command.ts'
 import { addMethod, addProfile, sources } from './train-options.ts'
@@ -64,10 +66,8 @@ ${beginnings.join('\n')}`,
   addCompare(program, finish)
   addPresets(program, finish)
   addEval(program, finish)
+  addReports(program, finish)
   addProfiles(program, finish)
-  addSummary(program).action((name: string, flags: Parameters<typeof summarise>[1]) =>
-    finish(summarise(name, flags)),
-  )
   addDemo(program, finish)
   addDoctor(program, finish)
   return program
@@ -79,6 +79,13 @@ function addTrain(program: Command, finish: Finish) {
     addMethod(train, method).action((flags: CommandFlags) =>
       finish(trainMethod(method.name, flags)),
     )
+}
+
+function addReports(program: Command, finish: Finish) {
+  addReport(program).action((run: string, flags: ReportFlags) => finish(report(run, flags)))
+  addSummary(program).action((name: string, flags: Parameters<typeof summarise>[1]) =>
+    finish(summarise(name, flags)),
+  )
 }
 
 function addProfiles(program: Command, finish: Finish) {

@@ -22,12 +22,15 @@ import { type PlaceFlags, checkPlace, folderToResume, makeNextFree, savedConfig 
 import { openRunGpu } from './precision.ts'
 import type { Progress } from '../training/progress.ts'
 import { startProgress } from './progress.ts'
-import { writeReport } from './report.ts'
+import { usualPoints } from './report/measure.ts'
+import { keepMeasured } from './report/keep.ts'
+import { timed } from './report/timings.ts'
+import { writeReport } from './report/write.ts'
 import { goingOn } from './resume.ts'
 import { checkRoom } from './room.ts'
 import { type RunFolder, beginRun, continueRun } from './runs.ts'
 import type { Outcome } from '../training/outcome.ts'
-import { type Prepared, prepare, trainingImages } from '../training/prepare.ts'
+import { type Prepared, measuredModel, prepare, trainingImages } from '../training/prepare.ts'
 import { Training } from '../training/training.ts'
 import { kindredVersion } from './version.ts'
 
@@ -117,7 +120,9 @@ async function train(
   const release = onInterrupt(stop, progress)
   try {
     introduce(what, prepared, { ...place, resumed })
-    const outcome = await new Training(prepared, run, progress, stop).finish({ resumed })
+    const told = timed(progress, run)
+    const outcome = await new Training(prepared, run, told, stop).finish({ resumed })
+    if (outcome.finished) await keepTrained(prepared, run, progress)
     await writeReport(run.dir)
     progress.stop()
     printOutcome(outcome, prepared, run, progress)
@@ -132,6 +137,20 @@ async function train(
     release()
     await run.close()
   }
+}
+
+/** Measures the finished encoder for the report. The training is done and saved: a failure is only
+ *  told. */
+async function keepTrained(prepared: Prepared, run: RunFolder, progress: Progress) {
+  const { gpu, config, data, images, trainer } = prepared
+  await keepMeasured(gpu, run, {
+    ...{ config, step: trainer.state.step, points: usualPoints(gpu) },
+    data: { train: images, test: data.test },
+    model: measuredModel(config, trainer),
+  }).catch((error: unknown) => {
+    const why = error instanceof Error ? error.message : String(error)
+    progress.note(`the report has curves only, as the encoder could not be measured: ${why}`)
+  })
 }
 
 /** Returns the configuration with versions and adapter, as config.json holds them. */
@@ -165,6 +184,6 @@ function printOutcome(
       ...knnRows(outcome),
       '',
     )
-  lines.push(`run folder: ${run.dir} (report.html shows the curves)`)
+  lines.push(`run folder: ${run.dir} (report.html shows it)`)
   say(progress, lines.join('\n'), result)
 }

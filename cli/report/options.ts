@@ -1,0 +1,21 @@
+// The options of kindred report.
+
+import type { Command } from 'commander'
+import { command } from '../command.ts'
+import { readCount } from '../numbers.ts'
+import { sources } from '../train-options.ts'
+
+/** Adds the command, and returns it. */
+export const addReport = (program: Command): Command =>
+  program
+    .command('report')
+    .argument('<run>', 'run folder of a training')
+    .description(
+      "write a run's report.html: curves, views, a map of features, neighbours, classes; " +
+        'measures its newest checkpoint if that is not done yet',
+    )
+    .option('--data <source>', `another place or set than the run's: ${sources()}`)
+    .option('--points <n>', 'most images on the map (default: 5000; 2000 on a CPU)', readCount)
+    .option('--adapter <name>', "part of the GPU's name, to choose among several")
+    .option('--json', 'print machine-readable lines only')
+    .addHelpText('after', `\nExample:\n  ${command('report', 'runs/cifar')}`)
