@@ -78,14 +78,21 @@ const marks = (_: uPlot, values: readonly (number | null)[]) =>
 
 const valued = (_: uPlot, v: number | null) => (v == null ? '' : String(Number(v.toPrecision(5))))
 
+/** The range of an axis from 0 to above the largest value. */
+const fromNothing = (_: uPlot, __: number, most: number) =>
+  uPlot.rangeNum(0, Math.max(most, 1e-9), { min: { pad: 0, hard: 0, mode: 1 }, max: { pad: 0.1 } })
+
 function optionsOf(chart: Chart, width: number): uPlot.Options {
-  const { x, xLabel, curves, logarithmic = false, logarithmicY = false } = chart
+  const { x, xLabel, curves, logarithmic = false, logarithmicY = false, fromZero = false } = chart
   const line = { stroke: colourOf('grid'), width: 1 }
   const axis = { stroke: colourOf('faint'), grid: line, ticks: line, values: marks }
   const log = { distr: 3, log: 2 } as const
   return {
     ...{ width, height: HEIGHT },
-    scales: { x: { time: false, ...(logarithmic ? log : {}) }, y: logarithmicY ? log : {} },
+    scales: {
+      x: { time: false, ...(logarithmic ? log : {}) },
+      y: logarithmicY ? log : fromZero ? { range: fromNothing } : {},
+    },
     axes: [
       { ...axis, label: xLabel, labelSize: 22, ...(logarithmic ? { splits: () => [...x] } : {}) },
       { ...axis, size: 62 },

@@ -6,7 +6,6 @@ import { classColour } from './class-colours.ts'
 import { makeElement, toggle } from './elements.ts'
 import { makeTip } from './tip.ts'
 
-const FULL = 65_535 // of a coordinate
 const EDGE = 12 // pixels around the points
 const NEAR = 24 // pixels from the pointer to a point, at most
 
@@ -38,8 +37,8 @@ export function drawMap(map: MapData | null): () => void {
   const choose = (at: number | null) => {
     view.at = at
     draw()
-    const [x, y] = at === null ? [0, 0] : placeOf(canvas, map, view, at)
-    tip.show(at, x, y + canvas.offsetTop, place.clientWidth)
+    const [x, y] = at === null ? [0, 0] : placesOn(canvas, map, view)(at)
+    tip.show(at, x, y + canvas.offsetTop, place)
   }
   const controls = makeElement('div', { class: 'controls', role: 'group', 'aria-label': 'Layout' })
   for (const [i, { name }] of map.layouts.entries())
@@ -108,23 +107,37 @@ function listen(
   })
 }
 
-/** Returns the place of a point in pixels of the canvas on the screen. */
-function placeOf(canvas: HTMLCanvasElement, map: MapData, { layout }: View, i: number) {
+type Place = (i: number) => readonly [x: number, y: number]
+
+/** Returns the function from points to pixels of the canvas on the screen. The points fill its
+ *  width or its height. */
+function placesOn(canvas: HTMLCanvasElement, map: MapData, { layout }: View): Place {
   const points = map.layouts[layout]?.points ?? []
-  const [width, height] = [canvas.clientWidth - 2 * EDGE, canvas.clientHeight - 2 * EDGE]
-  const size = Math.min(width, height)
-  const x = EDGE + (width - size) / 2 + ((points[2 * i] ?? 0) / FULL) * size
-  const y = EDGE + (height - size) / 2 + (1 - (points[2 * i + 1] ?? 0) / FULL) * size
-  return [x, y] as const
+  const bounds = [0, 1].map((axis) => {
+    let [low, high] = [Infinity, -Infinity]
+    for (let i = axis; i < points.length; i += 2) {
+      low = Math.min(low, points[i] ?? 0)
+      high = Math.max(high, points[i] ?? 0)
+    }
+    return { middle: (low + high) / 2, size: Math.max(1, high - low) }
+  })
+  const [across, up] = [bounds[0] ?? { middle: 0, size: 1 }, bounds[1] ?? { middle: 0, size: 1 }]
+  const [width, height] = [canvas.clientWidth, canvas.clientHeight]
+  const scale = Math.min((width - 2 * EDGE) / across.size, (height - 2 * EDGE) / up.size)
+  return (i) => [
+    width / 2 + scale * ((points[2 * i] ?? 0) - across.middle),
+    height / 2 - scale * ((points[2 * i + 1] ?? 0) - up.middle),
+  ]
 }
 
 const isShown = (map: MapData, { only }: View, i: number) => only === null || map.labels[i] === only
 
 function nearestTo(canvas: HTMLCanvasElement, map: MapData, view: View, x: number, y: number) {
+  const placeOf = placesOn(canvas, map, view)
   let [best, least]: [number | null, number] = [null, NEAR ** 2]
   for (let i = 0; i < map.size; i++) {
     if (!isShown(map, view, i)) continue
-    const [px, py] = placeOf(canvas, map, view, i)
+    const [px, py] = placeOf(i)
     const far = (px - x) ** 2 + (py - y) ** 2
     if (far < least) [best, least] = [i, far]
   }
@@ -159,7 +172,9 @@ function paint(canvas: HTMLCanvasElement, map: MapData, view: View) {
   const context = canvas.getContext('2d')
   if (!context) return
   context.scale(scale, scale)
-  const radius = map.size > 20_000 ? 1 : map.size > 4000 ? 1.6 : map.size > 800 ? 2.5 : 3.5
+  const placeOf = placesOn(canvas, map, view)
+  const wide = Math.sqrt(Math.min(1, width / 900)) // smaller points on a narrow screen
+  const radius = wide * (map.size > 20_000 ? 1 : map.size > 4000 ? 1.8 : map.size > 800 ? 2.6 : 3.5)
   const count = new Set(map.labels.filter((label) => label >= 0)).size
   const groups = Map.groupBy(map.labels.keys(), (i) => map.labels[i] ?? -1)
   const faint = (label: number) => view.only !== null && view.only !== label
@@ -169,7 +184,7 @@ function paint(canvas: HTMLCanvasElement, map: MapData, view: View) {
     context.fillStyle = faint(label) ? colourOf('grid') : classColour(label, count)
     context.beginPath()
     for (const i of members) {
-      const [x, y] = placeOf(canvas, map, view, i)
+      const [x, y] = placeOf(i)
       if (radius < 2) context.rect(x - radius, y - radius, 2 * radius, 2 * radius)
       else {
         context.moveTo(x + radius, y)
@@ -179,7 +194,7 @@ function paint(canvas: HTMLCanvasElement, map: MapData, view: View) {
     context.fill()
   }
   if (view.at === null) return
-  const [x, y] = placeOf(canvas, map, view, view.at)
+  const [x, y] = placeOf(view.at)
   context.globalAlpha = 1
   context.strokeStyle = colourOf('text')
   context.lineWidth = 2

@@ -4,12 +4,13 @@ import type { MapData } from './data.ts'
 import { makeElement } from './elements.ts'
 
 const SIDE = 80 // pixels of the picture
+const GAP = 14 // pixels from the point
 
 /** A box that follows the chosen point. */
 export interface Tip {
   readonly element: HTMLElement
-  /** Shows the image `at` beside (x, y), or nothing for null. `width` is that of the place. */
-  show(at: number | null, x: number, y: number, width: number): void
+  /** Shows the image `at` beside (x, y) and within the place, or nothing for null. */
+  show(at: number | null, x: number, y: number, place: HTMLElement): void
 }
 
 /** Makes the box for the images of a map. */
@@ -31,15 +32,16 @@ export function makeTip(map: MapData): Tip {
     const from = [column * side, row * side, side, side] as const
     context.drawImage(sheet, ...from, 0, 0, canvas.width, canvas.height)
   }
-  const show = (at: number | null, x: number, y: number, width: number) => {
+  const show = (at: number | null, x: number, y: number, place: HTMLElement) => {
     box.hidden = at === null
     if (at === null) return
     if (sheet.complete) drawThumb(at)
     else sheet.addEventListener('load', () => drawThumb(at), { once: true })
     words.replaceChildren(...linesOf(map, at).map(paragraph))
-    const own = box.offsetWidth
-    box.style.left = `${Math.max(0, x + 14 + own > width ? x - own - 14 : x + 14)}px`
-    box.style.top = `${y + 14}px`
+    const beside = (to: number, own: number, most: number) =>
+      Math.max(0, to + GAP + own > most ? to - own - GAP : to + GAP)
+    box.style.left = `${beside(x, box.offsetWidth, place.clientWidth)}px`
+    box.style.top = `${beside(y, box.offsetHeight, place.clientHeight)}px`
   }
   return { element: box, show }
 }

@@ -20,5 +20,7 @@ export interface Chart {
   readonly logarithmic?: boolean
   /** True for a logarithmic y axis. Values must be positive. */
   readonly logarithmicY?: boolean
+  /** True for a y axis that begins at 0. */
+  readonly fromZero?: boolean
   readonly curves: readonly Curve[]
 }

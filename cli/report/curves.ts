@@ -51,6 +51,7 @@ function rateCharts(metrics: readonly Metric[], timings: readonly Timing[]): Cha
   if (some.length > 0)
     charts.push({
       ...{ title: 'Images per second', xLabel: 'step', x: some.map(({ step }) => step) },
+      fromZero: true,
       curves: [{ label: 'images per second', y: some.map(({ rate }) => rate), colour: 'strong' }],
     })
   return charts
@@ -74,7 +75,7 @@ function accuracyCharts(metrics: readonly Metric[]): Chart[] {
     curves.push({ label: 'untrained encoder', y: all(untrained), colour: 'second', dashed: true })
   if (pixels !== undefined)
     curves.push({ label: 'raw pixels', y: all(pixels), colour: 'third', dashed: true })
-  return [{ title: 'kNN accuracy, %', xLabel: 'epoch', x, curves }]
+  return [{ title: 'kNN accuracy, %', xLabel: 'epoch', x, fromZero: true, curves }]
 }
 
 /** Returns the accuracies of the untrained encoder and of raw pixels, in percent. */
@@ -108,7 +109,9 @@ function sphereCharts(metrics: readonly Metric[]): Chart[] {
     if (measured.length === 0) return []
     const x = measured.map(({ epoch, step }) => epoch ?? step)
     const y = measured.map((metric) => metric[key] ?? null)
-    return [{ title, about, xLabel: 'epoch', x, curves: [{ label: title, y, colour: 'strong' }] }]
+    const fromZero = key !== 'uniformity'
+    const curves = [{ label: title, y, colour: 'strong' as const }]
+    return [{ title, about, xLabel: 'epoch', x, fromZero, curves }]
   })
 }
 

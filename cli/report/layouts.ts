@@ -25,7 +25,7 @@ export async function layoutsOf(gpu: Gpu, features: Embeddings): Promise<Layout[
     layouts.push({
       name: 'UMAP',
       about: `UMAP of cosine distances, ${Math.min(NEAR, M - 1)} neighbours: near images are alike, distances between groups mean little`,
-      points: scaled(await umap(gpu, features)),
+      points: scaled(turned(await umap(gpu, features))),
     })
   if (M >= 2 && D >= 2) {
     const { coordinates, explainedVarianceRatio } = pca(features)
@@ -61,6 +61,12 @@ async function umap(gpu: Gpu, features: Embeddings): Promise<number[][]> {
   return map.fitAsync(
     Array.from({ length: M }, (_, i) => [...features.features.subarray(i * D, (i + 1) * D)]),
   )
+}
+
+/** Turns points so that they extend most along x, as a page is wide. */
+function turned(points: readonly (readonly number[])[]): number[][] {
+  const { coordinates } = pca({ features: points.flat(), M: points.length, D: 2 })
+  return points.map((_, i) => [...coordinates.subarray(2 * i, 2 * i + 2)])
 }
 
 /** Scales points to whole numbers from 0 to 65535, by one factor for both axes. */
