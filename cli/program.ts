@@ -6,6 +6,7 @@ import { addClassifiers } from './classifier-options.ts'
 import type { ClassifierFlags } from './classifier-subject.ts'
 import { command } from './command.ts'
 import type { CompareFlags } from './compare-plan.ts'
+import { compareRuns } from './compare-runs.ts'
 import { compare } from './compare.ts'
 import { doctor } from './doctor.ts'
 import { evalClassifier } from './eval-classifier.ts'
@@ -101,14 +102,15 @@ function addProfiles(program: Command, finish: Finish) {
 function addCompare(program: Command, finish: Finish) {
   program
     .command('compare')
+    .argument('[run...]', 'run folders to put side by side: curves, what differs, accuracies')
     .description(
-      'train MoCo, a memory bank and end-to-end with several numbers of negatives, and ' +
-        'plot kNN accuracy',
+      'compare runs, or train MoCo, a memory bank and end-to-end with several numbers of negatives',
     )
     .option('--data <source>', `${sources()} (default: procedural)`)
     .option(
       '--out <folder>',
-      'folder of the comparison; the same command continues it (default: runs/compare)',
+      'folder of the comparison; the same command continues it (default: runs/compare; with ' +
+        "run folders, the first one's)",
       readFolder,
     )
     .option(
@@ -133,7 +135,9 @@ function addCompare(program: Command, finish: Finish) {
     .option('--seed <n>', 'seed of all random numbers (default: 0)', readInteger)
     .option('--adapter <name>', "part of the GPU's name, to choose among several")
     .option('--json', 'print machine-readable lines only')
-    .action((flags: CompareFlags) => finish(compare(flags)))
+    .action((runs: readonly string[], flags: CompareFlags) =>
+      finish(runs.length > 0 ? compareRuns(runs, flags) : compare(flags)),
+    )
 }
 
 function addPresets(program: Command, finish: Finish) {

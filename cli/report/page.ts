@@ -31,7 +31,8 @@ export interface Page {
   readonly charts: readonly Chart[]
   /** Parts below the charts. */
   readonly sections?: readonly Section[]
-  readonly settings: Html | ReportRows
+  /** Absent where a page has none. */
+  readonly settings?: Html | ReportRows
   /** Drawn in the section `map`. */
   readonly map?: (FeatureMap & { readonly classes: readonly string[] }) | null
   /** True for a page that is served, and fetches itself again when it has changed. */
@@ -55,20 +56,8 @@ export const policy = (isLive: boolean): string =>
 
 /** Returns a whole HTML page. */
 export function page(content: Page): string {
-  const { title, charts, sections = [], settings, map = null, isLive = false } = content
-  const curves = {
-    id: 'curves',
-    title: 'Curves',
-    body: html`<div id="charts" class="charts"></div>`,
-  }
-  const parts = [
-    ...(charts.length > 0 ? [curves] : []),
-    ...sections,
-    {
-      ...{ id: 'settings', title: 'Settings' },
-      body: settings instanceof Html ? settings : rowTable(settings),
-    },
-  ]
+  const { title, charts, map = null, isLive = false } = content
+  const parts = partsOf(content)
   return html`<!doctype html>
     <html lang="en">
       <head>
@@ -90,6 +79,20 @@ export function page(content: Page): string {
         ${exactly('script', script)}
       </body>
     </html> `.text
+}
+
+/** Returns the parts of a page: curves, those given, settings. */
+function partsOf({ charts, sections = [], settings }: Page): Section[] {
+  const curves = {
+    ...{ id: 'curves', title: 'Curves' },
+    body: html`<div id="charts" class="charts"></div>`,
+  }
+  const body = settings instanceof Html || !settings ? settings : rowTable(settings)
+  return [
+    ...(charts.length > 0 ? [curves] : []),
+    ...sections,
+    ...(body ? [{ id: 'settings', title: 'Settings', body }] : []),
+  ]
 }
 
 function headerOf(content: Page, parts: readonly Section[]): Html {
