@@ -24,7 +24,9 @@ import type { Progress } from '../training/progress.ts'
 import { startProgress } from './progress.ts'
 import { usualPoints } from './report/measure.ts'
 import { keepMeasured } from './report/keep.ts'
+import { writeEvents } from './report/tensorboard.ts'
 import { timed } from './report/timings.ts'
+import { servedWhile } from './report/watch.ts'
 import { writeReport } from './report/write.ts'
 import { goingOn } from './resume.ts'
 import { checkRoom } from './room.ts'
@@ -64,6 +66,7 @@ export async function trainMethod(name: string, flags: CommandFlags): Promise<nu
       const place = await placed(prepared, { resuming, out: flags.out, changes })
       return await train(`${method.title}: ${method.describe(config)}`, place.prepared, {
         ...{ run: place.run, data, progress, changes, resumed: resuming !== null },
+        ...{ watch: flags.watch, tensorboard: flags.tensorboard },
       })
     } finally {
       gpu.destroy()
@@ -109,15 +112,23 @@ async function placed(
   return { run, prepared: { ...prepared, config } }
 }
 
+/** How a run is shown while it trains. */
+interface Showing {
+  readonly watch: boolean | number | undefined
+  readonly tensorboard: boolean | undefined
+}
+
 /** Trains, writes the report and prints the outcome. `resumed` is false for a new run. */
 async function train(
   what: string,
   prepared: Prepared,
-  { resumed, ...place }: RunPlace & { readonly resumed: boolean },
+  { resumed, watch, tensorboard, ...place }: RunPlace & Showing & { readonly resumed: boolean },
 ): Promise<number> {
   const { run, progress } = place
   const stop = { requested: false }
   const release = onInterrupt(stop, progress)
+  const page = await servedWhile(run.dir, watch, progress)
+  const endEvents = tensorboard ? await writeEvents(run) : null
   try {
     introduce(what, prepared, { ...place, resumed })
     const told = timed(progress, run)
@@ -129,14 +140,21 @@ async function train(
     return outcome.finished ? 0 : INTERRUPTED
   } catch (error) {
     await writeReport(run.dir).catch(() => undefined) // the curves so far; the first error counts
-    if (!(error instanceof DeviceLostError)) throw error
-    const remedy =
-      'the last checkpoint is intact; go on with: ' + resumeCommand(prepared.config.method, run.dir)
-    throw new Error(`${error.message}; ${remedy}`, { cause: error })
+    throw withRemedy(error, prepared, run)
   } finally {
     release()
+    endEvents?.()
+    await page?.close()
     await run.close()
   }
+}
+
+/** Adds the command that goes on to the error of a lost device. */
+function withRemedy(error: unknown, { config }: Prepared, run: RunFolder): unknown {
+  if (!(error instanceof DeviceLostError)) return error
+  const remedy =
+    'the last checkpoint is intact; go on with: ' + resumeCommand(config.method, run.dir)
+  return new Error(`${error.message}; ${remedy}`, { cause: error })
 }
 
 /** Measures the finished encoder for the report. The training is done and saved: a failure is only

@@ -15,6 +15,7 @@ import { type RunFolder, readRun } from '../runs.ts'
 import { keepMeasured } from './keep.ts'
 import { usualPoints } from './measure.ts'
 import { readMeasured } from './measured.ts'
+import { watchRun } from './watch.ts'
 import { writeReport } from './write.ts'
 
 /** Options of kindred report. */
@@ -23,12 +24,16 @@ export interface ReportFlags {
   /** Most images on the map. */
   readonly points?: number
   readonly adapter?: string
+  /** Serves the page instead, on a port of its own if given. */
+  readonly watch?: boolean | number
   readonly json?: boolean
 }
 
 /** Writes report.html of a run, and returns the exit code. Measures the newest checkpoint if
  *  report.json is of another step or number of points. Throws Error in words. */
 export async function report(dir: string, flags: ReportFlags): Promise<number> {
+  const { watch, ...others } = flags
+  if (watch !== undefined && watch !== false) return watchRun(dir, { ...others, watch })
   const run = await readRun(dir)
   const { checkpoint } = await run.latest()
   const kept = await readMeasured(dir)

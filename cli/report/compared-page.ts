@@ -24,7 +24,7 @@ export function comparedPage(runs: readonly ComparedRun[]): string {
     title: `${runs.length} runs side by side`,
     subtitle: runs.map(({ name }) => name).join(' \u00b7 '),
     figures: groups.map((group) => ({
-      name: group.settings || 'all runs',
+      name: group.runs.join(', '),
       value: group.mean === null ? '-' : `${group.mean.toFixed(1)}%`,
       about: `kNN accuracy: ${accuracyOf(group)}`,
     })),

@@ -2,7 +2,7 @@
 
 import type { Command } from 'commander'
 import { command } from '../command.ts'
-import { readCount } from '../numbers.ts'
+import { readCount, readPort } from '../numbers.ts'
 import { sources } from '../train-options.ts'
 
 /** Adds the command, and returns it. */
@@ -17,5 +17,11 @@ export const addReport = (program: Command): Command =>
     .option('--data <source>', `another place or set than the run's: ${sources()}`)
     .option('--points <n>', 'most images on the map (default: 5000; 2000 on a CPU)', readCount)
     .option('--adapter <name>', "part of the GPU's name, to choose among several")
+    .option(
+      '--watch [port]',
+      'serve the page as the files are, updated as they change, and write nothing (default ' +
+        'port: 7007)',
+      readPort,
+    )
     .option('--json', 'print machine-readable lines only')
     .addHelpText('after', `\nExample:\n  ${command('report', 'runs/cifar')}`)

@@ -15,7 +15,8 @@ export interface Timing {
 }
 
 /** Passes a training's output on, and appends its speed to timings.jsonl every two seconds. The
- *  first step, which compiles kernels, does not count. A failed write is passed over. */
+ *  first step, which compiles kernels, and measurements do not count. A failed write is passed
+ *  over. */
 export function timed(
   progress: Progress,
   run: { path(name: string): string },
@@ -39,7 +40,11 @@ export function timed(
       since = at
       images = 0
     },
-    note: (line, data) => progress.note(line, data),
+    note(line, data) {
+      progress.note(line, data)
+      since = null // a measurement took time: it is no speed of the training
+      images = 0
+    },
     stop: () => progress.stop(),
   }
 }
