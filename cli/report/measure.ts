@@ -188,7 +188,8 @@ async function neighboursIn(searched: Searched): Promise<NearImages[]> {
 
 /** Makes the two views of the first images of the first batch, as the first step did. */
 async function viewsOf(gpu: Gpu, config: TrainConfig, train: Dataset): Promise<Measured['views']> {
-  const { batch, seed, views } = config
+  const { seed, views } = config
+  const batch = Math.min(config.batch, train.size) // another set may be smaller than a batch
   const { originals } = train
   const whole = originals ? { ...train, image: originals.image, read: originals.read } : train
   let first: Uint32Array<ArrayBuffer> = new Uint32Array(0)
