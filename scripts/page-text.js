@@ -18,7 +18,7 @@ export const pageText = {
       const { outputFiles } = await build({
         entryPoints: [path],
         ...{ bundle: true, minify: true, write: false, logLevel: 'warning' },
-        ...{ format: 'iife', platform: 'browser', target: 'es2022', legalComments: 'none' },
+        ...{ format: 'iife', platform: 'browser', target: 'es2022', legalComments: 'eof' },
       })
       return { contents: outputFiles[0]?.text.trimEnd() ?? '', loader: 'text' }
     })

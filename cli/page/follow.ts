@@ -2,31 +2,35 @@
 
 import { type Data, dataOf } from './data.ts'
 
-const LIVE = ['figures', 'warnings', 'subtitle'] // elements that are replaced
+const LIVE = ['figures', 'warnings', 'subtitle'] // elements that change as a run trains
 
 const partsOf = (page: Document) =>
   [...page.querySelectorAll('main section')].map(({ id }) => id).join()
 
-/** Calls `take` with the data of each new state of the page. Loads the whole page again when it has
- *  other parts. The browser connects again when the server was away. */
-export function follow(take: (data: Data) => void) {
-  const events = new EventSource('events')
-  events.addEventListener('changed', () => void update(take))
+const pictureOf = (data: Data) => data.map?.thumbnails.picture
+
+/** Calls `take` with the data of each new state of the page, and whether the page has other parts
+ *  than before, which it then holds already. The browser connects again when the server was
+ *  away. */
+export function follow(first: Data, take: (data: Data, hasOtherParts: boolean) => void) {
+  let known = first
+  const update = async () => {
+    const answer = await fetch('.', { cache: 'no-store' }).catch(() => null)
+    if (!answer?.ok) return
+    const next = new DOMParser().parseFromString(await answer.text(), 'text/html')
+    const data = dataOf(next)
+    const isOther = partsOf(next) !== partsOf(document) || pictureOf(data) !== pictureOf(known)
+    replace(next, isOther ? ['header', 'main'] : LIVE.map((id) => `#${id}`))
+    known = data
+    take(data, isOther)
+  }
+  new EventSource('events').addEventListener('changed', () => void update())
 }
 
-async function update(take: (data: Data) => void) {
-  const answer = await fetch('.', { cache: 'no-store' }).catch(() => null)
-  if (!answer?.ok) return
-  const next = new DOMParser().parseFromString(await answer.text(), 'text/html')
-  const data = dataOf(next)
-  const hasNewMap = data.map?.thumbnails.picture !== dataOf(document).map?.thumbnails.picture
-  if (partsOf(next) !== partsOf(document) || hasNewMap) {
-    location.reload()
-    return
-  }
-  for (const id of LIVE) {
-    const [old, fresh] = [document.getElementById(id), next.getElementById(id)]
+/** Puts elements of another page into this one. */
+function replace(next: Document, selectors: readonly string[]) {
+  for (const selector of selectors) {
+    const [old, fresh] = [document.querySelector(selector), next.querySelector(selector)]
     if (old && fresh) old.replaceWith(document.adoptNode(fresh))
   }
-  take(data)
 }

@@ -50,7 +50,6 @@ export function drawMap(map: MapData | null): () => void {
     )
   place.append(controls, about, canvas, legend(map, view, draw), tip.element)
   listen(canvas, map, view, choose)
-  addEventListener('resize', draw)
   return draw
 }
 

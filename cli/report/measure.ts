@@ -186,17 +186,20 @@ async function neighboursIn(searched: Searched): Promise<NearImages[]> {
   )
 }
 
+/** Returns the indices of the first images of the first batch. */
+async function firstOf({ batch, seed }: TrainConfig, set: Dataset): Promise<Uint32Array> {
+  const most = Math.min(batch, set.size) // another set may be smaller than a batch
+  for await (const { indices } of batches(set, { batch: most, seed, epoch: 0, pixels: false }))
+    return indices.slice(0, PAIRS)
+  return new Uint32Array(0)
+}
+
 /** Makes the two views of the first images of the first batch, as the first step did. */
 async function viewsOf(gpu: Gpu, config: TrainConfig, train: Dataset): Promise<Measured['views']> {
   const { seed, views } = config
-  const batch = Math.min(config.batch, train.size) // another set may be smaller than a batch
   const { originals } = train
   const whole = originals ? { ...train, image: originals.image, read: originals.read } : train
-  let first: Uint32Array<ArrayBuffer> = new Uint32Array(0)
-  for await (const { indices } of batches(whole, { batch, seed, epoch: 0, pixels: false })) {
-    first = indices.slice(0, PAIRS)
-    break
-  }
+  const first = await firstOf(config, whole)
   const { height, width, channels } = whole.image
   const pixels = new Uint8Array(first.length * height * width * channels)
   await whole.read(first, pixels)

@@ -30,7 +30,7 @@ test('frames protocol buffers with the fields of event.proto and summary.proto',
   assert.is(view.getUint32(8, true), maskedCrc(version.subarray(0, 8)))
   assert.is(view.getUint32(version.length - 4, true), maskedCrc(data))
   const record = scalarRecord({ time: 1.5, step: 300, values: { loss: 0.5, lr: 2 } })
-  const summary = '0a0b0a046c6f7373150000003f' + '0a090a026c721500000040'
+  const summary = '0a0b0a046c6f7373150000003f0a090a026c721500000040'
   assert.is(hex(record.subarray(12, -4)), `09000000000000f83f10ac022a18${summary}`)
 })
 
