@@ -108,10 +108,14 @@ export {
 export { cifarRecipe, imagenetRecipe, testTransform } from './kernels/augment/recipes.ts'
 export { addPooled } from './kernels/pool/add-pooled.ts'
 export { bankUpdate } from './kernels/state/bank-update.ts'
+export { assign } from './kernels/state/assign.ts'
+export { type AttentionOptions, attention } from './kernels/attention/attention.ts'
 export { avgPool } from './kernels/pool/avg-pool.ts'
 export { type AlignmentOptions, alignment } from './kernels/loss/alignment.ts'
 export { type BatchNormOptions, type Running, batchNorm } from './kernels/norm/batch-norm.ts'
+export { chunk } from './kernels/shape/chunk.ts'
 export { type ClampOptions, clamp } from './kernels/elementwise/clamp.ts'
+export { type Castable, cast } from './kernels/elementwise/cast.ts'
 export { clipLoss } from './kernels/loss/clip-loss.ts'
 export { concat } from './kernels/shape/concat.ts'
 export { type ConvNormOptions, convNorm } from './kernels/conv/conv-norm.ts'
@@ -120,7 +124,9 @@ export { type CrossEntropyOptions, crossEntropy } from './kernels/loss/cross-ent
 export { type DclwOptions, dcl, dclw } from './kernels/loss/dcl.ts'
 export { drawRows } from './kernels/state/draw-rows.ts'
 export { div } from './kernels/elementwise/div.ts'
-export { type DropoutOptions, dropout } from './kernels/elementwise/dropout.ts'
+export { dropPath } from './kernels/elementwise/drop-path.ts'
+export { type MaskOptions, dropout } from './kernels/elementwise/dropout.ts'
+export { type Draws, drawOf, drawParams } from './kernels/wgsl/draws.ts'
 export { enqueue } from './kernels/state/enqueue.ts'
 export { exp } from './kernels/elementwise/exp.ts'
 export { expand } from './kernels/shape/expand.ts'
@@ -141,6 +147,7 @@ export { argmax, max } from './kernels/reduce/max.ts'
 export { maximum } from './kernels/elementwise/maximum.ts'
 export { maxPool } from './kernels/pool/max-pool.ts'
 export { mean } from './kernels/reduce/mean.ts'
+export { lengthsOf, meanRows } from './kernels/reduce/mean-rows.ts'
 export { minimum } from './kernels/elementwise/minimum.ts'
 export { mul } from './kernels/elementwise/mul.ts'
 export { neg } from './kernels/elementwise/neg.ts'
@@ -170,6 +177,7 @@ export { topK } from './kernels/reduce/top-k.ts'
 export { threefry2x32, uniform01 } from './kernels/wgsl/threefry.ts'
 export { transpose } from './kernels/shape/transpose.ts'
 export { type UniformityOptions, uniformity } from './kernels/loss/uniformity.ts'
+export { type VarianceOptions, variance } from './kernels/reduce/variance.ts'
 export { where } from './kernels/elementwise/where.ts'
 
 export {
@@ -184,6 +192,17 @@ export {
   classifiers,
   clippedCrossEntropy,
 } from './models/classifiers.ts'
+export { type MlpOptions, mlp } from './models/mlp.ts'
+export { type SignalOptions, signalEncoder } from './models/signal.ts'
+export { type BagOptions, type TextOptions, bagOfTokens, textTransformer } from './models/text.ts'
+export { type Tokens, byteTokens, byteVocabulary } from './models/tokens.ts'
+export { type ViTOptions, type ViTSizes, vit, vitSmall, vitTiny } from './models/vit.ts'
+export {
+  type ConvNeXtOptions,
+  type ConvNeXtSizes,
+  convNeXt,
+  convNeXtTiny,
+} from './models/convnext.ts'
 export { type OnnxOptions, exportOnnx } from './models/export-onnx.ts'
 export { type HeadOptions, projectionHead } from './models/heads.ts'
 export { type MocoV3HeadOptions, mocoHead, mocoV3Head } from './models/moco-heads.ts'
@@ -192,7 +211,7 @@ export { forwardTower } from './models/tower.ts'
 export { MemoryBank } from './models/memory-bank.ts'
 export { KeyQueue } from './models/key-queue.ts'
 export { Builder } from './models/layers.ts'
-export { type Layer, type Mode, type Model, type NormState } from './models/model.ts'
+export { type Layer, type Mode, type Model, type NormState, drawsOf } from './models/model.ts'
 export { type Imported, type ImportOptions, importModel } from './models/import-model.ts'
 export { type LossScale, lossScale } from './models/loss-scale.ts'
 export { type ResNetOptions, resnet18, resnet34, resnet50, resnet8 } from './models/resnet.ts'
@@ -252,10 +271,23 @@ export {
 } from './evaluate/curate/near-duplicates.ts'
 export type { KnnResult } from './evaluate/knn-result.ts'
 export { type Probe, type ProbeOptions, linearProbe } from './evaluate/linear-probe.ts'
+export { type BankOptions, type ResidentBank, residentBank } from './evaluate/bank.ts'
 export { type Nearest, type NearestOptions, nearest } from './evaluate/nearest.ts'
 export type { FeatureRows } from './evaluate/slabs.ts'
 export { type Regression, predicted, scoresOf } from './evaluate/regression.ts'
 export { type RegressionOptions, SoftmaxRegression } from './evaluate/softmax-regression.ts'
+export {
+  type Embedder,
+  type EmbedderOptions,
+  type PixelImages,
+  openEmbedder,
+} from './serving/embedder.ts'
+export { ClosedError, QueueFullError } from './serving/errors.ts'
+export type { Percentiles } from './serving/durations.ts'
+export type { RequestOptions, ServiceLimits } from './serving/limits.ts'
+export { type Searcher, type SearcherOptions, openSearcher } from './serving/searcher.ts'
+export type { ServiceStats } from './serving/service.ts'
+export type { EncoderLayer, SavedEncoder } from './training/encoder.ts'
 export { type ConfigOptions, configOf } from './training/config.ts'
 export { MemoryStorage } from './training/memory-storage.ts'
 export type { Metric } from './training/metrics.ts'

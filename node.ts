@@ -10,5 +10,13 @@ export { subset } from './data/select.ts'
 export { type Batch, type BatchOptions, batches, countSteps } from './data/loader.ts'
 export { type OpenDataOptions, openData } from './data/open.ts'
 export { procedural } from './data/procedural.ts'
+export {
+  type EmbeddedImage,
+  type ImageEmbedder,
+  type ImageEmbedderOptions,
+  embedder,
+} from './run-folder/embedder.ts'
+export type { ImageFileBytes, ImageFileSource } from './run-folder/image-source.ts'
+export { type EncoderOptions, type OpenedEncoder, openEncoder } from './run-folder/saved-encoder.ts'
 export { runFolder } from './run-folder/open.ts'
 export { type RunFolder } from './run-folder/run-folder.ts'

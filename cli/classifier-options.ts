@@ -3,6 +3,7 @@
 import { type Command, Option } from 'commander'
 import type { ClassifierKind } from './classifier-subject.ts'
 import { command as commandLine } from './command.ts'
+import { adapterOption, robustnessOption } from './gpu-options.ts'
 import { readCount, readInteger, readPositive } from './numbers.ts'
 import { sources } from './train-options.ts'
 
@@ -40,14 +41,15 @@ function common(command: Command, kind: ClassifierKind): Command {
   if (kind === 'linear') command.addOption(protocol)
   return command
     .option('--data <source>', `another data set than the run's: ${sources()}`)
-    .option('--checkpoint <file>', 'a checkpoint of the run (default: the newest)')
+    .option('--checkpoint <file>', 'newest, best, or a checkpoint (default: newest)')
     .option(
       '--subset <n>',
       'train on this many labelled images, balanced by class (default: all)',
       readCount,
     )
     .option('--seed <n>', "seed of all random numbers (default: the run's)", readInteger)
-    .option('--adapter <name>', "part of the GPU's name, to choose among several")
+    .addOption(adapterOption())
+    .addOption(robustnessOption())
     .option('--json', 'print machine-readable lines only')
 }
 

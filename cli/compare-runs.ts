@@ -16,7 +16,7 @@ import { readRun } from './runs.ts'
  *  beside the first run, and returns the exit code. Throws UsageError for one run, or an option of
  *  the other form of the command, and Error for what is no run folder. */
 export async function compareRuns(dirs: readonly string[], flags: CompareFlags): Promise<number> {
-  const { out = dirname(dirs[0] ?? '.'), json = false, ...others } = flags
+  const { out = dirname(dirs[0] ?? '.'), json = false, robustness: _, ...others } = flags // commander sets it
   const [extra] = Object.keys(others)
   if (extra !== undefined)
     throw new UsageError(

@@ -4,8 +4,6 @@
 import type { Dataset, Split } from '../data/dataset.ts'
 import { labelled } from '../data/select.ts'
 import { counted } from '../data/words.ts'
-import { methodOf } from '../methods/registry.ts'
-import { loadModel } from '../models/state.ts'
 import { UsageError } from '../training/choice.ts'
 import type { ClassifierFlags, ClassifierKind, Protocol, Subject } from './classifier-subject.ts'
 import type { TrainConfig } from '../training/run-schema.ts'
@@ -17,9 +15,10 @@ import { closeImages, openRunImages } from './images.ts'
 import type { Progress } from '../training/progress.ts'
 import { startProgress } from './progress.ts'
 import { trainByEpochs } from './paper-classifier.ts'
-import { openRunGpu } from './precision.ts'
+import { openRunGpu } from './gpu-options.ts'
 import { runConfig } from './place.ts'
 import { readRun } from './runs.ts'
+import { networksOf } from '../training/encoder.ts'
 import { trainingImages } from '../training/prepare.ts'
 
 /** Returns the protocol of a classifier. An option of training by epochs chooses 'paper'. Throws
@@ -50,15 +49,15 @@ export async function evalClassifier(
   const config = runConfig(run)
   const { tensors, metadata } = await checkpointOf(run, flags.checkpoint)
   const progress = startProgress({ json: flags.json ?? false })
-  const gpu = await openRunGpu(flags.adapter, { precision: config.precision })
+  const gpu = await openRunGpu(flags, { precision: config.precision })
   try {
     const { size, seed, views } = config
     const data = flags.data ?? findSource(config, dir)
     const split = await openRunImages({ data, size, seed, views }, progress)
     checkMeasurable(`eval ${kind}`, data, split)
     const images = await imagesOf(config, split, { flags, metadata })
-    const encoder = methodOf(config.method).encoder(gpu, config)
-    loadModel(gpu, encoder, tensors)
+    const { model: encoder, load } = networksOf(gpu, config, 'features')
+    load(tensors)
     const subject = { gpu, kind, config, encoder, flags, ...images, progress }
     const result = protocol === 'exact' ? await probeExactly(subject) : await byEpochs(subject)
     const step = stepOf(metadata)

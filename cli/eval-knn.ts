@@ -3,17 +3,15 @@
 import { counted } from '../data/words.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import type { SafetensorsFile } from '../engine/safetensors.ts'
-import { methodOf } from '../methods/registry.ts'
 import { recipeOf } from '../methods/views.ts'
-import { loadModel } from '../models/state.ts'
 import { choose } from '../training/choice.ts'
 import { findSource } from './data-source.ts'
 import { checkMeasurable, skippedOf } from './data-summary.ts'
 import { checkpointOf, stepOf, trainingImagesOf } from './eval-images.ts'
 import { closeImages, openRunImages } from './images.ts'
 import { KnnProbe, type KnnSettings, knnRows, ofAll } from '../training/knn.ts'
-import { measuredModel } from '../training/prepare.ts'
-import { openRunGpu } from './precision.ts'
+import { networksOf } from '../training/encoder.ts'
+import { type GpuFlags, openRunGpu } from './gpu-options.ts'
 import { precisions } from '../methods/settings/words.ts'
 import type { Progress } from '../training/progress.ts'
 import type { TrainConfig } from '../training/run-schema.ts'
@@ -22,7 +20,7 @@ import { runConfig } from './place.ts'
 import { readRun } from './runs.ts'
 
 /** Options of kindred eval knn. */
-export interface EvalKnnFlags {
+export interface EvalKnnFlags extends GpuFlags {
   readonly data?: string
   readonly checkpoint?: string
   readonly k?: number
@@ -31,7 +29,6 @@ export interface EvalKnnFlags {
   readonly queries?: number
   /** Arithmetic; the run's by default. */
   readonly precision?: string
-  readonly adapter?: string
   readonly json?: boolean
 }
 
@@ -43,7 +40,7 @@ export async function evalKnn(dir: string, flags: EvalKnnFlags): Promise<number>
   const saved = await checkpointOf(run, flags.checkpoint)
   const precision = choose('--precision', flags.precision, precisions) ?? config.precision
   const progress = startProgress({ json: flags.json ?? false })
-  const gpu = await openRunGpu(flags.adapter, { precision })
+  const gpu = await openRunGpu(flags, { precision })
   try {
     const { size, seed, views } = config
     const source = flags.data ?? findSource(config, dir)
@@ -88,14 +85,10 @@ async function measured(
   probe: KnnProbe,
   { tensors }: SafetensorsFile,
 ): Promise<Accuracies> {
-  const method = methodOf(config.method)
-  const encoder = method.encoder(gpu, config)
-  const head = method.head(gpu, config, encoder.features)
-  const model = measuredModel(config, { encoder, head })
+  const { model, load } = networksOf(gpu, config)
   const pixels = await probe.ofPixels()
   const untrained = await probe.ofEncoder(model)
-  loadModel(gpu, encoder, tensors)
-  if (head && model !== encoder) loadModel(gpu, head, tensors)
+  load(tensors)
   return { pixels, untrained, trained: await probe.ofEncoder(model) }
 }
 

@@ -11,6 +11,7 @@ import { compare } from './compare.ts'
 import { doctor } from './doctor.ts'
 import { evalClassifier } from './eval-classifier.ts'
 import { evalKnn } from './eval-knn.ts'
+import { adapterOption, robustnessOption } from './gpu-options.ts'
 import {
   readChannels,
   readCount,
@@ -103,14 +104,11 @@ function addCompare(program: Command, finish: Finish) {
   program
     .command('compare')
     .argument('[run...]', 'run folders to put side by side: curves, what differs, accuracies')
-    .description(
-      'compare runs, or train MoCo, a memory bank and end-to-end with several numbers of negatives',
-    )
+    .description('compare runs, or train three mechanisms with several numbers of negatives')
     .option('--data <source>', `${sources()} (default: procedural)`)
     .option(
       '--out <folder>',
-      'folder of the comparison; the same command continues it (default: runs/compare; with ' +
-        "run folders, the first one's)",
+      "folder of the comparison (default: runs/compare; with run folders, the first one's)",
       readFolder,
     )
     .option(
@@ -133,7 +131,8 @@ function addCompare(program: Command, finish: Finish) {
     )
     .option('--lr <rate>', "learning rate (default: 1e-3; the preset's with --data)", readPositive)
     .option('--seed <n>', 'seed of all random numbers (default: 0)', readInteger)
-    .option('--adapter <name>', "part of the GPU's name, to choose among several")
+    .addOption(adapterOption())
+    .addOption(robustnessOption())
     .option('--json', 'print machine-readable lines only')
     .action((runs: readonly string[], flags: CompareFlags) =>
       finish(runs.length > 0 ? compareRuns(runs, flags) : compare(flags)),
@@ -163,7 +162,7 @@ function addEval(program: Command, finish: Finish) {
       'classify test images by their nearest training images in feature space (weighted vote)',
     )
     .option('--data <source>', `another data set than the run's: ${sources()}`)
-    .option('--checkpoint <file>', 'a checkpoint of the run (default: the newest)')
+    .option('--checkpoint <file>', 'newest, best, or a checkpoint (default: newest)')
     .option('--k <n>', 'neighbours that vote (default: as the run)', readCount)
     .option('--temperature <t>', 'temperature of the vote (default: as the run)', readTemperature)
     .option(
@@ -173,7 +172,8 @@ function addEval(program: Command, finish: Finish) {
     )
     .option('--queries <n>', 'test images to classify (default: as the run)', readCount)
     .option('--precision <kind>', 'arithmetic: f32, f16x3 or f16 (default: as the run)')
-    .option('--adapter <name>', "part of the GPU's name, to choose among several")
+    .addOption(adapterOption())
+    .addOption(robustnessOption())
     .option('--json', 'print one machine-readable line only')
     .addHelpText(
       'after',
@@ -208,7 +208,8 @@ function addDoctor(program: Command, finish: Finish) {
   program
     .command('doctor')
     .description('print the GPU, its features and limits, and advice')
-    .option('--adapter <name>', "part of the GPU's name, to choose among several")
+    .addOption(adapterOption())
+    .addOption(robustnessOption())
     .option('--json', 'print one machine-readable line only')
     .action((flags: Parameters<typeof doctor>[0]) => finish(doctor(flags)))
 }

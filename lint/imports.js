@@ -27,15 +27,16 @@ export const layers = {
     ), // free of Node
     packages: ['valibot', '@noble/hashes'],
   },
+  serving: { folders: ['kernels', 'engine', 'models', 'evaluate'], packages: [] },
   'run-folder': {
-    folders: ['training', 'data'],
-    files: ['engine/node-files.ts', 'engine/safetensors.ts'],
+    folders: ['kernels', 'engine', 'models', 'evaluate', 'serving', 'training', 'data'],
+    files: ['engine/node-files.ts', 'engine/node.ts'],
     packages: ['node:'],
   },
   data: { folders: ['kernels'], files: ['engine/node-files.ts'], packages: ['node:', 'sharp'] },
   bench: { folders: ['dist', 'scripts'], packages: ['node:', ''] },
   'index.ts': {
-    folders: ['kernels', 'engine', 'models', 'methods', 'evaluate', 'training'],
+    folders: ['kernels', 'engine', 'models', 'methods', 'evaluate', 'serving', 'training'],
     packages: [],
   },
 }
@@ -49,13 +50,13 @@ const node = ['node.ts', 'node-files.ts', 'npy-file.ts', 'tune-file.ts'].map(
  *  own. */
 export const floors = [
   ['limits.ts', 'options.ts', 'printable.ts'],
-  ['kernel.ts'],
+  ['abort.ts', 'kernel.ts'],
   ['op.ts'],
-  ['numbers.ts'],
+  ['numbers.ts', 'pending.ts'],
   ['wgsl'],
   ['elementwise', 'shape', 'tiles', 'pool', 'similarity', 'augment', 'optim', 'state'],
   ['reduce', 'matmul', 'norm'],
-  ['conv', 'loss', 'knn'],
+  ['attention', 'conv', 'loss', 'knn'],
 ]
 
 /** Parts of rooms that other folders may import too. So are all files directly in kernels/. */

@@ -4,6 +4,8 @@
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
 
+const NOTICE =
+  '/*! uPlot: copyright (c) 2025 Leon Sorokin, MIT licence, github.com/leeoniya/uPlot */'
 const PREFIX = /^page:/
 const pathOf = (name) => fileURLToPath(new URL(`../cli/page/${name}`, import.meta.url))
 
@@ -18,7 +20,7 @@ export const pageText = {
       const { outputFiles } = await build({
         entryPoints: [path],
         ...{ bundle: true, minify: true, write: false, logLevel: 'warning' },
-        ...{ format: 'iife', platform: 'browser', target: 'es2022', legalComments: 'eof' },
+        ...{ format: 'iife', platform: 'browser', target: 'es2022', banner: { js: NOTICE } },
       })
       return { contents: outputFiles[0]?.text.trimEnd() ?? '', loader: 'text' }
     })

@@ -17,13 +17,21 @@ export class Measure {
   readonly #prepared: Measurable
   readonly #storage: TrainingStorage
   readonly #progress: Progress
+  readonly #signal: AbortSignal | undefined
   #best = -Infinity
   #collapsed = false // at the last measurement
 
-  constructor(prepared: Measurable, storage: TrainingStorage, progress: Progress) {
+  /** An aborted `signal` ends a measurement with its reason; nothing is written then. */
+  constructor(
+    prepared: Measurable,
+    storage: TrainingStorage,
+    progress: Progress,
+    signal?: AbortSignal,
+  ) {
     this.#prepared = prepared
     this.#storage = storage
     this.#progress = progress
+    this.#signal = signal
   }
 
   /** Reads the best accuracy before the checkpoint. `now` is the digest of the present
@@ -58,10 +66,11 @@ export class Measure {
     const model = measuredModel(config, trainer)
     if (!probe)
       this.#progress.note('kNN accuracy is not measured: the set has no labels, or no test images')
+    const signal = this.#signal
     const accuracies = probe
-      ? { pixels: await probe.ofPixels(), untrained: await probe.ofEncoder(model) }
+      ? { pixels: await probe.ofPixels(signal), untrained: await probe.ofEncoder(model, signal) }
       : {}
-    await this.#log({ step: 0, epoch: 0, ...accuracies, ...(await meter.of(model)) })
+    await this.#log({ step: 0, epoch: 0, ...accuracies, ...(await meter.of(model, signal)) })
   }
 
   /** Tells whether to measure at the end of an epoch, counted from 1. */
@@ -76,11 +85,13 @@ export class Measure {
     const { config, meter, probe, trainer, evaluate } = this.#prepared
     if (!this.isDue(epoch)) return false
     const { encoder, head, state } = trainer
-    const at = { step: state.step, epoch }
-    const others = evaluate ? checkedNumbers(await evaluate({ ...at, encoder, head })) : null
+    const [at, signal] = [{ step: state.step, epoch }, this.#signal]
+    const others = evaluate
+      ? checkedNumbers(await evaluate({ ...at, encoder, head, ...(signal && { signal }) }))
+      : null
     const model = measuredModel(config, trainer)
-    const knn = await probe?.ofEncoder(model)
-    const onSphere = await meter.of(model)
+    const knn = await probe?.ofEncoder(model, signal)
+    const onSphere = await meter.of(model, signal)
     const told = knn === undefined ? (others ? { evaluated: true } : {}) : { knn }
     await this.#log({ ...others, ...at, ...told, ...onSphere })
     await this.#warn(onSphere)

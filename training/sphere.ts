@@ -46,12 +46,13 @@ export class SphereMeter {
   }
 
   /** Measures the features h of a model in eval mode: spread and uniformity under the test
-   *  transform, alignment of two views by the run's recipes. */
-  async of(model: Model): Promise<OnSphere> {
+   *  transform, alignment of two views by the run's recipes. Rejects with the signal's reason when
+   *  it is aborted. */
+  async of(model: Model, signal?: AbortSignal): Promise<OnSphere> {
     const [first, second] = [recipeOf(this.#views, 0), recipeOf(this.#views, 1)]
-    const tested = await this.#embed(model, testTransform(first), 0)
-    const one = await this.#embed(model, first, 0)
-    const two = await this.#embed(model, second, 1)
+    const tested = await this.#embed(model, testTransform(first), { view: 0, signal })
+    const one = await this.#embed(model, first, { view: 0, signal })
+    const two = await this.#embed(model, second, { view: 1, signal })
     const gpu = this.#gpu
     const onGpu = ({ features, M, D }: Embeddings) => gpu.tensor(features, [M, D])
     const read = async (of: () => Tensor) =>
@@ -63,15 +64,20 @@ export class SphereMeter {
     }
   }
 
-  #embed(model: Model, recipe: Recipe, view: number): Promise<Embeddings> {
+  #embed(
+    model: Model,
+    recipe: Recipe,
+    { view, signal }: { readonly view: number; readonly signal: AbortSignal | undefined },
+  ): Promise<Embeddings> {
     const { height, width, channels } = this.images.image
+    const image = [height, width, channels] as const
     let offset = 0
     const encode = (images: Tensor) => {
       const views = augment(images, recipe, { seed: SEED, step: 0, view, offset })
       offset += images.shape[0] ?? 0
       return model.forward(views, { training: false })
     }
-    return embed(this.#gpu, encode, batchesInOrder(this.images), [height, width, channels])
+    return embed(this.#gpu, encode, batchesInOrder(this.images), image, signal ? { signal } : {})
   }
 }
 

@@ -9,7 +9,7 @@ import { closeImages, openRunImages } from '../images.ts'
 import { printableLines } from '../../kernels/printable.ts'
 import { jsonLine } from '../output.ts'
 import { runConfig } from '../place.ts'
-import { openRunGpu } from '../precision.ts'
+import { type GpuFlags, openRunGpu } from '../gpu-options.ts'
 import { startProgress } from '../progress.ts'
 import { type RunFolder, readRun } from '../runs.ts'
 import { keepMeasured } from './keep.ts'
@@ -19,11 +19,10 @@ import { watchRun } from './watch.ts'
 import { writeReport } from './write.ts'
 
 /** Options of kindred report. */
-export interface ReportFlags {
+export interface ReportFlags extends GpuFlags {
   readonly data?: string
   /** Most images on the map. */
   readonly points?: number
-  readonly adapter?: string
   /** Serves the page instead, on a port of its own if given. */
   readonly watch?: boolean | number
   readonly json?: boolean
@@ -48,11 +47,12 @@ export async function report(dir: string, flags: ReportFlags): Promise<number> {
 }
 
 /** Measures the newest checkpoint of a run. Throws Error in words. */
-async function measureRun(run: RunFolder, { data: given, points, adapter, json }: ReportFlags) {
+async function measureRun(run: RunFolder, flags: ReportFlags) {
+  const { data: given, points, json } = flags
   const config = runConfig(run)
   const { metadata, tensors } = await checkpointOf(run, undefined)
   const progress = startProgress({ json: json ?? false })
-  const gpu = await openRunGpu(adapter, config)
+  const gpu = await openRunGpu(flags, config)
   try {
     const source = given ?? findSource(config, run.dir)
     const { size, seed, views } = config

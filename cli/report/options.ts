@@ -2,6 +2,7 @@
 
 import type { Command } from 'commander'
 import { command } from '../command.ts'
+import { adapterOption, robustnessOption } from '../gpu-options.ts'
 import { readCount, readPort } from '../numbers.ts'
 import { sources } from '../train-options.ts'
 
@@ -16,7 +17,8 @@ export const addReport = (program: Command): Command =>
     )
     .option('--data <source>', `another place or set than the run's: ${sources()}`)
     .option('--points <n>', 'most images on the map (default: 5000; 2000 on a CPU)', readCount)
-    .option('--adapter <name>', "part of the GPU's name, to choose among several")
+    .addOption(adapterOption())
+    .addOption(robustnessOption())
     .option(
       '--watch [port]',
       'serve the page as the files are, updated as they change, and write nothing (default ' +
