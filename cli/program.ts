@@ -7,6 +7,7 @@ import { addClassifiers } from './classifier-options.ts'
 import type { ClassifierFlags } from './classifier-subject.ts'
 import { command } from './command.ts'
 import type { CompareFlags } from './compare-plan.ts'
+import { compareRuns } from './compare-runs.ts'
 import { compare } from './compare.ts'
 import { doctor } from './doctor.ts'
 import { evalClassifier } from './eval-classifier.ts'
@@ -25,6 +26,8 @@ import { OwnCommand } from './own-command.ts'
 import { listPresets } from './presets.ts'
 import { type ProfileFlags, profileMethod } from './profile.ts'
 import { addSee } from './see/see-options.ts'
+import { type ReportFlags, report } from './report/command.ts'
+import { addReport } from './report/options.ts'
 import { addSummary, summarise } from './summary.ts'
 import { type CommandFlags, trainMethod } from './train-command.ts'
 import { addMethod, addProfile, sources } from './train-options.ts'
@@ -67,10 +70,8 @@ ${beginnings.join('\n')}`,
   addCompare(program, finish)
   addPresets(program, finish)
   addUses(program, finish)
+  addReports(program, finish)
   addProfiles(program, finish)
-  addSummary(program).action((name: string, flags: Parameters<typeof summarise>[1]) =>
-    finish(summarise(name, flags)),
-  )
   addDemo(program, finish)
   addDoctor(program, finish)
   return program
@@ -82,6 +83,13 @@ function addTrain(program: Command, finish: Finish) {
     addMethod(train, method).action((flags: CommandFlags) =>
       finish(trainMethod(method.name, flags)),
     )
+}
+
+function addReports(program: Command, finish: Finish) {
+  addReport(program).action((run: string, flags: ReportFlags) => finish(report(run, flags)))
+  addSummary(program).action((name: string, flags: Parameters<typeof summarise>[1]) =>
+    finish(summarise(name, flags)),
+  )
 }
 
 function addProfiles(program: Command, finish: Finish) {
@@ -97,14 +105,12 @@ function addProfiles(program: Command, finish: Finish) {
 function addCompare(program: Command, finish: Finish) {
   program
     .command('compare')
-    .description(
-      'train MoCo, a memory bank and end-to-end with several numbers of negatives, and ' +
-        'plot kNN accuracy',
-    )
+    .argument('[run...]', 'run folders to put side by side: curves, what differs, accuracies')
+    .description('compare runs, or train three mechanisms with several numbers of negatives')
     .option('--data <source>', `${sources()} (default: procedural)`)
     .option(
       '--out <folder>',
-      'folder of the comparison; the same command continues it (default: runs/compare)',
+      "folder of the comparison (default: runs/compare; with run folders, the first one's)",
       readFolder,
     )
     .option(
@@ -130,7 +136,9 @@ function addCompare(program: Command, finish: Finish) {
     .addOption(adapterOption())
     .addOption(robustnessOption())
     .option('--json', 'print machine-readable lines only')
-    .action((flags: CompareFlags) => finish(compare(flags)))
+    .action((runs: readonly string[], flags: CompareFlags) =>
+      finish(runs.length > 0 ? compareRuns(runs, flags) : compare(flags)),
+    )
 }
 
 function addPresets(program: Command, finish: Finish) {

@@ -23,12 +23,17 @@ import { type PlaceFlags, checkPlace, folderToResume, makeNextFree, savedConfig 
 import { openRunGpu } from './gpu-options.ts'
 import type { Progress } from '../training/progress.ts'
 import { startProgress } from './progress.ts'
-import { writeReport } from './report.ts'
+import { usualPoints } from './report/measure.ts'
+import { keepMeasured } from './report/keep.ts'
+import { writeEvents } from './report/tensorboard.ts'
+import { timed } from './report/timings.ts'
+import { servedWhile } from './report/watch.ts'
+import { writeReport } from './report/write.ts'
 import { goingOn } from './resume.ts'
 import { checkRoom } from './room.ts'
 import { type RunFolder, beginRun, continueRun } from './runs.ts'
 import type { Outcome } from '../training/outcome.ts'
-import { type Prepared, prepare, trainingImages } from '../training/prepare.ts'
+import { type Prepared, measuredModel, prepare, trainingImages } from '../training/prepare.ts'
 import { Training } from '../training/training.ts'
 import { kindredVersion } from './version.ts'
 
@@ -68,6 +73,7 @@ export async function trainMethod(name: string, flags: CommandFlags): Promise<nu
       const place = await placed(prepared, { resuming, init, out: flags.out, changes })
       return await train(`${method.title}: ${method.describe(config)}`, place.prepared, {
         ...{ run: place.run, data, progress, changes, resumed: resuming !== null },
+        ...{ watch: flags.watch, tensorboard: flags.tensorboard },
       })
     } finally {
       gpu.destroy()
@@ -114,32 +120,63 @@ async function placed(
   return { run, prepared: { ...prepared, config } }
 }
 
+/** How a run is shown while it trains. */
+interface Showing {
+  readonly watch: boolean | number | undefined
+  readonly tensorboard: boolean | undefined
+}
+
 /** Trains, writes the report and prints the outcome. `resumed` is false for a new run. */
 async function train(
   what: string,
   prepared: Prepared,
-  { resumed, ...place }: RunPlace & { readonly resumed: boolean },
+  { resumed, watch, tensorboard, ...place }: RunPlace & Showing & { readonly resumed: boolean },
 ): Promise<number> {
   const { run, progress } = place
   const stop = { requested: false }
   const release = onInterrupt(stop, progress)
+  const page = await servedWhile(run.dir, watch, progress)
+  const endEvents = tensorboard ? await writeEvents(run) : null
   try {
     introduce(what, prepared, { ...place, resumed })
-    const outcome = await new Training(prepared, run, progress, stop).finish({ resumed })
+    const told = timed(progress, run)
+    const outcome = await new Training(prepared, run, told, stop).finish({ resumed })
+    if (outcome.finished) await keepTrained(prepared, run, progress)
     await writeReport(run.dir)
     progress.stop()
     printOutcome(outcome, prepared, run, progress)
     return outcome.finished ? 0 : INTERRUPTED
   } catch (error) {
     await writeReport(run.dir).catch(() => undefined) // the curves so far; the first error counts
-    if (!(error instanceof DeviceLostError)) throw error
-    const remedy =
-      'the last checkpoint is intact; go on with: ' + resumeCommand(prepared.config.method, run.dir)
-    throw new Error(`${error.message}; ${remedy}`, { cause: error })
+    throw withRemedy(error, prepared, run)
   } finally {
     release()
+    endEvents?.()
+    await page?.close()
     await run.close()
   }
+}
+
+/** Adds the command that goes on to the error of a lost device. */
+function withRemedy(error: unknown, { config }: Prepared, run: RunFolder): unknown {
+  if (!(error instanceof DeviceLostError)) return error
+  const remedy =
+    'the last checkpoint is intact; go on with: ' + resumeCommand(config.method, run.dir)
+  return new Error(`${error.message}; ${remedy}`, { cause: error })
+}
+
+/** Measures the finished encoder for the report. The training is done and saved: a failure is only
+ *  told. */
+async function keepTrained(prepared: Prepared, run: RunFolder, progress: Progress) {
+  const { gpu, config, data, images, trainer } = prepared
+  await keepMeasured(gpu, run, {
+    ...{ config, step: trainer.state.step, points: usualPoints(gpu) },
+    data: { train: images, test: data.test },
+    model: measuredModel(config, trainer),
+  }).catch((error: unknown) => {
+    const why = error instanceof Error ? error.message : String(error)
+    progress.note(`the report has curves only, as the encoder could not be measured: ${why}`)
+  })
 }
 
 /** Returns the configuration with versions and adapter, as config.json holds them. */
@@ -176,6 +213,6 @@ function printOutcome(
       ...knnRows(outcome),
       '',
     )
-  lines.push(`run folder: ${run.dir} (report.html shows the curves)`)
+  lines.push(`run folder: ${run.dir} (report.html shows it)`)
   say(progress, lines.join('\n'), result)
 }
