@@ -2,7 +2,7 @@
 
 import type { Command } from 'commander'
 import { methods } from '../methods/registry.ts'
-import { addClassifiers } from './classifier-options.ts'
+import { addClassifiers, chooseOption, knnHelp, reportOption } from './classifier-options.ts'
 import type { ClassifierFlags } from './classifier-subject.ts'
 import { command } from './command.ts'
 import type { CompareFlags } from './compare-plan.ts'
@@ -161,13 +161,12 @@ function addEval(program: Command, finish: Finish) {
       readCount,
     )
     .option('--queries <n>', 'test images to classify (default: as the run)', readCount)
+    .addOption(chooseOption())
+    .addOption(reportOption())
     .option('--precision <kind>', 'arithmetic: f32, f16x3 or f16 (default: as the run)')
     .option('--adapter <name>', "part of the GPU's name, to choose among several")
     .option('--json', 'print one machine-readable line only')
-    .addHelpText(
-      'after',
-      `\nExample:\n  ${command('eval', 'knn', 'runs/cifar')} --k 200 --temperature 0.1`,
-    )
+    .addHelpText('after', knnHelp())
     .action((run: string, flags: Parameters<typeof evalKnn>[1]) => finish(evalKnn(run, flags)))
 
   addClassifiers(evaluate).forEach(({ kind, command: own }) =>
