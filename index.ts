@@ -225,6 +225,7 @@ export { type Encode, type Encoded, gradientCache } from './methods/gradient-cac
 export { type SimclrOptions, simclr } from './methods/simclr.ts'
 export { type Preset, type SimclrSettings, simclrPresets } from './methods/presets/simclr.ts'
 export { type ClassifierOptions, type LabelledBatch, classifier } from './evaluate/classify.ts'
+export { type FineTunerOptions, fineTuner } from './evaluate/fine-tune.ts'
 export {
   type ChosenNeighbours,
   type NeighbourOptions,

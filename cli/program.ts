@@ -10,6 +10,7 @@ import { compare } from './compare.ts'
 import { doctor } from './doctor.ts'
 import { evalClassifier } from './eval-classifier.ts'
 import { evalKnn } from './eval-knn.ts'
+import { addFewLabels } from './few-label-options.ts'
 import {
   readChannels,
   readCount,
@@ -172,6 +173,7 @@ function addEval(program: Command, finish: Finish) {
   addClassifiers(evaluate).forEach(({ kind, command: own }) =>
     own.action((run: string, flags: ClassifierFlags) => finish(evalClassifier(kind, run, flags))),
   )
+  addFewLabels(evaluate, finish)
 }
 
 function addDemo(program: Command, finish: Finish) {
