@@ -3,6 +3,7 @@
 import { type Command, Option } from 'commander'
 import type { ClassifierKind } from './classifier-subject.ts'
 import { command as commandLine } from './command.ts'
+import { adapterOption, robustnessOption } from './gpu-options.ts'
 import { readCount, readInteger, readPositive, readRates } from './numbers.ts'
 import { sources } from './train-options.ts'
 
@@ -48,7 +49,8 @@ function common(command: Command, kind: ClassifierKind): Command {
     )
     .option('--seed <n>', "seed of all random numbers (default: the run's)", readInteger)
     .addOption(reportOption())
-    .option('--adapter <name>', "part of the GPU's name, to choose among several")
+    .addOption(adapterOption())
+    .addOption(robustnessOption())
     .option('--json', 'print machine-readable lines only')
 }
 

@@ -3,11 +3,12 @@
 import type { Dataset } from '../data/dataset.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import type { Model } from '../models/model.ts'
+import type { GpuFlags } from './gpu-options.ts'
 import type { Progress } from '../training/progress.ts'
 import type { TrainConfig } from '../training/run-schema.ts'
 
 /** Options of both commands. */
-export interface ClassifierFlags {
+export interface ClassifierFlags extends GpuFlags {
   readonly data?: string
   readonly checkpoint?: string
   readonly protocol?: Protocol
@@ -23,7 +24,6 @@ export interface ClassifierFlags {
   readonly sweep?: readonly number[] | true
   /** True prints how well each class is told, and what the features are like. */
   readonly report?: boolean
-  readonly adapter?: string
   readonly json?: boolean
 }
 

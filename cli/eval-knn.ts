@@ -14,7 +14,7 @@ import type { ChosenNeighbours } from '../evaluate/choose-neighbours.ts'
 import { closeImages, openRunImages } from './images.ts'
 import { KnnProbe, type KnnSettings, knnRows, ofAll } from '../training/knn.ts'
 import { networksOf } from '../training/encoder.ts'
-import { openRunGpu } from './precision.ts'
+import { type GpuFlags, openRunGpu } from './gpu-options.ts'
 import { precisions } from '../methods/settings/words.ts'
 import type { Progress } from '../training/progress.ts'
 import type { TrainConfig } from '../training/run-schema.ts'
@@ -23,7 +23,7 @@ import { runConfig } from './place.ts'
 import { readRun } from './runs.ts'
 
 /** Options of kindred eval knn. */
-export interface EvalKnnFlags {
+export interface EvalKnnFlags extends GpuFlags {
   readonly data?: string
   readonly checkpoint?: string
   readonly k?: number
@@ -36,7 +36,6 @@ export interface EvalKnnFlags {
   readonly report?: boolean
   /** Arithmetic; the run's by default. */
   readonly precision?: string
-  readonly adapter?: string
   readonly json?: boolean
 }
 
@@ -49,7 +48,7 @@ export async function evalKnn(dir: string, flags: EvalKnnFlags): Promise<number>
   const saved = await checkpointOf(run, flags.checkpoint)
   const precision = choose('--precision', flags.precision, precisions) ?? config.precision
   const progress = startProgress({ json: flags.json ?? false })
-  const gpu = await openRunGpu(flags.adapter, { precision })
+  const gpu = await openRunGpu(flags, { precision })
   try {
     const { size, seed, views } = config
     const source = flags.data ?? findSource(config, dir)

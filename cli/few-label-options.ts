@@ -3,6 +3,7 @@
 import { type Command, InvalidArgumentError } from 'commander'
 import { command as commandLine } from './command.ts'
 import { evalFewLabels, evalFineTune, type FineTuneFlags, type TableFlags } from './few-labels.ts'
+import { adapterOption, robustnessOption } from './gpu-options.ts'
 import { readLabelPart, readLabelParts } from './label-parts.ts'
 import { readCount, readFolder, readInteger, readPositive } from './numbers.ts'
 import { sources } from './train-options.ts'
@@ -40,7 +41,8 @@ const common = (own: Command) =>
     .option('--checkpoint <file>', 'newest, best, or a checkpoint (default: newest)')
     .option('--data <source>', `another data set than the run's: ${sources()}`)
     .option('--out <folder>', 'folder of the results (default: few-labels in the run)', readFolder)
-    .option('--adapter <name>', "part of the GPU's name, to choose among several")
+    .addOption(adapterOption())
+    .addOption(robustnessOption())
     .option('--json', 'print machine-readable lines only')
 
 /** Reads a batch, which batch norm needs 2 images of. */

@@ -20,17 +20,17 @@ import { type Cell, type CellResult, arms, keepCell, keptCell } from './few-labe
 import { fewLabelPage } from './few-label-page.ts'
 import { spreads, tableLines } from './few-label-table.ts'
 import { type FewLabels, trainCell } from './few-label-training.ts'
+import { type GpuFlags, openRunGpu } from './gpu-options.ts'
 import { closeImages, openRunImages } from './images.ts'
 import { type LabelPart, partName } from './label-parts.ts'
 import { runConfig } from './place.ts'
-import { openRunGpu } from './precision.ts'
 import { startProgress } from './progress.ts'
 import { uplotFiles } from './report-page.ts'
 import { flat } from './report.ts'
 import { type RunFolder, readRun } from './runs.ts'
 
 /** Options of both commands. */
-export interface FewLabelFlags {
+export interface FewLabelFlags extends GpuFlags {
   readonly data?: string
   readonly checkpoint?: string
   /** A safetensors file whose encoder is used instead of the run's. */
@@ -40,7 +40,6 @@ export interface FewLabelFlags {
   readonly batch?: number
   readonly lr?: number
   readonly weightDecay?: number
-  readonly adapter?: string
   readonly json?: boolean
 }
 
@@ -135,7 +134,7 @@ async function withFewLabels(
   const config = runConfig(run)
   const weights = await weightsOf(run, flags)
   const progress = startProgress({ json: flags.json ?? false })
-  const gpu = await openRunGpu(flags.adapter, { precision: config.precision })
+  const gpu = await openRunGpu(flags, { precision: config.precision })
   try {
     const { size, seed, views } = config
     const data = flags.data ?? findSource(config, dir)

@@ -11,6 +11,7 @@ import { doctor } from './doctor.ts'
 import { evalClassifier } from './eval-classifier.ts'
 import { evalKnn } from './eval-knn.ts'
 import { addFewLabels } from './few-label-options.ts'
+import { adapterOption, robustnessOption } from './gpu-options.ts'
 import {
   readChannels,
   readCount,
@@ -125,7 +126,8 @@ function addCompare(program: Command, finish: Finish) {
     )
     .option('--lr <rate>', "learning rate (default: 1e-3; the preset's with --data)", readPositive)
     .option('--seed <n>', 'seed of all random numbers (default: 0)', readInteger)
-    .option('--adapter <name>', "part of the GPU's name, to choose among several")
+    .addOption(adapterOption())
+    .addOption(robustnessOption())
     .option('--json', 'print machine-readable lines only')
     .action((flags: CompareFlags) => finish(compare(flags)))
 }
@@ -165,7 +167,8 @@ function addEval(program: Command, finish: Finish) {
     .addOption(chooseOption())
     .addOption(reportOption())
     .option('--precision <kind>', 'arithmetic: f32, f16x3 or f16 (default: as the run)')
-    .option('--adapter <name>', "part of the GPU's name, to choose among several")
+    .addOption(adapterOption())
+    .addOption(robustnessOption())
     .option('--json', 'print one machine-readable line only')
     .addHelpText('after', knnHelp())
     .action((run: string, flags: Parameters<typeof evalKnn>[1]) => finish(evalKnn(run, flags)))
@@ -198,7 +201,8 @@ function addDoctor(program: Command, finish: Finish) {
   program
     .command('doctor')
     .description('print the GPU, its features and limits, and advice')
-    .option('--adapter <name>', "part of the GPU's name, to choose among several")
+    .addOption(adapterOption())
+    .addOption(robustnessOption())
     .option('--json', 'print one machine-readable line only')
     .action((flags: Parameters<typeof doctor>[0]) => finish(doctor(flags)))
 }

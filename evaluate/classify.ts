@@ -1,11 +1,17 @@
 // Trains classifiers on a frozen encoder, and measures how well its features separate classes.
 
 import type { Scalar, Tensor } from '../kernels/op.ts'
-import { callback, checkOptions, needed } from '../kernels/options.ts'
+import { callback, checkOptions, needed, whole } from '../kernels/options.ts'
 import type { Gpu } from '../engine/gpu.ts'
-import { checkGpu } from '../models/model.ts'
-import { type Classify, clippedCrossEntropy } from '../models/classifiers.ts'
-import { type LabelledBatch, type Supervised, supervised, supervisedRules } from './supervised.ts'
+import { type Layer, checkGpu } from '../models/model.ts'
+import { clippedCrossEntropy } from '../models/classifiers.ts'
+import {
+  type LabelledBatch,
+  type Supervised,
+  modeAt,
+  supervised,
+  supervisedRules,
+} from './supervised.ts'
 
 export type { LabelledBatch }
 
@@ -15,8 +21,10 @@ export interface ClassifierOptions extends Pick<Supervised, 'optimizer' | 'sched
    *  change: its batch norm uses the running statistics. `step` is the step to draw augmentations
    *  for; null means none. */
   readonly features: (images: Tensor, step: Scalar | null) => Tensor
-  /** Maps features [N, F] to scores [N, classes]. */
-  readonly classify: Classify
+  /** Maps features [N, F] to scores [N, classes], in the mode of a model. */
+  readonly classify: Layer
+  /** Seed of what the classifier draws, such as its dropout; 0 by default. */
+  readonly seed?: number
 }
 
 const rules = {
@@ -25,6 +33,7 @@ const rules = {
   optimizer: needed(supervisedRules.optimizer),
   schedule: needed(supervisedRules.schedule),
   image: needed(supervisedRules.image),
+  seed: whole,
 }
 
 /** Makes a classifier of frozen features. `step(batch)` trains one step and returns the loss [],
@@ -35,13 +44,14 @@ const rules = {
  *  ShapeError for a batch that is not whole images with one label each. */
 export function classifier(gpu: Gpu, options: ClassifierOptions) {
   checkGpu('classifier', gpu)
-  const { features, classify, ...training } = checkOptions('classifier', options ?? {}, rules)
+  const checked = checkOptions('classifier', options ?? {}, rules)
+  const { features, classify, seed = 0, ...training } = checked
   return supervised('classifier', gpu, {
     ...training,
     loss: clippedCrossEntropy,
     score(images, step) {
       const h = gpu.noGrad(() => features(images, step))
-      return classify(h, { training: step !== null, step: step ?? 0, view: 0 })
+      return classify(h, modeAt(step, seed))
     },
   })
 }

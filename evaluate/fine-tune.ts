@@ -9,7 +9,7 @@ import type { FlatOptimizer } from '../engine/optim/optimizer.ts'
 import { Builder } from '../models/layers.ts'
 import { type Model, checkGpu } from '../models/model.ts'
 import { type Regression, regressionRule } from './regression.ts'
-import { type Supervised, supervised, supervisedRules } from './supervised.ts'
+import { type Supervised, modeAt, supervised, supervisedRules } from './supervised.ts'
 
 /** Options of `fineTuner`. */
 export interface FineTunerOptions extends Pick<Supervised, 'schedule' | 'image'> {
@@ -27,7 +27,7 @@ export interface FineTunerOptions extends Pick<Supervised, 'schedule' | 'image'>
    *  so that its first steps do not distort the encoder (Kumar et al. 2022,
    *  https://arxiv.org/abs/2202.10054); new weights by default. */
   readonly probe?: Regression
-  /** Seed of the classifier's initial weights; 0 by default. */
+  /** Seed of the classifier's initial weights and of what the encoder draws; 0 by default. */
   readonly seed?: number
 }
 
@@ -57,7 +57,7 @@ export function fineTuner(gpu: Gpu, options: FineTunerOptions) {
   const training = supervised('fineTuner', gpu, {
     ...{ schedule, image, loss: crossEntropy, optimizer: optimizer(parameters) },
     score: (images, step) => {
-      const mode = { training: step !== null }
+      const mode = modeAt(step, seed)
       const seen = gpu.noGrad(() => views(images, step))
       return classify(encoder.forward(seen, mode), mode)
     },

@@ -8,6 +8,7 @@ import { checkOptions, checkValue, having, scheduled } from '../kernels/options.
 import type { Upload } from '../engine/capture/inputs.ts'
 import { countUp } from '../engine/counter.ts'
 import type { Gpu } from '../engine/gpu.ts'
+import type { Mode } from '../models/model.ts'
 import type { FlatOptimizer } from '../engine/optim/optimizer.ts'
 import { type Schedule, scheduleOf } from '../engine/optim/schedule.ts'
 
@@ -47,6 +48,10 @@ const labelledBatch = {
   fits: (v: unknown) =>
     having('', 'images', 'labels').fits(v) && (v as LabelledBatch).labels !== null,
 }
+
+/** Returns the mode of a model in a step, whose draws follow from `seed`; null evaluates. */
+export const modeAt = (step: Scalar | null, seed: number): Mode =>
+  step === null ? { training: false } : { training: true, draws: { seed, step } }
 
 /** Makes `step`, `scores`, `accuracy` and `state`; messages begin with `owner`. */
 export function supervised(owner: string, gpu: Gpu, options: Supervised) {

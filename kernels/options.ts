@@ -38,6 +38,11 @@ export const notNegative = rule(
 export const positive = rule('a number above 0', (v) => typeof v === 'number' && v > 0)
 export const share = rule('a number from 0 to 1', (v) => typeof v === 'number' && v >= 0 && v <= 1)
 export const count = rule('a whole number from 1 on', (v) => Number.isInteger(v) && Number(v) >= 1)
+/** An array of whole numbers from 1 on, at least one. */
+export const counts = rule(
+  'an array of whole numbers from 1 on',
+  (v) => Array.isArray(v) && v.length > 0 && v.every(count.fits),
+)
 export const whole = rule('a whole number from 0 on', (v) => Number.isInteger(v) && Number(v) >= 0)
 export const callback = rule('a function', (v) => typeof v === 'function')
 export const tensor = rule('a tensor', isTensor)

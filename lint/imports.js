@@ -52,11 +52,11 @@ export const floors = [
   ['limits.ts', 'options.ts', 'printable.ts'],
   ['abort.ts', 'kernel.ts'],
   ['op.ts'],
-  ['numbers.ts'],
+  ['numbers.ts', 'pending.ts'],
   ['wgsl'],
   ['elementwise', 'shape', 'tiles', 'pool', 'similarity', 'augment', 'optim', 'state'],
   ['reduce', 'matmul', 'norm'],
-  ['conv', 'loss', 'knn'],
+  ['attention', 'conv', 'loss', 'knn'],
 ]
 
 /** Parts of rooms that other folders may import too. So are all files directly in kernels/. */

@@ -23,7 +23,12 @@ import { labelsOf } from './image-batch.ts'
 import { type Algorithm, type MethodOptions, method } from './method.ts'
 import { optimizerRule } from './step-options.ts'
 
-type At = { readonly step: number; readonly view: number }
+/** The view whose positions to choose, as `selectPosition` takes it. */
+interface PlaceOf {
+  readonly seed: number
+  readonly step: () => number
+  readonly view: number
+}
 
 /** Options of `amdim`, besides those of every method. */
 export interface AmdimOptions extends MethodOptions {
@@ -41,7 +46,7 @@ export interface AmdimOptions extends MethodOptions {
   readonly penalty?: number
   /** Chooses the positions [N] of a view's map that 5→5 predicts from; drawn uniformly unless
    *  given. */
-  readonly places?: (at: At) => Tensor
+  readonly places?: (at: PlaceOf) => Tensor
 }
 
 /** The losses that `step` returns, in order; the last two where classifiers are trained. */
@@ -71,8 +76,11 @@ export const amdim: Algorithm<AmdimOptions, Kept, [labels?: IndexList | null]> =
   begin(options, { gpu, t, seed }) {
     const { encoder, classifiers = null, places, clip = 20, penalty = 0.05 } = options
     const f = scalesOf(encoder)
-    const place = (r5: Tensor, view: number) =>
-      selectPosition(r5, places?.({ step: t(), view }) ?? { seed, step: t, view })
+    const draws = { seed, step: t }
+    const place = (r5: Tensor, view: number) => {
+      const at = { ...draws, view }
+      return selectPosition(r5, places?.(at) ?? at)
+    }
     const stopped = (h: Tensor) => gpu.noGrad(() => reshape(h, h.shape))
     return {
       keeps: { encoder, head: classifiers },
@@ -83,7 +91,7 @@ export const amdim: Algorithm<AmdimOptions, Kept, [labels?: IndexList | null]> =
         const nce = multiscaleNce([one, two], sources, { clip, penalty })
         const probes = //                                                  no gradient to the encoder
           classifiers && labels
-            ? classifierLosses(classifiers, [one.r1, two.r1].map(stopped), labels, t)
+            ? classifierLosses(classifiers, [one.r1, two.r1].map(stopped), labels, draws)
             : []
         const loss = probes.reduce((a, b) => add(a, b), nce.total)
         return { loss, result: () => stacked([...termsOf(nce), ...probes]) }

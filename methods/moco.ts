@@ -73,7 +73,7 @@ type Kept = Tower & {
 export const moco: Algorithm<MocoOptions, Kept> = method('moco', {
   rules,
   trains: ({ query, temperature }) => [query, learned(temperature)],
-  begin(options, { t, seed }) {
+  begin(options, { t }) {
     const { query, key, optimizer, queue, symmetric = false } = options
     const { splits = 1, shuffle = splits > 1 } = options
     const m = scheduleOf('moco', 'momentum', options.momentum)
@@ -86,7 +86,7 @@ export const moco: Algorithm<MocoOptions, Kept> = method('moco', {
     average.update(0) //                                                    f_k.params = f_q.params
     const f_q: Encoder = (x, mode) => forwardTower(query, x, { ...mode, splits })
     const plain: Encoder = (x, mode) => l2Normalize(forwardTower(key, x, { ...mode, splits }))
-    const f_k = shuffle ? shuffled(plain, { seed, step: t }) : plain
+    const f_k = shuffle ? shuffled(plain) : plain
     return {
       keeps: { ...query, key, average, queue, ...learned(options.temperature) },
       step(x) {

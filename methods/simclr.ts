@@ -69,7 +69,7 @@ export const simclr: Algorithm<SimclrOptions, Kept> = method('simclr', {
     const temperature = temperatureOf('simclr', options.temperature, t)
     checkScale(loss, scale)
     const gf: Encoder = (x, mode) => forwardTower({ encoder, head }, x, mode) // h = f(x), z = g(h)
-    const both: Encoder<[Tensor, Tensor]> = (x, mode, offset) => halves(gf(x, mode, offset))
+    const both: Encoder<[Tensor, Tensor]> = (x, mode) => halves(gf(x, mode))
     return {
       keeps: { encoder, head, ...(scale && { scale }), ...learned(options.temperature) },
       told: loss.needsLabels ? knownLabels : null,

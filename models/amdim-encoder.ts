@@ -16,7 +16,7 @@ import {
   whole,
 } from '../kernels/options.ts'
 import type { Gpu } from '../engine/gpu.ts'
-import { type Made, lastOf, stacked } from './amdim-layers.ts'
+import { type Made, lastOf, stacked, unpadded } from './amdim-layers.ts'
 import { Builder } from './layers.ts'
 import {
   type Layer,
@@ -41,6 +41,8 @@ export interface AmdimEncoderOptions {
   readonly features?: number
   /** Layers of each residual block, the authors' n_depth; 3 by default. */
   readonly depth?: number
+  /** C, the channels of the images; 3 by default. */
+  readonly channels?: number
   /** True normalises the residual branches; false by default. Their norms are among the parameters
    *  either way, as in the authors' code. */
   readonly batchNorm?: boolean
@@ -58,9 +60,9 @@ export interface Scales {
   readonly r7: Tensor
 }
 
-/** A model whose forward maps images [N, size, size, 3] to r1 [N, R]. */
+/** A model whose forward maps images [N, size, size, C] to r1 [N, R]. */
 export interface AmdimEncoder extends Model {
-  /** Features of images x [N, size, size, 3] at all three scales. Throws ShapeError. */
+  /** Features of images x [N, size, size, C] at all three scales. Throws ShapeError. */
   readonly scales: (x: Tensor, mode: Mode) => Scales
 }
 
@@ -72,6 +74,7 @@ const rules = {
     width: anything,
     features: anything,
     depth: anything,
+    channels: anything,
   },
   ...{ batchNorm: flag, seed: whole },
 }
@@ -84,11 +87,11 @@ function head(
   [C, R]: readonly [number, number],
   { batchNorm }: Options,
 ): Layer {
-  const conv1 = build.unpadded(`${name}.conv1`, [C, R])
+  const conv1 = unpadded(build, `${name}.conv1`, [C, R])
   const hidden = build.norm(`${name}.bn_hid.bn`, R)
   const out = build.norm(`${name}.bn_out.bn`, R)
-  const conv2 = build.unpadded(`${name}.conv2`, [R, R], { init: 'zero' })
-  const shortcut = build.unpadded(`${name}.shortcut`, [C, R], { bias: true, init: 'identity' })
+  const conv2 = unpadded(build, `${name}.conv2`, [R, R], { init: 'zero' })
+  const shortcut = unpadded(build, `${name}.shortcut`, [C, R], { bias: true, init: 'identity' })
   return (x, mode) => {
     const h = conv1(x, mode)
     const branch = conv2(batchNorm ? hidden(h, mode, { relu: true }) : relu(h), mode)
@@ -96,17 +99,17 @@ function head(
   }
 }
 
-/** Returns the number of images. Throws ShapeError unless their sides are `size`. */
-function countOf(x: Tensor, size: number): number {
-  const [N, H, W] = images(x.shape, 'amdimEncoder: x')
-  if (H !== size || W !== size)
+/** Returns the number of images. Throws ShapeError unless their sides and channels are these. */
+function countOf(x: Tensor, { size, channels }: Pick<Options, 'size' | 'channels'>): number {
+  const [N, H, W, C] = images(x.shape, 'amdimEncoder: x')
+  if (H !== size || W !== size || C !== channels)
     throw new ShapeError(
-      `amdimEncoder: images must have ${size} x ${size} pixels, got ${show(x.shape)}`,
+      `amdimEncoder: images must be [N, ${size}, ${size}, ${channels}], got ${show(x.shape)}`,
     )
   return N
 }
 
-/** Makes AMDIM's encoder: images [N, size, size, 3] -> r1 [N, R]; `scales` returns r5 and r7 too.
+/** Makes AMDIM's encoder: images [N, size, size, C] -> r1 [N, R]; `scales` returns r5 and r7 too.
  *  Parameters have the authors' names. The table lists the layers with the sides of their maps. A
  *  layer has a kernel and, after s, a stride; c is the width; a block has `depth` layers.
  *
@@ -130,11 +133,11 @@ function countOf(x: Tensor, size: number): number {
 export function amdimEncoder(gpu: Gpu, given: AmdimEncoderOptions): AmdimEncoder {
   checkGpu('amdimEncoder', gpu)
   const options: Options = {
-    ...{ width: 128, features: 1024, depth: 3, batchNorm: false, seed: 0 },
+    ...{ width: 128, features: 1024, depth: 3, channels: 3, batchNorm: false, seed: 0 },
     ...checkOptions('amdimEncoder', given ?? {}, rules),
   }
-  const { size, width, features: R, depth } = options
-  checkSizes('amdimEncoder', { size, width, features: R, depth })
+  const { size, width, features: R, depth, channels } = options
+  checkSizes('amdimEncoder', { size, width, features: R, depth, channels })
   const build = new Builder(gpu, options.seed)
   const layers = stacked(build, options)
   const [last7, last5] = [lastOf(layers, 7, size), lastOf(layers, 5, size)]
@@ -143,7 +146,7 @@ export function amdimEncoder(gpu: Gpu, given: AmdimEncoderOptions): AmdimEncoder
 
   /** Runs all layers -> [N, R]. Calls `seen` with the map of each. */
   const through = (x: Tensor, mode: Mode, seen: (made: Made, h: Tensor) => void): Tensor => {
-    const N = countOf(x, size)
+    const N = countOf(x, options)
     let h = x
     for (const made of layers) {
       h = made.layer(h, mode)

@@ -4,6 +4,7 @@
 import { add } from '../kernels/elementwise/add.ts'
 import { addPooled } from '../kernels/pool/add-pooled.ts'
 import { relu } from '../kernels/elementwise/relu.ts'
+import type { Init } from './initial.ts'
 import type { Builder } from './layers.ts'
 import type { Layer } from './model.ts'
 
@@ -27,20 +28,43 @@ interface Shape {
   readonly reflect: number
 }
 
-/** The encoder's options that decide its layers. */
-interface Options {
+/** The encoder's options that decide the sizes of its maps. */
+interface Sizes {
   readonly size: number
   readonly width: number
   readonly features: number
+  readonly channels?: number
+}
+
+/** The encoder's options that decide its layers. */
+interface Options extends Sizes {
   readonly depth: number
   readonly batchNorm: boolean
 }
+
+interface Unpadded {
+  readonly size?: number
+  readonly stride?: number
+  /** Pixels of reflection padding; 0 by default. */
+  readonly reflect?: number
+  readonly bias?: boolean
+  readonly init?: Init
+}
+
+/** Makes a convolution of C channels to K without padding by zeros, 1 x 1 by default. */
+export const unpadded = (
+  build: Builder,
+  name: string,
+  channels: readonly [C: number, K: number],
+  { size = 1, reflect = 0, init = 'torch', ...options }: Unpadded = {},
+): Layer =>
+  build.conv(name, channels, { size, padding: reflect, padMode: 'reflect', init, ...options })
 
 /** Convolution, bias, ReLU. */
 const convolution = (kernel: number, stride = 1, reflect = 0): Step => ({
   ...{ kernel, stride, reflect, channels: 1 },
   make(build, name, { C, K, kernel: size }) {
-    const conv = build.unpadded(`${name}.conv`, [C, K], { size, stride, reflect, bias: true })
+    const conv = unpadded(build, `${name}.conv`, [C, K], { size, stride, reflect, bias: true })
     return (x, mode) => relu(conv(x, mode))
   },
 })
@@ -58,9 +82,9 @@ function residualLayer(
   { C, K, kernel: size, stride }: Shape,
   { batchNorm }: Options,
 ): Layer {
-  const conv1 = build.unpadded(`${name}.conv1`, [C, K], { size, stride })
+  const conv1 = unpadded(build, `${name}.conv1`, [C, K], { size, stride })
   const norm = build.norm(`${name}.bn1.bn`, K)
-  const conv2 = build.unpadded(`${name}.conv2`, [K, K], { init: 'zero' })
+  const conv2 = unpadded(build, `${name}.conv2`, [K, K], { init: 'zero' })
   const same = size === 1 && C === K
   return (x, mode) => {
     const h = conv1(x, mode)
@@ -112,8 +136,8 @@ function layersFor(size: number): readonly Step[] {
 /** Computes the side and the channels of each layer's map, without the heads. Builds nothing.
  *  Throws RangeError for fewer features than the last map has channels, and where the maps miss a
  *  side of 7, 5 or 1. */
-export function amdimMaps({ size, width, features }: Pick<Options, 'size' | 'width' | 'features'>) {
-  let [side, C] = [size, 3]
+export function amdimMaps({ size, width, features, channels: first = 3 }: Sizes) {
+  let [side, C] = [size, first]
   const maps = layersFor(size).map((step) => {
     const { channels, kernel, stride, reflect = 0 } = step
     const K = channels === undefined ? C : channels === 'features' ? features : channels * width

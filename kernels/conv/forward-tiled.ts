@@ -1,34 +1,29 @@
-// Convolution on a GPU, and its data gradient, as an implicit matrix product in tiles
-// (mainloop.ts): rows are output pixels, columns are output channels, and the sum runs over taps
-// and input channels, which are read in place.
-// The data gradient of stride s splits into s x s phases of pixels with the same taps
-// (input-walk.ts).
+// Convolution on a GPU as an implicit matrix product in tiles (mainloop.ts): rows are output pixels,
+// columns are output channels, and the sum runs over taps and input channels, which are read in
+// place.
 
 import { type Make, type Run, type Tensor, images, sizeOf } from '../op.ts'
-import type { Steps } from './steps.ts'
+import type { Biased, Steps } from './steps.ts'
 import { gemmMoments, gemmTiled } from '../matmul/gemm-tiled.ts'
 import { memoryOf, memoryOfY } from '../tiles/loader.ts'
-import { type WindowForm, windowLoader } from './window-loader.ts'
+import { windowProduct } from './window-loader.ts'
 import { MAX_BITS, WHOLE } from './window-taps.ts'
 import { momentsShape } from '../tiles/epilogue-moments.ts'
-import { type TiledProduct, planTiles, runTiled } from '../tiles/plan.ts'
+import { runTiled } from '../tiles/plan.ts'
 import type { Image } from '../wgsl/storage.ts'
 
-const products = new Map<string, TiledProduct>()
-
-function productFor(form: WindowForm): TiledProduct {
-  const key = Object.values(form).join()
-  const name = `convolve${form.back ? 'Back' : ''}${form.moments ? ' with moments' : ''}`
-  const product = products.get(key) ?? planTiles(name, windowLoader(form))
-  products.set(key, product)
-  return product
-}
-
 /** `convForward` on a GPU. A 1 x 1 convolution at stride 1 is a plain matrix product. */
-export function convForwardTiled(run: Run, x: Tensor, w: Tensor, out: Image, steps: Steps): Tensor {
+export function convForwardTiled(
+  run: Run,
+  x: Tensor,
+  w: Tensor,
+  out: Image,
+  { bias = null, ...steps }: Biased,
+): Tensor {
   const product = asProduct(run, x, w, steps)
-  if (product) return run.view(gemmTiled(run, ...product, { dtype: out.dtype }), out.shape)
-  const [y] = forward(run, [x, w], steps, { out, makes: [out], moments: false })
+  if (product) return run.view(gemmTiled(run, ...product, { dtype: out.dtype, bias }), out.shape)
+  const reads = bias ? ([x, w, bias] as const) : ([x, w] as const)
+  const [y] = forward(run, reads, steps, { out, makes: [out], moments: false })
   return y
 }
 
@@ -54,7 +49,7 @@ function asProduct(run: Run, x: Tensor, w: Tensor, steps: Steps): [Tensor, Tenso
 
 function forward<const Makes extends readonly Make[]>(
   run: Run,
-  [x, w]: readonly [Tensor, Tensor],
+  [x, w, bias]: readonly [Tensor, Tensor, ...([] | [Tensor])],
   { stride, padding }: Steps,
   {
     out,
@@ -67,18 +62,19 @@ function forward<const Makes extends readonly Make[]>(
   const [kH, kW] = images(w.shape, 'conv2d: w')
   return runTiled(
     run,
-    productFor({
+    windowProduct({
       back: false,
       bits: kH * kW <= MAX_BITS,
       whole: C % WHOLE === 0,
       x: memoryOf(run, x, C),
       w: memoryOf(run, w, K),
       y: memoryOfY(K, sizeOf(out.shape), out.dtype),
-      moments,
+      columns: moments ? 'moments' : null,
+      biased: bias !== undefined,
     }),
     { M: N * outH * outW, N: K, K: kH * kW * C, layers: 1 },
     {
-      reads: [x, w],
+      reads: bias ? [x, w, bias] : [x, w],
       makes,
       params: {
         ...{ images: N, H, W, C, outH, outW, kH, kW, phasesH: 1, phasesW: 1 },
@@ -86,47 +82,6 @@ function forward<const Makes extends readonly Make[]>(
       },
     },
   )
-}
-
-/** `convDataGradient` on a GPU. */
-export function convDataGradientTiled(
-  run: Run,
-  dy: Tensor,
-  w: Tensor,
-  { shape, dtype }: Image,
-  steps: Steps,
-): Tensor {
-  const [N, outH, outW, C] = images(shape, 'conv2d: x')
-  const [, H, W, K] = images(dy.shape, 'conv2d: dy')
-  const [kH, kW] = images(w.shape, 'conv2d: w')
-  if (isProduct(kH, kW, steps)) {
-    const [left, right] = [run.view(dy, [N * H * W, K]), run.view(w, [C, K])]
-    return run.view(gemmTiled(run, left, right, { transB: true, dtype }), shape)
-  }
-  const [phasesH, phasesW] = steps.stride
-  const pixels = N * Math.ceil(outH / phasesH) * Math.ceil(outW / phasesW)
-  const [dx] = runTiled(
-    run,
-    productFor({
-      back: true,
-      bits: kH * kW <= MAX_BITS,
-      whole: K % WHOLE === 0,
-      x: memoryOf(run, dy, K),
-      w: memoryOf(run, w, K),
-      y: memoryOfY(C, sizeOf(shape), dtype),
-      moments: false,
-    }),
-    { M: pixels, N: C, K: kH * kW * K, layers: phasesH * phasesW },
-    {
-      reads: [dy, w],
-      makes: [{ shape, dtype }],
-      params: {
-        ...{ images: N, H, W, C: K, outH, outW, kH, kW, phasesH, phasesW },
-        ...{ stepH: 1, stepW: 1, padH: steps.padding[0], padW: steps.padding[1] },
-      },
-    },
-  )
-  return dx
 }
 
 /** Whether a convolution is the plain product of pixels and the weight: 1 x 1, stride 1, no

@@ -4,25 +4,30 @@
 //   any other software adapter, or empty tensors            forward-generic.ts
 
 import { type Run, type Shape, type Tensor, sizeOf } from '../op.ts'
-import type { Pair, Steps } from './steps.ts'
+import type { Biased, Pair, Steps } from './steps.ts'
 import { convForwardGeneric } from './forward-generic.ts'
 import { convForwardSoftware, suitsForwardSoftware } from './forward-software.ts'
+import { convForwardMomentsTiled, convForwardTiled } from './forward-tiled.ts'
 import {
+  convDataGradientNormSums,
   convDataGradientTiled,
-  convForwardMomentsTiled,
-  convForwardTiled,
-} from './forward-tiled.ts'
+  suitsNormSums,
+} from './data-gradient-tiled.ts'
+import { Pending } from '../pending.ts'
 import { type Image, imageOf, storedAs } from '../wgsl/storage.ts'
-import { type Walk, dataGradientWalk, forwardWalk } from './input-walk.ts'
+import { type BiasedWalk, dataGradientWalk, forwardWalk } from './input-walk.ts'
 
 export type { Pair, Steps }
 
-/** Convolution of x [N, H, W, C] with w [kH, kW, C, K], without bias -> `out` [N, outH, outW,
+/** Convolution of x [N, H, W, C] with w [kH, kW, C, K], plus the bias -> `out` [N, outH, outW,
  *  K]. */
-export const convForward = (run: Run, x: Tensor, w: Tensor, out: Shape, steps: Steps): Tensor =>
+export const convForward = (run: Run, x: Tensor, w: Tensor, out: Shape, steps: Biased): Tensor =>
   usesTiles(run, x, out)
     ? convForwardTiled(run, x, w, imageOf(run, out), steps)
-    : walked(run, x, w, imageOf(run, out), forwardWalk(w.shape, steps))
+    : walked(run, x, w, imageOf(run, out), {
+        ...forwardWalk(w.shape, steps),
+        bias: steps.bias ?? null,
+      })
 
 /** `convForward` and the moments of its channels (epilogue-moments.ts); null for these where they
  *  would save nothing. A GPU computes them before it stores y, which saves reading y again. */
@@ -41,13 +46,36 @@ export const convForwardMoments = (
 export const convDataGradient = (run: Run, dy: Tensor, w: Tensor, x: Image, steps: Steps): Tensor =>
   usesTiles(run, dy, x.shape)
     ? convDataGradientTiled(run, dy, w, x, steps)
-    : walked(run, dy, w, x, dataGradientWalk(w.shape, steps))
+    : walked(run, dy, w, x, { ...dataGradientWalk(w.shape, steps), bias: null })
+
+/** `convDataGradient`, computed when it is read first, on a GPU that can sum it for the batch norm
+ *  that reads it. */
+export function convInputGradient(
+  run: Run,
+  dy: Tensor,
+  w: Tensor,
+  x: Tensor,
+  steps: Steps,
+): Tensor {
+  const alone = () => convDataGradient(run, dy, w, x, steps)
+  if (!usesTiles(run, dy, x.shape) || !suitsNormSums(run, dy, w, x, steps)) return alone()
+  return new Pending(x, [dy, w], {
+    alone,
+    withNorm: (reader) => convDataGradientNormSums(run, dy, w, x, steps, reader),
+  })
+}
 
 const usesTiles = (run: Run, x: Tensor, out: Shape) =>
   !run.software && sizeOf(x.shape) * sizeOf(out) > 0
 
 /** By kernels of a software adapter, which read and write f32. */
-function walked(run: Run, given: Tensor, w: Tensor, { shape, dtype }: Image, walk: Walk): Tensor {
+function walked(
+  run: Run,
+  given: Tensor,
+  w: Tensor,
+  { shape, dtype }: Image,
+  walk: BiasedWalk,
+): Tensor {
   const x = storedAs(run, 'f32', given)
   const y = suitsForwardSoftware(run, x.shape, shape)
     ? convForwardSoftware(run, x, w, shape, walk)

@@ -4,7 +4,12 @@ import type * as v from 'valibot'
 import type { Gpu } from '../../engine/gpu.ts'
 import type { Tower } from '../../models/parts.ts'
 import type { Configured, Extent, Method } from '../entry.ts'
-import { type EncoderSettings, encoderOf, encoderFields } from '../settings/encoders.ts'
+import {
+  type EncoderSettings,
+  describeEncoder,
+  encoderFields,
+  encoderOf,
+} from '../settings/encoders.ts'
 import { towerFlags } from '../settings/flags.ts'
 import { type HeadSettings, headOf } from '../settings/heads.ts'
 import { type OptimizerSettings, optimizerFields } from '../settings/optimizers.ts'
@@ -60,7 +65,7 @@ export const towerMethod = {
     ...settings,
     model: { ...settings.model, name: 'resnet8', stem: 'cifar', width: 16 },
   }),
-  describe: ({ model }: TowerSettings) => `${model.name} of width ${model.width}`,
+  describe: ({ model }: TowerSettings) => describeEncoder(model),
   encoder: encoderOf,
   head: headOf,
   warmup: ({ schedule }: TowerSettings, stepsPerEpoch: number) =>

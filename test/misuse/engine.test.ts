@@ -54,7 +54,7 @@ test('a Gpu says what was wrong with a call', async ({ gpu }) => {
     [
       'an option misspelt',
       () => call(openGpu, { autoTune: true }),
-      `openGpu: there is no option 'autoTune'; did you mean 'autotune'? Its options are precision, activations, powerPreference, adapter, toggles, autotune`,
+      `openGpu: there is no option 'autoTune'; did you mean 'autotune'? Its options are precision, activations, powerPreference, adapter, toggles, robustness, autotune`,
     ],
     [
       'a precision that is none',
@@ -64,7 +64,7 @@ test('a Gpu says what was wrong with a call', async ({ gpu }) => {
     [
       'a name for options',
       () => call(openGpu, 'llvmpipe'),
-      `openGpu: options must be an object with precision, activations, powerPreference, adapter, toggles, autotune, got 'llvmpipe'`,
+      `openGpu: options must be an object with precision, activations, powerPreference, adapter, toggles, robustness, autotune, got 'llvmpipe'`,
     ],
     [
       'a toggle by itself',

@@ -33,7 +33,9 @@ function classifier(gpu: Gpu, name = 'Adam') {
   const state = { step: 0 }
   const schedule = warmup(4, constant(0.05))
   const body = (x: Tensor, labels: Tensor) => {
-    const h = dropout(relu(linear(x, w1)), 0.25, { seed: 3, step: () => state.step })
+    const h = dropout(relu(linear(x, w1)), 0.25, {
+      ...{ seed: 3, step: () => state.step, stream: 'h' },
+    })
     const loss = crossEntropy(linear(h, w2), labels)
     optimizer.step(gpu.backward(loss), () => schedule(state.step))
     gpu.everyStep(() => state.step++)
