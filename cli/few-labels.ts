@@ -65,7 +65,7 @@ export function evalFineTune(dir: string, flags: FineTuneFlags): Promise<number>
   if (scratch && flags.init !== undefined)
     throw new UsageError('--scratch begins with new weights; leave out --init or --scratch')
   const arm = scratch ? 'from scratch' : 'fine-tuned'
-  return withFewLabels(dir, flags, async (few, out) => {
+  return withFewLabels({ dir, name: 'eval finetune' }, flags, async (few, out) => {
     const result = await cellResult(few, { arm, part, seed }, out)
     const { accuracy, indices } = result
     few.progress.note(
@@ -80,7 +80,7 @@ export function evalFineTune(dir: string, flags: FineTuneFlags): Promise<number>
  *  the exit code. Throws Error in words. */
 export function evalFewLabels(dir: string, flags: TableFlags): Promise<number> {
   const { labels: parts = [{ fraction: 0.01 }, { fraction: 0.1 }], seeds = 3 } = flags
-  return withFewLabels(dir, flags, async (few, out) => {
+  return withFewLabels({ dir, name: 'eval finetune' }, flags, async (few, out) => {
     const results: CellResult[] = []
     for (const part of parts) splitOf(few.train, part, 0) // refuses before anything is trained
     for (const part of parts)
@@ -126,7 +126,7 @@ async function cellResult(few: FewLabels, cell: Cell, out: string): Promise<Cell
 
 /** Opens the run, its images and the GPU, runs `work`, and closes them. */
 async function withFewLabels(
-  dir: string,
+  { dir, name }: { readonly dir: string; readonly name: string },
   flags: FewLabelFlags,
   work: (few: FewLabels, out: string) => Promise<void>,
 ): Promise<number> {
@@ -139,7 +139,7 @@ async function withFewLabels(
     const { size, seed, views } = config
     const data = flags.data ?? findSource(config, dir)
     const split = await openRunImages({ data, size, seed, views }, progress)
-    checkMeasurable('eval few-labels', data, split)
+    checkMeasurable(name, data, split)
     const origin = { data: flags.data, metadata: weights.metadata }
     const train = labelled(await trainingImagesOf(config, split, origin))
     const test = labelled(split.test)
