@@ -266,6 +266,7 @@ export {
   spreadOfUnitRows,
 } from './evaluate/measure/spectrum.ts'
 export { type Pca, type PcaOptions, pca } from './evaluate/measure/pca.ts'
+export { type Umap, type UmapOptions, umap } from './evaluate/measure/umap.ts'
 export { type Ridge, type RidgeOptions, ridgeClassifier } from './evaluate/ridge.ts'
 export { type KCentre, type KCentreOptions, kCentre } from './evaluate/curate/k-centre.ts'
 export { type OutlierOptions, type Outliers, outliers } from './evaluate/curate/outliers.ts'

@@ -2,6 +2,7 @@
 
 import type { Command } from 'commander'
 import { methods } from '../methods/registry.ts'
+import { addCarry } from './carry/carry-options.ts'
 import { addClassifiers, chooseOption, knnHelp, reportOption } from './classifier-options.ts'
 import type { ClassifierFlags } from './classifier-subject.ts'
 import { command } from './command.ts'
@@ -24,6 +25,7 @@ import {
 import { OwnCommand } from './own-command.ts'
 import { listPresets } from './presets.ts'
 import { type ProfileFlags, profileMethod } from './profile.ts'
+import { addSee } from './see/see-options.ts'
 import { addSummary, summarise } from './summary.ts'
 import { type CommandFlags, trainMethod } from './train-command.ts'
 import { addMethod, addProfile, sources } from './train-options.ts'
@@ -65,7 +67,7 @@ ${beginnings.join('\n')}`,
   addTrain(program, finish)
   addCompare(program, finish)
   addPresets(program, finish)
-  addEval(program, finish)
+  addUses(program, finish)
   addProfiles(program, finish)
   addSummary(program).action((name: string, flags: Parameters<typeof summarise>[1]) =>
     finish(summarise(name, flags)),
@@ -143,6 +145,13 @@ function addPresets(program: Command, finish: Finish) {
     .action((name: string | undefined, flags: { json?: boolean }) =>
       finish(Promise.resolve().then(() => listPresets(name, flags))),
     )
+}
+
+/** Adds what is done with a trained encoder. */
+function addUses(program: Command, finish: Finish) {
+  addEval(program, finish)
+  addSee(program, finish)
+  addCarry(program, finish)
 }
 
 function addEval(program: Command, finish: Finish) {

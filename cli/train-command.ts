@@ -10,6 +10,7 @@ import type { Gpu } from '../engine/gpu.ts'
 import { methodOf } from '../methods/registry.ts'
 import type { TrainConfig } from '../training/run-schema.ts'
 import type { ConfigOptions } from '../training/config.ts'
+import { type InitFile, begun, readInit } from './carry/init.ts'
 import { sourceOf } from './data-source.ts'
 import { closeImages, openRunImages } from './images.ts'
 import { INTERRUPTED, onInterrupt, say } from './interrupt.ts'
@@ -31,7 +32,12 @@ import { type Prepared, prepare, trainingImages } from '../training/prepare.ts'
 import { Training } from '../training/training.ts'
 import { kindredVersion } from './version.ts'
 
-export type CommandFlags = ConfigOptions & PlaceFlags & OverrideFlags
+export type CommandFlags = ConfigOptions &
+  PlaceFlags &
+  OverrideFlags & {
+    /** File of weights to begin with. */
+    readonly init?: string
+  }
 
 /** Trains by a method of the registry, from step 0 or from a run's newest checkpoint. Returns the
  *  exit code. Throws Error in one line. */
@@ -46,6 +52,7 @@ export async function trainMethod(name: string, flags: CommandFlags): Promise<nu
     saved ? { config: saved, changes: {} } : settled(name, given, software, overrides)
   const draft = settle(settings, false).config
   await checkPlace(draft, flags, resuming)
+  const init = await readInit(flags.init)
   const progress = startProgress({ json: flags.json ?? false })
   const data = await openRunImages(draft, progress) // refuses bad data before a GPU opens
   try {
@@ -57,8 +64,8 @@ export async function trainMethod(name: string, flags: CommandFlags): Promise<nu
     try {
       const { config, changes } = settle(given, gpu.software)
       checkRoom(gpu, config, images, flags.resident, { resuming: resuming !== null })
-      const prepared = await prepare(gpu, config, data, flags)
-      const place = await placed(prepared, { resuming, out: flags.out, changes })
+      const prepared = begun(await prepare(gpu, config, data, flags), init, progress)
+      const place = await placed(prepared, { resuming, init, out: flags.out, changes })
       return await train(`${method.title}: ${method.describe(config)}`, place.prepared, {
         ...{ run: place.run, data, progress, changes, resumed: resuming !== null },
       })
@@ -82,6 +89,7 @@ function checkEnough(dir: string, { batch }: TrainConfig, { size }: Dataset) {
 }
 
 interface Placing {
+  readonly init: InitFile | null
   readonly resuming: string | null
   readonly out: string | undefined
   /** Settings that differ from the preset's. */
@@ -92,12 +100,12 @@ interface Placing {
  *  folder too. */
 async function placed(
   prepared: Prepared,
-  { resuming, out, changes }: Placing,
+  { resuming, init, out, changes }: Placing,
 ): Promise<{ readonly run: RunFolder; readonly prepared: Prepared }> {
   if (resuming !== null) return { run: await continueRun(resuming), prepared }
   const dir = out ?? (await makeNextFree(prepared.config))
   const config = { ...prepared.config, ...sourceOf(prepared.config.data, dir) }
-  const run = await beginRun(dir, described(config, prepared.gpu, changes)).catch(
+  const run = await beginRun(dir, described(config, prepared.gpu, changes, init)).catch(
     async (error: unknown) => {
       if (out === undefined) await rmdir(dir).catch(() => undefined) // made above, and empty
       throw error
@@ -135,9 +143,12 @@ async function train(
 }
 
 /** Returns the configuration with versions and adapter, as config.json holds them. */
-const described = (config: TrainConfig, gpu: Gpu, changes: Changes) => ({
+const described = (config: TrainConfig, gpu: Gpu, changes: Changes, init: InitFile | null) => ({
   ...config,
-  about: { kindred: kindredVersion(), node: process.version, adapter: adapterOf(gpu), changes },
+  about: {
+    ...{ kindred: kindredVersion(), node: process.version, adapter: adapterOf(gpu), changes },
+    ...(init && { init: init.path }),
+  },
 })
 
 /** Prints the outcome: the accuracies, or the command that resumes. */

@@ -39,6 +39,7 @@ export function sources(): string {
 export function addMethod(train: Command, method: Method): Command {
   const own = settings(placing(beginning(train, method)))
   for (const flag of flagsOf(method)) own.option(...optionOf(flag))
+  own.option('--init <file>', "begin with an encoder's weights: safetensors, torchvision's names")
   return running(checkpointing(measuring(computing(own)))).addHelpText('after', helpOf(method))
 }
 
