@@ -2,6 +2,7 @@
 
 import type { Command } from 'commander'
 import { command as commandLine } from '../command.ts'
+import { adapterOption } from '../gpu-options.ts'
 import { readChannels, readFolder, readPixels } from '../numbers.ts'
 import type { Finish } from '../program.ts'
 import { sources } from '../train-options.ts'
@@ -25,7 +26,7 @@ const addExport = (program: Command) =>
     .option('--checkpoint <file>', 'newest, best, or a checkpoint (default: newest)')
     .option('--unit', 'onnx: end with rows of length 1, as kNN compares them')
     .option('--half', 'onnx: store and compute in f16; input and output stay f32')
-    .option('--adapter <name>', "part of the GPU's name, to choose among several")
+    .addOption(adapterOption())
     .option('--force', 'replace files that exist')
     .option('--json', 'print one machine-readable line only')
     .addHelpText(
@@ -66,7 +67,7 @@ const addImport = (program: Command) =>
     )
     .option('--prefix <text>', "what stands before the model's names (default: found by itself)")
     .option('--data <source>', `images of the run: ${sources()} (default: procedural)`)
-    .option('--adapter <name>', "part of the GPU's name, to choose among several")
+    .addOption(adapterOption())
     .option('--json', 'print machine-readable lines only')
     .addHelpText(
       'after',

@@ -10,21 +10,20 @@ import { printable } from '../../kernels/printable.ts'
 import { openEncoder } from '../../run-folder/saved-encoder.ts'
 import { UsageError } from '../../training/choice.ts'
 import { jsonLine } from '../output.ts'
-import { openRunGpu } from '../gpu-options.ts'
+import { type GpuFlags, openRunGpu } from '../gpu-options.ts'
 import { type FileParts, checkFree, leaveClean, writeNew } from '../see/out-file.ts'
 import { writeFolder } from '../see/out-folder.ts'
 import { seenOf } from '../see/pictures.ts'
 import { type ExportedEncoder, preparation, pageSettings } from './preparation.ts'
 
 /** Options of kindred export. */
-export interface ExportFlags {
+export interface ExportFlags extends GpuFlags {
   readonly to: string
   readonly checkpoint?: string
   /** True ends ONNX with rows of length 1. */
   readonly unit?: boolean
   /** True stores and computes ONNX in f16. */
   readonly half?: boolean
-  readonly adapter?: string
   readonly force?: boolean
   readonly json?: boolean
 }

@@ -10,14 +10,14 @@ import { trainerOf } from '../../training/prepare.ts'
 import type { TrainConfig } from '../../training/run-schema.ts'
 import { saveTrainer } from '../../training/trainer-state.ts'
 import { sourceOf } from '../data-source.ts'
-import { openRunGpu } from '../gpu-options.ts'
+import { type GpuFlags, openRunGpu } from '../gpu-options.ts'
 import { startProgress } from '../progress.ts'
 import { beginRun, checkNewRun } from '../runs.ts'
 import { kindredVersion } from '../version.ts'
 import { type InitFile, loadInit, noteInit, readInit } from './init.ts'
 
 /** Options of kindred import. */
-export interface ImportFlags {
+export interface ImportFlags extends GpuFlags {
   readonly out: string
   readonly model?: string
   readonly stem?: string
@@ -26,7 +26,6 @@ export interface ImportFlags {
   readonly prefix?: string
   readonly normalize?: string
   readonly data?: string
-  readonly adapter?: string
   readonly json?: boolean
 }
 

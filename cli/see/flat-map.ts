@@ -3,6 +3,7 @@
 import type { Gpu } from '../../engine/gpu.ts'
 import type { Embeddings } from '../../evaluate/embed.ts'
 import { pca } from '../../evaluate/measure/pca.ts'
+import { umap } from '../../evaluate/measure/umap.ts'
 import { UsageError, choose } from '../../training/choice.ts'
 
 const kinds = ['pca', 'umap'] as const
@@ -26,6 +27,5 @@ export async function mapOf(
         'leave it out',
     )
   if (kind === 'pca') return pca(rows).coordinates
-  const { umap } = await import('../../evaluate/measure/umap.ts') // loads its library only here
   return (await umap(rows, { seed, gpu })).coordinates
 }

@@ -13,17 +13,17 @@ import type { Progress } from '../../training/progress.ts'
 import { findSource } from '../data-source.ts'
 import { skippedOf } from '../data-summary.ts'
 import { stepOf } from '../eval-images.ts'
+import type { GpuFlags } from '../gpu-options.ts'
 import { closeImages, openRunImages } from '../images.ts'
 import { startProgress } from '../progress.ts'
 
 /** Options of all commands that look at images through an encoder. */
-export interface PictureFlags {
+export interface PictureFlags extends GpuFlags {
   readonly data?: string
   readonly half?: string
   readonly checkpoint?: string
   readonly layer?: string
   readonly precision?: string
-  readonly adapter?: string
   readonly json?: boolean
   readonly force?: boolean
 }

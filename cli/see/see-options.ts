@@ -2,6 +2,7 @@
 
 import { type Command, InvalidArgumentError } from 'commander'
 import { command as commandLine } from '../command.ts'
+import { adapterOption, robustnessOption } from '../gpu-options.ts'
 import { readCount, readInteger } from '../numbers.ts'
 import { precisionHelp } from '../precision.ts'
 import type { Finish } from '../program.ts'
@@ -44,7 +45,8 @@ const common = (own: Command) =>
       "features (the encoder's) or embedding (the head's) (default: what the run's kNN compares)",
     )
     .option('--precision <kind>', `${precisionHelp} (default: as the run)`)
-    .option('--adapter <name>', "part of the GPU's name, to choose among several")
+    .addOption(adapterOption())
+    .addOption(robustnessOption())
     .option('--force', 'replace files that exist')
     .option('--json', 'print one machine-readable line only')
 

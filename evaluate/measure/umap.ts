@@ -1,7 +1,6 @@
 // UMAP (McInnes, Healy and Melville 2018, https://arxiv.org/abs/1802.03426): a map on which
 // neighbours among features stay neighbours.
 
-import { UMAP } from 'umap-js'
 import type { Gpu } from '../../engine/gpu.ts'
 import type { Tensor } from '../../kernels/op.ts'
 import { checkOptions, count, onGpu, whole } from '../../kernels/options.ts'
@@ -61,6 +60,7 @@ export async function umap(
     ])
   let drawn = 0
   const random = () => threefry2x32([seed, STREAM], [drawn++, 0])[0] / 2 ** 32
+  const { UMAP } = await import('umap-js') // a page that makes no map does not carry it
   const map = new UMAP({ nNeighbors: k + 1, minDist: minDistance, random })
   map.setPrecomputedKNN(
     listed(
