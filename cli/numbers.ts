@@ -56,3 +56,10 @@ export const readCounts = (text: string): number[] =>
   text
     .split(',')
     .map((each) => parsed(each, 'whole numbers from 1 on, separated by commas', isCount))
+/** Reads learning rates above 0, separated by commas. */
+export const readRates = (text: string): number[] =>
+  text
+    .split(',')
+    .map((each) =>
+      parsed(each, 'numbers above 0, separated by commas', (v) => is(rules.positiveNumber, v)),
+    )

@@ -3,7 +3,7 @@
 import type { Command } from 'commander'
 import { methods } from '../methods/registry.ts'
 import { addCarry } from './carry/carry-options.ts'
-import { addClassifiers } from './classifier-options.ts'
+import { addClassifiers, chooseOption, knnHelp, reportOption } from './classifier-options.ts'
 import type { ClassifierFlags } from './classifier-subject.ts'
 import { command } from './command.ts'
 import type { CompareFlags } from './compare-plan.ts'
@@ -12,6 +12,7 @@ import { compare } from './compare.ts'
 import { doctor } from './doctor.ts'
 import { evalClassifier } from './eval-classifier.ts'
 import { evalKnn } from './eval-knn.ts'
+import { addFewLabels } from './few-label-options.ts'
 import { adapterOption, robustnessOption } from './gpu-options.ts'
 import {
   readChannels,
@@ -180,19 +181,19 @@ function addEval(program: Command, finish: Finish) {
       readCount,
     )
     .option('--queries <n>', 'test images to classify (default: as the run)', readCount)
+    .addOption(chooseOption())
+    .addOption(reportOption())
     .option('--precision <kind>', 'arithmetic: f32, f16x3 or f16 (default: as the run)')
     .addOption(adapterOption())
     .addOption(robustnessOption())
     .option('--json', 'print one machine-readable line only')
-    .addHelpText(
-      'after',
-      `\nExample:\n  ${command('eval', 'knn', 'runs/cifar')} --k 200 --temperature 0.1`,
-    )
+    .addHelpText('after', knnHelp())
     .action((run: string, flags: Parameters<typeof evalKnn>[1]) => finish(evalKnn(run, flags)))
 
   addClassifiers(evaluate).forEach(({ kind, command: own }) =>
     own.action((run: string, flags: ClassifierFlags) => finish(evalClassifier(kind, run, flags))),
   )
+  addFewLabels(evaluate, finish)
 }
 
 function addDemo(program: Command, finish: Finish) {

@@ -65,7 +65,7 @@ test('a missing or misspelt command says what to type', () => {
   )
   assert.is(
     refusalOf('eval', 'xyz'),
-    'eval: must be followed by one of knn, linear, mlp, got xyz; type npx kindred eval --help for help',
+    'eval: must be followed by one of knn, linear, mlp, finetune, few-labels, got xyz; type npx kindred eval --help for help',
   )
   assert.is(
     refusalOf('trian'),
