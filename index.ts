@@ -231,7 +231,7 @@ export { type MocoOptions, moco } from './methods/moco.ts'
 export { type MocoV3Options, mocoV3 } from './methods/moco-v3.ts'
 export { type MemoryBankOptions, memoryBank } from './methods/memory-bank.ts'
 export { type EndToEndOptions, endToEnd } from './methods/end-to-end.ts'
-export type { Views } from './methods/views.ts'
+export type { ViewOf, Views } from './methods/views.ts'
 export type { StepOptions } from './methods/step-options.ts'
 export type { Algorithm, Learner, MethodOptions } from './methods/method.ts'
 export {

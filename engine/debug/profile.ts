@@ -130,7 +130,8 @@ export class Profile {
 
   #notes(): string[] {
     if (!this.isTimed) return ['counts alone: this device has no timestamp-query']
-    const times = `medians of ${this.runs} runs, each dispatch in a pass of its own`
+    const runs = this.runs === 1 ? 'one run' : `medians of ${this.runs} runs`
+    const times = `${runs}, each dispatch in a pass of its own`
     if ((this.resolution ?? 0) < COARSE) return [times]
     const step = `${((this.resolution ?? 0) / 1000).toFixed(1)} us`
     return [

@@ -4,6 +4,7 @@
 // resuming, reordering or resizing a batch changes no other draw.
 
 import { type Scalar, derive, wgsl } from '../op.ts'
+import { describe } from '../options.ts'
 
 /** `threefry(key, counter) -> vec2u` and `uniform01(bits) -> f32 in [0, 1)` for WGSL. */
 export const threefry = wgsl`
@@ -26,16 +27,32 @@ export const threefry = wgsl`
 
 /** Computes 64 random bits, two u32, from a key and a counter of two u32 each, by Threefry-2x32 of
  *  20 rounds (https://doi.org/10.1145/2063384.2063405). The same arguments give the same bits,
- *  those of WGSL's `threefry`. Throws TypeError unless both are arrays. */
+ *  those of WGSL's `threefry`. Numbers count modulo 2^32. Throws TypeError unless both are two whole
+ *  numbers. */
 export function threefry2x32(
   key: readonly [number, number],
   counter: readonly [number, number],
 ): [number, number] {
-  if (!Array.isArray(key) || !Array.isArray(counter))
-    throw new TypeError('threefry2x32: key and counter must be two numbers each')
+  if (!isPair(key)) throw noPair('key', key)
+  if (!isPair(counter)) throw noPair('counter', counter)
   const bits = new Uint32Array(2)
   threefryInto(bits, key, counter[0], counter[1])
   return [bits[0] ?? 0, bits[1] ?? 0]
+}
+
+/** Whether a value is two whole numbers. Written out, as it is asked twice a draw. */
+const isPair = (v: unknown): boolean =>
+  Array.isArray(v) && v.length === 2 && Number.isSafeInteger(v[0]) && Number.isSafeInteger(v[1])
+
+/** The error for a value that should be two whole numbers. */
+function noPair(name: string, value: unknown): TypeError {
+  const isList = Array.isArray(value) && value.length < 5
+  const got = isList ? `[${value.map(describe).join(', ')}]` : describe(value)
+  const hasStep = isList && value.some((v) => typeof v === 'function')
+  const remedy = hasStep ? '; call a step that is a function, as in step()' : ''
+  return new TypeError(
+    `threefry2x32: ${name} must be two whole numbers, as in [seed, 0], got ${got}${remedy}`,
+  )
 }
 
 /** `threefry2x32` without allocation, for millions of draws: writes the two u32 into `bits`. */

@@ -7,6 +7,7 @@ import { mul } from '../../kernels/elementwise/mul.ts'
 import { type Tensor, kernel, wgsl } from '../../kernels/op.ts'
 import { sub } from '../../kernels/elementwise/sub.ts'
 import { sum } from '../../kernels/reduce/sum.ts'
+import { threefry2x32 } from '../../kernels/wgsl/threefry.ts'
 import { checkOp } from '../fixtures/check.ts'
 import { gpuSuite } from '../fixtures/gpu.ts'
 import { call, refusesAll } from '../fixtures/misuse.ts'
@@ -152,6 +153,25 @@ test('a number may stand on either side', async ({ gpu }) => {
   const given = { values: [1, 2, 4], shape: [3] }
   for (let i = 0; i < 4; i++) assert.equal([...(await gpu.read(step.run(given)))], [1.75])
   assert.is(step.reason, null)
+})
+
+test('threefry2x32 draws from whole numbers alone', async () => {
+  const must = 'must be two whole numbers, as in [seed, 0], got'
+  await refusesAll([
+    [
+      'a step that is a function',
+      () => call(threefry2x32, [0, () => 1], [0, 0]),
+      `threefry2x32: key ${must} [0, a function]; call a step that is a function, as in step()`,
+    ],
+    [
+      'a fraction',
+      () => call(threefry2x32, [0, 0], [0.5, 0]),
+      `threefry2x32: counter ${must} [0.5, 0]`,
+    ],
+    ['NaN', () => call(threefry2x32, [NaN, 0], [0, 0]), `threefry2x32: key ${must} [NaN, 0]`],
+    ['one', () => call(threefry2x32, [1], [0, 0]), `threefry2x32: key ${must} [1]`],
+    ['no array', () => call(threefry2x32, 1, [0, 0]), `threefry2x32: key ${must} 1`],
+  ])
 })
 
 test.run()
