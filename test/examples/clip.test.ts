@@ -1,5 +1,6 @@
 // Runs the example of CLIP at a small size: what it trains, what it freezes, and how it resumes.
 
+import { spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
@@ -133,6 +134,25 @@ test('stopped and resumed, it goes on bit for bit', async ({ gpu }) => {
   await resumeClip(resumed, join(dir, 'clip.safetensors'))
   assert.equal(await run(resumed, 8), want.slice(4))
   rmSync(dir, { recursive: true })
+})
+
+test('the program says what is wrong in one line', () => {
+  const said = (...args: string[]) => {
+    const { status, stdout, stderr } = spawnSync(process.execPath, [
+      'examples/clip/train.js',
+      ...args,
+    ])
+    return [status, `${stdout}`.split('\n')[0], `${stderr}`.trimEnd()]
+  }
+  assert.equal(said('--stop', '2'), [
+    2,
+    '',
+    '--stop: give --out, the file that --resume goes on from; --help lists the options',
+  ])
+  assert.equal(said('--stpe', '2'), [2, '', "Unknown option '--stpe'; --help lists the options"])
+  const [status, title] = said('--help')
+  assert.is(status, 0)
+  assert.match(`${title}`, /^Trains CLIP on drawn pairs/)
 })
 
 test('each kind has a caption of its own, and a pair is a function of its number', async () => {
