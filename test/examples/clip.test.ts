@@ -138,11 +138,9 @@ test('stopped and resumed, it goes on bit for bit', async ({ gpu }) => {
 
 test('the program says what is wrong in one line', () => {
   const said = (...args: string[]) => {
-    const { status, stdout, stderr } = spawnSync(process.execPath, [
-      'examples/clip/train.js',
-      ...args,
-    ])
-    return [status, `${stdout}`.split('\n')[0], `${stderr}`.trimEnd()]
+    const command = ['examples/clip/train.js', ...args]
+    const { status, stdout, stderr } = spawnSync(process.execPath, command, { encoding: 'utf8' })
+    return [status, stdout.split('\n')[0], stderr.trimEnd()]
   }
   assert.equal(said('--stop', '2'), [
     2,
