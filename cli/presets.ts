@@ -52,7 +52,8 @@ function showPreset(name: string, json: boolean): number {
       all.map(({ own }) => own),
     )
     const hint = near === undefined ? '' : `did you mean ${near}? `
-    throw new UsageError(`presets: there is no ${name}; ${hint}${command('presets')} lists them`)
+    const names = all.map(({ own }) => own).join(', ')
+    throw new UsageError(`presets: there is no ${name}; ${hint}there are ${names}`)
   }
   const { method, preset } = found
   const { size, about } = preset

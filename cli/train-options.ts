@@ -124,8 +124,9 @@ const placing = (own: Command) =>
     )
     .option(
       '--resume [folder]',
-      'resume the run in this folder (or in --out) from its newest checkpoint; only ' +
-        '--data, --lr and --epochs may change',
+      'resume the run in this folder (or in --out) from its newest checkpoint; beside it only ' +
+        '--data, --lr, --epochs and what changes no setting (--json, --watch, --tensorboard, ' +
+        '--adapter, --resident, --no-capture, --no-robustness) may be given',
       readFolder,
     )
 

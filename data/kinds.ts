@@ -41,7 +41,15 @@ export const dataKinds = new Map<string, DataKind>([
       resized: true,
     },
   ],
-  ['procedural', { form: 'procedural', about: 'built in', path: false, side: 32 }],
+  [
+    'procedural',
+    {
+      form: 'procedural',
+      about: 'built in; procedural:N,M draws N to train and M to test',
+      path: false,
+      side: 32,
+    },
+  ],
 ])
 
 /** Splits a source into its kind and what stands behind the colon: 'folder:photos'. */

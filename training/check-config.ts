@@ -60,7 +60,7 @@ function read(
   for (const { path, known } of unknownFields(schema, input))
     wrong.push({
       field: nameOf(path),
-      reason: `is not known${meant(path.at(-1), known) || `; known are ${known.join(', ')}`}`,
+      reason: `is not known${meant(path.at(-1), known, path.slice(0, -1)) || `; known are ${known.join(', ')}`}`,
     })
   // the rules between fields need right fields
   if (success && wrong.length === 0)
@@ -90,10 +90,14 @@ const nameOf = (path: readonly (string | number)[]) =>
     return name === '' ? key : `${name}.${key}`
   }, '')
 
-/** Returns '; did you mean ...?', or '' if no known name is near. */
-function meant(input: unknown, known: readonly string[]): string {
+/** Returns '; did you mean ...?', or '' if no known name is near. The name stands below `path`. */
+function meant(
+  input: unknown,
+  known: readonly string[],
+  path: readonly (string | number)[] = [],
+): string {
   const word = typeof input === 'string' ? nearestName(input, known) : undefined
-  return word === undefined ? '' : `; did you mean ${word}?`
+  return word === undefined ? '' : `; did you mean ${nameOf([...path, word])}?`
 }
 
 /** Lists the rules between settings that a configuration breaks. `name` names a setting. */

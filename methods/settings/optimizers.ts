@@ -1,7 +1,16 @@
 // The optimizers by name, each with its rules and its maker.
 
 import * as v from 'valibot'
-import { type FlatOptimizer, type Named, Adam, Lars, Sgd } from '../../engine/optim/optimizer.ts'
+import type { Variable } from '../../kernels/op.ts'
+import {
+  type FlatOptimizer,
+  type Named,
+  Adam,
+  AdamW,
+  Lars,
+  Sgd,
+} from '../../engine/optim/optimizer.ts'
+import { biasOrNorm } from '../../engine/optim/optimizer-options.ts'
 import { belowOne, nonNegative, fraction } from './rules.ts'
 import { type Table, rowOf, rowRule } from './table.ts'
 
@@ -11,7 +20,7 @@ export interface OptimizerSettings {
   readonly weightDecay: number
   /** Momentum of SGD and LARS; 0.9 by default. */
   readonly momentum?: number
-  /** Betas of Adam; 0.9 and 0.999 by default. */
+  /** Betas of Adam and AdamW; 0.9 and 0.999 by default. */
   readonly betas?: readonly [number, number]
 }
 
@@ -25,6 +34,10 @@ export interface OptimizerRow {
 const momentum = v.exactOptional(fraction)
 const betas = v.exactOptional(v.strictTuple([belowOne, belowOne], 'two numbers'))
 
+/** Parameters that timm trains without weight decay: biases, norms, the class token, positions. */
+const isUndecayed = (name: string, parameter: Variable) =>
+  biasOrNorm(name, parameter) || /(^|\.)(cls_token|pos_embed)$/.test(name)
+
 /** The optimizers by name. A new row is a new value of `optimizer.name`. */
 export const optimizers: Table<OptimizerRow> = new Map<string, OptimizerRow>([
   [
@@ -33,6 +46,17 @@ export const optimizers: Table<OptimizerRow> = new Map<string, OptimizerRow>([
       rules: { betas },
       make: (parameters, { weightDecay, betas: given }) =>
         new Adam(parameters, { weightDecay, ...(given && { betas: given }) }),
+    },
+  ],
+  [
+    'adamw',
+    {
+      rules: { betas },
+      make: (parameters, { weightDecay, betas: given }) =>
+        new AdamW(parameters, {
+          ...{ weightDecay, treat: (...of) => (isUndecayed(...of) ? { weightDecay: 0 } : {}) },
+          ...(given && { betas: given }),
+        }),
     },
   ],
   [

@@ -181,7 +181,11 @@ test('what cannot be set is refused in words', () => {
   const method = 'simclr'
   for (const [text, message] of [
     ['views.jiter.hue=0', '--set: views.jiter is not known; did you mean views.jitter?'],
-    ['views.jitter.huge=0', '--set: views.jitter.huge: is not known; did you mean hue?'],
+    [
+      'views.jitter.huge=0',
+      '--set: views.jitter.huge: is not known; did you mean views.jitter.hue?',
+    ],
+    ['views.flp=0', '--set: views.flp: is not known; did you mean views.flip?'],
     ['temprature=1', '--set: temprature: is not known; did you mean temperature?'],
     ['temperature=-1', '--set: temperature: must be a number from 1.2e-38 to 3.4e38, got -1'],
     ['temperature=warm', '--set: temperature: must be a number from 1.2e-38 to 3.4e38, got "warm"'],

@@ -194,7 +194,7 @@ test('all of it is listed, and refused by its own words', async ({ dir }) => {
   assert.is(await refused('--strength', 'odd'), '--strength: must be one of weak, strong, got odd')
   assert.is(
     await refused('--set', 'optimizer.name=sing'),
-    '--set: optimizer.name: must be one of adam, lars, sgd, sign, got "sing"',
+    '--set: optimizer.name: must be one of adam, adamw, lars, sgd, sign, got "sing"',
   )
 })
 

@@ -64,7 +64,7 @@ test('with several wrong fields has all of them named, each with its rule', () =
     '  head.style: must be one of linear, mlp, v3, got "q"',
     '  queue: must be a whole number from 1 on, or null, got 0',
     '  temprature: is not known; did you mean temperature?',
-    '  model.widht: is not known; did you mean width?',
+    '  model.widht: is not known; did you mean model.width?',
     `  zzzzzzzz: is not known; known are ${known}`,
   ]
   let told = ''
@@ -109,7 +109,7 @@ const single: [what: string, fields: Json, line: string][] = [
   [
     'a field of a second recipe',
     { views: [{}, { flipp: 1 }] },
-    'views[1].flipp: is not known; did you mean flip?',
+    'views[1].flipp: is not known; did you mean views[1].flip?',
   ],
   [
     'a number too large for numbers',
