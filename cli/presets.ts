@@ -3,6 +3,7 @@
 import { Help } from 'commander'
 import type { Method } from '../methods/entry.ts'
 import { methods } from '../methods/registry.ts'
+import { encoders } from '../methods/settings/encoders.ts'
 import { UsageError } from '../training/choice.ts'
 import { leaves } from '../training/history.ts'
 import { nearestName } from '../kernels/options.ts'
@@ -53,6 +54,8 @@ function showPreset(name: string, json: boolean): number {
     )
     const hint = near === undefined ? '' : `did you mean ${near}? `
     const names = all.map(({ own }) => own).join(', ')
+    if (encoders.has(name))
+      throw new UsageError(`presets: ${name} is an encoder, for --model; presets are ${names}`)
     throw new UsageError(`presets: there is no ${name}; ${hint}there are ${names}`)
   }
   const { method, preset } = found

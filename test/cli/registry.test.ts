@@ -180,6 +180,8 @@ test('all of it is listed, and refused by its own words', async ({ dir }) => {
   const { out } = await run('presets')
   assert.match(out, /train align --preset \.\.\.\n {2}align-demo +a toy of a test/)
   assert.match((await run('presets', 'align-demo')).out, /strength = "weak"/)
+  const wrong = run('presets', 'vit-tiny').then(() => '', String)
+  assert.match(await wrong, /vit-tiny is an encoder, for --model; presets are simclr-cifar10, /)
   const help = programOf(() => {})
     .commands.find((command) => command.name() === 'train')
     ?.commands.find((command) => command.name() === 'align')
