@@ -4,7 +4,8 @@
 
 import { type Tensor, ShapeError, images, show } from '../kernels/op.ts'
 import { add } from '../kernels/elementwise/add.ts'
-import { relu } from '../kernels/elementwise/relu.ts'
+import { conv2d } from '../kernels/conv/conv2d.ts'
+import { residualUnit } from '../kernels/conv/residual-unit.ts'
 import { reshape } from '../kernels/shape/reshape.ts'
 import {
   anything,
@@ -76,15 +77,16 @@ function head(
   [C, R]: readonly [number, number],
   { batchNorm }: Options,
 ): Layer {
-  const conv1 = build.unpadded(`${name}.conv1`, [C, R])
+  const { w: w1 } = build.unpaddedWeights(`${name}.conv1`, [C, R])
   const hidden = build.norm(`${name}.bn_hid.bn`, R)
   const out = build.norm(`${name}.bn_out.bn`, R)
-  const conv2 = build.unpadded(`${name}.conv2`, [R, R], { init: 'zero' })
-  const shortcut = build.unpadded(`${name}.shortcut`, [C, R], { bias: true, init: 'identity' })
+  const { w: w2 } = build.unpaddedWeights(`${name}.conv2`, [R, R], { init: 'zero' })
+  const init = { bias: true, init: 'identity' } as const
+  const { w, b } = build.unpaddedWeights(`${name}.shortcut`, [C, R], init)
   return (x, mode) => {
-    const h = conv1(x, mode)
-    const branch = conv2(batchNorm ? hidden(h, mode, { relu: true }) : relu(h), mode)
-    return out(add(branch, shortcut(x, mode)), mode)
+    if (!batchNorm) return out(residualUnit(x, w1, w2, { projection: { w, b } }), mode)
+    const branch = conv2d(hidden(conv2d(x, w1), mode, { relu: true }), w2)
+    return out(add(branch, add(conv2d(x, w), b)), mode)
   }
 }
 

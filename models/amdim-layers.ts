@@ -3,7 +3,9 @@
 
 import { add } from '../kernels/elementwise/add.ts'
 import { addPooled } from '../kernels/pool/add-pooled.ts'
+import { conv2d } from '../kernels/conv/conv2d.ts'
 import { relu } from '../kernels/elementwise/relu.ts'
+import { residualUnit } from '../kernels/conv/residual-unit.ts'
 import type { Builder } from './layers.ts'
 import type { Layer } from './model.ts'
 
@@ -58,13 +60,14 @@ function residualLayer(
   { C, K, kernel: size, stride }: Shape,
   { batchNorm }: Options,
 ): Layer {
-  const conv1 = build.unpadded(`${name}.conv1`, [C, K], { size, stride })
+  const { w: w1 } = build.unpaddedWeights(`${name}.conv1`, [C, K], { size })
   const norm = build.norm(`${name}.bn1.bn`, K)
-  const conv2 = build.unpadded(`${name}.conv2`, [K, K], { init: 'zero' })
+  const { w: w2 } = build.unpaddedWeights(`${name}.conv2`, [K, K], { init: 'zero' })
+  if (!batchNorm) return (x) => residualUnit(x, w1, w2, { stride })
   const same = size === 1 && C === K
   return (x, mode) => {
-    const h = conv1(x, mode)
-    const branch = conv2(batchNorm ? norm(h, mode, { relu: true }) : relu(h), mode)
+    const h = norm(conv2d(x, w1, { stride }), mode, { relu: true })
+    const branch = conv2d(h, w2)
     return same ? add(branch, x) : addPooled(branch, x, { size, stride })
   }
 }

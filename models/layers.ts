@@ -43,6 +43,12 @@ interface Unpadded extends Sizes {
   readonly init?: 'uniform' | 'zero' | 'identity'
 }
 
+/** The weights of a convolution. */
+interface Weights<Bias> {
+  readonly w: Variable
+  readonly b: Bias
+}
+
 /** Makes layers and collects their parameters. Each method takes the layer's name and returns its
  *  forward. Initial values depend on (seed, name) alone. Every method throws Error for a name that
  *  is used twice. */
@@ -97,9 +103,27 @@ export class Builder {
    *  U(-1/√fan_in, 1/√fan_in), no zero padding. `size` is 1 by default. `init: 'zero'` sets the
    *  weights to 0. `init: 'identity'`, for size 1, draws them from U(-0.01, 0.01) and sets those
    *  from each channel to itself to 1. `bias` is false by default. */
-  unpadded(name: string, [C, K]: readonly [number, number], options: Unpadded = {}): Layer {
-    const checked = checkOptions('Builder.unpadded', options, unpaddedRules)
-    const { size = 1, stride = 1, reflect = 0, bias = false, init = 'uniform' } = checked
+  unpadded(name: string, shape: readonly [number, number], options: Unpadded = {}): Layer {
+    const { stride = 1, reflect = 0 } = checkOptions('Builder.unpadded', options, unpaddedRules)
+    const { w, b } = this.unpaddedWeights(name, shape, options)
+    const convolved: Layer = (x) => conv2d(x, w, { stride, padding: reflect, padMode: 'reflect' })
+    return b ? (x, mode) => add(convolved(x, mode), b) : convolved
+  }
+
+  /** Makes the weights of `unpadded` alone, w [size, size, C, K] and b [K], which is null unless
+   *  `bias` is true: for an op of several layers, such as `residualUnit`. */
+  unpaddedWeights<O extends Unpadded>(
+    name: string,
+    [C, K]: readonly [number, number],
+    options?: O,
+  ): Weights<O extends { readonly bias: true } ? Variable : Variable | null>
+  unpaddedWeights(
+    name: string,
+    [C, K]: readonly [number, number],
+    options: Unpadded = {},
+  ): Weights<Variable | null> {
+    const checked = checkOptions('Builder.unpaddedWeights', options, unpaddedRules)
+    const { size = 1, bias = false, init = 'uniform' } = checked
     const shape = [size, size, C, K]
     const bound = 1 / Math.sqrt(size * size * C)
     const range = { uniform: bound, zero: 0, identity: 0.01 }[init]
@@ -108,14 +132,8 @@ export class Builder {
     if (init === 'zero') values.fill(0) // not -0
     if (init === 'identity') for (let c = 0; c < Math.min(C, K); c++) values[c * K + c] = 1
     const w = this.#parameter(stream, values, shape)
-    const convolved: Layer = (x) => conv2d(x, w, { stride, padding: reflect, padMode: 'reflect' })
-    if (!bias) return convolved
-    const b = this.#parameter(
-      `${name}.bias`,
-      uniform(this.#seed, `${name}.bias`, K, -bound, bound),
-      [K],
-    )
-    return (x, mode) => add(convolved(x, mode), b)
+    const biases = () => uniform(this.#seed, `${name}.bias`, K, -bound, bound)
+    return { w, b: bias ? this.#parameter(`${name}.bias`, biases(), [K]) : null }
   }
 
   /** Makes a batch norm of C channels, momentum 0.1 and eps 1e-5 as in torch. The scale starts at
@@ -162,10 +180,10 @@ export class Builder {
   /** Returns a batch norm's running statistics and how it normalises. Counts the batch in
    *  training. */
   #follow(name: string, state: NormState, mode: Mode) {
-    const { training, tracking = true, splits = 1 } = checkMode(name, mode)
-    if (training && tracking) this.gpu.everyStep(() => state.batches++)
+    const { training, tracking = true, splits = 1, batches = 1 } = checkMode(name, mode)
+    if (training && tracking) this.gpu.everyStep(() => (state.batches += batches))
     const running = training && !tracking ? null : state
-    return { running, how: { training, splits: training ? splits : 1 } }
+    return { running, how: { training, ...(training && { splits, batches }) } }
   }
 
   #filters(name: string, shape: readonly [number, number, number, number]): Variable {

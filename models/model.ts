@@ -23,6 +23,9 @@ export interface Mode {
   /** In training, the number of equal groups of the batch that batch norm normalises separately; 1
    *  by default. */
   readonly splits?: number
+  /** In training, the number of equal batches that lie one behind another in x, such as two views.
+   *  Batch norm treats each as if it came alone; 1 by default, and with `splits`. */
+  readonly batches?: number
   /** False trains without updating the running statistics and their counts, as for a second pass
    *  over the same images; true by default. */
   readonly tracking?: boolean
@@ -31,7 +34,13 @@ export interface Mode {
   readonly pass?: number
 }
 
-const modeRules = { training: needed(flag), splits: anything, tracking: flag, pass: whole }
+const modeRules = {
+  training: needed(flag),
+  splits: anything,
+  batches: anything,
+  tracking: flag,
+  pass: whole,
+}
 
 /** Returns the mode. Throws TypeError, whose message begins with `owner`, unless it is one. */
 export const checkMode = (owner: string, mode: Mode): Mode => {

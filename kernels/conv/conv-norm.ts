@@ -73,7 +73,7 @@ export const convNormOp: Op<ConvNormInputs, ConvNormOutputs, Attrs> = {
       dBetaNeeded = false,
       dResidualNeeded = false,
     ] = needs
-    const { training, rectified, splits } = norm
+    const { training, rectified, splits, inTurn } = norm
     const {
       dx: dz,
       dGamma,
@@ -84,7 +84,7 @@ export const convNormOp: Op<ConvNormInputs, ConvNormOutputs, Attrs> = {
       [dy, addend],
       { x: z, gamma, beta, y, stats, marks },
       {
-        ...{ training, rectified, splits, residual: residual !== undefined },
+        ...{ training, rectified, splits, inTurn, residual: residual !== undefined },
         ...{ dx: dxNeeded || dwNeeded, sums: dGammaNeeded || dBetaNeeded },
       },
     )

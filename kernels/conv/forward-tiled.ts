@@ -10,6 +10,7 @@ import { gemmMoments, gemmTiled } from '../matmul/gemm-tiled.ts'
 import { memoryOf, memoryOfY } from '../tiles/loader.ts'
 import { type WindowForm, windowLoader } from './window-loader.ts'
 import { MAX_BITS, WHOLE } from './window-taps.ts'
+import { type Finish, otherOf } from '../tiles/finish.ts'
 import { momentsShape } from '../tiles/epilogue-moments.ts'
 import { type TiledProduct, planTiles, runTiled } from '../tiles/plan.ts'
 import type { Image } from '../wgsl/storage.ts'
@@ -18,17 +19,23 @@ const products = new Map<string, TiledProduct>()
 
 function productFor(form: WindowForm): TiledProduct {
   const key = Object.values(form).join()
-  const name = `convolve${form.back ? 'Back' : ''}${form.moments ? ' with moments' : ''}`
+  const name = `convolve${form.back ? 'Back' : ''}${form.moments ? ' with moments' : ''}${form.finish ? `, ${form.finish}` : ''}`
   const product = products.get(key) ?? planTiles(name, windowLoader(form))
   products.set(key, product)
   return product
 }
 
 /** `convForward` on a GPU. A 1 x 1 convolution at stride 1 is a plain matrix product. */
-export function convForwardTiled(run: Run, x: Tensor, w: Tensor, out: Image, steps: Steps): Tensor {
+export function convForwardTiled(
+  run: Run,
+  [x, w]: readonly [Tensor, Tensor],
+  out: Image,
+  steps: Steps,
+  finish: Finish | null,
+): Tensor {
   const product = asProduct(run, x, w, steps)
-  if (product) return run.view(gemmTiled(run, ...product, { dtype: out.dtype }), out.shape)
-  const [y] = forward(run, [x, w], steps, { out, makes: [out], moments: false })
+  if (product) return run.view(gemmTiled(run, ...product, { dtype: out.dtype }, finish), out.shape)
+  const [y] = forward(run, [x, w], steps, { out, makes: [out], moments: false, finish })
   return y
 }
 
@@ -41,7 +48,7 @@ export function convForwardMomentsTiled(run: Run, x: Tensor, w: Tensor, out: Ima
   }
   const [N, outH, outW, K] = images(out.shape, 'conv2d: y')
   const makes = [out, momentsShape(N * outH * outW, K)] as const
-  const [y, moments] = forward(run, [x, w], steps, { out, makes, moments: true })
+  const [y, moments] = forward(run, [x, w], steps, { out, makes, moments: true, finish: null })
   return { y, moments }
 }
 
@@ -60,7 +67,13 @@ function forward<const Makes extends readonly Make[]>(
     out,
     makes,
     moments,
-  }: { readonly out: Image; readonly makes: Makes; readonly moments: boolean },
+    finish,
+  }: {
+    readonly out: Image
+    readonly makes: Makes
+    readonly moments: boolean
+    readonly finish: Finish | null
+  },
 ): { [I in keyof Makes]: Tensor } {
   const [N, H, W, C] = images(x.shape, 'conv2d: x')
   const [, outH, outW, K] = images(out.shape, 'conv2d: y')
@@ -75,10 +88,11 @@ function forward<const Makes extends readonly Make[]>(
       w: memoryOf(run, w, K),
       y: memoryOfY(K, sizeOf(out.shape), out.dtype),
       moments,
+      finish: finish?.how ?? null,
     }),
     { M: N * outH * outW, N: K, K: kH * kW * C, layers: 1 },
     {
-      reads: [x, w],
+      reads: [x, w, ...present(otherOf(finish))],
       makes,
       params: {
         ...{ images: N, H, W, C, outH, outW, kH, kW, phasesH: 1, phasesW: 1 },
@@ -91,17 +105,17 @@ function forward<const Makes extends readonly Make[]>(
 /** `convDataGradient` on a GPU. */
 export function convDataGradientTiled(
   run: Run,
-  dy: Tensor,
-  w: Tensor,
+  [dy, w]: readonly [Tensor, Tensor],
   { shape, dtype }: Image,
   steps: Steps,
+  finish: Finish | null,
 ): Tensor {
   const [N, outH, outW, C] = images(shape, 'conv2d: x')
   const [, H, W, K] = images(dy.shape, 'conv2d: dy')
   const [kH, kW] = images(w.shape, 'conv2d: w')
   if (isProduct(kH, kW, steps)) {
     const [left, right] = [run.view(dy, [N * H * W, K]), run.view(w, [C, K])]
-    return run.view(gemmTiled(run, left, right, { transB: true, dtype }), shape)
+    return run.view(gemmTiled(run, left, right, { transB: true, dtype }, finish), shape)
   }
   const [phasesH, phasesW] = steps.stride
   const pixels = N * Math.ceil(outH / phasesH) * Math.ceil(outW / phasesW)
@@ -115,10 +129,11 @@ export function convDataGradientTiled(
       w: memoryOf(run, w, K),
       y: memoryOfY(C, sizeOf(shape), dtype),
       moments: false,
+      finish: finish?.how ?? null,
     }),
     { M: pixels, N: C, K: kH * kW * K, layers: phasesH * phasesW },
     {
-      reads: [dy, w],
+      reads: [dy, w, ...present(otherOf(finish))],
       makes: [{ shape, dtype }],
       params: {
         ...{ images: N, H, W, C: K, outH, outW, kH, kW, phasesH, phasesW },
@@ -128,6 +143,8 @@ export function convDataGradientTiled(
   )
   return dx
 }
+
+const present = (other: Tensor | null) => (other ? [other] : [])
 
 /** Whether a convolution is the plain product of pixels and the weight: 1 x 1, stride 1, no
  *  padding. */

@@ -12,17 +12,26 @@ import {
   convForwardMomentsTiled,
   convForwardTiled,
 } from './forward-tiled.ts'
+import { finished } from '../matmul/finished.ts'
+import type { Finish } from '../tiles/finish.ts'
 import { type Image, imageOf, storedAs } from '../wgsl/storage.ts'
 import { type Walk, dataGradientWalk, forwardWalk } from './input-walk.ts'
 
 export type { Pair, Steps }
 
 /** Convolution of x [N, H, W, C] with w [kH, kW, C, K], without bias -> `out` [N, outH, outW,
- *  K]. */
-export const convForward = (run: Run, x: Tensor, w: Tensor, out: Shape, steps: Steps): Tensor =>
+ *  K]; then a last step, whose `other` is stored as the result is. */
+export const convForward = (
+  run: Run,
+  x: Tensor,
+  w: Tensor,
+  out: Shape,
+  steps: Steps,
+  finish: Finish | null = null,
+): Tensor =>
   usesTiles(run, x, out)
-    ? convForwardTiled(run, x, w, imageOf(run, out), steps)
-    : walked(run, x, w, imageOf(run, out), forwardWalk(w.shape, steps))
+    ? convForwardTiled(run, [x, w], imageOf(run, out), steps, finish)
+    : finished(run, walked(run, x, w, imageOf(run, out), forwardWalk(w.shape, steps)), finish)
 
 /** `convForward` and the moments of its channels (epilogue-moments.ts); null for these where they
  *  would save nothing. A GPU computes them before it stores y, which saves reading y again. */
@@ -37,11 +46,18 @@ export const convForwardMoments = (
     ? convForwardMomentsTiled(run, x, w, imageOf(run, out), steps)
     : { y: convForward(run, x, w, out, steps), moments: null }
 
-/** Gradient of `convForward` with respect to x, from dy and w. */
-export const convDataGradient = (run: Run, dy: Tensor, w: Tensor, x: Image, steps: Steps): Tensor =>
+/** Gradient of `convForward` with respect to x, from dy and w; then a last step. */
+export const convDataGradient = (
+  run: Run,
+  dy: Tensor,
+  w: Tensor,
+  x: Image,
+  steps: Steps,
+  finish: Finish | null = null,
+): Tensor =>
   usesTiles(run, dy, x.shape)
-    ? convDataGradientTiled(run, dy, w, x, steps)
-    : walked(run, dy, w, x, dataGradientWalk(w.shape, steps))
+    ? convDataGradientTiled(run, [dy, w], x, steps, finish)
+    : finished(run, walked(run, dy, w, x, dataGradientWalk(w.shape, steps)), finish)
 
 const usesTiles = (run: Run, x: Tensor, out: Shape) =>
   !run.software && sizeOf(x.shape) * sizeOf(out) > 0

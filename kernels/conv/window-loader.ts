@@ -7,6 +7,7 @@
 
 import { wgsl } from '../op.ts'
 import { type Loader, type BufferFormat, element, loadUnit, store4 } from '../tiles/loader.ts'
+import { type FinishKind, finishSnippet, readsOther } from '../tiles/finish.ts'
 import { matrixSide } from '../tiles/matrix-side.ts'
 import { momentsBinding } from '../tiles/epilogue-moments.ts'
 import { ownTaps, rowsByBits, rowsByPlace, sharedTaps } from './window-taps.ts'
@@ -18,15 +19,21 @@ export interface WindowForm {
   readonly w: BufferFormat
   readonly y: BufferFormat
   readonly moments: boolean
+  /** The last step; none with moments. */
+  readonly finish: FinishKind
   /** Whether the taps fit in one u32, MAX_BITS at most. */
   readonly bits: boolean
   /** Whether x's channels are a multiple of WHOLE: then every slice lies in one tap. */
   readonly whole: boolean
 }
 
+const numbers = [wgsl`2`, wgsl`3`, wgsl`4`, wgsl`5`]
+
 /** The loader of a convolution, or `back`, of its data gradient. */
 export const windowLoader = (form: WindowForm): Loader => {
-  const { back, x, w, y, moments } = form
+  const { back, x, w, y, moments, finish } = form
+  const made = readsOther(finish) ? numbers.slice(1) : numbers // bindings from y on
+  const [ofY = wgsl``, next = wgsl``, last = wgsl``] = made
   return {
     name: back
       ? wgsl`convDataGradientTiled`
@@ -43,11 +50,12 @@ export const windowLoader = (form: WindowForm): Loader => {
     }
     @group(0) @binding(0) var<storage, read>       x: array<${element(x)}>; // [images, H, W, C]
     @group(0) @binding(1) var<storage, read>       w: array<${element(w)}>; // [kH, kW, C, N], or back [kH, kW, N, C]
-    @group(0) @binding(2) var<storage, read_write> y: array<${element(y)}>; // [images, outH, outW, N]
-    @group(0) @binding(${moments ? wgsl`4` : wgsl`3`}) var<uniform>             p: Params;
-    ${moments ? momentsBinding(wgsl`3`) : wgsl``}
+    @group(0) @binding(${ofY}) var<storage, read_write> y: array<${element(y)}>; // [images, outH, outW, N]
+    @group(0) @binding(${moments ? last : next}) var<uniform>             p: Params;
+    ${moments ? momentsBinding(next) : wgsl``}
     ${store4(y)}
-    ${back ? phases : wholeImage}
+    ${finishSnippet(finish, wgsl`2`, y)}
+    ${back ? phases(finish) : wholeImage(finish)}
     // Where the first tap reads, given image, row and column.
     fn placeOf(o: vec3i) -> i32 { return ((o.x * i32(p.H) + o.y) * i32(p.W) + o.z) * i32(p.C / ${loadUnit(x)}); }
     ${form.bits ? rowsByBits : rowsByPlace}
@@ -65,7 +73,7 @@ export const windowLoader = (form: WindowForm): Loader => {
 }
 
 // Forward: all pixels of y have the same taps.
-const wholeImage = wgsl`
+const wholeImage = (finish: FinishKind) => wgsl`
     const toward = 1i; // from a tap's input to the next
     var<private> reach: vec2u = vec2u(); // taps
     fn prologue(z: u32) {
@@ -82,14 +90,15 @@ const wholeImage = wgsl`
     }
     fn epilogue(row: u32, column: u32, sums: vec4f) {
       if (row >= p.M || column >= p.N) { return; }
-      store4(row * p.N + column, p.N - column, sums);
+      let at = row * p.N + column;
+      store4(at, p.N - column, finish(at, p.N - column, sums));
     }
-    fn storesSums() -> bool { return true; }
+    fn storesSums() -> bool { return ${finish ? wgsl`false` : wgsl`true`}; }
     fn storeOffset(z: u32, row: u32, column: u32) -> u32 { return (row * p.N + column) / 4u; }
 `
 
 // Back: the pixels of y are in phases, of which each has taps of its own.
-const phases = wgsl`
+const phases = (finish: FinishKind) => wgsl`
     const toward = -1i; // from a tap's input to the next
     var<private> phase: vec2u = vec2u();
     var<private> reach: vec2u = vec2u(); // taps of the phase
@@ -124,10 +133,11 @@ const phases = wgsl`
     }
     fn epilogue(row: u32, column: u32, sums: vec4f) {
       if (row >= pixels() || column >= p.N) { return; }
-      let at = pixel(row);
-      let o = firstPixel + at.yz * vec2u(p.phasesH, p.phasesW);
-      store4(((at.x * p.outH + o.x) * p.outW + o.y) * p.N + column, p.N - column, sums);
+      let own = pixel(row);
+      let o = firstPixel + own.yz * vec2u(p.phasesH, p.phasesW);
+      let at = ((own.x * p.outH + o.x) * p.outW + o.y) * p.N + column;
+      store4(at, p.N - column, finish(at, p.N - column, sums));
     }
-    fn storesSums() -> bool { return p.phasesH * p.phasesW == 1u; }
+    fn storesSums() -> bool { return ${finish ? wgsl`false` : wgsl`p.phasesH * p.phasesW == 1u`}; }
     fn storeOffset(z: u32, row: u32, column: u32) -> u32 { return (row * p.N + column) / 4u; }
 `

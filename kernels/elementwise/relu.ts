@@ -1,4 +1,4 @@
-import { type Op, type Tensor, flatIndex, kernel, op } from '../op.ts'
+import { type Op, type Run, type Tensor, flatIndex, kernel, op } from '../op.ts'
 import { byStorage, storedPointwise } from '../wgsl/storage.ts'
 import { notNumbers } from '../wgsl/widths.ts'
 
@@ -43,12 +43,19 @@ const backwardKernel = byStorage(
 `,
 )
 
+/** max(x, 0), stored as x is. */
+export const reluForward = (run: Run, x: Tensor): Tensor => storedPointwise(run, forwardKernel, [x])
+
+/** The gradient of x from y = relu(x) and dy, which are stored alike. */
+export const reluBack = (run: Run, y: Tensor, dy: Tensor): Tensor =>
+  storedPointwise(run, backwardKernel, [y, dy])
+
 const reluOp: Op<[x: Tensor]> = {
   name: 'relu',
   accepts: ['float'],
   shape: (_, x) => x,
-  forward: (run, _, x) => [storedPointwise(run, forwardKernel, [x])],
-  backward: (run, _, [dy], _inputs, [y]) => [storedPointwise(run, backwardKernel, [y, dy])],
+  forward: (run, _, x) => [reluForward(run, x)],
+  backward: (run, _, [dy], _inputs, [y]) => [reluBack(run, y, dy)],
 }
 
 const applyRelu = op(reluOp)

@@ -4,6 +4,7 @@
 
 import { type DType, type Run, type Tensor, wgsl } from '../op.ts'
 import { type Gemm, productShape } from './shapes.ts'
+import { finished } from './finished.ts'
 import { storedAs } from '../wgsl/storage.ts'
 import { sumSplits } from '../wgsl/sum-splits.ts'
 import {
@@ -14,6 +15,13 @@ import {
   memoryOfY,
   store4,
 } from '../tiles/loader.ts'
+import {
+  type Finish,
+  type FinishKind,
+  finishSnippet,
+  otherOf,
+  readsOther,
+} from '../tiles/finish.ts'
 import { matrixSide } from '../tiles/matrix-side.ts'
 import { momentsBinding, momentsShape } from '../tiles/epilogue-moments.ts'
 import { type TiledProduct, depthFor, planTiles, runTiled, slicesPerSplit } from '../tiles/plan.ts'
@@ -26,11 +34,13 @@ interface Form {
   readonly b: BufferFormat
   readonly y: BufferFormat
   readonly moments: boolean
+  /** The last step; without one there may be a bias. */
+  readonly finish: FinishKind
   /** Whether K is a multiple of every mma's k per slice. */
   readonly whole: boolean
 }
 
-const loader = ({ transA, transB, a, b, y, moments, whole }: Form): Loader => ({
+const loader = ({ transA, transB, a, b, y, moments, finish, whole }: Form): Loader => ({
   name: moments ? wgsl`gemmMomentsTiled` : wgsl`gemmTiled`,
   along: { a: !transA, b: transB },
   memory: { a, b, y },
@@ -41,11 +51,12 @@ const loader = ({ transA, transB, a, b, y, moments, whole }: Form): Loader => ({
     }
     @group(0) @binding(0) var<storage, read>       a:    array<${element(a)}>; // [batches, M, K] or [batches, K, M]
     @group(0) @binding(1) var<storage, read>       b:    array<${element(b)}>; // [batches, K, N] or [batches, N, K]
-    @group(0) @binding(2) var<storage, read>       bias: array<f32>;           // [N], if biased
+    ${readsOther(finish) ? wgsl`` : wgsl`@group(0) @binding(2) var<storage, read> bias: array<f32>; // [N], if biased`}
     @group(0) @binding(3) var<storage, read_write> y:    array<${element(y)}>; // [splits, batches, M, N]
     @group(0) @binding(${moments ? wgsl`5` : wgsl`4`}) var<uniform>             p:    Params;
     ${moments ? momentsBinding(wgsl`4`) : wgsl``}
     ${store4(y)}
+    ${finishSnippet(finish, wgsl`2`, y)}
     var<private> first: u32 = 0u; // k of this split
     var<private> batch: u32 = 0u;
     var<private> yFrom: u32 = 0u;
@@ -65,12 +76,17 @@ const loader = ({ transA, transB, a, b, y, moments, whole }: Form): Loader => ({
     fn epilogue(row: u32, column: u32, sums: vec4f) {
       if (row >= p.M || column >= p.N) { return; }
       var numbers = sums;
-      if (p.biased == 1u) {
+      ${
+        readsOther(finish)
+          ? wgsl``
+          : wgsl`if (p.biased == 1u) {
         for (var i = 0u; i < 4u; i++) { numbers[i] += bias[min(column + i, p.N - 1u)]; }
+      }`
       }
-      store4(yFrom + row * p.N + column, p.N - column, numbers);
+      let at = yFrom + row * p.N + column;
+      store4(at, p.N - column, finish(at, p.N - column, numbers));
     }
-    fn storesSums() -> bool { return p.biased == 0u; }
+    fn storesSums() -> bool { return ${finish ? wgsl`false` : wgsl`p.biased == 0u`}; }
     fn storeOffset(z: u32, row: u32, column: u32) -> u32 { return (z * p.M * p.N + row * p.N + column) / 4u; }
   `,
 })
@@ -79,14 +95,20 @@ const products = new Map<string, TiledProduct>()
 
 function productFor(form: Form): TiledProduct {
   const key = Object.values(form).join()
-  const ways = `${form.transA ? 't' : 'n'}${form.transB ? 't' : 'n'}${form.moments ? ' with moments' : ''}`
+  const ways = `${form.transA ? 't' : 'n'}${form.transB ? 't' : 'n'}${form.moments ? ' with moments' : ''}${form.finish ? `, ${form.finish}` : ''}`
   const product = products.get(key) ?? planTiles(`gemm ${ways}`, loader(form))
   products.set(key, product)
   return product
 }
 
-/** `gemm` on a GPU. */
-export function gemmTiled(run: Run, a: Tensor, b: Tensor, options: Gemm): Tensor {
+/** `gemm` on a GPU, with a last step, whose `other` is stored as y is; without a bias then. */
+export function gemmTiled(
+  run: Run,
+  a: Tensor,
+  b: Tensor,
+  options: Gemm,
+  finish: Finish | null = null,
+): Tensor {
   const { transA = false, transB = false, bias = null, unsplit = false, dtype = 'f32' } = options
   const { batches, M, N, K, shape } = productShape(a.shape, b.shape, options)
   const [aStride, bStride] = [transA ? M : K, transB ? K : N]
@@ -96,17 +118,20 @@ export function gemmTiled(run: Run, a: Tensor, b: Tensor, options: Gemm): Tensor
   const layers = Math.ceil(all / slices) * batches
   const stored = layers > batches ? 'f32' : dtype // parts are
   const memory = { ...factors, y: memoryOfY(N, M * N, stored) }
+  const last = layers > batches ? null : finish // of whole sums
+  const how = { moments: false, finish: last?.how ?? null, whole: K % 32 === 0 }
   const [y] = runTiled(
     run,
-    productFor({ transA, transB, ...memory, moments: false, whole: K % 32 === 0 }),
+    productFor({ transA, transB, ...memory, ...how }),
     { M, N, K, layers },
     {
-      reads: [a, b, bias ?? b],
+      reads: [a, b, otherOf(last) ?? bias ?? b],
       makes: [{ shape: [layers / batches, ...shape], dtype: stored }],
       params: { K, aStride, bStride, biased: bias ? 1 : 0, batches, slices },
     },
   )
-  return storedAs(run, dtype, sumSplits(run, y, shape))
+  const whole = storedAs(run, dtype, sumSplits(run, y, shape))
+  return last ? whole : finished(run, whole, finish)
 }
 
 /** a [M, K] times b [K, N] on a GPU, and the moments of its columns; null for these where the sum
@@ -124,7 +149,14 @@ export function gemmMoments(
     return { y: gemmTiled(run, a, b, { dtype }), moments: null }
   const [y, moments] = runTiled(
     run,
-    productFor({ transA: false, transB: false, ...memory, moments: true, whole: K % 32 === 0 }),
+    productFor({
+      transA: false,
+      transB: false,
+      ...memory,
+      moments: true,
+      finish: null,
+      whole: K % 32 === 0,
+    }),
     { M, N, K, layers: 1 },
     {
       reads: [a, b, b],

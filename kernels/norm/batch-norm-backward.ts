@@ -15,7 +15,7 @@ import {
   residualSumsKernel,
   sumsKernel,
 } from './batch-norm-backward-kernels.ts'
-import { extent, partitionRows, perChannel, rowsPerSum } from './batch-rows.ts'
+import { type Splits, extent, partitionRows, perChannel, rowsPerSum } from './batch-rows.ts'
 import { MARKED_ROWS } from './relu-marks.ts'
 import { accumulate } from '../optim/accumulate.ts'
 import { sumAxes } from '../wgsl/reduce.ts'
@@ -35,10 +35,9 @@ export interface Normalized {
 }
 
 /** Which gradients are needed, and what the forward pass did. `rectified`: a ReLU came last. */
-interface Wanted {
+interface Wanted extends Splits {
   readonly training: boolean
   readonly rectified: boolean
-  readonly splits: number
   readonly residual: boolean
   readonly dx: boolean
   readonly sums: boolean
@@ -67,7 +66,7 @@ export function batchNormBackward(
         ...perChannel(run, splits * C),
       })
     : [gamma, gamma]
-  const second = partitionRows(x, ROWS, splits)
+  const second = partitionRows(x, ROWS, wanted)
   const dx = () =>
     run(backwardKernel(x, C), {
       reads: [dz, x, stats, gamma, beta, dBeta, dGamma],
@@ -91,7 +90,7 @@ function firstPass(
   const { C } = extent(x)
   const rows = rowsPerSum(run, x)
   const each = marks ? Math.ceil(rows / MARKED_ROWS) * MARKED_ROWS : rows
-  const { parts, ...pass } = partitionRows(x, each, wanted.splits)
+  const { parts, ...pass } = partitionRows(x, each, wanted)
   if (wanted.rectified && wanted.residual) {
     const [dz, sums] = run(residualSumsKernel(x, marks), {
       ...pass,

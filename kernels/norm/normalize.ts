@@ -1,7 +1,15 @@
 // The forward pass of batch normalisation: statistics, then one pass over the images.
 
 import { type Run, type Tensor, type Wgsl, kernel, wgsl } from '../op.ts'
-import { extent, partPrologue, partitionRows, reluSnippet, rowParams, rows } from './batch-rows.ts'
+import {
+  type Splits,
+  extent,
+  partPrologue,
+  partitionRows,
+  reluSnippet,
+  rowParams,
+  rows,
+} from './batch-rows.ts'
 import { type Running, batchStats, runningStats } from './batch-stats.ts'
 import { MARKED_ROWS, marking } from './relu-marks.ts'
 import { byStorage, f16Fours, storedAs } from '../wgsl/storage.ts'
@@ -67,12 +75,11 @@ const normalizeMarking = normalizeKernel(f16Fours, {
 })
 
 /** The settings of a batch normalisation, defaults filled in. */
-export interface NormAttrs {
+export interface NormAttrs extends Splits {
   readonly training: boolean
   readonly momentum: number
   readonly eps: number
   readonly rectified: boolean
-  readonly splits: number
   readonly running: Running | null
 }
 
@@ -91,7 +98,7 @@ export function batchNormForward(
   const [x, gamma, beta, residual = x] = inputs
   const { shape, dtype } = x
   const stats = statistics(run, norm, x, moments)
-  const { params, constants, groups, parts } = partitionRows(x, MARKED_ROWS, norm.splits)
+  const { params, constants, groups, parts } = partitionRows(x, MARKED_ROWS, norm)
   const flags = { added: Number(inputs.length > 3), rectified: Number(norm.rectified) }
   const pass = {
     reads: [x, stats, gamma, beta, storedAs(run, dtype, residual)],
@@ -111,11 +118,11 @@ export function batchNormForward(
 
 function statistics(
   run: Run,
-  { training, running, momentum, eps, splits }: NormAttrs,
+  { training, running, momentum, eps, splits, inTurn }: NormAttrs,
   x: Tensor,
   moments: Tensor | null,
 ): Tensor {
-  if (training) return batchStats(run, x, running, { momentum, eps, splits }, moments)
+  if (training) return batchStats(run, x, running, { momentum, eps, splits, inTurn }, moments)
   if (!running) throw new Error('batchNorm: running statistics are needed outside training')
   return runningStats(run, running, extent(x).C, eps)
 }

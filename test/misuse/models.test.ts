@@ -119,7 +119,7 @@ test('models say what was wrong with a call', async ({ gpu }) => {
     [
       "torch's name of a mode",
       () => call(encoder.forward, x, { train: true }),
-      `resnet8.forward: there is no option 'train'; did you mean 'training'? Its options are training, splits, tracking, pass`,
+      `resnet8.forward: there is no option 'train'; did you mean 'training'? Its options are training, splits, batches, tracking, pass`,
     ],
     [
       'a flag for a mode',

@@ -136,7 +136,13 @@ async function found(gpu: Gpu, engine: Engine, layer: Layer, way: number) {
   )
   const { y, moments } = convForwardMoments(run, x, w, outOf(layer), steps)
   assert.ok(moments, 'moments')
-  const stats = batchStats(run, y, null, { eps: 1e-5, momentum: 0.1, splits: 1 }, moments)
+  const stats = batchStats(
+    run,
+    y,
+    null,
+    { eps: 1e-5, momentum: 0.1, splits: 1, inTurn: false },
+    moments,
+  )
   return { run, x, w, steps, stats: await read(gpu, stats), y: await gpu.read(y) }
 }
 
@@ -189,7 +195,13 @@ for (const C of [3, 8])
     })
     const x = gpu.tensor(new Float32Array(M * C), [M, C]) // of which only the shape counts
     const moments = gpu.tensor([...means, ...squares], [2, chunks, C])
-    const stats = batchStats(gpu.run, x, null, { eps: 1e-5, momentum: 0.1, splits: 1 }, moments)
+    const stats = batchStats(
+      gpu.run,
+      x,
+      null,
+      { eps: 1e-5, momentum: 0.1, splits: 1, inTurn: false },
+      moments,
+    )
     close(
       await read(gpu, stats),
       [...expected.map(([m = NaN]) => m), ...expected.map(([, d = NaN]) => d)],
