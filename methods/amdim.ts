@@ -15,10 +15,10 @@ import { selectPosition } from '../kernels/shape/select-position.ts'
 import { reshape } from '../kernels/shape/reshape.ts'
 import { anything, callback, having, needed, orNull } from '../kernels/options.ts'
 import type { Optimizer } from '../engine/optim/optimizer.ts'
-import type { AmdimEncoder, Scales } from '../models/amdim-encoder.ts'
+import type { AmdimEncoder } from '../models/amdim-encoder.ts'
 import { type Classifiers, classifierLosses } from '../models/classifiers.ts'
-import { type MultiscaleLosses, multiscaleNce } from './multiscale.ts'
-import type { StepBatch, Encoder } from './batch.ts'
+import { type MultiscaleLosses, crossedNce } from './multiscale.ts'
+import { type Encoder, halves } from './batch.ts'
 import { labelsOf } from './image-batch.ts'
 import { type Algorithm, type MethodOptions, method } from './method.ts'
 import { optimizerRule } from './step-options.ts'
@@ -70,20 +70,24 @@ export const amdim: Algorithm<AmdimOptions, Kept, [labels?: IndexList | null]> =
   trains: ({ encoder, classifiers }) => (classifiers ? { encoder, classifiers } : encoder),
   begin(options, { gpu, t, seed }) {
     const { encoder, classifiers = null, places, clip = 20, penalty = 0.05 } = options
-    const f = scalesOf(encoder)
-    const place = (r5: Tensor, view: number) =>
-      selectPosition(r5, places?.({ step: t(), view }) ?? { seed, step: t, view })
+    const f: Encoder<[Tensor, Tensor, Tensor]> = (x, mode) => {
+      const { r1, r5, r7 } = encoder.scales(x, mode)
+      return [r1, r5, r7]
+    }
+    const given =
+      places && (() => concat([places({ step: t(), view: 0 }), places({ step: t(), view: 1 })], 0))
+    const draw = { seed, step: t, view: [0, 1] } as const
     const stopped = (h: Tensor) => gpu.noGrad(() => reshape(h, h.shape))
     return {
       keeps: { encoder, head: classifiers },
       told: (batch, told) => someLabels(told === undefined ? labelsOf(batch) : told),
       step(x, labels?: Tensor) {
-        const [one, two] = [f(x, 0), f(x, 1)] //                           two views
-        const sources = [place(one.r5, 0), place(two.r5, 1)] as const //   for 5→5, one place of each
-        const nce = multiscaleNce([one, two], sources, { clip, penalty })
-        const probes = //                                                  no gradient to the encoder
+        const [r1, r5, r7] = x.both(f, encoder.mostImages ?? 0) //  of both views, 2N rows
+        const sources = selectPosition(r5, given?.() ?? draw) //    for 5→5, one place of each
+        const nce = crossedNce({ r1, r5, r7 }, sources, { clip, penalty })
+        const probes = //                                           no gradient to the encoder
           classifiers && labels
-            ? classifierLosses(classifiers, [one.r1, two.r1].map(stopped), labels, t)
+            ? classifierLosses(classifiers, halves(r1).map(stopped), labels, t)
             : []
         const loss = probes.reduce((a, b) => add(a, b), nce.total)
         return { loss, result: () => stacked([...termsOf(nce), ...probes]) }
@@ -91,18 +95,6 @@ export const amdim: Algorithm<AmdimOptions, Kept, [labels?: IndexList | null]> =
     }
   },
 })
-
-/** Features of a view of a batch at three scales. */
-function scalesOf(encoder: AmdimEncoder) {
-  const maps: Encoder<[Tensor, Tensor, Tensor]> = (x, mode) => {
-    const { r1, r5, r7 } = encoder.scales(x, mode)
-    return [r1, r5, r7]
-  }
-  return (x: StepBatch, view: 0 | 1): Scales => {
-    const [r1, r5, r7] = x.encode(maps, view)
-    return { r1, r5, r7 }
-  }
-}
 
 /** The labels as i32, or null where none is known. */
 function someLabels(given: IndexList | null | undefined): Int32Array | null {

@@ -23,6 +23,10 @@ export type Encoder<Z extends Encoded = Tensor> = (x: Tensor, mode: Mode, offset
 export interface StepBatch {
   /** Embeds a view of all images, or several views, one behind the other. */
   readonly encode: <Z extends Encoded>(f: Encoder<Z>, ...views: View[]) => Z
+  /** Embeds both views, the rows of the second behind those of the first. f gets both at once, as
+   *  two batches (`Mode.batches`), where they are `most` images together at most; else, and in
+   *  chunks, one after the other. */
+  readonly both: <Z extends readonly Tensor[]>(f: Encoder<Z>, most: number) => Z
   /** The same without a gradient. */
   readonly keys: <Z extends Encoded>(f: Encoder<Z>, ...views: View[]) => Z
   /** Gradient of a loss of embeddings, times `scale`, with respect to those of the optimizer's
@@ -114,6 +118,12 @@ function atOnce(gpu: Gpu, { images, extents }: Chunk, { aug, of }: Means): StepB
     f(together(views.map(view)), { ...first, pass: views[0] ?? 0 }, 0)
   return {
     encode,
+    both(f, most) {
+      const pair = [view(0), view(1)] as const
+      if (dim(pair[0].shape, 0) + dim(pair[1].shape, 0) > most)
+        return joined(encode(f, 0), encode(f, 1))
+      return f(together(pair), { ...first, pass: 0, batches: 2 }, 0)
+    },
     keys: (f, ...views) => gpu.noGrad(() => encode(f, ...views)),
     backward: (loss, scale) => gpu.backward(loss, scale, { of }),
   }
@@ -134,12 +144,23 @@ function inChunks(gpu: Gpu, chunks: readonly Chunk[], { aug, of }: Means): StepB
     })
   return {
     encode: (f, ...views) => cache.encode(parts(f, views)),
+    both: (f) => joined(cache.encode(parts(f, [0])), cache.encode(parts(f, [1]))),
     keys: (f, ...views) => encodedBy(gpu, parts(f, views)),
     backward: (loss, scale) => cache.backward(loss, scale, { of }),
   }
 }
 
+/** The rows of two views, one behind the other. */
+const joined = <Z extends readonly Tensor[]>(one: Z, two: Z): Z =>
+  one.map((z, i) => concat([z, two[i] ?? z], 0)) as readonly Tensor[] as Z // map keeps the length
+
 const together = (views: readonly Tensor[]): Tensor => {
   const [only, ...others] = views
   return only && others.length === 0 ? only : concat(views, 0)
+}
+
+/** The two halves of a tensor's rows. */
+export function halves(z: Tensor): [Tensor, Tensor] {
+  const rows = dim(z.shape, 0)
+  return [slice(z, 0, 0, rows / 2), slice(z, 0, rows / 2, rows)]
 }

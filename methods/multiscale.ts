@@ -5,8 +5,8 @@
 import { checkValue, having } from '../kernels/options.ts'
 import type { Tensor } from '../kernels/op.ts'
 import { add } from '../kernels/elementwise/add.ts'
-import { affine } from '../kernels/wgsl/affine.ts'
-import { nceMaps } from '../kernels/loss/nce-maps.ts'
+import { concat } from '../kernels/shape/concat.ts'
+import { type NceMapsOptions, nceMaps } from '../kernels/loss/nce-maps.ts'
 import type { Scales } from '../models/amdim-encoder.ts'
 
 /** The losses of AMDIM's three tasks, each []. A task is named by two scales as in the paper:
@@ -33,24 +33,33 @@ export interface MultiscaleLosses {
 export function multiscaleNce(
   views: readonly [Scales, Scales],
   places: readonly [Tensor, Tensor],
-  options: { readonly clip?: number; readonly penalty?: number } = {},
+  options: Omit<NceMapsOptions, 'crossed'> = {},
 ): MultiscaleLosses {
   for (const [name, given] of Object.entries({ views, places }))
     checkValue('multiscaleNce', name, given, having('an array of two, one of each view', '0', '1'))
   const [one, two] = views
-  const task = (sources: readonly [Tensor, Tensor], maps: readonly [Tensor, Tensor]) => {
-    const there = nceMaps(sources[0], maps[1], options)
-    const back = nceMaps(sources[1], maps[0], options)
-    return { loss: half(there.loss, back.loss), penalty: half(there.penalty, back.penalty) }
-  }
-  const r1 = [one.r1, two.r1] as const
-  const r5 = [one.r5, two.r5] as const
+  const both = (r: keyof Scales) => concat([one[r], two[r]], 0)
+  return crossedNce(
+    { r1: both('r1'), r5: both('r5'), r7: both('r7') },
+    concat([...places], 0),
+    options,
+  )
+}
+
+/** `multiscaleNce` of features whose first half of rows is of one view of N images and whose second
+ *  half is of the other: `views` at three scales, and `places` [2N, R]. */
+export function crossedNce(
+  { r1, r5, r7 }: Scales,
+  places: Tensor,
+  options: Omit<NceMapsOptions, 'crossed'>,
+): MultiscaleLosses {
+  const task = (sources: Tensor, maps: Tensor) =>
+    nceMaps(sources, maps, { ...options, crossed: true })
   const oneToFive = task(r1, r5)
-  const oneToSeven = task(r1, [one.r7, two.r7])
+  const oneToSeven = task(r1, r7)
   const fiveToFive = task(places, r5)
-  const tasks = [oneToFive, oneToSeven, fiveToFive] as const
-  const penalty = add(add(tasks[0].penalty, tasks[1].penalty), tasks[2].penalty)
-  const losses = add(add(tasks[0].loss, tasks[1].loss), tasks[2].loss)
+  const penalty = add(add(oneToFive.penalty, oneToSeven.penalty), fiveToFive.penalty)
+  const losses = add(add(oneToFive.loss, oneToSeven.loss), fiveToFive.loss)
   return {
     oneToFive: oneToFive.loss,
     oneToSeven: oneToSeven.loss,
@@ -59,5 +68,3 @@ export function multiscaleNce(
     total: add(losses, penalty),
   }
 }
-
-const half = (a: Tensor, b: Tensor) => affine(add(a, b), 0.5, 0)

@@ -55,6 +55,9 @@ export interface Scales {
 export interface AmdimEncoder extends Model {
   /** Features of images x [N, size, size, 3] at all three scales. Throws ShapeError. */
   readonly scales: (x: Tensor, mode: Mode) => Scales
+  /** The most images that `scales` takes at once: the device binds the maps of no more. `amdim`
+   *  encodes both views together where they are no more, and one after the other without it. */
+  readonly mostImages?: number
 }
 
 type Options = Required<AmdimEncoderOptions>
@@ -99,6 +102,14 @@ function countOf(x: Tensor, size: number): number {
     )
   return N
 }
+
+/** The numbers of one image's largest map, those of images and heads included. */
+const largestMap = ({ size, features }: Options, layers: readonly Made[]): number =>
+  Math.max(
+    size * size * 3,
+    49 * features,
+    ...layers.map(({ side, channels }) => side * side * channels),
+  )
 
 /** Makes AMDIM's encoder: images [N, size, size, 3] -> r1 [N, R]; `scales` returns r5 and r7 too.
  *  Parameters have the authors' names. The table lists the layers with the sides of their maps. A
@@ -145,7 +156,9 @@ export function amdimEncoder(gpu: Gpu, given: AmdimEncoderOptions): AmdimEncoder
     }
     return reshape(h, [N, R])
   }
+  const largest = largestMap(options, layers)
   return {
+    mostImages: Math.floor(gpu.device.limits.maxStorageBufferBindingSize / (4 * largest)),
     parameters: build.parameters,
     norms: build.norms,
     features: R,
