@@ -13,7 +13,7 @@ import {
   convForwardTiled,
 } from './forward-tiled.ts'
 import { finished } from '../matmul/finished.ts'
-import type { Finish } from '../tiles/finish.ts'
+import type { Finish } from '../wgsl/finish.ts'
 import { type Image, imageOf, storedAs } from '../wgsl/storage.ts'
 import { type Walk, dataGradientWalk, forwardWalk } from './input-walk.ts'
 

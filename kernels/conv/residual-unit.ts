@@ -17,7 +17,7 @@ import { avgPoolBack } from '../pool/avg-pool.ts'
 import { convDataGradient, convForward } from './forward.ts'
 import { conv2dOp } from './conv2d.ts'
 import type { Steps } from './steps.ts'
-import { convWeightGradient } from './weight-gradient.ts'
+import { convWeightGradient, convWeightGradients } from './weight-gradient.ts'
 import { checkOptions, checkTensor, count, having, orNull } from '../options.ts'
 
 interface Attrs {
@@ -82,17 +82,22 @@ export const residualUnitOp: Op<UnitInputs, [y: Tensor, h: Tensor], Attrs> = {
     const steps = stepsOf(attrs)
     const dh = () => convDataGradient(run, dy, w2, h, once, { how: 'mask', other: h })
     const dHidden = dxNeeded || dw1Needed ? dh() : null
+    const ofWeights = () => {
+      const one = dHidden && ([x, dHidden, w1.shape, steps] as const)
+      const two = [h, dy, w2.shape, once] as const
+      if (one && dw1Needed && dw2Needed) return convWeightGradients(run, one, two)
+      return [
+        one && dw1Needed ? convWeightGradient(run, ...one) : null,
+        dw2Needed ? convWeightGradient(run, ...two) : null,
+      ]
+    }
     const dx = () =>
       dHidden &&
       convDataGradient(run, dHidden, w1, x, steps, {
         how: 'add',
         other: storedAs(run, x.dtype, throughShortcut(run, attrs, dy, [x, w1, w3])),
       })
-    const gradients = [
-      dxNeeded ? dx() : null,
-      dw1Needed && dHidden ? convWeightGradient(run, x, dHidden, w1.shape, steps) : null,
-      dw2Needed ? convWeightGradient(run, h, dy, w2.shape, once) : null,
-    ]
+    const gradients = [dxNeeded ? dx() : null, ...ofWeights()]
     if (!w3 || !b3) return gradients
     return [
       ...gradients,

@@ -7,7 +7,8 @@
 
 import { wgsl } from '../op.ts'
 import { type Loader, type BufferFormat, element, loadUnit, store4 } from '../tiles/loader.ts'
-import { type FinishKind, finishSnippet, readsOther } from '../tiles/finish.ts'
+import { finishSnippet } from '../tiles/finish.ts'
+import { type FinishKind, finishName, readsOther } from '../wgsl/finish.ts'
 import { matrixSide } from '../tiles/matrix-side.ts'
 import { momentsBinding } from '../tiles/epilogue-moments.ts'
 import { ownTaps, rowsByBits, rowsByPlace, sharedTaps } from './window-taps.ts'
@@ -36,10 +37,10 @@ export const windowLoader = (form: WindowForm): Loader => {
   const [ofY = wgsl``, next = wgsl``, last = wgsl``] = made
   return {
     name: back
-      ? wgsl`convDataGradientTiled`
+      ? wgsl`convDataGradient${finishName(finish)}Tiled`
       : moments
         ? wgsl`convForwardMomentsTiled`
-        : wgsl`convForwardTiled`,
+        : wgsl`convForward${finishName(finish)}Tiled`,
     along: { a: true, b: back },
     memory: { a: x, b: w, y },
     moments,

@@ -1,6 +1,6 @@
 import { type Op, type Run, type Tensor, flatIndex, kernel, op } from '../op.ts'
 import { byStorage, storedPointwise } from '../wgsl/storage.ts'
-import { notNumbers } from '../wgsl/widths.ts'
+import { rectification } from '../wgsl/finish.ts'
 
 const forwardKernel = byStorage(
   (types) => kernel`
@@ -10,19 +10,17 @@ const forwardKernel = byStorage(
   @group(0) @binding(1) var<storage, read_write> y: array<S>;
   @group(0) @binding(2) var<uniform>             p: Params;
   ${flatIndex}
-  ${notNumbers}
+  ${rectification}
   @compute @workgroup_size(64)
   fn reluForward(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
     let i = flat(id, groups);
     if (i >= p.count) { return; }
-    let value = widen(x[i]);
-    // NaN stays NaN; max would hide it.
-    y[i] = narrow(select(value, F(), (value < F()) & !notNumbers(value)));
+    y[i] = narrow(rectified(widen(x[i])));
   }
 `,
 )
 
-// y shows where x was positive, so that x is not saved. NaN passes the gradient on, as in torch.
+// y shows where x was positive, so that x is not saved.
 const backwardKernel = byStorage(
   (types) => kernel`
   struct Params { count: u32 }
@@ -32,13 +30,12 @@ const backwardKernel = byStorage(
   @group(0) @binding(2) var<storage, read_write> dx: array<S>;
   @group(0) @binding(3) var<uniform>             p:  Params;
   ${flatIndex}
-  ${notNumbers}
+  ${rectification}
   @compute @workgroup_size(64)
   fn reluBackward(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
     let i = flat(id, groups);
     if (i >= p.count) { return; }
-    let value = widen(y[i]);
-    dx[i] = narrow(select(F(), widen(dy[i]), (value > F()) | notNumbers(value)));
+    dx[i] = narrow(letThrough(widen(y[i]), widen(dy[i])));
   }
 `,
 )

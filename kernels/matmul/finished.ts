@@ -2,7 +2,7 @@
 
 import type { Run, Tensor } from '../op.ts'
 import { reluBack, reluForward } from '../elementwise/relu.ts'
-import type { Finish } from '../tiles/finish.ts'
+import type { Finish } from '../wgsl/finish.ts'
 import { addImages } from '../wgsl/add-images.ts'
 
 /** y after a last step; y itself without one. */

@@ -4,9 +4,8 @@
 
 import { type DType, type Run, type Tensor, wgsl } from '../op.ts'
 import { type Gemm, productShape } from './shapes.ts'
-import { finished } from './finished.ts'
-import { storedAs } from '../wgsl/storage.ts'
-import { sumSplits } from '../wgsl/sum-splits.ts'
+import { type Finish, type FinishKind, finishName, otherOf, readsOther } from '../wgsl/finish.ts'
+import { type Partial, sumSplits } from '../wgsl/sum-splits.ts'
 import {
   type Loader,
   type BufferFormat,
@@ -15,13 +14,7 @@ import {
   memoryOfY,
   store4,
 } from '../tiles/loader.ts'
-import {
-  type Finish,
-  type FinishKind,
-  finishSnippet,
-  otherOf,
-  readsOther,
-} from '../tiles/finish.ts'
+import { finishSnippet } from '../tiles/finish.ts'
 import { matrixSide } from '../tiles/matrix-side.ts'
 import { momentsBinding, momentsShape } from '../tiles/epilogue-moments.ts'
 import { type TiledProduct, depthFor, planTiles, runTiled, slicesPerSplit } from '../tiles/plan.ts'
@@ -41,7 +34,7 @@ interface Form {
 }
 
 const loader = ({ transA, transB, a, b, y, moments, finish, whole }: Form): Loader => ({
-  name: moments ? wgsl`gemmMomentsTiled` : wgsl`gemmTiled`,
+  name: moments ? wgsl`gemmMomentsTiled` : wgsl`gemm${finishName(finish)}Tiled`,
   along: { a: !transA, b: transB },
   memory: { a, b, y },
   moments,
@@ -109,6 +102,24 @@ export function gemmTiled(
   options: Gemm,
   finish: Finish | null = null,
 ): Tensor {
+  const { dtype = 'f32' } = options
+  const { partial, out, finished } = product(run, [a, b], options, finish)
+  if (finished) return run.view(partial, out)
+  return sumSplits(run, partial, out, { dtype, finish })
+}
+
+/** The partial sums of `gemm` on a GPU, in f32. */
+export const gemmPartial = (run: Run, a: Tensor, b: Tensor, options: Gemm): Partial =>
+  product(run, [a, b], options, null)
+
+/** The product, one part of the sum behind another. `finished`: there is one, and its last step is
+ *  done. */
+function product(
+  run: Run,
+  [a, b]: readonly [Tensor, Tensor],
+  options: Gemm,
+  finish: Finish | null,
+): Partial & { readonly finished: boolean } {
   const { transA = false, transB = false, bias = null, unsplit = false, dtype = 'f32' } = options
   const { batches, M, N, K, shape } = productShape(a.shape, b.shape, options)
   const [aStride, bStride] = [transA ? M : K, transB ? K : N]
@@ -116,11 +127,12 @@ export function gemmTiled(
   const all = Math.ceil(K / depthFor(run))
   const slices = bias || unsplit ? all : slicesPerSplit(run, factors, { M, N, K, layers: batches }) // of a split; the last may have fewer, and none is empty
   const layers = Math.ceil(all / slices) * batches
-  const stored = layers > batches ? 'f32' : dtype // parts are
+  const finished = layers === batches
+  const last = finished ? finish : null // parts are no whole sums, and stay in f32
+  const stored = finished ? dtype : 'f32'
   const memory = { ...factors, y: memoryOfY(N, M * N, stored) }
-  const last = layers > batches ? null : finish // of whole sums
   const how = { moments: false, finish: last?.how ?? null, whole: K % 32 === 0 }
-  const [y] = runTiled(
+  const [partial] = runTiled(
     run,
     productFor({ transA, transB, ...memory, ...how }),
     { M, N, K, layers },
@@ -130,8 +142,7 @@ export function gemmTiled(
       params: { K, aStride, bStride, biased: bias ? 1 : 0, batches, slices },
     },
   )
-  const whole = storedAs(run, dtype, sumSplits(run, y, shape))
-  return last ? whole : finished(run, whole, finish)
+  return { partial, out: shape, finished }
 }
 
 /** a [M, K] times b [K, N] on a GPU, and the moments of its columns; null for these where the sum
