@@ -144,7 +144,7 @@ function inChunks(gpu: Gpu, chunks: readonly Chunk[], { aug, of }: Means): StepB
     })
   return {
     encode: (f, ...views) => cache.encode(parts(f, views)),
-    both: (f) => joined(cache.encode(parts(f, [0])), cache.encode(parts(f, [1]))),
+    both: (f) => cache.encode([...parts(f, [0]), ...parts(f, [1])]),
     keys: (f, ...views) => encodedBy(gpu, parts(f, views)),
     backward: (loss, scale) => cache.backward(loss, scale, { of }),
   }
