@@ -15,9 +15,9 @@ import { selectPosition } from '../kernels/shape/select-position.ts'
 import { reshape } from '../kernels/shape/reshape.ts'
 import { anything, callback, having, needed, orNull } from '../kernels/options.ts'
 import type { Optimizer } from '../engine/optim/optimizer.ts'
-import type { AmdimEncoder } from '../models/amdim-encoder.ts'
+import type { AmdimEncoder, Scales } from '../models/amdim-encoder.ts'
 import { type Classifiers, classifierLosses } from '../models/classifiers.ts'
-import { type MultiscaleLosses, crossedNce } from './multiscale.ts'
+import { type MultiscaleLosses, crossedNce, multiscaleNce } from './multiscale.ts'
 import { type Encoder, halves } from './batch.ts'
 import { labelsOf } from './image-batch.ts'
 import { type Algorithm, type MethodOptions, method } from './method.ts'
@@ -70,24 +70,36 @@ export const amdim: Algorithm<AmdimOptions, Kept, [labels?: IndexList | null]> =
   trains: ({ encoder, classifiers }) => (classifiers ? { encoder, classifiers } : encoder),
   begin(options, { gpu, t, seed }) {
     const { encoder, classifiers = null, places, clip = 20, penalty = 0.05 } = options
-    const f: Encoder<[Tensor, Tensor, Tensor]> = (x, mode) => {
+    const f: Encoder<Maps> = (x, mode) => {
       const { r1, r5, r7 } = encoder.scales(x, mode)
       return [r1, r5, r7]
     }
-    const given =
+    const draw = { seed, step: t }
+    const place = (r5: Tensor, view: number) =>
+      selectPosition(r5, places?.({ step: t(), view }) ?? { ...draw, view })
+    const placesOfBoth =
       places && (() => concat([places({ step: t(), view: 0 }), places({ step: t(), view: 1 })], 0))
-    const draw = { seed, step: t, view: [0, 1] } as const
+    const joined = ([r1, r5, r7]: Maps) => {
+      const sources = selectPosition(r5, placesOfBoth?.() ?? { ...draw, view: [0, 1] })
+      const nce = crossedNce({ r1, r5, r7 }, sources, { clip, penalty })
+      return { nce, globals: () => halves(r1) }
+    }
+    const apart = (views: readonly [Maps, Maps]) => {
+      const [one, two] = [scalesOf(views[0]), scalesOf(views[1])]
+      const sources = [place(one.r5, 0), place(two.r5, 1)] as const //   for 5→5, one place of each
+      const nce = multiscaleNce([one, two], sources, { clip, penalty })
+      return { nce, globals: () => [one.r1, two.r1] }
+    }
     const stopped = (h: Tensor) => gpu.noGrad(() => reshape(h, h.shape))
     return {
       keeps: { encoder, head: classifiers },
       told: (batch, told) => someLabels(told === undefined ? labelsOf(batch) : told),
       step(x, labels?: Tensor) {
-        const [r1, r5, r7] = x.both(f, encoder.mostImages ?? 0) //  of both views, 2N rows
-        const sources = selectPosition(r5, given?.() ?? draw) //    for 5→5, one place of each
-        const nce = crossedNce({ r1, r5, r7 }, sources, { clip, penalty })
+        const both = x.together(f, encoder.mostImages ?? 0) // two views, in one pass if they fit
+        const { nce, globals } = both ? joined(both) : apart([x.encode(f, 0), x.encode(f, 1)])
         const probes = //                                           no gradient to the encoder
           classifiers && labels
-            ? classifierLosses(classifiers, halves(r1).map(stopped), labels, t)
+            ? classifierLosses(classifiers, globals().map(stopped), labels, t)
             : []
         const loss = probes.reduce((a, b) => add(a, b), nce.total)
         return { loss, result: () => stacked([...termsOf(nce), ...probes]) }
@@ -95,6 +107,11 @@ export const amdim: Algorithm<AmdimOptions, Kept, [labels?: IndexList | null]> =
     }
   },
 })
+
+/** A view's r1, r5 and r7, or both views'. */
+type Maps = [Tensor, Tensor, Tensor]
+
+const scalesOf = ([r1, r5, r7]: Maps): Scales => ({ r1, r5, r7 })
 
 /** The labels as i32, or null where none is known. */
 function someLabels(given: IndexList | null | undefined): Int32Array | null {

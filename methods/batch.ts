@@ -23,12 +23,11 @@ export type Encoder<Z extends Encoded = Tensor> = (x: Tensor, mode: Mode, offset
 export interface StepBatch {
   /** Embeds a view of all images, or several views, one behind the other. */
   readonly encode: <Z extends Encoded>(f: Encoder<Z>, ...views: View[]) => Z
-  /** Embeds both views, the rows of the second behind those of the first. f gets both at once, as
-   *  two batches (`Mode.batches`), where they are `most` images together at most; else, and in
-   *  chunks, one after the other. */
-  readonly both: <Z extends readonly Tensor[]>(f: Encoder<Z>, most: number) => Z
   /** The same without a gradient. */
   readonly keys: <Z extends Encoded>(f: Encoder<Z>, ...views: View[]) => Z
+  /** Embeds both views by one call of f, as two batches one behind the other (`Mode.batches`); null
+   *  where they are more than `most` images together, and in chunks. */
+  readonly together: <Z extends Encoded>(f: Encoder<Z>, most: number) => Z | null
   /** Gradient of a loss of embeddings, times `scale`, with respect to those of the optimizer's
    *  variables that it depends on. */
   readonly backward: (loss: Tensor, scale?: Tensor) => Gradients
@@ -115,14 +114,13 @@ function atOnce(gpu: Gpu, { images, extents }: Chunk, { aug, of }: Means): StepB
     return x
   }
   const encode: StepBatch['encode'] = (f, ...views) =>
-    f(together(views.map(view)), { ...first, pass: views[0] ?? 0 }, 0)
+    f(joined(views.map(view)), { ...first, pass: views[0] ?? 0 }, 0)
   return {
     encode,
-    both(f, most) {
+    together(f, most) {
       const pair = [view(0), view(1)] as const
-      if (dim(pair[0].shape, 0) + dim(pair[1].shape, 0) > most)
-        return joined(encode(f, 0), encode(f, 1))
-      return f(together(pair), { ...first, pass: 0, batches: 2 }, 0)
+      const count = dim(pair[0].shape, 0) + dim(pair[1].shape, 0)
+      return count <= most ? f(concat(pair, 0), { ...first, pass: 0, batches: 2 }, 0) : null
     },
     keys: (f, ...views) => gpu.noGrad(() => encode(f, ...views)),
     backward: (loss, scale) => gpu.backward(loss, scale, { of }),
@@ -137,24 +135,20 @@ function inChunks(gpu: Gpu, chunks: readonly Chunk[], { aug, of }: Means): StepB
       const [x, filled] = [images(), extents()]
       const pass = 2 * i + (views[0] ?? 0) // two views of each chunk
       return f(
-        together(views.map((which) => aug(x, which, offset, filled))),
+        joined(views.map((which) => aug(x, which, offset, filled))),
         { ...mode, pass },
         offset,
       )
     })
   return {
     encode: (f, ...views) => cache.encode(parts(f, views)),
-    both: (f) => cache.encode([...parts(f, [0]), ...parts(f, [1])]),
+    together: () => null,
     keys: (f, ...views) => encodedBy(gpu, parts(f, views)),
     backward: (loss, scale) => cache.backward(loss, scale, { of }),
   }
 }
 
-/** The rows of two views, one behind the other. */
-const joined = <Z extends readonly Tensor[]>(one: Z, two: Z): Z =>
-  one.map((z, i) => concat([z, two[i] ?? z], 0)) as readonly Tensor[] as Z // map keeps the length
-
-const together = (views: readonly Tensor[]): Tensor => {
+const joined = (views: readonly Tensor[]): Tensor => {
   const [only, ...others] = views
   return only && others.length === 0 ? only : concat(views, 0)
 }
