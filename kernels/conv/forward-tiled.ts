@@ -10,7 +10,7 @@ import { gemmMoments, gemmTiled } from '../matmul/gemm-tiled.ts'
 import { memoryOf, memoryOfY } from '../tiles/loader.ts'
 import { type WindowForm, windowLoader } from './window-loader.ts'
 import { MAX_BITS, WHOLE } from './window-taps.ts'
-import { type Finish, otherOf } from '../wgsl/finish.ts'
+import { type LastStep, otherOf } from '../wgsl/finish.ts'
 import { momentsShape } from '../tiles/epilogue-moments.ts'
 import { type TiledProduct, planTiles, runTiled } from '../tiles/plan.ts'
 import type { Image } from '../wgsl/storage.ts'
@@ -31,7 +31,7 @@ export function convForwardTiled(
   [x, w]: readonly [Tensor, Tensor],
   out: Image,
   steps: Steps,
-  finish: Finish | null,
+  finish: LastStep | null,
 ): Tensor {
   const product = asProduct(run, x, w, steps)
   if (product) return run.view(gemmTiled(run, ...product, { dtype: out.dtype }, finish), out.shape)
@@ -59,21 +59,19 @@ function asProduct(run: Run, x: Tensor, w: Tensor, steps: Steps): [Tensor, Tenso
   return isProduct(kH, kW, steps) ? [run.view(x, [N * H * W, C]), run.view(w, [C, K])] : null
 }
 
+/** What a convolution writes, and how it ends. */
+interface Written<Makes> {
+  readonly out: Image
+  readonly makes: Makes
+  readonly moments: boolean
+  readonly finish: LastStep | null
+}
+
 function forward<const Makes extends readonly Make[]>(
   run: Run,
   [x, w]: readonly [Tensor, Tensor],
   { stride, padding }: Steps,
-  {
-    out,
-    makes,
-    moments,
-    finish,
-  }: {
-    readonly out: Image
-    readonly makes: Makes
-    readonly moments: boolean
-    readonly finish: Finish | null
-  },
+  { out, makes, moments, finish }: Written<Makes>,
 ): { [I in keyof Makes]: Tensor } {
   const [N, H, W, C] = images(x.shape, 'conv2d: x')
   const [, outH, outW, K] = images(out.shape, 'conv2d: y')
@@ -108,7 +106,7 @@ export function convDataGradientTiled(
   [dy, w]: readonly [Tensor, Tensor],
   { shape, dtype }: Image,
   steps: Steps,
-  finish: Finish | null,
+  finish: LastStep | null,
 ): Tensor {
   const [N, outH, outW, C] = images(shape, 'conv2d: x')
   const [, H, W, K] = images(dy.shape, 'conv2d: dy')

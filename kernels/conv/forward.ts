@@ -13,7 +13,7 @@ import {
   convForwardTiled,
 } from './forward-tiled.ts'
 import { finished } from '../matmul/finished.ts'
-import type { Finish } from '../wgsl/finish.ts'
+import type { LastStep } from '../wgsl/finish.ts'
 import { type Image, imageOf, storedAs } from '../wgsl/storage.ts'
 import { type Walk, dataGradientWalk, forwardWalk } from './input-walk.ts'
 
@@ -27,7 +27,7 @@ export const convForward = (
   w: Tensor,
   out: Shape,
   steps: Steps,
-  finish: Finish | null = null,
+  finish: LastStep | null = null,
 ): Tensor =>
   usesTiles(run, x, out)
     ? convForwardTiled(run, [x, w], imageOf(run, out), steps, finish)
@@ -53,7 +53,7 @@ export const convDataGradient = (
   w: Tensor,
   x: Image,
   steps: Steps,
-  finish: Finish | null = null,
+  finish: LastStep | null = null,
 ): Tensor =>
   usesTiles(run, dy, x.shape)
     ? convDataGradientTiled(run, [dy, w], x, steps, finish)

@@ -4,7 +4,7 @@
 
 import { type DType, type Run, type Tensor, wgsl } from '../op.ts'
 import { type Gemm, productShape } from './shapes.ts'
-import { type Finish, type FinishKind, finishName, otherOf, readsOther } from '../wgsl/finish.ts'
+import { type LastStep, type FinishKind, finishName, otherOf, readsOther } from '../wgsl/finish.ts'
 import { type Partial, sumSplits } from '../wgsl/sum-splits.ts'
 import {
   type Loader,
@@ -100,25 +100,25 @@ export function gemmTiled(
   a: Tensor,
   b: Tensor,
   options: Gemm,
-  finish: Finish | null = null,
+  finish: LastStep | null = null,
 ): Tensor {
   const { dtype = 'f32' } = options
-  const { partial, out, finished } = product(run, [a, b], options, finish)
+  const { partial, out, finished } = parts(run, [a, b], options, finish)
   if (finished) return run.view(partial, out)
   return sumSplits(run, partial, out, { dtype, finish })
 }
 
 /** The partial sums of `gemm` on a GPU, in f32. */
 export const gemmPartial = (run: Run, a: Tensor, b: Tensor, options: Gemm): Partial =>
-  product(run, [a, b], options, null)
+  parts(run, [a, b], options, null)
 
 /** The product, one part of the sum behind another. `finished`: there is one, and its last step is
  *  done. */
-function product(
+function parts(
   run: Run,
   [a, b]: readonly [Tensor, Tensor],
   options: Gemm,
-  finish: Finish | null,
+  finish: LastStep | null,
 ): Partial & { readonly finished: boolean } {
   const { transA = false, transB = false, bias = null, unsplit = false, dtype = 'f32' } = options
   const { batches, M, N, K, shape } = productShape(a.shape, b.shape, options)

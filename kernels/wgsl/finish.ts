@@ -6,16 +6,16 @@ import { notNumbers } from './widths.ts'
 
 /** max(y, 0), NaN staying NaN; y where `other` let ReLU through, else 0; or y + other. `other` is
  *  of y's shape and element type. */
-export type Finish =
+export type LastStep =
   | { readonly how: 'rectify' }
   | { readonly how: 'mask'; readonly other: Tensor }
   | { readonly how: 'add'; readonly other: Tensor }
 
 /** The kinds of a last step, as a kernel's text depends on them; null for none. */
-export type FinishKind = Finish['how'] | null
+export type FinishKind = LastStep['how'] | null
 
 /** The tensor that a last step reads; null where it reads none. */
-export const otherOf = (finish: Finish | null): Tensor | null =>
+export const otherOf = (finish: LastStep | null): Tensor | null =>
   finish && 'other' in finish ? finish.other : null
 
 /** Whether a last step binds another tensor. */

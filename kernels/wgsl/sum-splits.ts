@@ -14,7 +14,7 @@ import {
   wgsl,
 } from '../op.ts'
 import {
-  type Finish,
+  type LastStep,
   type FinishKind,
   finishName,
   lastStep,
@@ -140,7 +140,7 @@ export function sumSplits(
   {
     dtype = 'f32',
     finish = null,
-  }: { readonly dtype?: DType; readonly finish?: Finish | null } = {},
+  }: { readonly dtype?: DType; readonly finish?: LastStep | null } = {},
 ): Tensor {
   const splits = dim(partial.shape, 0)
   const make = sumKernels.get(finish?.how ?? null)

@@ -4,7 +4,7 @@ import { convDataGradient, convForward } from '../../../kernels/conv/forward.ts'
 import { finished } from '../../../kernels/matmul/finished.ts'
 import { type Tensor, sizeOf } from '../../../kernels/op.ts'
 import { storedAs } from '../../../kernels/wgsl/storage.ts'
-import type { Finish } from '../../../kernels/wgsl/finish.ts'
+import type { LastStep } from '../../../kernels/wgsl/finish.ts'
 import type { Gpu } from '../../../engine/gpu.ts'
 import { checkOp, random } from '../../fixtures/check.ts'
 import { type ConvLayer, convolution, outOf, weightOf } from '../../fixtures/convolution.ts'
@@ -98,7 +98,7 @@ const same = (a: Float32Array, b: Float32Array, what: string) =>
 async function equalsPasses(
   gpu: Gpu,
   run: ReturnType<typeof gpuRun>,
-  hows: readonly Finish['how'][],
+  hows: readonly LastStep['how'][],
 ) {
   const layers: readonly ConvLayer[] = [
     { x: [2, 5, 4, 8], w: [1, 1, 12] },
@@ -115,10 +115,10 @@ async function equalsPasses(
     const w = gpu.tensor(random(sizeOf(weightOf(layer)), 2), weightOf(layer))
     const [x, dy] = [values(layer.x, 1), values(outOf(layer), 3)]
     for (const how of hows) {
-      const check = async (what: string, compute: (finish: Finish | null) => Tensor) => {
+      const check = async (what: string, compute: (finish: LastStep | null) => Tensor) => {
         const plain = compute(null)
         const other = storedAs(run, plain.dtype, values(plain.shape, 4))
-        const finish: Finish = how === 'rectify' ? { how } : { how, other }
+        const finish: LastStep = how === 'rectify' ? { how } : { how, other }
         const [one, two] = [compute(finish), finished(run, plain, finish)]
         same(await gpu.read(one), await gpu.read(two), `${what} ${l}, ${how}`)
       }
