@@ -1,48 +1,75 @@
-// Builds dist/, which users import and run, with its types. With --test it builds .test/ instead:
-// every test as a program of its own.
+// Builds dist/, which users import and run, with its types. The library is one file per module, so
+// that a bundler keeps only what a page uses; the command line is bundled, so that it starts fast.
+// With --test it builds .test/ instead: every test as a program of its own.
 
 import { readdirSync, rmSync } from 'node:fs'
 import { spawnSync } from 'node:child_process'
 import { build } from 'esbuild'
+import { minifyWgsl } from './scripts/minify-wgsl.js'
 
 const testing = process.argv.includes('--test')
-const outdir = testing ? '.test' : 'dist'
-const tests = readdirSync('test', { recursive: true, encoding: 'utf8' }).filter((name) =>
-  name.endsWith('.test.ts'),
-)
 
-rmSync(testing ? '.test/test' : 'dist', { recursive: true, force: true })
-await build({
-  entryPoints: testing
-    ? [...tests.map((name) => `test/${name}`), 'data/decode-worker.ts', 'cli/kindred.ts']
-    : [
-        ...['index.ts', 'node.ts', 'cli/kindred.ts', 'data/decode-worker.ts'],
-        'cli/report-page.ts', // for bench/scale.js
-      ],
+const common = {
   outbase: '.',
-  outdir,
   bundle: true,
-  splitting: true,
-  chunkNames: 'chunks/[name]-[hash]',
   format: 'esm',
   platform: 'neutral',
-  mainFields: ['module', 'main'],
-  external: [
-    'node:*',
-    'webgpu',
-    'sharp',
-    'commander',
-    'cli-progress',
-    'uvu',
-    'uvu/assert',
-    'uplot',
-    'esbuild',
-  ],
   target: 'es2022',
+  packages: 'external',
+  external: ['node:*'],
   sourcemap: 'linked',
   logLevel: 'warning',
-})
-if (!testing) {
+}
+const splitting = { splitting: true, chunkNames: 'chunks/[name]-[hash]' }
+
+/** The TypeScript files under a folder. */
+const filesIn = (folder) =>
+  readdirSync(folder, { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.ts'))
+    .map((name) => `${folder}/${name}`)
+
+/** Leaves imports of other files as they are, but for their ending. */
+const fileByFile = {
+  name: 'file-by-file',
+  setup({ onResolve }) {
+    onResolve({ filter: /^\./ }, ({ path, kind }) =>
+      kind === 'entry-point' ? null : { path: path.replace(/\.ts$/, '.js'), external: true },
+    )
+  },
+}
+
+const rooms = [
+  ...['kernels', 'engine', 'models', 'methods', 'evaluate', 'serving', 'training', 'data'],
+]
+const buildLibrary = () =>
+  build({
+    ...common,
+    entryPoints: ['index.ts', 'node.ts', ...[...rooms, 'run-folder'].flatMap(filesIn)],
+    outdir: 'dist',
+    plugins: [fileByFile, minifyWgsl],
+  })
+
+const buildCommands = () =>
+  build({
+    ...{ ...common, ...splitting },
+    entryPoints: ['cli/kindred.ts', 'cli/report-page.ts'], // the second for bench/scale.js
+    outdir: 'dist',
+  })
+
+const buildTests = () =>
+  build({
+    ...{ ...common, ...splitting },
+    entryPoints: [
+      ...filesIn('test').filter((name) => name.endsWith('.test.ts')),
+      ...['data/decode-worker.ts', 'cli/kindred.ts'],
+    ],
+    outdir: '.test',
+  })
+
+rmSync(testing ? '.test/test' : 'dist', { recursive: true, force: true })
+if (testing) await buildTests()
+else {
+  await Promise.all([buildLibrary(), buildCommands()])
   const args = ['--project', 'tsconfig.types.json']
   const { status } = spawnSync('node_modules/.bin/tsc', args, { stdio: 'inherit' })
   process.exitCode = status ?? 1

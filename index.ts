@@ -39,6 +39,23 @@ export {
   decodeSafetensors,
   encodeSafetensors,
 } from './engine/safetensors.ts'
+export {
+  type KernelTime,
+  type ProfileOptions,
+  type ProfiledDispatch,
+  type Profile,
+  profile,
+} from './engine/debug/profile.ts'
+export type { DispatchOrigin, LayerTime } from './engine/debug/layer-times.ts'
+export { type FindNaNOptions, type NonFinite, findNaN } from './engine/debug/find-nan.ts'
+export {
+  type TensorKind,
+  type TraceOptions,
+  type TraceRow,
+  type OpTrace,
+  trace,
+} from './engine/debug/trace.ts'
+export { encodeNpy } from './engine/npy.ts'
 export { restore, snapshot } from './engine/checkpoint.ts'
 
 export {
@@ -92,6 +109,7 @@ export { cifarRecipe, imagenetRecipe, testTransform } from './kernels/augment/re
 export { addPooled } from './kernels/pool/add-pooled.ts'
 export { bankUpdate } from './kernels/state/bank-update.ts'
 export { avgPool } from './kernels/pool/avg-pool.ts'
+export { type AlignmentOptions, alignment } from './kernels/loss/alignment.ts'
 export { type BatchNormOptions, type Running, batchNorm } from './kernels/norm/batch-norm.ts'
 export { type ClampOptions, clamp } from './kernels/elementwise/clamp.ts'
 export { clipLoss } from './kernels/loss/clip-loss.ts'
@@ -152,6 +170,7 @@ export { translateReflect } from './kernels/augment/translate-reflect.ts'
 export { topK } from './kernels/reduce/top-k.ts'
 export { threefry2x32, uniform01 } from './kernels/wgsl/threefry.ts'
 export { transpose } from './kernels/shape/transpose.ts'
+export { type UniformityOptions, uniformity } from './kernels/loss/uniformity.ts'
 export { where } from './kernels/elementwise/where.ts'
 
 export {
@@ -166,6 +185,7 @@ export {
   classifiers,
   clippedCrossEntropy,
 } from './models/classifiers.ts'
+export { type OnnxOptions, exportOnnx } from './models/export-onnx.ts'
 export { type HeadOptions, projectionHead } from './models/heads.ts'
 export { type MocoV3HeadOptions, mocoHead, mocoV3Head } from './models/moco-heads.ts'
 export { type Parts, type Tower, parametersOf } from './models/parts.ts'
@@ -174,8 +194,10 @@ export { MemoryBank } from './models/memory-bank.ts'
 export { KeyQueue } from './models/key-queue.ts'
 export { Builder } from './models/layers.ts'
 export { type Layer, type Mode, type Model, type NormState } from './models/model.ts'
+export { type Imported, type ImportOptions, importModel } from './models/import-model.ts'
 export { type LossScale, lossScale } from './models/loss-scale.ts'
 export { type ResNetOptions, resnet18, resnet34, resnet50, resnet8 } from './models/resnet.ts'
+export { type SummaryOptions, type Summary, type SummaryRow, summary } from './models/summary.ts'
 export { loadModel, saveModel, variablesOf } from './models/state.ts'
 export { type AmdimOptions, amdim, amdimLosses } from './methods/amdim.ts'
 export { type AmdimPreset, amdimPresets } from './methods/presets/amdim.ts'
@@ -207,12 +229,47 @@ export { type ClassifierOptions, type LabelledBatch, classifier } from './evalua
 export { type Embeddings, embed, embedSlabs } from './evaluate/embed.ts'
 export { type KnnOptions, knn } from './evaluate/knn.ts'
 export { accuracy } from './evaluate/accuracy.ts'
+export {
+  type ClassificationReport,
+  type ReportOptions,
+  classificationReport,
+} from './evaluate/measure/classification-report.ts'
+export { type RocCurve, rocCurve } from './evaluate/measure/roc-curve.ts'
+export {
+  type Spectrum,
+  type SpectrumOptions,
+  spectrum,
+  spreadOfUnitRows,
+} from './evaluate/measure/spectrum.ts'
+export { type Pca, type PcaOptions, pca } from './evaluate/measure/pca.ts'
+export { type Ridge, type RidgeOptions, ridgeClassifier } from './evaluate/ridge.ts'
+export { type KCentre, type KCentreOptions, kCentre } from './evaluate/curate/k-centre.ts'
+export { type OutlierOptions, type Outliers, outliers } from './evaluate/curate/outliers.ts'
+export { type Typical, type TypicalOptions, mostTypical } from './evaluate/curate/most-typical.ts'
+export {
+  type DuplicateOptions,
+  type Duplicates,
+  nearDuplicates,
+} from './evaluate/curate/near-duplicates.ts'
 export type { KnnResult } from './evaluate/knn-result.ts'
 export { type Probe, type ProbeOptions, linearProbe } from './evaluate/linear-probe.ts'
+export { type BankOptions, type ResidentBank, residentBank } from './evaluate/bank.ts'
 export { type Nearest, type NearestOptions, nearest } from './evaluate/nearest.ts'
 export type { FeatureRows } from './evaluate/slabs.ts'
 export { type Regression, predicted, scoresOf } from './evaluate/regression.ts'
 export { type RegressionOptions, SoftmaxRegression } from './evaluate/softmax-regression.ts'
+export {
+  type Embedder,
+  type EmbedderOptions,
+  type PixelImages,
+  openEmbedder,
+} from './serving/embedder.ts'
+export { ClosedError, QueueFullError } from './serving/errors.ts'
+export type { Percentiles } from './serving/durations.ts'
+export type { RequestOptions, ServiceLimits } from './serving/limits.ts'
+export { type Searcher, type SearcherOptions, openSearcher } from './serving/searcher.ts'
+export type { ServiceStats } from './serving/service.ts'
+export type { EncoderLayer, SavedEncoder } from './training/encoder.ts'
 export { type ConfigOptions, configOf } from './training/config.ts'
 export { MemoryStorage } from './training/memory-storage.ts'
 export type { Metric } from './training/metrics.ts'

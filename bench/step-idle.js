@@ -1,7 +1,11 @@
 // Measures the share of time in which the GPU is idle over a run of steps. Every compute pass lies
 // between two timestamps, in the order of the queue.
 
-import { MOST, resolve } from './step-profile.js'
+const MOST = 4096 // timestamps that one query set may hold
+const QUERY_RESOLVE = 0x200
+const COPY_SRC = 0x4
+const COPY_DST = 0x8
+const MAP_READ = 0x1
 
 /** Returns { share, ms } of the time while `run` runs, from the start of the first compute pass to
  *  the end of the last: `ms` is that time, `share` the part of it in which no pass ran. Copies and
@@ -46,4 +50,22 @@ export async function idleShare(device, run, settle) {
   }
   const all = end - spans[0][0]
   return { share: 1 - busy / all, ms: all / 1e6, passes }
+}
+
+/** Reads the timestamps of query sets, in ns. */
+async function resolve(device, sets) {
+  const times = []
+  for (const set of sets) {
+    const size = MOST * 8
+    const resolved = device.createBuffer({ size, usage: QUERY_RESOLVE | COPY_SRC })
+    const staging = device.createBuffer({ size, usage: MAP_READ | COPY_DST })
+    const encoder = device.createCommandEncoder()
+    encoder.resolveQuerySet(set, 0, MOST, resolved, 0)
+    encoder.copyBufferToBuffer(resolved, 0, staging, 0, size)
+    device.queue.submit([encoder.finish()])
+    await staging.mapAsync(MAP_READ)
+    times.push(...new BigUint64Array(staging.getMappedRange().slice(0)))
+    for (const gone of [resolved, staging, set]) gone.destroy()
+  }
+  return times
 }

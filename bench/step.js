@@ -4,7 +4,7 @@
 // libraries too, each in a process of its own.
 
 import { execFileSync } from 'node:child_process'
-import { existsSync } from 'node:fs'
+import { existsSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { pathToFileURL } from 'node:url'
 import { Command, Option } from 'commander'
@@ -14,7 +14,7 @@ import { count as whole } from './lib/options.js'
 import { peaks } from './lib/peaks.js'
 import { count, instrument, median, time } from './peers/step-measure.js'
 import { idleShare } from './step-idle.js'
-import { profile, writeTrace } from './step-profile.js'
+import { profiled } from './step-profile.js'
 import { methods, models } from './step-methods.js'
 import { report as show } from './step-report.js'
 import { estimateOf, kernelsOf, scheduleOf, withFloors } from './step-roofline.js'
@@ -140,8 +140,9 @@ async function byTheModel(gpu, step, most) {
   const modelled = withFloors(schedule, most, precision)
   const estimate = estimateOf(modelled)
   if (!flags.profile) return { estimate, kernels: [] }
-  const dispatches = await profile(gpu.device, step, () => gpu.sync(), flags.runs)
-  if (command.args[0]) writeTrace(command.args[0], dispatches)
+  const found = await profiled(gpu, step, flags.runs)
+  if (command.args[0]) writeFileSync(command.args[0], found.chromeTrace())
+  const dispatches = found.dispatches.map(({ kernel, ms }) => ({ name: kernel, ms }))
   return { estimate, kernels: kernelsOf(dispatches, modelled) }
 }
 

@@ -40,7 +40,7 @@ function common(command: Command, kind: ClassifierKind): Command {
   if (kind === 'linear') command.addOption(protocol)
   return command
     .option('--data <source>', `another data set than the run's: ${sources()}`)
-    .option('--checkpoint <file>', 'a checkpoint of the run (default: the newest)')
+    .option('--checkpoint <file>', 'newest, best, or a checkpoint (default: newest)')
     .option(
       '--subset <n>',
       'train on this many labelled images, balanced by class (default: all)',

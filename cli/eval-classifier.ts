@@ -4,8 +4,6 @@
 import type { Dataset, Split } from '../data/dataset.ts'
 import { labelled } from '../data/select.ts'
 import { counted } from '../data/words.ts'
-import { methodOf } from '../methods/registry.ts'
-import { loadModel } from '../models/state.ts'
 import { UsageError } from '../training/choice.ts'
 import type { ClassifierFlags, ClassifierKind, Protocol, Subject } from './classifier-subject.ts'
 import type { TrainConfig } from '../training/run-schema.ts'
@@ -20,6 +18,7 @@ import { trainByEpochs } from './paper-classifier.ts'
 import { openRunGpu } from './precision.ts'
 import { runConfig } from './place.ts'
 import { readRun } from './runs.ts'
+import { networksOf } from '../training/encoder.ts'
 import { trainingImages } from '../training/prepare.ts'
 
 /** Returns the protocol of a classifier. An option of training by epochs chooses 'paper'. Throws
@@ -57,8 +56,8 @@ export async function evalClassifier(
     const split = await openRunImages({ data, size, seed, views }, progress)
     checkMeasurable(`eval ${kind}`, data, split)
     const images = await imagesOf(config, split, { flags, metadata })
-    const encoder = methodOf(config.method).encoder(gpu, config)
-    loadModel(gpu, encoder, tensors)
+    const { model: encoder, load } = networksOf(gpu, config, 'features')
+    load(tensors)
     const subject = { gpu, kind, config, encoder, flags, ...images, progress }
     const result = protocol === 'exact' ? await probeExactly(subject) : await byEpochs(subject)
     const step = stepOf(metadata)

@@ -1,13 +1,12 @@
 // The checkpoint and the training images that an evaluation of a run uses.
 
-import { type Dataset, type Split } from '../data/dataset.ts'
-import { load } from '../engine/node-files.ts'
+import type { Dataset, Split } from '../data/dataset.ts'
 import type { SafetensorsFile } from '../engine/safetensors.ts'
 import { printableLines } from '../kernels/printable.ts'
-import { UsageError } from '../training/choice.ts'
 import type { TrainConfig } from '../training/run-schema.ts'
 import { imagesDigest, isOf } from '../training/fingerprint.ts'
 import { type RunFolder, nodeSha256 } from '../run-folder/run-folder.ts'
+import { checkpointIn } from '../run-folder/saved-encoder.ts'
 import { trainingImages } from '../training/prepare.ts'
 
 /** Loads the checkpoint at `path`, by default the run's newest. Prints a line on standard error for
@@ -16,11 +15,8 @@ export async function checkpointOf(
   run: RunFolder,
   path: string | undefined,
 ): Promise<SafetensorsFile> {
-  if (path !== undefined) return load(path)
-  const { checkpoint, damaged } = await run.latest()
+  const { damaged, ...checkpoint } = await checkpointIn(run, path ?? 'newest')
   for (const line of damaged) console.error(`kindred: ${printableLines(line)}`)
-  if (!checkpoint)
-    throw new UsageError(`${run.dir} has no checkpoint yet; let the training reach its first`)
   return checkpoint
 }
 

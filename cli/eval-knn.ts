@@ -3,16 +3,14 @@
 import { counted } from '../data/words.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import type { SafetensorsFile } from '../engine/safetensors.ts'
-import { methodOf } from '../methods/registry.ts'
 import { recipeOf } from '../methods/views.ts'
-import { loadModel } from '../models/state.ts'
 import { choose } from '../training/choice.ts'
 import { findSource } from './data-source.ts'
 import { checkMeasurable, skippedOf } from './data-summary.ts'
 import { checkpointOf, stepOf, trainingImagesOf } from './eval-images.ts'
 import { closeImages, openRunImages } from './images.ts'
 import { KnnProbe, type KnnSettings, knnRows, ofAll } from '../training/knn.ts'
-import { measuredModel } from '../training/prepare.ts'
+import { networksOf } from '../training/encoder.ts'
 import { openRunGpu } from './precision.ts'
 import { precisions } from '../methods/settings/words.ts'
 import type { Progress } from '../training/progress.ts'
@@ -88,14 +86,10 @@ async function measured(
   probe: KnnProbe,
   { tensors }: SafetensorsFile,
 ): Promise<Accuracies> {
-  const method = methodOf(config.method)
-  const encoder = method.encoder(gpu, config)
-  const head = method.head(gpu, config, encoder.features)
-  const model = measuredModel(config, { encoder, head })
+  const { model, load } = networksOf(gpu, config)
   const pixels = await probe.ofPixels()
   const untrained = await probe.ofEncoder(model)
-  loadModel(gpu, encoder, tensors)
-  if (head && model !== encoder) loadModel(gpu, head, tensors)
+  load(tensors)
   return { pixels, untrained, trained: await probe.ofEncoder(model) }
 }
 

@@ -2,19 +2,17 @@
 // and kNN on the same features.
 
 import { totalmem } from 'node:os'
-import type { Tensor } from '../kernels/op.ts'
 import { testTransform } from '../kernels/augment/recipes.ts'
-import { augment } from '../kernels/augment/augment.ts'
 import type { Dataset } from '../data/dataset.ts'
 import { subsetPlaces } from '../data/select.ts'
 import { counted } from '../data/words.ts'
-import { l2Normalize } from '../kernels/reduce/l2-normalize.ts'
 import { Gpu } from '../engine/gpu.ts'
 import { recipeOf } from '../methods/views.ts'
 import { type Embeddings, embed, embedSlabs, rowsAt } from '../evaluate/embed.ts'
 import { knn } from '../evaluate/knn.ts'
 import { linearProbe } from '../evaluate/linear-probe.ts'
 import { predicted, scoresOf } from '../evaluate/regression.ts'
+import { unitFeatures } from '../evaluate/unit-features.ts'
 import { UsageError } from '../training/choice.ts'
 import type { Subject } from './classifier-subject.ts'
 import { batchesInOrder, neighboursOf } from '../training/knn.ts'
@@ -115,13 +113,8 @@ function featuresOf(subject: Subject): Promise<Embeddings> {
 
 /** Returns the encoder with features of length 1, as kNN compares and contrastive losses train
  *  them. */
-function encodeOf({ config, encoder }: Subject) {
-  const transform = testTransform(recipeOf(config.views, 0))
-  return (x: Tensor) =>
-    l2Normalize(
-      encoder.forward(augment(x, transform, { seed: 0, step: 0, view: 0 }), { training: false }),
-    )
-}
+const encodeOf = ({ config, encoder }: Subject) =>
+  unitFeatures(encoder, testTransform(recipeOf(config.views, 0)))
 
 const imageOf = ({ image: { height, width, channels } }: Dataset) =>
   [height, width, channels] as const

@@ -3,13 +3,13 @@
 import type { Split } from '../data/dataset.ts'
 import { kindOfSource } from '../data/kinds.ts'
 import { openData } from '../data/open.ts'
+import { testSide } from '../kernels/augment/recipes.ts'
 import { recipeOf } from '../methods/views.ts'
 import { UsageError } from '../training/choice.ts'
 import type { TrainConfig } from '../training/run-schema.ts'
 import { tellData } from './data-summary.ts'
 import type { Progress } from '../training/progress.ts'
 
-const SMALL = 32 // pixels; the test transform cuts an eighth off larger images
 const WHOLE = 2 // longer side of the originals that crops are cut from, in sides of the views
 
 /** Settings that choose the images. `views` are needed for training. */
@@ -21,7 +21,7 @@ export async function openRunImages(
   { data, size, seed, views }: Source,
   progress: Progress,
 ): Promise<Split> {
-  const side = size > SMALL && kindOfSource(data)?.resized ? Math.round((size * 8) / 7) : size
+  const side = kindOfSource(data)?.resized ? testSide(size) : size
   const split = await openData(data, {
     size: side,
     originals: WHOLE * size,

@@ -18,13 +18,14 @@ interface Chosen {
   readonly activations?: Activations
 }
 
-/** Opens the GPU of a run. Runs from before these settings compute in f32. Throws Error in
- *  words. */
+/** Opens the GPU of a run. Runs from before these settings compute in f32. `toggles` are
+ *  Dawn's. Throws Error in words. */
 export const openRunGpu = (
   adapter: string | undefined,
   { precision = 'f32', activations = 'f32' }: Chosen = {},
+  toggles: readonly string[] = [],
 ): Promise<Gpu> =>
-  openGpu({ precision, activations, ...(adapter === undefined ? {} : { adapter }) })
+  openGpu({ precision, activations, toggles, ...(adapter === undefined ? {} : { adapter }) })
 
 type Traits = Pick<Run, 'software' | 'f16' | 'matrices'>
 

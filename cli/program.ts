@@ -21,8 +21,10 @@ import {
 } from './numbers.ts'
 import { OwnCommand } from './own-command.ts'
 import { listPresets } from './presets.ts'
+import { type ProfileFlags, profileMethod } from './profile.ts'
+import { addSummary, summarise } from './summary.ts'
 import { type CommandFlags, trainMethod } from './train-command.ts'
-import { addMethod, sources } from './train-options.ts'
+import { addMethod, addProfile, sources } from './train-options.ts'
 import { kindredVersion } from './version.ts'
 
 /** Receives the running command, which resolves to its exit code. */
@@ -62,6 +64,10 @@ ${beginnings.join('\n')}`,
   addCompare(program, finish)
   addPresets(program, finish)
   addEval(program, finish)
+  addProfiles(program, finish)
+  addSummary(program).action((name: string, flags: Parameters<typeof summarise>[1]) =>
+    finish(summarise(name, flags)),
+  )
   addDemo(program, finish)
   addDoctor(program, finish)
   return program
@@ -72,6 +78,16 @@ function addTrain(program: Command, finish: Finish) {
   for (const method of methods.values())
     addMethod(train, method).action((flags: CommandFlags) =>
       finish(trainMethod(method.name, flags)),
+    )
+}
+
+function addProfiles(program: Command, finish: Finish) {
+  const profile = program
+    .command('profile')
+    .description('time each kernel of a training step; takes the options of train')
+  for (const method of methods.values())
+    addProfile(profile, method).action((flags: ProfileFlags) =>
+      finish(profileMethod(method.name, flags)),
     )
 }
 
@@ -136,7 +152,7 @@ function addEval(program: Command, finish: Finish) {
       'classify test images by their nearest training images in feature space (weighted vote)',
     )
     .option('--data <source>', `another data set than the run's: ${sources()}`)
-    .option('--checkpoint <file>', 'a checkpoint of the run (default: the newest)')
+    .option('--checkpoint <file>', 'newest, best, or a checkpoint (default: newest)')
     .option('--k <n>', 'neighbours that vote (default: as the run)', readCount)
     .option('--temperature <t>', 'temperature of the vote (default: as the run)', readTemperature)
     .option(

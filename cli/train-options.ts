@@ -36,9 +36,20 @@ export function sources(): string {
 
 /** Adds the command that trains by a method, and returns it. */
 export function addMethod(train: Command, method: Method): Command {
-  const own = beginning(train.command(method.name), method.about)
+  const own = settings(placing(beginning(train, method)))
   for (const flag of flagsOf(method)) own.option(...optionOf(flag))
-  return running(measuring(computing(own))).addHelpText('after', helpOf(method))
+  return running(checkpointing(measuring(computing(own)))).addHelpText('after', helpOf(method))
+}
+
+/** Adds the command that profiles a step of a method, and returns it. */
+export function addProfile(profile: Command, method: Method): Command {
+  const own = settings(beginning(profile, method))
+  for (const flag of flagsOf(method)) own.option(...optionOf(flag))
+  return running(computing(own))
+    .option('--runs <n>', 'timed steps (default: 5)', readCount)
+    .option('--layers', 'add up times by layer instead of by kernel')
+    .option('--trace <file>', 'write a trace for ui.perfetto.dev or chrome://tracing')
+    .addHelpText('after', `\nPresets (--preset):\n${presetLines(method)}`)
 }
 
 const readings: Readonly<Record<Reading, ((text: string) => unknown) | null>> = {
@@ -93,11 +104,13 @@ function once(value: string, before: string | undefined): string {
   throw new InvalidArgumentError(`must be given only once, is ${before} already`)
 }
 
-/** Adds the description and the options that come first in every method. */
-const beginning = (own: Command, description: string) =>
+/** Adds a command of a method, with the option that comes first. */
+const beginning = (parent: Command, { name, about }: Method) =>
+  parent.command(name).description(about).option('--data <source>', sources())
+
+/** Adds the options of the run folder. */
+const placing = (own: Command) =>
   own
-    .description(description)
-    .option('--data <source>', sources())
     .option(
       '--out <folder>',
       'run folder to make (default: the next free one under runs/)',
@@ -109,6 +122,10 @@ const beginning = (own: Command, description: string) =>
         '--data, --lr and --epochs may change',
       readFolder,
     )
+
+/** Adds the options of the preset and of the settings that change it. */
+const settings = (own: Command) =>
+  own
     .option('--preset <name>', 'settings to begin with, see below')
     .option(
       '--set <path=value>',
@@ -160,14 +177,17 @@ const measuring = (own: Command) =>
     )
     .option('--knn-queries <n>', 'test images to classify (default: all; 1000 on a CPU)', readCount)
 
+/** Adds the option of the checkpoints. */
+const checkpointing = (own: Command) =>
+  own.option(
+    '--checkpoint-every <steps>',
+    'steps between checkpoints (default: once an epoch)',
+    readCount,
+  )
+
 /** Adds the options that change no number of a run. */
 const running = (own: Command) =>
   own
-    .option(
-      '--checkpoint-every <steps>',
-      'steps between checkpoints (default: once an epoch)',
-      readCount,
-    )
     .option('--adapter <name>', "part of the GPU's name, to choose among several")
     .addOption(
       new Option(

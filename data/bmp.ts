@@ -2,6 +2,10 @@
 // palette or masks, bottom-up or top-down, with OS/2's headers or Windows'. Refuses run-length
 // encoding and embedded JPEG or PNG.
 
+import { tooManyPixels } from './image-format.ts'
+
+const MOST = 2 ** 28 // pixels, about sharp's own limit
+
 /** Pixels u8 [height, width, 3 or 4]; four channels where the file has an alpha mask. */
 export interface Bitmap {
   readonly width: number
@@ -9,8 +13,6 @@ export interface Bitmap {
   readonly channels: 3 | 4
   readonly data: Uint8Array
 }
-
-const MOST = 2 ** 28 // pixels, about sharp's own limit
 
 interface Header {
   readonly width: number
@@ -25,10 +27,10 @@ interface Header {
   readonly headerBytes: number
 }
 
-/** Decodes a BMP file. Throws Error that says what is wrong with it. */
-export function decodeBmp(file: Uint8Array): Bitmap {
+/** Decodes a BMP file of at most `most` pixels. Throws Error that says what is wrong with it. */
+export function decodeBmp(file: Uint8Array, most = MOST): Bitmap {
   const bytes = Buffer.from(file.buffer, file.byteOffset, file.length)
-  const header = readHeader(bytes)
+  const header = readHeader(bytes, most)
   const { width, height, bits, topDown, start, stride } = header
   if (start + stride * height > bytes.length)
     throw new Error('is cut short: its BMP data end early')
@@ -46,7 +48,7 @@ export function decodeBmp(file: Uint8Array): Bitmap {
   return { width, height, channels, data }
 }
 
-function readHeader(bytes: Buffer): Header {
+function readHeader(bytes: Buffer, most: number): Header {
   const [start, headerBytes] = [bytes.readUInt32LE(10), bytes.readUInt32LE(14)]
   const isOld = headerBytes === 12 // OS/2 1
   if (bytes.length < 14 + headerBytes) throw new Error('is cut short: its BMP data end early')
@@ -55,8 +57,9 @@ function readHeader(bytes: Buffer): Header {
   const bits = bytes.readUInt16LE(isOld ? 24 : 28)
   const compression = isOld ? 0 : bytes.readUInt32LE(30)
   const height = Math.abs(rows)
-  if (width <= 0 || height === 0 || width * height > MOST)
+  if (width <= 0 || height === 0)
     throw new Error(`is damaged: its BMP header says ${width} x ${height} pixels`)
+  if (width * height > most) throw new Error(tooManyPixels({ width, height }, most))
   if (![1, 4, 8, 16, 24, 32].includes(bits))
     throw new Error(`is damaged: its BMP header says ${bits} bits a pixel`)
   const plain = compression === 0 || ([3, 6].includes(compression) && (bits === 16 || bits === 32))

@@ -4,7 +4,7 @@
 import type { Stats } from 'node:fs'
 import { lstat, readdir, realpath } from 'node:fs/promises'
 import { join } from 'node:path'
-import { type Skipped } from './dataset.ts'
+import type { Skipped } from './dataset.ts'
 import { isHalf } from './half-names.ts'
 import { isImageName } from './image-format.ts'
 import { kindOf, lookAt, namesIn, troubleOf } from './paths.ts'

@@ -53,6 +53,12 @@ export function formatOf(bytes: Uint8Array): Format {
   throw new Error(`${told}, not an image of a format that is read (${formats.join(', ')})`)
 }
 
+/** Says that an image of this size has more than `most` pixels. */
+export const tooManyPixels = (
+  { width, height }: { readonly width: number; readonly height: number },
+  most: number,
+): string => `is too large: ${width} x ${height} pixels, at most ${most} are read`
+
 /** Says why an image of this format does not decode: it ends early, or it is damaged within. */
 export const damageOf = (bytes: Uint8Array, format: Format): string =>
   endsEarly(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length), format)

@@ -3,6 +3,7 @@
 import { type Op, type Run, type Shape, type Tensor, type TensorList, show } from '../kernels/op.ts'
 import { storedAs, widenOp } from '../kernels/wgsl/storage.ts'
 import type { Memory } from './memory.ts'
+import type { Observing } from './observe.ts'
 import type { Tape } from './tape.ts'
 import type { Tensors } from './tensors.ts'
 import { checkDtypes } from './values.ts'
@@ -15,6 +16,7 @@ export interface GpuParts {
   readonly tape: Tape
   /** Tensors that require a gradient. */
   readonly requiresGrad: WeakSet<Tensor>
+  readonly observing: Observing
 }
 
 /** Returns the op's outputs. Throws the errors of its `shape`, and ShapeError for inputs of dtypes
@@ -25,7 +27,7 @@ export function applyOp<In extends TensorList, Out extends TensorList, A>(
   attrs: A,
   given: In,
 ): Readonly<Out> {
-  const { memory, tensors, tape, requiresGrad, run } = parts
+  const { memory, tensors, tape, requiresGrad, run, observing } = parts
   tensors.storages(given) // throws for a freed tensor, or another Gpu's
   const inputs = accepted(parts, op, given)
   checkDtypes(op, inputs)
@@ -35,13 +37,21 @@ export function applyOp<In extends TensorList, Out extends TensorList, A>(
   const needs = inputs.map((t) => requiresGrad.has(t))
   const { backward } = op
   const isTaped = backward !== undefined && !tape.paused && needs.includes(true)
-  const { result: outputs } = memory.scope(
-    () => op.forward(run, attrs, ...inputs),
-    (made) => tensors.storages(made),
-  )
+  const flops = () => op.flops?.(attrs, ...shapes)
+  const forward = () =>
+    memory.scope(
+      () => op.forward(run, attrs, ...inputs),
+      (made) => tensors.storages(made),
+    ).result
+  const call = () => ({
+    ...{ name: op.name, attrs, inputs, flops },
+    pass: 'forward' as const,
+    cotangents: [],
+  })
+  const outputs = observing.op(call, forward)
   if (!isTaped) return outputs
   for (const output of outputs) requiresGrad.add(output)
-  const pullback = pullbackOf(parts, { ...op, backward }, attrs, { inputs, outputs, needs })
+  const pullback = pullbackOf(parts, { ...op, backward }, attrs, { inputs, outputs, needs, flops })
   tape.record({ inputs, outputs, pullback, takesAddend: op.takesAddend ?? false })
   return outputs
 }
@@ -51,15 +61,16 @@ interface Taped<In, Out> {
   readonly inputs: In
   readonly outputs: Out
   readonly needs: readonly boolean[]
+  readonly flops: () => number | undefined
 }
 
 /** Returns the function from cotangents to the gradients of the inputs, each of its input's
  *  dtype. */
 function pullbackOf<In extends TensorList, Out extends TensorList, A>(
-  { memory, tensors, run }: GpuParts,
+  { memory, tensors, run, observing }: GpuParts,
   op: Op<In, Out, A> & Required<Pick<Op<In, Out, A>, 'backward'>>,
   attrs: A,
-  { inputs, outputs, needs }: Taped<In, Readonly<Out>>,
+  { inputs, outputs, needs, flops }: Taped<In, Readonly<Out>>,
 ) {
   const findChanged = tensors.watch([...inputs, ...outputs])
   return (
@@ -73,13 +84,17 @@ function pullbackOf<In extends TensorList, Out extends TensorList, A>(
         `${op.name}: a variable ${show(changed.shape)} was changed between forward and backward; call backward first`,
       )
     const both = needs.map((isNeeded, i) => isNeeded && needed[i] === true)
-    return memory.scope(
-      () => {
-        const made = op.backward(run, attrs, cotangents, inputs, outputs, both, addend)
-        return made.map((d, i) => d && storedAs(run, inputs[i]?.dtype ?? 'f32', d))
-      },
-      (made) => tensors.storages(made),
-    ).result
+    const backward = () =>
+      memory.scope(
+        () => {
+          const made = op.backward(run, attrs, cotangents, inputs, outputs, both, addend)
+          return made.map((d, i) => d && storedAs(run, inputs[i]?.dtype ?? 'f32', d))
+        },
+        (made) => tensors.storages(made),
+      ).result
+    const told = { name: op.name, attrs, inputs, cotangents, flops }
+    const call = () => ({ ...told, pass: 'backward' as const })
+    return observing.op(call, backward)
   }
 }
 

@@ -9,6 +9,7 @@ import { Reports } from './errors.ts'
 import type { GpuOptions } from './gpu-rules.ts'
 import { Lifetime } from './lifetime.ts'
 import { Memory } from './memory.ts'
+import { Observing } from './observe.ts'
 import { Pipelines } from './pipelines.ts'
 import { Reads } from './reads.ts'
 import { StepRunner } from './steps.ts'
@@ -41,21 +42,36 @@ export function assemble(gpu: Machine, device: GPUDevice, options: GpuOptions): 
   const commands = new Commands(device, reports.watch, () => lifetime.check())
   const memory = new Memory(device, reports.watch, (ids) => commands.bindGroups.forget(ids))
   const pipelines = new Pipelines(device, reports.watch)
-  const tensors = new Tensors(gpu, memory, commands, device.limits.maxStorageBufferBindingSize)
-  const steps = new StepRunner(memory, commands, tensors)
+  const observing = new Observing()
+  const most = device.limits.maxStorageBufferBindingSize
+  const tensors = new Tensors(gpu, memory, commands, () => (observing.isDry ? Infinity : most))
+  const steps = new StepRunner({ memory, commands, tensors, observing })
   const reads = new Reads({ commands, tensors, steps, reports, onWait })
   const flush = () => commands.flush()
   const scratch = (body: () => unknown) => void memory.scope(body, () => [])
   const tuner = new Tuner(device, flush, scratch, (cause) => reads.explain(cause))
-  const run = runOf(dispatcher({ commands, pipelines, tensors }), { tensors, tuner, traits })
+  const dispatch = dispatcher({ commands, pipelines, tensors, observing })
+  const run = runOf(dispatch, { tensors, tuner, traits })
   const tape = new Tape()
   const settings = () => {
     lifetime.check()
     return { ...run, tapePaused: tape.paused }
   }
-  const work = { memory, tensors, tape, requiresGrad: new WeakSet<Tensor>(), run }
+  const work = { memory, tensors, tape, requiresGrad: new WeakSet<Tensor>(), run, observing }
   const machinery = { lifetime, commands, pipelines, steps, reads, tuner, settings }
-  return { software: traits.software, ...work, ...machinery }
+  const assembly = { software: traits.software, ...work, ...machinery }
+  assemblies.set(gpu, assembly)
+  return assembly
+}
+
+const assemblies = new WeakMap<Machine, Assembly>()
+
+/** Returns the parts of a Gpu. Throws DeviceLostError if it was lost or destroyed. */
+export function partsOf(gpu: Machine): Assembly {
+  const parts = assemblies.get(gpu)
+  if (!parts) throw new TypeError('a Gpu is needed, as openGpu() resolves to')
+  parts.lifetime.check()
+  return parts
 }
 
 interface Running {

@@ -48,7 +48,7 @@ export function pullback(
 
 /** Within a step, frees the gradients of computed tensors once they are used. */
 function gradientsOf(
-  { tensors, memory, tape, run, steps }: Machinery,
+  { tensors, memory, tape, run, steps, observing }: Machinery,
   owner: string,
   weighted: Weighted,
   options: BackwardOptions | undefined,
@@ -63,5 +63,5 @@ function gradientsOf(
   const cotangents = weighted.map(
     ([output, cotangent]) => [output, storedAs(run, output.dtype, cotangent)] as const,
   )
-  return tape.backward(run, cotangents, { of, releaser })
+  return observing.backward(() => tape.backward(run, cotangents, { of, releaser }))
 }

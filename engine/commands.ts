@@ -4,7 +4,7 @@
 
 import type { Kernel, Scalar } from '../kernels/op.ts'
 import { BindGroups } from './bind-groups.ts'
-import { type Encodable, encode } from './encode.ts'
+import { type Encodable, type Timer, encode } from './encode.ts'
 import { GpuError, type Watch } from './errors.ts'
 import { type Binding, type Block, type Storage, USAGE, bindingOf } from './memory.ts'
 import { orderedParams, paramOf, writeParam } from './params.ts'
@@ -32,6 +32,8 @@ export class Commands {
   readonly align: number
   /** Records the step that is running, if it is captured. */
   trace: Trace | null = null
+  /** Times dispatches while something profiles. */
+  timer: Timer | null = null
   /** Throws DeviceLostError when the device was lost or the Gpu was destroyed. */
   readonly checkAlive: () => void
   readonly bindGroups: BindGroups
@@ -158,7 +160,7 @@ export class Commands {
     this.submit((encoder) => {
       if (bytes > 0) this.device.queue.writeBuffer(this.#uniforms, 0, this.#params.buffer, 0, bytes)
       const encodables = commands.map((command) => this.#encodable(command))
-      return encode(encoder, encodables, LABEL)
+      return encode(encoder, encodables, LABEL, this.timer)
     })
   }
 

@@ -2,6 +2,7 @@
 
 import type { Dispatch, Kernel, Make, Tensor } from '../kernels/op.ts'
 import type { Commands } from './commands.ts'
+import type { Observing } from './observe.ts'
 import { checkBindings, checkDispatch, checkGroups } from './params.ts'
 import type { Pipelines } from './pipelines.ts'
 import type { Tensors } from './tensors.ts'
@@ -10,11 +11,12 @@ interface Machinery {
   readonly commands: Commands
   readonly pipelines: Pipelines
   readonly tensors: Tensors
+  readonly observing: Observing
 }
 
 /** Makes the function that runs a kernel and returns its new tensors. */
 export const dispatcher =
-  ({ commands, pipelines, tensors }: Machinery) =>
+  ({ commands, pipelines, tensors, observing }: Machinery) =>
   <const Makes extends readonly Make[] = []>(
     kernel: Kernel,
     dispatch: Dispatch<Makes>,
@@ -22,13 +24,15 @@ export const dispatcher =
     commands.checkAlive()
     checkDispatch(kernel, dispatch)
     const { reads = [], updates = [], makes, params = {}, constants, groups } = dispatch
-    const pipeline = pipelines.get(kernel, constants)
+    const pipeline = observing.isDry ? null : pipelines.get(kernel, constants)
     const made = (makes ?? []).map((make) => tensors.alloc(make))
     checkBindings(kernel, reads.length, updates.length + made.length)
     const storages = tensors.storages([...reads, ...updates, ...made])
-    tensors.countWrites(updates)
+    if (pipeline) tensors.countWrites(updates)
     const [x, y = 1, z = 1] = groups
     checkGroups(kernel, [x, y, z])
-    if (x * y * z > 0) commands.dispatch(pipeline, kernel, storages, params, [x, y, z])
+    const call = () => ({ kernel, reads, updates, made })
+    const send = () => pipeline && commands.dispatch(pipeline, kernel, storages, params, [x, y, z])
+    if (x * y * z > 0) observing.kernel(call, send)
     return made
   }

@@ -14,11 +14,17 @@ export type Encodable =
     }
   | { readonly kind: 'copy'; readonly from: Binding; readonly to: GPUBuffer; readonly at: number }
 
+/** Gives the timestamps of each dispatch, which then has a compute pass of its own. */
+export interface Timer {
+  pass(kernel: string): GPUComputePassTimestampWrites | undefined
+}
+
 /** Encodes commands, and returns the number of dispatches among them. */
 export function encode(
   encoder: GPUCommandEncoder,
   commands: readonly Encodable[],
   label: { readonly label: string },
+  timer: Timer | null,
 ): number {
   let pass: GPUComputePassEncoder | null = null
   let dispatches = 0
@@ -31,8 +37,9 @@ export function encode(
       encoder.copyBufferToBuffer(from.block.buffer, from.offset, to, at, from.bytes)
       continue
     }
-    if (!pass) {
-      pass = encoder.beginComputePass(label)
+    if (timer) pass?.end()
+    if (!pass || timer) {
+      pass = encoder.beginComputePass(timer ? timed(timer, command, label) : label)
       bound = null
     }
     if (command.pipeline !== bound) pass.setPipeline((bound = command.pipeline))
@@ -47,4 +54,14 @@ export function encode(
   }
   pass?.end()
   return dispatches
+}
+
+/** Describes the compute pass of one dispatch. */
+function timed(
+  timer: Timer,
+  { pipeline }: Encodable & { readonly kind: 'dispatch' },
+  label: { readonly label: string },
+): GPUComputePassDescriptor {
+  const timestampWrites = timer.pass(pipeline.label)
+  return timestampWrites ? { ...label, timestampWrites } : label
 }

@@ -1,16 +1,16 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 // The public class of the engine. assemble.ts makes its parts.
 
-import {
-  type Machine,
-  type Op,
-  type Pass,
-  type Run,
-  type Shape,
-  type Tensor,
-  type TensorList,
-  type Values,
-  type Variable,
+import type {
+  Machine,
+  Op,
+  Pass,
+  Run,
+  Shape,
+  Tensor,
+  TensorList,
+  Values,
+  Variable,
 } from '../kernels/op.ts'
 import { callback, checkOptions, checkValue, inspect } from '../kernels/options.ts'
 import { applyOp } from './apply.ts'
@@ -126,12 +126,10 @@ export class Gpu implements Machine {
     return new Captured(this.#alive(), body, options)
   }
 
-  /** Calls `action` now and in each replay: for work in JavaScript, such as counting. */
-  everyStep(action: () => void) {
-    const { trace } = this.#alive().commands
-    checkValue('Gpu.everyStep', 'action', action, callback)
-    if (trace) trace.act(action)
-    else action()
+  /** Calls `action` now and in each replay: for work in JavaScript, such as counting. `undo` takes
+   *  one call back, after the body of `trace` or `findNaN`. */
+  everyStep(action: () => void, undo?: () => void) {
+    this.#alive().steps.everyStep(action, undo)
   }
 
   /** Keeps the captured step that is running from being replayed, for a `reason`. */

@@ -1,7 +1,14 @@
-// The printed form of tensors.
+// The printed form of tensors and of plain objects.
 
 import type { DType, Machine, Shape, Tensor } from '../kernels/op.ts'
 import { inspect, showTensor } from '../kernels/options.ts'
+
+/** Lets an object print as a text, in Node's console and as a string. Adds no member that a loop
+ *  over it or a copy of it would see. */
+export function printsAs<T extends object>(object: T, text: (object: T) => string): T {
+  const value = () => text(object)
+  return Object.defineProperties(object, { toString: { value }, [inspect]: { value } })
+}
 
 /** A tensor that prints as 'Tensor f32 [2, 3]'. */
 export class PrintedTensor implements Tensor {

@@ -6,6 +6,7 @@ import { Claims } from './claims.ts'
 import type { Commands } from './commands.ts'
 import { rules } from './gpu-rules.ts'
 import type { Memory, Storage } from './memory.ts'
+import type { Observing } from './observe.ts'
 import { Gradients } from './optim/gradients.ts'
 import type { Tensors } from './tensors.ts'
 import { tensorsIn } from './tensors-in.ts'
@@ -18,20 +19,29 @@ export type StepResult = Tensor | readonly Tensor[] | void
 /** The result of a turn of a fold, passed to the next turn: the tensors that outlive it. */
 export type Carried = readonly Tensor[] | ReadonlyMap<Tensor, Tensor> | Gradients
 
+interface Machinery {
+  readonly memory: Memory
+  readonly commands: Commands
+  readonly tensors: Tensors
+  readonly observing: Observing
+}
+
 /** Runs the steps of one Gpu, one at a time. */
 export class StepRunner {
   readonly #memory: Memory
   readonly #commands: Commands
   readonly #tensors: Tensors
+  readonly #observing: Observing
   readonly claims = new Claims()
   #returned: readonly Storage[] = [] // by the last step
   #running = false
   #ticks = 0
 
-  constructor(memory: Memory, commands: Commands, tensors: Tensors) {
+  constructor({ memory, commands, tensors, observing }: Machinery) {
     this.#memory = memory
     this.#commands = commands
     this.#tensors = tensors
+    this.#observing = observing
   }
 
   get running(): boolean {
@@ -41,6 +51,15 @@ export class StepRunner {
   /** Throws Error while a step is running. */
   checkIdle() {
     if (this.#running) throw new Error('Gpu.step: a step cannot run inside a step')
+  }
+
+  /** Implements `Gpu.everyStep`. */
+  everyStep(action: () => void, undo: (() => void) | undefined) {
+    checkValue('Gpu.everyStep', 'action', action, callback)
+    if (undo) this.#observing.counted(checkValue('Gpu.everyStep', 'undo', undo, callback))
+    const { trace } = this.#commands
+    if (trace) trace.act(action)
+    else action()
   }
 
   /** Runs one step, submits it and frees its tensors. Returned tensors live until the next step

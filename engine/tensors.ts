@@ -24,12 +24,12 @@ export class Tensors {
   readonly #gpu: Machine
   readonly #memory: Memory
   readonly #commands: Commands
-  readonly #maxBytes: number
+  readonly #maxBytes: () => number
   readonly #storages = new WeakMap<Tensor, Storage>()
   readonly #largestOf = new WeakMap<Tensor, number>()
 
-  /** `maxBytes` is the size of the largest binding. */
-  constructor(gpu: Machine, memory: Memory, commands: Commands, maxBytes: number) {
+  /** `maxBytes` returns the size of the largest tensor. */
+  constructor(gpu: Machine, memory: Memory, commands: Commands, maxBytes: () => number) {
     this.#gpu = gpu
     this.#memory = memory
     this.#commands = commands
@@ -211,9 +211,10 @@ export class Tensors {
   }
 
   #checkSize(shape: Shape, bytes: number) {
-    if (bytes > this.#maxBytes)
+    const most = this.#maxBytes()
+    if (bytes > most)
       throw new Error(
-        `a tensor ${show(shape)} needs ${bytes} bytes and this adapter binds at most ${this.#maxBytes}; use a smaller batch`,
+        `a tensor ${show(shape)} needs ${bytes} bytes and this adapter binds at most ${most}; use a smaller batch`,
       )
   }
 }

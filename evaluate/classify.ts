@@ -20,6 +20,7 @@ import {
   scheduled,
 } from '../kernels/options.ts'
 import type { Upload } from '../engine/capture/inputs.ts'
+import { countUp } from '../engine/counter.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import type { FlatOptimizer } from '../engine/optim/optimizer.ts'
 import { type Schedule, scheduleOf } from '../engine/optim/schedule.ts'
@@ -110,7 +111,7 @@ function trainingStep(gpu: Gpu, options: ClassifierOptions, state: { step: numbe
     const of = Object.values(optimizer.trained ?? optimizer.parameters)
     const gradients = gpu.backward(loss, undefined, { of })
     optimizer.step(gradients, () => schedule(state.step))
-    gpu.everyStep(() => state.step++)
+    countUp(gpu, state, 'step')
     return loss
   })
 }

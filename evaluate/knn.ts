@@ -22,9 +22,9 @@ import {
 } from '../kernels/options.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { type NearestOptions, checkCounts, gpuOf, nearestRules, onHost } from './nearest.ts'
-import { type Lists, type Rows, CHUNK, search } from './search.ts'
+import { type Lists, CHUNK, search } from './search.ts'
 import { type KnnResult, emptyResult, judge } from './knn-result.ts'
-import { type FeatureRows, checkFeatures, checkFinite } from './slabs.ts'
+import { type FeatureRows, type Rows, checkFeatures, checkFinite } from './slabs.ts'
 
 /** Options of `knn`, besides those of `nearest`. */
 export interface KnnOptions extends NearestOptions {

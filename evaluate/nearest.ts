@@ -4,9 +4,17 @@ import { type Tensor, dim, matrix } from '../kernels/op.ts'
 import { anything, checkOptions, describe, flag, onGpu } from '../kernels/options.ts'
 import { Gpu } from '../engine/gpu.ts'
 
+import { ResidentBank, bankOf } from './bank.ts'
 import type { Embeddings } from './embed.ts'
-import { type Lists, type Rows, CHUNK, keyOf, search } from './search.ts'
-import { type FeatureRows, checkFeatures, hostRows } from './slabs.ts'
+import { type Lists, CHUNK, keyOf, search } from './search.ts'
+import {
+  type FeatureRows,
+  type Rows,
+  MOST_ROWS,
+  checkFeatures,
+  checkQueries,
+  hostRows,
+} from './slabs.ts'
 
 /** Options of `nearest`. */
 export interface NearestOptions {
@@ -37,10 +45,12 @@ export interface Nearest {
 
 /** Finds the k of features [M, D] that are nearest to each of queries [Q, D] by cosine. Both may be
  *  tensors or on the host. Features may come in parts, as `embedSlabs` yields them; one part is
- *  held at a time. Runs steps of its own. Throws ShapeError, RangeError for k, chunk or slab out of
- *  range, and Error for features that are not finite, or without a Gpu to compute on. */
+ *  held at a time. For queries that come again and again, `residentBank` uploads features once.
+ *  Only indices and similarities are read from the GPU. Runs steps of its own. Throws ShapeError,
+ *  RangeError for k, chunk or slab out of range, and Error for features that are not finite, or
+ *  without a Gpu to compute on. */
 export async function nearest(
-  features: Tensor | Rows,
+  features: Tensor | Rows | ResidentBank,
   queries: Tensor | FeatureRows,
   k: number,
   options: NearestOptions = {},
@@ -51,17 +61,38 @@ export async function nearest(
     slab,
     gpu,
   } = checkOptions('nearest', options, nearestRules)
-  checkFeatures('nearest', features, queries)
+  const isBank = features instanceof ResidentBank
+  if (isBank) checkQueries('nearest', queries)
+  else checkFeatures('nearest', features, queries)
   checkCounts('nearest', { k, slab, chunk })
   const on = gpuOf('nearest', features, queries, gpu)
+  if (isBank && slab !== undefined)
+    throw new TypeError('nearest: a resident bank has its slabs already; leave out slab')
   const reading = [
-    onHost('nearest', 'features', features),
+    bankFor(on, features, { normalized, slab }),
     onHost('nearest', 'queries', queries),
   ] as const
   const [bank, asked] = await Promise.all(reading)
-  const lists = await search(on, bank, asked, { owner: 'nearest', k, normalized, chunk, slab })
-  if (lists.M === 0) throw new RangeError('nearest: features must have at least one row, got none')
-  return sorted(lists, asked.M)
+  try {
+    const lists = await search(on, bank, asked, { owner: 'nearest', k, normalized, chunk, slab })
+    if (lists.M > 0) return sorted(lists, asked.M)
+    throw new RangeError('nearest: features must have at least one row, got none')
+  } finally {
+    if (bank instanceof ResidentBank && !isBank) bank.free()
+  }
+}
+
+/** Returns a tensor as a bank in place, if it is searched as one slab; a bank as it is; other
+ *  features on the host. */
+async function bankFor(
+  gpu: Gpu,
+  features: Tensor | Rows | ResidentBank,
+  { normalized, slab }: { readonly normalized: boolean; readonly slab: number | undefined },
+): Promise<ResidentBank | Embeddings | Rows> {
+  if (features instanceof ResidentBank) return features
+  return 'gpu' in features && slab === undefined && dim(features.shape, 0) <= MOST_ROWS
+    ? bankOf('nearest', gpu, features, { normalized })
+    : onHost('nearest', 'features', features)
 }
 
 /** Throws RangeError, whose message begins with `owner`, unless k and slab are whole numbers from 1
@@ -86,7 +117,7 @@ export function checkCounts(
  *  is none. */
 export function gpuOf(
   owner: string,
-  features: Tensor | Rows,
+  features: Tensor | Rows | ResidentBank,
   queries: Tensor | FeatureRows,
   given: Gpu | undefined,
 ): Gpu {

@@ -1,17 +1,15 @@
 // Finds the nearest rows in a set of any size. It goes through the set slab by slab and keeps a
 // list of the k largest similarities of each query.
 
-import { ShapeError } from '../kernels/op.ts'
+import { type Tensor, ShapeError, dim } from '../kernels/op.ts'
 import { l2Normalize } from '../kernels/reduce/l2-normalize.ts'
 import { nearestRows } from '../kernels/knn/nearest-rows.ts'
 import type { Gpu } from '../engine/gpu.ts'
+import { ResidentBank, placesOf } from './bank.ts'
 import type { Embeddings } from './embed.ts'
-import { type FeatureRows, checkFinite, hostRows, slabRows, slabsOf } from './slabs.ts'
+import { type Rows, checkFinite, hostRows, slabRows, slabsOf } from './slabs.ts'
 
 export const CHUNK = 16 * 2 ** 20 // similarities at a time: 64 MiB
-
-/** Rows [M, D] on the host: all at once, or an iterable of parts. */
-export type Rows = FeatureRows | AsyncIterable<FeatureRows> | Iterable<FeatureRows>
 
 /** The nearest rows of each query, in no order. */
 export interface Lists {
@@ -43,54 +41,95 @@ export interface SearchOptions {
  *  similarity, or with `normalized` a feature, is not finite. */
 export async function search(
   gpu: Gpu,
-  bank: Rows,
+  bank: Rows | ResidentBank,
   queries: Embeddings,
   options: SearchOptions,
 ): Promise<Lists> {
-  const { owner, k, slab, normalized, size = 'features' in bank ? bank.M : Infinity } = options
+  const { owner, k, slab, normalized, size = 'M' in bank ? bank.M : Infinity } = options
   if (normalized) checkFinite(owner, queries.features)
-  const most = slab ?? slabRows(gpu, queries.D)
+  const isBank = bank instanceof ResidentBank
+  const most = isBank ? dim(bank.slabs[0]?.rows.shape ?? [], 0) : (slab ?? slabRows(gpu, queries.D))
   let lists: Lists = { similarities: new Float32Array(0), indices: new Uint32Array(0), k: 0, M: 0 }
-  for await (const given of 'features' in bank ? [bank] : bank) {
-    const part = hostRows(owner, 'features', given)
-    if (normalized) checkFinite(owner, part.features) // -Infinity may be in no list
-    if (part.D !== queries.D)
-      throw new ShapeError(
-        `${owner}: features [M, D] and queries [Q, D] must agree in D, got [${part.M}, ${part.D}] and [${queries.M}, ${queries.D}]`,
-      )
-    for (const [start, end] of slabsOf(part.M, most)) {
-      const rows = {
-        D: part.D,
-        M: end - start,
-        features: part.features.subarray(start * part.D, end * part.D),
-      }
-      const found = await searchSlab(gpu, rows, queries, { ...options, unsplit: size > most })
-      lists = merged(lists, found, queries.M, k)
-    }
+  for await (const part of slabsIn(gpu, bank, queries, { owner, normalized, most })) {
+    const found = await searchSlab(gpu, part, queries, { ...options, unsplit: size > most })
+    lists = merged(lists, found, queries.M, k)
   }
   checkFinite(owner, lists.similarities)
   return lists
 }
 
+/** Some rows of the set, as many as the device binds. Both functions are called in a step. */
+interface Slab {
+  readonly M: number
+  /** Returns the rows [M, D], of unit length. */
+  readonly rows: () => Tensor
+  /** Returns 0, 1, ... M - 1. */
+  readonly places: () => Tensor
+}
+
+interface Division {
+  readonly owner: string
+  readonly normalized: boolean
+  /** Most rows of a slab. */
+  readonly most: number
+}
+
+/** Yields the slabs of a set, in order. Throws as `search` does. */
+async function* slabsIn(
+  gpu: Gpu,
+  bank: Rows | ResidentBank,
+  queries: Embeddings,
+  { owner, normalized, most }: Division,
+): AsyncGenerator<Slab> {
+  if (bank instanceof ResidentBank) {
+    checkWidths(owner, bank, queries)
+    for (const { rows, places } of bank.slabs)
+      yield { M: dim(rows.shape, 0), rows: () => rows, places: () => places }
+    return
+  }
+  const unit = normalized ? (x: Tensor) => x : l2Normalize
+  for await (const given of 'features' in bank ? [bank] : bank) {
+    const part = hostRows(owner, 'features', given)
+    if (normalized) checkFinite(owner, part.features) // -Infinity may be in no list
+    checkWidths(owner, part, queries)
+    const { D, features } = part
+    for (const [start, end] of slabsOf(part.M, most)) {
+      const M = end - start
+      const own = features.subarray(start * D, end * D)
+      yield {
+        M,
+        rows: () => unit(gpu.tensor(own, [M, D])),
+        places: () => placesOf(gpu, M),
+      }
+    }
+  }
+}
+
+type Size = Pick<Embeddings, 'M' | 'D'>
+
+function checkWidths(owner: string, bank: Size, queries: Size) {
+  if (bank.D !== queries.D)
+    throw new ShapeError(
+      `${owner}: features [M, D] and queries [Q, D] must agree in D, got [${bank.M}, ${bank.D}] and [${queries.M}, ${queries.D}]`,
+    )
+}
+
 /** Finds the nearest rows of one slab. Their indices count from the slab's first row. */
 async function searchSlab(
   gpu: Gpu,
-  { features, M, D }: Embeddings,
+  { M, ...slab }: Slab,
   queries: Embeddings,
   { k: wanted, normalized, chunk, unsplit }: SearchOptions & { readonly unsplit: boolean },
 ): Promise<Lists> {
   const k = Math.min(wanted, M)
-  const unit = normalized ? (x: ReturnType<Gpu['tensor']>) => x : l2Normalize
+  const { D } = queries
+  const unit = normalized ? (x: Tensor) => x : l2Normalize
   const most = Math.max(1, Math.min(65535, Math.floor(chunk / M)))
   const starts = Array.from({ length: Math.ceil(queries.M / most) }, (_, i) => i * most)
   const readings: Promise<Reading>[] = []
   gpu.step(() =>
     gpu.noGrad(() => {
-      const rows = unit(gpu.tensor(features, [M, D]))
-      const places = gpu.tensor(
-        Int32Array.from({ length: M }, (_, m) => m),
-        [M],
-      )
+      const [rows, places] = [slab.rows(), slab.places()]
       gpu.fold(starts, [], (_, start) => {
         const n = Math.min(most, queries.M - start)
         const x = gpu.tensor(queries.features.subarray(start * D, (start + n) * D), [n, D])
@@ -104,9 +143,9 @@ async function searchSlab(
   )
   const similarities = new Float32Array(queries.M * k)
   const indices = new Uint32Array(queries.M * k)
-  for (const [start, s, places] of await Promise.all(readings)) {
+  for (const [start, s, found] of await Promise.all(readings)) {
     similarities.set(s, start * k)
-    indices.set(places, start * k)
+    indices.set(found, start * k)
   }
   return { similarities, indices, k, M }
 }

@@ -6,14 +6,15 @@ import { checkValue, isTensor, rule } from '../kernels/options.ts'
 import type { Gpu } from '../engine/gpu.ts'
 
 const BYTES = 128 * 2 ** 20 // most bytes of a slab: every WebGPU adapter binds as many
-const ROWS = 2 ** 24 // most rows of a slab: up to here an index is exact as f32
+/** Most rows of a slab: up to here an index is exact as f32. */
+export const MOST_ROWS = 2 ** 24
 
 /** Returns the number of rows of D numbers that the device can bind, at most 128 MiB. */
 export const slabRows = ({ device }: Gpu, D: number): number =>
   Math.max(
     1,
     Math.min(
-      ROWS,
+      MOST_ROWS,
       Math.floor(Math.min(BYTES, device.limits.maxStorageBufferBindingSize) / (4 * D)),
     ),
   )
@@ -41,8 +42,14 @@ export interface FeatureRows {
   readonly D: number
 }
 
+/** Rows [M, D] on the host: all at once, or an iterable of parts. */
+export type Rows = FeatureRows | AsyncIterable<FeatureRows> | Iterable<FeatureRows>
+
 const isRows = (v: unknown): v is FeatureRows =>
   typeof v === 'object' && v !== null && 'M' in v && 'D' in v && 'features' in v
+
+/** Tells whether features on the host are all there, not in parts. */
+export const isHostRows = (features: object): features is FeatureRows => isRows(features)
 
 const isParts = (v: unknown) =>
   typeof v === 'object' &&
@@ -51,7 +58,8 @@ const isParts = (v: unknown) =>
   !ArrayBuffer.isView(v)
 
 const rowsRule = rule('{ features, M, D }, as embed returns', isRows)
-const bankRule = rule(
+/** Rule of features that are searched. */
+export const bankRule = rule(
   'a tensor [M, D], or what embed or embedSlabs returns',
   (v) => isTensor(v) || isRows(v) || isParts(v),
 )
@@ -60,8 +68,12 @@ const askedRule = rule('a tensor [Q, D], or what embed returns', (v) => isTensor
 /** Throws TypeError, whose message begins with `owner`, unless both are features. */
 export function checkFeatures(owner: string, features: unknown, queries: unknown) {
   checkValue(owner, 'features', features, bankRule)
-  checkValue(owner, 'queries', queries, askedRule)
+  checkQueries(owner, queries)
 }
+
+/** Throws TypeError, whose message begins with `owner`, unless these are features. */
+export const checkQueries = (owner: string, queries: unknown) =>
+  checkValue(owner, 'queries', queries, askedRule)
 
 /** Converts rows to f32. Throws TypeError for anything but numbers, RangeError for numbers beyond
  *  f32, ShapeError unless there are M rows of D. Messages begin with `owner`. */

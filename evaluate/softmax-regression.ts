@@ -14,13 +14,13 @@ import {
   whole,
 } from '../kernels/options.ts'
 import type { IndexList } from '../kernels/wgsl/indices.ts'
-import { flatNumbers } from '../kernels/numbers.ts'
 import { crossEntropy } from '../kernels/loss/cross-entropy.ts'
 import { linear } from '../kernels/matmul/linear.ts'
 import { reshape } from '../kernels/shape/reshape.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { checkGpu } from '../models/model.ts'
 import type { Embeddings } from './embed.ts'
+import { classLabels } from './labels.ts'
 import { type MinimiseOptions, type Point, minimise } from './minimise.ts'
 import { type Regression, checkWidth, regressionRule } from './regression.ts'
 import { type FeatureRows, checkClasses, hostRows, slabRows, slabsOf } from './slabs.ts'
@@ -79,7 +79,7 @@ export class SoftmaxRegression {
     checkClasses('SoftmaxRegression', gpu, classes, Math.max(1, rows.D))
     this.#gpu = gpu
     this.#rows = rows
-    this.#labels = checked(labels, rows, classes)
+    this.#labels = classLabels('SoftmaxRegression', labels, { classes, count: rows.M })
     this.#classes = classes
     this.#scaling = scaling ?? asGiven(rows.D)
     this.#slabs = this.#laidOut()
@@ -169,22 +169,6 @@ function checkStart({ weight, bias }: Regression, C: number, D: number) {
     throw new ShapeError(
       `SoftmaxRegression.fit: start must have weights [classes, D] = [${C}, ${D}], got ${weight.length} weights and ${bias.length} biases`,
     )
-}
-
-function checked(given: IndexList, { M }: Embeddings, classes: number): Int32Array {
-  const labels = flatNumbers('SoftmaxRegression: labels', given)
-  if (labels.length !== M || M === 0)
-    throw new ShapeError(
-      `SoftmaxRegression: there must be at least one feature and one label for each, got ${labels.length} labels for ${M}`,
-    )
-  for (let i = 0; i < M; i++) {
-    const label = labels[i] ?? NaN
-    if (!(Number.isInteger(label) && label >= 0 && label < classes))
-      throw new RangeError(
-        `SoftmaxRegression: labels must be whole numbers from 0 to ${classes - 1}, got ${label} at ${i}`,
-      )
-  }
-  return Int32Array.from(labels)
 }
 
 const squared = (x: Float64Array) => x.reduce((sum, v) => sum + v * v, 0)

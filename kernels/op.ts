@@ -90,6 +90,8 @@ export interface Op<In extends TensorList, Out extends TensorList = [Tensor], A 
   readonly accepts?: readonly Accepted[]
   /** The first output's shape. Throws ShapeError. Runs before anything is dispatched. */
   shape(attrs: A, ...inputs: { [I in keyof In]: Shape }): Shape
+  /** Returns the FLOPs of the forward pass, two for each multiply-add, of ops that are products. */
+  flops?(attrs: A, ...inputs: { [I in keyof In]: Shape }): number
   /** Returns the outputs, then what the backward pass needs. Other tensors made inside are freed
    *  when it returns. */
   forward(run: Run, attrs: A, ...inputs: In): Readonly<Out>

@@ -14,9 +14,12 @@ export const root = join(import.meta.dirname ?? dirname(new URL(import.meta.url)
 export const layers = {
   kernels: { folders: [], packages: [] },
   engine: { folders: ['kernels'], packages: [] },
-  models: { folders: ['kernels', 'engine'], packages: [] },
+  models: { folders: ['kernels', 'engine'], packages: ['pbf'] },
   methods: { folders: ['kernels', 'engine', 'models'], packages: [] },
-  evaluate: { folders: ['kernels', 'engine', 'models', 'methods'], packages: [] },
+  evaluate: {
+    folders: ['kernels', 'engine', 'models', 'methods'],
+    packages: ['ml-matrix', 'ml-kmeans'],
+  },
   training: {
     folders: ['kernels', 'engine', 'models', 'methods', 'evaluate'],
     files: ['dataset', 'kinds', 'listed', 'loader', 'select', 'words'].map(
@@ -24,21 +27,24 @@ export const layers = {
     ), // free of Node
     packages: ['valibot', '@noble/hashes'],
   },
+  serving: { folders: ['kernels', 'engine', 'models', 'evaluate'], packages: [] },
   'run-folder': {
-    folders: ['training', 'data'],
-    files: ['engine/node-files.ts', 'engine/safetensors.ts'],
+    folders: ['kernels', 'engine', 'models', 'evaluate', 'serving', 'training', 'data'],
+    files: ['engine/node-files.ts', 'engine/node.ts'],
     packages: ['node:'],
   },
   data: { folders: ['kernels'], files: ['engine/node-files.ts'], packages: ['node:', 'sharp'] },
   bench: { folders: ['dist', 'scripts'], packages: ['node:', ''] },
   'index.ts': {
-    folders: ['kernels', 'engine', 'models', 'methods', 'evaluate', 'training'],
+    folders: ['kernels', 'engine', 'models', 'methods', 'evaluate', 'serving', 'training'],
     packages: [],
   },
 }
 
 /** The files of engine/ that may import Node and Dawn. */
-const node = ['engine/node.ts', 'engine/node-files.ts', 'engine/tune-file.ts']
+const node = ['node.ts', 'node-files.ts', 'npy-file.ts', 'tune-file.ts'].map(
+  (name) => `engine/${name}`,
+)
 
 /** Rooms of kernels/ on each floor, the lowest first. A room imports from the floors below its
  *  own. */
@@ -57,6 +63,7 @@ export const floors = [
 const shared = [
   'kernels/optim/',
   'kernels/knn/',
+  'kernels/reduce/non-finite.ts',
   'kernels/wgsl/affine.ts',
   'kernels/wgsl/indices.ts',
   'kernels/wgsl/storage.ts',

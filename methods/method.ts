@@ -4,7 +4,9 @@
 import type { Tensor } from '../kernels/op.ts'
 import type { Rules } from '../kernels/options.ts'
 import type { Captured } from '../engine/capture/capture.ts'
+import { countUp } from '../engine/counter.ts'
 import type { Gpu } from '../engine/gpu.ts'
+import { printsAs } from '../engine/inspect.ts'
 import type { Optimizer } from '../engine/optim/optimizer.ts'
 import type { Parts } from '../models/parts.ts'
 import { type StepBatch, batchesOf } from './batch.ts'
@@ -98,7 +100,7 @@ export const method =
     const update = (x: StepBatch, { loss, result, after }: Forward) => {
       optimizer.step(x.backward(loss, scaler?.scale), () => schedule(state.step), scaler)
       after?.()
-      gpu.everyStep(() => state.step++)
+      countUp(gpu, state, 'step')
       return result ? result() : loss
     }
     const capturing = (forward: Step, replay: boolean) =>
@@ -113,15 +115,15 @@ export const method =
     const captured = capturing(step, capture)
     const beginning = first ? capturing(first, false) : captured
 
-    return {
+    const learner: Learner<Options, Kept, Told> = {
       step(batch, ...more) {
         const images = inputs(batch)
         const numbers = told ? [{ values: told(batch, ...more) ?? new Int32Array(0) }] : []
         return (state.step === 0 ? beginning : captured).run(...numbers, ...images)
       },
-      ...keeps,
-      ...{ optimizer, state, captured },
+      ...{ ...keeps, optimizer, state, captured },
     }
+    return printsAs(learner, () => `${name} (step ${state.step}, ${captured.replays} replays)`)
   }
 
 const isNotEmpty = ({ shape }: Tensor) => shape[0] !== 0

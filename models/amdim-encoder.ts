@@ -19,7 +19,15 @@ import {
 import type { Gpu } from '../engine/gpu.ts'
 import { type Made, lastOf, stacked } from './amdim-layers.ts'
 import { Builder } from './layers.ts'
-import { type Layer, type Mode, type Model, checkGpu, checkMode, checkedForward } from './model.ts'
+import {
+  type Layer,
+  type Mode,
+  type Model,
+  checkGpu,
+  checkMode,
+  checkedForward,
+  printedModel,
+} from './model.ts'
 import { checkSizes } from './sizes.ts'
 
 /** Options of `amdimEncoder`. */
@@ -157,7 +165,7 @@ export function amdimEncoder(gpu: Gpu, given: AmdimEncoderOptions): AmdimEncoder
     return reshape(h, [N, R])
   }
   const largest = largestMap(options, layers)
-  return {
+  return printedModel('amdimEncoder', {
     mostImages: Math.floor(gpu.device.limits.maxStorageBufferBindingSize / (4 * largest)),
     parameters: build.parameters,
     norms: build.norms,
@@ -170,5 +178,5 @@ export function amdimEncoder(gpu: Gpu, given: AmdimEncoderOptions): AmdimEncoder
       const r1 = through(x, mode, (made, h) => maps.set(made, h))
       return { r1, r5: head5(maps.get(last5) ?? x, mode), r7: head7(maps.get(last7) ?? x, mode) }
     },
-  }
+  })
 }

@@ -12,7 +12,7 @@ import { tanh } from '../kernels/elementwise/tanh.ts'
 import { checkOptions, count, needed, share, whole } from '../kernels/options.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { Builder } from './layers.ts'
-import { type Model, checkGpu } from './model.ts'
+import { type Model, checkGpu, printedModel } from './model.ts'
 
 /** Options of `classifiers`. */
 export interface ClassifiersOptions {
@@ -75,7 +75,7 @@ export function classifiers(gpu: Gpu, options: ClassifiersOptions): Classifiers 
   const dropped = (x: Tensor, layer: number, { training, step, view }: At) =>
     dropout(x, p, { seed, step, training, stream: STREAM + 3 * view + layer })
   const linear: Classify = (h, at) => only(dropped(h, 0, at), at)
-  return {
+  return printedModel('classifiers', {
     parameters: build.parameters,
     norms: build.norms,
     features: classes,
@@ -86,7 +86,7 @@ export function classifiers(gpu: Gpu, options: ClassifiersOptions): Classifiers 
       const between = norm(first(dropped(h, 1, at), at), { training }, { relu: true })
       return second(dropped(between, 2, at), at)
     },
-  }
+  })
 }
 
 const STREAM = 0x636c73 // 'cls': keeps these draws apart from other uses of the seed

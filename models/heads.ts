@@ -3,7 +3,7 @@
 import { checkOptions, count, needed, oneOf, whole } from '../kernels/options.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { Builder } from './layers.ts'
-import { type Model, checkGpu, checkedForward } from './model.ts'
+import { type Model, checkGpu, checkedForward, printedModel } from './model.ts'
 
 /** Options of `projectionHead`. */
 export interface HeadOptions {
@@ -45,7 +45,7 @@ export function projectionHead(gpu: Gpu, options: HeadOptions): Model {
   const norm = build.norm('projection.1', hidden)
   const second = build.linear('projection.3', [hidden, dim], { bias: !paper, std })
   const last = paper ? build.norm('projection.4', dim, { shift: false }) : null
-  return {
+  return printedModel('projectionHead', {
     parameters: build.parameters,
     norms: build.norms,
     features: dim,
@@ -53,5 +53,5 @@ export function projectionHead(gpu: Gpu, options: HeadOptions): Model {
       const z = second(norm(first(h, mode), mode, { relu: true }), mode)
       return last ? last(z, mode) : z
     }),
-  }
+  })
 }

@@ -45,9 +45,10 @@ export class KeyQueue {
     checkTensor('KeyQueue.enqueue', 'keys', keys)
     const [N, K] = [dim(keys.shape, 0), dim(this.keys.shape, 0)]
     enqueue(this.keys, keys, () => this.pointer)
-    this.#gpu.everyStep(() => {
-      this.pointer = (this.pointer + N) % K
-    })
+    const move = (rows: number) => () => {
+      this.pointer = (this.pointer + rows) % K
+    }
+    this.#gpu.everyStep(move(N), move(K - (N % K)))
   }
 
   toString() {

@@ -16,7 +16,9 @@ import {
   oneOf,
   whole,
 } from '../kernels/options.ts'
+import { countUp } from '../engine/counter.ts'
 import type { Gpu } from '../engine/gpu.ts'
+import { nameVariables } from '../engine/names.ts'
 import { normal, uniform } from '../engine/random.ts'
 import { type Layer, type Mode, type Norm, type NormState, checkGpu, checkMode } from './model.ts'
 
@@ -181,7 +183,7 @@ export class Builder {
    *  training. */
   #follow(name: string, state: NormState, mode: Mode) {
     const { training, tracking = true, splits = 1, batches = 1 } = checkMode(name, mode)
-    if (training && tracking) this.gpu.everyStep(() => (state.batches += batches))
+    if (training && tracking) countUp(this.gpu, state, 'batches', batches)
     const running = training && !tracking ? null : state
     return { running, how: { training, ...(training && { splits, batches }) } }
   }
@@ -212,12 +214,15 @@ export class Builder {
     const state: NormState = { mean, variance, batches: 0 }
     if (Object.hasOwn(this.norms, name)) throw usedTwice(name)
     this.norms[name] = state
+    nameVariables({ [`${name}.running_mean`]: mean, [`${name}.running_var`]: variance })
     return { gamma, beta, state }
   }
 
   #parameter(name: string, values: Float32Array, shape: readonly number[]): Variable {
     if (Object.hasOwn(this.parameters, name)) throw usedTwice(name)
-    return (this.parameters[name] = this.gpu.variable(values, shape))
+    const made = (this.parameters[name] = this.gpu.variable(values, shape))
+    nameVariables({ [name]: made })
+    return made
   }
 }
 

@@ -7,7 +7,7 @@ import { exp } from '../kernels/elementwise/exp.ts'
 import { mul } from '../kernels/elementwise/mul.ts'
 import { checkOptions, number, positive } from '../kernels/options.ts'
 import type { Gpu } from '../engine/gpu.ts'
-import { type Model, checkGpu } from './model.ts'
+import { type Model, checkGpu, printedModel } from './model.ts'
 
 /** t' and b. As a Model its parameters are 'loss.logScale' and 'loss.bias', and its forward makes
  *  logits of similarities of any shape. */
@@ -34,11 +34,11 @@ export function lossScale(gpu: Gpu, options: LossScaleOptions = {}): LossScale {
   const { temperature = 0.1, bias: first = -10 } = checkOptions('lossScale', options, rules)
   const logScale = gpu.variable([-Math.log(temperature)], [])
   const bias = gpu.variable([first], [])
-  return {
+  return printedModel('lossScale', {
     ...{ logScale, bias },
     parameters: { 'loss.logScale': logScale, 'loss.bias': bias },
     norms: {},
     features: 1,
     forward: (similarities) => add(mul(similarities, exp(logScale)), bias),
-  }
+  })
 }

@@ -5,7 +5,7 @@ import { relu } from '../kernels/elementwise/relu.ts'
 import { checkOptions, count, flag, needed, oneOf, whole } from '../kernels/options.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { Builder } from './layers.ts'
-import { type Model, checkGpu, checkedForward } from './model.ts'
+import { type Model, checkGpu, checkedForward, printedModel } from './model.ts'
 
 interface MocoHeadOptions {
   /** F, the size of the features. */
@@ -34,12 +34,12 @@ export function mocoHead(gpu: Gpu, options: MocoHeadOptions): Model {
   const build = new Builder(gpu, seed)
   const first = mlp ? build.linear('fc.0', [features, features]) : null
   const last = build.linear(mlp ? 'fc.2' : 'fc', [features, dim])
-  return {
+  return printedModel('mocoHead', {
     parameters: build.parameters,
     norms: build.norms,
     features: dim,
     forward: checkedForward('mocoHead', (h, mode) => last(first ? relu(first(h, mode)) : h, mode)),
-  }
+  })
 }
 
 /** Options of `mocoV3Head`. */
@@ -73,7 +73,7 @@ export function mocoV3Head(gpu: Gpu, options: MocoV3HeadOptions): Model {
   const second = build.linear(`${name}.3`, [hidden, dim], { bias: false })
   const last =
     name === 'projector' ? build.norm(`${name}.4`, dim, { scale: false, shift: false }) : null
-  return {
+  return printedModel('mocoV3Head', {
     parameters: build.parameters,
     norms: build.norms,
     features: dim,
@@ -81,5 +81,5 @@ export function mocoV3Head(gpu: Gpu, options: MocoV3HeadOptions): Model {
       const z = second(norm(first(h, mode), mode, { relu: true }), mode)
       return last ? last(z, mode) : z
     }),
-  }
+  })
 }

@@ -1,6 +1,6 @@
 // What a model is: parameters, running statistics and a forward; and the checks of its arguments.
 
-import type { Tensor, Variable } from '../kernels/op.ts'
+import { type Tensor, type Variable, sizeOf } from '../kernels/op.ts'
 import type { Running } from '../kernels/norm/batch-norm.ts'
 import {
   anything,
@@ -14,6 +14,7 @@ import {
   whole,
 } from '../kernels/options.ts'
 import type { Gpu } from '../engine/gpu.ts'
+import { printsAs } from '../engine/inspect.ts'
 
 /** Settings of a forward pass. */
 export interface Mode {
@@ -61,6 +62,14 @@ export const checkedForward =
 
 /** Throws TypeError, whose message begins with `owner`, unless this is a Gpu. */
 export const checkGpu = (owner: string, gpu: Gpu) => checkValue(owner, 'gpu', gpu, onGpu)
+
+/** Lets a model print as 'resnet8 (32 parameters, 5044 numbers, 16 features)'. */
+export const printedModel = <T extends Model>(name: string, model: T): T =>
+  printsAs(model, ({ parameters, features }) => {
+    const all = Object.values(parameters)
+    const numbers = all.reduce((sum, { shape }) => sum + sizeOf(shape), 0)
+    return `${name} (${all.length} parameters, ${numbers} numbers, ${features} features)`
+  })
 
 /** The forward of a layer or a model: a tensor to a tensor. Throws ShapeError. */
 export type Layer = (x: Tensor, mode: Mode) => Tensor

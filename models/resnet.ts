@@ -7,7 +7,7 @@ import { maxPool } from '../kernels/pool/max-pool.ts'
 import { anything, checkOptions, describe, flag, oneOf, whole } from '../kernels/options.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { Builder } from './layers.ts'
-import { type Layer, type Model, checkGpu, checkedForward } from './model.ts'
+import { type Layer, type Model, checkGpu, checkedForward, printedModel } from './model.ts'
 
 /** Options of the ResNets. */
 export interface ResNetOptions {
@@ -128,14 +128,14 @@ function resnet(
       C = K * block.expansion
     }
   }
-  return {
+  return printedModel(name, {
     parameters: build.parameters,
     norms: build.norms,
     features: C,
     forward: checkedForward(name, (x, mode) =>
       globalAvgPool(layers.reduce((h, layer) => layer(h, mode), x)),
     ),
-  }
+  })
 }
 
 function stemOf(build: Builder, stem: 'cifar' | 'imagenet', width: number): Layer {

@@ -1,7 +1,10 @@
 // Prints the WGSL that a call of an op runs, forward and backward, as a device would get it. It
 // computes nothing.
 
+import { resolve } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import { parseArgs } from 'node:util'
+import { build } from 'esbuild'
 import { paperDevice, paperKinds } from './paper-device.js'
 
 const usage = `Usage: npm run wgsl -- OP [--ARGUMENT VALUE ...] [options]
@@ -40,7 +43,14 @@ const options = {
 }
 const vectors = ['gamma', 'beta', 'b', 'labels', 'indices', 'running']
 
-const library = new Map(Object.entries(await import('../dist/node.js')))
+// From the sources: dist/ has no comments and no lines in its WGSL
+const built = '.test/wgsl/kindred.js'
+await build({
+  ...{ entryPoints: ['node.ts'], outfile: built, logLevel: 'warning' },
+  ...{ bundle: true, format: 'esm', platform: 'neutral', target: 'es2022' },
+  ...{ packages: 'external', external: ['node:*'] },
+})
+const library = new Map(Object.entries(await import(pathToFileURL(resolve(built)).href)))
 const call = readArguments()
 try {
   const { kernels, precision, activations, list } = call.settings

@@ -1,5 +1,6 @@
 // Runs every program in README.md and docs/ as it is printed. A block of code that begins with an
 // import is a program, unless `<!-- not run: WHY -->` stands before it; other blocks are fragments.
+// A block of text after a program, below 'It prints', is what the program must print.
 // Checks too that code beside a paper's pseudo-code is in the file named at the head of its column.
 
 import { spawn } from 'node:child_process'
@@ -23,15 +24,21 @@ interface Program {
   readonly page: string
   readonly line: number
   readonly code: string
+  /** What the page says that it prints; undefined if it says nothing. */
+  readonly prints: string | undefined
 }
 
 /** The programs of a page. */
 function programsOf(page: string): Program[] {
   const text = readFileSync(page, 'utf8')
   return [
-    ...text.matchAll(/(<!-- not run: [^\n]*-->\n+)?^```(?:ts|js)\n(import .*?)^```$/gms),
-  ].flatMap(({ index, 1: marked, 2: code = '' }) =>
-    marked === undefined ? [{ page, line: text.slice(0, index).split('\n').length + 1, code }] : [],
+    ...text.matchAll(
+      /(<!-- not run: [^\n]*-->\n+)?^```(?:ts|js)\n(import .*?)^```$(?:\n+It prints\n+```text\n(.*?)^```$)?/gms,
+    ),
+  ].flatMap(({ index, 1: marked, 2: code = '', 3: prints }) =>
+    marked === undefined
+      ? [{ page, line: text.slice(0, index).split('\n').length + 1, code, prints }]
+      : [],
   )
 }
 
@@ -43,18 +50,25 @@ const moduleOf = ({ code }: Program) =>
     target: 'es2022',
   }).code.replaceAll(/(["'])kindred(\/node)?\1/g, JSON.stringify(library))
 
-/** Runs a module in a folder of its own, and returns what it said on failure. */
-function failure(dir: string, source: string): Promise<string | null> {
+/** Runs a module in a folder of its own. Returns what it printed, and what it said on failure. */
+function outcome(
+  dir: string,
+  source: string,
+): Promise<{ readonly failure: string | null; readonly printed: string }> {
   mkdirSync(dir)
   writeFileSync(join(dir, 'program.mjs'), source)
   return new Promise((done) => {
     const child = spawn(process.execPath, ['program.mjs'], {
       cwd: dir,
-      stdio: ['ignore', 'ignore', 'pipe'],
+      stdio: ['ignore', 'pipe', 'pipe'],
     })
-    let said = ''
+    let [said, printed] = ['', '']
+    child.stdout.on('data', (chunk) => (printed += chunk))
     child.stderr.on('data', (chunk) => (said += chunk))
-    child.on('close', (code) => done(code === 0 ? null : said.replaceAll(/^Warning: .*\n/gm, '')))
+    child.on('close', (code) => {
+      const failure = code === 0 ? null : said.replaceAll(/^Warning: .*\n/gm, '')
+      done({ failure, printed })
+    })
   })
 }
 
@@ -94,7 +108,9 @@ for (const page of pages)
   for (const program of programsOf(page))
     test(`${page}:${program.line} runs`, async ({ dir }) => {
       const name = `${page.replace('/', '-')}-${program.line}`
-      assert.is(await failure(join(dir, name), moduleOf(program)), null)
+      const { failure, printed } = await outcome(join(dir, name), moduleOf(program))
+      assert.is(failure, null)
+      if (program.prints !== undefined) assert.is(printed, program.prints)
     })
 
 for (const page of pages)

@@ -30,6 +30,14 @@ const digestOf = (text: string) => bytesToHex(sha256(new TextEncoder().encode(te
 export const holdsSettings = (metadata: Readonly<Record<string, string>>) =>
   metadata[SETTINGS] !== undefined
 
+/** Returns the settings in a checkpoint's metadata, null if there are none. */
+export function settingsIn(
+  metadata: Readonly<Record<string, string>>,
+): Readonly<Record<string, unknown>> | null {
+  const settings = parse(metadata[SETTINGS] ?? 'null')
+  return isObject(settings) ? settings : null
+}
+
 /** Tells whether the settings of a checkpoint, if any, are a JSON object with the saved digest. */
 export function areSettingsWhole({
   [SETTINGS]: text,

@@ -2,13 +2,12 @@
 
 import type { Tensor } from '../kernels/op.ts'
 import { type Recipe, testTransform } from '../kernels/augment/recipes.ts'
-import { augment } from '../kernels/augment/augment.ts'
-import { l2Normalize } from '../kernels/reduce/l2-normalize.ts'
 import { reshape } from '../kernels/shape/reshape.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import type { Model } from '../models/model.ts'
 import { embed, embedSlabs } from '../evaluate/embed.ts'
 import { knn } from '../evaluate/knn.ts'
+import { unitFeatures } from '../evaluate/unit-features.ts'
 import type { Dataset, Split } from '../data/dataset.ts'
 import { labelled, select, subset } from '../data/select.ts'
 import { batches } from '../data/loader.ts'
@@ -65,8 +64,7 @@ export class KnnProbe {
    *  the memory. */
   async #measure(features: (x: Tensor) => Tensor, D: number, transform: Recipe): Promise<number> {
     const gpu = this.#gpu
-    const encode = (images: Tensor) =>
-      l2Normalize(features(augment(images, transform, { seed: 0, step: 0, view: 0 })))
+    const encode = unitFeatures({ forward: features }, transform)
     const { height, width, channels } = this.bank.image
     const image = [height, width, channels] as const
     const classes = this.bank.classes.length

@@ -1,7 +1,7 @@
 // Puts the options of a training over the settings of a preset.
 
 import type { Method } from '../methods/entry.ts'
-import { type NameOf } from '../methods/settings/batch.ts'
+import type { NameOf } from '../methods/settings/batch.ts'
 import { type Flag, chunkFlag, longOf, nameOf } from '../methods/settings/flags.ts'
 import { fields } from '../methods/settings/rules.ts'
 import type { MethodSettings } from '../methods/settings/settings.ts'

@@ -100,7 +100,8 @@ export class Captured<In extends readonly Input[], T extends StepResult> {
     const { steps, tuner } = this.#gpu
     const runEagerly = () => steps.run(() => this.#body(...this.#inputs.bind(values)))
     this.#reason = null
-    if (this.#state === 'off' || tuner.isMeasuring) return runEagerly()
+    const { isActive } = this.#gpu.observing
+    if (this.#state === 'off' || tuner.isMeasuring || isActive) return runEagerly()
     this.#reason = this.#inputs.admit(values, this.#gpu.settings(), () => this.#forget(null))
     if (this.#reason !== null) return runEagerly()
     this.#inputs.load(values)

@@ -81,7 +81,9 @@ export class Replay {
     this.#commands.checkAlive() // a call may have destroyed the Gpu
     for (const block of this.#written) block.writes++
     if (this.#changing > 0) this.#upload(this.#uniforms, this.#params.buffer, this.#changing)
-    for (const part of this.#parts) this.#commands.submit((encoder) => encode(encoder, part, LABEL))
+    const { timer } = this.#commands
+    for (const part of this.#parts)
+      this.#commands.submit((encoder) => encode(encoder, part, LABEL, timer))
   }
 
   /** Makes a storage for an output, on the plan's memory; null for a tensor from before the

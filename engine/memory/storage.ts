@@ -20,6 +20,7 @@ export type End =
   | 'the step it was made in'
   | 'the noGrad it was made in; return it from there'
   | 'gpu.free gave its memory back'
+  | `the body of ${string}`
 
 /** The range of a block that one or more tensors share. */
 export interface Storage {

@@ -5,6 +5,7 @@ import { type Run, type Scalar, type Variable, sizeOf } from '../../kernels/op.t
 import { inspect } from '../../kernels/options.ts'
 import { clipToNorm } from '../../kernels/optim/clip.ts'
 import type { Named } from '../named.ts'
+import { nameVariables } from '../names.ts'
 import { type FlatLayout, FlatParameters } from './flat-parameters.ts'
 import type { Gradients } from './gradients.ts'
 import type { LossScaler } from './loss-scaler.ts'
@@ -87,6 +88,7 @@ export abstract class RuleOptimizer<State extends Named> implements FlatOptimize
     this.#flat = new FlatParameters(parameters, settingsOf)
     this.#update = update
     this.state = makeState(() => this.#flat.zeros())
+    nameVariables(this.state)
     this.parameters = parameters
     this.trained = this.#flat.trained
     this.weights = this.#flat.weight

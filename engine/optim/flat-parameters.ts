@@ -14,8 +14,10 @@ import {
 import { collect } from '../../kernels/optim/collect.ts'
 import { type Layout, BLOCK } from '../../kernels/optim/update.ts'
 import { setLayout } from '../checkpoint.ts'
+import { countUp } from '../counter.ts'
 import { Gpu } from '../gpu.ts'
 import type { Named } from '../named.ts'
+import { nameVariables } from '../names.ts'
 import { Gradients } from './gradients.ts'
 import type { LossScaler } from './loss-scaler.ts'
 import type { Settings } from './treatments.ts'
@@ -54,10 +56,12 @@ export class FlatParameters {
     )
     if (Object.keys(this.trained).length === 0)
       throw new Error('optimizer: every parameter is frozen; there is nothing to train')
+    nameVariables(parameters)
     const { flat, offsets } = this.gpu.flatten(this.variables)
     this.weight = flat
     this.offsets = offsets
     this.grad = this.zeros()
+    nameVariables({ 'all parameters': flat, 'all gradients': this.grad })
     const ends = [...offsets.slice(1), sizeOf(flat.shape)].map((offset) => offset / BLOCK)
     const ranges = offsets.flatMap((offset, i) => [
       offset / BLOCK,
@@ -132,7 +136,7 @@ export class FlatParameters {
   /** Counts a step, in replays too. Refuses to replay a step with a plain number as learning rate,
    *  since it would never change. */
   countStep(optimizer: { t: number }, lr: Scalar) {
-    this.gpu.everyStep(() => optimizer.t++)
+    countUp(this.gpu, optimizer, 't')
     if (typeof lr === 'number')
       this.gpu.keepEager(`the learning rate ${lr} is a plain number; give a function, () => lr`)
   }

@@ -9,7 +9,7 @@ import {
   inspect,
   onGpu,
 } from '../../kernels/options.ts'
-import { type Layout } from '../../kernels/optim/update.ts'
+import type { Layout } from '../../kernels/optim/update.ts'
 import { unscale } from '../../kernels/optim/loss-scale.ts'
 import type { Gpu } from '../gpu.ts'
 import type { Named } from '../named.ts'

@@ -6,7 +6,7 @@ import { blurSize } from './check.ts'
 import { type Sampling, augmentShape, checkExtents, draw } from './draw.ts'
 import { ROW } from './parameters.ts'
 import { imagesOp, transform } from './pixels.ts'
-import { type Recipe } from './recipes.ts'
+import type { Recipe } from './recipes.ts'
 import { type Op, type Run, type Tensor, dim, op } from '../op.ts'
 import { anything, checkOptions, needed, said, scalar } from '../options.ts'
 

@@ -1,6 +1,6 @@
 // Checks a recipe before anything is dispatched, and computes the sizes that follow from it.
 
-import { type CropBox } from './parameters.ts'
+import type { CropBox } from './parameters.ts'
 import { type Normalization, type Recipe, defaults } from './recipes.ts'
 import { type Shape, ShapeError, show } from '../op.ts'
 import {

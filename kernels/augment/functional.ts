@@ -5,7 +5,7 @@
 import { checkImages, checkKernel, checkNormalization, checkSize, fail } from './check.ts'
 import { type Augmentation, type CropBox, ROW, packAugmentations } from './parameters.ts'
 import { imagesOp, transform } from './pixels.ts'
-import { type Normalization, type Rgb } from './recipes.ts'
+import type { Normalization, Rgb } from './recipes.ts'
 import { type Op, type Tensor, ShapeError } from '../op.ts'
 import { anything, checkOptions, checkValue, flag, having, record } from '../options.ts'
 

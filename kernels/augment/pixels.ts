@@ -10,7 +10,7 @@
 import { blurred } from './blur.ts'
 import { cropped } from './crop.ts'
 import { augmentationStruct } from './parameters.ts'
-import { type Normalization } from './recipes.ts'
+import type { Normalization } from './recipes.ts'
 import { notANumber } from '../wgsl/nan.ts'
 import {
   type Op,

@@ -91,6 +91,11 @@ export const imagenetRecipe = (size = 224, s = 1): Recipe => ({
 
 const SMALL = 32 // up to this height there is no margin to cut: CIFAR's test images are used whole
 
+/** Height and width of the squares that photographs are decoded to, for the test transform of views
+ *  of `size` pixels: 8/7 of it, which the transform's crop takes away again, or the size itself up
+ *  to 32 pixels. */
+export const testSide = (size: number): number => (size > SMALL ? Math.round((size * 8) / 7) : size)
+
 /** The deterministic transform that tests a model trained with `recipe`: its size and
  *  normalisation and nothing random. Up to 32 pixels the whole image (leftthomas/SimCLR,
  *  test_transform); above, the middle of the image whose shorter side is resized to `resize`

@@ -47,6 +47,7 @@ export const convNormOp: Op<ConvNormInputs, ConvNormOutputs, Attrs> = {
       ? batchNormOp.shape(norm, z, gamma, beta, residual)
       : batchNormOp.shape(norm, z, gamma, beta)
   },
+  flops: ({ steps }, x, w, ..._others) => conv2dOp.flops?.(steps, x, w) ?? 0,
   forward(run, { steps, norm }, x, w, gamma, beta, ...[residual]) {
     const out = conv2dOp.shape(steps, x.shape, w.shape)
     const { y: z, moments } =

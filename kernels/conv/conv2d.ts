@@ -2,7 +2,7 @@
 //   y[n, i, j, k] = sum over r, s, c of x[n, i stride - padding + r, j stride - padding + s, c]
 //   w[r, s, c, k]
 
-import { type Op, type Shape, type Tensor, ShapeError, images, op, show } from '../op.ts'
+import { type Op, type Shape, type Tensor, ShapeError, images, op, show, sizeOf } from '../op.ts'
 import { convWeightGradient } from './weight-gradient.ts'
 import { type Pair, type Steps, convForward, convDataGradient } from './forward.ts'
 import { MAX_GROUPS_PER_DIM } from '../limits.ts'
@@ -34,6 +34,7 @@ export const conv2dOp: Op<[x: Tensor, w: Tensor], [y: Tensor], Steps> = {
       )
     return [N, outH, outW, K]
   },
+  flops: (steps, x, w) => 2 * sizeOf(conv2dOp.shape(steps, x, w)) * sizeOf(w.slice(0, 3)),
   forward: (run, steps, x, w) => [
     convForward(run, x, w, conv2dOp.shape(steps, x.shape, w.shape), steps),
   ],

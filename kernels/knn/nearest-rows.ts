@@ -18,25 +18,48 @@ import { orderKey } from '../wgsl/order-key.ts'
 import { gemm } from '../matmul/gemm.ts'
 import { slice } from '../shape/slice.ts'
 
-// One workgroup per query. It finds the k-th largest key bit by bit, counting the keys that reach
-// a candidate. In the same way it finds the index up to which equal keys count. Exactly k remain,
-// whatever ties there are.
+// One workgroup per query. It finds the k-th largest key digit by digit, from the highest: it counts
+// the keys with each value of a digit, and goes down the values until k keys are reached. If more
+// keys equal that one than are taken, it finds the index up to which they count in the same way.
+// Exactly k remain, whatever ties there are.
 const nearestKernel = kernel`
   override THREADS: u32 = 64u;
-  struct Params { n: u32, M: u32, k: u32, indexBits: u32 }
+  struct Params { n: u32, M: u32, k: u32, indexDigits: u32 }
   @group(0) @binding(0) var<storage, read>       similarity: array<u32>; // [n, M], the bits of f32
   @group(0) @binding(1) var<storage, read>       tags:       array<u32>; // [M]
   @group(0) @binding(2) var<storage, read_write> largest:    array<u32>; // [n, k], the bits of f32
   @group(0) @binding(3) var<storage, read_write> nearest:    array<u32>; // [n, k]
   @group(0) @binding(4) var<uniform>             p:          Params;
   var<workgroup> parts: array<u32, THREADS>;
+  var<workgroup> bins: array<atomic<u32>, 256>; // how often each value of a digit occurs
+  var<workgroup> place: vec3u; // the value that is reached, how often it is taken, how often it is
 
   ${orderKey}
 
-  fn share(thread: u32, own: u32) {
+  fn clear(thread: u32) {
     workgroupBarrier();
-    parts[thread] = own;
+    for (var value = thread; value < 256u; value += THREADS) { atomicStore(&bins[value], 0u); }
     workgroupBarrier();
+  }
+
+  // Goes through the values, in falling or in rising order, until wanted are reached.
+  fn reach(thread: u32, wanted: u32, falling: bool) -> vec3u {
+    workgroupBarrier();
+    if (thread == 0u) {
+      var left = wanted;
+      var step = 0u;
+      var value = select(0u, 255u, falling);
+      var count = atomicLoad(&bins[value]);
+      while (step < 255u && count < left) {
+        left -= count;
+        step++;
+        value = select(step, 255u - step, falling);
+        count = atomicLoad(&bins[value]);
+      }
+      place = vec3u(value, left, count);
+    }
+    workgroupBarrier();
+    return place;
   }
 
   fn sumBelow(end: u32) -> u32 {
@@ -45,46 +68,57 @@ const nearestKernel = kernel`
     return sum;
   }
 
-  // Counts the keys from low to high before index end.
-  fn count(thread: u32, row: u32, low: u32, high: u32, end: u32) -> u32 {
-    var own = 0u;
-    for (var m = thread; m < end; m += THREADS) {
-      let key = keyOf(similarity[row + m]);
-      own += select(0u, 1u, key >= low && key <= high);
-    }
-    share(thread, own);
-    return sumBelow(THREADS);
-  }
-
   @compute @workgroup_size(THREADS)
   fn nearestRows(${groupEntry}) {
     let query = group.y * groups.x + group.x;
     if (query >= p.n) { return; }
     let row = query * p.M;
     var least = 0u;
-    for (var bit = 0u; bit < 32u; bit++) {
-      let candidate = least | (0x80000000u >> bit);
-      if (count(thread, row, candidate, 0xffffffffu, p.M) >= p.k) { least = candidate; }
+    var known = 0u; // the bits of least that were found
+    var at = vec3u(0u, p.k, 0u);
+    for (var digit = 0u; digit < 4u; digit++) {
+      let shift = 24u - 8u * digit;
+      clear(thread);
+      for (var m = thread; m < p.M; m += THREADS) {
+        let key = keyOf(similarity[row + m]);
+        if ((key & known) == least) { atomicAdd(&bins[(key >> shift) & 255u], 1u); }
+      }
+      at = reach(thread, at.y, true);
+      least |= at.x << shift;
+      known |= 255u << shift;
     }
-    let ties = p.k - count(thread, row, least + 1u, 0xffffffffu, p.M);
+    let all = at.y == at.z; // equal keys are all taken
     var last = 0u;
-    for (var bit = 0u; bit < p.indexBits; bit++) {
-      let candidate = last | (1u << (p.indexBits - 1u - bit));
-      if (count(thread, row, least, least, min(candidate, p.M)) < ties) { last = candidate; }
+    known = 0u;
+    for (var digit = 0u; digit < p.indexDigits; digit++) {
+      let shift = 8u * (p.indexDigits - 1u - digit);
+      clear(thread);
+      if (!all) {
+        for (var m = thread; m < p.M; m += THREADS) {
+          if ((m & known) == last && keyOf(similarity[row + m]) == least) {
+            atomicAdd(&bins[(m >> shift) & 255u], 1u);
+          }
+        }
+      }
+      at = reach(thread, at.y, false);
+      last |= at.x << shift;
+      known |= 255u << shift;
     }
+    last = select(last, 0xffffffffu, all);
     var own = 0u;
     for (var m = thread; m < p.M; m += THREADS) {
       let key = keyOf(similarity[row + m]);
       own += select(0u, 1u, key > least || (key == least && m <= last));
     }
-    share(thread, own);
-    var at = query * p.k + sumBelow(thread);
+    parts[thread] = own;
+    workgroupBarrier();
+    var to = query * p.k + sumBelow(thread);
     for (var m = thread; m < p.M; m += THREADS) {
       let key = keyOf(similarity[row + m]);
       if (key > least || (key == least && m <= last)) {
-        largest[at] = similarity[row + m];
-        nearest[at] = tags[m];
-        at++;
+        largest[to] = similarity[row + m];
+        nearest[to] = tags[m];
+        to++;
       }
     }
   }
@@ -124,7 +158,7 @@ const nearestOp: Op<
     return run(nearestKernel, {
       reads: [similarity, tags],
       makes: [[n, k], { shape: [n, k], dtype: 'i32' }],
-      params: { n, M, k, indexBits: 32 - Math.clz32(M - 1) },
+      params: { n, M, k, indexDigits: Math.ceil((32 - Math.clz32(M - 1)) / 8) },
       constants: { THREADS: threads ?? threadsOf(run) },
       groups: folded(n),
     })

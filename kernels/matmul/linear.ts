@@ -65,6 +65,8 @@ function outputShape(x: Shape, w: Shape, b: Shape): Shape {
   return [...x.slice(0, -1), out]
 }
 
+const flops = (x: Shape, w: Shape) => 2 * sizeOf(x) * dim(w, 0)
+
 /** x [..., C] as rows [N, C]. */
 function rowsOf(run: Run, x: Tensor): Tensor {
   const rows = sizeOf(x.shape.slice(0, -1))
@@ -90,6 +92,7 @@ function backward(run: Run, dy: Tensor, x: Tensor, w: Tensor, [dxNeeded, dwNeede
 const linearOp: Op<[x: Tensor, w: Tensor, b: Tensor]> = {
   name: 'linear',
   shape: (_, x, w, b) => outputShape(x, w, b),
+  flops: (_, x, w) => flops(x, w),
   forward: (run, _, x, w, b) => [forward(run, x, w, b)],
   backward: (run, _, [dy], [x, w], _outputs, needs) => [
     ...backward(run, dy, x, w, needs),
@@ -100,6 +103,7 @@ const linearOp: Op<[x: Tensor, w: Tensor, b: Tensor]> = {
 const linearWithoutBiasOp: Op<[x: Tensor, w: Tensor]> = {
   name: 'linear',
   shape: (_, x, w) => outputShape(x, w, w.slice(0, 1)),
+  flops: (_, x, w) => flops(x, w),
   forward: (run, _, x, w) => [forward(run, x, w, null)],
   backward: (run, _, [dy], [x, w], _outputs, needs) => backward(run, dy, x, w, needs),
 }

@@ -1,6 +1,6 @@
 // Matrix product. Its gradients are matrix products: for y = a b, da = dy b^T and db = a^T dy.
 
-import { type Op, type Tensor, ShapeError, op, show } from '../op.ts'
+import { type Op, type Tensor, ShapeError, op, show, sizeOf } from '../op.ts'
 import { gemm, productShape } from './gemm.ts'
 import { checkOptions, flag } from '../options.ts'
 
@@ -27,6 +27,10 @@ const matmulOp: Op<[a: Tensor, b: Tensor], [Tensor], MatmulOptions> = {
         `matmul: inner dimensions differ, ${show(a)}${attrs.transA ? ' transposed' : ''} x ${show(b)}${attrs.transB ? ' transposed' : ''}`,
       )
     return shape
+  },
+  flops(attrs, a, b) {
+    const { inner, shape } = productShape(a, b, attrs)
+    return 2 * inner * sizeOf(shape)
   },
   forward: (run, attrs, a, b) => [gemm(run, a, b, attrs)],
   backward(run, { transA = false, transB = false }, [dy], [a, b], _outputs, [daNeeded, dbNeeded]) {

@@ -1,5 +1,5 @@
 // Backward of the losses over pairs: dz_i = Σ_j w_ij z_j. The weights are recomputed from the
-// similarities tile by tile, so that no [2V, 2V] matrix is stored. The sums then go through the
+// similarities tile by tile, so that no [R, R] matrix is stored. The sums then go through the
 // backward of the normalisation to the two views.
 
 import {
@@ -13,7 +13,7 @@ import {
   wgsl,
 } from '../op.ts'
 import { splitColumns } from './split-columns.ts'
-import { type Pairs, type UnitRows, pairParams, pairsParams } from './pairs.ts'
+import { type Pairs, type UnitRows, pairParams, pairsParams, rowsOf } from './pairs.ts'
 import { groupEntry } from '../wgsl/group-entry.ts'
 import { eightRows, rowwise } from '../wgsl/rowwise.ts'
 import { fourRows, pairTiles } from './tiles.ts'
@@ -44,17 +44,17 @@ const weightedSumOfRows = wgsl`
 `
 
 /** The kernel `name` of
- *    partial[split] [D, 2V] = Σ_j weigh(i, j, s_ij) z_j over one split of the columns
+ *    partial[split] [D, R] = Σ_j weigh(i, j, s_ij) z_j over one split of the columns
  *  It binds rows, columns and values. `weights` declares the other bindings, from 3 on: what the
- *  loss reads, `partial` [splits, D padded to 8, 2V] and the Params `p`; `prepare(i)`, called
+ *  loss reads, `partial` [splits, D padded to 8, R] and the Params `p`; `prepare(i)`, called
  *  once; and `weigh(i, j, s)`, 0 where i or j is padding. */
 export const weightedSumKernel = (name: Wgsl, weights: Wgsl) =>
   pairTiles(
     ({ head, entry, prologue, score, weightedSum }) => kernel`
   ${head}
-  @group(0) @binding(0) var<storage, read>       rows:     array<f32>; // [D, 2V]
-  @group(0) @binding(1) var<storage, read>       columns:  array<f32>; // [D, 2V]
-  @group(0) @binding(2) var<storage, read>       values:   array<f32>; // [2V, D]
+  @group(0) @binding(0) var<storage, read>       rows:     array<f32>; // [D, R]
+  @group(0) @binding(1) var<storage, read>       columns:  array<f32>; // [D, R]
+  @group(0) @binding(2) var<storage, read>       values:   array<f32>; // [R, D]
   ${pairParams}
   ${score}
   ${weightedSum}
@@ -72,20 +72,22 @@ export const weightedSumKernel = (name: Wgsl, weights: Wgsl) =>
   )
 
 const unitBackwardKernel = kernel`
-  struct Params { N: u32, D: u32, view: u32, splits: u32, factor: f32, normalized: u32 }
-  @group(0) @binding(0) var<storage, read>       zT:      array<f32>; // [D, 2V]
-  @group(0) @binding(1) var<storage, read>       scale:   array<f32>; // [2V]
-  @group(0) @binding(2) var<storage, read>       partial: array<f32>; // [splits, D padded to 8, 2V]
+  struct Params {
+    N: u32, D: u32, view: u32, rows: u32, splits: u32, factor: f32, normalized: u32
+  }
+  @group(0) @binding(0) var<storage, read>       zT:      array<f32>; // [D, R]
+  @group(0) @binding(1) var<storage, read>       scale:   array<f32>; // [R]
+  @group(0) @binding(2) var<storage, read>       partial: array<f32>; // [splits, D padded to 8, R]
   @group(0) @binding(3) var<storage, read>       dloss:   array<f32>; // []
   @group(0) @binding(4) var<storage, read_write> dz1:     array<f32>; // [N, D]
-  @group(0) @binding(5) var<storage, read_write> dz2:     array<f32>; // [N, D]
+  @group(0) @binding(5) var<storage, read_write> dz2:     array<f32>; // [N, D]; one number of no use for one view
   @group(0) @binding(6) var<uniform>             p:       Params;
   ${rowwise}
   fn weightedSum(row: u32, c: u32) -> f32 {
-    let size = (p.D + 7u) / 8u * 8u * 2u * p.view;
+    let size = (p.D + 7u) / 8u * 8u * p.rows;
     var sum = 0.0;
     for (var split = 0u; split < p.splits; split++) {
-      sum += partial[split * size + c * 2u * p.view + row];
+      sum += partial[split * size + c * p.rows + row];
     }
     return sum;
   }
@@ -95,7 +97,7 @@ const unitBackwardKernel = kernel`
     let row = rowOf(group, groups, thread);
     var along = 0.0;
     for (var c = sliceOf(thread); c < p.D; c += 8u) {
-      along += weightedSum(row, c) * zT[c * 2u * p.view + row];
+      along += weightedSum(row, c) * zT[c * p.rows + row];
     }
     along = select(rowSum(thread, along), 0.0, p.normalized == 1u);
     let weight = dloss[0] * scale[row] * p.factor;
@@ -103,14 +105,14 @@ const unitBackwardKernel = kernel`
     let n = select(row, row - p.view, second);
     if (n >= p.N) { return; }
     for (var c = sliceOf(thread); c < p.D; c += 8u) {
-      let value = (weightedSum(row, c) - along * zT[c * 2u * p.view + row]) * weight;
+      let value = (weightedSum(row, c) - along * zT[c * p.rows + row]) * weight;
       if (second) { dz2[n * p.D + c] = value; } else { dz1[n * p.D + c] = value; }
     }
   }
 `
 
-/** Runs a `weightedSumKernel`, then the backward of the normalisation. Returns
- *  the gradients of z1 and z2 [N, D]. */
+/** Runs a `weightedSumKernel`, then the backward of the normalisation. Returns the gradients of z1
+ *  and, where there are two views, of z2 [N, D]. */
 export function pairsBackward(
   run: Run,
   kernelFor: (run: Run) => Kernel,
@@ -118,24 +120,25 @@ export function pairsBackward(
   { z, zT, scale }: UnitRows,
   { reads, dloss, factor, normalized }: LossBackward,
 ): readonly [dz1: Tensor, dz2: Tensor] {
-  const { N, D, view, across } = pairs
+  const { N, D, view, views, across } = pairs
+  const rows = rowsOf(pairs)
   const shape = [N, D]
   const paddedD = Math.ceil(D / 8) * 8
   const { tiles, splits, span } = splitColumns(run, {
-    ...{ rows: 2 * view, columns: across ? view : 2 * view, enough: 1024 },
-    ...{ makes: paddedD * 2 * view, mostBytes: 1 << 26 },
+    ...{ rows, columns: across ? view : rows, enough: 1024 },
+    ...{ makes: paddedD * rows, mostBytes: 1 << 26 },
   })
   const [partial] = run(kernelFor(run), {
     reads: [zT, zT, z, ...reads],
-    makes: [[splits, paddedD, 2 * view]],
+    makes: [[splits, paddedD, rows]],
     params: { ...pairsParams(pairs), blocks: splits, span },
     groups: [...folded(tiles), splits],
   })
   return run(unitBackwardKernel, {
     reads: [zT, scale, partial, dloss],
-    makes: [shape, shape],
-    params: { N, D, view, splits, factor, normalized: Number(normalized) },
-    groups: eightRows(2 * view),
+    makes: [shape, views === 2 ? shape : [1]],
+    params: { N, D, view, rows, splits, factor, normalized: Number(normalized) },
+    groups: eightRows(rows),
   })
 }
 

@@ -1,8 +1,8 @@
-// What the losses over all pairs of two views' rows have in common: the layout of the rows and
-// their scaling to unit length. Two views z1, z2 [N, D] become 2V rows, where V is N padded to
-// whole tiles. The views of image n are the rows n and V + n. Similarities are s_ij = z_i·z_j / T.
-// row-statistics.ts reduces each row's similarities, and pairs-backward.ts computes the gradients
-// of the views.
+// What the losses over all pairs of rows have in common: the layout of the rows and their scaling to
+// unit length. Two views z1, z2 [N, D] become 2V rows, where V is N padded to whole tiles. The views
+// of image n are the rows n and V + n. One set z [N, D] becomes V rows. R stands for either number
+// of rows. Similarities are s_ij = z_i·z_j / T. row-statistics.ts reduces each row's similarities,
+// and pairs-backward.ts computes the gradients of the views.
 
 import { LEAST_TEMPERATURE } from '../limits.ts'
 import {
@@ -23,8 +23,9 @@ import { unitRow } from '../wgsl/unit-row.ts'
 import { padded } from './tiles.ts'
 import { checkOptions, checkValue, describe, flag, scalar } from '../options.ts'
 
-/** The layout of two views. */
+/** The layout of one view or two. */
 export interface Pairs {
+  readonly views: 1 | 2
   readonly N: number
   readonly D: number
   /** Rows per view, padded: V. */
@@ -36,16 +37,25 @@ export interface Pairs {
 
 /** Checks the shapes of two views and the temperature. Throws ShapeError, RangeError. */
 export function pairsOf(name: string, T: Scalar, z1: Shape, z2: Shape, across: boolean): Pairs {
-  const [N, D] = matrix(z1, `${name}: z1`)
+  matrix(z1, `${name}: z1`)
   if (z1.join() !== z2.join())
     throw new ShapeError(
       `${name}: the two views must have one shape, got ${show(z1)} and ${show(z2)}`,
     )
-  if (N === 0 || D === 0)
-    throw new ShapeError(`${name}: needs at least one row and one feature, got ${show(z1)}`)
-  checkTemperature(name, currentTemperature(name, T))
-  return { N, D, view: padded(N), T, across }
+  return { ...setOf(name, T, z1), views: 2, across }
 }
+
+/** The layout of one set of rows [N, D]. Throws like `pairsOf`. */
+export function setOf(name: string, T: Scalar, z: Shape): Pairs {
+  const [N, D] = matrix(z, `${name}: z`)
+  if (N === 0 || D === 0)
+    throw new ShapeError(`${name}: needs at least one row and one feature, got ${show(z)}`)
+  checkTemperature(name, currentTemperature(name, T))
+  return { views: 1, N, D, view: padded(N), T, across: false }
+}
+
+/** Number of rows, padding included: R. */
+export const rowsOf = ({ views, view }: Pairs): number => views * view
 
 /** The temperature of this step. Throws TypeError for a function that needs an argument, such as a
  *  schedule. */
@@ -62,23 +72,23 @@ export function checkTemperature(name: string, T: number, what = 'the temperatur
     )
 }
 
-/** The unit rows of two views. */
+/** The unit rows of all views. */
 export interface UnitRows {
-  /** [2V, D] */
+  /** [R, D] */
   readonly z: Tensor
-  /** [D, 2V] */
+  /** [D, R] */
   readonly zT: Tensor
-  /** 1 / length of each row [2V]. */
+  /** 1 / length of each row [R]. */
   readonly scale: Tensor
 }
 
 const unitKernel = kernel`
-  struct Params { N: u32, D: u32, view: u32, normalized: u32 }
+  struct Params { N: u32, D: u32, view: u32, rows: u32, normalized: u32 }
   @group(0) @binding(0) var<storage, read>       z1:    array<f32>; // [N, D]
   @group(0) @binding(1) var<storage, read>       z2:    array<f32>; // [N, D]
-  @group(0) @binding(2) var<storage, read_write> z:     array<f32>; // [2V, D], unit rows or zero
-  @group(0) @binding(3) var<storage, read_write> zT:    array<f32>; // [D, 2V]
-  @group(0) @binding(4) var<storage, read_write> scale: array<f32>; // [2V], 1 / length, or 0
+  @group(0) @binding(2) var<storage, read_write> z:     array<f32>; // [R, D], unit rows or zero
+  @group(0) @binding(3) var<storage, read_write> zT:    array<f32>; // [D, R]
+  @group(0) @binding(4) var<storage, read_write> scale: array<f32>; // [R], 1 / length, or 0
   @group(0) @binding(5) var<uniform>             p:     Params;
   ${flatIndex}
   ${unitRow}
@@ -89,7 +99,7 @@ const unitKernel = kernel`
   @compute @workgroup_size(64)
   fn pairsUnit(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
     let row = flat(id, groups);
-    if (row >= 2u * p.view) { return; }
+    if (row >= p.rows) { return; }
     let exists = row % p.view < p.N;
     var square = 0.0;
     if (exists) {
@@ -102,24 +112,27 @@ const unitKernel = kernel`
       var value = 0.0;
       if (exists) { value = given(row, c) * s; }
       z[row * p.D + c] = value;
-      zT[c * 2u * p.view + row] = value;
+      zT[c * p.rows + row] = value;
     }
   }
 `
 
-/** Scales the rows of z1 and z2 [N, D] to unit length. `normalized` rows have it already. */
+/** Scales the rows of z1 and z2 [N, D] to unit length; of z1 alone, given twice, where there is one
+ *  view. `normalized` rows have it already. */
 export function unitRows(
   run: Run,
   z1: Tensor,
   z2: Tensor,
-  { N, D, view }: Pairs,
+  pairs: Pairs,
   normalized: boolean,
 ): UnitRows {
+  const { N, D, view } = pairs
+  const rows = rowsOf(pairs)
   const [z, zT, scale] = run(unitKernel, {
     reads: [z1, z2],
-    makes: [[2 * view, D], [D, 2 * view], [2 * view]],
-    params: { N, D, view, normalized: Number(normalized) },
-    groups: elementwise(2 * view),
+    makes: [[rows, D], [D, rows], [rows]],
+    params: { N, D, view, rows, normalized: Number(normalized) },
+    groups: elementwise(rows),
   })
   return { z, zT, scale }
 }
@@ -147,7 +160,11 @@ export const pairParams = wgsl`
 `
 
 /** Values of `pairParams`, except blocks and span. */
-export const pairsParams = ({ N, D, view, T, across }: Pairs) => ({
-  ...{ N, view, D, rows: 2 * view, columns: 2 * view, along: 1, sum: 2 * view },
-  ...{ scale: derive(T, (t) => 1 / t), across: Number(across) },
-})
+export const pairsParams = (pairs: Pairs) => {
+  const { N, D, view, T, across } = pairs
+  const rows = rowsOf(pairs)
+  return {
+    ...{ N, view, D, rows, columns: rows, along: 1, sum: rows },
+    ...{ scale: derive(T, (t) => 1 / t), across: Number(across) },
+  }
+}

@@ -6,7 +6,7 @@
 
 import { type Kernel, type Run, type Tensor, type Wgsl, kernel, wgsl } from '../op.ts'
 import { lowest } from '../wgsl/lowest.ts'
-import { type Pairs, type UnitRows, pairParams, pairsParams } from './pairs.ts'
+import { type Pairs, type UnitRows, pairParams, pairsParams, rowsOf } from './pairs.ts'
 import { fourRows, padded, pairTiles } from './tiles.ts'
 
 const statistics = wgsl`
@@ -120,15 +120,15 @@ const statistics = wgsl`
 `
 
 /** The kernel `name` of the statistics of all rows. It binds rows and columns. `terms` declares the
- *  other bindings, from 2 on: what the loss reads, `partial` [planes, blocks, 2V] and the Params
+ *  other bindings, from 2 on: what the loss reads, `partial` [planes, blocks, R] and the Params
  *  `p`; and two symmetric functions: `counts(i, j)`, true where the rows i and the row j count in
  *  each other's sums, and `extra(i, j, s)`, the term of a third sum where `EXTRA` is true. */
 export const statisticsKernel = (name: Wgsl, terms: Wgsl) =>
   pairTiles(
     ({ head, entry, prologue, score }) => kernel`
   ${head}
-  @group(0) @binding(0) var<storage, read>       rows:    array<f32>; // [D, 2V]
-  @group(0) @binding(1) var<storage, read>       columns: array<f32>; // [D, 2V]
+  @group(0) @binding(0) var<storage, read>       rows:    array<f32>; // [D, R]
+  @group(0) @binding(1) var<storage, read>       columns: array<f32>; // [D, R]
   ${pairParams}
   ${score}
   ${terms}
@@ -143,7 +143,7 @@ export const statisticsKernel = (name: Wgsl, terms: Wgsl) =>
   )
 
 /** Runs a `statisticsKernel` on unit rows. Returns (top, sum, extra) of every row and
- *  block, [planes, blocks, 2V]. */
+ *  block, [planes, blocks, R]. */
 export function runStatistics(
   run: Run,
   kernelFor: (run: Run) => Kernel,
@@ -151,13 +151,13 @@ export function runStatistics(
   { zT }: UnitRows,
   { reads = [], planes = 2 }: { readonly reads?: readonly Tensor[]; readonly planes?: number } = {},
 ): Tensor {
-  const size = pairs.across ? pairs.view : 2 * pairs.view
+  const size = pairs.across ? pairs.view : rowsOf(pairs)
   const span = padded(Math.ceil(size / (run.software ? 8 : 64)))
   const blocks = Math.ceil(size / span)
   const items = pairs.across ? blocks * blocks : (blocks * (blocks + 1)) / 2
   const [partial] = run(kernelFor(run), {
     reads: [zT, zT, ...reads],
-    makes: [[planes, blocks, 2 * pairs.view]],
+    makes: [[planes, blocks, rowsOf(pairs)]],
     params: { ...pairsParams(pairs), blocks, span },
     groups: [items],
   })

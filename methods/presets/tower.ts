@@ -1,6 +1,6 @@
 // The common part of the methods with an encoder and a head: settings, networks, options of a step.
 
-import * as v from 'valibot'
+import type * as v from 'valibot'
 import type { Gpu } from '../../engine/gpu.ts'
 import type { Tower } from '../../models/parts.ts'
 import type { Configured, Extent, Method } from '../entry.ts'

@@ -1,6 +1,6 @@
 // The encoders by name, each with its rules and its maker.
 
-import * as v from 'valibot'
+import type * as v from 'valibot'
 import type { Gpu } from '../../engine/gpu.ts'
 import type { Model } from '../../models/model.ts'
 import { type ResNetOptions, resnet18, resnet34, resnet50, resnet8 } from '../../models/resnet.ts'

@@ -104,6 +104,23 @@ test('finds the nearest and their cosines, the nearest first', async ({ gpu }) =
   assert.equal([...similarities], [1, 0, 1, 0])
 })
 
+test('of 70,000 features in two directions, as many as are wanted count, the first of equal ones', async (owner) => {
+  const M = 70_000 // its indices have three digits of eight bits
+  const signs = Float32Array.from({ length: M }, (_, m) => ((m * 7919) % 3 === 0 ? 1 : -1))
+  const places = Array.from({ length: M }, (_, m) => m)
+  const order = [1, -1].flatMap((sign) => places.filter((m) => signs[m] === sign))
+  const query = { features: [1], M: 1, D: 1 }
+  for (const kernels of ['device', 'gpu'] as const) {
+    const gpu = new Gpu(owner.gpu.device, { kernels })
+    const bank = gpu.tensor(signs, [M, 1])
+    for (const k of [1, 257, 23_334, 23_335, 65_537]) {
+      const { indices } = await nearest(bank, query, k)
+      assert.equal([...indices], order.slice(0, k))
+    }
+    gpu.destroy()
+  }
+})
+
 test('holds one slab at a time', async ({ gpu }) => {
   const queries = rowsOf(4, 64, 2)
   let [most, parts] = [0, 0]

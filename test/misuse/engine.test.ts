@@ -8,7 +8,14 @@ import { LossScaler } from '../../engine/optim/loss-scaler.ts'
 import { MovingAverage } from '../../engine/optim/moving-average.ts'
 import { openGpu } from '../../engine/node.ts'
 import { save } from '../../engine/node-files.ts'
-import { Adam, AdamW } from '../../engine/optim/optimizer.ts'
+import { Adam, AdamW, Sgd } from '../../engine/optim/optimizer.ts'
+import { constant } from '../../engine/optim/schedule.ts'
+import { cifarRecipe } from '../../kernels/augment/recipes.ts'
+import { simclr } from '../../methods/simclr.ts'
+import { lossScale } from '../../models/loss-scale.ts'
+import { mocoHead } from '../../models/moco-heads.ts'
+import { parametersOf } from '../../models/parts.ts'
+import { resnet8 } from '../../models/resnet.ts'
 import { KeyQueue } from '../../models/key-queue.ts'
 import { MemoryBank } from '../../models/memory-bank.ts'
 import { gpuSuite } from '../fixtures/gpu.ts'
@@ -159,6 +166,11 @@ test('state is restored into the parameters that it was saved of', async ({ gpu 
 test('what is printed says what it is, in a line', async ({ gpu }) => {
   const w = gpu.variable(new Float32Array(6), [2, 3])
   const optimizer = new Adam({ w })
+  const [encoder, head] = [resnet8(gpu, { width: 1 }), mocoHead(gpu, { features: 4, dim: 2 })]
+  const learner = simclr(gpu, {
+    ...{ encoder, head, optimizer: new Sgd(parametersOf({ encoder, head })) },
+    ...{ schedule: constant(0.1), views: cifarRecipe(8), temperature: 1, batchNorm: 'joint' },
+  })
   const printed: [object: { toString(): string }, text: string][] = [
     [gpu.tensor([1, 2, 3, 4, 5, 6], [2, 3]), 'Tensor f32 [2, 3]'],
     [gpu.tensor(new Int32Array(1), []), 'Tensor i32 []'],
@@ -173,6 +185,10 @@ test('what is printed says what it is, in a line', async ({ gpu }) => {
     [new KeyQueue(gpu, { K: 4, C: 2 }), 'KeyQueue (4 x 2, pointer 0)'],
     [new MemoryBank(gpu, { n: 4, C: 2 }), 'MemoryBank (4 x 2)'],
     [gpu.capture(() => {}), 'Captured (0 replays)'],
+    [encoder, 'resnet8 (27 parameters, 367 numbers, 4 features)'],
+    [head, 'mocoHead (2 parameters, 10 numbers, 2 features)'],
+    [lossScale(gpu), 'lossScale (2 parameters, 2 numbers, 1 features)'],
+    [learner, 'simclr (step 0, 0 replays)'],
   ]
   for (const [object, text] of printed) {
     assert.is(inspect(object), text)

@@ -1,7 +1,7 @@
 // Clipping by the global norm, against torch.nn.utils.clip_grad_norm_ in float64.
 
 import * as assert from 'uvu/assert'
-import { type Tensor, type Variable } from '../../../kernels/op.ts'
+import type { Tensor, Variable } from '../../../kernels/op.ts'
 import type { Gpu } from '../../../engine/gpu.ts'
 import { Gradients } from '../../../engine/optim/gradients.ts'
 import { LossScaler } from '../../../engine/optim/loss-scaler.ts'

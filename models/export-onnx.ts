@@ -1,0 +1,148 @@
+// Writes a model as an ONNX file, which other runtimes execute: https://onnx.ai. The graph is made
+// of the ops that the model's forward runs, in evaluation mode.
+
+import { type Shape, type Tensor, show, sizeOf } from '../kernels/op.ts'
+import { checkOptions, checkValue, flag, having, needed, record, rule } from '../kernels/options.ts'
+import { dryRun } from '../engine/debug/dry-run.ts'
+import type { Gpu } from '../engine/gpu.ts'
+import { type Model, checkGpu } from './model.ts'
+import { Graph } from './onnx/graph.ts'
+import { halfBits } from './onnx/half.ts'
+import { operators } from './onnx/operators.ts'
+import { type Constant, type Node, dataTypes, encodeOnnx } from './onnx/proto.ts'
+import { variablesOf } from './state.ts'
+
+/** Options of `exportOnnx`. */
+export interface OnnxOptions {
+  /** Shape of one input: [H, W, C] of an image, [F] of features. */
+  readonly input: Shape
+  /** True ends with rows of unit length; false by default. */
+  readonly unit?: boolean
+  /** True stores and computes in f16, in half the size; input and output stay f32. False by
+   *  default. */
+  readonly half?: boolean
+  /** Words for the file's metadata, such as how images must be prepared. */
+  readonly metadata?: Readonly<Record<string, string>>
+}
+
+const BATCH = 2 // images while the forward runs
+const PREFIX = 'f16_'
+
+const words = rule(
+  'an object of strings',
+  (v) => record.fits(v) && Object.values(v as object).every((one) => typeof one === 'string'),
+)
+const sizes = rule(
+  '[H, W, C] or [F], whole numbers from 1 on',
+  (v) =>
+    Array.isArray(v) &&
+    (v.length === 1 || v.length === 3) &&
+    v.every((n) => Number.isInteger(n) && Number(n) >= 1),
+)
+const rules = { input: needed(sizes), unit: flag, half: flag, metadata: words }
+
+/** Writes a model in evaluation mode as ONNX, opset 20. Its input 'input' is f32 [N, C, H, W], or
+ *  [N, F], with N of any size; its output 'embedding' is f32 [N, features]. Weights have the names
+ *  that `saveModel` gives them. Throws TypeError for wrong options, and Error for an op that has no
+ *  ONNX form here, which it names. */
+export async function exportOnnx(
+  gpu: Gpu,
+  model: Model,
+  options: OnnxOptions,
+): Promise<Uint8Array> {
+  checkGpu('exportOnnx', gpu)
+  checkValue('exportOnnx', 'model', model, having('a model', 'parameters', 'norms', 'forward'))
+  const {
+    input,
+    unit = false,
+    half = false,
+    metadata = {},
+  } = checkOptions('exportOnnx', options, rules)
+  const { graph, output } = traced(gpu, model, input)
+  const last = unit ? graph.node('LpNormalization', [output], { axis: 1, p: 2 }) : output
+  const values = await Promise.all(graph.weights.map(({ from }) => gpu.read(from)))
+  const weights = graph.weights.map(({ name, shape, from, order }, i): Constant => {
+    const data = laidOut(values[i] ?? new Float32Array(), from.shape, order)
+    return { name, shape, ...stored(data, half) }
+  })
+  const [H = 1, W = 1, C = 1] = input
+  return encodeOnnx({
+    nodes: withCasts(graph.nodes, last, half),
+    constants: [...weights, ...graph.constants],
+    input: { name: 'input', shape: ['N', ...(input.length === 3 ? [C, H, W] : input)] },
+    output: { name: 'embedding', shape: ['N', model.features] },
+    metadata,
+  })
+}
+
+/** Runs the model's forward on paper, and makes the graph of its ops. */
+function traced(gpu: Gpu, model: Model, input: Shape) {
+  const names = new Map(Object.entries(variablesOf(model)).map(([name, t]) => [t as Tensor, name]))
+  const graph = new Graph(BATCH, names)
+  const shape = [BATCH, ...input]
+  let result = ''
+  const forward = (x: Tensor) => {
+    graph.bind(x, { name: 'input', shape, isImage: input.length === 3 })
+    const y = model.forward(x, { training: false })
+    result = graph.computed(y, false)
+    return y
+  }
+  dryRun('exportOnnx', gpu, { shape, dtype: 'f32' }, forward, {
+    op:
+      ({ name, attrs, inputs }) =>
+      ([output]) => {
+        const convert = Object.hasOwn(operators, name) ? operators[name] : undefined
+        if (!convert || !output)
+          throw new Error(
+            `exportOnnx: ${name} of ${inputs.map((t) => show(t.shape)).join(', ')} has no ONNX form here; the model can be saved as safetensors`,
+          )
+        graph.bind(output, convert(graph, { name, attrs, inputs, output }))
+      },
+    kernel: () => () => undefined,
+  })
+  return { graph, output: result }
+}
+
+/** Numbers with their axes in another order. */
+function laidOut(
+  values: Float32Array,
+  shape: Shape,
+  order: readonly number[] | null,
+): Float32Array {
+  if (!order) return values
+  const strides = shape.map((_, axis) => sizeOf(shape.slice(axis + 1)))
+  const target = order.map((axis) => shape[axis] ?? 1)
+  const steps = order.map((axis) => strides[axis] ?? 1)
+  return values.map((_, i) => {
+    let [rest, at] = [i, 0]
+    for (let axis = order.length - 1; axis >= 0; axis--) {
+      const size = target[axis] ?? 1
+      at += (rest % size) * (steps[axis] ?? 1)
+      rest = Math.floor(rest / size)
+    }
+    return values[at] ?? NaN
+  })
+}
+
+function stored(data: Float32Array, half: boolean): Pick<Constant, 'type' | 'bytes'> {
+  if (!half) return { type: dataTypes.f32, bytes: new Uint8Array(data.slice().buffer) }
+  const bytes = new Uint8Array(Uint16Array.from(data, halfBits).buffer)
+  return { type: dataTypes.f16, bytes }
+}
+
+/** The nodes from 'input' to 'embedding', between casts to f16 and back if it computes in f16. */
+function withCasts(nodes: readonly Node[], last: string, half: boolean): Node[] {
+  const named = (name: string) => (half && name === 'input' ? `${PREFIX}input` : name)
+  const cast = (input: string, output: string, to: number): Node => ({
+    ...{ op: 'Cast', inputs: [input], output },
+    attributes: { to },
+  })
+  const inner = nodes.map(({ inputs, ...more }) => ({ ...more, inputs: inputs.map(named) }))
+  if (half)
+    return [
+      cast('input', `${PREFIX}input`, dataTypes.f16),
+      ...inner,
+      cast(last, 'embedding', dataTypes.f32),
+    ]
+  return [...inner, { op: 'Identity', inputs: [last], output: 'embedding', attributes: {} }]
+}

@@ -1,0 +1,115 @@
+// A graph of ONNX nodes, made while a model's forward runs. Kindred's images are [N, H, W, C],
+// ONNX's [N, C, H, W]: every value knows which of them it has, and is transposed where an op needs
+// the other.
+
+import { type Shape, type Tensor, ShapeError, show, sizeOf } from '../../kernels/op.ts'
+import type { Attribute, Constant, Node } from './proto.ts'
+import { dataTypes } from './proto.ts'
+
+/** A value of the graph. */
+export interface GraphValue {
+  readonly name: string
+  /** As Kindred has it. */
+  readonly shape: Shape
+  /** True where ONNX has it as [N, C, H, W]. */
+  readonly isImage: boolean
+}
+
+/** A constant whose numbers are still to be read, and how they are laid out in ONNX. */
+interface Weight {
+  readonly name: string
+  readonly shape: Shape
+  readonly from: Tensor
+  readonly order: readonly number[] | null
+}
+
+/** Builds the nodes and the constants of a model. */
+export class Graph {
+  readonly nodes: Node[] = []
+  readonly weights: Weight[] = []
+  readonly constants: Constant[] = []
+  /** Images in a batch while the forward runs; the exported model takes any number. */
+  readonly batch: number
+  readonly #names: ReadonlyMap<Tensor, string>
+  readonly #values = new Map<Tensor, GraphValue>()
+  #count = 0
+
+  /** `names` are those of the model's variables. */
+  constructor(batch: number, names: ReadonlyMap<Tensor, string>) {
+    this.batch = batch
+    this.#names = names
+  }
+
+  /** Binds a tensor to a value that is computed. */
+  bind(tensor: Tensor, value: GraphValue) {
+    this.#values.set(tensor, value)
+  }
+
+  /** The value of a tensor; null for a constant. */
+  valueOf(tensor: Tensor): GraphValue | null {
+    return this.#values.get(tensor) ?? null
+  }
+
+  /** Adds a node and returns its output's name. */
+  node(op: string, inputs: readonly string[], attributes: Node['attributes'] = {}): string {
+    const output = `${op.toLowerCase()}_${this.#count++}`
+    this.nodes.push({ op, inputs, output, attributes })
+    return output
+  }
+
+  /** Adds a node for an image or a matrix of this shape. */
+  value(
+    op: string,
+    inputs: readonly string[],
+    { shape, isImage = false }: { readonly shape: Shape; readonly isImage?: boolean },
+    attributes: Readonly<Record<string, Attribute>> = {},
+  ): GraphValue {
+    return { name: this.node(op, inputs, attributes), shape, isImage }
+  }
+
+  /** The name of a computed tensor as [N, C, H, W] where `isImage`, else as Kindred has it. */
+  computed(tensor: Tensor, isImage: boolean): string {
+    const value = this.#values.get(tensor)
+    if (!value)
+      throw new ShapeError(`exportOnnx: ${show(tensor.shape)} does not depend on the model's input`)
+    if (value.isImage === isImage) return value.name
+    return this.node('Transpose', [value.name], { perm: isImage ? [0, 3, 1, 2] : [0, 2, 3, 1] })
+  }
+
+  /** Adds a constant: a tensor's numbers under another shape, or with its axes in another order. */
+  weight(from: Tensor, { shape = from.shape, order = null }: Partial<Weight> = {}): string {
+    if (!('mutable' in from))
+      throw new Error(
+        `exportOnnx: a tensor ${show(from.shape)} that the forward makes cannot be exported; make it a variable, once`,
+      )
+    const known = this.#names.get(from)
+    const like = this.weights.find(
+      (one) =>
+        one.from === from &&
+        one.shape.join() === shape.join() &&
+        String(one.order) === String(order),
+    )
+    if (like) return like.name
+    const taken = known !== undefined && !this.weights.some(({ name }) => name === known)
+    const name = taken ? known : `constant_${this.#count++}`
+    this.weights.push({ name, shape, from, order })
+    return name
+  }
+
+  /** Adds a constant of whole numbers, such as a shape. */
+  integers(values: readonly number[]): string {
+    const bytes = new Uint8Array(BigInt64Array.from(values, BigInt).buffer)
+    return this.#constant({ shape: [values.length], type: dataTypes.i64, bytes })
+  }
+
+  #constant(constant: Omit<Constant, 'name'>): string {
+    const name = `constant_${this.#count++}`
+    this.constants.push({ name, ...constant })
+    return name
+  }
+
+  /** A shape for Reshape: -1 for the axis that grows with the batch, the first. */
+  anyBatch([first = 1, ...rest]: Shape): readonly number[] {
+    return first % this.batch === 0 && sizeOf(rest) > 0 ? [-1, ...rest] : [first, ...rest]
+  }
+}

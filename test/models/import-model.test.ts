@@ -1,0 +1,80 @@
+// Encoders come out of other programs' files, prefixes and all.
+
+import * as assert from 'uvu/assert'
+import type { SavedTensor } from '../../engine/safetensors.ts'
+import { importModel } from '../../models/import-model.ts'
+import { resnet8 } from '../../models/resnet.ts'
+import { saveModel, variablesOf } from '../../models/state.ts'
+import { gpuSuite } from '../fixtures/gpu.ts'
+import { refusesAll } from '../fixtures/misuse.ts'
+
+const test = gpuSuite('importing')
+
+const prefixed = (prefix: string, saved: ReadonlyMap<string, SavedTensor>) =>
+  new Map([...saved].map(([name, tensor]) => [`${prefix}${name}`, tensor] as const))
+
+for (const prefix of ['', 'module.', 'module.encoder_q.', 'backbone.', 'encoder.'])
+  test(`an encoder under '${prefix}' is loaded to the bit`, async ({ gpu }) => {
+    const [from, to] = [resnet8(gpu, { width: 2, seed: 1 }), resnet8(gpu, { width: 2, seed: 2 })]
+    const bn1 = from.norms['bn1']
+    if (bn1) bn1.batches = 7
+    const fc: SavedTensor = { shape: [3, 8], data: new Float32Array(24) }
+    const saved = prefixed(prefix, await saveModel(gpu, from))
+    const others = [
+      [`${prefix}fc.weight`, fc],
+      ['module.encoder_k.bn1.weight', { shape: [2], data: new Float32Array(2) }],
+    ] as const
+    const imported = importModel(gpu, to, new Map([...saved, ...others]))
+    assert.is(imported.prefix, prefix)
+    assert.is(imported.loaded.length, saved.size)
+    assert.equal(
+      imported.ignored,
+      others.map(([name]) => name),
+    )
+    assert.is(to.norms['bn1']?.batches, 7)
+    for (const [name, variable] of Object.entries(variablesOf(to)))
+      assert.equal(
+        await gpu.read(variable),
+        await gpu.read(variablesOf(from)[name] ?? variable),
+        name,
+      )
+  })
+
+test('a prefix that is given is the only one', async ({ gpu }) => {
+  const [query, key] = [resnet8(gpu, { width: 2, seed: 1 }), resnet8(gpu, { width: 2, seed: 3 })]
+  const [q, k] = [await saveModel(gpu, query), await saveModel(gpu, key)]
+  const file = new Map([...prefixed('q.', q), ...prefixed('k.', k)])
+  const to = resnet8(gpu, { width: 2 })
+  importModel(gpu, to, file, { prefix: 'k.' })
+  const [got, want] = [to, key].map((model) =>
+    gpu.read(variablesOf(model)['conv1.weight'] as never),
+  ) // it has one
+  assert.equal(await got, await want)
+})
+
+test('what does not fit is listed, and nothing changes', async ({ gpu }) => {
+  const to = resnet8(gpu, { width: 2 })
+  const conv1 = variablesOf(to)['conv1.weight']
+  if (!conv1) throw new Error('no conv1')
+  const before = await gpu.read(conv1)
+  const saved = prefixed('encoder.', await saveModel(gpu, resnet8(gpu, { width: 2, seed: 1 })))
+  saved.delete('encoder.layer1.0.bn2.bias')
+  saved.set('encoder.bn1.weight', { shape: [4], data: new Float32Array(4) })
+  await refusesAll([
+    [
+      'two faults',
+      () => importModel(gpu, to, saved),
+      "importModel: 2 of the model's 45 tensors do not fit, under the prefix 'encoder.'; choose the encoder and its width as in the file, whose first name is encoder.conv1.weight\n" +
+        '  encoder.bn1.weight is [4], the model needs [2]\n' +
+        '  encoder.layer1.0.bn2.bias [2] is missing',
+    ],
+    [
+      'no Map',
+      () => importModel(gpu, to, {} as never), // as JavaScript may
+      "importModel: tensors must be a Map, as load's tensors are, got an empty object",
+    ],
+  ])
+  assert.equal(await gpu.read(conv1), before)
+})
+
+test.run()
