@@ -11,6 +11,7 @@ import {
   constant,
   mul,
   openGpu,
+  parametersOf,
   projectionHead,
   resnet18,
   simclr,
@@ -49,7 +50,7 @@ function supervised(gpu, replay) {
 function contrastive(gpu, capture) {
   const encoder = resnet18(gpu, { stem: 'cifar', width })
   const head = projectionHead(gpu, { features: encoder.features, hidden: 128, dim: 64 })
-  const optimizer = new Adam({ ...encoder.parameters, ...head.parameters })
+  const optimizer = new Adam(parametersOf({ encoder, head }))
   const { step, captured } = simclr(gpu, {
     ...{ encoder, head, optimizer, capture, schedule: constant(1e-3), temperature: 0.5 },
     ...{ batchNorm: 'per-view', views: cifarRecipe(SIZE) },

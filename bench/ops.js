@@ -5,15 +5,9 @@ import { Command, Option } from 'commander'
 import { digits } from './lib/numbers.js'
 import { list } from './lib/options.js'
 import { tolerances } from './lib/verify.js'
+import { CASES } from './ops/cases.js'
 import { errorsOf } from './ops/check.js'
-import { elementwise } from './ops/elementwise.js'
-import { layers } from './ops/layers.js'
-import { losses } from './ops/losses.js'
-import { reductions } from './ops/reductions.js'
-import { state } from './ops/state.js'
 import * as kindred from '../dist/node.js'
-
-const CASES = [...elementwise, ...reductions, ...layers, ...losses, ...state]
 
 const flags = new Command('ops')
   .description('Check every op and loss against float64 on this device: value and gradient.')

@@ -135,7 +135,7 @@ export const methods = {
   /** Instance Discrimination: one view, 4,096 negatives from a bank of 50,000 features. */
   'memory-bank'(gpu, options) {
     const { query, rest } = towers(gpu, options)
-    const bank = new MemoryBank(gpu, { n: 50000, C: 128 })
+    const bank = new MemoryBank(gpu, { n: options.bank ?? 50000, C: 128 })
     const optimizer = new Sgd(parametersOf(query), { momentum: 0.9 })
     const settings = { negatives: 4096, momentum: 0.5, loss: 'infonce' }
     const trainer = memoryBank(gpu, { ...rest, ...query, ...settings, bank, optimizer })

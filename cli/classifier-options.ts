@@ -3,6 +3,7 @@
 import { type Command, Option } from 'commander'
 import type { ClassifierKind } from './classifier-subject.ts'
 import { command as commandLine } from './command.ts'
+import { adapterOption, robustnessOption } from './gpu-options.ts'
 import { readCount, readInteger, readPositive } from './numbers.ts'
 import { sources } from './train-options.ts'
 
@@ -47,7 +48,8 @@ function common(command: Command, kind: ClassifierKind): Command {
       readCount,
     )
     .option('--seed <n>', "seed of all random numbers (default: the run's)", readInteger)
-    .option('--adapter <name>', "part of the GPU's name, to choose among several")
+    .addOption(adapterOption())
+    .addOption(robustnessOption())
     .option('--json', 'print machine-readable lines only')
 }
 

@@ -3,11 +3,12 @@
 import type { Dataset } from '../data/dataset.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import type { Model } from '../models/model.ts'
+import type { GpuFlags } from './gpu-options.ts'
 import type { Progress } from '../training/progress.ts'
 import type { TrainConfig } from '../training/run-schema.ts'
 
 /** Options of both commands. */
-export interface ClassifierFlags {
+export interface ClassifierFlags extends GpuFlags {
   readonly data?: string
   readonly checkpoint?: string
   readonly protocol?: Protocol
@@ -19,7 +20,6 @@ export interface ClassifierFlags {
   readonly seed?: number
   /** False trains on images under the test transform, not on augmented ones. */
   readonly augment?: boolean
-  readonly adapter?: string
   readonly json?: boolean
 }
 

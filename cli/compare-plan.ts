@@ -1,6 +1,7 @@
 // The plan of kindred compare: the settings of the comparison and of each run, and compare.json,
 // which holds them.
 
+import { encoders } from '../methods/settings/encoders.ts'
 import { join } from 'node:path'
 import { makeFolder, readBytes, writeAtomic } from '../engine/node-files.ts'
 import { mocoPresets } from '../methods/presets/moco.ts'
@@ -8,9 +9,10 @@ import { exists, utf8 } from '../run-folder/run-config.ts'
 import { UsageError } from '../training/choice.ts'
 import type { ConfigOptions } from '../training/config.ts'
 import { absoluteSource } from './data-source.ts'
+import type { GpuFlags } from './gpu-options.ts'
 
 /** Options of kindred compare. */
-export interface CompareFlags {
+export interface CompareFlags extends GpuFlags {
   readonly data?: string
   readonly out?: string
   readonly negatives?: readonly number[]
@@ -21,7 +23,6 @@ export interface CompareFlags {
   readonly batch?: number
   readonly lr?: number
   readonly seed?: number
-  readonly adapter?: string
   readonly json?: boolean
 }
 
@@ -40,7 +41,7 @@ export interface Plan {
   readonly subset: number
   readonly epochs: number
   readonly batch: number
-  readonly width: number
+  readonly width?: number
   readonly seed: number
   readonly model?: string
   readonly lr?: number
@@ -50,13 +51,16 @@ export interface Plan {
  *  mechanisms learn at one rate on the built-in images. */
 export function planOf(flags: CompareFlags): Plan {
   const { data, negatives = [32, 128, 512], subset = 1000, batch = 64 } = flags
-  const { epochs = 40, width = 8, seed = 0, model = 'resnet8' } = flags
+  const { epochs = 40, seed = 0, model = 'resnet8' } = flags
+  const narrow = encoders.get(model)?.rules['width'] ? 8 : undefined // of encoders with a width
+  const width = flags.width ?? narrow
   const lr = flags.lr ?? (data === undefined ? 1e-3 : undefined)
   return {
     preset: data === undefined ? 'demo' : 'cifar10',
     data: absoluteSource(data ?? 'procedural'),
     negatives: [...new Set(negatives)],
-    ...{ subset, batch, epochs, width, seed, model },
+    ...{ subset, batch, epochs, seed, model },
+    ...(width === undefined ? {} : { width }),
     ...(lr === undefined ? {} : { lr }),
   }
 }

@@ -26,7 +26,7 @@ import { configFrom } from '../training/config.ts'
 import { closeImages, openRunImages } from './images.ts'
 import { comparable } from '../training/metrics.ts'
 import { jsonLine } from './output.ts'
-import { openRunGpu } from './precision.ts'
+import { openRunGpu } from './gpu-options.ts'
 import { startProgress } from './progress.ts'
 import { checkRoom } from './room.ts'
 import { utf8 } from '../run-folder/run-config.ts'
@@ -70,14 +70,14 @@ export async function compare(flags: CompareFlags): Promise<number> {
 
 /** Counts the training images. Throws UsageError if the plan has a run that cannot be trained, and
  *  DataError if the images cannot be used. */
-async function countImages(plan: Plan, { json = false, adapter }: CompareFlags): Promise<number> {
+async function countImages(plan: Plan, flags: CompareFlags): Promise<number> {
   checkPlan(plan)
   const configs = plan.negatives.flatMap((K) =>
     mechanisms.map((mechanism) => configFrom(mechanism, pointOf(mechanism, K, plan), false)),
   )
   const [config] = configs
   if (!config) throw new UsageError('--negatives: must name one number or more, got none')
-  const progress = startProgress({ json })
+  const progress = startProgress({ json: flags.json ?? false })
   const data = await openRunImages(config, progress)
   const images = trainingImages(config, data)
   const { size } = images
@@ -87,7 +87,7 @@ async function countImages(plan: Plan, { json = false, adapter }: CompareFlags):
     throw new UsageError(
       `--batch: must be at most half of the ${counted(size, 'image')}, got ${plan.batch}`,
     )
-  const gpu = await openRunGpu(adapter, config)
+  const gpu = await openRunGpu(flags, config)
   try {
     for (const each of configs) checkRoom(gpu, each, images)
   } finally {
@@ -103,9 +103,10 @@ async function trainPoint(
   K: number,
   { plan, flags }: { readonly plan: Plan; readonly flags: CompareFlags },
 ): Promise<number> {
-  const { adapter, json } = flags
+  const { adapter, robustness, json } = flags
   const how = {
     ...(adapter === undefined ? {} : { adapter }),
+    ...(robustness === undefined ? {} : { robustness }),
     ...(json === undefined ? {} : { json }),
   }
   const begun = await readRun(dir).catch(() => null)
@@ -124,7 +125,7 @@ async function accuracies(dir: string): Promise<{ knn: number | null; pixels: nu
 }
 
 const describe = ({ data, subset, model, width, epochs, batch, seed }: Plan) =>
-  `${model ?? 'preset'} of width ${width}, ${counted(subset, 'image')} of ${data}, ` +
+  `${model ?? 'preset'}${width === undefined ? '' : ` of width ${width}`}, ${counted(subset, 'image')} of ${data}, ` +
   `${counted(epochs, 'epoch')}, batch ${batch} (end-to-end: its negatives), seed ${seed}`
 
 /** Returns the kNN top-1 of each mechanism and number of negatives as a table. */

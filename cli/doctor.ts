@@ -3,6 +3,8 @@
 import { release } from 'node:os'
 import { relu } from '../kernels/elementwise/relu.ts'
 import { openGpu } from '../engine/node.ts'
+import { isRobust } from '../engine/robustness.ts'
+import type { GpuFlags } from './gpu-options.ts'
 import { jsonLine } from './output.ts'
 import { precisions } from '../methods/settings/words.ts'
 import { effectOf } from './precision.ts'
@@ -23,6 +25,8 @@ interface Report {
   readonly subgroups: boolean
   readonly timestamps: boolean
   readonly tensorCores: boolean
+  /** Whether kernels are compiled with WebGPU's checks of indices. */
+  readonly robustness: boolean
   /** Effect of each precision on this adapter. */
   readonly precision: Readonly<Record<string, string>>
 }
@@ -32,10 +36,7 @@ interface Report {
 export async function doctor({
   json = false,
   ...choice
-}: {
-  readonly adapter?: string
-  readonly json?: boolean
-}): Promise<number> {
+}: GpuFlags & { readonly json?: boolean }): Promise<number> {
   const gpu = await openGpu(choice)
   const { adapterInfo: info, limits, features } = gpu.device
   const [, minus = NaN, plus = NaN] = await gpu.read(relu(gpu.tensor([0, -1, 2], [3])))
@@ -53,6 +54,7 @@ export async function doctor({
     subgroups: features.has('subgroups'),
     timestamps: features.has('timestamp-query'),
     tensorCores: gpu.run.matrices,
+    robustness: isRobust(gpu.device),
     precision: Object.fromEntries(precisions.map((p) => [p, effectOf(p, gpu.run)])),
   }
   gpu.destroy()
@@ -84,6 +86,7 @@ function table(report: Report): string {
     ['subgroups', yes(report.subgroups)],
     ['timestamps', yes(report.timestamps)],
     ['tensor cores', yes(report.tensorCores)],
+    ['indices checked', yes(report.robustness)],
     ...Object.entries(report.precision).map(([name, effect]) => [`precision ${name}`, effect]),
   ]
   const lines = rows.map(([what = '', value = '']) => `${what.padEnd(16)}${value}`)

@@ -15,7 +15,7 @@ import { closeImages, openRunImages } from './images.ts'
 import type { Progress } from '../training/progress.ts'
 import { startProgress } from './progress.ts'
 import { trainByEpochs } from './paper-classifier.ts'
-import { openRunGpu } from './precision.ts'
+import { openRunGpu } from './gpu-options.ts'
 import { runConfig } from './place.ts'
 import { readRun } from './runs.ts'
 import { networksOf } from '../training/encoder.ts'
@@ -49,7 +49,7 @@ export async function evalClassifier(
   const config = runConfig(run)
   const { tensors, metadata } = await checkpointOf(run, flags.checkpoint)
   const progress = startProgress({ json: flags.json ?? false })
-  const gpu = await openRunGpu(flags.adapter, { precision: config.precision })
+  const gpu = await openRunGpu(flags, { precision: config.precision })
   try {
     const { size, seed, views } = config
     const data = flags.data ?? findSource(config, dir)

@@ -11,7 +11,7 @@ import { checkpointOf, stepOf, trainingImagesOf } from './eval-images.ts'
 import { closeImages, openRunImages } from './images.ts'
 import { KnnProbe, type KnnSettings, knnRows, ofAll } from '../training/knn.ts'
 import { networksOf } from '../training/encoder.ts'
-import { openRunGpu } from './precision.ts'
+import { type GpuFlags, openRunGpu } from './gpu-options.ts'
 import { precisions } from '../methods/settings/words.ts'
 import type { Progress } from '../training/progress.ts'
 import type { TrainConfig } from '../training/run-schema.ts'
@@ -20,7 +20,7 @@ import { runConfig } from './place.ts'
 import { readRun } from './runs.ts'
 
 /** Options of kindred eval knn. */
-export interface EvalKnnFlags {
+export interface EvalKnnFlags extends GpuFlags {
   readonly data?: string
   readonly checkpoint?: string
   readonly k?: number
@@ -29,7 +29,6 @@ export interface EvalKnnFlags {
   readonly queries?: number
   /** Arithmetic; the run's by default. */
   readonly precision?: string
-  readonly adapter?: string
   readonly json?: boolean
 }
 
@@ -41,7 +40,7 @@ export async function evalKnn(dir: string, flags: EvalKnnFlags): Promise<number>
   const saved = await checkpointOf(run, flags.checkpoint)
   const precision = choose('--precision', flags.precision, precisions) ?? config.precision
   const progress = startProgress({ json: flags.json ?? false })
-  const gpu = await openRunGpu(flags.adapter, { precision })
+  const gpu = await openRunGpu(flags, { precision })
   try {
     const { size, seed, views } = config
     const source = flags.data ?? findSource(config, dir)

@@ -8,7 +8,7 @@ import { UsageError } from '../training/choice.ts'
 import type { TrainConfig } from '../training/run-schema.ts'
 import { type ConfigOptions, configFrom } from '../training/config.ts'
 import { type Changes, changesBetween, leaves } from '../training/history.ts'
-import { parse } from '../training/json.ts'
+import { objectFault, parse } from '../training/json.ts'
 import { nearestName } from '../kernels/options.ts'
 import { flagsOf, isGiven, withoutOthers } from '../training/options.ts'
 
@@ -49,8 +49,11 @@ export async function readOverrides(
     })
   })
   const file = parse(text)
-  if (!isObject(file) || Array.isArray(file))
-    throw new UsageError(`--config: ${path} must be a JSON object, in the format of config.json`)
+  const fault = objectFault(text)
+  if (fault !== null || !isObject(file))
+    throw new UsageError(
+      `--config: ${path} must be a JSON object, in the format of config.json; ${fault}`,
+    )
   const { method: own = method } = file
   if (own !== method)
     throw new UsageError(`--config: ${path} is of method ${JSON.stringify(own)}, not ${method}`)
@@ -163,7 +166,10 @@ function assign(config: Record<string, unknown>, text: string): string {
   const decided = isDecided ? DECIDED[first] : ASIDE.includes(first) ? 'it is no setting' : null
   if (typeof decided === 'string') throw new UsageError(`--set: ${first} cannot be set; ${decided}`)
   const value = text.slice(at + 1).trim()
-  put(config, path, parse(value) ?? (value === 'null' ? null : value))
+  const parsed = parse(value)
+  const fault = isObject(parsed) && !Array.isArray(parsed) ? objectFault(value) : null
+  if (fault !== null) throw new UsageError(`--set: ${path} must be valid; ${fault}`)
+  put(config, path, parsed ?? (value === 'null' ? null : value))
   return path
 }
 

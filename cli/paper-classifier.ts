@@ -80,6 +80,7 @@ function classifierOf(
     optimizer: new Adam(heads.parameters, { betas: [0.8, 0.999], weightDecay: 1e-5 }),
     schedule: amdimSchedule(climbing(schedule, epochs * stepsPerEpoch), stepsPerEpoch),
     image: [height, width, channels],
+    seed,
   })
   return { epochs, ...made }
 }

@@ -11,16 +11,16 @@ import { resumeCommand } from './command.ts'
 import type { TrainConfig } from '../training/run-schema.ts'
 import type { Resident } from '../training/feed.ts'
 import { checkSettings } from '../training/resumable.ts'
+import type { GpuFlags } from './gpu-options.ts'
 import type { ResumeFlags } from './resume.ts'
 import { type RunFolder, readRun } from './runs.ts'
 
 const RUNS = 'runs' // the folder of runs without --out
 
 /** Options of every training besides its settings. */
-export interface PlaceFlags {
+export interface PlaceFlags extends GpuFlags {
   readonly out?: string
   readonly resume?: string | true
-  readonly adapter?: string
   /** False runs steps one by one instead of replaying them. */
   readonly capture?: boolean
   /** Keeps the training images on the GPU: always, never, or where they fit. */
@@ -35,6 +35,7 @@ export function folderToResume({
   out,
   json: _json,
   adapter: _adapter,
+  robustness: _robustness,
   shuffle = true, // commander sets it always
   capture: _capture,
   resident: _resident,

@@ -1,8 +1,6 @@
-// --precision and --activations: their help, their effect on an adapter, and the GPU of a run.
+// --precision and --activations: their help, and their effect on an adapter.
 
-import type { Activations, Precision, Run } from '../kernels/op.ts'
-import type { Gpu } from '../engine/gpu.ts'
-import { openGpu } from '../engine/node.ts'
+import type { Precision, Run } from '../kernels/op.ts'
 
 /** Help of --precision. */
 export const precisionHelp =
@@ -12,20 +10,6 @@ export const precisionHelp =
 /** Help of --activations. */
 export const activationsHelp =
   'how images and their gradients are stored: f32, or f16 (rounded to 11 bits, in half the memory)'
-
-interface Chosen {
-  readonly precision?: Precision
-  readonly activations?: Activations
-}
-
-/** Opens the GPU of a run. Runs from before these settings compute in f32. `toggles` are
- *  Dawn's. Throws Error in words. */
-export const openRunGpu = (
-  adapter: string | undefined,
-  { precision = 'f32', activations = 'f32' }: Chosen = {},
-  toggles: readonly string[] = [],
-): Promise<Gpu> =>
-  openGpu({ precision, activations, toggles, ...(adapter === undefined ? {} : { adapter }) })
 
 type Traits = Pick<Run, 'software' | 'f16' | 'matrices'>
 

@@ -10,11 +10,11 @@ import { methodOf } from '../methods/registry.ts'
 import { type Fed, openFeed } from '../training/feed.ts'
 import { trainerOf, trainingImages } from '../training/prepare.ts'
 import type { TrainConfig } from '../training/run-schema.ts'
+import { openRunGpu } from './gpu-options.ts'
 import { closeImages, openRunImages } from './images.ts'
 import { say } from './interrupt.ts'
 import { adapterOf } from './introduce.ts'
 import { readOverrides, settled, withFile } from './overrides.ts'
-import { openRunGpu } from './precision.ts'
 import { startProgress } from './progress.ts'
 import { checkRoom } from './room.ts'
 import type { CommandFlags } from './train-command.ts'
@@ -43,7 +43,7 @@ export async function profileMethod(name: string, flags: ProfileFlags): Promise<
   const data = await openRunImages(draft, progress)
   try {
     const given = { ...settings, images: trainingImages(draft, data).size }
-    const gpu = await openRunGpu(flags.adapter, draft, FINE)
+    const gpu = await openRunGpu(flags, draft, FINE)
     try {
       const { config } = settled(name, given, gpu.software, overrides)
       const { trainer, fed } = await begun(gpu, config, data, flags)

@@ -10,6 +10,7 @@ import { compare } from './compare.ts'
 import { doctor } from './doctor.ts'
 import { evalClassifier } from './eval-classifier.ts'
 import { evalKnn } from './eval-knn.ts'
+import { adapterOption, robustnessOption } from './gpu-options.ts'
 import {
   readChannels,
   readCount,
@@ -124,7 +125,8 @@ function addCompare(program: Command, finish: Finish) {
     )
     .option('--lr <rate>', "learning rate (default: 1e-3; the preset's with --data)", readPositive)
     .option('--seed <n>', 'seed of all random numbers (default: 0)', readInteger)
-    .option('--adapter <name>', "part of the GPU's name, to choose among several")
+    .addOption(adapterOption())
+    .addOption(robustnessOption())
     .option('--json', 'print machine-readable lines only')
     .action((flags: CompareFlags) => finish(compare(flags)))
 }
@@ -162,7 +164,8 @@ function addEval(program: Command, finish: Finish) {
     )
     .option('--queries <n>', 'test images to classify (default: as the run)', readCount)
     .option('--precision <kind>', 'arithmetic: f32, f16x3 or f16 (default: as the run)')
-    .option('--adapter <name>', "part of the GPU's name, to choose among several")
+    .addOption(adapterOption())
+    .addOption(robustnessOption())
     .option('--json', 'print one machine-readable line only')
     .addHelpText(
       'after',
@@ -197,7 +200,8 @@ function addDoctor(program: Command, finish: Finish) {
   program
     .command('doctor')
     .description('print the GPU, its features and limits, and advice')
-    .option('--adapter <name>', "part of the GPU's name, to choose among several")
+    .addOption(adapterOption())
+    .addOption(robustnessOption())
     .option('--json', 'print one machine-readable line only')
     .action((flags: Parameters<typeof doctor>[0]) => finish(doctor(flags)))
 }

@@ -3,18 +3,18 @@
 import type { Command } from 'commander'
 import { encoders } from '../methods/settings/encoders.ts'
 import { summary } from '../models/summary.ts'
-import { choice } from '../training/choice.ts'
+import { UsageError, choice } from '../training/choice.ts'
 import { command } from './command.ts'
+import { type GpuFlags, adapterOption, openRunGpu } from './gpu-options.ts'
 import { readChannels, readCount, readPixels } from './numbers.ts'
 import { jsonLine } from './output.ts'
-import { openRunGpu } from './precision.ts'
 
-interface SummaryFlags {
+interface SummaryFlags extends GpuFlags {
   readonly size?: number
   readonly width?: number
   readonly stem?: 'cifar' | 'imagenet'
+  readonly patch?: number
   readonly batch?: number
-  readonly adapter?: string
   readonly json?: boolean
 }
 
@@ -28,10 +28,11 @@ export const addSummary = (program: Command): Command =>
     .argument('<encoder>', [...encoders.keys()].join(', '))
     .description('list the layers of an encoder: output shapes, parameters, FLOPs, bytes')
     .option('--size <px>', 'side of the images (default: 32)', readPixels)
-    .option('--width <channels>', 'channels of the first stage (default: 64)', readChannels)
-    .option('--stem <kind>', 'cifar or imagenet (default: cifar up to 64 px)')
+    .option('--width <channels>', "channels of a ResNet's first stage (default: 64)", readChannels)
+    .option('--stem <kind>', 'of a ResNet: cifar or imagenet (default: cifar up to 64 px)')
+    .option('--patch <px>', 'side of the patches (default: by the size)', readCount)
     .option('--batch <n>', 'images (default: 1)', readCount)
-    .option('--adapter <name>', "part of the GPU's name, to choose among several")
+    .addOption(adapterOption())
     .option('--json', 'print one machine-readable line only')
     .addHelpText(
       'after',
@@ -46,12 +47,15 @@ Example:
 export async function summarise(name: string, flags: SummaryFlags): Promise<number> {
   const row = encoders.get(name)
   if (!row) throw choice('summary: encoder', name, [...encoders.keys()])
-  const { size = 32, width = 64, batch = 1, adapter, json = false } = flags
+  for (const setting of ['width', 'stem', 'patch'] as const)
+    if (flags[setting] !== undefined && !(setting in row.rules))
+      throw new UsageError(`--${setting}: ${name} has no such setting; leave it out`)
+  const { size = 32, width = 64, patch, batch = 1, json = false } = flags
   const { stem = size > IMAGENET ? 'imagenet' : 'cifar' } = flags
   if (!['cifar', 'imagenet'].includes(stem)) throw choice('--stem', stem, ['cifar', 'imagenet'])
-  const gpu = await openRunGpu(adapter)
+  const gpu = await openRunGpu(flags)
   try {
-    const settings = { name, stem, width, zeroInitResidual: false, seed: 0 }
+    const settings = { name, stem, width, ...(patch !== undefined && { patch }), seed: 0, size }
     const found = summary(row.make(gpu, settings), [batch, size, size, 3])
     const columns = Math.min(MOST, Math.max(LEAST, process.stdout.columns ?? MOST))
     console.log(json ? jsonLine(found) : found.table(columns))

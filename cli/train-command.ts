@@ -19,7 +19,7 @@ import type { Changes } from '../training/history.ts'
 import { type OverrideFlags, type Settled, readOverrides, settled, withFile } from './overrides.ts'
 import { knnRows } from '../training/knn.ts'
 import { type PlaceFlags, checkPlace, folderToResume, makeNextFree, savedConfig } from './place.ts'
-import { openRunGpu } from './precision.ts'
+import { openRunGpu } from './gpu-options.ts'
 import type { Progress } from '../training/progress.ts'
 import { startProgress } from './progress.ts'
 import { writeReport } from './report.ts'
@@ -53,7 +53,7 @@ export async function trainMethod(name: string, flags: CommandFlags): Promise<nu
     const given = { ...settings, images: images.size }
     if (resuming !== null) checkEnough(resuming, draft, images)
     countSteps(images, settle(given, false).config) // throws if there is no step
-    const gpu = await openRunGpu(flags.adapter, draft)
+    const gpu = await openRunGpu(flags, draft)
     try {
       const { config, changes } = settle(given, gpu.software)
       checkRoom(gpu, config, images, flags.resident, { resuming: resuming !== null })

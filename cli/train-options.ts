@@ -6,6 +6,7 @@ import type { Method } from '../methods/entry.ts'
 import type { Flag, Reading } from '../methods/settings/flags.ts'
 import { flagsOf } from '../training/options.ts'
 import { command } from './command.ts'
+import { adapterOption, robustnessOption } from './gpu-options.ts'
 import {
   readChannels,
   readCount,
@@ -188,7 +189,8 @@ const checkpointing = (own: Command) =>
 /** Adds the options that change no number of a run. */
 const running = (own: Command) =>
   own
-    .option('--adapter <name>', "part of the GPU's name, to choose among several")
+    .addOption(adapterOption())
+    .addOption(robustnessOption())
     .addOption(
       new Option(
         '--resident <how>',

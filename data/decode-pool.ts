@@ -1,5 +1,6 @@
 // Decodes images in worker threads. A thread takes the next image when it has finished one.
 
+import { type Abortable, unlessAborted } from '../kernels/abort.ts'
 import { existsSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { fileURLToPath } from 'node:url'
@@ -29,7 +30,7 @@ export type Decoded =
   | { readonly id: number; readonly reason: string }
 
 /** Options of decoding. */
-export interface DecodeOptions {
+export interface DecodeOptions extends Abortable {
   /** Height and width of the decoded squares in pixels. */
   readonly size: number
   /** Keeps each image whole too, for random crops. It is shrunk until its longer side has
@@ -43,7 +44,8 @@ export interface DecodeOptions {
 }
 
 /** Decodes `files` and calls `take` with each result as it is finished; its id is the file's
- *  position. Ends the threads before the promise settles. Throws DataError when a thread fails. */
+ *  position. Ends the threads before the promise settles. Throws DataError when a thread fails, and
+ *  the signal's reason when it is aborted. */
 export async function decodeAll(
   files: readonly string[],
   {
@@ -51,14 +53,17 @@ export async function decodeAll(
     originals = 0,
     workers = Math.min(availableParallelism(), 8),
     worker = workerUrl(),
+    signal,
   }: DecodeOptions,
   take: (result: Decoded) => Promise<void>,
 ): Promise<void> {
+  signal?.throwIfAborted()
   const jobs = files.entries()
   const count = Math.max(1, Math.min(workers, files.length))
   const threads = Array.from({ length: count }, () => new Worker(worker))
   try {
-    await Promise.all(threads.map((thread) => drain(thread, jobs, { size, originals }, take)))
+    const draining = threads.map((thread) => drain(thread, jobs, { size, originals }, take))
+    await unlessAborted(signal, Promise.all(draining))
   } finally {
     await Promise.all(threads.map((thread) => thread.terminate()))
   }

@@ -43,15 +43,17 @@ const isLitter = (name: string) =>
 
 /** Finds the images (by extension) and other files at any depth below `root`, sorted by path.
  *  Leaves out names that start with a dot and files that systems make by themselves. Reads a folder
- *  once, however many links lead to it. Throws DataError when `root` is not a folder. */
-export async function findImages(root: string): Promise<Found> {
+ *  once, however many links lead to it. Throws DataError when `root` is not a folder, and the
+ *  signal's reason when it is aborted. */
+export async function findImages(root: string, signal?: AbortSignal): Promise<Found> {
   await namesIn('folder', root, 'a folder of images')
   const found: Found = { files: [], skipped: [], folders: [], others: [] }
-  const walk: Walk = { found, root, read: new Map(), links: [] }
+  const walk: Walk = { found, root, read: new Map(), links: [], signal }
   await readFolder(walk, '')
   while (walk.links.length > 0)
     for (const link of walk.links.splice(0).sort(byDepth))
       await readFolder(walk, `${link.path}/`, link.isInLink ? 'in link' : 'link')
+  signal?.throwIfAborted()
   const key = new Map<string, string>()
   const keyOf = (path: string) => {
     const known = key.get(path) ?? path.normalize('NFC')
@@ -75,6 +77,7 @@ interface Walk {
   readonly read: Map<string, string>
   /** Links to folders. They are followed after all real folders: a folder's own name wins. */
   readonly links: Link[]
+  readonly signal: AbortSignal | undefined
 }
 
 interface Link {
@@ -92,7 +95,8 @@ type Way = 'itself' | 'link' | 'in link' | 'again'
 
 /** Adds the contents of a folder at any depth. `folder` is '' or ends in '/'. */
 async function readFolder(walk: Walk, folder: string, way: Way = 'itself') {
-  const { found, root, read, links } = walk
+  const { found, root, read, links, signal } = walk
+  if (signal?.aborted) return // `findImages` throws
   const file = folder.slice(0, -1) || '.'
   try {
     const real = await realpath(join(root, folder))

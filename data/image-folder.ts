@@ -29,7 +29,7 @@ export async function openImageFolder(path: string, options: FolderOptions): Pro
   const { testShare } = options
   if (testShare !== undefined && !(testShare >= 0 && testShare < 1))
     throw new DataError(`folder: testShare must be at least 0 and less than 1, got ${testShare}`)
-  const { others, ...found } = await scan(path)
+  const { others, ...found } = await scan(path, options.signal)
   const annotated = await readAnnotations(path, others)
   const layout = layoutOf({ ...found, others }, (half) => annotated.get(half) ?? null)
   const all = await open(path, layout, options)
@@ -93,7 +93,7 @@ async function readAnnotations(
 /** Opens all images of a folder in the order of their paths, without labels or halves. Throws
  *  DataError when none can be decoded. */
 export async function openImages(path: string, options: FolderOptions): Promise<FolderDataset> {
-  const { files, skipped } = await scan(path)
+  const { files, skipped } = await scan(path, options.signal)
   const bare = files.map((file): Placed => ({ ...file, label: null, isTest: false }))
   return open(path, { files: bare, skipped, classes: [], halves: null, notes: [] }, options)
 }
@@ -105,8 +105,8 @@ interface FolderDataset extends Dataset {
   close(): Promise<void>
 }
 
-async function scan(root: string) {
-  const found = await findImages(root)
+async function scan(root: string, signal: AbortSignal | undefined) {
+  const found = await findImages(root, signal)
   if (found.files.length === 0)
     throw new DataError(
       `folder: ${root} must hold images (${EXTENSIONS}), found none at any depth` +

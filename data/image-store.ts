@@ -34,7 +34,8 @@ export interface Store {
 }
 
 /** Opens the images of `files` below `root`, with their cache in the folder `cache`. Skips files
- *  that cannot be decoded. Goes on without a cache that cannot be written. */
+ *  that cannot be decoded. Goes on without a cache that cannot be written. Rejects with the signal's
+ *  reason when it is aborted, and leaves the old cache as it was. */
 export async function openStore(
   root: string,
   files: readonly ImageFile[],
@@ -124,6 +125,7 @@ async function fill({ root, files, known, old, record, options }: Plan, records:
     if (!entry || !old) fresh.push(file)
     else if ('reason' in entry) entries.set(file.path, entry)
     else {
+      options.signal?.throwIfAborted()
       await readWhole(old.handle, copy, entry.slot * record)
       await put(file, entry)
     }
@@ -140,7 +142,11 @@ async function fill({ root, files, known, old, record, options }: Plan, records:
       options.onProgress?.({ done: ++done, total: fresh.length })
     }))
   const paths = fresh.map(({ path }) => join(root, path))
-  if (paths.length > 0) await decodeAll(paths, options, take)
+  try {
+    if (paths.length > 0) await decodeAll(paths, options, take)
+  } finally {
+    await last.catch(() => undefined) // nothing is written after an error or an abort
+  }
   return { entries, count, failure }
 }
 

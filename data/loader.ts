@@ -1,6 +1,7 @@
 // Reads the batches of an epoch ahead of training. The order depends on (seed, epoch) alone: a run
 // resumed within an epoch gets the batches that it would have got.
 
+import { type Abortable, abortable, unlessAborted } from '../kernels/abort.ts'
 import { threefry2x32 } from '../kernels/wgsl/threefry.ts'
 import { anything, checkOptions, describe, flag, needed, said } from '../kernels/options.ts'
 import { DataError, type Dataset, checkDataset, imageBytes } from './dataset.ts'
@@ -8,7 +9,7 @@ import { permutation } from './select.ts'
 import { counted } from './words.ts'
 
 /** Options of `batches`. */
-export interface BatchOptions {
+export interface BatchOptions extends Abortable {
   /** Images in a batch. */
   readonly batch: number
   /** Integer that, with the epoch, decides the order. */
@@ -77,14 +78,18 @@ const rules = {
     start: anything,
   },
   ...{ shuffle: flag, dropLast: flag, pixels: flag, prefetch: anything },
+  ...abortable,
 }
 
 /** Iterates over the batches of an epoch, and reads up to `prefetch` batches ahead. Throws DataError
- *  at once when no batch can be made. An error in a read is thrown when its batch is next. */
+ *  at once when no batch can be made. An error in a read is thrown when its batch is next. When the
+ *  signal is aborted, no further read begins, and the next batch rejects with its reason as soon as
+ *  the reads under way have ended. */
 export function batches(dataset: Dataset, options: BatchOptions): AsyncIterable<Batch> {
   checkDataset('batches', dataset)
   const checked = checkOptions('batches', options ?? {}, rules)
   const { batch, seed, epoch, start = 0, shuffle = true, pixels = true, prefetch = 2 } = checked
+  const { signal } = checked
   const end = countSteps(dataset, options)
   for (const [what, value] of Object.entries({ start, epoch, prefetch }))
     if (!(Number.isInteger(value) && value >= 0))
@@ -98,7 +103,7 @@ export function batches(dataset: Dataset, options: BatchOptions): AsyncIterable<
     : Uint32Array.from({ length: dataset.size }, (_, i) => i)
   const load = (step: number) =>
     readBatch(dataset, step, { indices: order.slice(step * batch, (step + 1) * batch), pixels })
-  return ahead(load, start, end, prefetch)
+  return ahead(load, start, end, { most: prefetch, signal })
 }
 
 async function readBatch(
@@ -119,12 +124,13 @@ async function readBatch(
   }
 }
 
-/** Yields load(from) .. load(to - 1) in order. Runs up to `most` loads beyond the one awaited. */
+/** Yields load(from) .. load(to - 1) in order. Runs up to `most` loads beyond the one awaited. Throws
+ *  the signal's reason when it is aborted. */
 async function* ahead<T>(
   load: (step: number) => Promise<T>,
   from: number,
   to: number,
-  most: number,
+  { most, signal }: { readonly most: number; readonly signal: AbortSignal | undefined },
 ) {
   const pending: Promise<T>[] = []
   let next = from
@@ -137,10 +143,12 @@ async function* ahead<T>(
   }
   try {
     for (;;) {
+      signal?.throwIfAborted()
       fill(most + 1)
-      const first = pending.shift()
+      const [first] = pending
       if (!first) return
-      const item = await first
+      const item = await unlessAborted(signal, first)
+      void pending.shift()
       fill(most)
       yield item
     }

@@ -1,5 +1,6 @@
 // Opens data sets by name: cifar10:PATH, folder:PATH, procedural.
 
+import { abortable } from '../kernels/abort.ts'
 import { existsSync, statSync } from 'node:fs'
 import {
   type Rules,
@@ -34,6 +35,7 @@ const rules: Rules<OpenDataOptions> = {
     workers: anything,
   },
   ...{ onProgress: callback, onNotice: callback, worker: anything, originals: anything },
+  ...abortable,
 }
 
 type Open = (path: string, options: OpenDataOptions) => Split | Promise<Split>
@@ -59,18 +61,33 @@ const forms = () =>
 
 /** Opens the two halves of the set that `spec` names. `size` is the side of folder and procedural
  *  images in pixels, 32 by default; other sets have their own. Throws DataError when the spec has
- *  none of the forms, or the data cannot be used. */
+ *  none of the forms, or the data cannot be used. Rejects with the signal's reason when it is
+ *  aborted: then decoding has ended, nothing is open, and the cache is as it was. */
 export async function openData(spec: string, options: OpenDataOptions = {}): Promise<Split> {
   checkValue('openData', 'spec', spec, text)
   checkOptions('openData', options, rules)
+  options.signal?.throwIfAborted()
   const { kind, rest } = splitSource(spec)
   const open = dataKinds.get(kind)?.open ?? (Object.hasOwn(opens, kind) ? opens[kind] : undefined)
-  if (open) return open(rest, options)
+  if (open) return opened(open(rest, options), options.signal)
   const hint =
     existsSync(spec) && statSync(spec).isDirectory()
       ? `; for a folder of images, folder:${spec}`
       : ''
   throw new DataError(`data: must be one of ${forms()}, got '${spec}'${hint}`)
+}
+
+/** Closes a set that was opened in spite of an abort, and throws the signal's reason. */
+async function opened(
+  opening: Split | Promise<Split>,
+  signal: AbortSignal | undefined,
+): Promise<Split> {
+  const { train, test, ...more } = await opening
+  if (signal?.aborted) {
+    await Promise.all([train.close?.(), test.close?.()])
+    signal.throwIfAborted()
+  }
+  return { train, test, ...more }
 }
 
 function needsPath(kind: string, open: Open): Open {

@@ -1,6 +1,15 @@
 // Runs an op: checks its inputs, scopes its memory, and records its backward on the tape.
 
-import { type Op, type Run, type Shape, type Tensor, type TensorList, show } from '../kernels/op.ts'
+import {
+  type DType,
+  type Op,
+  type Run,
+  type Shape,
+  type Tensor,
+  type TensorList,
+  show,
+} from '../kernels/op.ts'
+import { Pending, neededBy } from '../kernels/pending.ts'
 import { storedAs, widenOp } from '../kernels/wgsl/storage.ts'
 import type { Memory } from './memory.ts'
 import type { Observing } from './observe.ts'
@@ -52,7 +61,7 @@ export function applyOp<In extends TensorList, Out extends TensorList, A>(
   if (!isTaped) return outputs
   for (const output of outputs) requiresGrad.add(output)
   const pullback = pullbackOf(parts, { ...op, backward }, attrs, { inputs, outputs, needs, flops })
-  tape.record({ inputs, outputs, pullback, takesAddend: op.takesAddend ?? false })
+  tape.record({ inputs, outputs, pullback, takesParts: op.takesParts ?? false })
   return outputs
 }
 
@@ -73,6 +82,13 @@ function pullbackOf<In extends TensorList, Out extends TensorList, A>(
   { inputs, outputs, needs, flops }: Taped<In, Readonly<Out>>,
 ) {
   const findChanged = tensors.watch([...inputs, ...outputs])
+  const scope = <T>(body: () => T, made: (result: T) => readonly Tensor[]) =>
+    memory.scope(body, (result) => tensors.storages(made(result))).result
+  // An observer reads what an op makes, so nothing is pending then.
+  const settled = (d: Tensor, dtype: DType) => {
+    if (!(d instanceof Pending)) return storedAs(run, dtype, d)
+    return observing.isActive ? d.compute() : d.within(scope)
+  }
   return (
     cotangents: readonly [Tensor, ...(Tensor | null)[]],
     needed: readonly boolean[],
@@ -88,9 +104,9 @@ function pullbackOf<In extends TensorList, Out extends TensorList, A>(
       memory.scope(
         () => {
           const made = op.backward(run, attrs, cotangents, inputs, outputs, both, addend)
-          return made.map((d, i) => d && storedAs(run, inputs[i]?.dtype ?? 'f32', d))
+          return made.map((d, i) => d && settled(d, inputs[i]?.dtype ?? 'f32'))
         },
-        (made) => tensors.storages(made),
+        (made) => tensors.storages(neededBy(made)),
       ).result
     const told = { name: op.name, attrs, inputs, cotangents, flops }
     const call = () => ({ ...told, pass: 'backward' as const })

@@ -55,7 +55,7 @@ export function assemble(gpu: Machine, device: GPUDevice, options: GpuOptions): 
   const tape = new Tape()
   const settings = () => {
     lifetime.check()
-    return { ...run, tapePaused: tape.paused }
+    return { ...run, noGrad: tape.paused }
   }
   const work = { memory, tensors, tape, requiresGrad: new WeakSet<Tensor>(), run, observing }
   const machinery = { lifetime, commands, pipelines, steps, reads, tuner, settings }

@@ -1,7 +1,17 @@
 // The rules for a Gpu's options and arguments, and its printed form.
 
 import type { Activations, Precision } from '../kernels/op.ts'
-import { type Rule, callback, flag, having, oneOf, tensor, variable } from '../kernels/options.ts'
+import {
+  type Rule,
+  callback,
+  checkOptions,
+  flag,
+  having,
+  oneOf,
+  tensor,
+  variable,
+} from '../kernels/options.ts'
+import { isRobust, refuseRobustness } from './robustness.ts'
 import type { Kernels } from './traits.ts'
 
 /** Options of `new Gpu(device)`. */
@@ -47,7 +57,6 @@ const tensorsRule: Rule = {
 
 /** The rules for the arguments of a Gpu and its methods. */
 export const rules = {
-  options: gpuOptions,
   list,
   pairs,
   variable,
@@ -59,6 +68,12 @@ export const rules = {
   device: having('a GPUDevice', 'queue', 'limits', 'lost'),
 }
 
+/** Checks the options of `new Gpu(device)` and returns them. Throws TypeError. */
+export function checkGpuOptions(given: GpuOptions): GpuOptions {
+  refuseRobustness('Gpu', given, 'who opened the device has decided on it')
+  return checkOptions('Gpu', given, gpuOptions)
+}
+
 /** Prints a Gpu: 'Gpu (llvmpipe, software, f32)'. */
 export function showGpu(gpu: {
   readonly device: GPUDevice
@@ -67,5 +82,6 @@ export function showGpu(gpu: {
 }): string {
   const { description, device, vendor } = gpu.device.adapterInfo ?? {}
   const name = [description, device, vendor].find((words) => words) ?? 'unnamed adapter'
-  return `Gpu (${name}${gpu.software ? ', software' : ''}, ${gpu.run.precision})`
+  const unchecked = isRobust(gpu.device) ? '' : ', indices unchecked'
+  return `Gpu (${name}${gpu.software ? ', software' : ''}, ${gpu.run.precision}${unchecked})`
 }

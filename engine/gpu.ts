@@ -12,7 +12,7 @@ import type {
   Values,
   Variable,
 } from '../kernels/op.ts'
-import { callback, checkOptions, checkValue, inspect } from '../kernels/options.ts'
+import { callback, checkValue, inspect } from '../kernels/options.ts'
 import { applyOp } from './apply.ts'
 import { type Assembly, assemble } from './assemble.ts'
 import type { Tuner } from './autotune.ts'
@@ -20,7 +20,7 @@ import { type BackwardOptions, type Weighted, backward, pullback } from './backw
 import { type CaptureOptions, Captured } from './capture/capture.ts'
 import type { Input } from './capture/inputs.ts'
 import { free } from './free.ts'
-import { type GpuOptions, rules, showGpu } from './gpu-rules.ts'
+import { type GpuOptions, checkGpuOptions, rules, showGpu } from './gpu-rules.ts'
 import { makeLeaf, makeTensor, makeVariable } from './make.ts'
 import type { Gradients } from './optim/gradients.ts'
 import type { Carried, StepResult } from './steps.ts'
@@ -42,7 +42,7 @@ export class Gpu implements Machine {
 
   /** Throws Error when the device does not support the precision. */
   constructor(device: GPUDevice, options: GpuOptions = {}) {
-    const { ownsDevice = false } = checkOptions('Gpu', options, rules.options)
+    const { ownsDevice = false } = checkGpuOptions(options)
     this.device = checkValue('Gpu', 'device', device, rules.device)
     this.#owns = ownsDevice
     this.#parts = assemble(this, device, options)

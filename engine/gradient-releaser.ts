@@ -2,6 +2,7 @@
 // a time.
 
 import type { Tensor } from '../kernels/op.ts'
+import { neededBy } from '../kernels/pending.ts'
 import type { Memory, Storage } from './memory.ts'
 import type { Tensors } from './tensors.ts'
 
@@ -22,17 +23,22 @@ export class GradientReleaser {
     for (const tensor of tensors) this.#references.set(this.#tensors.storage(tensor), Infinity)
   }
 
-  /** Adds a reference. */
-  retain(tensor: Tensor) {
-    const storage = this.#tensors.storage(tensor)
-    this.#references.set(storage, (this.#references.get(storage) ?? 0) + 1)
+  /** Adds a reference: for a pending gradient, to what it is computed from. */
+  retain(gradient: Tensor) {
+    for (const storage of this.#storages(gradient))
+      this.#references.set(storage, (this.#references.get(storage) ?? 0) + 1)
   }
 
   /** Removes a reference, and frees the memory with the last one. */
-  release(tensor: Tensor) {
-    const storage = this.#tensors.storage(tensor)
-    const left = (this.#references.get(storage) ?? 0) - 1
-    this.#references.set(storage, left)
-    if (left === 0) this.#memory.release(storage)
+  release(gradient: Tensor) {
+    for (const storage of this.#storages(gradient)) {
+      const left = (this.#references.get(storage) ?? 0) - 1
+      this.#references.set(storage, left)
+      if (left === 0) this.#memory.release(storage)
+    }
+  }
+
+  #storages(gradient: Tensor): readonly Storage[] {
+    return this.#tensors.storages(neededBy([gradient]))
   }
 }

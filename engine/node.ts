@@ -3,6 +3,7 @@
 import { checkOptions, flag, text } from '../kernels/options.ts'
 import type { Gpu } from './gpu.ts'
 import { type OpenOptions, NO_ADAPTER, openFrom, openRules } from './open.ts'
+import { leaveUnchecked } from './robustness.ts'
 import { keepInFile } from './tune-file.ts'
 
 /** Options of `openGpu` in Node. */
@@ -13,6 +14,11 @@ export interface NodeOptions extends OpenOptions {
   /** Dawn toggles by name; one that starts with '-' is switched off: ['skip_validation',
    *  '-timestamp_quantization']. None by default. */
   readonly toggles?: readonly string[]
+  /** False compiles kernels without WebGPU's checks of indices and loops, on devices that are not
+   *  shared with code that you do not trust. Kindred's own kernels give the same bits, since they
+   *  keep their indices in range; a kernel of yours that does not reads and writes what it must
+   *  not. True by default. */
+  readonly robustness?: boolean
   /** True saves the measurements of `gpu.tuner` in the user's cache folder, and uses those made on
    *  this device before; false by default. */
   readonly autotune?: boolean
@@ -22,12 +28,21 @@ export interface NodeOptions extends OpenOptions {
 const requiredToggles = ['vulkan_enable_f16_on_nvidia', 'allow_unsafe_apis']
 const COARSE = 'timestamp_quantization' // to 65 us, so that web pages get no precise clock
 
+/** The toggle by which Dawn leaves out checks of indices and loops. */
+const UNCHECKED = 'disable_robustness'
+
 const NONE_SUITS = 'no suitable backends found' // begins Dawn's error for an unknown adapter name
 
 const instances = new Map<string, GPU>()
 
 const toggleList = { words: 'an array of strings', fits: Array.isArray }
-const rules = { ...openRules, adapter: text, toggles: toggleList, autotune: flag }
+const rules = {
+  ...openRules,
+  adapter: text,
+  toggles: toggleList,
+  robustness: flag,
+  autotune: flag,
+}
 
 /** Opens a Gpu in Node, through Dawn. Call its destroy() when done. Throws Error without an adapter
  *  or without the 'webgpu' package. */
@@ -35,6 +50,7 @@ export async function openGpu(given: NodeOptions = {}): Promise<Gpu> {
   const {
     adapter,
     toggles = [],
+    robustness,
     autotune = false,
     ...options
   } = checkOptions('openGpu', given, rules)
@@ -43,7 +59,9 @@ export async function openGpu(given: NodeOptions = {}): Promise<Gpu> {
   })
   const off = toggles.filter((t) => t.startsWith('-')).map((t) => t.slice(1))
   const asked = toggles.filter((t) => !t.startsWith('-'))
-  const on = [...asked, ...requiredToggles.filter((t) => !off.includes(t))]
+  if (robustness !== undefined) checkToggles(robustness, robustness ? asked : off)
+  const unchecked = robustness === false ? [UNCHECKED] : []
+  const on = [...asked, ...unchecked, ...requiredToggles.filter((t) => !off.includes(t))]
   if (autotune && !asked.includes(COARSE)) off.push(COARSE)
   const flags = [
     ...(adapter ? [`adapter=${adapter}`] : []),
@@ -53,6 +71,7 @@ export async function openGpu(given: NodeOptions = {}): Promise<Gpu> {
   const instance = instanceFor(create, flags)
   try {
     const gpu = await openFrom(instance, options, { onWait })
+    if (on.includes(UNCHECKED)) leaveUnchecked(gpu.device)
     if (autotune) await keepInFile(gpu.tuner, gpu.device.adapterInfo)
     return gpu
   } catch (cause) {
@@ -63,6 +82,15 @@ export async function openGpu(given: NodeOptions = {}): Promise<Gpu> {
       { cause },
     )
   }
+}
+
+/** Throws TypeError if toggles of the caller's say the opposite of `robustness`. */
+function checkToggles(robustness: boolean, opposite: readonly string[]) {
+  if (!opposite.includes(UNCHECKED)) return
+  const toggle = `${robustness ? '' : '-'}${UNCHECKED}`
+  throw new TypeError(
+    `openGpu: robustness is ${robustness}, and toggles list '${toggle}'; leave one of them out`,
+  )
 }
 
 /** Returns Dawn's instance for these flags, the same in every call. Each takes 1.9 MB that cannot

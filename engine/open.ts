@@ -5,6 +5,7 @@ import type { Activations, Precision } from '../kernels/op.ts'
 import { checkOptions, oneOf } from '../kernels/options.ts'
 import { arithmeticRules } from './gpu-rules.ts'
 import { type GpuOptions, Gpu } from './gpu.ts'
+import { refuseRobustness } from './robustness.ts'
 
 /** Options of `openGpu`. */
 export interface OpenOptions {
@@ -53,6 +54,7 @@ export async function openFrom(entry: GPU, given: OpenOptions, options: GpuOptio
 
 /** Opens a Gpu in a browser, through navigator.gpu. Throws Error where there is no WebGPU. */
 export async function openGpu(options: OpenOptions = {}): Promise<Gpu> {
+  refuseRobustness('openGpu', options, 'a browser always checks indices')
   checkOptions('openGpu', options, openRules)
   // absent in Node and in older browsers
   const entry = (globalThis as { navigator?: { gpu?: GPU } }).navigator?.gpu
@@ -68,6 +70,7 @@ export async function openGpu(options: OpenOptions = {}): Promise<Gpu> {
 const useful: readonly string[] = [
   'shader-f16',
   'subgroups',
+  'subgroup-size-control',
   'timestamp-query',
   'chromium-experimental-subgroup-matrix',
 ]

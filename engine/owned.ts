@@ -1,4 +1,5 @@
-// Registers the private variables of objects, such as the tables of an optimizer, for `Gpu.free`.
+// Registers the private variables of objects for `Gpu.free`, such as the tables of an optimizer, or
+// the constant scales of a batch norm.
 
 import type { Variable } from '../kernels/op.ts'
 

@@ -1,15 +1,7 @@
 // Draws seeded numbers on the CPU: initial weights, shuffles. Each draw is a pure function of
 // (seed, stream, index).
 
-import { threefry2x32, uniform01 } from '../kernels/wgsl/threefry.ts'
-
-/** Computes a stream's number from its name (FNV-1a), so that the draws of one name depend on no
- *  other name. */
-function streamOf(name: string): number {
-  let hash = 0x811c9dc5
-  for (let i = 0; i < name.length; i++) hash = Math.imul(hash ^ name.charCodeAt(i), 0x01000193)
-  return hash >>> 0
-}
+import { streamOf, threefryInto, uniform01 } from '../kernels/wgsl/threefry.ts'
 
 /** Returns the seed. Throws RangeError unless it is a whole number of at most 32 bits. */
 function checkSeed(seed: number): number {
@@ -26,21 +18,31 @@ export function uniform(
   lo: number,
   hi: number,
 ): Float32Array {
-  const key = [checkSeed(seed), streamOf(stream)] as const
-  return Float32Array.from(
-    { length: count },
-    (_, i) => lo + (hi - lo) * uniform01(threefry2x32(key, [i, 0])[0]),
-  )
+  return drawn(seed, stream, count, 0, (bits) => lo + (hi - lo) * uniform01(bits[0] ?? 0))
 }
 
 /** Draws `count` values of a normal distribution with mean 0 (Box & Muller 1958). */
-export function normal(seed: number, stream: string, count: number, std: number): Float32Array {
-  const key = [checkSeed(seed), streamOf(stream)] as const
-  return Float32Array.from({ length: count }, (_, i) => {
-    const [a, b] = threefry2x32(key, [i, 1])
-    const radius = Math.sqrt(-2 * Math.log(1 - uniform01(a))) // 1 - u lies in (0, 1]
-    return std * radius * Math.cos(2 * Math.PI * uniform01(b))
+export const normal = (seed: number, stream: string, count: number, std: number): Float32Array =>
+  drawn(seed, stream, count, 1, (bits) => {
+    const radius = Math.sqrt(-2 * Math.log(1 - uniform01(bits[0] ?? 0))) // 1 - u lies in (0, 1]
+    return std * radius * Math.cos(2 * Math.PI * uniform01(bits[1] ?? 0))
   })
+
+/** Makes `count` values of 64 random bits each, of the counters [i, word]. */
+function drawn(
+  seed: number,
+  stream: string,
+  count: number,
+  word: number,
+  value: (bits: Uint32Array) => number,
+): Float32Array {
+  const key = [checkSeed(seed), streamOf(stream)] as const
+  const [values, bits] = [new Float32Array(count), new Uint32Array(2)]
+  for (let i = 0; i < count; i++) {
+    threefryInto(bits, key, i, word)
+    values[i] = value(bits)
+  }
+  return values
 }
 
 /** Draws `rows` random vectors of `width` numbers and unit length, row by row. */

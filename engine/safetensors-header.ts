@@ -1,6 +1,7 @@
 // Reads the JSON header of a safetensors file, and checks all that the format demands: each name
 // once, shapes and bytes that agree, and data without gaps or overlaps.
 
+import { repeatedName } from './repeated-name.ts'
 import { printable } from '../kernels/printable.ts'
 import { type Shape, sizeOf } from '../kernels/op.ts'
 
@@ -48,25 +49,9 @@ function parse(bytes: Uint8Array, name: string): Record<string, unknown> {
   const twice = repeatedName(text)
   if (twice !== null)
     throw new Error(
-      `${name}: the header must have each name once, has '${printable(twice)}' twice; ${DAMAGED}`,
+      `${name}: the header must have each name once, has '${printable(twice.name)}' twice; ${DAMAGED}`,
     )
   return header
-}
-
-/** Finds the first name that stands twice in one object of a JSON text, or returns null. JSON.parse
- *  silently takes the last. */
-function repeatedName(text: string): string | null {
-  const open: Set<string>[] = []
-  for (const [token, string = '', colon] of text.matchAll(/("(?:[^"\\]|\\.)*")(\s*:)?|[{}]/g)) {
-    if (token === '{') open.push(new Set())
-    else if (token === '}') open.pop()
-    else if (colon !== undefined) {
-      const key = String(JSON.parse(string))
-      if (open.at(-1)?.has(key)) return key
-      open.at(-1)?.add(key)
-    }
-  }
-  return null
 }
 
 function metadataOf(value: unknown, name: string): Record<string, string> {

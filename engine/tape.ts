@@ -3,6 +3,7 @@
 // was computed from.
 
 import { type Run, type Tensor, show, sizeOf } from '../kernels/op.ts'
+import { Pending } from '../kernels/pending.ts'
 import { accumulate } from '../kernels/optim/accumulate.ts'
 import { storedAs } from '../kernels/wgsl/storage.ts'
 import type { GradientReleaser } from './gradient-releaser.ts'
@@ -20,8 +21,8 @@ interface Entry {
     needs: readonly boolean[],
     addend: Tensor | null,
   ) => Cotangents
-  /** Whether the gradient of the first output may come in two addends. */
-  readonly takesAddend: boolean
+  /** Whether the gradient of the first output may come in two addends, and pending. */
+  readonly takesParts: boolean
 }
 
 /** The options of a backward pass. */
@@ -54,7 +55,7 @@ export class Tape {
         `a tensor ${show(output.shape)} has no gradient after the step it was made in`,
       )
     }
-    this.record({ inputs: [], outputs: [output], pullback, takesAddend: false })
+    this.record({ inputs: [], outputs: [output], pullback, takesParts: false })
   }
 
   /** Runs `body` without recording: nothing computed inside carries a gradient. */
@@ -89,9 +90,8 @@ export class Tape {
     for (const entry of entries) {
       const [main, ...rest] = entry.outputs
       if (!main) continue
-      const [first = null, addend = null] = entry.takesAddend
-        ? (gradients.get(main) ?? [])
-        : [total(run, gradients.get(main))]
+      const parts = gradients.get(main)
+      const [first = null, addend = null] = entry.takesParts ? (parts ?? []) : [total(run, parts)]
       const others = rest.map((o) => total(run, gradients.get(o)))
       if (!first && others.every((g) => g === null)) continue
       const needed = entry.inputs.map(needs)
@@ -102,11 +102,12 @@ export class Tape {
         if (more && needed[i]) this.#add(run, gradients, { input, more }, releaser)
         else if (more) releaser?.release(more)
       }
+      if (parts && (!releaser || of?.has(main))) gradients.set(main, ready(parts, releaser)) // stays
       if (releaser) freeUsed(entry, gradients, { of, releaser })
     }
     const pairs = [...gradients].filter(([tensor]) => !of || of.has(tensor))
     return new Gradients(
-      pairs.map(([tensor, parts]) => [tensor, ...parts]),
+      pairs.map(([tensor, parts]) => [tensor, ...ready(parts, releaser)]),
       { scaleMoves: scaleMovesOf(given) },
     )
   }
@@ -117,14 +118,16 @@ export class Tape {
     { input, more }: { readonly input: Tensor; readonly more: Tensor },
     releaser: GradientReleaser | null,
   ) {
-    const sum = total(run, gradients.get(input))
+    const before = gradients.get(input)
+    const sum = total(run, before && ready(before, releaser))
     const maker = this.#makers.get(input)
     const isLeaf = releaser && !maker // nothing reads its gradient before the pass has ended
-    const isAddend = maker?.takesAddend && maker.outputs[0] === input
-    if (!sum) gradients.set(input, [more])
-    else if ((isLeaf || isAddend) && sum.shape.join() === more.shape.join())
-      gradients.set(input, [sum, more])
-    else gradients.set(input, [added(run, sum, more, releaser)])
+    const takesParts = maker?.takesParts && maker.outputs[0] === input
+    const next = takesParts ? more : computed(more, releaser)
+    if (!sum) gradients.set(input, [next])
+    else if ((isLeaf || takesParts) && sum.shape.join() === next.shape.join())
+      gradients.set(input, next instanceof Pending ? [next, sum] : [sum, next])
+    else gradients.set(input, [added(run, sum, computed(next, releaser), releaser)])
   }
 
   /** Returns the entries that these depend on, latest first, so that every use precedes its
@@ -169,6 +172,19 @@ function freeUsed(
     for (const part of gradients.get(output) ?? []) releaser.release(part)
     gradients.delete(output)
   }
+}
+
+/** Computes a gradient if it is pending. */
+function computed(gradient: Tensor, releaser: GradientReleaser | null): Tensor {
+  if (!(gradient instanceof Pending)) return gradient
+  const result = gradient.compute()
+  releaser?.retain(result)
+  releaser?.release(gradient)
+  return result
+}
+
+function ready([first, second]: GradientParts, releaser: GradientReleaser | null): GradientParts {
+  return second ? [computed(first, releaser), second] : [computed(first, releaser)]
 }
 
 /** Adds up the parts of a gradient. */

@@ -9,21 +9,25 @@ export type Kernels = 'device' | 'gpu' | 'matrices'
 
 /** Reads a device's traits. `software` is true for a fallback adapter, or a known driver's name;
  *  `subgroupSize` is the fewest threads of a subgroup, 0 without subgroups; `matrices` is true for
- *  subgroup matrices of 16 x 16 x 16, f16 x f16 -> f32, in subgroups of 32. */
+ *  subgroup matrices of 16 x 16 x 16, f16 x f16 -> f32, in subgroups of 32; `choosesSubgroups`, if
+ *  kernels must ask for that size. */
 export function traitsOf({ adapterInfo, features, limits }: GPUDevice) {
   const info: Partial<GPUAdapterInfo & MatrixInfo> = adapterInfo ?? {} // older browsers have none
   const names = `${info.architecture} ${info.description}`
   const f16 = features.has('shader-f16')
+  const { subgroupMinSize: least = 0, subgroupMaxSize: most = 0 } = info
+  const choosesSubgroups =
+    least <= 32 && most >= 32 && least < most && features.has('subgroup-size-control')
   return {
     software: (info.isFallbackAdapter ?? false) || /llvmpipe|lavapipe|swiftshader/i.test(names),
-    subgroupSize: features.has('subgroups') ? (info.subgroupMinSize ?? 0) : 0,
+    subgroupSize: features.has('subgroups') ? least : 0,
     workgroupBytes: limits.maxComputeWorkgroupStorageSize,
     f16,
+    choosesSubgroups,
     matrices:
       f16 &&
       features.has('chromium-experimental-subgroup-matrix') &&
-      info.subgroupMinSize === 32 &&
-      info.subgroupMaxSize === 32 &&
+      (choosesSubgroups || (least === 32 && most === 32)) &&
       limits.maxComputeWorkgroupStorageSize >= 32768 && // for their tiles
       (info.subgroupMatrixConfigs ?? []).some(fits),
   }

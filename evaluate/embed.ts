@@ -1,5 +1,6 @@
 // Computes the features of a whole set of images.
 
+import { type Abortable, abortable, unlessAborted, untilAborted } from '../kernels/abort.ts'
 import { bytesOf } from '../kernels/numbers.ts'
 import { type Tensor, type Values, ShapeError, show, sizeOf } from '../kernels/op.ts'
 import {
@@ -31,6 +32,7 @@ interface Encoding {
   readonly encode: (images: Tensor) => Tensor
   readonly batches: Batches
   readonly image: Image
+  readonly signal: AbortSignal | undefined
 }
 
 const isImage = (v: unknown) => Array.isArray(v) && v.length === 3
@@ -41,7 +43,11 @@ const iterable = {
     typeof v === 'object' && v !== null && (Symbol.asyncIterator in v || Symbol.iterator in v),
 }
 
-function checkEncoding(owner: string, gpu: Gpu, { encode, batches, image }: Encoding) {
+function checkEncoding(
+  owner: string,
+  gpu: Gpu,
+  { encode, batches, image }: Omit<Encoding, 'signal'>,
+) {
   checkGpu(owner, gpu)
   checkValue(owner, 'encode', encode, callback)
   checkValue(owner, 'batches', batches, iterable)
@@ -51,33 +57,37 @@ function checkEncoding(owner: string, gpu: Gpu, { encode, batches, image }: Enco
 /** Computes the features [M, D] of every image of `batches`, in order. `image` is the [H, W, C] of
  *  one image. `encode` maps u8 images [N, H, W, C] to [N, D]; it runs without a gradient, in a step
  *  of its own for each batch. Throws ShapeError, and RangeError for more features than one array
- *  can hold (`embedSlabs` returns them in parts). */
+ *  can hold (`embedSlabs` returns them in parts). Rejects with the signal's reason at once when it
+ *  is aborted, and tells `batches` to end. */
 export async function embed(
   gpu: Gpu,
   encode: (images: Tensor) => Tensor,
   batches: Batches,
   image: Image,
+  options: Abortable = {},
 ): Promise<Embeddings> {
+  const { signal } = checkOptions('embed', options, abortable)
   checkEncoding('embed', gpu, { encode, batches, image })
   const parts: Embeddings[] = []
-  for await (const part of encoded('embed', gpu, { encode, batches, image })) parts.push(part)
+  for await (const part of encoded('embed', gpu, { encode, batches, image, signal }))
+    parts.push(part)
   return joined(parts)
 }
 
 /** Computes features like `embed`, and yields them in slabs of at most `rows` images. It holds one
  *  slab at a time, so memory does not grow with the set. By default a slab has as many rows as
  *  `knn` and `nearest` bind at once. A batch is never divided: one of more than `rows` images is a
- *  slab by itself. Throws ShapeError. */
+ *  slab by itself. Throws like `embed`. */
 export function embedSlabs(
   gpu: Gpu,
   encode: (images: Tensor) => Tensor,
   batches: Batches,
   image: Image,
-  options: { readonly rows?: number } = {},
+  options: Abortable & { readonly rows?: number } = {},
 ): AsyncGenerator<Embeddings> {
-  const { rows } = checkOptions('embedSlabs', options, { rows: count })
+  const { rows, signal } = checkOptions('embedSlabs', options, { rows: count, ...abortable })
   checkEncoding('embedSlabs', gpu, { encode, batches, image })
-  return slabs(gpu, { encode, batches, image }, rows)
+  return slabs(gpu, { encode, batches, image, signal }, rows)
 }
 
 async function* slabs(
@@ -103,10 +113,10 @@ async function* slabs(
 async function* encoded(
   owner: string,
   gpu: Gpu,
-  { encode, batches, image }: Encoding,
+  { encode, batches, image, signal }: Encoding,
 ): AsyncGenerator<Embeddings> {
   let D = 0
-  for await (const batch of batches) {
+  for await (const batch of untilAborted(signal, batches)) {
     checkValue(owner, 'a batch', batch, having('an object with u8 images', 'images'))
     const images = bytesOf(`${owner}: images`, batch.images)
     const n = batch.count ?? images.length / sizeOf(image)
@@ -123,7 +133,7 @@ async function* encoded(
         `${owner}: encode must return [${n}, ${D || 'D'}], got ${show(features.shape)}`,
       )
     D = width
-    yield { features: await gpu.read(features), M: n, D }
+    yield { features: await unlessAborted(signal, gpu.read(features)), M: n, D }
   }
 }
 

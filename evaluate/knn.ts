@@ -2,6 +2,7 @@
 // https://arxiv.org/abs/1805.01978, section 3.4):
 //   score[c] = sum of exp(q·f / temperature) over those of the k nearest features f of class c.
 
+import { unlessAborted } from '../kernels/abort.ts'
 import { type Tensor, ShapeError, matrix, show } from '../kernels/op.ts'
 import type { IndexList } from '../kernels/wgsl/indices.ts'
 import { flatNumbers } from '../kernels/numbers.ts'
@@ -52,7 +53,8 @@ const rules = { k: anything, temperature: numeric, classes: anything, ...nearest
  *  part. The result is the same.
  *
  *  Throws ShapeError, RangeError for k, chunk or slab out of range, and Error for labels or a
- *  temperature out of range and for features that are not finite. */
+ *  temperature out of range and for features that are not finite. Rejects with the signal's reason at
+ *  once when it is aborted. */
 export async function knn(
   features: Tensor | Rows,
   labels: IndexList | Tensor,
@@ -91,7 +93,7 @@ async function knnInPlace(
   features: Tensor,
   labels: IndexList | Tensor,
   queries: Tensor,
-  { k: wanted, temperature, chunk, classes: told, normalized = false }: Settings,
+  { k: wanted, temperature, chunk, classes: told, normalized = false, signal }: Settings,
 ): Promise<KnnResult> {
   const [M, Q] = rowsOf(features, queries)
   const k = Math.min(wanted, M)
@@ -99,8 +101,9 @@ async function knnInPlace(
   const [f, q] = normalized ? [features, queries] : gpu.noGrad(() => unitRows(features, queries))
   // unit rows have finite sums; the similarities alone may hide an infinite row, nearest to nobody
   const sums = normalized ? gpu.noGrad(() => [sum(f, 1), sum(q, 1)]) : []
-  const given = await labelsOf(labels)
-  for (const totals of await Promise.all(sums.map((t) => gpu.read(t)))) checkFinite('knn', totals)
+  const given = await unlessAborted(signal, Promise.resolve(labelsOf(labels)))
+  const reading = Promise.all(sums.map((t) => gpu.read(t)))
+  for (const totals of await unlessAborted(signal, reading)) checkFinite('knn', totals)
   const { bankLabels, classes } = checkLabels(given, told)
   checkCount(bankLabels, features.shape)
   const y = gpu.tensor(bankLabels, [M])
@@ -112,7 +115,8 @@ async function knnInPlace(
       const near = nearestRows(q, f, y, { start, end, k })
       return knnVote(near.similarities, near.tags, { temperature, classes })
     })
-    const [v, most] = await Promise.all([gpu.read(votes), gpu.read(largest)])
+    const counted = Promise.all([gpu.read(votes), gpu.read(largest)])
+    const [v, most] = await unlessAborted(signal, counted)
     judge({ v, most, classes, temperature }, start, result)
   }
   return result
@@ -124,14 +128,15 @@ async function knnOfSlabs(
   features: Tensor | Rows,
   labels: IndexList | Tensor,
   queries: Tensor | FeatureRows,
-  { k, temperature, chunk, classes: told, normalized = false, slab }: Settings,
+  { k, temperature, chunk, classes: told, normalized = false, slab, signal }: Settings,
 ): Promise<KnnResult> {
   const host = [onHost('knn', 'features', features), onHost('knn', 'queries', queries)] as const
-  const [bank, asked, given] = await Promise.all([...host, labelsOf(labels)])
+  const reading = Promise.all([...host, labelsOf(labels)])
+  const [bank, asked, given] = await unlessAborted(signal, reading)
   const { bankLabels, classes } = checkLabels(given, told)
   if ('features' in bank) checkCount(bankLabels, [bank.M, bank.D])
   const result = emptyResult(gpu, asked.M, classes)
-  const at = { owner: 'knn', k, normalized, chunk, slab, size: bankLabels.length }
+  const at = { owner: 'knn', k, normalized, chunk, slab, signal, size: bankLabels.length }
   const lists = await search(gpu, bank, asked, at)
   if (lists.M === 0) throw new ShapeError('knn: features [M, D] must have M at least 1, got none')
   checkCount(bankLabels, [lists.M, asked.D])
@@ -149,7 +154,8 @@ async function knnOfSlabs(
       })
       return [vote.votes, vote.largest] as const
     })
-    const [v, most] = await Promise.all([gpu.read(votes), gpu.read(largest)])
+    const counted = Promise.all([gpu.read(votes), gpu.read(largest)])
+    const [v, most] = await unlessAborted(signal, counted)
     judge({ v, most, classes, temperature }, start, result)
   }
   return result

@@ -3,6 +3,7 @@
 // in CLIP (Radford et al. 2021, https://arxiv.org/abs/2103.00020, appendix A.3). The fit uses no
 // test image.
 
+import { type Abortable, abortable } from '../kernels/abort.ts'
 import type { IndexList } from '../kernels/wgsl/indices.ts'
 import { flatNumbers } from '../kernels/numbers.ts'
 import { callback, checkOptions, count, needed, rule, whole } from '../kernels/options.ts'
@@ -24,7 +25,7 @@ const MIDDLE = 1e-2 // the strength when no image can be held out
 const LAMBDAS = [0.1, 1e-2, 1e-3, 1e-4, 1e-5]
 
 /** Options of `linearProbe`. */
-export interface ProbeOptions {
+export interface ProbeOptions extends Abortable {
   /** Number of classes: labels are whole numbers below it. */
   readonly classes: number
   /** Strengths of regularisation to choose from; 0.1, 0.01, ... 1e-5 by default. */
@@ -48,20 +49,29 @@ const strengths = rule(
   (v) => Array.isArray(v) || ArrayBuffer.isView(v),
 )
 
-const rules = { classes: needed(count), lambdas: strengths, seed: whole, onTried: callback }
+const rules = {
+  ...{ classes: needed(count), lambdas: strengths, seed: whole, onTried: callback },
+  ...abortable,
+}
 
 /** Fits a linear classifier to training features [M, D] with labels [M]; `scoresOf` applies it.
  *  Holds out one image in five of each class, fits the others with each strength from the largest
  *  down, keeps the strength that does best on the held-out images, and fits all images with it.
  *  Throws ShapeError, RangeError for labels and strengths out of range, and Error for features that
- *  are not finite. */
+ *  are not finite. Rejects with the signal's reason at once when it is aborted. */
 export async function linearProbe(
   gpu: Gpu,
   features: FeatureRows,
   given: IndexList,
   options: ProbeOptions,
 ): Promise<Probe> {
-  const { classes, seed = 0, onTried, ...more } = checkOptions('linearProbe', options, rules)
+  const {
+    classes,
+    seed = 0,
+    onTried,
+    signal,
+    ...more
+  } = checkOptions('linearProbe', options, rules)
   const lambdas = strengthsOf(more.lambdas ?? LAMBDAS)
   checkGpu('linearProbe', gpu)
   const rows = hostRows('linearProbe', 'features', features)
@@ -71,15 +81,22 @@ export async function linearProbe(
   const chosen =
     held.length === 0
       ? { lambda: MIDDLE, heldOut: null, start: undefined }
-      : await choose(gpu, { rows, labels, classes, scaling, fit, held, lambdas, onTried })
+      : await choose(gpu, { rows, labels, classes, scaling, fit, held, lambdas, onTried, signal })
   const regression = new SoftmaxRegression(gpu, rows, labels, { classes, scaling })
   const { lambda, start } = chosen
   return {
-    ...(await regression.fit({ lambda, tolerance: FINE, ...(start && { start }) })),
+    ...(await regression.fit({
+      lambda,
+      tolerance: FINE,
+      ...ending(signal),
+      ...(start && { start }),
+    })),
     lambda,
     heldOut: chosen.heldOut,
   }
 }
+
+const ending = (signal: AbortSignal | undefined): Abortable => (signal ? { signal } : {})
 
 /** Returns the strengths. Throws TypeError for anything but numbers, RangeError for one that is not
  *  finite and above 0, and for an empty list. */
@@ -104,20 +121,29 @@ interface Choice {
   readonly held: readonly number[]
   readonly lambdas: readonly number[]
   readonly onTried: ProbeOptions['onTried']
+  readonly signal: AbortSignal | undefined
 }
 
 /** Finds the strength that does best on the held-out images, the largest of equals. Returns it with
  *  its classifier. */
 async function choose(gpu: Gpu, choice: Choice) {
-  const { rows, labels, classes, scaling, fit, held, lambdas, onTried } = choice
+  const { rows, labels, classes, scaling, fit, held, lambdas, onTried, signal } = choice
   const of = (places: readonly number[]) => Int32Array.from(places, (i) => labels[i] ?? -1)
   const regression = new SoftmaxRegression(gpu, rowsAt(rows, fit), of(fit), { classes, scaling })
   const [judged, wanted] = [rowsAt(rows, held), of(held)]
   let best: { lambda: number; heldOut: number; start: Regression } | null = null
   let [start, worse]: [Regression | undefined, number] = [undefined, 0]
   for (const lambda of lambdas.toSorted((a, b) => b - a)) {
-    start = await regression.fit({ lambda, tolerance: ROUGH, ...(start && { start }) })
-    const heldOut = right(predicted(await scoresOf(gpu, judged, start), classes), wanted)
+    start = await regression.fit({
+      lambda,
+      tolerance: ROUGH,
+      ...ending(signal),
+      ...(start && { start }),
+    })
+    const heldOut = right(
+      predicted(await scoresOf(gpu, judged, start, ending(signal)), classes),
+      wanted,
+    )
     onTried?.({ lambda, heldOut })
     if (!best || heldOut > best.heldOut) best = { lambda, heldOut, start }
     worse = heldOut < best.heldOut ? worse + 1 : 0

@@ -1,6 +1,8 @@
 // L-BFGS (Liu and Nocedal 1989; Nocedal and Wright 2006, algorithms 7.4 and 7.5): minimises a
 // smooth convex function in float64. Its values and gradients may be only as exact as float32.
 
+import type { Abortable } from '../kernels/abort.ts'
+
 /** A function's value and gradient at a point. */
 export interface Point {
   readonly value: number
@@ -8,7 +10,7 @@ export interface Point {
 }
 
 /** When the solver ends. */
-export interface MinimiseOptions {
+export interface MinimiseOptions extends Abortable {
   /** Largest entry of the gradient, by absolute value, at which the fit is done; 1e-5 by
    *  default. */
   readonly tolerance?: number

@@ -1,5 +1,6 @@
 // Finds the nearest neighbours of features, with their similarities.
 
+import { type Abortable, abortable, unlessAborted } from '../kernels/abort.ts'
 import { type Tensor, dim, matrix } from '../kernels/op.ts'
 import { anything, checkOptions, describe, flag, onGpu } from '../kernels/options.ts'
 import { Gpu } from '../engine/gpu.ts'
@@ -17,7 +18,7 @@ import {
 } from './slabs.ts'
 
 /** Options of `nearest`. */
-export interface NearestOptions {
+export interface NearestOptions extends Abortable {
   /** True when the rows of features and queries have unit length already; false by default. */
   readonly normalized?: boolean
   /** Most similarities in memory at a time, of 4 bytes each; 2^24 by default. Those of one query
@@ -31,7 +32,13 @@ export interface NearestOptions {
 }
 
 /** Rules of these options. `checkCounts` checks the counts. */
-export const nearestRules = { normalized: flag, chunk: anything, slab: anything, gpu: onGpu }
+export const nearestRules = {
+  normalized: flag,
+  chunk: anything,
+  slab: anything,
+  gpu: onGpu,
+  ...abortable,
+}
 
 /** The nearest features of each query. */
 export interface Nearest {
@@ -48,7 +55,7 @@ export interface Nearest {
  *  held at a time. For queries that come again and again, `residentBank` uploads features once.
  *  Only indices and similarities are read from the GPU. Runs steps of its own. Throws ShapeError,
  *  RangeError for k, chunk or slab out of range, and Error for features that are not finite, or
- *  without a Gpu to compute on. */
+ *  without a Gpu to compute on. Rejects with the signal's reason at once when it is aborted. */
 export async function nearest(
   features: Tensor | Rows | ResidentBank,
   queries: Tensor | FeatureRows,
@@ -60,6 +67,7 @@ export async function nearest(
     chunk = CHUNK,
     slab,
     gpu,
+    signal,
   } = checkOptions('nearest', options, nearestRules)
   const isBank = features instanceof ResidentBank
   if (isBank) checkQueries('nearest', queries)
@@ -72,9 +80,10 @@ export async function nearest(
     bankFor(on, features, { normalized, slab }),
     onHost('nearest', 'queries', queries),
   ] as const
-  const [bank, asked] = await Promise.all(reading)
+  const [bank, asked] = await unlessAborted(signal, Promise.all(reading))
   try {
-    const lists = await search(on, bank, asked, { owner: 'nearest', k, normalized, chunk, slab })
+    const at = { owner: 'nearest', k, normalized, chunk, slab, signal }
+    const lists = await search(on, bank, asked, at)
     if (lists.M > 0) return sorted(lists, asked.M)
     throw new RangeError('nearest: features must have at least one row, got none')
   } finally {

@@ -1,7 +1,8 @@
 // A fitted multinomial logistic regression, and what it says of features.
 
+import { type Abortable, abortable, unlessAborted } from '../kernels/abort.ts'
 import { ShapeError, dim } from '../kernels/op.ts'
-import { checkValue, count, having } from '../kernels/options.ts'
+import { checkOptions, checkValue, count, having } from '../kernels/options.ts'
 import { flatNumbers } from '../kernels/numbers.ts'
 import { linear } from '../kernels/matmul/linear.ts'
 import type { Gpu } from '../engine/gpu.ts'
@@ -34,12 +35,14 @@ export interface Regression {
 export const regressionRule = having('a fitted regression', 'weight', 'bias', 'scaling', 'classes')
 
 /** Computes the scores [N, classes] of features [N, D] by a regression, in row-major order. Throws
- *  ShapeError. */
+ *  ShapeError. Rejects with the signal's reason at once when it is aborted. */
 export async function scoresOf(
   gpu: Gpu,
   given: FeatureRows,
   by: Regression,
+  options: Abortable = {},
 ): Promise<Float32Array> {
+  const { signal } = checkOptions('scoresOf', options, abortable)
   checkGpu('scoresOf', gpu)
   const rows = hostRows('scoresOf', 'features', given)
   checkValue('scoresOf', 'by', by, regressionRule)
@@ -47,12 +50,13 @@ export async function scoresOf(
   const { classes: C } = by
   const scores = new Float32Array(rows.M * C)
   for (const [start, end] of slabsOf(rows.M, slabRows(gpu, Math.max(rows.D, C)))) {
+    signal?.throwIfAborted()
     const y = gpu.step(() => {
       const x = gpu.tensor(standardised(rows, by.scaling, [start, end]), [end - start, rows.D])
       const w = gpu.tensor(Float32Array.from(by.weight), [C, rows.D])
       return gpu.noGrad(() => linear(x, w, gpu.tensor(Float32Array.from(by.bias), [C])))
     })
-    scores.set(await gpu.read(y), start * dim(y.shape, 1))
+    scores.set(await unlessAborted(signal, gpu.read(y)), start * dim(y.shape, 1))
   }
   return scores
 }

@@ -1,6 +1,7 @@
 // Finds the nearest rows in a set of any size. It goes through the set slab by slab and keeps a
 // list of the k largest similarities of each query.
 
+import { unlessAborted, untilAborted } from '../kernels/abort.ts'
 import { type Tensor, ShapeError, dim } from '../kernels/op.ts'
 import { l2Normalize } from '../kernels/reduce/l2-normalize.ts'
 import { nearestRows } from '../kernels/knn/nearest-rows.ts'
@@ -31,6 +32,7 @@ export interface SearchOptions {
   readonly chunk: number
   /** Most rows of a slab; by default as many as the device binds at once. */
   readonly slab: number | undefined
+  readonly signal: AbortSignal | undefined
   /** Number of rows of the whole set, if known. */
   readonly size?: number
 }
@@ -45,13 +47,16 @@ export async function search(
   queries: Embeddings,
   options: SearchOptions,
 ): Promise<Lists> {
-  const { owner, k, slab, normalized, size = 'M' in bank ? bank.M : Infinity } = options
+  const { owner, k, slab, normalized, signal } = options
+  const { size = 'M' in bank ? bank.M : Infinity } = options
   if (normalized) checkFinite(owner, queries.features)
   const isBank = bank instanceof ResidentBank
   const most = isBank ? dim(bank.slabs[0]?.rows.shape ?? [], 0) : (slab ?? slabRows(gpu, queries.D))
   let lists: Lists = { similarities: new Float32Array(0), indices: new Uint32Array(0), k: 0, M: 0 }
-  for await (const part of slabsIn(gpu, bank, queries, { owner, normalized, most })) {
-    const found = await searchSlab(gpu, part, queries, { ...options, unsplit: size > most })
+  for await (const part of slabsIn(gpu, bank, queries, { owner, normalized, most, signal })) {
+    signal?.throwIfAborted()
+    const searching = searchSlab(gpu, part, queries, { ...options, unsplit: size > most })
+    const found = await unlessAborted(signal, searching)
     lists = merged(lists, found, queries.M, k)
   }
   checkFinite(owner, lists.similarities)
@@ -72,6 +77,7 @@ interface Division {
   readonly normalized: boolean
   /** Most rows of a slab. */
   readonly most: number
+  readonly signal: AbortSignal | undefined
 }
 
 /** Yields the slabs of a set, in order. Throws as `search` does. */
@@ -79,7 +85,7 @@ async function* slabsIn(
   gpu: Gpu,
   bank: Rows | ResidentBank,
   queries: Embeddings,
-  { owner, normalized, most }: Division,
+  { owner, normalized, most, signal }: Division,
 ): AsyncGenerator<Slab> {
   if (bank instanceof ResidentBank) {
     checkWidths(owner, bank, queries)
@@ -88,7 +94,7 @@ async function* slabsIn(
     return
   }
   const unit = normalized ? (x: Tensor) => x : l2Normalize
-  for await (const given of 'features' in bank ? [bank] : bank) {
+  for await (const given of untilAborted(signal, 'features' in bank ? [bank] : bank)) {
     const part = hostRows(owner, 'features', given)
     if (normalized) checkFinite(owner, part.features) // -Infinity may be in no list
     checkWidths(owner, part, queries)

@@ -1,6 +1,7 @@
 // Multinomial logistic regression to convergence: a linear classifier that depends on no learning
 // rate and no number of epochs. The GPU computes values and gradients; the CPU solves by L-BFGS.
 
+import { abortable, unlessAborted } from '../kernels/abort.ts'
 import { type Tensor, ShapeError } from '../kernels/op.ts'
 import { affine } from '../kernels/wgsl/affine.ts'
 import { concat } from '../kernels/shape/concat.ts'
@@ -47,6 +48,7 @@ const rules = { classes: needed(count), scaling: scalingRule }
 
 const fitRules = {
   ...{ lambda: needed(number), start: regressionRule, tolerance: notNegative, iterations: whole },
+  ...abortable,
 }
 
 /** Multinomial logistic regression of a set of features, of any size, for fits with several
@@ -86,9 +88,14 @@ export class SoftmaxRegression {
   }
 
   /** Finds the minimum for `lambda`. Throws RangeError unless `lambda` is finite and above 0,
-   *  ShapeError for a `start` of another size, and Error when features are not finite. */
+   *  ShapeError for a `start` of another size, and Error when features are not finite. Rejects
+   *  with the signal's reason at once when it is aborted. */
   async fit(options: Omit<RegressionOptions, 'classes' | 'scaling'>): Promise<Regression> {
-    const { lambda, start, ...more } = checkOptions('SoftmaxRegression.fit', options, fitRules)
+    const { lambda, start, signal, ...more } = checkOptions(
+      'SoftmaxRegression.fit',
+      options,
+      fitRules,
+    )
     if (!(lambda > 0 && Number.isFinite(lambda)))
       throw new RangeError(
         `SoftmaxRegression: lambda must be a finite number above 0, got ${lambda}`,
@@ -98,7 +105,7 @@ export class SoftmaxRegression {
     const from = new Float64Array(C * (D + 1))
     if (start) from.set(start.weight)
     if (start) from.set(start.bias, C * D)
-    const objective = (x: Float64Array) => this.#objective(x, lambda)
+    const objective = (x: Float64Array) => this.#objective(x, lambda, signal)
     const { x, value, iterations, slope } = await minimise(objective, from, more)
     if (!Number.isFinite(value))
       throw new Error('SoftmaxRegression: features are not finite; the encoder has diverged')
@@ -136,7 +143,11 @@ export class SoftmaxRegression {
     })
   }
 
-  async #objective(x: Float64Array, lambda: number): Promise<Point> {
+  async #objective(
+    x: Float64Array,
+    lambda: number,
+    signal: AbortSignal | undefined,
+  ): Promise<Point> {
     const gpu = this.#gpu
     const [C, D] = [this.#classes, this.#rows.D]
     const [weight, bias] = [
@@ -146,6 +157,7 @@ export class SoftmaxRegression {
     let value = (lambda / 2) * squared(x.subarray(0, C * D))
     const gradient = x.map((v, i) => (i < C * D ? lambda * v : 0))
     for (const slab of this.#slabs) {
+      signal?.throwIfAborted()
       const made = gpu.step(() => {
         const [w, b] = [gpu.tensor(weight, [C, D]), gpu.tensor(bias, [C])]
         const loss = crossEntropy(linear(slab.x(), w, b), slab.y)
@@ -155,7 +167,7 @@ export class SoftmaxRegression {
         )
         return concat(parts, 0) // so that one read is enough
       })
-      const read = await gpu.read(made)
+      const read = await unlessAborted(signal, gpu.read(made))
       value += slab.share * (read.at(-1) ?? NaN)
       for (let i = 0; i < x.length; i++)
         gradient[i] = (gradient[i] ?? 0) + slab.share * (read[i] ?? NaN)

@@ -95,14 +95,14 @@ export interface Op<In extends TensorList, Out extends TensorList = [Tensor], A 
   /** Returns the outputs, then what the backward pass needs. Other tensors made inside are freed
    *  when it returns. */
   forward(run: Run, attrs: A, ...inputs: In): Readonly<Out>
-  /** Whether `backward` takes the first output's cotangent in two addends, which saves a pass where
-   *  two ops read that output. */
-  readonly takesAddend?: boolean
+  /** Whether `backward` takes the first output's cotangent as it comes: in two addends where two ops
+   *  read that output, and the first perhaps `Pending` (pending.ts). It saves passes. */
+  readonly takesParts?: boolean
   /** Vector-Jacobian product: one gradient per input, null where there is none or `needs` is false.
    *  The first output's cotangent is always given; another is null if nothing depends on that
    *  output. A cotangent has its output's element type; a gradient is converted to its input's. An
    *  op without `backward` (augmentation, integer outputs) has constant outputs. `addend`, given to
-   *  those that take one, is added to the first cotangent unless it is null. */
+   *  those that take parts, is added to the first cotangent unless it is null. */
   backward?(
     run: Run,
     attrs: A,
@@ -157,6 +157,8 @@ export interface Run {
   /** Whether the device has subgroup matrices, f16 x f16 -> f32 of 16 x 16 x 16, in subgroups of
    *  32. */
   readonly matrices: boolean
+  /** Whether kernels on matrices must ask for subgroups of 32, since the device has other sizes. */
+  readonly choosesSubgroups: boolean
   /** Bytes of memory that a workgroup may share. */
   readonly workgroupBytes: number
   /** True in tests that emulate those matrices in plain WGSL. */

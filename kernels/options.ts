@@ -30,10 +30,19 @@ export const rule = (words: string, fits: Rule['fits']): Rule => ({ words, fits 
 
 export const flag = rule('true or false', (v) => typeof v === 'boolean')
 export const number = rule('a number', (v) => typeof v === 'number' && !Number.isNaN(v))
-export const notNegative = rule('a number of at least 0', (v) => typeof v === 'number' && v >= 0)
+export const finiteNumber = rule('a finite number', (v) => Number.isFinite(v))
+export const notNegative = rule(
+  'a finite number of at least 0',
+  (v) => Number.isFinite(v) && Number(v) >= 0,
+)
 export const positive = rule('a number above 0', (v) => typeof v === 'number' && v > 0)
 export const share = rule('a number from 0 to 1', (v) => typeof v === 'number' && v >= 0 && v <= 1)
 export const count = rule('a whole number from 1 on', (v) => Number.isInteger(v) && Number(v) >= 1)
+/** An array of whole numbers from 1 on, at least one. */
+export const counts = rule(
+  'an array of whole numbers from 1 on',
+  (v) => Array.isArray(v) && v.length > 0 && v.every(count.fits),
+)
 export const whole = rule('a whole number from 0 on', (v) => Number.isInteger(v) && Number(v) >= 0)
 export const callback = rule('a function', (v) => typeof v === 'function')
 export const tensor = rule('a tensor', isTensor)
@@ -131,6 +140,19 @@ export function checkValue<T>(
   const hint =
     value instanceof Promise ? '; await it' : near === undefined ? '' : `; did you mean '${near}'?`
   throw new TypeError(`${owner}: ${name} must be ${words}, got ${describe(value)}${hint}`)
+}
+
+/** Checks a number now, or each number that a function returns when it is called. */
+export function checkScalar(
+  owner: string,
+  name: string,
+  value: number | (() => number),
+  of: Rule,
+): number | (() => number) {
+  const words = `${of.words}, or a function of none, () => number`
+  const fits = (v: unknown) => (typeof v === 'function' ? v.length === 0 : of.fits(v))
+  checkValue(owner, name, value, { words, fits })
+  return typeof value === 'function' ? () => checkValue(owner, name, value(), of) : value
 }
 
 /** Throws TypeError unless the argument is a tensor. */

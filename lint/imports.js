@@ -50,13 +50,13 @@ const node = ['node.ts', 'node-files.ts', 'npy-file.ts', 'tune-file.ts'].map(
  *  own. */
 export const floors = [
   ['limits.ts', 'options.ts', 'printable.ts'],
-  ['kernel.ts'],
+  ['abort.ts', 'kernel.ts'],
   ['op.ts'],
-  ['numbers.ts'],
+  ['numbers.ts', 'pending.ts'],
   ['wgsl'],
   ['elementwise', 'shape', 'tiles', 'pool', 'similarity', 'augment', 'optim', 'state'],
   ['reduce', 'matmul', 'norm'],
-  ['conv', 'loss', 'knn'],
+  ['attention', 'conv', 'loss', 'knn'],
 ]
 
 /** Parts of rooms that other folders may import too. So are all files directly in kernels/. */

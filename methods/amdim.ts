@@ -23,7 +23,12 @@ import { labelsOf } from './image-batch.ts'
 import { type Algorithm, type MethodOptions, method } from './method.ts'
 import { optimizerRule } from './step-options.ts'
 
-type At = { readonly step: number; readonly view: number }
+/** The view whose positions to choose, as `selectPosition` takes it. */
+interface PlaceOf {
+  readonly seed: number
+  readonly step: () => number
+  readonly view: number
+}
 
 /** Options of `amdim`, besides those of every method. */
 export interface AmdimOptions extends MethodOptions {
@@ -41,7 +46,7 @@ export interface AmdimOptions extends MethodOptions {
   readonly penalty?: number
   /** Chooses the positions [N] of a view's map that 5→5 predicts from; drawn uniformly unless
    *  given. */
-  readonly places?: (at: At) => Tensor
+  readonly places?: (at: PlaceOf) => Tensor
 }
 
 /** The losses that `step` returns, in order; the last two where classifiers are trained. */
@@ -74,13 +79,15 @@ export const amdim: Algorithm<AmdimOptions, Kept, [labels?: IndexList | null]> =
       const { r1, r5, r7 } = encoder.scales(x, mode)
       return [r1, r5, r7]
     }
-    const draw = { seed, step: t }
-    const place = (r5: Tensor, view: number) =>
-      selectPosition(r5, places?.({ step: t(), view }) ?? { ...draw, view })
+    const draws = { seed, step: t }
+    const place = (r5: Tensor, view: number) => {
+      const at = { ...draws, view }
+      return selectPosition(r5, places?.(at) ?? at)
+    }
     const placesOfBoth =
-      places && (() => concat([places({ step: t(), view: 0 }), places({ step: t(), view: 1 })], 0))
+      places && (() => concat([places({ ...draws, view: 0 }), places({ ...draws, view: 1 })], 0))
     const joined = ([r1, r5, r7]: Maps) => {
-      const sources = selectPosition(r5, placesOfBoth?.() ?? { ...draw, view: [0, 1] })
+      const sources = selectPosition(r5, placesOfBoth?.() ?? { ...draws, view: [0, 1] })
       const nce = crossedNce({ r1, r5, r7 }, sources, { clip, penalty })
       return { nce, globals: () => halves(r1) }
     }
@@ -99,7 +106,7 @@ export const amdim: Algorithm<AmdimOptions, Kept, [labels?: IndexList | null]> =
         const { nce, globals } = both ? joined(both) : apart([x.encode(f, 0), x.encode(f, 1)])
         const probes = //                                           no gradient to the encoder
           classifiers && labels
-            ? classifierLosses(classifiers, globals().map(stopped), labels, t)
+            ? classifierLosses(classifiers, globals().map(stopped), labels, draws)
             : []
         const loss = probes.reduce((a, b) => add(a, b), nce.total)
         return { loss, result: () => stacked([...termsOf(nce), ...probes]) }

@@ -9,6 +9,7 @@ import type { BackwardOptions, Gpu } from '../engine/gpu.ts'
 import type { Gradients } from '../engine/optim/gradients.ts'
 import type { Optimizer } from '../engine/optim/optimizer.ts'
 import type { Mode } from '../models/model.ts'
+import type { Draws } from '../kernels/wgsl/draws.ts'
 import { type Cut, cutOf, evenly } from './chunks.ts'
 import { type Encode, type Encoded, GradientCache, encodedBy, first } from './gradient-cache.ts'
 import { type ImageBatch, extentsOf, imagesOf, inputsOf } from './image-batch.ts'
@@ -16,8 +17,14 @@ import { type Views, viewsOf } from './views.ts'
 
 type View = 0 | 1
 
-/** Embeds images x [n, H, W, 3], the first of which has the number `offset` in its batch. */
-export type Encoder<Z extends Encoded = Tensor> = (x: Tensor, mode: Mode, offset: number) => Z
+/** Embeds images x [n, H, W, 3]. `mode.draws` tells their step and views, and the number of the
+ *  first in its batch. */
+export type Encoder<Z extends Encoded = Tensor> = (x: Tensor, mode: Drawing) => Z
+
+/** The mode of a pass over some images of a batch. */
+export interface Drawing extends Mode {
+  readonly draws: Draws
+}
 
 /** The images of a step. */
 export interface StepBatch {
@@ -51,6 +58,7 @@ export function batchesOf(gpu: Gpu, method: string, options: BatchesOptions) {
   const { views, chunk = null, seed = 0, splits = 1, state, optimizer } = options
   const cut = cutOf(method, chunk, splits)
   const aug = viewsOf(gpu, views, { seed, state })
+  const draws = { seed, step: () => state.step }
   return {
     inputs: (batch: ImageBatch): (Tensor | Upload)[] => inputsOf(method, batch, cut),
     open(batch: readonly Tensor[]): StepBatch {
@@ -59,8 +67,8 @@ export function batchesOf(gpu: Gpu, method: string, options: BatchesOptions) {
       const trained = optimizer?.trained ?? optimizer?.parameters
       const of = trained && Object.values(trained)
       return only && others.length === 0
-        ? atOnce(gpu, only, { aug, of })
-        : inChunks(gpu, chunks, { aug, of })
+        ? atOnce(gpu, only, { aug, of, draws })
+        : inChunks(gpu, chunks, { aug, of, draws })
     },
   }
 }
@@ -103,47 +111,60 @@ function chunksOf(
 /** The views' recipe, and the tensors to differentiate by. */
 interface Means extends BackwardOptions {
   readonly aug: ReturnType<typeof viewsOf>
+  readonly draws: Draws
+}
+
+/** The encoder of keys draws other numbers than that of queries, of the same images too. */
+const KEY = 'key'
+
+/** What a pass over these views draws by. Throws Error for views that do not follow each other. */
+function drawsFor(draws: Draws, views: readonly View[], offset: number, network?: string): Draws {
+  const [view = 0] = views
+  if (views.some((which, i) => which !== view + i))
+    throw new Error(
+      `encode: views must be given one after the other, such as (0, 1), got ${views.join(', ')}`,
+    )
+  return { ...draws, ...(network !== undefined && { network }), view, views: views.length, offset }
 }
 
 /** A batch on the tape; each of its views is made once. */
-function atOnce(gpu: Gpu, { images, extents }: Chunk, { aug, of }: Means): StepBatch {
+function atOnce(gpu: Gpu, { images, extents }: Chunk, { aug, of, draws }: Means): StepBatch {
   const made = new Map<View, Tensor>()
   const view = (which: View) => {
     const x = made.get(which) ?? aug(images(), which, 0, extents())
     made.set(which, x)
     return x
   }
-  const encode: StepBatch['encode'] = (f, ...views) =>
-    f(joined(views.map(view)), { ...first, pass: views[0] ?? 0 }, 0)
+  const run = <Z extends Encoded>(f: Encoder<Z>, views: readonly View[], network?: string): Z =>
+    f(joined(views.map(view)), { ...first, draws: drawsFor(draws, views, 0, network) })
   return {
-    encode,
+    encode: (f, ...views) => run(f, views),
     together(f, most) {
       const pair = [view(0), view(1)] as const
       const count = dim(pair[0].shape, 0) + dim(pair[1].shape, 0)
-      return count <= most ? f(concat(pair, 0), { ...first, pass: 0, batches: 2 }, 0) : null
+      if (count > most) return null
+      return f(concat(pair, 0), { ...first, draws: drawsFor(draws, [0, 1], 0), batches: 2 })
     },
-    keys: (f, ...views) => gpu.noGrad(() => encode(f, ...views)),
+    keys: (f, ...views) => gpu.noGrad(() => run(f, views, KEY)),
     backward: (loss, scale) => gpu.backward(loss, scale, { of }),
   }
 }
 
 /** A batch whose chunks are encoded one by one; their views are made anew each time. */
-function inChunks(gpu: Gpu, chunks: readonly Chunk[], { aug, of }: Means): StepBatch {
+function inChunks(gpu: Gpu, chunks: readonly Chunk[], { aug, of, draws }: Means): StepBatch {
   const cache = new GradientCache(gpu)
-  const parts = <Z extends Encoded>(f: Encoder<Z>, views: readonly View[]) =>
-    chunks.map(({ images, extents, offset }, i): Encode<Z> => (mode) => {
+  const parts = <Z extends Encoded>(f: Encoder<Z>, views: readonly View[], network?: string) =>
+    chunks.map(({ images, extents, offset }): Encode<Z> => (mode) => {
       const [x, filled] = [images(), extents()]
-      const pass = 2 * i + (views[0] ?? 0) // two views of each chunk
-      return f(
-        joined(views.map((which) => aug(x, which, offset, filled))),
-        { ...mode, pass },
-        offset,
-      )
+      return f(joined(views.map((which) => aug(x, which, offset, filled))), {
+        ...mode,
+        draws: drawsFor(draws, views, offset, network),
+      })
     })
   return {
     encode: (f, ...views) => cache.encode(parts(f, views)),
     together: () => null,
-    keys: (f, ...views) => encodedBy(gpu, parts(f, views)),
+    keys: (f, ...views) => encodedBy(gpu, parts(f, views, KEY)),
     backward: (loss, scale) => cache.backward(loss, scale, { of }),
   }
 }

@@ -4,12 +4,12 @@ import { dcl, dclw } from '../kernels/loss/dcl.ts'
 import { ntXent } from '../kernels/loss/ntxent.ts'
 import { sigLip } from '../kernels/loss/siglip.ts'
 import { supCon } from '../kernels/loss/supcon.ts'
-import type { Tensor } from '../kernels/op.ts'
+import type { Scalar, Tensor, Variable } from '../kernels/op.ts'
 import type { LossScale } from '../models/loss-scale.ts'
 
 /** The inputs of a loss beside the embeddings. */
 export interface LossInputs {
-  readonly temperature: number
+  readonly temperature: Scalar | Variable
   /** The class of each image, i32 [N], for a loss that needs labels. */
   readonly labels?: Tensor | undefined
   /** For a loss that learns its scale and bias. */
@@ -32,7 +32,13 @@ export type ContrastiveLossName = 'nt-xent' | 'dcl' | 'dclw' | 'sup-con' | 'sig-
 export const contrastiveLosses: Readonly<Record<ContrastiveLossName, ContrastiveLoss>> = {
   'nt-xent': { of: (z1, z2, { temperature }) => ntXent(z1, z2, temperature) },
   dcl: { of: (z1, z2, { temperature }) => dcl(z1, z2, temperature) },
-  dclw: { of: (z1, z2, { temperature }) => dclw(z1, z2, temperature) },
+  dclw: {
+    of(z1, z2, { temperature }) {
+      if (typeof temperature === 'object')
+        throw new TypeError('dclw: takes no temperature that learns; give a number or a function')
+      return dclw(z1, z2, temperature)
+    },
+  },
   'sup-con': {
     needsLabels: true,
     of: (z1, z2, { labels, temperature }) =>

@@ -7,13 +7,13 @@
 
 import type { IndexList } from '../kernels/wgsl/indices.ts'
 import { integersOf } from '../kernels/numbers.ts'
-import { type Tensor, dim } from '../kernels/op.ts'
+import { type Scalar, type Tensor, type Variable, dim } from '../kernels/op.ts'
 import { affine } from '../kernels/wgsl/affine.ts'
 import { concat } from '../kernels/shape/concat.ts'
 import { infoNce } from '../kernels/loss/infonce.ts'
 import { l2Normalize } from '../kernels/reduce/l2-normalize.ts'
 import { nce, similarities } from '../kernels/loss/nce.ts'
-import { having, needed, oneOf, positive, said, share } from '../kernels/options.ts'
+import { having, needed, oneOf, said, share } from '../kernels/options.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import type { Optimizer } from '../engine/optim/optimizer.ts'
 import type { MemoryBank } from '../models/memory-bank.ts'
@@ -23,6 +23,7 @@ import type { StepBatch, Encoder } from './batch.ts'
 import { countOf, indicesOf } from './image-batch.ts'
 import { type Algorithm, type MethodOptions, method } from './method.ts'
 import { model, optimizerRule } from './step-options.ts'
+import { type MethodTemperature, learned, temperatureOf, temperatureRule } from './temperature.ts'
 
 /** Options of `memoryBank`, besides those of every method. */
 export interface MemoryBankOptions extends Tower, MethodOptions {
@@ -33,8 +34,9 @@ export interface MemoryBankOptions extends Tower, MethodOptions {
   /** K, the number of rows drawn as negatives: 4096 in the paper with NCE, 65,536 in MoCo's
    *  comparison. */
   readonly negatives: number
-  /** T, above 0: 0.07 in both. */
-  readonly temperature: number
+  /** T, above 0: 0.07 in both. A number, a function of the step, or, with 'infonce', a variable []
+   *  that learns. */
+  readonly temperature: MethodTemperature
   /** m of v <- normalise(m v + (1 - m) f), from 0 to 1: 0.5 in the paper's code. */
   readonly momentum: number
   /** 'infonce' as in MoCo's comparison, or 'nce' as in the paper (Eqs. 5 to 7). */
@@ -45,7 +47,7 @@ const rules = {
   ...{ encoder: needed(model), head: needed(model), optimizer: needed(optimizerRule) },
   bank: needed(having('a MemoryBank', 'rows', 'logZ')),
   negatives: needed(said('a whole number from 1 on')),
-  ...{ temperature: needed(positive), momentum: needed(share) },
+  ...{ temperature: needed(temperatureRule), momentum: needed(share) },
   loss: needed(oneOf('infonce', 'nce')),
 }
 
@@ -55,13 +57,14 @@ const rules = {
  *  negatives than the device binds at once. */
 export const memoryBank: Algorithm<
   MemoryBankOptions,
-  Tower & { readonly bank: MemoryBank },
+  Tower & { readonly bank: MemoryBank; readonly temperature?: Variable },
   [indices?: IndexList]
 > = method('memoryBank', {
   rules,
-  trains: ({ encoder, head }) => ({ encoder, head }),
+  trains: ({ encoder, head, temperature }) => [{ encoder, head }, learned(temperature)],
   begin(options, { gpu, t, seed }) {
-    const { encoder, head, bank, loss, negatives: K, temperature: T, momentum: m } = options
+    const { encoder, head, bank, loss, negatives: K, momentum: m } = options
+    const T = temperatureOf('memoryBank', options.temperature, t)
     checkNegatives(gpu, K, bank)
     const encode: Encoder = (x, mode) => l2Normalize(forwardTower({ encoder, head }, x, mode))
     const step = (isFirst: boolean) => (x: StepBatch, i: Tensor) => {
@@ -71,19 +74,27 @@ export const memoryBank: Algorithm<
       const after = () => bank.update(f, i, m) //                  v_i = normalise(m v_i + (1 - m) f_i)
       if (loss === 'infonce')
         return { loss: infoNce(f, own, noise, T, { normalized: true }), after }
-      const s = similarities(f, own, noise, T)
+      const s = similarities(f, own, noise, fixed(T))
       if (isFirst) gpu.noGrad(() => bank.estimateZ(concat([s.own, s.noise], 1))) // Z, a constant
       const c = gpu.noGrad(() => affine(bank.logZ, 1, Math.log(K / bank.size)))
       return { loss: nce(s, c), after } //                         Eq. 5 to 7
     }
     return {
-      keeps: { encoder, head, bank },
+      keeps: { encoder, head, bank, ...learned(options.temperature) },
       told: (batch, told) => slots(told ?? indicesOf(batch), bank.size, countOf(batch)),
       first: loss === 'nce' ? step(true) : null,
       step: step(false),
     }
   },
 })
+
+/** Throws TypeError for a temperature that learns. */
+function fixed(T: Scalar | Variable): Scalar {
+  if (typeof T !== 'object') return T
+  throw new TypeError(
+    "memoryBank: loss 'nce' takes no temperature that learns; give a number or a function of the step",
+  )
+}
 
 function checkNegatives(gpu: Gpu, K: number, { rows }: MemoryBank) {
   checkSizes('memoryBank', { negatives: K })

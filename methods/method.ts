@@ -28,6 +28,8 @@ export type Learner<
   /** Makes one step on a batch and returns its loss, which lives until the next step ends. */
   readonly step: (batch: ImageBatch, ...told: Told) => Tensor
   readonly optimizer: Options['optimizer']
+  /** The LossScaler of its options, if there is one. */
+  readonly scaler?: StepOptions['scaler']
   /** Steps made; set it when resuming. */
   readonly state: { step: number }
   /** Tells whether steps are replayed, and why not. */
@@ -121,7 +123,7 @@ export const method =
         const numbers = told ? [{ values: told(batch, ...more) ?? new Int32Array(0) }] : []
         return (state.step === 0 ? beginning : captured).run(...numbers, ...images)
       },
-      ...{ ...keeps, optimizer, state, captured },
+      ...{ ...keeps, optimizer, state, captured, ...(scaler && { scaler }) },
     }
     return printsAs(learner, () => `${name} (step ${state.step}, ${captured.replays} replays)`)
   }

@@ -10,11 +10,9 @@ import type { Encoder } from './batch.ts'
  *  the number of its first image alone; the result is in the batch's own order. For keys, which
  *  carry no gradient. */
 export const shuffled =
-  (
-    encode: Encoder,
-    { seed, step }: { readonly seed: number; readonly step: () => number },
-  ): Encoder =>
-  (x, mode, offset) => {
+  (encode: Encoder): Encoder =>
+  (x, mode) => {
+    const { seed, step, offset = 0 } = mode.draws
     const { order, inverse } = shuffleOrder(x, { seed, step, offset })
-    return indexSelect(encode(indexSelect(x, 0, order), mode, offset), 0, inverse)
+    return indexSelect(encode(indexSelect(x, 0, order), mode), 0, inverse)
   }

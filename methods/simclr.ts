@@ -4,8 +4,8 @@
 //   τ temperature
 
 import { integersOf } from '../kernels/numbers.ts'
-import type { Tensor } from '../kernels/op.ts'
-import { having, needed, oneOf, positive } from '../kernels/options.ts'
+import type { Tensor, Variable } from '../kernels/op.ts'
+import { having, needed, oneOf } from '../kernels/options.ts'
 import type { Optimizer } from '../engine/optim/optimizer.ts'
 import type { Model } from '../models/model.ts'
 import type { LossScale } from '../models/loss-scale.ts'
@@ -15,6 +15,7 @@ import { type ContrastiveLoss, contrastiveLosses } from './contrastive-losses.ts
 import { type ImageBatch, countOf, labelsOf } from './image-batch.ts'
 import { type Algorithm, type MethodOptions, method } from './method.ts'
 import { model, optimizerRule } from './step-options.ts'
+import { type MethodTemperature, learned, temperatureOf, temperatureRule } from './temperature.ts'
 
 /** Options of `simclr`, besides those of every method. */
 export interface SimclrOptions extends MethodOptions {
@@ -24,8 +25,9 @@ export interface SimclrOptions extends MethodOptions {
   readonly head: Model
   /** Optimizer of the parameters of both, and of `scale`. */
   readonly optimizer: Optimizer
-  /** τ of Eq. 1, above 0: 0.5 in the CIFAR-10 experiments (B.9), 0.1 on ImageNet. */
-  readonly temperature: number
+  /** τ of Eq. 1, above 0: 0.5 in the CIFAR-10 experiments (B.9), 0.1 on ImageNet. A number, a
+   *  function of the step, or a variable [] that learns. */
+  readonly temperature: MethodTemperature
   /** Batch-norm statistics over both views together, as the paper's code concatenates them
    *  ('joint', 2N rows), or over each view by itself, as leftthomas/SimCLR calls the network twice
    *  ('per-view', N rows, running statistics moved twice). The two are not equal: choose the one of
@@ -39,13 +41,14 @@ export interface SimclrOptions extends MethodOptions {
 
 const rules = {
   ...{ encoder: needed(model), head: needed(model), optimizer: needed(optimizerRule) },
-  ...{ temperature: needed(positive), batchNorm: needed(oneOf('per-view', 'joint')) },
+  ...{ temperature: needed(temperatureRule), batchNorm: needed(oneOf('per-view', 'joint')) },
   loss: having('a loss such as contrastiveLosses.dcl', 'of'),
   scale: having('a scale and bias as lossScale(gpu) makes them', 'logScale', 'bias'),
 }
 
 /** The networks that `simclr` returns beside `step`. */
 interface Kept extends Tower {
+  readonly temperature?: Variable
   readonly scale?: LossScale
 }
 
@@ -55,13 +58,19 @@ interface Kept extends Tower {
  *  scale and has none. */
 export const simclr: Algorithm<SimclrOptions, Kept> = method('simclr', {
   rules,
-  trains: ({ encoder, head, scale }) => [{ encoder, head }, ...(scale ? [scale] : [])],
-  begin({ encoder, head, temperature, batchNorm, loss = contrastiveLosses['nt-xent'], scale }) {
+  trains: ({ encoder, head, scale, temperature }) => [
+    { encoder, head },
+    ...(scale ? [scale] : []),
+    learned(temperature),
+  ],
+  begin(options, { t }) {
+    const { encoder, head, batchNorm, loss = contrastiveLosses['nt-xent'], scale } = options
+    const temperature = temperatureOf('simclr', options.temperature, t)
     checkScale(loss, scale)
     const gf: Encoder = (x, mode) => forwardTower({ encoder, head }, x, mode) // h = f(x), z = g(h)
-    const both: Encoder<[Tensor, Tensor]> = (x, mode, offset) => halves(gf(x, mode, offset))
+    const both: Encoder<[Tensor, Tensor]> = (x, mode) => halves(gf(x, mode))
     return {
-      keeps: { encoder, head, ...(scale && { scale }) },
+      keeps: { encoder, head, ...(scale && { scale }), ...learned(options.temperature) },
       told: loss.needsLabels ? knownLabels : null,
       step(x, labels?: Tensor) {
         const [z1, z2] = //                                                      t ~ T, t' ~ T

@@ -9,13 +9,17 @@ import type { Gpu } from '../engine/gpu.ts'
  *  [N, H, W, 3]. */
 export type Views = Recipe | readonly [Recipe, Recipe] | ((images: Tensor, at: ViewOf) => Tensor)
 
-/** The view to make, and of which images. `offset` is the first image's number in the batch. `extents`
- *  [N, 2] are the height and width that each image fills from its upper left corner on, in batches
- *  of several sizes: pass them to `augment`. */
+/** The view to make, and of which images, as `augment` takes it. */
 export interface ViewOf {
-  readonly step: number
+  /** Seed of the method's draws. */
+  readonly seed: number
+  /** The number of the step. A replay calls it again, so give it to ops as it is. */
+  readonly step: () => number
   readonly view: number
+  /** The first image's number in the batch. */
   readonly offset: number
+  /** Height and width that each image fills from its upper left corner on [N, 2], in batches of
+   *  several sizes. */
   readonly extents?: Tensor
 }
 
@@ -28,18 +32,13 @@ export const viewsOf =
     { seed, state }: { readonly seed: number; readonly state: { step: number } },
   ) =>
   (images: Tensor, view: 0 | 1, offset = 0, extents: Tensor | null = null): Tensor => {
-    if (typeof views === 'function')
-      return gpu.noGrad(() => {
-        const made = views(images, { step: state.step, view, offset, ...(extents && { extents }) })
-        checkTensor('views', 'what the function returns', made)
-        return made
-      })
-    return augment(
-      images,
-      recipeOf(views, view),
-      { seed, step: () => state.step, view, offset },
-      extents,
-    )
+    const at = { seed, step: () => state.step, view, offset }
+    if (typeof views !== 'function') return augment(images, recipeOf(views, view), at, extents)
+    return gpu.noGrad(() => {
+      const made = views(images, { ...at, ...(extents && { extents }) })
+      checkTensor('views', 'what the function returns', made)
+      return made
+    })
   }
 
 /** The recipe of a view. */

@@ -42,6 +42,8 @@ export interface AmdimEncoderOptions {
   readonly features?: number
   /** Layers of each residual block, the authors' n_depth; 3 by default. */
   readonly depth?: number
+  /** C, the channels of the images; 3 by default. */
+  readonly channels?: number
   /** True normalises the residual branches; false by default. Their norms are among the parameters
    *  either way, as in the authors' code. */
   readonly batchNorm?: boolean
@@ -59,9 +61,9 @@ export interface Scales {
   readonly r7: Tensor
 }
 
-/** A model whose forward maps images [N, size, size, 3] to r1 [N, R]. */
+/** A model whose forward maps images [N, size, size, C] to r1 [N, R]. */
 export interface AmdimEncoder extends Model {
-  /** Features of images x [N, size, size, 3] at all three scales. Throws ShapeError. */
+  /** Features of images x [N, size, size, C] at all three scales. Throws ShapeError. */
   readonly scales: (x: Tensor, mode: Mode) => Scales
   /** The most images that `scales` takes at once: the device binds the maps of no more. `amdim`
    *  encodes both views together where they are no more, and one after the other without it. */
@@ -76,6 +78,7 @@ const rules = {
     width: anything,
     features: anything,
     depth: anything,
+    channels: anything,
   },
   ...{ batchNorm: flag, seed: whole },
 }
@@ -88,38 +91,38 @@ function head(
   [C, R]: readonly [number, number],
   { batchNorm }: Options,
 ): Layer {
-  const { w: w1 } = build.unpaddedWeights(`${name}.conv1`, [C, R])
+  const { w: w1 } = build.filters(`${name}.conv1`, [C, R], { size: 1, init: 'torch' })
   const hidden = build.norm(`${name}.bn_hid.bn`, R)
   const out = build.norm(`${name}.bn_out.bn`, R)
-  const { w: w2 } = build.unpaddedWeights(`${name}.conv2`, [R, R], { init: 'zero' })
-  const init = { bias: true, init: 'identity' } as const
-  const { w, b } = build.unpaddedWeights(`${name}.shortcut`, [C, R], init)
+  const { w: w2 } = build.filters(`${name}.conv2`, [R, R], { size: 1, init: 'zero' })
+  const linear = { size: 1, bias: true, init: 'identity' } as const
+  const { w, b } = build.filters(`${name}.shortcut`, [C, R], linear)
   return (x, mode) => {
     if (!batchNorm) return out(residualUnit(x, w1, w2, { projection: { w, b } }), mode)
     const branch = conv2d(hidden(conv2d(x, w1), mode, { relu: true }), w2)
-    return out(add(branch, add(conv2d(x, w), b)), mode)
+    return out(add(branch, conv2d(x, w, { bias: b })), mode)
   }
 }
 
-/** Returns the number of images. Throws ShapeError unless their sides are `size`. */
-function countOf(x: Tensor, size: number): number {
-  const [N, H, W] = images(x.shape, 'amdimEncoder: x')
-  if (H !== size || W !== size)
+/** Returns the number of images. Throws ShapeError unless their sides and channels are these. */
+function countOf(x: Tensor, { size, channels }: Pick<Options, 'size' | 'channels'>): number {
+  const [N, H, W, C] = images(x.shape, 'amdimEncoder: x')
+  if (H !== size || W !== size || C !== channels)
     throw new ShapeError(
-      `amdimEncoder: images must have ${size} x ${size} pixels, got ${show(x.shape)}`,
+      `amdimEncoder: images must be [N, ${size}, ${size}, ${channels}], got ${show(x.shape)}`,
     )
   return N
 }
 
 /** The numbers of one image's largest map, those of images and heads included. */
-const largestMap = ({ size, features }: Options, layers: readonly Made[]): number =>
+const largestMap = ({ size, channels, features }: Options, layers: readonly Made[]): number =>
   Math.max(
-    size * size * 3,
+    size * size * channels,
     49 * features,
-    ...layers.map(({ side, channels }) => side * side * channels),
+    ...layers.map((made) => made.side * made.side * made.channels),
   )
 
-/** Makes AMDIM's encoder: images [N, size, size, 3] -> r1 [N, R]; `scales` returns r5 and r7 too.
+/** Makes AMDIM's encoder: images [N, size, size, C] -> r1 [N, R]; `scales` returns r5 and r7 too.
  *  Parameters have the authors' names. The table lists the layers with the sides of their maps. A
  *  layer has a kernel and, after s, a stride; c is the width; a block has `depth` layers.
  *
@@ -143,11 +146,11 @@ const largestMap = ({ size, features }: Options, layers: readonly Made[]): numbe
 export function amdimEncoder(gpu: Gpu, given: AmdimEncoderOptions): AmdimEncoder {
   checkGpu('amdimEncoder', gpu)
   const options: Options = {
-    ...{ width: 128, features: 1024, depth: 3, batchNorm: false, seed: 0 },
+    ...{ width: 128, features: 1024, depth: 3, channels: 3, batchNorm: false, seed: 0 },
     ...checkOptions('amdimEncoder', given ?? {}, rules),
   }
-  const { size, width, features: R, depth } = options
-  checkSizes('amdimEncoder', { size, width, features: R, depth })
+  const { size, width, features: R, depth, channels } = options
+  checkSizes('amdimEncoder', { size, width, features: R, depth, channels })
   const build = new Builder(gpu, options.seed)
   const layers = stacked(build, options)
   const [last7, last5] = [lastOf(layers, 7, size), lastOf(layers, 5, size)]
@@ -156,7 +159,7 @@ export function amdimEncoder(gpu: Gpu, given: AmdimEncoderOptions): AmdimEncoder
 
   /** Runs all layers -> [N, R]. Calls `seen` with the map of each. */
   const through = (x: Tensor, mode: Mode, seen: (made: Made, h: Tensor) => void): Tensor => {
-    const N = countOf(x, size)
+    const N = countOf(x, options)
     let h = x
     for (const made of layers) {
       h = made.layer(h, mode)

@@ -29,11 +29,16 @@ interface Shape {
   readonly reflect: number
 }
 
-/** The encoder's options that decide its layers. */
-interface Options {
+/** The encoder's options that decide the sizes of its maps. */
+interface Sizes {
   readonly size: number
   readonly width: number
   readonly features: number
+  readonly channels?: number
+}
+
+/** The encoder's options that decide its layers. */
+interface Options extends Sizes {
   readonly depth: number
   readonly batchNorm: boolean
 }
@@ -42,7 +47,8 @@ interface Options {
 const convolution = (kernel: number, stride = 1, reflect = 0): Step => ({
   ...{ kernel, stride, reflect, channels: 1 },
   make(build, name, { C, K, kernel: size }) {
-    const conv = build.unpadded(`${name}.conv`, [C, K], { size, stride, reflect, bias: true })
+    const window = { size, stride, padding: reflect, padMode: 'reflect' } as const
+    const conv = build.conv(`${name}.conv`, [C, K], { ...window, bias: true, init: 'torch' })
     return (x, mode) => relu(conv(x, mode))
   },
 })
@@ -60,9 +66,9 @@ function residualLayer(
   { C, K, kernel: size, stride }: Shape,
   { batchNorm }: Options,
 ): Layer {
-  const { w: w1 } = build.unpaddedWeights(`${name}.conv1`, [C, K], { size })
+  const { w: w1 } = build.filters(`${name}.conv1`, [C, K], { size, init: 'torch' })
   const norm = build.norm(`${name}.bn1.bn`, K)
-  const { w: w2 } = build.unpaddedWeights(`${name}.conv2`, [K, K], { init: 'zero' })
+  const { w: w2 } = build.filters(`${name}.conv2`, [K, K], { size: 1, init: 'zero' })
   if (!batchNorm) return (x) => residualUnit(x, w1, w2, { stride })
   const same = size === 1 && C === K
   return (x, mode) => {
@@ -115,8 +121,8 @@ function layersFor(size: number): readonly Step[] {
 /** Computes the side and the channels of each layer's map, without the heads. Builds nothing.
  *  Throws RangeError for fewer features than the last map has channels, and where the maps miss a
  *  side of 7, 5 or 1. */
-export function amdimMaps({ size, width, features }: Pick<Options, 'size' | 'width' | 'features'>) {
-  let [side, C] = [size, 3]
+export function amdimMaps({ size, width, features, channels: first = 3 }: Sizes) {
+  let [side, C] = [size, first]
   const maps = layersFor(size).map((step) => {
     const { channels, kernel, stride, reflect = 0 } = step
     const K = channels === undefined ? C : channels === 'features' ? features : channels * width

@@ -1,18 +1,18 @@
 // AMDIM's classifiers of frozen features (model.py, Evaluator; costs.py, loss_xent): a linear one
 // and one with a hidden layer. They train beside the encoder, without a gradient to it, or later.
 
-import { type Scalar, type Tensor, dim } from '../kernels/op.ts'
+import { type Tensor, dim } from '../kernels/op.ts'
 import { add } from '../kernels/elementwise/add.ts'
 import { affine } from '../kernels/wgsl/affine.ts'
 import { crossEntropy } from '../kernels/loss/cross-entropy.ts'
-import { dropout } from '../kernels/elementwise/dropout.ts'
 import { mean } from '../kernels/reduce/mean.ts'
 import { mul } from '../kernels/elementwise/mul.ts'
+import type { Draws } from '../kernels/wgsl/draws.ts'
 import { tanh } from '../kernels/elementwise/tanh.ts'
 import { checkOptions, count, needed, share, whole } from '../kernels/options.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { Builder } from './layers.ts'
-import { type Model, checkGpu, printedModel } from './model.ts'
+import { type Layer, type Model, checkGpu, checkedForward, printedModel } from './model.ts'
 
 /** Options of `classifiers`. */
 export interface ClassifiersOptions {
@@ -24,30 +24,18 @@ export interface ClassifiersOptions {
   readonly hidden?: number
   /** Share of each linear layer's inputs that training drops; the authors' 0.2 by default. */
   readonly dropout?: number
-  /** Seed of the initial weights and of the dropout; 0 by default. */
+  /** Seed of the initial weights; 0 by default. */
   readonly seed?: number
 }
 
-/** Settings of the dropout. The step and the view decide which elements drop. */
-export interface At {
-  /** True drops elements; false drops none. */
-  readonly training: boolean
-  /** Number of the step; in a captured step a function. */
-  readonly step: Scalar
-  /** Number of the view, from 0. */
-  readonly view: number
-}
-
-/** A function from features h [N, F] to scores [N, classes]. */
-export type Classify = (h: Tensor, at: At) => Tensor
-
-/** A linear classifier and one with a hidden layer. As a model, its forward is the linear one
- *  without dropout. Parameters have the authors' names. */
+/** A linear classifier and one with a hidden layer, from features h [N, F] to scores
+ *  [N, classes]. As a model, its forward is the linear one without dropout. Parameters have the
+ *  authors' names. In training the mode needs `draws`, unless `dropout` is 0. */
 export interface Classifiers extends Model {
   /** Dropout, Linear. */
-  readonly linear: Classify
+  readonly linear: Layer
   /** Dropout, Linear without bias, batch norm, ReLU, dropout, Linear. */
-  readonly mlp: Classify
+  readonly mlp: Layer
 }
 
 const rules = {
@@ -72,24 +60,25 @@ export function classifiers(gpu: Gpu, options: ClassifiersOptions): Classifiers 
   const first = build.linear('block_glb_mlp.block_forward.2', [features, hidden], { bias: false })
   const norm = build.norm('block_glb_mlp.block_forward.3', hidden)
   const second = build.linear('block_glb_mlp.block_forward.6', [hidden, classes])
-  const dropped = (x: Tensor, layer: number, { training, step, view }: At) =>
-    dropout(x, p, { seed, step, training, stream: STREAM + 3 * view + layer })
-  const linear: Classify = (h, at) => only(dropped(h, 0, at), at)
+  const before = [
+    build.dropout('block_glb_lin.block_forward.1', p),
+    build.dropout('block_glb_mlp.block_forward.1', p),
+    build.dropout('block_glb_mlp.block_forward.5', p),
+  ] as const
+  const linear: Layer = (h, mode) => only(before[0](h, mode), mode)
   return printedModel('classifiers', {
     parameters: build.parameters,
     norms: build.norms,
     features: classes,
-    forward: (h) => linear(h, { training: false, step: 0, view: 0 }),
-    linear,
-    mlp(h, at) {
-      const { training } = at
-      const between = norm(first(dropped(h, 1, at), at), { training }, { relu: true })
-      return second(dropped(between, 2, at), at)
-    },
+    forward: (h) => linear(h, { training: false }),
+    linear: checkedForward('classifiers.linear', linear),
+    mlp: checkedForward('classifiers.mlp', (h, mode) => {
+      const between = norm(first(before[1](h, mode), mode), mode, { relu: true })
+      return second(before[2](between, mode), mode)
+    }),
   })
 }
 
-const STREAM = 0x636c73 // 'cls': keeps these draws apart from other uses of the seed
 const CLIP = 10
 const UNKNOWN = -1
 
@@ -104,16 +93,17 @@ export function clippedCrossEntropy(scores: Tensor, labels: Tensor): Tensor {
 }
 
 /** Returns the losses [] of both classifiers, each the mean over the views. A view is features h
- *  [N, F]; labels are [N]. Throws Error without a view. */
+ *  [N, F]; labels are [N]. Dropout depends on `draws` and the number of the view. Throws Error
+ *  without a view. */
 export function classifierLosses(
   { linear, mlp }: Classifiers,
   views: readonly Tensor[],
   labels: Tensor,
-  step: Scalar,
+  draws: Draws,
 ): readonly [linear: Tensor, mlp: Tensor] {
-  const over = (classify: Classify) => {
+  const over = (classify: Layer) => {
     const losses = views.map((h, view) =>
-      clippedCrossEntropy(classify(h, { training: true, step, view }), labels),
+      clippedCrossEntropy(classify(h, { training: true, draws: { ...draws, view } }), labels),
     )
     const [first, ...others] = losses
     if (!first)

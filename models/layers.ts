@@ -2,30 +2,52 @@
 // forward.
 
 import { type Variable, sizeOf } from '../kernels/op.ts'
-import { add } from '../kernels/elementwise/add.ts'
 import { batchNorm } from '../kernels/norm/batch-norm.ts'
 import { convNorm } from '../kernels/conv/conv-norm.ts'
-import { conv2d } from '../kernels/conv/conv2d.ts'
+import { type WindowOptions, conv2d } from '../kernels/conv/conv2d.ts'
+import { dropPath } from '../kernels/elementwise/drop-path.ts'
+import { type MaskOptions, dropout } from '../kernels/elementwise/dropout.ts'
+import { layerNorm } from '../kernels/norm/layer-norm.ts'
 import { linear } from '../kernels/matmul/linear.ts'
 import {
+  type Rules,
+  anything,
   checkOptions,
   checkValue,
   count,
   flag,
   notNegative,
   oneOf,
+  positive,
+  share,
   whole,
 } from '../kernels/options.ts'
 import { countUp } from '../engine/counter.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { nameVariables } from '../engine/names.ts'
+import { owns } from '../engine/owned.ts'
 import { normal, uniform } from '../engine/random.ts'
-import { type Layer, type Mode, type Norm, type NormState, checkGpu, checkMode } from './model.ts'
+import { type ConvWeights, type Filling, convWeights } from './conv-weights.ts'
+import { initRule, initialMatrix } from './initial.ts'
+import {
+  type ConvNorm,
+  type Layer,
+  type Mode,
+  type Norm,
+  type NormState,
+  checkGpu,
+  checkMode,
+  layerDraws,
+} from './model.ts'
+import { type Sides, keeping } from './window-sizes.ts'
 
-interface Sizes {
-  readonly size?: number
-  readonly stride?: number
+interface Window {
+  /** Side of the kernel, or [rows, columns]; 3 by default. */
+  readonly size?: number | Sides
+  readonly stride?: number | Sides
 }
+
+interface Filters extends Filling, WindowOptions {}
 
 interface Scaling {
   readonly zero?: boolean
@@ -38,19 +60,6 @@ interface Affine {
   readonly std?: number
 }
 
-interface Unpadded extends Sizes {
-  /** Pixels of reflection padding; 0 by default. */
-  readonly reflect?: number
-  readonly bias?: boolean
-  readonly init?: 'uniform' | 'zero' | 'identity'
-}
-
-/** The weights of a convolution. */
-interface Weights<Bias> {
-  readonly w: Variable
-  readonly b: Bias
-}
-
 /** Makes layers and collects their parameters. Each method takes the layer's name and returns its
  *  forward. Initial values depend on (seed, name) alone. Every method throws Error for a name that
  *  is used twice. */
@@ -61,6 +70,7 @@ export class Builder {
   /** Running statistics of all batch norms made so far, by name. */
   readonly norms: Record<string, NormState> = {}
   readonly #seed: number
+  readonly #drawing = new Set<string>() // names of the layers that draw
 
   /** Starts an empty model. Throws TypeError for a seed that is not a whole number. */
   constructor(gpu: Gpu, seed: number) {
@@ -70,13 +80,43 @@ export class Builder {
     this.#seed = seed
   }
 
-  /** Makes a convolution of C channels to K without bias, weight [size, size, C, K] from
-   *  N(0, 2 / fan_out) as in torchvision's ResNet (He et al. 2015, mode 'fan_out'). `size` is 3 and
-   *  `stride` 1 by default; an odd size keeps the image's size at stride 1. */
-  conv(name: string, [C, K]: readonly [number, number], options: Sizes = {}): Layer {
-    const { size = 3, stride = 1 } = checkOptions('Builder.conv', options, sizeRules)
-    const w = this.#filters(name, [size, size, C, K])
-    return (x) => conv2d(x, w, { stride, padding: keeping(size) })
+  /** Makes a parameter of your own of these values. Throws ShapeError unless they fill the shape. */
+  parameter(name: string, values: Float32Array, shape: readonly number[]): Variable {
+    if (Object.hasOwn(this.parameters, name)) throw usedTwice(name)
+    const made = (this.parameters[name] = this.gpu.variable(values, shape))
+    nameVariables({ [name]: made })
+    return made
+  }
+
+  /** Makes a parameter of your own, from N(0, std²). */
+  drawn(name: string, shape: readonly number[], std: number): Variable {
+    return this.parameter(name, normal(this.#seed, name, sizeOf(shape), std), shape)
+  }
+
+  /** Makes a convolution of C channels to K, weight [kH, kW, C / groups, K] from N(0, 2 / fan_out)
+   *  as in torchvision's ResNet (He et al. 2015, mode 'fan_out'), unless `init` says otherwise.
+   *  `size` is 3 and `stride` 1 by default, each a number or [rows, columns]. Padding keeps the
+   *  image's size at stride 1, for odd sizes, unless given. `groups`, 1 by default, divide the
+   *  channels. There is no bias unless `bias` is true: it starts at 0, with `init: 'torch'` and
+   *  'identity' as torch's. */
+  conv(name: string, channels: readonly [number, number], options: Filters = {}): Layer {
+    const checked = checkOptions('Builder.conv', options, filterRules)
+    const { size = 3, bias: _bias, init: _init, ...how } = checked
+    const { w, b } = convWeights('Builder.conv', name, channels, checked, this.#maker)
+    const steps = { padding: keeping(size), ...how }
+    return (x) => conv2d(x, w, b ? { ...steps, bias: b } : steps)
+  }
+
+  /** Makes the weights of `conv` alone, w [kH, kW, C / groups, K] and b [K], null unless `bias` is
+   *  true: for an op of several layers, such as `residualUnit`. */
+  filters<O extends Filling>(
+    name: string,
+    channels: readonly [number, number],
+    options?: O,
+  ): ConvWeights<O extends { readonly bias: true } ? Variable : Variable | null>
+  filters(name: string, channels: readonly [number, number], options: Filling = {}) {
+    const checked = checkOptions('Builder.filters', options, fillingRules)
+    return convWeights('Builder.filters', name, channels, checked, this.#maker)
   }
 
   /** Makes a convolution as `conv` does and a batch norm of its output as `norm` does, as one op.
@@ -84,58 +124,22 @@ export class Builder {
   convNorm(
     [conv, norm]: readonly [conv: string, norm: string],
     [C, K]: readonly [number, number],
-    options: Sizes & { readonly zero?: boolean } = {},
-  ): Norm {
-    const rules = { ...sizeRules, zero: flag }
+    options: Window & { readonly zero?: boolean } = {},
+  ): ConvNorm {
+    const rules = { ...windowRules, zero: flag }
     const { size = 3, stride = 1, zero = false } = checkOptions('Builder.convNorm', options, rules)
-    const w = this.#filters(conv, [size, size, C, K])
+    const { w } = convWeights('Builder.convNorm', conv, [C, K], { size }, this.#maker)
     const { gamma, beta, state } = this.#scales(norm, K, { zero, scale: true, shift: true })
-    return (x, mode, then) => {
+    const window = { stride, padding: keeping(size) }
+    const layer = (...[x, mode, then]: Parameters<ConvNorm>) => {
       const { running, how } = this.#follow(norm, state, mode)
-      return convNorm(x, w, gamma, beta, running, {
-        stride,
-        padding: keeping(size),
-        ...how,
-        ...then,
-      })
+      return convNorm(x, w, gamma, beta, running, { ...window, ...how, ...then })
     }
-  }
-
-  /** Makes a convolution of C channels to K as torch does by default: weights and bias from
-   *  U(-1/√fan_in, 1/√fan_in), no zero padding. `size` is 1 by default. `init: 'zero'` sets the
-   *  weights to 0. `init: 'identity'`, for size 1, draws them from U(-0.01, 0.01) and sets those
-   *  from each channel to itself to 1. `bias` is false by default. */
-  unpadded(name: string, shape: readonly [number, number], options: Unpadded = {}): Layer {
-    const { stride = 1, reflect = 0 } = checkOptions('Builder.unpadded', options, unpaddedRules)
-    const { w, b } = this.unpaddedWeights(name, shape, options)
-    const convolved: Layer = (x) => conv2d(x, w, { stride, padding: reflect, padMode: 'reflect' })
-    return b ? (x, mode) => add(convolved(x, mode), b) : convolved
-  }
-
-  /** Makes the weights of `unpadded` alone, w [size, size, C, K] and b [K], which is null unless
-   *  `bias` is true: for an op of several layers, such as `residualUnit`. */
-  unpaddedWeights<O extends Unpadded>(
-    name: string,
-    [C, K]: readonly [number, number],
-    options?: O,
-  ): Weights<O extends { readonly bias: true } ? Variable : Variable | null>
-  unpaddedWeights(
-    name: string,
-    [C, K]: readonly [number, number],
-    options: Unpadded = {},
-  ): Weights<Variable | null> {
-    const checked = checkOptions('Builder.unpaddedWeights', options, unpaddedRules)
-    const { size = 1, bias = false, init = 'uniform' } = checked
-    const shape = [size, size, C, K]
-    const bound = 1 / Math.sqrt(size * size * C)
-    const range = { uniform: bound, zero: 0, identity: 0.01 }[init]
-    const stream = `${name}.weight`
-    const values = uniform(this.#seed, stream, sizeOf(shape), -range, range)
-    if (init === 'zero') values.fill(0) // not -0
-    if (init === 'identity') for (let c = 0; c < Math.min(C, K); c++) values[c * K + c] = 1
-    const w = this.#parameter(stream, values, shape)
-    const biases = () => uniform(this.#seed, `${name}.bias`, K, -bound, bound)
-    return { w, b: bias ? this.#parameter(`${name}.bias`, biases(), [K]) : null }
+    const shortcut: ConvNorm['shortcut'] = (x, mode) => {
+      const { running } = this.#follow(norm, state, mode)
+      return { x, w, gamma, beta, running, ...window }
+    }
+    return Object.assign(layer, { shortcut })
   }
 
   /** Makes a batch norm of C channels, momentum 0.1 and eps 1e-5 as in torch. The scale starts at
@@ -155,28 +159,47 @@ export class Builder {
     }
   }
 
+  /** Makes a layer norm of the last axis, C channels, weight and bias [C] from 1 and 0. `eps` is
+   *  1e-5 by default, as in torch; timm's transformers and ConvNeXt have 1e-6. */
+  layerNorm(name: string, C: number, options: { readonly eps?: number } = {}): Layer {
+    const { eps = 1e-5 } = checkOptions('Builder.layerNorm', options, { eps: positive })
+    const gamma = this.parameter(`${name}.weight`, new Float32Array(C).fill(1), [C])
+    const beta = this.parameter(`${name}.bias`, new Float32Array(C), [C])
+    return (x) => layerNorm(x, gamma, beta, { eps })
+  }
+
   /** Makes a linear layer of C features to K, weight [K, C] and, unless `bias` is false, bias [K].
-   *  Both start from torch's default U(-1/√C, 1/√C). `std` draws the weight from N(0, std²)
-   *  instead. */
+   *  Both start from torch's default U(-1/√C, 1/√C). `std` draws the weight from N(0, std²) instead,
+   *  and the bias starts at 0. */
   linear(name: string, [C, K]: readonly [number, number], options: Affine = {}): Layer {
-    const { bias = true, std = 0 } = checkOptions('Builder.linear', options, {
-      bias: flag,
-      std: notNegative,
-    })
-    const bound = 1 / Math.sqrt(C)
-    const stream = `${name}.weight`
-    const values =
-      std > 0
-        ? normal(this.#seed, stream, C * K, std)
-        : uniform(this.#seed, stream, C * K, -bound, bound)
-    const w = this.#parameter(stream, values, [K, C])
+    const rules = { bias: flag, std: notNegative }
+    const { bias = true, std = 0 } = checkOptions('Builder.linear', options, rules)
+    const [stream, init] = [`${name}.weight`, std > 0 ? { std } : 'torch'] as const
+    const w = this.parameter(stream, initialMatrix(this.#seed, stream, [K, C], init), [K, C])
     if (!bias) return (x) => linear(x, w)
-    const b = this.#parameter(
-      `${name}.bias`,
-      uniform(this.#seed, `${name}.bias`, K, -bound, bound),
-      [K],
-    )
+    const bound = std > 0 ? 0 : 1 / Math.sqrt(C)
+    const b = this.parameter(`${name}.bias`, this.#uniform(`${name}.bias`, K, bound), [K])
     return (x) => linear(x, w, b)
+  }
+
+  /** Makes a layer that in training drops each element with probability p (`dropout`). In training
+   *  with p above 0 the mode needs `draws`. */
+  dropout(name: string, p: number): Layer {
+    return this.#drawn(name, p, dropout)
+  }
+
+  /** Makes a layer that in training drops each sample's branch with probability p (`dropPath`), for
+   *  residual branches. In training with p above 0 the mode needs `draws`. */
+  dropPath(name: string, p: number): Layer {
+    return this.#drawn(name, p, dropPath)
+  }
+
+  #drawn(name: string, p: number, op: typeof dropout): Layer {
+    checkValue('Builder', `p of ${name}`, p, share)
+    if (this.#drawing.has(name)) throw usedTwice(name)
+    this.#drawing.add(name)
+    const options = (mode: Mode): MaskOptions => ({ ...layerDraws(name, mode), stream: name })
+    return (x, mode) => (p === 0 ? x : op(x, p, options(mode)))
   }
 
   /** Returns a batch norm's running statistics and how it normalises. Counts the batch in
@@ -188,41 +211,27 @@ export class Builder {
     return { running, how: { training, ...(training && { splits, batches }) } }
   }
 
-  #filters(name: string, shape: readonly [number, number, number, number]): Variable {
-    const [kH, kW, , K] = shape
-    const values = normal(this.#seed, `${name}.weight`, sizeOf(shape), Math.sqrt(2 / (kH * kW * K)))
-    return this.#parameter(`${name}.weight`, values, shape)
+  get #maker() {
+    return { seed: this.#seed, parameter: this.parameter.bind(this) }
   }
 
-  #scales(
-    name: string,
-    C: number,
-    {
-      zero,
-      scale,
-      shift,
-    }: { readonly zero: boolean; readonly scale: boolean; readonly shift: boolean },
-  ) {
+  #uniform(stream: string, size: number, bound: number): Float32Array {
+    return bound === 0 ? new Float32Array(size) : uniform(this.#seed, stream, size, -bound, bound)
+  }
+
+  #scales(name: string, C: number, { zero, scale, shift }: Required<Scaling>) {
     const ones = new Float32Array(C).fill(zero ? 0 : 1)
-    const gamma = scale
-      ? this.#parameter(`${name}.weight`, ones, [C])
-      : this.gpu.variable(ones, [C])
+    const gamma = scale ? this.parameter(`${name}.weight`, ones, [C]) : this.gpu.variable(ones, [C])
     const zeros = new Float32Array(C)
-    const beta = shift ? this.#parameter(`${name}.bias`, zeros, [C]) : this.gpu.variable(zeros, [C])
+    const beta = shift ? this.parameter(`${name}.bias`, zeros, [C]) : this.gpu.variable(zeros, [C])
     const mean = this.gpu.variable(zeros, [C])
     const variance = this.gpu.variable(new Float32Array(C).fill(1), [C])
     const state: NormState = { mean, variance, batches: 0 }
     if (Object.hasOwn(this.norms, name)) throw usedTwice(name)
     this.norms[name] = state
+    owns(state, [mean, variance, ...(scale ? [] : [gamma]), ...(shift ? [] : [beta])])
     nameVariables({ [`${name}.running_mean`]: mean, [`${name}.running_var`]: variance })
     return { gamma, beta, state }
-  }
-
-  #parameter(name: string, values: Float32Array, shape: readonly number[]): Variable {
-    if (Object.hasOwn(this.parameters, name)) throw usedTwice(name)
-    const made = (this.parameters[name] = this.gpu.variable(values, shape))
-    nameVariables({ [name]: made })
-    return made
   }
 }
 
@@ -231,11 +240,10 @@ const usedTwice = (name: string) =>
     `Builder: the name ${name} is used twice, which would lose the first layer's parameters; give each layer a name of its own`,
   )
 
-const sizeRules = { size: count, stride: count }
-const unpaddedRules = {
-  ...sizeRules,
-  ...{ reflect: whole, bias: flag, init: oneOf('uniform', 'zero', 'identity') },
+const windowRules = { size: anything, stride: anything }
+const fillingRules: Rules<Filling> = { size: anything, groups: count, bias: flag, init: initRule }
+const filterRules: Rules<Filters> = {
+  ...windowRules,
+  ...{ padding: anything, padMode: oneOf('zeros', 'reflect') },
+  ...{ groups: count, bias: flag, init: initRule },
 }
-
-/** Pixels of padding that keep an image's size under an odd kernel at stride 1. */
-const keeping = (size: number) => (size - 1) / 2

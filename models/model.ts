@@ -1,6 +1,8 @@
 // What a model is: parameters, running statistics and a forward; and the checks of its arguments.
 
 import { type Tensor, type Variable, sizeOf } from '../kernels/op.ts'
+import type { Shortcut } from '../kernels/conv/conv-norm.ts'
+import type { Draws } from '../kernels/wgsl/draws.ts'
 import type { Running } from '../kernels/norm/batch-norm.ts'
 import {
   anything,
@@ -9,9 +11,9 @@ import {
   checkValue,
   describe,
   flag,
+  having,
   needed,
   onGpu,
-  whole,
 } from '../kernels/options.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { printsAs } from '../engine/inspect.ts'
@@ -30,17 +32,15 @@ export interface Mode {
   /** False trains without updating the running statistics and their counts, as for a second pass
    *  over the same images; true by default. */
   readonly tracking?: boolean
-  /** Number of this pass in its step, from 0: each view and chunk of a method's batch has its own.
-   *  A layer that draws random numbers uses it to draw others in each pass. */
-  readonly pass?: number
+  /** What random numbers depend on: seed, step, view and number of the first image. Methods give
+   *  it; in a step of your own give `{ seed, step }`. Needed in training where a layer draws. */
+  readonly draws?: Draws
 }
 
 const modeRules = {
   training: needed(flag),
-  splits: anything,
-  batches: anything,
-  tracking: flag,
-  pass: whole,
+  ...{ splits: anything, batches: anything, tracking: flag },
+  draws: having('what random numbers depend on, { seed, step }', 'seed', 'step'),
 }
 
 /** Returns the mode. Throws TypeError, whose message begins with `owner`, unless it is one. */
@@ -50,6 +50,21 @@ export const checkMode = (owner: string, mode: Mode): Mode => {
       `${owner}: the mode must be { training: true } to train, or { training: false } to evaluate, got ${describe(mode)}`,
     )
   return checkOptions(owner, mode, modeRules)
+}
+
+/** Returns the options of `dropout`, `dropPath` and your own draws in this mode, but for the layer's
+ *  `stream`. Throws TypeError in training without `mode.draws`. */
+export const drawsOf = (mode: Mode) => layerDraws('drawsOf', mode)
+
+/** `drawsOf`, whose messages begin with `owner`. */
+export function layerDraws(owner: string, mode: Mode): Draws & { readonly training: boolean } {
+  const { training, draws } = checkMode(owner, mode)
+  if (!training) return { seed: 0, step: 0, training }
+  if (!draws)
+    throw new TypeError(
+      `${owner}: a layer draws random numbers in training, and the mode has no draws; give { training: true, draws: { seed, step } }`,
+    )
+  return { ...draws, training }
 }
 
 /** Wraps a model's forward so that it checks its arguments. */
@@ -81,6 +96,17 @@ export type Norm = (
   mode: Mode,
   then?: { readonly residual?: Tensor; readonly relu?: boolean },
 ) => Tensor
+
+/** The forward of a convolution and its batch norm. Its residual may be a shortcut. */
+export interface ConvNorm {
+  (
+    x: Tensor,
+    mode: Mode,
+    then?: { readonly residual?: Tensor | Shortcut; readonly relu?: boolean },
+  ): Tensor
+  /** This layer as the shortcut of the layer that adds it, to be called once for it. */
+  readonly shortcut: (x: Tensor, mode: Mode) => Shortcut
+}
 
 /** A network: parameters, batch-norm statistics and a forward. */
 export interface Model {

@@ -1,12 +1,13 @@
 // Residual networks (He et al. 2016, https://arxiv.org/abs/1512.03385) without the classifier:
-// images [N, H, W, 3] -> features h [N, F]. As in torchvision, the 3x3 convolution of a bottleneck
+// images [N, H, W, C] -> features h [N, F]. As in torchvision, the 3x3 convolution of a bottleneck
 // has the stride.
 
 import { globalAvgPool } from '../kernels/pool/global-avg-pool.ts'
 import { maxPool } from '../kernels/pool/max-pool.ts'
-import { anything, checkOptions, describe, flag, oneOf, whole } from '../kernels/options.ts'
+import { anything, checkOptions, count, describe, flag, oneOf, whole } from '../kernels/options.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { Builder } from './layers.ts'
+import { type ResidualBlock, basic, bottleneck, stagesOf } from './residual-blocks.ts'
 import { type Layer, type Model, checkGpu, checkedForward, printedModel } from './model.ts'
 
 /** Options of the ResNets. */
@@ -17,6 +18,8 @@ export interface ResNetOptions {
   /** Channels of the first stage; the paper's 64 by default. Later stages have 2, 4 and 8 times as
    *  many. */
   readonly width?: number
+  /** C, the channels of the images; 3 by default. */
+  readonly channels?: number
   /** True sets the scale of each residual branch's last norm to 0 at first, as
    *  google-research/simclr does; false by default. */
   readonly zeroInitResidual?: boolean
@@ -24,77 +27,28 @@ export interface ResNetOptions {
   readonly seed?: number
 }
 
-/** Makes a ResNet-8: images [N, H, W, 3] -> features [N, 4 width]. It is the smallest of the
+/** Makes a ResNet-8: images [N, H, W, C] -> features [N, 4 width]. It is the smallest of the
  *  paper's CIFAR family (section 4.2 with n = 1, where the width is 16), for CPUs and images of
  *  about 32 px. Throws RangeError for a wrong width. */
 export const resnet8 = (gpu: Gpu, options: ResNetOptions = {}) =>
   resnet('resnet8', gpu, [1, 1, 1], basic, options)
-/** Makes a ResNet-18: images [N, H, W, 3] -> features [N, 8 width]. Throws RangeError for a wrong
+/** Makes a ResNet-18: images [N, H, W, C] -> features [N, 8 width]. Throws RangeError for a wrong
  *  width. */
 export const resnet18 = (gpu: Gpu, options: ResNetOptions = {}) =>
   resnet('resnet18', gpu, [2, 2, 2, 2], basic, options)
-/** Makes a ResNet-34: images [N, H, W, 3] -> features [N, 8 width]. Throws RangeError for a wrong
+/** Makes a ResNet-34: images [N, H, W, C] -> features [N, 8 width]. Throws RangeError for a wrong
  *  width. */
 export const resnet34 = (gpu: Gpu, options: ResNetOptions = {}) =>
   resnet('resnet34', gpu, [3, 4, 6, 3], basic, options)
-/** Makes a ResNet-50: images [N, H, W, 3] -> features [N, 32 width]. Throws RangeError for a wrong
+/** Makes a ResNet-50: images [N, H, W, C] -> features [N, 32 width]. Throws RangeError for a wrong
  *  width. */
 export const resnet50 = (gpu: Gpu, options: ResNetOptions = {}) =>
   resnet('resnet50', gpu, [3, 4, 6, 3], bottleneck, options)
 
-interface Block {
-  readonly expansion: number
-  /** Makes a block of C channels to K x expansion, with K inside. `zero` starts its branch at
-   *  zero. */
-  readonly make: (build: Builder, name: string, sizes: Sizes, zero: boolean) => Layer
-}
-
-interface Sizes {
-  readonly C: number
-  readonly K: number
-  readonly stride: number
-}
-
-const basic: Block = {
-  expansion: 1,
-  make(build, name, { C, K, stride }, zero) {
-    const first = build.convNorm([`${name}.conv1`, `${name}.bn1`], [C, K], { stride })
-    const second = build.convNorm([`${name}.conv2`, `${name}.bn2`], [K, K], { zero })
-    const shortcut = downsample(build, name, { C, K, stride })
-    return (x, mode) => {
-      const y = first(x, mode, { relu: true })
-      return second(y, mode, { residual: shortcut(x, mode), relu: true })
-    }
-  },
-}
-
-const bottleneck: Block = {
-  expansion: 4,
-  make(build, name, { C, K, stride }, zero) {
-    const first = build.convNorm([`${name}.conv1`, `${name}.bn1`], [C, K], { size: 1 })
-    const second = build.convNorm([`${name}.conv2`, `${name}.bn2`], [K, K], { stride })
-    const third = build.convNorm([`${name}.conv3`, `${name}.bn3`], [K, 4 * K], { size: 1, zero })
-    const shortcut = downsample(build, name, { C, K: 4 * K, stride })
-    return (x, mode) => {
-      const y = second(first(x, mode, { relu: true }), mode, { relu: true })
-      return third(y, mode, { residual: shortcut(x, mode), relu: true })
-    }
-  },
-}
-
-/** Makes a block's shortcut: the identity, or a 1x1 convolution and norm where the shape
- *  changes. */
-function downsample(build: Builder, name: string, { C, K, stride }: Sizes): Layer {
-  if (C === K && stride === 1) return (x) => x
-  return build.convNorm([`${name}.downsample.0`, `${name}.downsample.1`], [C, K], {
-    size: 1,
-    stride,
-  })
-}
-
 const rules = {
   stem: oneOf('cifar', 'imagenet'),
   width: anything,
+  channels: count,
   zeroInitResidual: flag,
   seed: whole,
 }
@@ -103,13 +57,14 @@ function resnet(
   name: string,
   gpu: Gpu,
   depths: readonly number[],
-  block: Block,
+  block: ResidualBlock,
   options: ResNetOptions,
 ): Model {
   checkGpu(name, gpu)
   const {
     stem = 'cifar',
     width = 64,
+    channels = 3,
     zeroInitResidual = false,
     seed = 0,
   } = checkOptions(name, options, rules)
@@ -118,29 +73,25 @@ function resnet(
       `resnet: width must be a whole number of channels from 1 on, got ${describe(width)}`,
     )
   const build = new Builder(gpu, seed)
-  const layers = [stemOf(build, stem, width)]
-  let C = width
-  for (const [stage, depth] of depths.entries()) {
-    const K = width * 2 ** stage
-    for (let i = 0; i < depth; i++) {
-      const stride = stage > 0 && i === 0 ? 2 : 1
-      layers.push(block.make(build, `layer${stage + 1}.${i}`, { C, K, stride }, zeroInitResidual))
-      C = K * block.expansion
-    }
-  }
+  const first = stemOf(build, stem, [channels, width])
+  const { layers, channels: C } = stagesOf(build, { block, depths, width, zero: zeroInitResidual })
   return printedModel(name, {
     parameters: build.parameters,
     norms: build.norms,
     features: C,
     forward: checkedForward(name, (x, mode) =>
-      globalAvgPool(layers.reduce((h, layer) => layer(h, mode), x)),
+      globalAvgPool(layers.reduce((h, layer) => layer(h, mode), first(x, mode))),
     ),
   })
 }
 
-function stemOf(build: Builder, stem: 'cifar' | 'imagenet', width: number): Layer {
+function stemOf(
+  build: Builder,
+  stem: 'cifar' | 'imagenet',
+  sizes: readonly [C: number, K: number],
+): Layer {
   const shape = stem === 'cifar' ? { size: 3 } : { size: 7, stride: 2 }
-  const first = build.convNorm(['conv1', 'bn1'], [3, width], shape)
+  const first = build.convNorm(['conv1', 'bn1'], sizes, shape)
   const convolved: Layer = (x, mode) => first(x, mode, { relu: true })
   if (stem === 'cifar') return convolved
   return (x, mode) => maxPool(convolved(x, mode), { size: 3, stride: 2, padding: 1 })

@@ -29,3 +29,13 @@ export function checkBinding(
       `${owner}: ${rows} ${called} of ${C} numbers need ${bytes} bytes and this adapter binds at most ${largest}; ${remedy(Math.floor(largest / (C * 4)))}`,
     )
 }
+
+/** Throws RangeError unless the second number divides the first. The message begins with `owner`. */
+export function checkDivides(
+  owner: string,
+  [name, size]: readonly [string, number],
+  [part, divisor]: readonly [string, number],
+) {
+  if (size % divisor !== 0)
+    throw new RangeError(`${owner}: ${part} must divide the ${name} ${size}, got ${divisor}`)
+}

@@ -4,7 +4,7 @@ import { lstat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { kindOf, lookAt } from '../data/paths.ts'
 import { codeOf, readBytes } from '../engine/node-files.ts'
-import { isObject, parse } from '../training/json.ts'
+import { isObject, objectFault, parse } from '../training/json.ts'
 import type { Config } from '../training/storage.ts'
 import { type Words, inCode } from './words.ts'
 
@@ -27,11 +27,9 @@ export async function readConfig(dir: string, { elsewhere }: Words = inCode): Pr
     throw new Error(`${path} ${found.trouble}; restore it, or train again with ${elsewhere}`)
   const text = new TextDecoder().decode(await readBytes(path))
   const config = parse(text)
-  if (!isObject(config))
-    throw new Error(
-      `${path} is damaged: it is not a JSON object${faultOf(text)}; restore it, or train ` +
-        `again with ${elsewhere}`,
-    )
+  const fault = objectFault(text)
+  if (fault !== null || !isObject(config))
+    throw new Error(`${path} is damaged: ${fault}; restore it, or train again with ${elsewhere}`)
   return withTodaysNames(config)
 }
 
@@ -58,15 +56,3 @@ export const configBytes = (config: Config) => utf8(`${JSON.stringify(config, nu
 
 /** Encodes a text in UTF-8. */
 export const utf8 = (text: string) => new TextEncoder().encode(text)
-
-/** Returns the line of the first fault in a JSON text as ' (line 3)', '' for valid JSON. */
-function faultOf(text: string): string {
-  try {
-    JSON.parse(text)
-    return ''
-  } catch (error) {
-    const [, at] = (error instanceof Error ? error.message : '').match(/position (\d+)/) ?? []
-    const line = text.slice(0, at === undefined ? text.length : Number(at)).split('\n').length
-    return ` (line ${line})`
-  }
-}

@@ -17,10 +17,27 @@ const base = {
   minStorageBufferOffsetAlignment: 16,
 }
 
+/** WebGPU's default limits, which every device has. */
+const bare = {
+  maxComputeWorkgroupStorageSize: 16384,
+  maxComputeInvocationsPerWorkgroup: 256,
+  maxComputeWorkgroupSizeX: 256,
+  maxStorageBufferBindingSize: 2 ** 27,
+  maxBufferSize: 2 ** 28,
+  maxStorageBuffersPerShaderStage: 8,
+  minUniformBufferOffsetAlignment: 256,
+  minStorageBufferOffsetAlignment: 256,
+}
+
 const matrix = { componentType: 'f16', resultComponentType: 'f32', M: 16, N: 16, K: 16 }
 
 /** The kinds of device that get different kernels, by the name that --kernels takes. */
 const kinds = {
+  bare: {
+    features: [],
+    info: { description: 'a GPU with default limits, on paper' },
+    limits: bare,
+  },
   device: {
     features: ['shader-f16', 'subgroups'],
     info: { description: 'llvmpipe, on paper', subgroupMinSize: 8, subgroupMaxSize: 8 },
@@ -37,6 +54,21 @@ const kinds = {
       subgroupMaxSize: 32,
       subgroupMatrixConfigs: [matrix],
     },
+  },
+  amd: {
+    features: [
+      'shader-f16',
+      'subgroups',
+      'subgroup-size-control',
+      'chromium-experimental-subgroup-matrix',
+    ],
+    info: {
+      description: 'a GPU with subgroup matrices and subgroups of two sizes, on paper',
+      subgroupMinSize: 32,
+      subgroupMaxSize: 64,
+      subgroupMatrixConfigs: [matrix],
+    },
+    limits: { maxComputeWorkgroupStorageSize: 65536 },
   },
 }
 

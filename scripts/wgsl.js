@@ -22,7 +22,8 @@ ARGUMENT is the name of a parameter of the op, or of one of its options. VALUE i
 take their length.
 
   --kernels KIND       device: a software adapter; gpu: any GPU, the default; matrices: a GPU with
-                       subgroup matrices
+                       subgroup matrices; amd: one whose subgroups have two sizes; bare: a GPU
+                       with default limits and no feature
   --precision P        f32, f16x3 or f16 (default f32)
   --activations A      f32 or f16 (default f32)
   --forward            forward only

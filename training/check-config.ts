@@ -8,6 +8,7 @@ import {
   type Wrong as Broken,
   wrongChunk,
 } from '../methods/settings/batch.ts'
+import { wrongEncoder } from '../methods/settings/encoders.ts'
 import type { TrainConfig } from './run-schema.ts'
 import { nearestName } from '../kernels/options.ts'
 import { schemaOf } from './run-schema.ts'
@@ -98,7 +99,10 @@ function meant(input: unknown, known: readonly string[]): string {
 /** Lists the rules between settings that a configuration breaks. `name` names a setting. */
 export function wrongBetween(config: TrainConfig, name: NameOf): readonly Broken[] {
   const own = methodOf(config.method).check?.(config, name) ?? null
-  return [own, own ? null : wrongChunk(config as Normed, name)].filter((wrong) => wrong !== null)
+  const encoder = wrongEncoder(config)
+  return [own, own ? null : wrongChunk(config as Normed, name), encoder].filter(
+    (wrong) => wrong !== null,
+  )
 }
 
 function got(value: unknown): string {

@@ -119,9 +119,8 @@ function settingsOf(
   const usual = preset.settings(size).batch
   const batch = options.batch ?? (images === undefined ? usual : fittingBatch(usual, images))
   const own = preset.settings(size, batch)
-  const isChosen = [named, options['model'], options['width'], options['stem']].some(
-    (value) => value !== undefined,
-  )
+  const ofModel = ['model', 'width', 'stem', 'patch', 'dropPath'].map((name) => options[name])
+  const isChosen = [named, ...ofModel].some((value) => value !== undefined)
   const fits = !software || isChosen || data === undefined
   const begun = fits ? own : (method.onSoftware?.(own) ?? own)
   const { settings, given } = mergeFlags(method, begun, options)

@@ -1,5 +1,6 @@
 // kNN accuracy of an encoder's features and of raw pixels on a labelled data set.
 
+import type { Abortable } from '../kernels/abort.ts'
 import type { Tensor } from '../kernels/op.ts'
 import { type Recipe, testTransform } from '../kernels/augment/recipes.ts'
 import { reshape } from '../kernels/shape/reshape.ts'
@@ -45,24 +46,35 @@ export class KnnProbe {
     this.k = neighboursOf(options, this.bank.size).k
   }
 
-  /** Measures the encoder's features h, in eval mode. */
-  ofEncoder(encoder: Model): Promise<number> {
+  /** Measures the encoder's features h, in eval mode. Rejects with the signal's reason when it is
+   *  aborted. */
+  ofEncoder(encoder: Model, signal?: AbortSignal): Promise<number> {
     const features = (x: Tensor) => encoder.forward(x, { training: false })
-    return this.#measure(features, encoder.features, this.#transform)
+    return this.#measure(features, encoder.features, this.#transform, signal)
   }
 
-  /** Measures raw pixels, at 32 px or less. */
-  ofPixels(): Promise<number> {
+  /** Measures raw pixels, at 32 px or less. Rejects like `ofEncoder`. */
+  ofPixels(signal?: AbortSignal): Promise<number> {
     const { height, width, channels } = this.bank.image
     const size = Math.min(PIXELS, height, width)
     const { testResize: _, ...views } = this.#views // resize the whole image, do not crop it
     const features = (x: Tensor) => reshape(x, [x.shape[0] ?? 0, -1])
-    return this.#measure(features, size * size * channels, testTransform({ ...views, size }))
+    return this.#measure(
+      features,
+      size * size * channels,
+      testTransform({ ...views, size }),
+      signal,
+    )
   }
 
   /** Measures features of D numbers. Computes the bank in slabs and the queries in parts, to bound
    *  the memory. */
-  async #measure(features: (x: Tensor) => Tensor, D: number, transform: Recipe): Promise<number> {
+  async #measure(
+    features: (x: Tensor) => Tensor,
+    D: number,
+    transform: Recipe,
+    signal?: AbortSignal,
+  ): Promise<number> {
     const gpu = this.#gpu
     const encode = unitFeatures({ forward: features }, transform)
     const { height, width, channels } = this.bank.image
@@ -70,11 +82,12 @@ export class KnnProbe {
     const classes = this.bank.classes.length
     const labels = labelsOf(this.bank)
     const most = Math.max(1, Math.floor(BYTES / (4 * (D + 4 * this.k + 2 * classes))))
+    const ending = signal ? { signal } : {}
     let right = 0
     for (const queries of parts(this.queries, most)) {
-      const embedded = await embed(gpu, encode, batchesInOrder(queries), image)
+      const embedded = await embed(gpu, encode, batchesInOrder(queries, ending), image, ending)
       const { predictions } = await knn(
-        embedSlabs(gpu, encode, batchesInOrder(this.bank), image),
+        embedSlabs(gpu, encode, batchesInOrder(this.bank, ending), image, ending),
         labels,
         embedded,
         {
@@ -83,6 +96,7 @@ export class KnnProbe {
           classes,
           normalized: true,
           gpu,
+          ...ending,
         },
       )
       const truth = labelsOf(queries)
@@ -106,13 +120,14 @@ export function knnRows(
 }
 
 /** Yields the whole set in its own order, in batches for `embed`. */
-export async function* batchesInOrder(dataset: Dataset) {
+export async function* batchesInOrder(dataset: Dataset, ending: Abortable = {}) {
   const all = {
     batch: Math.min(256, dataset.size),
     seed: 0,
     epoch: 0,
     shuffle: false,
     dropLast: false,
+    ...ending,
   }
   for await (const { images, labels, indices } of batches(dataset, all))
     yield { images, labels, count: indices.length }

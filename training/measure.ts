@@ -16,12 +16,20 @@ export class Measure {
   readonly #prepared: Measurable
   readonly #storage: TrainingStorage
   readonly #progress: Progress
+  readonly #signal: AbortSignal | undefined
   #best = -Infinity
 
-  constructor(prepared: Measurable, storage: TrainingStorage, progress: Progress) {
+  /** An aborted `signal` ends a measurement with its reason; nothing is written then. */
+  constructor(
+    prepared: Measurable,
+    storage: TrainingStorage,
+    progress: Progress,
+    signal?: AbortSignal,
+  ) {
     this.#prepared = prepared
     this.#storage = storage
     this.#progress = progress
+    this.#signal = signal
   }
 
   /** Reads the best accuracy before the checkpoint. `now` is the digest of the present
@@ -57,8 +65,8 @@ export class Measure {
       this.#progress.note('kNN accuracy is not measured: the set has no labels, or no test images')
       return
     }
-    const pixels = await probe.ofPixels()
-    const untrained = await probe.ofEncoder(measuredModel(config, trainer))
+    const pixels = await probe.ofPixels(this.#signal)
+    const untrained = await probe.ofEncoder(measuredModel(config, trainer), this.#signal)
     await this.#log({ step: 0, epoch: 0, pixels, untrained })
   }
 
@@ -74,13 +82,15 @@ export class Measure {
     const { config, probe, trainer, evaluate } = this.#prepared
     if (!this.isDue(epoch)) return false
     const { encoder, head, state } = trainer
-    const at = { step: state.step, epoch }
-    const others = evaluate ? checkedNumbers(await evaluate({ ...at, encoder, head })) : null
+    const [at, signal] = [{ step: state.step, epoch }, this.#signal]
+    const others = evaluate
+      ? checkedNumbers(await evaluate({ ...at, encoder, head, ...(signal && { signal }) }))
+      : null
     if (!probe) {
       if (others) await this.#storage.append({ ...others, ...at, evaluated: true })
       return false
     }
-    const knn = await probe.ofEncoder(measuredModel(config, trainer))
+    const knn = await probe.ofEncoder(measuredModel(config, trainer), this.#signal)
     await this.#log({ ...others, ...at, knn })
     const best = knn > this.#best
     this.#best = Math.max(knn, this.#best)

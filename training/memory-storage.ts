@@ -1,7 +1,10 @@
 // A storage in memory: for a page, a test, or a program that saves checkpoints itself.
 
+import { checkValue, record, text } from '../kernels/options.ts'
 import type { Metric } from './metrics.ts'
 import type { Checkpoint, Config, Other, TrainingStorage } from './storage.ts'
+
+const configured = { ...record, words: 'a configuration, as configOf makes it' }
 
 /** Stores one training in memory, with its newest and its best checkpoint. */
 export class MemoryStorage implements TrainingStorage {
@@ -12,9 +15,11 @@ export class MemoryStorage implements TrainingStorage {
   #newest: Checkpoint | null = null
   #best: Checkpoint | null = null
 
-  /** Makes the storage of a training with this configuration. Messages use `name`. */
+  /** Makes the storage of a training with this configuration. Messages use `name`. Throws TypeError for
+   *  anything else. */
   constructor(config: object, name = 'the training') {
-    this.name = name
+    checkValue('MemoryStorage', 'config', config, configured)
+    this.name = checkValue('MemoryStorage', 'name', name, text)
     this.#config = { ...config }
   }
 

@@ -6,7 +6,7 @@ import { type Flag, chunkFlag, longOf, nameOf } from '../methods/settings/flags.
 import { fields } from '../methods/settings/rules.ts'
 import type { MethodSettings } from '../methods/settings/settings.ts'
 import { UsageError } from './choice.ts'
-import { fitsAt, ruleAt, unknownFields } from './schema-walk.ts'
+import { fitsAt, isKnownAt, ruleAt, unknownFields } from './schema-walk.ts'
 
 /** Returns the options of a method, those of every method included. */
 export const flagsOf = (method: Method): readonly Flag[] => [...method.flags, chunkFlag]
@@ -33,9 +33,20 @@ export function mergeFlags(
     if (!isGiven(flag, value)) continue
     if (flag.reading === 'word') checkWord(method, flag, value)
     given[nameOf(flag)] = value
+    refuseUnknown(method, flag, merged)
     merged = withoutOthers(method, withValue(merged, flag.setting.split('.'), value), flag.setting)
   }
   return { settings: merged as MethodSettings, given } // the same fields, other values
+}
+
+/** Throws UsageError for a setting that the settings do not have, such as the width of a
+ *  transformer. */
+function refuseUnknown(method: Method, { option, setting }: Flag, settings: unknown) {
+  const [rules, path] = [fields(method.rules), setting.split('.')]
+  const [row] = path
+  const { name } = Object(Object(settings)[row ?? '']) as { readonly name?: unknown }
+  if (path.length === 2 && typeof name === 'string' && !isKnownAt(rules, settings, path))
+    throw new UsageError(`${longOf(option)}: ${name} has no such setting; leave it out`)
 }
 
 /** Tells whether an option was given. The value of an absent --no-... option is true. */

@@ -38,6 +38,8 @@ export type Evaluate = (at: {
   readonly epoch: number
   readonly encoder: Model
   readonly head: Model
+  /** Asks to end the measurement: it may reject with the signal's reason. */
+  readonly signal?: AbortSignal
 }) => Promise<Readonly<Record<string, number>>>
 
 /** Options of a training that change none of its numbers. */

@@ -42,6 +42,10 @@ export function fitsAt(schema: v.GenericSchema, input: unknown, path: Path, valu
   return rule !== null && v.is(rule, value)
 }
 
+/** Tells whether the schema knows the field at `path` of this input. */
+export const isKnownAt = (schema: v.GenericSchema, input: unknown, path: Path): boolean =>
+  schemaAt(schema, input, path) !== null
+
 /** Returns the schema of a field that is given, or null for a path that the schema does not know. */
 function schemaAt(schema: v.GenericSchema, input: unknown, path: Path): v.GenericSchema | null {
   let [node, value]: [Node | null, unknown] = [schema, input]

@@ -2,6 +2,7 @@
 
 import type { Split } from '../data/dataset.ts'
 import type { Gpu } from '../engine/gpu.ts'
+import { abortable } from '../kernels/abort.ts'
 import { anything, callback, checkOptions, checkValue, having, oneOf } from '../kernels/options.ts'
 import { checkGpu } from '../models/model.ts'
 import { checkConfig } from './check-config.ts'
@@ -16,13 +17,14 @@ import { Training } from './training.ts'
 export interface TrainOptions extends Manner {
   /** Receives the training's events: its length, each step's numbers, lines in words. */
   readonly onEvent?: (event: TrainingEvent) => void
-  /** Stops the training when aborted. It finishes the current step and saves. */
+  /** Stops the training when aborted. It finishes the current step and saves; a measurement under
+   *  way ends at once, and is made up for when the training goes on. */
   readonly signal?: AbortSignal
 }
 
 const rules = {
   onEvent: callback,
-  signal: having('an AbortSignal', 'aborted'),
+  ...abortable,
   evaluate: callback,
   capture: anything,
   resident: oneOf('auto', 'on', 'off'),
@@ -50,6 +52,7 @@ export async function train(
     get requested() {
       return signal?.aborted ?? false
     },
+    signal,
   }
   const progress = eventsTo(onEvent)
   const training = new Training(prepared, storage, progress, stop)

@@ -16,13 +16,19 @@ import { sha256 } from './sha256.ts'
 import type { TrainingStorage } from './storage.ts'
 import { type State, loadTrainer, saveTrainer } from './trainer-state.ts'
 
+/** A request to finish the current step, save, and end. */
+interface Stop {
+  requested: boolean
+  /** Ends measurements too, when aborted; they are made up for when the training goes on. */
+  readonly signal?: AbortSignal | undefined
+}
+
 /** One training, from step 0 or a checkpoint, to its end or a stop. */
 export class Training {
   readonly #prepared: Prepared
   readonly #storage: TrainingStorage
   readonly #progress: Progress
-  /** A request to finish the current step, save, and end. */
-  readonly #stop: { requested: boolean }
+  readonly #stop: Stop
   readonly #losses: Losses
   readonly #measure: Measure
   #digests: Promise<Digests> | null = null // of the data
@@ -32,17 +38,12 @@ export class Training {
   #reason: string | null = null // printed last, why a step was not replayed
   #traced = 0 // first steps; two are traced before any replay, and need no reason
 
-  constructor(
-    prepared: Prepared,
-    storage: TrainingStorage,
-    progress: Progress,
-    stop: { requested: boolean },
-  ) {
+  constructor(prepared: Prepared, storage: TrainingStorage, progress: Progress, stop: Stop) {
     this.#prepared = prepared
     this.#storage = storage
     this.#progress = progress
     this.#stop = stop
-    this.#measure = new Measure(prepared, storage, progress)
+    this.#measure = new Measure(prepared, storage, progress, stop.signal)
     this.#losses = new Losses(prepared, storage, progress, (what) => this.#diverged(what))
   }
 
@@ -56,18 +57,28 @@ export class Training {
   async finish({ resumed = false } = {}): Promise<Outcome> {
     const { state } = this.#prepared.trainer
     await this.#resume(resumed)
-    if (this.#saved < 0) {
-      await this.#measure.begin()
-      await this.#save()
-    } else if (await this.#measure.missed()) await this.#save(true)
+    await this.#begin().catch((error: unknown) => this.#unlessStopped(error))
     while (state.step < this.total && !this.#stop.requested) await this.#epoch()
     await this.#losses.drain()
-    if (this.#saved < state.step) await this.#save()
+    if (this.#saved < state.step && state.step > 0) await this.#save()
     return outcomeOf(this.#storage, {
       step: state.step,
       total: this.total,
       loss: this.#losses.last,
     })
+  }
+
+  /** Measures what is due before the next step, and saves. */
+  async #begin() {
+    if (this.#saved < 0) {
+      await this.#measure.begin()
+      await this.#save()
+    } else if (await this.#measure.missed()) await this.#save(true)
+  }
+
+  /** Throws an error, unless it is that of a measurement which the stop ended. */
+  #unlessStopped(error: unknown) {
+    if (!(this.#stop.signal?.aborted === true && error === this.#stop.signal.reason)) throw error
   }
 
   /** Loads the newest checkpoint, and drops later metrics. */
@@ -122,9 +133,10 @@ export class Training {
     const saved = isDue || this.#measure.isDue(epoch + 1) ? await this.#state() : null
     const best = await this.#measure.at(epoch + 1).catch(async (error: unknown) => {
       await this.#save(false, saved) // keep the epoch if its measurement fails
-      throw error
+      this.#unlessStopped(error)
+      return false
     })
-    if (isDue || best) await this.#save(best, saved)
+    if (best || (isDue && this.#saved < state.step)) await this.#save(best, saved)
   }
 
   /** Prints once why steps are not replayed. They are slower, with the same bits. */

@@ -27,7 +27,7 @@ function normalBelow(x) {
 
 const positive = { scale: 0.9, shift: 1.5 }
 const ones = (shape) => constant(shape, new Float32Array(shape[0] * shape[1]).fill(1))
-const drop = (k, x) => k.dropout(x, 0.25, { seed: 1, step: 0 })
+const drop = (k, x) => k.dropout(x, 0.25, { seed: 1, step: 0, stream: 'x' })
 
 export const elementwise = [
   binary('add', (a, b) => a + b),
@@ -79,6 +79,16 @@ export const elementwise = [
     inputs: [constant(LONG, input(LONG).values)],
     call(k, x) {
       const y = drop(k, x)
+      return k.mul(y, k.sub(y, k.div(x, 0.75)))
+    },
+    reference: (x) => x.values.map(() => 0),
+  },
+  {
+    op: 'dropPath',
+    about: 'a sample is dropped, or scaled by 1 / (1 - p)',
+    inputs: [constant(LONG, input(LONG).values)],
+    call(k, x) {
+      const y = k.dropPath(x, 0.25, { seed: 1, step: 0, stream: 'x' })
       return k.mul(y, k.sub(y, k.div(x, 0.75)))
     },
     reference: (x) => x.values.map(() => 0),

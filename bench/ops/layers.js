@@ -1,7 +1,7 @@
 // Products, convolutions, pools and batch norm in float64. Their factors may be rounded to f16, and
 // so may what they keep for the backward pass.
 
-import { build, input, total } from './float64.js'
+import { build, constant, input, total } from './float64.js'
 
 const matmul = (M, K, N, transA = false, transB = false) => ({
   op: 'matmul',
@@ -16,27 +16,43 @@ const matmul = (M, K, N, transA = false, transB = false) => ({
 
 const reflected = (i, n) => (i < 0 ? -i : i >= n ? 2 * (n - 1) - i : i)
 
-function convolution(x, w, { stride, padding, reflect = false }) {
+function convolution(x, w, { stride, padding, reflect = false, groups = 1, bias = () => 0 }) {
   const [N, H, W, C] = x.shape
+  const own = C / groups
   const [kH, kW, , K] = w.shape
   const out = (n, k) => Math.floor((n + 2 * padding - k) / stride) + 1
   const at = (i, n) => (reflect ? reflected(i, n) : i)
-  return build([N, out(H, kH), out(W, kW), K], (n, i, j, k) =>
-    total(kH, (r) =>
-      total(kW, (s) => {
-        const [h, v] = [i * stride + r - padding, j * stride + s - padding]
-        return total(C, (c) => x(n, at(h, H), at(v, W), c) * w(r, s, c, k))
-      }),
-    ),
+  return build(
+    [N, out(H, kH), out(W, kW), K],
+    (n, i, j, k) =>
+      bias(k) +
+      total(kH, (r) =>
+        total(kW, (s) => {
+          const [h, v] = [i * stride + r - padding, j * stride + s - padding]
+          const first = Math.floor((k * groups) / K) * own
+          return total(own, (c) => x(n, at(h, H), at(v, W), first + c) * w(r, s, c, k))
+        }),
+      ),
   )
 }
 
-const conv = ([N, H, W, C], [k, K], { stride = 1, padding = 0, padMode = 'zeros' } = {}) => ({
+const conv = (
+  [N, H, W, C],
+  [k, K],
+  { stride = 1, padding = 0, padMode = 'zeros', groups = 1, biased = false } = {},
+) => ({
   op: 'conv2d',
+  about: [groups > 1 && `in ${groups} groups`, biased && 'with a bias'].filter(Boolean).join(', '),
   rounds: true,
-  inputs: [input([N, H, W, C]), input([k, k, C, K], { seed: 2, scale: 0.5 })],
-  call: (kindred, x, w) => kindred.conv2d(x, w, { stride, padding, padMode }),
-  reference: (x, w) => convolution(x, w, { stride, padding, reflect: padMode === 'reflect' }),
+  inputs: [
+    input([N, H, W, C]),
+    input([k, k, C / groups, K], { seed: 2, scale: 0.5 }),
+    ...(biased ? [input([K], { seed: 3 })] : []),
+  ],
+  call: (kindred, x, w, bias = null) =>
+    kindred.conv2d(x, w, { stride, padding, padMode, groups, bias }),
+  reference: (x, w, bias) =>
+    convolution(x, w, { stride, padding, reflect: padMode === 'reflect', groups, bias }),
 })
 
 const [N, H, W, C] = [2, 7, 6, 5]
@@ -92,12 +108,52 @@ const scalesOf = (width) => [input([width], { scale: 0.4, shift: 1 }), input([wi
 const SCALES = scalesOf(C)
 const training = { training: true }
 
+/** softmax(q k^T / sqrt(D)) v of each head: q [N, T, H, D], k and v [N, S, H, D]. */
+function attended(q, k, v, { causal = false, lengths }) {
+  const [, , , D] = q.shape
+  const [, S] = k.shape
+  return build(q.shape, (n, i, h, d) => {
+    const keys = Math.min(S, causal ? i + 1 : S, lengths?.[n] ?? S)
+    const weights = Array.from({ length: keys }, (_, j) =>
+      Math.exp(total(D, (e) => q(n, i, h, e) * k(n, j, h, e)) / Math.sqrt(D)),
+    )
+    const sum = weights.reduce((a, b) => a + b, 0)
+    return total(keys, (j) => (weights[j] / sum) * v(n, j, h, d))
+  })
+}
+
+const attention = ([n, T, S, heads, D], { causal = false, lengths, about = '' } = {}) => ({
+  op: 'attention',
+  about,
+  inputs: [
+    input([n, T, heads, D], { scale: 2 }),
+    ...[2, 3].map((seed) => input([n, S, heads, D], { seed, scale: 2 })),
+    ...(lengths ? [constant([n], Int32Array.from(lengths))] : []),
+  ],
+  call: (kindred, q, k, v, limits = null) =>
+    kindred.attention(q, k, v, { causal, lengths: limits }),
+  reference: (q, k, v) => attended(q, k, v, { causal, lengths }),
+})
+
 export const layers = [
+  attention([1, 65, 65, 2, 16]),
+  attention([2, 70, 40, 1, 64], { causal: true, about: 'causal' }),
+  attention([2, 9, 70, 1, 130], { lengths: [70, 33], about: 'of some keys, wide' }),
+  attention([1, 34, 35, 1, 7], { about: 'of heads of 7' }),
   matmul(3, 5, 7),
   matmul(33, 21, 35),
   matmul(36, 68, 64, true, false),
   matmul(68, 30, 36, false, true),
   matmul(132, 40, 148),
+  {
+    op: 'matmul',
+    about: 'of a batch, one matrix for all',
+    rounds: true,
+    inputs: [input([2, 3, 9, 12]), input([12, 20], { seed: 2 })],
+    call: (k, a, b) => k.matmul(a, b),
+    reference: (a, b) =>
+      build([2, 3, 9, 20], (i, j, m, n) => total(12, (e) => a(i, j, m, e) * b(e, n))),
+  },
   {
     op: 'linear',
     rounds: true,
@@ -118,6 +174,11 @@ export const layers = [
   conv([1, 8, 8, 12], [3, 20], { padding: 1 }),
   conv([2, 6, 6, 16], [1, 20]),
   conv([1, 9, 7, 4], [5, 6], { stride: 2, padding: 2, padMode: 'reflect' }),
+  conv([1, 8, 8, 12], [3, 20], { padding: 1, biased: true }),
+  conv([2, 5, 6, 16], [1, 20], { biased: true }),
+  conv([2, 9, 11, 8], [7, 8], { padding: 3, groups: 8, biased: true }),
+  conv([2, 9, 8, 5], [3, 10], { padding: 1, stride: 2, groups: 5 }),
+  conv([1, 6, 6, 8], [3, 12], { padding: 1, groups: 4 }),
   pool('maxPool', 3, 2, (values) => Math.max(...values)),
   pool('avgPool', 2, 2, mean),
   {

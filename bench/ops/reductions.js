@@ -28,6 +28,37 @@ export const reductions = [
     (x) => build([3, 70], (i, l) => total(5, (j) => x(i, j, l)) / 5),
   ),
   one(
+    'lengthsOf',
+    (k, tokens) => k.lengthsOf(tokens),
+    () => [3, 0, 4],
+    [constant([3, 4], Int32Array.from([5, 0, 3, 0, 0, 0, 0, 0, 1, 1, 1, 1]))],
+  ),
+  one(
+    'meanRows',
+    (k, x, lengths) => k.meanRows(x, lengths),
+    (x, lengths) =>
+      build([3, 70], (n, d) =>
+        lengths(n) > 0 ? total(lengths(n), (l) => x(n, l, d)) / lengths(n) : 0,
+      ),
+    [input(X), whole([2, 0, 5])],
+  ),
+  one(
+    'cast',
+    (k, x) => k.cast(k.cast(x, 'u8'), 'f32'),
+    (x) => x.values.map((v) => Math.min(255, Math.max(0, Math.trunc(v)))),
+    [constant([3, 67], input([3, 67], { scale: 300, shift: 100 }).values)],
+  ),
+  one(
+    'variance',
+    (k, x) => k.variance(x, [0, 2]),
+    (x) =>
+      build([5], (j) => {
+        const values = Array.from({ length: 210 }, (_, i) => x(Math.floor(i / 70), j, i % 70))
+        const mean = values.reduce((a, b) => a + b, 0) / 210
+        return values.reduce((a, b) => a + (b - mean) ** 2, 0) / 209
+      }),
+  ),
+  one(
     'max',
     (k, x) => k.max(x, 2),
     (x) => build([3, 5], (i, j) => peak(x, i, j)),
@@ -147,6 +178,11 @@ export const reductions = [
     'slice',
     (k, x) => k.slice(x, 1, 1, 4),
     (x) => build([3, 3, 70], (i, j, l) => x(i, j + 1, l)),
+  ),
+  one(
+    'chunk',
+    (k, x) => k.concat(k.chunk(x, 2, -1).toReversed(), 0),
+    (x) => build([6, 5, 35], (i, j, l) => x(i % 3, j, l + (i < 3 ? 35 : 0))),
   ),
   one(
     'concat',

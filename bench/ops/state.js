@@ -19,6 +19,17 @@ export const state = [
     reference: (set, at) => build([3, 2, 3, 3], (n, i, j, c) => set(at(n), i, j, c)),
   },
   {
+    op: 'assign',
+    inputs: [rows([5, 13], 1), rows([5, 13], 2)],
+    call(k, variable, x) {
+      const own = x.gpu.variable(variable.values, variable.shape)
+      k.assign(own, x)
+      return own
+    },
+    raw: [0],
+    reference: (variable, x) => build([5, 13], (i, j) => x(i, j)),
+  },
+  {
     op: 'enqueue',
     inputs: [rows([6, 8], 1), rows([4, 8], 2)],
     call(k, queue, keys) {

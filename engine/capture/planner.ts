@@ -40,12 +40,13 @@ interface Slot {
 }
 
 /** Returns the range of each temporary, and the slots' sizes in bytes. Offsets and sizes are
- *  multiples of `align`. */
+ *  multiples of `align`. `room` are the sizes of slots that exist, which come first. */
 export function plan(
   needs: readonly Need[],
   align: number,
+  room: readonly number[] = [],
 ): { placements: readonly Placement[]; slots: readonly number[] } {
-  const slots: Slot[] = []
+  const slots = room.map((bytes): Slot => ({ bytes, ranges: [], writes: new Map() }))
   const placements: Placement[] = needs.map(() => ({ slot: 0, offset: 0 }))
   const order = [...needs.entries()].sort(([i, a], [j, b]) => b.bytes - a.bytes || i - j)
   for (const [i, need] of order) {
@@ -68,7 +69,7 @@ export function plan(
     placements[i] = { slot, offset }
   }
   const extent = ({ ranges }: Slot) => Math.max(...ranges.map((t) => t.offset + t.bytes))
-  return { placements, slots: slots.map(extent) }
+  return { placements, slots: slots.map((slot, s) => room[s] ?? extent(slot)) }
 }
 
 /** Returns the most bytes in use at one time, in ranges of multiples of `align`. No plan needs

@@ -6,11 +6,11 @@ import type { Commands } from '../commands.ts'
 import { type Encodable, encode } from '../encode.ts'
 import { type Binding, type Block, type Memory, type Storage, bindingOf } from '../memory.ts'
 import { paramOf, writeParam } from '../params.ts'
-import { type Need, leastBytes, plan } from './planner.ts'
+import type { Arena, Tenant } from './arena.ts'
+import type { Need } from './planner.ts'
 import type { Copied, Dispatched, Output, Ref, ReplayedCall, Trace } from './trace.ts'
 import { wholeWords } from '../values.ts'
 
-const ALIGN = 256 // of a storage binding's offset, in bytes; every device accepts it
 const MAX_COMMANDS = 4096 // in one command buffer: lavapipe crashed on 49,000
 
 /** One step's commands, ready to be submitted again and again. */
@@ -28,15 +28,19 @@ export class Replay {
   readonly #parts: readonly (readonly Encodable[])[] // a command buffer each
   readonly #calls: readonly (() => void)[]
   readonly #written: ReadonlySet<Block>
-  #planned = 0
-  #least = 0
 
-  /** Allocates the step's memory, which `release` frees. */
-  constructor(trace: Trace, memory: Memory, commands: Commands) {
+  /** Makes what a replay of `trace` needs, which `release` frees. Its temporaries lie in `arena`, in
+   *  a place for `tenant`. */
+  constructor(
+    trace: Trace,
+    { memory, commands }: { readonly memory: Memory; readonly commands: Commands },
+    arena: Arena,
+    tenant: Tenant,
+  ) {
     this.#trace = trace
     this.#memory = memory
     this.#commands = commands
-    this.#bindings = this.#allocate(trace)
+    this.#bindings = this.#allocate(trace, (needs, taken) => arena.place(tenant, needs, taken))
     const { starts, changing, bytes } = layOut(trace.commands, commands.align)
     this.#starts = starts
     this.#changing = changing
@@ -63,13 +67,6 @@ export class Replay {
       uses.filter((use) => use.writes && use.ref < 0),
     )
     this.#written = new Set(written.flatMap(({ ref }) => trace.outer[-1 - ref]?.block ?? []))
-  }
-
-  /** Tells whether all memory that the step uses from outside is where it was recorded. */
-  isCurrent(): boolean {
-    return this.#trace.outer.every(
-      ({ storage, block, offset }) => storage.block === block && storage.offset === offset,
-    )
   }
 
   /** Submits the step. First calls its actions and the functions of its params, or takes the values
@@ -106,13 +103,11 @@ export class Replay {
     for (const storage of this.#borrowed) this.#memory.release(storage)
   }
 
-  /** Bytes that the step's temporaries share, and the fewest that any plan could need. */
-  get memory(): { readonly bytes: number; readonly least: number } {
-    return { bytes: this.#planned, least: this.#least }
-  }
-
-  /** Allocates the temporaries as planned, and returns their ranges. */
-  #allocate({ commands, temporaries, outputs }: Trace): Binding[] {
+  /** Allocates the constants, and the other temporaries by `place`. Returns their ranges. */
+  #allocate(
+    { commands, temporaries, outputs, outer }: Trace,
+    place: (needs: readonly Need[], taken: ReadonlySet<Block>) => readonly Binding[],
+  ): Binding[] {
     const uses = temporaries.map((): { command: number; writes: boolean }[] => [])
     for (const [command, { uses: all }] of commands.entries())
       for (const { ref, writes } of all) uses[ref]?.push({ command, writes })
@@ -124,16 +119,10 @@ export class Replay {
       uses: uses[ref] ?? [],
       outlives: returned.has(ref),
     }))
-    const { placements, slots } = plan(needs, ALIGN)
-    this.#planned = slots.reduce((sum, bytes) => sum + bytes, 0)
-    this.#least = leastBytes(needs, ALIGN)
-    const buffers = slots.map((bytes) => this.#take(bytes))
-    const byRef = new Map(planned.map((ref, i) => [ref, placements[i]]))
+    const placed = place(needs, new Set(outer.map(({ block }) => block)))
+    const byRef = new Map(planned.map((ref, i) => [ref, placed[i]]))
     return temporaries.map(({ bytes, constant }, ref) => {
-      const placement = byRef.get(ref)
-      const slot = placement && buffers[placement.slot]
-      if (slot) return { ...slot, offset: placement.offset, bytes: wholeWords(bytes) }
-      const binding = this.#take(bytes)
+      const binding = byRef.get(ref) ?? this.#take(bytes)
       if (constant) this.#upload(binding, constant.buffer)
       return { ...binding, bytes: wholeWords(bytes) }
     })

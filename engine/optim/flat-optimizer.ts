@@ -2,7 +2,7 @@
 // buffer, so that a step is a few dispatches, however many parameters there are.
 
 import { type Run, type Scalar, type Variable, sizeOf } from '../../kernels/op.ts'
-import { inspect } from '../../kernels/options.ts'
+import { checkScalar, finiteNumber, inspect, notNegative } from '../../kernels/options.ts'
 import { clipToNorm } from '../../kernels/optim/clip.ts'
 import type { Named } from '../named.ts'
 import { nameVariables } from '../names.ts'
@@ -85,6 +85,7 @@ export abstract class RuleOptimizer<State extends Named> implements FlatOptimize
 
   constructor(parameters: Named, rule: Rule<State>) {
     const { settingsOf, weightDecay, clip, makeState, update } = rule
+    const { name } = this.constructor
     this.#flat = new FlatParameters(parameters, settingsOf)
     this.#update = update
     this.state = makeState(() => this.#flat.zeros())
@@ -95,14 +96,17 @@ export abstract class RuleOptimizer<State extends Named> implements FlatOptimize
     this.offsets = this.#flat.offsets
     this.#clip = clip ?? Infinity
     this.#weightDecay =
-      typeof weightDecay === 'number' ? weightDecay : () => weightDecay(this.t - 1) // t is counted before
+      typeof weightDecay === 'number'
+        ? weightDecay // and below, t is counted before
+        : checkScalar(name, 'weightDecay', () => weightDecay(this.t - 1), notNegative)
     this.norm = clip === undefined ? undefined : this.#flat.gpu.variable([0], [])
     owns(this, [...this.#flat.made, ...(this.norm ? [this.norm] : [])])
   }
 
-  step(gradients: Gradients, lr: Scalar, scaler?: LossScaler) {
+  step(gradients: Gradients, rate: Scalar, scaler?: LossScaler) {
+    const lr = checkScalar('Optimizer.step', 'lr', rate, finiteNumber)
     const { gpu, weight, grad } = this.#flat
-    const clipped = this.#clipped(this.#flat.collect(gradients, lr, scaler))
+    const clipped = this.#clipped(this.#flat.collect(gradients, scaler))
     const layout = { ...clipped, weightDecay: this.#weightDecay }
     this.#flat.countStep(this, lr)
     const flat = { weight, grad }

@@ -8,7 +8,6 @@ import {
   having,
   isTensor,
   record,
-  scalar,
   variable as isVariable,
 } from '../../kernels/options.ts'
 import { collect } from '../../kernels/optim/collect.ts'
@@ -104,9 +103,8 @@ export class FlatParameters {
 
   /** Copies the gradients into the flat buffer, and unscales them. Returns the layout to update by,
    *  which tells kernels the parameters that have a gradient. */
-  collect(gradients: Gradients, lr: Scalar, scaler?: LossScaler): FlatLayout {
+  collect(gradients: Gradients, scaler?: LossScaler): FlatLayout {
     checkValue('Optimizer.step', 'gradients', gradients, isGradients)
-    checkValue('Optimizer.step', 'lr', lr, scalar)
     if (scaler !== undefined)
       checkValue('Optimizer.step', 'scaler', scaler, having('a LossScaler', 'unscale'))
     if (!this.variables.every((variable) => this.gpu.isWithin(variable, this.weight)))

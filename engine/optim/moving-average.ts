@@ -1,7 +1,15 @@
 // A moving average of variables, such as an optimizer's parameters: MoCo's momentum encoder.
 
 import { type Scalar, type Variable, sizeOf } from '../../kernels/op.ts'
-import { checkValue, either, having, inspect, record, scalar } from '../../kernels/options.ts'
+import {
+  checkScalar,
+  checkValue,
+  either,
+  having,
+  inspect,
+  record,
+  share,
+} from '../../kernels/options.ts'
 import { collect } from '../../kernels/optim/collect.ts'
 import { ema } from '../../kernels/optim/ema.ts'
 import { Gpu } from '../gpu.ts'
@@ -56,14 +64,15 @@ export class MovingAverage {
   }
 
   /** Computes k <- m k + (1 - m) q. In a captured step, an m that changes must be a function.
-   *  Throws Error if the followers were moved elsewhere since. */
+   *  Throws Error if the followers were moved elsewhere since, and TypeError for an m outside
+   *  [0, 1]. */
   update(m: Scalar) {
     if (!this.#variables.every((variable) => this.#gpu.isWithin(variable, this.#k)))
       throw new Error(
         'MovingAverage: its parameters were given to another optimizer or average since',
       )
-    checkValue('MovingAverage.update', 'm', m, scalar)
-    ema(this.#gpu.run, this.#k, this.#q(), m)
+    const momentum = checkScalar('MovingAverage.update', 'm', m, share)
+    ema(this.#gpu.run, this.#k, this.#q(), momentum)
   }
 
   toString() {

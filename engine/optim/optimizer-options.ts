@@ -7,10 +7,12 @@ import {
   checkOptions,
   flag,
   notNegative,
+  oneOf,
   positive,
   rule,
   share,
 } from '../../kernels/options.ts'
+import { type LarsForm, larsForms } from '../../kernels/optim/update-lars.ts'
 import type { Schedule } from './schedule.ts'
 import type { LarsTreatment, Treat, Treatment } from './treatments.ts'
 
@@ -52,9 +54,10 @@ export interface LarsOptions extends CommonOptions<LarsTreatment> {
   readonly nesterov?: boolean
   /** Factor of the trust ratio eta |w| / |g|; 0.001 by default, as in the SimCLR paper. */
   readonly eta?: number
-  /** True (the default) multiplies by trust ratio and learning rate before the momentum, as
-   *  google-research/simclr does:  v <- momentum v + trust lr g. False multiplies after it. */
-  readonly classic?: boolean
+  /** The form, by the code that has it: 'simclr' (google-research/simclr, the default),
+   *  'not-classic' (the same with classic_momentum=False), 'moco-v3' (also Barlow Twins'),
+   *  'lightly' (also bolts'), or 'solo-learn' (with clip_lr). */
+  readonly form?: LarsForm
   /** Tells which parameters get neither weight decay nor trust ratio, unless `treat` says so; by
    *  default biases and parameters of norms. */
   readonly exclude?: (name: string, parameter: Variable) => boolean
@@ -65,7 +68,7 @@ export interface LarsOptions extends CommonOptions<LarsTreatment> {
 export const biasOrNorm = (_name: string, parameter: Variable) => parameter.shape.length <= 1
 
 const decay = rule(
-  'a number of at least 0, or a function of the step, t => number',
+  'a finite number of at least 0, or a function of the step, t => number',
   (v) => typeof v === 'function' || notNegative.fits(v),
 )
 const common = { weightDecay: decay, clip: positive, treat: callback }
@@ -83,7 +86,7 @@ export const larsRules: Rules<LarsOptions> = {
   momentum: share,
   nesterov: flag,
   eta: notNegative,
-  classic: flag,
+  form: oneOf(...larsForms),
   exclude: callback,
   ...common,
 }

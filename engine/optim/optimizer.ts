@@ -86,8 +86,8 @@ export class AdamW extends Adam {
 }
 
 /** Layer-wise adaptive rate scaling (You, Gitman & Ginsburg 2017,
- *  https://arxiv.org/abs/1708.03888), the SimCLR paper's optimizer for large batches.
- *  `state.momentum` is the velocity. */
+ *  https://arxiv.org/abs/1708.03888), the SimCLR paper's optimizer for large batches, in the `form`
+ *  of its code or of others'. `state.momentum` is the velocity. */
 export class Lars extends RuleOptimizer<{ readonly momentum: Variable }> {
   /** Moves the parameters as `Sgd` does. Throws like `Sgd`. */
   constructor(parameters: Named, options: LarsOptions = {}) {
@@ -96,12 +96,12 @@ export class Lars extends RuleOptimizer<{ readonly momentum: Variable }> {
       nesterov = false,
       weightDecay = 0,
       eta = 0.001,
-      classic = true,
+      form = 'simclr',
       exclude = biasOrNorm,
       clip,
       treat,
     } = optimizerOptions('Lars', options, larsRules)
-    const params = { momentum, nesterov, eta, classic }
+    const params = { momentum, nesterov, eta, form }
     const usual = (name: string, parameter: Variable) =>
       exclude(name, parameter) ? { weightDecay: 0, adapted: false } : { weightDecay, adapted: true }
     super(parameters, {

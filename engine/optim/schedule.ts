@@ -1,6 +1,6 @@
 // Learning-rate schedules: functions of a step, or of an epoch if the caller counts epochs.
 
-import { checkOptions, checkValue, number, oneOf, scheduled } from '../../kernels/options.ts'
+import { checkOptions, checkValue, finiteNumber, oneOf, scheduled } from '../../kernels/options.ts'
 
 /** The learning rate at step (or epoch) t, counted from 0. */
 export type Schedule = (t: number) => number
@@ -14,28 +14,28 @@ export function scheduleOf(owner: string, name: string, given: Schedule | number
 
 /** Stays at `lr`. Throws TypeError, as all schedules do, for anything but numbers. */
 export const constant = (lr: number): Schedule => {
-  checkValue('constant', 'lr', lr, number)
+  checkValue('constant', 'lr', lr, finiteNumber)
   return () => lr
 }
 
 /** Multiplies `lr` by `gamma` at each milestone (torch.optim.lr_scheduler.MultiStepLR). */
 export const multiStep = (lr: number, milestones: readonly number[], gamma = 0.1): Schedule => {
-  checkValue('multiStep', 'lr', lr, number)
+  checkValue('multiStep', 'lr', lr, finiteNumber)
   checkValue('multiStep', 'milestones', milestones, {
-    words: 'an array of numbers',
+    words: 'an array of finite numbers',
     fits: isNumbers,
   })
-  checkValue('multiStep', 'gamma', gamma, number)
+  checkValue('multiStep', 'gamma', gamma, finiteNumber)
   return (t) => lr * gamma ** milestones.filter((milestone) => t >= milestone).length
 }
 
-const isNumbers = (v: unknown) => Array.isArray(v) && v.every(number.fits)
+const isNumbers = (v: unknown) => Array.isArray(v) && v.every(finiteNumber.fits)
 
 /** Falls along half a cosine from `lr` at 0 to `min` at `total`
  *  (torch.optim.lr_scheduler.CosineAnnealingLR):  min + (lr - min) (1 + cos(π t / total)) / 2. */
 export const cosine = (lr: number, total: number, min = 0): Schedule => {
   for (const [name, value] of Object.entries({ lr, total, min }))
-    checkValue('cosine', name, value, number)
+    checkValue('cosine', name, value, finiteNumber)
   return (t) =>
     total > 0
       ? min + (lr - min) * 0.5 * (1 + Math.cos((Math.PI * Math.min(t, total)) / total))
@@ -55,7 +55,7 @@ export const warmup = (
   options: { readonly first?: 'zero' | 'nonzero' } = {},
 ): Schedule => {
   const { first = 'zero' } = checkOptions('warmup', options, { first: oneOf('zero', 'nonzero') })
-  checkValue('warmup', 'steps', steps, number)
+  checkValue('warmup', 'steps', steps, finiteNumber)
   const then = scheduleOf('warmup', 'after', after)
   return (t) =>
     t >= steps ? then(t - steps) : (then(0) * (t + (first === 'zero' ? 0 : 1))) / steps
@@ -64,7 +64,7 @@ export const warmup = (
 /** Rises from `m` at 0 to 1 at `total` along half a cosine: the momentum of MoCo v3 and BYOL. */
 export const cosineRamp = (m: number, total: number): Schedule => {
   for (const [name, value] of Object.entries({ m, total }))
-    checkValue('cosineRamp', name, value, number)
+    checkValue('cosineRamp', name, value, finiteNumber)
   const distance = cosine(1 - m, total)
   return (t) => 1 - distance(t)
 }

@@ -49,8 +49,8 @@ export interface Usual {
 export const treatmentRules: Rules<Treatment> = {
   weightDecay: notNegative,
   lr: rule(
-    'a factor of the learning rate above 0 (frozen: true stops a parameter)',
-    (v) => typeof v === 'number' && v > 0,
+    'a finite factor of the learning rate above 0 (frozen: true stops a parameter)',
+    (v) => Number.isFinite(v) && Number(v) > 0,
   ),
   frozen: flag,
 }

@@ -5,6 +5,7 @@
 //   typicality(x) = (1/K Σ |x - x_i|)^-1 over the K nearest x_i of x's cluster
 
 import { kmeans } from 'ml-kmeans'
+import { type Abortable, abortable } from '../../kernels/abort.ts'
 import type { Tensor } from '../../kernels/op.ts'
 import { checkOptions, count, having, needed, onGpu, whole } from '../../kernels/options.ts'
 import type { IndexList } from '../../kernels/wgsl/indices.ts'
@@ -17,7 +18,7 @@ import { unitRowsOf } from './k-centre.ts'
 import { nearestOthers } from './neighbour-distances.ts'
 
 /** Options of `mostTypical`. */
-export interface TypicalOptions {
+export interface TypicalOptions extends Abortable {
   /** Number of samples to choose. */
   readonly picks: number
   /** Samples chosen already, such as the labelled ones. Clusters without one come first. */
@@ -41,18 +42,20 @@ export interface Typical {
 const rules = {
   ...{ picks: needed(count), initial: having('an array of indices', 'length') },
   ...{ neighbours: count, seed: whole, gpu: onGpu },
+  ...abortable,
 }
 
 /** Divides features [M, D] into as many clusters as there will be labels, by k-means of unit rows,
  *  and chooses the most typical sample of each of the largest clusters that have none yet. Throws
  *  RangeError for indices out of range or more picks than samples, ShapeError, and Error for
- *  features that are not finite or without a Gpu to compute on. */
+ *  features that are not finite or without a Gpu to compute on. Rejects with the signal's reason when
+ *  it is aborted, after the clusters. */
 export async function mostTypical(
   features: Tensor | FeatureRows,
   options: TypicalOptions,
 ): Promise<Typical> {
   const checked = checkOptions('mostTypical', options, rules)
-  const { picks, initial = [], neighbours = 20, seed = 0, gpu: told } = checked
+  const { picks, initial = [], neighbours = 20, seed = 0, gpu: told, signal } = checked
   checkFeatures('mostTypical', features, features)
   const gpu = gpuOf('mostTypical', features, features, told)
   const rows = await onHost('mostTypical', 'features', features)
@@ -69,8 +72,9 @@ export async function mostTypical(
   const use = (m: number) => uses.set(clusters[m] ?? 0, (uses.get(clusters[m] ?? 0) ?? 0) + 1)
   taken.forEach(use)
   while (order.length < picks) {
+    signal?.throwIfAborted()
     const cluster = emptiest(members, uses, taken)
-    const next = await typicalOf(gpu, rows, { among: cluster, taken, neighbours })
+    const next = await typicalOf(gpu, rows, { among: cluster, taken, neighbours, signal })
     order.push(next)
     taken.add(next)
     use(next)
@@ -115,14 +119,19 @@ interface Cluster {
   readonly among: readonly number[]
   readonly taken: ReadonlySet<number>
   readonly neighbours: number
+  readonly signal: AbortSignal | undefined
 }
 
 /** The most typical member of a cluster that is not chosen yet, the first of equals. */
-async function typicalOf(gpu: Gpu, rows: Embeddings, { among, taken, neighbours }: Cluster) {
+async function typicalOf(
+  gpu: Gpu,
+  rows: Embeddings,
+  { among, taken, neighbours, signal }: Cluster,
+) {
   const open = [...among.keys()].filter((i) => !taken.has(among[i] ?? 0))
   const [first = 0] = open
   if (among.length < 2) return among[first] ?? 0
-  const { cosines, k } = await nearestOthers(gpu, rowsAt(rows, among), neighbours)
+  const { cosines, k } = await nearestOthers(gpu, rowsAt(rows, among), neighbours, signal)
   const distance = (i: number) => {
     let sum = 0
     for (let j = i * k; j < (i + 1) * k; j++)

@@ -1,5 +1,6 @@
 // Pairs of features that are almost the same direction, and the groups that they make.
 
+import { type Abortable, abortable } from '../../kernels/abort.ts'
 import type { Tensor } from '../../kernels/op.ts'
 import { checkOptions, count, needed, onGpu, rule } from '../../kernels/options.ts'
 import { rowsAbove } from '../../kernels/knn/rows-above.ts'
@@ -12,7 +13,7 @@ import { type FeatureRows, checkFeatures, checkFinite } from '../slabs.ts'
 const ROOM = 32 // pairs of a row that are read at once; rows with more are read again
 
 /** Options of `nearDuplicates`. */
-export interface DuplicateOptions {
+export interface DuplicateOptions extends Abortable {
   /** Cosine from which two features are near duplicates, above 0 and at most 1. */
   readonly threshold: number
   /** Most pairs; a million by default. More of them say that the threshold is too low. */
@@ -36,17 +37,24 @@ const rules = {
     rule('a number above 0, at most 1', (v) => typeof v === 'number' && v > 0 && v <= 1),
   ),
   ...{ most: count, gpu: onGpu },
+  ...abortable,
 }
 
 /** Finds all pairs of features [M, D] whose cosine is at least the threshold. Compares M² / 2 pairs,
  *  those of some rows at a time; memory is that of the features and the pairs. Throws ShapeError,
  *  RangeError for more than `most` pairs, and Error for features that are not finite, too many for
- *  one tensor, or without a Gpu to compute on. */
+ *  one tensor, or without a Gpu to compute on. Rejects with the signal's reason when it is aborted,
+ *  after the rows under way. */
 export async function nearDuplicates(
   features: Tensor | FeatureRows,
   options: DuplicateOptions,
 ): Promise<Duplicates> {
-  const { threshold, most = 1e6, gpu: told } = checkOptions('nearDuplicates', options, rules)
+  const {
+    threshold,
+    most = 1e6,
+    gpu: told,
+    signal,
+  } = checkOptions('nearDuplicates', options, rules)
   checkFeatures('nearDuplicates', features, features)
   const gpu = gpuOf('nearDuplicates', features, features, told)
   const { features: values, M, D } = await onHost('nearDuplicates', 'features', features)
@@ -55,6 +63,8 @@ export async function nearDuplicates(
   const rows = gpu.noGrad(() => l2Normalize(gpu.tensor(values, [M, D])))
   let at = 0
   while (at < M) {
+    if (signal?.aborted === true) gpu.free(rows)
+    signal?.throwIfAborted()
     const end = Math.min(M, at + Math.max(1, Math.min(65535, Math.floor(CHUNK / (M - at)))))
     for (const pair of await pairsOf(gpu, rows, { start: at, end, threshold })) found.push(pair)
     if (found.length > most)

@@ -14,11 +14,16 @@ export interface Neighbours {
   readonly k: number
 }
 
-/** Finds the k nearest others of each feature. */
-export async function nearestOthers(gpu: Gpu, rows: Embeddings, k: number): Promise<Neighbours> {
+/** Finds the k nearest others of each feature. Rejects with the reason of an aborted signal. */
+export async function nearestOthers(
+  gpu: Gpu,
+  rows: Embeddings,
+  k: number,
+  signal?: AbortSignal,
+): Promise<Neighbours> {
   const { M } = rows
   const most = Math.min(k, M - 1)
-  const found = await nearest(rows, rows, most + 1, { gpu })
+  const found = await nearest(rows, rows, most + 1, { gpu, ...(signal && { signal }) })
   const indices = new Uint32Array(M * most)
   const cosines = new Float32Array(M * most)
   for (let m = 0; m < M; m++) {

@@ -1,6 +1,7 @@
 // Samples that are unlike all others: a score by the distance to the nearest neighbours (Ramaswamy,
 // Rastogi and Shim 2000, https://doi.org/10.1145/335191.335437).
 
+import { type Abortable, abortable } from '../../kernels/abort.ts'
 import type { Tensor } from '../../kernels/op.ts'
 import { checkOptions, count, onGpu } from '../../kernels/options.ts'
 import type { Gpu } from '../../engine/gpu.ts'
@@ -9,12 +10,14 @@ import { type FeatureRows, checkFeatures } from '../slabs.ts'
 import { nearestOthers } from './neighbour-distances.ts'
 
 /** Options of `outliers`. */
-export interface OutlierOptions {
+export interface OutlierOptions extends Abortable {
   /** Number of neighbours; 10 by default. At most the number of other features. */
   readonly k?: number
   /** The Gpu to compute on, when features are no tensor. */
   readonly gpu?: Gpu
 }
+
+const rules = { k: count, gpu: onGpu, ...abortable }
 
 /** How unlike the others each of M features is. */
 export interface Outliers {
@@ -27,17 +30,18 @@ export interface Outliers {
 
 /** Scores features [M, D] by their distance to their neighbours. Compares all pairs, a few queries
  *  at a time. Throws RangeError for fewer than two features, ShapeError, and Error for features that
- *  are not finite or without a Gpu to compute on. */
+ *  are not finite or without a Gpu to compute on. Rejects with the signal's reason when it is
+ *  aborted. */
 export async function outliers(
   features: Tensor | FeatureRows,
   options: OutlierOptions = {},
 ): Promise<Outliers> {
-  const { k = 10, gpu: told } = checkOptions('outliers', options, { k: count, gpu: onGpu })
+  const { k = 10, gpu: told, signal } = checkOptions('outliers', options, rules)
   checkFeatures('outliers', features, features)
   const gpu = gpuOf('outliers', features, features, told)
   const rows = await onHost('outliers', 'features', features)
   if (rows.M < 2) throw new RangeError(`outliers: needs at least 2 features, got ${rows.M}`)
-  const near = await nearestOthers(gpu, rows, k)
+  const near = await nearestOthers(gpu, rows, k, signal)
   const scores = new Float64Array(rows.M)
   for (let i = 0; i < near.cosines.length; i++) {
     const m = Math.floor(i / near.k)

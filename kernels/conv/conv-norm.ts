@@ -7,7 +7,6 @@
 // The backward pass needs x and z, nearly all that a network saves.
 
 import { type Op, type Tensor, op } from '../op.ts'
-import { batchNormBackward } from '../norm/batch-norm-backward.ts'
 import {
   type BatchNormOptions,
   type Running,
@@ -15,16 +14,13 @@ import {
   normRules,
   settings,
 } from '../norm/batch-norm.ts'
-import { type NormAttrs, batchNormForward } from '../norm/normalize.ts'
-import { type Conv2dOptions, conv2dOp, convRules, paddedInput } from './conv2d.ts'
-import { convWeightGradient } from './weight-gradient.ts'
-import { type Steps, convForward, convDataGradient, convForwardMoments } from './forward.ts'
-import { checkOptions } from '../options.ts'
+import { batchNormForward } from '../norm/normalize.ts'
+import { type WindowOptions, conv2dOp, convRules, paddedInput } from './conv2d.ts'
+import { type Shortcut, checkedShortcut, convNormPair } from './conv-norm-pair.ts'
+import { type ConvNormAttrs, convNormBackward, convolved } from './conv-norm-parts.ts'
+import { checkOptions, isTensor, orNull, record } from '../options.ts'
 
-interface Attrs {
-  readonly steps: Steps
-  readonly norm: NormAttrs
-}
+export type { Shortcut }
 
 type ConvNormInputs = [
   x: Tensor,
@@ -37,10 +33,10 @@ type ConvNormInputs = [
 type ConvNormOutputs = [y: Tensor, z: Tensor, stats: Tensor, ...marks: [] | [Tensor]]
 
 /** The output z is the convolution. */
-export const convNormOp: Op<ConvNormInputs, ConvNormOutputs, Attrs> = {
+export const convNormOp: Op<ConvNormInputs, ConvNormOutputs, ConvNormAttrs> = {
   name: 'convNorm',
   accepts: ['float', 'f32', 'f32', 'f32', 'float'],
-  takesAddend: true,
+  takesParts: true,
   shape({ steps, norm }, x, w, gamma, beta, ...[residual]) {
     const z = conv2dOp.shape(steps, x, w)
     return residual
@@ -49,59 +45,43 @@ export const convNormOp: Op<ConvNormInputs, ConvNormOutputs, Attrs> = {
   },
   flops: ({ steps }, x, w, ..._others) => conv2dOp.flops?.(steps, x, w) ?? 0,
   forward(run, { steps, norm }, x, w, gamma, beta, ...[residual]) {
-    const out = conv2dOp.shape(steps, x.shape, w.shape)
-    const { y: z, moments } =
-      norm.training && norm.splits === 1
-        ? convForwardMoments(run, x, w, out, steps)
-        : { y: convForward(run, x, w, out, steps), moments: null }
+    const { z, moments } = convolved(run, norm, steps, x, w)
     const inputs = residual ? ([z, gamma, beta, residual] as const) : ([z, gamma, beta] as const)
-    const [y, stats, ...marks] = batchNormForward(run, norm, inputs, moments)
+    const [y, stats, ...marks] = batchNormForward(run, norm, inputs, { moments })
     return [y, z, stats, ...marks]
   },
   backward(
     run,
-    { steps, norm },
+    attrs,
     [dy],
     [x, w, gamma, beta, residual],
     [y, z, stats, marks],
     needs,
     addend = null,
   ) {
-    const [
-      dxNeeded = false,
-      dwNeeded = false,
-      dGammaNeeded = false,
-      dBetaNeeded = false,
-      dResidualNeeded = false,
-    ] = needs
-    const { training, rectified, splits, inTurn } = norm
-    const {
-      dx: dz,
-      dGamma,
-      dBeta,
-      dResidual,
-    } = batchNormBackward(
-      run,
-      [dy, addend],
-      { x: z, gamma, beta, y, stats, marks },
-      {
-        ...{ training, rectified, splits, inTurn, residual: residual !== undefined },
-        ...{ dx: dxNeeded || dwNeeded, sums: dGammaNeeded || dBetaNeeded },
-      },
-    )
-    const dw = dwNeeded && dz ? convWeightGradient(run, x, dz, w.shape, steps) : null
-    const dx = dxNeeded && dz ? convDataGradient(run, dz, w, x, steps) : null
-    const gradients = [dx, dw, dGammaNeeded ? dGamma : null, dBetaNeeded ? dBeta : null]
-    return residual ? [...gradients, dResidualNeeded ? dResidual : null] : gradients
+    const { gradients, dResidual } = convNormBackward(run, attrs, [dy, addend], {
+      ...{ x, w, normalized: { x: z, gamma, beta, y, stats, marks } },
+      ...{ isBehind: residual !== undefined, needs },
+    })
+    return residual ? [...gradients, needs[4] ? dResidual : null] : gradients
   },
 }
 
 const apply = op(convNormOp, 'x', 'w', 'gamma', 'beta', 'residual')
 
-const rules = { ...convRules, ...normRules }
+const tensorOrShortcut = {
+  words: 'a tensor or a shortcut, { x, w, gamma, beta, running }',
+  fits: record.fits,
+}
+
+const rules = { ...convRules, ...normRules, residual: orNull(tensorOrShortcut) }
 
 /** Options of `convNorm`: those of its convolution and of its batch norm. */
-export interface ConvNormOptions extends Conv2dOptions, BatchNormOptions {}
+export interface ConvNormOptions extends WindowOptions, Omit<BatchNormOptions, 'residual'> {
+  /** Added to the result: a tensor of its shape, or another convolution and its batch norm, which
+   *  are normalised where they are added, and in the same mode. */
+  readonly residual?: Tensor | Shortcut | null
+}
 
 /** `batchNorm(conv2d(x, w, options), gamma, beta, running, options)`, with one read of the images
  *  less in training: x [N, H, W, Cin], w [kH, kW, Cin, Cout], gamma, beta and running statistics
@@ -118,6 +98,11 @@ export function convNorm(
   const norm = settings(x, running, options)
   const { steps, padded } = paddedInput(x, options)
   const attrs = { steps, norm }
+  if (residual && !isTensor(residual)) {
+    const more = checkedShortcut(residual, options)
+    if (norm.splits === 1) return convNormPair(attrs, [padded, w, gamma, beta], more)
+    return apply(attrs, padded, w, gamma, beta, apply(more.attrs, ...more.inputs))
+  }
   return residual
     ? apply(attrs, padded, w, gamma, beta, residual)
     : apply(attrs, padded, w, gamma, beta)

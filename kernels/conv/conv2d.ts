@@ -1,23 +1,54 @@
 // 2-d convolution (cross-correlation, as everywhere in deep learning):
 //   y[n, i, j, k] = sum over r, s, c of x[n, i stride - padding + r, j stride - padding + s, c]
-//   w[r, s, c, k]
+//   w[r, s, c, k] + bias[k]
+// In groups, c counts the channels of k's group.
 
-import { type Op, type Shape, type Tensor, ShapeError, images, op, show, sizeOf } from '../op.ts'
+import {
+  type Op,
+  type Run,
+  type Shape,
+  type Tensor,
+  ShapeError,
+  dim,
+  images,
+  op,
+  show,
+  sizeOf,
+} from '../op.ts'
+import { columnSums } from '../wgsl/column-sums.ts'
+import { storedAs } from '../wgsl/storage.ts'
+import { groupedDataGradient, groupedForward } from './grouped.ts'
+import { groupedWeightGradient } from './grouped-weight.ts'
 import { convWeightGradient } from './weight-gradient.ts'
-import { type Pair, type Steps, convForward, convDataGradient } from './forward.ts'
+import { type Pair, type Steps, convForward, convInputGradient } from './forward.ts'
 import { MAX_GROUPS_PER_DIM } from '../limits.ts'
 import { padReflect } from './pad-reflect.ts'
-import { anything, checkOptions, checkTensor, describe, oneOf } from '../options.ts'
+import { anything, checkOptions, checkTensor, count, describe, oneOf } from '../options.ts'
 
-export const conv2dOp: Op<[x: Tensor, w: Tensor], [y: Tensor], Steps> = {
+interface ConvAttrs extends Steps {
+  /** 1 by default. */
+  readonly groups?: number
+}
+
+type ConvInputs = [x: Tensor, w: Tensor, ...bias: [] | [Tensor]]
+
+export const conv2dOp: Op<ConvInputs, [y: Tensor], ConvAttrs> = {
   name: 'conv2d',
   accepts: ['float'],
-  shape({ stride, padding }, x, w) {
+  shape({ stride, padding, groups = 1 }, x, w, ...[bias]) {
     const [N, H, W, C] = images(x, 'conv2d: x')
     const [kH, kW, Cin, K] = weight(w)
-    if (C !== Cin)
+    if (C !== Cin * groups)
       throw new ShapeError(
-        `conv2d: channels differ, x ${show(x)} has ${C} and w ${show(w)} takes ${Cin}`,
+        `conv2d: channels differ, x ${show(x)} has ${C} and w ${show(w)} takes ${Cin}${groups > 1 ? ` in each of ${groups} groups` : ''}`,
+      )
+    if (K % groups > 0)
+      throw new ShapeError(
+        `conv2d: groups must divide the channels that w makes, got ${groups} for w ${show(w)}`,
+      )
+    if (bias && (bias.length !== 1 || bias[0] !== K))
+      throw new ShapeError(
+        `conv2d: bias must have one value per channel that w makes, got ${show(bias)} for w ${show(w)}`,
       )
     check(stride, 1, 'stride')
     check(padding, 0, 'padding')
@@ -34,20 +65,37 @@ export const conv2dOp: Op<[x: Tensor, w: Tensor], [y: Tensor], Steps> = {
       )
     return [N, outH, outW, K]
   },
-  flops: (steps, x, w) => 2 * sizeOf(conv2dOp.shape(steps, x, w)) * sizeOf(w.slice(0, 3)),
-  forward: (run, steps, x, w) => [
-    convForward(run, x, w, conv2dOp.shape(steps, x.shape, w.shape), steps),
-  ],
-  backward(run, steps, [dy], [x, w], _outputs, [dxNeeded, dwNeeded]) {
-    const dw = dwNeeded ? convWeightGradient(run, x, dy, w.shape, steps) : null
-    return [dxNeeded ? convDataGradient(run, dy, w, x, steps) : null, dw]
+  flops: (attrs, x, w) => 2 * sizeOf(conv2dOp.shape(attrs, x, w)) * sizeOf(w.slice(0, 3)),
+  forward(run, { groups = 1, ...steps }, x, w, ...[bias = null]) {
+    const out = conv2dOp.shape({ ...steps, groups }, x.shape, w.shape)
+    return groups > 1
+      ? [groupedForward(run, x, w, bias, { ...steps, groups, out })]
+      : [convForward(run, x, w, out, { ...steps, bias })]
+  },
+  backward(run, { groups = 1, ...steps }, [dy], [x, w], _outputs, needs) {
+    const [dxNeeded, dwNeeded, biasNeeded] = needs
+    const own = { ...steps, groups }
+    const dw = () =>
+      groups > 1
+        ? groupedWeightGradient(run, x, dy, w.shape, own)
+        : convWeightGradient(run, x, dy, w.shape, steps)
+    const dx = () =>
+      groups > 1 ? groupedDataGradient(run, dy, w, x, own) : convInputGradient(run, dy, w, x, steps)
+    const gradients = [dxNeeded ? dx() : null, dwNeeded ? dw() : null]
+    return needs.length < 3 ? gradients : [...gradients, biasNeeded ? biasGradient(run, dy) : null]
   },
 }
 
-const apply = op(conv2dOp, 'x', 'w')
+function biasGradient(run: Run, dy: Tensor): Tensor {
+  const K = dim(dy.shape, 3)
+  const rows = sizeOf(dy.shape) / Math.max(1, K)
+  return columnSums(run, run.view(storedAs(run, 'f32', dy), [rows, K]))
+}
 
-/** Options of `conv2d`. */
-export interface Conv2dOptions {
+const apply = op(conv2dOp, 'x', 'w', 'bias')
+
+/** How a convolution's window moves. */
+export interface WindowOptions {
   /** Pixels between windows, one number or [rows, columns]; 1 by default. */
   readonly stride?: number | Pair
   /** Pixels added on each side, one number or [rows, columns]; 0 by default. */
@@ -56,11 +104,33 @@ export interface Conv2dOptions {
   readonly padMode?: 'zeros' | 'reflect'
 }
 
-/** Convolution of x [N, H, W, Cin] with w [kH, kW, Cin, Cout] -> [N, Ho, Wo, Cout], without bias.
- *  Ho = floor((H + 2 padding - kH) / stride) + 1, and likewise Wo. Throws ShapeError. */
+/** Options of `conv2d`. */
+export interface Conv2dOptions extends WindowOptions {
+  /** Groups of channels that see only each other; 1 by default. With as many groups as channels it
+   *  is a depthwise convolution. */
+  readonly groups?: number
+  /** [Cout], added to every pixel; none by default. */
+  readonly bias?: Tensor | null
+}
+
+/** Convolution of x [N, H, W, Cin] with w [kH, kW, Cin / groups, Cout] -> [N, Ho, Wo, Cout]. Ho =
+ *  floor((H + 2 padding - kH) / stride) + 1, and likewise Wo. PyTorch's `conv2d` has w [Cout, Cin /
+ *  groups, kH, kW] and the same order of groups: the first Cout / groups channels see the first
+ *  Cin / groups. Signals are images [N, 1, L, C] with kernels [1, k, ...]. Throws ShapeError. */
 export function conv2d(x: Tensor, w: Tensor, options: Conv2dOptions = {}): Tensor {
-  const { steps, padded } = paddedInput(x, checkOptions('conv2d', options, convRules))
-  return apply(steps, padded, w)
+  const {
+    groups = 1,
+    bias,
+    ...given
+  } = checkOptions('conv2d', options, {
+    ...convRules,
+    groups: count,
+    bias: anything,
+  })
+  const { steps, padded } = paddedInput(x, given)
+  return bias
+    ? apply({ ...steps, groups }, padded, w, bias)
+    : apply({ ...steps, groups }, padded, w)
 }
 
 /** The rules of a convolution's options. `shape` checks stride and padding. */
@@ -69,7 +139,7 @@ export const convRules = { stride: anything, padding: anything, padMode: oneOf('
 /** The steps of the window, and x, padded here where padding is by reflection. */
 export function paddedInput(
   x: Tensor,
-  { stride = 1, padding = 0, padMode = 'zeros' }: Conv2dOptions,
+  { stride = 1, padding = 0, padMode = 'zeros' }: WindowOptions,
 ) {
   checkTensor('conv2d', 'x', x)
   const steps = { stride: pair(stride, 'stride'), padding: pair(padding, 'padding') }

@@ -4,7 +4,7 @@
 // tensors.
 
 import { type Run, type Shape, type Tensor, kernel } from '../op.ts'
-import { type Walk, inputWalk, walkDispatch } from './input-walk.ts'
+import { type BiasedWalk, inputWalk, walkDispatch } from './input-walk.ts'
 import { byFragmentLoad } from '../wgsl/broadcast-load.ts'
 
 const TILE = { pixels: 4, channels: 8 } // per thread
@@ -15,8 +15,9 @@ const genericKernel = byFragmentLoad(
   ${inputWalk}
   @group(0) @binding(0) var<storage, read>       x:      array<f32>; // [N, H, W, C]
   @group(0) @binding(1) var<storage, read>       factors: array<f32>; // the weight [kH, kW, C, K], by strides
-  @group(0) @binding(2) var<storage, read_write> y:      array<f32>; // [N, outH, outW, K]
-  @group(0) @binding(3) var<uniform>             p:      Params;
+  @group(0) @binding(2) var<storage, read>       bias:    array<f32>; // [K], if biased
+  @group(0) @binding(3) var<storage, read_write> y:      array<f32>; // [N, outH, outW, K]
+  @group(0) @binding(4) var<uniform>             p:      Params;
   override threads: u32 = 64u;
   ${fragment}
 
@@ -67,7 +68,10 @@ const genericKernel = byFragmentLoad(
         let o = phase.first + at[j].yz * vec2u(p.phasesH, p.phasesW);
         let to = ((at[j].x * p.outH + o.x) * p.outW + o.y) * p.K;
         // Channels past the last repeat it and store it again.
-        for (var i = 0u; i < 8u; i++) { y[to + min(k + i, p.K - 1u)] = sums[j][i]; }
+        for (var i = 0u; i < 8u; i++) {
+          let channel = min(k + i, p.K - 1u);
+          y[to + channel] = sums[j][i] + select(0.0, bias[channel], p.biased == 1u);
+        }
       }
     }
   }
@@ -75,8 +79,20 @@ const genericKernel = byFragmentLoad(
 )
 
 /** `convForward`, or the data gradient, as `walk` says. */
-export function convForwardGeneric(run: Run, x: Tensor, w: Tensor, out: Shape, walk: Walk): Tensor {
+export function convForwardGeneric(
+  run: Run,
+  x: Tensor,
+  w: Tensor,
+  out: Shape,
+  walk: BiasedWalk,
+): Tensor {
   const { params, constants, groups } = walkDispatch(run, x, w, out, walk, TILE)
-  const [y] = run(genericKernel(run), { reads: [x, w], makes: [out], params, constants, groups })
+  const [y] = run(genericKernel(run), {
+    reads: [x, w, walk.bias ?? w],
+    makes: [out],
+    params,
+    constants,
+    groups,
+  })
   return y
 }

@@ -12,7 +12,7 @@
 // docs/kernels.md has what was measured.
 
 import { type Run, type Shape, type Tensor, images, kernel } from '../op.ts'
-import { type Walk, inputWalk, walkDispatch } from './input-walk.ts'
+import { type BiasedWalk, inputWalk, walkDispatch } from './input-walk.ts'
 import { broadcasts, spreadFours } from '../wgsl/broadcast-load.ts'
 
 const TILE = { pixels: 8, channels: 16 } // per thread
@@ -34,8 +34,9 @@ const softwareKernel = kernel`
   ${inputWalk}
   @group(0) @binding(0) var<storage, read>       x:       array<vec4f>; // [N, H, W, C]
   @group(0) @binding(1) var<storage, read>       factors: array<vec4f>; // w [kH, kW, C, K], by strides
-  @group(0) @binding(2) var<storage, read_write> y:       array<vec4f>; // [N, outH, outW, K]
-  @group(0) @binding(3) var<uniform>             p:       Params;
+  @group(0) @binding(2) var<storage, read>       bias:    array<vec4f>; // [K], if biased
+  @group(0) @binding(3) var<storage, read_write> y:       array<vec4f>; // [N, outH, outW, K]
+  @group(0) @binding(4) var<uniform>             p:       Params;
   override threads: u32 = 16u;
   override transposed: bool = false;
   override aligned: bool = false;
@@ -135,13 +136,19 @@ const softwareKernel = kernel`
       }
     }
 
+    var shifts = array<vec4f, 4>();
+    if (p.biased == 1u) {
+      for (var i = 0u; i < 4u; i++) { shifts[i] = bias[k / 4u + i]; }
+    }
     for (var j = 0u; j < 8u; j++) {
       if (start + j < count) {
         let o = phase.first + at[j].yz * vec2u(p.phasesH, p.phasesW);
         let to = (((at[j].x * p.outH + o.x) * p.outW + o.y) * p.K + k) / 4u;
         for (var h = 0u; h < 2u; h++) {
-          y[to + 2u * h] = vec4f(sums[h][0][j], sums[h][1][j], sums[h][2][j], sums[h][3][j]);
-          y[to + 2u * h + 1u] = vec4f(sums[h][4][j], sums[h][5][j], sums[h][6][j], sums[h][7][j]);
+          let low = vec4f(sums[h][0][j], sums[h][1][j], sums[h][2][j], sums[h][3][j]);
+          let high = vec4f(sums[h][4][j], sums[h][5][j], sums[h][6][j], sums[h][7][j]);
+          y[to + 2u * h] = low + shifts[2u * h];
+          y[to + 2u * h + 1u] = high + shifts[2u * h + 1u];
         }
       }
     }
@@ -154,13 +161,13 @@ export function convForwardSoftware(
   x: Tensor,
   w: Tensor,
   out: Shape,
-  walk: Walk,
+  walk: BiasedWalk,
 ): Tensor {
   const { params, constants, groups } = walkDispatch(run, x, w, out, walk, TILE)
   const { W, outW, padW, outStride } = params
   const three = constants.taps === 3 && W === outW && padW === 1
   const [y] = run(softwareKernel, {
-    reads: [x, w],
+    reads: [x, w, walk.bias ?? w],
     makes: [out],
     params,
     constants: {

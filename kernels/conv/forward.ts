@@ -4,34 +4,37 @@
 //   any other software adapter, or empty tensors            forward-generic.ts
 
 import { type Run, type Shape, type Tensor, sizeOf } from '../op.ts'
-import type { Pair, Steps } from './steps.ts'
+import type { Biased, Pair, Steps } from './steps.ts'
 import { convForwardGeneric } from './forward-generic.ts'
 import { convForwardSoftware, suitsForwardSoftware } from './forward-software.ts'
+import { convForwardMomentsTiled, convForwardTiled } from './forward-tiled.ts'
 import {
+  convDataGradientNormSums,
   convDataGradientTiled,
-  convForwardMomentsTiled,
-  convForwardTiled,
-} from './forward-tiled.ts'
+  suitsNormSums,
+} from './data-gradient-tiled.ts'
 import { finished } from '../matmul/finished.ts'
+import { Pending } from '../pending.ts'
 import type { LastStep } from '../wgsl/finish.ts'
 import { type Image, imageOf, storedAs } from '../wgsl/storage.ts'
-import { type Walk, dataGradientWalk, forwardWalk } from './input-walk.ts'
+import { type BiasedWalk, dataGradientWalk, forwardWalk } from './input-walk.ts'
 
 export type { Pair, Steps }
 
-/** Convolution of x [N, H, W, C] with w [kH, kW, C, K], without bias -> `out` [N, outH, outW,
- *  K]; then a last step, whose `other` is stored as the result is. */
-export const convForward = (
+/** Convolution of x [N, H, W, C] with w [kH, kW, C, K] -> `out` [N, outH, outW, K], plus the bias;
+ *  or without one a last step, whose `other` is stored as the result is. */
+export function convForward(
   run: Run,
   x: Tensor,
   w: Tensor,
   out: Shape,
-  steps: Steps,
+  steps: Biased,
   finish: LastStep | null = null,
-): Tensor =>
-  usesTiles(run, x, out)
-    ? convForwardTiled(run, [x, w], imageOf(run, out), steps, finish)
-    : finished(run, walked(run, x, w, imageOf(run, out), forwardWalk(w.shape, steps)), finish)
+): Tensor {
+  if (usesTiles(run, x, out)) return convForwardTiled(run, [x, w], imageOf(run, out), steps, finish)
+  const walk = { ...forwardWalk(w.shape, steps), bias: steps.bias ?? null }
+  return finished(run, walked(run, x, w, imageOf(run, out), walk), finish)
+}
 
 /** `convForward` and the moments of its channels (epilogue-moments.ts); null for these where they
  *  would save nothing. A GPU computes them before it stores y, which saves reading y again. */
@@ -57,13 +60,40 @@ export const convDataGradient = (
 ): Tensor =>
   usesTiles(run, dy, x.shape)
     ? convDataGradientTiled(run, [dy, w], x, steps, finish)
-    : finished(run, walked(run, dy, w, x, dataGradientWalk(w.shape, steps)), finish)
+    : finished(
+        run,
+        walked(run, dy, w, x, { ...dataGradientWalk(w.shape, steps), bias: null }),
+        finish,
+      )
+
+/** `convDataGradient`, computed when it is read first, on a GPU that can sum it for the batch norm
+ *  that reads it. */
+export function convInputGradient(
+  run: Run,
+  dy: Tensor,
+  w: Tensor,
+  x: Tensor,
+  steps: Steps,
+): Tensor {
+  const alone = () => convDataGradient(run, dy, w, x, steps)
+  if (!usesTiles(run, dy, x.shape) || !suitsNormSums(run, dy, w, x, steps)) return alone()
+  return new Pending(x, [dy, w], {
+    alone,
+    withNorm: (reader) => convDataGradientNormSums(run, dy, w, x, steps, reader),
+  })
+}
 
 const usesTiles = (run: Run, x: Tensor, out: Shape) =>
   !run.software && sizeOf(x.shape) * sizeOf(out) > 0
 
 /** By kernels of a software adapter, which read and write f32. */
-function walked(run: Run, given: Tensor, w: Tensor, { shape, dtype }: Image, walk: Walk): Tensor {
+function walked(
+  run: Run,
+  given: Tensor,
+  w: Tensor,
+  { shape, dtype }: Image,
+  walk: BiasedWalk,
+): Tensor {
   const x = storedAs(run, 'f32', given)
   const y = suitsForwardSoftware(run, x.shape, shape)
     ? convForwardSoftware(run, x, w, shape, walk)

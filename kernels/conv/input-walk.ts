@@ -25,7 +25,7 @@ export const inputWalk = wgsl`
   struct Params {
     N: u32, H: u32, W: u32, C: u32, outH: u32, outW: u32, K: u32, kH: u32, kW: u32,
     phasesH: u32, phasesW: u32, stepH: u32, stepW: u32, padH: u32, padW: u32, dir: i32,
-    tapStride: u32, inStride: u32, outStride: u32
+    tapStride: u32, inStride: u32, outStride: u32, biased: u32
   }
   override taps: u32 = 1u; // taps of a row computed together: 3 where neighbouring pixels share inputs, else 1
 
@@ -85,6 +85,9 @@ export type Walk = Readonly<
   >
 >
 
+/** A walk, and the bias [K] that is added at its end. */
+export type BiasedWalk = Walk & { readonly bias: Tensor | null }
+
 /** The walk of a convolution with a weight [kH, kW, C, K]. */
 export function forwardWalk(w: Shape, { stride, padding }: Steps): Walk {
   const [, , C, K] = images(w, 'conv2d: w')
@@ -112,7 +115,7 @@ export function walkDispatch(
   x: Tensor,
   w: Tensor,
   out: Shape,
-  walk: Walk,
+  { bias, ...walk }: BiasedWalk,
   tile: { readonly pixels: number; readonly channels: number },
 ) {
   const [N, H, W, C] = images(x.shape, 'conv2d: x')
@@ -124,7 +127,7 @@ export function walkDispatch(
   const tiles = Math.ceil(pixels / tile.pixels / threads) * Math.ceil(K / tile.channels)
   const shared = kW === 3 && stepW === 1 && phasesW === 1 && outW % 4 === 0
   return {
-    params: { N, H, W, C, outH, outW, K, kH, kW, ...walk },
+    params: { N, H, W, C, outH, outW, K, kH, kW, ...walk, biased: Number(bias !== null) },
     constants: { threads, taps: shared ? 3 : 1 },
     groups: [...elementwise(tiles * 64), phasesH * phasesW] as const,
   }

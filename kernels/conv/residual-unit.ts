@@ -10,7 +10,6 @@
 
 import { type Op, type Run, type Shape, type Tensor, ShapeError, op, show } from '../op.ts'
 import { sumTo } from '../wgsl/broadcast.ts'
-import { addRow } from '../wgsl/add-images.ts'
 import { imageOf, storedAs } from '../wgsl/storage.ts'
 import { addPooledOp } from '../pool/add-pooled.ts'
 import { avgPoolBack } from '../pool/avg-pool.ts'
@@ -61,6 +60,12 @@ export const residualUnitOp: Op<UnitInputs, [y: Tensor, h: Tensor], Attrs> = {
   name: 'residualUnit',
   accepts: ['float', 'f32', 'f32', 'f32', 'f32'],
   shape: unitShape,
+  flops(attrs, x, w1, w2, ...[w3]) {
+    const steps = stepsOf(attrs)
+    const hidden = conv2dOp.shape(steps, x, w1)
+    const of = (how: Steps, image: Shape, w: Shape) => conv2dOp.flops?.(how, image, w) ?? 0
+    return of(steps, x, w1) + of(once, hidden, w2) + (w3 ? of(once, x, w3) : 0)
+  },
   forward(run, attrs, x, w1, w2, ...[w3, b3]) {
     const steps = stepsOf(attrs)
     const hidden = conv2dOp.shape(steps, x.shape, w1.shape)
@@ -71,7 +76,7 @@ export const residualUnitOp: Op<UnitInputs, [y: Tensor, h: Tensor], Attrs> = {
         how: 'add',
         other: storedAs(run, imageOf(run, out).dtype, other),
       })
-    if (w3 && b3) return [plus(addRow(run, convForward(run, x, w3, out, once), b3)), h]
+    if (w3 && b3) return [plus(convForward(run, x, w3, out, { ...once, bias: b3 })), h]
     if (isSame(x.shape, out)) return [plus(x), h]
     const window = windowOf(w1.shape, attrs)
     const [y] = addPooledOp.forward(run, window, convForward(run, h, w2, out, once), x)

@@ -6,9 +6,11 @@
 // each tap, set where it lies in the image. In the loop a load takes one test and one addition.
 
 import { wgsl } from '../op.ts'
+import { type NormMask, normBindings } from '../tiles/epilogue-norm-sums.ts'
 import { type Loader, type BufferFormat, element, loadUnit, store4 } from '../tiles/loader.ts'
 import { finishSnippet } from '../tiles/finish.ts'
 import { type FinishKind, finishName, readsOther } from '../wgsl/finish.ts'
+import { type TiledProduct, planTiles } from '../tiles/plan.ts'
 import { matrixSide } from '../tiles/matrix-side.ts'
 import { momentsBinding } from '../tiles/epilogue-moments.ts'
 import { ownTaps, rowsByBits, rowsByPlace, sharedTaps } from './window-taps.ts'
@@ -19,8 +21,11 @@ export interface WindowForm {
   readonly x: BufferFormat
   readonly w: BufferFormat
   readonly y: BufferFormat
-  readonly moments: boolean
-  /** The last step; none with moments. */
+  /** What is stored of y's columns, too; of the data gradient the sums of a batch norm. */
+  readonly columns: 'moments' | NormMask | null
+  /** Whether a bias is added. Never `back`. */
+  readonly biased: boolean
+  /** The last step. At most one of `columns`, `biased` and `finish` is set. */
   readonly finish: FinishKind
   /** Whether the taps fit in one u32, MAX_BITS at most. */
   readonly bits: boolean
@@ -28,35 +33,29 @@ export interface WindowForm {
   readonly whole: boolean
 }
 
-const numbers = [wgsl`2`, wgsl`3`, wgsl`4`, wgsl`5`]
-
 /** The loader of a convolution, or `back`, of its data gradient. */
-export const windowLoader = (form: WindowForm): Loader => {
-  const { back, x, w, y, moments, finish } = form
-  const made = readsOther(finish) ? numbers.slice(1) : numbers // bindings from y on
-  const [ofY = wgsl``, next = wgsl``, last = wgsl``] = made
+const windowLoader = (form: WindowForm): Loader => {
+  const { back, x, w, y, biased, finish } = form
+  const { name, more, first, made, params } = outputs(form)
   return {
-    name: back
-      ? wgsl`convDataGradient${finishName(finish)}Tiled`
-      : moments
-        ? wgsl`convForwardMomentsTiled`
-        : wgsl`convForward${finishName(finish)}Tiled`,
+    name,
     along: { a: true, b: back },
     memory: { a: x, b: w, y },
-    moments,
+    columns: more,
     code: wgsl`
     struct Params {
       M: u32, N: u32, images: u32, H: u32, W: u32, C: u32, outH: u32, outW: u32, kH: u32, kW: u32,
-      phasesH: u32, phasesW: u32, stepH: u32, stepW: u32, padH: u32, padW: u32
+      phasesH: u32, phasesW: u32, stepH: u32, stepW: u32, padH: u32, padW: u32${more === 'norm sums' ? wgsl`, interleave: u32` : wgsl``}
     }
     @group(0) @binding(0) var<storage, read>       x: array<${element(x)}>; // [images, H, W, C]
     @group(0) @binding(1) var<storage, read>       w: array<${element(w)}>; // [kH, kW, C, N], or back [kH, kW, N, C]
-    @group(0) @binding(${ofY}) var<storage, read_write> y: array<${element(y)}>; // [images, outH, outW, N]
-    @group(0) @binding(${moments ? last : next}) var<uniform>             p: Params;
-    ${moments ? momentsBinding(next) : wgsl``}
+    ${biased ? wgsl`@group(0) @binding(2) var<storage, read>       bias: array<f32>; // [N]` : wgsl``}
+    @group(0) @binding(${first}) var<storage, read_write> y: array<${element(y)}>; // [images, outH, outW, N]
+    @group(0) @binding(${params}) var<uniform>             p: Params;
     ${store4(y)}
-    ${finishSnippet(finish, wgsl`2`, y)}
-    ${back ? phases(finish) : wholeImage(finish)}
+    ${made}
+    ${finish ? finishSnippet(finish, wgsl`2`, y) : wgsl``}
+    ${back ? phases(finish) : wholeImage(form)}
     // Where the first tap reads, given image, row and column.
     fn placeOf(o: vec3i) -> i32 { return ((o.x * i32(p.H) + o.y) * i32(p.W) + o.z) * i32(p.C / ${loadUnit(x)}); }
     ${form.bits ? rowsByBits : rowsByPlace}
@@ -73,8 +72,39 @@ export const windowLoader = (form: WindowForm): Loader => {
   }
 }
 
+/** The entry point, and the bindings of y, of what is stored of its columns, and of Params. */
+function outputs({ back, columns, biased, finish }: WindowForm) {
+  if (columns === null) {
+    const [first, params] = biased || readsOther(finish) ? [wgsl`3`, wgsl`4`] : [wgsl`2`, wgsl`3`]
+    const product = back ? wgsl`convDataGradient` : wgsl`convForward`
+    const name = wgsl`${product}${finishName(finish)}Tiled`
+    return { name, more: null, first, made: wgsl``, params }
+  }
+  if (columns === 'moments') {
+    const made = momentsBinding(wgsl`3`)
+    const name = wgsl`convForwardMomentsTiled`
+    return { name, more: columns, first: wgsl`2`, made, params: wgsl`4` }
+  }
+  const name = wgsl`convDataGradientNormTiled`
+  const made = normBindings(columns)
+  return { name, more: 'norm sums' as const, first: wgsl`6`, made, params: wgsl`8` }
+}
+
+const products = new Map<string, TiledProduct>()
+
+/** The product of a form, assembled on first use. */
+export function windowProduct(form: WindowForm): TiledProduct {
+  const key = Object.values(form).join()
+  const { back, columns, finish } = form
+  const beside = columns === null ? '' : columns === 'moments' ? ' with moments' : ' with norm sums'
+  const name = `convolve${back ? 'Back' : ''}${beside}${finish ? `, ${finish}` : ''}`
+  const product = products.get(key) ?? planTiles(name, windowLoader(form))
+  products.set(key, product)
+  return product
+}
+
 // Forward: all pixels of y have the same taps.
-const wholeImage = (finish: FinishKind) => wgsl`
+const wholeImage = ({ biased, finish }: WindowForm) => wgsl`
     const toward = 1i; // from a tap's input to the next
     var<private> reach: vec2u = vec2u(); // taps
     fn prologue(z: u32) {
@@ -91,10 +121,12 @@ const wholeImage = (finish: FinishKind) => wgsl`
     }
     fn epilogue(row: u32, column: u32, sums: vec4f) {
       if (row >= p.M || column >= p.N) { return; }
+      var numbers = sums;
+      ${biased ? wgsl`for (var i = 0u; i < 4u; i++) { numbers[i] += bias[min(column + i, p.N - 1u)]; }` : wgsl``}
       let at = row * p.N + column;
-      store4(at, p.N - column, finish(at, p.N - column, sums));
+      store4(at, p.N - column, ${finish ? wgsl`finish(at, p.N - column, numbers)` : wgsl`numbers`});
     }
-    fn storesSums() -> bool { return ${finish ? wgsl`false` : wgsl`true`}; }
+    fn storesSums() -> bool { return ${biased || finish ? wgsl`false` : wgsl`true`}; }
     fn storeOffset(z: u32, row: u32, column: u32) -> u32 { return (row * p.N + column) / 4u; }
 `
 
@@ -102,6 +134,7 @@ const wholeImage = (finish: FinishKind) => wgsl`
 const phases = (finish: FinishKind) => wgsl`
     const toward = -1i; // from a tap's input to the next
     var<private> phase: vec2u = vec2u();
+    var<private> phaseNumber: u32 = 0u;
     var<private> reach: vec2u = vec2u(); // taps of the phase
     var<private> firstPixel: vec2u = vec2u(); // of the phase
     var<private> size: vec2u = vec2u(); // its rows and columns
@@ -112,6 +145,7 @@ const phases = (finish: FinishKind) => wgsl`
     fn prologue(z: u32) {
       let phases = vec2u(p.phasesH, p.phasesW);
       phase = vec2u(z / p.phasesW, z % p.phasesW);
+      phaseNumber = z;
       reach = reachOf(z);
       firstPixel = (phase + phases - vec2u(p.padH, p.padW) % phases) % phases;
       size = (vec2u(p.outH, p.outW) + phases - 1u - firstPixel) / phases;
@@ -132,12 +166,19 @@ const phases = (finish: FinishKind) => wgsl`
       let shift = (firstPixel + vec2u(p.padH, p.padW) - phase) / vec2u(p.phasesH, p.phasesW);
       return vec3i(i32(o.x), vec2i(o.yz + shift));
     }
+    fn exists(row: u32, column: u32) -> bool { return row < pixels() && column < p.N; }
+    fn placeInY(row: u32, column: u32) -> u32 {
+      let at = pixel(row);
+      let o = firstPixel + at.yz * vec2u(p.phasesH, p.phasesW);
+      return ((at.x * p.outH + o.x) * p.outW + o.y) * p.N + column;
+    }
+    fn placeOf4(row: u32, column: u32) -> u32 { return placeInY(row, column) / 4u; }
+    fn chunkOf(row: u32) -> u32 { return phaseNumber * ((p.M + 63u) / 64u) + row / 64u; }
+    fn chunkCount() -> u32 { return p.phasesH * p.phasesW * ((p.M + 63u) / 64u); }
     fn epilogue(row: u32, column: u32, sums: vec4f) {
-      if (row >= pixels() || column >= p.N) { return; }
-      let own = pixel(row);
-      let o = firstPixel + own.yz * vec2u(p.phasesH, p.phasesW);
-      let at = ((own.x * p.outH + o.x) * p.outW + o.y) * p.N + column;
-      store4(at, p.N - column, finish(at, p.N - column, sums));
+      if (!exists(row, column)) { return; }
+      let at = placeInY(row, column);
+      store4(at, p.N - column, ${finish ? wgsl`finish(at, p.N - column, sums)` : wgsl`sums`});
     }
     fn storesSums() -> bool { return ${finish ? wgsl`false` : wgsl`p.phasesH * p.phasesW == 1u`}; }
     fn storeOffset(z: u32, row: u32, column: u32) -> u32 { return (row * p.N + column) / 4u; }

@@ -35,7 +35,7 @@ const backwardKernel = byStorage(
   fn reluBackward(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
     let i = flat(id, groups);
     if (i >= p.count) { return; }
-    dx[i] = narrow(letThrough(widen(y[i]), widen(dy[i])));
+    dx[i] = narrow(through(widen(y[i]), widen(dy[i])));
   }
 `,
 )

@@ -168,7 +168,13 @@ export function crossEntropy(
       `crossEntropy: ignoreIndex must be a whole number below 2^31, got ${String(ignoreIndex)}`,
     )
   const [, size] = matrix(logits.shape, 'crossEntropy: logits')
-  const index = indexTensor('crossEntropy', logits, labels, { size, ignore: ignoreIndex })
+  if (Array.isArray(labels) && labels.some(Array.isArray))
+    throw new TypeError(
+      'crossEntropy: labels must be a flat array of whole numbers [N], got nested arrays; give soft targets as a tensor [N, C], gpu.tensor(targets)',
+    )
+  const index = indexTensor('crossEntropy', logits, labels, {
+    ...{ size, ignore: ignoreIndex, what: 'labels' },
+  })
   if (weight || labelSmoothing > 0) return crossEntropyTo(attrs, false, logits, index, weight)
   return applyCrossEntropy({ ignore: ignoreIndex }, logits, index)
 }

@@ -8,12 +8,12 @@
 //        = 1/N Σ_i (softplus(c - s_i) + Σ_j softplus(s_ij - c))
 
 import { checkTensor, checkValue, having } from '../options.ts'
-import { type Tensor, dim } from '../op.ts'
+import { type Scalar, type Tensor, dim } from '../op.ts'
 import { add } from '../elementwise/add.ts'
 import { affine } from '../wgsl/affine.ts'
 import { matmul } from '../matmul/matmul.ts'
 import { mul } from '../elementwise/mul.ts'
-import { checkTemperature } from '../similarity/pairs.ts'
+import { checkTemperature, currentTemperature } from '../similarity/pairs.ts'
 import { softplus } from '../elementwise/softplus.ts'
 import { sub } from '../elementwise/sub.ts'
 import { sum } from '../reduce/sum.ts'
@@ -28,12 +28,14 @@ export interface Similarities {
 }
 
 /** Computes f·v / T of features f [N, C], unit rows, with their slots v [N, C] and with noise
- *  [m, C]. Throws ShapeError, and RangeError for T. */
-export function similarities(f: Tensor, v: Tensor, noise: Tensor, T: number): Similarities {
-  checkTemperature('similarities', T)
+ *  [m, C], for a number T or a function that returns the step's. Throws ShapeError, and RangeError
+ *  for T. */
+export function similarities(f: Tensor, v: Tensor, noise: Tensor, T: Scalar): Similarities {
+  checkTemperature('similarities', currentTemperature('similarities', T))
+  const inverse = typeof T === 'function' ? () => 1 / T() : 1 / T
   return {
-    own: affine(sum(mul(f, v), [1], { keepDims: true }), 1 / T, 0),
-    noise: affine(matmul(f, noise, { transB: true }), 1 / T, 0),
+    own: affine(sum(mul(f, v), [1], { keepDims: true }), inverse, 0),
+    noise: affine(matmul(f, noise, { transB: true }), inverse, 0),
   }
 }
 

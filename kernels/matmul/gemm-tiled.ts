@@ -2,97 +2,16 @@
 // few tiles to occupy the device, workgroups share the sum, and `sumSplits` adds their partial
 // sums.
 
-import { type DType, type Run, type Tensor, wgsl } from '../op.ts'
+import type { DType, Run, Tensor } from '../op.ts'
+import { gemmProduct } from './gemm-loader.ts'
 import { type Gemm, productShape } from './shapes.ts'
-import { type LastStep, type FinishKind, finishName, otherOf, readsOther } from '../wgsl/finish.ts'
+import type { NormGradient, NormReader } from '../pending.ts'
+import { type LastStep, otherOf } from '../wgsl/finish.ts'
 import { type Partial, sumSplits } from '../wgsl/sum-splits.ts'
-import {
-  type Loader,
-  type BufferFormat,
-  element,
-  memoryOf,
-  memoryOfY,
-  store4,
-} from '../tiles/loader.ts'
-import { finishSnippet } from '../tiles/finish.ts'
-import { matrixSide } from '../tiles/matrix-side.ts'
-import { momentsBinding, momentsShape } from '../tiles/epilogue-moments.ts'
-import { type TiledProduct, depthFor, planTiles, runTiled, slicesPerSplit } from '../tiles/plan.ts'
-
-/** What a text depends on: the transposes, and how buffers are bound. */
-interface Form {
-  readonly transA: boolean
-  readonly transB: boolean
-  readonly a: BufferFormat
-  readonly b: BufferFormat
-  readonly y: BufferFormat
-  readonly moments: boolean
-  /** The last step; without one there may be a bias. */
-  readonly finish: FinishKind
-  /** Whether K is a multiple of every mma's k per slice. */
-  readonly whole: boolean
-}
-
-const loader = ({ transA, transB, a, b, y, moments, finish, whole }: Form): Loader => ({
-  name: moments ? wgsl`gemmMomentsTiled` : wgsl`gemm${finishName(finish)}Tiled`,
-  along: { a: !transA, b: transB },
-  memory: { a, b, y },
-  moments,
-  code: wgsl`
-    struct Params {
-      M: u32, N: u32, K: u32, aStride: u32, bStride: u32, biased: u32, batches: u32, slices: u32
-    }
-    @group(0) @binding(0) var<storage, read>       a:    array<${element(a)}>; // [batches, M, K] or [batches, K, M]
-    @group(0) @binding(1) var<storage, read>       b:    array<${element(b)}>; // [batches, K, N] or [batches, N, K]
-    ${readsOther(finish) ? wgsl`` : wgsl`@group(0) @binding(2) var<storage, read> bias: array<f32>; // [N], if biased`}
-    @group(0) @binding(3) var<storage, read_write> y:    array<${element(y)}>; // [splits, batches, M, N]
-    @group(0) @binding(${moments ? wgsl`5` : wgsl`4`}) var<uniform>             p:    Params;
-    ${moments ? momentsBinding(wgsl`4`) : wgsl``}
-    ${store4(y)}
-    ${finishSnippet(finish, wgsl`2`, y)}
-    var<private> first: u32 = 0u; // k of this split
-    var<private> batch: u32 = 0u;
-    var<private> yFrom: u32 = 0u;
-
-    fn prologue(z: u32) {
-      let index = z / p.batches; // of the split
-      batch = z - index * p.batches;
-      first = index * p.slices * depth;
-      yFrom = z * p.M * p.N;
-    }
-    fn sliceCount(z: u32) -> u32 {
-      let all = (p.K + depth - 1u) / depth;
-      return min(p.slices, all - z / p.batches * p.slices);
-    }
-    ${matrixSide('A', wgsl`a`, a, !transA, { from: wgsl`batch * p.M * p.K`, stride: wgsl`p.aStride`, rows: wgsl`p.M`, sum: wgsl`p.K`, first: wgsl`first`, whole })}
-    ${matrixSide('B', wgsl`b`, b, transB, { from: wgsl`batch * p.K * p.N`, stride: wgsl`p.bStride`, rows: wgsl`p.N`, sum: wgsl`p.K`, first: wgsl`first`, whole })}
-    fn epilogue(row: u32, column: u32, sums: vec4f) {
-      if (row >= p.M || column >= p.N) { return; }
-      var numbers = sums;
-      ${
-        readsOther(finish)
-          ? wgsl``
-          : wgsl`if (p.biased == 1u) {
-        for (var i = 0u; i < 4u; i++) { numbers[i] += bias[min(column + i, p.N - 1u)]; }
-      }`
-      }
-      let at = yFrom + row * p.N + column;
-      store4(at, p.N - column, finish(at, p.N - column, numbers));
-    }
-    fn storesSums() -> bool { return ${finish ? wgsl`false` : wgsl`p.biased == 0u`}; }
-    fn storeOffset(z: u32, row: u32, column: u32) -> u32 { return (z * p.M * p.N + row * p.N + column) / 4u; }
-  `,
-})
-
-const products = new Map<string, TiledProduct>()
-
-function productFor(form: Form): TiledProduct {
-  const key = Object.values(form).join()
-  const ways = `${form.transA ? 't' : 'n'}${form.transB ? 't' : 'n'}${form.moments ? ' with moments' : ''}${form.finish ? `, ${form.finish}` : ''}`
-  const product = products.get(key) ?? planTiles(`gemm ${ways}`, loader(form))
-  products.set(key, product)
-  return product
-}
+import { memoryOf, memoryOfY } from '../tiles/loader.ts'
+import { momentsShape } from '../tiles/epilogue-moments.ts'
+import { normDispatch, normSumsShape } from '../tiles/epilogue-norm-sums.ts'
+import { depthFor, runTiled, slicesPerSplit } from '../tiles/plan.ts'
 
 /** `gemm` on a GPU, with a last step, whose `other` is stored as y is; without a bias then. */
 export function gemmTiled(
@@ -131,10 +50,10 @@ function parts(
   const last = finished ? finish : null // parts are no whole sums, and stay in f32
   const stored = finished ? dtype : 'f32'
   const memory = { ...factors, y: memoryOfY(N, M * N, stored) }
-  const how = { moments: false, finish: last?.how ?? null, whole: K % 32 === 0 }
+  const how = { columns: null, finish: last?.how ?? null, whole: K % 32 === 0 }
   const [partial] = runTiled(
     run,
-    productFor({ transA, transB, ...memory, ...how }),
+    gemmProduct({ transA, transB, ...memory, ...how }),
     { M, N, K, layers },
     {
       reads: [a, b, otherOf(last) ?? bias ?? b],
@@ -160,11 +79,11 @@ export function gemmMoments(
     return { y: gemmTiled(run, a, b, { dtype }), moments: null }
   const [y, moments] = runTiled(
     run,
-    productFor({
+    gemmProduct({
       transA: false,
       transB: false,
       ...memory,
-      moments: true,
+      columns: 'moments',
       finish: null,
       whole: K % 32 === 0,
     }),
@@ -183,4 +102,36 @@ export function gemmMoments(
     },
   )
   return { y, moments }
+}
+
+/** Whether the sum of a [M, K] times b [N, K], transposed, would be split. */
+export function splitsGemm(run: Run, a: Tensor, b: Tensor): boolean {
+  const { M, N, K } = productShape(a.shape, b.shape, { transB: true })
+  const factors = { a: memoryOf(run, a, K), b: memoryOf(run, b, K) }
+  return slicesPerSplit(run, factors, { M, N, K, layers: 1 }) < Math.ceil(K / depthFor(run))
+}
+
+/** a [M, K] times b [N, K], transposed, on a GPU whose tiles sum for a batch norm, in f16. */
+export function gemmNormSums(run: Run, a: Tensor, b: Tensor, reader: NormReader): NormGradient {
+  const { M, N, K, shape } = productShape(a.shape, b.shape, { transB: true })
+  const { mask: columns, reads, params, constants } = normDispatch(reader)
+  const memory = { a: memoryOf(run, a, K), b: memoryOf(run, b, K), y: 'f16x4' as const }
+  const [dz, sums] = runTiled(
+    run,
+    gemmProduct({
+      ...{ transA: false, transB: true, ...memory },
+      ...{ columns, finish: null, whole: K % 32 === 0 },
+    }),
+    { M, N, K, layers: 1 },
+    {
+      reads: [a, b, ...reads],
+      makes: [{ shape, dtype: 'f16' }, normSumsShape(M, 1, N)],
+      params: {
+        ...{ K, aStride: K, bStride: K, biased: 0, batches: 1 },
+        ...{ slices: Math.ceil(K / depthFor(run)), ...params },
+      },
+      constants,
+    },
+  )
+  return { dz, sums }
 }

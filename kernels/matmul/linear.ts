@@ -8,46 +8,13 @@ import {
   type Tensor,
   ShapeError,
   dim,
-  elementwise,
-  flatIndex,
-  kernel,
   matrix,
   op,
   show,
   sizeOf,
 } from '../op.ts'
 import { gemm } from './gemm.ts'
-import { sumSplits } from '../wgsl/sum-splits.ts'
-
-const columnSums = kernel`
-  struct Params { rows: u32, columns: u32, each: u32 }
-  @group(0) @binding(0) var<storage, read>       x:   array<f32>; // [rows, columns]
-  @group(0) @binding(1) var<storage, read_write> out: array<f32>; // [splits, columns], sums of p.each rows
-  @group(0) @binding(2) var<uniform>             p:   Params;
-  ${flatIndex}
-  @compute @workgroup_size(64)
-  fn linearBias(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
-    let column = flat(id, groups);
-    if (column >= p.columns) { return; }
-    var sum = 0.0;
-    let end = min(p.rows, (id.z + 1u) * p.each);
-    for (var row = id.z * p.each; row < end; row++) { sum += x[row * p.columns + column]; }
-    out[id.z * p.columns + column] = sum;
-  }
-`
-
-function biasGradient(run: Run, dy: Tensor): Tensor {
-  const [rows, columns] = matrix(dy.shape, 'linear: dy')
-  const each = run.software ? Math.max(1, rows) : Math.max(32, Math.ceil(rows / 4096)) // on a GPU, many short sums at once
-  const parts = Math.max(1, Math.ceil(rows / each))
-  const [partial] = run(columnSums, {
-    reads: [dy],
-    makes: [[parts, columns]],
-    params: { rows, columns, each },
-    groups: [...elementwise(columns), parts],
-  })
-  return sumSplits(run, partial, [columns])
-}
+import { columnSums } from '../wgsl/column-sums.ts'
 
 function outputShape(x: Shape, w: Shape, b: Shape): Shape {
   const into = x.at(-1)
@@ -96,7 +63,7 @@ const linearOp: Op<[x: Tensor, w: Tensor, b: Tensor]> = {
   forward: (run, _, x, w, b) => [forward(run, x, w, b)],
   backward: (run, _, [dy], [x, w], _outputs, needs) => [
     ...backward(run, dy, x, w, needs),
-    needs[2] ? biasGradient(run, rowsOf(run, dy)) : null,
+    needs[2] ? columnSums(run, rowsOf(run, dy)) : null,
   ],
 }
 

@@ -1,9 +1,9 @@
 // The kernels of batch normalisation's backward pass (batch-norm-backward.ts).
 
 import { type Kernel, type Tensor, type Wgsl, kernel, wgsl } from '../op.ts'
-import { marked } from './relu-marks.ts'
-import { acrossParts, extent, partPrologue, reluSnippet, rowParams, rows } from './batch-rows.ts'
+import { acrossParts, extent, partPrologue, rowParams, rows } from './batch-rows.ts'
 import { groupEntry } from '../wgsl/group-entry.ts'
+import { marked, reluSnippet } from '../wgsl/relu-mask.ts'
 import { byStorage, f16Fours } from '../wgsl/storage.ts'
 
 export const sumsKernel = byStorage(

@@ -5,10 +5,14 @@
 // Outside training the statistics are constants, and dx has its first term alone (share = 0).
 //
 // The ReLU mask is recomputed from x^ gamma + beta. With a residual it is read from y, which the
-// next convolution saves anyway, or, of f16, from bits (relu-marks.ts); dz is also the residual's
+// next convolution saves anyway, or, of f16, from bits (relu-mask.ts); dz is also the residual's
 // gradient, and is written once.
+//
+// The first pass sums dz. Where y's gradient is pending (pending.ts), the kernel that computes it does
+// that too, and applies the mask.
 
-import type { Run, Tensor } from '../op.ts'
+import { type Run, type Tensor, dim } from '../op.ts'
+import { Pending } from '../pending.ts'
 import {
   backwardKernel,
   mergeKernel,
@@ -16,7 +20,8 @@ import {
   sumsKernel,
 } from './batch-norm-backward-kernels.ts'
 import { type Splits, extent, partitionRows, perChannel, rowsPerSum } from './batch-rows.ts'
-import { MARKED_ROWS } from './relu-marks.ts'
+import { mergedSums } from './merge-sums.ts'
+import { MARKED_ROWS } from '../wgsl/relu-mask.ts'
 import { accumulate } from '../optim/accumulate.ts'
 import { sumAxes } from '../wgsl/reduce.ts'
 
@@ -43,8 +48,8 @@ interface Wanted extends Splits {
   readonly sums: boolean
 }
 
-/** y's gradient, and an addend that is added where it is read first. */
-type GivenGradient = readonly [dy: Tensor, addend: Tensor | null]
+/** y's gradient, perhaps pending, and an addend that is added where it is read first. */
+export type GivenGradient = readonly [dy: Tensor, addend: Tensor | null]
 
 /** Returns the gradients of x (null unless wanted), gamma, beta, and the residual, from y's. */
 export function batchNormBackward(
@@ -56,7 +61,7 @@ export function batchNormBackward(
   const { x, gamma, beta, stats } = normalized
   const { C } = extent(x)
   const { splits } = wanted
-  const { dz, sums, parts } = firstPass(run, given, normalized, wanted)
+  const { dz, masked, sums, parts } = firstPass(run, given, normalized, wanted)
   const ofSplits = [splits, C]
   const [dBeta, dGamma] = sums
     ? run(mergeKernel, {
@@ -72,21 +77,50 @@ export function batchNormBackward(
       reads: [dz, x, stats, gamma, beta, dBeta, dGamma],
       makes: [{ shape: x.shape, dtype: x.dtype }],
       params: { ...second.params, share: wanted.training ? 1 / second.params.M : 0 },
-      constants: { ...second.constants, ...maskedAgain(wanted) },
+      constants: { ...second.constants, rectified: Number(!masked) },
       groups: second.groups,
     })[0]
   const ofAll = (d: Tensor) => run.view(splits > 1 ? sumAxes(run, d, [0]) : d, [C])
   return { dx: wanted.dx ? dx() : null, dGamma: ofAll(dGamma), dBeta: ofAll(dBeta), dResidual: dz }
 }
 
-/** Returns dz, y's gradient behind the ReLU, and the sums over parts of the rows; of no residual the
- *  mask is applied by each pass. */
+interface FirstPass {
+  /** y's gradient behind the ReLU; where `masked` is false, the mask is still to be applied. */
+  readonly dz: Tensor
+  readonly masked: boolean
+  /** The sums over parts of the rows. */
+  readonly sums: Tensor | null
+  readonly parts: number
+}
+
 function firstPass(
+  run: Run,
+  [given, addend]: GivenGradient,
+  normalized: Normalized,
+  wanted: Wanted,
+): FirstPass {
+  if (!(given instanceof Pending)) return ownPass(run, [given, addend], normalized, wanted)
+  const { x, gamma, beta, stats, marks } = normalized
+  const { training, rectified, residual, splits } = wanted
+  const suits = given.suitsNorm && splits === 1 && (training || wanted.sums)
+  if (!suits || (rectified && residual ? !marks : addend))
+    return ownPass(run, [given.compute(), addend], normalized, wanted)
+  const { interleave } = partitionRows(x, MARKED_ROWS, wanted).params
+  const made = given.computeFor({
+    ...{ x, stats, gamma, beta, rectified, addend },
+    marks: marks ? { bits: marks, interleave } : null,
+  })
+  const sums = mergedSums(run, made.sums)
+  return { dz: made.dz, masked: true, sums, parts: dim(sums.shape, 1) }
+}
+
+/** Without a residual the mask is applied by each pass. */
+function ownPass(
   run: Run,
   [given, addend]: GivenGradient,
   { x, gamma, beta, y, stats, marks }: Normalized,
   wanted: Wanted,
-): { readonly dz: Tensor; readonly sums: Tensor | null; readonly parts: number } {
+): FirstPass {
   const { C } = extent(x)
   const rows = rowsPerSum(run, x)
   const each = marks ? Math.ceil(rows / MARKED_ROWS) * MARKED_ROWS : rows
@@ -98,20 +132,16 @@ function firstPass(
       makes: [{ shape: x.shape, dtype: x.dtype }, [2, parts, C]],
       constants: { ...pass.constants, added: Number(addend !== null) },
     })
-    return { dz, sums, parts }
+    return { dz, masked: true, sums, parts }
   }
+  const masked = !wanted.rectified
   const dz = addend ? accumulate(run, given, addend) : given
-  if (!wanted.sums && !wanted.training) return { dz, sums: null, parts }
+  if (!wanted.sums && !wanted.training) return { dz, masked, sums: null, parts }
   const [sums] = run(sumsKernel(x, C), {
     ...pass,
     reads: [dz, x, stats, gamma, beta],
     makes: [[2, parts, C]],
-    constants: { ...pass.constants, ...maskedAgain(wanted) },
+    constants: { ...pass.constants, rectified: Number(!masked) },
   })
-  return { dz, sums, parts }
+  return { dz, masked, sums, parts }
 }
-
-/** Tells passes to apply ReLU's mask themselves: without a residual nothing has applied it yet. */
-const maskedAgain = ({ rectified, residual }: Wanted) => ({
-  rectified: Number(rectified && !residual),
-})

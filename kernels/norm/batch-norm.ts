@@ -50,7 +50,7 @@ export interface BatchNormOptions {
 export const batchNormOp: Op<NormInputs, NormOutputs, NormAttrs> = {
   name: 'batchNorm',
   accepts: ['float', 'f32', 'f32', 'float'],
-  takesAddend: true,
+  takesParts: true,
   shape({ training, running, splits, inTurn }, x, gamma, beta, ...[residual]) {
     if (x.length < 2)
       throw new ShapeError(`batchNorm: x must have rows and channels [..., C], got ${show(x)}`)

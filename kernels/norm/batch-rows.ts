@@ -89,16 +89,6 @@ export function rowsPerSum(run: Run, x: Tensor): number {
   return Math.max(64, Math.ceil((M * C) / widthOf(C) / threads))
 }
 
-/** `passes(y)`: whether ReLU lets y through: y > 0, or NaN. `through(y, value)`: the value where it
- *  does, else 0. */
-export const reluSnippet = wgsl`
-  fn passes(y: F) -> B {
-    let nan = (bitcast<U>(y) & U(0x7fffffffu)) > U(0x7f800000u); // by its bits, because max and comparisons may hide it
-    return (y > F()) | nan;
-  }
-  fn through(y: F, value: F) -> F { return select(F(), value, passes(y)); }
-`
-
 /** Sums over the parts of a channel. `channelOf(group, groups, thread)` is the thread's channel,
  *  and its number among the threads of that channel: 64, or 1 on software adapters, where barriers
  *  are slow. `channelTotal(thread, value)` sums over these threads in a fixed order, so results are

@@ -48,6 +48,13 @@ export const flatTables = wgsl`
   ${flatIndex}
 `
 
+/** `decay(setting)`, for kernels whose Params have `weightDecay`. */
+export const decayOf = wgsl`
+  fn decay(setting: Setting) -> f32 {
+    return select(setting.weightDecay, p.weightDecay, setting.scheduled == 1.0);
+  }
+`
+
 /** `gradient(i, setting)`, and `decay(setting)`, for kernels whose Params have `weightDecay`. */
 export const treated = wgsl`
   override clipping: bool = false;
@@ -55,9 +62,7 @@ export const treated = wgsl`
     if (!clipping) { return grad[i]; }
     return grad[i] * setting.clip;
   }
-  fn decay(setting: Setting) -> f32 {
-    return select(setting.weightDecay, p.weightDecay, setting.scheduled == 1.0);
-  }
+  ${decayOf}
 `
 
 /** Opens the body of a kernel that updates four elements per thread. Declares their number `i`,

@@ -65,14 +65,27 @@ export const storePieces = (tall: 2 | 4, wide: 2 | 4, exact: boolean): Wgsl => w
 
 /** The same, two pieces above each other at a time, with the moments of their columns
  *  (epilogue-moments.ts). */
-export const storeChunks = (tall: 2 | 4, wide: 2 | 4, exact: boolean): Wgsl => wgsl`
+export const storeMoments = (tall: 2 | 4, wide: 2 | 4, exact: boolean): Wgsl => wgsl`
     ${corner}
-    ${lines(tall === 4 ? 2 : 1, wide, (pair, j) => {
-      const [i, below] = [wgsl`${pair} * 2u`, wgsl`${pair} * 2u + 1u`]
-      const small = exact ? wgsl`, smalls[${i}][${j}], smalls[${below}][${j}]` : wgsl``
-      return wgsl`storeChunk(thread, subgroup, row + ${pair} * 32u, column + ${j} * 16u, sums[${i}][${j}], sums[${below}][${j}]${small});`
-    })}
+    ${lines(tall === 4 ? 2 : 1, wide, (pair, j) => wgsl`${chunk(pair, j, exact)};`)}
 `
+
+/** The same with the sums of a batch norm, whose chunks have 64 rows: all of a subgroup, or of two. */
+export const storeNormSums = (tall: 2 | 4, wide: 2 | 4, exact: boolean): Wgsl => wgsl`
+    ${corner}
+    ${lines(1, wide, (first, j) =>
+      tall === 4
+        ? wgsl`storeTotal(thread, row, column + ${j} * 16u, ${chunk(first, j, exact)} + ${chunk(wgsl`1u`, j, exact)});`
+        : wgsl`storeShared(thread, subgroup, row, column + ${j} * 16u, ${chunk(first, j, exact)});`,
+    )}
+`
+
+/** The call for two pieces above each other. */
+function chunk(pair: Wgsl, j: Wgsl, exact: boolean): Wgsl {
+  const [i, below] = [wgsl`${pair} * 2u`, wgsl`${pair} * 2u + 1u`]
+  const small = exact ? wgsl`, smalls[${i}][${j}], smalls[${below}][${j}]` : wgsl``
+  return wgsl`storeChunk(thread, subgroup, row + ${pair} * 32u, column + ${j} * 16u, sums[${i}][${j}], sums[${below}][${j}]${small})`
+}
 
 const numbers = [wgsl`0u`, wgsl`1u`, wgsl`2u`, wgsl`3u`]
 

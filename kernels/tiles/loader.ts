@@ -14,9 +14,9 @@ export interface Loader {
   readonly along: { readonly a: boolean; readonly b: boolean }
   /** How the factors and y are bound. */
   readonly memory: { readonly a: BufferFormat; readonly b: BufferFormat; readonly y: BufferFormat }
-  /** Whether the moments of y's columns are stored too (epilogue-moments.ts). `code` has their
-   *  binding. */
-  readonly moments?: boolean
+  /** What is stored of y's columns, too: their moments (epilogue-moments.ts), or the sums of a
+   *  batch norm's gradient (epilogue-norm-sums.ts). `code` has its bindings. */
+  readonly columns?: 'moments' | 'norm sums' | null
   /** WGSL: `struct Params`, in which M and N are the largest number of rows and columns; the
    *  bindings; and
    *  - `prologue(z)`, called first. z is the workgroup's; it numbers batches, phases or splits of

@@ -23,10 +23,12 @@ export const REGISTERS_DEPTH = 16
 /** The mma of a tile for a loader. */
 export function registersMma(
   { fours, threadsX, threadsY }: RegisterTile,
-  { along, moments = false }: Loader,
+  { along, columns = null }: Loader,
 ): Mma {
   const [aBlocks, bBlocks] = [threadsY * fours * 4, threadsX * fours * 4]
   const threads = threadsX * threadsY
+  if (columns === 'norm sums') throw new Error('tiles: sums in registers have no such epilogue')
+  const moments = columns === 'moments'
   return {
     head: wgsl``,
     thread: wgsl`@builtin(local_invocation_index) thread: u32`,

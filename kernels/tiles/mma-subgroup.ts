@@ -7,7 +7,8 @@ import { type Wgsl, wgsl } from '../op.ts'
 import { type Matrices, splitHalves } from '../wgsl/subgroup-matrix.ts'
 import type { Mma, Stage } from './mainloop.ts'
 import { subgroupMoments } from './epilogue-moments.ts'
-import { piecesCode, storeChunks, storePieces } from './epilogue-pieces.ts'
+import { subgroupNormSums } from './epilogue-norm-sums.ts'
+import { piecesCode, storeMoments, storeNormSums, storePieces } from './epilogue-pieces.ts'
 import { type Loader, loadWidth } from './loader.ts'
 import { type Literal, literals } from './literals.ts'
 
@@ -23,12 +24,18 @@ export interface SubgroupTile {
 /** k per slice. f16x3 stages two f16s a number, and half as many k. */
 export const subgroupDepth = (exact: boolean) => (exact ? 16 : 32)
 
+/** What the epilogue does with a chunk of rows. */
+const chunks = {
+  moments: { code: subgroupMoments, store: storeMoments },
+  'norm sums': { code: subgroupNormSums, store: storeNormSums },
+}
+
 /** The mma of a tile for a loader. `exact`: f16x3. */
 export function subgroupMma(
   by: Matrices,
   exact: boolean,
   { tall, wide, subgroupsX, subgroupsY }: SubgroupTile,
-  { along, memory, moments = false }: Loader,
+  { along, memory, columns = null }: Loader,
 ): Mma {
   return {
     head: by.head,
@@ -77,15 +84,15 @@ export function subgroupMma(
       }
     }
     ${piecesCode(exact)}
-    ${moments ? subgroupMoments(exact) : wgsl``}
+    ${columns ? chunks[columns].code(exact) : wgsl``}
   `,
     stage: {
       a: stage(wgsl`a`, wgsl`0u`, along.a, loadWidth(memory.a), exact),
       b: stage(wgsl`b`, wgsl`bStart`, along.b, loadWidth(memory.b), exact),
     },
     multiply: exact ? multiplySplit : multiplyWhole,
-    end: moments
-      ? storeChunks(tall, wide, exact)
+    end: columns
+      ? chunks[columns].store(tall, wide, exact)
       : wgsl`
     ${memory.y === 'f32x4' && !exact ? storeWhole : wgsl``}
     ${storePieces(tall, wide, exact)}

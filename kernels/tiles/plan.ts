@@ -15,8 +15,10 @@ export interface Tile {
   readonly M: number
   readonly N: number
   /** Workgroups that a processor of a large GPU runs at a time, by the registers that NVIDIA's
-   *  compilers give them (docs/kernels.md). */
+   *  compilers give them (docs/kernels.md); and of factors that are read eight numbers at a time, if
+   *  they take fewer registers. */
   readonly resident: number
+  readonly lean?: number
   readonly of: RegisterTile | SubgroupTile
 }
 
@@ -60,8 +62,10 @@ const roundedTiles = [
   matrices(1, 4, 2, 4, 2),
   matrices(2, 4, 4, 1, 4),
   matrices(3, 4, 2, 2, 2),
-  matrices(4, 2, 2, 2, 2),
+  { ...matrices(4, 2, 2, 2, 2), lean: 5 },
 ]
+// Where subgroups of 32 must be asked for (AMD), 64 x 64 sums spill (docs/kernels.md).
+const narrowTiles = [matrices(1, 4, 2, 4, 2), matrices(3, 4, 2, 2, 2), matrices(4, 2, 2, 2, 2)]
 const splitTiles = [matrices(1, 4, 2, 4, 2), matrices(2, 4, 2, 2, 2), matrices(3, 2, 2, 2, 2)]
 const MAX_LOADS = 16
 
@@ -74,11 +78,16 @@ export const tilesFor = (
   factors: Factors = { a: 'f32x4', b: 'f32x4' },
 ): readonly Tile[] =>
   useMatrices(run)
-    ? (run.precision === 'f16x3' ? splitTiles : roundedTiles).filter(
+    ? matrixTiles(run).filter(
         (tile) =>
           bytesOf(run, tile) <= run.workgroupBytes && loadsOf(run, tile, factors) <= MAX_LOADS,
       )
     : registerTiles.filter((tile) => bytesOf(run, tile) <= run.workgroupBytes)
+
+function matrixTiles({ precision, choosesSubgroups }: Run): readonly Tile[] {
+  if (precision === 'f16x3') return splitTiles
+  return choosesSubgroups ? narrowTiles : roundedTiles
+}
 
 /** Bytes of workgroup memory that a tile takes: the staged slices; for subgroup matrices also the
  *  padding of their lines and the memory that sums pass through. */
@@ -95,6 +104,10 @@ function loadsOf(run: Run, { M, N, of }: Tile, { a, b }: Factors): number {
   const threads = 32 * of.subgroupsX * of.subgroupsY
   return (depthFor(run) / threads) * (M / loadWidth(a) + N / loadWidth(b))
 }
+
+/** Workgroups of a tile that a processor runs at a time. */
+const residentOf = ({ resident, lean = resident }: Tile, { a, b }: Factors): number =>
+  a === 'f16x8' && b === 'f16x8' ? lean : resident
 
 /** k per slice of this machine's mma. */
 export const depthFor = (run: Run): number =>
@@ -115,14 +128,15 @@ const MIN_SPLIT_K = 256 // k of one split
 /** k whose products take a large GPU as long as to write and read one partial sum. */
 const PARTIAL_WORTH = { f32: 40, f16x3: 130, f16: 400 } as const
 const MOST_SPLITS = 512 // whose partial sums still have to be added
+const MOST_WAVES = 5 // of workgroups
 const PARTIAL_BYTES = 1 << 27 // of scratch at most, which every adapter binds
 
 /** Tiles of a product of M rows and N columns. */
 const countOf = (tile: Tile, { M, N }: Size) => Math.ceil(M / tile.M) * Math.ceil(N / tile.N)
 
-/** Split-K: how many slices of the sum, of `depth` k each, a workgroup adds. They follow from the
- *  sizes and from the tile that they suggest, never from what was measured, because they change the
- *  order of the sum. */
+/** Split-K: how many slices of the sum, of `depth` k each, a workgroup adds; all of them where
+ *  splitting saves no time. They follow from the sizes and from the tile that they suggest, never
+ *  from what was measured, because they change the order of the sum. */
 export function slicesPerSplit(run: Run, factors: Factors, size: Size): number {
   const { M, N, K, layers } = size
   const all = Math.ceil(K / depthFor(run))
@@ -131,19 +145,24 @@ export function slicesPerSplit(run: Run, factors: Factors, size: Size): number {
   const tiles = tilesFor(run, factors)
   const tile = tiles[guess(tiles, { ...size, layers: layers * most })]
   if (!tile || most === 1) return all
-  // The last of n waves of workgroups may be nearly empty. Of the splits that make about four
-  // waves, or half as many as there can be, those that take the least time.
-  const wave = (PROCESSORS * tile.resident) / (countOf(tile, size) * layers)
-  const worth = PARTIAL_WORTH[useMatrices(run) ? run.precision : 'f32']
-  const least = Math.max(1, Math.min(3.5 * wave, most / 2))
+  const wave = (PROCESSORS * residentOf(tile, factors)) / (countOf(tile, size) * layers) // in splits
   let best = { slices: all, time: Infinity }
-  for (let splits = Math.floor(least); splits <= most && splits < 5 * wave; splits++) {
+  for (let splits = 1; splits <= most && splits < Math.max(2, MOST_WAVES * wave); splits++) {
     const slices = Math.ceil(all / splits)
-    const waves = Math.ceil(all / slices) / wave
-    const time = (K * Math.ceil(waves)) / waves + splits * worth
+    const time = splitTime(run, K, Math.ceil(all / slices), wave)
     if (time < best.time) best = { slices, time }
   }
   return best.slices
+}
+
+/** How long a product takes in so many parts, of which `wave` make a wave of workgroups, in the time
+ *  of one k. The last wave may be nearly empty. It is counted as it is on the largest GPUs, and as
+ *  half full, as it is on average on others. */
+function splitTime(run: Run, K: number, parts: number, wave: number): number {
+  const waves = parts / wave
+  const products = (K * (Math.ceil(waves) + (waves + 0.5))) / 2 / waves
+  const worth = PARTIAL_WORTH[useMatrices(run) ? run.precision : 'f32']
+  return products + (parts === 1 ? 0 : (parts + 1) * worth) // and the sum is written and read again
 }
 
 /** The index of the tile to use when none was measured: the largest that leaves enough workgroups
@@ -187,7 +206,7 @@ export function planTiles(name: string, loader: Loader): TiledProduct {
   return { name, factors: loader.memory, kernelFor }
 }
 
-/** Runs a tiled product. Returns y, and the moments of its columns if the loader stores them. */
+/** Runs a tiled product. Returns y, and what the loader stores of its columns. */
 export function runTiled<const Makes extends readonly Make[]>(
   run: Run,
   { name, factors, kernelFor }: TiledProduct,
@@ -196,6 +215,7 @@ export function runTiled<const Makes extends readonly Make[]>(
     readonly reads: readonly Tensor[]
     readonly makes: Makes
     readonly params: Readonly<Record<string, number>>
+    readonly constants?: Readonly<Record<string, number>>
   },
 ): { [I in keyof Makes]: Tensor } {
   const { M, N, K, layers } = size
@@ -207,6 +227,7 @@ export function runTiled<const Makes extends readonly Make[]>(
       reads: dispatch.reads,
       makes: dispatch.makes,
       params: { ...dispatch.params, M, N },
+      constants: dispatch.constants ?? {},
       groups: [...folded(countOf(tile, size)), layers],
     })
   }

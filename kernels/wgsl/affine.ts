@@ -1,6 +1,7 @@
-// y = scale x + shift for two numbers, which are passed as Params and need no tensor.
+// y = scale x + shift for two numbers, or functions that return the step's, which are passed as
+// Params and need no tensor.
 
-import { type Op, type Run, type Tensor, flatIndex, kernel, op } from '../op.ts'
+import { type Op, type Run, type Scalar, type Tensor, flatIndex, kernel, op } from '../op.ts'
 import { pointwise } from './pointwise.ts'
 
 const affineKernel = kernel`
@@ -17,12 +18,12 @@ const affineKernel = kernel`
 `
 
 /** x times a number, for use inside ops; x itself for 1. */
-export const scaled = (run: Run, x: Tensor, scale: number): Tensor =>
+export const scaled = (run: Run, x: Tensor, scale: Scalar): Tensor =>
   scale === 1 ? x : pointwise(run, affineKernel, [x], { scale, shift: 0 })
 
 interface Attrs {
-  readonly scale: number
-  readonly shift: number
+  readonly scale: Scalar
+  readonly shift: Scalar
 }
 
 const affineOp: Op<[x: Tensor], [y: Tensor], Attrs> = {
@@ -34,8 +35,8 @@ const affineOp: Op<[x: Tensor], [y: Tensor], Attrs> = {
 
 const applyAffine = op(affineOp)
 
-/** scale x + shift, elementwise, for two numbers. */
-export const affine = (x: Tensor, scale: number, shift: number) => applyAffine({ scale, shift }, x)
+/** scale x + shift, elementwise, for two numbers, or functions that return those of the step. */
+export const affine = (x: Tensor, scale: Scalar, shift: Scalar) => applyAffine({ scale, shift }, x)
 
 /** `affine` under the name of another op. Messages call its input `input`. */
 export const affineAs = (name: string, input: string) => {

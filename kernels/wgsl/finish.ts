@@ -2,6 +2,7 @@
 // ReLU, the mask of a ReLU in its backward pass, or another tensor of the same shape added.
 
 import { type Tensor, type Wgsl, wgsl } from '../op.ts'
+import { reluSnippet } from './relu-mask.ts'
 import { notNumbers } from './widths.ts'
 
 /** max(y, 0), NaN staying NaN; y where `other` let ReLU through, else 0; or y + other. `other` is
@@ -25,12 +26,12 @@ export const readsOther = (kind: FinishKind): boolean => kind === 'mask' || kind
 export const finishName = (kind: FinishKind): Wgsl =>
   kind === null ? wgsl`` : { rectify: wgsl`Relu`, mask: wgsl`Masked`, add: wgsl`Added` }[kind]
 
-/** `rectified(x: F) -> F`: max(x, 0). NaN stays NaN; max would hide it. `letThrough(y: F, x: F) ->
- *  F`: x where y = rectified(..) is positive, or NaN, as in torch; else 0. F as in widths.ts. */
+/** `rectified(x: F) -> F`: max(x, 0). NaN stays NaN; max would hide it. And its mask, `through`
+ *  (relu-mask.ts). F as in widths.ts. */
 export const rectification = wgsl`
   ${notNumbers}
+  ${reluSnippet}
   fn rectified(x: F) -> F { return select(x, F(), (x < F()) & !notNumbers(x)); }
-  fn letThrough(y: F, x: F) -> F { return select(F(), x, (y > F()) | notNumbers(y)); }
 `
 
 /** `lastStep(sum: F, other: F) -> F`, of a kernel with F, U and B (widths.ts). */
@@ -42,7 +43,7 @@ export const lastStep = (kind: FinishKind): Wgsl => wgsl`
         ? wgsl`sum`
         : {
             rectify: wgsl`rectified(sum)`,
-            mask: wgsl`letThrough(other, sum)`,
+            mask: wgsl`through(other, sum)`,
             add: wgsl`sum + other`,
           }[kind]
     };

@@ -26,7 +26,8 @@ export function checkIndices(name: string, what: string, indices: unknown) {
 }
 
 /** The indices as a tensor on x's GPU. A plain array gets `shape`, by default its length. Throws
- *  RangeError for an index of a plain array that is outside [0, size) and is not `ignore`. */
+ *  RangeError for an index of a plain array that is outside [0, size) and is not `ignore`. Messages
+ *  call the indices `what`. */
 export function indexTensor(
   name: string,
   x: Tensor,
@@ -35,15 +36,21 @@ export function indexTensor(
     shape,
     size,
     ignore,
-  }: { readonly shape?: Shape; readonly size: number; readonly ignore?: number },
+    what = 'indices',
+  }: {
+    readonly shape?: Shape
+    readonly size: number
+    readonly ignore?: number
+    readonly what?: string
+  },
 ): Tensor {
-  checkIndices(name, 'indices', indices)
+  checkIndices(name, what, indices)
   if (isIndexTensor(indices)) return indices
-  const list = Array.from(flatNumbers(`${name}: indices`, indices))
+  const list = Array.from(flatNumbers(`${name}: ${what}`, indices))
   for (const [i, index] of list.entries())
     if (index !== ignore && (!Number.isInteger(index) || index < 0 || index >= size))
       throw new RangeError(
-        `${name}: indices must be whole numbers from 0 to ${size - 1}, got ${index} at ${i}`,
+        `${name}: ${what} must be whole numbers from 0 to ${size - 1}, got ${index} at ${i}`,
       )
   return x.gpu.tensor(Int32Array.from(list), shape ?? [list.length])
 }

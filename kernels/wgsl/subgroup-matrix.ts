@@ -1,5 +1,5 @@
 // Products of 16 x 16 matrices that a subgroup of 32 threads computes together: tensor cores, where
-// the device has them. Factors are f16, sums f32. A kernel built around `Matrices` runs on such a
+// the device has them. A device with subgroups of several sizes (AMD: 32 and 64) is asked for 32. Factors are f16, sums f32. A kernel built around `Matrices` runs on such a
 // device. Tests run it on any other device with f16: there the same text is compiled around an
 // emulation in plain WGSL, which verifies its indices, masks and epilogue. Results are equal up to
 // the order of sums.
@@ -149,8 +149,16 @@ export const split = wgsl`
  *  `useMatrices`. */
 export function onMatrices(make: (by: Matrices) => Kernel): (run: Run) => Kernel {
   const [real, emulated] = [make(onTensorCores), make(emulation)]
-  return (run) => (run.emulated ? emulated : real)
+  const asking = inSubgroupsOf32(real)
+  return (run) => (run.emulated ? emulated : run.choosesSubgroups ? asking : real)
 }
+
+/** The same kernel for a device with subgroups of several sizes: it asks for 32 threads. */
+const inSubgroupsOf32 = (of: Kernel): Kernel => ({
+  ...of,
+  source: `enable subgroup_size_control;
+${of.source.replace('@compute', '@compute @subgroup_size(32)')}`,
+})
 
 /** Whether products use subgroup matrices: the device has them and the precision allows f16
  *  factors. */

@@ -24,8 +24,6 @@ export const threefry = wgsl`
   fn uniform01(bits: u32) -> f32 { return f32(bits >> 8u) * 0x1p-24; }
 `
 
-const R = [13, 15, 26, 6, 17, 29, 16, 24] as const
-
 /** Computes 64 random bits, two u32, from a key and a counter of two u32 each, by Threefry-2x32 of
  *  20 rounds (https://doi.org/10.1145/2063384.2063405). The same arguments give the same bits,
  *  those of WGSL's `threefry`. Throws TypeError unless both are arrays. */
@@ -35,21 +33,50 @@ export function threefry2x32(
 ): [number, number] {
   if (!Array.isArray(key) || !Array.isArray(counter))
     throw new TypeError('threefry2x32: key and counter must be two numbers each')
-  const [k0, k1] = key
-  const [c0, c1] = counter
-  const ks = [k0 | 0, k1 | 0, 0x1bd11bda ^ k0 ^ k1] as const
+  const bits = new Uint32Array(2)
+  threefryInto(bits, key, counter[0], counter[1])
+  return [bits[0] ?? 0, bits[1] ?? 0]
+}
+
+/** `threefry2x32` without allocation, for millions of draws: writes the two u32 into `bits`. */
+export function threefryInto(
+  bits: Uint32Array,
+  [k0, k1]: readonly [number, number],
+  c0: number,
+  c1: number,
+) {
+  let [ka, kb, kc] = [k1 | 0, (0x1bd11bda ^ k0 ^ k1) | 0, k0 | 0] // what the next blocks add
   let x = (c0 + k0) | 0
   let y = (c1 + k1) | 0
-  for (let block = 0; block < 5; block++) {
-    for (let round = 0; round < 4; round++) {
-      const r = R[((block % 2) * 4 + round) as 0] // within the table by construction
-      x = (x + y) | 0
-      y = ((y << r) | (y >>> (32 - r))) ^ x
-    }
-    x = (x + ks[((block + 1) % 3) as 0]) | 0
-    y = (y + ks[((block + 2) % 3) as 0] + block + 1) | 0
+  for (let block = 1; block <= 5; block++) {
+    const odd = block % 2 === 1
+    x = (x + y) | 0
+    y = turned(y, odd ? 13 : 17) ^ x
+    x = (x + y) | 0
+    y = turned(y, odd ? 15 : 29) ^ x
+    x = (x + y) | 0
+    y = turned(y, odd ? 26 : 16) ^ x
+    x = (x + y) | 0
+    y = turned(y, odd ? 6 : 24) ^ x
+    x = (x + ka) | 0
+    y = (y + kb + block) | 0
+    const next = ka
+    ka = kb
+    kb = kc
+    kc = next
   }
-  return [x >>> 0, y >>> 0]
+  bits[0] = x
+  bits[1] = y
+}
+
+const turned = (v: number, by: number) => (v << by) | (v >>> (32 - by))
+
+/** Computes a stream's number, a u32, from its name (FNV-1a), so that the draws of one name depend
+ *  on no other name. */
+export function streamOf(name: string): number {
+  let hash = 0x811c9dc5
+  for (let i = 0; i < name.length; i++) hash = Math.imul(hash ^ name.charCodeAt(i), 0x01000193)
+  return hash >>> 0
 }
 
 /** The key of a step's draws, two u32: a pure function of (seed, stream, step, of). `stream`

@@ -20,7 +20,7 @@ export interface MocoSettings extends TowerSettings {
 export const resnetOf = (name: 'resnet18' | 'resnet50', size: number) =>
   ({ name, stem: size <= 64 ? 'cifar' : 'imagenet', width: 64, zeroInitResidual: false }) as const
 const linear = { style: 'linear', dim: 128 } as const
-export const mlp = { style: 'mlp', dim: 128 } as const
+export const mlpHead = { style: 'mlp', dim: 128 } as const
 export const plain = { symmetric: false, bnSplits: 1, shuffle: false } as const
 const constantM = (start: number) => ({ start, rising: false })
 

@@ -13,7 +13,7 @@ import {
   cifar10,
   demo,
   imagenet,
-  mlp,
+  mlpHead,
   resnetOf,
   plain,
   slowly,
@@ -36,7 +36,7 @@ export const mocoPresets: Readonly<Record<string, PresetOf<MocoSettings>>> = {
     size: 224,
     settings: (size, batch = 256) => ({
       ...imagenet(size, batch),
-      head: mlp,
+      head: mlpHead,
       views: mocoV2Recipe(size),
       temperature: 0.2,
       schedule: { name: 'cosine-by-epoch', lr: (0.03 * batch) / 256, warmupEpochs: 0 },
@@ -65,7 +65,7 @@ export const mocoPresets: Readonly<Record<string, PresetOf<MocoSettings>>> = {
   'moco-v2-cifar10': {
     about: "the CIFAR-10 demo with v2's MLP head and temperature 0.2; no published run",
     size: 32,
-    settings: (size, batch) => ({ ...cifar10(size, batch), head: mlp, temperature: 0.2 }),
+    settings: (size, batch) => ({ ...cifar10(size, batch), head: mlpHead, temperature: 0.2 }),
   },
   'moco-v3-cifar10': {
     about:

@@ -14,6 +14,7 @@ import { optimizerOf } from '../settings/optimizers.ts'
 import { recipe } from '../settings/recipe.ts'
 import { wordOf } from '../settings/rules.ts'
 import type { PresetOf } from '../settings/settings.ts'
+import { firstTemperature } from '../settings/temperatures.ts'
 import { type ContrastiveLossName, contrastiveLosses } from '../contrastive-losses.ts'
 import { simclr } from '../simclr.ts'
 import {
@@ -156,7 +157,9 @@ export const simclrEntry = entry<SimclrSettings>({
     const tower = towerOf(gpu, settings)
     const { batchNorm, loss: name, temperature } = settings
     const loss = contrastiveLosses[name]
-    const scale = loss.learnsScale ? lossScale(gpu, { temperature }) : null
+    const scale = loss.learnsScale
+      ? lossScale(gpu, { temperature: firstTemperature(temperature) })
+      : null
     const optimizer = optimizerOf(settings, { ...parametersOf(tower), ...scale?.parameters })
     const options = { ...stepOptions(settings, extent), batchNorm, loss, ...(scale && { scale }) }
     const trainer = simclr(gpu, { ...tower, ...options, optimizer })

@@ -4,19 +4,28 @@ import type * as v from 'valibot'
 import type { Gpu } from '../../engine/gpu.ts'
 import type { Tower } from '../../models/parts.ts'
 import type { Configured, Extent, Method } from '../entry.ts'
-import { type EncoderSettings, encoderOf, encoderFields } from '../settings/encoders.ts'
+import {
+  type EncoderSettings,
+  describeEncoder,
+  encoderFields,
+  encoderOf,
+} from '../settings/encoders.ts'
 import { towerFlags } from '../settings/flags.ts'
 import { type HeadSettings, headOf } from '../settings/heads.ts'
 import { type OptimizerSettings, optimizerFields } from '../settings/optimizers.ts'
-import { positiveNumber } from '../settings/rules.ts'
 import { type ScheduleSettings, learningRateOf, scheduleFields } from '../settings/schedules.ts'
 import { type MethodSettings, lengthRules, viewsRule } from '../settings/settings.ts'
+import {
+  type TemperatureSettings,
+  temperatureBy,
+  temperatureFields,
+} from '../settings/temperatures.ts'
 
 /** Settings of a method with an encoder and a head. */
 export interface TowerSettings extends MethodSettings {
   readonly model: EncoderSettings
   readonly head: HeadSettings
-  readonly temperature: number
+  readonly temperature: TemperatureSettings
   readonly optimizer: OptimizerSettings
   readonly schedule: ScheduleSettings
 }
@@ -25,7 +34,7 @@ export interface TowerSettings extends MethodSettings {
 export const towerRules = {
   model: encoderFields,
   views: viewsRule,
-  temperature: positiveNumber,
+  temperature: temperatureFields,
   optimizer: optimizerFields,
   schedule: scheduleFields,
   ...lengthRules,
@@ -43,7 +52,7 @@ export const stepOptions = (settings: Configured<TowerSettings>, extent: Extent)
   views: settings.views,
   chunk: settings.chunk ?? null,
   seed: settings.seed,
-  temperature: settings.temperature,
+  temperature: temperatureBy(settings, extent.stepsPerEpoch),
   capture: extent.capture,
   ...(extent.scaler && { scaler: extent.scaler }),
 })
@@ -56,7 +65,7 @@ export const towerMethod = {
     ...settings,
     model: { ...settings.model, name: 'resnet8', stem: 'cifar', width: 16 },
   }),
-  describe: ({ model }: TowerSettings) => `${model.name} of width ${model.width}`,
+  describe: ({ model }: TowerSettings) => describeEncoder(model),
   encoder: encoderOf,
   head: headOf,
   warmup: ({ schedule }: TowerSettings, stepsPerEpoch: number) =>

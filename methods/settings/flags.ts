@@ -59,20 +59,32 @@ export const towerFlags: readonly Flag[] = [
     '--model <name>',
     'model.name',
     'word',
-    "encoder: resnet8, resnet18, resnet34 or resnet50 (default: the preset's; resnet8 of " +
-      'width 16 on a CPU)',
+    "encoder: resnet8, resnet18, resnet34, resnet50, vit-tiny, vit-small or convnext-tiny (default: the preset's; " +
+      'resnet8 of width 16 on a CPU)',
   ),
   option(
     '--width <channels>',
     'model.width',
     'channels',
-    "channels of the encoder's first stage; 64 is the paper's",
+    "channels of a ResNet's first stage; 64 is the paper's",
   ),
   option(
     '--stem <kind>',
     'model.stem',
     'word',
-    'cifar (3x3, keeps the size) or imagenet (7x7 stride 2 and max-pool)',
+    'of a ResNet: cifar (3x3, keeps the size) or imagenet (7x7 stride 2 and max-pool)',
+  ),
+  option(
+    '--patch <px>',
+    'model.patch',
+    'count',
+    "side of a transformer's patches, or of ConvNeXt's stem (default: by the size of the images)",
+  ),
+  option(
+    '--drop-path <p>',
+    'model.dropPath',
+    'share',
+    "probability of dropping a branch of a transformer's or ConvNeXt's last block (default: 0)",
   ),
   epochsFlag,
   batchFlag,

@@ -7,7 +7,7 @@ import { wordOf, integer, integerOrNull } from './rules.ts'
 
 /** Settings of every method. */
 export interface MethodSettings {
-  readonly model: { readonly name: string; readonly width: number }
+  readonly model: { readonly name: string; readonly width?: number }
   /** One recipe for all views, or one for each of the two. */
   readonly views: Recipe | readonly [Recipe, Recipe]
   readonly optimizer: { readonly name: string; readonly weightDecay: number }

@@ -96,6 +96,32 @@ function normalised(
   return { name: y, ...alike(output) }
 }
 
+/** A convolution and its batch norm. */
+interface ConvNorm {
+  readonly steps: Steps
+  readonly norm: Norm
+}
+
+/** A convolution and its batch norm; or two, whose sum is taken: attrs have `main` and `more` then,
+ *  and inputs are x, w, gamma and beta of both. */
+const convNorm: Convert = (graph, call) => {
+  const attrs = call.attrs as ConvNorm | { readonly main: ConvNorm; readonly more: ConvNorm }
+  if (!('main' in attrs)) {
+    const x = convolution(graph, call, attrs.steps)
+    return normalised(graph, call, x.name, attrs.norm, call.inputs.slice(2))
+  }
+  const one = ({ steps, norm }: ConvNorm, inputs: readonly Tensor[]) => {
+    const own = { ...call, inputs }
+    const plain = { ...norm, rectified: false }
+    const x = convolution(graph, own, steps)
+    return normalised(graph, own, x.name, plain, inputs.slice(2)).name
+  }
+  const [main, more] = [call.inputs.slice(0, 4), call.inputs.slice(4)]
+  const sum = graph.node('Add', [one(attrs.main, main), one(attrs.more, more)])
+  const name = attrs.main.norm.rectified ? graph.node('Relu', [sum]) : sum
+  return { name, ...alike(call.output) }
+}
+
 interface Window {
   readonly size: number
   readonly stride: number
@@ -187,11 +213,7 @@ const unitRows: Convert = (graph, call) => {
 /** ONNX's form of each op, by its name. */
 export const operators: Readonly<Record<string, Convert>> = {
   conv2d: (graph, call) => convolution(graph, call, call.attrs as Steps, call.inputs[2]),
-  convNorm(graph, call) {
-    const { steps, norm } = call.attrs as { readonly steps: Steps; readonly norm: Norm }
-    const x = convolution(graph, call, steps)
-    return normalised(graph, call, x.name, norm, call.inputs.slice(2))
-  },
+  convNorm,
   batchNorm(graph, call) {
     const x = graph.computed(input(call, 0), isImage(call.output))
     return normalised(graph, call, x, call.attrs as Norm, call.inputs.slice(1))

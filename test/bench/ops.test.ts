@@ -10,7 +10,15 @@ const node = (...args: string[]) => spawnSync(process.execPath, args, { encoding
 /** Exports of kernels/ that are no ops, or that `bench/augment.js` checks. */
 const others = new Set([
   ...['ShapeError', 'elementwise', 'flatIndex', 'kernel', 'op', 'wgsl'],
-  ...['threefry2x32', 'uniform01', 'cifarRecipe', 'imagenetRecipe', 'testTransform'],
+  ...[
+    'threefry2x32',
+    'uniform01',
+    'drawOf',
+    'drawParams',
+    'cifarRecipe',
+    'imagenetRecipe',
+    'testTransform',
+  ],
   ...['augment', 'drawAugmentations', 'packAugmentations', 'unpackAugmentations'],
   ...['adjustBrightness', 'adjustContrast', 'adjustHue', 'adjustSaturation', 'augmentWith'],
   ...['flipHorizontal', 'gaussianBlur', 'normalize', 'resizedCrop', 'toGrayscale'],
@@ -40,7 +48,7 @@ test('ops pass by their own kernels', () => {
   )
   assert.is(status, 0)
   const { results } = JSON.parse(stdout) as { results: { op: string; passed: boolean }[] }
-  assert.is(results.length, 11)
+  assert.is(results.length, 12)
   assert.ok(results.every(({ passed }) => passed))
 })
 

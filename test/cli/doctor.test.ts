@@ -10,7 +10,14 @@ test('kindred doctor tells the adapter, in words or as JSON', async () => {
   assert.is(json.code, 0, json.err)
   const { adapter, works } = JSON.parse(json.out) as { adapter: string; works: boolean }
   assert.ok(words.out.includes(adapter))
+  assert.match(words.out, /^indices checked +yes$/m)
   assert.is(works, true)
+})
+
+test('kindred doctor --no-robustness tells that indices are unchecked', async () => {
+  const { out, code, err } = await kindred('doctor', '--no-robustness')
+  assert.is(code, 0, err)
+  assert.match(out, /^indices checked +no$/m)
 })
 
 test.run()

@@ -12,6 +12,7 @@ import { changesBetween, leaves } from '../../training/history.ts'
 import { type Overrides, readOverrides, settled } from '../../cli/overrides.ts'
 import type { Recipe } from '../../kernels/augment/recipes.ts'
 import { methods } from '../../methods/registry.ts'
+import { temperatureBy } from '../../methods/settings/temperatures.ts'
 import { kindred } from '../fixtures/cli.ts'
 import { refuses } from '../fixtures/refusal.ts'
 
@@ -110,6 +111,27 @@ test('every leaf of every preset can be set, and nothing else changes', () => {
   )
 })
 
+test('a temperature may go from one number to another', () => {
+  const at = (text: string) =>
+    settled('simclr', { preset: 'simclr-demo' }, false, setting(`temperature=${text}`)).config
+  const ramp = { from: 0.5, to: 0.1 }
+  assert.equal(Reflect.get(at(JSON.stringify(ramp)), 'temperature'), ramp)
+  refuses(
+    () => at('{"from":0.5,"to":0}'),
+    '--set: temperature.to: must be a number from 1.2e-38 to 3.4e38, got 0',
+  )
+  refuses(
+    () => at('{"from":0.5,"until":1}'),
+    `--set: 2 fields are wrong
+  temperature.to: is missing; it must be a number from 1.2e-38 to 3.4e38
+  temperature.until: is not known; known are from, to`,
+  )
+  const of = temperatureBy({ temperature: ramp, epochs: 2 }, 5)
+  assert.ok(typeof of === 'function')
+  if (typeof of === 'function') assert.equal([of(0), of(10)], [0.5, 0.1])
+  assert.is(temperatureBy({ temperature: 0.2, epochs: 2 }, 5), 0.2)
+})
+
 test('a configuration is its own file', async ({ dir }) => {
   for (const { name: method, presets } of methods.values())
     for (const preset of Object.keys(presets)) {
@@ -191,7 +213,16 @@ test('a file that cannot be settings is refused in words', async ({ dir }) => {
   const list = write('list.txt', 'epochs 3')
   assert.is(
     await refused(list),
-    `--config: ${list} must be a JSON object, in the format of config.json`,
+    `--config: ${list} must be a JSON object, in the format of config.json; it is not a JSON object (line 1)`,
+  )
+  const twice = write('twice.json', '{ "epochs": 3,\n  "model": { "width": 4, "width": 8 } }')
+  assert.is(
+    await refused(twice),
+    `--config: ${twice} must be a JSON object, in the format of config.json; it has the name 'width' twice (line 2)`,
+  )
+  assert.throws(
+    () => settled('simclr', {}, false, setting('model={"width":4,"width":8}')),
+    /^--set: model must be valid; it has the name 'width' twice \(line 1\)$/,
   )
   const moco = write('moco.json', '{ "method": "moco" }')
   assert.is(await refused(moco), `--config: ${moco} is of method "moco", not simclr`)

@@ -27,7 +27,7 @@ import {
   towerRules,
 } from '../../methods/presets/tower.ts'
 import { methods } from '../../methods/registry.ts'
-import { encoders } from '../../methods/settings/encoders.ts'
+import { encoders, widthRule } from '../../methods/settings/encoders.ts'
 import { option } from '../../methods/settings/flags.ts'
 import { projectionHeadRule } from '../../methods/settings/heads.ts'
 import { optimizerOf, optimizers } from '../../methods/settings/optimizers.ts'
@@ -114,8 +114,8 @@ test.before((context) => {
   })
   schedules.set('half', { rules: {}, make: ({ lr }) => constant(lr / 2) })
   encoders.set('resnet-tiny', {
-    rules: {},
-    make: (gpu, { width, seed }) => resnet8(gpu, { width, seed, stem: 'imagenet' }),
+    rules: { width: widthRule },
+    make: (gpu, { width = 1, seed }) => resnet8(gpu, { width, seed, stem: 'imagenet' }),
   })
 })
 test.after(({ dir }) => {

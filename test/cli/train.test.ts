@@ -240,7 +240,7 @@ const refusals: [string, string[], number, RegExp][] = [
     'an unknown model',
     ['--model', 'resnet19'],
     2,
-    /^kindred: --model: must be one of resnet8, resnet18, resnet34, resnet50, got resnet19/,
+    /^kindred: --model: must be one of resnet8, resnet18, resnet34, resnet50, vit-tiny, vit-small, convnext-tiny, got resnet19/,
   ],
   [
     'an unknown precision',

@@ -1,6 +1,8 @@
 import { open, readdir, rm, truncate, utimes, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setImmediate as turn } from 'node:timers/promises'
 import * as assert from 'uvu/assert'
+import { openData } from '../../data/open.ts'
 import { Records } from '../../data/records.ts'
 import { type Colour, near, opened, picture, pictureSuite, pixels } from '../fixtures/images.ts'
 import { refusal } from '../fixtures/refusal.ts'
@@ -34,6 +36,34 @@ test('a second opening decodes only what is new or changed', async ({ folder, ca
   colours.forEach((colour, i) => near(all.subarray(i * 192), colour))
   assert.is((await opened(folder, { cache })).decoded, 0)
   assert.is((await opened(folder, { cache, size: 16 })).decoded, 6)
+})
+
+test('an abort ends decoding, leaves nothing open, and keeps the old cache', async ({
+  folder,
+  cache,
+}) => {
+  for (let i = 0; i < 6; i++) await picture(join(folder, `${i}.png`), [i * 40, 0, 0])
+  assert.is((await opened(folder, { cache })).decoded, 6)
+  const filesOf = async () => {
+    const [inner = ''] = await readdir(cache)
+    return (await readdir(join(cache, inner))).sort()
+  }
+  const before = await filesOf()
+  for (let i = 6; i < 12; i++) await picture(join(folder, `${i}.png`), [i * 20, 0, 0])
+  const why = new Error('enough')
+  const stop = new AbortController()
+  let done = 0
+  const onProgress = () => ++done === 2 && stop.abort(why)
+  const ended = await openData(`folder:${folder}`, {
+    ...{ cache, size: 8, workers: 2, onProgress, signal: stop.signal },
+  }).catch((reason: unknown) => reason)
+  assert.is(ended, why)
+  const atEnd = done
+  for (let i = 0; i < 20; i++) await turn()
+  assert.is(done, atEnd)
+  assert.equal(await filesOf(), before)
+  assert.is(await openData('procedural', { signal: stop.signal }).catch((e: unknown) => e), why)
+  assert.is((await opened(folder, { cache })).decoded, 6) // the new ones alone
 })
 
 test('what is too large for memory is read from the cache', async ({ folder, cache }) => {

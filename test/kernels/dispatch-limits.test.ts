@@ -74,7 +74,7 @@ const calls: Record<string, (run: Run) => unknown> = {
       settings: variable([1 << 20, 4]),
       ranges: variable([1 << 20, 2]),
     }
-    const params = { lr: 1, momentum: 0.9, eta: 1e-3, classic: true, nesterov: false }
+    const params = { lr: 1, momentum: 0.9, eta: 1e-3, form: 'simclr', nesterov: false } as const
     lars(run, layout, { weight: flat, grad: flat, velocity: flat }, params)
   },
 }

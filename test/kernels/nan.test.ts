@@ -100,8 +100,13 @@ const cases: Readonly<Record<string, Case>> = {
   tanh: one(tanh, 1, 1),
   relu: one(relu, 1, 0), // the gradient passes
   leakyRelu: one((x) => leakyRelu(x), 1, 0), // it is multiplied by the slope
-  'dropout, kept or not': one((x) => dropout(x, 0.5, { seed: 1, step: 0 }), 1, 0, [1, 2]),
-  'dropout of all': one((x) => dropout(x, 1, { seed: 1, step: 0 }), 1, 0),
+  'dropout, kept or not': one(
+    (x) => dropout(x, 0.5, { seed: 1, step: 0, stream: 0 }),
+    1,
+    0,
+    [1, 2],
+  ),
+  'dropout of all': one((x) => dropout(x, 1, { seed: 1, step: 0, stream: 0 }), 1, 0),
   l2Normalize: one((x) => l2Normalize(x), 3, 3),
   logSoftmax: one((x) => logSoftmax(x), 3, 3),
   softmax: one((x) => softmax(x), 3, 3),

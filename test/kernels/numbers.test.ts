@@ -216,8 +216,8 @@ test('a refused write changes neither its variable nor its neighbours in a flat 
 
 test('what is no input of a captured step is refused', ({ gpu }) => {
   for (const [given, words] of [
-    [null, 'null'],
-    [undefined, 'undefined'],
+    [Symbol.iterator, 'Symbol(Symbol.iterator)'],
+    [undefined, 'undefined; null leaves an input out'],
     [Float32Array.of(1), 'a Float32Array of 4 bytes'],
   ])
     refuses(
@@ -246,7 +246,7 @@ test('labels and indices may come in any kind of array', async ({ gpu }) => {
   }
   refuses(
     () => crossEntropy(x, '20' as unknown as number[]),
-    "crossEntropy: indices must be an array of whole numbers or a tensor, got '20'",
+    "crossEntropy: labels must be an array of whole numbers or a tensor, got '20'",
   )
 })
 

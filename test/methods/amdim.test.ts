@@ -63,8 +63,10 @@ test('amdim_train_10: follows the original loop for 10 steps', async ({ gpu }) =
     schedule: warmup(warmup_steps ?? NaN, constant(lr ?? NaN), { first: 'nonzero' }),
     clip: Number(tclip),
     views: (_, { view }) => gpu.tensor(views[view]?.values ?? [], views[view]?.shape ?? []),
-    places: ({ step: s, view }) =>
-      gpu.tensor(Int32Array.from(places.slice((2 * s + view) * B, (2 * s + view + 1) * B)), [B]),
+    places({ step: at, view }) {
+      const from = (2 * at() + view) * B
+      return gpu.tensor(Int32Array.from(places.slice(from, from + B)), [B])
+    },
   })
   const losses: number[] = []
   for (let s = 0; s < Number(steps); s++)
@@ -105,7 +107,7 @@ test('amdim_evaluator agrees with the original code', async ({ gpu }) => {
     })
   loadModel(gpu, model, saved)
   const h = reshape(golden.tensor(gpu, 'in.r1'), [N, features])
-  const at = { training: false, step: 0, view: 0 }
+  const at = { training: false }
   await golden.match(gpu, 'out.eval.mlp', model.mlp(h, at))
   await golden.match(gpu, 'out.eval.lin', model.linear(h, at))
   golden.done()

@@ -120,7 +120,10 @@ test('a symmetric loss compares no query with its own key, and enqueues both hal
   const trainer = mocoToy(gpu, { symmetric: true })
   const before = gpu.tensor(await gpu.read(trainer.queue.keys), [80, 8])
   const [images, views] = [toyImages(gpu, batchOf(0)), toyViews(gpu)]
-  const [x1, x2] = [views(images, { step: 0, view: 0 }), views(images, { step: 0, view: 1 })]
+  const [x1, x2] = [
+    views(images, { step: () => 0, view: 0 }),
+    views(images, { step: () => 0, view: 1 }),
+  ]
   const z = (x: Tensor) => l2Normalize(forwardTower(toyTower(gpu, 1), x, { training: true }))
   const expected = [
     infoNce(z(x1), z(x2), before, temperature),

@@ -95,11 +95,11 @@ function watched(gpu: Gpu, inner: FlatOptimizer, parameters: Record<string, Vari
 function images(
   gpu: Gpu,
   golden: Golden,
-  { step, view }: { readonly step: number; readonly view: number },
+  { step: at, view }: { readonly step: () => number; readonly view: number },
 ) {
   const name = `in.im_${view === 0 ? 'q' : 'k'}`
   const [, ...shape] = golden.shape(name)
-  const size = shape.reduce((a, b) => a * b)
+  const [size, step] = [shape.reduce((a, b) => a * b), at()]
   const { values, shape: nhwc } = toNHWC(
     golden.values(name).slice(step * size, (step + 1) * size),
     shape,
@@ -112,7 +112,9 @@ function images(
 async function firstLogits(gpu: Gpu, golden: Golden, queue: KeyQueue) {
   const embedded = (view: number) =>
     l2Normalize(
-      forwardTower(tower(gpu, golden), images(gpu, golden, { step: 0, view }), { training: true }),
+      forwardTower(tower(gpu, golden), images(gpu, golden, { step: () => 0, view }), {
+        training: true,
+      }),
     )
   const [q, k] = [embedded(0), embedded(1)]
   const positive = sum(mul(q, k), [1], { keepDims: true })

@@ -1,3 +1,4 @@
+import type { ViewOf } from '../../methods/views.ts'
 import * as assert from 'uvu/assert'
 import type { Tensor } from '../../kernels/op.ts'
 import { add } from '../../kernels/elementwise/add.ts'
@@ -100,8 +101,8 @@ test('a scaled loss trains to the same losses', async ({ gpu }) => {
   for (const scaler of [null, new LossScaler(gpu, { scale: 4096 })]) {
     const { encoder, head } = toy(gpu, 3)
     const optimizer = new Adam({ ...encoder.parameters, ...head.parameters })
-    const views = (_: Tensor, { step, view }: { readonly step: number; readonly view: number }) =>
-      gpu.tensor(random(8 * 192, 7 + step * 2 + view), [8, 8, 8, 3])
+    const views = (_: Tensor, { step, view }: ViewOf) =>
+      gpu.tensor(random(8 * 192, 7 + step() * 2 + view), [8, 8, 8, 3])
     const settings = {
       encoder,
       head,

@@ -39,12 +39,12 @@ test('data sets say what was wrong with a call', () => {
     [
       'an option of the folder misspelt',
       () => call(openData, 'procedural', { worker_s: 2 }),
-      `openData: there is no option 'worker_s'; did you mean 'workers'? Its options are size, seed, cache, testShare, memory, workers, onProgress, onNotice, worker, originals`,
+      `openData: there is no option 'worker_s'; did you mean 'workers'? Its options are size, seed, cache, testShare, memory, workers, onProgress, onNotice, worker, originals, signal`,
     ],
     [
       "torch's name of a batch",
       () => call(batches, train, { batch_size: 4, seed: 0, epoch: 0 }),
-      `batches: there is no option 'batch_size'; did you mean 'batch'? Its options are batch, seed, epoch, start, shuffle, dropLast, pixels, prefetch`,
+      `batches: there is no option 'batch_size'; did you mean 'batch'? Its options are batch, seed, epoch, start, shuffle, dropLast, pixels, prefetch, signal`,
     ],
     [
       'no batch',
@@ -59,7 +59,7 @@ test('data sets say what was wrong with a call', () => {
     [
       'a number for options of batches',
       () => call(batches, train, 4),
-      'batches: options must be an object with batch, seed, epoch, start, shuffle, dropLast, pixels, prefetch, got 4',
+      'batches: options must be an object with batch, seed, epoch, start, shuffle, dropLast, pixels, prefetch, signal, got 4',
     ],
     [
       'both halves',

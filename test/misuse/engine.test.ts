@@ -32,9 +32,14 @@ test('a Gpu says what was wrong with a call', async ({ gpu }) => {
       'captured step: input 0 must be a tensor, { values, shape }, a string, number or boolean, got an array of 2',
     ],
     [
-      'no input',
-      () => call(step.run.bind(step), undefined),
-      'captured step: input 0 must be a tensor, { values, shape }, a string, number or boolean, got undefined',
+      'a function for an input',
+      () => call(step.run.bind(step), () => 1),
+      'captured step: input 0 must be a tensor, { values, shape }, a string, number or boolean, got a function',
+    ],
+    [
+      'no plans',
+      () => call(gpu.capture.bind(gpu), () => {}, { plans: 0 }),
+      'Gpu.capture: plans must be a whole number from 1 on, got 0',
     ],
     [
       'a tensor for pairs',
@@ -49,7 +54,7 @@ test('a Gpu says what was wrong with a call', async ({ gpu }) => {
     [
       'an option misspelt',
       () => call(openGpu, { autoTune: true }),
-      `openGpu: there is no option 'autoTune'; did you mean 'autotune'? Its options are precision, activations, powerPreference, adapter, toggles, autotune`,
+      `openGpu: there is no option 'autoTune'; did you mean 'autotune'? Its options are precision, activations, powerPreference, adapter, toggles, robustness, autotune`,
     ],
     [
       'a precision that is none',
@@ -59,7 +64,7 @@ test('a Gpu says what was wrong with a call', async ({ gpu }) => {
     [
       'a name for options',
       () => call(openGpu, 'llvmpipe'),
-      `openGpu: options must be an object with precision, activations, powerPreference, adapter, toggles, autotune, got 'llvmpipe'`,
+      `openGpu: options must be an object with precision, activations, powerPreference, adapter, toggles, robustness, autotune, got 'llvmpipe'`,
     ],
     [
       'a toggle by itself',
@@ -85,7 +90,7 @@ test('a Gpu says what was wrong with a call', async ({ gpu }) => {
     [
       'an option of capture',
       () => call(gpu.capture.bind(gpu), () => {}, { replays: false }),
-      `Gpu.capture: there is no option 'replays'; did you mean 'replay'? Its options are replay`,
+      `Gpu.capture: there is no option 'replays'; did you mean 'replay'? Its options are replay, plans`,
     ],
     [
       'nothing without gradient',

@@ -35,12 +35,12 @@ test('evaluation says what was wrong with a call', async ({ gpu }) => {
     [
       'an option misspelt',
       () => call(knn, x, [0, 1], x, { neighbours: 5 }),
-      `knn: there is no option 'neighbours'; its options are k, temperature, classes, normalized, chunk, slab, gpu`,
+      `knn: there is no option 'neighbours'; its options are k, temperature, classes, normalized, chunk, slab, gpu, signal`,
     ],
     [
       'rows misspelt',
       () => call(embedSlabs, gpu, () => x, [], [16, 16, 3], { row: 5 }),
-      `embedSlabs: there is no option 'row'; did you mean 'rows'? Its options are rows`,
+      `embedSlabs: there is no option 'row'; did you mean 'rows'? Its options are rows, signal`,
     ],
     [
       'no rows',
@@ -50,7 +50,7 @@ test('evaluation says what was wrong with a call', async ({ gpu }) => {
     [
       'a slab misspelt',
       () => call(nearest, x, x, 1, { slabs: 5 }),
-      `nearest: there is no option 'slabs'; did you mean 'slab'? Its options are normalized, chunk, slab, gpu`,
+      `nearest: there is no option 'slabs'; did you mean 'slab'? Its options are normalized, chunk, slab, gpu, signal`,
     ],
     [
       'numbers for queries',

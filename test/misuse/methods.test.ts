@@ -86,7 +86,7 @@ test('methods say what was wrong with a call', async ({ gpu }) => {
     [
       'a temperature of 0',
       () => call(simclr, gpu, { ...fine, temperature: 0 }),
-      'simclr: temperature must be a number above 0, got 0',
+      'simclr: temperature must be a number above 0, a function of the step, t => number, or a variable [], got 0',
     ],
     [
       'an option of another method',

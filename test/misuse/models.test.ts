@@ -10,6 +10,12 @@ import { KeyQueue } from '../../models/key-queue.ts'
 import { Builder } from '../../models/layers.ts'
 import { MemoryBank } from '../../models/memory-bank.ts'
 import { mocoHead, mocoV3Head } from '../../models/moco-heads.ts'
+import { convNeXt, convNeXtTiny } from '../../models/convnext.ts'
+import { mlp } from '../../models/mlp.ts'
+import { signalEncoder } from '../../models/signal.ts'
+import { bagOfTokens, textTransformer } from '../../models/text.ts'
+import { byteTokens } from '../../models/tokens.ts'
+import { vit } from '../../models/vit.ts'
 import { resnet8 } from '../../models/resnet.ts'
 import { saveModel, variablesOf } from '../../models/state.ts'
 import { type Tower, parametersOf } from '../../models/parts.ts'
@@ -34,7 +40,7 @@ test('models say what was wrong with a call', async ({ gpu }) => {
     [
       'an option misspelt',
       () => call(resnet8, gpu, { widht: 4 }),
-      `resnet8: there is no option 'widht'; did you mean 'width'? Its options are stem, width, zeroInitResidual, seed`,
+      `resnet8: there is no option 'widht'; did you mean 'width'? Its options are stem, width, channels, zeroInitResidual, seed`,
     ],
     [
       'a stem that is none',
@@ -70,6 +76,72 @@ test('models say what was wrong with a call', async ({ gpu }) => {
       'two widths',
       () => call(mocoV3Head, gpu, { name: 'projector', widths: [4, 4] }),
       'mocoV3Head: widths must be three whole numbers, [features, hidden, dim], got an array of 2',
+    ],
+    [
+      'no inputs',
+      () => call(mlp, gpu, { widths: [4] }),
+      'mlp: inputs is missing; it must be a whole number from 1 on',
+    ],
+    [
+      'one width',
+      () => call(mlp, gpu, { inputs: 3, widths: 4 }),
+      'mlp: widths must be an array of whole numbers from 1 on, got 4',
+    ],
+    [
+      'rows of another width',
+      () => mlp(gpu, { inputs: 3, widths: [4] }).forward(x, { training: false }),
+      'mlp: x must be [N, 3], got [1, 16, 16, 3]',
+    ],
+    [
+      'no channels of signals',
+      () => call(signalEncoder, gpu),
+      'signalEncoder: channels is missing; it must be a whole number from 1 on',
+    ],
+    [
+      'a window without a middle',
+      () => signalEncoder(gpu, { channels: 1, window: 4 }),
+      'signalEncoder: window must be an odd whole number, got 4',
+    ],
+    [
+      'images for signals',
+      () =>
+        signalEncoder(gpu, { channels: 3, width: 2, depths: [1] }).forward(x, { training: false }),
+      'signalEncoder: x must be [N, L, 3], got [1, 16, 16, 3]',
+    ],
+    [
+      'a text that is no list',
+      () => call(byteTokens, 'a disc', { length: 4 }),
+      `byteTokens: texts must be an array of strings, got 'a disc'`,
+    ],
+    [
+      'tokens of no length',
+      () => call(byteTokens, ['a disc']),
+      'byteTokens: length is missing; it must be a whole number from 1 on',
+    ],
+    [
+      'images for tokens',
+      () => bagOfTokens(gpu, { width: 2 }).forward(x, { training: false }),
+      'bagOfTokens: tokens must be [N, L], got [1, 16, 16, 3]',
+    ],
+    [
+      'heads that do not divide',
+      () => textTransformer(gpu, { length: 4, width: 6, heads: 4 }),
+      'textTransformer: heads must divide the width 6, got 4',
+    ],
+    [
+      'a size for the width',
+      () => call(vit, gpu, { size: 32, depth: 1, heads: 1 }),
+      'vit: width is missing; it must be a whole number from 1 on',
+    ],
+    [
+      'depths without widths',
+      () => call(convNeXt, gpu, { depths: [1] }),
+      'convNeXt: widths is missing; it must be an array of whole numbers from 1 on',
+    ],
+    [
+      'an option of another encoder',
+      () => call(convNeXtTiny, gpu, { size: 32 }),
+      `convNeXtTiny: there is no option 'size'; its options are patch, channels, dropPath, layerScale, seed`,
     ],
     [
       'no size',
@@ -119,7 +191,37 @@ test('models say what was wrong with a call', async ({ gpu }) => {
     [
       "torch's name of a mode",
       () => call(encoder.forward, x, { train: true }),
-      `resnet8.forward: there is no option 'train'; did you mean 'training'? Its options are training, splits, batches, tracking, pass`,
+      `resnet8.forward: there is no option 'train'; did you mean 'training'? Its options are training, splits, batches, tracking, draws`,
+    ],
+    [
+      'a seed for draws',
+      () => call(encoder.forward, x, { training: true, draws: 5 }),
+      'resnet8.forward: draws must be what random numbers depend on, { seed, step }, got 5',
+    ],
+    [
+      'an option of a convolution misspelt',
+      () => call(build.conv.bind(build), 'c', [2, 2], { pad: 1 }),
+      `Builder.conv: there is no option 'pad'; did you mean 'padding'? Its options are size, stride, padding, padMode, groups, bias, init`,
+    ],
+    [
+      'a stride for weights alone',
+      () => call(build.filters.bind(build), 'c', [2, 2], { stride: 2 }),
+      `Builder.filters: there is no option 'stride'; its options are size, groups, bias, init`,
+    ],
+    [
+      'groups that do not divide',
+      () => build.conv('c', [6, 4], { groups: 3 }),
+      'Builder.conv: groups must divide the channels of c, 6 and 4, got 3',
+    ],
+    [
+      'initial values that are none',
+      () => call(build.conv.bind(build), 'c', [2, 2], { init: 'xavier' }),
+      `Builder.conv: init must be 'he', 'torch', 'zero' or 'identity', or { std } above 0, got 'xavier'`,
+    ],
+    [
+      'a percentage',
+      () => build.dropPath('path', 10),
+      'Builder: p of path must be a number from 0 to 1, got 10',
     ],
     [
       'a flag for a mode',

@@ -2,13 +2,18 @@
 
 import { addPooled } from '../../kernels/pool/add-pooled.ts'
 import { adaptiveAvgPool } from '../../kernels/pool/adaptive-avg-pool.ts'
+import { assign } from '../../kernels/state/assign.ts'
+import { attention } from '../../kernels/attention/attention.ts'
 import { avgPool } from '../../kernels/pool/avg-pool.ts'
 import { batchNorm } from '../../kernels/norm/batch-norm.ts'
+import { cast } from '../../kernels/elementwise/cast.ts'
 import { clamp } from '../../kernels/elementwise/clamp.ts'
 import { clipLoss } from '../../kernels/loss/clip-loss.ts'
 import { concat } from '../../kernels/shape/concat.ts'
 import { conv2d } from '../../kernels/conv/conv2d.ts'
 import { crossEntropy } from '../../kernels/loss/cross-entropy.ts'
+import { dropPath } from '../../kernels/elementwise/drop-path.ts'
+import { drawParams } from '../../kernels/wgsl/draws.ts'
 import { dropout } from '../../kernels/elementwise/dropout.ts'
 import { enqueue } from '../../kernels/state/enqueue.ts'
 import { indexSelect } from '../../kernels/shape/gather.ts'
@@ -38,6 +43,7 @@ import { sum } from '../../kernels/reduce/sum.ts'
 import { supCon } from '../../kernels/loss/supcon.ts'
 import { topK } from '../../kernels/reduce/top-k.ts'
 import { transpose } from '../../kernels/shape/transpose.ts'
+import { variance } from '../../kernels/reduce/variance.ts'
 import { where } from '../../kernels/elementwise/where.ts'
 import { gpuSuite } from '../fixtures/gpu.ts'
 import { type Misuse, call, refusesAll } from '../fixtures/misuse.ts'
@@ -53,6 +59,46 @@ test('ops say what was wrong with a call', async ({ gpu }) => {
       'no temperature of NCE',
       () => call(similarities, x, x, x),
       'similarities: the temperature must be a positive number, got undefined',
+    ],
+    [
+      'a tensor for a variable',
+      () => call(assign, x, x),
+      'assign: variable must be a variable, got a Tensor f32 [2, 2]',
+    ],
+    [
+      'an element type that is none',
+      () => call(cast, x, 'i8'),
+      "cast: dtype must be 'f32', 'i32' or 'u8', got 'i8'; did you mean 'u8'?",
+    ],
+    [
+      "PyTorch's name of an option of var",
+      () => call(variance, x, 0, { unbiased: false }),
+      "variance: there is no option 'unbiased'; its options are keepDims, correction",
+    ],
+    [
+      'one tensor for attention',
+      () => call(attention, images),
+      'attention: k must be a tensor, got undefined',
+    ],
+    [
+      'no tensor for attention',
+      () => call(attention, { q: images }),
+      'attention: q must be a tensor, got an object with q',
+    ],
+    [
+      "PyTorch's name of an option",
+      () => call(attention, images, images, images, { is_causal: true }),
+      "attention: there is no option 'is_causal'; did you mean 'causal'? Its options are scale, causal, lengths",
+    ],
+    [
+      'an infinite scale',
+      () => call(attention, images, images, images, { scale: Infinity }),
+      'attention: scale must be a finite number, got Infinity',
+    ],
+    [
+      'an array of lengths',
+      () => call(attention, images, images, images, { lengths: [4] }),
+      'attention: lengths must be a tensor, got an array of 1; put values on the GPU with gpu.tensor(values, shape)',
     ],
     ['a loss of one view', () => call(clipLoss, x), 'clipLoss: z2 must be a tensor, got undefined'],
     [
@@ -79,12 +125,22 @@ test('ops say what was wrong with a call', async ({ gpu }) => {
     [
       'an option misspelt',
       () => call(conv2d, images, w, { strid: 2 }),
-      `conv2d: there is no option 'strid'; did you mean 'stride'? Its options are stride, padding, padMode`,
+      `conv2d: there is no option 'strid'; did you mean 'stride'? Its options are stride, padding, padMode, groups, bias`,
     ],
     [
       'an option abbreviated',
       () => call(conv2d, images, w, { pad: 1 }),
-      `conv2d: there is no option 'pad'; did you mean 'padding'? Its options are stride, padding, padMode`,
+      `conv2d: there is no option 'pad'; did you mean 'padding'? Its options are stride, padding, padMode, groups, bias`,
+    ],
+    [
+      'no whole number of groups',
+      () => call(conv2d, images, w, { groups: 0.5 }),
+      'conv2d: groups must be a whole number from 1 on, got 0.5',
+    ],
+    [
+      'a flag for a bias',
+      () => call(conv2d, images, w, { bias: true }),
+      'conv2d: bias must be a tensor, got true',
     ],
     [
       'a mode that is none',
@@ -250,7 +306,23 @@ test('ops say what was wrong with a call', async ({ gpu }) => {
     [
       'labels as words',
       () => call(crossEntropy, x, 'cat'),
-      `crossEntropy: indices must be an array of whole numbers or a tensor, got 'cat'`,
+      `crossEntropy: labels must be an array of whole numbers or a tensor, got 'cat'`,
+    ],
+    [
+      'soft targets as nested arrays',
+      () =>
+        call(
+          crossEntropy,
+          gpu.tensor([
+            [1, 2],
+            [3, 4],
+          ]),
+          [
+            [0.5, 0.5],
+            [1, 0],
+          ],
+        ),
+      'crossEntropy: labels must be a flat array of whole numbers [N], got nested arrays; give soft targets as a tensor [N, C], gpu.tensor(targets)',
     ],
     [
       'an unknown option of a loss',
@@ -320,8 +392,38 @@ test('ops say what was wrong with a call', async ({ gpu }) => {
     ],
     [
       'no probability',
-      () => call(dropout, x, { seed: 0, step: 0 }),
+      () => call(dropout, x, { seed: 0, step: 0, stream: 'fc' }),
       'dropout: seed is missing; it must be a whole number from 0 on',
+    ],
+    [
+      'no layer',
+      () => call(dropout, x, 0.5, { seed: 0, step: 0 }),
+      'dropout: stream is missing; it must be a string, or a whole number from 0 on',
+    ],
+    [
+      'views misspelt',
+      () => call(dropPath, x, 0.5, { seed: 0, step: 0, stream: 'fc', viws: 2 }),
+      `dropPath: there is no option 'viws'; did you mean 'views'? Its options are seed, step, view, views, offset, network, stream, training`,
+    ],
+    [
+      'a percentage',
+      () => dropPath(x, 10, { seed: 0, step: 0, stream: 'fc' }),
+      'dropPath: p must lie in [0, 1], got 10',
+    ],
+    [
+      'views that the samples do not divide into',
+      () => dropout(x, 0.5, { seed: 0, step: 0, stream: 'fc', views: 5 }),
+      'dropout: x must be 5 views of as many samples each, got 2 samples',
+    ],
+    [
+      'a view too many',
+      () => drawParams({ seed: 0, step: 0, view: 256 }, 'fc', 2),
+      'drawParams: views must be numbered from 0 to 255, got 256',
+    ],
+    [
+      'a batch too large',
+      () => drawParams({ seed: 0, step: 0, offset: 2 ** 24 }, 'fc', 2),
+      'drawParams: samples must be numbered below 16777216, got offset 16777216 and 2 samples',
     ],
   ]
   await refusesAll(misuses)

@@ -6,6 +6,7 @@ import { LossScaler } from '../../engine/optim/loss-scaler.ts'
 import { MovingAverage } from '../../engine/optim/moving-average.ts'
 import { Adam, AdamW, Lars, Sgd } from '../../engine/optim/optimizer.ts'
 import { constant, cosine, cosineRamp, multiStep, warmup } from '../../engine/optim/schedule.ts'
+import { sum } from '../../kernels/reduce/sum.ts'
 import { gpuSuite } from '../fixtures/gpu.ts'
 import { call, make, refusesAll } from '../fixtures/misuse.ts'
 
@@ -70,12 +71,12 @@ test('optimizers say what was wrong with a call', async ({ gpu }) => {
     [
       'no rate',
       () => call(update, gradients),
-      'Optimizer.step: lr must be a number or a function of none, () => number, got undefined',
+      'Optimizer.step: lr must be a finite number, or a function of none, () => number, got undefined',
     ],
     [
       'a schedule for a rate',
       () => call(update, gradients, cosine(0.1, 10)),
-      'Optimizer.step: lr must be a number or a function of none, () => number, got a function',
+      'Optimizer.step: lr must be a finite number, or a function of none, () => number, got a function',
     ],
     [
       'no gradients',
@@ -120,12 +121,12 @@ test('optimizers say what was wrong with a call', async ({ gpu }) => {
     [
       'a decay that is no number',
       () => make(AdamW, { w }, { weightDecay: '0.1' }),
-      "AdamW: weightDecay must be a number of at least 0, or a function of the step, t => number, got '0.1'",
+      "AdamW: weightDecay must be a finite number of at least 0, or a function of the step, t => number, got '0.1'",
     ],
     [
       'a schedule for one parameter',
       () => make(AdamW, { w }, { treat: () => ({ weightDecay: cosine(0.1, 10) }) }),
-      "AdamW: treat('w'): weightDecay must be a number of at least 0, got a function",
+      "AdamW: treat('w'): weightDecay must be a finite number of at least 0, got a function",
     ],
     [
       'a model to follow',
@@ -144,19 +145,77 @@ test('optimizers say what was wrong with a call', async ({ gpu }) => {
             [],
           ),
         ),
-      'MovingAverage.update: m must be a number or a function of none, () => number, got undefined',
+      'MovingAverage.update: m must be a number from 0 to 1, or a function of none, () => number, got undefined',
     ],
   ])
 })
 
+test('rates, decays and momenta that are not finite are refused, by number, treatment or function', async ({
+  gpu,
+}) => {
+  const w = gpu.variable([1, 2], [2])
+  const rate = (lr: number | (() => number), decay: number | (() => number) = 0) =>
+    new Sgd({ w }, { weightDecay: decay }).step(gpu.backward(sum(w)), lr)
+  const treat = (treatment: object) => new AdamW({ w }, { treat: () => treatment })
+  const factor =
+    'must be a finite factor of the learning rate above 0 (frozen: true stops a parameter)'
+  const follow = (m: number | (() => number)) =>
+    new MovingAverage({ w }, { w: gpu.variable([0, 0], [2]) }).update(m)
+  await refusesAll([
+    [
+      'a rate',
+      () => rate(Infinity),
+      'Optimizer.step: lr must be a finite number, or a function of none, () => number, got Infinity',
+    ],
+    [
+      'a rate of a step',
+      () => rate(() => NaN),
+      'Optimizer.step: lr must be a finite number, got NaN',
+    ],
+    [
+      'a decay of a step',
+      () => rate(0.1, () => Infinity),
+      'Sgd: weightDecay must be a finite number of at least 0, got Infinity',
+    ],
+    [
+      'a decay below 0',
+      () => rate(0.1, () => -1),
+      'Sgd: weightDecay must be a finite number of at least 0, got -1',
+    ],
+    ['a factor', () => treat({ lr: Infinity }), `AdamW: treat('w'): lr ${factor}, got Infinity`],
+    [
+      'a decay of one',
+      () => treat({ weightDecay: NaN }),
+      "AdamW: treat('w'): weightDecay must be a finite number of at least 0, got NaN",
+    ],
+    [
+      'eps',
+      () => new Adam({ w }, { eps: Infinity }),
+      'Adam: eps must be a finite number of at least 0, got Infinity',
+    ],
+    [
+      'a momentum',
+      () => follow(2),
+      'MovingAverage.update: m must be a number from 0 to 1, or a function of none, () => number, got 2',
+    ],
+    [
+      'a momentum of a step',
+      () => follow(() => -0.5),
+      'MovingAverage.update: m must be a number from 0 to 1, got -0.5',
+    ],
+    ['a schedule', () => constant(Infinity), 'constant: lr must be a finite number, got Infinity'],
+  ])
+  assert.equal([...(await gpu.read(w))], [1, 2])
+})
+
 test('schedules say what was wrong with a call', () =>
   refusesAll([
-    ['no length', () => call(cosine, 0.1), 'cosine: total must be a number, got undefined'],
-    ['a word', () => call(constant, 'fast'), `constant: lr must be a number, got 'fast'`],
+    ['no length', () => call(cosine, 0.1), 'cosine: total must be a finite number, got undefined'],
+    ['a word', () => call(constant, 'fast'), `constant: lr must be a finite number, got 'fast'`],
     [
       'no milestones',
       () => call(multiStep, 0.1),
-      'multiStep: milestones must be an array of numbers, got undefined',
+      'multiStep: milestones must be an array of finite numbers, got undefined',
     ],
     [
       'nothing after',
@@ -168,7 +227,11 @@ test('schedules say what was wrong with a call', () =>
       () => call(warmup, 5, 0.1, { first: 'one' }),
       `warmup: first must be 'zero' or 'nonzero', got 'one'`,
     ],
-    ['no end', () => call(cosineRamp, 0.99), 'cosineRamp: total must be a number, got undefined'],
+    [
+      'no end',
+      () => call(cosineRamp, 0.99),
+      'cosineRamp: total must be a finite number, got undefined',
+    ],
   ]))
 
 test('a number is a schedule after a warm-up', () => {

@@ -225,7 +225,7 @@ test('refuses sizes that miss a scale, and too few features', ({ gpu }) => {
   const encoder = amdimEncoder(gpu, { ...small, size: 32 })
   refuses(
     () => encoder.forward(gpu.tensor(random(31 * 32 * 3), [1, 31, 32, 3]), evaluating),
-    'amdimEncoder: images must have 32 x 32 pixels, got [1, 31, 32, 3]',
+    'amdimEncoder: images must be [N, 32, 32, 3], got [1, 31, 32, 3]',
   )
 })
 

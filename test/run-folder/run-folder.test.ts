@@ -140,6 +140,11 @@ function tests() {
       await message(openRun(dir)),
       `${join(dir, 'config.json')} is damaged: it is not a JSON object (line 3); restore it, or train again with another --out`,
     )
+    writeFileSync(join(dir, 'config.json'), '{\n  "a": { "b": 1 },\n  "b": 1,\n  "b": 2\n}')
+    assert.is(
+      await message(openRun(dir)),
+      `${join(dir, 'config.json')} is damaged: it has the name 'b' twice (line 4); restore it, or train again with another --out`,
+    )
     rmSync(join(dir, 'config.json'))
     symlinkSync(join(dir, 'lost'), join(dir, 'config.json'))
     assert.is(

@@ -12,7 +12,7 @@ import type { TrainingStorage } from '../../training/storage.ts'
 import { train } from '../../training/train.ts'
 import { runFolder } from '../../run-folder/open.ts'
 import { gpuSuite } from '../fixtures/gpu.ts'
-import { refusesAsync } from '../fixtures/refusal.ts'
+import { refuses, refusesAsync } from '../fixtures/refusal.ts'
 
 const test = gpuSuite('train')
 const data = procedural({ train: 48, test: 20 })
@@ -68,6 +68,27 @@ test('stopped and called again arrives at the same bits, in memory and in a fold
   rmSync(dir, { recursive: true })
 })
 
+test('a measurement that is stopped is made up for, and everything else is kept', async ({
+  gpu,
+}) => {
+  const whole = new MemoryStorage(config)
+  await train(gpu, data, whole)
+  const cut = new MemoryStorage(config)
+  const begins = new AbortController()
+  begins.abort()
+  const nothing = await train(gpu, data, cut, { signal: begins.signal })
+  assert.equal([nothing.step, await cut.metrics()], [0, []])
+  const stop = new AbortController()
+  const onEvent = (event: TrainingEvent) =>
+    event.event === 'step' && event.step === 3 && stop.abort() // it is due to be measured now
+  const first = await train(gpu, data, cut, { onEvent, signal: stop.signal })
+  assert.equal([first.step, first.trained], [3, null])
+  assert.is((await cut.latest()).checkpoint?.step, 3)
+  await train(gpu, data, cut)
+  assert.equal(await cut.metrics(), await whole.metrics())
+  assert.equal(await bits(cut), await bits(whole))
+})
+
 test('keeps what a function of the user measures beside kNN', async ({ gpu }) => {
   const storage = new MemoryStorage(config)
   const seen: number[] = []
@@ -103,6 +124,10 @@ test('refuses measurements that are no numbers, or have a name that is taken', a
 })
 
 test('refuses what does not fit, in words', async ({ gpu }) => {
+  refuses(
+    () => Reflect.construct(MemoryStorage, []),
+    'MemoryStorage: config must be a configuration, as configOf makes it, got undefined',
+  )
   const storage = new MemoryStorage(config)
   const wrong: readonly (readonly [() => Promise<unknown>, string])[] = [
     [

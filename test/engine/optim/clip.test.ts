@@ -5,25 +5,12 @@ import type { Tensor, Variable } from '../../../kernels/op.ts'
 import type { Gpu } from '../../../engine/gpu.ts'
 import { Gradients } from '../../../engine/optim/gradients.ts'
 import { LossScaler } from '../../../engine/optim/loss-scaler.ts'
-import {
-  type FlatOptimizer,
-  type Named,
-  Adam,
-  AdamW,
-  Lars,
-  Sgd,
-} from '../../../engine/optim/optimizer.ts'
+import { type FlatOptimizer, AdamW, Lars, Sgd } from '../../../engine/optim/optimizer.ts'
 import { close, random } from '../../fixtures/check.ts'
 import { gpuSuite } from '../../fixtures/gpu.ts'
 import { make, refusesAll } from '../../fixtures/misuse.ts'
-import {
-  type Group,
-  type ReferenceStep,
-  adamReference,
-  clipReference,
-  larsReference,
-  sgdReference,
-} from '../../fixtures/reference-optimizers.ts'
+import { optimizerCases, readNamed, trainOptimizer } from '../../fixtures/optimizer-cases.ts'
+import { type Group, clipReference } from '../../fixtures/reference-optimizers.ts'
 
 const test = gpuSuite('clipping')
 
@@ -33,24 +20,12 @@ const RATE = 0.05
 const MOST = 4
 const weightDecay = 0.1
 
-type Make = (parameters: Named, clip?: number) => FlatOptimizer
-const given = (clip?: number) => (clip === undefined ? {} : { clip })
-const cases: Record<string, [Make, ReferenceStep]> = {
-  Sgd: [
-    (p, clip) => new Sgd(p, { momentum: 0.9, weightDecay, ...given(clip) }),
-    sgdReference(0.9, false),
-  ],
-  Adam: [(p, clip) => new Adam(p, { weightDecay, ...given(clip) }), adamReference(false)],
-  AdamW: [(p, clip) => new AdamW(p, { weightDecay, ...given(clip) }), adamReference(true)],
-  Lars: [
-    (p, clip) => new Lars(p, { weightDecay, eta: 0.02, ...given(clip) }),
-    larsReference(0.9, 0.02, true),
-  ],
-  'Lars as PyTorch code has it': [
-    (p, clip) => new Lars(p, { weightDecay, eta: 0.02, classic: false, ...given(clip) }),
-    larsReference(0.9, 0.02, false),
-  ],
-}
+const {
+  Sgd: _,
+  'Sgd with Nesterov momentum': __,
+  'Lars of MoCo v3': ___,
+  ...cases
+} = optimizerCases
 
 const parameters = (gpu: Gpu): Record<string, Variable> =>
   Object.fromEntries(
@@ -62,30 +37,19 @@ const gradientsAt = (t: number) =>
 
 /** Steps from the optimizer's t on, and returns the norms that it told of. */
 async function train(gpu: Gpu, optimizer: FlatOptimizer, steps: number, scaler?: LossScaler) {
-  const variables = Object.values(optimizer.parameters)
-  const captured = gpu.capture((...gradients: Tensor[]) => {
-    const pairs = gradients.map((g, i): [Tensor, Tensor] => [variables[i] as Variable, g])
-    optimizer.step(new Gradients(pairs), () => RATE, scaler)
-    return [gradients[0] as Tensor] // there are three
-  })
   const norms: number[] = []
-  for (let s = 0; s < steps; s++) {
-    const scale = scaler ? await gpu.item(scaler.scale) : 1
-    captured.run(
-      ...gradientsAt(optimizer.t).map((values, i) => ({
-        values: Float32Array.from(values, (g) => g * scale),
-        shape: variables[i]?.shape ?? [],
-      })),
-    )
+  const afterStep = async () => {
     if (optimizer.norm) norms.push(await gpu.item(optimizer.norm))
   }
-  return { norms, replays: captured.replays }
+  const given = { steps, gradientsAt, lr: () => RATE, scaler, afterStep }
+  const { replays } = await trainOptimizer(gpu, optimizer, given)
+  return { norms, replays }
 }
 
-const read = (gpu: Gpu, named: Named) =>
-  Promise.all(Object.values(named).map(async (variable) => [...(await gpu.read(variable))]))
+for (const [name, { make: makeCase, reference }] of Object.entries(cases)) {
+  const makeOptimizer = (gpu: Gpu, clip?: number) =>
+    makeCase(parameters(gpu), { weightDecay, ...(clip !== undefined && { clip }) })
 
-for (const [name, [makeOptimizer, referenceStep]] of Object.entries(cases)) {
   test(`${name} clips as clip_grad_norm_ for ${STEPS} steps, with a scaler to the same bits`, async ({
     gpu,
   }) => {
@@ -100,32 +64,32 @@ for (const [name, [makeOptimizer, referenceStep]] of Object.entries(cases)) {
     for (let t = 0; t < STEPS; t++) {
       const gradients = gradientsAt(t)
       expected.push(clipReference(gradients, MOST))
-      referenceStep(groups, gradients, t + 1)
+      reference(groups, gradients, t + 1)
     }
     assert.ok(Math.max(...expected) > 2 * MOST && Math.min(...expected) < MOST)
 
-    const optimizer = makeOptimizer(parameters(gpu), MOST)
+    const optimizer = makeOptimizer(gpu, MOST)
     const { norms, replays } = await train(gpu, optimizer, STEPS)
     assert.ok(replays > 20)
     close(norms, expected, 1e-6, 'norms')
-    const found = await read(gpu, optimizer.parameters)
+    const found = await readNamed(gpu, optimizer.parameters)
     for (const [i, { w }] of groups.entries()) close(found[i] ?? [], w, 2e-5, `parameter ${i}`)
 
-    const scaled = makeOptimizer(parameters(gpu), MOST)
+    const scaled = makeOptimizer(gpu, MOST)
     const scaler = new LossScaler(gpu, { scale: 64, interval: 8 }) // which grows on the way
     assert.equal((await train(gpu, scaled, STEPS, scaler)).norms, norms)
-    assert.equal(await read(gpu, scaled.parameters), found)
+    assert.equal(await readNamed(gpu, scaled.parameters), found)
   })
 
   test(`${name} takes two dispatches more, and Infinity only measures`, async ({ gpu }) => {
     const counts: number[] = []
     const results: number[][][] = []
     for (const clip of [undefined, Infinity, 1e30, MOST]) {
-      const optimizer = makeOptimizer(parameters(gpu), clip)
+      const optimizer = makeOptimizer(gpu, clip)
       const before = gpu.stats().dispatches
       const { norms } = await train(gpu, optimizer, 2)
       counts.push((gpu.stats().dispatches - before) / 2)
-      results.push(await read(gpu, optimizer.parameters))
+      results.push(await readNamed(gpu, optimizer.parameters))
       assert.is(norms.length, clip === undefined ? 0 : 2)
     }
     assert.equal(
@@ -177,14 +141,17 @@ test('NaN stays NaN, infinity is as in PyTorch, and a scaler skips both', async 
     const plain = start()
     const optimizer = new Sgd(plain, { clip: 1 })
     gpu.step(() => optimizer.step(gradients(plain), 0.5))
-    assert.equal(await read(gpu, plain), Number.isNaN(bad) ? [[NaN, NaN], [NaN]] : [[NaN, 2], [3]])
+    assert.equal(
+      await readNamed(gpu, plain),
+      Number.isNaN(bad) ? [[NaN, NaN], [NaN]] : [[NaN, 2], [3]],
+    )
     assert.equal(await gpu.item(optimizer.norm as Variable), bad)
 
     const skipped = start()
     const other = new Sgd(skipped, { clip: 1 })
     const scaler = new LossScaler(gpu, { scale: 2 })
     gpu.step(() => other.step(gradients(skipped), 0.5, scaler))
-    assert.equal(await read(gpu, skipped), [[1, 2], [3]])
+    assert.equal(await readNamed(gpu, skipped), [[1, 2], [3]])
     assert.is(await gpu.item(scaler.scale), 1)
   }
 })

@@ -10,6 +10,8 @@ import { LossScaler } from '../../../engine/optim/loss-scaler.ts'
 import { type Optimizer, Adam, Lars, Sgd } from '../../../engine/optim/optimizer.ts'
 import { close, random } from '../../fixtures/check.ts'
 import { gpuSuite } from '../../fixtures/gpu.ts'
+import { optimizerCases } from '../../fixtures/optimizer-cases.ts'
+import { type Group, ScalerReference } from '../../fixtures/reference-optimizers.ts'
 import { refuses } from '../../fixtures/refusal.ts'
 
 const test = gpuSuite('loss scaler')
@@ -196,6 +198,50 @@ test('optimizers that share a scaler divide by one scale, and move it once', asy
   assert.equal(await read(Infinity, 1, 2000), [1, near, 512, 0])
   assert.equal(await read(1, Infinity, 2000), [near, 1, 512, 0])
   assert.equal(await read(1, 1, 1), [near, near, 2048, 0]) // grows once
+})
+
+test('one scaler of four optimizers follows GradScaler for 30 steps, replayed', async ({ gpu }) => {
+  const STEPS = 30
+  const { 'Sgd with momentum': sgd, AdamW: adamW, Lars: lars, Adam: adam } = optimizerCases
+  const cases = [sgd, adamW, lars, adam]
+  const weightDecay = 0.1
+  const size = 70
+  // the second overflows at steps 4 and 5, the third at 11, the first and the last at 20
+  const overflows = [[20], [4, 5], [11], [20]]
+  const gradientsAt = (t: number) =>
+    cases.map((_, i) =>
+      random(size, 40 * t + i).map((g, k) => (k === 3 && overflows[i]?.includes(t) ? Infinity : g)),
+    )
+  const weights = cases.map((_, i) => gpu.variable(random(size, i + 1), [7, 10]))
+  const sharing = cases.map(({ make }, i) => make({ w: weights[i] as Variable }, { weightDecay }))
+  const scaler = new LossScaler(gpu, { scale: 1024, interval: 4 })
+  const captured = gpu.capture((...given: Tensor[]) => {
+    const losses = given.map((x, i) => sum(mul(weights[i] as Variable, x)))
+    const gradients = gpu.backward(
+      losses.reduce((a, b) => add(a, b)),
+      scaler.scale,
+    )
+    for (const optimizer of sharing) optimizer.step(gradients, () => 0.05, scaler)
+    return losses
+  })
+  const reference = new ScalerReference(1024, 4)
+  const groups: Group[] = cases.map((_, i) => ({
+    ...{ w: random(size, i + 1), state: {}, lr: 0.05, weightDecay, adapted: true },
+  }))
+  for (let t = 0; t < STEPS; t++) {
+    const gradients = gradientsAt(t)
+    captured.run(...gradients.map((g) => ({ values: Float32Array.from(g), shape: [7, 10] })))
+    for (const [i, { reference: step }] of cases.entries()) {
+      const own = [gradients[i] ?? []]
+      // Adam's bias correction counts skipped steps too, which torch's does not
+      reference.step(own, () => step([groups[i] as Group], own, t + 1))
+    }
+    reference.update()
+    assert.is(await gpu.item(scaler.scale), reference.scale, `scale of step ${t}`)
+  }
+  assert.ok(captured.replays > 25, `${captured.reason}`)
+  for (const [i, variable] of weights.entries())
+    close(await gpu.read(variable), groups[i]?.w ?? [], 2e-5, `weights of ${i}`)
 })
 
 test('optimizers in turn, each with a backward pass of its own, have a scale each', async ({

@@ -7,7 +7,7 @@ import { sum } from '../../../kernels/reduce/sum.ts'
 import type { Gpu } from '../../../engine/gpu.ts'
 import { Gradients } from '../../../engine/optim/gradients.ts'
 import { type Optimizer, Adam, AdamW, Lars, Sgd } from '../../../engine/optim/optimizer.ts'
-import { random } from '../../fixtures/check.ts'
+import { close, random } from '../../fixtures/check.ts'
 import { Golden, goldenNames } from '../../fixtures/golden.ts'
 import { gpuSuite } from '../../fixtures/gpu.ts'
 
@@ -113,7 +113,7 @@ for (const name of goldenNames('lars_')) {
         new Lars(named, {
           momentum: Number(momentum),
           nesterov: Boolean(nesterov),
-          classic: Boolean(classic),
+          form: classic === false ? 'not-classic' : 'simclr',
           weightDecay: Number(wd),
           eta: Number(eeta),
           exclude: (n) => exclude(n.replace(/^p\./, '')),
@@ -191,6 +191,50 @@ test('a parameter without a gradient is left alone, weight decay included', asyn
     [...(await gpu.read(used))].map((v) => v.toFixed(4)),
     ['0.8500', '1.8000'],
   )
+})
+
+test('each form of LARS takes the step that its code takes', async ({ gpu }) => {
+  // computed in float64 from the formulas of google-research/simclr and MoCo v3, of bolts and
+  // lightly, and of solo-learn with eta 0.02 and clip_lr
+  const forms = {
+    simclr: [0.4987776, -1.00244236, 2.00366293, 0.2493888],
+    'moco-v3': [0.4987776, -1.00244236, 2.00366293, 0.2493888],
+    lightly: [0.49877898, -1.00243961, 2.0036588, 0.24938949],
+    'solo-learn': [0.48778976, -1.02439606, 2.03658799, 0.24389488],
+  } as const
+  for (const [form, expected] of Object.entries(forms)) {
+    const w = gpu.variable([0.5, -1, 2, 0.25], [2, 2])
+    const optimizer = new Lars(
+      { w },
+      {
+        form: form as keyof typeof forms,
+        weightDecay: 1e-4,
+        eta: form === 'solo-learn' ? 0.02 : 1e-3,
+      },
+    )
+    const g = gpu.tensor([0.1, 0.2, -0.3, 0.05], [2, 2])
+    optimizer.step(new Gradients([[w, g]]), 2)
+    close(await gpu.read(w), expected, 1e-7, form)
+  }
+})
+
+test('solo-learn clips the ratio by the rate, and later forms leave a weight without gradient', async ({
+  gpu,
+}) => {
+  const stepped = async (form: 'simclr' | 'lightly' | 'solo-learn', g: number[], lr: number) => {
+    const w = gpu.variable([3, 4], [1, 2])
+    const lars = new Lars({ w }, { form, weightDecay: 0.5, eta: 1, momentum: 0 })
+    lars.step(new Gradients([[w, gpu.tensor(g, [1, 2])]]), lr)
+    return [...(await gpu.read(w))]
+  }
+  close(
+    await stepped('solo-learn', [0.6, 0.8], 0.1),
+    [3 - 0.1 * 2.1, 4 - 0.1 * 2.8],
+    1e-6,
+    'clipped',
+  )
+  assert.equal(await stepped('lightly', [0, 0], 0.1), [3, 4])
+  close(await stepped('simclr', [0, 0], 0.1), [3 - 0.1 * 3, 4 - 0.1 * 4], 1e-6, 'decayed')
 })
 
 test('LARS leaves biases and norm parameters to plain momentum by default', async ({ gpu }) => {

@@ -22,13 +22,8 @@ import { parametersOf } from '../../../models/parts.ts'
 import { close, random } from '../../fixtures/check.ts'
 import { gpuSuite } from '../../fixtures/gpu.ts'
 import { call, make, refusesAll } from '../../fixtures/misuse.ts'
-import {
-  type Group,
-  type ReferenceStep,
-  adamReference,
-  larsReference,
-  sgdReference,
-} from '../../fixtures/reference-optimizers.ts'
+import { optimizerCases, readNamed, trainOptimizer } from '../../fixtures/optimizer-cases.ts'
+import type { Group } from '../../fixtures/reference-optimizers.ts'
 import { network } from '../../fixtures/small-network.ts'
 
 const test = gpuSuite('treatments')
@@ -59,22 +54,6 @@ const larsTreatment = (name: string): LarsTreatment => ({
 
 type Make = (parameters: Named) => FlatOptimizer
 const treat = treatment
-const weightDecay = DECAY
-const larsOptions = { weightDecay, treat: larsTreatment, eta: 0.02 }
-const cases: Record<string, [Make, ReferenceStep]> = {
-  Sgd: [(p) => new Sgd(p, { weightDecay, treat }), sgdReference(0, false)],
-  'Sgd with Nesterov momentum': [
-    (p) => new Sgd(p, { momentum: 0.9, nesterov: true, weightDecay, treat }),
-    sgdReference(0.9, true),
-  ],
-  Adam: [(p) => new Adam(p, { weightDecay, treat }), adamReference(false)],
-  AdamW: [(p) => new AdamW(p, { weightDecay, treat }), adamReference(true)],
-  Lars: [(p) => new Lars(p, larsOptions), larsReference(0.9, 0.02, true)],
-  'Lars as PyTorch code has it': [
-    (p) => new Lars(p, { ...larsOptions, classic: false }),
-    larsReference(0.9, 0.02, false),
-  ],
-}
 
 const valuesOf = (i: number, shape: readonly number[]) => random(sizeOf(shape), i + 1)
 const parameters = (gpu: Gpu): Record<string, Variable> =>
@@ -88,41 +67,27 @@ const gradientsAt = (t: number) =>
   Object.values(shapes).map((shape, i) => random(sizeOf(shape), 100 * (t + 1) + i))
 
 /** Trains for `steps` from the optimizer's t, by captured steps or by single ones. */
-function train(gpu: Gpu, optimizer: FlatOptimizer, steps: number, captured = true) {
-  const variables = Object.values(optimizer.parameters)
-  const step = gpu.capture(
-    (...given: Tensor[]) => {
-      const pairs = given.map((g, i): [Tensor, Tensor] => [variables[i] as Variable, g])
-      optimizer.step(new Gradients(pairs), () => RATE * (1 + optimizer.t / STEPS))
-      return [given[0] as Tensor] // there are five
-    },
-    { replay: captured },
-  )
-  for (let s = 0; s < steps; s++)
-    step.run(
-      ...gradientsAt(optimizer.t).map((values, i) => ({
-        values: Float32Array.from(values),
-        shape: Object.values(shapes)[i] ?? [],
-      })),
-    )
-  return step
-}
+const train = (gpu: Gpu, optimizer: FlatOptimizer, steps: number, replay = true) =>
+  trainOptimizer(gpu, optimizer, {
+    ...{ steps, gradientsAt, replay },
+    lr: () => RATE * (1 + optimizer.t / STEPS),
+  })
 
-const read = (gpu: Gpu, named: Named) =>
-  Promise.all(Object.values(named).map(async (variable) => [...(await gpu.read(variable))]))
+for (const [name, { make: makeCase, reference }] of Object.entries(optimizerCases)) {
+  const own = name.startsWith('Lars') ? larsTreatment : treatment
+  const makeOptimizer = (gpu: Gpu) => makeCase(parameters(gpu), { weightDecay: DECAY, treat: own })
 
-for (const [name, [makeOptimizer, referenceStep]] of Object.entries(cases)) {
   test(`${name} follows param_groups for ${STEPS} steps, captured and saved on the way`, async ({
     gpu,
   }) => {
-    const optimizer = makeOptimizer(parameters(gpu))
-    const captured = train(gpu, optimizer, 20)
+    const optimizer = makeOptimizer(gpu)
+    const captured = await train(gpu, optimizer, 20)
     assert.ok(captured.replays > 10, captured.reason ?? '')
-    const other = makeOptimizer(parameters(gpu)) // goes on from what the first one saved
+    const other = makeOptimizer(gpu) // goes on from what the first one saved
     restore(gpu, other.parameters, await snapshot(gpu, optimizer.parameters))
     restore(gpu, other.state, await snapshot(gpu, optimizer.state))
     other.t = optimizer.t
-    train(gpu, other, STEPS - 20, false)
+    await train(gpu, other, STEPS - 20, false)
 
     const groups: Group[] = Object.entries(shapes).map(([parameter, shape], i) => {
       const { weightDecay: decay, ...more } = treatment(parameter)
@@ -142,9 +107,9 @@ for (const [name, [makeOptimizer, referenceStep]] of Object.entries(cases)) {
         ...group,
         lr: rate * (treatment(Object.keys(shapes)[i] ?? '').lr ?? 1),
       }))
-      referenceStep(at, gradientsAt(t), t + 1)
+      reference(at, gradientsAt(t), t + 1)
     }
-    const found = await read(gpu, other.parameters)
+    const found = await readNamed(gpu, other.parameters)
     for (const [i, { w }] of groups.entries()) close(found[i] ?? [], w, 2e-5, `parameter ${i}`)
     assert.equal(found[4], valuesOf(4, shapes['frozen.weight'])) // to the bit
   })
@@ -169,13 +134,14 @@ test('one treatment of all is the optimizer itself, to the bit and in as many di
     ],
   ] as [Make, Make][]) {
     const [a, b] = [plain(parameters(gpu)), treated(parameters(gpu))]
-    const counts = [a, b].map((optimizer) => {
+    const counts: number[] = []
+    for (const optimizer of [a, b]) {
       const before = gpu.stats().dispatches
-      train(gpu, optimizer, 3)
-      return gpu.stats().dispatches - before
-    })
+      await train(gpu, optimizer, 3)
+      counts.push(gpu.stats().dispatches - before)
+    }
     assert.is(counts[0], counts[1])
-    assert.equal(await read(gpu, a.parameters), await read(gpu, b.parameters))
+    assert.equal(await readNamed(gpu, a.parameters), await readNamed(gpu, b.parameters))
   }
 })
 
@@ -199,14 +165,14 @@ test('an average follows frozen parameters too, and a scaler changes no bit', as
       })
     const half = valuesOf(4, shapes['frozen.weight']).map((v) => Math.fround(v * 0.875))
     close(await gpu.read(frozen), half, 1e-6, 'follower')
-    results.push([await read(gpu, optimizer.parameters), await read(gpu, followers)])
+    results.push([await readNamed(gpu, optimizer.parameters), await readNamed(gpu, followers)])
   }
   assert.equal(results[1], results[0])
 })
 
 test('a method computes no gradient of what is frozen', async ({ gpu }) => {
   const tower = network(gpu, true)
-  const before = await read(gpu, tower.encoder.parameters)
+  const before = await readNamed(gpu, tower.encoder.parameters)
   const inner = new AdamW(parametersOf({ f: tower.encoder, g: tower.head }), {
     treat: (name) => ({ frozen: name.startsWith('f.') }),
   })
@@ -228,7 +194,7 @@ test('a method computes no gradient of what is frozen', async ({ gpu }) => {
   for (let i = 0; i < 4; i++) train1({ pixels, shape: [4, 8, 8, 3] })
   assert.ok(captured.replays > 0)
   assert.ok(had.every((size) => size === Object.keys(tower.head.parameters).length))
-  assert.equal(await read(gpu, tower.encoder.parameters), before)
+  assert.equal(await readNamed(gpu, tower.encoder.parameters), before)
 })
 
 test('what is no treatment is refused', async ({ gpu }) => {
@@ -257,7 +223,7 @@ test('what is no treatment is refused', async ({ gpu }) => {
     [
       'a rate of 0',
       treating({ lr: 0 }, Lars),
-      "Lars: treat('w'): lr must be a factor of the learning rate above 0 (frozen: true stops a parameter), got 0",
+      "Lars: treat('w'): lr must be a finite factor of the learning rate above 0 (frozen: true stops a parameter), got 0",
     ],
     [
       'a word',

@@ -158,6 +158,17 @@ full('images in f16 are rounded once, after the last step', async ({ gpu }) => {
   same(await gpu.read(got), await gpu.read(storedAs(run, 'f16', expected)), 'y')
 })
 
+test('counts the multiply-adds of its convolutions', () => {
+  const pooled = [
+    [2, 5, 5, 3],
+    [3, 3, 3, 8],
+    [1, 1, 8, 7],
+  ] as const // 2 x 2 pixels of each image
+  assert.is(residualUnitOp.flops?.({ stride: 2 }, ...pooled), 2 * 8 * (27 * 8 + 8 * 7))
+  const projected = [[2, 3, 3, 4], [1, 1, 4, 5], [1, 1, 5, 6], [1, 1, 4, 6], [6]] as const
+  assert.is(residualUnitOp.flops?.({ stride: 1 }, ...projected), 2 * 18 * (4 * 5 + 5 * 6 + 4 * 6))
+})
+
 test('refuses shapes that do not fit', ({ gpu }) => {
   const t = (...shape: number[]) => gpu.tensor(new Float32Array(sizeOf(shape)), shape)
   const x = t(1, 4, 4, 3)

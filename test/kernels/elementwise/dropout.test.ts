@@ -1,96 +1,133 @@
 import * as assert from 'uvu/assert'
 import type { Tensor } from '../../../kernels/op.ts'
-import { dropout } from '../../../kernels/elementwise/dropout.ts'
-import { threefry2x32, uniform01 } from '../../../kernels/wgsl/threefry.ts'
-import { Sgd } from '../../../engine/optim/optimizer.ts'
-import { simclr } from '../../../methods/simclr.ts'
-import type { Model } from '../../../models/model.ts'
-import { parametersOf } from '../../../models/parts.ts'
+import { dropPath } from '../../../kernels/elementwise/drop-path.ts'
+import { type MaskOptions, dropout } from '../../../kernels/elementwise/dropout.ts'
+import { streamOf, threefry2x32, uniform01 } from '../../../kernels/wgsl/threefry.ts'
+import { concat } from '../../../kernels/shape/concat.ts'
+import { slice } from '../../../kernels/shape/slice.ts'
 import { checkOp, random } from '../../fixtures/check.ts'
 import { gpuSuite } from '../../fixtures/gpu.ts'
 import { refuses } from '../../fixtures/refusal.ts'
-import { network } from '../../fixtures/small-network.ts'
 
-const test = gpuSuite('dropout')
+const test = gpuSuite('dropout and dropPath')
 
-/** Which of `count` elements stay, from the TypeScript twin of the generator. */
+type Numbers = readonly [seed: number, stream: number | string, step: number]
+
+/** Which of N samples of `size` elements stay, from the TypeScript twin of the generator. */
 function stay(
-  count: number,
+  [N, size]: readonly [number, number],
   p: number,
-  [seed, stream, step]: readonly [number, number, number],
+  [seed, stream, step]: Numbers,
+  { view = 0, views = 1, offset = 0, network = '' } = {},
 ): boolean[] {
-  const key = threefry2x32([seed, stream], [step, 0])
-  return Array.from({ length: count }, (_, i) => uniform01(threefry2x32(key, [i, 0])[0]) >= p)
+  const named = network === '' ? String(stream) : `${network}/${stream}`
+  const number = typeof stream === 'number' && network === '' ? stream : streamOf(named)
+  const key = threefry2x32([seed, number], [step, 0])
+  return Array.from({ length: N * size }, (_, i) => {
+    const n = Math.floor(i / size)
+    const perView = N / views
+    const sample = (view + Math.floor(n / perView)) * 2 ** 24 + offset + (n % perView)
+    return uniform01(threefry2x32(key, [sample, i % size])[0]) >= p
+  })
 }
 
 test('drops what the generator says, and scales the rest', async ({ gpu }) => {
-  for (const [p, seed, stream, step] of [
+  const cases: [number, ...Numbers, Partial<MaskOptions>?][] = [
     [0.1, 7, 0, 3],
     [0.5, 0xffffffff, 2, 0],
-    [0.9, 1, 0, 1],
-  ] as const) {
-    const kept = stay(131, p, [seed, stream, step])
+    [0.9, 1, 'blocks.0.drop', 1],
+    [0.5, 1, 'fc', 1, { view: 3, views: 2, offset: 1000 }],
+    [0.5, 1, 'fc', 1, { view: 255, offset: 2 ** 24 - 4, network: 'key' }],
+  ]
+  for (const [p, seed, stream, step, more = {}] of cases) {
+    const kept = stay([4, 35], p, [seed, stream, step], more)
     const reference = (x: number[]) => x.map((v, i) => (kept[i] ? v / (1 - p) : 0))
-    await checkOp(gpu, (x) => dropout(x, p, { seed, stream, step }), reference, [[131]])
+    const options = { seed, stream, step, ...more }
+    await checkOp(gpu, (x) => dropout(x, p, options), reference, [[4, 5, 7]])
+    const whole = stay([4, 1], p, [seed, stream, step], more)
+    const paths = (x: number[]) => x.map((v, i) => (whole[Math.floor(i / 35)] ? v / (1 - p) : 0))
+    await checkOp(gpu, (x) => dropPath(x, p, options), paths, [[4, 5, 7]])
   }
 })
 
-test('another step, stream or seed drops others; the same drops the same', async ({ gpu }) => {
+test('chunks, shards and two views at once draw what the whole batch draws', async ({ gpu }) => {
+  const x = gpu.tensor(new Float32Array(48).fill(1), [6, 8])
+  for (const op of [dropout, dropPath]) {
+    const of = async (t: Tensor, more: Partial<MaskOptions>) => [
+      ...(await gpu.read(op(t, 0.5, { seed: 3, step: 2, stream: 'a', ...more }))),
+    ]
+    const all = await of(x, { view: 1 })
+    const cut = [
+      ...(await of(slice(x, 0, 0, 2), { view: 1 })),
+      ...(await of(slice(x, 0, 2, 6), { view: 1, offset: 2 })),
+    ]
+    assert.equal(cut, all)
+    const both = await of(concat([x, x], 0), { views: 2 })
+    assert.equal(both, [...(await of(x, {})), ...all])
+    assert.is.not(both.slice(0, 48).join(), all.join())
+  }
+})
+
+test('another step, stream, view, network or seed drops others; the same drops the same', async ({
+  gpu,
+}) => {
   const x = gpu.tensor(new Float32Array(200).fill(1), [200])
-  const pattern = async (options: { seed: number; step: number; stream?: number }) =>
-    (await gpu.read(dropout(x, 0.5, options))).join()
-  const first = await pattern({ seed: 1, step: 1 })
-  assert.is(await pattern({ seed: 1, step: 1 }), first)
-  for (const other of [
-    { seed: 2, step: 1 },
-    { seed: 1, step: 2 },
-    { seed: 1, step: 1, stream: 1 },
-  ])
-    assert.is.not(await pattern(other), first)
+  const pattern = async (options: Partial<MaskOptions>) =>
+    (await gpu.read(dropout(x, 0.5, { seed: 1, step: 1, stream: 'fc', ...options }))).join()
+  const first = await pattern({})
+  assert.is(await pattern({ view: 0, offset: 0, views: 1 }), first)
+  const others = [
+    ...[{ seed: 2 }, { step: 2 }, { stream: 'fc1' }, { stream: 1 }, { view: 1 }, { offset: 1 }],
+    ...[{ network: 'key' }, { network: 'text' }],
+  ]
+  const patterns = await Promise.all(others.map(pattern))
+  assert.is(new Set([first, ...patterns]).size, others.length + 1)
 })
 
 test('keeps the share it should', async ({ gpu }) => {
   const x = gpu.tensor(new Float32Array(20000).fill(1), [20000])
   const kept =
-    (await gpu.read(dropout(x, 0.3, { seed: 5, step: 0 }))).filter((v) => v > 0).length / 20000
+    (await gpu.read(dropout(x, 0.3, { seed: 5, step: 0, stream: 0 }))).filter((v) => v > 0).length /
+    20000
   assert.ok(Math.abs(kept - 0.7) < 4 * Math.sqrt((0.3 * 0.7) / 20000), `kept ${kept}`) // four standard deviations
 })
 
 test('returns x itself in evaluation and for p = 0, zeros for p = 1', async ({ gpu }) => {
   const x: Tensor = gpu.tensor(random(5), [5])
-  assert.is(dropout(x, 0.5, { seed: 1, step: 1, training: false }), x)
-  assert.is(dropout(x, 0, { seed: 1, step: 1 }), x)
-  assert.ok((await gpu.read(dropout(x, 1, { seed: 1, step: 1 }))).every((v) => v === 0))
-  assert.throws(
-    () => dropout(x, 1.5, { seed: 1, step: 1 }),
-    (e: Error) => e.message === 'dropout: p must lie in [0, 1], got 1.5',
-  )
+  const options = { seed: 1, step: 1, stream: 0 }
+  for (const op of [dropout, dropPath]) {
+    assert.is(op(x, 0.5, { ...options, training: false }), x)
+    assert.is(op(x, 0, options), x)
+    assert.ok((await gpu.read(op(x, 1, options))).every((v) => v === 0))
+  }
 })
 
 const twice =
-  'dropout: a dropout with seed 1, step 2 and stream 0 was made in this step already, so both would drop the same elements; give each layer and view a stream of its own, such as { stream: layers * mode.pass + layer }'
+  "dropout: a mask with seed 1, step 2, view 1, offset 0 and stream 'fc' was drawn in this step already, so both would drop the same elements; give each layer a stream of its own, each pass a view, and each network a name, as in { ...draws, network: 'text', stream: 'fc1' }"
 
 test('refuses one mask for two layers of a step', async ({ gpu }) => {
   const x = gpu.variable(random(8), [8])
-  const two = (stream: number) => () => {
-    const first = dropout(x, 0.5, { seed: 1, step: 2 })
-    return dropout(first, 0.5, { seed: 1, step: () => 2, stream })
+  const two = (more: object) => () => {
+    const first = dropout(x, 0.5, { seed: 1, step: 2, stream: 'fc', views: 2 })
+    return dropout(first, 0.5, { seed: 1, step: () => 2, stream: 'fc', view: 1, ...more })
   }
-  refuses(() => gpu.step(two(0)), twice)
-  refuses(() => gpu.capture(two(0)).run(), twice)
-  refuses(() => gpu.backward(two(0)()), twice) // outside of steps, where it is trained on
-  gpu.step(two(1))
-  const captured = gpu.capture(two(1))
+  refuses(() => gpu.step(two({})), twice)
+  refuses(() => gpu.capture(two({})).run(), twice)
+  refuses(() => gpu.backward(two({})()), twice) // outside of steps, where it is trained on
+  for (const other of [{ stream: 'fc1' }, { network: 'key' }, { view: 2 }, { offset: 8 }]) {
+    gpu.step(two(other))
+    gpu.backward(two(other)())
+  }
+  const captured = gpu.capture(two({ view: 2 }))
   for (let i = 0; i < 4; i++) captured.run()
   assert.is(captured.reason, null)
-  gpu.backward(two(1)())
 })
 
 test('the same mask may be made again off the tape, in another step, and on the way back', async ({
   gpu,
 }) => {
   const x = gpu.variable(random(8), [8])
-  const once = () => dropout(x, 0.5, { seed: 1, step: 2 })
+  const once = () => dropout(x, 0.5, { seed: 1, step: 2, stream: 'fc' })
   gpu.step(() => {
     gpu.noGrad(once)
     const y = once()
@@ -101,27 +138,5 @@ test('the same mask may be made again off the tape, in another step, and on the 
   gpu.backward(once())
   gpu.backward(once())
 })
-
-for (const chunk of [null, 2])
-  test(`a method tells its encoder which pass it is${chunk ? ', in chunks' : ''}`, async ({
-    gpu,
-  }) => {
-    const { encoder, head } = network(gpu, false)
-    const passes: (number | undefined)[] = []
-    const seen: Model = {
-      ...encoder,
-      forward(x, mode) {
-        passes.push(mode.pass)
-        return dropout(encoder.forward(x, mode), 0.5, { seed: 0, step: 0, stream: mode.pass ?? 0 })
-      },
-    }
-    const optimizer = new Sgd(parametersOf({ encoder, head }))
-    const { step } = simclr(gpu, {
-      ...{ encoder: seen, head, optimizer, schedule: 0.1, temperature: 0.5, batchNorm: 'per-view' },
-      ...{ views: {}, capture: false, chunk },
-    })
-    step(gpu.tensor(new Uint8Array(4 * 48), [4, 4, 4, 3]))
-    assert.equal(passes, chunk ? [0, 2, 1, 3, 0, 2, 1, 3] : [0, 1])
-  })
 
 test.run()

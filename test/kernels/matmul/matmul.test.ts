@@ -1,4 +1,5 @@
 import * as assert from 'uvu/assert'
+import type { Tensor } from '../../../kernels/op.ts'
 import { matmul } from '../../../kernels/matmul/matmul.ts'
 import { linear } from '../../../kernels/matmul/linear.ts'
 import { checkOp, random } from '../../fixtures/check.ts'
@@ -64,6 +65,25 @@ test('multiplies a batch of matrices', async ({ gpu }) => {
   ])
 })
 
+test('multiplies batches of any axes, of which a factor may be one matrix for all', async ({
+  gpu,
+}) => {
+  const [M, K, N] = [3, 5, 4]
+  for (const transA of [false, true])
+    for (const transB of [false, true]) {
+      const [a, b] = [transA ? [K, M] : [M, K], transB ? [N, K] : [K, N]]
+      const exact = reference([6, M, K, N], transA, transB)
+      const six = (x: number[]) => Array.from({ length: 6 }, () => x).flat()
+      const op = (left: Tensor, right: Tensor) => matmul(left, right, { transA, transB })
+      await checkOp(gpu, op, exact, [
+        [2, 3, ...a],
+        [2, 3, ...b],
+      ])
+      await checkOp(gpu, op, (x, y) => exact(x, six(y)), [[2, 3, ...a], b])
+      await checkOp(gpu, op, (x, y) => exact(six(x), y), [a, [6, ...b]])
+    }
+})
+
 test('linear takes any axes in front of the features', async ({ gpu }) => {
   const product = (rows: number, into: number) => (x: number[], w: number[], b: number[]) =>
     Array.from({ length: rows * b.length }, (_, i) => {
@@ -117,10 +137,13 @@ test('refuses shapes that do not fit, naming them', ({ gpu }) => {
     () => matmul(t(4, 3), t(4, 3), { transB: true, transA: true }),
     'matmul: inner dimensions differ, [4, 3] transposed x [4, 3] transposed',
   )
-  told(() => matmul(t(2, 4, 3), t(3, 3, 4)), 'matmul: batches differ, [2, 4, 3] x [3, 3, 4]')
+  told(
+    () => matmul(t(2, 4, 3), t(3, 3, 4)),
+    'matmul: batches differ, [2, 4, 3] x [3, 3, 4]; a factor may be one matrix for all, and expand repeats others',
+  )
   told(
     () => matmul(t(4), t(4, 3)),
-    'matmul: a and b must both be matrices [rows, columns] or batches of them, got [4] and [4, 3]',
+    'matmul: a and b must be matrices [rows, columns] or batches of them, got [4] and [4, 3]',
   )
   told(
     () => linear(t(2, 3), t(5, 4)),

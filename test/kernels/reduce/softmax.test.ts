@@ -149,7 +149,7 @@ test('labels that cannot be', async ({ gpu }) => {
   const x = gpu.tensor(random(6), [2, 3])
   assert.throws(
     () => crossEntropy(x, [0, 3]),
-    says('crossEntropy: indices must be whole numbers from 0 to 2, got 3 at 1'),
+    says('crossEntropy: labels must be whole numbers from 0 to 2, got 3 at 1'),
   )
   assert.throws(
     () => crossEntropy(x, [0]),

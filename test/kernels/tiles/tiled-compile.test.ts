@@ -35,18 +35,20 @@ async function kernelsOf(
   return kernels
 }
 
-for (const [precision, matrices, activations] of [
+for (const [precision, matrices, activations, choosesSubgroups = false] of [
   ['f32', false, 'f32'],
   ['f32', false, 'f16'],
   ['f16', false, 'f32'],
   ['f16', true, 'f32'],
   ['f16', true, 'f16'],
+  ['f16', true, 'f16', true],
   ['f16x3', true, 'f32'],
+  ['f16x3', true, 'f32', true],
 ] as const)
-  test(`${precision} ${matrices ? 'on subgroup matrices' : 'in registers'}, images in ${activations}: every form and tile that fits`, async ({
+  test(`${precision} ${matrices ? 'on subgroup matrices' : 'in registers'}${choosesSubgroups ? ' of subgroups of 32 among others' : ''}, images in ${activations}: every form and tile that fits`, async ({
     gpu,
   }) => {
-    const traits = { precision, matrices, activations }
+    const traits = { precision, matrices, activations, choosesSubgroups }
     for (const way of tilesFor(runWith(gpu, traits)).keys()) {
       const kernels = await kernelsOf(gpu, {
         ...traits,
@@ -55,6 +57,7 @@ for (const [precision, matrices, activations] of [
       for (const { name, source } of kernels) {
         assert.is(source.includes('enable chromium_experimental_subgroup_matrix'), matrices, name)
         assert.is(source.includes('enable f16'), matrices, name)
+        assert.is(source.includes('@compute @subgroup_size(32) '), choosesSubgroups, name)
       }
     }
   })
@@ -68,6 +71,7 @@ test('the largest tile of matrices is valid WGSL, though this device has not the
       precision,
       matrices: true,
       emulated: false,
+      choosesSubgroups: false,
       workgroupBytes: 1 << 16,
     })
     const sources = new Set<string>()
