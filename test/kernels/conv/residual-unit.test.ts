@@ -159,12 +159,12 @@ full('images in f16 are rounded once, after the last step', async ({ gpu }) => {
 })
 
 test('counts the multiply-adds of its convolutions', () => {
-  const pooled = [
+  const strided = [
     [2, 5, 5, 3],
     [3, 3, 3, 8],
     [1, 1, 8, 7],
   ] as const // 2 x 2 pixels of each image
-  assert.is(residualUnitOp.flops?.({ stride: 2 }, ...pooled), 2 * 8 * (27 * 8 + 8 * 7))
+  assert.is(residualUnitOp.flops?.({ stride: 2 }, ...strided), 2 * 8 * (27 * 8 + 8 * 7))
   const projected = [[2, 3, 3, 4], [1, 1, 4, 5], [1, 1, 5, 6], [1, 1, 4, 6], [6]] as const
   assert.is(residualUnitOp.flops?.({ stride: 1 }, ...projected), 2 * 18 * (4 * 5 + 5 * 6 + 4 * 6))
 })
