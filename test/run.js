@@ -19,7 +19,16 @@ const words = process.argv.slice(2).filter((word) => word !== '--full')
  *  runs alone at the end. Files that are not listed are fast. */
 const long = full
   ? [
+      'scripts/compile-all',
+      'engine/robustness',
+      'kernels/in-range-conv',
+      'kernels/in-range-losses',
+      'kernels/in-range-matrices',
+      'kernels/in-range-attention',
+      'kernels/in-range-gpu',
+      'wgpu/wgpu',
       'bench/measure',
+      'kernels/attention/attention',
       'kernels/conv/conv-norm',
       'precision/golden-f16x3',
       'precision/golden-resnet-f16',
