@@ -6,6 +6,7 @@ import { readdirSync, rmSync } from 'node:fs'
 import { spawnSync } from 'node:child_process'
 import { build } from 'esbuild'
 import { minifyWgsl } from './scripts/minify-wgsl.js'
+import { pageText } from './scripts/page-text.js'
 
 const testing = process.argv.includes('--test')
 
@@ -52,8 +53,9 @@ const buildLibrary = () =>
 const buildCommands = () =>
   build({
     ...{ ...common, ...splitting },
-    entryPoints: ['cli/kindred.ts', 'cli/report-page.ts'], // the second for bench/scale.js
+    entryPoints: ['cli/kindred.ts', 'cli/report/page.ts'], // the second for bench/scale.js
     outdir: 'dist',
+    plugins: [pageText],
   })
 
 const buildTests = () =>
@@ -64,6 +66,7 @@ const buildTests = () =>
       ...['data/decode-worker.ts', 'cli/kindred.ts', 'test/wgpu/story.ts'],
     ],
     outdir: '.test',
+    plugins: [pageText],
   })
 
 rmSync(testing ? '.test/test' : 'dist', { recursive: true, force: true })

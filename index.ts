@@ -244,6 +244,12 @@ export { type Encode, type Encoded, gradientCache } from './methods/gradient-cac
 export { type SimclrOptions, simclr } from './methods/simclr.ts'
 export { type Preset, type SimclrSettings, simclrPresets } from './methods/presets/simclr.ts'
 export { type ClassifierOptions, type LabelledBatch, classifier } from './evaluate/classify.ts'
+export { type FineTunerOptions, fineTuner } from './evaluate/fine-tune.ts'
+export {
+  type ChosenNeighbours,
+  type NeighbourOptions,
+  chooseNeighbours,
+} from './evaluate/choose-neighbours.ts'
 export { type Embeddings, embed, embedSlabs } from './evaluate/embed.ts'
 export { type KnnOptions, knn } from './evaluate/knn.ts'
 export { accuracy } from './evaluate/accuracy.ts'
@@ -260,6 +266,7 @@ export {
   spreadOfUnitRows,
 } from './evaluate/measure/spectrum.ts'
 export { type Pca, type PcaOptions, pca } from './evaluate/measure/pca.ts'
+export { type Umap, type UmapOptions, umap } from './evaluate/measure/umap.ts'
 export { type Ridge, type RidgeOptions, ridgeClassifier } from './evaluate/ridge.ts'
 export { type KCentre, type KCentreOptions, kCentre } from './evaluate/curate/k-centre.ts'
 export { type OutlierOptions, type Outliers, outliers } from './evaluate/curate/outliers.ts'

@@ -15,7 +15,7 @@ import { exponent, lastExponent } from './scale/fit.js'
 import { series } from './scale/series.js'
 import { estimateOf, scheduleBy } from './step-roofline.js'
 import { openGpu } from '../dist/node.js'
-import { page, uplotFiles } from '../dist/cli/report-page.js'
+import { page } from '../dist/cli/report/page.js'
 
 /** What is measured or counted: the mathematics that bounds it, how far above that its exponent may
  *  lie, as times are noisy, and how it is shown. */
@@ -150,15 +150,15 @@ mkdirSync(out, { recursive: true })
 writeFileSync(join(out, 'scale.json'), JSON.stringify(results, null, 2))
 const html = page({
   title: 'How cost grows',
-  figures: found.map(({ name, axis, why }) => [`${name} by ${axis}`, why]),
-  config: [
+  figures: [],
+  settings: [
+    ...found.map(({ name, axis, why }) => [`${name} by ${axis}`, why]),
     ['adapter', adapter],
     ['command', command],
     ['kindred', about.kindred],
     ['date', about.date],
   ],
   charts: found.map(chartOf),
-  uplot: await uplotFiles(),
 })
 writeFileSync(join(out, 'scale.html'), html)
 const head = ['what', 'grows', 'sizes', 'of it', 'values', 'exponent', 'last two', 'at most']

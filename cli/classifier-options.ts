@@ -4,7 +4,7 @@ import { type Command, Option } from 'commander'
 import type { ClassifierKind } from './classifier-subject.ts'
 import { command as commandLine } from './command.ts'
 import { adapterOption, robustnessOption } from './gpu-options.ts'
-import { readCount, readInteger, readPositive } from './numbers.ts'
+import { readCount, readInteger, readPositive, readRates } from './numbers.ts'
 import { sources } from './train-options.ts'
 
 /** Adds `kindred eval linear` and `kindred eval mlp`, and returns them. */
@@ -48,6 +48,7 @@ function common(command: Command, kind: ClassifierKind): Command {
       readCount,
     )
     .option('--seed <n>', "seed of all random numbers (default: the run's)", readInteger)
+    .addOption(reportOption())
     .addOption(adapterOption())
     .addOption(robustnessOption())
     .option('--json', 'print machine-readable lines only')
@@ -62,7 +63,41 @@ const trainingOptions = (command: Command) =>
     )
     .option('--batch <n>', "images per step (default: the run's)", readCount)
     .option('--lr <rate>', 'learning rate, before warm-up and decay', readPositive)
+    .option(
+      '--sweep [rates]',
+      'choose the learning rate, of these or six usual ones, on a fifth of the training images, ' +
+        'held out',
+      readRates,
+    )
     .option('--no-augment', 'train on images under the test transform, not on augmented ones')
+
+/** The option of every evaluation that prints more than one accuracy. */
+export const reportOption = () =>
+  new Option('--report', 'print what each class and the features are like too, see below')
+
+/** What --report prints, for the help of a command. */
+export const reportHelp = `
+--report adds, for the test images:
+  accuracy of each class, its mean (balanced accuracy), top-5 where there are
+  more than 5 classes, ROC AUC where there are 2, and the confusion matrix;
+  of the unit features of up to 1000 of them: alignment (squared distance of
+  two augmented views, 0 is best), uniformity (lower is better), effective
+  rank (dimensions in use), and the mean standard deviation, which is
+  1 / sqrt(D) when features spread evenly and 0 when they have collapsed.
+`
+
+/** The option of kindred eval knn that chooses the vote. */
+export const chooseOption = () =>
+  new Option(
+    '--choose',
+    'choose k and temperature on a fifth of the neighbours, held out; no test image is used',
+  )
+
+/** What the help of kindred eval knn ends with. */
+export const knnHelp = () => `${reportHelp}
+Examples:
+  ${commandLine('eval', 'knn', 'runs/cifar', '--k', '200', '--temperature', '0.1')}
+  ${commandLine('eval', 'knn', 'runs/cifar', '--choose', '--report')}`
 
 const linearHelp = `
 Protocols (--protocol):
@@ -74,18 +109,21 @@ Protocols (--protocol):
          image is used before the score.
   paper  trains as AMDIM's authors do, with dropout and Adam over epochs of
          augmented images. Its numbers compare with theirs. --epochs, --batch,
-         --lr and --no-augment choose this protocol.
+         --lr, --sweep and --no-augment choose this protocol.
 
+${reportHelp}
 kNN on the same features is printed beside the classifier. A note says when the
 classifier is below kNN.
 
 Examples:
   ${commandLine('eval', 'linear', 'runs/cifar')}
-  ${commandLine('eval', 'linear', 'runs/amdim', '--protocol', 'paper', '--epochs', '120')}`
+  ${commandLine('eval', 'linear', 'runs/amdim', '--protocol', 'paper', '--epochs', '120')}
+  ${commandLine('eval', 'linear', 'runs/amdim', '--sweep', '0.0001,0.001,0.01')}
+  ${commandLine('eval', 'linear', 'runs/cifar', '--report')}`
 
 const mlpHelp = `
 Trains as AMDIM's authors do, with dropout and Adam over epochs of augmented
 images.
-
+${reportHelp}
 Example:
   ${commandLine('eval', 'mlp', 'runs/amdim')}`

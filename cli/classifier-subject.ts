@@ -20,6 +20,10 @@ export interface ClassifierFlags extends GpuFlags {
   readonly seed?: number
   /** False trains on images under the test transform, not on augmented ones. */
   readonly augment?: boolean
+  /** Learning rates to choose from on held-out training images; true for the usual ones. */
+  readonly sweep?: readonly number[] | true
+  /** True prints how well each class is told, and what the features are like. */
+  readonly report?: boolean
   readonly json?: boolean
 }
 

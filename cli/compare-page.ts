@@ -1,6 +1,8 @@
 // The page of kindred compare: one curve per mechanism over the number of negatives.
 
-import { type Curve, type Page, type ReportRows, page } from './report-page.ts'
+import type { Curve } from './report/chart.ts'
+import type { ReportRows } from './report/html.ts'
+import { page } from './report/page.ts'
 
 /** One trained run. Accuracies are null if it could not be trained or measured. */
 export interface ComparedPoint {
@@ -14,11 +16,7 @@ export interface ComparedPoint {
 const colours = ['strong', 'second', 'third'] as const
 
 /** Returns a whole HTML page that refers to nothing outside it. `plan` lists the settings. */
-export function comparePage(
-  points: readonly ComparedPoint[],
-  plan: ReportRows,
-  uplot: Page['uplot'],
-): string {
+export function comparePage(points: readonly ComparedPoint[], plan: ReportRows): string {
   const x = [...new Set(points.map((p) => p.negatives))].sort((a, b) => a - b)
   const at = (mechanism: string, K: number) =>
     points.find((p) => p.mechanism === mechanism && p.negatives === K)?.knn ?? null
@@ -31,11 +29,12 @@ export function comparePage(
   const level: Curve = { label: 'raw pixels', y: x.map(() => pixels), colour: 'pale', dashed: true }
   return page({
     title: 'kNN top-1 over the number of negatives',
-    figures: curves.map(({ label, y }) => [
-      `${label}, %`,
-      y.map((knn, i) => `${x[i]}: ${knn?.toFixed(1) ?? '-'}`).join(', '),
-    ]),
-    config: plan,
+    figures: curves.map(({ label, y }) => ({
+      name: `${label}, %`,
+      value: y.map((knn) => knn?.toFixed(1) ?? '-').join(' / '),
+      about: `with ${x.join(' / ')} negatives`,
+    })),
+    settings: plan,
     charts: [
       {
         title: 'kNN accuracy, %',
@@ -45,6 +44,5 @@ export function comparePage(
         curves: [...curves, level],
       },
     ],
-    uplot,
   })
 }

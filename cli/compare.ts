@@ -20,8 +20,7 @@ import {
   savePlan,
   savedPlan,
 } from './compare-plan.ts'
-import { uplotFiles } from './report-page.ts'
-import { flat } from './report.ts'
+import { flat } from './report/settings.ts'
 import { configFrom } from '../training/config.ts'
 import { closeImages, openRunImages } from './images.ts'
 import { comparable } from '../training/metrics.ts'
@@ -58,7 +57,7 @@ export async function compare(flags: CompareFlags): Promise<number> {
       }
       points.push({ mechanism, negatives: K, ...(await accuracies(dir)) })
     }
-  const html = comparePage(points, flat({ ...plan }), await uplotFiles())
+  const html = comparePage(points, flat({ ...plan }))
   await writeAtomic(join(out, 'compare.html'), utf8(html))
   for (const point of flags.json ? points : []) console.log(jsonLine({ event: 'point', ...point }))
   if (!flags.json)

@@ -11,6 +11,8 @@ import { findSource } from './data-source.ts'
 import { checkpointOf, stepOf, trainingImagesOf } from './eval-images.ts'
 import { knnOfFeatures, probeExactly } from './exact-probe.ts'
 import { checkMeasurable } from './data-summary.ts'
+import { type EvalReport, classMeasures, reportLines } from './eval-report.ts'
+import { featureMeasures } from './feature-measures.ts'
 import { closeImages, openRunImages } from './images.ts'
 import type { Progress } from '../training/progress.ts'
 import { startProgress } from './progress.ts'
@@ -27,6 +29,7 @@ function protocolOf(kind: ClassifierKind, { protocol, ...flags }: ClassifierFlag
   const ofEpochs = [
     ...(['epochs', 'batch', 'lr'] as const).filter((name) => flags[name] !== undefined),
     ...(flags.augment === false ? ['no-augment'] : []),
+    ...(flags.sweep === undefined ? [] : ['sweep']),
   ]
   const [first] = ofEpochs
   if (protocol === 'exact' && first !== undefined)
@@ -34,6 +37,8 @@ function protocolOf(kind: ClassifierKind, { protocol, ...flags }: ClassifierFlag
       `--protocol exact has no epochs, batches or learning rate; leave out --${first}, or ` +
         'give --protocol paper',
     )
+  if (flags.sweep !== undefined && flags.lr !== undefined)
+    throw new UsageError('--sweep chooses the learning rate; leave out --lr or --sweep')
   return protocol ?? (kind === 'mlp' || first !== undefined ? 'paper' : 'exact')
 }
 
@@ -59,9 +64,10 @@ export async function evalClassifier(
     const { model: encoder, load } = networksOf(gpu, config, 'features')
     load(tensors)
     const subject = { gpu, kind, config, encoder, flags, ...images, progress }
-    const result = protocol === 'exact' ? await probeExactly(subject) : await byEpochs(subject)
-    const step = stepOf(metadata)
-    report({ run: dir, step, kind, protocol, test: images.test.size, ...result }, progress)
+    const { scores, ...result } = await (protocol === 'exact' ? probeExactly : byEpochs)(subject)
+    const measures = flags.report ? { report: await reportOf(subject, scores) } : {}
+    const about = { run: dir, step: stepOf(metadata), kind, protocol, test: images.test.size }
+    report({ ...about, ...result, ...measures }, progress)
     await closeImages(split)
     return 0
   } finally {
@@ -88,6 +94,14 @@ async function imagesOf(
   return { train: trainingImages(part, { train: all }), test: labelled(split.test) }
 }
 
+/** Makes the report of a classifier's scores and of the encoder's features. */
+async function reportOf({ gpu, encoder, config, test }: Subject, scores: Float32Array) {
+  return {
+    ...classMeasures({ scores }, test),
+    ...(await featureMeasures(gpu, encoder, config, test)),
+  }
+}
+
 /** Trains a classifier by epochs, and measures kNN beside it. */
 async function byEpochs(subject: Subject) {
   const trained = await trainByEpochs(subject)
@@ -108,6 +122,11 @@ interface Result {
   readonly epochs?: number
   readonly lambda?: number
   readonly heldOut?: number | null
+  readonly lr?: number
+  /** Learning rates of --sweep with their accuracies on held-out images; null without it. */
+  readonly sweep?: readonly { readonly lr: number; readonly heldOut: number }[] | null
+  /** What --report adds. */
+  readonly report?: EvalReport
   /** kNN accuracy on the same features, with the run's bank, k and temperature. */
   readonly knn: number
   readonly k: number
@@ -127,7 +146,9 @@ function report(result: Result, progress: Progress) {
     epochs === undefined
       ? `logistic regression on the features of ${counted(train, 'labelled one')}; lambda ` +
         `${lambda}, ${chosen}`
-      : `${counted(epochs, 'epoch')} on ${counted(train, 'labelled one')}, last epoch`
+      : `${counted(epochs, 'epoch')} on ${counted(train, 'labelled one')}, last epoch${
+          result.sweep ? `; learning rate ${result.lr}, chosen on a fifth of them held out` : ''
+        }`
   const below = accuracy < knn
   const at = step === null ? '' : ` of step ${step}`
   const all = test === 1 ? 'the 1 test image' : `all ${test} test images`
@@ -136,6 +157,7 @@ function report(result: Result, progress: Progress) {
     `kNN on the same features: ${knn.toFixed(2)}% (k ${k}, temperature ${temperature}, ` +
       `${counted(bank, 'neighbour')} to choose from)`,
     ...(below ? [`this ${kind} classifier is below kNN: ${reasonOf(result)}`] : []),
+    ...(result.report ? reportLines(result.report) : []),
   ]
   progress.note(lines.join('\n'), { ...result, belowKnn: below })
 }

@@ -4,10 +4,13 @@ import { counted } from '../data/words.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import type { SafetensorsFile } from '../engine/safetensors.ts'
 import { recipeOf } from '../methods/views.ts'
-import { choose } from '../training/choice.ts'
+import { UsageError, choose } from '../training/choice.ts'
 import { findSource } from './data-source.ts'
 import { checkMeasurable, skippedOf } from './data-summary.ts'
 import { checkpointOf, stepOf, trainingImagesOf } from './eval-images.ts'
+import { type EvalReport, reportLines } from './eval-report.ts'
+import { chosenFor, knnReport, voteOf } from './knn-report.ts'
+import type { ChosenNeighbours } from '../evaluate/choose-neighbours.ts'
 import { closeImages, openRunImages } from './images.ts'
 import { KnnProbe, type KnnSettings, knnRows, ofAll } from '../training/knn.ts'
 import { networksOf } from '../training/encoder.ts'
@@ -27,6 +30,10 @@ export interface EvalKnnFlags extends GpuFlags {
   readonly temperature?: number
   readonly bank?: number
   readonly queries?: number
+  /** True chooses k and temperature on held-out training images. */
+  readonly choose?: boolean
+  /** True prints how well each class is told, and what the features are like. */
+  readonly report?: boolean
   /** Arithmetic; the run's by default. */
   readonly precision?: string
   readonly json?: boolean
@@ -35,6 +42,7 @@ export interface EvalKnnFlags extends GpuFlags {
 /** Prints the kNN top-1 of raw pixels, of the untrained and of the trained encoder, and returns the
  *  exit code. Throws Error in words. */
 export async function evalKnn(dir: string, flags: EvalKnnFlags): Promise<number> {
+  checkChoice(flags)
   const run = await readRun(dir)
   const config = runConfig(run)
   const saved = await checkpointOf(run, flags.checkpoint)
@@ -54,21 +62,29 @@ export async function evalKnn(dir: string, flags: EvalKnnFlags): Promise<number>
     const train = await trainingImagesOf(config, data, origin)
     checkMeasurable('eval knn', source, { train, test: data.test })
     const { k, temperature, bank, queries } = flags
-    const options = { ...config.knn, ...defined({ k, temperature, bank, queries }) }
-    const probe = new KnnProbe(gpu, { train, test: data.test }, recipeOf(views, 0), options)
+    const asked = { ...config.knn, ...defined({ k, temperature, bank, queries }) }
+    const halves = { train, test: data.test }
+    const subject = { gpu, config, halves, saved }
+    const chosen = flags.choose ? { chosen: await chosenFor(subject, asked) } : {}
+    const options = { ...asked, ...(chosen.chosen && voteOf(chosen.chosen)) }
+    const probe = new KnnProbe(gpu, halves, recipeOf(views, 0), options)
     const accuracies = await measured(gpu, config, probe, saved)
-    const skippedFiles = skippedOf(data).length
-    report(
-      probe,
-      options,
-      { run: dir, step: stepOf(saved.metadata), ...accuracies, skippedFiles },
-      progress,
-    )
+    const more = flags.report ? { report: await knnReport(subject, options) } : {}
+    const counts = { skippedFiles: skippedOf(data).length }
+    const about = { run: dir, step: stepOf(saved.metadata) }
+    report(probe, options, { ...about, ...accuracies, ...counts, ...chosen, ...more }, progress)
     await closeImages(data)
     return 0
   } finally {
     gpu.destroy()
   }
+}
+
+/** Throws UsageError for a k or temperature beside --choose. */
+function checkChoice({ choose: chosen, k, temperature }: EvalKnnFlags) {
+  const given = k !== undefined ? '--k' : temperature !== undefined ? '--temperature' : null
+  if (chosen && given)
+    throw new UsageError(`--choose finds k and temperature; leave out ${given} or --choose`)
 }
 
 /** Accuracies in percent. */
@@ -97,6 +113,10 @@ interface Result extends Accuracies {
   /** Step of the checkpoint; null if the file has none. */
   readonly step: number | null
   readonly skippedFiles: number
+  /** What --choose found. */
+  readonly chosen?: ChosenNeighbours
+  /** What --report adds, of the trained encoder. */
+  readonly report?: EvalReport
 }
 
 /** Prints the table of a result. */
@@ -115,7 +135,14 @@ function report(
       ...(note ? [note] : []),
       `kNN top-1${at} (k ${k}, temperature ${temperature}, ${counted(bank.size, 'neighbour')} ` +
         `to choose from, ${counted(queries.size, 'test image')})`,
+      ...(result.chosen
+        ? [
+            'k and temperature were chosen on a fifth of the neighbours held out, ' +
+              `${result.chosen.heldOut.toFixed(1)}% of them`,
+          ]
+        : []),
       ...knnRows(result),
+      ...(result.report ? reportLines(result.report) : []),
     ].join('\n'),
     { run, step, k, temperature, bank: bank.size, queries: queries.size, ...result },
   )

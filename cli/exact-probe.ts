@@ -45,16 +45,15 @@ export async function probeExactly(subject: Subject) {
       `the solver stopped after ${counted(probe.iterations, 'iteration')}, before its tolerance`,
     )
   const { lambda, heldOut } = probe
-  const judge = async (slab: Embeddings) =>
-    predicted(await scoresOf(gpu, slab, probe), classes.length)
-  const { right, ...near } = await scored(subject, rows, judge)
-  return {
-    accuracy: (100 * right) / subject.test.size,
-    train: train.size,
-    lambda,
-    heldOut,
-    ...near,
+  const scores = new Float32Array(subject.test.size * classes.length)
+  const judge = async (slab: Embeddings, at: number) => {
+    const own = await scoresOf(gpu, slab, probe)
+    scores.set(own, at * classes.length)
+    return predicted(own, classes.length)
   }
+  const { right, ...near } = await scored(subject, rows, judge)
+  const accuracy = (100 * right) / subject.test.size
+  return { scores, accuracy, train: train.size, lambda, heldOut, ...near }
 }
 
 /** Measures kNN on the encoder's features, with the run's bank, k and temperature. */
@@ -69,7 +68,7 @@ export async function knnOfFeatures(subject: Subject) {
 async function scored(
   subject: Subject,
   rows: Embeddings,
-  classify: (slab: Embeddings) => Promise<ArrayLike<number>>,
+  classify: (slab: Embeddings, at: number) => Promise<ArrayLike<number>>,
 ) {
   const { config, train, test } = subject
   const gpu = exactly(subject.gpu)
@@ -86,7 +85,7 @@ async function scored(
     batchesInOrder(test),
     imageOf(test),
   )) {
-    const own = await classify(slab)
+    const own = await classify(slab, at)
     const { predictions } = await knn(bank, labels, slab, options)
     for (const [i, prediction] of predictions.entries()) {
       right += Number(own[i] === truth[at + i])

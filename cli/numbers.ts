@@ -26,6 +26,8 @@ export const readPixels = upTo(8192)
 export const readChannels = upTo(2048)
 /** Reads the size of AMDIM's features. A layer has its square in weights. */
 export const readFeatures = upTo(16_384)
+/** Reads the number of a port. */
+export const readPort = upTo(65_535)
 /** Reads the name of a folder. */
 export function readFolder(text: string) {
   if (text === '') throw new InvalidArgumentError('must name a folder')
@@ -54,3 +56,10 @@ export const readCounts = (text: string): number[] =>
   text
     .split(',')
     .map((each) => parsed(each, 'whole numbers from 1 on, separated by commas', isCount))
+/** Reads learning rates above 0, separated by commas. */
+export const readRates = (text: string): number[] =>
+  text
+    .split(',')
+    .map((each) =>
+      parsed(each, 'numbers above 0, separated by commas', (v) => is(rules.positiveNumber, v)),
+    )

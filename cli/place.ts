@@ -26,6 +26,10 @@ export interface PlaceFlags extends GpuFlags {
   /** Keeps the training images on the GPU: always, never, or where they fit. */
   readonly resident?: Resident
   readonly json?: boolean
+  /** Serves the run's page, on a port of its own if given. */
+  readonly watch?: boolean | number
+  /** Writes event files of TensorBoard. */
+  readonly tensorboard?: boolean
 }
 
 /** Returns the run folder of --resume, null without --resume. Throws UsageError for flags that a
@@ -34,6 +38,8 @@ export function folderToResume({
   resume,
   out,
   json: _json,
+  watch: _watch,
+  tensorboard: _tensorboard,
   adapter: _adapter,
   robustness: _robustness,
   shuffle = true, // commander sets it always

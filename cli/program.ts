@@ -2,14 +2,17 @@
 
 import type { Command } from 'commander'
 import { methods } from '../methods/registry.ts'
-import { addClassifiers } from './classifier-options.ts'
+import { addCarry } from './carry/carry-options.ts'
+import { addClassifiers, chooseOption, knnHelp, reportOption } from './classifier-options.ts'
 import type { ClassifierFlags } from './classifier-subject.ts'
 import { command } from './command.ts'
 import type { CompareFlags } from './compare-plan.ts'
+import { compareRuns } from './compare-runs.ts'
 import { compare } from './compare.ts'
 import { doctor } from './doctor.ts'
 import { evalClassifier } from './eval-classifier.ts'
 import { evalKnn } from './eval-knn.ts'
+import { addFewLabels } from './few-label-options.ts'
 import { adapterOption, robustnessOption } from './gpu-options.ts'
 import {
   readChannels,
@@ -23,6 +26,9 @@ import {
 import { OwnCommand } from './own-command.ts'
 import { listPresets } from './presets.ts'
 import { type ProfileFlags, profileMethod } from './profile.ts'
+import { addSee } from './see/see-options.ts'
+import { type ReportFlags, report } from './report/command.ts'
+import { addReport } from './report/options.ts'
 import { addSummary, summarise } from './summary.ts'
 import { type CommandFlags, trainMethod } from './train-command.ts'
 import { addMethod, addProfile, sources } from './train-options.ts'
@@ -64,11 +70,9 @@ ${beginnings.join('\n')}`,
   addTrain(program, finish)
   addCompare(program, finish)
   addPresets(program, finish)
-  addEval(program, finish)
+  addUses(program, finish)
+  addReports(program, finish)
   addProfiles(program, finish)
-  addSummary(program).action((name: string, flags: Parameters<typeof summarise>[1]) =>
-    finish(summarise(name, flags)),
-  )
   addDemo(program, finish)
   addDoctor(program, finish)
   return program
@@ -80,6 +84,13 @@ function addTrain(program: Command, finish: Finish) {
     addMethod(train, method).action((flags: CommandFlags) =>
       finish(trainMethod(method.name, flags)),
     )
+}
+
+function addReports(program: Command, finish: Finish) {
+  addReport(program).action((run: string, flags: ReportFlags) => finish(report(run, flags)))
+  addSummary(program).action((name: string, flags: Parameters<typeof summarise>[1]) =>
+    finish(summarise(name, flags)),
+  )
 }
 
 function addProfiles(program: Command, finish: Finish) {
@@ -95,14 +106,12 @@ function addProfiles(program: Command, finish: Finish) {
 function addCompare(program: Command, finish: Finish) {
   program
     .command('compare')
-    .description(
-      'train MoCo, a memory bank and end-to-end with several numbers of negatives, and ' +
-        'plot kNN accuracy',
-    )
+    .argument('[run...]', 'run folders to put side by side: curves, what differs, accuracies')
+    .description('compare runs, or train three mechanisms with several numbers of negatives')
     .option('--data <source>', `${sources()} (default: procedural)`)
     .option(
       '--out <folder>',
-      'folder of the comparison; the same command continues it (default: runs/compare)',
+      "folder of the comparison (default: runs/compare; with run folders, the first one's)",
       readFolder,
     )
     .option(
@@ -128,7 +137,9 @@ function addCompare(program: Command, finish: Finish) {
     .addOption(adapterOption())
     .addOption(robustnessOption())
     .option('--json', 'print machine-readable lines only')
-    .action((flags: CompareFlags) => finish(compare(flags)))
+    .action((runs: readonly string[], flags: CompareFlags) =>
+      finish(runs.length > 0 ? compareRuns(runs, flags) : compare(flags)),
+    )
 }
 
 function addPresets(program: Command, finish: Finish) {
@@ -142,6 +153,13 @@ function addPresets(program: Command, finish: Finish) {
     .action((name: string | undefined, flags: { json?: boolean }) =>
       finish(Promise.resolve().then(() => listPresets(name, flags))),
     )
+}
+
+/** Adds what is done with a trained encoder. */
+function addUses(program: Command, finish: Finish) {
+  addEval(program, finish)
+  addSee(program, finish)
+  addCarry(program, finish)
 }
 
 function addEval(program: Command, finish: Finish) {
@@ -163,19 +181,19 @@ function addEval(program: Command, finish: Finish) {
       readCount,
     )
     .option('--queries <n>', 'test images to classify (default: as the run)', readCount)
+    .addOption(chooseOption())
+    .addOption(reportOption())
     .option('--precision <kind>', 'arithmetic: f32, f16x3 or f16 (default: as the run)')
     .addOption(adapterOption())
     .addOption(robustnessOption())
     .option('--json', 'print one machine-readable line only')
-    .addHelpText(
-      'after',
-      `\nExample:\n  ${command('eval', 'knn', 'runs/cifar')} --k 200 --temperature 0.1`,
-    )
+    .addHelpText('after', knnHelp())
     .action((run: string, flags: Parameters<typeof evalKnn>[1]) => finish(evalKnn(run, flags)))
 
   addClassifiers(evaluate).forEach(({ kind, command: own }) =>
     own.action((run: string, flags: ClassifierFlags) => finish(evalClassifier(kind, run, flags))),
   )
+  addFewLabels(evaluate, finish)
 }
 
 function addDemo(program: Command, finish: Finish) {

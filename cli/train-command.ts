@@ -10,6 +10,7 @@ import type { Gpu } from '../engine/gpu.ts'
 import { methodOf } from '../methods/registry.ts'
 import type { TrainConfig } from '../training/run-schema.ts'
 import type { ConfigOptions } from '../training/config.ts'
+import { type InitFile, begun, readInit } from './carry/init.ts'
 import { sourceOf } from './data-source.ts'
 import { closeImages, openRunImages } from './images.ts'
 import { INTERRUPTED, onInterrupt, say } from './interrupt.ts'
@@ -22,16 +23,26 @@ import { type PlaceFlags, checkPlace, folderToResume, makeNextFree, savedConfig 
 import { openRunGpu } from './gpu-options.ts'
 import type { Progress } from '../training/progress.ts'
 import { startProgress } from './progress.ts'
-import { writeReport } from './report.ts'
+import { usualPoints } from './report/measure.ts'
+import { keepMeasured } from './report/keep.ts'
+import { writeEvents } from './report/tensorboard.ts'
+import { timed } from './report/timings.ts'
+import { servedWhile } from './report/watch.ts'
+import { writeReport } from './report/write.ts'
 import { goingOn } from './resume.ts'
 import { checkRoom } from './room.ts'
 import { type RunFolder, beginRun, continueRun } from './runs.ts'
 import type { Outcome } from '../training/outcome.ts'
-import { type Prepared, prepare, trainingImages } from '../training/prepare.ts'
+import { type Prepared, measuredModel, prepare, trainingImages } from '../training/prepare.ts'
 import { Training } from '../training/training.ts'
 import { kindredVersion } from './version.ts'
 
-export type CommandFlags = ConfigOptions & PlaceFlags & OverrideFlags
+export type CommandFlags = ConfigOptions &
+  PlaceFlags &
+  OverrideFlags & {
+    /** File of weights to begin with. */
+    readonly init?: string
+  }
 
 /** Trains by a method of the registry, from step 0 or from a run's newest checkpoint. Returns the
  *  exit code. Throws Error in one line. */
@@ -46,6 +57,7 @@ export async function trainMethod(name: string, flags: CommandFlags): Promise<nu
     saved ? { config: saved, changes: {} } : settled(name, given, software, overrides)
   const draft = settle(settings, false).config
   await checkPlace(draft, flags, resuming)
+  const init = await readInit(flags.init)
   const progress = startProgress({ json: flags.json ?? false })
   const data = await openRunImages(draft, progress) // refuses bad data before a GPU opens
   try {
@@ -57,10 +69,11 @@ export async function trainMethod(name: string, flags: CommandFlags): Promise<nu
     try {
       const { config, changes } = settle(given, gpu.software)
       checkRoom(gpu, config, images, flags.resident, { resuming: resuming !== null })
-      const prepared = await prepare(gpu, config, data, flags)
-      const place = await placed(prepared, { resuming, out: flags.out, changes })
+      const prepared = begun(await prepare(gpu, config, data, flags), init, progress)
+      const place = await placed(prepared, { resuming, init, out: flags.out, changes })
       return await train(`${method.title}: ${method.describe(config)}`, place.prepared, {
         ...{ run: place.run, data, progress, changes, resumed: resuming !== null },
+        ...{ watch: flags.watch, tensorboard: flags.tensorboard },
       })
     } finally {
       gpu.destroy()
@@ -82,6 +95,7 @@ function checkEnough(dir: string, { batch }: TrainConfig, { size }: Dataset) {
 }
 
 interface Placing {
+  readonly init: InitFile | null
   readonly resuming: string | null
   readonly out: string | undefined
   /** Settings that differ from the preset's. */
@@ -92,12 +106,12 @@ interface Placing {
  *  folder too. */
 async function placed(
   prepared: Prepared,
-  { resuming, out, changes }: Placing,
+  { resuming, init, out, changes }: Placing,
 ): Promise<{ readonly run: RunFolder; readonly prepared: Prepared }> {
   if (resuming !== null) return { run: await continueRun(resuming), prepared }
   const dir = out ?? (await makeNextFree(prepared.config))
   const config = { ...prepared.config, ...sourceOf(prepared.config.data, dir) }
-  const run = await beginRun(dir, described(config, prepared.gpu, changes)).catch(
+  const run = await beginRun(dir, described(config, prepared.gpu, changes, init)).catch(
     async (error: unknown) => {
       if (out === undefined) await rmdir(dir).catch(() => undefined) // made above, and empty
       throw error
@@ -106,38 +120,72 @@ async function placed(
   return { run, prepared: { ...prepared, config } }
 }
 
+/** How a run is shown while it trains. */
+interface Showing {
+  readonly watch: boolean | number | undefined
+  readonly tensorboard: boolean | undefined
+}
+
 /** Trains, writes the report and prints the outcome. `resumed` is false for a new run. */
 async function train(
   what: string,
   prepared: Prepared,
-  { resumed, ...place }: RunPlace & { readonly resumed: boolean },
+  { resumed, watch, tensorboard, ...place }: RunPlace & Showing & { readonly resumed: boolean },
 ): Promise<number> {
   const { run, progress } = place
   const stop = { requested: false }
   const release = onInterrupt(stop, progress)
+  const page = await servedWhile(run.dir, watch, progress)
+  const endEvents = tensorboard ? await writeEvents(run) : null
   try {
     introduce(what, prepared, { ...place, resumed })
-    const outcome = await new Training(prepared, run, progress, stop).finish({ resumed })
+    const told = timed(progress, run)
+    const outcome = await new Training(prepared, run, told, stop).finish({ resumed })
+    if (outcome.finished) await keepTrained(prepared, run, progress)
     await writeReport(run.dir)
     progress.stop()
     printOutcome(outcome, prepared, run, progress)
     return outcome.finished ? 0 : INTERRUPTED
   } catch (error) {
     await writeReport(run.dir).catch(() => undefined) // the curves so far; the first error counts
-    if (!(error instanceof DeviceLostError)) throw error
-    const remedy =
-      'the last checkpoint is intact; go on with: ' + resumeCommand(prepared.config.method, run.dir)
-    throw new Error(`${error.message}; ${remedy}`, { cause: error })
+    throw withRemedy(error, prepared, run)
   } finally {
     release()
+    endEvents?.()
+    await page?.close()
     await run.close()
   }
 }
 
+/** Adds the command that goes on to the error of a lost device. */
+function withRemedy(error: unknown, { config }: Prepared, run: RunFolder): unknown {
+  if (!(error instanceof DeviceLostError)) return error
+  const remedy =
+    'the last checkpoint is intact; go on with: ' + resumeCommand(config.method, run.dir)
+  return new Error(`${error.message}; ${remedy}`, { cause: error })
+}
+
+/** Measures the finished encoder for the report. The training is done and saved: a failure is only
+ *  told. */
+async function keepTrained(prepared: Prepared, run: RunFolder, progress: Progress) {
+  const { gpu, config, data, images, trainer } = prepared
+  await keepMeasured(gpu, run, {
+    ...{ config, step: trainer.state.step, points: usualPoints(gpu) },
+    data: { train: images, test: data.test },
+    model: measuredModel(config, trainer),
+  }).catch((error: unknown) => {
+    const why = error instanceof Error ? error.message : String(error)
+    progress.note(`the report has curves only, as the encoder could not be measured: ${why}`)
+  })
+}
+
 /** Returns the configuration with versions and adapter, as config.json holds them. */
-const described = (config: TrainConfig, gpu: Gpu, changes: Changes) => ({
+const described = (config: TrainConfig, gpu: Gpu, changes: Changes, init: InitFile | null) => ({
   ...config,
-  about: { kindred: kindredVersion(), node: process.version, adapter: adapterOf(gpu), changes },
+  about: {
+    ...{ kindred: kindredVersion(), node: process.version, adapter: adapterOf(gpu), changes },
+    ...(init && { init: init.path }),
+  },
 })
 
 /** Prints the outcome: the accuracies, or the command that resumes. */
@@ -165,6 +213,6 @@ function printOutcome(
       ...knnRows(outcome),
       '',
     )
-  lines.push(`run folder: ${run.dir} (report.html shows the curves)`)
+  lines.push(`run folder: ${run.dir} (report.html shows it)`)
   say(progress, lines.join('\n'), result)
 }

@@ -13,6 +13,7 @@ import {
   readFeatures,
   readFolder,
   readPixels,
+  readPort,
   readPositive,
   readShare,
   readTemperature,
@@ -39,7 +40,11 @@ export function sources(): string {
 export function addMethod(train: Command, method: Method): Command {
   const own = settings(placing(beginning(train, method)))
   for (const flag of flagsOf(method)) own.option(...optionOf(flag))
-  return running(checkpointing(measuring(computing(own)))).addHelpText('after', helpOf(method))
+  own.option('--init <file>', "begin with an encoder's weights: safetensors, torchvision's names")
+  return showing(running(checkpointing(measuring(computing(own))))).addHelpText(
+    'after',
+    helpOf(method),
+  )
 }
 
 /** Adds the command that profiles a step of a method, and returns it. */
@@ -93,7 +98,7 @@ ${presetLines(method)}
 
 Ctrl-C saves and stops. --resume continues from there to the same bits as a run
 that never stopped. A run folder holds config.json, metrics.jsonl, checkpoints/
-(safetensors, torchvision's names) and report.html.
+(safetensors, torchvision's names), report.html and what it is made of.
 
 Examples:
 ${examples.join('\n')}`
@@ -185,6 +190,16 @@ const checkpointing = (own: Command) =>
     'steps between checkpoints (default: once an epoch)',
     readCount,
   )
+
+/** Adds the options that show a run while it trains. */
+const showing = (own: Command) =>
+  own
+    .option(
+      '--watch [port]',
+      "serve the run's page on this machine while it trains (default port: 7007)",
+      readPort,
+    )
+    .option('--tensorboard', 'write the metrics as TensorBoard reads them, to RUN/tensorboard')
 
 /** Adds the options that change no number of a run. */
 const running = (own: Command) =>

@@ -1,7 +1,7 @@
 // Parts of a data set: the images at some indices, those with labels, a balanced subset. Imports
 // nothing of Node, so that a browser can use it.
 
-import { checkValue, describe, whole } from '../kernels/options.ts'
+import { checkValue, describe, having, whole } from '../kernels/options.ts'
 import { threefry2x32 } from '../kernels/wgsl/threefry.ts'
 import {
   DataError,
@@ -12,9 +12,11 @@ import {
   imageBytes,
 } from './dataset.ts'
 
-/** Makes a set of the images at `indices`, in that order. Throws DataError unless each index is an
- *  integer in [0, size). */
+/** Makes a set of the images at `indices`, in that order. Throws TypeError for what is no data set
+ *  or list, and DataError unless each index is an integer in [0, size). */
 export function select(dataset: Dataset, indices: ArrayLike<number>): Dataset {
+  checkDataset('select', dataset)
+  checkValue('select', 'indices', indices, having('an array of indices', 'length'))
   checkRead(dataset, 0, indices, new Uint8Array(0))
   const chosen = Uint32Array.from(indices)
   const { originals, fileSizes } = dataset

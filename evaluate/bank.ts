@@ -5,7 +5,7 @@ import { mul } from '../kernels/elementwise/mul.ts'
 import { l2Normalize } from '../kernels/reduce/l2-normalize.ts'
 import { sum } from '../kernels/reduce/sum.ts'
 import { checkOptions, checkValue, count, flag } from '../kernels/options.ts'
-import { Gpu } from '../engine/gpu.ts'
+import type { Gpu } from '../engine/gpu.ts'
 import { checkGpu } from '../models/model.ts'
 import {
   type Embeddings,

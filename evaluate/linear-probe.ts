@@ -7,17 +7,15 @@ import { type Abortable, abortable } from '../kernels/abort.ts'
 import type { IndexList } from '../kernels/wgsl/indices.ts'
 import { flatNumbers } from '../kernels/numbers.ts'
 import { callback, checkOptions, count, needed, rule, whole } from '../kernels/options.ts'
-import { threefry2x32 } from '../kernels/wgsl/threefry.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { checkGpu } from '../models/model.ts'
 import { type Embeddings, rowsAt } from './embed.ts'
+import { parted } from './held-out.ts'
 import { SoftmaxRegression } from './softmax-regression.ts'
 import { type Regression, predicted, scoresOf } from './regression.ts'
 import { type FeatureRows, hostRows } from './slabs.ts'
 import { scalingOf } from './standardise.ts'
 
-const HELD = 5 // one in 5 training images is held out
-const FEWEST = 2 // a class of fewer images has none held out
 const PATIENCE = 2 // the search ends after 2 strengths in a row that do worse than the best
 const [ROUGH, FINE] = [3e-4, 1e-4] // tolerances of the search's fits and of the last fit
 const MIDDLE = 1e-2 // the strength when no image can be held out
@@ -152,29 +150,6 @@ async function choose(gpu: Gpu, choice: Choice) {
   if (!best) throw new Error('linearProbe: no strength was tried')
   return best
 }
-
-/** Splits the images' indices into those to fit and those held out: one in five of each class, by
- *  the seed. */
-function parted(labels: ArrayLike<number>, seed: number) {
-  const classes = new Map<number, number[]>()
-  for (let i = 0; i < labels.length; i++) {
-    const own = classes.get(labels[i] ?? -1)
-    if (own) own.push(i)
-    else classes.set(labels[i] ?? -1, [i])
-  }
-  const [fit, held]: [number[], number[]] = [[], []]
-  for (const places of classes.values()) {
-    const draw = (i: number) => threefry2x32([seed, STREAM], [i, 0])[0]
-    const shuffled = places
-      .map((i) => ({ i, key: draw(i) }))
-      .sort((a, b) => a.key - b.key || a.i - b.i)
-    const n = places.length < FEWEST ? 0 : Math.max(1, Math.floor(places.length / HELD))
-    for (const [place, { i }] of shuffled.entries()) (place < n ? held : fit).push(i)
-  }
-  return { fit: fit.sort((a, b) => a - b), held: held.sort((a, b) => a - b) }
-}
-
-const STREAM = 0x4e1d // keeps these draws apart from other uses of the seed
 
 function right(predictions: Int32Array, labels: Int32Array): number {
   let found = 0

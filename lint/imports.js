@@ -18,7 +18,7 @@ export const layers = {
   methods: { folders: ['kernels', 'engine', 'models'], packages: [] },
   evaluate: {
     folders: ['kernels', 'engine', 'models', 'methods'],
-    packages: ['ml-matrix', 'ml-kmeans'],
+    packages: ['ml-matrix', 'ml-kmeans', 'umap-js'],
   },
   training: {
     folders: ['kernels', 'engine', 'models', 'methods', 'evaluate'],

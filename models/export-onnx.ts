@@ -65,10 +65,15 @@ export async function exportOnnx(
     const data = laidOut(values[i] ?? new Float32Array(), from.shape, order)
     return { name, shape, ...stored(data, half) }
   })
+  const numbers = graph.numbers.map(({ name, value }): Constant => ({
+    name,
+    shape: [],
+    ...stored(Float32Array.of(value), half),
+  }))
   const [H = 1, W = 1, C = 1] = input
   return encodeOnnx({
     nodes: withCasts(graph.nodes, last, half),
-    constants: [...weights, ...graph.constants],
+    constants: [...weights, ...numbers, ...graph.constants],
     input: { name: 'input', shape: ['N', ...(input.length === 3 ? [C, H, W] : input)] },
     output: { name: 'embedding', shape: ['N', model.features] },
     metadata,
@@ -90,13 +95,18 @@ function traced(gpu: Gpu, model: Model, input: Shape) {
   dryRun('exportOnnx', gpu, { shape, dtype: 'f32' }, forward, {
     op:
       ({ name, attrs, inputs }) =>
-      ([output]) => {
+      (outputs) => {
         const convert = Object.hasOwn(operators, name) ? operators[name] : undefined
+        const [output] = outputs
         if (!convert || !output)
           throw new Error(
             `exportOnnx: ${name} of ${inputs.map((t) => show(t.shape)).join(', ')} has no ONNX form here; the model can be saved as safetensors`,
           )
-        graph.bind(output, convert(graph, { name, attrs, inputs, output }))
+        const values = [convert(graph, { name, attrs, inputs, output })].flat()
+        for (const [i, value] of values.entries()) {
+          const made = outputs[i]
+          if (made) graph.bind(made, value)
+        }
       },
     kernel: () => () => undefined,
   })

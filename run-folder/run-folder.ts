@@ -34,6 +34,8 @@ interface Held {
 /** A run folder; made by `createRun`, `openRun` or `resumeRun`. */
 export class RunFolder implements TrainingStorage {
   readonly dir: string
+  /** Called with each metric that was appended. */
+  onAppend: ((metric: Metric) => void) | null = null
   #config: Config
   #unlock: (() => Promise<void>) | null // null if this process does not hold the lock
   readonly #words: Words
@@ -73,6 +75,7 @@ export class RunFolder implements TrainingStorage {
     } catch (cause) {
       throw writeError(this.path('metrics.jsonl'), cause, { retry: this.retry })
     }
+    this.onAppend?.(metric)
   }
 
   /** Reads the lines of metrics.jsonl in order. Leaves out a last line that a crash cut short.

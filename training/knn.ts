@@ -80,7 +80,7 @@ export class KnnProbe {
     const { height, width, channels } = this.bank.image
     const image = [height, width, channels] as const
     const classes = this.bank.classes.length
-    const labels = labelsOf(this.bank)
+    const labels = knownLabels(this.bank)
     const most = Math.max(1, Math.floor(BYTES / (4 * (D + 4 * this.k + 2 * classes))))
     const ending = signal ? { signal } : {}
     let right = 0
@@ -99,7 +99,7 @@ export class KnnProbe {
           ...ending,
         },
       )
-      const truth = labelsOf(queries)
+      const truth = knownLabels(queries)
       for (const [i, label] of predictions.entries()) right += Number(label === truth[i])
     }
     return (100 * right) / this.queries.size
@@ -162,10 +162,12 @@ export const ofAll = (probe: KnnProbe, { k }: Pick<KnnSettings, 'k'>): string | 
       'that near ones count little more than far ones'
     : null
 
-const atMost = (dataset: Dataset, count: number | null) =>
+/** Returns at most so many images, balanced by class; all for null. */
+export const atMost = (dataset: Dataset, count: number | null) =>
   count === null || count >= dataset.size ? dataset : subset(dataset, count, 0)
 
-function labelsOf(dataset: Dataset): Int32Array {
+/** Returns the labels. Throws Error in words for a set without. */
+export function knownLabels(dataset: Dataset): Int32Array {
   if (!dataset.labels)
     throw new Error(
       `${dataset.name}: kNN needs labels, and this set has none; put each class in its own folder`,

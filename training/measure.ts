@@ -1,13 +1,14 @@
-// Measures kNN accuracy during a training, prints it, and finds the best.
+// Measures kNN accuracy and collapse during a training, prints them, and finds the best accuracy.
 
 import { describe } from '../kernels/options.ts'
 import { digestsIn } from './fingerprint.ts'
 import { type Metric, comparable, lastMeasured } from './metrics.ts'
 import type { Progress } from './progress.ts'
 import { type Evaluate, type Prepared, measuredModel } from './prepare.ts'
+import { type OnSphere, collapseWarning, isCollapsed, untrainedSpread } from './sphere.ts'
 import type { Checkpoint, TrainingStorage } from './storage.ts'
 
-type Measurable = Pick<Prepared, 'config' | 'probe' | 'stepsPerEpoch' | 'trainer'> & {
+type Measurable = Pick<Prepared, 'config' | 'meter' | 'probe' | 'stepsPerEpoch' | 'trainer'> & {
   readonly evaluate?: Evaluate | undefined
 }
 
@@ -18,6 +19,7 @@ export class Measure {
   readonly #progress: Progress
   readonly #signal: AbortSignal | undefined
   #best = -Infinity
+  #collapsed = false // at the last measurement
 
   /** An aborted `signal` ends a measurement with its reason; nothing is written then. */
   constructor(
@@ -60,14 +62,15 @@ export class Measure {
 
   /** Measures raw pixels and the untrained encoder. */
   async begin() {
-    const { config, probe, trainer } = this.#prepared
-    if (!probe) {
+    const { config, meter, probe, trainer } = this.#prepared
+    const model = measuredModel(config, trainer)
+    if (!probe)
       this.#progress.note('kNN accuracy is not measured: the set has no labels, or no test images')
-      return
-    }
-    const pixels = await probe.ofPixels(this.#signal)
-    const untrained = await probe.ofEncoder(measuredModel(config, trainer), this.#signal)
-    await this.#log({ step: 0, epoch: 0, pixels, untrained })
+    const signal = this.#signal
+    const accuracies = probe
+      ? { pixels: await probe.ofPixels(signal), untrained: await probe.ofEncoder(model, signal) }
+      : {}
+    await this.#log({ step: 0, epoch: 0, ...accuracies, ...(await meter.of(model, signal)) })
   }
 
   /** Tells whether to measure at the end of an epoch, counted from 1. */
@@ -79,19 +82,20 @@ export class Measure {
   /** Measures accuracy at the end of an epoch if it is due. Resolves to true if it is the best so
    *  far. */
   async at(epoch: number): Promise<boolean> {
-    const { config, probe, trainer, evaluate } = this.#prepared
+    const { config, meter, probe, trainer, evaluate } = this.#prepared
     if (!this.isDue(epoch)) return false
     const { encoder, head, state } = trainer
     const [at, signal] = [{ step: state.step, epoch }, this.#signal]
     const others = evaluate
       ? checkedNumbers(await evaluate({ ...at, encoder, head, ...(signal && { signal }) }))
       : null
-    if (!probe) {
-      if (others) await this.#storage.append({ ...others, ...at, evaluated: true })
-      return false
-    }
-    const knn = await probe.ofEncoder(measuredModel(config, trainer), this.#signal)
-    await this.#log({ ...others, ...at, knn })
+    const model = measuredModel(config, trainer)
+    const knn = await probe?.ofEncoder(model, signal)
+    const onSphere = await meter.of(model, signal)
+    const told = knn === undefined ? (others ? { evaluated: true } : {}) : { knn }
+    await this.#log({ ...others, ...at, ...told, ...onSphere })
+    await this.#warn(onSphere)
+    if (knn === undefined) return false
     const best = knn > this.#best
     this.#best = Math.max(knn, this.#best)
     return best
@@ -104,7 +108,8 @@ export class Measure {
     const { step } = trainer.state
     if (step === 0 || step % stepsPerEpoch !== 0) return false
     const known = comparable(await this.#storage.metrics())
-    const isMade = ({ knn, evaluated }: Metric) => knn !== undefined || evaluated === true
+    const isMade = ({ knn, spread, evaluated }: Metric) =>
+      knn !== undefined || spread !== undefined || evaluated === true
     const isKnown = known.some((metric) => metric.step === step && isMade(metric))
     return isKnown ? false : this.at(step / stepsPerEpoch)
   }
@@ -113,19 +118,29 @@ export class Measure {
   async #log(metric: Metric) {
     await this.#storage.append(metric)
     const percent = (value: number | undefined) => `${(value ?? NaN).toFixed(1)}%`
+    const { epoch, knn, pixels, spread, untrained } = metric
     const words =
-      metric.knn === undefined
-        ? `before training, kNN top-1: raw pixels ${percent(metric.pixels)}, untrained ` +
-          `encoder ${percent(metric.untrained)}`
-        : `epoch ${metric.epoch}, kNN top-1: ${percent(metric.knn)}`
+      pixels !== undefined
+        ? `before training, kNN top-1: raw pixels ${percent(pixels)}, untrained ` +
+          `encoder ${percent(untrained)}`
+        : knn !== undefined
+          ? `epoch ${epoch}, kNN top-1: ${percent(knn)}`
+          : `epoch ${epoch}, spread of the features: ${(spread ?? NaN).toFixed(3)} of an even one`
     this.#progress.note(words, metric)
+  }
+
+  /** Prints a warning when features collapse, once until they have recovered. */
+  async #warn({ spread }: OnSphere) {
+    const collapsed = isCollapsed(spread, untrainedSpread(await this.#storage.metrics()))
+    if (collapsed && !this.#collapsed) this.#progress.note(collapseWarning(spread), { spread })
+    this.#collapsed = collapsed
   }
 }
 
 /** Names that metrics have already. */
 const TAKEN = [
   ...['step', 'epoch', 'loss', 'terms', 'lr', 'skipped', 'changed', 'evaluated'],
-  ...['knn', 'untrained', 'pixels'],
+  ...['knn', 'untrained', 'pixels', 'spread', 'alignment', 'uniformity'],
 ]
 
 /** Returns the numbers of the user's `evaluate`. Throws TypeError for anything else, and for a name

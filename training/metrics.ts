@@ -21,6 +21,12 @@ export interface Metric {
   readonly knn?: number
   readonly untrained?: number
   readonly pixels?: number
+  /** The collapse meter: the spread of unit features, 1 when even, 0 when all are one direction. */
+  readonly spread?: number
+  /** Mean squared distance between the unit features of two views of an image. */
+  readonly alignment?: number
+  /** Wang and Isola's uniformity of the features; 0 when all are one direction. */
+  readonly uniformity?: number
   /** Changed settings by path, or the changed digest of the measurements (`measured`), as { from,
    *  to }. */
   readonly changed?: Readonly<Record<string, unknown>>
@@ -28,7 +34,7 @@ export interface Metric {
 }
 
 const number = v.pipe(v.number('a number'), v.finite('a number'))
-const percent = v.exactOptional(number)
+const optional = v.exactOptional(number)
 
 const schema = v.looseObject({
   step: integer(0),
@@ -36,7 +42,8 @@ const schema = v.looseObject({
   loss: v.exactOptional(number),
   terms: v.exactOptional(v.record(v.string(), v.nullable(number), 'an object')),
   lr: v.exactOptional(number),
-  ...{ knn: percent, untrained: percent, pixels: percent },
+  ...{ knn: optional, untrained: optional, pixels: optional },
+  ...{ spread: optional, alignment: optional, uniformity: optional },
   skipped: v.exactOptional(v.boolean('true or false')),
   changed: v.exactOptional(v.record(v.string(), v.unknown(), 'an object')),
 })

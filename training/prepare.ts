@@ -14,6 +14,7 @@ import { forwardTower } from '../models/tower.ts'
 import type { RunConfig, TrainConfig } from './run-schema.ts'
 import { type Feed, type Resident, openFeed } from './feed.ts'
 import { KnnProbe } from './knn.ts'
+import { SphereMeter } from './sphere.ts'
 
 /** Everything that a training needs besides its storage. */
 export interface Prepared {
@@ -28,6 +29,8 @@ export interface Prepared {
   readonly stepsPerEpoch: number
   /** Measures kNN accuracy; null if the set has no labels or no test images. */
   readonly probe: KnnProbe | null
+  /** Measures how features lie on the unit sphere, collapse included. */
+  readonly meter: SphereMeter
   readonly evaluate?: Evaluate | undefined
 }
 
@@ -69,8 +72,9 @@ export async function prepare(
   const stepsPerEpoch = countSteps(images, { batch: config.batch })
   const trainer = trainerOf(gpu, config, { stepsPerEpoch, images, capture })
   const probe = probeOf(gpu, config, images, data.test)
+  const meter = new SphereMeter(gpu, config, { train: images, test: data.test })
   const feed = await openFeed(gpu, images, resident)
-  return { gpu, config, data, images, feed, trainer, stepsPerEpoch, probe, evaluate }
+  return { gpu, config, data, images, feed, trainer, stepsPerEpoch, probe, meter, evaluate }
 }
 
 /** Builds the method at step 0. Scales its loss where products or images are in f16, since small

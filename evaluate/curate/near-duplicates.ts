@@ -77,7 +77,7 @@ export async function nearDuplicates(
   return {
     pairs: Uint32Array.from(found.flatMap(({ i, j }) => [i, j])),
     cosines: Float32Array.from(found, ({ cosine }) => cosine),
-    groups: groupsOf(M, found),
+    groups: connectedBy(M, found),
   }
 }
 
@@ -112,7 +112,10 @@ async function pairsOf(gpu: Gpu, rows: Tensor, span: Span, room = ROOM): Promise
 }
 
 /** The lowest index that each of M samples is connected with. */
-function groupsOf(M: number, pairs: readonly Found[]): Uint32Array {
+export function connectedBy(
+  M: number,
+  pairs: Iterable<{ readonly i: number; readonly j: number }>,
+): Uint32Array {
   const lowest = Uint32Array.from({ length: M }, (_, i) => i)
   const root = (i: number): number => {
     let at = i

@@ -67,7 +67,7 @@ const approximation = wgsl`
 `
 
 const byTanh = unary({
-  name: 'gelu',
+  name: 'geluTanh',
   y: { uses: approximation, is: wgsl`x[i] * logistic(inner(x[i]))` },
   dx: { from: 'x', uses: approximation, is: wgsl`dy[i] * slope(x[i])` },
 })

@@ -23,11 +23,25 @@ interface Weight {
   readonly order: readonly number[] | null
 }
 
+/** A call of an op in a forward. */
+export interface Call {
+  readonly name: string
+  readonly attrs: unknown
+  readonly inputs: readonly Tensor[]
+  /** The first output. */
+  readonly output: Tensor
+}
+
+/** Adds an op's nodes. Returns the values of its outputs, or of its first. */
+export type Convert = (graph: Graph, call: Call) => GraphValue | readonly GraphValue[]
+
 /** Builds the nodes and the constants of a model. */
 export class Graph {
   readonly nodes: Node[] = []
   readonly weights: Weight[] = []
   readonly constants: Constant[] = []
+  /** Numbers that are stored as the weights are. */
+  readonly numbers: { readonly name: string; readonly value: number }[] = []
   /** Images in a batch while the forward runs; the exported model takes any number. */
   readonly batch: number
   readonly #names: ReadonlyMap<Tensor, string>
@@ -100,6 +114,18 @@ export class Graph {
   integers(values: readonly number[]): string {
     const bytes = new Uint8Array(BigInt64Array.from(values, BigInt).buffer)
     return this.#constant({ shape: [values.length], type: dataTypes.i64, bytes })
+  }
+
+  /** Adds a number. */
+  number(value: number): string {
+    const name = `constant_${this.#count++}`
+    this.numbers.push({ name, value })
+    return name
+  }
+
+  /** Adds the number of samples in the input, as whole numbers [1]. */
+  batchSize(): string {
+    return this.node('Shape', ['input'], { start: 0, end: 1 })
   }
 
   #constant(constant: Omit<Constant, 'name'>): string {

@@ -1,18 +1,9 @@
 // What each op becomes in ONNX (https://onnx.ai/onnx/operators/).
 
 import { type Shape, type Tensor, dim } from '../../kernels/op.ts'
-import type { Graph, GraphValue } from './graph.ts'
+import type { Call, Convert, Graph, GraphValue } from './graph.ts'
 import type { Attribute } from './proto.ts'
-
-/** A call of an op in a forward. */
-export interface Call {
-  readonly name: string
-  readonly attrs: unknown
-  readonly inputs: readonly Tensor[]
-  readonly output: Tensor
-}
-
-type Convert = (graph: Graph, call: Call) => GraphValue
+import { tokenOperators } from './token-operators.ts'
 
 const isImage = ({ shape }: Tensor) => shape.length === 4
 
@@ -200,5 +191,6 @@ export const operators: Readonly<Record<string, Convert>> = {
   maxPool: pool('MaxPool'),
   avgPool: pool('AveragePool', { count_include_pad: 1 }),
   globalAvgPool: meanOverPixels,
+  ...tokenOperators,
   ...{ addPooled, padReflect, linear, reshape: reshaped, l2Normalize: unitRows },
 }

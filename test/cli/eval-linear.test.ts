@@ -1,7 +1,6 @@
 // Tests kindred eval linear through the command line, as a user types it, and the sizes that are
 // checked before a run is made.
 
-import { spawnSync } from 'node:child_process'
 import { cpSync, existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -13,6 +12,7 @@ import { configOf } from '../../training/config.ts'
 import { ofAll, type KnnProbe } from '../../training/knn.ts'
 import { checkRoom } from '../../cli/room.ts'
 import { picture } from '../fixtures/images.ts'
+import { kindred } from '../fixtures/kindred.ts'
 import { refuses } from '../fixtures/refusal.ts'
 
 const test = suite<{ dir: string; run: string }>('kindred eval linear')
@@ -20,22 +20,6 @@ const tiny =
   '--data procedural:60,40 --stem imagenet --width 2 --batch 30 --epochs 1 --knn-bank 50 --k 3'.split(
     ' ',
   )
-
-/** Runs kindred to its end. */
-function kindred(...args: string[]) {
-  const { status, stdout, stderr } = spawnSync(
-    process.execPath,
-    ['.test/cli/kindred.js', ...args],
-    {
-      encoding: 'utf8',
-    },
-  )
-  const err = stderr
-    .split('\n')
-    .filter((line) => !line.startsWith('Warning'))
-    .join('\n')
-  return { code: status, out: stdout, err: err.trim() }
-}
 
 const lastOf = (out: string) =>
   JSON.parse(out.trim().split('\n').at(-1) ?? '') as Record<string, unknown>

@@ -65,11 +65,11 @@ test('a missing or misspelt command says what to type', () => {
   )
   assert.is(
     refusalOf('eval', 'xyz'),
-    'eval: must be followed by one of knn, linear, mlp, got xyz; type npx kindred eval --help for help',
+    'eval: must be followed by one of knn, linear, mlp, finetune, few-labels, got xyz; type npx kindred eval --help for help',
   )
   assert.is(
     refusalOf('trian'),
-    'command: must be one of train, compare, presets, eval, profile, summary, demo, doctor, got trian; type for example: npx kindred train',
+    'command: must be one of train, compare, presets, eval, embed, search, curate, export, import, report, summary, profile, demo, doctor, got trian; type for example: npx kindred train',
   )
 })
 

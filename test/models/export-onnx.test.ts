@@ -8,11 +8,14 @@ import { l2Normalize } from '../../kernels/reduce/l2-normalize.ts'
 import { topK } from '../../kernels/reduce/top-k.ts'
 import { amdimEncoder } from '../../models/amdim-encoder.ts'
 import { exportOnnx } from '../../models/export-onnx.ts'
+import { convNeXt } from '../../models/convnext.ts'
 import { projectionHead } from '../../models/heads.ts'
+import { mlp } from '../../models/mlp.ts'
 import type { Model } from '../../models/model.ts'
 import { halfBits } from '../../models/onnx/half.ts'
 import { resnet18, resnet50, resnet8 } from '../../models/resnet.ts'
 import { variablesOf } from '../../models/state.ts'
+import { vit } from '../../models/vit.ts'
 import { random } from '../fixtures/check.ts'
 import { toNCHW } from '../fixtures/golden.ts'
 import { gpuSuite } from '../fixtures/gpu.ts'
@@ -58,6 +61,16 @@ const models: Record<string, (gpu: Gpu) => readonly [model: Model, input: readon
     amdimEncoder(gpu, { size: 128, width: 4, features: 32, depth: 1, batchNorm: true }),
     [128, 128, 3],
   ],
+  'vit, token': (gpu) => [
+    vit(gpu, { size: 16, patch: 4, width: 24, depth: 2, heads: 3 }),
+    [16, 16, 3],
+  ],
+  'vit, mean': (gpu) => [
+    vit(gpu, { size: 16, patch: 4, width: 24, depth: 1, heads: 2, pool: 'avg' }),
+    [16, 16, 3],
+  ],
+  convnext: (gpu) => [convNeXt(gpu, { patch: 2, widths: [8, 16], depths: [1, 2] }), [16, 16, 3]],
+  mlp: (gpu) => [mlp(gpu, { inputs: 33, widths: [48, 16] }), [33]],
   'projection head': (gpu) => [projectionHead(gpu, { features: 64, hidden: 48, dim: 16 }), [64]],
 }
 

@@ -1,0 +1,89 @@
+// The cells of a few-label table: where the network begins, how many labels, which seed; and the
+// files that keep each cell's result, so that the same command goes on where it was cut short.
+
+import { join } from 'node:path'
+import { makeFolder, readBytes, writeAtomic } from '../engine/node-files.ts'
+import { exists, utf8 } from '../run-folder/run-config.ts'
+import { UsageError } from '../training/choice.ts'
+import { type LabelPart, partName } from './label-parts.ts'
+
+/** How the labels are used, in the order of the columns. */
+export const arms = ['from scratch', 'linear probe', 'fine-tuned'] as const
+export type Arm = (typeof arms)[number]
+
+/** One training. */
+export interface Cell {
+  readonly arm: Arm
+  readonly part: LabelPart
+  /** Seed of the split, of the initial weights and of all draws. */
+  readonly seed: number
+}
+
+/** What all cells of a folder share. A result counts for no other settings. */
+export interface CellSettings {
+  /** Step of the checkpoint, or the file of --init. */
+  readonly weights: string
+  readonly data: string
+  readonly testImages: number
+  readonly steps: number
+  readonly batch: number
+  readonly lr: number
+  readonly weightDecay: number
+}
+
+/** The result of a cell, as its file holds it. */
+export interface CellResult {
+  readonly arm: Arm
+  readonly labels: string
+  readonly seed: number
+  readonly settings: CellSettings
+  /** Percent of the test images. */
+  readonly accuracy: number
+  /** The training images whose labels were used. */
+  readonly indices: readonly number[]
+}
+
+/** Returns the file of a cell's result in a folder. */
+export const cellFile = (out: string, { arm, part, seed }: Cell): string =>
+  join(out, `${arm.replaceAll(' ', '-')}-${partName(part).replace('%', 'pc')}-seed${seed}.json`)
+
+/** Reads a cell's result, null if there is none. Throws UsageError for a result of other settings,
+ *  and Error for a file that is no result. */
+export async function keptCell(
+  out: string,
+  cell: Cell,
+  settings: CellSettings,
+): Promise<CellResult | null> {
+  const path = cellFile(out, cell)
+  if (!(await exists(path))) return null
+  const kept = resultIn(path, new TextDecoder().decode(await readBytes(path)))
+  const names = Object.keys(settings) as (keyof CellSettings)[]
+  const other = names.find((name) => kept.settings[name] !== settings[name])
+  if (other !== undefined)
+    throw new UsageError(
+      `${path}: its ${other} must be ${settings[other]}, as now, got ${kept.settings[other]}; ` +
+        'give the settings of before, or another folder with --out',
+    )
+  return kept
+}
+
+/** Reads the text of a result. Throws Error in words. */
+function resultIn(path: string, text: string): CellResult {
+  const fault = () => new Error(`${path}: it is no result of few labels; delete it to train anew`)
+  let value: Partial<CellResult> | null
+  try {
+    value = JSON.parse(text) as Partial<CellResult> | null
+  } catch {
+    throw fault()
+  }
+  const { accuracy, settings, indices } = value ?? {}
+  const isWhole = typeof accuracy === 'number' && Array.isArray(indices)
+  if (!isWhole || typeof settings !== 'object') throw fault()
+  return value as CellResult
+}
+
+/** Writes a cell's result, whole or not at all. Throws Error in words. */
+export async function keepCell(out: string, cell: Cell, result: CellResult) {
+  await makeFolder(out)
+  await writeAtomic(cellFile(out, cell), utf8(`${JSON.stringify(result)}\n`))
+}

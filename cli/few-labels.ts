@@ -1,0 +1,173 @@
+// kindred eval finetune, kindred eval few-labels: what a run's encoder is worth when few labels are
+// known. Each training is a cell, kept in a file, so that the same command goes on.
+
+import { join } from 'node:path'
+import { type LabelSplit, labelSplit } from '../data/label-split.ts'
+import { labelled } from '../data/select.ts'
+import type { Dataset } from '../data/dataset.ts'
+import type { Gpu } from '../engine/gpu.ts'
+import { load, writeAtomic } from '../engine/node-files.ts'
+import { importModel } from '../models/import-model.ts'
+import type { Model } from '../models/model.ts'
+import { loadModel } from '../models/state.ts'
+import { utf8 } from '../run-folder/run-config.ts'
+import { UsageError } from '../training/choice.ts'
+import { knownLabels } from '../training/knn.ts'
+import { absoluteSource, findSource } from './data-source.ts'
+import { checkMeasurable } from './data-summary.ts'
+import { checkpointOf, stepOf, trainingImagesOf } from './eval-images.ts'
+import { type Cell, type CellResult, arms, keepCell, keptCell } from './few-label-cells.ts'
+import { fewLabelPage } from './few-label-page.ts'
+import { spreads, tableLines } from './few-label-table.ts'
+import { type FewLabels, trainCell } from './few-label-training.ts'
+import { type GpuFlags, openRunGpu } from './gpu-options.ts'
+import { closeImages, openRunImages } from './images.ts'
+import { type LabelPart, partName } from './label-parts.ts'
+import { runConfig } from './place.ts'
+import { startProgress } from './progress.ts'
+import { flat } from './report/settings.ts'
+import { type RunFolder, readRun } from './runs.ts'
+
+/** Options of both commands. */
+export interface FewLabelFlags extends GpuFlags {
+  readonly data?: string
+  readonly checkpoint?: string
+  /** A safetensors file whose encoder is used instead of the run's. */
+  readonly init?: string
+  readonly out?: string
+  readonly steps?: number
+  readonly batch?: number
+  readonly lr?: number
+  readonly weightDecay?: number
+  readonly json?: boolean
+}
+
+/** Options of kindred eval finetune. */
+export interface FineTuneFlags extends FewLabelFlags {
+  readonly labels?: LabelPart
+  readonly seed?: number
+  /** True begins with new weights, for comparison. */
+  readonly scratch?: boolean
+}
+
+/** Options of kindred eval few-labels. */
+export interface TableFlags extends FewLabelFlags {
+  readonly labels?: readonly LabelPart[]
+  /** Number of seeds, from 0 on. */
+  readonly seeds?: number
+}
+
+/** Trains one network on few labels, prints its accuracy, and returns the exit code. Throws Error in
+ *  words. */
+export function evalFineTune(dir: string, flags: FineTuneFlags): Promise<number> {
+  const { labels: part = { fraction: 0.1 }, seed = 0, scratch = false } = flags
+  if (scratch && flags.init !== undefined)
+    throw new UsageError('--scratch begins with new weights; leave out --init or --scratch')
+  const arm = scratch ? 'from scratch' : 'fine-tuned'
+  return withFewLabels({ dir, name: 'eval finetune' }, flags, async (few, out) => {
+    const result = await cellResult(few, { arm, part, seed }, out)
+    const { accuracy, indices } = result
+    few.progress.note(
+      `${arm} on ${indices.length} labels (${partName(part)}, seed ${seed}): ` +
+        `${accuracy.toFixed(2)}% of ${few.test.size} test images`,
+      { run: dir, ...result },
+    )
+  })
+}
+
+/** Trains the cells of the table that are missing, prints it, writes few-labels.html, and returns
+ *  the exit code. Throws Error in words. */
+export function evalFewLabels(dir: string, flags: TableFlags): Promise<number> {
+  const { labels: parts = [{ fraction: 0.01 }, { fraction: 0.1 }], seeds = 3 } = flags
+  return withFewLabels({ dir, name: 'eval finetune' }, flags, async (few, out) => {
+    const results: CellResult[] = []
+    for (const part of parts) splitOf(few.train, part, 0) // refuses before anything is trained
+    for (const part of parts)
+      for (let seed = 0; seed < seeds; seed++)
+        for (const arm of arms) results.push(await cellResult(few, { arm, part, seed }, out))
+    const rows = spreads(results)
+    const html = fewLabelPage(rows, flat({ ...few.settings, seeds }))
+    const path = join(out, 'few-labels.html')
+    await writeAtomic(path, utf8(html))
+    const text = [...tableLines(rows, few.test.size), '', `${path} shows the curves`].join('\n')
+    few.progress.note(text, { run: dir, seeds, settings: few.settings, rows })
+  })
+}
+
+/** Chooses the images whose labels are used. Throws UsageError with the rule of `labelSplit`. */
+function splitOf(train: Dataset, part: LabelPart, seed: number): LabelSplit {
+  try {
+    return labelSplit(knownLabels(train), { ...part, seed })
+  } catch (cause) {
+    if (!(cause instanceof RangeError)) throw cause
+    const words = cause.message.replace(/^labelSplit: perClass/, `--labels: ${partName(part)}`)
+    throw new UsageError(words, { cause })
+  }
+}
+
+/** Returns a cell's result: the kept one, or that of a training now. */
+async function cellResult(few: FewLabels, cell: Cell, out: string): Promise<CellResult> {
+  const kept = await keptCell(out, cell, few.settings)
+  const { arm, part, seed } = cell
+  const name = `${arm}, ${partName(part)} of the labels, seed ${seed}`
+  if (kept) {
+    few.progress.note(`${name}: ${kept.accuracy.toFixed(2)}%, kept from before`)
+    return kept
+  }
+  const indices = Array.from(splitOf(few.train, part, seed).chosen)
+  const accuracy = await trainCell(few, cell, indices)
+  const labels = partName(part)
+  const result = { arm, labels, seed, settings: few.settings, accuracy, indices }
+  await keepCell(out, cell, result)
+  few.progress.note(`${name}: ${accuracy.toFixed(2)}%`, { arm, labels, seed, accuracy })
+  return result
+}
+
+/** Opens the run, its images and the GPU, runs `work`, and closes them. */
+async function withFewLabels(
+  { dir, name }: { readonly dir: string; readonly name: string },
+  flags: FewLabelFlags,
+  work: (few: FewLabels, out: string) => Promise<void>,
+): Promise<number> {
+  const run = await readRun(dir)
+  const config = runConfig(run)
+  const weights = await weightsOf(run, flags)
+  const progress = startProgress({ json: flags.json ?? false })
+  const gpu = await openRunGpu(flags, { precision: config.precision })
+  try {
+    const { size, seed, views } = config
+    const data = flags.data ?? findSource(config, dir)
+    const split = await openRunImages({ data, size, seed, views }, progress)
+    checkMeasurable(name, data, split)
+    const origin = { data: flags.data, metadata: weights.metadata }
+    const train = labelled(await trainingImagesOf(config, split, origin))
+    const test = labelled(split.test)
+    const { steps = 200, batch = 64, lr = 1e-3, weightDecay = 1e-4 } = flags
+    const budget = { steps, batch, lr, weightDecay }
+    const source = flags.data === undefined ? config.data : absoluteSource(flags.data)
+    const settings = { weights: weights.name, data: source, testImages: test.size, ...budget }
+    await work(
+      { gpu, config, settings, load: (m) => weights.load(gpu, m), train, test, progress },
+      flags.out ?? run.path('few-labels'),
+    )
+    await closeImages(split)
+    return 0
+  } finally {
+    progress.stop()
+    gpu.destroy()
+  }
+}
+
+/** Reads the learned weights: the run's checkpoint, or the file of --init. */
+async function weightsOf(run: RunFolder, { init, checkpoint }: FewLabelFlags) {
+  if (init !== undefined) {
+    if (checkpoint !== undefined)
+      throw new UsageError('--init gives the weights; leave out --checkpoint or --init')
+    const { tensors, metadata } = await load(init)
+    return { name: init, metadata, load: (gpu: Gpu, m: Model) => importModel(gpu, m, tensors) }
+  }
+  const saved = await checkpointOf(run, checkpoint)
+  const name = `step ${stepOf(saved.metadata) ?? 'unknown'}`
+  const { tensors, metadata } = saved
+  return { name, metadata, load: (gpu: Gpu, m: Model) => loadModel(gpu, m, tensors) }
+}

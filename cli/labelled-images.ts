@@ -1,0 +1,23 @@
+// Labelled images as classifiers take them, and how many of them scores have right.
+
+import type { Dataset } from '../data/dataset.ts'
+import { predicted } from '../evaluate/regression.ts'
+import { batchesInOrder } from '../training/knn.ts'
+
+/** Reads every image with its label, in order, the last incomplete batch included. Throws Error for
+ *  a set without labels. */
+export async function* labelledBatches(dataset: Dataset) {
+  for await (const { images, labels } of batchesInOrder(dataset)) {
+    if (!labels) throw new Error(`${dataset.name}: the test images have no labels`)
+    yield { images, labels }
+  }
+}
+
+/** The percentage of images whose largest score, the first of equals, is their label's. */
+export function percentRight(
+  scores: Float32Array,
+  { size, labels, classes }: Pick<Dataset, 'size' | 'labels' | 'classes'>,
+): number {
+  const own = predicted(scores, classes.length)
+  return (100 * own.filter((label, n) => label === labels?.[n]).length) / size
+}

@@ -1,0 +1,105 @@
+// Copies among images: the nearest of each by the encoder, kept where their pixels agree. Even a
+// weak encoder has a copy among the nearest; its cosines alone do not tell copies from images that
+// are alike (docs/curation.md has the figures).
+
+import sharp from 'sharp'
+import { decodeImage } from '../../data/decode-image.ts'
+import { counted } from '../../data/words.ts'
+import type { Gpu } from '../../engine/gpu.ts'
+import { readBytes } from '../../engine/node-files.ts'
+import {
+  GREY_SIDE,
+  type GreyPicture,
+  agreementOf,
+  greyPicture,
+} from '../../evaluate/curate/agreement.ts'
+import { connectedBy } from '../../evaluate/curate/near-duplicates.ts'
+import { nearestOthers } from '../../evaluate/curate/neighbour-distances.ts'
+import type { Embeddings } from '../../evaluate/embed.ts'
+import type { Progress } from '../../training/progress.ts'
+import type { Pictures } from './pictures.ts'
+import { squares } from './thumbnails.ts'
+
+const NEAR = 20 // nearest images of each that are looked at
+const AT_ONCE = 64 // images decoded at a time
+const EVERY = 10_000 // milliseconds between notes
+const BYTES = GREY_SIDE ** 2
+
+/** Pairs of copies among M images. */
+export interface Copies {
+  /** [P, 2], pairs i < j of indices. */
+  readonly pairs: Uint32Array
+  /** [P], how well the pixels of each agree, up to 1. */
+  readonly values: Float64Array
+  /** [M], the lowest index of each image's group. */
+  readonly groups: Uint32Array
+}
+
+/** Finds copies: pairs among each image's 20 nearest whose pixels agree by `least`. It holds 2,304
+ *  bytes of each image beside the features. */
+export async function copiesAmong(
+  gpu: Gpu,
+  rows: Embeddings,
+  pictures: Pictures,
+  { least, progress }: { readonly least: number; readonly progress: Progress },
+): Promise<Copies> {
+  const { M } = rows
+  const grey = await greyOf(pictures)
+  const near = await nearestOthers(gpu, rows, NEAR)
+  const prepared = (i: number) => greyPicture(grey.subarray(i * BYTES, (i + 1) * BYTES))
+  const found: { readonly i: number; readonly j: number; readonly value: number }[] = []
+  let printed = performance.now()
+  for (let i = 0; i < M; i++) {
+    let own: GreyPicture | null = null
+    for (let n = i * near.k; n < (i + 1) * near.k; n++) {
+      const j = near.indices[n] ?? 0
+      const theirs = near.indices.subarray(j * near.k, (j + 1) * near.k)
+      if (j < i && theirs.includes(i)) continue // it was compared from there
+      own ??= prepared(i)
+      const value = agreementOf(own, prepared(j))
+      if (value >= least) found.push({ i: Math.min(i, j), j: Math.max(i, j), value })
+    }
+    if (performance.now() - printed < EVERY) continue
+    printed = performance.now()
+    progress.note(`compared ${i + 1} of ${counted(M, 'image')} with those near it`)
+    await new Promise(setImmediate) // Ctrl-C
+  }
+  found.sort((a, b) => a.i - b.i || a.j - b.j)
+  return {
+    pairs: Uint32Array.from(found.flatMap(({ i, j }) => [i, j])),
+    values: Float64Array.from(found, ({ value }) => value),
+    groups: connectedBy(M, found),
+  }
+}
+
+/** Reads all images whole, in grey, stretched to squares: u8 [M, 48, 48]. */
+async function greyOf(pictures: Pictures): Promise<Uint8Array> {
+  const { size } = pictures.set
+  const grey = new Uint8Array(size * BYTES)
+  for (let start = 0; start < size; start += AT_ONCE) {
+    const places = Array.from({ length: Math.min(AT_ONCE, size - start) }, (_, n) => start + n)
+    const some = await Promise.all(places.map((i) => greyPixels(pictures, i)))
+    for (const [n, pixels] of some.entries()) grey.set(pixels, (start + n) * BYTES)
+  }
+  return grey
+}
+
+async function greyPixels({ set, paths }: Pictures, i: number): Promise<Uint8Array> {
+  const whole = await wholeImage(paths?.[i]).catch(() => null)
+  const { height, width } = whole ?? set.image
+  const pixels = whole?.pixels ?? (await squares(set, [i], width))
+  return sharp(pixels, { raw: { width, height: whole ? height : width, channels: 3 } })
+    .resize(GREY_SIDE, GREY_SIDE, { fit: 'fill' })
+    .toColourspace('b-w')
+    .raw()
+    .toBuffer()
+}
+
+/** Decodes the whole image of a file, at about twice the size that is compared. */
+async function wholeImage(path: string | undefined) {
+  if (path === undefined) return null
+  const { pixels, height, width } = await decodeImage(await readBytes(path), {
+    ...{ size: 1, originals: 2 * GREY_SIDE },
+  })
+  return { pixels: pixels.subarray(3), height, width } // behind the square of one pixel
+}

@@ -1,0 +1,99 @@
+// The files that a command makes: never over another unless asked, whole or not at all, and nothing
+// left behind at Ctrl-C.
+
+import { rmSync } from 'node:fs'
+import { type FileHandle, access, constants, link, lstat, open, rename, rm } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
+import { codeOf, writeError } from '../../engine/node-files.ts'
+import { printable } from '../../kernels/printable.ts'
+import { INTERRUPTED } from '../interrupt.ts'
+
+/** Parts of a file, in order. */
+export type FileParts = Iterable<Uint8Array> | AsyncIterable<Uint8Array>
+
+const unfinished = new Set<string>()
+
+/** Removes unfinished files and ends the process with 130 at Ctrl-C, SIGTERM and SIGHUP. */
+export function leaveClean() {
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
+    process.once(signal, () => {
+      for (const path of unfinished) rmSync(path, { recursive: true, force: true })
+      process.exit(INTERRUPTED)
+    })
+}
+
+/** Throws Error if a file or folder cannot be made at `path`: something is there and `force` is
+ *  false, or its folder is missing or closed to writing. `flag` names it. */
+export async function checkFree(flag: string, path: string, force = false) {
+  const found = await lstat(path).catch((error: unknown) => {
+    if (codeOf(error) === 'ENOENT') return null
+    throw writeError(path, error)
+  })
+  if (found?.isDirectory()) throw new Error(`${flag}: ${printable(path)} is a folder; name a file`)
+  if (found && !force) throw taken(flag, path)
+  await access(dirname(path), constants.W_OK).catch((error: unknown) => {
+    throw writeError(path, error)
+  })
+}
+
+const taken = (flag: string, path: string) =>
+  new Error(`${flag}: ${printable(path)} exists; add --force to replace it, or give another name`)
+
+/** Returns the name under which a file or folder is made before it gets its own. It is removed at
+ *  Ctrl-C, until `finished`. */
+export function draftOf(path: string): string {
+  const draft = join(dirname(path), `.${basename(path)}.${process.pid}.tmp`)
+  unfinished.add(draft)
+  return draft
+}
+
+/** Removes what is left of a draft. */
+export async function finished(draft: string) {
+  await rm(draft, { recursive: true, force: true }).catch(() => undefined)
+  unfinished.delete(draft)
+}
+
+/** Writes a file of parts, which need not fit into memory together. It appears whole, once it is on
+ *  disk. Throws Error with a remedy, also if something has appeared at `path` and `force` is
+ *  false. */
+export async function writeNew(flag: string, path: string, parts: FileParts, force = false) {
+  const draft = draftOf(path)
+  try {
+    await writeParts(draft, parts)
+    if (force) await rename(draft, path)
+    else await linkNew(draft, path)
+  } catch (cause) {
+    throw codeOf(cause) === 'EEXIST'
+      ? taken(flag, path)
+      : isSaid(cause)
+        ? cause
+        : writeError(path, cause)
+  } finally {
+    await finished(draft)
+  }
+}
+
+/** Tells whether an error is not of the file system, and so has its words already. */
+const isSaid = (error: unknown) => !(error instanceof Error && 'syscall' in error)
+
+async function writeParts(path: string, parts: FileParts) {
+  let file: FileHandle | null = null
+  try {
+    file = await open(path, 'w')
+    for await (const part of parts) await file.writeFile(part)
+    await file.sync()
+  } finally {
+    await file?.close()
+  }
+}
+
+/** Gives a file a second name, which must be free. Renames it where there are no hard links. */
+async function linkNew(from: string, to: string) {
+  try {
+    await link(from, to)
+  } catch (error) {
+    if (!['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EXDEV'].includes(codeOf(error))) throw error
+    if (await lstat(to).catch(() => null)) throw Object.assign(new Error(), { code: 'EEXIST' })
+    await rename(from, to)
+  }
+}

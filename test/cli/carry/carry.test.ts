@@ -1,0 +1,131 @@
+// Tests kindred export, kindred import and --init as programs: weights leave and come back as equal
+// bits.
+
+import { existsSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { InferenceSession, Tensor } from 'onnxruntime-node'
+import * as assert from 'uvu/assert'
+import { load, save } from '../../../engine/node-files.ts'
+import { openGpu } from '../../../engine/node.ts'
+import { openEncoder } from '../../../run-folder/saved-encoder.ts'
+import { kindred } from '../../fixtures/cli.ts'
+import { seenSuite } from '../../fixtures/seen.ts'
+
+const test = seenSuite('kindred export and import')
+
+test('an exported file has exactly the names of torchvision, and comes back as equal bits', async ({
+  run,
+  dir,
+}) => {
+  const file = join(dir, 'encoder.safetensors')
+  const { code, err } = await kindred('export', run, '--to', file)
+  assert.is(code, 0, err)
+  const { tensors } = await load(file)
+  const norm = (name: string) =>
+    ['weight', 'bias', 'running_mean', 'running_var', 'num_batches_tracked'].map(
+      (part) => `${name}.${part}`,
+    )
+  const block = (name: string, down: boolean) => [
+    ...[
+      `${name}.conv1.weight`,
+      ...norm(`${name}.bn1`),
+      `${name}.conv2.weight`,
+      ...norm(`${name}.bn2`),
+    ],
+    ...(down ? [`${name}.downsample.0.weight`, ...norm(`${name}.downsample.1`)] : []),
+  ]
+  const wanted = [
+    ...['conv1.weight', ...norm('bn1'), ...block('layer1.0', false)],
+    ...[...block('layer2.0', true), ...block('layer3.0', true)],
+  ]
+  assert.equal([...tensors.keys()].sort(), wanted.sort())
+  assert.equal(tensors.get('bn1.num_batches_tracked')?.shape, [])
+  const prefixed = join(dir, 'moco.safetensors')
+  const named = [...tensors].map(([name, t]) => [`module.encoder_q.${name}`, t] as const)
+  const more = ['fc.weight', { shape: [1], data: Float32Array.of(1) }] as const
+  await save(prefixed, new Map([...named, more]))
+  const copy = join(dir, 'imported')
+  const encoder = ['--model', 'resnet8', '--width', '2']
+  const made = await kindred('import', prefixed, ...encoder, '--out', copy)
+  assert.is(made.code, 0, made.err)
+  assert.match(made.out, /under the prefix 'module\.encoder_q\.'; 1 tensor not used: fc\.weight/)
+  const { checkpoint } = await openEncoder(copy)
+  for (const [name, { data }] of tensors) assert.equal(checkpoint.tensors.get(name)?.data, data)
+  const wrong = join(dir, 'wrong')
+  const refused = await kindred('import', prefixed, '--model', 'resnet18', '--out', wrong)
+  assert.is(refused.code, 1)
+  assert.match(refused.err, /layer1\.0\.conv1\.weight is \[2, 2, 3, 3\], the model needs \[64, 64/)
+  assert.not(existsSync(wrong))
+})
+
+test('an ONNX file says how images are prepared, and computes what the encoder computes', async ({
+  run,
+  dir,
+}) => {
+  const file = join(dir, 'encoder.onnx')
+  const { code, err } = await kindred('export', run, '--to', file, '--unit')
+  assert.is(code, 0, err)
+  assert.match(readFileSync(file, 'latin1'), /kindred\.image.*"mean":\[/s)
+  const session = await InferenceSession.create(file)
+  const side = 32
+  const nhwc = Float32Array.from({ length: side * side * 3 }, (_, i) => Math.sin(i / 9))
+  const nchw = Float32Array.from(nhwc, (_, i) => {
+    const [c, at] = [Math.floor(i / side ** 2), i % side ** 2]
+    return nhwc[at * 3 + c] ?? NaN
+  })
+  const answer = await session.run({ input: new Tensor('float32', nchw, [1, 3, side, side]) })
+  const got = answer['embedding']?.data as Float32Array
+  const gpu = await openGpu()
+  const model = await (await openEncoder(run)).build(gpu)
+  const x = gpu.tensor(nhwc, [1, side, side, 3])
+  const wanted = await gpu.read(gpu.noGrad(() => model.forward(x, { training: false })))
+  gpu.destroy()
+  const length = Math.hypot(...wanted)
+  for (const [d, v] of wanted.entries()) assert.ok(Math.abs(v / length - (got[d] ?? NaN)) < 1e-4)
+})
+
+test('a training begins with the weights of --init, the key encoder too', async ({ run, dir }) => {
+  const file = join(dir, 'init.safetensors')
+  const { checkpoint } = await openEncoder(run)
+  await save(file, checkpoint.tensors)
+  const out = join(dir, 'begun')
+  const small = ['--data', 'procedural:16,4', '--model', 'resnet8', '--width', '2', '--batch', '8']
+  const never = ['--epochs', '1', '--lr', '1e-30', '--queue', '16', '--bn-splits', '1']
+  const args = [...small, ...never, '--size', '32', '--seed', '5', '--out', out, '--init', file]
+  const { code, out: said, err } = await kindred('train', 'moco', ...args)
+  assert.is(code, 0, err)
+  assert.match(
+    said,
+    /weights of .*init\.safetensors: \d+ tensors loaded, without a prefix; \d+ tens/,
+  )
+  const { tensors } = (await openEncoder(out)).checkpoint
+  for (const name of ['layer1.0.conv1.weight', 'key.layer1.0.conv1.weight']) {
+    const was = Array.from(checkpoint.tensors.get('layer1.0.conv1.weight')?.data ?? [], Number)
+    const is = Array.from(tensors.get(name)?.data ?? [], Number)
+    assert.is(is.length, 2 * 2 * 3 * 3)
+    assert.ok(was.every((v, i) => Math.abs(v - (is[i] ?? NaN)) < 1e-4))
+  }
+  const config = JSON.parse(readFileSync(join(out, 'config.json'), 'utf8')) as {
+    readonly about: { readonly init?: string }
+  }
+  assert.is(config.about.init, file)
+})
+
+test('kinds of files are told by their endings, and options by the kind', async ({ run, dir }) => {
+  const pt = await kindred('export', run, '--to', join(dir, 'a.pt'))
+  assert.is(pt.code, 2)
+  assert.match(pt.err, /--to: must end in \.onnx or \.safetensors, or be a folder/)
+  const half = await kindred('export', run, '--to', join(dir, 'a.safetensors'), '--half')
+  assert.is(half.err, 'kindred: --half: is of .onnx files; leave it out\n')
+  const folder = join(dir, 'page')
+  const page = await kindred('export', run, '--to', folder)
+  assert.is(page.code, 0, page.err)
+  const settings = JSON.parse(readFileSync(join(folder, 'encoder.json'), 'utf8')) as {
+    readonly weights: string
+    readonly encoder: { readonly name: string; readonly width: number }
+  }
+  assert.is(settings.encoder.name, 'resnet8')
+  assert.ok((await load(join(folder, settings.weights))).tensors.has('conv1.weight'))
+})
+
+test.run()

@@ -1,0 +1,162 @@
+// Tests kindred eval finetune and few-labels through the command line.
+
+import {
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { labelSplit } from '../../data/label-split.ts'
+import { procedural } from '../../data/procedural.ts'
+import { spreads, tableLines } from '../../cli/few-label-table.ts'
+import type { CellResult } from '../../cli/few-label-cells.ts'
+import { kindred } from '../fixtures/kindred.ts'
+
+const test = suite<{ dir: string; run: string }>('kindred eval few-labels')
+
+test.before((context) => {
+  context.dir = mkdtempSync(join(tmpdir(), 'kindred-few-'))
+  context.run = join(context.dir, 'run')
+  const flags =
+    'train simclr --data procedural:60,40 --stem imagenet --width 2 --batch 30 --epochs 1 --model resnet8'
+  const { code, err } = kindred(...flags.split(' '), '--out', context.run)
+  assert.is(code, 0, err)
+})
+test.after(({ dir }) => rmSync(dir, { recursive: true, force: true }))
+
+const tiny = ['--labels', '50%', '--seeds', '2', '--steps', '3', '--batch', '8']
+
+interface Row {
+  readonly arm: string
+  readonly labels: string
+  readonly images: number
+  readonly accuracies: readonly number[]
+}
+
+const lastOf = (out: string) =>
+  JSON.parse(out.trim().split('\n').at(-1) ?? '') as { rows: Row[]; text: string }
+
+test('prints the table, keeps every cell with its labels, and goes on with what is missing', ({
+  run,
+}) => {
+  const first = kindred('eval', 'few-labels', run, ...tiny, '--json')
+  assert.is(first.code, 0, first.err)
+  const { rows, text } = lastOf(first.out)
+  assert.equal(
+    rows.map(({ arm, labels, images }) => `${arm} ${labels} ${images}`),
+    ['from scratch', 'linear probe', 'fine-tuned'].map((arm) => `${arm} 50% 30`),
+  )
+  assert.match(text, /^accuracy, % of 40 test images, 2 seeds, mean ± std\nlabels {11}from scratch/)
+  const folder = join(run, 'few-labels')
+  const cells = readdirSync(folder).filter((name) => name.endsWith('.json'))
+  assert.is(cells.length, 6)
+  const path = join(folder, 'fine-tuned-50pc-seed1.json')
+  const kept = JSON.parse(readFileSync(path, 'utf8')) as CellResult
+  const labels = procedural({ train: 60, test: 40 }).train.labels ?? []
+  assert.equal(kept.indices, [...labelSplit(labels, { fraction: 0.5, seed: 1 }).chosen])
+  assert.is(kept.accuracy, rows.at(-1)?.accuracies[1])
+
+  const other = join(folder, 'from-scratch-50pc-seed0.json')
+  const written = statSync(other).mtimeMs
+  rmSync(path)
+  const again = kindred('eval', 'few-labels', run, ...tiny, '--json')
+  assert.is(again.code, 0, again.err)
+  assert.equal(lastOf(again.out).rows, rows, 'the same bits')
+  assert.is(again.out.split('kept from before').length - 1, 5)
+  assert.is(statSync(other).mtimeMs, written)
+  const html = readFileSync(join(folder, 'few-labels.html'), 'utf8')
+  assert.match(html, /"label":"fine-tuned, mean \+ std"/)
+  assert.not.match(html, /(src|href)=/)
+
+  const one = kindred(
+    'eval',
+    'finetune',
+    run,
+    '--labels',
+    '50%',
+    '--seed',
+    '1',
+    '--steps',
+    '3',
+    '--batch',
+    '8',
+  )
+  assert.match(one.out, /fine-tuned on 30 labels \(50%, seed 1\): \d+\.\d\d% of 40 test images/)
+  assert.ok(one.out.includes('kept from before'), 'the cell of the table')
+})
+
+test('never mixes results of other settings, and says what to do', ({ run }) => {
+  const folder = join(run, 'few-labels')
+  const path = join(folder, 'from-scratch-50pc-seed0.json')
+  const { code, err } = kindred('eval', 'few-labels', run, ...tiny, '--lr', '0.5')
+  assert.is(code, 2)
+  assert.is(
+    err,
+    `kindred: ${path}: its lr must be 0.5, as now, got 0.001; give the settings of before, or another folder with --out`,
+  )
+  writeFileSync(path, '{"accuracy": 1')
+  const broken = kindred('eval', 'few-labels', run, ...tiny)
+  assert.is(broken.code, 1)
+  assert.is(broken.err, `kindred: ${path}: it is no result of few labels; delete it to train anew`)
+})
+
+test('begins with the weights of a file, or with new ones', ({ dir, run }) => {
+  const file = join(run, 'checkpoints', readdirSync(join(run, 'checkpoints')).sort().at(-1) ?? '')
+  const flags = ['--labels', '3', '--steps', '2', '--json', '--out']
+  const of = (out: string, ...more: string[]) => {
+    const done = kindred('eval', 'finetune', run, ...flags, join(dir, out), ...more)
+    assert.is(done.code, 0, done.err)
+    const said = JSON.parse(done.out.trim().split('\n').at(-1) ?? '') as CellResult
+    return [said.accuracy, said.arm] as const
+  }
+  assert.equal(of('a', '--init', file), of('b'), 'the same weights')
+  assert.is(of('c', '--scratch')[1], 'from scratch')
+  const both = kindred('eval', 'finetune', run, '--scratch', '--init', file)
+  assert.is(both.code, 2)
+  assert.is(both.err, 'kindred: --scratch begins with new weights; leave out --init or --scratch')
+})
+
+test('refuses amounts that are none, before anything is written', ({ dir, run }) => {
+  const out = join(dir, 'none')
+  for (const [amount, message] of [
+    ['0%', /--labels: must be a share as in 10%, or whole images of each class as in 20, got 0%/],
+    ['2.5', /--labels: must be a share as in 10%/],
+    ['7', /--labels: 7 must be at most the images of each class, got 7 and class 0 has 6/],
+  ] as const) {
+    const { code, err } = kindred('eval', 'few-labels', run, '--labels', amount, '--out', out)
+    assert.is(code, 2, err)
+    assert.match(err, message)
+  }
+  assert.match(kindred('eval', 'finetune', run, '--batch', '1').err, /--batch: must be 2 or more/)
+  assert.not.ok(existsSync(out))
+})
+
+test('computes mean and spread over seeds, in 60 columns', () => {
+  const settings = {
+    ...{ weights: 'step 2', data: 'procedural', testImages: 40, steps: 3, batch: 8 },
+    ...{ lr: 1e-3, weightDecay: 1e-4 },
+  }
+  const cell = (arm: CellResult['arm'], seed: number, accuracy: number): CellResult => ({
+    ...{ arm, labels: '1%', seed, settings, accuracy, indices: [1, 2] },
+  })
+  const rows = spreads([
+    cell('fine-tuned', 0, 10),
+    cell('fine-tuned', 1, 20),
+    cell('fine-tuned', 2, 60),
+  ])
+  assert.is(rows[0]?.mean, 30)
+  assert.ok(Math.abs((rows[0]?.std ?? 0) - Math.sqrt(700)) < 1e-12)
+  const lines = tableLines(rows, 40)
+  assert.is(lines.at(-1), '1% (2)                      -              -    30.0 ± 26.5')
+  assert.ok(lines.every((line) => line.length <= 60))
+  assert.is(spreads([cell('linear probe', 0, 10)])[0]?.std, null)
+})
+
+test.run()

@@ -1,0 +1,97 @@
+// Tests kindred embed as a program, on a narrow untrained encoder and a folder of pictures.
+
+import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import sharp from 'sharp'
+import * as assert from 'uvu/assert'
+import { load } from '../../../engine/node-files.ts'
+import { embedder } from '../../../run-folder/embedder.ts'
+import { kindred, stoppedAfter } from '../../fixtures/cli.ts'
+import { HOSTILE, seenSuite } from '../../fixtures/seen.ts'
+
+const test = seenSuite('kindred embed')
+
+test('embed writes features, names, labels and a map, equal to those of embedder', async ({
+  run,
+  photos,
+  dir,
+}) => {
+  const out = join(dir, 'features.safetensors')
+  const args = ['embed', run, '--data', `folder:${photos}`, '--map', 'pca', '--out', out]
+  const { code, err, out: said } = await kindred(...args, '--json')
+  assert.is(code, 0, err)
+  const { images, features } = JSON.parse(said) as { images: number; features: number }
+  const { tensors, metadata } = await load(out)
+  const names = JSON.parse(new TextDecoder().decode(tensors.get('names')?.data)) as string[]
+  assert.is(names.length, images)
+  assert.ok(names.includes(join(photos, 'a', HOSTILE)))
+  assert.equal(tensors.get('map')?.shape, [images, 2])
+  assert.equal(JSON.parse(metadata['classes'] ?? ''), ['a', 'b'])
+  const labels = Array.from(tensors.get('labels')?.data as Int32Array)
+  assert.equal(
+    labels,
+    names.map((name) => Number(name.includes('/b/'))),
+  )
+  const rows = tensors.get('features')?.data as Float32Array
+  await using service = await embedder(run, { warm: false })
+  for (const m of [0, images - 1]) {
+    const wanted = await service.embed(names[m] ?? '')
+    for (const [d, value] of wanted.entries())
+      assert.ok(Math.abs(value - (rows[m * features + d] ?? NaN)) < 1e-5)
+  }
+})
+
+test('embed replaces nothing unasked, and refuses what it does not know', async ({ run, dir }) => {
+  const out = join(dir, 'kept.csv')
+  writeFileSync(out, 'mine')
+  const kept = await kindred('embed', run, '--out', out)
+  assert.is(kept.code, 1)
+  assert.is(
+    kept.err,
+    `kindred: --out: ${out} exists; add --force to replace it, or give another name\n`,
+  )
+  assert.is(readFileSync(out, 'utf8'), 'mine')
+  const unknown = await kindred('embed', run, '--out', join(dir, 'a.xls'))
+  assert.is(unknown.code, 2)
+  assert.match(unknown.err, /must end in \.safetensors, \.csv, \.npy, or be a folder/)
+  const broken = join(dir, 'broken.png')
+  writeFileSync(broken, 'no image')
+  const file = await kindred('embed', run, broken, '--out', join(dir, 'a.csv'))
+  assert.is(file.code, 1)
+  assert.match(file.err, /broken\.png/)
+  assert.not(existsSync(join(dir, 'a.csv')))
+})
+
+test('embed makes a folder for the projector, and CSV cells that stay cells', async ({
+  run,
+  photos,
+  dir,
+}) => {
+  const folder = join(dir, 'projector')
+  const first = await kindred('embed', run, '--data', `folder:${photos}`, '--out', folder)
+  assert.is(first.code, 0, first.err)
+  const { width, height } = await sharp(join(folder, 'sprite.png')).metadata()
+  assert.equal([width, height], [3 * 32, 3 * 32])
+  const rows = readFileSync(join(folder, 'metadata.tsv'), 'utf8').trim().split('\n')
+  assert.is(rows[0], 'name\tclass\thalf')
+  assert.is(rows.length, 1 + 8)
+  assert.is(readFileSync(join(folder, 'vectors.tsv'), 'utf8').trim().split('\n').length, 8)
+  const named = join(dir, 'a,"b".png')
+  await sharp(join(photos, 'a', HOSTILE)).toFile(named)
+  const csv = await kindred('embed', run, named, '--out', join(dir, 'one.csv'))
+  assert.is(csv.code, 0, csv.err)
+  const text = readFileSync(join(dir, 'one.csv'), 'utf8')
+  assert.match(text, /^name,class,half,f0,f1.*\n".*a,""b""\.png",,,-?\d/)
+})
+
+test('Ctrl-C leaves nothing half-written', async ({ run, photos, dir }) => {
+  const place = join(dir, 'stopped')
+  mkdirSync(place)
+  const out = join(place, 'f.npy')
+  const args = ['embed', run, '--data', `folder:${photos}`, '--out', out]
+  const { code } = await stoppedAfter(/read folder/, ...args)
+  assert.is(code, 130)
+  assert.equal(readdirSync(place), [])
+})
+
+test.run()
