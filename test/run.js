@@ -23,6 +23,7 @@ const long = full
       'engine/robustness',
       'kernels/in-range-conv',
       'kernels/in-range-losses',
+      'kernels/in-range-matrices-conv',
       'kernels/in-range-matrices',
       'kernels/in-range-attention',
       'kernels/in-range-gpu',

@@ -8,10 +8,6 @@ const [test, full] = quickAndFull(gpuSuite('indices of kernels on subgroup matri
 
 const form = { kernels: 'matrices', precision: 'f16', activations: 'f16' } as const
 
-full('lie within their arrays in convolutions', async ({ gpu }) => {
-  await checkCases(gpu.device, form, casesOf(['conv2d', 'convNorm']))
-})
-
 full('lie within their arrays in products and losses', async ({ gpu }) => {
   const products = ['matmul', 'ntXent', 'infoNce', 'nceMaps', 'sigLip']
   await checkCases(gpu.device, form, casesOf(products))
