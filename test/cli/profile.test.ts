@@ -11,8 +11,14 @@ test('kindred summary lists the layers of an encoder', async () => {
   const words = await kindred('summary', 'resnet8', '--width', '4', '--size', '16')
   assert.is(words.code, 0, words.err)
   const lines = words.out.split('\n')
-  assert.is(lines[0], 'layer                     output          params   FLOPs    bytes')
-  assert.is(lines[1], 'conv1, bn1                [1, 16, 16, 4]     116  55.3 K  4.10 KB')
+  assert.is(
+    lines[0],
+    'layer                                    output          params   FLOPs    bytes',
+  )
+  assert.is(
+    lines[1],
+    'conv1, bn1                               [1, 16, 16, 4]     116  55.3 K  4.10 KB',
+  )
   assert.ok(lines.includes('parameters  5,044 (20.2 KB)'))
   const json = await kindred('summary', 'resnet8', '--width', '4', '--batch', '2', '--json')
   const { parameters, rows } = JSON.parse(json.out) as {
