@@ -6,6 +6,7 @@ import { checkOptions, checkValue, flag, having, needed, record, rule } from '..
 import { dryRun } from '../engine/debug/dry-run.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { type Model, checkGpu } from './model.ts'
+import { withImageHint } from './channels-first.ts'
 import { Graph } from './onnx/graph.ts'
 import { halfBits } from './onnx/half.ts'
 import { operators } from './onnx/operators.ts'
@@ -61,7 +62,7 @@ export async function exportOnnx(
     half = false,
     metadata = {},
   } = checkOptions('exportOnnx', options, rules)
-  const { graph, output } = traced(gpu, model, input)
+  const { graph, output } = withImageHint('input', input, () => traced(gpu, model, input))
   const last = unit ? graph.node('LpNormalization', [output], { axis: 1, p: 2 }) : output
   const values = await Promise.all(graph.weights.map(({ from }) => gpu.read(from)))
   const weights = graph.weights.map(({ name, shape, from, order }, i): Constant => {

@@ -69,6 +69,9 @@ const maps = [
 const softplus = (x) => Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x)))
 const [N, C, M, T, SHIFT] = [5, 12, 9, 0.5, 1.5]
 
+const unit = (x, i, c) => x(i, c) / Math.sqrt(total(C, (e) => x(i, e) ** 2))
+const squareDistance = (x, i, y, j) => total(C, (c) => (unit(x, i, c) - unit(y, j, c)) ** 2)
+
 export const losses = [
   ...pairs,
   ...queues,
@@ -89,6 +92,26 @@ export const losses = [
         const others = total(M, (j) => softplus(like(noise, j) - SHIFT))
         return softplus(SHIFT - like(own, i)) + others
       }) / N,
+    ],
+  },
+  {
+    op: 'alignment',
+    inputs: [input([N, C]), input([N, C], { seed: 2 })],
+    call: (k, a, b) => k.alignment(a, b),
+    reference: (a, b) => [total(N, (i) => squareDistance(a, i, b, i)) / N],
+  },
+  {
+    op: 'uniformity',
+    rounds: true,
+    inputs: [input([N, C])],
+    call: (k, z) => k.uniformity(z),
+    reference: (z) => [
+      Math.log(
+        total(N, (i) =>
+          total(N, (j) => (i === j ? 0 : Math.exp(-2 * squareDistance(z, i, z, j)))),
+        ) /
+          (N * (N - 1)),
+      ),
     ],
   },
 ]

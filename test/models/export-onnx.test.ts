@@ -10,7 +10,7 @@ import { neg } from '../../kernels/elementwise/neg.ts'
 import { relu } from '../../kernels/elementwise/relu.ts'
 import { sub } from '../../kernels/elementwise/sub.ts'
 import { batchNorm } from '../../kernels/norm/batch-norm.ts'
-import type { Tensor } from '../../kernels/op.ts'
+import { type Tensor, op } from '../../kernels/op.ts'
 import { globalAvgPool } from '../../kernels/pool/global-avg-pool.ts'
 import { l2Normalize } from '../../kernels/reduce/l2-normalize.ts'
 import { mean } from '../../kernels/reduce/mean.ts'
@@ -32,6 +32,7 @@ import type { Model } from '../../models/model.ts'
 import { halfBits } from '../../models/onnx/half.ts'
 import { resnet18, resnet50, resnet8 } from '../../models/resnet.ts'
 import { signalEncoder } from '../../models/signal.ts'
+import { summary } from '../../models/summary.ts'
 import { variablesOf } from '../../models/state.ts'
 import { vit } from '../../models/vit.ts'
 import { random } from '../fixtures/check.ts'
@@ -183,6 +184,12 @@ test('halves are the nearest f16', () => {
     assert.is(halfBits(x), bits, String(x))
 })
 
+test('a number whose reciprocal is no f32 is divided by', async ({ gpu }) => {
+  const model = plain(2, (x) => div(mul(x, 1e38), 1e38))
+  const got = await inOrt(await exportOnnx(gpu, model, { input: [2] }), [1, -3], [1, 2])
+  assert.ok(Math.abs((got[0] ?? NaN) - 1) < 1e-6 && Math.abs((got[1] ?? NaN) + 3) < 1e-6, `${got}`)
+})
+
 const ONE_BY_ONE =
   'works on the batch axis; the file takes any number N of samples, so each must be computed by itself'
 
@@ -212,6 +219,13 @@ test('ops along the batch axis are refused', async ({ gpu }) => {
   )
 })
 
+const leaky = op<[x: Tensor], [y: Tensor], { readonly slope: number }>({
+  name: 'relu',
+  shape: (_, x) => x,
+  forward: (run, _, x) => [run.view(x, x.shape)],
+  backward: (run, _, [dy]) => [run.view(dy, dy.shape)],
+})
+
 test('what cannot be exported is named', async ({ gpu }) => {
   const exported = (forward: (x: Tensor) => Tensor, half = false) =>
     exportOnnx(gpu, plain(1, forward), { input: [4], half })
@@ -229,6 +243,11 @@ test('what cannot be exported is named', async ({ gpu }) => {
       'a number of the step',
       () => exported((x) => affine(x, () => 2, 0)),
       `exportOnnx: affine of [N, 4] has no ONNX form here, as its number changes from step to step; ${safetensors}`,
+    ],
+    [
+      "an attribute of another program's op of this name",
+      () => exported((x) => leaky({ slope: 0.1 }, x)),
+      `exportOnnx: relu of [N, 4] has no ONNX form here, as nothing is known of its 'slope'; ${safetensors}`,
     ],
     [
       'channels in a sequence',
@@ -249,6 +268,16 @@ test('what cannot be exported is named', async ({ gpu }) => {
       'another number of features',
       () => exported((x) => x),
       'exportOnnx: the forward must return [N, 1], a row of features for each sample, got [5, 4] for N = 5',
+    ],
+    [
+      'channels before rows',
+      () => exportOnnx(gpu, resnet8(gpu, { width: 2 }), { input: [3, 32, 32] }),
+      'conv2d: channels differ, x [5, 3, 32, 32] has 32 and w [3, 3, 3, 2] takes 3; input is [H, W, C]: [32, 32, 3] rather than [3, 32, 32]',
+    ],
+    [
+      'channels before rows of a summary',
+      () => summary(resnet8(gpu, { width: 2 }), [1, 3, 32, 32]),
+      'conv2d: channels differ, x [1, 3, 32, 32] has 32 and w [3, 3, 3, 2] takes 3; an image is [H, W, C]: [32, 32, 3] rather than [3, 32, 32]',
     ],
     [
       'no input',
