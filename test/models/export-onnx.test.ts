@@ -9,20 +9,16 @@ import { mul } from '../../kernels/elementwise/mul.ts'
 import { neg } from '../../kernels/elementwise/neg.ts'
 import { relu } from '../../kernels/elementwise/relu.ts'
 import { sub } from '../../kernels/elementwise/sub.ts'
-import { batchNorm } from '../../kernels/norm/batch-norm.ts'
-import { type Tensor, op } from '../../kernels/op.ts'
+import type { Tensor } from '../../kernels/op.ts'
 import { globalAvgPool } from '../../kernels/pool/global-avg-pool.ts'
 import { l2Normalize } from '../../kernels/reduce/l2-normalize.ts'
 import { mean } from '../../kernels/reduce/mean.ts'
 import { sum } from '../../kernels/reduce/sum.ts'
-import { topK } from '../../kernels/reduce/top-k.ts'
 import { chunk } from '../../kernels/shape/chunk.ts'
 import { concat } from '../../kernels/shape/concat.ts'
-import { expand } from '../../kernels/shape/expand.ts'
 import { reshape } from '../../kernels/shape/reshape.ts'
 import { slice } from '../../kernels/shape/slice.ts'
 import { transpose } from '../../kernels/shape/transpose.ts'
-import { affine } from '../../kernels/wgsl/affine.ts'
 import { amdimEncoder } from '../../models/amdim-encoder.ts'
 import { exportOnnx } from '../../models/export-onnx.ts'
 import { convNeXt } from '../../models/convnext.ts'
@@ -32,13 +28,12 @@ import type { Model } from '../../models/model.ts'
 import { halfBits } from '../../models/onnx/half.ts'
 import { resnet18, resnet50, resnet8 } from '../../models/resnet.ts'
 import { signalEncoder } from '../../models/signal.ts'
-import { summary } from '../../models/summary.ts'
 import { variablesOf } from '../../models/state.ts'
 import { vit } from '../../models/vit.ts'
 import { random } from '../fixtures/check.ts'
 import { toNCHW } from '../fixtures/golden.ts'
 import { gpuSuite } from '../fixtures/gpu.ts'
-import { refusesAll } from '../fixtures/misuse.ts'
+import { plainModel } from '../fixtures/plain-model.ts'
 
 const test = gpuSuite('ONNX')
 
@@ -67,13 +62,6 @@ async function inOrt(bytes: Uint8Array, x: readonly number[], shape: readonly nu
   const { embedding } = await session.run({ input: new OrtTensor('float32', values, dims) })
   return embedding?.data as Float32Array // as the file says
 }
-
-/** A model of this forward alone. */
-const plain = (
-  features: number,
-  forward: (x: Tensor) => Tensor,
-  parameters: Model['parameters'] = {},
-): Model => ({ parameters, norms: {}, features, forward })
 
 /** Every op of a tensor and a number. */
 function numbered(x: Tensor): Tensor {
@@ -112,28 +100,28 @@ const models: Record<string, (gpu: Gpu) => readonly [model: Model, input: readon
 
 /** Forwards whose ops have attributes that a converter may leave out. */
 const forwards: typeof models = {
-  'numbers in rows': () => [plain(4, numbered), [4]],
-  'numbers in images': () => [plain(4, (x) => globalAvgPool(numbered(x))), [3, 2, 4]],
+  'numbers in rows': () => [plainModel(4, numbered), [4]],
+  'numbers in images': () => [plainModel(4, (x) => globalAvgPool(numbered(x))), [3, 2, 4]],
   'numbers in f32 and constants': (gpu) => {
     const w = gpu.variable([1, 2, 3], [3])
-    return [plain(3, (x) => add(mul(x, mul(w, 2)), sub(1, w)), { w }), [3]]
+    return [plainModel(3, (x) => add(mul(x, mul(w, 2)), sub(1, w)), { w }), [3]]
   },
-  'one axis': () => [plain(4, (x) => mean(x, 1)), [6, 4]],
-  'one axis from the end': () => [plain(6, (x) => sum(x, -1)), [6, 4]],
+  'one axis': () => [plainModel(4, (x) => mean(x, 1)), [6, 4]],
+  'one axis from the end': () => [plainModel(6, (x) => sum(x, -1)), [6, 4]],
   'axes that are kept': () => [
-    plain(6, (x) => reshape(add(x, mean(x, [-1, 1], { keepDims: true })), [-1, 6])),
+    plainModel(6, (x) => reshape(add(x, mean(x, [-1, 1], { keepDims: true })), [-1, 6])),
     [2, 3],
   ],
   'other axes': () => [
-    plain(4, (x) => {
+    plainModel(4, (x) => {
       const [a = x, b = x] = chunk(transpose(slice(x, 1, 1, 3), [0, 2, 1]), 2, -2)
       return mean(concat([a, b], -1), 1)
     }),
     [3, 4],
   ],
-  'unit rows with an eps': () => [plain(4, (x) => l2Normalize(x, { eps: 4 })), [4]],
+  'unit rows with an eps': () => [plainModel(4, (x) => l2Normalize(x, { eps: 4 })), [4]],
   'unit rows along another axis': () => [
-    plain(4, (x) => mean(l2Normalize(x, { axis: -2, eps: 0.01 }), [1])),
+    plainModel(4, (x) => mean(l2Normalize(x, { axis: -2, eps: 0.01 }), [1])),
     [3, 4],
   ],
 }
@@ -185,109 +173,12 @@ test('halves are the nearest f16', () => {
 })
 
 test('a number whose reciprocal is no f32 is divided by', async ({ gpu }) => {
-  const model = plain(2, (x) => div(mul(x, 1e38), 1e38))
+  const model = plainModel(2, (x) => div(mul(x, 1e38), 1e38))
   const got = await inOrt(await exportOnnx(gpu, model, { input: [2] }), [1, -3], [1, 2])
   assert.ok(
     Math.abs((got[0] ?? NaN) - 1) < 1e-6 && Math.abs((got[1] ?? NaN) + 3) < 1e-6,
     got.join(),
   )
-})
-
-const ONE_BY_ONE =
-  'works on the batch axis; the file takes any number N of samples, so each must be computed by itself'
-
-test('ops along the batch axis are refused', async ({ gpu }) => {
-  const w = gpu.variable(new Float32Array(20), [5, 4])
-  const mixed: Record<string, (x: Tensor) => Tensor> = {
-    'mean of [N, 4]': (x) => mean(x),
-    'sum of [N, 4]': (x) => sum(x, -2),
-    'concat of [N, 4], [N, 4]': (x) => concat([x, x], 0),
-    'concat of [N, 4], [5, 4]': (x) => concat([x, w], 1),
-    'slice of [N, 4]': (x) => slice(x, -2, 0, 2),
-    'slice of [4 N]': (x) => slice(reshape(x, [-1]), 0, 0, 4),
-    'chunk of [2 N, 2]': (x) => chunk(reshape(x, [-1, 2]), 2, 0)[0] ?? x,
-    'transpose of [N, 4]': (x) => transpose(x),
-    'reshape of [N, 4]': (x) => reshape(x, [4, -1]),
-    'expand of [N, 4]': (x) => expand(x, [2, -1, -1]),
-    'l2Normalize of [N, 4]': (x) => l2Normalize(x, { axis: 0 }),
-    'add of [N, 4], [N, 1, 4]': (x) => add(x, reshape(x, [-1, 1, 4])),
-    'mul of [N, 4], [5, 4]': (x) => mul(x, w),
-  }
-  await refusesAll(
-    Object.entries(mixed).map(([name, forward]) => [
-      name,
-      () => exportOnnx(gpu, plain(4, forward), { input: [4] }),
-      `exportOnnx: ${name} ${ONE_BY_ONE}`,
-    ]),
-  )
-})
-
-const leaky = op<[x: Tensor], [y: Tensor], { readonly slope: number }>({
-  name: 'relu',
-  shape: (_, x) => x,
-  forward: (run, _, x) => [run.view(x, x.shape)],
-  backward: (run, _, [dy]) => [run.view(dy, dy.shape)],
-})
-
-test('what cannot be exported is named', async ({ gpu }) => {
-  const exported = (forward: (x: Tensor) => Tensor, half = false) =>
-    exportOnnx(gpu, plain(1, forward), { input: [4], half })
-  const model = plain(1, (x) => relu(topK(x, 1).values))
-  const w = gpu.variable(new Float32Array(4), [4])
-  const running = { mean: w, variance: w, batches: 1 }
-  const safetensors = 'the model can be saved as safetensors'
-  await refusesAll([
-    [
-      'an op without a form',
-      () => exportOnnx(gpu, model, { input: [4] }),
-      `exportOnnx: topK of [N, 4] has no ONNX form here; ${safetensors}`,
-    ],
-    [
-      'a number of the step',
-      () => exported((x) => affine(x, () => 2, 0)),
-      `exportOnnx: affine of [N, 4] has no ONNX form here, as its number changes from step to step; ${safetensors}`,
-    ],
-    [
-      "an attribute of another program's op of this name",
-      () => exported((x) => leaky({ slope: 0.1 }, x)),
-      `exportOnnx: relu of [N, 4] has no ONNX form here, as nothing is known of its 'slope'; ${safetensors}`,
-    ],
-    [
-      'channels in a sequence',
-      () =>
-        exportOnnx(
-          gpu,
-          plain(4, (x) => batchNorm(x, w, w, running, { training: false })),
-          { input: [3, 4] },
-        ),
-      `exportOnnx: batchNorm of [N, 3, 4], [4], [4] has no ONNX form here, as its channels are neither those of images nor of rows; ${safetensors}`,
-    ],
-    [
-      'a number outside of f16',
-      () => exported((x) => sum(mul(x, 1e-9), 1, { keepDims: true }), true),
-      "exportOnnx: the forward's number 1e-9 lies outside of f16; leave out half, or choose one between 6e-8 and 65504",
-    ],
-    [
-      'another number of features',
-      () => exported((x) => x),
-      'exportOnnx: the forward must return [N, 1], a row of features for each sample, got [5, 4] for N = 5',
-    ],
-    [
-      'channels before rows',
-      () => exportOnnx(gpu, resnet8(gpu, { width: 2 }), { input: [3, 32, 32] }),
-      'conv2d: channels differ, x [5, 3, 32, 32] has 32 and w [3, 3, 3, 2] takes 3; input is [H, W, C]: [32, 32, 3] rather than [3, 32, 32]',
-    ],
-    [
-      'channels before rows of a summary',
-      () => summary(resnet8(gpu, { width: 2 }), [1, 3, 32, 32]),
-      'conv2d: channels differ, x [1, 3, 32, 32] has 32 and w [3, 3, 3, 2] takes 3; an image is [H, W, C]: [32, 32, 3] rather than [3, 32, 32]',
-    ],
-    [
-      'no input',
-      () => exportOnnx(gpu, model, {} as never), // as JavaScript may
-      'exportOnnx: input is missing; it must be [H, W, C], [L, C] or [F], whole numbers from 1 on',
-    ],
-  ])
 })
 
 test.run()
