@@ -288,6 +288,27 @@ test('followers pair by name', async ({ gpu }) => {
       () => new MovingAverage(named, { a: one(0), c: one(0) }),
       'MovingAverage: followers pair by name, and none is named b; rename c, or give all of them names of their own to pair by order',
     ],
+    [
+      'one follower of two',
+      () => {
+        const shared = one(0)
+        return new MovingAverage({ a: one(1), b: one(2) }, { a: shared, b: shared })
+      },
+      'MovingAverage: followers a and b are one variable; give each a variable of its own',
+    ],
+    [
+      'a follower that is followed',
+      () => {
+        const [a, b] = [one(1), one(2)]
+        return new MovingAverage({ a, b }, { a: b, b: one(0) })
+      },
+      'MovingAverage: follower a is followed itself, as b; give a variable of its own, such as a copy',
+    ],
+    [
+      'a stranger left alone',
+      () => new MovingAverage({ a: one(1) }, { a: one(0) }, { b: one(0) }),
+      'MovingAverage: alone.b must be one of the parameters that are followed; leave it out',
+    ],
   ])
 })
 
