@@ -20,8 +20,8 @@ import {
   oneOf,
   positive,
   share,
-  whole,
 } from '../kernels/options.ts'
+import { seedRule } from '../kernels/seeds.ts'
 import { countUp } from '../engine/counter.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { nameVariables } from '../engine/names.ts'
@@ -78,7 +78,7 @@ export class Builder {
   /** Starts an empty model. Throws TypeError for a seed that is not a whole number. */
   constructor(gpu: Gpu, seed: number) {
     checkGpu('Builder', gpu)
-    checkValue('Builder', 'seed', seed, whole)
+    checkValue('Builder', 'seed', seed, seedRule)
     this.gpu = gpu
     this.#seed = seed
   }

@@ -16,7 +16,8 @@ import {
 import { asIntegers } from '../wgsl/indices.ts'
 import { perElement } from '../wgsl/pointwise.ts'
 import { streamKey, threefry } from '../wgsl/threefry.ts'
-import { checkOptions, checkTensor, isTensor, needed, scalar, whole } from '../options.ts'
+import { checkOptions, checkTensor, isTensor, needed } from '../options.ts'
+import { seedAndStep, seedRule } from '../seeds.ts'
 
 const drawKernel = kernel`
   struct Params { count: u32, L: u32, key0: u32, key1: u32 }
@@ -124,7 +125,7 @@ export interface PositionDraw {
 export function selectPosition(maps: Tensor, positions: Tensor | PositionDraw): Tensor {
   checkTensor('selectPosition', 'maps', maps)
   if (isTensor(positions)) return apply({ key: [0, 0] }, maps, positions)
-  const rules = { seed: needed(whole), step: needed(scalar), view: needed(whole) }
+  const rules = { ...seedAndStep, view: needed(seedRule) }
   const { seed, step, view } = checkOptions<PositionDraw>('selectPosition', positions ?? {}, rules)
-  return apply({ key: streamKey(seed, STREAM, step, view) }, maps)
+  return apply({ key: streamKey(seed, STREAM, step, { of: view, owner: 'selectPosition' }) }, maps)
 }

@@ -166,7 +166,7 @@ test('models say what was wrong with a call', async ({ gpu }) => {
     [
       'no seed',
       () => make(Builder, gpu),
-      'Builder: seed must be a whole number from 0 on, got undefined',
+      'Builder: seed must be a whole number from 0 to below 2^32, got undefined',
     ],
     [
       'a layer misspelt',
