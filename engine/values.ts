@@ -75,7 +75,7 @@ export function checkDtypes(
       accepted === 'index' ? ['f32', 'i32'] : accepted === 'float' ? ['f32', 'f16'] : [accepted]
     if (!fits.includes(dtype))
       throw new ShapeError(
-        `${name}: input ${i} must be ${fits.join(' or ')}, got ${dtype} ${show(shape)}`,
+        `${name}: ${inputs.length === 1 ? 'x' : `input ${i}`} must be ${fits.join(' or ')}, got ${dtype} ${show(shape)}`,
       )
   }
 }

@@ -119,6 +119,21 @@ test('models say what was wrong with a call', async ({ gpu }) => {
       'byteTokens: length is missing; it must be a whole number from 1 on',
     ],
     [
+      'more tokens than memory holds',
+      () => byteTokens(['a', 'disc'], { length: 1e12 }),
+      'byteTokens: length must be at most 268435456 for 2 texts, got 1000000000000; give fewer texts at a time, or a shorter length',
+    ],
+    [
+      'a layer without a name',
+      () => Reflect.apply(Builder.prototype.dropout, new Builder(gpu, 0), [undefined, 0.5]),
+      'Builder: name must be a string, got undefined',
+    ],
+    [
+      'a norm of no channels',
+      () => new Builder(gpu, 0).layerNorm('c', 0),
+      'Builder.layerNorm: C of c must be a whole number from 1 on, got 0',
+    ],
+    [
       'images for tokens',
       () => bagOfTokens(gpu, { width: 2 }).forward(x, { training: false }),
       'bagOfTokens: tokens must be [N, L], got [1, 16, 16, 3]',

@@ -1,5 +1,6 @@
 // Tests the errors of ops for wrong arguments from plain JavaScript.
 
+import { add } from '../../kernels/elementwise/add.ts'
 import { addPooled } from '../../kernels/pool/add-pooled.ts'
 import { adaptiveAvgPool } from '../../kernels/pool/adaptive-avg-pool.ts'
 import { assign } from '../../kernels/state/assign.ts'
@@ -30,6 +31,7 @@ import { matmul } from '../../kernels/matmul/matmul.ts'
 import { maxPool } from '../../kernels/pool/max-pool.ts'
 import { maximum } from '../../kernels/elementwise/maximum.ts'
 import { mean } from '../../kernels/reduce/mean.ts'
+import { div } from '../../kernels/elementwise/div.ts'
 import { mul } from '../../kernels/elementwise/mul.ts'
 import { similarities } from '../../kernels/loss/nce.ts'
 import { ntXent } from '../../kernels/loss/ntxent.ts'
@@ -208,6 +210,23 @@ test('ops say what was wrong with a call', async ({ gpu }) => {
       'an approximation that is none',
       () => call(gelu, x, { approximate: 'Tanh' }),
       `gelu: approximate must be 'none' or 'tanh', got 'Tanh'; did you mean 'tanh'?`,
+    ],
+    ...Object.entries({ add, sub, mul, div }).flatMap(([name, op]): Misuse[] => [
+      [
+        `NaN to ${name}`,
+        () => op(x, NaN),
+        `${name}: b must be a tensor, or a number other than NaN, got NaN`,
+      ],
+      [
+        `${name} to NaN`,
+        () => op(NaN, x),
+        `${name}: a must be a tensor, or a number other than NaN, got NaN`,
+      ],
+    ]),
+    [
+      'no limit of clamp',
+      () => call(clamp, x, {}),
+      'clamp: options must have min, max or both, got an empty object; give one, as in { min: 0 }',
     ],
     [
       'a number for options of clamp',
