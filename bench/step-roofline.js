@@ -44,7 +44,7 @@ export async function scheduleBy(kind, options, open) {
 /** Multiply-adds, two FLOPs each, of the kernels that compute products, by their Params. */
 const products = [
   [/^convForward.*Tiled$/, ({ M, N, kH, kW, C }) => M * N * kH * kW * C],
-  [/^convDataGradientTiled$/, (p) => p.images * p.H * p.W * p.kH * p.kW * p.C * p.N],
+  [/^convDataGradient.*Tiled$/, (p) => p.images * p.H * p.W * p.kH * p.kW * p.C * p.N],
   [
     /^convWeightGradientTiled$/,
     ({ M, N, taps, stride, pixels }) => (M / stride) * taps * N * pixels,

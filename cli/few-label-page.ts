@@ -3,7 +3,9 @@
 
 import { type Arm, arms } from './few-label-cells.ts'
 import type { Spread } from './few-label-table.ts'
-import { type Curve, type Page, type ReportRows, page } from './report-page.ts'
+import type { Curve } from './report/chart.ts'
+import type { ReportRows } from './report/html.ts'
+import { page } from './report/page.ts'
 
 const colours: Readonly<Record<Arm, Curve['colour']>> = {
   'from scratch': 'third',
@@ -12,11 +14,7 @@ const colours: Readonly<Record<Arm, Curve['colour']>> = {
 }
 
 /** Returns a whole HTML page that refers to nothing outside it. `settings` are listed. */
-export function fewLabelPage(
-  rows: readonly Spread[],
-  settings: ReportRows,
-  uplot: Page['uplot'],
-): string {
+export function fewLabelPage(rows: readonly Spread[], settings: ReportRows): string {
   const x = [...new Set(rows.map(({ images }) => images))].sort((a, b) => a - b)
   const curves = arms.flatMap((arm): Curve[] => {
     const own = x.map((n) => rows.find((row) => row.arm === arm && row.images === n))
@@ -31,14 +29,13 @@ export function fewLabelPage(
   })
   return page({
     title: 'Accuracy with few labels',
-    figures: rows.map(({ arm, labels, images, mean, std }) => [
-      `${arm}, ${labels} (${images} labels), %`,
-      std === null ? mean.toFixed(1) : `${mean.toFixed(1)} ± ${std.toFixed(1)}`,
-    ]),
-    config: settings,
+    figures: rows.map(({ arm, labels, images, mean, std }) => ({
+      name: `${arm}, ${labels} (${images} labels), %`,
+      value: std === null ? mean.toFixed(1) : `${mean.toFixed(1)} ± ${std.toFixed(1)}`,
+    })),
+    settings,
     charts: [
       { title: 'Test accuracy, %', xLabel: 'labelled images', x, logarithmic: true, curves },
     ],
-    uplot,
   })
 }

@@ -25,8 +25,7 @@ import { closeImages, openRunImages } from './images.ts'
 import { type LabelPart, partName } from './label-parts.ts'
 import { runConfig } from './place.ts'
 import { startProgress } from './progress.ts'
-import { uplotFiles } from './report-page.ts'
-import { flat } from './report.ts'
+import { flat } from './report/settings.ts'
 import { type RunFolder, readRun } from './runs.ts'
 
 /** Options of both commands. */
@@ -87,7 +86,7 @@ export function evalFewLabels(dir: string, flags: TableFlags): Promise<number> {
       for (let seed = 0; seed < seeds; seed++)
         for (const arm of arms) results.push(await cellResult(few, { arm, part, seed }, out))
     const rows = spreads(results)
-    const html = fewLabelPage(rows, flat({ ...few.settings, seeds }), await uplotFiles())
+    const html = fewLabelPage(rows, flat({ ...few.settings, seeds }))
     const path = join(out, 'few-labels.html')
     await writeAtomic(path, utf8(html))
     const text = [...tableLines(rows, few.test.size), '', `${path} shows the curves`].join('\n')

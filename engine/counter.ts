@@ -5,13 +5,14 @@ interface Counting {
   everyStep(action: () => void, undo: () => void): void
 }
 
-/** Adds 1 to `owner[name]` now and in each replay. */
+/** Adds `by`, 1 by default, to `owner[name]` now and in each replay. */
 export const countUp = <Name extends string>(
   gpu: Counting,
   owner: Record<Name, number>,
   name: Name,
+  by = 1,
 ) =>
   gpu.everyStep(
-    () => owner[name]++,
-    () => owner[name]--,
+    () => (owner[name] += by),
+    () => (owner[name] -= by),
   )

@@ -17,8 +17,8 @@ import { anything, callback, having, needed, orNull } from '../kernels/options.t
 import type { Optimizer } from '../engine/optim/optimizer.ts'
 import type { AmdimEncoder, Scales } from '../models/amdim-encoder.ts'
 import { type Classifiers, classifierLosses } from '../models/classifiers.ts'
-import { type MultiscaleLosses, multiscaleNce } from './multiscale.ts'
-import type { StepBatch, Encoder } from './batch.ts'
+import { type MultiscaleLosses, crossedNce, multiscaleNce } from './multiscale.ts'
+import { type Encoder, halves } from './batch.ts'
 import { labelsOf } from './image-batch.ts'
 import { type Algorithm, type MethodOptions, method } from './method.ts'
 import { optimizerRule } from './step-options.ts'
@@ -75,23 +75,38 @@ export const amdim: Algorithm<AmdimOptions, Kept, [labels?: IndexList | null]> =
   trains: ({ encoder, classifiers }) => (classifiers ? { encoder, classifiers } : encoder),
   begin(options, { gpu, t, seed }) {
     const { encoder, classifiers = null, places, clip = 20, penalty = 0.05 } = options
-    const f = scalesOf(encoder)
+    const f: Encoder<Maps> = (x, mode) => {
+      const { r1, r5, r7 } = encoder.scales(x, mode)
+      return [r1, r5, r7]
+    }
     const draws = { seed, step: t }
     const place = (r5: Tensor, view: number) => {
       const at = { ...draws, view }
       return selectPosition(r5, places?.(at) ?? at)
+    }
+    const placesOfBoth =
+      places && (() => concat([places({ ...draws, view: 0 }), places({ ...draws, view: 1 })], 0))
+    const joined = ([r1, r5, r7]: Maps) => {
+      const sources = selectPosition(r5, placesOfBoth?.() ?? { ...draws, view: [0, 1] })
+      const nce = crossedNce({ r1, r5, r7 }, sources, { clip, penalty })
+      return { nce, globals: () => halves(r1) }
+    }
+    const apart = (views: readonly [Maps, Maps]) => {
+      const [one, two] = [scalesOf(views[0]), scalesOf(views[1])]
+      const sources = [place(one.r5, 0), place(two.r5, 1)] as const //   for 5→5, one place of each
+      const nce = multiscaleNce([one, two], sources, { clip, penalty })
+      return { nce, globals: () => [one.r1, two.r1] }
     }
     const stopped = (h: Tensor) => gpu.noGrad(() => reshape(h, h.shape))
     return {
       keeps: { encoder, head: classifiers },
       told: (batch, told) => someLabels(told === undefined ? labelsOf(batch) : told),
       step(x, labels?: Tensor) {
-        const [one, two] = [f(x, 0), f(x, 1)] //                           two views
-        const sources = [place(one.r5, 0), place(two.r5, 1)] as const //   for 5→5, one place of each
-        const nce = multiscaleNce([one, two], sources, { clip, penalty })
-        const probes = //                                                  no gradient to the encoder
+        const both = x.together(f, encoder.mostImages ?? 0) // two views, in one pass if they fit
+        const { nce, globals } = both ? joined(both) : apart([x.encode(f, 0), x.encode(f, 1)])
+        const probes = //                                           no gradient to the encoder
           classifiers && labels
-            ? classifierLosses(classifiers, [one.r1, two.r1].map(stopped), labels, draws)
+            ? classifierLosses(classifiers, globals().map(stopped), labels, draws)
             : []
         const loss = probes.reduce((a, b) => add(a, b), nce.total)
         return { loss, result: () => stacked([...termsOf(nce), ...probes]) }
@@ -100,17 +115,10 @@ export const amdim: Algorithm<AmdimOptions, Kept, [labels?: IndexList | null]> =
   },
 })
 
-/** Features of a view of a batch at three scales. */
-function scalesOf(encoder: AmdimEncoder) {
-  const maps: Encoder<[Tensor, Tensor, Tensor]> = (x, mode) => {
-    const { r1, r5, r7 } = encoder.scales(x, mode)
-    return [r1, r5, r7]
-  }
-  return (x: StepBatch, view: 0 | 1): Scales => {
-    const [r1, r5, r7] = x.encode(maps, view)
-    return { r1, r5, r7 }
-  }
-}
+/** A view's r1, r5 and r7, or both views'. */
+type Maps = [Tensor, Tensor, Tensor]
+
+const scalesOf = ([r1, r5, r7]: Maps): Scales => ({ r1, r5, r7 })
 
 /** The labels as i32, or null where none is known. */
 function someLabels(given: IndexList | null | undefined): Int32Array | null {

@@ -32,6 +32,9 @@ export interface StepBatch {
   readonly encode: <Z extends Encoded>(f: Encoder<Z>, ...views: View[]) => Z
   /** The same without a gradient. */
   readonly keys: <Z extends Encoded>(f: Encoder<Z>, ...views: View[]) => Z
+  /** Embeds both views by one call of f, as two batches one behind the other (`Mode.batches`); null
+   *  where they are more than `most` images together, and in chunks. */
+  readonly together: <Z extends Encoded>(f: Encoder<Z>, most: number) => Z | null
   /** Gradient of a loss of embeddings, times `scale`, with respect to those of the optimizer's
    *  variables that it depends on. */
   readonly backward: (loss: Tensor, scale?: Tensor) => Gradients
@@ -133,9 +136,15 @@ function atOnce(gpu: Gpu, { images, extents }: Chunk, { aug, of, draws }: Means)
     return x
   }
   const run = <Z extends Encoded>(f: Encoder<Z>, views: readonly View[], network?: string): Z =>
-    f(together(views.map(view)), { ...first, draws: drawsFor(draws, views, 0, network) })
+    f(joined(views.map(view)), { ...first, draws: drawsFor(draws, views, 0, network) })
   return {
     encode: (f, ...views) => run(f, views),
+    together(f, most) {
+      const pair = [view(0), view(1)] as const
+      const count = dim(pair[0].shape, 0) + dim(pair[1].shape, 0)
+      if (count > most) return null
+      return f(concat(pair, 0), { ...first, draws: drawsFor(draws, [0, 1], 0), batches: 2 })
+    },
     keys: (f, ...views) => gpu.noGrad(() => run(f, views, KEY)),
     backward: (loss, scale) => gpu.backward(loss, scale, { of }),
   }
@@ -147,19 +156,26 @@ function inChunks(gpu: Gpu, chunks: readonly Chunk[], { aug, of, draws }: Means)
   const parts = <Z extends Encoded>(f: Encoder<Z>, views: readonly View[], network?: string) =>
     chunks.map(({ images, extents, offset }): Encode<Z> => (mode) => {
       const [x, filled] = [images(), extents()]
-      return f(together(views.map((which) => aug(x, which, offset, filled))), {
+      return f(joined(views.map((which) => aug(x, which, offset, filled))), {
         ...mode,
         draws: drawsFor(draws, views, offset, network),
       })
     })
   return {
     encode: (f, ...views) => cache.encode(parts(f, views)),
+    together: () => null,
     keys: (f, ...views) => encodedBy(gpu, parts(f, views, KEY)),
     backward: (loss, scale) => cache.backward(loss, scale, { of }),
   }
 }
 
-const together = (views: readonly Tensor[]): Tensor => {
+const joined = (views: readonly Tensor[]): Tensor => {
   const [only, ...others] = views
   return only && others.length === 0 ? only : concat(views, 0)
+}
+
+/** The two halves of a tensor's rows. */
+export function halves(z: Tensor): [Tensor, Tensor] {
+  const rows = dim(z.shape, 0)
+  return [slice(z, 0, 0, rows / 2), slice(z, 0, rows / 2, rows)]
 }

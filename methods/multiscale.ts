@@ -6,7 +6,7 @@ import { checkValue, having } from '../kernels/options.ts'
 import type { Tensor } from '../kernels/op.ts'
 import { add } from '../kernels/elementwise/add.ts'
 import { affine } from '../kernels/wgsl/affine.ts'
-import { nceMaps } from '../kernels/loss/nce-maps.ts'
+import { type NceMapsOptions, nceMaps } from '../kernels/loss/nce-maps.ts'
 import type { Scales } from '../models/amdim-encoder.ts'
 
 /** The losses of AMDIM's three tasks, each []. A task is named by two scales as in the paper:
@@ -33,24 +33,44 @@ export interface MultiscaleLosses {
 export function multiscaleNce(
   views: readonly [Scales, Scales],
   places: readonly [Tensor, Tensor],
-  options: { readonly clip?: number; readonly penalty?: number } = {},
+  options: Omit<NceMapsOptions, 'crossed'> = {},
 ): MultiscaleLosses {
   for (const [name, given] of Object.entries({ views, places }))
     checkValue('multiscaleNce', name, given, having('an array of two, one of each view', '0', '1'))
   const [one, two] = views
-  const task = (sources: readonly [Tensor, Tensor], maps: readonly [Tensor, Tensor]) => {
+  const task = (sources: readonly [Tensor, Tensor], maps: readonly [Tensor, Tensor]): Task => {
     const there = nceMaps(sources[0], maps[1], options)
     const back = nceMaps(sources[1], maps[0], options)
     return { loss: half(there.loss, back.loss), penalty: half(there.penalty, back.penalty) }
   }
   const r1 = [one.r1, two.r1] as const
   const r5 = [one.r5, two.r5] as const
-  const oneToFive = task(r1, r5)
-  const oneToSeven = task(r1, [one.r7, two.r7])
-  const fiveToFive = task(places, r5)
-  const tasks = [oneToFive, oneToSeven, fiveToFive] as const
-  const penalty = add(add(tasks[0].penalty, tasks[1].penalty), tasks[2].penalty)
-  const losses = add(add(tasks[0].loss, tasks[1].loss), tasks[2].loss)
+  return totalled(task(r1, r5), task(r1, [one.r7, two.r7]), task(places, r5))
+}
+
+const half = (a: Tensor, b: Tensor) => affine(add(a, b), 0.5, 0)
+
+/** `multiscaleNce` of features whose first half of rows is of one view and whose second half is of
+ *  the other: `views` at three scales, and `places` [2N, R]. Both directions of a task are one
+ *  loss. */
+export function crossedNce(
+  { r1, r5, r7 }: Scales,
+  places: Tensor,
+  options: Omit<NceMapsOptions, 'crossed'>,
+): MultiscaleLosses {
+  const crossed = { ...options, crossed: true }
+  return totalled(nceMaps(r1, r5, crossed), nceMaps(r1, r7, crossed), nceMaps(places, r5, crossed))
+}
+
+/** A task's mean over both directions. */
+interface Task {
+  readonly loss: Tensor
+  readonly penalty: Tensor
+}
+
+function totalled(oneToFive: Task, oneToSeven: Task, fiveToFive: Task): MultiscaleLosses {
+  const penalty = add(add(oneToFive.penalty, oneToSeven.penalty), fiveToFive.penalty)
+  const losses = add(add(oneToFive.loss, oneToSeven.loss), fiveToFive.loss)
   return {
     oneToFive: oneToFive.loss,
     oneToSeven: oneToSeven.loss,
@@ -59,5 +79,3 @@ export function multiscaleNce(
     total: add(losses, penalty),
   }
 }
-
-const half = (a: Tensor, b: Tensor) => affine(add(a, b), 0.5, 0)

@@ -4,14 +4,13 @@
 //   τ temperature
 
 import { integersOf } from '../kernels/numbers.ts'
-import { type Tensor, type Variable, dim } from '../kernels/op.ts'
-import { slice } from '../kernels/shape/slice.ts'
+import type { Tensor, Variable } from '../kernels/op.ts'
 import { having, needed, oneOf } from '../kernels/options.ts'
 import type { Optimizer } from '../engine/optim/optimizer.ts'
 import type { Model } from '../models/model.ts'
 import type { LossScale } from '../models/loss-scale.ts'
 import { type Tower, forwardTower } from '../models/tower.ts'
-import type { Encoder } from './batch.ts'
+import { type Encoder, halves } from './batch.ts'
 import { type ContrastiveLoss, contrastiveLosses } from './contrastive-losses.ts'
 import { type ImageBatch, countOf, labelsOf } from './image-batch.ts'
 import { type Algorithm, type MethodOptions, method } from './method.ts'
@@ -81,12 +80,6 @@ export const simclr: Algorithm<SimclrOptions, Kept> = method('simclr', {
     }
   },
 })
-
-/** The two halves of a tensor's rows. */
-function halves(z: Tensor): [Tensor, Tensor] {
-  const rows = dim(z.shape, 0)
-  return [slice(z, 0, 0, rows / 2), slice(z, 0, rows / 2, rows)]
-}
 
 /** Throws TypeError unless there is a scale where the loss learns one, and only there. */
 function checkScale({ learnsScale = false }: ContrastiveLoss, scale?: LossScale) {

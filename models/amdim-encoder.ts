@@ -4,12 +4,13 @@
 
 import { type Tensor, ShapeError, images, show } from '../kernels/op.ts'
 import { add } from '../kernels/elementwise/add.ts'
-import { relu } from '../kernels/elementwise/relu.ts'
+import { conv2d } from '../kernels/conv/conv2d.ts'
+import { residualUnit } from '../kernels/conv/residual-unit.ts'
 import { reshape } from '../kernels/shape/reshape.ts'
 import { anything, checkOptions, checkTensor, flag, needed, said } from '../kernels/options.ts'
 import { seedRule } from '../kernels/seeds.ts'
 import type { Gpu } from '../engine/gpu.ts'
-import { type Made, lastOf, stacked, unpadded } from './amdim-layers.ts'
+import { type Made, lastOf, stacked } from './amdim-layers.ts'
 import { Builder } from './layers.ts'
 import {
   type Layer,
@@ -57,6 +58,9 @@ export interface Scales {
 export interface AmdimEncoder extends Model {
   /** Features of images x [N, size, size, C] at all three scales. Throws ShapeError. */
   readonly scales: (x: Tensor, mode: Mode) => Scales
+  /** The most images that `scales` takes at once: the device binds the maps of no more. `amdim`
+   *  encodes both views together where they are no more, and one after the other without it. */
+  readonly mostImages?: number
 }
 
 type Options = Required<AmdimEncoderOptions>
@@ -80,15 +84,16 @@ function head(
   [C, R]: readonly [number, number],
   { batchNorm }: Options,
 ): Layer {
-  const conv1 = unpadded(build, `${name}.conv1`, [C, R])
+  const { w: w1 } = build.filters(`${name}.conv1`, [C, R], { size: 1, init: 'torch' })
   const hidden = build.norm(`${name}.bn_hid.bn`, R)
   const out = build.norm(`${name}.bn_out.bn`, R)
-  const conv2 = unpadded(build, `${name}.conv2`, [R, R], { init: 'zero' })
-  const shortcut = unpadded(build, `${name}.shortcut`, [C, R], { bias: true, init: 'identity' })
+  const { w: w2 } = build.filters(`${name}.conv2`, [R, R], { size: 1, init: 'zero' })
+  const linear = { size: 1, bias: true, init: 'identity' } as const
+  const { w, b } = build.filters(`${name}.shortcut`, [C, R], linear)
   return (x, mode) => {
-    const h = conv1(x, mode)
-    const branch = conv2(batchNorm ? hidden(h, mode, { relu: true }) : relu(h), mode)
-    return out(add(branch, shortcut(x, mode)), mode)
+    if (!batchNorm) return out(residualUnit(x, w1, w2, { projection: { w, b } }), mode)
+    const branch = conv2d(hidden(conv2d(x, w1), mode, { relu: true }), w2)
+    return out(add(branch, conv2d(x, w, { bias: b })), mode)
   }
 }
 
@@ -101,6 +106,14 @@ function countOf(x: Tensor, { size, channels }: Pick<Options, 'size' | 'channels
     )
   return N
 }
+
+/** The numbers of one image's largest map, those of images and heads included. */
+const largestMap = ({ size, channels, features }: Options, layers: readonly Made[]): number =>
+  Math.max(
+    size * size * channels,
+    49 * features,
+    ...layers.map((made) => made.side * made.side * made.channels),
+  )
 
 /** Makes AMDIM's encoder: images [N, size, size, C] -> r1 [N, R]; `scales` returns r5 and r7 too.
  *  Parameters have the authors' names. The table lists the layers with the sides of their maps. A
@@ -147,7 +160,9 @@ export function amdimEncoder(gpu: Gpu, given: AmdimEncoderOptions): AmdimEncoder
     }
     return reshape(h, [N, R])
   }
+  const largest = largestMap(options, layers)
   return printedModel('amdimEncoder', {
+    mostImages: Math.floor(gpu.device.limits.maxStorageBufferBindingSize / (4 * largest)),
     parameters: build.parameters,
     norms: build.norms,
     features: R,

@@ -3,8 +3,9 @@
 
 import { add } from '../kernels/elementwise/add.ts'
 import { addPooled } from '../kernels/pool/add-pooled.ts'
+import { conv2d } from '../kernels/conv/conv2d.ts'
 import { relu } from '../kernels/elementwise/relu.ts'
-import type { Init } from './initial.ts'
+import { residualUnit } from '../kernels/conv/residual-unit.ts'
 import type { Builder } from './layers.ts'
 import type { Layer } from './model.ts'
 
@@ -42,29 +43,12 @@ interface Options extends Sizes {
   readonly batchNorm: boolean
 }
 
-interface Unpadded {
-  readonly size?: number
-  readonly stride?: number
-  /** Pixels of reflection padding; 0 by default. */
-  readonly reflect?: number
-  readonly bias?: boolean
-  readonly init?: Init
-}
-
-/** Makes a convolution of C channels to K without padding by zeros, 1 x 1 by default. */
-export const unpadded = (
-  build: Builder,
-  name: string,
-  channels: readonly [C: number, K: number],
-  { size = 1, reflect = 0, init = 'torch', ...options }: Unpadded = {},
-): Layer =>
-  build.conv(name, channels, { size, padding: reflect, padMode: 'reflect', init, ...options })
-
 /** Convolution, bias, ReLU. */
 const convolution = (kernel: number, stride = 1, reflect = 0): Step => ({
   ...{ kernel, stride, reflect, channels: 1 },
   make(build, name, { C, K, kernel: size }) {
-    const conv = unpadded(build, `${name}.conv`, [C, K], { size, stride, reflect, bias: true })
+    const window = { size, stride, padding: reflect, padMode: 'reflect' } as const
+    const conv = build.conv(`${name}.conv`, [C, K], { ...window, bias: true, init: 'torch' })
     return (x, mode) => relu(conv(x, mode))
   },
 })
@@ -82,13 +66,14 @@ function residualLayer(
   { C, K, kernel: size, stride }: Shape,
   { batchNorm }: Options,
 ): Layer {
-  const conv1 = unpadded(build, `${name}.conv1`, [C, K], { size, stride })
+  const { w: w1 } = build.filters(`${name}.conv1`, [C, K], { size, init: 'torch' })
   const norm = build.norm(`${name}.bn1.bn`, K)
-  const conv2 = unpadded(build, `${name}.conv2`, [K, K], { init: 'zero' })
+  const { w: w2 } = build.filters(`${name}.conv2`, [K, K], { size: 1, init: 'zero' })
+  if (!batchNorm) return (x) => residualUnit(x, w1, w2, { stride })
   const same = size === 1 && C === K
   return (x, mode) => {
-    const h = conv1(x, mode)
-    const branch = conv2(batchNorm ? norm(h, mode, { relu: true }) : relu(h), mode)
+    const h = norm(conv2d(x, w1, { stride }), mode, { relu: true })
+    const branch = conv2d(h, w2)
     return same ? add(branch, x) : addPooled(branch, x, { size, stride })
   }
 }

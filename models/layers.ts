@@ -28,7 +28,8 @@ import type { Gpu } from '../engine/gpu.ts'
 import { nameVariables } from '../engine/names.ts'
 import { owns } from '../engine/owned.ts'
 import { normal, uniform } from '../engine/random.ts'
-import { type Init, initRule, initialFilters, initialMatrix } from './initial.ts'
+import { type ConvWeights, type Filling, convWeights } from './conv-weights.ts'
+import { initRule, initialMatrix } from './initial.ts'
 import {
   type ConvNorm,
   type Layer,
@@ -39,7 +40,7 @@ import {
   checkMode,
   layerDraws,
 } from './model.ts'
-import { type Sides, keeping, pair } from './window-sizes.ts'
+import { type Sides, keeping } from './window-sizes.ts'
 
 interface Window {
   /** Side of the kernel, or [rows, columns]; 3 by default. */
@@ -47,11 +48,7 @@ interface Window {
   readonly stride?: number | Sides
 }
 
-interface Filters extends Window, WindowOptions {
-  readonly groups?: number
-  readonly bias?: boolean
-  readonly init?: Init
-}
+interface Filters extends Filling, WindowOptions {}
 
 interface Scaling {
   readonly zero?: boolean
@@ -97,26 +94,30 @@ export class Builder {
     return this.parameter(name, normal(this.#seed, name, sizeOf(shape), std), shape)
   }
 
-  /** Makes a convolution of C channels to K, weight [kH, kW, C / groups, K] from N(0, 2 / fan_out) as in
-   *  torchvision's ResNet (He et al. 2015, mode 'fan_out'), unless `init` says otherwise. `size` is
-   *  3 and `stride` 1 by default, each a number or [rows, columns]. Padding keeps the image's size
-   *  at stride 1, for odd sizes, unless given. `groups`, 1 by default, divide the channels. There is no bias unless `bias` is true: it starts at
-   *  0, with `init: 'torch'` and 'identity' as torch's. */
-  conv(name: string, [C, K]: readonly [number, number], options: Filters = {}): Layer {
+  /** Makes a convolution of C channels to K, weight [kH, kW, C / groups, K] from N(0, 2 / fan_out)
+   *  as in torchvision's ResNet (He et al. 2015, mode 'fan_out'), unless `init` says otherwise.
+   *  `size` is 3 and `stride` 1 by default, each a number or [rows, columns]. Padding keeps the
+   *  image's size at stride 1, for odd sizes, unless given. `groups`, 1 by default, divide the
+   *  channels. There is no bias unless `bias` is true: it starts at 0, with `init: 'torch'` and
+   *  'identity' as torch's. */
+  conv(name: string, channels: readonly [number, number], options: Filters = {}): Layer {
     const checked = checkOptions('Builder.conv', options, filterRules)
-    const { size = 3, groups = 1, bias = false, init = 'he', ...how } = checked
-    const [kH, kW] = pair(size)
-    if (C % groups !== 0 || K % groups !== 0)
-      throw new RangeError(
-        `Builder.conv: groups must divide the channels of ${name}, ${C} and ${K}, got ${groups}`,
-      )
-    const w = this.#filters(name, [kH, kW, C / groups, K], init)
-    const steps = { padding: keeping(size), ...how, groups }
-    if (!bias) return (x) => conv2d(x, w, steps)
-    const bound =
-      init === 'torch' || init === 'identity' ? 1 / Math.sqrt((kH * kW * C) / groups) : 0
-    const b = this.parameter(`${name}.bias`, this.#uniform(`${name}.bias`, K, bound), [K])
-    return (x) => conv2d(x, w, { ...steps, bias: b })
+    const { size = 3, bias: _bias, init: _init, ...how } = checked
+    const { w, b } = convWeights('Builder.conv', name, channels, checked, this.#maker)
+    const steps = { padding: keeping(size), ...how }
+    return (x) => conv2d(x, w, b ? { ...steps, bias: b } : steps)
+  }
+
+  /** Makes the weights of `conv` alone, w [kH, kW, C / groups, K] and b [K], null unless `bias` is
+   *  true: for an op of several layers, such as `residualUnit`. */
+  filters<O extends Filling>(
+    name: string,
+    channels: readonly [number, number],
+    options?: O,
+  ): ConvWeights<O extends { readonly bias: true } ? Variable : Variable | null>
+  filters(name: string, channels: readonly [number, number], options: Filling = {}) {
+    const checked = checkOptions('Builder.filters', options, fillingRules)
+    return convWeights('Builder.filters', name, channels, checked, this.#maker)
   }
 
   /** Makes a convolution as `conv` does and a batch norm of its output as `norm` does, as one op.
@@ -128,7 +129,7 @@ export class Builder {
   ): ConvNorm {
     const rules = { ...windowRules, zero: flag }
     const { size = 3, stride = 1, zero = false } = checkOptions('Builder.convNorm', options, rules)
-    const w = this.#filters(conv, [...pair(size), C, K], 'he')
+    const { w } = convWeights('Builder.convNorm', conv, [C, K], { size }, this.#maker)
     const { gamma, beta, state } = this.#scales(norm, K, { zero, scale: true, shift: true })
     const window = { stride, padding: keeping(size) }
     const layer = (...[x, mode, then]: Parameters<ConvNorm>) => {
@@ -204,15 +205,14 @@ export class Builder {
   /** Returns a batch norm's running statistics and how it normalises. Counts the batch in
    *  training. */
   #follow(name: string, state: NormState, mode: Mode) {
-    const { training, tracking = true, splits = 1 } = checkMode(name, mode)
-    if (training && tracking) countUp(this.gpu, state, 'batches')
+    const { training, tracking = true, splits = 1, batches = 1 } = checkMode(name, mode)
+    if (training && tracking) countUp(this.gpu, state, 'batches', batches)
     const running = training && !tracking ? null : state
-    return { running, how: { training, splits: training ? splits : 1 } }
+    return { running, how: { training, ...(training && { splits, batches }) } }
   }
 
-  #filters(name: string, shape: readonly number[], init: Init): Variable {
-    const stream = `${name}.weight`
-    return this.parameter(stream, initialFilters(this.#seed, stream, shape, init), shape)
+  get #maker() {
+    return { seed: this.#seed, parameter: this.parameter.bind(this) }
   }
 
   #uniform(stream: string, size: number, bound: number): Float32Array {
@@ -241,8 +241,9 @@ const usedTwice = (name: string) =>
   )
 
 const windowRules = { size: anything, stride: anything }
+const fillingRules: Rules<Filling> = { size: anything, groups: count, bias: flag, init: initRule }
 const filterRules: Rules<Filters> = {
   ...windowRules,
-  ...{ padding: anything, padMode: oneOf('zeros', 'reflect'), groups: count },
-  ...{ bias: flag, init: initRule },
+  ...{ padding: anything, padMode: oneOf('zeros', 'reflect') },
+  ...{ groups: count, bias: flag, init: initRule },
 }

@@ -26,6 +26,9 @@ export interface Mode {
   /** In training, the number of equal groups of the batch that batch norm normalises separately; 1
    *  by default. */
   readonly splits?: number
+  /** In training, the number of equal batches that lie one behind another in x, such as two views.
+   *  Batch norm treats each as if it came alone; 1 by default, and with `splits`. */
+  readonly batches?: number
   /** False trains without updating the running statistics and their counts, as for a second pass
    *  over the same images; true by default. */
   readonly tracking?: boolean
@@ -36,7 +39,7 @@ export interface Mode {
 
 const modeRules = {
   training: needed(flag),
-  ...{ splits: anything, tracking: flag },
+  ...{ splits: anything, batches: anything, tracking: flag },
   draws: having('what random numbers depend on, { seed, step }', 'seed', 'step'),
 }
 

@@ -33,6 +33,8 @@ export interface SummaryRow {
   readonly bytes: number
 }
 
+const LAYER = 28 // characters of a layer's name; where less is left, bytes are not printed
+
 /** The ops of a model in the order in which they run, and their totals. Prints as a table. */
 export class Summary {
   readonly rows: readonly SummaryRow[]
@@ -80,9 +82,10 @@ export class Summary {
       ...[flops === null ? '' : amount(flops), bytesText(bytes)],
     ])
     const columns = [{ head: 'layer' }, { head: 'output' }, ...right]
-    const whole = tabled(columns, cells, Infinity)
-    const fits = whole.every((line) => line.length <= width)
-    const lines = fits ? whole : tabled(columns.slice(0, -1), cells, width)
+    const others = cells.map((row) => row.slice(1))
+    const taken = tabled(columns.slice(1), others, Infinity).map((line) => line.length)
+    const fits = width - Math.max(...taken) > LAYER
+    const lines = tabled(fits ? columns : columns.slice(0, -1), cells, width)
     return [...lines, '', ...this.#totals()].join('\n')
   }
 

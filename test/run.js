@@ -5,6 +5,7 @@
 //   npm test -- conv knn       the files whose path contains one of the words
 //   npm test -- kernels/       the files of a folder
 //   npm run test:full          the others (test/fixtures/full.ts): sweeps over GPUs' kernels
+//   npm run test:deep          those of them that take the longest, which CI leaves out
 //
 // The last line is always `N passed, N failed, N skipped`.
 
@@ -12,14 +13,30 @@ import { existsSync, readFileSync, readdirSync } from 'node:fs'
 import { spawn } from 'node:child_process'
 
 const limit = 15 // minutes for one file, so that one that hangs ends; no file needs nearly as many
-const full = process.argv.includes('--full')
-const words = process.argv.slice(2).filter((word) => word !== '--full')
+const deep = process.argv.includes('--deep')
+const full = deep || process.argv.includes('--full')
+const words = process.argv.slice(2).filter((word) => !word.startsWith('--'))
+
+/** Files whose full tests take many minutes each, and which CI leaves out: every index of every
+ *  kernel, every pipeline in every compiler, every op on another WebGPU. */
+const deepFiles = [
+  'scripts/compile-all',
+  'kernels/in-range-conv',
+  'kernels/in-range-losses',
+  'kernels/in-range-matrices-conv',
+  'kernels/in-range-matrices',
+  'kernels/in-range-attention',
+  'kernels/in-range-gpu',
+  'wgpu/wgpu',
+]
 
 /** The slowest files from an empty shader cache, the slowest first. They start first, so that none
  *  runs alone at the end. Files that are not listed are fast. */
 const long = full
   ? [
+      'engine/robustness',
       'bench/measure',
+      'kernels/attention/attention',
       'kernels/conv/conv-norm',
       'precision/golden-f16x3',
       'precision/golden-resnet-f16',
@@ -53,6 +70,7 @@ const files = readdirSync('.test/test', { recursive: true, encoding: 'utf8' })
   .map((name) => name.replaceAll('\\', '/').replace('.test.js', ''))
   .filter((name) => words.length === 0 || words.some((word) => `${name}.test.js`.includes(word)))
   .filter((name) => !full || hasFull(name))
+  .filter((name) => !full || deepFiles.includes(name) === deep)
   .sort((a, b) => rank(a) - rank(b))
 const totals = { passed: 0, failed: 0, skipped: 0 }
 const queue = [...files]

@@ -208,6 +208,20 @@ export const layers = [
       }),
   },
   {
+    op: 'residualUnit',
+    inputs: [input([N, H, W, C]), input([1, 1, C, 6]), input([1, 1, 6, C])],
+    call: (k, x, w1, w2) => k.residualUnit(x, w1, w2),
+    reference: (x, w1, w2) =>
+      build([N, H, W, C], (n, i, j, c) => {
+        const h = (d) =>
+          Math.max(
+            0,
+            total(C, (e) => x(n, i, j, e) * w1(0, 0, e, d)),
+          )
+        return x(n, i, j, c) + total(6, (d) => h(d) * w2(0, 0, d, c))
+      }),
+  },
+  {
     op: 'batchNorm',
     rounds: true,
     inputs: [input([N, H, W, C], { scale: 2, shift: 0.5 }), ...SCALES],

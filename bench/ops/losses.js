@@ -69,10 +69,74 @@ const maps = [
 const softplus = (x) => Math.max(x, 0) + Math.log1p(Math.exp(-Math.abs(x)))
 const [N, C, M, T, SHIFT] = [5, 12, 9, 0.5, 1.5]
 
+/** Rows of unit length, as a function of a row and a column. */
+function unitRows(x) {
+  const [rows, D] = x.shape
+  const length = (i) => Math.sqrt(total(D, (c) => x(i, c) ** 2))
+  const lengths = Array.from({ length: rows }, (_, i) => length(i))
+  return (i, c) => x(i, c) / lengths[i]
+}
+
+/** The supervised contrastive loss of one set of rows. */
+function supConOfRows(x, labels) {
+  const [rows, D] = x.shape
+  const z = unitRows(x)
+  const rowLoss = (i) => {
+    const s = Array.from({ length: rows }, (_, j) => total(D, (c) => z(i, c) * z(j, c)) / T)
+    const others = s.map((_, j) => j).filter((j) => j !== i)
+    const same = others.filter((j) => labels(j) === labels(i))
+    const log = Math.log(others.reduce((sum, j) => sum + Math.exp(s[j]), 0))
+    return same.length === 0 ? 0 : same.reduce((sum, j) => sum + log - s[j], 0) / same.length
+  }
+  return [total(rows, rowLoss) / rows]
+}
+
+const squareApart = (a, i, b, j, D) => total(D, (c) => (a(i, c) - b(j, c)) ** 2)
+
+const ofRows = [
+  [5, 7],
+  [67, 36],
+].flatMap((shape) => {
+  const [rows, D] = shape
+  const labels = Int32Array.from({ length: rows }, (_, i) => i % 3)
+  return [
+    {
+      op: 'supCon',
+      about: 'of rows',
+      rounds: true,
+      inputs: [input(shape), constant([rows], labels)],
+      call: (k, z, classes) => k.supCon(z, classes, T),
+      reference: supConOfRows,
+    },
+    {
+      op: 'uniformity',
+      rounds: true,
+      inputs: [input(shape)],
+      call: (k, z) => k.uniformity(z),
+      reference(x) {
+        const z = unitRows(x)
+        const pair = (i, j) => (i === j ? 0 : Math.exp(-2 * squareApart(z, i, z, j, D)))
+        const sum = total(rows, (i) => total(rows, (j) => pair(i, j)))
+        return [Math.log(sum / (rows * (rows - 1)))]
+      },
+    },
+    {
+      op: 'alignment',
+      inputs: [input(shape), input(shape, { seed: 2 })],
+      call: (k, a, b) => k.alignment(a, b, { alpha: 3 }),
+      reference(a, b) {
+        const [u, v] = [unitRows(a), unitRows(b)]
+        return [total(rows, (i) => squareApart(u, i, v, i, D) ** 1.5) / rows]
+      },
+    },
+  ]
+})
+
 export const losses = [
   ...pairs,
   ...queues,
   ...maps,
+  ...ofRows,
   {
     op: 'nce',
     about: 'of similarities',

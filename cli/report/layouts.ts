@@ -1,19 +1,15 @@
-// Features on a plane: their principal components, and UMAP (McInnes, Healy and Melville 2018,
-// https://arxiv.org/abs/1802.03426) by umap-js.
+// Features on a plane: their principal components, and UMAP.
 
-import { UMAP } from 'umap-js'
 import type { Gpu } from '../../engine/gpu.ts'
 import { pca } from '../../evaluate/measure/pca.ts'
-import { nearest } from '../../evaluate/nearest.ts'
+import { type Umap, umap } from '../../evaluate/measure/umap.ts'
 import type { Embeddings } from '../../evaluate/slabs.ts'
-import { threefry2x32 } from '../../kernels/wgsl/threefry.ts'
 import type { FeatureMap } from './measured.ts'
 
 const MOST = 10_000 // features that UMAP takes; more take minutes
 const FEW = 10 // features below which neighbours say nothing
 const NEAR = 15 // neighbours of each, umap-learn's default
 const FULL = 65_535
-const STREAM = 0x0a9 // of UMAP's random numbers
 
 type Layout = FeatureMap['layouts'][number]
 
@@ -25,7 +21,7 @@ export async function layoutsOf(gpu: Gpu, features: Embeddings): Promise<Layout[
     layouts.push({
       name: 'UMAP',
       about: `UMAP of cosine distances, ${Math.min(NEAR, M - 1)} neighbours: near images are alike, distances between groups mean little`,
-      points: scaled(turned(await umap(gpu, features))),
+      points: scaled(turned(await umap(features, { neighbours: NEAR, gpu }))),
     })
   if (M >= 2 && D >= 2) {
     const { coordinates, explainedVarianceRatio } = pca(features)
@@ -41,32 +37,11 @@ export async function layoutsOf(gpu: Gpu, features: Embeddings): Promise<Layout[
   return layouts
 }
 
-/** Computes UMAP from exact neighbours, which the GPU finds. The seed is fixed. */
-async function umap(gpu: Gpu, features: Embeddings): Promise<number[][]> {
-  const { M, D } = features
-  const near = Math.min(NEAR, M - 1)
-  const { indices, similarities, k } = await nearest(features, features, near + 1, {
-    normalized: true,
-    gpu,
-  })
-  const rows = <T>(of: (at: number) => T) =>
-    Array.from({ length: M }, (_, i) => Array.from({ length: k }, (__, j) => of(i * k + j)))
-  let drawn = 0
-  const random = () => threefry2x32([0, STREAM], [drawn++, 0])[0] / 2 ** 32
-  const map = new UMAP({ nNeighbors: near, random })
-  map.setPrecomputedKNN(
-    rows((at) => indices[at] ?? 0),
-    rows((at) => Math.max(0, 1 - (similarities[at] ?? 0))),
-  )
-  return map.fitAsync(
-    Array.from({ length: M }, (_, i) => [...features.features.subarray(i * D, (i + 1) * D)]),
-  )
-}
-
-/** Turns points so that they extend most along x, as a page is wide. */
-function turned(points: readonly (readonly number[])[]): number[][] {
-  const { coordinates } = pca({ features: points.flat(), M: points.length, D: 2 })
-  return points.map((_, i) => [...coordinates.subarray(2 * i, 2 * i + 2)])
+/** Turns a map so that it extends most along x, as a page is wide. */
+function turned({ coordinates: on }: Umap): number[][] {
+  const M = on.length / 2
+  const { coordinates } = pca({ features: on, M, D: 2 })
+  return Array.from({ length: M }, (_, i) => [...coordinates.subarray(2 * i, 2 * i + 2)])
 }
 
 /** Scales points to whole numbers from 0 to 65535, by one factor for both axes. */

@@ -6,7 +6,7 @@ import { codeOf, writeError } from '../../engine/node-files.ts'
 import { printable } from '../../kernels/printable.ts'
 import { checkWritable } from '../runs.ts'
 import type { Curated } from './curated.ts'
-import { draftOf, finished } from './out-file.ts'
+import { draftOf, discarded } from './out-file.ts'
 import type { Pictures } from './pictures.ts'
 
 /** Throws Error if a folder of links cannot be made at `folder`. */
@@ -37,7 +37,7 @@ export async function makeLinks(given: string, { listed, apart }: Curated, { pat
   } catch (cause) {
     throw writeError(given, isClosed(cause) ? new Error('this file system has no links') : cause)
   } finally {
-    await finished(draft)
+    await discarded(draft)
   }
 }
 

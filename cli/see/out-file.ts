@@ -40,7 +40,7 @@ const taken = (flag: string, path: string) =>
   new Error(`${flag}: ${printable(path)} exists; add --force to replace it, or give another name`)
 
 /** Returns the name under which a file or folder is made before it gets its own. It is removed at
- *  Ctrl-C, until `finished`. */
+ *  Ctrl-C, until `discarded`. */
 export function draftOf(path: string): string {
   const draft = join(dirname(path), `.${basename(path)}.${process.pid}.tmp`)
   unfinished.add(draft)
@@ -48,7 +48,7 @@ export function draftOf(path: string): string {
 }
 
 /** Removes what is left of a draft. */
-export async function finished(draft: string) {
+export async function discarded(draft: string) {
   await rm(draft, { recursive: true, force: true }).catch(() => undefined)
   unfinished.delete(draft)
 }
@@ -69,7 +69,7 @@ export async function writeNew(flag: string, path: string, parts: FileParts, for
         ? cause
         : writeError(path, cause)
   } finally {
-    await finished(draft)
+    await discarded(draft)
   }
 }
 

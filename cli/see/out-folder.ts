@@ -4,7 +4,7 @@ import { mkdir, rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import { lookAt } from '../../data/paths.ts'
 import { writeError } from '../../engine/node-files.ts'
-import { type FileParts, draftOf, finished, writeNew } from './out-file.ts'
+import { type FileParts, draftOf, discarded, writeNew } from './out-file.ts'
 
 /** Makes a folder whole, or replaces the files of the same names in one that exists. */
 export async function writeFolder(
@@ -27,7 +27,7 @@ export async function writeFolder(
   } catch (error) {
     throw error instanceof Error && 'syscall' in error ? writeError(folder, error) : error
   } finally {
-    await finished(draft)
+    await discarded(draft)
   }
   return paths
 }

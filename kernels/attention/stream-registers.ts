@@ -24,19 +24,19 @@ export const featuresOf = (fours: Fours): number => 32 * fours
 /** Declares `<name>`, the products of 8 rows and 4 columns. It is text of the entry point, where
  *  indices need no guards (docs/kernels.md). Blocks of 4 x 4 numbers are turned while they are
  *  staged; threads are numbered so that stores go to different banks. Rows and columns beyond the
- *  last hold numbers of other places: they get no weight. */
+ *  last hold numbers of other places of the buffer: they get no weight. */
 const product = (name: Wgsl, [rows, columns]: AttentionPass['scores']): Wgsl => wgsl`
       var ${name} = Scores();
       for (var d = 0u; d < p.D; d += 16u) {
         var block = mat4x4f();
         for (var i = 0u; i < 4u; i++) {
-          block[i] = four_${bufferName(rows)}(rowFrom + i * step, d + inner, true);
+          block[i] = four_${bufferName(rows)}(min(rowFrom + i * step, lastRow), d + inner, true);
         }
         var turned = transpose(block);
         for (var i = 0u; i < 4u; i++) { staged[(inner + i) * 24u + outer] = turned[i]; }
         if (thread < 32u) {
           for (var i = 0u; i < 4u; i++) {
-            block[i] = four_${bufferName(columns)}(columnFrom + i * step, d + inner, true);
+            block[i] = four_${bufferName(columns)}(min(columnFrom + i * step, lastColumn), d + inner, true);
           }
           turned = transpose(block);
           for (var i = 0u; i < 4u; i++) { staged[(inner + i) * 24u + 16u + x] = turned[i]; }
@@ -89,7 +89,7 @@ const online = wgsl`
         }
       }
       for (var half = 0u; half < 2u; half++) {
-        let rescale = exp(top[half] - most[half]);
+        let rescale: vec4f = exp(top[half] - most[half]);
         total[half] *= rescale;
         for (var r = 0u; r < 4u; r++) {
           for (var f = 0u; f < FOURS; f++) { result[half * 4u + r][f] *= rescale[r]; }
@@ -186,6 +186,8 @@ export function registerStream(pass: AttentionPass, memory: HeadFormat, fours: F
     let rows = array<vec4u, 2>(fourFrom(place.row + y0 * 4u), fourFrom(place.row + 32u + y0 * 4u));
     let end = endColumn(place);
     let step = p.heads * p.D; // from a token to the next
+    let lastRow = p.images * p.rows * step - p.D; // where the buffer's last vector begins
+    let lastColumn = p.images * p.columns * step - p.D;
     let inner = thread / 8u % 4u * 4u; // what the thread stages: features,
     let outer = thread % 8u + thread / 32u * 8u; // and fours of rows
     let rowFrom = rowStart(place, place.row + outer * 4u);

@@ -40,7 +40,7 @@ interface Passed {
 /** Returns the gradients of x, w, gamma and beta, and of the residual, from y's. */
 export function convNormBackward(
   run: Run,
-  { steps, norm: { training, rectified, splits } }: ConvNormAttrs,
+  { steps, norm: { training, rectified, splits, inTurn } }: ConvNormAttrs,
   given: GivenGradient,
   { x, w, normalized, isBehind, needs }: Passed,
 ) {
@@ -51,7 +51,7 @@ export function convNormBackward(
     dBeta,
     dResidual,
   } = batchNormBackward(run, given, normalized, {
-    ...{ training, rectified, splits, residual: isBehind },
+    ...{ training, rectified, splits, inTurn, residual: isBehind },
     ...{ dx: dxNeeded || dwNeeded, sums: dGammaNeeded || dBetaNeeded },
   })
   const dw = dwNeeded && dz ? convWeightGradient(run, x, dz, w.shape, steps) : null

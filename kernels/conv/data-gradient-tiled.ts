@@ -13,22 +13,27 @@ import { type WindowForm, windowProduct } from './window-loader.ts'
 import { MAX_BITS, WHOLE } from './window-taps.ts'
 import { hasNormSums, normDispatch, normSumsShape } from '../tiles/epilogue-norm-sums.ts'
 import { runTiled } from '../tiles/plan.ts'
+import { type FinishKind, type LastStep, otherOf } from '../wgsl/finish.ts'
 import type { Image } from '../wgsl/storage.ts'
 
 /** `convDataGradient` on a GPU. */
 export function convDataGradientTiled(
   run: Run,
-  dy: Tensor,
-  w: Tensor,
+  [dy, w]: readonly [Tensor, Tensor],
   x: Image,
   steps: Steps,
+  finish: LastStep | null,
 ): Tensor {
   const product = asProduct(run, dy, w, steps)
   if (product) {
-    const dx = gemmTiled(run, ...product, { transB: true, dtype: x.dtype })
+    const dx = gemmTiled(run, ...product, { transB: true, dtype: x.dtype }, finish)
     return run.view(dx, x.shape)
   }
-  const [dx] = gradient(run, [dy, w], x, steps, { columns: null, makes: [x] })
+  const other = otherOf(finish)
+  const [dx] = gradient(run, [dy, w], x, steps, {
+    ...{ columns: null, finish: finish?.how ?? null },
+    ...{ makes: [x], reads: other ? [other] : [] },
+  })
   return dx
 }
 
@@ -75,8 +80,10 @@ function phases({ shape }: Image, { stride: [phasesH, phasesW] }: Steps) {
   return { M, layers: phasesH * phasesW }
 }
 
+/** At most one of `columns` and `finish` is set. */
 interface Kind<Makes> {
   readonly columns: WindowForm['columns']
+  readonly finish?: FinishKind
   readonly makes: Makes
   readonly reads?: readonly Tensor[]
   readonly params?: Readonly<Record<string, number>>
@@ -88,7 +95,7 @@ function gradient<const Makes extends readonly Make[]>(
   [dy, w]: readonly [Tensor, Tensor],
   x: Image,
   steps: Steps,
-  { columns, makes, reads = [], params = {}, constants = {} }: Kind<Makes>,
+  { columns, finish = null, makes, reads = [], params = {}, constants = {} }: Kind<Makes>,
 ): { [I in keyof Makes]: Tensor } {
   const [N, outH, outW, C] = images(x.shape, 'conv2d: x')
   const [, H, W, K] = images(dy.shape, 'conv2d: dy')
@@ -101,8 +108,7 @@ function gradient<const Makes extends readonly Make[]>(
     x: memoryOf(run, dy, K),
     w: memoryOf(run, w, K),
     y: memoryOfY(C, sizeOf(x.shape), x.dtype),
-    columns,
-    biased: false,
+    ...{ columns, finish, biased: false },
   })
   return runTiled(
     run,

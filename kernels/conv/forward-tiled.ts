@@ -8,6 +8,7 @@ import { gemmMoments, gemmTiled } from '../matmul/gemm-tiled.ts'
 import { memoryOf, memoryOfY } from '../tiles/loader.ts'
 import { windowProduct } from './window-loader.ts'
 import { MAX_BITS, WHOLE } from './window-taps.ts'
+import { type LastStep, otherOf } from '../wgsl/finish.ts'
 import { momentsShape } from '../tiles/epilogue-moments.ts'
 import { runTiled } from '../tiles/plan.ts'
 import type { Image } from '../wgsl/storage.ts'
@@ -15,15 +16,18 @@ import type { Image } from '../wgsl/storage.ts'
 /** `convForward` on a GPU. A 1 x 1 convolution at stride 1 is a plain matrix product. */
 export function convForwardTiled(
   run: Run,
-  x: Tensor,
-  w: Tensor,
+  [x, w]: readonly [Tensor, Tensor],
   out: Image,
   { bias = null, ...steps }: Biased,
+  finish: LastStep | null,
 ): Tensor {
   const product = asProduct(run, x, w, steps)
-  if (product) return run.view(gemmTiled(run, ...product, { dtype: out.dtype, bias }), out.shape)
-  const reads = bias ? ([x, w, bias] as const) : ([x, w] as const)
-  const [y] = forward(run, reads, steps, { out, makes: [out], moments: false })
+  if (product) {
+    const y = gemmTiled(run, ...product, { dtype: out.dtype, bias }, finish)
+    return run.view(y, out.shape)
+  }
+  const how = { moments: false, bias, finish }
+  const [y] = forward(run, [x, w], steps, { out, makes: [out], ...how })
   return y
 }
 
@@ -36,7 +40,8 @@ export function convForwardMomentsTiled(run: Run, x: Tensor, w: Tensor, out: Ima
   }
   const [N, outH, outW, K] = images(out.shape, 'conv2d: y')
   const makes = [out, momentsShape(N * outH * outW, K)] as const
-  const [y, moments] = forward(run, [x, w], steps, { out, makes, moments: true })
+  const how = { moments: true, bias: null, finish: null }
+  const [y, moments] = forward(run, [x, w], steps, { out, makes, ...how })
   return { y, moments }
 }
 
@@ -47,15 +52,20 @@ function asProduct(run: Run, x: Tensor, w: Tensor, steps: Steps): [Tensor, Tenso
   return isProduct(kH, kW, steps) ? [run.view(x, [N * H * W, C]), run.view(w, [C, K])] : null
 }
 
+/** What a convolution writes, and how it ends: with moments, a bias, a last step, or as it is. */
+interface Written<Makes> {
+  readonly out: Image
+  readonly makes: Makes
+  readonly moments: boolean
+  readonly bias: Tensor | null
+  readonly finish: LastStep | null
+}
+
 function forward<const Makes extends readonly Make[]>(
   run: Run,
-  [x, w, bias]: readonly [Tensor, Tensor, ...([] | [Tensor])],
+  [x, w]: readonly [Tensor, Tensor],
   { stride, padding }: Steps,
-  {
-    out,
-    makes,
-    moments,
-  }: { readonly out: Image; readonly makes: Makes; readonly moments: boolean },
+  { out, makes, moments, bias, finish }: Written<Makes>,
 ): { [I in keyof Makes]: Tensor } {
   const [N, H, W, C] = images(x.shape, 'conv2d: x')
   const [, outH, outW, K] = images(out.shape, 'conv2d: y')
@@ -70,11 +80,12 @@ function forward<const Makes extends readonly Make[]>(
       w: memoryOf(run, w, K),
       y: memoryOfY(K, sizeOf(out.shape), out.dtype),
       columns: moments ? 'moments' : null,
-      biased: bias !== undefined,
+      biased: bias !== null,
+      finish: finish?.how ?? null,
     }),
     { M: N * outH * outW, N: K, K: kH * kW * C, layers: 1 },
     {
-      reads: bias ? [x, w, bias] : [x, w],
+      reads: [x, w, ...present(bias), ...present(otherOf(finish))],
       makes,
       params: {
         ...{ images: N, H, W, C, outH, outW, kH, kW, phasesH: 1, phasesW: 1 },
@@ -83,6 +94,8 @@ function forward<const Makes extends readonly Make[]>(
     },
   )
 }
+
+const present = (tensor: Tensor | null) => (tensor ? [tensor] : [])
 
 /** Whether a convolution is the plain product of pixels and the weight: 1 x 1, stride 1, no
  *  padding. */

@@ -13,21 +13,28 @@ import {
   convDataGradientTiled,
   suitsNormSums,
 } from './data-gradient-tiled.ts'
+import { finished } from '../matmul/finished.ts'
 import { Pending } from '../pending.ts'
+import type { LastStep } from '../wgsl/finish.ts'
 import { type Image, imageOf, storedAs } from '../wgsl/storage.ts'
 import { type BiasedWalk, dataGradientWalk, forwardWalk } from './input-walk.ts'
 
 export type { Pair, Steps }
 
-/** Convolution of x [N, H, W, C] with w [kH, kW, C, K], plus the bias -> `out` [N, outH, outW,
- *  K]. */
-export const convForward = (run: Run, x: Tensor, w: Tensor, out: Shape, steps: Biased): Tensor =>
-  usesTiles(run, x, out)
-    ? convForwardTiled(run, x, w, imageOf(run, out), steps)
-    : walked(run, x, w, imageOf(run, out), {
-        ...forwardWalk(w.shape, steps),
-        bias: steps.bias ?? null,
-      })
+/** Convolution of x [N, H, W, C] with w [kH, kW, C, K] -> `out` [N, outH, outW, K], plus the bias;
+ *  or without one a last step, whose `other` is stored as the result is. */
+export function convForward(
+  run: Run,
+  x: Tensor,
+  w: Tensor,
+  out: Shape,
+  steps: Biased,
+  finish: LastStep | null = null,
+): Tensor {
+  if (usesTiles(run, x, out)) return convForwardTiled(run, [x, w], imageOf(run, out), steps, finish)
+  const walk = { ...forwardWalk(w.shape, steps), bias: steps.bias ?? null }
+  return finished(run, walked(run, x, w, imageOf(run, out), walk), finish)
+}
 
 /** `convForward` and the moments of its channels (epilogue-moments.ts); null for these where they
  *  would save nothing. A GPU computes them before it stores y, which saves reading y again. */
@@ -42,11 +49,22 @@ export const convForwardMoments = (
     ? convForwardMomentsTiled(run, x, w, imageOf(run, out), steps)
     : { y: convForward(run, x, w, out, steps), moments: null }
 
-/** Gradient of `convForward` with respect to x, from dy and w. */
-export const convDataGradient = (run: Run, dy: Tensor, w: Tensor, x: Image, steps: Steps): Tensor =>
+/** Gradient of `convForward` with respect to x, from dy and w; then a last step. */
+export const convDataGradient = (
+  run: Run,
+  dy: Tensor,
+  w: Tensor,
+  x: Image,
+  steps: Steps,
+  finish: LastStep | null = null,
+): Tensor =>
   usesTiles(run, dy, x.shape)
-    ? convDataGradientTiled(run, dy, w, x, steps)
-    : walked(run, dy, w, x, { ...dataGradientWalk(w.shape, steps), bias: null })
+    ? convDataGradientTiled(run, [dy, w], x, steps, finish)
+    : finished(
+        run,
+        walked(run, dy, w, x, { ...dataGradientWalk(w.shape, steps), bias: null }),
+        finish,
+      )
 
 /** `convDataGradient`, computed when it is read first, on a GPU that can sum it for the batch norm
  *  that reads it. */

@@ -6,7 +6,7 @@
 import { type Run, type Shape, type Tensor, images, kernel } from '../op.ts'
 import type { Steps } from './steps.ts'
 import { byFragmentLoad, threadsFor } from '../wgsl/broadcast-load.ts'
-import { sumSplits } from '../wgsl/sum-splits.ts'
+import type { Partial } from '../wgsl/sum-splits.ts'
 import { splitDispatch } from './weight-gradient-splits.ts'
 
 const COLUMNS = 8 // per thread
@@ -113,7 +113,7 @@ export function convWeightGradientGeneric(
   dy: Tensor,
   out: Shape,
   steps: Steps,
-): Tensor {
+): Partial {
   const [, kW] = images(out, 'conv2d: w')
   const rows = kW === 3 && steps.stride[1] === 1 ? 3 : 4
   const threads = threadsFor(run)
@@ -126,5 +126,5 @@ export function convWeightGradientGeneric(
     constants: { threads, rows },
     groups,
   })
-  return sumSplits(run, partial, out)
+  return { partial, out }
 }

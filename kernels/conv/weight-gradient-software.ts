@@ -8,7 +8,7 @@
 import { type Run, type Shape, type Tensor, type Wgsl, images, kernel, wgsl } from '../op.ts'
 import type { Steps } from './steps.ts'
 import { broadcasts, spreadFours, threadsFor } from '../wgsl/broadcast-load.ts'
-import { sumSplits } from '../wgsl/sum-splits.ts'
+import type { Partial } from '../wgsl/sum-splits.ts'
 import { splitDispatch } from './weight-gradient-splits.ts'
 
 const COLUMNS = 16 // of dW, per thread
@@ -176,7 +176,7 @@ export function convWeightGradientSoftware(
   dy: Tensor,
   out: Shape,
   steps: Steps,
-): Tensor {
+): Partial {
   const [, taps, C] = images(out, 'conv2d: w')
   const stride = steps.stride[1]
   const channels = channelsOf(C, taps, stride)
@@ -193,5 +193,5 @@ export function convWeightGradientSoftware(
     constants: { threads: LANES, channels, taps, stride },
     groups,
   })
-  return sumSplits(run, partial, out)
+  return { partial, out }
 }

@@ -5,8 +5,8 @@
 import { type Run, type Shape, type Tensor, images, sizeOf } from '../op.ts'
 import type { Pair, Steps } from './steps.ts'
 import { isProduct } from './forward-tiled.ts'
-import { gemmTiled } from '../matmul/gemm-tiled.ts'
-import { sumSplits } from '../wgsl/sum-splits.ts'
+import { gemmPartial } from '../matmul/gemm-tiled.ts'
+import type { Partial } from '../wgsl/sum-splits.ts'
 import { loadWidth, memoryOf, memoryOfY } from '../tiles/loader.ts'
 import { type WeightForm, weightLoader } from './weight-gradient-loader.ts'
 import { WHOLE } from './window-taps.ts'
@@ -28,14 +28,14 @@ export function convWeightGradientTiled(
   dy: Tensor,
   out: Shape,
   steps: Steps,
-): Tensor {
+): Partial {
   const [N, H, W, C] = images(x.shape, 'conv2d: x')
   const [, outH, outW, K] = images(dy.shape, 'conv2d: dy')
   const [kH, kW] = images(out, 'conv2d: w')
   const pixels = N * outH * outW
   if (isProduct(kH, kW, steps)) {
     const [left, right] = [run.view(x, [pixels, C]), run.view(dy, [pixels, K])]
-    return run.view(gemmTiled(run, left, right, { transA: true }), out)
+    return { partial: gemmPartial(run, left, right, { transA: true }).partial, out }
   }
   const depth = depthFor(run)
   const form = {
@@ -58,7 +58,7 @@ export function convWeightGradientTiled(
   }
   const io = { reads: [x, dy], makes: [[layers, ...out]], params } as const
   const [partial] = runTiled(run, productFor(form), { ...size, layers }, io)
-  return sumSplits(run, partial, out)
+  return { partial, out }
 }
 
 /** How a tap's reads move: by one output pixel down and right, from the end of a row of pixels or

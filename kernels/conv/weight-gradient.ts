@@ -7,6 +7,7 @@
 // All of them split the sum over workgroups and add the partial sums in a fixed order.
 
 import { type Run, type Shape, type Tensor, sizeOf } from '../op.ts'
+import { type Partial, sumSplits, sumTwoSplits } from '../wgsl/sum-splits.ts'
 import { storedAs } from '../wgsl/storage.ts'
 import type { Steps } from './steps.ts'
 import { convWeightGradientGeneric } from './weight-gradient-generic.ts'
@@ -25,6 +26,17 @@ export function convWeightGradient(
   out: Shape,
   steps: Steps,
 ): Tensor {
+  return sumSplits(run, weightPartial(run, x, dy, out, steps).partial, out)
+}
+
+/** What a weight's gradient is computed from. */
+type Weighing = readonly [x: Tensor, dy: Tensor, out: Shape, steps: Steps]
+
+/** The gradients of two weights, whose partial sums are added by one dispatch. */
+export const convWeightGradients = (run: Run, one: Weighing, two: Weighing) =>
+  sumTwoSplits(run, weightPartial(run, ...one), weightPartial(run, ...two))
+
+function weightPartial(run: Run, x: Tensor, dy: Tensor, out: Shape, steps: Steps): Partial {
   if (!run.software && sizeOf(x.shape) * sizeOf(dy.shape) > 0)
     return convWeightGradientTiled(run, x, dy, out, steps)
   const [images, gradient] = [storedAs(run, 'f32', x), storedAs(run, 'f32', dy)]

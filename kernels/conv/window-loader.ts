@@ -8,6 +8,8 @@
 import { wgsl } from '../op.ts'
 import { type NormMask, normBindings } from '../tiles/epilogue-norm-sums.ts'
 import { type Loader, type BufferFormat, element, loadUnit, store4 } from '../tiles/loader.ts'
+import { finishSnippet } from '../tiles/finish.ts'
+import { type FinishKind, finishName, readsOther } from '../wgsl/finish.ts'
 import { type TiledProduct, planTiles } from '../tiles/plan.ts'
 import { matrixSide } from '../tiles/matrix-side.ts'
 import { momentsBinding } from '../tiles/epilogue-moments.ts'
@@ -21,8 +23,10 @@ export interface WindowForm {
   readonly y: BufferFormat
   /** What is stored of y's columns, too; of the data gradient the sums of a batch norm. */
   readonly columns: 'moments' | NormMask | null
-  /** Whether a bias is added. Neither `back` nor `columns` then. */
+  /** Whether a bias is added. Never `back`. */
   readonly biased: boolean
+  /** The last step. At most one of `columns`, `biased` and `finish` is set. */
+  readonly finish: FinishKind
   /** Whether the taps fit in one u32, MAX_BITS at most. */
   readonly bits: boolean
   /** Whether x's channels are a multiple of WHOLE: then every slice lies in one tap. */
@@ -31,8 +35,8 @@ export interface WindowForm {
 
 /** The loader of a convolution, or `back`, of its data gradient. */
 const windowLoader = (form: WindowForm): Loader => {
-  const { back, x, w, y, columns, biased } = form
-  const { name, more, first, made, params } = outputs(back, columns, biased)
+  const { back, x, w, y, biased, finish } = form
+  const { name, more, first, made, params } = outputs(form)
   return {
     name,
     along: { a: true, b: back },
@@ -50,7 +54,8 @@ const windowLoader = (form: WindowForm): Loader => {
     @group(0) @binding(${params}) var<uniform>             p: Params;
     ${store4(y)}
     ${made}
-    ${back ? phases : wholeImage(biased)}
+    ${finish ? finishSnippet(finish, wgsl`2`, y) : wgsl``}
+    ${back ? phases(finish) : wholeImage(form)}
     // Where the first tap reads, given image, row and column.
     fn placeOf(o: vec3i) -> i32 { return ((o.x * i32(p.H) + o.y) * i32(p.W) + o.z) * i32(p.C / ${loadUnit(x)}); }
     ${form.bits ? rowsByBits : rowsByPlace}
@@ -68,11 +73,13 @@ const windowLoader = (form: WindowForm): Loader => {
 }
 
 /** The entry point, and the bindings of y, of what is stored of its columns, and of Params. */
-function outputs(back: boolean, columns: WindowForm['columns'], biased: boolean) {
-  const [first, params] = biased ? [wgsl`3`, wgsl`4`] : [wgsl`2`, wgsl`3`]
-  const alone = { more: null, first, made: wgsl``, params }
-  if (columns === null)
-    return { ...alone, name: back ? wgsl`convDataGradientTiled` : wgsl`convForwardTiled` }
+function outputs({ back, columns, biased, finish }: WindowForm) {
+  if (columns === null) {
+    const [first, params] = biased || readsOther(finish) ? [wgsl`3`, wgsl`4`] : [wgsl`2`, wgsl`3`]
+    const product = back ? wgsl`convDataGradient` : wgsl`convForward`
+    const name = wgsl`${product}${finishName(finish)}Tiled`
+    return { name, more: null, first, made: wgsl``, params }
+  }
   if (columns === 'moments') {
     const made = momentsBinding(wgsl`3`)
     const name = wgsl`convForwardMomentsTiled`
@@ -88,16 +95,16 @@ const products = new Map<string, TiledProduct>()
 /** The product of a form, assembled on first use. */
 export function windowProduct(form: WindowForm): TiledProduct {
   const key = Object.values(form).join()
-  const { back, columns } = form
+  const { back, columns, finish } = form
   const beside = columns === null ? '' : columns === 'moments' ? ' with moments' : ' with norm sums'
-  const name = `convolve${back ? 'Back' : ''}${beside}`
+  const name = `convolve${back ? 'Back' : ''}${beside}${finish ? `, ${finish}` : ''}`
   const product = products.get(key) ?? planTiles(name, windowLoader(form))
   products.set(key, product)
   return product
 }
 
 // Forward: all pixels of y have the same taps.
-const wholeImage = (biased: boolean) => wgsl`
+const wholeImage = ({ biased, finish }: WindowForm) => wgsl`
     const toward = 1i; // from a tap's input to the next
     var<private> reach: vec2u = vec2u(); // taps
     fn prologue(z: u32) {
@@ -116,14 +123,15 @@ const wholeImage = (biased: boolean) => wgsl`
       if (row >= p.M || column >= p.N) { return; }
       var numbers = sums;
       ${biased ? wgsl`for (var i = 0u; i < 4u; i++) { numbers[i] += bias[min(column + i, p.N - 1u)]; }` : wgsl``}
-      store4(row * p.N + column, p.N - column, numbers);
+      let at = row * p.N + column;
+      store4(at, p.N - column, ${finish ? wgsl`finish(at, p.N - column, numbers)` : wgsl`numbers`});
     }
-    fn storesSums() -> bool { return ${biased ? wgsl`false` : wgsl`true`}; }
+    fn storesSums() -> bool { return ${biased || finish ? wgsl`false` : wgsl`true`}; }
     fn storeOffset(z: u32, row: u32, column: u32) -> u32 { return (row * p.N + column) / 4u; }
 `
 
 // Back: the pixels of y are in phases, of which each has taps of its own.
-const phases = wgsl`
+const phases = (finish: FinishKind) => wgsl`
     const toward = -1i; // from a tap's input to the next
     var<private> phase: vec2u = vec2u();
     var<private> phaseNumber: u32 = 0u;
@@ -168,8 +176,10 @@ const phases = wgsl`
     fn chunkOf(row: u32) -> u32 { return phaseNumber * ((p.M + 63u) / 64u) + row / 64u; }
     fn chunkCount() -> u32 { return p.phasesH * p.phasesW * ((p.M + 63u) / 64u); }
     fn epilogue(row: u32, column: u32, sums: vec4f) {
-      if (exists(row, column)) { store4(placeInY(row, column), p.N - column, sums); }
+      if (!exists(row, column)) { return; }
+      let at = placeInY(row, column);
+      store4(at, p.N - column, ${finish ? wgsl`finish(at, p.N - column, sums)` : wgsl`sums`});
     }
-    fn storesSums() -> bool { return p.phasesH * p.phasesW == 1u; }
+    fn storesSums() -> bool { return ${finish ? wgsl`false` : wgsl`p.phasesH * p.phasesW == 1u`}; }
     fn storeOffset(z: u32, row: u32, column: u32) -> u32 { return (row * p.N + column) / 4u; }
 `

@@ -6,22 +6,24 @@ import { type Run, type Tensor, folded, kernel } from '../op.ts'
 import { splitColumns } from '../similarity/split-columns.ts'
 import { byRow, fourRows, pairTiles } from '../similarity/tiles.ts'
 import { lowest } from '../wgsl/lowest.ts'
-import { type NceMapsSizes, saturation, tileParams } from './nce-maps-backward.ts'
+import { type NceMapsSizes, beginView, saturation, tileParams } from './nce-maps-sizes.ts'
 
 const statisticsKernel = pairTiles(
   ({ head, entry, prologue, score }) => kernel`
   ${head}
   struct Params {
-    rows: u32, D: u32, columns: u32, along: u32, sum: u32, scale: f32, L: u32, clip: f32, span: u32
+    rows: u32, D: u32, columns: u32, along: u32, sum: u32, scale: f32, views: u32,
+    splits: u32, L: u32, clip: f32, span: u32
   }
-  @group(0) @binding(0) var<storage, read>       rows:      array<f32>; // a [N, R]
-  @group(0) @binding(1) var<storage, read>       columns:   array<f32>; // b [NL, R]
-  @group(0) @binding(2) var<storage, read_write> partial:   array<f32>; // [top | sum | squares, splits, N]
-  @group(0) @binding(3) var<storage, read_write> positives: array<f32>; // s_iil [N, L]
+  @group(0) @binding(0) var<storage, read>       rows:      array<f32>; // a [views, N, R]
+  @group(0) @binding(1) var<storage, read>       columns:   array<f32>; // b [views, NL, R]
+  @group(0) @binding(2) var<storage, read_write> partial:   array<f32>; // [top | sum | squares, splits, views, N]
+  @group(0) @binding(3) var<storage, read_write> positives: array<f32>; // s_iil [views, N, L]
   @group(0) @binding(4) var<uniform>             p:         Params;
   ${score}
   ${fourRows}
   ${saturation}
+  ${beginView}
   ${lowest}
 
   @compute @workgroup_size(THREADS)
@@ -33,7 +35,9 @@ const statisticsKernel = pairTiles(
     if (row >= p.rows) { return; } // a dispatch may have a few tiles more
     let own = groupOf(thread);
     let i = fourRows(row + own * 4u);
-    let begin = group.z * p.span;
+    let view = beginView(group.z, p.splits);
+    let split = group.z - view * p.splits;
+    let begin = split * p.span;
     var top = vec4f(LOWEST);
     var sum = vec4f();
     var squares = vec4f();
@@ -48,7 +52,7 @@ const statisticsKernel = pairTiles(
           let s = p.clip * saturation(raw);
           let negative = i != vec4u(at / p.L);
           for (var r = 0u; r < 4u; r++) {
-            if (!negative[r] && i[r] < p.rows) { positives[at] = s[r]; }
+            if (!negative[r] && i[r] < p.rows) { positives[view * p.columns + at] = s[r]; }
           }
           squares += raw * raw;
           most = max(most, select(vec4f(LOWEST), s, negative));
@@ -78,7 +82,7 @@ const statisticsKernel = pairTiles(
     }
     for (var r = 0u; r < 4u; r++) {
       if (i[r] >= p.rows) { continue; }
-      let at = group.z * p.rows + i[r];
+      let at = (split * p.views + view) * p.rows + i[r];
       partial[at] = top[r];
       partial[groups.z * p.rows + at] = sum[r];
       partial[2u * groups.z * p.rows + at] = squares[r];
@@ -88,24 +92,26 @@ const statisticsKernel = pairTiles(
   byRow,
 )
 
-/** Compares sources [N, R] with maps [N, ..., R] of L positions. Returns `partial` [top | sum |
- *  squares, splits, N] of the negatives and of all raw scores, and `positives` [N, L]. */
+/** Compares sources [views N, R] with maps [views N, ..., R] of L positions. Returns `partial` [top |
+ *  sum | squares, splits, views N] of the negatives and of all raw scores, and `positives` [views N,
+ *  L]. */
 export function mapScores(
   run: Run,
   sizes: NceMapsSizes & { readonly clip: number },
   sources: Tensor,
   maps: Tensor,
 ) {
-  const { N, L, clip } = sizes
-  const { tiles, splits, span } = splitColumns(run, { rows: N, columns: N * L, enough: 1024 })
+  const { views, N, L, clip } = sizes
+  const work = { rows: N, columns: N * L, enough: 1024 / views }
+  const { tiles, splits, span } = splitColumns(run, work)
   const [partial, positives] = run(statisticsKernel(run), {
     reads: [sources, maps],
     makes: [
-      [3, splits, N],
-      [N, L],
+      [3, splits, views * N],
+      [views * N, L],
     ],
-    params: { ...tileParams(sizes, N, N * L), L, clip, span },
-    groups: [...folded(tiles), splits],
+    params: { ...tileParams(sizes, N, N * L), splits, L, clip, span },
+    groups: [...folded(tiles), views * splits],
   })
   return { partial, positives, splits }
 }

@@ -20,15 +20,16 @@
 
 import { type Op, type Tensor, elementwise, flatIndex, kernel } from '../op.ts'
 import { lines } from '../wgsl/lines.ts'
-import { type NceMapsAttrs, mapsBackward, sourcesBackward, sizesOf } from './nce-maps-backward.ts'
+import { mapsBackward, sourcesBackward } from './nce-maps-backward.ts'
+import { type NceMapsAttrs, sizesOf } from './nce-maps-sizes.ts'
 import { mapScores } from './nce-maps-scores.ts'
 import { lowest } from '../wgsl/lowest.ts'
 import { log1pUnit } from '../wgsl/pointwise.ts'
-import { anything, checkOptions, checkTensor } from '../options.ts'
+import { anything, checkOptions, checkTensor, flag } from '../options.ts'
 
 const rowsKernel = kernel`
-  struct Params { N: u32, L: u32, splits: u32 }
-  @group(0) @binding(0) var<storage, read>       partial:   array<f32>; // [top | sum | squares, splits, N]
+  struct Params { N: u32, L: u32, splits: u32, alone: u32 }
+  @group(0) @binding(0) var<storage, read>       partial:   array<f32>; // [top | sum | squares, splits, N], N of all views
   @group(0) @binding(1) var<storage, read>       positives: array<f32>; // s_iil [N, L]
   @group(0) @binding(2) var<storage, read_write> rowStats:  array<f32>; // [loss | squares | lse | log A, N]
   @group(0) @binding(3) var<uniform>             p:         Params;
@@ -49,7 +50,7 @@ const rowsKernel = kernel`
       squares += partial[(2u * p.splits + b) * p.N + i];
     }
     var lse = LOWEST; // of one image alone, which has no negatives
-    if (p.N > 1u) { lse = top + log(sum); }
+    if (p.alone == 0u) { lse = top + log(sum); }
     var loss = 0.0;
     var low = -LOWEST; // of each positive's logsumexp with the negatives
     for (var l = 0u; l < p.L; l++) {
@@ -102,18 +103,19 @@ export const nceMapsOp: Op<NceMapsInputs, NceMapsOutputs, NceMapsAttrs> = {
 
   forward(run, attrs, sources, maps) {
     const sizes = sizesOf(attrs, sources.shape, maps.shape)
-    const { N, L } = sizes
+    const { views, N, L } = sizes
+    const all = views * N
     const { partial, positives, splits } = mapScores(run, { ...attrs, ...sizes }, sources, maps)
     const [rowStats] = run(rowsKernel, {
       reads: [partial, positives],
-      makes: [[4, N]],
-      params: { N, L, splits },
-      groups: elementwise(N),
+      makes: [[4, all]],
+      params: { N: all, L, splits, alone: Number(N === 1) },
+      groups: elementwise(all),
     })
     const [loss, penalty] = run(totalKernel, {
       reads: [rowStats],
       makes: [[], []],
-      params: { N, perPositive: 1 / (N * L), perScore: attrs.penalty / (N * N * L) },
+      params: { N: all, perPositive: 1 / (all * L), perScore: attrs.penalty / (all * N * L) },
       groups: [1],
     })
     return [loss, penalty, rowStats]
@@ -127,13 +129,25 @@ export const nceMapsOp: Op<NceMapsInputs, NceMapsOutputs, NceMapsAttrs> = {
     [, , rowStats],
     [toSources, toMaps],
   ) {
-    const { N, L, R } = sizesOf(attrs, sources.shape, maps.shape)
-    const sum = { ...attrs, N, L, R, rowStats, dloss, dpenalty }
+    const sizes = sizesOf(attrs, sources.shape, maps.shape)
+    const sum = { ...attrs, ...sizes, rowStats, dloss, dpenalty }
     return [
       toSources ? sourcesBackward(run, sum, sources, maps) : null,
       toMaps ? mapsBackward(run, sum, sources, maps) : null,
     ]
   },
+}
+
+/** Options of `nceMaps`. */
+export interface NceMapsOptions {
+  /** c of the scores' c tanh(raw / c), above 0; 20 by default. */
+  readonly clip?: number
+  /** λ of the penalty λ mean(raw²), from 0; 0.05 by default. */
+  readonly penalty?: number
+  /** true: sources and maps are of two views of N / 2 images, one behind the other. Each view's
+   *  sources meet the other view's maps, and loss and penalty are means of both directions. false
+   *  by default. */
+  readonly crossed?: boolean
 }
 
 /** AMDIM's loss of sources [N, R], global features or single local ones of one view, with maps [N,
@@ -147,14 +161,12 @@ export const nceMapsOp: Op<NceMapsInputs, NceMapsOutputs, NceMapsAttrs> = {
 export function nceMaps(
   sources: Tensor,
   maps: Tensor,
-  options: { readonly clip?: number; readonly penalty?: number } = {},
+  options: NceMapsOptions = {},
 ): { readonly loss: Tensor; readonly penalty: Tensor } {
-  const { clip = 20, penalty = 0.05 } = checkOptions('nceMaps', options, {
-    clip: anything,
-    penalty: anything,
-  })
+  const rules = { clip: anything, penalty: anything, crossed: flag }
+  const { clip = 20, penalty = 0.05, crossed = false } = checkOptions('nceMaps', options, rules)
   checkTensor('nceMaps', 'sources', sources)
   checkTensor('nceMaps', 'maps', maps)
-  const [loss, squares] = sources.gpu.apply(nceMapsOp, { clip, penalty }, [sources, maps])
+  const [loss, squares] = sources.gpu.apply(nceMapsOp, { clip, penalty, crossed }, [sources, maps])
   return { loss, penalty: squares }
 }

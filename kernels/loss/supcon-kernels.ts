@@ -94,10 +94,11 @@ export const supConGradient = weightedSumKernel(
   var<private> own: vec4i = vec4i();
   ${sameClass}
   fn prepare(i: vec4u) {
+    let images = image(i);
     for (var r = 0u; r < 4u; r++) {
       lse[r] = rowStats[p.rows + i[r]];
       share[r] = rowStats[2u * p.rows + i[r]];
-      own[r] = labels[min(image(i)[r], p.N - 1u)];
+      own[r] = labels[min(images[r], p.N - 1u)];
     }
   }
   fn weigh(i: vec4u, j: u32, s: vec4f) -> vec4f {

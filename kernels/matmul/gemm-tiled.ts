@@ -2,135 +2,43 @@
 // few tiles to occupy the device, workgroups share the sum, and `sumSplits` adds their partial
 // sums.
 
-import { type DType, type Run, type Tensor, wgsl } from '../op.ts'
+import type { DType, Run, Tensor } from '../op.ts'
+import { gemmProduct } from './gemm-loader.ts'
 import { type Gemm, productShape } from './shapes.ts'
 import type { NormGradient, NormReader } from '../pending.ts'
-import { storedAs } from '../wgsl/storage.ts'
-import { sumSplits } from '../wgsl/sum-splits.ts'
-import {
-  type Loader,
-  type BufferFormat,
-  element,
-  memoryOf,
-  memoryOfY,
-  store4,
-} from '../tiles/loader.ts'
-import { matrixSide } from '../tiles/matrix-side.ts'
-import { momentsBinding, momentsShape } from '../tiles/epilogue-moments.ts'
-import {
-  type NormMask,
-  normBindings,
-  normDispatch,
-  normSumsShape,
-} from '../tiles/epilogue-norm-sums.ts'
-import { type TiledProduct, depthFor, planTiles, runTiled, slicesPerSplit } from '../tiles/plan.ts'
+import { type LastStep, otherOf } from '../wgsl/finish.ts'
+import { type Partial, sumSplits } from '../wgsl/sum-splits.ts'
+import { memoryOf, memoryOfY } from '../tiles/loader.ts'
+import { momentsShape } from '../tiles/epilogue-moments.ts'
+import { normDispatch, normSumsShape } from '../tiles/epilogue-norm-sums.ts'
+import { depthFor, runTiled, slicesPerSplit } from '../tiles/plan.ts'
 
-/** What a text depends on: the transposes, and how buffers are bound. */
-interface Form {
-  readonly transA: boolean
-  readonly transB: boolean
-  readonly a: BufferFormat
-  readonly b: BufferFormat
-  readonly y: BufferFormat
-  /** What is stored of y's columns, too. */
-  readonly columns: 'moments' | NormMask | null
-  /** Whether K is a multiple of every mma's k per slice. */
-  readonly whole: boolean
+/** `gemm` on a GPU, with a last step, whose `other` is stored as y is; without a bias then. */
+export function gemmTiled(
+  run: Run,
+  a: Tensor,
+  b: Tensor,
+  options: Gemm,
+  finish: LastStep | null = null,
+): Tensor {
+  const { dtype = 'f32' } = options
+  const { partial, out, finished } = parts(run, [a, b], options, finish)
+  if (finished) return run.view(partial, out)
+  return sumSplits(run, partial, out, { dtype, finish })
 }
 
-/** The entry point, the bindings behind the factors, and what the epilogue is made of. */
-function outputs({ columns, y }: Form) {
-  const made = wgsl`var<storage, read_write> y:    array<${element(y)}>; // [splits, batches, M, N]`
-  if (columns === null || columns === 'moments')
-    return {
-      name: columns ? wgsl`gemmMomentsTiled` : wgsl`gemmTiled`,
-      more: columns,
-      bindings: wgsl`
-    @group(0) @binding(2) var<storage, read>       bias: array<f32>;           // [N], if biased
-    @group(0) @binding(3) ${made}
-    @group(0) @binding(${columns ? wgsl`5` : wgsl`4`}) var<uniform>             p:    Params;
-    ${columns ? momentsBinding(wgsl`4`) : wgsl``}`,
-      ends: wgsl`
-    fn epilogue(row: u32, column: u32, sums: vec4f) {
-      if (row >= p.M || column >= p.N) { return; }
-      var numbers = sums;
-      if (p.biased == 1u) {
-        for (var i = 0u; i < 4u; i++) { numbers[i] += bias[min(column + i, p.N - 1u)]; }
-      }
-      store4(yFrom + row * p.N + column, p.N - column, numbers);
-    }`,
-    }
-  return {
-    name: wgsl`gemmNormTiled`,
-    more: 'norm sums' as const,
-    bindings: wgsl`
-    @group(0) @binding(6) ${made}
-    @group(0) @binding(8) var<uniform>             p:    Params;
-    ${normBindings(columns)}`,
-    ends: wgsl`
-    fn exists(row: u32, column: u32) -> bool { return row < p.M && column < p.N; }
-    fn placeOf4(row: u32, column: u32) -> u32 { return (row * p.N + column) / 4u; }
-    fn chunkOf(row: u32) -> u32 { return row / 64u; }
-    fn chunkCount() -> u32 { return (p.M + 63u) / 64u; }
-    fn epilogue(row: u32, column: u32, sums: vec4f) {
-      if (exists(row, column)) { store4(row * p.N + column, p.N - column, sums); }
-    }`,
-  }
-}
+/** The partial sums of `gemm` on a GPU, in f32. */
+export const gemmPartial = (run: Run, a: Tensor, b: Tensor, options: Gemm): Partial =>
+  parts(run, [a, b], options, null)
 
-function loader(form: Form): Loader {
-  const { transA, transB, a, b, y, whole } = form
-  const { name, more, bindings, ends } = outputs(form)
-  return {
-    name,
-    along: { a: !transA, b: transB },
-    memory: { a, b, y },
-    columns: more,
-    code: wgsl`
-    struct Params {
-      M: u32, N: u32, K: u32, aStride: u32, bStride: u32, biased: u32, batches: u32, slices: u32${more === 'norm sums' ? wgsl`, interleave: u32` : wgsl``}
-    }
-    @group(0) @binding(0) var<storage, read>       a:    array<${element(a)}>; // [batches, M, K] or [batches, K, M]
-    @group(0) @binding(1) var<storage, read>       b:    array<${element(b)}>; // [batches, K, N] or [batches, N, K]
-    ${bindings}
-    ${store4(y)}
-    var<private> first: u32 = 0u; // k of this split
-    var<private> batch: u32 = 0u;
-    var<private> yFrom: u32 = 0u;
-
-    fn prologue(z: u32) {
-      let index = z / p.batches; // of the split
-      batch = z - index * p.batches;
-      first = index * p.slices * depth;
-      yFrom = z * p.M * p.N;
-    }
-    fn sliceCount(z: u32) -> u32 {
-      let all = (p.K + depth - 1u) / depth;
-      return min(p.slices, all - z / p.batches * p.slices);
-    }
-    ${matrixSide('A', wgsl`a`, a, !transA, { from: wgsl`batch * p.M * p.K`, stride: wgsl`p.aStride`, rows: wgsl`p.M`, sum: wgsl`p.K`, first: wgsl`first`, whole })}
-    ${matrixSide('B', wgsl`b`, b, transB, { from: wgsl`batch * p.K * p.N`, stride: wgsl`p.bStride`, rows: wgsl`p.N`, sum: wgsl`p.K`, first: wgsl`first`, whole })}
-    ${ends}
-    fn storesSums() -> bool { return p.biased == 0u; }
-    fn storeOffset(z: u32, row: u32, column: u32) -> u32 { return (z * p.M * p.N + row * p.N + column) / 4u; }
-  `,
-  }
-}
-
-const products = new Map<string, TiledProduct>()
-
-function productFor(form: Form): TiledProduct {
-  const key = Object.values(form).join()
-  const { transA, transB, columns } = form
-  const beside = columns === null ? '' : columns === 'moments' ? ' with moments' : ' with norm sums'
-  const ways = `${transA ? 't' : 'n'}${transB ? 't' : 'n'}${beside}`
-  const product = products.get(key) ?? planTiles(`gemm ${ways}`, loader(form))
-  products.set(key, product)
-  return product
-}
-
-/** `gemm` on a GPU. */
-export function gemmTiled(run: Run, a: Tensor, b: Tensor, options: Gemm): Tensor {
+/** The product, one part of the sum behind another. `finished`: there is one, and its last step is
+ *  done. */
+function parts(
+  run: Run,
+  [a, b]: readonly [Tensor, Tensor],
+  options: Gemm,
+  finish: LastStep | null,
+): Partial & { readonly finished: boolean } {
   const { transA = false, transB = false, bias = null, unsplit = false, dtype = 'f32' } = options
   const { batches, M, N, K, shape } = productShape(a.shape, b.shape, options)
   const [aStride, bStride] = [transA ? M : K, transB ? K : N]
@@ -138,19 +46,22 @@ export function gemmTiled(run: Run, a: Tensor, b: Tensor, options: Gemm): Tensor
   const all = Math.ceil(K / depthFor(run))
   const slices = bias || unsplit ? all : slicesPerSplit(run, factors, { M, N, K, layers: batches }) // of a split; the last may have fewer, and none is empty
   const layers = Math.ceil(all / slices) * batches
-  const stored = layers > batches ? 'f32' : dtype // parts are
+  const finished = layers === batches
+  const last = finished ? finish : null // parts are no whole sums, and stay in f32
+  const stored = finished ? dtype : 'f32'
   const memory = { ...factors, y: memoryOfY(N, M * N, stored) }
-  const [y] = runTiled(
+  const how = { columns: null, finish: last?.how ?? null, whole: K % 32 === 0 }
+  const [partial] = runTiled(
     run,
-    productFor({ transA, transB, ...memory, columns: null, whole: K % 32 === 0 }),
+    gemmProduct({ transA, transB, ...memory, ...how }),
     { M, N, K, layers },
     {
-      reads: [a, b, bias ?? b],
+      reads: [a, b, otherOf(last) ?? bias ?? b],
       makes: [{ shape: [layers / batches, ...shape], dtype: stored }],
       params: { K, aStride, bStride, biased: bias ? 1 : 0, batches, slices },
     },
   )
-  return storedAs(run, dtype, sumSplits(run, y, shape))
+  return { partial, out: shape, finished }
 }
 
 /** a [M, K] times b [K, N] on a GPU, and the moments of its columns; null for these where the sum
@@ -168,11 +79,12 @@ export function gemmMoments(
     return { y: gemmTiled(run, a, b, { dtype }), moments: null }
   const [y, moments] = runTiled(
     run,
-    productFor({
+    gemmProduct({
       transA: false,
       transB: false,
       ...memory,
       columns: 'moments',
+      finish: null,
       whole: K % 32 === 0,
     }),
     { M, N, K, layers: 1 },
@@ -206,7 +118,10 @@ export function gemmNormSums(run: Run, a: Tensor, b: Tensor, reader: NormReader)
   const memory = { a: memoryOf(run, a, K), b: memoryOf(run, b, K), y: 'f16x4' as const }
   const [dz, sums] = runTiled(
     run,
-    productFor({ transA: false, transB: true, ...memory, columns, whole: K % 32 === 0 }),
+    gemmProduct({
+      ...{ transA: false, transB: true, ...memory },
+      ...{ columns, finish: null, whole: K % 32 === 0 },
+    }),
     { M, N, K, layers: 1 },
     {
       reads: [a, b, ...reads],

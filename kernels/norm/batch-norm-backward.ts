@@ -19,7 +19,7 @@ import {
   residualSumsKernel,
   sumsKernel,
 } from './batch-norm-backward-kernels.ts'
-import { extent, partitionRows, perChannel, rowsPerSum } from './batch-rows.ts'
+import { type Splits, extent, partitionRows, perChannel, rowsPerSum } from './batch-rows.ts'
 import { mergedSums } from './merge-sums.ts'
 import { MARKED_ROWS } from '../wgsl/relu-mask.ts'
 import { accumulate } from '../optim/accumulate.ts'
@@ -40,10 +40,9 @@ export interface Normalized {
 }
 
 /** Which gradients are needed, and what the forward pass did. `rectified`: a ReLU came last. */
-interface Wanted {
+interface Wanted extends Splits {
   readonly training: boolean
   readonly rectified: boolean
-  readonly splits: number
   readonly residual: boolean
   readonly dx: boolean
   readonly sums: boolean
@@ -72,7 +71,7 @@ export function batchNormBackward(
         ...perChannel(run, splits * C),
       })
     : [gamma, gamma]
-  const second = partitionRows(x, ROWS, splits)
+  const second = partitionRows(x, ROWS, wanted)
   const dx = () =>
     run(backwardKernel(x, C), {
       reads: [dz, x, stats, gamma, beta, dBeta, dGamma],
@@ -106,7 +105,7 @@ function firstPass(
   const suits = given.suitsNorm && splits === 1 && (training || wanted.sums)
   if (!suits || (rectified && residual ? !marks : addend))
     return ownPass(run, [given.compute(), addend], normalized, wanted)
-  const { interleave } = partitionRows(x, MARKED_ROWS, splits).params
+  const { interleave } = partitionRows(x, MARKED_ROWS, wanted).params
   const made = given.computeFor({
     ...{ x, stats, gamma, beta, rectified, addend },
     marks: marks ? { bits: marks, interleave } : null,
@@ -125,7 +124,7 @@ function ownPass(
   const { C } = extent(x)
   const rows = rowsPerSum(run, x)
   const each = marks ? Math.ceil(rows / MARKED_ROWS) * MARKED_ROWS : rows
-  const { parts, ...pass } = partitionRows(x, each, wanted.splits)
+  const { parts, ...pass } = partitionRows(x, each, wanted)
   if (wanted.rectified && wanted.residual) {
     const [dz, sums] = run(residualSumsKernel(x, marks), {
       ...pass,

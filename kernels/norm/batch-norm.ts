@@ -13,6 +13,7 @@ import {
   anything,
   checkOptions,
   checkTensor,
+  describe,
   flag,
   needed,
   notNegative,
@@ -40,13 +41,17 @@ export interface BatchNormOptions {
    *  its own statistics, and the running ones follow the groups' mean (SplitBatchNorm of MoCo's
    *  CIFAR-10 demo). 1 by default. */
   readonly splits?: number
+  /** In training: batches that lie one behind another in x, such as two views. Each is normalised
+   *  by its own statistics, and the running ones follow each in turn, as if each had come alone. 1
+   *  by default; not together with splits. */
+  readonly batches?: number
 }
 
 export const batchNormOp: Op<NormInputs, NormOutputs, NormAttrs> = {
   name: 'batchNorm',
   accepts: ['float', 'f32', 'f32', 'float'],
   takesParts: true,
-  shape({ training, running, splits }, x, gamma, beta, ...[residual]) {
+  shape({ training, running, splits, inTurn }, x, gamma, beta, ...[residual]) {
     if (x.length < 2)
       throw new ShapeError(`batchNorm: x must have rows and channels [..., C], got ${show(x)}`)
     const C = dim(x, x.length - 1)
@@ -65,20 +70,22 @@ export const batchNormOp: Op<NormInputs, NormOutputs, NormAttrs> = {
       throw new ShapeError('batchNorm: running statistics are needed outside training, got null')
     if (!Number.isInteger(splits) || splits < 1 || dim(x, 0) % splits !== 0)
       throw new ShapeError(
-        `batchNorm: splits must divide the samples of x ${show(x)}, got ${splits}`,
+        `batchNorm: ${inTurn ? 'batches' : 'splits'} must divide the samples of x ${show(x)}, got ${describe(splits)}`,
       )
     if (!training && splits > 1)
-      throw new ShapeError(`batchNorm: there are splits in training only, got ${splits}`)
+      throw new ShapeError(
+        `batchNorm: there are ${inTurn ? 'batches' : 'splits'} in training only, got ${splits}`,
+      )
     if (training && sizeOf(x) <= C * splits)
       throw new ShapeError(
-        `batchNorm: training needs more than one value per channel${splits > 1 ? ' and split' : ''}, got x ${show(x)}${splits > 1 ? ` in ${splits} splits` : ''}`,
+        `batchNorm: training needs more than one value per channel${splits > 1 ? ` and ${inTurn ? 'batch' : 'split'}` : ''}, got x ${show(x)}${splits > 1 ? ` in ${splits} ${inTurn ? 'batches' : 'splits'}` : ''}`,
       )
     return x
   },
   forward: (run, attrs, ...inputs) => batchNormForward(run, attrs, inputs),
   backward(
     run,
-    { training, rectified, splits },
+    { training, rectified, splits, inTurn },
     [dy],
     [x, gamma, beta, residual],
     [y, stats, marks],
@@ -87,7 +94,7 @@ export const batchNormOp: Op<NormInputs, NormOutputs, NormAttrs> = {
   ) {
     const [dxNeeded = false, dGammaNeeded = false, dBetaNeeded = false, dResidualNeeded = false] =
       needs
-    const wanted = { training, rectified, splits, residual: residual !== undefined }
+    const wanted = { training, rectified, splits, inTurn, residual: residual !== undefined }
     const { dx, dGamma, dBeta, dResidual } = batchNormBackward(
       run,
       [dy, addend],
@@ -130,6 +137,7 @@ export const normRules = {
   residual: orNull(tensor),
   relu: flag,
   splits: anything,
+  batches: anything,
 }
 
 /** The settings, defaults filled in. x is the input, or what a convolution computes it from. Throws
@@ -142,7 +150,8 @@ export function settings(
     momentum = 0.1,
     eps = 1e-5,
     relu: rectified = false,
-    splits = 1,
+    splits: interleaved = 1,
+    batches = 1,
   }: Omit<BatchNormOptions, 'residual'>,
 ): NormAttrs {
   checkTensor('batchNorm', 'x', x)
@@ -158,5 +167,11 @@ export function settings(
         `batchNorm: running ${name} ${show(shape)} belongs to another Gpu than x`,
       )
   }
-  return { training, momentum, eps, rectified, splits, running }
+  if (interleaved !== 1 && batches !== 1)
+    throw new ShapeError(
+      `batchNorm: give splits or batches, not both, got ${describe(interleaved)} and ${describe(batches)}`,
+    )
+  const inTurn = batches !== 1
+  const splits = inTurn ? batches : interleaved
+  return { training, momentum, eps, rectified, splits, inTurn, running }
 }

@@ -1,6 +1,7 @@
 // Partitions the rows of [M, C] over threads, for batch normalisation. A thread takes one channel,
 // or four where C is a multiple of four, and rows of one split. Of S splits, split s is the samples
-// n with n mod S = s, as in MoCo's CIFAR-10 demo. A sample has `image` rows. M counts the rows of
+// n with n mod S = s, as in MoCo's CIFAR-10 demo; or in turn, the samples s N / S to (s + 1) N / S.
+// `image` counts the rows that lie together: a sample's, or all of a split. M counts the rows of
 // one split.
 
 import { type Run, type Tensor, dim, elementwise, flatIndex, sizeOf, wgsl } from '../op.ts'
@@ -52,14 +53,21 @@ export const partPrologue = wgsl`
     let mean = stats[statsAt(t)];
     let scale = stats[p.splits * p.C + statsAt(t)];`
 
+/** The groups of samples that are normalised by statistics of their own. */
+export interface Splits {
+  readonly splits: number
+  /** Whether they lie one behind another, as batches of their own; else sample by sample. */
+  readonly inTurn: boolean
+}
+
 /** Params, constants and workgroups of a kernel with `rows` for x [..., C], whose threads take
  *  about `each` rows, and the number of parts. */
-export function partitionRows(x: Tensor, each: number, splits: number) {
+export function partitionRows(x: Tensor, each: number, { splits, inTurn }: Splits) {
   const { M: all, C: channels } = extent(x)
   const [M, C] = [all / splits, channels / widthOf(channels)]
   const interleave = Math.max(1, Math.floor(64 / Math.max(1, C)))
   const parts = Math.max(1, Math.ceil(M / (interleave * each))) * interleave * splits // sums over no rows are 0
-  const image = all / Math.max(1, dim(x.shape, 0))
+  const image = inTurn ? M : all / Math.max(1, dim(x.shape, 0))
   return {
     params: { M, C, interleave, rows: each, parts, splits, image },
     constants: { split: Number(splits > 1) },

@@ -13,7 +13,7 @@ import {
   wgsl,
 } from '../op.ts'
 import { groupEntry } from '../wgsl/group-entry.ts'
-import { acrossParts, extent, perChannel, rowParams, rows } from './batch-rows.ts'
+import { type Splits, acrossParts, extent, perChannel, rowParams, rows } from './batch-rows.ts'
 import { partMoments } from './part-moments.ts'
 
 // Sums means relative to the first chunk's, which keeps the digits of a large mean.
@@ -94,13 +94,14 @@ const tracked = statsKernel({
   `,
 })
 
-// Updates the running statistics by the mean over the splits.
+// Updates the running statistics by the mean over the splits, or by each in turn.
 const followKernel = kernel`
   struct Params { C: u32, splits: u32, momentum: f32 }
   @group(0) @binding(0) var<storage, read>       stats:           array<f32>; // [mean | 1 / deviation | variance, splits, C]
   @group(0) @binding(1) var<storage, read_write> runningMean:     array<f32>; // [C]
   @group(0) @binding(2) var<storage, read_write> runningVariance: array<f32>; // [C]
   @group(0) @binding(3) var<uniform>             p:               Params;
+  override inTurn: bool = false;
   ${flatIndex}
   @compute @workgroup_size(64)
   fn followSplits(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
@@ -108,12 +109,16 @@ const followKernel = kernel`
     if (c >= p.C) { return; }
     var mean = 0.0;
     var variance = 0.0;
+    var running = vec2f(runningMean[c], runningVariance[c]);
     for (var s = 0u; s < p.splits; s++) {
-      mean += stats[s * p.C + c];
-      variance += stats[(2u * p.splits + s) * p.C + c];
+      let own = vec2f(stats[s * p.C + c], stats[(2u * p.splits + s) * p.C + c]);
+      mean += own.x;
+      variance += own.y;
+      if (inTurn) { running = mix(running, own, p.momentum); }
     }
-    runningMean[c] = mix(runningMean[c], mean / f32(p.splits), p.momentum);
-    runningVariance[c] = mix(runningVariance[c], variance / f32(p.splits), p.momentum);
+    if (!inTurn) { running = mix(running, vec2f(mean, variance) / f32(p.splits), p.momentum); }
+    runningMean[c] = running.x;
+    runningVariance[c] = running.y;
   }
 `
 
@@ -147,15 +152,12 @@ export function batchStats(
   run: Run,
   x: Tensor,
   running: Running | null,
-  {
-    eps,
-    momentum,
-    splits,
-  }: { readonly eps: number; readonly momentum: number; readonly splits: number },
+  { eps, momentum, ...of }: { readonly eps: number; readonly momentum: number } & Splits,
   stored: Tensor | null = null,
 ): Tensor {
   const { C } = extent(x)
-  const { moments, params, constants } = partMoments(run, x, splits, stored)
+  const { splits, inTurn } = of
+  const { moments, params, constants } = partMoments(run, x, of, stored)
   const tracks = running !== null && splits === 1
   const sums = perChannel(run, splits * C)
   const [stats] = run(tracks ? tracked : untracked, {
@@ -171,6 +173,7 @@ export function batchStats(
       reads: [stats],
       updates: [running.mean, running.variance],
       params: { C, splits, momentum },
+      constants: { inTurn: Number(inTurn) },
       groups: elementwise(C),
     })
   return stats

@@ -10,7 +10,7 @@ import {
   sizeOf,
   wgsl,
 } from '../op.ts'
-import { extent, partPrologue, partitionRows, rowParams, rows } from './batch-rows.ts'
+import { type Splits, extent, partPrologue, partitionRows, rowParams, rows } from './batch-rows.ts'
 import { type Running, batchStats, runningStats } from './batch-stats.ts'
 import { MARKED_ROWS, marking, reluSnippet } from '../wgsl/relu-mask.ts'
 import { byStorage, f16Fours, storedAs } from '../wgsl/storage.ts'
@@ -92,12 +92,11 @@ const normalizeMarking = normalizeKernel(f16Fours, {
 })
 
 /** The settings of a batch normalisation, defaults filled in. */
-export interface NormAttrs {
+export interface NormAttrs extends Splits {
   readonly training: boolean
   readonly momentum: number
   readonly eps: number
   readonly rectified: boolean
-  readonly splits: number
   readonly running: Running | null
 }
 
@@ -124,7 +123,7 @@ export function batchNormForward(
   const [x, gamma, beta, residual = x] = inputs
   const { shape, dtype } = x
   const stats = statistics(run, norm, x, moments)
-  const { params, constants, groups, parts } = partitionRows(x, MARKED_ROWS, norm.splits)
+  const { params, constants, groups, parts } = partitionRows(x, MARKED_ROWS, norm)
   const flags = {
     added: Number(inputs.length > 3),
     normalized: Number(shortcut !== null),
@@ -180,11 +179,11 @@ export function normOf(run: Run, stats: Tensor, gamma: Tensor, beta: Tensor): Te
 /** Mean and 1 / deviation of x's channels, [2 or 3, splits, C]. */
 export function statistics(
   run: Run,
-  { training, running, momentum, eps, splits }: NormAttrs,
+  { training, running, momentum, eps, splits, inTurn }: NormAttrs,
   x: Tensor,
   moments: Tensor | null,
 ): Tensor {
-  if (training) return batchStats(run, x, running, { momentum, eps, splits }, moments)
+  if (training) return batchStats(run, x, running, { momentum, eps, splits, inTurn }, moments)
   if (!running) throw new Error('batchNorm: running statistics are needed outside training')
   return runningStats(run, running, extent(x).C, eps)
 }

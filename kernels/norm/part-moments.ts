@@ -1,7 +1,7 @@
 // Moments of parts of x's rows, which batch-stats.ts merges into the statistics of a channel.
 
 import { type Run, type Tensor, dim, elementwise, flatIndex, kernel } from '../op.ts'
-import { extent, partitionRows, rowParams, rows, rowsPerSum } from './batch-rows.ts'
+import { type Splits, extent, partitionRows, rowParams, rows, rowsPerSum } from './batch-rows.ts'
 import { MOMENT_ROWS } from '../tiles/epilogue-moments.ts'
 import { byStorage } from '../wgsl/storage.ts'
 import { byWidth, widthOf } from '../wgsl/widths.ts'
@@ -88,17 +88,12 @@ const mergeKernel = byWidth(
 
 /** Moments [2, parts, C] of parts of x's rows, and the Params and constants that describe the
  *  parts. Computed from x, or merged from the moments that a convolution stored. */
-export function partMoments(run: Run, x: Tensor, splits: number, stored: Tensor | null) {
+export function partMoments(run: Run, x: Tensor, of: Splits, stored: Tensor | null) {
   const { M, C } = extent(x)
-  const {
-    params: whole,
-    parts: of,
-    constants,
-    groups,
-  } = partitionRows(x, rowsPerSum(run, x), splits)
+  const { params: whole, parts: own, constants, groups } = partitionRows(x, rowsPerSum(run, x), of)
   if (!stored) {
     const dispatch = { params: whole, constants, groups }
-    const [moments] = run(momentsKernel(x, C), { reads: [x], makes: [[2, of, C]], ...dispatch })
+    const [moments] = run(momentsKernel(x, C), { reads: [x], makes: [[2, own, C]], ...dispatch })
     return { moments, params: whole, constants }
   }
   const chunks = dim(stored.shape, 1)

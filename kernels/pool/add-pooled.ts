@@ -45,7 +45,8 @@ const forwardKernel = byStorage(
 `,
 )
 
-const addPooledOp: Op<[branch: Tensor, x: Tensor], [y: Tensor], Window> = {
+/** Its shape rule and forward serve residualUnit too. */
+export const addPooledOp: Op<[branch: Tensor, x: Tensor], [y: Tensor], Window> = {
   name: 'addPooled',
   accepts: ['float', 'float'],
 

@@ -17,17 +17,17 @@ import { readStrided, stridesOf } from '../wgsl/strided.ts'
 import { checkTensor, describe } from '../options.ts'
 
 // Row a of the result is row a of each input [A, width], one after another. Missing inputs have
-// width 0.
+// width 0. The bits are copied, of f32 and of i32.
 const concatKernel = kernel`
   struct Params { count: u32, width0: u32, width1: u32, width2: u32, width3: u32 }
-  @group(0) @binding(0) var<storage, read>       x0:  array<f32>; // [A, width0]
-  @group(0) @binding(1) var<storage, read>       x1:  array<f32>; // [A, width1]
-  @group(0) @binding(2) var<storage, read>       x2:  array<f32>; // [A, width2]
-  @group(0) @binding(3) var<storage, read>       x3:  array<f32>; // [A, width3]
-  @group(0) @binding(4) var<storage, read_write> out: array<f32>; // [A, sum of widths]
+  @group(0) @binding(0) var<storage, read>       x0:  array<u32>; // [A, width0]
+  @group(0) @binding(1) var<storage, read>       x1:  array<u32>; // [A, width1]
+  @group(0) @binding(2) var<storage, read>       x2:  array<u32>; // [A, width2]
+  @group(0) @binding(3) var<storage, read>       x3:  array<u32>; // [A, width3]
+  @group(0) @binding(4) var<storage, read_write> out: array<u32>; // [A, sum of widths]
   @group(0) @binding(5) var<uniform>             p:   Params;
   ${flatIndex}
-  fn pick(a: u32, e: u32) -> f32 {
+  fn pick(a: u32, e: u32) -> u32 {
     if (e < p.width0) { return x0[a * p.width0 + e]; }
     let e1 = e - p.width0;
     if (e1 < p.width1) { return x1[a * p.width1 + e1]; }
@@ -55,7 +55,8 @@ const concatOp: Op<TensorList, [y: Tensor], { axis: number }> = {
       (x) => sizeOf(x.shape) / (A || 1),
     )
     const params = { width0, width1, width2, width3 }
-    return [perElement(run, concatKernel, shape, { reads: [x0, x1, x2, x3], params })]
+    const make = { shape, dtype: x0.dtype }
+    return [perElement(run, concatKernel, make, { reads: [x0, x1, x2, x3], params })]
   },
   backward(run, { axis }, [dy], xs, _outputs, needs) {
     const at = axisOf('concat', dy.shape, axis)
@@ -86,9 +87,11 @@ function joined(axis: number, shapes: readonly Shape[]): Shape {
   )
 }
 
+const { backward: _none, ...ofIntegers } = concatOp
 const applyConcat = op(concatOp)
+const applyIntegers = op({ ...ofIntegers, accepts: ['i32', 'i32', 'i32', 'i32'] })
 
-/** Joins tensors along an axis, with gradients to all of them. Throws ShapeError where their other
+/** Joins tensors along an axis, with gradients to all of them. They are f32, or all i32. Throws ShapeError where their other
  *  sizes differ, and for no tensor at all. */
 export function concat(tensors: readonly Tensor[], axis: number): Tensor {
   if (!Array.isArray(tensors))
@@ -96,7 +99,8 @@ export function concat(tensors: readonly Tensor[], axis: number): Tensor {
   for (const [i, one] of tensors.entries()) checkTensor('concat', `tensors[${i}]`, one)
   const [first, ...others]: readonly Tensor[] = tensors
   if (!first) throw new ShapeError('concat: at least one tensor is needed, got none')
-  if (tensors.length <= 4) return applyConcat({ axis }, first, ...others)
+  const apply = first.dtype === 'i32' ? applyIntegers : applyConcat
+  if (tensors.length <= 4) return apply({ axis }, first, ...others)
   joined(axis, shapesOf(tensors)) // an error then names every shape
   const joints = Array.from({ length: Math.ceil(tensors.length / 4) }, (_, i) =>
     concat(tensors.slice(4 * i, 4 * i + 4), axis),

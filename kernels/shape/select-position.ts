@@ -20,8 +20,8 @@ import { checkOptions, checkTensor, isTensor, needed } from '../options.ts'
 import { seedAndStep, seedRule } from '../seeds.ts'
 
 const drawKernel = kernel`
-  struct Params { count: u32, L: u32, key0: u32, key1: u32 }
-  @group(0) @binding(0) var<storage, read_write> positions: array<i32>; // [N]
+  struct Params { count: u32, L: u32, each: u32, key0: u32, key1: u32, next0: u32, next1: u32 }
+  @group(0) @binding(0) var<storage, read_write> positions: array<i32>; // [views, each]
   @group(0) @binding(1) var<uniform>             p:         Params;
   ${flatIndex}
   ${threefry}
@@ -29,7 +29,9 @@ const drawKernel = kernel`
   fn drawPositions(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
     let n = flat(id, groups);
     if (n >= p.count) { return; }
-    let u = uniform01(threefry(vec2u(p.key0, p.key1), vec2u(n, 0u)).x);
+    let first = n < p.each;
+    let key = select(vec2u(p.next0, p.next1), vec2u(p.key0, p.key1), first);
+    let u = uniform01(threefry(key, vec2u(select(n - p.each, n, first), 0u)).x);
     positions[n] = i32(min(u32(u * f32(p.L)), p.L - 1u));
   }
 `
@@ -72,11 +74,16 @@ const backwardKernel = kernel`
 type Key = readonly [Scalar, Scalar]
 type Inputs = [maps: Tensor, ...positions: [] | [Tensor]]
 
-const selectOp: Op<Inputs, [y: Tensor, positions: Tensor], { key: Key }> = {
+interface Attrs {
+  /** Of each view's draws. */
+  readonly keys: readonly Key[]
+}
+
+const selectOp: Op<Inputs, [y: Tensor, positions: Tensor], Attrs> = {
   name: 'selectPosition',
   accepts: ['f32', 'index'],
 
-  shape(_, maps, ...[positions]) {
+  shape({ keys }, maps, ...[positions]) {
     if (maps.length < 3 || sizeOf(maps) === 0)
       throw new ShapeError(
         `selectPosition: maps must be [N, ..., C] with at least one position, got ${show(maps)}`,
@@ -86,15 +93,25 @@ const selectOp: Op<Inputs, [y: Tensor, positions: Tensor], { key: Key }> = {
       throw new ShapeError(
         `selectPosition: needs one position per image, got ${show(positions)} for ${show(maps)}`,
       )
+    if (!positions && N % keys.length !== 0)
+      throw new ShapeError(
+        `selectPosition: the views must have as many images each, got ${keys.length} views and maps ${show(maps)}`,
+      )
     return [N, dim(maps, maps.length - 1)]
   },
 
-  forward(run, { key: [key0, key1] }, maps, ...[given]) {
+  forward(run, { keys }, maps, ...[given]) {
+    const [[key0, key1] = [0, 0], [next0, next1] = [0, 0]] = keys
     const [N, C] = [dim(maps.shape, 0), dim(maps.shape, maps.shape.length - 1)]
     const L = sizeOf(maps.shape) / (N * C)
     const drawn = given
       ? asIntegers(run, given)
-      : perElement(run, drawKernel, { shape: [N], dtype: 'i32' }, { params: { L, key0, key1 } })
+      : perElement(
+          run,
+          drawKernel,
+          { shape: [N], dtype: 'i32' },
+          { params: { L, each: N / keys.length, key0, key1, next0, next1 } },
+        )
     const params = { L, C, nan: NaN }
     return [perElement(run, selectKernel, [N, C], { reads: [maps, drawn], params }), drawn]
   },
@@ -110,12 +127,19 @@ const apply = op(selectOp)
 
 const STREAM = 0x706c63 // 'plc': keeps these draws apart from other uses of the seed
 
-/** How positions are drawn: image n's depends on (seed, step, view, n) alone. */
+/** How positions are drawn: that of a view's image n depends on (seed, step, view, n) alone. */
 export interface PositionDraw {
   readonly seed: number
   /** In a captured step, `() => state.step`. */
   readonly step: Scalar
-  readonly view: number
+  /** The view's number; or those of two views, whose maps lie one behind the other. */
+  readonly view: number | readonly [number, number]
+}
+
+const oneOrTwo = {
+  words: `${seedRule.words}, or two of them`,
+  fits: (v: unknown) =>
+    seedRule.fits(v) || (Array.isArray(v) && v.length === 2 && v.every(seedRule.fits)),
 }
 
 /** Selects the features [N, C] at one position of each of the maps [N, ..., C]. Positions are [N]
@@ -124,8 +148,10 @@ export interface PositionDraw {
  *  position per image. */
 export function selectPosition(maps: Tensor, positions: Tensor | PositionDraw): Tensor {
   checkTensor('selectPosition', 'maps', maps)
-  if (isTensor(positions)) return apply({ key: [0, 0] }, maps, positions)
-  const rules = { ...seedAndStep, view: needed(seedRule) }
+  if (isTensor(positions)) return apply({ keys: [] }, maps, positions)
+  const rules = { ...seedAndStep, view: needed(oneOrTwo) }
   const { seed, step, view } = checkOptions<PositionDraw>('selectPosition', positions ?? {}, rules)
-  return apply({ key: streamKey(seed, STREAM, step, { of: view, owner: 'selectPosition' }) }, maps)
+  const views = typeof view === 'number' ? [view] : view
+  const keyOf = (of: number) => streamKey(seed, STREAM, step, { of, owner: 'selectPosition' })
+  return apply({ keys: views.map((one) => keyOf(one)) }, maps)
 }

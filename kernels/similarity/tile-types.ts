@@ -30,7 +30,7 @@ export interface Tiles {
 
 /** Where a tile's inputs lie in `rows`, and where its weighted sums go in `partial`. */
 export interface TileLayout {
-  /** Declares `rowAt(k, row)`, and BY_ROW: true where neighbours are features of one row. */
+  /** Declares `rowAt(k, row)`; `columnsFrom`, the element where columns begin; and BY_ROW: true where neighbours are features of one row. */
   readonly rows: Wgsl
   /** Declares `partialAt(begin, d, row)`, `store(begin, d, row, sum)`, and `unstored`, the factor
    *  that undoes the scaling of `store`. */

@@ -35,7 +35,7 @@ const registerTilesOf = (factors: Wgsl): Tiles => ({
     fn tileAt(c: u32, group: u32) -> vec4f { return tile[c * PITCH + group]; }
     fn setTile(c: u32, group: u32, v: vec4f) { tile[c * PITCH + group] = v; }
     fn columnsAt(k: u32, column: u32) -> vec4f {
-      let at = k * p.sum;
+      let at = columnsFrom + k * p.sum;
       let last = p.columns - 1u;
       return vec4f(
         columns[at + min(column, last) * p.along],
@@ -102,7 +102,7 @@ const registerTilesOf = (factors: Wgsl): Tiles => ({
         }
         for (var c = 0u; c < COLUMNS; c++) {
           let a = array<vec4f, 2>(tileAt(c, y), tileAt(c, y + 8u));
-          let at = min(column + c, p.columns - 1u) * p.D;
+          let at = columnsFrom + min(column + c, p.columns - 1u) * p.D;
           for (var i = 0u; i < 8u; i++) {
             let value = values[at + min(d0 + i * 8u + x, p.D - 1u)];
             sums[i][0] = fma(a[0], vec4f(value), sums[i][0]);

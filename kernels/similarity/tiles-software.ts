@@ -39,7 +39,7 @@ export const softwareTiles: Tiles = {
         subgroupShuffle(own, 6u), subgroupShuffle(own, 7u),
       );
     }
-    fn columnAt(column: u32) -> u32 { return min(column, p.columns - 1u) * p.along; }
+    fn columnAt(column: u32) -> u32 { return columnsFrom + min(column, p.columns - 1u) * p.along; }
     fn score(row: u32, column: u32, subgroup: u32) {
       let first = row + thread * 4u;
       for (var block = 0u; block < 4u; block++) { // of sixteen columns
@@ -84,7 +84,7 @@ export const softwareTiles: Tiles = {
           }
         }
         for (var c = 0u; c < COLUMNS; c++) {
-          let numbers = broadcast(values[min(column + c, p.columns - 1u) * p.D + feature]);
+          let numbers = broadcast(values[columnsFrom + min(column + c, p.columns - 1u) * p.D + feature]);
           let weight = tileAt(c, thread);
           for (var r = 0u; r < 4u; r++) {
             for (var i = 0u; i < 8u; i++) { sums[r][i] = fma(weight[r], numbers[i], sums[r][i]); }

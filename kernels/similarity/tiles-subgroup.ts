@@ -110,7 +110,7 @@ const tilesOf = (
       for (var r = 0u; r < 4u; r++) { spilled[c * 68u + group * 4u + r] = v[r]; }
     }
     fn columnsAt(k: u32, column: u32) -> vec4f {
-      let at = k * p.sum;
+      let at = columnsFrom + k * p.sum;
       let last = p.columns - 1u;
       return vec4f(
         columns[at + min(column, last) * p.along],
@@ -176,7 +176,7 @@ const tilesOf = (
             let item = thread + e * 128u;
             let c = item / (COLUMNS / 4u);
             let d = d0 + item % (COLUMNS / 4u) * 4u;
-            let at = min(column + c0 + c, p.columns - 1u) * p.D;
+            let at = columnsFrom + min(column + c0 + c, p.columns - 1u) * p.D;
             let last = p.D - 1u;
             let four = vec4f(
               values[at + min(d, last)], values[at + min(d + 1u, last)],

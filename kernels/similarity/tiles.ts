@@ -26,6 +26,7 @@ export const TILE = 64
 const byFeature: TileLayout = {
   rows: wgsl`
     const BY_ROW = false;
+    const columnsFrom = 0u;
     fn rowAt(k: u32, row: u32) -> u32 { return k * p.rows + row; }
   `,
   partial: wgsl`
@@ -36,12 +37,15 @@ const byFeature: TileLayout = {
 }
 
 /** For `pairTiles`: rows [rows, D] and partial [splits, rows, D] as matrices usually lie, without
- *  padding. `store` divides sums by `unstored`. The kernel may set that to a power of two, so that
+ *  padding. The kernel may set `rowsFrom` and `columnsFrom`, the elements where its rows and its
+ *  columns begin, in the columns' values too. `store` divides sums by `unstored`. The kernel may set that to a power of two, so that
  *  nothing is lost when the sums are read again. */
 export const byRow: TileLayout = {
   rows: wgsl`
     const BY_ROW = true;
-    fn rowAt(k: u32, row: u32) -> u32 { return min(row, p.rows - 1u) * p.D + k; }
+    var<private> rowsFrom: u32 = 0u;
+    var<private> columnsFrom: u32 = 0u;
+    fn rowAt(k: u32, row: u32) -> u32 { return rowsFrom + min(row, p.rows - 1u) * p.D + k; }
   `,
   partial: wgsl`
     var<private> unstored: f32 = 1.0;

@@ -73,7 +73,7 @@ export const loadUnit = (memory: BufferFormat): Wgsl =>
   memory === 'f32' ? wgsl`1u` : memory === 'f16x8' ? wgsl`8u` : wgsl`4u`
 
 /** WGSL of one load's numbers, from the element of a buffer that has them. */
-const unpacked = (memory: BufferFormat, from: Wgsl): Wgsl =>
+export const unpacked = (memory: BufferFormat, from: Wgsl): Wgsl =>
   memory === 'f16x4' ? wgsl`vec4f(unpack2x16float(${from}.x), unpack2x16float(${from}.y))` : from
 
 /** `load_<name>(at, inside)`: load number `at` of the storage buffer <name>; zeros unless `inside`.

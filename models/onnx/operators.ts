@@ -47,17 +47,21 @@ interface Steps {
   readonly groups?: number
 }
 
-function convolution(graph: Graph, call: Call, steps: Steps, bias?: Tensor): GraphValue {
-  const [x, w] = [input(call, 0), input(call, 1)]
+/** A convolution of images that have this name. */
+function convolved(graph: Graph, x: string, w: Tensor, steps: Steps, bias?: Tensor): string {
   const [kH = 1, kW = 1, C = 1, K = 1] = w.shape
   const weight = graph.weight(w, { shape: [K, C, kH, kW], order: [3, 2, 0, 1] })
-  const inputs = [graph.computed(x, true), weight, ...(bias ? [graph.weight(bias)] : [])]
-  return graph.value('Conv', inputs, alike(call.output), {
+  return graph.node('Conv', [x, weight, ...(bias ? [graph.weight(bias)] : [])], {
     kernel_shape: [kH, kW],
     strides: steps.stride,
     pads: [...steps.padding, ...steps.padding],
     group: steps.groups ?? 1,
   })
+}
+
+function convolution(graph: Graph, call: Call, steps: Steps, bias?: Tensor): GraphValue {
+  const x = graph.computed(input(call, 0), true)
+  return { name: convolved(graph, x, input(call, 1), steps, bias), ...alike(call.output) }
 }
 
 interface Norm {
@@ -132,13 +136,35 @@ const pool =
 /** Pools x, adds channels of zeros, and adds the branch. */
 const addPooled: Convert = (graph, call) => {
   const [branch, x] = [input(call, 0), input(call, 1)]
-  const window = call.attrs as Window
+  const pooled = pooledAlike(graph, x, call.output, call.attrs as Window)
+  return graph.value('Add', [graph.computed(branch, true), pooled], alike(call.output))
+}
+
+/** x, pooled, with channels of zeros up to y's. */
+function pooledAlike(graph: Graph, x: Tensor, y: Tensor, window: Window): string {
   let pooled = graph.computed(x, true)
   if (window.size > 1 || window.stride > 1)
     pooled = graph.node('AveragePool', [pooled], { ...windowOf(window), count_include_pad: 1 })
-  const more = dim(branch.shape, 3) - dim(x.shape, 3)
-  if (more > 0) pooled = graph.node('Pad', [pooled, graph.integers([0, 0, 0, 0, 0, more, 0, 0])])
-  return graph.value('Add', [graph.computed(branch, true), pooled], alike(call.output))
+  const more = dim(y.shape, 3) - dim(x.shape, 3)
+  return more > 0
+    ? graph.node('Pad', [pooled, graph.integers([0, 0, 0, 0, 0, more, 0, 0])])
+    : pooled
+}
+
+/** Two convolutions with ReLU between them, and the shortcut. */
+const residualUnit: Convert = (graph, call) => {
+  const [x, w1, w2] = [input(call, 0), input(call, 1), input(call, 2)]
+  const [w3, b3] = call.inputs.slice(3)
+  const { stride } = call.attrs as { readonly stride: number }
+  const steps: Steps = { stride: [stride, stride], padding: [0, 0] }
+  const once: Steps = { stride: [1, 1], padding: [0, 0] }
+  const image = graph.computed(x, true)
+  const h = graph.node('Relu', [convolved(graph, image, w1, steps)])
+  const window = { size: dim(w1.shape, 0), stride, padding: 0 }
+  const shortcut = w3
+    ? convolved(graph, image, w3, once, b3)
+    : pooledAlike(graph, x, call.output, window)
+  return graph.value('Add', [convolved(graph, h, w2, once), shortcut], alike(call.output))
 }
 
 const reshaped: Convert = (graph, call) => {
@@ -192,5 +218,5 @@ export const operators: Readonly<Record<string, Convert>> = {
   avgPool: pool('AveragePool', { count_include_pad: 1 }),
   globalAvgPool: meanOverPixels,
   ...tokenOperators,
-  ...{ addPooled, padReflect, linear, reshape: reshaped, l2Normalize: unitRows },
+  ...{ addPooled, residualUnit, padReflect, linear, reshape: reshaped, l2Normalize: unitRows },
 }

@@ -4,46 +4,22 @@
 
 import * as assert from 'uvu/assert'
 import * as kindred from '../../index.ts'
-import type { Activations, Precision } from '../../kernels/op.ts'
-import type { Kernels } from '../../engine/traits.ts'
-import { type BenchCase, CASES, errorsOf } from '../fixtures/bench-ops.ts'
+import { nearestRows } from '../../kernels/knn/nearest-rows.ts'
+import { rowsAbove } from '../../kernels/knn/rows-above.ts'
+import { countNonFinite } from '../../kernels/reduce/non-finite.ts'
+import { random } from '../fixtures/check.ts'
 import { checkedDevice } from '../fixtures/checked-device.ts'
 import { checkedWgsl } from '../fixtures/checked-wgsl.ts'
-import { quickAndFull } from '../fixtures/full.ts'
 import { gpuSuite } from '../fixtures/gpu.ts'
+import { casesOf, checkCases, checkRun, onGpu } from '../fixtures/in-range.ts'
 
-const [test, full] = quickAndFull(gpuSuite('indices of kernels'))
+const test = gpuSuite('indices of kernels')
 
-interface Form {
-  readonly kernels: Kernels
-  readonly precision: Precision
-  readonly activations: Activations
-}
-
-/** Runs the cases on rewritten kernels. Returns how many indices those check. */
-async function check(device: GPUDevice, form: Form, cases: readonly BenchCase[]): Promise<number> {
-  const checked = checkedDevice(device)
-  const gpu = new kindred.Gpu(checked.device, form)
-  const exact = form.precision !== 'f16' && form.activations === 'f32'
-  for (const one of cases) {
-    const { value, gradient } = await errorsOf(kindred, gpu, one)
-    const most = one.tolerance ?? (one.rounds && !exact ? 5e-3 : 1e-5)
-    const what = `${one.op} ${one.about ?? ''}`
-    assert.ok(value <= most, `${what}: value off by ${value}`)
-    assert.ok((gradient ?? 0) <= most, `${what}: gradient off by ${gradient}`)
-  }
-  assert.equal([...checked.unknown], [])
-  assert.equal(await checked.faults(), [])
-  gpu.destroy()
-  return checked.count()
-}
-
-const software: Form = { kernels: 'device', precision: 'f32', activations: 'f32' }
 const light = ['add', 'gather', 'sum', 'maxPool', 'slice', 'topK', 'enqueue', 'softmax']
 
 test('lie within their arrays', async ({ gpu }) => {
-  const cases = CASES.filter(({ op }) => light.includes(op))
-  assert.ok((await check(gpu.device, software, cases)) > 40)
+  const software = { ...onGpu, kernels: 'device' } as const
+  assert.ok((await checkCases(gpu.device, software, casesOf(light))) > 40)
 })
 
 test('are found where they do not, and so is workgroup memory that was not written', async ({
@@ -81,7 +57,7 @@ test('are rewritten wherever they stand', () => {
     fn f(p: P, i: i32) -> P { return p; }
     @compute @workgroup_size(1) fn g(@builtin(local_invocation_index) t: u32) {
       let p = f(P(), 1);
-      let inner = y[t][t % 2u];
+      let inner = y[t][t % 3u];
       y[t][0][t] = p.own[t] + inner[p.own[1] > 0.0];
     }`,
     1,
@@ -91,19 +67,50 @@ test('are rewritten wherever they stand', () => {
   assert.match(rewritten.source, /^enable f16;\n/)
 })
 
-// Minutes of compiling, from an empty shader cache.
-full('lie within their arrays in the kernels of a GPU', async ({ gpu }) => {
-  await check(gpu.device, { ...software, kernels: 'gpu' }, CASES)
+test('are left alone where a loop proves them, and there alone', () => {
+  const { sites } = checkedWgsl(
+    `const N = 2u;
+    @group(0) @binding(0) var<storage, read_write> y: array<f32>;
+    @compute @workgroup_size(1) fn g(@builtin(local_invocation_index) t: u32) {
+      var own = array<vec4f, 2>();
+      for (var i = 0u; i < N; i++) { own[i][t % 4u] = own[i / 2u][t % 5u]; }
+      for (var i = 0u; i < 5u; i++) { own[i / 2u].x = own[i / 3u].x; }
+      for (var i = 0u; i < 2u; i++) { own[i].x = 1.0; i += t; }
+      for (var i = t; i < 2u; i++) { own[i].x = 1.0; }
+      for (var i = 0u; i < t; i++) { own[i].x = y[i]; }
+    }`,
+    1,
+  )
+  assert.equal(sites, ['own[i / 2u][t % 5u]', 'own[i / 2u]', 'own[i]', 'own[i]', 'own[i]', 'y[i]'])
 })
 
-full('lie within their arrays in the kernels for f16 on subgroup matrices', async ({ gpu }) => {
-  const form = { kernels: 'matrices', precision: 'f16', activations: 'f16' } as const
-  const products = ['matmul', 'conv2d', 'convNorm', 'ntXent', 'infoNce', 'nceMaps', 'sigLip']
-  await check(
-    gpu.device,
-    form,
-    CASES.filter(({ op }) => products.includes(op)),
-  )
+// What is no op of the library: 70 rows are more than a workgroup has threads.
+test('lie within their arrays where rows are searched and numbers counted', async ({ gpu }) => {
+  const values = random(70 * 8, 3)
+  const [dot, order] = [
+    (i: number, j: number) =>
+      Array.from({ length: 8 }, (_, c) => (values[i * 8 + c] ?? 0) * (values[j * 8 + c] ?? 0)),
+    Array.from({ length: 70 }, (_, i) => i),
+  ]
+  const similar = (i: number, j: number) => dot(i, j).reduce((a, b) => a + b, 0)
+  await checkRun(gpu.device, onGpu, async (guest) => {
+    const rows = guest.tensor(values, [70, 8])
+    const tags = guest.tensor(Int32Array.from(order), [70])
+    const found = nearestRows(rows, rows, tags, { start: 60, end: 67, k: 5 })
+    const nearest = [...(await guest.read(found.tags))]
+    for (const [q, i] of [60, 61, 62, 63, 64, 65, 66].entries()) {
+      const best = order.toSorted((a, b) => similar(i, b) - similar(i, a)).slice(0, 5)
+      assert.equal(new Set(nearest.slice(q * 5, q * 5 + 5)), new Set(best))
+    }
+    const above = rowsAbove(rows, { start: 1, end: 4, threshold: 0, room: 3 })
+    const counts = [...(await guest.read(above.counts))]
+    const later = (i: number) => order.filter((j) => j > i && similar(i, j) >= 0).length
+    assert.equal(counts, [1, 2, 3].map(later))
+    const words = guest.variable([0, 0, 0, 0], [4])
+    countNonFinite(guest.run, guest.tensor(values.with(500, NaN), [70, 8]), words, 0)
+    const seen = new Uint32Array((await guest.read(words)).buffer)
+    assert.equal([...seen], [1, 0, 60, 0]) // one NaN, the first of them 60 before the end
+  })
 })
 
 test.run()

@@ -4,6 +4,7 @@
 
 import * as assert from 'uvu/assert'
 import { type Shape, type Tensor, type Variable, sizeOf } from '../../kernels/op.ts'
+import { attention } from '../../kernels/attention/attention.ts'
 import { augment } from '../../kernels/augment/augment.ts'
 import {
   adjustBrightness,
@@ -138,6 +139,30 @@ const cases: Readonly<Record<string, Case>> = {
       [9, 9, 0],
     ],
   },
+  'conv2d in groups': {
+    apply: (x, w) => conv2d(x, w, { padding: 1, groups: 2 }),
+    shapes: [
+      [1, 3, 3, 2],
+      [3, 3, 1, 2],
+    ],
+    reach: [
+      [4, 0, 4], // four places of one channel
+      [6, 6, 0], // a row of taps that lies in the padding is left out, which PyTorch leaves open
+    ],
+  },
+  attention: {
+    apply: (q, k, v) => attention(q, k, v),
+    shapes: [
+      [1, 3, 1, 4],
+      [1, 3, 1, 4],
+      [1, 3, 1, 4],
+    ],
+    reach: [
+      [4, 4, 12, 12], // a query's weights
+      [12, 12, 12, 12],
+      [3, 12, 12, 0], // a feature of every query
+    ],
+  },
   batchNorm: norm(true),
   layerNorm: grouped((x, gamma, beta) => layerNorm(x, gamma, beta), 6),
   groupNorm: grouped((x, gamma, beta) => groupNorm(x, 2, gamma, beta), 3),
@@ -161,6 +186,7 @@ const machines = {
       'crossEntropy',
       'max',
       'maxPool',
+      'conv2d in groups',
     ],
   ],
   'device, activations in f16': [{ activations: 'f16' }, ['relu', 'conv2d', 'batchNorm']],

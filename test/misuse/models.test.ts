@@ -206,7 +206,7 @@ test('models say what was wrong with a call', async ({ gpu }) => {
     [
       "torch's name of a mode",
       () => call(encoder.forward, x, { train: true }),
-      `resnet8.forward: there is no option 'train'; did you mean 'training'? Its options are training, splits, tracking, draws`,
+      `resnet8.forward: there is no option 'train'; did you mean 'training'? Its options are training, splits, batches, tracking, draws`,
     ],
     [
       'a seed for draws',
@@ -217,6 +217,11 @@ test('models say what was wrong with a call', async ({ gpu }) => {
       'an option of a convolution misspelt',
       () => call(build.conv.bind(build), 'c', [2, 2], { pad: 1 }),
       `Builder.conv: there is no option 'pad'; did you mean 'padding'? Its options are size, stride, padding, padMode, groups, bias, init`,
+    ],
+    [
+      'a stride for weights alone',
+      () => call(build.filters.bind(build), 'c', [2, 2], { stride: 2 }),
+      `Builder.filters: there is no option 'stride'; its options are size, groups, bias, init`,
     ],
     [
       'groups that do not divide',

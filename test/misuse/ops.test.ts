@@ -398,7 +398,7 @@ test('ops say what was wrong with a call', async ({ gpu }) => {
     [
       'no training',
       () => call(batchNorm, x, x, x, null, { train: true }),
-      `batchNorm: there is no option 'train'; did you mean 'training'? Its options are training, momentum, eps, residual, relu, splits`,
+      `batchNorm: there is no option 'train'; did you mean 'training'? Its options are training, momentum, eps, residual, relu, splits, batches`,
     ],
     [
       'no options of a norm',

@@ -1,5 +1,5 @@
 // Any WebGPU: devices with default limits and no optional feature, in Dawn and in wgpu, whose compiler
-// (naga) is Firefox's too. Deno brings wgpu: `npm ci --prefix test/wgpu` installs it, as .ci/run does.
+// (naga) is Firefox's too. Deno brings wgpu: `npm ci --prefix test/wgpu` installs it.
 
 import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'

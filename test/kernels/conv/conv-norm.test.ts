@@ -9,6 +9,7 @@ import { tilesFor } from '../../../kernels/tiles/plan.ts'
 import { Gpu } from '../../../engine/gpu.ts'
 import { batchNormReference } from '../../fixtures/batch-norm-reference.ts'
 import { checkOp, close, random } from '../../fixtures/check.ts'
+import { type ConvLayer, convolution, outOf, weightOf } from '../../fixtures/convolution.ts'
 import { quickAndFull } from '../../fixtures/full.ts'
 import { gpuSuite } from '../../fixtures/gpu.ts'
 import { refuses } from '../../fixtures/refusal.ts'
@@ -16,56 +17,9 @@ import { type Engine, engines, gpuRun } from '../../fixtures/rounding.ts'
 
 const [test, full] = quickAndFull(gpuSuite('convNorm'))
 
-interface Layer {
-  readonly x: readonly [N: number, H: number, W: number, C: number]
-  readonly w: readonly [kH: number, kW: number, K: number]
-  readonly stride?: number
-  readonly padding?: number
-}
-
-const weightOf = ({ x: [, , , C], w: [kH, kW, K] }: Layer) => [kH, kW, C, K]
-
-function outOf({ x: [N, H, W], w: [kH, kW, K], stride = 1, padding = 0 }: Layer): Shape {
-  const side = (size: number, kernel: number) =>
-    Math.floor((size + 2 * padding - kernel) / stride) + 1
-  return [N, side(H, kH), side(W, kW), K]
-}
-
-/** The convolution in float64, channels last. */
-function convolution(layer: Layer) {
-  const {
-    x: [, H, W, C],
-    w: [kH, kW, K],
-    stride = 1,
-    padding = 0,
-  } = layer
-  const [N = 0, outH = 0, outW = 0] = outOf(layer)
-  return (x: number[], w: number[]) =>
-    Array.from({ length: N * outH * outW * K }, (_, at) => {
-      const pixel = Math.floor(at / K)
-      const [n, i, j] = [
-        Math.floor(pixel / outH / outW),
-        Math.floor(pixel / outW) % outH,
-        pixel % outW,
-      ]
-      let sum = 0
-      for (let tap = 0; tap < kH * kW; tap++) {
-        const [h, v] = [
-          i * stride - padding + Math.floor(tap / kW),
-          j * stride - padding + (tap % kW),
-        ]
-        if (h < 0 || h >= H || v < 0 || v >= W) continue
-        for (let c = 0; c < C; c++)
-          sum +=
-            (x[((n * H + h) * W + v) * C + c] ?? NaN) * (w[(tap * C + c) * K + (at % K)] ?? NaN)
-      }
-      return sum
-    })
-}
-
 // Below, at and above the 32 rows of a chunk and the tile of 32 x 32; odd sizes; a matrix product;
 // strides.
-const layers: readonly Layer[] = [
+const layers: readonly ConvLayer[] = [
   { x: [1, 3, 3, 3], w: [3, 3, 5], padding: 1 },
   { x: [2, 4, 4, 4], w: [3, 3, 32], padding: 1 },
   { x: [3, 5, 7, 4], w: [3, 3, 36], padding: 1, stride: 2 },
@@ -120,7 +74,7 @@ const read = async (gpu: Gpu, stats: Tensor) =>
   (await gpu.read(stats)).subarray(0, 2 * (stats.shape[2] ?? NaN))
 
 /** A convolution and its statistics as an engine finds them in one of its tiles. */
-async function found(gpu: Gpu, engine: Engine, layer: Layer, way: number) {
+async function found(gpu: Gpu, engine: Engine, layer: ConvLayer, way: number) {
   const { stride = 1, padding = 0 } = layer
   const [run, shape] = [gpuRun(gpu, engine, way), weightOf(layer)]
   const steps = { stride: [stride, stride], padding: [padding, padding] } as const
@@ -136,7 +90,13 @@ async function found(gpu: Gpu, engine: Engine, layer: Layer, way: number) {
   )
   const { y, moments } = convForwardMoments(run, x, w, outOf(layer), steps)
   assert.ok(moments, 'moments')
-  const stats = batchStats(run, y, null, { eps: 1e-5, momentum: 0.1, splits: 1 }, moments)
+  const stats = batchStats(
+    run,
+    y,
+    null,
+    { eps: 1e-5, momentum: 0.1, splits: 1, inTurn: false },
+    moments,
+  )
   return { run, x, w, steps, stats: await read(gpu, stats), y: await gpu.read(y) }
 }
 
@@ -189,7 +149,13 @@ for (const C of [3, 8])
     })
     const x = gpu.tensor(new Float32Array(M * C), [M, C]) // of which only the shape counts
     const moments = gpu.tensor([...means, ...squares], [2, chunks, C])
-    const stats = batchStats(gpu.run, x, null, { eps: 1e-5, momentum: 0.1, splits: 1 }, moments)
+    const stats = batchStats(
+      gpu.run,
+      x,
+      null,
+      { eps: 1e-5, momentum: 0.1, splits: 1, inTurn: false },
+      moments,
+    )
     close(
       await read(gpu, stats),
       [...expected.map(([m = NaN]) => m), ...expected.map(([, d = NaN]) => d)],

@@ -39,7 +39,8 @@ async function readerOf(gpu: Gpu, run: Run, x: Tensor, kind: Kind) {
   const C = x.shape[3] ?? NaN
   const made = (seed: number, shape = x.shape) => gpu.tensor(grid(shape, seed), shape)
   const [gamma, beta] = [made(11, [C]), made(12, [C])]
-  const settings = { training: true, momentum: 0.1, eps: 1e-5, splits: 1, running: null }
+  const splits = { splits: 1, inTurn: false }
+  const settings = { training: true, momentum: 0.1, eps: 1e-5, ...splits, running: null }
   const norm = { ...settings, rectified: kind !== 'no ReLU' }
   const residual = storedAs(run, 'f16', made(13))
   const isBehind = kind === 'behind a residual' || kind === 'with an addend'
@@ -48,7 +49,7 @@ async function readerOf(gpu: Gpu, run: Run, x: Tensor, kind: Kind) {
     norm,
     isBehind ? [x, gamma, beta, residual] : [x, gamma, beta],
   )
-  const { interleave } = partitionRows(x, MARKED_ROWS, 1).params
+  const { interleave } = partitionRows(x, MARKED_ROWS, splits).params
   const addend = kind === 'with an addend' ? storedAs(run, 'f16', made(14)) : null
   const reader: NormReader = {
     ...{ x, stats, gamma, beta, rectified: norm.rectified, addend },

@@ -2,6 +2,7 @@ import * as assert from 'uvu/assert'
 import { add } from '../../../kernels/elementwise/add.ts'
 import { mul } from '../../../kernels/elementwise/mul.ts'
 import { nceMaps, nceMapsOp } from '../../../kernels/loss/nce-maps.ts'
+import { concat } from '../../../kernels/shape/concat.ts'
 import { selectPosition } from '../../../kernels/shape/select-position.ts'
 import type { Tensor } from '../../../kernels/op.ts'
 import { reshape } from '../../../kernels/shape/reshape.ts'
@@ -85,6 +86,46 @@ for (const [variant, apply] of variants(nceMapsOp, ['GPU kernels', 'f16x3', 'f16
       )
     })
 }
+
+/** The loss of two crossed views and their penalty, means of both directions. */
+function crossedReference(c: Case, sources: number[], maps: number[]): [number, number] {
+  const [S, M] = [c.N * c.R, c.N * c.L * c.R]
+  const there = reference(c, sources.slice(0, S), maps.slice(M))
+  const back = reference(c, sources.slice(S), maps.slice(0, M))
+  return [(there[0] + back[0]) / 2, (there[1] + back[1]) / 2]
+}
+
+for (const [variant, apply] of variants(nceMapsOp, ['GPU kernels', 'f16x3', 'f16']))
+  for (const c of variant === '' ? cases : cases.slice(2, 5))
+    by(variant)(`crossed views, ${JSON.stringify(c)}${variant}`, async ({ gpu }) => {
+      const { N, L, R, clip, penalty, scale = 1 } = c
+      const scaled = (count: number, seed: number) =>
+        random(count, seed).map((v) => Math.fround(v * scale))
+      await checkOp(
+        gpu,
+        (sources, maps) => apply({ clip, penalty, crossed: true }, sources, maps),
+        (sources, maps) => [crossedReference(c, sources, maps)[0]],
+        [
+          [2 * N, R],
+          [2 * N, L, R],
+        ],
+        {
+          tolerance: toleranceOf(variant, c),
+          values: [scaled(2 * N * R, 1), scaled(2 * N * L * R, 2)],
+        },
+      )
+    })
+
+test('the penalty of crossed views', ({ gpu }) =>
+  checkOp(
+    gpu,
+    (a, b) => nceMaps(a, b, { crossed: true, clip: 10 }).penalty,
+    (a, b) => [crossedReference({ N: 5, L: 3, R: 7, clip: 10, penalty: 0.05 }, a, b)[1]],
+    [
+      [10, 7],
+      [10, 3, 7],
+    ],
+  ))
 
 for (const c of cases)
   test(`the penalty and both together, ${JSON.stringify(c)}`, async ({ gpu }) => {
@@ -255,6 +296,12 @@ test('places are drawn uniformly, anew in every step and view, by the seed alone
     ...(await gpu.read(selectPosition(maps, { seed, step, view }))),
   ]
   const first = await draw(1, 0, 0)
+  const both = concat([maps, maps], 0)
+  assert.equal(
+    [...(await gpu.read(selectPosition(both, { seed: 1, step: 0, view: [0, 1] })))],
+    [...first, ...(await draw(1, 0, 1))],
+    'two views at once draw what each draws alone',
+  )
   assert.equal(first, await draw(1, 0, 0))
   for (const other of [await draw(2, 0, 0), await draw(1, 1, 0), await draw(1, 0, 1)]) {
     const same = other.filter((place, n) => place === first[n]).length
@@ -269,6 +316,15 @@ test('refuses what it cannot mean', ({ gpu }) => {
   refuses(
     () => nceMaps(a, gpu.tensor(random(12), [2, 3, 2])),
     'nceMaps: maps must be [N, ..., R] for sources [N, R], got [2, 3, 2] for [2, 3]',
+  )
+  refuses(
+    () =>
+      nceMaps(gpu.tensor(random(9), [3, 3]), gpu.tensor(random(18), [3, 2, 3]), { crossed: true }),
+    'nceMaps: crossed views must have as many images each, got sources [3, 3]',
+  )
+  refuses(
+    () => selectPosition(gpu.tensor(random(18), [3, 2, 3]), { seed: 0, step: 0, view: [0, 1] }),
+    'selectPosition: the views must have as many images each, got 2 views and maps [3, 2, 3]',
   )
   refuses(() => nceMaps(a, b, { clip: 0 }), 'nceMaps: the clip must be a positive number, got 0')
   refuses(

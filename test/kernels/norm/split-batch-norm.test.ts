@@ -3,6 +3,7 @@ import { indexSelect } from '../../../kernels/shape/gather.ts'
 import { batchNorm } from '../../../kernels/norm/batch-norm.ts'
 import { shuffleOrder } from '../../../kernels/state/shuffle-order.ts'
 import { sizeOf } from '../../../kernels/op.ts'
+import { Gpu } from '../../../engine/gpu.ts'
 import { batchNormReference } from '../../fixtures/batch-norm-reference.ts'
 import { checkOp, close, random } from '../../fixtures/check.ts'
 import { gpuSuite } from '../../fixtures/gpu.ts'
@@ -75,6 +76,49 @@ for (const [shape, splits] of [
     )
   })
 
+// Batches in turn, of one row and of several chunks of rows; channels by four and one by one.
+for (const [shape, batches] of [
+  [[4, 1, 3], 2],
+  [[6, 33, 4], 3],
+  [[4, 130, 8], 2],
+] as const)
+  test(`each of ${batches} batches of [${shape.join(', ')}] as if it came alone`, async ({
+    gpu,
+  }) => {
+    const C = shape[2]
+    const size = sizeOf(shape) / batches
+    const apart = (x: number[], gamma: number[], beta: number[]) =>
+      Array.from({ length: batches }, (_, b) =>
+        batchNormReference(C)(x.slice(b * size, (b + 1) * size), gamma, beta),
+      ).flat()
+    const guest = new Gpu(gpu.device, { kernels: 'gpu' })
+    for (const machine of [gpu, guest])
+      await checkOp(
+        machine,
+        (x, gamma, beta) => batchNorm(x, gamma, beta, null, { training: true, batches }),
+        apart,
+        [shape, [C], [C]],
+      )
+    guest.destroy()
+  })
+
+test('running statistics follow batches in turn, as those of calls one by one', async ({ gpu }) => {
+  const shape = [6, 5, 2] as const
+  const x = random(sizeOf(shape)).map((v, i) => v + (i % 2) * 5 + (i < 30 ? 3 : 0))
+  const ones = gpu.tensor([1, 1], [2])
+  const made = () => ({ mean: gpu.variable([1, 2], [2]), variance: gpu.variable([3, 4], [2]) })
+  const [together, apart] = [made(), made()]
+  const training = { training: true, momentum: 0.1 }
+  const y = batchNorm(gpu.tensor(x, shape), ones, ones, together, { ...training, batches: 2 })
+  const each = [x.slice(0, 30), x.slice(30)].map((part) =>
+    batchNorm(gpu.tensor(part, [3, 5, 2]), ones, ones, apart, training),
+  )
+  const [first, second] = await Promise.all(each.map((part) => gpu.read(part)))
+  close(await gpu.read(y), [...(first ?? []), ...(second ?? [])], 1e-6, 'y')
+  for (const name of ['mean', 'variance'] as const)
+    close(await gpu.read(together[name]), await gpu.read(apart[name]), 1e-6, name)
+})
+
 test('running statistics follow the mean over the splits, with the unbiased variance', async ({
   gpu,
 }) => {
@@ -126,6 +170,17 @@ test('refuses splits that do not divide the batch, leave one value, or stand out
     'batchNorm: training needs more than one value per channel and split, got x [6, 2] in 6 splits',
   )
   refuses(act(2, false), 'batchNorm: there are splits in training only, got 2')
+  const batches =
+    (count: number, more = {}) =>
+    () =>
+      batchNorm(x, c, c, running, { training: true, batches: count, ...more })
+  refuses(batches(4), 'batchNorm: batches must divide the samples of x [6, 2], got 4')
+  refuses(
+    batches(6),
+    'batchNorm: training needs more than one value per channel and batch, got x [6, 2] in 6 batches',
+  )
+  refuses(batches(2, { training: false }), 'batchNorm: there are batches in training only, got 2')
+  refuses(batches(2, { splits: 3 }), 'batchNorm: give splits or batches, not both, got 3 and 2')
 })
 
 test('a shuffle is a permutation of its own for each seed and step, and is undone', async ({

@@ -61,13 +61,14 @@ test('batch norm, which merges sums in one thread or in 64, is the same in eithe
   gpu,
 }) => {
   const [x, dy, c] = [filled(gpu, [700, 8], 1), filled(gpu, [700, 8], 2), filled(gpu, [8], 3)]
-  const settings = { splits: 1, eps: 1e-5, momentum: 0.1 }
+  const settings = { splits: 1, inTurn: false, eps: 1e-5, momentum: 0.1 }
   await compare(gpu, (run) => batchStats(run, x, null, settings), 'stats')
   const stats = batchStats(gpu.run, x, null, settings)
   const wanted = {
     training: true,
     rectified: false,
     splits: 1,
+    inTurn: false,
     residual: false,
     dx: true,
     sums: true,
