@@ -69,7 +69,8 @@ export const mocoV3: Algorithm<MocoV3Options, Kept> = method('mocoV3', {
   begin({ query, predictor, key, optimizer, momentum, temperature }, { t, gpu }) {
     const T = temperatureOf('mocoV3', temperature, t)
     const m = scheduleOf('mocoV3', 'momentum', momentum)
-    const average = keyAverage(optimizer, query, key) //             f_k begins as f_q
+    const average = keyAverage(optimizer, query, key)
+    average.update(0) //                                             f_k begins as f_q
     const f_q: Encoder = (x, mode) => predictor.forward(forwardTower(query, x, mode), mode)
     const f_k: Encoder = (x, mode) => l2Normalize(forwardTower(key, x, mode))
     const scaled = timesTwice(gpu, T)

@@ -73,7 +73,8 @@ export const moco: Algorithm<MocoOptions, Kept> = method('moco', {
     const { splits = 1, shuffle = splits > 1 } = options
     const m = scheduleOf('moco', 'momentum', options.momentum)
     const T = temperatureOf('moco', options.temperature, t)
-    const average = keyAverage(optimizer, query, key) //                    f_k.params = f_q.params
+    const average = keyAverage(optimizer, query, key)
+    average.update(0) //                                                    f_k.params = f_q.params
     const f_q: Encoder = (x, mode) => forwardTower(query, x, { ...mode, splits })
     const plain: Encoder = (x, mode) => l2Normalize(forwardTower(key, x, { ...mode, splits }))
     const f_k = shuffle ? shuffled(plain) : plain
