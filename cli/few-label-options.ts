@@ -38,6 +38,7 @@ const common = (own: Command) =>
     .option('--lr <rate>', 'highest learning rate (default: 0.001)', readPositive)
     .option('--weight-decay <share>', "AdamW's weight decay (default: 0.0001)", readPositive)
     .option('--init <file>', "weights of the encoder, instead of the run's: safetensors")
+    .option('--init-prefix <text>', 'what stands before its names (default: found by itself)')
     .option('--checkpoint <file>', 'newest, best, or a checkpoint (default: newest)')
     .option('--data <source>', `another data set than the run's: ${sources()}`)
     .option('--out <folder>', 'folder of the results (default: few-labels in the run)', readFolder)

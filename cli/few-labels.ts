@@ -6,13 +6,13 @@ import { type LabelSplit, labelSplit } from '../data/label-split.ts'
 import { labelled } from '../data/select.ts'
 import type { Dataset } from '../data/dataset.ts'
 import type { Gpu } from '../engine/gpu.ts'
-import { load, writeAtomic } from '../engine/node-files.ts'
-import { importModel } from '../models/import-model.ts'
+import { writeAtomic } from '../engine/node-files.ts'
 import type { Model } from '../models/model.ts'
 import { loadModel } from '../models/state.ts'
 import { utf8 } from '../run-folder/run-config.ts'
 import { UsageError } from '../training/choice.ts'
 import { knownLabels } from '../training/knn.ts'
+import { type InitFlags, loadWeights, readInit } from './carry/init.ts'
 import { absoluteSource, findSource } from './data-source.ts'
 import { checkMeasurable } from './data-summary.ts'
 import { checkpointOf, stepOf, trainingImagesOf } from './eval-images.ts'
@@ -28,12 +28,10 @@ import { startProgress } from './progress.ts'
 import { flat } from './report/settings.ts'
 import { type RunFolder, readRun } from './runs.ts'
 
-/** Options of both commands. */
-export interface FewLabelFlags extends GpuFlags {
+/** Options of both commands. `init` is a file whose encoder is used instead of the run's. */
+export interface FewLabelFlags extends GpuFlags, InitFlags {
   readonly data?: string
   readonly checkpoint?: string
-  /** A safetensors file whose encoder is used instead of the run's. */
-  readonly init?: string
   readonly out?: string
   readonly steps?: number
   readonly batch?: number
@@ -159,12 +157,14 @@ async function withFewLabels(
 }
 
 /** Reads the learned weights: the run's checkpoint, or the file of --init. */
-async function weightsOf(run: RunFolder, { init, checkpoint }: FewLabelFlags) {
-  if (init !== undefined) {
-    if (checkpoint !== undefined)
-      throw new UsageError('--init gives the weights; leave out --checkpoint or --init')
-    const { tensors, metadata } = await load(init)
-    return { name: init, metadata, load: (gpu: Gpu, m: Model) => importModel(gpu, m, tensors) }
+async function weightsOf(run: RunFolder, { checkpoint, ...flags }: FewLabelFlags) {
+  if (flags.init !== undefined && checkpoint !== undefined)
+    throw new UsageError('--init gives the weights; leave out --checkpoint or --init')
+  const file = await readInit(flags)
+  if (file) {
+    const { path, prefix, metadata } = file
+    const name = prefix === undefined ? path : `${path}, ${prefix}`
+    return { name, metadata, load: (gpu: Gpu, m: Model) => loadWeights(gpu, m, file) }
   }
   const saved = await checkpointOf(run, checkpoint)
   const name = `step ${stepOf(saved.metadata) ?? 'unknown'}`

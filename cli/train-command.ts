@@ -10,7 +10,7 @@ import type { Gpu } from '../engine/gpu.ts'
 import { methodOf } from '../methods/registry.ts'
 import type { TrainConfig } from '../training/run-schema.ts'
 import type { ConfigOptions } from '../training/config.ts'
-import { type InitFile, begun, readInit } from './carry/init.ts'
+import { type InitFile, type InitFlags, begun, readInit } from './carry/init.ts'
 import { sourceOf } from './data-source.ts'
 import { closeImages, openRunImages } from './images.ts'
 import { INTERRUPTED, onInterrupt, say } from './interrupt.ts'
@@ -37,12 +37,7 @@ import { type Prepared, measuredModel, prepare, trainingImages } from '../traini
 import { Training } from '../training/training.ts'
 import { kindredVersion } from './version.ts'
 
-export type CommandFlags = ConfigOptions &
-  PlaceFlags &
-  OverrideFlags & {
-    /** File of weights to begin with. */
-    readonly init?: string
-  }
+export type CommandFlags = ConfigOptions & PlaceFlags & OverrideFlags & InitFlags
 
 /** Trains by a method of the registry, from step 0 or from a run's newest checkpoint. Returns the
  *  exit code. Throws Error in one line. */
@@ -57,7 +52,7 @@ export async function trainMethod(name: string, flags: CommandFlags): Promise<nu
     saved ? { config: saved, changes: {} } : settled(name, given, software, overrides)
   const draft = settle(settings, false).config
   await checkPlace(draft, flags, resuming)
-  const init = await readInit(flags.init)
+  const init = await readInit(flags)
   const progress = startProgress({ json: flags.json ?? false })
   const data = await openRunImages(draft, progress) // refuses bad data before a GPU opens
   try {
@@ -185,6 +180,7 @@ const described = (config: TrainConfig, gpu: Gpu, changes: Changes, init: InitFi
   about: {
     ...{ kindred: kindredVersion(), node: process.version, adapter: adapterOf(gpu), changes },
     ...(init && { init: init.path }),
+    ...(init?.prefix !== undefined && { initPrefix: init.prefix }),
   },
 })
 

@@ -41,6 +41,7 @@ export function addMethod(train: Command, method: Method): Command {
   const own = settings(placing(beginning(train, method)))
   for (const flag of flagsOf(method)) own.option(...optionOf(flag))
   own.option('--init <file>', "begin with an encoder's weights: safetensors, torchvision's names")
+  own.option('--init-prefix <text>', 'what stands before its names (default: found by itself)')
   return showing(running(checkpointing(measuring(computing(own))))).addHelpText(
     'after',
     helpOf(method),

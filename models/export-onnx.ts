@@ -1,11 +1,12 @@
 // Writes a model as an ONNX file, which other runtimes execute: https://onnx.ai. The graph is made
 // of the ops that the model's forward runs, in evaluation mode.
 
-import { type Shape, type Tensor, show, sizeOf } from '../kernels/op.ts'
+import { type Shape, type Tensor, ShapeError, show, sizeOf } from '../kernels/op.ts'
 import { checkOptions, checkValue, flag, having, needed, record, rule } from '../kernels/options.ts'
 import { dryRun } from '../engine/debug/dry-run.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { type Model, checkGpu } from './model.ts'
+import { withImageHint } from './channels-first.ts'
 import { Graph } from './onnx/graph.ts'
 import { halfBits } from './onnx/half.ts'
 import { operators } from './onnx/operators.ts'
@@ -14,7 +15,8 @@ import { variablesOf } from './state.ts'
 
 /** Options of `exportOnnx`. */
 export interface OnnxOptions {
-  /** Shape of one input: [H, W, C] of an image, [F] of features. */
+  /** Shape of one sample, in Kindred's order and without N: [H, W, C] of an image, [L, C] of a
+   *  signal or of tokens, [F] of features. */
   readonly input: Shape
   /** True ends with rows of unit length; false by default. */
   readonly unit?: boolean
@@ -25,7 +27,7 @@ export interface OnnxOptions {
   readonly metadata?: Readonly<Record<string, string>>
 }
 
-const BATCH = 2 // images while the forward runs
+const BATCH = 5 // samples while the forward runs, a size that few other axes have
 const PREFIX = 'f16_'
 
 const words = rule(
@@ -33,18 +35,20 @@ const words = rule(
   (v) => record.fits(v) && Object.values(v as object).every((one) => typeof one === 'string'),
 )
 const sizes = rule(
-  '[H, W, C] or [F], whole numbers from 1 on',
+  '[H, W, C], [L, C] or [F], whole numbers from 1 on',
   (v) =>
     Array.isArray(v) &&
-    (v.length === 1 || v.length === 3) &&
+    [1, 2, 3].includes(v.length) &&
     v.every((n) => Number.isInteger(n) && Number(n) >= 1),
 )
 const rules = { input: needed(sizes), unit: flag, half: flag, metadata: words }
 
-/** Writes a model in evaluation mode as ONNX, opset 20. Its input 'input' is f32 [N, C, H, W], or
- *  [N, F], with N of any size; its output 'embedding' is f32 [N, features]. Weights have the names
- *  that `saveModel` gives them. Throws TypeError for wrong options, and Error for an op that has no
- *  ONNX form here, which it names. */
+/** Writes a model in evaluation mode as ONNX, opset 20. Its input 'input' is f32 [N, C, H, W]
+ *  for images, [N, L, C] or [N, F], with N of any size; its output 'embedding' is f32
+ *  [N, features]. Weights have the names that `saveModel` gives them. Throws TypeError for wrong
+ *  options, ShapeError for an input that the model does not take, RangeError with `half` for a
+ *  number of the forward outside of f16, and Error for an op that has no ONNX form here or works on
+ *  the batch axis, which it names. */
 export async function exportOnnx(
   gpu: Gpu,
   model: Model,
@@ -58,18 +62,17 @@ export async function exportOnnx(
     half = false,
     metadata = {},
   } = checkOptions('exportOnnx', options, rules)
-  const { graph, output } = traced(gpu, model, input)
+  const { graph, output } = withImageHint('input', input, () => traced(gpu, model, input))
   const last = unit ? graph.node('LpNormalization', [output], { axis: 1, p: 2 }) : output
   const values = await Promise.all(graph.weights.map(({ from }) => gpu.read(from)))
   const weights = graph.weights.map(({ name, shape, from, order }, i): Constant => {
     const data = laidOut(values[i] ?? new Float32Array(), from.shape, order)
     return { name, shape, ...stored(data, half) }
   })
-  const numbers = graph.numbers.map(({ name, value }): Constant => ({
-    name,
-    shape: [],
-    ...stored(Float32Array.of(value), half),
-  }))
+  const numbers = graph.numbers.map(({ name, value }): Constant => {
+    if (half) checkHalf(value)
+    return { name, shape: [], ...stored(Float32Array.of(value), half) }
+  })
   const [H = 1, W = 1, C = 1] = input
   return encodeOnnx({
     nodes: withCasts(graph.nodes, last, half),
@@ -87,8 +90,12 @@ function traced(gpu: Gpu, model: Model, input: Shape) {
   const shape = [BATCH, ...input]
   let result = ''
   const forward = (x: Tensor) => {
-    graph.bind(x, { name: 'input', shape, isImage: input.length === 3 })
+    graph.bind(x, { name: 'input', shape, isImage: input.length === 3, grows: true })
     const y = model.forward(x, { training: false })
+    if (y.shape.join() !== `${BATCH},${model.features}` || !graph.grows(y))
+      throw new ShapeError(
+        `exportOnnx: the forward must return [N, ${model.features}], a row of features for each sample, got ${show(y.shape)} for N = ${BATCH}`,
+      )
     result = graph.computed(y, false)
     return y
   }
@@ -98,14 +105,12 @@ function traced(gpu: Gpu, model: Model, input: Shape) {
       (outputs) => {
         const convert = Object.hasOwn(operators, name) ? operators[name] : undefined
         const [output] = outputs
-        if (!convert || !output)
-          throw new Error(
-            `exportOnnx: ${name} of ${inputs.map((t) => show(t.shape)).join(', ')} has no ONNX form here; the model can be saved as safetensors`,
-          )
-        const values = [convert(graph, { name, attrs, inputs, output })].flat()
-        for (const [i, value] of values.entries()) {
+        if (!convert || !output) throw graph.noForm({ name, inputs })
+        const call = { name, attrs, inputs, output }
+        const grows = inputs.some((x) => graph.grows(x))
+        for (const [i, value] of [convert(graph, call)].flat().entries()) {
           const made = outputs[i]
-          if (made) graph.bind(made, value)
+          if (made) graph.bind(made, { grows, ...value })
         }
       },
     kernel: () => () => undefined,
@@ -132,6 +137,15 @@ function laidOut(
     }
     return values[at] ?? NaN
   })
+}
+
+/** Throws RangeError for a number that f16 makes 0 or infinite. */
+function checkHalf(value: number) {
+  const size = Math.abs(value)
+  if (size > 0 && size < Infinity && (size >= 65520 || size <= 2 ** -25))
+    throw new RangeError(
+      `exportOnnx: the forward's number ${value} lies outside of f16; leave out half, or choose one between 6e-8 and 65504`,
+    )
 }
 
 function stored(data: Float32Array, half: boolean): Pick<Constant, 'type' | 'bytes'> {

@@ -27,9 +27,10 @@ export interface Imported {
 type File = ReadonlyMap<string, SavedTensor>
 
 /** Loads a model from tensors under its own names, or under these after a prefix that all have. The
- *  prefix found is the one under which most of the model's tensors are, the shortest of equals.
- *  Throws Error that lists what is missing or of another shape, and under which prefix, before
- *  anything changes; TypeError for wrong options. */
+ *  prefix found is the one under which most of the model's tensors are, none where as many have none.
+ *  Throws Error for two such prefixes, one of which `prefix` must choose then, and Error that lists
+ *  what is missing or of another shape, and under which prefix, before anything changes; TypeError
+ *  for wrong options. */
 export function importModel(
   gpu: Gpu,
   model: Model,
@@ -64,7 +65,8 @@ export function importModel(
 const counters = ({ norms }: Model) =>
   Object.keys(norms).map((name) => `${name}.num_batches_tracked`)
 
-/** The prefix under which most of the model's tensors are. */
+/** The prefix under which most of the model's tensors are; none where the names have none as often.
+ *  Throws Error for two such prefixes. */
 function found(model: Model, tensors: File): string {
   const counts = new Map<string, number>()
   const names = Object.keys(variablesOf(model))
@@ -74,8 +76,14 @@ function found(model: Model, tensors: File): string {
         const prefix = key.slice(0, key.length - name.length)
         counts.set(prefix, (counts.get(prefix) ?? 0) + 1)
       }
-  const [best] = [...counts].sort(([a, n], [b, m]) => m - n || a.length - b.length)
-  return best?.[0] ?? ''
+  const most = Math.max(0, ...counts.values())
+  const equal = [...counts].flatMap(([prefix, count]) => (count === most ? [prefix] : []))
+  const [first = ''] = equal
+  if (equal.length > 1 && 2 * most >= names.length && !equal.includes(''))
+    throw new Error(
+      `importModel: the model's tensors are under ${equal.length} prefixes, ${equal.map((one) => `'${one}'`).join(', ')}; choose one, such as { prefix: '${first}' }`,
+    )
+  return equal.reduce((best, one) => (one.length < best.length ? one : best), first)
 }
 
 /** A variable's shape in a file: four dimensions are [O, I, H, W] there. */

@@ -6,6 +6,7 @@ import { dryRun } from '../engine/debug/dry-run.ts'
 import { WIDTH, amount, bytesText, tabled } from '../engine/debug/table.ts'
 import { type TraceRow, Recorder } from '../engine/debug/trace.ts'
 import { byteSize } from '../engine/values.ts'
+import { withImageHint } from './channels-first.ts'
 import type { Model } from './model.ts'
 import { isModel } from './parts.ts'
 
@@ -136,6 +137,8 @@ export function summary(model: Model, shape: Shape, options: SummaryOptions = {}
       'summary: the model has no parameters that tell its Gpu; give it, as in summary(model, shape, { gpu })',
     )
   const recorder = new Recorder(model.parameters)
-  dryRun('summary', machine, { shape, dtype }, (x) => model.forward(x, { training }), recorder)
+  withImageHint('an image', shape.slice(1), () =>
+    dryRun('summary', machine, { shape, dtype }, (x) => model.forward(x, { training }), recorder),
+  )
   return new Summary(model, recorder.rows)
 }

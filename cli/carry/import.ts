@@ -14,7 +14,7 @@ import { type GpuFlags, openRunGpu } from '../gpu-options.ts'
 import { startProgress } from '../progress.ts'
 import { beginRun, checkNewRun } from '../runs.ts'
 import { kindredVersion } from '../version.ts'
-import { type InitFile, loadInit, noteInit, readInit } from './init.ts'
+import { type InitFile, loadInit, noteInit, readWeights } from './init.ts'
 
 /** Options of kindred import. */
 export interface ImportFlags extends GpuFlags {
@@ -41,7 +41,7 @@ const names = ['imagenet', 'cifar10', 'none'] as const
  *  words. */
 export async function importEncoder(path: string, flags: ImportFlags): Promise<number> {
   await checkNewRun(flags.out)
-  const file = (await readInit(path)) as InitFile // null without a path alone
+  const file = await readWeights(path, '--prefix', flags.prefix)
   const config = importConfig(flags)
   const progress = startProgress({ json: flags.json ?? false })
   const gpu = await openRunGpu(flags)
@@ -63,12 +63,12 @@ interface Importing {
 /** Loads the encoder, then makes the folder. A file that does not fit leaves none behind. */
 async function makeRun(
   gpu: Gpu,
-  { file, config, flags: { out, prefix } }: Importing,
+  { file, config, flags: { out } }: Importing,
   tell: (imported: ReturnType<typeof loadInit>) => void,
 ) {
   const images = { size: config.batch, labels: null, classes: [] }
   const trainer = trainerOf(gpu, config, { stepsPerEpoch: 1, images, capture: false })
-  tell(loadInit(gpu, trainer, file, prefix))
+  tell(loadInit(gpu, trainer, file))
   const { tensors, metadata } = await saveTrainer(gpu, trainer)
   const about = { kindred: kindredVersion(), node: process.version, imported: file.path }
   const run = await beginRun(out, { ...config, ...sourceOf(config.data, out), about })

@@ -13,6 +13,8 @@ export interface GraphValue {
   readonly shape: Shape
   /** True where ONNX has it as [N, C, H, W]. */
   readonly isImage: boolean
+  /** True where its first axis grows with the batch; by default where that of an input does. */
+  readonly grows?: boolean
 }
 
 /** A constant whose numbers are still to be read, and how they are laid out in ONNX. */
@@ -31,6 +33,12 @@ export interface Call {
   /** The first output. */
   readonly output: Tensor
 }
+
+/** One axis, a list of them, or all; negative ones count from the end. */
+export type CallAxes = number | readonly number[] | undefined
+
+/** What a message tells of a call. */
+type Named = Pick<Call, 'name' | 'inputs'>
 
 /** Adds an op's nodes. Returns the values of its outputs, or of its first. */
 export type Convert = (graph: Graph, call: Call) => GraphValue | readonly GraphValue[]
@@ -62,6 +70,52 @@ export class Graph {
   /** The value of a tensor; null for a constant. */
   valueOf(tensor: Tensor): GraphValue | null {
     return this.#values.get(tensor) ?? null
+  }
+
+  /** Tells whether the first axis of a tensor grows with the batch. */
+  grows(tensor: Tensor): boolean {
+    return this.#values.get(tensor)?.grows ?? false
+  }
+
+  /** Axes of a call's input counted from the front, ascending. Throws Error for the batch axis. */
+  axes(call: Call, x: Tensor, axes: CallAxes): readonly number[] {
+    const rank = x.shape.length
+    const given = axes === undefined ? [...x.shape.keys()] : [axes].flat()
+    const all = given.map((axis) => (axis < 0 ? axis + rank : axis)).sort((a, b) => a - b)
+    if (this.grows(x) && all.includes(0)) throw this.onBatch(call)
+    return all
+  }
+
+  /** `axes` of one axis. */
+  axis(call: Call, x: Tensor, axis: number): number {
+    return this.axes(call, x, axis)[0] ?? axis
+  }
+
+  /** The error of a call that works along the batch axis, whose size the file cannot know. */
+  onBatch(call: Named): Error {
+    return new Error(
+      `exportOnnx: ${this.#shown(call)} works on the batch axis; the file takes any number N of samples, so each must be computed by itself`,
+    )
+  }
+
+  /** The error of a call that cannot be converted. */
+  noForm(call: Named, why?: string): Error {
+    const because = why === undefined ? '' : `, as ${why}`
+    return new Error(
+      `exportOnnx: ${this.#shown(call)} has no ONNX form here${because}; the model can be saved as safetensors`,
+    )
+  }
+
+  /** An op and its inputs' shapes, with N for the size of the batch. */
+  #shown({ name, inputs }: Named): string {
+    const shapes = inputs.map((x) => {
+      const [first = 0, ...rest] = x.shape
+      const times = first / this.batch
+      return this.grows(x)
+        ? `[${[times === 1 ? 'N' : `${times} N`, ...rest].join(', ')}]`
+        : show(x.shape)
+    })
+    return `${name} of ${shapes.join(', ')}`
   }
 
   /** Adds a node and returns its output's name. */
@@ -134,8 +188,14 @@ export class Graph {
     return name
   }
 
-  /** A shape for Reshape: -1 for the axis that grows with the batch, the first. */
-  anyBatch([first = 1, ...rest]: Shape): readonly number[] {
-    return first % this.batch === 0 && sizeOf(rest) > 0 ? [-1, ...rest] : [first, ...rest]
+  /** A value of another shape: -1 stands for the axis that grows with the batch, the first. Throws
+   *  Error where `call` makes it another axis. */
+  reshaped(call: Call, x: Tensor, name: string): GraphValue {
+    const { shape } = call.output
+    const [first = 1, ...rest] = shape
+    const grows = this.grows(x)
+    if (grows && (shape.length === 0 || first % this.batch !== 0 || sizeOf(rest) === 0))
+      throw this.onBatch(call)
+    return this.value('Reshape', [name, this.integers(grows ? [-1, ...rest] : shape)], { shape })
   }
 }

@@ -1,45 +1,14 @@
 // What each op becomes in ONNX (https://onnx.ai/onnx/operators/).
 
-import { type Shape, type Tensor, dim } from '../../kernels/op.ts'
+import { type Tensor, dim } from '../../kernels/op.ts'
+import { elementwiseOperators } from './elementwise.ts'
+import { input, isImage, known } from './call.ts'
 import type { Call, Convert, Graph, GraphValue } from './graph.ts'
 import type { Attribute } from './proto.ts'
 import { tokenOperators } from './token-operators.ts'
 
-const isImage = ({ shape }: Tensor) => shape.length === 4
-
-/** The i-th input. */
-function input({ name, inputs }: Call, i: number): Tensor {
-  const found = inputs[i]
-  if (!found) throw new Error(`exportOnnx: ${name} has no input ${i}`)
-  return found
-}
-
 /** The output of a node whose images are [N, C, H, W]. */
 const alike = (output: Tensor) => ({ shape: output.shape, isImage: isImage(output) })
-
-/** An operand of an elementwise op as ONNX broadcasts it against images of another layout. */
-function operand(graph: Graph, x: Tensor, asImage: boolean): string {
-  if (graph.valueOf(x) && (isImage(x) || !asImage)) return graph.computed(x, asImage && isImage(x))
-  if (!asImage) return graph.weight(x)
-  const shape = [...Array<number>(4 - x.shape.length).fill(1), ...x.shape]
-  if (!graph.valueOf(x)) {
-    const [N = 1, H = 1, W = 1, C = 1] = shape
-    return H * W === 1 || C === 1
-      ? graph.weight(x, { shape: [N, C, H, W] })
-      : graph.weight(x, { shape: [N, C, H, W], order: [0, 3, 1, 2] })
-  }
-  const wide = graph.node('Reshape', [graph.computed(x, false), graph.integers(shape)])
-  return graph.node('Transpose', [wide], { perm: [0, 3, 1, 2] })
-}
-
-/** An op of one ONNX operator, element by element. */
-const elementwise =
-  (op: string, attributes: (attrs: never) => Record<string, Attribute> = () => ({})): Convert =>
-  (graph, call) => {
-    const asImage = isImage(call.output)
-    const names = call.inputs.map((x) => operand(graph, x, asImage))
-    return graph.value(op, names, alike(call.output), attributes(call.attrs as never)) // as the op's
-  }
 
 interface Steps {
   readonly stride: readonly [number, number]
@@ -167,11 +136,9 @@ const residualUnit: Convert = (graph, call) => {
   return graph.value('Add', [convolved(graph, h, w2, once), shortcut], alike(call.output))
 }
 
-const reshaped: Convert = (graph, call) => {
-  const target = graph.integers(graph.anyBatch(call.output.shape))
-  return graph.value('Reshape', [graph.computed(input(call, 0), false), target], {
-    shape: call.output.shape,
-  })
+const reshape: Convert = (graph, call) => {
+  const x = input(call, 0)
+  return graph.reshaped(call, x, graph.valueOf(x) ? graph.computed(x, false) : graph.weight(x))
 }
 
 const linear: Convert = (graph, call) => {
@@ -194,29 +161,46 @@ const padReflect: Convert = (graph, call) => {
   return graph.value('Pad', [graph.computed(x, true), pads], alike(y), { mode: 'reflect' })
 }
 
-const unitRows: Convert = (graph, call) => {
-  const { axis } = call.attrs as { readonly axis: number }
-  const x = graph.computed(input(call, 0), false)
-  const shape: Shape = call.output.shape
-  return graph.value('LpNormalization', [x], { shape }, { axis, p: 2 })
+const UNIT_EPS = 1e-12 // of l2Normalize, by default
+
+/** x / max(|x|, eps). */
+const l2Normalize: Convert = (graph, call) => {
+  const { eps, axis: from } = call.attrs as { readonly eps: number; readonly axis: number }
+  const x = input(call, 0)
+  const axis = graph.axis(call, x, from)
+  const [name, { shape }] = [graph.computed(x, false), call.output]
+  if (eps === UNIT_EPS) return graph.value('LpNormalization', [name], { shape }, { axis, p: 2 })
+  const norm = graph.node('ReduceL2', [name, graph.integers([axis])], { keepdims: 1 })
+  const least = graph.node('Max', [norm, graph.number(eps)])
+  return graph.value('Div', [name, least], { shape })
 }
+
+const batchNorm: Convert = (graph, call) => {
+  const x = input(call, 0)
+  const { shape } = call.output
+  const isFlat = isImage(x) || shape.length === 2
+  const name = graph.computed(x, isImage(x))
+  const norm = call.attrs as Norm
+  if (isFlat) return normalised(graph, call, name, norm, call.inputs.slice(1))
+  throw graph.noForm(call, 'its channels are neither those of images nor of rows')
+}
+
+const windowed = ['size', 'stride', 'padding']
 
 /** ONNX's form of each op, by its name. */
 export const operators: Readonly<Record<string, Convert>> = {
-  conv2d: (graph, call) => convolution(graph, call, call.attrs as Steps, call.inputs[2]),
-  convNorm,
-  batchNorm(graph, call) {
-    const x = graph.computed(input(call, 0), isImage(call.output))
-    return normalised(graph, call, x, call.attrs as Norm, call.inputs.slice(1))
-  },
-  ...{ add: elementwise('Add'), sub: elementwise('Sub'), mul: elementwise('Mul') },
-  ...{ div: elementwise('Div'), relu: elementwise('Relu'), tanh: elementwise('Tanh') },
-  ...{ sigmoid: elementwise('Sigmoid'), exp: elementwise('Exp'), abs: elementwise('Abs') },
-  ...{ log: elementwise('Log'), sqrt: elementwise('Sqrt'), softplus: elementwise('Softplus') },
-  ...{ maximum: elementwise('Max'), minimum: elementwise('Min') },
-  maxPool: pool('MaxPool'),
-  avgPool: pool('AveragePool', { count_include_pad: 1 }),
-  globalAvgPool: meanOverPixels,
+  ...elementwiseOperators,
   ...tokenOperators,
-  ...{ addPooled, residualUnit, padReflect, linear, reshape: reshaped, l2Normalize: unitRows },
+  conv2d: known({ inputs: [2, 3], attrs: ['stride', 'padding', 'groups'] }, (graph, call) =>
+    convolution(graph, call, call.attrs as Steps, call.inputs[2]),
+  ),
+  ...{ convNorm, batchNorm },
+  maxPool: known({ inputs: [1], attrs: windowed }, pool('MaxPool')),
+  avgPool: known({ inputs: [1], attrs: windowed }, pool('AveragePool', { count_include_pad: 1 })),
+  addPooled: known({ inputs: [2], attrs: windowed }, addPooled),
+  globalAvgPool: known({ inputs: [1], attrs: [] }, meanOverPixels),
+  residualUnit: known({ inputs: [3, 5], attrs: ['stride'] }, residualUnit),
+  ...{ padReflect, reshape },
+  linear: known({ inputs: [2, 3], attrs: [] }, linear),
+  l2Normalize: known({ inputs: [1], attrs: ['axis', 'eps'] }, l2Normalize),
 }

@@ -2,13 +2,12 @@
 // Kindred, [N, T, D].
 
 import { dim } from '../../kernels/op.ts'
-import type { Call, Convert, Graph, GraphValue } from './graph.ts'
-import type { Attribute } from './proto.ts'
+import { input, known } from './call.ts'
+import type { Call, CallAxes, Convert, Graph, GraphValue } from './graph.ts'
 
 /** The i-th input's name, with its axes as Kindred has them; of a constant too. */
-function plain(graph: Graph, { name, inputs }: Call, i: number): string {
-  const found = inputs[i]
-  if (!found) throw new Error(`exportOnnx: ${name} has no input ${i}`)
+function plain(graph: Graph, call: Call, i: number): string {
+  const found = input(call, i)
   return graph.valueOf(found) ? graph.computed(found, false) : graph.weight(found)
 }
 
@@ -16,13 +15,22 @@ const valueOf = (name: string, { output }: Call): GraphValue => ({
   ...{ name, shape: output.shape, isImage: false },
 })
 
-/** An op of one ONNX operator on values as Kindred has them. */
-const direct =
-  (op: string, attributes: (attrs: never) => Record<string, Attribute> = () => ({})): Convert =>
-  (graph, call) => {
-    const names = call.inputs.map((_, i) => plain(graph, call, i))
-    return valueOf(graph.node(op, names, attributes(call.attrs as never)), call) // as the op's
-  }
+/** A Gelu, exact or approximated. */
+const gelu = (approximate: 'none' | 'tanh'): Convert =>
+  known({ inputs: [1], attrs: [] }, (graph, call) =>
+    valueOf(graph.node('Gelu', [plain(graph, call, 0)], { approximate }), call),
+  )
+
+const concat: Convert = (graph, call) => {
+  const { axis: from } = call.attrs as { axis: number }
+  const growing = call.inputs.filter((x) => graph.grows(x))
+  const [axis = from] = (growing.length > 0 ? growing : call.inputs.slice(0, 1)).map((x) =>
+    graph.axis(call, x, from),
+  )
+  if (growing.length > 0 && growing.length < call.inputs.length) throw graph.onBatch(call)
+  const names = call.inputs.map((_, i) => plain(graph, call, i))
+  return valueOf(graph.node('Concat', names, { axis }), call)
+}
 
 /** Part of an axis. */
 function sliced(graph: Graph, x: string, axis: number, [start, end]: readonly [number, number]) {
@@ -31,41 +39,62 @@ function sliced(graph: Graph, x: string, axis: number, [start, end]: readonly [n
 }
 
 const slice: Convert = (graph, call) => {
-  const { axis, start, end } = call.attrs as { axis: number; start: number; end: number }
+  const { axis: from, start, end } = call.attrs as { axis: number; start: number; end: number }
+  const axis = graph.axis(call, input(call, 0), from)
   return valueOf(sliced(graph, plain(graph, call, 0), axis, [start, end]), call)
 }
 
 /** Equal parts of an axis, each a value. */
 const chunk: Convert = (graph, call) => {
-  const { parts, axis } = call.attrs as { parts: number; axis: number }
+  const { parts, axis: from } = call.attrs as { parts: number; axis: number }
+  const axis = graph.axis(call, input(call, 0), from)
   const x = plain(graph, call, 0)
-  const { shape } = call.output
-  const size = dim(shape, axis < 0 ? axis + shape.length : axis)
+  const size = dim(call.output.shape, axis)
   return Array.from({ length: parts }, (_, part) =>
     valueOf(sliced(graph, x, axis, [part * size, (part + 1) * size]), call),
   )
 }
 
+/** Repeats a value, or a constant for each sample of the batch. */
 const expand: Convert = (graph, call) => {
-  const [N, ...rest] = call.output.shape
-  const target =
-    N === graph.batch
+  const { shape } = call.output
+  const [N, ...rest] = shape
+  const x = input(call, 0)
+  if (graph.grows(x) && x.shape.length < shape.length) throw graph.onBatch(call)
+  const grows = graph.grows(x) || N === graph.batch
+  const target = graph.grows(x)
+    ? graph.integers([1, ...rest]) // 1 leaves the batch as it is
+    : grows
       ? graph.node('Concat', [graph.batchSize(), graph.integers(rest)], { axis: 0 })
-      : graph.integers(call.output.shape)
-  return valueOf(graph.node('Expand', [plain(graph, call, 0), target]), call)
+      : graph.integers(shape)
+  return { ...valueOf(graph.node('Expand', [plain(graph, call, 0), target]), call), grows }
 }
 
-const mean: Convert = (graph, call) => {
-  const { axes, keepDims } = call.attrs as { axes: readonly number[]; keepDims: boolean }
-  const inputs = [plain(graph, call, 0), graph.integers(axes)]
-  return valueOf(graph.node('ReduceMean', inputs, { keepdims: Number(keepDims) }), call)
+/** A sum or mean over some axes. */
+const reduced =
+  (op: string): Convert =>
+  (graph, call) => {
+    const { axes: given, keepDims } = call.attrs as { axes: CallAxes; keepDims: boolean }
+    const axes = graph.axes(call, input(call, 0), given)
+    const x = plain(graph, call, 0)
+    if (axes.length === 0) return valueOf(x, call) // ONNX takes none for all
+    const inputs = [x, graph.integers(axes)]
+    return valueOf(graph.node(op, inputs, { keepdims: Number(keepDims) }), call)
+  }
+
+const transpose: Convert = (graph, call) => {
+  const { order } = call.attrs as { order?: readonly number[] }
+  const x = input(call, 0)
+  const axes = [...x.shape.keys()]
+  const perm = order ?? [...axes.slice(0, -2), ...axes.slice(-2).reverse()]
+  if (graph.grows(x) && perm[0] !== 0) throw graph.onBatch(call)
+  return valueOf(graph.node('Transpose', [plain(graph, call, 0)], { perm }), call)
 }
 
 /** softmax(scale q kᵀ) v of each head; q, k and v are [N, T, heads, D]. */
 const attention: Convert = (graph, call) => {
   const { scale, causal } = call.attrs as { scale: number; causal: boolean }
-  if (causal || call.inputs.length > 3)
-    throw new Error('exportOnnx: attention that is causal, or of some keys alone, has no form here')
+  if (causal) throw graph.noForm(call, 'it is causal')
   const heads = (i: number, perm: readonly number[]) =>
     graph.node('Transpose', [plain(graph, call, i)], { perm })
   const [q, k, v] = [heads(0, [0, 2, 1, 3]), heads(1, [0, 2, 3, 1]), heads(2, [0, 2, 1, 3])]
@@ -84,8 +113,14 @@ const layerNorm: Convert = (graph, call) => {
 
 /** ONNX's form of each op of transformers, by its name. */
 export const tokenOperators: Readonly<Record<string, Convert>> = {
-  ...{ slice, chunk, expand, mean, attention, layerNorm },
-  concat: direct('Concat', ({ axis }: { axis: number }) => ({ axis })),
-  gelu: direct('Gelu', () => ({ approximate: 'none' })),
-  geluTanh: direct('Gelu', () => ({ approximate: 'tanh' })),
+  slice: known({ inputs: [1], attrs: ['axis', 'start', 'end'] }, slice),
+  chunk: known({ inputs: [1], attrs: ['parts', 'axis'] }, chunk),
+  concat: known({ inputs: [1, 2, 3, 4], attrs: ['axis'] }, concat),
+  expand: known({ inputs: [1], attrs: ['shape'] }, expand),
+  transpose: known({ inputs: [1], attrs: ['order'] }, transpose),
+  mean: known({ inputs: [1], attrs: ['axes', 'keepDims'] }, reduced('ReduceMean')),
+  sum: known({ inputs: [1], attrs: ['axes', 'keepDims'] }, reduced('ReduceSum')),
+  attention: known({ inputs: [3], attrs: ['scale', 'causal'] }, attention),
+  layerNorm: known({ inputs: [3], attrs: ['eps'] }, layerNorm),
+  ...{ gelu: gelu('none'), geluTanh: gelu('tanh') },
 }

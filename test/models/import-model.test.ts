@@ -40,6 +40,22 @@ for (const prefix of ['', 'module.', 'module.encoder_q.', 'backbone.', 'encoder.
       )
   })
 
+test('of two encoders one must be chosen, but for one without a prefix', async ({ gpu }) => {
+  const saved = await saveModel(gpu, resnet8(gpu, { width: 2, seed: 1 }))
+  const [q, k] = ['module.encoder_q.', 'module.encoder_k.'].map((one) => prefixed(one, saved))
+  const to = resnet8(gpu, { width: 2 })
+  const refusal =
+    "importModel: the model's tensors are under 2 prefixes, 'module.encoder_q.', 'module.encoder_k.'; choose one, such as { prefix: 'module.encoder_q.' }"
+  const both = new Map([...(q ?? []), ...(k ?? [])])
+  const lacking = new Map([...both].filter(([name]) => !name.endsWith('.conv1.weight')))
+  await refusesAll([
+    ['query and key', () => importModel(gpu, to, both), refusal],
+    ['both without a tensor', () => importModel(gpu, to, lacking), refusal],
+  ])
+  assert.is(importModel(gpu, to, new Map([...both, ...saved])).prefix, '')
+  assert.is(importModel(gpu, to, both, { prefix: 'module.encoder_k.' }).loaded.length, saved.size)
+})
+
 test('a prefix that is given is the only one', async ({ gpu }) => {
   const [query, key] = [resnet8(gpu, { width: 2, seed: 1 }), resnet8(gpu, { width: 2, seed: 3 })]
   const [q, k] = [await saveModel(gpu, query), await saveModel(gpu, key)]

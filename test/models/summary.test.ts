@@ -128,7 +128,7 @@ outputs     4.61 KB`,
     const lines = summary(encoder, [64, 224, 224, 3]).table(width).split('\n')
     assert.ok(Math.max(...lines.map((line) => line.length)) <= width, lines.join('\n'))
     assert.ok(
-      lines.some((line) => line.startsWith('layer2.0.conv2, bn2')),
+      lines.some((line) => line.startsWith('layer2.0.c')),
       lines.join('\n'),
     )
   }

@@ -51,6 +51,22 @@ test('an exported file has exactly the names of torchvision, and comes back as e
   assert.match(made.out, /under the prefix 'module\.encoder_q\.'; 1 tensor not used: fc\.weight/)
   const { checkpoint } = await openEncoder(copy)
   for (const [name, { data }] of tensors) assert.equal(checkpoint.tensors.get(name)?.data, data)
+  const twin = join(dir, 'twins.safetensors')
+  const keys = [...tensors].map(([name, t]) => [`module.encoder_k.${name}`, t] as const)
+  await save(twin, new Map([...named, ...keys]))
+  const chosen = join(dir, 'chosen')
+  const torn = await kindred('import', twin, ...encoder, '--out', chosen)
+  assert.is(torn.code, 1)
+  assert.match(
+    torn.err,
+    /twins\.safetensors: the model's .* 'module\.encoder_q\.', 'module\.encoder_k\.'; choose one, such as --prefix 'module\.encoder_q\.'/,
+  )
+  const key = ['--prefix', 'module.encoder_k.']
+  const taken = await kindred('import', twin, ...encoder, ...key, '--out', chosen)
+  assert.match(taken.out, /under the prefix 'module\.encoder_k\.'/)
+  const alone = await kindred('train', 'simclr', '--init-prefix', 'module.')
+  assert.is(alone.code, 2)
+  assert.match(alone.err, /--init-prefix is of the names in the file of --init; give --init too/)
   const wrong = join(dir, 'wrong')
   const refused = await kindred('import', prefixed, '--model', 'resnet18', '--out', wrong)
   assert.is(refused.code, 1)
