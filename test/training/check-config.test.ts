@@ -160,7 +160,7 @@ test('of AMDIM has milestones in order', () => {
   const config = configOf('amdim', {}, false)
   const schedule = { ...config.schedule, milestones: [280, 250] }
   refuses(
-    () => checkConfig(saved({ ...config, schedule } as never), 'c'),
+    () => checkConfig(saved({ ...config, schedule }), 'c'),
     'c: 1 field is wrong; mend the file\n  schedule.milestones: must be a list of epochs in rising order, got [280,250]',
   )
 })
