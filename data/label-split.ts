@@ -1,6 +1,7 @@
 // Chooses which few labels are used: as many of each class, by the seed alone.
 
-import { checkOptions, checkValue, count, describe, having, whole } from '../kernels/options.ts'
+import { checkOptions, checkValue, count, describe, having } from '../kernels/options.ts'
+import { seedRule } from '../kernels/seeds.ts'
 import type { IndexList } from '../kernels/wgsl/indices.ts'
 import { flatNumbers } from '../kernels/numbers.ts'
 import { permutation } from './select.ts'
@@ -27,7 +28,7 @@ const isShare = (v: unknown) => typeof v === 'number' && v > 0 && v <= 1
 const rules = {
   fraction: { words: 'a number above 0 and at most 1', fits: isShare },
   perClass: count,
-  seed: whole,
+  seed: seedRule,
 }
 
 /** Chooses images by their labels [N], whole numbers; -1 is an image without a label, which is

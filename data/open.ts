@@ -9,8 +9,8 @@ import {
   checkOptions,
   checkValue,
   text,
-  whole,
 } from '../kernels/options.ts'
+import { seedRule } from '../kernels/seeds.ts'
 import { openCifar10, openCifar100 } from './cifar.ts'
 import { DataError, type Split } from './dataset.ts'
 import { openIdx } from './idx.ts'
@@ -28,7 +28,7 @@ export interface OpenDataOptions extends Partial<FolderOptions> {
 const rules: Rules<OpenDataOptions> = {
   ...{
     size: anything,
-    seed: whole,
+    seed: seedRule,
     cache: text,
     testShare: anything,
     memory: anything,

@@ -4,7 +4,8 @@
 // background are random and independent of the class. So nearest neighbours by pixels are near
 // chance, and the class has to be learned.
 
-import { anything, checkOptions, describe, whole } from '../kernels/options.ts'
+import { anything, checkOptions, describe } from '../kernels/options.ts'
+import { seedRule } from '../kernels/seeds.ts'
 import { threefry2x32, uniform01 } from '../kernels/wgsl/threefry.ts'
 import { type Dataset, DataError, type Split, checkRead } from './dataset.ts'
 import { counted } from './words.ts'
@@ -24,7 +25,7 @@ export interface ProceduralOptions {
   readonly seed?: number
 }
 
-const rules = { size: anything, train: anything, test: anything, seed: whole }
+const rules = { size: anything, train: anything, test: anything, seed: seedRule }
 
 /** Makes the two halves of the built-in set. Image i has label i % 10 and depends on (seed, half,
  *  i, size) alone. It is drawn when it is first read. Throws DataError for a size or count that is

@@ -1,7 +1,8 @@
 // Parts of a data set: the images at some indices, those with labels, a balanced subset. Imports
 // nothing of Node, so that a browser can use it.
 
-import { checkValue, describe, having, whole } from '../kernels/options.ts'
+import { checkValue, describe, having } from '../kernels/options.ts'
+import { seedRule } from '../kernels/seeds.ts'
 import { threefry2x32 } from '../kernels/wgsl/threefry.ts'
 import {
   DataError,
@@ -75,7 +76,7 @@ export function labelled(dataset: Dataset): Dataset {
  *  DataError for an `n` below 1. */
 export function subset(dataset: Dataset, n: number, seed: number): Dataset {
   checkDataset('subset', dataset)
-  checkValue('subset', 'seed', seed, whole)
+  checkValue('subset', 'seed', seed, seedRule)
   if (!(Number.isInteger(n) && n > 0))
     throw new DataError(`${dataset.name}: a subset must have at least 1 image, got ${describe(n)}`)
   return n >= dataset.size ? dataset : select(dataset, subsetPlaces(dataset, n, seed))

@@ -27,12 +27,15 @@ export const dispatcher =
     const pipeline = observing.isDry ? null : pipelines.get(kernel, constants)
     const made = (makes ?? []).map((make) => tensors.alloc(make))
     checkBindings(kernel, reads.length, updates.length + made.length)
-    const storages = tensors.storages([...reads, ...updates, ...made])
+    tensors.storages(reads) // throws for a freed one, before any is copied
+    const copies = pipeline && updates.length > 0 ? tensors.apartFrom(updates, reads) : null
+    const storages = tensors.storages([...(copies?.reads ?? reads), ...updates, ...made])
     if (pipeline) tensors.countWrites(updates)
     const [x, y = 1, z = 1] = groups
     checkGroups(kernel, [x, y, z])
     const call = () => ({ kernel, reads, updates, made })
     const send = () => pipeline && commands.dispatch(pipeline, kernel, storages, params, [x, y, z])
     if (x * y * z > 0) observing.kernel(call, send)
+    if (copies) tensors.release(copies.made)
     return made
   }

@@ -7,7 +7,7 @@ import { writeAtomic } from './node-files.ts'
 import { encodeNpy } from './npy.ts'
 
 /** Saves a tensor, numbers, or what `embed` returns as a .npy file at `path`, written atomically. A
- *  tensor keeps its element type, but f16 becomes f32. Throws like `encodeNpy`, and Error with a
+ *  tensor keeps its element type and its numbers exactly, but f16 becomes f32. Throws like `encodeNpy`, and Error with a
  *  remedy. */
 export async function saveNpy(
   path: string,
@@ -20,7 +20,5 @@ export async function saveNpy(
 }
 
 async function npyOf(t: Tensor, shape: Shape = t.shape) {
-  const read = await partsOf(t.gpu).reads.read(t) // u8 and i32 as floats
-  const arrays = { f32: Float32Array, f16: Float32Array, i32: Int32Array, u8: Uint8Array }
-  return encodeNpy(arrays[t.dtype].from(read), shape)
+  return encodeNpy(await partsOf(t.gpu).reads.exactly(t), shape)
 }

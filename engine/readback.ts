@@ -2,11 +2,10 @@
 // Small ones, such as those of losses, are reused in turn, so that a loss can be awaited while the
 // next steps run.
 
-import type { DType } from '../kernels/op.ts'
 import type { Commands } from './commands.ts'
 import { quiet } from './errors.ts'
 import { type Storage, USAGE } from './memory.ts'
-import { unpack, wholeWords } from './values.ts'
+import { wholeWords } from './values.ts'
 
 const SMALL = 256 // bytes
 const MAX_KEPT = 8 // small buffers
@@ -34,9 +33,9 @@ export class Readback {
     return this.#made
   }
 
-  /** Reads the first `count` numbers of a storage, which may be freed meanwhile. Submits all
-   *  dispatches. */
-  async read(storage: Storage, dtype: DType, count: number): Promise<Float32Array> {
+  /** Reads the bytes of a storage, which may be freed meanwhile, and returns what `unpacked` makes of
+   *  them. Submits all dispatches. */
+  async read<T>(storage: Storage, unpacked: (memory: ArrayBuffer) => T): Promise<T> {
     const size = wholeWords(storage.bytes)
     const staging = this.#take(size)
     this.#commands.copyOut(storage, staging)
@@ -46,7 +45,7 @@ export class Readback {
     try {
       await staging.mapAsync(0x1) // GPUMapMode.READ
       await check()
-      return unpack(staging.getMappedRange(0, size), dtype, count)
+      return unpacked(staging.getMappedRange(0, size))
     } catch (cause) {
       return await this.explain(cause, check)
     } finally {

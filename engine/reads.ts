@@ -1,12 +1,13 @@
 // Reads tensors, awaits submitted work, and throws the errors that WebGPU reports meanwhile.
 
-import { type Tensor, ShapeError, show, sizeOf } from '../kernels/op.ts'
+import { type DType, type Tensor, ShapeError, show, sizeOf } from '../kernels/op.ts'
 import { checkTensor } from '../kernels/options.ts'
 import type { Commands } from './commands.ts'
 import { type Reports, quiet } from './errors.ts'
 import { Readback } from './readback.ts'
 import type { StepRunner } from './steps.ts'
 import type { Tensors } from './tensors.ts'
+import { unpack, unpackExactly } from './values.ts'
 
 interface Machinery {
   readonly commands: Commands
@@ -33,7 +34,12 @@ export class Reads {
   }
 
   read(t: Tensor): Promise<Float32Array> {
-    return quiet(this.#read(t))
+    return quiet(this.#read(t, unpack))
+  }
+
+  /** Reads i32 and u8 as they are, and others as `read` does. */
+  exactly(t: Tensor): Promise<Float32Array | Int32Array | Uint8Array> {
+    return quiet(this.#read(t, unpackExactly))
   }
 
   item(t: Tensor): Promise<number> {
@@ -61,11 +67,15 @@ export class Reads {
     this.#readback.destroy()
   }
 
-  async #read(t: Tensor): Promise<Float32Array> {
+  async #read<T>(
+    t: Tensor,
+    as: (memory: ArrayBuffer, dtype: DType, count: number) => T,
+  ): Promise<T> {
     const { commands, tensors, steps } = this.#gpu
     commands.checkAlive()
     checkTensor('Gpu.read', 'tensor', t)
-    const reading = this.#readback.read(tensors.storage(t), t.dtype, sizeOf(t.shape))
+    const count = sizeOf(t.shape)
+    const reading = this.#readback.read(tensors.storage(t), (memory) => as(memory, t.dtype, count))
     steps.tick()
     return reading
   }
@@ -77,7 +87,7 @@ export class Reads {
       throw new ShapeError(
         `Gpu.item: the tensor must hold one number, got ${show(t.shape)}; read it`,
       )
-    const [number = NaN] = await this.#read(t)
+    const [number = NaN] = await this.#read(t, unpack)
     return number
   }
 

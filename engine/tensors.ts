@@ -119,6 +119,21 @@ export class Tensors {
     this.#commands.copy(this.storage(from), this.storage(to))
   }
 
+  /** Copies those tensors of `reads` that lie in a buffer of `updates`: WebGPU lets no kernel read
+   *  a buffer that it writes elsewhere. Returns all, and the copies, which are to be released. */
+  apartFrom(updates: readonly Tensor[], reads: readonly Tensor[]) {
+    const written = new Set(updates.map((t) => this.storage(t).block))
+    const made: Tensor[] = []
+    const apart = reads.map((t) => {
+      if (!written.has(this.storage(t).block)) return t
+      const copy = this.alloc(t)
+      this.copy(t, copy)
+      made.push(copy)
+      return copy
+    })
+    return { reads: apart, made }
+  }
+
   /** Frees tensors now. */
   release(tensors: readonly Tensor[]) {
     for (const storage of this.storagesAlive(tensors)) this.#memory.release(storage)

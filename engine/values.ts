@@ -41,6 +41,17 @@ export function largestOf(values: Numbers['data']): number {
   return largest
 }
 
+/** Copies the first `count` numbers out of mapped memory as they are; f16 as f32. */
+export function unpackExactly(
+  memory: ArrayBuffer,
+  dtype: DType,
+  count: number,
+): Float32Array | Int32Array | Uint8Array {
+  if (dtype === 'i32') return new Int32Array(memory.slice(0, count * 4))
+  if (dtype === 'u8') return new Uint8Array(memory.slice(0, count))
+  return unpack(memory, dtype, count)
+}
+
 /** Copies the first `count` numbers out of mapped memory. Throws RangeError for an i32 that no f32
  *  equals. */
 export function unpack(memory: ArrayBuffer, dtype: DType, count: number): Float32Array {
@@ -52,7 +63,7 @@ export function unpack(memory: ArrayBuffer, dtype: DType, count: number): Float3
   const at = integers.findIndex((integer, i) => integer !== floats[i])
   if (at >= 0)
     throw new RangeError(
-      `Gpu.read: ${integers[at]} at ${at} of an i32 tensor would be rounded, since reads give f32, exact up to 2^24; keep indices within that`,
+      `Gpu.read: ${integers[at]} at ${at} of an i32 tensor would be rounded, since reads give f32, exact up to 2^24; keep indices within that, or save them by saveNpy, which keeps them exactly`,
     )
   return floats
 }
@@ -75,7 +86,7 @@ export function checkDtypes(
       accepted === 'index' ? ['f32', 'i32'] : accepted === 'float' ? ['f32', 'f16'] : [accepted]
     if (!fits.includes(dtype))
       throw new ShapeError(
-        `${name}: input ${i} must be ${fits.join(' or ')}, got ${dtype} ${show(shape)}`,
+        `${name}: ${inputs.length === 1 ? 'x' : `input ${i}`} must be ${fits.join(' or ')}, got ${dtype} ${show(shape)}`,
       )
   }
 }

@@ -2,7 +2,8 @@
 
 import { type Abortable, abortable } from '../kernels/abort.ts'
 import type { IndexList } from '../kernels/wgsl/indices.ts'
-import { checkOptions, count, flag, needed, rule, whole } from '../kernels/options.ts'
+import { checkOptions, count, flag, needed, rule } from '../kernels/options.ts'
+import { seedRule } from '../kernels/seeds.ts'
 import { flatNumbers } from '../kernels/numbers.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { checkGpu } from '../models/model.ts'
@@ -44,7 +45,13 @@ export interface ChosenNeighbours {
 
 const numbers = rule('an array of numbers above 0', (v) => Array.isArray(v) && v.length > 0)
 const rules = {
-  ...{ classes: needed(count), ks: numbers, temperatures: numbers, normalized: flag, seed: whole },
+  ...{
+    classes: needed(count),
+    ks: numbers,
+    temperatures: numbers,
+    normalized: flag,
+    seed: seedRule,
+  },
   ...abortable,
 }
 

@@ -1,7 +1,8 @@
 // Trains classifiers on a frozen encoder, and measures how well its features separate classes.
 
 import type { Scalar, Tensor } from '../kernels/op.ts'
-import { callback, checkOptions, needed, whole } from '../kernels/options.ts'
+import { callback, checkOptions, needed } from '../kernels/options.ts'
+import { seedRule } from '../kernels/seeds.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { type Layer, checkGpu } from '../models/model.ts'
 import { clippedCrossEntropy } from '../models/classifiers.ts'
@@ -33,7 +34,7 @@ const rules = {
   optimizer: needed(supervisedRules.optimizer),
   schedule: needed(supervisedRules.schedule),
   image: needed(supervisedRules.image),
-  seed: whole,
+  seed: seedRule,
 }
 
 /** Makes a classifier of frozen features. `step(batch)` trains one step and returns the loss [],

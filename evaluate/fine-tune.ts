@@ -1,7 +1,8 @@
 // Trains a whole network with labels: an encoder, learned or new, and a linear classifier on it.
 
 import { type Scalar, type Tensor, type Variable, ShapeError } from '../kernels/op.ts'
-import { callback, checkOptions, count, having, needed, whole } from '../kernels/options.ts'
+import { callback, checkOptions, count, having, needed } from '../kernels/options.ts'
+import { seedRule } from '../kernels/seeds.ts'
 import { crossEntropy } from '../kernels/loss/cross-entropy.ts'
 import { restore } from '../engine/checkpoint.ts'
 import type { Gpu } from '../engine/gpu.ts'
@@ -39,7 +40,7 @@ const rules = {
   schedule: needed(supervisedRules.schedule),
   image: needed(supervisedRules.image),
   probe: regressionRule,
-  seed: whole,
+  seed: seedRule,
 }
 
 /** Makes a training of an encoder with a linear classifier on it, by cross entropy, the encoder's

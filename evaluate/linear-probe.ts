@@ -6,7 +6,8 @@
 import { type Abortable, abortable } from '../kernels/abort.ts'
 import type { IndexList } from '../kernels/wgsl/indices.ts'
 import { flatNumbers } from '../kernels/numbers.ts'
-import { callback, checkOptions, count, needed, rule, whole } from '../kernels/options.ts'
+import { callback, checkOptions, count, needed, rule } from '../kernels/options.ts'
+import { seedRule } from '../kernels/seeds.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { checkGpu } from '../models/model.ts'
 import { type Embeddings, rowsAt } from './embed.ts'
@@ -48,7 +49,7 @@ const strengths = rule(
 )
 
 const rules = {
-  ...{ classes: needed(count), lambdas: strengths, seed: whole, onTried: callback },
+  ...{ classes: needed(count), lambdas: strengths, seed: seedRule, onTried: callback },
   ...abortable,
 }
 

@@ -12,21 +12,16 @@ import { infoNce } from '../kernels/loss/infonce.ts'
 import { l2Normalize } from '../kernels/reduce/l2-normalize.ts'
 import { needed, scheduled } from '../kernels/options.ts'
 import type { Gpu } from '../engine/gpu.ts'
-import { MovingAverage } from '../engine/optim/moving-average.ts'
+import type { MovingAverage } from '../engine/optim/moving-average.ts'
 import type { FlatOptimizer } from '../engine/optim/optimizer.ts'
 import { type Schedule, scheduleOf } from '../engine/optim/schedule.ts'
 import type { Model } from '../models/model.ts'
-import { type Tower, forwardTower, parametersOf } from '../models/tower.ts'
+import { type Tower, forwardTower } from '../models/tower.ts'
 import type { Encoder } from './batch.ts'
+import { keyAverage } from './key-average.ts'
 import { type Algorithm, type MethodOptions, method } from './method.ts'
 import { flatOptimizer, model, tower } from './step-options.ts'
-import {
-  type MethodTemperature,
-  aloneIn,
-  learned,
-  temperatureOf,
-  temperatureRule,
-} from './temperature.ts'
+import { type MethodTemperature, learned, temperatureOf, temperatureRule } from './temperature.ts'
 
 /** Options of `mocoV3`, besides those of every method. */
 export interface MocoV3Options extends MethodOptions {
@@ -74,10 +69,7 @@ export const mocoV3: Algorithm<MocoV3Options, Kept> = method('mocoV3', {
   begin({ query, predictor, key, optimizer, momentum, temperature }, { t, gpu }) {
     const T = temperatureOf('mocoV3', temperature, t)
     const m = scheduleOf('mocoV3', 'momentum', momentum)
-    const average = new MovingAverage(optimizer, parametersOf(key), {
-      ...predictor.parameters,
-      ...aloneIn(optimizer, temperature),
-    })
+    const average = keyAverage(optimizer, query, key)
     average.update(0) //                                             f_k begins as f_q
     const f_q: Encoder = (x, mode) => predictor.forward(forwardTower(query, x, mode), mode)
     const f_k: Encoder = (x, mode) => l2Normalize(forwardTower(key, x, mode))

@@ -9,22 +9,17 @@ import { concat } from '../kernels/shape/concat.ts'
 import { infoNce } from '../kernels/loss/infonce.ts'
 import { l2Normalize } from '../kernels/reduce/l2-normalize.ts'
 import { anything, flag, having, needed, scheduled } from '../kernels/options.ts'
-import { MovingAverage } from '../engine/optim/moving-average.ts'
+import type { MovingAverage } from '../engine/optim/moving-average.ts'
 import type { FlatOptimizer } from '../engine/optim/optimizer.ts'
 import { type Schedule, scheduleOf } from '../engine/optim/schedule.ts'
-import { type Tower, forwardTower, parametersOf } from '../models/tower.ts'
+import { type Tower, forwardTower } from '../models/tower.ts'
 import type { KeyQueue } from '../models/key-queue.ts'
 import type { Encoder } from './batch.ts'
 import { type Algorithm, type MethodOptions, method } from './method.ts'
+import { keyAverage } from './key-average.ts'
 import { shuffled } from './shuffled.ts'
 import { flatOptimizer, tower } from './step-options.ts'
-import {
-  type MethodTemperature,
-  aloneIn,
-  learned,
-  temperatureOf,
-  temperatureRule,
-} from './temperature.ts'
+import { type MethodTemperature, learned, temperatureOf, temperatureRule } from './temperature.ts'
 
 /** Options of `moco`, besides those of every method. */
 export interface MocoOptions extends MethodOptions {
@@ -32,8 +27,8 @@ export interface MocoOptions extends MethodOptions {
   readonly query: Tower
   /** Encoder and head f_k, of the query's shapes. It follows the query and is not trained. */
   readonly key: Tower
-  /** Optimizer of the query's parameters, in the order of `parametersOf`, then of a temperature that
-   *  learns. */
+  /** Optimizer of the query's parameters, in the order of `parametersOf`, then of others, such as a
+   *  temperature that learns. */
   readonly optimizer: FlatOptimizer
   /** The keys of earlier batches, [K, C]: the negatives. */
   readonly queue: KeyQueue
@@ -78,11 +73,7 @@ export const moco: Algorithm<MocoOptions, Kept> = method('moco', {
     const { splits = 1, shuffle = splits > 1 } = options
     const m = scheduleOf('moco', 'momentum', options.momentum)
     const T = temperatureOf('moco', options.temperature, t)
-    const average = new MovingAverage(
-      optimizer,
-      parametersOf(key),
-      aloneIn(optimizer, options.temperature),
-    )
+    const average = keyAverage(optimizer, query, key)
     average.update(0) //                                                    f_k.params = f_q.params
     const f_q: Encoder = (x, mode) => forwardTower(query, x, { ...mode, splits })
     const plain: Encoder = (x, mode) => l2Normalize(forwardTower(key, x, { ...mode, splits }))

@@ -13,8 +13,8 @@ import {
   record,
   rule,
   scheduled,
-  whole,
 } from '../kernels/options.ts'
+import { seedRule } from '../kernels/seeds.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import type { LossScaler } from '../engine/optim/loss-scaler.ts'
 import type { Optimizer } from '../engine/optim/optimizer.ts'
@@ -54,7 +54,7 @@ export const stepRules: Rules<StepOptions> = {
   schedule: needed(scheduled),
   views: needed(either(record, either(having('a pair of recipes', '0', '1'), callback))),
   chunk: anything,
-  seed: whole,
+  seed: seedRule,
   capture: flag,
   scaler: having('a LossScaler', 'unscale'),
   frozen: anything,

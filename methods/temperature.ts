@@ -3,7 +3,6 @@
 import type { Scalar, Variable } from '../kernels/op.ts'
 import { LEAST_TEMPERATURE } from '../kernels/limits.ts'
 import { checkValue, isTensor, positive, rule, variable } from '../kernels/options.ts'
-import type { FlatOptimizer, Named } from '../engine/optim/optimizer.ts'
 import type { Schedule } from '../engine/optim/schedule.ts'
 
 /** A temperature above 0: a number, a function of the step, or a variable [], which the optimizer
@@ -38,8 +37,3 @@ export function temperatureOf(
 /** Returns the part of a method that learns with the temperature: itself, by name, or nothing. */
 export const learned = (given: MethodTemperature): { readonly temperature?: Variable } =>
   typeof given === 'object' ? { temperature: given } : {}
-
-/** Returns a learned temperature by the name that the optimizer has for it: no key network follows
- *  it. */
-export const aloneIn = ({ parameters }: FlatOptimizer, given: MethodTemperature): Named =>
-  Object.fromEntries(Object.entries(parameters).filter(([, v]) => v === given))

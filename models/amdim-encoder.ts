@@ -7,15 +7,8 @@ import { add } from '../kernels/elementwise/add.ts'
 import { conv2d } from '../kernels/conv/conv2d.ts'
 import { residualUnit } from '../kernels/conv/residual-unit.ts'
 import { reshape } from '../kernels/shape/reshape.ts'
-import {
-  anything,
-  checkOptions,
-  checkTensor,
-  flag,
-  needed,
-  said,
-  whole,
-} from '../kernels/options.ts'
+import { anything, checkOptions, checkTensor, flag, needed, said } from '../kernels/options.ts'
+import { seedRule } from '../kernels/seeds.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { type Made, lastOf, stacked } from './amdim-layers.ts'
 import { Builder } from './layers.ts'
@@ -80,7 +73,7 @@ const rules = {
     depth: anything,
     channels: anything,
   },
-  ...{ batchNorm: flag, seed: whole },
+  ...{ batchNorm: flag, seed: seedRule },
 }
 
 /** Makes 1 x 1 layers that map C channels to the R of the scores: norm(branch + shortcut). The

@@ -9,7 +9,8 @@ import { mean } from '../kernels/reduce/mean.ts'
 import { mul } from '../kernels/elementwise/mul.ts'
 import type { Draws } from '../kernels/wgsl/draws.ts'
 import { tanh } from '../kernels/elementwise/tanh.ts'
-import { checkOptions, count, needed, share, whole } from '../kernels/options.ts'
+import { checkOptions, count, needed, share } from '../kernels/options.ts'
+import { seedRule } from '../kernels/seeds.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { Builder } from './layers.ts'
 import { type Layer, type Model, checkGpu, checkedForward, printedModel } from './model.ts'
@@ -44,7 +45,7 @@ const rules = {
     classes: needed(count),
     hidden: count,
     dropout: share,
-    seed: whole,
+    seed: seedRule,
   },
 }
 

@@ -13,8 +13,8 @@ import {
   needed,
   positive,
   share,
-  whole,
 } from '../kernels/options.ts'
+import { seedRule } from '../kernels/seeds.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { Builder } from './layers.ts'
 import { type Layer, type Model, checkGpu, checkedForward, printedModel } from './model.ts'
@@ -44,7 +44,7 @@ export interface ConvNeXtSizes extends ConvNeXtOptions {
 }
 
 const optionRules: Rules<ConvNeXtOptions> = {
-  ...{ patch: count, channels: count, dropPath: share, layerScale: positive, seed: whole },
+  ...{ patch: count, channels: count, dropPath: share, layerScale: positive, seed: seedRule },
 }
 
 const sizeRules: Rules<ConvNeXtSizes> = {

@@ -1,6 +1,7 @@
 // Projection heads: features h [N, F] -> projections z [N, D]. Only training uses them.
 
-import { checkOptions, count, needed, oneOf, whole } from '../kernels/options.ts'
+import { checkOptions, count, needed, oneOf } from '../kernels/options.ts'
+import { seedRule } from '../kernels/seeds.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { Builder } from './layers.ts'
 import { type Model, checkGpu, checkedForward, printedModel } from './model.ts'
@@ -27,7 +28,7 @@ const rules = {
     hidden: count,
     dim: count,
     style: oneOf('leftthomas', 'paper'),
-    seed: whole,
+    seed: seedRule,
   },
 }
 

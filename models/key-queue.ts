@@ -3,7 +3,8 @@
 
 import { type Tensor, type Variable, dim } from '../kernels/op.ts'
 import { enqueue } from '../kernels/state/enqueue.ts'
-import { checkOptions, checkTensor, inspect, needed, said, whole } from '../kernels/options.ts'
+import { checkOptions, checkTensor, inspect, needed, said } from '../kernels/options.ts'
+import { seedRule } from '../kernels/seeds.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { randomUnitRows } from '../engine/random.ts'
 import { checkGpu } from './model.ts'
@@ -12,7 +13,7 @@ import { checkBinding, checkSizes } from './sizes.ts'
 const rules = {
   K: needed(said('a whole number from 1 on')),
   C: needed(said('a whole number from 1 on')),
-  seed: whole,
+  seed: seedRule,
 }
 
 /** A queue of K unit keys of C numbers. They start as random directions, as in the paper's

@@ -20,8 +20,9 @@ import {
   oneOf,
   positive,
   share,
-  whole,
+  text,
 } from '../kernels/options.ts'
+import { seedRule } from '../kernels/seeds.ts'
 import { countUp } from '../engine/counter.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { nameVariables } from '../engine/names.ts'
@@ -75,7 +76,7 @@ export class Builder {
   /** Starts an empty model. Throws TypeError for a seed that is not a whole number. */
   constructor(gpu: Gpu, seed: number) {
     checkGpu('Builder', gpu)
-    checkValue('Builder', 'seed', seed, whole)
+    checkValue('Builder', 'seed', seed, seedRule)
     this.gpu = gpu
     this.#seed = seed
   }
@@ -147,11 +148,8 @@ export class Builder {
    *  constant, and out of the parameters. */
   norm(name: string, C: number, options: Scaling = {}): Norm {
     const rules = { zero: flag, scale: flag, shift: flag }
-    const {
-      zero = false,
-      scale = true,
-      shift = true,
-    } = checkOptions('Builder.norm', options, rules)
+    const checked = checkOptions('Builder.norm', options, rules)
+    const { zero = false, scale = true, shift = true } = checked
     const { gamma, beta, state } = this.#scales(name, C, { zero, scale, shift })
     return (x, mode, then) => {
       const { running, how } = this.#follow(name, state, mode)
@@ -162,6 +160,7 @@ export class Builder {
   /** Makes a layer norm of the last axis, C channels, weight and bias [C] from 1 and 0. `eps` is
    *  1e-5 by default, as in torch; timm's transformers and ConvNeXt have 1e-6. */
   layerNorm(name: string, C: number, options: { readonly eps?: number } = {}): Layer {
+    checkValue('Builder.layerNorm', `C of ${name}`, C, count)
     const { eps = 1e-5 } = checkOptions('Builder.layerNorm', options, { eps: positive })
     const gamma = this.parameter(`${name}.weight`, new Float32Array(C).fill(1), [C])
     const beta = this.parameter(`${name}.bias`, new Float32Array(C), [C])
@@ -195,6 +194,7 @@ export class Builder {
   }
 
   #drawn(name: string, p: number, op: typeof dropout): Layer {
+    checkValue('Builder', 'name', name, text)
     checkValue('Builder', `p of ${name}`, p, share)
     if (this.#drawing.has(name)) throw usedTwice(name)
     this.#drawing.add(name)

@@ -9,7 +9,8 @@ import { affine } from '../kernels/wgsl/affine.ts'
 import { indexSelect } from '../kernels/shape/gather.ts'
 import { logSumExp } from '../kernels/reduce/logsumexp.ts'
 import { reshape } from '../kernels/shape/reshape.ts'
-import { checkOptions, inspect, needed, said, whole } from '../kernels/options.ts'
+import { checkOptions, inspect, needed, said } from '../kernels/options.ts'
+import { seedRule } from '../kernels/seeds.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { randomUnitRows } from '../engine/random.ts'
 import { checkGpu } from './model.ts'
@@ -18,7 +19,7 @@ import { checkBinding, checkSizes } from './sizes.ts'
 const rules = {
   n: needed(said('a whole number from 1 on')),
   C: needed(said('a whole number from 1 on')),
-  seed: whole,
+  seed: seedRule,
 }
 
 /** A bank of n unit features of C numbers. They start as random directions. */

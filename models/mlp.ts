@@ -3,7 +3,8 @@
 
 import { ShapeError, show } from '../kernels/op.ts'
 import { relu } from '../kernels/elementwise/relu.ts'
-import { checkOptions, count, counts, needed, oneOf, share, whole } from '../kernels/options.ts'
+import { checkOptions, count, counts, needed, oneOf, share } from '../kernels/options.ts'
+import { seedRule } from '../kernels/seeds.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { Builder } from './layers.ts'
 import { type Layer, type Model, checkGpu, checkedForward, printedModel } from './model.ts'
@@ -25,7 +26,7 @@ export interface MlpOptions {
 const rules = {
   inputs: needed(count),
   widths: counts,
-  ...{ norm: oneOf('batch', 'layer', 'none'), dropout: share, seed: whole },
+  ...{ norm: oneOf('batch', 'layer', 'none'), dropout: share, seed: seedRule },
 }
 
 /** Makes a perceptron: x [N, inputs] -> features [N, F], the last of `widths`. A layer is linear,

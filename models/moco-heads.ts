@@ -2,7 +2,8 @@
 // of the papers' code.
 
 import { relu } from '../kernels/elementwise/relu.ts'
-import { checkOptions, count, flag, needed, oneOf, whole } from '../kernels/options.ts'
+import { checkOptions, count, flag, needed, oneOf } from '../kernels/options.ts'
+import { seedRule } from '../kernels/seeds.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { Builder } from './layers.ts'
 import { type Model, checkGpu, checkedForward, printedModel } from './model.ts'
@@ -18,7 +19,7 @@ interface MocoHeadOptions {
   readonly seed?: number
 }
 
-const headRules = { features: needed(count), dim: count, mlp: flag, seed: whole }
+const headRules = { features: needed(count), dim: count, mlp: flag, seed: seedRule }
 
 /** Makes MoCo's `fc`: features [N, F] -> embeddings [N, D], not normalised. It is linear as in v1
  *  (https://arxiv.org/abs/1911.05722). With `mlp` it is Linear, ReLU, Linear with F hidden units,
@@ -56,7 +57,7 @@ const isThree = (v: unknown) => Array.isArray(v) && v.length === 3 && v.every(co
 const v3Rules = {
   name: needed(oneOf('projector', 'predictor')),
   widths: needed({ words: 'three whole numbers, [features, hidden, dim]', fits: isThree }),
-  seed: whole,
+  seed: seedRule,
 }
 
 /** Makes a head of MoCo v3 (https://arxiv.org/abs/2104.02057, section 4.1) as its code does for

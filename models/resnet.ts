@@ -4,7 +4,8 @@
 
 import { globalAvgPool } from '../kernels/pool/global-avg-pool.ts'
 import { maxPool } from '../kernels/pool/max-pool.ts'
-import { anything, checkOptions, count, describe, flag, oneOf, whole } from '../kernels/options.ts'
+import { anything, checkOptions, count, describe, flag, oneOf } from '../kernels/options.ts'
+import { seedRule } from '../kernels/seeds.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { Builder } from './layers.ts'
 import { type ResidualBlock, basic, bottleneck, stagesOf } from './residual-blocks.ts'
@@ -50,7 +51,7 @@ const rules = {
   width: anything,
   channels: count,
   zeroInitResidual: flag,
-  seed: whole,
+  seed: seedRule,
 }
 
 function resnet(

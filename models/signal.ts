@@ -5,16 +5,8 @@
 import { ShapeError, show } from '../kernels/op.ts'
 import { globalAvgPool } from '../kernels/pool/global-avg-pool.ts'
 import { reshape } from '../kernels/shape/reshape.ts'
-import {
-  type Rules,
-  checkOptions,
-  count,
-  counts,
-  flag,
-  needed,
-  rule,
-  whole,
-} from '../kernels/options.ts'
+import { type Rules, checkOptions, count, counts, flag, needed, rule } from '../kernels/options.ts'
+import { seedRule } from '../kernels/seeds.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { Builder } from './layers.ts'
 import { type Model, checkGpu, checkedForward, printedModel } from './model.ts'
@@ -42,7 +34,7 @@ const odd = rule('an odd whole number', (v) => count.fits(v) && Number(v) % 2 ==
 
 const rules: Rules<SignalOptions> = {
   ...{ channels: needed(count), width: count, depths: counts, window: odd, stride: count },
-  ...{ zeroInitResidual: flag, seed: whole },
+  ...{ zeroInitResidual: flag, seed: seedRule },
 }
 
 /** Makes a network for signals: x [N, L, C] -> features [N, F], of any length L. It is ResNet-18 by

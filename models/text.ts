@@ -6,15 +6,8 @@ import { lengthsOf, meanRows } from '../kernels/reduce/mean-rows.ts'
 import { indexSelect } from '../kernels/shape/gather.ts'
 import { reshape } from '../kernels/shape/reshape.ts'
 import { slice } from '../kernels/shape/slice.ts'
-import {
-  type Rules,
-  checkOptions,
-  count,
-  needed,
-  positive,
-  share,
-  whole,
-} from '../kernels/options.ts'
+import { type Rules, checkOptions, count, needed, positive, share } from '../kernels/options.ts'
+import { seedRule } from '../kernels/seeds.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { Builder } from './layers.ts'
 import { type Model, checkGpu, checkedForward, printedModel } from './model.ts'
@@ -49,7 +42,7 @@ export interface TextOptions extends BagOptions {
   readonly dropPath?: number
 }
 
-const bagRules: Rules<BagOptions> = { vocabulary: count, width: count, seed: whole }
+const bagRules: Rules<BagOptions> = { vocabulary: count, width: count, seed: seedRule }
 
 const textRules: Rules<TextOptions> = {
   ...bagRules,

@@ -17,8 +17,8 @@ import {
   oneOf,
   positive,
   share,
-  whole,
 } from '../kernels/options.ts'
+import { seedRule } from '../kernels/seeds.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { Builder } from './layers.ts'
 import { type Layer, type Model, checkGpu, checkedForward, printedModel } from './model.ts'
@@ -59,7 +59,7 @@ export interface ViTSizes extends ViTOptions {
 
 const optionRules: Rules<ViTOptions> = {
   ...{ size: count, patch: count, channels: count, pool: oneOf('token', 'avg') },
-  ...{ dropout: share, dropPath: share, seed: whole },
+  ...{ dropout: share, dropPath: share, seed: seedRule },
 }
 
 const sizeRules: Rules<ViTSizes> = {

@@ -11,7 +11,6 @@ import {
   checkValue,
   count,
   flag,
-  having,
   oneOf,
   rule,
   text,
@@ -19,6 +18,7 @@ import {
 import { Embedder } from '../serving/embedder.ts'
 import { type RequestOptions, type ServiceLimits, limitRules } from '../serving/limits.ts'
 import type { SavedEncoder } from '../training/encoder.ts'
+import { checkBuilt, checkSavedEncoder } from './check-encoder.ts'
 import {
   type ImageFileLimits,
   type ImageFileSource,
@@ -53,10 +53,6 @@ const rules: Rules<ImageEmbedderOptions> = {
   warm: flag,
 }
 
-const source = having(
-  'the path of a run folder or checkpoint, or an encoder { name, build, transform, side }',
-  ...['build', 'transform', 'side'],
-)
 const images = rule(
   'an iterable of paths or bytes',
   (v) => typeof v === 'object' && v !== null && (Symbol.asyncIterator in v || Symbol.iterator in v),
@@ -85,7 +81,7 @@ export class ImageEmbedder extends Embedder {
     super({
       ...limits,
       open: () => openGpu({ precision, ...(adapter === undefined ? {} : { adapter }) }),
-      encoder: async (gpu) => unitFeatures(await build(gpu), transform),
+      encoder: async (gpu) => unitFeatures(checkBuilt(await build(gpu)), transform),
     })
     this.#files = files
     this.#window = 2 * (limits.maxBatch ?? 32)
@@ -165,9 +161,11 @@ export async function embedder(
     warm = true,
     ...limits
   } = checkOptions('embedder', given, rules)
-  if (typeof checkpoint !== 'string') checkValue('embedder', 'checkpoint', checkpoint, source)
   const asked = { ...(which && { checkpoint: which }), ...(layer && { layer }) }
-  const saved = typeof checkpoint === 'string' ? await openEncoder(checkpoint, asked) : checkpoint
+  const saved =
+    typeof checkpoint === 'string'
+      ? await openEncoder(checkpoint, asked)
+      : checkSavedEncoder(checkpoint)
   const { side } = saved
   const device = { ...limits, precision: precision ?? saved.precision ?? 'f32' }
   const made = new ImageEmbedder(saved, device, { side, maxBytes, maxPixels })

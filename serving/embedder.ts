@@ -82,8 +82,10 @@ export class Embedder {
     this.#service = new Service(plan, { maxBatch, ...others })
   }
 
-  /** Opens the device and makes the encoder. With the height and width of an image, also records
-   *  the steps of every size of batch, so that no request waits for that. Throws what they throw. */
+  /** Prepares for requests, which `openEmbedder` has done but for an image's size: opens the device
+   *  and makes the encoder where that is still to do. With the height and width of an image, records
+   *  the steps of every size of batch, so that no request of that size waits for that. Throws what
+   *  they throw. */
   async open(image?: readonly [height: number, width: number]): Promise<void> {
     if (!image) return this.#service.open()
     const shape = [...this.#checkedImage(image), this.#channels] as const

@@ -13,7 +13,7 @@ export interface Following {
 const f32 = rule('an f32 variable', (v) => isVariable.fits(v) && (v as Variable).dtype === 'f32')
 
 /** Returns the pairs in the order of the leaders. `alone` are the leaders that nothing follows, the
- *  last ones. If no name is the same, pairs by order where `byOrder` allows it. Throws Error unless
+ *  last ones, under any names. If no name is the same, pairs by order where `byOrder` allows it. Throws Error unless
  *  all others pair and have the same shapes, and TypeError for what is no f32 variable. */
 export function followingOf(
   leaders: Named,
@@ -24,14 +24,13 @@ export function followingOf(
   for (const [name, one] of [leaders, followers].flatMap((named) => Object.entries(named)))
     checkValue('MovingAverage', name, one, f32)
   const all = Object.entries(leaders)
-  const led = all.slice(0, all.length - Object.keys(alone).length)
-  if (all.slice(led.length).some(([name, leader]) => alone[name] !== leader))
-    throw new Error('MovingAverage: parameters that nothing follows must be the last')
+  const led = all.slice(0, followedOf(all, alone))
   const count = Object.keys(followers).length
   if (count !== led.length)
     throw new Error(
       `MovingAverage: ${led.length} followers are needed, one for each parameter${led.length < all.length ? ' but those alone' : ''}, got ${count}`,
     )
+  checkApart(all, followers)
   const found = paired(
     led.map(([name]) => name),
     followers,
@@ -46,6 +45,46 @@ export function followingOf(
       )
     return { leader, follower }
   })
+}
+
+type Entries = readonly (readonly [name: string, variable: Variable])[]
+
+/** Returns how many leaders are followed: all before the first of `alone`. Throws Error if one comes
+ *  behind it, or one of `alone` is no leader. */
+function followedOf(leaders: Entries, alone: Named): number {
+  const left = new Set(Object.values(alone))
+  const first = leaders.findIndex(([, leader]) => left.has(leader))
+  const behind = leaders.slice(first + 1).find(([, leader]) => first >= 0 && !left.has(leader))
+  if (behind)
+    throw new Error(
+      `MovingAverage: parameters that nothing follows must be the last, and ${leaders[first]?.[0]} comes before ${behind[0]}, which is followed; give the optimizer the followed ones first`,
+    )
+  const all = new Set(leaders.map(([, leader]) => leader))
+  const stray = Object.entries(alone).find(([, variable]) => !all.has(variable))
+  if (stray)
+    throw new Error(
+      `MovingAverage: alone.${stray[0]} must be one of the parameters that are followed; leave it out`,
+    )
+  return first < 0 ? leaders.length : first
+}
+
+/** Throws Error for a follower of two, and for one that is a leader too: an update would write what
+ *  it still has to read. */
+function checkApart(leaders: Entries, followers: Named) {
+  const names = new Map(leaders.map(([name, leader]) => [leader, name]))
+  const seen = new Map<Variable, string>()
+  for (const [name, follower] of Object.entries(followers)) {
+    const [twin, leader] = [seen.get(follower), names.get(follower)]
+    if (twin !== undefined)
+      throw new Error(
+        `MovingAverage: followers ${twin} and ${name} are one variable; give each a variable of its own`,
+      )
+    if (leader !== undefined && leader !== name)
+      throw new Error(
+        `MovingAverage: follower ${name} is followed itself, as ${leader}; give a variable of its own, such as a copy`,
+      )
+    seen.set(follower, name)
+  }
 }
 
 /** Returns the followers in the order of the names that they follow. Throws Error if one of these

@@ -3,7 +3,13 @@
 // read of the sum.
 
 import type { Tensor } from '../../kernels/op.ts'
-import { checkValue, having, inspect, tensor as aTensor } from '../../kernels/options.ts'
+import {
+  checkTensor,
+  checkValue,
+  having,
+  inspect,
+  tensor as aTensor,
+} from '../../kernels/options.ts'
 import { accumulate } from '../../kernels/optim/accumulate.ts'
 import type { ScaleMoves } from './scale-moves.ts'
 
@@ -39,11 +45,14 @@ export class Gradients {
 
   /** Tells whether a tensor has a gradient. */
   has(tensor: Tensor): boolean {
+    checkTensor('Gradients.has', 'tensor', tensor)
     return this.#parts.has(tensor)
   }
 
-  /** Returns the gradient of a tensor, or undefined if it has none. */
+  /** Returns the gradient of a tensor, or undefined if it has none. Throws TypeError for what is no
+   *  tensor, such as a parameter's name. */
   of(tensor: Tensor): Tensor | undefined {
+    checkTensor('Gradients.of', 'tensor', tensor)
     const [first, second] = this.parts(tensor)
     if (!first || !second) return first
     const sum = accumulate(first.gpu.run, first, second)

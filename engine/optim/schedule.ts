@@ -1,6 +1,15 @@
 // Learning-rate schedules: functions of a step, or of an epoch if the caller counts epochs.
 
-import { checkOptions, checkValue, finiteNumber, oneOf, scheduled } from '../../kernels/options.ts'
+import {
+  checkOptions,
+  checkValue,
+  finiteNumber,
+  notNegative,
+  oneOf,
+  rule,
+  scheduled,
+  share,
+} from '../../kernels/options.ts'
 
 /** The learning rate at step (or epoch) t, counted from 0. */
 export type Schedule = (t: number) => number
@@ -22,24 +31,25 @@ export const constant = (lr: number): Schedule => {
 export const multiStep = (lr: number, milestones: readonly number[], gamma = 0.1): Schedule => {
   checkValue('multiStep', 'lr', lr, finiteNumber)
   checkValue('multiStep', 'milestones', milestones, {
-    words: 'an array of finite numbers',
-    fits: isNumbers,
+    words: 'an array of finite numbers in rising order',
+    fits: isRising,
   })
   checkValue('multiStep', 'gamma', gamma, finiteNumber)
   return (t) => lr * gamma ** milestones.filter((milestone) => t >= milestone).length
 }
 
-const isNumbers = (v: unknown) => Array.isArray(v) && v.every(finiteNumber.fits)
+const isRising = (v: unknown) =>
+  Array.isArray(v) && v.every((at, i) => finiteNumber.fits(at) && (i === 0 || at >= v[i - 1]))
+
+const length = rule('a finite number above 0', (v) => Number.isFinite(v) && Number(v) > 0)
 
 /** Falls along half a cosine from `lr` at 0 to `min` at `total`
  *  (torch.optim.lr_scheduler.CosineAnnealingLR):  min + (lr - min) (1 + cos(π t / total)) / 2. */
 export const cosine = (lr: number, total: number, min = 0): Schedule => {
-  for (const [name, value] of Object.entries({ lr, total, min }))
+  for (const [name, value] of Object.entries({ lr, min }))
     checkValue('cosine', name, value, finiteNumber)
-  return (t) =>
-    total > 0
-      ? min + (lr - min) * 0.5 * (1 + Math.cos((Math.PI * Math.min(t, total)) / total))
-      : min
+  checkValue('cosine', 'total', total, length)
+  return (t) => min + (lr - min) * 0.5 * (1 + Math.cos((Math.PI * Math.min(t, total)) / total))
 }
 
 /** Rises linearly, then follows another schedule:
@@ -55,7 +65,7 @@ export const warmup = (
   options: { readonly first?: 'zero' | 'nonzero' } = {},
 ): Schedule => {
   const { first = 'zero' } = checkOptions('warmup', options, { first: oneOf('zero', 'nonzero') })
-  checkValue('warmup', 'steps', steps, finiteNumber)
+  checkValue('warmup', 'steps', steps, notNegative)
   const then = scheduleOf('warmup', 'after', after)
   return (t) =>
     t >= steps ? then(t - steps) : (then(0) * (t + (first === 'zero' ? 0 : 1))) / steps
@@ -63,8 +73,8 @@ export const warmup = (
 
 /** Rises from `m` at 0 to 1 at `total` along half a cosine: the momentum of MoCo v3 and BYOL. */
 export const cosineRamp = (m: number, total: number): Schedule => {
-  for (const [name, value] of Object.entries({ m, total }))
-    checkValue('cosineRamp', name, value, finiteNumber)
+  checkValue('cosineRamp', 'm', m, share)
+  checkValue('cosineRamp', 'total', total, length)
   const distance = cosine(1 - m, total)
   return (t) => 1 - distance(t)
 }

@@ -49,8 +49,8 @@ export interface Usual {
 export const treatmentRules: Rules<Treatment> = {
   weightDecay: notNegative,
   lr: rule(
-    'a finite factor of the learning rate above 0 (frozen: true stops a parameter)',
-    (v) => Number.isFinite(v) && Number(v) > 0,
+    'a factor of the learning rate from 1.2e-38 to 3.4e38 (frozen: true stops a parameter)',
+    (v) => Number.isFinite(Math.fround(Number(v))) && typeof v === 'number' && v >= 2 ** -126,
   ),
   frozen: flag,
 }

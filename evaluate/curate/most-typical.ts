@@ -7,7 +7,8 @@
 import { kmeans } from 'ml-kmeans'
 import { type Abortable, abortable } from '../../kernels/abort.ts'
 import type { Tensor } from '../../kernels/op.ts'
-import { checkOptions, count, having, needed, onGpu, whole } from '../../kernels/options.ts'
+import { checkOptions, count, having, needed, onGpu } from '../../kernels/options.ts'
+import { seedRule } from '../../kernels/seeds.ts'
 import type { IndexList } from '../../kernels/wgsl/indices.ts'
 import type { Gpu } from '../../engine/gpu.ts'
 import { type Embeddings, rowsAt } from '../embed.ts'
@@ -41,7 +42,7 @@ export interface Typical {
 
 const rules = {
   ...{ picks: needed(count), initial: having('an array of indices', 'length') },
-  ...{ neighbours: count, seed: whole, gpu: onGpu },
+  ...{ neighbours: count, seed: seedRule, gpu: onGpu },
   ...abortable,
 }
 

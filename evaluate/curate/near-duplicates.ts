@@ -1,11 +1,12 @@
 // Pairs of features that are almost the same direction, and the groups that they make.
 
-import { type Abortable, abortable } from '../../kernels/abort.ts'
+import { type Abortable, abortable, unlessAborted } from '../../kernels/abort.ts'
 import type { Tensor } from '../../kernels/op.ts'
 import { checkOptions, count, needed, onGpu, rule } from '../../kernels/options.ts'
 import { rowsAbove } from '../../kernels/knn/rows-above.ts'
 import { l2Normalize } from '../../kernels/reduce/l2-normalize.ts'
 import type { Gpu } from '../../engine/gpu.ts'
+import type { Embeddings } from '../embed.ts'
 import { gpuOf, onHost } from '../nearest.ts'
 import { CHUNK } from '../search.ts'
 import { type FeatureRows, checkFeatures, checkFinite } from '../slabs.ts'
@@ -43,8 +44,8 @@ const rules = {
 /** Finds all pairs of features [M, D] whose cosine is at least the threshold. Compares M² / 2 pairs,
  *  those of some rows at a time; memory is that of the features and the pairs. Throws ShapeError,
  *  RangeError for more than `most` pairs, and Error for features that are not finite, too many for
- *  one tensor, or without a Gpu to compute on. Rejects with the signal's reason when it is aborted,
- *  after the rows under way. */
+ *  one tensor, or without a Gpu to compute on. Rejects with the signal's reason when it is
+ *  aborted. */
 export async function nearDuplicates(
   features: Tensor | FeatureRows,
   options: DuplicateOptions,
@@ -57,27 +58,13 @@ export async function nearDuplicates(
   } = checkOptions('nearDuplicates', options, rules)
   checkFeatures('nearDuplicates', features, features)
   const gpu = gpuOf('nearDuplicates', features, features, told)
-  const { features: values, M, D } = await onHost('nearDuplicates', 'features', features)
-  checkFinite('nearDuplicates', values)
-  const found: Found[] = []
-  const rows = gpu.noGrad(() => l2Normalize(gpu.tensor(values, [M, D])))
-  let at = 0
-  while (at < M) {
-    if (signal?.aborted === true) gpu.free(rows)
-    signal?.throwIfAborted()
-    const end = Math.min(M, at + Math.max(1, Math.min(65535, Math.floor(CHUNK / (M - at)))))
-    for (const pair of await pairsOf(gpu, rows, { start: at, end, threshold })) found.push(pair)
-    if (found.length > most)
-      throw new RangeError(
-        `nearDuplicates: there are more than ${most} pairs at threshold ${threshold}; give a higher one (an encoder that has collapsed makes all features alike)`,
-      )
-    at = end
-  }
-  gpu.free(rows)
+  const rows = await unlessAborted(signal, onHost('nearDuplicates', 'features', features))
+  checkFinite('nearDuplicates', rows.features)
+  const found = await unlessAborted(signal, allPairs(gpu, rows, { threshold, most, signal }))
   return {
     pairs: Uint32Array.from(found.flatMap(({ i, j }) => [i, j])),
     cosines: Float32Array.from(found, ({ cosine }) => cosine),
-    groups: connectedBy(M, found),
+    groups: connectedBy(rows.M, found),
   }
 }
 
@@ -85,6 +72,38 @@ interface Found {
   readonly i: number
   readonly j: number
   readonly cosine: number
+}
+
+interface Search {
+  readonly threshold: number
+  readonly most: number
+  /** Ends the search before the next rows. */
+  readonly signal: AbortSignal | undefined
+}
+
+/** Finds the pairs of all rows, in order. */
+async function allPairs(
+  gpu: Gpu,
+  { features, M, D }: Embeddings,
+  { threshold, most, signal }: Search,
+): Promise<Found[]> {
+  const found: Found[] = []
+  const rows = gpu.noGrad(() => l2Normalize(gpu.tensor(features, [M, D])))
+  try {
+    for (let at = 0; at < M;) {
+      signal?.throwIfAborted()
+      const end = Math.min(M, at + Math.max(1, Math.min(65535, Math.floor(CHUNK / (M - at)))))
+      for (const pair of await pairsOf(gpu, rows, { start: at, end, threshold })) found.push(pair)
+      if (found.length > most)
+        throw new RangeError(
+          `nearDuplicates: there are more than ${most} pairs at threshold ${threshold}; give a higher one (an encoder that has collapsed makes all features alike)`,
+        )
+      at = end
+    }
+    return found
+  } finally {
+    gpu.free(rows)
+  }
 }
 
 interface Span {

@@ -1,7 +1,7 @@
 // Samples that are unlike all others: a score by the distance to the nearest neighbours (Ramaswamy,
 // Rastogi and Shim 2000, https://doi.org/10.1145/335191.335437).
 
-import { type Abortable, abortable } from '../../kernels/abort.ts'
+import { type Abortable, abortable, unlessAborted } from '../../kernels/abort.ts'
 import type { Tensor } from '../../kernels/op.ts'
 import { checkOptions, count, onGpu } from '../../kernels/options.ts'
 import type { Gpu } from '../../engine/gpu.ts'
@@ -39,7 +39,7 @@ export async function outliers(
   const { k = 10, gpu: told, signal } = checkOptions('outliers', options, rules)
   checkFeatures('outliers', features, features)
   const gpu = gpuOf('outliers', features, features, told)
-  const rows = await onHost('outliers', 'features', features)
+  const rows = await unlessAborted(signal, onHost('outliers', 'features', features))
   if (rows.M < 2) throw new RangeError(`outliers: needs at least 2 features, got ${rows.M}`)
   const near = await nearestOthers(gpu, rows, k, signal)
   const scores = new Float64Array(rows.M)

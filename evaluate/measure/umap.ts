@@ -3,7 +3,8 @@
 
 import type { Gpu } from '../../engine/gpu.ts'
 import type { Tensor } from '../../kernels/op.ts'
-import { checkOptions, count, onGpu, whole } from '../../kernels/options.ts'
+import { checkOptions, count, onGpu } from '../../kernels/options.ts'
+import { seedRule } from '../../kernels/seeds.ts'
 import { threefry2x32 } from '../../kernels/wgsl/threefry.ts'
 import { nearestOthers } from '../curate/neighbour-distances.ts'
 import { gpuOf, onHost } from '../nearest.ts'
@@ -33,7 +34,7 @@ const distance = {
   words: 'a number from 0 to 1',
   fits: (v: unknown) => typeof v === 'number' && v >= 0 && v <= 1,
 }
-const rules = { neighbours: count, minDistance: distance, seed: whole, gpu: onGpu }
+const rules = { neighbours: count, minDistance: distance, seed: seedRule, gpu: onGpu }
 
 /** Lays features [M, D] out in a plane by 1 - cosine. The GPU finds the neighbours among all pairs;
  *  umap-js places them on the CPU, which takes minutes above 10,000 features. The same seed makes

@@ -9,6 +9,7 @@ import { imagesOp, transform } from './pixels.ts'
 import type { Recipe } from './recipes.ts'
 import { type Op, type Run, type Tensor, dim, op } from '../op.ts'
 import { anything, checkOptions, needed, said, scalar } from '../options.ts'
+import { seedRule } from '../seeds.ts'
 
 export type { Sampling } from './draw.ts'
 export type { Recipe } from './recipes.ts'
@@ -82,9 +83,9 @@ const drawOp: Op<[images: Tensor], [Tensor], Drawing> = {
 }
 
 const rules = {
-  seed: needed(said('a whole number from 0 on')),
+  seed: needed(said(seedRule.words)),
   step: needed(scalar),
-  view: needed(said('a whole number from 0 on')),
+  view: needed(said(seedRule.words)),
   offset: anything,
 }
 

@@ -198,8 +198,8 @@ export function draw(
     checkSampling({ seed, step: t, view, offset })
     return t
   })
-  const [key0, key1] = streamKey(seed, STREAM, checked, view)
-  const [flip0, flip1] = streamKey(seed, STREAM, checked, sharedFlip ? 0 : view)
+  const [key0, key1] = streamKey(seed, STREAM, checked, { of: view })
+  const [flip0, flip1] = streamKey(seed, STREAM, checked, { of: sharedFlip ? 0 : view })
   const { p = 1, brightness = 0, contrast = 0, saturation = 0, hue = 0 } = jitter ?? { p: 0 }
   const [scaleLow, scaleHigh] = crop?.scale ?? defaults.scale
   const [ratioLow, ratioHigh] = crop?.ratio ?? defaults.ratio

@@ -35,7 +35,7 @@ export const addOp: Op<[a: Tensor, b: Tensor]> = {
 }
 
 /** a + b, elementwise, broadcasting as numpy does. Either may be a number. Throws ShapeError for
- *  shapes that do not broadcast. */
+ *  shapes that do not broadcast, and TypeError for the number NaN. */
 export const add = binary(
   addOp,
   (b) => [1, b],

@@ -1,6 +1,7 @@
 // The skeleton of an op of two tensors that broadcast, element by element: y = f(a, b).
 
 import { type Op, type Run, type Tensor, type Wgsl, flatIndex, kernel, op, wgsl } from '../op.ts'
+import { checkValue, rule } from '../options.ts'
 import { affineAs } from '../wgsl/affine.ts'
 import { broadcastIndex, broadcastShape, combine, sumTo } from '../wgsl/broadcast.ts'
 
@@ -51,6 +52,13 @@ export function binaryOp({ name, y, da, db, sign = 1 }: Binary): Op<[a: Tensor, 
 /** What an op of a tensor and a number is: y = scale x + shift. */
 type Affine = readonly [scale: number, shift: number]
 
+const operand = rule('a tensor, or a number other than NaN', (v) => !Number.isNaN(v))
+
+/** Throws TypeError for an operand that is the number NaN. */
+export function checkNumbers(name: string, operands: Readonly<Record<'a' | 'b', unknown>>) {
+  for (const [which, given] of Object.entries(operands)) checkValue(name, which, given, operand)
+}
+
 /** Makes the op callable. Either operand may be a number: `right(b)` gives a op b, and `left(a)`
  *  gives a op b of a tensor b. */
 export function binary(
@@ -61,6 +69,7 @@ export function binary(
   const apply = op(def, 'a', 'b')
   const [toA, toB] = [affineAs(def.name, 'a'), affineAs(def.name, 'b')]
   return (a, b) => {
+    checkNumbers(def.name, { a, b })
     if (typeof b === 'number') return toA(a as Tensor, ...right(b)) // two numbers throw
     return typeof a === 'number' ? toB(b, ...left(a)) : apply({}, a, b)
   }

@@ -1,5 +1,5 @@
 import { type Op, type Tensor, flatIndex, kernel, op } from '../op.ts'
-import { checkOptions, number } from '../options.ts'
+import { checkOptions, describe, number } from '../options.ts'
 import { notANumber } from '../wgsl/nan.ts'
 import { pointwise } from '../wgsl/pointwise.ts'
 
@@ -57,12 +57,15 @@ export interface ClampOptions {
 }
 
 /** x limited to [min, max], elementwise. As in torch, the gradient passes where x is inside or at a
- *  limit, and is 0 elsewhere and at NaN, which stays NaN. Throws RangeError for min above max. */
+ *  limit, and is 0 elsewhere and at NaN, which stays NaN. Throws RangeError for min above max, and TypeError
+ *  without either. */
 export function clamp(x: Tensor, options: ClampOptions): Tensor {
-  const { min = -Infinity, max = Infinity } = checkOptions('clamp', options, {
-    min: number,
-    max: number,
-  })
+  const given = checkOptions('clamp', options, { min: number, max: number })
+  const { min = -Infinity, max = Infinity } = given
+  if (given.min === undefined && given.max === undefined)
+    throw new TypeError(
+      `clamp: options must have min, max or both, got ${describe(options)}; give one, as in { min: 0 }`,
+    )
   if (min > max)
     throw new RangeError(`clamp: min must be at most max, got min ${min} and max ${max}`)
   return applyClamp({ least: min, most: max }, x)

@@ -2,7 +2,7 @@ import { type Op, type Tensor, flatIndex, kernel, op, wgsl } from '../op.ts'
 import { affineAs } from '../wgsl/affine.ts'
 import { broadcastIndex, broadcastShape, combine, sumTo } from '../wgsl/broadcast.ts'
 import { pointwise } from '../wgsl/pointwise.ts'
-import { binaryKernel } from './binary.ts'
+import { binaryKernel, checkNumbers } from './binary.ts'
 import { over } from './over.ts'
 import { quotient } from './quotient.ts'
 
@@ -65,8 +65,10 @@ const times = affineAs('div', 'a')
 /** a / b, elementwise, broadcasting as numpy does. Either may be a number. A number b whose
  *  reciprocal is a normal f32 is multiplied by as that reciprocal; subnormal and huge b are divided
  *  by precisely; b beyond the range of f32 counts as infinite, as in torch. A quotient below 2^-126
- *  may become 0. Throws ShapeError, and RangeError for a number a beyond the range of f32. */
+ *  may become 0. Throws ShapeError, TypeError for the number NaN, and RangeError for a number a beyond
+ *  the range of f32. */
 export function div(a: Tensor | number, b: Tensor | number): Tensor {
+  checkNumbers('div', { a, b })
   if (typeof b !== 'number') return typeof a === 'number' ? over(a, b) : applyDiv({}, a, b)
   const by = Number.isFinite(Math.fround(b)) ? b : Math.fround(b)
   const size = Math.abs(1 / by)

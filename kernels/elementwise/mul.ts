@@ -15,7 +15,7 @@ const mulOp = binaryOp({
 })
 
 /** a b, elementwise, broadcasting as numpy does. Either may be a number. Throws ShapeError for
- *  shapes that do not broadcast. */
+ *  shapes that do not broadcast, and TypeError for the number NaN. */
 export const mul = binary(
   mulOp,
   (b) => [b, -0], // so that -0 times a number keeps its sign

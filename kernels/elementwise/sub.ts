@@ -10,7 +10,7 @@ const subOp = binaryOp({
 })
 
 /** a - b, elementwise, broadcasting as numpy does. Either may be a number. Throws ShapeError for
- *  shapes that do not broadcast. */
+ *  shapes that do not broadcast, and TypeError for the number NaN. */
 export const sub = binary(
   subOp,
   (b) => [1, -b],

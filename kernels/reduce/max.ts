@@ -162,8 +162,7 @@ const applyArgmax = op(argmaxOp)
 export function max(x: Tensor, axes?: Axes, options: KeepDims = {}): Tensor {
   checkTensor('max', 'x', x)
   const keepDims = keepsDims('max', options)
-  if (x.dtype !== 'f32')
-    throw new ShapeError(`max: input 0 must be f32, got ${x.dtype} ${show(x.shape)}`)
+  if (x.dtype !== 'f32') throw new ShapeError(`max: x must be f32, got ${x.dtype} ${show(x.shape)}`)
   const over = axesOf('max', x.shape, axes)
   const shape = reducedShape(x.shape, over, keepDims)
   let most = x

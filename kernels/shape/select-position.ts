@@ -16,7 +16,8 @@ import {
 import { asIntegers } from '../wgsl/indices.ts'
 import { perElement } from '../wgsl/pointwise.ts'
 import { streamKey, threefry } from '../wgsl/threefry.ts'
-import { checkOptions, checkTensor, isTensor, needed, scalar, whole } from '../options.ts'
+import { checkOptions, checkTensor, isTensor, needed } from '../options.ts'
+import { seedAndStep, seedRule } from '../seeds.ts'
 
 const drawKernel = kernel`
   struct Params { count: u32, L: u32, each: u32, key0: u32, key1: u32, next0: u32, next1: u32 }
@@ -136,9 +137,9 @@ export interface PositionDraw {
 }
 
 const oneOrTwo = {
-  words: 'a whole number from 0 on, or two of them',
+  words: `${seedRule.words}, or two of them`,
   fits: (v: unknown) =>
-    whole.fits(v) || (Array.isArray(v) && v.length === 2 && v.every(whole.fits)),
+    seedRule.fits(v) || (Array.isArray(v) && v.length === 2 && v.every(seedRule.fits)),
 }
 
 /** Selects the features [N, C] at one position of each of the maps [N, ..., C]. Positions are [N]
@@ -148,8 +149,9 @@ const oneOrTwo = {
 export function selectPosition(maps: Tensor, positions: Tensor | PositionDraw): Tensor {
   checkTensor('selectPosition', 'maps', maps)
   if (isTensor(positions)) return apply({ keys: [] }, maps, positions)
-  const rules = { seed: needed(whole), step: needed(scalar), view: needed(oneOrTwo) }
+  const rules = { ...seedAndStep, view: needed(oneOrTwo) }
   const { seed, step, view } = checkOptions<PositionDraw>('selectPosition', positions ?? {}, rules)
   const views = typeof view === 'number' ? [view] : view
-  return apply({ keys: views.map((one) => streamKey(seed, STREAM, step, one)) }, maps)
+  const keyOf = (of: number) => streamKey(seed, STREAM, step, { of, owner: 'selectPosition' })
+  return apply({ keys: views.map((one) => keyOf(one)) }, maps)
 }

@@ -78,23 +78,36 @@ const sliceOp: Op<[x: Tensor], [y: Tensor], Attrs> = {
   },
 }
 
-const sliceBytesOp: Op<[x: Tensor], [y: Tensor], Attrs> = {
+const wordsKernel = kernel`
+  struct Params { count: u32, width: u32, start: u32, length: u32 }
+  @group(0) @binding(0) var<storage, read>       x: array<i32>; // [A, width]
+  @group(0) @binding(1) var<storage, read_write> y: array<i32>; // [A, length]
+  @group(0) @binding(2) var<uniform>             p: Params;
+  ${flatIndex}
+  @compute @workgroup_size(64)
+  fn sliceWords(@builtin(global_invocation_id) id: vec3u, @builtin(num_workgroups) groups: vec3u) {
+    let i = flat(id, groups);
+    if (i < p.count) { y[i] = x[i / p.length * p.width + p.start + i % p.length]; }
+  }
+`
+
+const sliceWholeOp = (dtype: 'i32' | 'u8'): Op<[x: Tensor], [y: Tensor], Attrs> => ({
   name: 'slice',
-  accepts: ['u8'],
+  accepts: [dtype],
   shape: cut,
   forward(run, attrs, x) {
     const { axis, start, end } = attrs
     const [, R, B] = linesOf(x.shape, axisOf('slice', x.shape, axis))
     const shape = cut(attrs, x.shape)
     const count = sizeOf(shape)
-    return run(bytesKernel, {
+    return run(dtype === 'u8' ? bytesKernel : wordsKernel, {
       reads: [x],
-      makes: [{ shape, dtype: 'u8' }],
+      makes: [{ shape, dtype }],
       params: { count, width: R * B, start: start * B, length: (end - start) * B },
-      groups: elementwise(Math.ceil(count / 4)),
+      groups: elementwise(dtype === 'u8' ? Math.ceil(count / 4) : count),
     })
   },
-}
+})
 
 function cut({ axis, start, end }: Attrs, x: Shape): Shape {
   const at = axisOf('slice', x, axis)
@@ -105,11 +118,12 @@ function cut({ axis, start, end }: Attrs, x: Shape): Shape {
 }
 
 const applySlice = op(sliceOp)
-const applySliceBytes = op(sliceBytesOp)
+const [applySliceBytes, applySliceWords] = [op(sliceWholeOp('u8')), op(sliceWholeOp('i32'))]
 
-/** Returns x from `start` up to, not including, `end` along an axis. x is f32, or u8, which gets no
- *  gradient. Throws ShapeError for a range that does not lie in the axis. */
+/** Returns x from `start` up to, not including, `end` along an axis. x is f32, or i32 or u8, which get
+ *  no gradient. Throws ShapeError for a range that does not lie in the axis. */
 export const slice = (x: Tensor, axis: number, start: number, end: number): Tensor => {
   checkTensor('slice', 'x', x)
-  return (x.dtype === 'u8' ? applySliceBytes : applySlice)({ axis, start, end }, x)
+  const apply = { f32: applySlice, f16: applySlice, i32: applySliceWords, u8: applySliceBytes }
+  return apply[x.dtype]({ axis, start, end }, x)
 }

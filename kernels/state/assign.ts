@@ -10,6 +10,7 @@ import {
   show,
   sizeOf,
 } from '../op.ts'
+import { storedAs } from '../wgsl/storage.ts'
 import { checkValue, tensor, variable as isVariable } from '../options.ts'
 
 const assignKernel = kernel`
@@ -26,20 +27,21 @@ const assignKernel = kernel`
 `
 
 /** Copies x into a variable of its shape and element type, bit by bit, in a step or outside; a
- *  replay does it again. It carries no gradient, and a backward pass through an earlier use of the
- *  variable throws. One dispatch. `gpu.write` takes values from JavaScript. Throws ShapeError,
- *  TypeError. */
+ *  replay does it again. x may lie in the variable's own memory, and of f16 is converted. It carries
+ *  no gradient, and a backward pass through an earlier use of the variable throws. One dispatch, and
+ *  one that converts. `gpu.write` takes values from JavaScript. Throws ShapeError, TypeError. */
 export function assign(variable: Variable, x: Tensor) {
   checkValue('assign', 'variable', variable, isVariable)
   checkValue('assign', 'x', x, tensor)
-  if (variable.shape.join() !== x.shape.join() || variable.dtype !== x.dtype)
+  const dtype = x.dtype === 'f16' ? 'f32' : x.dtype
+  if (variable.shape.join() !== x.shape.join() || variable.dtype !== dtype)
     throw new ShapeError(
       `assign: x must be like the variable, ${variable.dtype} ${show(variable.shape)}, got ${x.dtype} ${show(x.shape)}`,
     )
-  const bytes = sizeOf(x.shape) * { f32: 4, i32: 4, f16: 2, u8: 1 }[x.dtype]
+  const bytes = sizeOf(x.shape) * { f32: 4, i32: 4, u8: 1 }[dtype]
   const count = Math.ceil(bytes / 4)
   variable.gpu.run(assignKernel, {
-    reads: [x],
+    reads: [storedAs(variable.gpu.run, dtype, x)],
     updates: [variable],
     params: { count },
     groups: elementwise(count),

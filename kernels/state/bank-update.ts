@@ -13,6 +13,7 @@ import {
   show,
 } from '../op.ts'
 import { maximumOf } from '../wgsl/nan.ts'
+import { storedAs } from '../wgsl/storage.ts'
 import { checkValue, share, tensor, variable } from '../options.ts'
 
 const bankKernel = kernel`
@@ -60,8 +61,13 @@ export function bankUpdate(bank: Variable, features: Tensor, indices: Tensor, m:
     throw new ShapeError(
       `bankUpdate: features must be as long as the bank's rows, and have an i32 index each, got ${show(features.shape)} and ${indices.dtype} ${show(indices.shape)} for ${show(bank.shape)}`,
     )
+  const isFloat = features.dtype === 'f32' || features.dtype === 'f16'
+  if (!isFloat || bank.dtype !== 'f32')
+    throw new ShapeError(
+      `bankUpdate: features and bank must be f32, got ${features.dtype} and ${bank.dtype}`,
+    )
   bank.gpu.run(bankKernel, {
-    reads: [features, indices],
+    reads: [storedAs(bank.gpu.run, 'f32', features), indices],
     updates: [bank],
     params: { N, C, slots, keep: m, take: 1 - m },
     groups: elementwise(N),

@@ -3,7 +3,8 @@
 import { type Op, type Scalar, type Tensor, dim, flatIndex, kernel, matrix } from '../op.ts'
 import { perElement } from '../wgsl/pointwise.ts'
 import { streamKey, threefry, threefry2x32 } from '../wgsl/threefry.ts'
-import { checkOptions, checkTensor, needed, scalar, whole } from '../options.ts'
+import { checkOptions, checkTensor } from '../options.ts'
+import { seedAndStep } from '../seeds.ts'
 
 const STREAM = 0xba4c // keeps these draws apart from other uses of the seed
 
@@ -47,7 +48,7 @@ const drawOp: Op<[x: Tensor], [Tensor], Attrs> = {
   },
   forward(run, { count: K, seed, step }, x) {
     const [rows, C] = [dim(x.shape, 0), dim(x.shape, 1)]
-    const [key0, key1] = streamKey(seed, STREAM, step)
+    const [key0, key1] = streamKey(seed, STREAM, step, { owner: 'drawRows' })
     return [perElement(run, drawKernel, [K, C], { reads: [x], params: { key0, key1, rows, C } })]
   },
 }
@@ -61,7 +62,7 @@ export const drawRows = (
   at: { readonly seed: number; readonly step: Scalar },
 ): Tensor => {
   checkTensor('drawRows', 'x', x)
-  const draw = checkOptions('drawRows', at ?? {}, { seed: needed(whole), step: needed(scalar) })
+  const draw = checkOptions('drawRows', at ?? {}, { ...seedAndStep })
   return x.gpu.apply(drawOp, { count, ...draw }, [x])[0]
 }
 

@@ -12,6 +12,7 @@ import {
   show,
   valueOf,
 } from '../op.ts'
+import { storedAs } from '../wgsl/storage.ts'
 import { checkValue, scalar, tensor, variable } from '../options.ts'
 
 const enqueueKernel = kernel`
@@ -44,7 +45,8 @@ export function enqueue(queue: Variable, keys: Tensor, pointer: Scalar): number 
     throw new ShapeError(
       `enqueue: keys must be as long as the queue's rows, got ${show(keys.shape)} for ${show(queue.shape)}`,
     )
-  if (keys.dtype !== 'f32' || queue.dtype !== 'f32')
+  const isFloat = keys.dtype === 'f32' || keys.dtype === 'f16'
+  if (!isFloat || queue.dtype !== 'f32')
     throw new ShapeError(
       `enqueue: keys and queue must be f32, got ${keys.dtype} and ${queue.dtype}`,
     )
@@ -55,7 +57,7 @@ export function enqueue(queue: Variable, keys: Tensor, pointer: Scalar): number 
   const skip = Math.max(0, N - K)
   const count = (N - skip) * C
   queue.gpu.run(enqueueKernel, {
-    reads: [keys],
+    reads: [storedAs(queue.gpu.run, 'f32', keys)],
     updates: [queue],
     params: { count, C, K, skip, pointer },
     groups: elementwise(count),

@@ -13,7 +13,8 @@ import {
   kernel,
 } from '../op.ts'
 import { streamKey, threefry } from '../wgsl/threefry.ts'
-import { checkOptions, checkTensor, needed, scalar, whole } from '../options.ts'
+import { checkOptions, checkTensor } from '../options.ts'
+import { seedAndStep, seedRule } from '../seeds.ts'
 
 const STREAM = 0x5f1e // keeps these draws apart from other uses of the seed
 
@@ -67,7 +68,7 @@ const orderOp: Op<[x: Tensor], [order: Tensor, inverse: Tensor], Attrs> = {
   },
   forward(run, { seed, step, offset = 0 }, x) {
     const N = dim(x.shape, 0)
-    const [key0, key1] = streamKey(seed, STREAM, step)
+    const [key0, key1] = streamKey(seed, STREAM, step, { owner: 'shuffleOrder' })
     const indices = { shape: [N], dtype: 'i32' } as const
     const groups = elementwise(N)
     const [drawn] = run(drawKernel, { makes: [indices], params: { N, offset, key0, key1 }, groups })
@@ -75,7 +76,7 @@ const orderOp: Op<[x: Tensor], [order: Tensor, inverse: Tensor], Attrs> = {
   },
 }
 
-const rules = { seed: needed(whole), step: needed(scalar), offset: whole }
+const rules = { ...seedAndStep, offset: seedRule }
 
 /** Returns a random order of the rows of x [N, ...], i32 [N], and its inverse. `indexSelect` with
  *  the first shuffles, with the second it undoes that. Both depend on (seed, step, offset) and N

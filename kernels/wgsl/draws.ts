@@ -3,17 +3,8 @@
 // batch draws, and a step that is made again draws the same.
 
 import { type Scalar, ShapeError, wgsl } from '../op.ts'
-import {
-  type Rules,
-  checkOptions,
-  checkValue,
-  count,
-  either,
-  needed,
-  scalar,
-  text,
-  whole,
-} from '../options.ts'
+import { type Rules, checkOptions, checkValue, count, either, text, whole } from '../options.ts'
+import { seedAndStep, seedRule } from '../seeds.ts'
 import { streamKey, streamOf, threefry } from './threefry.ts'
 
 /** What random numbers depend on in a forward pass, besides the layer that draws them. */
@@ -37,7 +28,8 @@ export interface Draws {
 
 /** The rules of these options. */
 export const drawRules: Rules<Draws> = {
-  ...{ seed: needed(whole), step: needed(scalar), view: whole, views: count, offset: whole },
+  ...seedAndStep,
+  ...{ view: whole, views: count, offset: whole },
   network: text,
 }
 
@@ -56,7 +48,7 @@ const MOST_VIEWS = 2 ** 8
 const MOST_SAMPLES = 2 ** 24
 
 /** The rule of a layer's name. */
-export const streamRule = either(text, whole)
+export const streamRule = either(text, seedRule)
 
 /** Returns the Params that WGSL's `drawOf` reads, for the layer named `stream` and x of N samples.
  *  Throws ShapeError unless N divides into the views, and RangeError for more than 256 views or a
@@ -78,7 +70,7 @@ export function drawParams(draws: Draws, stream: string | number, N: number, own
     throw new RangeError(
       `${owner}: samples must be numbered below ${MOST_SAMPLES}, got offset ${offset} and ${perView} samples`,
     )
-  const [key0, key1] = streamKey(seed, streamNumber(stream, network), step)
+  const [key0, key1] = streamKey(seed, streamNumber(stream, network), step, { owner })
   return { ...{ key0, key1, view, offset }, perView: Math.max(1, perView) }
 }
 

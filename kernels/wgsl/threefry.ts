@@ -4,7 +4,8 @@
 // resuming, reordering or resizing a batch changes no other draw.
 
 import { type Scalar, derive, wgsl } from '../op.ts'
-import { describe } from '../options.ts'
+import { checkValue, describe } from '../options.ts'
+import { seedRule } from '../seeds.ts'
 
 /** `threefry(key, counter) -> vec2u` and `uniform01(bits) -> f32 in [0, 1)` for WGSL. */
 export const threefry = wgsl`
@@ -97,14 +98,19 @@ export function streamOf(name: string): number {
 }
 
 /** The key of a step's draws, two u32: a pure function of (seed, stream, step, of). `stream`
- *  separates the uses of a seed, `of` the views of a step. */
+ *  separates the uses of a seed, `of` the views of a step. Throws TypeError, whose message begins
+ *  with `owner`, for a step that is no whole number from 0 to below 2^32, also in a replay. */
 export function streamKey(
   seed: number,
   stream: number,
   step: Scalar,
-  of = 0,
+  { of = 0, owner = 'draws' }: { readonly of?: number; readonly owner?: string } = {},
 ): [key0: Scalar, key1: Scalar] {
-  const word = (i: 0 | 1) => derive(step, (t) => threefry2x32([seed, stream], [t, of])[i])
+  const word = (i: 0 | 1) =>
+    derive(step, (t) => {
+      checkValue(owner, 'step', t, seedRule)
+      return threefry2x32([seed, stream], [t, of])[i]
+    })
   return [word(0), word(1)]
 }
 

@@ -59,7 +59,13 @@ export interface AmdimSettings extends MethodSettings {
   readonly knn: { readonly temperature: number }
 }
 
-const milestones = v.array(nonNegative, 'a list of epochs')
+const milestones = v.pipe(
+  v.array(nonNegative, 'a list of epochs'),
+  v.check(
+    (list) => list.every((epoch, i) => epoch >= (list[i - 1] ?? 0)),
+    'a list of epochs in rising order',
+  ),
+)
 const betas = v.strictTuple([belowOne, belowOne], 'two numbers')
 
 /** The rule of each setting. */

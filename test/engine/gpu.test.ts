@@ -141,7 +141,7 @@ test('a mis-shaped call throws before anything is dispatched', async ({ gpu }) =
   assert.throws(() => gpu.tensor([1, 2, 3], [2, 2]), /^tensor: \[2, 2\] holds 4 values, got 3$/)
   refuses(
     () => relu(gpu.tensor(Uint8Array.of(1, 2, 3, 4), [4])),
-    'relu: input 0 must be f32 or f16, got u8 [4]',
+    'relu: x must be f32 or f16, got u8 [4]',
   )
   await gpu.sync()
   assert.is(gpu.stats().dispatches, before)

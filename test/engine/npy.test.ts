@@ -68,13 +68,13 @@ test('numpy loads what saveNpy saved', async ({ gpu }) => {
   try {
     await saveNpy(at('f32'), gpu.tensor([1, NaN, -Infinity, 0.5, 5, 6], [2, 3]))
     await saveNpy(at('f16'), half(gpu.tensor([1, 2, 3, -0.5], [1, 4])))
-    await saveNpy(at('i32'), gpu.tensor(Int32Array.of(-7, 8), [2]), [2, 1])
+    await saveNpy(at('i32'), gpu.tensor(Int32Array.of(-7, 2 ** 31 - 1), [2]), [2, 1])
     await saveNpy(at('u8'), gpu.tensor(Uint8Array.of(0, 255, 3), [3]))
     const saved = ['f32', 'f16', 'i32', 'u8'].map((name) => decoded(readFileSync(at(name))))
     assert.equal(saved, [
       { descr: '<f4', shape: '(2, 3)', values: [1, NaN, -Infinity, 0.5, 5, 6] },
       { descr: '<f4', shape: '(1, 4)', values: [1, 2, 3, -0.5] },
-      { descr: '<i4', shape: '(2, 1)', values: [-7, 8] },
+      { descr: '<i4', shape: '(2, 1)', values: [-7, 2 ** 31 - 1] },
       { descr: '|u1', shape: '(3,)', values: [0, 255, 3] },
     ])
     await refusesAsync(
@@ -90,7 +90,7 @@ for name in ('f32', 'f16', 'i32', 'u8'):
     assert.equal(stdout.trim().split('\n'), [
       'float32 (2, 3) [[1.0, nan, -inf], [0.5, 5.0, 6.0]]',
       'float32 (1, 4) [[1.0, 2.0, 3.0, -0.5]]',
-      'int32 (2, 1) [[-7], [8]]',
+      'int32 (2, 1) [[-7], [2147483647]]',
       'uint8 (3,) [0, 255, 3]',
     ])
   } finally {

@@ -103,7 +103,7 @@ test('a read that is aborted before the loss is known waits for it', async () =>
   }
   const readback = new Readback(commands, () => () => {}, checking)
   const waiting = failures([
-    readback.read({ bytes: 4 } as Storage, 'f32', 1),
+    readback.read({ bytes: 4 } as Storage, () => null),
     readback.pace(0),
     readback.explain(aborted),
   ])
@@ -158,7 +158,7 @@ test('an i32 that would be rounded is refused', async ({ gpu }) => {
   assert.instance(told, RangeError)
   assert.is(
     told instanceof Error && told.message,
-    'Gpu.read: 16777217 at 1 of an i32 tensor would be rounded, since reads give f32, exact up to 2^24; keep indices within that',
+    'Gpu.read: 16777217 at 1 of an i32 tensor would be rounded, since reads give f32, exact up to 2^24; keep indices within that, or save them by saveNpy, which keeps them exactly',
   )
 })
 

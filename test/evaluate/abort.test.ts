@@ -123,6 +123,16 @@ test('fits end between two steps on the GPU', async ({ gpu }) => {
     },
     outliers: () => outliers(many, { gpu, signal: stop.signal }),
     nearDuplicates: () => nearDuplicates(many, { threshold: 0.99, gpu, signal: stop.signal }),
+    'nearDuplicates under way': () => {
+      const again = new AbortController()
+      const read = gpu.read.bind(gpu)
+      const end = nearDuplicates(many, { threshold: 0.99, gpu, signal: again.signal })
+      gpu.read = (t) => {
+        queueMicrotask(() => again.abort(why)) // while the last rows are read
+        return read(t)
+      }
+      return end.finally(() => (gpu.read = read))
+    },
     mostTypical: () => mostTypical(rows(40), { picks: 2, gpu, signal: stop.signal }),
     scoresOf: () => scoresOf(gpu, many, fitted, { signal: stop.signal }),
     'knn of tensors': () => {

@@ -53,6 +53,7 @@ interface Given {
   readonly batchNorm?: 'joint' | 'per-view'
   readonly chunk?: number
   readonly capture?: boolean
+  readonly seed?: number
 }
 
 function simclrOf(gpu: Gpu, { batchNorm = 'per-view', ...more }: Given = {}, seen?: Mode[]) {
@@ -86,6 +87,21 @@ test('both views at once drop what each drops by itself, and replays what eager 
   const joint = await losses(gpu, simclrOf(gpu, { batchNorm: 'joint' }), 6)
   const chunked = await losses(gpu, simclrOf(gpu, { batchNorm: 'joint', chunk: 2 }), 6)
   for (const other of [joint, chunked]) assert.ok(apart(other, eager) < 1e-5)
+})
+
+test('a step that is no number of a step draws nothing', ({ gpu }) => {
+  for (const step of [-1, 0.5, 2 ** 32]) {
+    const method = simclrOf(gpu, { capture: false })
+    method.state.step = step
+    refuses(
+      () => method.step(gpu.tensor(new Float32Array(N * 192), [N, 8, 8, 3])),
+      `augment: step must be a whole number from 0 to below 2^32, got ${step}`,
+    )
+  }
+  refuses(
+    () => simclrOf(gpu, { seed: 2 ** 32 }),
+    'simclr: seed must be a whole number from 0 to below 2^32, got 4294967296',
+  )
 })
 
 test('a training that is resumed drops what it would have dropped', async ({ gpu }) => {

@@ -9,10 +9,11 @@ import { endToEnd } from '../../methods/end-to-end.ts'
 import { memoryBank } from '../../methods/memory-bank.ts'
 import { moco } from '../../methods/moco.ts'
 import { mocoV3 } from '../../methods/moco-v3.ts'
+import type { Parts } from '../../models/parts.ts'
 import { KeyQueue } from '../../models/key-queue.ts'
 import { MemoryBank } from '../../models/memory-bank.ts'
 import { mocoV3Head } from '../../models/moco-heads.ts'
-import { forwardTower, parametersOf } from '../../models/tower.ts'
+import { type Tower, forwardTower, parametersOf } from '../../models/tower.ts'
 import { close } from '../fixtures/check.ts'
 import { gpuSuite } from '../fixtures/gpu.ts'
 import { refuses } from '../fixtures/refusal.ts'
@@ -65,7 +66,7 @@ for (const [name, options, share] of [
 function v3Toy(gpu: Gpu) {
   const [query, key] = [toyTower(gpu, 1), toyTower(gpu, 2)]
   const predictor = mocoV3Head(gpu, { name: 'predictor', widths: [8, 16, 8] })
-  const optimizer = new Adam({ ...parametersOf(query), ...predictor.parameters })
+  const optimizer = new Adam(parametersOf({ query, predictor }))
   const momentum = cosineRamp(0.9, 100)
   const views = toyViews(gpu)
   return mocoV3(gpu, { query, key, predictor, optimizer, schedule, momentum, temperature, views })
@@ -74,6 +75,29 @@ function v3Toy(gpu: Gpu) {
 test('MoCo v3 learns to ignore what the augmentation changes', async ({ gpu }) => {
   const [start, end] = ends(await train(gpu, v3Toy(gpu).step))
   assert.ok(end < 0.5 * start, `loss went from ${start} to ${end}`)
+})
+
+test('an optimizer may have more than what a key network follows, behind it', async ({ gpu }) => {
+  const probe = gpu.variable([1, 2], [2])
+  const make = (order: (query: Tower) => Parts) => {
+    const [query, key] = [toyTower(gpu, 1), toyTower(gpu, 2)]
+    const optimizer = new Sgd(parametersOf(order(query)))
+    const queue = new KeyQueue(gpu, { K: 8, C: 8 })
+    const views = toyViews(gpu)
+    return moco(gpu, { query, key, optimizer, queue, schedule, momentum: 0, temperature, views })
+  }
+  const { step, key, encoder } = make((query) => ({ query, probe }))
+  step(toyImages(gpu, [0, 1, 2, 3]))
+  for (const [name, weight] of Object.entries(key.encoder.parameters))
+    assert.equal(
+      [...(await gpu.read(weight))],
+      [...(await gpu.read(encoder.parameters[name] ?? probe))],
+    )
+  assert.equal([...(await gpu.read(probe))], [1, 2])
+  assert.throws(
+    () => make((query) => ({ probe, query })),
+    (error: Error) => error.message.includes('probe comes before query.0.weight'),
+  )
 })
 
 function bankToy(gpu: Gpu, loss: 'infonce' | 'nce', n = IMAGES, negatives = 24) {

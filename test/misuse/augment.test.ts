@@ -31,7 +31,7 @@ test('augmentation says what was wrong with a call', async ({ gpu }) => {
     [
       'no draws',
       () => call(augment, images, {}),
-      'augment: seed is missing; it must be a whole number from 0 on',
+      'augment: seed is missing; it must be a whole number from 0 to below 2^32',
     ],
     [
       'a draw misspelt',

@@ -84,7 +84,7 @@ test('data sets say what was wrong with a call', () => {
     [
       'no seed of a subset',
       () => call(subset, train, 4),
-      'subset: seed must be a whole number from 0 on, got undefined',
+      'subset: seed must be a whole number from 0 to below 2^32, got undefined',
     ],
     [
       'a string for a count',

@@ -119,6 +119,21 @@ test('models say what was wrong with a call', async ({ gpu }) => {
       'byteTokens: length is missing; it must be a whole number from 1 on',
     ],
     [
+      'more tokens than memory holds',
+      () => byteTokens(['a', 'disc'], { length: 1e12 }),
+      'byteTokens: length must be at most 268435456 for 2 texts, got 1000000000000; give fewer texts at a time, or a shorter length',
+    ],
+    [
+      'a layer without a name',
+      () => Reflect.apply(Builder.prototype.dropout, new Builder(gpu, 0), [undefined, 0.5]),
+      'Builder: name must be a string, got undefined',
+    ],
+    [
+      'a norm of no channels',
+      () => new Builder(gpu, 0).layerNorm('c', 0),
+      'Builder.layerNorm: C of c must be a whole number from 1 on, got 0',
+    ],
+    [
       'images for tokens',
       () => bagOfTokens(gpu, { width: 2 }).forward(x, { training: false }),
       'bagOfTokens: tokens must be [N, L], got [1, 16, 16, 3]',
@@ -166,7 +181,7 @@ test('models say what was wrong with a call', async ({ gpu }) => {
     [
       'no seed',
       () => make(Builder, gpu),
-      'Builder: seed must be a whole number from 0 on, got undefined',
+      'Builder: seed must be a whole number from 0 to below 2^32, got undefined',
     ],
     [
       'a layer misspelt',
@@ -292,6 +307,27 @@ test('followers pair by name', async ({ gpu }) => {
       'a name of its own',
       () => new MovingAverage(named, { a: one(0), c: one(0) }),
       'MovingAverage: followers pair by name, and none is named b; rename c, or give all of them names of their own to pair by order',
+    ],
+    [
+      'one follower of two',
+      () => {
+        const shared = one(0)
+        return new MovingAverage({ a: one(1), b: one(2) }, { a: shared, b: shared })
+      },
+      'MovingAverage: followers a and b are one variable; give each a variable of its own',
+    ],
+    [
+      'a follower that is followed',
+      () => {
+        const [a, b] = [one(1), one(2)]
+        return new MovingAverage({ a, b }, { a: b, b: one(0) })
+      },
+      'MovingAverage: follower a is followed itself, as b; give a variable of its own, such as a copy',
+    ],
+    [
+      'a stranger left alone',
+      () => new MovingAverage({ a: one(1) }, { a: one(0) }, { b: one(0) }),
+      'MovingAverage: alone.b must be one of the parameters that are followed; leave it out',
     ],
   ])
 })

@@ -1,5 +1,6 @@
 // Tests the errors of ops for wrong arguments from plain JavaScript.
 
+import { add } from '../../kernels/elementwise/add.ts'
 import { addPooled } from '../../kernels/pool/add-pooled.ts'
 import { adaptiveAvgPool } from '../../kernels/pool/adaptive-avg-pool.ts'
 import { assign } from '../../kernels/state/assign.ts'
@@ -30,12 +31,14 @@ import { matmul } from '../../kernels/matmul/matmul.ts'
 import { maxPool } from '../../kernels/pool/max-pool.ts'
 import { maximum } from '../../kernels/elementwise/maximum.ts'
 import { mean } from '../../kernels/reduce/mean.ts'
+import { div } from '../../kernels/elementwise/div.ts'
 import { mul } from '../../kernels/elementwise/mul.ts'
 import { similarities } from '../../kernels/loss/nce.ts'
 import { ntXent } from '../../kernels/loss/ntxent.ts'
 import { pad } from '../../kernels/shape/pad.ts'
 import { relu } from '../../kernels/elementwise/relu.ts'
 import { reshape } from '../../kernels/shape/reshape.ts'
+import { shuffleOrder } from '../../kernels/state/shuffle-order.ts'
 import { slice } from '../../kernels/shape/slice.ts'
 import { softmax } from '../../kernels/reduce/softmax.ts'
 import { sub } from '../../kernels/elementwise/sub.ts'
@@ -207,6 +210,23 @@ test('ops say what was wrong with a call', async ({ gpu }) => {
       'an approximation that is none',
       () => call(gelu, x, { approximate: 'Tanh' }),
       `gelu: approximate must be 'none' or 'tanh', got 'Tanh'; did you mean 'tanh'?`,
+    ],
+    ...Object.entries({ add, sub, mul, div }).flatMap(([name, op]): Misuse[] => [
+      [
+        `NaN to ${name}`,
+        () => op(x, NaN),
+        `${name}: b must be a tensor, or a number other than NaN, got NaN`,
+      ],
+      [
+        `${name} to NaN`,
+        () => op(NaN, x),
+        `${name}: a must be a tensor, or a number other than NaN, got NaN`,
+      ],
+    ]),
+    [
+      'no limit of clamp',
+      () => call(clamp, x, {}),
+      'clamp: options must have min, max or both, got an empty object; give one, as in { min: 0 }',
     ],
     [
       'a number for options of clamp',
@@ -388,17 +408,37 @@ test('ops say what was wrong with a call', async ({ gpu }) => {
     [
       'no seed',
       () => call(dropout, x, 0.5, { step: 0 }),
-      'dropout: seed is missing; it must be a whole number from 0 on',
+      'dropout: seed is missing; it must be a whole number from 0 to below 2^32',
+    ],
+    [
+      'a seed beyond its word',
+      () => call(dropout, x, 0.5, { seed: 2 ** 32, step: 0, stream: 'fc' }),
+      'dropout: seed must be a whole number from 0 to below 2^32, got 4294967296',
+    ],
+    [
+      'a part of a step',
+      () => call(dropPath, x, 0.5, { seed: 0, step: 1.5, stream: 'fc' }),
+      'dropPath: step must be a whole number from 0 to below 2^32, or a function of none, () => number, got 1.5',
+    ],
+    ...[-1, 0.5, 2 ** 32, NaN].map((step): Misuse => [
+      `a function that returns step ${step}`,
+      () => call(dropout, x, 0.5, { seed: 0, step: () => step, stream: `fc of ${step}` }),
+      `dropout: step must be a whole number from 0 to below 2^32, got ${step}`,
+    ]),
+    [
+      'a step before the first, of an order',
+      () => call(shuffleOrder, x, { seed: 0, step: () => -1 }),
+      'shuffleOrder: step must be a whole number from 0 to below 2^32, got -1',
     ],
     [
       'no probability',
       () => call(dropout, x, { seed: 0, step: 0, stream: 'fc' }),
-      'dropout: seed is missing; it must be a whole number from 0 on',
+      'dropout: seed is missing; it must be a whole number from 0 to below 2^32',
     ],
     [
       'no layer',
       () => call(dropout, x, 0.5, { seed: 0, step: 0 }),
-      'dropout: stream is missing; it must be a string, or a whole number from 0 on',
+      'dropout: stream is missing; it must be a string, or a whole number from 0 to below 2^32',
     ],
     [
       'views misspelt',

@@ -8,7 +8,7 @@ import { Adam, AdamW, Lars, Sgd } from '../../engine/optim/optimizer.ts'
 import { constant, cosine, cosineRamp, multiStep, warmup } from '../../engine/optim/schedule.ts'
 import { sum } from '../../kernels/reduce/sum.ts'
 import { gpuSuite } from '../fixtures/gpu.ts'
-import { call, make, refusesAll } from '../fixtures/misuse.ts'
+import { type Misuse, call, make, refusesAll } from '../fixtures/misuse.ts'
 
 const test = gpuSuite('misuse of optimizers')
 
@@ -157,8 +157,9 @@ test('rates, decays and momenta that are not finite are refused, by number, trea
   const rate = (lr: number | (() => number), decay: number | (() => number) = 0) =>
     new Sgd({ w }, { weightDecay: decay }).step(gpu.backward(sum(w)), lr)
   const treat = (treatment: object) => new AdamW({ w }, { treat: () => treatment })
+  const gradients = new Gradients([])
   const factor =
-    'must be a finite factor of the learning rate above 0 (frozen: true stops a parameter)'
+    'must be a factor of the learning rate from 1.2e-38 to 3.4e38 (frozen: true stops a parameter)'
   const follow = (m: number | (() => number)) =>
     new MovingAverage({ w }, { w: gpu.variable([0, 0], [2]) }).update(m)
   await refusesAll([
@@ -183,6 +184,16 @@ test('rates, decays and momenta that are not finite are refused, by number, trea
       'Sgd: weightDecay must be a finite number of at least 0, got -1',
     ],
     ['a factor', () => treat({ lr: Infinity }), `AdamW: treat('w'): lr ${factor}, got Infinity`],
+    ...[0, 1e-50, 1e39].map((lr): Misuse => [
+      `a factor ${lr}`,
+      () => treat({ lr }),
+      `AdamW: treat('w'): lr ${factor}, got ${lr}`,
+    ]),
+    [
+      'the gradient of a name',
+      () => call(gradients.of.bind(gradients), 'w'),
+      "Gradients.of: tensor must be a tensor, got 'w'",
+    ],
     [
       'a decay of one',
       () => treat({ weightDecay: NaN }),
@@ -210,12 +221,16 @@ test('rates, decays and momenta that are not finite are refused, by number, trea
 
 test('schedules say what was wrong with a call', () =>
   refusesAll([
-    ['no length', () => call(cosine, 0.1), 'cosine: total must be a finite number, got undefined'],
+    [
+      'no length',
+      () => call(cosine, 0.1),
+      'cosine: total must be a finite number above 0, got undefined',
+    ],
     ['a word', () => call(constant, 'fast'), `constant: lr must be a finite number, got 'fast'`],
     [
       'no milestones',
       () => call(multiStep, 0.1),
-      'multiStep: milestones must be an array of finite numbers, got undefined',
+      'multiStep: milestones must be an array of finite numbers in rising order, got undefined',
     ],
     [
       'nothing after',
@@ -230,7 +245,27 @@ test('schedules say what was wrong with a call', () =>
     [
       'no end',
       () => call(cosineRamp, 0.99),
-      'cosineRamp: total must be a finite number, got undefined',
+      'cosineRamp: total must be a finite number above 0, got undefined',
+    ],
+    ...[-5, 0].map((total): Misuse => [
+      `${total} steps`,
+      () => cosine(1, total),
+      `cosine: total must be a finite number above 0, got ${total}`,
+    ]),
+    [
+      'a climb back in time',
+      () => warmup(-1, 0.1),
+      'warmup: steps must be a finite number of at least 0, got -1',
+    ],
+    [
+      'milestones out of order',
+      () => multiStep(0.1, [60, 30]),
+      'multiStep: milestones must be an array of finite numbers in rising order, got an array of 2',
+    ],
+    [
+      'a momentum above 1',
+      () => cosineRamp(2, 100),
+      'cosineRamp: m must be a number from 0 to 1, got 2',
     ],
   ]))
 

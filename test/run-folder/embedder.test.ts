@@ -11,6 +11,7 @@ import type { Gpu } from '../../engine/gpu.ts'
 import { openGpu } from '../../engine/node.ts'
 import { embed } from '../../evaluate/embed.ts'
 import { unitFeatures } from '../../evaluate/unit-features.ts'
+import { describe } from '../../kernels/options.ts'
 import { testSide, testTransform } from '../../kernels/augment/recipes.ts'
 import { recipeOf } from '../../methods/views.ts'
 import { resnet8 } from '../../models/resnet.ts'
@@ -20,7 +21,7 @@ import type { ImageFileSource } from '../../run-folder/image-source.ts'
 import { openEncoder } from '../../run-folder/saved-encoder.ts'
 import { batchesInOrder } from '../../training/knn.ts'
 import { picture, pictureSuite } from '../fixtures/images.ts'
-import { call, refusesAll } from '../fixtures/misuse.ts'
+import { type Misuse, call, refusesAll } from '../fixtures/misuse.ts'
 import { refusesAsync } from '../fixtures/refusal.ts'
 import { untrainedRun } from '../fixtures/untrained-run.ts'
 
@@ -194,6 +195,27 @@ test('opening and asking say what is wrong', async ({ folder }) => {
   await save(old, tensors)
   assert.is((await openEncoder(old)).config.model.name, 'resnet8')
   const service = await embedder(run, { maxBatch: 2, warm: false })
+  const own = { name: 'mine', build: (on: Gpu) => resnet8(on, { width: 2 }), side: 8 }
+  const jitter = { p: 1, brightness: 0.4 }
+  await refusesAll([
+    ...Object.entries({ flip: 0.5, crop: {}, jitter, grayscale: 0.2, blur: {} }).map(
+      ([field, given]): Misuse => [
+        `a transform that draws, ${field}`,
+        () => embedder({ ...own, transform: { size: 8, [field]: given } }),
+        `embedder: transform must have nothing random, got ${field} ${describe(given)}; give testTransform(recipe)`,
+      ],
+    ),
+    ...Object.entries({ name: 5, side: 0 }).map(([field, given]): Misuse => [
+      `a wrong ${field}`,
+      () => call(embedder, { ...own, transform: { size: 8 }, [field]: given }),
+      `embedder: ${field} must be ${field === 'name' ? 'a string' : 'a whole number from 1 on'}, got ${given}`,
+    ]),
+    [
+      'no model',
+      () => call(embedder, { ...own, transform: { size: 8, flip: 1 }, build: () => undefined }),
+      'embedder: what build returns must be a model, with a function forward, got undefined',
+    ],
+  ])
   await refusesAll([
     [
       'nothing there',

@@ -156,6 +156,15 @@ for (const [what, fields, line] of single)
       `c: 1 field is wrong; mend the file\n  ${line}`,
     ))
 
+test('of AMDIM has milestones in order', () => {
+  const config = configOf('amdim', {}, false)
+  const schedule = { ...config.schedule, milestones: [280, 250] }
+  refuses(
+    () => checkConfig(saved({ ...config, schedule }), 'c'),
+    'c: 1 field is wrong; mend the file\n  schedule.milestones: must be a list of epochs in rising order, got [280,250]',
+  )
+})
+
 test('of AMDIM has sizes that its encoder has layers for', () => {
   const config = saved({ ...configOf('amdim', {}, false), size: 40 })
   refuses(

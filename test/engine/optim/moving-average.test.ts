@@ -54,12 +54,12 @@ test('may leave the last parameters alone', async ({ gpu }) => {
     gpu.variable([5, 6, 7], [3]),
   ]
   const optimizer = new Sgd({ q, alone })
-  new MovingAverage(optimizer, { k }, { alone }).update(0.5)
+  new MovingAverage(optimizer, { k }, { anyName: alone }).update(0.5)
   assert.equal([...(await gpu.read(k))], [3, 4, 5])
   assert.equal([...(await gpu.read(alone))], [9])
   refuses(
     () => new MovingAverage(optimizer, { alone }, { q }),
-    'MovingAverage: parameters that nothing follows must be the last',
+    'MovingAverage: parameters that nothing follows must be the last, and q comes before alone, which is followed; give the optimizer the followed ones first',
   )
 })
 

@@ -223,7 +223,7 @@ test('what is no treatment is refused', async ({ gpu }) => {
     [
       'a rate of 0',
       treating({ lr: 0 }, Lars),
-      "Lars: treat('w'): lr must be a finite factor of the learning rate above 0 (frozen: true stops a parameter), got 0",
+      "Lars: treat('w'): lr must be a factor of the learning rate from 1.2e-38 to 3.4e38 (frozen: true stops a parameter), got 0",
     ],
     [
       'a word',

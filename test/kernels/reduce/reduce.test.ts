@@ -164,7 +164,7 @@ test('axes that do not exist are refused', ({ gpu }) => {
   )
   assert.throws(
     () => max(gpu.tensor(Uint8Array.of(1, 2), [1, 2])),
-    says('max: input 0 must be f32, got u8 [1, 2]'),
+    says('max: x must be f32, got u8 [1, 2]'),
   )
   assert.throws(
     () => sum(gpu.tensor(random(32), [2, 2, 2, 2, 2]), [1, 3]),

@@ -103,6 +103,17 @@ test('slice takes bytes from wherever they begin', async ({ gpu }) => {
   }
 })
 
+test('slice takes labels, to the bit', async ({ gpu }) => {
+  const labels = gpu.tensor(
+    Int32Array.from({ length: 12 }, (_, i) => 5 - i),
+    [3, 4],
+  )
+  const y = slice(labels, 1, 1, 3)
+  assert.equal([y.dtype, y.shape], ['i32', [3, 2]])
+  assert.equal([...(await gpu.read(y))], [4, 3, 0, -1, -4, -5])
+  assert.equal((await gpu.read(slice(labels, 0, 2, 2))).length, 0)
+})
+
 test('slice takes a range and gives zeros back outside it', async ({ gpu }) => {
   const taken = (shape: Shape, axis: number, start: number, end: number) => (x: number[]) => {
     const { R, B } = around(shape, axis)
