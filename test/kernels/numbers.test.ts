@@ -221,7 +221,10 @@ test('what is no input of a captured step is refused', ({ gpu }) => {
     [Float32Array.of(1), 'a Float32Array of 4 bytes'],
   ])
     refuses(
-      () => gpu.capture((x: Tensor) => x).run(given as unknown as { values: Values }),
+      () =>
+        gpu
+          .capture((...inputs: [Tensor, number]) => inputs[0])
+          .run(given as unknown as { values: Values }, 1),
       `captured step: input 0 must be a tensor, { values, shape }, a string, number or boolean, got ${String(words)}`,
     )
 })
