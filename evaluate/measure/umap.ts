@@ -12,7 +12,7 @@ import { type FeatureRows, checkFeatures, checkFinite } from '../slabs.ts'
 
 /** Options of `umap`. */
 export interface UmapOptions {
-  /** Neighbours of each feature that the map keeps near; 15 by default. At most M - 1. */
+  /** Neighbours of each feature that the map keeps near; 15 by default. At most M - 2. */
   readonly neighbours?: number
   /** How close features may lie on the map; 0.1 by default. */
   readonly minDistance?: number
@@ -52,7 +52,7 @@ export async function umap(
   const { M } = rows
   if (M < FEWEST) throw new RangeError(`umap: needs at least ${FEWEST} features, got ${M}`)
   checkFinite('umap', rows.features)
-  const { indices, cosines, k } = await nearestOthers(gpu, rows, neighbours)
+  const { indices, cosines, k } = await nearestOthers(gpu, rows, Math.min(neighbours, M - 2)) // umap-js takes fewer than M, itself included
   // umap-learn's lists begin with the feature itself, at distance 0
   const listed = <T>(self: (m: number) => T, other: (at: number) => T) =>
     Array.from({ length: M }, (_, m) => [

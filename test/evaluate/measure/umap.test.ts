@@ -37,4 +37,19 @@ test('too few features are refused', async ({ gpu }) => {
   await refusesAsync(() => umap(few, { gpu }), 'umap: needs at least 4 features, got 2')
 })
 
+test('umap takes a few features, with more neighbours asked for than there are', async ({
+  gpu,
+}) => {
+  for (const M of [4, 12, 16]) {
+    const rows = {
+      features: Float32Array.from({ length: M * 3 }, (_, i) => Math.sin(i * i)),
+      M,
+      D: 3,
+    }
+    const { coordinates } = await umap(rows, { gpu })
+    assert.is(coordinates.length, 2 * M)
+    assert.ok(coordinates.every(Number.isFinite))
+  }
+})
+
 test.run()
