@@ -40,14 +40,10 @@ test('too few features are refused', async ({ gpu }) => {
 test('umap takes a few features, with more neighbours asked for than there are', async ({
   gpu,
 }) => {
-  for (const M of [4, 12, 16]) {
-    const rows = {
-      features: Float32Array.from({ length: M * 3 }, (_, i) => Math.sin(i * i)),
-      M,
-      D: 3,
-    }
-    const { coordinates } = await umap(rows, { gpu })
-    assert.is(coordinates.length, 2 * M)
+  for (const count of [4, 12, 16]) {
+    const features = Float32Array.from({ length: count * 3 }, (_, i) => Math.sin(i * i))
+    const { coordinates } = await umap({ features, M: count, D: 3 }, { gpu })
+    assert.is(coordinates.length, 2 * count)
     assert.ok(coordinates.every(Number.isFinite))
   }
 })
