@@ -22,7 +22,6 @@ export async function buildPage() {
       layout: here('layout/worker.ts'),
     },
     outdir: built,
-    alias: { kindred: here('../../index.ts') },
     bundle: true,
     splitting: true,
     minify: true,

@@ -3,8 +3,7 @@
 import type { Neighbourhood } from '../common/api.ts'
 import type { Atlas } from './atlas.ts'
 import { button, make } from './elements.ts'
-
-const SHOWN = 8 // neighbours
+import { nearestOf } from './ranking.ts'
 
 /** What is known of the neighbours of all pictures. */
 export interface KnownNeighbours {
@@ -13,13 +12,6 @@ export interface KnownNeighbours {
   /** The step of `now`. */
   readonly step: number
 }
-
-/** The nearest of a picture, with their cosines. */
-export const nearestOf = ({ indices, cosines, k }: Neighbourhood, i: number, most = SHOWN) =>
-  Array.from({ length: Math.min(most, k) }, (_, j) => ({
-    picture: indices[i * k + j] ?? 0,
-    cosine: cosines[i * k + j] ?? NaN,
-  }))
 
 interface Shown {
   readonly names: readonly string[]

@@ -3,7 +3,7 @@
 
 import type { BuiltInOptions } from '../common/api.ts'
 import { type Dataset, procedural } from './library.ts'
-import type { PhotoSet } from './pictures.ts'
+import type { PhotoSet } from './photo-set.ts'
 
 /** Draws the built-in pictures. `onDrawn` hears how many are drawn. */
 export async function builtIn(

@@ -3,7 +3,7 @@
 import { type Checkpoint, MemoryStorage } from 'kindred'
 import type { Choice, RunEvent, Tell } from '../common/api.ts'
 import { claimKept, deleteKept, writeKept } from './kept.ts'
-import type { PhotoSet } from './pictures.ts'
+import type { PhotoSet } from './photo-set.ts'
 import { type SavedTraining, encodePictures, encodeTraining } from './run-file.ts'
 
 const OTHER_TAB =

@@ -12,7 +12,7 @@ import {
 } from 'kindred'
 import * as v from 'valibot'
 import type { Choice } from '../common/api.ts'
-import type { PhotoSet } from './pictures.ts'
+import type { PhotoSet } from './photo-set.ts'
 
 /** A training as it is saved. */
 export interface SavedTraining {

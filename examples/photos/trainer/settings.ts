@@ -24,15 +24,15 @@ export function configFor(
   if (pictures < FEWEST) throw new Error(tooFew(pictures))
   const own = networks[network]
   const common = { preset: presets[method], data: 'photos', size: side, images: pictures, seed }
-  const { batch: fitting } = configOf(method, common)
-  const chosen = Math.min(batch ?? fitting, pictures)
-  const perEpoch = Math.max(1, Math.floor(pictures / chosen))
+  const chosen = batch === undefined ? {} : batchOf(method, Math.min(batch, pictures))
+  const size = configOf(method, { ...common, ...chosen }).batch
+  const perEpoch = Math.max(1, Math.floor(pictures / size))
   const epochs = Math.max(1, Math.ceil(steps / perEpoch))
   return configOf(method, {
     ...common,
     model: own.model,
     width: width ?? own.width,
-    batch: chosen,
+    ...chosen,
     epochs,
     knnEvery: Math.max(1, Math.ceil(epochs / LOOKS)),
     checkpointEvery: perEpoch > 50 ? 50 : 0,
@@ -40,6 +40,12 @@ export function configFor(
     knnQueries: 1000,
   })
 }
+
+/** A batch of that size, which MoCo's batch norm divides into up to 8 groups. */
+const batchOf = (method: Choice['method'], batch: number) =>
+  method === 'moco'
+    ? { batch, bnSplits: [8, 4, 2].find((n) => batch % n === 0 && batch >= 2 * n) ?? 1 }
+    : { batch }
 
 /** Says why so few pictures cannot be trained on. */
 export const tooFew = (pictures: number): string =>

@@ -7,7 +7,8 @@ import { trained, untrained } from './encoder.ts'
 import type { KeptStorage } from './kept-storage.ts'
 import type { Split } from './library.ts'
 import { findNeighbours } from './neighbours.ts'
-import { type PhotoSet, splitOf } from './pictures.ts'
+import type { PhotoSet } from './photo-set.ts'
+import { splitOf } from './split.ts'
 import { drawnViews } from './views.ts'
 
 const SHOWN = 4 // pictures whose views are shown

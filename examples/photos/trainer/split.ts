@@ -1,25 +1,8 @@
-// The pictures of a training, in memory: squares of one side, as bytes.
+// The sets that a training reads, at the size that its views need.
 
 import { type Dataset, type Split, memoryDataset } from './library.ts'
+import type { PhotoSet } from './photo-set.ts'
 import { rescaled } from './rescale.ts'
-
-/** Pictures of one side, and how the page calls them. */
-export interface PhotoSet {
-  readonly kind: 'own' | 'built-in'
-  /** Side in pixels. */
-  readonly side: number
-  readonly names: readonly string[]
-  /** u8 [N, side, side, 3]. */
-  readonly pixels: Uint8Array<ArrayBuffer>
-  readonly classes: readonly string[]
-  /** [N], indices of classes; null without classes. */
-  readonly labels: Int32Array<ArrayBuffer> | null
-  /** Pictures of the same classes that no training sees, and their labels. */
-  readonly test: {
-    readonly pixels: Uint8Array<ArrayBuffer>
-    readonly labels: Int32Array<ArrayBuffer> | null
-  }
-}
 
 /** More pixels than a view has, so that a crop is no blur: half as many again. */
 const MARGIN = 1.5
