@@ -11,17 +11,17 @@ const here = (path) => fileURLToPath(new URL(path, import.meta.url))
 /** The folder of the built page. */
 export const built = here('dist')
 
-/** Builds the page. */
-export async function buildPage() {
-  rmSync(built, { recursive: true, force: true })
-  mkdirSync(built, { recursive: true })
+/** Builds the page into a folder, which it empties first. */
+export async function buildPage(folder = built) {
+  rmSync(folder, { recursive: true, force: true })
+  mkdirSync(folder, { recursive: true })
   await build({
     entryPoints: {
       page: here('page/main.ts'),
       trainer: here('trainer/worker.ts'),
       layout: here('layout/worker.ts'),
     },
-    outdir: built,
+    outdir: folder,
     bundle: true,
     splitting: true,
     minify: true,
@@ -35,14 +35,14 @@ export async function buildPage() {
   })
   await build({
     entryPoints: { page: here('style/page.css') },
-    outdir: built,
+    outdir: folder,
     bundle: true,
     minify: true,
     logLevel: 'warning',
   })
   writeFileSync(
-    `${built}/index.html`,
+    `${folder}/index.html`,
     readFileSync(here('index.html'), 'utf8').replace('{{policy}}', contentPolicy),
   )
-  cpSync(here('../../LICENSE'), `${built}/LICENSE`)
+  cpSync(here('../../LICENSE'), `${folder}/LICENSE`)
 }

@@ -75,8 +75,15 @@ export interface Thumbs {
   readonly count: number
 }
 
+/** The last of a call's events. Events and answers come by different ways: a call that awaits this
+ *  one answers after all of them are heard. */
+export interface LastEvent {
+  readonly kind: 'last'
+}
+
 /** What a training tells while it runs. */
 export type RunEvent =
+  | LastEvent
   | { readonly kind: 'phase'; readonly words: string }
   | { readonly kind: 'start'; readonly step: number; readonly steps: number }
   | { readonly kind: 'step'; readonly step: number; readonly loss: number; readonly images: number }
@@ -104,10 +111,12 @@ export type RunEvent =
 
 /** What the worker tells while it reads pictures. */
 export type ReadEvent =
+  | LastEvent
   | { readonly kind: 'reading'; readonly done: number; readonly of: number }
   | { readonly kind: 'thumbs'; readonly from: number; readonly thumbs: Thumbs }
 
-export type Tell<Event> = (event: Event) => void
+/** Tells the page an event. What it returns resolves when the page has heard it. */
+export type Tell<Event> = (event: Event) => unknown
 
 /** How a training ended: at its last step, or because the user asked it to stop. */
 export interface Ended {

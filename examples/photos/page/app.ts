@@ -25,6 +25,7 @@ export class App {
   #isOnStart = true
   #set: PictureSet | null = null
   #ended: Ended | null = null
+  #isFromFile = false // and not kept in the browser yet
 
   constructor(gpu: GpuState) {
     this.#gpu = gpu
@@ -87,6 +88,7 @@ export class App {
     byId('work').hidden = false
     byId('set-title').textContent = title
     this.#ended = null
+    this.#isFromFile = false
     this.#view.clear()
     showSkipped(byId('skipped'), [])
     scrollTo(0, 0)
@@ -151,23 +153,32 @@ export class App {
       await this.showStart()
       throw error
     }
+    this.#isFromFile = file !== null
+    this.#view.isUnsaved = this.#isFromFile
     this.#enter(this.#ended.isFinished ? 'finished' : 'paused')
     if (this.#gpu.problem === null) await this.#worker.look(this.#view.hear)
   }
 
   async #train() {
     if (this.#gpu.problem !== null) throw new Error(this.#gpu.problem)
+    if (!(await this.#mayReplace())) return
+    await this.#run(() => this.#worker.begin(this.#view.choice(), this.#view.hear))
+  }
+
+  /** Asks whether the training that the browser keeps may be replaced, if there is one. */
+  async #mayReplace(): Promise<boolean> {
     const kept = await this.#worker.kept().catch(() => null)
     const words =
       'This browser keeps one training, and this one will replace it. To have both, cancel, ' +
       'open the kept one from the first screen and save it as a file.'
-    if (kept && !(await ask(words, 'Replace it'))) return
-    await this.#run(() => this.#worker.begin(this.#view.choice(), this.#view.hear))
+    return !kept || (await ask(words, 'Replace it'))
   }
 
-  #goOn(steps?: number): Promise<void> {
+  async #goOn(steps?: number): Promise<void> {
     if (this.#gpu.problem !== null) throw new Error(this.#gpu.problem)
-    return this.#run(() => this.#worker.goOn(this.#view.hear, steps))
+    if (this.#isFromFile && !(await this.#mayReplace())) return
+    this.#isFromFile = false
+    await this.#run(() => this.#worker.goOn(this.#view.hear, steps))
   }
 
   /** Runs a training until it ends or pauses. */
@@ -198,7 +209,7 @@ export class App {
 
   async #startOver() {
     const words = 'This training is not kept in the browser, and will be lost. Start over?'
-    const isLost = this.#view.isUnsaved && this.#phase !== 'ready'
+    const isLost = this.#view.isUnsaved && !this.#isFromFile && this.#phase !== 'ready'
     if (isLost && !(await ask(words, 'Start over'))) return
     clearNotices()
     this.#view.clear()

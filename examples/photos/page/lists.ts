@@ -4,7 +4,7 @@ import type { Neighbourhood } from '../common/api.ts'
 import type { Atlas } from './atlas.ts'
 import { pictureButton } from './chosen.ts'
 import { make } from './elements.ts'
-import { type Pair, closePairs, loners } from './ranking.ts'
+import { type PicturePair, closePairs, loners } from './ranking.ts'
 
 const SHOWN = 12
 const ALIKE = 0.98 // cosine from which two pictures may be one
@@ -51,7 +51,7 @@ export function showLists(section: HTMLElement, found: Neighbourhood | null, sho
   )
 }
 
-function pairWords(pairs: readonly Pair[]): string {
+function pairWords(pairs: readonly PicturePair[]): string {
   const count = pairs.filter(({ cosine }) => cosine >= ALIKE).length
   const have = count === 1 ? 'One pair has' : `${count.toLocaleString('en')} pairs have`
   return `The pairs most alike. ${count === 0 ? 'None has' : have} a similarity of ${ALIKE} or more.`

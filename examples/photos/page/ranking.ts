@@ -10,15 +10,15 @@ export const nearestOf = ({ indices, cosines, k }: Neighbourhood, i: number, mos
   }))
 
 /** Two pictures, and how alike they are. */
-export interface Pair {
+export interface PicturePair {
   readonly a: number
   readonly b: number
   readonly cosine: number
 }
 
 /** Pairs of a picture and one of its neighbours, the most alike first. */
-export function closePairs({ indices, cosines, k }: Neighbourhood): Pair[] {
-  const pairs: Pair[] = []
+export function closePairs({ indices, cosines, k }: Neighbourhood): PicturePair[] {
+  const pairs: PicturePair[] = []
   const seen = new Set<number>()
   const M = indices.length / Math.max(1, k)
   for (let at = 0; at < indices.length; at++) {

@@ -89,6 +89,7 @@ export class RunView {
       this.#map.map.showGrid()
       return
     }
+    if (event.kind === 'last') return
     this.#say(`Reading ${event.done.toLocaleString('en')} of ${event.of.toLocaleString('en')}`)
     this.#progress(event.done / event.of)
   }

@@ -65,7 +65,9 @@ export class PhotoTraining {
       tell({ kind: 'phase', words: 'Opening the GPU' })
       const gpu = await theGpu()
       try {
-        return await this.#trainOn(gpu, tell)
+        const ended = await this.#trainOn(gpu, tell)
+        await tell({ kind: 'last' })
+        return ended
       } catch (error) {
         if (!(await isLost(gpu))) throw error
         const step = this.storage.newest?.step ?? 0

@@ -64,6 +64,7 @@ const worker: PhotoWorker = {
       isStopped: () => isStopped,
     })
     send(pixels, names.length, true)
+    await tell({ kind: 'last' })
     const none = { pixels: new Uint8Array(), labels: null }
     const read = {
       kind: 'own',
@@ -88,6 +89,7 @@ const worker: PhotoWorker = {
       send(pixels, done, done === options.count)
       tell({ kind: 'reading', done, of: options.count })
     })
+    await tell({ kind: 'last' })
     return hold(drawn)
   },
 
@@ -133,6 +135,7 @@ const worker: PhotoWorker = {
     const storage = await KeptStorage.of(opened.training, opened.pictures, file === null)
     const set = hold(opened.pictures)
     sendAll(opened.pictures, tell)
+    await tell({ kind: 'last' })
     training = new PhotoTraining(storage, opened.pictures)
     return { ...set, choice: opened.training.choice, run: training.ended }
   },
