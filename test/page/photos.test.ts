@@ -8,7 +8,7 @@ import { builtPhotoPage, savedTraining, untilStatus } from '../fixtures/photo-pa
 
 const test = pageSuite('the photo page')
 
-const TINY = '?pictures=64&test=20&source=32&width=4&batch=16&steps=12'
+const TINY = '?pictures=64&test=20&source=24&side=24&width=4&batch=16&steps=12'
 
 const built = builtPhotoPage()
 
@@ -71,7 +71,7 @@ test('a training that lost its device, paused and was reloaded ends with the bit
   await destroyDevice(workers)
   await page.waitForSelector('[data-id=lost]')
   const words = (await page.textContent('[data-id=lost]')) ?? ''
-  assert.match(words, /lost at step [678].*goes on from its checkpoint of step 5/)
+  assert.match(words, /lost at step [567]: .*goes on from its checkpoint of step 4/)
   await untilStatus(page, /^Step [567] /)
   await page.click('#pause')
   await untilStatus(page, /^Paused at step [5-9] of 12. Kept in this browser/)

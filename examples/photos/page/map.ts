@@ -5,7 +5,7 @@ import { Camera, type Places } from './camera.ts'
 import { gridOf } from './grid.ts'
 
 const GLIDE = 450 // milliseconds
-const ROOM = 0.6 // of the canvas that thumbnails would fill, side by side
+const ROOM = 0.75 // of the canvas that thumbnails would fill, side by side
 const [LEAST, MOST] = [14, 84] // pixels of a thumbnail when all are seen
 
 /** Draws thumbnails on a canvas. */
