@@ -120,8 +120,7 @@ export interface Op<In extends TensorList, Out extends TensorList = [Tensor], A 
 export type Accepted = DType | 'index' | 'float'
 
 /** Makes an op callable. The call runs it on its first input's machine and returns the first
- *  output. `names` are the inputs' names for messages, by default 'x' for the first. The call
- *  throws TypeError for an input that is not a tensor. */
+ *  output. `names` are the inputs' names for messages. It throws TypeError for no tensor. */
 export function op<In extends TensorList, Out extends TensorList = [Tensor], A = object>(
   def: Op<In, Out, A>,
   ...names: readonly string[]
