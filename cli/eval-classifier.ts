@@ -16,7 +16,7 @@ import { featureMeasures } from './feature-measures.ts'
 import { closeImages, openRunImages } from './images.ts'
 import type { Progress } from '../training/progress.ts'
 import { startProgress } from './progress.ts'
-import { trainByEpochs } from './paper-classifier.ts'
+import { trainByEpochs } from './epoch-classifier.ts'
 import { openRunGpu } from './gpu-options.ts'
 import { runConfig } from './place.ts'
 import { readRun } from './runs.ts'
@@ -35,7 +35,7 @@ function protocolOf(kind: ClassifierKind, { protocol, ...flags }: ClassifierFlag
   if (protocol === 'exact' && first !== undefined)
     throw new UsageError(
       `--protocol exact has no epochs, batches or learning rate; leave out --${first}, or ` +
-        'give --protocol paper',
+        'give another protocol',
     )
   if (flags.sweep !== undefined && flags.lr !== undefined)
     throw new UsageError('--sweep chooses the learning rate; leave out --lr or --sweep')
@@ -63,7 +63,7 @@ export async function evalClassifier(
     const images = await imagesOf(config, split, { flags, metadata })
     const { model: encoder, load } = networksOf(gpu, config, 'features')
     load(tensors)
-    const subject = { gpu, kind, config, encoder, flags, ...images, progress }
+    const subject = { gpu, kind, protocol, config, encoder, flags, ...images, progress }
     const { scores, ...result } = await (protocol === 'exact' ? probeExactly : byEpochs)(subject)
     const measures = flags.report ? { report: await reportOf(subject, scores) } : {}
     const about = { run: dir, step: stepOf(metadata), kind, protocol, test: images.test.size }
@@ -120,11 +120,13 @@ interface Result {
   readonly test: number
   readonly accuracy: number
   readonly epochs?: number
+  readonly batch?: number
   readonly lambda?: number
   readonly heldOut?: number | null
   readonly lr?: number
-  /** Learning rates of --sweep with their accuracies on held-out images; null without it. */
-  readonly sweep?: readonly { readonly lr: number; readonly heldOut: number }[] | null
+  /** Learning rates of --sweep with their accuracies on held-out images, null where the loss was
+   *  not finite; null without it. */
+  readonly sweep?: readonly { readonly lr: number; readonly heldOut: number | null }[] | null
   /** What --report adds. */
   readonly report?: EvalReport
   /** kNN accuracy on the same features, with the run's bank, k and temperature. */

@@ -7,11 +7,12 @@ import type { Tensor } from '../kernels/op.ts'
 import type { Dataset } from '../data/dataset.ts'
 import { batches, countSteps } from '../data/loader.ts'
 import { select } from '../data/select.ts'
-import { Gpu } from '../engine/gpu.ts'
+import type { Gpu } from '../engine/gpu.ts'
 import { AdamW } from '../engine/optim/optimizer.ts'
 import { cosine, warmup } from '../engine/optim/schedule.ts'
 import { embed } from '../evaluate/embed.ts'
 import { fineTuner } from '../evaluate/fine-tune.ts'
+import { inF32 } from '../evaluate/in-f32.ts'
 import { linearProbe } from '../evaluate/linear-probe.ts'
 import { scoresOf } from '../evaluate/regression.ts'
 import { unitFeatures } from '../evaluate/unit-features.ts'
@@ -62,7 +63,7 @@ async function probed(few: FewLabels, model: Model, { images, seed }: Labels) {
   const { config, test } = few
   const encode = unitFeatures(model, testTransform(recipeOf(config.views, 0)))
   const rows = (set: Dataset) => embed(few.gpu, encode, batchesInOrder(set), shapeOf(set))
-  const gpu = exactly(few.gpu)
+  const gpu = inF32(few.gpu)
   const classes = images.classes.length
   const probe = await linearProbe(gpu, await rows(images), knownLabels(images), { classes, seed })
   return percentRight(await scoresOf(gpu, await rows(test), probe), test)
@@ -75,11 +76,8 @@ async function beginning({ gpu, config }: FewLabels, model: Model, { images, see
     model.forward(augment(x, tested, { seed: 0, step: 0, view: 0 }), { training: false })
   const rows = await embed(gpu, encode, batchesInOrder(images), shapeOf(images))
   const classes = images.classes.length
-  return linearProbe(exactly(gpu), rows, knownLabels(images), { classes, seed })
+  return linearProbe(inF32(gpu), rows, knownLabels(images), { classes, seed })
 }
-
-/** Returns a Gpu of the same device in f32, which the solver needs. */
-const exactly = (gpu: Gpu) => (gpu.run.precision === 'f32' ? gpu : new Gpu(gpu.device))
 
 /** Trains the whole network for the budget's steps, on the views of the run. A learned encoder
  *  begins with the classifier of its linear probe. */

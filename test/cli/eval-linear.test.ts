@@ -95,7 +95,7 @@ test('refuses in words, with exit code 2, what exact fitting does not know', ({ 
     assert.is(code, 2)
     assert.is(
       err,
-      `kindred: --protocol exact has no epochs, batches or learning rate; leave out --${flag}, or give --protocol paper`,
+      `kindred: --protocol exact has no epochs, batches or learning rate; leave out --${flag}, or give another protocol`,
     )
   }
 })
