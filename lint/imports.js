@@ -64,6 +64,7 @@ const shared = [
   'kernels/optim/',
   'kernels/knn/',
   'kernels/reduce/non-finite.ts',
+  'kernels/wgsl/add-all.ts',
   'kernels/wgsl/affine.ts',
   'kernels/wgsl/indices.ts',
   'kernels/wgsl/storage.ts',
