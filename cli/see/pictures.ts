@@ -88,14 +88,14 @@ export async function openPictures(
     )
   const source = data ?? findSource(config, run)
   const split = await openRunImages({ ...config, data: source }, progress)
-  const pictures = ofSplit(split, chosen)
+  const pictures = picturesOf(split, chosen)
   if (pictures.set.size > 0) return pictures
   await pictures.close()
   throw new UsageError(`--half: ${source} has no ${chosen} images; leave it out for all images`)
 }
 
-/** Joins the chosen halves of a data set, the training images first. */
-function ofSplit(split: Split, chosen: (typeof halves)[number]): Pictures {
+/** Joins the chosen halves of a data set, the training images first, and names their images. */
+export function picturesOf(split: Split, chosen: (typeof halves)[number]): Pictures {
   const { train, test, about } = split
   const used = (['train', 'test'] as const).filter((half) => chosen === 'all' || chosen === half)
   const sets = { train, test }
