@@ -52,17 +52,31 @@ export async function openClassifier(path: string): Promise<OpenedClassifier> {
   const { tensors, metadata } = saved.checkpoint
   const [weight, bias] = [tensors.get(WEIGHT), tensors.get(BIAS)]
   const names = parse(metadata[CLASSES] ?? 'null')
-  const classes =
-    Array.isArray(names) && names.every((name) => typeof name === 'string') ? names : null
-  const C = classes?.length ?? 0
-  const isWhole =
-    weight?.shape[0] === C && weight.shape.length === 2 && bias?.shape.join() === `${C}`
-  if (!classes || C === 0 || !weight || !bias || !isWhole)
+  if (!weight || !bias || !isNames(names))
     throw new Error(
       `${path}: it holds no classifier; give the file that kindred eval finetune saves, or make ` +
         'one with it',
     )
-  return { ...saved, classes, buildClassifier: (gpu) => built(gpu, saved, { weight, bias, C }) }
+  const layer = { weight, bias, C: names.length }
+  for (const [name, tensor, rank] of [
+    [WEIGHT, weight, 2],
+    [BIAS, bias, 1],
+  ] as const)
+    checkTensor(`${path}: ${name}`, tensor, [layer.C, weight.shape[1] ?? 0].slice(0, rank))
+  return { ...saved, classes: names, buildClassifier: (gpu) => built(gpu, saved, layer) }
+}
+
+const isNames = (v: unknown): v is readonly string[] =>
+  Array.isArray(v) && v.length > 0 && v.every((name) => typeof name === 'string')
+
+/** Throws Error unless a tensor is of f32 numbers and has this shape. */
+function checkTensor(what: string, { shape, data }: SavedTensor, wanted: readonly number[]) {
+  const isRight = data instanceof Float32Array && shape.join() === wanted.join()
+  if (isRight) return
+  const got = data instanceof Float32Array ? `[${shape.join(', ')}]` : data.constructor.name
+  throw new Error(
+    `${what} must be F32 [${wanted.join(', ')}], as the file has ${wanted[0]} classes, got ${got}`,
+  )
 }
 
 interface Layer {
@@ -77,8 +91,8 @@ async function built(gpu: Gpu, saved: OpenedEncoder, { weight, bias, C }: Layer)
     throw new Error(
       `${saved.name}: ${WEIGHT} must be [${C}, ${encoder.features}], got [${weight.shape.join(', ')}]`,
     )
-  const w = gpu.variable(Float32Array.from(weight.data as Float32Array), weight.shape)
-  const b = gpu.variable(Float32Array.from(bias.data as Float32Array), bias.shape)
+  const w = gpu.variable(weight.data as Float32Array, weight.shape) // checked above
+  const b = gpu.variable(bias.data as Float32Array, bias.shape)
   const parameters = { ...encoder.parameters, [WEIGHT]: w, [BIAS]: b }
   return {
     ...{ parameters, norms: encoder.norms, features: C },
