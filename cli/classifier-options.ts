@@ -48,6 +48,10 @@ function common(command: Command, kind: ClassifierKind): Command {
       'train on this many labelled images, balanced by class (default: all)',
       readCount,
     )
+    .option(
+      '--labelled <file>',
+      'train on the images that a file names, one a line, as curate select prints them',
+    )
     .option('--seed <n>', "seed of all random numbers (default: the run's)", readInteger)
     .addOption(reportOption())
     .addOption(adapterOption())

@@ -16,6 +16,8 @@ export interface ClassifierFlags extends GpuFlags {
   readonly protocol?: Protocol
   /** Number of labelled images to train on. */
   readonly subset?: number
+  /** File that names the labelled images to train on, one a line. */
+  readonly labelled?: string
   readonly epochs?: number
   readonly batch?: number
   readonly lr?: number
