@@ -13,12 +13,12 @@ const COLUMNS = 80 // of a terminal
 const INDENT = 23 // of a preset's description
 
 /** Wraps lines to the terminal, or to 80 columns where it is wider or there is none. */
-export const fitted = (text: string): string =>
+export const toTerminal = (text: string): string =>
   wrapped(text, Math.min(COLUMNS, process.stdout.columns ?? COLUMNS))
 
 /** Lists a method's presets, for its help. */
 export const presetLines = ({ presets }: Pick<Method, 'presets'>) =>
-  fitted(
+  toTerminal(
     Object.entries(presets)
       .map(([name, { about }]) => `  ${name.padEnd(INDENT - 4)}  ${about}`)
       .join('\n'),
@@ -69,8 +69,8 @@ function showPreset(name: string, json: boolean): number {
       ([path, value]) => `  ${path} = ${JSON.stringify(value)}`,
     )
     console.log(
-      `${command('train', method)} --preset ${name}\n${fitted(`  ${about}`)}\n\n` +
-        `${values.join('\n')}\n\n${fitted(ofRuns)}`,
+      `${command('train', method)} --preset ${name}\n${toTerminal(`  ${about}`)}\n\n` +
+        `${values.join('\n')}\n\n${toTerminal(ofRuns)}`,
     )
   }
   return 0
