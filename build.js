@@ -40,7 +40,17 @@ const fileByFile = {
 }
 
 const rooms = [
-  ...['kernels', 'engine', 'models', 'methods', 'evaluate', 'serving', 'training', 'data'],
+  ...[
+    'kernels',
+    'engine',
+    'models',
+    'methods',
+    'evaluate',
+    'serving',
+    'training',
+    'data',
+    'images',
+  ],
 ]
 const buildLibrary = () =>
   build({

@@ -2,7 +2,7 @@
 // say how often neighbours agree.
 
 import type { BuiltInOptions } from '../common/api.ts'
-import { type Dataset, procedural } from './library.ts'
+import { type Dataset, procedural } from 'kindred'
 import type { PhotoSet } from './photo-set.ts'
 
 /** Draws the built-in pictures. `onDrawn` hears how many are drawn. */

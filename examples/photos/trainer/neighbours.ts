@@ -1,6 +1,7 @@
 // The nearest pictures of every picture, found on the GPU.
 
 import {
+  type Dataset,
   type Gpu,
   type Model,
   type TrainConfig,
@@ -11,7 +12,6 @@ import {
 } from 'kindred'
 import type { Neighbourhood } from '../common/api.ts'
 import { stillOf } from './encoder.ts'
-import type { Dataset } from './library.ts'
 
 const MOST = 15 // neighbours
 const BATCH = 128

@@ -1,6 +1,6 @@
 // The sets that a training reads, at the size that its views need.
 
-import { type Dataset, type Split, memoryDataset } from './library.ts'
+import { type Dataset, type Split, memoryDataset } from 'kindred'
 import type { PhotoSet } from './photo-set.ts'
 import { rescaled } from './rescale.ts'
 

@@ -1,11 +1,17 @@
 // One training of the page: it begins, stops, goes on, and survives a lost device.
 
-import { type Gpu, type Metric, type TrainConfig, type TrainingEvent, train } from 'kindred'
+import {
+  type Gpu,
+  type Metric,
+  type Split,
+  type TrainConfig,
+  type TrainingEvent,
+  train,
+} from 'kindred'
 import type { Ended, Measurement, RunEvent, Tell } from '../common/api.ts'
 import { isLost, theGpu } from './device.ts'
 import { trained, untrained } from './encoder.ts'
 import type { KeptStorage } from './kept-storage.ts'
-import type { Split } from './library.ts'
 import { findNeighbours } from './neighbours.ts'
 import type { PhotoSet } from './photo-set.ts'
 import { splitOf } from './split.ts'

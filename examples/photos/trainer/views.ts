@@ -1,9 +1,8 @@
 // Two augmented views of a few pictures, as the training draws them, to be looked at.
 
-import { type Gpu, type TrainConfig, augment } from 'kindred'
+import { type Dataset, type Gpu, type TrainConfig, augment } from 'kindred'
 import type { Thumbs } from '../common/api.ts'
 import { recipeFor } from './encoder.ts'
-import type { Dataset } from './library.ts'
 
 /** Draws two views of the pictures at `indices` by the draws of `step`. */
 export async function drawnViews(
