@@ -115,8 +115,8 @@ export class PictureMap {
     const { width, height, zoom } = this.camera
     const count = Math.max(1, this.#to.length / 2)
     const fair = Math.sqrt((width * height) / count)
-    const room = this.#isGrid ? 0.94 : ROOM
-    return Math.min(MOST, Math.max(LEAST, fair * room)) * zoom ** 0.6
+    if (this.#isGrid) return Math.min(MOST, 0.94 * fair) * zoom ** 0.6
+    return Math.min(MOST, Math.max(LEAST, fair * ROOM)) * zoom ** 0.6
   }
 
   #paint() {
