@@ -1,6 +1,6 @@
 // Makes the parts of a Gpu and connects them.
 
-import type { Machine, Run, Shape, Tensor, Values } from '../kernels/op.ts'
+import type { Machine, Pass, Run, Shape, Tensor, Values } from '../kernels/op.ts'
 import type { GpuParts } from './apply.ts'
 import { Tuner } from './autotune.ts'
 import { Commands } from './commands.ts'
@@ -8,7 +8,7 @@ import { dispatcher } from './dispatch.ts'
 import { Reports } from './errors.ts'
 import type { GpuOptions } from './gpu-rules.ts'
 import { Lifetime } from './lifetime.ts'
-import { Memory } from './memory.ts'
+import { type Block, Memory } from './memory.ts'
 import { Observing } from './observe.ts'
 import { Pipelines } from './pipelines.ts'
 import { Reads } from './reads.ts'
@@ -20,6 +20,7 @@ import { type KernelSettings, kernelSettings } from './traits.ts'
 /** The parts of one Gpu. */
 export interface Assembly extends GpuParts {
   readonly software: boolean
+  readonly ownsDevice: boolean
   readonly lifetime: Lifetime
   readonly commands: Commands
   readonly pipelines: Pipelines
@@ -34,22 +35,23 @@ export interface Assembly extends GpuParts {
 /** Makes the parts of `gpu`, which all tensors refer to, on this device. Throws Error when the
  *  device does not support the precision. */
 export function assemble(gpu: Machine, device: GPUDevice, options: GpuOptions): Assembly {
-  const { ownsDevice = false, onWait = () => () => {} } = options
+  const { ownsDevice = false, onWait = () => () => {}, budget = null } = options
   const { precision = 'f32', activations = 'f32', kernels = 'device' } = options
   const traits = kernelSettings(device, { precision, activations, kernels })
   const lifetime = new Lifetime(device, ownsDevice)
   const reports = new Reports()
   const commands = new Commands(device, reports.watch, () => lifetime.check())
-  const memory = new Memory(device, reports.watch, (ids) => commands.bindGroups.forget(ids))
+  commands.submissions.budget = budget
+  const memory = new Memory(device, reports.watch, (blocks) => discard(commands, blocks))
   const pipelines = new Pipelines(device, reports.watch)
   const observing = new Observing()
   const most = device.limits.maxStorageBufferBindingSize
   const tensors = new Tensors(gpu, memory, commands, () => (observing.isDry ? Infinity : most))
   const steps = new StepRunner({ memory, commands, tensors, observing })
   const reads = new Reads({ commands, tensors, steps, reports, onWait })
-  const flush = () => commands.flush()
+  const finish = () => commands.finish()
   const scratch = (body: () => unknown) => void memory.scope(body, () => [])
-  const tuner = new Tuner(device, flush, scratch, (cause) => reads.explain(cause))
+  const tuner = new Tuner(device, finish, scratch, (cause) => reads.explain(cause))
   const dispatch = dispatcher({ commands, pipelines, tensors, observing })
   const run = runOf(dispatch, { tensors, tuner, traits })
   const tape = new Tape()
@@ -59,9 +61,35 @@ export function assemble(gpu: Machine, device: GPUDevice, options: GpuOptions): 
   }
   const work = { memory, tensors, tape, requiresGrad: new WeakSet<Tensor>(), run, observing }
   const machinery = { lifetime, commands, pipelines, steps, reads, tuner, settings }
-  const assembly = { software: traits.software, ...work, ...machinery }
+  const assembly = { software: traits.software, ownsDevice, ...work, ...machinery }
   assemblies.set(gpu, assembly)
   return assembly
+}
+
+/** Returns counts of the work since the start, and the bytes of buffers alive now. */
+export function statsOf({ commands, memory, reads, pipelines }: Assembly) {
+  const buffers = memory.made + reads.made
+  return { ...commands.counts, buffers, pipelines: pipelines.size, bytes: memory.bytes }
+}
+
+/** Implements `Gpu.claim`. */
+export const claimOf = ({ steps, tape }: Assembly, name: string, by: object, pass: Pass): boolean =>
+  tape.paused || steps.running !== (pass === 'forward') || steps.claims.take(name, by)
+
+/** Ends a Gpu's use, and frees its buffers, and its device if the Gpu owns it. */
+export function destroyParts(parts: Assembly) {
+  const { lifetime, commands, memory, pipelines, reads, ownsDevice } = parts
+  lifetime.end('this Gpu was destroyed')
+  for (const part of [commands, memory, pipelines, reads]) part.destroy()
+  if (ownsDevice) commands.device.destroy()
+}
+
+/** Destroys the buffers of blocks behind the work that waits, and drops their bind groups. */
+function discard({ bindGroups, submissions }: Commands, blocks: readonly Block[]) {
+  bindGroups.forget(new Set(blocks.map(({ id }) => id)))
+  submissions.call(() => {
+    for (const { buffer } of blocks) buffer.destroy()
+  })
 }
 
 const assemblies = new WeakMap<Machine, Assembly>()

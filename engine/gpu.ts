@@ -14,7 +14,7 @@ import type {
 } from '../kernels/op.ts'
 import { callback, checkValue, inspect } from '../kernels/options.ts'
 import { applyOp } from './apply.ts'
-import { type Assembly, assemble } from './assemble.ts'
+import { type Assembly, assemble, claimOf, destroyParts, statsOf } from './assemble.ts'
 import type { Tuner } from './autotune.ts'
 import { type BackwardOptions, type Weighted, backward, pullback } from './backward.ts'
 import { type CaptureOptions, Captured } from './capture/capture.ts'
@@ -37,14 +37,12 @@ export class Gpu implements Machine {
   readonly run: Run
   /** Measures which kernels are the fastest on this device, when its `tune` is called. */
   readonly tuner: Tuner
-  readonly #owns: boolean
   readonly #parts: Assembly
 
   /** Throws Error when the device does not support the precision. */
   constructor(device: GPUDevice, options: GpuOptions = {}) {
-    const { ownsDevice = false } = checkGpuOptions(options)
+    checkGpuOptions(options)
     this.device = checkValue('Gpu', 'device', device, rules.device)
-    this.#owns = ownsDevice
     this.#parts = assemble(this, device, options)
     this.software = this.#parts.software
     this.run = this.#parts.run
@@ -73,9 +71,22 @@ export class Gpu implements Machine {
     this.#alive().tensors.write(variable, values)
   }
 
-  /** Reads the tensor's values, in row-major order, u8 and i32 as floats. All dispatches so far are
-   *  submitted at once, so the tensor may be freed while you wait. Throws the first GpuError since
-   *  the last await, DeviceLostError, and RangeError for an i32 beyond 2^24 that no f32 equals. */
+  /** Most milliseconds of a submit; null, the default, submits a whole step. With a budget a step is
+   *  cut into pieces, by how long its kernels took so far, and at most two are on their way: whoever
+   *  shares the GPU waits for no more. Later calls wait behind them, so results have the same bits.
+   *  Throws TypeError for anything but a number above 0 or null. */
+  get budget(): number | null {
+    return this.#parts.commands.submissions.budget
+  }
+
+  set budget(ms: number | null) {
+    const { commands } = this.#alive()
+    commands.submissions.budget = checkValue('Gpu', 'budget', ms, rules.budget)
+  }
+
+  /** Reads the tensor's values, in row-major order, u8 and i32 as floats. It may be freed while you
+   *  wait. Throws the first GpuError since the last await, DeviceLostError, and RangeError for an
+   *  i32 beyond 2^24 that no f32 equals. */
   read(t: Tensor): Promise<Float32Array> {
     return this.#parts.reads.read(t)
   }
@@ -96,12 +107,11 @@ export class Gpu implements Machine {
     return this.#parts.reads.check()
   }
 
-  /** Runs one training step as one command buffer and frees its tensors, except those it returns,
-   *  which live until the next step ends. If the body throws, its commands are dropped and no
-   *  variable has changed. A read inside the body submits what came before it. */
+  /** Runs one training step and frees its tensors, except those it returns, which live until the
+   *  next step ends. If the body throws, its commands are dropped and no variable has changed. A
+   *  read inside the body submits what came before it. */
   step<T extends StepResult>(body: () => T): T {
-    const { steps } = this.#alive()
-    return steps.run(checkValue('Gpu.step', 'body', body, callback))
+    return this.#alive().steps.run(checkValue('Gpu.step', 'body', body, callback))
   }
 
   /** Runs `carry = body(carry, item)` for each item and returns the last carry. Frees the memory of
@@ -173,9 +183,7 @@ export class Gpu implements Machine {
   }
 
   claim(name: string, by: object, pass: Pass): boolean {
-    const { steps, tape } = this.#parts
-    if (tape.paused || steps.running !== (pass === 'forward')) return true
-    return steps.claims.take(name, by)
+    return claimOf(this.#parts, name, by, pass)
   }
 
   largest(x: Tensor): number | undefined {
@@ -198,9 +206,8 @@ export class Gpu implements Machine {
     return applyOp(this.#alive(), op, attrs, inputs)
   }
 
-  /** Moves variables and their values into one buffer, in order, each aligned to 256 bytes. Returns
-   *  it as one flat variable, and the offset of each in it, in elements. Optimizers update it in
-   *  one dispatch. */
+  /** Moves variables and their values into one flat variable, in order, each aligned to 256 bytes.
+   *  Returns it, and the offset of each in it, in elements. Optimizers update it at once. */
   flatten(variables: readonly Variable[]): { flat: Variable; offsets: readonly number[] } {
     return this.#alive().tensors.flatten(variables)
   }
@@ -213,9 +220,7 @@ export class Gpu implements Machine {
 
   /** Returns counts of the work since the start, and the bytes of buffers alive now. */
   stats() {
-    const { commands, memory, reads, pipelines } = this.#parts
-    const buffers = memory.made + reads.made
-    return { ...commands.counts, buffers, pipelines: pipelines.size, bytes: memory.bytes }
+    return statsOf(this.#parts)
   }
 
   /** Frees tensors and variables now, without waiting for the garbage collector: those given, and
@@ -229,10 +234,7 @@ export class Gpu implements Machine {
 
   /** Frees every buffer, and destroys the device if this Gpu owns it. */
   destroy() {
-    const { lifetime, commands, memory, pipelines, reads } = this.#parts
-    lifetime.end('this Gpu was destroyed')
-    for (const part of [commands, memory, pipelines, reads]) part.destroy()
-    if (this.#owns) this.device.destroy()
+    destroyParts(this.#parts)
   }
 
   /** Calls `destroy` at the end of a block with `using gpu = ...`. */

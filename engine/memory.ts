@@ -30,9 +30,9 @@ export class Memory {
   readonly #collected: FinalizationRegistry<Block> // called when nothing refers to a storage
   readonly #variables = new Map<Block, number>() // how many lie on a block
 
-  /** `onEvict` is called with the ids of destroyed buffers, so that no cache refers to them. */
-  constructor(device: GPUDevice, watch: Watch, onEvict: (ids: ReadonlySet<number>) => void) {
-    this.#pool = new Pool(device, watch, onEvict)
+  /** `onDiscard` destroys the buffers of blocks, once no work that waits uses them. */
+  constructor(device: GPUDevice, watch: Watch, onDiscard: (blocks: readonly Block[]) => void) {
+    this.#pool = new Pool(device, watch, onDiscard)
     this.#placeholder = new Placeholder(() => this.#pool.take(0, () => false))
     this.#collected = new FinalizationRegistry((block) => {
       const isFree = this.#variables.has(block)

@@ -3,7 +3,7 @@
 
 import type { Activations, Precision } from '../kernels/op.ts'
 import { checkOptions, oneOf } from '../kernels/options.ts'
-import { arithmeticRules } from './gpu-rules.ts'
+import { commonRules } from './gpu-rules.ts'
 import { type GpuOptions, Gpu } from './gpu.ts'
 import { refuseRobustness } from './robustness.ts'
 
@@ -20,11 +20,13 @@ export interface OpenOptions {
    *  rounds them, in half the memory: the same weights give the same loss, and gradients are
    *  rounded. */
   readonly activations?: Activations
+  /** Most milliseconds of a submit, as `Gpu.budget` says; null, the default, for no limit. */
+  readonly budget?: number | null
 }
 
 /** The rules for the options of `openGpu`. */
 export const openRules = {
-  ...arithmeticRules,
+  ...commonRules,
   powerPreference: oneOf('high-performance', 'low-power'),
 }
 
@@ -34,6 +36,7 @@ export const openRules = {
 export async function openFrom(entry: GPU, given: OpenOptions, options: GpuOptions = {}) {
   const opened = checkOptions('openGpu', given, openRules)
   const { powerPreference = 'high-performance', precision = 'f32', activations = 'f32' } = opened
+  const { budget = null } = opened
   const adapter = await entry.requestAdapter({ powerPreference })
   if (!adapter) throw new Error(NO_ADAPTER)
   const common = { label: 'kindred', requiredLimits: limitsOf(adapter) }
@@ -45,7 +48,7 @@ export async function openFrom(entry: GPU, given: OpenOptions, options: GpuOptio
     }),
   )
   try {
-    return new Gpu(device, { ...options, precision, activations, ownsDevice: true })
+    return new Gpu(device, { ...options, precision, activations, budget, ownsDevice: true })
   } catch (cause) {
     device.destroy()
     throw cause

@@ -22,7 +22,7 @@ const IDLE_STEPS = 64 // steps after which an idle buffer is destroyed
 export class Pool {
   readonly #device: GPUDevice
   readonly #watch: Watch
-  readonly #onEvict: (ids: ReadonlySet<number>) => void
+  readonly #onDiscard: (blocks: readonly Block[]) => void
   readonly #free = new Map<number, Block[]>() // by size, each list in ascending order of id
   readonly #collected = new Map<number, Block[]>() // those found by the collector
   readonly #all = new Set<Block>()
@@ -30,11 +30,11 @@ export class Pool {
   #bytes = 0
   #isDestroyed = false
 
-  /** `onEvict` is called with the ids of destroyed buffers, so that no cache refers to them. */
-  constructor(device: GPUDevice, watch: Watch, onEvict: (ids: ReadonlySet<number>) => void) {
+  /** `onDiscard` destroys the buffers of blocks, once no work that waits uses them. */
+  constructor(device: GPUDevice, watch: Watch, onDiscard: (blocks: readonly Block[]) => void) {
     this.#device = device
     this.#watch = watch
-    this.#onEvict = onEvict
+    this.#onDiscard = onDiscard
   }
 
   /** Bytes of buffers alive now, free ones included. */
@@ -94,11 +94,8 @@ export class Pool {
   /** Destroys blocks that are no longer used. */
   discard(blocks: readonly Block[]) {
     const mine = blocks.filter((block) => this.#all.delete(block))
-    for (const { buffer } of mine) {
-      this.#bytes -= buffer.size
-      buffer.destroy()
-    }
-    if (mine.length > 0) this.#onEvict(new Set(mine.map(({ id }) => id)))
+    for (const { buffer } of mine) this.#bytes -= buffer.size
+    if (mine.length > 0) this.#onDiscard(mine)
   }
 
   /** Destroys all buffers. */
