@@ -3,7 +3,7 @@
 export { type BackwardOptions, type GpuOptions, Gpu } from './engine/gpu.ts'
 export type { CaptureOptions, Captured } from './engine/capture/capture.ts'
 export type { Given, Input, Upload } from './engine/capture/inputs.ts'
-export type { StepResult } from './engine/steps.ts'
+export type { StepResult } from './engine/step-result.ts'
 export { type OpenOptions, openGpu } from './engine/open.ts'
 export { DeviceLostError, GpuError } from './engine/errors.ts'
 export {

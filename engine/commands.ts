@@ -148,7 +148,10 @@ export class Commands {
         `a write of ${bytes.byteLength} bytes does not fill the ${needed} bytes of its tensor`,
       )
     if (to.permanent)
-      this.trace?.refuse('a variable was written from JavaScript in the step; do it between steps')
+      this.trace?.refuse(
+        'a variable was written from JavaScript in the step; do it between steps',
+        { without: true },
+      )
     else this.trace?.upload(to, bytes)
     if (this.trace?.recordsOnly) return
     if (this.isPending(block)) this.flush()

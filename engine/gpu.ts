@@ -23,7 +23,7 @@ import { free } from './free.ts'
 import { type GpuOptions, checkGpuOptions, rules, showGpu } from './gpu-rules.ts'
 import { makeLeaf, makeTensor, makeVariable } from './make.ts'
 import type { Gradients } from './optim/gradients.ts'
-import type { Carried, StepResult } from './steps.ts'
+import type { Carried, StepResult } from './step-result.ts'
 
 export type { BackwardOptions, GpuOptions }
 
@@ -144,7 +144,7 @@ export class Gpu implements Machine {
 
   /** Keeps the captured step that is running from being replayed, for a `reason`. */
   keepEager(reason: string) {
-    this.#alive().commands.trace?.refuse(reason)
+    this.#alive().commands.trace?.refuse(reason, { without: true })
   }
 
   /** Submits all dispatches and waits until the GPU has finished all but those of the last `most`
