@@ -50,7 +50,7 @@ const node = ['node.ts', 'node-files.ts', 'npy-file.ts', 'tune-file.ts'].map(
  *  own. */
 export const floors = [
   ['limits.ts', 'options.ts', 'printable.ts'],
-  ['abort.ts', 'kernel.ts', 'seeds.ts'],
+  ['abort.ts', 'kernel.ts', 'seeds.ts', 'turns.ts'],
   ['op.ts'],
   ['numbers.ts', 'pending.ts'],
   ['wgsl'],
