@@ -40,12 +40,22 @@ const fileByFile = {
 }
 
 const rooms = [
-  ...['kernels', 'engine', 'models', 'methods', 'evaluate', 'serving', 'training', 'data'],
+  ...[
+    'kernels',
+    'engine',
+    'models',
+    'methods',
+    'evaluate',
+    'serving',
+    'training',
+    'worker',
+    'data',
+  ],
 ]
 const buildLibrary = () =>
   build({
     ...common,
-    entryPoints: ['index.ts', 'node.ts', ...[...rooms, 'run-folder'].flatMap(filesIn)],
+    entryPoints: ['index.ts', 'node.ts', 'worker.ts', ...[...rooms, 'run-folder'].flatMap(filesIn)],
     outdir: 'dist',
     plugins: [fileByFile, minifyWgsl],
   })

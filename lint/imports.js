@@ -1,5 +1,6 @@
 // The lint rule `kindred/imports` refuses imports against the order of the folders:
 //   kernels <- engine <- models <- methods <- evaluate <- training <- run-folder <- cli
+//   and worker, of training and below.
 // Inside kernels/ a room imports from lower floors only. A file of kernels/ that index.ts exports
 // is an op; the other files of a room are its parts. Other folders, except test/, import only ops,
 // the files directly in kernels/ and the parts in `shared`.
@@ -27,6 +28,11 @@ export const layers = {
     ), // free of Node
     packages: ['valibot', '@noble/hashes'],
   },
+  worker: {
+    folders: ['kernels', 'engine', 'evaluate', 'training'],
+    files: ['data/dataset.ts', 'data/loader.ts'], // free of Node
+    packages: ['comlink'],
+  },
   serving: { folders: ['kernels', 'engine', 'models', 'evaluate'], packages: [] },
   'run-folder': {
     folders: ['kernels', 'engine', 'models', 'evaluate', 'serving', 'training', 'data'],
@@ -35,6 +41,7 @@ export const layers = {
   },
   data: { folders: ['kernels'], files: ['engine/node-files.ts'], packages: ['node:', 'sharp'] },
   bench: { folders: ['dist', 'scripts'], packages: ['node:', ''] },
+  'worker.ts': { folders: ['worker'], packages: [] },
   'index.ts': {
     folders: ['kernels', 'engine', 'models', 'methods', 'evaluate', 'serving', 'training'],
     packages: [],
