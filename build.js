@@ -50,6 +50,7 @@ const rooms = [
     'training',
     'worker',
     'data',
+    'images',
   ],
 ]
 const buildLibrary = () =>

@@ -1,6 +1,6 @@
 // Makes the parts of a Gpu and connects them.
 
-import type { Machine, Pass, Run, Shape, Tensor, Values } from '../kernels/op.ts'
+import type { Machine, Run, Shape, Tensor, Values } from '../kernels/op.ts'
 import type { GpuParts } from './apply.ts'
 import { Tuner } from './autotune.ts'
 import { Commands } from './commands.ts'
@@ -8,7 +8,8 @@ import { dispatcher } from './dispatch.ts'
 import { Reports } from './errors.ts'
 import type { GpuOptions } from './gpu-rules.ts'
 import { Lifetime } from './lifetime.ts'
-import { type Block, Memory } from './memory.ts'
+import { Memory } from './memory.ts'
+import type { Discard } from './memory/pool.ts'
 import { Observing } from './observe.ts'
 import { Pipelines } from './pipelines.ts'
 import { Reads } from './reads.ts'
@@ -42,7 +43,7 @@ export function assemble(gpu: Machine, device: GPUDevice, options: GpuOptions): 
   const reports = new Reports()
   const commands = new Commands(device, reports.watch, () => lifetime.check())
   commands.submissions.budget = budget
-  const memory = new Memory(device, reports.watch, (blocks) => discard(commands, blocks))
+  const memory = new Memory(device, reports.watch, discarding(commands))
   const pipelines = new Pipelines(device, reports.watch)
   const observing = new Observing()
   const most = device.limits.maxStorageBufferBindingSize
@@ -66,31 +67,29 @@ export function assemble(gpu: Machine, device: GPUDevice, options: GpuOptions): 
   return assembly
 }
 
-/** Returns counts of the work since the start, and the bytes of buffers alive now. */
+/** Counts the work of a Gpu since the start, and the bytes of its buffers alive now. */
 export function statsOf({ commands, memory, reads, pipelines }: Assembly) {
   const buffers = memory.made + reads.made
   return { ...commands.counts, buffers, pipelines: pipelines.size, bytes: memory.bytes }
 }
 
-/** Implements `Gpu.claim`. */
-export const claimOf = ({ steps, tape }: Assembly, name: string, by: object, pass: Pass): boolean =>
-  tape.paused || steps.running !== (pass === 'forward') || steps.claims.take(name, by)
-
-/** Ends a Gpu's use, and frees its buffers, and its device if the Gpu owns it. */
-export function destroyParts(parts: Assembly) {
-  const { lifetime, commands, memory, pipelines, reads, ownsDevice } = parts
+/** Ends the use of a Gpu, and frees its buffers, and its device if the Gpu owns it. */
+export function endOf({ lifetime, ownsDevice, ...parts }: Assembly) {
   lifetime.end('this Gpu was destroyed')
-  for (const part of [commands, memory, pipelines, reads]) part.destroy()
-  if (ownsDevice) commands.device.destroy()
+  for (const part of [parts.commands, parts.memory, parts.pipelines, parts.reads]) part.destroy()
+  if (ownsDevice) parts.commands.device.destroy()
 }
 
-/** Destroys the buffers of blocks behind the work that waits, and drops their bind groups. */
-function discard({ bindGroups, submissions }: Commands, blocks: readonly Block[]) {
-  bindGroups.forget(new Set(blocks.map(({ id }) => id)))
-  submissions.call(() => {
-    for (const { buffer } of blocks) buffer.destroy()
-  })
-}
+/** Makes the function that discards blocks: it drops their bind groups, and destroys their buffers. */
+const discarding =
+  ({ bindGroups, submissions }: Commands): Discard =>
+  (blocks, isOwn) => {
+    bindGroups.forget(new Set(blocks.map(({ id }) => id)))
+    if (!isOwn) return
+    submissions.call(() => {
+      for (const { buffer } of blocks) buffer.destroy()
+    })
+  }
 
 const assemblies = new WeakMap<Machine, Assembly>()
 

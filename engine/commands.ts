@@ -7,7 +7,7 @@ import { BindGroups } from './bind-groups.ts'
 import { type Cost, Costs } from './cut.ts'
 import { type Encodable, type Timer, encode } from './encode.ts'
 import { type GpuError, type Watch, errorOf } from './errors.ts'
-import { type Binding, type Block, type Storage, USAGE, bindingOf } from './memory.ts'
+import { type Binding, type Block, type Storage, USAGE, bindingOf, needing } from './memory.ts'
 import { orderedParams, paramOf, writeParam } from './params.ts'
 import type { Pipeline } from './pipelines.ts'
 import { Submissions, type Work } from './submissions.ts'
@@ -123,6 +123,8 @@ export class Commands {
   copy(from: Storage, to: Storage, at = 0) {
     if (at + from.bytes > to.bytes)
       throw new Error(`a copy of ${from.bytes} bytes to byte ${at} does not fit in ${to.bytes}`)
+    needing(from, 'COPY_SRC')
+    needing(to, 'COPY_DST')
     this.trace?.copy(from, to, at)
     if (this.trace?.recordsOnly) return
     const { block, offset } = this.#bind(to)
@@ -133,14 +135,15 @@ export class Commands {
   /** Copies a storage into a buffer for JavaScript to read. */
   copyOut(from: Storage, buffer: GPUBuffer) {
     this.trace?.refuse('gpu.read was called in the step; return the tensor and read it after')
-    this.#pending.push({ kind: 'copy', from: this.#bind(from), to: buffer, at: 0 })
+    const source = this.#bind(needing(from, 'COPY_SRC'))
+    this.#pending.push({ kind: 'copy', from: source, to: buffer, at: 0 })
   }
 
   /** Writes bytes into a storage now. First submits the collected commands if they use its
    *  buffer. */
   write(to: Storage, bytes: Uint8Array<ArrayBuffer>) {
     this.checkAlive()
-    const { block, offset } = to
+    const { block, offset } = needing(to, 'COPY_DST')
     if (!block) return
     const needed = Math.ceil(to.bytes / 4) * 4
     if (bytes.byteLength !== needed)

@@ -15,6 +15,7 @@ import {
   listOf,
   notAsync,
 } from './step-result.ts'
+import type { Tape } from './tape.ts'
 import type { Tensors } from './tensors.ts'
 import { tensorsIn } from './tensors-in.ts'
 import { Trace } from './capture/trace.ts'
@@ -223,3 +224,7 @@ export class StepRunner {
     return held.filter((storage) => isReturned.has(storage))
   }
 }
+
+/** Implements `Gpu.noGrad`. */
+export const noGrad = <T>({ steps, tape }: { steps: StepRunner; tape: Tape }, body: () => T): T =>
+  steps.noGrad(body, (run) => tape.pause(run))

@@ -30,8 +30,13 @@ export const layers = {
   },
   worker: {
     folders: ['kernels', 'engine', 'evaluate', 'training'],
-    files: ['data/dataset.ts', 'data/loader.ts'], // free of Node
+    files: ['dataset', 'loader', 'memory-dataset'].map((name) => `data/${name}.ts`), // free of Node
     packages: ['comlink'],
+  },
+  images: {
+    folders: ['kernels', 'engine'],
+    files: ['dataset', 'image-format', 'memory-dataset', 'words'].map((name) => `data/${name}.ts`), // free of Node
+    packages: [],
   },
   serving: { folders: ['kernels', 'engine', 'models', 'evaluate'], packages: [] },
   'run-folder': {
@@ -43,7 +48,12 @@ export const layers = {
   bench: { folders: ['dist', 'scripts'], packages: ['node:', ''] },
   'worker.ts': { folders: ['worker'], packages: [] },
   'index.ts': {
-    folders: ['kernels', 'engine', 'models', 'methods', 'evaluate', 'serving', 'training'],
+    folders: [
+      ...['kernels', 'engine', 'models', 'methods', 'evaluate', 'serving', 'training', 'images'],
+    ],
+    files: ['dataset', 'label-split', 'loader', 'memory-dataset', 'procedural', 'select'].map(
+      (name) => `data/${name}.ts`,
+    ), // free of Node
     packages: [],
   },
 }
@@ -56,12 +66,12 @@ const node = ['node.ts', 'node-files.ts', 'npy-file.ts', 'tune-file.ts'].map(
 /** Rooms of kernels/ on each floor, the lowest first. A room imports from the floors below its
  *  own. */
 export const floors = [
-  ['limits.ts', 'options.ts', 'printable.ts'],
+  ['input-name.ts', 'limits.ts', 'options.ts', 'printable.ts'],
   ['abort.ts', 'kernel.ts', 'seeds.ts', 'turns.ts'],
   ['op.ts'],
   ['numbers.ts', 'pending.ts'],
   ['wgsl'],
-  ['elementwise', 'shape', 'tiles', 'pool', 'similarity', 'augment', 'optim', 'state'],
+  ['elementwise', 'shape', 'tiles', 'pool', 'similarity', 'augment', 'optim', 'state', 'resample'],
   ['reduce', 'matmul', 'norm'],
   ['attention', 'conv', 'loss', 'knn'],
 ]
@@ -71,6 +81,8 @@ const shared = [
   'kernels/optim/',
   'kernels/knn/',
   'kernels/reduce/non-finite.ts',
+  'kernels/wgsl/add-all.ts',
+  'kernels/resample/',
   'kernels/wgsl/affine.ts',
   'kernels/wgsl/indices.ts',
   'kernels/wgsl/storage.ts',

@@ -1,5 +1,6 @@
 // What goes between a page and the worker that trains for it.
 
+import type { ImagesInMemory } from '../data/memory-dataset.ts'
 import type { OpenOptions } from '../engine/open.ts'
 import type { Embeddings } from '../evaluate/embed.ts'
 import type { EncoderLayer } from '../training/encoder.ts'
@@ -8,17 +9,10 @@ import type { Outcome } from '../training/outcome.ts'
 import type { TrainingEvent } from '../training/progress.ts'
 import type { Checkpoint, Config } from '../training/storage.ts'
 
-/** Images of one size in memory. */
-export interface WorkerImages {
-  /** u8 [N, H, W, 3], image after image. */
+/** Images in memory, as `memoryDataset` takes them, of bytes. */
+export interface WorkerImages extends ImagesInMemory {
+  /** u8 [N, H, W, 3], one image behind another. */
   readonly pixels: Uint8Array | Uint8ClampedArray
-  readonly shape: readonly [N: number, H: number, W: number, C: number]
-  /** [N], each an index into `classes`, or -1 for an image without a label; null for none. */
-  readonly labels?: ArrayLike<number> | null
-  /** Name of each class; by default their numbers. */
-  readonly classes?: readonly string[]
-  /** Name of the images in messages. */
-  readonly name?: string
 }
 
 /** The contents of a run's storage. */

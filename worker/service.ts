@@ -7,6 +7,7 @@ import { type Embeddings, embed } from '../evaluate/embed.ts'
 import { unitFeatures } from '../evaluate/unit-features.ts'
 import type { Dataset, Split } from '../data/dataset.ts'
 import { batches } from '../data/loader.ts'
+import { memoryDataset } from '../data/memory-dataset.ts'
 import { checkConfig } from '../training/check-config.ts'
 import { type EncoderLayer, savedEncoderOf } from '../training/encoder.ts'
 import type { MemoryStorage } from '../training/memory-storage.ts'
@@ -14,7 +15,7 @@ import type { Outcome } from '../training/outcome.ts'
 import type { Evaluate } from '../training/prepare.ts'
 import type { TrainingEvent } from '../training/progress.ts'
 import { train } from '../training/train.ts'
-import { datasetOf, noImages } from './images.ts'
+import { noImages } from './images.ts'
 import type { StartMessage, TrainingService, WorkerImages } from './messages.ts'
 import { copyOf, storageOf } from './run-copy.ts'
 
@@ -57,9 +58,9 @@ export class TrainingServer implements TrainingService {
     this.#checkIdle()
     const storage = await storageOf(run)
     const config = checkConfig(storage.config, storage.name, 'mend the configuration')
-    const half = datasetOf(images)
+    const half = memoryDataset(images)
     const about = { path: null, split: 'images of a page', notes: [], others: [] }
-    const data = { train: half, test: test ? datasetOf(test) : noImages(half), about }
+    const data = { train: half, test: test ? memoryDataset(test) : noImages(half), about }
     const { precision, activations } = config
     this.#gpu?.destroy()
     this.#gpu = null
@@ -107,7 +108,7 @@ export class TrainingServer implements TrainingService {
     const { storage, data } = started
     const { newest } = storage
     if (!newest) throw new Error(`${storage.name}: there are no weights yet; train first`)
-    const set = typeof of === 'string' ? data[of] : datasetOf(of)
+    const set = typeof of === 'string' ? data[of] : memoryDataset(of)
     const config = checkConfig(storage.config, storage.name)
     const { build, transform } = savedEncoderOf(storage.name, config, newest.tensors, layer)
     const gpu = await this.#opened(started)

@@ -53,19 +53,20 @@ export interface WorkerEmbedOptions extends Abortable {
 
 const worker = having('a Worker or a MessagePort', 'postMessage', 'addEventListener')
 const { powerPreference, budget } = openRules
+const imagesRule = having('images, { pixels, image }', 'pixels', 'image')
 const runRule = having('a configuration, as configOf makes it, or a storage', 'config')
 const isConfig = having('', 'method', 'preset')
 const rules = {
   run: needed({ ...runRule, fits: (v: unknown) => isConfig.fits(v) || runRule.fits(v) }),
-  train: needed(having('images, { pixels, shape }', 'pixels', 'shape')),
-  test: having('images, { pixels, shape }', 'pixels', 'shape'),
+  train: needed(imagesRule),
+  test: imagesRule,
   gpu: having('options of openGpu, such as { budget: 8 }'),
 }
 const PATIENCE = 30_000 // ms until a worker must have begun to serve
 
 /** Starts a training in a worker whose script calls `serveTraining`: sends it the run and the
  *  images, and opens its Gpu. Call `train` of what it resolves to. One worker has one training; a
- *  second call replaces it. Rejects with TypeError and RangeError for wrong arguments, before
+ *  second call replaces it. Rejects with TypeError, RangeError and DataError for wrong arguments, before
  *  anything is sent, and with an Error in words where the worker's script does not load or serve,
  *  and where it has no WebGPU. */
 export async function startTraining(

@@ -29,7 +29,7 @@ const config = configOf('simclr', {
 async function imagesOf(set: Dataset): Promise<WorkerImages> {
   const pixels = new Uint8Array(set.size * 3072)
   await set.read([...Array(set.size).keys()], pixels)
-  return { pixels, shape: [set.size, 32, 32, 3], labels: set.labels, classes: set.classes }
+  return { pixels, image: set.image, labels: set.labels, classes: set.classes }
 }
 
 const halves = async () => ({
@@ -163,7 +163,6 @@ test('what is wrong is told in words, and the worker can be used again', async (
   const few = {
     ...images,
     pixels: images.pixels.slice(0, 8 * 3072),
-    shape: [8, 32, 32, 3],
     labels: null,
   }
   const refused: readonly (readonly [() => Promise<unknown>, string])[] = [
@@ -177,38 +176,41 @@ test('what is wrong is told in words, and the worker can be used again', async (
     ],
     [
       () => start(port, { run: config, train: [1] }),
-      'startTraining: train must be images, { pixels, shape }, got an array of 1',
+      'startTraining: train must be images, { pixels, image }, got an array of 1',
     ],
     [
       () => start(port, { run: config, train: { ...images, pixels: new Float32Array(3) } }),
       'startTraining: train.pixels must be a Uint8Array or a Uint8ClampedArray, got a Float32Array of 12 bytes',
     ],
     [
-      () => start(port, { run: config, train: { ...images, shape: [48, 32, 32, 4] } }),
-      'startTraining: train.shape must be [N, H, W, 3], whole numbers from 1 on, got an array of 4',
+      () =>
+        start(port, {
+          ...{ run: config, train: { ...images, image: { height: 32, width: 32, channels: 4 } } },
+        }),
+      'images: image must have a height and width in whole pixels and 3 channels, got 32 x 32 x 4',
     ],
     [
       () => start(port, { run: config, train: { ...images, pixels: new Uint8Array(0) } }),
-      'startTraining: train of [48, 32, 32, 3] must have 147456 bytes, got 0; were they transferred to a worker before?',
+      'startTraining: train.pixels must hold images, got 0 bytes; were they transferred to a worker before?',
     ],
     [
       () => start(port, { run: config, train: { ...images, labels: [1] } }),
-      'startTraining: each of 48 images needs its label, got 1',
+      'images: there must be one label per image, got 1 label and 48 images',
     ],
     [
-      () =>
-        start(port, {
-          run: config,
-          train: { ...images, pixels: images.pixels.slice(), classes: ['a'] },
-        }),
-      'a label must be below 1, the number of classes, got 9',
+      () => start(port, { run: config, train: { ...images, classes: ['a'] } }),
+      'images: a label must be one of the 1 class, numbered from 0, or -1 for none, got 1 at 1',
     ],
     [
       () => start(port, { run: config, train: images, gpu: { budget: 0 } }),
       'startTraining: gpu: budget must be milliseconds above 0, or null, got 0',
     ],
     [
-      () => start(port, { run: { ...config, epochs: -1 }, train: { ...few } }),
+      () =>
+        start(port, {
+          run: { ...config, epochs: -1 },
+          train: { ...few, pixels: few.pixels.slice() },
+        }),
       'the training: 1 field is wrong; mend the configuration\n  epochs: must be a whole number from 1 on, got -1',
     ],
   ]
@@ -217,7 +219,7 @@ test('what is wrong is told in words, and the worker can be used again', async (
   const small = await start(port, { run: config, train: { ...few, pixels: few.pixels.slice() } })
   await refusesAsync(
     () => small.train(),
-    'the images: batch 16 is larger than the 8 images; lower the batch to 8 or less, or add images',
+    'images: batch 16 is larger than the 8 images; lower the batch to 8 or less, or add images',
   )
   const training = await start(port, { run: config, ...(await halves()) })
   const first = training.train({
