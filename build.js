@@ -40,7 +40,8 @@ const fileByFile = {
 }
 
 const rooms = [
-  ...['kernels', 'engine', 'models', 'methods', 'evaluate', 'serving', 'training', 'data'],
+  ...['kernels', 'engine', 'models', 'methods', 'evaluate', 'serving', 'training'],
+  ...['page-runs', 'data'],
 ]
 const buildLibrary = () =>
   build({

@@ -297,6 +297,9 @@ export { type Searcher, type SearcherOptions, openSearcher } from './serving/sea
 export type { ServiceStats } from './serving/service.ts'
 export type { EncoderLayer, SavedEncoder } from './training/encoder.ts'
 export { type ConfigOptions, configOf } from './training/config.ts'
+export type { OpenGpu } from './training/devices.ts'
+export { type PackOptions, packRun } from './training/pack.ts'
+export { type UnpackOptions, unpackRun } from './training/unpack.ts'
 export { MemoryStorage } from './training/memory-storage.ts'
 export type { Metric } from './training/metrics.ts'
 export type { Outcome } from './training/outcome.ts'
@@ -305,3 +308,12 @@ export type { TrainingEvent } from './training/progress.ts'
 export type { TrainConfig } from './training/run-schema.ts'
 export type { Checkpoint, TrainingStorage } from './training/storage.ts'
 export { type TrainOptions, train } from './training/train.ts'
+export type { StoredRun } from './page-runs/stored-run.ts'
+export {
+  type StoredRunInfo,
+  type StoredRunOptions,
+  removeRun,
+  storeRun,
+  storedRun,
+  storedRuns,
+} from './page-runs/stored-runs.ts'

@@ -1,5 +1,6 @@
 // The lint rule `kindred/imports` refuses imports against the order of the folders:
 //   kernels <- engine <- models <- methods <- evaluate <- training <- run-folder <- cli
+//   and page-runs, of training and below.
 // Inside kernels/ a room imports from lower floors only. A file of kernels/ that index.ts exports
 // is an op; the other files of a room are its parts. Other folders, except test/, import only ops,
 // the files directly in kernels/ and the parts in `shared`.
@@ -25,8 +26,9 @@ export const layers = {
     files: ['dataset', 'kinds', 'listed', 'loader', 'select', 'words'].map(
       (name) => `data/${name}.ts`,
     ), // free of Node
-    packages: ['valibot', '@noble/hashes'],
+    packages: ['valibot', '@noble/hashes', 'fflate'],
   },
+  'page-runs': { folders: ['kernels', 'engine', 'training'], packages: ['idb-keyval'] },
   serving: { folders: ['kernels', 'engine', 'models', 'evaluate'], packages: [] },
   'run-folder': {
     folders: ['kernels', 'engine', 'models', 'evaluate', 'serving', 'training', 'data'],
@@ -36,7 +38,9 @@ export const layers = {
   data: { folders: ['kernels'], files: ['engine/node-files.ts'], packages: ['node:', 'sharp'] },
   bench: { folders: ['dist', 'scripts'], packages: ['node:', ''] },
   'index.ts': {
-    folders: ['kernels', 'engine', 'models', 'methods', 'evaluate', 'serving', 'training'],
+    folders: [
+      ...['kernels', 'engine', 'models', 'methods', 'evaluate', 'serving', 'training', 'page-runs'],
+    ],
     packages: [],
   },
 }
