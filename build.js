@@ -41,7 +41,7 @@ const fileByFile = {
 
 const rooms = [
   ...['kernels', 'engine', 'models', 'methods', 'evaluate', 'serving', 'training'],
-  ...['page-runs', 'data'],
+  ...['page-runs', 'data', 'images'],
 ]
 const buildLibrary = () =>
   build({

@@ -4,6 +4,23 @@ export { type BackwardOptions, type GpuOptions, Gpu } from './engine/gpu.ts'
 export type { CaptureOptions, Captured } from './engine/capture/capture.ts'
 export type { Given, Input, Upload } from './engine/capture/inputs.ts'
 export type { StepResult } from './engine/steps.ts'
+export type { TensorBuffer, WrapOptions } from './engine/wrap.ts'
+export {
+  type About,
+  DataError,
+  type Dataset,
+  type Originals,
+  type Skipped,
+  type Split,
+} from './data/dataset.ts'
+export { type ImagesInMemory, memoryDataset } from './data/memory-dataset.ts'
+export { type LabelSplit, type LabelSplitOptions, labelSplit } from './data/label-split.ts'
+export { type Batch, type BatchOptions, batches, countSteps } from './data/loader.ts'
+export { type ProceduralOptions, procedural } from './data/procedural.ts'
+export { select, subset } from './data/select.ts'
+export type { PageImage } from './images/page-image.ts'
+export { type ReadImages, type ReadImagesOptions, readImages } from './images/read-images.ts'
+export { type ImageDatasetOptions, imageDataset } from './images/image-dataset.ts'
 export { type OpenOptions, openGpu } from './engine/open.ts'
 export { DeviceLostError, GpuError } from './engine/errors.ts'
 export {
@@ -105,7 +122,12 @@ export {
   resizedCrop,
   toGrayscale,
 } from './kernels/augment/functional.ts'
-export { cifarRecipe, imagenetRecipe, testTransform } from './kernels/augment/recipes.ts'
+export {
+  cifarRecipe,
+  cropAndFlip,
+  imagenetRecipe,
+  testTransform,
+} from './kernels/augment/recipes.ts'
 export { addPooled } from './kernels/pool/add-pooled.ts'
 export { bankUpdate } from './kernels/state/bank-update.ts'
 export { assign } from './kernels/state/assign.ts'
@@ -159,6 +181,8 @@ export type { Temperature } from './kernels/loss/temperature.ts'
 export { type PadWidth, pad } from './kernels/shape/pad.ts'
 export { selectPosition } from './kernels/shape/select-position.ts'
 export { relu } from './kernels/elementwise/relu.ts'
+export { type Fit } from './kernels/resample/fit.ts'
+export { type ResizeOptions, resizeImages } from './kernels/resample/resize-images.ts'
 export { reshape } from './kernels/shape/reshape.ts'
 export { sigmoid } from './kernels/elementwise/sigmoid.ts'
 export { sigLip } from './kernels/loss/siglip.ts'
@@ -245,6 +269,12 @@ export { type Encode, type Encoded, gradientCache } from './methods/gradient-cac
 export { type SimclrOptions, simclr } from './methods/simclr.ts'
 export { type Preset, type SimclrSettings, simclrPresets } from './methods/presets/simclr.ts'
 export { type ClassifierOptions, type LabelledBatch, classifier } from './evaluate/classify.ts'
+export {
+  type LinearHead,
+  type LinearProtocol,
+  type LinearProtocolName,
+  linearProtocols,
+} from './evaluate/linear-protocols.ts'
 export { type FineTunerOptions, fineTuner } from './evaluate/fine-tune.ts'
 export {
   type ChosenNeighbours,

@@ -64,6 +64,18 @@ export function assemble(gpu: Machine, device: GPUDevice, options: GpuOptions): 
   return assembly
 }
 
+/** Counts the work of a Gpu since the start, and the bytes of its buffers alive now. */
+export function statsOf({ commands, memory, reads, pipelines }: Assembly) {
+  const buffers = memory.made + reads.made
+  return { ...commands.counts, buffers, pipelines: pipelines.size, bytes: memory.bytes }
+}
+
+/** Ends the use of a Gpu, and frees its buffers. */
+export function endOf({ lifetime, ...parts }: Assembly) {
+  lifetime.end('this Gpu was destroyed')
+  for (const part of [parts.commands, parts.memory, parts.pipelines, parts.reads]) part.destroy()
+}
+
 const assemblies = new WeakMap<Machine, Assembly>()
 
 /** Returns the parts of a Gpu. Throws DeviceLostError if it was lost or destroyed. */

@@ -6,7 +6,7 @@ import type { Kernel, Scalar } from '../kernels/op.ts'
 import { BindGroups } from './bind-groups.ts'
 import { type Encodable, type Timer, encode } from './encode.ts'
 import { GpuError, type Watch } from './errors.ts'
-import { type Binding, type Block, type Storage, USAGE, bindingOf } from './memory.ts'
+import { type Binding, type Block, type Storage, USAGE, bindingOf, needing } from './memory.ts'
 import { orderedParams, paramOf, writeParam } from './params.ts'
 import type { Pipeline } from './pipelines.ts'
 import type { Dispatched, Recorded, Trace } from './capture/trace.ts'
@@ -111,6 +111,8 @@ export class Commands {
   copy(from: Storage, to: Storage, at = 0) {
     if (at + from.bytes > to.bytes)
       throw new Error(`a copy of ${from.bytes} bytes to byte ${at} does not fit in ${to.bytes}`)
+    needing(from, 'COPY_SRC')
+    needing(to, 'COPY_DST')
     this.trace?.copy(from, to, at)
     if (this.trace?.recordsOnly) return
     const { block, offset } = this.#bind(to)
@@ -121,14 +123,15 @@ export class Commands {
   /** Copies a storage into a buffer for JavaScript to read. */
   copyOut(from: Storage, buffer: GPUBuffer) {
     this.trace?.refuse('gpu.read was called in the step; return the tensor and read it after')
-    this.#pending.push({ kind: 'copy', from: this.#bind(from), to: buffer, at: 0 })
+    const source = this.#bind(needing(from, 'COPY_SRC'))
+    this.#pending.push({ kind: 'copy', from: source, to: buffer, at: 0 })
   }
 
   /** Writes bytes into a storage now. First submits the collected commands if they use its
    *  buffer. */
   write(to: Storage, bytes: Uint8Array<ArrayBuffer>) {
     this.checkAlive()
-    const { block, offset } = to
+    const { block, offset } = needing(to, 'COPY_DST')
     if (!block) return
     const needed = Math.ceil(to.bytes / 4) * 4
     if (bytes.byteLength !== needed)

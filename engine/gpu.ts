@@ -2,6 +2,7 @@
 // The public class of the engine. assemble.ts makes its parts.
 
 import type {
+  DType,
   Machine,
   Op,
   Pass,
@@ -14,16 +15,18 @@ import type {
 } from '../kernels/op.ts'
 import { callback, checkValue, inspect } from '../kernels/options.ts'
 import { applyOp } from './apply.ts'
-import { type Assembly, assemble } from './assemble.ts'
+import { type Assembly, assemble, endOf, statsOf } from './assemble.ts'
 import type { Tuner } from './autotune.ts'
 import { type BackwardOptions, type Weighted, backward, pullback } from './backward.ts'
 import { type CaptureOptions, Captured } from './capture/capture.ts'
 import type { Input } from './capture/inputs.ts'
+import { claimed } from './claims.ts'
 import { free } from './free.ts'
 import { type GpuOptions, checkGpuOptions, rules, showGpu } from './gpu-rules.ts'
 import { makeLeaf, makeTensor, makeVariable } from './make.ts'
 import type { Gradients } from './optim/gradients.ts'
-import type { Carried, StepResult } from './steps.ts'
+import { type Carried, type StepResult, noGrad } from './steps.ts'
+import { type TensorBuffer, type WrapOptions, bufferOf, wrap } from './wrap.ts'
 
 export type { BackwardOptions, GpuOptions }
 
@@ -67,6 +70,20 @@ export class Gpu implements Machine {
     return makeVariable(this.#alive(), values, shape)
   }
 
+  /** Makes a variable of an app's buffer, without a copy. What is written to it goes to the buffer,
+   *  and kernels read what the app's submits before them wrote. The buffer stays the app's: nothing
+   *  here destroys it. Throws ShapeError where it is too small, and Error without STORAGE. */
+  wrap(buffer: GPUBuffer, shape: Shape, dtype: DType, options?: WrapOptions): Variable {
+    return wrap(this.#alive(), buffer, shape, dtype, options)
+  }
+
+  /** Returns where a tensor lies, for an app's own commands, and submits all dispatches so far. It
+   *  holds as long as the tensor, and for a variable until an optimizer is made of it: hold the
+   *  tensor, and ask again then. Throws Error within a step, and for a freed tensor. */
+  bufferOf(tensor: Tensor): TensorBuffer {
+    return bufferOf(this.#alive(), tensor)
+  }
+
   /** Overwrites a variable; values of another kind are converted to its dtype. Throws ShapeError
    *  for another count of values than its size, and like `tensor`. */
   write(variable: Variable, values: Values) {
@@ -100,8 +117,7 @@ export class Gpu implements Machine {
    *  which live until the next step ends. If the body throws, its commands are dropped and no
    *  variable has changed. A read inside the body submits what came before it. */
   step<T extends StepResult>(body: () => T): T {
-    const { steps } = this.#alive()
-    return steps.run(checkValue('Gpu.step', 'body', body, callback))
+    return this.#alive().steps.run(checkValue('Gpu.step', 'body', body, callback))
   }
 
   /** Runs `carry = body(carry, item)` for each item and returns the last carry. Frees the memory of
@@ -117,8 +133,7 @@ export class Gpu implements Machine {
 
   /** Records the GPU commands of `body`, which is called with tensors that hold the inputs of
    *  `run`. After two identical recordings in a row, later calls replay them without running the
-   *  JavaScript. A number that changes between steps must be a function (`Scalar`); put counters in
-   *  `everyStep`. */
+   *  JavaScript. A number that changes between steps must be a function; counters go in `everyStep`. */
   capture<In extends readonly Input[], T extends StepResult>(
     body: (...inputs: In) => T,
     options: CaptureOptions = {},
@@ -138,19 +153,16 @@ export class Gpu implements Machine {
   }
 
   /** Submits all dispatches and waits until the GPU has finished all but those of the last `most`
-   *  calls: a loop that awaits it once per step stays at most `most` steps ahead of the GPU. Throws
-   *  like `read`. */
+   *  calls: a loop that awaits it once per step stays at most so many ahead. Throws like `read`. */
   pace(most = 2): Promise<void> {
     return this.#parts.reads.pace(most)
   }
 
-  /** Runs `body` without recording on the tape: nothing computed in it carries a gradient. Outside
-   *  of a step, frees its tensors when it ends, except those in its result, also within arrays,
-   *  maps, sets and objects; they live as long as you hold them. Throws Error for an async body,
-   *  whose second half would be recorded. */
+  /** Runs `body` without recording on the tape: nothing in it carries a gradient. Outside of a step,
+   *  frees its tensors when it ends, except those in its result, also within arrays, maps, sets and
+   *  objects; they live as long as you hold them. Throws Error for an async body. */
   noGrad<T>(body: () => T): T {
-    const { steps, tape } = this.#alive()
-    return steps.noGrad(body, (run) => tape.pause(run))
+    return noGrad(this.#alive(), body)
   }
 
   /** Returns x without its history: gradients flow to it and no further. */
@@ -159,10 +171,9 @@ export class Gpu implements Machine {
   }
 
   /** Computes the gradients of `output`, weighted by `cotangent` (ones by default), with respect to
-   *  all tensors that it was computed from; within a step, with respect to leaves only, so that the
-   *  memory of the other gradients is reused at once. With `of`, computes those of these tensors
-   *  alone. Throws ShapeError, TypeError for anything but tensors, and Error when a variable was
-   *  changed since the forward pass. */
+   *  all tensors that it was computed from; within a step, leaves only, so that the memory of the
+   *  others is reused at once. With `of`, of these tensors alone. Throws ShapeError, TypeError for
+   *  what is no tensor, and Error when a variable was changed since the forward pass. */
   backward(output: Tensor, cotangent?: Tensor, options?: BackwardOptions): Gradients {
     return backward(this.#alive(), output, cotangent, options)
   }
@@ -173,9 +184,7 @@ export class Gpu implements Machine {
   }
 
   claim(name: string, by: object, pass: Pass): boolean {
-    const { steps, tape } = this.#parts
-    if (tape.paused || steps.running !== (pass === 'forward')) return true
-    return steps.claims.take(name, by)
+    return claimed(this.#parts, name, by, pass)
   }
 
   largest(x: Tensor): number | undefined {
@@ -198,40 +207,33 @@ export class Gpu implements Machine {
     return applyOp(this.#alive(), op, attrs, inputs)
   }
 
-  /** Moves variables and their values into one buffer, in order, each aligned to 256 bytes. Returns
-   *  it as one flat variable, and the offset of each in it, in elements. Optimizers update it in
-   *  one dispatch. */
+  /** Moves variables into one buffer, in order, each aligned to 256 bytes. Returns it as one flat
+   *  variable, which optimizers update in one dispatch, and each one's offset in it, in elements. */
   flatten(variables: readonly Variable[]): { flat: Variable; offsets: readonly number[] } {
     return this.#alive().tensors.flatten(variables)
   }
 
-  /** Tells whether a variable that `flatten` moved still lies in that flat variable, and not in a
-   *  later one. */
+  /** Tells whether a variable that `flatten` moved still lies in that flat variable. */
   isWithin(variable: Variable, flat: Variable): boolean {
     return this.#alive().tensors.isWithin(variable, flat)
   }
 
   /** Returns counts of the work since the start, and the bytes of buffers alive now. */
   stats() {
-    const { commands, memory, reads, pipelines } = this.#parts
-    const buffers = memory.made + reads.made
-    return { ...commands.counts, buffers, pipelines: pipelines.size, bytes: memory.bytes }
+    return statsOf(this.#parts)
   }
 
-  /** Frees tensors and variables now, without waiting for the garbage collector: those given, and
-   *  those in models, arrays and objects; of an optimizer or a moving average, its own variables
-   *  but not its parameters; of a method, all of these. Using a freed tensor throws; freeing it
-   *  twice does nothing. Throws Error within a step, for a thing without tensors, and for another
-   *  Gpu's tensor. */
+  /** Frees tensors and variables now: those given, and those in models, arrays and objects; of an
+   *  optimizer or a moving average, its own variables but not its parameters; of a method, all of
+   *  these. Using a freed tensor throws; freeing it twice does nothing. Throws Error within a step,
+   *  for a thing without tensors, and for another Gpu's tensor. */
   free(...things: readonly object[]) {
     free(this.#alive(), things)
   }
 
-  /** Frees every buffer, and destroys the device if this Gpu owns it. */
+  /** Frees every buffer but an app's, and destroys the device if this Gpu owns it. */
   destroy() {
-    const { lifetime, commands, memory, pipelines, reads } = this.#parts
-    lifetime.end('this Gpu was destroyed')
-    for (const part of [commands, memory, pipelines, reads]) part.destroy()
+    endOf(this.#parts)
     if (this.#owns) this.device.destroy()
   }
 

@@ -17,8 +17,15 @@ import {
   versionOf,
 } from './memory/storage.ts'
 
-export { USAGE } from './memory/pool.ts'
-export { type Binding, type Block, type Storage, bindingOf, versionOf } from './memory/storage.ts'
+export { USAGE } from './memory/usages.ts'
+export {
+  type Binding,
+  type Block,
+  type Storage,
+  bindingOf,
+  needing,
+  versionOf,
+} from './memory/storage.ts'
 
 /** The memory of one device. Sizes are in bytes. */
 export class Memory {
@@ -102,6 +109,22 @@ export class Memory {
     this.#addVariable(block)
     this.#watchCollection(storage)
     return storage
+  }
+
+  /** Makes a storage on an app's buffer, as `allocVariable` does on one of the pool. Returns null
+   *  for a buffer of the pool. */
+  wrap(buffer: GPUBuffer, { offset, bytes }: Pick<Binding, 'offset' | 'bytes'>): Storage | null {
+    const block = this.#pool.adopt(buffer)
+    if (!block) return null
+    const storage = storageOn(block, { bytes, offset, permanent: true })
+    this.#addVariable(block)
+    this.#collected.register(storage, block, storage) // its bytes are the app's
+    return storage
+  }
+
+  /** Tells whether a storage lies in an app's buffer. */
+  isWrapped({ block }: Storage): boolean {
+    return block !== null && this.#pool.isAdopted(block)
   }
 
   /** Runs `body`, then frees what it allocated, except the storages that `pick` finds in its

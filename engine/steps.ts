@@ -8,6 +8,7 @@ import { rules } from './gpu-rules.ts'
 import type { Memory, Storage } from './memory.ts'
 import type { Observing } from './observe.ts'
 import { Gradients } from './optim/gradients.ts'
+import type { Tape } from './tape.ts'
 import type { Tensors } from './tensors.ts'
 import { tensorsIn } from './tensors-in.ts'
 import type { Trace } from './capture/trace.ts'
@@ -203,6 +204,10 @@ export class StepRunner {
     return held.filter((storage) => isReturned.has(storage))
   }
 }
+
+/** Implements `Gpu.noGrad`. */
+export const noGrad = <T>({ steps, tape }: { steps: StepRunner; tape: Tape }, body: () => T): T =>
+  steps.noGrad(body, (run) => tape.pause(run))
 
 function notAsync<T>(result: T): T {
   if (!(result instanceof Promise)) return result

@@ -29,6 +29,11 @@ export const layers = {
     packages: ['valibot', '@noble/hashes', 'fflate'],
   },
   'page-runs': { folders: ['kernels', 'engine', 'training'], packages: ['idb-keyval'] },
+  images: {
+    folders: ['kernels', 'engine'],
+    files: ['dataset', 'image-format', 'memory-dataset', 'words'].map((name) => `data/${name}.ts`), // free of Node
+    packages: [],
+  },
   serving: { folders: ['kernels', 'engine', 'models', 'evaluate'], packages: [] },
   'run-folder': {
     folders: ['kernels', 'engine', 'models', 'evaluate', 'serving', 'training', 'data'],
@@ -39,8 +44,12 @@ export const layers = {
   bench: { folders: ['dist', 'scripts'], packages: ['node:', ''] },
   'index.ts': {
     folders: [
-      ...['kernels', 'engine', 'models', 'methods', 'evaluate', 'serving', 'training', 'page-runs'],
+      ...['kernels', 'engine', 'models', 'methods', 'evaluate', 'serving', 'training'],
+      ...['page-runs', 'images'],
     ],
+    files: ['dataset', 'label-split', 'loader', 'memory-dataset', 'procedural', 'select'].map(
+      (name) => `data/${name}.ts`,
+    ), // free of Node
     packages: [],
   },
 }
@@ -53,12 +62,12 @@ const node = ['node.ts', 'node-files.ts', 'npy-file.ts', 'tune-file.ts'].map(
 /** Rooms of kernels/ on each floor, the lowest first. A room imports from the floors below its
  *  own. */
 export const floors = [
-  ['limits.ts', 'options.ts', 'printable.ts'],
+  ['input-name.ts', 'limits.ts', 'options.ts', 'printable.ts'],
   ['abort.ts', 'kernel.ts', 'seeds.ts'],
   ['op.ts'],
   ['numbers.ts', 'pending.ts'],
   ['wgsl'],
-  ['elementwise', 'shape', 'tiles', 'pool', 'similarity', 'augment', 'optim', 'state'],
+  ['elementwise', 'shape', 'tiles', 'pool', 'similarity', 'augment', 'optim', 'state', 'resample'],
   ['reduce', 'matmul', 'norm'],
   ['attention', 'conv', 'loss', 'knn'],
 ]
@@ -68,6 +77,8 @@ const shared = [
   'kernels/optim/',
   'kernels/knn/',
   'kernels/reduce/non-finite.ts',
+  'kernels/wgsl/add-all.ts',
+  'kernels/resample/',
   'kernels/wgsl/affine.ts',
   'kernels/wgsl/indices.ts',
   'kernels/wgsl/storage.ts',
