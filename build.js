@@ -40,18 +40,8 @@ const fileByFile = {
 }
 
 const rooms = [
-  ...[
-    'kernels',
-    'engine',
-    'models',
-    'methods',
-    'evaluate',
-    'serving',
-    'training',
-    'worker',
-    'data',
-    'images',
-  ],
+  ...['kernels', 'engine', 'models', 'methods', 'evaluate', 'serving', 'training'],
+  ...['worker', 'page-runs', 'data', 'images'],
 ]
 const buildLibrary = () =>
   build({
