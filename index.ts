@@ -122,7 +122,12 @@ export {
   resizedCrop,
   toGrayscale,
 } from './kernels/augment/functional.ts'
-export { cifarRecipe, imagenetRecipe, testTransform } from './kernels/augment/recipes.ts'
+export {
+  cifarRecipe,
+  cropAndFlip,
+  imagenetRecipe,
+  testTransform,
+} from './kernels/augment/recipes.ts'
 export { addPooled } from './kernels/pool/add-pooled.ts'
 export { bankUpdate } from './kernels/state/bank-update.ts'
 export { assign } from './kernels/state/assign.ts'
@@ -264,6 +269,12 @@ export { type Encode, type Encoded, gradientCache } from './methods/gradient-cac
 export { type SimclrOptions, simclr } from './methods/simclr.ts'
 export { type Preset, type SimclrSettings, simclrPresets } from './methods/presets/simclr.ts'
 export { type ClassifierOptions, type LabelledBatch, classifier } from './evaluate/classify.ts'
+export {
+  type LinearHead,
+  type LinearProtocol,
+  type LinearProtocolName,
+  linearProtocols,
+} from './evaluate/linear-protocols.ts'
 export { type FineTunerOptions, fineTuner } from './evaluate/fine-tune.ts'
 export {
   type ChosenNeighbours,

@@ -14,5 +14,11 @@ export {
 } from './run-folder/embedder.ts'
 export type { ImageFileBytes, ImageFileSource } from './run-folder/image-source.ts'
 export { type EncoderOptions, type OpenedEncoder, openEncoder } from './run-folder/saved-encoder.ts'
+export {
+  type FineTuned,
+  type OpenedClassifier,
+  encodeClassifier,
+  openClassifier,
+} from './run-folder/saved-classifier.ts'
 export { runFolder } from './run-folder/open.ts'
 export { type RunFolder } from './run-folder/run-folder.ts'

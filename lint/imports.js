@@ -59,7 +59,7 @@ const node = ['node.ts', 'node-files.ts', 'npy-file.ts', 'tune-file.ts'].map(
 /** Rooms of kernels/ on each floor, the lowest first. A room imports from the floors below its
  *  own. */
 export const floors = [
-  ['limits.ts', 'options.ts', 'printable.ts'],
+  ['input-name.ts', 'limits.ts', 'options.ts', 'printable.ts'],
   ['abort.ts', 'kernel.ts', 'seeds.ts'],
   ['op.ts'],
   ['numbers.ts', 'pending.ts'],
@@ -74,6 +74,7 @@ const shared = [
   'kernels/optim/',
   'kernels/knn/',
   'kernels/reduce/non-finite.ts',
+  'kernels/wgsl/add-all.ts',
   'kernels/resample/',
   'kernels/wgsl/affine.ts',
   'kernels/wgsl/indices.ts',

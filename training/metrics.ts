@@ -21,6 +21,9 @@ export interface Metric {
   readonly knn?: number
   readonly untrained?: number
   readonly pixels?: number
+  /** Accuracies of a linear probe in percent, of the encoder and of the untrained one. */
+  readonly probe?: number
+  readonly untrainedProbe?: number
   /** The collapse meter: the spread of unit features, 1 when even, 0 when all are one direction. */
   readonly spread?: number
   /** Mean squared distance between the unit features of two views of an image. */
@@ -43,6 +46,7 @@ const schema = v.looseObject({
   terms: v.exactOptional(v.record(v.string(), v.nullable(number), 'an object')),
   lr: v.exactOptional(number),
   ...{ knn: optional, untrained: optional, pixels: optional },
+  ...{ probe: optional, untrainedProbe: optional },
   ...{ spread: optional, alignment: optional, uniformity: optional },
   skipped: v.exactOptional(v.boolean('true or false')),
   changed: v.exactOptional(v.record(v.string(), v.unknown(), 'an object')),

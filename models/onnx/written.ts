@@ -14,6 +14,7 @@ import { operators } from './operators.ts'
 import { type Constant, type Node, dataTypes, encodeOnnx } from './proto.ts'
 
 const BATCH = 5 // samples while the forward runs, a size that few other axes have
+const BEYOND_HALF = 65520 // rounds to infinity in f16
 const PREFIX = 'f16_'
 
 /** Implements `exportOnnx`. */
@@ -27,6 +28,7 @@ export async function written(
   const values = await Promise.all(graph.weights.map(({ from }) => gpu.read(from)))
   const weights = graph.weights.map(({ name, shape, from, order }, i): Constant => {
     const data = laidOut(values[i] ?? new Float32Array(), from.shape, order)
+    if (half) checkWeights(name, data)
     return { name, shape, ...stored(data, half) }
   })
   const numbers = graph.numbers.map(({ name, value }): Constant => {
@@ -102,9 +104,18 @@ function laidOut(
 /** Throws RangeError for a number that f16 makes 0 or infinite. */
 function checkHalf(value: number) {
   const size = Math.abs(value)
-  if (size > 0 && size < Infinity && (size >= 65520 || size <= 2 ** -25))
+  if (size > 0 && size < Infinity && (size >= BEYOND_HALF || size <= 2 ** -25))
     throw new RangeError(
       `exportOnnx: the forward's number ${value} lies outside of f16; leave out half, or choose one between 6e-8 and 65504`,
+    )
+}
+
+/** Throws RangeError for weights that f16 makes infinite. */
+function checkWeights(name: string, data: Float32Array) {
+  const beyond = data.find((value) => Math.abs(value) >= BEYOND_HALF && Math.abs(value) < Infinity)
+  if (beyond !== undefined)
+    throw new RangeError(
+      `exportOnnx: ${name} holds ${beyond}, which f16 makes infinite (its largest number is 65504); leave out half`,
     )
 }
 
