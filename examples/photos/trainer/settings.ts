@@ -37,6 +37,7 @@ export function configFor(
     checkpointEvery: perEpoch > 50 ? 50 : 0,
     knnBank: 2000,
     knnQueries: 1000,
+    probe: 'off',
   })
 }
 
