@@ -42,22 +42,13 @@ const fileByFile = {
 }
 
 const rooms = [
-  ...[
-    'kernels',
-    'engine',
-    'models',
-    'methods',
-    'evaluate',
-    'serving',
-    'training',
-    'data',
-    'images',
-  ],
+  ...['kernels', 'engine', 'models', 'methods', 'evaluate', 'serving', 'training'],
+  ...['worker', 'page-runs', 'data', 'images'],
 ]
 const buildLibrary = () =>
   build({
     ...common,
-    entryPoints: ['index.ts', 'node.ts', ...[...rooms, 'run-folder'].flatMap(filesIn)],
+    entryPoints: ['index.ts', 'node.ts', 'worker.ts', ...[...rooms, 'run-folder'].flatMap(filesIn)],
     outdir: 'dist',
     plugins: [fileByFile, minifyWgsl],
   })
