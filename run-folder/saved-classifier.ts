@@ -91,8 +91,8 @@ async function built(gpu: Gpu, saved: OpenedEncoder, { weight, bias, C }: Layer)
     throw new Error(
       `${saved.name}: ${WEIGHT} must be [${C}, ${encoder.features}], got [${weight.shape.join(', ')}]`,
     )
-  const w = gpu.variable(weight.data as Float32Array, weight.shape) // checked above
-  const b = gpu.variable(bias.data as Float32Array, bias.shape)
+  const w = gpu.variable(weight.data, weight.shape)
+  const b = gpu.variable(bias.data, bias.shape)
   const parameters = { ...encoder.parameters, [WEIGHT]: w, [BIAS]: b }
   return {
     ...{ parameters, norms: encoder.norms, features: C },
