@@ -20,7 +20,7 @@ import {
   readInteger,
 } from './numbers.ts'
 import { activationsHelp, precisionHelp } from './precision.ts'
-import { hanging, presetLines } from './presets.ts'
+import { toTerminal, presetLines } from './presets.ts'
 
 /** Lists the values of --data. */
 export function sources(): string {
@@ -95,7 +95,7 @@ function helpOf(method: Method): string {
   return `
 Presets (--preset); options change their settings:
 ${presetLines(method)}
-  ${hanging(presetWords, 2)}
+${toTerminal(`  ${presetWords}`)}
 
 Ctrl-C saves and stops. --resume continues from there to the same bits as a run
 that never stopped. A run folder holds config.json, metrics.jsonl, checkpoints/

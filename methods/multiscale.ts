@@ -5,6 +5,7 @@
 import { checkValue, having } from '../kernels/options.ts'
 import type { Tensor } from '../kernels/op.ts'
 import { add } from '../kernels/elementwise/add.ts'
+import { addAll } from '../kernels/wgsl/add-all.ts'
 import { affine } from '../kernels/wgsl/affine.ts'
 import { type NceMapsOptions, nceMaps } from '../kernels/loss/nce-maps.ts'
 import type { Scales } from '../models/amdim-encoder.ts'
@@ -69,13 +70,12 @@ interface Task {
 }
 
 function totalled(oneToFive: Task, oneToSeven: Task, fiveToFive: Task): MultiscaleLosses {
-  const penalty = add(add(oneToFive.penalty, oneToSeven.penalty), fiveToFive.penalty)
-  const losses = add(add(oneToFive.loss, oneToSeven.loss), fiveToFive.loss)
+  const penalty = addAll({}, oneToFive.penalty, oneToSeven.penalty, fiveToFive.penalty)
   return {
     oneToFive: oneToFive.loss,
     oneToSeven: oneToSeven.loss,
     fiveToFive: fiveToFive.loss,
     penalty,
-    total: add(losses, penalty),
+    total: addAll({}, oneToFive.loss, oneToSeven.loss, fiveToFive.loss, penalty),
   }
 }

@@ -25,41 +25,27 @@ const product = (name: Wgsl, [rows, columns]: AttentionPass['scores']): Wgsl => 
         four_${bufferName(rows)}(starts.x, d, true), four_${bufferName(rows)}(starts.y, d, true),
         four_${bufferName(rows)}(starts.z, d, true), four_${bufferName(rows)}(starts.w, d, true),
       ));
-      sums = addFeature(sums, turned[0], first.x, second.x);
-      sums = addFeature(sums, turned[1], first.y, second.y);
-      sums = addFeature(sums, turned[2], first.z, second.z);
-      sums = addFeature(sums, turned[3], first.w, second.w);
+      sums = Scores(${sixteen(
+        (i, from, lane) => wgsl`
+        addColumn(sums[${i}], turned, subgroupShuffle(${from}, ${lane}))`,
+      )});
     }
     return sums;
   }
 `
 
+const sixteen = (of: (i: Wgsl, from: Wgsl, lane: Wgsl) => Wgsl): Wgsl =>
+  Array.from({ length: 16 }, (_, i) =>
+    of(`${i}u` as Wgsl, i < 8 ? wgsl`first` : wgsl`second`, `${i % 8}u` as Wgsl),
+  ).reduce((x, y) => wgsl`${x}, ${y}`)
+
 const arithmetic = wgsl`
-  alias Eight = array<f32, 8>;
-  alias Scores = array<array<Eight, 4>, 2>; // [eight columns, row]
-  fn broadcast(own: f32) -> Eight {
-    return Eight(
-      subgroupShuffle(own, 0u), subgroupShuffle(own, 1u),
-      subgroupShuffle(own, 2u), subgroupShuffle(own, 3u),
-      subgroupShuffle(own, 4u), subgroupShuffle(own, 5u),
-      subgroupShuffle(own, 6u), subgroupShuffle(own, 7u),
-    );
+  alias Scores = array<vec4f, 16>; // [column] of four rows
+  fn addColumn(sum: vec4f, rows: mat4x4f, w: vec4f) -> vec4f {
+    let two = fma(rows[1], vec4f(w.y), fma(rows[0], vec4f(w.x), sum));
+    return fma(rows[3], vec4f(w.w), fma(rows[2], vec4f(w.z), two));
   }
-  fn addFeature(sums: Scores, rows: vec4f, first: f32, second: f32) -> Scores {
-    let numbers = array<Eight, 2>(broadcast(first), broadcast(second));
-    var more = sums;
-    for (var half = 0u; half < 2u; half++) {
-      for (var r = 0u; r < 4u; r++) {
-        for (var i = 0u; i < 8u; i++) {
-          more[half][r][i] = fma(rows[r], numbers[half][i], more[half][r][i]);
-        }
-      }
-    }
-    return more;
-  }
-  fn columnOf(sums: Scores, half: u32, i: u32) -> vec4f {
-    return vec4f(sums[half][0][i], sums[half][1][i], sums[half][2][i], sums[half][3][i]);
-  }
+  fn columnOf(sums: Scores, half: u32, i: u32) -> vec4f { return sums[half * 8u + i]; }
 `
 
 // sums += the tile's weights times values, eight features at a time, four columns of a load.

@@ -13,6 +13,6 @@ const along = wgsl`
 /** |x|, elementwise. The gradient at 0 is 0, as in torch. That of NaN is NaN. */
 export const abs = unary({
   name: 'abs',
-  y: { is: wgsl`abs(x[i])` },
-  dx: { from: 'x', uses: along, is: wgsl`along(x[i], dy[i])` },
+  y: { is: wgsl`abs(x)` },
+  dx: { from: 'x', uses: along, is: wgsl`along(x, dy)` },
 })

@@ -11,10 +11,11 @@ const inF32 = binaryOp({
   db: (_run, dy) => dy,
 })
 
-/** Images in f16 plus images in f16, or plus a row of their channels; null for any other sum. */
-function sumOfImages(run: Run, a: Tensor, b: Tensor): Tensor | null {
+/** Tensors of one shape and element type added as they are stored, or images in f16 plus a row of
+ *  their channels; null for any other sum. */
+function sumAsStored(run: Run, a: Tensor, b: Tensor): Tensor | null {
+  if (a.dtype === b.dtype) return a.shape.join() === b.shape.join() ? addImages(run, a, b) : null
   if (a.dtype !== 'f16') return null
-  if (b.dtype === 'f16') return a.shape.join() === b.shape.join() ? addImages(run, a, b) : null
   const channels = a.shape.at(-1)
   const isRow = b.shape.at(-1) === channels && sizeOf(b.shape) === channels
   return isRow && b.shape.length <= a.shape.length ? addRow(run, a, b) : null
@@ -25,7 +26,7 @@ export const addOp: Op<[a: Tensor, b: Tensor]> = {
   ...inF32,
   accepts: ['float', 'float'],
   forward(run, attrs, a, b) {
-    const sum = sumOfImages(run, a, b) ?? sumOfImages(run, b, a)
+    const sum = sumAsStored(run, a, b) ?? sumAsStored(run, b, a)
     return sum ? [sum] : inF32.forward(run, attrs, storedAs(run, 'f32', a), storedAs(run, 'f32', b))
   },
   backward(run, _, [dy], inputs, _outputs, needs) {

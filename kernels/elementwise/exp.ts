@@ -6,6 +6,6 @@ import { unary } from './unary.ts'
 /** exp(x), elementwise. */
 export const exp = unary({
   name: 'exp',
-  y: { is: wgsl`exp(x[i])` },
+  y: { is: wgsl`exp(x)` },
   dx: (run, dy, _x, y) => combine(run, mulKernel, dy, y),
 })

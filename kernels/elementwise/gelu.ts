@@ -41,11 +41,11 @@ const normal = wgsl`
 
 const exact = unary({
   name: 'gelu',
-  y: { uses: normal, is: wgsl`x[i] * normalBelow(x[i])` },
+  y: { uses: normal, is: wgsl`x * normalBelow(x)` },
   dx: {
     from: 'x',
     uses: normal,
-    is: wgsl`dy[i] * (normalBelow(x[i]) + x[i] * normalDensity(x[i]))`,
+    is: wgsl`dy * (normalBelow(x) + x * normalDensity(x))`,
   },
 })
 
@@ -68,8 +68,8 @@ const approximation = wgsl`
 
 const byTanh = unary({
   name: 'geluTanh',
-  y: { uses: approximation, is: wgsl`x[i] * logistic(inner(x[i]))` },
-  dx: { from: 'x', uses: approximation, is: wgsl`dy[i] * slope(x[i])` },
+  y: { uses: approximation, is: wgsl`x * logistic(inner(x))` },
+  dx: { from: 'x', uses: approximation, is: wgsl`dy * slope(x)` },
 })
 
 export interface GeluOptions {

@@ -15,6 +15,6 @@ const logOf = wgsl`
 /** The natural logarithm of x, elementwise. Near 1 its absolute error is up to 5e-7, as WGSL's. */
 export const log = unary({
   name: 'log',
-  y: { uses: logOf, is: wgsl`logOf(x[i])` },
+  y: { uses: logOf, is: wgsl`logOf(x)` },
   dx: (run, dy, x) => combine(run, divKernel, dy, x),
 })

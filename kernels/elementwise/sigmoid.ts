@@ -13,6 +13,6 @@ export const logistic = wgsl`
 /** 1 / (1 + exp(-x)), elementwise. */
 export const sigmoid = unary({
   name: 'sigmoid',
-  y: { uses: logistic, is: wgsl`logistic(x[i])` },
-  dx: { from: 'y', is: wgsl`dy[i] * y[i] * (1.0 - y[i])` },
+  y: { uses: logistic, is: wgsl`logistic(x)` },
+  dx: { from: 'y', is: wgsl`dy * y * (1.0 - y)` },
 })

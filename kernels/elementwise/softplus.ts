@@ -8,6 +8,6 @@ import { unary } from './unary.ts'
  *  place, so that y = x, as in torch. */
 export const softplus = unary({
   name: 'softplus',
-  y: { uses: log1pUnit, is: wgsl`max(x[i], 0.0) + log1pUnit(exp(-abs(x[i])))` },
-  dx: { from: 'x', uses: logistic, is: wgsl`dy[i] * logistic(x[i])` },
+  y: { uses: log1pUnit, is: wgsl`max(x, 0.0) + log1pUnit(exp(-abs(x)))` },
+  dx: { from: 'x', uses: logistic, is: wgsl`dy * logistic(x)` },
 })

@@ -13,6 +13,6 @@ const sqrtOf = wgsl`
 /** The square root of x, elementwise. Its gradient at 0 is infinite. */
 export const sqrt = unary({
   name: 'sqrt',
-  y: { uses: sqrtOf, is: wgsl`sqrtOf(x[i])` },
-  dx: { from: 'y', is: wgsl`0.5 * dy[i] / y[i]` },
+  y: { uses: sqrtOf, is: wgsl`sqrtOf(x)` },
+  dx: { from: 'y', is: wgsl`0.5 * dy / y` },
 })

@@ -4,6 +4,6 @@ import { unary } from './unary.ts'
 /** x², elementwise. */
 export const square = unary({
   name: 'square',
-  y: { is: wgsl`x[i] * x[i]` },
-  dx: { from: 'x', is: wgsl`2.0 * x[i] * dy[i]` },
+  y: { is: wgsl`x * x` },
+  dx: { from: 'x', is: wgsl`2.0 * x * dy` },
 })

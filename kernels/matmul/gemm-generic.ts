@@ -1,6 +1,6 @@
 // The matrix product without workgroup memory or barriers: each thread sums 4 rows x 8 columns in
 // registers. Operands are read by strides, so a transpose costs nothing.
-// Runs on software adapters, and on a GPU for more than 4,096 batches and for empty products.
+// Runs where the other kernels do not suit (gemm.ts).
 
 import { type Run, type Tensor, elementwise, kernel, sizeOf } from '../op.ts'
 import { byFragmentLoad, threadsFor } from '../wgsl/broadcast-load.ts'

@@ -1,9 +1,11 @@
 // Chooses the kernel of a matrix product, batched or not:
-//   a GPU                                                        gemm-tiled.ts
-//   a software adapter, over 4,096 batches, an empty product     gemm-generic.ts
+//   a GPU, up to 4,096 batches                                 gemm-tiled.ts
+//   a software adapter, factors whose rows are fours           gemm-software.ts
+//   any other, and an empty product                            gemm-generic.ts
 
 import type { Run, Tensor } from '../op.ts'
 import { gemmGeneric } from './gemm-generic.ts'
+import { gemmSoftware, suitsGemmSoftware } from './gemm-software.ts'
 import { gemmTiled } from './gemm-tiled.ts'
 import { type Gemm, productShape } from './shapes.ts'
 
@@ -16,5 +18,8 @@ export { type Gemm, productShape }
 export function gemm(run: Run, a: Tensor, b: Tensor, options: Gemm): Tensor {
   const { batches, M, N, K } = productShape(a.shape, b.shape, options)
   const tiled = !run.software && M * N * K > 0 && batches <= MAX_TILED_BATCHES
-  return tiled ? gemmTiled(run, a, b, options) : gemmGeneric(run, a, b, options)
+  if (tiled) return gemmTiled(run, a, b, options)
+  return suitsGemmSoftware(run, a, b, options)
+    ? gemmSoftware(run, a, b, options)
+    : gemmGeneric(run, a, b, options)
 }

@@ -23,7 +23,7 @@ import { type Splits, extent, partitionRows, perChannel, rowsPerSum } from './ba
 import { mergedSums } from './merge-sums.ts'
 import { MARKED_ROWS } from '../wgsl/relu-mask.ts'
 import { accumulate } from '../optim/accumulate.ts'
-import { sumAxes } from '../wgsl/reduce.ts'
+import { sumTwoSplits } from '../wgsl/sum-splits.ts'
 
 const ROWS = 16 // of a thread in the second pass
 
@@ -80,8 +80,10 @@ export function batchNormBackward(
       constants: { ...second.constants, rectified: Number(!masked) },
       groups: second.groups,
     })[0]
-  const ofAll = (d: Tensor) => run.view(splits > 1 ? sumAxes(run, d, [0]) : d, [C])
-  return { dx: wanted.dx ? dx() : null, dGamma: ofAll(dGamma), dBeta: ofAll(dBeta), dResidual: dz }
+  const [ofGamma, ofBeta] = sums
+    ? sumTwoSplits(run, { partial: dGamma, out: [C] }, { partial: dBeta, out: [C] })
+    : [run.view(dGamma, [C]), run.view(dBeta, [C])]
+  return { dx: wanted.dx ? dx() : null, dGamma: ofGamma, dBeta: ofBeta, dResidual: dz }
 }
 
 interface FirstPass {

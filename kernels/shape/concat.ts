@@ -102,8 +102,9 @@ export function concat(tensors: readonly Tensor[], axis: number): Tensor {
   const apply = first.dtype === 'i32' ? applyIntegers : applyConcat
   if (tensors.length <= 4) return apply({ axis }, first, ...others)
   joined(axis, shapesOf(tensors)) // an error then names every shape
-  const joints = Array.from({ length: Math.ceil(tensors.length / 4) }, (_, i) =>
-    concat(tensors.slice(4 * i, 4 * i + 4), axis),
-  )
+  const joints = Array.from({ length: Math.ceil(tensors.length / 4) }, (_, i) => {
+    const [one, ...more] = tensors.slice(4 * i, 4 * i + 4) as [Tensor, ...Tensor[]]
+    return more.length > 0 ? apply({ axis }, one, ...more) : one
+  })
   return concat(joints, axis)
 }

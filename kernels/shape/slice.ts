@@ -14,13 +14,16 @@ import {
 import { axisOf, linesOf } from '../wgsl/axes.ts'
 import { perElement } from '../wgsl/pointwise.ts'
 import { readStrided, stridesOf } from '../wgsl/strided.ts'
+import { byWidth, widthOf } from '../wgsl/widths.ts'
 import { checkTensor } from '../options.ts'
 
 // Writes every element of dx: dy inside the slice, 0 outside.
-const backwardKernel = kernel`
+const backwardKernel = byWidth(
+  (types) => kernel`
   struct Params { count: u32, width: u32, start: u32, end: u32 }
-  @group(0) @binding(0) var<storage, read>       dy: array<f32>; // [A, end - start]
-  @group(0) @binding(1) var<storage, read_write> dx: array<f32>; // [A, width]
+  ${types}
+  @group(0) @binding(0) var<storage, read>       dy: array<F>; // [A, end - start]
+  @group(0) @binding(1) var<storage, read_write> dx: array<F>; // [A, width]
   @group(0) @binding(2) var<uniform>             p:  Params;
   ${flatIndex}
   @compute @workgroup_size(64)
@@ -28,11 +31,12 @@ const backwardKernel = kernel`
     let i = flat(id, groups);
     if (i >= p.count) { return; }
     let e = i % p.width;
-    var value = 0.0;
+    var value = F();
     if (e >= p.start && e < p.end) { value = dy[i / p.width * (p.end - p.start) + e - p.start]; }
     dx[i] = value;
   }
-`
+`,
+)
 
 // The forward pass for bytes, four to a word. A word of the result may come from two of the input.
 const bytesKernel = kernel`
@@ -73,8 +77,11 @@ const sliceOp: Op<[x: Tensor], [y: Tensor], Attrs> = {
   },
   backward(run, { axis, start, end }, [dy], [x]) {
     const [, R, B] = linesOf(x.shape, axisOf('slice', x.shape, axis))
-    const params = { width: R * B, start: start * B, end: end * B }
-    return [perElement(run, backwardKernel, x.shape, { reads: [dy], params })]
+    const [all, first, last] = [R * B, start * B, end * B]
+    const width = widthOf(all, first, last)
+    const params = { width: all / width, start: first / width, end: last / width }
+    const program = backwardKernel(all, first, last)
+    return [perElement(run, program, x.shape, { reads: [dy], params, width })]
   },
 }
 

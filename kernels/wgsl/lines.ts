@@ -23,11 +23,12 @@ export const linePrologue = wgsl`
     let start = lineStart(line, p.R, p.B);`
 
 /** Declares `sum`, the share of the thread `lane` in the sum of `term`, an expression of r, over
- *  r < `size`: the elements with r mod 64 = k, for every `lanes`-th k. `lineSum` adds the shares. */
-export const sumOverLine = (size: Wgsl, term: Wgsl) => wgsl`
-    var sum = 0.0;
+ *  r < `size`: the elements with r mod 64 = k, for every `lanes`-th k. `lineSum` adds the shares.
+ *  `zero` is the sum of none. */
+export const sumOverLine = (size: Wgsl, term: Wgsl, zero = wgsl`0.0`) => wgsl`
+    var sum = ${zero};
     for (var k = lane; k < min(${size}, 64u); k += lanes) {
-      var part = 0.0;
+      var part = ${zero};
       for (var r = k; r < ${size}; r += 64u) { part += ${term}; }
       sum += part;
     }`

@@ -12,6 +12,7 @@ import {
   wgsl,
 } from '../op.ts'
 import { perElement } from './pointwise.ts'
+import { byWidth, widthOf } from './widths.ts'
 
 /** `offsetOf(i, sizes, strides)`: the offset in memory of element i of a row-major array, from its
  *  last three sizes and its four strides. */
@@ -78,13 +79,15 @@ export function broadcastStrides(shape: Shape, into: Shape): number[] {
   return into.map((_, i) => (shape[i - missing] === 1 ? 0 : (strides[i - missing] ?? 0)))
 }
 
-const stridedKernel = kernel`
+const stridedKernel = byWidth(
+  (types) => kernel`
+  ${types}
   struct Params {
     count: u32, offset: u32, scale: f32,
     n1: u32, n2: u32, n3: u32, s0: u32, s1: u32, s2: u32, s3: u32,
   }
-  @group(0) @binding(0) var<storage, read>       x:   array<f32>;
-  @group(0) @binding(1) var<storage, read_write> out: array<f32>;
+  @group(0) @binding(0) var<storage, read>       x:   array<F>;
+  @group(0) @binding(1) var<storage, read_write> out: array<F>;
   @group(0) @binding(2) var<uniform>             p:   Params;
   ${flatIndex}
   ${offsetOf}
@@ -95,7 +98,8 @@ const stridedKernel = kernel`
     let source = p.offset + offsetOf(i, vec3u(p.n1, p.n2, p.n3), vec4u(p.s0, p.s1, p.s2, p.s3));
     out[i] = p.scale * x[source];
   }
-`
+`,
+)
 
 /** How `readStrided` walks its input. */
 export interface StridedRead {
@@ -112,14 +116,16 @@ export const checkStrides = (what: string, sizes: Shape, strides: Shape) =>
   merged(what, sizes, [strides, strides], MOST)
 
 // For five to eight axes, as in [B, N, 3, H, D] -> [3, B, H, N, D]
-const wideKernel = kernel`
+const wideKernel = byWidth(
+  (types) => kernel`
+  ${types}
   struct Params {
     count: u32, offset: u32, scale: f32,
     n1: u32, n2: u32, n3: u32, n4: u32, n5: u32, n6: u32, n7: u32,
     s0: u32, s1: u32, s2: u32, s3: u32, s4: u32, s5: u32, s6: u32, s7: u32,
   }
-  @group(0) @binding(0) var<storage, read>       x:   array<f32>;
-  @group(0) @binding(1) var<storage, read_write> out: array<f32>;
+  @group(0) @binding(0) var<storage, read>       x:   array<F>;
+  @group(0) @binding(1) var<storage, read_write> out: array<F>;
   @group(0) @binding(2) var<uniform>             p:   Params;
   ${flatIndex}
   ${offsetOf}
@@ -133,7 +139,8 @@ const wideKernel = kernel`
       + offsetOf(i % inner, vec3u(p.n5, p.n6, p.n7), vec4u(p.s4, p.s5, p.s6, p.s7));
     out[i] = p.scale * x[source];
   }
-`
+`,
+)
 
 /** Reads a tensor of `shape` out of x. Throws ShapeError where the strides need more than eight
  *  axes. */
@@ -146,9 +153,25 @@ export function readStrided(
   const axes = checkStrides('the axes', shape, strides)
   const [program, rank] = axes.length <= 4 ? [stridedKernel, 4] : [wideKernel, MOST]
   const walked = Array.from({ length: rank }, (_, i) => axes[i - rank + axes.length] ?? one)
-  const sizes = walked.slice(1).map(({ size }, i) => [`n${i + 1}`, size])
-  const params = Object.fromEntries([...sizes, ...walked.map(({ a }, i) => [`s${i}`, a])])
-  return perElement(run, program, shape, { reads: [x], params: { offset, scale, ...params } })
+  const places = placesOf(walked, offset)
+  const width = widthOf(...places)
+  const params = { ...paramsOf(walked, width), offset: offset / width, scale }
+  return perElement(run, program(...places), shape, { reads: [x], params, width })
+}
+
+/** Counts and offsets that are multiples of four where fours can be read: where numbers of the last
+ *  axis lie in a row. */
+function placesOf(walked: readonly Axis[], offset: number): number[] {
+  const { size, a } = walked.at(-1) ?? one
+  return a === 1 ? [size, offset, ...walked.slice(0, -1).map((axis) => axis.a)] : [1]
+}
+
+/** Sizes and strides of all axes, where `width` numbers of the last are read at a time. */
+function paramsOf(walked: readonly Axis[], width: number): Record<string, number> {
+  const last = walked.length - 1
+  const sizes = walked.map(({ size }, i) => [`n${i}`, i === last ? size / width : size])
+  const strides = walked.map(({ a }, i) => [`s${i}`, i === last ? a : a / width])
+  return Object.fromEntries([...sizes.slice(1), ...strides])
 }
 
 /** Repeats x to fill `shape`, times `scale`. Each axis of x has size 1 or that of `shape`. */

@@ -20,12 +20,15 @@ export const notNumbers = wgsl`
   fn notNumbers(x: F) -> B { return (bitcast<U>(x) & U(0x7fffffffu)) > U(0x7f800000u); }
 `
 
-/** Numbers loaded at a time where `count` lie in a row: 4 or 1. */
-export const widthOf = (count: number) => (count % 4 === 0 ? 4 : 1)
+/** Numbers loaded at a time where all these counts and offsets lie in a row: 4 or 1. */
+export const widthOf = (...counts: readonly number[]) =>
+  counts.every((count) => count % 4 === 0) ? 4 : 1
 
-/** The kernel that `make` builds for rows of `count` numbers. It is written in terms of F, the
- *  numbers loaded at a time, and of U and B, as many u32 and bool. */
-export function byWidth(make: (types: Wgsl) => Kernel): (count: number) => Kernel {
-  const [narrow, wide] = [make(one), make(fours)]
-  return (count) => (widthOf(count) === 4 ? wide : narrow)
+/** The kernel that `make` builds for rows of such counts of numbers. It is written in terms of F,
+ *  the numbers loaded at a time, and of U and B, as many u32 and bool; `width` is their number. */
+export function byWidth(
+  make: (types: Wgsl, width: 1 | 4) => Kernel,
+): (...counts: readonly number[]) => Kernel {
+  const [narrow, wide] = [make(one, 1), make(fours, 4)]
+  return (...counts) => (widthOf(...counts) === 4 ? wide : narrow)
 }

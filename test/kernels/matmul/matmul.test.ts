@@ -39,6 +39,10 @@ const sizes = [
   [33, 7, 9],
   [256, 3, 8],
   [5, 2, 257],
+  [33, 8, 20], // fours along the sum and along columns, beyond a tile of rows and one of columns
+  [36, 6, 20], // a sum that ends within a four
+  [7, 12, 36],
+  [40, 4, 9], // columns that do not lie in fours
 ] as const
 
 for (const transA of [false, true])
@@ -53,10 +57,23 @@ for (const transA of [false, true])
         )
     })
 
+test('adds nothing beyond the end of a sum', async ({ gpu }) => {
+  const [M, K, N] = [4, 6, 8]
+  const a = random(K * M).map((v, i) => (i >= (K - 1) * M ? 1 : v)) // [K, M], the last row 1
+  const b = random(K * N, 2).map((v, i) => (i >= (K - 1) * N ? Infinity : v))
+  const y = matmul(gpu.tensor(a, [K, M]), gpu.tensor(b, [K, N]), { transA: true })
+  assert.ok((await gpu.read(y)).every((v) => v === Infinity))
+})
+
 test('multiplies a batch of matrices', async ({ gpu }) => {
   await checkOp(gpu, (a, b) => matmul(a, b), reference([3, 5, 4, 9], false, false), [
     [3, 5, 4],
     [3, 4, 9],
+  ])
+  const inFours = [3, 36, 8, 12] as const
+  await checkOp(gpu, (a, b) => matmul(a, b), reference(inFours, false, false), [
+    [3, 36, 8],
+    [3, 8, 12],
   ])
   const trans = { transA: true, transB: true }
   await checkOp(gpu, (a, b) => matmul(a, b, trans), reference([2, 34, 3, 6], true, true), [

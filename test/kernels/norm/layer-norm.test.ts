@@ -53,6 +53,7 @@ test('groupNorm of one position to many, on both kinds of adapter', async ({ gpu
   for (const gpu of [host, new Gpu(host.device, { kernels: 'gpu' })]) {
     for (const [shape, G] of [
       [[2, 3, 3, 6], 3],
+      [[2, 3, 3, 16], 2],
       [[3, 8], 2],
       [[2, 5, 4], 4],
       [[2, 5, 4], 1],

@@ -122,6 +122,9 @@ test('slice takes a range and gives zeros back outside it', async ({ gpu }) => {
   await checkOp(gpu, (x) => slice(x, 0, 1, 3), taken([4, 5], 0, 1, 3), [[4, 5]])
   await checkOp(gpu, (x) => slice(x, -1, 2, 5), taken([2, 3, 7], 2, 2, 5), [[2, 3, 7]])
   await checkOp(gpu, (x) => slice(x, 1, 0, 65), taken([2, 66, 2], 1, 0, 65), [[2, 66, 2]])
+  await checkOp(gpu, (x) => slice(x, 1, 1, 3), taken([3, 5, 8], 1, 1, 3), [[3, 5, 8]]) // in fours
+  await checkOp(gpu, (x) => slice(x, 2, 4, 12), taken([3, 5, 16], 2, 4, 12), [[3, 5, 16]])
+  await checkOp(gpu, (x) => slice(x, 2, 2, 6), taken([3, 5, 8], 2, 2, 6), [[3, 5, 8]])
   assert.throws(
     () => slice(gpu.tensor(...zeros(2, 3)), 1, 2, 4),
     says('slice: 2 to 4 does not lie in axis 1 of [2, 3]'),
