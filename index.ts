@@ -1,9 +1,28 @@
 // kindred: the library, for browsers and Node. kindred/node adds Dawn, files and data sets.
 
-export { type BackwardOptions, type GpuOptions, Gpu } from './engine/gpu.ts'
+export type { BackwardOptions } from './engine/backward.ts'
+export { Gpu } from './engine/gpu.ts'
+export type { GpuOptions } from './engine/gpu-rules.ts'
 export type { CaptureOptions, Captured } from './engine/capture/capture.ts'
 export type { Given, Input, Upload } from './engine/capture/inputs.ts'
-export type { StepResult } from './engine/steps.ts'
+export type { StepResult } from './engine/step-result.ts'
+export type { TensorBuffer, WrapOptions } from './engine/wrap.ts'
+export {
+  type About,
+  DataError,
+  type Dataset,
+  type Originals,
+  type Skipped,
+  type Split,
+} from './data/dataset.ts'
+export { type ImagesInMemory, memoryDataset } from './data/memory-dataset.ts'
+export { type LabelSplit, type LabelSplitOptions, labelSplit } from './data/label-split.ts'
+export { type Batch, type BatchOptions, batches, countSteps } from './data/loader.ts'
+export { type ProceduralOptions, procedural } from './data/procedural.ts'
+export { select, subset } from './data/select.ts'
+export type { PageImage } from './images/page-image.ts'
+export { type ReadImages, type ReadImagesOptions, readImages } from './images/read-images.ts'
+export { type ImageDatasetOptions, imageDataset } from './images/image-dataset.ts'
 export { type OpenOptions, openGpu } from './engine/open.ts'
 export { DeviceLostError, GpuError } from './engine/errors.ts'
 export {
@@ -105,7 +124,12 @@ export {
   resizedCrop,
   toGrayscale,
 } from './kernels/augment/functional.ts'
-export { cifarRecipe, imagenetRecipe, testTransform } from './kernels/augment/recipes.ts'
+export {
+  cifarRecipe,
+  cropAndFlip,
+  imagenetRecipe,
+  testTransform,
+} from './kernels/augment/recipes.ts'
 export { addPooled } from './kernels/pool/add-pooled.ts'
 export { bankUpdate } from './kernels/state/bank-update.ts'
 export { assign } from './kernels/state/assign.ts'
@@ -159,6 +183,8 @@ export type { Temperature } from './kernels/loss/temperature.ts'
 export { type PadWidth, pad } from './kernels/shape/pad.ts'
 export { selectPosition } from './kernels/shape/select-position.ts'
 export { relu } from './kernels/elementwise/relu.ts'
+export { type Fit } from './kernels/resample/fit.ts'
+export { type ResizeOptions, resizeImages } from './kernels/resample/resize-images.ts'
 export { reshape } from './kernels/shape/reshape.ts'
 export { sigmoid } from './kernels/elementwise/sigmoid.ts'
 export { sigLip } from './kernels/loss/siglip.ts'
@@ -245,6 +271,12 @@ export { type Encode, type Encoded, gradientCache } from './methods/gradient-cac
 export { type SimclrOptions, simclr } from './methods/simclr.ts'
 export { type Preset, type SimclrSettings, simclrPresets } from './methods/presets/simclr.ts'
 export { type ClassifierOptions, type LabelledBatch, classifier } from './evaluate/classify.ts'
+export {
+  type LinearHead,
+  type LinearProtocol,
+  type LinearProtocolName,
+  linearProtocols,
+} from './evaluate/linear-protocols.ts'
 export { type FineTunerOptions, fineTuner } from './evaluate/fine-tune.ts'
 export {
   type ChosenNeighbours,
@@ -295,8 +327,12 @@ export type { Percentiles } from './serving/durations.ts'
 export type { RequestOptions, ServiceLimits } from './serving/limits.ts'
 export { type Searcher, type SearcherOptions, openSearcher } from './serving/searcher.ts'
 export type { ServiceStats } from './serving/service.ts'
+export { type BackgroundOptions, trainInBackground } from './training/background.ts'
 export type { EncoderLayer, SavedEncoder } from './training/encoder.ts'
 export { type ConfigOptions, configOf } from './training/config.ts'
+export type { OpenGpu } from './training/devices.ts'
+export { type PackOptions, packRun } from './training/pack.ts'
+export { type UnpackOptions, unpackRun } from './training/unpack.ts'
 export { MemoryStorage } from './training/memory-storage.ts'
 export type { Metric } from './training/metrics.ts'
 export type { Outcome } from './training/outcome.ts'
@@ -305,3 +341,12 @@ export type { TrainingEvent } from './training/progress.ts'
 export type { TrainConfig } from './training/run-schema.ts'
 export type { Checkpoint, TrainingStorage } from './training/storage.ts'
 export { type TrainOptions, train } from './training/train.ts'
+export type { StoredRun } from './page-runs/stored-run.ts'
+export {
+  type StoredRunInfo,
+  type StoredRunOptions,
+  removeRun,
+  storeRun,
+  storedRun,
+  storedRuns,
+} from './page-runs/stored-runs.ts'

@@ -5,12 +5,7 @@ export * from './index.ts'
 export { type NodeOptions, openGpu } from './engine/node.ts'
 export { load, save } from './engine/node-files.ts'
 export { saveNpy } from './engine/npy-file.ts'
-export { type About, DataError, type Dataset, type Originals, type Split } from './data/dataset.ts'
-export { type LabelSplit, type LabelSplitOptions, labelSplit } from './data/label-split.ts'
-export { select, subset } from './data/select.ts'
-export { type Batch, type BatchOptions, batches, countSteps } from './data/loader.ts'
 export { type OpenDataOptions, openData } from './data/open.ts'
-export { procedural } from './data/procedural.ts'
 export {
   type EmbeddedImage,
   type ImageEmbedder,
@@ -19,5 +14,11 @@ export {
 } from './run-folder/embedder.ts'
 export type { ImageFileBytes, ImageFileSource } from './run-folder/image-source.ts'
 export { type EncoderOptions, type OpenedEncoder, openEncoder } from './run-folder/saved-encoder.ts'
+export {
+  type FineTuned,
+  type OpenedClassifier,
+  encodeClassifier,
+  openClassifier,
+} from './run-folder/saved-classifier.ts'
 export { runFolder } from './run-folder/open.ts'
 export { type RunFolder } from './run-folder/run-folder.ts'

@@ -1,6 +1,7 @@
 // The commands kindred eval linear and kindred eval mlp: their options and help.
 
 import { type Command, Option } from 'commander'
+import { linearProtocols } from '../evaluate/linear-protocols.ts'
 import type { ClassifierKind } from './classifier-subject.ts'
 import { command as commandLine } from './command.ts'
 import { adapterOption, robustnessOption } from './gpu-options.ts'
@@ -37,7 +38,7 @@ function common(command: Command, kind: ClassifierKind): Command {
   const protocol = new Option(
     '--protocol <name>',
     'how to train the classifier, see below',
-  ).choices(['exact', 'paper'])
+  ).choices(['exact', 'paper', ...Object.keys(linearProtocols)])
   if (kind === 'linear') command.addOption(protocol)
   return command
     .option('--data <source>', `another data set than the run's: ${sources()}`)
@@ -46,6 +47,10 @@ function common(command: Command, kind: ClassifierKind): Command {
       '--subset <n>',
       'train on this many labelled images, balanced by class (default: all)',
       readCount,
+    )
+    .option(
+      '--labelled <file>',
+      'train on the images that a file names, one a line, as curate select prints them',
     )
     .option('--seed <n>', "seed of all random numbers (default: the run's)", readInteger)
     .addOption(reportOption())
@@ -58,10 +63,10 @@ const trainingOptions = (command: Command) =>
   command
     .option(
       '--epochs <n>',
-      "times through the labelled images (default: the preset's, else 120)",
+      "times through the labelled images (default: the protocol's)",
       readCount,
     )
-    .option('--batch <n>', "images per step (default: the run's)", readCount)
+    .option('--batch <n>', "images per step (default: the protocol's)", readCount)
     .option('--lr <rate>', 'learning rate, before warm-up and decay', readPositive)
     .option(
       '--sweep [rates]',
@@ -99,6 +104,13 @@ Examples:
   ${commandLine('eval', 'knn', 'runs/cifar', '--k', '200', '--temperature', '0.1')}
   ${commandLine('eval', 'knn', 'runs/cifar', '--choose', '--report')}`
 
+const protocolLines = Object.entries(linearProtocols)
+  .map(
+    ([name, { source, epochs, batch }]) =>
+      `  ${name.padEnd(8)} ${source};\n           ${epochs} epochs, ${batch} images a step, fewer of a small set`,
+  )
+  .join('\n')
+
 const linearHelp = `
 Protocols (--protocol):
   exact  (the default) computes the features of each image once, under the
@@ -108,8 +120,11 @@ Protocols (--protocol):
          chosen on a fifth of the training images, which are held out. No test
          image is used before the score.
   paper  trains as AMDIM's authors do, with dropout and Adam over epochs of
-         augmented images. Its numbers compare with theirs. --epochs, --batch,
-         --lr, --sweep and --no-augment choose this protocol.
+         images augmented as in the run. --epochs, --batch, --lr, --sweep and
+         --no-augment choose this protocol unless --protocol names another.
+  Others train by epochs of images that are only cropped and flipped, without
+  weight decay. Numbers compare with those of the paper of that name:
+${protocolLines}
 
 ${reportHelp}
 kNN on the same features is printed beside the classifier. A note says when the
@@ -118,6 +133,7 @@ classifier is below kNN.
 Examples:
   ${commandLine('eval', 'linear', 'runs/cifar')}
   ${commandLine('eval', 'linear', 'runs/amdim', '--protocol', 'paper', '--epochs', '120')}
+  ${commandLine('eval', 'linear', 'runs/cifar', '--protocol', 'moco', '--sweep')}
   ${commandLine('eval', 'linear', 'runs/amdim', '--sweep', '0.0001,0.001,0.01')}
   ${commandLine('eval', 'linear', 'runs/cifar', '--report')}`
 

@@ -9,6 +9,7 @@ import { jsonLine } from './output.ts'
 import { precisions } from '../methods/settings/words.ts'
 import { effectOf } from './precision.ts'
 import { kindredVersion } from './version.ts'
+import { wrapped } from './wrapped.ts'
 
 const MIB = 2 ** 20
 
@@ -58,7 +59,8 @@ export async function doctor({
     precision: Object.fromEntries(precisions.map((p) => [p, effectOf(p, gpu.run)])),
   }
   gpu.destroy()
-  console.log(json ? jsonLine(report) : table(report))
+  const columns = Math.min(80, process.stdout.columns ?? 80)
+  console.log(json ? jsonLine(report) : wrapped(table(report), columns))
   return works ? 0 : 1
 }
 
@@ -91,8 +93,8 @@ function table(report: Report): string {
   ]
   const lines = rows.map(([what = '', value = '']) => `${what.padEnd(16)}${value}`)
   const advice = software
-    ? '\nNo GPU was found, so the CPU computes. If this machine has a GPU, install its ' +
-      'Vulkan\ndriver and run this again.'
+    ? '\nNo GPU was found, so the CPU computes. ' +
+      'If this machine has a GPU, install its Vulkan driver and run this again.'
     : ''
   return lines.join('\n') + advice
 }

@@ -2,7 +2,7 @@
 // test image, beside kNN.
 
 import type { Dataset, Split } from '../data/dataset.ts'
-import { labelled } from '../data/select.ts'
+import { labelled, select } from '../data/select.ts'
 import { counted } from '../data/words.ts'
 import { UsageError } from '../training/choice.ts'
 import type { ClassifierFlags, ClassifierKind, Protocol, Subject } from './classifier-subject.ts'
@@ -16,9 +16,11 @@ import { featureMeasures } from './feature-measures.ts'
 import { closeImages, openRunImages } from './images.ts'
 import type { Progress } from '../training/progress.ts'
 import { startProgress } from './progress.ts'
-import { trainByEpochs } from './paper-classifier.ts'
+import { trainByEpochs } from './epoch-classifier.ts'
 import { openRunGpu } from './gpu-options.ts'
 import { runConfig } from './place.ts'
+import { placesOfList } from './see/labelled-list.ts'
+import { picturesOf } from './see/pictures.ts'
 import { readRun } from './runs.ts'
 import { networksOf } from '../training/encoder.ts'
 import { trainingImages } from '../training/prepare.ts'
@@ -35,10 +37,14 @@ function protocolOf(kind: ClassifierKind, { protocol, ...flags }: ClassifierFlag
   if (protocol === 'exact' && first !== undefined)
     throw new UsageError(
       `--protocol exact has no epochs, batches or learning rate; leave out --${first}, or ` +
-        'give --protocol paper',
+        'give another protocol',
     )
   if (flags.sweep !== undefined && flags.lr !== undefined)
     throw new UsageError('--sweep chooses the learning rate; leave out --lr or --sweep')
+  if (flags.labelled !== undefined && flags.subset !== undefined)
+    throw new UsageError(
+      '--labelled names the images to train on; leave out --subset or --labelled',
+    )
   return protocol ?? (kind === 'mlp' || first !== undefined ? 'paper' : 'exact')
 }
 
@@ -63,7 +69,7 @@ export async function evalClassifier(
     const images = await imagesOf(config, split, { flags, metadata })
     const { model: encoder, load } = networksOf(gpu, config, 'features')
     load(tensors)
-    const subject = { gpu, kind, config, encoder, flags, ...images, progress }
+    const subject = { gpu, kind, protocol, config, encoder, flags, ...images, progress }
     const { scores, ...result } = await (protocol === 'exact' ? probeExactly : byEpochs)(subject)
     const measures = flags.report ? { report: await reportOf(subject, scores) } : {}
     const about = { run: dir, step: stepOf(metadata), kind, protocol, test: images.test.size }
@@ -89,9 +95,20 @@ async function imagesOf(
   split: Split,
   { flags, metadata }: Choice,
 ): Promise<{ readonly train: Dataset; readonly test: Dataset }> {
+  const test = labelled(split.test)
+  if (flags.labelled !== undefined) return { train: await namedIn(flags.labelled, split), test }
   const all = labelled(await trainingImagesOf(config, split, { data: flags.data, metadata }))
   const part = { subset: flags.subset ?? null, seed: flags.seed ?? config.seed }
-  return { train: trainingImages(part, { train: all }), test: labelled(split.test) }
+  return { train: trainingImages(part, { train: all }), test }
+}
+
+/** Returns the training images that a file names. Throws Error for a line that names none, and
+ *  UsageError where none of them has a label. */
+async function namedIn(path: string, split: Split): Promise<Dataset> {
+  const images = picturesOf(split, 'train')
+  const named = labelled(select(images.set, await placesOfList(path, images)))
+  if (named.size > 0) return named
+  throw new UsageError(`--labelled: ${path} must name a training image with a label, got none`)
 }
 
 /** Makes the report of a classifier's scores and of the encoder's features. */
@@ -120,11 +137,13 @@ interface Result {
   readonly test: number
   readonly accuracy: number
   readonly epochs?: number
+  readonly batch?: number
   readonly lambda?: number
   readonly heldOut?: number | null
   readonly lr?: number
-  /** Learning rates of --sweep with their accuracies on held-out images; null without it. */
-  readonly sweep?: readonly { readonly lr: number; readonly heldOut: number }[] | null
+  /** Learning rates of --sweep with their accuracies on held-out images, null where the loss was
+   *  not finite; null without it. */
+  readonly sweep?: readonly { readonly lr: number; readonly heldOut: number | null }[] | null
   /** What --report adds. */
   readonly report?: EvalReport
   /** kNN accuracy on the same features, with the run's bank, k and temperature. */

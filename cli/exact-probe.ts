@@ -6,9 +6,9 @@ import { testTransform } from '../kernels/augment/recipes.ts'
 import type { Dataset } from '../data/dataset.ts'
 import { subsetPlaces } from '../data/select.ts'
 import { counted } from '../data/words.ts'
-import { Gpu } from '../engine/gpu.ts'
 import { recipeOf } from '../methods/views.ts'
 import { type Embeddings, embed, embedSlabs, rowsAt } from '../evaluate/embed.ts'
+import { inF32 } from '../evaluate/in-f32.ts'
 import { knn } from '../evaluate/knn.ts'
 import { linearProbe } from '../evaluate/linear-probe.ts'
 import { predicted, scoresOf } from '../evaluate/regression.ts'
@@ -23,7 +23,7 @@ const SHARE = 1 / 3 // of the machine's memory, for the features, of which two c
  *  images. Throws UsageError for more features than the machine has memory for. */
 export async function probeExactly(subject: Subject) {
   const { config, flags, train, progress } = subject
-  const gpu = exactly(subject.gpu)
+  const gpu = inF32(subject.gpu)
   const seed = flags.seed ?? config.seed
   const rows = await featuresOf(subject)
   progress.note(
@@ -71,7 +71,7 @@ async function scored(
   classify: (slab: Embeddings, at: number) => Promise<ArrayLike<number>>,
 ) {
   const { config, train, test } = subject
-  const gpu = exactly(subject.gpu)
+  const gpu = inF32(subject.gpu)
   const indices = subsetPlaces(train, config.knn.bank ?? train.size, 0) // the bank of eval knn
   const bank = rowsAt(rows, indices)
   const labels = indices.map((i) => labelsOf(train)[i] ?? -1)
@@ -117,9 +117,6 @@ const encodeOf = ({ config, encoder }: Subject) =>
 
 const imageOf = ({ image: { height, width, channels } }: Dataset) =>
   [height, width, channels] as const
-
-/** Returns a Gpu of the same device in f32. The solver needs f32 in every precision. */
-const exactly = (gpu: Gpu) => (gpu.run.precision === 'f32' ? gpu : new Gpu(gpu.device))
 
 function labelsOf({ labels, name }: Dataset): Int32Array {
   if (!labels) throw new Error(`${name}: the images have no labels`)

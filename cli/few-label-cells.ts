@@ -27,8 +27,11 @@ export interface CellSettings {
   readonly testImages: number
   readonly steps: number
   readonly batch: number
-  readonly lr: number
+  /** One learning rate, or those to choose from, as in '0.001,0.003'. */
+  readonly lr: string
   readonly weightDecay: number
+  /** What whole networks are trained on. */
+  readonly views: 'crop and flip'
 }
 
 /** The result of a cell, as its file holds it. */
@@ -39,13 +42,21 @@ export interface CellResult {
   readonly settings: CellSettings
   /** Percent of the test images. */
   readonly accuracy: number
+  /** Learning rate of a whole network. */
+  readonly lr?: number
+  /** Percent of the labels held out, on which the rate was chosen among several. */
+  readonly heldOut?: number
   /** The training images whose labels were used. */
   readonly indices: readonly number[]
 }
 
-/** Returns the file of a cell's result in a folder. */
-export const cellFile = (out: string, { arm, part, seed }: Cell): string =>
-  join(out, `${arm.replaceAll(' ', '-')}-${partName(part).replace('%', 'pc')}-seed${seed}.json`)
+/** Returns the file of a cell's result in a folder, or of its network. */
+export const cellFile = (
+  out: string,
+  { arm, part, seed }: Cell,
+  kind: 'json' | 'safetensors' = 'json',
+): string =>
+  join(out, `${arm.replaceAll(' ', '-')}-${partName(part).replace('%', 'pc')}-seed${seed}.${kind}`)
 
 /** Reads a cell's result, null if there is none. Throws UsageError for a result of other settings,
  *  and Error for a file that is no result. */

@@ -5,7 +5,7 @@ import { command as commandLine } from './command.ts'
 import { evalFewLabels, evalFineTune, type FineTuneFlags, type TableFlags } from './few-labels.ts'
 import { adapterOption, robustnessOption } from './gpu-options.ts'
 import { readLabelPart, readLabelParts } from './label-parts.ts'
-import { readCount, readFolder, readInteger, readPositive } from './numbers.ts'
+import { readCount, readFolder, readInteger, readPositive, readRates } from './numbers.ts'
 import { sources } from './train-options.ts'
 
 /** Adds both commands, which hand their running to `finish`. */
@@ -35,7 +35,11 @@ const common = (own: Command) =>
   own
     .option('--steps <n>', 'training steps of a whole network (default: 200)', readCount)
     .option('--batch <n>', 'images per step, 2 or more (default: 64)', readBatch)
-    .option('--lr <rate>', 'highest learning rate (default: 0.001)', readPositive)
+    .option(
+      '--lr <rates>',
+      'highest learning rate, or several to choose from (default: 0.0003,0.001,0.003,0.01)',
+      readRates,
+    )
     .option('--weight-decay <share>', "AdamW's weight decay (default: 0.0001)", readPositive)
     .option('--init <file>', "weights of the encoder, instead of the run's: safetensors")
     .option('--init-prefix <text>', 'what stands before its names (default: found by itself)')
@@ -58,11 +62,17 @@ Amounts of labels: 10% is a tenth of each class, at least one image; 20 is 20
 images of each class. The seed chooses the images; a smaller amount is part of
 a larger one. The test images are never trained on, and choose nothing.
 
+Of several learning rates each training takes the one that does best on a fifth
+of its labels, held out, and then trains on all of them.
+
 Every result is a file in --out, with the images whose labels it used. The same
 command keeps what is finished and trains the rest.
 `
 
 const fineTuneHelp = () => `${amounts}
+The network is kept beside the result, encoder and classifier, as a checkpoint
+that classify, embed, search, curate, export and eval --checkpoint take.
+
 Examples:
   ${commandLine('eval', 'finetune', 'runs/cifar', '--labels', '1%')}
   ${commandLine('eval', 'finetune', 'runs/cifar', '--labels', '1%', '--scratch')}
@@ -73,9 +83,9 @@ Columns:
   from scratch  the whole network with new weights
   linear probe  logistic regression on the run's frozen features
   fine-tuned    the whole network, from the run's weights
-The first and the last have the same steps, batch, views (the run's) and
-learning rate: AdamW, a tenth of the steps to warm up, then a cosine. The last
-begins with the classifier of the linear probe.
+The first and the last have the same steps, batch, views (crops and flips) and
+rates to choose from: AdamW, a tenth of the steps to warm up, then a cosine. The
+last begins with the classifier of the linear probe.
 
 Example:
   ${commandLine('eval', 'few-labels', 'runs/cifar', '--labels', '1%,10%', '--seeds', '3')}`

@@ -1,22 +1,32 @@
 // kindred eval finetune, kindred eval few-labels: what a run's encoder is worth when few labels are
 // known. Each training is a cell, kept in a file, so that the same command goes on.
 
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { type LabelSplit, labelSplit } from '../data/label-split.ts'
 import { labelled } from '../data/select.ts'
 import type { Dataset } from '../data/dataset.ts'
 import type { Gpu } from '../engine/gpu.ts'
-import { writeAtomic } from '../engine/node-files.ts'
+import { makeFolder, writeAtomic } from '../engine/node-files.ts'
+import type { SavedTensor } from '../engine/safetensors.ts'
 import type { Model } from '../models/model.ts'
 import { loadModel } from '../models/state.ts'
-import { utf8 } from '../run-folder/run-config.ts'
+import { exists, utf8 } from '../run-folder/run-config.ts'
+import { encodeClassifier } from '../run-folder/saved-classifier.ts'
 import { UsageError } from '../training/choice.ts'
 import { knownLabels } from '../training/knn.ts'
 import { type InitFlags, loadWeights, readInit } from './carry/init.ts'
 import { absoluteSource, findSource } from './data-source.ts'
+import { command } from './command.ts'
 import { checkMeasurable } from './data-summary.ts'
 import { checkpointOf, stepOf, trainingImagesOf } from './eval-images.ts'
-import { type Cell, type CellResult, arms, keepCell, keptCell } from './few-label-cells.ts'
+import {
+  type Cell,
+  type CellResult,
+  arms,
+  cellFile,
+  keepCell,
+  keptCell,
+} from './few-label-cells.ts'
 import { fewLabelPage } from './few-label-page.ts'
 import { spreads, tableLines } from './few-label-table.ts'
 import { type FewLabels, trainCell } from './few-label-training.ts'
@@ -28,6 +38,8 @@ import { startProgress } from './progress.ts'
 import { flat } from './report/settings.ts'
 import { type RunFolder, readRun } from './runs.ts'
 
+const RATES = [3e-4, 1e-3, 3e-3, 1e-2] // to choose from
+
 /** Options of both commands. `init` is a file whose encoder is used instead of the run's. */
 export interface FewLabelFlags extends GpuFlags, InitFlags {
   readonly data?: string
@@ -35,7 +47,7 @@ export interface FewLabelFlags extends GpuFlags, InitFlags {
   readonly out?: string
   readonly steps?: number
   readonly batch?: number
-  readonly lr?: number
+  readonly lr?: readonly number[]
   readonly weightDecay?: number
   readonly json?: boolean
 }
@@ -63,12 +75,15 @@ export function evalFineTune(dir: string, flags: FineTuneFlags): Promise<number>
     throw new UsageError('--scratch begins with new weights; leave out --init or --scratch')
   const arm = scratch ? 'from scratch' : 'fine-tuned'
   return withFewLabels({ dir, name: 'eval finetune' }, flags, async (few, out) => {
-    const result = await cellResult(few, { arm, part, seed }, out)
+    const cell = { arm, part, seed } as const
+    const network = cellFile(out, cell, 'safetensors')
+    const result = await cellResult(few, cell, out, network)
     const { accuracy, indices } = result
     few.progress.note(
       `${arm} on ${indices.length} labels (${partName(part)}, seed ${seed}): ` +
-        `${accuracy.toFixed(2)}% of ${few.test.size} test images`,
-      { run: dir, ...result },
+        `${accuracy.toFixed(2)}% of ${few.test.size} test images\n` +
+        `the network is ${network}; try: ${command('classify', network, 'IMAGE')}`,
+      { run: dir, network, ...result },
     )
   })
 }
@@ -103,9 +118,16 @@ function splitOf(train: Dataset, part: LabelPart, seed: number): LabelSplit {
   }
 }
 
-/** Returns a cell's result: the kept one, or that of a training now. */
-async function cellResult(few: FewLabels, cell: Cell, out: string): Promise<CellResult> {
-  const kept = await keptCell(out, cell, few.settings)
+/** Returns a cell's result: the kept one, or that of a training now. `network` is the file that the
+ *  trained network is kept in too, if any; a result without its network is not kept. */
+async function cellResult(
+  few: FewLabels,
+  cell: Cell,
+  out: string,
+  network: string | null = null,
+): Promise<CellResult> {
+  const found = await keptCell(out, cell, few.settings)
+  const kept = network === null || (await exists(network)) ? found : null
   const { arm, part, seed } = cell
   const name = `${arm}, ${partName(part)} of the labels, seed ${seed}`
   if (kept) {
@@ -113,12 +135,26 @@ async function cellResult(few: FewLabels, cell: Cell, out: string): Promise<Cell
     return kept
   }
   const indices = Array.from(splitOf(few.train, part, seed).chosen)
-  const accuracy = await trainCell(few, cell, indices)
+  const { tensors, ...trained } = await trainCell(few, cell, indices)
+  const { accuracy } = trained
   const labels = partName(part)
-  const result = { arm, labels, seed, settings: few.settings, accuracy, indices }
+  const result = { arm, labels, seed, settings: few.settings, ...trained, indices }
+  if (network !== null && tensors) await keepNetwork(few, network, tensors)
   await keepCell(out, cell, result)
   few.progress.note(`${name}: ${accuracy.toFixed(2)}%`, { arm, labels, seed, accuracy })
   return result
+}
+
+/** Writes a trained network, whole or not at all. Throws Error in words. */
+async function keepNetwork(
+  { config, settings, train }: FewLabels,
+  path: string,
+  tensors: ReadonlyMap<string, SavedTensor>,
+) {
+  await makeFolder(dirname(path))
+  const about = { step: String(settings.steps) }
+  const { classes } = train
+  await writeAtomic(path, encodeClassifier({ config, tensors, classes, about }))
 }
 
 /** Opens the run, its images and the GPU, runs `work`, and closes them. */
@@ -140,12 +176,13 @@ async function withFewLabels(
     const origin = { data: flags.data, metadata: weights.metadata }
     const train = labelled(await trainingImagesOf(config, split, origin))
     const test = labelled(split.test)
-    const { steps = 200, batch = 64, lr = 1e-3, weightDecay = 1e-4 } = flags
-    const budget = { steps, batch, lr, weightDecay }
+    const { steps = 200, batch = 64, lr = RATES, weightDecay = 1e-4 } = flags
+    const rates = [...new Set(lr)].sort((a, b) => a - b)
+    const budget = { steps, batch, lr: rates.join(), weightDecay, views: 'crop and flip' } as const
     const source = flags.data === undefined ? config.data : absoluteSource(flags.data)
     const settings = { weights: weights.name, data: source, testImages: test.size, ...budget }
     await work(
-      { gpu, config, settings, load: (m) => weights.load(gpu, m), train, test, progress },
+      { gpu, config, settings, rates, load: (m) => weights.load(gpu, m), train, test, progress },
       flags.out ?? run.path('few-labels'),
     )
     await closeImages(split)

@@ -110,6 +110,7 @@ const paths: Readonly<Record<string, string>> = {
   knnTemperature: 'knn.temperature',
   knnBank: 'knn.bank',
   knnQueries: 'knn.queries',
+  probe: 'knn.probe',
 }
 
 /** Puts the flags over the file: each flag's own setting, and the settings that follow from it. */

@@ -1,14 +1,35 @@
-// Commander's complaints in the form of all others: name, rule, value, remedy.
+// Commander's complaints in the form of all others: name, rule, value, remedy. Its help at any width.
 
-import { Command, type HelpContext } from 'commander'
+import {
+  type AddHelpTextContext,
+  type AddHelpTextPosition,
+  Command,
+  type Help,
+  type HelpContext,
+} from 'commander'
 import { nearestName } from '../kernels/options.ts'
 import { UsageError } from '../training/choice.ts'
 import { command } from './command.ts'
+import { wrapped } from './wrapped.ts'
 
 /** A command of commander that complains by throwing UsageError. */
 export class OwnCommand extends Command {
   override createCommand(name?: string): OwnCommand {
     return new OwnCommand(name)
+  }
+
+  /** Wraps what stands beside options in narrow terminals, too. */
+  override createHelp(): Help {
+    return Object.assign(super.createHelp(), { minWidthToWrap: 16 })
+  }
+
+  /** Adds text to the help, wrapped to the width of the terminal. */
+  override addHelpText(
+    position: AddHelpTextPosition,
+    text: string | ((context: AddHelpTextContext) => string),
+  ): this {
+    const told = typeof text === 'string' ? () => text : text
+    return super.addHelpText(position, (context) => wrapped(told(context), process.stdout.columns))
   }
 
   /** Throws UsageError with commander's complaint in our form. */

@@ -1,6 +1,5 @@
 // kindred presets: the presets of every method, and the settings of one.
 
-import { Help } from 'commander'
 import type { Method } from '../methods/entry.ts'
 import { methods } from '../methods/registry.ts'
 import { encoders } from '../methods/settings/encoders.ts'
@@ -8,19 +7,22 @@ import { UsageError } from '../training/choice.ts'
 import { leaves } from '../training/history.ts'
 import { nearestName } from '../kernels/options.ts'
 import { command } from './command.ts'
+import { wrapped } from './wrapped.ts'
 
 const COLUMNS = 80 // of a terminal
 const INDENT = 23 // of a preset's description
 
-/** Wraps text to the columns of a terminal. Indents every line but the first. */
-export const hanging = (text: string, indent: number): string =>
-  new Help().boxWrap(text, COLUMNS - indent).replaceAll('\n', `\n${' '.repeat(indent)}`)
+/** Wraps lines to the terminal, or to 80 columns where it is wider or there is none. */
+export const toTerminal = (text: string): string =>
+  wrapped(text, Math.min(COLUMNS, process.stdout.columns ?? COLUMNS))
 
 /** Lists a method's presets, for its help. */
 export const presetLines = ({ presets }: Pick<Method, 'presets'>) =>
-  Object.entries(presets)
-    .map(([name, { about }]) => `  ${name.padEnd(INDENT - 3)} ${hanging(about, INDENT)}`)
-    .join('\n')
+  toTerminal(
+    Object.entries(presets)
+      .map(([name, { about }]) => `  ${name.padEnd(INDENT - 4)}  ${about}`)
+      .join('\n'),
+  )
 
 /** Prints every preset with its source, or the settings of the preset `name`, each by its path for
  *  --set. Throws UsageError for an unknown name. */
@@ -37,9 +39,9 @@ export function listPresets(
   return 0
 }
 
-const ofRuns = `--set changes these, and the settings of every run: seed, subset, size,
-precision, activations, checkpointEvery, knn.every, knn.k, knn.bank and
-knn.queries.`
+const ofRuns =
+  '--set changes these, and the settings of every run: seed, subset, size, precision, ' +
+  'activations, checkpointEvery, knn.every, knn.k, knn.bank and knn.queries.'
 
 /** Prints the settings of one preset. Throws UsageError for an unknown name. */
 function showPreset(name: string, json: boolean): number {
@@ -67,8 +69,8 @@ function showPreset(name: string, json: boolean): number {
       ([path, value]) => `  ${path} = ${JSON.stringify(value)}`,
     )
     console.log(
-      `${command('train', method)} --preset ${name}\n  ` +
-        `${hanging(about, 2)}\n\n${values.join('\n')}\n\n${ofRuns}`,
+      `${command('train', method)} --preset ${name}\n${toTerminal(`  ${about}`)}\n\n` +
+        `${values.join('\n')}\n\n${toTerminal(ofRuns)}`,
     )
   }
   return 0

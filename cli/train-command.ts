@@ -207,6 +207,9 @@ function printOutcome(
       `kNN top-1 (k ${probe.k}, ${counted(probe.bank.size, 'neighbour')} to choose from, ` +
         `${counted(probe.queries.size, 'test image')})`,
       ...knnRows(outcome),
+      ...(outcome.probe === null
+        ? []
+        : [`linear probe on the same features: ${outcome.probe.toFixed(1)}%`]),
       '',
     )
   lines.push(`run folder: ${run.dir} (report.html shows it)`)

@@ -20,7 +20,7 @@ import {
   readInteger,
 } from './numbers.ts'
 import { activationsHelp, precisionHelp } from './precision.ts'
-import { hanging, presetLines } from './presets.ts'
+import { toTerminal, presetLines } from './presets.ts'
 
 /** Lists the values of --data. */
 export function sources(): string {
@@ -42,7 +42,7 @@ export function addMethod(train: Command, method: Method): Command {
   for (const flag of flagsOf(method)) own.option(...optionOf(flag))
   own.option('--init <file>', "begin with an encoder's weights: safetensors, torchvision's names")
   own.option('--init-prefix <text>', 'what stands before its names (default: found by itself)')
-  return showing(running(checkpointing(measuring(computing(own))))).addHelpText(
+  return showing(running(checkpointing(probing(measuring(computing(own)))))).addHelpText(
     'after',
     helpOf(method),
   )
@@ -95,7 +95,7 @@ function helpOf(method: Method): string {
   return `
 Presets (--preset); options change their settings:
 ${presetLines(method)}
-  ${hanging(presetWords, 2)}
+${toTerminal(`  ${presetWords}`)}
 
 Ctrl-C saves and stops. --resume continues from there to the same bits as a run
 that never stopped. A run folder holds config.json, metrics.jsonl, checkpoints/
@@ -184,6 +184,14 @@ const measuring = (own: Command) =>
       readCount,
     )
     .option('--knn-queries <n>', 'test images to classify (default: all; 1000 on a CPU)', readCount)
+
+/** Adds the option of the linear probe. */
+const probing = (own: Command) =>
+  own.addOption(
+    new Option('--probe <how>', 'fit a linear probe to the same features, beside kNN')
+      .choices(['on', 'off'])
+      .default(undefined, 'on'),
+  )
 
 /** Adds the option of the checkpoints. */
 const checkpointing = (own: Command) =>

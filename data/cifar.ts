@@ -7,7 +7,8 @@
 // the order of their names. Both must exist: held-out training images are not CIFAR's test set.
 
 import { join, resolve } from 'node:path'
-import { DataError, type Dataset, type Split, memoryDataset } from './dataset.ts'
+import { DataError, type Dataset, type Split } from './dataset.ts'
+import { memoryDataset } from './memory-dataset.ts'
 import { readDataFile, readLines, namesIn, sizeOfFile } from './paths.ts'
 import { counted } from './words.ts'
 

@@ -103,39 +103,6 @@ export function checkDataset(owner: string, dataset: unknown) {
 export const imageBytes = ({ image }: Pick<Dataset, 'image'>) =>
   image.height * image.width * image.channels
 
-/** Makes a set of pixels [size, H, W, C] in memory. Throws DataError when the counts differ. */
-export function memoryDataset(
-  set: Omit<Dataset, 'size' | 'skipped' | 'read'> & { pixels: Uint8Array },
-): Dataset {
-  const { pixels, ...rest } = set
-  const { name, image, labels } = set
-  const stride = imageBytes(set)
-  const size = pixels.length / stride
-  const { height, width, channels } = image
-  if (!Number.isInteger(size))
-    throw new DataError(
-      `${name}: pixels must be whole images of ${height} x ${width} x ${channels} bytes, ` +
-        `got ${counted(pixels.length, 'byte')}`,
-    )
-  if (labels && labels.length !== size)
-    throw new DataError(
-      `${name}: there must be one label per image, ` +
-        `got ${counted(labels.length, 'label')} and ${counted(size, 'image')}`,
-    )
-  return {
-    ...rest,
-    size,
-    skipped: [],
-    async read(indices, out) {
-      checkRead({ name, size }, stride, indices, out)
-      for (let n = 0; n < indices.length; n++) {
-        const from = Number(indices[n]) * stride
-        out.set(pixels.subarray(from, from + stride), n * stride)
-      }
-    },
-  }
-}
-
 /** Throws DataError unless indices are integers in [0, size) and `out` holds as many images. */
 export function checkRead(
   { name, size }: Pick<Dataset, 'name' | 'size'>,

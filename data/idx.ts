@@ -8,7 +8,8 @@
 import { join, resolve } from 'node:path'
 import { promisify } from 'node:util'
 import { gunzip } from 'node:zlib'
-import { DataError, type Dataset, type Split, memoryDataset } from './dataset.ts'
+import { DataError, type Dataset, type Split } from './dataset.ts'
+import { memoryDataset } from './memory-dataset.ts'
 import { readDataFile, readLines, namesIn } from './paths.ts'
 import { counted } from './words.ts'
 

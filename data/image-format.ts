@@ -1,5 +1,6 @@
 // Tells a file's format by its first bytes, not by its name, and what is wrong with a file that
-// does not decode. The same bytes give the same words, whatever other threads decode.
+// does not decode. The same bytes give the same words, whatever other threads decode. Imports
+// nothing of Node, so that a browser can use it.
 
 /** Formats that are decoded. */
 export type Format = 'JPEG' | 'PNG' | 'WebP' | 'GIF' | 'TIFF' | 'BMP' | 'AVIF'
@@ -35,9 +36,7 @@ const beginnings: readonly (readonly [kind: string, ...begins: (string | RegExp)
 
 /** Returns the kind of the bytes; null when no beginning fits. */
 export const kindOfBytes = (bytes: Uint8Array): string | null => {
-  const start = Buffer.from(bytes.buffer, bytes.byteOffset, Math.min(bytes.length, 512)).toString(
-    'latin1',
-  )
+  const start = charactersOf(bytes.subarray(0, 512))
   const isOne = (begin: string | RegExp) =>
     typeof begin === 'string' ? start.startsWith(begin) : begin.test(start)
   return beginnings.find(([, ...begins]) => begins.some(isOne))?.[0] ?? null
@@ -61,16 +60,20 @@ export const tooManyPixels = (
 
 /** Says why an image of this format does not decode: it ends early, or it is damaged within. */
 export const damageOf = (bytes: Uint8Array, format: Format): string =>
-  endsEarly(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length), format)
+  endsEarly(bytes, format)
     ? `is cut short: its ${format} data end early`
     : `is damaged: its ${format} data cannot be decoded`
 
-function endsEarly(bytes: Buffer, format: Format): boolean {
-  const tail = bytes.subarray(-4096).toString('latin1')
+/** Few bytes as a text of one character each. */
+const charactersOf = (bytes: Uint8Array): string => String.fromCharCode(...bytes)
+
+function endsEarly(bytes: Uint8Array, format: Format): boolean {
+  const tail = charactersOf(bytes.subarray(-4096))
   if (format === 'JPEG') return !tail.includes('\xff\xd9')
   if (format === 'PNG') return !tail.includes('IEND')
   if (format === 'GIF') return !tail.includes('\x3b')
   if (bytes.length < 16) return true
-  if (format === 'WebP') return bytes.readUInt32LE(4) + 8 > bytes.length
-  return format === 'BMP' && bytes.readUInt32LE(2) > bytes.length
+  const header = new DataView(bytes.buffer, bytes.byteOffset, 16)
+  if (format === 'WebP') return header.getUint32(4, true) + 8 > bytes.length
+  return format === 'BMP' && header.getUint32(2, true) > bytes.length
 }

@@ -1,5 +1,7 @@
 // Names that may be used once in a step, such as that of a mask of random numbers.
 
+import type { Pass } from '../kernels/op.ts'
+
 /** Knows who claimed each name. */
 export class Claims {
   readonly #owners = new Map<string, object>()
@@ -16,3 +18,12 @@ export class Claims {
     this.#owners.clear()
   }
 }
+
+interface Claiming {
+  readonly steps: { readonly running: boolean; readonly claims: Claims }
+  readonly tape: { readonly paused: boolean }
+}
+
+/** Implements `Gpu.claim`. */
+export const claimed = ({ steps, tape }: Claiming, name: string, by: object, pass: Pass) =>
+  tape.paused || steps.running !== (pass === 'forward') || steps.claims.take(name, by)

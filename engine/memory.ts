@@ -5,7 +5,7 @@
 import type { Watch } from './errors.ts'
 import { Loans } from './memory/loans.ts'
 import { Placeholder } from './memory/placeholder.ts'
-import { Pool } from './memory/pool.ts'
+import { type Discard, Pool } from './memory/pool.ts'
 import { Pressure } from './memory/pressure.ts'
 import { Scopes } from './memory/scopes.ts'
 import {
@@ -17,8 +17,15 @@ import {
   versionOf,
 } from './memory/storage.ts'
 
-export { USAGE } from './memory/pool.ts'
-export { type Binding, type Block, type Storage, bindingOf, versionOf } from './memory/storage.ts'
+export { USAGE } from './memory/usages.ts'
+export {
+  type Binding,
+  type Block,
+  type Storage,
+  bindingOf,
+  needing,
+  versionOf,
+} from './memory/storage.ts'
 
 /** The memory of one device. Sizes are in bytes. */
 export class Memory {
@@ -30,9 +37,8 @@ export class Memory {
   readonly #collected: FinalizationRegistry<Block> // called when nothing refers to a storage
   readonly #variables = new Map<Block, number>() // how many lie on a block
 
-  /** `onEvict` is called with the ids of destroyed buffers, so that no cache refers to them. */
-  constructor(device: GPUDevice, watch: Watch, onEvict: (ids: ReadonlySet<number>) => void) {
-    this.#pool = new Pool(device, watch, onEvict)
+  constructor(device: GPUDevice, watch: Watch, onDiscard: Discard) {
+    this.#pool = new Pool(device, watch, onDiscard)
     this.#placeholder = new Placeholder(() => this.#pool.take(0, () => false))
     this.#collected = new FinalizationRegistry((block) => {
       const isFree = this.#variables.has(block)
@@ -102,6 +108,22 @@ export class Memory {
     this.#addVariable(block)
     this.#watchCollection(storage)
     return storage
+  }
+
+  /** Makes a storage on an app's buffer, as `allocVariable` does on one of the pool. Returns null
+   *  for a buffer of the pool. */
+  wrap(buffer: GPUBuffer, { offset, bytes }: Pick<Binding, 'offset' | 'bytes'>): Storage | null {
+    const block = this.#pool.adopt(buffer)
+    if (!block) return null
+    const storage = storageOn(block, { bytes, offset, permanent: true })
+    this.#addVariable(block)
+    this.#collected.register(storage, block, storage) // its bytes are the app's
+    return storage
+  }
+
+  /** Tells whether a storage lies in an app's buffer. */
+  isWrapped({ block }: Storage): boolean {
+    return block !== null && this.#pool.isAdopted(block)
   }
 
   /** Runs `body`, then frees what it allocated, except the storages that `pick` finds in its

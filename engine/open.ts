@@ -3,8 +3,8 @@
 
 import type { Activations, Precision } from '../kernels/op.ts'
 import { checkOptions, oneOf } from '../kernels/options.ts'
-import { arithmeticRules } from './gpu-rules.ts'
-import { type GpuOptions, Gpu } from './gpu.ts'
+import { type GpuOptions, commonRules } from './gpu-rules.ts'
+import { Gpu } from './gpu.ts'
 import { refuseRobustness } from './robustness.ts'
 
 /** Options of `openGpu`. */
@@ -20,22 +20,30 @@ export interface OpenOptions {
    *  rounds them, in half the memory: the same weights give the same loss, and gradients are
    *  rounded. */
   readonly activations?: Activations
+  /** Most milliseconds of a submit, as `Gpu.budget` says; null, the default, for no limit. */
+  readonly budget?: number | null
 }
 
 /** The rules for the options of `openGpu`. */
 export const openRules = {
-  ...arithmeticRules,
+  ...commonRules,
   powerPreference: oneOf('high-performance', 'low-power'),
 }
 
 /** Opens a Gpu on the adapter that `entry` gives, with all its optional features and its highest
  *  limits. Throws Error with a remedy if there is no adapter, or it does not support the
  *  precision. */
-export async function openFrom(entry: GPU, given: OpenOptions, options: GpuOptions = {}) {
+export async function openFrom(
+  entry: GPU,
+  given: OpenOptions,
+  options: GpuOptions & { readonly noAdapter?: string } = {},
+) {
+  const { noAdapter = NO_ADAPTER, ...of } = options
   const opened = checkOptions('openGpu', given, openRules)
   const { powerPreference = 'high-performance', precision = 'f32', activations = 'f32' } = opened
+  const { budget = null } = opened
   const adapter = await entry.requestAdapter({ powerPreference })
-  if (!adapter) throw new Error(NO_ADAPTER)
+  if (!adapter) throw new Error(noAdapter)
   const common = { label: 'kindred', requiredLimits: limitsOf(adapter) }
   const features = [...adapter.features] as GPUFeatureName[] // the adapter's own names
   const device = await adapter.requestDevice({ ...common, requiredFeatures: features }).catch(() =>
@@ -45,7 +53,7 @@ export async function openFrom(entry: GPU, given: OpenOptions, options: GpuOptio
     }),
   )
   try {
-    return new Gpu(device, { ...options, precision, activations, ownsDevice: true })
+    return new Gpu(device, { ...of, precision, activations, budget, ownsDevice: true })
   } catch (cause) {
     device.destroy()
     throw cause
@@ -57,13 +65,26 @@ export async function openGpu(options: OpenOptions = {}): Promise<Gpu> {
   refuseRobustness('openGpu', options, 'a browser always checks indices')
   checkOptions('openGpu', options, openRules)
   // absent in Node and in older browsers
-  const entry = (globalThis as { navigator?: { gpu?: GPU } }).navigator?.gpu
+  const { navigator, isSecureContext } = globalThis as Page
+  const entry = navigator?.gpu
+  if (!entry && isSecureContext === false)
+    throw new Error('no WebGPU here: browsers give it to secure pages alone; serve over https')
   if (!entry)
     throw new Error(
       "no WebGPU here; use a browser that has it, or in Node import openGpu from 'kindred/node'",
     )
-  return openFrom(entry, options)
+  return openFrom(entry, options, { noAdapter: NO_PAGE_ADAPTER })
 }
+
+/** What is used of a page's globals. */
+interface Page {
+  readonly navigator?: { readonly gpu?: GPU }
+  readonly isSecureContext?: boolean
+}
+
+/** The message where a browser gives no adapter. */
+const NO_PAGE_ADAPTER =
+  'no WebGPU adapter: this browser has WebGPU, and found no GPU that it may use; switch on hardware acceleration in its settings, and update the graphics driver'
 
 /** The features that kernels and benches use. They are asked for alone if an adapter refuses to
  *  give all of its features at once. */

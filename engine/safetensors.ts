@@ -62,15 +62,16 @@ export function encodeSafetensors(file: SafetensorsFile): Uint8Array<ArrayBuffer
   return bytes
 }
 
+const MOST_HEADER = 100_000_000 // bytes, the limit of the format's own library
+
 /** Decodes the tensors and metadata of a safetensors file. Throws Error, naming the file and the
  *  tensor, for a wrong length, header or dtype, a name that stands twice, and data that overlap,
  *  leave a gap or do not end with the file. */
-export function decodeSafetensors(file: Uint8Array, name = 'safetensors'): SafetensorsFile {
-  const isBytes = (v: unknown) => v instanceof Uint8Array
-  checkValue('decodeSafetensors', 'file', file, {
-    words: 'the bytes of a file, a Uint8Array',
-    fits: isBytes,
-  })
+export function decodeSafetensors(
+  given: Uint8Array | ArrayBuffer,
+  name = 'safetensors',
+): SafetensorsFile {
+  const file = bytesOf(given)
   const shown = printable(name)
   if (file.length < 8)
     throw new Error(`${shown}: a safetensors file has at least 8 bytes, got ${file.length}`)
@@ -79,6 +80,8 @@ export function decodeSafetensors(file: Uint8Array, name = 'safetensors'): Safet
     throw new Error(
       `${shown}: the header claims ${headerBytes} bytes, the file holds ${file.length}; it is truncated or not safetensors`,
     )
+  if (headerBytes > MOST_HEADER)
+    throw new Error(`${shown}: a header has at most ${MOST_HEADER} bytes, got ${headerBytes}`)
   const data = file.subarray(8 + headerBytes)
   const { entries, metadata } = readHeader(file.subarray(8, 8 + headerBytes), data.length, shown)
   const tensors = new Map<string, SavedTensor>()
@@ -88,6 +91,16 @@ export function decodeSafetensors(file: Uint8Array, name = 'safetensors'): Safet
     tensors.set(key, { shape, data: arrayOf(dtype, bytes) })
   }
   return { tensors, metadata }
+}
+
+/** The bytes of a file, given as such or as a page's `arrayBuffer()` resolves to them, which may come
+ *  from another frame. */
+function bytesOf(given: Uint8Array | ArrayBuffer): Uint8Array {
+  const tag = Object.prototype.toString.call(given)
+  const words = 'the bytes of a file, a Uint8Array or an ArrayBuffer'
+  const fits = () => tag === '[object Uint8Array]' || /^\[object (Shared)?ArrayBuffer\]$/.test(tag)
+  checkValue('decodeSafetensors', 'file', given, { words, fits })
+  return 'buffer' in given ? given : new Uint8Array(given)
 }
 
 /** Makes the array of a dtype that the header's check accepts. */

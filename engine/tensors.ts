@@ -71,8 +71,7 @@ export class Tensors {
     const { shape, dtype } = numbers
     const bytes = byteSize(dtype, shape)
     this.#checkSize(shape, bytes)
-    const variable = new PrintedVariable(shape, dtype, this.#gpu)
-    this.#storages.set(variable, this.#memory.allocVariable(bytes))
+    const variable = this.variableOn(this.#memory.allocVariable(bytes), { shape, dtype })
     this.store(variable, numbers)
     this.noteLargest(variable, numbers.data)
     return variable
@@ -115,6 +114,13 @@ export class Tensors {
     return t
   }
 
+  /** Makes a variable on a storage that exists. */
+  variableOn(storage: Storage, { shape, dtype }: Pick<Tensor, 'shape' | 'dtype'>): Variable {
+    const variable = new PrintedVariable(shape, dtype, this.#gpu)
+    this.#storages.set(variable, storage)
+    return variable
+  }
+
   copy(from: Tensor, to: Tensor) {
     this.#commands.copy(this.storage(from), this.storage(to))
   }
@@ -150,7 +156,12 @@ export class Tensors {
   flatten(variables: readonly Variable[]): { flat: Variable; offsets: readonly number[] } {
     this.#commands.trace?.refuse('variables were moved in the step; make optimizers outside of it')
     checkValue('Gpu.flatten', 'variables', variables, rules.variables)
-    this.storages(variables) // throws for a freed one, before any is moved
+    for (const storage of this.storages(variables))
+      // throws for a freed one, before any is moved
+      if (this.#memory.isWrapped(storage))
+        throw new Error(
+          "Gpu.flatten: a variable in an app's buffer cannot be moved; train a variable of gpu.variable, and assign it to the app's after each step",
+        )
     const offsets: number[] = []
     let count = 0
     for (const v of variables) {

@@ -10,6 +10,7 @@ import {
   show,
   sizeOf,
 } from '../kernels/op.ts'
+import { inputName } from '../kernels/input-name.ts'
 import { checkTensor } from '../kernels/options.ts'
 
 /** Returns the bytes of a tensor on the GPU. */
@@ -77,16 +78,20 @@ export function fromF16(bits: number): number {
 
 /** Throws ShapeError unless every input is of the dtype that the op accepts there. */
 export function checkDtypes(
-  { name, accepts = [] }: { readonly name: string; readonly accepts?: readonly Accepted[] },
+  op: {
+    readonly name: string
+    readonly accepts?: readonly Accepted[]
+    readonly names?: readonly string[]
+  },
   inputs: readonly Tensor[],
 ) {
   for (const [i, { dtype, shape }] of inputs.entries()) {
-    const accepted = accepts[i] ?? 'f32'
+    const accepted = op.accepts?.[i] ?? 'f32'
     const fits =
       accepted === 'index' ? ['f32', 'i32'] : accepted === 'float' ? ['f32', 'f16'] : [accepted]
     if (!fits.includes(dtype))
       throw new ShapeError(
-        `${name}: ${inputs.length === 1 ? 'x' : `input ${i}`} must be ${fits.join(' or ')}, got ${dtype} ${show(shape)}`,
+        `${op.name}: ${inputName(op.names, i)} must be ${fits.join(' or ')}, got ${dtype} ${show(shape)}`,
       )
   }
 }

@@ -24,6 +24,9 @@ export interface ClassifierOptions extends Pick<Supervised, 'optimizer' | 'sched
   readonly features: (images: Tensor, step: Scalar | null) => Tensor
   /** Maps features [N, F] to scores [N, classes], in the mode of a model. */
   readonly classify: Layer
+  /** The loss [] of scores [N, classes] and i32 labels [N]; AMDIM's `clippedCrossEntropy` by
+   *  default, `crossEntropy` in most other papers. */
+  readonly loss?: Supervised['loss']
   /** Seed of what the classifier draws, such as its dropout; 0 by default. */
   readonly seed?: number
 }
@@ -34,11 +37,12 @@ const rules = {
   optimizer: needed(supervisedRules.optimizer),
   schedule: needed(supervisedRules.schedule),
   image: needed(supervisedRules.image),
+  loss: callback,
   seed: seedRule,
 }
 
 /** Makes a classifier of frozen features. `step(batch)` trains one step and returns the loss [],
- *  AMDIM's `clippedCrossEntropy`, which is freed at the end of the next step. `scores(batches)`
+ *  which is freed at the end of the next step. `scores(batches)`
  *  resolves to the scores [N, classes] of the images in the batches, of any sizes, and
  *  `accuracy(batches)` to the percentage that is classified right; both take a `signal` too, whose
  *  reason they reject with. `state.step` counts the steps. Throws TypeError for wrong options,
@@ -46,10 +50,10 @@ const rules = {
 export function classifier(gpu: Gpu, options: ClassifierOptions) {
   checkGpu('classifier', gpu)
   const checked = checkOptions('classifier', options ?? {}, rules)
-  const { features, classify, seed = 0, ...training } = checked
+  const { features, classify, loss = clippedCrossEntropy, seed = 0, ...training } = checked
   return supervised('classifier', gpu, {
     ...training,
-    loss: clippedCrossEntropy,
+    loss,
     score(images, step) {
       const h = gpu.noGrad(() => features(images, step))
       return classify(h, modeAt(step, seed))

@@ -211,6 +211,6 @@ function remedyFor(value: unknown): string | null {
   const kind = Object.prototype.toString.call(value)
   if (kind.endsWith('ArrayBuffer]') || kind.endsWith('DataView]'))
     return 'say what its bytes are by a typed array, such as new Float32Array(buffer)'
-  if (isTensor(value)) return 'a tensor holds its values already'
+  if (isTensor(value)) return 'a tensor holds its values already, and await gpu.read(it) gives them'
   return 'data' in value && isArray(value.data) ? 'give its data' : null
 }

@@ -3,6 +3,7 @@
 
 import { MAX_GROUPS_PER_DIM } from './limits.ts'
 import { type Kernel, wgsl } from './kernel.ts'
+import { inputName } from './input-name.ts'
 import { isTensor, notTensor } from './options.ts'
 
 export { type Access, type Kernel, type Wgsl, kernel, wgsl } from './kernel.ts'
@@ -88,6 +89,7 @@ export interface Op<In extends TensorList, Out extends TensorList = [Tensor], A 
   /** Element types of the inputs, in order; f32 for those not listed. 'index' is i32, or f32 that
    *  holds integers. 'float' is f32 or f16; where f32 is due, f16 is converted first. */
   readonly accepts?: readonly Accepted[]
+  readonly names?: readonly string[] // of the inputs, for messages; `op` sets them
   /** The first output's shape. Throws ShapeError. Runs before anything is dispatched. */
   shape(attrs: A, ...inputs: { [I in keyof In]: Shape }): Shape
   /** Returns the FLOPs of the forward pass, two for each multiply-add, of ops that are products. */
@@ -118,17 +120,16 @@ export interface Op<In extends TensorList, Out extends TensorList = [Tensor], A 
 export type Accepted = DType | 'index' | 'float'
 
 /** Makes an op callable. The call runs it on its first input's machine and returns the first
- *  output. `names` are the inputs' names for messages, by default 'x' for the first. The call
- *  throws TypeError for an input that is not a tensor. */
+ *  output. `names` are the inputs' names for messages. It throws TypeError for no tensor. */
 export function op<In extends TensorList, Out extends TensorList = [Tensor], A = object>(
   def: Op<In, Out, A>,
   ...names: readonly string[]
 ) {
+  const named = { ...def, names }
   return (attrs: A, ...inputs: In): Tensor => {
-    for (let i = 0; i < Math.max(1, inputs.length); i++)
-      if (!isTensor(inputs[i]))
-        throw notTensor(def.name, names[i] ?? (i === 0 ? 'x' : `input ${i}`), inputs[i])
-    return inputs[0].gpu.apply(def, attrs, inputs)[0]
+    for (const [i, x] of (inputs.length > 0 ? inputs : [undefined]).entries())
+      if (!isTensor(x)) throw notTensor(def.name, inputName(names, i), x)
+    return inputs[0].gpu.apply(named, attrs, inputs)[0]
   }
 }
 

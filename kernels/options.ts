@@ -32,8 +32,8 @@ export const flag = rule('true or false', (v) => typeof v === 'boolean')
 export const number = rule('a number', (v) => typeof v === 'number' && !Number.isNaN(v))
 export const finiteNumber = rule('a finite number', (v) => Number.isFinite(v))
 export const notNegative = rule(
-  'a finite number of at least 0',
-  (v) => Number.isFinite(v) && Number(v) >= 0,
+  'a number from 0 to 3.4e38',
+  (v) => typeof v === 'number' && v >= 0 && Math.fround(v) < Infinity,
 )
 export const positive = rule('a number above 0', (v) => typeof v === 'number' && v > 0)
 export const share = rule('a number from 0 to 1', (v) => typeof v === 'number' && v >= 0 && v <= 1)

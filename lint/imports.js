@@ -1,5 +1,6 @@
 // The lint rule `kindred/imports` refuses imports against the order of the folders:
 //   kernels <- engine <- models <- methods <- evaluate <- training <- run-folder <- cli
+//   and worker and page-runs, of training and below.
 // Inside kernels/ a room imports from lower floors only. A file of kernels/ that index.ts exports
 // is an op; the other files of a room are its parts. Other folders, except test/, import only ops,
 // the files directly in kernels/ and the parts in `shared`.
@@ -25,7 +26,18 @@ export const layers = {
     files: ['dataset', 'kinds', 'listed', 'loader', 'select', 'words'].map(
       (name) => `data/${name}.ts`,
     ), // free of Node
-    packages: ['valibot', '@noble/hashes'],
+    packages: ['valibot', '@noble/hashes', 'fflate'],
+  },
+  worker: {
+    folders: ['kernels', 'engine', 'evaluate', 'training'],
+    files: ['dataset', 'loader', 'memory-dataset'].map((name) => `data/${name}.ts`), // free of Node
+    packages: ['comlink'],
+  },
+  'page-runs': { folders: ['kernels', 'engine', 'training'], packages: ['idb-keyval'] },
+  images: {
+    folders: ['kernels', 'engine'],
+    files: ['dataset', 'image-format', 'memory-dataset', 'words'].map((name) => `data/${name}.ts`), // free of Node
+    packages: [],
   },
   serving: { folders: ['kernels', 'engine', 'models', 'evaluate'], packages: [] },
   'run-folder': {
@@ -35,8 +47,15 @@ export const layers = {
   },
   data: { folders: ['kernels'], files: ['engine/node-files.ts'], packages: ['node:', 'sharp'] },
   bench: { folders: ['dist', 'scripts'], packages: ['node:', ''] },
+  'worker.ts': { folders: ['worker'], packages: [] },
   'index.ts': {
-    folders: ['kernels', 'engine', 'models', 'methods', 'evaluate', 'serving', 'training'],
+    folders: [
+      ...['kernels', 'engine', 'models', 'methods', 'evaluate', 'serving', 'training'],
+      ...['page-runs', 'images'],
+    ],
+    files: ['dataset', 'label-split', 'loader', 'memory-dataset', 'procedural', 'select'].map(
+      (name) => `data/${name}.ts`,
+    ), // free of Node
     packages: [],
   },
 }
@@ -49,12 +68,12 @@ const node = ['node.ts', 'node-files.ts', 'npy-file.ts', 'tune-file.ts'].map(
 /** Rooms of kernels/ on each floor, the lowest first. A room imports from the floors below its
  *  own. */
 export const floors = [
-  ['limits.ts', 'options.ts', 'printable.ts'],
-  ['abort.ts', 'kernel.ts', 'seeds.ts'],
+  ['input-name.ts', 'limits.ts', 'options.ts', 'printable.ts'],
+  ['abort.ts', 'kernel.ts', 'seeds.ts', 'turns.ts'],
   ['op.ts'],
   ['numbers.ts', 'pending.ts'],
   ['wgsl'],
-  ['elementwise', 'shape', 'tiles', 'pool', 'similarity', 'augment', 'optim', 'state'],
+  ['elementwise', 'shape', 'tiles', 'pool', 'similarity', 'augment', 'optim', 'state', 'resample'],
   ['reduce', 'matmul', 'norm'],
   ['attention', 'conv', 'loss', 'knn'],
 ]
@@ -65,6 +84,7 @@ const shared = [
   'kernels/knn/',
   'kernels/reduce/non-finite.ts',
   'kernels/wgsl/add-all.ts',
+  'kernels/resample/',
   'kernels/wgsl/affine.ts',
   'kernels/wgsl/indices.ts',
   'kernels/wgsl/storage.ts',

@@ -12,7 +12,9 @@ const declaration =
 /** Names that two files declare on purpose: kindred/node replaces openGpu by that of Node. */
 const twice = ['openGpu']
 
-const folders = [...Object.keys(layers), 'cli'].filter((name) => !/^bench$|\./.test(name))
+const folders = [...Object.keys(layers), 'cli', 'examples/photos'].filter(
+  (name) => !/^bench$|\./.test(name),
+)
 
 /** Returns the files that declare each exported name. */
 function declarations() {
@@ -33,7 +35,7 @@ const names = {
   meta: { type: 'problem' },
   create(context) {
     const path = relative(root, context.filename).split(sep).join('/')
-    if (!folders.includes(path.split('/')[0])) return {}
+    if (!folders.some((folder) => path.startsWith(`${folder}/`))) return {}
     const check = (node, name) => {
       index ??= declarations()
       const others = [...(index.get(name) ?? [])].filter((other) => other !== path)

@@ -7,7 +7,9 @@ import { layers, root } from './imports.js'
 const FILE = 250
 const FUNCTION = 40
 
-const folders = [...Object.keys(layers), 'cli'].filter((name) => !/^bench$|\./.test(name))
+const folders = [...Object.keys(layers), 'cli', 'examples/photos'].filter(
+  (name) => !/^bench$|\./.test(name),
+)
 
 /** The number of line ends from `start` to `end`. */
 const lineEnds = (text, [start, end]) => text.slice(start, end).split('\n').length - 1
@@ -16,7 +18,7 @@ const sizes = {
   meta: { type: 'suggestion' },
   create(context) {
     const path = relative(root, context.filename).split(sep).join('/')
-    if (!folders.includes(path.split('/')[0])) return {}
+    if (!folders.some((folder) => path.startsWith(`${folder}/`))) return {}
     const { text } = context.sourceCode
     const open = [] // lines of WGSL in each function around this node, the innermost last
     const enter = () => open.push(0)

@@ -1,6 +1,7 @@
 // The weight and the bias of a convolution, as `Builder` makes them.
 
 import type { Variable } from '../kernels/op.ts'
+import { checkValue, counts, rule } from '../kernels/options.ts'
 import { uniform } from '../engine/random.ts'
 import { type Init, initialFilters } from './initial.ts'
 import { type Sides, pair } from './window-sizes.ts'
@@ -26,15 +27,21 @@ interface Maker {
   readonly parameter: (name: string, values: Float32Array, shape: readonly number[]) => Variable
 }
 
-/** Makes the weights of a convolution of C channels to K. Throws RangeError, whose message begins
- *  with `owner`, for groups that do not divide the channels. */
+export const twoCounts = rule(
+  'two whole numbers from 1 on, [in, out]',
+  (v) => counts.fits(v) && (v as readonly unknown[]).length === 2, // counts takes arrays alone
+)
+
+/** Makes the weights of a convolution of C channels to K. Throws, in the name of `owner`, TypeError
+ *  for other channels and RangeError for groups that do not divide them. */
 export function convWeights(
   owner: string,
   name: string,
-  [C, K]: readonly [number, number],
+  channels: readonly [number, number],
   { size = 3, groups = 1, bias = false, init = 'he' }: Filling,
   { seed, parameter }: Maker,
 ): ConvWeights<Variable | null> {
+  const [C, K] = checkValue(owner, `channels of ${name}`, channels, twoCounts)
   const [kH, kW] = pair(size)
   if (C % groups !== 0 || K % groups !== 0)
     throw new RangeError(

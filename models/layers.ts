@@ -4,20 +4,18 @@
 import { type Variable, sizeOf } from '../kernels/op.ts'
 import { batchNorm } from '../kernels/norm/batch-norm.ts'
 import { convNorm } from '../kernels/conv/conv-norm.ts'
-import { type WindowOptions, conv2d } from '../kernels/conv/conv2d.ts'
+import { conv2d } from '../kernels/conv/conv2d.ts'
 import { dropPath } from '../kernels/elementwise/drop-path.ts'
 import { type MaskOptions, dropout } from '../kernels/elementwise/dropout.ts'
 import { layerNorm } from '../kernels/norm/layer-norm.ts'
 import { linear } from '../kernels/matmul/linear.ts'
 import {
-  type Rules,
-  anything,
   checkOptions,
   checkValue,
   count,
+  counts,
   flag,
   notNegative,
-  oneOf,
   positive,
   share,
   text,
@@ -28,8 +26,19 @@ import type { Gpu } from '../engine/gpu.ts'
 import { nameVariables } from '../engine/names.ts'
 import { owns } from '../engine/owned.ts'
 import { normal, uniform } from '../engine/random.ts'
-import { type ConvWeights, type Filling, convWeights } from './conv-weights.ts'
-import { initRule, initialMatrix } from './initial.ts'
+import { type ConvWeights, type Filling, convWeights, twoCounts } from './conv-weights.ts'
+import { initialMatrix } from './initial.ts'
+import {
+  type Affine,
+  type Filters,
+  type NormScaling,
+  type LayerWindow,
+  fillingRules,
+  filterRules,
+  twoNames,
+  usedTwice,
+  windowRules,
+} from './layer-options.ts'
 import {
   type ConvNorm,
   type Layer,
@@ -40,26 +49,7 @@ import {
   checkMode,
   layerDraws,
 } from './model.ts'
-import { type Sides, keeping } from './window-sizes.ts'
-
-interface Window {
-  /** Side of the kernel, or [rows, columns]; 3 by default. */
-  readonly size?: number | Sides
-  readonly stride?: number | Sides
-}
-
-interface Filters extends Filling, WindowOptions {}
-
-interface Scaling {
-  readonly zero?: boolean
-  readonly scale?: boolean
-  readonly shift?: boolean
-}
-
-interface Affine {
-  readonly bias?: boolean
-  readonly std?: number
-}
+import { keeping } from './window-sizes.ts'
 
 /** Makes layers and collects their parameters. Each method takes the layer's name and returns its
  *  forward. Initial values depend on (seed, name) alone. Every method throws Error for a name that
@@ -83,6 +73,7 @@ export class Builder {
 
   /** Makes a parameter of your own of these values. Throws ShapeError unless they fill the shape. */
   parameter(name: string, values: Float32Array, shape: readonly number[]): Variable {
+    checkValue('Builder', 'the name of a layer', name, text)
     if (Object.hasOwn(this.parameters, name)) throw usedTwice(name)
     const made = (this.parameters[name] = this.gpu.variable(values, shape))
     nameVariables({ [name]: made })
@@ -91,6 +82,8 @@ export class Builder {
 
   /** Makes a parameter of your own, from N(0, std²). */
   drawn(name: string, shape: readonly number[], std: number): Variable {
+    checkValue('Builder.drawn', `the shape of ${name}`, shape, counts)
+    checkValue('Builder.drawn', `std of ${name}`, std, notNegative)
     return this.parameter(name, normal(this.#seed, name, sizeOf(shape), std), shape)
   }
 
@@ -123,13 +116,15 @@ export class Builder {
   /** Makes a convolution as `conv` does and a batch norm of its output as `norm` does, as one op.
    *  Each has its own name. */
   convNorm(
-    [conv, norm]: readonly [conv: string, norm: string],
-    [C, K]: readonly [number, number],
-    options: Window & { readonly zero?: boolean } = {},
+    names: readonly [conv: string, norm: string],
+    channels: readonly [number, number],
+    options: LayerWindow & { readonly zero?: boolean } = {},
   ): ConvNorm {
     const rules = { ...windowRules, zero: flag }
     const { size = 3, stride = 1, zero = false } = checkOptions('Builder.convNorm', options, rules)
-    const { w } = convWeights('Builder.convNorm', conv, [C, K], { size }, this.#maker)
+    const [conv, norm] = checkValue('Builder.convNorm', 'names', names, twoNames)
+    const { w } = convWeights('Builder.convNorm', conv, channels, { size }, this.#maker)
+    const [, K] = channels
     const { gamma, beta, state } = this.#scales(norm, K, { zero, scale: true, shift: true })
     const window = { stride, padding: keeping(size) }
     const layer = (...[x, mode, then]: Parameters<ConvNorm>) => {
@@ -146,7 +141,7 @@ export class Builder {
   /** Makes a batch norm of C channels, momentum 0.1 and eps 1e-5 as in torch. The scale starts at
    *  1, with `zero` at 0; the shift starts at 0. `scale: false` and `shift: false` keep them
    *  constant, and out of the parameters. */
-  norm(name: string, C: number, options: Scaling = {}): Norm {
+  norm(name: string, C: number, options: NormScaling = {}): Norm {
     const rules = { zero: flag, scale: flag, shift: flag }
     const checked = checkOptions('Builder.norm', options, rules)
     const { zero = false, scale = true, shift = true } = checked
@@ -170,7 +165,8 @@ export class Builder {
   /** Makes a linear layer of C features to K, weight [K, C] and, unless `bias` is false, bias [K].
    *  Both start from torch's default U(-1/√C, 1/√C). `std` draws the weight from N(0, std²) instead,
    *  and the bias starts at 0. */
-  linear(name: string, [C, K]: readonly [number, number], options: Affine = {}): Layer {
+  linear(name: string, sizes: readonly [number, number], options: Affine = {}): Layer {
+    const [C, K] = checkValue('Builder.linear', `sizes of ${name}`, sizes, twoCounts)
     const rules = { bias: flag, std: notNegative }
     const { bias = true, std = 0 } = checkOptions('Builder.linear', options, rules)
     const [stream, init] = [`${name}.weight`, std > 0 ? { std } : 'torch'] as const
@@ -194,7 +190,7 @@ export class Builder {
   }
 
   #drawn(name: string, p: number, op: typeof dropout): Layer {
-    checkValue('Builder', 'name', name, text)
+    checkValue('Builder', 'the name of a layer', name, text)
     checkValue('Builder', `p of ${name}`, p, share)
     if (this.#drawing.has(name)) throw usedTwice(name)
     this.#drawing.add(name)
@@ -219,7 +215,9 @@ export class Builder {
     return bound === 0 ? new Float32Array(size) : uniform(this.#seed, stream, size, -bound, bound)
   }
 
-  #scales(name: string, C: number, { zero, scale, shift }: Required<Scaling>) {
+  #scales(name: string, C: number, { zero, scale, shift }: Required<NormScaling>) {
+    checkValue('Builder', 'the name of a layer', name, text)
+    checkValue('Builder', `the channels of ${name}`, C, count)
     const ones = new Float32Array(C).fill(zero ? 0 : 1)
     const gamma = scale ? this.parameter(`${name}.weight`, ones, [C]) : this.gpu.variable(ones, [C])
     const zeros = new Float32Array(C)
@@ -233,17 +231,4 @@ export class Builder {
     nameVariables({ [`${name}.running_mean`]: mean, [`${name}.running_var`]: variance })
     return { gamma, beta, state }
   }
-}
-
-const usedTwice = (name: string) =>
-  new Error(
-    `Builder: the name ${name} is used twice, which would lose the first layer's parameters; give each layer a name of its own`,
-  )
-
-const windowRules = { size: anything, stride: anything }
-const fillingRules: Rules<Filling> = { size: anything, groups: count, bias: flag, init: initRule }
-const filterRules: Rules<Filters> = {
-  ...windowRules,
-  ...{ padding: anything, padMode: oneOf('zeros', 'reflect') },
-  ...{ groups: count, bias: flag, init: initRule },
 }

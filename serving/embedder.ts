@@ -24,7 +24,8 @@ import {
   requestRules,
 } from './limits.ts'
 import { type EncodeImages, type ImageShape, Plans } from './plans.ts'
-import { type ServiceItems, type ServiceStats, Service } from './service.ts'
+import { ServiceFront } from './service-front.ts'
+import { type ServiceItems, Service } from './service.ts'
 
 /** Options of `openEmbedder`. */
 export interface EmbedderOptions extends ServiceLimits {
@@ -55,18 +56,15 @@ export interface PixelImages {
 }
 
 /** Embeds images in batches on a Gpu. Made by `openEmbedder`. */
-export class Embedder {
+export class Embedder extends ServiceFront<Uint8Array, Float32Array, Plans> {
   readonly #name: string
   readonly #channels: number
-  readonly #service: Service<Uint8Array, Float32Array, Plans>
 
   /** Use `openEmbedder`, which opens the device too. */
   constructor(given: EmbedderOptions) {
     const options = checkOptions('openEmbedder', given ?? {}, rules)
     const { open, encoder, channels = 3, name = 'embedder', ...limits } = options
     const { maxBatch, ...others } = limitsOf('openEmbedder', limits)
-    this.#name = name
-    this.#channels = channels
     const make = async (gpu: Gpu) => {
       const encode = checkValue(name, 'what encoder returns', await encoder(gpu), callback)
       return new Plans(name, gpu, (images) => l2Normalize(encode(images)), maxBatch)
@@ -79,7 +77,9 @@ export class Embedder {
       compute: (plans: Plans, images: readonly Uint8Array[], kind: string) =>
         plans.run(images, JSON.parse(kind) as ImageShape), // as `request` wrote it
     }
-    this.#service = new Service(plan, { maxBatch, ...others })
+    super(new Service(plan, { maxBatch, ...others }))
+    this.#name = name
+    this.#channels = channels
   }
 
   /** Prepares for requests, which `openEmbedder` has done but for an image's size: opens the device
@@ -87,9 +87,9 @@ export class Embedder {
    *  the steps of every size of batch, so that no request of that size waits for that. Throws what
    *  they throw. */
   async open(image?: readonly [height: number, width: number]): Promise<void> {
-    if (!image) return this.#service.open()
+    if (!image) return this.service.open()
     const shape = [...this.#checkedImage(image), this.#channels] as const
-    return this.#service.run((plans) => plans.warm(shape))
+    return this.service.run((plans) => plans.warm(shape))
   }
 
   /** Embeds u8 images [N, H, W, C]. Resolves to rows of length 1, in order. Images of different
@@ -126,34 +126,13 @@ export class Embedder {
     prepare: () => Promise<ServiceItems<Uint8Array>>,
     options: RequestOptions,
   ): Promise<Embeddings> {
-    const rows = await this.#service.request(N, prepare, options)
+    const rows = await this.service.request(N, prepare, options)
     const D = rows[0]?.length ?? 0
     const [only] = rows
     if (only && N === 1) return { features: only, M: 1, D }
     const features = new Float32Array(N * D)
     for (const [n, row] of rows.entries()) features.set(row, n * D)
     return { features, M: N, D }
-  }
-
-  /** Returns counts and durations so far. */
-  stats(): ServiceStats {
-    return this.#service.stats()
-  }
-
-  /** Resolves to the Gpu in use, null while there is none. It is the embedder's: do not destroy
-   *  it. */
-  gpu(): Promise<Gpu | null> {
-    return this.#service.gpu()
-  }
-
-  /** Refuses new requests, finishes those that were taken, and destroys the Gpu. */
-  close(): Promise<void> {
-    return this.#service.close()
-  }
-
-  /** Calls `close` at the end of a block with `await using`. */
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.close()
   }
 
   /** Cuts pixels into images. */

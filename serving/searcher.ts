@@ -23,7 +23,8 @@ import {
   limitsOf,
   requestRules,
 } from './limits.ts'
-import { type ServiceStats, Service } from './service.ts'
+import { ServiceFront } from './service-front.ts'
+import { Service } from './service.ts'
 
 /** Options of `openSearcher`. */
 export interface SearcherOptions extends ServiceLimits {
@@ -49,16 +50,13 @@ interface Neighbours {
 }
 
 /** Searches a bank in batches of queries on a Gpu. Made by `openSearcher`. */
-export class Searcher {
+export class Searcher extends ServiceFront<Query, Neighbours, ResidentBank> {
   /** Number of features, and numbers of each. */
   readonly M: number
   readonly D: number
-  readonly #service: Service<Query, Neighbours, ResidentBank>
 
   /** Use `openSearcher`, which checks the features and opens the device too. */
   constructor(bank: Embeddings, { open, normalized = false, ...limits }: SearcherOptions) {
-    this.M = bank.M
-    this.D = bank.D
     const plan = {
       owner: 'searcher',
       items: 'queries',
@@ -66,12 +64,14 @@ export class Searcher {
       make: (gpu: Gpu) => residentBank(gpu, bank, { normalized }),
       compute: (on: ResidentBank, queries: readonly Query[]) => found(on, queries, normalized),
     }
-    this.#service = new Service(plan, limitsOf('openSearcher', limits))
+    super(new Service(plan, limitsOf('openSearcher', limits)))
+    this.M = bank.M
+    this.D = bank.D
   }
 
   /** Opens the device and uploads the bank. Throws what opening throws. */
   open(): Promise<void> {
-    return this.#service.open()
+    return this.service.open()
   }
 
   /** Finds the k features that are nearest to each of the queries [Q, D] by cosine, like `nearest`.
@@ -89,11 +89,7 @@ export class Searcher {
     checkFinite('searcher', features)
     const rows = Array.from({ length: M }, (_, q) => features.slice(q * D, (q + 1) * D))
     const items = rows.map((row): Query => ({ row, k: Math.min(k, this.M) }))
-    const lists = await this.#service.request(
-      M,
-      () => Promise.resolve({ items, kind: '' }),
-      options,
-    )
+    const lists = await this.service.request(M, () => Promise.resolve({ items, kind: '' }), options)
     const width = Math.min(k, this.M)
     const all = {
       indices: new Uint32Array(M * width),
@@ -105,27 +101,6 @@ export class Searcher {
       all.similarities.set(similarities, q * width)
     }
     return all
-  }
-
-  /** Returns counts and durations so far. */
-  stats(): ServiceStats {
-    return this.#service.stats()
-  }
-
-  /** Resolves to the Gpu in use, null while there is none. It is the searcher's: do not destroy
-   *  it. */
-  gpu(): Promise<Gpu | null> {
-    return this.#service.gpu()
-  }
-
-  /** Refuses new requests, finishes those that were taken, and destroys the Gpu. */
-  close(): Promise<void> {
-    return this.#service.close()
-  }
-
-  /** Calls `close` at the end of a block with `await using`. */
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.close()
   }
 }
 

@@ -31,6 +31,8 @@ export interface ConfigOptions {
   readonly knnTemperature?: number
   readonly knnBank?: number
   readonly knnQueries?: number
+  /** 'off' fits no linear probe beside kNN. */
+  readonly probe?: string
   readonly checkpointEvery?: number
   /** Number of images to train on, if known. */
   readonly images?: number
@@ -40,7 +42,7 @@ export interface ConfigOptions {
 /** Names of the options that every method takes. */
 const common = [
   ...['data', 'preset', 'size', 'subset', 'batch', 'epochs', 'lr', 'seed', 'precision'],
-  ...['activations', 'knnEvery', 'k', 'knnTemperature', 'knnBank', 'knnQueries'],
+  ...['activations', 'knnEvery', 'k', 'knnTemperature', 'knnBank', 'knnQueries', 'probe'],
   ...['checkpointEvery', 'images'],
 ]
 
@@ -164,5 +166,6 @@ function knnOf(
     bank: options.knnBank ?? (software ? 2000 : null),
     queries: options.knnQueries ?? (software ? 1000 : null),
     ...(knn.layer && { layer: knn.layer }),
+    probe: choose('--probe', options.probe, ['on', 'off'] as const) !== 'off',
   }
 }

@@ -1,4 +1,5 @@
-// kNN accuracy of an encoder's features and of raw pixels on a labelled data set.
+// Accuracy of an encoder's features on a labelled data set, by kNN and by a linear probe, and kNN
+// accuracy of raw pixels.
 
 import type { Abortable } from '../kernels/abort.ts'
 import type { Tensor } from '../kernels/op.ts'
@@ -6,8 +7,11 @@ import { type Recipe, testTransform } from '../kernels/augment/recipes.ts'
 import { reshape } from '../kernels/shape/reshape.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import type { Model } from '../models/model.ts'
-import { embed, embedSlabs } from '../evaluate/embed.ts'
+import { type Embeddings, embed, embedSlabs } from '../evaluate/embed.ts'
+import { inF32 } from '../evaluate/in-f32.ts'
 import { knn } from '../evaluate/knn.ts'
+import { linearProbe } from '../evaluate/linear-probe.ts'
+import { predicted, scoresOf } from '../evaluate/regression.ts'
 import { unitFeatures } from '../evaluate/unit-features.ts'
 import type { Dataset, Split } from '../data/dataset.ts'
 import { labelled, select, subset } from '../data/select.ts'
@@ -25,6 +29,13 @@ export interface KnnSettings {
 const PIXELS = 32 // largest side at which raw pixels are compared
 const BYTES = 512 * 2 ** 20 // of the features, neighbours and votes of a part of the queries
 
+/** Accuracies in percent. */
+export interface FeatureAccuracy {
+  readonly knn: number
+  /** Of a linear probe; absent where none was asked for. */
+  readonly probe?: number
+}
+
 /** Measures kNN accuracy in percent over a fixed bank of training images and fixed queries, test
  *  images. Both are under the test transform, as in leftthomas/SimCLR. */
 export class KnnProbe {
@@ -35,6 +46,7 @@ export class KnnProbe {
   readonly #temperature: number
   readonly #transform: Recipe
   readonly #views: Recipe
+  #exact: Gpu | null = null // in f32, for the linear probe
 
   constructor(gpu: Gpu, { train, test }: Split, views: Recipe, options: KnnSettings) {
     this.#gpu = gpu
@@ -46,64 +58,87 @@ export class KnnProbe {
     this.k = neighboursOf(options, this.bank.size).k
   }
 
-  /** Measures the encoder's features h, in eval mode. Rejects with the signal's reason when it is
-   *  aborted. */
-  ofEncoder(encoder: Model, signal?: AbortSignal): Promise<number> {
-    const features = (x: Tensor) => encoder.forward(x, { training: false })
-    return this.#measure(features, encoder.features, this.#transform, signal)
+  /** Measures kNN accuracy of the encoder's features h, in eval mode. Rejects with the signal's
+   *  reason when it is aborted. */
+  async ofEncoder(encoder: Model, signal?: AbortSignal): Promise<number> {
+    return (await this.#measure(encoder, this.#transform, { linear: false, signal })).knn
   }
 
-  /** Measures raw pixels, at 32 px or less. Rejects like `ofEncoder`. */
-  ofPixels(signal?: AbortSignal): Promise<number> {
+  /** Measures kNN accuracy, and that of a linear probe, which is fitted to the same features of the
+   *  bank, or to as many as 512 MiB hold. Rejects like `ofEncoder`. */
+  ofProbes(encoder: Model, signal?: AbortSignal): Promise<FeatureAccuracy> {
+    return this.#measure(encoder, this.#transform, { linear: true, signal })
+  }
+
+  /** Measures kNN accuracy of raw pixels, at 32 px or less. Rejects like `ofEncoder`. */
+  async ofPixels(signal?: AbortSignal): Promise<number> {
     const { height, width, channels } = this.bank.image
     const size = Math.min(PIXELS, height, width)
     const { testResize: _, ...views } = this.#views // resize the whole image, do not crop it
-    const features = (x: Tensor) => reshape(x, [x.shape[0] ?? 0, -1])
-    return this.#measure(
-      features,
-      size * size * channels,
-      testTransform({ ...views, size }),
-      signal,
-    )
+    const pixels = {
+      forward: (x: Tensor) => reshape(x, [x.shape[0] ?? 0, -1]),
+      features: size * size * channels,
+    }
+    const transform = testTransform({ ...views, size })
+    return (await this.#measure(pixels, transform, { linear: false, signal })).knn
   }
 
   /** Measures features of D numbers. Computes the bank in slabs and the queries in parts, to bound
    *  the memory. */
   async #measure(
-    features: (x: Tensor) => Tensor,
-    D: number,
+    encoder: Pick<Model, 'forward' | 'features'>,
     transform: Recipe,
-    signal?: AbortSignal,
-  ): Promise<number> {
+    { linear, signal }: { readonly linear: boolean; readonly signal: AbortSignal | undefined },
+  ): Promise<FeatureAccuracy> {
     const gpu = this.#gpu
-    const encode = unitFeatures({ forward: features }, transform)
+    const D = encoder.features
+    const encode = unitFeatures(encoder, transform)
     const { height, width, channels } = this.bank.image
     const image = [height, width, channels] as const
     const classes = this.bank.classes.length
-    const labels = knownLabels(this.bank)
-    const most = Math.max(1, Math.floor(BYTES / (4 * (D + 4 * this.k + 2 * classes))))
     const ending = signal ? { signal } : {}
-    let right = 0
+    const rows = (set: Dataset) => embed(gpu, encode, batchesInOrder(set, ending), image, ending)
+    const fitted = linear ? await this.#fitted(rows, D, ending) : null
+    const most = Math.max(1, Math.floor(BYTES / (4 * (D + 4 * this.k + 2 * classes))))
+    const vote = { k: this.k, temperature: this.#temperature, classes, normalized: true, gpu }
+    let [near, right] = [0, 0]
     for (const queries of parts(this.queries, most)) {
-      const embedded = await embed(gpu, encode, batchesInOrder(queries, ending), image, ending)
+      const embedded = await rows(queries)
       const { predictions } = await knn(
-        embedSlabs(gpu, encode, batchesInOrder(this.bank, ending), image, ending),
-        labels,
+        fitted?.bank ?? embedSlabs(gpu, encode, batchesInOrder(this.bank, ending), image, ending),
+        knownLabels(this.bank),
         embedded,
-        {
-          k: this.k,
-          temperature: this.#temperature,
-          classes,
-          normalized: true,
-          gpu,
-          ...ending,
-        },
+        { ...vote, ...ending },
       )
       const truth = knownLabels(queries)
-      for (const [i, label] of predictions.entries()) right += Number(label === truth[i])
+      near += equals(predictions, truth)
+      if (fitted) right += equals(await fitted.classify(embedded), truth)
     }
-    return (100 * right) / this.queries.size
+    const percent = (count: number) => (100 * count) / this.queries.size
+    return { knn: percent(near), ...(fitted && { probe: percent(right) }) }
   }
+
+  /** Fits a linear probe to the features of the bank, or of a part that is balanced by class if they
+   *  take more than 512 MiB. `bank` are the features of the whole bank, null of a part. */
+  async #fitted(rows: (set: Dataset) => Promise<Embeddings>, D: number, ending: Abortable) {
+    const gpu = (this.#exact ??= inF32(this.#gpu))
+    const classes = this.bank.classes.length
+    const part = atMost(this.bank, Math.max(1, Math.floor(BYTES / (4 * D))))
+    const features = await rows(part)
+    const probe = await linearProbe(gpu, features, knownLabels(part), { classes, ...ending })
+    return {
+      bank: part === this.bank ? features : null,
+      classify: async (queries: Embeddings) =>
+        predicted(await scoresOf(gpu, queries, probe, ending), classes),
+    }
+  }
+}
+
+/** Counts the predictions that equal the labels. */
+function equals(predictions: ArrayLike<number>, labels: ArrayLike<number>): number {
+  let count = 0
+  for (let i = 0; i < labels.length; i++) count += Number(predictions[i] === labels[i])
+  return count
 }
 
 /** Writes the rows of the table of accuracies. They are in percent, null if not measured. */

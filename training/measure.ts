@@ -1,7 +1,9 @@
-// Measures kNN accuracy and collapse during a training, prints them, and finds the best accuracy.
+// Measures kNN accuracy, a linear probe and collapse during a training, prints them, and finds the best accuracy.
 
 import { describe } from '../kernels/options.ts'
+import type { Model } from '../models/model.ts'
 import { digestsIn } from './fingerprint.ts'
+import type { FeatureAccuracy } from './knn.ts'
 import { type Metric, comparable, lastMeasured } from './metrics.ts'
 import type { Progress } from './progress.ts'
 import { type Evaluate, type Prepared, measuredModel } from './prepare.ts'
@@ -67,9 +69,16 @@ export class Measure {
     if (!probe)
       this.#progress.note('kNN accuracy is not measured: the set has no labels, or no test images')
     const signal = this.#signal
-    const accuracies = probe
-      ? { pixels: await probe.ofPixels(signal), untrained: await probe.ofEncoder(model, signal) }
-      : {}
+    const measured = probe && {
+      pixels: await probe.ofPixels(signal),
+      ...(await this.#accuracy(model)),
+    }
+    const { knn: untrained, probe: untrainedProbe, ...pixels } = measured ?? {}
+    const accuracies = {
+      ...pixels,
+      ...(untrained !== undefined && { untrained }),
+      ...(untrainedProbe !== undefined && { untrainedProbe }),
+    }
     await this.#log({ step: 0, epoch: 0, ...accuracies, ...(await meter.of(model, signal)) })
   }
 
@@ -90,15 +99,24 @@ export class Measure {
       ? checkedNumbers(await evaluate({ ...at, encoder, head, ...(signal && { signal }) }))
       : null
     const model = measuredModel(config, trainer)
-    const knn = await probe?.ofEncoder(model, signal)
+    const accuracy = probe && (await this.#accuracy(model))
     const onSphere = await meter.of(model, signal)
-    const told = knn === undefined ? (others ? { evaluated: true } : {}) : { knn }
+    const told = accuracy ?? (others ? { evaluated: true } : {})
     await this.#log({ ...others, ...at, ...told, ...onSphere })
     await this.#warn(onSphere)
-    if (knn === undefined) return false
+    if (!accuracy) return false
+    const { knn } = accuracy
     const best = knn > this.#best
     this.#best = Math.max(knn, this.#best)
     return best
+  }
+
+  /** Measures a model by kNN, and by a linear probe if the configuration says so. */
+  async #accuracy(model: Model): Promise<FeatureAccuracy> {
+    const { config, probe } = this.#prepared
+    if (!probe) throw new Error('there are no labels to measure with')
+    if (config.knn.probe) return probe.ofProbes(model, this.#signal)
+    return { knn: await probe.ofEncoder(model, this.#signal) }
   }
 
   /** Makes up for a missing measurement at the checkpoint's epoch: of a run whose --epochs now ends
@@ -119,12 +137,14 @@ export class Measure {
     await this.#storage.append(metric)
     const percent = (value: number | undefined) => `${(value ?? NaN).toFixed(1)}%`
     const { epoch, knn, pixels, spread, untrained } = metric
+    const linear = metric.probe ?? metric.untrainedProbe
+    const probed = linear === undefined ? '' : `, linear probe: ${percent(linear)}`
     const words =
       pixels !== undefined
         ? `before training, kNN top-1: raw pixels ${percent(pixels)}, untrained ` +
-          `encoder ${percent(untrained)}`
+          `encoder ${percent(untrained)}${probed}`
         : knn !== undefined
-          ? `epoch ${epoch}, kNN top-1: ${percent(knn)}`
+          ? `epoch ${epoch}, kNN top-1: ${percent(knn)}${probed}`
           : `epoch ${epoch}, spread of the features: ${(spread ?? NaN).toFixed(3)} of an even one`
     this.#progress.note(words, metric)
   }
@@ -140,7 +160,8 @@ export class Measure {
 /** Names that metrics have already. */
 const TAKEN = [
   ...['step', 'epoch', 'loss', 'terms', 'lr', 'skipped', 'changed', 'evaluated'],
-  ...['knn', 'untrained', 'pixels', 'spread', 'alignment', 'uniformity'],
+  ...['knn', 'untrained', 'pixels', 'probe', 'untrainedProbe'],
+  ...['spread', 'alignment', 'uniformity'],
 ]
 
 /** Returns the numbers of the user's `evaluate`. Throws TypeError for anything else, and for a name

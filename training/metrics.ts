@@ -21,6 +21,9 @@ export interface Metric {
   readonly knn?: number
   readonly untrained?: number
   readonly pixels?: number
+  /** Accuracies of a linear probe in percent, of the encoder and of the untrained one. */
+  readonly probe?: number
+  readonly untrainedProbe?: number
   /** The collapse meter: the spread of unit features, 1 when even, 0 when all are one direction. */
   readonly spread?: number
   /** Mean squared distance between the unit features of two views of an image. */
@@ -43,6 +46,7 @@ const schema = v.looseObject({
   terms: v.exactOptional(v.record(v.string(), v.nullable(number), 'an object')),
   lr: v.exactOptional(number),
   ...{ knn: optional, untrained: optional, pixels: optional },
+  ...{ probe: optional, untrainedProbe: optional },
   ...{ spread: optional, alignment: optional, uniformity: optional },
   skipped: v.exactOptional(v.boolean('true or false')),
   changed: v.exactOptional(v.record(v.string(), v.unknown(), 'an object')),
@@ -65,6 +69,18 @@ export function metricOf(line: string, path: string, at: number): Metric {
       : `must be ${message}, got ${JSON.stringify(found)}`
   throw new Error(`${path}: line ${at}: ${field} ${wrong}; mend the line, or delete it ${remedy}`)
 }
+
+/** Parses the text of metrics.jsonl, without a last line that was cut short. Throws like
+ *  `metricOf`. */
+export function metricsIn(text: string, path: string): Metric[] {
+  const lines = text.split('\n')
+  lines.pop() // '', or a line that was cut short
+  return lines.map((line, i) => metricOf(line, path, i + 1))
+}
+
+/** Writes metrics as lines of metrics.jsonl. */
+export const metricLines = (metrics: readonly Metric[]) =>
+  metrics.map((metric) => `${JSON.stringify(metric)}\n`).join('')
 
 /** Returns the metrics whose accuracies compare with present ones: those after the last change of
  *  the measurements. */

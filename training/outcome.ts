@@ -3,7 +3,8 @@
 import { comparable } from './metrics.ts'
 import type { TrainingStorage } from './storage.ts'
 
-/** End of a training. Accuracies are kNN top-1 in percent, null if not measured. */
+/** End of a training. Accuracies are in percent, null if not measured: `probe` is a linear probe's,
+ *  others are kNN top-1. */
 export interface Outcome {
   readonly finished: boolean
   readonly step: number
@@ -12,6 +13,7 @@ export interface Outcome {
   readonly pixels: number | null
   readonly untrained: number | null
   readonly trained: number | null
+  readonly probe: number | null
 }
 
 /** Returns the outcome of the run at `step` of `total`. `loss` is the last one, null if this
@@ -26,7 +28,7 @@ export async function outcomeOf(
 ): Promise<Outcome> {
   const all = await storage.metrics()
   const metrics = comparable(all)
-  const last = (key: 'pixels' | 'untrained' | 'knn') =>
+  const last = (key: 'pixels' | 'untrained' | 'knn' | 'probe') =>
     metrics.findLast((metric) => metric[key] !== undefined)?.[key] ?? null
   return {
     ...{ finished: step >= total, step, steps: total },
@@ -34,5 +36,6 @@ export async function outcomeOf(
     pixels: last('pixels'),
     untrained: last('untrained'),
     trained: last('knn'),
+    probe: last('probe'),
   }
 }

@@ -4,6 +4,7 @@ import * as v from 'valibot'
 import type { Activations, Precision } from '../kernels/op.ts'
 import type { Method } from '../methods/entry.ts'
 import {
+  bool,
   fields,
   wordOf,
   positiveNumber,
@@ -45,6 +46,8 @@ export interface RunConfig {
     readonly queries: number | null
     /** Output that is compared: the encoder's (the default) or the head's. */
     readonly layer?: 'features' | 'embedding'
+    /** True fits a linear probe to the same features too. Older runs leave it out. */
+    readonly probe?: boolean
   }
   /** Steps between checkpoints; 0 for once an epoch. */
   readonly checkpointEvery: number
@@ -68,6 +71,7 @@ const knn = fields({
   bank: count,
   queries: count,
   layer: layerRule,
+  probe: v.exactOptional(bool),
 })
 
 const values = fields({ from: v.unknown(), to: v.unknown() })

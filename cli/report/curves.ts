@@ -10,11 +10,12 @@ const MOST = 2000 // points of a curve: more than a screen is wide
 export const chartsOf = (metrics: readonly Metric[], timings: readonly Timing[]): Chart[] => [
   ...lossCharts(metrics),
   ...accuracyCharts(metrics),
+  ...probeCharts(metrics),
   ...sphereCharts(metrics),
   ...rateCharts(metrics, timings),
 ]
 
-type Key = 'loss' | 'lr' | 'knn' | 'spread' | 'alignment' | 'uniformity'
+type Key = 'loss' | 'lr' | 'knn' | 'probe' | 'spread' | 'alignment' | 'uniformity'
 const has = (key: Key) => (metric: Metric) => typeof metric[key] === 'number'
 
 /** Charts the loss and its terms against step. */
@@ -76,6 +77,22 @@ function accuracyCharts(metrics: readonly Metric[]): Chart[] {
   if (pixels !== undefined)
     curves.push({ label: 'raw pixels', y: all(pixels), colour: 'third', dashed: true })
   return [{ title: 'kNN accuracy, %', xLabel: 'epoch', x, fromZero: true, curves }]
+}
+
+/** Charts the accuracy of a linear probe against epoch, beside the untrained encoder's. */
+function probeCharts(metrics: readonly Metric[]): Chart[] {
+  const measured = metrics.filter(has('probe'))
+  if (measured.length === 0) return []
+  const untrained =
+    metrics.find((metric) => typeof metric.untrainedProbe === 'number')?.untrainedProbe ?? null
+  const x = [0, ...measured.map(({ epoch, step }) => epoch ?? step)]
+  const y = [untrained, ...measured.map(({ probe }) => probe ?? null)]
+  const flat: Curve = {
+    ...{ label: 'untrained encoder', y: x.map(() => untrained), colour: 'second', dashed: true },
+  }
+  const curves: Curve[] = [{ label: 'encoder', y, colour: 'strong' }]
+  if (untrained !== null) curves.push(flat)
+  return [{ title: 'Linear probe accuracy, %', xLabel: 'epoch', x, fromZero: true, curves }]
 }
 
 /** Returns the accuracies of the untrained encoder and of raw pixels, in percent. */

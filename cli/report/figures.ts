@@ -16,7 +16,7 @@ export interface Known {
   readonly measured: Measured | null
 }
 
-type Key = 'loss' | 'knn' | 'spread'
+type Key = 'loss' | 'knn' | 'probe' | 'spread'
 const last = (metrics: readonly Metric[], key: Key) =>
   metrics.findLast((metric) => typeof metric[key] === 'number')?.[key]
 
@@ -61,6 +61,12 @@ function accuracies(metrics: readonly Metric[], measured: Measured | null): Figu
       ...{ name: 'kNN accuracy, untrained', value: percent(untrained) },
       about: level('raw pixels', pixels).join(),
     })
+  const probe = last(comparable(metrics), 'probe')
+  if (probe !== undefined) {
+    const before = metrics.find((metric) => typeof metric.untrainedProbe === 'number')
+    const about = level('untrained', before?.untrainedProbe).join()
+    figures.push({ name: 'linear probe', value: percent(probe), ...(about && { about }) })
+  }
   if (measured?.report)
     figures.push({
       ...{ name: 'balanced accuracy', value: percent(100 * measured.report.balancedAccuracy) },

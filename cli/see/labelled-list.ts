@@ -21,7 +21,7 @@ export async function placesOfList(
   if (unknown.length > 0)
     throw new Error(
       `--labelled: ${path} must name images of the set, one a line; ` +
-        `${counted(unknown.length, 'line')} name none: ${listed(unknown, 3)}`,
+        `${counted(unknown.length, 'line names', 'lines name')} none: ${listed(unknown, 3)}`,
     )
   return [...new Set(given.flatMap((line) => place(line) ?? []))]
 }

@@ -2,10 +2,10 @@
 
 import { realpath } from 'node:fs/promises'
 import { join, relative, resolve } from 'node:path'
-import { type Dataset, type Split, checkRead, imageBytes } from '../../data/dataset.ts'
+import { DataError, type Dataset, type Split, checkRead, imageBytes } from '../../data/dataset.ts'
 import { lookAt } from '../../data/paths.ts'
 import { printableLines } from '../../kernels/printable.ts'
-import { decodedSquare } from '../../run-folder/image-source.ts'
+import { type ImageFileLimits, decodedSquare } from '../../run-folder/image-source.ts'
 import { type OpenedEncoder, openEncoder } from '../../run-folder/saved-encoder.ts'
 import { UsageError, choose } from '../../training/choice.ts'
 import type { EncoderLayer } from '../../training/encoder.ts'
@@ -88,14 +88,14 @@ export async function openPictures(
     )
   const source = data ?? findSource(config, run)
   const split = await openRunImages({ ...config, data: source }, progress)
-  const pictures = ofSplit(split, chosen)
+  const pictures = picturesOf(split, chosen)
   if (pictures.set.size > 0) return pictures
   await pictures.close()
   throw new UsageError(`--half: ${source} has no ${chosen} images; leave it out for all images`)
 }
 
-/** Joins the chosen halves of a data set, the training images first. */
-function ofSplit(split: Split, chosen: (typeof halves)[number]): Pictures {
+/** Joins the chosen halves of a data set, the training images first, and names their images. */
+export function picturesOf(split: Split, chosen: (typeof halves)[number]): Pictures {
   const { train, test, about } = split
   const used = (['train', 'test'] as const).filter((half) => chosen === 'all' || chosen === half)
   const sets = { train, test }
@@ -173,13 +173,20 @@ export async function openFiles(files: readonly string[], side: number): Promise
       for (let n = 0; n < indices.length; n++) {
         const file = files[Number(indices[n])] ?? ''
         const limits = { side, maxBytes: MOST_BYTES, maxPixels: MOST_PIXELS }
-        out.set((await decodedSquare(file, limits)).pixels as Uint8Array, n * stride)
+        out.set((await decoded(file, limits)).pixels as Uint8Array, n * stride)
       }
     },
   }
   const paths = files.map((file) => resolve(file))
   return { set, names: files, paths, halves: null, skippedFiles: 0, close: async () => undefined }
 }
+
+/** Decodes a file. Throws DataError that begins with the file. */
+const decoded = (file: string, limits: ImageFileLimits) =>
+  decodedSquare(file, limits).catch((error: unknown) => {
+    if (!(error instanceof DataError)) throw error
+    throw new DataError(error.message.replace(/^embedder: /, ''), { cause: error })
+  })
 
 /** Returns the class of an image, null without one. */
 export const classOf = ({ set }: Pictures, i: number): string | null =>

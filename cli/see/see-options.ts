@@ -7,17 +7,21 @@ import { readCount, readInteger } from '../numbers.ts'
 import { precisionHelp } from '../precision.ts'
 import type { Finish } from '../program.ts'
 import { sources } from '../train-options.ts'
+import { type ClassifyFlags, classifyImages } from './classify.ts'
 import { type CurateFlags, curateDuplicates, curateOutliers, curateSelection } from './curate.ts'
 import { type EmbedFlags, embedImages } from './embed.ts'
 import { type SearchFlags, searchImages } from './search.ts'
 
-/** Adds `kindred embed`, `kindred search` and `kindred curate`. */
+/** Adds `kindred embed`, `kindred search`, `kindred classify` and `kindred curate`. */
 export function addSee(program: Command, finish: Finish) {
   addEmbed(program).action((run: string, images: string[], flags: EmbedFlags) =>
     finish(embedImages(run, images, flags)),
   )
   addSearch(program).action((run: string, images: string[], flags: SearchFlags) =>
     finish(searchImages(run, images, flags)),
+  )
+  addClassify(program).action((network: string, images: string[], flags: ClassifyFlags) =>
+    finish(classifyImages(network, images, flags)),
   )
   const curate = program
     .command('curate')
@@ -101,6 +105,31 @@ Examples:
   ${commandLine('search', 'runs/photos', 'cat.jpg', '--html', 'cat.html')}
   ${commandLine('search', 'runs/photos', 'cat.jpg', '--data', 'folder:other', '--k', '5')}`,
   )
+
+const addClassify = (program: Command) =>
+  program
+    .command('classify')
+    .argument('<network>', 'file of a fine-tuned network, as eval finetune saves it')
+    .argument('[images...]', 'image files')
+    .description('tell what images are, by a fine-tuned network')
+    .option('--data <source>', `a set of images instead of files: ${sources()}`)
+    .option('--half <name>', 'train or test: that half of the set alone (default: all)')
+    .option('--top <n>', 'classes to print of each image (default: 1)', readCount)
+    .option('--precision <kind>', `${precisionHelp} (default: as the run)`)
+    .addOption(adapterOption())
+    .addOption(robustnessOption())
+    .option('--json', 'print one machine-readable line only')
+    .addHelpText(
+      'after',
+      `
+Each line has the path, the class and its probability, between tabs; with --top
+the next classes follow.
+
+Examples:
+  ${commandLine('eval', 'finetune', 'runs/photos', '--labels', '10%')}
+  ${commandLine('classify', 'runs/photos/few-labels/fine-tuned-10pc-seed0.safetensors')} \\
+    cat.jpg --top 3`,
+    )
 
 const listing = (own: Command) =>
   common(

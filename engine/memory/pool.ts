@@ -5,36 +5,33 @@
 
 import { DeviceLostError, GpuError, type Watch } from '../errors.ts'
 import type { Block } from './storage.ts'
-
-/** Buffer usages by number: the WebGPU globals exist in browsers but not in Node. */
-export const USAGE = {
-  MAP_READ: 0x1,
-  COPY_SRC: 0x4,
-  COPY_DST: 0x8,
-  UNIFORM: 0x40,
-  STORAGE: 0x80,
-} as const
+import { USAGE } from './usages.ts'
 
 const ALIGN = 256 // WebGPU's default alignment of a storage binding, in bytes
 const IDLE_STEPS = 64 // steps after which an idle buffer is destroyed
+
+/** Drops what refers to blocks. Destroys their buffers, once no work that waits uses them, unless
+ *  they are an app's. */
+export type Discard = (blocks: readonly Block[], isOwn: boolean) => void
 
 /** Creates, keeps and destroys buffers. Sizes are in bytes. */
 export class Pool {
   readonly #device: GPUDevice
   readonly #watch: Watch
-  readonly #onEvict: (ids: ReadonlySet<number>) => void
+  readonly #onDiscard: Discard
   readonly #free = new Map<number, Block[]>() // by size, each list in ascending order of id
   readonly #collected = new Map<number, Block[]>() // those found by the collector
   readonly #all = new Set<Block>()
+  readonly #adopted = new Map<GPUBuffer, Block>() // an app's buffers
   #nextId = 0
+  #nextAdopted = -1
   #bytes = 0
   #isDestroyed = false
 
-  /** `onEvict` is called with the ids of destroyed buffers, so that no cache refers to them. */
-  constructor(device: GPUDevice, watch: Watch, onEvict: (ids: ReadonlySet<number>) => void) {
+  constructor(device: GPUDevice, watch: Watch, onDiscard: Discard) {
     this.#device = device
     this.#watch = watch
-    this.#onEvict = onEvict
+    this.#onDiscard = onDiscard
   }
 
   /** Bytes of buffers alive now, free ones included. */
@@ -58,7 +55,7 @@ export class Pool {
     return block
   }
 
-  /** Returns a block to the pool. */
+  /** Returns a block to the pool, unless its buffer is an app's. */
   put(block: Block) {
     if (this.#all.has(block)) insert(this.#free, block)
   }
@@ -67,6 +64,7 @@ export class Pool {
    *  is free. */
   putCollected(block: Block) {
     if (this.#all.has(block)) insert(this.#collected, block)
+    else this.discard([block]) // an app's
   }
 
   /** Destroys buffers that were free for 64 steps. Called once per step with its number. */
@@ -91,14 +89,29 @@ export class Pool {
     this.discard(this.#lists().flatMap((list) => list.splice(0)))
   }
 
-  /** Destroys blocks that are no longer used. */
+  /** Returns the block of an app's buffer, which is never destroyed, nor given to another tensor.
+   *  Returns null for a buffer of this pool. */
+  adopt(buffer: GPUBuffer): Block | null {
+    for (const block of this.#all) if (block.buffer === buffer) return null
+    const known = this.#adopted.get(buffer)
+    if (known) return known
+    const block = { id: this.#nextAdopted--, buffer, used: -1, idleSince: -1, writes: 0 }
+    this.#adopted.set(buffer, block)
+    return block
+  }
+
+  /** Tells whether a block's buffer is an app's. */
+  isAdopted({ buffer }: Block): boolean {
+    return this.#adopted.has(buffer)
+  }
+
+  /** Destroys blocks that are no longer used, and forgets an app's buffers among them. */
   discard(blocks: readonly Block[]) {
+    const adopted = blocks.filter(({ buffer }) => this.#adopted.delete(buffer))
+    if (adopted.length > 0) this.#onDiscard(adopted, false)
     const mine = blocks.filter((block) => this.#all.delete(block))
-    for (const { buffer } of mine) {
-      this.#bytes -= buffer.size
-      buffer.destroy()
-    }
-    if (mine.length > 0) this.#onEvict(new Set(mine.map(({ id }) => id)))
+    for (const { buffer } of mine) this.#bytes -= buffer.size
+    if (mine.length > 0) this.#onDiscard(mine, true)
   }
 
   /** Destroys all buffers. */
@@ -106,6 +119,7 @@ export class Pool {
     this.#isDestroyed = true
     for (const block of this.#all) block.buffer.destroy()
     this.#all.clear()
+    this.#adopted.clear()
     this.#free.clear()
     this.#collected.clear()
     this.#bytes = 0
@@ -116,7 +130,8 @@ export class Pool {
   }
 
   #create(size: number): Block {
-    const usage = USAGE.STORAGE | USAGE.UNIFORM | USAGE.COPY_SRC | USAGE.COPY_DST
+    const copied = USAGE.COPY_SRC | USAGE.COPY_DST
+    const usage = USAGE.STORAGE | USAGE.UNIFORM | USAGE.VERTEX | copied // an app may draw from it
     this.#device.pushErrorScope('out-of-memory')
     const buffer = this.#device.createBuffer({ label: `kindred ${size} B`, size, usage })
     const inUse = this.#bytes

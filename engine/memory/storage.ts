@@ -1,6 +1,7 @@
 // Storages: the ranges of buffers that hold tensors. Tensors that share numbers share a storage.
 
 import { wholeWords } from '../values.ts'
+import { USAGE, usageNames } from './usages.ts'
 
 /** A buffer of a pool. */
 export interface Block {
@@ -49,6 +50,16 @@ export interface Binding {
 export function bindingOf({ block, end, offset, bytes }: Storage): Binding {
   if (!block) throw new Error(`a tensor was used after ${end}`)
   return { block, offset, bytes: wholeWords(bytes) }
+}
+
+/** Returns the storage. Throws Error if its buffer, which may be an app's, lacks a usage. */
+export function needing(storage: Storage, usage: 'COPY_SRC' | 'COPY_DST'): Storage {
+  const { block } = storage
+  if (block && (block.buffer.usage & USAGE[usage]) === 0)
+    throw new Error(
+      `a buffer that gpu.wrap was given has the usages ${usageNames(block.buffer.usage)}, and a copy ${usage === 'COPY_SRC' ? 'from' : 'into'} it needs ${usage} too`,
+    )
+  return storage
 }
 
 /** Makes a storage on a block, from its first byte by default. */

@@ -68,7 +68,7 @@ export interface LarsOptions extends CommonOptions<LarsTreatment> {
 export const biasOrNorm = (_name: string, parameter: Variable) => parameter.shape.length <= 1
 
 const decay = rule(
-  'a finite number of at least 0, or a function of the step, t => number',
+  `${notNegative.words}, or a function of the step, t => number`,
   (v) => typeof v === 'function' || notNegative.fits(v),
 )
 const common = { weightDecay: decay, clip: positive, treat: callback }

@@ -157,6 +157,8 @@ function refusalOf(error) {
 
 /** Embeds the image in the body, which is read when there is room for it. */
 async function embed({ model }, request) {
+  if (/^multipart\//i.test(request.headers['content-type'] ?? ''))
+    throw new Refusal(415, 'post the image itself, not a form: curl --data-binary @image.jpg')
   const { 'content-length': length } = request.headers
   if (Number(length) > limits.body) throw tooLarge()
   return model.embed(() => bodyOf(request), { signal: request.signal })

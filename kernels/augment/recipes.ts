@@ -116,3 +116,18 @@ export function testTransform(
     ...(normalize ? { normalize } : {}),
   }
 }
+
+/** A recipe that only crops and flips: what SimCLR and MoCo train classifiers and fine-tune on. Its
+ *  crop is torchvision's RandomResizedCrop; size, flip and normalisation are those of `recipe`. */
+export function cropAndFlip(recipe: Recipe): Recipe {
+  checkValue('cropAndFlip', 'recipe', recipe, record)
+  const { size, flip, resample, normalize, testResize } = recipe
+  return {
+    ...(size === undefined ? {} : { size }),
+    crop: { scale: defaults.scale, ratio: defaults.ratio },
+    ...(flip === undefined ? {} : { flip }),
+    ...(resample ? { resample } : {}),
+    ...(testResize === undefined ? {} : { testResize }),
+    ...(normalize ? { normalize } : {}),
+  }
+}

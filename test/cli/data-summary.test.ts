@@ -3,7 +3,8 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { checkMeasurable, tellData } from '../../cli/data-summary.ts'
 import { startProgress } from '../../cli/progress.ts'
-import { type Split, memoryDataset } from '../../data/dataset.ts'
+import type { Split } from '../../data/dataset.ts'
+import { memoryDataset } from '../../data/memory-dataset.ts'
 import { printable } from '../../kernels/printable.ts'
 import { refuses } from '../fixtures/refusal.ts'
 
@@ -104,7 +105,7 @@ test('a set without labels has nothing to measure, and needs no story', () => {
 })
 
 test('an evaluation of what has nothing to measure is refused', () => {
-  const bare = { ...half([0], []), labels: null }
+  const bare = { ...half([-1], []), labels: null }
   const rule = (why: string) =>
     `eval knn: needs labelled training and test images, and folder:x has ${why}; put each class into a folder of its own, or name a labelled set with --data`
   checkMeasurable('eval knn', 'folder:x', split)

@@ -81,6 +81,27 @@ test('trains by epochs as the paper does where asked, or where a flag of that is
   }
 })
 
+test('trains on the images that a list names', ({ dir, run }) => {
+  const picked = kindred('curate', 'select', '12', run, '--half', 'train')
+  assert.is(picked.code, 0, picked.err)
+  const list = join(dir, 'to-label.txt')
+  writeFileSync(list, `${picked.out}\n`)
+  const { code, out, err } = kindred('eval', 'linear', run, '--labelled', list, '--json')
+  assert.is(code, 0, err)
+  assert.equal([lastOf(out)['train'], lastOf(out)['test']], [12, 40])
+  writeFileSync(list, 'train/3\ntest/4\n')
+  const wrong = kindred('eval', 'linear', run, '--labelled', list)
+  assert.is(wrong.code, 1)
+  assert.match(
+    wrong.err,
+    /to-label\.txt must name images of the set, one a line; 1 line names none: test\/4/,
+  )
+  const both = kindred('eval', 'linear', run, '--labelled', list, '--subset', '3')
+  assert.is(both.code, 2)
+  writeFileSync(list, '\n')
+  assert.match(kindred('eval', 'linear', run, '--labelled', list).err, /must name a training image/)
+})
+
 test('refuses in words, with exit code 2, what exact fitting does not know', ({ run }) => {
   for (const [flag, ...value] of [['epochs', '3'], ['lr', '0.1'], ['batch', '8'], ['no-augment']]) {
     const { code, err } = kindred(
@@ -95,7 +116,7 @@ test('refuses in words, with exit code 2, what exact fitting does not know', ({ 
     assert.is(code, 2)
     assert.is(
       err,
-      `kindred: --protocol exact has no epochs, batches or learning rate; leave out --${flag}, or give --protocol paper`,
+      `kindred: --protocol exact has no epochs, batches or learning rate; leave out --${flag}, or give another protocol`,
     )
   }
 })

@@ -8,7 +8,8 @@ import * as assert from 'uvu/assert'
 import { classMeasures, reportLines } from '../../cli/eval-report.ts'
 import { featureMeasures } from '../../cli/feature-measures.ts'
 import { probeExactly } from '../../cli/exact-probe.ts'
-import { trainByEpochs } from '../../cli/paper-classifier.ts'
+import { type LinearProtocolName, linearProtocols } from '../../evaluate/linear-protocols.ts'
+import { trainByEpochs } from '../../cli/epoch-classifier.ts'
 import { procedural } from '../../data/procedural.ts'
 import type { Gpu } from '../../engine/gpu.ts'
 import { openGpu } from '../../engine/node.ts'
@@ -111,11 +112,16 @@ test('no protocol changes a bit of the frozen encoder', async ({ gpu }) => {
   assert.ok(before.batches.length > 0)
   const progress = { start() {}, update() {}, note() {}, stop() {} }
   const subject = { gpu, config, encoder, train, test: judged, progress }
-  for (const kind of ['linear', 'mlp'] as const) {
-    await trainByEpochs({ ...subject, kind, flags: { epochs: 2, batch: 20, lr: 0.1 } })
-    assert.equal(await state(), before, `${kind}, by epochs`)
+  const linear = { ...subject, kind: 'linear' } as const
+  for (const [kind, protocol] of [
+    ['linear', 'paper'],
+    ['mlp', 'paper'],
+    ...Object.keys(linearProtocols).map((name) => ['linear', name as LinearProtocolName] as const),
+  ] as const) {
+    await trainByEpochs({ ...subject, kind, protocol, flags: { epochs: 2, batch: 20, lr: 0.1 } })
+    assert.equal(await state(), before, `${kind}, ${protocol}`)
   }
-  await probeExactly({ ...subject, kind: 'linear', flags: {} })
+  await probeExactly({ ...linear, protocol: 'exact', flags: {} })
   assert.equal(await state(), before, 'exact')
 })
 
@@ -167,6 +173,33 @@ test('eval linear sweeps the learning rate on held-out images alone', ({ run }) 
   const wrong = kindred('eval', 'linear', run, '--sweep', '0.1,x')
   assert.is(wrong.code, 2)
   assert.match(wrong.err, /--sweep: must be numbers above 0, separated by commas, got 0\.1,x/)
+})
+
+test('eval linear trains as papers do, and passes over a rate that diverges', ({ run }) => {
+  const { code, out, err } = kindred(
+    ...['eval', 'linear', run, '--protocol', 'simclr', '--sweep', '3e38,3', '--epochs', '3'],
+    '--json',
+  )
+  assert.is(code, 0, err)
+  const last = JSON.parse(out.trim().split('\n').at(-1) ?? '') as {
+    protocol: string
+    lr: number
+    batch: number
+    sweep: { lr: number; heldOut: number | null }[]
+  }
+  assert.equal([last.protocol, last.lr, last.batch], ['simclr', 3, 16])
+  assert.is(last.sweep[1]?.heldOut, null)
+  const hopeless = kindred(
+    ...['eval', 'linear', run, '--protocol', 'moco', '--sweep', '3e38', '--epochs', '3'],
+  )
+  assert.is(hopeless.code, 1)
+  assert.is(
+    hopeless.err,
+    'kindred: --sweep: the loss became infinite with every learning rate; give lower ones',
+  )
+  const other = kindred('eval', 'linear', run, '--protocol', 'mocco')
+  assert.is(other.code, 2)
+  assert.match(other.err, /--protocol: must be one of exact, paper, simclr, moco, moco-v3, simsiam/)
 })
 
 test.run()

@@ -31,7 +31,7 @@ test.before((context) => {
 })
 test.after(({ dir }) => rmSync(dir, { recursive: true, force: true }))
 
-const tiny = ['--labels', '50%', '--seeds', '2', '--steps', '3', '--batch', '8']
+const tiny = '--labels 50% --seeds 2 --steps 3 --batch 8 --lr 0.001'.split(' ')
 
 interface Row {
   readonly arm: string
@@ -87,9 +87,22 @@ test('prints the table, keeps every cell with its labels, and goes on with what 
     '3',
     '--batch',
     '8',
+    '--lr',
+    '0.001',
+    '--json',
   )
-  assert.match(one.out, /fine-tuned on 30 labels \(50%, seed 1\): \d+\.\d\d% of 40 test images/)
-  assert.ok(one.out.includes('kept from before'), 'the cell of the table')
+  const said = JSON.parse(one.out.trim().split('\n').at(-1) ?? '') as CellResult & { text: string }
+  assert.match(said.text, /fine-tuned on 30 labels \(50%, seed 1\): \d+\.\d\d% of 40 test images/)
+  assert.is(said.accuracy, kept.accuracy, 'the bits of the table, trained again for the network')
+  assert.ok(existsSync(path.replace('.json', '.safetensors')))
+  const twice = kindred(
+    'eval',
+    'finetune',
+    run,
+    ...'--labels 50% --seed 1'.split(' '),
+    ...tiny.slice(4),
+  )
+  assert.ok(twice.out.includes('kept from before'), twice.out)
 })
 
 test('never mixes results of other settings, and says what to do', ({ run }) => {
@@ -109,7 +122,7 @@ test('never mixes results of other settings, and says what to do', ({ run }) => 
 
 test('begins with the weights of a file, or with new ones', ({ dir, run }) => {
   const file = join(run, 'checkpoints', readdirSync(join(run, 'checkpoints')).sort().at(-1) ?? '')
-  const flags = ['--labels', '3', '--steps', '2', '--json', '--out']
+  const flags = ['--labels', '3', '--steps', '2', '--lr', '0.001', '--json', '--out']
   const of = (out: string, ...more: string[]) => {
     const done = kindred('eval', 'finetune', run, ...flags, join(dir, out), ...more)
     assert.is(done.code, 0, done.err)
@@ -121,6 +134,79 @@ test('begins with the weights of a file, or with new ones', ({ dir, run }) => {
   const both = kindred('eval', 'finetune', run, '--scratch', '--init', file)
   assert.is(both.code, 2)
   assert.is(both.err, 'kindred: --scratch begins with new weights; leave out --init or --scratch')
+})
+
+test('chooses the learning rate on held-out labels, from scratch as fine-tuned', ({ dir, run }) => {
+  const flags = '--labels 5 --steps 2 --batch 8 --lr 0.5,0.0001 --json --out'.split(' ')
+  for (const more of [[], ['--scratch']]) {
+    const done = kindred('eval', 'finetune', run, ...flags, join(dir, 'rates'), ...more)
+    assert.is(done.code, 0, done.err)
+    const lines = done.out.trim().split('\n')
+    const { lr, heldOut, settings } = JSON.parse(lines.at(-1) ?? '') as CellResult
+    const tried = [...done.out.matchAll(/learning rate ([\d.]+): ([\d.]+)% of 10 labels held out/g)]
+    assert.equal(
+      tried.map(([, rate]) => rate),
+      ['0.0001', '0.5'],
+    )
+    assert.is(settings.lr, '0.0001,0.5')
+    assert.is(heldOut, Math.max(...tried.map(([, , percent]) => Number(percent))))
+    assert.ok(tried.some(([, rate, percent]) => Number(rate) === lr && Number(percent) === heldOut))
+  }
+  assert.is(
+    readdirSync(join(dir, 'rates')).filter((name) => name.endsWith('.safetensors')).length,
+    2,
+  )
+})
+
+test('the saved network is an encoder, and classifies as it was scored', ({ dir, run }) => {
+  const out = join(dir, 'network')
+  const flags = '--labels 5 --steps 3 --lr 0.01 --json --out'.split(' ')
+  const done = kindred('eval', 'finetune', run, ...flags, out)
+  assert.is(done.code, 0, done.err)
+  const { accuracy, network } = JSON.parse(done.out.trim().split('\n').at(-1) ?? '') as {
+    accuracy: number
+    network: string
+  }
+  const set = ['--data', 'procedural:60,40', '--half', 'test']
+  const all = kindred('classify', network, ...set, '--top', '10', '--json')
+  assert.is(all.code, 0, all.err)
+  const { results, classes } = JSON.parse(all.out) as {
+    classes: string[]
+    results: { class: string; guesses: { class: string; probability: number }[] }[]
+  }
+  assert.is(classes.length, 10)
+  const right = results.filter((one) => one.guesses[0]?.class === one.class).length
+  assert.is((100 * right) / 40, accuracy)
+  for (const { guesses } of results) {
+    const total = guesses.reduce((sum, { probability }) => sum + probability, 0)
+    assert.ok(Math.abs(total - 1) < 1e-6)
+  }
+  const lines = kindred('classify', network, ...set)
+    .out.trim()
+    .split('\n')
+  assert.is(lines.length, 40)
+  assert.match(lines[0] ?? '', /^test\/0\t\S+( \S+)*\t0\.\d{3}$/)
+
+  for (const words of [
+    ['eval', 'knn', run, '--checkpoint', network],
+    ['eval', 'linear', run, '--checkpoint', network],
+    ['embed', network, '--data', 'procedural:60,40', '--out', join(dir, 'tuned.npy')],
+    ['curate', 'outliers', network, '--data', 'procedural:60,40', '--top', '2'],
+    ['export', network, '--to', join(dir, 'tuned.safetensors')],
+  ]) {
+    const { code, err } = kindred(...words)
+    assert.is(code, 0, `${words.join(' ')}: ${err}`)
+  }
+  const checkpoints = readdirSync(join(run, 'checkpoints')).sort()
+  const plain = kindred('classify', join(run, 'checkpoints', checkpoints.at(-1) ?? ''), ...set)
+  assert.is(plain.code, 1)
+  assert.match(plain.err, /it holds no classifier; give the file that kindred eval finetune saves/)
+  const none = kindred('classify', network)
+  assert.is(none.code, 2)
+  assert.is(
+    none.err,
+    'kindred: classify: needs images, got none; name image files, or a set with --data',
+  )
 })
 
 test('refuses amounts that are none, before anything is written', ({ dir, run }) => {
@@ -141,7 +227,7 @@ test('refuses amounts that are none, before anything is written', ({ dir, run })
 test('computes mean and spread over seeds, in 60 columns', () => {
   const settings = {
     ...{ weights: 'step 2', data: 'procedural', testImages: 40, steps: 3, batch: 8 },
-    ...{ lr: 1e-3, weightDecay: 1e-4 },
+    ...{ lr: '0.001', weightDecay: 1e-4, views: 'crop and flip' as const },
   }
   const cell = (arm: CellResult['arm'], seed: number, accuracy: number): CellResult => ({
     ...{ arm, labels: '1%', seed, settings, accuracy, indices: [1, 2] },

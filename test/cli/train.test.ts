@@ -228,6 +228,50 @@ test('eval knn gives a run on a subset the number that its training ended with',
   assert.is(named.out, out) // the same images by another name are the run's, its subset too
 })
 
+test('measures a linear probe while training, as eval linear does, unless it is off', async ({
+  dir,
+}) => {
+  const lineOf = (run: string) =>
+    JSON.parse(metricsOf(run).trim().split('\n').at(-1) ?? '') as Record<string, number>
+  const { out } = await kindred('eval', 'linear', join(dir, 'a'), '--json')
+  const result = JSON.parse(out.trim().split('\n').at(-1) ?? '') as Record<string, number>
+  const { probe, knn } = lineOf(join(dir, 'a'))
+  assert.equal([probe, knn], [result['accuracy'], result['knn']])
+  const report = readFileSync(join(dir, 'a', 'report.html'), 'utf8')
+  assert.match(report, /Linear probe accuracy, %/)
+  assert.ok(
+    'untrainedProbe' in (JSON.parse(metricsOf(join(dir, 'a')).split('\n')[0] ?? '') as object),
+  )
+
+  const off = join(dir, 'off')
+  const { code, out: said } = await kindred(
+    'train',
+    'simclr',
+    ...tiny,
+    '--probe',
+    'off',
+    '--out',
+    off,
+  )
+  assert.is(code, 0)
+  assert.not.match(said, /linear probe/)
+  const { probe: none, ...others } = lineOf(off)
+  assert.is(none, undefined)
+  const { probe: _, ...same } = lineOf(join(dir, 'a'))
+  assert.equal(others, same, 'the probe changes nothing else')
+})
+
+test('goes on with a run of before the probe as it began', async ({ dir }) => {
+  const old = join(dir, 'off')
+  const path = join(old, 'config.json')
+  const config = JSON.parse(readFileSync(path, 'utf8')) as { knn: object }
+  const { probe: _, ...knn } = { probe: false, ...config.knn }
+  writeFileSync(path, JSON.stringify({ ...config, knn }))
+  const { code, out, err } = await kindred('train', 'simclr', '--resume', old, '--epochs', '4')
+  assert.is(code, 0, err)
+  assert.not.match(out, /linear probe/)
+})
+
 const refusals: [string, string[], number, RegExp][] = [
   [
     'an unknown data source',

@@ -155,6 +155,14 @@ test('refuses in words what it does not take, and stays up', async ({ folder }) 
     ],
     [post(port, '/search', red), 404, search],
     [
+      ask(port, '/embed', {
+        ...{ method: 'POST', body: red },
+        headers: { 'Content-Type': 'multipart/form-data; boundary=x' },
+      }),
+      415,
+      'post the image itself, not a form: curl --data-binary @image.jpg',
+    ],
+    [
       ask(port, '/health', { headers: { Host: 'evil.example' } }),
       403,
       'this service answers only to localhost',

@@ -150,7 +150,7 @@ test('what holds no numbers, or numbers that would be lost, is refused in words'
   }
   refuses(
     () => gpu.tensor(gpu.tensor([1]) as unknown as Values),
-    `${NO_NUMBERS} a Tensor f32 [1]; a tensor holds its values already`,
+    `${NO_NUMBERS} a Tensor f32 [1]; a tensor holds its values already, and await gpu.read(it) gives them`,
   )
 })
 

@@ -126,7 +126,37 @@ test('models say what was wrong with a call', async ({ gpu }) => {
     [
       'a layer without a name',
       () => Reflect.apply(Builder.prototype.dropout, new Builder(gpu, 0), [undefined, 0.5]),
-      'Builder: name must be a string, got undefined',
+      'Builder: the name of a layer must be a string, got undefined',
+    ],
+    [
+      'sizes of a layer that are none',
+      () => call(build.linear.bind(build), 'none', 3),
+      'Builder.linear: sizes of none must be two whole numbers from 1 on, [in, out], got 3',
+    ],
+    [
+      'a convolution without a channel',
+      () => build.conv('none', [3, 0]),
+      'Builder.conv: channels of none must be two whole numbers from 1 on, [in, out], got an array of 2',
+    ],
+    [
+      'a batch norm of half a channel',
+      () => build.norm('none', 2.5),
+      'Builder: the channels of none must be a whole number from 1 on, got 2.5',
+    ],
+    [
+      'one name for a convolution and its norm',
+      () => call(build.convNorm.bind(build), 'none', [3, 4]),
+      "Builder.convNorm: names must be two names, of the convolution and of its norm, got 'none'",
+    ],
+    [
+      'a spread below 0',
+      () => build.drawn('none', [2, 2], -1),
+      'Builder.drawn: std of none must be a number from 0 to 3.4e38, got -1',
+    ],
+    [
+      'a parameter without values',
+      () => build.drawn('none', [2, 0], 1),
+      'Builder.drawn: the shape of none must be an array of whole numbers from 1 on, got an array of 2',
     ],
     [
       'a norm of no channels',

@@ -121,12 +121,12 @@ test('optimizers say what was wrong with a call', async ({ gpu }) => {
     [
       'a decay that is no number',
       () => make(AdamW, { w }, { weightDecay: '0.1' }),
-      "AdamW: weightDecay must be a finite number of at least 0, or a function of the step, t => number, got '0.1'",
+      "AdamW: weightDecay must be a number from 0 to 3.4e38, or a function of the step, t => number, got '0.1'",
     ],
     [
       'a schedule for one parameter',
       () => make(AdamW, { w }, { treat: () => ({ weightDecay: cosine(0.1, 10) }) }),
-      "AdamW: treat('w'): weightDecay must be a finite number of at least 0, got a function",
+      "AdamW: treat('w'): weightDecay must be a number from 0 to 3.4e38, got a function",
     ],
     [
       'a model to follow',
@@ -176,12 +176,12 @@ test('rates, decays and momenta that are not finite are refused, by number, trea
     [
       'a decay of a step',
       () => rate(0.1, () => Infinity),
-      'Sgd: weightDecay must be a finite number of at least 0, got Infinity',
+      'Sgd: weightDecay must be a number from 0 to 3.4e38, got Infinity',
     ],
     [
       'a decay below 0',
       () => rate(0.1, () => -1),
-      'Sgd: weightDecay must be a finite number of at least 0, got -1',
+      'Sgd: weightDecay must be a number from 0 to 3.4e38, got -1',
     ],
     ['a factor', () => treat({ lr: Infinity }), `AdamW: treat('w'): lr ${factor}, got Infinity`],
     ...[0, 1e-50, 1e39].map((lr): Misuse => [
@@ -197,12 +197,17 @@ test('rates, decays and momenta that are not finite are refused, by number, trea
     [
       'a decay of one',
       () => treat({ weightDecay: NaN }),
-      "AdamW: treat('w'): weightDecay must be a finite number of at least 0, got NaN",
+      "AdamW: treat('w'): weightDecay must be a number from 0 to 3.4e38, got NaN",
+    ],
+    [
+      'a decay beyond f32',
+      () => treat({ weightDecay: 1e39 }),
+      "AdamW: treat('w'): weightDecay must be a number from 0 to 3.4e38, got 1e+39",
     ],
     [
       'eps',
       () => new Adam({ w }, { eps: Infinity }),
-      'Adam: eps must be a finite number of at least 0, got Infinity',
+      'Adam: eps must be a number from 0 to 3.4e38, got Infinity',
     ],
     [
       'a momentum',
@@ -255,7 +260,7 @@ test('schedules say what was wrong with a call', () =>
     [
       'a climb back in time',
       () => warmup(-1, 0.1),
-      'warmup: steps must be a finite number of at least 0, got -1',
+      'warmup: steps must be a number from 0 to 3.4e38, got -1',
     ],
     [
       'milestones out of order',

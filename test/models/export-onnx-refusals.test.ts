@@ -66,6 +66,7 @@ test('what cannot be exported is named', async ({ gpu }) => {
     exportOnnx(gpu, plainModel(1, forward), { input: [4], half })
   const model = plainModel(1, (x) => relu(topK(x, 1).values))
   const w = gpu.variable(new Float32Array(4), [4])
+  const far = gpu.variable([1, 65519, 65520, -1e9])
   const running = { mean: w, variance: w, batches: 1 }
   const safetensors = 'the model can be saved as safetensors'
   await refusesAll([
@@ -98,6 +99,16 @@ test('what cannot be exported is named', async ({ gpu }) => {
       'a number outside of f16',
       () => exported((x) => sum(mul(x, 1e-9), 1, { keepDims: true }), true),
       "exportOnnx: the forward's number 1e-9 lies outside of f16; leave out half, or choose one between 6e-8 and 65504",
+    ],
+    [
+      'a weight beyond f16',
+      () =>
+        exportOnnx(
+          gpu,
+          { ...plainModel(1, (x) => sum(mul(x, far), 1, { keepDims: true })), parameters: { far } },
+          { input: [4], half: true },
+        ),
+      'exportOnnx: far holds 65520, which f16 makes infinite (its largest number is 65504); leave out half',
     ],
     [
       'another number of features',

@@ -1,7 +1,8 @@
 // Tests that a training gets the same batches from a set on the GPU as from a streamed one.
 
 import * as assert from 'uvu/assert'
-import { DataError, type Dataset, memoryDataset } from '../../data/dataset.ts'
+import { DataError, type Dataset } from '../../data/dataset.ts'
+import { memoryDataset } from '../../data/memory-dataset.ts'
 import { subset } from '../../data/select.ts'
 import { openFeed } from '../../training/feed.ts'
 import type { Gpu } from '../../engine/gpu.ts'

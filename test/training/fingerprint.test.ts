@@ -7,7 +7,8 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { digestsOf, imagesDigest, sampleOf } from '../../training/fingerprint.ts'
 import { sha256 } from '../../training/sha256.ts'
-import { type Dataset, memoryDataset } from '../../data/dataset.ts'
+import type { Dataset } from '../../data/dataset.ts'
+import { memoryDataset } from '../../data/memory-dataset.ts'
 
 const test = suite('fingerprint')
 

@@ -106,8 +106,10 @@ test('keeps an epoch whose measurement fails, and measures it when it goes on', 
   let measured = 0
   const probe = {
     ofPixels: () => Promise.resolve(10),
-    ofEncoder: () =>
-      measured++ === 0 ? Promise.resolve(11) : Promise.reject(new Error('no room')),
+    ofProbes: () =>
+      measured++ === 0
+        ? Promise.resolve({ knn: 11, probe: 12 })
+        : Promise.reject(new Error('no room')),
   } as unknown as KnnProbe // as much of one as a training asks
   const failed = await new Training({ ...prepared, probe }, run, quiet, { requested: false })
     .finish()

@@ -188,7 +188,7 @@ test('shapes that do not fit are refused', ({ gpu }) => {
   )
   refuses(
     () => attention(x, x, x, { lengths: gpu.tensor([3, 3], [2]) }),
-    'attention: input 3 must be i32, got f32 [2]',
+    'attention: lengths must be i32, got f32 [2]',
   )
 })
 

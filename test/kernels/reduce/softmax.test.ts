@@ -180,7 +180,7 @@ test('a label in a tensor that is no class makes its row NaN, and no other', asy
   }
   assert.throws(
     () => crossEntropy(x, gpu.tensor(Uint8Array.of(0, 1, 2, 0), [4])),
-    says('crossEntropy: input 1 must be f32 or i32, got u8 [4]'),
+    says('crossEntropy: labels must be f32 or i32, got u8 [4]'),
   )
   assert.throws(
     () => crossEntropy(x, [0, 0, 0, 0], { ignoreIndex: 0.5 }),

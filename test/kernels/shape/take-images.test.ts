@@ -48,7 +48,7 @@ test('refuses what is no list of numbers, and images that are no bytes', ({ gpu 
   )
   refuses(
     () => takeImages(gpu.variable([0, 0, 0], [1, 1, 1, 3]), gpu.tensor(Int32Array.of(0), [1])),
-    'takeImages: input 0 must be u8, got f32 [1, 1, 1, 3]',
+    'takeImages: set must be u8, got f32 [1, 1, 1, 3]',
   )
 })
 

@@ -1,0 +1,97 @@
+// kindred classify: what a fine-tuned network says images are.
+
+import { printable } from '../../kernels/printable.ts'
+import { testSide } from '../../kernels/augment/recipes.ts'
+import { openClassifier } from '../../run-folder/saved-classifier.ts'
+import { UsageError } from '../../training/choice.ts'
+import { jsonLine } from '../output.ts'
+import { featuresSeen, onSeenGpu } from './features.ts'
+import { leaveClean } from './out-file.ts'
+import {
+  type PictureFlags,
+  type Pictures,
+  notes,
+  openFiles,
+  openPictures,
+  seenOf,
+  told,
+} from './pictures.ts'
+
+/** Options of kindred classify. */
+export interface ClassifyFlags extends PictureFlags {
+  readonly top?: number
+}
+
+/** A class with its probability. */
+interface Guess {
+  readonly class: string
+  readonly probability: number
+}
+
+/** Prints the most probable classes of each image, and returns the exit code. Throws Error in
+ *  words. */
+export async function classifyImages(
+  network: string,
+  images: readonly string[],
+  flags: ClassifyFlags,
+): Promise<number> {
+  leaveClean()
+  if (images.length > 0 && flags.data !== undefined)
+    throw new UsageError('--data: must be left out beside images, or the images left out')
+  if (images.length === 0 && flags.data === undefined)
+    throw new UsageError('classify: needs images, got none; name image files, or a set with --data')
+  const saved = await openClassifier(network)
+  const progress = notes()
+  const pictures =
+    images.length > 0
+      ? await openFiles(images, testSide(saved.config.size))
+      : await openPictures(network, saved, flags, progress)
+  try {
+    const options = { unit: false, command: 'classify' }
+    const whole = { ...saved, build: saved.buildClassifier }
+    const { features: scores } = await onSeenGpu(saved, flags, (gpu) =>
+      featuresSeen(gpu, whole, pictures.set, progress, options),
+    )
+    const guesses = guessesOf(scores, saved.classes, flags.top ?? 1)
+    const results = guesses.map((own, i) => ({ ...told(pictures, i), guesses: own }))
+    const { skippedFiles } = pictures
+    process.stdout.write(
+      flags.json
+        ? `${jsonLine({ ...seenOf(network, saved), classes: saved.classes, skippedFiles, results })}\n`
+        : linesOf(guesses, pictures),
+    )
+    return 0
+  } finally {
+    await pictures.close()
+  }
+}
+
+/** Returns the most probable classes of each row of scores [N, C], the first of equals first. */
+export function guessesOf(
+  scores: Float32Array,
+  classes: readonly string[],
+  top: number,
+): Guess[][] {
+  const C = classes.length
+  return Array.from({ length: scores.length / C }, (_, n) => {
+    const own = scores.subarray(n * C, (n + 1) * C)
+    const most = own.reduce((a, b) => Math.max(a, b), -Infinity)
+    const shares = Array.from(own, (score) => Math.exp(score - most))
+    const total = shares.reduce((a, b) => a + b, 0)
+    return classes
+      .map((name, c) => ({ class: name, probability: (shares[c] ?? 0) / total }))
+      .sort((a, b) => b.probability - a.probability)
+      .slice(0, top)
+  })
+}
+
+/** Writes a line for each image: its path, then each class with its probability, between tabs. */
+const linesOf = (guesses: readonly (readonly Guess[])[], { names }: Pictures): string =>
+  guesses
+    .map((own, i) => {
+      const words = own.map(
+        ({ class: name, probability }) => `\t${printable(name)}\t${probability.toFixed(3)}`,
+      )
+      return `${printable(names[i] ?? '')}${words.join('')}\n`
+    })
+    .join('')

@@ -1,0 +1,89 @@
+// How papers train a linear classifier on a frozen encoder: by SGD or LARS, over epochs of images
+// that are only cropped and flipped. Cross entropy of the features as the encoder makes them.
+
+import type { Variable } from '../kernels/op.ts'
+import { linear } from '../kernels/matmul/linear.ts'
+import { type FlatOptimizer, Lars, Sgd } from '../engine/optim/optimizer.ts'
+import { type Schedule, cosine, multiStep } from '../engine/optim/schedule.ts'
+import type { Gpu } from '../engine/gpu.ts'
+import { Builder } from '../models/layers.ts'
+import type { Layer } from '../models/model.ts'
+
+/** A paper's protocol of linear evaluation. */
+export interface LinearProtocol {
+  /** Where it is from, for a help text. */
+  readonly source: string
+  /** Times through the labelled images. */
+  readonly epochs: number
+  /** Images per step. */
+  readonly batch: number
+  /** The first learning rate of steps of so many images. */
+  readonly rate: (batch: number) => number
+  /** The learning rate at an epoch from 0 on, a fraction within one, from the first rate and the
+   *  number of epochs. */
+  readonly schedule: (rate: number, epochs: number) => Schedule
+  readonly optimizer: (parameters: Readonly<Record<string, Variable>>) => FlatOptimizer
+  /** Makes the layer of F features to C classes with its initial weights. */
+  readonly head: (gpu: Gpu, sizes: readonly [F: number, C: number], seed: number) => LinearHead
+}
+
+/** A linear layer from features [N, F] to scores [N, C]: `weight` [C, F] and `bias` [C]. */
+export interface LinearHead {
+  readonly parameters: Readonly<Record<string, Variable>>
+  readonly classify: Layer
+}
+
+const by256 = (rate: number) => (batch: number) => (rate * batch) / 256
+
+/** A cosine that falls once an epoch, as PyTorch's training scripts do. */
+const epochCosine = (rate: number, epochs: number): Schedule => {
+  const falling = cosine(rate, epochs)
+  return (epoch) => falling(Math.floor(epoch))
+}
+
+/** Makes a head whose weights are from N(0, std²), or zeros. Its bias begins with zeros. */
+const headOf =
+  (std: number): LinearProtocol['head'] =>
+  (gpu, [F, C], seed) => {
+    const build = new Builder(gpu, seed)
+    const zeros = new Float32Array(C * F)
+    const weight =
+      std > 0 ? build.drawn('weight', [C, F], std) : build.parameter('weight', zeros, [C, F])
+    const bias = build.parameter('bias', new Float32Array(C), [C])
+    return { parameters: build.parameters, classify: (h) => linear(h, weight, bias) }
+  }
+
+const momentum = (parameters: Readonly<Record<string, Variable>>) =>
+  new Sgd(parameters, { momentum: 0.9 })
+
+/** The protocols by name. None decays weights.
+ *
+ *  simclr   google-research/simclr: Nesterov momentum 0.9, rate 0.1 batch / 256, a cosine, zeros
+ *  moco     facebookresearch/moco, main_lincls.py: SGD, rate 30, a tenth at 60 % and 80 %
+ *  moco-v3  facebookresearch/moco-v3, main_lincls.py: SGD, rate 0.1 batch / 256, a cosine
+ *  simsiam  facebookresearch/simsiam, main_lincls.py --lars: LARS, rate 0.1 batch / 256, a cosine */
+export const linearProtocols = {
+  simclr: {
+    ...{ source: 'SimCLR: Nesterov SGD, rate 0.1 batch / 256, a cosine', epochs: 90, batch: 4096 },
+    ...{ rate: by256(0.1), schedule: cosine, head: headOf(0) },
+    optimizer: (parameters) => new Sgd(parameters, { momentum: 0.9, nesterov: true }),
+  },
+  moco: {
+    ...{ source: 'MoCo: SGD, rate 30, a tenth of it twice', epochs: 100, batch: 256 },
+    rate: () => 30,
+    schedule: (rate, epochs) => multiStep(rate, [0.6 * epochs, 0.8 * epochs]),
+    ...{ head: headOf(0.01), optimizer: momentum },
+  },
+  'moco-v3': {
+    ...{ source: 'MoCo v3: SGD, rate 0.1 batch / 256, a cosine', epochs: 90, batch: 1024 },
+    ...{ rate: by256(0.1), schedule: epochCosine, head: headOf(0.01), optimizer: momentum },
+  },
+  simsiam: {
+    ...{ source: 'SimSiam: LARS, rate 0.1 batch / 256, a cosine', epochs: 90, batch: 4096 },
+    ...{ rate: by256(0.1), schedule: epochCosine, head: headOf(0.01) },
+    optimizer: (parameters) => new Lars(parameters, { form: 'moco-v3', exclude: () => false }),
+  },
+} as const satisfies Readonly<Record<string, LinearProtocol>>
+
+/** Name of a protocol of linear evaluation. */
+export type LinearProtocolName = keyof typeof linearProtocols

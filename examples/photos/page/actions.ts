@@ -1,0 +1,80 @@
+// The buttons above the map: what can be done at this point.
+
+import { button, make } from './elements.ts'
+
+/** Where the page stands. */
+export type Phase = 'reading' | 'ready' | 'training' | 'pausing' | 'paused' | 'finished' | 'opening'
+
+/** What the buttons do. */
+export interface Actions {
+  readonly train: () => void
+  readonly pause: () => void
+  readonly goOn: () => void
+  readonly longer: () => void
+  readonly save: () => void
+  readonly exportAs: (format: 'safetensors' | 'onnx') => void
+  readonly stopReading: () => void
+  readonly startOver: () => void
+}
+
+/** Fills `place` with the buttons of a phase. */
+export function showActions(place: HTMLElement, phase: Phase, actions: Actions) {
+  const primary = { class: 'primary' }
+  const over = () => button('Start over', actions.startOver, { id: 'start-over' })
+  const byPhase: Record<Phase, () => HTMLElement[]> = {
+    reading: () => [button('Stop reading', actions.stopReading)],
+    opening: () => [],
+    ready: () => [button('Start training', actions.train, { id: 'train', ...primary }), over()],
+    training: () => [button('Pause', actions.pause, { id: 'pause' }), saveMenu(actions)],
+    pausing: () => [button('Pausing …', () => {}, { disabled: '' })],
+    paused: () => [
+      button('Continue', actions.goOn, { id: 'go-on', ...primary }),
+      saveMenu(actions),
+      over(),
+    ],
+    finished: () => [
+      button('Train longer', actions.longer, { id: 'longer' }),
+      saveMenu(actions),
+      over(),
+    ],
+  }
+  const hadFocus = place.contains(document.activeElement)
+  place.replaceChildren(...byPhase[phase]())
+  if (hadFocus) place.querySelector('button')?.focus()
+}
+
+function saveMenu({ save, exportAs }: Actions): HTMLElement {
+  const menu = make('details', { class: 'menu', id: 'save-menu' }, make('summary', {}, 'Save'))
+  const item = (words: string, about: string, id: string, act: () => void) => {
+    const made = button(
+      '',
+      () => {
+        menu.open = false
+        act()
+      },
+      { id },
+    )
+    made.append(make('span', {}, words), make('small', {}, about))
+    return made
+  }
+  menu.append(
+    make(
+      'div',
+      {},
+      item('The training', 'Pictures, network and losses, to go on elsewhere', 'save', save),
+      item('The encoder, safetensors', 'For PyTorch and others', 'export-safetensors', () =>
+        exportAs('safetensors'),
+      ),
+      item('The encoder, ONNX', 'For ONNX Runtime', 'export-onnx', () => exportAs('onnx')),
+    ),
+  )
+  menu.addEventListener('keydown', ({ key }) => {
+    if (key === 'Escape') menu.open = false
+  })
+  return menu
+}
+
+addEventListener('pointerdown', ({ target }) => {
+  for (const menu of document.querySelectorAll<HTMLDetailsElement>('.menu[open]'))
+    if (!(target instanceof Node && menu.contains(target))) menu.open = false
+})

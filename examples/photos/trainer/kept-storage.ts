@@ -1,0 +1,75 @@
+// The storage of a training: memory, and with every checkpoint the file that the browser keeps.
+
+import { type Checkpoint, MemoryStorage } from 'kindred'
+import type { Choice, RunEvent, Tell } from '../common/api.ts'
+import { claimKept, deleteKept, writeKept } from './kept.ts'
+import type { PhotoSet } from './photo-set.ts'
+import { type SavedTraining, encodePictures, encodeTraining } from './run-file.ts'
+
+const OTHER_TAB =
+  'another tab trains and keeps its training in this browser; save this one as a file at its end'
+
+/** Stores a training in memory and, where it can, in the browser. */
+export class KeptStorage extends MemoryStorage {
+  readonly choice: Choice
+  /** Hears what was saved, and what could not be. */
+  tell: Tell<RunEvent> = () => {}
+  readonly #pictures: PhotoSet
+  #arePicturesKept = false
+
+  constructor(config: object, choice: Choice, pictures: PhotoSet) {
+    super(config, 'this training')
+    this.choice = choice
+    this.#pictures = pictures
+  }
+
+  /** Makes the storage of a saved training. */
+  static async of(saved: SavedTraining, pictures: PhotoSet, isKept: boolean) {
+    const storage = new KeptStorage(saved.config, saved.choice, pictures)
+    const { step, tensors, metadata } = saved.checkpoint
+    for (const metric of saved.metrics) storage.append(metric)
+    await MemoryStorage.prototype.saveCheckpoint.call(storage, step, tensors, metadata)
+    storage.#arePicturesKept = isKept
+    return storage
+  }
+
+  /** The training as it is to be saved. Throws Error before the first checkpoint. */
+  async training(): Promise<SavedTraining> {
+    const checkpoint = this.newest
+    if (!checkpoint) throw new Error('there is nothing to save yet: training has just begun')
+    const metrics = await this.metrics()
+    const { choice, config } = this
+    return {
+      choice,
+      config: config as unknown as SavedTraining['config'],
+      metrics: metrics.filter(({ step }) => step <= checkpoint.step),
+      checkpoint,
+    }
+  }
+
+  override async saveCheckpoint(
+    step: number,
+    tensors: Checkpoint['tensors'],
+    metadata: Checkpoint['metadata'],
+    options: { readonly best?: boolean } = {},
+  ): Promise<string> {
+    const path = await super.saveCheckpoint(step, tensors, metadata, options)
+    try {
+      this.tell({ kind: 'saved', step, bytes: await this.#keep() })
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error)
+      this.tell({ kind: 'unsaved', reason }) // memory has it: training goes on
+    }
+    return path
+  }
+
+  async #keep(): Promise<number> {
+    if (!(await claimKept())) throw new Error(OTHER_TAB)
+    if (!this.#arePicturesKept) {
+      await deleteKept('training') // it is of other pictures
+      await writeKept('pictures', encodePictures(this.#pictures))
+      this.#arePicturesKept = true
+    }
+    return writeKept('training', encodeTraining(await this.training()))
+  }
+}

@@ -1,0 +1,155 @@
+// The photo page's parts that need no browser: what its worker reads from files, its settings, its
+// lists and its map.
+
+import * as assert from 'uvu/assert'
+import { suite } from 'uvu'
+import { Camera } from '../../examples/photos/page/camera.ts'
+import { gridOf } from '../../examples/photos/page/grid.ts'
+import { closePairs, loners, nearestOf } from '../../examples/photos/page/ranking.ts'
+import { timeLeft } from '../../examples/photos/page/speed.ts'
+import {
+  decodePictures,
+  decodeTraining,
+  encodePictures,
+  encodeTraining,
+} from '../../examples/photos/trainer/run-file.ts'
+import { configFor } from '../../examples/photos/trainer/settings.ts'
+import type { SavedTensor } from '../../index.ts'
+
+const test = suite('example of photos')
+
+const choice = { method: 'simclr', network: 'small', side: 32, steps: 20, seed: 0 } as const
+
+test('a training has about as many steps as are chosen', () => {
+  for (const method of ['simclr', 'moco'] as const)
+    for (const pictures of [8, 9, 31, 200, 5000]) {
+      const { batch, epochs } = configFor({ ...choice, method, steps: 300 }, pictures)
+      const perEpoch = Math.floor(pictures / batch)
+      assert.ok(batch >= 2 && batch <= pictures, `${pictures}: batch ${batch}`)
+      assert.ok(configFor({ ...choice, method, batch: 7 }, pictures).batch === 7)
+      const steps = epochs * perEpoch
+      assert.ok(steps >= 300 && steps < 300 + perEpoch, `${method}, ${pictures}: ${steps} steps`)
+    }
+})
+
+test('too few pictures are refused in words', () => {
+  assert.throws(() => configFor(choice, 0), /no pictures to train on/)
+  assert.throws(() => configFor(choice, 1), /one picture is too few.*at least 8/)
+  assert.throws(() => configFor(choice, 7), /7 pictures are too few.*at least 8/)
+})
+
+const found = {
+  indices: Uint32Array.of(1, 2, 0, 2, 1, 0),
+  cosines: Float32Array.of(0.99, 0.5, 0.99, 0.25, 0.25, 0.5),
+  k: 2,
+}
+
+test('pairs stand once, the most alike first', () => {
+  assert.equal(
+    closePairs(found).map(({ a, b }) => [a, b]),
+    [
+      [0, 1],
+      [0, 2],
+      [1, 2],
+    ],
+  )
+  assert.equal(
+    nearestOf(found, 2).map(({ picture }) => picture),
+    [1, 0],
+  )
+  assert.is(loners(found)[0]?.picture, 2)
+})
+
+test('the camera shows all places, and goes back where it came from', () => {
+  const camera = new Camera()
+  camera.width = 400
+  camera.height = 300
+  const places = Float32Array.of(-3, 0, 5, 2, 1, 9)
+  camera.fit(places, 20)
+  for (let i = 0; i < 3; i++) {
+    const [x, y] = camera.project(places[2 * i] ?? NaN, places[2 * i + 1] ?? NaN)
+    assert.ok(x > 19.9 && x < 380.1 && y > 19.9 && y < 280.1, `${i}: ${x}, ${y}`)
+  }
+  const before = camera.project(5, 2)
+  camera.zoomBy(3, before)
+  const after = camera.project(5, 2)
+  assert.ok(Math.hypot(after[0] - before[0], after[1] - before[1]) < 1e-6, 'the point stays')
+  camera.zoomBy(1 / 3, before)
+  assert.equal(camera.project(5, 2), before)
+})
+
+test('a grid has a place of its own for each picture', () => {
+  const places = gridOf(7, 2)
+  const all = Array.from({ length: 7 }, (_, i) => `${places[2 * i]} ${places[2 * i + 1]}`)
+  assert.is(new Set(all).size, 7)
+})
+
+test('the time left is said in words', () => {
+  assert.is(timeLeft(3), 'a few seconds')
+  assert.is(timeLeft(43), '45 s')
+  assert.is(timeLeft(600), '10 min')
+  assert.is(timeLeft(7800), '2 h 10 min')
+})
+
+const pictures = {
+  kind: 'own',
+  side: 2,
+  names: ['a.jpg', 'b.jpg'],
+  pixels: Uint8Array.from({ length: 24 }, (_, i) => i),
+  classes: [],
+  labels: null,
+  test: { pixels: new Uint8Array(), labels: null },
+} as const
+const tensors = new Map<string, SavedTensor>([
+  ['conv1.weight', { shape: [1], data: Float32Array.of(2) }],
+])
+const training = {
+  choice,
+  config: configFor(choice, 20),
+  metrics: [{ step: 1, loss: 2.5 }],
+  checkpoint: { step: 1, path: 'step 1', tensors, metadata: { 'optimizer.t': '1', step: '1' } },
+}
+
+test('a saved training is read as it was written', () => {
+  const read = decodePictures(encodePictures(pictures))
+  assert.equal({ ...read, pixels: [...read.pixels] }, { ...pictures, pixels: [...pictures.pixels] })
+  assert.equal(decodeTraining(encodeTraining(training)), training)
+})
+
+test('a file that says what it does not hold is refused in words', () => {
+  const file = encodePictures(pictures)
+  const about = (change: object) => {
+    const said = { ...(JSON.parse(file.metadata['photos'] ?? '') as object), ...change }
+    return () => decodePictures({ ...file, metadata: { photos: JSON.stringify(said) } })
+  }
+  assert.throws(about({ names: ['one'] }), /it names 1 pictures and holds 2/)
+  assert.throws(about({ side: 1e9 }), /pictures is wrong: side/)
+  assert.throws(about({ names: 'all' }), /pictures is wrong: names/)
+  assert.throws(() => decodePictures({ ...file, metadata: {} }), /holds no pictures of this page/)
+  assert.throws(() => decodePictures({ ...file, metadata: { photos: '{' } }), /damaged/)
+  assert.throws(() => decodePictures({ ...file, tensors: new Map() }), /has no photos.pixels/)
+  const labels = new Map([...file.tensors]).set('photos.labels', {
+    shape: [2],
+    data: Int32Array.of(0, 7),
+  })
+  assert.throws(() => decodePictures({ ...file, tensors: labels }), /classes that it does not have/)
+  const saved = encodeTraining(training)
+  const run = (change: (text: string) => string) => {
+    const text = change(saved.metadata['photos.run'] ?? '')
+    return () => decodeTraining({ ...saved, metadata: { ...saved.metadata, 'photos.run': text } })
+  }
+  assert.throws(
+    run((text) => text.replace('"resnet8"', '"resnet99"')),
+    /training is wrong: config.model.name/,
+  )
+  assert.throws(
+    run((text) => text.replace('"width":16', '"width":1e9')),
+    /training is wrong: config.model.width/,
+  )
+  assert.throws(
+    () => decodeTraining({ ...saved, metadata: { ...saved.metadata, step: '-1' } }),
+    /does not say its step/,
+  )
+})
+
+test.run()

@@ -1,0 +1,218 @@
+// Pictures given as bytes: the images, the list of those left out, and the data set made of them.
+
+import * as assert from 'uvu/assert'
+import { batches } from '../../data/loader.ts'
+import { imageDataset } from '../../images/image-dataset.ts'
+import { readImages } from '../../images/read-images.ts'
+import { resizeImages } from '../../kernels/resample/resize-images.ts'
+import { residentImages } from '../../methods/image-batch.ts'
+import { threefry2x32 } from '../../kernels/wgsl/threefry.ts'
+import { gpuSuite } from '../fixtures/gpu.ts'
+import { call, refusesAll } from '../fixtures/misuse.ts'
+
+const test = gpuSuite('pictures as bytes')
+
+/** A picture of noise. */
+function noise(width: number, height: number, channels = 4, seed = 1) {
+  const value = (_: unknown, i: number) => threefry2x32([seed, 9], [i, 0])[0] & 255
+  return {
+    data: Uint8ClampedArray.from({ length: width * height * channels }, value),
+    width,
+    height,
+  }
+}
+
+test('each image is as resizeImages makes it, wherever it lies in the set', async ({ gpu }) => {
+  const sizes = [
+    [9, 7],
+    [5, 20],
+    [3, 3],
+    [31, 12],
+    [1, 1],
+    [40, 2],
+  ] as const
+  for (const fit of ['cover', 'contain', 'fill'] as const)
+    for (const channels of [3, 4]) {
+      const pictures = sizes.map(([w, h], i) => noise(w, h, channels, i))
+      const size = 5 // 75 bytes an image, so that words hold parts of two
+      const { images, kept, skipped } = await readImages(gpu, pictures, { size, fit })
+      assert.equal([images.dtype, ...images.shape], ['u8', 6, 5, 5, 3])
+      assert.equal([kept, skipped], [[0, 1, 2, 3, 4, 5], []])
+      const got = await gpu.read(images)
+      for (const [i, { data, width, height }] of pictures.entries()) {
+        const alone = resizeImages(gpu.tensor(data, [1, height, width, channels]), { size, fit })
+        assert.equal([...got.subarray(i * 75, i * 75 + 75)], [...(await gpu.read(alone))])
+      }
+      gpu.free(images)
+    }
+})
+
+test('a picture of several strips is one', async ({ gpu }) => {
+  const [width, height] = [2000, 4500] // 36 MB: three strips
+  const data = new Uint8Array(width * height * 4)
+  for (let i = 0; i < data.length; i += 4) {
+    const [x, y] = [(i / 4) % width, Math.floor(i / 4 / width)]
+    data.set([(255 * x) / width, (255 * y) / height, 255 * Number(y > 2250), 255], i)
+  }
+  const { images } = await readImages(gpu, [{ data, width, height }], { size: 9, fit: 'fill' })
+  const got = await gpu.read(images)
+  for (let y = 0; y < 9; y++)
+    for (let x = 0; x < 9; x++) {
+      const [r = NaN, g = NaN, b = NaN] = got.subarray((y * 9 + x) * 3)
+      const [across, down] = [(255 * (x + 0.5)) / 9, (255 * (y + 0.5)) / 9]
+      if (x > 0 && x < 8) assert.ok(Math.abs(r - across) < 3, `${x} ${y}: ${r} ${across}`)
+      if (y > 0 && y < 8) assert.ok(Math.abs(g - down) < 3, `${x} ${y}: ${g} ${down}`)
+      if (y !== 4) assert.ok(Math.abs(b - (y > 4 ? 255 : 0)) < 12, `${y}: ${b}`) // it rings
+    }
+  gpu.free(images)
+})
+
+test('pictures that cannot be read are left out, and listed', async ({ gpu }) => {
+  const good = noise(4, 4)
+  const detached = noise(4, 4)
+  structuredClone(detached.data.buffer, { transfer: [detached.data.buffer] })
+  const pictures = [
+    good,
+    { ...good, width: 0 },
+    { ...good, data: good.data.subarray(0, 16) },
+    detached,
+    { ...good, data: new Float32Array(64) as unknown as Uint8Array },
+    Object.assign(noise(4, 4), { name: 'last.png' }),
+  ]
+  const told: string[] = []
+  const { images, kept, skipped } = await readImages(gpu, pictures, {
+    size: 4,
+    onProgress: (done, left) => told.push(`${done} ${left}`),
+  })
+  assert.equal(images.shape, [2, 4, 4, 3])
+  assert.equal(kept, [0, 5])
+  assert.equal(skipped, [
+    {
+      file: 'picture 1',
+      reason:
+        'width must be a whole number from 1 on, got 0; was it closed, or has it not loaded yet?',
+    },
+    {
+      file: 'picture 2',
+      reason: 'data must be RGBA or RGB, 64 or 48 bytes for 4 x 4 pixels, got 16',
+    },
+    {
+      file: 'picture 3',
+      reason: 'data has no bytes; was its buffer transferred to a worker?',
+    },
+    {
+      file: 'picture 4',
+      reason:
+        'data must be bytes in a Uint8Array or a Uint8ClampedArray, got a Float32Array of 256 bytes',
+    },
+  ])
+  assert.equal(told, ['1 0', '2 1', '3 2', '4 3', '5 4', '6 4'])
+  gpu.free(images)
+})
+
+test('a data set of pictures trains as any other', async ({ gpu }) => {
+  const made: number[] = []
+  let open = 0
+  function* pictures() {
+    for (let i = 0; i < 70; i++) {
+      made.push(open)
+      yield i === 40 ? { ...noise(6, 6), height: 5 } : noise(6, 6, 4, i)
+      open++
+    }
+  }
+  const classOf = (_: unknown, i: number) => (i % 3 === 2 ? null : i % 3 === 1 ? 'cat' : 'ant')
+  const set = await imageDataset(gpu, pictures(), { size: 6, name: 'zoo', classOf })
+  assert.equal([set.name, set.size, set.classes], ['zoo', 69, ['ant', 'cat']])
+  assert.equal([...(set.labels ?? [])].slice(0, 4), [0, 1, -1, 0])
+  assert.equal(
+    set.skipped.map(({ file }) => file),
+    ['picture 40'],
+  )
+  assert.is(set.files?.[40], 'picture 41')
+  const pixels = new Uint8Array(108 * 69)
+  await set.read(
+    Uint32Array.from({ length: 69 }, (_, i) => i),
+    pixels,
+  )
+  for (const [i, at] of [
+    [0, 0],
+    [41, 40],
+    [69, 68],
+  ] as const) {
+    const { data } = noise(6, 6, 4, i)
+    const alone = resizeImages(gpu.tensor(data, [1, 6, 6, 4]), { size: 6 })
+    assert.equal([...pixels.subarray(108 * at, 108 * at + 108)], [...(await gpu.read(alone))])
+  }
+  for await (const { shape } of batches(set, { batch: 32, seed: 1, epoch: 0 }))
+    assert.equal(shape, [32, 6, 6, 3])
+  const resident = await residentImages(gpu, set)
+  assert.equal(resident.shape, [69, 6, 6, 3])
+  gpu.free(resident)
+})
+
+test('nothing is left behind, and a signal ends it', async ({ gpu }) => {
+  await readImages(gpu, [noise(50, 40)], { size: 8 }).then(({ images }) => gpu.free(images))
+  await gpu.sync()
+  const { bytes } = gpu.stats()
+  for (let i = 0; i < 3; i++) {
+    const { images } = await readImages(gpu, [noise(50, 40), noise(20, 90)], { size: 8 })
+    gpu.free(images)
+  }
+  assert.ok(gpu.stats().bytes <= bytes + 4096, `${bytes} to ${gpu.stats().bytes}`)
+  const stop = new AbortController()
+  let taken = 0
+  function* endless() {
+    for (;;) {
+      if (++taken === 9) stop.abort(new Error('enough'))
+      yield noise(5, 5)
+    }
+  }
+  await refusesAll([
+    ['aborted', () => imageDataset(gpu, endless(), { size: 4, signal: stop.signal }), 'enough'],
+  ])
+  assert.ok(taken < 13, `${taken} were taken`)
+})
+
+test('what is no picture is refused in words', async ({ gpu }) => {
+  const read = (...given: readonly unknown[]) => call(readImages, gpu, ...given)
+  const good = noise(4, 4)
+  await refusesAll([
+    [
+      'no list',
+      () => read(good, { size: 4 }),
+      'readImages: pictures must be an array of pictures, at least one, got an object with data, width, height',
+    ],
+    [
+      'an empty list',
+      () => read([], { size: 4 }),
+      'readImages: pictures must be an array of pictures, at least one, got an empty array',
+    ],
+    [
+      'an address',
+      () => read(['cat.jpg'], { size: 4 }),
+      "readImages: a picture must be a File, a Blob, an ImageBitmap, a canvas, a VideoFrame, an image or video element, ImageData or { data, width, height }, got 'cat.jpg'",
+    ],
+    [
+      'no size',
+      () => read([good], {}),
+      'readImages: size is missing; it must be a whole number from 1 on',
+    ],
+    [
+      'a file in Node',
+      () => read([new File(['GIF89a'], 'a.gif')], { size: 4, broken: 'throw' }),
+      "a.gif: there is no createImageBitmap here to decode it; give { data, width, height }, or read files in Node by openData('folder:PATH')",
+    ],
+    [
+      'none that can be read',
+      () => read([{ ...good, width: 3 }], { size: 4 }),
+      'none of the 1 pictures could be read; the first, picture 0: data must be RGBA or RGB, 48 or 36 bytes for 3 x 4 pixels, got 64',
+    ],
+    [
+      'no class',
+      () => imageDataset(gpu, [good], { size: 4, classOf: () => 3 as unknown as string }),
+      'imageDataset: classOf must return a name, or null for a picture without, got 3',
+    ],
+  ])
+})
+
+test.run()
