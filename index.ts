@@ -1,9 +1,11 @@
 // kindred: the library, for browsers and Node. kindred/node adds Dawn, files and data sets.
 
-export { type BackwardOptions, type GpuOptions, Gpu } from './engine/gpu.ts'
+export type { BackwardOptions } from './engine/backward.ts'
+export { Gpu } from './engine/gpu.ts'
+export type { GpuOptions } from './engine/gpu-rules.ts'
 export type { CaptureOptions, Captured } from './engine/capture/capture.ts'
 export type { Given, Input, Upload } from './engine/capture/inputs.ts'
-export type { StepResult } from './engine/steps.ts'
+export type { StepResult } from './engine/step-result.ts'
 export type { TensorBuffer, WrapOptions } from './engine/wrap.ts'
 export {
   type About,
@@ -325,6 +327,7 @@ export type { Percentiles } from './serving/durations.ts'
 export type { RequestOptions, ServiceLimits } from './serving/limits.ts'
 export { type Searcher, type SearcherOptions, openSearcher } from './serving/searcher.ts'
 export type { ServiceStats } from './serving/service.ts'
+export { type BackgroundOptions, trainInBackground } from './training/background.ts'
 export type { EncoderLayer, SavedEncoder } from './training/encoder.ts'
 export { type ConfigOptions, configOf } from './training/config.ts'
 export type { OpenGpu } from './training/devices.ts'

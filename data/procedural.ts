@@ -6,6 +6,7 @@
 
 import { anything, checkOptions, describe } from '../kernels/options.ts'
 import { seedRule } from '../kernels/seeds.ts'
+import { takingTurns } from '../kernels/turns.ts'
 import { threefry2x32, uniform01 } from '../kernels/wgsl/threefry.ts'
 import { type Dataset, DataError, type Split, checkRead } from './dataset.ts'
 import { counted } from './words.ts'
@@ -28,7 +29,7 @@ export interface ProceduralOptions {
 const rules = { size: anything, train: anything, test: anything, seed: seedRule }
 
 /** Makes the two halves of the built-in set. Image i has label i % 10 and depends on (seed, half,
- *  i, size) alone. It is drawn when it is first read. Throws DataError for a size or count that is
+ *  i, size) alone. It is drawn when it is first read, in turns with other work, so that a page lives. Throws DataError for a size or count that is
  *  not a positive integer, and for more than 4 GiB in one half. */
 export function procedural(options: ProceduralOptions = {}): Split {
   const {
@@ -64,10 +65,14 @@ function half(side: number, size: number, key: readonly [number, number]): Datas
     skipped: [],
     async read(indices, out) {
       checkRead({ name: 'procedural', size }, stride, indices, out)
+      const turn = takingTurns()
       for (let n = 0; n < indices.length; n++) {
         const i = Number(indices[n])
         const image = pixels.subarray(i * stride, (i + 1) * stride)
-        if (!drawn[i]) paint(image, side, compose(i % patterns.length, draws(key, i)))
+        if (!drawn[i]) {
+          await turn()
+          paint(image, side, compose(i % patterns.length, draws(key, i)))
+        }
         drawn[i] = 1
         out.set(image, n * stride)
       }

@@ -9,6 +9,7 @@ import { Reports } from './errors.ts'
 import type { GpuOptions } from './gpu-rules.ts'
 import { Lifetime } from './lifetime.ts'
 import { Memory } from './memory.ts'
+import type { Discard } from './memory/pool.ts'
 import { Observing } from './observe.ts'
 import { Pipelines } from './pipelines.ts'
 import { Reads } from './reads.ts'
@@ -20,6 +21,7 @@ import { type KernelSettings, kernelSettings } from './traits.ts'
 /** The parts of one Gpu. */
 export interface Assembly extends GpuParts {
   readonly software: boolean
+  readonly ownsDevice: boolean
   readonly lifetime: Lifetime
   readonly commands: Commands
   readonly pipelines: Pipelines
@@ -34,22 +36,23 @@ export interface Assembly extends GpuParts {
 /** Makes the parts of `gpu`, which all tensors refer to, on this device. Throws Error when the
  *  device does not support the precision. */
 export function assemble(gpu: Machine, device: GPUDevice, options: GpuOptions): Assembly {
-  const { ownsDevice = false, onWait = () => () => {} } = options
+  const { ownsDevice = false, onWait = () => () => {}, budget = null } = options
   const { precision = 'f32', activations = 'f32', kernels = 'device' } = options
   const traits = kernelSettings(device, { precision, activations, kernels })
   const lifetime = new Lifetime(device, ownsDevice)
   const reports = new Reports()
   const commands = new Commands(device, reports.watch, () => lifetime.check())
-  const memory = new Memory(device, reports.watch, (ids) => commands.bindGroups.forget(ids))
+  commands.submissions.budget = budget
+  const memory = new Memory(device, reports.watch, discarding(commands))
   const pipelines = new Pipelines(device, reports.watch)
   const observing = new Observing()
   const most = device.limits.maxStorageBufferBindingSize
   const tensors = new Tensors(gpu, memory, commands, () => (observing.isDry ? Infinity : most))
   const steps = new StepRunner({ memory, commands, tensors, observing })
   const reads = new Reads({ commands, tensors, steps, reports, onWait })
-  const flush = () => commands.flush()
+  const finish = () => commands.finish()
   const scratch = (body: () => unknown) => void memory.scope(body, () => [])
-  const tuner = new Tuner(device, flush, scratch, (cause) => reads.explain(cause))
+  const tuner = new Tuner(device, finish, scratch, (cause) => reads.explain(cause))
   const dispatch = dispatcher({ commands, pipelines, tensors, observing })
   const run = runOf(dispatch, { tensors, tuner, traits })
   const tape = new Tape()
@@ -59,7 +62,7 @@ export function assemble(gpu: Machine, device: GPUDevice, options: GpuOptions): 
   }
   const work = { memory, tensors, tape, requiresGrad: new WeakSet<Tensor>(), run, observing }
   const machinery = { lifetime, commands, pipelines, steps, reads, tuner, settings }
-  const assembly = { software: traits.software, ...work, ...machinery }
+  const assembly = { software: traits.software, ownsDevice, ...work, ...machinery }
   assemblies.set(gpu, assembly)
   return assembly
 }
@@ -70,11 +73,23 @@ export function statsOf({ commands, memory, reads, pipelines }: Assembly) {
   return { ...commands.counts, buffers, pipelines: pipelines.size, bytes: memory.bytes }
 }
 
-/** Ends the use of a Gpu, and frees its buffers. */
-export function endOf({ lifetime, ...parts }: Assembly) {
+/** Ends the use of a Gpu, and frees its buffers, and its device if the Gpu owns it. */
+export function endOf({ lifetime, ownsDevice, ...parts }: Assembly) {
   lifetime.end('this Gpu was destroyed')
   for (const part of [parts.commands, parts.memory, parts.pipelines, parts.reads]) part.destroy()
+  if (ownsDevice) parts.commands.device.destroy()
 }
+
+/** Makes the function that discards blocks: it drops their bind groups, and destroys their buffers. */
+const discarding =
+  ({ bindGroups, submissions }: Commands): Discard =>
+  (blocks, isOwn) => {
+    bindGroups.forget(new Set(blocks.map(({ id }) => id)))
+    if (!isOwn) return
+    submissions.call(() => {
+      for (const { buffer } of blocks) buffer.destroy()
+    })
+  }
 
 const assemblies = new WeakMap<Machine, Assembly>()
 

@@ -1,18 +1,26 @@
-// The commands of a step, collected in JavaScript and encoded into one command buffer when they are
-// flushed. Error scopes are open only while the engine itself calls WebGPU, so that an app's own
-// device keeps the app's errors.
+// The commands of a step, collected in JavaScript and submitted when they are flushed, as one command
+// buffer, or in pieces (submissions.ts). Error scopes are open only while the engine itself calls
+// WebGPU, so that an app's own device keeps the app's errors.
 
 import type { Kernel, Scalar } from '../kernels/op.ts'
 import { BindGroups } from './bind-groups.ts'
+import { type Cost, Costs } from './cut.ts'
 import { type Encodable, type Timer, encode } from './encode.ts'
-import { GpuError, type Watch } from './errors.ts'
+import { type GpuError, type Watch, errorOf } from './errors.ts'
 import { type Binding, type Block, type Storage, USAGE, bindingOf, needing } from './memory.ts'
 import { orderedParams, paramOf, writeParam } from './params.ts'
 import type { Pipeline } from './pipelines.ts'
+import { Submissions, type Work } from './submissions.ts'
 import type { Dispatched, Recorded, Trace } from './capture/trace.ts'
 
 const UNIFORM_BYTES = 1 << 20 // of Params in one command buffer: 4,096 dispatches at least
 const LABEL = { label: 'kindred' }
+
+/** A kernel, and how many workgroups of it run. */
+interface PipelineUse {
+  readonly pipeline: Pipeline
+  readonly groups: readonly [number, number, number]
+}
 
 /** A command that is not submitted yet. */
 type Pending =
@@ -23,9 +31,9 @@ type Pending =
       readonly offset: number
       readonly groups: readonly [number, number, number]
     }
-  | (Encodable & { readonly kind: 'copy' })
+  | { readonly kind: 'copy'; readonly from: Binding; readonly to: GPUBuffer; readonly at: number }
 
-/** Collects dispatches and copies, and submits them as one command buffer. */
+/** Collects dispatches and copies, and submits them together. */
 export class Commands {
   readonly device: GPUDevice
   /** Alignment of a dispatch's Params, in bytes. */
@@ -37,11 +45,14 @@ export class Commands {
   /** Throws DeviceLostError when the device was lost or the Gpu was destroyed. */
   readonly checkAlive: () => void
   readonly bindGroups: BindGroups
+  readonly submissions: Submissions
+  readonly #costs = new Costs()
   readonly #watch: Watch
   readonly #uniforms: GPUBuffer
   #params = new DataView(new ArrayBuffer(UNIFORM_BYTES))
   #pending: Pending[] = []
   #paramBytes = 0
+  #flushes = 0
   #submits = 0
   #dispatches = 0
 
@@ -50,6 +61,7 @@ export class Commands {
     this.checkAlive = checkAlive
     this.#watch = watch
     this.bindGroups = new BindGroups(device)
+    this.submissions = new Submissions(device.queue, (work) => this.#submitNow(work))
     this.align = device.limits.minUniformBufferOffsetAlignment
     this.#uniforms = device.createBuffer({
       label: 'kindred params',
@@ -104,7 +116,7 @@ export class Commands {
 
   /** Tells whether a block is used by commands that are not submitted yet. */
   isPending(block: Block): boolean {
-    return block.used === this.#submits
+    return block.used === this.#flushes
   }
 
   /** Copies a storage into another one, to byte `at`. */
@@ -139,12 +151,15 @@ export class Commands {
         `a write of ${bytes.byteLength} bytes does not fill the ${needed} bytes of its tensor`,
       )
     if (to.permanent)
-      this.trace?.refuse('a variable was written from JavaScript in the step; do it between steps')
+      this.trace?.refuse(
+        'a variable was written from JavaScript in the step; do it between steps',
+        { without: true },
+      )
     else this.trace?.upload(to, bytes)
     if (this.trace?.recordsOnly) return
     if (this.isPending(block)) this.flush()
     block.writes++
-    this.device.queue.writeBuffer(block.buffer, offset, bytes)
+    this.submissions.write(block.buffer, offset, bytes)
   }
 
   /** Drops the commands that are not submitted yet. */
@@ -153,65 +168,75 @@ export class Commands {
     this.#paramBytes = 0
   }
 
-  /** Encodes and submits all commands collected so far. */
+  /** Submits all commands collected so far, in their turn. */
   flush() {
     this.checkAlive()
     if (this.#pending.length === 0) return
     const commands = this.#pending
     const bytes = this.#paramBytes
     this.drop()
-    this.submit((encoder) => {
-      if (bytes > 0) this.device.queue.writeBuffer(this.#uniforms, 0, this.#params.buffer, 0, bytes)
-      const encodables = commands.map((command) => this.#encodable(command))
-      return encode(encoder, encodables, LABEL, this.timer)
+    if (bytes > 0)
+      this.submissions.write(this.#uniforms, 0, new Uint8Array(this.#params.buffer, 0, bytes))
+    let encodables: readonly Encodable[] = []
+    this.guard(() => {
+      encodables = commands.map((command) => this.#encodable(command))
     })
+    this.submit(encodables, LABEL)
   }
 
-  /** Submits the commands that `body` encodes as one command buffer. `body` returns the number of
-   *  dispatches. */
-  submit(body: (encoder: GPUCommandEncoder) => number) {
-    this.#submits++
-    this.guard(() => {
-      const encoder = this.device.createCommandEncoder(LABEL)
-      this.#dispatches += body(encoder)
-      this.device.queue.submit([encoder.finish()])
-    })
+  /** Submits all commands collected so far, and all that wait for their turn, at once. */
+  finish() {
+    this.flush()
+    this.submissions.finish()
+  }
+
+  /** Submits commands in their turn. */
+  submit(commands: readonly Encodable[], label: { readonly label: string }) {
+    this.#flushes++
+    this.#watch(this.submissions.add({ commands, label, timer: this.timer }))
+  }
+
+  /** Returns the cost of a dispatch or a copy: that of all like it. */
+  costOf(command: { readonly bindings: readonly Binding[] } & Partial<PipelineUse>): Cost {
+    const bytes = command.bindings.reduce((sum, binding) => sum + binding.bytes, 0)
+    return this.#costs.of(`${command.pipeline?.id ?? 'copy'} ${command.groups?.join()} ${bytes}`)
   }
 
   /** Reports the errors of the WebGPU calls that `body` makes. */
   guard(body: () => void) {
-    const { device } = this
-    device.pushErrorScope('out-of-memory')
-    device.pushErrorScope('internal')
-    device.pushErrorScope('validation')
-    try {
-      body()
-    } finally {
-      for (let scope = 0; scope < 3; scope++)
-        this.#watch(
-          device.popErrorScope().then((error) => (error ? new GpuError(error.message) : null)),
-        )
-    }
+    this.#watch(errorOf(this.device, body))
+  }
+
+  /** Submits work as one command buffer. */
+  #submitNow({ commands, label, timer }: Work): Promise<GpuError | null> {
+    this.#submits++
+    return errorOf(this.device, () => {
+      const encoder = this.device.createCommandEncoder(label)
+      this.#dispatches += encode(encoder, commands, label, timer)
+      this.device.queue.submit([encoder.finish()])
+    })
   }
 
   /** Frees all memory, even if something still refers to this object. */
   destroy() {
     this.drop()
+    this.submissions.drop()
     this.bindGroups.clear()
     this.#params = new DataView(new ArrayBuffer(0))
     this.#uniforms.destroy()
   }
 
   #encodable(command: Pending): Encodable {
-    if (command.kind === 'copy') return command
+    if (command.kind === 'copy')
+      return { ...command, cost: this.costOf({ bindings: [command.from] }) }
     const { kind, pipeline, bindings, offset, groups } = command
     const group = this.bindGroups.get(pipeline, bindings, this.#uniforms)
     const offsets = pipeline.paramBytes > 0 ? [offset] : []
-    return { kind, pipeline: pipeline.pipeline, group, offsets, groups }
+    return { kind, pipeline: pipeline.pipeline, group, offsets, groups, cost: this.costOf(command) }
   }
 
   #bind(storage: Storage): Binding {
-    if (storage.block) storage.block.used = this.#submits
+    if (storage.block) storage.block.used = this.#flushes
     return bindingOf(storage)
   }
 }

@@ -1,9 +1,12 @@
 // Encodes dispatches and copies whose buffers and bind groups are known.
 
+import type { Costed } from './cut.ts'
 import type { Binding } from './memory.ts'
 
 /** A command to encode. */
-export type Encodable =
+export type Encodable = Costed & Uncosted
+
+type Uncosted =
   | {
       readonly kind: 'dispatch'
       readonly pipeline: GPUComputePipeline

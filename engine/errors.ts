@@ -30,6 +30,23 @@ export class Reports {
   }
 }
 
+/** Makes WebGPU calls, and resolves to the first error of their error scopes, or null. */
+export function errorOf(device: GPUDevice, body: () => void): Promise<GpuError | null> {
+  device.pushErrorScope('out-of-memory')
+  device.pushErrorScope('internal')
+  device.pushErrorScope('validation')
+  let popped: readonly Promise<GPUError | null>[] = []
+  try {
+    body()
+  } finally {
+    popped = [0, 1, 2].map(() => device.popErrorScope())
+  }
+  return Promise.all(popped).then((errors) => {
+    const error = errors.find((one) => one !== null)
+    return error ? new GpuError(error.message) : null
+  })
+}
+
 /** Returns the promise. If nobody awaits it, its rejection does not end the process. */
 export function quiet<T>(promise: Promise<T>): Promise<T> {
   promise.catch(() => {})

@@ -8,6 +8,8 @@ import {
   flag,
   having,
   oneOf,
+  orNull,
+  positive,
   tensor,
   variable,
 } from '../kernels/options.ts'
@@ -22,6 +24,8 @@ export interface GpuOptions {
   readonly precision?: Precision
   /** Storage of images for the backward pass: 'f32' (the default) or 'f16'. */
   readonly activations?: Activations
+  /** Most milliseconds of a submit, as `Gpu.budget` says; null, the default, for no limit. */
+  readonly budget?: number | null
   /** Kernels to run, for tests: those of the device by default; 'gpu' runs a GPU's kernels on any
    *  adapter, 'matrices' those for subgroup matrices, emulated. */
   readonly kernels?: Kernels
@@ -31,13 +35,14 @@ export interface GpuOptions {
 }
 
 /** The rules for options that both a Gpu and `openGpu` take. */
-export const arithmeticRules = {
+export const commonRules = {
   precision: oneOf('f32', 'f16x3', 'f16'),
   activations: oneOf('f32', 'f16'),
+  budget: orNull({ words: 'milliseconds above 0', fits: positive.fits }),
 }
 
 const gpuOptions = {
-  ...arithmeticRules,
+  ...commonRules,
   ownsDevice: flag,
   kernels: oneOf('device', 'gpu', 'matrices'),
   onWait: callback,
@@ -60,6 +65,7 @@ export const rules = {
   list,
   pairs,
   variable,
+  budget: commonRules.budget,
   backward: { of: tensorsRule },
   variables: {
     words: 'an array of variables',

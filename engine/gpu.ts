@@ -13,7 +13,7 @@ import type {
   Values,
   Variable,
 } from '../kernels/op.ts'
-import { callback, checkValue, inspect } from '../kernels/options.ts'
+import { callback, checkValue } from '../kernels/options.ts'
 import { applyOp } from './apply.ts'
 import { type Assembly, assemble, endOf, statsOf } from './assemble.ts'
 import type { Tuner } from './autotune.ts'
@@ -23,31 +23,30 @@ import type { Input } from './capture/inputs.ts'
 import { claimed } from './claims.ts'
 import { free } from './free.ts'
 import { type GpuOptions, checkGpuOptions, rules, showGpu } from './gpu-rules.ts'
+import { Printed } from './inspect.ts'
 import { makeLeaf, makeTensor, makeVariable } from './make.ts'
 import type { Gradients } from './optim/gradients.ts'
-import { type Carried, type StepResult, noGrad } from './steps.ts'
+import type { Carried, StepResult } from './step-result.ts'
+import { noGrad } from './steps.ts'
 import { type TensorBuffer, type WrapOptions, bufferOf, wrap } from './wrap.ts'
-
-export type { BackwardOptions, GpuOptions }
 
 /** A GPU that runs and differentiates ops. Make one with `openGpu()`, or with `new Gpu(device)` in
  *  an app that owns a GPUDevice: the device stays the app's, its handlers are not touched and it is
  *  never destroyed. After `destroy`, or once the device is lost, calls throw DeviceLostError. */
-export class Gpu implements Machine {
+export class Gpu extends Printed implements Machine {
   readonly device: GPUDevice
   /** True on a software adapter, which computes on the CPU. */
   readonly software: boolean
   readonly run: Run
   /** Measures which kernels are the fastest on this device, when its `tune` is called. */
   readonly tuner: Tuner
-  readonly #owns: boolean
   readonly #parts: Assembly
 
   /** Throws Error when the device does not support the precision. */
   constructor(device: GPUDevice, options: GpuOptions = {}) {
-    const { ownsDevice = false } = checkGpuOptions(options)
+    super()
+    checkGpuOptions(options)
     this.device = checkValue('Gpu', 'device', device, rules.device)
-    this.#owns = ownsDevice
     this.#parts = assemble(this, device, options)
     this.software = this.#parts.software
     this.run = this.#parts.run
@@ -90,15 +89,24 @@ export class Gpu implements Machine {
     this.#alive().tensors.write(variable, values)
   }
 
-  /** Reads the tensor's values, in row-major order, u8 and i32 as floats. All dispatches so far are
-   *  submitted at once, so the tensor may be freed while you wait. Throws the first GpuError since
-   *  the last await, DeviceLostError, and RangeError for an i32 beyond 2^24 that no f32 equals. */
+  /** Most milliseconds of a submit; null, the default, submits a whole step. With a budget, steps are
+   *  cut into pieces, of which at most two are on their way: whoever shares the GPU waits for no
+   *  more. Later calls wait behind them, so results have the same bits. Throws TypeError. */
+  get budget(): number | null {
+    return this.#parts.commands.submissions.budget
+  }
+
+  set budget(ms: number | null) {
+    this.#alive().commands.submissions.budget = checkValue('Gpu', 'budget', ms, rules.budget)
+  }
+
+  /** Reads the tensor's values, row by row, u8 and i32 as floats; it may be freed meanwhile. Throws the
+   *  first GpuError since the last await, DeviceLostError, and RangeError for an i32 that no f32 is. */
   read(t: Tensor): Promise<Float32Array> {
     return this.#parts.reads.read(t)
   }
 
-  /** Reads the number in a tensor of one element, of any shape. Throws ShapeError for more or fewer
-   *  elements, and like `read`. */
+  /** Reads the number in a tensor of one element. Throws ShapeError for others, and like `read`. */
   item(t: Tensor): Promise<number> {
     return this.#parts.reads.item(t)
   }
@@ -113,16 +121,14 @@ export class Gpu implements Machine {
     return this.#parts.reads.check()
   }
 
-  /** Runs one training step as one command buffer and frees its tensors, except those it returns,
-   *  which live until the next step ends. If the body throws, its commands are dropped and no
-   *  variable has changed. A read inside the body submits what came before it. */
+  /** Runs one training step and frees its tensors but those it returns, which live until the next
+   *  step ends. If the body throws, no variable has changed since a read in it, or its beginning. */
   step<T extends StepResult>(body: () => T): T {
     return this.#alive().steps.run(checkValue('Gpu.step', 'body', body, callback))
   }
 
-  /** Runs `carry = body(carry, item)` for each item and returns the last carry. Frees the memory of
-   *  a turn when it ends, except the carry's, which lives as long as turns return it. The last
-   *  carry lives as long as tensors made outside of the fold. Throws Error for another result. */
+  /** Runs `carry = body(carry, item)` for each item and returns the last carry, which lives as long as
+   *  tensors made outside. A turn's memory is freed at its end, but for the carry. Throws Error. */
   fold<Item, Carry extends Carried>(
     items: readonly Item[],
     carry: Carry,
@@ -141,15 +147,14 @@ export class Gpu implements Machine {
     return new Captured(this.#alive(), body, options)
   }
 
-  /** Calls `action` now and in each replay: for work in JavaScript, such as counting. `undo` takes
-   *  one call back, after the body of `trace` or `findNaN`. */
+  /** Calls `action` now and in each replay: JavaScript such as counting. `undo` takes a call back. */
   everyStep(action: () => void, undo?: () => void) {
     this.#alive().steps.everyStep(action, undo)
   }
 
   /** Keeps the captured step that is running from being replayed, for a `reason`. */
   keepEager(reason: string) {
-    this.#alive().commands.trace?.refuse(reason)
+    this.#alive().commands.trace?.refuse(reason, { without: true })
   }
 
   /** Submits all dispatches and waits until the GPU has finished all but those of the last `most`
@@ -191,12 +196,8 @@ export class Gpu implements Machine {
     return this.#parts.tensors.largest(x)
   }
 
-  toString() {
+  override toString() {
     return showGpu(this)
-  }
-
-  [inspect]() {
-    return this.toString()
   }
 
   apply<In extends TensorList, Out extends TensorList, A>(
@@ -234,7 +235,6 @@ export class Gpu implements Machine {
   /** Frees every buffer but an app's, and destroys the device if this Gpu owns it. */
   destroy() {
     endOf(this.#parts)
-    if (this.#owns) this.device.destroy()
   }
 
   /** Calls `destroy` at the end of a block with `using gpu = ...`. */

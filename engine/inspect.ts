@@ -10,6 +10,15 @@ export function printsAs<T extends object>(object: T, text: (object: T) => strin
   return Object.defineProperties(object, { toString: { value }, [inspect]: { value } })
 }
 
+/** An object that prints in Node's console as it does as a string. */
+export abstract class Printed {
+  abstract toString(): string
+
+  [inspect]() {
+    return this.toString()
+  }
+}
+
 /** A tensor that prints as 'Tensor f32 [2, 3]'. */
 export class PrintedTensor implements Tensor {
   readonly shape: Shape

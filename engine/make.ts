@@ -14,6 +14,7 @@ export function makeTensor(gpu: Machinery, values: Values, shape?: Shape): Tenso
   const numbers = numbersOf('tensor', values, shape)
   gpu.commands.trace?.refuse(
     `a tensor ${show(numbers.shape)} was made of values in the step; pass it as an input`,
+    { without: true },
   )
   return requiringGrad(gpu, gpu.tensors.fromNumbers(numbers))
 }

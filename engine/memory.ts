@@ -5,7 +5,7 @@
 import type { Watch } from './errors.ts'
 import { Loans } from './memory/loans.ts'
 import { Placeholder } from './memory/placeholder.ts'
-import { Pool } from './memory/pool.ts'
+import { type Discard, Pool } from './memory/pool.ts'
 import { Pressure } from './memory/pressure.ts'
 import { Scopes } from './memory/scopes.ts'
 import {
@@ -37,9 +37,8 @@ export class Memory {
   readonly #collected: FinalizationRegistry<Block> // called when nothing refers to a storage
   readonly #variables = new Map<Block, number>() // how many lie on a block
 
-  /** `onEvict` is called with the ids of destroyed buffers, so that no cache refers to them. */
-  constructor(device: GPUDevice, watch: Watch, onEvict: (ids: ReadonlySet<number>) => void) {
-    this.#pool = new Pool(device, watch, onEvict)
+  constructor(device: GPUDevice, watch: Watch, onDiscard: Discard) {
+    this.#pool = new Pool(device, watch, onDiscard)
     this.#placeholder = new Placeholder(() => this.#pool.take(0, () => false))
     this.#collected = new FinalizationRegistry((block) => {
       const isFree = this.#variables.has(block)

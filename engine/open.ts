@@ -3,8 +3,8 @@
 
 import type { Activations, Precision } from '../kernels/op.ts'
 import { checkOptions, oneOf } from '../kernels/options.ts'
-import { arithmeticRules } from './gpu-rules.ts'
-import { type GpuOptions, Gpu } from './gpu.ts'
+import { type GpuOptions, commonRules } from './gpu-rules.ts'
+import { Gpu } from './gpu.ts'
 import { refuseRobustness } from './robustness.ts'
 
 /** Options of `openGpu`. */
@@ -20,11 +20,13 @@ export interface OpenOptions {
    *  rounds them, in half the memory: the same weights give the same loss, and gradients are
    *  rounded. */
   readonly activations?: Activations
+  /** Most milliseconds of a submit, as `Gpu.budget` says; null, the default, for no limit. */
+  readonly budget?: number | null
 }
 
 /** The rules for the options of `openGpu`. */
 export const openRules = {
-  ...arithmeticRules,
+  ...commonRules,
   powerPreference: oneOf('high-performance', 'low-power'),
 }
 
@@ -39,6 +41,7 @@ export async function openFrom(
   const { noAdapter = NO_ADAPTER, ...of } = options
   const opened = checkOptions('openGpu', given, openRules)
   const { powerPreference = 'high-performance', precision = 'f32', activations = 'f32' } = opened
+  const { budget = null } = opened
   const adapter = await entry.requestAdapter({ powerPreference })
   if (!adapter) throw new Error(noAdapter)
   const common = { label: 'kindred', requiredLimits: limitsOf(adapter) }
@@ -50,7 +53,7 @@ export async function openFrom(
     }),
   )
   try {
-    return new Gpu(device, { ...of, precision, activations, ownsDevice: true })
+    return new Gpu(device, { ...of, precision, activations, budget, ownsDevice: true })
   } catch (cause) {
     device.destroy()
     throw cause

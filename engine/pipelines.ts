@@ -1,8 +1,8 @@
 // Compiles kernels, and caches them by all that they are made from: WGSL source and override
-// constants.
+// constants. A kernel is compiled when it is first run, or ahead, in the background.
 
 import type { Access, Kernel } from '../kernels/op.ts'
-import { GpuError, type Watch, wgslError } from './errors.ts'
+import { GpuError, type Watch, quiet, wgslError } from './errors.ts'
 
 const COMPUTE_STAGE = 0x4
 
@@ -17,11 +17,20 @@ export interface Pipeline {
   failure: GpuError | null
 }
 
+type Constants = Readonly<Record<string, number>>
+
+/** A kernel to compile. */
+interface Wanted {
+  readonly kernel: Kernel
+  readonly constants: Constants
+}
+
 /** The pipelines of one device. `watch` receives a promise of each compilation's error or null. */
 export class Pipelines {
   readonly #device: GPUDevice
   readonly #watch: Watch
   readonly #cache = new Map<string, Map<string, Pipeline>>()
+  #wanted: Map<string, Wanted> | null = null // while kernels are listed
   #nextId = 0
 
   constructor(device: GPUDevice, watch: Watch) {
@@ -41,32 +50,35 @@ export class Pipelines {
 
   /** Returns the pipeline of a kernel with these constants. Throws GpuError if it is known not to
    *  compile. */
-  get(kernel: Kernel, constants: Readonly<Record<string, number>> = {}): Pipeline {
-    const variants = this.#cache.get(kernel.source) ?? new Map<string, Pipeline>()
-    this.#cache.set(kernel.source, variants)
-    const key = JSON.stringify(constants)
-    const cached = variants.get(key)
+  get(kernel: Kernel, constants: Constants = {}): Pipeline {
+    const cached = this.#variants(kernel).get(keyOf(constants))
     if (cached?.failure) throw cached.failure
     if (cached) return cached
-    const made = this.#compile(kernel, constants)
-    variants.set(key, made)
-    return made
+    if (!this.#wanted) return this.#compile({ kernel, constants })
+    this.#wanted.set(kernel.source + keyOf(constants), { kernel, constants })
+    return notCompiled(kernel)
   }
 
-  #compile(kernel: Kernel, constants: Readonly<Record<string, number>>): Pipeline {
+  /** Compiles in the background the kernels that `body` asks for and that are not compiled yet.
+   *  `body` must execute nothing. Throws what it throws, and GpuError for a kernel that does not
+   *  compile. */
+  async compileAhead(body: () => void): Promise<void> {
+    const wanted = new Map<string, Wanted>()
+    this.#wanted = wanted
+    try {
+      body()
+    } finally {
+      this.#wanted = null
+    }
+    await Promise.all([...wanted.values()].map((one) => this.#compileInBackground(one)))
+  }
+
+  #compile({ kernel, constants }: Wanted): Pipeline {
     const device = this.#device
-    const { name } = kernel
     device.pushErrorScope('validation')
-    const module = device.createShaderModule({ label: name, code: kernel.source })
-    const entries = kernel.bindings.map(layoutEntry)
-    const layout = device.createBindGroupLayout({ label: name, entries })
-    const pipeline = device.createComputePipeline({
-      label: name,
-      layout: device.createPipelineLayout({ label: name, bindGroupLayouts: [layout] }),
-      compute: { module, entryPoint: name, constants },
-    })
-    const paramBytes = Math.ceil(kernel.params.length / 4) * 16
-    const made: Pipeline = { id: this.#nextId++, name, pipeline, layout, paramBytes, failure: null }
+    const { module, layout, descriptor } = describePipeline(device, { kernel, constants })
+    const pipeline = device.createComputePipeline(descriptor)
+    const made = this.#keep({ kernel, constants }, layout, pipeline)
     const explain = async (error: GPUError | null) => {
       if (error) made.failure = await failureOf(kernel, module, error)
       return made.failure
@@ -74,12 +86,70 @@ export class Pipelines {
     this.#watch(device.popErrorScope().then(explain))
     return made
   }
+
+  async #compileInBackground({ kernel, constants }: Wanted): Promise<void> {
+    const device = this.#device
+    device.pushErrorScope('validation')
+    const { module, layout, descriptor } = describePipeline(device, { kernel, constants })
+    const compiling = quiet(device.createComputePipelineAsync(descriptor))
+    const error = await device.popErrorScope()
+    if (error) throw await failureOf(kernel, module, error)
+    const pipeline = await compiling.catch(async (cause: unknown) => {
+      const isRefused = cause instanceof Error && cause.name === 'GPUPipelineError'
+      throw isRefused ? await failureOf(kernel, module, cause) : cause
+    })
+    const isLate = this.#variants(kernel).has(keyOf(constants)) // a step has compiled it meanwhile
+    if (!isLate) this.#keep({ kernel, constants }, layout, pipeline)
+  }
+
+  #keep(
+    { kernel, constants }: Wanted,
+    layout: GPUBindGroupLayout,
+    pipeline: GPUComputePipeline,
+  ): Pipeline {
+    const { name } = kernel
+    const paramBytes = paramBytesOf(kernel)
+    const made: Pipeline = { id: this.#nextId++, name, pipeline, layout, paramBytes, failure: null }
+    this.#variants(kernel).set(keyOf(constants), made)
+    return made
+  }
+
+  #variants({ source }: Kernel): Map<string, Pipeline> {
+    const variants = this.#cache.get(source) ?? new Map<string, Pipeline>()
+    this.#cache.set(source, variants)
+    return variants
+  }
+}
+
+const keyOf = (constants: Constants) => JSON.stringify(constants)
+
+/** Bytes of a kernel's Params. */
+const paramBytesOf = ({ params }: Kernel) => Math.ceil(params.length / 4) * 16
+
+/** What stands for a pipeline in a recording that is never executed. */
+const notCompiled = (kernel: Kernel): Pipeline => ({
+  ...{ id: -1, name: kernel.name, paramBytes: paramBytesOf(kernel), failure: null },
+  pipeline: {} as GPUComputePipeline, // nobody looks
+  layout: {} as GPUBindGroupLayout,
+})
+
+function describePipeline(device: GPUDevice, { kernel, constants }: Wanted) {
+  const { name } = kernel
+  const module = device.createShaderModule({ label: name, code: kernel.source })
+  const entries = kernel.bindings.map(layoutEntry)
+  const layout = device.createBindGroupLayout({ label: name, entries })
+  const descriptor = {
+    label: name,
+    layout: device.createPipelineLayout({ label: name, bindGroupLayouts: [layout] }),
+    compute: { module, entryPoint: name, constants },
+  }
+  return { module, layout, descriptor }
 }
 
 async function failureOf(
   kernel: Kernel,
   module: GPUShaderModule,
-  error: GPUError,
+  error: { readonly message: string },
 ): Promise<GpuError> {
   const { messages } = await module.getCompilationInfo()
   return wgslError(kernel, messages) ?? new GpuError(`${kernel.name}: ${error.message}`)

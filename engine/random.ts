@@ -18,31 +18,36 @@ export function uniform(
   lo: number,
   hi: number,
 ): Float32Array {
-  return drawn(seed, stream, count, 0, (bits) => lo + (hi - lo) * uniform01(bits[0] ?? 0))
+  const values = new Float32Array(count)
+  for (const { at, bits } of drawn(seed, stream, count, 0))
+    for (let i = 0; 2 * i < bits.length; i++)
+      values[at + i] = lo + (hi - lo) * uniform01(bits[2 * i] ?? 0)
+  return values
 }
 
 /** Draws `count` values of a normal distribution with mean 0 (Box & Muller 1958). */
-export const normal = (seed: number, stream: string, count: number, std: number): Float32Array =>
-  drawn(seed, stream, count, 1, (bits) => {
-    const radius = Math.sqrt(-2 * Math.log(1 - uniform01(bits[0] ?? 0))) // 1 - u lies in (0, 1]
-    return std * radius * Math.cos(2 * Math.PI * uniform01(bits[1] ?? 0))
-  })
-
-/** Makes `count` values of 64 random bits each, of the counters [i, word]. */
-function drawn(
-  seed: number,
-  stream: string,
-  count: number,
-  word: number,
-  value: (bits: Uint32Array) => number,
-): Float32Array {
-  const key = [checkSeed(seed), streamOf(stream)] as const
-  const [values, bits] = [new Float32Array(count), new Uint32Array(2)]
-  for (let i = 0; i < count; i++) {
-    threefryInto(bits, key, i, word)
-    values[i] = value(bits)
-  }
+export function normal(seed: number, stream: string, count: number, std: number): Float32Array {
+  const values = new Float32Array(count)
+  for (const { at, bits } of drawn(seed, stream, count, 1))
+    for (let i = 0; 2 * i < bits.length; i++) {
+      const radius = Math.sqrt(-2 * Math.log(1 - uniform01(bits[2 * i] ?? 0))) // 1 - u lies in (0, 1]
+      values[at + i] = std * radius * Math.cos(2 * Math.PI * uniform01(bits[2 * i + 1] ?? 0))
+    }
   return values
+}
+
+const MANY = 4096 // draws at a time, whose bits stay in the cache
+
+/** Yields 64 random bits, two u32, for each of `count` draws, many at a time: those of the counters
+ *  [i, word]. `at` is the first draw of these. */
+function* drawn(seed: number, stream: string, count: number, word: number) {
+  const key = [checkSeed(seed), streamOf(stream)] as const
+  const all = new Uint32Array(2 * MANY)
+  for (let at = 0; at < count; at += MANY) {
+    const bits = all.subarray(0, 2 * (count - at))
+    threefryInto(bits, key, at, word)
+    yield { at, bits }
+  }
 }
 
 /** Draws `rows` random vectors of `width` numbers and unit length, row by row. */

@@ -43,7 +43,7 @@ export class Readback {
     const check = this.#checking()
     const endWait = this.#onWait()
     try {
-      await staging.mapAsync(0x1) // GPUMapMode.READ
+      await this.#inTurn(() => staging.mapAsync(0x1)) // GPUMapMode.READ
       await check()
       return unpacked(staging.getMappedRange(0, size))
     } catch (cause) {
@@ -56,7 +56,8 @@ export class Readback {
 
   /** Waits until the GPU has finished all work but that of the last `most` calls. */
   async pace(most: number): Promise<void> {
-    this.#ahead.push(quiet(this.#commands.device.queue.onSubmittedWorkDone()))
+    const { queue } = this.#commands.device
+    this.#ahead.push(quiet(this.#inTurn(() => queue.onSubmittedWorkDone())))
     const check = this.#checking()
     const endWait = this.#onWait()
     try {
@@ -82,6 +83,11 @@ export class Readback {
   destroy() {
     this.#isDestroyed = true
     for (const buffer of this.#free.splice(0)) buffer.destroy()
+  }
+
+  /** Waits as `begin` says, once all work so far is submitted. */
+  #inTurn(begin: () => Promise<undefined>): Promise<undefined> {
+    return new Promise((resolve) => this.#commands.submissions.call(() => resolve(begin())))
   }
 
   #take(bytes: number): GPUBuffer {

@@ -7,18 +7,18 @@ import type { Commands } from './commands.ts'
 import { rules } from './gpu-rules.ts'
 import type { Memory, Storage } from './memory.ts'
 import type { Observing } from './observe.ts'
-import { Gradients } from './optim/gradients.ts'
+import {
+  type Carried,
+  type StepResult,
+  carriedBy,
+  checkResult,
+  listOf,
+  notAsync,
+} from './step-result.ts'
 import type { Tape } from './tape.ts'
 import type { Tensors } from './tensors.ts'
 import { tensorsIn } from './tensors-in.ts'
-import type { Trace } from './capture/trace.ts'
-
-/** What the body of a step returns: a tensor, a list of tensors, or nothing. These tensors live
- *  until the next step ends without returning them; all others are freed when their step ends. */
-export type StepResult = Tensor | readonly Tensor[] | void
-
-/** The result of a turn of a fold, passed to the next turn: the tensors that outlive it. */
-export type Carried = readonly Tensor[] | ReadonlyMap<Tensor, Tensor> | Gradients
+import { Trace } from './capture/trace.ts'
 
 interface Machinery {
   readonly memory: Memory
@@ -36,6 +36,7 @@ export class StepRunner {
   readonly claims = new Claims()
   #returned: readonly Storage[] = [] // by the last step
   #running = false
+  #undos: (() => void)[] | null = null // of the counters of a rehearsal
   #ticks = 0
 
   constructor({ memory, commands, tensors, observing }: Machinery) {
@@ -58,6 +59,8 @@ export class StepRunner {
   everyStep(action: () => void, undo: (() => void) | undefined) {
     checkValue('Gpu.everyStep', 'action', action, callback)
     if (undo) this.#observing.counted(checkValue('Gpu.everyStep', 'undo', undo, callback))
+    if (this.#undos && !undo) return // what could not be taken back
+    if (undo) this.#undos?.unshift(undo)
     const { trace } = this.#commands
     if (trace) trace.act(action)
     else action()
@@ -115,6 +118,23 @@ export class StepRunner {
       }
       return result
     })
+  }
+
+  /** Records a step that is never executed, up to a read or whatever else has to be. Takes back its
+   *  counters, and leaves out actions of `everyStep` that have no `undo`. */
+  runDry(body: () => StepResult) {
+    const trace = new Trace(null, 'ahead')
+    const undos: (() => void)[] = []
+    this.checkIdle()
+    this.#undos = undos
+    try {
+      this.record(body, trace)
+    } catch (error) {
+      if (trace.obstacle === null) throw error
+    } finally {
+      this.#undos = null
+      for (const undo of undos) undo()
+    }
   }
 
   /** Executes the commands that a trace has recorded so far. A storage that was freed since has
@@ -208,38 +228,3 @@ export class StepRunner {
 /** Implements `Gpu.noGrad`. */
 export const noGrad = <T>({ steps, tape }: { steps: StepRunner; tape: Tape }, body: () => T): T =>
   steps.noGrad(body, (run) => tape.pause(run))
-
-function notAsync<T>(result: T): T {
-  if (!(result instanceof Promise)) return result
-  result.catch(() => {}) // its own error is dropped for the one below
-  throw new Error('Gpu.noGrad: the body must not be async; await outside of it')
-}
-
-/** Returns the tensors of a carry. Throws Error for anything else that plain JavaScript returns. */
-function carriedBy(carry: Carried): readonly Tensor[] {
-  if (carry instanceof Gradients) return carry.allParts()
-  if (!Array.isArray(carry) && !(carry instanceof Map))
-    throw new Error('Gpu.fold: what a turn returns must be tensors in an array or a map')
-  return [...carry.values()]
-}
-
-/** Throws Error for a result that is not a StepResult. */
-function checkResult(result: unknown) {
-  if (result instanceof Promise) {
-    result.catch(() => {}) // its own error is dropped for the one below
-    throw new Error(
-      'Gpu.step: the body must not be async; return the tensors, and await reads of them outside',
-    )
-  }
-  for (const one of Array.isArray(result) ? (result as unknown[]) : [result])
-    if (one && !(typeof one === 'object' && 'gpu' in one))
-      throw new Error(
-        `Gpu.step: the body must return a tensor, several in an array, or nothing, got a ${typeof one}`,
-      )
-}
-
-/** Returns the tensors of a step's result. */
-export function listOf(result: StepResult): readonly Tensor[] {
-  if (!result) return []
-  return 'gpu' in result ? [result] : result
-}

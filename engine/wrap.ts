@@ -113,6 +113,6 @@ export function bufferOf({ tensors, commands, steps }: Assembly, tensor: Tensor)
     )
   const { block, offset, bytes } = tensors.storage(tensor)
   if (!block) throw new Error('a tensor has no buffer') // tensors.storage has thrown
-  commands.flush()
+  commands.finish() // what the app submits next comes after it, with a budget too
   return { buffer: block.buffer, offset, size: wholeWords(bytes) }
 }

@@ -58,9 +58,9 @@ export function supervised(owner: string, gpu: Gpu, options: Supervised) {
   const state = { step: 0 }
   const captured = trainingStep(owner, gpu, options, state)
 
-  const step = (batch: LabelledBatch): Tensor => {
+  const given = (batch: LabelledBatch) => {
     const { images, labels } = numbersIn(owner, batch, options.image)
-    return captured.run(images, { values: labels })
+    return [images, { values: labels }] as const
   }
 
   const scored = (what: string, batches: Batches, measuring: Abortable) => {
@@ -69,17 +69,13 @@ export function supervised(owner: string, gpu: Gpu, options: Supervised) {
   }
 
   return {
-    step,
+    step: (batch: LabelledBatch): Tensor => captured.run(...given(batch)),
+    /** Compiles the kernels of a step on such a batch, in the background. */
+    warm: async (batch: LabelledBatch): Promise<void> => captured.warm(...given(batch)),
     async scores(batches: Batches, measuring: Abortable = {}): Promise<Float32Array> {
       const parts: Float32Array[] = []
       for await (const { scores } of scored('scores', batches, measuring)) parts.push(scores)
-      const all = new Float32Array(parts.reduce((sum, { length }) => sum + length, 0))
-      let at = 0
-      for (const scores of parts) {
-        all.set(scores, at)
-        at += scores.length
-      }
-      return all
+      return concatenated(parts)
     },
     async accuracy(batches: Batches, measuring: Abortable = {}): Promise<number> {
       let [right, count] = [0, 0]
@@ -93,6 +89,16 @@ export function supervised(owner: string, gpu: Gpu, options: Supervised) {
     },
     state,
   }
+}
+
+function concatenated(parts: readonly Float32Array[]): Float32Array {
+  const all = new Float32Array(parts.reduce((sum, { length }) => sum + length, 0))
+  let at = 0
+  for (const part of parts) {
+    all.set(part, at)
+    at += part.length
+  }
+  return all
 }
 
 /** Yields the scores of each batch with its labels. */

@@ -1,6 +1,6 @@
 // The lint rule `kindred/imports` refuses imports against the order of the folders:
 //   kernels <- engine <- models <- methods <- evaluate <- training <- run-folder <- cli
-//   and page-runs, of training and below.
+//   and worker and page-runs, of training and below.
 // Inside kernels/ a room imports from lower floors only. A file of kernels/ that index.ts exports
 // is an op; the other files of a room are its parts. Other folders, except test/, import only ops,
 // the files directly in kernels/ and the parts in `shared`.
@@ -28,6 +28,11 @@ export const layers = {
     ), // free of Node
     packages: ['valibot', '@noble/hashes', 'fflate'],
   },
+  worker: {
+    folders: ['kernels', 'engine', 'evaluate', 'training'],
+    files: ['dataset', 'loader', 'memory-dataset'].map((name) => `data/${name}.ts`), // free of Node
+    packages: ['comlink'],
+  },
   'page-runs': { folders: ['kernels', 'engine', 'training'], packages: ['idb-keyval'] },
   images: {
     folders: ['kernels', 'engine'],
@@ -42,6 +47,7 @@ export const layers = {
   },
   data: { folders: ['kernels'], files: ['engine/node-files.ts'], packages: ['node:', 'sharp'] },
   bench: { folders: ['dist', 'scripts'], packages: ['node:', ''] },
+  'worker.ts': { folders: ['worker'], packages: [] },
   'index.ts': {
     folders: [
       ...['kernels', 'engine', 'models', 'methods', 'evaluate', 'serving', 'training'],
@@ -63,7 +69,7 @@ const node = ['node.ts', 'node-files.ts', 'npy-file.ts', 'tune-file.ts'].map(
  *  own. */
 export const floors = [
   ['input-name.ts', 'limits.ts', 'options.ts', 'printable.ts'],
-  ['abort.ts', 'kernel.ts', 'seeds.ts'],
+  ['abort.ts', 'kernel.ts', 'seeds.ts', 'turns.ts'],
   ['op.ts'],
   ['numbers.ts', 'pending.ts'],
   ['wgsl'],

@@ -58,6 +58,8 @@ export interface Trainer {
   /** Runs one step on a batch. `indices` are those of its images in the data set. Returns the loss,
    *  or several numbers named by `terms`, the loss first. */
   readonly step: (batch: ImageBatch, indices: IndexList) => Tensor
+  /** Compiles the kernels of such a step, in the background. */
+  readonly warm: (batch: ImageBatch, indices: IndexList) => Promise<void>
   readonly terms?: readonly string[]
   readonly encoder: Model
   readonly head: Model

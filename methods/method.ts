@@ -27,6 +27,9 @@ export type Learner<
 > = Kept & {
   /** Makes one step on a batch and returns its loss, which lives until the next step ends. */
   readonly step: (batch: ImageBatch, ...told: Told) => Tensor
+  /** Compiles the kernels of a step on such a batch, in the background, so that the first step
+   *  compiles nothing. Changes no weight and no counter. Throws like `step`. */
+  readonly warm: (batch: ImageBatch, ...told: Told) => Promise<void>
   readonly optimizer: Options['optimizer']
   /** The LossScaler of its options, if there is one. */
   readonly scaler?: StepOptions['scaler']
@@ -97,7 +100,7 @@ export const method =
     const { optimizer, schedule, seed = 0, capture = true, scaler } = options
     const state = { step: 0 }
     const { inputs, open } = batchesOf(gpu, name, { ...options, state })
-    const { keeps, step, first, told } = begin(options, { gpu, t: () => state.step, seed })
+    const { keeps, step, first, told = null } = begin(options, { gpu, t: () => state.step, seed })
 
     const update = (x: StepBatch, { loss, result, after }: Forward) => {
       optimizer.step(x.backward(loss, scaler?.scale), () => schedule(state.step), scaler)
@@ -118,14 +121,40 @@ export const method =
     const beginning = first ? capturing(first, false) : captured
 
     const learner: Learner<Options, Kept, Told> = {
-      step(batch, ...more) {
-        const images = inputs(batch)
-        const numbers = told ? [{ values: told(batch, ...more) ?? new Int32Array(0) }] : []
-        return (state.step === 0 ? beginning : captured).run(...numbers, ...images)
-      },
+      ...stepping({ captured, beginning, state }, { inputs, told }),
       ...{ ...keeps, optimizer, state, captured, ...(scaler && { scaler }) },
     }
     return printsAs(learner, () => `${name} (step ${state.step}, ${captured.replays} replays)`)
   }
+
+interface Steps {
+  readonly captured: Captured<Tensor[], Tensor>
+  /** The first step of all: `captured`, unless it does more. */
+  readonly beginning: Captured<Tensor[], Tensor>
+  readonly state: { readonly step: number }
+}
+
+/** Makes `step` and `warm`. */
+function stepping<Told extends readonly unknown[]>(
+  { captured, beginning, state }: Steps,
+  {
+    inputs,
+    told,
+  }: Pick<ReturnType<typeof batchesOf>, 'inputs'> & Pick<Required<Begun<object, Told>>, 'told'>,
+): Pick<Learner<MethodOptions, object, Told>, 'step' | 'warm'> {
+  const given = (batch: ImageBatch, more: Told) => {
+    const images = inputs(batch)
+    const numbers = told ? [{ values: told(batch, ...more) ?? new Int32Array(0) }] : []
+    return [...numbers, ...images]
+  }
+  return {
+    step: (batch, ...more) => (state.step === 0 ? beginning : captured).run(...given(batch, more)),
+    async warm(batch, ...more) {
+      const taken = given(batch, more)
+      if (state.step === 0 && beginning !== captured) await beginning.warm(...taken)
+      await captured.warm(...taken)
+    },
+  }
+}
 
 const isNotEmpty = ({ shape }: Tensor) => shape[0] !== 0

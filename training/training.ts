@@ -1,6 +1,8 @@
 // The training loop: feeds batches to a method, writes metrics, saves, resumes, and measures kNN
 // accuracy. Its files depend on the configuration alone, not on the clock.
 
+import type { IndexList } from '../kernels/wgsl/indices.ts'
+import type { ImageBatch } from '../methods/image-batch.ts'
 import type { TrainConfig } from './run-schema.ts'
 import { type Digests, dataMetadata, digestsOf } from './fingerprint.ts'
 import { diverged, notFinite } from './finite.ts'
@@ -36,6 +38,7 @@ export class Training {
   #saved = -1 // the step of the last checkpoint
   #path = '' // of the last checkpoint
   #reason: string | null = null // printed last, why a step was not replayed
+  #isWarm = false // whether the step's kernels are compiled
   #traced = 0 // first steps; two are traced before any replay, and need no reason
 
   constructor(prepared: Prepared, storage: TrainingStorage, progress: Progress, stop: Stop) {
@@ -125,6 +128,7 @@ export class Training {
     const { batch, seed } = config
     const [epoch, start] = [Math.floor(state.step / stepsPerEpoch), state.step % stepsPerEpoch]
     for await (const { images, indices } of feed({ batch, seed, epoch, start })) {
+      await this.#warmed(images, indices)
       const loss = trainer.step(images, indices)
       this.#explain(trainer.captured.reason)
       await this.#losses.add(state.step, loss)
@@ -142,6 +146,12 @@ export class Training {
       return false
     })
     if (best || (isDue && this.#saved < state.step)) await this.#save(best, saved)
+  }
+
+  /** Compiles a step's kernels in the background before the first, so that a page does not freeze. */
+  async #warmed(images: ImageBatch, indices: IndexList) {
+    if (!this.#isWarm) await this.#prepared.trainer.warm(images, indices)
+    this.#isWarm = true
   }
 
   /** Prints once why steps are not replayed. They are slower, with the same bits. */

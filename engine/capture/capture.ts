@@ -8,13 +8,16 @@
 // and `reason` says why.
 
 import type { Tuner } from '../autotune.ts'
-import type { StepResult } from '../steps.ts'
+import type { Pipelines } from '../pipelines.ts'
+import type { Reads } from '../reads.ts'
+import type { StepResult } from '../step-result.ts'
 import { callback, checkOptions, checkValue, count, flag, inspect } from '../../kernels/options.ts'
 import { Arena } from './arena.ts'
 import { CapturedPlan, type PlanMachinery, type Shared } from './captured-plan.ts'
 import {
   type Given,
   type Input,
+  Inputs,
   type Value,
   bindInputs,
   checkDistinct,
@@ -36,6 +39,8 @@ const rules = { replay: flag, plans: count }
 /** The parts of a Gpu that a captured step uses. */
 export interface Machinery extends PlanMachinery {
   readonly tuner: Tuner
+  readonly pipelines: Pipelines
+  readonly reads: Reads
   /** Returns the settings that, with the inputs, decide which commands ops give. Throws
    *  DeviceLostError. */
   settings(): object
@@ -122,6 +127,22 @@ export class Captured<In extends readonly Input[], T extends StepResult> {
       this.#reason = plan?.reason ?? this.#reason
       for (const one of dropped) one.releaseInputs() // not before: they may be among the values
     }
+  }
+
+  /** Compiles the kernels that `run` needs for such inputs, in the background, so that the first step
+   *  compiles nothing. Nothing is executed: variables, counters and seeds stay, and of the inputs
+   *  only shapes and kinds count. Calls the body once; an action of `Gpu.everyStep` without an `undo`
+   *  is left out, and so is what comes after a read in the body. Throws the body's errors, GpuError for a kernel that does not compile, and Error within a step. */
+  async warm(...given: Given<In>): Promise<void> {
+    const gpu = this.#gpu
+    gpu.settings() // throws for a lost device
+    const values = received(given)
+    checkDistinct(values)
+    if (gpu.observing.isActive)
+      throw new Error('Captured.warm: it cannot run in the body of trace, findNaN or summary')
+    const body = () => this.#shared.body(...new Inputs<In>(gpu, values).traced)
+    const list = () => gpu.memory.unscoped(() => gpu.steps.runDry(body))
+    await gpu.pipelines.compileAhead(list).catch((cause: unknown) => gpu.reads.explain(cause))
   }
 
   toString() {

@@ -3,15 +3,13 @@
 // and encodes the commands.
 
 import type { Commands } from '../commands.ts'
-import { type Encodable, encode } from '../encode.ts'
+import type { Encodable } from '../encode.ts'
 import { type Binding, type Block, type Memory, type Storage, bindingOf } from '../memory.ts'
 import { paramOf, writeParam } from '../params.ts'
 import type { Arena, Tenant } from './arena.ts'
 import type { Need } from './planner.ts'
 import type { Copied, Dispatched, Output, Ref, ReplayedCall, Trace } from './trace.ts'
 import { wholeWords } from '../values.ts'
-
-const MAX_COMMANDS = 4096 // in one command buffer: lavapipe crashed on 49,000
 
 /** One step's commands, ready to be submitted again and again. */
 export class Replay {
@@ -25,7 +23,7 @@ export class Replay {
   readonly #starts: readonly number[] // each command's first byte in the params
   readonly #changing: number // bytes of params that change from step to step
   readonly #uniforms: Binding
-  readonly #parts: readonly (readonly Encodable[])[] // a command buffer each
+  readonly #ready: readonly Encodable[]
   readonly #calls: readonly (() => void)[]
   readonly #written: ReadonlySet<Block>
 
@@ -58,10 +56,7 @@ export class Replay {
             : this.#dispatch(command, starts[i] ?? 0, groups),
         )
     })
-    const parts = Math.ceil(ready.length / MAX_COMMANDS)
-    this.#parts = Array.from({ length: parts }, (_, i) =>
-      ready.slice(i * MAX_COMMANDS, (i + 1) * MAX_COMMANDS),
-    )
+    this.#ready = ready
     this.#calls = trace.calls.map((call) => this.#repeat(call))
     const written = trace.commands.flatMap(({ uses }) =>
       uses.filter((use) => use.writes && use.ref < 0),
@@ -78,9 +73,7 @@ export class Replay {
     this.#commands.checkAlive() // a call may have destroyed the Gpu
     for (const block of this.#written) block.writes++
     if (this.#changing > 0) this.#upload(this.#uniforms, this.#params.buffer, this.#changing)
-    const { timer } = this.#commands
-    for (const part of this.#parts)
-      this.#commands.submit((encoder) => encode(encoder, part, LABEL, timer))
+    this.#commands.submit(this.#ready, LABEL)
   }
 
   /** Makes a storage for an output, on the plan's memory; null for a tensor from before the
@@ -135,7 +128,7 @@ export class Replay {
   }
 
   #upload({ block, offset }: Binding, data: ArrayBuffer, bytes = data.byteLength) {
-    this.#commands.device.queue.writeBuffer(block.buffer, offset, data, 0, bytes)
+    this.#commands.submissions.write(block.buffer, offset, new Uint8Array(data, 0, bytes))
   }
 
   #at(ref: Ref): Binding {
@@ -147,7 +140,9 @@ export class Replay {
 
   #copy({ uses: [from, to], at }: Copied): Encodable {
     const { block, offset } = this.#at(to.ref)
-    return { kind: 'copy', from: this.#at(from.ref), to: block.buffer, at: offset + at }
+    const source = this.#at(from.ref)
+    const cost = this.#commands.costOf({ bindings: [source] })
+    return { kind: 'copy', from: source, to: block.buffer, at: offset + at, cost }
   }
 
   #dispatch(
@@ -162,7 +157,8 @@ export class Replay {
       this.#commands.bindGroups.make(pipeline, bindings, this.#uniforms.block.buffer)
     made.set(key, group)
     const offsets = pipeline.paramBytes > 0 ? [start] : []
-    return { kind: 'dispatch', pipeline: pipeline.pipeline, group, offsets, groups }
+    const cost = this.#commands.costOf({ pipeline, bindings, groups })
+    return { kind: 'dispatch', pipeline: pipeline.pipeline, group, offsets, groups, cost }
   }
 
   #write(command: Dispatched | Copied, start: number) {

@@ -76,8 +76,9 @@ export interface Output {
   readonly tensor: Tensor
 }
 
-/** The time at which recorded commands are executed: at once, at the end of the step, or never. */
-export type Execution = 'immediate' | 'deferred' | 'never'
+/** The time at which recorded commands are executed: at once, at the end of the step, or never. 'ahead'
+ *  is never too, for a step that was not replayed yet: to learn which kernels it runs. */
+export type Execution = 'immediate' | 'deferred' | 'never' | 'ahead'
 
 export class Trace {
   readonly commands: (Dispatched | Copied)[] = []
@@ -148,10 +149,11 @@ export class Trace {
   }
 
   /** Notes something that a replay could not do; from now on commands are executed at once. Throws
-   *  Error in a rehearsal, whose step was replayed before. */
-  refuse(why: string) {
+   *  Error in a recording that is never executed, unless it is 'ahead' and goes on without. */
+  refuse(why: string, { without = false }: { readonly without?: boolean } = {}) {
+    if (this.#execution === 'ahead' && without) return
     this.obstacle ??= why
-    if (this.#execution === 'never') throw new Error(why)
+    if (this.#execution === 'never' || this.#execution === 'ahead') throw new Error(why)
     if (this.#execution === 'deferred') this.#catchUp()
     this.#execution = 'immediate'
   }

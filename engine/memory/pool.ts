@@ -10,11 +10,15 @@ import { USAGE } from './usages.ts'
 const ALIGN = 256 // WebGPU's default alignment of a storage binding, in bytes
 const IDLE_STEPS = 64 // steps after which an idle buffer is destroyed
 
+/** Drops what refers to blocks. Destroys their buffers, once no work that waits uses them, unless
+ *  they are an app's. */
+export type Discard = (blocks: readonly Block[], isOwn: boolean) => void
+
 /** Creates, keeps and destroys buffers. Sizes are in bytes. */
 export class Pool {
   readonly #device: GPUDevice
   readonly #watch: Watch
-  readonly #onEvict: (ids: ReadonlySet<number>) => void
+  readonly #onDiscard: Discard
   readonly #free = new Map<number, Block[]>() // by size, each list in ascending order of id
   readonly #collected = new Map<number, Block[]>() // those found by the collector
   readonly #all = new Set<Block>()
@@ -24,11 +28,10 @@ export class Pool {
   #bytes = 0
   #isDestroyed = false
 
-  /** `onEvict` is called with the ids of destroyed buffers, so that no cache refers to them. */
-  constructor(device: GPUDevice, watch: Watch, onEvict: (ids: ReadonlySet<number>) => void) {
+  constructor(device: GPUDevice, watch: Watch, onDiscard: Discard) {
     this.#device = device
     this.#watch = watch
-    this.#onEvict = onEvict
+    this.#onDiscard = onDiscard
   }
 
   /** Bytes of buffers alive now, free ones included. */
@@ -105,13 +108,10 @@ export class Pool {
   /** Destroys blocks that are no longer used, and forgets an app's buffers among them. */
   discard(blocks: readonly Block[]) {
     const adopted = blocks.filter(({ buffer }) => this.#adopted.delete(buffer))
-    if (adopted.length > 0) this.#onEvict(new Set(adopted.map(({ id }) => id)))
+    if (adopted.length > 0) this.#onDiscard(adopted, false)
     const mine = blocks.filter((block) => this.#all.delete(block))
-    for (const { buffer } of mine) {
-      this.#bytes -= buffer.size
-      buffer.destroy()
-    }
-    if (mine.length > 0) this.#onEvict(new Set(mine.map(({ id }) => id)))
+    for (const { buffer } of mine) this.#bytes -= buffer.size
+    if (mine.length > 0) this.#onDiscard(mine, true)
   }
 
   /** Destroys all buffers. */

@@ -124,11 +124,21 @@ export class FlatParameters {
       throw new Error(
         `optimizer: none of ${Object.keys(this.trained).length} parameters received a gradient; was the loss computed from them, outside noGrad?`,
       )
-    const active = parts.map((part) => part.parameter).join()
-    if (active !== this.#active) this.#write(new Set(parts.map((part) => part.parameter)))
-    this.#active = active
+    this.#activate(parts.map(({ parameter }) => parameter))
     collect(this.gpu.run, this.grad, parts)
     return scaler ? scaler.unscale(this.layout, this.grad, gradients, this) : this.layout
+  }
+
+  /** Writes the table of settings, where not the same parameters have a gradient as in the step
+   *  before. */
+  #activate(parameters: readonly number[]) {
+    const [before, active] = [this.#active, parameters.join()]
+    if (active === before) return
+    this.#write(new Set(parameters))
+    this.gpu.everyStep(
+      () => (this.#active = active),
+      () => (this.#active = before),
+    )
   }
 
   /** Counts a step, in replays too. Refuses to replay a step with a plain number as learning rate,

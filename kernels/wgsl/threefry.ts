@@ -56,38 +56,46 @@ function noPair(name: string, value: unknown): TypeError {
   )
 }
 
-/** `threefry2x32` without allocation, for millions of draws: writes the two u32 into `bits`. */
+/** `threefry2x32` for millions of draws: fills `bits` with the two u32 of each of the counters
+ *  [c0, c1], [c0 + 1, c1] ... */
 export function threefryInto(
   bits: Uint32Array,
   [k0, k1]: readonly [number, number],
   c0: number,
   c1: number,
 ) {
-  let [ka, kb, kc] = [k1 | 0, (0x1bd11bda ^ k0 ^ k1) | 0, k0 | 0] // what the next blocks add
-  let x = (c0 + k0) | 0
-  let y = (c1 + k1) | 0
-  for (let block = 1; block <= 5; block++) {
-    const odd = block % 2 === 1
-    x = (x + y) | 0
-    y = turned(y, odd ? 13 : 17) ^ x
-    x = (x + y) | 0
-    y = turned(y, odd ? 15 : 29) ^ x
-    x = (x + y) | 0
-    y = turned(y, odd ? 26 : 16) ^ x
-    x = (x + y) | 0
-    y = turned(y, odd ? 6 : 24) ^ x
-    x = (x + ka) | 0
-    y = (y + kb + block) | 0
-    const next = ka
-    ka = kb
-    kb = kc
-    kc = next
+  const k2 = 0x1bd11bda ^ k0 ^ k1
+  for (let i = 0; i < bits.length; i += 2) {
+    let ka = k1 | 0 // these three are what the next blocks add
+    let kb = k2 | 0
+    let kc = k0 | 0
+    let x = (c0 + (i >>> 1) + k0) | 0
+    let y = (c1 + k1) | 0
+    for (let block = 1; block <= 5; block++) {
+      const odd = block % 2 === 1
+      const r0 = odd ? 13 : 17
+      const r1 = odd ? 15 : 29
+      const r2 = odd ? 26 : 16
+      const r3 = odd ? 6 : 24
+      x = (x + y) | 0 // written out: a call costs as much as all of this
+      y = ((y << r0) | (y >>> (32 - r0))) ^ x
+      x = (x + y) | 0
+      y = ((y << r1) | (y >>> (32 - r1))) ^ x
+      x = (x + y) | 0
+      y = ((y << r2) | (y >>> (32 - r2))) ^ x
+      x = (x + y) | 0
+      y = ((y << r3) | (y >>> (32 - r3))) ^ x
+      x = (x + ka) | 0
+      y = (y + kb + block) | 0
+      const next = ka
+      ka = kb
+      kb = kc
+      kc = next
+    }
+    bits[i] = x
+    bits[i + 1] = y
   }
-  bits[0] = x
-  bits[1] = y
 }
-
-const turned = (v: number, by: number) => (v << by) | (v >>> (32 - by))
 
 /** Computes a stream's number, a u32, from its name (FNV-1a), so that the draws of one name depend
  *  on no other name. */

@@ -10,6 +10,7 @@
 import type { Normalization, Recipe } from '../../kernels/augment/recipes.ts'
 import { integersOf } from '../../kernels/numbers.ts'
 import type { Tensor } from '../../kernels/op.ts'
+import type { IndexList } from '../../kernels/wgsl/indices.ts'
 import type { Gpu } from '../../engine/gpu.ts'
 import { Adam } from '../../engine/optim/optimizer.ts'
 import { amdimEncoder } from '../../models/amdim-encoder.ts'
@@ -221,13 +222,12 @@ export const amdimEntry = entry<AmdimSettings>({
       ...{ encoder, classifiers: head, optimizer, schedule, clip, penalty, views, chunk: most },
       ...{ seed, capture, ...(scaler && { scaler }) },
     })
+    const labelsOf = (indices: IndexList) =>
+      labels && integersOf('train', indices).map((index) => labels[index] ?? -1)
     return {
       ...trainer,
-      step: (batch, indices) =>
-        trainer.step(
-          batch,
-          labels && integersOf('train', indices).map((index) => labels[index] ?? -1),
-        ),
+      step: (batch, indices) => trainer.step(batch, labelsOf(indices)),
+      warm: (batch, indices) => trainer.warm(batch, labelsOf(indices)),
       ...{ terms: amdimLosses, head: head ?? noHead, optimizer, schedule, kept: nothing },
     }
   },

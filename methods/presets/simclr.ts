@@ -164,9 +164,12 @@ export const simclrEntry = entry<SimclrSettings>({
     const options = { ...stepOptions(settings, extent), batchNorm, loss, ...(scale && { scale }) }
     const trainer = simclr(gpu, { ...tower, ...options, optimizer })
     const labels = loss.needsLabels ? labelsFrom(name, extent) : null
+    const told = (batch: ImageBatch, indices: IndexList) =>
+      labels ? labels(batch, indices) : batch
     return {
       ...trainer,
-      step: (batch, indices) => trainer.step(labels ? labels(batch, indices) : batch),
+      step: (batch, indices) => trainer.step(told(batch, indices)),
+      warm: (batch, indices) => trainer.warm(told(batch, indices)),
       ...{ optimizer, schedule: options.schedule },
       kept: scale ? { ...nothing, models: { '': scale } } : nothing,
     }

@@ -97,6 +97,7 @@ test('a read that is aborted before the loss is known waits for it', async () =>
     },
     copyOut() {},
     flush() {},
+    submissions: { call: (call: () => void) => call() },
   } as unknown as Commands // what reads ask of it
   const checking = () => async () => {
     if (isLost) throw new DeviceLostError('the device was lost')

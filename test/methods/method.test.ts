@@ -66,7 +66,7 @@ const start = (gpu: Gpu, options: Partial<ToyOptions> = {}) => {
 
 test('a step goes forward, updates, does what follows, and counts', async ({ gpu }) => {
   const { step, state, w, captured, ...others } = start(gpu, { seed: 7 })
-  assert.equal(Object.keys(others), ['optimizer'])
+  assert.equal(Object.keys(others), ['warm', 'optimizer'])
   const x = gpu.tensor([1], [1, 1, 1, 1])
   assert.is(await gpu.item(step(x)), 4) // w² = 4, dw = 4, w = 2 - 0.5 · 4
   assert.is(await gpu.item(w), 0)

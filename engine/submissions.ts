@@ -1,0 +1,165 @@
+// The way from collected commands to the GPU's queue. Without a budget they are submitted at once.
+// With one they are cut into pieces of at most so many milliseconds, and a piece is submitted when
+// at most one other is on its way. So whoever shares the queue, such as the frame of a page, waits
+// for the rest of one piece and for another.
+//
+// What must happen behind commands that still wait, such as a write, waits with them. So the order
+// of all work is that of the calls, with a budget or without, and the results have the same bits.
+
+import { type Cost, learn, pieceEnd } from './cut.ts'
+import type { Encodable, Timer } from './encode.ts'
+import type { GpuError } from './errors.ts'
+
+const MAX_COMMANDS = 4096 // in one command buffer: lavapipe crashed on 49,000
+const IN_FLIGHT = 2 // pieces: one runs, and one waits, so that the GPU does not
+
+/** Commands, as they are encoded. */
+export interface Work {
+  readonly commands: readonly Encodable[]
+  readonly label: { readonly label: string }
+  readonly timer: Timer | null
+}
+
+type Report = Promise<GpuError | null>
+
+type Entry =
+  | (Work & {
+      readonly kind: 'work'
+      /** How many of the commands were submitted, and what became of them. */
+      submitted: number
+      readonly reports: Report[]
+      readonly resolve: (report: Report | null) => void
+    })
+  | {
+      readonly kind: 'write'
+      readonly buffer: GPUBuffer
+      readonly offset: number
+      readonly bytes: Uint8Array<ArrayBuffer>
+    }
+  | { readonly kind: 'call'; readonly call: () => void }
+
+/** Submits the work of one Gpu in the order in which it comes. */
+export class Submissions {
+  readonly #queue: GPUQueue
+  readonly #submit: (work: Work) => Report
+  #budget: number | null = null
+  #entries: Entry[] = []
+  #inFlight = 0
+  #finishedAt = 0 // the time when the last piece was found to be done
+
+  /** `submit` submits one command buffer and resolves to its error or null. */
+  constructor(queue: GPUQueue, submit: (work: Work) => Report) {
+    this.#queue = queue
+    this.#submit = submit
+  }
+
+  /** The most milliseconds of a piece; null if everything is submitted at once. */
+  get budget(): number | null {
+    return this.#budget
+  }
+
+  set budget(ms: number | null) {
+    this.#budget = ms
+    this.#pump()
+  }
+
+  /** True while something waits for its turn. */
+  get isWaiting(): boolean {
+    return this.#entries.length > 0
+  }
+
+  /** Submits work in its turn. Resolves to its first error, or null. */
+  add(work: Work): Report {
+    if (this.#budget === null && !this.isWaiting) return firstOf(inBuffers(work).map(this.#submit))
+    return new Promise((resolve) => {
+      this.#entries.push({ ...work, kind: 'work', submitted: 0, reports: [], resolve })
+      this.#pump()
+    })
+  }
+
+  /** Writes bytes into a buffer in its turn. */
+  write(buffer: GPUBuffer, offset: number, bytes: Uint8Array<ArrayBuffer>) {
+    if (this.isWaiting) this.#entries.push({ kind: 'write', buffer, offset, bytes: bytes.slice() }) // the owner may change them
+    else this.#queue.writeBuffer(buffer, offset, bytes)
+  }
+
+  /** Calls `call` in its turn: at once if nothing waits. */
+  call(call: () => void) {
+    if (this.isWaiting) this.#entries.push({ kind: 'call', call })
+    else call()
+  }
+
+  /** Submits all that waits, at once. */
+  finish() {
+    while (this.isWaiting) this.#piece(Infinity)
+  }
+
+  /** Drops the work and the writes that wait, and makes the calls. */
+  drop() {
+    for (const entry of this.#entries.splice(0))
+      if (entry.kind === 'call') entry.call()
+      else if (entry.kind === 'work') entry.resolve(null)
+  }
+
+  #pump() {
+    while (this.isWaiting && (this.#budget === null || this.#inFlight < IN_FLIGHT)) {
+      if (this.#budget === null) this.finish()
+      else this.#timed(this.#budget)
+    }
+  }
+
+  /** Submits a piece, and the next one when it is done. */
+  #timed(budget: number) {
+    const begun = performance.now()
+    const costs = this.#piece(budget)
+    if (costs.length === 0) return
+    this.#inFlight++
+    const done = () => {
+      const now = performance.now()
+      learn(costs, now - Math.max(begun, this.#finishedAt))
+      this.#finishedAt = now
+      this.#inFlight--
+      this.#pump()
+    }
+    this.#queue.onSubmittedWorkDone().then(done, done) // it rejects for a lost device: see lifetime.ts
+  }
+
+  /** Submits what comes next, of at most `budget` milliseconds. Returns the commands' costs. */
+  #piece(budget: number): readonly Cost[] {
+    const costs: Cost[] = []
+    let room = budget
+    for (let entry = this.#entries[0]; entry; entry = this.#entries[0]) {
+      if (entry.kind === 'work') {
+        const { commands, submitted } = entry
+        const at = { room, most: MAX_COMMANDS, isFirst: costs.length === 0 }
+        const end = pieceEnd(commands, submitted, at)
+        if (end === submitted && end < commands.length) break
+        const piece = commands.slice(submitted, end)
+        entry.submitted = end
+        if (piece.length > 0) entry.reports.push(this.#submit({ ...entry, commands: piece }))
+        for (const { cost } of piece) {
+          costs.push(cost)
+          if (room !== Infinity) room -= cost.ms // NaN, if not measured: nothing else fits then
+        }
+        if (end < commands.length) continue
+      }
+      void this.#entries.shift()
+      if (entry.kind === 'work') entry.resolve(firstOf(entry.reports))
+      else if (entry.kind === 'call') entry.call()
+      else this.#queue.writeBuffer(entry.buffer, entry.offset, entry.bytes)
+    }
+    return costs
+  }
+}
+
+/** Divides work into command buffers. */
+const inBuffers = (work: Work): Work[] =>
+  Array.from({ length: Math.ceil(work.commands.length / MAX_COMMANDS) }, (_, i) => ({
+    ...work,
+    commands: work.commands.slice(i * MAX_COMMANDS, (i + 1) * MAX_COMMANDS),
+  }))
+
+const firstOf = async (reports: readonly Report[]): Report => {
+  const errors = await Promise.all(reports)
+  return errors.find((error) => error !== null) ?? null
+}

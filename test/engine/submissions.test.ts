@@ -1,0 +1,126 @@
+// With a budget, work is submitted in pieces, in the order of the calls, to the same bits.
+
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import type { Cost } from '../../engine/cut.ts'
+import { Submissions, type Work } from '../../engine/submissions.ts'
+
+const test = suite('submissions')
+
+/** A queue that notes what is submitted, and is done with a piece when it is told so. */
+function fakeQueue(budget: number | null) {
+  const log: string[] = []
+  const waiting: (() => void)[] = []
+  const queue = {
+    writeBuffer: (_: unknown, offset: number, bytes: Uint8Array) =>
+      log.push(`write ${offset}: ${[...bytes].join()}`),
+    onSubmittedWorkDone: () => new Promise<void>((resolve) => waiting.push(resolve)),
+  } as unknown as GPUQueue // what submissions ask of it
+  const submissions = new Submissions(queue, ({ commands }) => {
+    log.push(commands.map((one) => (one as unknown as Named).name).join(' '))
+    return Promise.resolve(null)
+  })
+  submissions.budget = budget
+  const done = async () => {
+    waiting.shift()?.()
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+  const taken = () => log.splice(0)
+  return { submissions, done, taken, waiting, log }
+}
+
+interface Named {
+  readonly name: string
+  readonly cost: Cost
+}
+
+const work = (...commands: readonly (readonly [name: string, ms: number])[]): Work =>
+  ({
+    commands: commands.map(([name, ms]): Named => ({ name, cost: { ms } })),
+    label: { label: '' },
+    timer: null,
+  }) as unknown as Work // the fake encodes nothing
+
+const buffer = {} as GPUBuffer
+
+test('without a budget everything goes at once', () => {
+  const { submissions, taken } = fakeQueue(null)
+  void submissions.add(work(['a', NaN], ['b', 100]))
+  submissions.write(buffer, 4, Uint8Array.of(1, 2))
+  submissions.call(() => submissions.write(buffer, 8, Uint8Array.of(3)))
+  assert.equal(taken(), ['a b', 'write 4: 1,2', 'write 8: 3'])
+  assert.not(submissions.isWaiting)
+})
+
+test('with a budget two pieces are on their way, and each that is done lets one more go', async () => {
+  const { submissions, done, taken } = fakeQueue(8)
+  void submissions.add(work(['a', 5], ['b', 5], ['c', 3], ['d', 9], ['e', 1]))
+  assert.equal(taken(), ['a', 'b c'])
+  await done()
+  assert.equal(taken(), ['d'])
+  await done()
+  assert.equal(taken(), ['e'])
+  await done()
+  await done()
+  assert.equal(taken(), [])
+  assert.not(submissions.isWaiting)
+})
+
+test('small work shares a piece, and what comes between keeps its place', async () => {
+  const { submissions, done, taken, waiting, log } = fakeQueue(8)
+  const bytes = Uint8Array.of(7)
+  void submissions.add(work(['a', 8], ['b', 8], ['c', 3]))
+  submissions.write(buffer, 0, bytes)
+  bytes[0] = 9 // the bytes are those at the time of the call
+  void submissions.add(work(['d', 3]))
+  submissions.call(() => log.push('called'))
+  void submissions.add(work(['e', 3]))
+  assert.equal(taken(), ['a', 'b'])
+  await done()
+  assert.equal(taken(), ['c', 'write 0: 7', 'd', 'called'])
+  assert.is(waiting.length, 2)
+  await done()
+  assert.equal(taken(), ['e'])
+})
+
+test('what is not measured goes alone, and is measured', async () => {
+  const { submissions, done, taken } = fakeQueue(1000)
+  const one = work(['a', NaN], ['b', NaN])
+  void submissions.add(one)
+  assert.equal(taken(), ['a', 'b'])
+  await done()
+  await done()
+  for (const { cost } of one.commands) assert.ok(cost.ms > 0)
+  void submissions.add(one)
+  assert.equal(taken(), ['a b'])
+})
+
+test('without a budget again, and by finish, what waits goes at once', () => {
+  for (const end of ['budget', 'finish']) {
+    const { submissions, taken } = fakeQueue(8)
+    void submissions.add(work(['a', 8], ['b', 8], ['c', 8], ['d', NaN]))
+    submissions.write(buffer, 0, Uint8Array.of(1))
+    taken()
+    if (end === 'budget') submissions.budget = null
+    else submissions.finish()
+    assert.equal(taken().join(' '), 'c d write 0: 1')
+    assert.not(submissions.isWaiting)
+  }
+})
+
+test('dropped work is not submitted, and who waits for it is told', async () => {
+  const { submissions, done, taken } = fakeQueue(8)
+  const report = submissions.add(work(['a', 8], ['b', 8], ['c', 8]))
+  submissions.write(buffer, 0, Uint8Array.of(1))
+  let called = 0
+  submissions.call(() => called++)
+  taken()
+  submissions.drop()
+  assert.is(await report, null)
+  assert.is(called, 1)
+  await done()
+  await done()
+  assert.equal(taken(), [])
+})
+
+test.run()

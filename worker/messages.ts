@@ -1,0 +1,54 @@
+// What goes between a page and the worker that trains for it.
+
+import type { ImagesInMemory } from '../data/memory-dataset.ts'
+import type { OpenOptions } from '../engine/open.ts'
+import type { Embeddings } from '../evaluate/embed.ts'
+import type { EncoderLayer } from '../training/encoder.ts'
+import type { Metric } from '../training/metrics.ts'
+import type { Outcome } from '../training/outcome.ts'
+import type { TrainingEvent } from '../training/progress.ts'
+import type { Checkpoint, Config } from '../training/storage.ts'
+
+/** Images in memory, as `memoryDataset` takes them, of bytes. */
+export interface WorkerImages extends ImagesInMemory {
+  /** u8 [N, H, W, 3], one image behind another. */
+  readonly pixels: Uint8Array | Uint8ClampedArray
+}
+
+/** The contents of a run's storage. */
+export interface RunCopy {
+  readonly name: string
+  readonly config: Config
+  readonly metrics: readonly Metric[]
+  readonly newest: Checkpoint | null
+  readonly best: Checkpoint | null
+}
+
+/** The beginning of a training. */
+export interface StartMessage {
+  readonly run: RunCopy
+  readonly train: WorkerImages
+  readonly test: WorkerImages | null
+  readonly gpu: OpenOptions
+}
+
+/** What the worker trains on. */
+export interface WorkerGpu {
+  /** The adapter and the precision, as a Gpu prints. */
+  readonly gpu: string
+  /** True on a software adapter. */
+  readonly software: boolean
+}
+
+/** What the worker does for the page. Every answer may be an error. */
+export interface TrainingService {
+  /** Answers at once: the script has started. */
+  hello(): true
+  start(message: StartMessage): Promise<WorkerGpu>
+  train(onEvent: (event: TrainingEvent) => unknown): Promise<Outcome>
+  /** Asks `train` to finish the step under way, save and resolve. */
+  stop(): void
+  /** Computes features of given images, or of one half of the training's. */
+  embed(of: 'train' | 'test' | WorkerImages, layer?: EncoderLayer): Promise<Embeddings>
+  run(): Promise<RunCopy>
+}

@@ -1,0 +1,152 @@
+// The worker's side: one training at a time, on a Gpu of the worker's own.
+
+import type { Gpu } from '../engine/gpu.ts'
+import { type OpenOptions, openGpu } from '../engine/open.ts'
+import { DeviceLostError } from '../engine/errors.ts'
+import { type Embeddings, embed } from '../evaluate/embed.ts'
+import { unitFeatures } from '../evaluate/unit-features.ts'
+import type { Dataset, Split } from '../data/dataset.ts'
+import { batches } from '../data/loader.ts'
+import { memoryDataset } from '../data/memory-dataset.ts'
+import { checkConfig } from '../training/check-config.ts'
+import { type EncoderLayer, savedEncoderOf } from '../training/encoder.ts'
+import type { MemoryStorage } from '../training/memory-storage.ts'
+import type { Outcome } from '../training/outcome.ts'
+import type { Evaluate } from '../training/prepare.ts'
+import type { TrainingEvent } from '../training/progress.ts'
+import { train } from '../training/train.ts'
+import { noImages } from './images.ts'
+import type { StartMessage, TrainingService, WorkerImages } from './messages.ts'
+import { copyOf, storageOf } from './run-copy.ts'
+
+/** Options of `serveTraining`. */
+export interface ServeOptions {
+  /** Opens the worker's Gpu; `openGpu` by default. Called again after a lost device. */
+  readonly open?: (options: OpenOptions) => Promise<Gpu>
+  /** Measures the encoder whenever kNN accuracy is due, as `train` takes it. */
+  readonly evaluate?: Evaluate
+}
+
+const BUDGET = 8 // ms of a submit: the page's frames share the adapter
+const BATCH = 64 // images that are embedded at a time
+
+/** The training that a page has started. */
+interface Started {
+  readonly storage: MemoryStorage
+  readonly data: Split
+  readonly options: OpenOptions
+}
+
+/** Trains for a page. */
+export class TrainingServer implements TrainingService {
+  readonly #open: NonNullable<ServeOptions['open']>
+  readonly #evaluate: Evaluate | undefined
+  #started: Started | null = null
+  #gpu: Gpu | null = null
+  #stop: AbortController | null = null // while it trains
+
+  constructor({ open = openGpu, evaluate }: ServeOptions) {
+    this.#open = open
+    this.#evaluate = evaluate
+  }
+
+  hello(): true {
+    return true
+  }
+
+  async start({ run, train: images, test, gpu: given }: StartMessage) {
+    this.#checkIdle()
+    const storage = await storageOf(run)
+    const config = checkConfig(storage.config, storage.name, 'mend the configuration')
+    const half = memoryDataset(images)
+    const about = { path: null, split: 'images of a page', notes: [], others: [] }
+    const data = { train: half, test: test ? memoryDataset(test) : noImages(half), about }
+    const { precision, activations } = config
+    this.#gpu?.destroy()
+    this.#gpu = null
+    this.#started = {
+      ...{ storage, data },
+      options: { budget: BUDGET, ...given, precision, activations },
+    }
+    const gpu = await this.#opened(this.#started)
+    return { gpu: String(gpu), software: gpu.software }
+  }
+
+  async train(onEvent: (event: TrainingEvent) => unknown): Promise<Outcome> {
+    this.#checkIdle()
+    const started = this.#known()
+    const stop = new AbortController()
+    this.#stop = stop
+    let told: Promise<unknown> = Promise.resolve()
+    const tell = (event: TrainingEvent) => {
+      told = Promise.resolve(onEvent(event)).catch(() => undefined) // the page is gone
+    }
+    const manner = { signal: stop.signal, onEvent: tell, evaluate: this.#evaluate }
+    try {
+      const outcome = await train(
+        await this.#opened(started),
+        started.data,
+        started.storage,
+        manner,
+      )
+      await told // the outcome comes after the last event
+      return outcome
+    } catch (error) {
+      if (error instanceof DeviceLostError) this.#gpu = null
+      throw error
+    } finally {
+      this.#stop = null
+    }
+  }
+
+  stop() {
+    this.#stop?.abort()
+  }
+
+  async embed(of: 'train' | 'test' | WorkerImages, layer?: EncoderLayer): Promise<Embeddings> {
+    const started = this.#known()
+    const { storage, data } = started
+    const { newest } = storage
+    if (!newest) throw new Error(`${storage.name}: there are no weights yet; train first`)
+    const set = typeof of === 'string' ? data[of] : memoryDataset(of)
+    const config = checkConfig(storage.config, storage.name)
+    const { build, transform } = savedEncoderOf(storage.name, config, newest.tensors, layer)
+    const gpu = await this.#opened(started)
+    const model = await build(gpu)
+    try {
+      return await featuresOf(gpu, unitFeatures(model, transform), set)
+    } finally {
+      gpu.free(model)
+    }
+  }
+
+  run() {
+    return copyOf(this.#known().storage)
+  }
+
+  /** Returns the Gpu, opened anew after a lost device. */
+  async #opened({ options }: Started): Promise<Gpu> {
+    return (this.#gpu ??= await this.#open(options))
+  }
+
+  #known(): Started {
+    if (!this.#started) throw new Error('nothing was started; call startTraining first')
+    return this.#started
+  }
+
+  #checkIdle() {
+    if (this.#stop)
+      throw new Error('the worker trains already; stop it first, or start another worker')
+  }
+}
+
+function featuresOf(
+  gpu: Gpu,
+  encode: ReturnType<typeof unitFeatures>,
+  set: Dataset,
+): Promise<Embeddings> {
+  const { height, width, channels } = set.image
+  const order = { seed: 0, epoch: 0, shuffle: false, dropLast: false }
+  const all = batches(set, { batch: Math.min(BATCH, set.size), ...order })
+  return embed(gpu, encode, all, [height, width, channels])
+}
