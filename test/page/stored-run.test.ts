@@ -75,6 +75,12 @@ const inPage = <Given, T>(
     [body.toString(), given] as const,
   )
 
+/** What a worker's listeners hear. */
+interface Heard<T> {
+  readonly data: T
+  readonly message: string
+}
+
 /** Runs a function in a worker of the page, as `inPage` does. */
 const inWorker = <Given, T>(
   { page }: Pick<Opened, 'page'>,
@@ -89,16 +95,15 @@ const inWorker = <Given, T>(
           { type: 'module' },
         ])
         const worker = made as {
-          onmessage: (event: { data: T }) => void
-          onerror: (event: { message: string }) => void
-          postMessage: (message: unknown) => void
+          addEventListener(kind: 'message' | 'error', heard: (event: Heard<T>) => void): void
+          postMessage(message: unknown): void
         }
-        worker.onmessage = ({ data }) => {
+        worker.addEventListener('message', ({ data }) => {
           resolve(data)
-        }
-        worker.onerror = ({ message: why }) => {
+        })
+        worker.addEventListener('error', ({ message: why }) => {
           reject(new Error(why))
-        }
+        })
         worker.postMessage(message)
       }),
     [body.toString(), given] as const,
