@@ -7,7 +7,7 @@ import type { RunCopy } from './messages.ts'
 /** Copies a run. `best` is the checkpoint of the best accuracy, null where none is known. */
 export async function copyOf(storage: TrainingStorage): Promise<RunCopy> {
   const { checkpoint } = await storage.latest()
-  const best = storage instanceof MemoryStorage ? storage.best : null
+  const best = (await storage.bestCheckpoint?.()) ?? null
   const { name, config } = storage
   return { name, config, metrics: await storage.metrics(), newest: checkpoint, best }
 }
