@@ -49,8 +49,8 @@ const statisticsKernel = pairTiles(
         let at = column + c;
         if (at < p.columns) {
           let raw = tileAt(c, own);
-          let s = p.clip * saturation(raw);
-          let negative = i != vec4u(at / p.L);
+          let s: vec4f = p.clip * saturation(raw);
+          let negative: vec4<bool> = i != vec4u(at / p.L);
           for (var r = 0u; r < 4u; r++) {
             if (!negative[r] && i[r] < p.rows) { positives[view * p.columns + at] = s[r]; }
           }
