@@ -18,8 +18,9 @@ const full = deep || process.argv.includes('--full')
 const words = process.argv.slice(2).filter((word) => !word.startsWith('--'))
 
 /** Files whose full tests take many minutes each, and which CI leaves out: every index of every
- *  kernel, every pipeline in every compiler. */
+ *  kernel, every pipeline in every compiler, whole trainings in a page. */
 const deepFiles = [
+  'page/photo-accuracy',
   'scripts/compile-all',
   'kernels/in-range-conv',
   'kernels/in-range-losses',
