@@ -1,5 +1,6 @@
 // Builds dist/, which users import and run, with its types. The library is one file per module, so
 // that a bundler keeps only what a page uses; the command line is bundled, so that it starts fast.
+// Then it makes web/, the package for pages.
 // With --test it builds .test/ instead: every test as a program of its own.
 
 import { readdirSync, rmSync } from 'node:fs'
@@ -7,6 +8,7 @@ import { spawnSync } from 'node:child_process'
 import { build } from 'esbuild'
 import { minifyWgsl } from './scripts/minify-wgsl.js'
 import { pageText } from './scripts/page-text.js'
+import { webPackage } from './scripts/web-package.js'
 
 const testing = process.argv.includes('--test')
 
@@ -40,18 +42,8 @@ const fileByFile = {
 }
 
 const rooms = [
-  ...[
-    'kernels',
-    'engine',
-    'models',
-    'methods',
-    'evaluate',
-    'serving',
-    'training',
-    'worker',
-    'data',
-    'images',
-  ],
+  ...['kernels', 'engine', 'models', 'methods', 'evaluate', 'serving', 'training'],
+  ...['worker', 'page-runs', 'data', 'images'],
 ]
 const buildLibrary = () =>
   build({
@@ -87,4 +79,5 @@ else {
   const args = ['--project', 'tsconfig.types.json']
   const { status } = spawnSync('node_modules/.bin/tsc', args, { stdio: 'inherit' })
   process.exitCode = status ?? 1
+  if (status === 0) await webPackage()
 }

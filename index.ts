@@ -330,6 +330,9 @@ export type { ServiceStats } from './serving/service.ts'
 export { type BackgroundOptions, trainInBackground } from './training/background.ts'
 export type { EncoderLayer, SavedEncoder } from './training/encoder.ts'
 export { type ConfigOptions, configOf } from './training/config.ts'
+export type { OpenGpu } from './training/devices.ts'
+export { type PackOptions, packRun } from './training/pack.ts'
+export { type UnpackOptions, unpackRun } from './training/unpack.ts'
 export { MemoryStorage } from './training/memory-storage.ts'
 export type { Metric } from './training/metrics.ts'
 export type { Outcome } from './training/outcome.ts'
@@ -338,3 +341,12 @@ export type { TrainingEvent } from './training/progress.ts'
 export type { TrainConfig } from './training/run-schema.ts'
 export type { Checkpoint, TrainingStorage } from './training/storage.ts'
 export { type TrainOptions, train } from './training/train.ts'
+export type { StoredRun } from './page-runs/stored-run.ts'
+export {
+  type StoredRunInfo,
+  type StoredRunOptions,
+  removeRun,
+  storeRun,
+  storedRun,
+  storedRuns,
+} from './page-runs/stored-runs.ts'

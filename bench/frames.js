@@ -1,5 +1,7 @@
-// Measures a page's frames while it trains, in headless Chromium: how long one waits for the next.
-// A frame that comes in time waits 16.7 ms. SimCLR of a ResNet-8, on the page's own thread:
+// Measures the frames of a page that draws while it trains on the same device, in headless Chromium.
+// Each frame submits a command buffer of its own; what is measured is how long the GPU takes until
+// it is done, most of which it waits behind the training. SimCLR of a ResNet-8, on the page's own
+// thread:
 //
 //   warm     whether kernels are compiled ahead (`learner.warm`) or by the first step
 //   budget   most milliseconds of a submit (`gpu.budget`); none submits whole steps
@@ -42,8 +44,8 @@ async function serve() {
   return server
 }
 
-/** Trains in the page. Returns the waits between frames, in two parts: until the first loss, and
- *  after it. */
+/** Trains in the page. Returns the waits of frames: while it warms up, until the first loss, and after
+ *  it. */
 async function measured({ width, batch, size, steps, budget, isWarm }) {
   const kindred = await import('/library.js')
   const gpu = await kindred.openGpu()
@@ -57,11 +59,17 @@ async function measured({ width, batch, size, steps, budget, isWarm }) {
   })
   const pixels = Uint8Array.from({ length: batch * size * size * 3 }, (_, i) => (i * 7) % 256)
   const one = { pixels, shape: [batch, size, size, 3] }
-  let [last, isOver] = [performance.now(), false]
-  let waits = []
-  const frame = (now) => {
-    waits.push(now - last)
-    last = now
+  const { queue } = gpu.device
+  const drawing = gpu.device.createBuffer({ size: 256, usage: GPUBufferUsage.COPY_DST })
+  const waits = []
+  let isOver = false
+  const frame = async () => {
+    const submitted = performance.now()
+    const encoder = gpu.device.createCommandEncoder()
+    encoder.clearBuffer(drawing)
+    queue.submit([encoder.finish()])
+    await queue.onSubmittedWorkDone()
+    waits.push(performance.now() - submitted)
     if (!isOver) requestAnimationFrame(frame)
   }
   requestAnimationFrame(frame)

@@ -5,14 +5,13 @@ import { type FileHandle, lstat, mkdir, open, readFile, rename, rm, stat } from 
 import { basename, dirname, join, resolve } from 'node:path'
 import { checkValue } from '../kernels/options.ts'
 import { printable } from '../kernels/printable.ts'
+import { DIGEST, digestedBytes } from './file-digest.ts'
 import {
   type SafetensorsFile,
   type SavedTensor,
   decodeSafetensors,
   encodeSafetensors,
 } from './safetensors.ts'
-
-const DIGEST = 'kindred.sha256' // metadata key of the digest of all else
 
 export interface WriteOptions {
   /** Completes the remedy in an error: 'free space, then <retry>'. */
@@ -177,15 +176,8 @@ export async function readBytes(path: string): Promise<Uint8Array> {
   }
 }
 
-function digest({ tensors, metadata }: SafetensorsFile): string {
+function digest(file: SafetensorsFile): string {
   const hash = createHash('sha256')
-  // JavaScript moves keys that look like numbers to the front
-  const sorted = <T>(entries: Iterable<[string, T]>) =>
-    [...entries].sort(([a], [b]) => (a < b ? -1 : 1))
-  hash.update(JSON.stringify(sorted(Object.entries(metadata))))
-  for (const [name, { shape, data }] of sorted(tensors)) {
-    hash.update(`${name} ${shape.join()} ${data.byteLength}\n`)
-    hash.update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength))
-  }
+  for (const bytes of digestedBytes(file)) hash.update(bytes)
   return hash.digest('hex')
 }

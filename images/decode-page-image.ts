@@ -12,7 +12,7 @@ import {
 } from './page-image.ts'
 
 /** A picture that can be drawn, and how its memory is given back; a caller's own stays. */
-export interface Opened {
+export interface OpenPicture {
   readonly image: Drawable
   readonly close: () => void
 }
@@ -26,7 +26,7 @@ interface Page {
 }
 
 /** Opens a drawable picture. Throws DataError that names it where it cannot be decoded. */
-export async function openImage(name: string, image: PageImage, way: Way): Promise<Opened> {
+export async function openImage(name: string, image: PageImage, way: Way): Promise<OpenPicture> {
   if (way === 'drawable') return { image: image as Drawable, close: () => {} } // as its way says
   const { createImageBitmap } = globalThis as Page
   if (!createImageBitmap)

@@ -1,6 +1,6 @@
 // The lint rule `kindred/imports` refuses imports against the order of the folders:
 //   kernels <- engine <- models <- methods <- evaluate <- training <- run-folder <- cli
-//   and worker, of training and below.
+//   and worker and page-runs, of training and below.
 // Inside kernels/ a room imports from lower floors only. A file of kernels/ that index.ts exports
 // is an op; the other files of a room are its parts. Other folders, except test/, import only ops,
 // the files directly in kernels/ and the parts in `shared`.
@@ -26,13 +26,14 @@ export const layers = {
     files: ['dataset', 'kinds', 'listed', 'loader', 'select', 'words'].map(
       (name) => `data/${name}.ts`,
     ), // free of Node
-    packages: ['valibot', '@noble/hashes'],
+    packages: ['valibot', '@noble/hashes', 'fflate'],
   },
   worker: {
     folders: ['kernels', 'engine', 'evaluate', 'training'],
     files: ['dataset', 'loader', 'memory-dataset'].map((name) => `data/${name}.ts`), // free of Node
     packages: ['comlink'],
   },
+  'page-runs': { folders: ['kernels', 'engine', 'training'], packages: ['idb-keyval'] },
   images: {
     folders: ['kernels', 'engine'],
     files: ['dataset', 'image-format', 'memory-dataset', 'words'].map((name) => `data/${name}.ts`), // free of Node
@@ -49,7 +50,8 @@ export const layers = {
   'worker.ts': { folders: ['worker'], packages: [] },
   'index.ts': {
     folders: [
-      ...['kernels', 'engine', 'models', 'methods', 'evaluate', 'serving', 'training', 'images'],
+      ...['kernels', 'engine', 'models', 'methods', 'evaluate', 'serving', 'training'],
+      ...['page-runs', 'images'],
     ],
     files: ['dataset', 'label-split', 'loader', 'memory-dataset', 'procedural', 'select'].map(
       (name) => `data/${name}.ts`,

@@ -4,15 +4,10 @@ import { copyFile, link, readdir, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { troubleOf } from '../data/paths.ts'
 import type { SafetensorsFile } from '../engine/safetensors.ts'
-import { notFinite, someOf } from '../training/finite.ts'
-import { areSettingsWhole } from '../training/history.ts'
+import { BEST, wholeCheckpoint, fileOfStep, stepsIn } from '../training/checkpoint-file.ts'
 import type { Checkpoint } from '../training/storage.ts'
 import { type WriteOptions, codeOf, load, save, writeError } from '../engine/node-files.ts'
 import { type Words, inCode } from './words.ts'
-
-const NAME = /^step-(\d+)\.safetensors$/
-const BEST = 'best.safetensors'
-const COUNTER = /^(optimizer\.t|queue\.pointer)$/ // beside `step`
 
 /** A damaged checkpoint. */
 export interface Damaged {
@@ -38,10 +33,10 @@ export async function saveCheckpoint(
   { step, tensors, metadata }: SafetensorsFile & { readonly step: number },
   { keep = 2, best = false, ...write }: CheckpointOptions = {},
 ): Promise<string> {
-  const path = join(folder, fileName(step))
+  const path = join(folder, fileOfStep(step))
   await save(path, tensors, { ...metadata, step: String(step) }, write)
   if (best) await linkBest(folder, path, write)
-  const old = (await steps(folder)).slice(Math.max(1, keep)).map(fileName)
+  const old = (await steps(folder)).slice(Math.max(1, keep)).map(fileOfStep)
   for (const name of old) await rm(join(folder, name), { force: true })
   return path
 }
@@ -53,7 +48,7 @@ export async function newestCheckpoint(
   { elsewhere }: Words = inCode,
 ): Promise<{ readonly checkpoint: Checkpoint | null; readonly damaged: readonly Damaged[] }> {
   const damaged: Damaged[] = []
-  const names = (await steps(folder)).map(fileName)
+  const names = (await steps(folder)).map(fileOfStep)
   if ((await namesIn(folder)).includes(BEST)) names.push(BEST)
   for (const path of names.map((name) => join(folder, name))) {
     try {
@@ -70,43 +65,12 @@ export async function newestCheckpoint(
   return { checkpoint: null, damaged }
 }
 
-/** Loads best.safetensors of `folder`. Throws Error if it is missing or cannot be read. */
-export const bestCheckpoint = (folder: string) => loadCheckpoint(join(folder, BEST))
+/** Loads best.safetensors of `folder`, null if there is none. Throws Error if it cannot be read. */
+export const bestCheckpoint = async (folder: string): Promise<Checkpoint | null> =>
+  (await namesIn(folder)).includes(BEST) ? loadCheckpoint(join(folder, BEST)) : null
 
 /** Loads a checkpoint. Throws Error in words if it is damaged. */
-async function loadCheckpoint(path: string): Promise<Checkpoint> {
-  const { tensors, metadata } = await load(path)
-  const step = wholeIn(metadata, 'step')
-  if (step === undefined)
-    throw new Error(`${path}: it holds no step; it is not a checkpoint of a run`)
-  const wrong =
-    step === null
-      ? 'step'
-      : Object.keys(metadata).find((name) => COUNTER.test(name) && wholeIn(metadata, name) === null)
-  if (wrong !== undefined)
-    throw new Error(
-      `${path}: its ${wrong} must be a whole number from 0 on, got ` +
-        `${JSON.stringify(metadata[wrong])}; the file is damaged`,
-    )
-  if (step === null || !areSettingsWhole(metadata))
-    throw new Error(`${path}: its settings (config) are not what was saved; the file is damaged`)
-  const bad = notFinite(tensors)
-  if (bad.length > 0)
-    throw new Error(
-      `${path}: it holds values that are not finite, in ${someOf(bad)}; nothing can go on from it`,
-    )
-  return { tensors, metadata, step, path }
-}
-
-/** Returns a counter of the metadata: undefined if missing, null if it is no whole number. */
-function wholeIn(
-  metadata: Readonly<Record<string, string>>,
-  name: string,
-): number | null | undefined {
-  const { [name]: text } = metadata
-  if (text === undefined) return undefined
-  return /^\d+$/.test(text) && Number.isSafeInteger(Number(text)) ? Number(text) : null
-}
+const loadCheckpoint = async (path: string) => wholeCheckpoint(await load(path), path)
 
 /** Makes best.safetensors a second name of the file at `path`. A checkpoint is never written in
  *  place, so the two names may share the file. */
@@ -125,13 +89,8 @@ async function linkBest(folder: string, path: string, write: WriteOptions) {
   }
 }
 
-const fileName = (step: number) => `step-${String(step).padStart(8, '0')}.safetensors`
-
 /** Lists the steps that have a checkpoint, newest first. */
-async function steps(folder: string): Promise<number[]> {
-  const found = (await namesIn(folder)).flatMap((name) => NAME.exec(name)?.[1] ?? [])
-  return found.map(Number).sort((a, b) => b - a)
-}
+const steps = async (folder: string) => stepsIn(await namesIn(folder))
 
 /** Lists the names in a folder, none if it is missing. */
 async function namesIn(folder: string): Promise<string[]> {

@@ -3,12 +3,13 @@
 import { readdir, rm, rmdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { makeFolder, writeAtomic } from '../engine/node-files.ts'
-import { changesBetween, describeChanges } from '../training/history.ts'
+import { configBytes } from '../training/config-file.ts'
+import { describeChanges, otherSettings } from '../training/history.ts'
 import type { TrainConfig } from '../training/run-schema.ts'
 import type { Config } from '../training/storage.ts'
 import { LOCK, checkEmpty } from './check-place.ts'
 import { type Purpose, lock } from './lock.ts'
-import { configBytes, exists, readConfig } from './run-config.ts'
+import { exists, readConfig } from './run-config.ts'
 import { RunFolder } from './run-folder.ts'
 import { type Words, inCode } from './words.ts'
 
@@ -66,7 +67,7 @@ export async function runFolder(dir: string, config?: TrainConfig): Promise<RunF
     )
   }
   const run = await resumeRun(dir)
-  const changes = config ? changesBetween(settingsOf(run.config), settingsOf({ ...config })) : {}
+  const changes = config ? otherSettings(run.config, config) : {}
   if (Object.keys(changes).length === 0) return run
   await run.close()
   throw new Error(
@@ -74,14 +75,6 @@ export async function runFolder(dir: string, config?: TrainConfig): Promise<RunF
       'out the configuration to go on with it, or choose another folder',
   )
 }
-
-/** Returns the fields of a configuration that decide a training's numbers. */
-const settingsOf = (config: Config) =>
-  Object.fromEntries(
-    Object.entries(config).filter(
-      ([key]) => !['about', 'history', 'data', 'dataFromRun'].includes(key),
-    ),
-  )
 
 /** Locks `dir` and runs `body` with the function that unlocks it. Unlocks it if `body` throws. */
 async function locked<T>(

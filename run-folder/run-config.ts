@@ -1,10 +1,10 @@
-// Reads config.json, with errors in words, and writes it.
+// Reads config.json, with errors in words.
 
 import { lstat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { kindOf, lookAt } from '../data/paths.ts'
 import { codeOf, readBytes } from '../engine/node-files.ts'
-import { isObject, objectFault, parse } from '../training/json.ts'
+import { configIn } from '../training/config-file.ts'
 import type { Config } from '../training/storage.ts'
 import { type Words, inCode } from './words.ts'
 
@@ -26,18 +26,9 @@ export async function readConfig(dir: string, { elsewhere }: Words = inCode): Pr
   if (!found.status)
     throw new Error(`${path} ${found.trouble}; restore it, or train again with ${elsewhere}`)
   const text = new TextDecoder().decode(await readBytes(path))
-  const config = parse(text)
-  const fault = objectFault(text)
-  if (fault !== null || !isObject(config))
-    throw new Error(`${path} is damaged: ${fault}; restore it, or train again with ${elsewhere}`)
-  return withTodaysNames(config)
-}
-
-/** Renames the settings of older versions: SimCLR's head `leftthomas` was `seed`. */
-function withTodaysNames(config: Config): Config {
-  const { head } = config
-  if (!isObject(head) || head['style'] !== 'seed') return config
-  return { ...config, head: { ...head, style: 'leftthomas' } }
+  const read = configIn(text)
+  if ('config' in read) return read.config
+  throw new Error(`${path} is damaged: ${read.fault}; restore it, or train again with ${elsewhere}`)
 }
 
 /** Tells whether a file, folder or link is at `path`. A broken link counts. */
@@ -50,9 +41,6 @@ export async function exists(path: string): Promise<boolean> {
     throw error
   }
 }
-
-/** Returns the bytes of config.json. */
-export const configBytes = (config: Config) => utf8(`${JSON.stringify(config, null, 2)}\n`)
 
 /** Encodes a text in UTF-8. */
 export const utf8 = (text: string) => new TextEncoder().encode(text)

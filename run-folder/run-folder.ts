@@ -13,9 +13,10 @@ import {
   newestCheckpoint,
   saveCheckpoint,
 } from './checkpoints.ts'
-import { type Metric, metricOf } from '../training/metrics.ts'
+import { type Metric, metricLines, metricsIn } from '../training/metrics.ts'
+import { configBytes } from '../training/config-file.ts'
 import type { Checkpoint, Config, Other, Sha256, TrainingStorage } from '../training/storage.ts'
-import { utf8, configBytes, exists } from './run-config.ts'
+import { utf8, exists } from './run-config.ts'
 import type { Words } from './words.ts'
 
 /** Begins a digest, by Node's own SHA-256. */
@@ -71,7 +72,7 @@ export class RunFolder implements TrainingStorage {
     this.#checkHeld()
     try {
       this.#log ??= openSync(this.path('metrics.jsonl'), 'a')
-      writeSync(this.#log, `${JSON.stringify(metric)}\n`)
+      writeSync(this.#log, metricLines([metric]))
     } catch (cause) {
       throw writeError(this.path('metrics.jsonl'), cause, { retry: this.retry })
     }
@@ -83,9 +84,7 @@ export class RunFolder implements TrainingStorage {
   async metrics(): Promise<Metric[]> {
     const path = this.path('metrics.jsonl')
     if (!(await exists(path))) return []
-    const lines = new TextDecoder().decode(await readBytes(path)).split('\n')
-    lines.pop() // '', or a line that was cut short
-    return lines.map((line, i) => metricOf(line, path, i + 1))
+    return metricsIn(new TextDecoder().decode(await readBytes(path)), path)
   }
 
   /** Drops the metrics for which `isKept` returns false. */
@@ -93,8 +92,7 @@ export class RunFolder implements TrainingStorage {
     this.#checkHeld()
     const kept = (await this.metrics()).filter(isKept)
     this.#closeLog()
-    const lines = kept.map((metric) => `${JSON.stringify(metric)}\n`).join('')
-    await writeAtomic(this.path('metrics.jsonl'), utf8(lines), { retry: this.retry })
+    await writeAtomic(this.path('metrics.jsonl'), utf8(metricLines(kept)), { retry: this.retry })
   }
 
   /** Writes the metrics so far and checkpoints/step-<step>.safetensors to the disk. Resolves to the
@@ -124,9 +122,9 @@ export class RunFolder implements TrainingStorage {
     return { checkpoint, damaged: damaged.map(({ reason }) => reason) }
   }
 
-  /** Loads the checkpoint with the best kNN accuracy. Throws Error if it is missing or cannot be
-   *  read. */
-  best(): Promise<Checkpoint> {
+  /** Loads the checkpoint with the best kNN accuracy, null if there is none. Throws Error if it
+   *  cannot be read. */
+  bestCheckpoint(): Promise<Checkpoint | null> {
     return bestCheckpoint(this.path('checkpoints'))
   }
 

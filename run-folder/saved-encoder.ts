@@ -64,7 +64,11 @@ export async function checkpointIn(
   run: RunFolder,
   which: string,
 ): Promise<SafetensorsFile & { readonly damaged: readonly string[] }> {
-  if (which === 'best') return { ...(await run.best()), damaged: [] }
+  if (which === 'best') {
+    const best = await run.bestCheckpoint()
+    if (best) return { ...best, damaged: [] }
+    throw new UsageError(`${run.dir} has no best checkpoint: its kNN accuracy was never measured`)
+  }
   if (which !== 'newest') return { ...(await load(which)), damaged: [] }
   const { checkpoint, damaged } = await run.latest()
   if (checkpoint) return { ...checkpoint, damaged }

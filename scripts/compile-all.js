@@ -80,7 +80,9 @@ function* lines() {
     yield missing
       ? `| ${name} | - | ${missing} | | |`
       : `| ${name} | ${adapter} | ${compiled} | ${refused.length} | ${left} |`
-  for (const [name, { refused = [] }] of Object.entries(results))
+  for (const [name, { refused = [], unchecked = 0 }] of Object.entries(results)) {
+    if (unchecked > 0) yield `${name}: ${unchecked} not checked by spirv-val, absent or too old`
     for (const { kernel, forms, error } of refused)
       yield `${name} refuses ${kernel} (${forms}): ${error.split('\n')[0]}`
+  }
 }

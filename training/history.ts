@@ -78,6 +78,14 @@ export function changesBetween(from: unknown, to: unknown): Changes {
   )
 }
 
+/** Returns the settings of a configuration that differ from a run's and decide its numbers. */
+export const otherSettings = (saved: object, config: object): Changes =>
+  changesBetween(ofNumbers(saved), ofNumbers(config))
+
+/** Returns the fields of a configuration that decide a training's numbers. */
+const ofNumbers = (config: object) =>
+  Object.fromEntries(Object.entries(config).filter(([key]) => !ASIDE.includes(key)))
+
 /** Writes changes: `schedule.lr 0.1 -> 0.01, epochs 5 -> 10`. */
 export const describeChanges = (changes: Changes): string =>
   Object.entries(changes)
@@ -115,10 +123,7 @@ export function lowerRate(lr: number, history: readonly Change[]): number {
 }
 
 /** Writes settings as JSON with sorted keys. Equal settings are equal texts. */
-const canonical = (config: object): string =>
-  JSON.stringify(
-    sorted(Object.fromEntries(Object.entries(config).filter(([key]) => !ASIDE.includes(key)))),
-  )
+const canonical = (config: object): string => JSON.stringify(sorted(ofNumbers(config)))
 
 function sorted(value: unknown): unknown {
   if (typeof value !== 'object' || value === null) return value

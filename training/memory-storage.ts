@@ -71,6 +71,10 @@ export class MemoryStorage implements TrainingStorage {
     return Promise.resolve({ checkpoint: this.#newest, damaged: [] })
   }
 
+  bestCheckpoint(): Promise<Checkpoint | null> {
+    return Promise.resolve(this.#best)
+  }
+
   goOn(other: Other = {}): string {
     const changes = Object.entries(other).map(([name, value]) => `${name} ${value}`)
     return `train on the same storage${changes.length > 0 ? ` with ${changes.join(', ')}` : ''}`

@@ -70,6 +70,18 @@ export function metricOf(line: string, path: string, at: number): Metric {
   throw new Error(`${path}: line ${at}: ${field} ${wrong}; mend the line, or delete it ${remedy}`)
 }
 
+/** Parses the text of metrics.jsonl, without a last line that was cut short. Throws like
+ *  `metricOf`. */
+export function metricsIn(text: string, path: string): Metric[] {
+  const lines = text.split('\n')
+  lines.pop() // '', or a line that was cut short
+  return lines.map((line, i) => metricOf(line, path, i + 1))
+}
+
+/** Writes metrics as lines of metrics.jsonl. */
+export const metricLines = (metrics: readonly Metric[]) =>
+  metrics.map((metric) => `${JSON.stringify(metric)}\n`).join('')
+
 /** Returns the metrics whose accuracies compare with present ones: those after the last change of
  *  the measurements. */
 export function comparable(metrics: readonly Metric[]): readonly Metric[] {

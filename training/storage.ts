@@ -54,6 +54,8 @@ export interface TrainingStorage {
   /** Resolves to the newest readable checkpoint, or null, and a line about each damaged newer
    *  one. */
   latest(): Promise<{ readonly checkpoint: Checkpoint | null; readonly damaged: readonly string[] }>
+  /** Resolves to the checkpoint of the best accuracy, or null; absent where none is kept. */
+  bestCheckpoint?(): Promise<Checkpoint | null>
   /** Returns what the user types to resume the training, with other settings if given. */
   goOn(other?: Other): string
   /** Place of a new training in messages: 'another --out'. */

@@ -55,6 +55,11 @@ export class Training {
     return this.#prepared.config.epochs * this.#prepared.stepsPerEpoch
   }
 
+  /** Step of the last checkpoint, -1 before the first. */
+  get saved(): number {
+    return this.#saved
+  }
+
   /** Trains from the newest checkpoint, if any, to the end or a requested stop. Throws Error in
    *  words. The last checkpoint stays intact. */
   async finish({ resumed = false } = {}): Promise<Outcome> {

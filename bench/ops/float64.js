@@ -9,7 +9,8 @@ export const sizeOf = (shape) => shape.reduce((a, b) => a * b, 1)
 export function reader(values, shape) {
   const read = (...index) => {
     let flat = 0
-    for (const [axis, i] of index.entries()) {
+    for (let axis = 0; axis < index.length; axis++) {
+      const i = index[axis]
       if (i < 0 || i >= shape[axis]) return 0
       flat = flat * shape[axis] + i
     }

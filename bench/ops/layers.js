@@ -1,7 +1,7 @@
 // Products, convolutions, pools and batch norm in float64. Their factors may be rounded to f16, and
 // so may what they keep for the backward pass.
 
-import { build, constant, input, total } from './float64.js'
+import { build, constant, input, reader, total } from './float64.js'
 
 const matmul = (M, K, N, transA = false, transB = false) => ({
   op: 'matmul',
@@ -110,16 +110,19 @@ const training = { training: true }
 
 /** softmax(q k^T / sqrt(D)) v of each head: q [N, T, H, D], k and v [N, S, H, D]. */
 function attended(q, k, v, { causal = false, lengths }) {
-  const [, , , D] = q.shape
+  const [count, T, heads, D] = q.shape
   const [, S] = k.shape
-  return build(q.shape, (n, i, h, d) => {
-    const keys = Math.min(S, causal ? i + 1 : S, lengths?.[n] ?? S)
-    const weights = Array.from({ length: keys }, (_, j) =>
-      Math.exp(total(D, (e) => q(n, i, h, e) * k(n, j, h, e)) / Math.sqrt(D)),
-    )
-    const sum = weights.reduce((a, b) => a + b, 0)
-    return total(keys, (j) => (weights[j] / sum) * v(n, j, h, d))
-  })
+  const keys = (n, i) => Math.min(S, causal ? i + 1 : S, lengths?.[n] ?? S)
+  const exps = build([count, T, heads, S], (n, i, h, j) =>
+    j < keys(n, i) ? Math.exp(total(D, (e) => q(n, i, h, e) * k(n, j, h, e)) / Math.sqrt(D)) : 0,
+  )
+  const exp = reader(exps, [count, T, heads, S])
+  const sums = build([count, T, heads], (n, i, h) => total(S, (j) => exp(n, i, h, j)))
+  const sum = reader(sums, [count, T, heads])
+  return build(
+    q.shape,
+    (n, i, h, d) => total(keys(n, i), (j) => exp(n, i, h, j) * v(n, j, h, d)) / sum(n, i, h),
+  )
 }
 
 const attention = ([n, T, S, heads, D], { causal = false, lengths, about = '' } = {}) => ({

@@ -21,7 +21,7 @@ const addExport = (program: Command) =>
   program
     .command('export')
     .argument('<run>', 'run folder of a training, or a checkpoint')
-    .description("write a run's encoder for other programs")
+    .description("write a run's encoder for other programs, or the whole run for a page")
     .requiredOption('--to <file>', 'file to make; its ending chooses the format, see below')
     .option('--checkpoint <file>', 'newest, best, or a checkpoint (default: newest)')
     .option('--unit', 'onnx: end with rows of length 1, as kNN compares them')
@@ -37,19 +37,21 @@ Formats (--to):
                     [N, features], any N; metadata say how images are prepared
   NAME.safetensors  torchvision's names and layouts, without the classifier
   FOLDER            encoder.safetensors and encoder.json, for a page
+  NAME.zip          the whole run, to go on with in a page or on another machine
 
 Examples:
   ${commandLine('export', 'runs/photos', '--to', 'photos.onnx', '--unit')}
-  ${commandLine('export', 'runs/photos', '--to', 'photos.safetensors')}`,
+  ${commandLine('export', 'runs/photos', '--to', 'photos.safetensors')}
+  ${commandLine('export', 'runs/photos', '--to', 'photos.zip')}`,
     )
 
 const addImport = (program: Command) =>
   program
     .command('import')
-    .argument('<file>', "safetensors file with torchvision's names, after any prefix")
-    .description('make a run folder of a checkpoint of another program, for eval and the others')
+    .argument('<file>', "safetensors file with torchvision's names, or the .zip of a whole run")
+    .description('make a run folder of a checkpoint of another program, or of a packed run')
     .requiredOption('--out <folder>', 'run folder to make', readFolder)
-    .requiredOption('--model <name>', 'resnet8, resnet18, resnet34 or resnet50')
+    .option('--model <name>', 'resnet8, resnet18, resnet34 or resnet50; needed but for a .zip')
     .option('--stem <kind>', 'cifar or imagenet (default: cifar)')
     .option(
       '--width <channels>',
@@ -69,15 +71,18 @@ const addImport = (program: Command) =>
     .option('--data <source>', `images of the run: ${sources()} (default: procedural)`)
     .addOption(adapterOption())
     .option('--json', 'print machine-readable lines only')
-    .addHelpText(
-      'after',
-      `
+    .addHelpText('after', importHelp)
+
+const importHelp = `
 Prefixes such as module.encoder_q. (MoCo), backbone. and encoder. are found and
 printed, and so are the names in the file that are not used. A file that lacks a
 tensor of the model, or has one of another shape, is refused, each by name.
 To begin a training with such a file: kindred train METHOD --init FILE.
 
-Example:
+A .zip is a whole run, as kindred export or a page has written it. It takes
+--out, --data and --json alone. kindred train METHOD --resume FOLDER goes on.
+
+Examples:
   ${commandLine('import', 'resnet18.safetensors', '--model', 'resnet18')} \\
-    --stem imagenet --data folder:photos --out runs/imagenet`,
-    )
+    --stem imagenet --data folder:photos --out runs/imagenet
+  ${commandLine('import', 'photos.zip', '--out', 'runs/photos')}`

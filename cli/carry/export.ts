@@ -1,4 +1,4 @@
-// kindred export: a run's encoder as a file for other programs.
+// kindred export: a run's encoder as a file for other programs, or the whole run.
 
 import { lookAt } from '../../data/paths.ts'
 import { counted } from '../../data/words.ts'
@@ -15,6 +15,7 @@ import { type FileParts, checkFree, leaveClean, writeNew } from '../see/out-file
 import { writeFolder } from '../see/out-folder.ts'
 import { seenOf } from '../see/pictures.ts'
 import { type ExportedEncoder, preparation, pageSettings } from './preparation.ts'
+import { exportRun } from './whole-run.ts'
 
 /** Options of kindred export. */
 export interface ExportFlags extends GpuFlags {
@@ -33,6 +34,7 @@ export async function exportEncoder(run: string, flags: ExportFlags): Promise<nu
   const { to, checkpoint, force = false, json = false } = flags
   leaveClean()
   const kind = await checkTarget(flags)
+  if (kind === 'zip') return exportRun(run, flags)
   const saved = await openEncoder(run, {
     layer: 'features',
     ...(checkpoint !== undefined && { checkpoint }),
@@ -62,9 +64,9 @@ export async function exportEncoder(run: string, flags: ExportFlags): Promise<nu
 async function checkTarget({ to, unit, half, force }: ExportFlags) {
   const ending = /\.[^./]+$/.exec(to)?.[0] ?? ''
   const kind = to.endsWith('/') || ending === '' ? 'folder' : ending.slice(1)
-  if (kind !== 'folder' && kind !== 'onnx' && kind !== 'safetensors')
+  if (kind !== 'folder' && kind !== 'onnx' && kind !== 'safetensors' && kind !== 'zip')
     throw new UsageError(
-      `--to: must end in .onnx or .safetensors, or be a folder without an ending, got ${to}`,
+      `--to: must end in .onnx, .safetensors or .zip, or be a folder without an ending, got ${to}`,
     )
   if (kind !== 'onnx' && (unit || half))
     throw new UsageError(`--${unit ? 'unit' : 'half'}: is of .onnx files; leave it out`)

@@ -1,10 +1,10 @@
 // kindred import: a checkpoint of another program as a run folder, for eval, embed, search, curate
-// and export.
+// and export; or a whole run of Kindred, to go on with.
 
 import type { Gpu } from '../../engine/gpu.ts'
 import { settingsMetadata } from '../../training/history.ts'
 import { configFrom } from '../../training/config.ts'
-import { choose } from '../../training/choice.ts'
+import { UsageError, choose } from '../../training/choice.ts'
 import { checkConfig } from '../../training/check-config.ts'
 import { trainerOf } from '../../training/prepare.ts'
 import type { TrainConfig } from '../../training/run-schema.ts'
@@ -15,6 +15,7 @@ import { startProgress } from '../progress.ts'
 import { beginRun, checkNewRun } from '../runs.ts'
 import { kindredVersion } from '../version.ts'
 import { type InitFile, loadInit, noteInit, readWeights } from './init.ts'
+import { importRun } from './whole-run.ts'
 
 /** Options of kindred import. */
 export interface ImportFlags extends GpuFlags {
@@ -40,6 +41,11 @@ const names = ['imagenet', 'cifar10', 'none'] as const
 /** Makes a run folder of a checkpoint of another program, and returns the exit code. Throws Error in
  *  words. */
 export async function importEncoder(path: string, flags: ImportFlags): Promise<number> {
+  if (path.endsWith('.zip')) return importRun(path, flags)
+  if (flags.model === undefined)
+    throw new UsageError(
+      '--model: is missing; name the encoder: resnet8, resnet18, resnet34, resnet50',
+    )
   await checkNewRun(flags.out)
   const file = await readWeights(path, '--prefix', flags.prefix)
   const config = importConfig(flags)

@@ -4,7 +4,6 @@
 //
 //   typicality(x) = (1/K Σ |x - x_i|)^-1 over the K nearest x_i of x's cluster
 
-import { kmeans } from 'ml-kmeans'
 import { type Abortable, abortable } from '../../kernels/abort.ts'
 import type { Tensor } from '../../kernels/op.ts'
 import { checkOptions, count, having, needed, onGpu } from '../../kernels/options.ts'
@@ -66,7 +65,7 @@ export async function mostTypical(
     throw new RangeError(
       `mostTypical: picks must be at most the ${rows.M - taken.size} features not chosen yet, got ${picks}`,
     )
-  const clusters = clustersOf(rows, picks + taken.size, seed)
+  const clusters = await clustersOf(rows, picks + taken.size, seed)
   const members = membersOf(clusters)
   const order: number[] = []
   const uses = new Map<number, number>()
@@ -94,7 +93,8 @@ function membersOf(clusters: Uint32Array): Map<number, number[]> {
   return members
 }
 
-function clustersOf(rows: Embeddings, many: number, seed: number): Uint32Array {
+async function clustersOf(rows: Embeddings, many: number, seed: number): Promise<Uint32Array> {
+  const { kmeans } = await import('ml-kmeans') // a page that does not cluster does not carry it
   const { M, D } = rows
   const unit = unitRowsOf(rows)
   const data = Array.from({ length: M }, (_, m) => Array.from(unit.subarray(m * D, (m + 1) * D)))

@@ -6,17 +6,17 @@
 import { type Run, type Scalar, type Tensor, folded, kernel, matrix } from '../op.ts'
 import { lowest } from '../wgsl/lowest.ts'
 import { splitColumns } from '../similarity/split-columns.ts'
-import { pairTiles } from '../similarity/tiles.ts'
+import { pairTiles, toColumns } from '../similarity/tiles.ts'
 
 const attendKernel = pairTiles(
   ({ head, entry, prologue, score, weightedSum }) => kernel`
   ${head}
   struct Params { rows: u32, D: u32, columns: u32, along: u32, sum: u32, scale: f32, span: u32 }
-  @group(0) @binding(0) var<storage, read>       rows:       array<f32>; // q [C, rows]
-  @group(0) @binding(1) var<storage, read>       columns:    array<f32>; // queue [K, C]
+  @group(0) @binding(0) var<storage, read>       rows:       array<Rows>; // q [C, rows]
+  @group(0) @binding(1) var<storage, read>       columns:    array<Columns>; // queue [K, C]
   @group(0) @binding(2) var<storage, read>       values:     array<f32>; // queue [K, C]
   @group(0) @binding(3) var<storage, read_write> statistics: array<f32>; // [top | sum, splits, rows]
-  @group(0) @binding(4) var<storage, read_write> partial:    array<f32>; // [splits, C padded to 8, rows]
+  @group(0) @binding(4) var<storage, read_write> partial:    array<Partial>; // [splits, C padded to 8, rows]
   @group(0) @binding(5) var<uniform>             p:          Params;
   ${score}
   ${weightedSum}
@@ -88,6 +88,7 @@ const attendKernel = pairTiles(
     }
   }
 `,
+  toColumns,
 )
 
 /** Compares unit queries qT [C, rows], padded, with a queue [K, C], at the scale 1 / T. Returns

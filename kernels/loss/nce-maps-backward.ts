@@ -20,13 +20,13 @@ const weightedSumKernel = pairTiles(
     rows: u32, D: u32, columns: u32, along: u32, sum: u32, scale: f32, views: u32, splits: u32,
     N: u32, L: u32, clip: f32, span: u32, unit: f32, factor: f32, penalty: f32
   }
-  @group(0) @binding(0) var<storage, read>       rows:     array<f32>; // a [views, N, R], or b [views, NL, R]
-  @group(0) @binding(1) var<storage, read>       columns:  array<f32>; // the other
+  @group(0) @binding(0) var<storage, read>       rows:     array<Rows>; // a [views, N, R], or b [views, NL, R]
+  @group(0) @binding(1) var<storage, read>       columns:  array<Columns>; // the other
   @group(0) @binding(2) var<storage, read>       values:   array<f32>; // as columns
   @group(0) @binding(3) var<storage, read>       rowStats: array<f32>; // [loss | squares | lse | log A, views, N]
   @group(0) @binding(4) var<storage, read>       dloss:    array<f32>; // []
   @group(0) @binding(5) var<storage, read>       dpenalty: array<f32>; // [], read if p.penalty is not 0
-  @group(0) @binding(6) var<storage, read_write> partial:  array<f32>; // [splits, views, rows, R]
+  @group(0) @binding(6) var<storage, read_write> partial:  array<Partial>; // [splits, views, rows, R]
   @group(0) @binding(7) var<uniform>             p:        Params;
   override ofMaps: bool = false; // true: rows are the maps'
   ${score}

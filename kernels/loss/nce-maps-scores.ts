@@ -15,8 +15,8 @@ const statisticsKernel = pairTiles(
     rows: u32, D: u32, columns: u32, along: u32, sum: u32, scale: f32, views: u32,
     splits: u32, L: u32, clip: f32, span: u32
   }
-  @group(0) @binding(0) var<storage, read>       rows:      array<f32>; // a [views, N, R]
-  @group(0) @binding(1) var<storage, read>       columns:   array<f32>; // b [views, NL, R]
+  @group(0) @binding(0) var<storage, read>       rows:      array<Rows>; // a [views, N, R]
+  @group(0) @binding(1) var<storage, read>       columns:   array<Columns>; // b [views, NL, R]
   @group(0) @binding(2) var<storage, read_write> partial:   array<f32>; // [top | sum | squares, splits, views, N]
   @group(0) @binding(3) var<storage, read_write> positives: array<f32>; // s_iil [views, N, L]
   @group(0) @binding(4) var<uniform>             p:         Params;

@@ -122,7 +122,7 @@ const gradientKernel = weightedSumKernel(
   wgsl`ntxentWeightedSum`,
   wgsl`
   @group(0) @binding(3) var<storage, read>       rowStats: array<f32>; // [loss | lse | share | ..., 2V]
-  @group(0) @binding(4) var<storage, read_write> partial:  array<f32>; // [splits, D padded to 8, 2V]
+  @group(0) @binding(4) var<storage, read_write> partial:  array<Partial>; // [splits, D padded to 8, 2V]
   @group(0) @binding(5) var<uniform>             p:        Params;
 
   var<private> lse: vec4f = vec4f();

@@ -48,8 +48,8 @@ const pair = wgsl`
 const sumsKernel = pairTiles(
   ({ head, entry, prologue, score }) => kernel`
   ${head}
-  @group(0) @binding(0) var<storage, read>       rows:     array<f32>; // [D, 2V]
-  @group(0) @binding(1) var<storage, read>       columns:  array<f32>; // [D, 2V]
+  @group(0) @binding(0) var<storage, read>       rows:     array<Rows>; // [D, 2V]
+  @group(0) @binding(1) var<storage, read>       columns:  array<Columns>; // [D, 2V]
   @group(0) @binding(2) var<storage, read>       logScale: array<f32>; // []
   @group(0) @binding(3) var<storage, read>       bias:     array<f32>; // []
   @group(0) @binding(4) var<storage, read_write> sums:     array<f32>; // [loss | g s | g, splits, V]
@@ -133,7 +133,7 @@ const gradientKernel = weightedSumKernel(
   wgsl`
   @group(0) @binding(3) var<storage, read>       logScale: array<f32>; // []
   @group(0) @binding(4) var<storage, read>       bias:     array<f32>; // []
-  @group(0) @binding(5) var<storage, read_write> partial:  array<f32>; // [splits, D padded to 8, 2V]
+  @group(0) @binding(5) var<storage, read_write> partial:  array<Partial>; // [splits, D padded to 8, 2V]
   @group(0) @binding(6) var<uniform>             p:        Params;
   ${pair}
   fn prepare(i: vec4u) {}

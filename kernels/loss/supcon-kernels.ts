@@ -86,7 +86,7 @@ export const supConGradient = weightedSumKernel(
   wgsl`
   @group(0) @binding(3) var<storage, read>       rowStats: array<f32>; // [loss | lse | 2 / |P|, R]
   @group(0) @binding(4) var<storage, read>       labels:   array<i32>; // [N]
-  @group(0) @binding(5) var<storage, read_write> partial:  array<f32>; // [splits, D padded to 8, R]
+  @group(0) @binding(5) var<storage, read_write> partial:  array<Partial>; // [splits, D padded to 8, R]
   @group(0) @binding(6) var<uniform>             p:        Params;
 
   var<private> lse: vec4f = vec4f();

@@ -65,7 +65,7 @@ const gradientKernel = weightedSumKernel(
   wgsl`uniformityWeightedSum`,
   wgsl`
   @group(0) @binding(3) var<storage, read>       lse:     array<f32>; // []
-  @group(0) @binding(4) var<storage, read_write> partial: array<f32>; // [splits, D padded to 8, R]
+  @group(0) @binding(4) var<storage, read_write> partial: array<Partial>; // [splits, D padded to 8, R]
   @group(0) @binding(5) var<uniform>             p:       Params;
 
   fn prepare(i: vec4u) {}

@@ -52,8 +52,8 @@ export const weightedSumKernel = (name: Wgsl, weights: Wgsl) =>
   pairTiles(
     ({ head, entry, prologue, score, weightedSum }) => kernel`
   ${head}
-  @group(0) @binding(0) var<storage, read>       rows:     array<f32>; // [D, R]
-  @group(0) @binding(1) var<storage, read>       columns:  array<f32>; // [D, R]
+  @group(0) @binding(0) var<storage, read>       rows:     array<Rows>; // [D, R]
+  @group(0) @binding(1) var<storage, read>       columns:  array<Columns>; // [D, R]
   @group(0) @binding(2) var<storage, read>       values:   array<f32>; // [R, D]
   ${pairParams}
   ${score}

@@ -127,8 +127,8 @@ export const statisticsKernel = (name: Wgsl, terms: Wgsl) =>
   pairTiles(
     ({ head, entry, prologue, score }) => kernel`
   ${head}
-  @group(0) @binding(0) var<storage, read>       rows:    array<f32>; // [D, R]
-  @group(0) @binding(1) var<storage, read>       columns: array<f32>; // [D, R]
+  @group(0) @binding(0) var<storage, read>       rows:    array<Rows>; // [D, R]
+  @group(0) @binding(1) var<storage, read>       columns: array<Columns>; // [D, R]
   ${pairParams}
   ${score}
   ${terms}

@@ -13,6 +13,8 @@ export interface Tiles {
    *                 `groupsOf(thread)`, then `overRowsMax` and `overRowsSum` combine threads
    *  `fence()`      call it before a thread reads what others wrote */
   readonly head: Wgsl
+  /** Whether eight lanes of a subgroup load columns for each other, by `ownColumns`. */
+  readonly lanes: boolean
   /** Parameters of the entry point. */
   readonly entry: Wgsl
   /** Opens the body of the entry point. Declares `thread`, the thread's number, and `subgroup`,
@@ -28,11 +30,20 @@ export interface Tiles {
   readonly weightedSum: Wgsl
 }
 
-/** Where a tile's inputs lie in `rows`, and where its weighted sums go in `partial`. */
+/** Where a tile's inputs lie in `rows` and `columns`, and where its weighted sums go in `partial`. */
 export interface TileLayout {
-  /** Declares `rowAt(k, row)`; `columnsFrom`, the element where columns begin; and BY_ROW: true where neighbours are features of one row. */
+  /** Declares Rows, of which `rows` is an array: f32, or vec4f where four rows lie in a row;
+   *  `rowsAt(k, row)`, feature k of four rows; `columnsFrom`, the element where columns begin; and
+   *  BY_ROW: true where neighbours are features of one row. */
   readonly rows: Wgsl
-  /** Declares `partialAt(begin, d, row)`, `store(begin, d, row, sum)`, and `unstored`, the factor
-   *  that undoes the scaling of `store`. */
+  /** Declares Columns, as Rows, and `columnsAt(k, column)`, feature k of four columns. */
+  readonly columns: Wgsl
+  /** The same for lanes that load for each other: `ownColumns(k, column, lane)`, a lane's share of
+   *  features k to k + 3 of sixteen columns; and `columnOf(own, i)`, these features of column i.
+   *  Features beyond the last are 0. */
+  readonly ownColumns: Wgsl
+  /** Declares Partial, as Rows; `stored(begin, d, row)` and `store(begin, d, row, sums)`, which
+   *  read and write sums of four rows; and `unstored`, the factor that undoes the scaling of
+   *  `store`. */
   readonly partial: Wgsl
 }

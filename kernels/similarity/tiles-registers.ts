@@ -8,6 +8,7 @@ import { type Wgsl, wgsl } from '../op.ts'
 import type { Tiles } from './tile-types.ts'
 
 const registerTilesOf = (factors: Wgsl): Tiles => ({
+  lanes: false,
   head: wgsl`
     ${factors}
     const ROWS = 64u;
@@ -34,16 +35,6 @@ const registerTilesOf = (factors: Wgsl): Tiles => ({
     var<private> thread: u32 = 0u;
     fn tileAt(c: u32, group: u32) -> vec4f { return tile[c * PITCH + group]; }
     fn setTile(c: u32, group: u32, v: vec4f) { tile[c * PITCH + group] = v; }
-    fn columnsAt(k: u32, column: u32) -> vec4f {
-      let at = columnsFrom + k * p.sum;
-      let last = p.columns - 1u;
-      return vec4f(
-        columns[at + min(column, last) * p.along],
-        columns[at + min(column + 1u, last) * p.along],
-        columns[at + min(column + 2u, last) * p.along],
-        columns[at + min(column + 3u, last) * p.along],
-      );
-    }
     fn score(row: u32, column: u32, _subgroup: u32) {
       let x = thread % 8u; // columns 4 x
       let y = thread / 8u; // rows 4 y and 32 + 4 y
@@ -112,10 +103,8 @@ const registerTilesOf = (factors: Wgsl): Tiles => ({
         for (var i = 0u; i < 8u; i++) {
           let d = d0 + i * 8u + x;
           if (d < p.D) {
-            for (var r = 0u; r < 4u; r++) {
-              store(begin, d, row + y * 4u + r, sums[i][0][r]);
-              store(begin, d, row + 32u + y * 4u + r, sums[i][1][r]);
-            }
+            store(begin, d, row + y * 4u, sums[i][0]);
+            store(begin, d, row + 32u + y * 4u, sums[i][1]);
           }
         }
       }

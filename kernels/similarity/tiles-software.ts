@@ -3,10 +3,14 @@
 // nothing in registers across one. The columns' numbers are loaded once per subgroup and broadcast;
 // kernels/wgsl/broadcast-load.ts says why.
 
-import { wgsl } from '../op.ts'
+import { type Wgsl, wgsl } from '../op.ts'
 import type { Tiles } from './tile-types.ts'
 
+const sixteen = (of: (i: Wgsl) => Wgsl): Wgsl =>
+  Array.from({ length: 16 }, (_, i) => of(`${i}u` as Wgsl)).reduce((x, y) => wgsl`${x}, ${y}`)
+
 export const softwareTiles: Tiles = {
+  lanes: true,
   head: wgsl`
     enable subgroups;
     const ROWS = 32u;
@@ -31,40 +35,27 @@ export const softwareTiles: Tiles = {
     var<private> thread: u32 = 0u;
     fn tileAt(c: u32, group: u32) -> vec4f { return tile[c * GROUPS + group]; }
     fn setTile(c: u32, group: u32, v: vec4f) { tile[c * GROUPS + group] = v; }
-    fn broadcast(own: f32) -> array<f32, 8> {
-      return array<f32, 8>(
-        subgroupShuffle(own, 0u), subgroupShuffle(own, 1u),
-        subgroupShuffle(own, 2u), subgroupShuffle(own, 3u),
-        subgroupShuffle(own, 4u), subgroupShuffle(own, 5u),
-        subgroupShuffle(own, 6u), subgroupShuffle(own, 7u),
-      );
+    alias Sums = array<vec4f, 16>; // [column] of four rows
+    fn addColumn(sum: vec4f, rows: mat4x4f, w: vec4f) -> vec4f {
+      let two = fma(rows[1], vec4f(w.y), fma(rows[0], vec4f(w.x), sum));
+      return fma(rows[3], vec4f(w.w), fma(rows[2], vec4f(w.z), two));
     }
-    fn columnAt(column: u32) -> u32 { return columnsFrom + min(column, p.columns - 1u) * p.along; }
+    fn rowsOrZero(k: u32, row: u32) -> vec4f {
+      return select(vec4f(), rowsAt(min(k, p.D - 1u), row), k < p.D);
+    }
     fn score(row: u32, column: u32, subgroup: u32) {
       let first = row + thread * 4u;
       for (var block = 0u; block < 4u; block++) { // of sixteen columns
-        let at = columnAt(column + block * 16u + subgroup % 8u);
-        let next = columnAt(column + block * 16u + 8u + subgroup % 8u);
-        var sums = array<array<array<f32, 8>, 4>, 2>();
-        for (var k = 0u; k < p.D; k++) {
-          let own = broadcast(columns[at + k * p.sum]);
-          let numbers = array(own, broadcast(columns[next + k * p.sum]));
-          for (var r = 0u; r < 4u; r++) {
-            let value = rows[rowAt(k, first + r)];
-            for (var half = 0u; half < 2u; half++) {
-              for (var i = 0u; i < 8u; i++) {
-                sums[half][r][i] = fma(value, numbers[half][i], sums[half][r][i]);
-              }
-            }
-          }
+        var sums = Sums();
+        for (var k = 0u; k < p.D; k += 4u) {
+          let own = ownColumns(k, column + block * 16u, subgroup);
+          let four = mat4x4f(
+            rowsOrZero(k, first), rowsOrZero(k + 1u, first),
+            rowsOrZero(k + 2u, first), rowsOrZero(k + 3u, first),
+          );
+          sums = Sums(${sixteen((i) => wgsl`addColumn(sums[${i}], four, columnOf(own, ${i}))`)});
         }
-        for (var half = 0u; half < 2u; half++) {
-          let own = sums[half];
-          for (var i = 0u; i < 8u; i++) {
-            let column = vec4f(own[0][i], own[1][i], own[2][i], own[3][i]) * p.scale;
-            setTile(block * 16u + half * 8u + i, thread, column);
-          }
-        }
+        for (var i = 0u; i < 16u; i++) { setTile(block * 16u + i, thread, sums[i] * p.scale); }
       }
     }
   `,
@@ -75,24 +66,18 @@ export const softwareTiles: Tiles = {
       let first = row + thread * 4u;
       for (var d = 0u; d < p.D; d += 8u) {
         let feature = min(d + subgroup % 8u, p.D - 1u);
-        var sums = array<array<f32, 8>, 4>();
+        var sums = array<vec4f, 8>(); // [feature] of four rows
         if (!fresh) {
-          for (var r = 0u; r < 4u; r++) {
-            for (var i = 0u; i < 8u; i++) {
-              sums[r][i] = partial[partialAt(begin, d + i, first + r)] * unstored * rescale[r];
-            }
-          }
+          for (var i = 0u; i < 8u; i++) { sums[i] = stored(begin, d + i, first) * rescale; }
         }
         for (var c = 0u; c < COLUMNS; c++) {
-          let numbers = broadcast(values[columnsFrom + min(column + c, p.columns - 1u) * p.D + feature]);
+          let own = values[columnsFrom + min(column + c, p.columns - 1u) * p.D + feature];
           let weight = tileAt(c, thread);
-          for (var r = 0u; r < 4u; r++) {
-            for (var i = 0u; i < 8u; i++) { sums[r][i] = fma(weight[r], numbers[i], sums[r][i]); }
+          for (var i = 0u; i < 8u; i++) {
+            sums[i] = fma(weight, vec4f(subgroupShuffle(own, i)), sums[i]);
           }
         }
-        for (var r = 0u; r < 4u; r++) {
-          for (var i = 0u; i < 8u; i++) { store(begin, d + i, first + r, sums[r][i]); }
-        }
+        for (var i = 0u; i < 8u; i++) { store(begin, d + i, first, sums[i]); }
       }
     }
   `,

@@ -69,6 +69,7 @@ const tilesOf = (
   { sizes, stage, multiply }: Factors,
   { head, thread: entry, begin, factors, spill }: Matrices,
 ): Tiles => ({
+  lanes: false,
   head: wgsl`
     ${head}
     ${sizes}
@@ -108,16 +109,6 @@ const tilesOf = (
     }
     fn setTile(c: u32, group: u32, v: vec4f) {
       for (var r = 0u; r < 4u; r++) { spilled[c * 68u + group * 4u + r] = v[r]; }
-    }
-    fn columnsAt(k: u32, column: u32) -> vec4f {
-      let at = columnsFrom + k * p.sum;
-      let last = p.columns - 1u;
-      return vec4f(
-        columns[at + min(column, last) * p.along],
-        columns[at + min(column + 1u, last) * p.along],
-        columns[at + min(column + 2u, last) * p.along],
-        columns[at + min(column + 3u, last) * p.along],
-      );
     }
     // Where a subgroup's quarter of a product begins.
     fn quarter(subgroup: u32) -> vec2u {
@@ -205,7 +196,7 @@ const tilesOf = (
             let first = row + cell.y * 4u;
             var sums = tileAt(cell.x, cell.y);
             if (!fresh) { sums += stored(begin, d, first) * rescales[cell.y]; }
-            for (var r = 0u; r < 4u; r++) { store(begin, d, first + r, sums[r]); }
+            store(begin, d, first, sums);
           }
         }
       }

@@ -2,13 +2,13 @@
 
 import type { Page, Worker } from 'playwright-core'
 import * as assert from 'uvu/assert'
-import type { SafetensorsFile } from '../../engine/safetensors.ts'
+import { type SafetensorsFile, decodeSafetensors } from '../../engine/safetensors.ts'
 import { pageSuite } from '../fixtures/page-suite.ts'
-import { builtPhotoPage, savedTraining, untilStatus } from '../fixtures/photo-page.ts'
+import { builtPhotoPage, downloaded, savedTraining, untilStatus } from '../fixtures/photo-page.ts'
 
 const test = pageSuite('the photo page')
 
-const TINY = '?pictures=64&test=20&source=32&width=4&batch=16&steps=12'
+const TINY = '?pictures=64&test=20&source=24&side=24&width=4&batch=16&steps=12'
 
 const built = builtPhotoPage()
 
@@ -49,6 +49,25 @@ async function begin(page: Page) {
   await page.click('#train')
 }
 
+/** Goes to a picture by keys, then to one of its neighbours. */
+async function looksAround(page: Page) {
+  await page.focus('#map')
+  await page.keyboard.press('ArrowRight')
+  await page.waitForSelector('#chosen:not([hidden])')
+  assert.is(await page.textContent('#map-said'), 'stripes 1')
+  assert.is(await page.locator('#chosen ol').count(), 2)
+  assert.is(await page.locator('#chosen li').count(), 16)
+  const near = page.locator('#chosen li button').last()
+  const [name] = ((await near.getAttribute('aria-label')) ?? '').split(',')
+  await near.click()
+  assert.is(await page.textContent('#map-said'), name)
+  await page.focus('#map')
+  await page.keyboard.press('Escape')
+  assert.ok(await page.isHidden('#chosen'))
+  assert.is(await page.locator('#duplicates li').count(), 8)
+  assert.is(await page.locator('#outliers li').count(), 12)
+}
+
 test('a training that lost its device, paused and was reloaded ends with the bits of one that did not', async ({
   open,
 }) => {
@@ -62,6 +81,14 @@ test('a training that lost its device, paused and was reloaded ends with the bit
   assert.is(losses.length, 12)
   assert.ok(mean(losses.slice(-4)) < mean(losses.slice(0, 4)), `the loss falls: ${losses.join()}`)
 
+  await looksAround(page)
+  const encoder = decodeSafetensors(
+    new Uint8Array(await downloaded(page, '#export-safetensors')),
+  ).tensors
+  assert.ok(encoder.size > 10, `${encoder.size} tensors of the encoder`)
+  for (const [name, { data }] of encoder) assert.equal(data, whole.tensors.get(name)?.data, name)
+  assert.ok((await downloaded(page, '#export-onnx')).includes('conv1.weight'))
+
   await page.reload()
   await page.waitForSelector('#kept button')
   const workers = await keepDevices(page)
@@ -71,7 +98,7 @@ test('a training that lost its device, paused and was reloaded ends with the bit
   await destroyDevice(workers)
   await page.waitForSelector('[data-id=lost]')
   const words = (await page.textContent('[data-id=lost]')) ?? ''
-  assert.match(words, /lost at step [678].*goes on from its checkpoint of step 5/)
+  assert.match(words, /lost at step [567]: .*goes on from its checkpoint of step 4/)
   await untilStatus(page, /^Step [567] /)
   await page.click('#pause')
   await untilStatus(page, /^Paused at step [5-9] of 12. Kept in this browser/)

@@ -169,10 +169,10 @@ function tests() {
       fileOf(1000),
     ])
     assert.is((await run.latest()).checkpoint?.step, 1000)
-    assert.is((await run.best()).step, 9)
+    assert.is((await run.bestCheckpoint())?.step, 9)
     await run.saveCheckpoint(1001, tensors(5), {}, { keep: 1, best: true })
     assert.equal(readdirSync(join(dir, 'checkpoints')).sort(), ['best.safetensors', fileOf(1001)])
-    assert.equal([...((await run.best()).tensors.get('w')?.data ?? [])], [5, 5])
+    assert.equal([...((await run.bestCheckpoint())?.tensors.get('w')?.data ?? [])], [5, 5])
     await run.close()
   })
 

@@ -73,3 +73,8 @@ function saveMenu({ save, exportAs }: Actions): HTMLElement {
   })
   return menu
 }
+
+addEventListener('pointerdown', ({ target }) => {
+  for (const menu of document.querySelectorAll<HTMLDetailsElement>('.menu[open]'))
+    if (!(target instanceof Node && menu.contains(target))) menu.open = false
+})

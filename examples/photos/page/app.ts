@@ -155,8 +155,11 @@ export class App {
     }
     this.#isFromFile = file !== null
     this.#view.isUnsaved = this.#isFromFile
-    this.#enter(this.#ended.isFinished ? 'finished' : 'paused')
-    if (this.#gpu.problem === null) await this.#worker.look(this.#view.hear)
+    const phase = this.#ended.isFinished ? 'finished' : 'paused'
+    this.#enter(phase)
+    if (this.#gpu.problem !== null) return
+    await this.#worker.look(this.#view.hear)
+    if (this.#phase === phase) this.#view.phase(phase, this.#ended)
   }
 
   async #train() {

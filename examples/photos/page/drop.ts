@@ -5,13 +5,14 @@ import type { GivenFile } from '../common/api.ts'
 /** Names of pictures. Other files of a folder are passed over without a word. */
 const picture = /\.(?:jpe?g|jfif|png|webp|avif|gif|bmp|hei[cf]|svg|tiff?)$/i
 const isPicture = ({ name, type }: File) => picture.test(name) || type.startsWith('image/')
+const order = new Intl.Collator('en', { numeric: true })
 const isHidden = (path: string) => path.split('/').some((part) => part.startsWith('.'))
 
 /** The pictures among files in the order of their paths, each with a path of its own. */
 export function picturesAmong(files: readonly GivenFile[]): GivenFile[] {
   const pictures = files
     .filter(({ path, file }) => !isHidden(path) && isPicture(file))
-    .sort((a, b) => a.path.localeCompare(b.path, 'en', { numeric: true }))
+    .sort((a, b) => order.compare(a.path, b.path))
   const taken = new Set<string>()
   return pictures.map(({ path, file }) => {
     let own = path

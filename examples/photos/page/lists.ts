@@ -6,7 +6,7 @@ import { pictureButton } from './chosen.ts'
 import { make } from './elements.ts'
 import { type PicturePair, closePairs, loners } from './ranking.ts'
 
-const SHOWN = 12
+const [PAIRS, LONERS] = [8, 12] // shown
 const ALIKE = 0.98 // cosine from which two pictures may be one
 
 interface Shown {
@@ -21,7 +21,7 @@ export function showLists(section: HTMLElement, found: Neighbourhood | null, sho
   if (!found) return
   const pairs = closePairs(found)
   const pairList = make('ol', { class: 'pairs' })
-  for (const { a, b, cosine } of pairs.slice(0, SHOWN))
+  for (const { a, b, cosine } of pairs.slice(0, PAIRS))
     pairList.append(
       make(
         'li',
@@ -31,7 +31,7 @@ export function showLists(section: HTMLElement, found: Neighbourhood | null, sho
       ),
     )
   const loneList = make('ol', { class: 'pictures' })
-  for (const lone of loners(found).slice(0, SHOWN))
+  for (const lone of loners(found).slice(0, LONERS))
     loneList.append(make('li', {}, pictureButton(lone, shown)))
   section.replaceChildren(
     make(

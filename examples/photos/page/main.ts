@@ -12,7 +12,7 @@ async function main() {
     notice(`${gpu.problem} Until then you can look around, but not train.`, 'error', 'no-gpu')
   else if (gpu.isSoftware)
     notice(
-      'This browser computes WebGPU on the CPU, which is slow. Small settings are chosen below.',
+      'This browser computes WebGPU on the CPU, which is slow: training begins with small settings.',
       'news',
       'software',
     )

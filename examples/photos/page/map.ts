@@ -5,7 +5,8 @@ import { Camera, type Places } from './camera.ts'
 import { gridOf } from './grid.ts'
 
 const GLIDE = 450 // milliseconds
-const ROOM = 0.6 // of the canvas that thumbnails would fill, side by side
+const ROOM = 0.75 // of the canvas that thumbnails would fill, side by side
+const VEIL = 0.78 // over all but the chosen picture and its neighbours
 const [LEAST, MOST] = [14, 84] // pixels of a thumbnail when all are seen
 
 /** Draws thumbnails on a canvas. */
@@ -114,16 +115,17 @@ export class PictureMap {
     const { width, height, zoom } = this.camera
     const count = Math.max(1, this.#to.length / 2)
     const fair = Math.sqrt((width * height) / count)
-    const room = this.#isGrid ? 0.94 : ROOM
-    return Math.min(MOST, Math.max(LEAST, fair * room)) * zoom ** 0.6
+    if (this.#isGrid) return Math.min(MOST, 0.94 * fair) * zoom ** 0.6
+    return Math.min(MOST, Math.max(LEAST, fair * ROOM)) * zoom ** 0.6
   }
 
   #paint() {
     const context = this.#canvas.getContext('2d')
-    if (!context || this.#to.length === 0) return
+    if (!context) return
     const { camera } = this
     context.setTransform(devicePixelRatio, 0, 0, devicePixelRatio, 0, 0)
     context.clearRect(0, 0, camera.width, camera.height)
+    if (this.#to.length === 0) return
     context.imageSmoothingQuality = 'high'
     const { color, backgroundColor } = getComputedStyle(this.#canvas)
     context.strokeStyle = color
@@ -131,14 +133,24 @@ export class PictureMap {
     const places = this.#placesNow()
     const size = this.#size()
     camera.fit(places, size * (this.#isGrid ? 0.52 : 0.7))
-    const order = [...places.keys()].filter((i) => i % 2 === 0).map((i) => i / 2)
-    const isFaint = (i: number) =>
-      this.#chosen !== null && i !== this.#chosen && !this.#marked.has(i)
-    for (const faint of [true, false])
-      for (const i of order) if (isFaint(i) === faint) this.#paintOne(context, places, i, size)
+    const paint = (isFront: boolean) => {
+      for (let i = 0; i < places.length / 2; i++)
+        if (this.#isFront(i) === isFront) this.#paintOne(context, places, i, size)
+    }
+    paint(false)
+    if (this.#chosen !== null) {
+      context.globalAlpha = VEIL
+      context.fillRect(0, 0, camera.width, camera.height)
+      context.globalAlpha = 1
+    }
+    paint(true)
     if (this.#chosen !== null) this.#paintOne(context, places, this.#chosen, size)
-    context.globalAlpha = 1
     if (this.#progress() < 1) this.redraw()
+  }
+
+  /** Tells whether a picture lies over the others: all do while none is chosen. */
+  #isFront(i: number): boolean {
+    return this.#chosen === null || i === this.#chosen || this.#marked.has(i)
   }
 
   #paintOne(context: CanvasRenderingContext2D, places: Places, i: number, size: number) {
@@ -148,7 +160,6 @@ export class PictureMap {
     const isChosen = i === this.#chosen
     const isMarked = this.#marked.has(i)
     const side = size * (isChosen ? 1.5 : isMarked ? 1.15 : 1)
-    context.globalAlpha = this.#chosen === null || isChosen || isMarked ? 1 : 0.28
     context.fillRect(x - side / 2 - 1, y - side / 2 - 1, side + 2, side + 2)
     this.#atlas.draw(context, i, x - side / 2, y - side / 2, side)
     if (!isChosen && !isMarked) return

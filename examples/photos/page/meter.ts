@@ -8,7 +8,20 @@ const LITTLE = 0.1 // of an even spread: below, and far below the untrained netw
 /** A bar from 0 to 1. */
 export class Meter {
   readonly element: HTMLElement
-  readonly #bar = make('meter', { min: '0', max: '1', low: '0.1', 'aria-label': 'Spread' })
+  readonly #fill = make('div', { class: 'fill' })
+  readonly #mark = make('div', { class: 'mark', title: 'Before training' })
+  readonly #bar = make(
+    'div',
+    {
+      class: 'bar-of',
+      role: 'meter',
+      'aria-label': 'Spread',
+      'aria-valuemin': '0',
+      'aria-valuemax': '1',
+    },
+    this.#fill,
+    this.#mark,
+  )
   readonly #words = make('p', { class: 'fine' })
   #first: number | null = null
 
@@ -19,14 +32,17 @@ export class Meter {
 
   clear() {
     this.#first = null
-    this.#bar.value = 0
+    this.#set(0)
+    this.#mark.hidden = true
     this.#words.textContent = 'Measured as training goes on.'
   }
 
   /** Shows the spread of features at a step. */
   show(spread: number, step: number) {
     if (step === 0) this.#first = spread
-    this.#bar.value = Math.min(1, spread)
+    this.#set(spread)
+    this.#mark.hidden = this.#first === null
+    this.#mark.style.left = `${100 * Math.min(1, this.#first ?? 0)}%`
     const first = this.#first ?? spread
     const isCollapsed = spread < LITTLE && spread < first / 2
     this.element.classList.toggle('is-collapsed', isCollapsed)
@@ -37,5 +53,10 @@ export class Meter {
         ? ''
         : 'It tells the pictures apart.'
     this.#words.textContent = `${spread.toFixed(2)} of an even spread (${was}). ${verdict}`
+  }
+
+  #set(spread: number) {
+    this.#bar.setAttribute('aria-valuenow', spread.toFixed(2))
+    this.#fill.style.width = `${100 * Math.min(1, spread)}%`
   }
 }

@@ -90,7 +90,8 @@ export class RunView {
       return
     }
     if (event.kind === 'last') return
-    this.#say(`Reading ${event.done.toLocaleString('en')} of ${event.of.toLocaleString('en')}`)
+    const of = event.of.toLocaleString('en')
+    this.#say(`Reading ${event.done.toLocaleString('en')} of ${of}`, 'off')
     this.#progress(event.done / event.of)
   }
 
@@ -150,12 +151,14 @@ export class RunView {
   #step(step: number, loss: number, images: number) {
     this.#numbers.step(step, loss, images)
     this.#progress(step / this.#steps)
-    this.#say(`Step ${step.toLocaleString('en')} of ${this.#steps.toLocaleString('en')}`)
+    this.#say(`Step ${step.toLocaleString('en')} of ${this.#steps.toLocaleString('en')}`, 'off')
     document.title = `${Math.floor((100 * step) / this.#steps)}% · Kindred photos`
   }
 
-  #say(words: string) {
+  /** Writes the status line. What changes every second is not read aloud. */
+  #say(words: string, live: 'polite' | 'off' = 'polite') {
     const status = byId('status')
+    status.setAttribute('aria-live', live)
     if (status.textContent !== words) status.textContent = words
   }
 

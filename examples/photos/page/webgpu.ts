@@ -28,5 +28,7 @@ export async function gpuState(): Promise<GpuState> {
       'This browser knows WebGPU but offers no GPU. It may be switched off: look for hardware ' +
         'acceleration in the settings, update the graphics driver, then restart the browser.',
     )
-  return { problem: null, isSoftware: adapter.info.isFallbackAdapter }
+  // older browsers do not tell
+  const { info } = adapter as { readonly info?: Partial<GPUAdapterInfo> }
+  return { problem: null, isSoftware: info?.isFallbackAdapter ?? false }
 }

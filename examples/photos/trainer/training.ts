@@ -125,14 +125,15 @@ export class PhotoTraining {
   async look(tell: Tell<RunEvent>) {
     for (const event of history(await this.storage.metrics())) tell(event)
     const gpu = await theGpu()
-    await this.#tellBefore(gpu, tell)
     const { newest } = this.storage
+    await this.#tellViews(gpu, newest?.step ?? 0, tell)
+    await this.#tellBefore(gpu, tell)
     if (!newest || newest.step === 0) return
     const encoder = trained(gpu, this.config, newest)
     const set = this.#split.train
     const found = await findNeighbours(gpu, encoder, { config: this.config, set })
     gpu.free(encoder)
-    tell({ kind: 'neighbours', when: 'now', step: newest.step, found })
+    await tell({ kind: 'neighbours', when: 'now', step: newest.step, found })
   }
 
   #hear(gpu: Gpu, event: TrainingEvent, tell: Tell<RunEvent>) {

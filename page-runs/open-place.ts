@@ -1,0 +1,23 @@
+// Opens the place where a page keeps runs.
+
+import { indexedDbPlace } from './indexed-db.ts'
+import { opfsPlace } from './opfs.ts'
+import { type RunStore, type PlaceKind, placeKinds } from './place.ts'
+
+const makers = { opfs: opfsPlace, 'indexed-db': indexedDbPlace }
+
+/** Opens the place of this kind, by default the first that there is. Throws Error in words if there
+ *  is none: in a page without https, in a sandboxed frame, in some private windows. */
+export async function openPlace(kind?: PlaceKind): Promise<RunStore> {
+  const reasons: string[] = []
+  for (const each of kind ? [kind] : placeKinds)
+    try {
+      return await makers[each]()
+    } catch (error) {
+      reasons.push(error instanceof Error ? error.message : String(error))
+    }
+  throw new Error(
+    `this page can keep no runs: ${reasons.join('; ')}; open it over https or on localhost, and in ` +
+      'no private window, or train with MemoryStorage and save what packRun makes of it',
+  )
+}

@@ -1,0 +1,169 @@
+// A run as one file: what goes in comes out, and what is no run is refused in words.
+
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { spawnSync } from 'node:child_process'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type Zippable, unzipSync, zipSync } from 'fflate'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { resumeRun } from '../../run-folder/open.ts'
+import { encodeCheckpoint } from '../../training/checkpoint-bytes.ts'
+import { MemoryStorage } from '../../training/memory-storage.ts'
+import { packRun } from '../../training/pack.ts'
+import { unpackRun } from '../../training/unpack.ts'
+import { keptRun, runConfig, tensorsOf } from '../fixtures/kept-run.ts'
+import { refusesAsync } from '../fixtures/refusal.ts'
+import { bitsOf } from '../fixtures/stored-bits.ts'
+
+const test = suite('packed runs')
+
+const bytesOf = async (blob: Blob) => new Uint8Array(await blob.arrayBuffer())
+const filesOf = async (blob: Blob) => unzipSync(await bytesOf(blob))
+
+test('a run comes out of its file as it went in', async () => {
+  const run = await keptRun([3, 6, 9], 6)
+  const file = await packRun(run)
+  assert.is(file.type, 'application/zip')
+  assert.equal(Object.keys(await filesOf(file)), [
+    ...['config.json', 'metrics.jsonl', 'checkpoints/best.safetensors'],
+    'checkpoints/step-00000009.safetensors',
+  ])
+  for (const given of [file, await file.arrayBuffer(), await bytesOf(file)]) {
+    const other = await unpackRun(given)
+    assert.equal(other.config, run.config)
+    assert.equal(await other.metrics(), await run.metrics())
+    assert.equal(await bitsOf(other), await bitsOf(run))
+    assert.equal(other.newest?.metadata, run.newest?.metadata)
+    assert.equal([other.best?.step, other.best?.tensors], [6, tensorsOf(6)])
+  }
+})
+
+test('a checkpoint that is the best and the newest is in the file once', async () => {
+  const file = await packRun(await keptRun([3, 6], 6))
+  assert.equal(Object.keys(await filesOf(file)).slice(2), ['checkpoints/best.safetensors'])
+  const other = await unpackRun(file)
+  assert.equal([other.newest?.step, other.best?.step], [6, 6])
+})
+
+test('an unzipped file is a run folder, and a zipped run folder a packed run', async () => {
+  const dir = mkdtempSync(join(tmpdir(), 'kindred-pack-'))
+  const run = await keptRun([3, 6], 6)
+  writeFileSync(join(dir, 'run.zip'), await bytesOf(await packRun(run)))
+  const python = 'import sys, zipfile; zipfile.ZipFile(sys.argv[1]).extractall(sys.argv[2])'
+  const { status, stderr } = spawnSync('python3', [
+    ...['-c', python, join(dir, 'run.zip'), join(dir, 'run')],
+  ])
+  assert.is(status, 0, String(stderr))
+  const folder = await resumeRun(join(dir, 'run'))
+  assert.equal(await folder.metrics(), await run.metrics())
+  assert.equal(await bitsOf(folder), await bitsOf(run))
+  const back = await unpackRun(await packRun(folder))
+  assert.equal(await bitsOf(back), await bitsOf(run))
+  await folder.close()
+  rmSync(dir, { recursive: true })
+
+  const files = await filesOf(await packRun(run))
+  const within = Object.fromEntries(
+    Object.entries(files).map(([name, bytes]) => [`photos/${name}`, bytes]),
+  )
+  assert.equal(await bitsOf(await unpackRun(zipSync(within))), await bitsOf(run))
+})
+
+test('a damaged newest checkpoint is left out, with a word', async () => {
+  const files: Zippable = await filesOf(await packRun(await keptRun([3, 6, 9], 6)))
+  const newest = files['checkpoints/step-00000009.safetensors'] as Uint8Array
+  newest[newest.length - 1] = 0x7f
+  const notes: string[] = []
+  const run = await unpackRun(zipSync(files), { name: 'photos.zip', onNote: (l) => notes.push(l) })
+  assert.is(run.newest?.step, 6)
+  assert.equal(notes, [
+    'photos.zip: step-00000009.safetensors: its contents are not what was saved; the file is damaged',
+  ])
+  const metrics = await run.metrics()
+  assert.is(metrics.at(-1)?.step, 9) // those after the checkpoint are dropped when it goes on
+  assert.is((await unpackRun(await packRun(run))).newest?.step, 6)
+})
+
+const unread = async () => {
+  const whole = await filesOf(await packRun(await keptRun([3, 6])))
+  const text = new TextEncoder()
+  const config = (change: object) => text.encode(JSON.stringify({ ...runConfig, ...change }))
+  const { 'config.json': _, ...withoutConfig } = whole
+  const { 'checkpoints/step-00000006.safetensors': newest = text.encode(''), ...bare } = whole
+  const foreign = await encodeCheckpoint({
+    ...{ step: 6, tensors: tensorsOf(1), metadata: { config: 'null' } },
+  })
+  const nan = await encodeCheckpoint({ step: 6, tensors: tensorsOf(NaN), metadata: {} })
+  const zip = zipSync(whole)
+  const of = (more: Zippable) => zipSync({ ...whole, ...more })
+  const name = 'checkpoints/step-00000006.safetensors'
+  return [
+    [new Uint8Array(0), 'r.zip: it is empty, 0 bytes; pack the run again'],
+    [
+      newest,
+      'r.zip: it is not a packed run: it is no zip; give what packRun or kindred export --to RUN.zip has written',
+    ],
+    [zip.slice(0, -30), 'r.zip: it is cut short or damaged; pack the run again'],
+    [
+      zipSync(withoutConfig),
+      'r.zip: it is not a packed run: it has no config.json; give what packRun or kindred export --to RUN.zip has written',
+    ],
+    [
+      of({ 'config.json': text.encode('{') }),
+      'r.zip: config.json is damaged: it is not a JSON object (line 1)',
+    ],
+    [
+      of({ 'config.json': config({ epochs: 0 }) }),
+      'r.zip: config.json: 1 field is wrong; it was made by another version, or by hand\n  epochs: must be a whole number from 1 on, got 0',
+    ],
+    [
+      of({ 'config.json': config({ batch: 32 }) }),
+      'r.zip: config.json has other settings than the checkpoint of step 6: batch 16 -> 32; a run that has begun keeps them, but for data, schedule.lr and epochs; put back batch 16, or start a new run',
+    ],
+    [
+      of({ 'metrics.jsonl': text.encode('{"step":-1}\n') }),
+      'r.zip: metrics.jsonl: line 1: step must be a whole number from 0 on, got -1; mend the line, or delete it to go on without it',
+    ],
+    [zipSync(bare), 'r.zip: it holds no checkpoint that can be read; pack the run again'],
+    ...[new Uint8Array(0), newest.slice(0, 40), foreign, nan].map(
+      (bytes) =>
+        [
+          of({ [name]: bytes }),
+          'r.zip: it holds no checkpoint that can be read; pack the run again',
+        ] as const,
+    ),
+  ] as const
+}
+
+test('what is no packed run is refused in words', async () => {
+  for (const [file, message] of await unread())
+    await refusesAsync(() => unpackRun(file, { name: 'r.zip' }), message)
+  await refusesAsync(
+    () => unpackRun('r.zip' as never),
+    "unpackRun: file must be a file: a Blob, an ArrayBuffer or a Uint8Array, got 'r.zip'",
+  )
+  const named = new File([new Uint8Array(0)], 'holiday.zip')
+  await refusesAsync(
+    () => unpackRun(named),
+    'holiday.zip: it is empty, 0 bytes; pack the run again',
+  )
+  await refusesAsync(
+    () => packRun(new MemoryStorage(runConfig, 'the run')),
+    'the run has no checkpoint yet; let the training reach its first',
+  )
+})
+
+test('a file that claims to inflate without end is refused before it does', async () => {
+  const zip = zipSync(await filesOf(await packRun(await keptRun([3]))))
+  const view = new DataView(zip.buffer)
+  for (let at = 0; at + 28 < zip.length; at++)
+    // each entry of the zip's list: the size it claims
+    if (view.getUint32(at, true) === 0x02014b50) view.setUint32(at + 24, 0xf0000000, true)
+  await refusesAsync(
+    () => unpackRun(zip, { name: 'r.zip' }),
+    'r.zip: it is not a packed run: it has no config.json; give what packRun or kindred export --to RUN.zip has written',
+  )
+})
+
+test.run()

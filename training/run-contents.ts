@@ -1,0 +1,47 @@
+// What a run is made of, wherever it is kept: for copies into another storage, or into one file.
+
+import type { Metric } from './metrics.ts'
+import type { Checkpoint, Config, TrainingStorage } from './storage.ts'
+
+/** A whole run. */
+export interface RunContents {
+  readonly config: Config
+  /** Metrics up to the newest checkpoint. */
+  readonly metrics: readonly Metric[]
+  readonly newest: Checkpoint
+  /** Checkpoint of the best accuracy, if there is one. */
+  readonly best: Checkpoint | null
+}
+
+/** Receives a line about something that was left out, such as a damaged checkpoint. */
+export type OnNote = (line: string) => void
+
+/** Reads a run from its storage. Throws Error if it has no checkpoint yet. */
+export async function contentsOf(storage: TrainingStorage, onNote: OnNote): Promise<RunContents> {
+  const { checkpoint, damaged } = await storage.latest()
+  for (const line of damaged) onNote(line)
+  if (!checkpoint)
+    throw new Error(`${storage.name} has no checkpoint yet; let the training reach its first`)
+  const best = await bestOf(storage, onNote)
+  const newest = best && best.step > checkpoint.step ? best : checkpoint // if newer ones are damaged
+  const metrics = (await storage.metrics()).filter(({ step }) => step <= newest.step)
+  return { config: storage.config, metrics, newest, best }
+}
+
+async function bestOf(storage: TrainingStorage, onNote: OnNote): Promise<Checkpoint | null> {
+  try {
+    return (await storage.bestCheckpoint?.()) ?? null
+  } catch (error) {
+    onNote(error instanceof Error ? error.message : String(error))
+    return null
+  }
+}
+
+/** Writes a run into a new storage. A run goes on there with the same bits. */
+export async function fill(storage: TrainingStorage, { metrics, newest, best }: RunContents) {
+  for (const metric of metrics) await storage.append(metric)
+  const save = ({ step, tensors, metadata }: Checkpoint) =>
+    storage.saveCheckpoint(step, tensors, metadata, { best: step === best?.step })
+  if (best && best.step !== newest.step) await save(best)
+  await save(newest)
+}

@@ -1,0 +1,145 @@
+// Reads a packed run: a zip of a run folder, from anywhere.
+
+import { type UnzipFileInfo, unzipSync } from 'fflate'
+import { callback, checkOptions, checkValue, rule, text } from '../kernels/options.ts'
+import { checkConfig } from './check-config.ts'
+import { decodeCheckpoint } from './checkpoint-bytes.ts'
+import { BEST, fileOfStep, stepsIn } from './checkpoint-file.ts'
+import { configIn } from './config-file.ts'
+import { MemoryStorage } from './memory-storage.ts'
+import { metricsIn } from './metrics.ts'
+import { checkSettings } from './resumable.ts'
+import { type OnNote, fill } from './run-contents.ts'
+import type { Checkpoint } from './storage.ts'
+
+/** Options of `unpackRun`. */
+export interface UnpackOptions {
+  /** Name of the run in messages; by default that of the file, if it has one. */
+  readonly name?: string
+  /** Receives a line about each checkpoint that is damaged and left out. */
+  readonly onNote?: OnNote
+}
+
+const rules = { name: text, onNote: callback }
+const aFile = rule(
+  'a file: a Blob, an ArrayBuffer or a Uint8Array',
+  (v) => v instanceof Blob || v instanceof ArrayBuffer || v instanceof Uint8Array,
+)
+const SWELL = 1100 // deflate makes at most 1032 bytes of one
+
+/** Reads a file of `packRun` or `kindred export`, or a zipped run folder, into memory: `train` goes on
+ *  with it there, and `storeRun` stores it in a page. Throws Error in words for anything else, for a
+ *  damaged file, and for checkpoints of another run than its config.json. */
+export async function unpackRun(
+  file: Blob | ArrayBuffer | Uint8Array,
+  options: UnpackOptions = {},
+): Promise<MemoryStorage> {
+  checkValue('unpackRun', 'file', file, aFile)
+  const { name = nameOf(file), onNote = () => {} } = checkOptions('unpackRun', options, rules)
+  const zip = new Zip(await bytesOf(file), name)
+  const path = `${name}: config.json`
+  const read = configIn(zip.text('config.json'))
+  if ('fault' in read) throw new Error(`${path} is damaged: ${read.fault}`)
+  const config = checkConfig(read.config, path, 'it was made by another version, or by hand')
+  const metrics = metricsIn(zip.textOr('metrics.jsonl', ''), `${name}: metrics.jsonl`)
+  const found = await checkpointsIn(zip, onNote)
+  const run = new MemoryStorage(read.config, name)
+  checkSettings(run, found.newest, config)
+  await fill(run, { config: read.config, metrics, ...found })
+  return run
+}
+
+const nameOf = (file: object) =>
+  'name' in file && typeof file.name === 'string' && file.name !== '' ? file.name : 'the file'
+
+async function bytesOf(file: Blob | ArrayBuffer | Uint8Array): Promise<Uint8Array> {
+  if (file instanceof Uint8Array) return file
+  return new Uint8Array(file instanceof Blob ? await file.arrayBuffer() : file)
+}
+
+/** Loads the newest checkpoint that is whole, and the best. Throws Error if there is none. */
+async function checkpointsIn(zip: Zip, onNote: OnNote) {
+  const read = async (name: string): Promise<Checkpoint | null> => {
+    try {
+      return await decodeCheckpoint(zip.bytes(`checkpoints/${name}`), `${zip.name}: ${name}`)
+    } catch (error) {
+      onNote(error instanceof Error ? error.message : String(error))
+      return null
+    }
+  }
+  const best = zip.has(`checkpoints/${BEST}`) ? await read(BEST) : null
+  for (const name of stepsIn(zip.namesIn('checkpoints/')).map(fileOfStep)) {
+    const newest = await read(name)
+    if (newest) return { newest: best && best.step > newest.step ? best : newest, best }
+  }
+  if (best) return { newest: best, best }
+  throw new Error(`${zip.name}: it holds no checkpoint that can be read; pack the run again`)
+}
+
+/** The files of a run in a zip. Each is inflated when it is asked for. */
+class Zip {
+  readonly name: string
+  readonly #bytes: Uint8Array
+  readonly #sizes = new Map<string, number>()
+  #folder = '' // of the run, within the zip
+
+  /** Throws Error if the bytes are no zip of a run. */
+  constructor(bytes: Uint8Array, name: string) {
+    this.name = name
+    this.#bytes = bytes
+    if (bytes.length === 0) throw new Error(`${name}: it is empty, 0 bytes; pack the run again`)
+    if (bytes[0] !== 0x50 || bytes[1] !== 0x4b) throw this.#none('it is no zip')
+    this.#unzip(({ name: path, size, originalSize }) => {
+      if (originalSize <= SWELL * (size + 1)) this.#sizes.set(path, originalSize)
+      return false
+    })
+    const configs = [...this.#sizes.keys()].filter((path) => /^(.*\/)?config\.json$/.test(path))
+    const [config] = configs.sort((a, b) => a.length - b.length)
+    if (config === undefined) throw this.#none('it has no config.json')
+    this.#folder = config.slice(0, -'config.json'.length)
+  }
+
+  has(name: string): boolean {
+    return this.#sizes.has(this.#folder + name)
+  }
+
+  /** Lists the names of the files in a folder. */
+  namesIn(folder: string): readonly string[] {
+    const start = this.#folder + folder
+    return [...this.#sizes.keys()]
+      .filter((path) => path.startsWith(start))
+      .map((path) => path.slice(start.length))
+  }
+
+  /** Returns a file. Throws Error if it is cut short. */
+  bytes(name: string): Uint8Array {
+    const path = this.#folder + name
+    const found = this.#unzip((file) => file.name === path)[path]
+    if (!found || found.length !== this.#sizes.get(path))
+      throw new Error(`${this.name}: ${name} is cut short or damaged`)
+    return found
+  }
+
+  text(name: string): string {
+    return new TextDecoder().decode(this.bytes(name))
+  }
+
+  textOr(name: string, missing: string): string {
+    return this.has(name) ? this.text(name) : missing
+  }
+
+  #unzip(filter: (file: UnzipFileInfo) => boolean) {
+    try {
+      return unzipSync(this.#bytes, { filter })
+    } catch (cause) {
+      throw new Error(`${this.name}: it is cut short or damaged; pack the run again`, { cause })
+    }
+  }
+
+  #none(why: string) {
+    return new Error(
+      `${this.name}: it is not a packed run: ${why}; give what packRun or kindred export --to ` +
+        'RUN.zip has written',
+    )
+  }
+}
