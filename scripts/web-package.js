@@ -1,4 +1,4 @@
-// Makes web/, the package kindred-web: of dist/ what a page can reach from index.js, and the
+// Makes web/, the package kindred-web: of dist/ what a page can reach from index.js and worker.js, and the
 // libraries that it imports, each bundled into one file. So it has no dependencies, an import map
 // needs one line, and `npm i kindred-web` brings neither Dawn nor sharp.
 
@@ -50,11 +50,11 @@ const typeImportsOf = (text) =>
     },
   )
 
-/** Copies the files that `entry` reaches, their libraries imported from vendor/. Returns which
+/** Copies the files that the entries reach, their libraries imported from vendor/. Returns which
  *  exports of which libraries they want. */
-function copyReached(entry, from, to, { fileOf, imports }) {
+function copyReached(entries, from, to, { fileOf, imports }) {
   const libraries = new Map()
-  const open = [entry]
+  const open = [...entries]
   const seen = new Set(open)
   for (let file = open.pop(); file !== undefined; file = open.pop()) {
     const path = join(from, fileOf(file))
@@ -139,6 +139,7 @@ Contrastive representation learning on WebGPU, for web pages: the package \`kind
 needs Node, and without dependencies. Import \`kindred-web\` wherever its pages say \`kindred\`:
 
     import { openGpu, resnet18, simclr } from 'kindred-web'
+    import { startTraining } from 'kindred-web/worker'
 
 Without a bundler, an import map needs one line:
 
@@ -149,19 +150,21 @@ Without a bundler, an import map needs one line:
 The libraries in dist/vendor keep their licences, which dist/vendor/LICENSES.txt holds.
 `
 
+const entries = ['index.js', 'worker.js']
+
 /** Makes the package. dist/ must be built. */
 export async function webPackage() {
   const web = join(root, 'web')
   rmSync(web, { recursive: true, force: true })
   const dist = join(web, 'dist')
   const code = { fileOf: (file) => file, imports: importsOf }
-  const libraries = copyReached('index.js', join(root, 'dist'), dist, code)
+  const libraries = copyReached(entries, join(root, 'dist'), dist, code)
   const used = await bundleLibraries(libraries, join(dist, 'vendor'))
   const declarations = {
     fileOf: (file) => file.replace(/\.[jt]s$/, '.d.ts'),
     imports: typeImportsOf,
   }
-  const typed = copyReached('index.js', join(root, 'dist/types'), join(dist, 'types'), declarations)
+  const typed = copyReached(entries, join(root, 'dist/types'), join(dist, 'types'), declarations)
   for (const name of typed.keys()) {
     const file = types[name]
     if (!file) throw new Error(`web: the types of ${name} are needed, and not known here`)
@@ -176,7 +179,11 @@ export async function webPackage() {
   const { version, description, keywords, license } = JSON.parse(
     readFileSync(join(root, 'package.json'), 'utf8'),
   )
-  const exports = { '.': { types: './dist/types/index.d.ts', default: './dist/index.js' } }
+  const exportOf = (name) => ({
+    types: `./dist/types/${name}.d.ts`,
+    default: `./dist/${name}.js`,
+  })
+  const exports = { '.': exportOf('index'), './worker': exportOf('worker') }
   const head = { name: 'kindred-web', version, description, keywords, license }
   const body = {
     type: 'module',

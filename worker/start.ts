@@ -1,6 +1,6 @@
 // The page's side: starts a training in a worker, and is told how it goes.
 
-import { type Remote, proxy, releaseProxy, transfer, wrap } from 'comlink'
+import { proxy, releaseProxy, transfer, wrap } from 'comlink'
 import { type Abortable, abortable, unlessAborted } from '../kernels/abort.ts'
 import { callback, checkOptions, checkValue, having, needed, oneOf } from '../kernels/options.ts'
 import { quiet } from '../engine/errors.ts'
@@ -166,16 +166,26 @@ export class WorkerTraining implements WorkerGpu {
   }
 }
 
+/** The service as the page sees it: every answer comes later. */
+type RemoteService = {
+  readonly [Call in keyof TrainingService]: (
+    ...given: Parameters<TrainingService[Call]>
+  ) => Promise<Awaited<ReturnType<TrainingService[Call]>>>
+}
+
 /** The way to a worker, which may end at any time. */
 class Link {
-  readonly #service: Remote<TrainingService>
+  readonly #service: RemoteService
+  readonly #release: () => void
   readonly #port: TrainingPort
   readonly #ended: Promise<never>
   #end: (error: Error) => void = () => {}
 
   constructor(port: TrainingPort) {
     this.#port = port
-    this.#service = wrap<TrainingService>(port)
+    const remote = wrap<TrainingService>(port)
+    this.#service = remote
+    this.#release = () => remote[releaseProxy]()
     this.#ended = quiet(
       new Promise<never>((_, reject) => {
         this.#end = reject
@@ -190,7 +200,7 @@ class Link {
   }
 
   /** Resolves as the service's answer does, unless the worker ends first, or has ended. */
-  ask<T>(call: (service: Remote<TrainingService>) => Promise<T>): Promise<T> {
+  ask<T>(call: (service: RemoteService) => Promise<T>): Promise<T> {
     const answer = quiet((async () => call(this.#service))())
     return Promise.race([this.#ended, answer])
   }
@@ -207,6 +217,6 @@ class Link {
   close() {
     this.#end(new Error("the training's worker was closed"))
     if (this.#port.terminate) void this.#port.terminate()
-    else this.#service[releaseProxy]()
+    else this.#release()
   }
 }
