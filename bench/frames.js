@@ -65,9 +65,9 @@ async function measured({ width, batch, size, steps, budget, isWarm }) {
   let isOver = false
   const frame = async () => {
     const submitted = performance.now()
-    const encoder = gpu.device.createCommandEncoder()
-    encoder.clearBuffer(drawing)
-    queue.submit([encoder.finish()])
+    const commands = gpu.device.createCommandEncoder()
+    commands.clearBuffer(drawing)
+    queue.submit([commands.finish()])
     await queue.onSubmittedWorkDone()
     waits.push(performance.now() - submitted)
     if (!isOver) requestAnimationFrame(frame)

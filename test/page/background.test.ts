@@ -58,9 +58,9 @@ test('frames come between the pieces of a step', async ({ open }) => {
     const drawing = gpu.device.createBuffer({ size: 256, usage: 0x8 }) // COPY_DST
     let [frames, isOver] = [0, false]
     const draw = async () => {
-      const encoder = gpu.device.createCommandEncoder()
-      encoder.clearBuffer(drawing)
-      queue.submit([encoder.finish()])
+      const commands = gpu.device.createCommandEncoder()
+      commands.clearBuffer(drawing)
+      queue.submit([commands.finish()])
       await queue.onSubmittedWorkDone()
       frames++
       if (!isOver) frame(() => void draw())
