@@ -1,19 +1,21 @@
-// Makes web/, the package kindred-web: of dist/ what a page can reach from index.js and worker.js, and the
+// Makes web/, the package kindred-web: of dist/ what a page can reach from index.js, and the
 // libraries that it imports, each bundled into one file. So it has no dependencies, an import map
 // needs one line, and `npm i kindred-web` brings neither Dawn nor sharp.
 
 import { cpSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
-import { dirname, join, relative } from 'node:path'
+import { basename, dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parse } from 'acorn'
 import { simple } from 'acorn-walk'
 import { build } from 'esbuild'
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..')
-/** The types of the libraries that types of Kindred's refer to. */
+/** The types of the libraries that types of Kindred's refer to: a file, and those beside it that it
+ *  needs. */
 const types = {
-  valibot: 'valibot/dist/index.d.mts',
-  'ml-matrix': 'ml-matrix/matrix.d.ts',
+  comlink: ['comlink/dist/esm/comlink.d.ts', 'comlink/dist/esm/protocol.d.ts'],
+  valibot: ['valibot/dist/index.d.mts'],
+  'ml-matrix': ['ml-matrix/matrix.d.ts'],
 }
 
 const posix = (path) => path.replaceAll('\\', '/')
@@ -50,7 +52,7 @@ const typeImportsOf = (text) =>
     },
   )
 
-/** Copies the files that the entries reach, their libraries imported from vendor/. Returns which
+/** Copies the files that entries reach, their libraries imported from vendor/. Returns which
  *  exports of which libraries they want. */
 function copyReached(entries, from, to, { fileOf, imports }) {
   const libraries = new Map()
@@ -139,7 +141,6 @@ Contrastive representation learning on WebGPU, for web pages: the package \`kind
 needs Node, and without dependencies. Import \`kindred-web\` wherever its pages say \`kindred\`:
 
     import { openGpu, resnet18, simclr } from 'kindred-web'
-    import { startTraining } from 'kindred-web/worker'
 
 Without a bundler, an import map needs one line:
 
@@ -150,12 +151,15 @@ Without a bundler, an import map needs one line:
 The libraries in dist/vendor keep their licences, which dist/vendor/LICENSES.txt holds.
 `
 
-const entries = ['index.js', 'worker.js']
-
 /** Makes the package. dist/ must be built. */
 export async function webPackage() {
   const web = join(root, 'web')
   rmSync(web, { recursive: true, force: true })
+  const { version, description, keywords, license, ...told } = JSON.parse(
+    readFileSync(join(root, 'package.json'), 'utf8'),
+  )
+  const { './node': _, ...exports } = told.exports
+  const entries = Object.values(exports).map((one) => one.default.replace('./dist/', ''))
   const dist = join(web, 'dist')
   const code = { fileOf: (file) => file, imports: importsOf }
   const libraries = copyReached(entries, join(root, 'dist'), dist, code)
@@ -166,24 +170,19 @@ export async function webPackage() {
   }
   const typed = copyReached(entries, join(root, 'dist/types'), join(dist, 'types'), declarations)
   for (const name of typed.keys()) {
-    const file = types[name]
+    const [file, ...beside] = types[name] ?? []
     if (!file) throw new Error(`web: the types of ${name} are needed, and not known here`)
-    mkdirSync(join(dist, 'types/vendor'), { recursive: true })
-    cpSync(join(root, 'node_modules', file), join(dist, `types/vendor/${vendored(name)}.d.ts`))
+    const vendor = join(dist, 'types/vendor')
+    mkdirSync(vendor, { recursive: true })
+    cpSync(join(root, 'node_modules', file), join(vendor, `${vendored(name)}.d.ts`))
+    for (const other of beside)
+      cpSync(join(root, 'node_modules', other), join(vendor, basename(other)))
   }
   const licences = new Map([...new Set(used)].sort().map(licenceOf))
   const texts = [...licences].map(([name, text]) => `${name}\n\n${text.trim()}\n`)
   writeFileSync(join(dist, 'vendor/LICENSES.txt'), texts.join(`\n${'-'.repeat(80)}\n\n`))
   for (const name of ['LICENSE', 'CHANGELOG.md']) cpSync(join(root, name), join(web, name))
   writeFileSync(join(web, 'README.md'), README)
-  const { version, description, keywords, license } = JSON.parse(
-    readFileSync(join(root, 'package.json'), 'utf8'),
-  )
-  const exportOf = (name) => ({
-    types: `./dist/types/${name}.d.ts`,
-    default: `./dist/${name}.js`,
-  })
-  const exports = { '.': exportOf('index'), './worker': exportOf('worker') }
   const head = { name: 'kindred-web', version, description, keywords, license }
   const body = {
     type: 'module',

@@ -18,7 +18,7 @@ const full = deep || process.argv.includes('--full')
 const words = process.argv.slice(2).filter((word) => !word.startsWith('--'))
 
 /** Files whose full tests take many minutes each, and which CI leaves out: every index of every
- *  kernel, every pipeline in every compiler, every op on another WebGPU. */
+ *  kernel, every pipeline in every compiler. */
 const deepFiles = [
   'scripts/compile-all',
   'kernels/in-range-conv',
@@ -27,13 +27,13 @@ const deepFiles = [
   'kernels/in-range-matrices',
   'kernels/in-range-attention',
   'kernels/in-range-gpu',
-  'wgpu/wgpu',
 ]
 
 /** The slowest files from an empty shader cache, the slowest first. They start first, so that none
  *  runs alone at the end. Files that are not listed are fast. */
 const long = full
   ? [
+      'wgpu/wgpu',
       'engine/robustness',
       'bench/measure',
       'kernels/attention/attention',

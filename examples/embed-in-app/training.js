@@ -53,7 +53,9 @@ export async function openTraining(device, { count, size, width, batch }) {
   return {
     ...{ gpu, set, places, labels: data.labels },
     /** Writes where the pictures lie now into `places`. */
-    place: () => void place.run(),
+    place: () => {
+      place.run()
+    },
     /** Trains on the next batch. Resolves to the loss when the GPU has computed it. */
     async step() {
       const { indices } = await next()

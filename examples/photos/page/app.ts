@@ -2,6 +2,7 @@
 
 import { type Remote, proxy } from 'comlink'
 import type { Ended, GivenFile, PhotoWorker, PictureSet, ReadEvent } from '../common/api.ts'
+import { whyTooFew } from '../common/fewest.ts'
 import { type Phase, showActions } from './actions.ts'
 import { builtInOptions } from './address.ts'
 import { download } from './download.ts'
@@ -164,6 +165,8 @@ export class App {
 
   async #train() {
     if (this.#gpu.problem !== null) throw new Error(this.#gpu.problem)
+    const few = whyTooFew(this.#set?.names.length ?? 0)
+    if (few !== null) throw new Error(few)
     if (!(await this.#mayReplace())) return
     await this.#run(() => this.#worker.begin(this.#view.choice(), this.#view.hear))
   }
