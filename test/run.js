@@ -17,12 +17,10 @@ const deep = process.argv.includes('--deep')
 const full = deep || process.argv.includes('--full')
 const words = process.argv.slice(2).filter((word) => !word.startsWith('--'))
 
-/** Files whose full tests take many minutes each, and which CI leaves out: every index of every
- *  kernel, every pipeline in every compiler, every op on another WebGPU. */
+/** Files whose full tests take many minutes each, and which CI leaves out: the indices of
+ *  more kernels, every pipeline in every compiler, every op on another WebGPU. */
 const deepFiles = [
   'scripts/compile-all',
-  'kernels/in-range-conv',
-  'kernels/in-range-losses',
   'kernels/in-range-matrices-conv',
   'kernels/in-range-matrices',
   'kernels/in-range-attention',
@@ -34,6 +32,8 @@ const deepFiles = [
  *  runs alone at the end. Files that are not listed are fast. */
 const long = full
   ? [
+      'kernels/in-range-losses',
+      'kernels/in-range-conv',
       'engine/robustness',
       'bench/measure',
       'kernels/attention/attention',
