@@ -17,13 +17,11 @@ const deep = process.argv.includes('--deep')
 const full = deep || process.argv.includes('--full')
 const words = process.argv.slice(2).filter((word) => !word.startsWith('--'))
 
-/** Files whose full tests take many minutes each, and which CI leaves out: every index of every
- *  kernel, every pipeline in every compiler, whole trainings in a page. */
+/** Files whose full tests take many minutes each, and which CI leaves out: the indices of more
+ *  kernels, every pipeline in every compiler, whole trainings in a page. */
 const deepFiles = [
   'page/photo-accuracy',
   'scripts/compile-all',
-  'kernels/in-range-conv',
-  'kernels/in-range-losses',
   'kernels/in-range-matrices-conv',
   'kernels/in-range-matrices',
   'kernels/in-range-attention',
@@ -35,6 +33,8 @@ const deepFiles = [
 const long = full
   ? [
       'wgpu/wgpu',
+      'kernels/in-range-losses',
+      'kernels/in-range-conv',
       'engine/robustness',
       'bench/measure',
       'kernels/attention/attention',
