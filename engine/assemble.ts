@@ -41,7 +41,7 @@ export function assemble(gpu: Machine, device: GPUDevice, options: GpuOptions): 
   const traits = kernelSettings(device, { precision, activations, kernels })
   const lifetime = new Lifetime(device, ownsDevice)
   const reports = new Reports()
-  const commands = new Commands(device, reports.watch, () => lifetime.check())
+  const commands = new Commands(device, reports.watch, () => lifetime.check(), onWait)
   commands.submissions.budget = budget
   const memory = new Memory(device, reports.watch, discarding(commands))
   const pipelines = new Pipelines(device, reports.watch)

@@ -56,12 +56,13 @@ export class Commands {
   #submits = 0
   #dispatches = 0
 
-  constructor(device: GPUDevice, watch: Watch, checkAlive: () => void) {
+  /** `onWait` is called when waiting for the GPU begins, and its result when it ends. */
+  constructor(device: GPUDevice, watch: Watch, checkAlive: () => void, onWait: () => () => void) {
     this.device = device
     this.checkAlive = checkAlive
     this.#watch = watch
     this.bindGroups = new BindGroups(device)
-    this.submissions = new Submissions(device.queue, (work) => this.#submitNow(work))
+    this.submissions = new Submissions(device.queue, (work) => this.#submitNow(work), onWait)
     this.align = device.limits.minUniformBufferOffsetAlignment
     this.#uniforms = device.createBuffer({
       label: 'kindred params',

@@ -42,15 +42,18 @@ type Entry =
 export class Submissions {
   readonly #queue: GPUQueue
   readonly #submit: (work: Work) => Report
+  readonly #onWait: () => () => void
   #budget: number | null = null
   #entries: Entry[] = []
   #inFlight = 0
   #finishedAt = 0 // the time when the last piece was found to be done
 
-  /** `submit` submits one command buffer and resolves to its error or null. */
-  constructor(queue: GPUQueue, submit: (work: Work) => Report) {
+  /** `submit` submits one command buffer and resolves to its error or null. `onWait` is called when
+   *  waiting begins, and its result when it ends. */
+  constructor(queue: GPUQueue, submit: (work: Work) => Report, onWait: () => () => void) {
     this.#queue = queue
     this.#submit = submit
+    this.#onWait = onWait
   }
 
   /** The most milliseconds of a piece; null if everything is submitted at once. */
@@ -114,7 +117,9 @@ export class Submissions {
     const costs = this.#piece(budget)
     if (costs.length === 0) return
     this.#inFlight++
+    const endWait = this.#onWait()
     const done = () => {
+      endWait()
       const now = performance.now()
       learn(costs, now - Math.max(begun, this.#finishedAt))
       this.#finishedAt = now

@@ -14,7 +14,7 @@ export const [CONFIG, METRICS, BEST_STEP] = ['config.json', 'metrics.jsonl', 'be
 const KEEP = 2 // newest checkpoints
 
 /** What a stored run is opened with. */
-export interface Opened {
+export interface RunParts {
   readonly files: RunFiles
   readonly config: Config
   readonly metrics: readonly Metric[]
@@ -34,7 +34,7 @@ export class StoredRun implements TrainingStorage {
   #release: (() => void) | null
   #damaged: readonly number[] = [] // steps
 
-  constructor(run: string, { files, config, metrics, release }: Opened) {
+  constructor(run: string, { files, config, metrics, release }: RunParts) {
     this.run = run
     this.#files = files
     this.#config = config

@@ -3,7 +3,7 @@
 
 import { encodeSafetensors, type SavedTensor } from '../engine/safetensors.ts'
 import type { Gpu } from '../engine/gpu.ts'
-import { checkValue, text } from '../kernels/options.ts'
+import { checkValue, text, having } from '../kernels/options.ts'
 import { linear } from '../kernels/matmul/linear.ts'
 import type { Model } from '../models/model.ts'
 import { settingsMetadata } from '../training/history.ts'
@@ -33,9 +33,17 @@ export interface FineTuned {
   readonly about: Readonly<Record<string, string>>
 }
 
+const whole = having('a fine-tuned network', 'config', 'tensors', 'classes', 'about')
+
 /** Encodes a fine-tuned network as the bytes of a safetensors file. Its head is gone, so that its
  *  kNN compares the encoder's features. */
-export function encodeClassifier({ config, tensors, classes, about }: FineTuned): Uint8Array {
+export function encodeClassifier(network: FineTuned): Uint8Array {
+  const { config, tensors, classes, about } = checkValue(
+    'encodeClassifier',
+    'network',
+    network,
+    whole,
+  )
   const { layer: _, ...knn } = config.knn
   const metadata = {
     ...{ ...about, [CLASSES]: JSON.stringify(classes) },

@@ -3,17 +3,19 @@
 // needs one line, and `npm i kindred-web` brings neither Dawn nor sharp.
 
 import { cpSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
-import { dirname, join, relative } from 'node:path'
+import { basename, dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parse } from 'acorn'
 import { simple } from 'acorn-walk'
 import { build } from 'esbuild'
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..')
-/** The types of the libraries that types of Kindred's refer to. */
+/** The types of the libraries that types of Kindred's refer to: a file, and those beside it that it
+ *  needs. */
 const types = {
-  valibot: 'valibot/dist/index.d.mts',
-  'ml-matrix': 'ml-matrix/matrix.d.ts',
+  comlink: ['comlink/dist/esm/comlink.d.ts', 'comlink/dist/esm/protocol.d.ts'],
+  valibot: ['valibot/dist/index.d.mts'],
+  'ml-matrix': ['ml-matrix/matrix.d.ts'],
 }
 
 const posix = (path) => path.replaceAll('\\', '/')
@@ -50,11 +52,11 @@ const typeImportsOf = (text) =>
     },
   )
 
-/** Copies the files that `entry` reaches, their libraries imported from vendor/. Returns which
+/** Copies the files that entries reach, their libraries imported from vendor/. Returns which
  *  exports of which libraries they want. */
-function copyReached(entry, from, to, { fileOf, imports }) {
+function copyReached(entries, from, to, { fileOf, imports }) {
   const libraries = new Map()
-  const open = [entry]
+  const open = [...entries]
   const seen = new Set(open)
   for (let file = open.pop(); file !== undefined; file = open.pop()) {
     const path = join(from, fileOf(file))
@@ -153,30 +155,34 @@ The libraries in dist/vendor keep their licences, which dist/vendor/LICENSES.txt
 export async function webPackage() {
   const web = join(root, 'web')
   rmSync(web, { recursive: true, force: true })
+  const { version, description, keywords, license, ...told } = JSON.parse(
+    readFileSync(join(root, 'package.json'), 'utf8'),
+  )
+  const { './node': _, ...exports } = told.exports
+  const entries = Object.values(exports).map((one) => one.default.replace('./dist/', ''))
   const dist = join(web, 'dist')
   const code = { fileOf: (file) => file, imports: importsOf }
-  const libraries = copyReached('index.js', join(root, 'dist'), dist, code)
+  const libraries = copyReached(entries, join(root, 'dist'), dist, code)
   const used = await bundleLibraries(libraries, join(dist, 'vendor'))
   const declarations = {
     fileOf: (file) => file.replace(/\.[jt]s$/, '.d.ts'),
     imports: typeImportsOf,
   }
-  const typed = copyReached('index.js', join(root, 'dist/types'), join(dist, 'types'), declarations)
+  const typed = copyReached(entries, join(root, 'dist/types'), join(dist, 'types'), declarations)
   for (const name of typed.keys()) {
-    const file = types[name]
+    const [file, ...beside] = types[name] ?? []
     if (!file) throw new Error(`web: the types of ${name} are needed, and not known here`)
-    mkdirSync(join(dist, 'types/vendor'), { recursive: true })
-    cpSync(join(root, 'node_modules', file), join(dist, `types/vendor/${vendored(name)}.d.ts`))
+    const vendor = join(dist, 'types/vendor')
+    mkdirSync(vendor, { recursive: true })
+    cpSync(join(root, 'node_modules', file), join(vendor, `${vendored(name)}.d.ts`))
+    for (const other of beside)
+      cpSync(join(root, 'node_modules', other), join(vendor, basename(other)))
   }
   const licences = new Map([...new Set(used)].sort().map(licenceOf))
   const texts = [...licences].map(([name, text]) => `${name}\n\n${text.trim()}\n`)
   writeFileSync(join(dist, 'vendor/LICENSES.txt'), texts.join(`\n${'-'.repeat(80)}\n\n`))
   for (const name of ['LICENSE', 'CHANGELOG.md']) cpSync(join(root, name), join(web, name))
   writeFileSync(join(web, 'README.md'), README)
-  const { version, description, keywords, license } = JSON.parse(
-    readFileSync(join(root, 'package.json'), 'utf8'),
-  )
-  const exports = { '.': { types: './dist/types/index.d.ts', default: './dist/index.js' } }
   const head = { name: 'kindred-web', version, description, keywords, license }
   const body = {
     type: 'module',

@@ -17,21 +17,22 @@ const deep = process.argv.includes('--deep')
 const full = deep || process.argv.includes('--full')
 const words = process.argv.slice(2).filter((word) => !word.startsWith('--'))
 
-/** Files whose full tests take many minutes each, and which CI leaves out: the indices of
- *  more kernels, every pipeline in every compiler, every op on another WebGPU. */
+/** Files whose full tests take many minutes each, and which CI leaves out: the indices of more
+ *  kernels, every pipeline in every compiler, whole trainings in a page. */
 const deepFiles = [
+  'page/photo-accuracy',
   'scripts/compile-all',
   'kernels/in-range-matrices-conv',
   'kernels/in-range-matrices',
   'kernels/in-range-attention',
   'kernels/in-range-gpu',
-  'wgpu/wgpu',
 ]
 
 /** The slowest files from an empty shader cache, the slowest first. They start first, so that none
  *  runs alone at the end. Files that are not listed are fast. */
 const long = full
   ? [
+      'wgpu/wgpu',
       'kernels/in-range-losses',
       'kernels/in-range-conv',
       'engine/robustness',

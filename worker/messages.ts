@@ -4,10 +4,10 @@ import type { ImagesInMemory } from '../data/memory-dataset.ts'
 import type { OpenOptions } from '../engine/open.ts'
 import type { Embeddings } from '../evaluate/embed.ts'
 import type { EncoderLayer } from '../training/encoder.ts'
-import type { Metric } from '../training/metrics.ts'
 import type { Outcome } from '../training/outcome.ts'
 import type { TrainingEvent } from '../training/progress.ts'
-import type { Checkpoint, Config } from '../training/storage.ts'
+import type { RunContents } from '../training/run-contents.ts'
+import type { Config } from '../training/storage.ts'
 
 /** Images in memory, as `memoryDataset` takes them, of bytes. */
 export interface WorkerImages extends ImagesInMemory {
@@ -15,13 +15,12 @@ export interface WorkerImages extends ImagesInMemory {
   readonly pixels: Uint8Array | Uint8ClampedArray
 }
 
-/** The contents of a run's storage. */
+/** A run. */
 export interface RunCopy {
   readonly name: string
   readonly config: Config
-  readonly metrics: readonly Metric[]
-  readonly newest: Checkpoint | null
-  readonly best: Checkpoint | null
+  /** What was saved of it; null before the first checkpoint. */
+  readonly contents: RunContents | null
 }
 
 /** The beginning of a training. */

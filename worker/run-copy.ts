@@ -1,24 +1,20 @@
-// A run as a message: what its storage holds, and a storage in memory that holds the same.
+// A run as a message, and a storage in memory that holds the same.
 
 import { MemoryStorage } from '../training/memory-storage.ts'
-import type { Checkpoint, TrainingStorage } from '../training/storage.ts'
+import { contentsOf, fill } from '../training/run-contents.ts'
+import type { TrainingStorage } from '../training/storage.ts'
 import type { RunCopy } from './messages.ts'
 
-/** Copies a run. `best` is the checkpoint of the best accuracy, null where none is known. */
+/** Copies a run as it was last saved. */
 export async function copyOf(storage: TrainingStorage): Promise<RunCopy> {
-  const { checkpoint } = await storage.latest()
-  const best = storage instanceof MemoryStorage ? storage.best : null
   const { name, config } = storage
-  return { name, config, metrics: await storage.metrics(), newest: checkpoint, best }
+  const { checkpoint } = await storage.latest()
+  return { name, config, contents: checkpoint && (await contentsOf(storage, () => {})) }
 }
 
 /** Makes a storage in memory of a copied run. */
-export async function storageOf({ name, config, metrics, newest, best }: RunCopy) {
+export async function storageOf({ name, config, contents }: RunCopy): Promise<MemoryStorage> {
   const storage = new MemoryStorage(config, name)
-  for (const metric of metrics) storage.append(metric)
-  const save = async ({ step, tensors, metadata }: Checkpoint, isBest: boolean) =>
-    void (await storage.saveCheckpoint(step, tensors, metadata, { best: isBest }))
-  if (best) await save(best, true)
-  if (newest) await save(newest, newest.step === best?.step)
+  if (contents) await fill(storage, contents)
   return storage
 }

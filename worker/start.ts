@@ -1,6 +1,6 @@
 // The page's side: starts a training in a worker, and is told how it goes.
 
-import { type Remote, proxy, releaseProxy, transfer, wrap } from 'comlink'
+import { proxy, releaseProxy, transfer, wrap } from 'comlink'
 import { type Abortable, abortable, unlessAborted } from '../kernels/abort.ts'
 import { callback, checkOptions, checkValue, having, needed, oneOf } from '../kernels/options.ts'
 import { quiet } from '../engine/errors.ts'
@@ -83,7 +83,9 @@ export async function startTraining(
   const link = new Link(port)
   await link.greeted(PATIENCE)
   const message = { run: await copyOf(storage), train: images, test: queries, gpu: gpu ?? {} }
-  const opened = await link.ask(link.service.start(transfer(message, buffersOf([images, queries]))))
+  const opened = await link.ask((service) =>
+    service.start(transfer(message, buffersOf([images, queries]))),
+  )
   return new WorkerTraining(link, opened)
 }
 
@@ -107,8 +109,7 @@ export class WorkerTraining implements WorkerGpu {
       ...abortable,
       onEvent: callback,
     })
-    const { service } = this.#link
-    const stop = () => void quiet(service.stop())
+    const stop = () => void quiet(this.#link.ask((service) => service.stop()))
     const failed: unknown[] = []
     const tell = (event: TrainingEvent) => {
       try {
@@ -118,11 +119,11 @@ export class WorkerTraining implements WorkerGpu {
         stop()
       }
     }
-    const training = service.train(proxy(tell))
+    const training = this.#link.ask((service) => service.train(proxy(tell)))
     signal?.addEventListener('abort', stop)
     if (signal?.aborted) stop()
     try {
-      const outcome = await this.#link.ask(training)
+      const outcome = await training
       if (failed.length > 0) throw failed[0]
       return outcome
     } finally {
@@ -147,13 +148,16 @@ export class WorkerTraining implements WorkerGpu {
     const given = typeof of === 'string' ? of : checkedImages(owner, 'of', of)
     const sent = typeof given === 'string' ? given : transfer(given, buffersOf([given]))
     signal?.throwIfAborted()
-    return unlessAborted(signal, this.#link.ask(this.#link.service.embed(sent, layer)))
+    return unlessAborted(
+      signal,
+      this.#link.ask((service) => service.embed(sent, layer)),
+    )
   }
 
   /** Copies the run as it was last saved: its configuration, metrics and checkpoints, in a storage
    *  that `train`, `startTraining` and whatever saves runs take. */
   async run(): Promise<MemoryStorage> {
-    return storageOf(await this.#link.ask(this.#link.service.run()))
+    return storageOf(await this.#link.ask((service) => service.run()))
   }
 
   /** Ends the worker at once, with what it was doing. Calls under way reject. */
@@ -162,16 +166,26 @@ export class WorkerTraining implements WorkerGpu {
   }
 }
 
+/** The service as the page sees it: every answer comes later. */
+type RemoteService = {
+  readonly [Call in keyof TrainingService]: (
+    ...given: Parameters<TrainingService[Call]>
+  ) => Promise<Awaited<ReturnType<TrainingService[Call]>>>
+}
+
 /** The way to a worker, which may end at any time. */
 class Link {
-  readonly service: Remote<TrainingService>
+  readonly #service: RemoteService
+  readonly #release: () => void
   readonly #port: TrainingPort
   readonly #ended: Promise<never>
   #end: (error: Error) => void = () => {}
 
   constructor(port: TrainingPort) {
     this.#port = port
-    this.service = wrap<TrainingService>(port)
+    const remote = wrap<TrainingService>(port)
+    this.#service = remote
+    this.#release = () => remote[releaseProxy]()
     this.#ended = quiet(
       new Promise<never>((_, reject) => {
         this.#end = reject
@@ -185,8 +199,9 @@ class Link {
     })
   }
 
-  /** Resolves as the answer does, unless the worker ends first. */
-  ask<T>(answer: Promise<T>): Promise<T> {
+  /** Resolves as the service's answer does, unless the worker ends first, or has ended. */
+  ask<T>(call: (service: RemoteService) => Promise<T>): Promise<T> {
+    const answer = quiet((async () => call(this.#service))())
     return Promise.race([this.#ended, answer])
   }
 
@@ -196,12 +211,12 @@ class Link {
       const words = `did not answer in ${patience / 1000} s; its script must call serveTraining()`
       this.#end(new Error(`the training's worker ${words}`))
     }, patience)
-    await this.ask(this.service.hello()).finally(() => clearTimeout(late))
+    await this.ask((service) => service.hello()).finally(() => clearTimeout(late))
   }
 
   close() {
     this.#end(new Error("the training's worker was closed"))
     if (this.#port.terminate) void this.#port.terminate()
-    else this.service[releaseProxy]()
+    else this.#release()
   }
 }

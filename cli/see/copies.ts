@@ -20,6 +20,9 @@ import type { Progress } from '../../training/progress.ts'
 import type { Pictures } from './pictures.ts'
 import { squares } from './thumbnails.ts'
 
+/** How well copies agree in detail, at least. Images with a side below GREY_SIDE hold so little that
+ *  only near equality tells them apart. docs/curation.md shows how both were chosen. */
+const [DETAIL, DETAIL_OF_SMALL] = [0.9, 0.99]
 const NEAR = 20 // nearest images of each that are looked at
 const AT_ONCE = 64 // images decoded at a time
 const EVERY = 10_000 // milliseconds between notes
@@ -35,7 +38,7 @@ export interface Copies {
   readonly groups: Uint32Array
 }
 
-/** Finds copies: pairs among each image's 20 nearest whose pixels agree by `least`. It holds 2,304
+/** Finds copies: pairs among each image's 20 nearest whose pixels agree by `least`, and in detail. It holds 2,304
  *  bytes of each image beside the features. */
 export async function copiesAmong(
   gpu: Gpu,
@@ -44,7 +47,7 @@ export async function copiesAmong(
   { least, progress }: { readonly least: number; readonly progress: Progress },
 ): Promise<Copies> {
   const { M } = rows
-  const grey = await greyOf(pictures)
+  const { grey, small } = await greyOf(pictures)
   const near = await nearestOthers(gpu, rows, NEAR)
   const prepared = (i: number) => greyPicture(grey.subarray(i * BYTES, (i + 1) * BYTES))
   const found: { readonly i: number; readonly j: number; readonly value: number }[] = []
@@ -56,8 +59,10 @@ export async function copiesAmong(
       const theirs = near.indices.subarray(j * near.k, (j + 1) * near.k)
       if (j < i && theirs.includes(i)) continue // it was compared from there
       own ??= prepared(i)
-      const value = agreementOf(own, prepared(j))
-      if (value >= least) found.push({ i: Math.min(i, j), j: Math.max(i, j), value })
+      const { value, detail } = agreementOf(own, prepared(j))
+      const enough = small[i] || small[j] ? DETAIL_OF_SMALL : DETAIL
+      if (value >= least && detail >= enough)
+        found.push({ i: Math.min(i, j), j: Math.max(i, j), value })
     }
     if (performance.now() - printed < EVERY) continue
     printed = performance.now()
@@ -72,27 +77,34 @@ export async function copiesAmong(
   }
 }
 
-/** Reads all images whole, in grey, stretched to squares: u8 [M, 48, 48]. */
-async function greyOf(pictures: Pictures): Promise<Uint8Array> {
+/** Reads all images whole, in grey, stretched to squares: u8 [M, 48, 48]. `small` [M] is 1 where
+ *  that enlarged one. */
+async function greyOf(pictures: Pictures) {
   const { size } = pictures.set
   const grey = new Uint8Array(size * BYTES)
+  const small = new Uint8Array(size)
   for (let start = 0; start < size; start += AT_ONCE) {
     const places = Array.from({ length: Math.min(AT_ONCE, size - start) }, (_, n) => start + n)
     const some = await Promise.all(places.map((i) => greyPixels(pictures, i)))
-    for (const [n, pixels] of some.entries()) grey.set(pixels, (start + n) * BYTES)
+    for (const [n, { pixels, side }] of some.entries()) {
+      grey.set(pixels, (start + n) * BYTES)
+      small[start + n] = Number(side < GREY_SIDE)
+    }
   }
-  return grey
+  return { grey, small }
 }
 
-async function greyPixels({ set, paths }: Pictures, i: number): Promise<Uint8Array> {
+/** Resolves to the grey pixels of an image, and its shorter side, or one that is large enough. */
+async function greyPixels({ set, paths }: Pictures, i: number) {
   const whole = await wholeImage(paths?.[i]).catch(() => null)
   const { height, width } = whole ?? set.image
   const pixels = whole?.pixels ?? (await squares(set, [i], width))
-  return sharp(pixels, { raw: { width, height: whole ? height : width, channels: 3 } })
+  const grey = await sharp(pixels, { raw: { width, height: whole ? height : width, channels: 3 } })
     .resize(GREY_SIDE, GREY_SIDE, { fit: 'fill' })
     .toColourspace('b-w')
     .raw()
     .toBuffer()
+  return { pixels: grey, side: Math.min(width, height) }
 }
 
 /** Decodes the whole image of a file, at about twice the size that is compared. */

@@ -41,14 +41,30 @@ export function greyPicture(pixels: Uint8Array): GreyPicture {
   return { sums, whole: cellsOf(sums, [1, 0, 0]) }
 }
 
-/** Returns the largest correlation, from -1 to 1, of one picture with a window of the other that
- *  takes 85 % of its sides at least. A picture of one colour agrees with nothing. */
-export const agreementOf = (a: GreyPicture, b: GreyPicture): number =>
-  Math.max(fitted(a.sums, b.whole), fitted(b.sums, a.whole))
+/** How well two pictures agree: correlations from -1 to 1. */
+export interface Agreement {
+  /** Of one picture with a window of the other that takes 85 % of its sides at least, the largest. */
+  readonly value: number
+  /** Of what differs from place to place: each cell less the mean of those around it. Pictures of
+   *  one kind, such as X-rays of chests, agree in the large; copies agree in detail too. */
+  readonly detail: number
+}
+
+/** Compares two pictures. A picture of one colour agrees with nothing. */
+export function agreementOf(a: GreyPicture, b: GreyPicture): Agreement {
+  const [ofA, ofB] = [fitted(a.sums, b.whole), fitted(b.sums, a.whole)]
+  const [best, sums, whole] =
+    ofA.value >= ofB.value ? [ofA, a.sums, b.whole] : [ofB, b.sums, a.whole]
+  const cells = cellsOf(sums, best.window)
+  return { value: best.value, detail: correlation(detailOf(cells), detailOf(whole)) }
+}
 
 /** Finds the window of a picture that agrees best with another: the best of a grid, then small
  *  steps from there. */
-function fitted(sums: Float64Array, whole: Float64Array): number {
+function fitted(
+  sums: Float64Array,
+  whole: Float64Array,
+): { readonly value: number; readonly window: Window } {
   const at = (window: Window) => correlation(cellsOf(sums, window), whole)
   let best = -1
   let place = rough[0] ?? [1, 0, 0]
@@ -57,7 +73,7 @@ function fitted(sums: Float64Array, whole: Float64Array): number {
     if (found > best) [best, place] = [found, window]
   }
   rough.forEach(attempt)
-  if (best < PROMISING) return best
+  if (best < PROMISING) return { value: best, window: place }
   let [side, shift] = [0.025, 0.25]
   for (let round = 0; round < ROUNDS; round++) {
     for (const sign of [-1, 1]) {
@@ -68,7 +84,7 @@ function fitted(sums: Float64Array, whole: Float64Array): number {
     side /= 2
     shift /= 2
   }
-  return best
+  return { value: best, window: place }
 }
 
 const clamp = (value: number, least = 0) => Math.min(1, Math.max(least, value))
@@ -99,6 +115,22 @@ function cellsOf(sums: Float64Array, [side, x, y]: Window): Float64Array {
       const [c = 0, d = 0] = [corners[n + CELLS + 1], corners[n + CELLS + 2]]
       cells[j * CELLS + i] = a + d - b - c
     }
+  return standard(cells)
+}
+
+/** Each cell less the mean of the 3 x 3 around it, of mean 0 and length 1. */
+function detailOf(cells: Float64Array): Float64Array {
+  const near = (n: number) => [n - 1, n, n + 1].filter((i) => i >= 0 && i < CELLS)
+  const detail = cells.map((v, n) => {
+    const [x, y] = [n % CELLS, Math.floor(n / CELLS)]
+    const around = near(y).flatMap((j) => near(x).map((i) => cells[j * CELLS + i] ?? 0))
+    return v - around.reduce((sum, each) => sum + each, 0) / around.length
+  })
+  return standard(detail)
+}
+
+/** Shifts and scales numbers to mean 0 and length 1; zeros for equal numbers. */
+function standard(cells: Float64Array): Float64Array {
   const mean = cells.reduce((sum, v) => sum + v, 0) / cells.length
   const length = Math.sqrt(cells.reduce((sum, v) => sum + (v - mean) ** 2, 0))
   return cells.map((v) => (length < 1e-6 ? 0 : (v - mean) / length))

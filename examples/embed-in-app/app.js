@@ -31,9 +31,11 @@ const nextFrame = () => new Promise((resolve) => requestAnimationFrame(resolve))
 
 async function run() {
   const { device, small } = await openDevice()
-  void device.lost.then(({ message }) =>
-    fail(`The GPU is gone (${message || 'no reason given'}). Reload the page to begin again.`),
-  )
+  const state = { paused: false, lost: false }
+  void device.lost.then(({ message }) => {
+    state.lost = true
+    fail(`The GPU is gone (${message || 'no reason given'}). Reload the page to begin again.`)
+  })
   // a software GPU computes and draws on the CPU
   const settings = small
     ? { count: 96, size: 16, width: 2, batch: 16 }
@@ -47,28 +49,29 @@ async function run() {
     pixels: gpu.bufferOf(set),
   })
 
-  let paused = false
   at('pause').disabled = false
   at('pause').addEventListener('click', () => {
-    paused = !paused
-    at('pause').setAttribute('aria-pressed', String(paused))
-    at('pause').textContent = paused ? 'Go on training' : 'Pause training'
+    state.paused = !state.paused
+    at('pause').setAttribute('aria-pressed', String(state.paused))
+    at('pause').textContent = state.paused ? 'Go on training' : 'Pause training'
   })
 
   const train = async () => {
     for (let step = 1; ; step++) {
       do await nextFrame()
-      while (paused)
+      while (state.paused)
       const loss = await training.step()
       if (step % REFRESH === 0) training.place()
       at('step').textContent = String(step)
       at('loss').textContent = loss.toFixed(3)
     }
   }
-  train().catch((error) => fail(error.message))
+  train().catch((error) => {
+    if (error.name !== 'DeviceLostError') fail(error.message) // device.lost tells of that
+  })
 
   let [frames, since] = [0, performance.now()]
-  for (;;) {
+  while (!state.lost) {
     const now = await nextFrame()
     draw(matchMedia('(prefers-reduced-motion: reduce)').matches ? 0 : now)
     frames++

@@ -20,7 +20,7 @@ import {
 
 /** Prepares a training on the app's device, of `count` pictures of `size` pixels. */
 export async function openTraining(device, { count, size, width, batch }) {
-  const gpu = new Gpu(device)
+  const gpu = new Gpu(device, { budget: 8 }) // milliseconds that a frame waits at most, and one command
   const { train: data } = procedural({ train: count, test: 1, size })
   const set = await residentImages(gpu, data) // u8 [count, size, size, 3]
   const encoder = resnet8(gpu, { width })
@@ -39,6 +39,8 @@ export async function openTraining(device, { count, size, width, batch }) {
       assign(places, l2Normalize(head.forward(encoder.forward(images, mode), mode)))
     }),
   )
+  const first = Int32Array.from({ length: batch }, (_, i) => i)
+  await method.warm({ set, indices: first }) // compiles beside the app's frames
   let order = null
   let epoch = 0
   const next = async () => {
@@ -53,7 +55,9 @@ export async function openTraining(device, { count, size, width, batch }) {
   return {
     ...{ gpu, set, places, labels: data.labels },
     /** Writes where the pictures lie now into `places`. */
-    place: () => void place.run(),
+    place: () => {
+      place.run()
+    },
     /** Trains on the next batch. Resolves to the loss when the GPU has computed it. */
     async step() {
       const { indices } = await next()

@@ -15,8 +15,10 @@ const kinds = {
 
 const { values } = parseArgs({ options: { port: { type: 'string', default: '8100' } } })
 const port = Number(values.port)
-if (!(Number.isInteger(port) && port >= 0 && port < 65536))
-  throw new Error(`--port must be a whole number below 65536, got ${values.port}`)
+if (!(Number.isInteger(port) && port >= 0 && port < 65536)) {
+  console.error(`--port must be a whole number below 65536, got ${values.port}`)
+  process.exit(2)
+}
 
 await buildPage()
 const server = createServer(async (request, response) => {

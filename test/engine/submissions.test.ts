@@ -16,17 +16,25 @@ function fakeQueue(budget: number | null) {
       log.push(`write ${offset}: ${[...bytes].join()}`),
     onSubmittedWorkDone: () => new Promise<void>((resolve) => waiting.push(resolve)),
   } as unknown as GPUQueue // what submissions ask of it
-  const submissions = new Submissions(queue, ({ commands }) => {
-    log.push(commands.map((one) => (one as unknown as Named).name).join(' '))
-    return Promise.resolve(null)
-  })
+  const waits = { open: 0 }
+  const submissions = new Submissions(
+    queue,
+    ({ commands }) => {
+      log.push(commands.map((one) => (one as unknown as Named).name).join(' '))
+      return Promise.resolve(null)
+    },
+    () => {
+      waits.open++
+      return () => void waits.open--
+    },
+  )
   submissions.budget = budget
   const done = async () => {
     waiting.shift()?.()
     await new Promise((resolve) => setImmediate(resolve))
   }
   const taken = () => log.splice(0)
-  return { submissions, done, taken, waiting, log }
+  return { submissions, done, taken, waiting, log, waits }
 }
 
 interface Named {
@@ -53,9 +61,10 @@ test('without a budget everything goes at once', () => {
 })
 
 test('with a budget two pieces are on their way, and each that is done lets one more go', async () => {
-  const { submissions, done, taken } = fakeQueue(8)
+  const { submissions, done, taken, waits } = fakeQueue(8)
   void submissions.add(work(['a', 5], ['b', 5], ['c', 3], ['d', 9], ['e', 1]))
   assert.equal(taken(), ['a', 'b c'])
+  assert.is(waits.open, 2)
   await done()
   assert.equal(taken(), ['d'])
   await done()
@@ -64,6 +73,7 @@ test('with a budget two pieces are on their way, and each that is done lets one 
   await done()
   assert.equal(taken(), [])
   assert.not(submissions.isWaiting)
+  assert.is(waits.open, 0)
 })
 
 test('small work shares a piece, and what comes between keeps its place', async () => {

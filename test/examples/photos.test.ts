@@ -14,7 +14,9 @@ import {
   encodeTraining,
 } from '../../examples/photos/trainer/run-file.ts'
 import { configFor } from '../../examples/photos/trainer/settings.ts'
-import type { SavedTensor } from '../../index.ts'
+import { openGpu } from '../../engine/node.ts'
+import { MemoryStorage, type SavedTensor, procedural, saveModel, train } from '../../index.ts'
+import { untrained } from '../../examples/photos/trainer/encoder.ts'
 
 const test = suite('example of photos')
 
@@ -150,6 +152,31 @@ test('a file that says what it does not hold is refused in words', () => {
     () => decodeTraining({ ...saved, metadata: { ...saved.metadata, step: '-1' } }),
     /does not say its step/,
   )
+})
+
+/** Keeps the weights that a training begins with. */
+class BeginningStorage extends MemoryStorage {
+  readonly beginning = new Map<string, SavedTensor>()
+
+  override saveCheckpoint(...saved: Parameters<MemoryStorage['saveCheckpoint']>) {
+    const [step, begun] = saved
+    if (step === 0) for (const [name, tensor] of begun) this.beginning.set(name, tensor)
+    return super.saveCheckpoint(...saved)
+  }
+}
+
+test('the network before training is the one that a training begins with', async () => {
+  const gpu = await openGpu()
+  const data = procedural({ size: 16, train: 16, test: 4 })
+  for (const method of ['simclr', 'moco'] as const) {
+    const config = configFor({ ...choice, method, width: 2, side: 16, steps: 1, seed: 3 }, 16)
+    const storage = new BeginningStorage(config)
+    await train(gpu, data, storage)
+    assert.ok(storage.beginning.size > 0)
+    for (const [name, { data: values }] of await saveModel(gpu, untrained(gpu, config)))
+      assert.equal(values, storage.beginning.get(name)?.data, `${method}: ${name}`)
+  }
+  gpu.destroy()
 })
 
 test.run()

@@ -54,7 +54,7 @@ test('a Gpu says what was wrong with a call', async ({ gpu }) => {
     [
       'an option misspelt',
       () => call(openGpu, { autoTune: true }),
-      `openGpu: there is no option 'autoTune'; did you mean 'autotune'? Its options are precision, activations, powerPreference, adapter, toggles, robustness, autotune`,
+      `openGpu: there is no option 'autoTune'; did you mean 'autotune'? Its options are precision, activations, budget, powerPreference, adapter, toggles, robustness, autotune`,
     ],
     [
       'a precision that is none',

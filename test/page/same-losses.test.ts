@@ -27,7 +27,7 @@ async function firstLosses(
     views: cifarRecipe(S),
   })
   const losses: number[] = []
-  for (let t = 0; t < 3; t++) {
+  for (let t = 0; t < 10; t++) {
     const drawn = (_: unknown, i: number) => (i * (7 + t) + (i >> 5)) % 256
     const pixels = Uint8Array.from({ length: N * S * S * 3 }, drawn)
     losses.push(await gpu.item(step({ pixels, shape: [N, S, S, 3] })))

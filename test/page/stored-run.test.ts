@@ -50,6 +50,13 @@ let text: Promise<string> | null = null
 const files = async () => ({
   '/index.html': '<!doctype html><link rel="icon" href="data:,">',
   '/kindred.js': await (text ??= bundled(program)),
+  '/worker.js': `
+    import * as library from '/kindred.js'
+    onmessage = async ({ data: [code, given] }) => {
+      const module = new Blob(['export default ' + code], { type: 'text/javascript' })
+      const { default: body } = await import(URL.createObjectURL(module))
+      postMessage(await body(library, given).catch((error) => ({ error: String(error) })))
+    }`,
 })
 
 /** Runs a function in the page, with the library. Its text runs there: it refers to nothing else. */
@@ -65,6 +72,40 @@ const inPage = <Given, T>(
       const own = (await import(URL.createObjectURL(module))) as { default: typeof body }
       return own.default((await import(from)) as Page, value as Given)
     },
+    [body.toString(), given] as const,
+  )
+
+/** What a worker's listeners hear. */
+interface Heard<T> {
+  readonly data: T
+  readonly message: string
+}
+
+/** Runs a function in a worker of the page, as `inPage` does. */
+const inWorker = <Given, T>(
+  { page }: Pick<Opened, 'page'>,
+  body: (library: Page, given: Given) => Promise<T>,
+  given: Given,
+): Promise<T> =>
+  page.evaluate(
+    (message) =>
+      new Promise<T>((resolve, reject) => {
+        const made = Reflect.construct(Reflect.get(globalThis, 'Worker') as new () => object, [
+          '/worker.js',
+          { type: 'module' },
+        ])
+        const worker = made as {
+          addEventListener(kind: 'message' | 'error', heard: (event: Heard<T>) => void): void
+          postMessage(message: unknown): void
+        }
+        worker.addEventListener('message', ({ data }) => {
+          resolve(data)
+        })
+        worker.addEventListener('error', ({ message: why }) => {
+          reject(new Error(why))
+        })
+        worker.postMessage(message)
+      }),
     [body.toString(), given] as const,
   )
 
@@ -142,12 +183,17 @@ async function carry(
   return { inUse, listed, packed: [...packed], refused, left }
 }
 
-for (const place of ['opfs', 'indexed-db'] as const)
-  test(`a run from Node is kept in ${place}, and comes back byte for byte`, async ({ open }) => {
+const kept = [
+  { place: 'opfs', where: 'a window', go: inPage },
+  { place: 'opfs', where: 'a worker', go: inWorker },
+  { place: 'indexed-db', where: 'a window', go: inPage },
+] as const
+for (const { place, where, go } of kept)
+  test(`a run from Node is kept in ${place} by ${where}, byte for byte`, async ({ open }) => {
     const opened = await open('dist', await files())
     const from = await keptRun([3, 6], 3)
     const bytes = [...new Uint8Array(await (await packRun(from)).arrayBuffer())]
-    const found = await inPage(opened, carry, { bytes, place })
+    const found = await go(opened, carry, { bytes, place })
     const back = await unpackRun(Uint8Array.from(found.packed))
     assert.equal(await bitsOf(back), await bitsOf(from))
     assert.equal(await back.metrics(), await from.metrics())

@@ -2,6 +2,7 @@
 
 import { type Remote, proxy } from 'comlink'
 import type { Ended, GivenFile, PhotoWorker, PictureSet, ReadEvent } from '../common/api.ts'
+import { whyTooFew } from '../common/fewest.ts'
 import { type Phase, showActions } from './actions.ts'
 import { builtInOptions } from './address.ts'
 import { download } from './download.ts'
@@ -37,12 +38,27 @@ export class App {
       pictures: (files, given) => void this.#do(() => this.#readFiles(files, given)),
       builtIn: () => void this.#do(() => this.#drawBuiltIn()),
       saved: (file) => void this.#do(() => this.#open(file)),
-      closed: () =>
-        ['training', 'pausing', 'reading', 'opening'].includes(this.#phase) && !this.#isOnStart
-          ? 'Pause the training and start over to use other pictures.'
-          : null,
+      closed: () => this.#closed(),
       refuse: (why) => notice(why, 'error', 'refused'),
     })
+    addEventListener('beforeunload', (event) => {
+      if (this.#isAtRisk) event.preventDefault()
+    })
+  }
+
+  /** True while a training would be lost with the tab. */
+  get #isAtRisk(): boolean {
+    return this.#view.isUnsaved && this.#view.hasRun && !this.#isOnStart
+  }
+
+  /** Says why no other pictures can come in now; null if they can. */
+  #closed(): string | null {
+    if (this.#isOnStart) return null
+    if (!['ready', 'paused', 'finished'].includes(this.#phase))
+      return 'Pause the training and start over to use other pictures.'
+    return this.#isAtRisk
+      ? 'This training is not kept in the browser. Save it as a file, or start over.'
+      : null
   }
 
   /** Shows the first screen. */
@@ -164,6 +180,8 @@ export class App {
 
   async #train() {
     if (this.#gpu.problem !== null) throw new Error(this.#gpu.problem)
+    const few = whyTooFew(this.#set?.names.length ?? 0)
+    if (few !== null) throw new Error(few)
     if (!(await this.#mayReplace())) return
     await this.#run(() => this.#worker.begin(this.#view.choice(), this.#view.hear))
   }
@@ -212,8 +230,7 @@ export class App {
 
   async #startOver() {
     const words = 'This training is not kept in the browser, and will be lost. Start over?'
-    const isLost = this.#view.isUnsaved && !this.#isFromFile && this.#phase !== 'ready'
-    if (isLost && !(await ask(words, 'Start over'))) return
+    if (this.#isAtRisk && !(await ask(words, 'Start over'))) return
     clearNotices()
     this.#view.clear()
     await this.showStart()

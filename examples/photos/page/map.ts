@@ -115,7 +115,7 @@ export class PictureMap {
     const { width, height, zoom } = this.camera
     const count = Math.max(1, this.#to.length / 2)
     const fair = Math.sqrt((width * height) / count)
-    if (this.#isGrid) return Math.min(MOST, 0.94 * fair) * zoom ** 0.6
+    if (this.#isGrid) return Math.min(2 * MOST, 0.94 * fair) * zoom ** 0.6
     return Math.min(MOST, Math.max(LEAST, fair * ROOM)) * zoom ** 0.6
   }
 

@@ -2,6 +2,7 @@
 
 import { type TrainConfig, configOf } from 'kindred'
 import type { Choice, Network } from '../common/api.ts'
+import { whyTooFew } from '../common/fewest.ts'
 
 const networks: Readonly<Record<Network, { readonly model: string; readonly width: number }>> = {
   small: { model: 'resnet8', width: 16 },
@@ -11,9 +12,6 @@ const networks: Readonly<Record<Network, { readonly model: string; readonly widt
 
 const presets = { simclr: 'simclr-demo', moco: 'moco-v2-demo' } as const
 
-/** Fewest pictures: each is compared with the others of its batch. */
-export const FEWEST = 8
-
 const LOOKS = 40 // times that the features are measured in a training
 
 /** Makes the configuration for so many pictures. Throws Error in words for too few. */
@@ -21,7 +19,8 @@ export function configFor(
   { method, network, width, side, steps, batch, seed }: Choice,
   pictures: number,
 ): TrainConfig {
-  if (pictures < FEWEST) throw new Error(tooFew(pictures))
+  const problem = whyTooFew(pictures)
+  if (problem !== null) throw new Error(problem)
   const own = networks[network]
   const common = { preset: presets[method], data: 'photos', size: side, images: pictures, seed }
   const chosen = batch === undefined ? {} : batchOf(method, Math.min(batch, pictures))
@@ -38,6 +37,7 @@ export function configFor(
     checkpointEvery: perEpoch > 50 ? 50 : 0,
     knnBank: 2000,
     knnQueries: 1000,
+    probe: 'off',
   })
 }
 
@@ -46,10 +46,3 @@ const batchOf = (method: Choice['method'], batch: number) =>
   method === 'moco'
     ? { batch, bnSplits: [8, 4, 2].find((n) => batch % n === 0 && batch >= 2 * n) ?? 1 }
     : { batch }
-
-/** Says why so few pictures cannot be trained on. */
-export const tooFew = (pictures: number): string =>
-  pictures === 0
-    ? 'There are no pictures to train on. Add at least 8; a few hundred make it interesting.'
-    : `Contrastive training tells pictures apart, so ${pictures === 1 ? 'one picture is' : `${pictures} pictures are`} too few. ` +
-      `Add pictures until there are at least ${FEWEST}; a few hundred make it interesting.`

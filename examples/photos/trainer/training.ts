@@ -9,7 +9,7 @@ import {
   train,
 } from 'kindred'
 import type { Ended, Measurement, RunEvent, Tell } from '../common/api.ts'
-import { isLost, theGpu } from './device.ts'
+import { theGpu } from './device.ts'
 import { trained, untrained } from './encoder.ts'
 import type { KeptStorage } from './kept-storage.ts'
 import { findNeighbours } from './neighbours.ts'
@@ -19,7 +19,6 @@ import { drawnViews } from './views.ts'
 
 const SHOWN = 4 // pictures whose views are shown
 const EVERY = 1500 // milliseconds between views
-const TRIES = 3 // devices lost in a row, without a checkpoint between, before it gives up
 
 /** A training, and its pictures at the size that it reads. */
 export class PhotoTraining {
@@ -62,41 +61,18 @@ export class PhotoTraining {
     await this.storage.writeConfig({ ...this.config, epochs: Math.max(epochs, this.config.epochs) })
   }
 
-  /** Trains from the newest checkpoint to the end, or to a pause. */
+  /** Trains from the newest checkpoint to the end, or to a pause; on a new device when one is
+   *  lost. */
   async run(tell: Tell<RunEvent>): Promise<Ended> {
     this.#stop = new AbortController()
     this.storage.tell = tell
-    let [lost, from] = [0, -1]
-    for (;;) {
-      tell({ kind: 'phase', words: 'Opening the GPU' })
-      const gpu = await theGpu()
-      try {
-        const ended = await this.#trainOn(gpu, tell)
-        await tell({ kind: 'last' })
-        return ended
-      } catch (error) {
-        if (!(await isLost(gpu))) throw error
-        const step = this.storage.newest?.step ?? 0
-        lost = step > from ? 1 : lost + 1
-        from = step
-        if (lost > TRIES) throw lostTooOften(step, error)
-        const reason = error instanceof Error ? error.message : String(error)
-        tell({ kind: 'lost', at: this.#step, from: step, reason })
-      }
-    }
-  }
-
-  #step = 0 // the last that was told
-
-  async #trainOn(gpu: Gpu, tell: Tell<RunEvent>): Promise<Ended> {
-    const { signal = null } = this.#stop ?? {}
-    await this.#tellBefore(gpu, tell)
-    tell({ kind: 'phase', words: 'Preparing: the first steps compile their kernels' })
-    const outcome = await train(gpu, this.#split, this.storage, {
-      ...(signal && { signal }),
-      onEvent: (event) => this.#hear(gpu, event, tell),
+    const { signal } = this.#stop
+    const outcome = await train(() => this.#open(tell), this.#split, this.storage, {
+      signal,
+      onEvent: (event) => this.#hear(event, tell),
       evaluate: async ({ step, encoder, signal: ending }) => {
         const set = this.#split.train
+        const gpu = await theGpu()
         const found = await findNeighbours(gpu, encoder, {
           config: this.config,
           set,
@@ -106,7 +82,18 @@ export class PhotoTraining {
         return {}
       },
     })
+    await tell({ kind: 'last' })
     return { isFinished: outcome.finished, step: outcome.step, steps: outcome.steps }
+  }
+
+  #step = 0 // the last that was told
+
+  async #open(tell: Tell<RunEvent>): Promise<Gpu> {
+    tell({ kind: 'phase', words: 'Opening the GPU' })
+    const gpu = await theGpu()
+    await this.#tellBefore(gpu, tell)
+    tell({ kind: 'phase', words: 'Preparing: the first steps compile their kernels' })
+    return gpu
   }
 
   /** Tells which pictures were alike before the training. */
@@ -126,7 +113,7 @@ export class PhotoTraining {
     for (const event of history(await this.storage.metrics())) tell(event)
     const gpu = await theGpu()
     const { newest } = this.storage
-    await this.#tellViews(gpu, newest?.step ?? 0, tell)
+    await this.#tellViews(newest?.step ?? 0, tell)
     await this.#tellBefore(gpu, tell)
     if (!newest || newest.step === 0) return
     const encoder = trained(gpu, this.config, newest)
@@ -136,28 +123,31 @@ export class PhotoTraining {
     await tell({ kind: 'neighbours', when: 'now', step: newest.step, found })
   }
 
-  #hear(gpu: Gpu, event: TrainingEvent, tell: Tell<RunEvent>) {
+  #hear(event: TrainingEvent, tell: Tell<RunEvent>) {
     if (event.event === 'start')
       tell({ kind: 'start', step: this.storage.newest?.step ?? 0, steps: event.steps })
     else if (event.event === 'step') {
       const { loss = NaN, images = 0 } = event.values
       this.#step = event.step
       tell({ kind: 'step', step: event.step, loss, images })
-      void this.#tellViews(gpu, event.step, tell).catch(() => {}) // `train` throws what matters
+      void this.#tellViews(event.step, tell).catch(() => {}) // `train` throws what matters
+    } else if ('lost' in event.data) {
+      const from = this.storage.newest?.step ?? 0
+      tell({ kind: 'lost', at: this.#step, from, reason: String(event.data.lost) })
     } else {
       const measured = measuredIn(event.data)
       tell(measured ? { kind: 'measured', measured } : { kind: 'note', text: event.text })
     }
   }
 
-  async #tellViews(gpu: Gpu, step: number, tell: Tell<RunEvent>) {
+  async #tellViews(step: number, tell: Tell<RunEvent>) {
     const now = performance.now()
     if (now - this.#viewsAt < EVERY) return
     this.#viewsAt = now
     const { train: set } = this.#split
     const count = Math.min(SHOWN, set.size)
     const pictures = Array.from({ length: count }, (_, i) => Math.floor((i * set.size) / count))
-    const views = await drawnViews(gpu, this.config, { set, indices: pictures, step })
+    const views = await drawnViews(await theGpu(), this.config, { set, indices: pictures, step })
     tell({ kind: 'views', pictures, views })
   }
 }
@@ -186,10 +176,3 @@ function measuredIn(data: object): Measurement | null {
     ...(pixels !== undefined && { pixels }),
   }
 }
-
-const lostTooOften = (step: number, cause: unknown) =>
-  new Error(
-    `the GPU was lost ${TRIES + 1} times in a row after step ${step}. The training is saved; ` +
-      'reload the page to go on, with smaller views or a smaller network if it happens again',
-    { cause },
-  )

@@ -18,7 +18,7 @@ import { KeptStorage } from './kept-storage.ts'
 import { claimKept, deleteKept, readKept } from './kept.ts'
 import type { PhotoSet } from './photo-set.ts'
 import { decodePictures, decodeRun, decodeTraining, encodeRun } from './run-file.ts'
-import { configFor, tooFew } from './settings.ts'
+import { configFor } from './settings.ts'
 import { thumbSender } from './thumbs.ts'
 import { PhotoTraining } from './training.ts'
 
@@ -30,7 +30,7 @@ let isStopped = false
 
 function currentPictures(): PhotoSet {
   if (pictures) return pictures
-  throw new Error(tooFew(0))
+  throw new Error('there are no pictures yet; choose some')
 }
 
 function currentTraining(): PhotoTraining {

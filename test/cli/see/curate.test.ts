@@ -99,7 +99,7 @@ test('a list of labelled images names images of the set', async ({ dir }) => {
   writeFileSync(list, 'train/7\n')
   await refusesAsync(
     () => placesOfList(list, pictures),
-    `--labelled: ${list} must name images of the set, one a line; 1 line name none: train/7`,
+    `--labelled: ${list} must name images of the set, one a line; 1 line names none: train/7`,
   )
 })
 

@@ -60,7 +60,7 @@ test('so does a tensor of values, a read, a write, another op, a tensor from out
     [
       (x, call) => (call() % 2 ? add(x, x) : mul(x, x)),
       [1, 4, 9, 8, 25, 12],
-      /^it ran (add|mul) where the step before ran (add|mul)$/,
+      /^it ran (addImages|mul) where the step before ran (addImages|mul)$/,
     ],
     [
       (x, call) => add(x, pool[call()] ?? x),

@@ -17,7 +17,8 @@ const drawn = (seed: number, [x0, y0, side]: readonly [number, number, number] =
 
 test('a picture agrees with itself, and with a crop of 5 % from any corner', () => {
   const picture = drawn(1)
-  assert.ok(agreementOf(picture, picture) > 1 - 1e-9)
+  const own = agreementOf(picture, picture)
+  assert.ok(own.value > 1 - 1e-9 && own.detail > 1 - 1e-9)
   for (const [x, y] of [
     [0, 0],
     [0.05, 0],
@@ -25,17 +26,31 @@ test('a picture agrees with itself, and with a crop of 5 % from any corner', () 
     [0.025, 0.025],
   ] as const) {
     const crop = drawn(1, [x, y, 0.95])
-    assert.ok(agreementOf(picture, crop) > 0.99)
-    assert.is(agreementOf(crop, picture), agreementOf(picture, crop))
+    const { value, detail } = agreementOf(picture, crop)
+    assert.ok(value > 0.99 && detail > 0.9, `${value}, ${detail}`)
+    assert.equal(agreementOf(crop, picture), agreementOf(picture, crop))
   }
 })
 
 test('it does not agree with another picture, nor with one of one colour', () => {
-  assert.ok(agreementOf(drawn(1), drawn(2)) < 0.9)
-  assert.ok(agreementOf(drawn(1), drawn(1, [0, 0, 0.6])) < 0.975)
+  assert.ok(agreementOf(drawn(1), drawn(2)).value < 0.9)
+  assert.ok(agreementOf(drawn(1), drawn(1, [0, 0, 0.6])).value < 0.975)
   const flat = greyPicture(new Uint8Array(GREY_SIDE ** 2).fill(200))
-  assert.is(agreementOf(flat, flat), 0)
-  assert.is(agreementOf(flat, drawn(1)), 0)
+  assert.equal(agreementOf(flat, flat), { value: 0, detail: 0 })
+  assert.equal(agreementOf(flat, drawn(1)), { value: 0, detail: 0 })
+})
+
+test('pictures of one kind agree in the large, and not in detail', () => {
+  const marked = (at: number) =>
+    greyPicture(
+      Uint8Array.from({ length: GREY_SIDE ** 2 }, (_, n) => {
+        const [x, y] = [n % GREY_SIDE, Math.floor(n / GREY_SIDE)]
+        const spot = Math.hypot(x - at, y - 20) < 4 || Math.hypot(x - 10, y - at) < 3 ? 25 : 0
+        return 40 + 80 * Math.sin((3 * x) / GREY_SIDE) ** 2 + (60 * y) / GREY_SIDE + spot
+      }),
+    )
+  const { value, detail } = agreementOf(marked(12), marked(34))
+  assert.ok(value > 0.97 && detail < 0.7, `${value}, ${detail}`)
 })
 
 test.run()
