@@ -75,7 +75,7 @@ test('a Gpu says what was wrong with a call', async ({ gpu }) => {
     [
       'an option of another',
       () => make(Gpu, gpu.device, { adapter: 'NVIDIA' }),
-      `Gpu: there is no option 'adapter'; its options are precision, activations, ownsDevice, kernels, onWait`,
+      `Gpu: there is no option 'adapter'; its options are precision, activations, budget, ownsDevice, kernels, onWait`,
     ],
     [
       'a step that is none',
