@@ -137,6 +137,18 @@ test('a damaged newest checkpoint falls back with a word, and gives way to the n
   await run.close()
 })
 
+test('a renamed checkpoint hides no newer one', async ({ web }) => {
+  const run = await storedRun('photos', runConfig)
+  for (const step of [2, 4]) await saveStep(run, step)
+  web.files.set(stepFile(99), web.files.get(stepFile(2)) ?? new Uint8Array(0))
+  const { checkpoint, damaged } = await run.latest()
+  assert.is(checkpoint?.step, 4)
+  assert.equal(damaged, [
+    "the run 'photos': step-00000099.safetensors: it holds step 2, and its name says 99; the file was renamed",
+  ])
+  await run.close()
+})
+
 test('a full storage is told in words, and leaves the old state', async ({ web }) => {
   const run = await storedRun('photos', runConfig)
   await saveStep(run, 2)
