@@ -1,13 +1,14 @@
 // The lock of a run: one tab or worker at a time trains it. The browser releases it when that ends.
 
+import type { PlaceKind } from './place.ts'
 import { web } from './web.ts'
 
-const keyOf = (run: string) => `kindred run ${run}`
+const keyOf = (place: PlaceKind, run: string) => `kindred run ${place} ${run}`
 const here = new Set<string>() // where there are no Web Locks: a program outside of browsers
 
 /** Locks a run, and resolves to the function that releases it. Throws Error if it is in use. */
-export async function lockRun(run: string): Promise<() => void> {
-  const release = await taken(keyOf(run))
+export async function lockRun(place: PlaceKind, run: string): Promise<() => void> {
+  const release = await taken(keyOf(place, run))
   if (release) return release
   throw new Error(
     `the run '${run}' is in use, by another tab, a worker, or a storage of this page that was not ` +
@@ -36,7 +37,7 @@ function takenHere(key: string): (() => void) | null {
 }
 
 /** Resolves to a function that tells whether a run is in use. */
-export async function locksNow(): Promise<(run: string) => boolean> {
+export async function locksNow(): Promise<(place: PlaceKind, run: string) => boolean> {
   const held = (await web().locks?.query())?.held?.map(({ name }) => name) ?? [...here]
-  return (run) => held.includes(keyOf(run))
+  return (place, run) => held.includes(keyOf(place, run))
 }

@@ -9,6 +9,7 @@ import {
   record,
   rule,
 } from '../kernels/options.ts'
+import { checkConfig } from '../training/check-config.ts'
 import { stepsIn } from '../training/checkpoint-file.ts'
 import { configBytes, configIn } from '../training/config-file.ts'
 import { describeChanges, otherSettings } from '../training/history.ts'
@@ -17,21 +18,23 @@ import { type OnNote, contentsOf, fill } from '../training/run-contents.ts'
 import type { TrainConfig } from '../training/run-schema.ts'
 import type { Config, TrainingStorage } from '../training/storage.ts'
 import { lockRun, locksNow } from './lock.ts'
-import { openPlace } from './open-place.ts'
+import { openPlaces } from './open-place.ts'
 import { type RunStore, type PlaceKind, type RunFiles, placeKinds } from './place.ts'
 import { CONFIG, METRICS, StoredRun } from './stored-run.ts'
 import { writeFailure } from './write-failure.ts'
 
 /** Options of the functions of stored runs. */
 export interface StoredRunOptions {
-  /** Where runs are kept: 'opfs', the page's private file system (the default where there is one),
-   *  or 'indexed-db'. */
+  /** Where runs are kept: 'opfs', the page's private file system, or 'indexed-db'. By default runs are
+   *  found in both, and new ones are kept in the first that there is. */
   readonly place?: PlaceKind
 }
 
 /** A run that this page keeps. */
 export interface StoredRunInfo {
   readonly name: string
+  /** Where it is kept. */
+  readonly place: PlaceKind
   /** Its method; null if its configuration is damaged. */
   readonly method: string | null
   /** Step of its newest checkpoint, null before the first. */
@@ -44,8 +47,8 @@ export interface StoredRunInfo {
 
 const rules = { place: oneOf(...placeKinds) }
 const aName = rule(
-  "a name of 1 to 100 characters that does not begin with '.', without / and \\",
-  (v) => typeof v === 'string' && /^(?!\.)[^/\\]{1,100}$/.test(v),
+  "a name of 1 to 100 characters that does not begin with '.', without /, \\ and lone surrogates",
+  (v) => typeof v === 'string' && /^(?!\.)[^/\\]{1,100}$/.test(v) && !/\p{Cs}/u.test(v),
 )
 
 /** Opens the run that this page keeps under `name`, or makes it with `config`, for `train`. Locks it
@@ -57,7 +60,10 @@ export async function storedRun(
   options: StoredRunOptions = {},
 ): Promise<StoredRun> {
   checkValue('storedRun', 'name', name, aName)
-  if (config !== undefined) checkValue('storedRun', 'config', config, record)
+  if (config !== undefined) {
+    checkValue('storedRun', 'config', config, record)
+    checkConfig(config, `storedRun: the configuration of '${name}'`, 'mend the configuration')
+  }
   return locked(name, checkOptions('storedRun', options, rules), async (place, release) => {
     const files = place.files(name)
     const saved = await configOfRun(files, name)
@@ -115,23 +121,30 @@ export async function storeRun(
   })
 }
 
-/** Lists the runs that this page keeps, by name. */
+/** Lists the runs that this page keeps, in all places unless one is given, by name. */
 export async function storedRuns(
   options: StoredRunOptions = {},
 ): Promise<readonly StoredRunInfo[]> {
-  const place = await openPlace(checkOptions('storedRuns', options, rules).place)
+  const places = await openPlaces(checkOptions('storedRuns', options, rules).place)
   const isInUse = await locksNow()
   const found: StoredRunInfo[] = []
-  for (const name of (await place.runs()).toSorted()) {
-    const files = place.files(name)
-    const names = await files.names()
-    if (!names.includes(CONFIG)) continue // a copy that was never finished
-    const config = await configOfRun(files, name).catch(() => null)
-    const method = typeof config?.['method'] === 'string' ? config['method'] : null
-    const [step = null] = stepsIn(names)
-    found.push({ name, method, step, bytes: await files.bytes(), inUse: isInUse(name) })
-  }
-  return found
+  for (const place of places)
+    for (const name of await place.runs()) {
+      const about = await infoOf(place, name)
+      if (about) found.push({ ...about, inUse: isInUse(place.kind, name) })
+    }
+  return found.toSorted((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0))
+}
+
+/** Tells about a run, null for a copy that was never finished. */
+async function infoOf(place: RunStore, name: string): Promise<Omit<StoredRunInfo, 'inUse'> | null> {
+  const files = place.files(name)
+  const names = await files.names()
+  if (!names.includes(CONFIG)) return null
+  const config = await configOfRun(files, name).catch(() => null)
+  const method = typeof config?.['method'] === 'string' ? config['method'] : null
+  const [step = null] = stepsIn(names)
+  return { name, place: place.kind, method, step, bytes: await files.bytes() }
 }
 
 /** Removes a run that this page keeps. Throws Error if there is none of this name, or it is in
@@ -152,14 +165,29 @@ async function locked<T>(
   { place: kind }: StoredRunOptions,
   body: (place: RunStore, release: () => void) => Promise<T>,
 ): Promise<T> {
-  const place = await openPlace(kind)
-  const release = await lockRun(name)
+  const place = await placeOf(name, await openPlaces(kind))
+  const release = await lockRun(place.kind, name)
   try {
     return await body(place, release)
   } catch (error) {
     release()
     throw error
   }
+}
+
+/** Returns the place that keeps a run, the first if none does. Throws Error if several do. */
+async function placeOf(
+  name: string,
+  places: readonly [RunStore, ...RunStore[]],
+): Promise<RunStore> {
+  const keeping: RunStore[] = []
+  for (const place of places) if (await place.files(name).read(CONFIG)) keeping.push(place)
+  if (keeping.length > 1)
+    throw new Error(
+      `this page keeps ${keeping.length} runs '${name}'; choose one by its place: ` +
+        keeping.map(({ kind }) => `{ place: '${kind}' }`).join(' or '),
+    )
+  return keeping[0] ?? places[0]
 }
 
 async function made(place: RunStore, name: string, config: Config, release: () => void) {

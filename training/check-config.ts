@@ -10,7 +10,7 @@ import {
 } from '../methods/settings/batch.ts'
 import { wrongEncoder } from '../methods/settings/encoders.ts'
 import type { TrainConfig } from './run-schema.ts'
-import { nearestName } from '../kernels/options.ts'
+import { describe, nearestName } from '../kernels/options.ts'
 import { schemaOf } from './run-schema.ts'
 import { ruleAt, unknownFields } from './schema-walk.ts'
 
@@ -109,8 +109,17 @@ export function wrongBetween(config: TrainConfig, name: NameOf): readonly Broken
   )
 }
 
+/** Returns a value as JSON, undefined if it cannot be written so. */
+function jsonOf(value: unknown): string | undefined {
+  try {
+    return JSON.stringify(value)
+  } catch {
+    return undefined
+  }
+}
+
 function got(value: unknown): string {
   if (value === undefined) return 'got none'
-  const text = JSON.stringify(value)
+  const text = jsonOf(value) ?? describe(value)
   return `got ${text.length > 60 ? `${text.slice(0, 57)}...` : text}`
 }

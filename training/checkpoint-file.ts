@@ -26,6 +26,11 @@ export function wholeCheckpoint({ tensors, metadata }: SafetensorsFile, path: st
   const step = wholeIn(metadata, 'step')
   if (step === undefined)
     throw new Error(`${path}: it holds no step; it is not a checkpoint of a run`)
+  const [, named] = NAME.exec(path.slice(path.lastIndexOf('step-'))) ?? []
+  if (named !== undefined && step !== null && Number(named) !== step)
+    throw new Error(
+      `${path}: it holds step ${step}, and its name says ${Number(named)}; the file was renamed`,
+    )
   const wrong =
     step === null
       ? 'step'

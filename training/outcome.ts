@@ -16,6 +16,14 @@ export interface Outcome {
   readonly probe: number | null
 }
 
+/** Returns the outcome of a run of `total` steps at its last checkpoint. Drops later metrics, whose
+ *  steps will be made again. */
+export async function savedOutcome(storage: TrainingStorage, total: number): Promise<Outcome> {
+  const { checkpoint } = await storage.latest()
+  await storage.keepMetrics(({ step }) => step <= (checkpoint?.step ?? -1))
+  return outcomeOf(storage, { step: checkpoint?.step ?? 0, total, loss: null })
+}
+
 /** Returns the outcome of the run at `step` of `total`. `loss` is the last one, null if this
  *  process made no step. */
 export async function outcomeOf(

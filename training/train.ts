@@ -1,6 +1,7 @@
 // A whole training in one call, from configuration to outcome. A stopped training resumes.
 
 import type { Split } from '../data/dataset.ts'
+import { countSteps } from '../data/loader.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { abortable } from '../kernels/abort.ts'
 import {
@@ -15,9 +16,9 @@ import {
   rule,
 } from '../kernels/options.ts'
 import { checkConfig } from './check-config.ts'
-import { type OpenGpu, onDevices } from './devices.ts'
-import type { Outcome } from './outcome.ts'
-import { type Manner, prepare } from './prepare.ts'
+import { type OnDevice, type OpenGpu, onDevices } from './devices.ts'
+import { type Outcome, savedOutcome } from './outcome.ts'
+import { type Manner, prepare, trainingImages } from './prepare.ts'
 import { type TrainingEvent, eventsTo } from './progress.ts'
 import type { TrainConfig } from './run-schema.ts'
 import type { TrainingStorage } from './storage.ts'
@@ -42,13 +43,18 @@ const rules = {
 
 const aGpu = either(onGpu, rule('a function that opens one, such as openGpu', callback.fits))
 
+/** Opens Gpus for a training, and ends their use. */
+export type Devices = Pick<OnDevice<Outcome>, 'open' | 'close'>
+
+const training = new WeakSet<TrainingStorage>() // storages that are trained at present
+
 /** Trains by the storage's configuration, from its newest checkpoint if it has one, to the end or
  *  until `signal` is aborted. `gpu` may be a function that opens one: when its device is lost, the
  *  training goes on from the last checkpoint with a new one, and says so; each is destroyed.
  *  `openData` opens `data`. Resolves to the outcome. A training that was stopped and resumed ends
  *  with the same bits on one kind of device. Throws TypeError for an argument of a wrong type, and
- *  Error for a configuration, images or a checkpoint that do not fit. The last checkpoint stays
- *  intact. */
+ *  Error for a storage that is being trained, and for a configuration, images or a checkpoint that do
+ *  not fit. The last checkpoint stays intact. */
 export async function train(
   gpu: Gpu | OpenGpu,
   data: Split,
@@ -56,10 +62,43 @@ export async function train(
   options: TrainOptions = {},
 ): Promise<Outcome> {
   checkValue('train', 'gpu', gpu, aGpu)
+  return trainOn(typeof gpu === 'function' ? { open: gpu } : gpu, data, storage, options)
+}
+
+/** Trains like `train`, on a Gpu, or on those of a caller that ends their use in its own way. */
+export async function trainOn(
+  devices: Gpu | Devices,
+  data: Split,
+  storage: TrainingStorage,
+  options: TrainOptions = {},
+): Promise<Outcome> {
   checkValue('train', 'data', data, having('both halves of a data set', 'train', 'test'))
   checkValue('train', 'storage', storage, having('a storage', 'config', 'latest'))
-  const { onEvent = () => {}, signal, ...manner } = checkOptions('train', options, rules)
-  const config = checkConfig(storage.config, storage.name, 'mend the configuration')
+  const { name } = storage
+  const manner = checkOptions('train', options, rules)
+  const config = checkConfig(storage.config, name, 'mend the configuration')
+  if (training.has(storage))
+    throw new Error(`train: ${name} is being trained already; await that, or take another storage`)
+  training.add(storage)
+  try {
+    return await begun(devices, { data, storage, config }, manner)
+  } finally {
+    training.delete(storage)
+  }
+}
+
+/** What is trained. */
+interface Subject {
+  readonly data: Split
+  readonly storage: TrainingStorage
+  readonly config: TrainConfig
+}
+
+function begun(
+  devices: Gpu | Devices,
+  { data, storage, config }: Subject,
+  { onEvent = () => {}, signal, ...manner }: TrainOptions,
+): Promise<Outcome> {
   const stop = {
     get requested() {
       return signal?.aborted ?? false
@@ -67,21 +106,25 @@ export async function train(
     signal,
   }
   const progress = eventsTo(onEvent)
-  let training: Training | null = null
+  let last: Training | null = null
   const work = async (on: Gpu) => {
     checkArithmetic(on, config)
-    const isFirst = training === null
-    training = new Training(await prepare(on, config, data, manner), storage, progress, stop)
-    if (isFirst) progress.start(training.total)
-    return training.finish()
+    const isFirst = last === null
+    last = new Training(await prepare(on, config, data, manner), storage, progress, stop)
+    if (isFirst) progress.start(last.total)
+    return last.finish()
   }
-  if (typeof gpu !== 'function') return work(gpu)
+  if (!('open' in devices)) return work(devices)
   let most = 0 // step that is saved
-  const saved = () => (most = Math.max(most, training?.saved ?? 0))
+  const saved = () => (most = Math.max(most, last?.saved ?? 0))
   const note = (line: string, at: object) => {
     progress.note(`${storage.name}: ${line}`, at)
   }
-  return onDevices({ name: storage.name, open: gpu, signal, work, saved, note })
+  const stopped = () => {
+    const steps = countSteps(trainingImages(config, data), { batch: config.batch })
+    return savedOutcome(storage, config.epochs * steps)
+  }
+  return onDevices({ name: storage.name, ...devices, signal, work, saved, note, stopped })
 }
 
 /** Throws Error if the Gpu has another precision or activations than the configuration. */

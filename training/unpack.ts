@@ -53,8 +53,22 @@ const nameOf = (file: object) =>
   'name' in file && typeof file.name === 'string' && file.name !== '' ? file.name : 'the file'
 
 async function bytesOf(file: Blob | ArrayBuffer | Uint8Array): Promise<Uint8Array> {
+  if (!(file instanceof Blob) && isDetached(file instanceof Uint8Array ? file.buffer : file))
+    throw new TypeError(
+      'unpackRun: file is memory that was transferred, to a worker or elsewhere, and holds nothing ' +
+        'any more; give a copy, or read the file again',
+    )
   if (file instanceof Uint8Array) return file
   return new Uint8Array(file instanceof Blob ? await file.arrayBuffer() : file)
+}
+
+function isDetached(memory: ArrayBufferLike): boolean {
+  try {
+    void new Uint8Array(memory) // throws for it; not every browser has `detached`
+    return false
+  } catch {
+    return true
+  }
 }
 
 /** Loads the newest checkpoint that is whole, and the best. Throws Error if there is none. */
@@ -93,10 +107,22 @@ class Zip {
       if (originalSize <= SWELL * (size + 1)) this.#sizes.set(path, originalSize)
       return false
     })
-    const configs = [...this.#sizes.keys()].filter((path) => /^(.*\/)?config\.json$/.test(path))
-    const [config] = configs.sort((a, b) => a.length - b.length)
-    if (config === undefined) throw this.#none('it has no config.json')
-    this.#folder = config.slice(0, -'config.json'.length)
+    const folders = [...this.#sizes.keys()]
+      .flatMap((path) => /^(.*\/)?config\.json$/.exec(path)?.slice(0, 1) ?? [])
+      .map((path) => path.slice(0, -'config.json'.length))
+      .sort((a, b) => a.length - b.length)
+    const [folder] = folders
+    if (folder === undefined) throw this.#none('it has no config.json')
+    const runs = folders.filter((each) => this.#holds(`${each}checkpoints/`))
+    if (runs.length > 1) {
+      const names = runs.map((each) => (each === '' ? 'its top folder' : each)).join(', ')
+      throw new Error(`${name}: it holds ${runs.length} runs: ${names}; pack each on its own`)
+    }
+    this.#folder = runs[0] ?? folder
+  }
+
+  #holds(folder: string): boolean {
+    return [...this.#sizes.keys()].some((path) => path.startsWith(folder))
   }
 
   has(name: string): boolean {

@@ -27,9 +27,11 @@ export function checkedImages(owner: string, what: string, given: WorkerImages):
   return { ...given, labels, pixels: isOwn ? new Uint8Array(buffer) : Uint8Array.from(pixels) }
 }
 
-/** The memory of checked images, to transfer. */
-export const buffersOf = (given: readonly (WorkerImages | null)[]): ArrayBuffer[] =>
-  given.flatMap((one) => (one?.pixels.buffer instanceof ArrayBuffer ? [one.pixels.buffer] : []))
+/** The memory of checked images, to transfer: each once, also where two sets share it. */
+export const buffersOf = (given: readonly (WorkerImages | null)[]): readonly ArrayBuffer[] => {
+  const all = given.map((one) => one?.pixels.buffer)
+  return [...new Set(all.filter((buffer) => buffer instanceof ArrayBuffer))]
+}
 
 /** An empty half, for a training without images to measure with. */
 export const noImages = ({ image }: Dataset): Dataset =>

@@ -41,7 +41,7 @@ export interface WorkerGpu {
 
 /** What the worker does for the page. Every answer may be an error. */
 export interface TrainingService {
-  /** Answers at once: the script has started. */
+  /** Answers at once: the script has started. Throws Error while it trains. */
   hello(): true
   start(message: StartMessage): Promise<WorkerGpu>
   train(onEvent: (event: TrainingEvent) => unknown): Promise<Outcome>

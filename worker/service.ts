@@ -2,7 +2,6 @@
 
 import type { Gpu } from '../engine/gpu.ts'
 import { type OpenOptions, openGpu } from '../engine/open.ts'
-import { DeviceLostError } from '../engine/errors.ts'
 import { type Embeddings, embed } from '../evaluate/embed.ts'
 import { unitFeatures } from '../evaluate/unit-features.ts'
 import type { Dataset, Split } from '../data/dataset.ts'
@@ -14,7 +13,8 @@ import type { MemoryStorage } from '../training/memory-storage.ts'
 import type { Outcome } from '../training/outcome.ts'
 import type { Evaluate } from '../training/prepare.ts'
 import type { TrainingEvent } from '../training/progress.ts'
-import { train } from '../training/train.ts'
+import { trainOn } from '../training/train.ts'
+import { Gpus } from './gpus.ts'
 import { noImages } from './images.ts'
 import type { StartMessage, TrainingService, WorkerImages } from './messages.ts'
 import { copyOf, storageOf } from './run-copy.ts'
@@ -34,7 +34,7 @@ const BATCH = 64 // images that are embedded at a time
 interface Started {
   readonly storage: MemoryStorage
   readonly data: Split
-  readonly options: OpenOptions
+  readonly gpus: Gpus
 }
 
 /** Trains for a page. */
@@ -42,7 +42,6 @@ export class TrainingServer implements TrainingService {
   readonly #open: NonNullable<ServeOptions['open']>
   readonly #evaluate: Evaluate | undefined
   #started: Started | null = null
-  #gpu: Gpu | null = null
   #stop: AbortController | null = null // while it trains
 
   constructor({ open = openGpu, evaluate }: ServeOptions) {
@@ -51,6 +50,7 @@ export class TrainingServer implements TrainingService {
   }
 
   hello(): true {
+    this.#checkIdle()
     return true
   }
 
@@ -62,19 +62,17 @@ export class TrainingServer implements TrainingService {
     const about = { path: null, split: 'images of a page', notes: [], others: [] }
     const data = { train: half, test: test ? memoryDataset(test) : noImages(half), about }
     const { precision, activations } = config
-    this.#gpu?.destroy()
-    this.#gpu = null
-    this.#started = {
-      ...{ storage, data },
-      options: { budget: BUDGET, ...given, precision, activations },
-    }
-    const gpu = await this.#opened(this.#started)
+    const options = { budget: BUDGET, ...given, precision, activations }
+    const gpus = new Gpus(() => this.#open(options))
+    this.#started?.gpus.end()
+    this.#started = { storage, data, gpus }
+    const gpu = await gpus.open()
     return { gpu: String(gpu), software: gpu.software }
   }
 
   async train(onEvent: (event: TrainingEvent) => unknown): Promise<Outcome> {
     this.#checkIdle()
-    const started = this.#known()
+    const { storage, data, gpus } = this.#known()
     const stop = new AbortController()
     this.#stop = stop
     let told: Promise<unknown> = Promise.resolve()
@@ -83,17 +81,9 @@ export class TrainingServer implements TrainingService {
     }
     const manner = { signal: stop.signal, onEvent: tell, evaluate: this.#evaluate }
     try {
-      const outcome = await train(
-        await this.#opened(started),
-        started.data,
-        started.storage,
-        manner,
-      )
+      const outcome = await trainOn(gpus, data, storage, manner)
       await told // the outcome comes after the last event
       return outcome
-    } catch (error) {
-      if (error instanceof DeviceLostError) this.#gpu = null
-      throw error
     } finally {
       this.#stop = null
     }
@@ -104,29 +94,24 @@ export class TrainingServer implements TrainingService {
   }
 
   async embed(of: 'train' | 'test' | WorkerImages, layer?: EncoderLayer): Promise<Embeddings> {
-    const started = this.#known()
-    const { storage, data } = started
+    const { storage, data, gpus } = this.#known()
     const { newest } = storage
     if (!newest) throw new Error(`${storage.name}: there are no weights yet; train first`)
     const set = typeof of === 'string' ? data[of] : memoryDataset(of)
     const config = checkConfig(storage.config, storage.name)
     const { build, transform } = savedEncoderOf(storage.name, config, newest.tensors, layer)
-    const gpu = await this.#opened(started)
-    const model = await build(gpu)
-    try {
-      return await featuresOf(gpu, unitFeatures(model, transform), set)
-    } finally {
-      gpu.free(model)
-    }
+    return gpus.on(async (gpu) => {
+      const model = await build(gpu)
+      try {
+        return await featuresOf(gpu, unitFeatures(model, transform), set)
+      } finally {
+        gpu.free(model)
+      }
+    })
   }
 
   run() {
     return copyOf(this.#known().storage)
-  }
-
-  /** Returns the Gpu, opened anew after a lost device. */
-  async #opened({ options }: Started): Promise<Gpu> {
-    return (this.#gpu ??= await this.#open(options))
   }
 
   #known(): Started {

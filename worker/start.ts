@@ -5,10 +5,14 @@ import { type Abortable, abortable, unlessAborted } from '../kernels/abort.ts'
 import { callback, checkOptions, checkValue, having, needed, oneOf } from '../kernels/options.ts'
 import { quiet } from '../engine/errors.ts'
 import { type OpenOptions, openRules } from '../engine/open.ts'
+import { countSteps } from '../data/loader.ts'
+import { memoryDataset } from '../data/memory-dataset.ts'
 import type { Embeddings } from '../evaluate/embed.ts'
 import type { EncoderLayer } from '../training/encoder.ts'
+import { checkConfig } from '../training/check-config.ts'
 import { MemoryStorage } from '../training/memory-storage.ts'
 import type { Outcome } from '../training/outcome.ts'
+import { trainingImages } from '../training/prepare.ts'
 import type { TrainingEvent } from '../training/progress.ts'
 import type { TrainConfig } from '../training/run-schema.ts'
 import type { TrainingStorage } from '../training/storage.ts'
@@ -66,9 +70,9 @@ const PATIENCE = 30_000 // ms until a worker must have begun to serve
 
 /** Starts a training in a worker whose script calls `serveTraining`: sends it the run and the
  *  images, and opens its Gpu. Call `train` of what it resolves to. One worker has one training; a
- *  second call replaces it. Rejects with TypeError, RangeError and DataError for wrong arguments, before
- *  anything is sent, and with an Error in words where the worker's script does not load or serve,
- *  and where it has no WebGPU. */
+ *  second call replaces it. Rejects with TypeError, RangeError, DataError and Error for wrong arguments,
+ *  and with Error while the worker trains, before anything is sent; and with an Error in words where
+ *  the worker's script does not load or serve, and where it has no WebGPU. */
 export async function startTraining(
   port: TrainingPort,
   options: StartOptions,
@@ -80,11 +84,13 @@ export async function startTraining(
   const images = checkedImages(owner, 'train', train)
   const queries = test ? checkedImages(owner, 'test', test) : null
   const storage = 'latest' in run ? run : new MemoryStorage(run)
-  const link = new Link(port)
-  await link.greeted(PATIENCE)
+  const config = checkConfig(storage.config, storage.name, 'mend the configuration')
+  countSteps(trainingImages(config, { train: memoryDataset(images) }), { batch: config.batch })
+  const link = new Link(port) // before the first await: an error of the worker's script may be next
   const message = { run: await copyOf(storage), train: images, test: queries, gpu: gpu ?? {} }
+  await link.greeted(PATIENCE)
   const opened = await link.ask((service) =>
-    service.start(transfer(message, buffersOf([images, queries]))),
+    service.start(transfer(message, [...buffersOf([images, queries])])),
   )
   return new WorkerTraining(link, opened)
 }
@@ -146,7 +152,7 @@ export class WorkerTraining implements WorkerGpu {
     })
     if (typeof of === 'string') checkValue(owner, 'of', of, oneOf('train', 'test'))
     const given = typeof of === 'string' ? of : checkedImages(owner, 'of', of)
-    const sent = typeof given === 'string' ? given : transfer(given, buffersOf([given]))
+    const sent = typeof given === 'string' ? given : transfer(given, [...buffersOf([given])])
     signal?.throwIfAborted()
     return unlessAborted(
       signal,

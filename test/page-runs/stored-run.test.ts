@@ -8,6 +8,7 @@ import { unpackRun } from '../../training/unpack.ts'
 import { keptRun, runConfig, saveStep } from '../fixtures/kept-run.ts'
 import { refusesAsync } from '../fixtures/refusal.ts'
 import { bitsOf } from '../fixtures/stored-bits.ts'
+import { installDatabase } from '../fixtures/web-database.ts'
 import { WebStorage } from '../fixtures/web-storage.ts'
 
 const test = suite<{ web: WebStorage; uninstall: () => void }>('stored runs')
@@ -101,11 +102,22 @@ test('runs are listed and removed, and what is wrong is refused', async ({ web }
     () => storedRun('b', { ...runConfig, epochs: 3 }),
     "storedRun: the run 'b' has other settings: epochs 2 -> 3; leave out the configuration to go on with it, or choose another name",
   )
+  await refusesAsync(
+    () => storedRun('\ud800', runConfig),
+    "storedRun: name must be a name of 1 to 100 characters that does not begin with '.', without /, \\ and lone surrogates, got '\ud800'",
+  )
+  const around: object[] = []
+  around.push(around)
+  for (const config of [{ a: 1 }, { ...runConfig, batch: -3 }, { ...runConfig, batch: around }])
+    assert.match(
+      await toldBy(storedRun('d', config as never)),
+      /^storedRun: the configuration of 'd': 1 field is wrong; mend the configuration\n {2}(method|batch): must be /,
+    )
   const shown = { '': "''", '../a': "'../a'", '.a': "'.a'", 'a/b': "'a/b'", 'a\\b': "'a\\b'" }
   for (const [name, got] of Object.entries(shown))
     await refusesAsync(
       () => storedRun(name, runConfig),
-      `storedRun: name must be a name of 1 to 100 characters that does not begin with '.', without / and \\, got ${got}`,
+      `storedRun: name must be a name of 1 to 100 characters that does not begin with '.', without /, \\ and lone surrogates, got ${got}`,
     )
   await refusesAsync(
     () => storedRun('a', runConfig, { place: 'opsf' as never }),
@@ -134,6 +146,18 @@ test('a damaged newest checkpoint falls back with a word, and gives way to the n
     await toldBy(run.latest()),
     /no checkpoint can be read; start again under another name\n.*step-00000003/,
   )
+  await run.close()
+})
+
+test('a renamed checkpoint hides no newer one', async ({ web }) => {
+  const run = await storedRun('photos', runConfig)
+  for (const step of [2, 4]) await saveStep(run, step)
+  web.files.set(stepFile(99), web.files.get(stepFile(2)) ?? new Uint8Array(0))
+  const { checkpoint, damaged } = await run.latest()
+  assert.is(checkpoint?.step, 4)
+  assert.equal(damaged, [
+    "the run 'photos': step-00000099.safetensors: it holds step 2, and its name says 99; the file was renamed",
+  ])
   await run.close()
 })
 
@@ -215,6 +239,32 @@ test('a packed run is stored whole or not at all, and comes out the same', async
     () => storeRun('photos', run),
     `storeRun: this page keeps a run 'photos' already; choose another name, or remove it by removeRun("photos")`,
   )
+})
+
+test('runs of both places are listed, opened and removed', async () => {
+  const remove = installDatabase()
+  const there = { place: 'indexed-db' } as const
+  const run = await storedRun('old', runConfig, there)
+  await saveStep(run, 3)
+  const [info] = await storedRuns()
+  assert.equal([info?.name, info?.place, info?.step, info?.inUse], ['old', 'indexed-db', 3, true])
+  await (await storedRun('old', runConfig, { place: 'opfs' })).close() // another run
+  const twice =
+    "this page keeps 2 runs 'old'; choose one by its place: { place: 'opfs' } or { place: 'indexed-db' }"
+  await refusesAsync(() => storedRun('old'), twice)
+  await refusesAsync(() => removeRun('old'), twice)
+  await removeRun('old', { place: 'opfs' })
+  await run.close()
+  const again = await storedRun('old')
+  assert.is((await again.latest()).checkpoint?.step, 3)
+  await again.close()
+  await refusesAsync(
+    async () => storeRun('old', await keptRun([1])),
+    'storeRun: this page keeps a run \'old\' already; choose another name, or remove it by removeRun("old")',
+  )
+  await removeRun('old')
+  assert.equal(await storedRuns(), [])
+  remove()
 })
 
 test('a page without any storage is told what to do', async ({ uninstall }) => {

@@ -74,10 +74,16 @@ test('a loss without a function that opens a Gpu is thrown, with the checkpoint 
   gpu.destroy()
 })
 
+const parts = { variable: null, run: null, device: null } // by which a Gpu is known
+const notStopped = (): never => {
+  throw new Error('was not stopped')
+}
+
 test('gives up after three devices without a checkpoint between, and where none opens', async () => {
   const destroyed: string[] = []
   const fake = (name: string) =>
     ({
+      ...parts,
       check: () => Promise.reject(new DeviceLostError(`${name} is gone`)),
       destroy: () => void destroyed.push(name),
     }) as unknown as Gpu // all that onDevices uses
@@ -93,6 +99,7 @@ test('gives up after three devices without a checkpoint between, and where none 
     },
     saved: () => saved,
     note: (line: string) => void notes.push(line),
+    stopped: notStopped,
   }
   await refusesAsync(
     () => onDevices(on),
@@ -100,7 +107,6 @@ test('gives up after three devices without a checkpoint between, and where none 
   )
   assert.equal(destroyed, ['device 1', 'device 2', 'device 3', 'device 4'])
   assert.is(notes.length, 3)
-  await refusesAsync(() => onDevices({ ...on, signal: AbortSignal.abort() }), 'device 5 is gone')
   const none = () => Promise.reject(new Error('no adapter'))
   await refusesAsync(() => onDevices({ ...on, open: none }), 'no adapter')
   let attempts = 0
@@ -113,7 +119,10 @@ test('gives up after three devices without a checkpoint between, and where none 
 })
 
 test('an error that no device caused is thrown as it is', async ({ gpu }) => {
-  const checked = { check: () => gpu.check(), destroy: () => {} } as unknown as Gpu // all it uses
+  const destroy = () => {
+    throw new Error('a consequence')
+  }
+  const checked = { ...parts, check: () => gpu.check(), destroy } as unknown as Gpu // all it uses
   await refusesAsync(
     () =>
       onDevices({
@@ -122,6 +131,7 @@ test('an error that no device caused is thrown as it is', async ({ gpu }) => {
         work: () => Promise.reject(new Error('a wrong setting')),
         saved: () => 0,
         note: () => {},
+        stopped: notStopped,
       }),
     'a wrong setting',
   )
@@ -129,6 +139,66 @@ test('an error that no device caused is thrown as it is', async ({ gpu }) => {
     () => train('gpu' as never, data, new MemoryStorage(config)),
     "train: gpu must be a Gpu, as openGpu() resolves to, or a function that opens one, such as openGpu, got 'gpu'",
   )
+})
+
+test('what a function gives instead of a Gpu is refused', async () => {
+  for (const [given, got] of [
+    [{}, 'an empty object'],
+    [null, 'null'],
+  ] as const)
+    await refusesAsync(
+      () => train(() => given as never, data, new MemoryStorage(config)),
+      `the training: what the function that opens a Gpu returns must be a Gpu, as openGpu() resolves to, got ${got}`,
+    )
+})
+
+/** Aborts a training after step 4, when its device is lost and the next is opened by `next`. */
+async function abortedReopening(next: () => Promise<Gpu>, storage: MemoryStorage) {
+  const stop = new AbortController()
+  const gpu = await openGpu()
+  let opened = 0
+  return train(() => (opened++ === 0 ? gpu : next()), data, storage, {
+    signal: stop.signal,
+    onEvent: (event) => {
+      if (event.event === 'step' && event.step === 4) gpu.device.destroy()
+      if (event.event === 'note' && 'lost' in event.data) setTimeout(() => stop.abort(), 20)
+    },
+  })
+}
+
+test('an abort while a device is opened again gives the outcome of the last checkpoint', async () => {
+  const late: Gpu[] = []
+  let open = () => {}
+  const opened = new Promise<void>((resolve) => (open = resolve))
+  const waiting = async () => {
+    await opened
+    const gpu = await openGpu()
+    late.push(gpu)
+    return gpu
+  }
+  for (const next of [() => Promise.reject(new Error('no adapter')), waiting]) {
+    const storage = new MemoryStorage(config)
+    const { finished, step, steps, loss } = await abortedReopening(next, storage)
+    assert.equal([finished, step, steps], [false, 3, 9])
+    const metrics = await storage.metrics()
+    assert.equal([metrics.at(-1)?.step, typeof loss], [3, 'number'])
+  }
+  open()
+  while (late.length === 0) await new Promise((resolve) => setTimeout(resolve, 5))
+  await new Promise((resolve) => setTimeout(resolve, 5))
+  assert.throws(() => late[0]?.tensor([1]), /destroyed/, 'nobody works on it')
+})
+
+test('one storage is trained once at a time', async ({ gpu }) => {
+  const storage = new MemoryStorage(config)
+  const first = train(gpu, data, storage, { signal: AbortSignal.abort() })
+  await refusesAsync(
+    () => train(gpu, data, storage),
+    'train: the training is being trained already; await that, or take another storage',
+  )
+  assert.is((await first).step, 0)
+  const again = await train(gpu, data, storage, { signal: AbortSignal.abort() })
+  assert.is(again.step, 0)
 })
 
 test.run()

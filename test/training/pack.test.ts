@@ -166,4 +166,39 @@ test('a file that claims to inflate without end is refused before it does', asyn
   )
 })
 
+test('memory that was transferred, and a zip of two runs, are refused in words', async () => {
+  const transferred = new ArrayBuffer(8)
+  const view = new Uint8Array(transferred)
+  structuredClone(transferred, { transfer: [transferred] })
+  for (const given of [transferred, view])
+    await refusesAsync(
+      () => unpackRun(given),
+      'unpackRun: file is memory that was transferred, to a worker or elsewhere, and holds nothing any more; give a copy, or read the file again',
+    )
+  const files = await filesOf(await packRun(await keptRun([3])))
+  const under = (folder: string) =>
+    Object.fromEntries(Object.entries(files).map(([path, bytes]) => [folder + path, bytes]))
+  await refusesAsync(
+    () => unpackRun(zipSync({ ...under('a/'), ...under('bc/') }), { name: 'r.zip' }),
+    'r.zip: it holds 2 runs: a/, bc/; pack each on its own',
+  )
+  // an exported encoder within a run has a config.json, too
+  const within = { ...under('a/'), 'config.json': new Uint8Array(2) }
+  assert.is((await unpackRun(zipSync(within))).newest?.step, 3)
+})
+
+test('a renamed checkpoint hides no newer one', async () => {
+  const files = await filesOf(await packRun(await keptRun([3, 6], 3)))
+  const best = files['checkpoints/best.safetensors'] as Uint8Array
+  const notes: string[] = []
+  const run = await unpackRun(
+    zipSync({ ...files, 'checkpoints/step-99999999.safetensors': best }),
+    { name: 'r.zip', onNote: (line) => notes.push(line) },
+  )
+  assert.is(run.newest?.step, 6)
+  assert.equal(notes, [
+    'r.zip: step-99999999.safetensors: it holds step 3, and its name says 99999999; the file was renamed',
+  ])
+})
+
 test.run()

@@ -15,6 +15,7 @@ import { serveTraining } from '../../worker/serve.ts'
 import { type TrainingPort, startTraining } from '../../worker/start.ts'
 import { openGpu } from '../../engine/node.ts'
 import { gpuSuite } from '../fixtures/gpu.ts'
+import { keptRun } from '../fixtures/kept-run.ts'
 import { refusesAsync } from '../fixtures/refusal.ts'
 
 const test = gpuSuite('a training in a worker')
@@ -140,18 +141,22 @@ test('gives features of its own images and of others', async ({ gpu }) => {
   for (const one of gpus) one.destroy()
 })
 
-test('a lost device is told, and the next call goes on with a new one', async ({ gpu }) => {
+test('a lost device is replaced, in training and when features are asked for', async ({ gpu }) => {
   const expected = await plain(gpu)
   const { port, gpus } = served(null)
   const training = await startTraining(port, { ...(await halves()), run: config })
   const onEvent = (event: TrainingEvent) => {
     if (event.event === 'step' && event.step === 4) gpus[0]?.device.destroy()
   }
-  const error = await training.train({ onEvent }).catch((cause: unknown) => cause)
-  assert.is((error as Error).name, 'DeviceLostError')
-  assert.ok((await training.train()).finished)
+  assert.ok((await training.train({ onEvent })).finished)
   assert.is(gpus.length, 2)
   assert.equal(await bits(await training.run()), await bits(expected.storage))
+  const features = await training.embed('test')
+  assert.is(gpus.length, 2)
+  gpus[1]?.device.destroy()
+  assert.equal(await training.embed('test'), features)
+  await training.embed('train')
+  assert.is(gpus.length, 3)
   training.close()
   for (const one of gpus) one.destroy()
 })
@@ -165,6 +170,7 @@ test('what is wrong is told in words, and the worker can be used again', async (
     pixels: images.pixels.slice(0, 8 * 3072),
     labels: null,
   }
+  const size = images.pixels.length
   const refused: readonly (readonly [() => Promise<unknown>, string])[] = [
     [
       () => start({}, {}),
@@ -209,18 +215,18 @@ test('what is wrong is told in words, and the worker can be used again', async (
       () =>
         start(port, {
           run: { ...config, epochs: -1 },
-          train: { ...few, pixels: few.pixels.slice() },
+          train: images,
         }),
       'the training: 1 field is wrong; mend the configuration\n  epochs: must be a whole number from 1 on, got -1',
     ],
+    [
+      () => start(port, { run: config, train: few, test: images }),
+      'images: batch 16 is larger than the 8 images; lower the batch to 8 or less, or add images',
+    ],
   ]
   for (const [act, message] of refused) await refusesAsync(act, message)
+  assert.equal([images.pixels.length, few.pixels.length], [size, 8 * 3072])
 
-  const small = await start(port, { run: config, train: { ...few, pixels: few.pixels.slice() } })
-  await refusesAsync(
-    () => small.train(),
-    'images: batch 16 is larger than the 8 images; lower the batch to 8 or less, or add images',
-  )
   const training = await start(port, { run: config, ...(await halves()) })
   const first = training.train({
     onEvent: (event) => {
@@ -231,11 +237,45 @@ test('what is wrong is told in words, and the worker can be used again', async (
     () => training.train(),
     'the worker trains already; stop it first, or start another worker',
   )
+  await refusesAsync(
+    () => start(port, { run: config, train: images }),
+    'the worker trains already; stop it first, or start another worker',
+  )
+  assert.is(images.pixels.length, size, 'nothing was sent')
   await refusesAsync(() => first, 'of the page')
   const { step, finished } = await training.train()
   assert.ok(finished && step === 6)
   training.close()
   await refusesAsync(() => training.run(), "the training's worker was closed")
+  for (const one of gpus) one.destroy()
+})
+
+test('keeps the best checkpoint of a storage of any kind', async ({ gpu }) => {
+  const run = await keptRun([3, 6, 9], 6)
+  const storage: TrainingStorage = {
+    ...{ name: 'of an app', config: run.config, elsewhere: 'another' },
+    ...{ writeConfig: () => Promise.resolve(), keepMetrics: () => Promise.resolve() },
+    ...{ append: () => {}, saveCheckpoint: () => Promise.resolve('') },
+    ...{ metrics: () => run.metrics(), latest: () => run.latest() },
+    ...{ bestCheckpoint: () => run.bestCheckpoint(), goOn: () => '', nameOf: (name) => name },
+  }
+  const { port, gpus } = served(gpu.device)
+  const training = await startTraining(port, { ...(await halves()), run: storage })
+  const copy = await training.run()
+  assert.equal([copy.newest?.step, copy.best?.step], [9, 6])
+  assert.equal(copy.best?.tensors, run.best?.tensors)
+  training.close()
+  for (const one of gpus) one.destroy()
+})
+
+test('the same images are trained on and measured with', async ({ gpu }) => {
+  const { port, gpus } = served(gpu.device)
+  const images = await imagesOf(split.train)
+  const training = await startTraining(port, { train: images, test: images, run: config })
+  assert.is(images.pixels.length, 0)
+  const { step, steps } = await training.train({ signal: AbortSignal.abort() })
+  assert.equal([step, steps], [0, 6])
+  training.close()
   for (const one of gpus) one.destroy()
 })
 
