@@ -2,28 +2,48 @@
 // sweep chooses the learning rate on held-out training images.
 
 import { batches, countSteps } from '../data/loader.ts'
+import type { Dataset } from '../data/dataset.ts'
 import { select } from '../data/select.ts'
+import { counted } from '../data/words.ts'
 import { parted } from '../evaluate/held-out.ts'
 import { UsageError } from '../training/choice.ts'
 import type { EpochTraining, Subject } from './classifier-subject.ts'
 import { amdimTraining } from './amdim-classifier.ts'
-import { labelledBatches, percentRight } from './labelled-images.ts'
+import { entropyOf, labelledBatches, percentRight } from './labelled-images.ts'
 import { linearTraining } from './linear-training.ts'
 
 /** Trains a classifier by epochs, and scores it on every test image. With --sweep, chooses the
- *  learning rate on held-out training images first. Throws UsageError for a batch that batch norm
- *  cannot use, and Error if the loss is not finite. */
+ *  learning rate on held-out training images first. `trainLoss` is the cross entropy of training
+ *  images after the last step, `equalLoss` that of equal scores, and `diverged` tells that the first
+ *  is far above. Throws UsageError for a batch that batch norm cannot use, and Error if the loss is
+ *  not finite. */
 export async function trainByEpochs(subject: Subject) {
   const { flags, train, test, progress } = subject
+  const whole = trainingOf(subject).batch
+  if (flags.batch !== undefined && flags.batch > whole)
+    progress.note(`--batch ${flags.batch} is lowered to the ${counted(whole, 'training image')}`, {
+      batch: whole,
+    })
   const sweep = flags.sweep === undefined ? null : await sweepRates(subject)
   const { epochs, batch, lr, scores } = await trainedBy(subject, sweep?.lr)
   progress.stop() // prints its last line before the result
   const judged = await scores(labelledBatches(test))
+  const seen = spread(train)
+  const trainLoss = entropyOf(await scores(labelledBatches(seen)), seen)
+  const equalLoss = Math.log(train.classes.length)
   return {
     scores: judged,
     accuracy: percentRight(judged, test),
     ...{ epochs, batch, train: train.size, lr, sweep: sweep?.tried ?? null },
+    ...{ trainLoss, equalLoss, diverged: !(trainLoss <= WORSE * equalLoss) },
   }
+}
+
+/** Up to 256 images, evenly from all of a set. */
+function spread(set: Dataset): Dataset {
+  const count = Math.min(set.size, JUDGED)
+  const places = Array.from({ length: count }, (_, i) => Math.floor((i * set.size) / count))
+  return select(set, places)
 }
 
 /** Returns how the subject's protocol trains. */
@@ -32,6 +52,8 @@ const trainingOf = (subject: Subject): EpochTraining =>
     ? amdimTraining(subject)
     : linearTraining(subject, subject.protocol)
 
+const JUDGED = 256 // training images that tell whether a training diverged
+const WORSE = 2 // times the loss of equal scores: such a training diverged
 const FACTORS = [0.1, 1 / 3, 1, 3, 10, 30] // of the usual learning rate, in a sweep
 
 /** Trains on four fifths of each class with each learning rate, and returns the one that does best

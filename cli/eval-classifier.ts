@@ -144,6 +144,11 @@ interface Result {
   /** Learning rates of --sweep with their accuracies on held-out images, null where the loss was
    *  not finite; null without it. */
   readonly sweep?: readonly { readonly lr: number; readonly heldOut: number | null }[] | null
+  /** Cross entropy of training images after the last epoch, that of equal scores, and whether the
+   *  first is far above. */
+  readonly trainLoss?: number
+  readonly equalLoss?: number
+  readonly diverged?: boolean
   /** What --report adds. */
   readonly report?: EvalReport
   /** kNN accuracy on the same features, with the run's bank, k and temperature. */
@@ -175,15 +180,29 @@ function report(result: Result, progress: Progress) {
     `${kind} classifier on the frozen encoder${at}: ${accuracy.toFixed(2)}% of ${all} (${how})`,
     `kNN on the same features: ${knn.toFixed(2)}% (k ${k}, temperature ${temperature}, ` +
       `${counted(bank, 'neighbour')} to choose from)`,
-    ...(below ? [`this ${kind} classifier is below kNN: ${reasonOf(result)}`] : []),
+    ...(result.diverged ? [divergence(result)] : []),
+    ...(below && !result.diverged
+      ? [`this ${kind} classifier is below kNN: ${reasonOf(result)}`]
+      : []),
     ...(result.report ? reportLines(result.report) : []),
   ]
   progress.note(lines.join('\n'), { ...result, belowKnn: below })
 }
 
 /** Returns why a classifier may do worse than kNN, and the remedy. */
-const reasonOf = ({ protocol, kind }: Result) =>
-  protocol === 'exact'
-    ? 'no plane separates these classes as well as their neighbours do; report both numbers'
-    : 'its training is not at its end; give it more --epochs or a higher ' +
-      `--lr${kind === 'linear' ? ', or --protocol exact, which needs neither' : ''}`
+function reasonOf({ protocol, kind, sweep, lr }: Result): string {
+  if (protocol === 'exact')
+    return 'no plane separates these classes as well as their neighbours do; report both numbers'
+  const isHighest = sweep?.every((tried) => tried.lr <= (lr ?? Infinity)) ?? true
+  const rates = sweep ? 'higher rates to --sweep' : 'a higher --lr'
+  return (
+    `its training is not at its end; give it more --epochs${isHighest ? ` or ${rates}` : ''}` +
+    (kind === 'linear' ? ', or --protocol exact, which needs neither' : '')
+  )
+}
+
+/** Says that a training diverged, and the remedy. */
+const divergence = ({ kind, trainLoss = NaN, equalLoss = NaN, lr, sweep }: Result) =>
+  `this ${kind} classifier diverged: its loss on training images ended at ` +
+  `${Number(trainLoss.toPrecision(3))}, and equal scores have ${equalLoss.toPrecision(3)}; ` +
+  `learning rate ${lr} is too high, give ${sweep ? 'lower rates to --sweep' : 'a lower --lr'}`

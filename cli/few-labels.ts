@@ -5,13 +5,14 @@ import { dirname, join } from 'node:path'
 import { type LabelSplit, labelSplit } from '../data/label-split.ts'
 import { labelled } from '../data/select.ts'
 import type { Dataset } from '../data/dataset.ts'
+import { counted } from '../data/words.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { makeFolder, writeAtomic } from '../engine/node-files.ts'
 import type { SavedTensor } from '../engine/safetensors.ts'
 import type { Model } from '../models/model.ts'
 import { loadModel } from '../models/state.ts'
 import { exists, utf8 } from '../run-folder/run-config.ts'
-import { encodeClassifier } from '../run-folder/saved-classifier.ts'
+import { encodeClassifier, openClassifier } from '../run-folder/saved-classifier.ts'
 import { UsageError } from '../training/choice.ts'
 import { knownLabels } from '../training/knn.ts'
 import { type InitFlags, loadWeights, readInit } from './carry/init.ts'
@@ -127,7 +128,7 @@ async function cellResult(
   network: string | null = null,
 ): Promise<CellResult> {
   const found = await keptCell(out, cell, few.settings)
-  const kept = network === null || (await exists(network)) ? found : null
+  const kept = network === null || (found && (await isWhole(few, network))) ? found : null
   const { arm, part, seed } = cell
   const name = `${arm}, ${partName(part)} of the labels, seed ${seed}`
   if (kept) {
@@ -135,6 +136,11 @@ async function cellResult(
     return kept
   }
   const indices = Array.from(splitOf(few.train, part, seed).chosen)
+  const { batch } = few.settings
+  if (arm !== 'linear probe' && batch > indices.length)
+    few.progress.note(
+      `${name}: batch ${batch} is lowered to its ${counted(indices.length, 'label')}`,
+    )
   const { tensors, ...trained } = await trainCell(few, cell, indices)
   const { accuracy } = trained
   const labels = partName(part)
@@ -143,6 +149,20 @@ async function cellResult(
   await keepCell(out, cell, result)
   few.progress.note(`${name}: ${accuracy.toFixed(2)}%`, { arm, labels, seed, accuracy })
   return result
+}
+
+/** Whether a network is kept and can be opened. Says why not, where there is a file. */
+async function isWhole({ progress }: FewLabels, network: string): Promise<boolean> {
+  if (!(await exists(network))) return false
+  try {
+    await openClassifier(network)
+    return true
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause)
+    const named = why.startsWith(network) ? why : `${network}: ${why}`
+    progress.note(`${named}; it is trained again`, { network })
+    return false
+  }
 }
 
 /** Writes a trained network, whole or not at all. Throws Error in words. */

@@ -21,3 +21,19 @@ export function percentRight(
   const own = predicted(scores, classes.length)
   return (100 * own.filter((label, n) => label === labels?.[n]).length) / size
 }
+
+/** The mean cross entropy of scores [N, C]. */
+export function entropyOf(
+  scores: Float32Array,
+  { size, labels, classes }: Pick<Dataset, 'size' | 'labels' | 'classes'>,
+): number {
+  const C = classes.length
+  let sum = 0
+  for (let n = 0; n < size; n++) {
+    const own = scores.subarray(n * C, (n + 1) * C)
+    const most = own.reduce((a, b) => Math.max(a, b), -Infinity)
+    const total = own.reduce((all, score) => all + Math.exp(score - most), 0)
+    sum += most + Math.log(total) - (own[labels?.[n] ?? 0] ?? NaN)
+  }
+  return sum / size
+}

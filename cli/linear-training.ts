@@ -19,7 +19,7 @@ export function linearTraining(subject: Subject, name: LinearProtocolName): Epoc
   const protocol: LinearProtocol = linearProtocols[name]
   const { flags, train } = subject
   const epochs = flags.epochs ?? protocol.epochs
-  const batch = flags.batch ?? fittingBatch(protocol.batch, train.size)
+  const batch = Math.min(flags.batch ?? fittingBatch(protocol.batch, train.size), train.size)
   const lr = flags.lr ?? protocol.rate(batch)
   const begin = (rate: number, stepsPerEpoch: number) => {
     const schedule = protocol.schedule(rate, epochs)

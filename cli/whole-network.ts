@@ -19,7 +19,7 @@ import type { Model } from '../models/model.ts'
 import { saveModel } from '../models/state.ts'
 import { batchesInOrder, knownLabels } from '../training/knn.ts'
 import type { FewLabels, TrainedCell } from './few-label-training.ts'
-import { labelledBatches, percentRight } from './labelled-images.ts'
+import { entropyOf, labelledBatches, percentRight } from './labelled-images.ts'
 
 /** The labelled images of a network, and how it begins. */
 interface Beginning {
@@ -65,19 +65,6 @@ async function chosenRate(few: FewLabels, begin: Beginning) {
   }
   const { lr, heldOut } = best ?? { lr: middle, heldOut: 0 }
   return { lr, heldOut }
-}
-
-/** The mean cross entropy of scores [N, C]. */
-function entropyOf(scores: Float32Array, { size, labels, classes }: Dataset): number {
-  const C = classes.length
-  let sum = 0
-  for (let n = 0; n < size; n++) {
-    const own = scores.subarray(n * C, (n + 1) * C)
-    const most = own.reduce((a, b) => Math.max(a, b), -Infinity)
-    const total = own.reduce((all, score) => all + Math.exp(score - most), 0)
-    sum += most + Math.log(total) - (own[labels?.[n] ?? 0] ?? NaN)
-  }
-  return sum / size
 }
 
 /** Trains a new network for the budget's steps, on crops and flips. Throws Error if the loss is not

@@ -138,8 +138,13 @@ export async function save(
     fits: (v: unknown) => v instanceof Map,
   }
   checkValue('save', 'tensors', tensors, tensorMap)
+  await writeAtomic(path, encodeStamped({ tensors, metadata }), options)
+}
+
+/** Encodes a safetensors file with a digest that `load` checks. Throws like `encodeSafetensors`. */
+export function encodeStamped({ tensors, metadata }: SafetensorsFile): Uint8Array<ArrayBuffer> {
   const stamped = { ...metadata, [DIGEST]: digest({ tensors, metadata }) }
-  await writeAtomic(path, encodeSafetensors({ tensors, metadata: stamped }), options)
+  return encodeSafetensors({ tensors, metadata: stamped })
 }
 
 /** Loads the tensors and metadata of a safetensors file. Throws Error naming the file and its

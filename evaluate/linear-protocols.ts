@@ -41,46 +41,43 @@ const epochCosine = (rate: number, epochs: number): Schedule => {
   return (epoch) => falling(Math.floor(epoch))
 }
 
-/** Makes a head whose weights are from N(0, std²), or zeros. Its bias begins with zeros. */
-const headOf =
-  (std: number): LinearProtocol['head'] =>
-  (gpu, [F, C], seed) => {
-    const build = new Builder(gpu, seed)
-    const zeros = new Float32Array(C * F)
-    const weight =
-      std > 0 ? build.drawn('weight', [C, F], std) : build.parameter('weight', zeros, [C, F])
-    const bias = build.parameter('bias', new Float32Array(C), [C])
-    return { parameters: build.parameters, classify: (h) => linear(h, weight, bias) }
-  }
+/** Makes a head whose weights are from N(0, 0.01²), as in all four papers' code. Its bias begins with
+ *  zeros. */
+const head: LinearProtocol['head'] = (gpu, [F, C], seed) => {
+  const build = new Builder(gpu, seed)
+  const weight = build.drawn('weight', [C, F], 0.01)
+  const bias = build.parameter('bias', new Float32Array(C), [C])
+  return { parameters: build.parameters, classify: (h) => linear(h, weight, bias) }
+}
 
 const momentum = (parameters: Readonly<Record<string, Variable>>) =>
   new Sgd(parameters, { momentum: 0.9 })
 
 /** The protocols by name. None decays weights.
  *
- *  simclr   google-research/simclr: Nesterov momentum 0.9, rate 0.1 batch / 256, a cosine, zeros
+ *  simclr   google-research/simclr: Nesterov momentum 0.9, rate 0.1 batch / 256, a cosine
  *  moco     facebookresearch/moco, main_lincls.py: SGD, rate 30, a tenth at 60 % and 80 %
  *  moco-v3  facebookresearch/moco-v3, main_lincls.py: SGD, rate 0.1 batch / 256, a cosine
  *  simsiam  facebookresearch/simsiam, main_lincls.py --lars: LARS, rate 0.1 batch / 256, a cosine */
 export const linearProtocols = {
   simclr: {
     ...{ source: 'SimCLR: Nesterov SGD, rate 0.1 batch / 256, a cosine', epochs: 90, batch: 4096 },
-    ...{ rate: by256(0.1), schedule: cosine, head: headOf(0) },
+    ...{ rate: by256(0.1), schedule: cosine, head },
     optimizer: (parameters) => new Sgd(parameters, { momentum: 0.9, nesterov: true }),
   },
   moco: {
     ...{ source: 'MoCo: SGD, rate 30, a tenth of it twice', epochs: 100, batch: 256 },
     rate: () => 30,
     schedule: (rate, epochs) => multiStep(rate, [0.6 * epochs, 0.8 * epochs]),
-    ...{ head: headOf(0.01), optimizer: momentum },
+    ...{ head, optimizer: momentum },
   },
   'moco-v3': {
     ...{ source: 'MoCo v3: SGD, rate 0.1 batch / 256, a cosine', epochs: 90, batch: 1024 },
-    ...{ rate: by256(0.1), schedule: epochCosine, head: headOf(0.01), optimizer: momentum },
+    ...{ rate: by256(0.1), schedule: epochCosine, head, optimizer: momentum },
   },
   simsiam: {
     ...{ source: 'SimSiam: LARS, rate 0.1 batch / 256, a cosine', epochs: 90, batch: 4096 },
-    ...{ rate: by256(0.1), schedule: epochCosine, head: headOf(0.01) },
+    ...{ rate: by256(0.1), schedule: epochCosine, head },
     optimizer: (parameters) => new Lars(parameters, { form: 'moco-v3', exclude: () => false }),
   },
 } as const satisfies Readonly<Record<string, LinearProtocol>>

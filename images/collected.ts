@@ -3,13 +3,15 @@
 import { partsOf } from '../engine/assemble.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import type { Variable } from '../kernels/op.ts'
+import { mostImagesOf } from './image-room.ts'
 
-const CHUNK = 32 // images that are read at once
+const MOST_CHUNK = 32 // images that are read at once
 
 /** Images u8 [N, size, size, 3], whose number is not known before. */
 export class Collected {
   readonly #gpu: Gpu
   readonly #bytes: number // of an image
+  readonly #most: number // images in the chunk
   readonly #chunk: Variable
   readonly #read: Uint8Array[] = []
   #count = 0 // in the chunk
@@ -17,14 +19,16 @@ export class Collected {
   constructor(gpu: Gpu, size: number) {
     this.#gpu = gpu
     this.#bytes = size * size * 3
-    this.#chunk = gpu.variable(new Uint8Array(CHUNK * this.#bytes), [CHUNK, size, size, 3])
+    this.#most = Math.min(MOST_CHUNK, mostImagesOf(gpu, size))
+    const shape = [this.#most, size, size, 3] as const
+    this.#chunk = gpu.variable(new Uint8Array(this.#most * this.#bytes), shape)
   }
 
   /** Adds an image, which `write` writes to a place in a set. */
   async add(write: (set: Variable, at: number) => void) {
     write(this.#chunk, this.#count)
     this.#count++
-    if (this.#count === CHUNK) await this.#flush()
+    if (this.#count === this.#most) await this.#flush()
     else await this.#gpu.pace()
   }
 

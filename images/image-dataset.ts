@@ -13,6 +13,7 @@ import { DataError, type Dataset } from '../data/dataset.ts'
 import { memoryDataset } from '../data/memory-dataset.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { Collected } from './collected.ts'
+import { checkImageRoom } from './image-room.ts'
 import { nameOfClass, type PageImage } from './page-image.ts'
 import { type ReadImagesOptions, noneOf, readRules, readEach } from './read-images.ts'
 import { Resizer } from './resizer.ts'
@@ -46,6 +47,7 @@ export async function imageDataset(
   checkValue('imageDataset', 'pictures', pictures, iterable)
   const checked = checkOptions('imageDataset', options, rules)
   const { size, fit = 'cover', name = 'pictures', classOf } = checked
+  checkImageRoom('imageDataset', gpu, 1, size)
   const resizer = new Resizer(gpu, size, fit)
   const collected = new Collected(gpu, size)
   const files: string[] = []

@@ -55,9 +55,11 @@ async function* next(pending: Promise<Opening | Failed>[]) {
   if (first) yield await first
 }
 
+/** Opens a picture. Never rejects, as nobody awaits it until its turn. */
 async function settled(owner: string, image: PageImage, index: number): Promise<Opening | Failed> {
-  const name = nameOfImage(image, index)
+  let name = `picture ${index}`
   try {
+    name = nameOfImage(image, index)
     return { name, index, given: image, ...(await opened(owner, name, image)) }
   } catch (failure) {
     return { name, index, failure }

@@ -64,9 +64,9 @@ export function wayOfImage(owner: string, image: unknown): Way {
   )
 }
 
-/** Names a picture in messages: by its file, or by its place. */
+/** Names a picture in messages: by its file, or by its place. Takes what is no picture, too. */
 export function nameOfImage(image: unknown, index: number): string {
-  const { webkitRelativePath: path, name } = image as {
+  const { webkitRelativePath: path, name } = (image ?? {}) as {
     webkitRelativePath?: unknown
     name?: unknown
   } // of a File, perhaps in a folder

@@ -17,6 +17,7 @@ import { takeImages } from '../kernels/shape/take-images.ts'
 import { DataError, type Skipped } from '../data/dataset.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { type Opening, openAhead } from './open-ahead.ts'
+import { checkImageRoom } from './image-room.ts'
 import type { PageImage } from './page-image.ts'
 import { Resizer } from './resizer.ts'
 
@@ -56,8 +57,8 @@ export const readRules: Rules<ReadImagesOptions> = {
 /** Reads pictures of a page to u8 [N, size, size, 3] on the GPU: files upright as their EXIF says,
  *  and everything resized as by `resizeImages`, alpha on white, in sRGB. Decodes up to two ahead of
  *  the one that is resized, and closes what it decoded; what you give stays yours. Throws TypeError
- *  for what is no picture, DataError where none can be read, or with `broken: 'throw'` any, and the
- *  signal's reason. */
+ *  for what is no picture, RangeError for more images than a tensor of this device may hold,
+ *  DataError where none can be read, or with `broken: 'throw'` any, and the signal's reason. */
 export async function readImages(
   gpu: Gpu,
   pictures: readonly PageImage[],
@@ -70,6 +71,7 @@ export async function readImages(
   })
   const checked = checkOptions('readImages', options, readRules)
   const { size, fit = 'cover' } = checked
+  checkImageRoom('readImages', gpu, pictures.length, size)
   const set = gpu.variable(new Uint8Array(pictures.length * size * size * 3), [
     ...[pictures.length, size, size, 3],
   ])

@@ -1,9 +1,10 @@
 // A fine-tuned network as a file: an encoder's checkpoint with a linear classifier and the names of
 // its classes. Whatever opens an encoder opens it too.
 
-import { encodeSafetensors, type SavedTensor } from '../engine/safetensors.ts'
+import type { SavedTensor } from '../engine/safetensors.ts'
 import type { Gpu } from '../engine/gpu.ts'
-import { checkValue, text, having } from '../kernels/options.ts'
+import { encodeStamped } from '../engine/node-files.ts'
+import { checkValue, describe, text, having, rule } from '../kernels/options.ts'
 import { linear } from '../kernels/matmul/linear.ts'
 import type { Model } from '../models/model.ts'
 import { settingsMetadata } from '../training/history.ts'
@@ -35,8 +36,11 @@ export interface FineTuned {
 
 const whole = having('a fine-tuned network', 'config', 'tensors', 'classes', 'about')
 
-/** Encodes a fine-tuned network as the bytes of a safetensors file. Its head is gone, so that its
- *  kNN compares the encoder's features. */
+const namesRule = rule('an array of names, at least one', (v) => isNames(v))
+
+/** Encodes a fine-tuned network as the bytes of a safetensors file, with a digest that
+ *  `openClassifier` checks. Its head is gone, so that its kNN compares the encoder's features. Throws
+ *  TypeError for classes that are no names, or that share one. */
 export function encodeClassifier(network: FineTuned): Uint8Array {
   const { config, tensors, classes, about } = checkValue(
     'encodeClassifier',
@@ -44,16 +48,21 @@ export function encodeClassifier(network: FineTuned): Uint8Array {
     network,
     whole,
   )
+  const twice = twiceIn(checkValue('encodeClassifier', 'classes', classes, namesRule))
+  if (twice !== undefined)
+    throw new TypeError(
+      `encodeClassifier: classes must have a name each, got ${describe(twice)} twice; give each its own`,
+    )
   const { layer: _, ...knn } = config.knn
   const metadata = {
     ...{ ...about, [CLASSES]: JSON.stringify(classes) },
     ...settingsMetadata({ ...config, knn }),
   }
-  return encodeSafetensors({ tensors, metadata })
+  return encodeStamped({ tensors, metadata })
 }
 
 /** Opens a fine-tuned network, as `kindred eval finetune` saves it. Throws Error in words for a file
- *  without a classifier, and like `openEncoder`. */
+ *  without a classifier, for one that is not as it was saved, and like `openEncoder`. */
 export async function openClassifier(path: string): Promise<OpenedClassifier> {
   checkValue('openClassifier', 'path', path, text)
   const saved = await openEncoder(path, { layer: 'features' })
@@ -64,6 +73,12 @@ export async function openClassifier(path: string): Promise<OpenedClassifier> {
     throw new Error(
       `${path}: it holds no classifier; give the file that kindred eval finetune saves, or make ` +
         'one with it',
+    )
+  const twice = twiceIn(names)
+  if (twice !== undefined)
+    throw new Error(
+      `${path}: its classes must have a name each, got ${describe(twice)} twice; give each its own, ` +
+        'and make the file again with kindred eval finetune',
     )
   const layer = { weight, bias, C: names.length }
   for (const [name, tensor, rank] of [
@@ -76,6 +91,16 @@ export async function openClassifier(path: string): Promise<OpenedClassifier> {
 
 const isNames = (v: unknown): v is readonly string[] =>
   Array.isArray(v) && v.length > 0 && v.every((name) => typeof name === 'string')
+
+/** The first name that stands twice, if any. */
+function twiceIn(names: readonly string[]): string | undefined {
+  const seen = new Set<string>()
+  for (const name of names) {
+    if (seen.has(name)) return name
+    seen.add(name)
+  }
+  return undefined
+}
 
 /** Throws Error unless a tensor is of f32 numbers and has this shape. */
 function checkTensor(what: string, { shape, data }: SavedTensor, wanted: readonly number[]) {

@@ -1,21 +1,13 @@
 // kindred classify: what a fine-tuned network says images are.
 
-import { printable } from '../../kernels/printable.ts'
+import { printable, printableLines } from '../../kernels/printable.ts'
 import { testSide } from '../../kernels/augment/recipes.ts'
 import { openClassifier } from '../../run-folder/saved-classifier.ts'
 import { UsageError } from '../../training/choice.ts'
 import { jsonLine } from '../output.ts'
 import { featuresSeen, onSeenGpu } from './features.ts'
 import { leaveClean } from './out-file.ts'
-import {
-  type PictureFlags,
-  type Pictures,
-  notes,
-  openFiles,
-  openPictures,
-  seenOf,
-  told,
-} from './pictures.ts'
+import { type PictureFlags, notes, openFiles, openPictures, seenOf, told } from './pictures.ts'
 
 /** Options of kindred classify. */
 export interface ClassifyFlags extends PictureFlags {
@@ -28,8 +20,8 @@ interface Guess {
   readonly probability: number
 }
 
-/** Prints the most probable classes of each image, and returns the exit code. Throws Error in
- *  words. */
+/** Prints the most probable classes of each image, and returns the exit code: 1 where a named file
+ *  is no image, which is told on standard error beside the others' classes. Throws Error in words. */
 export async function classifyImages(
   network: string,
   images: readonly string[],
@@ -42,9 +34,12 @@ export async function classifyImages(
     throw new UsageError('classify: needs images, got none; name image files, or a set with --data')
   const saved = await openClassifier(network)
   const progress = notes()
+  const broken = new Map<number, string>()
   const pictures =
     images.length > 0
-      ? await openFiles(images, testSide(saved.config.size))
+      ? await openFiles(images, testSide(saved.config.size), (i, { message }) => {
+          broken.set(i, message)
+        })
       : await openPictures(network, saved, flags, progress)
   try {
     const options = { unit: false, command: 'classify' }
@@ -52,15 +47,17 @@ export async function classifyImages(
     const { features: scores } = await onSeenGpu(saved, flags, (gpu) =>
       featuresSeen(gpu, whole, pictures.set, progress, options),
     )
-    const guesses = guessesOf(scores, saved.classes, flags.top ?? 1)
-    const results = guesses.map((own, i) => ({ ...told(pictures, i), guesses: own }))
-    const { skippedFiles } = pictures
+    const results = guessesOf(scores, saved.classes, flags.top ?? 1)
+      .map((guesses, i) => ({ ...told(pictures, i), guesses }))
+      .filter((_, i) => !broken.has(i))
+    const skippedFiles = pictures.skippedFiles + broken.size
     process.stdout.write(
       flags.json
         ? `${jsonLine({ ...seenOf(network, saved), classes: saved.classes, skippedFiles, results })}\n`
-        : linesOf(guesses, pictures),
+        : linesOf(results),
     )
-    return 0
+    for (const message of broken.values()) console.error(`kindred: ${printableLines(message)}`)
+    return broken.size > 0 ? 1 : 0
   } finally {
     await pictures.close()
   }
@@ -85,13 +82,19 @@ export function guessesOf(
   })
 }
 
+/** An image's path, and its most probable classes. */
+interface Classified {
+  readonly path: string
+  readonly guesses: readonly Guess[]
+}
+
 /** Writes a line for each image: its path, then each class with its probability, between tabs. */
-const linesOf = (guesses: readonly (readonly Guess[])[], { names }: Pictures): string =>
-  guesses
-    .map((own, i) => {
-      const words = own.map(
+const linesOf = (results: readonly Classified[]): string =>
+  results
+    .map(({ path, guesses }) => {
+      const words = guesses.map(
         ({ class: name, probability }) => `\t${printable(name)}\t${probability.toFixed(3)}`,
       )
-      return `${printable(names[i] ?? '')}${words.join('')}\n`
+      return `${printable(path)}${words.join('')}\n`
     })
     .join('')

@@ -18,10 +18,13 @@ export async function placesOfList(
   const byPath = new Map(paths?.map((each, i) => [each, i]))
   const place = (line: string) => byName.get(line) ?? byPath.get(resolve(line))
   const unknown = given.filter((line) => place(line) === undefined)
-  if (unknown.length > 0)
+  if (unknown.length > 0) {
+    const isTest = unknown.some((line) => line.startsWith('test/'))
+    const remedy = isTest ? '; list training images alone, by curate --half train' : ''
     throw new Error(
       `--labelled: ${path} must name images of the set, one a line; ` +
-        `${counted(unknown.length, 'line names', 'lines name')} none: ${listed(unknown, 3)}`,
+        `${counted(unknown.length, 'line names', 'lines name')} none: ${listed(unknown, 3)}${remedy}`,
     )
+  }
   return [...new Set(given.flatMap((line) => place(line) ?? []))]
 }

@@ -5,7 +5,7 @@ import { join, relative, resolve } from 'node:path'
 import { DataError, type Dataset, type Split, checkRead, imageBytes } from '../../data/dataset.ts'
 import { lookAt } from '../../data/paths.ts'
 import { printableLines } from '../../kernels/printable.ts'
-import { type ImageFileLimits, decodedSquare } from '../../run-folder/image-source.ts'
+import { decodedSquare } from '../../run-folder/image-source.ts'
 import { type OpenedEncoder, openEncoder } from '../../run-folder/saved-encoder.ts'
 import { UsageError, choose } from '../../training/choice.ts'
 import type { EncoderLayer } from '../../training/encoder.ts'
@@ -156,9 +156,16 @@ function joined(sets: readonly Dataset[]): Dataset {
   }
 }
 
-/** Makes a set of single image files, decoded to the encoder's squares as they are read. Throws
- *  UsageError for a folder, and DataError, when it is read, for a file that is no image. */
-export async function openFiles(files: readonly string[], side: number): Promise<Pictures> {
+/** Makes a set of single image files, decoded to the encoder's squares as they are read. A file that
+ *  is no image is told to `onBroken` by its position, and read as black; without it, reading throws
+ *  that DataError. Throws UsageError for a folder. */
+export async function openFiles(
+  files: readonly string[],
+  side: number,
+  onBroken = (_: number, error: DataError): void => {
+    throw error
+  },
+): Promise<Pictures> {
   for (const file of files) {
     const { status } = await lookAt(file)
     if (status?.isDirectory())
@@ -171,9 +178,10 @@ export async function openFiles(files: readonly string[], side: number): Promise
     async read(indices, out) {
       checkRead({ name: 'files', size: files.length }, stride, indices, out)
       for (let n = 0; n < indices.length; n++) {
-        const file = files[Number(indices[n])] ?? ''
-        const limits = { side, maxBytes: MOST_BYTES, maxPixels: MOST_PIXELS }
-        out.set((await decoded(file, limits)).pixels as Uint8Array, n * stride)
+        const at = Number(indices[n])
+        const pixels = await decoded(files[at] ?? '', side)
+        if (pixels instanceof DataError) onBroken(at, pixels)
+        out.set(pixels instanceof DataError ? new Uint8Array(stride) : pixels, n * stride)
       }
     },
   }
@@ -181,12 +189,17 @@ export async function openFiles(files: readonly string[], side: number): Promise
   return { set, names: files, paths, halves: null, skippedFiles: 0, close: async () => undefined }
 }
 
-/** Decodes a file. Throws DataError that begins with the file. */
-const decoded = (file: string, limits: ImageFileLimits) =>
-  decodedSquare(file, limits).catch((error: unknown) => {
+/** Decodes a file to u8 [side, side, 3]. Resolves to a DataError that begins with the file where it
+ *  cannot be read. */
+async function decoded(file: string, side: number): Promise<Uint8Array | DataError> {
+  const limits = { side, maxBytes: MOST_BYTES, maxPixels: MOST_PIXELS }
+  try {
+    return (await decodedSquare(file, limits)).pixels as Uint8Array
+  } catch (error) {
     if (!(error instanceof DataError)) throw error
-    throw new DataError(error.message.replace(/^embedder: /, ''), { cause: error })
-  })
+    return new DataError(error.message.replace(/^embedder: /, ''), { cause: error })
+  }
+}
 
 /** Returns the class of an image, null without one. */
 export const classOf = ({ set }: Pictures, i: number): string | null =>

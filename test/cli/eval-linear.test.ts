@@ -81,6 +81,44 @@ test('trains by epochs as the paper does where asked, or where a flag of that is
   }
 })
 
+test('says that a rate was too high, not that it was too low', ({ run }) => {
+  const flags = ['--protocol', 'moco', '--epochs', '2', '--json']
+  for (const [option, remedy] of [
+    ['--lr', 'a lower --lr'],
+    ['--sweep', 'lower rates to --sweep'],
+  ] as const) {
+    const { code, out, err } = kindred('eval', 'linear', run, ...flags, option, '1e30')
+    assert.is(code, 0, err)
+    const { text, diverged, trainLoss } = lastOf(out)
+    assert.is(diverged, true)
+    assert.ok(trainLoss === null || Number(trainLoss) > 1e6)
+    const said =
+      /this linear classifier diverged: its loss on training images ended at \S+, and equal scores have 2\.30; learning rate 1e\+30 is too high, give (.*)\n?/
+    assert.is(said.exec(String(text))?.[1], remedy)
+    assert.not.match(String(text), /more --epochs|higher/)
+  }
+  for (const more of [
+    ['--lr', '1e-6'],
+    ['--sweep', '1e-7,1e-6'],
+  ]) {
+    const { code, out, err } = kindred('eval', 'linear', run, ...flags, ...more)
+    assert.is(code, 0, err)
+    assert.is(lastOf(out)['diverged'], false)
+    assert.ok(Math.abs(Number(lastOf(out)['trainLoss']) - Math.log(10)) < 0.1)
+  }
+  const mlp = kindred('eval', 'mlp', run, '--epochs', '2', '--json')
+  assert.is(lastOf(mlp.out)['diverged'], false, mlp.err)
+})
+
+test('lowers a batch of more than all images, and says so', ({ run }) => {
+  const flags = ['--protocol', 'simclr', '--epochs', '1', '--json']
+  const { code, out, err } = kindred('eval', 'linear', run, ...flags, '--batch', '1000000')
+  assert.is(code, 0, err)
+  assert.match(out, /"text":"--batch 1000000 is lowered to the 60 training images","batch":60/)
+  assert.equal([lastOf(out)['batch'], lastOf(out)['lr']], [60, (0.1 * 60) / 256])
+  assert.not.match(kindred('eval', 'linear', run, ...flags, '--batch', '60').out, /lowered/)
+})
+
 test('trains on the images that a list names', ({ dir, run }) => {
   const picked = kindred('curate', 'select', '12', run, '--half', 'train')
   assert.is(picked.code, 0, picked.err)
@@ -94,7 +132,7 @@ test('trains on the images that a list names', ({ dir, run }) => {
   assert.is(wrong.code, 1)
   assert.match(
     wrong.err,
-    /to-label\.txt must name images of the set, one a line; 1 line names none: test\/4/,
+    /to-label\.txt must name images of the set, one a line; 1 line names none: test\/4; list training images alone, by curate --half train/,
   )
   const both = kindred('eval', 'linear', run, '--labelled', list, '--subset', '3')
   assert.is(both.code, 2)

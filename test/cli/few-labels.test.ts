@@ -17,6 +17,7 @@ import { labelSplit } from '../../data/label-split.ts'
 import { procedural } from '../../data/procedural.ts'
 import { spreads, tableLines } from '../../cli/few-label-table.ts'
 import type { CellResult } from '../../cli/few-label-cells.ts'
+import { picture } from '../fixtures/images.ts'
 import { kindred } from '../fixtures/kindred.ts'
 
 const test = suite<{ dir: string; run: string }>('kindred eval few-labels')
@@ -103,6 +104,7 @@ test('prints the table, keeps every cell with its labels, and goes on with what 
     ...tiny.slice(4),
   )
   assert.ok(twice.out.includes('kept from before'), twice.out)
+  assert.not.match(twice.out, /trained again/)
 })
 
 test('never mixes results of other settings, and says what to do', ({ run }) => {
@@ -207,6 +209,49 @@ test('the saved network is an encoder, and classifies as it was scored', ({ dir,
     none.err,
     'kindred: classify: needs images, got none; name image files, or a set with --data',
   )
+})
+
+test('trains a network again whose file is damaged, and says so', async ({ dir, run }) => {
+  const out = join(dir, 'damaged')
+  const flags = '--labels 5 --steps 2 --lr 0.01 --json --out'.split(' ')
+  const finetune = () => {
+    const done = kindred('eval', 'finetune', run, ...flags, out)
+    assert.is(done.code, 0, done.err)
+    const { network } = JSON.parse(done.out.trim().split('\n').at(-1) ?? '') as { network: string }
+    return { network, said: done.out }
+  }
+  const { network, said } = finetune()
+  assert.match(said, /batch 64 is lowered to its 50 labels/)
+  const whole = readFileSync(network)
+  const flipped = Buffer.from(whole)
+  flipped[flipped.length - 1] = (flipped.at(-1) ?? 0) ^ 0x80
+  for (const [bad, why] of [
+    [Buffer.from('x'), 'a safetensors file has at least 8 bytes, got 1'],
+    [flipped, 'its contents are not what was saved; the file is damaged'],
+  ] as const) {
+    writeFileSync(network, bad)
+    const again = finetune()
+    assert.ok(again.said.includes(`${network}: ${why}; it is trained again`), again.said)
+    assert.equal(readFileSync(network), whole, 'the same bits')
+  }
+  assert.ok(finetune().said.includes('kept from before'))
+
+  const [good, bad] = [join(dir, 'good.png'), join(dir, 'bad.png')]
+  await picture(good)
+  writeFileSync(bad, 'no picture')
+  const missing = join(dir, 'missing.png')
+  const alone = kindred('classify', network, good)
+  const { code, out: printed, err } = kindred('classify', network, bad, good, missing)
+  assert.is(code, 1)
+  assert.is(printed, alone.out)
+  assert.equal(
+    err.split('\n').map((line) => /^kindred: (\S+\.png) /.exec(line)?.[1]),
+    [bad, missing],
+  )
+  const { results, skippedFiles } = JSON.parse(
+    kindred('classify', network, bad, good, '--json').out,
+  ) as { results: { path: string }[]; skippedFiles: number }
+  assert.equal([results.map(({ path }) => path), skippedFiles], [[good], 1])
 })
 
 test('refuses amounts that are none, before anything is written', ({ dir, run }) => {

@@ -69,7 +69,7 @@ test('a missing or misspelt command says what to type', () => {
   )
   assert.is(
     refusalOf('trian'),
-    'command: must be one of train, compare, presets, eval, embed, search, curate, export, import, report, summary, profile, demo, doctor, got trian; type for example: npx kindred train',
+    'command: must be one of train, compare, presets, eval, embed, search, classify, curate, export, import, report, summary, profile, demo, doctor, got trian; type for example: npx kindred train',
   )
 })
 

@@ -1,6 +1,7 @@
 // Pictures given as bytes: the images, the list of those left out, and the data set made of them.
 
 import * as assert from 'uvu/assert'
+import { DataError } from '../../data/dataset.ts'
 import { batches } from '../../data/loader.ts'
 import { imageDataset } from '../../images/image-dataset.ts'
 import { readImages } from '../../images/read-images.ts'
@@ -8,7 +9,7 @@ import { resizeImages } from '../../kernels/resample/resize-images.ts'
 import { residentImages } from '../../methods/image-batch.ts'
 import { threefry2x32 } from '../../kernels/wgsl/threefry.ts'
 import { gpuSuite } from '../fixtures/gpu.ts'
-import { call, refusesAll } from '../fixtures/misuse.ts'
+import { type Misuse, call, refusesAll } from '../fixtures/misuse.ts'
 
 const test = gpuSuite('pictures as bytes')
 
@@ -173,6 +174,42 @@ test('nothing is left behind, and a signal ends it', async ({ gpu }) => {
   assert.ok(taken < 13, `${taken} were taken`)
 })
 
+test('a picture whose name cannot be read is told by its place', async ({ gpu }) => {
+  const nameless = Object.defineProperty(noise(4, 4), 'name', {
+    get: () => {
+      throw new DataError('gone')
+    },
+  })
+  const { skipped, kept } = await readImages(gpu, [nameless, noise(4, 4)], { size: 4 })
+  assert.equal([skipped, kept], [[{ file: 'picture 0', reason: 'gone' }], [1]])
+})
+
+test('more images than the device binds are refused before memory is taken', async ({ gpu }) => {
+  const most = gpu.device.limits.maxStorageBufferBindingSize
+  const side = (pictures: number) => Math.floor(Math.sqrt(most / 3 / pictures))
+  const good = noise(4, 4)
+  const words = (owner: string, pictures: string, size: number, bytes: number) =>
+    `${owner}: size must leave room for ${pictures} in the ${most} bytes that this device binds, got ${size}, which needs ${bytes}; give `
+  const [one, two] = [side(1) + 1, side(2) + 1]
+  await refusesAll([
+    [
+      'far too large',
+      () => readImages(gpu, [good], { size: 1e5 }),
+      `${words('readImages', 'the picture', 1e5, 3e10)}${side(1)} or less`,
+    ],
+    [
+      'a pixel too large for two',
+      () => readImages(gpu, [good, good], { size: two }),
+      `${words('readImages', 'all 2 pictures', two, 6 * two ** 2)}${side(2)} or less, or at most 1 picture at a time, or imageDataset, which keeps them in memory`,
+    ],
+    [
+      'a pixel too large for a set',
+      () => imageDataset(gpu, [good], { size: one }),
+      `${words('imageDataset', 'the picture', one, 3 * one ** 2)}${side(1)} or less`,
+    ],
+  ])
+})
+
 test('what is no picture is refused in words', async ({ gpu }) => {
   const read = (...given: readonly unknown[]) => call(readImages, gpu, ...given)
   const good = noise(4, 4)
@@ -192,6 +229,13 @@ test('what is no picture is refused in words', async ({ gpu }) => {
       () => read(['cat.jpg'], { size: 4 }),
       "readImages: a picture must be a File, a Blob, an ImageBitmap, a canvas, a VideoFrame, an image or video element, ImageData or { data, width, height }, got 'cat.jpg'",
     ],
+    ...[null, undefined, 3].flatMap((none) =>
+      [readImages, imageDataset].map((reader): Misuse => [
+        `${String(none)} among pictures`,
+        () => call(reader, gpu, [good, none, good], { size: 4 }),
+        `${reader.name}: a picture must be a File, a Blob, an ImageBitmap, a canvas, a VideoFrame, an image or video element, ImageData or { data, width, height }, got ${String(none)}`,
+      ]),
+    ),
     [
       'no size',
       () => read([good], {}),

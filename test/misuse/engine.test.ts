@@ -64,7 +64,7 @@ test('a Gpu says what was wrong with a call', async ({ gpu }) => {
     [
       'a name for options',
       () => call(openGpu, 'llvmpipe'),
-      `openGpu: options must be an object with precision, activations, powerPreference, adapter, toggles, robustness, autotune, got 'llvmpipe'`,
+      `openGpu: options must be an object with precision, activations, budget, powerPreference, adapter, toggles, robustness, autotune, got 'llvmpipe'`,
     ],
     [
       'a toggle by itself',
@@ -75,7 +75,7 @@ test('a Gpu says what was wrong with a call', async ({ gpu }) => {
     [
       'an option of another',
       () => make(Gpu, gpu.device, { adapter: 'NVIDIA' }),
-      `Gpu: there is no option 'adapter'; its options are precision, activations, ownsDevice, kernels, onWait`,
+      `Gpu: there is no option 'adapter'; its options are precision, activations, budget, ownsDevice, kernels, onWait`,
     ],
     [
       'a step that is none',

@@ -8,6 +8,7 @@ import { type PicturePair, closePairs, loners } from './ranking.ts'
 
 const [PAIRS, LONERS] = [8, 12] // shown
 const ALIKE = 0.98 // cosine from which two pictures may be one
+const MANY = 0.2 // pairs to a picture: more mean a network that sees too little
 
 interface Shown {
   readonly names: readonly string[]
@@ -38,7 +39,7 @@ export function showLists(section: HTMLElement, found: Neighbourhood | null, sho
       'div',
       { id: 'duplicates' },
       make('h2', {}, 'Near-duplicates'),
-      make('p', { class: 'fine' }, pairWords(pairs)),
+      make('p', { class: 'fine' }, pairWords(pairs, shown.names.length)),
       pairList,
     ),
     make(
@@ -51,8 +52,10 @@ export function showLists(section: HTMLElement, found: Neighbourhood | null, sho
   )
 }
 
-function pairWords(pairs: readonly PicturePair[]): string {
+function pairWords(pairs: readonly PicturePair[], pictures: number): string {
   const count = pairs.filter(({ cosine }) => cosine >= ALIKE).length
   const have = count === 1 ? 'One pair has' : `${count.toLocaleString('en')} pairs have`
+  if (count > MANY * pictures)
+    return `Too early to tell: ${count.toLocaleString('en')} pairs look the same to the network.`
   return `The pairs most alike. ${count === 0 ? 'None has' : have} a similarity of ${ALIKE} or more.`
 }

@@ -46,13 +46,13 @@ export class Meter {
     const first = this.#first ?? spread
     const isCollapsed = spread < LITTLE && spread < first / 2
     this.element.classList.toggle('is-collapsed', isCollapsed)
-    const was = step === 0 ? 'before training' : `${first.toFixed(2)} before training`
+    const was = step === 0 ? ', before training' : `; it was ${first.toFixed(2)} before training`
     const verdict = isCollapsed
       ? 'Collapsing: it finds all pictures alike. A shorter training or the other method may help.'
       : step === 0
         ? ''
-        : 'It tells the pictures apart.'
-    this.#words.textContent = `${spread.toFixed(2)} of an even spread (${was}). ${verdict}`
+        : 'No collapse.'
+    this.#words.textContent = `${spread.toFixed(2)}, where 1 is spread evenly${was}. ${verdict}`
   }
 
   #set(spread: number) {

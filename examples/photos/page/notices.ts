@@ -15,13 +15,16 @@ export function notice(words: string, kind: 'error' | 'news' = 'news', id = word
   place.append(made)
 }
 
-/** Removes all messages. */
-export const clearNotices = () => byId('notices').replaceChildren()
+/** Removes all messages but the one that there is no GPU, which stays true. */
+export function clearNotices() {
+  for (const old of [...byId('notices').children])
+    if (old.getAttribute('data-id') !== 'no-gpu') old.remove()
+}
 
-/** The words of an error. */
+/** The words of an error, with a capital unless they begin with the name of a file. */
 export function wordsOf(error: unknown): string {
   const words = error instanceof Error ? error.message : String(error)
-  return words.charAt(0).toUpperCase() + words.slice(1)
+  return /^[a-z]+[ ,:;]/.test(words) ? words.charAt(0).toUpperCase() + words.slice(1) : words
 }
 
 /** Asks the user; resolves to true if they agree. */

@@ -22,18 +22,26 @@ const questions: readonly {
       {
         value: 'simclr',
         words: 'SimCLR',
-        about: 'The other pictures of a batch are what it is not.',
+        about: 'Pulls two views of a picture together, and all others of its batch apart.',
       },
-      { value: 'moco', words: 'MoCo', about: 'A queue of earlier pictures is what it is not.' },
+      {
+        value: 'moco',
+        words: 'MoCo',
+        about: 'Pulls two views of a picture together, and a queue of earlier ones apart.',
+      },
     ],
   },
   {
     name: 'network',
     title: 'Network',
     options: [
-      { value: 'small', words: 'Small', about: 'ResNet-8 of width 16: quick, sees patterns.' },
-      { value: 'medium', words: 'Medium', about: 'ResNet-18 of width 32: a laptop’s GPU.' },
-      { value: 'large', words: 'Large', about: 'ResNet-18 of width 64: a strong GPU.' },
+      {
+        value: 'small',
+        words: 'Small',
+        about: 'ResNet-8 of width 16: quick, for simple patterns.',
+      },
+      { value: 'medium', words: 'Medium', about: 'ResNet-18 of width 32: for a laptop’s GPU.' },
+      { value: 'large', words: 'Large', about: 'ResNet-18 of width 64: for a strong GPU.' },
     ],
   },
   {

@@ -30,7 +30,11 @@ export class ViewsPanel {
     )
     this.element.replaceChildren(
       make('h2', {}, 'Two views of a picture'),
-      make('p', { class: 'fine' }, 'It learns that the second and third of each row are one.'),
+      make(
+        'p',
+        { class: 'fine' },
+        'It learns to give the second and the third of each row the same features.',
+      ),
       make(
         'div',
         { class: 'triples', role: 'img', 'aria-label': 'Pictures with two views' },

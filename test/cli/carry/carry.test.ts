@@ -130,7 +130,7 @@ test('a training begins with the weights of --init, the key encoder too', async 
 test('kinds of files are told by their endings, and options by the kind', async ({ run, dir }) => {
   const pt = await kindred('export', run, '--to', join(dir, 'a.pt'))
   assert.is(pt.code, 2)
-  assert.match(pt.err, /--to: must end in \.onnx or \.safetensors, or be a folder/)
+  assert.match(pt.err, /--to: must end in \.onnx, \.safetensors or \.zip, or be a folder/)
   const half = await kindred('export', run, '--to', join(dir, 'a.safetensors'), '--half')
   assert.is(half.err, 'kindred: --half: is of .onnx files; leave it out\n')
   const folder = join(dir, 'page')

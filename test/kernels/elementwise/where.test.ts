@@ -83,7 +83,7 @@ test('what does not fit is refused', ({ gpu }) => {
   refuses(() => where(gpu.tensor([1, 2], [2]), x, 0), 'where: shapes do not broadcast, [2] and [3]')
   refuses(
     () => where(gpu.tensor(Uint8Array.of(0, 1, 1, 0), [4]), 1, 0),
-    'where: x must be f32 or i32, got u8 [4]',
+    'where: condition must be f32 or i32, got u8 [4]',
   )
 })
 
