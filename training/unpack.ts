@@ -11,6 +11,7 @@ import { metricsIn } from './metrics.ts'
 import { checkSettings } from './resumable.ts'
 import { type OnNote, fill } from './run-contents.ts'
 import type { Checkpoint } from './storage.ts'
+import { checksumsIn, crc32 } from './zip-checksums.ts'
 
 /** Options of `unpackRun`. */
 export interface UnpackOptions {
@@ -95,6 +96,7 @@ class Zip {
   readonly name: string
   readonly #bytes: Uint8Array
   readonly #sizes = new Map<string, number>()
+  readonly #sums = new Map<string, number>() // CRC-32
   #folder = '' // of the run, within the zip
 
   /** Throws Error if the bytes are no zip of a run. */
@@ -103,7 +105,10 @@ class Zip {
     this.#bytes = bytes
     if (bytes.length === 0) throw new Error(`${name}: it is empty, 0 bytes; pack the run again`)
     if (bytes[0] !== 0x50 || bytes[1] !== 0x4b) throw this.#none('it is no zip')
+    const sums = checksumsIn(bytes).values()
     this.#unzip(({ name: path, size, originalSize }) => {
+      const { value: sum } = sums.next()
+      if (sum !== undefined) this.#sums.set(path, sum)
       if (originalSize <= SWELL * (size + 1)) this.#sizes.set(path, originalSize)
       return false
     })
@@ -137,11 +142,13 @@ class Zip {
       .map((path) => path.slice(start.length))
   }
 
-  /** Returns a file. Throws Error if it is cut short. */
+  /** Returns a file. Throws Error if it is cut short, or has not the checksum of what was packed. */
   bytes(name: string): Uint8Array {
     const path = this.#folder + name
     const found = this.#unzip((file) => file.name === path)[path]
-    if (!found || found.length !== this.#sizes.get(path))
+    const sum = this.#sums.get(path)
+    const isWhole = found?.length === this.#sizes.get(path)
+    if (!found || !isWhole || (sum !== undefined && sum !== crc32(found)))
       throw new Error(`${this.name}: ${name} is cut short or damaged`)
     return found
   }

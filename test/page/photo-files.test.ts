@@ -192,7 +192,7 @@ test('a file that is no saved training is refused in words', async ({ open }) =>
     await page.waitForSelector('.notice.is-error')
     assert.match(
       await noticesOf(page),
-      /^Odd.safetensors cannot be opened: .*Choose a file that this page has saved/,
+      /^odd.safetensors cannot be opened: .*Choose a file that this page has saved/,
     )
     await page.waitForSelector('#start:not([hidden])')
   }
@@ -213,7 +213,7 @@ test('a saved training whose weights are of another network is refused in words'
   await page.waitForSelector('.notice.is-error')
   assert.match(
     await noticesOf(page),
-    /^Other.safetensors cannot be opened: .*weight.*Choose a file/,
+    /^other.safetensors cannot be opened: .*weight.*Choose a file/,
   )
   await page.waitForSelector('#start:not([hidden])')
   assert.equal(complaints, [])
@@ -242,14 +242,17 @@ test('a kept training that cannot be read is told, and replaced only with consen
   await keptFile(page, 'damaged')
   await page.goto(`${site.url}/?pictures=12&test=2&source=8`)
   await page.waitForSelector('#kept:not([hidden])')
-  assert.match((await page.textContent('#kept')) ?? '', /^Your last training cannot be read .*kept/)
+  assert.match(
+    (await page.textContent('#kept')) ?? '',
+    /^Your last training cannot be read its file: .*got 7/,
+  )
   assert.is(await page.locator('#open-kept').count(), 0)
   await page.click('#use-built-in')
   await untilStatus(page, /^Ready/)
   await page.click('#train')
   assert.match(
     (await page.locator('#ask[open]').textContent()) ?? '',
-    /keeps a training that cannot be read: .*will replace it/,
+    /keeps a training that cannot be read: its file: .*will replace it/,
   )
   await page.click('#ask button:not(.primary)')
   await untilStatus(page, /^Ready/)

@@ -187,6 +187,20 @@ test('memory that was transferred, and a zip of two runs, are refused in words',
   assert.is((await unpackRun(zipSync(within))).newest?.step, 3)
 })
 
+test('a flipped bit is found by the checksum of the zip', async () => {
+  const files = await filesOf(await packRun(await keptRun([3, 6])))
+  const zip = zipSync(files, { level: 0 })
+  const text = new TextDecoder('latin1').decode(zip)
+  zip.set([0x31], text.indexOf('"loss":0') + 7) // 0 becomes 1
+  await refusesAsync(
+    () => unpackRun(zip, { name: 'r.zip' }),
+    'r.zip: metrics.jsonl is cut short or damaged',
+  )
+  const within = new Uint8Array(zip.length + 7) // a view of other memory
+  within.set(zipSync(files), 7)
+  assert.is((await unpackRun(within.subarray(7))).newest?.step, 6)
+})
+
 test('a renamed checkpoint hides no newer one', async () => {
   const files = await filesOf(await packRun(await keptRun([3, 6], 3)))
   const best = files['checkpoints/best.safetensors'] as Uint8Array

@@ -16,7 +16,8 @@ const folder = async () =>
 export async function readKept(name: string): Promise<SafetensorsFile | null> {
   const file = await fileOf(name)
   if (!file || file.size === 0) return null // a first file whose writer was never closed is empty
-  return decodeSafetensors(new Uint8Array(await file.arrayBuffer()), `the kept ${name}`)
+  const called = name === TRAINING ? 'its file' : 'its pictures'
+  return decodeSafetensors(new Uint8Array(await file.arrayBuffer()), called)
 }
 
 async function fileOf(name: string): Promise<File | null> {
