@@ -11,27 +11,11 @@ import { type Binding, type Block, type Storage, USAGE, bindingOf, needing } fro
 import { orderedParams, paramOf, writeParam } from './params.ts'
 import type { Pipeline } from './pipelines.ts'
 import { Submissions, type Work } from './submissions.ts'
+import type { PipelineUse, Unsubmitted } from './unsubmitted.ts'
 import type { Dispatched, Recorded, Trace } from './capture/trace.ts'
 
 const UNIFORM_BYTES = 1 << 20 // of Params in one command buffer: 4,096 dispatches at least
 const LABEL = { label: 'kindred' }
-
-/** A kernel, and how many workgroups of it run. */
-interface PipelineUse {
-  readonly pipeline: Pipeline
-  readonly groups: readonly [number, number, number]
-}
-
-/** A command that is not submitted yet. */
-type Pending =
-  | {
-      readonly kind: 'dispatch'
-      readonly pipeline: Pipeline
-      readonly bindings: readonly Binding[]
-      readonly offset: number
-      readonly groups: readonly [number, number, number]
-    }
-  | { readonly kind: 'copy'; readonly from: Binding; readonly to: GPUBuffer; readonly at: number }
 
 /** Collects dispatches and copies, and submits them together. */
 export class Commands {
@@ -50,7 +34,8 @@ export class Commands {
   readonly #watch: Watch
   readonly #uniforms: GPUBuffer
   #params = new DataView(new ArrayBuffer(UNIFORM_BYTES))
-  #pending: Pending[] = []
+  #pending: Unsubmitted[] = []
+  #isShared = false // true once an app's buffer is used by a pending command
   #paramBytes = 0
   #flushes = 0
   #submits = 0
@@ -69,6 +54,11 @@ export class Commands {
       size: UNIFORM_BYTES,
       usage: USAGE.UNIFORM | USAGE.COPY_DST,
     })
+  }
+
+  /** How often commands were flushed or replayed. */
+  get flushes(): number {
+    return this.#flushes
   }
 
   /** Counts since the start: kernels dispatched, command buffers submitted, bind groups created. */
@@ -161,11 +151,13 @@ export class Commands {
     if (this.isPending(block)) this.flush()
     block.writes++
     this.submissions.write(block.buffer, offset, bytes)
+    if (block.isShared) this.submissions.finish()
   }
 
   /** Drops the commands that are not submitted yet. */
   drop() {
     this.#pending = []
+    this.#isShared = false
     this.#paramBytes = 0
   }
 
@@ -175,6 +167,7 @@ export class Commands {
     if (this.#pending.length === 0) return
     const commands = this.#pending
     const bytes = this.#paramBytes
+    const isShared = this.#isShared
     this.drop()
     if (bytes > 0)
       this.submissions.write(this.#uniforms, 0, new Uint8Array(this.#params.buffer, 0, bytes))
@@ -182,19 +175,25 @@ export class Commands {
     this.guard(() => {
       encodables = commands.map((command) => this.#encodable(command))
     })
-    this.submit(encodables, LABEL)
+    this.submit(encodables, LABEL, { isShared })
   }
 
-  /** Submits all commands collected so far, and all that wait for their turn, at once. */
+  /** Submits all commands collected so far, and all that wait for their turn, now. */
   finish() {
     this.flush()
     this.submissions.finish()
   }
 
-  /** Submits commands in their turn. */
-  submit(commands: readonly Encodable[], label: { readonly label: string }) {
+  /** Submits commands in their turn; now if they use a buffer that is shared with an app, which
+   *  may submit or write something next. */
+  submit(
+    commands: readonly Encodable[],
+    label: { readonly label: string },
+    { isShared }: { readonly isShared: boolean },
+  ) {
     this.#flushes++
     this.#watch(this.submissions.add({ commands, label, timer: this.timer }))
+    if (isShared) this.submissions.finish()
   }
 
   /** Returns the cost of a dispatch or a copy: that of all like it. */
@@ -227,7 +226,7 @@ export class Commands {
     this.#uniforms.destroy()
   }
 
-  #encodable(command: Pending): Encodable {
+  #encodable(command: Unsubmitted): Encodable {
     if (command.kind === 'copy')
       return { ...command, cost: this.costOf({ bindings: [command.from] }) }
     const { kind, pipeline, bindings, offset, groups } = command
@@ -238,6 +237,7 @@ export class Commands {
 
   #bind(storage: Storage): Binding {
     if (storage.block) storage.block.used = this.#flushes
+    this.#isShared ||= storage.block?.isShared ?? false
     return bindingOf(storage)
   }
 }

@@ -59,7 +59,8 @@ export class Costs {
 
 /** Corrects the costs of a piece by the milliseconds that it took. The time of one command is its
  *  cost. The time of several is divided among them as their costs so far, and doubles or halves
- *  each at most, so that one wait for something else does not spoil them. */
+ *  each at most, so that one wait for something else does not spoil them. What was not measured
+ *  before has an equal share. */
 export function learn(costs: readonly Cost[], took: number) {
   const [only] = costs
   if (!only) return
@@ -67,6 +68,8 @@ export function learn(costs: readonly Cost[], took: number) {
     only.ms = Math.max(LEAST, took)
     return
   }
+  const share = Math.max(LEAST, took / costs.length)
+  for (const cost of costs) if (Number.isNaN(cost.ms)) cost.ms = share
   const expected = costs.reduce((sum, { ms }) => sum + ms, 0)
   const change = Math.min(MOST_CHANGE, Math.max(1 / MOST_CHANGE, took / expected))
   for (const cost of new Set(costs)) cost.ms = Math.max(LEAST, cost.ms * change)

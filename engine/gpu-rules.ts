@@ -38,7 +38,10 @@ export interface GpuOptions {
 export const commonRules = {
   precision: oneOf('f32', 'f16x3', 'f16'),
   activations: oneOf('f32', 'f16'),
-  budget: orNull({ words: 'milliseconds above 0', fits: positive.fits }),
+  budget: orNull({
+    words: 'a finite number of milliseconds above 0',
+    fits: (v) => positive.fits(v) && Number.isFinite(v),
+  }),
 }
 
 const gpuOptions = {

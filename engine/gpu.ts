@@ -122,7 +122,7 @@ export class Gpu extends Printed implements Machine {
   }
 
   /** Runs one training step and frees its tensors but those it returns, which live until the next
-   *  step ends. If the body throws, no variable has changed since a read in it, or its beginning. */
+   *  step ends. If the body throws, neither variables nor counters have changed since it last read. */
   step<T extends StepResult>(body: () => T): T {
     return this.#alive().steps.run(checkValue('Gpu.step', 'body', body, callback))
   }
@@ -147,9 +147,9 @@ export class Gpu extends Printed implements Machine {
     return new Captured(this.#alive(), body, options)
   }
 
-  /** Calls `action` now and in each replay: JavaScript such as counting. `undo` takes a call back. */
+  /** Calls `action` now and in each replay, to count. `undo` takes a call back if the step throws. */
   everyStep(action: () => void, undo?: () => void) {
-    this.#alive().steps.everyStep(action, undo)
+    this.#alive().steps.counters.everyStep(action, undo)
   }
 
   /** Keeps the captured step that is running from being replayed, for a `reason`. */

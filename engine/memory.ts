@@ -123,7 +123,7 @@ export class Memory {
 
   /** Tells whether a storage lies in an app's buffer. */
   isWrapped({ block }: Storage): boolean {
-    return block !== null && this.#pool.isAdopted(block)
+    return block?.isShared ?? false
   }
 
   /** Runs `body`, then frees what it allocated, except the storages that `pick` finds in its

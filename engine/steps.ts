@@ -4,6 +4,7 @@ import type { Tensor } from '../kernels/op.ts'
 import { callback, checkValue } from '../kernels/options.ts'
 import { Claims } from './claims.ts'
 import type { Commands } from './commands.ts'
+import { Counters } from './counters.ts'
 import { rules } from './gpu-rules.ts'
 import type { Memory, Storage } from './memory.ts'
 import type { Observing } from './observe.ts'
@@ -32,18 +33,17 @@ export class StepRunner {
   readonly #memory: Memory
   readonly #commands: Commands
   readonly #tensors: Tensors
-  readonly #observing: Observing
   readonly claims = new Claims()
+  readonly counters: Counters
   #returned: readonly Storage[] = [] // by the last step
   #running = false
-  #undos: (() => void)[] | null = null // of the counters of a rehearsal
   #ticks = 0
 
   constructor({ memory, commands, tensors, observing }: Machinery) {
     this.#memory = memory
     this.#commands = commands
     this.#tensors = tensors
-    this.#observing = observing
+    this.counters = new Counters({ commands, observing })
   }
 
   get running(): boolean {
@@ -53,17 +53,6 @@ export class StepRunner {
   /** Throws Error while a step is running. */
   checkIdle() {
     if (this.#running) throw new Error('Gpu.step: a step cannot run inside a step')
-  }
-
-  /** Implements `Gpu.everyStep`. */
-  everyStep(action: () => void, undo: (() => void) | undefined) {
-    checkValue('Gpu.everyStep', 'action', action, callback)
-    if (undo) this.#observing.counted(checkValue('Gpu.everyStep', 'undo', undo, callback))
-    if (this.#undos && !undo) return // what could not be taken back
-    if (undo) this.#undos?.unshift(undo)
-    const { trace } = this.#commands
-    if (trace) trace.act(action)
-    else action()
   }
 
   /** Runs one step, submits it and frees its tensors. Returned tensors live until the next step
@@ -124,17 +113,14 @@ export class StepRunner {
    *  counters, and leaves out actions of `everyStep` that have no `undo`. */
   runDry(body: () => StepResult) {
     const trace = new Trace(null, 'ahead')
-    const undos: (() => void)[] = []
     this.checkIdle()
-    this.#undos = undos
-    try {
-      this.record(body, trace)
-    } catch (error) {
-      if (trace.obstacle === null) throw error
-    } finally {
-      this.#undos = null
-      for (const undo of undos) undo()
-    }
+    this.counters.dry(() => {
+      try {
+        this.record(body, trace)
+      } catch (error) {
+        if (trace.obstacle === null) throw error
+      }
+    })
   }
 
   /** Executes the commands that a trace has recorded so far. A storage that was freed since has
@@ -187,13 +173,20 @@ export class StepRunner {
     this.claims.clear()
     this.#running = true
     try {
-      return this.#memory.unscoped(step)
-    } catch (error) {
-      this.#commands.drop()
-      throw error
+      return this.counters.during(() => this.#orDropped(() => this.#memory.unscoped(step)))
     } finally {
       this.#running = false
       this.tick()
+    }
+  }
+
+  /** Runs `body`, and drops its commands if it throws. */
+  #orDropped<T>(body: () => T): T {
+    try {
+      return body()
+    } catch (error) {
+      this.#commands.drop()
+      throw error
     }
   }
 

@@ -92,9 +92,12 @@ export class Submissions {
     else call()
   }
 
-  /** Submits all that waits, at once. */
+  /** Submits all that waits, now: in pieces of the budget, none of which waits for another. */
   finish() {
-    while (this.isWaiting) this.#piece(Infinity)
+    const begun = performance.now()
+    const costs: Cost[] = []
+    while (this.isWaiting) costs.push(...this.#piece(this.#budget ?? Infinity))
+    if (this.#budget !== null) this.#measure(costs, begun)
   }
 
   /** Drops the work and the writes that wait, and makes the calls. */
@@ -114,7 +117,11 @@ export class Submissions {
   /** Submits a piece, and the next one when it is done. */
   #timed(budget: number) {
     const begun = performance.now()
-    const costs = this.#piece(budget)
+    this.#measure(this.#piece(budget), begun)
+  }
+
+  /** Measures what was submitted, and submits the next piece when it is done. */
+  #measure(costs: readonly Cost[], begun: number) {
     if (costs.length === 0) return
     this.#inFlight++
     const endWait = this.#onWait()

@@ -62,10 +62,10 @@ export function wrap(
   checkValue('Gpu.wrap', 'dtype', dtype, dtypeRule)
   const { offset = 0 } = checkOptions('Gpu.wrap', options, rules)
   commands.trace?.refuse('gpu.wrap was called in the step; wrap buffers before it')
-  const bytes = wholeWords(byteSize(dtype, shape))
+  const bytes = byteSize(dtype, shape)
   checkUse(buffer)
   checkRange(buffer, { offset, bytes }, `${dtype} ${show(shape)}`, commands.device)
-  const storage = memory.wrap(buffer, { offset, bytes: byteSize(dtype, shape) })
+  const storage = memory.wrap(buffer, { offset, bytes })
   if (!storage)
     throw new Error("Gpu.wrap: the buffer is this Gpu's own, of a tensor; use the tensor itself")
   const variable = tensors.variableOn(storage, { shape: [...shape], dtype })
@@ -94,6 +94,10 @@ function checkRange(
     throw new RangeError(
       `Gpu.wrap: offset must be a multiple of this device's ${align} bytes, got ${offset}`,
     )
+  if (bytes % 4 !== 0)
+    throw new ShapeError(
+      `Gpu.wrap: ${what} has ${bytes} bytes, and whole words of four are written, so the bytes of yours behind it would be lost; wrap a multiple of 4, such as [${wholeWords(bytes)}], or use a tensor`,
+    )
   if (offset + bytes > size)
     throw new ShapeError(
       `Gpu.wrap: ${what} at byte ${offset} needs a buffer of ${offset + bytes} bytes, got one of ${size}`,
@@ -113,6 +117,6 @@ export function bufferOf({ tensors, commands, steps }: Assembly, tensor: Tensor)
     )
   const { block, offset, bytes } = tensors.storage(tensor)
   if (!block) throw new Error('a tensor has no buffer') // tensors.storage has thrown
-  commands.finish() // what the app submits next comes after it, with a budget too
+  commands.finish() // so that what the app submits next comes after it
   return { buffer: block.buffer, offset, size: wholeWords(bytes) }
 }

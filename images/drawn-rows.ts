@@ -19,12 +19,16 @@ interface Page {
   OffscreenCanvas?: new (width: number, height: number) => Canvas
 }
 
-type Destination = Required<Pick<GPUTexelCopyBufferInfo, 'buffer' | 'offset' | 'bytesPerRow'>>
+/** A place in a buffer, and `inTurn`, which calls what writes it when its turn comes. */
+type Destination = Required<Pick<GPUTexelCopyBufferInfo, 'buffer' | 'offset' | 'bytesPerRow'>> & {
+  readonly inTurn: (write: () => void) => void
+}
 
 /** Copies rows. Keeps the last texture for pictures of one size, such as the frames of a video. */
 export class DrawnRows {
   readonly #device: GPUDevice
   #texture: GPUTexture | null = null
+  #keeps = false // a texture for the next picture
 
   constructor(device: GPUDevice) {
     this.#device = device
@@ -46,35 +50,53 @@ export class DrawnRows {
     }
   }
 
-  /** Destroys the texture. */
+  /** Destroys the texture, once nothing that waits reads it. */
   free() {
+    this.#keeps = false
     this.#texture?.destroy()
     this.#texture = null
   }
 
   #transfer(image: Drawable, { left, top, width, height }: Part, to: Destination) {
-    const texture = this.#textureOf(width, height)
+    const texture = this.#take(width, height)
     const source = image as unknown as GPUCopyExternalImageSource // as its way says
     const device = this.#device
     const size = [width, height] as const
-    device.queue.copyExternalImageToTexture(
-      { source, origin: [left, top] },
-      { texture, premultipliedAlpha: false },
-      size,
-    )
-    const encoder = device.createCommandEncoder({ label: 'kindred pictures' })
-    encoder.copyTextureToBuffer({ texture }, to, size)
-    device.queue.submit([encoder.finish()])
+    try {
+      device.queue.copyExternalImageToTexture(
+        { source, origin: [left, top] },
+        { texture, premultipliedAlpha: false },
+        size,
+      )
+    } catch (error) {
+      this.#put(texture)
+      throw error
+    }
+    const { buffer, offset, bytesPerRow, inTurn } = to
+    inTurn(() => {
+      const encoder = device.createCommandEncoder({ label: 'kindred pictures' })
+      encoder.copyTextureToBuffer({ texture }, { buffer, offset, bytesPerRow }, size)
+      device.queue.submit([encoder.finish()])
+      this.#put(texture)
+    })
   }
 
-  #textureOf(width: number, height: number): GPUTexture {
+  /** Takes a texture, which `put` returns when it was read: the kept one if it has this size. */
+  #take(width: number, height: number): GPUTexture {
     const last = this.#texture
+    this.#texture = null
+    this.#keeps = true
     if (last && last.width === width && last.height === height) return last
-    this.free()
+    last?.destroy()
     const usage = COPY_SRC | COPY_DST | RENDER_ATTACHMENT
     const size = [width, height]
-    const texture = this.#device.createTexture({ size, format: 'rgba8unorm', usage })
-    return (this.#texture = texture)
+    return this.#device.createTexture({ size, format: 'rgba8unorm', usage })
+  }
+
+  #put(texture: GPUTexture) {
+    this.#texture?.destroy()
+    this.#texture = this.#keeps ? texture : null
+    if (!this.#keeps) texture.destroy()
   }
 
   #draw(name: string, image: Drawable, { left, top, width, height }: Part, to: Destination) {
@@ -88,10 +110,13 @@ export class DrawnRows {
       throw new DataError(`${name}: this browser has no canvas to read ${width} pixels of a row`)
     context.drawImage(image, -left, -top)
     const { data } = context.getImageData(0, 0, width, height)
-    for (let row = 0; row < height; row++) {
-      const bytes = data.subarray(row * width * 4, (row + 1) * width * 4)
-      const at = to.offset + row * to.bytesPerRow
-      this.#device.queue.writeBuffer(to.buffer, at, bytes)
-    }
+    const { buffer, offset, bytesPerRow, inTurn } = to
+    const { queue } = this.#device
+    inTurn(() => {
+      for (let row = 0; row < height; row++) {
+        const bytes = data.subarray(row * width * 4, (row + 1) * width * 4)
+        queue.writeBuffer(buffer, offset + row * bytesPerRow, bytes)
+      }
+    })
   }
 }

@@ -1,9 +1,12 @@
 // Brings the bytes of a picture to the GPU, a strip of rows at a time, through one small buffer.
 // What a page draws goes through a texture, without JavaScript seeing a pixel; where the picture is
-// wider than textures are, through a canvas.
+// wider than textures are, through a canvas. With a budget, the bytes wait for their turn behind what
+// reads the strip before.
 
 import { DataError } from '../data/dataset.ts'
 import { partsOf } from '../engine/assemble.ts'
+import { bindingOf } from '../engine/memory.ts'
+import { wholeWords } from '../engine/values.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { type Variable, sizeOf } from '../kernels/op.ts'
 import type { PixelRows } from '../kernels/resample/passes.ts'
@@ -30,12 +33,14 @@ export interface Strip extends PixelRows {
 }
 
 const MOST = 16 * 2 ** 20 // bytes of a strip of more than one row
+const MOST_WAITING = 4 * MOST // bytes that wait for their turn
 
 /** Reads strips of pictures. */
 export class Strips {
   readonly #gpu: Gpu
   readonly #drawn: DrawnRows
   #staged: Variable | null = null
+  #waiting = 0 // bytes
 
   constructor(gpu: Gpu) {
     this.#gpu = gpu
@@ -52,13 +57,8 @@ export class Strips {
     for (let row = 0; row < part.height; row += most) {
       const rows = Math.min(most, part.height - row)
       const bytes = this.#space(name, rows * pitch)
-      const { buffer, offset } = this.#gpu.bufferOf(bytes) // after what reads the strip before
       const strip = { ...part, top: part.top + row, height: rows }
-      partsOf(this.#gpu).commands.guard(() => {
-        if ('image' in picture)
-          this.#drawn.copy(name, picture.image, strip, { buffer, offset, bytesPerRow: pitch })
-        else this.#write(picture.bytes.subarray(strip.top * pitch), rows * pitch, buffer, offset)
-      })
+      this.#bring(name, picture, strip, { bytes, pitch })
       const left = raw ? 0 : part.left
       this.#gpu.noGrad(() => take({ bytes, channels, rows, pitch, left }, row))
     }
@@ -71,11 +71,33 @@ export class Strips {
     this.#staged = null
   }
 
-  /** Writes the first bytes to a buffer, in whole words. */
-  #write(from: Uint8Array, count: number, buffer: GPUBuffer, offset: number) {
-    const bytes = new Uint8Array(Math.ceil(count / 4) * 4)
-    bytes.set(from.subarray(0, count))
-    this.#gpu.device.queue.writeBuffer(buffer, offset, bytes)
+  /** Brings a strip to a variable, rows `pitch` bytes apart, in its turn. */
+  #bring(
+    name: string,
+    picture: Readable,
+    strip: Part,
+    { bytes, pitch }: { readonly bytes: Variable; readonly pitch: number },
+  ) {
+    const { commands, tensors } = partsOf(this.#gpu)
+    const { submissions } = commands
+    const count = strip.height * pitch
+    commands.flush() // what reads the strip before
+    if (this.#waiting + count > MOST_WAITING) commands.finish()
+    const { block, offset } = bindingOf(tensors.storage(bytes))
+    const { buffer } = block
+    const inTurn = (write: () => void) => submissions.call(() => commands.guard(write))
+    commands.guard(() => {
+      if ('image' in picture)
+        this.#drawn.copy(name, picture.image, strip, {
+          ...{ buffer, offset, bytesPerRow: pitch, inTurn },
+        })
+      else {
+        const from = strip.top * pitch
+        submissions.write(buffer, offset, inWords(picture.bytes.subarray(from, from + count)))
+      }
+    })
+    this.#waiting += count
+    submissions.call(() => (this.#waiting -= count))
   }
 
   #space(name: string, count: number): Variable {
@@ -86,4 +108,11 @@ export class Strips {
     if (this.#staged) this.#gpu.free(this.#staged)
     return (this.#staged = this.#gpu.variable(new Uint8Array(Math.ceil(count / 4) * 4)))
   }
+}
+
+/** Copies bytes, and pads them to whole words. */
+function inWords(bytes: Uint8Array): Uint8Array<ArrayBuffer> {
+  const words = new Uint8Array(wholeWords(bytes.length))
+  words.set(bytes)
+  return words
 }

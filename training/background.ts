@@ -1,7 +1,7 @@
 // Trains beside a page: in small submits, one or two steps ahead of what the loop has seen.
 
 import { type Abortable, abortable, unlessAborted, untilAborted } from '../kernels/abort.ts'
-import type { Tensor } from '../kernels/op.ts'
+import { type Tensor, ShapeError, show, sizeOf } from '../kernels/op.ts'
 import { callback, checkOptions, checkTensor, checkValue, count, rule } from '../kernels/options.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { commonRules } from '../engine/gpu-rules.ts'
@@ -29,8 +29,9 @@ const iterable = rule(
  *  submitted in pieces (`Gpu.budget`), and the event loop has its turns between steps, so a page
  *  goes on drawing and answering. The losses are those of a plain loop, bit for bit. When the loop
  *  ends, by `break`, an error or the signal, the steps that were begun are finished first, and the
- *  Gpu's budget is what it was. Rejects with the signal's reason when it is aborted. Throws TypeError
- *  for wrong arguments, and what `step`, `batches` and `Gpu.read` throw. */
+ *  Gpu's budget is what it was. Of several loops on one Gpu the smallest budget holds, until the last
+ *  has ended. Rejects with the signal's reason when it is aborted. Throws TypeError for wrong
+ *  arguments, ShapeError where step returns no number, and what `step`, `batches` and `Gpu.read` throw. */
 export function trainInBackground<Batch>(
   gpu: Gpu,
   step: (batch: Batch) => Tensor,
@@ -48,6 +49,10 @@ export function trainInBackground<Batch>(
     for await (const batch of untilAborted(signal, batches)) {
       const loss = step(batch)
       checkTensor(owner, 'what step returns', loss)
+      if (sizeOf(loss.shape) === 0)
+        throw new ShapeError(
+          `${owner}: what step returns must hold a number, such as a loss [], got ${show(loss.shape)}`,
+        )
       yield { number: gpu.read(loss).then(([first = NaN]) => first) }
     }
   }
@@ -65,10 +70,9 @@ async function* inBackground(
   losses: AsyncIterable<{ readonly number: Promise<number> }>,
   { budget, ahead, signal }: Settings,
 ) {
-  const before = gpu.budget
   const begun: Promise<number>[] = []
   const next = () => unlessAborted(signal, begun.shift() ?? Promise.resolve(NaN))
-  gpu.budget = budget
+  const end = holdBudget(gpu, budget)
   try {
     for await (const { number } of losses) {
       number.catch(() => {}) // its turn comes below, unless another error comes first
@@ -81,6 +85,33 @@ async function* inBackground(
       () => true,
       () => false, // who reads next is told
     )
-    if (isAlive) gpu.budget = before
+    end(isAlive)
   }
+}
+
+/** The budgets of the loops that run on a Gpu, and its own before them. */
+interface Held {
+  readonly before: number | null
+  readonly budgets: (number | null)[]
+}
+
+const held = new WeakMap<Gpu, Held>()
+
+/** Sets a Gpu's budget to the smallest of its loops. Returns a function that ends this loop's: the
+ *  last one's gives the Gpu its own back, if it is alive. */
+function holdBudget(gpu: Gpu, budget: number | null): (isAlive: boolean) => void {
+  const { before, budgets } = held.get(gpu) ?? { before: gpu.budget, budgets: [] }
+  held.set(gpu, { before, budgets })
+  budgets.push(budget)
+  gpu.budget = smallest(budgets)
+  return (isAlive) => {
+    budgets.splice(budgets.indexOf(budget), 1)
+    if (budgets.length === 0) held.delete(gpu)
+    if (isAlive) gpu.budget = budgets.length === 0 ? before : smallest(budgets)
+  }
+}
+
+const smallest = (budgets: readonly (number | null)[]): number | null => {
+  const least = Math.min(...budgets.map((ms) => ms ?? Infinity))
+  return least === Infinity ? null : least
 }

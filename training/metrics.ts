@@ -58,6 +58,11 @@ export function metricOf(line: string, path: string, at: number): Metric {
   const remedy = 'to go on without it'
   if (!isObject(value))
     throw new Error(`${path}: line ${at} is damaged; delete that line ${remedy}`)
+  return checkMetric(value, `${path}: line ${at}`, `mend the line, or delete it ${remedy}`)
+}
+
+/** Checks a metric. Throws Error that begins with `where`, with the field and its rule. */
+export function checkMetric(value: object, where: string, remedy: string): Metric {
   const { success, output, issues } = v.safeParse(schema, value)
   if (success) return { ...value, step: output.step } // keeps the order of the fields
   const [{ path: keys = [], message }] = issues
@@ -67,7 +72,7 @@ export function metricOf(line: string, path: string, at: number): Metric {
     found === undefined
       ? `is missing; it must be ${ruleAt(schema, value, ['step'])}`
       : `must be ${message}, got ${JSON.stringify(found)}`
-  throw new Error(`${path}: line ${at}: ${field} ${wrong}; mend the line, or delete it ${remedy}`)
+  throw new Error(`${where}: ${field} ${wrong}; ${remedy}`)
 }
 
 /** Parses the text of metrics.jsonl, without a last line that was cut short. Throws like

@@ -119,7 +119,7 @@ export class Captured<In extends readonly Input[], T extends StepResult> {
         return steps.run(() =>
           this.#shared.body(...(bindInputs(this.#gpu, values) as unknown as In)),
         )
-      return plan.run(values)
+      return steps.counters.during(() => plan.run(values))
     } catch (error) {
       if (plan?.isEmpty) dropped.push(this.#drop(plan))
       throw error

@@ -26,6 +26,7 @@ export class Replay {
   readonly #ready: readonly Encodable[]
   readonly #calls: readonly (() => void)[]
   readonly #written: ReadonlySet<Block>
+  readonly #isShared: boolean // with an app, which may write a buffer of its own after it
 
   /** Makes what a replay of `trace` needs, which `release` frees. Its temporaries lie in `arena`, in
    *  a place for `tenant`. */
@@ -62,18 +63,19 @@ export class Replay {
       uses.filter((use) => use.writes && use.ref < 0),
     )
     this.#written = new Set(written.flatMap(({ ref }) => trace.outer[-1 - ref]?.block ?? []))
+    this.#isShared = trace.outer.some(({ block }) => block.isShared)
   }
 
   /** Submits the step. First calls its actions and the functions of its params, or takes the values
    *  from `called`, a trace of this step in which they were called. Throws DeviceLostError. */
   run(called: Trace | null) {
-    this.#borrowed = []
     if (called) this.#copyParams(called)
     else for (const call of this.#calls) call()
     this.#commands.checkAlive() // a call may have destroyed the Gpu
+    this.#borrowed = []
     for (const block of this.#written) block.writes++
     if (this.#changing > 0) this.#upload(this.#uniforms, this.#params.buffer, this.#changing)
-    this.#commands.submit(this.#ready, LABEL)
+    this.#commands.submit(this.#ready, LABEL, { isShared: this.#isShared })
   }
 
   /** Makes a storage for an output, on the plan's memory; null for a tensor from before the

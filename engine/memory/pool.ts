@@ -95,14 +95,13 @@ export class Pool {
     for (const block of this.#all) if (block.buffer === buffer) return null
     const known = this.#adopted.get(buffer)
     if (known) return known
-    const block = { id: this.#nextAdopted--, buffer, used: -1, idleSince: -1, writes: 0 }
+    const block = {
+      id: this.#nextAdopted--,
+      isShared: true,
+      ...{ buffer, used: -1, idleSince: -1, writes: 0 },
+    }
     this.#adopted.set(buffer, block)
     return block
-  }
-
-  /** Tells whether a block's buffer is an app's. */
-  isAdopted({ buffer }: Block): boolean {
-    return this.#adopted.has(buffer)
   }
 
   /** Destroys blocks that are no longer used, and forgets an app's buffers among them. */
@@ -141,7 +140,11 @@ export class Pool {
         return error && new GpuError(message)
       }),
     )
-    const block = { id: this.#nextId++, buffer, used: -1, idleSince: -1, writes: 0 }
+    const block = {
+      id: this.#nextId++,
+      isShared: false,
+      ...{ buffer, used: -1, idleSince: -1, writes: 0 },
+    }
     this.#all.add(block)
     this.#bytes += size
     return block

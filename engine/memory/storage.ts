@@ -8,6 +8,8 @@ export interface Block {
   /** Orders the pool. */
   readonly id: number
   readonly buffer: GPUBuffer
+  /** True for an app's: its own commands use it too. */
+  readonly isShared: boolean
   /** The number of the last command buffer that uses it. */
   used: number
   /** The step since which it is free; -1 while that is not known. */

@@ -38,7 +38,7 @@ export class FlatParameters {
   /** The parameters that are not frozen. */
   readonly trained: Named
   readonly #settings: readonly Settings[]
-  #active = ''
+  #active: readonly number[] = []
 
   constructor(parameters: Named, settingsOf: (name: string, parameter: Variable) => Settings) {
     checkNamed(parameters)
@@ -76,8 +76,8 @@ export class FlatParameters {
     }
     this.made.push(flat, ...Object.values(this.layout))
     const active = [...offsets.keys()].filter((i) => !this.#settings[i]?.frozen)
-    this.#write(new Set(active)) // right for steps in which all have a gradient
-    this.#active = active.join()
+    this.#write(active) // right for steps in which all have a gradient
+    this.#active = active
   }
 
   /** Throws Error for a variable under two names. */
@@ -132,12 +132,15 @@ export class FlatParameters {
   /** Writes the table of settings, where not the same parameters have a gradient as in the step
    *  before. */
   #activate(parameters: readonly number[]) {
-    const [before, active] = [this.#active, parameters.join()]
-    if (active === before) return
-    this.#write(new Set(parameters))
+    const before = this.#active
+    if (parameters.join() === before.join()) return
+    this.#write(parameters)
     this.gpu.everyStep(
-      () => (this.#active = active),
-      () => (this.#active = before),
+      () => (this.#active = parameters),
+      () => {
+        this.#active = before
+        this.#write(before)
+      },
     )
   }
 
@@ -152,7 +155,8 @@ export class FlatParameters {
   /** Writes the table of settings: a row [weight decay, factor of the learning rate, factor of the
    *  gradient, whether the decay is the step's] for each parameter. Those without a gradient have a
    *  rate of 0. */
-  #write(active: ReadonlySet<number>) {
+  #write(parameters: readonly number[]) {
+    const active = new Set(parameters)
     const rows = this.#settings.flatMap(({ weightDecay, lr }, i) => [
       weightDecay ?? 0,
       active.has(i) ? lr : 0,

@@ -8,7 +8,9 @@ import { Adam } from '../../engine/optim/optimizer.ts'
 import { LossScaler } from '../../engine/optim/loss-scaler.ts'
 import { cifarRecipe } from '../../kernels/augment/recipes.ts'
 import { type Tensor, kernel } from '../../kernels/op.ts'
+import { add } from '../../kernels/elementwise/add.ts'
 import { mul } from '../../kernels/elementwise/mul.ts'
+import { assign } from '../../kernels/state/assign.ts'
 import { projectionHead } from '../../models/heads.ts'
 import { parametersOf } from '../../models/parts.ts'
 import { resnet8 } from '../../models/resnet.ts'
@@ -131,14 +133,74 @@ test('errors of a piece are thrown at the next await', async ({ gpu: { device } 
   gpu.destroy()
 })
 
+for (const capture of [false, true])
+  test(`${capture ? 'captured' : 'eager'} steps see an app's buffer as it was at the call`, async ({
+    gpu: { device },
+  }) => {
+    const found: number[][] = []
+    for (const budget of [null, 1e-6]) {
+      const gpu = new Gpu(device, { budget })
+      const buffer = device.createBuffer({ size: 256, usage: 0x80 | 0xc })
+      const write = (value: number) => device.queue.writeBuffer(buffer, 0, Float32Array.of(value))
+      const [shared, total] = [gpu.wrap(buffer, [1], 'f32'), gpu.variable([0])]
+      const body = () => {
+        for (let i = 0; i < 12; i++) assign(total, add(total, shared))
+        assign(shared, add(shared, shared))
+        return total
+      }
+      const captured = gpu.capture(body)
+      const reads: Promise<Float32Array>[] = []
+      for (let t = 1; t <= 5; t++) {
+        write(t)
+        if (capture) captured.run()
+        else gpu.step(body)
+        reads.push(gpu.read(total), gpu.read(shared))
+        write(-1000)
+        gpu.write(shared, [7])
+        write(-2000)
+        reads.push(gpu.read(shared))
+      }
+      found.push((await Promise.all(reads)).map(([value = NaN]) => value))
+      assert.is(captured.replays > 0, capture)
+      gpu.destroy()
+      buffer.destroy()
+    }
+    const sums = [12, 36, 72, 120, 180]
+    assert.equal(
+      found[0],
+      sums.flatMap((sum, t) => [sum, 2 * (t + 1), -2000]),
+    )
+    assert.equal(found[1], found[0])
+  })
+
+test('bufferOf submits what waits in pieces', ({ gpu: { device } }) => {
+  const gpu = new Gpu(device, { budget: 1e-6 })
+  const other = gpu.variable([1])
+  const before = gpu.stats()
+  gpu.step(() => {
+    let x = gpu.tensor([1, 2])
+    for (let i = 0; i < 20; i++) x = mul(x, x)
+  })
+  assert.is(gpu.stats().submits, before.submits + 2)
+  gpu.bufferOf(other)
+  const after = gpu.stats()
+  assert.is(after.dispatches, before.dispatches + 20)
+  assert.is(after.submits, before.submits + 20)
+  gpu.destroy()
+})
+
 test('a wrong budget is refused', ({ gpu }) => {
   refuses(
     () => new Gpu(gpu.device, { budget: 0 }),
-    'Gpu: budget must be milliseconds above 0, or null, got 0',
+    'Gpu: budget must be a finite number of milliseconds above 0, or null, got 0',
   )
   refuses(
     () => Object.assign(gpu, { budget: '8' }),
-    "Gpu: budget must be milliseconds above 0, or null, got '8'",
+    "Gpu: budget must be a finite number of milliseconds above 0, or null, got '8'",
+  )
+  refuses(
+    () => Object.assign(gpu, { budget: Infinity }),
+    'Gpu: budget must be a finite number of milliseconds above 0, or null, got Infinity',
   )
   assert.is(gpu.budget, null)
 })

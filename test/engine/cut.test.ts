@@ -67,6 +67,9 @@ test('the time of one command is its cost, that of several is divided as before'
   learn([a, b], 0)
   assert.equal([a.ms, b.ms], [1, 3])
   learn([], 5)
+  const c: Cost = { ms: NaN }
+  learn([b, c], 10) // an equal share for what was not measured
+  assert.equal([b.ms, c.ms], [3.75, 6.25])
 })
 
 test('costs stay above 0 where the clock shows none', () => {

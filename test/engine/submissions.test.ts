@@ -105,6 +105,23 @@ test('what is not measured goes alone, and is measured', async () => {
   assert.equal(taken(), ['a b'])
 })
 
+test('finish submits what waits in pieces of the budget, and what comes next waits for them', async () => {
+  const { submissions, done, taken, waiting } = fakeQueue(8)
+  const all = work(['a', 8], ['b', 8], ['c', 4], ['d', 4], ['e', 8], ['f', NaN])
+  void submissions.add(all)
+  submissions.write(buffer, 0, Uint8Array.of(1))
+  submissions.finish()
+  assert.equal(taken(), ['a', 'b', 'c d', 'e', 'f', 'write 0: 1'])
+  assert.is(waiting.length, 3) // of a, of b, and of the rest together
+  void submissions.add(work(['g', 1]))
+  assert.equal(taken(), [])
+  await done()
+  await done()
+  assert.equal(taken(), ['g'])
+  await done()
+  for (const { cost } of all.commands) assert.ok(cost.ms > 0)
+})
+
 test('without a budget again, and by finish, what waits goes at once', () => {
   for (const end of ['budget', 'finish']) {
     const { submissions, taken } = fakeQueue(8)

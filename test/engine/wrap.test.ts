@@ -43,9 +43,9 @@ test("kernels read an app's buffer, and write to it", async ({ gpu: { device } }
   assert.equal([...floats], [7, NaN, 9])
   gpu.write(wrapped, [4, 5, 6])
   assert.equal([...new Float32Array(await bytesIn(device, buffer, 256, 12))], [4, 5, 6])
-  const bytes = gpu.wrap(buffer, [2, 3], 'u8')
+  const bytes = gpu.wrap(buffer, [2, 4], 'u8')
   device.queue.writeBuffer(buffer, 0, Uint8Array.of(1, 2, 3, 4, 250, 255, 0, 0))
-  assert.equal([...(await gpu.read(bytes))], [1, 2, 3, 4, 250, 255])
+  assert.equal([...(await gpu.read(bytes))], [1, 2, 3, 4, 250, 255, 0, 0])
   gpu.destroy()
 })
 
@@ -193,6 +193,11 @@ test('what cannot be wrapped is refused in words', async ({ gpu }) => {
       'a small one',
       () => wrap(buffer, [128], 'f32', { offset: 256 }),
       'Gpu.wrap: f32 [128] at byte 256 needs a buffer of 768 bytes, got one of 512',
+    ],
+    [
+      'bytes that end within a word, whose rest a write would lose',
+      () => wrap(buffer, [3], 'u8'),
+      'Gpu.wrap: u8 [3] has 3 bytes, and whole words of four are written, so the bytes of yours behind it would be lost; wrap a multiple of 4, such as [4], or use a tensor',
     ],
     [
       'an odd offset',

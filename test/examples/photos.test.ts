@@ -15,7 +15,16 @@ import {
 } from '../../examples/photos/trainer/run-file.ts'
 import { configFor } from '../../examples/photos/trainer/settings.ts'
 import { openGpu } from '../../engine/node.ts'
-import { MemoryStorage, type SavedTensor, procedural, saveModel, train } from '../../index.ts'
+import {
+  MemoryStorage,
+  type SafetensorsFile,
+  type SavedTensor,
+  procedural,
+  saveModel,
+  train,
+} from '../../index.ts'
+import { OneAtATime } from '../../examples/photos/trainer/one-at-a-time.ts'
+import { refusesAsync } from '../fixtures/refusal.ts'
 import { untrained } from '../../examples/photos/trainer/encoder.ts'
 
 const test = suite('example of photos')
@@ -115,7 +124,7 @@ const training = {
 test('a saved training is read as it was written', () => {
   const read = decodePictures(encodePictures(pictures))
   assert.equal({ ...read, pixels: [...read.pixels] }, { ...pictures, pixels: [...pictures.pixels] })
-  assert.equal(decodeTraining(encodeTraining(training)), training)
+  assert.equal(decodeTraining(encodeTraining(training), 20), training)
 })
 
 test('a file that says what it does not hold is refused in words', () => {
@@ -138,7 +147,8 @@ test('a file that says what it does not hold is refused in words', () => {
   const saved = encodeTraining(training)
   const run = (change: (text: string) => string) => {
     const text = change(saved.metadata['photos.run'] ?? '')
-    return () => decodeTraining({ ...saved, metadata: { ...saved.metadata, 'photos.run': text } })
+    return () =>
+      decodeTraining({ ...saved, metadata: { ...saved.metadata, 'photos.run': text } }, 20)
   }
   assert.throws(
     run((text) => text.replace('"resnet8"', '"resnet99"')),
@@ -148,10 +158,53 @@ test('a file that says what it does not hold is refused in words', () => {
     run((text) => text.replace('"width":16', '"width":1e9')),
     /training is wrong: config.model.width/,
   )
-  assert.throws(
-    () => decodeTraining({ ...saved, metadata: { ...saved.metadata, step: '-1' } }),
-    /does not say its step/,
-  )
+})
+
+test('a training that could not go on is refused in words', () => {
+  const { config } = training
+  const refused = (change: object, pattern: RegExp, size = 20) => {
+    const { tensors: state = tensors, metadata = {}, ...said } = change as Partial<SafetensorsFile>
+    const saved = encodeTraining({ ...training, ...said })
+    const file = { tensors: state, metadata: { ...saved.metadata, ...metadata } }
+    assert.throws(() => decodeTraining(file, size), pattern)
+  }
+  const step = (text: string) => ({ metadata: { step: text } })
+  refused(step('-1'), /its step must be a whole number from 0 on, got "-1"/)
+  refused(step('99999999999'), /it is at step 99999999999, after its last step of \d+$/)
+  const { batch } = config
+  refused({}, new RegExp(`of ${batch} pictures, and it holds ${batch - 1}$`), batch - 1)
+  refused({ config: { ...config, batch: 1000 } }, /batches are of 1000 pictures, and it holds 20/)
+  refused({ metrics: [{ step: 1, loss: 'e' }] }, /metric 1: loss must be a number, got "e"/)
+  refused({ metrics: [{ step: 1, spread: 'e' }] }, /metric 1: spread must be a number, got "e"/)
+  refused({ metrics: [7] }, /metric 1 is no object/)
+  refused({ config: { ...config, temperature: 'hot' } }, /its configuration: .*\n *temperature/)
+  const bad = { shape: [2], data: Float32Array.of(1, NaN) }
+  refused({ tensors: new Map([['conv1.weight', bad]]) }, /not finite, in conv1.weight/)
+  const wider = JSON.stringify({ ...config, model: { ...config.model, width: 8 } })
+  refused({ metadata: { config: wider } }, /model.width 8 -> 16/)
+})
+
+test('a second training is refused while one runs', async () => {
+  const trainings = new OneAtATime()
+  let end = () => {}
+  let begun = 0
+  const first = trainings.run(async () => {
+    begun++
+    await new Promise<void>((resolve) => {
+      end = resolve
+    })
+    throw new Error('lost')
+  })
+  const second = () => {
+    begun++
+    return Promise.resolve(begun)
+  }
+  await refusesAsync(() => trainings.run(second), 'a training runs already; pause it first')
+  assert.throws(() => trainings.refuse(), /runs already/)
+  assert.is(begun, 1)
+  end()
+  await refusesAsync(() => first, 'lost')
+  assert.is(await trainings.run(second), 2)
 })
 
 /** Keeps the weights that a training begins with. */

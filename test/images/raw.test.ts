@@ -4,7 +4,10 @@ import * as assert from 'uvu/assert'
 import { DataError } from '../../data/dataset.ts'
 import { batches } from '../../data/loader.ts'
 import { imageDataset } from '../../images/image-dataset.ts'
+import { Resizer } from '../../images/resizer.ts'
 import { readImages } from '../../images/read-images.ts'
+import { Gpu } from '../../engine/gpu.ts'
+import { add } from '../../kernels/elementwise/add.ts'
 import { resizeImages } from '../../kernels/resample/resize-images.ts'
 import { residentImages } from '../../methods/image-batch.ts'
 import { threefry2x32 } from '../../kernels/wgsl/threefry.ts'
@@ -46,6 +49,32 @@ test('each image is as resizeImages makes it, wherever it lies in the set', asyn
       }
       gpu.free(images)
     }
+})
+
+test('pictures wait behind a step, which goes on in pieces', async ({ gpu: { device } }) => {
+  const pictures = [noise(9, 7), noise(40, 2, 3, 2), noise(31, 12, 4, 3)]
+  const found: (readonly number[])[] = []
+  for (const budget of [null, 1e-6]) {
+    const gpu = new Gpu(device, { budget })
+    const set = gpu.variable(new Uint8Array(3 * 75), [3, 5, 5, 3])
+    const resizer = new Resizer(gpu, 5, 'cover')
+    const y = gpu.step(() => {
+      let x = gpu.tensor([1, 2])
+      for (let i = 0; i < 48; i++) x = add(x, x)
+      return x
+    })
+    for (const [at, { data, width, height }] of pictures.entries()) {
+      const channels = data.length === width * height * 3 ? 3 : 4
+      const bytes = Uint8Array.from(data)
+      resizer.resize('noise', { bytes, channels, width, height }, set, at)
+      bytes.fill(0) // they are those at the time of the call
+    }
+    resizer.free()
+    if (budget !== null) assert.is(gpu.stats().dispatches, 2, 'two pieces are on their way')
+    found.push([...(await gpu.read(y)), ...(await gpu.read(set))])
+    gpu.destroy()
+  }
+  assert.equal(found[1], found[0])
 })
 
 test('a picture of several strips is one', async ({ gpu }) => {

@@ -6,9 +6,11 @@ import { join } from 'node:path'
 import type { Page } from 'playwright-core'
 import sharp from 'sharp'
 import * as assert from 'uvu/assert'
+import { encodeRun } from '../../examples/photos/trainer/run-file.ts'
 import { bundled } from '../fixtures/browser.ts'
 import { picture } from '../fixtures/images.ts'
 import { pageSuite } from '../fixtures/page-suite.ts'
+import { photoSet, savedPhotos } from '../fixtures/saved-photos.ts'
 import { builtPhotoPage, drop, untilStatus } from '../fixtures/photo-page.ts'
 
 const test = pageSuite('files of the photo page')
@@ -65,7 +67,7 @@ test('nothing, no picture and one picture are each answered in words', async ({ 
     await page.locator('.notice', { hasText: '1 file, no picture' }).waitFor()
     await writeFile(join(dropped, 'words.jpg'), 'words')
     await drop(page, [dropped])
-    await page.locator('.notice', { hasText: 'None of the 1 file' }).waitFor()
+    await page.locator('.notice', { hasText: 'The file is not a picture' }).waitFor()
     await picture(join(dropped, 'one.jpg'))
     await rm(join(dropped, 'words.jpg'))
     await drop(page, [dropped])
@@ -194,6 +196,120 @@ test('a file that is no saved training is refused in words', async ({ open }) =>
     )
     await page.waitForSelector('#start:not([hidden])')
   }
+  assert.equal(complaints, [])
+})
+
+test('a saved training whose weights are of another network is refused in words', async ({
+  open,
+}) => {
+  const { folder, headers } = await built
+  const { page, complaints } = await open(folder, {}, headers)
+  await page.waitForSelector('#start:not([hidden])')
+  await page.setInputFiles('#open-input', {
+    name: 'other.safetensors',
+    mimeType: 'application/octet-stream',
+    buffer: Buffer.from(encodeRun(photoSet(16), savedPhotos(16))),
+  })
+  await page.waitForSelector('.notice.is-error')
+  assert.match(
+    await noticesOf(page),
+    /^Other.safetensors cannot be opened: .*weight.*Choose a file/,
+  )
+  await page.waitForSelector('#start:not([hidden])')
+  assert.equal(complaints, [])
+})
+
+/** Reads the file of the kept training, after writing it if a text is given. */
+const keptFile = (page: Page, text: string | null = null): Promise<string> =>
+  page.evaluate(`(async (given) => {
+    const root = await navigator.storage.getDirectory()
+    const place = await root.getDirectoryHandle('kindred-photos', { create: true })
+    const handle = await place.getFileHandle('training.safetensors', { create: true })
+    if (given !== null) {
+      const writer = await handle.createWritable()
+      await writer.write(given)
+      await writer.close()
+    }
+    return (await handle.getFile()).text()
+  })(${JSON.stringify(text)})`)
+
+test('a kept training that cannot be read is told, and replaced only with consent', async ({
+  open,
+}) => {
+  const { folder, headers } = await built
+  const { site, page, complaints } = await open(folder, {}, headers)
+  await page.waitForSelector('#start:not([hidden])')
+  await keptFile(page, 'damaged')
+  await page.goto(`${site.url}/?pictures=12&test=2&source=8`)
+  await page.waitForSelector('#kept:not([hidden])')
+  assert.match((await page.textContent('#kept')) ?? '', /^Your last training cannot be read .*kept/)
+  assert.is(await page.locator('#open-kept').count(), 0)
+  await page.click('#use-built-in')
+  await untilStatus(page, /^Ready/)
+  await page.click('#train')
+  assert.match(
+    (await page.locator('#ask[open]').textContent()) ?? '',
+    /keeps a training that cannot be read: .*will replace it/,
+  )
+  await page.click('#ask button:not(.primary)')
+  await untilStatus(page, /^Ready/)
+  assert.is(await keptFile(page), 'damaged')
+  assert.equal(complaints, [])
+})
+
+test('a training that does not fit leaves the kept one, and one that fits replaces it', async ({
+  open,
+}) => {
+  const { page, complaints } = await open('dist', {
+    '/index.html': '<!doctype html><link rel="icon" href="data:,">',
+    '/kept.js': await bundled(`
+      export * from './examples/photos/trainer/kept-storage.ts'
+      export * from './examples/photos/trainer/opened.ts'
+      export { configFor } from './examples/photos/trainer/settings.ts'`),
+  })
+  const found = await page.evaluate(`(async () => {
+    const { KeptStorage, configFor, readKeptRun } = await import('/kept.js')
+    const side = 2
+    const choice = { method: 'simclr', network: 'small', side: 32, steps: 2, seed: 0 }
+    const save = async (names) => {
+      const test = { pixels: new Uint8Array(), labels: null }
+      const pixels = new Uint8Array(names.length * side * side * 3)
+      const set = { kind: 'own', side, names, pixels, classes: [], labels: null, test }
+      const storage = new KeptStorage(configFor(choice, names.length), choice, set)
+      let told = null
+      storage.tell = (event) => { told = event }
+      await storage.saveCheckpoint(0, new Map(), {})
+      return told
+    }
+    const kept = async () => (await readKeptRun())?.pictures.names.length ?? null
+    const files = async () => {
+      const root = await navigator.storage.getDirectory()
+      const place = await root.getDirectoryHandle('kindred-photos')
+      return (await Array.fromAsync(place.keys())).length
+    }
+    const many = (size) => Array.from({ length: size }, (_, i) => 'picture ' + i)
+    const results = []
+    const note = async (told) => results.push([told.kind, told.reason ?? '', await kept(), await files()])
+    await note(await save(many(9)))
+    const { write } = FileSystemWritableFileStream.prototype
+    for (const fitting of [0, 1]) {
+      let writes = 0
+      FileSystemWritableFileStream.prototype.write = function (bytes) {
+        if (writes++ >= fitting) throw new DOMException('no room', 'QuotaExceededError')
+        return write.call(this, bytes)
+      }
+      await note(await save(many(10)))
+    }
+    FileSystemWritableFileStream.prototype.write = write
+    await note(await save(many(11)))
+    return results
+  })()`)
+  assert.equal(found, [
+    ['saved', '', 9, 2],
+    ['unsaved', 'no room', 9, 2], // the pictures do not fit
+    ['unsaved', 'no room', 9, 2], // the training does not
+    ['saved', '', 11, 2],
+  ])
   assert.equal(complaints, [])
 })
 

@@ -1,10 +1,17 @@
 // The photo page in headless Chromium, by its own buttons, at tiny settings.
 
+import { resolve } from 'node:path'
 import type { Page, Worker } from 'playwright-core'
 import * as assert from 'uvu/assert'
 import { type SafetensorsFile, decodeSafetensors } from '../../engine/safetensors.ts'
 import { pageSuite } from '../fixtures/page-suite.ts'
-import { builtPhotoPage, downloaded, savedTraining, untilStatus } from '../fixtures/photo-page.ts'
+import {
+  builtPhotoPage,
+  downloaded,
+  drop,
+  savedTraining,
+  untilStatus,
+} from '../fixtures/photo-page.ts'
 
 const test = pageSuite('the photo page')
 
@@ -112,6 +119,45 @@ test('a training that lost its device, paused and was reloaded ends with the bit
   assert.equal([...resumed.tensors.keys()], [...whole.tensors.keys()])
   for (const [name, { data }] of whole.tensors)
     assert.equal(resumed.tensors.get(name)?.data, data, name)
+  assert.equal(complaints, [])
+})
+
+test('one training begins, and is not lost without a question where none can be kept', async ({
+  open,
+}) => {
+  const { folder, headers } = await built
+  const { site, page, complaints } = await open(folder, {}, headers)
+  await page.goto(`${site.url}/${TINY.replace('steps=12', 'steps=4')}`)
+  await page.click('#use-built-in')
+  await untilStatus(page, /^Ready/)
+  for (const worker of page.workers())
+    await worker.evaluate(`FileSystemFileHandle.prototype.createWritable = () =>
+      Promise.reject(new DOMException('no room', 'QuotaExceededError'))`)
+  await page.evaluate(`
+    globalThis.asked = [] // of the workers
+    const { postMessage } = Worker.prototype
+    Worker.prototype.postMessage = function (message, ...more) {
+      asked.push(String(message.path))
+      return postMessage.call(this, message, ...more)
+    }
+    for (const _ of [1, 2]) document.querySelector('#train').click()`)
+  await untilStatus(page, /^Finished, after 4 steps.$/)
+  assert.equal(
+    await page.evaluate(`[...document.querySelectorAll('.notice')].map((n) => n.dataset.id)`),
+    ['unsaved'],
+  )
+  assert.is(await page.evaluate(`asked.filter((name) => name === 'begin').length`), 1)
+  const losses = lossesIn(await savedTraining(page))
+  assert.equal([...losses.keys()], [1, 2, 3, 4])
+
+  await drop(page, [resolve('docs')])
+  const question = (await page.locator('#ask[open]').textContent()) ?? ''
+  assert.match(question, /not kept in the browser, and will be lost. Use other pictures\?/)
+  await page.click('#ask button:not(.primary)')
+  assert.equal(lossesIn(await savedTraining(page)), losses)
+  await drop(page, [resolve('docs')])
+  await page.click('#ask .primary')
+  await untilStatus(page, /^Ready/)
   assert.equal(complaints, [])
 })
 

@@ -70,6 +70,24 @@ test('the budget holds while the loop runs, and the steps begun are done when it
   gpu.destroy()
 })
 
+test('of two loops at once the smaller budget holds, and the last gives the budget back', async ({
+  gpu: { device },
+}) => {
+  for (const own of [null, 5]) {
+    const gpu = new Gpu(device, { budget: own })
+    const seen = new Set<number | null>()
+    const loop = async (count: number, budget: number | null) => {
+      const { step } = learner(gpu)
+      for await (const _ of trainInBackground(gpu, step, batchesOf(count), { budget }))
+        seen.add(gpu.budget)
+    }
+    await Promise.all([loop(3, 2), loop(8, 7), loop(5, null)])
+    assert.equal([...seen], [2, 7]) // 7 once the others have ended
+    assert.is(gpu.budget, own)
+    gpu.destroy()
+  }
+})
+
 test('a signal ends it with its reason, before it begins and while it waits for a batch', async ({
   gpu,
 }) => {
@@ -105,6 +123,10 @@ test('errors of the step, of the batches and of the device are thrown', async ({
     () => take(trainInBackground(gpu, () => undefined as never, batchesOf(3))),
     'trainInBackground: what step returns must be a tensor, got undefined',
   )
+  await refusesAsync(
+    () => take(trainInBackground(gpu, () => gpu.tensor([], [0]), batchesOf(3))),
+    'trainInBackground: what step returns must hold a number, such as a loss [], got [0]',
+  )
   async function* broken() {
     yield* batchesOf(1)
     throw new RangeError('a broken file')
@@ -138,7 +160,7 @@ test('wrong arguments are refused in words, at the call', ({ gpu }) => {
   )
   refuses(
     () => start(gpu, step, [], { budget: -1 }),
-    'trainInBackground: budget must be milliseconds above 0, or null, got -1',
+    'trainInBackground: budget must be a finite number of milliseconds above 0, or null, got -1',
   )
   refuses(
     () => start(gpu, step, [], { ahead: 0 }),

@@ -209,7 +209,7 @@ test('what is wrong is told in words, and the worker can be used again', async (
     ],
     [
       () => start(port, { run: config, train: images, gpu: { budget: 0 } }),
-      'startTraining: gpu: budget must be milliseconds above 0, or null, got 0',
+      'startTraining: gpu: budget must be a finite number of milliseconds above 0, or null, got 0',
     ],
     [
       () =>

@@ -133,6 +133,11 @@ export interface KeptRun {
   readonly steps: number
 }
 
+/** A kept training that cannot be read, and why. */
+export interface UnreadableRun {
+  readonly unreadable: string
+}
+
 /** What `open` found in a file. */
 export interface OpenedRun extends PictureSet {
   readonly choice: Choice
@@ -147,14 +152,14 @@ export interface PhotoWorker {
   stopReading(): Promise<void>
   /** Draws the built-in pictures. */
   drawBuiltIn(options: BuiltInOptions, tell: Tell<ReadEvent>): Promise<PictureSet>
-  /** Begins a training, which ends at its last step or by `pause`. */
+  /** Begins a training, which ends at its last step or by `pause`. Rejects while another runs. */
   begin(choice: Choice, tell: Tell<RunEvent>): Promise<Ended>
-  /** Goes on with a training, up to `steps` if they are more than it had. */
+  /** Goes on with a training, up to `steps` if they are more than it had. Rejects while one runs. */
   goOn(tell: Tell<RunEvent>, steps?: number): Promise<Ended>
   /** Asks a training to finish its step, save and end. */
   pause(): Promise<void>
   /** The training that this browser has kept, or null. */
-  kept(): Promise<KeptRun | null>
+  kept(): Promise<KeptRun | UnreadableRun | null>
   /** Deletes it. */
   forget(): Promise<void>
   /** Opens the kept training, or that of a file. */

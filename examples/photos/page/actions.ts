@@ -5,6 +5,12 @@ import { button, make } from './elements.ts'
 /** Where the page stands. */
 export type Phase = 'reading' | 'ready' | 'training' | 'pausing' | 'paused' | 'finished' | 'opening'
 
+/** Why no other pictures come in while the page stands there. */
+export const closedWords = (phase: Phase): string =>
+  phase === 'reading' || phase === 'opening'
+    ? 'Wait until these pictures are read, and start over to use others.'
+    : 'Pause the training and start over to use other pictures.'
+
 /** What the buttons do. */
 export interface Actions {
   readonly train: () => void

@@ -3,16 +3,16 @@
 import { type Remote, proxy } from 'comlink'
 import type { Ended, GivenFile, PhotoWorker, PictureSet, ReadEvent } from '../common/api.ts'
 import { whyTooFew } from '../common/fewest.ts'
-import { type Phase, showActions } from './actions.ts'
+import { type Phase, closedWords, showActions } from './actions.ts'
 import { builtInOptions } from './address.ts'
 import { download } from './download.ts'
-import { byId, countWords } from './elements.ts'
+import { byId, countWords, setWords } from './elements.ts'
 import { listenForPictures } from './intake.ts'
-import { offerKept } from './kept.ts'
+import { mayReplaceKept, offerKept } from './kept.ts'
 import { layoutWorker, photoWorker } from './link.ts'
 import { ask, clearNotices, notice, wordsOf } from './notices.ts'
 import { RunView } from './run-view.ts'
-import { showSkipped, skippedWords } from './skipped.ts'
+import { noPictureWords, showSkipped, skippedWords } from './skipped.ts'
 import type { GpuState } from './webgpu.ts'
 
 const LONGER = 2 // times as many steps
@@ -27,6 +27,7 @@ export class App {
   #set: PictureSet | null = null
   #ended: Ended | null = null
   #isFromFile = false // and not kept in the browser yet
+  #isBusy = false // from the click that begins a training to its end
 
   constructor(gpu: GpuState) {
     this.#gpu = gpu
@@ -38,8 +39,7 @@ export class App {
       pictures: (files, given) => void this.#do(() => this.#readFiles(files, given)),
       builtIn: () => void this.#do(() => this.#drawBuiltIn()),
       saved: (file) => void this.#do(() => this.#open(file)),
-      closed: () => this.#closed(),
-      refuse: (why) => notice(why, 'error', 'refused'),
+      mayTake: () => this.#mayTake(),
     })
     addEventListener('beforeunload', (event) => {
       if (this.#isAtRisk) event.preventDefault()
@@ -51,14 +51,22 @@ export class App {
     return this.#view.isUnsaved && this.#view.hasRun && !this.#isOnStart
   }
 
-  /** Says why no other pictures can come in now; null if they can. */
-  #closed(): string | null {
-    if (this.#isOnStart) return null
-    if (!['ready', 'paused', 'finished'].includes(this.#phase))
-      return 'Pause the training and start over to use other pictures.'
-    return this.#isAtRisk
-      ? 'This training is not kept in the browser. Save it as a file, or start over.'
-      : null
+  /** Tells whether other pictures may come in now. Says why not, or asks before a training is
+   *  lost. */
+  async #mayTake(): Promise<boolean> {
+    if (this.#isOnStart) return true
+    const phase = this.#phase
+    const isIdle = ['ready', 'paused', 'finished'].includes(phase) && !this.#isBusy
+    if (!isIdle) notice(closedWords(phase), 'error', 'refused')
+    return (
+      isIdle && (await this.#mayLose('Use other pictures', 'Use them')) && phase === this.#phase
+    )
+  }
+
+  /** Asks whether a training at risk may be lost, for what the user wants to do. */
+  async #mayLose(what: string, yes: string): Promise<boolean> {
+    const words = `This training is not kept in the browser, and will be lost. ${what}?`
+    return !this.#isAtRisk || ask(words, yes)
   }
 
   /** Shows the first screen. */
@@ -82,17 +90,26 @@ export class App {
     }
   }
 
+  /** Does what begins or leaves a training, unless that is being done: a second click does
+   *  nothing. */
+  async #once(body: () => Promise<void>) {
+    if (this.#isBusy) return
+    this.#isBusy = true
+    await this.#do(body)
+    this.#isBusy = false
+  }
+
   #enter(phase: Phase) {
     this.#phase = phase
     showActions(byId('actions'), phase, {
-      train: () => void this.#do(() => this.#train()),
+      train: () => void this.#once(() => this.#train()),
       pause: () => void this.#do(() => this.#pause()),
-      goOn: () => void this.#do(() => this.#goOn()),
-      longer: () => void this.#do(() => this.#goOn((this.#ended?.steps ?? 0) * LONGER)),
+      goOn: () => void this.#once(() => this.#goOn()),
+      longer: () => void this.#once(() => this.#goOn((this.#ended?.steps ?? 0) * LONGER)),
       save: () => void this.#do(() => this.#save()),
       exportAs: (format) => void this.#do(() => this.#export(format)),
       stopReading: () => void this.#worker.stopReading(),
-      startOver: () => void this.#do(() => this.#startOver()),
+      startOver: () => void this.#once(() => this.#startOver()),
     })
     this.#view.phase(phase, this.#ended)
   }
@@ -125,7 +142,7 @@ export class App {
   }
 
   async #drawBuiltIn() {
-    this.#showWork(countWords(builtInOptions.count, 'built-in picture'))
+    this.#showWork(setWords(builtInOptions.count, 'built-in'))
     this.#enter('reading')
     await this.#took(() => this.#worker.drawBuiltIn(builtInOptions, this.#hearReading))
   }
@@ -139,16 +156,13 @@ export class App {
       throw error
     }
     const { names, kind, skipped } = this.#set
-    byId('set-title').textContent = countWords(
-      names.length,
-      kind === 'own' ? 'picture' : 'built-in picture',
-    )
+    byId('set-title').textContent = setWords(names.length, kind)
     this.#view.names = names
     showSkipped(byId('skipped'), skipped)
     if (skipped.length > 0) notice(skippedWords(skipped), 'news', 'skipped')
     if (names.length === 0) {
       await this.showStart()
-      throw new Error(`None of the ${countWords(skipped.length, 'file')} is a picture.`)
+      throw new Error(noPictureWords(skipped.length))
     }
     this.#enter('ready')
   }
@@ -160,10 +174,7 @@ export class App {
       const opened = await this.#worker.open(file, this.#hearReading)
       this.#set = opened
       this.#view.names = opened.names
-      byId('set-title').textContent = countWords(
-        opened.names.length,
-        opened.kind === 'own' ? 'picture' : 'built-in picture',
-      )
+      byId('set-title').textContent = setWords(opened.names.length, opened.kind)
       this.#ended = opened.run
     } catch (error) {
       await this.showStart()
@@ -182,22 +193,13 @@ export class App {
     if (this.#gpu.problem !== null) throw new Error(this.#gpu.problem)
     const few = whyTooFew(this.#set?.names.length ?? 0)
     if (few !== null) throw new Error(few)
-    if (!(await this.#mayReplace())) return
+    if (!(await mayReplaceKept(this.#worker))) return
     await this.#run(() => this.#worker.begin(this.#view.choice(), this.#view.hear))
-  }
-
-  /** Asks whether the training that the browser keeps may be replaced, if there is one. */
-  async #mayReplace(): Promise<boolean> {
-    const kept = await this.#worker.kept().catch(() => null)
-    const words =
-      'This browser keeps one training, and this one will replace it. To have both, cancel, ' +
-      'open the kept one from the first screen and save it as a file.'
-    return !kept || (await ask(words, 'Replace it'))
   }
 
   async #goOn(steps?: number): Promise<void> {
     if (this.#gpu.problem !== null) throw new Error(this.#gpu.problem)
-    if (this.#isFromFile && !(await this.#mayReplace())) return
+    if (this.#isFromFile && !(await mayReplaceKept(this.#worker))) return
     this.#isFromFile = false
     await this.#run(() => this.#worker.goOn(this.#view.hear, steps))
   }
@@ -229,8 +231,7 @@ export class App {
   }
 
   async #startOver() {
-    const words = 'This training is not kept in the browser, and will be lost. Start over?'
-    if (this.#isAtRisk && !(await ask(words, 'Start over'))) return
+    if (!(await this.#mayLose('Start over', 'Start over'))) return
     clearNotices()
     this.#view.clear()
     await this.showStart()

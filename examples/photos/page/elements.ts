@@ -37,3 +37,7 @@ export function button(
 /** The words of a count: '1 picture', '2,000 pictures'. */
 export const countWords = (count: number, one: string, many = `${one}s`): string =>
   `${count.toLocaleString('en')} ${count === 1 ? one : many}`
+
+/** The words of a set of pictures: '12 built-in pictures'. */
+export const setWords = (count: number, kind: 'own' | 'built-in'): string =>
+  countWords(count, kind === 'own' ? 'picture' : 'built-in picture')

@@ -9,9 +9,8 @@ export interface Intake {
   readonly pictures: (files: readonly GivenFile[], given: number) => void
   readonly builtIn: () => void
   readonly saved: (file: File) => void
-  /** Why nothing can come in now; null if it can. */
-  readonly closed: () => string | null
-  readonly refuse: (why: string) => void
+  /** Resolves to false if nothing may come in now. */
+  readonly mayTake: () => Promise<boolean>
 }
 
 /** Listens to all ways in. */
@@ -65,8 +64,8 @@ function listenForDrops(intake: Intake, take: (files: readonly GivenFile[]) => v
     const { dataTransfer } = event
     if (!dataTransfer || !hasFiles(event)) return
     event.preventDefault()
-    const why = intake.closed()
-    if (why !== null) return intake.refuse(why)
-    void filesIn(dataTransfer).then(take)
+    void filesIn(dataTransfer).then(async (files) => {
+      if (await intake.mayTake()) take(files)
+    })
   })
 }

@@ -27,9 +27,11 @@ export function wordsOf(error: unknown): string {
   return /^[a-z]+[ ,:;]/.test(words) ? words.charAt(0).toUpperCase() + words.slice(1) : words
 }
 
-/** Asks the user; resolves to true if they agree. */
+/** Asks the user; resolves to true if they agree. While another question is open, resolves to
+ *  false. */
 export function ask(words: string, yes: string): Promise<boolean> {
   const dialog = byId('ask', HTMLDialogElement)
+  if (dialog.open) return Promise.resolve(false)
   const agree = button(yes, () => dialog.close('yes'), { class: 'primary' })
   const cancel = button('Cancel', () => dialog.close('no'))
   dialog.replaceChildren(make('p', {}, words), make('div', { class: 'buttons' }, agree, cancel))

@@ -25,3 +25,9 @@ export function skippedWords(skipped: readonly SkippedFile[]): string {
   if (others.length === 0) return `${first.path} was skipped: ${first.reason}.`
   return `${countWords(skipped.length, 'file')} were skipped, ${first.path} among them: see below.`
 }
+
+/** The words about files of which none is a picture. */
+export const noPictureWords = (count: number): string =>
+  count === 1
+    ? 'The file is not a picture that this browser can read.'
+    : `None of the ${countWords(count, 'file')} is a picture that this browser can read.`

@@ -2,9 +2,9 @@
 
 import { type Checkpoint, MemoryStorage } from 'kindred'
 import type { Choice, RunEvent, Tell } from '../common/api.ts'
-import { claimKept, deleteKept, writeKept } from './kept.ts'
+import { TRAINING, claimKept, deleteKept, deleteKeptBut, isKept, writeKept } from './kept.ts'
 import type { PhotoSet } from './photo-set.ts'
-import { type SavedTraining, encodePictures, encodeTraining } from './run-file.ts'
+import { type SavedTraining, encodeKept, encodePictures } from './run-file.ts'
 
 const OTHER_TAB =
   'another tab trains and keeps its training in this browser; save this one as a file at its end'
@@ -15,7 +15,7 @@ export class KeptStorage extends MemoryStorage {
   /** Hears what was saved, and what could not be. */
   tell: Tell<RunEvent> = () => {}
   readonly #pictures: PhotoSet
-  #arePicturesKept = false
+  #picturesFile: string | null = null // in the browser, null while it keeps them not
 
   constructor(config: object, choice: Choice, pictures: PhotoSet) {
     super(config, 'this training')
@@ -23,13 +23,13 @@ export class KeptStorage extends MemoryStorage {
     this.#pictures = pictures
   }
 
-  /** Makes the storage of a saved training. */
-  static async of(saved: SavedTraining, pictures: PhotoSet, isKept: boolean) {
+  /** Makes the storage of a saved training. `picturesFile` is that of a kept one, else null. */
+  static async of(saved: SavedTraining, pictures: PhotoSet, picturesFile: string | null) {
     const storage = new KeptStorage(saved.config, saved.choice, pictures)
     const { step, tensors, metadata } = saved.checkpoint
     for (const metric of saved.metrics) storage.append(metric)
     await MemoryStorage.prototype.saveCheckpoint.call(storage, step, tensors, metadata)
-    storage.#arePicturesKept = isKept
+    storage.#picturesFile = picturesFile
     return storage
   }
 
@@ -63,13 +63,25 @@ export class KeptStorage extends MemoryStorage {
     return path
   }
 
+  /** Stores the training in the browser. The one before it goes when this one is whole there. */
   async #keep(): Promise<number> {
     if (!(await claimKept())) throw new Error(OTHER_TAB)
-    if (!this.#arePicturesKept) {
-      await deleteKept('training') // it is of other pictures
-      await writeKept('pictures', encodePictures(this.#pictures))
-      this.#arePicturesKept = true
+    const own = this.#picturesFile
+    if (own !== null && (await isKept(own))) return this.#keepTraining(own)
+    const file = `pictures-${crypto.randomUUID()}`
+    try {
+      await writeKept(file, encodePictures(this.#pictures))
+      const bytes = await this.#keepTraining(file) // from here on, it is the one that is kept
+      this.#picturesFile = file
+      await deleteKeptBut(TRAINING, file).catch(() => {}) // the next one deletes them too
+      return bytes
+    } catch (error) {
+      if (this.#picturesFile !== file) await deleteKept(file).catch(() => {})
+      throw error
     }
-    return writeKept('training', encodeTraining(await this.training()))
+  }
+
+  async #keepTraining(picturesFile: string): Promise<number> {
+    return writeKept(TRAINING, encodeKept(await this.training(), picturesFile))
   }
 }

@@ -1,47 +1,73 @@
-// The training that this browser keeps, in the origin's private file system. A file is replaced as a
-// whole when its writer is closed, so that a closed tab leaves the old one or the new one.
+// The training that this browser keeps, in the origin's private file system: a file of the training,
+// which names the file of its pictures. A file is replaced as a whole when its writer is closed, so
+// that a closed tab leaves the old one or the new one.
 
 import { type SafetensorsFile, decodeSafetensors, encodeSafetensors } from 'kindred'
 
 const FOLDER = 'kindred-photos'
-
-/** The files of the kept training. */
-export type KeptName = 'pictures' | 'training'
-
-const fileName = (name: KeptName) => `${name}.safetensors`
+const ENDING = '.safetensors'
+/** Name of the file of the training. */
+export const TRAINING = 'training'
 
 const folder = async () =>
   (await navigator.storage.getDirectory()).getDirectoryHandle(FOLDER, { create: true })
 
-/** Reads a file that is kept, null if there is none. */
-export async function readKept(name: KeptName): Promise<SafetensorsFile | null> {
+/** Reads a file that is kept, null if there is none. Throws Error for one that cannot be read. */
+export async function readKept(name: string): Promise<SafetensorsFile | null> {
+  const file = await fileOf(name)
+  if (!file || file.size === 0) return null // a first file whose writer was never closed is empty
+  return decodeSafetensors(new Uint8Array(await file.arrayBuffer()), `the kept ${name}`)
+}
+
+async function fileOf(name: string): Promise<File | null> {
+  if (!isSecureContext) return null // such a page has no storage
   try {
-    const handle = await (await folder()).getFileHandle(fileName(name))
-    const file = await handle.getFile()
-    return decodeSafetensors(new Uint8Array(await file.arrayBuffer()), `the kept ${name}`)
+    const handle = await (await folder()).getFileHandle(name + ENDING)
+    return await handle.getFile()
   } catch (error) {
-    if (error instanceof DOMException) return null // no such file, or no such storage
+    const isMissing =
+      error instanceof DOMException && ['NotFoundError', 'SecurityError'].includes(error.name)
+    if (isMissing) return null // no such file, or no such storage
     throw error
   }
 }
 
-/** Replaces a file that is kept. Resolves to its bytes. */
-export async function writeKept(name: KeptName, content: SafetensorsFile): Promise<number> {
+/** Tells whether a file is kept. */
+export const isKept = async (name: string): Promise<boolean> =>
+  ((await fileOf(name))?.size ?? 0) > 0
+
+/** Stores or replaces a file as a whole. Resolves to its bytes. When it fails, the old file stays. */
+export async function writeKept(name: string, content: SafetensorsFile): Promise<number> {
   const bytes = encodeSafetensors(content)
-  const handle = await (await folder()).getFileHandle(fileName(name), { create: true })
+  const handle = await (await folder()).getFileHandle(name + ENDING, { create: true })
   const writer = await handle.createWritable()
-  await writer.write(bytes)
-  await writer.close()
+  try {
+    await writer.write(bytes)
+    await writer.close()
+  } catch (error) {
+    await writer.abort().catch(() => {}) // it is closed already
+    throw error
+  }
   return bytes.length
 }
 
-/** Deletes what is kept. */
-export async function deleteKept(...names: readonly KeptName[]): Promise<void> {
+/** Deletes the files that are kept, but for those of these names. */
+export async function deleteKeptBut(...names: readonly string[]): Promise<void> {
   const place = await folder()
-  for (const name of names)
-    await place.removeEntry(fileName(name)).catch((error: unknown) => {
-      if (!(error instanceof DOMException && error.name === 'NotFoundError')) throw error
-    })
+  const stay = names.map((name) => name + ENDING)
+  const gone: string[] = []
+  for await (const file of place.keys()) if (!stay.includes(file)) gone.push(file)
+  gone.sort((a, b) => rank(a) - rank(b)) // the training first: without it, pictures are nothing
+  for (const file of gone) await place.removeEntry(file)
+}
+
+const rank = (file: string) => (file === TRAINING + ENDING ? 0 : 1)
+
+/** Deletes a file that is kept, if it is there. */
+export async function deleteKept(name: string): Promise<void> {
+  await (await folder()).removeEntry(name + ENDING).catch((error: unknown) => {
+    if (!(error instanceof DOMException && error.name === 'NotFoundError')) throw error
+  })
 }
 
 let owned: Promise<boolean> | null = null

@@ -7,12 +7,14 @@ import {
   type SafetensorsFile,
   type SavedTensor,
   type TrainConfig,
+  checkedRun,
   decodeSafetensors,
   encodeSafetensors,
 } from 'kindred'
 import * as v from 'valibot'
 import type { Choice } from '../common/api.ts'
 import type { PhotoSet } from './photo-set.ts'
+import { stepsOf } from './settings.ts'
 
 /** A training as it is saved. */
 export interface SavedTraining {
@@ -30,6 +32,7 @@ const [PIXELS, LABELS, TEST, TEST_LABELS] = [
 ]
 const ABOUT = 'photos'
 const RUN = 'photos.run'
+const KEPT_PICTURES = 'photos.kept' // the file of a kept training's pictures
 
 const count = v.pipe(v.number(), v.integer(), v.minValue(1))
 const aboutPictures = v.object({
@@ -60,7 +63,7 @@ const aboutRun = v.object({
       width: v.pipe(count, v.maxValue(256)),
     }),
   }),
-  metrics: v.array(v.looseObject({ step: v.number() })),
+  metrics: v.array(v.unknown()),
 })
 
 /** Returns the pictures as tensors and metadata. */
@@ -90,6 +93,16 @@ export function encodeTraining(training: SavedTraining): SafetensorsFile {
   }
 }
 
+/** Returns a training as the browser keeps it: with the name of the file of its pictures. */
+export function encodeKept(training: SavedTraining, picturesFile: string): SafetensorsFile {
+  const { tensors, metadata } = encodeTraining(training)
+  return { tensors, metadata: { ...metadata, [KEPT_PICTURES]: picturesFile } }
+}
+
+/** Returns the name of the file of a kept training's pictures. Older ones do not say it. */
+export const picturesFileOf = ({ metadata }: SafetensorsFile): string =>
+  metadata[KEPT_PICTURES] ?? 'pictures'
+
 /** Joins pictures and a training in one file. */
 export const encodeRun = (pictures: PhotoSet, training: SavedTraining): Uint8Array<ArrayBuffer> => {
   const [a, b] = [encodePictures(pictures), encodeTraining(training)]
@@ -113,19 +126,29 @@ export function decodePictures({ tensors, metadata }: SafetensorsFile): PhotoSet
   return { ...about, pixels, labels, test: { pixels: test, labels: testLabels } }
 }
 
-/** Reads the training of a file. Throws Error in words. */
-export function decodeTraining({ tensors, metadata }: SafetensorsFile): SavedTraining {
-  const { choice, config, metrics } = parsed(aboutRun, metadata[RUN], 'training')
-  const step = Number(metadata['step'])
-  if (!Number.isInteger(step) || step < 0) throw new Error('it does not say its step')
-  const { [RUN]: _, [ABOUT]: __, ...own } = metadata
+/** Reads the training of a file, on so many pictures. Throws Error in words for one that could not
+ *  go on. */
+export function decodeTraining(
+  { tensors, metadata }: SafetensorsFile,
+  pictures: number,
+): SavedTraining {
+  const { choice, ...said } = parsed(aboutRun, metadata[RUN], 'training')
+  const { [RUN]: _, [ABOUT]: __, [KEPT_PICTURES]: ___, ...own } = metadata
   const state = new Map([...tensors].filter(([name]) => !name.startsWith('photos.')))
-  return {
-    choice,
-    config: config as unknown as TrainConfig, // `train` checks the rest
-    metrics,
-    checkpoint: { step, path: `step ${step}`, tensors: state, metadata: own },
-  }
+  const parts = { ...said, checkpoint: { tensors: state, metadata: own } }
+  const { config, metrics, checkpoint } = checkedRun(parts, 'its training')
+  const { step } = checkpoint
+  checkLength(config, step, pictures)
+  return { choice, config, metrics, checkpoint: { ...checkpoint, path: `step ${step}` } }
+}
+
+/** Throws Error if so many pictures do not make a batch, or not so many steps. */
+function checkLength(config: TrainConfig, step: number, pictures: number) {
+  const { batch } = config
+  if (batch > pictures)
+    throw new Error(`its batches are of ${batch} pictures, and it holds ${pictures}`)
+  const steps = stepsOf(config, pictures)
+  if (step > steps) throw new Error(`it is at step ${step}, after its last step of ${steps}`)
 }
 
 /** Decodes a file. Throws Error in words. */

@@ -41,6 +41,12 @@ export function configFor(
   })
 }
 
+/** Returns the number of steps of a training on so many pictures. */
+export const stepsOf = (
+  { epochs, batch }: Pick<TrainConfig, 'epochs' | 'batch'>,
+  pictures: number,
+): number => epochs * Math.floor(pictures / batch)
+
 /** A batch of that size, which MoCo's batch norm divides into up to 8 groups. */
 const batchOf = (method: Choice['method'], batch: number) =>
   method === 'moco'

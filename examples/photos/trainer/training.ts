@@ -14,6 +14,7 @@ import { trained, untrained } from './encoder.ts'
 import type { KeptStorage } from './kept-storage.ts'
 import { findNeighbours } from './neighbours.ts'
 import type { PhotoSet } from './photo-set.ts'
+import { stepsOf } from './settings.ts'
 import { splitOf } from './split.ts'
 import { drawnViews } from './views.ts'
 
@@ -38,7 +39,7 @@ export class PhotoTraining {
   }
 
   get steps(): number {
-    return this.config.epochs * this.#perEpoch
+    return stepsOf(this.config, this.#split.train.size)
   }
 
   get #perEpoch(): number {

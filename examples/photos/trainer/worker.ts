@@ -15,10 +15,12 @@ import { decodeFiles } from './decode.ts'
 import { theGpu } from './device.ts'
 import { stillOf, trained } from './encoder.ts'
 import { KeptStorage } from './kept-storage.ts'
-import { claimKept, deleteKept, readKept } from './kept.ts'
+import { claimKept, deleteKeptBut } from './kept.ts'
+import { fromFile, fromKept, readKeptRun } from './opened.ts'
+import { OneAtATime } from './one-at-a-time.ts'
 import type { PhotoSet } from './photo-set.ts'
-import { decodePictures, decodeRun, decodeTraining, encodeRun } from './run-file.ts'
-import { configFor } from './settings.ts'
+import { encodeRun } from './run-file.ts'
+import { configFor, stepsOf } from './settings.ts'
 import { thumbSender } from './thumbs.ts'
 import { PhotoTraining } from './training.ts'
 
@@ -26,7 +28,8 @@ const [SIDE, SMALLER, MANY] = [96, 64, 4000] // of what is kept of each picture,
 
 let pictures: PhotoSet | null = null
 let training: PhotoTraining | null = null
-let isStopped = false
+let isStopped = false // reading
+const trainings = new OneAtATime()
 
 function currentPictures(): PhotoSet {
   if (pictures) return pictures
@@ -39,6 +42,7 @@ function currentTraining(): PhotoTraining {
 }
 
 function hold(next: PhotoSet, skipped: readonly SkippedFile[] = []): PictureSet {
+  trainings.refuse()
   training = null
   pictures = next
   return { kind: next.kind, names: next.names, skipped }
@@ -93,17 +97,19 @@ const worker: PhotoWorker = {
     return hold(drawn)
   },
 
-  async begin(choice, tell) {
-    const of = currentPictures()
-    const config = configFor(choice, of.names.length)
-    training = new PhotoTraining(new KeptStorage(config, choice, of), of)
-    return training.run(tell)
-  },
+  begin: (choice, tell) =>
+    trainings.run(() => {
+      const of = currentPictures()
+      const config = configFor(choice, of.names.length)
+      training = new PhotoTraining(new KeptStorage(config, choice, of), of)
+      return training.run(tell)
+    }),
 
-  async goOn(tell, steps) {
-    if (steps !== undefined) await currentTraining().lengthen(steps)
-    return currentTraining().run(tell)
-  },
+  goOn: (tell, steps) =>
+    trainings.run(async () => {
+      if (steps !== undefined) await currentTraining().lengthen(steps)
+      return currentTraining().run(tell)
+    }),
 
   pause() {
     training?.pause()
@@ -111,28 +117,29 @@ const worker: PhotoWorker = {
   },
 
   async kept() {
-    const saved = await readKept('training')
-    const images = saved && (await readKept('pictures'))
-    if (!saved || !images) return null
-    const { names, kind } = decodePictures(images)
-    const found = decodeTraining(saved)
-    const { epochs, batch } = found.config
-    return {
-      pictures: names.length,
-      isBuiltIn: kind === 'built-in',
-      step: found.checkpoint.step,
-      steps: epochs * Math.floor(names.length / batch),
+    try {
+      const found = await readKeptRun()
+      if (!found) return null
+      const { names, kind } = found.pictures
+      return {
+        pictures: names.length,
+        isBuiltIn: kind === 'built-in',
+        step: found.training.checkpoint.step,
+        steps: stepsOf(found.training.config, names.length),
+      }
+    } catch (error) {
+      return { unreadable: error instanceof Error ? error.message : String(error) }
     }
   },
 
   async forget() {
     if (!(await claimKept())) throw new Error('another tab uses the kept training; close it first')
-    await deleteKept('training', 'pictures')
+    await deleteKeptBut()
   },
 
   async open(file, tell): Promise<OpenedRun> {
-    const opened = file ? await fromFile(file) : await fromKept()
-    const storage = await KeptStorage.of(opened.training, opened.pictures, file === null)
+    const opened = await (file ? fromFile(file) : fromKept())
+    const storage = await KeptStorage.of(opened.training, opened.pictures, opened.picturesFile)
     const set = hold(opened.pictures)
     sendAll(opened.pictures, tell)
     await tell({ kind: 'last' })
@@ -161,31 +168,6 @@ const worker: PhotoWorker = {
     gpu.free(model)
     return new Blob([bytes as Uint8Array<ArrayBuffer>])
   },
-}
-
-interface Found {
-  readonly pictures: PhotoSet
-  readonly training: ReturnType<typeof decodeTraining>
-}
-
-async function fromFile(file: Blob): Promise<Found> {
-  const name = file instanceof File ? file.name : 'the file'
-  const bytes = new Uint8Array(await file.arrayBuffer())
-  try {
-    const content = decodeRun(bytes, name)
-    return { pictures: decodePictures(content), training: decodeTraining(content) }
-  } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause)
-    throw new Error(`${name} cannot be opened: ${why}. Choose a file that this page has saved.`, {
-      cause,
-    })
-  }
-}
-
-async function fromKept(): Promise<Found> {
-  const [saved, images] = [await readKept('training'), await readKept('pictures')]
-  if (!saved || !images) throw new Error('this browser keeps no training')
-  return { pictures: decodePictures(images), training: decodeTraining(saved) }
 }
 
 expose(worker)
