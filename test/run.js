@@ -33,6 +33,7 @@ const deepFiles = [
 const long = full
   ? [
       'wgpu/wgpu',
+      'page/photos',
       'kernels/in-range-losses',
       'kernels/in-range-conv',
       'engine/robustness',

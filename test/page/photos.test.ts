@@ -4,6 +4,7 @@ import { resolve } from 'node:path'
 import type { Page, Worker } from 'playwright-core'
 import * as assert from 'uvu/assert'
 import { type SafetensorsFile, decodeSafetensors } from '../../engine/safetensors.ts'
+import { isFull } from '../fixtures/full.ts'
 import { pageSuite } from '../fixtures/page-suite.ts'
 import {
   builtPhotoPage,
@@ -13,7 +14,7 @@ import {
   untilStatus,
 } from '../fixtures/photo-page.ts'
 
-const test = pageSuite('the photo page')
+const test = pageSuite('the photo page', isFull) // two minutes on a software adapter
 
 const TINY = '?pictures=64&test=20&source=24&side=24&width=4&batch=16&steps=12'
 
