@@ -18,7 +18,8 @@ const test = pageSuite('the photo page', isFull) // two minutes on a software ad
 
 const TINY = '?pictures=64&test=20&source=24&side=24&width=4&batch=16&steps=12'
 
-const built = builtPhotoPage()
+let building: ReturnType<typeof builtPhotoPage> | null = null
+const built = () => (building ??= builtPhotoPage())
 
 /** The losses of a saved training by step. */
 function lossesIn({ metadata }: SafetensorsFile): Map<number, number> {
@@ -79,7 +80,7 @@ async function looksAround(page: Page) {
 test('a training that lost its device, paused and was reloaded ends with the bits of one that did not', async ({
   open,
 }) => {
-  const { folder, headers } = await built
+  const { folder, headers } = await built()
   const { site, page, complaints } = await open(folder, {}, headers)
   await page.goto(`${site.url}/${TINY}`)
   await begin(page)
@@ -126,7 +127,7 @@ test('a training that lost its device, paused and was reloaded ends with the bit
 test('one training begins, and is not lost without a question where none can be kept', async ({
   open,
 }) => {
-  const { folder, headers } = await built
+  const { folder, headers } = await built()
   const { site, page, complaints } = await open(folder, {}, headers)
   await page.goto(`${site.url}/${TINY.replace('steps=12', 'steps=4')}`)
   await page.click('#use-built-in')
