@@ -10,6 +10,7 @@
 
 import { type Kernel, type Run, type Tensor, type Wgsl, folded, kernel, wgsl } from '../op.ts'
 import { broadcasts } from '../wgsl/broadcast-load.ts'
+import { columnOf } from '../wgsl/column-of.ts'
 import { type Gemm, productShape } from './shapes.ts'
 
 const TILE = { rows: 32, columns: 16 } // per workgroup, a subgroup of eight threads
@@ -49,7 +50,7 @@ const columnsOf: Record<Direction, Wgsl> = {
   fn loadColumns(at: vec2u, k: u32, lane: u32) -> mat2x4f {
     return mat2x4f(b[at.x + k / 4u], b[at.y + k / 4u]);
   }
-  fn columnOf(own: mat2x4f, i: u32) -> vec4f { return subgroupShuffle(own[i / 8u], i % 8u); }`,
+  ${columnOf.along}`,
   across: wgsl`
   fn columnsAt(first: u32, lane: u32) -> vec2u {
     return vec2u(min(first / 4u + lane % 4u, p.N / 4u - 1u));
@@ -61,14 +62,7 @@ const columnsOf: Record<Direction, Wgsl> = {
     let own = k + lane % 8u / 4u;
     return mat2x4f(fourColumns(at.x, own), fourColumns(at.y, own + 2u));
   }
-  fn columnOf(own: mat2x4f, i: u32) -> vec4f {
-    let low = own[0][i % 4u];
-    let high = own[1][i % 4u];
-    return vec4f(
-      subgroupShuffle(low, i / 4u), subgroupShuffle(low, 4u + i / 4u),
-      subgroupShuffle(high, i / 4u), subgroupShuffle(high, 4u + i / 4u),
-    );
-  }`,
+  ${columnOf.across}`,
 }
 
 /** Stores `sums`, of each column those of four rows. */

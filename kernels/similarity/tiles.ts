@@ -14,6 +14,7 @@
 // [4 group, 4 group + 4).
 
 import { type Kernel, type Run, wgsl } from '../op.ts'
+import { columnOf } from '../wgsl/column-of.ts'
 import { onMatrices, useMatrices } from '../wgsl/subgroup-matrix.ts'
 import type { TileLayout, Tiles } from './tile-types.ts'
 import { registerTiles, registerTilesF16 } from './tiles-registers.ts'
@@ -65,7 +66,7 @@ const columnsOneByOne: Pick<TileLayout, 'columns' | 'ownColumns'> = {
     fn ownColumns(k: u32, column: u32, lane: u32) -> mat2x4f {
       return mat2x4f(ownColumn(k, column + lane % 8u), ownColumn(k, column + 8u + lane % 8u));
     }
-    fn columnOf(own: mat2x4f, i: u32) -> vec4f { return subgroupShuffle(own[i / 8u], i % 8u); }
+    ${columnOf.along}
   `,
 }
 
@@ -86,14 +87,7 @@ export const byFeature: TileLayout = {
       let first = column + lane % 4u * 4u;
       return mat2x4f(ownFour(feature, first), ownFour(feature + 2u, first));
     }
-    fn columnOf(own: mat2x4f, i: u32) -> vec4f {
-      let low = own[0][i % 4u];
-      let high = own[1][i % 4u];
-      return vec4f(
-        subgroupShuffle(low, i / 4u), subgroupShuffle(low, 4u + i / 4u),
-        subgroupShuffle(high, i / 4u), subgroupShuffle(high, 4u + i / 4u),
-      );
-    }
+    ${columnOf.across}
   `,
   partial: partialByFeature,
 }
