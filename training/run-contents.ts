@@ -18,10 +18,19 @@ export type OnNote = (line: string) => void
 
 /** Reads a run from its storage. Throws Error if it has no checkpoint yet. */
 export async function contentsOf(storage: TrainingStorage, onNote: OnNote): Promise<RunContents> {
+  const contents = await savedContents(storage, onNote)
+  if (contents) return contents
+  throw new Error(`${storage.name} has no checkpoint yet; let the training reach its first`)
+}
+
+/** Reads a run from its storage; null if it has no checkpoint yet. */
+export async function savedContents(
+  storage: TrainingStorage,
+  onNote: OnNote,
+): Promise<RunContents | null> {
   const { checkpoint, damaged } = await storage.latest()
   for (const line of damaged) onNote(line)
-  if (!checkpoint)
-    throw new Error(`${storage.name} has no checkpoint yet; let the training reach its first`)
+  if (!checkpoint) return null
   const best = await bestOf(storage, onNote)
   const newest = best && best.step > checkpoint.step ? best : checkpoint // if newer ones are damaged
   const metrics = (await storage.metrics()).filter(({ step }) => step <= newest.step)

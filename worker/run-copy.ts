@@ -1,15 +1,14 @@
 // A run as a message, and a storage in memory that holds the same.
 
 import { MemoryStorage } from '../training/memory-storage.ts'
-import { contentsOf, fill } from '../training/run-contents.ts'
+import { fill, savedContents } from '../training/run-contents.ts'
 import type { TrainingStorage } from '../training/storage.ts'
 import type { RunCopy } from './messages.ts'
 
 /** Copies a run as it was last saved. */
 export async function copyOf(storage: TrainingStorage): Promise<RunCopy> {
   const { name, config } = storage
-  const { checkpoint } = await storage.latest()
-  return { name, config, contents: checkpoint && (await contentsOf(storage, () => {})) }
+  return { name, config, contents: await savedContents(storage, () => {}) }
 }
 
 /** Makes a storage in memory of a copied run. */
