@@ -31,7 +31,7 @@ export interface CellSettings {
   readonly lr: string
   readonly weightDecay: number
   /** What whole networks are trained on. */
-  readonly views: 'crop and flip'
+  readonly views: 'mild crop and flip'
 }
 
 /** The result of a cell, as its file holds it. */
@@ -42,7 +42,7 @@ export interface CellResult {
   readonly settings: CellSettings
   /** Percent of the test images. */
   readonly accuracy: number
-  /** Learning rate of a whole network. */
+  /** Learning rate of a whole network; 0 if it is the linear probe as it is. */
   readonly lr?: number
   /** Percent of the labels held out, on which the rate was chosen among several. */
   readonly heldOut?: number

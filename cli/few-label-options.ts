@@ -63,7 +63,9 @@ images of each class. The seed chooses the images; a smaller amount is part of
 a larger one. The test images are never trained on, and choose nothing.
 
 Of several learning rates each training takes the one that does best on a fifth
-of its labels, held out, and then trains on all of them.
+of its labels, held out, and then trains on all of them. Where a fifth is less
+than 100 labels, up to five different fifths judge together. Fine-tuning may also
+take 0: the linear probe as it is.
 
 Every result is a file in --out, with the images whose labels it used. The same
 command keeps what is finished and trains the rest.
@@ -83,8 +85,8 @@ Columns:
   from scratch  the whole network with new weights
   linear probe  logistic regression on the run's frozen features
   fine-tuned    the whole network, from the run's weights
-The first and the last have the same steps, batch, views (crops and flips) and
-rates to choose from: AdamW, a tenth of the steps to warm up, then a cosine. The
+The first and the last have the same steps, batch, views (mild crops and flips)
+and rates to choose from: AdamW, a tenth of the steps to warm up, then a cosine. The
 last begins with the classifier of the linear probe.
 
 Example:

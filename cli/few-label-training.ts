@@ -39,7 +39,7 @@ export interface FewLabels {
 export interface TrainedCell {
   /** Percent of all test images. */
   readonly accuracy: number
-  /** Learning rate of a whole network. */
+  /** Learning rate of a whole network; 0 if it is the linear probe as it is. */
   readonly lr?: number
   /** Percent of the labels held out, on which the rate was chosen. */
   readonly heldOut?: number

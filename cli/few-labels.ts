@@ -93,7 +93,7 @@ export function evalFineTune(dir: string, flags: FineTuneFlags): Promise<number>
  *  the exit code. Throws Error in words. */
 export function evalFewLabels(dir: string, flags: TableFlags): Promise<number> {
   const { labels: parts = [{ fraction: 0.01 }, { fraction: 0.1 }], seeds = 3 } = flags
-  return withFewLabels({ dir, name: 'eval finetune' }, flags, async (few, out) => {
+  return withFewLabels({ dir, name: 'eval few-labels' }, flags, async (few, out) => {
     const results: CellResult[] = []
     for (const part of parts) splitOf(few.train, part, 0) // refuses before anything is trained
     for (const part of parts)
@@ -114,7 +114,9 @@ function splitOf(train: Dataset, part: LabelPart, seed: number): LabelSplit {
     return labelSplit(knownLabels(train), { ...part, seed })
   } catch (cause) {
     if (!(cause instanceof RangeError)) throw cause
-    const words = cause.message.replace(/^labelSplit: perClass/, `--labels: ${partName(part)}`)
+    const words = cause.message
+      .replace(/^labelSplit: perClass/, `--labels: ${partName(part)}`)
+      .replace(/class (\d+) has/, (_, label: string) => `class ${train.classes[Number(label)]} has`)
     throw new UsageError(words, { cause })
   }
 }
@@ -198,7 +200,13 @@ async function withFewLabels(
     const test = labelled(split.test)
     const { steps = 200, batch = 64, lr = RATES, weightDecay = 1e-4 } = flags
     const rates = [...new Set(lr)].sort((a, b) => a - b)
-    const budget = { steps, batch, lr: rates.join(), weightDecay, views: 'crop and flip' } as const
+    const budget = {
+      steps,
+      batch,
+      lr: rates.join(),
+      weightDecay,
+      views: 'mild crop and flip',
+    } as const
     const source = flags.data === undefined ? config.data : absoluteSource(flags.data)
     const settings = { weights: weights.name, data: source, testImages: test.size, ...budget }
     await work(

@@ -2,7 +2,7 @@
 // learned weights and from scratch.
 
 import { augment } from '../kernels/augment/augment.ts'
-import { cropAndFlip, testTransform } from '../kernels/augment/recipes.ts'
+import { type Recipe, cropAndFlip, defaults, testTransform } from '../kernels/augment/recipes.ts'
 import type { Tensor } from '../kernels/op.ts'
 import type { Dataset } from '../data/dataset.ts'
 import { batches, countSteps } from '../data/loader.ts'
@@ -11,7 +11,7 @@ import { AdamW } from '../engine/optim/optimizer.ts'
 import { cosine, warmup } from '../engine/optim/schedule.ts'
 import { embed } from '../evaluate/embed.ts'
 import { fineTuner } from '../evaluate/fine-tune.ts'
-import { parted } from '../evaluate/held-out.ts'
+import { type Parted, folds } from '../evaluate/held-out.ts'
 import { inF32 } from '../evaluate/in-f32.ts'
 import { linearProbe } from '../evaluate/linear-probe.ts'
 import { recipeOf } from '../methods/views.ts'
@@ -20,6 +20,8 @@ import { saveModel } from '../models/state.ts'
 import { batchesInOrder, knownLabels } from '../training/knn.ts'
 import type { FewLabels, TrainedCell } from './few-label-training.ts'
 import { entropyOf, labelledBatches, percentRight } from './labelled-images.ts'
+
+const ENOUGH = 100 // held-out labels on which a rate is judged, if there are as many
 
 /** The labelled images of a network, and how it begins. */
 interface Beginning {
@@ -32,8 +34,8 @@ interface Beginning {
   readonly learned: boolean
 }
 
-/** Trains a network, at the learning rate that does best on a fifth of the labels, held out, where
- *  there are several. */
+/** Trains a network, at the learning rate that does best on held-out labels, where there are
+ *  several. */
 export async function tunedNetwork(few: FewLabels, begin: Beginning): Promise<TrainedCell> {
   const chosen = await chosenRate(few, begin)
   const { lr } = chosen
@@ -42,42 +44,61 @@ export async function tunedNetwork(few: FewLabels, begin: Beginning): Promise<Tr
   return { accuracy, ...chosen, tensors: await saveModel(few.gpu, model) }
 }
 
-/** Chooses the learning rate by the accuracy on a fifth of the labels, of equals by the cross
- *  entropy. Takes the middle one where no label can be held out. */
+/** Chooses the learning rate by the accuracy on held-out labels. With learned weights 0 is a choice
+ *  too, the linear probe as it is, and the lowest of equals is taken; from scratch that of the lower
+ *  cross entropy. Takes the middle one where no label can be held out. */
 async function chosenRate(few: FewLabels, begin: Beginning) {
   const { rates, progress } = few
-  const { fit, held } = parted(knownLabels(begin.images), begin.seed)
+  const ways = folds(knownLabels(begin.images), begin.seed, ENOUGH)
   const middle = rates[Math.floor((rates.length - 1) / 2)]
   if (middle === undefined) throw new Error('there is no learning rate to choose')
-  if (rates.length === 1 || held.length === 0) return { lr: middle }
-  const others = select(begin.images, held)
-  const part = { ...begin, images: select(begin.images, fit) }
+  if (rates.length === 1 || ways.length === 0) return { lr: middle }
   let best: { lr: number; heldOut: number; entropy: number } | null = null
-  for (const lr of rates) {
-    const { scores } = await trained(few, part, lr)
-    const own = await scores(labelledBatches(others))
-    const heldOut = own.every(Number.isFinite) ? percentRight(own, others) : -1
-    const entropy = entropyOf(own, others)
-    progress.note(`learning rate ${lr}: ${heldOut.toFixed(1)}% of ${held.length} labels held out`)
+  for (const lr of begin.learned ? [0, ...rates] : rates) {
+    const { heldOut, entropy, labels } = await judged(few, begin, { ways, lr })
+    const what = lr === 0 ? ', the linear probe' : ''
+    progress.note(`learning rate ${lr}${what}: ${heldOut.toFixed(1)}% of ${labels} labels held out`)
     const isBetter =
-      !best || heldOut > best.heldOut || (heldOut === best.heldOut && entropy < best.entropy)
+      !best ||
+      heldOut > best.heldOut ||
+      (!begin.learned && heldOut === best.heldOut && entropy < best.entropy)
     if (isBetter) best = { lr, heldOut, entropy }
   }
   const { lr, heldOut } = best ?? { lr: middle, heldOut: 0 }
   return { lr, heldOut }
 }
 
-/** Trains a new network for the budget's steps, on crops and flips. Throws Error if the loss is not
- *  finite. */
+/** Trains at a rate on each way to hold labels out. Returns the percentage and the mean cross
+ *  entropy of all that were held out. */
+async function judged(
+  few: FewLabels,
+  begin: Beginning,
+  { ways, lr }: { readonly ways: readonly Parted[]; readonly lr: number },
+) {
+  let [right, entropy, labels] = [0, 0, 0]
+  for (const { fit, held } of ways) {
+    const others = select(begin.images, held)
+    const { scores } = await trained(few, { ...begin, images: select(begin.images, fit) }, lr)
+    const own = await scores(labelledBatches(others))
+    right += own.every(Number.isFinite) ? percentRight(own, others) * others.size : 0
+    entropy += entropyOf(own, others) * others.size
+    labels += others.size
+  }
+  return { heldOut: right / labels, entropy: entropy / labels, labels }
+}
+
+/** Trains a new network for the budget's steps, on crops and flips; at rate 0 it stays as it begins.
+ *  Throws Error if the loss is not finite. */
 async function trained(few: FewLabels, begin: Beginning, lr: number) {
   const { gpu, config, settings, progress } = few
   const { images, seed } = begin
-  const { steps, weightDecay } = settings
+  const { weightDecay } = settings
+  const steps = lr === 0 ? 0 : settings.steps
   const encoder = begin.encoder()
   const batch = Math.min(settings.batch, images.size)
   const rise = Math.ceil(steps / 10)
   const recipe = recipeOf(config.views, 0)
-  const [views, tested] = [cropAndFlip(recipe), testTransform(recipe)]
+  const [views, tested] = [mildViews(recipe), testTransform(recipe)]
   const probe = begin.learned ? { probe: await firstClassifier(few, encoder, begin) } : {}
   const { step, scores, state, parameters } = fineTuner(gpu, {
     ...{ encoder, classes: images.classes.length, seed, image: shapeOf(images), ...probe },
@@ -97,6 +118,13 @@ async function trained(few: FewLabels, begin: Beginning, lr: number) {
   progress.stop()
   return { scores, model: { ...encoder, parameters } }
 }
+
+/** Crops of half the image or more, and flips. A few steps on crops of 8 % and more, which contrast
+ *  needs, would teach the network parts of images (docs/few-labels.md has figures). */
+const mildViews = (recipe: Recipe): Recipe => ({
+  ...cropAndFlip(recipe),
+  crop: { scale: [0.5, 1], ratio: defaults.ratio },
+})
 
 /** Fits the classifier with which fine-tuning begins, to the features as they are. */
 async function firstClassifier(
