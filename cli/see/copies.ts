@@ -7,12 +7,8 @@ import { decodeImage } from '../../data/decode-image.ts'
 import { counted } from '../../data/words.ts'
 import type { Gpu } from '../../engine/gpu.ts'
 import { readBytes } from '../../engine/node-files.ts'
-import {
-  GREY_SIDE,
-  type GreyPicture,
-  agreementOf,
-  greyPicture,
-} from '../../evaluate/curate/agreement.ts'
+import { GREY_SIDE, type GreyPicture, greyPicture } from '../../evaluate/curate/agreement.ts'
+import { copyAgreement } from '../../evaluate/curate/copy.ts'
 import { connectedBy } from '../../evaluate/curate/near-duplicates.ts'
 import { nearestOthers } from '../../evaluate/curate/neighbour-distances.ts'
 import type { Embeddings } from '../../evaluate/embed.ts'
@@ -20,9 +16,6 @@ import type { Progress } from '../../training/progress.ts'
 import type { Pictures } from './pictures.ts'
 import { squares } from './thumbnails.ts'
 
-/** How well copies agree in detail, at least. Images with a side below GREY_SIDE hold so little that
- *  only near equality tells them apart. docs/curation.md shows how both were chosen. */
-const [DETAIL, DETAIL_OF_SMALL] = [0.9, 0.99]
 const NEAR = 20 // nearest images of each that are looked at
 const AT_ONCE = 64 // images decoded at a time
 const EVERY = 10_000 // milliseconds between notes
@@ -38,8 +31,8 @@ export interface Copies {
   readonly groups: Uint32Array
 }
 
-/** Finds copies: pairs among each image's 20 nearest whose pixels agree by `least`, and in detail. It holds 2,304
- *  bytes of each image beside the features. */
+/** Finds copies: pairs among each image's 20 nearest whose pixels agree by `least`, and in what is
+ *  fine. It holds 2,304 bytes of each image beside the features. */
 export async function copiesAmong(
   gpu: Gpu,
   rows: Embeddings,
@@ -47,9 +40,10 @@ export async function copiesAmong(
   { least, progress }: { readonly least: number; readonly progress: Progress },
 ): Promise<Copies> {
   const { M } = rows
-  const { grey, small } = await greyOf(pictures)
+  const { grey, sides } = await greyOf(pictures)
   const near = await nearestOthers(gpu, rows, NEAR)
-  const prepared = (i: number) => greyPicture(grey.subarray(i * BYTES, (i + 1) * BYTES))
+  const prepared = (i: number) =>
+    greyPicture(grey.subarray(i * BYTES, i * BYTES + (sides[i] ?? 0) ** 2))
   const found: { readonly i: number; readonly j: number; readonly value: number }[] = []
   let printed = performance.now()
   for (let i = 0; i < M; i++) {
@@ -59,10 +53,8 @@ export async function copiesAmong(
       const theirs = near.indices.subarray(j * near.k, (j + 1) * near.k)
       if (j < i && theirs.includes(i)) continue // it was compared from there
       own ??= prepared(i)
-      const { value, detail } = agreementOf(own, prepared(j))
-      const enough = small[i] || small[j] ? DETAIL_OF_SMALL : DETAIL
-      if (value >= least && detail >= enough)
-        found.push({ i: Math.min(i, j), j: Math.max(i, j), value })
+      const value = copyAgreement(own, prepared(j), least)
+      if (value !== null) found.push({ i: Math.min(i, j), j: Math.max(i, j), value })
     }
     if (performance.now() - printed < EVERY) continue
     printed = performance.now()
@@ -77,34 +69,35 @@ export async function copiesAmong(
   }
 }
 
-/** Reads all images whole, in grey, stretched to squares: u8 [M, 48, 48]. `small` [M] is 1 where
- *  that enlarged one. */
+/** Reads all images whole, in grey, stretched to squares: of image i the first `sides[i]` squared of
+ *  the 2,304 bytes from 2,304 i on. Small ones are not enlarged. */
 async function greyOf(pictures: Pictures) {
   const { size } = pictures.set
   const grey = new Uint8Array(size * BYTES)
-  const small = new Uint8Array(size)
+  const sides = new Uint8Array(size)
   for (let start = 0; start < size; start += AT_ONCE) {
     const places = Array.from({ length: Math.min(AT_ONCE, size - start) }, (_, n) => start + n)
     const some = await Promise.all(places.map((i) => greyPixels(pictures, i)))
     for (const [n, { pixels, side }] of some.entries()) {
       grey.set(pixels, (start + n) * BYTES)
-      small[start + n] = Number(side < GREY_SIDE)
+      sides[start + n] = side
     }
   }
-  return { grey, small }
+  return { grey, sides }
 }
 
-/** Resolves to the grey pixels of an image, and its shorter side, or one that is large enough. */
+/** Resolves to the grey pixels of an image, and the side of their square. */
 async function greyPixels({ set, paths }: Pictures, i: number) {
   const whole = await wholeImage(paths?.[i]).catch(() => null)
   const { height, width } = whole ?? set.image
+  const side = Math.min(width, height, GREY_SIDE)
   const pixels = whole?.pixels ?? (await squares(set, [i], width))
   const grey = await sharp(pixels, { raw: { width, height: whole ? height : width, channels: 3 } })
-    .resize(GREY_SIDE, GREY_SIDE, { fit: 'fill' })
+    .resize(side, side, { fit: 'fill' })
     .toColourspace('b-w')
     .raw()
     .toBuffer()
-  return { pixels: grey, side: Math.min(width, height) }
+  return { pixels: grey, side }
 }
 
 /** Decodes the whole image of a file, at about twice the size that is compared. */

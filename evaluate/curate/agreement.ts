@@ -1,17 +1,18 @@
 // Whether two pictures show the same: the correlation of their grey pixels, where one may be a part
 // of the other, as after a crop. An encoder finds candidates; this tells copies from what is alike.
 
-/** Height and width in pixels of the grey pictures that are compared. */
+/** Largest height and width in pixels of the grey pictures that are compared. */
 export const GREY_SIDE = 48
 
 const CELLS = 16 // rows and columns in which a window is averaged
 const LEAST = 0.85 // smallest window, in sides
 const PROMISING = 0.85 // correlation of a rough fit that is worth refining
 const ROUNDS = 3 // of refinement
-const W = GREY_SIDE + 1
 
 /** A window of a picture: its side, and its place from 0 to 1 along x and y. */
 type Window = readonly [side: number, x: number, y: number]
+
+const WHOLE: Window = [1, 0, 0]
 
 const rough: readonly Window[] = [
   [1, 0.5, 0.5],
@@ -22,23 +23,27 @@ const rough: readonly Window[] = [
 
 /** A grey picture, ready to be compared. */
 export interface GreyPicture {
+  /** Height and width in pixels. */
+  readonly side: number
   /** Sums over all pixels above and to the left. */
   readonly sums: Float64Array
-  /** The whole picture in cells, of mean 0 and length 1. */
+  /** The whole picture in 16 x 16 cells, of mean 0 and length 1. */
   readonly whole: Float64Array
 }
 
-/** Prepares grey pixels, u8 [48, 48]. */
+/** Prepares the grey pixels of a square, u8. */
 export function greyPicture(pixels: Uint8Array): GreyPicture {
+  const side = Math.sqrt(pixels.length)
+  const W = side + 1
   const sums = new Float64Array(W * W)
   for (let y = 1; y < W; y++)
     for (let x = 1; x < W; x++)
       sums[y * W + x] =
-        (pixels[(y - 1) * GREY_SIDE + x - 1] ?? 0) +
+        (pixels[(y - 1) * side + x - 1] ?? 0) +
         (sums[y * W + x - 1] ?? 0) +
         (sums[(y - 1) * W + x] ?? 0) -
         (sums[(y - 1) * W + x - 1] ?? 0)
-  return { sums, whole: cellsOf(sums, [1, 0, 0]) }
+  return { side, sums, whole: standard(averaged({ side, sums }, WHOLE, CELLS)) }
 }
 
 /** How well two pictures agree: correlations from -1 to 1. */
@@ -48,26 +53,30 @@ export interface Agreement {
   /** Of what differs from place to place: each cell less the mean of those around it. Pictures of
    *  one kind, such as X-rays of chests, agree in the large; copies agree in detail too. */
   readonly detail: number
+  /** Averages the window, and the other picture whole, in side x side cells, in grey levels. */
+  readonly aligned: (side: number) => readonly [window: Float64Array, whole: Float64Array]
 }
 
 /** Compares two pictures. A picture of one colour agrees with nothing. */
 export function agreementOf(a: GreyPicture, b: GreyPicture): Agreement {
-  const [ofA, ofB] = [fitted(a.sums, b.whole), fitted(b.sums, a.whole)]
-  const [best, sums, whole] =
-    ofA.value >= ofB.value ? [ofA, a.sums, b.whole] : [ofB, b.sums, a.whole]
-  const cells = cellsOf(sums, best.window)
-  return { value: best.value, detail: correlation(detailOf(cells), detailOf(whole)) }
+  const [ofA, ofB] = [fitted(a, b.whole), fitted(b, a.whole)]
+  const [best, from, to] = ofA.value >= ofB.value ? [ofA, a, b] : [ofB, b, a]
+  const cells = standard(averaged(from, best.window, CELLS))
+  return {
+    ...{ value: best.value, detail: correlation(detailOf(cells), detailOf(to.whole)) },
+    aligned: (side) => [averaged(from, best.window, side), averaged(to, WHOLE, side)],
+  }
 }
 
 /** Finds the window of a picture that agrees best with another: the best of a grid, then small
  *  steps from there. */
 function fitted(
-  sums: Float64Array,
+  picture: GreyPicture,
   whole: Float64Array,
 ): { readonly value: number; readonly window: Window } {
-  const at = (window: Window) => correlation(cellsOf(sums, window), whole)
+  const at = (window: Window) => correlation(standard(averaged(picture, window, CELLS)), whole)
   let best = -1
-  let place = rough[0] ?? [1, 0, 0]
+  let place = WHOLE
   const attempt = (window: Window) => {
     const found = at(window)
     if (found > best) [best, place] = [found, window]
@@ -95,27 +104,28 @@ function correlation(a: Float64Array, b: Float64Array): number {
   return sum
 }
 
-/** Averages a window in cells, less their mean, at length 1; zeros for a window of one colour. */
-function cellsOf(sums: Float64Array, [side, x, y]: Window): Float64Array {
-  const width = side * GREY_SIDE
-  const [left, top] = [x * (GREY_SIDE - width), y * (GREY_SIDE - width)]
-  const corners = new Float64Array((CELLS + 1) ** 2)
-  for (let j = 0; j <= CELLS; j++)
-    for (let i = 0; i <= CELLS; i++)
-      corners[j * (CELLS + 1) + i] = between(
-        sums,
-        left + (width * i) / CELLS,
-        top + (width * j) / CELLS,
-      )
-  const cells = new Float64Array(CELLS * CELLS)
-  for (let j = 0; j < CELLS; j++)
-    for (let i = 0; i < CELLS; i++) {
-      const n = j * (CELLS + 1) + i
+/** Averages a window in cells x cells, in grey levels. */
+function averaged(
+  { side: pixels, sums }: Pick<GreyPicture, 'side' | 'sums'>,
+  [side, x, y]: Window,
+  cells: number,
+): Float64Array {
+  const width = side * pixels
+  const [left, top] = [x * (pixels - width), y * (pixels - width)]
+  const [step, N] = [width / cells, cells + 1]
+  const corners = new Float64Array(N * N)
+  for (let j = 0; j <= cells; j++)
+    for (let i = 0; i <= cells; i++)
+      corners[j * N + i] = between(sums, pixels + 1, [left + step * i, top + step * j])
+  const means = new Float64Array(cells * cells)
+  for (let j = 0; j < cells; j++)
+    for (let i = 0; i < cells; i++) {
+      const n = j * N + i
       const [a = 0, b = 0] = [corners[n], corners[n + 1]]
-      const [c = 0, d = 0] = [corners[n + CELLS + 1], corners[n + CELLS + 2]]
-      cells[j * CELLS + i] = a + d - b - c
+      const [c = 0, d = 0] = [corners[n + N], corners[n + N + 1]]
+      means[j * cells + i] = (a + d - b - c) / step ** 2
     }
-  return standard(cells)
+  return means
 }
 
 /** Each cell less the mean of the 3 x 3 around it, of mean 0 and length 1. */
@@ -136,8 +146,8 @@ function standard(cells: Float64Array): Float64Array {
   return cells.map((v) => (length < 1e-6 ? 0 : (v - mean) / length))
 }
 
-/** Reads sums between pixels, from the four around. */
-function between(sums: Float64Array, x: number, y: number): number {
+/** Reads sums [W, W] between pixels, from the four around. */
+function between(sums: Float64Array, W: number, [x, y]: readonly [number, number]): number {
   const [left, top] = [Math.min(W - 2, Math.floor(x)), Math.min(W - 2, Math.floor(y))]
   const [dx, dy] = [x - left, y - top]
   const n = top * W + left

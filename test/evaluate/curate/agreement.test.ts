@@ -28,7 +28,8 @@ test('a picture agrees with itself, and with a crop of 5 % from any corner', () 
     const crop = drawn(1, [x, y, 0.95])
     const { value, detail } = agreementOf(picture, crop)
     assert.ok(value > 0.99 && detail > 0.9, `${value}, ${detail}`)
-    assert.equal(agreementOf(crop, picture), agreementOf(picture, crop))
+    const back = agreementOf(crop, picture)
+    assert.equal([back.value, back.detail], [value, detail])
   }
 })
 
@@ -36,8 +37,10 @@ test('it does not agree with another picture, nor with one of one colour', () =>
   assert.ok(agreementOf(drawn(1), drawn(2)).value < 0.9)
   assert.ok(agreementOf(drawn(1), drawn(1, [0, 0, 0.6])).value < 0.975)
   const flat = greyPicture(new Uint8Array(GREY_SIDE ** 2).fill(200))
-  assert.equal(agreementOf(flat, flat), { value: 0, detail: 0 })
-  assert.equal(agreementOf(flat, drawn(1)), { value: 0, detail: 0 })
+  for (const other of [flat, drawn(1)]) {
+    const { value, detail } = agreementOf(flat, other)
+    assert.equal([value, detail], [0, 0])
+  }
 })
 
 test('pictures of one kind agree in the large, and not in detail', () => {
@@ -51,6 +54,13 @@ test('pictures of one kind agree in the large, and not in detail', () => {
     )
   const { value, detail } = agreementOf(marked(12), marked(34))
   assert.ok(value > 0.97 && detail < 0.7, `${value}, ${detail}`)
+})
+
+test('the aligned pixels are those of the window and of the whole', () => {
+  const pixels = Uint8Array.from({ length: 20 ** 2 }, (_, n) => (n * 37 + (n % 20) ** 3) % 251)
+  const one = greyPicture(pixels)
+  for (const aligned of agreementOf(one, one).aligned(20))
+    for (const [n, v] of aligned.entries()) assert.ok(Math.abs(v - (pixels[n] ?? 0)) < 1e-6)
 })
 
 test.run()

@@ -1,0 +1,25 @@
+// Whether one picture is a copy of another: saved again, resized or cropped. docs/curation.md has the
+// distributions by which the limits were chosen.
+
+import { GREY_SIDE, type GreyPicture, agreementOf } from './agreement.ts'
+import { residualOf } from './residual.ts'
+
+const DETAIL = 0.9 // least agreement in detail of copies
+const FEWEST = 8 // smallest side of pictures that are compared
+// What small copies leave unexplained, at most: grey levels for each pixel of the side, up to a
+// number of them, and a share of the fine content.
+const [LEVELS_PER_PIXEL, LEVELS, SHARE] = [1 / 16, 1.75, 0.3]
+
+/** Returns how well two pictures agree in the large if one is a copy of the other, else null: they
+ *  agree by `least` in the large, and in what is fine. Pictures of one kind, such as X-rays of
+ *  chests, agree in the large alone. Of a picture with a side below 48 pixels too little is left in
+ *  16 x 16 cells to tell; there all pixels are compared, after the best small change. */
+export function copyAgreement(a: GreyPicture, b: GreyPicture, least: number): number | null {
+  const { value, detail, aligned } = agreementOf(a, b)
+  if (value < least) return null
+  const side = Math.min(a.side, b.side)
+  if (side >= GREY_SIDE) return detail >= DETAIL ? value : null
+  if (side < FEWEST) return null
+  const { rms, share } = residualOf(...aligned(side), side)
+  return rms <= Math.min(LEVELS, LEVELS_PER_PIXEL * side) && share <= SHARE ? value : null
+}
