@@ -12,6 +12,10 @@ const ROUNDS = 3 // of refinement
 /** A window of a picture: its side, and its place from 0 to 1 along x and y. */
 type Window = readonly [side: number, x: number, y: number]
 
+const FLAT = 1e-6 // squared length of cells of one colour, but for rounding
+
+const corners = new Float64Array((CELLS + 1) ** 2) // of the window that is looked at
+
 const WHOLE: Window = [1, 0, 0]
 
 const rough: readonly Window[] = [
@@ -46,6 +50,8 @@ export function greyPicture(pixels: Uint8Array): GreyPicture {
   return { side, sums, whole: standard(averaged({ side, sums }, WHOLE, CELLS)) }
 }
 
+type Measured = Pick<GreyPicture, 'side' | 'sums'>
+
 /** How well two pictures agree: correlations from -1 to 1. */
 export interface Agreement {
   /** Of one picture with a window of the other that takes 85 % of its sides at least, the largest. */
@@ -61,9 +67,12 @@ export interface Agreement {
 export function agreementOf(a: GreyPicture, b: GreyPicture): Agreement {
   const [ofA, ofB] = [fitted(a, b.whole), fitted(b, a.whole)]
   const [best, from, to] = ofA.value >= ofB.value ? [ofA, a, b] : [ofB, b, a]
-  const cells = standard(averaged(from, best.window, CELLS))
   return {
-    ...{ value: best.value, detail: correlation(detailOf(cells), detailOf(to.whole)) },
+    value: best.value,
+    get detail() {
+      const cells = standard(averaged(from, best.window, CELLS))
+      return correlation(detailOf(cells), detailOf(to.whole))
+    },
     aligned: (side) => [averaged(from, best.window, side), averaged(to, WHOLE, side)],
   }
 }
@@ -74,11 +83,10 @@ function fitted(
   picture: GreyPicture,
   whole: Float64Array,
 ): { readonly value: number; readonly window: Window } {
-  const at = (window: Window) => correlation(standard(averaged(picture, window, CELLS)), whole)
   let best = -1
   let place = WHOLE
   const attempt = (window: Window) => {
-    const found = at(window)
+    const found = correlationAt(picture, window, whole)
     if (found > best) [best, place] = [found, window]
   }
   rough.forEach(attempt)
@@ -104,28 +112,57 @@ function correlation(a: Float64Array, b: Float64Array): number {
   return sum
 }
 
+/** Correlates a window, averaged in cells, with a picture in cells of mean 0 and length 1; 0 for a
+ *  window of one colour. It runs some forty times a pair, so it makes no arrays. */
+function correlationAt(picture: Measured, window: Window, whole: Float64Array): number {
+  setCorners(picture, window, CELLS, corners)
+  let [sum, squares, product] = [0, 0, 0]
+  for (let n = 0; n < CELLS * CELLS; n++) {
+    const cell = cellAt(corners, n, CELLS)
+    sum += cell
+    squares += cell * cell
+    product += cell * (whole[n] ?? 0)
+  }
+  const spread = squares - sum ** 2 / CELLS ** 2
+  return spread < FLAT ? 0 : product / Math.sqrt(spread)
+}
+
 /** Averages a window in cells x cells, in grey levels. */
-function averaged(
-  { side: pixels, sums }: Pick<GreyPicture, 'side' | 'sums'>,
-  [side, x, y]: Window,
+function averaged(picture: Measured, window: Window, cells: number): Float64Array {
+  const at = new Float64Array((cells + 1) ** 2)
+  setCorners(picture, window, cells, at)
+  const area = ((window[0] * picture.side) / cells) ** 2
+  return new Float64Array(cells * cells).map((_, n) => cellAt(at, n, cells) / area)
+}
+
+/** Sums a cell from the sums at its corners. */
+function cellAt(at: Float64Array, n: number, cells: number): number {
+  const upper = n + Math.floor(n / cells) // a row has one corner more than it has cells
+  const lower = upper + cells + 1
+  return (at[upper] ?? 0) + (at[lower + 1] ?? 0) - (at[upper + 1] ?? 0) - (at[lower] ?? 0)
+}
+
+/** Writes the sums above and to the left of each cell's corner, [cells + 1, cells + 1]. Between
+ *  pixels it reads from the four around. */
+function setCorners(
+  { side, sums }: Measured,
+  [part, x, y]: Window,
   cells: number,
-): Float64Array {
-  const width = side * pixels
-  const [left, top] = [x * (pixels - width), y * (pixels - width)]
-  const [step, N] = [width / cells, cells + 1]
-  const corners = new Float64Array(N * N)
-  for (let j = 0; j <= cells; j++)
-    for (let i = 0; i <= cells; i++)
-      corners[j * N + i] = between(sums, pixels + 1, [left + step * i, top + step * j])
-  const means = new Float64Array(cells * cells)
-  for (let j = 0; j < cells; j++)
-    for (let i = 0; i < cells; i++) {
-      const n = j * N + i
-      const [a = 0, b = 0] = [corners[n], corners[n + 1]]
-      const [c = 0, d = 0] = [corners[n + N], corners[n + N + 1]]
-      means[j * cells + i] = (a + d - b - c) / step ** 2
+  at: Float64Array,
+) {
+  const [step, margin, W] = [(part * side) / cells, side - part * side, side + 1]
+  for (let j = 0, n = 0; j <= cells; j++) {
+    const down = y * margin + step * j
+    const top = Math.min(side - 1, Math.floor(down))
+    for (let i = 0; i <= cells; i++, n++) {
+      const along = x * margin + step * i
+      const left = Math.min(side - 1, Math.floor(along))
+      const [m, dx] = [top * W + left, along - left]
+      const upper = (1 - dx) * (sums[m] ?? 0) + dx * (sums[m + 1] ?? 0)
+      const lower = (1 - dx) * (sums[m + W] ?? 0) + dx * (sums[m + W + 1] ?? 0)
+      at[n] = upper + (down - top) * (lower - upper)
     }
-  return means
+  }
 }
 
 /** Each cell less the mean of the 3 x 3 around it, of mean 0 and length 1. */
@@ -144,14 +181,4 @@ function standard(cells: Float64Array): Float64Array {
   const mean = cells.reduce((sum, v) => sum + v, 0) / cells.length
   const length = Math.sqrt(cells.reduce((sum, v) => sum + (v - mean) ** 2, 0))
   return cells.map((v) => (length < 1e-6 ? 0 : (v - mean) / length))
-}
-
-/** Reads sums [W, W] between pixels, from the four around. */
-function between(sums: Float64Array, W: number, [x, y]: readonly [number, number]): number {
-  const [left, top] = [Math.min(W - 2, Math.floor(x)), Math.min(W - 2, Math.floor(y))]
-  const [dx, dy] = [x - left, y - top]
-  const n = top * W + left
-  const upper = (1 - dx) * (sums[n] ?? 0) + dx * (sums[n + 1] ?? 0)
-  const lower = (1 - dx) * (sums[n + W] ?? 0) + dx * (sums[n + W + 1] ?? 0)
-  return (1 - dy) * upper + dy * lower
 }

@@ -15,11 +15,12 @@ const [LEVELS_PER_PIXEL, LEVELS, SHARE] = [1 / 16, 1.75, 0.3]
  *  chests, agree in the large alone. Of a picture with a side below 48 pixels too little is left in
  *  16 x 16 cells to tell; there all pixels are compared, after the best small change. */
 export function copyAgreement(a: GreyPicture, b: GreyPicture, least: number): number | null {
-  const { value, detail, aligned } = agreementOf(a, b)
+  const agreement = agreementOf(a, b) // its detail is computed when it is read
+  const { value } = agreement
   if (value < least) return null
   const side = Math.min(a.side, b.side)
-  if (side >= GREY_SIDE) return detail >= DETAIL ? value : null
+  if (side >= GREY_SIDE) return agreement.detail >= DETAIL ? value : null
   if (side < FEWEST) return null
-  const { rms, share } = residualOf(...aligned(side), side)
+  const { rms, share } = residualOf(...agreement.aligned(side), side)
   return rms <= Math.min(LEVELS, LEVELS_PER_PIXEL * side) && share <= SHARE ? value : null
 }
