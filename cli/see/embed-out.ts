@@ -10,7 +10,7 @@ import {
   npyOfRows,
   safetensorsOf,
 } from './feature-files.ts'
-import { type FileParts, checkFree, writeNew } from './out-file.ts'
+import { type FileParts, checkFree, writeTogether } from './out-file.ts'
 import { writeFolder } from './out-folder.ts'
 import { projectorFiles } from './projector.ts'
 
@@ -62,6 +62,6 @@ export async function writeAll(
   if (isFolder(out))
     return writeFolder('--out', out.replace(/\/+$/, ''), projectorFiles(given), force)
   const files = formats[extname(out)]?.(out, given) ?? []
-  for (const [path, parts] of files) await writeNew('--out', path, parts, force)
+  await writeTogether('--out', files, force)
   return files.map(([path]) => path)
 }

@@ -56,27 +56,43 @@ export async function discarded(draft: string) {
 /** Writes a file of parts, which need not fit into memory together. It appears whole, once it is on
  *  disk. Throws Error with a remedy, also if something has appeared at `path` and `force` is
  *  false. */
-export async function writeNew(flag: string, path: string, parts: FileParts, force = false) {
-  const draft = draftOf(path)
+export const writeNew = (flag: string, path: string, parts: FileParts, force = false) =>
+  writeTogether(flag, [[path, parts]], force)
+
+/** Writes files as `writeNew` does, all or none: none appears before all are on disk. */
+export async function writeTogether(
+  flag: string,
+  files: readonly (readonly [path: string, parts: FileParts])[],
+  force = false,
+) {
+  const drafts = files.map(([path, parts]) => ({ path, parts, draft: draftOf(path) }))
+  const made: string[] = []
+  let at = ''
   try {
-    await writeParts(draft, parts)
-    if (force) await rename(draft, path)
-    else await linkNew(draft, path)
+    for (const { path, parts, draft } of drafts) {
+      at = path
+      await writeParts(draft, parts)
+    }
+    for (const { path, draft } of drafts) {
+      at = path
+      if (force) await rename(draft, path)
+      else await linkNew(draft, path)
+      made.push(path)
+    }
   } catch (cause) {
-    throw codeOf(cause) === 'EEXIST'
-      ? taken(flag, path)
-      : isSaid(cause)
-        ? cause
-        : writeError(path, cause)
+    if (!force) for (const path of made) await rm(path, { force: true })
+    if (codeOf(cause) === 'EEXIST') throw taken(flag, at)
+    throw isSaid(cause) ? cause : writeError(at, cause)
   } finally {
-    await discarded(draft)
+    for (const { draft } of drafts) await discarded(draft)
   }
 }
 
 /** Tells whether an error is not of the file system, and so has its words already. */
 const isSaid = (error: unknown) => !(error instanceof Error && 'syscall' in error)
 
-async function writeParts(path: string, parts: FileParts) {
+/** Writes the parts to a file, down to the disk. Throws the file system's error. */
+export async function writeParts(path: string, parts: FileParts) {
   let file: FileHandle | null = null
   try {
     file = await open(path, 'w')

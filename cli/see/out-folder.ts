@@ -4,7 +4,7 @@ import { mkdir, rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import { lookAt } from '../../data/paths.ts'
 import { writeError } from '../../engine/node-files.ts'
-import { type FileParts, draftOf, discarded, writeNew } from './out-file.ts'
+import { type FileParts, discarded, draftOf, writeParts, writeTogether } from './out-file.ts'
 
 /** Makes a folder whole, or replaces the files of the same names in one that exists. */
 export async function writeFolder(
@@ -16,13 +16,14 @@ export async function writeFolder(
   const { status } = await lookAt(folder)
   const paths = files.map(([name]) => join(folder, name))
   if (status) {
-    for (const [name, parts] of files) await writeNew(flag, join(folder, name), parts, force)
+    const placed = files.map(([name, parts]) => [join(folder, name), parts] as const)
+    await writeTogether(flag, placed, force)
     return paths
   }
   const draft = draftOf(folder)
   try {
     await mkdir(draft)
-    for (const [name, parts] of files) await writeNew(flag, join(draft, name), parts, true)
+    for (const [name, parts] of files) await writeParts(join(draft, name), parts)
     await rename(draft, folder)
   } catch (error) {
     throw error instanceof Error && 'syscall' in error ? writeError(folder, error) : error
