@@ -230,6 +230,7 @@ export {
   convNeXt,
   convNeXtTiny,
 } from './models/convnext.ts'
+export { drawnAhead } from './models/drawn-ahead.ts'
 export { type OnnxOptions, exportOnnx } from './models/export-onnx.ts'
 export { type HeadOptions, projectionHead } from './models/heads.ts'
 export { type MocoV3HeadOptions, mocoHead, mocoV3Head } from './models/moco-heads.ts'

@@ -44,7 +44,7 @@ export function assemble(gpu: Machine, device: GPUDevice, options: GpuOptions): 
   const commands = new Commands(device, reports.watch, () => lifetime.check(), onWait)
   commands.submissions.budget = budget
   const memory = new Memory(device, reports.watch, discarding(commands))
-  const pipelines = new Pipelines(device, reports.watch)
+  const pipelines = new Pipelines(device, reports.watch, () => commands.submissions.budget !== null)
   const observing = new Observing()
   const most = device.limits.maxStorageBufferBindingSize
   const tensors = new Tensors(gpu, memory, commands, () => (observing.isDry ? Infinity : most))

@@ -232,7 +232,7 @@ export class Commands {
     const { kind, pipeline, bindings, offset, groups } = command
     const group = this.bindGroups.get(pipeline, bindings, this.#uniforms)
     const offsets = pipeline.paramBytes > 0 ? [offset] : []
-    return { kind, pipeline: pipeline.pipeline, group, offsets, groups, cost: this.costOf(command) }
+    return { kind, pipeline, group, offsets, groups, cost: this.costOf(command) }
   }
 
   #bind(storage: Storage): Binding {

@@ -2,6 +2,7 @@
 
 import type { Costed } from './cut.ts'
 import type { Binding } from './memory.ts'
+import type { Pipeline } from './pipelines.ts'
 
 /** A command to encode. */
 export type Encodable = Costed & Uncosted
@@ -9,7 +10,7 @@ export type Encodable = Costed & Uncosted
 type Uncosted =
   | {
       readonly kind: 'dispatch'
-      readonly pipeline: GPUComputePipeline
+      readonly pipeline: Pipeline
       readonly group: GPUBindGroup
       /** Of the Params in the uniform buffer; [] for a kernel without Params. */
       readonly offsets: readonly number[]
@@ -31,7 +32,7 @@ export function encode(
 ): number {
   let pass: GPUComputePassEncoder | null = null
   let dispatches = 0
-  let bound: GPUComputePipeline | null = null
+  let bound: Pipeline | null = null
   for (const command of commands) {
     if (command.kind === 'copy') {
       pass?.end()
@@ -45,7 +46,7 @@ export function encode(
       pass = encoder.beginComputePass(timer ? timed(timer, command, label) : label)
       bound = null
     }
-    if (command.pipeline !== bound) pass.setPipeline((bound = command.pipeline))
+    if (command.pipeline !== bound) pass.setPipeline((bound = command.pipeline).now())
     // each argument costs Dawn's bindings 0.03 to 0.2 us
     if (command.offsets.length > 0) pass.setBindGroup(0, command.group, command.offsets)
     else pass.setBindGroup(0, command.group)
@@ -65,6 +66,6 @@ function timed(
   { pipeline }: Encodable & { readonly kind: 'dispatch' },
   label: { readonly label: string },
 ): GPUComputePassDescriptor {
-  const timestampWrites = timer.pass(pipeline.label)
+  const timestampWrites = timer.pass(pipeline.name)
   return timestampWrites ? { ...label, timestampWrites } : label
 }

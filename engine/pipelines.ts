@@ -1,5 +1,6 @@
 // Compiles kernels, and caches them by all that they are made from: WGSL source and override
-// constants. A kernel is compiled when it is first run, or ahead, in the background.
+// constants. A kernel is compiled when it is first run, or ahead, in the background. On a Gpu with a
+// budget it is compiled in the background then too, and its commands wait in the queue.
 
 import type { Access, Kernel } from '../kernels/op.ts'
 import { GpuError, type Watch, quiet, wgslError } from './errors.ts'
@@ -9,7 +10,12 @@ const COMPUTE_STAGE = 0x4
 export interface Pipeline {
   readonly id: number
   readonly name: string
-  readonly pipeline: GPUComputePipeline
+  /** The compiled kernel; null while it is compiled in the background. */
+  compiled: GPUComputePipeline | null
+  /** Resolves when it is compiled, whether that succeeds or not. */
+  ready: Promise<void>
+  /** Compiles it at once, unless it is compiled. */
+  readonly now: () => GPUComputePipeline
   readonly layout: GPUBindGroupLayout
   /** Bytes of its Params, 0 if it has none. */
   readonly paramBytes: number
@@ -25,17 +31,20 @@ interface Wanted {
   readonly constants: Constants
 }
 
-/** The pipelines of one device. `watch` receives a promise of each compilation's error or null. */
+/** The pipelines of one device. `watch` receives a promise of each compilation's error or null.
+ *  `isPatient` tells whether commands may wait for a kernel. */
 export class Pipelines {
   readonly #device: GPUDevice
   readonly #watch: Watch
+  readonly #isPatient: () => boolean
   readonly #cache = new Map<string, Map<string, Pipeline>>()
   #wanted: Map<string, Wanted> | null = null // while kernels are listed
   #nextId = 0
 
-  constructor(device: GPUDevice, watch: Watch) {
+  constructor(device: GPUDevice, watch: Watch, isPatient: () => boolean = () => false) {
     this.#device = device
     this.#watch = watch
+    this.#isPatient = isPatient
   }
 
   /** How many pipelines were compiled. */
@@ -75,15 +84,27 @@ export class Pipelines {
 
   #compile({ kernel, constants }: Wanted): Pipeline {
     const device = this.#device
+    let failing: Promise<GpuError | null> = Promise.resolve(null)
     device.pushErrorScope('validation')
     const { module, layout, descriptor } = describePipeline(device, { kernel, constants })
-    const pipeline = device.createComputePipeline(descriptor)
-    const made = this.#keep({ kernel, constants }, layout, pipeline)
+    void quiet(device.popErrorScope()) // compiling tells of a wrong module
     const explain = async (error: GPUError | null) => {
       if (error) made.failure = await failureOf(kernel, module, error)
       return made.failure
     }
-    this.#watch(device.popErrorScope().then(explain))
+    const now = () => {
+      if (made.compiled) return made.compiled
+      device.pushErrorScope('validation')
+      made.compiled = device.createComputePipeline(descriptor)
+      failing = device.popErrorScope().then(explain)
+      return made.compiled
+    }
+    const made = this.#keep({ kernel, constants }, layout, now)
+    const keep = (pipeline: GPUComputePipeline) => void (made.compiled ??= pipeline)
+    if (this.#isPatient())
+      made.ready = device.createComputePipelineAsync(descriptor).then(keep, () => void now())
+    else now()
+    this.#watch(made.ready.then(() => failing)) // before the error of what is submitted
     return made
   }
 
@@ -99,17 +120,17 @@ export class Pipelines {
       throw isRefused ? await failureOf(kernel, module, cause) : cause
     })
     const isLate = this.#variants(kernel).has(keyOf(constants)) // a step has compiled it meanwhile
-    if (!isLate) this.#keep({ kernel, constants }, layout, pipeline)
+    if (!isLate) this.#keep({ kernel, constants }, layout, () => pipeline).compiled = pipeline
   }
 
   #keep(
     { kernel, constants }: Wanted,
     layout: GPUBindGroupLayout,
-    pipeline: GPUComputePipeline,
+    now: () => GPUComputePipeline,
   ): Pipeline {
-    const { name } = kernel
-    const paramBytes = paramBytesOf(kernel)
-    const made: Pipeline = { id: this.#nextId++, name, pipeline, layout, paramBytes, failure: null }
+    const [{ name }, paramBytes] = [kernel, paramBytesOf(kernel)]
+    const state = { compiled: null, ready: Promise.resolve(), failure: null, now }
+    const made: Pipeline = { id: this.#nextId++, name, layout, paramBytes, ...state }
     this.#variants(kernel).set(keyOf(constants), made)
     return made
   }
@@ -129,7 +150,8 @@ const paramBytesOf = ({ params }: Kernel) => Math.ceil(params.length / 4) * 16
 /** What stands for a pipeline in a recording that is never executed. */
 const notCompiled = (kernel: Kernel): Pipeline => ({
   ...{ id: -1, name: kernel.name, paramBytes: paramBytesOf(kernel), failure: null },
-  pipeline: {} as GPUComputePipeline, // nobody looks
+  ...{ compiled: null, ready: Promise.resolve() },
+  now: () => ({}) as GPUComputePipeline, // nobody looks
   layout: {} as GPUBindGroupLayout,
 })
 

@@ -1,6 +1,7 @@
 // Draws seeded numbers on the CPU: initial weights, shuffles. Each draw is a pure function of
 // (seed, stream, index).
 
+import { takingTurns } from '../kernels/turns.ts'
 import { streamOf, threefryInto, uniform01 } from '../kernels/wgsl/threefry.ts'
 
 /** Returns the seed. Throws RangeError unless it is a whole number of at most 32 bits. */
@@ -18,22 +19,66 @@ export function uniform(
   lo: number,
   hi: number,
 ): Float32Array {
-  const values = new Float32Array(count)
-  for (const { at, bits } of drawn(seed, stream, count, 0))
-    for (let i = 0; 2 * i < bits.length; i++)
-      values[at + i] = lo + (hi - lo) * uniform01(bits[2 * i] ?? 0)
-  return values
+  return filled(`uniform ${seed} ${stream} ${count} ${lo} ${hi}`, count, function* fill(values) {
+    for (const { at, bits } of drawn(seed, stream, count, 0)) {
+      for (let i = 0; 2 * i < bits.length; i++)
+        values[at + i] = lo + (hi - lo) * uniform01(bits[2 * i] ?? 0)
+      yield
+    }
+  })
 }
 
 /** Draws `count` values of a normal distribution with mean 0 (Box & Muller 1958). */
 export function normal(seed: number, stream: string, count: number, std: number): Float32Array {
-  const values = new Float32Array(count)
-  for (const { at, bits } of drawn(seed, stream, count, 1))
-    for (let i = 0; 2 * i < bits.length; i++) {
-      const radius = Math.sqrt(-2 * Math.log(1 - uniform01(bits[2 * i] ?? 0))) // 1 - u lies in (0, 1]
-      values[at + i] = std * radius * Math.cos(2 * Math.PI * uniform01(bits[2 * i + 1] ?? 0))
+  return filled(`normal ${seed} ${stream} ${count} ${std}`, count, function* fill(values) {
+    for (const { at, bits } of drawn(seed, stream, count, 1)) {
+      for (let i = 0; 2 * i < bits.length; i++) {
+        const radius = Math.sqrt(-2 * Math.log(1 - uniform01(bits[2 * i] ?? 0))) // 1 - u lies in (0, 1]
+        values[at + i] = std * radius * Math.cos(2 * Math.PI * uniform01(bits[2 * i + 1] ?? 0))
+      }
+      yield
     }
+  })
+}
+
+/** Fills values, a part at a time. */
+type Fill = (values: Float32Array) => Generator<void>
+
+let listed: Map<string, readonly [count: number, fill: Fill]> | null = null // draws to make ahead
+let ahead: ReadonlyMap<string, Float32Array> | null = null // draws that were made
+
+function filled(key: string, count: number, fill: Fill): Float32Array {
+  const made = ahead?.get(key)
+  if (made) return made.slice() // who takes it may change it
+  const values = new Float32Array(count)
+  if (listed) listed.set(key, [count, fill])
+  else for (const _ of fill(values));
   return values
+}
+
+/** Calls `make`, whose draws were made before in turns with other work. It is called twice: first to
+ *  list its draws, with zeros in their place; what it made then goes to `undo`. */
+export async function drawingAhead<T>(make: () => T, undo: (made: T) => void): Promise<T> {
+  const wanted: NonNullable<typeof listed> = new Map()
+  listed = wanted
+  try {
+    undo(make())
+  } finally {
+    listed = null
+  }
+  const made = new Map<string, Float32Array>()
+  const turn = takingTurns()
+  for (const [key, [count, fill]] of wanted) {
+    const values = new Float32Array(count)
+    for (const _ of fill(values)) await turn()
+    made.set(key, values)
+  }
+  ahead = made
+  try {
+    return make()
+  } finally {
+    ahead = null
+  }
 }
 
 const MANY = 4096 // draws at a time, whose bits stay in the cache

@@ -3,6 +3,8 @@
 // at most one other is on its way. So whoever shares the queue, such as the frame of a page, waits
 // for the rest of one piece and for another.
 //
+// A kernel that is still compiled in the background holds up the queue, not the page.
+//
 // What must happen behind commands that still wait, such as a write, waits with them. So the order
 // of all work is that of the calls, with a budget or without, and the results have the same bits.
 
@@ -110,14 +112,24 @@ export class Submissions {
   #pump() {
     while (this.isWaiting && (this.#budget === null || this.#inFlight < IN_FLIGHT)) {
       if (this.#budget === null) this.finish()
-      else this.#timed(this.#budget)
+      else if (!this.#timed(this.#budget)) break
     }
   }
 
-  /** Submits a piece, and the next one when it is done. */
-  #timed(budget: number) {
+  /** Submits a piece, and the next one when it is done. Returns false, and goes on later, where the
+   *  first command's kernel is not compiled yet. */
+  #timed(budget: number): boolean {
     const begun = performance.now()
-    this.#measure(this.#piece(budget), begun)
+    const costs = this.#piece(budget, isCompiled)
+    const [first] = this.#entries
+    if (costs.length === 0 && first?.kind === 'work') {
+      const next = first.commands[first.submitted]
+      const endWait = this.#onWait()
+      if (next?.kind === 'dispatch') void next.pipeline.ready.then(endWait).then(() => this.#pump())
+      return false
+    }
+    this.#measure(costs, begun)
+    return true
   }
 
   /** Measures what was submitted, and submits the next piece when it is done. */
@@ -136,17 +148,20 @@ export class Submissions {
     this.#queue.onSubmittedWorkDone().then(done, done) // it rejects for a lost device: see lifetime.ts
   }
 
-  /** Submits what comes next, of at most `budget` milliseconds. Returns the commands' costs. */
-  #piece(budget: number): readonly Cost[] {
+  /** Submits what comes next, of at most `budget` milliseconds, up to the first command that is not
+   *  `ready`. Returns the commands' costs. */
+  #piece(budget: number, ready: (command: Encodable) => boolean = () => true): readonly Cost[] {
     const costs: Cost[] = []
     let room = budget
     for (let entry = this.#entries[0]; entry; entry = this.#entries[0]) {
       if (entry.kind === 'work') {
         const { commands, submitted } = entry
         const at = { room, most: MAX_COMMANDS, isFirst: costs.length === 0 }
-        const end = pieceEnd(commands, submitted, at)
+        const fitting = commands.slice(submitted, pieceEnd(commands, submitted, at))
+        const unready = fitting.findIndex((one) => !ready(one))
+        const piece = unready < 0 ? fitting : fitting.slice(0, unready)
+        const end = submitted + piece.length
         if (end === submitted && end < commands.length) break
-        const piece = commands.slice(submitted, end)
         entry.submitted = end
         if (piece.length > 0) entry.reports.push(this.#submit({ ...entry, commands: piece }))
         for (const { cost } of piece) {
@@ -163,6 +178,9 @@ export class Submissions {
     return costs
   }
 }
+
+const isCompiled = (command: Encodable) =>
+  command.kind === 'copy' || command.pipeline.compiled !== null
 
 /** Divides work into command buffers. */
 const inBuffers = (work: Work): Work[] =>

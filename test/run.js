@@ -18,9 +18,8 @@ const full = deep || process.argv.includes('--full')
 const words = process.argv.slice(2).filter((word) => !word.startsWith('--'))
 
 /** Files whose full tests take many minutes each, and which CI leaves out: the indices of more
- *  kernels, every pipeline in every compiler, whole trainings in a page. */
+ *  kernels, every pipeline in every compiler. */
 const deepFiles = [
-  'page/photo-accuracy',
   'scripts/compile-all',
   'kernels/in-range-matrices-conv',
   'kernels/in-range-matrices',
@@ -34,6 +33,7 @@ const long = full
   ? [
       'wgpu/wgpu',
       'page/photos',
+      'page/photo-accuracy',
       'kernels/in-range-losses',
       'kernels/in-range-conv',
       'engine/robustness',

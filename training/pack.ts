@@ -21,7 +21,8 @@ const stored = { level: 0 } as const // weights do not get smaller
 
 /** Packs a run into one file, a zip with the files of a run folder: config.json, metrics.jsonl, the
  *  newest checkpoint and the best. `unpackRun` and `kindred import` read it, and `unzip` makes a run
- *  folder of it. Throws Error if the run has no checkpoint yet, or takes more than 4 GiB. */
+ *  folder of it. Throws Error if the run has no checkpoint yet, a wrong configuration, or another
+ *  one than its checkpoint, or takes more than 4 GiB. */
 export async function packRun(storage: TrainingStorage, options: PackOptions = {}): Promise<Blob> {
   checkValue('packRun', 'storage', storage, having('a storage', 'config', 'latest'))
   const { onNote = () => {} } = checkOptions('packRun', options, { onNote: callback })

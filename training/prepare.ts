@@ -9,6 +9,7 @@ import { LossScaler } from '../engine/optim/loss-scaler.ts'
 import type { Extent, Trainer } from '../methods/entry.ts'
 import { methodOf } from '../methods/registry.ts'
 import { recipeOf } from '../methods/views.ts'
+import { drawnAhead } from '../models/drawn-ahead.ts'
 import type { Model } from '../models/model.ts'
 import { forwardTower } from '../models/tower.ts'
 import type { RunConfig, TrainConfig } from './run-schema.ts'
@@ -70,7 +71,8 @@ export async function prepare(
 ): Promise<Prepared> {
   const images = trainingImages(config, data)
   const stepsPerEpoch = countSteps(images, { batch: config.batch })
-  const trainer = trainerOf(gpu, config, { stepsPerEpoch, images, capture })
+  const make = () => trainerOf(gpu, config, { stepsPerEpoch, images, capture })
+  const trainer = gpu.budget === null ? make() : await drawnAhead(gpu, make) // beside a page
   const probe = probeOf(gpu, config, images, data.test)
   const meter = new SphereMeter(gpu, config, { train: images, test: data.test })
   const feed = await openFeed(gpu, images, resident)

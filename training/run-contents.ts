@@ -1,7 +1,9 @@
 // What a run is made of, wherever it is kept: for copies into another storage, or into one file.
 
 import { reasonOf } from '../kernels/reason-of.ts'
+import { checkConfig } from './check-config.ts'
 import type { Metric } from './metrics.ts'
+import { checkSettings } from './resumable.ts'
 import type { Checkpoint, Config, TrainingStorage } from './storage.ts'
 
 /** A whole run. */
@@ -17,11 +19,15 @@ export interface RunContents {
 /** Receives a line about something that was left out, such as a damaged checkpoint. */
 export type OnNote = (line: string) => void
 
-/** Reads a run from its storage. Throws Error if it has no checkpoint yet. */
+/** Reads a run from its storage, to copy it. Throws Error if it has no checkpoint yet, a wrong
+ *  configuration, or another one than its checkpoint: nothing could go on from the copy. */
 export async function contentsOf(storage: TrainingStorage, onNote: OnNote): Promise<RunContents> {
   const contents = await savedContents(storage, onNote)
-  if (contents) return contents
-  throw new Error(`${storage.name} has no checkpoint yet; let the training reach its first`)
+  if (!contents)
+    throw new Error(`${storage.name} has no checkpoint yet; let the training reach its first`)
+  const path = `${storage.name}: its configuration`
+  checkSettings(storage, contents.newest, checkConfig(contents.config, path, 'mend it'))
+  return contents
 }
 
 /** Reads a run from its storage; null if it has no checkpoint yet. */

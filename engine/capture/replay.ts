@@ -160,7 +160,7 @@ export class Replay {
     made.set(key, group)
     const offsets = pipeline.paramBytes > 0 ? [start] : []
     const cost = this.#commands.costOf({ pipeline, bindings, groups })
-    return { kind: 'dispatch', pipeline: pipeline.pipeline, group, offsets, groups, cost }
+    return { kind: 'dispatch', pipeline, group, offsets, groups, cost }
   }
 
   #write(command: Dispatched | Copied, start: number) {

@@ -26,6 +26,12 @@ const genericKernel = byFragmentLoad(
   override rows: u32 = 4u; // of dW per thread: any 4, or one row of 3 taps at stride 1, which share inputs
   ${fragment}
 
+  // Column v of a row of inputs from start on; 0 outside of it.
+  fn load(start: u32, v: i32, width: u32) -> f32 {
+    let inside = u32(v) < width; // as u32 a negative column is huge
+    return select(0.0, x[select(0u, start + u32(v) * p.C, inside)], inside);
+  }
+
   @compute @workgroup_size(threads)
   fn convWeightGradientGeneric(
     ${thread},
@@ -39,54 +45,43 @@ const genericKernel = byFragmentLoad(
     let slot = (tile - block * p.bands) * threads + thread; // of those that take these columns
     let k = block * 8u;
     selectFragment(lane, k, p.K, 1u);
-    var row = array<u32, 4>();
-    var r = array<i32, 4>();
-    var s = array<i32, 4>();
-    var c = array<u32, 4>();
-    for (var j = 0u; j < rows; j++) {
-      row[j] = select(slot * 4u + j, (slot / p.C * 3u + j) * p.C + slot % p.C, rows == 3u);
-      let tap = row[j] / p.C;
-      r[j] = i32(tap / p.kW) - i32(p.padH);
-      s[j] = i32(tap % p.kW) - i32(p.padW);
-      c[j] = row[j] % p.C;
-    }
+    let number = vec4u(0u, 1u, 2u, 3u);
+    let row = select(slot * 4u + number, (slot / p.C * 3u + number) * p.C + slot % p.C, rows == 3u);
+    let tap = row / p.C;
+    let r = vec4i(tap / p.kW) - i32(p.padH);
+    let s = vec4i(tap % p.kW) - i32(p.padW);
+    let c = row - tap * p.C;
 
-    var sums = array<array<f32, 8>, 4>();
+    var low0 = vec4f(); var low1 = vec4f(); var low2 = vec4f(); var low3 = vec4f(); // columns 0 to 3
+    var high0 = vec4f(); var high1 = vec4f(); var high2 = vec4f(); var high3 = vec4f(); // and 4 to 7
     let end = min((group.z + 1u) * p.lines, p.N * p.outH);
     let begin = group.z * p.lines;
     var n = begin / p.outH;
     var h = begin - n * p.outH;
     for (var line = begin; line < end; line++) {
-      var start = array<u32, 4>();
-      var width = array<u32, 4>(); // of the image, or 0 where the tap's row lies in the padding
-      for (var j = 0u; j < rows; j++) {
-        let source = u32(i32(h * p.strideH) + r[j]); // as u32 a negative row is huge
-        width[j] = select(0u, p.W, source < p.H);
-        start[j] = (n * p.H + source) * p.W * p.C + c[j];
-      }
-      var values = array<f32, 4>();
+      let source = vec4u(i32(h * p.strideH) + r); // as u32 a negative row is huge
+      let start = (n * p.H + source) * p.W * p.C + c;
+      let width = select(vec4u(), vec4u(p.W), source < vec4u(p.H)); // 0 where the tap's row lies in the padding
+      var v = vec4f();
       if (rows == 3u) {
-        for (var j = 1u; j < 3u; j++) {
-          let v = u32(s[j] - 1);
-          values[j] = select(0.0, x[select(0u, start[0] + v * p.C, v < width[0])], v < width[0]);
-        }
+        v.y = load(start.x, s.y - 1, width.x);
+        v.z = load(start.x, s.z - 1, width.x);
       }
       for (var o = 0u; o < p.outW; o++) {
         if (rows == 3u) { // the next pixel's inputs are this one's, moved by one tap
-          let v = u32(i32(o) + s[2]);
-          values[0] = values[1];
-          values[1] = values[2];
-          values[2] = select(0.0, x[select(0u, start[0] + v * p.C, v < width[0])], v < width[0]);
+          v = vec4f(v.yz, load(start.x, i32(o) + s.z, width.x), 0.0);
         } else {
-          for (var j = 0u; j < rows; j++) {
-            let v = u32(i32(o * p.strideW) + s[j]);
-            values[j] = select(0.0, x[select(0u, start[j] + v * p.C, v < width[j])], v < width[j]);
-          }
+          let at = vec4i(i32(o * p.strideW)) + s;
+          v = vec4f(
+            load(start.x, at.x, width.x), load(start.y, at.y, width.y),
+            load(start.z, at.z, width.z), load(start.w, at.w, width.w),
+          );
         }
-        let dy = loadFragment((line * p.outW + o) * p.K);
-        for (var j = 0u; j < rows; j++) {
-          for (var i = 0u; i < 8u; i++) { sums[j][i] = fma(values[j], dy[i], sums[j][i]); }
-        }
+        let w = loadFragment((line * p.outW + o) * p.K);
+        low0 = fma(v.xxxx, w.low, low0); high0 = fma(v.xxxx, w.high, high0);
+        low1 = fma(v.yyyy, w.low, low1); high1 = fma(v.yyyy, w.high, high1);
+        low2 = fma(v.zzzz, w.low, low2); high2 = fma(v.zzzz, w.high, high2);
+        if (rows == 4u) { low3 = fma(v.wwww, w.low, low3); high3 = fma(v.wwww, w.high, high3); }
       }
       h += 1u;
       if (h == p.outH) {
@@ -95,11 +90,14 @@ const genericKernel = byFragmentLoad(
       }
     }
 
+    let sums = array<Eight, 4>(
+      Eight(low0, high0), Eight(low1, high1), Eight(low2, high2), Eight(low3, high3),
+    );
     for (var j = 0u; j < rows; j++) {
       if (row[j] < count) {
         let to = (group.z * count + row[j]) * p.K;
         // Columns past the last repeat it and store it again.
-        for (var i = 0u; i < 8u; i++) { dw[to + min(k + i, p.K - 1u)] = sums[j][i]; }
+        for (var i = 0u; i < 8u; i++) { dw[to + min(k + i, p.K - 1u)] = numberOf(sums[j], i); }
       }
     }
   }

@@ -36,24 +36,29 @@ const gemmKernel = byFragmentLoad(
     let column = (tile - band * blocks) * 8u;
     selectFragment(lane, column, p.N, p.bColumn);
     // Rows and columns past the end repeat the last one. Such columns store it again.
-    var start = array<u32, 4>();
-    for (var j = 0u; j < 4u; j++) { start[j] = batch * p.aBatch + min(first + j, p.M - 1u) * p.aRow; }
+    let start = batch * p.aBatch + min(first + vec4u(0u, 1u, 2u, 3u), vec4u(p.M - 1u)) * p.aRow;
 
-    var sums = array<array<f32, 8>, 4>();
+    var low0 = vec4f(); var low1 = vec4f(); var low2 = vec4f(); var low3 = vec4f(); // columns 0 to 3
+    var high0 = vec4f(); var high1 = vec4f(); var high2 = vec4f(); var high3 = vec4f(); // and 4 to 7
     for (var k = 0u; k < p.K; k++) {
-      let numbers = loadFragment(batch * p.bBatch + k * p.bRow);
-      for (var j = 0u; j < 4u; j++) {
-        let value = a[start[j] + k * p.aColumn];
-        for (var i = 0u; i < 8u; i++) { sums[j][i] = fma(value, numbers[i], sums[j][i]); }
-      }
+      let at = start + k * p.aColumn;
+      let v = vec4f(a[at.x], a[at.y], a[at.z], a[at.w]);
+      let w = loadFragment(batch * p.bBatch + k * p.bRow);
+      low0 = fma(v.xxxx, w.low, low0); high0 = fma(v.xxxx, w.high, high0);
+      low1 = fma(v.yyyy, w.low, low1); high1 = fma(v.yyyy, w.high, high1);
+      low2 = fma(v.zzzz, w.low, low2); high2 = fma(v.zzzz, w.high, high2);
+      low3 = fma(v.wwww, w.low, low3); high3 = fma(v.wwww, w.high, high3);
     }
 
+    let sums = array<Eight, 4>(
+      Eight(low0, high0), Eight(low1, high1), Eight(low2, high2), Eight(low3, high3),
+    );
     for (var j = 0u; j < 4u; j++) {
       if (first + j < p.M && last == batch) {
         let to = batch * p.M * p.N + (first + j) * p.yRow;
         for (var i = 0u; i < 8u; i++) {
           let n = min(column + i, p.N - 1u);
-          y[to + n * p.yColumn] = sums[j][i] + select(0.0, bias[n], p.biased == 1u);
+          y[to + n * p.yColumn] = numberOf(sums[j], i) + select(0.0, bias[n], p.biased == 1u);
         }
       }
     }

@@ -15,24 +15,31 @@ export interface FragmentLoad {
    *  in the subgroup, where that matters. */
   readonly thread: Wgsl
   /** - `selectFragment(lane, first, count, stride)`, called once: chooses the addresses;
-   *  - `loadFragment(at) -> array<f32, 8>`: number i is
+   *  - `loadFragment(at) -> Eight`, in two vectors `low` and `high`: number i, `numberOf(all, i)`, is
    *    `factors[at + stride * min(first + i, count - 1)]`. */
   readonly fragment: Wgsl
 }
+
+const eight = wgsl`
+  struct Eight { low: vec4f, high: vec4f }
+  fn numberOf(all: Eight, i: u32) -> f32 { return select(all.low, all.high, i > 3u)[i % 4u]; }
+`
 
 const direct: FragmentLoad = {
   head: wgsl`const lane = 0u;`,
   thread: wgsl`@builtin(local_invocation_index) thread: u32`,
   fragment: wgsl`
-    var<private> offsets: array<u32, 8> = array<u32, 8>();
+    ${eight}
+    var<private> lowest: vec4u = vec4u();
+    var<private> highest: vec4u = vec4u();
     fn selectFragment(lane: u32, first: u32, count: u32, stride: u32) {
-      for (var i = 0u; i < 8u; i++) { offsets[i] = min(first + i, count - 1u) * stride; }
+      lowest = min(first + vec4u(0u, 1u, 2u, 3u), vec4u(count - 1u)) * stride;
+      highest = min(first + vec4u(4u, 5u, 6u, 7u), vec4u(count - 1u)) * stride;
     }
-    fn loadFragment(at: u32) -> array<f32, 8> {
-      var numbers = array<f32, 8>();
-      for (var i = 0u; i < 8u; i++) { numbers[i] = factors[at + offsets[i]]; }
-      return numbers;
+    fn loadFour(at: vec4u) -> vec4f {
+      return vec4f(factors[at.x], factors[at.y], factors[at.z], factors[at.w]);
     }
+    fn loadFragment(at: u32) -> Eight { return Eight(loadFour(at + lowest), loadFour(at + highest)); }
   `,
 }
 
@@ -40,17 +47,22 @@ const broadcast: FragmentLoad = {
   head: wgsl`enable subgroups;`,
   thread: wgsl`@builtin(local_invocation_index) thread: u32, @builtin(subgroup_invocation_id) lane: u32`,
   fragment: wgsl`
+    ${eight}
     var<private> offset: u32 = 0u;
     fn selectFragment(lane: u32, first: u32, count: u32, stride: u32) {
       offset = min(first + lane % 8u, count - 1u) * stride;
     }
-    fn loadFragment(at: u32) -> array<f32, 8> {
+    fn loadFragment(at: u32) -> Eight {
       let own = factors[at + offset];
-      return array<f32, 8>(
-        subgroupShuffle(own, 0u), subgroupShuffle(own, 1u),
-        subgroupShuffle(own, 2u), subgroupShuffle(own, 3u),
-        subgroupShuffle(own, 4u), subgroupShuffle(own, 5u),
-        subgroupShuffle(own, 6u), subgroupShuffle(own, 7u),
+      return Eight(
+        vec4f(
+          subgroupShuffle(own, 0u), subgroupShuffle(own, 1u),
+          subgroupShuffle(own, 2u), subgroupShuffle(own, 3u),
+        ),
+        vec4f(
+          subgroupShuffle(own, 4u), subgroupShuffle(own, 5u),
+          subgroupShuffle(own, 6u), subgroupShuffle(own, 7u),
+        ),
       );
     }
   `,

@@ -173,9 +173,10 @@ for (const capture of [false, true])
     assert.equal(found[1], found[0])
   })
 
-test('bufferOf submits what waits in pieces', ({ gpu: { device } }) => {
+test('bufferOf submits what waits in pieces', async ({ gpu: { device } }) => {
   const gpu = new Gpu(device, { budget: 1e-6 })
   const other = gpu.variable([1])
+  await gpu.read(mul(other, other)) // its kernel is compiled
   const before = gpu.stats()
   gpu.step(() => {
     let x = gpu.tensor([1, 2])
@@ -186,6 +187,49 @@ test('bufferOf submits what waits in pieces', ({ gpu: { device } }) => {
   const after = gpu.stats()
   assert.is(after.dispatches, before.dispatches + 20)
   assert.is(after.submits, before.submits + 20)
+  gpu.destroy()
+})
+
+test('with a budget kernels are compiled in the background, to the same bits', async ({
+  gpu: { device },
+}) => {
+  const compile = Reflect.get(device, 'createComputePipeline')
+  let blocking = 0
+  const counted = (descriptor: GPUComputePipelineDescriptor) => {
+    blocking++
+    return compile.call(device, descriptor)
+  }
+  const found: Float32Array[] = []
+  const counts: number[] = []
+  Object.assign(device, { createComputePipeline: counted })
+  try {
+    for (const budget of [null, 8]) {
+      const gpu = new Gpu(device, { budget })
+      const x = gpu.variable([1, 2, 3])
+      found.push(await gpu.read(gpu.step(() => mul(add(x, x), x))))
+      gpu.destroy()
+      counts.push(blocking)
+    }
+  } finally {
+    Object.assign(device, { createComputePipeline: compile })
+  }
+  assert.equal(counts, [2, 2])
+  assert.equal(found[0], Float32Array.of(2, 8, 18))
+  assert.equal(found[1], found[0])
+})
+
+test('with a budget a kernel that does not compile is named at the next await', async ({
+  gpu: { device },
+}) => {
+  const gpu = new Gpu(device, { budget: 8 })
+  const wrong = kernel`
+    @group(0) @binding(0) var<storage, read_write> x: array<f32>;
+    @compute @workgroup_size(1)
+    fn wrong() { x[0] = absent; }
+  `
+  gpu.run(wrong, { updates: [gpu.variable([1])], groups: [1] })
+  const error = await gpu.sync().catch((cause: unknown) => cause)
+  assert.match((error as Error).message, /^wrong: .*absent/)
   gpu.destroy()
 })
 

@@ -44,12 +44,39 @@ interface Named {
 
 const work = (...commands: readonly (readonly [name: string, ms: number])[]): Work =>
   ({
-    commands: commands.map(([name, ms]): Named => ({ name, cost: { ms } })),
+    commands: commands.map(([name, ms]) => ({ kind: 'copy', name, cost: { ms } })),
     label: { label: '' },
     timer: null,
   }) as unknown as Work // the fake encodes nothing
 
 const buffer = {} as GPUBuffer
+
+test('commands wait for a kernel that is compiled in the background, in their order', async () => {
+  let end = () => {}
+  const ready = new Promise<void>((resolve) => {
+    end = resolve
+  })
+  const pipeline: { compiled: object | null; ready: Promise<void> } = { compiled: null, ready }
+  const { submissions, done, taken, waits } = fakeQueue(8)
+  const compiling = { kind: 'dispatch', name: 'b', cost: { ms: 1 }, pipeline }
+  const { commands, ...rest } = work(['a', 1], ['c', 1])
+  const [a, c] = commands
+  void submissions.add({ ...rest, commands: [a, compiling, c] as unknown as Work['commands'] })
+  submissions.write(buffer, 4, Uint8Array.of(1))
+  assert.equal(taken(), ['a'])
+  await done()
+  assert.equal([taken(), waits.open > 0], [[], true])
+  pipeline.compiled = {}
+  end()
+  await ready.then().then()
+  assert.equal(taken(), ['b c', 'write 4: 1'])
+  await done()
+  assert.is(waits.open, 0)
+  pipeline.compiled = null
+  void submissions.add({ ...rest, commands: [compiling] as unknown as Work['commands'] })
+  submissions.finish() // waits for nothing: what submits compiles
+  assert.equal(taken(), ['b'])
+})
 
 test('without a budget everything goes at once', () => {
   const { submissions, taken } = fakeQueue(null)

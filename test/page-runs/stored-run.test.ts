@@ -241,6 +241,26 @@ test('a packed run is stored whole or not at all, and comes out the same', async
   )
 })
 
+test('a source that nothing could go on from is refused, and nothing is stored', async () => {
+  const wrong = [
+    [
+      { epochs: 0 },
+      'its configuration: 1 field is wrong; mend it\n  epochs: must be a whole number from 1 on, got 0',
+    ],
+    [
+      { batch: 8 },
+      'config.json has other settings than the checkpoint of step 6: batch 16 -> 8; a run that has begun keeps them, but for data, schedule.lr and epochs; put back batch 16, or start a new run',
+    ],
+  ] as const
+  for (const [change, message] of wrong) {
+    const from = await keptRun([3, 6])
+    await from.writeConfig({ ...from.config, ...change })
+    await refusesAsync(() => storeRun('photos', from), `the training: ${message}`)
+    await refusesAsync(() => packRun(from), `the training: ${message}`)
+  }
+  assert.equal(await storedRuns(), [])
+})
+
 test('runs of both places are listed, opened and removed', async () => {
   const remove = installDatabase()
   const there = { place: 'indexed-db' } as const

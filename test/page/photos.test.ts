@@ -3,13 +3,14 @@
 import { resolve } from 'node:path'
 import type { Page, Worker } from 'playwright-core'
 import * as assert from 'uvu/assert'
-import { type SafetensorsFile, decodeSafetensors } from '../../engine/safetensors.ts'
+import { decodeSafetensors } from '../../engine/safetensors.ts'
 import { isFull } from '../fixtures/full.ts'
 import { pageSuite } from '../fixtures/page-suite.ts'
 import {
   builtPhotoPage,
   downloaded,
   drop,
+  lossesIn,
   savedTraining,
   untilStatus,
 } from '../fixtures/photo-page.ts'
@@ -20,14 +21,6 @@ const TINY = '?pictures=64&test=20&source=24&side=24&width=4&batch=16&steps=12'
 
 let building: ReturnType<typeof builtPhotoPage> | null = null
 const built = () => (building ??= builtPhotoPage())
-
-/** The losses of a saved training by step. */
-function lossesIn({ metadata }: SafetensorsFile): Map<number, number> {
-  const { metrics } = JSON.parse(metadata['photos.run'] ?? '') as {
-    readonly metrics: readonly { readonly step: number; readonly loss?: number }[]
-  }
-  return new Map(metrics.flatMap(({ step, loss }) => (loss === undefined ? [] : [[step, loss]])))
-}
 
 /** Keeps the next devices of the page's workers, so that a test can destroy them. */
 async function keepDevices(page: Page): Promise<readonly Worker[]> {
@@ -121,6 +114,25 @@ test('a training that lost its device, paused and was reloaded ends with the bit
   assert.equal([...resumed.tensors.keys()], [...whole.tensors.keys()])
   for (const [name, { data }] of whole.tensors)
     assert.equal(resumed.tensors.get(name)?.data, data, name)
+  assert.equal(complaints, [])
+})
+
+test('MoCo trains a few steps', async ({ open }) => {
+  const { folder, headers } = await built()
+  const { site, page, complaints } = await open(folder, {}, headers)
+  await page.goto(`${site.url}/${TINY.replace('steps=12', 'steps=4')}`)
+  await page.click('#use-built-in')
+  await untilStatus(page, /^Ready/)
+  await page.locator('#setup label', { hasText: 'MoCo' }).click()
+  await page.click('#train')
+  await untilStatus(page, /^Finished, after 4 steps/)
+  const saved = await savedTraining(page)
+  const { config } = JSON.parse(saved.metadata['photos.run'] ?? '') as {
+    readonly config: { readonly method: string }
+  }
+  assert.is(config.method, 'moco')
+  const losses = [...lossesIn(saved).values()]
+  assert.ok(losses.length === 4 && losses.every(Number.isFinite), losses.join())
   assert.equal(complaints, [])
 })
 

@@ -28,6 +28,8 @@ export interface BuiltInOptions {
   readonly test: number
   /** Side in pixels. */
   readonly side: number
+  /** How many of the ten kinds of patterns; all by default. */
+  readonly kinds?: number
   readonly seed: number
 }
 
@@ -43,6 +45,8 @@ export interface Choice {
   readonly steps: number
   /** Images in a batch, if not by the number of pictures. */
   readonly batch?: number
+  /** How often the features are measured at most, if not the usual 40 times. */
+  readonly looks?: number
   readonly seed: number
 }
 

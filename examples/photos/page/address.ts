@@ -16,6 +16,7 @@ export const builtInOptions: BuiltInOptions = {
   count: numberOf('pictures', 1000),
   test: numberOf('test', 400),
   side: numberOf('source', 64),
+  ...(given.has('kinds') && { kinds: numberOf('kinds', 10) }),
   seed: 0,
 }
 
@@ -24,6 +25,7 @@ export function withAddress(choice: Choice): Choice {
   const own = {
     ...(given.has('width') && { width: numberOf('width', 16) }),
     ...(given.has('batch') && { batch: numberOf('batch', 64, 2) }),
+    ...(given.has('looks') && { looks: numberOf('looks', 40) }),
   }
   return {
     ...choice,

@@ -53,7 +53,7 @@ export function showLists(section: HTMLElement, found: Neighbourhood | null, sho
 }
 
 function pairWords(pairs: readonly PicturePair[], pictures: number): string {
-  const count = pairs.filter(({ cosine }) => cosine >= ALIKE).length
+  const count = pairs.filter(({ cosine }) => Number(cosine.toFixed(2)) >= ALIKE).length // as shown
   const have = count === 1 ? 'One pair has' : `${count.toLocaleString('en')} pairs have`
   if (count > MANY * pictures)
     return `Too early to tell: ${count.toLocaleString('en')} pairs look the same to the network.`

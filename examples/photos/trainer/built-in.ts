@@ -2,15 +2,17 @@
 // say how often neighbours agree.
 
 import type { BuiltInOptions } from '../common/api.ts'
-import { type Dataset, procedural } from 'kindred'
+import { type Dataset, procedural, select } from 'kindred'
 import type { PhotoSet } from './photo-set.ts'
 
 /** Draws the built-in pictures. `onDrawn` hears how many are drawn. */
 export async function builtIn(
-  { count, test, side, seed }: BuiltInOptions,
+  { count, test, side, kinds = KINDS, seed }: BuiltInOptions,
   onDrawn: (pixels: Uint8Array, drawn: number) => void,
 ): Promise<PhotoSet> {
-  const split = procedural({ size: side, train: count, test, seed })
+  const enough = (wanted: number) => Math.ceil(wanted / kinds) * KINDS
+  const all = procedural({ size: side, train: enough(count), test: enough(test), seed })
+  const split = { train: some(all.train, count, kinds), test: some(all.test, test, kinds) }
   const { classes, labels } = split.train
   return {
     kind: 'built-in',
@@ -24,6 +26,17 @@ export async function builtIn(
       labels: split.test.labels && Int32Array.from(split.test.labels),
     },
   }
+}
+
+const KINDS = 10 // of patterns
+
+/** The first pictures of the first kinds. */
+function some(set: Dataset, count: number, kinds: number): Dataset {
+  const chosen = [...(set.labels ?? []).entries()].filter(([, label]) => label < kinds)
+  return select(
+    set,
+    chosen.slice(0, count).map(([i]) => i),
+  )
 }
 
 const PART = 64 // pictures

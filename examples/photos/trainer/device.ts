@@ -3,6 +3,7 @@
 import { type Gpu, openGpu } from 'kindred'
 
 const BUDGET = 8 // ms of a submit, half a frame: the page draws on the same GPU
+const SOFTWARE = 50 // on the CPU, where the page draws beside it, and a submit takes longer
 
 let opened: Promise<Gpu> | null = null
 
@@ -13,7 +14,9 @@ async function after(before: Promise<Gpu> | null): Promise<Gpu> {
   const last = await before?.catch(() => null) // an opening that failed is tried again
   if (last && !(await isLost(last))) return last
   last?.destroy()
-  return openGpu({ budget: BUDGET })
+  const gpu = await openGpu({ budget: BUDGET })
+  if (gpu.software) gpu.budget = SOFTWARE
+  return gpu
 }
 
 const isLost = (gpu: Gpu): Promise<boolean> =>

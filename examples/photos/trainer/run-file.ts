@@ -48,6 +48,7 @@ const choiceRule = v.object({
   side: v.pipe(count, v.maxValue(512)),
   steps: count,
   batch: v.exactOptional(count),
+  looks: v.exactOptional(count),
   seed: v.pipe(v.number(), v.integer()),
 })
 const aboutRun = v.object({

@@ -12,11 +12,11 @@ const networks: Readonly<Record<Network, { readonly model: string; readonly widt
 
 const presets = { simclr: 'simclr-demo', moco: 'moco-v2-demo' } as const
 
-const LOOKS = 40 // times that the features are measured in a training
+const LOOKS = 40 // times that the features are measured in a training at most
 
 /** Makes the configuration for so many pictures. Throws Error in words for too few. */
 export function configFor(
-  { method, network, width, side, steps, batch, seed }: Choice,
+  { method, network, width, side, steps, batch, looks = LOOKS, seed }: Choice,
   pictures: number,
 ): TrainConfig {
   const problem = whyTooFew(pictures)
@@ -33,7 +33,7 @@ export function configFor(
     width: width ?? own.width,
     ...chosen,
     epochs,
-    knnEvery: Math.max(1, Math.ceil(epochs / LOOKS)),
+    knnEvery: Math.max(1, Math.ceil(epochs / looks)),
     checkpointEvery: perEpoch > 50 ? 50 : 0,
     knnBank: 2000,
     knnQueries: 1000,
