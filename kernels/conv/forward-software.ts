@@ -45,17 +45,23 @@ const softwareKernel = kernel`
   override aligned: bool = false;
   ${spreadFours}
 
-  alias Inputs = array<array<vec4f, 8>, 3>; // by tap, then pixel
-  alias Row = array<f32, 8>; // by pixel
-  fn addTap(sums: Row, x: array<vec4f, 8>, w: vec4f) -> Row {
-    var all = sums;
-    for (var j = 0u; j < 8u; j++) { all[j] = fma(x[j].x, w.x, all[j]); }
-    for (var j = 0u; j < 8u; j++) { all[j] = fma(x[j].y, w.y, all[j]); }
-    for (var j = 0u; j < 8u; j++) { all[j] = fma(x[j].z, w.z, all[j]); }
-    for (var j = 0u; j < 8u; j++) { all[j] = fma(x[j].w, w.w, all[j]); }
-    return all;
+  alias Eight = array<vec4f, 2>; // of eight pixels
+  alias Inputs = array<array<Eight, 4>, 3>; // by tap, then channel
+  fn byChannel(v: array<vec4f, 8>) -> array<Eight, 4> {
+    let low = transpose(mat4x4f(v[0], v[1], v[2], v[3]));
+    let high = transpose(mat4x4f(v[4], v[5], v[6], v[7]));
+    return array<Eight, 4>(
+      Eight(low[0], high[0]), Eight(low[1], high[1]), Eight(low[2], high[2]), Eight(low[3], high[3]),
+    );
   }
-  fn addChannel(sums: Row, x: Inputs, first: vec4f, second: vec4f, third: vec4f) -> Row {
+
+  fn add(sums: Eight, x: Eight, w: f32) -> Eight {
+    return Eight(fma(x[0], vec4f(w), sums[0]), fma(x[1], vec4f(w), sums[1]));
+  }
+  fn addTap(sums: Eight, x: array<Eight, 4>, w: vec4f) -> Eight {
+    return add(add(add(add(sums, x[0], w.x), x[1], w.y), x[2], w.z), x[3], w.w);
+  }
+  fn addChannel(sums: Eight, x: Inputs, first: vec4f, second: vec4f, third: vec4f) -> Eight {
     let one = addTap(sums, x[0], first);
     if (taps == 1u) { return one; }
     return addTap(addTap(one, x[1], second), x[2], third);
@@ -66,7 +72,7 @@ const softwareKernel = kernel`
     if (transposed) { return spreadRows(own); }
     return spreadColumns(own);
   }
-  alias Sums = array<Row, 8>; // by output channel
+  alias Sums = array<Eight, 8>; // by output channel
   fn addTaps(sums: Sums, x: Inputs, own: array<vec4f, 3>) -> Sums {
     let a = spread(own[0]);
     let b = spread(own[1]);
@@ -132,15 +138,19 @@ const softwareKernel = kernel`
             line[9] = load(after, c);
           }
           var inputs = Inputs();
-          for (var j = 0u; j < 8u; j++) {
-            for (var t = 0u; t < taps; t++) { inputs[t][j] = line[j + select(1u, t, taps == 3u)]; }
-          }
           if (taps == 3u) {
-            inputs[0][0] = select(vec4f(), line[0], begin.z > 0u);
-            inputs[0][4] = select(vec4f(), line[4], middle.z > 0u);
-            inputs[2][3] = select(vec4f(), line[5], middle.z > 0u);
-            inputs[2][7] = select(vec4f(), line[9], end.z + 1u < p.W);
+            inputs[0] = byChannel(array<vec4f, 8>(
+              select(vec4f(), line[0], begin.z > 0u), line[1], line[2], line[3],
+              select(vec4f(), line[4], middle.z > 0u), line[5], line[6], line[7],
+            ));
+            inputs[2] = byChannel(array<vec4f, 8>(
+              line[2], line[3], line[4], select(vec4f(), line[5], middle.z > 0u),
+              line[6], line[7], line[8], select(vec4f(), line[9], end.z + 1u < p.W),
+            ));
           }
+          inputs[taps / 2u] = byChannel(array<vec4f, 8>(
+            line[1], line[2], line[3], line[4], line[5], line[6], line[7], line[8],
+          ));
 
           var first = array<vec4f, 3>();
           var second = array<vec4f, 3>();
@@ -170,8 +180,9 @@ const softwareKernel = kernel`
         let o = phase.first + pixel.yz * vec2u(p.phasesH, p.phasesW);
         let to = (((pixel.x * p.outH + o.x) * p.outW + o.y) * p.K + k) / 4u;
         for (var h = 0u; h < 2u; h++) {
-          let low = vec4f(sums[h][0][0], sums[h][1][0], sums[h][2][0], sums[h][3][0]);
-          let high = vec4f(sums[h][4][0], sums[h][5][0], sums[h][6][0], sums[h][7][0]);
+          let all = sums[h];
+          let low = vec4f(all[0][0].x, all[1][0].x, all[2][0].x, all[3][0].x);
+          let high = vec4f(all[4][0].x, all[5][0].x, all[6][0].x, all[7][0].x);
           y[to + 2u * h] = low + shifts[2u * h];
           y[to + 2u * h + 1u] = high + shifts[2u * h + 1u];
         }
@@ -179,7 +190,8 @@ const softwareKernel = kernel`
       pixel = pixelAfter(pixel, phase.size);
       for (var h = 0u; h < 2u; h++) {
         for (var i = 0u; i < 8u; i++) {
-          for (var q = 0u; q < 7u; q++) { sums[h][i][q] = sums[h][i][q + 1u]; }
+          let all = sums[h][i];
+          sums[h][i] = Eight(vec4f(all[0].yzw, all[1].x), vec4f(all[1].yzw, 0.0));
         }
       }
     }
