@@ -16,16 +16,17 @@ import { type Run, type Shape, type Tensor, elementwise, images, wgsl } from '..
 import { threadsFor } from '../wgsl/broadcast-load.ts'
 import type { Steps } from './steps.ts'
 
-/** - `struct Params`, filled by `walkDispatch`;
+/** - `struct Params`, filled by `walkDispatch`; a loop to its `pixels`, those of a thread, stays one;
  *  - `phaseOf(z) -> Phase`: the phase of a workgroup;
- *  - `fourPixels(start, size)`: a thread's pixels, as (image, row and column within the phase);
+ *  - `pixelAt(start, size)`: a thread's first pixel, as (image, row and column within the phase);
+ *  - `pixelAfter(pixel, size)`: the next one; `fourPixels(start, size)`: four of them;
  *  - `sourceOf(pixel, q, r, s, shift) -> Source`: for q < 4, the input of pixel q at the leftmost
  *    of the taps (r, s); for q beyond, the inputs of the last pixel at the next taps. */
 export const inputWalk = wgsl`
   struct Params {
     N: u32, H: u32, W: u32, C: u32, outH: u32, outW: u32, K: u32, kH: u32, kW: u32,
     phasesH: u32, phasesW: u32, stepH: u32, stepW: u32, padH: u32, padW: u32, dir: i32,
-    tapStride: u32, inStride: u32, outStride: u32, biased: u32
+    tapStride: u32, inStride: u32, outStride: u32, biased: u32, pixels: u32
   }
   override taps: u32 = 1u; // taps of a row computed together: 3 where neighbouring pixels share inputs, else 1
 
@@ -45,16 +46,22 @@ export const inputWalk = wgsl`
     return Phase(at, first, shift, size, quotient(vec2u(p.kH, p.kW) + phases - 1u - at, phases));
   }
 
-  fn fourPixels(start: u32, size: vec2u) -> array<vec3u, 4> {
-    var at = array<vec3u, 4>();
+  fn pixelAt(start: u32, size: vec2u) -> vec3u {
     let row = start / max(size.y, 1u);
     let image = row / max(size.x, 1u);
-    at[0] = vec3u(image, row - image * size.x, start - row * size.y);
-    for (var j = 1u; j < 4u; j++) {
-      at[j] = at[j - 1u] + vec3u(0u, 0u, 1u);
-      if (at[j].z == size.y) { at[j] = vec3u(at[j].x, at[j].y + 1u, 0u); }
-      if (at[j].y == size.x) { at[j] = vec3u(at[j].x + 1u, 0u, at[j].z); }
-    }
+    return vec3u(image, row - image * size.x, start - row * size.y);
+  }
+  fn pixelAfter(pixel: vec3u, size: vec2u) -> vec3u {
+    var next = pixel + vec3u(0u, 0u, 1u);
+    if (next.z == size.y) { next = vec3u(next.x, next.y + 1u, 0u); }
+    if (next.y == size.x) { next = vec3u(next.x + 1u, 0u, next.z); }
+    return next;
+  }
+
+  fn fourPixels(start: u32, size: vec2u) -> array<vec3u, 4> {
+    var at = array<vec3u, 4>();
+    at[0] = pixelAt(start, size);
+    for (var j = 1u; j < 4u; j++) { at[j] = pixelAfter(at[j - 1u], size); }
     return at;
   }
 
@@ -127,7 +134,10 @@ export function walkDispatch(
   const tiles = Math.ceil(pixels / tile.pixels / threads) * Math.ceil(K / tile.channels)
   const shared = kW === 3 && stepW === 1 && phasesW === 1 && outW % 4 === 0
   return {
-    params: { N, H, W, C, outH, outW, K, kH, kW, ...walk, biased: Number(bias !== null) },
+    params: {
+      ...{ N, H, W, C, outH, outW, K, kH, kW, ...walk },
+      ...{ biased: Number(bias !== null), pixels: tile.pixels },
+    },
     constants: { threads, taps: shared ? 3 : 1 },
     groups: [...elementwise(tiles * 64), phasesH * phasesW] as const,
   }
