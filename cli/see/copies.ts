@@ -41,6 +41,7 @@ export async function copiesAmong(
 ): Promise<Copies> {
   const { M } = rows
   const { grey, sides } = await greyOf(pictures)
+  progress.note(`finding the nearest of ${counted(M, 'image')}`)
   const near = await nearestOthers(gpu, rows, NEAR)
   const prepared = (i: number) =>
     greyPicture(grey.subarray(i * BYTES, i * BYTES + (sides[i] ?? 0) ** 2))

@@ -111,10 +111,11 @@ function groupsOf(
 
 /** Lists the images least like all others, and returns the exit code. Throws Error in words. */
 export const curateOutliers = (run: string, flags: CurateFlags): Promise<number> =>
-  curated('outliers', run, flags, async ({ gpu, rows }) => {
+  curated('outliers', run, flags, async ({ gpu, rows, progress }) => {
     const { k = 10, top = 20 } = flags
     if (rows.M < 2)
       throw new UsageError(`curate outliers: needs at least 2 images, got ${rows.M}; add images`)
+    progress.note(`finding the nearest of ${counted(rows.M, 'image')}`)
     const { scores, order } = await outliers(rows, { k, gpu })
     const places = Array.from(order.subarray(0, top))
     const near = Math.min(k, rows.M - 1)
