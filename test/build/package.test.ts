@@ -117,38 +117,39 @@ test('the package for pages stands alone', async () => {
     assert.not.ok(existsSync(`web/${name}`), name)
 })
 
-test('its types need no other package under strict settings', () => {
-  const dir = mkdtempSync('web/types-')
-  try {
-    writeFileSync(
-      `${dir}/page.ts`,
-      `import { type Dataset, imageDataset, openGpu, simclrPresets, spectrum } from '../dist/types/index.js'
+for (const [module, resolution] of [
+  ['nodenext', 'nodenext'],
+  ['esnext', 'bundler'],
+] as const)
+  test(`its types need no other package under strict settings, ${resolution}`, () => {
+    const dir = mkdtempSync('web/types-')
+    try {
+      writeFileSync(
+        `${dir}/page.ts`,
+        `import { type Dataset, imageDataset, openGpu, simclrPresets, spectrum } from '../dist/types/index.js'
+import { type StartOptions, startTraining } from '../dist/types/worker.js'
 export async function read(files: File[]): Promise<Dataset> {
   const gpu = await openGpu()
   console.log(Object.keys(simclrPresets), spectrum({ features: new Float32Array(4), M: 2, D: 2 }))
   return imageDataset(gpu, files, { size: 32 })
 }
+export const train = (at: Worker | MessagePort, options: StartOptions) => startTraining(at, options)
 `,
-    )
-    const args = [
-      '--noEmit',
-      '--ignoreConfig',
-      '--strict',
-      '--target',
-      'es2022',
-      '--module',
-      'nodenext',
-    ]
-    const lib = ['--lib', 'es2024,dom,esnext.disposable', '--types', '', '--skipLibCheck', 'false']
-    const { status, stdout } = spawnSync(
-      process.execPath,
-      ['node_modules/typescript/bin/tsc', ...args, ...lib, `${dir}/page.ts`],
-      { encoding: 'utf8' },
-    )
-    assert.is(status, 0, stdout)
-  } finally {
-    rmSync(dir, { recursive: true })
-  }
-})
+      )
+      const args = ['--noEmit', '--ignoreConfig', '--strict', '--exactOptionalPropertyTypes']
+      const how = [
+        ...['--target', 'es2022', '--module', module, '--moduleResolution', resolution],
+        ...['--lib', 'es2024,dom,esnext.disposable', '--types', '', '--skipLibCheck', 'false'],
+      ]
+      const { status, stdout } = spawnSync(
+        process.execPath,
+        ['node_modules/typescript/bin/tsc', ...args, ...how, `${dir}/page.ts`],
+        { encoding: 'utf8' },
+      )
+      assert.is(status, 0, stdout)
+    } finally {
+      rmSync(dir, { recursive: true })
+    }
+  })
 
 test.run()
