@@ -19,7 +19,7 @@ const onF16 = needing('shader-f16', test, full)
 const quickOnF16 = needing('shader-f16', test)
 
 /** Registers what an engine claims. */
-const by = (name: string) => (name === 'f32' ? full : onF16)
+const byEngine = (name: string) => (name === 'f32' ? full : onF16)
 
 interface Layer {
   readonly x: readonly [N: number, H: number, W: number, C: number]
@@ -183,49 +183,52 @@ const halves = (count: number, seed: number) =>
   Float32Array.from(random(count, seed), (v) => Math.round(v * 64) / 64)
 
 for (const name of ['f32', 'f16 on matrices'] as const)
-  by(name)(`${name}: images in f16 give the bits of the same numbers in f32`, async ({ gpu }) => {
-    const run = gpuRun(gpu, engines[name])
-    for (const [C, K] of [
-      [8, 16],
-      [32, 64],
-      [4, 12],
-    ] as const) {
-      const [shape, out, steps] = [
-        [3, 3, C, K],
-        [2, 6, 8, K],
-        { stride: [1, 1], padding: [1, 1] },
-      ] as const
-      const w = gpu.tensor(random(9 * C * K, 2), shape)
-      const results = [false, true].map((inF16) => {
-        const image = (of: readonly number[], seed: number) => {
-          const f32 = gpu.tensor(
-            halves(
-              of.reduce((a, b) => a * b),
-              seed,
-            ),
-            of,
-          )
-          return inF16 ? storedAs(run, 'f16', f32) : f32
-        }
-        const [x, dy] = [image([2, 6, 8, C], 1), image(out, 3)]
-        return [
-          convForward(run, x, w, out, steps),
-          convDataGradient(run, dy, w, { shape: x.shape, dtype: 'f32' }, steps),
-          convWeightGradient(run, x, dy, shape, steps),
-        ].map((t) => gpu.read(t))
-      })
-      const [expected = [], got = []] = await Promise.all(
-        results.map((reads) => Promise.all(reads)),
-      )
-      for (const [i, what] of ['y', 'dx', 'dw'].entries())
-        assert.equal(got[i], expected[i], `${what} of ${C} and ${K} channels`)
-    }
-  })
+  byEngine(name)(
+    `${name}: images in f16 give the bits of the same numbers in f32`,
+    async ({ gpu }) => {
+      const run = gpuRun(gpu, engines[name])
+      for (const [C, K] of [
+        [8, 16],
+        [32, 64],
+        [4, 12],
+      ] as const) {
+        const [shape, out, steps] = [
+          [3, 3, C, K],
+          [2, 6, 8, K],
+          { stride: [1, 1], padding: [1, 1] },
+        ] as const
+        const w = gpu.tensor(random(9 * C * K, 2), shape)
+        const results = [false, true].map((inF16) => {
+          const image = (of: readonly number[], seed: number) => {
+            const f32 = gpu.tensor(
+              halves(
+                of.reduce((a, b) => a * b),
+                seed,
+              ),
+              of,
+            )
+            return inF16 ? storedAs(run, 'f16', f32) : f32
+          }
+          const [x, dy] = [image([2, 6, 8, C], 1), image(out, 3)]
+          return [
+            convForward(run, x, w, out, steps),
+            convDataGradient(run, dy, w, { shape: x.shape, dtype: 'f32' }, steps),
+            convWeightGradient(run, x, dy, shape, steps),
+          ].map((t) => gpu.read(t))
+        })
+        const [expected = [], got = []] = await Promise.all(
+          results.map((reads) => Promise.all(reads)),
+        )
+        for (const [i, what] of ['y', 'dx', 'dw'].entries())
+          assert.equal(got[i], expected[i], `${what} of ${C} and ${K} channels`)
+      }
+    },
+  )
 
 // Below, at and above the tile; a matrix product, in parts or not; strides; images of f32 whose
 // channels are no multiple of four.
 for (const [name, engine] of Object.entries(engines))
-  (name === 'f16 on matrices' ? quickOnF16 : by(name))(
+  (name === 'f16 on matrices' ? quickOnF16 : byEngine(name))(
     `${name}: images stored in f16`,
     async ({ gpu }) => {
       const stored = { ...engine, activations: 'f16' } as const
