@@ -3,9 +3,10 @@
 // Then it makes web/, the package for pages.
 // With --test it builds .test/ instead: every test as a program of its own.
 
-import { readdirSync, rmSync } from 'node:fs'
+import { readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { spawnSync } from 'node:child_process'
 import { build } from 'esbuild'
+import { markPure } from './scripts/mark-pure.js'
 import { minifyWgsl } from './scripts/minify-wgsl.js'
 import { pageText } from './scripts/page-text.js'
 import { webPackage } from './scripts/web-package.js'
@@ -45,13 +46,17 @@ const rooms = [
   ...['kernels', 'engine', 'models', 'methods', 'evaluate', 'serving', 'training'],
   ...['worker', 'page-runs', 'data', 'images'],
 ]
-const buildLibrary = () =>
-  build({
+async function buildLibrary() {
+  const { metafile } = await build({
     ...common,
     entryPoints: ['index.ts', 'node.ts', 'worker.ts', ...[...rooms, 'run-folder'].flatMap(filesIn)],
     outdir: 'dist',
     plugins: [fileByFile, minifyWgsl],
+    metafile: true,
   })
+  for (const path of Object.keys(metafile.outputs).filter((name) => name.endsWith('.js')))
+    writeFileSync(path, markPure(readFileSync(path, 'utf8')))
+}
 
 const buildCommands = () =>
   build({

@@ -70,7 +70,7 @@ export async function openGpu(given: NodeOptions = {}): Promise<Gpu> {
   ]
   const instance = instanceFor(create, flags)
   try {
-    const gpu = await openFrom(instance, options, { onWait })
+    const gpu = await openFrom(instance, options, { onWait: sleepWhileWaiting })
     if (on.includes(UNCHECKED)) leaveUnchecked(gpu.device)
     if (autotune) await keepInFile(gpu.tuner, gpu.device.adapterInfo)
     return gpu
@@ -109,7 +109,8 @@ const cell = new Int32Array(new SharedArrayBuffer(4))
 let waits = 0
 let isSleeping = false
 
-function onWait(): () => void {
+/** Begins to sleep between turns; returns the function that ends it. */
+export function sleepWhileWaiting(): () => void {
   waits++
   if (!isSleeping) setImmediate(sleep)
   isSleeping = true

@@ -7,6 +7,9 @@
 //   npm run test:full          the others (test/fixtures/full.ts): sweeps over GPUs' kernels
 //   npm run test:deep          those of them that take the longest, which CI leaves out
 //
+// KINDRED_TEST_DEVICE=default runs them on a device with default limits and no optional feature
+// (test/fixtures/device.ts).
+//
 // The last line is always `N passed, N failed, N skipped`.
 
 import { existsSync, readFileSync, readdirSync } from 'node:fs'
@@ -98,6 +101,7 @@ async function worker() {
     console.log(
       `${good ? 'ok  ' : 'FAIL'} ${file.padEnd(40)} ${passed} of ${total}${left}, ${seconds} s`,
     )
+    for (const [why] of output.matchAll(/^skipped: .*$/gm)) console.log(`     ${why}`)
     if (!good) console.log(`${output}\n(${total > 0 ? '' : 'no summary; '}${ending})`)
   }
 }

@@ -23,8 +23,8 @@ import { copyOf, storageOf } from './run-copy.ts'
 /** A Worker, or a MessagePort to one. */
 export interface TrainingPort {
   postMessage(message: unknown, transferred?: unknown): void
-  addEventListener(type: string, listener: (event: never) => void): void
-  removeEventListener(type: string, listener: (event: never) => void): void
+  addEventListener(type: string, listener: (event: Event) => void): void
+  removeEventListener(type: string, listener: (event: Event) => void): void
   terminate?(): unknown
   close?(): void
 }
@@ -197,7 +197,8 @@ class Link {
         this.#end = reject
       }),
     )
-    port.addEventListener('error', ({ message = '' }: { readonly message?: string }) => {
+    port.addEventListener('error', (event: Partial<ErrorEvent>) => {
+      const { message = '' } = event // of an ErrorEvent
       this.#end(new Error(`the training's worker failed: ${message || 'its script did not load'}`))
     })
     port.addEventListener('messageerror', () => {

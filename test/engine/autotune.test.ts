@@ -11,11 +11,13 @@ import { keepInFile, tuneFile } from '../../engine/tune-file.ts'
 import { random } from '../fixtures/check.ts'
 import { quickAndFull } from '../fixtures/full.ts'
 import { gpuSuite } from '../fixtures/gpu.ts'
+import { needing } from '../fixtures/needing.ts'
 
 const [test, full] = quickAndFull(gpuSuite('autotune'))
+const timed = needing('timestamp-query', test)
+const fullTimed = needing('timestamp-query', test, full)
 
-test('measures a choice once, and takes the same way from then on', async ({ gpu }) => {
-  if (!gpu.device.features.has('timestamp-query')) return
+timed('measures a choice once, and takes the same way from then on', async ({ gpu }) => {
   const guest = new Gpu(gpu.device)
   const x = guest.tensor([1, 2, 3], [3])
   const taken: number[] = []
@@ -40,10 +42,9 @@ test('measures a choice once, and takes the same way from then on', async ({ gpu
   guest.destroy()
 })
 
-full(
+fullTimed(
   'measures each kernel with a choice once, keeps it in a file, and changes no bit',
   async ({ gpu }) => {
-    if (!gpu.device.features.has('timestamp-query')) return
     const folder = mkdtempSync(join(tmpdir(), 'kindred-'))
     const file = join(folder, 'cache', 'kernels.json')
     const info = gpu.device.adapterInfo

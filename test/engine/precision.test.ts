@@ -5,19 +5,22 @@ import { openGpu } from '../../engine/node.ts'
 import { effectOf } from '../../cli/precision.ts'
 import { precisions } from '../../methods/settings/words.ts'
 import { gpuSuite } from '../fixtures/gpu.ts'
+import { needing } from '../fixtures/needing.ts'
 import { refuses } from '../fixtures/refusal.ts'
 
 const test = gpuSuite('precision')
+const onF16 = needing('shader-f16', test)
 
-test('a machine is exact unless told otherwise, and tells kernels what it is told', async ({
-  gpu,
-}) => {
-  assert.is(gpu.run.precision, 'f32')
-  const told = await openGpu({ precision: 'f16x3' })
-  assert.is(told.run.precision, 'f16x3')
-  assert.is(told.run.f16, true)
-  told.destroy()
-})
+onF16(
+  'a machine is exact unless told otherwise, and tells kernels what it is told',
+  async ({ gpu }) => {
+    assert.is(gpu.run.precision, 'f32')
+    const told = await openGpu({ precision: 'f16x3' })
+    assert.is(told.run.precision, 'f16x3')
+    assert.is(told.run.f16, true)
+    told.destroy()
+  },
+)
 
 test('an unknown precision is refused, and one that the device has no 16-bit floats for', async ({
   gpu,
@@ -71,21 +74,21 @@ const halve = kernel`
   }
 `
 
-test('an op may keep tensors of f16, two bytes an element, which are read as floats', async ({
-  gpu,
-}) => {
-  if (!gpu.run.f16) return
-  const values = [0, -0, 1, -2.5, 1 / 3, 65504, 2 ** -14, 2 ** -24, 3 * 2 ** -24]
-  const [y] = gpu.run(halve, {
-    reads: [gpu.tensor(values, [9])],
-    makes: [{ shape: [9], dtype: 'f16' }],
-    groups: [1],
-  })
-  const read = await gpu.read(y)
-  assert.equal(
-    [...read],
-    values.map((v) => (v === 1 / 3 ? 1365 / 4096 : v)),
-  )
-})
+onF16(
+  'an op may keep tensors of f16, two bytes an element, which are read as floats',
+  async ({ gpu }) => {
+    const values = [0, -0, 1, -2.5, 1 / 3, 65504, 2 ** -14, 2 ** -24, 3 * 2 ** -24]
+    const [y] = gpu.run(halve, {
+      reads: [gpu.tensor(values, [9])],
+      makes: [{ shape: [9], dtype: 'f16' }],
+      groups: [1],
+    })
+    const read = await gpu.read(y)
+    assert.equal(
+      [...read],
+      values.map((v) => (v === 1 / 3 ? 1365 / 4096 : v)),
+    )
+  },
+)
 
 test.run()

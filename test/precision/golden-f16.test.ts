@@ -16,12 +16,14 @@ import {
 } from '../fixtures/golden-products.ts'
 import { quickAndFull } from '../fixtures/full.ts'
 import { gpuSuite } from '../fixtures/gpu.ts'
+import { needing } from '../fixtures/needing.ts'
 
 const [test, full] = quickAndFull(gpuSuite('golden cases in f16'))
+const onF16 = needing('shader-f16', test, full)
+const quickOnF16 = needing('shader-f16', test)
 
 /** A suite's device, computing in f16 as a GPU with tensor cores does, which are emulated. */
 async function inF16(host: Gpu, body: (gpu: Gpu) => Promise<void>) {
-  if (!host.run.f16) return
   const gpu = new Gpu(host.device, { precision: 'f16', kernels: 'matrices' })
   try {
     await body(gpu)
@@ -51,18 +53,19 @@ const products = {
   linear_384_96: linearGolden,
 } as const
 for (const [name, matches] of Object.entries(products))
-  full(`${name}: errors of a sum are those of its factors`, ({ gpu }) =>
+  onF16(`${name}: errors of a sum are those of its factors`, ({ gpu }) =>
     inF16(gpu, (half) => matches(half, new Golden(name, within(PRODUCT)))),
   )
 
-test('f32 would be told from f16', ({ gpu }) =>
+quickOnF16('f32 would be told from f16', ({ gpu }) =>
   inF16(gpu, async (half) => {
     const strict = await matmulGolden(half, new Golden('matmul_nn')).then(
       () => null,
       (error: Error) => error.message,
     )
     assert.match(String(strict), /^matmul_nn out\.y/)
-  }))
+  }),
+)
 
 // A logit of unit rows is off by PRODUCT / T at most: so is the loss, where two differ twice that,
 // and weights and gradient in relation.
@@ -71,7 +74,7 @@ for (const name of [
   'ntxent_google_B12_D32_t0.1',
   'moco_infonce_N8_K96_T0.2',
 ])
-  full(`${name}: errors are those of the logits`, ({ gpu }) =>
+  onF16(`${name}: errors are those of the logits`, ({ gpu }) =>
     inF16(gpu, (half) => {
       const error = (2 * PRODUCT) / temperatureOf(new Golden(name))
       const judge = ({ exact }: Bound, what: string): Bound =>

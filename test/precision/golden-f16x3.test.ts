@@ -11,13 +11,14 @@ import { linearGolden, matmulGolden, ntXentGolden } from '../fixtures/golden-pro
 import { followsGolden } from '../fixtures/golden-training.ts'
 import { quickAndFull } from '../fixtures/full.ts'
 import { gpuSuite } from '../fixtures/gpu.ts'
+import { needing } from '../fixtures/needing.ts'
 
 const [test, full] = quickAndFull(gpuSuite('golden cases in f16x3'))
+const onF16 = needing('shader-f16', test, full)
 
 /** A suite's device, computing in f16x3 as a GPU with emulated tensor cores does, or as one
  *  without. */
 async function inF16x3(host: Gpu, kernels: Kernels, body: (gpu: Gpu) => Promise<void>) {
-  if (!host.run.f16) return
   const gpu = new Gpu(host.device, { precision: 'f16x3', kernels })
   try {
     assert.is(gpu.run.matrices, kernels === 'matrices')
@@ -34,11 +35,11 @@ const products = {
   'ntxent_B33_D20_t0.05': ntXentGolden,
 } as const
 for (const [name, matches] of Object.entries(products))
-  full(`${name}: on tensor cores as exact as f32`, ({ gpu }) =>
+  onF16(`${name}: on tensor cores as exact as f32`, ({ gpu }) =>
     inF16x3(gpu, 'matrices', (split) => matches(split, new Golden(name))),
   )
 
-full(
+onF16(
   'train_tiny_sgd_nobn_20: followed for 20 steps without tensor cores, the loss scaled',
   ({ gpu }) =>
     inF16x3(gpu, 'gpu', (split) =>

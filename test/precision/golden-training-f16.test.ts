@@ -7,8 +7,10 @@ import { type Bound, Golden } from '../fixtures/golden.ts'
 import { followsGolden } from '../fixtures/golden-training.ts'
 import { quickAndFull } from '../fixtures/full.ts'
 import { gpuSuite } from '../fixtures/gpu.ts'
+import { needing } from '../fixtures/needing.ts'
 
 const [test, full] = quickAndFull(gpuSuite('golden training in f16'))
+const onF16 = needing('shader-f16', test, full)
 
 /** How far a weight moved from its beginning, as a part of its norm. */
 function moved(golden: Golden, name: string): number {
@@ -46,15 +48,13 @@ for (const name of ['train_tiny_adam_20', 'train_tiny_sgd_nobn_20']) {
       gpu.destroy()
     }
   }
-  full(`${name}: followed for 20 steps as closely as AMP would`, async ({ gpu: host }) => {
-    if (!host.run.f16) return
+  onF16(`${name}: followed for 20 steps as closely as AMP would`, async ({ gpu: host }) => {
     const gpu = new Gpu(host.device, { precision: 'f16', kernels: 'matrices' })
     await follows(gpu, { scaler: new LossScaler(gpu, { scale: 1024 }) })
   })
   test(`${name}: followed with activations in f16`, ({ gpu: host }) =>
     follows(new Gpu(host.device, { activations: 'f16' }), {}))
-  full(`${name}: followed in f16, activations too`, async ({ gpu: host }) => {
-    if (!host.run.f16) return
+  onF16(`${name}: followed in f16, activations too`, async ({ gpu: host }) => {
     const options = { precision: 'f16', activations: 'f16', kernels: 'gpu' } as const
     const gpu = new Gpu(host.device, options)
     await follows(gpu, { scaler: new LossScaler(gpu, { scale: 1024 }) })

@@ -52,8 +52,8 @@ function served(device: GPUDevice | null): Served {
     gpus.push(gpu)
     return gpu
   }
-  serveTraining({ open }, port2 as unknown as TrainingPort) // of Node's own types
-  return { port: port1 as unknown as Served['port'], gpus }
+  serveTraining({ open }, port2)
+  return { port: port1, gpus }
 }
 
 const bits = async (storage: TrainingStorage) => {
@@ -299,7 +299,7 @@ test('a worker that fails or is ended is told of', async () => {
     [new Event('messageerror'), 'a message of the training could not be read; is memory short?'],
   ] as const) {
     const worker = new Silent()
-    const starting = startTraining(worker as TrainingPort, { run: config, train: images })
+    const starting = startTraining(worker, { run: config, train: images })
     worker.dispatchEvent(event)
     await refusesAsync(() => starting, told)
   }

@@ -12,10 +12,15 @@ import { checkOp, close, random } from '../../fixtures/check.ts'
 import { type ConvLayer, convolution, outOf, weightOf } from '../../fixtures/convolution.ts'
 import { quickAndFull } from '../../fixtures/full.ts'
 import { gpuSuite } from '../../fixtures/gpu.ts'
+import { needing } from '../../fixtures/needing.ts'
 import { refuses } from '../../fixtures/refusal.ts'
 import { type Engine, engines, gpuRun } from '../../fixtures/rounding.ts'
 
 const [test, full] = quickAndFull(gpuSuite('convNorm'))
+const onF16 = needing('shader-f16', test, full)
+
+/** Registers what an engine claims. */
+const by = (name: string) => (name === 'f32' ? full : onF16)
 
 // Below, at and above the 32 rows of a chunk and the tile of 32 x 32; odd sizes; a matrix product;
 // strides.
@@ -108,10 +113,9 @@ for (const [name, ways] of [
   ['f16 on matrices', [0, 2]],
   ['f16x3 on matrices', [2]],
 ] as const)
-  full(
+  by(name)(
     `${name}: every tile finds the same moments, bit for bit, and the right ones`,
     async ({ gpu }) => {
-      if (!gpu.run.f16) return
       if (name === 'f32') assert.is(tilesFor(gpuRun(gpu, engines.f32)).length, ways.length)
       for (const layer of name === 'f32' ? layers : layers.slice(2, 3)) {
         let first: Float32Array[] | null = null

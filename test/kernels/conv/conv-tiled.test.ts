@@ -11,9 +11,15 @@ import * as assert from 'uvu/assert'
 import { close, random } from '../../fixtures/check.ts'
 import { quickAndFull } from '../../fixtures/full.ts'
 import { gpuSuite } from '../../fixtures/gpu.ts'
+import { needing } from '../../fixtures/needing.ts'
 import { type Engine, Sums, engines, gpuRun } from '../../fixtures/rounding.ts'
 
 const [test, full] = quickAndFull(gpuSuite('convolution in tiles'))
+const onF16 = needing('shader-f16', test, full)
+const quickOnF16 = needing('shader-f16', test)
+
+/** Registers what an engine claims. */
+const byEngine = (name: string) => (name === 'f32' ? full : onF16)
 
 interface Layer {
   readonly x: readonly [N: number, H: number, W: number, C: number]
@@ -146,8 +152,7 @@ test('f32: the weight gradient of many pixels, in parts', ({ gpu }) =>
   check(gpu, engines.f32, { x: [5, 12, 11, 4], w: [3, 3, 8], padding: [1, 1], of: ['dw'] }))
 
 for (const name of ['f16 in registers', 'f16 on matrices', 'f16x3 on matrices'] as const)
-  full(`${name}: strides, padding, a tile and more`, async ({ gpu }) => {
-    if (!gpu.run.f16) return
+  onF16(`${name}: strides, padding, a tile and more`, async ({ gpu }) => {
     const of = name === 'f16 on matrices' ? (['y', 'dx', 'dw'] as const) : (['y'] as const) // each takes seconds to compile
     await check(gpu, engines[name], { x: [2, 6, 7, 4], w: [3, 3, 8], padding: [1, 1], of })
     await check(gpu, engines[name], {
@@ -178,59 +183,63 @@ const halves = (count: number, seed: number) =>
   Float32Array.from(random(count, seed), (v) => Math.round(v * 64) / 64)
 
 for (const name of ['f32', 'f16 on matrices'] as const)
-  full(`${name}: images in f16 give the bits of the same numbers in f32`, async ({ gpu }) => {
-    if (!gpu.run.f16) return
-    const run = gpuRun(gpu, engines[name])
-    for (const [C, K] of [
-      [8, 16],
-      [32, 64],
-      [4, 12],
-    ] as const) {
-      const [shape, out, steps] = [
-        [3, 3, C, K],
-        [2, 6, 8, K],
-        { stride: [1, 1], padding: [1, 1] },
-      ] as const
-      const w = gpu.tensor(random(9 * C * K, 2), shape)
-      const results = [false, true].map((inF16) => {
-        const image = (of: readonly number[], seed: number) => {
-          const f32 = gpu.tensor(
-            halves(
-              of.reduce((a, b) => a * b),
-              seed,
-            ),
-            of,
-          )
-          return inF16 ? storedAs(run, 'f16', f32) : f32
-        }
-        const [x, dy] = [image([2, 6, 8, C], 1), image(out, 3)]
-        return [
-          convForward(run, x, w, out, steps),
-          convDataGradient(run, dy, w, { shape: x.shape, dtype: 'f32' }, steps),
-          convWeightGradient(run, x, dy, shape, steps),
-        ].map((t) => gpu.read(t))
-      })
-      const [expected = [], got = []] = await Promise.all(
-        results.map((reads) => Promise.all(reads)),
-      )
-      for (const [i, what] of ['y', 'dx', 'dw'].entries())
-        assert.equal(got[i], expected[i], `${what} of ${C} and ${K} channels`)
-    }
-  })
+  byEngine(name)(
+    `${name}: images in f16 give the bits of the same numbers in f32`,
+    async ({ gpu }) => {
+      const run = gpuRun(gpu, engines[name])
+      for (const [C, K] of [
+        [8, 16],
+        [32, 64],
+        [4, 12],
+      ] as const) {
+        const [shape, out, steps] = [
+          [3, 3, C, K],
+          [2, 6, 8, K],
+          { stride: [1, 1], padding: [1, 1] },
+        ] as const
+        const w = gpu.tensor(random(9 * C * K, 2), shape)
+        const results = [false, true].map((inF16) => {
+          const image = (of: readonly number[], seed: number) => {
+            const f32 = gpu.tensor(
+              halves(
+                of.reduce((a, b) => a * b),
+                seed,
+              ),
+              of,
+            )
+            return inF16 ? storedAs(run, 'f16', f32) : f32
+          }
+          const [x, dy] = [image([2, 6, 8, C], 1), image(out, 3)]
+          return [
+            convForward(run, x, w, out, steps),
+            convDataGradient(run, dy, w, { shape: x.shape, dtype: 'f32' }, steps),
+            convWeightGradient(run, x, dy, shape, steps),
+          ].map((t) => gpu.read(t))
+        })
+        const [expected = [], got = []] = await Promise.all(
+          results.map((reads) => Promise.all(reads)),
+        )
+        for (const [i, what] of ['y', 'dx', 'dw'].entries())
+          assert.equal(got[i], expected[i], `${what} of ${C} and ${K} channels`)
+      }
+    },
+  )
 
 // Below, at and above the tile; a matrix product, in parts or not; strides; images of f32 whose
 // channels are no multiple of four.
 for (const [name, engine] of Object.entries(engines))
-  (name === 'f16 on matrices' ? test : full)(`${name}: images stored in f16`, async ({ gpu }) => {
-    if (!gpu.run.f16) return
-    const stored = { ...engine, activations: 'f16' } as const
-    const padding = [1, 1] as const
-    await check(gpu, stored, { x: [1, 1, 2, 4], w: [1, 2, 4], padding: [0, 1] })
-    await check(gpu, stored, { x: [2, 6, 7, 12], w: [3, 2, 68], stride: [2, 2], padding })
-    await check(gpu, stored, { x: [3, 5, 7, 3], w: [3, 3, 36], padding, of: ['y', 'dw'] })
-    await check(gpu, stored, { x: [2, 5, 4, 8], w: [1, 1, 68] })
-    await check(gpu, stored, { x: [1, 2, 2, 520], w: [1, 1, 8] })
-  })
+  (name === 'f16 on matrices' ? quickOnF16 : byEngine(name))(
+    `${name}: images stored in f16`,
+    async ({ gpu }) => {
+      const stored = { ...engine, activations: 'f16' } as const
+      const padding = [1, 1] as const
+      await check(gpu, stored, { x: [1, 1, 2, 4], w: [1, 2, 4], padding: [0, 1] })
+      await check(gpu, stored, { x: [2, 6, 7, 12], w: [3, 2, 68], stride: [2, 2], padding })
+      await check(gpu, stored, { x: [3, 5, 7, 3], w: [3, 3, 36], padding, of: ['y', 'dw'] })
+      await check(gpu, stored, { x: [2, 5, 4, 8], w: [1, 1, 68] })
+      await check(gpu, stored, { x: [1, 2, 2, 520], w: [1, 1, 8] })
+    },
+  )
 
 test('a machine that computes as a GPU does differentiates as any other', async ({ gpu }) => {
   const guest = new Gpu(gpu.device, { kernels: 'gpu' })

@@ -12,11 +12,13 @@ import { partitionRows } from '../../../kernels/norm/batch-rows.ts'
 import { Gpu } from '../../../engine/gpu.ts'
 import { quickAndFull } from '../../fixtures/full.ts'
 import { gpuSuite } from '../../fixtures/gpu.ts'
+import { needing } from '../../fixtures/needing.ts'
 import { grid } from '../../fixtures/halves.ts'
 import { replaysAlike } from '../../fixtures/replays-alike.ts'
 import { engines, gpuRun } from '../../fixtures/rounding.ts'
 
 const [test, full] = quickAndFull(gpuSuite('sums of a data gradient'))
+const onF16 = needing('shader-f16', test, full)
 
 interface Layer {
   readonly x: readonly [N: number, H: number, W: number, C: number]
@@ -123,15 +125,13 @@ const onMatrices = (precision: 'f16' | 'f16x3') =>
   ({ ...engines[`${precision} on matrices`], activations: 'f16' }) as const
 
 // Few kernels, since emulated matrices take long to compile.
-full('equals the gradient alone and its sums in float64', async ({ gpu }) => {
-  if (!gpu.run.f16) return
+onF16('equals the gradient alone and its sums in float64', async ({ gpu }) => {
   const run = gpuRun(gpu, onMatrices('f16'))
   for (const [i, kind] of kinds.entries()) await compare(gpu, run, given(layers[i]), kind)
   await compare(gpu, gpuRun(gpu, onMatrices('f16x3')), given(layers[0]), 'ReLU')
 })
 
-full('tiles of one and of two subgroups to a chunk give the same bits', async ({ gpu }) => {
-  if (!gpu.run.f16) return
+onF16('tiles of one and of two subgroups to a chunk give the same bits', async ({ gpu }) => {
   const layer: Layer = { x: [5, 6, 5, 72], w: [1, 32] }
   const found = []
   for (const way of [2, 4])
@@ -151,10 +151,9 @@ function blocks(x: Tensor, weights: readonly Tensor[], gamma: Tensor, beta: Tens
   return { second, y: layer(layer(second, 4), 5, shortcut) }
 }
 
-full(
+onF16(
   'a network has the gradients of one in f32; captured, the same bits',
   async ({ gpu: host }) => {
-    if (!host.run.f16) return
     const image = [2, 6, 6, 8]
     const results = []
     for (const options of [

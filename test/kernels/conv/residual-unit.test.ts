@@ -10,11 +10,13 @@ import { checkOp, random } from '../../fixtures/check.ts'
 import { type ConvLayer, convolution, outOf, weightOf } from '../../fixtures/convolution.ts'
 import { quickAndFull } from '../../fixtures/full.ts'
 import { gpuSuite } from '../../fixtures/gpu.ts'
+import { needing } from '../../fixtures/needing.ts'
 import { refuses } from '../../fixtures/refusal.ts'
 import { engines, gpuRun } from '../../fixtures/rounding.ts'
 import { variants } from '../../fixtures/variants.ts'
 
 const [test, full] = quickAndFull(gpuSuite('residualUnit'))
+const onF16 = needing('shader-f16', test, full)
 
 /** A unit: its first convolution, and the channels of its output. */
 interface Unit {
@@ -80,7 +82,7 @@ for (const [variant, apply] of variants(residualUnitOp, machines))
     const isOnMatrices = variant === ', f16x3' // whose pipelines take seconds each to compile
     if (isOnMatrices && !['a projection', 'pooled, with channels of zeros'].includes(name)) continue
     const isQuick = variant === '' || (variant === ', GPU kernels' && name.includes('itself, odd'))
-    const register = isQuick ? test : full
+    const register = isQuick ? test : variant.includes('f16') ? onF16 : full
     register(`${name}${variant}: equals its formula in float64, gradients included`, ({ gpu }) =>
       checkOp(
         gpu,
@@ -140,8 +142,8 @@ for (const [name, way] of [
   ['f16x3 on matrices', 2],
 ] as const)
   // each the smallest tile, as larger ones take a minute to compile
-  full(`${name}, tile ${way}: a last step gives the bits of another pass`, ({ gpu }) =>
-    gpu.run.f16 ? equalsPasses(gpu, gpuRun(gpu, engines[name], way), 'one each') : undefined,
+  onF16(`${name}, tile ${way}: a last step gives the bits of another pass`, ({ gpu }) =>
+    equalsPasses(gpu, gpuRun(gpu, engines[name], way), 'one each'),
   )
 
 full('images in f16 are rounded once, after the last step', async ({ gpu }) => {

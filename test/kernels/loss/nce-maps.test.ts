@@ -12,15 +12,17 @@ import { checkOp, close, random } from '../../fixtures/check.ts'
 import { Golden, goldenNames } from '../../fixtures/golden.ts'
 import { quickAndFull } from '../../fixtures/full.ts'
 import { gpuSuite } from '../../fixtures/gpu.ts'
+import { needing } from '../../fixtures/needing.ts'
 import { contrastiveLosses, spreads } from '../../fixtures/nan-losses.ts'
 import { refuses } from '../../fixtures/refusal.ts'
 import { dot, logSumExp, meanOf } from '../../fixtures/similarities.ts'
 import { variants } from '../../fixtures/variants.ts'
 
 const [test, full] = quickAndFull(gpuSuite('nceMaps'))
+const onF16 = needing('shader-f16', test, full)
 
 /** Registers what a variant claims: emulated matrices take long to compile. */
-const by = (variant: string) => (variant.includes('16') ? full : test)
+const by = (variant: string) => (variant.includes('16') ? onF16 : test)
 
 interface Case {
   readonly N: number

@@ -13,11 +13,13 @@ import { type Temperature, atTemperature } from '../../../kernels/loss/temperatu
 import { checkOp, close, random } from '../../fixtures/check.ts'
 import { quickAndFull } from '../../fixtures/full.ts'
 import { gpuSuite } from '../../fixtures/gpu.ts'
+import { needing } from '../../fixtures/needing.ts'
 import { call, refusesAll } from '../../fixtures/misuse.ts'
 import { dot, logSumExp, meanOf, unitRows } from '../../fixtures/similarities.ts'
 import { variants } from '../../fixtures/variants.ts'
 
 const [test, full] = quickAndFull(gpuSuite('temperatures'))
+const onF16 = needing('shader-f16', test, full)
 
 interface Case {
   readonly loss: (a: Tensor, b: Tensor, T: Temperature, normalized: boolean) => Tensor
@@ -143,7 +145,7 @@ const machines = [
   ['f16', 2e-2],
 ] as const
 for (const [machine, tolerance] of machines)
-  (machine === 'GPU kernels' ? test : full)(
+  (machine === 'GPU kernels' ? test : onF16)(
     `a temperature learns on other machines: ${machine}`,
     async ({ gpu }) => {
       const [N, D, T] = [65, 16, 0.125]

@@ -7,12 +7,14 @@ import type { Gpu } from '../../../engine/gpu.ts'
 import { random } from '../../fixtures/check.ts'
 import { quickAndFull } from '../../fixtures/full.ts'
 import { gpuSuite } from '../../fixtures/gpu.ts'
+import { needing } from '../../fixtures/needing.ts'
 import { type Engine, Sums, engines, gpuRun } from '../../fixtures/rounding.ts'
 
 const [test, full] = quickAndFull(gpuSuite('gemm in tiles'))
+const onF16 = needing('shader-f16', test, full)
 
 /** Registers what an engine claims: f32's kernels compile quickly. */
-const by = (name: string) => (name === 'f32' ? test : full)
+const by = (name: string) => (name === 'f32' ? test : onF16)
 
 interface Product {
   readonly size: readonly [batches: number, M: number, K: number, N: number]
@@ -54,7 +56,6 @@ async function check(gpu: Gpu, engine: Engine, product: Product) {
 
 for (const [name, engine] of Object.entries(engines)) {
   by(name)(`${name}: odd sizes, in batches`, async ({ gpu }) => {
-    if (!gpu.run.f16 && engine.precision !== 'f32') return
     await check(gpu, engine, { size: [1, 1, 1, 1] })
     await check(gpu, engine, { size: [1, 67, 21, 35] })
     await check(gpu, engine, { size: [3, 5, 37, 7] })
@@ -63,7 +64,6 @@ for (const [name, engine] of Object.entries(engines)) {
   by(name)(
     `${name}: below, at and above the tile, both transposed, the sum in parts`,
     async ({ gpu }) => {
-      if (!gpu.run.f16 && engine.precision !== 'f32') return
       const trans = { transA: true, transB: true }
       await check(gpu, engine, { size: [1, 16, 8, 12], ...trans })
       await check(gpu, engine, { size: [1, 64, 32, 64], ...trans })
@@ -77,7 +77,6 @@ for (const [name, engine] of Object.entries(engines))
   by(name)(
     `${name}: NaN and infinity reach the sums that they are factors of, and no others`,
     async ({ gpu }) => {
-      if (!gpu.run.f16 && engine.precision !== 'f32') return
       const [M, K, N] = [67, 21, 35]
       for (const [bad, of] of [
         [NaN, 'a'],
@@ -112,8 +111,7 @@ full('f32: one transposed, with a bias or without', async ({ gpu }) => {
 })
 
 for (const name of ['f32', 'f16 on matrices'] as const)
-  full(`${name}: every tile gives the same bits`, async ({ gpu }) => {
-    if (!gpu.run.f16) return
+  (name === 'f32' ? full : onF16)(`${name}: every tile gives the same bits`, async ({ gpu }) => {
     const { tensors, options, sums, terms } = operands(gpu, {
       size: [1, 136, 40, 148],
       transA: true,

@@ -21,12 +21,14 @@ import { Pipelines } from '../../../engine/pipelines.ts'
 import { checkOp, random } from '../../fixtures/check.ts'
 import { quickAndFull } from '../../fixtures/full.ts'
 import { gpuSuite } from '../../fixtures/gpu.ts'
+import { needing } from '../../fixtures/needing.ts'
 import { contrastiveLosses, spreads } from '../../fixtures/nan-losses.ts'
 import { nullGpu } from '../../fixtures/null-gpu.ts'
 import { dot, logSumExp, meanOf, unitRows } from '../../fixtures/similarities.ts'
 import { variants } from '../../fixtures/variants.ts'
 
 const [test, full] = quickAndFull(gpuSuite('tiles of other machines'))
+const onF16 = needing('shader-f16', test, full)
 
 // A logit of two unit rows rounded to f16, 11 bits, is off by at most 2 x 2^-11 / T, and so is the
 // loss.
@@ -40,7 +42,7 @@ for (const [variant, apply] of variants(ntXentOp, ['f16x3', 'f16', 'f16 without 
     [33, 65, 0.2],
     [100, 40, 0.1],
   ] as const)
-    full(`ntXent, N = ${N}, D = ${D}, T = ${T}${variant}`, ({ gpu }) => {
+    onF16(`ntXent, N = ${N}, D = ${D}, T = ${T}${variant}`, ({ gpu }) => {
       const reference = (z1: number[], z2: number[]) => {
         const rows = unitRows([...z1, ...z2], D)
         const losses = rows.map((row, i) => {
@@ -64,7 +66,7 @@ for (const [variant, apply] of variants(infoNceOp, ['f16']).slice(1))
     [3, 7, 5, 0.2],
     [65, 70, 1100, 0.1],
   ] as const)
-    full(`infoNce, N = ${N}, C = ${C}, K = ${K}, T = ${T}${variant}`, ({ gpu }) => {
+    onF16(`infoNce, N = ${N}, C = ${C}, K = ${K}, T = ${T}${variant}`, ({ gpu }) => {
       const scaled = Float32Array.from(unitRows(random(K * C, 3), C).flat())
       const negatives = unitRows([...scaled], C, true)
       const reference = (q: number[], k: number[]) => {
@@ -88,7 +90,7 @@ for (const [variant, apply] of variants(infoNceOp, ['f16']).slice(1))
       })
     })
 
-full('f16 rounds, and f16x3 hardly', async ({ gpu }) => {
+onF16('f16 rounds, and f16x3 hardly', async ({ gpu }) => {
   const [N, D] = [33, 65]
   const [a, b] = [gpu.tensor(random(N * D, 1), [N, D]), gpu.tensor(random(N * D, 2), [N, D])]
   const attrs = { temperature: 0.2, normalized: false }
@@ -105,7 +107,7 @@ for (const [name, machines] of [
   ['infoNce', ['f16']],
 ] as const)
   for (const [variant, apply] of contrastiveLosses[name].by(machines).slice(1))
-    full(`${name}: NaN in any input makes the loss and its gradients NaN${variant}`, ({ gpu }) =>
+    onF16(`${name}: NaN in any input makes the loss and its gradients NaN${variant}`, ({ gpu }) =>
       spreads(gpu, contrastiveLosses[name], apply),
     )
 

@@ -4,10 +4,12 @@ import { onMatrices, split } from '../../../kernels/wgsl/subgroup-matrix.ts'
 import type { Run, Wgsl } from '../../../kernels/op.ts'
 import { close, random } from '../../fixtures/check.ts'
 import { gpuSuite } from '../../fixtures/gpu.ts'
+import { needing } from '../../fixtures/needing.ts'
 import { nullGpu } from '../../fixtures/null-gpu.ts'
 import { runWith } from '../../fixtures/run-with.ts'
 
 const test = gpuSuite('subgroup matrices')
+const onF16 = needing('shader-f16', test)
 
 /** Four subgroups, each with a 16 x 16 product of its own of a [4, 16, 16] and b [4, 16, 16], which
  *  lie as given. */
@@ -83,8 +85,7 @@ for (const [name, by, transposed, tolerance] of [
   ['by columns', columns, true, 16 * 2 ** -10],
   ['in f16x3', exact, false, 16 * 2 ** -22], // what is dropped of 16 products is 2^-22 of each, and f32 rounds
 ] as const)
-  test(`the emulation multiplies matrices loaded ${name}`, async ({ gpu }) => {
-    if (!gpu.run.f16) return
+  onF16(`the emulation multiplies matrices loaded ${name}`, async ({ gpu }) => {
     const run = runWith(gpu, { matrices: true, emulated: true })
     const [a, b] = [gpu.tensor(left, [1024]), gpu.tensor(right, [1024])]
     const [y, more] = multiply(run, by, a, b)
@@ -98,8 +99,7 @@ for (const [name, by, transposed, tolerance] of [
     )
   })
 
-test('f16x3 keeps what f16 has no normal numbers for', async ({ gpu }) => {
-  if (!gpu.run.f16) return
+onF16('f16x3 keeps what f16 has no normal numbers for', async ({ gpu }) => {
   const run = runWith(gpu, { matrices: true, emulated: true })
   const small = left.map((v) => v * 2 ** -16)
   const [y] = multiply(run, exact, gpu.tensor(small, [1024]), gpu.tensor(right, [1024]))
