@@ -9,6 +9,7 @@ import { counted } from '../data/words.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { makeFolder, writeAtomic } from '../engine/node-files.ts'
 import type { SavedTensor } from '../engine/safetensors.ts'
+import { reasonOf } from '../kernels/reason-of.ts'
 import type { Model } from '../models/model.ts'
 import { loadModel } from '../models/state.ts'
 import { exists, utf8 } from '../run-folder/run-config.ts'
@@ -158,7 +159,7 @@ async function isWhole({ progress }: FewLabels, network: string): Promise<boolea
     await openClassifier(network)
     return true
   } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause)
+    const why = reasonOf(cause)
     const named = why.startsWith(network) ? why : `${network}: ${why}`
     progress.note(`${named}; it is trained again`, { network })
     return false

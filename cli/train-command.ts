@@ -7,6 +7,7 @@ import { counted } from '../data/words.ts'
 import { countSteps } from '../data/loader.ts'
 import { DeviceLostError } from '../engine/errors.ts'
 import type { Gpu } from '../engine/gpu.ts'
+import { reasonOf } from '../kernels/reason-of.ts'
 import { methodOf } from '../methods/registry.ts'
 import type { TrainConfig } from '../training/run-schema.ts'
 import type { ConfigOptions } from '../training/config.ts'
@@ -169,7 +170,7 @@ async function keepTrained(prepared: Prepared, run: RunFolder, progress: Progres
     data: { train: images, test: data.test },
     model: measuredModel(config, trainer),
   }).catch((error: unknown) => {
-    const why = error instanceof Error ? error.message : String(error)
+    const why = reasonOf(error)
     progress.note(`the report has curves only, as the encoder could not be measured: ${why}`)
   })
 }

@@ -3,6 +3,7 @@
 import { readFile } from 'node:fs/promises'
 import { parentPort } from 'node:worker_threads'
 import sharp from 'sharp'
+import { reasonOf } from '../kernels/reason-of.ts'
 import { decodeImage } from './decode-image.ts'
 import type { Decoded, Job, Picture } from './decode-pool.ts'
 import { troubleOf } from './paths.ts'
@@ -13,8 +14,7 @@ sharp.cache(false)
 parentPort?.on('message', (job: Job) => {
   void decode(job).then(
     (picture) => reply({ id: job.id, ...picture }, [picture.pixels.buffer]),
-    (error: unknown) =>
-      reply({ id: job.id, reason: error instanceof Error ? error.message : String(error) }),
+    (error: unknown) => reply({ id: job.id, reason: reasonOf(error) }),
   )
 })
 

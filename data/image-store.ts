@@ -2,6 +2,7 @@
 // Keeps them in memory up to a limit; beyond it, reads them from the cache's records.
 
 import { join } from 'node:path'
+import { reasonOf } from '../kernels/reason-of.ts'
 import { type DecodeOptions, type Decoded, decodeAll } from './decode-pool.ts'
 import { DataError, type Skipped } from './dataset.ts'
 import type { ImageFile } from './image-files.ts'
@@ -155,8 +156,6 @@ function at<T>(list: readonly T[], index: number): T {
   if (item === undefined) throw new DataError(`folder: no item ${index} of ${list.length}`)
   return item
 }
-
-const reasonOf = (error: unknown) => (error instanceof Error ? error.message : String(error))
 
 function describe(
   files: readonly ImageFile[],

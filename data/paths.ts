@@ -3,6 +3,7 @@
 
 import type { Stats } from 'node:fs'
 import { lstat, readFile, readdir, readlink, stat } from 'node:fs/promises'
+import { reasonOf } from '../kernels/reason-of.ts'
 import { DataError } from './dataset.ts'
 
 /** A file's status, or why there is none. */
@@ -39,7 +40,7 @@ export async function troubleOf(error: unknown, path: string): Promise<string> {
     if (isLink) return `is a link to ${await readlink(path)}, which does not exist`
     if (path.includes('\ufffd')) return 'has a name that is not UTF-8; rename it'
   }
-  return words[code] ?? `cannot be read: ${error instanceof Error ? error.message : String(error)}`
+  return words[code] ?? `cannot be read: ${reasonOf(error)}`
 }
 
 /** Returns the kind of a path: 'a file', 'a folder', 'a pipe'. */

@@ -1,6 +1,7 @@
 // Holds records of one size: in memory, in a file, or in both while a cache is being written.
 
 import type { FileHandle } from 'node:fs/promises'
+import { reasonOf } from '../kernels/reason-of.ts'
 import { DataError } from './dataset.ts'
 
 interface RecordsOptions {
@@ -50,7 +51,7 @@ export class Records {
         this.#memory.set(bytes, slot * this.record)
       }
       await this.release()
-      return error instanceof Error ? error.message : String(error)
+      return reasonOf(error)
     }
   }
 

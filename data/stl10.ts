@@ -5,6 +5,7 @@
 
 import { type FileHandle, open } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
+import { reasonOf } from '../kernels/reason-of.ts'
 import { DataError, type Dataset, type Split, checkRead } from './dataset.ts'
 import { readDataFile, readLines, lookAt, namesIn, sizeOfFile } from './paths.ts'
 import { counted } from './words.ts'
@@ -56,7 +57,7 @@ async function part(folder: string, half: 'train' | 'test', classes: readonly st
   const pixels = await pixelFile(join(folder, `${half}_X.bin`))
   const file = join(folder, `${half}_y.bin`)
   const bytes = await readDataFile('stl10', file).catch((cause: unknown) => {
-    const why = cause instanceof Error ? cause.message : String(cause)
+    const why = reasonOf(cause)
     throw new DataError(`${why}; it must hold the labels of ${half}_X.bin`, { cause })
   })
   if (bytes.length !== pixels.count)
@@ -77,7 +78,7 @@ async function part(folder: string, half: 'train' | 'test', classes: readonly st
 /** Checks that a file holds whole images, and counts them. */
 async function pixelFile(path: string): Promise<PixelFile> {
   const size = await sizeOfFile('stl10', path).catch((cause: unknown) => {
-    const why = cause instanceof Error ? cause.message : String(cause)
+    const why = reasonOf(cause)
     throw new DataError(`${why}; the folder must hold the binary version's files, unpacked`, {
       cause,
     })

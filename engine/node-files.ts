@@ -5,6 +5,7 @@ import { type FileHandle, lstat, mkdir, open, readFile, rename, rm, stat } from 
 import { basename, dirname, join, resolve } from 'node:path'
 import { checkValue } from '../kernels/options.ts'
 import { printable } from '../kernels/printable.ts'
+import { reasonOf } from '../kernels/reason-of.ts'
 import { DIGEST, digestedBytes } from './file-digest.ts'
 import {
   type SafetensorsFile,
@@ -78,7 +79,7 @@ export function writeError(
     ENAMETOOLONG: 'a name in the path is too long; choose a shorter one',
     EMFILE: `too many files are open; raise the limit (ulimit -n), then ${retry}`,
   }
-  const why = words[codeOf(cause)] ?? printable(messageOf(cause))
+  const why = words[codeOf(cause)] ?? printable(reasonOf(cause))
   return new Error(`cannot write ${printable(path)}: ${why}`, { cause })
 }
 
@@ -117,8 +118,6 @@ async function make(path: string) {
 
 const megabytes = (bytes: number) =>
   bytes < 1e6 ? `${Math.max(1, Math.ceil(bytes / 1e3))} KB` : `${Math.ceil(bytes / 1e6)} MB`
-
-const messageOf = (error: unknown) => (error instanceof Error ? error.message : String(error))
 
 /** Returns the system's code of an error, such as 'ENOENT', or ''. */
 export function codeOf(error: unknown): string {
@@ -176,7 +175,7 @@ export async function readBytes(path: string): Promise<Uint8Array> {
     const isBrokenLink =
       codeOf(cause) === 'ENOENT' && (await lstat(path).catch(() => null))?.isSymbolicLink()
     const why = isBrokenLink ? 'it is a link to what does not exist' : words[codeOf(cause)]
-    const said = why ?? printable(messageOf(cause))
+    const said = why ?? printable(reasonOf(cause))
     throw new Error(`cannot read ${printable(path)}: ${said}`, { cause })
   }
 }

@@ -3,6 +3,7 @@
 
 import { DataError } from '../data/dataset.ts'
 import { damageOf, formatOf, kindOfBytes } from '../data/image-format.ts'
+import { reasonOf } from '../kernels/reason-of.ts'
 import {
   type Drawable,
   type EncodedFile,
@@ -61,7 +62,7 @@ async function checkFormat(name: string, file: EncodedFile) {
   try {
     if (!perhaps.includes(kindOfBytes(new Uint8Array(bytes)))) formatOf(new Uint8Array(bytes))
   } catch (cause) {
-    throw new DataError(`${name}: ${cause instanceof Error ? cause.message : String(cause)}`, {
+    throw new DataError(`${name}: ${reasonOf(cause)}`, {
       cause,
     })
   }

@@ -2,6 +2,7 @@
 // transaction replaces.
 
 import { createStore, del, delMany, get, keys, set } from 'idb-keyval'
+import { reasonOf } from '../kernels/reason-of.ts'
 import type { RunStore, RunFiles } from './place.ts'
 
 type Key = readonly [run: string, name: string]
@@ -12,7 +13,7 @@ export async function indexedDbPlace(): Promise<RunStore> {
   const store = createStore('kindred', 'runs')
   const all = () => keys<[string, string]>(store)
   await all().catch((cause: unknown) => {
-    const why = cause instanceof Error ? cause.message : String(cause)
+    const why = reasonOf(cause)
     throw new Error(`its IndexedDB cannot be used (${why})`, { cause })
   })
   const of = async (run: string) => (await all()).filter(([owner]) => owner === run)

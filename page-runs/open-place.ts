@@ -1,5 +1,6 @@
 // Opens the place where a page keeps runs.
 
+import { reasonOf } from '../kernels/reason-of.ts'
 import { indexedDbPlace } from './indexed-db.ts'
 import { opfsPlace } from './opfs.ts'
 import { type RunStore, type PlaceKind, placeKinds } from './place.ts'
@@ -15,7 +16,7 @@ export async function openPlaces(kind?: PlaceKind): Promise<readonly [RunStore, 
     try {
       places.push(await makers[each]())
     } catch (error) {
-      reasons.push(error instanceof Error ? error.message : String(error))
+      reasons.push(reasonOf(error))
     }
   const [first, ...others] = places
   if (first) return [first, ...others]

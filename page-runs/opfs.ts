@@ -2,6 +2,7 @@
 // has WebGPU has `createWritable`, in windows and in workers: it writes beside the file and replaces
 // that when it is closed.
 
+import { reasonOf } from '../kernels/reason-of.ts'
 import type { RunStore, RunFiles } from './place.ts'
 import { type WebFile, type WebFolder, web } from './web.ts'
 
@@ -12,7 +13,7 @@ export async function opfsPlace(): Promise<RunStore> {
   const { storage } = web()
   if (!storage?.getDirectory) throw new Error('it has no private file system')
   const top = await storage.getDirectory().catch((cause: unknown) => {
-    const why = cause instanceof Error ? cause.message : String(cause)
+    const why = reasonOf(cause)
     throw new Error(`its private file system cannot be used (${why})`, { cause })
   })
   const root = await top.getDirectoryHandle(ROOT, { create: true })

@@ -2,6 +2,7 @@
 // the same files as those of a run folder.
 
 import type { SavedTensor } from '../engine/safetensors.ts'
+import { reasonOf } from '../kernels/reason-of.ts'
 import { decodeCheckpoint, encodeCheckpoint } from '../training/checkpoint-bytes.ts'
 import { fileOfStep, stepsIn } from '../training/checkpoint-file.ts'
 import { configBytes } from '../training/config-file.ts'
@@ -104,7 +105,7 @@ export class StoredRun implements TrainingStorage {
         checkpoint = await this.#load(step)
         break
       } catch (error) {
-        reasons.set(step, error instanceof Error ? error.message : String(error))
+        reasons.set(step, reasonOf(error))
       }
     }
     const damaged = [...reasons.values()]

@@ -4,6 +4,7 @@ import { copyFile, link, readdir, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { troubleOf } from '../data/paths.ts'
 import type { SafetensorsFile } from '../engine/safetensors.ts'
+import { reasonOf } from '../kernels/reason-of.ts'
 import { BEST, wholeCheckpoint, fileOfStep, stepsIn } from '../training/checkpoint-file.ts'
 import type { Checkpoint } from '../training/storage.ts'
 import { type WriteOptions, codeOf, load, save, writeError } from '../engine/node-files.ts'
@@ -54,7 +55,7 @@ export async function newestCheckpoint(
     try {
       return { checkpoint: await loadCheckpoint(path), damaged }
     } catch (error) {
-      damaged.push({ path, reason: error instanceof Error ? error.message : String(error) })
+      damaged.push({ path, reason: reasonOf(error) })
     }
   }
   if (damaged.length > 0)

@@ -5,6 +5,7 @@ import { DataError } from '../data/dataset.ts'
 import { decodeImage } from '../data/decode-image.ts'
 import { readDataFile, sizeOfFile } from '../data/paths.ts'
 import { checkValue, describe, rule } from '../kernels/options.ts'
+import { reasonOf } from '../kernels/reason-of.ts'
 import type { PixelImages } from '../serving/embedder.ts'
 
 /** Bytes of an image file. */
@@ -46,7 +47,7 @@ export async function decodedSquare(
     const { pixels } = await decodeImage(bytes, { size: side, most: maxPixels })
     return { pixels, shape: [1, side, side, 3] }
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause)
+    const reason = reasonOf(cause)
     throw new DataError(`embedder: ${told} ${reason}`, { cause })
   }
 }

@@ -5,6 +5,7 @@ import { DeviceLostError, quiet } from '../engine/errors.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { unlessAborted } from '../kernels/abort.ts'
 import { checkValue, onGpu } from '../kernels/options.ts'
+import { reasonOf } from '../kernels/reason-of.ts'
 
 /** Opens a Gpu: `openGpu`, or a function of an app that makes one on its device. */
 export type OpenGpu = () => Gpu | Promise<Gpu>
@@ -119,7 +120,7 @@ async function reopened<T>(on: OnDevice<T>, loss: Error): Promise<Gpu | null> {
     }
     return gpu && checkedGpu(name, gpu)
   }
-  const why = cause instanceof Error ? cause.message : String(cause)
+  const why = reasonOf(cause)
   throw new Error(
     `${name}: its device was lost, and no other could be opened: ${why}; its last checkpoint is ` +
       'intact, train again to go on from there',

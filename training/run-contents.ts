@@ -1,5 +1,6 @@
 // What a run is made of, wherever it is kept: for copies into another storage, or into one file.
 
+import { reasonOf } from '../kernels/reason-of.ts'
 import { checkConfig } from './check-config.ts'
 import type { Metric } from './metrics.ts'
 import { checkSettings } from './resumable.ts'
@@ -47,7 +48,7 @@ async function bestOf(storage: TrainingStorage, onNote: OnNote): Promise<Checkpo
   try {
     return (await storage.bestCheckpoint?.()) ?? null
   } catch (error) {
-    onNote(error instanceof Error ? error.message : String(error))
+    onNote(reasonOf(error))
     return null
   }
 }

@@ -2,6 +2,7 @@
 
 import { type UnzipFileInfo, unzipSync } from 'fflate'
 import { callback, checkOptions, checkValue, rule, text } from '../kernels/options.ts'
+import { reasonOf } from '../kernels/reason-of.ts'
 import { checkConfig } from './check-config.ts'
 import { decodeCheckpoint } from './checkpoint-bytes.ts'
 import { BEST, fileOfStep, stepsIn } from './checkpoint-file.ts'
@@ -78,7 +79,7 @@ async function checkpointsIn(zip: Zip, onNote: OnNote) {
     try {
       return await decodeCheckpoint(zip.bytes(`checkpoints/${name}`), `${zip.name}: ${name}`)
     } catch (error) {
-      onNote(error instanceof Error ? error.message : String(error))
+      onNote(reasonOf(error))
       return null
     }
   }

@@ -1,6 +1,7 @@
 // --watch: the page of a run, served while it trains.
 
 import { printableLines } from '../../kernels/printable.ts'
+import { reasonOf } from '../../kernels/reason-of.ts'
 import { isOutputLost, jsonLine, onLostOutput } from '../output.ts'
 import { readRun } from '../runs.ts'
 import type { Progress } from '../../training/progress.ts'
@@ -19,7 +20,7 @@ export async function servedWhile(
     progress.note(`watch the run at ${served.url}`, { url: served.url })
     return served
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error)
+    const why = reasonOf(error)
     progress.note(`the run cannot be watched: ${why}`)
     return null
   }

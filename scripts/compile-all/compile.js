@@ -11,7 +11,7 @@ import { readFileSync } from 'node:fs'
 
 const [file, first, backend] = process.argv.slice(2)
 const inDeno = 'Deno' in globalThis
-const tell = (line) => process.stderr.write(`${JSON.stringify(line)}\n`)
+const tell = (line, written) => process.stderr.write(`${JSON.stringify(line)}\n`, written)
 
 const entry = inDeno ? navigator.gpu : await dawn()
 globalThis.held = entry // if it is collected while in use, Node crashes
@@ -41,7 +41,7 @@ for (const { id, name, code, constants, entries } of pipelines.slice(Number(firs
   const error = errors.find(Boolean)?.message ?? null
   tell(/larger than the maximum allowed/.test(error) ? { left: id } : { id, error })
 }
-tell({ end: true })
+await new Promise((written) => tell({ end: true }, written)) // exit() drops the rest
 process.exit(0)
 
 /** Features that kernels use. */
