@@ -12,8 +12,8 @@ export interface Pipeline {
   readonly name: string
   /** The compiled kernel; null while it is compiled in the background. */
   compiled: GPUComputePipeline | null
-  /** Resolves when it is compiled, whether that succeeds or not. */
-  ready: Promise<void>
+  /** Resolves to the error or null when it is compiled. Rejects for a lost device. */
+  ready: Promise<GpuError | null>
   /** Compiles it at once, unless it is compiled. */
   readonly now: () => GPUComputePipeline
   readonly layout: GPUBindGroupLayout
@@ -41,7 +41,7 @@ export class Pipelines {
   #wanted: Map<string, Wanted> | null = null // while kernels are listed
   #nextId = 0
 
-  constructor(device: GPUDevice, watch: Watch, isPatient: () => boolean = () => false) {
+  constructor(device: GPUDevice, watch: Watch, isPatient: () => boolean) {
     this.#device = device
     this.#watch = watch
     this.#isPatient = isPatient
@@ -63,7 +63,11 @@ export class Pipelines {
     const cached = this.#variants(kernel).get(keyOf(constants))
     if (cached?.failure) throw cached.failure
     if (cached) return cached
-    if (!this.#wanted) return this.#compile({ kernel, constants })
+    if (!this.#wanted) {
+      const made = this.#compile({ kernel, constants }, this.#isPatient())
+      this.#watch(made.ready) // before the error of what is submitted
+      return made
+    }
     this.#wanted.set(kernel.source + keyOf(constants), { kernel, constants })
     return notCompiled(kernel)
   }
@@ -79,10 +83,12 @@ export class Pipelines {
     } finally {
       this.#wanted = null
     }
-    await Promise.all([...wanted.values()].map((one) => this.#compileInBackground(one)))
+    const compiling = [...wanted.values()].map((one) => this.#compile(one, true).ready)
+    for (const failure of await Promise.all(compiling)) if (failure) throw failure
   }
 
-  #compile({ kernel, constants }: Wanted): Pipeline {
+  /** Begins to compile a kernel, and keeps it. Its `ready` resolves to the error, or null. */
+  #compile({ kernel, constants }: Wanted, isPatient: boolean): Pipeline {
     const device = this.#device
     let failing: Promise<GpuError | null> = Promise.resolve(null)
     device.pushErrorScope('validation')
@@ -99,39 +105,19 @@ export class Pipelines {
       failing = device.popErrorScope().then(explain)
       return made.compiled
     }
-    const made = this.#keep({ kernel, constants }, layout, now)
-    const keep = (pipeline: GPUComputePipeline) => void (made.compiled ??= pipeline)
-    if (this.#isPatient())
-      made.ready = device.createComputePipelineAsync(descriptor).then(keep, () => void now())
-    else now()
-    this.#watch(made.ready.then(() => failing)) // before the error of what is submitted
-    return made
-  }
-
-  async #compileInBackground({ kernel, constants }: Wanted): Promise<void> {
-    const device = this.#device
-    device.pushErrorScope('validation')
-    const { module, layout, descriptor } = describePipeline(device, { kernel, constants })
-    const compiling = quiet(device.createComputePipelineAsync(descriptor))
-    const error = await device.popErrorScope()
-    if (error) throw await failureOf(kernel, module, error)
-    const pipeline = await compiling.catch(async (cause: unknown) => {
-      const isRefused = cause instanceof Error && cause.name === 'GPUPipelineError'
-      throw isRefused ? await failureOf(kernel, module, cause) : cause
-    })
-    const isLate = this.#variants(kernel).has(keyOf(constants)) // a step has compiled it meanwhile
-    if (!isLate) this.#keep({ kernel, constants }, layout, () => pipeline).compiled = pipeline
-  }
-
-  #keep(
-    { kernel, constants }: Wanted,
-    layout: GPUBindGroupLayout,
-    now: () => GPUComputePipeline,
-  ): Pipeline {
-    const [{ name }, paramBytes] = [kernel, paramBytesOf(kernel)]
-    const state = { compiled: null, ready: Promise.resolve(), failure: null, now }
-    const made: Pipeline = { id: this.#nextId++, name, layout, paramBytes, ...state }
+    const later = async () => {
+      const compiling = device.createComputePipelineAsync(descriptor)
+      const pipeline = await compiling.catch((cause: unknown) => {
+        now() // tells why
+        if (Object(cause).name !== 'GPUPipelineError') throw cause // of a lost device
+      })
+      if (pipeline) made.compiled ??= pipeline
+      return failing
+    }
+    const made: Pipeline = { ...notCompiled(kernel), id: this.#nextId++, layout, now }
     this.#variants(kernel).set(keyOf(constants), made)
+    if (!isPatient) now()
+    made.ready = isPatient ? quiet(later()) : failing
     return made
   }
 
@@ -147,10 +133,15 @@ const keyOf = (constants: Constants) => JSON.stringify(constants)
 /** Bytes of a kernel's Params. */
 const paramBytesOf = ({ params }: Kernel) => Math.ceil(params.length / 4) * 16
 
-/** What stands for a pipeline in a recording that is never executed. */
+/** A pipeline before it is compiled; by itself, what stands for one in a recording that is never
+ *  executed. */
 const notCompiled = (kernel: Kernel): Pipeline => ({
-  ...{ id: -1, name: kernel.name, paramBytes: paramBytesOf(kernel), failure: null },
-  ...{ compiled: null, ready: Promise.resolve() },
+  id: -1,
+  name: kernel.name,
+  paramBytes: paramBytesOf(kernel),
+  failure: null,
+  compiled: null,
+  ready: Promise.resolve(null),
   now: () => ({}) as GPUComputePipeline, // nobody looks
   layout: {} as GPUBindGroupLayout,
 })

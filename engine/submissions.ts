@@ -120,12 +120,16 @@ export class Submissions {
    *  first command's kernel is not compiled yet. */
   #timed(budget: number): boolean {
     const begun = performance.now()
-    const costs = this.#piece(budget, isCompiled)
+    const costs = this.#piece(budget, true)
     const [first] = this.#entries
     if (costs.length === 0 && first?.kind === 'work') {
       const next = first.commands[first.submitted]
       const endWait = this.#onWait()
-      if (next?.kind === 'dispatch') void next.pipeline.ready.then(endWait).then(() => this.#pump())
+      const goOn = () => {
+        endWait()
+        this.#pump()
+      }
+      if (next?.kind === 'dispatch') void next.pipeline.ready.then(goOn, goOn)
       return false
     }
     this.#measure(costs, begun)
@@ -148,9 +152,9 @@ export class Submissions {
     this.#queue.onSubmittedWorkDone().then(done, done) // it rejects for a lost device: see lifetime.ts
   }
 
-  /** Submits what comes next, of at most `budget` milliseconds, up to the first command that is not
-   *  `ready`. Returns the commands' costs. */
-  #piece(budget: number, ready: (command: Encodable) => boolean = () => true): readonly Cost[] {
+  /** Submits what comes next, of at most `budget` milliseconds, and if it may wait, up to the first
+   *  command whose kernel is not compiled. Returns the commands' costs. */
+  #piece(budget: number, mayWait = false): readonly Cost[] {
     const costs: Cost[] = []
     let room = budget
     for (let entry = this.#entries[0]; entry; entry = this.#entries[0]) {
@@ -158,7 +162,7 @@ export class Submissions {
         const { commands, submitted } = entry
         const at = { room, most: MAX_COMMANDS, isFirst: costs.length === 0 }
         const fitting = commands.slice(submitted, pieceEnd(commands, submitted, at))
-        const unready = fitting.findIndex((one) => !ready(one))
+        const unready = mayWait ? fitting.findIndex(isUncompiled) : -1
         const piece = unready < 0 ? fitting : fitting.slice(0, unready)
         const end = submitted + piece.length
         if (end === submitted && end < commands.length) break
@@ -179,8 +183,8 @@ export class Submissions {
   }
 }
 
-const isCompiled = (command: Encodable) =>
-  command.kind === 'copy' || command.pipeline.compiled !== null
+const isUncompiled = (command: Encodable) =>
+  command.kind === 'dispatch' && !command.pipeline.compiled
 
 /** Divides work into command buffers. */
 const inBuffers = (work: Work): Work[] =>

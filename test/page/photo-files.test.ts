@@ -160,7 +160,7 @@ test('without WebGPU the page says so, and what to do', async ({ open }) => {
   await page.waitForSelector('[data-id=no-gpu]')
   assert.match(await noticesOf(page), /This browser has no WebGPU.*Chrome and Edge/)
   await page.click('#use-built-in')
-  await untilStatus(page, /^Ready/)
+  await untilStatus(page, /^Ready to look at. This browser cannot train/)
   await page.click('#train')
   await page.waitForSelector('.notice.is-error')
   assert.match(await noticesOf(page), /no WebGPU/)
@@ -192,7 +192,7 @@ test('a file that is no saved training is refused in words', async ({ open }) =>
     await page.waitForSelector('.notice.is-error')
     assert.match(
       await noticesOf(page),
-      /^odd.safetensors cannot be opened: .*Choose a file that this page has saved/,
+      /^odd.safetensors cannot be opened: (?!odd).*Choose a file that this page has saved/,
     )
     await page.waitForSelector('#start:not([hidden])')
   }

@@ -34,7 +34,7 @@ export class App {
     const ended = (reason: string) =>
       notice(`The page’s worker stopped (${reason}). Reload the page to go on.`, 'error')
     this.#worker = photoWorker(ended)
-    this.#view = new RunView(layoutWorker(ended), gpu.isSoftware)
+    this.#view = new RunView(layoutWorker(ended), gpu)
     listenForPictures({
       pictures: (files, given) => void this.#do(() => this.#readFiles(files, given)),
       builtIn: () => void this.#do(() => this.#drawBuiltIn()),

@@ -14,6 +14,7 @@ import { NumbersPanel } from './numbers.ts'
 import { nearestOf } from './ranking.ts'
 import { setupForm } from './setup.ts'
 import { ViewsPanel } from './views.ts'
+import type { GpuState } from './webgpu.ts'
 
 const nothing: KnownNeighbours = { before: null, now: null, step: 0 }
 
@@ -32,11 +33,13 @@ export class RunView {
   readonly #numbers = new NumbersPanel()
   readonly #views = new ViewsPanel(this.#atlas)
   readonly #setup: ReturnType<typeof setupForm>
+  readonly #canTrain: boolean
   #known = nothing
   #chosen: number | null = null
   #steps = 0
 
-  constructor(layout: Remote<LayoutWorker>, isSoftware: boolean) {
+  constructor(layout: Remote<LayoutWorker>, { problem, isSoftware }: GpuState) {
+    this.#canTrain = problem === null
     this.#map = new MapPanel(this.#atlas, layout, (i) => this.#choose(i))
     this.#setup = setupForm(isSoftware)
     byId('rail').append(this.#setup.form, this.#numbers.element, this.#views.element)
@@ -75,7 +78,7 @@ export class RunView {
     if (phase !== 'training') this.#numbers.stop()
     if (phase === 'finished' || phase === 'paused') this.#say(endWords(ended, this.isUnsaved))
     if (phase === 'ready') {
-      this.#say('Ready to train.')
+      this.#say(this.#canTrain ? 'Ready to train.' : 'Ready to look at. This browser cannot train.')
       this.#progress(0)
     }
     if (phase === 'pausing') this.#say('Finishing the step, and saving.')

@@ -31,7 +31,8 @@ export async function fromFile(file: Blob): Promise<SavedRun> {
     await checkWeights(training)
     return { pictures, training, picturesFile: null }
   } catch (cause) {
-    const why = cause instanceof Error ? cause.message : String(cause)
+    const words = cause instanceof Error ? cause.message : String(cause)
+    const why = words.replace(`${name}: `, '')
     throw new Error(`${name} cannot be opened: ${why}. Choose a file that this page has saved.`, {
       cause,
     })

@@ -195,7 +195,11 @@ test("a GPU's kernels fit WebGPU's default limits", async () => {
   const maps = gpu.tensor(random(24, 2), [4, 2, 3])
   const [labels, scalar] = [gpu.tensor([0, 1, 1, 0], [4]), gpu.tensor([1], [])]
   const attrs = { temperature: 0.5, normalized: false }
-  const pipelines = new Pipelines(device, (error) => errors.push(error))
+  const pipelines = new Pipelines(
+    device,
+    (error) => errors.push(error),
+    () => false,
+  )
   const errors: Promise<unknown>[] = []
   for (const kernel of [
     ...kernelsOf(gpu, {}, ntXentOp, attrs, [z, z]),
