@@ -90,34 +90,34 @@ export class Pipelines {
   /** Begins to compile a kernel, and keeps it. Its `ready` resolves to the error, or null. */
   #compile({ kernel, constants }: Wanted, isPatient: boolean): Pipeline {
     const device = this.#device
-    let failing: Promise<GpuError | null> = Promise.resolve(null)
+    let failing: Promise<GpuError | null> | null = null
     device.pushErrorScope('validation')
     const { module, layout, descriptor } = describePipeline(device, { kernel, constants })
     void quiet(device.popErrorScope()) // compiling tells of a wrong module
-    const explain = async (error: GPUError | null) => {
-      if (error) made.failure = await failureOf(kernel, module, error)
-      return made.failure
-    }
     const now = () => {
       if (made.compiled) return made.compiled
       device.pushErrorScope('validation')
       made.compiled = device.createComputePipeline(descriptor)
-      failing = device.popErrorScope().then(explain)
+      failing = device.popErrorScope().then(async (error) => {
+        if (error) made.failure = await failureOf(kernel, module, error)
+        return made.failure
+      })
       return made.compiled
     }
     const later = async () => {
-      const compiling = device.createComputePipelineAsync(descriptor)
-      const pipeline = await compiling.catch((cause: unknown) => {
+      try {
+        const pipeline = await device.createComputePipelineAsync(descriptor)
+        made.compiled ??= pipeline
+      } catch (cause) {
         now() // tells why
         if (Object(cause).name !== 'GPUPipelineError') throw cause // of a lost device
-      })
-      if (pipeline) made.compiled ??= pipeline
+      }
       return failing
     }
     const made: Pipeline = { ...notCompiled(kernel), id: this.#nextId++, layout, now }
     this.#variants(kernel).set(keyOf(constants), made)
     if (!isPatient) now()
-    made.ready = isPatient ? quiet(later()) : failing
+    made.ready = quiet(isPatient ? later() : Promise.resolve(failing))
     return made
   }
 
