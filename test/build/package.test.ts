@@ -79,9 +79,9 @@ const budgets = [
   [
     'SimCLR of a ResNet',
     '{ openGpu, simclr, resnet18, projectionHead, Adam, cifarRecipe }',
-    103_500,
+    104_500,
   ],
-  ['everything', '*', 255_500],
+  ['everything', '*', 256_500],
 ] as const
 
 for (const [what, names, most] of budgets)
