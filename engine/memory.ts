@@ -36,6 +36,7 @@ export class Memory {
   readonly #placeholder: Placeholder
   readonly #collected: FinalizationRegistry<Block> // called when nothing refers to a storage
   readonly #variables = new Map<Block, number>() // how many lie on a block
+  #listed: Storage[] | null = null // variables made, while they are listed
 
   constructor(device: GPUDevice, watch: Watch, onDiscard: Discard) {
     this.#pool = new Pool(device, watch, onDiscard)
@@ -107,7 +108,19 @@ export class Memory {
     const storage = storageOn(block, { bytes, permanent: true })
     this.#addVariable(block)
     this.#watchCollection(storage)
+    this.#listed?.push(storage)
     return storage
+  }
+
+  /** Runs `body`. Returns the storages of the variables that it made. */
+  variablesMadeBy(body: () => void): readonly Storage[] {
+    const made: Storage[] = (this.#listed = [])
+    try {
+      body()
+    } finally {
+      this.#listed = null
+    }
+    return made
   }
 
   /** Makes a storage on an app's buffer, as `allocVariable` does on one of the pool. Returns null

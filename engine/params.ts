@@ -41,10 +41,14 @@ function unknownParam(kernel: string, given: string, fields: readonly string[]):
 const aKernel = having('a kernel, as kernel`...` makes it', 'name', 'source', 'bindings')
 const parts: readonly string[] = ['reads', 'updates', 'makes', 'params', 'constants', 'groups']
 
-/** Throws TypeError for a dispatch with an unknown part, or without groups. */
+/** Throws TypeError for a dispatch with an unknown part, without groups, or with a constant that is
+ *  no finite number. */
 export function checkDispatch(
   kernel: Kernel,
-  dispatch: { readonly groups: readonly (number | undefined)[] },
+  dispatch: {
+    readonly groups: readonly (number | undefined)[]
+    readonly constants?: Readonly<Record<string, number>>
+  },
 ) {
   const { name } = checkValue('Gpu.run', 'kernel', kernel, aKernel)
   const given: unknown = dispatch
@@ -59,6 +63,11 @@ export function checkDispatch(
         near === undefined ? `its parts are ${parts.join(', ')}` : `did you mean '${near}'?`
       throw new TypeError(`${name}: a dispatch has no part '${part}'; ${hint}`)
     }
+  for (const [constant, value] of Object.entries(dispatch.constants ?? {}))
+    if (!Number.isFinite(value))
+      throw new TypeError(
+        `${name}: constant ${constant} must be a finite number, got ${describe(value)}`,
+      )
 }
 
 /** Throws TypeError unless a dispatch has as many tensors of each kind as the kernel declares. */

@@ -31,6 +31,13 @@ interface Wanted {
   readonly constants: Constants
 }
 
+/** Kernels that a body asks for. */
+interface Listed {
+  readonly wanted: Map<string, Wanted>
+  /** Those that are compiled already, or still being compiled. */
+  readonly begun: Set<Pipeline>
+}
+
 /** The pipelines of one device. `watch` receives a promise of each compilation's error or null.
  *  `isPatient` tells whether commands may wait for a kernel. */
 export class Pipelines {
@@ -38,7 +45,8 @@ export class Pipelines {
   readonly #watch: Watch
   readonly #isPatient: () => boolean
   readonly #cache = new Map<string, Map<string, Pipeline>>()
-  #wanted: Map<string, Wanted> | null = null // while kernels are listed
+  readonly #unwatched = new Set<Pipeline>() // compiled ahead, and not used yet
+  #listed: Listed | null = null // while kernels are listed
   #nextId = 0
 
   constructor(device: GPUDevice, watch: Watch, isPatient: () => boolean) {
@@ -55,6 +63,7 @@ export class Pipelines {
   /** Forgets all pipelines. */
   destroy() {
     this.#cache.clear()
+    this.#unwatched.clear()
   }
 
   /** Returns the pipeline of a kernel with these constants. Throws GpuError if it is known not to
@@ -62,29 +71,33 @@ export class Pipelines {
   get(kernel: Kernel, constants: Constants = {}): Pipeline {
     const cached = this.#variants(kernel).get(keyOf(constants))
     if (cached?.failure) throw cached.failure
-    if (cached) return cached
-    if (!this.#wanted) {
-      const made = this.#compile({ kernel, constants }, this.#isPatient())
-      this.#watch(made.ready) // before the error of what is submitted
-      return made
+    if (this.#listed) {
+      if (cached) this.#listed.begun.add(cached)
+      else this.#listed.wanted.set(kernel.source + keyOf(constants), { kernel, constants })
+      return cached ?? notCompiled(kernel)
     }
-    this.#wanted.set(kernel.source + keyOf(constants), { kernel, constants })
-    return notCompiled(kernel)
+    const made = cached ?? this.#compile({ kernel, constants }, this.#isPatient())
+    if (!cached || this.#unwatched.delete(made)) this.#watch(made.ready) // before what is submitted
+    return made
   }
 
-  /** Compiles in the background the kernels that `body` asks for and that are not compiled yet.
-   *  `body` must execute nothing. Throws what it throws, and GpuError for a kernel that does not
-   *  compile. */
+  /** Compiles in the background the kernels that `body` asks for, and resolves when all of them are
+   *  compiled, whoever asked for them first. `body` must execute nothing. Throws what it throws, and
+   *  GpuError for a kernel that does not compile. */
   async compileAhead(body: () => void): Promise<void> {
-    const wanted = new Map<string, Wanted>()
-    this.#wanted = wanted
+    const { wanted, begun } = (this.#listed = { wanted: new Map(), begun: new Set() } as Listed)
     try {
       body()
     } finally {
-      this.#wanted = null
+      this.#listed = null
     }
-    const compiling = [...wanted.values()].map((one) => this.#compile(one, true).ready)
-    for (const failure of await Promise.all(compiling)) if (failure) throw failure
+    for (const one of wanted.values()) {
+      const made = this.#compile(one, true)
+      this.#unwatched.add(made)
+      begun.add(made)
+    }
+    const failures = await Promise.all([...begun].map(({ ready }) => ready))
+    for (const failure of failures) if (failure) throw failure
   }
 
   /** Begins to compile a kernel, and keeps it. Its `ready` resolves to the error, or null. */
@@ -114,9 +127,10 @@ export class Pipelines {
       }
       return failing
     }
-    const made: Pipeline = { ...notCompiled(kernel), id: this.#nextId++, layout, now }
-    this.#variants(kernel).set(keyOf(constants), made)
+    const made: Pipeline = { ...notCompiled(kernel), id: this.#nextId, layout, now }
     if (!isPatient) now()
+    this.#nextId++
+    this.#variants(kernel).set(keyOf(constants), made)
     made.ready = quiet(isPatient ? later() : Promise.resolve(failing))
     return made
   }

@@ -56,13 +56,13 @@ function filled(key: string, count: number, fill: Fill): Float32Array {
   return values
 }
 
-/** Calls `make`, whose draws were made before in turns with other work. It is called twice: first to
- *  list its draws, with zeros in their place; what it made then goes to `undo`. */
-export async function drawingAhead<T>(make: () => T, undo: (made: T) => void): Promise<T> {
+/** Calls `make`, whose draws were made before in turns with other work. `list` calls it first, to list
+ *  its draws, with zeros in their place, and takes back what it made. */
+export async function drawingAhead<T>(make: () => T, list: () => void): Promise<T> {
   const wanted: NonNullable<typeof listed> = new Map()
   listed = wanted
   try {
-    undo(make())
+    list()
   } finally {
     listed = null
   }

@@ -129,7 +129,11 @@ export class Submissions {
         endWait()
         this.#pump()
       }
-      if (next?.kind === 'dispatch') void next.pipeline.ready.then(goOn, goOn)
+      const stop = () => {
+        endWait()
+        this.drop()
+      }
+      if (next?.kind === 'dispatch') void next.pipeline.ready.then(goOn, stop) // of a lost device
       return false
     }
     this.#measure(costs, begun)

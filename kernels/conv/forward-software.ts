@@ -26,7 +26,8 @@ const LANES = 8
 export function suitsForwardSoftware(run: Run, x: Shape, out: Shape): boolean {
   const [, , , C] = images(x, 'conv2d: x')
   const [, , , K] = images(out, 'conv2d: y')
-  return broadcasts(run) && C % 4 === 0 && K % TILE.channels === 0
+  const fours = C > 0 && C % 4 === 0 && K > 0 && K % TILE.channels === 0
+  return broadcasts(run) && fours
 }
 
 // `transposed`: an output channel, not an input channel, makes a row of the weight.

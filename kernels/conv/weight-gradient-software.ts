@@ -5,7 +5,16 @@
 // load dy of four pixels and eight channels, and broadcast it to each other.
 // docs/kernels.md has what was measured.
 
-import { type Run, type Shape, type Tensor, type Wgsl, images, kernel, wgsl } from '../op.ts'
+import {
+  type Run,
+  type Shape,
+  type Tensor,
+  type Wgsl,
+  images,
+  kernel,
+  sizeOf,
+  wgsl,
+} from '../op.ts'
 import type { Steps } from './steps.ts'
 import { broadcasts, spreadFours, threadsFor } from '../wgsl/broadcast-load.ts'
 import type { Partial } from '../wgsl/sum-splits.ts'
@@ -24,7 +33,8 @@ export function suitsWeightGradientSoftware(
   const [, , outW] = images(dy, 'conv2d: dy')
   const [, kW, , K] = images(out, 'conv2d: w')
   const few = (kW === 1 || kW === 3) && stride[1] <= 2
-  return broadcasts(run) && few && outW % 4 === 0 && K % COLUMNS === 0
+  const fours = sizeOf(dy) > 0 && outW % 4 === 0 && sizeOf(out) > 0 && K % COLUMNS === 0
+  return broadcasts(run) && few && fours
 }
 
 // `inputs`: the type of the input channels that a thread loads together.

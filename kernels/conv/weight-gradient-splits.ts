@@ -31,7 +31,7 @@ export function splitDispatch(
   const [kH, kW, , K] = images(out, 'conv2d: w')
   const { bands, tiles } = tilesOf(out, tile)
   const lines = linesPerSplit(N * outH, tilesOf(out, counted).tiles, sizeOf(out), run.software)
-  const splits = Math.ceil((N * outH) / lines)
+  const splits = Math.max(1, Math.ceil((N * outH) / lines)) // one of no rows is 0
   return {
     splits,
     params: {

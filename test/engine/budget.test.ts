@@ -233,6 +233,31 @@ test('with a budget a kernel that does not compile is named at the next await', 
   gpu.destroy()
 })
 
+const scaled = kernel`
+  @group(0) @binding(0) var<storage, read_write> x: array<f32>;
+  override size: f32 = 1.0;
+  @compute @workgroup_size(1)
+  fn scaled() { x[0] = size; }
+`
+
+test('a constant that is no finite number is refused at the call, with and without a budget', async ({
+  gpu: { device },
+}) => {
+  for (const budget of [null, 8]) {
+    const gpu = new Gpu(device, { budget })
+    const x = gpu.variable([1])
+    for (const size of [NaN, Infinity])
+      for (let again = 0; again < 2; again++)
+        refuses(
+          () => gpu.run(scaled, { updates: [x], groups: [1], constants: { size } }),
+          `scaled: constant size must be a finite number, got ${size}`,
+        )
+    gpu.run(scaled, { updates: [x], groups: [1], constants: { size: 3 } })
+    assert.equal(await gpu.read(x), Float32Array.of(3))
+    gpu.destroy()
+  }
+})
+
 test('a wrong budget is refused', ({ gpu }) => {
   refuses(
     () => new Gpu(gpu.device, { budget: 0 }),

@@ -5,7 +5,7 @@ import { Gpu } from '../../engine/gpu.ts'
 import { drawnAhead } from '../../models/drawn-ahead.ts'
 import { projectionHead } from '../../models/heads.ts'
 import { parametersOf } from '../../models/parts.ts'
-import { resnet18 } from '../../models/resnet.ts'
+import { resnet18, resnet8 } from '../../models/resnet.ts'
 import { configOf } from '../../training/config.ts'
 import { prepare } from '../../training/prepare.ts'
 import { saveTrainer } from '../../training/trainer-state.ts'
@@ -52,6 +52,19 @@ test('a training beside a page begins with the same bits', async ({ gpu: { devic
   }
 })
 
+test('leaves models alone that were made before', async ({ gpu }) => {
+  const encoder = resnet8(gpu, { width: 2, seed: 7 })
+  const [[, kernel] = []] = Object.entries(encoder.parameters)
+  assert.ok(kernel)
+  const before = await gpu.read(kernel)
+  const both = await drawnAhead(gpu, () => ({
+    ...{ encoder, head: projectionHead(gpu, { features: encoder.features, hidden: 8, dim: 4 }) },
+  }))
+  assert.equal(await gpu.read(kernel), before)
+  for (const variable of Object.values(both.head.parameters))
+    assert.ok((await gpu.read(variable)).every(Number.isFinite))
+})
+
 test('what makes no model is refused', async ({ gpu }) => {
   await refusesAsync(
     () => Promise.resolve().then(() => drawnAhead(gpu, 7 as never)),
@@ -61,6 +74,16 @@ test('what makes no model is refused', async ({ gpu }) => {
     throw new Error('no such model')
   }
   await refusesAsync(() => drawnAhead(gpu, failed), 'no such model')
+  const late = async () => resnet8(gpu, { width: 2 })
+  await refusesAsync(
+    () => drawnAhead(gpu, late),
+    'drawnAhead: make must return models at once, got a promise',
+  )
+  let kept: object | null = null
+  await refusesAsync(
+    () => drawnAhead(gpu, () => (kept ??= resnet8(gpu, { width: 2 }))),
+    'drawnAhead: make must make models each time that it is called; it kept one',
+  )
 })
 
 test.run()

@@ -98,6 +98,25 @@ test('takes whole tiles at other strides, paddings and sizes of kernels', async 
   await check(gpu, { x: [1, 3, 8, 16], w: [2, 3, 16], padding: [2, 2] })
 })
 
+test('takes empty tensors, whose sums are 0', async ({ gpu }) => {
+  for (const [N, C, K] of [
+    ...[
+      [0, 16, 16],
+      [0, 3, 16],
+      [0, 3, 5],
+    ], //  no images
+    ...[
+      [2, 0, 16],
+      [2, 0, 5],
+    ], //               no channels in
+    ...[
+      [2, 16, 0],
+      [2, 3, 0],
+    ], //               none out
+  ] as const)
+    await check(gpu, { x: [N, 4, 4, C], w: [3, 3, K], padding: [1, 1] })
+})
+
 test('takes other steps along rows than along columns', async ({ gpu }) => {
   await check(gpu, { x: [2, 7, 6, 3], w: [3, 2, 4], stride: [2, 1], padding: [0, 1] })
   await check(gpu, { x: [2, 5, 9, 2], w: [1, 4, 5], stride: [1, 3], padding: [2, 3] })
