@@ -31,8 +31,8 @@ export interface Copies {
   readonly groups: Uint32Array
 }
 
-/** Finds copies: pairs among each image's 20 nearest whose pixels agree by `least`, and in what is
- *  fine. It holds 2,304 bytes of each image beside the features. */
+/** Finds copies: pairs among each image's 20 nearest whose grey pixels are equal, or agree by `least`
+ *  and in what is fine. It holds 2,304 bytes of each image beside the features. */
 export async function copiesAmong(
   gpu: Gpu,
   rows: Embeddings,

@@ -2,11 +2,12 @@
 // left behind at Ctrl-C.
 
 import { rmSync } from 'node:fs'
-import { type FileHandle, access, constants, link, lstat, open, rename, rm } from 'node:fs/promises'
+import { type FileHandle, access, constants, lstat, open, rm } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { codeOf, writeError } from '../../engine/node-files.ts'
 import { printable } from '../../kernels/printable.ts'
 import { INTERRUPTED } from '../interrupt.ts'
+import { placeTogether } from './place-together.ts'
 
 /** Parts of a file, in order. */
 export type FileParts = Iterable<Uint8Array> | AsyncIterable<Uint8Array>
@@ -59,28 +60,23 @@ export async function discarded(draft: string) {
 export const writeNew = (flag: string, path: string, parts: FileParts, force = false) =>
   writeTogether(flag, [[path, parts]], force)
 
-/** Writes files as `writeNew` does, all or none: none appears before all are on disk. */
+/** Writes files as `writeNew` does, all or none: none appears before all are on disk, and with
+ *  `force` none is replaced unless all can be. */
 export async function writeTogether(
   flag: string,
   files: readonly (readonly [path: string, parts: FileParts])[],
   force = false,
 ) {
+  for (const [path] of files) await checkFree(flag, path, force)
   const drafts = files.map(([path, parts]) => ({ path, parts, draft: draftOf(path) }))
-  const made: string[] = []
   let at = ''
   try {
     for (const { path, parts, draft } of drafts) {
       at = path
       await writeParts(draft, parts)
     }
-    for (const { path, draft } of drafts) {
-      at = path
-      if (force) await rename(draft, path)
-      else await linkNew(draft, path)
-      made.push(path)
-    }
+    placeTogether(drafts, force, (path) => (at = path))
   } catch (cause) {
-    if (!force) for (const path of made) await rm(path, { force: true })
     if (codeOf(cause) === 'EEXIST') throw taken(flag, at)
     throw isSaid(cause) ? cause : writeError(at, cause)
   } finally {
@@ -100,16 +96,5 @@ export async function writeParts(path: string, parts: FileParts) {
     await file.sync()
   } finally {
     await file?.close()
-  }
-}
-
-/** Gives a file a second name, which must be free. Renames it where there are no hard links. */
-async function linkNew(from: string, to: string) {
-  try {
-    await link(from, to)
-  } catch (error) {
-    if (!['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EXDEV'].includes(codeOf(error))) throw error
-    if (await lstat(to).catch(() => null)) throw Object.assign(new Error(), { code: 'EEXIST' })
-    await rename(from, to)
   }
 }

@@ -162,7 +162,11 @@ const addDuplicates = (curate: Command) =>
 Looks at the 20 nearest images of each by the encoder, and keeps those whose
 pixels agree, where one may be a crop of the other. So it finds images that were
 saved again, resized or cropped by a few percent. Groups are separated by an
-empty line. Look at the gallery before you delete anything.
+empty line.
+
+Colour is not compared: a recoloured or grey copy counts as a copy. So do images
+that differ only in a small spot, or by a few grey levels. Look at the gallery
+before you remove any with --omit-first.
 
 ${NOTHING}
 

@@ -54,12 +54,43 @@ test('the same shape with other stripes agrees in the large, and is no copy', ()
   assert.not.ok(copies(own, drawn(28, { noise: 18 })))
 })
 
-test('pictures below 8 pixels, and of one colour, are no copies of anything', () => {
-  const tiny = drawn(7, {})
-  assert.not.ok(copies(tiny, tiny))
-  assert.ok(copies(drawn(8, {}), drawn(8, {})))
-  const flat = new Uint8Array(28 ** 2).fill(9)
-  assert.not.ok(copies(flat, flat))
+test('pictures below 8 pixels are copies only if they are equal', () => {
+  const near = (side: number) => copies(drawn(side, {}), drawn(side, { noise: 1 }))
+  assert.not.ok(near(7))
+  assert.ok(near(8))
+  assert.ok(copies(drawn(7, {}), drawn(7, {})))
+})
+
+test('equal pixels agree by 1 where correlation tells nothing, and others do not', () => {
+  const flat = (side: number, grey = 9) => new Uint8Array(side ** 2).fill(grey)
+  const board = (side: number, own: (x: number, y: number) => number) =>
+    Uint8Array.from({ length: side ** 2 }, (_, n) => own(n % side, Math.floor(n / side)))
+  const value = (a: Uint8Array, b: Uint8Array) =>
+    copyAgreement(greyPicture(a), greyPicture(b), LEAST)
+  for (const side of [1, 7, 8, 17, 31, 32, 33, 34, 47, 48])
+    for (const picture of [
+      flat(side, 0),
+      flat(side),
+      board(side, (x, y) => ((x + y) % 2) * 255),
+      board(side, (x) => (x % 2) * 255),
+      board(side, (x) => (x % 3) * 100),
+    ])
+      assert.is(value(picture, picture.slice()), 1, `side ${side}`)
+  assert.is(value(flat(28), flat(48)), 1)
+  assert.is(value(flat(28), flat(48, 10)), null)
+  assert.is(value(flat(32), flat(32, 10)), null)
+  const spot = flat(32)
+  spot[500] = 10
+  assert.is(value(flat(32), spot), null)
+  assert.is(value(spot, flat(48)), null)
+  const odd = board(32, (x, y) => ((x + y) % 2) * 255)
+  assert.is(
+    value(
+      odd,
+      board(32, (x, y) => ((x + y + 1) % 2) * 255),
+    ),
+    null,
+  )
 })
 
 test('a shift by a part of a pixel, a gain and smoothing leave next to nothing', () => {

@@ -1,0 +1,74 @@
+// Gives finished files their names, all or none. It never waits, so no signal comes between two.
+
+import { linkSync, lstatSync, renameSync, rmSync } from 'node:fs'
+import { basename, dirname, join } from 'node:path'
+import { codeOf } from '../../engine/node-files.ts'
+import { printable } from '../../kernels/printable.ts'
+
+/** A path that has its new file, and the hidden name of its old one, null if it had none. */
+type Placed = readonly [path: string, old: string | null]
+
+/** Gives each draft its name; with `force` it replaces what has that name. `onTurn` hears each path
+ *  before it. Throws the file system's error, once all is as it was before. */
+export function placeTogether(
+  drafts: readonly { readonly path: string; readonly draft: string }[],
+  force: boolean,
+  onTurn: (path: string) => void,
+) {
+  const placed: Placed[] = []
+  try {
+    for (const { path, draft } of drafts) {
+      onTurn(path)
+      const old = force ? keepOld(path) : null
+      if (old !== null) placed.push([path, old]) // from here on it may have to go back
+      if (force) renameSync(draft, path)
+      else linkNew(draft, path)
+      if (old === null) placed.push([path, null])
+    }
+  } catch (error) {
+    const lost = placed.reverse().flatMap(putBack)
+    throw lost[0] ?? error
+  }
+  for (const [, old] of placed) if (old !== null) rmSync(old, { force: true })
+}
+
+/** Undoes one. Returns an error that names the old file if it cannot go back. */
+function putBack([path, old]: Placed): Error[] {
+  try {
+    if (old === null) rmSync(path, { force: true })
+    else {
+      renameSync(old, path) // does nothing where both name one file
+      rmSync(old, { force: true })
+    }
+    return []
+  } catch (cause) {
+    const what = printable(path)
+    const where = old === null ? 'remove it' : `its old contents are in ${printable(old)}`
+    return [new Error(`cannot put ${what} back as it was; ${where}`, { cause })]
+  }
+}
+
+/** Gives the file at a path a hidden name beside it, and returns that; null if there is none.
+ *  Throws for a folder, which a rename would move away. */
+function keepOld(path: string): string | null {
+  const found = lstatSync(path, { throwIfNoEntry: false })
+  if (!found) return null
+  if (found.isDirectory())
+    throw Object.assign(new Error('a folder'), { code: 'EISDIR', syscall: 'rename' })
+  const old = join(dirname(path), `.${basename(path)}.${process.pid}.old`)
+  rmSync(old, { force: true })
+  linkNew(path, old)
+  return old
+}
+
+/** Gives a file a second name, which must be free. Renames it where there are no hard links. */
+function linkNew(from: string, to: string) {
+  try {
+    linkSync(from, to)
+  } catch (error) {
+    if (!['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EXDEV'].includes(codeOf(error))) throw error
+    if (lstatSync(to, { throwIfNoEntry: false }))
+      throw Object.assign(new Error('taken'), { code: 'EEXIST', syscall: 'link' })
+    renameSync(from, to)
+  }
+}
