@@ -69,7 +69,8 @@ export const withFile = <F extends ConfigOptions>(flags: F, { file }: Overrides)
   ...(typeof file?.['size'] === 'number' && { size: flags.size ?? file['size'] }),
 })
 
-/** A configuration, and the settings that differ from its preset's. */
+/** A configuration, and the settings that differ from its preset's, such as a batch that was lowered
+ *  for few images. */
 export interface Settled {
   readonly config: TrainConfig
   readonly changes: Changes
@@ -84,15 +85,18 @@ export function settled(
   { file, path, set }: Overrides,
 ): Settled {
   const flagged = configFrom(method, flags, software)
-  // presets depend on these
-  const used = ['data', 'size', 'images'].filter((name) => flags[name] !== undefined)
-  const named = Object.fromEntries(used.map((name) => [name, flags[name]]))
-  const preset = configFrom(method, { ...named, preset: flagged.preset }, software)
-  const whole = file === null ? flagged : merged(preset, file)
+  const presetFor = (...names: readonly string[]) => {
+    const used = names.filter((name) => flags[name] !== undefined)
+    const named = Object.fromEntries(used.map((name) => [name, flags[name]]))
+    return configFrom(method, { ...named, preset: flagged.preset }, software)
+  }
+  const preset = presetFor('data', 'size')
+  const fitting = presetFor('data', 'size', 'images') // few images lower its batch
+  const whole = file === null ? flagged : merged(fitting, file)
   const changed: unknown = JSON.parse(JSON.stringify(whole)) // two views may share one object
   if (!isObject(changed)) throw new Error('a configuration is an object')
   if (file !== null) {
-    putFlags(changed, flags, { preset, flagged })
+    putFlags(changed, flags, { fitting, flagged })
     refuseWrong(changed, `--config ${path}`)
   }
   let config: unknown = changed
@@ -117,7 +121,7 @@ const paths: Readonly<Record<string, string>> = {
 function putFlags(
   config: Record<string, unknown>,
   flags: ConfigOptions,
-  { preset, flagged }: { readonly preset: TrainConfig; readonly flagged: TrainConfig },
+  { fitting, flagged }: { readonly fitting: TrainConfig; readonly flagged: TrainConfig },
 ) {
   const settings = leaves(flagged)
   const own = flagsOf(methodOf(flagged.method)).filter((flag) => isGiven(flag, flags[nameOf(flag)]))
@@ -128,7 +132,7 @@ function putFlags(
     const follows = named.includes('size') && /^views(\.\d)?\.size$/.test(path)
     if (isNamed || follows) put(config, path, value)
   }
-  for (const [path, { to }] of Object.entries(changesBetween(preset, flagged)))
+  for (const [path, { to }] of Object.entries(changesBetween(fitting, flagged)))
     put(config, path, to)
 }
 

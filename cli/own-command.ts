@@ -63,6 +63,14 @@ const forms: readonly (readonly [RegExp, Reworded])[] = [
     /^option '((\S+).*)' argument missing/,
     (_, [, whole = '', option = '']) => `${option}: must have a value, as in ${whole}, got none`,
   ],
+  [
+    /^required option '((\S+).*)' not specified/,
+    (own, [, whole = '', option = '']) => {
+      const wrong = own.args.find((word) => /^--?\w/.test(word)) // commander names it no more
+      const hint = wrong === undefined ? '' : `; ${wrong} is not known`
+      return `${option}: must be given, as in ${whole}, got none${hint}`
+    },
+  ],
   [/^unknown option '(.*?)'/s, (own, [, option = '']) => unknownOption(own, option)],
   [/^unknown command '(.*?)'/s, (own, [, name]) => wrongCommand(own, name)],
   [

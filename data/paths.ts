@@ -3,6 +3,8 @@
 
 import type { Stats } from 'node:fs'
 import { lstat, readFile, readdir, readlink, stat } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
+import { nearestName } from '../kernels/options.ts'
 import { reasonOf } from '../kernels/reason-of.ts'
 import { DataError } from './dataset.ts'
 
@@ -60,7 +62,11 @@ export async function namesIn(
   remedy = '',
 ): Promise<string[]> {
   const { status, trouble } = await lookAt(path)
-  if (!status) throw new DataError(`${what}: ${path} ${trouble}`)
+  if (!status) {
+    const isMissing = trouble.endsWith('does not exist')
+    const hint = isMissing ? await hintFor(path, rule) : ''
+    throw new DataError(`${what}: ${path} ${trouble}${hint}`)
+  }
   if (!status.isDirectory())
     throw new DataError(`${what}: ${path} must be ${rule}, got ${kindOf(status)}${remedy}`)
   try {
@@ -68,6 +74,18 @@ export async function namesIn(
   } catch (cause) {
     throw new DataError(`${what}: ${path} ${await troubleOf(cause, path)}`, { cause })
   }
+}
+
+/** What to give instead of a folder that does not exist: a name beside it that is like its own, else
+ *  what the rule says. */
+async function hintFor(path: string, rule: string): Promise<string> {
+  const [parent, own] = [dirname(path), basename(path)]
+  const beside = await readdir(parent).catch(() => [])
+  const near = nearestName(
+    own,
+    beside.filter((name) => name !== own),
+  )
+  return near === undefined ? `; give ${rule}` : `; did you mean ${join(parent, near)}?`
 }
 
 /** Returns the size of a file in bytes. Throws DataError for anything but a file. */

@@ -177,6 +177,25 @@ test('a flag is over the file also where it says what the preset says', () => {
   assert.equal(changes, {})
 })
 
+test("a batch that few images lower differs from the preset's", () => {
+  const batchOf = (flags: object, images: number, file: object | null = null) =>
+    settled('simclr', { preset: 'simclr-cifar10', data: 'folder:f', ...flags, images }, false, {
+      ...{ file: file && { ...file }, path: 'f.json', set: [] },
+    }).changes['batch']
+  assert.equal(batchOf({}, 75), { from: 512, to: 32 })
+  assert.equal(batchOf({ batch: 16 }, 75), { from: 512, to: 16 })
+  assert.equal(batchOf({}, 75, { epochs: 3 }), { from: 512, to: 32 })
+  assert.equal(batchOf({}, 75, { batch: 64 }), { from: 512, to: 64 })
+  assert.is(batchOf({}, 1024), undefined)
+  const { changes } = settled(
+    'simclr',
+    { preset: 'simclr-imagenet', data: 'folder:f', size: 32, images: 75 },
+    false,
+    none,
+  )
+  assert.equal(Object.keys(changes), ['schedule.lr', 'batch'], 'its rate follows from the batch')
+})
+
 test('what cannot be set is refused in words', () => {
   const method = 'simclr'
   for (const [text, message] of [

@@ -53,6 +53,13 @@ test('an unknown option says the nearest one, or where all are listed', () => {
   )
 })
 
+test('an option that must be given is named, beside one that is not known', () => {
+  const needed = '--to: must be given, as in --to <file>, got none'
+  assert.is(refusalOf('export', 'runs/photos'), needed)
+  assert.is(refusalOf('export', 'runs/photos', '--out', 'x.onnx'), `${needed}; --out is not known`)
+  assert.is(refusalOf('export', 'runs/photos', '--unit'), needed)
+})
+
 test('a missing or misspelt command says what to type', () => {
   const methods = 'one of simclr, moco, memory-bank, end-to-end, amdim'
   assert.is(

@@ -172,7 +172,10 @@ test('a folder without the files says what it looks like', async ({ folder }) =>
     /found none; unpack data_batch_1.bin.xz first$/,
   )
   const nowhere = join(folder, 'nowhere')
-  assert.is(await refusal(() => openCifar10(nowhere)), `cifar10: ${nowhere} does not exist`)
+  assert.is(
+    await refusal(() => openCifar10(nowhere)),
+    `cifar10: ${nowhere} does not exist; give the folder of the .bin files`,
+  )
   const path = join(folder, 'data_batch_1')
   assert.is(
     await refusal(() => openCifar10(path)),

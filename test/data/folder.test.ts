@@ -251,7 +251,11 @@ test('a folder of no use is refused in words', async ({ folder, cache }) => {
   )
   assert.is(
     await refused(join(folder, 'nowhere')),
-    `folder: ${join(folder, 'nowhere')} does not exist`,
+    `folder: ${join(folder, 'nowhere')} does not exist; give a folder of images`,
+  )
+  assert.is(
+    await refused(`${folder}s`),
+    `folder: ${folder}s does not exist; did you mean ${folder}?`,
   )
   await writeFile(join(folder, 'a.png'), 'not an image')
   const file = join(folder, 'a.png')

@@ -304,15 +304,22 @@ test('every kind of data says what stands at its path', async ({ folder }) => {
     await told(`cifar10:${folder}`),
     `cifar10: ${join(folder, 'data_batch_1.bin')} must be a file, got a pipe`,
   )
-  for (const kind of ['cifar10', 'cifar100', 'idx', 'stl10', 'folder']) {
+  const bins = 'the folder of the .bin files'
+  for (const [kind, rule] of [
+    ['cifar10', bins],
+    ['cifar100', bins],
+    ['idx', 'the folder of the idx files'],
+    ['stl10', bins],
+    ['folder', 'a folder of images'],
+  ] as const) {
     assert.is(
       await told(`${kind}:${join(folder, 'gone')}`),
-      `${kind}: ${join(folder, 'gone')} is a link to nowhere, which does not exist`,
+      `${kind}: ${join(folder, 'gone')} is a link to nowhere, which does not exist; give ${rule}`,
     )
     assert.match(await told(`${kind}:${join(folder, 'pipe')}`), / must be .*, got a pipe/)
     assert.is(
       await told(`${kind}:${join(folder, 'a\n\u001b[2J')}`),
-      `${kind}: ${join(folder, 'a\\n\\x1b[2J')} does not exist`,
+      `${kind}: ${join(folder, 'a\\n\\x1b[2J')} does not exist; give ${rule}`,
     )
     assert.is(
       await told(`${kind}:${join(folder, 'test_batch.bin/x')}`),

@@ -147,7 +147,10 @@ test('a path that is no folder of idx files is refused', async ({ folder }) => {
       `found neither`,
   )
   const path = join(folder, 'file')
-  assert.is(await refusal(() => openIdx(path)), `idx: ${path} does not exist`)
+  assert.is(
+    await refusal(() => openIdx(path)),
+    `idx: ${path} does not exist; give the folder of the idx files`,
+  )
   await writeFile(path, '')
   assert.is(
     await refusal(() => openIdx(path)),

@@ -23,9 +23,14 @@ export interface Actions {
   readonly startOver: () => void
 }
 
-/** Fills `place` with the buttons of a phase. */
-export function showActions(place: HTMLElement, phase: Phase, actions: Actions) {
-  const primary = { class: 'primary' }
+/** Fills `place` with the buttons of a phase. A `problem` disables those that train. */
+export function showActions(
+  place: HTMLElement,
+  { phase, problem }: { readonly phase: Phase; readonly problem: string | null },
+  actions: Actions,
+) {
+  const trains = problem === null ? {} : { disabled: '', title: problem }
+  const primary = { class: 'primary', ...trains }
   const over = () => button('Start over', actions.startOver, { id: 'start-over' })
   const byPhase: Record<Phase, () => HTMLElement[]> = {
     reading: () => [button('Stop reading', actions.stopReading)],
@@ -39,7 +44,7 @@ export function showActions(place: HTMLElement, phase: Phase, actions: Actions) 
       over(),
     ],
     finished: () => [
-      button('Train longer', actions.longer, { id: 'longer' }),
+      button('Train longer', actions.longer, { id: 'longer', ...trains }),
       saveMenu(actions),
       over(),
     ],

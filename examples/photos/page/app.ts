@@ -101,16 +101,20 @@ export class App {
 
   #enter(phase: Phase) {
     this.#phase = phase
-    showActions(byId('actions'), phase, {
-      train: () => void this.#once(() => this.#train()),
-      pause: () => void this.#do(() => this.#pause()),
-      goOn: () => void this.#once(() => this.#goOn()),
-      longer: () => void this.#once(() => this.#goOn((this.#ended?.steps ?? 0) * LONGER)),
-      save: () => void this.#do(() => this.#save()),
-      exportAs: (format) => void this.#do(() => this.#export(format)),
-      stopReading: () => void this.#worker.stopReading(),
-      startOver: () => void this.#once(() => this.#startOver()),
-    })
+    showActions(
+      byId('actions'),
+      { phase, problem: this.#gpu.problem },
+      {
+        train: () => void this.#once(() => this.#train()),
+        pause: () => void this.#do(() => this.#pause()),
+        goOn: () => void this.#once(() => this.#goOn()),
+        longer: () => void this.#once(() => this.#goOn((this.#ended?.steps ?? 0) * LONGER)),
+        save: () => void this.#do(() => this.#save()),
+        exportAs: (format) => void this.#do(() => this.#export(format)),
+        stopReading: () => void this.#worker.stopReading(),
+        startOver: () => void this.#once(() => this.#startOver()),
+      },
+    )
     this.#view.phase(phase, this.#ended)
   }
 
@@ -190,7 +194,6 @@ export class App {
   }
 
   async #train() {
-    if (this.#gpu.problem !== null) throw new Error(this.#gpu.problem)
     const few = whyTooFew(this.#set?.names.length ?? 0)
     if (few !== null) throw new Error(few)
     if (!(await mayReplaceKept(this.#worker))) return
@@ -198,7 +201,6 @@ export class App {
   }
 
   async #goOn(steps?: number): Promise<void> {
-    if (this.#gpu.problem !== null) throw new Error(this.#gpu.problem)
     if (this.#isFromFile && !(await mayReplaceKept(this.#worker))) return
     this.#isFromFile = false
     await this.#run(() => this.#worker.goOn(this.#view.hear, steps))

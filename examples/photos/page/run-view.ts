@@ -76,9 +76,11 @@ export class RunView {
     this.#numbers.element.hidden = isSetup
     byId('work').dataset['phase'] = phase
     if (phase !== 'training') this.#numbers.stop()
-    if (phase === 'finished' || phase === 'paused') this.#say(endWords(ended, this.isUnsaved))
+    const unable = this.#canTrain ? '' : ' This browser cannot train.'
+    if (phase === 'finished' || phase === 'paused')
+      this.#say(`${endWords(ended, this.isUnsaved)}${unable}`)
     if (phase === 'ready') {
-      this.#say(this.#canTrain ? 'Ready to train.' : 'Ready to look at. This browser cannot train.')
+      this.#say(this.#canTrain ? 'Ready to train.' : `Ready to look at.${unable}`)
       this.#progress(0)
     }
     if (phase === 'pausing') this.#say('Finishing the step, and saving.')
