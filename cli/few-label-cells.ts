@@ -2,6 +2,7 @@
 // files that keep each cell's result, so that the same command goes on where it was cut short.
 
 import { join } from 'node:path'
+import { counted } from '../data/words.ts'
 import { makeFolder, readBytes, writeAtomic } from '../engine/node-files.ts'
 import { exists, utf8 } from '../run-folder/run-config.ts'
 import { UsageError } from '../training/choice.ts'
@@ -58,6 +59,12 @@ export const cellFile = (
 ): string =>
   join(out, `${arm.replaceAll(' ', '-')}-${partName(part).replace('%', 'pc')}-seed${seed}.${kind}`)
 
+/** Writes an amount of labels: '10% of the labels' or '5 labels of each class'. */
+export const amountInWords = (labels: string): string =>
+  labels.endsWith('%')
+    ? `${labels} of the labels`
+    : `${counted(Number(labels), 'label')} of each class`
+
 /** Reads a cell's result, null if there is none. Throws UsageError for a result of other settings,
  *  and Error for a file that is no result. */
 export async function keptCell(
@@ -68,6 +75,11 @@ export async function keptCell(
   const path = cellFile(out, cell)
   if (!(await exists(path))) return null
   const kept = resultIn(path, new TextDecoder().decode(await readBytes(path)))
+  if (kept.settings.views !== settings.views)
+    throw new UsageError(
+      `${out}: its results were made by an earlier version, which trained on other views; ` +
+        'choose another --out',
+    )
   const names = Object.keys(settings) as (keyof CellSettings)[]
   const other = names.find((name) => kept.settings[name] !== settings[name])
   if (other !== undefined)

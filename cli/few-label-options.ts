@@ -62,10 +62,12 @@ Amounts of labels: 10% is a tenth of each class, at least one image; 20 is 20
 images of each class. The seed chooses the images; a smaller amount is part of
 a larger one. The test images are never trained on, and choose nothing.
 
-Of several learning rates each training takes the one that does best on a fifth
-of its labels, held out, and then trains on all of them. Where a fifth is less
-than 100 labels, up to five different fifths judge together. Fine-tuning may also
-take 0: the linear probe as it is.
+Of several learning rates each network takes the one that does best on labels
+held out: one in five of each class, at least one. Then it trains anew on all of
+its labels. Where fewer than 100 are held out, up to five such parts judge in
+turn: up to rates x 5 + 1 trainings of each network, 21 by default. One rate is
+one training. Fine-tuning may also take 0: the linear probe, not trained more.
+With one label of each class none can be held out: the middle rate is taken.
 
 Every result is a file in --out, with the images whose labels it used. The same
 command keeps what is finished and trains the rest.
@@ -86,8 +88,8 @@ Columns:
   linear probe  logistic regression on the run's frozen features
   fine-tuned    the whole network, from the run's weights
 The first and the last have the same steps, batch, views (mild crops and flips)
-and rates to choose from: AdamW, a tenth of the steps to warm up, then a cosine. The
-last begins with the classifier of the linear probe.
+and rates to choose from: AdamW, a tenth of the steps to warm up, then a cosine.
+The last begins with the classifier of the linear probe.
 
 Example:
   ${commandLine('eval', 'few-labels', 'runs/cifar', '--labels', '1%,10%', '--seeds', '3')}`

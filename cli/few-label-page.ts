@@ -1,8 +1,8 @@
 // The page of kindred eval few-labels: accuracy over the number of labels, a curve for each way of
 // using them, and its spread over seeds.
 
-import { type Arm, arms } from './few-label-cells.ts'
-import type { Spread } from './few-label-table.ts'
+import { type Arm, amountInWords, arms } from './few-label-cells.ts'
+import { type Spread, untrainedNote } from './few-label-table.ts'
 import type { Curve } from './report/chart.ts'
 import type { ReportRows } from './report/html.ts'
 import { page } from './report/page.ts'
@@ -29,9 +29,10 @@ export function fewLabelPage(rows: readonly Spread[], settings: ReportRows): str
   })
   return page({
     title: 'Accuracy with few labels',
-    figures: rows.map(({ arm, labels, images, mean, std }) => ({
-      name: `${arm}, ${labels} (${images} labels), %`,
-      value: std === null ? mean.toFixed(1) : `${mean.toFixed(1)} ± ${std.toFixed(1)}`,
+    figures: rows.map((row) => ({
+      name: `${row.arm}, ${amountInWords(row.labels)} (${row.images}), %`,
+      value: row.mean.toFixed(1) + (row.std === null ? '' : ` ± ${row.std.toFixed(1)}`),
+      about: untrainedNote(row) ?? '',
     })),
     settings,
     charts: [

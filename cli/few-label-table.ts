@@ -15,6 +15,14 @@ export interface Spread {
   readonly mean: number
   /** Standard deviation over n - 1; null for one seed. */
   readonly std: number | null
+  /** Learning rates of whole networks, by seed; none for the linear probe. */
+  readonly rates: readonly number[]
+}
+
+/** Says how many fine-tuned networks chose learning rate 0; null if none did. */
+export function untrainedNote({ arm, rates }: Spread): string | null {
+  const kept = rates.filter((rate) => rate === 0).length
+  return kept === 0 ? null : `${kept} of ${rates.length} ${arm} stayed the linear probe (rate 0)`
 }
 
 /** Joins the results of all seeds, in the order of their first appearance. */
@@ -33,11 +41,12 @@ export function spreads(results: readonly CellResult[]): Spread[] {
     const squares = accuracies.reduce((sum, value) => sum + (value - mean) ** 2, 0)
     const std = n < 2 ? null : Math.sqrt(squares / (n - 1))
     const { arm, labels, indices } = first
-    return [{ arm, labels, images: indices.length, accuracies, mean, std }]
+    const rates = group.flatMap(({ lr }) => lr ?? [])
+    return [{ arm, labels, images: indices.length, accuracies, mean, std, rates }]
   })
 }
 
-/** Writes the table, of at most 60 columns. */
+/** Writes the table, of at most 60 columns, and below it what was not trained further. */
 export function tableLines(rows: readonly Spread[], testImages: number): string[] {
   const seeds = Math.max(...rows.map(({ accuracies }) => accuracies.length))
   const cell = (labels: string, arm: Arm) => {
@@ -54,5 +63,9 @@ export function tableLines(rows: readonly Spread[], testImages: number): string[
       ([labels, images]) =>
         `${`${labels} (${images})`.padEnd(14)}${arms.map((arm) => cell(labels, arm)).join('')}`,
     ),
+    ...rows.flatMap((row) => {
+      const note = untrainedNote(row)
+      return note === null ? [] : [`${row.labels}: ${note}`]
+    }),
   ]
 }

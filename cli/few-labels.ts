@@ -24,6 +24,7 @@ import { checkpointOf, stepOf, trainingImagesOf } from './eval-images.ts'
 import {
   type Cell,
   type CellResult,
+  amountInWords,
   arms,
   cellFile,
   keepCell,
@@ -80,10 +81,11 @@ export function evalFineTune(dir: string, flags: FineTuneFlags): Promise<number>
     const cell = { arm, part, seed } as const
     const network = cellFile(out, cell, 'safetensors')
     const result = await cellResult(few, cell, out, network)
-    const { accuracy, indices } = result
+    const { accuracy, indices, lr } = result
+    const probe = lr === 0 ? ': the linear probe, not trained further' : ''
     few.progress.note(
-      `${arm} on ${indices.length} labels (${partName(part)}, seed ${seed}): ` +
-        `${accuracy.toFixed(2)}% of ${few.test.size} test images\n` +
+      `${nameOf(cell, indices.length)}: ${accuracy.toFixed(2)}% of ${few.test.size} test images, ` +
+        `at learning rate ${lr}${probe}\n` +
         `the network is ${network}; try: ${command('classify', network, 'IMAGE')}`,
       { run: dir, network, ...result },
     )
@@ -109,6 +111,10 @@ export function evalFewLabels(dir: string, flags: TableFlags): Promise<number> {
   })
 }
 
+/** Names a training, as in 'fine-tuned on 10% of the labels (500), seed 0'. */
+const nameOf = ({ arm, part, seed }: Cell, labels: number) =>
+  `${arm} on ${amountInWords(partName(part))} (${labels}), seed ${seed}`
+
 /** Chooses the images whose labels are used. Throws UsageError with the rule of `labelSplit`. */
 function splitOf(train: Dataset, part: LabelPart, seed: number): LabelSplit {
   try {
@@ -133,12 +139,12 @@ async function cellResult(
   const found = await keptCell(out, cell, few.settings)
   const kept = network === null || (found && (await isWhole(few, network))) ? found : null
   const { arm, part, seed } = cell
-  const name = `${arm}, ${partName(part)} of the labels, seed ${seed}`
+  const indices = Array.from(splitOf(few.train, part, seed).chosen)
+  const name = nameOf(cell, indices.length)
   if (kept) {
     few.progress.note(`${name}: ${kept.accuracy.toFixed(2)}%, kept from before`)
     return kept
   }
-  const indices = Array.from(splitOf(few.train, part, seed).chosen)
   const { batch } = few.settings
   if (arm !== 'linear probe' && batch > indices.length)
     few.progress.note(

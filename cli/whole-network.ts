@@ -34,12 +34,26 @@ interface Beginning {
   readonly learned: boolean
 }
 
+/** One training of a network among those of a cell. */
+interface Turn {
+  readonly lr: number
+  /** Its number, from 1 on, and how many there are. */
+  readonly training: number
+  readonly trainings: number
+  /** Which part of the labels is held out, from 1 on, and of how many; absent in the last. */
+  readonly heldOutPart?: number
+  readonly heldOutParts?: number
+}
+
 /** Trains a network, at the learning rate that does best on held-out labels, where there are
  *  several. */
 export async function tunedNetwork(few: FewLabels, begin: Beginning): Promise<TrainedCell> {
-  const chosen = await chosenRate(few, begin)
+  const isChosen = few.rates.length > 1
+  const ways = isChosen ? folds(knownLabels(begin.images), begin.seed, ENOUGH) : []
+  const chosen = await chosenRate(few, begin, ways)
   const { lr } = chosen
-  const { scores, model } = await trained(few, begin, lr)
+  const trainings = countTrainings(few, ways)
+  const { scores, model } = await trained(few, begin, { lr, training: trainings, trainings })
   const accuracy = percentRight(await scores(labelledBatches(few.test)), few.test)
   return { accuracy, ...chosen, tensors: await saveModel(few.gpu, model) }
 }
@@ -47,12 +61,17 @@ export async function tunedNetwork(few: FewLabels, begin: Beginning): Promise<Tr
 /** Chooses the learning rate by the accuracy on held-out labels. With learned weights 0 is a choice
  *  too, the linear probe as it is, and the lowest of equals is taken; from scratch that of the lower
  *  cross entropy. Takes the middle one where no label can be held out. */
-async function chosenRate(few: FewLabels, begin: Beginning) {
+async function chosenRate(few: FewLabels, begin: Beginning, ways: readonly Parted[]) {
   const { rates, progress } = few
-  const ways = folds(knownLabels(begin.images), begin.seed, ENOUGH)
   const middle = rates[Math.floor((rates.length - 1) / 2)]
   if (middle === undefined) throw new Error('there is no learning rate to choose')
-  if (rates.length === 1 || ways.length === 0) return { lr: middle }
+  if (rates.length === 1) return { lr: middle }
+  if (ways.length === 0) {
+    progress.note(
+      `no class has 2 labels, to hold one out: takes the middle learning rate ${middle}`,
+    )
+    return { lr: middle }
+  }
   let best: { lr: number; heldOut: number; entropy: number } | null = null
   for (const lr of begin.learned ? [0, ...rates] : rates) {
     const { heldOut, entropy, labels } = await judged(few, begin, { ways, lr })
@@ -76,9 +95,14 @@ async function judged(
   { ways, lr }: { readonly ways: readonly Parted[]; readonly lr: number },
 ) {
   let [right, entropy, labels] = [0, 0, 0]
-  for (const { fit, held } of ways) {
+  const before = few.rates.indexOf(lr) * ways.length
+  const trainings = countTrainings(few, ways)
+  for (const [i, { fit, held }] of ways.entries()) {
     const others = select(begin.images, held)
-    const { scores } = await trained(few, { ...begin, images: select(begin.images, fit) }, lr)
+    const turn = { lr, training: before + i + 1, trainings }
+    const part = { heldOutPart: i + 1, heldOutParts: ways.length }
+    const fitted = { ...begin, images: select(begin.images, fit) }
+    const { scores } = await trained(few, fitted, { ...turn, ...part })
     const own = await scores(labelledBatches(others))
     right += own.every(Number.isFinite) ? percentRight(own, others) * others.size : 0
     entropy += entropyOf(own, others) * others.size
@@ -89,10 +113,11 @@ async function judged(
 
 /** Trains a new network for the budget's steps, on crops and flips; at rate 0 it stays as it begins.
  *  Throws Error if the loss is not finite. */
-async function trained(few: FewLabels, begin: Beginning, lr: number) {
+async function trained(few: FewLabels, begin: Beginning, turn: Turn) {
   const { gpu, config, settings, progress } = few
   const { images, seed } = begin
   const { weightDecay } = settings
+  const { lr } = turn
   const steps = lr === 0 ? 0 : settings.steps
   const encoder = begin.encoder()
   const batch = Math.min(settings.batch, images.size)
@@ -106,6 +131,7 @@ async function trained(few: FewLabels, begin: Beginning, lr: number) {
     optimizer: (all) => new AdamW(all, { weightDecay }),
     schedule: warmup(rise, cosine(lr, Math.max(1, steps - rise))),
   })
+  if (steps > 0 && turn.trainings > 1) progress.note(inWords(turn), turn)
   progress.start(steps)
   const perEpoch = countSteps(images, { batch })
   for (let epoch = 0; epoch * perEpoch < steps; epoch++)
@@ -113,11 +139,20 @@ async function trained(few: FewLabels, begin: Beginning, lr: number) {
       if (state.step >= steps || !labels) break
       const [loss = NaN] = await gpu.read(step({ images: pixels, labels }))
       if (!Number.isFinite(loss)) throw new Error(`the loss became ${loss}; lower --lr`)
-      progress.update(state.step, { loss, images: batch })
+      progress.update(state.step, { loss, images: batch, ...turn })
     }
   progress.stop()
   return { scores, model: { ...encoder, parameters } }
 }
+
+/** Returns how many trainings a network takes, at most: rate 0 needs none. */
+const countTrainings = ({ rates }: FewLabels, ways: readonly Parted[]) =>
+  rates.length * ways.length + 1
+
+const inWords = ({ lr, training, trainings, heldOutPart, heldOutParts }: Turn) =>
+  `learning rate ${lr}, ` +
+  (heldOutPart === undefined ? 'all labels' : `held-out part ${heldOutPart} of ${heldOutParts}`) +
+  `, training ${training} of ${trainings}`
 
 /** Crops of half the image or more, and flips. A few steps on crops of 8 % and more, which contrast
  *  needs, would teach the network parts of images (docs/few-labels.md has figures). */

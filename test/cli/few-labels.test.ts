@@ -15,6 +15,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { labelSplit } from '../../data/label-split.ts'
 import { procedural } from '../../data/procedural.ts'
+import { fewLabelPage } from '../../cli/few-label-page.ts'
 import { spreads, tableLines } from '../../cli/few-label-table.ts'
 import type { CellResult } from '../../cli/few-label-cells.ts'
 import { picture } from '../fixtures/images.ts'
@@ -39,6 +40,7 @@ interface Row {
   readonly labels: string
   readonly images: number
   readonly accuracies: readonly number[]
+  readonly rates: readonly number[]
 }
 
 const lastOf = (out: string) =>
@@ -53,6 +55,10 @@ test('prints the table, keeps every cell with its labels, and goes on with what 
   assert.equal(
     rows.map(({ arm, labels, images }) => `${arm} ${labels} ${images}`),
     ['from scratch', 'linear probe', 'fine-tuned'].map((arm) => `${arm} 50% 30`),
+  )
+  assert.equal(
+    rows.map(({ rates }) => rates),
+    [[0.001, 0.001], [], [0.001, 0.001]],
   )
   assert.match(text, /^accuracy, % of 40 test images, 2 seeds, mean ± std\nlabels {11}from scratch/)
   const folder = join(run, 'few-labels')
@@ -93,7 +99,10 @@ test('prints the table, keeps every cell with its labels, and goes on with what 
     '--json',
   )
   const said = JSON.parse(one.out.trim().split('\n').at(-1) ?? '') as CellResult & { text: string }
-  assert.match(said.text, /fine-tuned on 30 labels \(50%, seed 1\): \d+\.\d\d% of 40 test images/)
+  assert.match(
+    said.text,
+    /^fine-tuned on 50% of the labels \(30\), seed 1: [\d.]+% of 40 test images, at learning rate 0.001\n/,
+  )
   assert.is(said.accuracy, kept.accuracy, 'the bits of the table, trained again for the network')
   assert.ok(existsSync(path.replace('.json', '.safetensors')))
   const twice = kindred(
@@ -115,6 +124,14 @@ test('never mixes results of other settings, and says what to do', ({ run }) => 
   assert.is(
     err,
     `kindred: ${path}: its lr must be 0.5, as now, got 0.001; give the settings of before, or another folder with --out`,
+  )
+  const kept = readFileSync(path, 'utf8')
+  writeFileSync(path, kept.replace('mild crop and flip', 'crop and flip'))
+  const earlier = kindred('eval', 'few-labels', run, ...tiny)
+  assert.is(earlier.code, 2)
+  assert.is(
+    earlier.err,
+    `kindred: ${folder}: its results were made by an earlier version, which trained on other views; choose another --out`,
   )
   writeFileSync(path, '{"accuracy": 1')
   const broken = kindred('eval', 'few-labels', run, ...tiny)
@@ -144,7 +161,24 @@ test('chooses the learning rate on held-out labels; 0 keeps the linear probe', (
     const done = kindred('eval', 'finetune', run, ...flags, join(dir, 'rates'), ...more)
     assert.is(done.code, 0, done.err)
     const lines = done.out.trim().split('\n')
-    const { lr, heldOut, settings } = JSON.parse(lines.at(-1) ?? '') as CellResult
+    const last = JSON.parse(lines.at(-1) ?? '') as CellResult & { text: string }
+    const { lr, heldOut, settings, text } = last
+    const start = more.length === 0 ? 'fine-tuned' : 'from scratch'
+    assert.ok(text.startsWith(`${start} on 5 labels of each class (50), seed 0: `), text)
+    const untrained = lr === 0 ? ': the linear probe, not trained further' : ''
+    assert.ok(text.includes(`, at learning rate ${lr}${untrained}\n`), text)
+    const trainings = [...done.out.matchAll(/"(learning rate [^"]*, training \d+ of 11)"/g)]
+    const expected = [0.0001, 0.5].flatMap((rate, i) =>
+      [1, 2, 3, 4, 5].map(
+        (part) =>
+          `learning rate ${rate}, held-out part ${part} of 5, training ${5 * i + part} of 11`,
+      ),
+    )
+    if (lr !== 0) expected.push(`learning rate ${lr}, all labels, training 11 of 11`)
+    assert.equal(
+      trainings.map(([, said]) => said),
+      expected,
+    )
     // five ways to hold out a fifth of 50 labels
     const tried = [
       ...done.out.matchAll(/learning rate ([\d.]+)[^:"]*: ([\d.]+)% of 50 labels held out/g),
@@ -163,6 +197,35 @@ test('chooses the learning rate on held-out labels; 0 keeps the linear probe', (
     readdirSync(join(dir, 'rates')).filter((name) => name.endsWith('.safetensors')).length,
     2,
   )
+})
+
+test('takes the middle rate where no label can be held out, and says so', ({ dir, run }) => {
+  const flags = '--labels 1 --steps 1 --batch 8 --lr 0.01,0.0001,0.001 --json --out'.split(' ')
+  const done = kindred('eval', 'finetune', run, ...flags, join(dir, 'middle'))
+  assert.is(done.code, 0, done.err)
+  assert.match(
+    done.out,
+    /"no class has 2 labels, to hold one out: takes the middle learning rate 0.001"/,
+  )
+  const { lr, text } = JSON.parse(done.out.trim().split('\n').at(-1) ?? '') as CellResult & {
+    text: string
+  }
+  assert.is(lr, 0.001)
+  assert.match(
+    text,
+    /on 1 label of each class \(10\), seed 0: [\d.]+% .*, at learning rate 0.001\n/,
+  )
+})
+
+test('every line of help has at most 80 columns', () => {
+  for (const name of ['finetune', 'few-labels']) {
+    const { code, out } = kindred('eval', name, '--help')
+    assert.is(code, 0)
+    assert.equal(
+      out.split('\n').filter((line) => line.length > 80),
+      [],
+    )
+  }
 })
 
 test('the saved network is an encoder, and classifies as it was scored', ({ dir, run }) => {
@@ -293,6 +356,15 @@ test('computes mean and spread over seeds, in 60 columns', () => {
   assert.is(lines.at(-1), '1% (2)                      -              -    30.0 ± 26.5')
   assert.ok(lines.every((line) => line.length <= 60))
   assert.is(spreads([cell('linear probe', 0, 10)])[0]?.std, null)
+
+  const untrained = spreads([0.001, 0, 0].map((lr, s) => ({ ...cell('fine-tuned', s, 10), lr })))
+  assert.equal(untrained[0]?.rates, [0.001, 0, 0])
+  const noted = tableLines(untrained, 40)
+  assert.is(noted.at(-1), '1%: 2 of 3 fine-tuned stayed the linear probe (rate 0)')
+  assert.ok(noted.every((line) => line.length <= 60))
+  const html = fewLabelPage(untrained, [])
+  assert.match(html, /fine-tuned, 1% of the labels \(2\), %/)
+  assert.match(html, /2 of 3 fine-tuned stayed the linear probe \(rate 0\)/)
 })
 
 test.run()
