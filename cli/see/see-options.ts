@@ -127,8 +127,8 @@ the next classes follow.
 
 Examples:
   ${commandLine('eval', 'finetune', 'runs/photos', '--labels', '10%')}
-  ${commandLine('classify', 'runs/photos/few-labels/fine-tuned-10pc-seed0.safetensors')} \\
-    cat.jpg --top 3`,
+  ${commandLine('classify', '--top', '3')} \\
+    runs/photos/few-labels/fine-tuned-10pc-seed0.safetensors cat.jpg`,
     )
 
 const listing = (own: Command) =>
