@@ -62,9 +62,7 @@ async function checkFormat(name: string, file: EncodedFile) {
   try {
     if (!perhaps.includes(kindOfBytes(new Uint8Array(bytes)))) formatOf(new Uint8Array(bytes))
   } catch (cause) {
-    throw new DataError(`${name}: ${reasonOf(cause)}`, {
-      cause,
-    })
+    throw new DataError(`${name}: ${reasonOf(cause)}`, { cause })
   }
 }
 

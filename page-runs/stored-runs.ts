@@ -83,7 +83,8 @@ export async function storedRun(
 
 /** Stores a copy of a run, from any storage, under a new name, whole or not at all. The copy is open
  *  and locked. Throws Error if there is such a run, it is in use, there is no room, or `from` has no
- *  checkpoint yet, a wrong configuration, or another one than its checkpoint. `onNote` receives a line about each damaged checkpoint that is left out. */
+ *  checkpoint yet, a wrong configuration, or another one than its checkpoint. `onNote` receives a
+ *  line about each damaged checkpoint that is left out. */
 export async function storeRun(
   name: string,
   from: TrainingStorage,

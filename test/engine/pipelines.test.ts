@@ -18,6 +18,16 @@ const wrong = kernel`
   @compute @workgroup_size(1)
   fn wrong() { x[0] = absent; }
 `
+
+/** A step of a kernel that does not compile. */
+function wrongStep(gpu: Gpu) {
+  const x = gpu.variable([1])
+  return () => {
+    gpu.run(wrong, { updates: [x], groups: [1] })
+    return x
+  }
+}
+
 const messageOf = (promise: Promise<unknown>) =>
   promise.then(
     () => 'none',
@@ -42,11 +52,7 @@ test('everyone who compiles ahead is told of a kernel that does not compile', as
   gpu: { device },
 }) => {
   const gpu = new Gpu(device)
-  const x = gpu.variable([1])
-  const body = () => {
-    gpu.run(wrong, { updates: [x], groups: [1] })
-    return x
-  }
+  const body = wrongStep(gpu)
   const told = [gpu.capture(body), gpu.capture(body)].map((each) => messageOf(each.warm()))
   for (const message of await Promise.all(told)) assert.match(message, /^wrong: .*absent/)
   assert.is(await messageOf(gpu.sync()), 'none')
@@ -57,13 +63,9 @@ test('a step tells of a kernel that does not compile, though nobody waits for wa
   gpu: { device },
 }) => {
   const gpu = new Gpu(device)
-  const x = gpu.variable([1])
-  const body = () => {
-    gpu.run(wrong, { updates: [x], groups: [1] })
-    return x
-  }
+  const body = wrongStep(gpu)
   const warming = messageOf(gpu.capture(body).warm())
-  gpu.run(wrong, { updates: [x], groups: [1] })
+  body()
   assert.match(await messageOf(gpu.sync()), /^wrong: .*absent/)
   assert.match(await warming, /^wrong: .*absent/)
   gpu.destroy()

@@ -99,21 +99,18 @@ test('takes whole tiles at other strides, paddings and sizes of kernels', async 
 })
 
 test('takes empty tensors, whose sums are 0', async ({ gpu }) => {
-  for (const [N, C, K] of [
-    ...[
-      [0, 16, 16],
-      [0, 3, 16],
-      [0, 3, 5],
-    ], //  no images
-    ...[
-      [2, 0, 16],
-      [2, 0, 5],
-    ], //               no channels in
-    ...[
-      [2, 16, 0],
-      [2, 3, 0],
-    ], //               none out
-  ] as const)
+  const noImages = [
+    [0, 16, 16],
+    [0, 3, 16],
+    [0, 3, 5],
+  ] as const
+  const noChannels = [
+    [2, 0, 16],
+    [2, 0, 5],
+    [2, 16, 0],
+    [2, 3, 0],
+  ] as const
+  for (const [N, C, K] of [...noImages, ...noChannels])
     await check(gpu, { x: [N, 4, 4, C], w: [3, 3, K], padding: [1, 1] })
 })
 
