@@ -7,6 +7,7 @@ import { Gpu } from '../engine/gpu.ts'
 
 import { ResidentBank, bankOf } from './bank.ts'
 import type { Embeddings } from './embed.ts'
+import { type Followed, followed } from './followed.ts'
 import { type Lists, CHUNK, keyOf, search } from './search.ts'
 import {
   type FeatureRows,
@@ -18,7 +19,7 @@ import {
 } from './slabs.ts'
 
 /** Options of `nearest`. */
-export interface NearestOptions extends Abortable {
+export interface NearestOptions extends Abortable, Followed {
   /** True when the rows of features and queries have unit length already; false by default. */
   readonly normalized?: boolean
   /** Most similarities in memory at a time, of 4 bytes each; 2^24 by default. Those of one query
@@ -37,6 +38,7 @@ export const nearestRules = {
   chunk: anything,
   slab: anything,
   gpu: onGpu,
+  ...followed,
   ...abortable,
 }
 
@@ -68,6 +70,7 @@ export async function nearest(
     slab,
     gpu,
     signal,
+    onProgress,
   } = checkOptions('nearest', options, nearestRules)
   const isBank = features instanceof ResidentBank
   if (isBank) checkQueries('nearest', queries)
@@ -82,7 +85,7 @@ export async function nearest(
   ] as const
   const [bank, asked] = await unlessAborted(signal, Promise.all(reading))
   try {
-    const at = { owner: 'nearest', k, normalized, chunk, slab, signal }
+    const at = { owner: 'nearest', k, normalized, chunk, slab, signal, onProgress }
     const lists = await search(on, bank, asked, at)
     if (lists.M > 0) return sorted(lists, asked.M)
     throw new RangeError('nearest: features must have at least one row, got none')

@@ -8,6 +8,7 @@ import { nearestRows } from '../kernels/knn/nearest-rows.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { ResidentBank, placesOf } from './bank.ts'
 import type { Embeddings } from './embed.ts'
+import type { Followed } from './followed.ts'
 import { type Rows, checkFinite, hostRows, slabRows, slabsOf } from './slabs.ts'
 
 export const CHUNK = 16 * 2 ** 20 // similarities at a time: 64 MiB
@@ -25,7 +26,7 @@ export interface Lists {
 }
 
 /** Options of `search`. */
-export interface SearchOptions {
+export interface SearchOptions extends Followed {
   readonly owner: string
   readonly k: number
   readonly normalized: boolean
@@ -47,15 +48,19 @@ export async function search(
   queries: Embeddings,
   options: SearchOptions,
 ): Promise<Lists> {
-  const { owner, k, slab, normalized, signal } = options
+  const { owner, k, slab, normalized, signal, onProgress } = options
   const { size = 'M' in bank ? bank.M : Infinity } = options
   if (normalized) checkFinite(owner, queries.features)
   const isBank = bank instanceof ResidentBank
   const most = isBank ? dim(bank.slabs[0]?.rows.shape ?? [], 0) : (slab ?? slabRows(gpu, queries.D))
+  let done = 0
+  const compared = (pairs: number) =>
+    onProgress?.({ done: (done += pairs), total: size * queries.M })
   let lists: Lists = { similarities: new Float32Array(0), indices: new Uint32Array(0), k: 0, M: 0 }
   for await (const part of slabsIn(gpu, bank, queries, { owner, normalized, most, signal })) {
     signal?.throwIfAborted()
-    const searching = searchSlab(gpu, part, queries, { ...options, unsplit: size > most })
+    const how = { ...options, unsplit: size > most, compared }
+    const searching = searchSlab(gpu, part, queries, how)
     const found = await unlessAborted(signal, searching)
     lists = merged(lists, found, queries.M, k)
   }
@@ -120,12 +125,18 @@ function checkWidths(owner: string, bank: Size, queries: Size) {
     )
 }
 
+interface SlabOptions extends SearchOptions {
+  readonly unsplit: boolean
+  /** Told how many pairs of a row and a query have been compared since it was called last. */
+  readonly compared: (pairs: number) => void
+}
+
 /** Finds the nearest rows of one slab. Their indices count from the slab's first row. */
 async function searchSlab(
   gpu: Gpu,
   { M, ...slab }: Slab,
   queries: Embeddings,
-  { k: wanted, normalized, chunk, unsplit }: SearchOptions & { readonly unsplit: boolean },
+  { k: wanted, normalized, chunk, unsplit, compared }: SlabOptions,
 ): Promise<Lists> {
   const k = Math.min(wanted, M)
   const { D } = queries
@@ -149,9 +160,11 @@ async function searchSlab(
   )
   const similarities = new Float32Array(queries.M * k)
   const indices = new Uint32Array(queries.M * k)
-  for (const [start, s, found] of await Promise.all(readings)) {
+  for (const reading of readings) {
+    const [start, s, found] = await reading
     similarities.set(s, start * k)
     indices.set(found, start * k)
+    compared((found.length / k) * M)
   }
   return { similarities, indices, k, M }
 }

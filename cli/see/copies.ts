@@ -13,12 +13,12 @@ import { connectedBy } from '../../evaluate/curate/near-duplicates.ts'
 import { nearestOthers } from '../../evaluate/curate/neighbour-distances.ts'
 import type { Embeddings } from '../../evaluate/embed.ts'
 import type { Progress } from '../../training/progress.ts'
+import { noted, pairsCompared } from './noted.ts'
 import type { Pictures } from './pictures.ts'
 import { squares } from './thumbnails.ts'
 
 const NEAR = 20 // nearest images of each that are looked at
 const AT_ONCE = 64 // images decoded at a time
-const EVERY = 10_000 // milliseconds between notes
 const BYTES = GREY_SIDE ** 2
 
 /** Pairs of copies among M images. */
@@ -42,11 +42,12 @@ export async function copiesAmong(
   const { M } = rows
   const { grey, sides } = await greyOf(pictures)
   progress.note(`finding the nearest of ${counted(M, 'image')}`)
-  const near = await nearestOthers(gpu, rows, NEAR)
+  const near = await nearestOthers(gpu, rows, NEAR, { onProgress: noted(progress, pairsCompared) })
   const prepared = (i: number) =>
     greyPicture(grey.subarray(i * BYTES, i * BYTES + (sides[i] ?? 0) ** 2))
   const found: { readonly i: number; readonly j: number; readonly value: number }[] = []
-  let printed = performance.now()
+  const images = counted(M, 'image')
+  const note = noted(progress, (so) => `compared the pixels of ${so.done} of ${images}`)
   for (let i = 0; i < M; i++) {
     let own: GreyPicture | null = null
     for (let n = i * near.k; n < (i + 1) * near.k; n++) {
@@ -57,10 +58,7 @@ export async function copiesAmong(
       const value = copyAgreement(own, prepared(j), least)
       if (value !== null) found.push({ i: Math.min(i, j), j: Math.max(i, j), value })
     }
-    if (performance.now() - printed < EVERY) continue
-    printed = performance.now()
-    progress.note(`compared ${i + 1} of ${counted(M, 'image')} with those near it`)
-    await new Promise(setImmediate) // Ctrl-C
+    if (note({ done: i + 1, total: M })) await new Promise(setImmediate) // Ctrl-C
   }
   found.sort((a, b) => a.i - b.i || a.j - b.j)
   return {

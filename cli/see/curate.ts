@@ -14,6 +14,7 @@ import { copiesAmong } from './copies.ts'
 import { featuresSeen, onSeenGpu } from './features.ts'
 import { placesOfList } from './labelled-list.ts'
 import { checkNewFolder } from './links.ts'
+import { noted, pairsCompared } from './noted.ts'
 import { checkFree, leaveClean } from './out-file.ts'
 import {
   type PictureFlags,
@@ -77,8 +78,10 @@ export const curateDuplicates = (run: string, flags: CurateFlags): Promise<numbe
     }
   })
 
-async function byCosine({ gpu, rows }: Seen, threshold: number) {
-  const { pairs, cosines, groups } = await nearDuplicates(rows, { threshold, gpu })
+async function byCosine({ gpu, rows, progress }: Seen, threshold: number) {
+  const onProgress = noted(progress, pairsCompared)
+  const how = { threshold, gpu, onProgress }
+  const { pairs, cosines, groups } = await nearDuplicates(rows, how)
   return { pairs, values: cosines, groups }
 }
 
@@ -116,7 +119,8 @@ export const curateOutliers = (run: string, flags: CurateFlags): Promise<number>
     if (rows.M < 2)
       throw new UsageError(`curate outliers: needs at least 2 images, got ${rows.M}; add images`)
     progress.note(`finding the nearest of ${counted(rows.M, 'image')}`)
-    const { scores, order } = await outliers(rows, { k, gpu })
+    const onProgress = noted(progress, pairsCompared)
+    const { scores, order } = await outliers(rows, { k, gpu, onProgress })
     const places = Array.from(order.subarray(0, top))
     const near = Math.min(k, rows.M - 1)
     return {

@@ -15,10 +15,10 @@ import { UsageError, choose } from '../../training/choice.ts'
 import { batchesInOrder } from '../../training/knn.ts'
 import type { Progress } from '../../training/progress.ts'
 import { openRunGpu } from '../gpu-options.ts'
+import { noted } from './noted.ts'
 import type { PictureFlags } from './pictures.ts'
 
 const SHARE = 1 / 3 // of the machine's memory, for the features
-const EVERY = 10_000 // milliseconds between notes
 const still = { seed: 0, step: 0, view: 0 } // a test transform draws nothing
 
 /** Runs `body` with a Gpu in the run's precision, or that of --precision. */
@@ -64,20 +64,21 @@ export async function featuresSeen(
     : (images: Tensor) =>
         model.forward(augment(images, saved.transform, still), { training: false })
   const { height, width, channels } = set.image
-  const rows = await embed(gpu, encode, noted(set, progress), [height, width, channels])
+  const rows = await embed(gpu, encode, followed(set, progress), [height, width, channels])
   checkFinite(command, rows.features)
   gpu.free(model)
   return rows
 }
 
 /** Yields the batches of a set. Notes every 10 seconds how many have been. */
-async function* noted(set: Dataset, progress: Progress) {
-  let [done, printed] = [0, performance.now()]
+async function* followed(set: Dataset, progress: Progress) {
+  const total = set.size
+  const images = counted(total, 'image')
+  const note = noted(progress, (so) => `features of ${so.done} of ${images}`)
+  let done = 0
   for await (const batch of batchesInOrder(set)) {
     yield batch
     done += batch.count
-    if (performance.now() - printed < EVERY) continue
-    printed = performance.now()
-    progress.note(`features of ${done} of ${counted(set.size, 'image')}`)
+    note({ done, total })
   }
 }

@@ -132,7 +132,9 @@ async function typicalOf(
   const open = [...among.keys()].filter((i) => !taken.has(among[i] ?? 0))
   const [first = 0] = open
   if (among.length < 2) return among[first] ?? 0
-  const { cosines, k } = await nearestOthers(gpu, rowsAt(rows, among), neighbours, signal)
+  const { cosines, k } = await nearestOthers(gpu, rowsAt(rows, among), neighbours, {
+    ...(signal && { signal }),
+  })
   const distance = (i: number) => {
     let sum = 0
     for (let j = i * k; j < (i + 1) * k; j++)

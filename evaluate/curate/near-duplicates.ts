@@ -7,6 +7,7 @@ import { rowsAbove } from '../../kernels/knn/rows-above.ts'
 import { l2Normalize } from '../../kernels/reduce/l2-normalize.ts'
 import type { Gpu } from '../../engine/gpu.ts'
 import type { Embeddings } from '../embed.ts'
+import { type Followed, followed } from '../followed.ts'
 import { gpuOf, onHost } from '../nearest.ts'
 import { CHUNK } from '../search.ts'
 import { type FeatureRows, checkFeatures, checkFinite } from '../slabs.ts'
@@ -14,7 +15,7 @@ import { type FeatureRows, checkFeatures, checkFinite } from '../slabs.ts'
 const ROOM = 32 // pairs of a row that are read at once; rows with more are read again
 
 /** Options of `nearDuplicates`. */
-export interface DuplicateOptions extends Abortable {
+export interface DuplicateOptions extends Abortable, Followed {
   /** Cosine from which two features are near duplicates, above 0 and at most 1. */
   readonly threshold: number
   /** Most pairs; a million by default. More of them say that the threshold is too low. */
@@ -38,6 +39,7 @@ const rules = {
     rule('a number above 0, at most 1', (v) => typeof v === 'number' && v > 0 && v <= 1),
   ),
   ...{ most: count, gpu: onGpu },
+  ...followed,
   ...abortable,
 }
 
@@ -55,12 +57,16 @@ export async function nearDuplicates(
     most = 1e6,
     gpu: told,
     signal,
+    onProgress,
   } = checkOptions('nearDuplicates', options, rules)
   checkFeatures('nearDuplicates', features, features)
   const gpu = gpuOf('nearDuplicates', features, features, told)
   const rows = await unlessAborted(signal, onHost('nearDuplicates', 'features', features))
   checkFinite('nearDuplicates', rows.features)
-  const found = await unlessAborted(signal, allPairs(gpu, rows, { threshold, most, signal }))
+  const found = await unlessAborted(
+    signal,
+    allPairs(gpu, rows, { threshold, most, signal, onProgress }),
+  )
   return {
     pairs: Uint32Array.from(found.flatMap(({ i, j }) => [i, j])),
     cosines: Float32Array.from(found, ({ cosine }) => cosine),
@@ -79,15 +85,18 @@ interface Search {
   readonly most: number
   /** Ends the search before the next rows. */
   readonly signal: AbortSignal | undefined
+  readonly onProgress: Followed['onProgress'] | undefined
 }
 
 /** Finds the pairs of all rows, in order. */
 async function allPairs(
   gpu: Gpu,
   { features, M, D }: Embeddings,
-  { threshold, most, signal }: Search,
+  { threshold, most, signal, onProgress }: Search,
 ): Promise<Found[]> {
   const found: Found[] = []
+  const pairsAmong = (n: number) => (n * (n - 1)) / 2
+  const total = pairsAmong(M)
   const rows = gpu.noGrad(() => l2Normalize(gpu.tensor(features, [M, D])))
   try {
     for (let at = 0; at < M;) {
@@ -99,6 +108,7 @@ async function allPairs(
           `nearDuplicates: there are more than ${most} pairs at threshold ${threshold}; give a higher one (an encoder that has collapsed makes all features alike)`,
         )
       at = end
+      onProgress?.({ done: total - pairsAmong(M - end), total })
     }
     return found
   } finally {

@@ -1,7 +1,9 @@
 // How far samples are from their nearest neighbours.
 
+import type { Abortable } from '../../kernels/abort.ts'
 import type { Gpu } from '../../engine/gpu.ts'
 import type { Embeddings } from '../embed.ts'
+import type { Followed } from '../followed.ts'
 import { nearest } from '../nearest.ts'
 
 /** The distances of each of M features from its k nearest others. */
@@ -19,11 +21,11 @@ export async function nearestOthers(
   gpu: Gpu,
   rows: Embeddings,
   k: number,
-  signal?: AbortSignal,
+  how: Abortable & Followed = {},
 ): Promise<Neighbours> {
   const { M } = rows
   const most = Math.min(k, M - 1)
-  const found = await nearest(rows, rows, most + 1, { gpu, ...(signal && { signal }) })
+  const found = await nearest(rows, rows, most + 1, { gpu, ...how })
   const indices = new Uint32Array(M * most)
   const cosines = new Float32Array(M * most)
   for (let m = 0; m < M; m++) {

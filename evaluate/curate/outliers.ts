@@ -5,19 +5,20 @@ import { type Abortable, abortable, unlessAborted } from '../../kernels/abort.ts
 import type { Tensor } from '../../kernels/op.ts'
 import { checkOptions, count, onGpu } from '../../kernels/options.ts'
 import type { Gpu } from '../../engine/gpu.ts'
+import { type Followed, followed } from '../followed.ts'
 import { gpuOf, onHost } from '../nearest.ts'
 import { type FeatureRows, checkFeatures } from '../slabs.ts'
 import { nearestOthers } from './neighbour-distances.ts'
 
 /** Options of `outliers`. */
-export interface OutlierOptions extends Abortable {
+export interface OutlierOptions extends Abortable, Followed {
   /** Number of neighbours; 10 by default. At most the number of other features. */
   readonly k?: number
   /** The Gpu to compute on, when features are no tensor. */
   readonly gpu?: Gpu
 }
 
-const rules = { k: count, gpu: onGpu, ...abortable }
+const rules = { k: count, gpu: onGpu, ...followed, ...abortable }
 
 /** How unlike the others each of M features is. */
 export interface Outliers {
@@ -36,12 +37,13 @@ export async function outliers(
   features: Tensor | FeatureRows,
   options: OutlierOptions = {},
 ): Promise<Outliers> {
-  const { k = 10, gpu: told, signal } = checkOptions('outliers', options, rules)
+  const { k = 10, gpu: told, signal, onProgress } = checkOptions('outliers', options, rules)
   checkFeatures('outliers', features, features)
   const gpu = gpuOf('outliers', features, features, told)
   const rows = await unlessAborted(signal, onHost('outliers', 'features', features))
   if (rows.M < 2) throw new RangeError(`outliers: needs at least 2 features, got ${rows.M}`)
-  const near = await nearestOthers(gpu, rows, k, signal)
+  const how = { onProgress, ...(signal && { signal }) }
+  const near = await nearestOthers(gpu, rows, k, how)
   const scores = new Float64Array(rows.M)
   for (let i = 0; i < near.cosines.length; i++) {
     const m = Math.floor(i / near.k)

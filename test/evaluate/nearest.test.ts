@@ -6,6 +6,7 @@ import { nearest } from '../../evaluate/nearest.ts'
 import { slabRows } from '../../evaluate/slabs.ts'
 import { random } from '../fixtures/check.ts'
 import { gpuSuite } from '../fixtures/gpu.ts'
+import { refusesAsync } from '../fixtures/refusal.ts'
 
 const test = gpuSuite('nearest')
 
@@ -229,6 +230,24 @@ test('rows said to be unit are refused when they are infinite, seen by a query o
       assert.is(await told(knn(of(0.8), labels, of(bad), given)), `knn: ${diverged}`)
     }
   assert.equal([...(await knn(tensor(0.8), labels, tensor(0.8), given)).predictions], labels)
+})
+
+test('nearest tells how many pairs have been compared', async ({ gpu }) => {
+  const [bank, queries] = [rowsOf(20, 3, 1), rowsOf(7, 3, 2)]
+  const toldOf = async (rows: Parameters<typeof nearest>[0], options = {}) => {
+    const told: { readonly done: number; readonly total: number }[] = []
+    const onProgress = (so: { readonly done: number; readonly total: number }) => told.push(so)
+    await nearest(rows, queries, 2, { gpu, ...options, onProgress })
+    return told.map(({ done, total }) => `${done} of ${total}`)
+  }
+  assert.equal(await toldOf(bank, { chunk: 60 }), ['60 of 140', '120 of 140', '140 of 140'])
+  assert.equal(await toldOf(bank, { slab: 15 }), ['70 of 140', '140 of 140'])
+  assert.equal(await toldOf(partsOf(bank, [12, 8])), ['84 of Infinity', '140 of Infinity'])
+  const stop = () => {
+    throw new Error('enough')
+  }
+  const options = { gpu, onProgress: stop }
+  await refusesAsync(() => nearest(bank, queries, 2, options), 'enough')
 })
 
 test.run()

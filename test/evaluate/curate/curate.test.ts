@@ -155,4 +155,14 @@ test('misuse is refused in words', async ({ gpu }) => {
   }
 })
 
+test('searches among all pairs tell how many have been compared', async ({ gpu }) => {
+  const features = { features: random(10 * 3, 5), M: 10, D: 3 }
+  const told: string[] = []
+  const onProgress = ({ done, total }: { readonly done: number; readonly total: number }) =>
+    told.push(`${done} of ${total}`)
+  await nearDuplicates(features, { threshold: 0.999, gpu, onProgress })
+  await outliers(features, { k: 2, gpu, onProgress })
+  assert.equal(told, ['45 of 45', '100 of 100'])
+})
+
 test.run()
