@@ -16,7 +16,8 @@ import { groupEntry } from '../wgsl/group-entry.ts'
 import { gemm } from '../matmul/gemm.ts'
 import { slice } from '../shape/slice.ts'
 
-// One workgroup per row. Its threads count what they find, then write it side by side.
+// One workgroup per row. Its threads count what they find, then write it side by side, and zeros
+// behind it.
 const rowsAboveKernel = kernel`
   override THREADS: u32 = 64u;
   struct Params { n: u32, M: u32, room: u32, threshold: f32 }
@@ -51,6 +52,10 @@ const rowsAboveKernel = kernel`
         values[row * p.room + before] = s;
         before++;
       }
+    }
+    for (var i = all + thread; i < p.room; i += THREADS) {
+      found[row * p.room + i] = 0;
+      values[row * p.room + i] = 0.0;
     }
   }
 `
@@ -92,8 +97,8 @@ function rowsAboveShape({ start, end, room }: Attrs, rows: Shape): Shape {
 
 /** Finds, for each of the rows start .. end of [M, D], the later rows whose dot product with it is
  *  at least `threshold`. Returns their counts [n], and of the first `room` of each row, in any
- *  order, the offset from `start` and the dot product [n, room]; what lies beyond a row's count
- *  is undefined. Carries no gradient. Throws ShapeError. */
+ *  order, the offset from `start` and the dot product [n, room], zeros behind them. Carries no
+ *  gradient. Throws ShapeError. */
 export function rowsAbove(rows: Tensor, attrs: Attrs) {
   const [counts, found, values] = rows.gpu.apply(rowsAboveOp, attrs, [rows])
   return { counts, found, values }

@@ -5,6 +5,7 @@ import { kCentre } from '../../../evaluate/curate/k-centre.ts'
 import { mostTypical } from '../../../evaluate/curate/most-typical.ts'
 import { nearDuplicates } from '../../../evaluate/curate/near-duplicates.ts'
 import { outliers } from '../../../evaluate/curate/outliers.ts'
+import { add } from '../../../kernels/elementwise/add.ts'
 import { close, random } from '../../fixtures/check.ts'
 import { Golden, goldenNames } from '../../fixtures/golden.ts'
 import { gpuSuite } from '../../fixtures/gpu.ts'
@@ -163,6 +164,17 @@ test('searches among all pairs tell how many have been compared', async ({ gpu }
   await nearDuplicates(features, { threshold: 0.999, gpu, onProgress })
   await outliers(features, { k: 2, gpu, onProgress })
   assert.equal(told, ['45 of 45', '100 of 100'])
+})
+
+test('nearDuplicates finds the same in memory that held other numbers', async ({ gpu }) => {
+  const features = { features: random(10 * 3, 5), M: 10, D: 3 }
+  const found = async () => (await nearDuplicates(features, { threshold: 0.9, gpu })).pairs
+  const pairs = [...(await found())]
+  const long = gpu.tensor(random(10 * 32, 6), [10, 32]) // as large as what is found of ten rows
+  for (let i = 0; i < 4; i++) {
+    gpu.step(() => gpu.noGrad(() => add(add(long, long), long)))
+    assert.equal([...(await found())], pairs)
+  }
 })
 
 test.run()
