@@ -10,6 +10,7 @@ import {
   npyOfRows,
   safetensorsOf,
 } from './feature-files.ts'
+import { parquetOf } from './parquet-file.ts'
 import { type FileParts, checkFree, writeTogether } from './out-file.ts'
 import { writeFolder } from './out-folder.ts'
 import { projectorFiles } from './projector.ts'
@@ -21,6 +22,7 @@ type Made = readonly (readonly [path: string, parts: FileParts])[]
 const formats: Readonly<Record<string, (path: string, given: NamedFeatures) => Made>> = {
   '.safetensors': (path, given) => [[path, safetensorsOf(given)]],
   '.csv': (path, given) => [[path, featuresCsv(given)]],
+  '.parquet': (path, given) => [[path, parquetOf(given)]],
   '.npy': (path, given) => [
     [path, npyOfRows(given)],
     [namesBeside(path), namesCsv(given)],

@@ -74,6 +74,7 @@ Formats (--out):
   NAME.npy          features [M, D] for numpy.load; NAME.names.csv beside it has
                     name, class, half and coordinates of each row
   NAME.csv          name, class, half, x, y, then a column for each feature
+  NAME.parquet      name, class, half, x, y and features, a list of each image
   FOLDER            vectors.tsv, metadata.tsv and sprite.png for TensorFlow's
                     projector (tensorboard --logdir FOLDER, or
                     projector.tensorflow.org)

@@ -2,6 +2,7 @@
 
 import { existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { asyncBufferFromFile, parquetReadObjects } from 'hyparquet'
 import sharp from 'sharp'
 import * as assert from 'uvu/assert'
 import { load } from '../../../engine/node-files.ts'
@@ -53,13 +54,54 @@ test('embed replaces nothing unasked, and refuses what it does not know', async 
   assert.is(readFileSync(out, 'utf8'), 'mine')
   const unknown = await kindred('embed', run, '--out', join(dir, 'a.xls'))
   assert.is(unknown.code, 2)
-  assert.match(unknown.err, /must end in \.safetensors, \.csv, \.npy, or be a folder/)
+  assert.match(unknown.err, /must end in \.safetensors, \.csv, \.parquet, \.npy, or be a folder/)
   const broken = join(dir, 'broken.png')
   writeFileSync(broken, 'no image')
   const file = await kindred('embed', run, broken, '--out', join(dir, 'a.csv'))
   assert.is(file.code, 1)
   assert.match(file.err, /broken\.png/)
   assert.not(existsSync(join(dir, 'a.csv')))
+})
+
+test('embed writes Parquet: a row of each image, as in safetensors', async ({
+  run,
+  photos,
+  dir,
+}) => {
+  const made = async (name: string, ...more: readonly string[]) => {
+    const out = join(dir, name)
+    const args = ['embed', run, '--data', `folder:${photos}`, '--out', out]
+    const { code, err } = await kindred(...args, ...more)
+    assert.is(code, 0, err)
+    return out
+  }
+  const { tensors } = await load(await made('like.safetensors', '--map', 'pca'))
+  const names: unknown = JSON.parse(new TextDecoder().decode(tensors.get('names')?.data))
+  const file = await asyncBufferFromFile(await made('like.parquet', '--map', 'pca'))
+  const rows = await parquetReadObjects({ file })
+  assert.equal(
+    rows.map(({ name }) => name as unknown),
+    names,
+  )
+  const halves = [...(tensors.get('test')?.data ?? [])].map((n) => (n ? 'test' : 'train'))
+  assert.equal(
+    rows.map((row) => [row['class'], row['half']]),
+    rows.map(({ name }, m) => [String(name).includes('/b/') ? 'b' : 'a', halves[m]]),
+  )
+  const same = (columns: readonly unknown[], name: string) =>
+    assert.equal(columns.flat(), [...(tensors.get(name)?.data ?? [])])
+  same(
+    rows.map(({ x, y }) => [x, y]),
+    'map',
+  )
+  same(
+    rows.map((row) => row['features']),
+    'features',
+  )
+  const plain = await parquetReadObjects({
+    file: await asyncBufferFromFile(await made('plain.parquet')),
+  })
+  assert.equal(Object.keys(plain[0] ?? {}), ['name', 'class', 'half', 'features'])
 })
 
 test('embed makes a folder for the projector, and CSV cells that stay cells', async ({
