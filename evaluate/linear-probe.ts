@@ -18,7 +18,7 @@ import { type FeatureRows, hostRows } from './slabs.ts'
 import { scalingOf } from './standardise.ts'
 
 const PATIENCE = 2 // the search ends after 2 strengths in a row that do worse than the best
-const [ROUGH, FINE] = [3e-4, 1e-4] // tolerances of the search's fits and of the last fit
+const ROUGH = 3e-4 // tolerance of the search's fits
 const MIDDLE = 1e-2 // the strength when no image can be held out
 
 const LAMBDAS = [0.1, 1e-2, 1e-3, 1e-4, 1e-5]
@@ -86,7 +86,6 @@ export async function linearProbe(
   return {
     ...(await regression.fit({
       lambda,
-      tolerance: FINE,
       ...ending(signal),
       ...(start && { start }),
     })),

@@ -11,9 +11,8 @@ export interface Point {
 
 /** When the solver ends. */
 export interface MinimiseOptions extends Abortable {
-  /** Largest entry of the gradient, by absolute value, at which the fit is done; 1e-5 by
-   *  default. */
-  readonly tolerance?: number
+  /** Largest entry of the gradient, by absolute value, at which the fit is done. */
+  readonly tolerance: number
   /** Most iterations; 500 by default. */
   readonly iterations?: number
 }
@@ -46,7 +45,7 @@ interface Pair {
 export async function minimise(
   f: Objective,
   start: Float64Array,
-  { tolerance = 1e-5, iterations = 500 }: MinimiseOptions = {},
+  { tolerance, iterations = 500 }: MinimiseOptions,
 ): Promise<Minimum> {
   let x = start
   let here = await f(x)

@@ -30,7 +30,10 @@ import { type Scaling, asGiven, standardised } from './standardise.ts'
 const RESIDENT = 512 * 2 ** 20 // bytes of features kept on the GPU; others are uploaded at each use
 
 /** Options of `SoftmaxRegression` and its `fit`. */
-export interface RegressionOptions extends MinimiseOptions {
+export interface RegressionOptions extends Omit<MinimiseOptions, 'tolerance'> {
+  /** Largest entry of the gradient at which the fit is done; by default a thousandth of lambda, from
+   *  1e-6 to 1e-5. */
+  readonly tolerance?: number
   /** Number of classes: labels are whole numbers below it. */
   readonly classes: number
   /** Strength of regularisation: mean cross entropy + lambda / 2 |weight|² is minimised. Biases are
@@ -41,6 +44,10 @@ export interface RegressionOptions extends MinimiseOptions {
   /** Fit to start from; zeros by default. */
   readonly start?: Regression
 }
+
+/** The tolerance for a strength of regularisation: weights are at most |gradient| / lambda from the
+ *  minimum, and gradients are sums in float32. */
+const usual = (lambda: number) => Math.min(1e-5, Math.max(1e-6, lambda / 1000))
 
 const scalingRule = having('means and deviations, { mean, deviation }', 'mean', 'deviation')
 
@@ -91,11 +98,13 @@ export class SoftmaxRegression {
    *  ShapeError for a `start` of another size, and Error when features are not finite. Rejects
    *  with the signal's reason at once when it is aborted. */
   async fit(options: Omit<RegressionOptions, 'classes' | 'scaling'>): Promise<Regression> {
-    const { lambda, start, signal, ...more } = checkOptions(
-      'SoftmaxRegression.fit',
-      options,
-      fitRules,
-    )
+    const {
+      lambda,
+      start,
+      signal,
+      tolerance = usual(lambda),
+      ...more
+    } = checkOptions('SoftmaxRegression.fit', options, fitRules)
     if (!(lambda > 0 && Number.isFinite(lambda)))
       throw new RangeError(
         `SoftmaxRegression: lambda must be a finite number above 0, got ${lambda}`,
@@ -106,7 +115,8 @@ export class SoftmaxRegression {
     if (start) from.set(start.weight)
     if (start) from.set(start.bias, C * D)
     const objective = (x: Float64Array) => this.#objective(x, lambda, signal)
-    const { x, value, iterations, slope } = await minimise(objective, from, more)
+    const until = { ...more, tolerance }
+    const { x, value, iterations, slope } = await minimise(objective, from, until)
     if (!Number.isFinite(value))
       throw new Error('SoftmaxRegression: features are not finite; the encoder has diverged')
     const weight = x.slice(0, C * D)
@@ -118,7 +128,7 @@ export class SoftmaxRegression {
       objective: value,
       crossEntropy: value - (lambda / 2) * squared(weight),
       iterations,
-      converged: slope <= (options.tolerance ?? 1e-5),
+      converged: slope <= tolerance,
     }
   }
 
