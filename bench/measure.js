@@ -6,7 +6,7 @@ import { join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { torchHere } from './lib/environment.js'
-import { count, list, positive } from './lib/options.js'
+import { count, endedBy, list, positive } from './lib/options.js'
 import { keep } from './measure/keep.js'
 import { first, tasksFor } from './measure/plan.js'
 import { markdown } from './measure/report.js'
@@ -37,6 +37,7 @@ function parts(text) {
 }
 
 const flags = new Command('measure')
+  .exitOverride(endedBy)
   .description('Check every op on this GPU against float64, then measure all of Kindred on it.')
   .option('--minutes <n>', 'that it may take at most, from 1 on', minutes, 10)
   .addOption(
@@ -101,12 +102,13 @@ const began = performance.now()
 const left = () => 60 * flags.minutes - (performance.now() - began) / 1000
 let running = null
 let interrupted = false
+let stretch = flags.minutes / 10 // of the seconds of a task
 let saved = 0 // seconds that tasks left of their time
 
 /** Runs a task within its share of the minutes and what others left of theirs; keeps what it
  *  found. */
 async function run(task, place) {
-  const share = (task.seconds * flags.minutes) / 10
+  const share = task.seconds * stretch
   const limit = Math.min(Math.max(share + saved, task.least ?? 0), left())
   const found = { ...task, limit, status: 'no time was left' }
   if (limit >= (share > 0 ? LEAST : SPARE)) {
@@ -148,8 +150,12 @@ const { adapter, peers, data, batch, only } = flags
 const tiny = flags.tiny || device?.software
 const all = device ? tasksFor(device, { adapter, peers, data, batch, tiny, out }) : []
 const tasks = all.filter(({ part }) => !only || only.includes(part))
+const planned = tasks.reduce((sum, { seconds }) => sum + seconds, 0)
+if (only && planned > 0) stretch = left() / planned // the others leave their time to these
 for (const [i, task] of tasks.entries())
   if (!interrupted) await run(task, `[${i + 2} of ${tasks.length + 1}]`)
+const late = results.tasks.filter(({ status }) => status === 'no time was left').length
+if (late > 0) say(`${late} of ${tasks.length} tasks were not begun; give more --minutes`)
 say(`${interrupted ? 'stopped; ' : ''}results are in ${out} (results.md, results.json)`)
 console.log(markdown(results))
 const failed = results.tasks.some(({ status }) => status === 'failed')

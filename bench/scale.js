@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url'
 import { Command } from 'commander'
 import { environment } from './lib/environment.js'
 import { digits } from './lib/numbers.js'
-import { count, list } from './lib/options.js'
+import { count, endedBy, list, several } from './lib/options.js'
 import { time } from './lib/peaks.js'
 import { table } from './lib/table.js'
 import { exponent, lastExponent } from './scale/fit.js'
@@ -26,14 +26,15 @@ const WHAT = {
   moved: { bound: 'time', slack: 0.05, show: (bytes) => digits(bytes / 1e6) },
 }
 
-const flags = new Command('scale')
+const command = new Command('scale')
+  .exitOverride(endedBy)
   .description('Fit how time and memory of losses and steps grow with their sizes.')
   .option(
     '--only <list>',
     "series whose name or axis contains one of these words: 'NT-Xent', 'queue'",
     list,
   )
-  .option('--points <n>', 'sizes of each series, from the smallest on, at least 2', count)
+  .option('--points <n>', 'sizes of each series, from the smallest on, at least 2', several)
   .option('--runs <n>', 'timed batches of calls at each size', count, 3)
   .option('--adapter <name>', "part of the GPU's name")
   .option('--out <folder>', 'where scale.json and scale.html go (default: bench/out)')
@@ -52,7 +53,14 @@ time is CPU time of all threads. bench/out/scale.html plots growth on logarithmi
 mathematics' dashed; it opens without a network.`,
   )
   .parse()
-  .opts()
+const flags = command.opts()
+const has = ({ name, axis }, word) => `${name} ${axis}`.toLowerCase().includes(word.toLowerCase())
+const chosen = series.filter((one) => !flags.only || flags.only.some((word) => has(one, word)))
+if (chosen.length === 0)
+  command.error(
+    `error: --only ${flags.only.join(',')}: no series has it; name one of ` +
+      series.map(({ name, axis }) => `'${name} ${axis}'`).join(', '),
+  )
 
 /** A series at one size, on a device of its own: the least time in ms, the most bytes alive, FLOPs,
  *  bytes moved. */
@@ -136,15 +144,11 @@ const { software } = probe
 const { description, device } = probe.device.adapterInfo
 probe.destroy()
 const found = []
-for (const one of series) {
-  const words = `${one.name} ${one.axis}`.toLowerCase()
-  if (flags.only && !flags.only.some((word) => words.includes(word.toLowerCase()))) continue
-  found.push(await fitted(one, software))
-}
+for (const one of chosen) found.push(await fitted(one, software))
 const about = environment()
 const adapter = description || device
-const command = ['node bench/scale.js', ...process.argv.slice(2)].join(' ')
-const results = { command, adapter, software, environment: about, series: found }
+const typed = ['node bench/scale.js', ...process.argv.slice(2)].join(' ')
+const results = { command: typed, adapter, software, environment: about, series: found }
 const out = flags.out ?? fileURLToPath(new URL('out', import.meta.url))
 mkdirSync(out, { recursive: true })
 writeFileSync(join(out, 'scale.json'), JSON.stringify(results, null, 2))
@@ -154,7 +158,7 @@ const html = page({
   settings: [
     ...found.map(({ name, axis, why }) => [`${name} by ${axis}`, why]),
     ['adapter', adapter],
-    ['command', command],
+    ['command', typed],
     ['kindred', about.kindred],
     ['date', about.date],
   ],
@@ -164,7 +168,7 @@ writeFileSync(join(out, 'scale.html'), html)
 const head = ['what', 'grows', 'sizes', 'of it', 'values', 'exponent', 'last two', 'at most']
 if (flags.json) console.log(JSON.stringify(results))
 else {
-  console.log(`${adapter}, kindred ${about.kindred}, ${about.date}\n${command}\n`)
+  console.log(`${adapter}, kindred ${about.kindred}, ${about.date}\n${typed}\n`)
   console.log(`${table([head, ...lines(found, software)], flags)}\n`)
   console.log(`plotted in ${join(out, 'scale.html')}`)
 }

@@ -7,11 +7,12 @@ import { existsSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { Command } from 'commander'
-import { count as whole } from './lib/options.js'
+import { endedBy, count as whole } from './lib/options.js'
 import { CASE } from './peers/step-data.js'
 import { median } from './peers/step-measure.js'
 
 const command = new Command('step-turns')
+  .exitOverride(endedBy)
   .description("Times a training step of several checkouts in turns, as ratios to the first one's.")
   .argument('<checkouts...>', 'folders of checkouts, each with its dist/, the earliest first')
   .option('--method <name>', 'of bench/step-methods.js', 'supervised')

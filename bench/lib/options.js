@@ -65,6 +65,9 @@ export function parseOptions(name, description, extend) {
   }
 }
 
+/** For `exitOverride` of a command: wrong options end it with 2, as its own failures do with 1. */
+export const endedBy = ({ exitCode }) => process.exit(exitCode === 0 ? 0 : 2)
+
 /** A list of words, separated by commas. */
 export const list = (text) => text.split(',').filter(Boolean)
 
@@ -82,6 +85,13 @@ export function count(text) {
   const value = Number(text)
   if (!Number.isInteger(value) || value < 1)
     throw new InvalidArgumentError('it must be a whole number from 1 on.')
+  return value
+}
+
+/** A whole number from 2 on. */
+export function several(text) {
+  const value = count(text)
+  if (value < 2) throw new InvalidArgumentError('it must be a whole number from 2 on.')
   return value
 }
 

@@ -22,10 +22,10 @@ if (!(Number.isInteger(port) && port >= 0 && port < 65536)) {
 
 await buildPage()
 const server = createServer(async (request, response) => {
-  const { pathname } = new URL(request.url ?? '/', 'http://localhost')
-  const file = normalize(join(built, pathname.endsWith('/') ? 'index.html' : pathname))
-  const kind = kinds[extname(file)]
   try {
+    const { pathname } = new URL(request.url ?? '/', 'http://localhost') // throws for //
+    const file = normalize(join(built, pathname.endsWith('/') ? 'index.html' : pathname))
+    const kind = kinds[extname(file)]
     if (!kind || !file.startsWith(built + sep)) throw new Error('no file of the page')
     const body = await readFile(file)
     response.writeHead(200, { ...headers, 'Content-Type': kind })
