@@ -1,5 +1,6 @@
 // kindred curate: near duplicates, outliers, and the images most worth a label.
 
+import { stat } from 'node:fs/promises'
 import { counted } from '../../data/words.ts'
 import type { Gpu } from '../../engine/gpu.ts'
 import { kCentre } from '../../evaluate/curate/k-centre.ts'
@@ -63,7 +64,9 @@ export const curateDuplicates = (run: string, flags: CurateFlags): Promise<numbe
       threshold === null
         ? await copiesAmong(seen.gpu, seen.rows, seen.pictures, { ...seen, least: AGREE })
         : await byCosine(seen, threshold)
-    const found = groupsOf(by, pairs, values, groups)
+    const found: CuratedGroup[] = []
+    for (const { places, ...group } of groupsOf(by, pairs, values, groups))
+      found.push({ ...group, places: await largestFirst(places, seen.pictures) })
     const copies = found.reduce((sum, { places }) => sum + places.length, 0)
     const from = `${by} ${threshold ?? AGREE}`
     return {
@@ -77,6 +80,21 @@ export const curateDuplicates = (run: string, flags: CurateFlags): Promise<numbe
       apart: true,
     }
   })
+
+/** Sorts images by the bytes of their files, the largest first, as a copy that was saved again or
+ *  made smaller has fewer. Images without files, and equals, keep their order. */
+async function largestFirst(places: readonly number[], { paths }: Pictures): Promise<number[]> {
+  const sized = places.map(async (i) => ({ i, bytes: await bytesOf(paths?.[i]) }))
+  return (await Promise.all(sized)).sort((a, b) => b.bytes - a.bytes).map(({ i }) => i)
+}
+
+const bytesOf = async (path: string | undefined) =>
+  path === undefined
+    ? 0
+    : stat(path).then(
+        ({ size }) => size,
+        () => 0,
+      )
 
 async function byCosine({ gpu, rows, progress }: Seen, threshold: number) {
   const onProgress = noted(progress, pairsCompared)

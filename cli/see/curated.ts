@@ -55,7 +55,9 @@ export async function publish(found: Curated, { pictures, flags, progress, about
     const page = new TextEncoder().encode(await galleryOf(found, pictures))
     await writeNew('--html', html, [page], force)
   }
-  if (link !== undefined) await makeLinks(link, found, pictures)
+  const linked = link !== undefined && (await makeLinks(link, found, pictures))
+  if (link !== undefined && !linked)
+    progress.note(`nothing to link: ${printable(link)} was not made`)
   if (!json) {
     progress.note(found.summary)
     process.stdout.write(listText(found, pictures, flags.null ?? false))
@@ -66,7 +68,11 @@ export async function publish(found: Curated, { pictures, flags, progress, about
     images: places.map((i, n) => ({ ...told(pictures, i), ...(scores && { score: scores[n] }) })),
   }))
   const result = { ...found.detail, ...(found.apart ? { groups } : groups[0]) }
-  const files = { html: html ?? null, link: link ?? null, skippedFiles: pictures.skippedFiles }
+  const files = {
+    html: html ?? null,
+    link: linked ? link : null,
+    skippedFiles: pictures.skippedFiles,
+  }
   process.stdout.write(
     `${jsonLine({ ...about, images: pictures.set.size, ...files, found: result })}\n`,
   )

@@ -17,8 +17,14 @@ export async function checkNewFolder(folder: string) {
 }
 
 /** Makes a folder of links to all listed images, whole: 0001-NAME in their order, in a folder for
- *  each group where groups stand apart. Throws Error with a remedy. */
-export async function makeLinks(given: string, { listed, apart }: Curated, { paths }: Pictures) {
+ *  each group where groups stand apart. Makes none where nothing is listed, and returns whether it
+ *  did. Throws Error with a remedy. */
+export async function makeLinks(
+  given: string,
+  { listed, apart }: Curated,
+  { paths }: Pictures,
+): Promise<boolean> {
+  if (listed.every((places) => places.length === 0)) return false
   const folder = resolve(given)
   const draft = draftOf(folder)
   try {
@@ -34,6 +40,7 @@ export async function makeLinks(given: string, { listed, apart }: Curated, { pat
       }
     }
     await rename(draft, folder)
+    return true
   } catch (cause) {
     throw writeError(given, isClosed(cause) ? new Error('this file system has no links') : cause)
   } finally {

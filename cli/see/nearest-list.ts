@@ -12,7 +12,8 @@ export interface Near {
 const COLUMNS = 60 // of a list where the terminal does not tell its width
 
 /** Writes a list for each image: rank, cosine, class, path. A path that is too long for the
- *  terminal loses its middle; it is whole where the output is no terminal. */
+ *  terminal loses its middle, and so does a class of more than 12 letters; both are whole where the
+ *  output is no terminal. */
 export function nearestLines(
   { names: images }: Pick<Pictures, 'names'>,
   pictures: Pictures,
@@ -21,7 +22,7 @@ export function nearestLines(
 ): string {
   const classes = lists.flat().map(({ i }) => printable(classOf(pictures, i) ?? ''))
   const wide = Math.min(
-    12,
+    columns === Infinity ? Infinity : 12,
     classes.reduce((most, name) => Math.max(most, name.length), 0),
   )
   const room = columns - 11 - (wide > 0 ? wide + 2 : 0)

@@ -156,7 +156,7 @@ const addDuplicates = (curate: Command) =>
           'their pixels (default: see below)',
         readThreshold,
       )
-      .option('--omit-first', 'leave the first of each group out: what could go'),
+      .option('--omit-first', 'leave out the first of each group, its largest file'),
   ).addHelpText(
     'after',
     `

@@ -6,6 +6,7 @@ import {
   readFileSync,
   readdirSync,
   realpathSync,
+  statSync,
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
@@ -38,10 +39,20 @@ test('duplicates lists the planted copy, as paths, links and a gallery', async (
     pair.map((path) => realpathSync(path)),
   )
   assert.ok(pair.every((path) => existsSync(path)))
+  const smaller = [...pair].sort((a, b) => statSync(a).size - statSync(b).size)[0] ?? ''
+  const spare = await kindred('curate', 'duplicates', run, ...data, '--omit-first')
+  assert.is(spare.out, `${smaller}\n`)
   const cosine = ['--threshold', '0.001', '--omit-first', '--null'] // features are from 0 on
   const extra = await kindred('curate', 'duplicates', run, ...data, ...cosine)
   assert.is(extra.out.split('\0').length, 7 + 1)
   assert.match(extra.err, /1 group of near duplicates, 8 of 8 images, from cosine 0\.001 on/)
+  const none = join(dir, 'none')
+  const single = ['--data', `folder:${join(photos, 'a')}`, '--link', none, '--json']
+  const nothing = await kindred('curate', 'duplicates', run, ...single)
+  assert.is(nothing.code, 0, nothing.err)
+  assert.is((JSON.parse(nothing.out) as { link: unknown }).link, null)
+  assert.match(nothing.err, /nothing to link: .*none was not made/)
+  assert.not(existsSync(none))
   const taken = await kindred('curate', 'duplicates', run, ...data, '--link', links)
   assert.is(taken.err, `kindred: --link: ${links} exists; name a new folder\n`)
 })

@@ -81,6 +81,8 @@ test('a list fits into 60 columns and shows no control character', () => {
   assert.ok(lines.every((line) => line.length <= 60))
   assert.match(lines[1] ?? '', /^ {2}1 {2}0\.988 .*… a class {2}.*….*last\.jpg$/)
   assert.not.ok(text.includes('\u001b'))
+  const inPipe = nearestLines({ names: ['query.jpg'] }, pictures, [near], Infinity)
+  assert.not.ok(inPipe.includes('…'))
 })
 
 test('the page escapes every text, and allows no script', () => {
