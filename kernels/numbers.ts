@@ -90,6 +90,10 @@ function scalar(value: number, rows: Row[]): Shape {
 /** Appends the flat arrays that these consist of, and tells their shape. */
 function collect(what: string, values: unknown, at: readonly number[], rows: Row[]): Shape {
   if (isView(values) && dtypes.has(kindOf(values))) {
+    if (isDetached(values))
+      throw new TypeError(
+        `${what}: the array's buffer is detached; was it transferred to a worker? Give a copy`,
+      )
     rows.push(values)
     return [values.length]
   }
@@ -114,6 +118,17 @@ function collect(what: string, values: unknown, at: readonly number[], rows: Row
       )
   }
   return [list.length, ...(first ?? [])]
+}
+
+/** Whether an array has lost its memory. It has no values then, as an empty one. */
+function isDetached({ byteLength, buffer }: View): boolean {
+  if (byteLength > 0) return false
+  try {
+    buffer.slice(0, 0) // throws where it is
+    return false
+  } catch {
+    return true
+  }
 }
 
 function checkList(

@@ -4,6 +4,7 @@
 import { show } from '../kernels/op.ts'
 import { checkOptions, checkValue, having, text } from '../kernels/options.ts'
 import type { Gpu } from '../engine/gpu.ts'
+import { notFinite, someOf } from '../engine/not-finite.ts'
 import type { SavedTensor } from '../engine/safetensors.ts'
 import { type Model, checkGpu } from './model.ts'
 import { loadModel, variablesOf } from './state.ts'
@@ -29,8 +30,8 @@ type File = ReadonlyMap<string, SavedTensor>
 /** Loads a model from tensors under its own names, or under these after a prefix that all have. The
  *  prefix found is the one under which most of the model's tensors are, none where as many have none.
  *  Throws Error for two such prefixes, one of which `prefix` must choose then, and Error that lists
- *  what is missing or of another shape, and under which prefix, before anything changes; TypeError
- *  for wrong options. */
+ *  what is missing or of another shape, and under which prefix, and for values that are not finite,
+ *  before anything changes; TypeError for wrong options. */
 export function importModel(
   gpu: Gpu,
   model: Model,
@@ -57,6 +58,9 @@ export function importModel(
       return tensor ? [[name.slice(prefix.length), tensor] as const] : []
     }),
   )
+  const bad = notFinite(taken)
+  if (bad.length > 0)
+    throw new Error(`importModel: values are not finite, in ${someOf(bad.map(under))}`)
   loadModel(gpu, model, taken)
   const ignored = [...tensors.keys()].filter((name) => !loaded.includes(name))
   return { prefix, loaded, ignored }

@@ -47,6 +47,10 @@ export async function openEncoder(
   const { status, trouble } = await lookAt(path)
   if (!status) throw new Error(`${path} ${trouble}; give a run folder or a checkpoint of a run`)
   if (!status.isDirectory()) {
+    if (options.checkpoint !== undefined)
+      throw new UsageError(
+        `--checkpoint: must be left out beside a checkpoint file, ${path}, got '${which}'`,
+      )
     const checkpoint = await load(path)
     const config = await configOfFile(path, checkpoint)
     const saved = savedEncoderOf(path, config, checkpoint.tensors, layer)

@@ -1,7 +1,7 @@
 // A checkpoint as a file: its name, and what makes it one that a run can go on from.
 
 import type { SafetensorsFile } from '../engine/safetensors.ts'
-import { notFinite, someOf } from './finite.ts'
+import { notFinite, someOf } from '../engine/not-finite.ts'
 import { areSettingsWhole } from './history.ts'
 import type { Checkpoint } from './storage.ts'
 

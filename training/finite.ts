@@ -1,23 +1,7 @@
-// Weights that are not finite, which are never saved, and the error of a training that has them.
+// The error of a training whose weights are not finite.
 
-import type { SavedTensor } from '../engine/safetensors.ts'
 import { type Change, lowerRate } from './history.ts'
 import type { TrainingStorage } from './storage.ts'
-
-/** Returns the names of tensors with a value that is not finite. */
-export const notFinite = (tensors: ReadonlyMap<string, SavedTensor>): string[] =>
-  [...tensors]
-    .filter(([, { data }]) => data instanceof Float32Array && !isFinite(data))
-    .map(([name]) => name)
-
-function isFinite(data: Float32Array): boolean {
-  for (const value of data) if (value - value !== 0) return false // NaN - NaN and Inf - Inf are NaN
-  return true
-}
-
-/** Shortens a list of names: `conv1.weight and 3 more`. */
-export const someOf = ([first = '', ...others]: readonly string[]) =>
-  others.length === 0 ? first : `${first} and ${others.length} more`
 
 /** The last checkpoint, to which a diverged training goes back. */
 export interface LastGood {

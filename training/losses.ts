@@ -1,7 +1,7 @@
 // Reads the losses of a training from the GPU, writes them to the metrics and prints them.
 
 import type { Tensor } from '../kernels/op.ts'
-import { someOf } from './finite.ts'
+import { someOf } from '../engine/not-finite.ts'
 import type { Prepared } from './prepare.ts'
 import type { Progress } from './progress.ts'
 import type { TrainingStorage } from './storage.ts'

@@ -9,6 +9,12 @@ import { call, refusesAll } from '../fixtures/misuse.ts'
 const test = suite('sets in memory')
 const image = { height: 1, width: 2, channels: 3 }
 
+function detached(): Uint8Array {
+  const bytes = new Uint8Array(12)
+  structuredClone(bytes.buffer, { transfer: [bytes.buffer] })
+  return bytes
+}
+
 test('pixels in an array of any kind are bytes, and labels may be left out', async () => {
   const values = Array.from({ length: 12 }, (_, i) => 20 * i)
   for (const pixels of [
@@ -49,6 +55,11 @@ test('what is no set is refused in words', async () => {
       'no array',
       made({ pixels: new ArrayBuffer(12) }),
       'images: pixels: values must be numbers in a typed array or in arrays, got an ArrayBuffer; say what its bytes are by a typed array, such as new Float32Array(buffer)',
+    ],
+    [
+      'bytes that went to a worker',
+      made({ pixels: detached() }),
+      "images: pixels: the array's buffer is detached; was it transferred to a worker? Give a copy",
     ],
     [
       'RGBA',

@@ -90,6 +90,15 @@ test('what does not fit is listed, and nothing changes', async ({ gpu }) => {
       "importModel: tensors must be a Map, as load's tensors are, got an empty object",
     ],
   ])
+  const broken = prefixed('encoder.', await saveModel(gpu, resnet8(gpu, { width: 2, seed: 1 })))
+  broken.set('encoder.bn1.weight', { shape: [2], data: Float32Array.of(1, NaN) })
+  await refusesAll([
+    [
+      'a NaN',
+      () => importModel(gpu, to, broken),
+      'importModel: values are not finite, in encoder.bn1.weight',
+    ],
+  ])
   assert.equal(await gpu.read(conv1), before)
 })
 

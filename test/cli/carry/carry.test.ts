@@ -13,6 +13,8 @@ import { seenSuite } from '../../fixtures/seen.ts'
 
 const test = seenSuite('kindred export and import')
 
+const notNumbers = { shape: [2], data: Float32Array.of(0, Infinity) }
+
 test('an exported file has exactly the names of torchvision, and comes back as equal bits', async ({
   run,
   dir,
@@ -72,6 +74,20 @@ test('an exported file has exactly the names of torchvision, and comes back as e
   assert.is(refused.code, 1)
   assert.match(refused.err, /layer1\.0\.conv1\.weight is \[2, 2, 3, 3\], the model needs \[64, 64/)
   assert.not(existsSync(wrong))
+  const bad = join(dir, 'bad.safetensors')
+  await save(bad, new Map([...named, ['module.encoder_q.bn1.bias', notNumbers]]))
+  for (const args of [
+    ['import', bad, ...encoder],
+    ['train', 'simclr', '--data', 'procedural:8,4', '--batch', '4', ...encoder, '--init', bad],
+  ]) {
+    const { code, err } = await kindred(...args, '--out', wrong)
+    assert.is(code, 1)
+    assert.is(
+      err.trim().split('\n').at(-1),
+      `kindred: ${bad}: values are not finite, in module.encoder_q.bn1.bias`,
+    )
+    assert.not(existsSync(wrong), args[0])
+  }
 })
 
 test('an ONNX file says how images are prepared, and computes what the encoder computes', async ({
@@ -133,6 +149,11 @@ test('kinds of files are told by their endings, and options by the kind', async 
   assert.match(pt.err, /--to: must end in \.onnx, \.safetensors or \.zip, or be a folder/)
   const half = await kindred('export', run, '--to', join(dir, 'a.safetensors'), '--half')
   assert.is(half.err, 'kindred: --half: is of .onnx files; leave it out\n')
+  const file = join(dir, 'page-weights.safetensors')
+  await kindred('export', run, '--to', file)
+  const both = await kindred('export', file, '--to', join(dir, 'b.onnx'), '--checkpoint', 'best')
+  assert.is(both.code, 2)
+  assert.match(both.err, /--checkpoint: must be left out beside a checkpoint file, .*, got 'best'/)
   const folder = join(dir, 'page')
   const page = await kindred('export', run, '--to', folder)
   assert.is(page.code, 0, page.err)
