@@ -80,10 +80,10 @@ test('an exported file has exactly the names of torchvision, and comes back as e
     ['import', bad, ...encoder],
     ['train', 'simclr', '--data', 'procedural:8,4', '--batch', '4', ...encoder, '--init', bad],
   ]) {
-    const { code, err } = await kindred(...args, '--out', wrong)
-    assert.is(code, 1)
+    const unread = await kindred(...args, '--out', wrong)
+    assert.is(unread.code, 1)
     assert.is(
-      err.trim().split('\n').at(-1),
+      unread.err.trim().split('\n').at(-1),
       `kindred: ${bad}: values are not finite, in module.encoder_q.bn1.bias`,
     )
     assert.not(existsSync(wrong), args[0])
