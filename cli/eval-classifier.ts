@@ -106,7 +106,8 @@ async function imagesOf(
  *  UsageError where none of them has a label. */
 async function namedIn(path: string, split: Split): Promise<Dataset> {
   const images = picturesOf(split, 'train')
-  const named = labelled(select(images.set, await placesOfList(path, images)))
+  const places = await placesOfList(path, images, picturesOf(split, 'test'))
+  const named = labelled(select(images.set, places))
   if (named.size > 0) return named
   throw new UsageError(`--labelled: ${path} must name a training image with a label, got none`)
 }

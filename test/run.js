@@ -22,7 +22,13 @@ const words = process.argv.slice(2).filter((word) => !word.startsWith('--'))
 
 /** Files whose full tests take many minutes each, and which CI leaves out: the indices of more
  *  kernels, every pipeline in every compiler. */
-const deepFiles = ['scripts/compile-all']
+const deepFiles = [
+  'scripts/compile-all',
+  'kernels/in-range-matrices-conv',
+  'kernels/in-range-matrices',
+  'kernels/in-range-attention',
+  'kernels/in-range-gpu',
+]
 
 /** The slowest files from an empty shader cache, the slowest first. They start first, so that none
  *  runs alone at the end. Files that are not listed are fast. */
@@ -32,7 +38,6 @@ const long = full
       'page/photos',
       'page/photo-accuracy',
       'kernels/in-range-losses',
-      'kernels/in-range-gpu',
       'kernels/in-range-conv',
       'engine/robustness',
       'bench/measure',

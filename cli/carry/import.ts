@@ -36,16 +36,15 @@ const statistics = {
   cifar10: { mean: [0.4914, 0.4822, 0.4465], std: [0.2023, 0.1994, 0.201] },
   none: null,
 } as const
+const encoders = ['resnet8', 'resnet18', 'resnet34', 'resnet50'] as const
 const names = ['imagenet', 'cifar10', 'none'] as const
 
 /** Makes a run folder of a checkpoint of another program, and returns the exit code. Throws Error in
  *  words. */
 export async function importEncoder(path: string, flags: ImportFlags): Promise<number> {
   if (path.endsWith('.zip')) return importRun(path, flags)
-  if (flags.model === undefined)
-    throw new UsageError(
-      '--model: is missing; name the encoder: resnet8, resnet18, resnet34, resnet50',
-    )
+  if (choose('--model', flags.model, encoders) === undefined)
+    throw new UsageError(`--model: is missing; name the encoder: ${encoders.join(', ')}`)
   await checkNewRun(flags.out)
   const file = await readWeights(path, '--prefix', flags.prefix)
   const config = importConfig(flags)

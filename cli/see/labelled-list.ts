@@ -6,25 +6,35 @@ import { counted } from '../../data/words.ts'
 import { readBytes } from '../../engine/node-files.ts'
 import type { Pictures } from './pictures.ts'
 
+type Named = Pick<Pictures, 'names' | 'paths'>
+
 /** Returns the places of the images that a file names: as lists name them, or by their paths. Throws
- *  Error for a line that names none. */
-export async function placesOfList(
-  path: string,
-  { names, paths }: Pick<Pictures, 'names' | 'paths'>,
-): Promise<number[]> {
+ *  Error for a line that names none, or one of the `tests`. */
+export async function placesOfList(path: string, images: Named, tests?: Named): Promise<number[]> {
   const lines = new TextDecoder().decode(await readBytes(path)).split(/\r?\n/)
   const given = lines.filter((line) => line !== '')
-  const byName = new Map(names.map((name, i) => [name, i]))
-  const byPath = new Map(paths?.map((each, i) => [each, i]))
-  const place = (line: string) => byName.get(line) ?? byPath.get(resolve(line))
+  const place = placesIn(images)
   const unknown = given.filter((line) => place(line) === undefined)
   if (unknown.length > 0) {
-    const isTest = unknown.some((line) => line.startsWith('test/'))
-    const remedy = isTest ? '; list training images alone, by curate --half train' : ''
+    const inTests = tests && placesIn(tests)
+    const held = unknown.filter((line) => inTests?.(line) !== undefined)
+    if (held.length > 0)
+      throw new Error(
+        `--labelled: ${path} must name training images; ` +
+          `${counted(held.length, 'line names a test image', 'lines name test images')}: ` +
+          `${listed(held, 3)}; list training images alone, by curate --half train`,
+      )
     throw new Error(
       `--labelled: ${path} must name images of the set, one a line; ` +
-        `${counted(unknown.length, 'line names', 'lines name')} none: ${listed(unknown, 3)}${remedy}`,
+        `${counted(unknown.length, 'line names', 'lines name')} none: ${listed(unknown, 3)}`,
     )
   }
   return [...new Set(given.flatMap((line) => place(line) ?? []))]
+}
+
+/** Returns the function from a line to the place of the image that it names. */
+function placesIn({ names, paths }: Named): (line: string) => number | undefined {
+  const byName = new Map(names.map((name, i) => [name, i]))
+  const byPath = new Map(paths?.map((each, i) => [each, i]))
+  return (line) => byName.get(line) ?? byPath.get(resolve(line))
 }

@@ -132,7 +132,7 @@ test('trains on the images that a list names', ({ dir, run }) => {
   assert.is(wrong.code, 1)
   assert.match(
     wrong.err,
-    /to-label\.txt must name images of the set, one a line; 1 line names none: test\/4; list training images alone, by curate --half train/,
+    /to-label\.txt must name training images; 1 line names a test image: test\/4; list training images alone, by curate --half train/,
   )
   const both = kindred('eval', 'linear', run, '--labelled', list, '--subset', '3')
   assert.is(both.code, 2)

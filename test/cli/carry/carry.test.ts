@@ -74,6 +74,11 @@ test('an exported file has exactly the names of torchvision, and comes back as e
   assert.is(refused.code, 1)
   assert.match(refused.err, /layer1\.0\.conv1\.weight is \[2, 2, 3, 3\], the model needs \[64, 64/)
   assert.not(existsSync(wrong))
+  const unlike = await kindred('import', prefixed, '--model', 'vit-tiny', '--out', wrong)
+  assert.is(
+    unlike.err,
+    'kindred: --model: must be one of resnet8, resnet18, resnet34, resnet50, got vit-tiny\n',
+  )
   const bad = join(dir, 'bad.safetensors')
   await save(bad, new Map([...named, ['module.encoder_q.bn1.bias', notNumbers]]))
   for (const args of [

@@ -9,7 +9,7 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import * as assert from 'uvu/assert'
 import { placesOfList } from '../../../cli/see/labelled-list.ts'
 import { kindred } from '../../fixtures/cli.ts'
@@ -111,6 +111,12 @@ test('a list of labelled images names images of the set', async ({ dir }) => {
   await refusesAsync(
     () => placesOfList(list, pictures),
     `--labelled: ${list} must name images of the set, one a line; 1 line names none: train/7`,
+  )
+  writeFileSync(list, `${resolve('x/a.png')}\n`)
+  await refusesAsync(
+    () => placesOfList(list, pictures, { names: ['x/a.png'], paths: [resolve('x/a.png')] }),
+    `--labelled: ${list} must name training images; 1 line names a test image: ` +
+      `${resolve('x/a.png')}; list training images alone, by curate --half train`,
   )
 })
 
