@@ -4,8 +4,8 @@ import type { Dataset } from '../data/dataset.ts'
 import { counted } from '../data/words.ts'
 import { methodOf } from '../methods/registry.ts'
 import type { TrainConfig } from './run-schema.ts'
-import { type Digests, isOf } from './fingerprint.ts'
-import { type Changes, changesSince, describeChanges } from './history.ts'
+import { type Digests, holdsImages, isOf } from './fingerprint.ts'
+import { type Changes, changesSince, describeChanges, holdsSettings } from './history.ts'
 import type { Checkpoint, TrainingStorage } from './storage.ts'
 
 type Saved = Pick<Checkpoint, 'step' | 'metadata'>
@@ -32,6 +32,16 @@ export function checkSettings(storage: Named, { step, metadata }: Saved, config:
       `${describeChanges(Object.fromEntries(fixed))}; a run that has begun keeps them, but for ` +
       `${storage.nameOf('data')}, ${storage.nameOf('schedule.lr')} and ` +
       `${storage.nameOf('epochs')}; put back ${back}, or start a new run`,
+  )
+}
+
+/** Throws Error for the checkpoint of an imported encoder: it holds settings but no digest of images,
+ *  since no training has begun. */
+export function checkTrained({ name }: Named, { metadata, path }: Checkpoint) {
+  if (!holdsSettings(metadata) || holdsImages(metadata)) return
+  throw new Error(
+    `${name}: it holds an imported encoder, not a training to go on with; begin one with its ` +
+      `weights, by kindred train --init ${path} and the same --model, --stem and --width`,
   )
 }
 
