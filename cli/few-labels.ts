@@ -240,6 +240,6 @@ async function weightsOf(run: RunFolder, { checkpoint, ...flags }: FewLabelFlags
   }
   const saved = await checkpointOf(run, checkpoint)
   const name = `step ${stepOf(saved.metadata) ?? 'unknown'}`
-  const { tensors, metadata } = saved
-  return { name, metadata, load: (gpu: Gpu, m: Model) => loadModel(gpu, m, tensors) }
+  const { tensors, metadata, path } = saved
+  return { name, metadata, load: (gpu: Gpu, m: Model) => loadModel(gpu, m, tensors, path) }
 }

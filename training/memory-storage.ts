@@ -61,7 +61,7 @@ export class MemoryStorage implements TrainingStorage {
     metadata: Checkpoint['metadata'],
     { best = false }: { readonly best?: boolean } = {},
   ): Promise<string> {
-    const path = `step ${step}`
+    const path = `${this.name}: its checkpoint of step ${step}`
     this.#newest = { step, path, tensors, metadata: { ...metadata, step: String(step) } }
     if (best) this.#best = this.#newest
     return Promise.resolve(path)
