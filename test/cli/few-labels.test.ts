@@ -80,7 +80,7 @@ test('prints the table, keeps every cell with its labels, and goes on with what 
   assert.is(again.out.split('kept from before').length - 1, 5)
   assert.is(statSync(other).mtimeMs, written)
   const html = readFileSync(join(folder, 'few-labels.html'), 'utf8')
-  assert.match(html, /"label":"fine-tuned, mean \+ std"/)
+  assert.match(html, /"label":"fine-tuned","y":\[[\d.]+\],"colour":"strong","band":\{"low":/)
   assert.not.match(html, /(src|href)="(?!#)/)
 
   const one = kindred(
@@ -397,7 +397,7 @@ test('computes mean and spread over seeds, in 60 columns', () => {
   assert.is(noted.at(-1), '1%: 2 of 3 fine-tuned stayed the linear probe (rate 0)')
   assert.ok(noted.every((line) => line.length <= 60))
   const html = fewLabelPage(untrained, [])
-  assert.match(html, /fine-tuned, 1% of the labels \(2\), %/)
+  assert.match(html, /1% of the labels <small>\(2\)<\/small>/)
   assert.match(html, /2 of 3 fine-tuned stayed the linear probe \(rate 0\)/)
 })
 
