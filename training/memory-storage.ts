@@ -2,6 +2,7 @@
 
 import { checkValue, record, text } from '../kernels/options.ts'
 import type { Metric } from './metrics.ts'
+import { checkReplacement } from './resumable.ts'
 import type { Checkpoint, Config, Other, TrainingStorage } from './storage.ts'
 
 const configured = { ...record, words: 'a configuration, as configOf makes it' }
@@ -37,9 +38,11 @@ export class MemoryStorage implements TrainingStorage {
     return this.#best
   }
 
-  writeConfig(config: Config): Promise<void> {
+  /** Replaces the configuration. Throws Error in words for a wrong field and for a setting that a run
+   *  keeps. */
+  async writeConfig(config: Config): Promise<void> {
+    await checkReplacement(this, config)
     this.#config = config
-    return Promise.resolve()
   }
 
   append(metric: Metric) {
