@@ -58,7 +58,8 @@ export async function evalClassifier(
   const protocol = protocolOf(kind, flags)
   const run = await readRun(dir)
   const config = runConfig(run)
-  const { tensors, metadata } = await checkpointOf(run, flags.checkpoint)
+  const saved = await checkpointOf(run, flags.checkpoint)
+  const { metadata } = saved
   const progress = startProgress({ json: flags.json ?? false })
   const gpu = await openRunGpu(flags, { precision: config.precision })
   try {
@@ -68,7 +69,7 @@ export async function evalClassifier(
     checkMeasurable(`eval ${kind}`, data, split)
     const images = await imagesOf(config, split, { flags, metadata })
     const { model: encoder, load } = networksOf(gpu, config, 'features')
-    load(tensors)
+    load(saved)
     const subject = { gpu, kind, protocol, config, encoder, flags, ...images, progress }
     const { scores, ...result } = await (protocol === 'exact' ? probeExactly : byEpochs)(subject)
     const measures = flags.report ? { report: await reportOf(subject, scores) } : {}

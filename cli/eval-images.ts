@@ -1,20 +1,16 @@
 // The checkpoint and the training images that an evaluation of a run uses.
 
 import type { Dataset, Split } from '../data/dataset.ts'
-import type { SafetensorsFile } from '../engine/safetensors.ts'
 import { printableLines } from '../kernels/printable.ts'
 import type { TrainConfig } from '../training/run-schema.ts'
 import { imagesDigest, isOf } from '../training/fingerprint.ts'
 import { type RunFolder, nodeSha256 } from '../run-folder/run-folder.ts'
-import { checkpointIn } from '../run-folder/saved-encoder.ts'
+import { type LoadedFile, checkpointIn } from '../run-folder/saved-encoder.ts'
 import { trainingImages } from '../training/prepare.ts'
 
 /** Loads the checkpoint at `path`, by default the run's newest. Prints a line on standard error for
  *  each damaged newer one. Throws UsageError if the run has none, and Error in words. */
-export async function checkpointOf(
-  run: RunFolder,
-  path: string | undefined,
-): Promise<SafetensorsFile> {
+export async function checkpointOf(run: RunFolder, path: string | undefined): Promise<LoadedFile> {
   const { damaged, ...checkpoint } = await checkpointIn(run, path ?? 'newest')
   for (const line of damaged) console.error(`kindred: ${printableLines(line)}`)
   return checkpoint

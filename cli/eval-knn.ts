@@ -2,7 +2,6 @@
 
 import { counted } from '../data/words.ts'
 import type { Gpu } from '../engine/gpu.ts'
-import type { SafetensorsFile } from '../engine/safetensors.ts'
 import { recipeOf } from '../methods/views.ts'
 import { UsageError, choose } from '../training/choice.ts'
 import { findSource } from './data-source.ts'
@@ -19,6 +18,7 @@ import { precisions } from '../methods/settings/words.ts'
 import type { Progress } from '../training/progress.ts'
 import type { TrainConfig } from '../training/run-schema.ts'
 import { startProgress } from './progress.ts'
+import type { LoadedFile } from '../run-folder/saved-encoder.ts'
 import { runConfig } from './place.ts'
 import { readRun } from './runs.ts'
 
@@ -99,12 +99,12 @@ async function measured(
   gpu: Gpu,
   config: TrainConfig,
   probe: KnnProbe,
-  { tensors }: SafetensorsFile,
+  saved: LoadedFile,
 ): Promise<Accuracies> {
   const { model, load } = networksOf(gpu, config)
   const pixels = await probe.ofPixels()
   const untrained = await probe.ofEncoder(model)
-  load(tensors)
+  load(saved)
   return { pixels, untrained, trained: await probe.ofEncoder(model) }
 }
 

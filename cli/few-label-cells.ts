@@ -3,8 +3,8 @@
 
 import { join } from 'node:path'
 import { counted } from '../data/words.ts'
-import { makeFolder, readBytes, writeAtomic } from '../engine/node-files.ts'
-import { exists, utf8 } from '../run-folder/run-config.ts'
+import { readBytes } from '../engine/node-files.ts'
+import { exists } from '../run-folder/run-config.ts'
 import { UsageError } from '../training/choice.ts'
 import { type LabelPart, partName } from './label-parts.ts'
 
@@ -103,10 +103,4 @@ function resultIn(path: string, text: string): CellResult {
   const isWhole = typeof accuracy === 'number' && Array.isArray(indices)
   if (!isWhole || typeof settings !== 'object') throw fault()
   return value as CellResult
-}
-
-/** Writes a cell's result, whole or not at all. Throws Error in words. */
-export async function keepCell(out: string, cell: Cell, result: CellResult) {
-  await makeFolder(out)
-  await writeAtomic(cellFile(out, cell), utf8(`${JSON.stringify(result)}\n`))
 }

@@ -1,41 +1,27 @@
 // kindred eval finetune, kindred eval few-labels: what a run's encoder is worth when few labels are
 // known. Each training is a cell, kept in a file, so that the same command goes on.
 
-import { dirname, join } from 'node:path'
-import { type LabelSplit, labelSplit } from '../data/label-split.ts'
+import { join } from 'node:path'
 import { labelled } from '../data/select.ts'
-import type { Dataset } from '../data/dataset.ts'
-import { counted } from '../data/words.ts'
 import type { Gpu } from '../engine/gpu.ts'
-import { makeFolder, writeAtomic } from '../engine/node-files.ts'
-import type { SavedTensor } from '../engine/safetensors.ts'
-import { reasonOf } from '../kernels/reason-of.ts'
+import { writeAtomic } from '../engine/node-files.ts'
 import type { Model } from '../models/model.ts'
 import { loadModel } from '../models/state.ts'
-import { exists, utf8 } from '../run-folder/run-config.ts'
-import { encodeClassifier, openClassifier } from '../run-folder/saved-classifier.ts'
+import { utf8 } from '../run-folder/run-config.ts'
 import { UsageError } from '../training/choice.ts'
-import { knownLabels } from '../training/knn.ts'
 import { type InitFlags, loadWeights, readInit } from './carry/init.ts'
 import { absoluteSource, findSource } from './data-source.ts'
 import { command } from './command.ts'
 import { checkMeasurable } from './data-summary.ts'
 import { checkpointOf, stepOf, trainingImagesOf } from './eval-images.ts'
-import {
-  type Cell,
-  type CellResult,
-  amountInWords,
-  arms,
-  cellFile,
-  keepCell,
-  keptCell,
-} from './few-label-cells.ts'
+import { arms, cellFile } from './few-label-cells.ts'
 import { fewLabelPage } from './few-label-page.ts'
+import { cellName, resultsOf } from './few-label-results.ts'
 import { spreads, tableLines } from './few-label-table.ts'
-import { type FewLabels, trainCell } from './few-label-training.ts'
+import type { FewLabels } from './few-label-training.ts'
 import { type GpuFlags, openRunGpu } from './gpu-options.ts'
 import { closeImages, openRunImages } from './images.ts'
-import { type LabelPart, partName } from './label-parts.ts'
+import type { LabelPart } from './label-parts.ts'
 import { runConfig } from './place.ts'
 import { startProgress } from './progress.ts'
 import { flat } from './report/settings.ts'
@@ -80,15 +66,16 @@ export function evalFineTune(dir: string, flags: FineTuneFlags): Promise<number>
   return withFewLabels({ dir, name: 'eval finetune' }, flags, async (few, out) => {
     const cell = { arm, part, seed } as const
     const network = cellFile(out, cell, 'safetensors')
-    const result = await cellResult(few, cell, out, network)
-    const { accuracy, indices, lr } = result
-    const probe = lr === 0 ? ': the linear probe, not trained further' : ''
-    few.progress.note(
-      `${nameOf(cell, indices.length)}: ${accuracy.toFixed(2)}% of ${few.test.size} test images, ` +
-        `at learning rate ${lr}${probe}\n` +
-        `the network is ${network}; try: ${command('classify', network, 'IMAGE')}`,
-      { run: dir, network, ...result },
-    )
+    for (const result of await resultsOf(few, out, [cell], { networks: true })) {
+      const { accuracy, indices, lr } = result
+      const probe = lr === 0 ? ': the linear probe, not trained further' : ''
+      few.progress.note(
+        `${cellName(cell, indices.length)}: ${accuracy.toFixed(2)}% of ${few.test.size} test ` +
+          `images, at learning rate ${lr}${probe}\n` +
+          `the network is ${network}; try: ${command('classify', network, 'IMAGE')}`,
+        { run: dir, network, ...result },
+      )
+    }
   })
 }
 
@@ -97,93 +84,16 @@ export function evalFineTune(dir: string, flags: FineTuneFlags): Promise<number>
 export function evalFewLabels(dir: string, flags: TableFlags): Promise<number> {
   const { labels: parts = [{ fraction: 0.01 }, { fraction: 0.1 }], seeds = 3 } = flags
   return withFewLabels({ dir, name: 'eval few-labels' }, flags, async (few, out) => {
-    const results: CellResult[] = []
-    for (const part of parts) splitOf(few.train, part, 0) // refuses before anything is trained
-    for (const part of parts)
-      for (let seed = 0; seed < seeds; seed++)
-        for (const arm of arms) results.push(await cellResult(few, { arm, part, seed }, out))
-    const rows = spreads(results)
+    const cells = parts.flatMap((part) =>
+      Array.from({ length: seeds }, (_, seed) => arms.map((arm) => ({ arm, part, seed }))).flat(),
+    )
+    const rows = spreads(await resultsOf(few, out, cells))
     const html = fewLabelPage(rows, flat({ ...few.settings, seeds }))
     const path = join(out, 'few-labels.html')
     await writeAtomic(path, utf8(html))
     const text = [...tableLines(rows, few.test.size), '', `${path} shows the curves`].join('\n')
     few.progress.note(text, { run: dir, seeds, settings: few.settings, rows })
   })
-}
-
-/** Names a training, as in 'fine-tuned on 10% of the labels (500), seed 0'. */
-const nameOf = ({ arm, part, seed }: Cell, labels: number) =>
-  `${arm} on ${amountInWords(partName(part))} (${labels}), seed ${seed}`
-
-/** Chooses the images whose labels are used. Throws UsageError with the rule of `labelSplit`. */
-function splitOf(train: Dataset, part: LabelPart, seed: number): LabelSplit {
-  try {
-    return labelSplit(knownLabels(train), { ...part, seed })
-  } catch (cause) {
-    if (!(cause instanceof RangeError)) throw cause
-    const words = cause.message
-      .replace(/^labelSplit: perClass/, `--labels: ${partName(part)}`)
-      .replace(/class (\d+) has/, (_, label: string) => `class ${train.classes[Number(label)]} has`)
-    throw new UsageError(words, { cause })
-  }
-}
-
-/** Returns a cell's result: the kept one, or that of a training now. `network` is the file that the
- *  trained network is kept in too, if any; a result without its network is not kept. */
-async function cellResult(
-  few: FewLabels,
-  cell: Cell,
-  out: string,
-  network: string | null = null,
-): Promise<CellResult> {
-  const found = await keptCell(out, cell, few.settings)
-  const kept = network === null || (found && (await isWhole(few, network))) ? found : null
-  const { arm, part, seed } = cell
-  const indices = Array.from(splitOf(few.train, part, seed).chosen)
-  const name = nameOf(cell, indices.length)
-  if (kept) {
-    few.progress.note(`${name}: ${kept.accuracy.toFixed(2)}%, kept from before`)
-    return kept
-  }
-  const { batch } = few.settings
-  if (arm !== 'linear probe' && batch > indices.length)
-    few.progress.note(
-      `${name}: batch ${batch} is lowered to its ${counted(indices.length, 'label')}`,
-    )
-  const { tensors, ...trained } = await trainCell(few, cell, indices)
-  const { accuracy } = trained
-  const labels = partName(part)
-  const result = { arm, labels, seed, settings: few.settings, ...trained, indices }
-  if (network !== null && tensors) await keepNetwork(few, network, tensors)
-  await keepCell(out, cell, result)
-  few.progress.note(`${name}: ${accuracy.toFixed(2)}%`, { arm, labels, seed, accuracy })
-  return result
-}
-
-/** Whether a network is kept and can be opened. Says why not, where there is a file. */
-async function isWhole({ progress }: FewLabels, network: string): Promise<boolean> {
-  if (!(await exists(network))) return false
-  try {
-    await openClassifier(network)
-    return true
-  } catch (cause) {
-    const why = reasonOf(cause)
-    const named = why.startsWith(network) ? why : `${network}: ${why}`
-    progress.note(`${named}; it is trained again`, { network })
-    return false
-  }
-}
-
-/** Writes a trained network, whole or not at all. Throws Error in words. */
-async function keepNetwork(
-  { config, settings, train }: FewLabels,
-  path: string,
-  tensors: ReadonlyMap<string, SavedTensor>,
-) {
-  await makeFolder(dirname(path))
-  const about = { step: String(settings.steps) }
-  const { classes } = train
-  await writeAtomic(path, encodeClassifier({ config, tensors, classes, about }))
 }
 
 /** Opens the run, its images and the GPU, runs `work`, and closes them. */
@@ -240,6 +150,6 @@ async function weightsOf(run: RunFolder, { checkpoint, ...flags }: FewLabelFlags
   }
   const saved = await checkpointOf(run, checkpoint)
   const name = `step ${stepOf(saved.metadata) ?? 'unknown'}`
-  const { tensors, metadata } = saved
-  return { name, metadata, load: (gpu: Gpu, m: Model) => loadModel(gpu, m, tensors) }
+  const { tensors, metadata, path } = saved
+  return { name, metadata, load: (gpu: Gpu, m: Model) => loadModel(gpu, m, tensors, path) }
 }

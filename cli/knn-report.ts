@@ -5,7 +5,6 @@ import { testTransform } from '../kernels/augment/recipes.ts'
 import type { Dataset, Split } from '../data/dataset.ts'
 import { labelled } from '../data/select.ts'
 import type { Gpu } from '../engine/gpu.ts'
-import type { SafetensorsFile } from '../engine/safetensors.ts'
 import { type ChosenNeighbours, chooseNeighbours } from '../evaluate/choose-neighbours.ts'
 import { embed } from '../evaluate/embed.ts'
 import { knn } from '../evaluate/knn.ts'
@@ -13,6 +12,7 @@ import type { KnnResult } from '../evaluate/knn-result.ts'
 import { unitFeatures } from '../evaluate/unit-features.ts'
 import { recipeOf } from '../methods/views.ts'
 import type { Model } from '../models/model.ts'
+import type { LoadedFile } from '../run-folder/saved-encoder.ts'
 import { networksOf } from '../training/encoder.ts'
 import {
   type KnnSettings,
@@ -30,7 +30,7 @@ interface KnnSubject {
   readonly gpu: Gpu
   readonly config: TrainConfig
   readonly halves: Pick<Split, 'train' | 'test'>
-  readonly saved: SafetensorsFile
+  readonly saved: LoadedFile
 }
 
 /** Chooses k and temperature for the trained encoder, among the neighbours of --bank alone. */
@@ -74,7 +74,7 @@ function sharesOf({ scores, predictions }: KnnResult, C: number): Float32Array {
 
 function encoderOf({ gpu, config, saved }: KnnSubject): Model {
   const { model, load } = networksOf(gpu, config)
-  load(saved.tensors)
+  load(saved)
   return model
 }
 

@@ -4,6 +4,7 @@ import {
   type AddHelpTextContext,
   type AddHelpTextPosition,
   Command,
+  InvalidArgumentError,
   type Help,
   type HelpContext,
 } from 'commander'
@@ -60,6 +61,10 @@ const forms: readonly (readonly [RegExp, Reworded])[] = [
       `${option}: ${rule.replace('Allowed choices are', 'must be one of')}, got ${value || "''"}`,
   ],
   [
+    /^command-argument value '(.*)' is invalid for argument '(.*?)'\. (.*?)\.?$/s,
+    (own, [, value = '', name = '', rule = '']) => wrongArgument(own, { value, name, rule }),
+  ],
+  [
     /^option '((\S+).*)' argument missing/,
     (_, [, whole = '', option = '']) => `${option}: must have a value, as in ${whole}, got none`,
   ],
@@ -75,7 +80,8 @@ const forms: readonly (readonly [RegExp, Reworded])[] = [
   [/^unknown command '(.*?)'/s, (own, [, name]) => wrongCommand(own, name)],
   [
     /^missing required argument '(.*)'/,
-    (own, [, name = '']) => `${pathOf(own).join(' ')}: must be followed by <${name}>, got none`,
+    (own, [, name = '']) =>
+      `${pathOf(own).join(' ')}: must be followed by <${name}>, got none; ${usageOf(own)}`,
   ],
   [
     /^too many arguments/,
@@ -90,8 +96,37 @@ const forms: readonly (readonly [RegExp, Reworded])[] = [
   ],
 ]
 
+/** Writes the complaint about a wrong value of an argument. */
+const wrongArgument = (
+  own: Command,
+  { value, name, rule }: { readonly value: string; readonly name: string; readonly rule: string },
+): string => `${pathOf(own).join(' ')}: <${name}> ${rule}, got ${value || "''"}; ${usageOf(own)}`
+
+/** Says how a command and what it needs are typed: 'type: kindred search <run> <images...>'. */
+function usageOf(own: Command): string {
+  const needed = own.registeredArguments.filter(({ required }) => required)
+  const names = needed.map((each) => `<${each.name()}${each.variadic ? '...' : ''}>`)
+  return `type: ${command(...pathOf(own))} ${names.join(' ')}`
+}
+
+/** Writes the complaint about a negative number where an argument must be another, null if it is
+ *  none: commander takes it for an option. */
+function wrongNegative(own: Command, value: string): string | null {
+  if (!/^-[\d.]/.test(value)) return null
+  for (const each of own.registeredArguments)
+    try {
+      each.parseArg?.(value, undefined)
+    } catch (error) {
+      if (!(error instanceof InvalidArgumentError)) throw error
+      return wrongArgument(own, { value, name: each.name(), rule: error.message })
+    }
+  return null
+}
+
 /** Writes the complaint about an unknown option, with the nearest known one. */
 function unknownOption(own: Command, option: string): string {
+  const negative = wrongNegative(own, option)
+  if (negative !== null) return negative
   const names = own.options.flatMap(({ long }) => long ?? [])
   const near = nearestName(option, names)
   const help = `${command(...pathOf(own), '--help')} lists the options`

@@ -10,10 +10,11 @@ import { UsageError } from '../training/choice.ts'
 import { resumeCommand } from './command.ts'
 import type { TrainConfig } from '../training/run-schema.ts'
 import type { Resident } from '../training/feed.ts'
-import { checkSettings } from '../training/resumable.ts'
+import { checkSettings, checkTrained } from '../training/resumable.ts'
+import type { Checkpoint } from '../training/storage.ts'
 import type { GpuFlags } from './gpu-options.ts'
 import type { ResumeFlags } from './resume.ts'
-import { type RunFolder, readRun } from './runs.ts'
+import { type RunFolder, optionOf, readRun } from './runs.ts'
 
 const RUNS = 'runs' // the folder of runs without --out
 
@@ -72,36 +73,45 @@ const article = (title: string) => (/^[aeiou]/i.test(title) ? 'an' : 'a')
 
 const dashed = (name: string) => name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
 
-/** Reads the configuration of the run in `dir`. Throws Error with the right command for a run of
- *  another method. */
-export async function savedConfig(
-  { name, title }: Pick<Method, 'name' | 'title'>,
-  dir: string,
-): Promise<TrainConfig> {
-  const config = runConfig(await readRun(dir))
-  if (name === config.method) return config
-  throw new Error(
-    `${dir}: config.json is not of ${article(title)} ${title} run, its method is ` +
-      `${config.method}; go on with: ${resumeCommand(config.method, dir)}`,
-  )
+/** A run to resume. */
+export interface ResumedRun {
+  readonly name: string
+  readonly nameOf: (setting: string) => string
+  readonly config: TrainConfig
+  /** Its newest checkpoint, without the tensors; null if there is none yet. */
+  readonly checkpoint: Pick<Checkpoint, 'step' | 'metadata'> | null
 }
 
-/** Throws Error in words if a run cannot begin or resume: its folder is in use, holds something
- *  else or cannot be written, or its files are damaged or changed. Leaves no file behind. */
-export async function checkPlace(
-  config: TrainConfig,
-  place: Pick<PlaceFlags, 'out'>,
-  resuming: string | null,
-) {
-  if (resuming === null) {
-    await (place.out === undefined ? checkWritable(RUNS) : checkNewRun(place.out))
-    return
-  }
-  await checkOldRun(resuming)
-  const run = await readRun(resuming)
+/** Reads the run in `dir`. Throws Error with the right command for a run of another method and for
+ *  an imported encoder, and in words for a run that is damaged or in use. */
+export async function savedRun(
+  { name, title }: Pick<Method, 'name' | 'title'>,
+  dir: string,
+): Promise<ResumedRun> {
+  const run = await readRun(dir)
+  const config = runConfig(run)
+  await checkOldRun(dir)
   await run.metrics()
   const { checkpoint } = await run.latest()
-  if (checkpoint) checkSettings(run, checkpoint, config)
+  if (checkpoint) checkTrained(run, checkpoint)
+  if (name !== config.method)
+    throw new Error(
+      `${dir}: config.json is not of ${article(title)} ${title} run, its method is ` +
+        `${config.method}; go on with: ${resumeCommand(config.method, dir)}`,
+    )
+  const kept = checkpoint && { step: checkpoint.step, metadata: checkpoint.metadata }
+  return { name: run.name, nameOf: optionOf, config, checkpoint: kept }
+}
+
+/** Throws Error in words if a run cannot begin or resume: its folder holds something else or cannot
+ *  be written, or `config` has other settings than its checkpoint. Leaves no file behind. */
+export async function checkPlace(
+  config: TrainConfig,
+  { out }: Pick<PlaceFlags, 'out'>,
+  resuming: ResumedRun | null,
+) {
+  if (!resuming) await (out === undefined ? checkWritable(RUNS) : checkNewRun(out))
+  else if (resuming.checkpoint) checkSettings(resuming, resuming.checkpoint, config)
 }
 
 /** Checks config.json of a run, and returns it. Throws Error with every wrong field. */

@@ -16,7 +16,8 @@ export const onCommandLine: Words = {
   elsewhere: 'another --out',
 }
 
-function optionOf(setting: string): string {
+/** Names the option that gives a setting. */
+export function optionOf(setting: string): string {
   return `--${setting === 'schedule.lr' ? 'lr' : setting}`
 }
 

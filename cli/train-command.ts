@@ -20,7 +20,7 @@ import { resumeCommand } from './command.ts'
 import type { Changes } from '../training/history.ts'
 import { type OverrideFlags, type Settled, readOverrides, settled, withFile } from './overrides.ts'
 import { knnRows } from '../training/knn.ts'
-import { type PlaceFlags, checkPlace, folderToResume, makeNextFree, savedConfig } from './place.ts'
+import { type PlaceFlags, checkPlace, folderToResume, makeNextFree, savedRun } from './place.ts'
 import { openRunGpu } from './gpu-options.ts'
 import type { Progress } from '../training/progress.ts'
 import { startProgress } from './progress.ts'
@@ -45,14 +45,14 @@ export type CommandFlags = ConfigOptions & PlaceFlags & OverrideFlags & InitFlag
 export async function trainMethod(name: string, flags: CommandFlags): Promise<number> {
   const method = methodOf(name)
   const resuming = folderToResume(flags)
-  const saved =
-    resuming === null ? null : goingOn(await savedConfig(method, resuming), flags, resuming)
+  const old = resuming === null ? null : await savedRun(method, resuming)
+  const saved = old && goingOn(old.config, flags, old.name)
   const overrides = await readOverrides(name, flags)
   const settings = withFile(flags, overrides)
   const settle = (given: CommandFlags, software: boolean): Settled =>
     saved ? { config: saved, changes: {} } : settled(name, given, software, overrides)
   const draft = settle(settings, false).config
-  await checkPlace(draft, flags, resuming)
+  await checkPlace(draft, flags, old)
   const init = await readInit(flags)
   const progress = startProgress({ json: flags.json ?? false })
   const data = await openRunImages(draft, progress) // refuses bad data before a GPU opens

@@ -9,6 +9,7 @@ import { randomBytes } from 'node:crypto'
 import { constants, copyFile, link, lstat, readFile, rm, writeFile } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
+import { codeOf } from '../engine/node-files.ts'
 import { type Holder, parseHolder, self, stateOf } from './holder.ts'
 import { kindOf } from './paths.ts'
 
@@ -139,6 +140,3 @@ async function contentOf(path: string): Promise<string | null> {
     throw error
   }
 }
-
-const codeOf = (error: unknown) =>
-  error instanceof Error && 'code' in error ? String(error.code) : ''

@@ -2,6 +2,7 @@
 
 import { readFileSync, readlinkSync } from 'node:fs'
 import { hostname } from 'node:os'
+import { codeOf } from '../engine/node-files.ts'
 
 /** A process. The fields tell it from later processes with the same number. A text is '' where the
  *  system does not tell it. */
@@ -58,7 +59,7 @@ function isRunning({ pid, started }: Pick<Holder, 'pid' | 'started'>): boolean {
     process.kill(pid, 0)
   } catch (error) {
     // other codes, such as EPERM: the process runs, but this one may not signal it
-    if (error instanceof Error && 'code' in error && error.code === 'ESRCH') return false
+    if (codeOf(error) === 'ESRCH') return false
   }
   const stat = statOf(pid)
   if (stat === null) return started === '' || process.platform !== 'linux'

@@ -4,21 +4,24 @@
 import type { Stats } from 'node:fs'
 import { lstat, readFile, readdir, readlink, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
+import { codeOf } from '../engine/node-files.ts'
 import { nearestName } from '../kernels/options.ts'
 import { reasonOf } from '../kernels/reason-of.ts'
 import { DataError } from './dataset.ts'
 
-/** A file's status, or why there is none. */
+/** A file's status, or why there is none. `isMissing` is true if nothing is there, or nothing where a
+ *  link leads. */
 export type Look =
-  | { readonly status: Stats; readonly trouble: null }
-  | { readonly status: null; readonly trouble: string }
+  | { readonly status: Stats; readonly trouble: null; readonly isMissing: false }
+  | { readonly status: null; readonly trouble: string; readonly isMissing: boolean }
 
 /** Looks at `path`, following links. */
 export async function lookAt(path: string): Promise<Look> {
   try {
-    return { status: await stat(path), trouble: null }
+    return { status: await stat(path), trouble: null, isMissing: false }
   } catch (error) {
-    return { status: null, trouble: await troubleOf(error, path) }
+    const isMissing = codeOf(error) === 'ENOENT' && !isUnnamed(path)
+    return { status: null, trouble: await troubleOf(error, path), isMissing }
   }
 }
 
@@ -34,13 +37,16 @@ const words: Readonly<Record<string, string>> = {
   EIO: 'cannot be read: the disk reports an error',
 }
 
+/** Whether a path has a name that is not UTF-8: it cannot be looked at, whatever is there. */
+const isUnnamed = (path: string) => path.includes('\ufffd')
+
 /** Says why `path` could not be looked at or read. The words follow its name in a sentence. */
 export async function troubleOf(error: unknown, path: string): Promise<string> {
-  const code = error instanceof Error && 'code' in error ? String(error.code) : ''
+  const code = codeOf(error)
   if (code === 'ENOENT') {
     const isLink = (await lstat(path).catch(() => null))?.isSymbolicLink()
     if (isLink) return `is a link to ${await readlink(path)}, which does not exist`
-    if (path.includes('\ufffd')) return 'has a name that is not UTF-8; rename it'
+    if (isUnnamed(path)) return 'has a name that is not UTF-8; rename it'
   }
   return words[code] ?? `cannot be read: ${reasonOf(error)}`
 }
@@ -61,9 +67,8 @@ export async function namesIn(
   rule: string,
   remedy = '',
 ): Promise<string[]> {
-  const { status, trouble } = await lookAt(path)
+  const { status, trouble, isMissing } = await lookAt(path)
   if (!status) {
-    const isMissing = trouble.endsWith('does not exist')
     const hint = isMissing ? await hintFor(path, rule) : ''
     throw new DataError(`${what}: ${path} ${trouble}${hint}`)
   }
@@ -112,7 +117,7 @@ export async function readDataFile(what: string, path: string): Promise<Buffer> 
 export async function readLines(what: string, path: string): Promise<string[]> {
   const isMissing = await lstat(path).then(
     () => false,
-    (error: unknown) => error instanceof Error && 'code' in error && error.code === 'ENOENT',
+    (error: unknown) => codeOf(error) === 'ENOENT',
   )
   if (isMissing) return []
   const lines = (await readDataFile(what, path)).toString('utf8').split(/\r?\n/)

@@ -2,7 +2,7 @@
 // convolution's weight [H, W, I, O] here is [O, I, H, W] there. All else is stored unchanged.
 
 import { type Shape, type Variable, show, sizeOf } from '../kernels/op.ts'
-import { checkValue, onGpu, record } from '../kernels/options.ts'
+import { checkValue, onGpu, record, text } from '../kernels/options.ts'
 import { quiet } from './errors.ts'
 import type { Gpu } from './gpu.ts'
 import type { Named } from './named.ts'
@@ -45,41 +45,52 @@ function withLayouts(saved: Map<string, SavedTensor>, variables: Named): Map<str
   return saved
 }
 
-function textTensor(text: string): SavedTensor {
-  const data = new TextEncoder().encode(text)
+function textTensor(words: string): SavedTensor {
+  const data = new TextEncoder().encode(words)
   return { shape: [data.length], data }
 }
 
 /** Throws Error unless a saved flat variable has the same parts as this one, in the same order. */
-function checkLayout(name: string, variable: Variable, saved: ReadonlyMap<string, SavedTensor>) {
-  const [parts, text] = [layouts.get(variable), saved.get(name + LAYOUT)?.data]
-  if (!parts || !(text instanceof Uint8Array)) return
-  const before = new TextDecoder().decode(text).split('\n')
+function checkLayout(
+  file: string,
+  [name, variable]: readonly [string, Variable],
+  saved: ReadonlyMap<string, SavedTensor>,
+) {
+  const [parts, lines] = [layouts.get(variable), saved.get(name + LAYOUT)?.data]
+  if (!parts || !(lines instanceof Uint8Array)) return
+  const before = new TextDecoder().decode(lines).split('\n')
   const at = parts.findIndex((part, i) => part !== before[i])
   if (at < 0 && before.length === parts.length) return
   const i = at < 0 ? parts.length : at
   throw new Error(
-    `checkpoint: ${name} is of parameters in another order, ${before[i] ?? 'nothing'} where the optimizer has ${parts[i] ?? 'nothing'}; make the optimizer of the same parameters in the order that they were saved in`,
+    `${file}: ${name} is of parameters in another order, ${before[i] ?? 'nothing'} where the optimizer has ${parts[i] ?? 'nothing'}; make the optimizer of the same parameters in the order that they were saved in`,
   )
 }
 
 /** Overwrites the variables with saved ones of the same names, and ignores others in `saved`.
  *  Before anything is written, throws Error naming a variable that is missing, has another shape,
- *  or is an optimizer's state for other parameters or another order of them. */
-export function restore(gpu: Gpu, variables: Named, saved: ReadonlyMap<string, SavedTensor>) {
+ *  or is an optimizer's state for other parameters or another order of them. Messages begin with
+ *  `file`, the path that `saved` was read from. */
+export function restore(
+  gpu: Gpu,
+  variables: Named,
+  saved: ReadonlyMap<string, SavedTensor>,
+  file = 'checkpoint',
+) {
   checkValue('restore', 'gpu', gpu, onGpu)
   checkValue('restore', 'variables', variables, record)
   checkValue('restore', 'saved', saved, savedMap)
+  checkValue('restore', 'file', file, text)
   const writes = Object.entries(variables).map(([name, variable]) => {
     const stored = saved.get(name)
-    if (!stored) throw new Error(`checkpoint: ${name} is missing; it is of another model`)
+    if (!stored) throw new Error(`${file}: ${name} is missing; it is of another model`)
     if (!(stored.data instanceof Float32Array))
       throw new Error(
-        `checkpoint: ${name} must be F32, F16 or BF16, and is not; it is of another program`,
+        `${file}: ${name} must be F32, F16 or BF16, and is not; it is of another program`,
       )
     if (sizeOf(stored.shape) !== stored.data.length)
       throw new Error(
-        `checkpoint: ${name} has ${stored.data.length} values for ${show(stored.shape)}; it is damaged`,
+        `${file}: ${name} has ${stored.data.length} values for ${show(stored.shape)}; it is damaged`,
       )
     const isConv = variable.shape.length === 4
     const { data, shape } = isConv
@@ -87,11 +98,11 @@ export function restore(gpu: Gpu, variables: Named, saved: ReadonlyMap<string, S
       : { ...stored, data: stored.data }
     if (shape.join() !== variable.shape.join())
       throw new Error(
-        `checkpoint: ${name} is ${show(stored.shape)}, the model needs ${show(isConv ? oihw(variable.shape) : variable.shape)}; it is of another model or width`,
+        `${file}: ${name} is ${show(stored.shape)}, the model needs ${show(isConv ? oihw(variable.shape) : variable.shape)}; it is of another model or width`,
       )
     return { variable, data }
   })
-  for (const [name, variable] of Object.entries(variables)) checkLayout(name, variable, saved)
+  for (const named of Object.entries(variables)) checkLayout(file, named, saved)
   for (const { variable, data } of writes) gpu.write(variable, data)
 }
 

@@ -43,10 +43,15 @@ export async function saveModel(gpu: Gpu, model: Parts): Promise<Map<string, Sav
 }
 
 /** Overwrites a model, or several by name, with the saved tensors of the same names, as `saveModel`
- *  returns them. Ignores other tensors. Throws Error that names the tensors that are missing or of
- *  another shape, before anything changes. */
-export function loadModel(gpu: Gpu, model: Parts, saved: ReadonlyMap<string, SavedTensor>) {
-  restore(gpu, everyVariable('loadModel', model), saved)
+ *  returns them. Ignores other tensors. Throws Error that names a tensor that is missing or of
+ *  another shape, before anything changes. It begins with `file`, the path of the tensors. */
+export function loadModel(
+  gpu: Gpu,
+  model: Parts,
+  saved: ReadonlyMap<string, SavedTensor>,
+  file = 'checkpoint',
+) {
+  restore(gpu, everyVariable('loadModel', model), saved, file)
   for (const [name, norm] of normsOf(model)) {
     const batches = saved.get(`${name}.num_batches_tracked`)?.data[0]
     if (batches !== undefined) norm.batches = Number(batches)

@@ -7,6 +7,7 @@ import { decodeCheckpoint, encodeCheckpoint } from '../training/checkpoint-bytes
 import { fileOfStep, stepsIn } from '../training/checkpoint-file.ts'
 import { configBytes } from '../training/config-file.ts'
 import { type Metric, metricLines } from '../training/metrics.ts'
+import { checkReplacement } from '../training/resumable.ts'
 import type { Checkpoint, Config, Other, TrainingStorage } from '../training/storage.ts'
 import type { RunFiles } from './place.ts'
 import { writeFailure } from './write-failure.ts'
@@ -52,8 +53,11 @@ export class StoredRun implements TrainingStorage {
     return this.#config
   }
 
-  /** Replaces the configuration. Throws Error in words, with the old one intact. */
+  /** Replaces the configuration. Throws Error in words for a wrong field and for a setting that a run
+   *  keeps, and with the old one intact if it cannot be stored. */
   async writeConfig(config: Config) {
+    this.#checkOpen()
+    await checkReplacement(this, config)
     await this.#write(CONFIG, configBytes(config))
     this.#config = config
   }
@@ -182,9 +186,13 @@ export class StoredRun implements TrainingStorage {
     this.#isWritten = true
   }
 
+  #checkOpen() {
+    if (this.#release) return
+    throw new Error(`${this.name} is closed; storedRun(${JSON.stringify(this.run)}) opens it`)
+  }
+
   async #write(name: string, bytes: Uint8Array<ArrayBuffer>) {
-    if (!this.#release)
-      throw new Error(`${this.name} is closed; storedRun(${JSON.stringify(this.run)}) opens it`)
+    this.#checkOpen()
     await this.#files.write(name, bytes).catch(async (cause: unknown) => {
       throw await writeFailure(`${this.name}: ${name}`, cause, bytes.length)
     })

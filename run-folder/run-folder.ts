@@ -15,6 +15,7 @@ import {
 } from './checkpoints.ts'
 import { type Metric, metricLines, metricsIn } from '../training/metrics.ts'
 import { configBytes } from '../training/config-file.ts'
+import { checkReplacement } from '../training/resumable.ts'
 import type { Checkpoint, Config, Other, Sha256, TrainingStorage } from '../training/storage.ts'
 import { utf8, exists } from './run-config.ts'
 import type { Words } from './words.ts'
@@ -54,9 +55,11 @@ export class RunFolder implements TrainingStorage {
     return this.#config
   }
 
-  /** Replaces config.json. Throws Error in words, with the old file intact. */
+  /** Replaces config.json. Throws Error in words for a wrong field and for a setting that a run
+   *  keeps, and with the old file intact if it cannot be written. */
   async writeConfig(config: Config) {
     this.#checkHeld()
+    await checkReplacement(this, config)
     await writeAtomic(this.path('config.json'), configBytes(config), { retry: this.retry })
     this.#config = config
   }

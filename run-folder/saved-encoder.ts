@@ -53,13 +53,18 @@ export async function openEncoder(
       )
     const checkpoint = await load(path)
     const config = await configOfFile(path, checkpoint)
-    const saved = savedEncoderOf(path, config, checkpoint.tensors, layer)
+    const saved = savedEncoderOf(config, { ...checkpoint, path }, layer)
     return { ...saved, config, checkpoint, damaged: [] }
   }
   const run = await openRun(path)
   const config = checkConfig(run.config, run.path('config.json'))
   const { damaged, ...checkpoint } = await checkpointIn(run, which)
-  return { ...savedEncoderOf(path, config, checkpoint.tensors, layer), config, checkpoint, damaged }
+  return { ...savedEncoderOf(config, checkpoint, layer), config, checkpoint, damaged }
+}
+
+/** A safetensors file, and its path. */
+export interface LoadedFile extends SafetensorsFile {
+  readonly path: string
 }
 
 /** Loads a checkpoint of a run: the newest, the best, or the file at a path. Lists the damaged
@@ -67,13 +72,13 @@ export async function openEncoder(
 export async function checkpointIn(
   run: RunFolder,
   which: string,
-): Promise<SafetensorsFile & { readonly damaged: readonly string[] }> {
+): Promise<LoadedFile & { readonly damaged: readonly string[] }> {
   if (which === 'best') {
     const best = await run.bestCheckpoint()
     if (best) return { ...best, damaged: [] }
     throw new UsageError(`${run.dir} has no best checkpoint: its kNN accuracy was never measured`)
   }
-  if (which !== 'newest') return { ...(await load(which)), damaged: [] }
+  if (which !== 'newest') return { ...(await load(which)), path: which, damaged: [] }
   const { checkpoint, damaged } = await run.latest()
   if (checkpoint) return { ...checkpoint, damaged }
   throw new UsageError(`${run.dir} has no checkpoint yet; let the training reach its first`)

@@ -2,17 +2,7 @@
 //   node scripts/page-sizes.js [names]
 
 import { gzipSync } from 'node:zlib'
-import { build } from 'esbuild'
-
-/** Leaves out what is imported when it is used. */
-const later = {
-  name: 'later',
-  setup({ onResolve }) {
-    onResolve({ filter: /./ }, ({ path, kind }) =>
-      kind === 'dynamic-import' ? { path, external: true } : null,
-    )
-  },
-}
+import { pageBundle } from './page-bundle.js'
 
 const [given] = process.argv.slice(2)
 const rows = given
@@ -27,13 +17,7 @@ const rows = given
       '*',
     ]
 for (const names of rows) {
-  const what = names === '*' ? '*' : `{ ${names} }`
-  const { outputFiles } = await build({
-    stdin: { contents: `export ${what} from './dist/index.js'`, resolveDir: process.cwd() },
-    ...{ bundle: true, minify: true, format: 'esm', platform: 'browser', target: 'es2022' },
-    ...{ write: false, plugins: [later] },
-  })
-  const [{ contents }] = outputFiles
+  const contents = await pageBundle(names)
   const kB = (bytes) => (bytes / 1000).toFixed(1)
   const [plain, zipped] = [contents, gzipSync(contents, { level: 9 })].map(({ length }) =>
     kB(length),

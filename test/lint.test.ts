@@ -121,6 +121,18 @@ test('a file has at most 250 lines, and a function 40 besides its WGSL', () => {
   ])
 })
 
+test('what was thrown is put into words in one place', () => {
+  const words = 'export const wordsOf = (e: unknown) => e instanceof Error ? e.message : '
+  assert.equal(
+    lint({
+      'engine/a.ts': `${words}String(e)\n`,
+      'kernels/reason-of.ts': `${words.replace('words', 'reason')}String(e)\n`,
+      'engine/other.ts': `${words.replace('words', 'told')}''\n`,
+    }),
+    ['call reasonOf of kernels/reason-of.ts'],
+  )
+})
+
 test('a test that expects any error is refused', () => {
   const call = (rest: string) =>
     lint({

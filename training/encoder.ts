@@ -4,13 +4,13 @@
 import { type Recipe, testSide, testTransform } from '../kernels/augment/recipes.ts'
 import type { Precision } from '../kernels/op.ts'
 import type { Gpu } from '../engine/gpu.ts'
-import type { SavedTensor } from '../engine/safetensors.ts'
 import { methodOf } from '../methods/registry.ts'
 import { recipeOf } from '../methods/views.ts'
 import type { Model } from '../models/model.ts'
 import { loadModel } from '../models/state.ts'
 import { measuredModel } from './prepare.ts'
 import type { TrainConfig } from './run-schema.ts'
+import type { Checkpoint } from './storage.ts'
 
 /** Output that is compared: the encoder's features, or the head's embedding. */
 export type EncoderLayer = 'features' | 'embedding'
@@ -33,8 +33,9 @@ export interface SavedEncoder {
 /** The networks of a configuration with initial weights, and what overwrites these. */
 export interface Networks {
   readonly model: Model
-  /** Loads a checkpoint's weights. Throws Error that names a tensor that does not fit. */
-  readonly load: (tensors: ReadonlyMap<string, SavedTensor>) => void
+  /** Loads a checkpoint's weights. Throws Error that names the file and a tensor that does not
+   *  fit. */
+  readonly load: (saved: Pick<Checkpoint, 'tensors' | 'path'>) => void
 }
 
 /** Makes the networks whose output evaluation compares: the encoder, or the encoder with its head.
@@ -49,24 +50,23 @@ export function networksOf(
   const head = layer === 'embedding' ? method.head(gpu, config, encoder.features) : null
   return {
     model: measuredModel({ knn: { ...config.knn, layer } }, { encoder, head }),
-    load(tensors) {
-      loadModel(gpu, encoder, tensors)
-      if (head) loadModel(gpu, head, tensors)
+    load({ tensors, path }) {
+      loadModel(gpu, encoder, tensors, path)
+      if (head) loadModel(gpu, head, tensors, path)
     },
   }
 }
 
 /** Returns the encoder of a configuration with the weights of a checkpoint. */
 export const savedEncoderOf = (
-  name: string,
   config: TrainConfig,
-  tensors: ReadonlyMap<string, SavedTensor>,
+  saved: Pick<Checkpoint, 'tensors' | 'path'>,
   layer?: EncoderLayer,
 ): SavedEncoder => ({
-  name,
+  name: saved.path,
   build(gpu) {
     const { model, load } = networksOf(gpu, config, layer)
-    load(tensors)
+    load(saved)
     return model
   },
   transform: testTransform(recipeOf(config.views, 0)),

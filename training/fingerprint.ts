@@ -47,6 +47,11 @@ export const digestsIn = (metadata: Readonly<Record<string, string>>): Partial<D
   ...(metadata[MEASURED] !== undefined && { measured: metadata[MEASURED] }),
 })
 
+/** Tells whether a checkpoint's metadata hold a digest of the images that it was trained on, of today
+ *  or of older versions. */
+export const holdsImages = (metadata: Readonly<Record<string, string>>) =>
+  metadata[IMAGES] !== undefined || metadata['images'] !== undefined
+
 /** Computes the digests of a run's training images and of its measurements. Throws DataError. */
 export async function digestsOf(
   { train, test }: { readonly train: Dataset; readonly test: Dataset },

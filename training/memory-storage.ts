@@ -2,6 +2,7 @@
 
 import { checkValue, record, text } from '../kernels/options.ts'
 import type { Metric } from './metrics.ts'
+import { checkReplacement } from './resumable.ts'
 import type { Checkpoint, Config, Other, TrainingStorage } from './storage.ts'
 
 const configured = { ...record, words: 'a configuration, as configOf makes it' }
@@ -37,9 +38,11 @@ export class MemoryStorage implements TrainingStorage {
     return this.#best
   }
 
-  writeConfig(config: Config): Promise<void> {
+  /** Replaces the configuration. Throws Error in words for a wrong field and for a setting that a run
+   *  keeps. */
+  async writeConfig(config: Config): Promise<void> {
+    await checkReplacement(this, config)
     this.#config = config
-    return Promise.resolve()
   }
 
   append(metric: Metric) {
@@ -61,7 +64,7 @@ export class MemoryStorage implements TrainingStorage {
     metadata: Checkpoint['metadata'],
     { best = false }: { readonly best?: boolean } = {},
   ): Promise<string> {
-    const path = `step ${step}`
+    const path = `${this.name}: its checkpoint of step ${step}`
     this.#newest = { step, path, tensors, metadata: { ...metadata, step: String(step) } }
     if (best) this.#best = this.#newest
     return Promise.resolve(path)

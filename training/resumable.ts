@@ -3,9 +3,10 @@
 import type { Dataset } from '../data/dataset.ts'
 import { counted } from '../data/words.ts'
 import { methodOf } from '../methods/registry.ts'
+import { checkConfig } from './check-config.ts'
 import type { TrainConfig } from './run-schema.ts'
-import { type Digests, isOf } from './fingerprint.ts'
-import { type Changes, changesSince, describeChanges } from './history.ts'
+import { type Digests, holdsImages, isOf } from './fingerprint.ts'
+import { type Changes, changesSince, describeChanges, holdsSettings } from './history.ts'
 import type { Checkpoint, TrainingStorage } from './storage.ts'
 
 type Saved = Pick<Checkpoint, 'step' | 'metadata'>
@@ -21,17 +22,44 @@ const isFree = (path: string, changes: Changes) =>
 /** Names of a storage and of its settings. */
 type Named = Pick<TrainingStorage, 'name' | 'nameOf'>
 
-/** Throws Error with the settings that differ from the checkpoint's and must not. */
-export function checkSettings(storage: Named, { step, metadata }: Saved, config: TrainConfig) {
+/** Throws Error with the settings that differ from the checkpoint's and must not. `what` names the
+ *  configuration. */
+export function checkSettings(
+  storage: Named,
+  { step, metadata }: Saved,
+  config: TrainConfig,
+  what = 'config.json',
+) {
   const changes = changesSince(metadata, config)
   const fixed = Object.entries(changes).filter(([path]) => !isFree(path, changes))
   if (fixed.length === 0) return
   const back = fixed.map(([path, { from }]) => `${path} ${JSON.stringify(from)}`).join(', ')
   throw new Error(
-    `${storage.name}: config.json has other settings than the checkpoint of step ${step}: ` +
+    `${storage.name}: ${what} has other settings than the checkpoint of step ${step}: ` +
       `${describeChanges(Object.fromEntries(fixed))}; a run that has begun keeps them, but for ` +
       `${storage.nameOf('data')}, ${storage.nameOf('schedule.lr')} and ` +
       `${storage.nameOf('epochs')}; put back ${back}, or start a new run`,
+  )
+}
+
+/** Checks what is to replace the configuration of a run. Throws Error in words for a wrong field, and
+ *  for a setting that the newest checkpoint must keep. */
+export async function checkReplacement(
+  storage: Named & Pick<TrainingStorage, 'latest'>,
+  config: unknown,
+) {
+  const checked = checkConfig(config, `${storage.name}: the new configuration`, 'mend it')
+  const { checkpoint } = await storage.latest()
+  if (checkpoint) checkSettings(storage, checkpoint, checked, 'the new configuration')
+}
+
+/** Throws Error for the checkpoint of an imported encoder: it holds settings but no digest of images,
+ *  since no training has begun. */
+export function checkTrained({ name }: Named, { metadata, path }: Checkpoint) {
+  if (!holdsSettings(metadata) || holdsImages(metadata)) return
+  throw new Error(
+    `${name}: it holds an imported encoder, not a training to go on with; begin one with its ` +
+      `weights, by kindred train --init ${path} and the same --model, --stem and --width`,
   )
 }
 

@@ -35,7 +35,7 @@ export interface TrainingStorage {
   readonly name: string
   /** Configuration; `writeConfig` replaces it. */
   readonly config: Config
-  /** Replaces the configuration. */
+  /** Replaces the configuration, once `checkConfig` and the newest checkpoint allow it. */
   writeConfig(config: Config): Promise<void>
   /** Appends a metric. */
   append(metric: Metric): Promise<void> | void

@@ -32,25 +32,30 @@ export async function saveTrainer(gpu: Gpu, trainer: Trainer): Promise<State> {
   return { tensors, metadata: { ...metadata, ...Object.fromEntries(counters) } }
 }
 
-/** Restores a state of `saveTrainer`. Throws Error naming a part that does not fit. */
-export function loadTrainer(gpu: Gpu, trainer: Trainer, { tensors, metadata }: State) {
+/** Restores a state of `saveTrainer`. Throws Error naming a part that does not fit. It begins with
+ *  `path`, that of the state's file. */
+export function loadTrainer(
+  gpu: Gpu,
+  trainer: Trainer,
+  { tensors, metadata, path = 'checkpoint' }: State & { readonly path?: string },
+) {
   const { encoder, head, optimizer, state, kept } = trainer
-  checkSizes(kept, tensors)
+  checkSizes(kept, tensors, path)
   for (const [prefix, model] of Object.entries({ ...kept.models }))
-    loadModel(gpu, model, prefix === '' ? tensors : behind(prefix, tensors))
-  loadModel(gpu, encoder, tensors)
-  loadModel(gpu, head, tensors)
-  restore(gpu, kept.variables, tensors)
-  restore(gpu, optimizer.state, behind(OPTIMIZER, tensors))
+    loadModel(gpu, model, prefix === '' ? tensors : behind(prefix, tensors), path)
+  loadModel(gpu, encoder, tensors, path)
+  loadModel(gpu, head, tensors, path)
+  restore(gpu, kept.variables, tensors, path)
+  restore(gpu, optimizer.state, behind(OPTIMIZER, tensors), path)
   for (const [name, { write }] of Object.entries(kept.counters)) {
     const value = Number(metadata[name] || NaN)
     if (!Number.isInteger(value))
-      throw new Error(`checkpoint: ${name} is missing; it is of another method`)
+      throw new Error(`${path}: ${name} is missing; it is of another method`)
     write(value)
   }
   const [t, step] = [Number(metadata['optimizer.t'] || NaN), Number(metadata['step'] || NaN)]
   if (!Number.isInteger(t) || !Number.isInteger(step))
-    throw new Error('checkpoint: step or optimizer.t is missing; it is not one of a run')
+    throw new Error(`${path}: step or optimizer.t is missing; it is not one of a run`)
   optimizer.t = t
   state.step = step
 }
@@ -64,10 +69,10 @@ const behind = (prefix: string, tensors: ReadonlyMap<string, SavedTensor>) =>
   )
 
 /** Throws Error with the method's message for a variable with another number of rows. */
-function checkSizes({ variables, resized = {} }: Saved, tensors: State['tensors']) {
+function checkSizes({ variables, resized = {} }: Saved, tensors: State['tensors'], path: string) {
   for (const [name, tell] of Object.entries(resized)) {
     const [was, is] = [tensors.get(name)?.shape[0], variables[name]?.shape[0]]
     if (was !== undefined && is !== undefined && was !== is)
-      throw new Error(`checkpoint: ${tell(was, is)}`)
+      throw new Error(`${path}: ${tell(was, is)}`)
   }
 }

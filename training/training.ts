@@ -14,7 +14,7 @@ import { Measure } from './measure.ts'
 import { type Outcome, outcomeOf } from './outcome.ts'
 import type { Prepared } from './prepare.ts'
 import type { Progress } from './progress.ts'
-import { checkResumable, checkSettings } from './resumable.ts'
+import { checkResumable, checkSettings, checkTrained } from './resumable.ts'
 import { sha256 } from './sha256.ts'
 import type { TrainingStorage } from './storage.ts'
 import { type State, loadTrainer, saveTrainer } from './trainer-state.ts'
@@ -100,6 +100,7 @@ export class Training {
     if (checkpoint) {
       const { step } = checkpoint
       const digests = () => this.#known()
+      checkTrained(storage, checkpoint)
       checkSettings(storage, checkpoint, config)
       await explained(changesSince(checkpoint.metadata, config), async () => {
         await checkResumable(checkpoint, { storage, config, images, digests, stepsPerEpoch })

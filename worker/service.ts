@@ -99,7 +99,7 @@ export class TrainingServer implements TrainingService {
     if (!newest) throw new Error(`${storage.name}: there are no weights yet; train first`)
     const set = typeof of === 'string' ? data[of] : memoryDataset(of)
     const config = checkConfig(storage.config, storage.name)
-    const { build, transform } = savedEncoderOf(storage.name, config, newest.tensors, layer)
+    const { build, transform } = savedEncoderOf(config, newest, layer)
     return gpus.on(async (gpu) => {
       const model = await build(gpu)
       try {

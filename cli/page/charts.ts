@@ -1,7 +1,7 @@
 // Draws charts with uPlot. A canvas has no style sheet, so they are made again when colours change.
 
 import uPlot from 'uplot'
-import type { Chart } from '../report/chart.ts'
+import type { Chart, Curve } from '../report/chart.ts'
 import { colourOf } from './data.ts'
 
 const HEIGHT = 230
@@ -46,7 +46,8 @@ function drawn(chart: Chart, place: HTMLElement): uPlot {
     figure.append(about)
   }
   place.append(figure)
-  const data = [chart.x, ...chart.curves.map(({ y }) => y)] as uPlot.AlignedData // uPlot copies none
+  const edges = chart.curves.flatMap(({ band }) => (band ? [band.high, band.low] : []))
+  const data = [chart.x, ...chart.curves.map(({ y }) => y), ...edges] as uPlot.AlignedData // uPlot copies none
   const plot = new uPlot(optionsOf(chart, widthOf(figure)), data, figure)
   figure.addEventListener('keydown', (event) => moveBy(event, plot, chart))
   return plot
@@ -82,8 +83,29 @@ const valued = (_: uPlot, v: number | null) => (v == null ? '' : String(Number(v
 const fromNothing = (_: uPlot, __: number, most: number) =>
   uPlot.rangeNum(0, Math.max(most, 1e-9), { min: { pad: 0, hard: 0, mode: 1 }, max: { pad: 0.1 } })
 
+/** The bands around curves: for each the number of its curve among the series, and its edges, which
+ *  follow the curves. */
+const bandsOf = (curves: readonly Curve[]) =>
+  curves
+    .map(({ band, colour }, i) => ({ band, colour, of: i + 1 }))
+    .filter(({ band }) => band)
+    .map(({ colour, of }, i) => {
+      const high = curves.length + 1 + 2 * i
+      return { of, colour, series: [high, high + 1] as [number, number] }
+    })
+
+/** Shows and hides the edges of a band with its curve. */
+function withEdges(curves: readonly Curve[]) {
+  const bands = bandsOf(curves)
+  return (plot: uPlot, index: number | null, { show }: uPlot.Series) => {
+    const band = bands.find(({ of }) => of === index)
+    if (band && show !== undefined) for (const edge of band.series) plot.setSeries(edge, { show })
+  }
+}
+
 function optionsOf(chart: Chart, width: number): uPlot.Options {
   const { x, xLabel, curves, logarithmic = false, logarithmicY = false, fromZero = false } = chart
+  const bands = bandsOf(curves)
   const line = { stroke: colourOf('grid'), width: 1 }
   const axis = { stroke: colourOf('faint'), grid: line, ticks: line, values: marks }
   const log = { distr: 3, log: 2 } as const
@@ -108,6 +130,11 @@ function optionsOf(chart: Chart, width: number): uPlot.Options {
         value: valued,
         ...(dashed ? { dash: [6, 4] } : {}),
       })),
+      ...bands.flatMap(({ series }) =>
+        series.map(() => ({ class: 'edge', width: 0, points: { show: false }, spanGaps: true })),
+      ),
     ],
+    bands: bands.map(({ series, colour }) => ({ series, fill: `${colourOf(colour)}26` })),
+    hooks: { setSeries: [withEdges(curves)] },
   }
 }

@@ -1,13 +1,18 @@
 // A chart of a page, as data: the page draws it with uPlot.
 
-/** A curve over x. A value is null where nothing was measured. */
+/** Values over x, null where nothing was measured. */
+type Values = readonly (number | null)[]
+
+/** A curve over x. */
 export interface Curve {
   readonly label: string
-  readonly y: readonly (number | null)[]
+  readonly y: Values
   /** A colour of the page's style sheet. */
   readonly colour: 'strong' | 'pale' | 'second' | 'third' | 'fourth' | 'fifth' | 'sixth'
   /** True for a constant. */
   readonly dashed?: boolean
+  /** Edges of a band around it, such as one standard deviation; the legend leaves them out. */
+  readonly band?: { readonly low: Values; readonly high: Values }
 }
 
 export interface Chart {

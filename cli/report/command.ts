@@ -1,8 +1,6 @@
 // kindred report: the page of a run, measured anew where that is due.
 
-import { loadModel } from '../../models/state.ts'
-import { methodOf } from '../../methods/registry.ts'
-import { measuredModel } from '../../training/prepare.ts'
+import { networksOf } from '../../training/encoder.ts'
 import { findSource } from '../data-source.ts'
 import { checkpointOf, stepOf, trainingImagesOf } from '../eval-images.ts'
 import { closeImages, openRunImages } from '../images.ts'
@@ -50,22 +48,18 @@ export async function report(dir: string, flags: ReportFlags): Promise<number> {
 async function measureRun(run: RunFolder, flags: ReportFlags) {
   const { data: given, points, json } = flags
   const config = runConfig(run)
-  const { metadata, tensors } = await checkpointOf(run, undefined)
+  const saved = await checkpointOf(run, undefined)
   const progress = startProgress({ json: json ?? false })
   const gpu = await openRunGpu(flags, config)
   try {
     const source = given ?? findSource(config, run.dir)
     const { size, seed, views } = config
     const data = await openRunImages({ data: source, size, seed, views }, progress)
-    const train = await trainingImagesOf(config, data, { data: given, metadata })
-    const method = methodOf(config.method)
-    const encoder = method.encoder(gpu, config)
-    const head = method.head(gpu, config, encoder.features)
-    const model = measuredModel(config, { encoder, head })
-    loadModel(gpu, encoder, tensors)
-    if (head && model !== encoder) loadModel(gpu, head, tensors)
+    const train = await trainingImagesOf(config, data, { data: given, metadata: saved.metadata })
+    const { model, load } = networksOf(gpu, config)
+    load(saved)
     await keepMeasured(gpu, run, {
-      ...{ config, model, step: stepOf(metadata) ?? 0, points: points ?? usualPoints(gpu) },
+      ...{ config, model, step: stepOf(saved.metadata) ?? 0, points: points ?? usualPoints(gpu) },
       data: { train, test: data.test },
     })
     await closeImages(data)

@@ -27,7 +27,8 @@ export interface Page {
   readonly subtitle?: string
   /** Sentences that the page shows above all else. */
   readonly warnings?: readonly string[]
-  readonly figures: readonly Figure[]
+  /** Numbers above the curves, or a table of them. */
+  readonly figures: readonly Figure[] | Html
   readonly charts: readonly Chart[]
   /** Parts below the charts. */
   readonly sections?: readonly Section[]
@@ -103,7 +104,11 @@ function headerOf(content: Page, parts: readonly Section[]): Html {
     <div id="warnings">
       ${warnings.map((line) => html`<p class="warning" role="alert">${line}</p>`)}
     </div>
-    <dl class="figures" id="figures">${figures.map(card)}</dl>
+    ${
+      figures instanceof Html
+        ? figures
+        : html`<dl class="figures" id="figures">${figures.map(card)}</dl>`
+    }
     <nav aria-label="Parts of this page">
       ${parts.map(({ id, title: name }) => html`<a href="#${id}">${name}</a>`)}
     </nav>

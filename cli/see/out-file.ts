@@ -14,11 +14,13 @@ export type FileParts = Iterable<Uint8Array> | AsyncIterable<Uint8Array>
 
 const unfinished = new Set<string>()
 
-/** Removes unfinished files and ends the process with 130 at Ctrl-C, SIGTERM and SIGHUP. */
-export function leaveClean() {
+/** Removes unfinished files and ends the process with 130 at Ctrl-C, SIGTERM and SIGHUP, after `say`,
+ *  if that is given. */
+export function leaveClean(say?: () => void) {
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
     process.once(signal, () => {
       for (const path of unfinished) rmSync(path, { recursive: true, force: true })
+      say?.()
       process.exit(INTERRUPTED)
     })
 }

@@ -1,9 +1,10 @@
 // A folder of files that a command makes.
 
 import { mkdir, rename } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { lookAt } from '../../data/paths.ts'
 import { writeError } from '../../engine/node-files.ts'
+import { syncFolderNow } from './place-together.ts'
 import { type FileParts, discarded, draftOf, writeParts, writeTogether } from './out-file.ts'
 
 /** Makes a folder whole, or replaces the files of the same names in one that exists. */
@@ -24,7 +25,9 @@ export async function writeFolder(
   try {
     await mkdir(draft)
     for (const [name, parts] of files) await writeParts(join(draft, name), parts)
+    syncFolderNow(draft)
     await rename(draft, folder)
+    syncFolderNow(dirname(folder))
   } catch (error) {
     throw error instanceof Error && 'syscall' in error ? writeError(folder, error) : error
   } finally {

@@ -1,42 +1,66 @@
-// Gives finished files their names, all or none. It never waits, so no signal comes between two.
+// Gives finished files their names, all or none. It never waits, so no signal comes between two. A
+// power cut may: each file is whole then, and what was replaced is still beside it, under a hidden name.
 
-import { linkSync, lstatSync, renameSync, rmSync } from 'node:fs'
+import { closeSync, fsyncSync, linkSync, lstatSync, openSync, renameSync, rmSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { codeOf } from '../../engine/node-files.ts'
 import { printable } from '../../kernels/printable.ts'
 
-/** A path that has its new file, and the hidden name of its old one, null if it had none. */
-type Placed = readonly [path: string, old: string | null]
+/** A path, the hidden name of its old file, null if it had none, and whether it has its new one. */
+interface Placed {
+  readonly path: string
+  readonly old: string | null
+  isNew: boolean
+}
 
 /** Gives each draft its name; with `force` it replaces what has that name. `onTurn` hears each path
- *  before it. Throws the file system's error, once all is as it was before. */
+ *  before it. The names are on disk when it returns. Throws the file system's error, once all is as it
+ *  was before. */
 export function placeTogether(
   drafts: readonly { readonly path: string; readonly draft: string }[],
   force: boolean,
   onTurn: (path: string) => void,
 ) {
   const placed: Placed[] = []
+  const folders = [...new Set(drafts.map(({ path }) => dirname(path)))]
   try {
-    for (const { path, draft } of drafts) {
+    for (const { path } of drafts) {
       onTurn(path)
-      const old = force ? keepOld(path) : null
-      if (old !== null) placed.push([path, old]) // from here on it may have to go back
+      placed.push({ path, old: force ? keepOld(path) : null, isNew: false })
+    }
+    if (placed.some(({ old }) => old !== null)) folders.forEach(syncFolderNow)
+    for (const [i, { path, draft }] of drafts.entries()) {
+      onTurn(path)
       if (force) renameSync(draft, path)
       else linkNew(draft, path)
-      if (old === null) placed.push([path, null])
+      const one = placed[i]
+      if (one) one.isNew = true
     }
+    folders.forEach(syncFolderNow)
   } catch (error) {
     const lost = placed.reverse().flatMap(putBack)
     throw lost[0] ?? error
   }
-  for (const [, old] of placed) if (old !== null) rmSync(old, { force: true })
+  for (const { old } of placed) if (old !== null) rmSync(old, { force: true })
+}
+
+/** Syncs a folder: names are on disk only once their folder is. */
+export function syncFolderNow(path: string) {
+  if (process.platform === 'win32') return // Windows cannot open a folder
+  const folder = openSync(path, 'r')
+  try {
+    fsyncSync(folder)
+  } finally {
+    closeSync(folder)
+  }
 }
 
 /** Undoes one. Returns an error that names the old file if it cannot go back. */
-function putBack([path, old]: Placed): Error[] {
+function putBack({ path, old, isNew }: Placed): Error[] {
   try {
-    if (old === null) rmSync(path, { force: true })
-    else {
+    if (old === null) {
+      if (isNew) rmSync(path, { force: true })
+    } else {
       renameSync(old, path) // does nothing where both name one file
       rmSync(old, { force: true })
     }

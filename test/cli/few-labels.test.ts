@@ -18,6 +18,7 @@ import { procedural } from '../../data/procedural.ts'
 import { fewLabelPage } from '../../cli/few-label-page.ts'
 import { spreads, tableLines } from '../../cli/few-label-table.ts'
 import type { CellResult } from '../../cli/few-label-cells.ts'
+import { stoppedAfter } from '../fixtures/cli.ts'
 import { picture } from '../fixtures/images.ts'
 import { kindred } from '../fixtures/kindred.ts'
 
@@ -79,7 +80,7 @@ test('prints the table, keeps every cell with its labels, and goes on with what 
   assert.is(again.out.split('kept from before').length - 1, 5)
   assert.is(statSync(other).mtimeMs, written)
   const html = readFileSync(join(folder, 'few-labels.html'), 'utf8')
-  assert.match(html, /"label":"fine-tuned, mean \+ std"/)
+  assert.match(html, /"label":"fine-tuned","y":\[[\d.]+\],"colour":"strong","band":\{"low":/)
   assert.not.match(html, /(src|href)="(?!#)/)
 
   const one = kindred(
@@ -114,6 +115,39 @@ test('prints the table, keeps every cell with its labels, and goes on with what 
   )
   assert.ok(twice.out.includes('kept from before'), twice.out)
   assert.not.match(twice.out, /trained again/)
+})
+
+test('Ctrl-C says what is kept and what begins anew, and the same command what it took', async ({
+  dir,
+  run,
+}) => {
+  const out = join(dir, 'stopped')
+  const args = ['eval', 'few-labels', run, ...tiny, '--out', out]
+  const stopped = await stoppedAfter(/linear probe on 50% .* seed 0: [\d.]+%/, ...args)
+  assert.is(stopped.code, 130, stopped.err)
+  const goOn = `npx kindred ${args.join(' ')}`
+  assert.is(
+    stopped.out.trim().split('\n').at(-1),
+    'stopped: fine-tuned on 50% of the labels (30), seed 0, begins anew; ' +
+      `2 of 6 trainings are kept in ${out}; go on with: ${goOn}`,
+  )
+  assert.equal(readdirSync(out).sort(), [
+    'from-scratch-50pc-seed0.json',
+    'linear-probe-50pc-seed0.json',
+  ])
+  const again = kindred(...args)
+  assert.is(again.code, 0, again.err)
+  const lines = again.out.split('\n').filter((line) => line.includes('kept'))
+  assert.equal(
+    lines.map((line) => line.replace(/: [\d.]+%,/, ',')),
+    [
+      'from scratch on 50% of the labels (30), seed 0, kept from before',
+      'linear probe on 50% of the labels (30), seed 0, kept from before',
+      `2 of 6 trainings are kept in ${out}; the others are trained now`,
+    ],
+  )
+  const whole = kindred('eval', 'few-labels', run, ...tiny, '--json')
+  assert.equal(lastOf(kindred(...args, '--json').out).rows, lastOf(whole.out).rows, 'the same bits')
 })
 
 test('never mixes results of other settings, and says what to do', ({ run }) => {
@@ -363,7 +397,7 @@ test('computes mean and spread over seeds, in 60 columns', () => {
   assert.is(noted.at(-1), '1%: 2 of 3 fine-tuned stayed the linear probe (rate 0)')
   assert.ok(noted.every((line) => line.length <= 60))
   const html = fewLabelPage(untrained, [])
-  assert.match(html, /fine-tuned, 1% of the labels \(2\), %/)
+  assert.match(html, /1% of the labels <small>\(2\)<\/small>/)
   assert.match(html, /2 of 3 fine-tuned stayed the linear probe \(rate 0\)/)
 })
 

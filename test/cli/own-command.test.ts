@@ -81,9 +81,25 @@ test('a missing or misspelt command says what to type', () => {
 })
 
 test('an argument too few or too many says so', () => {
-  assert.is(refusalOf('eval', 'knn'), 'eval knn: must be followed by <run>, got none')
+  assert.is(
+    refusalOf('eval', 'knn'),
+    'eval knn: must be followed by <run>, got none; type: npx kindred eval knn <run>',
+  )
+  assert.is(
+    refusalOf('search', 'runs/photos'),
+    'search: must be followed by <images>, got none; type: npx kindred search <run> <images...>',
+  )
   assert.is(refusalOf('presets', 'a', 'b', 'c'), 'presets: takes 1 argument; leave out b c')
   assert.is(refusalOf('doctor', 'gpu'), 'doctor: takes no arguments; leave out gpu')
+})
+
+test('an argument says its rule and the value, a negative number too', () => {
+  for (const given of ['10%', '0', '0.5', 'all', '', "it's", '-3', '-10%'])
+    assert.is(
+      refusalOf('curate', 'select', given, 'runs/photos'),
+      `curate select: <n> must be a whole number from 1 on, got ${given || "''"}; ` +
+        'type: npx kindred curate select <n> <run>',
+    )
 })
 
 test('the process ends with exit code 2, and prints an event under --json', async () => {

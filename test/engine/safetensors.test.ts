@@ -14,6 +14,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { type SavedTensor, decodeSafetensors, encodeSafetensors } from '../../engine/safetensors.ts'
 import { load, makeFolder, save, writeAtomic, writeError } from '../../engine/node-files.ts'
+import { reasonOf } from '../../kernels/reason-of.ts'
 import { refuses } from '../fixtures/refusal.ts'
 
 const test = suite<{ dir: string }>('safetensors')
@@ -48,10 +49,7 @@ const hex = (saved: SavedTensor | undefined) =>
   Buffer.from(saved.data.buffer, saved.data.byteOffset, saved.data.byteLength).toString('hex')
 
 async function message(promise: Promise<unknown>): Promise<string> {
-  return promise.then(
-    () => assert.unreachable('should have failed') as never,
-    (error: unknown) => (error instanceof Error ? error.message : String(error)),
-  )
+  return promise.then(() => assert.unreachable('should have failed') as never, reasonOf)
 }
 
 test('gives back what was saved, bit for bit', async ({ dir }) => {

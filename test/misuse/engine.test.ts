@@ -161,6 +161,11 @@ test('state is restored into the parameters that it was saved of', async ({ gpu 
       'checkpoint: exp_avg is of parameters in another order, a [2] where the optimizer has b [2]; make the optimizer of the same parameters in the order that they were saved in',
     ],
     [
+      'a variable that is missing, of a file',
+      () => restore(gpu, two(), saved, 'state.safetensors'),
+      'state.safetensors: a is missing; it is of another model',
+    ],
+    [
       'another number',
       () => restore(gpu, new Adam(more).state, saved),
       'checkpoint: exp_avg is [128], the model needs [192]; it is of another model or width',

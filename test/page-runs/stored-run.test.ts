@@ -1,8 +1,13 @@
 // The runs that a page keeps, on a storage like a browser's. test/page/ drives a real one.
 
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { removeRun, storeRun, storedRun, storedRuns } from '../../page-runs/stored-runs.ts'
+import { createRun } from '../../run-folder/open.ts'
+import { MemoryStorage } from '../../training/memory-storage.ts'
 import { packRun } from '../../training/pack.ts'
 import { unpackRun } from '../../training/unpack.ts'
 import { keptRun, runConfig, saveStep } from '../fixtures/kept-run.ts'
@@ -48,6 +53,53 @@ test('a run is kept, and opened again as it was', async ({ web }) => {
   assert.equal(await later.metrics(), metrics.slice(0, 2))
   assert.is(later.config['epochs'], 5)
   await later.close()
+})
+
+test('a configuration that does not fit the run is refused, and nothing is written', async ({
+  web,
+}) => {
+  const file = 'kindred/photos/config.json'
+  const dir = mkdtempSync(join(tmpdir(), 'kindred-'))
+  const stored = await storedRun('photos', runConfig)
+  const folder = await createRun(join(dir, 'run'), { ...runConfig })
+  const memory = new MemoryStorage(runConfig, 'mine')
+  for (const run of [stored, folder, memory]) {
+    await run.writeConfig({ ...runConfig, seed: 1 }) // nothing is trained yet
+    await run.writeConfig({ ...runConfig })
+    await saveStep(run, 2)
+    const before = [
+      run.config,
+      web.files.get(file),
+      readFileSync(folder.path('config.json'), 'utf8'),
+    ]
+    const wrong = `${run.name}: the new configuration: 1 field is wrong; mend it\n  `
+    const kept =
+      `${run.name}: the new configuration has other settings than the checkpoint of step 2: batch ` +
+      '16 -> 8; a run that has begun keeps them, but for data, schedule.lr and epochs; put back ' +
+      'batch 16, or start a new run'
+    for (const [change, message] of [
+      [{ epoch: 5 }, `${wrong}epoch: is not known; did you mean epochs?`],
+      [{ epochs: '5' }, `${wrong}epochs: must be a whole number from 1 on, got "5"`],
+      [{ batch: 8 }, kept],
+      [{ batch: 8, epochs: 5 }, kept],
+    ] as const)
+      await refusesAsync(() => run.writeConfig({ ...runConfig, ...change }), message)
+    await refusesAsync(
+      () => run.writeConfig({}),
+      `${run.name}: the new configuration: 1 field is wrong; mend it\n  method: must be one of ` +
+        'simclr, moco, memory-bank, end-to-end, amdim, got none',
+    )
+    assert.equal(
+      [run.config, web.files.get(file), readFileSync(folder.path('config.json'), 'utf8')],
+      before,
+    )
+    const knn = { ...runConfig.knn, every: 0 }
+    await run.writeConfig({ ...runConfig, epochs: 5, checkpointEvery: 3, knn })
+    assert.is(run.config['epochs'], 5)
+  }
+  await stored.close()
+  await folder.close()
+  rmSync(dir, { recursive: true })
 })
 
 test('a run in use is refused, and so is every write after close', async () => {
@@ -188,7 +240,7 @@ test('a full storage is told in words, and leaves the old state', async ({ web }
     throw new Error('the disk is gone')
   }
   await refusesAsync(
-    () => run.writeConfig({}),
+    () => run.writeConfig({ ...runConfig, epochs: 9 }),
     "the run 'photos': config.json was not stored: the disk is gone; what was stored before is intact",
   )
   assert.equal(run.config, runConfig)
@@ -253,8 +305,7 @@ test('a source that nothing could go on from is refused, and nothing is stored',
     ],
   ] as const
   for (const [change, message] of wrong) {
-    const from = await keptRun([3, 6])
-    await from.writeConfig({ ...from.config, ...change })
+    const from = await keptRun([3, 6], undefined, { ...runConfig, ...change })
     await refusesAsync(() => storeRun('photos', from), `the training: ${message}`)
     await refusesAsync(() => packRun(from), `the training: ${message}`)
   }

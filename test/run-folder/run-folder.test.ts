@@ -24,6 +24,7 @@ import {
   readRun as openRun,
   continueRun as resumeRun,
 } from '../../cli/runs.ts'
+import { reasonOf } from '../../kernels/reason-of.ts'
 import { refuses } from '../fixtures/refusal.ts'
 
 const self = fileURLToPath(import.meta.url) // started again, with a role, by the tests that need a second process
@@ -354,10 +355,7 @@ function tests() {
 }
 
 async function message(promise: Promise<unknown>): Promise<string> {
-  return promise.then(
-    () => assert.unreachable('should have failed') as never,
-    (error: unknown) => (error instanceof Error ? error.message : String(error)),
-  )
+  return promise.then(() => assert.unreachable('should have failed') as never, reasonOf)
 }
 
 const [role, folder = ''] = process.argv.slice(2)

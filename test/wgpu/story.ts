@@ -12,6 +12,7 @@ import type { Gpu } from '../../engine/gpu.ts'
 import { instanceFor } from '../../engine/node.ts'
 import { Sgd } from '../../engine/optim/optimizer.ts'
 import { constant } from '../../engine/optim/schedule.ts'
+import { reasonOf } from '../../kernels/reason-of.ts'
 import type { ImageBatch } from '../../methods/image-batch.ts'
 import { simclr } from '../../methods/simclr.ts'
 import { parametersOf } from '../../models/tower.ts'
@@ -65,7 +66,7 @@ async function ops(gpu: Gpu) {
       const most = one.tolerance ?? 1e-5
       if (!(value <= most && (gradient ?? 0) <= most)) wrong.push(`${what}: ${value}, ${gradient}`)
     } catch (error) {
-      wrong.push(`${what}: ${error instanceof Error ? error.message : String(error)}`)
+      wrong.push(`${what}: ${reasonOf(error)}`)
     }
   }
   return { cases: cases.length, wrong }

@@ -1,5 +1,6 @@
 // Messages to the user: what went wrong, and what was done about it.
 
+import { messageOf } from '../common/message-of.ts'
 import { button, byId, make } from './elements.ts'
 
 /** Shows a message until the user closes it. A message of the same `id` replaces it. */
@@ -23,7 +24,7 @@ export function clearNotices() {
 
 /** The words of an error, with a capital unless they begin with the name of a file. */
 export function wordsOf(error: unknown): string {
-  const words = error instanceof Error ? error.message : String(error)
+  const words = messageOf(error)
   return /^[a-z]+[ ,:;]/.test(words) ? words.charAt(0).toUpperCase() + words.slice(1) : words
 }
 

@@ -2,6 +2,7 @@
 
 import { type Checkpoint, MemoryStorage } from 'kindred'
 import type { Choice, RunEvent, Tell } from '../common/api.ts'
+import { messageOf } from '../common/message-of.ts'
 import { TRAINING, claimKept, deleteKept, deleteKeptBut, isKept, writeKept } from './kept.ts'
 import type { PhotoSet } from './photo-set.ts'
 import { type SavedTraining, encodeKept, encodePictures } from './run-file.ts'
@@ -57,8 +58,7 @@ export class KeptStorage extends MemoryStorage {
     try {
       this.tell({ kind: 'saved', step, bytes: await this.#keep() })
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error)
-      this.tell({ kind: 'unsaved', reason }) // memory has it: training goes on
+      this.tell({ kind: 'unsaved', reason: messageOf(error) }) // memory has it: training goes on
     }
     return path
   }

@@ -1,5 +1,6 @@
 // Opens a saved training: that of a file, or the one that the browser keeps.
 
+import { messageOf } from '../common/message-of.ts'
 import { theGpu } from './device.ts'
 import { trained } from './encoder.ts'
 import { TRAINING, readKept } from './kept.ts'
@@ -31,8 +32,7 @@ export async function fromFile(file: Blob): Promise<SavedRun> {
     await checkWeights(training)
     return { pictures, training, picturesFile: null }
   } catch (cause) {
-    const words = cause instanceof Error ? cause.message : String(cause)
-    const why = words.replace(`${name}: `, '')
+    const why = messageOf(cause).replace(`${name}: `, '')
     throw new Error(`${name} cannot be opened: ${why}. Choose a file that this page has saved.`, {
       cause,
     })

@@ -10,6 +10,7 @@ import type {
   SkippedFile,
   Tell,
 } from '../common/api.ts'
+import { messageOf } from '../common/message-of.ts'
 import { builtIn } from './built-in.ts'
 import { decodeFiles } from './decode.ts'
 import { theGpu } from './device.ts'
@@ -128,7 +129,7 @@ const worker: PhotoWorker = {
         steps: stepsOf(found.training.config, names.length),
       }
     } catch (error) {
-      return { unreadable: error instanceof Error ? error.message : String(error) }
+      return { unreadable: messageOf(error) }
     }
   },
 

@@ -5,10 +5,14 @@ import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { InferenceSession, Tensor } from 'onnxruntime-node'
 import * as assert from 'uvu/assert'
+import { procedural } from '../../../data/procedural.ts'
 import { load, save } from '../../../engine/node-files.ts'
 import { openGpu } from '../../../engine/node.ts'
+import { openRun } from '../../../run-folder/open.ts'
 import { openEncoder } from '../../../run-folder/saved-encoder.ts'
+import { train } from '../../../training/train.ts'
 import { kindred } from '../../fixtures/cli.ts'
+import { refusesAsync } from '../../fixtures/refusal.ts'
 import { seenSuite } from '../../fixtures/seen.ts'
 
 const test = seenSuite('kindred export and import')
@@ -93,6 +97,35 @@ test('an exported file has exactly the names of torchvision, and comes back as e
     )
     assert.not(existsSync(wrong), args[0])
   }
+})
+
+test('an imported encoder is no training to resume: its weights begin one by --init', async ({
+  run,
+  dir,
+}) => {
+  const file = join(dir, 'other.safetensors')
+  await kindred('export', run, '--to', file)
+  const out = join(dir, 'foreign')
+  const [gone, small] = [`folder:${join(dir, 'gone')}`, ['--model', 'resnet8', '--width', '2']]
+  const made = await kindred('import', file, ...small, '--data', gone, '--out', out)
+  assert.is(made.code, 0, made.err)
+  const weights = join(out, 'checkpoints', 'step-00000000.safetensors')
+  const words =
+    `${out}: it holds an imported encoder, not a training to go on with; begin one with its ` +
+    `weights, by kindred train --init ${weights} and the same --model, --stem and --width`
+  for (const method of ['simclr', 'moco']) {
+    const refused = await kindred('train', method, '--resume', out)
+    assert.is(refused.code, 1)
+    assert.is(refused.err, `kindred: ${words}\n`)
+  }
+  const gpu = await openGpu()
+  const storage = await openRun(out)
+  await refusesAsync(() => train(gpu, procedural({ train: 512, test: 4 }), storage), words)
+  gpu.destroy()
+  const images = ['--data', 'procedural:16,4', '--batch', '8', '--epochs', '1']
+  const begun = ['--init', weights, ...small, ...images, '--out', join(dir, 'from-foreign')]
+  const { code, err } = await kindred('train', 'simclr', ...begun)
+  assert.is(code, 0, err)
 })
 
 test('an ONNX file says how images are prepared, and computes what the encoder computes', async ({

@@ -1,8 +1,16 @@
 // Tests that files which belong together appear together, or not at all.
 
-import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import fs, {
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
+import { syncBuiltinESMExports } from 'node:module'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { writeTogether } from '../../../cli/see/out-file.ts'
@@ -107,6 +115,72 @@ test('all are replaced with force, at once: no signal is heard between two', asy
   clearImmediate(next)
   assert.equal([...seen], ['old old old', 'new new new'])
   assert.equal(readdirSync(dir).sort(), ['a', 'b', 'c'])
+})
+
+/** Runs `work`, and calls `look` before each change of names, with what is about to be done. Tells
+ *  the syncs of a folder from those of files. */
+async function watched(work: () => Promise<unknown>, look: (what: string) => void) {
+  const { openSync, fsyncSync, linkSync, renameSync, rmSync: remove } = fs
+  const opened = new Map<number, string>()
+  Object.assign(fs, {
+    openSync(...given: Parameters<typeof openSync>) {
+      const file = openSync(...given)
+      opened.set(file, String(given[0]))
+      return file
+    },
+    fsyncSync(file: number) {
+      look(`sync ${basename(opened.get(file) ?? '')}`)
+      fsyncSync(file)
+    },
+    ...Object.fromEntries(
+      Object.entries({ link: linkSync, rename: renameSync, rm: remove }).map(([what, act]) => [
+        `${what}Sync`,
+        (...given: readonly [never, never]) => {
+          look(`${what} ${basename(String(given[0]))}`)
+          act(...given)
+        },
+      ]),
+    ),
+  })
+  syncBuiltinESMExports()
+  try {
+    await work()
+  } finally {
+    Object.assign(fs, { openSync, fsyncSync, linkSync, renameSync, rmSync: remove })
+    syncBuiltinESMExports()
+  }
+}
+
+test('a power cut between two leaves each whole, and the old ones beside the new', async ({
+  dir,
+}) => {
+  const names = ['a', 'b', 'new']
+  for (const name of ['a', 'b']) writeFileSync(join(dir, name), `old ${name}`)
+  const files = names.map((name) => [join(dir, name), bytes(`new ${name}`)] as const)
+  const steps: string[] = []
+  const own = (name: string) => name.replace(`.${process.pid}`, '')
+  await watched(
+    () => writeTogether('--out', files, true),
+    (what) => {
+      steps.push(own(what))
+      const there = new Map(
+        readdirSync(dir).map((name) => [own(name), readFileSync(join(dir, name), 'utf8')]),
+      )
+      for (const name of ['a', 'b']) {
+        const now = there.get(name)
+        assert.ok(now === `old ${name}` || now === `new ${name}`, `${what}: ${now}`)
+        const isSafe = steps.filter((step) => step === `sync ${basename(dir)}`).length > 1
+        if (now !== `old ${name}` && !isSafe) assert.is(there.get(`.${name}.old`), `old ${name}`)
+      }
+    },
+  )
+  const folder = `sync ${basename(dir)}`
+  assert.equal(
+    steps.filter((step) => !step.startsWith('rm ')),
+    [...['link a', 'link b', folder], ...names.map((name) => `rename .${name}.tmp`), folder],
+  )
+  assert.ok(steps.lastIndexOf(folder) < steps.lastIndexOf('rm .a.old'))
+  assert.equal(readdirSync(dir).sort(), names)
 })
 
 test('a folder that cannot be filled does not appear, and is named as it was given', async ({
