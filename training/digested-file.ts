@@ -15,7 +15,10 @@ export async function encodeDigested(file: SafetensorsFile): Promise<Uint8Array<
 }
 
 /** Decodes a file, which messages call `path`. Throws Error in words if it is damaged. */
-export async function decodeDigested(bytes: Uint8Array, path: string): Promise<SafetensorsFile> {
+export async function decodeDigested(
+  bytes: Uint8Array | ArrayBuffer,
+  path: string,
+): Promise<SafetensorsFile> {
   const { tensors, metadata } = decodeSafetensors(bytes, path)
   const { [DIGEST]: expected, ...rest } = metadata
   const file = { tensors, metadata: rest }

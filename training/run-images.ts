@@ -1,7 +1,7 @@
 // The images of a run as bytes beside it, so that a page and a server train on the same ones, though
 // they decode and scale pictures differently.
 
-import { checkValue, having } from '../kernels/options.ts'
+import { checkValue, having, text } from '../kernels/options.ts'
 import type { Split } from '../data/dataset.ts'
 import { IMAGES, filedImages } from '../data/images-file.ts'
 import { imagesIn } from '../data/images-in-file.ts'
@@ -16,16 +16,23 @@ import type { TrainingStorage } from './storage.ts'
 /** The source of a run's images that lie beside it. */
 export const besideRun = { data: `images:${IMAGES}`, dataFromRun: IMAGES } as const
 
-/** Encodes the file of a run's images. Throws TypeError, and DataError if they take too much. */
+/** Encodes both halves of a data set as one safetensors file of pixels, `images.safetensors` of a run
+ *  folder, with a digest. `decodeImages` and `--data images:FILE` read it. Throws TypeError, and
+ *  DataError if they take more than 1 GiB or cannot be read. */
 export async function encodeImages(images: Split): Promise<Uint8Array<ArrayBuffer>> {
-  checkValue('keepImages', 'images', images, having('both halves of a data set', 'train', 'test'))
+  checkValue('encodeImages', 'images', images, having('both halves of a data set', 'train', 'test'))
   return encodeDigested(await filedImages(images))
 }
 
-/** Decodes the file of a run's images. Messages call it `path`. Throws Error in words if it is
- *  damaged, or holds none. */
-export const decodeImages = async (bytes: Uint8Array, path: string): Promise<Split> =>
-  imagesIn(await decodeDigested(bytes, path), path)
+/** Decodes such a file, whoever made it. Messages call it `name`. Throws Error in words if it is
+ *  damaged, or holds something else. */
+export async function decodeImages(
+  bytes: Uint8Array | ArrayBuffer,
+  name = 'the images',
+): Promise<Split> {
+  checkValue('decodeImages', 'name', name, text)
+  return imagesIn(await decodeDigested(bytes, name), name)
+}
 
 /** Returns the images that a run is trained on and measured with, of a data set that has them.
  *  Throws Error if it was trained on others. */
