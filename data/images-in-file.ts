@@ -2,6 +2,7 @@
 // is checked first: it may come from anywhere. Imports nothing of Node.
 
 import type { SafetensorsFile, SavedTensor } from '../engine/safetensors.ts'
+import { printable } from '../kernels/printable.ts'
 import {
   DataError,
   type Dataset,
@@ -18,7 +19,7 @@ import { counted } from './words.ts'
  *  test images has none to measure. Throws DataError in words for one that is damaged, or holds
  *  something else. */
 export function imagesIn(file: SafetensorsFile, name: string, path = name): Split {
-  const { from, split = 'its halves' } = file.metadata
+  const { from, split: words = 'its halves' } = file.metadata
   const train = halfOf(new Reading(file, name, 'train'))
   if (train.size === 0) throw new DataError(`${name}: it has no image to train on`)
   const test = file.tensors.has('test.pixels')
@@ -30,7 +31,8 @@ export function imagesIn(file: SafetensorsFile, name: string, path = name): Spli
       `${name}: test.pixels must have the sides of train.pixels, ${a.height} x ${a.width}, ` +
         `got ${b.height} x ${b.width}`,
     )
-  const origin = from === undefined ? '' : `, first read from ${from}`
+  const origin = from === undefined ? '' : `, first read from ${printable(from)}`
+  const split = printable(words)
   const about = { path: null, split, notes: [`from the file ${path}${origin}`], others: [] }
   return { train, test, about: { ...about, ...(from !== undefined && { from }) } }
 }

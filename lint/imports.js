@@ -31,7 +31,9 @@ export const layers = {
   },
   worker: {
     folders: ['kernels', 'engine', 'evaluate', 'training'],
-    files: ['dataset', 'loader', 'memory-dataset'].map((name) => `data/${name}.ts`), // free of Node
+    files: ['dataset', 'images-file', 'images-in-file', 'loader', 'memory-dataset'].map(
+      (name) => `data/${name}.ts`,
+    ), // free of Node
     packages: ['comlink'],
   },
   'page-runs': {
