@@ -22,6 +22,8 @@ export const MOST_SPACE = 2 ** 26
 const MOST = 2 ** 30 // bytes of pixels in a file
 const CHUNK = 2 ** 23 // bytes per read
 
+type Named = readonly [name: string, tensor: SavedTensor]
+
 /** Returns the bytes of pixels that a file of these images has: those that are trained on, and the
  *  squares that are measured. */
 export const pixelBytes = ({ train, test }: Split): number => bytesOfHalf(train) + bytesOfHalf(test)
@@ -47,21 +49,21 @@ export async function filedImages(split: Split): Promise<SafetensorsFile> {
         `bytes as pixels, and one file carries at most ${MOST}, since a page holds it in memory; ` +
         'carry the files themselves, or train on a subset',
     )
-  const tensors = new Map<string, SavedTensor>()
+  const found: Named[] = []
   const metadata: Record<string, string> = {}
   for (const half of ['train', 'test'] as const) {
     const set = split[half]
-    for (const [name, tensor] of await tensorsOf(set)) tensors.set(`${half}.${name}`, tensor)
+    for (const [name, tensor] of await tensorsOf(set)) found.push([`${half}.${name}`, tensor])
     metadata[`${half}.classes`] = JSON.stringify(set.classes)
     if (set.files) metadata[`${half}.files`] = JSON.stringify(set.files)
   }
   const { split: words, from } = split.about ?? {}
   if (words !== undefined) metadata['split'] = words
   if (from !== undefined) metadata['from'] = from
-  return { tensors, metadata }
+  // the widest values first, so that all are aligned in the file
+  found.sort(([, a], [, b]) => b.data.BYTES_PER_ELEMENT - a.data.BYTES_PER_ELEMENT)
+  return { tensors: new Map(found), metadata }
 }
-
-type Named = readonly [name: string, tensor: SavedTensor]
 
 async function tensorsOf(set: Dataset): Promise<readonly Named[]> {
   const { size, image, labels, originals, fileSizes } = set

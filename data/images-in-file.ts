@@ -15,6 +15,8 @@ import { MOST_SPACE } from './images-file.ts'
 import { memoryDataset } from './memory-dataset.ts'
 import { counted } from './words.ts'
 
+const NAME = 'file' // of the kind, as 'folder'
+
 /** Returns the images of a file. Messages call it `name`; `path` is where it lies. A file without
  *  test images has none to measure. Throws DataError in words for one that is damaged, or holds
  *  something else. */
@@ -23,8 +25,8 @@ export function imagesIn(file: SafetensorsFile, name: string, path = name): Spli
   const train = halfOf(new Reading(file, name, 'train'))
   if (train.size === 0) throw new DataError(`${name}: it has no image to train on`)
   const test = file.tensors.has('test.pixels')
-    ? halfOf(new Reading(file, name, 'test'))
-    : memoryDataset({ name: 'images', image: train.image, classes: train.classes, pixels: [] })
+    ? halfOf(new Reading(file, name, 'test'), train.classes)
+    : memoryDataset({ name: NAME, image: train.image, classes: train.classes, pixels: [] })
   const [a, b] = [train.image, test.image]
   if (a.height !== b.height || a.width !== b.width)
     throw new DataError(
@@ -100,7 +102,8 @@ function parsed(text: string): unknown {
   }
 }
 
-function halfOf(reading: Reading): Dataset {
+/** Reads one half. Labels without class names are indices of `known`, or else their own names. */
+function halfOf(reading: Reading, known?: readonly string[]): Dataset {
   const { name, half } = reading
   const { shape, data: pixels } = reading.tensor('pixels', Uint8Array, [null, null, null, 3])
   const [size = 0, height = 0, width = 0] = shape
@@ -115,10 +118,11 @@ function halfOf(reading: Reading): Dataset {
       `is missing, and the file names ${counted(classes.length, 'class', 'classes')}`,
     )
   const image = { height, width, channels: 3 }
+  const names = classes ?? (labels && known?.length ? known : null)
   const given = { name: `${name}: ${half}`, pixels, image, labels }
-  const set = memoryDataset({ ...given, ...(classes && { classes }), ...(files && { files }) })
+  const set = memoryDataset({ ...given, ...(names && { classes: names }), ...(files && { files }) })
   return {
-    ...{ ...set, name: 'images' },
+    ...{ ...set, name: NAME },
     ...(reading.has('bytes') && { fileSizes: sizesOf(reading, size) }),
     ...(reading.has('whole') && { originals: originalsIn(reading, size) }),
   }
@@ -153,7 +157,7 @@ function originalsIn(reading: Reading, size: number): Originals {
     extents: reading.has('extents') ? Float32Array.from(extents) : null,
     async read(indices, out) {
       const bytes = imageBytes({ image })
-      checkRead({ name: 'images', size }, bytes, indices, out)
+      checkRead({ name: NAME, size }, bytes, indices, out)
       for (let n = 0; n < indices.length; n++) {
         const i = Number(indices[n])
         const [h = 0, w = 0] = extents.subarray(2 * i)

@@ -110,6 +110,12 @@ test('a file of another program needs its pixels alone', async ({ folder }) => {
     'x',
   )
   assert.equal([named.train.labels, named.train.classes], [labels.data, ['0', '1']])
+  const half = { 'test.pixels': train, 'test.labels': labels }
+  const both = new Map<string, SavedTensor>(
+    Object.entries({ ...half, 'train.pixels': train, 'train.labels': labels }),
+  )
+  const classes = { 'train.classes': '["cat", "dog"]' } // of both halves
+  assert.equal(imagesIn({ tensors: both, metadata: classes }, 'x').test.classes, ['cat', 'dog'])
 })
 
 const u8 = (...shape: number[]): SavedTensor => ({
