@@ -28,9 +28,12 @@ export function absoluteSource(spec: string): string {
  *  first, then at the path relative to the run. Throws Error if the images are at neither. */
 export function findSource({ data, dataFromRun }: Source, dir: string): string {
   const { kind, path } = split(data)
-  if (path === null || existsSync(path)) return data
   const near = dataFromRun === undefined ? null : resolve(real(resolve(dir)), dataFromRun)
-  if (near !== null && existsSync(near)) return `${kind}:${near}`
+  const isBeside = near !== null && existsSync(near)
+  // a packed run names images that lie in it: `images.safetensors` elsewhere is another's
+  if (path !== null && isBeside && !isAbsolute(path)) return `${kind}:${near}`
+  if (path === null || existsSync(path)) return data
+  if (isBeside) return `${kind}:${near}`
   const looked = near === null || near === path ? path : `${path}, nor at ${near}`
   const below = isAbsolute(path) ? '' : ` below ${process.cwd()}`
   throw new Error(

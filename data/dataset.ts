@@ -63,8 +63,11 @@ export interface Split {
 
 /** Description of what was read from a source. */
 export interface About {
-  /** Absolute path of the file or folder that was read; null where images are drawn. */
+  /** Absolute path of the file or folder that was read; null where images are drawn, or carried
+   *  in one file. */
   readonly path: string | null
+  /** Source of images that are carried in one file, before they were: 'folder:/photos'. */
+  readonly from?: string
   /** Origin of the split in words, such as 'folders train and val'. */
   readonly split: string
   /** Guesses and oddities, a sentence each. */

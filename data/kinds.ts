@@ -41,6 +41,7 @@ export const dataKinds = new Map<string, DataKind>([
       resized: true,
     },
   ],
+  ['images', { form: 'images:PATH', about: 'one safetensors file', path: true }],
   [
     'procedural',
     {

@@ -2,6 +2,9 @@
 
 import { abortable } from '../kernels/abort.ts'
 import { existsSync, statSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { load } from '../engine/node-files.ts'
+import { reasonOf } from '../kernels/reason-of.ts'
 import {
   type Rules,
   anything,
@@ -15,6 +18,7 @@ import { openCifar10, openCifar100 } from './cifar.ts'
 import { DataError, type Split } from './dataset.ts'
 import { openIdx } from './idx.ts'
 import { type FolderOptions, openImageFolder } from './image-folder.ts'
+import { imagesIn } from './images-in-file.ts'
 import { dataKinds, splitSource } from './kinds.ts'
 import { procedural } from './procedural.ts'
 import { openStl10 } from './stl10.ts'
@@ -51,6 +55,7 @@ const opens: Readonly<Record<string, Open>> = {
   folder: needsPath('folder', (path, options) =>
     openImageFolder(path, { ...options, size: options.size ?? SIDE }),
   ),
+  images: needsPath('images', openImages),
   procedural: (counts, { size = SIDE, seed = 0 }) =>
     procedural({ size, seed, ...parseCounts(counts) }),
 }
@@ -88,6 +93,14 @@ async function opened(
     signal.throwIfAborted()
   }
   return { train, test, ...more }
+}
+
+/** Opens a file of images (data/images-file.ts). */
+async function openImages(path: string): Promise<Split> {
+  const file = await load(path).catch((cause: unknown) => {
+    throw new DataError(`images: ${reasonOf(cause)}`, { cause })
+  })
+  return imagesIn(file, path, resolve(path))
 }
 
 function needsPath(kind: string, open: Open): Open {

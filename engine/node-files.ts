@@ -116,7 +116,8 @@ async function make(path: string) {
   await make(path)
 }
 
-const megabytes = (bytes: number) =>
+/** Writes a number of bytes in words: '12 KB', '3 MB'. */
+export const megabytes = (bytes: number): string =>
   bytes < 1e6 ? `${Math.max(1, Math.ceil(bytes / 1e3))} KB` : `${Math.ceil(bytes / 1e6)} MB`
 
 /** Returns the system's code of an error, such as 'ENOENT', or ''. */

@@ -23,17 +23,24 @@ export const layers = {
   },
   training: {
     folders: ['kernels', 'engine', 'models', 'methods', 'evaluate'],
-    files: ['dataset', 'kinds', 'listed', 'loader', 'select', 'words'].map(
-      (name) => `data/${name}.ts`,
-    ), // free of Node
+    files: [
+      ...['dataset', 'images-file', 'images-in-file', 'kinds', 'listed', 'loader', 'select'],
+      'words',
+    ].map((name) => `data/${name}.ts`), // free of Node
     packages: ['valibot', '@noble/hashes', 'fflate'],
   },
   worker: {
     folders: ['kernels', 'engine', 'evaluate', 'training'],
-    files: ['dataset', 'loader', 'memory-dataset'].map((name) => `data/${name}.ts`), // free of Node
+    files: ['dataset', 'images-file', 'images-in-file', 'loader', 'memory-dataset'].map(
+      (name) => `data/${name}.ts`,
+    ), // free of Node
     packages: ['comlink'],
   },
-  'page-runs': { folders: ['kernels', 'engine', 'training'], packages: ['idb-keyval'] },
+  'page-runs': {
+    folders: ['kernels', 'engine', 'training'],
+    files: ['dataset', 'images-file'].map((name) => `data/${name}.ts`), // free of Node
+    packages: ['idb-keyval'],
+  },
   images: {
     folders: ['kernels', 'engine'],
     files: ['dataset', 'image-format', 'memory-dataset', 'words'].map((name) => `data/${name}.ts`), // free of Node
@@ -45,7 +52,11 @@ export const layers = {
     files: ['engine/node-files.ts', 'engine/node.ts'],
     packages: ['node:'],
   },
-  data: { folders: ['kernels'], files: ['engine/node-files.ts'], packages: ['node:', 'sharp'] },
+  data: {
+    folders: ['kernels'],
+    files: ['engine/node-files.ts', 'engine/safetensors.ts'],
+    packages: ['node:', 'sharp'],
+  },
   bench: { folders: ['dist', 'scripts'], packages: ['node:', ''] },
   'worker.ts': { folders: ['worker'], packages: [] },
   'index.ts': {

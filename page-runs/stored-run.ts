@@ -1,6 +1,8 @@
 // A training that a page keeps: config.json, metrics.jsonl, the newest two checkpoints and the best,
-// the same files as those of a run folder.
+// and images if given, the same files as those of a run folder.
 
+import type { Split } from '../data/dataset.ts'
+import { IMAGES } from '../data/images-file.ts'
 import type { SavedTensor } from '../engine/safetensors.ts'
 import { reasonOf } from '../kernels/reason-of.ts'
 import { decodeCheckpoint, encodeCheckpoint } from '../training/checkpoint-bytes.ts'
@@ -8,6 +10,7 @@ import { fileOfStep, stepsIn } from '../training/checkpoint-file.ts'
 import { configBytes } from '../training/config-file.ts'
 import { type Metric, metricLines } from '../training/metrics.ts'
 import { checkReplacement } from '../training/resumable.ts'
+import { decodeImages, encodeImages } from '../training/run-images.ts'
 import type { Checkpoint, Config, Other, TrainingStorage } from '../training/storage.ts'
 import type { RunFiles } from './place.ts'
 import { writeFailure } from './write-failure.ts'
@@ -127,6 +130,19 @@ export class StoredRun implements TrainingStorage {
   async bestCheckpoint(): Promise<Checkpoint | null> {
     const step = await this.#bestStep()
     return step !== null && (await this.#steps()).includes(step) ? this.#load(step) : null
+  }
+
+  /** Resolves to the images that are kept with the training, as `train` takes them, or null. Throws
+   *  Error in words if they are damaged. */
+  async images(): Promise<Split | null> {
+    const bytes = await this.#files.read(IMAGES)
+    return bytes && decodeImages(bytes, `${this.name}: ${IMAGES}`)
+  }
+
+  /** Keeps the images of a training with it. Throws DataError if they take more than 1 GiB, and Error
+   *  in words. */
+  async keepImages(images: Split) {
+    await this.#write(IMAGES, await encodeImages(images))
   }
 
   /** Stores the metrics, and lets another tab or worker train the run. Later writes throw. */

@@ -1,12 +1,15 @@
-// A run as a folder: config.json, metrics.jsonl, checkpoints/ and report.html.
+// A run as a folder: config.json, metrics.jsonl, checkpoints/ and report.html, and images if given.
 // The folder holds the last good state even if the process is killed.
 
 import { createHash } from 'node:crypto'
 import { closeSync, fsyncSync, openSync, writeSync } from 'node:fs'
 import { rename } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { Split } from '../data/dataset.ts'
+import { IMAGES, filedImages } from '../data/images-file.ts'
+import { imagesIn } from '../data/images-in-file.ts'
 import type { SavedTensor } from '../engine/safetensors.ts'
-import { readBytes, writeAtomic, writeError } from '../engine/node-files.ts'
+import { encodeStamped, load, readBytes, writeAtomic, writeError } from '../engine/node-files.ts'
 import {
   type CheckpointOptions,
   bestCheckpoint,
@@ -131,6 +134,21 @@ export class RunFolder implements TrainingStorage {
     return bestCheckpoint(this.path('checkpoints'))
   }
 
+  /** Resolves to the images that are kept in the folder, as `train` takes them, or null. Throws
+   *  Error in words if they are damaged. */
+  async images(): Promise<Split | null> {
+    const path = this.path(IMAGES)
+    return (await exists(path)) ? imagesIn(await load(path), path) : null
+  }
+
+  /** Keeps the images of a training in its folder. Throws DataError if they take more than 1 GiB, and
+   *  Error in words. */
+  async keepImages(images: Split) {
+    this.#checkHeld()
+    const bytes = encodeStamped(await filedImages(images))
+    await writeAtomic(this.path(IMAGES), bytes, { retry: this.retry })
+  }
+
   /** Releases the lock. Later writes throw. */
   async close() {
     this.#closeLog()
@@ -166,7 +184,7 @@ export class RunFolder implements TrainingStorage {
   }
 
   /** Begins a digest. */
-  readonly nodeSha256 = nodeSha256
+  readonly sha256 = nodeSha256
 
   /** Remedy after a failed write. */
   get retry(): string {

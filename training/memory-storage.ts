@@ -1,13 +1,14 @@
 // A storage in memory: for a page, a test, or a program that saves checkpoints itself.
 
-import { checkValue, record, text } from '../kernels/options.ts'
+import type { Split } from '../data/dataset.ts'
+import { checkValue, having, record, text } from '../kernels/options.ts'
 import type { Metric } from './metrics.ts'
 import { checkReplacement } from './resumable.ts'
 import type { Checkpoint, Config, Other, TrainingStorage } from './storage.ts'
 
 const configured = { ...record, words: 'a configuration, as configOf makes it' }
 
-/** Stores one training in memory, with its newest and its best checkpoint. */
+/** Stores one training in memory: its newest and its best checkpoint, and images if given. */
 export class MemoryStorage implements TrainingStorage {
   readonly name: string
   readonly elsewhere = 'another storage'
@@ -15,6 +16,7 @@ export class MemoryStorage implements TrainingStorage {
   #metrics: Metric[] = []
   #newest: Checkpoint | null = null
   #best: Checkpoint | null = null
+  #images: Split | null = null
 
   /** Makes the storage of a training with this configuration. Messages use `name`. Throws TypeError for
    *  anything else. */
@@ -76,6 +78,18 @@ export class MemoryStorage implements TrainingStorage {
 
   bestCheckpoint(): Promise<Checkpoint | null> {
     return Promise.resolve(this.#best)
+  }
+
+  /** Resolves to the images that are kept with the training, as `train` takes them, or null. */
+  images(): Promise<Split | null> {
+    return Promise.resolve(this.#images)
+  }
+
+  /** Keeps the images of a training with it. */
+  keepImages(images: Split): Promise<void> {
+    checkValue('keepImages', 'images', images, having('both halves of a data set', 'train', 'test'))
+    this.#images = images
+    return Promise.resolve()
   }
 
   goOn(other: Other = {}): string {

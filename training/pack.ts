@@ -2,16 +2,23 @@
 // and any program can open it.
 
 import { type Zippable, zipSync } from 'fflate'
-import { checkOptions, checkValue, callback, having } from '../kernels/options.ts'
+import type { Split } from '../data/dataset.ts'
+import { IMAGES } from '../data/images-file.ts'
+import { checkOptions, checkValue, callback, having, orNull } from '../kernels/options.ts'
+import { checkConfig } from './check-config.ts'
 import { encodeCheckpoint } from './checkpoint-bytes.ts'
 import { BEST, fileOfStep } from './checkpoint-file.ts'
 import { configBytes } from './config-file.ts'
 import { metricLines } from './metrics.ts'
 import { type OnNote, contentsOf } from './run-contents.ts'
+import { besideRun, encodeImages, imagesOfRun } from './run-images.ts'
 import type { Checkpoint, TrainingStorage } from './storage.ts'
 
 /** Options of `packRun`. */
 export interface PackOptions {
+  /** Images to carry along, which the run was trained on; by default those that its storage keeps,
+   *  if any. Null carries none. */
+  readonly images?: Split | null
   /** Receives a line about each checkpoint that is damaged and left out. */
   readonly onNote?: OnNote
 }
@@ -19,16 +26,25 @@ export interface PackOptions {
 const MOST = 2 ** 32 - 1 // bytes of a zip without its 64-bit extension
 const stored = { level: 0 } as const // weights do not get smaller
 
+const rules = {
+  images: orNull(having('both halves of a data set', 'train', 'test')),
+  onNote: callback,
+}
+
 /** Packs a run into one file, a zip with the files of a run folder: config.json, metrics.jsonl, the
- *  newest checkpoint and the best. `unpackRun` and `kindred import` read it, and `unzip` makes a run
- *  folder of it. Throws Error if the run has no checkpoint yet, a wrong configuration, or another
- *  one than its checkpoint, or takes more than 4 GiB. */
+ *  newest checkpoint and the best, and the images if they are carried along. `unpackRun` and `kindred
+ *  import` read it, and `unzip` makes a run folder of it. Throws Error if the run has no checkpoint
+ *  yet, a wrong configuration, or another one than its checkpoint, if it was trained on other images
+ *  or they take more than 1 GiB, and if it takes more than 4 GiB. */
 export async function packRun(storage: TrainingStorage, options: PackOptions = {}): Promise<Blob> {
   checkValue('packRun', 'storage', storage, having('a storage', 'config', 'latest'))
-  const { onNote = () => {} } = checkOptions('packRun', options, { onNote: callback })
-  const { config, metrics, newest, best } = await contentsOf(storage, onNote)
+  const { onNote = () => {}, images } = checkOptions('packRun', options, rules)
+  const { config, metrics, newest, best, ...kept } = await contentsOf(storage, onNote, {
+    images: images === undefined,
+  })
+  const carried = images ?? kept.images ?? null
   const files: Zippable = {
-    'config.json': configBytes(config),
+    'config.json': configBytes(carried ? { ...config, ...besideRun } : config),
     'metrics.jsonl': new TextEncoder().encode(metricLines(metrics)),
   }
   const put = async (name: string, checkpoint: Checkpoint) =>
@@ -36,6 +52,10 @@ export async function packRun(storage: TrainingStorage, options: PackOptions = {
   if (best) await put(BEST, best)
   // a run without others goes on from its best
   if (newest.step !== best?.step) await put(fileOfStep(newest.step), newest)
+  if (carried) {
+    const run = { config: checkConfig(config, storage.name), newest }
+    files[IMAGES] = [await encodeImages(await imagesOfRun(storage, run, carried)), stored]
+  }
   const bytes = Object.values(files).reduce((sum, file) => sum + bytesOf(file), 0)
   if (bytes > MOST - 2 ** 16)
     throw new Error(`${storage.name} takes ${bytes} bytes, and one file holds at most ${MOST}`)

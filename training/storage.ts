@@ -1,5 +1,6 @@
 // The storage of a training: a run folder in Node, memory, a browser's storage.
 
+import type { Split } from '../data/dataset.ts'
 import type { SavedTensor } from '../engine/safetensors.ts'
 import type { Metric } from './metrics.ts'
 
@@ -56,6 +57,11 @@ export interface TrainingStorage {
   latest(): Promise<{ readonly checkpoint: Checkpoint | null; readonly damaged: readonly string[] }>
   /** Resolves to the checkpoint of the best accuracy, or null; absent where none is kept. */
   bestCheckpoint?(): Promise<Checkpoint | null>
+  /** Resolves to the images that are kept with the training, null without; absent where none can
+   *  be. */
+  images?(): Promise<Split | null>
+  /** Keeps the images of a training with it. */
+  keepImages?(images: Split): Promise<void>
   /** Returns what the user types to resume the training, with other settings if given. */
   goOn(other?: Other): string
   /** Place of a new training in messages: 'another --out'. */

@@ -1,6 +1,7 @@
 // Reads a packed run: a zip of a run folder, from anywhere.
 
 import { type UnzipFileInfo, unzipSync } from 'fflate'
+import { IMAGES } from '../data/images-file.ts'
 import { callback, checkOptions, checkValue, rule, text } from '../kernels/options.ts'
 import { reasonOf } from '../kernels/reason-of.ts'
 import { checkConfig } from './check-config.ts'
@@ -11,6 +12,7 @@ import { MemoryStorage } from './memory-storage.ts'
 import { metricsIn } from './metrics.ts'
 import { checkSettings } from './resumable.ts'
 import { type OnNote, fill } from './run-contents.ts'
+import { decodeImages } from './run-images.ts'
 import type { Checkpoint } from './storage.ts'
 import { checksumsIn, crc32 } from './zip-checksums.ts'
 
@@ -30,7 +32,8 @@ const aFile = rule(
 const SWELL = 1100 // deflate makes at most 1032 bytes of one
 
 /** Reads a file of `packRun` or `kindred export`, or a zipped run folder, into memory: `train` goes on
- *  with it there, and `storeRun` stores it in a page. Throws Error in words for anything else, for a
+ *  with it there, and `storeRun` stores it in a page. Its `images()` are those that the file carries,
+ *  null without. Throws Error in words for anything else, for a
  *  damaged file, and for checkpoints of another run than its config.json. */
 export async function unpackRun(
   file: Blob | ArrayBuffer | Uint8Array,
@@ -47,7 +50,10 @@ export async function unpackRun(
   const found = await checkpointsIn(zip, onNote)
   const run = new MemoryStorage(read.config, name)
   checkSettings(run, found.newest, config)
-  await fill(run, { config: read.config, metrics, ...found })
+  const images = zip.has(IMAGES)
+    ? await decodeImages(zip.bytes(IMAGES), `${name}: ${IMAGES}`)
+    : null
+  await fill(run, { config: read.config, metrics, ...found, images })
   return run
 }
 

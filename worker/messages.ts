@@ -1,6 +1,7 @@
 // What goes between a page and the worker that trains for it.
 
 import type { ImagesInMemory } from '../data/memory-dataset.ts'
+import type { SafetensorsFile } from '../engine/safetensors.ts'
 import type { OpenOptions } from '../engine/open.ts'
 import type { Embeddings } from '../evaluate/embed.ts'
 import type { EncoderLayer } from '../training/encoder.ts'
@@ -23,11 +24,16 @@ export interface RunCopy {
   readonly contents: RunContents | null
 }
 
-/** The beginning of a training. */
-export interface StartMessage {
-  readonly run: RunCopy
+/** The halves of a data set. */
+export interface SentImages {
   readonly train: WorkerImages
   readonly test: WorkerImages | null
+}
+
+/** The beginning of a training. Its images are those that the page gives, or that the run keeps. */
+export interface StartMessage {
+  readonly run: RunCopy
+  readonly images: SentImages | SafetensorsFile
   readonly gpu: OpenOptions
 }
 

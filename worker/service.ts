@@ -5,6 +5,7 @@ import { type OpenOptions, openGpu } from '../engine/open.ts'
 import { type Embeddings, embed } from '../evaluate/embed.ts'
 import { unitFeatures } from '../evaluate/unit-features.ts'
 import type { Dataset, Split } from '../data/dataset.ts'
+import { imagesIn } from '../data/images-in-file.ts'
 import { batches } from '../data/loader.ts'
 import { memoryDataset } from '../data/memory-dataset.ts'
 import { checkConfig } from '../training/check-config.ts'
@@ -16,7 +17,7 @@ import type { TrainingEvent } from '../training/progress.ts'
 import { trainOn } from '../training/train.ts'
 import { Gpus } from './gpus.ts'
 import { noImages } from './images.ts'
-import type { StartMessage, TrainingService, WorkerImages } from './messages.ts'
+import type { SentImages, StartMessage, TrainingService, WorkerImages } from './messages.ts'
 import { copyOf, storageOf } from './run-copy.ts'
 
 /** Options of `serveTraining`. */
@@ -54,13 +55,11 @@ export class TrainingServer implements TrainingService {
     return true
   }
 
-  async start({ run, train: images, test, gpu: given }: StartMessage) {
+  async start({ run, images, gpu: given }: StartMessage) {
     this.#checkIdle()
     const storage = await storageOf(run)
     const config = checkConfig(storage.config, storage.name, 'mend the configuration')
-    const half = memoryDataset(images)
-    const about = { path: null, split: 'images of a page', notes: [], others: [] }
-    const data = { train: half, test: test ? memoryDataset(test) : noImages(half), about }
+    const data = 'tensors' in images ? imagesIn(images, 'its images') : splitOf(images)
     const { precision, activations } = config
     const options = { budget: BUDGET, ...given, precision, activations }
     const gpus = new Gpus(() => this.#open(options))
@@ -123,6 +122,12 @@ export class TrainingServer implements TrainingService {
     if (this.#stop)
       throw new Error('the worker trains already; stop it first, or start another worker')
   }
+}
+
+function splitOf({ train: images, test }: SentImages): Split {
+  const train = memoryDataset(images)
+  const about = { path: null, split: 'images of a page', notes: [], others: [] }
+  return { train, test: test ? memoryDataset(test) : noImages(train), about }
 }
 
 function featuresOf(

@@ -5,18 +5,23 @@ import { type Abortable, abortable, unlessAborted } from '../kernels/abort.ts'
 import { callback, checkOptions, checkValue, having, needed, oneOf } from '../kernels/options.ts'
 import { quiet } from '../engine/errors.ts'
 import { type OpenOptions, openRules } from '../engine/open.ts'
-import { countSteps } from '../data/loader.ts'
 import { memoryDataset } from '../data/memory-dataset.ts'
 import type { Embeddings } from '../evaluate/embed.ts'
 import type { EncoderLayer } from '../training/encoder.ts'
 import { checkConfig } from '../training/check-config.ts'
 import { MemoryStorage } from '../training/memory-storage.ts'
 import type { Outcome } from '../training/outcome.ts'
-import { trainingImages } from '../training/prepare.ts'
 import type { TrainingEvent } from '../training/progress.ts'
 import type { TrainConfig } from '../training/run-schema.ts'
 import type { TrainingStorage } from '../training/storage.ts'
-import { checkedImages, buffersOf } from './images.ts'
+import {
+  buffersIn,
+  buffersOf,
+  checkSteps,
+  checkedImages,
+  givenImages,
+  keptImages,
+} from './images.ts'
 import type { TrainingService, WorkerGpu, WorkerImages } from './messages.ts'
 import { copyOf, storageOf } from './run-copy.ts'
 
@@ -34,9 +39,10 @@ export interface StartOptions {
   /** The configuration of a new run, as `configOf` makes it, or a run to go on with: a storage, of
    *  which a copy is sent. */
   readonly run: TrainConfig | TrainingStorage
-  /** Images to train on. Their memory is transferred: the page's array is empty afterwards. */
-  readonly train: WorkerImages
-  /** Images to measure with; none by default. Transferred likewise. */
+  /** Images to train on. Their memory is transferred: the page's array is empty afterwards. Left out,
+   *  they are those that the storage of `run` keeps, of which a copy is sent, its test images too. */
+  readonly train?: WorkerImages
+  /** Images to measure with, beside `train`; none by default. Transferred likewise. */
   readonly test?: WorkerImages
   /** How the worker opens its Gpu. `budget` is 8 unless given, so that the page's frames do not
    *  wait; precision and activations are the configuration's. */
@@ -62,7 +68,7 @@ const runRule = having('a configuration, as configOf makes it, or a storage', 'c
 const isConfig = having('', 'method', 'preset')
 const rules = {
   run: needed({ ...runRule, fits: (v: unknown) => isConfig.fits(v) || runRule.fits(v) }),
-  train: needed(imagesRule),
+  train: imagesRule,
   test: imagesRule,
   gpu: having('options of openGpu, such as { budget: 8 }'),
 }
@@ -81,16 +87,16 @@ export async function startTraining(
   checkValue(owner, 'worker', port, worker)
   const { run, train, test, gpu } = checkOptions(owner, options, rules)
   checkOptions(`${owner}: gpu`, gpu, { powerPreference, budget })
-  const images = checkedImages(owner, 'train', train)
-  const queries = test ? checkedImages(owner, 'test', test) : null
   const storage = 'latest' in run ? run : new MemoryStorage(run)
   const config = checkConfig(storage.config, storage.name, 'mend the configuration')
-  countSteps(trainingImages(config, { train: memoryDataset(images) }), { batch: config.batch })
+  const given = train || test ? givenImages(owner, train, test) : null
+  if (given) checkSteps(config, memoryDataset(given.train))
   const link = new Link(port) // before the first await: an error of the worker's script may be next
-  const message = { run: await copyOf(storage), train: images, test: queries, gpu: gpu ?? {} }
+  const images = given ?? (await keptImages(owner, storage, config))
+  const message = { run: await copyOf(storage), images, gpu: gpu ?? {} }
   await link.greeted(PATIENCE)
   const opened = await link.ask((service) =>
-    service.start(transfer(message, [...buffersOf([images, queries])])),
+    service.start(transfer(message, [...buffersIn(images)])),
   )
   return new WorkerTraining(link, opened)
 }

@@ -26,6 +26,8 @@ const addExport = (program: Command) =>
     .option('--checkpoint <file>', 'newest, best, or a checkpoint (default: newest)')
     .option('--unit', 'onnx: end with rows of length 1, as kNN compares them')
     .option('--half', 'onnx: store and compute in f16; input and output stay f32')
+    .option('--with-images', 'zip: carry the images too, as pixels, at most 1 GiB')
+    .option('--data <source>', 'zip: where those images are (default: where the run says)')
     .addOption(adapterOption())
     .option('--force', 'replace files that exist')
     .option('--json', 'print one machine-readable line only')
@@ -37,12 +39,14 @@ Formats (--to):
                     [N, features], any N; metadata say how images are prepared
   NAME.safetensors  torchvision's names and layouts, without the classifier
   FOLDER            encoder.safetensors and encoder.json, for a page
-  NAME.zip          the whole run, to go on with in a page or on another machine
+  NAME.zip          the whole run, to go on with in a page or on another
+                    machine. A page decodes photos otherwise: a run on a folder
+                    goes on there with the images of --with-images alone
 
 Examples:
   ${commandLine('export', 'runs/photos', '--to', 'photos.onnx', '--unit')}
   ${commandLine('export', 'runs/photos', '--to', 'photos.safetensors')}
-  ${commandLine('export', 'runs/photos', '--to', 'photos.zip')}`,
+  ${commandLine('export', 'runs/photos', '--to', 'photos.zip', '--with-images')}`,
     )
 
 const addImport = (program: Command) =>
@@ -80,7 +84,9 @@ tensor of the model, or has one of another shape, is refused, each by name.
 To begin a training with such a file: kindred train METHOD --init FILE.
 
 A .zip is a whole run, as kindred export or a page has written it. It takes
---out, --data and --json alone. kindred train METHOD --resume FOLDER goes on.
+--out, --data and --json alone. Images that it carries go into the run folder,
+where the run finds them, unless --data names others that are the same.
+kindred train METHOD --resume FOLDER goes on.
 
 Examples:
   ${commandLine('import', 'resnet18.safetensors', '--model', 'resnet18')} \\

@@ -25,6 +25,10 @@ export interface ExportFlags extends GpuFlags {
   readonly unit?: boolean
   /** True stores and computes ONNX in f16. */
   readonly half?: boolean
+  /** True carries the images in a .zip. */
+  readonly withImages?: boolean
+  /** Where they are; by default as the run says. */
+  readonly data?: string
   readonly force?: boolean
   readonly json?: boolean
 }
@@ -61,7 +65,7 @@ export async function exportEncoder(run: string, flags: ExportFlags): Promise<nu
 
 /** Reads the kind of file from the ending of --to. Throws UsageError for another ending or options
  *  of another kind, and Error for a file that exists. */
-async function checkTarget({ to, unit, half, force }: ExportFlags) {
+async function checkTarget({ to, unit, half, withImages, data, force }: ExportFlags) {
   const ending = /\.[^./]+$/.exec(to)?.[0] ?? ''
   const kind = to.endsWith('/') || ending === '' ? 'folder' : ending.slice(1)
   if (kind !== 'folder' && kind !== 'onnx' && kind !== 'safetensors' && kind !== 'zip')
@@ -70,6 +74,8 @@ async function checkTarget({ to, unit, half, force }: ExportFlags) {
     )
   if (kind !== 'onnx' && (unit || half))
     throw new UsageError(`--${unit ? 'unit' : 'half'}: is of .onnx files; leave it out`)
+  if (kind !== 'zip' && (withImages || data !== undefined))
+    throw new UsageError(`--${withImages ? 'with-images' : 'data'}: is of .zip files; leave it out`)
   if (kind !== 'folder') await checkFree('--to', to, force)
   else {
     const { status } = await lookAt(to)

@@ -1,19 +1,28 @@
-// kindred export and import of whole runs: one file, with which a page or another machine goes on.
+// kindred export and import of whole runs: one file, with which a page or another machine goes on. It
+// may carry the images as they are trained on, since a page decodes and scales them otherwise.
 
 import { rename } from 'node:fs/promises'
-import { basename } from 'node:path'
-import { codeOf, readBytes, writeError } from '../../engine/node-files.ts'
+import { basename, join } from 'node:path'
+import type { Split } from '../../data/dataset.ts'
+import { IMAGES } from '../../data/images-file.ts'
+import { codeOf, megabytes, readBytes, writeError } from '../../engine/node-files.ts'
 import { printable } from '../../kernels/printable.ts'
 import { checkConfig } from '../../training/check-config.ts'
 import { UsageError } from '../../training/choice.ts'
 import { packRun } from '../../training/pack.ts'
-import { contentsOf, fill } from '../../training/run-contents.ts'
+import { trainingImages } from '../../training/prepare.ts'
+import { type RunContents, contentsOf, fill } from '../../training/run-contents.ts'
 import { unpackRun } from '../../training/unpack.ts'
-import { sourceOf } from '../data-source.ts'
+import { resumeCommand } from '../command.ts'
+import { findSource, sourceOf } from '../data-source.ts'
+import { closeImages, openRunImages } from '../images.ts'
 import { jsonLine } from '../output.ts'
-import { beginRun, checkNewRun, readRun } from '../runs.ts'
+import { runConfig } from '../place.ts'
+import { type RunFolder, beginRun, checkNewRun, readRun } from '../runs.ts'
 import { discarded, draftOf, leaveClean, writeNew } from '../see/out-file.ts'
+import { notes } from '../see/pictures.ts'
 import type { ExportFlags } from './export.ts'
+import { carriedIn, carriedWords } from './carried.ts'
 import type { ImportFlags } from './import.ts'
 
 const warn = (line: string) => {
@@ -22,16 +31,34 @@ const warn = (line: string) => {
 
 /** Writes a whole run as one file, and returns the exit code. Throws Error in words. */
 export async function exportRun(dir: string, flags: ExportFlags): Promise<number> {
-  const { to, checkpoint, force = false, json = false } = flags
+  const { to, checkpoint, withImages = false, data, force = false, json = false } = flags
   if (checkpoint !== undefined)
     throw new UsageError('--checkpoint: a .zip holds the newest and the best; leave it out')
+  if (data !== undefined && !withImages)
+    throw new UsageError('--data: says where the images are; give it with --with-images')
   const run = await readRun(dir)
-  const file = await packRun(run, { onNote: warn })
-  await writeNew('--to', to, [new Uint8Array(await file.arrayBuffer())], force)
-  const result = { run: dir, kind: 'zip', bytes: file.size, files: [to] }
-  const words = `the run in ${printable(dir)}, to go on with anywhere, in ${printable(to)}`
-  process.stdout.write(`${json ? jsonLine(result) : words}\n`)
-  return 0
+  const images = withImages ? await imagesOf(run, data) : await run.images()
+  try {
+    const file = await packRun(run, { images, onNote: warn })
+    await writeNew('--to', to, [new Uint8Array(await file.arrayBuffer())], force)
+    const told = images && (await carriedIn(images))
+    const result = { run: dir, kind: 'zip', bytes: file.size, ...(told && { images: told }) }
+    const words = `the run in ${printable(dir)}, to go on with anywhere, in ${printable(to)}`
+    const size = `, ${megabytes(file.size)}`
+    const lines = told ? `${words}${size}\n  with its images: ${carriedWords(told)}` : words + size
+    process.stdout.write(`${json ? jsonLine({ ...result, files: [to] }) : lines}\n`)
+    return 0
+  } finally {
+    if (images) await closeImages(images)
+  }
+}
+
+/** Opens the images that a run was trained on and is measured with. Throws Error in words. */
+async function imagesOf(run: RunFolder, data: string | undefined): Promise<Split> {
+  const config = runConfig(run)
+  const source = data ?? findSource(config, run.dir)
+  const split = await openRunImages({ ...config, data: source }, notes())
+  return { ...split, train: trainingImages(config, split) }
 }
 
 /** Makes a run folder of such a file, whole or not at all, and returns the exit code. Throws Error in
@@ -45,11 +72,13 @@ export async function importRun(path: string, flags: ImportFlags): Promise<numbe
   await checkNewRun(out)
   leaveClean()
   const run = await unpackRun(await readBytes(path), { name: basename(path), onNote: warn })
-  const contents = await contentsOf(run, warn)
+  const contents = await contentsOf(run, warn, { images: data === undefined })
   const about = { ...checkConfig(run.config, run.name).about, imported: path }
   const draft = draftOf(out)
   try {
-    const source = data === undefined ? {} : sourceOf(data, out)
+    const beside = contents.images ? `images:${join(out, IMAGES)}` : undefined
+    const given = data ?? beside
+    const source = given === undefined ? {} : sourceOf(given, out)
     const made = await beginRun(draft, { ...contents.config, ...source, about })
     await fill(made, contents).finally(() => made.close())
     await rename(draft, out)
@@ -61,8 +90,19 @@ export async function importRun(path: string, flags: ImportFlags): Promise<numbe
   } finally {
     await discarded(draft)
   }
-  const { step } = contents.newest
-  const words = `run folder: ${printable(out)}, at step ${step}`
-  process.stdout.write(`${json ? jsonLine({ run: out, step }) : words}\n`)
+  await tellImported(out, contents, json)
   return 0
+}
+
+/** Prints what was imported, and the command that goes on. */
+async function tellImported(out: string, { config, newest, images }: RunContents, json: boolean) {
+  const { step } = newest
+  const told = images && (await carriedIn(images))
+  const lines = [
+    `run folder: ${printable(out)}, at step ${step}`,
+    ...(told ? [`  with its images: ${carriedWords(told)}`] : []),
+    `go on with: ${resumeCommand(String(config['method']), out)}`,
+  ]
+  const result = { run: out, step, ...(told && { images: told }) }
+  process.stdout.write(`${json ? jsonLine(result) : lines.join('\n')}\n`)
 }

@@ -1,6 +1,14 @@
 // Tests how a run finds its images again.
 
-import { mkdirSync, mkdtempSync, realpathSync, renameSync, rmSync, symlinkSync } from 'node:fs'
+import {
+  mkdirSync,
+  mkdtempSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite } from 'uvu'
@@ -39,6 +47,19 @@ test('is found when the run, or both, were moved', ({ dir }) => {
   renameSync(join(dir, 'elsewhere/deep'), join(dir, 'elsewhere/runs'))
   renameSync(join(dir, 'photos'), join(dir, 'elsewhere/photos'))
   assert.is(findSource(source, join(dir, 'elsewhere/runs/a')), `folder:${dir}/elsewhere/photos`)
+})
+
+test('that lies in the run is not looked for in the folder where the user is', ({ dir }) => {
+  const source = { data: 'images:images.safetensors', dataFromRun: 'images.safetensors' }
+  const here = process.cwd()
+  for (const place of ['runs/a', 'elsewhere'])
+    writeFileSync(join(dir, place, 'images.safetensors'), place)
+  process.chdir(join(dir, 'elsewhere'))
+  try {
+    assert.is(findSource(source, join(dir, 'runs/a')), `images:${dir}/runs/a/images.safetensors`)
+  } finally {
+    process.chdir(here)
+  }
 })
 
 test('is seen from where the run folder really is', ({ dir }) => {

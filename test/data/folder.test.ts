@@ -288,7 +288,7 @@ test('a data set is named by its kind', async ({ folder, cache }) => {
   assert.equal([drawn.train.size, drawn.test.size, drawn.train.image.width], [20, 10, 16])
   assert.is((await openData('procedural')).train.size, 5000)
   const forms =
-    'cifar10:PATH, cifar100:PATH, idx:PATH, stl10:PATH, stl10-unlabeled:PATH, folder:PATH, procedural or procedural:TRAIN,TEST'
+    'cifar10:PATH, cifar100:PATH, idx:PATH, stl10:PATH, stl10-unlabeled:PATH, folder:PATH, images:PATH, procedural or procedural:TRAIN,TEST'
   assert.is(
     await refusal(() => openData('mnist:x')),
     `data: must be one of ${forms}, got 'mnist:x'`,

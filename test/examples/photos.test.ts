@@ -14,11 +14,21 @@ import {
   encodeTraining,
 } from '../../examples/photos/trainer/run-file.ts'
 import { configFor } from '../../examples/photos/trainer/settings.ts'
+import { reasonOf } from '../../kernels/reason-of.ts'
 import { openGpu } from '../../engine/node.ts'
+import { isZip, openPacked } from '../../examples/photos/trainer/packed-run.ts'
+import { picturesBytes, picturesIn } from '../../examples/photos/trainer/pictures-file.ts'
 import {
+  type Gpu,
   MemoryStorage,
   type SafetensorsFile,
   type SavedTensor,
+  type Split,
+  type TrainConfig,
+  type TrainingEvent,
+  configOf,
+  memoryDataset,
+  packRun,
   procedural,
   saveModel,
   train,
@@ -230,6 +240,81 @@ test('the network before training is the one that a training begins with', async
       assert.equal(values, storage.beginning.get(name)?.data, `${method}: ${name}`)
   }
   gpu.destroy()
+})
+
+/** Trains in memory for an epoch, or to the end. */
+async function trainOn(gpu: Gpu, data: Split, storage: MemoryStorage, isWhole: boolean) {
+  const stop = new AbortController()
+  const onEvent = ({ event }: TrainingEvent) => {
+    if (event === 'step' && !isWhole) stop.abort()
+  }
+  return train(gpu, data, storage, { signal: stop.signal, onEvent })
+}
+
+test('a packed run with its images is opened, kept and trained on to the same bits', async () => {
+  const gpu = await openGpu()
+  const data = procedural({ size: 16, train: 16, test: 4 })
+  const narrow = { ...choice, width: 2, side: 16, batch: 8, steps: 8 }
+  const config = configFor({ ...narrow, looks: 1 }, 16)
+  const whole = new MemoryStorage(config)
+  await trainOn(gpu, data, whole, true)
+  const begun = new MemoryStorage(config)
+  const { step } = await trainOn(gpu, data, begun, false)
+  const zip = new Uint8Array(await (await packRun(begun, { images: data })).arrayBuffer())
+  assert.ok(isZip(zip) && !isZip(Uint8Array.of(0x50)))
+
+  const opened = await openPacked(zip, 'run.zip')
+  assert.is(opened.training.checkpoint.step, step)
+  assert.equal(opened.training.choice, narrow)
+  const { kind, side, names, classes, labels } = opened.pictures
+  assert.equal(
+    [kind, side, names.length, names[0], classes, labels],
+    ['own', 16, 16, 'picture 1', data.train.classes, data.train.labels],
+  )
+  const kept = await picturesIn(await picturesBytes(opened.pictures), 'its pictures')
+  assert.equal(kept.pixels, opened.pictures.pixels)
+  assert.ok(kept.carried)
+  const later = new MemoryStorage(opened.training.config)
+  const { checkpoint } = opened.training
+  await later.saveCheckpoint(step, checkpoint.tensors, checkpoint.metadata)
+  assert.ok((await trainOn(gpu, kept.carried, later, true)).finished)
+  for (const [name, { data: values }] of whole.newest?.tensors ?? [])
+    assert.equal(later.newest?.tensors.get(name)?.data, values, name)
+  gpu.destroy()
+})
+
+test('a packed run that this page cannot go on with is refused in words', async () => {
+  const images = procedural({ size: 16, train: 16, test: 1 })
+  const zipOf = async (config: TrainConfig, carried: Split | null) => {
+    const run = new MemoryStorage(config)
+    await run.saveCheckpoint(1, tensors, { 'optimizer.t': '1' })
+    return new Uint8Array(await (await packRun(run, { images: carried })).arrayBuffer())
+  }
+  const config = configFor({ ...choice, side: 16 }, 16)
+  const bank = configOf('memory-bank', { data: 'photos', size: 16, batch: 8 })
+  const wide = memoryDataset({
+    ...{ image: { height: 2, width: 3, channels: 3 }, pixels: new Uint8Array(16 * 18) },
+  })
+  const wrong: readonly (readonly [TrainConfig, Split | null, RegExp])[] = [
+    [
+      config,
+      null,
+      /^it carries no images; make it by kindred export RUN --to X.zip --with-images$/,
+    ],
+    [bank, images, /^this page cannot train it: method: /],
+    [{ ...config, precision: 'f16' }, images, /^this page cannot train it: precision: /],
+    [
+      config,
+      { train: wide, test: wide },
+      /^its images are 2 x 3 pixels, and this page shows squares/,
+    ],
+    [{ ...config, batch: 17 }, images, /^its batches are of 17 pictures, and it holds 16$/],
+  ]
+  for (const [of, carried, words] of wrong) {
+    const zip = await zipOf(of, carried)
+    const told = await openPacked(zip, 'x.zip').then(() => 'was not refused', reasonOf)
+    assert.match(told, words)
+  }
 })
 
 test.run()

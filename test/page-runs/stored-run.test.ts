@@ -5,10 +5,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { procedural } from '../../data/procedural.ts'
 import { removeRun, storeRun, storedRun, storedRuns } from '../../page-runs/stored-runs.ts'
 import { createRun } from '../../run-folder/open.ts'
 import { MemoryStorage } from '../../training/memory-storage.ts'
+import { digestsOf } from '../../training/fingerprint.ts'
 import { packRun } from '../../training/pack.ts'
+import { sha256 } from '../../training/sha256.ts'
 import { unpackRun } from '../../training/unpack.ts'
 import { keptRun, runConfig, saveStep } from '../fixtures/kept-run.ts'
 import { refusesAsync } from '../fixtures/refusal.ts'
@@ -100,6 +103,36 @@ test('a configuration that does not fit the run is refused, and nothing is writt
   await stored.close()
   await folder.close()
   rmSync(dir, { recursive: true })
+})
+
+test('images are kept with a run, and copied with it', async ({ web }) => {
+  const images = procedural({ train: 6, test: 3, size: 8 })
+  const run = await storedRun('photos', runConfig)
+  assert.is(await run.images(), null)
+  await run.keepImages(images)
+  await saveStep(run, 2)
+  await run.close()
+  const again = await storedRun('photos')
+  const digests = await digestsOf(images, runConfig, sha256)
+  const kept = await again.images()
+  assert.ok(kept)
+  assert.equal(await digestsOf(kept, runConfig, sha256), digests)
+  await saveStep(again, 4) // checkpoints come and go beside them
+  const copy = await storeRun('copy', await unpackRun(await packRun(again)))
+  const copied = await copy.images()
+  assert.ok(copied)
+  assert.equal(await digestsOf(copied, runConfig, sha256), digests)
+  await again.close()
+  await copy.close()
+  web.files.set('kindred/copy/images.safetensors', new TextEncoder().encode('no images'))
+  const damaged = await storedRun('copy')
+  assert.match(
+    await toldBy(damaged.images()),
+    /^the run 'copy': images\.safetensors: the header claims \d+ bytes, the file holds 9; /,
+  )
+  await damaged.close()
+  await removeRun('copy')
+  assert.not.ok([...web.files.keys()].some((name) => name.startsWith('kindred/copy/')))
 })
 
 test('a run in use is refused, and so is every write after close', async () => {

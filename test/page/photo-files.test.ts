@@ -194,7 +194,7 @@ test('a file that is no saved training is refused in words', async ({ open }) =>
     await page.waitForSelector('.notice.is-error')
     assert.match(
       await noticesOf(page),
-      /^odd.safetensors cannot be opened: (?!odd).*Choose a file that this page has saved/,
+      /^odd.safetensors cannot be opened: (?!odd).*Choose a training that this page or kindred has saved/,
     )
     await page.waitForSelector('#start:not([hidden])')
   }
@@ -215,7 +215,7 @@ test('a saved training whose weights are of another network is refused in words'
   await page.waitForSelector('.notice.is-error')
   assert.match(
     await noticesOf(page),
-    /^other.safetensors cannot be opened: .*weight.*Choose a file/,
+    /^other.safetensors cannot be opened: .*weight.*Choose a training/,
   )
   await page.waitForSelector('#start:not([hidden])')
   assert.equal(complaints, [])

@@ -1,10 +1,14 @@
 // The photo page in headless Chromium, by its own buttons, at tiny settings.
 
-import { resolve } from 'node:path'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
 import type { Page, Worker } from 'playwright-core'
 import * as assert from 'uvu/assert'
 import { decodeSafetensors } from '../../engine/safetensors.ts'
+import { kindred, metricsOf } from '../fixtures/cli.ts'
 import { isFull } from '../fixtures/full.ts'
+import { picture } from '../fixtures/images.ts'
 import { pageSuite } from '../fixtures/page-suite.ts'
 import {
   builtPhotoPage,
@@ -173,6 +177,66 @@ test('one training begins, and is not lost without a question where none can be 
   await page.click('#ask .primary')
   await untilStatus(page, /^Ready/)
   assert.equal(complaints, [])
+})
+
+test('a training goes to a server with its pictures, and one on photos comes from there', async ({
+  open,
+}) => {
+  const dir = await mkdtemp(join(tmpdir(), 'kindred-carried-'))
+  const at = (...names: string[]) => join(dir, ...names)
+  const ran = async (...args: string[]) => {
+    const { code, out, err } = await kindred(...args)
+    assert.is(code, 0, err)
+    return out
+  }
+  const { folder, headers } = await built()
+  const { site, page, complaints } = await open(folder, {}, headers)
+  await page.goto(`${site.url}/${TINY.replace('steps=12', 'steps=4')}`)
+  await begin(page)
+  await untilStatus(page, /^Finished, after 4 steps/)
+  const saved = await savedTraining(page)
+  await writeFile(at('page.zip'), await downloaded(page, '#pack'))
+  assert.match(
+    await ran('import', at('page.zip'), '--out', at('server')),
+    /at step 4\n {2}with its images: 64 training and 20 test images, .* as pixels\n/,
+  )
+  assert.match(
+    await ran('train', 'simclr', '--resume', at('server'), '--epochs', '2'),
+    /first read from photos\n[^]*done: 8 steps/,
+  )
+  const lines = metricsOf(at('server')).trim().split('\n')
+  const metrics = lines.map((line) => JSON.parse(line) as { step: number; loss?: number })
+  const losses = new Map(metrics.flatMap(({ step, loss }) => (loss ? [[step, loss]] : [])))
+  assert.equal([...losses.keys()], [1, 2, 3, 4, 5, 6, 7, 8])
+  for (const [step, loss] of lossesIn(saved)) assert.is(losses.get(step), loss)
+
+  for (let n = 0; n < 12; n++)
+    await picture(at('photos', `${n}.png`), [20 * n, 200 - 9 * n, 60], 20 + 3 * n, 50 - 2 * n)
+  await ran(
+    ...['train', 'simclr', '--data', `folder:${at('photos')}`, '--preset', 'simclr-demo'],
+    ...['--size', '16', '--model', 'resnet8', '--width', '2', '--batch', '4', '--epochs', '1'],
+    ...['--out', at('own')],
+  )
+  await ran('export', at('own'), '--to', at('own.zip'), '--with-images')
+  await page.reload()
+  await page.waitForSelector('#start:not([hidden])')
+  await page.setInputFiles('#open-input', at('own.zip'))
+  await untilStatus(page, /^Finished, after 3 steps/)
+  assert.is(await page.textContent('#set-title'), '12 pictures')
+  await page.click('#longer')
+  await page.click('#ask .primary') // the kept training may be replaced
+  await untilStatus(page, /^Finished, after 6 steps. Kept in this browser/)
+  await page.reload()
+  await page.click('#open-kept')
+  await untilStatus(page, /^Finished, after 6 steps/)
+  await writeFile(at('back.zip'), await downloaded(page, '#save')) // with the images it came with
+  await ran('import', at('back.zip'), '--out', at('back'))
+  assert.match(
+    await ran('train', 'simclr', '--resume', at('back'), '--epochs', '3'),
+    /first read from folder:.*photos\n[^]*done: 9 steps/,
+  )
+  assert.equal(complaints, [])
+  await rm(dir, { recursive: true })
 })
 
 test.run()

@@ -25,6 +25,8 @@ import {
   continueRun as resumeRun,
 } from '../../cli/runs.ts'
 import { reasonOf } from '../../kernels/reason-of.ts'
+import { nodeSha256 } from '../../run-folder/run-folder.ts'
+import type { TrainingStorage } from '../../training/storage.ts'
 import { refuses } from '../fixtures/refusal.ts'
 
 const self = fileURLToPath(import.meta.url) // started again, with a role, by the tests that need a second process
@@ -349,6 +351,15 @@ function tests() {
     mkdirSync(join(dir, 'notes'))
     await (await createRun(dir, {})).close()
     assert.ok(existsSync(join(dir, 'notes')))
+  })
+
+  test('a run folder digests images by Node, in native code', async () => {
+    const dir = mkdtempSync(join(tmpdir(), 'kindred-run-'))
+    const run = await createRun(join(dir, 'run'), { method: 'simclr' })
+    const storage: TrainingStorage = run // `train` asks it for a `sha256`
+    assert.is(storage.sha256, nodeSha256)
+    await run.close()
+    rmSync(dir, { recursive: true })
   })
 
   test.run()

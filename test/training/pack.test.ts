@@ -7,10 +7,14 @@ import { join } from 'node:path'
 import { type Zippable, unzipSync, zipSync } from 'fflate'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import type { Dataset } from '../../data/dataset.ts'
+import { procedural } from '../../data/procedural.ts'
 import { resumeRun } from '../../run-folder/open.ts'
 import { encodeCheckpoint } from '../../training/checkpoint-bytes.ts'
+import { digestsOf, imagesDigest } from '../../training/fingerprint.ts'
 import { MemoryStorage } from '../../training/memory-storage.ts'
 import { packRun } from '../../training/pack.ts'
+import { sha256 } from '../../training/sha256.ts'
 import { unpackRun } from '../../training/unpack.ts'
 import { keptRun, runConfig, tensorsOf } from '../fixtures/kept-run.ts'
 import { refusesAsync } from '../fixtures/refusal.ts'
@@ -83,6 +87,73 @@ test('a damaged newest checkpoint is left out, with a word', async () => {
   const metrics = await run.metrics()
   assert.is(metrics.at(-1)?.step, 9) // those after the checkpoint are dropped when it goes on
   assert.is((await unpackRun(await packRun(run))).newest?.step, 6)
+})
+
+/** Images of which a checkpoint with this metadata is. */
+const drawn = procedural({ train: 12, test: 6, size: 8 })
+async function runOn(images: Dataset) {
+  const run = await keptRun([3])
+  const metadata = { 'images.sha256': await imagesDigest(images, sha256) }
+  const { tensors, metadata: own } = run.newest ?? { tensors: tensorsOf(6), metadata: {} }
+  await run.saveCheckpoint(6, tensors, { ...own, ...metadata })
+  return run
+}
+
+test('images come out of the file of a run as they went in', async () => {
+  const run = await runOn(drawn.train)
+  const file = await packRun(run, { images: drawn })
+  assert.is(Object.keys(await filesOf(file)).at(-1), 'images.safetensors')
+  const back = await unpackRun(file, { name: 'r.zip' })
+  assert.equal(
+    [back.config['data'], back.config['dataFromRun']],
+    ['images:images.safetensors', 'images.safetensors'],
+  )
+  assert.is(run.config['data'], 'procedural:48,20') // of the file alone
+  const images = await back.images()
+  assert.ok(images)
+  assert.equal(
+    await digestsOf(images, runConfig, sha256),
+    await digestsOf(drawn, runConfig, sha256),
+  )
+  assert.equal(images.about?.notes, [
+    'from the file r.zip: images.safetensors, first read from procedural:48,20',
+  ])
+  const again = await unpackRun(await packRun(back)) // what it keeps goes along
+  assert.is((await again.images())?.about?.from, 'procedural:48,20')
+  const without = await unpackRun(await packRun(back, { images: null }))
+  assert.is(await without.images(), null)
+  assert.is(await (await unpackRun(await packRun(run))).images(), null)
+})
+
+test('images of another run, and damaged ones, are refused in words', async () => {
+  const run = await runOn(drawn.train)
+  await refusesAsync(
+    () => packRun(run, { images: { train: drawn.test, test: drawn.test } }),
+    'the training: it was trained on other images than the 6 given; give those, or leave the images out',
+  )
+  await refusesAsync(
+    () => packRun(run, { images: drawn.train as never }),
+    'packRun: images must be both halves of a data set, or null, got an object with name, size, image, classes, labels, skipped, ...',
+  )
+  const files = await filesOf(await packRun(run, { images: drawn }))
+  const of = (images: Uint8Array) => () =>
+    unpackRun(zipSync({ ...files, 'images.safetensors': images }), { name: 'r.zip' })
+  const { 'images.safetensors': images = new Uint8Array(0) } = files
+  await refusesAsync(
+    of(images.slice(0, 4)),
+    'r.zip: images.safetensors: a safetensors file has at least 8 bytes, got 4',
+  )
+  const flipped = images.slice()
+  flipped[flipped.length - 1] = (flipped.at(-1) ?? 0) ^ 1
+  await refusesAsync(
+    of(flipped),
+    'r.zip: images.safetensors: its contents are not what was saved; the file is damaged',
+  )
+  const { 'checkpoints/step-00000006.safetensors': other = flipped } = files
+  await refusesAsync(
+    of(other),
+    'r.zip: images.safetensors: train.pixels is missing; it must be u8 [N, H, W, 3]',
+  )
 })
 
 const unread = async () => {

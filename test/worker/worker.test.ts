@@ -118,6 +118,45 @@ test('stops, goes on, and goes on in another worker, to the same bits', async ({
   for (const one of [...first.gpus, ...second.gpus]) one.destroy()
 })
 
+test('trains on the images that a run keeps, whole photos too', async ({ gpu }) => {
+  const whole = procedural({ train: 48, test: 20, size: 40 })
+  const read = whole.train.read.bind(whole.train)
+  const extents = Float32Array.from({ length: 96 }, (_, i) => 40 - (i % 9))
+  const originals = { image: whole.train.image, extents, read }
+  const cut = async (indices: ArrayLike<number>, out: Uint8Array) => {
+    await read(indices, out)
+    for (let n = 0; n < indices.length; n++) {
+      const [height = 40, width = 40] = extents.subarray(2 * Number(indices[n]))
+      const one = out.subarray(n * 4800, (n + 1) * 4800)
+      for (let i = 0; i < 4800; i++) if (i >= height * 120 || i % 120 >= width * 3) one[i] = 0 // beyond the photo
+    }
+  }
+  const data = { ...split, train: { ...split.train, originals: { ...originals, read: cut } } }
+  const expected = new MemoryStorage(config)
+  await train(gpu, data, expected)
+
+  const run = new MemoryStorage(config)
+  const { port, gpus } = served(gpu.device)
+  await refusesAsync(
+    () => startTraining(port, { run }),
+    'startTraining: train must be given, since the training keeps no images',
+  )
+  await run.keepImages(data)
+  const training = await startTraining(port, { run })
+  assert.ok((await training.train()).finished)
+  assert.equal(await bits(await training.run()), await bits(expected))
+  assert.is((await training.embed('test')).M, 20)
+  const images = await run.images() // what the page has is a copy
+  assert.equal([images?.train.labels?.length, (await training.run()).name], [48, run.name])
+  const { test: queries } = await halves()
+  await refusesAsync(
+    () => startTraining(port, { run, test: queries }),
+    'startTraining: test needs train beside it, got none',
+  )
+  training.close()
+  for (const one of gpus) one.destroy()
+})
+
 test('gives features of its own images and of others', async ({ gpu }) => {
   const { port, gpus } = served(gpu.device)
   const training = await startTraining(port, { ...(await halves()), run: config })

@@ -170,8 +170,11 @@ export interface PhotoWorker {
   open(file: Blob | null, tell: Tell<ReadEvent>): Promise<OpenedRun>
   /** Measures an opened training: losses so far, neighbours before and now. */
   look(tell: Tell<RunEvent>): Promise<void>
-  /** The whole training as a file: pictures, weights, optimizer, losses. */
+  /** The whole training as a file: pictures, weights, optimizer, losses. A zip, as `pack` makes it,
+   *  if it came with its images. */
   save(): Promise<Blob>
+  /** The training as a packed run with the images that it reads, for `kindred import`. */
+  pack(): Promise<Blob>
   /** The encoder alone. */
   exportEncoder(format: 'safetensors' | 'onnx'): Promise<Blob>
 }

@@ -18,6 +18,7 @@ export interface Actions {
   readonly goOn: () => void
   readonly longer: () => void
   readonly save: () => void
+  readonly pack: () => void
   readonly exportAs: (format: 'safetensors' | 'onnx') => void
   readonly stopReading: () => void
   readonly startOver: () => void
@@ -54,7 +55,7 @@ export function showActions(
   if (hadFocus) place.querySelector('button')?.focus()
 }
 
-function saveMenu({ save, exportAs }: Actions): HTMLElement {
+function saveMenu({ save, pack, exportAs }: Actions): HTMLElement {
   const menu = make('details', { class: 'menu', id: 'save-menu' }, make('summary', {}, 'Save'))
   const item = (words: string, about: string, id: string, act: () => void) => {
     const made = button(
@@ -72,7 +73,8 @@ function saveMenu({ save, exportAs }: Actions): HTMLElement {
     make(
       'div',
       {},
-      item('The training', 'Pictures, network and losses, to go on elsewhere', 'save', save),
+      item('The training', 'Pictures, network and losses, to go on in this page', 'save', save),
+      item('The run, zip', 'For kindred import, to go on on a server', 'pack', pack),
       item('The encoder, safetensors', 'For PyTorch and others', 'export-safetensors', () =>
         exportAs('safetensors'),
       ),

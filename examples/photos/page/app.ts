@@ -110,6 +110,7 @@ export class App {
         goOn: () => void this.#once(() => this.#goOn()),
         longer: () => void this.#once(() => this.#goOn((this.#ended?.steps ?? 0) * LONGER)),
         save: () => void this.#do(() => this.#save()),
+        pack: () => void this.#do(() => this.#pack()),
         exportAs: (format) => void this.#do(() => this.#export(format)),
         stopReading: () => void this.#worker.stopReading(),
         startOver: () => void this.#once(() => this.#startOver()),
@@ -225,7 +226,13 @@ export class App {
   }
 
   async #save() {
-    download(await this.#worker.save(), 'photos-training.safetensors')
+    const file = await this.#worker.save()
+    const isZip = file.type === 'application/zip'
+    download(file, `photos-training.${isZip ? 'zip' : 'safetensors'}`)
+  }
+
+  async #pack() {
+    download(await this.#worker.pack(), 'photos-run.zip')
   }
 
   async #export(format: 'safetensors' | 'onnx') {

@@ -17,7 +17,8 @@ export interface Intake {
 export function listenForPictures(intake: Intake) {
   const take = (files: readonly GivenFile[]) => {
     const [only] = files
-    if (files.length === 1 && only?.path.endsWith('.safetensors')) intake.saved(only.file)
+    if (files.length === 1 && /\.(safetensors|zip)$/.test(only?.path ?? '') && only)
+      intake.saved(only.file)
     else intake.pictures(picturesAmong(files), files.length)
   }
   for (const kind of ['folder', 'files']) {

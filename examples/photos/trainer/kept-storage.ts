@@ -1,11 +1,12 @@
 // The storage of a training: memory, and with every checkpoint the file that the browser keeps.
 
-import { type Checkpoint, MemoryStorage } from 'kindred'
+import { type Checkpoint, MemoryStorage, encodeSafetensors } from 'kindred'
 import type { Choice, RunEvent, Tell } from '../common/api.ts'
 import { messageOf } from '../common/message-of.ts'
 import { TRAINING, claimKept, deleteKept, deleteKeptBut, isKept, writeKept } from './kept.ts'
 import type { PhotoSet } from './photo-set.ts'
-import { type SavedTraining, encodeKept, encodePictures } from './run-file.ts'
+import { picturesBytes } from './pictures-file.ts'
+import { type SavedTraining, encodeKept } from './run-file.ts'
 
 const OTHER_TAB =
   'another tab trains and keeps its training in this browser; save this one as a file at its end'
@@ -70,7 +71,7 @@ export class KeptStorage extends MemoryStorage {
     if (own !== null && (await isKept(own))) return this.#keepTraining(own)
     const file = `pictures-${crypto.randomUUID()}`
     try {
-      await writeKept(file, encodePictures(this.#pictures))
+      await writeKept(file, await picturesBytes(this.#pictures))
       const bytes = await this.#keepTraining(file) // from here on, it is the one that is kept
       this.#picturesFile = file
       await deleteKeptBut(TRAINING, file).catch(() => {}) // the next one deletes them too
@@ -82,6 +83,6 @@ export class KeptStorage extends MemoryStorage {
   }
 
   async #keepTraining(picturesFile: string): Promise<number> {
-    return writeKept(TRAINING, encodeKept(await this.training(), picturesFile))
+    return writeKept(TRAINING, encodeSafetensors(encodeKept(await this.training(), picturesFile)))
   }
 }

@@ -2,8 +2,6 @@
 // which names the file of its pictures. A file is replaced as a whole when its writer is closed, so
 // that a closed tab leaves the old one or the new one.
 
-import { type SafetensorsFile, decodeSafetensors, encodeSafetensors } from 'kindred'
-
 const FOLDER = 'kindred-photos'
 const ENDING = '.safetensors'
 /** Name of the file of the training. */
@@ -13,11 +11,10 @@ const folder = async () =>
   (await navigator.storage.getDirectory()).getDirectoryHandle(FOLDER, { create: true })
 
 /** Reads a file that is kept, null if there is none. Throws Error for one that cannot be read. */
-export async function readKept(name: string): Promise<SafetensorsFile | null> {
+export async function readKept(name: string): Promise<Uint8Array | null> {
   const file = await fileOf(name)
   if (!file || file.size === 0) return null // a first file whose writer was never closed is empty
-  const called = name === TRAINING ? 'its file' : 'its pictures'
-  return decodeSafetensors(new Uint8Array(await file.arrayBuffer()), called)
+  return new Uint8Array(await file.arrayBuffer())
 }
 
 async function fileOf(name: string): Promise<File | null> {
@@ -38,8 +35,7 @@ export const isKept = async (name: string): Promise<boolean> =>
   ((await fileOf(name))?.size ?? 0) > 0
 
 /** Stores or replaces a file as a whole. Resolves to its bytes. When it fails, the old file stays. */
-export async function writeKept(name: string, content: SafetensorsFile): Promise<number> {
-  const bytes = encodeSafetensors(content)
+export async function writeKept(name: string, bytes: Uint8Array<ArrayBuffer>): Promise<number> {
   const handle = await (await folder()).getFileHandle(name + ENDING, { create: true })
   const writer = await handle.createWritable()
   try {

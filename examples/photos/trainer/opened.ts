@@ -1,17 +1,14 @@
 // Opens a saved training: that of a file, or the one that the browser keeps.
 
+import { decodeSafetensors } from 'kindred'
 import { messageOf } from '../common/message-of.ts'
 import { theGpu } from './device.ts'
 import { trained } from './encoder.ts'
 import { TRAINING, readKept } from './kept.ts'
+import { isZip, openPacked } from './packed-run.ts'
 import type { PhotoSet } from './photo-set.ts'
-import {
-  type SavedTraining,
-  decodePictures,
-  decodeRun,
-  decodeTraining,
-  picturesFileOf,
-} from './run-file.ts'
+import { picturesIn } from './pictures-file.ts'
+import { type SavedTraining, decodePictures, decodeTraining, picturesFileOf } from './run-file.ts'
 
 /** A saved training with its pictures. */
 export interface SavedRun {
@@ -26,17 +23,22 @@ export async function fromFile(file: Blob): Promise<SavedRun> {
   const name = file instanceof File ? file.name : 'the file'
   const bytes = new Uint8Array(await file.arrayBuffer())
   try {
-    const content = decodeRun(bytes, name)
-    const pictures = decodePictures(content)
-    const training = decodeTraining(content, pictures.names.length)
-    await checkWeights(training)
-    return { pictures, training, picturesFile: null }
+    const read = isZip(bytes) ? await openPacked(bytes, name) : openOwn(bytes, name)
+    await checkWeights(read.training)
+    return { ...read, picturesFile: null }
   } catch (cause) {
     const why = messageOf(cause).replace(`${name}: `, '')
-    throw new Error(`${name} cannot be opened: ${why}. Choose a file that this page has saved.`, {
-      cause,
-    })
+    throw new Error(
+      `${name} cannot be opened: ${why}. Choose a training that this page or kindred has saved.`,
+      { cause },
+    )
   }
+}
+
+function openOwn(bytes: Uint8Array, name: string): Pick<SavedRun, 'pictures' | 'training'> {
+  const content = decodeSafetensors(bytes, name)
+  const pictures = decodePictures(content)
+  return { pictures, training: decodeTraining(content, pictures.names.length) }
 }
 
 /** Opens the kept training. Throws Error in words if there is none, or if it is damaged. */
@@ -49,12 +51,13 @@ export async function fromKept(): Promise<SavedRun> {
 
 /** Reads the kept training, null if there is none. Throws Error in words if it cannot be read. */
 export async function readKeptRun(): Promise<SavedRun | null> {
-  const saved = await readKept(TRAINING)
-  if (!saved) return null
+  const bytes = await readKept(TRAINING)
+  if (!bytes) return null
+  const saved = decodeSafetensors(bytes, 'its file')
   const picturesFile = picturesFileOf(saved)
   const images = await readKept(picturesFile)
   if (!images) throw new Error('its pictures are missing')
-  const pictures = decodePictures(images)
+  const pictures = await picturesIn(images, 'its pictures')
   return { pictures, training: decodeTraining(saved, pictures.names.length), picturesFile }
 }
 

@@ -1,5 +1,7 @@
 // The pictures of a training, in memory: squares of one side, as bytes.
 
+import type { Split } from 'kindred'
+
 /** Pictures of one side, and how the page calls them. */
 export interface PhotoSet {
   readonly kind: 'own' | 'built-in'
@@ -16,4 +18,7 @@ export interface PhotoSet {
     readonly pixels: Uint8Array<ArrayBuffer>
     readonly labels: Int32Array<ArrayBuffer> | null
   }
+  /** What a training reads, where that is not made of these pictures: the images that a run came
+   *  with. */
+  readonly carried?: Split
 }

@@ -8,7 +8,6 @@ import {
   type SavedTensor,
   type TrainConfig,
   checkedRun,
-  decodeSafetensors,
   encodeSafetensors,
 } from 'kindred'
 import * as v from 'valibot'
@@ -51,20 +50,27 @@ const choiceRule = v.object({
   looks: v.exactOptional(count),
   seed: v.pipe(v.number(), v.integer()),
 })
+const configRules = {
+  size: v.pipe(count, v.maxValue(512)),
+  epochs: count,
+  batch: count,
+  seed: v.pipe(v.number(), v.integer()),
+  model: v.looseObject({
+    name: v.picklist(['resnet8', 'resnet18']),
+    stem: v.picklist(['cifar', 'imagenet']),
+    width: v.pipe(count, v.maxValue(256)),
+  }),
+}
 const aboutRun = v.object({
   choice: choiceRule,
-  config: v.looseObject({
-    size: v.pipe(count, v.maxValue(512)),
-    epochs: count,
-    batch: count,
-    seed: v.pipe(v.number(), v.integer()),
-    model: v.looseObject({
-      name: v.picklist(['resnet8', 'resnet18']),
-      stem: v.picklist(['cifar', 'imagenet']),
-      width: v.pipe(count, v.maxValue(256)),
-    }),
-  }),
+  config: v.looseObject(configRules),
   metrics: v.array(v.unknown()),
+})
+const fromElsewhere = v.object({
+  method: choiceRule.entries.method,
+  ...configRules,
+  precision: v.literal('f32'),
+  activations: v.literal('f32'),
 })
 
 /** Returns the pictures as tensors and metadata. */
@@ -152,8 +158,29 @@ function checkLength(config: TrainConfig, step: number, pictures: number) {
   if (step > steps) throw new Error(`it is at step ${step}, after its last step of ${steps}`)
 }
 
-/** Decodes a file. Throws Error in words. */
-export const decodeRun = (bytes: Uint8Array, name: string) => decodeSafetensors(bytes, name)
+/** Checks a training that comes from elsewhere, on so many pictures, as one that this page can go on
+ *  with. Throws Error in words. */
+export function checkedForPage(
+  given: object,
+  pictures: number,
+  checkpoint: Checkpoint,
+): Omit<SavedTraining, 'metrics'> {
+  const found = v.safeParse(fromElsewhere, given)
+  if (!found.success) {
+    const [issue] = found.issues
+    throw new Error(`this page cannot train it: ${v.getDotPath(issue)}: ${issue.message}`)
+  }
+  const { method, size, seed, batch, model } = found.output
+  const config = given as TrainConfig // `unpackRun` has checked it
+  checkLength(config, checkpoint.step, pictures)
+  const network = model.name === 'resnet8' ? 'small' : model.width < 64 ? 'medium' : 'large'
+  const steps = stepsOf(config, pictures)
+  const choice = { method, network, width: model.width, side: size, steps, batch, seed } as const
+  return { choice, config, checkpoint: { ...checkpoint, path: `step ${checkpoint.step}` } }
+}
+
+/** Tells whether a file holds pictures of this page. */
+export const isPictures = ({ metadata }: SafetensorsFile): boolean => metadata[ABOUT] !== undefined
 
 function parsed<T>(rule: v.GenericSchema<unknown, T>, text: string | undefined, what: string): T {
   if (text === undefined) throw new Error(`it holds no ${what} of this page`)

@@ -31,7 +31,12 @@ export class PhotoTraining {
 
   constructor(storage: KeptStorage, pictures: PhotoSet) {
     this.storage = storage
-    this.#split = splitOf(pictures, this.config.size)
+    this.#split = pictures.carried ?? splitOf(pictures, this.config.size)
+  }
+
+  /** The images that it reads. */
+  get images(): Split {
+    return this.#split
   }
 
   get config(): TrainConfig {

@@ -1,6 +1,6 @@
 // The worker: it holds the pictures, the GPU and the training.
 
-import { encodeSafetensors, exportOnnx, saveModel } from 'kindred'
+import { encodeSafetensors, exportOnnx, packRun, saveModel } from 'kindred'
 import { expose } from 'comlink'
 import type {
   OpenedRun,
@@ -152,7 +152,14 @@ const worker: PhotoWorker = {
 
   async save() {
     const saved = await currentTraining().storage.training()
-    return new Blob([encodeRun(currentPictures(), saved)])
+    const of = currentPictures()
+    return of.carried ? worker.pack() : new Blob([encodeRun(of, saved)])
+  },
+
+  async pack() {
+    const { storage, images } = currentTraining()
+    await storage.training() // throws before the first checkpoint
+    return packRun(storage, { images })
   },
 
   async exportEncoder(format) {

@@ -1,0 +1,183 @@
+// A run on a folder of photos leaves with its images, for where pictures are decoded otherwise, and
+// ends with the bits of one that never left.
+
+import {
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import * as assert from 'uvu/assert'
+import { type Zippable, unzipSync, zipSync } from 'fflate'
+import { openRun } from '../../../run-folder/open.ts'
+import { packRun } from '../../../training/pack.ts'
+import { train } from '../../../training/train.ts'
+import { unpackRun } from '../../../training/unpack.ts'
+import { kindred, metricsOf, stoppedAfter } from '../../fixtures/cli.ts'
+import { gpuSuite } from '../../fixtures/gpu.ts'
+import { picture } from '../../fixtures/images.ts'
+import { bitsOf } from '../../fixtures/stored-bits.ts'
+
+const test = gpuSuite('runs with their images')
+
+/** Runs `kindred`, and returns what it prints. Throws where it fails. */
+async function ran(...args: string[]) {
+  const { code, out, err } = await kindred(...args)
+  assert.is(code, 0, err)
+  return out
+}
+
+async function photosIn(folder: string) {
+  for (let i = 0; i < 12; i++) {
+    const kind = i % 2 ? 'dog' : 'cat'
+    const path = join(folder, kind, `${i}.${i % 3 ? 'png' : 'jpg'}`)
+    await picture(path, [20 * i, 255 - 15 * i, (i * 77) % 256], 17 + 5 * i, 40 - 2 * i)
+  }
+}
+
+test('a run on photos goes on in a page and on a server without the photos', async ({ gpu }) => {
+  const dir = mkdtempSync(join(tmpdir(), 'kindred-carried-'))
+  const at = (...names: string[]) => join(dir, ...names)
+  await photosIn(at('photos'))
+  const settings = [
+    ...['simclr', '--data', `folder:${at('photos')}`, '--preset', 'simclr-demo', '--size', '16'],
+    ...[
+      '--model',
+      'resnet8',
+      '--stem',
+      'imagenet',
+      '--width',
+      '2',
+      '--batch',
+      '4',
+      '--subset',
+      '8',
+    ],
+    ...['--epochs', '3', '--knn-every', '1'],
+  ]
+  await ran('train', ...settings, '--out', at('whole'))
+  const stopped = await stoppedAfter(/epoch 1, /, 'train', ...settings, '--out', at('begun'))
+  assert.is(stopped.code, 130, stopped.err)
+  const told = await ran('export', at('begun'), '--to', at('run.zip'), '--with-images')
+  assert.match(
+    told,
+    /run\.zip, \d+ KB\n {2}with its images: 8 training and 2 test images, \d+ KB as files, \d+ KB as pixels\n/,
+  )
+  renameSync(at('photos'), at('gone'))
+  const again = await kindred('export', at('begun'), '--to', at('b.zip'), '--with-images')
+  assert.match(
+    again.err,
+    /its images are not at .*photos.*; say where they are with --data folder:PATH/,
+  )
+  const moved = ['--with-images', '--data', `folder:${at('gone')}`, '--json']
+  const json = JSON.parse(await ran('export', at('begun'), '--to', at('b.zip'), ...moved)) as object
+  assert.equal((json as { images: { train: number; test: number } }).images.train, 8)
+
+  // a server that has no photos
+  assert.match(
+    await ran('import', at('run.zip'), '--out', at('back')),
+    /at step \d+\n {2}with its images: 8 training and 2 test images, .*\ngo on with: .* train simclr --resume .*back\n/,
+  )
+  assert.match(
+    await ran('train', 'simclr', '--resume', at('back')),
+    /read file: 8 training and 2 test images .*\n.*\n {2}from the file .*images\.safetensors, first read from folder:.*photos\n/,
+  )
+  const whole = await bitsOf(await openRun(at('whole')))
+  assert.equal(await bitsOf(await openRun(at('back'))), whole)
+  assert.is(metricsOf(at('back')), metricsOf(at('whole')))
+  renameSync(at('back'), at('moved')) // the images move along
+  for (const command of [['eval', 'knn'], ['report'], ['embed']])
+    await ran(...command, at('moved'), ...(command[0] === 'embed' ? ['--out', at('e.npy')] : []))
+
+  // a page
+  const run = await unpackRun(new Uint8Array(readFileSync(at('run.zip'))))
+  const images = await run.images()
+  assert.ok(images)
+  assert.is(run.config['data'], 'images:images.safetensors')
+  assert.ok((await train(gpu, images, run)).finished)
+  assert.equal(await bitsOf(run), whole)
+  writeFileSync(at('page.zip'), new Uint8Array(await (await packRun(run)).arrayBuffer()))
+  await ran('import', at('page.zip'), '--out', at('from-page'))
+  assert.equal(await bitsOf(await openRun(at('from-page'))), whole)
+
+  // an unzipped file is a run folder, also from where other images lie
+  const files = unzipSync(new Uint8Array(readFileSync(at('run.zip'))))
+  assert.equal(Object.keys(files).at(-1), 'images.safetensors')
+  const without: Zippable = { ...files }
+  delete without['images.safetensors']
+  writeFileSync(at('without.zip'), zipSync(without))
+  await ran('import', at('without.zip'), '--out', at('bare'))
+  const bare = await kindred('train', 'simclr', '--resume', at('bare'))
+  assert.match(bare.err, /its images are not at images\.safetensors.*; say where they are/)
+  const found = await kindred(
+    'train',
+    'simclr',
+    '--resume',
+    at('bare'),
+    '--data',
+    `folder:${at('gone')}`,
+  )
+  assert.is(found.code, 0, found.err)
+  assert.equal(await bitsOf(await openRun(at('bare'))), whole)
+  rmSync(dir, { recursive: true })
+})
+
+test('images that are not those of the run, or of no use, are refused in words', async () => {
+  const dir = mkdtempSync(join(tmpdir(), 'kindred-carried-'))
+  const at = (...names: string[]) => join(dir, ...names)
+  const settings = ['--batch', '8', '--epochs', '1', '--width', '2', '--knn-every', '0']
+  const small = ['--preset', 'simclr-demo', '--model', 'resnet8', '--stem', 'imagenet']
+  await ran(
+    'train',
+    'simclr',
+    '--data',
+    'procedural:8,4',
+    ...settings,
+    ...small,
+    '--out',
+    at('run'),
+  )
+  const wrong: readonly (readonly [readonly string[], number, RegExp])[] = [
+    [
+      ['--to', at('a.zip'), '--with-images', '--data', 'procedural:9,4'],
+      1,
+      /it was trained on other images than the 9 given; give those, or leave the images out/,
+    ],
+    [
+      ['--to', at('a.zip'), '--data', 'procedural:8,4'],
+      2,
+      /--data: says where the images are; give it with --with-images/,
+    ],
+    [['--to', at('a.onnx'), '--with-images'], 2, /--with-images: is of \.zip files; leave it out/],
+  ]
+  for (const [args, code, words] of wrong) {
+    const told = await kindred('export', at('run'), ...args)
+    assert.is(told.code, code, told.err)
+    assert.match(told.err, words)
+  }
+  assert.equal(readdirSync(dir), ['run'])
+  await ran('export', at('run'), '--to', at('run.zip'), '--with-images')
+  const files = unzipSync(new Uint8Array(readFileSync(at('run.zip'))))
+  const { 'images.safetensors': images = new Uint8Array(0) } = files
+  images[images.length - 1] = (images.at(-1) ?? 0) ^ 1
+  writeFileSync(at('damaged.zip'), zipSync(files))
+  const damaged = await kindred('import', at('damaged.zip'), '--out', at('x'))
+  assert.match(
+    damaged.err,
+    /damaged\.zip: images\.safetensors: its contents are not what was saved; the file is damaged/,
+  )
+  assert.not.ok(existsSync(at('x')))
+  await ran('import', at('run.zip'), '--out', at('own'), '--data', 'procedural:8,4')
+  assert.not.ok(existsSync(at('own', 'images.safetensors')))
+  await ran('import', at('run.zip'), '--out', at('with'))
+  await ran('export', at('with'), '--to', at('with.zip')) // it has its own, and takes them along
+  assert.ok(unzipSync(new Uint8Array(readFileSync(at('with.zip'))))['images.safetensors'])
+  rmSync(dir, { recursive: true })
+})
+
+test.run()
