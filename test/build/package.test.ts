@@ -81,7 +81,7 @@ const budgets = [
     '{ openGpu, simclr, resnet18, projectionHead, Adam, cifarRecipe }',
     104_500,
   ],
-  ['everything', '*', 259_200],
+  ['everything', '*', 259_700],
 ] as const
 
 for (const [what, names, most] of budgets)
