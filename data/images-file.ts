@@ -40,8 +40,16 @@ function wholeBytes({ originals, size }: Dataset): number {
   return 3 * pixels
 }
 
-/** Puts a data set into a file. Throws DataError if it takes more than 1 GiB, or cannot be read. */
-export async function filedImages(split: Split): Promise<SafetensorsFile> {
+/** Throws DataError if images take more than 1 GiB in a file, or one alone more than is read again. */
+export function checkCarriable(split: Split) {
+  for (const { name, originals } of [split.train, split.test]) {
+    const { height, width } = originals?.image ?? { height: 0, width: 0 }
+    if (height * width > MOST_SPACE)
+      throw new DataError(
+        `${name}: the whole images need a space of ${height} x ${width} pixels, and one file ` +
+          `carries at most ${MOST_SPACE} pixels each; carry the files themselves`,
+      )
+  }
   const bytes = pixelBytes(split)
   if (bytes > MOST)
     throw new DataError(
@@ -49,6 +57,11 @@ export async function filedImages(split: Split): Promise<SafetensorsFile> {
         `bytes as pixels, and one file carries at most ${MOST}, since a page holds it in memory; ` +
         'carry the files themselves, or train on a subset',
     )
+}
+
+/** Puts a data set into a file. Throws DataError if it takes more than 1 GiB, or cannot be read. */
+export async function filedImages(split: Split): Promise<SafetensorsFile> {
+  checkCarriable(split)
   const found: Named[] = []
   const metadata: Record<string, string> = {}
   for (const half of ['train', 'test'] as const) {

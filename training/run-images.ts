@@ -3,7 +3,7 @@
 
 import { checkValue, having, text } from '../kernels/options.ts'
 import type { Split } from '../data/dataset.ts'
-import { IMAGES, filedImages } from '../data/images-file.ts'
+import { IMAGES, checkCarriable, filedImages } from '../data/images-file.ts'
 import { imagesIn } from '../data/images-in-file.ts'
 import { decodeDigested, encodeDigested } from './digested-file.ts'
 import { imagesDigest, isOf } from './fingerprint.ts'
@@ -35,13 +35,14 @@ export async function decodeImages(
 }
 
 /** Returns the images that a run is trained on and measured with, of a data set that has them.
- *  Throws Error if it was trained on others. */
+ *  Throws Error if it was trained on others, and DataError if they take more than 1 GiB. */
 export async function imagesOfRun(
   { name, sha256: own = sha256 }: Pick<TrainingStorage, 'name' | 'sha256'>,
   { config, newest }: Pick<RunContents, 'newest'> & { readonly config: TrainConfig },
   images: Split,
 ): Promise<Split> {
   const train = trainingImages(config, images)
+  checkCarriable({ train, test: images.test }) // before all are read
   const isOwn = await isOf(train, newest.metadata, () => imagesDigest(train, own))
   if (isOwn === false)
     throw new Error(

@@ -239,6 +239,15 @@ test('images beyond what a page can hold are refused before any is read', async 
     () => filedImages({ train, test: { ...one, image, size: 0, read } }),
     'folder: 400 images take 1200000000 bytes as pixels, and one file carries at most 1073741824, since a page holds it in memory; carry the files themselves, or train on a subset',
   )
+  const vast = {
+    image: { height: 9000, width: 9000, channels: 3 },
+    extents: new Float32Array(2),
+    read,
+  }
+  await refusesAsync(
+    () => filedImages({ train: { ...one, originals: vast }, test: one }),
+    'images: the whole images need a space of 9000 x 9000 pixels, and one file carries at most 67108864 pixels each; carry the files themselves',
+  )
 })
 
 test.run()
