@@ -232,6 +232,7 @@ export {
 } from './models/convnext.ts'
 export { drawnAhead } from './models/drawn-ahead.ts'
 export { type OnnxOptions, exportOnnx } from './models/export-onnx.ts'
+export { preparationOf } from './kernels/augment/preparation.ts'
 export { type HeadOptions, projectionHead } from './models/heads.ts'
 export { type MocoV3HeadOptions, mocoHead, mocoV3Head } from './models/moco-heads.ts'
 export { type Parts, type Tower, parametersOf } from './models/parts.ts'

@@ -14,7 +14,8 @@ import { type GpuFlags, openRunGpu } from '../gpu-options.ts'
 import { type FileParts, checkFree, leaveClean, writeNew } from '../see/out-file.ts'
 import { writeFolder } from '../see/out-folder.ts'
 import { seenOf } from '../see/pictures.ts'
-import { type ExportedEncoder, preparation, pageSettings } from './preparation.ts'
+import { type ExportedEncoder, pageSettings } from './exported.ts'
+import { preparationOf } from '../../kernels/augment/preparation.ts'
 import { exportRun } from './whole-run.ts'
 
 /** Options of kindred export. */
@@ -90,7 +91,7 @@ function onnxOf(gpu: Gpu, { model, ...saved }: ExportedEncoder, flags: ExportFla
   const { unit = false, half = false } = flags
   const { size } = saved.config
   const metadata = {
-    'kindred.image': JSON.stringify(preparation(saved)),
+    'kindred.image': JSON.stringify(preparationOf(saved.transform, size)),
     'kindred.rows': unit ? 'of length 1' : 'as the encoder makes them',
   }
   return exportOnnx(gpu, model, { input: [size, size, 3], unit, half, metadata })
@@ -98,7 +99,9 @@ function onnxOf(gpu: Gpu, { model, ...saved }: ExportedEncoder, flags: ExportFla
 
 /** Makes a safetensors file with torchvision's names. */
 async function weightsOf(gpu: Gpu, { model, ...saved }: ExportedEncoder): Promise<Uint8Array> {
-  const metadata = { 'kindred.image': JSON.stringify(preparation(saved)) }
+  const metadata = {
+    'kindred.image': JSON.stringify(preparationOf(saved.transform, saved.config.size)),
+  }
   return encodeSafetensors({ tensors: await saveModel(gpu, model), metadata })
 }
 

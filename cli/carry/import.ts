@@ -43,7 +43,7 @@ const names = ['imagenet', 'cifar10', 'none'] as const
  *  words. */
 export async function importEncoder(path: string, flags: ImportFlags): Promise<number> {
   if (path.endsWith('.zip')) return importRun(path, flags)
-  if (choose('--model', flags.model, encoders) === undefined)
+  if (!choose('--model', flags.model, encoders))
     throw new UsageError(`--model: is missing; name the encoder: ${encoders.join(', ')}`)
   await checkNewRun(flags.out)
   const file = await readWeights(path, '--prefix', flags.prefix)

@@ -1,6 +1,6 @@
 // The worker: it holds the pictures, the GPU and the training.
 
-import { encodeSafetensors, exportOnnx, packRun, saveModel } from 'kindred'
+import { encodeSafetensors, exportOnnx, packRun, preparationOf, saveModel } from 'kindred'
 import { expose } from 'comlink'
 import type {
   OpenedRun,
@@ -168,7 +168,12 @@ const worker: PhotoWorker = {
     const gpu = await theGpu()
     const model = trained(gpu, config, checkpoint)
     const { size } = config
-    const metadata = { step: String(checkpoint.step), transform: JSON.stringify(stillOf(config)) }
+    const transform = stillOf(config)
+    const metadata = {
+      step: String(checkpoint.step),
+      transform: JSON.stringify(transform),
+      'kindred.image': JSON.stringify(preparationOf(transform, size)),
+    }
     const bytes =
       format === 'onnx'
         ? await exportOnnx(gpu, model, { input: [size, size, 3], metadata })
