@@ -18,6 +18,7 @@ const others = new Set([
     'cifarRecipe',
     'imagenetRecipe',
     'testTransform',
+    'preparationOf',
     'cropAndFlip',
   ],
   ...['augment', 'drawAugmentations', 'packAugmentations', 'unpackAugmentations'],
