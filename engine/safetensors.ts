@@ -93,8 +93,8 @@ export function decodeSafetensors(
   return { tensors, metadata }
 }
 
-/** The bytes of a file, given as such or as a page's `arrayBuffer()` resolves to them, which may come
- *  from another frame. */
+/** The bytes of a file, given as such or as a page's `arrayBuffer()` resolves to them, which may
+ *  come from another frame. */
 function bytesOf(given: Uint8Array | ArrayBuffer): Uint8Array {
   const tag = Object.prototype.toString.call(given)
   const words = 'the bytes of a file, a Uint8Array or an ArrayBuffer'
