@@ -125,7 +125,6 @@ Protocols (--protocol):
   Others train by epochs of images that are only cropped and flipped, without
   weight decay. Numbers compare with those of the paper of that name:
 ${protocolLines}
-
 ${reportHelp}
 kNN on the same features is printed beside the classifier. A note says when the
 classifier is below kNN.

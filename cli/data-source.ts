@@ -3,7 +3,9 @@
 
 import { existsSync, realpathSync } from 'node:fs'
 import { dirname, isAbsolute, join, relative, resolve } from 'node:path'
+import type { Dataset } from '../data/dataset.ts'
 import { dataKinds, splitSource } from '../data/kinds.ts'
+import { printable } from '../kernels/printable.ts'
 import type { TrainConfig } from '../training/run-schema.ts'
 
 /** A data set in config.json: its source with an absolute path, and the path relative to the run
@@ -39,6 +41,12 @@ export function findSource({ data, dataFromRun }: Source, dir: string): string {
   throw new Error(
     `${dir}: its images are not at ${looked}${below}; say where they are with --data ${kind}:PATH`,
   )
+}
+
+/** Names the images of a source in messages: by their kind, or by the one file that holds them. */
+export function sourceName(source: string, { name }: Pick<Dataset, 'name'>): string {
+  const { kind, rest } = splitSource(source)
+  return kind === 'images' ? printable(rest) : name
 }
 
 /** Splits a source into kind and path. Built-in images have no path. */

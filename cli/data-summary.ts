@@ -23,24 +23,33 @@ export function skippedOf({ train, test }: Split): Skipped[] {
 /** Throws UsageError with the remedy for a set that has nothing to measure. */
 export function checkMeasurable(command: string, source: string, { train, test }: Split) {
   if (isLabelled(train) && isLabelled(test)) return
-  const none = train.labels ? 'no labelled training images, or no test images' : 'no labels'
-  const why = isLabelled(train) && test.size > 0 ? 'no labelled test images' : none
+  const [why, remedy] =
+    test.size === 0 && isLabelled(train)
+      ? ['no test images', 'give classes 2 images or more each, of which one is tested on']
+      : [
+          isLabelled(train)
+            ? 'no labelled test images'
+            : train.labels
+              ? 'no labelled training images'
+              : 'no labels',
+          'put each class into a folder of its own',
+        ]
   throw new UsageError(
-    `${command}: needs labelled training and test images, and ${source} has ${why}; put ` +
-      'each class into a folder of its own, or name a labelled set with --data',
+    `${command}: needs labelled training and test images, and ${source} has ${why}; ${remedy}, ` +
+      'or name a labelled set with --data',
   )
 }
 
-/** Prints the source, the number of images, the classes and the files left out. Under --json it is
- *  one event. */
-export function tellData(data: Split, progress: Progress) {
+/** Prints the source, by its `name`, the number of images, the classes and the files left out. Under
+ *  --json it is one event. */
+export function tellData(data: Split, progress: Progress, name = data.train.name) {
   const { train, test, about } = data
   const skipped = skippedOf(data)
   const { path = null, split = '', notes = [], others = [] } = about ?? {}
   const classes = classCounts(data)
   const where = path === null ? '' : ` ${printable(path)}`
   const lines = [
-    `read ${train.name}${where}: ${train.size} training and ${counted(test.size, 'test image')}${split && ` (${split})`}`,
+    `read ${name}${where}: ${train.size} training and ${counted(test.size, 'test image')}${split && ` (${split})`}`,
     classLine(classes),
     ...notes,
     fileLine(others.length, 'left out by extension', listed(others, FIRST)),

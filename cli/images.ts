@@ -7,6 +7,7 @@ import { testSide } from '../kernels/augment/recipes.ts'
 import { recipeOf } from '../methods/views.ts'
 import { UsageError } from '../training/choice.ts'
 import type { TrainConfig } from '../training/run-schema.ts'
+import { sourceName } from './data-source.ts'
 import { tellData } from './data-summary.ts'
 import type { Progress } from '../training/progress.ts'
 
@@ -32,7 +33,7 @@ export async function openRunImages(
     if (kindOfSource(data) || !(error instanceof Error)) throw error
     throw new UsageError(error.message, { cause: error }) // --data names no kind
   })
-  tellData(split, progress)
+  tellData(split, progress, sourceName(data, split.train))
   if (takesWhole(views)) return split
   const { originals: _whole, ...train } = split.train // uncropped views show the middle square
   return { ...split, train }

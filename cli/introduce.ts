@@ -5,6 +5,7 @@ import type { Gpu } from '../engine/gpu.ts'
 import { counted } from '../data/words.ts'
 import { methodOf } from '../methods/registry.ts'
 import { command } from './command.ts'
+import { sourceName } from './data-source.ts'
 import { type Changes, describeChanges } from '../training/history.ts'
 import { ofAll } from '../training/knn.ts'
 import { effectOf } from './precision.ts'
@@ -33,7 +34,7 @@ export function introduce(
   const total = epochs * stepsPerEpoch
   progress.start(total)
   progress.note(
-    `${what} on ${counted(images.size, 'image')} of ${images.name}, batch ${batch}${cut}, ` +
+    `${what} on ${counted(images.size, 'image')} of ${sourceName(config.data, images)}, batch ${batch}${cut}, ` +
       `${counted(epochs, 'epoch')} (${counted(total, 'step')}), seed ${seed}`,
   )
   if (Object.keys(changes).length > 0)
@@ -41,8 +42,8 @@ export function introduce(
   const method = methodOf(config.method)
   noteWarmup(method.warmup(config, stepsPerEpoch), total, progress)
   const adapter = adapterOf(gpu)
-  const kind = gpu.software ? ` (a CPU: fine for small models; see ${command('doctor')})` : ''
-  progress.note(`on ${adapter}${kind}, into ${run.dir}`)
+  const kind = gpu.software ? `; a CPU is fine for small models, see: ${command('doctor')}` : ''
+  progress.note(`into ${run.dir}, on ${adapter}${kind}`)
   const { precision, activations } = gpu.run
   if (precision !== 'f32')
     progress.note(`precision ${precision}: ${effectOf(precision, gpu.run)}; the loss is scaled`)

@@ -4,7 +4,9 @@
 import { type GenericBar, MultiBar } from 'cli-progress'
 import { printableLines } from '../kernels/printable.ts'
 import type { Progress, StepValues } from '../training/progress.ts'
+import { program } from './command.ts'
 import { jsonLine } from './output.ts'
+import { wrappedNote } from './wrapped.ts'
 
 export interface ProgressOptions {
   /** Prints one JSON object per line and nothing else. */
@@ -84,7 +86,8 @@ function terminal(stream: NodeJS.WriteStream, pace: Pace, unit: string): Progres
       bar.update(step, { line })
     },
     note(line) {
-      const text = `${printableLines(line)}\n`
+      const columns = stream.columns || 80
+      const text = `${wrappedNote(printableLines(line), columns, program().join(' '))}\n`
       if (bars) {
         bars.log(text)
         bars.update()

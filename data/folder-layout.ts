@@ -147,7 +147,7 @@ function unlabelled({
     notes.push(`images lie beside the one folder ${only}: all are taken, without labels`)
   else if (only !== undefined)
     notes.push(`all images lie in one folder, ${only}: with one class there are no labels`)
-  else notes.push('there are no folders of classes, so there are no labels')
+  else notes.push('there are no folders of classes')
   if (tables.length > 0)
     notes.push(
       `labels in files are not read; put each class into a folder of its own: ${listed(tables)}`,

@@ -65,7 +65,7 @@ export async function openImageFolder(path: string, options: FolderOptions): Pro
 
 const shareOf = (share: number, hasLabels: boolean) =>
   share === 0
-    ? `all images train, so that ${hasLabels ? 'none is left to measure' : 'there is nothing to measure'}`
+    ? `all images train${hasLabels ? ', so that none is left to measure' : ''}`
     : `${Number((100 * share).toFixed(1))} % ${hasLabels ? 'of each class' : 'of the images'}, ` +
       `chosen by a hash of the paths`
 

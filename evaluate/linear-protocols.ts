@@ -67,7 +67,7 @@ export const linearProtocols = {
     optimizer: (parameters) => new Sgd(parameters, { momentum: 0.9, nesterov: true }),
   },
   moco: {
-    ...{ source: 'MoCo: SGD, rate 30, a tenth of it twice', epochs: 100, batch: 256 },
+    ...{ source: 'MoCo: SGD, rate 30, divided by 10 at 60 % and at 80 %', epochs: 100, batch: 256 },
     rate: () => 30,
     schedule: (rate, epochs) => multiStep(rate, [0.6 * epochs, 0.8 * epochs]),
     ...{ head, optimizer: momentum },

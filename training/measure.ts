@@ -68,6 +68,7 @@ export class Measure {
     const model = measuredModel(config, trainer)
     if (!probe)
       this.#progress.note('kNN accuracy is not measured: the set has no labels, or no test images')
+    else this.#progress.note('measuring kNN before training')
     const signal = this.#signal
     const measured = probe && {
       pixels: await probe.ofPixels(signal),

@@ -152,7 +152,9 @@ export class Training {
 
   /** Compiles a step's kernels in the background before the first, so that a page does not freeze. */
   async #warmed(images: ImageBatch, indices: IndexList) {
-    if (!this.#isWarm) await this.#prepared.trainer.warm(images, indices)
+    if (this.#isWarm) return
+    this.#progress.note('compiling kernels for the first step, which takes a while the first time')
+    await this.#prepared.trainer.warm(images, indices)
     this.#isWarm = true
   }
 

@@ -1,13 +1,14 @@
 // kindred classify: what a fine-tuned network says images are.
 
-import { printable, printableLines } from '../../kernels/printable.ts'
+import { printable } from '../../kernels/printable.ts'
 import { testSide } from '../../kernels/augment/recipes.ts'
 import { openClassifier } from '../../run-folder/saved-classifier.ts'
 import { UsageError } from '../../training/choice.ts'
 import { jsonLine } from '../output.ts'
-import { featuresSeen, onSeenGpu } from './features.ts'
+import { onSeenGpu } from './features.ts'
+import { openFiles, picturesSeen } from './named-files.ts'
 import { leaveClean } from './out-file.ts'
-import { type PictureFlags, notes, openFiles, openPictures, seenOf, told } from './pictures.ts'
+import { type PictureFlags, notes, openPictures, seenOf, told } from './pictures.ts'
 
 /** Options of kindred classify. */
 export interface ClassifyFlags extends PictureFlags {
@@ -20,8 +21,8 @@ interface Guess {
   readonly probability: number
 }
 
-/** Prints the most probable classes of each image, and returns the exit code: 1 where a named file
- *  is no image, which is told on standard error beside the others' classes. Throws Error in words. */
+/** Prints the most probable classes of each image, and returns the exit code. Throws Error in
+ *  words. */
 export async function classifyImages(
   network: string,
   images: readonly string[],
@@ -34,32 +35,29 @@ export async function classifyImages(
     throw new UsageError('classify: needs images, got none; name image files, or a set with --data')
   const saved = await openClassifier(network)
   const progress = notes()
-  const broken = new Map<number, string>()
-  const pictures =
+  const opened =
     images.length > 0
-      ? await openFiles(images, testSide(saved.config.size), (i, { message }) => {
-          broken.set(i, message)
-        })
+      ? await openFiles(images, testSide(saved.config.size))
       : await openPictures(network, saved, flags, progress)
   try {
     const options = { unit: false, command: 'classify' }
     const whole = { ...saved, build: saved.buildClassifier }
-    const { features: scores } = await onSeenGpu(saved, flags, (gpu) =>
-      featuresSeen(gpu, whole, pictures.set, progress, options),
+    const { pictures, rows } = await onSeenGpu(saved, flags, (gpu) =>
+      picturesSeen(gpu, whole, opened, progress, options),
     )
-    const results = guessesOf(scores, saved.classes, flags.top ?? 1)
-      .map((guesses, i) => ({ ...told(pictures, i), guesses }))
-      .filter((_, i) => !broken.has(i))
-    const skippedFiles = pictures.skippedFiles + broken.size
+    const { skippedFiles } = pictures
+    const results = guessesOf(rows.features, saved.classes, flags.top ?? 1).map((guesses, i) => ({
+      ...told(pictures, i),
+      guesses,
+    }))
     process.stdout.write(
       flags.json
         ? `${jsonLine({ ...seenOf(network, saved), classes: saved.classes, skippedFiles, results })}\n`
         : linesOf(results),
     )
-    for (const message of broken.values()) console.error(`kindred: ${printableLines(message)}`)
-    return broken.size > 0 ? 1 : 0
+    return 0
   } finally {
-    await pictures.close()
+    await opened.close()
   }
 }
 

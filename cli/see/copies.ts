@@ -40,7 +40,7 @@ export async function copiesAmong(
   { least, progress }: { readonly least: number; readonly progress: Progress },
 ): Promise<Copies> {
   const { M } = rows
-  const { grey, sides } = await greyOf(pictures)
+  const { grey, sides } = await greyOf(pictures, progress)
   progress.note(`finding the nearest of ${counted(M, 'image')}`)
   const near = await nearestOthers(gpu, rows, NEAR, { onProgress: noted(progress, pairsCompared) })
   const prepared = (i: number) =>
@@ -70,8 +70,11 @@ export async function copiesAmong(
 
 /** Reads all images whole, in grey, stretched to squares: of image i the first `sides[i]` squared of
  *  the 2,304 bytes from 2,304 i on. Small ones are not enlarged. */
-async function greyOf(pictures: Pictures) {
+async function greyOf(pictures: Pictures, progress: Progress) {
   const { size } = pictures.set
+  const images = counted(size, 'image')
+  progress.note(`reading ${images} in grey`)
+  const note = noted(progress, (so) => `read ${so.done} of ${images} in grey`)
   const grey = new Uint8Array(size * BYTES)
   const sides = new Uint8Array(size)
   for (let start = 0; start < size; start += AT_ONCE) {
@@ -81,6 +84,7 @@ async function greyOf(pictures: Pictures) {
       grey.set(pixels, (start + n) * BYTES)
       sides[start + n] = side
     }
+    note({ done: start + some.length, total: size })
   }
   return { grey, sides }
 }

@@ -10,6 +10,7 @@ import { outliers } from '../../evaluate/curate/outliers.ts'
 import type { Embeddings } from '../../evaluate/embed.ts'
 import { UsageError, choose } from '../../training/choice.ts'
 import type { Progress } from '../../training/progress.ts'
+import { findSource, sourceName } from '../data-source.ts'
 import { type CuratedGroup, type Curated, publish } from './curated.ts'
 import { copiesAmong } from './copies.ts'
 import { featuresSeen, onSeenGpu } from './features.ts'
@@ -59,7 +60,7 @@ interface Seen {
 export const curateDuplicates = (run: string, flags: CurateFlags): Promise<number> =>
   curated('duplicates', run, flags, async (seen) => {
     const { threshold = null, omitFirst = false } = flags
-    const by = threshold === null ? 'agreement' : 'cosine'
+    const by = threshold === null ? 'correlation' : 'cosine'
     const { pairs, values, groups } =
       threshold === null
         ? await copiesAmong(seen.gpu, seen.rows, seen.pictures, { ...seen, least: AGREE })
@@ -144,6 +145,7 @@ export const curateOutliers = (run: string, flags: CurateFlags): Promise<number>
     return {
       title: 'Outliers',
       summary: `the ${places.length} of ${counted(rows.M, 'image')} farthest from their ${counted(near, 'nearest other', 'nearest others')}`,
+      hint: '--json and --html show the scores',
       detail: { k: near },
       groups: [
         {
@@ -206,12 +208,14 @@ async function curated(
   const progress = notes()
   const pictures = await openPictures(run, saved, flags, progress)
   try {
+    const imagesOf = sourceName(flags.data ?? findSource(saved.config, run), pictures.set)
     if (flags.link !== undefined && !pictures.paths)
       throw new UsageError(
-        `--link: the images of ${pictures.set.name} have no files to link to; leave it out`,
+        `--link: the images of ${imagesOf} have no files to link to; leave it out`,
       )
     const found = await onSeenGpu(saved, flags, async (gpu) => {
       const command = `curate ${name}`
+      progress.note(`computing the features of ${counted(pictures.set.size, 'image')}`)
       const rows = await featuresSeen(gpu, saved, pictures.set, progress, { command })
       return find({ gpu, rows, pictures, progress })
     })

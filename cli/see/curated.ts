@@ -26,6 +26,8 @@ export interface Curated {
   readonly title: string
   /** In a line. */
   readonly summary: string
+  /** What a note says beside it. */
+  readonly hint?: string
   /** What else JSON says. */
   readonly detail: object
   readonly groups: readonly CuratedGroup[]
@@ -54,12 +56,17 @@ export async function publish(found: Curated, { pictures, flags, progress, about
   if (html !== undefined) {
     const page = new TextEncoder().encode(await galleryOf(found, pictures))
     await writeNew('--html', html, [page], force)
+    progress.note(`the gallery is ${printable(html)}`)
   }
   const linked = link !== undefined && (await makeLinks(link, found, pictures))
-  if (link !== undefined && !linked)
-    progress.note(`nothing to link: ${printable(link)} was not made`)
+  if (link !== undefined)
+    progress.note(
+      linked
+        ? `the links are in ${printable(link)}`
+        : `nothing to link: ${printable(link)} was not made`,
+    )
   if (!json) {
-    progress.note(found.summary)
+    progress.note(found.hint === undefined ? found.summary : `${found.summary}; ${found.hint}`)
     process.stdout.write(listText(found, pictures, flags.null ?? false))
     return
   }
@@ -114,6 +121,9 @@ async function galleryOf({ title, summary, groups, apart }: Curated, pictures: P
     sections.push({ title: group.title, ...(note !== '' && { note }), cards })
   }
   const left = groups.length - sections.length
-  const about = [`${summary}.`, ...(left > 0 ? [`${left} more groups are not shown.`] : [])]
+  const about = [
+    `${summary.slice(0, 1).toUpperCase()}${summary.slice(1)}.`,
+    ...(left > 0 ? [`${left} more groups are not shown.`] : []),
+  ]
   return galleryPage({ title, about, sections })
 }

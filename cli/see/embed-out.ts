@@ -1,6 +1,6 @@
 // The output of kindred embed: its format, by the ending of --out, and its files.
 
-import { extname } from 'node:path'
+import { basename, extname } from 'node:path'
 import { lookAt } from '../../data/paths.ts'
 import { UsageError } from '../../training/choice.ts'
 import {
@@ -34,6 +34,8 @@ const namesBeside = (path: string) => `${path.slice(0, -'.npy'.length)}.names.cs
 /** Throws UsageError for a format that is not known, and Error for a file that exists. */
 export async function checkOut(out: string, force: boolean) {
   const ending = extname(out)
+  if (Object.hasOwn(formats, basename(out)))
+    throw new UsageError(`--out: must have a name before its ending, got ${out}`)
   if (isFolder(out)) {
     const { status } = await lookAt(out)
     if (status && !status.isDirectory()) throw new Error(`--out: ${out} is a file; name a folder`)

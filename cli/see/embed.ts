@@ -7,10 +7,11 @@ import { UsageError } from '../../training/choice.ts'
 import { jsonLine } from '../output.ts'
 import { checkOut, writeAll } from './embed-out.ts'
 import type { NamedFeatures } from './feature-files.ts'
-import { featuresSeen, onSeenGpu } from './features.ts'
+import { onSeenGpu } from './features.ts'
 import { type MapKind, mapKind, mapOf } from './flat-map.ts'
+import { openFiles, picturesSeen } from './named-files.ts'
 import { leaveClean } from './out-file.ts'
-import { type PictureFlags, notes, openFiles, openPictures, openSeen, seenOf } from './pictures.ts'
+import { type PictureFlags, notes, openPictures, openSeen, seenOf } from './pictures.ts'
 
 /** Options of kindred embed. */
 export interface EmbedFlags extends PictureFlags {
@@ -35,26 +36,27 @@ export async function embedImages(
   await checkOut(out, force)
   const saved = await openSeen(run, flags)
   const progress = notes()
-  const pictures =
+  const opened =
     images.length > 0
       ? await openFiles(images, testSide(saved.config.size))
       : await openPictures(run, saved, flags, progress)
   try {
     const given = await onSeenGpu(saved, flags, async (gpu): Promise<NamedFeatures> => {
       const options = { unit, command: 'embed' }
-      const rows = await featuresSeen(gpu, saved, pictures.set, progress, options)
+      const { rows, pictures } = await picturesSeen(gpu, saved, opened, progress, options)
+      if (map === 'umap') progress.note(`laying out ${counted(rows.M, 'image')} by UMAP`)
       const plane = map && (await mapOf(gpu, rows, { kind: map, seed: flags.seed ?? 0 }))
       return { rows, pictures, map: plane, metadata: metadataOf(run, map, unit) }
     })
     const files = await writeAll(out, given, force)
     const { M, D } = given.rows
-    const { skippedFiles } = pictures
+    const { skippedFiles } = given.pictures
     const result = { ...seenOf(run, saved), images: M, features: D, map, files, skippedFiles }
     const words = `${counted(M, 'image')}, ${counted(D, 'feature')} each, in `
     process.stdout.write(`${json ? jsonLine(result) : words + files.map(printable).join(', ')}\n`)
     return 0
   } finally {
-    await pictures.close()
+    await opened.close()
   }
 }
 

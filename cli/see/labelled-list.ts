@@ -4,6 +4,7 @@ import { resolve } from 'node:path'
 import { listed } from '../../data/listed.ts'
 import { counted } from '../../data/words.ts'
 import { readBytes } from '../../engine/node-files.ts'
+import { shortened } from './nearest-list.ts'
 import type { Pictures } from './pictures.ts'
 
 type Named = Pick<Pictures, 'names' | 'paths'>
@@ -22,15 +23,22 @@ export async function placesOfList(path: string, images: Named, tests?: Named): 
       throw new Error(
         `--labelled: ${path} must name training images; ` +
           `${counted(held.length, 'line names a test image', 'lines name test images')}: ` +
-          `${listed(held, 3)}; list training images alone, by curate --half train`,
+          `${named(held)}; list training images alone, by curate --half train`,
       )
     throw new Error(
       `--labelled: ${path} must name images of the set, one a line; ` +
-        `${counted(unknown.length, 'line names', 'lines name')} none: ${listed(unknown, 3)}`,
+        `${counted(unknown.length, 'line names', 'lines name')} none: ${named(unknown)}`,
     )
   }
   return [...new Set(given.flatMap((line) => place(line) ?? []))]
 }
+
+/** Lists the first lines, each at most 60 characters long. */
+const named = (lines: readonly string[]) =>
+  listed(
+    lines.map((line) => shortened(line, 60)),
+    3,
+  )
 
 /** Returns the function from a line to the place of the image that it names. */
 function placesIn({ names, paths }: Named): (line: string) => number | undefined {

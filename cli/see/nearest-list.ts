@@ -40,7 +40,7 @@ export function nearestLines(
 }
 
 /** Takes the middle out of a text that has more than `most` characters. */
-function shortened(text: string, most: number): string {
+export function shortened(text: string, most: number): string {
   if (text.length <= most) return text
   const [head, tail] = [Math.floor((most - 1) / 3), Math.ceil(((most - 1) * 2) / 3)]
   return `${text.slice(0, head)}…${text.slice(text.length - tail)}`

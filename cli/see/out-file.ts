@@ -6,6 +6,7 @@ import { type FileHandle, access, constants, lstat, open, rm } from 'node:fs/pro
 import { basename, dirname, join } from 'node:path'
 import { codeOf, writeError } from '../../engine/node-files.ts'
 import { printable } from '../../kernels/printable.ts'
+import { UsageError } from '../../training/choice.ts'
 import { INTERRUPTED } from '../interrupt.ts'
 import { placeTogether } from './place-together.ts'
 
@@ -26,8 +27,11 @@ export function leaveClean(say?: () => void) {
 }
 
 /** Throws Error if a file or folder cannot be made at `path`: something is there and `force` is
- *  false, or its folder is missing or closed to writing. `flag` names it. */
+ *  false, or its folder is missing or closed to writing. `flag` names it. Throws UsageError for a name
+ *  that is only an ending, as '.csv'. */
 export async function checkFree(flag: string, path: string, force = false) {
+  if (/^\.[^.]*$/.test(basename(path)))
+    throw new UsageError(`${flag}: must have a name before its ending, got ${path}`)
   const found = await lstat(path).catch((error: unknown) => {
     if (codeOf(error) === 'ENOENT') return null
     throw writeError(path, error)

@@ -2,10 +2,15 @@
 
 import { realpath } from 'node:fs/promises'
 import { join, relative, resolve } from 'node:path'
-import { DataError, type Dataset, type Split, checkRead, imageBytes } from '../../data/dataset.ts'
+import {
+  type DataError,
+  type Dataset,
+  type Split,
+  checkRead,
+  imageBytes,
+} from '../../data/dataset.ts'
 import { lookAt } from '../../data/paths.ts'
 import { printableLines } from '../../kernels/printable.ts'
-import { decodedSquare } from '../../run-folder/image-source.ts'
 import { type OpenedEncoder, openEncoder } from '../../run-folder/saved-encoder.ts'
 import { UsageError, choose } from '../../training/choice.ts'
 import type { EncoderLayer } from '../../training/encoder.ts'
@@ -39,13 +44,13 @@ export interface Pictures {
   readonly halves: readonly ('train' | 'test')[] | null
   /** Files that were left out. */
   readonly skippedFiles: number
+  /** Why named files could not be read, by their index. It is filled as they are read. */
+  readonly broken?: ReadonlyMap<number, DataError>
   readonly close: () => Promise<unknown>
 }
 
 const layers: readonly EncoderLayer[] = ['features', 'embedding']
 const halves = ['all', 'train', 'test'] as const
-const MOST_BYTES = 2 ** 26
-const MOST_PIXELS = 1e8
 
 /** Makes the output of these commands. It goes to standard error, so that standard output holds the
  *  result alone. */
@@ -153,51 +158,6 @@ function joined(sets: readonly Dataset[]): Dataset {
           out.set(own.subarray(j * stride, (j + 1) * stride), n * stride)
       }
     },
-  }
-}
-
-/** Makes a set of single image files, decoded to the encoder's squares as they are read. A file that
- *  is no image is told to `onBroken` by its position, and read as black; without it, reading throws
- *  that DataError. Throws UsageError for a folder. */
-export async function openFiles(
-  files: readonly string[],
-  side: number,
-  onBroken = (_: number, error: DataError): void => {
-    throw error
-  },
-): Promise<Pictures> {
-  for (const file of files) {
-    const { status } = await lookAt(file)
-    if (status?.isDirectory())
-      throw new UsageError(`${file}: must be an image, is a folder; give --data folder:${file}`)
-  }
-  const image = { height: side, width: side, channels: 3 }
-  const stride = side * side * 3
-  const set: Dataset = {
-    ...{ name: 'files', size: files.length, image, classes: [], labels: null, skipped: [] },
-    async read(indices, out) {
-      checkRead({ name: 'files', size: files.length }, stride, indices, out)
-      for (let n = 0; n < indices.length; n++) {
-        const at = Number(indices[n])
-        const pixels = await decoded(files[at] ?? '', side)
-        if (pixels instanceof DataError) onBroken(at, pixels)
-        out.set(pixels instanceof DataError ? new Uint8Array(stride) : pixels, n * stride)
-      }
-    },
-  }
-  const paths = files.map((file) => resolve(file))
-  return { set, names: files, paths, halves: null, skippedFiles: 0, close: async () => undefined }
-}
-
-/** Decodes a file to u8 [side, side, 3]. Resolves to a DataError that begins with the file where it
- *  cannot be read. */
-async function decoded(file: string, side: number): Promise<Uint8Array | DataError> {
-  const limits = { side, maxBytes: MOST_BYTES, maxPixels: MOST_PIXELS }
-  try {
-    return (await decodedSquare(file, limits)).pixels as Uint8Array
-  } catch (error) {
-    if (!(error instanceof DataError)) throw error
-    return new DataError(error.message.replace(/^embedder: /, ''), { cause: error })
   }
 }
 

@@ -1,12 +1,13 @@
 // kindred search: the images that are nearest to given ones, as a list and as a gallery.
 
-import type { Dataset } from '../../data/dataset.ts'
 import { counted } from '../../data/words.ts'
 import { type Nearest, nearest } from '../../evaluate/nearest.ts'
+import { printable } from '../../kernels/printable.ts'
 import { testSide } from '../../kernels/augment/recipes.ts'
 import { type GalleryCard, type GallerySection, galleryPage } from '../gallery-page.ts'
 import { jsonLine } from '../output.ts'
 import { featuresSeen, onSeenGpu } from './features.ts'
+import { openFiles, picturesSeen } from './named-files.ts'
 import { type Near, nearestLines } from './nearest-list.ts'
 import { checkFree, leaveClean, writeNew } from './out-file.ts'
 import {
@@ -14,7 +15,6 @@ import {
   type Pictures,
   classOf,
   notes,
-  openFiles,
   openPictures,
   openSeen,
   realOf,
@@ -41,18 +41,21 @@ export async function searchImages(
   if (html !== undefined) await checkFree('--html', html, force)
   const saved = await openSeen(run, flags)
   const progress = notes()
-  const asked = await openFiles(images, testSide(saved.config.size))
+  const given = await openFiles(images, testSide(saved.config.size))
   const pictures = await openPictures(run, saved, flags, progress)
   try {
-    const found = await onSeenGpu(saved, flags, async (gpu) => {
-      const of = (set: Dataset) => featuresSeen(gpu, saved, set, progress, { command: 'search' })
-      const queries = await of(asked.set)
-      return nearLists(
-        await nearest(await of(pictures.set), queries, k + 1, { gpu, normalized: true }),
-      )
+    const { asked, found } = await onSeenGpu(saved, flags, async (gpu) => {
+      const options = { command: 'search' }
+      const { pictures: read, rows } = await picturesSeen(gpu, saved, given, progress, options)
+      const all = await featuresSeen(gpu, saved, pictures.set, progress, options)
+      const near = await nearest(all, rows, k + 1, { gpu, normalized: true })
+      return { asked: read, found: nearLists(near) }
     })
     const lists = await withoutSelves(found, asked, pictures, k)
-    if (html !== undefined) await writeGallery(html, { run, asked, pictures, lists, force })
+    if (html !== undefined) {
+      await writeGallery(html, { run, asked, pictures, lists, force })
+      progress.note(`the gallery is ${printable(html)}`)
+    }
     const seen = { ...seenOf(run, saved), html: html ?? null }
     process.stdout.write(
       json
@@ -76,7 +79,7 @@ const nearLists = ({ indices, similarities, k }: Nearest): Near[][] =>
 
 const asJson = (asked: Pictures, pictures: Pictures, lists: readonly (readonly Near[])[]) => ({
   images: pictures.set.size,
-  skippedFiles: pictures.skippedFiles,
+  skippedFiles: asked.skippedFiles + pictures.skippedFiles,
   results: lists.map((list, q) => ({
     image: asked.names[q] ?? '',
     nearest: list.map(({ i, cosine }) => ({ ...told(pictures, i), cosine })),

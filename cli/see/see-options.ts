@@ -161,8 +161,9 @@ const addDuplicates = (curate: Command) =>
     'after',
     `
 Looks at the 20 nearest images of each by the encoder, and keeps those whose
-pixels agree, where one may be a crop of the other. So it finds images that were
-saved again, resized or cropped by a few percent. Groups are separated by an
+pixels agree (a correlation of 0.975 or more of their grey values), where one may
+be a crop of the other that keeps 85 % of its sides or more. So it finds images
+that were saved again, resized or cropped a little. Groups are separated by an
 empty line.
 
 Colour is not compared: a recoloured or grey copy counts as a copy. So do images
@@ -214,6 +215,11 @@ Methods (--method):
             few labels, the default for N up to 50
   k-centre  again and again the image farthest from all chosen ones, so that no
             image is far from a label: the default for more
+
+Then copy each listed image to labelled/CLASS/, leave the run's own images where
+they are, and measure, or train on, the labelled ones:
+  ${commandLine('eval', 'linear', 'runs/photos', '--data', 'folder:labelled')}
+  ${commandLine('eval', 'finetune', 'runs/photos', '--data', 'folder:labelled', '--labels', '100%')}
 
 ${NOTHING}
 

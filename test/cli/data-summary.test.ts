@@ -106,14 +106,16 @@ test('a set without labels has nothing to measure, and needs no story', () => {
 
 test('an evaluation of what has nothing to measure is refused', () => {
   const bare = { ...half([-1], []), labels: null }
-  const rule = (why: string) =>
-    `eval knn: needs labelled training and test images, and folder:x has ${why}; put each class into a folder of its own, or name a labelled set with --data`
+  const folders = 'put each class into a folder of its own'
+  const rule = (why: string, remedy: string) =>
+    `eval knn: needs labelled training and test images, and folder:x has ${why}; ${remedy}, or name a labelled set with --data`
   checkMeasurable('eval knn', 'folder:x', split)
-  const refused = (train: Split['train'], held: Split['test'], why: string) =>
-    refuses(() => checkMeasurable('eval knn', 'folder:x', { train, test: held }), rule(why))
+  const refused = (train: Split['train'], held: Split['test'], why: string, remedy = folders) =>
+    refuses(() => checkMeasurable('eval knn', 'folder:x', { train, test: held }), rule(why, remedy))
   refused(bare, bare, 'no labels')
-  refused(half([0, 1], names), half([], names), 'no labelled training images, or no test images')
-  refused(half([-1], names), half([1], names), 'no labelled training images, or no test images')
+  const more = 'give classes 2 images or more each, of which one is tested on'
+  refused(half([0, 1], names), half([], names), 'no test images', more)
+  refused(half([-1], names), half([1], names), 'no labelled training images')
   refused(half([0, 1], names), half([-1], names), 'no labelled test images')
 })
 

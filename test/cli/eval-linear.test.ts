@@ -179,7 +179,7 @@ test('of a set without test images is refused in the words of eval knn', async (
     assert.is(code, 2)
     assert.is(
       err,
-      `kindred: eval ${kind}: needs labelled training and test images, and folder:${photos} has no labelled training images, or no test images; put each class into a folder of its own, or name a labelled set with --data`,
+      `kindred: eval ${kind}: needs labelled training and test images, and folder:${photos} has no test images; give classes 2 images or more each, of which one is tested on, or name a labelled set with --data`,
     )
   }
 })

@@ -344,12 +344,16 @@ test('trains a network again whose file is damaged, and says so', async ({ dir, 
   const missing = join(dir, 'missing.png')
   const alone = kindred('classify', network, good)
   const { code, out: printed, err } = kindred('classify', network, bad, good, missing)
-  assert.is(code, 1)
+  assert.is(code, 0, err)
   assert.is(printed, alone.out)
+  assert.match(err, /^2 files left out:$/m)
   assert.equal(
-    err.split('\n').map((line) => /^kindred: (\S+\.png) /.exec(line)?.[1]),
+    [...err.matchAll(/^ {2}(\S+\.png) /gm)].map(([, name]) => name),
     [bad, missing],
   )
+  const none = kindred('classify', network, bad, missing)
+  assert.equal([none.code, none.out], [1, ''])
+  assert.ok(none.err.includes(`none of 2 files is an image; the first: ${bad} `), none.err)
   const { results, skippedFiles } = JSON.parse(
     kindred('classify', network, bad, good, '--json').out,
   ) as { results: { path: string }[]; skippedFiles: number }

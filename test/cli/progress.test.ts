@@ -94,6 +94,21 @@ function tests() {
     assert.match(lastTen({ json: false, isTTY: true, columns: 70 }), /\u2588{17} 100% {2}step 20/)
   })
 
+  test('breaks notes at words in a terminal alone', () => {
+    const words = 'kNN accuracy is not measured: the set has no labels, or no test images'
+    const notes = (isTTY: boolean, json = false) => {
+      const { stream, text } = sink(isTTY, 40)
+      startProgress({ json, stream }).note(words)
+      return text()
+    }
+    assert.is(
+      notes(true),
+      'kNN accuracy is not measured: the set\nhas no labels, or no test images\n',
+    )
+    assert.is(notes(false), `${words}\n`)
+    assert.is(notes(true, true), `{"event":"note","text":"${words}"}\n`)
+  })
+
   test('a line of a log fits 60 columns whatever the counts', () => {
     const { stream, text } = sink(false)
     let time = 0

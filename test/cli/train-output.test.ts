@@ -61,7 +61,7 @@ test('onto a full disk ends before a run is begun, with an error in words', asyn
   assert.equal(listed, { code: 1, err: words })
 })
 
-test('to a terminal that closes ends as SIGTERM does; steps carry epoch and rate', async ({
+test('to a terminal that closes ends as SIGTERM does; waits are announced, steps carry epoch and rate', async ({
   dir,
 }) => {
   const begun = ['train', 'simclr', ...train, '--out', join(dir, 'hup')]
@@ -84,6 +84,14 @@ test('to a terminal that closes ends as SIGTERM does; steps carry epoch and rate
     'lr',
     'images',
   ])
+  const marks = [
+    '"text":"measuring kNN before training"',
+    '"text":"before training, kNN',
+    '"text":"compiling kernels for the first step, which takes a while the first time"',
+    '"event":"step","step":1,',
+  ].map((mark) => out.indexOf(mark))
+  assert.ok(marks.every((at, i) => at > (marks[i - 1] ?? 0)))
+  assert.is(out.split('"text":"compiling').length, 2, 'once')
 })
 
 test('of an error as an event spells what a terminal obeys', async () => {

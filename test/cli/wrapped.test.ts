@@ -3,7 +3,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { programOf } from '../../cli/program.ts'
-import { wrapped } from '../../cli/wrapped.ts'
+import { wrapped, wrappedNote } from '../../cli/wrapped.ts'
 
 const test = suite('text for a terminal')
 
@@ -32,6 +32,18 @@ test('commands and what goes to a file stay as they are', () => {
   is('  npx kindred train simclr', 10, '  npx kindred train simclr')
   is('  npx kindred \\\n    --out a b c d', 10, '  npx kindred \\', '    --out a b c d')
   is('one two three', undefined, 'one two three')
+})
+
+test('a note is broken line by line, and its command stays whole', () => {
+  const note = (text: string, columns: number, ...lines: readonly string[]) =>
+    assert.equal(wrappedNote(text, columns, 'npx kindred').split('\n'), lines)
+  note('one two\nthree four', 8, 'one two', 'three', 'four')
+  note('  one two three\n  four', 10, '  one two', '  three', '  four')
+  note('go on with: npx kindred train a', 12, 'go on with:', 'npx kindred train a')
+  note('a b c (see npx kindred doctor)', 9, 'a b c', '(see', 'npx kindred doctor)')
+  note('a b c (npx kindred doctor)', 9, 'a b c', '(npx kindred doctor)')
+  note('npx kindred train simclr', 9, 'npx kindred train simclr')
+  note('Name                    1.0%', 30, 'Name                    1.0%')
 })
 
 test('the help of every command fits 60 columns, but for commands to copy', () => {

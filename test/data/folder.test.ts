@@ -35,8 +35,8 @@ test('images without labels all train', async ({ folder, cache }) => {
   for (let i = 0; i < 5; i++) await picture(join(folder, `${i}.png`))
   const { train, test: held, about } = await opened(folder, { cache })
   assert.equal([train.size, held.size], [5, 0])
-  assert.is(about?.split, 'all images train, so that there is nothing to measure')
-  assert.equal(about?.notes, ['there are no folders of classes, so there are no labels'])
+  assert.is(about?.split, 'all images train')
+  assert.equal(about?.notes, ['there are no folders of classes'])
 })
 
 test('the split is the same at every opening, and the image at every size of the rest', async ({

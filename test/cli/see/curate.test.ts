@@ -29,7 +29,9 @@ test('duplicates lists the planted copy, as paths, links and a gallery', async (
   assert.is(found.code, 0, found.err)
   const pair = ['1.png', 'copy.jpg'].map((name) => join(photos, 'b', name))
   assert.equal(found.out.trim().split('\n').sort(), pair)
-  assert.match(found.err, /1 group of near duplicates, 2 of 8 images, from agreement 0\.975 on/)
+  assert.match(found.err, /1 group of near duplicates, 2 of 8 images, from correlation 0\.975 on/)
+  assert.match(found.err, /^reading 8 images in grey$/m)
+  assert.match(found.err, /^the gallery is .*copies\.html\nthe links are in .*copies$/m)
   assert.match(readFileSync(html, 'utf8'), /Group 1: 2 images/)
   const group = join(links, 'group-0001')
   const made = readdirSync(group).map((name) => join(group, name))
@@ -55,6 +57,23 @@ test('duplicates lists the planted copy, as paths, links and a gallery', async (
   assert.not(existsSync(none))
   const taken = await kindred('curate', 'duplicates', run, ...data, '--link', links)
   assert.is(taken.err, `kindred: --link: ${links} exists; name a new folder\n`)
+})
+
+test('a note says that outliers have scores, and the gallery has a sentence', async ({
+  run,
+  photos,
+  dir,
+}) => {
+  const html = join(dir, 'odd.html')
+  const args = ['--data', `folder:${photos}`, '--top', '3', '--k', '2', '--html', html]
+  const { code, out, err } = await kindred('curate', 'outliers', run, ...args)
+  assert.is(code, 0, err)
+  assert.is(out.trim().split('\n').length, 3)
+  const summary = 'the 3 of 8 images farthest from their 2 nearest others'
+  assert.ok(err.includes(`${summary}; --json and --html show the scores\n`), err)
+  assert.ok(readFileSync(html, 'utf8').includes(`<p>T${summary.slice(1)}.</p>`))
+  const ending = await kindred('curate', 'outliers', run, '--html', join(dir, '.html'))
+  assert.match(ending.err, /--html: must have a name before its ending, got .*\.html/)
 })
 
 test('outliers and select list as many images as asked, and refuse more', async ({
@@ -117,6 +136,12 @@ test('a list of labelled images names images of the set', async ({ dir }) => {
   await refusesAsync(
     () => placesOfList(list, pictures),
     `--labelled: ${list} must name images of the set, one a line; 1 line names none: train/7`,
+  )
+  writeFileSync(list, `${'a'.repeat(50)}${'b'.repeat(950)}\n`)
+  await refusesAsync(
+    () => placesOfList(list, pictures),
+    `--labelled: ${list} must name images of the set, one a line; 1 line names none: ` +
+      `${'a'.repeat(19)}…${'b'.repeat(40)}`,
   )
   writeFileSync(list, `${resolve('x/a.png')}\n`)
   await refusesAsync(

@@ -61,6 +61,24 @@ test('embed replaces nothing unasked, and refuses what it does not know', async 
   assert.is(file.code, 1)
   assert.match(file.err, /broken\.png/)
   assert.not(existsSync(join(dir, 'a.csv')))
+  const ending = await kindred('embed', run, '--out', join(dir, '.parquet'))
+  assert.is(ending.code, 2)
+  assert.match(ending.err, /--out: must have a name before its ending, got .*\.parquet/)
+})
+
+test('embed leaves a file out that is no image, and names it', async ({ run, photos, dir }) => {
+  const [broken, out] = [join(dir, 'short.png'), join(dir, 'some.csv')]
+  writeFileSync(broken, 'no image')
+  const files = [join(photos, 'a', '1.png'), broken, join(photos, 'a', '2.png')]
+  const some = await kindred('embed', run, ...files, '--out', out, '--json')
+  assert.is(some.code, 0, some.err)
+  assert.match(some.err, /^1 file left out:\n {2}\S*short\.png /m)
+  const { images, skippedFiles } = JSON.parse(some.out) as Record<string, unknown>
+  assert.equal([images, skippedFiles], [2, 1])
+  const own = join(dir, 'own.csv')
+  const good = files.filter((file) => file !== broken)
+  assert.is((await kindred('embed', run, ...good, '--out', own)).code, 0)
+  assert.is(readFileSync(out, 'utf8'), readFileSync(own, 'utf8'))
 })
 
 test('embed writes Parquet: a row of each image, as in safetensors', async ({

@@ -1,6 +1,6 @@
 // Tests kindred search as a program, and the page it makes.
 
-import { readFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import * as assert from 'uvu/assert'
 import { nearestLines } from '../../../cli/see/nearest-list.ts'
@@ -32,9 +32,23 @@ test('search lists the nearest images, without the image itself', async ({ run, 
   const own = page.match(/<img src="data:image\/(webp|png);base64,[^"]+" alt=/g) ?? []
   assert.is(own.length, 8)
   assert.is(page.match(/<img/g)?.length, 8)
+  assert.match(err, /^the gallery is .*near\.html$/m)
   const again = await kindred('search', run, ...args)
   assert.is(again.code, 1)
   assert.match(again.err, /--html: .* exists; add --force to replace it/)
+})
+
+test('search leaves a file out that is no image, and names it', async ({ run, photos, dir }) => {
+  const broken = join(dir, 'broken.png')
+  writeFileSync(broken, 'no image')
+  const [image, data] = [join(photos, 'a', '1.png'), ['--data', `folder:${photos}`]]
+  const alone = await kindred('search', run, image, ...data)
+  const both = await kindred('search', run, broken, image, ...data)
+  assert.equal([both.code, both.out], [0, alone.out])
+  assert.match(both.err, /^1 file left out:\n {2}\S*broken\.png /m)
+  const none = await kindred('search', run, broken, ...data)
+  assert.equal([none.code, none.out], [1, ''])
+  assert.match(none.err, /^kindred: \S*broken\.png /m)
 })
 
 test('search refuses a folder, and says what a JSON line holds', async ({ run, photos }) => {
