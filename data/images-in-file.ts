@@ -11,7 +11,7 @@ import {
   checkRead,
   imageBytes,
 } from './dataset.ts'
-import { MOST_SPACE } from './images-file.ts'
+import { MOST_SPACE, mostSpace } from './images-file.ts'
 import { memoryDataset } from './memory-dataset.ts'
 import { counted } from './words.ts'
 
@@ -124,7 +124,7 @@ function halfOf(reading: Reading, known?: readonly string[]): Dataset {
   return {
     ...{ ...set, name: NAME },
     ...(reading.has('bytes') && { fileSizes: sizesOf(reading, size) }),
-    ...(reading.has('whole') && { originals: originalsIn(reading, size) }),
+    ...(hasWhole(reading) && { originals: originalsIn(reading, image, size) }),
   }
 }
 
@@ -135,7 +135,15 @@ function sizesOf(reading: Reading, size: number): NonNullable<Dataset['fileSizes
     Promise.resolve(Array.from(indices, (i) => (sizeAt(i) < 0 ? null : sizeAt(i))))
 }
 
-function originalsIn(reading: Reading, size: number): Originals {
+/** Tells whether a half has whole images. Throws DataError for what is said of none. */
+function hasWhole(reading: Reading): boolean {
+  if (reading.has('whole')) return true
+  const lone = ['space', 'extents'].find((what) => reading.has(what))
+  if (lone === undefined) return false
+  throw reading.wrong(lone, `is of whole images, and ${reading.half}.whole is missing`)
+}
+
+function originalsIn(reading: Reading, square: Dataset['image'], size: number): Originals {
   const { data: space } = reading.tensor('space', Int32Array, [2])
   const [height = 0, width = 0] = space
   if (!(height > 0 && width > 0 && height * width <= MOST_SPACE))
@@ -152,6 +160,13 @@ function originalsIn(reading: Reading, size: number): Originals {
     begins[i + 1] = (begins[i] ?? 0) + 3 * h * w
   }
   const { data: whole } = reading.tensor('whole', Uint8Array, [begins[size] ?? 0])
+  const most = mostSpace(square, extents)
+  if (height > most.height || width > most.width)
+    throw reading.wrong(
+      'space',
+      `must be as large as the largest image, at most ${most.height} x ${most.width}, got ` +
+        `${height} x ${width}`,
+    )
   return {
     image,
     extents: reading.has('extents') ? Float32Array.from(extents) : null,
