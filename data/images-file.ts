@@ -20,6 +20,8 @@ export const IMAGES = 'images.safetensors'
 /** Most pixels of the space that holds the largest image. */
 export const MOST_SPACE = 2 ** 26
 const MOST = 2 ** 30 // bytes of pixels in a file
+/** Most bytes of such a file: 1 GiB of pixels, with room for names, labels and sizes. */
+export const MOST_FILE = MOST + 2 ** 28
 const ROOM = 4 // sides of a square that a space may have, whatever it holds
 const CHUNK = 2 ** 23 // bytes per read
 

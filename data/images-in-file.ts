@@ -11,7 +11,7 @@ import {
   checkRead,
   imageBytes,
 } from './dataset.ts'
-import { MOST_SPACE, mostSpace } from './images-file.ts'
+import { MOST_SPACE, filedImages, mostSpace } from './images-file.ts'
 import { memoryDataset } from './memory-dataset.ts'
 import { counted } from './words.ts'
 
@@ -37,6 +37,14 @@ export function imagesIn(file: SafetensorsFile, name: string, path = name): Spli
   const split = printable(words)
   const about = { path: null, split, notes: [`from the file ${path}${origin}`], others: [] }
   return { train, test, about: { ...about, ...(from !== undefined && { from }) } }
+}
+
+/** Puts a data set into a file, as `filedImages` does, that `imagesIn` takes. Throws DataError, in the
+ *  name of `owner`, for images that it would refuse: what is written can be read. */
+export async function checkedFile(images: Split, owner: string): Promise<SafetensorsFile> {
+  const file = await filedImages(images)
+  imagesIn(file, owner)
+  return file
 }
 
 /** One half of a file. */

@@ -1,7 +1,7 @@
 // A storage in memory: for a page, a test, or a program that saves checkpoints itself.
 
-import type { Split } from '../data/dataset.ts'
-import { checkValue, having, record, text } from '../kernels/options.ts'
+import { type Split, checkSplit } from '../data/dataset.ts'
+import { checkValue, record, text } from '../kernels/options.ts'
 import type { Metric } from './metrics.ts'
 import { checkReplacement } from './resumable.ts'
 import type { Checkpoint, Config, Other, TrainingStorage } from './storage.ts'
@@ -87,7 +87,7 @@ export class MemoryStorage implements TrainingStorage {
 
   /** Keeps the images of a training with it. */
   keepImages(images: Split): Promise<void> {
-    checkValue('keepImages', 'images', images, having('both halves of a data set', 'train', 'test'))
+    checkSplit('keepImages', 'images', images)
     this.#images = images
     return Promise.resolve()
   }

@@ -59,7 +59,7 @@ export function checkTrained({ name }: Named, { metadata, path }: Checkpoint) {
   if (!holdsSettings(metadata) || holdsImages(metadata)) return
   throw new Error(
     `${name}: it holds an imported encoder, not a training to go on with; begin one with its ` +
-      `weights, by kindred train --init ${path} and the same --model, --stem and --width`,
+      `weights, by kindred train METHOD --init ${path} and the same --model, --stem and --width`,
   )
 }
 

@@ -1,6 +1,6 @@
 // A whole training in one call, from configuration to outcome. A stopped training resumes.
 
-import type { Split } from '../data/dataset.ts'
+import { type Split, checkSplit } from '../data/dataset.ts'
 import { countSteps } from '../data/loader.ts'
 import type { Gpu } from '../engine/gpu.ts'
 import { abortable } from '../kernels/abort.ts'
@@ -72,7 +72,7 @@ export async function trainOn(
   storage: TrainingStorage,
   options: TrainOptions = {},
 ): Promise<Outcome> {
-  checkValue('train', 'data', data, having('both halves of a data set', 'train', 'test'))
+  checkSplit('train', 'data', data)
   checkValue('train', 'storage', storage, having('a storage', 'config', 'latest'))
   const { name } = storage
   const manner = checkOptions('train', options, rules)

@@ -112,7 +112,7 @@ test('an imported encoder is no training to resume: its weights begin one by --i
   const weights = join(out, 'checkpoints', 'step-00000000.safetensors')
   const words =
     `${out}: it holds an imported encoder, not a training to go on with; begin one with its ` +
-    `weights, by kindred train --init ${weights} and the same --model, --stem and --width`
+    `weights, by kindred train METHOD --init ${weights} and the same --model, --stem and --width`
   for (const method of ['simclr', 'moco']) {
     const refused = await kindred('train', method, '--resume', out)
     assert.is(refused.code, 1)
