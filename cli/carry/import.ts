@@ -9,7 +9,7 @@ import { checkConfig } from '../../training/check-config.ts'
 import { trainerOf } from '../../training/prepare.ts'
 import type { TrainConfig } from '../../training/run-schema.ts'
 import { saveTrainer } from '../../training/trainer-state.ts'
-import { sourceOf } from '../data-source.ts'
+import { checkSource, sourceOf } from '../data-source.ts'
 import { type GpuFlags, openRunGpu } from '../gpu-options.ts'
 import { startProgress } from '../progress.ts'
 import { beginRun, checkNewRun } from '../runs.ts'
@@ -45,6 +45,7 @@ export async function importEncoder(path: string, flags: ImportFlags): Promise<n
   if (path.endsWith('.zip')) return importRun(path, flags)
   if (!choose('--model', flags.model, encoders))
     throw new UsageError(`--model: is missing; name the encoder: ${encoders.join(', ')}`)
+  if (flags.data !== undefined) checkSource(flags.data)
   await checkNewRun(flags.out)
   const file = await readWeights(path, '--prefix', flags.prefix)
   const config = importConfig(flags)

@@ -205,7 +205,9 @@ test('a file of images has at most 1 GiB, and in a packed run a digest', async (
   const { tensors, metadata } = decodeSafetensors(images)
   const { 'kindred.sha256': digest, ...others } = metadata
   assert.ok(digest)
-  tensors.get('train.pixels')?.data.fill(7)
+  const pixels = tensors.get('train.pixels')?.data
+  assert.ok(pixels instanceof Uint8Array)
+  pixels.fill(7)
   const bare = encodeSafetensors({ tensors, metadata: others })
   assert.is((await decodeImages(bare)).train.size, 12) // of another program
   await refusesAsync(
