@@ -29,6 +29,7 @@ function minutes(text) {
 function parts(text) {
   const names = list(text)
   const unknown = names.find((name) => !PARTS.includes(name))
+  if (names.length === 0) throw new InvalidArgumentError(`name some of ${PARTS.join(', ')}.`)
   if (unknown)
     throw new InvalidArgumentError(
       `there is no part '${unknown}'; name some of ${PARTS.join(', ')}.`,

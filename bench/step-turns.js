@@ -34,7 +34,7 @@ async function begun(folder) {
     command.error(`step-turns: ${folder} has no dist/node.js; run npm run build there`)
   const { openGpu } = await load('dist', 'node.js')
   const { methods } = await load('bench', 'step-methods.js')
-  if (!(method in methods))
+  if (!Object.hasOwn(methods, method))
     command.error(
       `step-turns: ${folder} has no method '${method}', but ${Object.keys(methods).join(', ')}`,
     )

@@ -33,10 +33,28 @@ export async function openRunImages(
     throw new UsageError(error.message, { cause: error }) // --data names no kind
   })
   tellData(split, progress)
-  const crops = views && [recipeOf(views, 0), recipeOf(views, 1)].every(({ crop }) => crop)
-  if (crops) return split
+  if (takesWhole(views)) return split
   const { originals: _whole, ...train } = split.train // uncropped views show the middle square
   return { ...split, train }
+}
+
+/** Whether views are cut from whole images. */
+const takesWhole = (views: Source['views']) =>
+  views !== undefined && [recipeOf(views, 0), recipeOf(views, 1)].every(({ crop }) => crop)
+
+/** Opens images anew, without a word, if the settings choose others than those by which they were
+ *  opened: a preset may depend on the GPU, which opens after them. */
+export async function settledImages(
+  split: Split,
+  before: Source,
+  settings: Source,
+  progress: Progress,
+): Promise<Split> {
+  const choice = ({ data, size, seed, views }: Source) =>
+    JSON.stringify([data, size, seed, takesWhole(views)])
+  if (choice(before) === choice(settings)) return split
+  await closeImages(split)
+  return openRunImages(settings, { ...progress, note: () => {} })
 }
 
 /** Closes both halves. */

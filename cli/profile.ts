@@ -11,7 +11,7 @@ import { type Fed, openFeed } from '../training/feed.ts'
 import { trainerOf, trainingImages } from '../training/prepare.ts'
 import type { TrainConfig } from '../training/run-schema.ts'
 import { openRunGpu } from './gpu-options.ts'
-import { closeImages, openRunImages } from './images.ts'
+import { closeImages, openRunImages, settledImages } from './images.ts'
 import { say } from './interrupt.ts'
 import { adapterOf } from './introduce.ts'
 import { readOverrides, settled, withFile } from './overrides.ts'
@@ -40,12 +40,13 @@ export async function profileMethod(name: string, flags: ProfileFlags): Promise<
   const settings = withFile(flags, overrides)
   const draft = settled(name, settings, false, overrides).config
   const progress = startProgress({ json: flags.json ?? false })
-  const data = await openRunImages(draft, progress)
+  let data = await openRunImages(draft, progress)
   try {
     const given = { ...settings, images: trainingImages(draft, data).size }
     const gpu = await openRunGpu(flags, draft, FINE)
     try {
       const { config } = settled(name, given, gpu.software, overrides)
+      data = await settledImages(data, draft, config, progress)
       const { trainer, fed } = await begun(gpu, config, data, flags)
       const { found, wallMs } = await measured(gpu, trainer, fed, flags)
       const { batch } = config

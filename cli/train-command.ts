@@ -13,7 +13,7 @@ import type { TrainConfig } from '../training/run-schema.ts'
 import type { ConfigOptions } from '../training/config.ts'
 import { type InitFile, type InitFlags, begun, readInit } from './carry/init.ts'
 import { sourceOf } from './data-source.ts'
-import { closeImages, openRunImages } from './images.ts'
+import { closeImages, openRunImages, settledImages } from './images.ts'
 import { INTERRUPTED, onInterrupt, say } from './interrupt.ts'
 import { type RunPlace, adapterOf, introduce } from './introduce.ts'
 import { resumeCommand } from './command.ts'
@@ -55,7 +55,7 @@ export async function trainMethod(name: string, flags: CommandFlags): Promise<nu
   await checkPlace(draft, flags, old)
   const init = await readInit(flags)
   const progress = startProgress({ json: flags.json ?? false })
-  const data = await openRunImages(draft, progress) // refuses bad data before a GPU opens
+  let data = await openRunImages(draft, progress) // refuses bad data before a GPU opens
   try {
     const images = trainingImages(draft, data)
     const given = { ...settings, images: images.size }
@@ -64,7 +64,10 @@ export async function trainMethod(name: string, flags: CommandFlags): Promise<nu
     const gpu = await openRunGpu(flags, draft)
     try {
       const { config, changes } = settle(given, gpu.software)
-      checkRoom(gpu, config, images, flags.resident, { resuming: resuming !== null })
+      data = await settledImages(data, draft, config, progress)
+      checkRoom(gpu, config, trainingImages(config, data), flags.resident, {
+        resuming: resuming !== null,
+      })
       const prepared = begun(await prepare(gpu, config, data, flags), init, progress)
       const place = await placed(prepared, { resuming, init, out: flags.out, changes })
       return await train(`${method.title}: ${method.describe(config)}`, place.prepared, {

@@ -54,8 +54,10 @@ export async function search(
   const isBank = bank instanceof ResidentBank
   const most = isBank ? dim(bank.slabs[0]?.rows.shape ?? [], 0) : (slab ?? slabRows(gpu, queries.D))
   let done = 0
-  const compared = (pairs: number) =>
-    onProgress?.({ done: (done += pairs), total: size * queries.M })
+  const compared = (pairs: number) => {
+    done += pairs
+    if (!signal?.aborted) onProgress?.({ done, total: size * queries.M })
+  }
   let lists: Lists = { similarities: new Float32Array(0), indices: new Uint32Array(0), k: 0, M: 0 }
   for await (const part of slabsIn(gpu, bank, queries, { owner, normalized, most, signal })) {
     signal?.throwIfAborted()

@@ -45,8 +45,8 @@ export interface RegressionOptions extends Omit<MinimiseOptions, 'tolerance'> {
   readonly start?: Regression
 }
 
-/** The tolerance for a strength of regularisation: weights are at most |gradient| / lambda from the
- *  minimum, and gradients are sums in float32. */
+/** The tolerance for a strength of regularisation, by which the weights' distance from the minimum
+ *  is bounded: |gradient| / lambda. At least what sums in float32 allow. */
 const usual = (lambda: number) => Math.min(1e-5, Math.max(1e-6, lambda / 1000))
 
 const scalingRule = having('means and deviations, { mean, deviation }', 'mean', 'deviation')

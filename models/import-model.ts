@@ -60,7 +60,10 @@ export function importModel(
   )
   const bad = notFinite(taken)
   if (bad.length > 0)
-    throw new Error(`importModel: values are not finite, in ${someOf(bad.map(under))}`)
+    throw new Error(
+      `importModel: values are not finite, in ${someOf(bad.map(under))}; ` +
+        'load a checkpoint from before that training diverged',
+    )
   loadModel(gpu, model, taken)
   const ignored = [...tensors.keys()].filter((name) => !loaded.includes(name))
   return { prefix, loaded, ignored }

@@ -49,7 +49,7 @@ export async function openEncoder(
   if (!status.isDirectory()) {
     if (options.checkpoint !== undefined)
       throw new UsageError(
-        `--checkpoint: must be left out beside a checkpoint file, ${path}, got '${which}'`,
+        `${path} is a checkpoint already; leave out the option checkpoint, '${which}'`,
       )
     const checkpoint = await load(path)
     const config = await configOfFile(path, checkpoint)

@@ -64,7 +64,7 @@ export function checkTrained({ name }: Named, checkpoint: Checkpoint) {
   const { path } = checkpoint
   throw new Error(
     `${name}: it holds an imported encoder, not a training to go on with; begin one with its ` +
-      `weights, by kindred train METHOD --init ${path} and the same --model, --stem and --width`,
+      `weights, by kindred train simclr --init ${path} and the same --model, --stem and --width`,
   )
 }
 

@@ -82,7 +82,7 @@ export const curateDuplicates = (run: string, flags: CurateFlags): Promise<numbe
   })
 
 /** Sorts images by the bytes of their files, the largest first, as a copy that was saved again or
- *  made smaller has fewer. Images without files, and equals, keep their order. */
+ *  made smaller mostly has fewer. Images without files, and equals, keep their order. */
 async function largestFirst(places: readonly number[], { paths }: Pictures): Promise<number[]> {
   const sized = places.map(async (i) => ({ i, bytes: await bytesOf(paths?.[i]) }))
   return (await Promise.all(sized)).sort((a, b) => b.bytes - a.bytes).map(({ i }) => i)
@@ -103,8 +103,8 @@ async function byCosine({ gpu, rows, progress }: Seen, threshold: number) {
   return { pairs, values: cosines, groups }
 }
 
-/** The groups of two and more images, in the order of their first, with the lowest value of their
- *  pairs. */
+/** The groups of two and more images, in the order of their lowest index, with the lowest value of
+ *  their pairs. */
 function groupsOf(
   by: string,
   pairs: Uint32Array,

@@ -72,17 +72,31 @@ function putBack({ path, old, isNew }: Placed): Error[] {
   }
 }
 
-/** Gives the file at a path a hidden name beside it, and returns that; null if there is none.
- *  Throws for a folder, which a rename would move away. */
+/** Gives the file at a path a hidden name beside it, and returns that; null if there is none. What a
+ *  crash has left under such a name stays. Throws for a folder, which a rename would move away. */
 function keepOld(path: string): string | null {
   const found = lstatSync(path, { throwIfNoEntry: false })
   if (!found) return null
   if (found.isDirectory())
     throw Object.assign(new Error('a folder'), { code: 'EISDIR', syscall: 'rename' })
-  const old = join(dirname(path), `.${basename(path)}.${process.pid}.old`)
-  rmSync(old, { force: true })
-  linkNew(path, old)
-  return old
+  for (let n = 0; ; n++) {
+    const old = join(
+      dirname(path),
+      `.${basename(path)}.${process.pid}${n === 0 ? '' : `-${n}`}.old`,
+    )
+    if (isLinked(path, old)) return old
+  }
+}
+
+/** Gives a file a second name. Returns false where that is taken. */
+function isLinked(from: string, to: string): boolean {
+  try {
+    linkNew(from, to)
+    return true
+  } catch (error) {
+    if (codeOf(error) === 'EEXIST') return false
+    throw error
+  }
 }
 
 /** Gives a file a second name, which must be free. Renames it where there are no hard links. */

@@ -1,8 +1,9 @@
 // Tests AMDIM through the command line, as a user types it.
 
-import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import sharp from 'sharp'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { constant, multiStep, warmup } from '../../engine/optim/schedule.ts'
@@ -110,6 +111,32 @@ test('classifiers of the frozen encoder score every test image', async ({ dir })
   }
   const { code, out } = await kindred(['eval', 'knn', run])
   assert.is(code, 0, out)
+})
+
+test('a folder trains on crops of whole photos, and goes on', async ({ dir }) => {
+  const photos = join(dir, 'photos')
+  mkdirSync(photos)
+  for (let i = 0; i < 10; i++) {
+    const raw = { width: 48, height: 40, channels: 3 } as const
+    const pixels = Uint8Array.from({ length: 48 * 40 * 3 }, (_, at) => (at * (i + 7)) % 256)
+    await sharp(pixels, { raw })
+      .png()
+      .toFile(join(photos, `${i}.png`))
+  }
+  const run = join(dir, 'folder')
+  const size = '--width 2 --features 16 --batch 4 --epochs 1'.split(' ')
+  const begun = await kindred([
+    'train',
+    'amdim',
+    '--data',
+    `folder:${photos}`,
+    ...size,
+    '--out',
+    run,
+  ])
+  assert.is(begun.code, 0, begun.out)
+  const again = await kindred(['train', 'amdim', '--resume', run, '--epochs', '2'])
+  assert.is(again.code, 0, again.out)
 })
 
 test('the climb does not move the milestones', () => {

@@ -96,7 +96,7 @@ test('what does not fit is listed, and nothing changes', async ({ gpu }) => {
     [
       'a NaN',
       () => importModel(gpu, to, broken),
-      'importModel: values are not finite, in encoder.bn1.weight',
+      'importModel: values are not finite, in encoder.bn1.weight; load a checkpoint from before that training diverged',
     ],
   ])
   assert.equal(await gpu.read(conv1), before)

@@ -93,7 +93,8 @@ test('an exported file has exactly the names of torchvision, and comes back as e
     assert.is(unread.code, 1)
     assert.is(
       unread.err.trim().split('\n').at(-1),
-      `kindred: ${bad}: values are not finite, in module.encoder_q.bn1.bias`,
+      `kindred: ${bad}: values are not finite, in module.encoder_q.bn1.bias; load a checkpoint ` +
+        'from before that training diverged',
     )
     assert.not(existsSync(wrong), args[0])
   }
@@ -112,7 +113,7 @@ test('an imported encoder is no training to resume: its weights begin one by --i
   const weights = join(out, 'checkpoints', 'step-00000000.safetensors')
   const words =
     `${out}: it holds an imported encoder, not a training to go on with; begin one with its ` +
-    `weights, by kindred train METHOD --init ${weights} and the same --model, --stem and --width`
+    `weights, by kindred train simclr --init ${weights} and the same --model, --stem and --width`
   for (const method of ['simclr', 'moco']) {
     const refused = await kindred('train', method, '--resume', out)
     assert.is(refused.code, 1)
@@ -197,7 +198,10 @@ test('kinds of files are told by their endings, and options by the kind', async 
   await kindred('export', run, '--to', file)
   const both = await kindred('export', file, '--to', join(dir, 'b.onnx'), '--checkpoint', 'best')
   assert.is(both.code, 2)
-  assert.match(both.err, /--checkpoint: must be left out beside a checkpoint file, .*, got 'best'/)
+  assert.match(
+    both.err,
+    /page-weights\.safetensors is a checkpoint already; leave out the option checkpoint, 'best'/,
+  )
   const folder = join(dir, 'page')
   const page = await kindred('export', run, '--to', folder)
   assert.is(page.code, 0, page.err)

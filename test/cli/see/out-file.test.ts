@@ -183,6 +183,17 @@ test('a power cut between two leaves each whole, and the old ones beside the new
   assert.equal(readdirSync(dir).sort(), names)
 })
 
+test('what a crash has kept under a hidden name stays', async ({ dir }) => {
+  const kept = join(dir, `.a.${process.pid}.old`)
+  writeFileSync(kept, 'kept')
+  for (const content of ['first', 'second']) {
+    await writeTogether('--out', [[join(dir, 'a'), bytes(content)]], true)
+    assert.is(readFileSync(join(dir, 'a'), 'utf8'), content)
+  }
+  assert.is(readFileSync(kept, 'utf8'), 'kept')
+  assert.equal(readdirSync(dir).sort(), [basename(kept), 'a'])
+})
+
 test('a folder that cannot be filled does not appear, and is named as it was given', async ({
   dir,
 }) => {
