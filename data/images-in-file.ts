@@ -35,7 +35,12 @@ export function imagesIn(file: SafetensorsFile, name: string, path = name): Spli
     )
   const origin = from === undefined ? '' : `, first read from ${printable(from)}`
   const split = printable(words)
-  const about = { path: null, split, notes: [`from the file ${path}${origin}`], others: [] }
+  const about = {
+    path: null,
+    split,
+    notes: [`from the file ${printable(path)}${origin}`],
+    others: [],
+  }
   return { train, test, about: { ...about, ...(from !== undefined && { from }) } }
 }
 
@@ -160,13 +165,7 @@ function originalsIn(reading: Reading, square: Dataset['image'], size: number): 
   const extents = reading.has('extents')
     ? reading.tensor('extents', Int32Array, [size, 2]).data
     : Int32Array.from({ length: 2 * size }, (_, i) => space[i % 2] ?? 0)
-  const begins = new Float64Array(size + 1)
-  for (let i = 0; i < size; i++) {
-    const [h = 0, w = 0] = extents.subarray(2 * i)
-    if (!(h > 0 && w > 0 && h <= height && w <= width))
-      throw reading.wrong('extents', `must lie in ${height} x ${width}, got ${h} x ${w} at ${i}`)
-    begins[i + 1] = (begins[i] ?? 0) + 3 * h * w
-  }
+  const begins = beginsOf(reading, extents, image)
   const { data: whole } = reading.tensor('whole', Uint8Array, [begins[size] ?? 0])
   const most = mostSpace(square, extents)
   if (height > most.height || width > most.width)
@@ -192,4 +191,21 @@ function originalsIn(reading: Reading, square: Dataset['image'], size: number): 
       }
     },
   }
+}
+
+/** Returns where each image begins in the bytes of all, and where the last ends. Throws DataError for
+ *  one that is empty, or larger than the space. */
+function beginsOf(
+  reading: Reading,
+  extents: Int32Array,
+  { height, width }: Dataset['image'],
+): Float64Array {
+  const begins = new Float64Array(extents.length / 2 + 1)
+  for (let i = 0; i + 1 < begins.length; i++) {
+    const [h = 0, w = 0] = extents.subarray(2 * i)
+    if (!(h > 0 && w > 0 && h <= height && w <= width))
+      throw reading.wrong('extents', `must lie in ${height} x ${width}, got ${h} x ${w} at ${i}`)
+    begins[i + 1] = (begins[i] ?? 0) + 3 * h * w
+  }
+  return begins
 }

@@ -70,7 +70,8 @@ export async function packRun(storage: TrainingStorage, options: PackOptions = {
 async function alone(storage: TrainingStorage, config: Config): Promise<Config> {
   const { dataFromRun, ...rest } = config
   if (dataFromRun !== IMAGES) return config
-  const { from } = (await storage.images?.())?.about ?? {}
+  const kept = await storage.images?.().catch(() => null) // damaged ones are left out, too
+  const { from } = kept?.about ?? {}
   return from === undefined ? config : { ...rest, data: from }
 }
 

@@ -33,8 +33,8 @@ const SWELL = 1100 // deflate makes at most 1032 bytes of one
 
 /** Reads a file of `packRun` or `kindred export`, or a zipped run folder, into memory: `train` goes on
  *  with it there, and `storeRun` stores it in a page. Its `images()` are those that the file carries,
- *  null without. Throws Error in words for anything else, for a
- *  damaged file, and for checkpoints of another run than its config.json. */
+ *  null without. Throws Error in words for anything else, for a damaged file, and for checkpoints of
+ *  another run than its config.json. */
 export async function unpackRun(
   file: Blob | ArrayBuffer | Uint8Array,
   options: UnpackOptions = {},

@@ -27,6 +27,7 @@ const addExport = (program: Command) =>
     .option('--unit', 'onnx: end with rows of length 1, as kNN compares them')
     .option('--half', 'onnx: store and compute in f16; input and output stay f32')
     .option('--with-images', 'zip: carry the images too, as pixels, at most 1 GiB')
+    .option('--no-images', 'zip: leave out the images that the run keeps')
     .option('--data <source>', 'zip: where those images are (default: where the run says)')
     .addOption(adapterOption())
     .option('--force', 'replace files that exist')

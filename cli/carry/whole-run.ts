@@ -7,6 +7,7 @@ import type { Split } from '../../data/dataset.ts'
 import { IMAGES } from '../../data/images-file.ts'
 import { codeOf, megabytes, readBytes, writeError } from '../../engine/node-files.ts'
 import { printable } from '../../kernels/printable.ts'
+import { reasonOf } from '../../kernels/reason-of.ts'
 import { checkConfig } from '../../training/check-config.ts'
 import { UsageError } from '../../training/choice.ts'
 import { packRun } from '../../training/pack.ts'
@@ -41,9 +42,15 @@ export async function exportRun(dir: string, flags: ExportFlags): Promise<number
   const run = await readRun(dir)
   const { checkpoint: newest } = await run.latest()
   if (newest) checkTrained(run, newest)
-  const images = withImages ? await imagesOf(run, data) : await run.images()
+  const images = withImages
+    ? await imagesOf(run, data)
+    : flags.images === false
+      ? null
+      : await kept(run)
   try {
-    const file = await packRun(run, { images, onNote: warn })
+    const file = await packRun(run, { images, onNote: warn }).catch((cause: unknown) => {
+      throw withImages || !images ? cause : leavable(cause)
+    })
     await writeNew('--to', to, [new Uint8Array(await file.arrayBuffer())], force)
     const told = images && (await carriedIn(images))
     const result = { run: dir, kind: 'zip', bytes: file.size, ...(told && { images: told }) }
@@ -52,7 +59,9 @@ export async function exportRun(dir: string, flags: ExportFlags): Promise<number
       `the run in ${printable(dir)}, to go on with ${isNeedy ? 'where its images are' : 'anywhere'}, ` +
         `in ${printable(to)}, ${megabytes(file.size)}`,
       ...(told ? [`  with its images: ${carriedWords(told)}`] : []),
-      ...(isNeedy ? ['  without its images: for a page, or elsewhere, add --with-images'] : []),
+      ...(isNeedy && flags.images !== false
+        ? ['  without its images: for a page, or elsewhere, add --with-images']
+        : []),
     ]
     process.stdout.write(`${json ? jsonLine({ ...result, files: [to] }) : lines.join('\n')}\n`)
     return 0
@@ -60,6 +69,16 @@ export async function exportRun(dir: string, flags: ExportFlags): Promise<number
     if (images) await closeImages(images)
   }
 }
+
+/** Opens the images that lie in a run folder. Throws Error with the option that leaves them out. */
+const kept = (run: RunFolder): Promise<Split | null> =>
+  run.images().catch((cause: unknown) => {
+    throw leavable(cause)
+  })
+
+/** The error for images in a run folder that cannot be carried. */
+const leavable = (cause: unknown) =>
+  new Error(`${reasonOf(cause)}; --no-images leaves out those in the run folder`, { cause })
 
 /** Opens the images that a run was trained on and is measured with. Throws Error in words. */
 async function imagesOf(run: RunFolder, data: string | undefined): Promise<Split> {

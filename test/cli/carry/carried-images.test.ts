@@ -14,8 +14,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import * as assert from 'uvu/assert'
 import { type Zippable, unzipSync, zipSync } from 'fflate'
+import { procedural } from '../../../data/procedural.ts'
 import { openRun } from '../../../run-folder/open.ts'
 import { packRun } from '../../../training/pack.ts'
+import { encodeImages } from '../../../training/run-images.ts'
 import { train } from '../../../training/train.ts'
 import { unpackRun } from '../../../training/unpack.ts'
 import { kindred, metricsOf, stoppedAfter } from '../../fixtures/cli.ts'
@@ -205,6 +207,24 @@ test('images that are not those of the run, or of no use, are refused in words',
   )
   await ran('export', at('with'), '--to', at('with.zip')) // it has its own, and takes them along
   assert.ok(unzipSync(new Uint8Array(readFileSync(at('with.zip'))))['images.safetensors'])
+  const strange = await encodeImages(procedural({ train: 9, test: 4 }))
+  writeFileSync(at('run', 'images.safetensors'), strange)
+  writeFileSync(at('with', 'images.safetensors'), images) // damaged
+  for (const [name, words] of [
+    ['run', /other images than the 9 given; .*; --no-images leaves out those in the run folder/],
+    ['with', /its contents are not what was saved; .*; --no-images leaves out those in/],
+  ] as const) {
+    const told = await kindred('export', at(name), '--to', at('k.zip'), '--force')
+    assert.is(told.code, 1)
+    assert.match(told.err, words)
+    await ran('export', at(name), '--to', at('k.zip'), '--no-images', '--force')
+    const { 'config.json': config, ...rest } = unzipSync(new Uint8Array(readFileSync(at('k.zip'))))
+    assert.not.ok(rest['images.safetensors'])
+    assert.ok(config)
+  }
+  const both = ['--with-images', '--no-images']
+  const opposite = await kindred('export', at('run'), '--to', at('k.zip'), ...both)
+  assert.match(opposite.err, /--no-images: is the opposite of --with-images; leave it out/)
   rmSync(dir, { recursive: true })
 })
 
